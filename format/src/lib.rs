@@ -1,0 +1,3 @@
+//! The .rfy container.
+#![no_std]
+#![forbid(unsafe_code)]

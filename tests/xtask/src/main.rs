@@ -1,0 +1,2 @@
+//! Rarefy's own chores.
+fn main() {}

@@ -1,0 +1,1 @@
+//! Boards, emulated and real.

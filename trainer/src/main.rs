@@ -1,0 +1,2 @@
+//! The command `rarefy`.
+fn main() {}
