@@ -25,7 +25,11 @@ pub struct FileError {
 impl FileError {
     /// An error about `path` while doing `action`.
     pub fn new(action: &'static str, path: &Path, source: io::Error) -> Self {
-        Self { action, path: path.display().to_string(), source }
+        Self {
+            action,
+            path: path.display().to_string(),
+            source,
+        }
     }
 }
 
@@ -91,7 +95,8 @@ pub fn write_with(
         #[cfg(unix)]
         {
             use std::os::unix::fs::PermissionsExt;
-            file.as_file().set_permissions(fs::Permissions::from_mode(0o644))?;
+            file.as_file()
+                .set_permissions(fs::Permissions::from_mode(0o644))?;
         }
         file.persist(path).map_err(|e| e.error)?;
         Ok(())

@@ -1,6 +1,13 @@
 //! Rarefy on the workstation: data, pruning by effective sparsity, training, export, measuring.
+//!
+//! Data walks one way, each arrow a module usable alone:
+//! [`data`] -> [`graph`] (architecture) -> [`pruning`] (ordering, effective masks) -> [`training`]
+//! of a [`network`] -> [`deploy`] (fold, strip, quantize, container) -> [`device`] (measure).
 #![forbid(unsafe_code)]
 
 pub mod artifact;
 pub mod data;
 pub mod device;
+pub mod graph;
+pub mod pruning;
+pub mod random;

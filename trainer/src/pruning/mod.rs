@@ -1,0 +1,26 @@
+//! Pruning: which connections stay.
+//!
+//! Every pruner is an ordering. A [`score`] ranks connections, a [`quota`] says how many each
+//! layer may hold at each overall budget, together they give an [`ordering::Ordering`]: the
+//! budget at which each connection is let in. *Direct* pruning keeps what a budget lets in;
+//! *effective* pruning ([`search`]) takes the smallest budget that has the wanted number of
+//! *effective* connections, those on some path from input to output ([`effective`]). A pruner by
+//! name is a [`pruner::Pruner`]; a new one is a new score or a new quota and a line there.
+//!
+//! (Vysogorets & Kempe, "Connectivity Matters: Neural Network Pruning Through the Lens of Effective
+//! Sparsity", JMLR 24(99), 2023.)
+
+pub mod effective;
+pub mod error;
+pub mod masks;
+pub mod ordering;
+pub mod pruner;
+pub mod quota;
+pub mod score;
+pub mod search;
+
+pub use error::PruneError;
+pub use masks::{Mask, Masks};
+pub use ordering::Ordering;
+pub use pruner::Pruner;
+pub use search::{Outcome, Target};

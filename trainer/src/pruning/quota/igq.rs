@@ -1,0 +1,54 @@
+//! Ideal gas quotas: one force F compresses all layers, each like an ideal gas (paper, section 4).
+//!
+//! A layer of `n` weights has density `1 / (F n + 1)`; F is the root of `sum n / (F n + 1) = N d`.
+//! The sum falls strictly in F, so the quota is monotone and valid for every density in (0, 1].
+
+/// The force that leaves `budget` of the weights of layers of the given `sizes`.
+///
+/// Newton's method from the left: the sum is convex and falling, so every step stays on the near
+/// side of the root and none overshoots; it ends when F no longer grows, at full f64 precision.
+pub fn force(sizes: &[usize], budget: f64) -> f64 {
+    let mut force = 0.0_f64;
+    for _ in 0..200 {
+        let (mut sum, mut slope) = (0.0, 0.0);
+        for &size in sizes {
+            let held = size as f64 / (force * size as f64 + 1.0);
+            sum += held;
+            slope += held * held;
+        }
+        let next = force + (sum - budget) / slope;
+        if next <= force {
+            break;
+        }
+        force = next;
+    }
+    force
+}
+
+/// The density of each layer at the overall `density`.
+pub fn densities(sizes: &[usize], density: f64) -> Vec<f64> {
+    let total: usize = sizes.iter().sum();
+    let force = force(sizes, total as f64 * density);
+    sizes
+        .iter()
+        .map(|&size| 1.0 / (force * size as f64 + 1.0))
+        .collect()
+}
+
+/// A layer holds more than `r` once `n / (F n + 1)` passes `r + 1/2`, that is at the force
+/// `1 / (r + 1/2) - 1 / n`; what all layers hold under that force is the budget, rounded up.
+pub fn births(sizes: &[usize]) -> Vec<Vec<u32>> {
+    let total: usize = sizes.iter().sum();
+    let births_of = |size: usize| {
+        (0..size).map(move |rank| {
+            let force = 1.0 / (rank as f64 + 0.5) - 1.0 / size as f64;
+            let held = |&other: &usize| other as f64 / (force * other as f64 + 1.0);
+            let budget: f64 = sizes.iter().map(held).sum();
+            (budget.ceil() as u32).clamp(1, total as u32)
+        })
+    };
+    sizes
+        .iter()
+        .map(|&size| births_of(size).collect())
+        .collect()
+}
