@@ -9,5 +9,6 @@ pub mod artifact;
 pub mod data;
 pub mod device;
 pub mod graph;
+pub mod network;
 pub mod pruning;
 pub mod random;

@@ -1,0 +1,150 @@
+//! Named arrays on the host: the weights of a network between its stages and in files.
+//!
+//! Files are safetensors with PyTorch's names and layouts: `fc1.weight` (out, in), `fc1.bias`,
+//! `bn1.weight`, `bn1.bias`, `bn1.running_mean`, `bn1.running_var`.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+
+use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+
+use crate::artifact::{self, FileError};
+
+/// One array of f32, row-major.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Array {
+    /// Its shape.
+    pub shape: Vec<usize>,
+    /// Its elements.
+    pub values: Vec<f32>,
+}
+
+/// Arrays by name.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct State(pub BTreeMap<String, Array>);
+
+/// A weights file that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum StateError {
+    /// A tensor that is missing or of another shape or type than the network's.
+    #[error("{path}: {reason}")]
+    Tensor {
+        /// The file.
+        path: String,
+        /// The tensor and what is wrong with it.
+        reason: String,
+    },
+    /// A file that could not be read or written.
+    #[error(transparent)]
+    File(#[from] FileError),
+}
+
+impl State {
+    /// The array called `name`, which must be there.
+    ///
+    /// # Panics
+    /// When it is not: a state belongs to the graph it was made or checked for.
+    pub fn get(&self, name: &str) -> &Array {
+        self.0
+            .get(name)
+            .unwrap_or_else(|| panic!("the state has no array {name}"))
+    }
+
+    /// Adds or replaces an array.
+    pub fn insert(&mut self, name: String, shape: Vec<usize>, values: Vec<f32>) {
+        self.0.insert(name, Array { shape, values });
+    }
+
+    /// Writes the arrays, and `notes` in the file's metadata.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn save(&self, path: &Path, notes: &[(&str, String)]) -> Result<(), FileError> {
+        let bytes: Vec<Vec<u8>> = self
+            .0
+            .values()
+            .map(|array| {
+                array
+                    .values
+                    .iter()
+                    .flat_map(|value| value.to_le_bytes())
+                    .collect()
+            })
+            .collect();
+        let views = self.0.iter().zip(&bytes).map(|((name, array), bytes)| {
+            let view = TensorView::new(Dtype::F32, array.shape.clone(), bytes);
+            (name.as_str(), view.expect("four bytes per element"))
+        });
+        let notes: HashMap<String, String> = notes
+            .iter()
+            .map(|(key, value)| ((*key).into(), value.clone()))
+            .collect();
+        let notes = (!notes.is_empty()).then_some(notes);
+        let file =
+            safetensors::serialize(views, notes).expect("arrays have plain names and shapes");
+        artifact::write(path, &file)
+    }
+
+    /// Reads all arrays of a safetensors file and its metadata.
+    ///
+    /// # Errors
+    /// When it cannot be read, is no whole safetensors file, or holds anything but f32.
+    pub fn load(path: &Path) -> Result<(Self, HashMap<String, String>), StateError> {
+        let refuse = |reason: String| StateError::Tensor {
+            path: path.display().to_string(),
+            reason,
+        };
+        let bytes = artifact::read(path)?;
+        let broken = |e| {
+            refuse(format!(
+                "not a whole safetensors file ({e}); write it again or choose another"
+            ))
+        };
+        let file = SafeTensors::deserialize(&bytes).map_err(broken)?;
+        let (_, metadata) = SafeTensors::read_metadata(&bytes).map_err(broken)?;
+        let mut state = Self::default();
+        for (name, view) in file.tensors() {
+            if view.dtype() != Dtype::F32 {
+                return Err(refuse(format!(
+                    "tensor {name} is of type {:?}, not f32",
+                    view.dtype()
+                )));
+            }
+            let values = view.data().chunks_exact(4);
+            let values = values.map(|b| f32::from_le_bytes(b.try_into().expect("four bytes")));
+            state.insert(name, view.shape().to_vec(), values.collect());
+        }
+        Ok((state, metadata.metadata().clone().unwrap_or_default()))
+    }
+
+    /// Checks that the state holds every array of `expected` in its shape.
+    ///
+    /// # Errors
+    /// Naming the first that is missing or of another shape; `path` is the file it came from.
+    pub fn check(&self, expected: &State, path: &Path) -> Result<(), StateError> {
+        let refuse = |reason: String| StateError::Tensor {
+            path: path.display().to_string(),
+            reason,
+        };
+        for (name, Array { shape, .. }) in &expected.0 {
+            match self.0.get(name) {
+                None => return Err(refuse(format!("tensor {name} is missing"))),
+                Some(found) if found.shape != *shape => {
+                    let found = &found.shape;
+                    return Err(refuse(format!(
+                        "tensor {name} has shape {found:?}, but the architecture has {shape:?}"
+                    )));
+                }
+                Some(found) => {
+                    if let Some(at) = found.values.iter().position(|value| !value.is_finite()) {
+                        let value = found.values[at];
+                        return Err(refuse(format!(
+                            "tensor {name} holds {value} at element {at}"
+                        )));
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}
