@@ -1,0 +1,300 @@
+//! A dataset in memory: two splits of byte images with their labels.
+//!
+//! Assumes grey or colour images of one shape, kept channel-first, and at most 256 classes.
+
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+
+/// A set of labelled images, split into what to learn from and what to be judged on.
+#[derive(Debug, Clone)]
+pub struct Dataset {
+    /// The name in the catalogue, or the folder the images were read from.
+    pub name: String,
+    /// The images to train on.
+    pub train: Split,
+    /// The images to test on; never trained on, never calibrated on.
+    pub test: Split,
+    /// How a pixel becomes an input of the network.
+    pub normalisation: Normalisation,
+    /// How many classes the labels tell apart: each label is below this.
+    pub classes: usize,
+}
+
+impl Dataset {
+    /// SHA-256, in hexadecimal, over the shape, images and labels of both splits.
+    ///
+    /// Two datasets with the same fingerprint hold the same samples in the same order, wherever
+    /// and however compressed they were read from.
+    #[must_use]
+    pub fn fingerprint(&self) -> String {
+        let mut hasher = Sha256::new();
+        for split in [&self.train, &self.test] {
+            for number in [split.len(), split.shape[0], split.shape[1], split.shape[2]] {
+                hasher.update((number as u64).to_le_bytes());
+            }
+            hasher.update(&split.images);
+            hasher.update(&split.labels);
+        }
+        hexadecimal(&hasher.finalize())
+    }
+}
+
+/// Images of one shape with their labels.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Split {
+    images: Vec<u8>,
+    labels: Vec<u8>,
+    shape: [usize; 3],
+}
+
+impl Split {
+    /// A split of `labels.len()` images, one after another in `images`, each of `shape`
+    /// (channels, height, width) in row-major order.
+    ///
+    /// # Panics
+    /// When `images` does not hold exactly one image for each label.
+    #[must_use]
+    pub fn new(images: Vec<u8>, labels: Vec<u8>, shape: [usize; 3]) -> Self {
+        let features: usize = shape.iter().product();
+        assert_eq!(
+            images.len(),
+            labels.len() * features,
+            "one image of {shape:?} for each label"
+        );
+        Self {
+            images,
+            labels,
+            shape,
+        }
+    }
+
+    /// How many images there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.labels.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.labels.is_empty()
+    }
+
+    /// Channels, height and width of every image.
+    #[must_use]
+    pub fn shape(&self) -> [usize; 3] {
+        self.shape
+    }
+
+    /// How many pixels an image has: channels x height x width.
+    #[must_use]
+    pub fn features(&self) -> usize {
+        self.shape.iter().product()
+    }
+
+    /// Image `i`, row-major, channel-first: [`features`](Self::features) pixels in 0..=255.
+    ///
+    /// # Panics
+    /// When `i` is not below [`len`](Self::len).
+    #[must_use]
+    pub fn image(&self, i: usize) -> &[u8] {
+        let features = self.features();
+        &self.images[i * features..(i + 1) * features]
+    }
+
+    /// The class of image `i`.
+    ///
+    /// # Panics
+    /// When `i` is not below [`len`](Self::len).
+    #[must_use]
+    pub fn label(&self, i: usize) -> u8 {
+        self.labels[i]
+    }
+
+    /// All images, one after another: `len x features` pixels.
+    #[must_use]
+    pub fn images(&self) -> &[u8] {
+        &self.images
+    }
+
+    /// The classes of all images, in their order.
+    #[must_use]
+    pub fn labels(&self) -> &[u8] {
+        &self.labels
+    }
+
+    /// The images at `indices`, in that order.
+    ///
+    /// # Panics
+    /// When an index is not below [`len`](Self::len).
+    #[must_use]
+    pub fn select(&self, indices: impl IntoIterator<Item = usize>) -> Self {
+        let mut chosen = Self {
+            images: Vec::new(),
+            labels: Vec::new(),
+            shape: self.shape,
+        };
+        for i in indices {
+            chosen.images.extend_from_slice(self.image(i));
+            chosen.labels.push(self.labels[i]);
+        }
+        chosen
+    }
+
+    /// At most `most` images, evenly spaced over the split (all of them when it has no more).
+    ///
+    /// Evenly spaced, not the first ones: a set sorted by class then keeps its proportions.
+    #[must_use]
+    pub fn limit(&self, most: usize) -> Self {
+        if most >= self.len() {
+            return self.clone();
+        }
+        self.select((0..most).map(|i| i * self.len() / most))
+    }
+
+    /// How many images each of `classes` classes has.
+    #[must_use]
+    pub fn class_counts(&self, classes: usize) -> Vec<usize> {
+        let mut counts = vec![0; classes];
+        for &label in &self.labels {
+            if let Some(count) = counts.get_mut(usize::from(label)) {
+                *count += 1;
+            }
+        }
+        counts
+    }
+}
+
+/// Where the numbers of a [`Normalisation`] come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NormalisationSource {
+    /// The values everyone uses with this dataset.
+    Published,
+    /// Computed from the images trained on.
+    Computed,
+}
+
+/// How a pixel becomes an input: `(pixel / 255 - mean) / std`.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Normalisation {
+    /// The mean of `pixel / 255`.
+    pub mean: f32,
+    /// The standard deviation of `pixel / 255`; positive.
+    pub std: f32,
+    /// Where the two come from.
+    pub source: NormalisationSource,
+}
+
+impl Normalisation {
+    /// Published values.
+    #[must_use]
+    pub const fn published(mean: f32, std: f32) -> Self {
+        Self {
+            mean,
+            std,
+            source: NormalisationSource::Published,
+        }
+    }
+
+    /// The mean and (population) standard deviation of `pixels`, or nothing when all of them are
+    /// the same: there is then nothing to learn from.
+    #[must_use]
+    pub fn computed(pixels: &[u8]) -> Option<Self> {
+        let mut counts = [0_u64; 256];
+        for &pixel in pixels {
+            counts[usize::from(pixel)] += 1;
+        }
+        if counts.iter().filter(|&&count| count > 0).count() < 2 {
+            return None;
+        }
+        let n = pixels.len() as f64;
+        let moment = |power: i32| -> f64 {
+            let values = counts.iter().enumerate();
+            values
+                .map(|(v, &c)| (v as f64 / 255.0).powi(power) * c as f64)
+                .sum::<f64>()
+                / n
+        };
+        let mean = moment(1);
+        let std = (moment(2) - mean * mean).sqrt();
+        Some(Self {
+            mean: mean as f32,
+            std: std as f32,
+            source: NormalisationSource::Computed,
+        })
+    }
+
+    /// The input that `pixel` becomes.
+    #[must_use]
+    pub fn apply(&self, pixel: u8) -> f32 {
+        (f32::from(pixel) / 255.0 - self.mean) / self.std
+    }
+
+    /// The inputs that the pixels 0 to 255 become, to look up instead of dividing.
+    #[must_use]
+    pub fn table(&self) -> [f32; 256] {
+        std::array::from_fn(|pixel| self.apply(pixel as u8))
+    }
+}
+
+/// `bytes` in lower-case hexadecimal.
+pub(super) fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn split(n: u8) -> Split {
+        let images = (0..n).flat_map(|i| [i, 255 - i]).collect();
+        Split::new(images, (0..n).map(|i| i / 10).collect(), [1, 1, 2])
+    }
+
+    #[test]
+    fn limiting_keeps_the_proportions_of_a_sorted_set() {
+        let set = split(100);
+        let few = set.limit(20);
+        assert_eq!(few.len(), 20);
+        assert_eq!(few.class_counts(10), [2; 10]);
+        assert_eq!(few.image(1), set.image(5));
+        assert_eq!(set.limit(100), set);
+        assert_eq!(set.limit(1000), set);
+        assert!(set.limit(0).is_empty());
+    }
+
+    #[test]
+    fn the_computed_normalisation_is_mean_and_deviation() {
+        let half = Normalisation::computed(&[0, 255, 255, 0]).unwrap();
+        assert_eq!((half.mean, half.std), (0.5, 0.5));
+        assert_eq!(half.source, NormalisationSource::Computed);
+        assert_eq!((half.apply(0), half.apply(255)), (-1.0, 1.0));
+        assert_eq!(half.table()[255], 1.0);
+        assert_eq!(Normalisation::computed(&[7; 12]), None);
+        assert_eq!(Normalisation::computed(&[]), None);
+    }
+
+    #[test]
+    fn the_fingerprint_tells_samples_shapes_and_splits_apart() {
+        let set = |train: Split, test: Split| Dataset {
+            name: "x".into(),
+            train,
+            test,
+            normalisation: Normalisation::published(0.5, 0.5),
+            classes: 10,
+        };
+        let a = set(split(20), split(10)).fingerprint();
+        assert_eq!(a.len(), 64);
+        assert_eq!(a, set(split(20), split(10)).fingerprint());
+        assert_ne!(a, set(split(10), split(20)).fingerprint());
+        let tall = |n| {
+            let s = split(n);
+            Split::new(s.images, s.labels, [1, 2, 1])
+        };
+        assert_ne!(a, set(tall(20), tall(10)).fingerprint());
+        let mut other = split(20);
+        other.labels[3] = 9;
+        assert_ne!(a, set(other, split(10)).fingerprint());
+    }
+}
