@@ -12,3 +12,4 @@ pub mod graph;
 pub mod network;
 pub mod pruning;
 pub mod random;
+pub mod training;
