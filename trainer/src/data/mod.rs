@@ -2,7 +2,7 @@
 //!
 //! [`catalogue::load`] turns what a person types after `--data` into a [`Dataset`]: the name of
 //! the embedded set ([`digits`]), of a published one found on this machine, or a [`folder`] of
-//! IDX files ([`idx`]). Pixels stay bytes until a batch
+//! IDX files ([`idx`]). [`fetch`] brings a published set here. Pixels stay bytes until a batch
 //! is made: [`Normalisation`] says how they become the network's inputs.
 //!
 //! A dataset that has been loaded is whole: every image has the announced shape and every label
@@ -12,6 +12,8 @@ pub mod catalogue;
 pub mod content;
 mod dataset;
 pub mod digits;
+pub mod download;
+pub mod fetch;
 pub mod folder;
 pub mod idx;
 

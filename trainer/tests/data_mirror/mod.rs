@@ -1,0 +1,164 @@
+//! A mirror on loopback that answers as mirrors do at their worst.
+
+#![allow(unreachable_pub)] // Shared by tests as a module of each, never by a crate.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+/// The name of the largest of the four files, which most tests break.
+pub const FIRST: &str = "train-images-idx3-ubyte.gz";
+
+/// What a mirror does wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// Nothing.
+    None,
+    /// Closes the connection after this many bytes of the first file, the first time only.
+    CutOnce(usize),
+    /// Closes the connection after this many bytes of the first file, every time.
+    CutAlways(usize),
+    /// Sends the whole file whatever range is asked for, cutting the first answer.
+    IgnoresRange(usize),
+    /// Answers every request with this status.
+    Status(u16),
+    /// Sends a valid file with other contents.
+    OtherContents,
+    /// Sends the beginning of the gzip file as if it were whole.
+    Shortened,
+    /// Never ends a file.
+    Endless,
+    /// Accepts and says nothing.
+    Silent,
+}
+
+/// A request as the server saw it, and how many bytes of body it sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seen {
+    pub file: String,
+    pub range: Option<String>,
+    pub sent: usize,
+}
+
+pub struct Mirror {
+    pub url: String,
+    pub seen: Arc<Mutex<Vec<Seen>>>,
+}
+
+impl Mirror {
+    /// Serves `files` as long as the test runs.
+    pub fn start(files: &[(String, Vec<u8>)], fault: Fault) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/sets/tiny", listener.local_addr().unwrap());
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let (files, log) = (files.to_vec(), Arc::clone(&seen));
+        thread::spawn(move || {
+            for stream in listener.incoming() {
+                let Ok(stream) = stream else { return };
+                serve(&stream, &files, fault, &log);
+                if fault != Fault::Silent {
+                    let _ = stream.shutdown(Shutdown::Both);
+                } else {
+                    // Kept open: the client is left waiting.
+                    std::mem::forget(stream);
+                }
+            }
+        });
+        Self { url, seen }
+    }
+
+    /// All requests so far.
+    pub fn seen(&self) -> Vec<Seen> {
+        self.seen.lock().unwrap().clone()
+    }
+
+    /// The requests for the first file: the range asked for and the bytes sent.
+    pub fn seen_of_first(&self) -> Vec<(Option<String>, usize)> {
+        let of_first = |seen: Seen| (seen.file == FIRST).then_some((seen.range, seen.sent));
+        self.seen().into_iter().filter_map(of_first).collect()
+    }
+}
+
+fn serve(
+    mut stream: &TcpStream,
+    files: &[(String, Vec<u8>)],
+    fault: Fault,
+    log: &Mutex<Vec<Seen>>,
+) {
+    let mut lines = BufReader::new(stream).lines().map_while(Result::ok);
+    let Some(request) = lines.next() else { return };
+    let headers: Vec<String> = lines.take_while(|line| !line.is_empty()).collect();
+    let header = |name: &str| {
+        headers.iter().find_map(|line| {
+            let (key, value) = line.split_once(':')?;
+            key.eq_ignore_ascii_case(name)
+                .then(|| value.trim().to_owned())
+        })
+    };
+    let path = request.split(' ').nth(1).unwrap_or_default();
+    let file = path
+        .strip_prefix("/sets/tiny/")
+        .unwrap_or_default()
+        .to_owned();
+    let range = header("range");
+    let mut log = log.lock().unwrap();
+    let first_time = log.iter().all(|seen| seen.file != file);
+    let mut record = |sent| {
+        log.push(Seen {
+            file: file.clone(),
+            range: range.clone(),
+            sent,
+        });
+    };
+    if fault == Fault::Silent {
+        record(0);
+        return;
+    }
+    let body = files
+        .iter()
+        .find(|(name, _)| *name == file)
+        .map(|(_, bytes)| bytes.as_slice());
+    let (status, mut body) = match (fault, body) {
+        (Fault::Status(status), _) => (status, &b"<html>sorry</html>"[..]),
+        (Fault::Shortened, Some(body)) => (200, &body[..body.len() / 2]),
+        (_, Some(body)) => (200, body),
+        (_, None) => (404, &b"no such file"[..]),
+    };
+    let whole = body.len();
+    let mut head = format!("HTTP/1.1 {status} X\r\nConnection: close\r\n");
+    let from: Option<usize> = range
+        .as_ref()
+        .and_then(|r| r.strip_prefix("bytes=")?.strip_suffix('-')?.parse().ok())
+        .filter(|_| status == 200 && !matches!(fault, Fault::IgnoresRange(_)));
+    if let Some(from) = from {
+        if from >= whole {
+            head = format!(
+                "HTTP/1.1 416 X\r\nConnection: close\r\nContent-Range: bytes */{whole}\r\n"
+            );
+            body = &[];
+        } else {
+            head = "HTTP/1.1 206 X\r\nConnection: close\r\n".to_owned();
+            head += &format!("Content-Range: bytes {from}-{}/{whole}\r\n", whole - 1);
+            body = &body[from..];
+        }
+    }
+    if fault == Fault::Endless {
+        let _ = write!(stream, "{head}\r\n");
+        while stream.write_all(&[0; 4096]).is_ok() {}
+        record(usize::MAX);
+        return;
+    }
+    let sent = match fault {
+        Fault::CutOnce(n) | Fault::IgnoresRange(n) if file == FIRST && first_time => n,
+        Fault::CutAlways(n) if file == FIRST => n,
+        _ => body.len(),
+    };
+    record(sent);
+    let _ = write!(stream, "{head}Content-Length: {}\r\n\r\n", body.len());
+    let _ = stream.write_all(&body[..sent.min(body.len())]);
+    let _ = stream.flush();
+    // Closing with unread bytes would reset the connection and lose what was sent.
+    let _ = stream.shutdown(Shutdown::Write);
+    let _ = stream.read(&mut [0; 1]);
+}
