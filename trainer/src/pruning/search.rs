@@ -48,9 +48,7 @@ pub fn prune(
     compression: f64,
     pruner: &str,
 ) -> Result<Outcome, PruneError> {
-    if !compression.is_finite() || compression < 1.0 {
-        return Err(PruneError::Compression { compression });
-    }
+    check_compression(compression)?;
     let births = effective::births(graph, ordering.births());
     let total = ordering.total();
     let mut times: Vec<u32> = births.iter().flatten().copied().collect();
@@ -85,6 +83,18 @@ pub fn prune(
                 effective,
             })
         }
+    }
+}
+
+/// Checks that `compression` is a number of at least 1.
+///
+/// # Errors
+/// When it is not.
+pub fn check_compression(compression: f64) -> Result<(), PruneError> {
+    if compression.is_finite() && compression >= 1.0 {
+        Ok(())
+    } else {
+        Err(PruneError::Compression { compression })
     }
 }
 

@@ -18,7 +18,11 @@ pub struct Batches<'a> {
 impl<'a> Batches<'a> {
     /// Batches of `split`, normalised, on `device`.
     pub fn new(split: &'a Split, normalisation: &Normalisation, device: &Device) -> Self {
-        Self { split, table: normalisation.table(), device: device.clone() }
+        Self {
+            split,
+            table: normalisation.table(),
+            device: device.clone(),
+        }
     }
 
     /// The split.
@@ -45,8 +49,10 @@ impl<'a> Batches<'a> {
     /// # Errors
     /// When the device refuses.
     pub fn classes(&self, indices: &[u32]) -> Result<Tensor> {
-        let classes: Vec<u32> =
-            indices.iter().map(|&index| u32::from(self.split.label(index as usize))).collect();
+        let classes: Vec<u32> = indices
+            .iter()
+            .map(|&index| u32::from(self.split.label(index as usize)))
+            .collect();
         Tensor::from_vec(classes, indices.len(), &self.device)
     }
 
@@ -54,8 +60,9 @@ impl<'a> Batches<'a> {
     pub fn in_order(&self, most: usize) -> impl Iterator<Item = Result<Tensor>> + '_ {
         let end = self.split.len().min(most);
         (0..end).step_by(EVALUATION_ROWS).map(move |start| {
-            let indices: Vec<u32> =
-                (start..end.min(start + EVALUATION_ROWS)).map(|index| index as u32).collect();
+            let indices: Vec<u32> = (start..end.min(start + EVALUATION_ROWS))
+                .map(|index| index as u32)
+                .collect();
             self.inputs(&indices)
         })
     }

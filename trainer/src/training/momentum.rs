@@ -41,9 +41,15 @@ struct Slot {
 #[derive(Debug)]
 enum Velocity {
     /// With the flat indices of the weights that are not pruned, where some are.
-    Host { values: Vec<f32>, alive: Option<Vec<u32>> },
+    Host {
+        values: Vec<f32>,
+        alive: Option<Vec<u32>>,
+    },
     /// With the mask as zeros and ones, where there is one.
-    Device { values: Tensor, mask: Option<Tensor> },
+    Device {
+        values: Tensor,
+        mask: Option<Tensor>,
+    },
 }
 
 impl Momentum {
@@ -51,28 +57,54 @@ impl Momentum {
     ///
     /// # Errors
     /// When the device refuses.
-    pub fn new(network: &Network, masks: Option<&Masks>, coefficients: Coefficients) -> Result<Self> {
+    pub fn new(
+        network: &Network,
+        masks: Option<&Masks>,
+        coefficients: Coefficients,
+    ) -> Result<Self> {
         let slot = |parameter: &Parameter| {
-            let mask = masks.and_then(|masks| masks.iter().find(|mask| mask.name == parameter.name));
+            let mask =
+                masks.and_then(|masks| masks.iter().find(|mask| mask.name == parameter.name));
             let velocity = if network.device().is_cpu() {
                 let alive = mask.map(|mask| {
                     let kept = mask.keep.iter().enumerate().filter(|&(_, &keep)| keep);
                     kept.map(|(element, _)| element as u32).collect()
                 });
-                Velocity::Host { values: vec![0.0; parameter.var.elem_count()], alive }
+                Velocity::Host {
+                    values: vec![0.0; parameter.var.elem_count()],
+                    alive,
+                }
             } else {
                 let tensor = |mask: &crate::pruning::Mask| {
-                    let values: Vec<f32> = mask.keep.iter().map(|&keep| f32::from(u8::from(keep))).collect();
+                    let values: Vec<f32> = mask
+                        .keep
+                        .iter()
+                        .map(|&keep| f32::from(u8::from(keep)))
+                        .collect();
                     Tensor::from_vec(values, mask.shape.as_slice(), network.device())
                 };
                 let mask = mask.map(tensor).transpose()?;
-                Velocity::Device { values: parameter.var.zeros_like()?, mask }
+                Velocity::Device {
+                    values: parameter.var.zeros_like()?,
+                    mask,
+                }
             };
-            let l2 = if parameter.kernel { coefficients.l2 as f32 } else { 0.0 };
+            let l2 = if parameter.kernel {
+                coefficients.l2 as f32
+            } else {
+                0.0
+            };
             Ok(Slot { velocity, l2 })
         };
-        let slots = network.parameters().iter().map(slot).collect::<Result<_>>()?;
-        Ok(Self { coefficients, slots })
+        let slots = network
+            .parameters()
+            .iter()
+            .map(slot)
+            .collect::<Result<_>>()?;
+        Ok(Self {
+            coefficients,
+            slots,
+        })
     }
 
     /// One step of every parameter of `network` at the given `rate`. Gradients come from the
@@ -125,7 +157,11 @@ impl Momentum {
                 Velocity::Host { values, .. } => values.clone(),
                 Velocity::Device { values, .. } => values.flatten_all()?.to_vec1()?,
             };
-            state.insert(parameter.name.clone(), parameter.var.dims().to_vec(), values);
+            state.insert(
+                parameter.name.clone(),
+                parameter.var.dims().to_vec(),
+                values,
+            );
         }
         Ok(state)
     }
@@ -140,7 +176,8 @@ impl Momentum {
             match &mut slot.velocity {
                 Velocity::Host { values, .. } => values.clone_from(&array.values),
                 Velocity::Device { values, .. } => {
-                    *values = Tensor::from_slice(&array.values, array.shape.as_slice(), values.device())?;
+                    *values =
+                        Tensor::from_slice(&array.values, array.shape.as_slice(), values.device())?;
                 }
             }
         }
@@ -181,9 +218,10 @@ impl InplaceOp2 for Step<'_> {
         let (CpuStorage::F32(weights), CpuStorage::F32(gradients)) = (weights, gradients) else {
             candle_core::bail!("a momentum step needs f32 weights and gradients")
         };
-        let (Some((start, end)), Some((from, to))) =
-            (weights_layout.contiguous_offsets(), gradients_layout.contiguous_offsets())
-        else {
+        let (Some((start, end)), Some((from, to))) = (
+            weights_layout.contiguous_offsets(),
+            gradients_layout.contiguous_offsets(),
+        ) else {
             candle_core::bail!("a momentum step needs contiguous weights and gradients")
         };
         let (weights, gradients) = (&mut weights[start..end], &gradients[from..to]);
@@ -220,7 +258,10 @@ mod tests {
         state.insert("fc1.weight".into(), vec![2, 2], vec![1.0, 0.0, -2.0, 3.0]);
         let masks = Masks::from_fn(&graph.prunable(), |_, element| element != 1);
         let network = Network::new(&graph, &state, &Device::Cpu).unwrap();
-        let coefficients = Coefficients { momentum: 0.5, l2: 0.25 };
+        let coefficients = Coefficients {
+            momentum: 0.5,
+            l2: 0.25,
+        };
         let mut optimizer = Momentum::new(&network, Some(&masks), coefficients).unwrap();
         let gradients = Tensor::zeros(1, candle_core::DType::F32, &Device::Cpu).unwrap();
         let gradients = gradients.backward().unwrap();
@@ -234,7 +275,9 @@ mod tests {
         let weights = network.state().unwrap().get("fc1.weight").values.clone();
         assert!((weights[0] - 0.6325).abs() < 1e-6, "{weights:?}");
         assert_eq!(weights[1], 0.0);
-        assert!((optimizer.state(&network).unwrap().get("fc1.weight").values[0] + 0.2175).abs() < 1e-6);
+        assert!(
+            (optimizer.state(&network).unwrap().get("fc1.weight").values[0] + 0.2175).abs() < 1e-6
+        );
         // Without a gradient nothing moves.
         assert_eq!(network.state().unwrap().get("fc1.bias").values, [0.0, 0.0]);
     }

@@ -62,12 +62,20 @@ pub fn train_epoch(
 ///
 /// # Errors
 /// When the device refuses.
-pub fn accuracy(network: &Network, statistics: &Statistics, test: &Batches<'_>) -> TensorResult<f64> {
+pub fn accuracy(
+    network: &Network,
+    statistics: &Statistics,
+    test: &Batches<'_>,
+) -> TensorResult<f64> {
     let mut labels = test.split().labels().iter();
     let mut correct = 0;
     for batch in test.in_order(usize::MAX) {
         let classes = network.classify(&batch?, statistics)?;
-        correct += classes.iter().zip(labels.by_ref()).filter(|&(&c, &l)| c == u32::from(l)).count();
+        correct += classes
+            .iter()
+            .zip(labels.by_ref())
+            .filter(|&(&c, &l)| c == u32::from(l))
+            .count();
     }
     Ok(correct as f64 / test.split().len() as f64)
 }

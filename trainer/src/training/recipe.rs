@@ -80,10 +80,16 @@ impl Recipe {
         }
         let positive = self.learning_rate > 0.0 && self.learning_rate.is_finite();
         if !positive {
-            return refuse(format!("--learning-rate {} must be a positive number", self.learning_rate));
+            return refuse(format!(
+                "--learning-rate {} must be a positive number",
+                self.learning_rate
+            ));
         }
         if !(0.0..1.0).contains(&self.momentum) {
-            return refuse(format!("--momentum {} must be at least 0 and below 1", self.momentum));
+            return refuse(format!(
+                "--momentum {} must be at least 0 and below 1",
+                self.momentum
+            ));
         }
         if !(self.l2 >= 0.0 && self.l2.is_finite()) {
             return refuse(format!("--l2 {} must be a number of at least 0", self.l2));

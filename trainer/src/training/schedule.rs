@@ -21,7 +21,9 @@ impl Schedule {
 
     /// The rate at `step`, counted from 0.
     pub fn rate(&self, step: usize) -> f64 {
-        let passed = BOUNDARIES.iter().filter(|&&at| step > (at * self.steps as f64) as usize);
+        let passed = BOUNDARIES
+            .iter()
+            .filter(|&&at| step > (at * self.steps as f64) as usize);
         self.initial * 0.1_f64.powi(passed.count() as i32)
     }
 }
@@ -33,9 +35,15 @@ mod tests {
     #[test]
     fn six_thousand_steps_fall_where_the_papers_fractions_do() {
         let schedule = Schedule::new(0.1, 6000);
-        for (step, rate) in
-            [(0, 0.1), (1562, 0.1), (1563, 0.01), (3125, 0.01), (3126, 1e-3), (4688, 1e-4), (5999, 1e-4)]
-        {
+        for (step, rate) in [
+            (0, 0.1),
+            (1562, 0.1),
+            (1563, 0.01),
+            (3125, 0.01),
+            (3126, 1e-3),
+            (4688, 1e-4),
+            (5999, 1e-4),
+        ] {
             assert!((schedule.rate(step) / rate - 1.0).abs() < 1e-12, "{step}");
         }
     }

@@ -1,0 +1,336 @@
+//! A whole run: dense training where the pruner ranks trained weights, pruning, training of what
+//! is left from its initial values (Frankle & Carbin's rewinding, as in the paper), statistics.
+
+use std::path::Path;
+use std::sync::atomic::AtomicBool;
+use std::time::Instant;
+
+use candle_core::Device;
+
+use super::batches::Batches;
+use super::folder::{Accuracy, Checkpoint, Compression, Metrics, RunFolder, TrainReport, Weights};
+use super::momentum::{Coefficients, Momentum};
+use super::{Recipe, TrainError, phase};
+use crate::data::Dataset;
+use crate::graph::{Graph, architecture};
+use crate::network::{Network, State, Statistics, initial};
+use crate::pruning::{self, Masks, Outcome, Pruner};
+
+/// Training images that the statistics behind each epoch's accuracy are taken over; the final
+/// statistics are taken over all.
+const SAMPLE: usize = 5000;
+
+/// What a run tells while it goes.
+#[derive(Debug)]
+pub enum Event<'a> {
+    /// Something a person may want to know.
+    Note(String),
+    /// An epoch begins.
+    Epoch {
+        /// "dense" or "pruned".
+        phase: &'a str,
+        /// From 1.
+        epoch: usize,
+        /// Epochs of the phase.
+        of: usize,
+        /// Images in an epoch.
+        images: usize,
+    },
+    /// So many images of the epoch are done.
+    Images(usize),
+    /// An epoch is done.
+    Done(&'a Metrics),
+}
+
+/// What a run works with.
+struct Run<'a> {
+    recipe: &'a Recipe,
+    graph: Graph,
+    device: Device,
+    folder: RunFolder,
+    train: Batches<'a>,
+    test: Batches<'a>,
+    /// The images that each epoch's statistics are taken over.
+    sample: crate::data::Split,
+    data: &'a Dataset,
+    stop: &'a AtomicBool,
+    /// Epochs of all phases, and those done.
+    epochs: (usize, usize),
+    /// Time spent before this process, and when it began.
+    clock: (f64, Instant),
+}
+
+/// Runs `recipe` on `data` in the folder `path`, going on where an interrupted run stopped.
+/// A run that is whole already is not repeated, unless `fresh`.
+///
+/// # Errors
+/// When the recipe does not fit the data, training diverges, pruning is refused, a file cannot be
+/// written, or `stop` was raised.
+pub fn run(
+    recipe: &Recipe,
+    data: &Dataset,
+    path: &Path,
+    fresh: bool,
+    device: &Device,
+    stop: &AtomicBool,
+    tell: &mut dyn FnMut(Event<'_>),
+) -> Result<TrainReport, TrainError> {
+    let graph =
+        architecture::by_name(&recipe.arch).map_err(|e| TrainError::Mismatch(e.to_string()))?;
+    let pruner = Pruner::by_name(&recipe.pruner)?;
+    pruning::search::check_compression(recipe.compression)?;
+    recipe.check(&graph, data)?;
+    let folder = RunFolder::open(path, recipe, fresh)?;
+    if let Some(report) = folder.result()? {
+        tell(Event::Note(format!(
+            "{} is finished already: nothing to do",
+            path.display()
+        )));
+        return Ok(report);
+    }
+    let phases = 1 + usize::from(pruner.needs_dense_training());
+    let mut run = Run {
+        recipe,
+        device: device.clone(),
+        train: Batches::new(&data.train, &data.normalisation, device),
+        test: Batches::new(&data.test, &data.normalisation, device),
+        sample: data.train.limit(SAMPLE),
+        data,
+        stop,
+        epochs: (phases * recipe.epochs, 0),
+        clock: (0.0, Instant::now()),
+        graph,
+        folder,
+    };
+    run.whole(&pruner, tell)
+}
+
+impl Run<'_> {
+    /// Time spent on the run, by this process and by those before.
+    fn seconds(&self) -> f64 {
+        self.clock.0 + self.clock.1.elapsed().as_secs_f64()
+    }
+
+    /// All phases.
+    fn whole(
+        &mut self,
+        pruner: &Pruner,
+        tell: &mut dyn FnMut(Event<'_>),
+    ) -> Result<TrainReport, TrainError> {
+        let initial = initial::state(&self.graph, self.recipe.seed);
+        let mut checkpoint = self.folder.checkpoint(&initial)?;
+        if let Some(Checkpoint {
+            phase,
+            epochs,
+            seconds,
+            ..
+        }) = &checkpoint
+        {
+            self.clock.0 = *seconds;
+            tell(Event::Note(format!(
+                "going on after epoch {epochs} of the {phase} phase"
+            )));
+        }
+        let pruned_already = checkpoint.as_ref().is_some_and(|c| c.phase == "pruned");
+
+        let mut dense_accuracy = None;
+        if pruner.needs_dense_training() {
+            let path = self.folder.file("dense.safetensors");
+            if pruned_already {
+                self.epochs.1 = self.recipe.epochs;
+            } else {
+                let network = self.phase("dense", &initial, None, checkpoint.take(), tell)?;
+                let (state, accuracy) = self.conclude(&network)?;
+                state.save(&path, &[("accuracy", accuracy.to_string())])?;
+            }
+            let (_, notes) = State::load(&path)?;
+            dense_accuracy = notes.get("accuracy").and_then(|text| text.parse().ok());
+        }
+
+        let Outcome { direct, effective } = self.prune(pruner, pruned_already)?;
+        let weights = Weights {
+            total: effective.total(),
+            direct: direct.nonzeros(),
+            effective: effective.nonzeros(),
+        };
+        let compression = Compression {
+            target: self.recipe.compression,
+            direct: weights.total as f64 / weights.direct as f64,
+            effective: weights.total as f64 / weights.effective as f64,
+        };
+        tell(Event::Note(format!(
+            "{} keeps {} of {} weights ({:.1}x), {} of them connected ({:.1}x)",
+            pruner.name(),
+            weights.direct,
+            weights.total,
+            compression.direct,
+            weights.effective,
+            compression.effective
+        )));
+
+        let network = self.phase(
+            "pruned",
+            &masked(&initial, &effective),
+            Some(&effective),
+            checkpoint,
+            tell,
+        )?;
+        let (state, pruned) = self.conclude(&network)?;
+        state.save(&self.folder.file("weights.safetensors"), &[])?;
+        let report = TrainReport {
+            run: self.folder.path().display().to_string(),
+            dataset: self.recipe.data.clone(),
+            arch: self.recipe.arch.clone(),
+            pruner: pruner.name().into(),
+            seed: self.recipe.seed,
+            weights,
+            compression,
+            accuracy: Accuracy {
+                dense: dense_accuracy,
+                pruned,
+            },
+            seconds: (self.seconds() * 1000.0).round() / 1000.0,
+        };
+        self.folder.finish(&report)?;
+        Ok(report)
+    }
+
+    /// The masks of `pruner`, kept in the folder; read back when the pruned phase had begun.
+    fn prune(&self, pruner: &Pruner, again: bool) -> Result<Outcome, TrainError> {
+        let (direct_path, effective_path) = (
+            self.folder.file("masks-direct.safetensors"),
+            self.folder.file("masks.safetensors"),
+        );
+        if again {
+            let direct = Masks::load(&self.graph, &direct_path)?;
+            return Ok(Outcome {
+                direct,
+                effective: Masks::load(&self.graph, &effective_path)?,
+            });
+        }
+        let weights = if pruner.needs_dense_training() {
+            let (state, _) = State::load(&self.folder.file("dense.safetensors"))?;
+            self.graph
+                .prunable()
+                .iter()
+                .map(|t| state.get(&t.name).values.clone())
+                .collect()
+        } else {
+            Vec::new()
+        };
+        let ordering = pruner.order(&self.graph, &weights, self.recipe.seed)?;
+        let Recipe {
+            target,
+            compression,
+            ..
+        } = *self.recipe;
+        let outcome =
+            pruning::search::prune(&self.graph, &ordering, target, compression, pruner.name())?;
+        outcome.direct.save(&direct_path)?;
+        outcome.effective.save(&effective_path)?;
+        Ok(outcome)
+    }
+
+    /// One phase of training from `start`, or from `checkpoint` where it is of this phase.
+    fn phase(
+        &mut self,
+        name: &str,
+        start: &State,
+        masks: Option<&Masks>,
+        checkpoint: Option<Checkpoint>,
+        tell: &mut dyn FnMut(Event<'_>),
+    ) -> Result<Network, TrainError> {
+        let checkpoint = checkpoint.filter(|checkpoint| checkpoint.phase == name);
+        let weights = checkpoint
+            .as_ref()
+            .map_or(start, |checkpoint| &checkpoint.weights);
+        let network = Network::new(&self.graph, weights, &self.device)?;
+        let coefficients = Coefficients {
+            momentum: self.recipe.momentum,
+            l2: self.recipe.l2,
+        };
+        let mut optimizer = Momentum::new(&network, masks, coefficients)?;
+        let mut first = 0;
+        if let Some(checkpoint) = &checkpoint {
+            optimizer.restore(&network, &checkpoint.velocities)?;
+            first = checkpoint.epochs;
+        }
+        self.epochs.1 += first;
+        for epoch in first..self.recipe.epochs {
+            let images = self.train.split().len();
+            tell(Event::Epoch {
+                phase: name,
+                epoch: epoch + 1,
+                of: self.recipe.epochs,
+                images,
+            });
+            let loss = phase::train_epoch(
+                &network,
+                &mut optimizer,
+                &self.train,
+                self.recipe,
+                (name, epoch),
+                self.stop,
+                &mut |done| tell(Event::Images(done)),
+            )?;
+            let Some(loss) = loss else {
+                return Err(self.interrupted());
+            };
+            self.epochs.1 += 1;
+            let sample = Batches::new(&self.sample, &self.data.normalisation, &self.device);
+            let statistics = Statistics::compute(&network, || sample.in_order(SAMPLE))?;
+            let accuracy = phase::accuracy(&network, &statistics, &self.test)?;
+            let (epoch, seconds) = (epoch + 1, self.seconds());
+            let row = Metrics {
+                phase: name.into(),
+                epoch,
+                loss,
+                accuracy,
+                seconds,
+            };
+            self.folder.add_metrics(&row)?;
+            self.folder.save_checkpoint(&Checkpoint {
+                phase: name.into(),
+                epochs: epoch,
+                seconds,
+                weights: network.state()?,
+                velocities: optimizer.state(&network)?,
+            })?;
+            tell(Event::Done(&row));
+        }
+        Ok(network)
+    }
+
+    /// The refusal that an interruption is reported as.
+    fn interrupted(&self) -> TrainError {
+        TrainError::Interrupted {
+            done: self.epochs.1,
+            all: self.epochs.0,
+            folder: self.folder.path().display().to_string(),
+        }
+    }
+
+    /// The trained state with its population statistics over all training images, and the
+    /// accuracy on the test images under them.
+    fn conclude(&self, network: &Network) -> Result<(State, f64), TrainError> {
+        let statistics = Statistics::compute(network, || self.train.in_order(usize::MAX))?;
+        let mut state = network.state()?;
+        statistics.add_to(network, &mut state);
+        Ok((state, phase::accuracy(network, &statistics, &self.test)?))
+    }
+}
+
+/// `state` with the kernels' pruned weights at zero.
+fn masked(state: &State, masks: &Masks) -> State {
+    let mut state = state.clone();
+    for mask in masks.iter() {
+        if let Some(array) = state.0.get_mut(&mask.name) {
+            for (value, &keep) in array.values.iter_mut().zip(&mask.keep) {
+                if !keep {
+                    *value = 0.0;
+                }
+            }
+        }
+    }
+    state
+}
