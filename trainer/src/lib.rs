@@ -7,6 +7,7 @@
 
 pub mod artifact;
 pub mod data;
+pub mod deploy;
 pub mod device;
 pub mod graph;
 pub mod network;

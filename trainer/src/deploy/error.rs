@@ -1,0 +1,55 @@
+//! Why a network cannot be deployed as asked.
+
+use crate::artifact::FileError;
+use crate::network::state::StateError;
+use crate::pruning::PruneError;
+use crate::training::TrainError;
+
+/// A refusal to export or to evaluate.
+#[derive(Debug, thiserror::Error)]
+pub enum DeployError {
+    /// An architecture with something that cannot be folded.
+    #[error("layer {layer} of {arch} cannot be exported: {reason}")]
+    Fold {
+        /// The architecture.
+        arch: String,
+        /// The layer.
+        layer: String,
+        /// What is in the way.
+        reason: String,
+    },
+    /// A layer whose numbers do not fit integers.
+    #[error("layer {layer} cannot be quantized: {reason}")]
+    Quantize {
+        /// The layer.
+        layer: String,
+        /// What does not fit.
+        reason: String,
+    },
+    /// The format cannot hold the network.
+    #[error("the network does not fit the container: {0}")]
+    Write(rarefy_format::WriteError),
+    /// A container that is not whole or not one.
+    #[error("{path}: {reason}; export the model again")]
+    Container {
+        /// The file.
+        path: String,
+        /// What the reader found.
+        reason: rarefy_format::ParseError,
+    },
+    /// A model and data that do not belong together.
+    #[error("{0}")]
+    Mismatch(String),
+    /// The run's weights cannot be used.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// The run's masks cannot be used.
+    #[error(transparent)]
+    Prune(#[from] PruneError),
+    /// The run folder cannot be used.
+    #[error(transparent)]
+    Run(#[from] TrainError),
+    /// A file could not be read or written.
+    #[error(transparent)]
+    File(#[from] FileError),
+}

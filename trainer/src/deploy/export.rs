@@ -1,0 +1,166 @@
+//! A run folder through the whole of deployment.
+
+use std::path::Path;
+use std::sync::atomic::AtomicBool;
+
+use serde::Serialize;
+
+use super::container::{self, EncodingChoice, ModelReport};
+use super::quantize::{self, CALIBRATION};
+use super::{DeployError, SparseLayer, evaluate, fold, sparse, strip};
+use crate::artifact;
+use crate::data::Dataset;
+use crate::graph::{Graph, architecture};
+use crate::network::State;
+use crate::pruning::Masks;
+use crate::training::folder::{RunFolder, TrainReport};
+use crate::training::{Recipe, TrainError};
+
+/// What an export made.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ExportReport {
+    /// What the container holds.
+    #[serde(flatten)]
+    pub model: ModelReport,
+    /// Shares of test images right.
+    pub accuracy: ExportAccuracy,
+    /// The largest relative difference that stripping made to a class score of the calibration
+    /// images, in f32.
+    pub stripping_error: f64,
+}
+
+/// Accuracy before and after export.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct ExportAccuracy {
+    /// Of the trained f32 network.
+    pub pruned: f64,
+    /// Of the container, by the device's kernels.
+    pub deployed: f64,
+}
+
+/// A finished run, ready to be exported.
+#[derive(Debug)]
+pub struct FinishedRun {
+    /// What it was made with.
+    pub recipe: Recipe,
+    /// Its figures.
+    pub report: TrainReport,
+    graph: Graph,
+    state: State,
+    masks: Masks,
+}
+
+impl FinishedRun {
+    /// Opens the run in `folder`.
+    ///
+    /// # Errors
+    /// When there is none, it is not finished, or its files do not belong together.
+    pub fn open(folder: &Path) -> Result<Self, DeployError> {
+        let (folder, recipe) = RunFolder::existing(folder)?;
+        let Some(report) = folder.result()? else {
+            return Err(DeployError::Run(TrainError::Folder {
+                folder: folder.path().display().to_string(),
+                reason: "holds a run that is not finished: run the same `rarefy train` again"
+                    .into(),
+            }));
+        };
+        let graph = architecture::by_name(&recipe.arch)
+            .map_err(|e| DeployError::Run(TrainError::Mismatch(e.to_string())))?;
+        let path = folder.file("weights.safetensors");
+        let (state, _) = State::load(&path)?;
+        state.check(&expected(&graph), &path)?;
+        let masks = Masks::load(&graph, &folder.file("masks.safetensors"))?;
+        Ok(Self {
+            recipe,
+            report,
+            graph,
+            state,
+            masks,
+        })
+    }
+
+    /// The folded layers under the run's mask, before stripping.
+    ///
+    /// # Errors
+    /// When the architecture cannot be folded.
+    pub fn fold(&self) -> Result<Vec<SparseLayer>, DeployError> {
+        let pixels = (self.recipe.pixel_mean, self.recipe.pixel_std);
+        fold::fold(&self.graph, &self.state, &self.masks, pixels)
+    }
+
+    /// Exports to the file `path`, calibrating and testing on `data`.
+    ///
+    /// # Errors
+    /// When `data` is not what the run was trained on, a step refuses, or the file cannot be
+    /// written.
+    pub fn export(
+        &self,
+        data: &Dataset,
+        encoding: EncodingChoice,
+        path: &Path,
+    ) -> Result<ExportReport, DeployError> {
+        if data.fingerprint() != self.recipe.data_fingerprint {
+            return Err(DeployError::Mismatch(format!(
+                "dataset {} is not the one that {} was trained on: its images or labels differ",
+                data.name, self.report.run
+            )));
+        }
+        let folded = self.fold()?;
+        let stripped = strip::strip(&folded);
+        let calibration = data.train.limit(CALIBRATION);
+        let images: Vec<&[u8]> = (0..calibration.len())
+            .map(|i| calibration.image(i))
+            .collect();
+        let stripping_error = difference(&folded, &stripped, &images);
+        let quantized = quantize::quantize(&stripped, &images)?;
+        let bytes =
+            rarefy_format::AlignedBytes::copy_from(&container::write(&quantized, encoding)?);
+        let model = container::parse(&bytes, path)?;
+        let never = AtomicBool::new(false);
+        let score = evaluate::evaluate(model, &data.test, &never, &mut |_| {})?;
+        artifact::write(path, &bytes)?;
+        Ok(ExportReport {
+            model: container::report(&model, path),
+            accuracy: ExportAccuracy {
+                pruned: self.report.accuracy.pruned,
+                deployed: score.map_or(0.0, |score| score.accuracy),
+            },
+            stripping_error,
+        })
+    }
+}
+
+/// The arrays that a trained state of `graph` holds, in their shapes.
+fn expected(graph: &Graph) -> State {
+    let mut expected = crate::network::initial::state(graph, 0);
+    for (name, array) in expected.0.clone() {
+        let node = name.strip_suffix(".weight");
+        if let (Some(node), [units]) = (node, array.shape.as_slice()) {
+            for suffix in ["running_mean", "running_var"] {
+                expected.insert(
+                    format!("{node}.{suffix}"),
+                    vec![*units],
+                    array.values.clone(),
+                );
+            }
+        }
+    }
+    expected
+}
+
+/// The largest difference between the class scores of two networks over `images`, relative to
+/// the largest score of the image.
+pub fn difference(a: &[SparseLayer], b: &[SparseLayer], images: &[&[u8]]) -> f64 {
+    let of_image = |image: &&[u8]| {
+        let (a, b) = (sparse::forward(a, image), sparse::forward(b, image));
+        let scale = a
+            .iter()
+            .fold(f32::MIN_POSITIVE, |scale, score| scale.max(score.abs()));
+        let apart = a
+            .iter()
+            .zip(&b)
+            .fold(0.0_f32, |most, (a, b)| most.max((a - b).abs()));
+        f64::from(apart / scale)
+    };
+    images.iter().map(of_image).fold(0.0, f64::max)
+}

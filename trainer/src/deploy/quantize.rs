@@ -1,0 +1,269 @@
+//! Quantization to 8-bit integers, calibrated on training images.
+//!
+//! Activations are unsigned 8-bit (pixels are, and hidden units follow a ReLU), weights signed 8-bit,
+//! biases and accumulators 32-bit. The device requantizes by a shift alone: with `s_x` and `s_w` the
+//! steps of inputs and weights, the output's step is `s_x s_w 2^shift`, so the two steps of a
+//! layer cannot be chosen apart. The leftover factor below two is given to the weights, to the
+//! activations, or shared, and the largest activations may be clipped: of all these choices a
+//! layer takes the one with the least squared error on the calibration images, its inputs being
+//! those that the layers quantized before really give.
+
+use rarefy_format::requantize;
+use sprs::CsMat;
+
+use super::{DeployError, SparseLayer};
+
+/// Calibration images that choices are compared on.
+pub const CALIBRATION: usize = 500;
+
+/// The largest |weight|.
+const WEIGHT_LIMIT: f64 = 127.0;
+
+/// The largest activation.
+const ACTIVATION_LIMIT: f64 = 255.0;
+
+/// Shares of the largest activation at which to try clipping.
+const CLIPS: [f64; 6] = [1.0, 0.95, 0.9, 0.8, 0.7, 0.6];
+
+/// How to share the factor that a shift leaves over: the part of it (as an exponent) that makes
+/// the step of the weights coarser; the rest makes that of the activations coarser.
+const SPLITS: [f64; 5] = [0.0, 0.25, 0.5, 0.75, 1.0];
+
+/// One layer in integers.
+#[derive(Debug, Clone, PartialEq)]
+pub struct QuantizedLayer {
+    /// The layer's name.
+    pub name: String,
+    /// Weights, (outputs, inputs); those that round to zero are gone.
+    pub weights: CsMat<i8>,
+    /// Biases in units of the accumulator.
+    pub bias: Vec<i32>,
+    /// Bits that requantization drops; 0 for the last layer, which gives accumulators.
+    pub shift: u8,
+    /// Whether the layer requantizes behind a ReLU: all but the last.
+    pub relu: bool,
+    /// (outputs, inputs) before stripping.
+    pub original: (usize, usize),
+}
+
+/// Steps of one layer: what one unit of its integers stands for.
+#[derive(Debug, Clone, Copy)]
+struct Steps {
+    input: f64,
+    weight: f64,
+    shift: u8,
+}
+
+impl QuantizedLayer {
+    /// `layer` in integers by `steps`.
+    fn new(layer: &SparseLayer, steps: Steps) -> Result<Self, DeployError> {
+        let (mut starts, mut indices, mut values) = (vec![0], vec![], vec![]);
+        for row in layer.weights.outer_iterator() {
+            for (column, &weight) in row.iter() {
+                let value = (f64::from(weight) / steps.weight).round();
+                let value = value.clamp(-WEIGHT_LIMIT, WEIGHT_LIMIT) as i8;
+                if value != 0 {
+                    indices.push(column);
+                    values.push(value);
+                }
+            }
+            starts.push(indices.len());
+        }
+        let accumulator = steps.input * steps.weight;
+        let bias = layer.bias.iter().map(|&bias| {
+            let value = (f64::from(bias) / accumulator).round();
+            if value.abs() < 2f64.powi(30) {
+                Ok(value as i32)
+            } else {
+                Err(DeployError::Quantize {
+                    layer: layer.name.clone(),
+                    reason: format!(
+                        "its bias {bias} is beyond 32 bits at a step of {accumulator:e}"
+                    ),
+                })
+            }
+        });
+        Ok(Self {
+            name: layer.name.clone(),
+            bias: bias.collect::<Result<_, _>>()?,
+            weights: CsMat::new((layer.outputs(), layer.inputs()), starts, indices, values),
+            shift: steps.shift,
+            relu: layer.relu,
+            original: layer.original,
+        })
+    }
+
+    /// The accumulators of `inputs`.
+    fn accumulate(&self, inputs: &[u8]) -> Vec<i32> {
+        let rows = self.weights.outer_iterator().zip(&self.bias);
+        rows.map(|(row, &bias)| {
+            row.iter().fold(bias, |sum, (column, &weight)| {
+                sum.wrapping_add(i32::from(weight) * i32::from(inputs[column]))
+            })
+        })
+        .collect()
+    }
+
+    /// The activations of `inputs`.
+    fn forward(&self, inputs: &[u8]) -> Vec<u8> {
+        self.accumulate(inputs)
+            .into_iter()
+            .map(|sum| requantize(sum, self.shift))
+            .collect()
+    }
+}
+
+/// Quantizes `layers`, calibrated on `images` (raw pixels).
+///
+/// # Errors
+/// When there is no image, or a layer's numbers do not fit integers.
+pub fn quantize(
+    layers: &[SparseLayer],
+    images: &[&[u8]],
+) -> Result<Vec<QuantizedLayer>, DeployError> {
+    let mut quantized = Vec::with_capacity(layers.len());
+    let mut exact: Vec<Vec<f32>> = images
+        .iter()
+        .map(|image| image.iter().map(|&pixel| f32::from(pixel)).collect())
+        .collect();
+    let mut inputs: Vec<Vec<u8>> = images.iter().map(|image| image.to_vec()).collect();
+    let mut step = 1.0;
+    for layer in layers {
+        let refuse = |reason: &str| DeployError::Quantize {
+            layer: layer.name.clone(),
+            reason: reason.into(),
+        };
+        exact
+            .iter_mut()
+            .for_each(|values| *values = layer.forward(values));
+        let largest =
+            |values: &mut dyn Iterator<Item = f32>| values.fold(0.0_f32, |a, b| a.max(b.abs()));
+        let largest_weight = f64::from(largest(&mut layer.weights.data().iter().copied()));
+        if !largest_weight.is_finite() || largest_weight == 0.0 {
+            return Err(refuse("it has no finite weight other than zero"));
+        }
+        let finest = largest_weight / WEIGHT_LIMIT;
+        if !layer.relu {
+            let steps = Steps {
+                input: step,
+                weight: finest,
+                shift: 0,
+            };
+            quantized.push(QuantizedLayer::new(layer, steps)?);
+            continue;
+        }
+        let largest_activation = f64::from(largest(&mut exact.iter().flatten().copied()));
+        if !largest_activation.is_finite() {
+            return Err(refuse("its activations are not finite"));
+        }
+        let mut best: Option<(f64, f64, QuantizedLayer)> = None;
+        for steps in choices(step, finest, largest_activation) {
+            let candidate = QuantizedLayer::new(layer, steps)?;
+            let output = steps.input * steps.weight * 2f64.powi(i32::from(steps.shift));
+            let error: f64 = inputs
+                .iter()
+                .zip(&exact)
+                .flat_map(|(inputs, exact)| candidate.forward(inputs).into_iter().zip(exact))
+                .map(|(found, &exact)| (f64::from(found) * output - f64::from(exact)).powi(2))
+                .sum();
+            if best.as_ref().is_none_or(|(least, ..)| error < *least) {
+                best = Some((error, output, candidate));
+            }
+        }
+        let (_, output, layer) = best.ok_or_else(|| refuse("its activations are all zero"))?;
+        inputs
+            .iter_mut()
+            .for_each(|values| *values = layer.forward(values));
+        step = output;
+        quantized.push(layer);
+    }
+    Ok(quantized)
+}
+
+/// The steps worth trying for a hidden layer whose inputs have the step `input`, whose weights
+/// need at least the step `finest` and whose activations reach `largest`.
+fn choices(input: f64, finest: f64, largest: f64) -> Vec<Steps> {
+    let mut choices = Vec::new();
+    for clip in CLIPS {
+        // The exponent at which both steps would be just what they need.
+        let exponent = (clip * largest / ACTIVATION_LIMIT / (finest * input)).log2();
+        if !exponent.is_finite() {
+            continue;
+        }
+        for (shift, splits) in [(exponent.floor(), &SPLITS[..]), (exponent.ceil(), &[0.0])] {
+            if !(0.0..=f64::from(rarefy_format::MAX_SHIFT)).contains(&shift) {
+                continue;
+            }
+            for split in splits {
+                let weight = finest * 2f64.powf((exponent - shift).max(0.0) * split);
+                choices.push(Steps {
+                    input,
+                    weight,
+                    shift: shift as u8,
+                });
+            }
+        }
+    }
+    choices
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::deploy::sparse;
+    use crate::random::Random;
+
+    #[test]
+    fn integers_follow_the_floats_closely() {
+        let mut random = Random::new(2);
+        let sizes = [20, 30, 12, 4];
+        let layers: Vec<SparseLayer> = sizes
+            .windows(2)
+            .enumerate()
+            .map(|(index, pair)| {
+                let count = pair[0] * pair[1];
+                let scale = if index == 0 { 0.004 } else { 0.3 };
+                let values = (0..count)
+                    .map(|_| (scale * random.normal()) as f32)
+                    .collect();
+                let indices = (0..pair[1]).flat_map(|_| 0..pair[0]).collect();
+                let starts = (0..=pair[1]).map(|row| row * pair[0]).collect();
+                SparseLayer {
+                    name: format!("fc{index}"),
+                    weights: CsMat::new((pair[1], pair[0]), starts, indices, values),
+                    bias: (0..pair[1]).map(|_| random.normal() as f32 * 0.2).collect(),
+                    relu: index < 2,
+                    original: (pair[1], pair[0]),
+                }
+            })
+            .collect();
+        let images: Vec<Vec<u8>> = (0..50)
+            .map(|_| (0..20).map(|_| random.below(256) as u8).collect())
+            .collect();
+        let images: Vec<&[u8]> = images.iter().map(Vec::as_slice).collect();
+        let quantized = quantize(&layers, &images).unwrap();
+        assert_eq!(
+            quantized.iter().map(|l| l.relu).collect::<Vec<_>>(),
+            [true, true, false]
+        );
+
+        // The logits agree up to one common factor: compare directions.
+        let (mut dot, mut a2, mut b2) = (0.0, 0.0, 0.0);
+        for image in &images {
+            let mut values = image.to_vec();
+            for layer in &quantized[..2] {
+                values = layer.forward(&values);
+            }
+            for (&a, b) in quantized[2]
+                .accumulate(&values)
+                .iter()
+                .zip(sparse::forward(&layers, image))
+            {
+                let (a, b) = (f64::from(a), f64::from(b));
+                (dot, a2, b2) = (dot + a * b, a2 + a * a, b2 + b * b);
+            }
+        }
+        let cosine = dot / (a2 * b2).sqrt();
+        assert!(cosine > 0.999, "{cosine}");
+    }
+}

@@ -1,0 +1,98 @@
+//! Sparse layers in f32 on the host: what folding makes and stripping shrinks.
+
+use sprs::CsMat;
+
+/// One deployed layer: `y = act(W x + b)`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SparseLayer {
+    /// The layer's name in the architecture, such as `fc1`.
+    pub name: String,
+    /// W in compressed sparse rows, (outputs, inputs).
+    pub weights: CsMat<f32>,
+    /// b, one for each output.
+    pub bias: Vec<f32>,
+    /// Whether max(0, ·) follows.
+    pub relu: bool,
+    /// (outputs, inputs) before stripping.
+    pub original: (usize, usize),
+}
+
+impl SparseLayer {
+    /// Number of outputs.
+    pub fn outputs(&self) -> usize {
+        self.weights.rows()
+    }
+
+    /// Number of inputs.
+    pub fn inputs(&self) -> usize {
+        self.weights.cols()
+    }
+
+    /// The layer's outputs for `inputs`.
+    ///
+    /// # Panics
+    /// When the number of inputs is not the layer's.
+    pub fn forward(&self, inputs: &[f32]) -> Vec<f32> {
+        assert_eq!(inputs.len(), self.inputs(), "inputs of layer {}", self.name);
+        let rows = self.weights.outer_iterator().zip(&self.bias);
+        rows.map(|(row, bias)| {
+            let sum: f32 = row
+                .iter()
+                .map(|(column, weight)| weight * inputs[column])
+                .sum();
+            if self.relu {
+                (sum + bias).max(0.0)
+            } else {
+                sum + bias
+            }
+        })
+        .collect()
+    }
+
+    /// The layer with the rows and columns that `rows` and `columns` keep, renumbered.
+    #[must_use]
+    pub fn keep(&self, rows: &[bool], columns: &[bool]) -> Self {
+        let mut number = 0;
+        let numbers: Vec<Option<usize>> = columns
+            .iter()
+            .map(|&keep| {
+                let this = keep.then_some(number);
+                number += usize::from(keep);
+                this
+            })
+            .collect();
+        let (mut starts, mut indices, mut values, mut bias) = (vec![0], vec![], vec![], vec![]);
+        for ((row, _), &b) in self
+            .weights
+            .outer_iterator()
+            .zip(rows)
+            .zip(&self.bias)
+            .filter(|((_, keep), _)| **keep)
+        {
+            for (column, &weight) in row.iter() {
+                if let Some(column) = numbers[column] {
+                    indices.push(column);
+                    values.push(weight);
+                }
+            }
+            starts.push(indices.len());
+            bias.push(b);
+        }
+        let weights = CsMat::new((bias.len(), number), starts, indices, values);
+        Self {
+            name: self.name.clone(),
+            weights,
+            bias,
+            ..*self
+        }
+    }
+}
+
+/// The class scores that `layers` give for `input` (raw pixels 0 to 255).
+pub fn forward(layers: &[SparseLayer], input: &[u8]) -> Vec<f32> {
+    let mut values: Vec<f32> = input.iter().map(|&pixel| f32::from(pixel)).collect();
+    for layer in layers {
+        values = layer.forward(&values);
+    }
+    values
+}
