@@ -18,7 +18,11 @@ fn layer(inputs: usize, outputs: usize, last: bool) -> impl Strategy<Value = Lay
             outputs,
             original_inputs: inputs + stripped_inputs,
             original_outputs: outputs + stripped_outputs,
-            activation: if last { Activation::Linear } else { Activation::Relu },
+            activation: if last {
+                Activation::Linear
+            } else {
+                Activation::Relu
+            },
             shift,
             bias,
             weights: WeightsSpec::Dense { values },
@@ -36,7 +40,11 @@ fn network() -> impl Strategy<Value = Vec<LayerSpec>> {
             .map(|(index, pair)| {
                 (layer(pair[0], pair[1], index == last), any::<bool>()).prop_map(
                     move |(layer, sparse)| {
-                        if sparse { layer.to_csr(index).unwrap() } else { layer }
+                        if sparse {
+                            layer.to_csr(index).unwrap()
+                        } else {
+                            layer
+                        }
                     },
                 )
             })

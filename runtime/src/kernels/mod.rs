@@ -46,3 +46,6 @@ pub(crate) fn run<F: Finish>(
         _ => {}
     }
 }
+
+#[cfg(all(test, feature = "csr", feature = "dense"))]
+mod tests;
