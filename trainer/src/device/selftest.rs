@@ -1,0 +1,27 @@
+//! The firmware's own check of every kernel, on a board.
+
+use super::boards::Board;
+use super::image::{Builder, Plan, Role};
+use super::measure::{DeviceError, MeasureOptions};
+use super::process::Limits;
+use super::run;
+
+/// Builds and runs the program `selftest` on `board`; returns its log, a line per encoding.
+/// The program knows the answers itself: the workstation's kernels play no part.
+///
+/// # Errors
+/// When the program cannot be built or run, or any answer is wrong.
+pub fn selftest(
+    board: &Board,
+    options: &MeasureOptions<'_>,
+    progress: &mut dyn FnMut(&str),
+) -> Result<Vec<String>, DeviceError> {
+    let limits = Limits { timeout: None, stop: options.stop };
+    let target_folder = options.target_folder.as_deref();
+    let builder = Builder { machine: &options.machine, target_folder, limits };
+    progress(&format!("{}: building the self-test", board.name));
+    let image = builder.build(Plan { board, role: Role::SelfTest, content: None })?;
+    progress(&format!("{}: running it", board.name));
+    let limits = Limits { timeout: Some(options.timeout), ..limits };
+    Ok(run::run(&image, board, &options.machine, limits)?)
+}
