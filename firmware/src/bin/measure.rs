@@ -6,6 +6,8 @@
 #![no_std]
 #![no_main]
 
+use core::hint::black_box;
+
 use cortex_m_rt::entry;
 use rarefy_firmware::counter::Counter;
 use rarefy_firmware::exit::exit;
@@ -27,8 +29,13 @@ fn main() -> ! {
         exit(false)
     };
 
+    // Seen through a veil: the compiler must not fold this model or these samples into code,
+    // or one network's code would differ from another's.
+    let model = black_box(&MODEL.0[..]);
+    let samples = black_box(&SAMPLES[..]);
+
     stack::paint();
-    let (load, engine) = counter.ticks(|| match Model::parse(&MODEL.0) {
+    let (load, engine) = counter.ticks(|| match Model::parse(model) {
         Ok(model) => Engine::new(model).ok(),
         Err(_) => None,
     });
@@ -39,7 +46,7 @@ fn main() -> ! {
     };
     defmt::info!(
         "rarefy start samples={=usize} outputs={=usize} overhead={=u64} load={=u64} stack={=usize} of {=usize}",
-        SAMPLES.len() / INPUTS,
+        samples.len() / INPUTS,
         engine.model().outputs(),
         counter.overhead(),
         load,
@@ -47,7 +54,7 @@ fn main() -> ! {
         stack::capacity(),
     );
 
-    for (index, sample) in SAMPLES.chunks_exact(INPUTS).enumerate() {
+    for (index, sample) in samples.chunks_exact(INPUTS).enumerate() {
         RAREFY_INPUT.copy_from_slice(sample);
         stack::paint();
         let (ticks, logits) = counter.ticks(|| engine.infer(RAREFY_INPUT, RAREFY_ARENA.as_mut_words()));

@@ -119,7 +119,9 @@ pub enum BoardError {
     )]
     NoFirmware,
     /// `RAREFY_FIRMWARE` leads nowhere.
-    #[error("RAREFY_FIRMWARE is {path}, which holds no boards; set it to the folder firmware of a checkout")]
+    #[error(
+        "RAREFY_FIRMWARE is {path}, which holds no boards; set it to the folder firmware of a checkout"
+    )]
     NotFirmware {
         /// What the variable says.
         path: String,
@@ -148,12 +150,15 @@ struct Description {
 /// # Errors
 /// When none of them holds boards.
 pub fn firmware_folder() -> Result<PathBuf, BoardError> {
-    let is_firmware = |folder: &Path| folder.join("boards").is_dir() && folder.join("Cargo.toml").is_file();
+    let is_firmware =
+        |folder: &Path| folder.join("boards").is_dir() && folder.join("Cargo.toml").is_file();
     if let Some(folder) = env::var_os("RAREFY_FIRMWARE").map(PathBuf::from) {
         return if is_firmware(&folder) {
             Ok(absolute(folder))
         } else {
-            Err(BoardError::NotFirmware { path: folder.display().to_string() })
+            Err(BoardError::NotFirmware {
+                path: folder.display().to_string(),
+            })
         };
     }
     let current = env::current_dir().unwrap_or_default();
@@ -194,10 +199,20 @@ impl Boards {
     /// # Errors
     /// When there is none; the error lists the known.
     pub fn get(&self, name: &str) -> Result<&Board, BoardError> {
-        self.boards.iter().find(|board| board.name == name).ok_or_else(|| {
-            let known: Vec<&str> = self.boards.iter().map(|board| board.name.as_str()).collect();
-            BoardError::Unknown { name: name.to_owned(), known: known.join(", ") }
-        })
+        self.boards
+            .iter()
+            .find(|board| board.name == name)
+            .ok_or_else(|| {
+                let known: Vec<&str> = self
+                    .boards
+                    .iter()
+                    .map(|board| board.name.as_str())
+                    .collect();
+                BoardError::Unknown {
+                    name: name.to_owned(),
+                    known: known.join(", "),
+                }
+            })
     }
 
     /// All boards, sorted by name.
@@ -208,28 +223,47 @@ impl Boards {
 
 impl Board {
     fn read(folder: &Path, firmware: &Path) -> Result<Self, BoardError> {
-        let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let name = folder
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
         let path = folder.join("board.toml");
-        let refuse = |path: &Path, why: String| BoardError::Description { path: path.display().to_string(), why };
+        let refuse = |path: &Path, why: String| BoardError::Description {
+            path: path.display().to_string(),
+            why,
+        };
         let text = fs::read_to_string(&path).map_err(|e| FileError::new("read", &path, e))?;
         let description: Description =
             toml::from_str(&text).map_err(|e| refuse(&path, e.message().replace('\n', " ")))?;
         let runner = match (description.emulated, description.probe) {
             (Some(machine), None) => Runner::Emulator { machine },
             (None, Some(chip)) => Runner::Probe { chip },
-            _ => return Err(refuse(&path, "give either `emulated` or `probe`".to_owned())),
+            _ => {
+                return Err(refuse(
+                    &path,
+                    "give either `emulated` or `probe`".to_owned(),
+                ));
+            }
         };
         if description.clock_hz == 0 {
             return Err(refuse(&path, "clock_hz is 0".to_owned()));
         }
         if description.counter == Counter::Instructions && matches!(runner, Runner::Probe { .. }) {
-            return Err(refuse(&path, "only an emulated board can count instructions".to_owned()));
+            return Err(refuse(
+                &path,
+                "only an emulated board can count instructions".to_owned(),
+            ));
         }
         let map = folder.join("memory.x");
         let text = fs::read_to_string(&map).map_err(|e| FileError::new("read", &map, e))?;
         let region = |region: &str| {
-            memory_region(&text, region)
-                .ok_or_else(|| refuse(&map, format!("no line `{region} : ORIGIN = ..., LENGTH = ...`")))
+            memory_region(&text, region).ok_or_else(|| {
+                refuse(
+                    &map,
+                    format!("no line `{region} : ORIGIN = ..., LENGTH = ...`"),
+                )
+            })
         };
         Ok(Self {
             name,
@@ -259,7 +293,10 @@ fn memory_region(text: &str, name: &str) -> Option<Region> {
             let (found, value) = text.split_once('=')?;
             (found.trim() == key).then(|| number(value.trim()))?
         };
-        Some(Region { origin: value(origin, "ORIGIN")?, length: value(length, "LENGTH")? })
+        Some(Region {
+            origin: value(origin, "ORIGIN")?,
+            length: value(length, "LENGTH")?,
+        })
     })
 }
 
@@ -297,12 +334,27 @@ mod tests {
     fn the_boards_of_the_checkout_are_known_and_an_unknown_one_lists_them() {
         let boards = Boards::discover(&firmware_folder().unwrap()).unwrap();
         let board = boards.get("microbit").unwrap();
-        assert_eq!(board.flash, Region { origin: 0, length: 262_144 });
-        assert_eq!(board.ram, Region { origin: 0x2000_0000, length: 16_384 });
+        assert_eq!(
+            board.flash,
+            Region {
+                origin: 0,
+                length: 262_144
+            }
+        );
+        assert_eq!(
+            board.ram,
+            Region {
+                origin: 0x2000_0000,
+                length: 16_384
+            }
+        );
         assert!(board.emulated());
         assert!(!boards.get("nrf52840-dk").unwrap().emulated());
         let error = boards.get("arduino").unwrap_err().to_string();
-        assert!(error.contains("arduino") && error.contains("mps2-an386"), "{error}");
+        assert!(
+            error.contains("arduino") && error.contains("mps2-an386"),
+            "{error}"
+        );
     }
 
     #[test]
@@ -310,9 +362,26 @@ mod tests {
         let firmware = folder_with(BOARD, MEMORY);
         let boards = Boards::discover(firmware.path()).unwrap();
         let board = boards.get("b").unwrap();
-        assert_eq!(board.flash, Region { origin: 0x1000_0000, length: 262_144 });
-        assert_eq!(board.ram, Region { origin: 0x2000_0000, length: 0x4000 });
-        assert_eq!(board.runner, Runner::Emulator { machine: "m".to_owned() });
+        assert_eq!(
+            board.flash,
+            Region {
+                origin: 0x1000_0000,
+                length: 262_144
+            }
+        );
+        assert_eq!(
+            board.ram,
+            Region {
+                origin: 0x2000_0000,
+                length: 0x4000
+            }
+        );
+        assert_eq!(
+            board.runner,
+            Runner::Emulator {
+                machine: "m".to_owned()
+            }
+        );
     }
 
     #[test]
@@ -321,10 +390,22 @@ mod tests {
             ("core = \"c\"\n".to_owned(), MEMORY, "board.toml"),
             (format!("{BOARD}colour = \"red\"\n"), MEMORY, "colour"),
             (format!("{BOARD}probe = \"p\"\n"), MEMORY, "either"),
-            (BOARD.replace("emulated", "probe"), MEMORY, "only an emulated board"),
+            (
+                BOARD.replace("emulated", "probe"),
+                MEMORY,
+                "only an emulated board",
+            ),
             (BOARD.replace("1_000", "0"), MEMORY, "clock_hz"),
-            (BOARD.to_owned(), "MEMORY { FLASH : ORIGIN = 0, LENGTH = 1K }", "memory.x"),
-            (BOARD.to_owned(), "  FLASH : ORIGIN = 0, LENGTH = 1K\n", "RAM"),
+            (
+                BOARD.to_owned(),
+                "MEMORY { FLASH : ORIGIN = 0, LENGTH = 1K }",
+                "memory.x",
+            ),
+            (
+                BOARD.to_owned(),
+                "  FLASH : ORIGIN = 0, LENGTH = 1K\n",
+                "RAM",
+            ),
         ] {
             let firmware = folder_with(&board, memory);
             let error = Boards::discover(firmware.path()).unwrap_err().to_string();

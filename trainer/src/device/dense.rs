@@ -13,7 +13,9 @@ pub enum DenseError {
     #[error("the same network dense cannot be written: {0}")]
     Write(WriteError),
     /// A layer's weights cannot be read.
-    #[error("layer {layer} is stored as {encoding}, which cannot be made dense yet; measure without the dense network")]
+    #[error(
+        "layer {layer} is stored as {encoding}, which cannot be made dense yet; measure without the dense network"
+    )]
     Encoding {
         /// The layer, from 0.
         layer: usize,
@@ -33,7 +35,11 @@ pub fn dense(model: &Model<'_>) -> Result<Vec<u8>, DenseError> {
     let mut layers = Vec::with_capacity(last + 1);
     for (index, layer) in model.layers().enumerate() {
         // A network's outputs are its answer: none is added.
-        let outputs = if index == last { layer.outputs() } else { layer.original_outputs() };
+        let outputs = if index == last {
+            layer.outputs()
+        } else {
+            layer.original_outputs()
+        };
         let mut values = vec![0; outputs * inputs];
         match layer.weights() {
             Weights::Csr(csr) => {
@@ -52,7 +58,10 @@ pub fn dense(model: &Model<'_>) -> Result<Vec<u8>, DenseError> {
             }
             _ => {
                 let encoding = layer.encoding().name();
-                return Err(DenseError::Encoding { layer: index, encoding });
+                return Err(DenseError::Encoding {
+                    layer: index,
+                    encoding,
+                });
             }
         }
         let mut bias = layer.bias().to_vec();

@@ -62,7 +62,9 @@ pub enum ElfError {
     #[error("the linked program is no readable ELF file ({0}); build it again")]
     Unreadable(#[from] object::Error),
     /// Not our layout.
-    #[error("the linked program for {board} is laid out unexpectedly: {why}; check the board's memory.x")]
+    #[error(
+        "the linked program for {board} is laid out unexpectedly: {why}; check the board's memory.x"
+    )]
     Layout {
         /// The board.
         board: String,
@@ -77,7 +79,10 @@ impl Footprint {
     /// # Errors
     /// When the file is no ELF or its sections lie outside the board's memories.
     pub fn read(elf: &[u8], board: &Board) -> Result<Self, ElfError> {
-        let refuse = |why: String| ElfError::Layout { board: board.name.clone(), why };
+        let refuse = |why: String| ElfError::Layout {
+            board: board.name.clone(),
+            why,
+        };
         let file = ElfFile32::<Endianness>::parse(elf)?;
         let endian = file.endian();
         let header = file.elf_header();
@@ -89,10 +94,11 @@ impl Footprint {
         let (mut model, mut samples) = (0, None);
         for section in sections.iter() {
             let size = u64::from(section.sh_size(endian));
-            if section.sh_flags(endian) & SHF_ALLOC == 0 || size == 0 {
+            if !section.sh_flags(endian).contains(SHF_ALLOC) || size == 0 {
                 continue;
             }
-            let name = String::from_utf8_lossy(sections.section_name(endian, section)?).into_owned();
+            let name =
+                String::from_utf8_lossy(sections.section_name(endian, section)?).into_owned();
             let address = u64::from(section.sh_addr(endian));
             if board.ram.contains(address) {
                 ram_end = ram_end.max(address + size);
@@ -113,7 +119,9 @@ impl Footprint {
                 .ok_or_else(|| refuse(format!("section {name} is in no segment")))?;
             // Flash may have been lengthened, so only its origin is a bound here.
             if loaded < board.flash.origin {
-                return Err(refuse(format!("section {name} is loaded to {loaded:#x}, before flash")));
+                return Err(refuse(format!(
+                    "section {name} is loaded to {loaded:#x}, before flash"
+                )));
             }
             match name.as_str() {
                 SAMPLES => samples = Some((loaded, size)),
@@ -170,7 +178,10 @@ impl Footprint {
     /// How many samples of `bytes` each the board's flash can hold beside the program.
     pub(crate) fn room_for_samples(&self, board: &Board, bytes: usize) -> usize {
         // The samples' section begins on a boundary of up to 32 bytes.
-        let free = board.flash.length.saturating_sub(self.flash().next_multiple_of(32));
+        let free = board
+            .flash
+            .length
+            .saturating_sub(self.flash().next_multiple_of(32));
         usize::try_from(free).unwrap_or(usize::MAX) / bytes.max(1)
     }
 }

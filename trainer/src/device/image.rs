@@ -59,7 +59,9 @@ pub enum ImageError {
     #[error(transparent)]
     Toolchain(#[from] ToolchainError),
     /// Static data exceeds the board's RAM.
-    #[error("the program does not fit {board}: its static data exceeds the board's RAM by {over_by} bytes; use a smaller network or a larger board")]
+    #[error(
+        "the program does not fit {board}: its static data exceeds the board's RAM by {over_by} bytes; use a smaller network or a larger board"
+    )]
     NoRoom {
         /// The board.
         board: String,
@@ -111,7 +113,13 @@ impl Builder<'_> {
         let mut command = toolchain.build(self.machine);
         command
             .current_dir(&plan.board.firmware)
-            .args(["--release", "--locked", "--color", "never", "--no-default-features"])
+            .args([
+                "--release",
+                "--locked",
+                "--color",
+                "never",
+                "--no-default-features",
+            ])
             .args(["--bin", plan.role.program()])
             .args(["--features", &features(&plan)])
             .arg("--target-dir")
@@ -132,9 +140,8 @@ impl Builder<'_> {
 
         let mut output = Vec::new();
         let end = process::run(command, self.limits, |chunk| {
-            if let Output::Stderr(bytes) | Output::Stdout(bytes) = chunk {
-                output.extend_from_slice(bytes);
-            }
+            let (Output::Stderr(bytes) | Output::Stdout(bytes)) = chunk;
+            output.extend_from_slice(bytes);
             Flow::Continue
         })
         .map_err(|e| FileError::new("start", &toolchain.cargo, e))?;
@@ -145,7 +152,10 @@ impl Builder<'_> {
             End::Exit(status) if status.success() => {}
             End::Exit(_) if ram_overflow(&output).is_some() => {
                 let over_by = ram_overflow(&output).unwrap_or_default();
-                return Err(ImageError::NoRoom { board: plan.board.name.clone(), over_by });
+                return Err(ImageError::NoRoom {
+                    board: plan.board.name.clone(),
+                    over_by,
+                });
             }
             End::Stopped => return Err(ImageError::Stopped),
             End::Exit(_) | End::Enough | End::TimedOut => {
@@ -164,10 +174,16 @@ impl Builder<'_> {
         let bytes = artifact::read(&built)?;
         let folder = tempfile::tempdir()
             .map_err(|e| FileError::new("create a folder in", &std::env::temp_dir(), e))?;
-        let path = folder.path().join(format!("{}-{}", plan.role.program(), plan.board.name));
+        let path = folder
+            .path()
+            .join(format!("{}-{}", plan.role.program(), plan.board.name));
         artifact::write(&path, &bytes)?;
         drop(lock);
-        Ok(Image { path, bytes, _folder: folder })
+        Ok(Image {
+            path,
+            bytes,
+            _folder: folder,
+        })
     }
 }
 
@@ -212,13 +228,21 @@ fn ram_overflow(output: &str) -> Option<u64> {
 /// The line that tells a person most: a build script's message, the first error, the last line.
 fn telling_line(output: &str) -> String {
     let mut lines = output.lines();
-    let panic = lines.find(|line| line.contains("panicked at")).and_then(|_| lines.next());
+    let panic = lines
+        .find(|line| line.contains("panicked at"))
+        .and_then(|_| lines.next());
     let error = || {
         output.lines().find(|line| {
-            line.starts_with("error") && !line.contains("linking with") && !line.contains("could not compile")
+            line.starts_with("error")
+                && !line.contains("linking with")
+                && !line.contains("could not compile")
         })
     };
-    let linker = || output.lines().find(|line| line.contains("rust-lld: error: "));
+    let linker = || {
+        output
+            .lines()
+            .find(|line| line.contains("rust-lld: error: "))
+    };
     panic
         .or_else(linker)
         .or_else(error)
@@ -236,7 +260,10 @@ mod tests {
     fn the_linkers_complaint_about_ram_becomes_bytes() {
         let output = "  = note: rust-lld: error: section '.bss' will not fit in region 'RAM': overflowed by 4096 bytes\n  rust-lld: error: section '.uninit' will not fit in region 'RAM': overflowed by 5120 bytes\n";
         assert_eq!(ram_overflow(output), Some(5120));
-        assert_eq!(ram_overflow("rust-lld: error: undefined symbol: main"), None);
+        assert_eq!(
+            ram_overflow("rust-lld: error: undefined symbol: main"),
+            None
+        );
     }
 
     #[test]
@@ -245,8 +272,12 @@ mod tests {
         assert_eq!(telling_line(script), "set RAREFY_BOARD");
         let compile = "   Compiling x\nerror[E0425]: cannot find y\nerror: could not compile `x`\n";
         assert_eq!(telling_line(compile), "error[E0425]: cannot find y");
-        let link = "error: linking with `l` failed\n  = note: rust-lld: error: undefined symbol: main\n";
-        assert_eq!(telling_line(link), "= note: rust-lld: error: undefined symbol: main");
+        let link =
+            "error: linking with `l` failed\n  = note: rust-lld: error: undefined symbol: main\n";
+        assert_eq!(
+            telling_line(link),
+            "= note: rust-lld: error: undefined symbol: main"
+        );
         assert_eq!(telling_line("\n\n"), "the compiler said nothing");
     }
 }

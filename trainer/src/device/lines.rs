@@ -52,14 +52,20 @@ pub(crate) fn is_last(line: &str) -> bool {
 impl Recording {
     /// Reads a whole log; the error says what is wrong with it.
     pub(crate) fn read<'l>(lines: impl IntoIterator<Item = &'l str>) -> Result<Self, String> {
-        let mut lines = lines.into_iter().filter_map(|line| line.strip_prefix(PREFIX));
+        let mut lines = lines
+            .into_iter()
+            .filter_map(|line| line.strip_prefix(PREFIX));
         let first = lines.next().ok_or("there is no line of the program")?;
         let start = start(first).ok_or_else(|| format!("the line `{first}` does not begin it"))?;
         let mut inferences = Vec::with_capacity(start.samples.min(1 << 16));
         for line in lines {
             if line == "done" {
                 if inferences.len() != start.samples {
-                    return Err(format!("it has {} of {} samples", inferences.len(), start.samples));
+                    return Err(format!(
+                        "it has {} of {} samples",
+                        inferences.len(),
+                        start.samples
+                    ));
                 }
                 return Ok(Self { start, inferences });
             }
@@ -70,7 +76,11 @@ impl Recording {
             }
             inferences.push(inference);
         }
-        Err(format!("it ends after {} of {} samples", inferences.len(), start.samples))
+        Err(format!(
+            "it ends after {} of {} samples",
+            inferences.len(),
+            start.samples
+        ))
     }
 }
 
@@ -91,8 +101,18 @@ fn inference(line: &str) -> Option<(usize, Inference)> {
     let index = value(words.next(), "sample")?;
     let ticks = value(words.next(), "ticks")?;
     let stack = value(words.next(), "stack")?;
-    let logits = logits.strip_suffix(']')?.split(", ").map(|logit| logit.parse().ok());
-    Some((index, Inference { ticks, stack, logits: logits.collect::<Option<_>>()? }))
+    let logits = logits
+        .strip_suffix(']')?
+        .split(", ")
+        .map(|logit| logit.parse().ok());
+    Some((
+        index,
+        Inference {
+            ticks,
+            stack,
+            logits: logits.collect::<Option<_>>()?,
+        },
+    ))
 }
 
 /// The number of `key=number`.
@@ -121,7 +141,10 @@ mod tests {
         assert_eq!(recording.inferences[0].logits, [-5, 7]);
         assert_eq!(recording.inferences[1].logits, [i32::MAX, i32::MIN]);
         assert!(is_last(log[4]) && !is_last(log[3]));
-        assert_eq!(failure("rarefy failed: hard fault at 0x12"), Some("hard fault at 0x12"));
+        assert_eq!(
+            failure("rarefy failed: hard fault at 0x12"),
+            Some("hard fault at 0x12")
+        );
     }
 
     #[test]
@@ -137,7 +160,10 @@ mod tests {
             vec![START, sample, sample, "rarefy done"],
             vec![START, "rarefy sample=0 ticks=300 stack=96 logits=[-5]"],
             vec![START, "rarefy sample=0 ticks=x stack=96 logits=[-5, 7]"],
-            vec![START, "rarefy sample=0 ticks=1 stack=96 logits=[-5, 99999999999]"],
+            vec![
+                START,
+                "rarefy sample=0 ticks=1 stack=96 logits=[-5, 99999999999]",
+            ],
             vec![START, "rarefy what is this"],
         ] {
             assert!(Recording::read(log.clone()).is_err(), "{log:?}");

@@ -63,7 +63,8 @@ fn is_program(path: &std::path::Path) -> bool {
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
-        path.metadata().is_ok_and(|m| m.is_file() && m.permissions().mode() & 0o111 != 0)
+        path.metadata()
+            .is_ok_and(|m| m.is_file() && m.permissions().mode() & 0o111 != 0)
     }
     #[cfg(not(unix))]
     path.is_file()
@@ -72,8 +73,13 @@ fn is_program(path: &std::path::Path) -> bool {
 /// Whether a variable steers an outer build and would steer ours. What says where cargo keeps
 /// its files and how it reaches the network stays.
 fn leaks(name: &str) -> bool {
-    const STAYS: [&str; 5] =
-        ["CARGO_HOME", "CARGO_NET_", "CARGO_HTTP_", "CARGO_REGISTR", "CARGO_SOURCE_"];
+    const STAYS: [&str; 5] = [
+        "CARGO_HOME",
+        "CARGO_NET_",
+        "CARGO_HTTP_",
+        "CARGO_REGISTR",
+        "CARGO_SOURCE_",
+    ];
     const RUSTC: [&str; 8] = [
         "RUSTC",
         "RUSTDOC",
@@ -107,18 +113,30 @@ mod tests {
         ] {
             assert!(leaks(name), "{name}");
         }
-        for name in ["CARGO_HOME", "CARGO_HTTP_PROXY", "CARGO_REGISTRIES_CRATES_IO_PROTOCOL", "HOME"] {
+        for name in [
+            "CARGO_HOME",
+            "CARGO_HTTP_PROXY",
+            "CARGO_REGISTRIES_CRATES_IO_PROTOCOL",
+            "HOME",
+        ] {
             assert!(!leaks(name), "{name}");
         }
         // Under `cargo test` this variable is set for sure.
         let command = Machine::default().command("x");
-        assert!(command.get_envs().any(|(name, value)| name == "CARGO_MANIFEST_DIR" && value.is_none()));
+        assert!(
+            command
+                .get_envs()
+                .any(|(name, value)| name == "CARGO_MANIFEST_DIR" && value.is_none())
+        );
     }
 
     #[test]
     fn programs_are_found_on_the_path_given_and_nowhere_else() {
         let folder = tempfile::tempdir().unwrap();
-        let machine = Machine { path: folder.path().into(), ..Machine::default() };
+        let machine = Machine {
+            path: folder.path().into(),
+            ..Machine::default()
+        };
         assert_eq!(machine.find("cargo"), None);
         std::fs::write(folder.path().join("cargo"), "not executable").unwrap();
         #[cfg(unix)]

@@ -76,7 +76,9 @@ pub enum DeviceError {
         expected: usize,
     },
     /// Flash holds the program but not one sample beside it.
-    #[error("the model fits {board}, but its flash has no room for a sample of {bytes} bytes beside it; measure it on a larger board")]
+    #[error(
+        "the model fits {board}, but its flash has no room for a sample of {bytes} bytes beside it; measure it on a larger board"
+    )]
     NoRoomForSamples {
         /// The board.
         board: String,
@@ -118,6 +120,7 @@ pub fn measure(
     options: &MeasureOptions<'_>,
     progress: &mut dyn FnMut(&str),
 ) -> Result<BoardReport, DeviceError> {
+    run::runner(board, &options.machine)?;
     let network = measure_network(board, model, inputs, options, "", progress)?;
     let dense = if options.dense {
         let words = aligned(model);
@@ -142,6 +145,39 @@ pub fn measure(
     })
 }
 
+/// What `model` would take of `board`, from the linked program alone: nothing is run, so
+/// neither an emulator nor a probe is needed.
+///
+/// # Errors
+/// When the model makes no sense or the program cannot be built; [`ImageError::NoRoom`] when
+/// its static data exceeds the board's RAM. Compare [`Footprint::excess`].
+pub fn footprint(
+    board: &Board,
+    model: &[u8],
+    options: &MeasureOptions<'_>,
+) -> Result<Footprint, DeviceError> {
+    let words = aligned(model);
+    let model = Model::parse(within(&words, model.len())).map_err(DeviceError::Model)?;
+    let image = builder(options).build(Plan {
+        board,
+        role: Role::Measure,
+        content: Some((model, &[])),
+    })?;
+    Ok(Footprint::read(&image.bytes, board)?)
+}
+
+/// Builds as `options` say.
+pub(crate) fn builder<'a>(options: &'a MeasureOptions<'a>) -> Builder<'a> {
+    Builder {
+        machine: &options.machine,
+        target_folder: options.target_folder.as_deref(),
+        limits: Limits {
+            timeout: None,
+            stop: options.stop,
+        },
+    }
+}
+
 /// Measures one container.
 fn measure_network(
     board: &Board,
@@ -154,18 +190,21 @@ fn measure_network(
     let words = aligned(bytes);
     let model = Model::parse(within(&words, bytes.len())).map_err(DeviceError::Model)?;
     let expected = host_logits(model, inputs)?;
-    let limits = Limits { timeout: None, stop: options.stop };
-    let builder = Builder {
-        machine: &options.machine,
-        target_folder: options.target_folder.as_deref(),
-        limits,
+    let builder = builder(options);
+    let limits = Limits {
+        timeout: Some(options.timeout),
+        stop: options.stop,
     };
 
     let mut progress = |action: &str| progress(&format!("{}: {what}{action}", board.name));
     let mut build = |inputs: &[Vec<u8>]| {
         progress("building the program");
         let content = Some((model, &*inputs.concat()));
-        let image = builder.build(Plan { board, role: Role::Measure, content })?;
+        let image = builder.build(Plan {
+            board,
+            role: Role::Measure,
+            content,
+        })?;
         let footprint = Footprint::read(&image.bytes, board)?;
         progress("running it");
         Ok((image, footprint))
@@ -173,11 +212,18 @@ fn measure_network(
     let mut image = match build(inputs) {
         Ok(built) => Some(built),
         Err(DeviceError::Image(ImageError::NoRoom { over_by, .. })) => {
-            return Ok(NetworkReport::too_large(board, (Memory::Ram, over_by), None));
+            return Ok(NetworkReport::too_large(
+                board,
+                (Memory::Ram, over_by),
+                None,
+            ));
         }
         Err(error) => return Err(error),
     };
-    let footprint = image.as_ref().map(|(_, footprint)| *footprint).expect("just built");
+    let footprint = image
+        .as_ref()
+        .map(|(_, footprint)| *footprint)
+        .expect("just built");
     if let Some(excess) = footprint.excess(board, STACK_RESERVE) {
         return Ok(NetworkReport::too_large(board, excess, Some(footprint)));
     }
@@ -185,7 +231,10 @@ fn measure_network(
     // As many samples at a time as the board's flash can hold beside the program.
     let room = footprint.room_for_samples(board, model.inputs());
     if room == 0 {
-        return Err(DeviceError::NoRoomForSamples { board: board.name.clone(), bytes: model.inputs() });
+        return Err(DeviceError::NoRoomForSamples {
+            board: board.name.clone(),
+            bytes: model.inputs(),
+        });
     }
     let mut runs = Vec::new();
     for batch in inputs.chunks(room) {
@@ -193,13 +242,22 @@ fn measure_network(
             Some(all) if batch.len() == inputs.len() => all,
             _ => build(batch)?,
         };
-        let limits = Limits { timeout: Some(options.timeout), ..limits };
         let log = run::run(&image, board, &options.machine, limits)?;
-        let recording = Recording::read(log.iter().map(String::as_str))
-            .map_err(|why| DeviceError::Log { board: board.name.clone(), why })?;
+        let recording =
+            Recording::read(log.iter().map(String::as_str)).map_err(|why| DeviceError::Log {
+                board: board.name.clone(),
+                why,
+            })?;
         if recording.inferences.len() != batch.len() {
-            let why = format!("it has {} samples of {}", recording.inferences.len(), batch.len());
-            return Err(DeviceError::Log { board: board.name.clone(), why });
+            let why = format!(
+                "it has {} samples of {}",
+                recording.inferences.len(),
+                batch.len()
+            );
+            return Err(DeviceError::Log {
+                board: board.name.clone(),
+                why,
+            });
         }
         runs.push(recording);
     }
@@ -218,18 +276,37 @@ fn summary(
     };
     let counts: Vec<u64> = runs
         .iter()
-        .flat_map(|run| run.inferences.iter().map(|inference| net(&run.start, inference.ticks)))
+        .flat_map(|run| {
+            run.inferences
+                .iter()
+                .map(|inference| net(&run.start, inference.ticks))
+        })
         .collect();
     let inferences = || runs.iter().flat_map(|run| &run.inferences);
     let stack_peak = inferences()
         .map(|inference| inference.stack)
         .chain(runs.iter().map(|run| run.start.stack))
         .max();
-    let mismatch = inferences().zip(expected).enumerate().find_map(|(sample, (inference, host))| {
-        let logit = inference.logits.iter().zip(host).position(|(device, host)| device != host)?;
-        Some(Mismatch { sample, logit, host: host[logit], device: inference.logits[logit] })
-    });
-    let complete = inferences().zip(expected).all(|(found, host)| found.logits.len() == host.len());
+    let mismatch =
+        inferences()
+            .zip(expected)
+            .enumerate()
+            .find_map(|(sample, (inference, host))| {
+                let logit = inference
+                    .logits
+                    .iter()
+                    .zip(host)
+                    .position(|(device, host)| device != host)?;
+                Some(Mismatch {
+                    sample,
+                    logit,
+                    host: host[logit],
+                    device: inference.logits[logit],
+                })
+            });
+    let complete = inferences()
+        .zip(expected)
+        .all(|(found, host)| found.logits.len() == host.len());
     NetworkReport {
         fits: true,
         over_by: None,
@@ -269,10 +346,16 @@ fn host_logits(model: Model<'_>, inputs: &[Vec<u8>]) -> Result<Vec<Vec<i32>>, De
         .map(|(index, input)| {
             let (found, expected) = (input.len(), model.inputs());
             if found != expected {
-                return Err(DeviceError::InputLength { index, found, expected });
+                return Err(DeviceError::InputLength {
+                    index,
+                    found,
+                    expected,
+                });
             }
             let logits = engine.infer(input, &mut arena);
-            logits.map(<[i32]>::to_vec).map_err(|e| DeviceError::Engine(e.to_string()))
+            logits
+                .map(<[i32]>::to_vec)
+                .map_err(|e| DeviceError::Engine(e.to_string()))
         })
         .collect()
 }

@@ -27,7 +27,7 @@ pub use dense::{DenseError, dense};
 pub use elf::{ElfError, Footprint, Memory};
 pub use image::{ImageError, Role};
 pub use machine::Machine;
-pub use measure::{DeviceError, MeasureOptions, STACK_RESERVE, measure};
+pub use measure::{DeviceError, MeasureOptions, STACK_RESERVE, footprint, measure};
 pub use report::{BoardReport, Cost, Counts, Flash, Mismatch, NetworkReport, Ram};
 pub use run::RunError;
 pub use selftest::selftest;

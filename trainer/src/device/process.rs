@@ -79,7 +79,11 @@ pub(crate) fn run(
     loop {
         match receiver.recv_timeout(TICK) {
             Ok((error, chunk)) => {
-                let output = if error { Output::Stderr(&chunk) } else { Output::Stdout(&chunk) };
+                let output = if error {
+                    Output::Stderr(&chunk)
+                } else {
+                    Output::Stdout(&chunk)
+                };
                 if reader(output) == Flow::Enough {
                     return Ok(End::Enough);
                 }
@@ -101,7 +105,10 @@ pub(crate) fn run(
         if limits.stopped() {
             return Ok(End::Stopped);
         }
-        if limits.timeout.is_some_and(|timeout| start.elapsed() > timeout) {
+        if limits
+            .timeout
+            .is_some_and(|timeout| start.elapsed() > timeout)
+        {
             return Ok(End::TimedOut);
         }
     }
@@ -133,34 +140,54 @@ mod tests {
     #[test]
     fn output_and_status_arrive() {
         let (mut out, mut err) = (Vec::new(), Vec::new());
-        let end = run(shell("echo a; echo b >&2; exit 3"), Limits::default(), |chunk| {
-            match chunk {
-                Output::Stdout(bytes) => out.extend_from_slice(bytes),
-                Output::Stderr(bytes) => err.extend_from_slice(bytes),
-            }
-            Flow::Continue
-        })
+        let end = run(
+            shell("echo a; echo b >&2; exit 3"),
+            Limits::default(),
+            |chunk| {
+                match chunk {
+                    Output::Stdout(bytes) => out.extend_from_slice(bytes),
+                    Output::Stderr(bytes) => err.extend_from_slice(bytes),
+                }
+                Flow::Continue
+            },
+        )
         .unwrap();
         assert!(matches!(end, End::Exit(status) if status.code() == Some(3)));
-        assert_eq!((out.as_slice(), err.as_slice()), (b"a\n".as_slice(), b"b\n".as_slice()));
+        assert_eq!(
+            (out.as_slice(), err.as_slice()),
+            (b"a\n".as_slice(), b"b\n".as_slice())
+        );
     }
 
     #[test]
     fn hanging_stopped_and_sated_runs_end() {
-        let limits = Limits { timeout: Some(Duration::from_millis(50)), stop: None };
+        let limits = Limits {
+            timeout: Some(Duration::from_millis(50)),
+            stop: None,
+        };
         let end = run(shell("exec sleep 600"), limits, |_| Flow::Continue).unwrap();
         assert!(matches!(end, End::TimedOut));
         let stop = AtomicBool::new(true);
-        let limits = Limits { timeout: None, stop: Some(&stop) };
+        let limits = Limits {
+            timeout: None,
+            stop: Some(&stop),
+        };
         let end = run(shell("exec sleep 600"), limits, |_| Flow::Continue).unwrap();
         assert!(matches!(end, End::Stopped));
-        let end = run(shell("echo enough; exec sleep 600"), Limits::default(), |_| Flow::Enough);
+        let end = run(
+            shell("echo enough; exec sleep 600"),
+            Limits::default(),
+            |_| Flow::Enough,
+        );
         assert!(matches!(end.unwrap(), End::Enough));
     }
 
     #[test]
     fn a_grandchild_that_holds_the_pipes_does_not_hold_us() {
-        let end = run(shell("sleep 5 & exit 0"), Limits::default(), |_| Flow::Continue).unwrap();
+        let end = run(shell("sleep 5 & exit 0"), Limits::default(), |_| {
+            Flow::Continue
+        })
+        .unwrap();
         assert!(matches!(end, End::Exit(status) if status.success()));
     }
 }

@@ -137,7 +137,12 @@ impl Counts {
         let sum: u128 = sorted.iter().map(|&count| u128::from(count)).sum();
         #[allow(clippy::cast_precision_loss)] // a mean needs no more than 53 bits
         let mean = sum as f64 / sorted.len() as f64;
-        Some(Self { min, median: sorted[(sorted.len() - 1) / 2], mean, max })
+        Some(Self {
+            min,
+            median: sorted[(sorted.len() - 1) / 2],
+            mean,
+            max,
+        })
     }
 }
 
@@ -180,7 +185,11 @@ impl NetworkReport {
 
 impl From<Footprint> for Flash {
     fn from(footprint: Footprint) -> Self {
-        Self { code: footprint.code, model: footprint.model, total: footprint.flash() }
+        Self {
+            code: footprint.code,
+            model: footprint.model,
+            total: footprint.flash(),
+        }
     }
 }
 

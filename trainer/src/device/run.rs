@@ -6,6 +6,7 @@
 //! is an error of one sentence, and nothing keeps running afterwards.
 
 use std::io;
+use std::path::PathBuf;
 use std::process::Command;
 
 use defmt_decoder::{DecodeError, Table};
@@ -18,6 +19,8 @@ use super::process::{self, End, Flow, Limits, Output};
 
 /// The emulator's program.
 const QEMU: &str = "qemu-system-arm";
+/// The debug probe's program.
+const PROBE: &str = "probe-rs";
 
 /// Each instruction takes 2^SHIFT nanoseconds of the emulator's clock. With 7, every clock of
 /// our boards shows more than two ticks an instruction, so ticks tell instructions exactly.
@@ -27,13 +30,17 @@ pub(crate) const SHIFT: u32 = 7;
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
     /// The emulator is not installed.
-    #[error("qemu-system-arm is not on the PATH, and {board} is an emulated board; run `rarefy setup` or install it (Debian: apt-get install qemu-system-arm)")]
+    #[error(
+        "qemu-system-arm is not on the PATH, and {board} is an emulated board; run `rarefy setup` or install it (Debian: apt-get install qemu-system-arm)"
+    )]
     NoEmulator {
         /// The board.
         board: String,
     },
     /// The debug probe's program is not installed.
-    #[error("probe-rs is not on the PATH, and {board} is a real board; install it from https://probe.rs")]
+    #[error(
+        "probe-rs is not on the PATH, and {board} is a real board; install it from https://probe.rs"
+    )]
     NoProbe {
         /// The board.
         board: String,
@@ -47,7 +54,9 @@ pub enum RunError {
         source: io::Error,
     },
     /// The program did not end.
-    #[error("{board} did not finish within {seconds} seconds; allow more time or run fewer samples")]
+    #[error(
+        "{board} did not finish within {seconds} seconds; allow more time or run fewer samples"
+    )]
     TimedOut {
         /// The board.
         board: String,
@@ -61,7 +70,9 @@ pub enum RunError {
         board: String,
     },
     /// Its output is not ours.
-    #[error("what {board} sends makes no sense: {why}; build the firmware again, and check that {program} is the right program for this board")]
+    #[error(
+        "what {board} sends makes no sense: {why}; build the firmware again, and check that {program} is the right program for this board"
+    )]
     Garbage {
         /// The board.
         board: String,
@@ -98,10 +109,14 @@ pub(crate) fn run(
     limits: Limits<'_>,
 ) -> Result<Vec<String>, RunError> {
     let name = || board.name.clone();
-    let garbage = |program: &str, why: String| RunError::Garbage { board: name(), program: program.to_owned(), why };
+    let garbage = |program: &str, why: String| RunError::Garbage {
+        board: name(),
+        program: program.to_owned(),
+        why,
+    };
     let program = match board.runner {
         Runner::Emulator { .. } => QEMU,
-        Runner::Probe { .. } => "probe-rs",
+        Runner::Probe { .. } => PROBE,
     };
     let table = match board.runner {
         Runner::Emulator { .. } => Some(
@@ -114,7 +129,10 @@ pub(crate) fn run(
     };
     let command = command(image, board, machine)?;
 
-    let mut log = Log { decoder: table.as_ref().map(|table| table.new_stream_decoder()), ..Log::default() };
+    let mut log = Log {
+        decoder: table.as_ref().map(|table| table.new_stream_decoder()),
+        ..Log::default()
+    };
     let mut said = Vec::new();
     let end = process::run(command, limits, |chunk| match chunk {
         Output::Stdout(bytes) => log.accept(bytes),
@@ -123,10 +141,16 @@ pub(crate) fn run(
             Flow::Continue
         }
     })
-    .map_err(|source| RunError::Start { program: program.to_owned(), source })?;
+    .map_err(|source| RunError::Start {
+        program: program.to_owned(),
+        source,
+    })?;
 
     if let Some(why) = log.lines.iter().find_map(|line| lines::failure(line)) {
-        return Err(RunError::Failed { board: name(), why: why.to_owned() });
+        return Err(RunError::Failed {
+            board: name(),
+            why: why.to_owned(),
+        });
     }
     match end {
         End::Stopped => Err(RunError::Stopped { board: name() }),
@@ -139,43 +163,69 @@ pub(crate) fn run(
         End::Exit(status) => {
             // Nothing of ours at all is somebody else's program.
             if log.lines.is_empty() && log.bytes > 0 {
-                return Err(garbage(program, format!("{} bytes and no frame in them", log.bytes)));
+                return Err(garbage(
+                    program,
+                    format!("{} bytes and no frame in them", log.bytes),
+                ));
             }
             let said = String::from_utf8_lossy(&said);
             let said = match said.lines().rfind(|line| !line.trim().is_empty()) {
                 Some(line) => format!(", saying: {}", line.trim()),
                 None => format!(" ({status})"),
             };
-            Err(RunError::Ended { board: name(), program: program.to_owned(), said })
+            Err(RunError::Ended {
+                board: name(),
+                program: program.to_owned(),
+                said,
+            })
         }
         End::Enough => Err(garbage(program, "its log ends in the middle".to_owned())),
     }
 }
 
+/// The program that runs `board`: asked for before anything is built.
+pub(crate) fn runner(board: &Board, machine: &Machine) -> Result<PathBuf, RunError> {
+    let name = board.name.clone();
+    match board.runner {
+        Runner::Emulator { .. } => machine
+            .find(QEMU)
+            .ok_or(RunError::NoEmulator { board: name }),
+        Runner::Probe { .. } => machine.find(PROBE).ok_or(RunError::NoProbe { board: name }),
+    }
+}
+
 /// The command that puts `image` on `board` and shows its log.
 fn command(image: &Image, board: &Board, machine: &Machine) -> Result<Command, RunError> {
-    let name = board.name.clone();
+    let mut command = machine.command(runner(board, machine)?);
     match &board.runner {
         Runner::Emulator { machine: model } => {
-            let qemu = machine.find(QEMU).ok_or(RunError::NoEmulator { board: name })?;
-            let mut command = machine.command(qemu);
             command
-                .args(["-M", model, "-nographic", "-monitor", "none", "-serial", "none"])
+                .args([
+                    "-M",
+                    model,
+                    "-nographic",
+                    "-monitor",
+                    "none",
+                    "-serial",
+                    "none",
+                ])
                 .args(["-semihosting-config", "enable=on,target=native"])
                 .args(["-icount", &format!("shift={SHIFT},align=off,sleep=off")])
-                .arg("-kernel")
-                .arg(&image.path);
-            Ok(command)
+                .arg("-kernel");
         }
         Runner::Probe { chip } => {
-            let probe = machine.find("probe-rs").ok_or(RunError::NoProbe { board: name })?;
-            let mut command = machine.command(probe);
-            command
-                .args(["run", "--chip", chip, "--no-location", "--log-format", "{s}"])
-                .arg(&image.path);
-            Ok(command)
+            command.args([
+                "run",
+                "--chip",
+                chip,
+                "--no-location",
+                "--log-format",
+                "{s}",
+            ]);
         }
     }
+    command.arg(&image.path);
+    Ok(command)
 }
 
 /// A log under way.
@@ -213,13 +263,18 @@ impl Log<'_> {
                 self.text.extend_from_slice(bytes);
                 while let Some(end) = self.text.iter().position(|&byte| byte == b'\n') {
                     let line: Vec<u8> = self.text.drain(..=end).collect();
-                    self.lines.push(String::from_utf8_lossy(&line).trim().to_owned());
+                    self.lines
+                        .push(String::from_utf8_lossy(&line).trim().to_owned());
                 }
             }
         }
         let new = &self.lines[before..];
         // An emulated program exits by itself; a real board stands still after its last line.
         let over = |line: &String| lines::is_last(line) || lines::failure(line).is_some();
-        if new.iter().any(over) { Flow::Enough } else { Flow::Continue }
+        if new.iter().any(over) {
+            Flow::Enough
+        } else {
+            Flow::Continue
+        }
     }
 }

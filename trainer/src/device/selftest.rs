@@ -1,8 +1,8 @@
 //! The firmware's own check of every kernel, on a board.
 
 use super::boards::Board;
-use super::image::{Builder, Plan, Role};
-use super::measure::{DeviceError, MeasureOptions};
+use super::image::{Plan, Role};
+use super::measure::{DeviceError, MeasureOptions, builder};
 use super::process::Limits;
 use super::run;
 
@@ -16,12 +16,17 @@ pub fn selftest(
     options: &MeasureOptions<'_>,
     progress: &mut dyn FnMut(&str),
 ) -> Result<Vec<String>, DeviceError> {
-    let limits = Limits { timeout: None, stop: options.stop };
-    let target_folder = options.target_folder.as_deref();
-    let builder = Builder { machine: &options.machine, target_folder, limits };
+    run::runner(board, &options.machine)?;
     progress(&format!("{}: building the self-test", board.name));
-    let image = builder.build(Plan { board, role: Role::SelfTest, content: None })?;
+    let image = builder(options).build(Plan {
+        board,
+        role: Role::SelfTest,
+        content: None,
+    })?;
     progress(&format!("{}: running it", board.name));
-    let limits = Limits { timeout: Some(options.timeout), ..limits };
+    let limits = Limits {
+        timeout: Some(options.timeout),
+        stop: options.stop,
+    };
     Ok(run::run(&image, board, &options.machine, limits)?)
 }

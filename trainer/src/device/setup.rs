@@ -121,7 +121,10 @@ impl Setup {
         stop: Option<&AtomicBool>,
         progress: &mut dyn FnMut(&str),
     ) -> Result<(), SetupError> {
-        let limits = Limits { timeout: None, stop };
+        let limits = Limits {
+            timeout: None,
+            stop,
+        };
         if self.is_complete() {
             return Ok(());
         }
@@ -135,7 +138,9 @@ impl Setup {
             match execute(command, limits) {
                 Ok(()) => {}
                 Err(SetupError::Stopped) => return Err(SetupError::Stopped),
-                Err(error) => progress(&format!("rustup cannot ({error}); trying Debian's packages")),
+                Err(error) => progress(&format!(
+                    "rustup cannot ({error}); trying Debian's packages"
+                )),
             }
             missing = lacking(machine, &self.machine_targets)?;
         }
@@ -156,7 +161,9 @@ impl Setup {
         if still.is_empty() {
             Ok(())
         } else {
-            Err(SetupError::StillMissing { missing: still.join(", ") })
+            Err(SetupError::StillMissing {
+                missing: still.join(", "),
+            })
         }
     }
 }
@@ -176,7 +183,10 @@ fn lacking(machine: &Machine, targets: &[String]) -> Result<Vec<String>, SetupEr
 
 /// The command that installs `packages`, as a person would type it.
 fn install(packages: &[&str]) -> String {
-    format!("apt-get install --no-install-recommends {}", packages.join(" "))
+    format!(
+        "apt-get install --no-install-recommends {}",
+        packages.join(" ")
+    )
 }
 
 fn install_packages(
@@ -186,7 +196,9 @@ fn install_packages(
     progress: &mut dyn FnMut(&str),
 ) -> Result<(), SetupError> {
     let Some(apt) = machine.find("apt-get") else {
-        return Err(SetupError::NoPackages { missing: packages.join(", ") });
+        return Err(SetupError::NoPackages {
+            missing: packages.join(", "),
+        });
     };
     let root = machine.ask("id", &["-u"]).as_deref() == Some("0");
     let sudo = (!root)
@@ -201,12 +213,16 @@ fn install_packages(
         let mut command = match &sudo {
             Some(sudo) => {
                 let mut command = machine.command(sudo);
-                command.args(["-n", "env", "DEBIAN_FRONTEND=noninteractive"]).arg(&apt);
+                command
+                    .args(["-n", "env", "DEBIAN_FRONTEND=noninteractive"])
+                    .arg(&apt);
                 command
             }
             None => machine.command(&apt),
         };
-        command.env("DEBIAN_FRONTEND", "noninteractive").args(arguments);
+        command
+            .env("DEBIAN_FRONTEND", "noninteractive")
+            .args(arguments);
         command
     };
     progress("apt-get update");
@@ -225,8 +241,13 @@ fn install_packages(
 /// Runs an installer to its end.
 fn execute(command: Command, limits: Limits<'_>) -> Result<(), SetupError> {
     let words = std::iter::once(command.get_program()).chain(command.get_args());
-    let typed: Vec<String> = words.map(|word| word.to_string_lossy().into_owned()).collect();
-    let failed = |line: String| SetupError::Failed { command: typed.join(" "), line };
+    let typed: Vec<String> = words
+        .map(|word| word.to_string_lossy().into_owned())
+        .collect();
+    let failed = |line: String| SetupError::Failed {
+        command: typed.join(" "),
+        line,
+    };
     let mut said = Vec::new();
     let end = process::run(command, limits, |chunk| {
         let (process::Output::Stdout(bytes) | process::Output::Stderr(bytes)) = chunk;

@@ -67,9 +67,16 @@ impl Toolchain {
         let compiler = if installed(machine, target) {
             Compiler::Installed
         } else {
-            debian(machine).map_err(|why| ToolchainError::NoTarget { target: target.to_owned(), why })?
+            debian(machine).map_err(|why| ToolchainError::NoTarget {
+                target: target.to_owned(),
+                why,
+            })?
         };
-        Ok(Self { target: target.to_owned(), cargo, compiler })
+        Ok(Self {
+            target: target.to_owned(),
+            cargo,
+            compiler,
+        })
     }
 
     /// Name of the folder for what it builds.
@@ -101,7 +108,9 @@ impl Toolchain {
 /// Whether the compiler on the path has `core` for `target`. It prints a folder even for a
 /// target that it lacks, so look inside.
 fn installed(machine: &Machine, target: &str) -> bool {
-    let Some(rustc) = machine.find("rustc") else { return false };
+    let Some(rustc) = machine.find("rustc") else {
+        return false;
+    };
     let Some(folder) = machine.ask(rustc, &["--print", "target-libdir", "--target", target]) else {
         return false;
     };
@@ -122,7 +131,9 @@ fn debian(machine: &Machine) -> Result<Compiler, &'static str> {
     let version = machine
         .ask(&rustc, &["--version", "--verbose"])
         .ok_or("rustup lacks the target and Debian's rustc-web is not installed")?;
-    let sysroot = machine.ask(&rustc, &["--print", "sysroot"]).unwrap_or_default();
+    let sysroot = machine
+        .ask(&rustc, &["--print", "sysroot"])
+        .unwrap_or_default();
     let sources = Path::new(&sysroot).join("lib/rustlib/src/rust");
     if !sources.join("library/core/Cargo.toml").is_file() {
         return Err("Debian's rustc-web is there, its rust-web-src is not");
@@ -144,7 +155,12 @@ fn debian(machine: &Machine) -> Result<Compiler, &'static str> {
         .unwrap_or_default();
     let linker = [active, sysroot]
         .iter()
-        .map(|root| Path::new(root).join("lib/rustlib").join(host).join("bin/rust-lld"))
+        .map(|root| {
+            Path::new(root)
+                .join("lib/rustlib")
+                .join(host)
+                .join("bin/rust-lld")
+        })
         .find(|candidate| candidate.is_file())
         .or_else(|| machine.find("rust-lld"))
         .ok_or("Debian's rustc-web is there, but no rust-lld is; rustup's toolchain brings one")?;
@@ -153,7 +169,9 @@ fn debian(machine: &Machine) -> Result<Compiler, &'static str> {
 
 /// The rest of the line that begins with `key`.
 fn field<'a>(text: &'a str, key: &str) -> Option<&'a str> {
-    text.lines().find_map(|line| line.strip_prefix(key)).map(str::trim)
+    text.lines()
+        .find_map(|line| line.strip_prefix(key))
+        .map(str::trim)
 }
 
 #[cfg(test)]
@@ -164,18 +182,30 @@ mod tests {
     fn a_machine_without_tools_is_told_what_to_install() {
         let folder = tempfile::tempdir().unwrap();
         let nothing = folder.path().join("nothing");
-        let machine = Machine { path: nothing.clone().into(), debian_rustc: nothing.clone() };
+        let machine = Machine {
+            path: nothing.clone().into(),
+            debian_rustc: nothing.clone(),
+        };
         let error = Toolchain::find(&machine, "thumbv6m-none-eabi").unwrap_err();
         assert!(matches!(error, ToolchainError::NoCargo), "{error}");
 
         // With cargo alone, both remedies are named.
         let cargo = Machine::default().find("cargo").unwrap();
-        let machine = Machine { path: cargo.parent().unwrap().into(), debian_rustc: nothing };
+        let machine = Machine {
+            path: cargo.parent().unwrap().into(),
+            debian_rustc: nothing,
+        };
         if installed(&machine, "thumbv6m-none-eabi") {
             return; // rustup has the target on this machine: nothing is missing
         }
-        let error = Toolchain::find(&machine, "thumbv6m-none-eabi").unwrap_err().to_string();
-        for remedy in ["rarefy setup", "rustup target add thumbv6m-none-eabi", "rust-web-src"] {
+        let error = Toolchain::find(&machine, "thumbv6m-none-eabi")
+            .unwrap_err()
+            .to_string();
+        for remedy in [
+            "rarefy setup",
+            "rustup target add thumbv6m-none-eabi",
+            "rust-web-src",
+        ] {
             assert!(error.contains(remedy), "{error}");
         }
     }
