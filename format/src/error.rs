@@ -67,8 +67,8 @@ pub enum ParseError {
         needed: usize,
         available: usize,
     },
-    /// A byte of padding behind a section is not zero.
-    PaddingNotZero { layer: usize, found: u8 },
+    /// The padding behind a section is not zero, but `found` as a little-endian number.
+    PaddingNotZero { layer: usize, found: u32 },
     /// Row lengths that do not add up to the stored weights.
     RowLengths {
         layer: usize,

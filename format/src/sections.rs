@@ -42,11 +42,15 @@ impl<'a> Sections<'a> {
         let Some((section, rest)) = self.rest.split_at_checked(padded) else {
             return Err(past_end);
         };
-        let Some((elements, padding)) = section.split_at_checked(bytes) else {
+        let Some(elements) = section.get(..bytes) else {
             return Err(past_end);
         };
-        if let Some(&found) = padding.iter().find(|&&byte| byte != 0) {
-            return Err(ParseError::PaddingNotZero { layer, found });
+        // The padding is what the last word holds behind the elements.
+        if let (Some(&last), used @ 1..) = (section.last_chunk::<4>(), bytes % 4) {
+            let found = u32::from_le_bytes(last) >> (8 * used);
+            if found != 0 {
+                return Err(ParseError::PaddingNotZero { layer, found });
+            }
         }
         self.rest = rest;
         // Sections start on words of a container that lies on a word: this cast cannot fail.
@@ -54,11 +58,9 @@ impl<'a> Sections<'a> {
     }
 }
 
-/// `bytes` rounded up to whole words; the largest `usize` stays, which no container holds.
+/// `bytes` rounded up to whole words; near the largest `usize` rounded down, to a length that no
+/// container has.
 #[inline]
 pub(crate) const fn padded(bytes: usize) -> usize {
-    match bytes.checked_next_multiple_of(4) {
-        Some(padded) => padded,
-        None => usize::MAX,
-    }
+    bytes.saturating_add(3) & !3
 }

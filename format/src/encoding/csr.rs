@@ -15,12 +15,19 @@ use crate::sections::Sections;
 /// Weights stored as compressed sparse rows.
 #[derive(Clone, Copy, Debug)]
 pub struct Csr<'a> {
+    inputs: usize,
     row_lengths: &'a [u16],
     columns: &'a [u16],
     values: &'a [i8],
 }
 
 impl<'a> Csr<'a> {
+    /// The layer's inputs: every column is below this.
+    #[must_use]
+    pub const fn inputs(&self) -> usize {
+        self.inputs
+    }
+
     /// How many weights each output row stores; they add up to the length of [`Csr::columns`].
     #[must_use]
     pub const fn row_lengths(&self) -> &'a [u16] {
@@ -58,6 +65,7 @@ impl<'a> Csr<'a> {
     ) -> Result<Self, ParseError> {
         let stored = record.stored as usize;
         Ok(Csr {
+            inputs: usize::from(record.inputs),
             row_lengths: sections.take(layer, usize::from(record.outputs))?,
             columns: sections.take(layer, stored)?,
             values: sections.take(layer, stored)?,

@@ -12,10 +12,17 @@ use crate::sections::Sections;
 /// Weights stored whole.
 #[derive(Clone, Copy, Debug)]
 pub struct Dense<'a> {
+    inputs: usize,
     values: &'a [i8],
 }
 
 impl<'a> Dense<'a> {
+    /// The layer's inputs: the length of a row.
+    #[must_use]
+    pub const fn inputs(&self) -> usize {
+        self.inputs
+    }
+
     /// The weights, row-major: `outputs` rows of `inputs` values.
     #[must_use]
     pub const fn values(&self) -> &'a [i8] {
@@ -39,6 +46,7 @@ impl<'a> Dense<'a> {
             });
         }
         Ok(Dense {
+            inputs: usize::from(record.inputs),
             values: sections.take(layer, expected as usize)?,
         })
     }

@@ -6,7 +6,7 @@ use super::Kernel;
 use crate::output::Finish;
 
 impl Kernel for Dense<'_> {
-    #[inline]
+    #[inline(never)]
     fn run<F: Finish>(self, bias: &[i32], input: &[u8], finish: F, output: &mut [F::Output]) {
         let (mut rows, columns) = (self.values(), input.len());
         let mut biases = bias.chunks_exact(4);

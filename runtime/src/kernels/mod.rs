@@ -8,6 +8,8 @@
 mod csr;
 #[cfg(feature = "dense")]
 mod dense;
+#[cfg(feature = "csr")]
+mod gather;
 
 use rarefy_format::{Encoding, Weights};
 
@@ -21,11 +23,10 @@ pub(crate) trait Kernel: Copy {
 
 /// Whether this build has the kernel of an encoding.
 pub(crate) const fn is_linked(encoding: Encoding) -> bool {
-    match encoding {
-        Encoding::Csr => cfg!(feature = "csr"),
-        Encoding::Dense => cfg!(feature = "dense"),
-        _ => false,
-    }
+    matches!(
+        (encoding, cfg!(feature = "csr"), cfg!(feature = "dense")),
+        (Encoding::Csr, true, _) | (Encoding::Dense, _, true)
+    )
 }
 
 /// Runs the kernel of these weights. `Engine::new` has refused those without one.
@@ -45,3 +46,6 @@ pub(crate) fn run<F: Finish>(
         _ => {}
     }
 }
+
+#[cfg(all(test, feature = "csr", feature = "dense"))]
+mod tests;
