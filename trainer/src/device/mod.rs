@@ -1,1 +1,35 @@
-//! Boards, emulated and real.
+//! Boards, emulated and real: from a container to flash, RAM and instructions.
+//!
+//! ```text
+//! Boards -> Toolchain -> image (ELF) -> Footprint (fits?) -> run -> lines -> BoardReport
+//! ```
+//!
+//! The firmware's sources are needed (`firmware_folder`), a compiler for the board's target
+//! ([`Toolchain`]), and the emulator or a debug probe. Nothing that does not fit its board is
+//! ever run. [`Setup`] installs what is missing.
+
+mod boards;
+mod dense;
+mod elf;
+mod image;
+mod lines;
+mod machine;
+mod measure;
+mod process;
+mod report;
+mod run;
+mod selftest;
+mod setup;
+mod toolchain;
+
+pub use boards::{Board, BoardError, Boards, Counter, Region, Runner, firmware_folder};
+pub use dense::{DenseError, dense};
+pub use elf::{ElfError, Footprint, Memory};
+pub use image::{ImageError, Role};
+pub use machine::Machine;
+pub use measure::{DeviceError, MeasureOptions, STACK_RESERVE, footprint, measure};
+pub use report::{BoardReport, Cost, Counts, Flash, Mismatch, NetworkReport, Ram};
+pub use run::RunError;
+pub use selftest::selftest;
+pub use setup::{Setup, SetupError};
+pub use toolchain::{Compiler, Toolchain, ToolchainError};

@@ -1,0 +1,168 @@
+//! Lays out one image: the board's memory, the model built in, the samples to run.
+//!
+//! Reads `RAREFY_BOARD` (a folder of `boards/`), `RAREFY_MODEL` (a .rfy container) and
+//! `RAREFY_SAMPLES` (inputs, one after the other); without the last two the format's golden
+//! container and its inputs. `RAREFY_FLASH_SPARE` (bytes, default 0) lengthens the board's
+//! flash, so that an image which does not fit still links and can be measured; whoever sets
+//! it must check the fit. Refuses an unknown board, a container that does not parse, samples
+//! of the wrong length.
+
+use std::path::{Path, PathBuf};
+use std::{env, fs};
+
+use rarefy_format::Model;
+
+/// Where the model and the samples lie: sections of their own, so that the ELF tells their
+/// bytes apart from the code's. The samples come last in flash: what is before them is what
+/// a product would ship.
+const SECTIONS: &str = "\
+SECTIONS
+{
+  .rarefy_model : ALIGN(4)
+  {
+    KEEP(*(.rarefy_model));
+    . = ALIGN(4);
+  } > FLASH
+}
+INSERT AFTER .rodata;
+
+SECTIONS
+{
+  .rarefy_samples : ALIGN(4)
+  {
+    KEEP(*(.rarefy_samples));
+    . = ALIGN(4);
+  } > FLASH
+}
+INSERT AFTER .gnu.sgstubs;
+";
+
+fn main() {
+    let root = PathBuf::from(env::var("CARGO_MANIFEST_DIR").expect("cargo sets it"));
+    let out = PathBuf::from(env::var("OUT_DIR").expect("cargo sets it"));
+
+    let board = board_folder(&root.join("boards"));
+    watch(&board.join("board.toml"));
+    watch(&board.join("memory.x"));
+    write(&out.join("memory.x"), memory(&board.join("memory.x")).as_bytes());
+    write(&out.join("rarefy.x"), SECTIONS.as_bytes());
+    println!("cargo:rustc-cfg=rarefy_counter=\"{}\"", counter(&board.join("board.toml")));
+
+    println!("cargo:rerun-if-changed=build.rs");
+    println!("cargo:rustc-link-search={}", out.display());
+    for argument in ["--nmagic", "-Tlink.x", "-Tdefmt.x", "-Trarefy.x"] {
+        println!("cargo:rustc-link-arg-bins={argument}");
+    }
+
+    let golden = root.join("../format/tests/golden");
+    let model = variable("RAREFY_MODEL").map_or_else(|| golden.join("MODEL"), PathBuf::from);
+    let samples = variable("RAREFY_SAMPLES").map_or_else(|| golden.join("INPUTS"), PathBuf::from);
+    write(&out.join("model.rs"), embed(&model, &samples).as_bytes());
+}
+
+/// The folder of the board that `RAREFY_BOARD` names.
+fn board_folder(boards: &Path) -> PathBuf {
+    let mut known: Vec<String> = fs::read_dir(boards)
+        .unwrap_or_else(|e| panic!("cannot list {}: {e}", boards.display()))
+        .filter_map(|entry| Some(entry.ok()?.file_name().to_string_lossy().into_owned()))
+        .collect();
+    known.sort();
+    match variable("RAREFY_BOARD") {
+        Some(name) if known.contains(&name) => boards.join(name),
+        Some(name) => panic!("RAREFY_BOARD={name} is no board here; known: {}", known.join(", ")),
+        None => panic!("set RAREFY_BOARD to one of: {}", known.join(", ")),
+    }
+}
+
+/// The board's memory.x, its flash lengthened by `RAREFY_FLASH_SPARE` bytes.
+fn memory(path: &Path) -> String {
+    let text = String::from_utf8(read(path)).expect("memory.x is text");
+    let spare = variable("RAREFY_FLASH_SPARE").unwrap_or_else(|| "0".into());
+    let spare: u32 = spare.parse().unwrap_or_else(|_| panic!("RAREFY_FLASH_SPARE={spare}: no number"));
+    let mut longer = String::new();
+    for line in text.lines() {
+        longer.push_str(line);
+        if spare > 0 && line.trim_start().starts_with("FLASH") {
+            longer.push_str(&format!(" + {spare}"));
+        }
+        longer.push('\n');
+    }
+    longer
+}
+
+/// What the board's timer counts.
+fn counter(path: &Path) -> String {
+    let text = String::from_utf8(read(path)).expect("board.toml is text");
+    text.lines()
+        .filter_map(|line| line.split_once('='))
+        .find(|(key, _)| key.trim() == "counter")
+        .map(|(_, value)| value.trim().trim_matches('"').to_owned())
+        .filter(|kind| kind == "instructions" || kind == "cycles")
+        .unwrap_or_else(|| panic!("{}: counter must be instructions or cycles", path.display()))
+}
+
+/// Rust source that embeds the model and the samples it is to run on.
+fn embed(model: &Path, samples: &Path) -> String {
+    watch(model);
+    watch(samples);
+    let bytes = read(model);
+    let (buffer, start) = aligned(&bytes);
+    let parsed = Model::parse(&buffer[start..start + bytes.len()])
+        .unwrap_or_else(|e| panic!("{} is no model: {e}", model.display()));
+    let inputs = parsed.inputs();
+    let samples_bytes = read(samples).len();
+    assert!(
+        samples_bytes % inputs == 0,
+        "{} holds {samples_bytes} bytes, no multiple of the model's {inputs} inputs",
+        samples.display()
+    );
+    let model = path(model);
+    let samples = path(samples);
+    format!(
+        "/// Bytes that one inference reads.\n\
+         const INPUTS: usize = {inputs};\n\
+         /// The model, for the compiler alone.\n\
+         const MODEL_BYTES: &[u8] = include_bytes!({model:?});\n\
+         /// The model, as it lies in flash.\n\
+         #[unsafe(link_section = \".rarefy_model\")]\n\
+         static MODEL: rarefy_format::Aligned<[u8; {bytes}]> =\n\
+         \x20   rarefy_format::Aligned(*include_bytes!({model:?}));\n\
+         /// The samples, one after the other.\n\
+         #[unsafe(link_section = \".rarefy_samples\")]\n\
+         static SAMPLES: [u8; {samples_bytes}] = *include_bytes!({samples:?});\n",
+        bytes = bytes.len(),
+    )
+}
+
+/// `bytes` on a 4-byte boundary: a buffer and where in it they begin.
+fn aligned(bytes: &[u8]) -> (Vec<u8>, usize) {
+    let mut buffer = vec![0; bytes.len() + 3];
+    let start = buffer.as_ptr().align_offset(4);
+    buffer[start..start + bytes.len()].copy_from_slice(bytes);
+    (buffer, start)
+}
+
+/// The path as `include_bytes!` needs it: absolute.
+fn path(path: &Path) -> String {
+    let absolute = path.canonicalize().unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+    absolute.to_str().unwrap_or_else(|| panic!("{}: not UTF-8", path.display())).to_owned()
+}
+
+/// An environment variable that this build depends on.
+fn variable(name: &str) -> Option<String> {
+    println!("cargo:rerun-if-env-changed={name}");
+    env::var(name).ok()
+}
+
+/// Builds again when `path` changes.
+fn watch(path: &Path) {
+    println!("cargo:rerun-if-changed={}", path.display());
+}
+
+fn read(path: &Path) -> Vec<u8> {
+    fs::read(path).unwrap_or_else(|e| panic!("cannot read {}: {e}", path.display()))
+}
+
+fn write(path: &Path, bytes: &[u8]) {
+    fs::write(path, bytes).unwrap_or_else(|e| panic!("cannot write {}: {e}", path.display()));
+}

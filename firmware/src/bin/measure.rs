@@ -1,0 +1,81 @@
+//! Runs the model on every sample and logs its logits, its cost and the depth of the stack.
+//!
+//! One line a sample; the workstation reads them (`rarefy measure`), compares every logit
+//! with its own, and turns ticks into instructions or cycles. Fails, with one line, on a
+//! model that the engine refuses and on a stack that has run into the static data.
+#![no_std]
+#![no_main]
+
+use core::hint::black_box;
+
+use cortex_m_rt::entry;
+use rarefy_firmware::counter::Counter;
+use rarefy_firmware::exit::exit;
+use rarefy_firmware::stack;
+use rarefy_format::{Model, arena_words};
+use rarefy_runtime::{Arena, Engine};
+
+include!(concat!(env!("OUT_DIR"), "/model.rs"));
+
+#[entry]
+fn main() -> ! {
+    // The workstation finds these two in the symbol table, by name, and reports their sizes.
+    static mut RAREFY_ARENA: Arena<{ arena_words(MODEL_BYTES) }> = Arena::new();
+    // A device has its input in RAM, whatever sensor it came from.
+    static mut RAREFY_INPUT: [u8; INPUTS] = [0; INPUTS];
+
+    let Some(mut counter) = Counter::start() else {
+        defmt::error!("rarefy failed: the counter is taken");
+        exit(false)
+    };
+
+    // Seen through a veil: the compiler must not fold this model or these samples into code,
+    // or one network's code would differ from another's.
+    let model = black_box(&MODEL.0[..]);
+    let samples = black_box(&SAMPLES[..]);
+
+    stack::paint();
+    let (load, engine) = counter.ticks(|| match Model::parse(model) {
+        Ok(model) => Engine::new(model).ok(),
+        Err(_) => None,
+    });
+    let load_stack = stack::peak();
+    let (Some(engine), Some(load_stack)) = (engine, load_stack) else {
+        defmt::error!("rarefy failed: the engine refuses the model");
+        exit(false)
+    };
+    defmt::info!(
+        "rarefy start samples={=usize} outputs={=usize} overhead={=u64} load={=u64} stack={=usize} of {=usize}",
+        samples.len() / INPUTS,
+        engine.model().outputs(),
+        counter.overhead(),
+        load,
+        load_stack,
+        stack::capacity(),
+    );
+
+    for (index, sample) in samples.chunks_exact(INPUTS).enumerate() {
+        RAREFY_INPUT.copy_from_slice(sample);
+        stack::paint();
+        let (ticks, logits) = counter.ticks(|| engine.infer(RAREFY_INPUT, RAREFY_ARENA.as_mut_words()));
+        let Some(peak) = stack::peak() else {
+            defmt::error!("rarefy failed: the stack ran into the static data");
+            exit(false)
+        };
+        match logits {
+            Ok(logits) => defmt::info!(
+                "rarefy sample={=usize} ticks={=u64} stack={=usize} logits={=[?]}",
+                index,
+                ticks,
+                peak,
+                logits
+            ),
+            Err(_) => {
+                defmt::error!("rarefy failed: the engine refuses sample {=usize}", index);
+                exit(false)
+            }
+        }
+    }
+    defmt::info!("rarefy done");
+    exit(true)
+}

@@ -1,0 +1,130 @@
+//! Counts what a piece of code costs: executed instructions or clock cycles.
+//!
+//! On an emulated board SysTick advances by a fixed number of ticks an instruction (QEMU's
+//! `-icount`), exactly and in every run alike; the workstation turns ticks into instructions.
+//! On a real board the ticks are cycles: DWT's counter, or SysTick where there is none
+//! (ARMv6-M). SysTick has 24 bits: an interrupt counts its wraps, a few instructions each
+//! every 2^24 ticks. DWT's counter has 32 bits and may wrap once.
+
+use core::sync::atomic::{Ordering, compiler_fence};
+
+#[cfg(all(rarefy_counter = "cycles", not(armv6m)))]
+use self::dwt as timer;
+#[cfg(not(all(rarefy_counter = "cycles", not(armv6m))))]
+use self::systick as timer;
+
+/// The counter, started.
+pub struct Counter {
+    timer: timer::Timer,
+    overhead: u64,
+}
+
+impl Counter {
+    /// Starts the counter and measures what an empty piece of code costs; `None` when it has
+    /// been started before.
+    pub fn start() -> Option<Self> {
+        let mut counter = Self { timer: timer::Timer::start(cortex_m::Peripherals::take()?), overhead: 0 };
+        counter.overhead = counter.ticks(|| ()).0;
+        Some(counter)
+    }
+
+    /// Ticks that measuring itself costs: to be subtracted from every figure.
+    pub fn overhead(&self) -> u64 {
+        self.overhead
+    }
+
+    /// Runs `code` and tells its ticks, overhead included.
+    #[inline(always)]
+    pub fn ticks<R>(&mut self, code: impl FnOnce() -> R) -> (u64, R) {
+        let start = self.timer.reset();
+        compiler_fence(Ordering::SeqCst);
+        let result = code();
+        compiler_fence(Ordering::SeqCst);
+        (self.timer.since(start), result)
+    }
+}
+
+#[cfg(not(all(rarefy_counter = "cycles", not(armv6m))))]
+mod systick {
+    //! SysTick at the processor's clock, counting down.
+
+    use core::sync::atomic::{AtomicU32, Ordering};
+
+    use cortex_m::peripheral::SYST;
+    use cortex_m::peripheral::syst::SystClkSource;
+    use cortex_m_rt::exception;
+
+    const TOP: u32 = 0x00ff_ffff;
+
+    /// How often the counter went from 0 to `TOP`.
+    static WRAPS: AtomicU32 = AtomicU32::new(0);
+
+    #[exception]
+    fn SysTick() {
+        // Only this handler and code that cannot run meanwhile write it: load and store do.
+        WRAPS.store(WRAPS.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
+    }
+
+    pub(super) struct Timer(SYST);
+
+    impl Timer {
+        pub(super) fn start(peripherals: cortex_m::Peripherals) -> Self {
+            let mut syst = peripherals.SYST;
+            syst.set_clock_source(SystClkSource::Core);
+            syst.set_reload(TOP);
+            syst.clear_current();
+            syst.enable_interrupt();
+            syst.enable_counter();
+            Self(syst)
+        }
+
+        /// Begins a full round, so that every measurement meets the same wraps.
+        #[inline(never)]
+        pub(super) fn reset(&mut self) -> u32 {
+            self.0.clear_current();
+            // Clearing shows 0 until the next tick reloads the counter.
+            while SYST::get_current() == 0 {}
+            WRAPS.store(0, Ordering::Relaxed);
+            SYST::get_current()
+        }
+
+        #[inline(never)]
+        pub(super) fn since(&self, start: u32) -> u64 {
+            loop {
+                let wraps = WRAPS.load(Ordering::Relaxed);
+                let now = SYST::get_current();
+                if wraps == WRAPS.load(Ordering::Relaxed) {
+                    return ((u64::from(wraps) << 24) + u64::from(start)).wrapping_sub(u64::from(now));
+                }
+            }
+        }
+    }
+}
+
+#[cfg(all(rarefy_counter = "cycles", not(armv6m)))]
+mod dwt {
+    //! DWT's cycle counter (ARMv7-M and later), counting up.
+
+    use cortex_m::peripheral::DWT;
+
+    pub(super) struct Timer(());
+
+    impl Timer {
+        pub(super) fn start(mut peripherals: cortex_m::Peripherals) -> Self {
+            peripherals.DCB.enable_trace();
+            DWT::unlock();
+            peripherals.DWT.enable_cycle_counter();
+            Self(())
+        }
+
+        #[inline(never)]
+        pub(super) fn reset(&mut self) -> u32 {
+            DWT::cycle_count()
+        }
+
+        #[inline(never)]
+        pub(super) fn since(&self, start: u32) -> u64 {
+            u64::from(DWT::cycle_count().wrapping_sub(start))
+        }
+    }
+}

@@ -1,0 +1,21 @@
+//! What the programs for the boards share: the counter, the stack's high-water mark, the way
+//! out.
+//!
+//! Assumes one core, thread mode on the main stack, and the memory layout of cortex-m-rt.
+//! Nothing here belongs to one board: its clock and memory come from `boards/NAME`.
+#![no_std]
+
+#[cfg(not(any(feature = "semihosting", feature = "rtt")))]
+compile_error!("choose how log lines leave the device: feature `semihosting` or `rtt`");
+#[cfg(all(feature = "semihosting", feature = "rtt"))]
+compile_error!("features `semihosting` and `rtt` exclude each other");
+
+#[cfg(feature = "semihosting")]
+use defmt_semihosting as _;
+
+#[cfg(feature = "rtt")]
+use defmt_rtt as _;
+
+pub mod counter;
+pub mod exit;
+pub mod stack;

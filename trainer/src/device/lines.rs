@@ -1,0 +1,172 @@
+//! The lines that `measure` logs, read back: one parser, whichever way they came.
+//!
+//! Assumes the order start, samples from 0 up, done. Refuses lines that are ours but make no
+//! sense; ignores what is not ours.
+
+/// What the program says before the first sample.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Start {
+    /// Samples to come.
+    pub(crate) samples: usize,
+    /// Logits each.
+    pub(crate) outputs: usize,
+    /// Ticks that measuring costs.
+    pub(crate) overhead: u64,
+    /// Ticks of checking the model, once at start.
+    pub(crate) load: u64,
+    /// Deepest stack of that, in bytes.
+    pub(crate) stack: u64,
+}
+
+/// What the program says of a sample.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Inference {
+    /// Ticks, overhead included.
+    pub(crate) ticks: u64,
+    /// Deepest stack, in bytes.
+    pub(crate) stack: u64,
+    /// The network's outputs.
+    pub(crate) logits: Vec<i32>,
+}
+
+/// A program's report, complete.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Recording {
+    pub(crate) start: Start,
+    pub(crate) inferences: Vec<Inference>,
+}
+
+/// What every line of ours begins with.
+const PREFIX: &str = "rarefy ";
+
+/// The program's own account of its failure, if `line` is one.
+pub(crate) fn failure(line: &str) -> Option<&str> {
+    line.strip_prefix(PREFIX)?.strip_prefix("failed: ")
+}
+
+/// Whether `line` is the last of a program that succeeded.
+pub(crate) fn is_last(line: &str) -> bool {
+    line.strip_prefix(PREFIX) == Some("done")
+}
+
+impl Recording {
+    /// Reads a whole log; the error says what is wrong with it.
+    pub(crate) fn read<'l>(lines: impl IntoIterator<Item = &'l str>) -> Result<Self, String> {
+        let mut lines = lines
+            .into_iter()
+            .filter_map(|line| line.strip_prefix(PREFIX));
+        let first = lines.next().ok_or("there is no line of the program")?;
+        let start = start(first).ok_or_else(|| format!("the line `{first}` does not begin it"))?;
+        let mut inferences = Vec::with_capacity(start.samples.min(1 << 16));
+        for line in lines {
+            if line == "done" {
+                if inferences.len() != start.samples {
+                    return Err(format!(
+                        "it has {} of {} samples",
+                        inferences.len(),
+                        start.samples
+                    ));
+                }
+                return Ok(Self { start, inferences });
+            }
+            let (index, inference) =
+                inference(line).ok_or_else(|| format!("the line `{line}` makes no sense"))?;
+            if index != inferences.len() || inference.logits.len() != start.outputs {
+                return Err(format!("the line `{line}` is out of place"));
+            }
+            inferences.push(inference);
+        }
+        Err(format!(
+            "it ends after {} of {} samples",
+            inferences.len(),
+            start.samples
+        ))
+    }
+}
+
+fn start(line: &str) -> Option<Start> {
+    let mut words = line.strip_prefix("start ")?.split(' ');
+    Some(Start {
+        samples: value(words.next(), "samples")?,
+        outputs: value(words.next(), "outputs")?,
+        overhead: value(words.next(), "overhead")?,
+        load: value(words.next(), "load")?,
+        stack: value(words.next(), "stack")?,
+    })
+}
+
+fn inference(line: &str) -> Option<(usize, Inference)> {
+    let (head, logits) = line.split_once(" logits=[")?;
+    let mut words = head.split(' ');
+    let index = value(words.next(), "sample")?;
+    let ticks = value(words.next(), "ticks")?;
+    let stack = value(words.next(), "stack")?;
+    let logits = logits
+        .strip_suffix(']')?
+        .split(", ")
+        .map(|logit| logit.parse().ok());
+    Some((
+        index,
+        Inference {
+            ticks,
+            stack,
+            logits: logits.collect::<Option<_>>()?,
+        },
+    ))
+}
+
+/// The number of `key=number`.
+fn value<T: std::str::FromStr>(word: Option<&str>, key: &str) -> Option<T> {
+    let (found, value) = word?.split_once('=')?;
+    (found == key).then(|| value.parse().ok())?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const START: &str = "rarefy start samples=2 outputs=2 overhead=10 load=900 stack=120";
+
+    #[test]
+    fn a_whole_log_is_read_and_foreign_lines_are_passed_over() {
+        let log = [
+            "booting",
+            START,
+            "rarefy sample=0 ticks=300 stack=96 logits=[-5, 7]",
+            "rarefy sample=1 ticks=310 stack=96 logits=[2147483647, -2147483648]",
+            "rarefy done",
+        ];
+        let recording = Recording::read(log).unwrap();
+        assert_eq!(recording.start.load, 900);
+        assert_eq!(recording.inferences[0].logits, [-5, 7]);
+        assert_eq!(recording.inferences[1].logits, [i32::MAX, i32::MIN]);
+        assert!(is_last(log[4]) && !is_last(log[3]));
+        assert_eq!(
+            failure("rarefy failed: hard fault at 0x12"),
+            Some("hard fault at 0x12")
+        );
+    }
+
+    #[test]
+    fn logs_that_are_cut_shuffled_or_garbled_are_refused() {
+        let sample = "rarefy sample=0 ticks=300 stack=96 logits=[-5, 7]";
+        for log in [
+            vec![],
+            vec!["noise"],
+            vec![sample],
+            vec![START],
+            vec![START, sample],
+            vec![START, sample, "rarefy done"],
+            vec![START, sample, sample, "rarefy done"],
+            vec![START, "rarefy sample=0 ticks=300 stack=96 logits=[-5]"],
+            vec![START, "rarefy sample=0 ticks=x stack=96 logits=[-5, 7]"],
+            vec![
+                START,
+                "rarefy sample=0 ticks=1 stack=96 logits=[-5, 99999999999]",
+            ],
+            vec![START, "rarefy what is this"],
+        ] {
+            assert!(Recording::read(log.clone()).is_err(), "{log:?}");
+        }
+    }
+}

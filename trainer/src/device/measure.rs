@@ -1,0 +1,373 @@
+//! Measuring a model on a board: build it in, run it, compare every logit, add up the bytes.
+//!
+//! Assumes that an emulated board's ticks are exact (`-icount`). A network that does not fit
+//! is reported with its excess in bytes and never run. Refuses a container that does not
+//! parse, inputs of the wrong length, and no inputs at all.
+
+use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use rarefy_format::{Model, ParseError};
+use rarefy_runtime::Engine;
+
+use super::boards::{Board, Counter};
+use super::dense::{DenseError, dense};
+use super::elf::{ElfError, Footprint, Memory};
+use super::image::{Builder, ImageError, Plan, Role};
+use super::lines::{Recording, Start};
+use super::machine::Machine;
+use super::process::Limits;
+use super::report::{BoardReport, Cost, Counts, Flash, Mismatch, NetworkReport, Ram};
+use super::run::{self, RunError, SHIFT};
+
+/// Bytes of RAM that a program must leave for its stack to be run at all. The log alone takes
+/// some hundreds; what the network really needs is measured.
+pub const STACK_RESERVE: u64 = 1024;
+
+/// How to measure.
+#[derive(Clone, Debug)]
+pub struct MeasureOptions<'a> {
+    /// Whether to measure the same network dense as well.
+    pub dense: bool,
+    /// How long one run on the board may take.
+    pub timeout: Duration,
+    /// Becomes true when the user wants to stop.
+    pub stop: Option<&'a AtomicBool>,
+    /// Where the tools are.
+    pub machine: Machine,
+    /// Where to build, instead of a folder inside the firmware workspace.
+    pub target_folder: Option<PathBuf>,
+}
+
+impl Default for MeasureOptions<'_> {
+    /// With the dense network, five minutes a run, tools from the path.
+    fn default() -> Self {
+        Self {
+            dense: true,
+            timeout: Duration::from_secs(300),
+            stop: None,
+            machine: Machine::default(),
+            target_folder: None,
+        }
+    }
+}
+
+/// Why nothing was measured.
+#[derive(Debug, thiserror::Error)]
+pub enum DeviceError {
+    /// The model is no container.
+    #[error("the model cannot be read: {0}")]
+    Model(ParseError),
+    /// This program lacks a kernel that the model needs.
+    #[error("the model cannot be run here: {0}")]
+    Engine(String),
+    /// Nothing to run.
+    #[error("there are no inputs to measure with; give at least one sample")]
+    NoInputs,
+    /// An input that the network cannot take.
+    #[error("input {index} has {found} bytes, but the model takes {expected}")]
+    InputLength {
+        /// The input, from 0.
+        index: usize,
+        /// Its bytes.
+        found: usize,
+        /// The model's inputs.
+        expected: usize,
+    },
+    /// Flash holds the program but not one sample beside it.
+    #[error(
+        "the model fits {board}, but its flash has no room for a sample of {bytes} bytes beside it; measure it on a larger board"
+    )]
+    NoRoomForSamples {
+        /// The board.
+        board: String,
+        /// Bytes of a sample.
+        bytes: usize,
+    },
+    /// The dense twin cannot be made.
+    #[error(transparent)]
+    Dense(#[from] DenseError),
+    /// The program cannot be built.
+    #[error(transparent)]
+    Image(#[from] ImageError),
+    /// The program cannot be judged.
+    #[error(transparent)]
+    Elf(#[from] ElfError),
+    /// The program did not run to its end.
+    #[error(transparent)]
+    Run(#[from] RunError),
+    /// The program's log is not complete.
+    #[error("the log of {board} cannot be read: {why}")]
+    Log {
+        /// The board.
+        board: String,
+        /// What is wrong with it.
+        why: String,
+    },
+}
+
+/// Measures the container `model` on `board`, running it on `inputs` (one byte an input), and
+/// compares every logit with the workstation's own. `progress` is told what is going on.
+///
+/// # Errors
+/// When the model or the inputs make no sense, or the program cannot be built or run. A network
+/// that does not fit is no error: the report says so.
+pub fn measure(
+    board: &Board,
+    model: &[u8],
+    inputs: &[Vec<u8>],
+    options: &MeasureOptions<'_>,
+    progress: &mut dyn FnMut(&str),
+) -> Result<BoardReport, DeviceError> {
+    run::runner(board, &options.machine)?;
+    let network = measure_network(board, model, inputs, options, "", progress)?;
+    let dense = if options.dense {
+        let words = aligned(model);
+        let twin = dense(&Model::parse(within(&words, model.len())).map_err(DeviceError::Model)?)?;
+        Some(if twin == model {
+            network.clone()
+        } else {
+            measure_network(board, &twin, inputs, options, "dense network, ", progress)?
+        })
+    } else {
+        None
+    };
+    Ok(BoardReport {
+        board: board.name.clone(),
+        core: board.core.clone(),
+        emulated: board.emulated(),
+        flash_size: board.flash.length,
+        ram_size: board.ram.length,
+        samples: inputs.len(),
+        network,
+        dense,
+    })
+}
+
+/// What `model` would take of `board`, from the linked program alone: nothing is run, so
+/// neither an emulator nor a probe is needed.
+///
+/// # Errors
+/// When the model makes no sense or the program cannot be built; [`ImageError::NoRoom`] when
+/// its static data exceeds the board's RAM. Compare [`Footprint::excess`].
+pub fn footprint(
+    board: &Board,
+    model: &[u8],
+    options: &MeasureOptions<'_>,
+) -> Result<Footprint, DeviceError> {
+    let words = aligned(model);
+    let model = Model::parse(within(&words, model.len())).map_err(DeviceError::Model)?;
+    let image = builder(options).build(Plan {
+        board,
+        role: Role::Measure,
+        content: Some((model, &[])),
+    })?;
+    Ok(Footprint::read(&image.bytes, board)?)
+}
+
+/// Builds as `options` say.
+pub(crate) fn builder<'a>(options: &'a MeasureOptions<'a>) -> Builder<'a> {
+    Builder {
+        machine: &options.machine,
+        target_folder: options.target_folder.as_deref(),
+        limits: Limits {
+            timeout: None,
+            stop: options.stop,
+        },
+    }
+}
+
+/// Measures one container.
+fn measure_network(
+    board: &Board,
+    bytes: &[u8],
+    inputs: &[Vec<u8>],
+    options: &MeasureOptions<'_>,
+    what: &str,
+    progress: &mut dyn FnMut(&str),
+) -> Result<NetworkReport, DeviceError> {
+    let words = aligned(bytes);
+    let model = Model::parse(within(&words, bytes.len())).map_err(DeviceError::Model)?;
+    let expected = host_logits(model, inputs)?;
+    let builder = builder(options);
+    let limits = Limits {
+        timeout: Some(options.timeout),
+        stop: options.stop,
+    };
+
+    let mut progress = |action: &str| progress(&format!("{}: {what}{action}", board.name));
+    let mut build = |inputs: &[Vec<u8>]| {
+        progress("building the program");
+        let content = Some((model, &*inputs.concat()));
+        let image = builder.build(Plan {
+            board,
+            role: Role::Measure,
+            content,
+        })?;
+        let footprint = Footprint::read(&image.bytes, board)?;
+        progress("running it");
+        Ok((image, footprint))
+    };
+    let mut image = match build(inputs) {
+        Ok(built) => Some(built),
+        Err(DeviceError::Image(ImageError::NoRoom { over_by, .. })) => {
+            return Ok(NetworkReport::too_large(
+                board,
+                (Memory::Ram, over_by),
+                None,
+            ));
+        }
+        Err(error) => return Err(error),
+    };
+    let footprint = image
+        .as_ref()
+        .map(|(_, footprint)| *footprint)
+        .expect("just built");
+    if let Some(excess) = footprint.excess(board, STACK_RESERVE) {
+        return Ok(NetworkReport::too_large(board, excess, Some(footprint)));
+    }
+
+    // As many samples at a time as the board's flash can hold beside the program.
+    let room = footprint.room_for_samples(board, model.inputs());
+    if room == 0 {
+        return Err(DeviceError::NoRoomForSamples {
+            board: board.name.clone(),
+            bytes: model.inputs(),
+        });
+    }
+    let mut runs = Vec::new();
+    for batch in inputs.chunks(room) {
+        let (image, _) = match image.take() {
+            Some(all) if batch.len() == inputs.len() => all,
+            _ => build(batch)?,
+        };
+        let log = run::run(&image, board, &options.machine, limits)?;
+        let recording =
+            Recording::read(log.iter().map(String::as_str)).map_err(|why| DeviceError::Log {
+                board: board.name.clone(),
+                why,
+            })?;
+        if recording.inferences.len() != batch.len() {
+            let why = format!(
+                "it has {} samples of {}",
+                recording.inferences.len(),
+                batch.len()
+            );
+            return Err(DeviceError::Log {
+                board: board.name.clone(),
+                why,
+            });
+        }
+        runs.push(recording);
+    }
+    Ok(summary(board, footprint, &runs, &expected))
+}
+
+/// The report of complete runs.
+fn summary(
+    board: &Board,
+    footprint: Footprint,
+    runs: &[Recording],
+    expected: &[Vec<i32>],
+) -> NetworkReport {
+    let net = |start: &Start, ticks: u64| {
+        units(board, ticks).saturating_sub(units(board, start.overhead))
+    };
+    let counts: Vec<u64> = runs
+        .iter()
+        .flat_map(|run| {
+            run.inferences
+                .iter()
+                .map(|inference| net(&run.start, inference.ticks))
+        })
+        .collect();
+    let inferences = || runs.iter().flat_map(|run| &run.inferences);
+    let stack_peak = inferences()
+        .map(|inference| inference.stack)
+        .chain(runs.iter().map(|run| run.start.stack))
+        .max();
+    let mismatch =
+        inferences()
+            .zip(expected)
+            .enumerate()
+            .find_map(|(sample, (inference, host))| {
+                let logit = inference
+                    .logits
+                    .iter()
+                    .zip(host)
+                    .position(|(device, host)| device != host)?;
+                Some(Mismatch {
+                    sample,
+                    logit,
+                    host: host[logit],
+                    device: inference.logits[logit],
+                })
+            });
+    let complete = inferences()
+        .zip(expected)
+        .all(|(found, host)| found.logits.len() == host.len());
+    NetworkReport {
+        fits: true,
+        over_by: None,
+        over_in: None,
+        matches_host: Some(mismatch.is_none() && complete),
+        mismatch,
+        flash: Some(Flash::from(footprint)),
+        ram: Some(Ram::new(footprint, stack_peak)),
+        cost: Cost::new(board, Counts::over(&counts)),
+        load: runs.first().map(|run| net(&run.start, run.start.load)),
+    }
+}
+
+/// What `ticks` of the board's timer stand for: instructions of 2^SHIFT ns each, to the nearest,
+/// or cycles as they are.
+fn units(board: &Board, ticks: u64) -> u64 {
+    match board.counter {
+        Counter::Cycles => ticks,
+        Counter::Instructions => {
+            let nanoseconds = u128::from(ticks) * 1_000_000_000;
+            let instruction = u128::from(board.clock_hz) << SHIFT;
+            u64::try_from((nanoseconds + instruction / 2) / instruction).unwrap_or(u64::MAX)
+        }
+    }
+}
+
+/// The workstation's logits, by the same kernels.
+fn host_logits(model: Model<'_>, inputs: &[Vec<u8>]) -> Result<Vec<Vec<i32>>, DeviceError> {
+    if inputs.is_empty() {
+        return Err(DeviceError::NoInputs);
+    }
+    let engine = Engine::new(model).map_err(|e| DeviceError::Engine(e.to_string()))?;
+    let mut arena = vec![0; model.arena_words()];
+    inputs
+        .iter()
+        .enumerate()
+        .map(|(index, input)| {
+            let (found, expected) = (input.len(), model.inputs());
+            if found != expected {
+                return Err(DeviceError::InputLength {
+                    index,
+                    found,
+                    expected,
+                });
+            }
+            let logits = engine.infer(input, &mut arena);
+            logits
+                .map(<[i32]>::to_vec)
+                .map_err(|e| DeviceError::Engine(e.to_string()))
+        })
+        .collect()
+}
+
+/// `bytes` on the 4-byte boundary that the format asks for.
+fn aligned(bytes: &[u8]) -> Vec<u32> {
+    let mut words = vec![0; bytes.len().div_ceil(4)];
+    bytemuck::cast_slice_mut::<u32, u8>(&mut words)[..bytes.len()].copy_from_slice(bytes);
+    words
+}
+
+/// The first `length` bytes of `words`.
+fn within(words: &[u32], length: usize) -> &[u8] {
+    &bytemuck::cast_slice(words)[..length]
+}

@@ -1,0 +1,193 @@
+//! Running another program with an eye on the clock and on the user.
+//!
+//! Output is handed over in chunks as it comes. The program is killed when its time is up, when
+//! the user wants to stop, when the reader has seen enough, and when the caller goes away: no
+//! child outlives the call.
+
+use std::io::{self, Read};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError, Sender};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// How long a program may run, and whether the user still wants it to.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Limits<'a> {
+    pub(crate) timeout: Option<Duration>,
+    pub(crate) stop: Option<&'a AtomicBool>,
+}
+
+impl Limits<'_> {
+    pub(crate) fn stopped(&self) -> bool {
+        self.stop.is_some_and(|stop| stop.load(Ordering::Relaxed))
+    }
+}
+
+/// A chunk of what a program says.
+pub(crate) enum Output<'a> {
+    Stdout(&'a [u8]),
+    Stderr(&'a [u8]),
+}
+
+/// What the reader wants after a chunk.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Flow {
+    Continue,
+    /// The program need not go on.
+    Enough,
+}
+
+/// How a program ended.
+#[derive(Debug)]
+pub(crate) enum End {
+    Exit(ExitStatus),
+    Enough,
+    TimedOut,
+    Stopped,
+}
+
+/// Kills the child when dropped.
+struct Guard(Child);
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Runs `command` to its end or to a limit.
+pub(crate) fn run(
+    mut command: Command,
+    limits: Limits<'_>,
+    mut reader: impl FnMut(Output<'_>) -> Flow,
+) -> io::Result<End> {
+    /// How often the clock and the user are looked at.
+    const TICK: Duration = Duration::from_millis(20);
+    /// How long an ended program's pipes may stay open (a grandchild may hold them).
+    const DRAIN: Duration = Duration::from_millis(300);
+
+    let start = Instant::now();
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = Guard(command.spawn()?);
+    let (sender, receiver) = mpsc::channel();
+    pump(child.0.stdout.take(), false, sender.clone());
+    pump(child.0.stderr.take(), true, sender);
+
+    let mut ended: Option<(ExitStatus, Instant)> = None;
+    loop {
+        match receiver.recv_timeout(TICK) {
+            Ok((error, chunk)) => {
+                let output = if error {
+                    Output::Stderr(&chunk)
+                } else {
+                    Output::Stdout(&chunk)
+                };
+                if reader(output) == Flow::Enough {
+                    return Ok(End::Enough);
+                }
+            }
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => match ended {
+                Some((status, _)) => return Ok(End::Exit(status)),
+                None => thread::sleep(TICK),
+            },
+        }
+        if ended.is_none() {
+            ended = child.0.try_wait()?.map(|status| (status, Instant::now()));
+        }
+        if let Some((status, at)) = ended
+            && at.elapsed() > DRAIN
+        {
+            return Ok(End::Exit(status));
+        }
+        if limits.stopped() {
+            return Ok(End::Stopped);
+        }
+        if limits
+            .timeout
+            .is_some_and(|timeout| start.elapsed() > timeout)
+        {
+            return Ok(End::TimedOut);
+        }
+    }
+}
+
+/// Sends what `pipe` delivers until it closes.
+fn pump<R: Read + Send + 'static>(pipe: Option<R>, error: bool, sender: Sender<(bool, Vec<u8>)>) {
+    let Some(mut pipe) = pipe else { return };
+    thread::spawn(move || {
+        let mut buffer = vec![0; 1 << 16];
+        while let Ok(count @ 1..) = pipe.read(&mut buffer) {
+            if sender.send((error, buffer[..count].to_vec())).is_err() {
+                break;
+            }
+        }
+    });
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    fn shell(script: &str) -> Command {
+        let mut command = Command::new("sh");
+        command.args(["-c", script]);
+        command
+    }
+
+    #[test]
+    fn output_and_status_arrive() {
+        let (mut out, mut err) = (Vec::new(), Vec::new());
+        let end = run(
+            shell("echo a; echo b >&2; exit 3"),
+            Limits::default(),
+            |chunk| {
+                match chunk {
+                    Output::Stdout(bytes) => out.extend_from_slice(bytes),
+                    Output::Stderr(bytes) => err.extend_from_slice(bytes),
+                }
+                Flow::Continue
+            },
+        )
+        .unwrap();
+        assert!(matches!(end, End::Exit(status) if status.code() == Some(3)));
+        assert_eq!(
+            (out.as_slice(), err.as_slice()),
+            (b"a\n".as_slice(), b"b\n".as_slice())
+        );
+    }
+
+    #[test]
+    fn hanging_stopped_and_sated_runs_end() {
+        let limits = Limits {
+            timeout: Some(Duration::from_millis(50)),
+            stop: None,
+        };
+        let end = run(shell("exec sleep 600"), limits, |_| Flow::Continue).unwrap();
+        assert!(matches!(end, End::TimedOut));
+        let stop = AtomicBool::new(true);
+        let limits = Limits {
+            timeout: None,
+            stop: Some(&stop),
+        };
+        let end = run(shell("exec sleep 600"), limits, |_| Flow::Continue).unwrap();
+        assert!(matches!(end, End::Stopped));
+        let end = run(
+            shell("echo enough; exec sleep 600"),
+            Limits::default(),
+            |_| Flow::Enough,
+        );
+        assert!(matches!(end.unwrap(), End::Enough));
+    }
+
+    #[test]
+    fn a_grandchild_that_holds_the_pipes_does_not_hold_us() {
+        let end = run(shell("sleep 5 & exit 0"), Limits::default(), |_| {
+            Flow::Continue
+        })
+        .unwrap();
+        assert!(matches!(end, End::Exit(status) if status.success()));
+    }
+}

@@ -1,0 +1,219 @@
+//! Models on boards, for real: built, linked, run in the emulator, compared bit for bit.
+//!
+//! Where the compiler for a board or the emulator is missing these tests say so and pass;
+//! with RAREFY_REQUIRE_DEVICE=1 they fail instead.
+
+mod models;
+mod refusals;
+
+use std::env;
+
+use models::{lenet, samples, small};
+use rarefy_trainer::device::{
+    Board, Boards, Machine, MeasureOptions, Setup, firmware_folder, footprint, measure, selftest,
+};
+
+/// The boards that QEMU plays.
+const EMULATED: [&str; 4] = ["mps2-an386", "microbit", "mps2-an385", "lm3s6965evb"];
+
+/// The board called `name`.
+fn known(name: &str) -> Board {
+    Boards::discover(&firmware_folder().unwrap())
+        .unwrap()
+        .get(name)
+        .unwrap()
+        .clone()
+}
+
+/// The board called `name`, if programs for it can be built and run here.
+fn ready(name: &str) -> Option<Board> {
+    let board = known(name);
+    let setup = Setup::plan(&Machine::default(), [&board]).unwrap();
+    if setup.is_complete() {
+        return Some(board);
+    }
+    let steps = setup.steps().join("; ");
+    assert!(
+        env::var_os("RAREFY_REQUIRE_DEVICE").is_none(),
+        "RAREFY_REQUIRE_DEVICE is set, but {name} needs: {steps}"
+    );
+    eprintln!("SKIPPED: {name} needs: {steps}");
+    None
+}
+
+fn quiet(_: &str) {}
+
+fn check(name: &str) {
+    let Some(board) = ready(name) else { return };
+    let (model, inputs) = (small(), samples(7, 64));
+    let options = MeasureOptions::default();
+    let report = measure(&board, &model, &inputs, &options, &mut quiet).unwrap();
+    let network = &report.network;
+    assert!(network.fits);
+    assert_eq!(network.matches_host, Some(true), "{:?}", network.mismatch);
+    assert_eq!(report.samples, 7);
+
+    let flash = network.flash.unwrap();
+    assert_eq!(flash.model, model.len() as u64);
+    assert_eq!(flash.total, flash.code + flash.model);
+    assert!(flash.code > 1_000 && flash.code < 20_000, "{flash:?}");
+    let ram = network.ram.unwrap();
+    // 8 + 3 words of hidden units, then 3 + 5: the arena is the larger pair.
+    assert_eq!((ram.arena, ram.input), (44, 64));
+    let stack = ram.stack_peak.unwrap();
+    assert!(stack > 32 && stack < 2_000, "{ram:?}");
+    assert_eq!(ram.total, Some(ram.static_bytes + ram.arena + stack));
+
+    // A nonzero costs at least the loads of its column, weight and input.
+    let counts = network.cost.counts().unwrap();
+    assert!(counts.min > 260 * 3 && counts.max < 20_000, "{counts:?}");
+    assert!(counts.min <= counts.median && counts.median <= counts.max);
+
+    // The dense twin answers alike, is larger and dearer.
+    let dense = report.dense.as_ref().unwrap();
+    assert_eq!(dense.matches_host, Some(true), "{:?}", dense.mismatch);
+    let dense_counts = dense.cost.counts().unwrap();
+    assert!(
+        dense_counts.min > 64 * 40 + 40 * 16 + 16 * 5,
+        "{dense_counts:?}"
+    );
+    assert!(dense.flash.unwrap().model > flash.model);
+
+    // Counts are exact: a second measurement repeats every figure.
+    let again = measure(&board, &model, &inputs, &options, &mut quiet).unwrap();
+    assert_eq!(again, report);
+
+    let json = serde_json::to_value(&report).unwrap();
+    assert_eq!(json["board"], name);
+    assert_eq!(json["instructions"]["min"], counts.min);
+    assert_eq!(json["ram"]["static"], ram.static_bytes);
+    assert_eq!(json["dense"]["instructions"]["max"], dense_counts.max);
+    for key in [
+        "emulated",
+        "fits",
+        "matches_host",
+        "samples",
+        "flash",
+        "ram",
+        "dense",
+    ] {
+        assert!(!json[key].is_null(), "{key}: {json}");
+    }
+}
+
+#[test]
+fn the_cortex_m4f_measures_and_matches_the_host() {
+    check("mps2-an386");
+}
+
+#[test]
+fn the_cortex_m0_measures_and_matches_the_host() {
+    check("microbit");
+}
+
+#[test]
+fn the_large_cortex_m3_measures_and_matches_the_host() {
+    check("mps2-an385");
+}
+
+#[test]
+fn the_small_cortex_m3_measures_and_matches_the_host() {
+    check("lm3s6965evb");
+}
+
+#[test]
+fn instructions_do_not_depend_on_the_boards_clock() {
+    // The same core, the same code, another clock: what a tick is worth differs, instructions
+    // do not.
+    let (Some(fast), Some(slow)) = (ready("mps2-an385"), ready("lm3s6965evb")) else {
+        return;
+    };
+    let options = MeasureOptions {
+        dense: false,
+        ..MeasureOptions::default()
+    };
+    let count = |board| {
+        let report = measure(board, &lenet(), &samples(3, 784), &options, &mut quiet).unwrap();
+        report.network.cost.counts().unwrap()
+    };
+    let (fast, slow) = (count(&fast), count(&slow));
+    assert_eq!(fast, slow);
+}
+
+#[test]
+fn the_dense_twin_of_lenet_does_not_fit_the_microbit_by_a_known_number_of_bytes() {
+    let Some(board) = ready("microbit") else {
+        return;
+    };
+    let report = measure(
+        &board,
+        &lenet(),
+        &samples(3, 784),
+        &MeasureOptions::default(),
+        &mut quiet,
+    )
+    .unwrap();
+    assert!(report.network.fits);
+    assert_eq!(report.network.matches_host, Some(true));
+    let flash = report.network.flash.unwrap();
+    assert!(flash.total * 2 < report.flash_size, "{flash:?}");
+    let ram = report.network.ram.unwrap();
+    assert!(ram.total.unwrap() * 2 < report.ram_size, "{ram:?}");
+
+    let dense = report.dense.unwrap();
+    assert!(!dense.fits);
+    let flash = dense.flash.unwrap();
+    assert!(flash.model > 266_200, "{flash:?}");
+    assert_eq!(dense.over_by, Some(flash.total - report.flash_size));
+    let json = serde_json::to_value(&dense).unwrap();
+    assert!(
+        json["instructions"].is_null() && json["matches_host"].is_null(),
+        "{json}"
+    );
+    assert!(json["ram"]["stack_peak"].is_null(), "{json}");
+}
+
+#[test]
+fn more_samples_than_flash_holds_run_in_turns() {
+    let Some(board) = ready("lm3s6965evb") else {
+        return;
+    };
+    let inputs = samples(400, 784);
+    assert!((inputs.len() * 784) as u64 > board.flash.length);
+    let options = MeasureOptions {
+        dense: false,
+        ..MeasureOptions::default()
+    };
+    let report = measure(&board, &lenet(), &inputs, &options, &mut quiet).unwrap();
+    assert_eq!(
+        report.network.matches_host,
+        Some(true),
+        "{:?}",
+        report.network.mismatch
+    );
+    assert_eq!(report.samples, 400);
+}
+
+#[test]
+fn a_real_boards_program_links() {
+    let Some(board) = ready("nrf52840-dk") else {
+        return;
+    };
+    let sizes = footprint(&board, &small(), &MeasureOptions::default()).unwrap();
+    assert_eq!(sizes.excess(&board, 1024), None);
+    assert_eq!(sizes.model, small().len() as u64);
+    // The log's buffer in RAM is there: the transport is RTT.
+    assert!(sizes.ram_static > 1024, "{sizes:?}");
+}
+
+#[test]
+fn the_self_test_passes_on_every_emulated_board() {
+    for name in EMULATED {
+        let Some(board) = ready(name) else { continue };
+        let log = selftest(&board, &MeasureOptions::default(), &mut quiet).unwrap();
+        for encoding in ["csr", "dense"] {
+            let passes = |line: &String| line.contains(encoding) && line.ends_with("pass");
+            assert!(log.iter().any(passes), "{log:?}");
+        }
+    }
+}

@@ -1,0 +1,235 @@
+//! What is refused: programs that do not fit, missing tools, emulators that misbehave.
+
+use std::env;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use rarefy_format::Model;
+use rarefy_trainer::device::{
+    DeviceError, ImageError, Machine, MeasureOptions, Memory, RunError, dense, footprint, measure,
+};
+
+use crate::models::{lenet, samples, small, sparse_model};
+use crate::{known, quiet, ready};
+
+/// A program called `name` that does what the shell `script` says.
+fn fake(folder: &Path, name: &str, script: &str) {
+    // Under another name first: a program that is being run cannot be written over.
+    let new = folder.join(format!("{name}.new"));
+    fs::write(&new, format!("#!/bin/sh\n{script}\n")).unwrap();
+    fs::set_permissions(&new, fs::Permissions::from_mode(0o755)).unwrap();
+    fs::rename(&new, folder.join(name)).unwrap();
+}
+
+/// Options that find `tools` before everything else.
+fn with_tools<'a>(tools: &Path) -> MeasureOptions<'a> {
+    let machine = Machine::default();
+    let folders: Vec<_> = env::split_paths(&machine.path).collect();
+    let path = env::join_paths([tools.to_path_buf()].into_iter().chain(folders)).unwrap();
+    MeasureOptions {
+        machine: Machine { path, ..machine },
+        dense: false,
+        ..Default::default()
+    }
+}
+
+/// Options that find `tools` and nothing else.
+fn only_tools<'a>(tools: &Path) -> MeasureOptions<'a> {
+    let machine = Machine {
+        path: tools.into(),
+        debian_rustc: tools.join("nothing"),
+    };
+    MeasureOptions {
+        machine,
+        ..Default::default()
+    }
+}
+
+/// The dense twin of a container.
+fn dense_twin(container: &[u8]) -> Vec<u8> {
+    let mut words = vec![0u32; container.len().div_ceil(4)];
+    let bytes: &mut [u8] = bytemuck::cast_slice_mut(&mut words);
+    bytes[..container.len()].copy_from_slice(container);
+    dense(&Model::parse(&bytes[..container.len()]).unwrap()).unwrap()
+}
+
+#[test]
+fn a_program_too_large_for_its_board_is_refused_with_the_bytes_and_never_run() {
+    let Some(board) = ready("microbit") else {
+        return;
+    };
+    // An emulator that would be noticed: any run ends in an error.
+    let tools = tempfile::tempdir().unwrap();
+    fake(tools.path(), "qemu-system-arm", "exit 9");
+    let options = with_tools(tools.path());
+
+    let large = dense_twin(&lenet());
+    let report = measure(&board, &large, &samples(1, 784), &options, &mut quiet).unwrap();
+    assert!(!report.network.fits);
+    assert_eq!(report.network.over_in, Some("flash"));
+    let sizes = footprint(&board, &large, &options).unwrap();
+    let over_by = report.network.over_by.unwrap();
+    assert_eq!(sizes.excess(&board, 0), Some((Memory::Flash, over_by)));
+
+    // 20,000 inputs in a buffer, of 16,384 bytes of RAM.
+    let wide = sparse_model(&[((20_000, 20_000), (4, 4), 40)], 3);
+    let report = measure(&board, &wide, &samples(1, 20_000), &options, &mut quiet).unwrap();
+    assert_eq!(
+        (report.network.fits, report.network.over_in),
+        (false, Some("ram"))
+    );
+    let over = report.network.over_by.unwrap();
+    assert!(over > 20_000 - 16_384 && over < 20_000, "{over}");
+    let error = footprint(&board, &wide, &options).unwrap_err();
+    assert!(
+        matches!(error, DeviceError::Image(ImageError::NoRoom { over_by, .. }) if over_by == over),
+        "{error}"
+    );
+
+    // Static data that links, yet leaves no stack.
+    let tight = sparse_model(&[((15_500, 15_500), (4, 4), 40)], 3);
+    let report = measure(&board, &tight, &samples(1, 15_500), &options, &mut quiet).unwrap();
+    assert_eq!(
+        (report.network.fits, report.network.over_in),
+        (false, Some("ram"))
+    );
+    assert!(report.network.flash.is_some());
+}
+
+#[test]
+fn a_missing_emulator_or_probe_is_named_before_anything_is_built() {
+    let tools = tempfile::tempdir().unwrap();
+    let options = only_tools(tools.path());
+    for (name, expected) in [("microbit", "qemu-system-arm"), ("nrf52840-dk", "probe-rs")] {
+        let mut built = |_: &str| panic!("built");
+        let error = measure(
+            &known(name),
+            &small(),
+            &samples(1, 64),
+            &options,
+            &mut built,
+        );
+        let error = error.unwrap_err().to_string();
+        assert!(error.contains(expected) && error.contains(name), "{error}");
+    }
+}
+
+#[test]
+fn a_missing_compiler_is_named_with_its_remedies() {
+    let tools = tempfile::tempdir().unwrap();
+    fake(tools.path(), "qemu-system-arm", "exit 9");
+    let options = only_tools(tools.path());
+    let refuse = || {
+        let board = known("microbit");
+        measure(&board, &small(), &samples(1, 64), &options, &mut quiet)
+            .unwrap_err()
+            .to_string()
+    };
+    let error = refuse();
+    assert!(error.contains("rustup.rs"), "{error}");
+    fake(tools.path(), "cargo", "exit 9");
+    let error = refuse();
+    assert!(
+        error.contains("rustup target add thumbv6m-none-eabi"),
+        "{error}"
+    );
+    assert!(error.contains("rust-web-src"), "{error}");
+}
+
+#[test]
+fn models_and_inputs_that_make_no_sense_are_refused() {
+    let tools = tempfile::tempdir().unwrap();
+    fake(tools.path(), "qemu-system-arm", "exit 9");
+    let options = with_tools(tools.path());
+    let refuse = |model: &[u8], inputs: &[Vec<u8>]| {
+        measure(&known("microbit"), model, inputs, &options, &mut quiet).unwrap_err()
+    };
+    assert!(matches!(
+        refuse(b"", &samples(1, 64)),
+        DeviceError::Model(_)
+    ));
+    let mut broken = small();
+    broken[40] ^= 1;
+    assert!(matches!(
+        refuse(&broken, &samples(1, 64)),
+        DeviceError::Model(_)
+    ));
+    assert!(matches!(refuse(&small(), &[]), DeviceError::NoInputs));
+    let error = refuse(&small(), &[vec![0; 64], vec![0; 63]]);
+    assert!(
+        matches!(
+            error,
+            DeviceError::InputLength {
+                index: 1,
+                found: 63,
+                expected: 64
+            }
+        ),
+        "{error}"
+    );
+}
+
+#[test]
+fn an_emulator_that_hangs_talks_nonsense_or_dies_is_an_error_of_one_sentence() {
+    let Some(board) = ready("mps2-an386") else {
+        return;
+    };
+    let tools = tempfile::tempdir().unwrap();
+    let run = |script: &str, milliseconds: u64| {
+        fake(tools.path(), "qemu-system-arm", script);
+        let timeout = Duration::from_millis(milliseconds);
+        let options = MeasureOptions {
+            timeout,
+            ..with_tools(tools.path())
+        };
+        let error = measure(&board, &small(), &samples(1, 64), &options, &mut quiet).unwrap_err();
+        let text = error.to_string();
+        assert!(
+            text.contains("mps2-an386") && !text.contains('\n'),
+            "{text}"
+        );
+        match error {
+            DeviceError::Run(error) => error,
+            other => panic!("{other}"),
+        }
+    };
+    assert!(matches!(
+        run("exec sleep 600", 300),
+        RunError::TimedOut { .. }
+    ));
+    assert!(matches!(
+        run("printf 'no frame at all'", 60_000),
+        RunError::Garbage { .. }
+    ));
+    let error = run(
+        "printf '\\377\\376\\375\\374\\000\\001\\002\\000'; exec sleep 600",
+        2_000,
+    );
+    assert!(
+        matches!(error, RunError::Garbage { .. } | RunError::TimedOut { .. }),
+        "{error}"
+    );
+    assert!(matches!(run("exit 0", 60_000), RunError::Ended { .. }));
+    let error = run("echo 'unsupported machine type' >&2; exit 1", 60_000);
+    assert!(
+        error.to_string().contains("unsupported machine type"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_user_who_wants_to_stop_is_heard() {
+    let Some(board) = ready("mps2-an386") else {
+        return;
+    };
+    let stop = AtomicBool::new(true);
+    let options = MeasureOptions {
+        stop: Some(&stop),
+        ..Default::default()
+    };
+    let error = measure(&board, &small(), &samples(1, 64), &options, &mut quiet).unwrap_err();
+    assert!(error.to_string().starts_with("stopped"), "{error}");
+}
