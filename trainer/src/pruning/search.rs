@@ -8,12 +8,14 @@ use super::{Masks, Ordering, PruneError, effective};
 use crate::graph::Graph;
 
 /// Which of the two compressions is to be reached.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize, clap::ValueEnum,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum Target {
-    /// What the mask says.
+    /// What the mask says
     Direct,
-    /// What is connected.
+    /// What is connected
     Effective,
 }
 

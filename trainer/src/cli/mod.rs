@@ -1,0 +1,110 @@
+//! The command line: one file per command, the conventions in [`console`] and [`interrupt`].
+//!
+//! Every command: `--json` prints one JSON object on stdout and nothing else there; people's text,
+//! bars and logs go to stderr. Exit code 0 done, 1 failed with one line that says what to do, 2
+//! wrong usage.
+
+mod arch;
+mod boards;
+mod console;
+mod data;
+mod effective;
+mod eval;
+mod export;
+mod inspect;
+mod interrupt;
+mod measure;
+mod quickstart;
+mod quotas;
+mod setup;
+mod table;
+mod train;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use console::Console;
+
+/// Takes a neural network from a workstation to a microcontroller as the smallest thing that still
+/// computes the same answer: prunes and trains it by effective sparsity, strips what came
+/// detached, writes the rest as a compact container, and measures it on boards.
+#[derive(Debug, Parser)]
+#[command(name = "rarefy", version, after_help = EXAMPLES, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+    /// Print one JSON object on stdout, and nothing else there
+    #[arg(long, global = true)]
+    json: bool,
+    /// Say nothing on stderr but errors
+    #[arg(long, short, global = true)]
+    quiet: bool,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  rarefy quickstart                      the whole way on digits that come with the program
+  rarefy train --pruner magnitude/igq --compression 100 --data mnist -o runs/a
+  rarefy export runs/a -o model.rfy
+  rarefy eval model.rfy --data mnist
+  rarefy measure model.rfy --board mps2-an386";
+
+/// The commands, in the order of a network's way to a device.
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// The whole way: train, prune, export, run on emulated boards, print the table
+    Quickstart(quickstart::Arguments),
+    /// List datasets, or fetch one
+    Data(data::Arguments),
+    /// Show an architecture's prunable tensors
+    Arch(arch::Arguments),
+    /// Show what a quota leaves each layer at a compression
+    Quotas(quotas::Arguments),
+    /// Train a network, prune it, and train what is left
+    Train(train::Arguments),
+    /// Count what of a mask is really connected
+    Effective(effective::Arguments),
+    /// Write a finished run as a container for the device
+    Export(export::Arguments),
+    /// Show what a container holds
+    Inspect(inspect::Arguments),
+    /// Run a container on test images with the device's own arithmetic
+    Eval(eval::Arguments),
+    /// List the boards that a container can be measured on
+    Boards(boards::Arguments),
+    /// Measure a container's flash, RAM and latency on a board, emulated or real
+    Measure(measure::Arguments),
+    /// Install what `measure` needs and this machine lacks
+    Setup(setup::Arguments),
+}
+
+/// Runs the command line of this process.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    interrupt::install();
+    let console = Console::new(cli.json, cli.quiet);
+    let outcome = match cli.command {
+        Command::Quickstart(arguments) => quickstart::run(arguments, &console),
+        Command::Data(arguments) => data::run(arguments, &console),
+        Command::Arch(arguments) => arch::run(&arguments, &console),
+        Command::Quotas(arguments) => quotas::run(&arguments, &console),
+        Command::Train(arguments) => train::run(&arguments, &console),
+        Command::Effective(arguments) => effective::run(&arguments, &console),
+        Command::Export(arguments) => export::run(&arguments, &console),
+        Command::Inspect(arguments) => inspect::run(&arguments, &console),
+        Command::Eval(arguments) => eval::run(&arguments, &console),
+        Command::Boards(arguments) => boards::run(&arguments, &console),
+        Command::Measure(arguments) => measure::run(&arguments, &console),
+        Command::Setup(arguments) => setup::run(&arguments, &console),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // One line, whatever a library put into its message.
+            let line = error.to_string().split_whitespace().collect::<Vec<_>>().join(" ");
+            eprintln!("error: {line}");
+            ExitCode::FAILURE
+        }
+    }
+}

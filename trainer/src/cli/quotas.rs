@@ -1,0 +1,79 @@
+//! `rarefy quotas`: what a quota leaves each layer.
+
+use anyhow::Result;
+use clap::Args;
+use serde::Serialize;
+
+use super::console::Console;
+use super::table::{table, text, thousands};
+use crate::graph::{Prunable, architecture};
+use crate::pruning::quota::{self, Quota, igq};
+use crate::pruning::search;
+
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// The architecture
+    #[arg(long, default_value = "lenet-300-100")]
+    arch: String,
+    #[arg(long, default_value = "igq", help = format!("The quota: {}", Quota::ALL.map(Quota::name).join(", ")))]
+    quota: String,
+    /// How many weights there are to one that stays
+    #[arg(long, default_value_t = 100.0)]
+    compression: f64,
+}
+
+/// What is printed.
+#[derive(Debug, Serialize)]
+struct Report {
+    arch: String,
+    quota: &'static str,
+    compression: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    force: Option<f64>,
+    layers: Vec<Layer>,
+}
+
+/// One layer's share.
+#[derive(Debug, Serialize)]
+struct Layer {
+    name: String,
+    total: usize,
+    kept: usize,
+    density: f64,
+    sparsity: f64,
+}
+
+pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
+    let graph = architecture::by_name(&arguments.arch)?;
+    let quota = Quota::by_name(&arguments.quota)?;
+    let compression = arguments.compression;
+    search::check_compression(compression)?;
+    let tensors = graph.prunable();
+    let sizes: Vec<usize> = tensors.iter().map(Prunable::len).collect();
+    let densities = quota.densities(&sizes, 1.0 / compression);
+    let report = Report {
+        arch: graph.name().into(),
+        quota: quota.name(),
+        compression,
+        force: (quota == Quota::Igq).then(|| igq::force(&sizes, graph.total() as f64 / compression)),
+        layers: tensors
+            .iter()
+            .zip(densities)
+            .map(|(tensor, density)| Layer {
+                name: tensor.name.clone(),
+                total: tensor.len(),
+                kept: quota::kept(tensor.len(), density),
+                density,
+                sparsity: 1.0 - density,
+            })
+            .collect(),
+    };
+    console.result(&report, || {
+        let mut rows = table(["tensor", "weights", "stay", "density"]);
+        for Layer { name, total, kept, density, .. } in &report.layers {
+            let density = format!("{density:.6}");
+            rows.add_row([name.clone(), thousands(*total), thousands(*kept), density]);
+        }
+        format!("{} by {} at {}x\n\n{}", report.arch, report.quota, compression, text(&rows))
+    })
+}

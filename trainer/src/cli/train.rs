@@ -1,0 +1,169 @@
+//! `rarefy train`: dense training, pruning, training of what is left.
+
+use std::path::PathBuf;
+
+use anyhow::{Result, anyhow};
+use candle_core::Device;
+use clap::{Args, ValueEnum};
+
+use super::console::Console;
+use super::table::{percent, thousands};
+use super::{data, interrupt};
+use crate::data::Dataset;
+use crate::pruning::{Pruner, Target};
+use crate::training::folder::TrainReport;
+use crate::training::run::{self, Event};
+use crate::training::Recipe;
+
+#[derive(Debug, Args)]
+#[command(after_help = "A run that was interrupted goes on when the same command is given again.")]
+pub(super) struct Arguments {
+    #[command(flatten)]
+    options: Options,
+    /// The dataset: a name of `rarefy data list`, or a folder with IDX files
+    #[arg(long, default_value = "digits")]
+    data: String,
+    /// The run folder [default: runs/ARCH_PRUNER_COMPRESSION_DATA_SEED]
+    #[arg(long, short, value_name = "FOLDER")]
+    out: Option<PathBuf>,
+    /// Replace a run that is in the folder already
+    #[arg(long)]
+    force: bool,
+}
+
+/// Where to compute.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum DeviceChoice {
+    /// The processor
+    Cpu,
+    /// The first NVIDIA GPU
+    Cuda,
+}
+
+/// The options that make a recipe, shared with `quickstart`.
+#[derive(Debug, Args)]
+pub(super) struct Options {
+    /// The architecture
+    #[arg(long, default_value = "lenet-300-100")]
+    arch: String,
+    #[arg(long, default_value = "magnitude/igq", help = format!("The pruner: {}", Pruner::names().join(", ")))]
+    pruner: String,
+    /// How many weights there are to one that stays
+    #[arg(long, default_value_t = 100.0)]
+    compression: f64,
+    /// Which compression that is: of what stays connected, or of what the mask says
+    #[arg(long = "type", value_enum, default_value_t = Target::Effective)]
+    target: Target,
+    /// The seed of everything random
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// Epochs of each phase: the dense network's (where the pruner needs it), and what is left's
+    #[arg(long, default_value_t = 40)]
+    epochs: usize,
+    /// Images per step
+    #[arg(long, default_value_t = 100)]
+    batch: usize,
+    /// The first learning rate; it falls to a tenth after 26, 52 and 78 % of a phase
+    #[arg(long, default_value_t = 0.1)]
+    learning_rate: f64,
+    /// The share of the velocity that is kept from step to step
+    #[arg(long, default_value_t = 0.9)]
+    momentum: f64,
+    /// The factor of the sum of squared weights in the loss
+    #[arg(long, default_value_t = 5e-4)]
+    l2: f64,
+    /// Where to train
+    #[arg(long, value_enum, default_value_t = DeviceChoice::Cpu)]
+    device: DeviceChoice,
+}
+
+impl Options {
+    /// The recipe of these options for `data`, which was given as `name`.
+    pub(super) fn recipe(&self, name: &str, data: &Dataset) -> Recipe {
+        Recipe {
+            arch: self.arch.clone(),
+            pruner: self.pruner.clone(),
+            target: self.target,
+            compression: self.compression,
+            data: name.into(),
+            data_fingerprint: data.fingerprint(),
+            pixel_mean: data.normalisation.mean,
+            pixel_std: data.normalisation.std,
+            seed: self.seed,
+            epochs: self.epochs,
+            batch: self.batch,
+            learning_rate: self.learning_rate,
+            momentum: self.momentum,
+            l2: self.l2,
+        }
+    }
+
+    /// The device to train on.
+    pub(super) fn device(&self) -> Result<Device> {
+        match self.device {
+            DeviceChoice::Cpu => Ok(Device::Cpu),
+            DeviceChoice::Cuda if cfg!(feature = "cuda") => Device::new_cuda(0)
+                .map_err(|e| anyhow!("--device cuda: no NVIDIA GPU can be used ({e}); use --device cpu")),
+            DeviceChoice::Cuda => Err(anyhow!(
+                "--device cuda: this rarefy was built without it; build with `--features cuda` where CUDA is installed, or use --device cpu"
+            )),
+        }
+    }
+}
+
+pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
+    let Options { arch, pruner, compression, seed, .. } = &arguments.options;
+    // Wrong names are told before the data is read.
+    Pruner::by_name(pruner)?;
+    let data = data::load(&arguments.data, console)?;
+    let recipe = arguments.options.recipe(&arguments.data, &data);
+    let folder = arguments.out.clone().unwrap_or_else(|| {
+        let pruner = pruner.replace('/', "-");
+        PathBuf::from(format!("runs/{arch}_{pruner}_{compression}_{}_{seed}", data.name.replace('/', "-")))
+    });
+    let device = arguments.options.device()?;
+    let report = train(&recipe, &data, &folder, arguments.force, &device, console)?;
+    console.result(&report, || {
+        let TrainReport { weights, compression, accuracy, .. } = &report;
+        let dense = accuracy.dense.map_or(String::new(), |dense| format!(" (dense {})", percent(dense)));
+        format!(
+            "{}: {} of test images right{dense}; {} of {} weights connected ({:.1}x), {} in the mask ({:.1}x); {:.0} s\nNext: rarefy export {0} -o model.rfy",
+            report.run,
+            percent(accuracy.pruned),
+            thousands(weights.effective),
+            thousands(weights.total),
+            compression.effective,
+            thousands(weights.direct),
+            compression.direct,
+            report.seconds,
+        )
+    })
+}
+
+/// Trains by `recipe` with a bar.
+pub(super) fn train(
+    recipe: &Recipe,
+    data: &Dataset,
+    folder: &std::path::Path,
+    force: bool,
+    device: &Device,
+    console: &Console,
+) -> Result<TrainReport> {
+    let bar = console.bar(0);
+    let (mut before, mut now) = (0, 0);
+    let report = run::run(recipe, data, folder, force, device, interrupt::flag(), &mut |event| match event {
+        Event::Note(note) => bar.aside(|| console.note(&note)),
+        Event::Epoch { phase, epoch, of, images } => {
+            // One bar a phase, in images, so that the time left is that of the phase.
+            (before, now) = ((epoch - 1) * images, images);
+            bar.length((of * images) as u64);
+            bar.name(format!("{phase}, epoch {epoch} of {of}"));
+        }
+        Event::Images(done) => bar.at((before + done.min(now)) as u64),
+        Event::Done(row) => {
+            bar.message(format!("loss {:.4}, accuracy {}", row.loss, percent(row.accuracy)));
+        }
+    });
+    drop(bar);
+    Ok(report?)
+}
