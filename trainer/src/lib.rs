@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 pub mod artifact;
+pub mod cli;
 pub mod data;
 pub mod deploy;
 pub mod device;

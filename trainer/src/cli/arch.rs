@@ -38,9 +38,15 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
         let mut rows = table(["tensor", "shape", "weights"]);
         for tensor in &report.tensors {
             let shape: Vec<String> = tensor.shape.iter().map(usize::to_string).collect();
-            rows.add_row([tensor.name.clone(), shape.join(" x "), thousands(tensor.len())]);
+            rows.add_row([
+                tensor.name.clone(),
+                shape.join(" x "),
+                thousands(tensor.len()),
+            ]);
         }
-        let [channels, height, width] = report.input.as_slice() else { return String::new() };
+        let [channels, height, width] = report.input.as_slice() else {
+            return String::new();
+        };
         format!(
             "{}: input {channels} x {height} x {width}, {} classes, {} prunable weights\n\n{}",
             report.arch,

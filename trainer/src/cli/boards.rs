@@ -40,7 +40,9 @@ pub(super) fn run(_: &Arguments, console: &Console) -> Result<()> {
         target: board.target.clone(),
         description: board.description.clone(),
     };
-    let report = Report { boards: boards.iter().map(row).collect() };
+    let report = Report {
+        boards: boards.iter().map(row).collect(),
+    };
     console.result(&report, || {
         let mut rows = table(["board", "core", "flash", "RAM", "run by"]);
         for row in &report.boards {

@@ -24,13 +24,24 @@ impl Console {
     ///
     /// # Errors
     /// When stdout cannot be written; a reader that has gone away is no error.
-    pub(super) fn result<T: Serialize>(&self, value: &T, text: impl FnOnce() -> String) -> Result<()> {
-        let mut line = if self.json { serde_json::to_string(value)? } else { text() };
+    pub(super) fn result<T: Serialize>(
+        &self,
+        value: &T,
+        text: impl FnOnce() -> String,
+    ) -> Result<()> {
+        let mut line = if self.json {
+            serde_json::to_string(value)?
+        } else {
+            text()
+        };
         if !line.ends_with('\n') {
             line.push('\n');
         }
         let mut stdout = io::stdout().lock();
-        match stdout.write_all(line.as_bytes()).and_then(|()| stdout.flush()) {
+        match stdout
+            .write_all(line.as_bytes())
+            .and_then(|()| stdout.flush())
+        {
             Err(e) if e.kind() != io::ErrorKind::BrokenPipe => {
                 Err(anyhow!("cannot write the result to standard output: {e}"))
             }
@@ -49,7 +60,10 @@ impl Console {
     /// A bar of `length` steps with the time left, on stderr and only on a terminal; it shows
     /// itself as soon as it is first moved.
     pub(super) fn bar(&self, length: u64) -> Bar {
-        Bar(self.draw(length, "{prefix:24} {bar:30} {pos:>6}/{len} {eta:>5} left  {msg}"))
+        Bar(self.draw(
+            length,
+            "{prefix:24} {bar:30} {pos:>6}/{len} {eta:>5} left  {msg}",
+        ))
     }
 
     /// A spinner for work of unknown length, on stderr and only on a terminal.

@@ -53,15 +53,24 @@ pub(super) fn run(arguments: Arguments, console: &Console) -> Result<()> {
                 anyhow!("there is no place to put {name}: set RAREFY_DATA or give -o FOLDER")
             })?;
             let bar = console.bar(0);
-            let fetched = fetch::fetch(set, &folder, &mirror, &mut |progress| {
-                bar.name(progress.file.into());
-                bar.message(format!("file {} of {}", progress.index + 1, progress.files));
-                bar.length(progress.total.unwrap_or(progress.received));
-                bar.at(progress.received);
-            }, interrupt::flag())?;
+            let fetched = fetch::fetch(
+                set,
+                &folder,
+                &mirror,
+                &mut |progress| {
+                    bar.name(progress.file.into());
+                    bar.message(format!("file {} of {}", progress.index + 1, progress.files));
+                    bar.length(progress.total.unwrap_or(progress.received));
+                    bar.at(progress.received);
+                },
+                interrupt::flag(),
+            )?;
             drop(bar);
             console.result(&fetched, || {
-                format!("{name} is in {}, every file checked: use it with --data {name}", fetched.folder.display())
+                format!(
+                    "{name} is in {}, every file checked: use it with --data {name}",
+                    fetched.folder.display()
+                )
             })
         }
     }
@@ -69,7 +78,9 @@ pub(super) fn run(arguments: Arguments, console: &Console) -> Result<()> {
 
 /// All datasets.
 fn list(places: &Places, console: &Console) -> Result<()> {
-    let list = List { datasets: catalogue::list(places) };
+    let list = List {
+        datasets: catalogue::list(places),
+    };
     console.result(&list, || {
         let mut rows = table(["name", "train", "test", "where"]);
         if let Some(column) = rows.column_mut(3) {
@@ -92,7 +103,9 @@ pub(super) fn load(name: &str, console: &Console) -> Result<Dataset> {
     let data = catalogue::load(name, &Places::from_environment())?;
     if data.normalisation.source == NormalisationSource::Computed {
         let (mean, std) = (data.normalisation.mean, data.normalisation.std);
-        console.note(&format!("{name}: pixels normalised by their own mean {mean:.4} and deviation {std:.4}"));
+        console.note(&format!(
+            "{name}: pixels normalised by their own mean {mean:.4} and deviation {std:.4}"
+        ));
     }
     Ok(data)
 }

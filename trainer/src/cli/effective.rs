@@ -45,7 +45,10 @@ struct Count {
 
 impl Count {
     fn of(masks: &Masks) -> Self {
-        Self { nonzeros: masks.nonzeros(), compression: masks.compression() }
+        Self {
+            nonzeros: masks.nonzeros(),
+            compression: masks.compression(),
+        }
     }
 }
 
@@ -83,12 +86,25 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
             .collect(),
     };
     if report.effective.nonzeros == 0 {
-        console.note("the network is disconnected: no path of unpruned weights joins input and output");
+        console.note(
+            "the network is disconnected: no path of unpruned weights joins input and output",
+        );
     }
     console.result(&report, || {
         let mut rows = table(["tensor", "weights", "mask keeps", "connected"]);
-        for Layer { name, total, direct, effective } in &report.layers {
-            rows.add_row([name.clone(), thousands(*total), thousands(*direct), thousands(*effective)]);
+        for Layer {
+            name,
+            total,
+            direct,
+            effective,
+        } in &report.layers
+        {
+            rows.add_row([
+                name.clone(),
+                thousands(*total),
+                thousands(*direct),
+                thousands(*effective),
+            ]);
         }
         let (direct, effective) = (&report.direct, &report.effective);
         rows.add_row([
@@ -100,7 +116,12 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
         let times = |compression: Option<f64>| {
             compression.map_or("none: disconnected".into(), |c| format!("{c:.2}x"))
         };
-        rows.add_row(["compression".into(), String::new(), times(direct.compression), times(effective.compression)]);
+        rows.add_row([
+            "compression".into(),
+            String::new(),
+            times(direct.compression),
+            times(effective.compression),
+        ]);
         text(&rows)
     })
 }

@@ -53,7 +53,10 @@ enum Encoding {
 pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
     let WeightType::Int8 = arguments.weights;
     let run = FinishedRun::open(&arguments.run)?;
-    let data = data::load(arguments.data.as_deref().unwrap_or(&run.recipe.data), console)?;
+    let data = data::load(
+        arguments.data.as_deref().unwrap_or(&run.recipe.data),
+        console,
+    )?;
     let encoding = match arguments.encoding {
         Encoding::Auto => EncodingChoice::Auto,
         Encoding::Csr => EncodingChoice::Csr,

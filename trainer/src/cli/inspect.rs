@@ -42,7 +42,16 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
 /// The table of layers.
 pub(super) fn layers(report: &ModelReport) -> String {
     let mut rows = table([
-        "layer", "shape", "stripped to", "nonzeros", "density", "stored as", "positions", "values", "biases", "bytes",
+        "layer",
+        "shape",
+        "stripped to",
+        "nonzeros",
+        "density",
+        "stored as",
+        "positions",
+        "values",
+        "biases",
+        "bytes",
     ]);
     for layer in &report.layers {
         let shape = |outputs: usize, inputs: usize| format!("{outputs} x {inputs}");

@@ -102,7 +102,11 @@ pub fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // One line, whatever a library put into its message.
-            let line = error.to_string().split_whitespace().collect::<Vec<_>>().join(" ");
+            let line = error
+                .to_string()
+                .split_whitespace()
+                .collect::<Vec<_>>()
+                .join(" ");
             eprintln!("error: {line}");
             ExitCode::FAILURE
         }

@@ -55,7 +55,8 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
         arch: graph.name().into(),
         quota: quota.name(),
         compression,
-        force: (quota == Quota::Igq).then(|| igq::force(&sizes, graph.total() as f64 / compression)),
+        force: (quota == Quota::Igq)
+            .then(|| igq::force(&sizes, graph.total() as f64 / compression)),
         layers: tensors
             .iter()
             .zip(densities)
@@ -70,10 +71,23 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
     };
     console.result(&report, || {
         let mut rows = table(["tensor", "weights", "stay", "density"]);
-        for Layer { name, total, kept, density, .. } in &report.layers {
+        for Layer {
+            name,
+            total,
+            kept,
+            density,
+            ..
+        } in &report.layers
+        {
             let density = format!("{density:.6}");
             rows.add_row([name.clone(), thousands(*total), thousands(*kept), density]);
         }
-        format!("{} by {} at {}x\n\n{}", report.arch, report.quota, compression, text(&rows))
+        format!(
+            "{} by {} at {}x\n\n{}",
+            report.arch,
+            report.quota,
+            compression,
+            text(&rows)
+        )
     })
 }

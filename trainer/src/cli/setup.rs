@@ -26,7 +26,10 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
     let boards = Boards::discover(&firmware_folder()?)?;
     let machine = Machine::default();
     // A real board's probe is its owner's affair; its compiler comes with the emulated boards'.
-    let setup = Setup::plan(&machine, boards.iter().filter(|board| Board::emulated(board)))?;
+    let setup = Setup::plan(
+        &machine,
+        boards.iter().filter(|board| Board::emulated(board)),
+    )?;
     let mut complete = setup.is_complete();
     if !arguments.dry_run && !complete {
         let spinner = console.spinner();
@@ -36,10 +39,18 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
         })?;
         complete = true;
     }
-    let report = Report { complete, steps: setup.steps() };
-    console.result(&report, || match (report.steps.is_empty(), arguments.dry_run) {
-        (true, _) => "everything that measuring needs is here\n".into(),
-        (false, true) => format!("missing; `rarefy setup` would do:\n  {}\n", report.steps.join("\n  ")),
-        (false, false) => "installed; everything that measuring needs is here\n".into(),
+    let report = Report {
+        complete,
+        steps: setup.steps(),
+    };
+    console.result(&report, || {
+        match (report.steps.is_empty(), arguments.dry_run) {
+            (true, _) => "everything that measuring needs is here\n".into(),
+            (false, true) => format!(
+                "missing; `rarefy setup` would do:\n  {}\n",
+                report.steps.join("\n  ")
+            ),
+            (false, false) => "installed; everything that measuring needs is here\n".into(),
+        }
     })
 }

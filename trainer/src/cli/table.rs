@@ -5,7 +5,7 @@ use comfy_table::{CellAlignment, Table, presets};
 /// A table with the given heads; the first column is of names, the others of numbers.
 pub(super) fn table<const N: usize>(heads: [&str; N]) -> Table {
     let mut table = Table::new();
-    table.load_preset(presets::NOTHING).set_header(heads);
+    table.load_style(presets::NOTHING).set_header(heads);
     for index in 0..N {
         if let Some(column) = table.column_mut(index) {
             column.set_padding((if index == 0 { 2 } else { 1 }, 1));
@@ -19,7 +19,10 @@ pub(super) fn table<const N: usize>(heads: [&str; N]) -> Table {
 
 /// The text of `table`, without spaces at the ends of lines.
 pub(super) fn text(table: &Table) -> String {
-    table.lines().map(|line| line.trim_end().to_string() + "\n").collect()
+    table
+        .lines()
+        .map(|line| line.trim_end().to_string() + "\n")
+        .collect()
 }
 
 /// `number` with its thousands set apart: 266,200.

@@ -11,9 +11,9 @@ use super::table::{percent, thousands};
 use super::{data, interrupt};
 use crate::data::Dataset;
 use crate::pruning::{Pruner, Target};
+use crate::training::Recipe;
 use crate::training::folder::TrainReport;
 use crate::training::run::{self, Event};
-use crate::training::Recipe;
 
 #[derive(Debug, Args)]
 #[command(after_help = "A run that was interrupted goes on when the same command is given again.")]
@@ -102,8 +102,9 @@ impl Options {
     pub(super) fn device(&self) -> Result<Device> {
         match self.device {
             DeviceChoice::Cpu => Ok(Device::Cpu),
-            DeviceChoice::Cuda if cfg!(feature = "cuda") => Device::new_cuda(0)
-                .map_err(|e| anyhow!("--device cuda: no NVIDIA GPU can be used ({e}); use --device cpu")),
+            DeviceChoice::Cuda if cfg!(feature = "cuda") => Device::new_cuda(0).map_err(|e| {
+                anyhow!("--device cuda: no NVIDIA GPU can be used ({e}); use --device cpu")
+            }),
             DeviceChoice::Cuda => Err(anyhow!(
                 "--device cuda: this rarefy was built without it; build with `--features cuda` where CUDA is installed, or use --device cpu"
             )),
@@ -112,14 +113,23 @@ impl Options {
 }
 
 pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
-    let Options { arch, pruner, compression, seed, .. } = &arguments.options;
+    let Options {
+        arch,
+        pruner,
+        compression,
+        seed,
+        ..
+    } = &arguments.options;
     // Wrong names are told before the data is read.
     Pruner::by_name(pruner)?;
     let data = data::load(&arguments.data, console)?;
     let recipe = arguments.options.recipe(&arguments.data, &data);
     let folder = arguments.out.clone().unwrap_or_else(|| {
         let pruner = pruner.replace('/', "-");
-        PathBuf::from(format!("runs/{arch}_{pruner}_{compression}_{}_{seed}", data.name.replace('/', "-")))
+        PathBuf::from(format!(
+            "runs/{arch}_{pruner}_{compression}_{}_{seed}",
+            data.name.replace('/', "-")
+        ))
     });
     let device = arguments.options.device()?;
     let report = train(&recipe, &data, &folder, arguments.force, &device, console)?;
@@ -151,19 +161,36 @@ pub(super) fn train(
 ) -> Result<TrainReport> {
     let bar = console.bar(0);
     let (mut before, mut now) = (0, 0);
-    let report = run::run(recipe, data, folder, force, device, interrupt::flag(), &mut |event| match event {
-        Event::Note(note) => bar.aside(|| console.note(&note)),
-        Event::Epoch { phase, epoch, of, images } => {
-            // One bar a phase, in images, so that the time left is that of the phase.
-            (before, now) = ((epoch - 1) * images, images);
-            bar.length((of * images) as u64);
-            bar.name(format!("{phase}, epoch {epoch} of {of}"));
-        }
-        Event::Images(done) => bar.at((before + done.min(now)) as u64),
-        Event::Done(row) => {
-            bar.message(format!("loss {:.4}, accuracy {}", row.loss, percent(row.accuracy)));
-        }
-    });
+    let report = run::run(
+        recipe,
+        data,
+        folder,
+        force,
+        device,
+        interrupt::flag(),
+        &mut |event| match event {
+            Event::Note(note) => bar.aside(|| console.note(&note)),
+            Event::Epoch {
+                phase,
+                epoch,
+                of,
+                images,
+            } => {
+                // One bar a phase, in images, so that the time left is that of the phase.
+                (before, now) = ((epoch - 1) * images, images);
+                bar.length((of * images) as u64);
+                bar.name(format!("{phase}, epoch {epoch} of {of}"));
+            }
+            Event::Images(done) => bar.at((before + done.min(now)) as u64),
+            Event::Done(row) => {
+                bar.message(format!(
+                    "loss {:.4}, accuracy {}",
+                    row.loss,
+                    percent(row.accuracy)
+                ));
+            }
+        },
+    );
     drop(bar);
     Ok(report?)
 }

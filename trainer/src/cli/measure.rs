@@ -1,0 +1,194 @@
+//! `rarefy measure`: a container's flash, RAM and latency on a board.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Result, anyhow};
+use clap::Args;
+
+use super::console::Console;
+use super::table::{table, text, thousands};
+use super::{data, interrupt};
+use crate::data::Dataset;
+use crate::deploy::container;
+use crate::device::{
+    self, Board, BoardReport, Boards, Cost, Machine, MeasureOptions, NetworkReport, firmware_folder,
+};
+
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// The container
+    model: PathBuf,
+    /// The board: see `rarefy boards`
+    #[arg(long)]
+    board: String,
+    /// The dataset whose test images to run: a name of `rarefy data list`, or a folder with IDX
+    /// files
+    #[arg(long, default_value = "digits")]
+    data: String,
+    /// How many test images to run
+    #[arg(long, default_value_t = 100)]
+    samples: usize,
+    /// Do not measure the same network stored dense
+    #[arg(long)]
+    no_dense: bool,
+    /// Seconds that one run on the board may take
+    #[arg(long, default_value_t = 300)]
+    timeout: u64,
+}
+
+pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
+    let boards = Boards::discover(&firmware_folder()?)?;
+    let board = boards.get(&arguments.board)?;
+    let bytes = container::read(&arguments.model)?;
+    container::parse(&bytes, &arguments.model)?;
+    let data = data::load(&arguments.data, console)?;
+    let options = options(!arguments.no_dense, arguments.timeout);
+    let report = measure(
+        board,
+        &bytes,
+        &inputs(&data, arguments.samples),
+        &options,
+        console,
+    )?;
+    console.result(&report, || {
+        format!("{}:\n\n{}", arguments.model.display(), describe(&report))
+    })?;
+    judge(&report, &arguments.model.display().to_string())
+}
+
+/// How to measure.
+pub(super) fn options(dense: bool, timeout: u64) -> MeasureOptions<'static> {
+    MeasureOptions {
+        dense,
+        timeout: Duration::from_secs(timeout),
+        stop: Some(interrupt::flag()),
+        machine: Machine::default(),
+        target_folder: None,
+    }
+}
+
+/// The test images to run: `samples` of them, evenly spaced.
+pub(super) fn inputs(data: &Dataset, samples: usize) -> Vec<Vec<u8>> {
+    let chosen = data.test.limit(samples);
+    (0..chosen.len())
+        .map(|index| chosen.image(index).to_vec())
+        .collect()
+}
+
+/// Measures with a spinner.
+pub(super) fn measure(
+    board: &Board,
+    model: &[u8],
+    inputs: &[Vec<u8>],
+    options: &MeasureOptions<'_>,
+    console: &Console,
+) -> Result<BoardReport> {
+    let spinner = console.spinner();
+    let report = device::measure(board, model, inputs, options, &mut |step| {
+        spinner.message(format!("{}: {step}", board.name));
+    });
+    drop(spinner);
+    Ok(report?)
+}
+
+/// Fails where the network does not fit the board or computes something else there.
+pub(super) fn judge(report: &BoardReport, model: &str) -> Result<()> {
+    let board = &report.board;
+    if let (false, Some(over)) = (report.network.fits, report.network.over_by) {
+        let memory = report.network.over_in.unwrap_or("memory");
+        return Err(anyhow!(
+            "{model} does not fit {board}: its {memory} is {} bytes too small; compress further or choose a larger board (`rarefy boards`)",
+            thousands(over)
+        ));
+    }
+    for (network, what) in [
+        (Some(&report.network), ""),
+        (report.dense.as_ref(), "stored dense, "),
+    ] {
+        if let Some(mismatch) = network.and_then(|network| network.mismatch) {
+            return Err(anyhow!(
+                "{what}{model} computes something else on {board}: logit {} of sample {} is {} there and {} here; please report this",
+                mismatch.logit,
+                mismatch.sample,
+                mismatch.device,
+                mismatch.host
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// The table of one board.
+pub(super) fn describe(report: &BoardReport) -> String {
+    let dense = report.dense.as_ref();
+    let kind = if report.emulated { "emulated" } else { "real" };
+    let mut heads = [
+        format!("{} ({kind} {})", report.board, report.core),
+        "pruned".into(),
+        String::new(),
+        String::new(),
+    ];
+    if dense.is_some() {
+        heads[2] = "stored dense".into();
+        heads[3] = "saved".into();
+    }
+    let mut rows = table([heads[0].as_str(), &heads[1], &heads[2], &heads[3]]);
+    let mut row = |name: &str, figure: &dyn Fn(&NetworkReport) -> Option<u64>| {
+        let pruned = figure(&report.network);
+        let dense = dense.map(figure);
+        let show = |figure: Option<u64>| figure.map_or("-".into(), thousands);
+        let saved = match (pruned, dense.flatten()) {
+            (Some(pruned), Some(dense)) if pruned > 0 && dense > pruned => {
+                format!("{:.1}x", dense as f64 / pruned as f64)
+            }
+            _ => String::new(),
+        };
+        rows.add_row([
+            name.to_string(),
+            show(pruned),
+            dense.map_or(String::new(), show),
+            saved,
+        ]);
+    };
+    row("flash, bytes: code", &|n| Some(n.flash?.code));
+    row("  model", &|n| Some(n.flash?.model));
+    row(
+        &format!("  total of {}", thousands(report.flash_size)),
+        &|n| Some(n.flash?.total),
+    );
+    row("RAM, bytes: static (with the input)", &|n| {
+        Some(n.ram?.static_bytes)
+    });
+    row("  arena", &|n| Some(n.ram?.arena));
+    row("  deepest stack", &|n| n.ram?.stack_peak);
+    row(
+        &format!("  total of {}", thousands(report.ram_size)),
+        &|n| n.ram?.total,
+    );
+    let unit = match report.network.cost {
+        Cost::Instructions(_) => "instructions",
+        Cost::Cycles(_) => "cycles",
+    };
+    row(&format!("{unit} an inference: median"), &|n| {
+        Some(n.cost.counts()?.median)
+    });
+    row("  fewest", &|n| Some(n.cost.counts()?.min));
+    row("  most", &|n| Some(n.cost.counts()?.max));
+    let mut lines = text(&rows);
+    if report.network.matches_host == Some(true) {
+        lines += &format!(
+            "  every logit of {} test images equals the workstation's\n",
+            report.samples
+        );
+    }
+    for (network, what) in [(Some(&report.network), "pruned"), (dense, "stored dense")] {
+        if let Some((over, memory)) = network.and_then(|n| Some((n.over_by?, n.over_in?))) {
+            lines += &format!(
+                "  {what} it does not fit: {memory} is {} bytes too small\n",
+                thousands(over)
+            );
+        }
+    }
+    lines
+}

@@ -1,0 +1,198 @@
+//! `rarefy quickstart`: the whole way, from digits to two boards, ending with a table.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::Args;
+use serde::Serialize;
+
+use super::console::Console;
+use super::table::{percent, table, text, thousands};
+use super::{data, measure, train};
+use crate::artifact;
+use crate::deploy::container::{self, EncodingChoice, ModelReport};
+use crate::deploy::export::FinishedRun;
+use crate::device::{BoardReport, Boards, firmware_folder};
+use crate::training::folder::{Compression, TrainReport, Weights};
+
+/// Test images run on each board.
+const SAMPLES: usize = 100;
+
+/// Seconds that one run on a board may take.
+const TIMEOUT: u64 = 300;
+
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    #[command(flatten)]
+    options: train::Options,
+    /// The dataset: a name of `rarefy data list`, or a folder with IDX files
+    #[arg(long, default_value = "digits")]
+    data: String,
+    /// Where the run, the container and the figures go; an earlier quickstart there is replaced
+    #[arg(long, short, value_name = "FOLDER", default_value = "runs/quickstart")]
+    out: PathBuf,
+    /// A board to measure on (may be given again)
+    #[arg(long = "board", value_name = "BOARD", default_values = ["mps2-an386", "microbit"])]
+    boards: Vec<String>,
+}
+
+/// What is printed, and kept as `quickstart.json`.
+#[derive(Debug, Serialize)]
+struct Report {
+    dataset: String,
+    arch: String,
+    pruner: String,
+    seed: u64,
+    weights: Weights,
+    compression: Compression,
+    accuracy: Accuracy,
+    container: Container,
+    boards: Vec<BoardReport>,
+    #[serde(skip)]
+    model: ModelReport,
+}
+
+/// Shares of test images right.
+#[derive(Debug, Serialize)]
+struct Accuracy {
+    dense: Option<f64>,
+    pruned: f64,
+    deployed: f64,
+}
+
+/// The file for the device.
+#[derive(Debug, Serialize)]
+struct Container {
+    path: String,
+    bytes: usize,
+}
+
+pub(super) fn run(arguments: Arguments, console: &Console) -> Result<()> {
+    let Arguments {
+        options,
+        data: name,
+        out,
+        boards: names,
+    } = arguments;
+    // What would fail at the end is told at the beginning.
+    let known = Boards::discover(&firmware_folder()?)?;
+    let boards = names
+        .iter()
+        .map(|name| known.get(name))
+        .collect::<Result<Vec<_>, _>>()?;
+    let data = data::load(&name, console)?;
+    let recipe = options.recipe(&name, &data);
+    console.note(&format!(
+        "training {} on {} images of {}, then pruning it to {}x by {} and training what is left",
+        recipe.arch,
+        thousands(data.train.len()),
+        data.name,
+        recipe.compression,
+        recipe.pruner
+    ));
+    let trained = train::train(&recipe, &data, &out, true, &options.device()?, console)?;
+
+    let path = out.join("model.rfy");
+    let exported = FinishedRun::open(&out)?.export(&data, EncodingChoice::Auto, &path)?;
+    let bytes = container::read(&path)?;
+    let inputs = measure::inputs(&data, SAMPLES);
+    let options = measure::options(true, TIMEOUT);
+    let mut measured = Vec::new();
+    for board in boards {
+        console.note(&format!(
+            "building the firmware for {} and running it",
+            board.name
+        ));
+        measured.push(measure::measure(board, &bytes, &inputs, &options, console)?);
+    }
+    let TrainReport {
+        dataset,
+        arch,
+        pruner,
+        seed,
+        weights,
+        compression,
+        accuracy,
+        ..
+    } = trained;
+    let report = Report {
+        dataset,
+        arch,
+        pruner,
+        seed,
+        weights,
+        compression,
+        accuracy: Accuracy {
+            dense: accuracy.dense,
+            pruned: accuracy.pruned,
+            deployed: exported.accuracy.deployed,
+        },
+        container: Container {
+            path: exported.model.path.clone(),
+            bytes: exported.model.bytes,
+        },
+        boards: measured,
+        model: exported.model,
+    };
+    artifact::write(
+        &out.join("quickstart.json"),
+        serde_json::to_string_pretty(&report)?.as_bytes(),
+    )?;
+    console.result(&report, || describe(&report))?;
+    report
+        .boards
+        .iter()
+        .try_for_each(|board| measure::judge(board, &report.container.path))
+}
+
+/// The final table.
+fn describe(report: &Report) -> String {
+    let Report {
+        weights,
+        compression,
+        accuracy,
+        model,
+        ..
+    } = report;
+    let mut rows = table(["network", "accuracy", "weights", "compression"]);
+    let times = |compression: f64| format!("{compression:.1}x");
+    if let Some(dense) = accuracy.dense {
+        rows.add_row([
+            "dense, f32".into(),
+            percent(dense),
+            thousands(weights.total),
+            times(1.0),
+        ]);
+    }
+    rows.add_row([
+        "what the mask says (direct)".into(),
+        String::new(),
+        thousands(weights.direct),
+        times(compression.direct),
+    ]);
+    rows.add_row([
+        "what is connected (effective), f32".into(),
+        percent(accuracy.pruned),
+        thousands(weights.effective),
+        times(compression.effective),
+    ]);
+    rows.add_row([
+        "what is deployed, int8".into(),
+        percent(accuracy.deployed),
+        thousands(model.nonzeros),
+        times(model.total as f64 / model.nonzeros.max(1) as f64),
+    ]);
+    let boards: Vec<String> = report.boards.iter().map(measure::describe).collect();
+    format!(
+        "\n{} on {}, {}, seed {}\n\n{}\n  container {}: {} bytes, {:.1}x smaller than every weight in a byte\n\n{}",
+        report.arch,
+        report.dataset,
+        report.pruner,
+        report.seed,
+        text(&rows),
+        report.container.path,
+        thousands(report.container.bytes),
+        model.total as f64 / report.container.bytes as f64,
+        boards.join("\n")
+    )
+}
