@@ -1,2 +1,75 @@
-//! Rarefy's own chores.
-fn main() {}
+//! Rarefy's chores: `cargo xtask` lists them.
+//!
+//! Only what has to happen around the program is here: everything a user may want to do is a
+//! command of `rarefy` itself, which this builds and calls. Assumes cargo and a C linker, as rustup
+//! leaves a machine; what else is missing is installed by `rarefy setup`.
+#![forbid(unsafe_code)]
+
+mod bench;
+mod command;
+mod quickstart;
+mod test;
+
+use std::process::ExitCode;
+
+/// A chore: its name, what `cargo xtask` says of it, and what runs it on the rest of the line.
+type Verb = (
+    &'static str,
+    &'static str,
+    fn(&[String]) -> command::Outcome,
+);
+
+/// All chores.
+const VERBS: &[Verb] = &[
+    (
+        "quickstart",
+        "set up what is missing, then the whole way: train, prune, export, measure",
+        quickstart::run,
+    ),
+    (
+        "test",
+        "set up what is missing, then everything that must hold",
+        test::run,
+    ),
+    (
+        "setup",
+        "set up what is missing for the two above",
+        quickstart::setup,
+    ),
+    (
+        "bench",
+        "measure speed, answers checked first: bench training",
+        bench::run,
+    ),
+];
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let name = arguments.first().map_or("", String::as_str);
+    if matches!(name, "" | "help" | "-h" | "--help") {
+        print!("{}", help());
+        return ExitCode::SUCCESS;
+    }
+    let Some((.., run)) = VERBS.iter().find(|(verb, ..)| *verb == name) else {
+        eprintln!("error: there is no chore {name:?}; `cargo xtask` lists them");
+        return ExitCode::from(2);
+    };
+    match run(&arguments[1..]) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("error: {message}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The list of chores.
+fn help() -> String {
+    let lines = VERBS
+        .iter()
+        .map(|(name, what, _)| format!("  {name:12} {what}\n"));
+    format!(
+        "Usage: cargo xtask CHORE [OPTIONS]\n\n{}",
+        lines.collect::<String>()
+    )
+}

@@ -25,6 +25,8 @@ pub struct Network {
     graph: Graph,
     device: Device,
     parameters: Vec<Parameter>,
+    /// Whether the one-pass operators of the CPU are used, or plain tensor operations.
+    fused: bool,
     /// For each node, where its parameters (weight, bias) start in `parameters`.
     first: Vec<Option<usize>>,
 }
@@ -63,6 +65,7 @@ impl Network {
             graph: graph.clone(),
             device: device.clone(),
             parameters,
+            fused: device.is_cpu(),
             first,
         })
     }
@@ -70,6 +73,21 @@ impl Network {
     /// The architecture.
     pub fn graph(&self) -> &Graph {
         &self.graph
+    }
+
+    /// The same network computing by plain tensor operations, as it does on other devices than
+    /// the CPU: the operators' oracle.
+    #[must_use]
+    pub fn plain(self) -> Self {
+        Self {
+            fused: false,
+            ..self
+        }
+    }
+
+    /// Whether the one-pass operators of the CPU are used.
+    pub fn fused(&self) -> bool {
+        self.fused
     }
 
     /// Where the parameters live.
@@ -129,7 +147,7 @@ impl Network {
         bias: &Parameter,
         input_gradient: bool,
     ) -> Result<Tensor> {
-        if self.device.is_cpu() {
+        if self.fused {
             let weight = (weight.var.as_tensor(), &weight.gradient);
             return linear::linear(x, weight, (&bias.var, &bias.gradient), input_gradient);
         }
@@ -138,7 +156,7 @@ impl Network {
 
     /// Batch norm by the statistics of the batch, gradients tracked.
     fn normalise(&self, x: &Tensor, scale: &Parameter, shift: &Parameter) -> Result<Tensor> {
-        if self.device.is_cpu() {
+        if self.fused {
             let scale = (scale.var.as_tensor(), &scale.gradient);
             return batch_norm::batch_norm(x, scale, (&shift.var, &shift.gradient), EPSILON);
         }
@@ -244,36 +262,19 @@ mod tests {
             .unwrap()
             .backward()
             .unwrap();
-
-        let p: Vec<Tensor> = network
+        let gradients: Vec<Tensor> = network
             .parameters()
             .iter()
-            .map(|p| p.var.as_tensor().clone())
+            .map(|parameter| {
+                parameter
+                    .gradient
+                    .take()
+                    .expect("every parameter gets its gradient")
+            })
             .collect();
-        let mut plain = x;
-        for layer in 0..3 {
-            if layer > 0 {
-                plain = plain.relu().unwrap();
-            }
-            let [w, b, scale, shift] = &p[4 * layer..4 * layer + 4] else {
-                unreachable!()
-            };
-            plain = plain
-                .matmul(&w.t().unwrap())
-                .unwrap()
-                .broadcast_add(b)
-                .unwrap();
-            let mean = plain.mean_keepdim(0).unwrap();
-            let centred = plain.broadcast_sub(&mean).unwrap();
-            let variance = centred.sqr().unwrap().mean_keepdim(0).unwrap();
-            let deviation = (variance + EPSILON).unwrap().sqrt().unwrap();
-            plain = centred.broadcast_div(&deviation).unwrap();
-            plain = plain
-                .broadcast_mul(scale)
-                .unwrap()
-                .broadcast_add(shift)
-                .unwrap();
-        }
+
+        let network = network.plain();
+        let plain = network.train_forward(&x).unwrap();
         assert!(largest_difference(&fast, &plain) < 1e-4);
         let expected = plain
             .mul(&weighting)
@@ -282,17 +283,13 @@ mod tests {
             .unwrap()
             .backward()
             .unwrap();
-        for parameter in network.parameters() {
-            let found = parameter
-                .gradient
-                .take()
-                .expect("every parameter gets its gradient");
+        for (parameter, found) in network.parameters().iter().zip(gradients) {
             let expected = expected.get(parameter.var.as_tensor()).unwrap();
             let difference = largest_difference(&found, expected);
             assert!(difference < 2e-4, "{}: {difference}", parameter.name);
             assert!(
                 parameter.gradient.take().is_none(),
-                "a gradient is taken once"
+                "plain operations leave nothing in slots"
             );
         }
     }

@@ -65,7 +65,7 @@ impl Momentum {
         let slot = |parameter: &Parameter| {
             let mask =
                 masks.and_then(|masks| masks.iter().find(|mask| mask.name == parameter.name));
-            let velocity = if network.device().is_cpu() {
+            let velocity = if network.fused() {
                 let alive = mask.map(|mask| {
                     let kept = mask.keep.iter().enumerate().filter(|&(_, &keep)| keep);
                     kept.map(|(element, _)| element as u32).collect()
@@ -250,6 +250,39 @@ mod tests {
     use super::*;
     use crate::graph::architecture::multilayer;
     use crate::network::initial;
+
+    #[test]
+    fn plain_tensor_operations_take_the_same_steps() {
+        let graph = multilayer("toy", [1, 1, 6], &[5, 3]).unwrap();
+        let state = initial::state(&graph, 4);
+        let masks = Masks::from_fn(&graph.prunable(), |_, element| element % 3 != 0);
+        let x = Tensor::rand(-1.0_f32, 1.0, (9, 6), &Device::Cpu).unwrap();
+        let classes = Tensor::new(&[0_u32, 1, 2, 0, 1, 2, 0, 1, 2], &Device::Cpu).unwrap();
+        let train = |network: Network| {
+            let coefficients = Coefficients {
+                momentum: 0.9,
+                l2: 0.01,
+            };
+            let mut optimizer = Momentum::new(&network, Some(&masks), coefficients).unwrap();
+            for _ in 0..5 {
+                let scores = network.train_forward(&x).unwrap();
+                let loss = candle_nn::loss::cross_entropy(&scores, &classes).unwrap();
+                optimizer
+                    .step(&network, &loss.backward().unwrap(), 0.1)
+                    .unwrap();
+            }
+            (network.state().unwrap(), optimizer.state(&network).unwrap())
+        };
+        let network = || Network::new(&graph, &state, &Device::Cpu).unwrap();
+        let (fused, plain) = (train(network()), train(network().plain()));
+        for (a, b) in [(fused.0, plain.0), (fused.1, plain.1)] {
+            for (name, array) in &a.0 {
+                for (a, b) in array.values.iter().zip(&b.get(name).values) {
+                    assert!((a - b).abs() < 1e-4, "{name}: {a} {b}");
+                }
+            }
+        }
+    }
 
     #[test]
     fn steps_follow_the_formula_and_pruned_weights_stay_at_zero() {

@@ -1,0 +1,99 @@
+//! `cargo xtask test`: everything that must hold.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use crate::command::{self, Outcome, cargo, root};
+use crate::quickstart;
+
+/// Targets of the emulated boards, for which the device crates must pass the lints too.
+const TARGETS: &[&str] = &["thumbv6m-none-eabi", "thumbv7em-none-eabihf"];
+
+/// Runs all checks; the first that fails ends it. Words on the line go to `cargo test`.
+pub(crate) fn run(arguments: &[String]) -> Outcome {
+    for manifest in ["Cargo.toml", "firmware/Cargo.toml"] {
+        let mut format = cargo();
+        format.args(["fmt", "--all", "--check", "--manifest-path", manifest]);
+        command::run(&format!("formatting of {manifest}"), &mut format)?;
+    }
+    quickstart::setup(&[])?;
+    command::run("lints", cargo().args(LINTS).args(["--", "-D", "warnings"]))?;
+    firmware_lints()?;
+    let mut docs = cargo();
+    docs.args(["doc", "--release", "--workspace", "--no-deps"])
+        .env("RUSTDOCFLAGS", "-D warnings");
+    command::run("documentation", &mut docs)?;
+    for features in ["csr", "dense"] {
+        let mut lean = cargo();
+        lean.args([
+            "check",
+            "--release",
+            "--package",
+            "rarefy-runtime",
+            "--no-default-features",
+        ]);
+        command::run(
+            &format!("runtime with {features} alone"),
+            lean.args(["--features", features]),
+        )?;
+    }
+    let mut tests = cargo();
+    tests
+        .args(["test", "--release", "--workspace"])
+        .args(arguments);
+    // Without this, tests that need the emulator may skip where it is missing.
+    command::run("tests", tests.env("RAREFY_REQUIRE_DEVICE", "1"))?;
+    let mut rarefy = command::rarefy()?;
+    let out = root().join("target").join("quickstart");
+    command::run(
+        "the quickstart, short",
+        rarefy.args(["quickstart", "--epochs", "5", "-o"]).arg(out),
+    )?;
+    eprintln!("== everything holds");
+    Ok(())
+}
+
+/// The lints of the host's workspace.
+const LINTS: &[&str] = &["clippy", "--release", "--workspace", "--all-targets"];
+
+/// Lints the firmware for the targets that rustup has here: Debian's compiler comes without lints.
+fn firmware_lints() -> Outcome {
+    for target in TARGETS {
+        if !installed(target) {
+            eprintln!("== lints of the firmware for {target}: skipped, rustup lacks the target");
+            continue;
+        }
+        let mut lints = cargo();
+        lints.args([
+            "clippy",
+            "--release",
+            "--target",
+            target,
+            "--",
+            "-D",
+            "warnings",
+        ]);
+        lints
+            .current_dir(root().join("firmware"))
+            .env("RAREFY_BOARD", board(target));
+        command::run(&format!("lints of the firmware for {target}"), &mut lints)?;
+    }
+    Ok(())
+}
+
+/// A board of `target`.
+fn board(target: &str) -> &'static str {
+    if target.starts_with("thumbv6m") {
+        "microbit"
+    } else {
+        "mps2-an386"
+    }
+}
+
+/// Whether rustc has the core library of `target`: it prints the folder even where there is none.
+fn installed(target: &str) -> bool {
+    let asked = Command::new("rustc")
+        .args(["--print", "target-libdir", "--target", target])
+        .output();
+    asked.is_ok_and(|output| PathBuf::from(String::from_utf8_lossy(&output.stdout).trim()).is_dir())
+}
