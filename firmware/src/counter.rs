@@ -23,7 +23,10 @@ impl Counter {
     /// Starts the counter and measures what an empty piece of code costs; `None` when it has
     /// been started before.
     pub fn start() -> Option<Self> {
-        let mut counter = Self { timer: timer::Timer::start(cortex_m::Peripherals::take()?), overhead: 0 };
+        let mut counter = Self {
+            timer: timer::Timer::start(cortex_m::Peripherals::take()?),
+            overhead: 0,
+        };
         counter.overhead = counter.ticks(|| ()).0;
         Some(counter)
     }
@@ -62,7 +65,10 @@ mod systick {
     #[exception]
     fn SysTick() {
         // Only this handler and code that cannot run meanwhile write it: load and store do.
-        WRAPS.store(WRAPS.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
+        WRAPS.store(
+            WRAPS.load(Ordering::Relaxed).wrapping_add(1),
+            Ordering::Relaxed,
+        );
     }
 
     pub(super) struct Timer(SYST);
@@ -94,7 +100,8 @@ mod systick {
                 let wraps = WRAPS.load(Ordering::Relaxed);
                 let now = SYST::get_current();
                 if wraps == WRAPS.load(Ordering::Relaxed) {
-                    return ((u64::from(wraps) << 24) + u64::from(start)).wrapping_sub(u64::from(now));
+                    return ((u64::from(wraps) << 24) + u64::from(start))
+                        .wrapping_sub(u64::from(now));
                 }
             }
         }

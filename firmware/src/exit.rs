@@ -25,7 +25,9 @@ pub fn exit(success: bool) -> ! {
 /// The place alone: formatting a message would link code that nothing else needs.
 #[panic_handler]
 fn panic(info: &PanicInfo) -> ! {
-    let (file, line) = info.location().map_or(("?", 0), |place| (place.file(), place.line()));
+    let (file, line) = info
+        .location()
+        .map_or(("?", 0), |place| (place.file(), place.line()));
     defmt::error!("rarefy failed: panicked at {=str}:{=u32}", file, line);
     exit(false)
 }

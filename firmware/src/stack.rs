@@ -75,5 +75,9 @@ pub fn peak() -> Option<usize> {
         }
         address += 4;
     }
-    if address == bottom() { None } else { Some(top - address) }
+    if address == bottom() {
+        None
+    } else {
+        Some(top - address)
+    }
 }

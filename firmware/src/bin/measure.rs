@@ -57,7 +57,8 @@ fn main() -> ! {
     for (index, sample) in samples.chunks_exact(INPUTS).enumerate() {
         RAREFY_INPUT.copy_from_slice(sample);
         stack::paint();
-        let (ticks, logits) = counter.ticks(|| engine.infer(RAREFY_INPUT, RAREFY_ARENA.as_mut_words()));
+        let (ticks, logits) =
+            counter.ticks(|| engine.infer(RAREFY_INPUT, RAREFY_ARENA.as_mut_words()));
         let Some(peak) = stack::peak() else {
             defmt::error!("rarefy failed: the stack ran into the static data");
             exit(false)

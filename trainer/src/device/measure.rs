@@ -8,11 +8,11 @@ use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use rarefy_format::{Model, ParseError};
+use rarefy_format::{AlignedBytes, Model, ParseError, WriteError};
 use rarefy_runtime::Engine;
 
 use super::boards::{Board, Counter};
-use super::dense::{DenseError, dense};
+use super::dense::dense;
 use super::elf::{ElfError, Footprint, Memory};
 use super::image::{Builder, ImageError, Plan, Role};
 use super::lines::{Recording, Start};
@@ -86,8 +86,8 @@ pub enum DeviceError {
         bytes: usize,
     },
     /// The dense twin cannot be made.
-    #[error(transparent)]
-    Dense(#[from] DenseError),
+    #[error("the same network dense cannot be written: {0}; measure without it")]
+    Dense(WriteError),
     /// The program cannot be built.
     #[error(transparent)]
     Image(#[from] ImageError),
@@ -123,9 +123,10 @@ pub fn measure(
     run::runner(board, &options.machine)?;
     let network = measure_network(board, model, inputs, options, "", progress)?;
     let dense = if options.dense {
-        let words = aligned(model);
-        let twin = dense(&Model::parse(within(&words, model.len())).map_err(DeviceError::Model)?)?;
-        Some(if twin == model {
+        let model = AlignedBytes::copy_from(model);
+        let parsed = Model::parse(&model).map_err(DeviceError::Model)?;
+        let twin = dense(&parsed).map_err(DeviceError::Dense)?;
+        Some(if twin == *model {
             network.clone()
         } else {
             measure_network(board, &twin, inputs, options, "dense network, ", progress)?
@@ -156,12 +157,14 @@ pub fn footprint(
     model: &[u8],
     options: &MeasureOptions<'_>,
 ) -> Result<Footprint, DeviceError> {
-    let words = aligned(model);
-    let model = Model::parse(within(&words, model.len())).map_err(DeviceError::Model)?;
+    let model = AlignedBytes::copy_from(model);
+    let model = Model::parse(&model).map_err(DeviceError::Model)?;
+    // With a sample, so that the program is the one that would be run.
+    let content = Some((model, &*vec![0; model.inputs()]));
     let image = builder(options).build(Plan {
         board,
         role: Role::Measure,
-        content: Some((model, &[])),
+        content,
     })?;
     Ok(Footprint::read(&image.bytes, board)?)
 }
@@ -187,8 +190,8 @@ fn measure_network(
     what: &str,
     progress: &mut dyn FnMut(&str),
 ) -> Result<NetworkReport, DeviceError> {
-    let words = aligned(bytes);
-    let model = Model::parse(within(&words, bytes.len())).map_err(DeviceError::Model)?;
+    let bytes = AlignedBytes::copy_from(bytes);
+    let model = Model::parse(&bytes).map_err(DeviceError::Model)?;
     let expected = host_logits(model, inputs)?;
     let builder = builder(options);
     let limits = Limits {
@@ -358,16 +361,4 @@ fn host_logits(model: Model<'_>, inputs: &[Vec<u8>]) -> Result<Vec<Vec<i32>>, De
                 .map_err(|e| DeviceError::Engine(e.to_string()))
         })
         .collect()
-}
-
-/// `bytes` on the 4-byte boundary that the format asks for.
-fn aligned(bytes: &[u8]) -> Vec<u32> {
-    let mut words = vec![0; bytes.len().div_ceil(4)];
-    bytemuck::cast_slice_mut::<u32, u8>(&mut words)[..bytes.len()].copy_from_slice(bytes);
-    words
-}
-
-/// The first `length` bytes of `words`.
-fn within(words: &[u32], length: usize) -> &[u8] {
-    &bytemuck::cast_slice(words)[..length]
 }

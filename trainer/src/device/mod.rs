@@ -23,7 +23,7 @@ mod setup;
 mod toolchain;
 
 pub use boards::{Board, BoardError, Boards, Counter, Region, Runner, firmware_folder};
-pub use dense::{DenseError, dense};
+pub use dense::dense;
 pub use elf::{ElfError, Footprint, Memory};
 pub use image::{ImageError, Role};
 pub use machine::Machine;

@@ -57,6 +57,9 @@ fn check(name: &str) {
     assert_eq!(flash.model, model.len() as u64);
     assert_eq!(flash.total, flash.code + flash.model);
     assert!(flash.code > 1_000 && flash.code < 20_000, "{flash:?}");
+    // How many samples are built in changes nothing that is reported.
+    let sizes = footprint(&board, &model, &options).unwrap();
+    assert_eq!((sizes.flash(), sizes.samples), (flash.total, 64));
     let ram = network.ram.unwrap();
     // 8 + 3 words of hidden units, then 3 + 5: the arena is the larger pair.
     assert_eq!((ram.arena, ram.input), (44, 64));

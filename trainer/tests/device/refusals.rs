@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use rarefy_format::Model;
+use rarefy_format::{AlignedBytes, Model};
 use rarefy_trainer::device::{
     DeviceError, ImageError, Machine, MeasureOptions, Memory, RunError, dense, footprint, measure,
 };
@@ -50,10 +50,8 @@ fn only_tools<'a>(tools: &Path) -> MeasureOptions<'a> {
 
 /// The dense twin of a container.
 fn dense_twin(container: &[u8]) -> Vec<u8> {
-    let mut words = vec![0u32; container.len().div_ceil(4)];
-    let bytes: &mut [u8] = bytemuck::cast_slice_mut(&mut words);
-    bytes[..container.len()].copy_from_slice(container);
-    dense(&Model::parse(&bytes[..container.len()]).unwrap()).unwrap()
+    let container = AlignedBytes::copy_from(container);
+    dense(&Model::parse(&container).unwrap()).unwrap()
 }
 
 #[test]

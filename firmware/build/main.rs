@@ -2,15 +2,17 @@
 //!
 //! Reads `RAREFY_BOARD` (a folder of `boards/`), `RAREFY_MODEL` (a .rfy container) and
 //! `RAREFY_SAMPLES` (inputs, one after the other); without the last two the format's golden
-//! container and its inputs. `RAREFY_FLASH_SPARE` (bytes, default 0) lengthens the board's
+//! container and an input of zeros. `RAREFY_FLASH_SPARE` (bytes, default 0) lengthens the board's
 //! flash, so that an image which does not fit still links and can be measured; whoever sets
 //! it must check the fit. Refuses an unknown board, a container that does not parse, samples
 //! of the wrong length.
 
+mod selftest;
+
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
-use rarefy_format::Model;
+use rarefy_format::{AlignedBytes, Model};
 
 /// Where the model and the samples lie: sections of their own, so that the ELF tells their
 /// bytes apart from the code's. The samples come last in flash: what is before them is what
@@ -37,6 +39,9 @@ SECTIONS
 INSERT AFTER .gnu.sgstubs;
 ";
 
+/// The golden container to build in when no model is given.
+const GOLDEN: &str = "mixed-v0.rfy";
+
 fn main() {
     let root = PathBuf::from(env::var("CARGO_MANIFEST_DIR").expect("cargo sets it"));
     let out = PathBuf::from(env::var("OUT_DIR").expect("cargo sets it"));
@@ -44,20 +49,32 @@ fn main() {
     let board = board_folder(&root.join("boards"));
     watch(&board.join("board.toml"));
     watch(&board.join("memory.x"));
-    write(&out.join("memory.x"), memory(&board.join("memory.x")).as_bytes());
+    write(
+        &out.join("memory.x"),
+        memory(&board.join("memory.x")).as_bytes(),
+    );
     write(&out.join("rarefy.x"), SECTIONS.as_bytes());
-    println!("cargo:rustc-cfg=rarefy_counter=\"{}\"", counter(&board.join("board.toml")));
+    println!(
+        "cargo:rustc-cfg=rarefy_counter=\"{}\"",
+        counter(&board.join("board.toml"))
+    );
 
-    println!("cargo:rerun-if-changed=build.rs");
+    watch(&root.join("build"));
     println!("cargo:rustc-link-search={}", out.display());
     for argument in ["--nmagic", "-Tlink.x", "-Tdefmt.x", "-Trarefy.x"] {
         println!("cargo:rustc-link-arg-bins={argument}");
     }
 
     let golden = root.join("../format/tests/golden");
-    let model = variable("RAREFY_MODEL").map_or_else(|| golden.join("MODEL"), PathBuf::from);
-    let samples = variable("RAREFY_SAMPLES").map_or_else(|| golden.join("INPUTS"), PathBuf::from);
-    write(&out.join("model.rs"), embed(&model, &samples).as_bytes());
+    let model = variable("RAREFY_MODEL").map_or_else(|| golden.join(GOLDEN), PathBuf::from);
+    let samples = variable("RAREFY_SAMPLES").map(PathBuf::from);
+    write(
+        &out.join("model.rs"),
+        embed(&model, samples, &out).as_bytes(),
+    );
+
+    watch(&golden);
+    selftest::generate(&golden, &out);
 }
 
 /// The folder of the board that `RAREFY_BOARD` names.
@@ -69,7 +86,10 @@ fn board_folder(boards: &Path) -> PathBuf {
     known.sort();
     match variable("RAREFY_BOARD") {
         Some(name) if known.contains(&name) => boards.join(name),
-        Some(name) => panic!("RAREFY_BOARD={name} is no board here; known: {}", known.join(", ")),
+        Some(name) => panic!(
+            "RAREFY_BOARD={name} is no board here; known: {}",
+            known.join(", ")
+        ),
         None => panic!("set RAREFY_BOARD to one of: {}", known.join(", ")),
     }
 }
@@ -78,7 +98,9 @@ fn board_folder(boards: &Path) -> PathBuf {
 fn memory(path: &Path) -> String {
     let text = String::from_utf8(read(path)).expect("memory.x is text");
     let spare = variable("RAREFY_FLASH_SPARE").unwrap_or_else(|| "0".into());
-    let spare: u32 = spare.parse().unwrap_or_else(|_| panic!("RAREFY_FLASH_SPARE={spare}: no number"));
+    let spare: u32 = spare
+        .parse()
+        .unwrap_or_else(|_| panic!("RAREFY_FLASH_SPARE={spare}: no number"));
     let mut longer = String::new();
     for line in text.lines() {
         longer.push_str(line);
@@ -102,22 +124,26 @@ fn counter(path: &Path) -> String {
 }
 
 /// Rust source that embeds the model and the samples it is to run on.
-fn embed(model: &Path, samples: &Path) -> String {
+fn embed(model: &Path, samples: Option<PathBuf>, out: &Path) -> String {
     watch(model);
-    watch(samples);
-    let bytes = read(model);
-    let (buffer, start) = aligned(&bytes);
-    let parsed = Model::parse(&buffer[start..start + bytes.len()])
-        .unwrap_or_else(|e| panic!("{} is no model: {e}", model.display()));
+    let bytes = AlignedBytes::copy_from(&read(model));
+    let parsed =
+        Model::parse(&bytes).unwrap_or_else(|e| panic!("{} is no model: {e}", model.display()));
     let inputs = parsed.inputs();
-    let samples_bytes = read(samples).len();
+    let samples = samples.unwrap_or_else(|| {
+        let zeros = out.join("zeros.bin");
+        write(&zeros, &vec![0; inputs]);
+        zeros
+    });
+    watch(&samples);
+    let samples_bytes = read(&samples).len();
     assert!(
-        samples_bytes % inputs == 0,
+        samples_bytes.is_multiple_of(inputs),
         "{} holds {samples_bytes} bytes, no multiple of the model's {inputs} inputs",
         samples.display()
     );
     let model = path(model);
-    let samples = path(samples);
+    let samples = path(&samples);
     format!(
         "/// Bytes that one inference reads.\n\
          const INPUTS: usize = {inputs};\n\
@@ -134,18 +160,15 @@ fn embed(model: &Path, samples: &Path) -> String {
     )
 }
 
-/// `bytes` on a 4-byte boundary: a buffer and where in it they begin.
-fn aligned(bytes: &[u8]) -> (Vec<u8>, usize) {
-    let mut buffer = vec![0; bytes.len() + 3];
-    let start = buffer.as_ptr().align_offset(4);
-    buffer[start..start + bytes.len()].copy_from_slice(bytes);
-    (buffer, start)
-}
-
 /// The path as `include_bytes!` needs it: absolute.
 fn path(path: &Path) -> String {
-    let absolute = path.canonicalize().unwrap_or_else(|e| panic!("{}: {e}", path.display()));
-    absolute.to_str().unwrap_or_else(|| panic!("{}: not UTF-8", path.display())).to_owned()
+    let absolute = path
+        .canonicalize()
+        .unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+    absolute
+        .to_str()
+        .unwrap_or_else(|| panic!("{}: not UTF-8", path.display()))
+        .to_owned()
 }
 
 /// An environment variable that this build depends on.

@@ -1,0 +1,116 @@
+//! The self-test's questions and answers: golden containers in every encoding.
+//!
+//! A golden container `NAME.rfy` comes with `NAME.txt`: lines of an input in hexadecimal and the
+//! logits it must give. The same network is written again with every layer in one encoding, so
+//! that each kernel must give the same known answers. Refuses files that do not go together.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
+
+use rarefy_format::{AlignedBytes, LayerSpec, Model, WriteError};
+
+/// Writes `selftest.rs`: the constants `ARENA_WORDS` and `CASES`.
+pub(crate) fn generate(golden: &Path, out: &Path) {
+    let mut containers: Vec<_> = fs::read_dir(golden)
+        .unwrap_or_else(|e| panic!("cannot list {}: {e}", golden.display()))
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|path| path.extension().is_some_and(|extension| extension == "rfy"))
+        .collect();
+    containers.sort();
+    assert!(
+        !containers.is_empty(),
+        "no golden container in {}",
+        golden.display()
+    );
+
+    let (mut cases, mut statics) = (String::new(), String::new());
+    let mut arena_words = 0;
+    for (number, path) in containers.iter().enumerate() {
+        let bytes = AlignedBytes::copy_from(&super::read(path));
+        let model =
+            Model::parse(&bytes).unwrap_or_else(|e| panic!("{} is no model: {e}", path.display()));
+        arena_words = arena_words.max(model.arena_words());
+        let answers = path.with_extension("txt");
+        let rows = rows(&answers, &model);
+        let layers: Vec<LayerSpec> = model
+            .layers()
+            .map(|layer| LayerSpec::from_layer(&layer))
+            .collect();
+        let encode = |to: fn(&LayerSpec, usize) -> Result<LayerSpec, WriteError>| {
+            let encoded: Result<Vec<_>, _> = layers
+                .iter()
+                .enumerate()
+                .map(|(index, layer)| to(layer, index))
+                .collect();
+            encoded
+                .and_then(|layers| rarefy_format::write(&layers))
+                .unwrap_or_else(|e| panic!("cannot write {} again: {e}", path.display()))
+        };
+        let stem = path
+            .file_stem()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
+        for (encoding, container) in [
+            ("as it is", bytes.to_vec()),
+            ("csr", encode(LayerSpec::to_csr)),
+            ("dense", encode(LayerSpec::to_dense)),
+        ] {
+            let length = container.len();
+            let name = format!(
+                "MODEL_{number}_{}",
+                encoding.to_uppercase().replace(' ', "_")
+            );
+            writeln!(
+                statics,
+                "static {name}: rarefy_format::Aligned<[u8; {length}]> =\n    \
+                 rarefy_format::Aligned({container:?});"
+            )
+            .expect("a string takes everything");
+            writeln!(
+                cases,
+                "    Case {{ name: {stem:?}, encoding: {encoding:?}, model: &{name}.0, answers: ANSWERS_{number} }},"
+            )
+            .expect("a string takes everything");
+        }
+        writeln!(
+            statics,
+            "static ANSWERS_{number}: &[(&[u8], &[i32])] = &[\n{rows}];"
+        )
+        .expect("a string takes everything");
+    }
+    let source = format!(
+        "{statics}\n/// Words of the largest arena.\nconst ARENA_WORDS: usize = {arena_words};\n\n\
+         /// What is asked.\nstatic CASES: &[Case] = &[\n{cases}];\n"
+    );
+    super::write(&out.join("selftest.rs"), source.as_bytes());
+}
+
+/// The inputs and logits that `path` lists, as Rust source.
+fn rows(path: &Path, model: &Model<'_>) -> String {
+    let text = String::from_utf8(super::read(path)).expect("answers are text");
+    let mut rows = String::new();
+    for line in text
+        .lines()
+        .filter(|line| !line.starts_with('#') && !line.is_empty())
+    {
+        let refuse = || -> ! { panic!("{}: the line `{line}` makes no sense", path.display()) };
+        let mut words = line.split_whitespace();
+        let hexadecimal = words.next().unwrap_or_default().as_bytes();
+        let input: Option<Vec<u8>> = hexadecimal
+            .chunks(2)
+            .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok())
+            .collect();
+        let logits: Result<Vec<i32>, _> = words.map(str::parse).collect();
+        let (Some(input), Ok(logits)) = (input, logits) else {
+            refuse()
+        };
+        if input.len() != model.inputs() || logits.len() != model.outputs() {
+            refuse();
+        }
+        writeln!(rows, "    (&{input:?}, &{logits:?}),").expect("a string takes everything");
+    }
+    assert!(!rows.is_empty(), "{} lists no answers", path.display());
+    rows
+}
