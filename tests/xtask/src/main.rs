@@ -8,6 +8,7 @@
 mod bench;
 mod command;
 mod quickstart;
+mod readme;
 mod test;
 
 use std::process::ExitCode;

@@ -112,3 +112,31 @@ pub fn main() -> ExitCode {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    /// Every `rarefy …` line of the README is understood.
+    #[test]
+    fn the_readme_shows_commands_that_exist() {
+        let mut seen = 0;
+        for line in include_str!("../../../README.md").lines() {
+            let line = line.trim_start_matches("$ ");
+            let line = line.split(" #").next().unwrap_or_default().trim();
+            if line.starts_with("rarefy ") {
+                Cli::try_parse_from(line.split_whitespace())
+                    .unwrap_or_else(|e| panic!("README: {line}: {e}"));
+                seen += 1;
+            }
+        }
+        assert!(seen > 5, "only {seen} commands found");
+    }
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+}
