@@ -42,6 +42,11 @@ const VERBS: &[Verb] = &[
         "measure speed, answers checked first: bench training",
         bench::run,
     ),
+    (
+        "readme",
+        "run what README.md shows and write its output there (needs MNIST)",
+        readme::run,
+    ),
 ];
 
 fn main() -> ExitCode {
