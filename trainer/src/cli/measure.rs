@@ -86,7 +86,7 @@ pub(super) fn measure(
 ) -> Result<BoardReport> {
     let spinner = console.spinner();
     let report = device::measure(board, model, inputs, options, &mut |step| {
-        spinner.message(format!("{}: {step}", board.name));
+        spinner.message(step.into());
     });
     drop(spinner);
     Ok(report?)

@@ -58,7 +58,7 @@ pub(super) struct Options {
     #[arg(long, default_value_t = 0)]
     seed: u64,
     /// Epochs of each phase: the dense network's (where the pruner needs it), and what is left's
-    #[arg(long, default_value_t = 40)]
+    #[arg(long, default_value_t = 20)]
     epochs: usize,
     /// Images per step
     #[arg(long, default_value_t = 100)]
