@@ -169,8 +169,8 @@ pub(crate) fn run(
                 ));
             }
             let said = String::from_utf8_lossy(&said);
-            let said = match said.lines().rfind(|line| !line.trim().is_empty()) {
-                Some(line) => format!(", saying: {}", line.trim()),
+            let said = match telling(&said) {
+                Some(line) => format!(", saying: {line}"),
                 None => format!(" ({status})"),
             };
             Err(RunError::Ended {
@@ -181,6 +181,13 @@ pub(crate) fn run(
         }
         End::Enough => Err(garbage(program, "its log ends in the middle".to_owned())),
     }
+}
+
+/// The line of a program's complaints that says why: dumps follow it, progress precedes it.
+fn telling(said: &str) -> Option<&str> {
+    let complains = |line: &&str| line.contains("rror") || line.contains("fatal");
+    let mut lines = said.lines().map(str::trim).filter(|line| !line.is_empty());
+    lines.clone().find(complains).or_else(|| lines.next_back())
 }
 
 /// The program that runs `board`: asked for before anything is built.

