@@ -62,7 +62,7 @@ pub(crate) struct Record {
 }
 
 impl Record {
-    #[inline]
+    #[inline(always)]
     fn read(layer: usize, bytes: &[u8; RECORD_BYTES]) -> Result<Record, ParseError> {
         let [
             encoding,
@@ -330,7 +330,7 @@ impl<'a> Layers<'a> {
         Some(layer)
     }
 
-    #[inline]
+    #[inline(always)]
     fn read(&mut self, record: &[u8; RECORD_BYTES]) -> Result<Layer<'a>, ParseError> {
         let record = Record::read(self.index, record)?;
         let bias = self
@@ -353,10 +353,15 @@ impl<'a> Layers<'a> {
 impl<'a> Iterator for Layers<'a> {
     type Item = Layer<'a>;
 
-    #[inline]
+    // Inlined, so that an engine pays for the fields it uses and for no error value.
+    #[inline(always)]
     fn next(&mut self) -> Option<Layer<'a>> {
+        let (record, records) = self.records.split_first_chunk::<RECORD_BYTES>()?;
         // `Model::parse` has read every layer once: no error is left to meet here.
-        self.read_next()?.ok()
+        let layer = self.read(record).ok()?;
+        self.records = records;
+        self.index += 1;
+        Some(layer)
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {

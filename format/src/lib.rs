@@ -6,7 +6,7 @@
 //! lie inside the bytes, columns lie inside their layer's inputs, no accumulator overflows, the
 //! arena is as large as stated. So a kernel has nothing left to check.
 //!
-//! With the feature `alloc` (the host), [`write`] makes a container from [`LayerSpec`]s.
+//! With the feature `alloc` (the host), [`write()`] makes a container from [`LayerSpec`]s.
 //!
 //! This crate assumes a little-endian machine and refuses to compile for another.
 //!

@@ -25,7 +25,7 @@ impl<'a> Sections<'a> {
 
     /// The next section: `count` elements and their padding. Refuses what does not fit, and padding
     /// that is not zero.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn take<T: AnyBitPattern>(
         &mut self,
         layer: usize,
@@ -60,7 +60,7 @@ impl<'a> Sections<'a> {
 
 /// `bytes` rounded up to whole words; near the largest `usize` rounded down, to a length that no
 /// container has.
-#[inline]
+#[inline(always)]
 pub(crate) const fn padded(bytes: usize) -> usize {
     bytes.saturating_add(3) & !3
 }

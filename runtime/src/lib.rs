@@ -29,6 +29,11 @@
 #![no_std]
 #![deny(unsafe_code)]
 
+#[cfg(not(any(feature = "csr", feature = "dense")))]
+compile_error!(
+    "rarefy-runtime without a kernel runs no model: enable the feature csr, dense or both"
+);
+
 mod arena;
 mod engine;
 mod error;

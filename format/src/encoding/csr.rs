@@ -57,7 +57,7 @@ impl<'a> Csr<'a> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn read(
         layer: usize,
         record: &Record,

@@ -29,7 +29,7 @@ impl<'a> Dense<'a> {
         self.values
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn read(
         layer: usize,
         record: &Record,

@@ -63,7 +63,7 @@ pub enum Weights<'a> {
 
 impl<'a> Weights<'a> {
     /// Cuts the sections of a layer with this record; says nothing yet about what is in them.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn read(
         layer: usize,
         record: &Record,
