@@ -19,7 +19,7 @@ use super::lines::{Recording, Start};
 use super::machine::Machine;
 use super::process::Limits;
 use super::report::{BoardReport, Cost, Counts, Flash, Mismatch, NetworkReport, Ram};
-use super::run::{self, RunError, SHIFT};
+use super::run::{self, RunError};
 
 /// Bytes of RAM that a program must leave for its stack to be run at all. The log alone takes
 /// some hundreds; what the network really needs is measured.
@@ -323,14 +323,14 @@ fn summary(
     }
 }
 
-/// What `ticks` of the board's timer stand for: instructions of 2^SHIFT ns each, to the nearest,
-/// or cycles as they are.
+/// What `ticks` of the board's timer stand for: instructions, to the nearest, or cycles as they
+/// are.
 fn units(board: &Board, ticks: u64) -> u64 {
     match board.counter {
         Counter::Cycles => ticks,
         Counter::Instructions => {
             let nanoseconds = u128::from(ticks) * 1_000_000_000;
-            let instruction = u128::from(board.clock_hz) << SHIFT;
+            let instruction = u128::from(board.clock_hz) << run::shift(board);
             u64::try_from((nanoseconds + instruction / 2) / instruction).unwrap_or(u64::MAX)
         }
     }
@@ -386,7 +386,7 @@ mod tests {
             }
             for instructions in [1_u64, 2, 3, 1_000, 20_912, 33_333_333] {
                 // Begin and end fall anywhere between two ticks: a reading is off by up to one.
-                let picoseconds = u128::from(instructions) * 128_000;
+                let picoseconds = (u128::from(instructions) * 1_000) << run::shift(board);
                 let ticks = picoseconds * u128::from(board.clock_hz) / 1_000_000_000_000;
                 let ticks = u64::try_from(ticks).unwrap();
                 for reading in [ticks, ticks + 1] {
@@ -406,7 +406,7 @@ mod tests {
                 load: 3_232,
                 stack: 90,
             };
-            let inference = |extra| Inference {
+            let inference = |extra: u64| Inference {
                 ticks: 32 + 320 * extra,
                 stack: 64,
                 logits: vec![index, index + 10],
