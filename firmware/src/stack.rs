@@ -51,9 +51,11 @@ pub fn paint() {
             "3:",
             "cmp {address}, {end}",
             "blo 2b",
+            // A register that kept the paint could be pushed and pass for untouched stack.
+            "movs {paint}, #0",
             address = inout(reg) bottom() => _,
             end = out(reg) _,
-            paint = in(reg) PAINT,
+            paint = inout(reg) PAINT => _,
             options(nostack),
         );
     }
