@@ -155,7 +155,10 @@ fn embed(model: &Path, samples: Option<PathBuf>, out: &Path) -> String {
          \x20   rarefy_format::Aligned(*include_bytes!({model:?}));\n\
          /// The samples, one after the other.\n\
          #[unsafe(link_section = \".rarefy_samples\")]\n\
-         static SAMPLES: [u8; {samples_bytes}] = *include_bytes!({samples:?});\n",
+         static SAMPLES_BYTES: [u8; {samples_bytes}] = *include_bytes!({samples:?});\n\
+         /// Where they are and how many: data, so that their number shapes no instruction.\n\
+         #[unsafe(link_section = \".rarefy_samples\")]\n\
+         static SAMPLES: &[u8] = &SAMPLES_BYTES;\n",
         bytes = bytes.len(),
     )
 }

@@ -51,33 +51,37 @@ pub fn paint() {
             "3:",
             "cmp {address}, {end}",
             "blo 2b",
+            // A register that kept the paint could be pushed and pass for untouched stack.
+            "movs {paint}, #0",
             address = inout(reg) bottom() => _,
             end = out(reg) _,
-            paint = in(reg) PAINT,
+            paint = inout(reg) PAINT => _,
             options(nostack),
         );
     }
 }
 
-/// Bytes from the top of the stack to the lowest byte written since `paint`; `None` when the
-/// very last word is gone, so the stack may have run into the static data.
+/// Bytes from the top of the stack to the lowest byte written since `paint`, to the next
+/// multiple of 8; `None` when the very last word is gone, so the stack may have run into the static data.
 #[inline(never)]
 pub fn peak() -> Option<usize> {
     let top = top();
     let mut address = bottom();
     while address < top {
-        // SAFETY: [bottom, top) is the stack's RAM, word-aligned; every word below the stack
-        // pointer was written by `paint`, every word above belongs to live frames, which
-        // were written as well; a volatile read of initialised plain memory is sound and
-        // changes nothing.
+        // SAFETY: [bottom, top) is the stack's RAM, word-aligned by the linker script. The loop
+        // ends at the first word that is not paint, so it reads what `paint` wrote and at most
+        // the words just above; RAM reads as some value whoever wrote it, a volatile read has
+        // no effect on it, and the value is only compared.
         if unsafe { ptr::with_exposed_provenance::<u32>(address).read_volatile() } != PAINT {
             break;
         }
         address += 4;
     }
+    // Arm's ABI moves the stack pointer by 8 bytes at a time: a word that was taken but never
+    // written, as padding is, looks untouched.
     if address == bottom() {
         None
     } else {
-        Some(top - address)
+        Some((top - address).next_multiple_of(8))
     }
 }

@@ -246,8 +246,10 @@ impl Board {
                 ));
             }
         };
-        if description.clock_hz == 0 {
-            return Err(refuse(&path, "clock_hz is 0".to_owned()));
+        // Slower, and the emulator's ticks would be too coarse to tell single instructions.
+        if !(2_000_000..=1_000_000_000).contains(&description.clock_hz) {
+            let why = format!("clock_hz is {}, not 2 MHz to 1 GHz", description.clock_hz);
+            return Err(refuse(&path, why));
         }
         if description.counter == Counter::Instructions && matches!(runner, Runner::Probe { .. }) {
             return Err(refuse(
@@ -327,7 +329,7 @@ mod tests {
         firmware
     }
 
-    const BOARD: &str = "description = \"d\"\ncore = \"c\"\ntarget = \"t\"\nemulated = \"m\"\nclock_hz = 1_000\ncounter = \"instructions\"\n";
+    const BOARD: &str = "description = \"d\"\ncore = \"c\"\ntarget = \"t\"\nemulated = \"m\"\nclock_hz = 4_000_000\ncounter = \"instructions\"\n";
     const MEMORY: &str = "MEMORY\n{\n  FLASH (rx) : ORIGIN = 0x10000000, LENGTH = 256K\n  RAM : ORIGIN = 0x20000000, LENGTH = 0x4000\n}\n";
 
     #[test]
@@ -395,7 +397,7 @@ mod tests {
                 MEMORY,
                 "only an emulated board",
             ),
-            (BOARD.replace("1_000", "0"), MEMORY, "clock_hz"),
+            (BOARD.replace("4_000_000", "0"), MEMORY, "clock_hz"),
             (
                 BOARD.to_owned(),
                 "MEMORY { FLASH : ORIGIN = 0, LENGTH = 1K }",

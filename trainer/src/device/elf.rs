@@ -185,3 +185,48 @@ impl Footprint {
         usize::try_from(free).unwrap_or(usize::MAX) / bytes.max(1)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::boards::{Boards, firmware_folder};
+    use super::*;
+
+    fn microbit() -> Board {
+        let boards = Boards::discover(&firmware_folder().unwrap()).unwrap();
+        boards.get("microbit").unwrap().clone()
+    }
+
+    #[test]
+    fn files_that_are_no_program_for_the_board_are_refused() {
+        let host = std::fs::read(std::env::current_exe().unwrap()).unwrap();
+        for bytes in [&b""[..], b"\x7fELF", &[0; 64], &host, &host[..100]] {
+            let error = Footprint::read(bytes, &microbit()).unwrap_err();
+            assert!(matches!(error, ElfError::Unreadable(_)), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_excess_is_told_to_the_byte_and_flash_comes_first() {
+        let fits = Footprint {
+            code: 8_000,
+            model: 254_144,
+            samples: 1 << 20,
+            ram_static: 14_360,
+            arena: 1_000,
+            input: 784,
+        };
+        assert_eq!(fits.excess(&microbit(), 1024), None);
+        assert_eq!(fits.excess(&microbit(), 1025), Some((Memory::Ram, 1)));
+        let larger = Footprint {
+            model: fits.model + 3,
+            ..fits
+        };
+        assert_eq!(larger.excess(&microbit(), 1025), Some((Memory::Flash, 3)));
+        assert_eq!(larger.room_for_samples(&microbit(), 10), 0);
+        let smaller = Footprint {
+            model: fits.model - 100,
+            ..fits
+        };
+        assert_eq!(smaller.room_for_samples(&microbit(), 32), 3);
+    }
+}

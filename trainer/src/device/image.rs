@@ -5,8 +5,10 @@
 //! begins at its end), so too many static bytes there come back as [`ImageError::NoRoom`].
 //! The compiler's whole output goes to a log file, its one useful line into the error.
 
-use std::fs::{self, File};
+use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
 
 use rarefy_format::{Encoding, Model};
 
@@ -104,11 +106,7 @@ impl Builder<'_> {
         };
         let work = target_folder.join("rarefy");
         artifact::create_folder(&work)?;
-        // Two builds at a time would swap models and programs under each other's hands.
-        let lock = work.join("lock");
-        let lock = File::create(&lock)
-            .and_then(|file| file.lock().map(|()| file))
-            .map_err(|e| FileError::new("lock", &lock, e))?;
+        let lock = self.lock(&work.join("lock"))?;
 
         let mut command = toolchain.build(self.machine);
         command
@@ -184,6 +182,24 @@ impl Builder<'_> {
             bytes,
             _folder: folder,
         })
+    }
+}
+
+impl Builder<'_> {
+    /// Waits until no other build uses the folder: two at a time would swap models and programs
+    /// under each other's hands. The lock ends with the file's handle.
+    fn lock(&self, path: &Path) -> Result<File, ImageError> {
+        let file = File::create(path).map_err(|e| FileError::new("create", path, e))?;
+        loop {
+            match file.try_lock() {
+                Ok(()) => return Ok(file),
+                Err(TryLockError::Error(e)) => return Err(FileError::new("lock", path, e).into()),
+                Err(TryLockError::WouldBlock) if self.limits.stopped() => {
+                    return Err(ImageError::Stopped);
+                }
+                Err(TryLockError::WouldBlock) => thread::sleep(Duration::from_millis(20)),
+            }
+        }
     }
 }
 

@@ -19,7 +19,7 @@ use super::lines::{Recording, Start};
 use super::machine::Machine;
 use super::process::Limits;
 use super::report::{BoardReport, Cost, Counts, Flash, Mismatch, NetworkReport, Ram};
-use super::run::{self, RunError, SHIFT};
+use super::run::{self, RunError};
 
 /// Bytes of RAM that a program must leave for its stack to be run at all. The log alone takes
 /// some hundreds; what the network really needs is measured.
@@ -323,14 +323,14 @@ fn summary(
     }
 }
 
-/// What `ticks` of the board's timer stand for: instructions of 2^SHIFT ns each, to the nearest,
-/// or cycles as they are.
+/// What `ticks` of the board's timer stand for: instructions, to the nearest, or cycles as they
+/// are.
 fn units(board: &Board, ticks: u64) -> u64 {
     match board.counter {
         Counter::Cycles => ticks,
         Counter::Instructions => {
             let nanoseconds = u128::from(ticks) * 1_000_000_000;
-            let instruction = u128::from(board.clock_hz) << SHIFT;
+            let instruction = u128::from(board.clock_hz) << run::shift(board);
             u64::try_from((nanoseconds + instruction / 2) / instruction).unwrap_or(u64::MAX)
         }
     }
@@ -361,4 +361,93 @@ fn host_logits(model: Model<'_>, inputs: &[Vec<u8>]) -> Result<Vec<Vec<i32>>, De
                 .map_err(|e| DeviceError::Engine(e.to_string()))
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::boards::{Boards, firmware_folder};
+    use super::super::lines::Inference;
+    use super::*;
+
+    fn board(name: &str) -> Board {
+        let boards = Boards::discover(&firmware_folder().unwrap()).unwrap();
+        boards.get(name).unwrap().clone()
+    }
+
+    #[test]
+    fn ticks_tell_instructions_exactly_on_every_emulated_board() {
+        for board in Boards::discover(&firmware_folder().unwrap())
+            .unwrap()
+            .iter()
+        {
+            if board.counter == Counter::Cycles {
+                assert_eq!(units(board, 12_345), 12_345);
+                continue;
+            }
+            for instructions in [1_u64, 2, 3, 1_000, 20_912, 33_333_333] {
+                // Begin and end fall anywhere between two ticks: a reading is off by up to one.
+                let picoseconds = (u128::from(instructions) * 1_000) << run::shift(board);
+                let ticks = picoseconds * u128::from(board.clock_hz) / 1_000_000_000_000;
+                let ticks = u64::try_from(ticks).unwrap();
+                for reading in [ticks, ticks + 1] {
+                    assert_eq!(units(board, reading), instructions, "{}", board.name);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_first_logit_that_differs_is_told() {
+        let run = |index: i32| {
+            let start = Start {
+                samples: 2,
+                outputs: 2,
+                overhead: 32,
+                load: 3_232,
+                stack: 90,
+            };
+            let inference = |extra: u64| Inference {
+                ticks: 32 + 320 * extra,
+                stack: 64,
+                logits: vec![index, index + 10],
+            };
+            Recording {
+                start,
+                inferences: vec![inference(1), inference(2)],
+            }
+        };
+        let footprint = Footprint {
+            code: 9,
+            model: 8,
+            samples: 7,
+            ram_static: 6,
+            arena: 5,
+            input: 4,
+        };
+        let runs = [run(0), run(1)];
+        let mut expected = vec![vec![0, 10], vec![0, 10], vec![1, 11], vec![1, 11]];
+        let report = summary(&board("mps2-an386"), footprint, &runs, &expected);
+        assert_eq!((report.matches_host, report.mismatch), (Some(true), None));
+        assert_eq!(report.load, Some(1_000));
+        let counts = report.cost.counts().unwrap();
+        assert_eq!((counts.min, counts.median, counts.max), (100, 100, 200));
+        assert_eq!(report.ram.unwrap().total, Some(6 + 5 + 90));
+
+        expected[2][1] = 12;
+        expected[3][0] = 5;
+        let report = summary(&board("mps2-an386"), footprint, &runs, &expected);
+        assert_eq!(report.matches_host, Some(false));
+        assert_eq!(
+            report.mismatch,
+            Some(Mismatch {
+                sample: 2,
+                logit: 1,
+                host: 12,
+                device: 11
+            })
+        );
+        expected[0].push(0);
+        let report = summary(&board("mps2-an386"), footprint, &runs, &expected[..1]);
+        assert_eq!(report.matches_host, Some(false));
+    }
 }

@@ -22,9 +22,15 @@ const QEMU: &str = "qemu-system-arm";
 /// The debug probe's program.
 const PROBE: &str = "probe-rs";
 
-/// Each instruction takes 2^SHIFT nanoseconds of the emulator's clock. With 7, every clock of
-/// our boards shows more than two ticks an instruction, so ticks tell instructions exactly.
-pub(crate) const SHIFT: u32 = 7;
+/// Each instruction takes 2^shift nanoseconds of the emulator's clock. The least (but 7) that
+/// shows more than two ticks of the board's timer an instruction: a reading may be off by one
+/// tick, so then ticks tell instructions exactly.
+pub(crate) fn shift(board: &Board) -> u32 {
+    const NANOSECONDS: u64 = 1_000_000_000;
+    (7..=10)
+        .find(|shift| board.clock_hz << shift > 2 * NANOSECONDS)
+        .unwrap_or(10)
+}
 
 /// Why a program's log is not there.
 #[derive(Debug, thiserror::Error)]
@@ -169,8 +175,8 @@ pub(crate) fn run(
                 ));
             }
             let said = String::from_utf8_lossy(&said);
-            let said = match said.lines().rfind(|line| !line.trim().is_empty()) {
-                Some(line) => format!(", saying: {}", line.trim()),
+            let said = match telling(&said) {
+                Some(line) => format!(", saying: {line}"),
                 None => format!(" ({status})"),
             };
             Err(RunError::Ended {
@@ -181,6 +187,13 @@ pub(crate) fn run(
         }
         End::Enough => Err(garbage(program, "its log ends in the middle".to_owned())),
     }
+}
+
+/// The line of a program's complaints that says why: dumps follow it, progress precedes it.
+fn telling(said: &str) -> Option<&str> {
+    let complains = |line: &&str| line.contains("rror") || line.contains("fatal");
+    let mut lines = said.lines().map(str::trim).filter(|line| !line.is_empty());
+    lines.clone().find(complains).or_else(|| lines.next_back())
 }
 
 /// The program that runs `board`: asked for before anything is built.
@@ -210,7 +223,10 @@ fn command(image: &Image, board: &Board, machine: &Machine) -> Result<Command, R
                     "none",
                 ])
                 .args(["-semihosting-config", "enable=on,target=native"])
-                .args(["-icount", &format!("shift={SHIFT},align=off,sleep=off")])
+                .args([
+                    "-icount",
+                    &format!("shift={},align=off,sleep=off", shift(board)),
+                ])
                 .arg("-kernel");
         }
         Runner::Probe { chip } => {

@@ -200,7 +200,11 @@ fn install_packages(
             missing: packages.join(", "),
         });
     };
-    let root = machine.ask("id", &["-u"]).as_deref() == Some("0");
+    let root = machine
+        .find("id")
+        .and_then(|id| machine.ask(id, &["-u"]))
+        .as_deref()
+        == Some("0");
     let sudo = (!root)
         .then(|| machine.find("sudo"))
         .flatten()
@@ -269,5 +273,150 @@ fn execute(command: Command, limits: Limits<'_>) -> Result<(), SetupError> {
             Err(failed(line))
         }
         End::Enough | End::TimedOut => Err(failed("it did not end".to_owned())),
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
+    use std::path::Path;
+
+    use super::super::boards::{Boards, firmware_folder};
+    use super::*;
+
+    /// A workstation of scripts: nothing but what is put into it is there.
+    struct Workstation(tempfile::TempDir);
+
+    impl Workstation {
+        fn new() -> Self {
+            let this = Self(tempfile::tempdir().unwrap());
+            this.put("cargo", "exit 0");
+            this
+        }
+
+        fn folder(&self) -> &Path {
+            self.0.path()
+        }
+
+        fn put(&self, name: &str, script: &str) {
+            let path = self.folder().join(name);
+            let tools = self.folder().display();
+            let text = format!("#!/bin/sh\nTOOLS={tools}\nPATH=/usr/bin:/bin\n{script}\n");
+            fs::write(&path, text).unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        }
+
+        fn machine(&self) -> Machine {
+            let debian_rustc = self.folder().join("debian-rustc");
+            Machine {
+                path: self.folder().into(),
+                debian_rustc,
+            }
+        }
+
+        fn plan(&self) -> Setup {
+            let boards = Boards::discover(&firmware_folder().unwrap()).unwrap();
+            Setup::plan(&self.machine(), boards.iter()).unwrap()
+        }
+
+        fn apply(&self) -> (Result<(), SetupError>, String) {
+            let mut said = String::new();
+            let result = self.plan().apply(&self.machine(), None, &mut |line| {
+                said.push_str(line);
+                said.push('\n');
+            });
+            (result, said)
+        }
+    }
+
+    /// An apt-get that brings Debian's compiler, its sources, a linker and the emulator.
+    const APT_GET: &str = r#"
+        echo "$@" >> $TOOLS/apt.log
+        case "$*" in update*) exit 0;; esac
+        LIB=$TOOLS/root/lib/rustlib
+        mkdir -p $LIB/src/rust/library/core $LIB/host/bin
+        touch $LIB/src/rust/library/core/Cargo.toml $LIB/host/bin/rust-lld
+        cat > $TOOLS/debian-rustc <<END
+#!/bin/sh
+case "\$*" in
+  "--print sysroot") echo $TOOLS/root;;
+  *) echo "release: 1.96.0"; echo "host: host";;
+esac
+END
+        cp $TOOLS/cargo $TOOLS/qemu-system-arm
+        chmod +x $TOOLS/debian-rustc"#;
+
+    #[test]
+    fn where_rustup_fails_debians_packages_are_installed_once() {
+        let workstation = Workstation::new();
+        workstation.put("rustup", "echo 'error: no network' >&2; exit 1");
+        workstation.put("id", "echo 0");
+        workstation.put("apt-get", APT_GET);
+        let plan = workstation.plan();
+        assert!(!plan.is_complete());
+        let steps = plan.steps().join("\n");
+        assert!(
+            steps.contains("rustup target add") && steps.contains("qemu-system-arm"),
+            "{steps}"
+        );
+
+        let (result, said) = workstation.apply();
+        result.unwrap();
+        assert!(
+            said.contains("rustup cannot") && said.contains("no network"),
+            "{said}"
+        );
+        assert!(
+            said.contains("--no-install-recommends rustc-web rust-web-src qemu-system-arm"),
+            "{said}"
+        );
+        let log = fs::read_to_string(workstation.folder().join("apt.log")).unwrap();
+        assert_eq!(log.lines().count(), 2, "{log}");
+
+        // Now nothing is missing, so nothing is done.
+        assert!(workstation.plan().is_complete());
+        let (result, said) = workstation.apply();
+        result.unwrap();
+        assert_eq!(said, "");
+    }
+
+    #[test]
+    fn whoever_may_not_install_is_told_what_to_type() {
+        let workstation = Workstation::new();
+        workstation.put("id", "echo 1000");
+        workstation.put("apt-get", "exit 100");
+        let (result, _) = workstation.apply();
+        let error = result.unwrap_err().to_string();
+        assert!(
+            error.contains("sudo apt-get update && sudo apt-get install"),
+            "{error}"
+        );
+        // With a sudo that wants a password it is the same.
+        workstation.put("sudo", "exit 1");
+        assert!(matches!(
+            workstation.apply().0,
+            Err(SetupError::NotAllowed { .. })
+        ));
+    }
+
+    #[test]
+    fn installers_that_fail_or_bring_nothing_are_reported() {
+        let workstation = Workstation::new();
+        workstation.put("id", "echo 0");
+        let (result, _) = workstation.apply();
+        assert!(matches!(result, Err(SetupError::NoPackages { .. })));
+        workstation.put(
+            "apt-get",
+            "echo 'E: Unable to locate package' >&2; echo more >&2; exit 100",
+        );
+        let error = workstation.apply().0.unwrap_err().to_string();
+        assert!(error.contains("Unable to locate package"), "{error}");
+        workstation.put("apt-get", "exit 0");
+        let error = workstation.apply().0.unwrap_err().to_string();
+        assert!(
+            error.contains("thumbv6m-none-eabi") && error.contains("still missing"),
+            "{error}"
+        );
     }
 }

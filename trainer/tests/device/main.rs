@@ -4,6 +4,7 @@
 //! with RAREFY_REQUIRE_DEVICE=1 they fail instead.
 
 mod models;
+#[cfg(unix)]
 mod refusals;
 
 use std::env;
@@ -59,7 +60,8 @@ fn check(name: &str) {
     assert!(flash.code > 1_000 && flash.code < 20_000, "{flash:?}");
     // How many samples are built in changes nothing that is reported.
     let sizes = footprint(&board, &model, &options).unwrap();
-    assert_eq!((sizes.flash(), sizes.samples), (flash.total, 64));
+    assert_eq!(sizes.flash(), flash.total);
+    assert!(sizes.samples >= 64 && sizes.samples < 128, "{sizes:?}");
     let ram = network.ram.unwrap();
     // 8 + 3 words of hidden units, then 3 + 5: the arena is the larger pair.
     assert_eq!((ram.arena, ram.input), (44, 64));
@@ -126,8 +128,8 @@ fn the_small_cortex_m3_measures_and_matches_the_host() {
 
 #[test]
 fn instructions_do_not_depend_on_the_boards_clock() {
-    // The same core, the same code, another clock: what a tick is worth differs, instructions
-    // do not.
+    // The same core, the same code, another clock and another memory: what a tick is worth
+    // differs, instructions and stack do not.
     let (Some(fast), Some(slow)) = (ready("mps2-an385"), ready("lm3s6965evb")) else {
         return;
     };
@@ -137,7 +139,8 @@ fn instructions_do_not_depend_on_the_boards_clock() {
     };
     let count = |board| {
         let report = measure(board, &lenet(), &samples(3, 784), &options, &mut quiet).unwrap();
-        report.network.cost.counts().unwrap()
+        let network = report.network;
+        (network.cost.counts().unwrap(), network.load, network.ram.unwrap().stack_peak)
     };
     let (fast, slow) = (count(&fast), count(&slow));
     assert_eq!(fast, slow);

@@ -202,14 +202,8 @@ fn an_emulator_that_hangs_talks_nonsense_or_dies_is_an_error_of_one_sentence() {
         run("printf 'no frame at all'", 60_000),
         RunError::Garbage { .. }
     ));
-    let error = run(
-        "printf '\\377\\376\\375\\374\\000\\001\\002\\000'; exec sleep 600",
-        2_000,
-    );
-    assert!(
-        matches!(error, RunError::Garbage { .. } | RunError::TimedOut { .. }),
-        "{error}"
-    );
+    let error = run("printf '\\377\\376\\375\\374\\000'; exec sleep 600", 60_000);
+    assert!(matches!(error, RunError::Garbage { .. }), "{error}");
     assert!(matches!(run("exit 0", 60_000), RunError::Ended { .. }));
     let error = run("echo 'unsupported machine type' >&2; exit 1", 60_000);
     assert!(
