@@ -8,6 +8,7 @@
 use core::hint::black_box;
 
 use cortex_m_rt::entry;
+use heapless::Vec;
 use rarefy_firmware::exit::exit;
 use rarefy_format::Model;
 use rarefy_runtime::{Arena, Engine};
@@ -23,23 +24,48 @@ struct Case {
 
 include!(concat!(env!("OUT_DIR"), "/selftest.rs"));
 
+/// Failures kept to be told at the end; more are only counted.
+const KEPT: usize = 8;
+
+/// How a case went wrong.
+#[derive(Clone, Copy, defmt::Format)]
+enum Failure {
+    /// The engine refuses the model or an input.
+    Refused,
+    /// The first logit that is not the known one.
+    Logit {
+        input: usize,
+        logit: usize,
+        known: i32,
+        found: i32,
+    },
+}
+
 #[entry]
 fn main() -> ! {
     static mut RAREFY_ARENA: Arena<ARENA_WORDS> = Arena::new();
 
+    let mut failures: Vec<(&Case, Failure), KEPT> = Vec::new();
     let mut wrong = 0_usize;
     for case in black_box(CASES) {
-        let passes = passes(case, RAREFY_ARENA.as_mut_words());
-        wrong += usize::from(!passes);
-        let verdict = if passes { "pass" } else { "fail" };
+        let outcome = check(case, RAREFY_ARENA.as_mut_words());
+        let verdict = if outcome.is_ok() { "pass" } else { "fail" };
         defmt::info!(
             "rarefy selftest {=str} {=str}: {=str}",
             case.name,
             case.encoding,
             verdict
         );
+        if let Err(failure) = outcome {
+            wrong += 1;
+            // Full: the count below still tells of it.
+            let _ = failures.push((case, failure));
+        }
     }
     if wrong > 0 {
+        for (case, failure) in &failures {
+            defmt::error!("{=str} {=str}: {}", case.name, case.encoding, failure);
+        }
         defmt::error!(
             "rarefy failed: {=usize} of {=usize} cases",
             wrong,
@@ -51,15 +77,21 @@ fn main() -> ! {
     exit(true)
 }
 
-/// Whether every logit is the known one.
-fn passes(case: &Case, arena: &mut [u32]) -> bool {
-    let Ok(model) = Model::parse(case.model) else {
-        return false;
-    };
-    let Ok(engine) = Engine::new(model) else {
-        return false;
-    };
-    case.answers
-        .iter()
-        .all(|(input, logits)| engine.infer(input, arena).is_ok_and(|l| l == *logits))
+/// Checks that every logit is the known one.
+fn check(case: &Case, arena: &mut [u32]) -> Result<(), Failure> {
+    let model = Model::parse(case.model).map_err(|_| Failure::Refused)?;
+    let engine = Engine::new(model).map_err(|_| Failure::Refused)?;
+    for (input, (pixels, known)) in case.answers.iter().enumerate() {
+        let found = engine.infer(pixels, arena).map_err(|_| Failure::Refused)?;
+        let mut pairs = known.iter().zip(found).enumerate();
+        if let Some((logit, (&known, &found))) = pairs.find(|(_, (known, found))| known != found) {
+            return Err(Failure::Logit {
+                input,
+                logit,
+                known,
+                found,
+            });
+        }
+    }
+    Ok(())
 }
