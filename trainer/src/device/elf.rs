@@ -94,7 +94,7 @@ impl Footprint {
         let (mut model, mut samples) = (0, None);
         for section in sections.iter() {
             let size = u64::from(section.sh_size(endian));
-            if !section.sh_flags(endian).contains(SHF_ALLOC) || size == 0 {
+            if section.sh_flags(endian) & SHF_ALLOC == 0 || size == 0 {
                 continue;
             }
             let name =
