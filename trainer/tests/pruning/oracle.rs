@@ -236,8 +236,7 @@ fn the_oracle_knows_hand_made_cases() {
     // Equal layers share equally, so that every odd budget is an exact tie.
     assert_eq!(igq_removed(&[4, 4], 1), [0, 0]);
     assert_eq!(igq_removed(&[4, 4], 3), [2, 2]);
-    // 12 weights in all, F = 1/4: 8 keeps 8/3, 4 keeps 2; the sum 14/3 is above 4 and below 5.
+    // A layer of 4 keeps 5/2 at F = 3/20, where one of 8 keeps 40/11: in all 135/22 = 6 + 3/22.
     let kept = igq_kept_at_half(&[8, 4], 4, 1);
-    // n = 4 keeps 5/2: F = 3/20, 8 keeps 40/11, in all 135/22 = 6 + 3/22.
     assert_eq!((kept.whole, kept.rest), (6, (3, 22)));
 }
