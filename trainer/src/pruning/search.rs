@@ -51,30 +51,30 @@ pub fn prune(
     pruner: &str,
 ) -> Result<Outcome, PruneError> {
     check_compression(compression)?;
-    let births = effective::births(graph, ordering.births());
-    let total = ordering.total();
-    let mut times: Vec<u32> = births.iter().flatten().copied().collect();
-    let first = times.iter().copied().min().unwrap_or(effective::NEVER);
-    let disconnected = |kept: usize| PruneError::Disconnected {
+    let disconnected = |reachable: f64| PruneError::Disconnected {
         pruner: pruner.into(),
         kind: target.name(),
         compression,
-        reachable: total as f64 / kept as f64,
+        reachable,
     };
     match target {
         Target::Direct => {
             let direct = ordering.direct(compression);
             let effective = effective::masks(graph, &direct);
             if effective.nonzeros() == 0 {
-                return Err(disconnected(first as usize));
+                return Err(disconnected(direct_reach(graph, ordering, compression)));
             }
             Ok(Outcome { direct, effective })
         }
         Target::Effective => {
+            let births = effective::births(graph, ordering.births());
+            let total = ordering.total();
+            let mut times: Vec<u32> = births.iter().flatten().copied().collect();
+            let first = times.iter().copied().min().unwrap_or(effective::NEVER);
             let wanted = effective_count(total, compression);
             let fewest = times.iter().filter(|&&time| time <= first).count();
             if wanted < fewest {
-                return Err(disconnected(fewest));
+                return Err(disconnected(total as f64 / fewest as f64));
             }
             let (_, &mut budget, _) = times.select_nth_unstable(wanted - 1);
             let effective = Masks::from_fn(ordering.tensors(), |tensor, element| {
@@ -86,6 +86,23 @@ pub fn prune(
             })
         }
     }
+}
+
+/// The highest direct compression that keeps a path, within 1/2000 below, given one `beyond` that
+/// keeps none. Direct pruning rounds by its own rules and for any compression, not only whole
+/// budgets, so births do not tell; but its masks are nested, so bisection does.
+fn direct_reach(graph: &Graph, ordering: &Ordering, beyond: f64) -> f64 {
+    let (mut low, mut high) = (1.0_f64, beyond);
+    while high / low > 1.0005 {
+        let middle = (low * high).sqrt();
+        let mask = effective::masks(graph, &ordering.direct(middle));
+        if mask.nonzeros() > 0 {
+            low = middle;
+        } else {
+            high = middle;
+        }
+    }
+    low
 }
 
 /// Checks that `compression` is a number of at least 1.

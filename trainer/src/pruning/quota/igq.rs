@@ -3,6 +3,8 @@
 //! A layer of `n` weights has density `1 / (F n + 1)`; F is the root of `sum n / (F n + 1) = N d`.
 //! The sum falls strictly in F, so the quota is monotone and valid for every density in (0, 1].
 
+use super::half_rounds_up;
+
 /// The force that leaves `budget` of the weights of layers of the given `sizes`.
 ///
 /// Newton's method from the left: the sum is convex and falling, so every step stays on the near
@@ -35,16 +37,31 @@ pub fn densities(sizes: &[usize], density: f64) -> Vec<f64> {
         .collect()
 }
 
-/// A layer holds more than `r` once `n / (F n + 1)` passes `r + 1/2`, that is at the force
-/// `1 / (r + 1/2) - 1 / n`; what all layers hold under that force is the budget, rounded up.
+/// A layer of `n` holds more than `r` once `n / (F n + 1)` passes `h = r + 1/2`, that is at the
+/// force `F = 1/h - 1/n`, under which a layer of `m` holds `h n m / (m (n - h) + h n)`; what all
+/// layers hold is the budget, rounded up. Where it is a whole number (equal layers, above all) the
+/// half is met exactly, and rounds to even.
 pub fn births(sizes: &[usize]) -> Vec<Vec<u32>> {
     let total: usize = sizes.iter().sum();
+    // Each term is off by one unit of rounding at most, the sum of L by less than L.
+    let rounding = sizes.len() as f64 * f64::EPSILON;
     let births_of = |size: usize| {
         (0..size).map(move |rank| {
-            let force = 1.0 / (rank as f64 + 0.5) - 1.0 / size as f64;
-            let held = |&other: &usize| other as f64 / (force * other as f64 + 1.0);
+            let (n, half) = (size as f64, rank as f64 + 0.5);
+            let held = |&other: &usize| {
+                let m = other as f64;
+                m * half * n / (m * (n - half) + half * n)
+            };
             let budget: f64 = sizes.iter().map(held).sum();
-            (budget.ceil() as u32).clamp(1, total as u32)
+            let whole = budget.round();
+            let birth = if (budget - whole).abs() > rounding * budget {
+                budget.ceil()
+            } else if half_rounds_up(size, rank) {
+                whole
+            } else {
+                whole + 1.0
+            };
+            (birth as u32).clamp(1, total as u32)
         })
     };
     sizes
