@@ -7,6 +7,7 @@
 //! Every test has a folder of its own, which is the program's current folder, its cache and its
 //! place for datasets. Tests that build firmware need a compiler for the board and QEMU; where
 //! those are missing they say so and pass, and fail instead with RAREFY_REQUIRE_DEVICE=1.
+#![cfg(unix)]
 
 mod boards;
 mod containers;

@@ -161,20 +161,27 @@ fn a_folder_with_another_run_or_other_files_is_not_trained_into() {
 }
 
 #[test]
-fn a_damaged_checkpoint_is_named_with_the_way_out() {
+fn a_damaged_checkpoint_is_named_and_left_alone() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     let run = runs::pruned();
     run.lay_out(&folder.join("run"));
     fs::remove_file(folder.join("run/result.json")).unwrap();
-    for damaged in [
-        &b""[..],
-        &run.file("weights.safetensors")[..1000],
-        run.file("weights.safetensors"),
+    let checkpoint = folder.join("run/checkpoint.safetensors");
+    // Cut to nothing, cut, whole but of something else.
+    let weights = run.file("weights.safetensors");
+    for (damaged, words) in [
+        (&b""[..], "not a whole safetensors file"),
+        (&weights[..1000], "not a whole safetensors file"),
+        (weights, "is missing"),
     ] {
-        fs::write(folder.join("run/checkpoint.safetensors"), damaged).unwrap();
-        says(&refusal(folder, "train --epochs 2 -o run"), &["checkpoint"]);
+        fs::write(&checkpoint, damaged).unwrap();
+        let sentence = refusal(folder, "train --epochs 2 -o run");
+        says(&sentence, &["run/checkpoint.safetensors", words]);
+        assert_eq!(fs::read(&checkpoint).unwrap(), damaged);
     }
+    let report = json(folder, "train --epochs 2 -o run --force");
+    assert_eq!(report["accuracy"], run.trained["accuracy"]);
 }
 
 #[test]
