@@ -51,7 +51,8 @@ pub(crate) fn start(mut command: Command) -> Child {
         .unwrap()
 }
 
-/// Waits until `ready` says so; fails when `child` ends before, or nothing happens for a minute.
+/// Waits until `ready` says so; fails when `child` ends before, or nothing happens for ten minutes
+/// (the firmware may have to be built from nothing first).
 pub(crate) fn wait_until(child: &mut Child, ready: impl Fn() -> bool) {
     let start = Instant::now();
     while !ready() {
