@@ -1,1 +1,4 @@
-//! What crosses crates is tested in `tests/`: this library is empty.
+//! What crosses crates is tested in `tests/tests`: this library is empty.
+//!
+//! What the command `rarefy` prints and refuses is tested where cargo builds it, in
+//! `trainer/tests/cli`.

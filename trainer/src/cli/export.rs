@@ -72,13 +72,12 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
     }
     console.result(&report, || {
         format!(
-            "{}\n{}: {} bytes, {} of test images right with the device's arithmetic ({} trained)\nNext: rarefy measure {0} --board mps2-an386\n",
+            "{}\n{path}: {} bytes, {} of test images right with the device's arithmetic ({} trained)\nNext: rarefy measure {path} --board mps2-an386\n",
             inspect::layers(&report.model),
-            report.model.path,
             thousands(report.model.bytes),
             percent(deployed),
-            percent(pruned)
+            percent(pruned),
+            path = report.model.path,
         )
-        .replace("{0}", &report.model.path)
     })
 }

@@ -20,6 +20,7 @@ mod setup;
 mod table;
 mod train;
 
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -107,7 +108,8 @@ pub fn main() -> ExitCode {
                 .split_whitespace()
                 .collect::<Vec<_>>()
                 .join(" ");
-            eprintln!("error: {line}");
+            // Nobody may be listening any more: then the exit code alone tells.
+            let _ = writeln!(io::stderr(), "error: {line}");
             ExitCode::FAILURE
         }
     }

@@ -1,0 +1,324 @@
+//! From training to the engine through the libraries: what is deployed is what was trained.
+//!
+//! Short real runs on the digits are folded, stripped, quantized, written and run. Stripped f32
+//! networks are held against candle's own forward pass with the population statistics, containers
+//! against the quantizer's own integers, the dense twin against the sparse network.
+
+use std::path::Path;
+use std::sync::OnceLock;
+use std::sync::atomic::AtomicBool;
+
+use candle_core::Device;
+use rarefy_format::{AlignedBytes, Model};
+use rarefy_runtime::Engine;
+use rarefy_trainer::data::{Dataset, Split, digits};
+use rarefy_trainer::deploy::container::{self, EncodingChoice};
+use rarefy_trainer::deploy::export::FinishedRun;
+use rarefy_trainer::deploy::quantize::QuantizedLayer;
+use rarefy_trainer::deploy::{SparseLayer, evaluate, fold, quantize, sparse, strip};
+use rarefy_trainer::device;
+use rarefy_trainer::graph::{Graph, architecture};
+use rarefy_trainer::network::{Network, State, Statistics, initial};
+use rarefy_trainer::pruning::{Masks, Pruner, Target, effective, search};
+use rarefy_trainer::training::batches::Batches;
+use rarefy_trainer::training::{Recipe, run};
+
+/// The largest difference of a class score, relative to the largest score of the image.
+const TOLERANCE: f64 = 1e-4;
+
+fn data() -> &'static Dataset {
+    static DATA: OnceLock<Dataset> = OnceLock::new();
+    DATA.get_or_init(digits::load)
+}
+
+fn lenet() -> Graph {
+    architecture::by_name("lenet-300-100").unwrap()
+}
+
+fn recipe(pruner: &str, target: Target, compression: f64) -> Recipe {
+    Recipe {
+        arch: "lenet-300-100".into(),
+        pruner: pruner.into(),
+        target,
+        compression,
+        data: "digits".into(),
+        data_fingerprint: data().fingerprint(),
+        pixel_mean: data().normalisation.mean,
+        pixel_std: data().normalisation.std,
+        seed: 3,
+        epochs: 2,
+        batch: 100,
+        learning_rate: 0.1,
+        momentum: 0.9,
+        l2: 5e-4,
+    }
+}
+
+/// Trains by `recipe` in `folder`.
+fn train(recipe: &Recipe, folder: &Path) -> FinishedRun {
+    let never = AtomicBool::new(false);
+    run::run(
+        recipe,
+        data(),
+        folder,
+        false,
+        &Device::Cpu,
+        &never,
+        &mut |_| {},
+    )
+    .unwrap();
+    FinishedRun::open(folder).unwrap()
+}
+
+/// The first 1,000 test digits.
+fn thousand() -> Split {
+    data().test.select(0..1000)
+}
+
+/// Class scores of the first 1,000 test digits by candle, batch norms on the population
+/// statistics of all training digits.
+fn candle_scores(graph: &Graph, state: &State) -> Vec<Vec<f32>> {
+    let network = Network::new(graph, state, &Device::Cpu).unwrap();
+    let batches = |split| Batches::new(split, &data().normalisation, &Device::Cpu);
+    let training = batches(&data().train);
+    let statistics = Statistics::compute(&network, || training.in_order(usize::MAX)).unwrap();
+    let test = batches(&data().test);
+    let mut scores = Vec::new();
+    for batch in test.in_order(1000) {
+        let last = graph.nodes().len() - 1;
+        let batch = network
+            .forward_to(last, &batch.unwrap(), &statistics)
+            .unwrap();
+        scores.extend(batch.to_vec2::<f32>().unwrap());
+    }
+    scores
+}
+
+/// Class scores of the first 1,000 test digits by `layers`.
+fn scores(layers: &[SparseLayer]) -> Vec<Vec<f32>> {
+    let images = thousand();
+    (0..images.len())
+        .map(|index| sparse::forward(layers, images.image(index)))
+        .collect()
+}
+
+/// Checks that two networks give the same class scores up to rounding.
+fn agree(found: &[Vec<f32>], expected: &[Vec<f32>], what: &str) {
+    assert_eq!((found.len(), expected.len()), (1000, 1000));
+    for (image, (found, expected)) in found.iter().zip(expected).enumerate() {
+        assert_eq!(found.len(), expected.len());
+        let scale = expected
+            .iter()
+            .fold(0.0_f32, |scale, score| scale.max(score.abs()));
+        for (a, b) in found.iter().zip(expected) {
+            let apart = f64::from((a - b).abs()) / f64::from(scale);
+            assert!(
+                apart <= TOLERANCE,
+                "{what}, digit {image}: {a} against {b} of {scale}"
+            );
+        }
+    }
+}
+
+fn units(layers: &[SparseLayer]) -> usize {
+    layers[..layers.len() - 1]
+        .iter()
+        .map(SparseLayer::outputs)
+        .sum()
+}
+
+/// Every logit of `container` for the first 300 test digits.
+fn logits(container: &AlignedBytes) -> Vec<Vec<i32>> {
+    let model = Model::parse(container).unwrap();
+    let engine = Engine::new(model).unwrap();
+    let mut arena = vec![0; model.arena_words()];
+    let test = &data().test;
+    (0..300)
+        .map(|index| {
+            engine
+                .infer(test.image(index), &mut arena)
+                .unwrap()
+                .to_vec()
+        })
+        .collect()
+}
+
+/// What `layers` give for `image`, in the words of the format's specification: halves of what a
+/// shift drops round up.
+fn integers(layers: &[QuantizedLayer], image: &[u8]) -> Vec<i32> {
+    let mut values: Vec<i64> = image.iter().map(|&pixel| i64::from(pixel)).collect();
+    for layer in layers {
+        let rows = layer.weights.outer_iterator().zip(&layer.bias);
+        values = rows
+            .map(|(row, &bias)| {
+                let sum: i64 = row
+                    .iter()
+                    .map(|(column, &w)| i64::from(w) * values[column])
+                    .sum();
+                let sum = sum + i64::from(bias);
+                let scaled = (sum as f64 / 2f64.powi(layer.shift.into()) + 0.5).floor() as i64;
+                if layer.relu {
+                    scaled.clamp(0, 255)
+                } else {
+                    sum
+                }
+            })
+            .collect();
+    }
+    values
+        .into_iter()
+        .map(|value| i32::try_from(value).unwrap())
+        .collect()
+}
+
+/// The whole of deployment for a run, each step against another account of the same.
+fn deploys(run: &FinishedRun, folder: &Path) {
+    // Folded, stripped: against candle on the trained weights.
+    let (state, _) = State::load(&folder.join("weights.safetensors")).unwrap();
+    let expected = candle_scores(&lenet(), &state);
+    let folded = run.fold().unwrap();
+    let stripped = strip::strip(&folded);
+    agree(&scores(&folded), &expected, "folded");
+    agree(&scores(&stripped), &expected, "stripped");
+    for pair in stripped.windows(2) {
+        assert_eq!(pair[0].outputs(), pair[1].inputs());
+    }
+    assert!(units(&stripped) <= units(&folded));
+
+    // Exported in every encoding: the logits are those of the quantizer's own integers.
+    let calibration = data().train.limit(quantize::CALIBRATION);
+    let images: Vec<&[u8]> = (0..calibration.len())
+        .map(|i| calibration.image(i))
+        .collect();
+    let quantized = quantize::quantize(&stripped, &images).unwrap();
+    let of_quantizer: Vec<Vec<i32>> = (0..300)
+        .map(|index| integers(&quantized, data().test.image(index)))
+        .collect();
+    let mut sizes = Vec::new();
+    for encoding in [
+        EncodingChoice::Auto,
+        EncodingChoice::Csr,
+        EncodingChoice::Dense,
+    ] {
+        let path = folder.join(format!("{encoding:?}.rfy"));
+        let report = run.export(data(), encoding, &path).unwrap();
+        let bytes = container::read(&path).unwrap();
+        assert_eq!(report.model.bytes, bytes.len());
+        assert_eq!(report.model.path, path.display().to_string());
+        assert!(
+            report.stripping_error <= TOLERANCE,
+            "{}",
+            report.stripping_error
+        );
+        sizes.push(bytes.len());
+        assert!(logits(&bytes) == of_quantizer, "{encoding:?}");
+
+        // In integers the accuracy is that of the trained network, to 1.5 points on a short run.
+        let (pruned, deployed) = (report.accuracy.pruned, report.accuracy.deployed);
+        assert!((pruned - deployed).abs() <= 0.015, "{pruned} {deployed}");
+        let never = AtomicBool::new(false);
+        let model = container::parse(&bytes, &path).unwrap();
+        let score = evaluate::evaluate(model, &data().test, &never, &mut |_| {})
+            .unwrap()
+            .unwrap();
+        assert_eq!(score.accuracy, deployed);
+
+        // The dense twin, with the stripped units back as zeros, answers the same.
+        let twin = AlignedBytes::copy_from(&device::dense(&model).unwrap());
+        assert!(logits(&twin) == of_quantizer, "dense twin of {encoding:?}");
+        assert!(twin.len() >= 266_200);
+
+        // Exporting again gives the same bytes.
+        run.export(data(), encoding, &path).unwrap();
+        assert!(
+            container::read(&path).unwrap()[..] == bytes[..],
+            "{encoding:?}"
+        );
+    }
+    assert!(sizes[0] <= sizes[1] && sizes[0] <= sizes[2], "{sizes:?}");
+}
+
+#[test]
+fn the_main_job_is_deployed_as_it_was_trained() {
+    let folder = tempfile::tempdir().unwrap();
+    let recipe = recipe("magnitude/igq", Target::Effective, 100.0);
+    let run = train(&recipe, folder.path());
+    assert_eq!(run.report.weights.effective, 2662);
+    deploys(&run, folder.path());
+}
+
+#[test]
+fn a_direct_run_with_detached_units_is_deployed_as_it_was_trained() {
+    let folder = tempfile::tempdir().unwrap();
+    let recipe = recipe("random/uniform", Target::Direct, 20.0);
+    let run = train(&recipe, folder.path());
+    assert!(run.report.weights.effective < run.report.weights.direct);
+    let stripped = strip::strip(&run.fold().unwrap());
+    assert!(units(&stripped) < 400, "units are stripped here");
+    deploys(&run, folder.path());
+}
+
+/// Masks of `graph` with all kinds of detached units: in the first layer every third reads
+/// nothing and every seventh is not read; in the second every tenth reads only those that read
+/// nothing, and every eighth is not read.
+fn with_detached_units(graph: &Graph) -> Masks {
+    let tensors = graph.prunable();
+    Masks::from_fn(&tensors, |tensor, element| {
+        let inputs = tensors[tensor].shape[1];
+        let (row, column) = (element / inputs, element % inputs);
+        // Scattered over the rows and columns alike.
+        let one_of = |n: usize| (row * 31 + column * 17 + row * column).is_multiple_of(n);
+        match tensor {
+            0 => row % 3 != 0 && one_of(20),
+            1 if row % 10 == 0 => column % 3 == 0 && one_of(5),
+            1 => column % 7 != 0 && one_of(5),
+            _ => column % 8 != 0 && one_of(2),
+        }
+    })
+}
+
+/// Masks that are not cleaned up first: units that read nothing still send constants.
+#[test]
+fn stripping_keeps_the_constants_of_units_that_read_nothing() {
+    let graph = lenet();
+    let random = |compression| {
+        let pruner = Pruner::by_name("random/uniform").unwrap();
+        let ordering = pruner.order(&graph, &[], 1).unwrap();
+        let outcome = search::prune(&graph, &ordering, Target::Direct, compression, "test");
+        outcome.unwrap().direct
+    };
+    for masks in [with_detached_units(&graph), random(100.0)] {
+        let connected = effective::masks(&graph, &masks).nonzeros();
+        assert!(connected > 0 && connected < masks.nonzeros());
+
+        // Untrained weights, with biases and shifts that make constants matter.
+        let mut state = initial::state(&graph, 1);
+        for (index, (name, array)) in state.0.iter_mut().enumerate() {
+            let mask = masks.iter().find(|mask| mask.name == *name);
+            for (element, value) in array.values.iter_mut().enumerate() {
+                match mask {
+                    Some(mask) if !mask.keep[element] => *value = 0.0,
+                    None if name.ends_with(".bias") => {
+                        *value += 0.2 * ((element * 7 + index) % 11) as f32 - 0.7;
+                    }
+                    _ => {}
+                }
+            }
+        }
+        let expected = candle_scores(&graph, &state);
+        let network = Network::new(&graph, &state, &Device::Cpu).unwrap();
+        let training = Batches::new(&data().train, &data().normalisation, &Device::Cpu);
+        let statistics = Statistics::compute(&network, || training.in_order(usize::MAX)).unwrap();
+        statistics.add_to(&network, &mut state);
+
+        let pixels = (data().normalisation.mean, data().normalisation.std);
+        let folded = fold::fold(&graph, &state, &masks, pixels).unwrap();
+        let stripped = strip::strip(&folded);
+        assert!(units(&stripped) < units(&folded));
+        // What is left is what is connected, and not one weight more.
+        let left: usize = stripped.iter().map(|layer| layer.weights.nnz()).sum();
+        assert_eq!(left, connected);
+        agree(&scores(&folded), &expected, "folded");
+        agree(&scores(&stripped), &expected, "stripped");
+    }
+}

@@ -1,0 +1,211 @@
+//! Measuring for real, from the command line: built, linked, run in the emulator.
+
+use std::env;
+use std::fs;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+
+use rarefy_trainer::device::{Boards, Machine, Setup, firmware_folder};
+use serde_json::Value;
+
+use crate::interrupts::{is_alive, signal, start, wait_until};
+use crate::program::{self, json, object, says, texts};
+use crate::runs;
+use crate::tools::fake;
+
+/// Whether programs for the board `name` can be built and run here; says why not.
+fn ready(name: &str) -> bool {
+    let boards = Boards::discover(&firmware_folder().unwrap()).unwrap();
+    let setup = Setup::plan(&Machine::default(), [boards.get(name).unwrap()]).unwrap();
+    if setup.is_complete() {
+        return true;
+    }
+    let steps = setup.steps().join("; ");
+    assert!(
+        env::var_os("RAREFY_REQUIRE_DEVICE").is_none(),
+        "RAREFY_REQUIRE_DEVICE is set, but {name} needs: {steps}"
+    );
+    eprintln!("SKIPPED: {name} needs: {steps}");
+    false
+}
+
+fn number(value: &Value, pointer: &str) -> u64 {
+    let found = value.pointer(pointer).and_then(Value::as_u64);
+    found.unwrap_or_else(|| panic!("{pointer} in {value}"))
+}
+
+/// Measures the shared container twice on `board` and checks what must hold of any board.
+fn measured(folder: &Path, board: &str) -> Value {
+    fs::write(folder.join("model.rfy"), &runs::pruned().container).unwrap();
+    let measure = format!("measure model.rfy --board {board} --samples 10");
+    let report = json(folder, &measure);
+    assert_eq!(report["board"], board);
+    assert_eq!(report["emulated"], true);
+    assert_eq!(report["fits"], true);
+    assert_eq!(report["matches_host"], true, "{report}");
+    assert_eq!(report["samples"], 10);
+    assert_eq!(
+        number(&report, "/flash/model"),
+        runs::pruned().container.len() as u64
+    );
+    let code = number(&report, "/flash/code");
+    assert_eq!(
+        number(&report, "/flash/total"),
+        code + number(&report, "/flash/model")
+    );
+    assert_eq!(
+        report["ram"]["arena"],
+        runs::pruned().exported["arena_bytes"]
+    );
+    let ram =
+        ["static", "arena", "stack_peak"].map(|part| number(&report, &format!("/ram/{part}")));
+    assert_eq!(number(&report, "/ram/total"), ram.iter().sum::<u64>());
+    let [min, median, max] =
+        ["min", "median", "max"].map(|k| number(&report, &format!("/instructions/{k}")));
+    assert!(min <= median && median <= max && min > 5 * 2600, "{report}");
+    let mean = report["instructions"]["mean"].as_f64().unwrap();
+    assert!(mean >= min as f64 && mean <= max as f64, "{report}");
+
+    let again = json(folder, &format!("{measure} --no-dense"));
+    assert_eq!(
+        again["instructions"], report["instructions"],
+        "counts are exact"
+    );
+    assert_eq!(again["flash"], report["flash"]);
+    assert!(again["dense"].is_null());
+    report
+}
+
+#[test]
+fn the_cortex_m4f_answers_as_the_host_does() {
+    if !ready("mps2-an386") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let report = measured(folder.path(), "mps2-an386");
+    assert!(number(&report, "/instructions/max") <= 25_000, "{report}");
+    assert_eq!(report["dense"]["matches_host"], true);
+    assert!(
+        number(&report, "/dense/instructions/median")
+            > 10 * number(&report, "/instructions/median")
+    );
+}
+
+#[test]
+fn the_cortex_m0_answers_as_the_host_does_and_half_of_it_stays_free() {
+    if !ready("microbit") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let report = measured(folder.path(), "microbit");
+    assert!(
+        2 * number(&report, "/flash/total") <= number(&report, "/flash_size"),
+        "{report}"
+    );
+    assert!(
+        2 * number(&report, "/ram/total") <= number(&report, "/ram_size"),
+        "{report}"
+    );
+    assert_eq!(report["dense"]["fits"], false);
+    assert!(number(&report, "/dense/over_by") > 0);
+}
+
+#[test]
+fn a_program_too_large_for_its_board_fails_with_the_bytes() {
+    if !ready("microbit") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    // Half of all weights stay, so that hardly a unit is stripped.
+    json(
+        folder,
+        "train --pruner random/uniform --compression 2 --epochs 1 -o run",
+    );
+    let exported = json(folder, "export run --encoding dense -o large.rfy");
+    assert_eq!(exported["layers"][0]["encoding"], "dense");
+    let output = program::run(folder, "measure large.rfy --board microbit --json --quiet");
+    let (stdout, stderr) = texts(&output);
+    let report = object(&stdout);
+    assert_eq!(output.status.code(), Some(1), "{stderr}");
+    assert_eq!(report["fits"], false);
+    let over = number(&report, "/over_by");
+    assert_eq!(over, number(&report, "/flash/total") - 262_144);
+    says(
+        &program::sentence(&output).replace(',', ""),
+        &["large.rfy", "microbit", &over.to_string(), "flash"],
+    );
+}
+
+#[test]
+fn ctrl_c_while_a_board_runs_leaves_nothing_running() {
+    if !ready("mps2-an386") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    fs::write(folder.join("model.rfy"), &runs::pruned().container).unwrap();
+    let (tools, pid) = (folder.join("tools"), folder.join("pid"));
+    let hang = format!(
+        "echo $$ > {0}.new; mv {0}.new {0}; exec sleep 600",
+        pid.display()
+    );
+    fake(&tools, "qemu-system-arm", &hang);
+    let path = env::var_os("PATH").unwrap();
+    let path = env::join_paths([tools].into_iter().chain(env::split_paths(&path))).unwrap();
+    for whole_group in [false, true] {
+        let _ = fs::remove_file(&pid);
+        let mut command = program::command(
+            folder,
+            "measure model.rfy --board mps2-an386 --samples 1 --quiet --json",
+        );
+        command.env("PATH", &path).process_group(0);
+        let mut child = start(command);
+        wait_until(&mut child, || pid.exists());
+        let id = i64::from(child.id());
+        signal("INT", if whole_group { -id } else { id });
+        let output = child.wait_with_output().unwrap();
+        says(&program::sentence(&output), &["stopped", "mps2-an386"]);
+        assert!(output.stdout.is_empty());
+        assert!(!is_alive(&fs::read_to_string(&pid).unwrap()));
+    }
+}
+
+#[test]
+fn the_quickstart_prints_one_object_and_keeps_it() {
+    if !ready("mps2-an386") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let report = json(folder, "quickstart --epochs 1 --board mps2-an386 -o quick");
+    assert_eq!(report["dataset"], "digits");
+    assert_eq!(report["arch"], "lenet-300-100");
+    assert_eq!(report["pruner"], "magnitude/igq");
+    assert_eq!(report["seed"], 0);
+    assert_eq!(number(&report, "/weights/total"), 266_200);
+    assert_eq!(number(&report, "/weights/effective"), 2662);
+    assert_eq!(report["compression"]["target"], 100.0);
+    for accuracy in ["dense", "pruned", "deployed"] {
+        assert!(
+            report["accuracy"][accuracy].as_f64().unwrap() > 0.5,
+            "{report}"
+        );
+    }
+    let container = fs::read(folder.join(report["container"]["path"].as_str().unwrap())).unwrap();
+    assert_eq!(number(&report, "/container/bytes"), container.len() as u64);
+    let boards = report["boards"].as_array().unwrap();
+    assert_eq!(boards.len(), 1);
+    assert_eq!(
+        (&boards[0]["matches_host"], &boards[0]["samples"]),
+        (&true.into(), &100.into())
+    );
+    assert_eq!(number(&boards[0], "/flash/model"), container.len() as u64);
+    assert!(
+        boards[0]["dense"]["instructions"]["median"].is_u64(),
+        "{report}"
+    );
+    let kept: Value =
+        serde_json::from_slice(&fs::read(folder.join("quick/quickstart.json")).unwrap()).unwrap();
+    assert_eq!(kept, report);
+}

@@ -1,0 +1,439 @@
+//! What every command keeps to: stdout and stderr, exit codes, help, pipes that close.
+
+use std::fs::File;
+use std::io;
+
+use serde_json::Value;
+
+use crate::program::{command, json, object, refusal, run, says, sentence, texts};
+use crate::runs;
+
+/// Each command with options of its own that its help must tell of.
+const COMMANDS: [(&str, &[&str]); 12] = [
+    (
+        "quickstart",
+        &["--board", "--out", "--compression", "--seed"],
+    ),
+    ("data", &["list", "fetch"]),
+    ("arch", &["<ARCH>", "lenet-300-100"]),
+    ("quotas", &["--quota", "igq", "--compression"]),
+    (
+        "train",
+        &[
+            "--pruner",
+            "magnitude/igq",
+            "--type",
+            "--epochs",
+            "--data",
+            "--force",
+            "--seed",
+        ],
+    ),
+    ("effective", &["--masks", "--out"]),
+    ("export", &["<RUN>", "--weights", "int8", "--encoding"]),
+    ("inspect", &["<MODEL>"]),
+    ("eval", &["<MODEL>", "--data"]),
+    ("boards", &["--json"]),
+    ("measure", &["--board", "--samples", "--no-dense"]),
+    ("setup", &["--dry-run"]),
+];
+
+/// Whether `value` has all of `keys`, none of them null; a key may be a path such as `a/b`.
+fn has(value: &Value, keys: &[&str]) {
+    for key in keys {
+        let found = value.pointer(&format!("/{key}"));
+        assert!(
+            found.is_some_and(|found| !found.is_null()),
+            "{key} in {value}"
+        );
+    }
+}
+
+#[test]
+fn the_help_of_every_command_tells_its_options() {
+    let folder = tempfile::tempdir().unwrap();
+    let (all, _) = texts(&run(folder.path(), "--help"));
+    for (name, words) in COMMANDS {
+        assert!(all.contains(&format!("\n  {name} ")), "{name} in {all}");
+        let output = run(folder.path(), &format!("{name} --help"));
+        let (stdout, stderr) = texts(&output);
+        assert_eq!(
+            (output.status.code(), stderr.as_str()),
+            (Some(0), ""),
+            "{name}"
+        );
+        says(&stdout, &["Usage: rarefy", "--json", "--quiet"]);
+        says(&stdout, words);
+        // Every option is explained, beside its name or on the line below.
+        let mut lines = stdout.lines().map(str::trim).peekable();
+        while let Some(line) = lines.next() {
+            let beside = || line.split_once("  ").is_some();
+            let below = lines
+                .peek()
+                .is_some_and(|below| !below.is_empty() && !below.starts_with('-'));
+            assert!(
+                !line.starts_with("--") || beside() || below,
+                "{name}: {line}"
+            );
+        }
+    }
+    let version = texts(&run(folder.path(), "--version")).0;
+    assert_eq!(
+        version.trim(),
+        format!("rarefy {}", env!("CARGO_PKG_VERSION"))
+    );
+}
+
+#[test]
+fn wrong_usage_is_exit_code_2_with_nothing_on_stdout() {
+    let folder = tempfile::tempdir().unwrap();
+    for wrong in [
+        "",
+        "nonsense",
+        "train --no-such-option",
+        "train --compression many",
+        "train --epochs -1",
+        "train --type sideways",
+        "train --device abacus",
+        "export",
+        "export run --weights float3",
+        "inspect",
+        "inspect a b",
+        "eval",
+        "measure model.rfy",
+        "effective",
+        "data",
+        "data fetch",
+        "arch",
+    ] {
+        let output = run(folder.path(), wrong);
+        let (stdout, stderr) = texts(&output);
+        assert_eq!(
+            (output.status.code(), stdout.as_str()),
+            (Some(2), ""),
+            "{wrong}: {stderr}"
+        );
+        says(&stderr, &["--help"]);
+        assert!(!stderr.contains("panicked"), "{stderr}");
+    }
+    assert_eq!(folder.path().read_dir().unwrap().count(), 0);
+}
+
+#[test]
+fn commands_that_show_something_print_one_object() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+
+    let arch = json(folder, "arch lenet-300-100");
+    assert_eq!(
+        (&arch["arch"], &arch["total"]),
+        (&"lenet-300-100".into(), &266_200.into())
+    );
+    assert_eq!(arch["tensors"][2]["name"], "fc3.weight");
+    assert_eq!(arch["tensors"][0]["shape"], serde_json::json!([300, 784]));
+
+    let quotas = json(folder, "quotas --quota igq --compression 100");
+    has(&quotas, &["force", "layers/2/density", "layers/0/kept"]);
+    let kept: u64 = (0..3)
+        .map(|i| quotas["layers"][i]["kept"].as_u64().unwrap())
+        .sum();
+    assert!(kept.abs_diff(2662) <= 3, "{quotas}");
+
+    let data = json(folder, "data list");
+    assert_eq!(data["datasets"][0]["name"], "digits");
+    assert_eq!(data["datasets"][0]["found"], "embedded");
+    assert_eq!(data["datasets"][1]["name"], "mnist");
+    assert_eq!(
+        data["datasets"][1]["found"], "missing",
+        "only the test's own folders count"
+    );
+
+    let boards = json(folder, "boards");
+    let names: Vec<&Value> = boards["boards"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|b| &b["board"])
+        .collect();
+    assert!(
+        names.contains(&&"microbit".into()) && names.contains(&&"mps2-an386".into()),
+        "{boards}"
+    );
+
+    let setup = json(folder, "setup --dry-run");
+    assert_eq!(
+        setup["complete"],
+        setup["steps"].as_array().unwrap().is_empty()
+    );
+    assert_eq!(
+        folder.read_dir().unwrap().count(),
+        0,
+        "nothing is written by looking"
+    );
+}
+
+#[test]
+fn training_and_exporting_print_what_they_made() {
+    let run = runs::pruned();
+    let trained = &run.trained;
+    has(
+        trained,
+        &[
+            "run",
+            "seconds",
+            "dataset",
+            "arch",
+            "pruner",
+            "accuracy/dense",
+        ],
+    );
+    assert_eq!(trained["run"], "run");
+    assert_eq!(trained["weights"]["total"], 266_200);
+    assert_eq!(trained["weights"]["effective"], 2662);
+    assert_eq!(trained["compression"]["target"], 100.0);
+    let number = |pointer: &str| trained.pointer(pointer).unwrap().as_f64().unwrap();
+    assert!(
+        (number("/compression/effective") - 100.0).abs() < 0.5,
+        "{trained}"
+    );
+    assert!(
+        number("/compression/direct") <= number("/compression/effective"),
+        "{trained}"
+    );
+    assert!(
+        number("/accuracy/pruned") > 0.8 && number("/accuracy/pruned") < 1.0,
+        "{trained}"
+    );
+    assert!(number("/accuracy/dense") > 0.85, "{trained}");
+    let result: Value = serde_json::from_slice(run.file("result.json")).unwrap();
+    assert_eq!(
+        &result, trained,
+        "the same figures are kept in the run's folder"
+    );
+    assert_eq!(
+        run.names(),
+        [
+            "dense.safetensors",
+            "masks-direct.safetensors",
+            "masks.safetensors",
+            "metrics.csv",
+            "result.json",
+            "run.toml",
+            "weights.safetensors"
+        ]
+    );
+    let metrics = String::from_utf8(run.file("metrics.csv").to_vec()).unwrap();
+    let heads: Vec<&str> = metrics
+        .lines()
+        .map(|line| line.split(',').next().unwrap())
+        .collect();
+    assert_eq!(heads, ["phase", "dense", "dense", "pruned", "pruned"]);
+
+    let exported = &run.exported;
+    has(
+        exported,
+        &[
+            "path",
+            "layers",
+            "accuracy/pruned",
+            "accuracy/deployed",
+            "stripping_error",
+        ],
+    );
+    assert_eq!(
+        exported["accuracy"]["pruned"],
+        trained["accuracy"]["pruned"]
+    );
+    assert_eq!(exported["bytes"], run.container.len());
+}
+
+#[test]
+fn inspecting_and_evaluating_agree_with_the_export() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let run = runs::pruned();
+    std::fs::write(folder.join("model.rfy"), &run.container).unwrap();
+    let inspected = json(folder, "inspect model.rfy");
+    for (key, value) in inspected.as_object().unwrap() {
+        assert_eq!(value, &run.exported[key], "{key}");
+    }
+    has(
+        &inspected,
+        &[
+            "nonzeros",
+            "arena_bytes",
+            "inputs",
+            "outputs",
+            "layers/0/bytes/total",
+        ],
+    );
+    let layers = inspected["layers"].as_array().unwrap();
+    let sum = |key: &str| -> u64 {
+        layers
+            .iter()
+            .map(|layer| layer.pointer(key).unwrap().as_u64().unwrap())
+            .sum()
+    };
+    assert_eq!(sum("/nonzeros"), inspected["nonzeros"].as_u64().unwrap());
+    let overhead = inspected["overhead_bytes"].as_u64().unwrap();
+    assert_eq!(sum("/bytes/total") + overhead, run.container.len() as u64);
+    // Quantization may round a weight to zero, never make one.
+    assert!(sum("/nonzeros") <= 2662, "{inspected}");
+
+    let score = json(folder, "eval model.rfy");
+    assert_eq!(score["samples"], 2000);
+    let accuracy = score["correct"].as_f64().unwrap() / 2000.0;
+    assert_eq!(score["accuracy"].as_f64().unwrap(), accuracy);
+    assert_eq!(score["accuracy"], run.exported["accuracy"]["deployed"]);
+}
+
+#[test]
+fn the_truth_about_a_runs_masks_is_what_the_run_reported() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    for (run, apart) in [(runs::pruned(), 0), (runs::direct(), 1000)] {
+        run.lay_out(folder);
+        let truth = json(
+            folder,
+            "effective --masks masks-direct.safetensors --out connected.safetensors",
+        );
+        let weights = &run.trained["weights"];
+        assert_eq!(truth["direct"]["nonzeros"], weights["direct"]);
+        assert_eq!(truth["effective"]["nonzeros"], weights["effective"]);
+        assert_eq!(
+            truth["effective"]["compression"],
+            run.trained["compression"]["effective"]
+        );
+        let count = |kind: &str| weights[kind].as_u64().unwrap();
+        assert!(count("direct") > count("effective") + apart, "{weights}");
+        let written = std::fs::read(folder.join("connected.safetensors")).unwrap();
+        assert_eq!(written, run.file("masks.safetensors"));
+        // What is connected stays so: asking again changes nothing.
+        let again = json(folder, "effective --masks masks.safetensors");
+        assert_eq!(again["direct"], again["effective"]);
+    }
+}
+
+#[test]
+fn without_json_people_are_told_on_stdout_and_progress_goes_to_stderr() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let train = "train --pruner random/igq --epochs 1 --compression 50 -o run";
+    let output = run(folder, train);
+    let (stdout, stderr) = texts(&output);
+    assert_eq!(output.status.code(), Some(0), "{stderr}");
+    says(&stdout, &["266,200", "rarefy export run"]);
+    says(&stderr, &["random/igq keeps"]);
+    assert!(
+        !stderr.contains(['\r', '\x1b']),
+        "no bar where there is no terminal: {stderr:?}"
+    );
+
+    // A finished run is not repeated; with --json that note still goes to stderr.
+    let output = run(folder, &format!("{train} --json"));
+    let (stdout, stderr) = texts(&output);
+    assert_eq!(object(&stdout)["compression"]["target"], 50.0);
+    says(&stderr, &["finished already"]);
+    assert_eq!(
+        texts(&run(folder, &format!("{train} --json --quiet"))).1,
+        ""
+    );
+
+    let (stdout, _) = texts(&run(folder, "export run -o deep/model.rfy"));
+    says(
+        &stdout,
+        &["deep/model.rfy", "rarefy measure deep/model.rfy", "csr"],
+    );
+    for (show, words) in [
+        ("inspect deep/model.rfy", ["784 inputs", "stripped to"]),
+        ("eval deep/model.rfy", ["2,000 test images", "%"]),
+        ("arch lenet-300-100", ["fc2.weight", "235,200"]),
+        ("quotas", ["fc3.weight", "igq"]),
+        ("data list", ["digits", "inside the program"]),
+        ("boards", ["microbit", "262,144"]),
+        (
+            "effective --masks run/masks-direct.safetensors",
+            ["connected", "50.00x"],
+        ),
+    ] {
+        let output = run(folder, show);
+        assert_eq!(output.status.code(), Some(0), "{show}");
+        let (stdout, stderr) = texts(&output);
+        says(&stdout, &words);
+        assert_eq!(stderr, "", "{show}");
+        assert!(!stdout.contains('\x1b'), "{stdout:?}");
+    }
+}
+
+#[test]
+fn errors_are_one_line_with_exit_code_1() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    says(
+        &refusal(folder, "inspect missing.rfy"),
+        &["missing.rfy", "No such file"],
+    );
+    // In the words for people too.
+    let output = run(folder, "inspect missing.rfy");
+    assert_eq!(texts(&output).0, "");
+    says(&sentence(&output), &["missing.rfy"]);
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_error() {
+    let folder = tempfile::tempdir().unwrap();
+    for arguments in [
+        "arch lenet-300-100",
+        "quotas --json",
+        "--help",
+        "train --help",
+        "--version",
+    ] {
+        let (reader, writer) = io::pipe().unwrap();
+        drop(reader);
+        let output = command(folder.path(), arguments)
+            .stdout(writer)
+            .output()
+            .unwrap();
+        assert_eq!(
+            (output.status.code(), texts(&output).1.as_str()),
+            (Some(0), ""),
+            "{arguments}"
+        );
+    }
+}
+
+#[test]
+fn nobody_listening_on_stderr_changes_no_exit_code() {
+    let folder = tempfile::tempdir().unwrap();
+    for (arguments, code) in [
+        ("inspect missing.rfy", 1),
+        ("train --no-such-option", 2),
+        (
+            "train --pruner random/igq --compression 10 --epochs 1 -o run",
+            0,
+        ),
+    ] {
+        let (reader, writer) = io::pipe().unwrap();
+        drop(reader);
+        let output = command(folder.path(), arguments)
+            .stderr(writer)
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(code), "{arguments}");
+    }
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_result_that_cannot_be_written_is_an_error() {
+    let folder = tempfile::tempdir().unwrap();
+    for arguments in ["arch lenet-300-100", "data list --json"] {
+        let full = File::options().write(true).open("/dev/full").unwrap();
+        let output = command(folder.path(), arguments)
+            .stdout(full)
+            .output()
+            .unwrap();
+        says(&sentence(&output), &["standard output", "No space left"]);
+    }
+}

@@ -1,0 +1,150 @@
+//! Ctrl-C and worse in the middle: one sentence, whole files, and the same bits in the end.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::OnceLock;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::program::{self, says, sentence, texts};
+
+/// A run long enough to be met in its middle.
+const TRAIN: &str = "train --epochs 3 --seed 5 -o run";
+
+/// Files that must be the same bits whatever happened on the way.
+const FILES: [&str; 4] = [
+    "dense.safetensors",
+    "masks-direct.safetensors",
+    "masks.safetensors",
+    "weights.safetensors",
+];
+
+/// The files of a run that nothing disturbed, and its lines of metrics without the time.
+fn undisturbed() -> &'static (Vec<Vec<u8>>, Vec<String>) {
+    static FILES_OF: OnceLock<(Vec<Vec<u8>>, Vec<String>)> = OnceLock::new();
+    FILES_OF.get_or_init(|| {
+        let folder = tempfile::tempdir().unwrap();
+        program::json(folder.path(), TRAIN);
+        files(folder.path())
+    })
+}
+
+fn files(folder: &Path) -> (Vec<Vec<u8>>, Vec<String>) {
+    let read = |name: &str| fs::read(folder.join("run").join(name)).unwrap();
+    let metrics = String::from_utf8(read("metrics.csv")).unwrap();
+    let rows = metrics
+        .lines()
+        .map(|line| line.rsplit_once(',').unwrap().0.to_owned());
+    (
+        FILES.iter().map(|name| read(name)).collect(),
+        rows.collect(),
+    )
+}
+
+/// Starts `command` with its output kept.
+pub(crate) fn start(mut command: Command) -> Child {
+    command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap()
+}
+
+/// Waits until `ready` says so; fails when `child` ends before, or nothing happens for ten minutes
+/// (the firmware may have to be built from nothing first).
+pub(crate) fn wait_until(child: &mut Child, ready: impl Fn() -> bool) {
+    let start = Instant::now();
+    while !ready() {
+        assert_eq!(
+            child.try_wait().unwrap(),
+            None,
+            "it ended before it could be interrupted"
+        );
+        assert!(
+            start.elapsed() < Duration::from_secs(60),
+            "nothing happened"
+        );
+        thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// Sends a signal to the process `target`, or to the group of a negative one.
+pub(crate) fn signal(name: &str, target: i64) {
+    let script = format!("kill -s {name} -- {target}");
+    assert!(
+        Command::new("sh")
+            .args(["-c", &script])
+            .status()
+            .unwrap()
+            .success()
+    );
+}
+
+/// Whether the process `pid` is there.
+pub(crate) fn is_alive(pid: &str) -> bool {
+    let mut command = Command::new("sh");
+    command
+        .args(["-c", &format!("kill -0 {}", pid.trim())])
+        .stderr(Stdio::null());
+    command.status().unwrap().success()
+}
+
+/// Trains in `folder` and sends `name` once the metrics have a line that begins with `line`.
+fn disturb(folder: &Path, name: &str, line: &str) -> Output {
+    let mut child = start(program::command(folder, &format!("{TRAIN} --quiet")));
+    let metrics = folder.join("run/metrics.csv");
+    wait_until(&mut child, || {
+        fs::read_to_string(&metrics)
+            .is_ok_and(|text| text.lines().any(|found| found.starts_with(line)))
+    });
+    signal(name, child.id().into());
+    child.wait_with_output().unwrap()
+}
+
+/// Runs the same command again and checks that it ends as if nothing had happened.
+fn ends_the_same(folder: &Path, note: &str) {
+    let output = program::run(folder, &format!("{TRAIN} --json"));
+    let (stdout, stderr) = texts(&output);
+    assert!(output.status.success(), "{stderr}");
+    says(&stderr, &[note]);
+    program::object(&stdout);
+    let (found, expected) = (files(folder), undisturbed());
+    assert_eq!(found.1, expected.1);
+    for (name, (found, expected)) in FILES.iter().zip(found.0.iter().zip(&expected.0)) {
+        assert!(found == expected, "{name} differs");
+    }
+    assert!(!folder.join("run/checkpoint.safetensors").exists());
+}
+
+#[test]
+fn ctrl_c_in_the_middle_of_training_can_be_gone_on_from_to_the_same_bits() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let output = disturb(folder, "INT", "dense,1,");
+    says(
+        &sentence(&output),
+        &["interrupted after", "of 6 epochs", "goes on from run"],
+    );
+    assert!(output.stdout.is_empty());
+    // It cannot be exported as it is, and says what to do.
+    says(
+        &program::refusal(folder, "export run"),
+        &["not finished", "rarefy train"],
+    );
+
+    let output = disturb(folder, "TERM", "pruned,1,");
+    says(&sentence(&output), &["interrupted after", "of 6 epochs"]);
+    ends_the_same(folder, "of the pruned phase");
+}
+
+#[test]
+fn a_killed_run_can_be_gone_on_from_to_the_same_bits() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let output = disturb(folder, "KILL", "dense,2,");
+    assert_eq!(output.status.code(), None, "{output:?}");
+    let output = disturb(folder, "KILL", "pruned,2,");
+    assert_eq!(output.status.code(), None, "{output:?}");
+    ends_the_same(folder, "of the pruned phase");
+}

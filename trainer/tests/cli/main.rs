@@ -1,0 +1,23 @@
+//! The command `rarefy` as its users meet it: what it prints, what it refuses, how it stops.
+//!
+//! These tests drive the program itself, so they live in the package that builds it: cargo builds
+//! it first and says where it is (`CARGO_BIN_EXE_rarefy`). What crosses crates through libraries
+//! is in the package `rarefy-tests`. One program with modules, because it links candle.
+//!
+//! Every test has a folder of its own, which is the program's current folder, its cache and its
+//! place for datasets. Tests that build firmware need a compiler for the board and QEMU; where
+//! those are missing they say so and pass, and fail instead with RAREFY_REQUIRE_DEVICE=1.
+#![cfg(unix)]
+
+mod boards;
+mod containers;
+mod conventions;
+mod datasets;
+mod disk;
+mod interrupts;
+mod options;
+mod program;
+mod repeats;
+mod run_folders;
+mod runs;
+mod tools;

@@ -1,0 +1,85 @@
+//! Running the program and judging how it ended.
+
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use serde_json::Value;
+
+/// The command `rarefy` with `arguments` (split at spaces), to be run in `folder` and kept there:
+/// nothing of the user's own data is found.
+pub(crate) fn command(folder: &Path, arguments: &str) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_rarefy"));
+    command
+        .args(arguments.split_whitespace())
+        .current_dir(folder)
+        .env("RAREFY_DATA", folder.join("no-data"))
+        .env("XDG_CACHE_HOME", folder.join("no-cache"))
+        .env("RUST_BACKTRACE", "1")
+        .env_remove("RAREFY_FIRMWARE")
+        .stdin(Stdio::null());
+    command
+}
+
+/// Runs `rarefy` with `arguments` in `folder` to its end.
+pub(crate) fn run(folder: &Path, arguments: &str) -> Output {
+    command(folder, arguments).output().unwrap()
+}
+
+/// Standard output and standard error as text.
+pub(crate) fn texts(output: &Output) -> (String, String) {
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+    (text(&output.stdout), text(&output.stderr))
+}
+
+/// The result of a command that succeeds: one JSON object, nothing else on stdout, and by
+/// `--quiet` nothing at all on stderr.
+pub(crate) fn json(folder: &Path, arguments: &str) -> Value {
+    let output = run(folder, &format!("{arguments} --json --quiet"));
+    let (stdout, stderr) = texts(&output);
+    assert_eq!(output.status.code(), Some(0), "{arguments}: {stderr}");
+    assert_eq!(stderr, "", "{arguments}");
+    object(&stdout)
+}
+
+/// The JSON object that `stdout` is.
+pub(crate) fn object(stdout: &str) -> Value {
+    assert!(
+        stdout.ends_with('\n') && stdout.lines().count() == 1,
+        "{stdout:?}"
+    );
+    let value: Value = serde_json::from_str(stdout).unwrap_or_else(|e| panic!("{e}: {stdout}"));
+    assert!(value.is_object(), "{stdout}");
+    value
+}
+
+/// The sentence with which a command fails: exit code 1, nothing on stdout, one line on stderr.
+pub(crate) fn refusal(folder: &Path, arguments: &str) -> String {
+    let output = run(folder, &format!("{arguments} --json --quiet"));
+    assert_eq!(texts(&output).0, "", "{arguments}");
+    sentence(&output)
+}
+
+/// The one line of a command that failed with exit code 1, without its `error: `.
+pub(crate) fn sentence(output: &Output) -> String {
+    let (_, stderr) = texts(output);
+    assert_eq!(output.status.code(), Some(1), "{}: {stderr}", output.status);
+    assert!(
+        stderr.ends_with('\n') && stderr.lines().count() == 1,
+        "{stderr}"
+    );
+    for word in ["panicked", "backtrace", "RUST_BACKTRACE", "Error {", "Os {"] {
+        assert!(!stderr.contains(word), "{stderr}");
+    }
+    let line = stderr
+        .trim_end()
+        .strip_prefix("error: ")
+        .unwrap_or_else(|| panic!("{stderr}"));
+    line.to_owned()
+}
+
+/// Checks that `sentence` says all of `words`.
+pub(crate) fn says(sentence: &str, words: &[&str]) {
+    for word in words {
+        assert!(sentence.contains(word), "{word:?} is not in: {sentence}");
+    }
+}

@@ -1,0 +1,146 @@
+//! Measuring where tools are missing or hang: one sentence, and nothing keeps running.
+//!
+//! The tools are shell scripts in a folder of the test's own, in a firmware folder that has the
+//! real boards and no sources, so neither a compiler nor an emulator is needed.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use rarefy_trainer::device::{Machine, Toolchain};
+
+use crate::interrupts::{is_alive, signal, start, wait_until};
+use crate::program::{self, says, sentence};
+use crate::runs;
+
+/// Writes a program called `name` into `folder` that does what the shell `script` says.
+pub(crate) fn fake(folder: &Path, name: &str, script: &str) {
+    fs::create_dir_all(folder).unwrap();
+    let path = folder.join(name);
+    fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+/// A folder with a model, the boards in `firmware` and an empty folder `tools`.
+fn prepare(folder: &Path) -> PathBuf {
+    fs::write(folder.join("model.rfy"), &runs::pruned().container).unwrap();
+    let real = Path::new(env!("CARGO_MANIFEST_DIR")).join("../firmware");
+    fs::create_dir(folder.join("firmware")).unwrap();
+    fs::copy(real.join("Cargo.toml"), folder.join("firmware/Cargo.toml")).unwrap();
+    for board in fs::read_dir(real.join("boards")).unwrap() {
+        let board = board.unwrap();
+        let copy = folder.join("firmware/boards").join(board.file_name());
+        fs::create_dir_all(&copy).unwrap();
+        for file in ["board.toml", "memory.x"] {
+            fs::copy(board.path().join(file), copy.join(file)).unwrap();
+        }
+    }
+    fs::create_dir(folder.join("tools")).unwrap();
+    folder.join("tools")
+}
+
+/// `rarefy` with `arguments` where nothing but `tools` is on the path.
+fn with_only_tools(folder: &Path, arguments: &str) -> Command {
+    let mut command = program::command(folder, arguments);
+    command
+        .env("PATH", folder.join("tools"))
+        .env("RAREFY_FIRMWARE", folder.join("firmware"));
+    command
+}
+
+#[test]
+fn a_missing_emulator_or_compiler_is_named_with_the_way_to_get_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let tools = prepare(folder);
+    let refused = |arguments: &str, words: &[&str]| {
+        let output = with_only_tools(folder, &format!("{arguments} --quiet --json"))
+            .output()
+            .unwrap();
+        assert!(output.stdout.is_empty());
+        says(&sentence(&output), words);
+    };
+    fake(&tools, "cargo", "exit 9");
+    fake(&tools, "rustc", "exit 9");
+    for board in ["mps2-an386", "microbit"] {
+        let measure = format!("measure model.rfy --board {board}");
+        refused(&measure, &["qemu-system-arm", board, "rarefy setup"]);
+    }
+    refused(
+        "measure model.rfy --board nrf52840-dk",
+        &["probe-rs", "nrf52840-dk"],
+    );
+    fake(&tools, "qemu-system-arm", "exit 9");
+    let machine = Machine {
+        path: tools.clone().into(),
+        ..Machine::default()
+    };
+    if Toolchain::find(&machine, "thumbv6m-none-eabi").is_err() {
+        refused(
+            "measure model.rfy --board microbit",
+            &[
+                "no compiler for thumbv6m-none-eabi",
+                "rarefy setup",
+                "rustup target add",
+            ],
+        );
+    } else {
+        eprintln!("SKIPPED: Debian's compiler and its linker are found without the path");
+    }
+    fs::remove_file(tools.join("cargo")).unwrap();
+    refused(
+        "measure model.rfy --board microbit",
+        &["cargo", "rustup.rs"],
+    );
+    refused("setup", &["cargo", "rustup.rs"]);
+}
+
+#[test]
+fn a_folder_that_is_no_firmware_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = program::command(folder.path(), "boards");
+    let output = command
+        .env("RAREFY_FIRMWARE", folder.path().join("elsewhere"))
+        .output()
+        .unwrap();
+    says(&sentence(&output), &["elsewhere"]);
+}
+
+#[test]
+fn ctrl_c_while_the_firmware_is_being_built_leaves_nothing_running() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let tools = prepare(folder);
+    // A compiler that has every target, and a build that never ends.
+    fs::create_dir(folder.join("lib")).unwrap();
+    fs::write(folder.join("lib/libcore-0.rlib"), "").unwrap();
+    fake(
+        &tools,
+        "rustc",
+        &format!("echo {}", folder.join("lib").display()),
+    );
+    fake(&tools, "qemu-system-arm", "exit 9");
+    let pid = folder.join("pid");
+    let hang = format!(
+        "echo $$ > {0}.new; /bin/mv {0}.new {0}; exec /bin/sleep 600",
+        pid.display()
+    );
+    fake(&tools, "cargo", &hang);
+    for whole_group in [false, true] {
+        let _ = fs::remove_file(&pid);
+        let mut command =
+            with_only_tools(folder, "measure model.rfy --board microbit --quiet --json");
+        command.process_group(0);
+        let mut child = start(command);
+        wait_until(&mut child, || pid.exists());
+        // A terminal's Ctrl-C reaches the build as well; `kill` reaches rarefy alone.
+        let id = i64::from(child.id());
+        signal("INT", if whole_group { -id } else { id });
+        let output = child.wait_with_output().unwrap();
+        says(&sentence(&output), &["stopped"]);
+        assert!(output.stdout.is_empty());
+        assert!(!is_alive(&fs::read_to_string(&pid).unwrap()));
+    }
+}
