@@ -41,8 +41,8 @@ pub enum DeployError {
     #[error("{0}")]
     Mismatch(String),
     /// The run's weights cannot be used.
-    #[error(transparent)]
-    State(#[from] StateError),
+    #[error("{0}; repeat the run with `rarefy train --force`")]
+    Weights(StateError),
     /// The run's masks cannot be used.
     #[error(transparent)]
     Prune(#[from] PruneError),

@@ -12,6 +12,7 @@ use crate::artifact;
 use crate::data::Dataset;
 use crate::graph::{Graph, architecture};
 use crate::network::State;
+use crate::network::state::StateError;
 use crate::pruning::Masks;
 use crate::training::folder::{RunFolder, TrainReport};
 use crate::training::{Recipe, TrainError};
@@ -67,8 +68,19 @@ impl FinishedRun {
         let graph = architecture::by_name(&recipe.arch)
             .map_err(|e| DeployError::Run(TrainError::Mismatch(e.to_string())))?;
         let path = folder.file("weights.safetensors");
-        let (state, _) = State::load(&path)?;
-        state.check(&expected(&graph), &path)?;
+        let (state, _) = State::load(&path).map_err(DeployError::Weights)?;
+        state
+            .check(&expected(&graph), &path)
+            .map_err(DeployError::Weights)?;
+        for (name, array) in &state.0 {
+            if name.ends_with(".running_var") && array.values.iter().any(|&variance| variance < 0.0)
+            {
+                return Err(DeployError::Weights(StateError::Tensor {
+                    path: path.display().to_string(),
+                    reason: format!("tensor {name} holds a negative variance"),
+                }));
+            }
+        }
         let masks = Masks::load(&graph, &folder.file("masks.safetensors"))?;
         Ok(Self {
             recipe,

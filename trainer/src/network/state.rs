@@ -95,11 +95,7 @@ impl State {
             reason,
         };
         let bytes = artifact::read(path)?;
-        let broken = |e| {
-            refuse(format!(
-                "not a whole safetensors file ({e}); write it again or choose another"
-            ))
-        };
+        let broken = |e| refuse(format!("not a whole safetensors file ({e})"));
         let file = SafeTensors::deserialize(&bytes).map_err(broken)?;
         let (_, metadata) = SafeTensors::read_metadata(&bytes).map_err(broken)?;
         let mut state = Self::default();

@@ -287,15 +287,22 @@ impl RunFolder {
         if !path.exists() {
             return Ok(None);
         }
-        let (mut weights, notes) = State::load(&path)?;
+        let refuse = |reason: String| TrainError::Folder {
+            folder: self.path.display().to_string(),
+            reason: format!("holds a damaged checkpoint ({reason}): start over with --force"),
+        };
+        let (mut weights, notes) = State::load(&path).map_err(|e| refuse(e.to_string()))?;
         let mut velocities = State::default();
         for name in expected.0.keys() {
             if let Some(array) = weights.0.remove(&format!("{VELOCITY}{name}")) {
                 velocities.0.insert(name.clone(), array);
             }
         }
-        weights.check(expected, &path)?;
-        velocities.check(expected, &path)?;
+        for state in [&weights, &velocities] {
+            state
+                .check(expected, &path)
+                .map_err(|e| refuse(e.to_string()))?;
+        }
         let note = |key: &str| notes.get(key).cloned().unwrap_or_default();
         let (phase, epochs, seconds) = (
             note("phase"),
@@ -303,10 +310,7 @@ impl RunFolder {
             note("seconds").parse(),
         );
         let (Ok(epochs), Ok(seconds)) = (epochs, seconds) else {
-            return Err(TrainError::Folder {
-                folder: self.path.display().to_string(),
-                reason: "holds a checkpoint without its notes: repeat the run with --force".into(),
-            });
+            return Err(refuse("its notes are missing".into()));
         };
         Ok(Some(Checkpoint {
             phase,
