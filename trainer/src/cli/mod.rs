@@ -1,4 +1,4 @@
-//! The command line: one file per command, the conventions in [`console`] and [`interrupt`].
+//! The command line: one file per command, the conventions in `console` and `interrupt`.
 //!
 //! Every command: `--json` prints one JSON object on stdout and nothing else there; people's text,
 //! bars and logs go to stderr. Exit code 0 done, 1 failed with one line that says what to do, 2
