@@ -140,7 +140,11 @@ fn instructions_do_not_depend_on_the_boards_clock() {
     let count = |board| {
         let report = measure(board, &lenet(), &samples(3, 784), &options, &mut quiet).unwrap();
         let network = report.network;
-        (network.cost.counts().unwrap(), network.load, network.ram.unwrap().stack_peak)
+        (
+            network.cost.counts().unwrap(),
+            network.load,
+            network.ram.unwrap().stack_peak,
+        )
     };
     let (fast, slow) = (count(&fast), count(&slow));
     assert_eq!(fast, slow);
