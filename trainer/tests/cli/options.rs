@@ -177,9 +177,10 @@ fn a_compression_that_disconnects_says_how_far_it_can_go_and_that_works() {
             "{report}"
         );
         let kind = pruner.rsplit(' ').next().unwrap();
-        // Quotas of a few connections round: to two of them, it is the compression asked for.
+        // Each of the three layers keeps a whole number of connections, less than one from its
+        // share: to three of them, it is the compression asked for.
         let kept = report["weights"][kind].as_f64().unwrap();
         let asked = 266_200.0 / reachable;
-        assert!((kept - asked).abs() <= 2.0, "{reachable} {report}");
+        assert!((kept - asked).abs() < 3.0, "{reachable} {report}");
     }
 }
