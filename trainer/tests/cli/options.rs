@@ -105,6 +105,10 @@ fn training_options_that_make_no_sense_are_named() {
     let folder = tempfile::tempdir().unwrap();
     for (option, words) in [
         ("--epochs 0", &["--epochs 0", "at least 1"][..]),
+        (
+            "--epochs 18446744073709551615",
+            &["--epochs 18446744073709551615", "at most 1000000"],
+        ),
         ("--batch 0", &["--batch 0", "at least 2"]),
         ("--batch 1", &["--batch 1", "at least 2"]),
         ("--batch 8001", &["--batch 8001", "8000"]),
