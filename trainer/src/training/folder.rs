@@ -252,7 +252,11 @@ impl RunFolder {
             return Ok(None);
         }
         serde_json::from_slice(&artifact::read(&path)?)
-            .map(Some)
+            .map(|report| {
+                // Where the run is now: folders are moved.
+                let run = self.path.display().to_string();
+                Some(TrainReport { run, ..report })
+            })
             .map_err(|e| TrainError::Folder {
                 folder: self.path.display().to_string(),
                 reason: format!(
