@@ -66,7 +66,9 @@ pub enum DeviceError {
     #[error("there are no inputs to measure with; give at least one sample")]
     NoInputs,
     /// An input that the network cannot take.
-    #[error("input {index} has {found} bytes, but the model takes {expected}")]
+    #[error(
+        "input {index} has {found} bytes, but the model takes {expected}; give data of the shape it was trained on"
+    )]
     InputLength {
         /// The input, from 0.
         index: usize,
