@@ -173,7 +173,7 @@ fn an_interruption_says_truly_what_goes_on() {
                     .is_ok_and(|text| text.lines().any(|line| line.starts_with(epoch)))
             });
             signal("INT", child.id().into());
-            program::sentence(&child.wait_with_output().unwrap())
+            sentence(&child.wait_with_output().unwrap())
         };
         let sentence = stop("dense,1,");
         assert!(sentence.ends_with(promise), "{sentence}");
