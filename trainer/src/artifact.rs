@@ -84,6 +84,11 @@ pub fn write_with(
     };
     create_folder(&folder)?;
     let whole = || -> io::Result<()> {
+        // Renaming would put a file in the place of a device or a pipe, `/dev/null` say.
+        if fs::metadata(path).is_ok_and(|there| !there.is_file() && !there.is_dir()) {
+            let kind = io::ErrorKind::InvalidInput;
+            return Err(io::Error::new(kind, "it is not an ordinary file"));
+        }
         let mut file = NamedTempFile::new_in(&folder)?;
         {
             let mut buffered = io::BufWriter::new(file.as_file_mut());
@@ -122,5 +127,19 @@ mod tests {
         assert!(error.to_string().contains("free some space"), "{error}");
         assert_eq!(fs::read(&path).unwrap(), b"old");
         assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_is_no_file_is_not_replaced_by_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("socket");
+        let _socket = std::os::unix::net::UnixListener::bind(&path).unwrap();
+        let error = write(&path, b"new").unwrap_err();
+        assert!(
+            error.to_string().contains("not an ordinary file"),
+            "{error}"
+        );
+        assert!(!fs::metadata(&path).unwrap().is_file());
     }
 }

@@ -69,6 +69,9 @@ fn firmware_lints() -> Outcome {
             "--release",
             "--target",
             target,
+            // The crate refuses to compile without a way for its log to leave the device.
+            "--features",
+            "semihosting",
             "--",
             "-D",
             "warnings",

@@ -13,7 +13,8 @@ use crate::artifact;
 use crate::deploy::container::{self, EncodingChoice, ModelReport};
 use crate::deploy::export::FinishedRun;
 use crate::device::{BoardReport, Boards, firmware_folder};
-use crate::training::folder::{Compression, TrainReport, Weights};
+use crate::pruning::Pruner;
+use crate::training::folder::{Compression, FIGURES, RunFolder, TrainReport, Weights};
 
 /// Test images run on each board.
 const SAMPLES: usize = 100;
@@ -28,7 +29,8 @@ pub(super) struct Arguments {
     /// The dataset: a name of `rarefy data list`, or a folder with IDX files
     #[arg(long, default_value = "digits")]
     data: String,
-    /// Where the run, the container and the figures go; an earlier quickstart there is replaced
+    /// Where the run, the container and the figures go; a quickstart that was interrupted there
+    /// goes on, a finished one is replaced
     #[arg(long, short, value_name = "FOLDER", default_value = "runs/quickstart")]
     out: PathBuf,
     /// A board to measure on (may be given again)
@@ -80,6 +82,7 @@ pub(super) fn run(arguments: Arguments, console: &Console) -> Result<()> {
         .iter()
         .map(|name| known.get(name))
         .collect::<Result<Vec<_>, _>>()?;
+    Pruner::by_name(options.pruner())?;
     let data = data::load(&name, console)?;
     let recipe = options.recipe(&name, &data);
     console.note(&format!(
@@ -90,7 +93,10 @@ pub(super) fn run(arguments: Arguments, console: &Console) -> Result<()> {
         recipe.compression,
         recipe.pruner
     ));
-    let trained = train::train(&recipe, &data, &out, true, &options.device()?, console)?;
+    // The figures are written last: a folder without them is of a quickstart that was interrupted.
+    let interrupted = RunFolder::holds(&out, &recipe) && !out.join(FIGURES).exists();
+    let device = options.device()?;
+    let trained = train::train(&recipe, &data, &out, !interrupted, &device, console)?;
 
     let path = out.join("model.rfy");
     let exported = FinishedRun::open(&out)?.export(&data, EncodingChoice::Auto, &path)?;
@@ -135,7 +141,7 @@ pub(super) fn run(arguments: Arguments, console: &Console) -> Result<()> {
         model: exported.model,
     };
     artifact::write(
-        &out.join("quickstart.json"),
+        &out.join(FIGURES),
         serde_json::to_string_pretty(&report)?.as_bytes(),
     )?;
     console.result(&report, || describe(&report))?;

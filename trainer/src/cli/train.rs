@@ -11,9 +11,9 @@ use super::table::{percent, thousands};
 use super::{data, interrupt};
 use crate::data::Dataset;
 use crate::pruning::{Pruner, Target};
-use crate::training::Recipe;
 use crate::training::folder::TrainReport;
 use crate::training::run::{self, Event};
+use crate::training::{Recipe, TrainError};
 
 #[derive(Debug, Args)]
 #[command(after_help = "A run that was interrupted goes on when the same command is given again.")]
@@ -78,6 +78,11 @@ pub(super) struct Options {
 }
 
 impl Options {
+    /// The pruner's name.
+    pub(super) fn pruner(&self) -> &str {
+        &self.pruner
+    }
+
     /// The recipe of these options for `data`, which was given as `name`.
     pub(super) fn recipe(&self, name: &str, data: &Dataset) -> Recipe {
         Recipe {
@@ -132,7 +137,13 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
         ))
     });
     let device = arguments.options.device()?;
-    let report = train(&recipe, &data, &folder, arguments.force, &device, console)?;
+    let report = train(&recipe, &data, &folder, arguments.force, &device, console);
+    let report = report.map_err(|error| match error.downcast_ref() {
+        Some(TrainError::Interrupted { .. }) if arguments.force => {
+            anyhow!("{error}, with --force left out")
+        }
+        _ => error,
+    })?;
     console.result(&report, || {
         let TrainReport { weights, compression, accuracy, .. } = &report;
         let dense = accuracy.dense.map_or(String::new(), |dense| format!(" (dense {})", percent(dense)));

@@ -177,11 +177,13 @@ impl Footprint {
 
     /// How many samples of `bytes` each the board's flash can hold beside the program.
     pub(crate) fn room_for_samples(&self, board: &Board, bytes: usize) -> usize {
-        // The samples' section begins on a boundary of up to 32 bytes.
+        // The samples' section begins on a boundary of up to 32 bytes and holds, behind the samples
+        // and their padding to a word, the two words that say where and how many they are.
+        const BESIDE: u64 = 3 + 8;
         let free = board
             .flash
             .length
-            .saturating_sub(self.flash().next_multiple_of(32));
+            .saturating_sub(self.flash().next_multiple_of(32) + BESIDE);
         usize::try_from(free).unwrap_or(usize::MAX) / bytes.max(1)
     }
 }
@@ -227,6 +229,8 @@ mod tests {
             model: fits.model - 100,
             ..fits
         };
-        assert_eq!(smaller.room_for_samples(&microbit(), 32), 3);
+        // 96 bytes behind the boundary, of which 11 are not for samples.
+        assert_eq!(smaller.room_for_samples(&microbit(), 32), 2);
+        assert_eq!(smaller.room_for_samples(&microbit(), 28), 3);
     }
 }

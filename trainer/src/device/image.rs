@@ -20,7 +20,7 @@ use crate::artifact::{self, FileError};
 
 /// What a program does on the board.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Role {
+pub(crate) enum Role {
     /// Runs the model on samples and tells logits, cost and stack.
     Measure,
     /// Checks every kernel against known answers, needing no workstation.

@@ -25,7 +25,7 @@ mod toolchain;
 pub use boards::{Board, BoardError, Boards, Counter, Region, Runner, firmware_folder};
 pub use dense::dense;
 pub use elf::{ElfError, Footprint, Memory};
-pub use image::{ImageError, Role};
+pub use image::ImageError;
 pub use machine::Machine;
 pub use measure::{DeviceError, MeasureOptions, STACK_RESERVE, footprint, measure};
 pub use report::{BoardReport, Cost, Counts, Flash, Mismatch, NetworkReport, Ram};

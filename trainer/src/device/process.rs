@@ -77,6 +77,7 @@ pub(crate) fn run(
 
     let mut ended: Option<(ExitStatus, Instant)> = None;
     loop {
+        let mut silent = false;
         match receiver.recv_timeout(TICK) {
             Ok((error, chunk)) => {
                 let output = if error {
@@ -88,7 +89,7 @@ pub(crate) fn run(
                     return Ok(End::Enough);
                 }
             }
-            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Timeout) => silent = true,
             Err(RecvTimeoutError::Disconnected) => match ended {
                 Some((status, _)) => return Ok(End::Exit(status)),
                 None => thread::sleep(TICK),
@@ -97,7 +98,9 @@ pub(crate) fn run(
         if ended.is_none() {
             ended = child.0.try_wait()?.map(|status| (status, Instant::now()));
         }
+        // What it said before it ended is read to the end, however long a slow reader takes.
         if let Some((status, at)) = ended
+            && silent
             && at.elapsed() > DRAIN
         {
             return Ok(End::Exit(status));
@@ -180,6 +183,20 @@ mod tests {
             |_| Flow::Enough,
         );
         assert!(matches!(end.unwrap(), End::Enough));
+    }
+
+    #[test]
+    fn a_slow_reader_of_a_program_that_has_ended_hears_all_of_it() {
+        let mut heard = 0;
+        let script = "for i in 1 2 3 4 5 6; do echo $i; sleep 0.02; done";
+        let end = run(shell(script), Limits::default(), |chunk| {
+            let (Output::Stdout(bytes) | Output::Stderr(bytes)) = chunk;
+            heard += bytes.len();
+            thread::sleep(Duration::from_millis(150));
+            Flow::Continue
+        });
+        assert!(matches!(end.unwrap(), End::Exit(status) if status.success()));
+        assert_eq!(heard, 12);
     }
 
     #[test]

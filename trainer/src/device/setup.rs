@@ -54,7 +54,9 @@ pub enum SetupError {
         line: String,
     },
     /// The installer succeeded, yet something is missing.
-    #[error("{missing} is still missing after installing; see `rarefy setup`")]
+    #[error(
+        "{missing} is still missing after installing; install it by hand and check that the PATH leads to it"
+    )]
     StillMissing {
         /// What is missing.
         missing: String,

@@ -19,6 +19,9 @@ use super::{Recipe, TrainError};
 use crate::artifact::{self, FileError};
 use crate::network::State;
 
+/// The figures of a quickstart, which keeps them beside its run.
+pub const FIGURES: &str = "quickstart.json";
+
 /// A folder that holds one run.
 #[derive(Debug, Clone)]
 pub struct RunFolder {
@@ -172,6 +175,11 @@ impl RunFolder {
         Ok((folder, recipe))
     }
 
+    /// Whether `path` holds a run of `recipe`, whole or not.
+    pub fn holds(path: &Path, recipe: &Recipe) -> bool {
+        Self::existing(path).is_ok_and(|(_, found)| recipe.difference(&found).is_none())
+    }
+
     /// The path of the file called `name` in the folder.
     pub fn file(&self, name: &str) -> PathBuf {
         self.path.join(name)
@@ -182,9 +190,11 @@ impl RunFolder {
         &self.path
     }
 
-    /// Removes the files that a run makes; anything else stays.
+    /// Removes the files that a run makes and the figures of a quickstart, which would be another
+    /// run's; anything else stays.
     fn clear(&self) -> Result<(), TrainError> {
-        const FILES: [&str; 8] = [
+        const FILES: [&str; 9] = [
+            FIGURES,
             "result.json",
             "run.toml",
             "metrics.csv",
@@ -242,7 +252,11 @@ impl RunFolder {
             return Ok(None);
         }
         serde_json::from_slice(&artifact::read(&path)?)
-            .map(Some)
+            .map(|report| {
+                // Where the run is now: folders are moved.
+                let run = self.path.display().to_string();
+                Some(TrainReport { run, ..report })
+            })
             .map_err(|e| TrainError::Folder {
                 folder: self.path.display().to_string(),
                 reason: format!(

@@ -7,6 +7,9 @@ use crate::data::Dataset;
 use crate::graph::Graph;
 use crate::pruning::Target;
 
+/// The most epochs of a phase: no count of steps overflows, and nobody waits longer.
+const MOST_EPOCHS: usize = 1_000_000;
+
 /// The options of a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -69,6 +72,12 @@ impl Recipe {
         }
         if self.epochs == 0 {
             return refuse("--epochs 0 trains nothing: give at least 1".into());
+        }
+        if self.epochs > MOST_EPOCHS {
+            return refuse(format!(
+                "--epochs {} never ends: give at most {MOST_EPOCHS}",
+                self.epochs
+            ));
         }
         if self.batch < 2 || self.batch > data.train.len() {
             return refuse(format!(

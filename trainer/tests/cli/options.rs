@@ -105,6 +105,10 @@ fn training_options_that_make_no_sense_are_named() {
     let folder = tempfile::tempdir().unwrap();
     for (option, words) in [
         ("--epochs 0", &["--epochs 0", "at least 1"][..]),
+        (
+            "--epochs 18446744073709551615",
+            &["--epochs 18446744073709551615", "at most 1000000"],
+        ),
         ("--batch 0", &["--batch 0", "at least 2"]),
         ("--batch 1", &["--batch 1", "at least 2"]),
         ("--batch 8001", &["--batch 8001", "8000"]),
@@ -177,7 +181,8 @@ fn a_compression_that_disconnects_says_how_far_it_can_go_and_that_works() {
             "{report}"
         );
         let kind = pruner.rsplit(' ').next().unwrap();
-        // Each of the three layers rounds its quota, by less than one connection.
+        // Each of the three layers keeps a whole number of connections, less than one from its
+        // share: to three of them, it is the compression asked for.
         let kept = report["weights"][kind].as_f64().unwrap();
         let asked = 266_200.0 / reachable;
         assert!((kept - asked).abs() < 3.0, "{reachable} {report}");

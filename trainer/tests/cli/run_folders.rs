@@ -107,6 +107,16 @@ fn damaged_files_of_a_run_are_named() {
 }
 
 #[test]
+fn a_run_that_was_moved_is_told_by_its_new_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    runs::pruned().lay_out(&folder.join("moved"));
+    let mut expected = runs::pruned().trained.clone();
+    expected["run"] = "moved".into();
+    assert_eq!(json(folder, "train --epochs 2 -o moved"), expected);
+}
+
+#[test]
 fn a_folder_with_another_run_or_other_files_is_not_trained_into() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
