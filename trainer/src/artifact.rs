@@ -89,24 +89,30 @@ pub fn write_with(
             let kind = io::ErrorKind::InvalidInput;
             return Err(io::Error::new(kind, "it is not an ordinary file"));
         }
-        let mut file = NamedTempFile::new_in(&folder)?;
+        let mut file = temporary(&folder)?;
         {
             let mut buffered = io::BufWriter::new(file.as_file_mut());
             fill(&mut buffered)?;
             buffered.flush()?;
         }
         file.as_file().sync_all()?;
-        // Temporary files are private to their owner; results are ordinary files.
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::PermissionsExt;
-            file.as_file()
-                .set_permissions(fs::Permissions::from_mode(0o644))?;
-        }
         file.persist(path).map_err(|e| e.error)?;
         Ok(())
     };
     whole().map_err(|e| FileError::new("write", path, e))
+}
+
+/// A file of a temporary name in `folder`, with the permissions of an ordinary one: those that
+/// the library would give it are for its owner alone.
+fn temporary(folder: &Path) -> io::Result<NamedTempFile> {
+    let mut builder = tempfile::Builder::new();
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        // The system takes the user's umask from it.
+        builder.permissions(fs::Permissions::from_mode(0o666));
+    }
+    builder.tempfile_in(folder)
 }
 
 #[cfg(test)]

@@ -6,8 +6,13 @@ use std::process::Command;
 use crate::command::{self, Outcome, cargo, root};
 use crate::quickstart;
 
-/// Targets of the emulated boards, for which the device crates must pass the lints too.
-const TARGETS: &[&str] = &["thumbv6m-none-eabi", "thumbv7em-none-eabihf"];
+/// A board of each target, with the way its log leaves it.
+const BOARDS: &[(&str, &str, &str)] = &[
+    ("thumbv6m-none-eabi", "microbit", "semihosting"),
+    ("thumbv7m-none-eabi", "mps2-an385", "semihosting"),
+    ("thumbv7em-none-eabihf", "mps2-an386", "semihosting"),
+    ("thumbv7em-none-eabihf", "nrf52840-dk", "rtt"),
+];
 
 /// Runs all checks; the first that fails ends it. Words on the line go to `cargo test`.
 pub(crate) fn run(arguments: &[String]) -> Outcome {
@@ -58,9 +63,9 @@ const LINTS: &[&str] = &["clippy", "--release", "--workspace", "--all-targets"];
 
 /// Lints the firmware for the targets that rustup has here: Debian's compiler comes without lints.
 fn firmware_lints() -> Outcome {
-    for target in TARGETS {
+    for (target, board, transport) in BOARDS {
         if !installed(target) {
-            eprintln!("== lints of the firmware for {target}: skipped, rustup lacks the target");
+            eprintln!("== lints of the firmware for {board}: skipped, rustup lacks {target}");
             continue;
         }
         let mut lints = cargo();
@@ -69,28 +74,16 @@ fn firmware_lints() -> Outcome {
             "--release",
             "--target",
             target,
-            // The crate refuses to compile without a way for its log to leave the device.
             "--features",
-            "semihosting",
-            "--",
-            "-D",
-            "warnings",
+            transport,
         ]);
+        lints.args(["--", "-D", "warnings"]);
         lints
             .current_dir(root().join("firmware"))
-            .env("RAREFY_BOARD", board(target));
-        command::run(&format!("lints of the firmware for {target}"), &mut lints)?;
+            .env("RAREFY_BOARD", board);
+        command::run(&format!("lints of the firmware for {board}"), &mut lints)?;
     }
     Ok(())
-}
-
-/// A board of `target`.
-fn board(target: &str) -> &'static str {
-    if target.starts_with("thumbv6m") {
-        "microbit"
-    } else {
-        "mps2-an386"
-    }
 }
 
 /// Whether rustc has the core library of `target`: it prints the folder even where there is none.

@@ -11,10 +11,19 @@ use rarefy_format::{LayerSpec, Model, WeightsSpec, WriteError, write};
 /// # Errors
 /// When a layer in its original dimensions exceeds what a container can hold.
 pub fn dense(model: &Model<'_>) -> Result<Vec<u8>, WriteError> {
-    let last = model.layers().len() - 1;
+    let layers = model.layers();
+    // A small container can state enormous layers: nothing is laid out that cannot be written.
+    let stated = layers
+        .clone()
+        .map(|l| l.original_inputs() * l.original_outputs())
+        .sum();
+    if u32::try_from(stated).is_err() {
+        return Err(WriteError::TooLong { found: stated });
+    }
+    let last = layers.len() - 1;
     // Inputs of the network were never stripped, nor were its outputs: they are its meaning.
     let mut inputs = model.inputs();
-    let mut layers = Vec::with_capacity(last + 1);
+    let mut dense = Vec::with_capacity(last + 1);
     for (index, layer) in model.layers().enumerate() {
         let left = LayerSpec::from_layer(&layer).to_dense(index)?;
         let outputs = if index == last {
@@ -31,7 +40,7 @@ pub fn dense(model: &Model<'_>) -> Result<Vec<u8>, WriteError> {
         }
         let mut bias = left.bias;
         bias.resize(outputs, 0);
-        layers.push(LayerSpec {
+        dense.push(LayerSpec {
             inputs,
             outputs,
             original_inputs: inputs,
@@ -43,7 +52,7 @@ pub fn dense(model: &Model<'_>) -> Result<Vec<u8>, WriteError> {
         });
         inputs = outputs;
     }
-    write(&layers)
+    write(&dense)
 }
 
 #[cfg(test)]

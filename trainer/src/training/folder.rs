@@ -196,13 +196,14 @@ impl RunFolder {
         const FILES: [&str; 9] = [
             FIGURES,
             "result.json",
-            "run.toml",
             "metrics.csv",
             "checkpoint.safetensors",
             "dense.safetensors",
             "masks-direct.safetensors",
             "masks.safetensors",
             "weights.safetensors",
+            // Last: without it the folder would be taken for a stranger's.
+            "run.toml",
         ];
         FILES.iter().try_for_each(|name| self.remove(name))
     }
