@@ -190,7 +190,7 @@ fn deploys(run: &FinishedRun, folder: &Path) {
     let images: Vec<&[u8]> = (0..calibration.len())
         .map(|i| calibration.image(i))
         .collect();
-    let quantized = quantize::quantize(&stripped, &images).unwrap();
+    let quantized = quantize::quantize_and_strip(&stripped, &images).unwrap();
     let of_quantizer: Vec<Vec<i32>> = (0..300)
         .map(|index| integers(&quantized, data().test.image(index)))
         .collect();

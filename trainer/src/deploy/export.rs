@@ -124,7 +124,7 @@ impl FinishedRun {
             .map(|i| calibration.image(i))
             .collect();
         let stripping_error = difference(&folded, &stripped, &images);
-        let quantized = quantize::quantize(&stripped, &images)?;
+        let quantized = quantize::quantize_and_strip(&stripped, &images)?;
         let bytes =
             rarefy_format::AlignedBytes::copy_from(&container::write(&quantized, encoding)?);
         let model = container::parse(&bytes, path)?;

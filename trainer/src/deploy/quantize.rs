@@ -11,6 +11,7 @@
 use rarefy_format::requantize;
 use sprs::CsMat;
 
+use super::strip::strip;
 use super::{DeployError, SparseLayer};
 
 /// Calibration images that choices are compared on.
@@ -113,10 +114,43 @@ impl QuantizedLayer {
     }
 }
 
-/// Quantizes `layers`, calibrated on `images` (raw pixels).
+/// Quantizes stripped `layers`, calibrated on `images` (raw pixels), and strips what that detaches.
+///
+/// Weights that round to zero can detach units that were connected: those are stripped too, and
+/// what is left is quantized anew, until every stored unit is connected.
 ///
 /// # Errors
-/// When there is no image, or a layer's numbers do not fit integers.
+/// When a layer's numbers do not fit integers.
+pub fn quantize_and_strip(
+    layers: &[SparseLayer],
+    images: &[&[u8]],
+) -> Result<Vec<QuantizedLayer>, DeployError> {
+    let mut layers = layers.to_vec();
+    loop {
+        let quantized = quantize(&layers, images)?;
+        let stored: Vec<SparseLayer> = layers
+            .iter()
+            .zip(&quantized)
+            .map(|(layer, integers)| {
+                layer.retain(|row, column| integers.weights.get(row, column).is_some())
+            })
+            .collect();
+        let connected = strip(&stored);
+        if connected
+            .iter()
+            .zip(&layers)
+            .all(|(a, b)| a.outputs() == b.outputs())
+        {
+            return Ok(quantized);
+        }
+        layers = connected;
+    }
+}
+
+/// Quantizes `layers` as they are, calibrated on `images` (raw pixels).
+///
+/// # Errors
+/// When a layer's numbers do not fit integers.
 pub fn quantize(
     layers: &[SparseLayer],
     images: &[&[u8]],
@@ -212,6 +246,50 @@ mod tests {
     use super::*;
     use crate::deploy::sparse;
     use crate::random::Random;
+
+    #[test]
+    fn units_that_rounding_detaches_are_stripped_and_their_constants_stay() {
+        let layer = |name: &str, rows: usize, columns, weights: [f32; 4], bias: [f32; 2], relu| {
+            let weights = CsMat::new(
+                (rows, columns),
+                (0..=rows).map(|row| row * columns).collect(),
+                (0..rows).flat_map(|_| 0..columns).collect(),
+                weights[..rows * columns].to_vec(),
+            );
+            SparseLayer {
+                name: name.into(),
+                weights,
+                bias: bias[..rows].to_vec(),
+                relu,
+                original: (rows, columns),
+            }
+        };
+        // Unit 1 reads nothing that survives eight bits; it sends 3, of which unit 0's reader gets
+        // -6. Its own reader in the middle is left.
+        let first = layer("fc1", 2, 2, [1.0, 0.5, 1e-4, -1e-4], [0.0, 3.0], true);
+        let second = layer("fc2", 2, 2, [1.0, -2.0, 0.5, 0.25], [10.0, 0.0], true);
+        let third = layer("fc3", 1, 2, [1.0, -1.0, 0.0, 0.0], [0.0, 0.0], false);
+        let layers = [first, second, third];
+        let images: Vec<[u8; 2]> = (0..=250).map(|pixel| [pixel, 255 - pixel]).collect();
+        let images: Vec<&[u8]> = images.iter().map(<[u8; 2]>::as_slice).collect();
+        let quantized = quantize_and_strip(&layers, &images).unwrap();
+        assert_eq!(quantized[0].weights.shape(), (1, 2));
+        assert_eq!(quantized[1].weights.shape(), (2, 1));
+
+        let step = f64::from(sparse::forward(&layers, &[200, 55])[0]);
+        let logit = |image: &[u8]| {
+            let hidden = quantized[1].forward(&quantized[0].forward(image));
+            f64::from(quantized[2].accumulate(&hidden)[0])
+        };
+        let step = step / logit(&[200, 55]);
+        for image in images {
+            let exact = f64::from(sparse::forward(&layers, image)[0]);
+            assert!(
+                (logit(image) * step - exact).abs() < 3.0,
+                "{image:?} {exact}"
+            );
+        }
+    }
 
     #[test]
     fn integers_follow_the_floats_closely() {

@@ -49,6 +49,23 @@ impl SparseLayer {
         .collect()
     }
 
+    /// The layer with the weights that `keep(row, column)` keeps.
+    #[must_use]
+    pub fn retain(&self, keep: impl Fn(usize, usize) -> bool) -> Self {
+        let (mut starts, mut indices, mut values) = (vec![0], vec![], vec![]);
+        for (row, weights) in self.weights.outer_iterator().enumerate() {
+            for (column, &weight) in weights.iter().filter(|&(column, _)| keep(row, column)) {
+                indices.push(column);
+                values.push(weight);
+            }
+            starts.push(indices.len());
+        }
+        Self {
+            weights: CsMat::new(self.weights.shape(), starts, indices, values),
+            ..self.clone()
+        }
+    }
+
     /// The layer with the rows and columns that `rows` and `columns` keep, renumbered.
     #[must_use]
     pub fn keep(&self, rows: &[bool], columns: &[bool]) -> Self {
