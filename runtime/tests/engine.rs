@@ -80,6 +80,15 @@ fn infer(layers: &[LayerSpec], input: &[u8], spare_words: usize) -> Vec<i32> {
     logits
 }
 
+/// `layers`, those whose bit of `sparse` is set as compressed sparse rows.
+fn mixed(layers: &[LayerSpec], sparse: u8) -> Vec<LayerSpec> {
+    let encode = |(index, layer): (usize, &LayerSpec)| match sparse >> index & 1 {
+        0 => layer.clone(),
+        _ => layer.to_csr(index).unwrap(),
+    };
+    layers.iter().enumerate().map(encode).collect()
+}
+
 proptest! {
     #[test]
     fn every_mixture_of_encodings_computes_the_same(
@@ -89,14 +98,7 @@ proptest! {
     ) {
         let expected = naive(&layers, &input);
         prop_assert_eq!(&infer(&layers, &input, spare_words), &expected);
-        let mixed: Vec<_> = layers
-            .iter()
-            .enumerate()
-            .map(|(index, layer)| match sparse >> index & 1 {
-                0 => layer.clone(),
-                _ => layer.to_csr(index).unwrap(),
-            })
-            .collect();
+        let mixed = mixed(&layers, sparse);
         prop_assert_eq!(&infer(&mixed, &input, spare_words), &expected);
     }
 
@@ -106,14 +108,7 @@ proptest! {
         sparse in any::<u8>(),
         forgeries in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
     ) {
-        let mixed: Vec<_> = layers
-            .iter()
-            .enumerate()
-            .map(|(index, layer)| match sparse >> index & 1 {
-                0 => layer.clone(),
-                _ => layer.to_csr(index).unwrap(),
-            })
-            .collect();
+        let mixed = mixed(&layers, sparse);
         let mut bytes = write(&mixed).unwrap();
         for (place, byte) in forgeries {
             let place = place.index(bytes.len());

@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::OnceLock;
 
 /// How a chore ends: well, or with one line that says why not.
 pub(crate) type Outcome = Result<(), String>;
@@ -21,8 +22,16 @@ pub(crate) fn cargo() -> Command {
     command
 }
 
-/// The program `rarefy`, built for release.
+/// The program `rarefy`, built for release the first time it is asked for.
 pub(crate) fn rarefy() -> Result<Command, String> {
+    static BUILT: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+    let mut command = Command::new(BUILT.get_or_init(build).as_ref().map_err(String::clone)?);
+    command.current_dir(root());
+    Ok(command)
+}
+
+/// Builds `rarefy`; its path.
+fn build() -> Result<PathBuf, String> {
     let mut build = cargo();
     build.args([
         "build",
@@ -38,9 +47,7 @@ pub(crate) fn rarefy() -> Result<Command, String> {
     )?;
     let target =
         std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
-    let mut command = Command::new(root().join(target).join("release").join("rarefy"));
-    command.current_dir(root());
-    Ok(command)
+    Ok(root().join(target).join("release").join("rarefy"))
 }
 
 /// Runs `command`, saying `what` on stderr first.

@@ -14,7 +14,7 @@ use crate::deploy::container::{self, EncodingChoice, ModelReport};
 use crate::deploy::export::FinishedRun;
 use crate::device::{BoardReport, Boards, firmware_folder};
 use crate::pruning::Pruner;
-use crate::training::folder::{Compression, FIGURES, RunFolder, TrainReport, Weights};
+use crate::training::folder::{Compression, FIGURES, RunFolder, Weights};
 
 /// Test images run on each board.
 const SAMPLES: usize = 100;
@@ -111,26 +111,16 @@ pub(super) fn run(arguments: Arguments, console: &Console) -> Result<()> {
         ));
         measured.push(measure::measure(board, &bytes, &inputs, &options, console)?);
     }
-    let TrainReport {
-        dataset,
-        arch,
-        pruner,
-        seed,
-        weights,
-        compression,
-        accuracy,
-        ..
-    } = trained;
     let report = Report {
-        dataset,
-        arch,
-        pruner,
-        seed,
-        weights,
-        compression,
+        dataset: trained.dataset,
+        arch: trained.arch,
+        pruner: trained.pruner,
+        seed: trained.seed,
+        weights: trained.weights,
+        compression: trained.compression,
         accuracy: Accuracy {
-            dense: accuracy.dense,
-            pruned: accuracy.pruned,
+            dense: trained.accuracy.dense,
+            pruned: trained.accuracy.pruned,
             deployed: exported.accuracy.deployed,
         },
         container: Container {

@@ -10,9 +10,9 @@ use super::quantize::{self, CALIBRATION};
 use super::{DeployError, SparseLayer, evaluate, fold, sparse, strip};
 use crate::artifact;
 use crate::data::Dataset;
-use crate::graph::{Graph, architecture};
-use crate::network::State;
+use crate::graph::{Graph, Operation, architecture};
 use crate::network::state::StateError;
+use crate::network::{State, initial};
 use crate::pruning::Masks;
 use crate::training::folder::{RunFolder, TrainReport};
 use crate::training::{Recipe, TrainError};
@@ -144,15 +144,15 @@ impl FinishedRun {
 
 /// The arrays that a trained state of `graph` holds, in their shapes.
 fn expected(graph: &Graph) -> State {
-    let mut expected = crate::network::initial::state(graph, 0);
-    for (name, array) in expected.0.clone() {
-        let node = name.strip_suffix(".weight");
-        if let (Some(node), [units]) = (node, array.shape.as_slice()) {
+    let mut expected = initial::state(graph, 0);
+    for node in graph.nodes() {
+        if node.operation == Operation::BatchNorm {
+            let units = node.shape[0];
             for suffix in ["running_mean", "running_var"] {
                 expected.insert(
-                    format!("{node}.{suffix}"),
-                    vec![*units],
-                    array.values.clone(),
+                    format!("{}.{suffix}", node.name),
+                    vec![units],
+                    vec![0.0; units],
                 );
             }
         }

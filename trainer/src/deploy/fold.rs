@@ -5,8 +5,7 @@
 //! that the device reads raw pixels and a black pixel is an exact zero. Assumes a chain of dense
 //! layers, each followed by at most one batch norm and one ReLU; refuses anything else.
 
-use sprs::CsMat;
-
+use super::sparse::from_rows;
 use super::{DeployError, SparseLayer};
 use crate::graph::{Graph, Operation};
 use crate::network::{EPSILON, State};
@@ -71,21 +70,20 @@ pub fn fold(
 fn dense(name: &str, units: usize, state: &State, keep: &[bool]) -> SparseLayer {
     let kernel = state.get(&format!("{name}.weight"));
     let inputs = kernel.shape[1];
-    let (mut starts, mut indices, mut values) = (vec![0], vec![], vec![]);
-    for (row, kept) in kernel
+    let rows = kernel
         .values
         .chunks_exact(inputs)
-        .zip(keep.chunks_exact(inputs))
-    {
-        for (column, (&weight, _)) in row.iter().zip(kept).enumerate().filter(|(_, (_, k))| **k) {
-            indices.push(column);
-            values.push(weight);
-        }
-        starts.push(indices.len());
-    }
+        .zip(keep.chunks_exact(inputs));
+    let rows = rows.map(|(row, kept)| {
+        let weights = row.iter().zip(kept).enumerate();
+        weights
+            .filter(|(_, (_, keep))| **keep)
+            .map(|(column, (&weight, _))| (column, weight))
+            .collect()
+    });
     SparseLayer {
         name: name.into(),
-        weights: CsMat::new((units, inputs), starts, indices, values),
+        weights: from_rows(inputs, rows),
         bias: state.get(&format!("{name}.bias")).values.clone(),
         relu: false,
         original: (units, inputs),

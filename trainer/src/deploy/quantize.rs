@@ -11,6 +11,7 @@
 use rarefy_format::requantize;
 use sprs::CsMat;
 
+use super::sparse::from_rows;
 use super::strip::strip;
 use super::{DeployError, SparseLayer};
 
@@ -58,18 +59,17 @@ struct Steps {
 impl QuantizedLayer {
     /// `layer` in integers by `steps`.
     fn new(layer: &SparseLayer, steps: Steps) -> Result<Self, DeployError> {
-        let (mut starts, mut indices, mut values) = (vec![0], vec![], vec![]);
-        for row in layer.weights.outer_iterator() {
-            for (column, &weight) in row.iter() {
-                let value = (f64::from(weight) / steps.weight).round();
-                let value = value.clamp(-WEIGHT_LIMIT, WEIGHT_LIMIT) as i8;
-                if value != 0 {
-                    indices.push(column);
-                    values.push(value);
-                }
-            }
-            starts.push(indices.len());
-        }
+        let integer = |weight: f32| {
+            let value = (f64::from(weight) / steps.weight).round();
+            value.clamp(-WEIGHT_LIMIT, WEIGHT_LIMIT) as i8
+        };
+        let rows = layer.weights.outer_iterator().map(|row| {
+            let weights = row
+                .iter()
+                .map(|(column, &weight)| (column, integer(weight)));
+            weights.filter(|&(_, value)| value != 0).collect()
+        });
+        let weights = from_rows(layer.inputs(), rows);
         let accumulator = steps.input * steps.weight;
         let bias = layer.bias.iter().map(|&bias| {
             let value = (f64::from(bias) / accumulator).round();
@@ -87,7 +87,7 @@ impl QuantizedLayer {
         Ok(Self {
             name: layer.name.clone(),
             bias: bias.collect::<Result<_, _>>()?,
-            weights: CsMat::new((layer.outputs(), layer.inputs()), starts, indices, values),
+            weights,
             shift: steps.shift,
             relu: layer.relu,
             original: layer.original,

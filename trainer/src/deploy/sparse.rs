@@ -52,16 +52,16 @@ impl SparseLayer {
     /// The layer with the weights that `keep(row, column)` keeps.
     #[must_use]
     pub fn retain(&self, keep: impl Fn(usize, usize) -> bool) -> Self {
-        let (mut starts, mut indices, mut values) = (vec![0], vec![], vec![]);
-        for (row, weights) in self.weights.outer_iterator().enumerate() {
-            for (column, &weight) in weights.iter().filter(|&(column, _)| keep(row, column)) {
-                indices.push(column);
-                values.push(weight);
-            }
-            starts.push(indices.len());
-        }
+        let rows = self
+            .weights
+            .outer_iterator()
+            .enumerate()
+            .map(|(row, weights)| {
+                let kept = weights.iter().filter(|&(column, _)| keep(row, column));
+                kept.map(|(column, &weight)| (column, weight)).collect()
+            });
         Self {
-            weights: CsMat::new(self.weights.shape(), starts, indices, values),
+            weights: from_rows(self.inputs(), rows),
             ..self.clone()
         }
     }
@@ -78,24 +78,16 @@ impl SparseLayer {
                 this
             })
             .collect();
-        let (mut starts, mut indices, mut values, mut bias) = (vec![0], vec![], vec![], vec![]);
-        for ((row, _), &b) in self
-            .weights
-            .outer_iterator()
-            .zip(rows)
-            .zip(&self.bias)
-            .filter(|((_, keep), _)| **keep)
-        {
-            for (column, &weight) in row.iter() {
-                if let Some(column) = numbers[column] {
-                    indices.push(column);
-                    values.push(weight);
-                }
-            }
-            starts.push(indices.len());
-            bias.push(b);
-        }
-        let weights = CsMat::new((bias.len(), number), starts, indices, values);
+        let kept = || self.weights.outer_iterator().zip(&self.bias).zip(rows);
+        let kept = || kept().filter(|(_, keep)| **keep).map(|(row, _)| row);
+        let renumbered = kept().map(|(row, _)| {
+            let weights = row.iter();
+            weights
+                .filter_map(|(column, &weight)| Some((numbers[column]?, weight)))
+                .collect()
+        });
+        let weights = from_rows(number, renumbered);
+        let bias = kept().map(|(_, &bias)| bias).collect();
         Self {
             name: self.name.clone(),
             weights,
@@ -103,6 +95,23 @@ impl SparseLayer {
             ..*self
         }
     }
+}
+
+/// Compressed sparse rows of `columns` columns; each row is given as its (column, value) pairs,
+/// columns rising.
+pub(super) fn from_rows<T>(
+    columns: usize,
+    rows: impl Iterator<Item = Vec<(usize, T)>>,
+) -> CsMat<T> {
+    let (mut starts, mut indices, mut values) = (vec![0], vec![], vec![]);
+    for row in rows {
+        for (column, value) in row {
+            indices.push(column);
+            values.push(value);
+        }
+        starts.push(indices.len());
+    }
+    CsMat::new((starts.len() - 1, columns), starts, indices, values)
 }
 
 /// The class scores that `layers` give for `input` (raw pixels 0 to 255).

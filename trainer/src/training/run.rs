@@ -51,8 +51,7 @@ struct Run<'a> {
     train: Batches<'a>,
     test: Batches<'a>,
     /// The images that each epoch's statistics are taken over.
-    sample: crate::data::Split,
-    data: &'a Dataset,
+    sample: Batches<'a>,
     stop: &'a AtomicBool,
     /// Epochs of all phases, and those done.
     epochs: (usize, usize),
@@ -88,14 +87,14 @@ pub fn run(
         )));
         return Ok(report);
     }
+    let sample = data.train.limit(SAMPLE);
     let phases = 1 + usize::from(pruner.needs_dense_training());
     let mut run = Run {
         recipe,
         device: device.clone(),
         train: Batches::new(&data.train, &data.normalisation, device),
         test: Batches::new(&data.test, &data.normalisation, device),
-        sample: data.train.limit(SAMPLE),
-        data,
+        sample: Batches::new(&sample, &data.normalisation, device),
         stop,
         epochs: (phases * recipe.epochs, 0),
         clock: (0.0, Instant::now()),
@@ -133,7 +132,7 @@ impl Run<'_> {
         }
         let pruned_already = checkpoint.as_ref().is_some_and(|c| c.phase == "pruned");
 
-        let mut dense_accuracy = None;
+        let (mut dense_accuracy, mut dense) = (None, Vec::new());
         if pruner.needs_dense_training() {
             let path = self.folder.file("dense.safetensors");
             if pruned_already {
@@ -143,11 +142,18 @@ impl Run<'_> {
                 let (state, accuracy) = self.conclude(&network)?;
                 state.save(&path, &[("accuracy", accuracy.to_string())])?;
             }
-            let (_, notes) = State::load(&path)?;
+            let (state, notes) = State::load(&path)?;
             dense_accuracy = notes.get("accuracy").and_then(|text| text.parse().ok());
+            if !pruned_already {
+                let tensors = self.graph.prunable();
+                dense = tensors
+                    .iter()
+                    .map(|t| state.get(&t.name).values.clone())
+                    .collect();
+            }
         }
 
-        let Outcome { direct, effective } = self.prune(pruner, pruned_already)?;
+        let Outcome { direct, effective } = self.prune(pruner, &dense, pruned_already)?;
         let weights = Weights {
             total: effective.total(),
             direct: direct.nonzeros(),
@@ -195,8 +201,14 @@ impl Run<'_> {
         Ok(report)
     }
 
-    /// The masks of `pruner`, kept in the folder; read back when the pruned phase had begun.
-    fn prune(&self, pruner: &Pruner, again: bool) -> Result<Outcome, TrainError> {
+    /// The masks of `pruner`, which may rank the weights of the `dense` network, kept in the folder;
+    /// read back when the pruned phase had begun.
+    fn prune(
+        &self,
+        pruner: &Pruner,
+        dense: &[Vec<f32>],
+        again: bool,
+    ) -> Result<Outcome, TrainError> {
         let (direct_path, effective_path) = (
             self.folder.file("masks-direct.safetensors"),
             self.folder.file("masks.safetensors"),
@@ -208,17 +220,7 @@ impl Run<'_> {
                 effective: Masks::load(&self.graph, &effective_path)?,
             });
         }
-        let weights = if pruner.needs_dense_training() {
-            let (state, _) = State::load(&self.folder.file("dense.safetensors"))?;
-            self.graph
-                .prunable()
-                .iter()
-                .map(|t| state.get(&t.name).values.clone())
-                .collect()
-        } else {
-            Vec::new()
-        };
-        let ordering = pruner.order(&self.graph, &weights, self.recipe.seed)?;
+        let ordering = pruner.order(&self.graph, dense, self.recipe.seed)?;
         let Recipe {
             target,
             compression,
@@ -277,8 +279,7 @@ impl Run<'_> {
                 return Err(self.interrupted());
             };
             self.epochs.1 += 1;
-            let sample = Batches::new(&self.sample, &self.data.normalisation, &self.device);
-            let statistics = Statistics::compute(&network, || sample.in_order(SAMPLE))?;
+            let statistics = Statistics::compute(&network, || self.sample.in_order(SAMPLE))?;
             let accuracy = phase::accuracy(&network, &statistics, &self.test)?;
             let (epoch, seconds) = (epoch + 1, self.seconds());
             let row = Metrics {
