@@ -34,7 +34,7 @@ pub fn fold(
         let name = &node.name;
         match node.operation {
             Operation::Input | Operation::Flatten => {}
-            Operation::Dense { units } => {
+            Operation::Dense { units, .. } => {
                 let mask = masks.next().ok_or_else(|| refuse(name, "it has no mask"))?;
                 if layers.last().is_some_and(|before| !before.relu) {
                     return Err(refuse(name, "the layer before it has no ReLU"));
@@ -47,6 +47,9 @@ pub fn fold(
                 let layer = layer.ok_or_else(|| refuse(name, "it follows no dense layer"))?;
                 normalise(layer, state, name);
                 normalised = true;
+            }
+            Operation::Conv { .. } | Operation::Pool { .. } | Operation::Add => {
+                return Err(refuse(name, "only dense layers can be exported yet"));
             }
             Operation::Relu => {
                 let layer = layers.last_mut().filter(|layer| !layer.relu);

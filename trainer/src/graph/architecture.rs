@@ -1,9 +1,22 @@
-//! The architectures Rarefy knows by name (paper, section 5; LeNet-300-100 is LeCun et al. 1998).
+//! The architectures Rarefy knows by name, as the paper's code builds them (paper, section 5).
+//!
+//! LeNet-300-100 and the LeNet-5s are LeCun et al. 1998 (Caffe's variant after its `lenet` example),
+//! VGG is Simonyan & Zisserman 2015 on 32 x 32 images, ResNet-18 He et al. 2016 on 64 x 64. Every
+//! convolution and dense layer is followed by batch normalisation, the one before the softmax too.
+//! Tensors are called `conv1.weight`, `shortcut1.weight`, `fc1.weight`, counted from the input.
 
-use super::{Graph, GraphError, Operation};
+use super::{Graph, GraphError, Operation, Padding, Pooling, Window};
 
 /// The names that [`by_name`] takes.
-pub const NAMES: &[&str] = &["lenet-300-100"];
+pub const NAMES: &[&str] = &[
+    "lenet-300-100",
+    "lenet-5",
+    "lenet-5-28",
+    "lenet-5-caffe",
+    "vgg-16",
+    "vgg-19",
+    "resnet-18",
+];
 
 /// An architecture that is not known.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -18,12 +31,17 @@ pub struct UnknownArchitecture {
 /// # Errors
 /// When there is none; the message lists those there are.
 pub fn by_name(name: &str) -> Result<Graph, UnknownArchitecture> {
-    match name {
-        "lenet-300-100" => {
-            Ok(multilayer(name, [1, 28, 28], &[300, 100, 10]).expect("LeNet-300-100 chains"))
-        }
-        _ => Err(UnknownArchitecture { name: name.into() }),
-    }
+    let graph = match name {
+        "lenet-300-100" => multilayer(name, [1, 28, 28], &[300, 100, 10]),
+        "lenet-5" => lenet_5(name, [3, 32, 32]),
+        "lenet-5-28" => lenet_5(name, [1, 28, 28]),
+        "lenet-5-caffe" => lenet_5_caffe(name),
+        "vgg-16" => vgg(name, &[2, 2, 3, 3, 3], 10),
+        "vgg-19" => vgg(name, &[2, 2, 4, 4, 4], 100),
+        "resnet-18" => resnet_18(name),
+        _ => return Err(UnknownArchitecture { name: name.into() }),
+    };
+    Ok(graph.expect("the known architectures chain"))
 }
 
 /// Dense layers `fc1`, `fc2`, … of the given `units`, each followed by batch normalisation and,
@@ -33,16 +51,207 @@ pub fn by_name(name: &str) -> Result<Graph, UnknownArchitecture> {
 /// # Errors
 /// When a layer has no units.
 pub fn multilayer(name: &str, input: [usize; 3], units: &[usize]) -> Result<Graph, GraphError> {
-    let mut graph = Graph::new(name, input);
-    graph.push("flatten", Operation::Flatten)?;
-    for (index, &units) in units.iter().enumerate() {
-        if index > 0 {
-            graph.push(&format!("relu{index}"), Operation::Relu)?;
-        }
-        graph.push(&format!("fc{}", index + 1), Operation::Dense { units })?;
-        graph.push(&format!("bn{}", index + 1), Operation::BatchNorm)?;
+    let mut builder = Builder::new(name, input);
+    builder.classify(units)?;
+    Ok(builder.graph)
+}
+
+/// Two valid 5 x 5 convolutions, each with average pooling, and three dense layers.
+fn lenet_5(name: &str, input: [usize; 3]) -> Result<Graph, GraphError> {
+    let mut builder = Builder::new(name, input);
+    for channels in [6, 16] {
+        builder.conv(channels, 5, 1, Padding::Valid)?;
+        builder.relu()?;
+        builder.pool(Pooling::Average, 2)?;
     }
-    Ok(graph)
+    builder.classify(&[120, 84, 10])?;
+    Ok(builder.graph)
+}
+
+/// Caffe's wider one for MNIST: 20 and 50 channels with max pooling, 500 hidden units.
+fn lenet_5_caffe(name: &str) -> Result<Graph, GraphError> {
+    let mut builder = Builder::new(name, [1, 28, 28]);
+    for channels in [20, 50] {
+        builder.conv(channels, 5, 1, Padding::Valid)?;
+        builder.relu()?;
+        builder.pool(Pooling::Max, 2)?;
+    }
+    builder.classify(&[500, 10])?;
+    Ok(builder.graph)
+}
+
+/// Stages of so many 3 x 3 convolutions with 64, 128, 256, 512 and 512 channels, each stage ended by
+/// max pooling, and one dense layer.
+fn vgg(name: &str, stages: &[usize; 5], classes: usize) -> Result<Graph, GraphError> {
+    let mut builder = Builder::new(name, [3, 32, 32]);
+    for (&convolutions, channels) in stages.iter().zip([64, 128, 256, 512, 512]) {
+        for _ in 0..convolutions {
+            builder.conv(channels, 3, 1, Padding::Same)?;
+            builder.relu()?;
+        }
+        builder.pool(Pooling::Max, 2)?;
+    }
+    builder.classify(&[classes])?;
+    Ok(builder.graph)
+}
+
+/// Eight basic blocks without biases; shortcuts, identities included, are batch normalised as in
+/// the paper's code.
+fn resnet_18(name: &str) -> Result<Graph, GraphError> {
+    let mut builder = Builder::new(name, [3, 64, 64]);
+    builder.bias = false;
+    builder.conv(64, 3, 1, Padding::Same)?;
+    builder.relu()?;
+    let mut before = 64;
+    for (channels, stride) in [
+        (64, 1),
+        (64, 1),
+        (128, 2),
+        (128, 1),
+        (256, 2),
+        (256, 1),
+        (512, 2),
+        (512, 1),
+    ] {
+        let input = builder.last();
+        builder.conv(channels, 3, stride, Padding::Same)?;
+        builder.relu()?;
+        let main = builder.conv(channels, 3, 1, Padding::Same)?;
+        let shortcut = if stride == 1 && channels == before {
+            input
+        } else {
+            builder.shortcut(input, channels, stride)?
+        };
+        let shortcut = builder.norm(shortcut)?;
+        builder.add(main, shortcut)?;
+        builder.relu()?;
+        before = channels;
+    }
+    builder.pool(Pooling::Average, 8)?;
+    builder.classify(&[200])?;
+    Ok(builder.graph)
+}
+
+/// Appends layers, counting their names.
+struct Builder {
+    graph: Graph,
+    /// Whether layers have biases.
+    bias: bool,
+    convolutions: usize,
+    shortcuts: usize,
+    norms: usize,
+    relus: usize,
+    pools: usize,
+    additions: usize,
+}
+
+/// The next name of a kind: `conv1`, `conv2`, …
+fn next(kind: &str, count: &mut usize) -> String {
+    *count += 1;
+    format!("{kind}{count}")
+}
+
+impl Builder {
+    fn new(name: &str, input: [usize; 3]) -> Self {
+        Self {
+            graph: Graph::new(name, input),
+            bias: true,
+            convolutions: 0,
+            shortcuts: 0,
+            norms: 0,
+            relus: 0,
+            pools: 0,
+            additions: 0,
+        }
+    }
+
+    /// The last node.
+    fn last(&self) -> usize {
+        self.graph.nodes().len() - 1
+    }
+
+    /// The window of `size` over the map that `node` gives.
+    fn window(&self, node: usize, size: usize, stride: usize, padding: Padding) -> Window {
+        let shape = &self.graph.nodes()[node].shape;
+        let input = [shape[1], shape[2]];
+        Window::new(size, stride, padding, input).expect("the known architectures' windows fit")
+    }
+
+    /// A convolution and its batch norm.
+    fn conv(
+        &mut self,
+        channels: usize,
+        size: usize,
+        stride: usize,
+        padding: Padding,
+    ) -> Result<usize, GraphError> {
+        let name = next("conv", &mut self.convolutions);
+        let window = self.window(self.last(), size, stride, padding);
+        let bias = self.bias;
+        let operation = Operation::Conv {
+            channels,
+            window,
+            bias,
+        };
+        let conv = self.graph.push(&name, operation)?;
+        self.norm(conv)
+    }
+
+    /// The 1 x 1 convolution of a shortcut from `source`.
+    fn shortcut(
+        &mut self,
+        source: usize,
+        channels: usize,
+        stride: usize,
+    ) -> Result<usize, GraphError> {
+        let name = next("shortcut", &mut self.shortcuts);
+        let window = self.window(source, 1, stride, Padding::Valid);
+        let bias = self.bias;
+        let operation = Operation::Conv {
+            channels,
+            window,
+            bias,
+        };
+        self.graph.push_from(&name, operation, &[source])
+    }
+
+    fn norm(&mut self, source: usize) -> Result<usize, GraphError> {
+        let name = next("bn", &mut self.norms);
+        self.graph.push_from(&name, Operation::BatchNorm, &[source])
+    }
+
+    fn relu(&mut self) -> Result<usize, GraphError> {
+        let name = next("relu", &mut self.relus);
+        self.graph.push(&name, Operation::Relu)
+    }
+
+    /// Pooling without overlap.
+    fn pool(&mut self, kind: Pooling, size: usize) -> Result<usize, GraphError> {
+        let name = next("pool", &mut self.pools);
+        let window = self.window(self.last(), size, size, Padding::Valid);
+        self.graph.push(&name, Operation::Pool { kind, window })
+    }
+
+    fn add(&mut self, main: usize, shortcut: usize) -> Result<usize, GraphError> {
+        let name = next("add", &mut self.additions);
+        self.graph
+            .push_from(&name, Operation::Add, &[main, shortcut])
+    }
+
+    /// Flattens, and appends dense layers of the given `units`.
+    fn classify(&mut self, units: &[usize]) -> Result<(), GraphError> {
+        self.graph.push("flatten", Operation::Flatten)?;
+        for (index, &units) in units.iter().enumerate() {
+            if index > 0 {
+                self.relu()?;
+            }
+            let bias = self.bias;
+            let dense = Operation::Dense { units, bias };
+            let dense = self.graph.push(&format!("fc{}", index + 1), dense)?;
+            self.norm(dense)?;
+        }
+        Ok(())
+    }
 }
 
 #[cfg(test)]
@@ -50,23 +259,51 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lenet_300_100_has_the_papers_tensors() {
-        let graph = by_name("lenet-300-100").unwrap();
-        let shapes: Vec<_> = graph
-            .prunable()
-            .into_iter()
-            .map(|t| (t.name, t.shape))
-            .collect();
+    fn the_papers_architectures_have_its_numbers_of_weights() {
+        for (name, tensors, total, input, classes) in [
+            ("lenet-300-100", 3, 266_200, [1, 28, 28], 10),
+            ("lenet-5", 5, 61_770, [3, 32, 32], 10),
+            ("lenet-5-28", 5, 44_190, [1, 28, 28], 10),
+            ("lenet-5-caffe", 4, 430_500, [1, 28, 28], 10),
+            ("vgg-16", 14, 14_715_584, [3, 32, 32], 10),
+            ("vgg-19", 17, 20_070_080, [3, 32, 32], 100),
+            ("resnet-18", 21, 11_261_632, [3, 64, 64], 200),
+        ] {
+            let graph = by_name(name).unwrap();
+            assert_eq!(graph.prunable().len(), tensors, "{name}");
+            assert_eq!(graph.total(), total, "{name}");
+            assert_eq!(graph.input_shape(), input, "{name}");
+            assert_eq!(graph.classes(), classes, "{name}");
+        }
+        assert!(NAMES.iter().all(|name| by_name(name).is_ok()));
+    }
+
+    #[test]
+    fn tensors_have_pytorchs_names_and_shapes() {
+        let shapes = |name: &str| -> Vec<(String, Vec<usize>)> {
+            let tensors = by_name(name).unwrap().prunable().into_iter();
+            tensors.map(|t| (t.name, t.shape)).collect()
+        };
         assert_eq!(
-            shapes,
+            shapes("lenet-300-100"),
             [
                 ("fc1.weight".into(), vec![300, 784]),
                 ("fc2.weight".into(), vec![100, 300]),
                 ("fc3.weight".into(), vec![10, 100])
             ]
         );
-        assert_eq!(graph.total(), 266_200);
-        assert_eq!((graph.input_len(), graph.classes()), (784, 10));
+        assert_eq!(
+            shapes("lenet-5")[1],
+            ("conv2.weight".into(), vec![16, 6, 5, 5])
+        );
+        // Shortcuts stand after the main path of their block: 7, 12 and 17.
+        let resnet = shapes("resnet-18");
+        assert_eq!(resnet[7], ("shortcut1.weight".into(), vec![128, 64, 1, 1]));
+        assert_eq!(
+            resnet[17],
+            ("shortcut3.weight".into(), vec![512, 256, 1, 1])
+        );
+        assert_eq!(resnet[20], ("fc1.weight".into(), vec![200, 512]));
     }
 
     #[test]

@@ -7,6 +7,9 @@
 //! arm in each walk. Tensor names and layouts are PyTorch's: `fc1.weight` is (out, in).
 
 pub mod architecture;
+pub mod window;
+
+pub use window::{Padding, Window};
 
 /// An operation of the network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,15 +18,45 @@ pub enum Operation {
     Input,
     /// Rows of a feature map one after the other, channel first.
     Flatten,
-    /// A fully connected layer with a bias; its weight is prunable, (units, inputs).
+    /// A fully connected layer; its weight is prunable, (units, inputs).
     Dense {
         /// Output units.
         units: usize,
+        /// Whether a bias is added.
+        bias: bool,
     },
-    /// Batch normalisation over the units, with scale and shift.
+    /// A convolution of a map (strictly, a correlation, as everywhere); its weight is prunable,
+    /// (channels, input channels, size, size).
+    Conv {
+        /// Output channels.
+        channels: usize,
+        /// The window and its padding.
+        window: Window,
+        /// Whether a bias is added.
+        bias: bool,
+    },
+    /// Pooling of each channel of a map; reads no padding.
+    Pool {
+        /// What is kept of a window.
+        kind: Pooling,
+        /// The window.
+        window: Window,
+    },
+    /// Batch normalisation over the units (of a map: over the channels), with scale and shift.
     BatchNorm,
     /// max(0, x).
     Relu,
+    /// The sum of two sources of one shape: a residual connection.
+    Add,
+}
+
+/// What pooling keeps of a window.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pooling {
+    /// The largest value.
+    Max,
+    /// The mean.
+    Average,
 }
 
 /// One node: an operation, what it reads, and the shape of what it gives for one sample.
@@ -33,10 +66,17 @@ pub struct Node {
     pub name: String,
     /// What it does.
     pub operation: Operation,
-    /// The node it reads (none for the input).
-    pub source: Option<usize>,
+    /// The nodes it reads: none for the input, two for an addition, else one.
+    pub sources: Vec<usize>,
     /// The shape of its output for one sample: `[units]` or `[channels, height, width]`.
     pub shape: Vec<usize>,
+}
+
+impl Node {
+    /// The node it reads first; 0, the input, where it reads none.
+    pub fn source(&self) -> usize {
+        self.sources.first().copied().unwrap_or(0)
+    }
 }
 
 /// A prunable tensor: the kernel of a layer. Biases and batch norms are never pruned nor counted.
@@ -44,7 +84,7 @@ pub struct Node {
 pub struct Prunable {
     /// The tensor's name, such as `fc1.weight`.
     pub name: String,
-    /// Its shape, (out, in).
+    /// Its shape, (out, in) or (out, in, height, width).
     pub shape: Vec<usize>,
     /// The node it belongs to.
     #[serde(skip)]
@@ -86,7 +126,7 @@ impl Graph {
         let node = Node {
             name: "input".into(),
             operation: Operation::Input,
-            source: None,
+            sources: Vec::new(),
             shape: input.to_vec(),
         };
         Self {
@@ -100,32 +140,69 @@ impl Graph {
     /// # Errors
     /// When the name is taken or the shapes do not chain.
     pub fn push(&mut self, name: &str, operation: Operation) -> Result<usize, GraphError> {
-        let refuse = |reason: String| GraphError {
-            layer: name.into(),
-            reason,
+        self.push_from(name, operation, &[self.nodes.len() - 1])
+    }
+
+    /// Appends `operation` reading the nodes `sources`, which must be there already.
+    ///
+    /// # Errors
+    /// When the name is taken or the shapes do not chain.
+    pub fn push_from(
+        &mut self,
+        name: &str,
+        operation: Operation,
+        sources: &[usize],
+    ) -> Result<usize, GraphError> {
+        let refuse = |reason: String| {
+            Err(GraphError {
+                layer: name.into(),
+                reason,
+            })
         };
         if self.nodes.iter().any(|node| node.name == name) {
-            return Err(refuse("the name is used twice".into()));
+            return refuse("the name is used twice".into());
         }
-        let source = self.nodes.len() - 1;
-        let before = &self.nodes[source].shape;
-        let shape = match operation {
-            Operation::Input => return Err(refuse("a network has one input".into())),
-            Operation::Flatten => vec![before.iter().product()],
-            Operation::Dense { units: 0 } => return Err(refuse("it has no units".into())),
-            Operation::Dense { units } if before.len() == 1 => vec![units],
-            Operation::Dense { .. } => {
-                return Err(refuse(format!(
-                    "it needs a flat input, not one of shape {before:?}"
-                )));
-            }
-            Operation::BatchNorm | Operation::Relu => before.clone(),
+        let wanted = if operation == Operation::Add { 2 } else { 1 };
+        if sources.len() != wanted || sources.iter().any(|&source| source >= self.nodes.len()) {
+            return refuse(format!("it must read {wanted} of the layers before it"));
+        }
+        let before = &self.nodes[sources[0]].shape;
+        let map = || match before.as_slice() {
+            &[channels, height, width] => Ok((channels, [height, width])),
+            _ => Err(format!("it needs a map, not {} units in a row", before[0])),
         };
-        let source = Some(source);
+        let shape = match operation {
+            Operation::Input => Err("a network has one input".into()),
+            Operation::Flatten => Ok(vec![before.iter().product()]),
+            Operation::Dense { units: 0, .. } => Err("it has no units".into()),
+            Operation::Dense { units, .. } if before.len() == 1 => Ok(vec![units]),
+            Operation::Dense { .. } => Err(format!(
+                "it needs a flat input, not a map of {}; flatten it first",
+                dimensions(before)
+            )),
+            Operation::Conv { channels: 0, .. } => Err("it has no channels".into()),
+            Operation::Conv {
+                channels, window, ..
+            } => map().and_then(|(_, input)| windowed(channels, window, input)),
+            Operation::Pool { window, .. } => {
+                map().and_then(|(channels, input)| windowed(channels, window, input))
+            }
+            Operation::BatchNorm | Operation::Relu => Ok(before.clone()),
+            Operation::Add if self.nodes[sources[1]].shape == *before => Ok(before.clone()),
+            Operation::Add => Err(format!(
+                "it adds {} to {}, which do not match",
+                dimensions(before),
+                dimensions(&self.nodes[sources[1]].shape)
+            )),
+        };
+        let shape = match shape {
+            Ok(shape) => shape,
+            Err(reason) => return refuse(reason),
+        };
         self.nodes.push(Node {
             name: name.into(),
             operation,
-            source,
+            sources: sources.to_vec(),
             shape,
         });
         Ok(self.nodes.len() - 1)
@@ -158,38 +235,58 @@ impl Graph {
             .map_or(0, |node| node.shape.iter().product())
     }
 
-    /// The shape of what node `index` reads.
+    /// The shape of what node `index` reads (first).
     pub fn source_shape(&self, index: usize) -> &[usize] {
-        let source = self.nodes[index].source.unwrap_or(0);
-        &self.nodes[source].shape
+        &self.nodes[self.nodes[index].source()].shape
+    }
+
+    /// The shape of the kernel of node `index`, PyTorch's: (out, in) or (out, in, height, width);
+    /// none where it has no kernel.
+    pub fn kernel_shape(&self, index: usize) -> Option<Vec<usize>> {
+        let inputs = self.source_shape(index)[0];
+        match self.nodes[index].operation {
+            Operation::Dense { units, .. } => Some(vec![units, inputs]),
+            Operation::Conv {
+                channels, window, ..
+            } => Some(vec![channels, inputs, window.size, window.size]),
+            _ => None,
+        }
     }
 
     /// The prunable tensors in order, from input to output.
     pub fn prunable(&self) -> Vec<Prunable> {
-        let mut tensors = Vec::new();
-        for (
-            node,
-            Node {
-                name, operation, ..
-            },
-        ) in self.nodes.iter().enumerate()
-        {
-            match *operation {
-                Operation::Dense { units } => tensors.push(Prunable {
-                    name: format!("{name}.weight"),
-                    shape: vec![units, self.source_shape(node)[0]],
-                    node,
-                }),
-                Operation::Input | Operation::Flatten | Operation::BatchNorm | Operation::Relu => {}
-            }
-        }
-        tensors
+        let kernel = |(node, Node { name, .. }): (usize, &Node)| {
+            let shape = self.kernel_shape(node)?;
+            let name = format!("{name}.weight");
+            Some(Prunable { name, shape, node })
+        };
+        self.nodes.iter().enumerate().filter_map(kernel).collect()
     }
 
     /// The number of prunable weights, N.
     pub fn total(&self) -> usize {
         self.prunable().iter().map(Prunable::len).sum()
     }
+}
+
+/// The shape that `window` gives over `channels` maps of `input`.
+fn windowed(channels: usize, window: Window, input: [usize; 2]) -> Result<Vec<usize>, String> {
+    let padded = [0, 1].map(|axis| window.before[axis] + input[axis] + window.after[axis]);
+    if window.size == 0 || window.stride == 0 || padded.iter().any(|&n| n < window.size) {
+        return Err(format!(
+            "its window of {0} x {0} does not fit a map of {1}",
+            window.size,
+            dimensions(&input)
+        ));
+    }
+    let [height, width] = window.outputs(input);
+    Ok(vec![channels, height, width])
+}
+
+/// "6 x 14 x 14".
+fn dimensions(shape: &[usize]) -> String {
+    let numbers: Vec<String> = shape.iter().map(usize::to_string).collect();
+    numbers.join(" x ")
 }
 
 #[cfg(test)]
@@ -200,7 +297,13 @@ mod tests {
     fn shapes_that_do_not_chain_are_refused_with_the_layer_named() {
         let mut graph = Graph::new("toy", [1, 2, 2]);
         let error = graph
-            .push("fc1", Operation::Dense { units: 3 })
+            .push(
+                "fc1",
+                Operation::Dense {
+                    units: 3,
+                    bias: true,
+                },
+            )
             .unwrap_err();
         assert!(
             error
@@ -209,9 +312,27 @@ mod tests {
             "{error}"
         );
         graph.push("flatten", Operation::Flatten).unwrap();
-        graph.push("fc1", Operation::Dense { units: 3 }).unwrap();
+        graph
+            .push(
+                "fc1",
+                Operation::Dense {
+                    units: 3,
+                    bias: true,
+                },
+            )
+            .unwrap();
         assert!(graph.push("fc1", Operation::Relu).is_err());
-        assert!(graph.push("fc2", Operation::Dense { units: 0 }).is_err());
+        assert!(
+            graph
+                .push(
+                    "fc2",
+                    Operation::Dense {
+                        units: 0,
+                        bias: true
+                    }
+                )
+                .is_err()
+        );
         assert_eq!(graph.prunable()[0].shape, [3, 4]);
     }
 }

@@ -16,25 +16,27 @@ pub fn state(graph: &Graph, seed: u64) -> State {
     let mut state = State::default();
     for (index, node) in graph.nodes().iter().enumerate() {
         let name = &node.name;
+        if let Some(shape) = graph.kernel_shape(index) {
+            let field: usize = shape[2..].iter().product();
+            let fan_average = (field * (shape[0] + shape[1])) as f64 / 2.0;
+            let sigma = (2.0 / fan_average).sqrt() / TRUNCATED_DEVIATION;
+            let weight = format!("{name}.weight");
+            let mut random = Random::stream(seed, &format!("initial {weight}"));
+            let values = (0..shape.iter().product())
+                .map(|_| (sigma * random.truncated_normal()) as f32)
+                .collect();
+            state.insert(weight, shape, values);
+        }
+        let units = node.shape[0];
         match node.operation {
-            Operation::Dense { units } => {
-                let inputs = graph.source_shape(index)[0];
-                let fan_average = (inputs + units) as f64 / 2.0;
-                let sigma = (2.0 / fan_average).sqrt() / TRUNCATED_DEVIATION;
-                let weight = format!("{name}.weight");
-                let mut random = Random::stream(seed, &format!("initial {weight}"));
-                let values = (0..units * inputs)
-                    .map(|_| (sigma * random.truncated_normal()) as f32)
-                    .collect();
-                state.insert(weight, vec![units, inputs], values);
+            Operation::Dense { bias: true, .. } | Operation::Conv { bias: true, .. } => {
                 state.insert(format!("{name}.bias"), vec![units], vec![0.0; units]);
             }
             Operation::BatchNorm => {
-                let units = node.shape[0];
                 state.insert(format!("{name}.weight"), vec![units], vec![1.0; units]);
                 state.insert(format!("{name}.bias"), vec![units], vec![0.0; units]);
             }
-            Operation::Input | Operation::Flatten | Operation::Relu => {}
+            _ => {}
         }
     }
     state

@@ -43,7 +43,7 @@ impl Network {
             let kernel = match node.operation {
                 Operation::Dense { .. } => true,
                 Operation::BatchNorm => false,
-                Operation::Input | Operation::Flatten | Operation::Relu => {
+                _ => {
                     first.push(None);
                     continue;
                 }

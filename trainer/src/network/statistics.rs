@@ -36,9 +36,10 @@ impl Statistics {
         let nodes = network.graph().nodes();
         let mut statistics = Self(vec![Moments::default(); nodes.len()]);
         for (index, node) in nodes.iter().enumerate() {
-            let (Operation::BatchNorm, Some(source)) = (node.operation, node.source) else {
+            if node.operation != Operation::BatchNorm {
                 continue;
-            };
+            }
+            let source = node.source();
             let units = node.shape[0];
             let (mut sum, mut squares, mut rows) =
                 (vec![0.0_f64; units], vec![0.0_f64; units], 0.0);

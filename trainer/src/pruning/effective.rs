@@ -26,7 +26,7 @@ pub fn births(graph: &Graph, births: &[Vec<u32>]) -> Vec<Vec<u32>> {
     let mut reached: Vec<Vec<u32>> = Vec::with_capacity(nodes.len());
     for (index, node) in nodes.iter().enumerate() {
         let units = node.shape.iter().product();
-        let times = match (node.operation, node.source) {
+        let times = match (node.operation, node.sources.first().copied()) {
             (Operation::Input, _) | (_, None) => vec![0; units],
             (Operation::Dense { .. }, Some(source)) => {
                 let before = &reached[source];
@@ -41,9 +41,7 @@ pub fn births(graph: &Graph, births: &[Vec<u32>]) -> Vec<Vec<u32>> {
                     })
                     .collect()
             }
-            (Operation::Flatten | Operation::BatchNorm | Operation::Relu, Some(source)) => {
-                reached[source].clone()
-            }
+            (_, Some(source)) => reached[source].clone(),
         };
         reached.push(times);
     }
@@ -51,7 +49,7 @@ pub fn births(graph: &Graph, births: &[Vec<u32>]) -> Vec<Vec<u32>> {
     let mut effective = births.to_vec();
     let mut reaching: Vec<u32> = vec![0; graph.classes()];
     for (index, node) in nodes.iter().enumerate().rev() {
-        let (Operation::Dense { .. }, Some(source)) = (node.operation, node.source) else {
+        let (Operation::Dense { .. }, source) = (node.operation, node.source()) else {
             continue;
         };
         let before = &reached[source];
