@@ -1,5 +1,7 @@
 //! The network on a device: its parameters and its forward passes.
 
+use std::ops::Range;
+
 use candle_core::{DType, Device, Result, Tensor, Var};
 
 use super::operators::{Gradient, batch_norm, linear};
@@ -24,32 +26,37 @@ pub struct Parameter {
 pub struct Network {
     graph: Graph,
     device: Device,
+    dtype: DType,
     parameters: Vec<Parameter>,
     /// Whether the one-pass operators of the CPU are used, or plain tensor operations.
     fused: bool,
-    /// For each node, where its parameters (weight, bias) start in `parameters`.
-    first: Vec<Option<usize>>,
+    /// For each node, which of `parameters` are its own: weight, then bias, as far as it has them.
+    own: Vec<Range<usize>>,
+}
+
+/// What the parameters of an operation are called, in order.
+fn suffixes(operation: Operation) -> &'static [&'static str] {
+    match operation {
+        Operation::Dense { bias: false, .. } | Operation::Conv { bias: false, .. } => &["weight"],
+        Operation::Dense { .. } | Operation::Conv { .. } | Operation::BatchNorm => {
+            &["weight", "bias"]
+        }
+        _ => &[],
+    }
 }
 
 impl Network {
-    /// The network of `graph` with the parameters of `state`.
+    /// The network of `graph` with the parameters of `state`, in f32.
     ///
     /// # Errors
     /// When the device refuses.
     pub fn new(graph: &Graph, state: &State, device: &Device) -> Result<Self> {
         let mut parameters = Vec::new();
-        let mut first = Vec::new();
+        let mut own = Vec::new();
         for node in graph.nodes() {
-            let kernel = match node.operation {
-                Operation::Dense { .. } => true,
-                Operation::BatchNorm => false,
-                _ => {
-                    first.push(None);
-                    continue;
-                }
-            };
-            first.push(Some(parameters.len()));
-            for (suffix, kernel) in [("weight", kernel), ("bias", false)] {
+            let first = parameters.len();
+            let has_kernel = node.operation != Operation::BatchNorm;
+            for &suffix in suffixes(node.operation) {
                 let name = format!("{}.{suffix}", node.name);
                 let array = state.get(&name);
                 let var = Var::from_slice(&array.values, array.shape.as_slice(), device)?;
@@ -57,17 +64,52 @@ impl Network {
                     name,
                     var,
                     gradient: Gradient::default(),
-                    kernel,
+                    kernel: has_kernel && suffix == "weight",
                 });
             }
+            own.push(first..parameters.len());
         }
         Ok(Self {
             graph: graph.clone(),
             device: device.clone(),
+            dtype: DType::F32,
             parameters,
             fused: device.is_cpu(),
-            first,
+            own,
         })
+    }
+
+    /// The network of `graph` computing in f64 by plain tensor operations: its kernels, in the order
+    /// of [`Graph::prunable`], from `kernels`, all other parameters from `state`. Scores that rank
+    /// weights by gradients are taken from it.
+    ///
+    /// # Errors
+    /// When there is not one kernel of the right length for each tensor, or the device refuses.
+    pub fn in_double(
+        graph: &Graph,
+        state: &State,
+        kernels: &[Vec<f64>],
+        device: &Device,
+    ) -> Result<Self> {
+        let mut network = Self::new(graph, state, device)?.plain();
+        network.dtype = DType::F64;
+        let tensors = graph.prunable().len();
+        if kernels.len() != tensors {
+            candle_core::bail!(
+                "{} kernels for the {tensors} of {}",
+                kernels.len(),
+                graph.name()
+            );
+        }
+        let mut kernels = kernels.iter().peekable();
+        for parameter in &mut network.parameters {
+            let var = &parameter.var;
+            parameter.var = match kernels.next_if(|_| parameter.kernel) {
+                Some(kernel) => Var::from_slice(kernel, var.dims(), device)?,
+                None => Var::from_tensor(&var.to_dtype(DType::F64)?)?,
+            };
+        }
+        Ok(network)
     }
 
     /// The architecture.
@@ -107,10 +149,15 @@ impl Network {
     pub fn state(&self) -> Result<State> {
         let mut state = State::default();
         for Parameter { name, var, .. } in &self.parameters {
-            let values = var.flatten_all()?.to_vec1::<f32>()?;
+            let values = var.flatten_all()?.to_dtype(DType::F32)?.to_vec1::<f32>()?;
             state.insert(name.clone(), var.dims().to_vec(), values);
         }
         Ok(state)
+    }
+
+    /// The parameters of node `index`: weight, then bias, as far as it has them.
+    fn own(&self, index: usize) -> &[Parameter] {
+        &self.parameters[self.own[index].clone()]
     }
 
     /// Class scores (batch, classes) of `x` (batch, elements), batch norms on the statistics of
@@ -119,19 +166,15 @@ impl Network {
     /// # Errors
     /// When shapes do not agree or the device refuses.
     pub fn train_forward(&self, x: &Tensor) -> Result<Tensor> {
-        let mut value = x.clone();
+        let mut value = x.to_dtype(self.dtype)?;
         let mut has_trained_input = false;
-        for (node, first) in self.graph.nodes().iter().zip(&self.first) {
-            let parameters =
-                first.map(|first| (&self.parameters[first], &self.parameters[first + 1]));
-            value = match (node.operation, parameters) {
-                (Operation::Dense { .. }, Some((weight, bias))) => {
+        for (index, node) in self.graph.nodes().iter().enumerate() {
+            value = match (node.operation, self.own(index)) {
+                (Operation::Dense { .. }, [weight, bias]) => {
                     let input_gradient = std::mem::replace(&mut has_trained_input, true);
                     self.dense(&value, weight, bias, input_gradient)?
                 }
-                (Operation::BatchNorm, Some((scale, shift))) => {
-                    self.normalise(&value, scale, shift)?
-                }
+                (Operation::BatchNorm, [scale, shift]) => self.normalise(&value, scale, shift)?,
                 (Operation::Relu, _) => value.relu()?,
                 _ => value,
             };
@@ -173,30 +216,22 @@ impl Network {
     /// # Errors
     /// When shapes do not agree or the device refuses.
     pub fn forward_to(&self, last: usize, x: &Tensor, statistics: &Statistics) -> Result<Tensor> {
-        let mut value = x.clone();
-        for (index, (node, first)) in self
-            .graph
-            .nodes()
-            .iter()
-            .zip(&self.first)
-            .enumerate()
-            .take(last + 1)
-        {
-            let parameters =
-                first.map(|first| (&self.parameters[first].var, &self.parameters[first + 1].var));
-            value = match (node.operation, parameters) {
-                (Operation::Dense { .. }, Some((weight, bias))) => value
-                    .matmul(&weight.as_detached_tensor().t()?)?
-                    .broadcast_add(&bias.as_detached_tensor())?,
-                (Operation::BatchNorm, Some((scale, shift))) => {
-                    let (scale, shift) = (scale.as_detached_tensor(), shift.as_detached_tensor());
+        let mut value = x.to_dtype(self.dtype)?;
+        for (index, node) in self.graph.nodes().iter().enumerate().take(last + 1) {
+            value = match (node.operation, self.own(index)) {
+                (Operation::Dense { .. }, [weight, bias]) => value
+                    .matmul(&weight.var.as_detached_tensor().t()?)?
+                    .broadcast_add(&bias.var.as_detached_tensor())?,
+                (Operation::BatchNorm, [scale, shift]) => {
+                    let (scale, shift) = (
+                        scale.var.as_detached_tensor(),
+                        shift.var.as_detached_tensor(),
+                    );
                     let moments = statistics.of(index);
-                    let mean = Tensor::from_slice(&moments.mean, moments.mean.len(), &self.device)?;
-                    let variance = Tensor::from_slice(
-                        &moments.variance,
-                        moments.variance.len(),
-                        &self.device,
-                    )?;
+                    let tensor = |values: &[f32]| {
+                        Tensor::from_slice(values, values.len(), &self.device)?.to_dtype(self.dtype)
+                    };
+                    let (mean, variance) = (tensor(&moments.mean)?, tensor(&moments.variance)?);
                     let a = scale.div(&(variance + EPSILON)?.sqrt()?)?;
                     let b = shift.sub(&a.mul(&mean)?)?;
                     value.broadcast_mul(&a)?.broadcast_add(&b)?
@@ -244,6 +279,49 @@ mod tests {
             .unwrap()
             .to_scalar()
             .unwrap()
+    }
+
+    /// The gradients that the f64 network gives, against f32's and against the values themselves.
+    #[test]
+    fn double_gives_the_gradients_of_single() {
+        let graph = multilayer("toy", [1, 1, 13], &[11, 7, 5]).unwrap();
+        let state = initial::state(&graph, 3);
+        let kernels: Vec<Vec<f64>> = graph
+            .prunable()
+            .iter()
+            .map(|tensor| {
+                state
+                    .get(&tensor.name)
+                    .values
+                    .iter()
+                    .map(|&w| f64::from(w))
+                    .collect()
+            })
+            .collect();
+        let double = Network::in_double(&graph, &state, &kernels, &Device::Cpu).unwrap();
+        let single = Network::new(&graph, &state, &Device::Cpu).unwrap().plain();
+        assert_eq!(double.state().unwrap(), single.state().unwrap());
+        let x = random_tensor(&mut Random::new(5), (17, 13));
+        let gradients = |network: &Network| {
+            let scores = network.train_forward(&x).unwrap();
+            scores.sqr().unwrap().sum_all().unwrap().backward().unwrap()
+        };
+        let (found, expected) = (gradients(&double), gradients(&single));
+        for (double, single) in double.parameters().iter().zip(single.parameters()) {
+            let found = found.get(double.var.as_tensor()).unwrap();
+            assert_eq!(found.dtype(), DType::F64);
+            let found = found.to_dtype(DType::F32).unwrap();
+            let expected = expected.get(single.var.as_tensor()).unwrap();
+            assert!(
+                largest_difference(&found, expected) < 1e-3,
+                "{}",
+                single.name
+            );
+        }
+        let refused = |kernels: &[Vec<f64>]| {
+            Network::in_double(&graph, &state, kernels, &Device::Cpu).is_err()
+        };
+        assert!(refused(&kernels[..1]) && refused(&[vec![0.0; 3], vec![], vec![]]));
     }
 
     /// The CPU's operators against candle's own differentiation of plain tensor operations.
