@@ -64,7 +64,7 @@ struct Layer {
 pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
     let graph = architecture::by_name(&arguments.arch)?;
     let direct = Masks::load(&graph, &arguments.masks)?;
-    let connected = effective::masks(&graph, &direct);
+    let connected = effective::masks(&graph, &direct, effective::Mode::Exact);
     if let Some(out) = &arguments.out {
         connected.save(out)?;
     }

@@ -50,7 +50,7 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
     search::check_compression(compression)?;
     let tensors = graph.prunable();
     let sizes: Vec<usize> = tensors.iter().map(Prunable::len).collect();
-    let densities = quota.densities(&sizes, 1.0 / compression);
+    let densities = quota.densities(&tensors, 1.0 / compression)?;
     let report = Report {
         arch: graph.name().into(),
         quota: quota.name(),

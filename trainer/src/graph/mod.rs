@@ -263,6 +263,17 @@ impl Graph {
         self.nodes.iter().enumerate().filter_map(kernel).collect()
     }
 
+    /// The fewest prunable weights on a path from the input to an output.
+    pub fn shortest_path(&self) -> usize {
+        let mut lengths: Vec<usize> = Vec::with_capacity(self.nodes.len());
+        for (index, node) in self.nodes.iter().enumerate() {
+            let sources = node.sources.iter().map(|&source| lengths[source]);
+            let own = usize::from(self.kernel_shape(index).is_some());
+            lengths.push(sources.min().unwrap_or(0) + own);
+        }
+        lengths.last().copied().unwrap_or(0)
+    }
+
     /// The number of prunable weights, N.
     pub fn total(&self) -> usize {
         self.prunable().iter().map(Prunable::len).sum()

@@ -27,10 +27,48 @@ pub enum PruneError {
         /// The compression asked for.
         compression: f64,
     },
-    /// No subnetwork of that compression joins input and output.
+    /// A quota that is for convolutional networks alone.
+    #[error("quota {quota} is for networks that begin with a convolution: choose another")]
+    NoConvolution {
+        /// The quota.
+        quota: &'static str,
+    },
+    /// A quota that asks a layer for less than nothing or more than all.
     #[error(
-        "{pruner} at {kind} compression {compression} disconnects the network: no path from input \
-         to output is left; it can go as far as {kind} compression {}", floor(*.reachable)
+        "{quota} at compression {} would keep {share:.2} % of {tensor}: on this network it is valid \
+         for compressions from {} to {}", decimals(*.compression), up(*.least), down(*.most)
+    )]
+    InvalidQuota {
+        /// The quota.
+        quota: &'static str,
+        /// The (direct) compression asked for.
+        compression: f64,
+        /// The tensor whose share is impossible.
+        tensor: String,
+        /// The share of it that would be kept, in percent.
+        share: f64,
+        /// The lowest valid compression.
+        least: f64,
+        /// The highest valid compression.
+        most: f64,
+    },
+    /// An effective compression below those of a quota's valid range.
+    #[error(
+        "{pruner} cannot leave as much as effective compression {} asks for: its quota is valid \
+         only from effective compression {} on", decimals(*.compression), up(*.least)
+    )]
+    TooDense {
+        /// The pruner.
+        pruner: String,
+        /// The effective compression asked for.
+        compression: f64,
+        /// The lowest one there is.
+        least: f64,
+    },
+    /// A compression at which no path from input to output is left.
+    #[error(
+        "{pruner} at {kind} compression {} disconnects the network: no path from input to output \
+         is left; it can go as far as {kind} compression {}", decimals(*.compression), down(*.reachable)
     )]
     Disconnected {
         /// The pruner.
@@ -65,11 +103,21 @@ pub enum PruneError {
     File(#[from] FileError),
 }
 
+/// At most two decimals.
+fn decimals(compression: f64) -> f64 {
+    (compression * 100.0).round() / 100.0
+}
+
 /// One decimal, rounded down so that what the message promises can be reached.
-fn floor(compression: f64) -> f64 {
+fn down(compression: f64) -> f64 {
     if compression >= 2.0 {
         (compression * 10.0).floor() / 10.0
     } else {
         1.0
     }
+}
+
+/// Two decimals, rounded up for the same reason.
+fn up(compression: f64) -> f64 {
+    (compression * 100.0 - 1e-9).ceil() / 100.0
 }

@@ -6,6 +6,7 @@ use std::path::Path;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 
 use super::PruneError;
+use super::sweep::Connection;
 use crate::artifact;
 use crate::graph::{Graph, Prunable};
 
@@ -42,6 +43,30 @@ impl Masks {
                 .collect(),
         });
         Self(masks.collect())
+    }
+
+    /// Masks over `tensors` that keep the given elements of each.
+    pub fn of<I: IntoIterator<Item = usize>>(
+        tensors: &[Prunable],
+        elements: impl IntoIterator<Item = I>,
+    ) -> Self {
+        let masks = tensors.iter().zip(elements).map(|(tensor, elements)| {
+            let mut keep = vec![false; tensor.len()];
+            elements
+                .into_iter()
+                .for_each(|element| keep[element] = true);
+            Mask {
+                name: tensor.name.clone(),
+                shape: tensor.shape.clone(),
+                keep,
+            }
+        });
+        Self(masks.collect())
+    }
+
+    /// The weights that stay as connections born at 0, one list per tensor.
+    pub fn connections(&self) -> Vec<Vec<Connection<u32>>> {
+        self.0.iter().map(|mask| kept(&mask.keep)).collect()
     }
 
     /// Masks that keep every weight of `graph`.
@@ -137,6 +162,23 @@ impl Masks {
         }
         Ok(Self(masks))
     }
+}
+
+/// The elements that `keep`, as connections born at 0.
+fn kept(keep: &[bool]) -> Vec<Connection<u32>> {
+    /// Weights looked at together: most stretches of a sparse mask are empty.
+    const STRETCH: usize = 32;
+    let mut connections = Vec::new();
+    for (stretch, keep) in keep.chunks(STRETCH).enumerate() {
+        if !keep.iter().fold(false, |any, &keep| any | keep) {
+            continue;
+        }
+        for (at, _) in keep.iter().enumerate().filter(|&(_, &keep)| keep) {
+            let element = (stretch * STRETCH + at) as u32;
+            connections.push(Connection { element, value: 0 });
+        }
+    }
+    connections
 }
 
 /// What a tensor says about each weight.

@@ -16,11 +16,14 @@ pub mod masks;
 pub mod ordering;
 pub mod pruner;
 pub mod quota;
+mod ranking;
 pub mod score;
 pub mod search;
+pub mod sweep;
 
 pub use error::PruneError;
 pub use masks::{Mask, Masks};
 pub use ordering::Ordering;
 pub use pruner::Pruner;
 pub use search::{Outcome, Target};
+pub use sweep::Connection;

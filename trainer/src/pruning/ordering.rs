@@ -2,11 +2,15 @@
 //!
 //! An ordering is what a pruner is: at budget `b` (a number of connections, 1 to N) it lets in
 //! every connection with birth at most `b`. Budgets are nested, so one ordering holds the masks
-//! of every compression at once.
+//! of every compression at once. Births are worked out up to a budget and no further: pruning to a
+//! hundredth ranks a hundredth of the connections.
+
+use std::ops::RangeInclusive;
 
 use super::quota::{self, Quota};
 use super::score::Scores;
-use super::{Masks, PruneError};
+use super::sweep::Connection;
+use super::{Masks, PruneError, ranking};
 use crate::graph::Prunable;
 
 /// How many weights direct pruning removes from a layer, from the fraction to remove.
@@ -22,17 +26,9 @@ pub enum Rounding {
 #[derive(Debug, Clone)]
 pub struct Ordering {
     tensors: Vec<Prunable>,
-    births: Vec<Vec<u32>>,
-    layers: Option<Layers>,
-}
-
-/// What layer-wise orderings need beyond births for direct pruning.
-#[derive(Debug, Clone)]
-struct Layers {
-    /// The place of each connection inside its layer, from 0.
-    ranks: Vec<Vec<u32>>,
-    quota: Quota,
-    rounding: Rounding,
+    scores: Scores,
+    /// How layers share a budget; none where one order goes over the whole network.
+    quota: Option<(Quota, Rounding)>,
 }
 
 impl Ordering {
@@ -41,48 +37,35 @@ impl Ordering {
     ///
     /// # Errors
     /// When a score is not finite.
-    pub fn global(tensors: &[Prunable], scores: &Scores) -> Result<Self, PruneError> {
-        check_finite(tensors, scores)?;
-        let flat: Vec<f64> = scores.iter().flatten().copied().collect();
-        let mut places = ranks(&flat).into_iter().map(|rank| rank + 1);
-        let births = scores
-            .iter()
-            .map(|tensor| places.by_ref().take(tensor.len()).collect());
-        Ok(Self {
-            tensors: tensors.to_vec(),
-            births: births.collect(),
-            layers: None,
-        })
+    pub fn global(tensors: &[Prunable], scores: Scores) -> Result<Self, PruneError> {
+        Self::new(tensors, scores, None)
     }
 
     /// The order of descending `scores` inside each layer, the layers sharing each budget by
     /// `quota`; `rounding` says how direct pruning rounds.
     ///
     /// # Errors
-    /// When a score is not finite.
+    /// When a score is not finite, or the quota is not for such a network.
     pub fn by_quota(
         tensors: &[Prunable],
-        scores: &Scores,
+        scores: Scores,
         quota: Quota,
         rounding: Rounding,
     ) -> Result<Self, PruneError> {
-        check_finite(tensors, scores)?;
-        let ranks: Vec<Vec<u32>> = scores.iter().map(|tensor| ranks(tensor)).collect();
-        let by_rank = quota.births(&sizes(tensors));
-        let births = ranks
-            .iter()
-            .zip(by_rank)
-            .map(|(ranks, by_rank)| ranks.iter().map(|&rank| by_rank[rank as usize]).collect());
-        let births = births.collect();
-        let layers = Some(Layers {
-            ranks,
-            quota,
-            rounding,
-        });
+        quota.budgets(tensors)?;
+        Self::new(tensors, scores, Some((quota, rounding)))
+    }
+
+    fn new(
+        tensors: &[Prunable],
+        scores: Scores,
+        quota: Option<(Quota, Rounding)>,
+    ) -> Result<Self, PruneError> {
+        check_finite(tensors, &scores)?;
         Ok(Self {
             tensors: tensors.to_vec(),
-            births,
-            layers,
+            scores,
+            quota,
         })
     }
 
@@ -91,70 +74,104 @@ impl Ordering {
         &self.tensors
     }
 
-    /// The birth of every connection, a budget from 1 to N, in the tensors' layouts.
-    pub fn births(&self) -> &[Vec<u32>] {
-        &self.births
-    }
-
     /// The number of connections, N.
     pub fn total(&self) -> usize {
-        self.births.iter().map(Vec::len).sum()
+        self.scores.iter().map(Vec::len).sum()
+    }
+
+    /// The quota by which layers share a budget, if any.
+    pub fn quota(&self) -> Option<Quota> {
+        self.quota.map(|(quota, _)| quota)
+    }
+
+    /// The budgets at which the order is defined: where its quota is valid.
+    pub fn budgets(&self) -> RangeInclusive<u32> {
+        let all = 1..=self.total() as u32;
+        match self.quota {
+            Some((quota, _)) => quota.budgets(&self.tensors).unwrap_or(all),
+            None => all,
+        }
+    }
+
+    /// The connections that `budget` lets in with their births, a budget from 1 to N; for each
+    /// tensor, ascending by element.
+    pub fn first(&self, budget: u32) -> Vec<Vec<Connection<u32>>> {
+        let born = |(element, birth): (u32, u32)| Connection {
+            element,
+            value: birth,
+        };
+        let Some((quota, _)) = self.quota else {
+            let highest = ranking::highest(&slices(&self.scores), budget as usize);
+            let layers = highest.into_iter().map(|layer| {
+                let connections = layer.into_iter();
+                connections.map(|(element, rank)| born((element, rank + 1)))
+            });
+            return layers.map(Iterator::collect).collect();
+        };
+        let births = quota.births(&self.tensors, budget);
+        let layers = self.scores.iter().zip(births).map(|(scores, births)| {
+            let highest = ranking::highest(&[scores], births.len()).remove(0);
+            let connections = highest.into_iter();
+            connections
+                .map(|(element, rank)| born((element, births[rank as usize])))
+                .collect()
+        });
+        layers.collect()
     }
 
     /// What budget `budget` lets in.
     pub fn prefix(&self, budget: u32) -> Masks {
-        Masks::from_fn(&self.tensors, |tensor, element| {
-            self.births[tensor][element] <= budget
-        })
+        match self.quota {
+            None => self.masks(ranking::above(&slices(&self.scores), budget as usize)),
+            Some((quota, _)) => {
+                let births = quota.births(&self.tensors, budget);
+                let kept: Vec<usize> = births.iter().map(Vec::len).collect();
+                self.keeping(&kept)
+            }
+        }
     }
 
     /// The mask of direct pruning to `compression`, with the paper's rounding: a global order
     /// loses `int(s N)` connections, a layer `s_l n_l` rounded (s the sparsity, `1 - 1/c`).
-    pub fn direct(&self, compression: f64) -> Masks {
+    ///
+    /// # Errors
+    /// When the quota is not valid there.
+    pub fn direct(&self, compression: f64) -> Result<Masks, PruneError> {
         let sparsity = 1.0 - 1.0 / compression;
-        let Some(Layers {
-            ranks,
-            quota,
-            rounding,
-        }) = &self.layers
-        else {
+        let Some((quota, rounding)) = self.quota else {
             let total = self.total();
-            return self.prefix((total - (sparsity * total as f64) as usize) as u32);
+            return Ok(self.prefix((total - (sparsity * total as f64) as usize) as u32));
         };
-        let sizes = sizes(&self.tensors);
-        let densities = quota.densities(&sizes, 1.0 - sparsity);
+        let densities = quota.densities(&self.tensors, 1.0 - sparsity)?;
+        let sizes = self.tensors.iter().map(Prunable::len);
         let kept: Vec<usize> = sizes
-            .iter()
             .zip(densities)
-            .map(|(&size, density)| match rounding {
+            .map(|(size, density)| match rounding {
                 Rounding::HalfToEven => quota::kept(size, density),
                 Rounding::Truncate => size - ((1.0 - density) * size as f64) as usize,
             })
             .collect();
-        Masks::from_fn(&self.tensors, |tensor, element| {
-            (ranks[tensor][element] as usize) < kept[tensor]
-        })
+        Ok(self.keeping(&kept))
+    }
+
+    /// The mask that keeps so many of each layer, those of the highest scores.
+    pub fn keeping(&self, kept: &[usize]) -> Masks {
+        let layers = self.scores.iter().zip(kept);
+        self.masks(layers.map(|(scores, &kept)| ranking::above(&[scores], kept).remove(0)))
+    }
+
+    /// The masks of the chosen elements of each layer.
+    fn masks(&self, chosen: impl IntoIterator<Item = Vec<u32>>) -> Masks {
+        let elements = chosen
+            .into_iter()
+            .map(|layer| layer.into_iter().map(|element| element as usize));
+        Masks::of(&self.tensors, elements)
     }
 }
 
-/// The number of weights of each tensor.
-fn sizes(tensors: &[Prunable]) -> Vec<usize> {
-    tensors.iter().map(Prunable::len).collect()
-}
-
-/// The place of each element by descending score, ties by index.
-fn ranks(scores: &[f64]) -> Vec<u32> {
-    let mut order: Vec<u32> = (0..scores.len() as u32).collect();
-    order.sort_unstable_by(|&a, &b| {
-        scores[b as usize]
-            .total_cmp(&scores[a as usize])
-            .then(a.cmp(&b))
-    });
-    let mut ranks = vec![0; scores.len()];
-    for (rank, element) in order.into_iter().enumerate() {
-        ranks[element as usize] = rank as u32;
-    }
-    ranks
+/// The scores of each tensor as slices.
+fn slices(scores: &Scores) -> Vec<&[f64]> {
+    scores.iter().map(Vec::as_slice).collect()
 }
 
 /// Refuses scores that are NaN or infinite, naming the first.

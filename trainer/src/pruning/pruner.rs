@@ -40,6 +40,16 @@ const PRUNERS: &[Pruner] = &[
         sharing: Sharing::Quota(Quota::Uniform),
     },
     Pruner {
+        name: "random/uniform+",
+        scoring: Scoring::Random,
+        sharing: Sharing::Quota(Quota::UniformPlus),
+    },
+    Pruner {
+        name: "random/erk",
+        scoring: Scoring::Random,
+        sharing: Sharing::Quota(Quota::Erk),
+    },
+    Pruner {
         name: "random/igq",
         scoring: Scoring::Random,
         sharing: Sharing::Quota(Quota::Igq),
@@ -48,6 +58,21 @@ const PRUNERS: &[Pruner] = &[
         name: "magnitude/global",
         scoring: Scoring::Magnitude,
         sharing: Sharing::Global,
+    },
+    Pruner {
+        name: "magnitude/uniform",
+        scoring: Scoring::Magnitude,
+        sharing: Sharing::Quota(Quota::Uniform),
+    },
+    Pruner {
+        name: "magnitude/uniform+",
+        scoring: Scoring::Magnitude,
+        sharing: Sharing::Quota(Quota::UniformPlus),
+    },
+    Pruner {
+        name: "magnitude/erk",
+        scoring: Scoring::Magnitude,
+        sharing: Sharing::Quota(Quota::Erk),
     },
     Pruner {
         name: "magnitude/igq",
@@ -96,7 +121,7 @@ impl Pruner {
     pub fn order(
         &self,
         graph: &Graph,
-        weights: &[Vec<f32>],
+        weights: &[Vec<f64>],
         seed: u64,
     ) -> Result<Ordering, PruneError> {
         let tensors = graph.prunable();
@@ -105,8 +130,8 @@ impl Pruner {
             Scoring::Magnitude => (score::magnitude::scores(weights), Rounding::HalfToEven),
         };
         match self.sharing {
-            Sharing::Global => Ordering::global(&tensors, &scores),
-            Sharing::Quota(quota) => Ordering::by_quota(&tensors, &scores, quota, rounding),
+            Sharing::Global => Ordering::global(&tensors, scores),
+            Sharing::Quota(quota) => Ordering::by_quota(&tensors, scores, quota, rounding),
         }
     }
 }

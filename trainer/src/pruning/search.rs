@@ -2,10 +2,13 @@
 //!
 //! The effective search needs no bisection: [`effective::births`] tells the budget at which each
 //! connection becomes effective, and the smallest budget with enough of them is one selection.
-//! This holds because the prefixes of an [`Ordering`] are nested.
+//! This holds because the prefixes of an [`Ordering`] are nested. Nor does it look at the whole
+//! ordering: a prefix that has enough effective connections holds the answer, so prefixes of
+//! growing budgets are tried, the first a little larger than the wanted number.
 
 use super::{Masks, Ordering, PruneError, effective};
 use crate::graph::Graph;
+use effective::{Mode, NEVER};
 
 /// Which of the two compressions is to be reached.
 #[derive(
@@ -36,13 +39,16 @@ pub struct Outcome {
     pub direct: Masks,
     /// What of it is connected.
     pub effective: Masks,
+    /// Whether the network falls apart before the target: the mask is then the last that is
+    /// connected, or, pruned directly, of no connected network at all.
+    pub collapsed: bool,
 }
 
 /// Prunes by `ordering` to `compression` of the kind `target`; `pruner` is named in refusals.
 ///
 /// # Errors
-/// When the compression is below 1, or leaves no path from input to output; the message says
-/// how far it can go.
+/// When the compression is below 1, leaves fewer connections than the shortest path from input to
+/// output has, or is not one of the quota's; the message says how far it can go.
 pub fn prune(
     graph: &Graph,
     ordering: &Ordering,
@@ -51,56 +57,91 @@ pub fn prune(
     pruner: &str,
 ) -> Result<Outcome, PruneError> {
     check_compression(compression)?;
-    let disconnected = |reachable: f64| PruneError::Disconnected {
-        pruner: pruner.into(),
-        kind: target.name(),
-        compression,
-        reachable,
-    };
     match target {
         Target::Direct => {
-            let direct = ordering.direct(compression);
-            let effective = effective::masks(graph, &direct);
-            if effective.nonzeros() == 0 {
-                return Err(disconnected(direct_reach(graph, ordering, compression)));
-            }
-            Ok(Outcome { direct, effective })
-        }
-        Target::Effective => {
-            let births = effective::births(graph, ordering.births());
-            let total = ordering.total();
-            let mut times: Vec<u32> = births.iter().flatten().copied().collect();
-            let first = times.iter().copied().min().unwrap_or(effective::NEVER);
-            let wanted = effective_count(total, compression);
-            let fewest = times.iter().filter(|&&time| time <= first).count();
-            if wanted < fewest {
-                return Err(disconnected(total as f64 / fewest as f64));
-            }
-            let (_, &mut budget, _) = times.select_nth_unstable(wanted - 1);
-            let effective = Masks::from_fn(ordering.tensors(), |tensor, element| {
-                births[tensor][element] <= budget
-            });
+            let direct = ordering.direct(compression)?;
+            let effective = effective::masks(graph, &direct, Mode::Exact);
+            let collapsed = effective.nonzeros() == 0;
             Ok(Outcome {
-                direct: ordering.prefix(budget),
+                direct,
                 effective,
+                collapsed,
             })
         }
+        Target::Effective => effectively(graph, ordering, compression, pruner),
     }
+}
+
+/// The smallest budget with as many effective connections as `compression` leaves.
+fn effectively(
+    graph: &Graph,
+    ordering: &Ordering,
+    compression: f64,
+    pruner: &str,
+) -> Result<Outcome, PruneError> {
+    let total = ordering.total();
+    let wanted = effective_count(total, compression);
+    let (least, most) = ordering.budgets().into_inner();
+    let mut bound = (wanted as u32 + wanted as u32 / 4 + 16).clamp(least, most);
+    let (births, mut times) = loop {
+        let births = effective::births(graph, ordering.first(bound), Mode::Exact);
+        let times: Vec<u32> = births.iter().flatten().map(|c| c.value).collect();
+        let times: Vec<u32> = times.into_iter().filter(|&time| time != NEVER).collect();
+        if times.len() >= wanted || bound == most {
+            break (births, times);
+        }
+        bound = bound.saturating_mul(2).min(most);
+    };
+    let first = times.iter().copied().min().unwrap_or(NEVER);
+    let fewest = times.iter().filter(|&&time| time <= first).count();
+    if wanted < graph.shortest_path() || times.is_empty() {
+        return Err(PruneError::Disconnected {
+            pruner: pruner.into(),
+            kind: Target::Effective.name(),
+            compression,
+            reachable: if fewest > 0 {
+                total as f64 / fewest as f64
+            } else {
+                1.0
+            },
+        });
+    }
+    // Where even the whole network has less (taps that see only padding), it is all there is; a
+    // quota that ends before it cannot say.
+    if times.len() < wanted && (most as usize) < total {
+        return Err(PruneError::TooDense {
+            pruner: pruner.into(),
+            compression,
+            least: total as f64 / times.len() as f64,
+        });
+    }
+    let budget = match times.len() {
+        all if all < wanted => most,
+        _ => *times.select_nth_unstable(wanted - 1).1,
+    };
+    Ok(Outcome {
+        direct: ordering.prefix(budget),
+        effective: effective::within(graph, &births, budget),
+        collapsed: wanted < fewest,
+    })
 }
 
 /// The highest direct compression that keeps a path, within 1/2000 below, given one `beyond` that
 /// keeps none. Direct pruning rounds by its own rules and for any compression, not only whole
 /// budgets, so births do not tell; but its masks are nested, so bisection does.
-fn direct_reach(graph: &Graph, ordering: &Ordering, beyond: f64) -> f64 {
-    let (mut low, mut high) = (1.0_f64, beyond);
+pub fn direct_reach(graph: &Graph, ordering: &Ordering, beyond: f64) -> f64 {
+    let total = ordering.total() as f64;
+    let (least, most) = ordering.budgets().into_inner();
+    let (mut low, mut high) = (
+        total / f64::from(most),
+        beyond.min(total / f64::from(least)),
+    );
     while high / low > 1.0005 {
         let middle = (low * high).sqrt();
-        let mask = effective::masks(graph, &ordering.direct(middle));
-        if mask.nonzeros() > 0 {
-            low = middle;
-        } else {
-            high = middle;
-        }
+        let connected = ordering
+            .direct(middle)
+            .is_ok_and(|direct| effective::masks(graph, &direct, Mode::Exact).nonzeros() > 0);
+        *(if connected { &mut low } else { &mut high }) = middle;
     }
     low
 }

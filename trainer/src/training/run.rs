@@ -14,7 +14,7 @@ use super::{Recipe, TrainError, phase};
 use crate::data::Dataset;
 use crate::graph::{Graph, architecture};
 use crate::network::{Network, State, Statistics, initial};
-use crate::pruning::{self, Masks, Outcome, Pruner};
+use crate::pruning::{self, Masks, Outcome, PruneError, Pruner, Target};
 
 /// Training images that the statistics behind each epoch's accuracy are taken over; the final
 /// statistics are taken over all.
@@ -148,12 +148,21 @@ impl Run<'_> {
                 let tensors = self.graph.prunable();
                 dense = tensors
                     .iter()
-                    .map(|t| state.get(&t.name).values.clone())
+                    .map(|t| {
+                        state
+                            .get(&t.name)
+                            .values
+                            .iter()
+                            .map(|&w| f64::from(w))
+                            .collect()
+                    })
                     .collect();
             }
         }
 
-        let Outcome { direct, effective } = self.prune(pruner, &dense, pruned_already)?;
+        let Outcome {
+            direct, effective, ..
+        } = self.prune(pruner, &dense, pruned_already)?;
         let weights = Weights {
             total: effective.total(),
             direct: direct.nonzeros(),
@@ -206,7 +215,7 @@ impl Run<'_> {
     fn prune(
         &self,
         pruner: &Pruner,
-        dense: &[Vec<f32>],
+        dense: &[Vec<f64>],
         again: bool,
     ) -> Result<Outcome, TrainError> {
         let (direct_path, effective_path) = (
@@ -218,6 +227,7 @@ impl Run<'_> {
             return Ok(Outcome {
                 direct,
                 effective: Masks::load(&self.graph, &effective_path)?,
+                collapsed: false,
             });
         }
         let ordering = pruner.order(&self.graph, dense, self.recipe.seed)?;
@@ -228,6 +238,20 @@ impl Run<'_> {
         } = *self.recipe;
         let outcome =
             pruning::search::prune(&self.graph, &ordering, target, compression, pruner.name())?;
+        if outcome.collapsed {
+            let reachable = match target {
+                Target::Direct => {
+                    pruning::search::direct_reach(&self.graph, &ordering, compression)
+                }
+                Target::Effective => outcome.effective.compression().unwrap_or(1.0),
+            };
+            return Err(TrainError::Prune(PruneError::Disconnected {
+                pruner: pruner.name().into(),
+                kind: target.name(),
+                compression,
+                reachable,
+            }));
+        }
         outcome.direct.save(&direct_path)?;
         outcome.effective.save(&effective_path)?;
         Ok(outcome)

@@ -40,32 +40,38 @@ pub fn densities(sizes: &[usize], density: f64) -> Vec<f64> {
 /// A layer of `n` holds more than `r` once `n / (F n + 1)` passes `h = r + 1/2`, that is at the
 /// force `F = 1/h - 1/n`, under which a layer of `m` holds `h n m / (m (n - h) + h n)`; what all
 /// layers hold is the budget, rounded up. Where it is a whole number (equal layers, above all) the
-/// half is met exactly, and rounds to even.
-pub fn births(sizes: &[usize]) -> Vec<Vec<u32>> {
+/// half is met exactly, and rounds to even. Births beyond `budget` are left out.
+pub fn births(sizes: &[usize], budget: u32) -> Vec<Vec<u32>> {
     let total: usize = sizes.iter().sum();
+    let force = force(sizes, f64::from(budget));
     // Each term is off by one unit of rounding at most, the sum of L by less than L.
     let rounding = sizes.len() as f64 * f64::EPSILON;
-    let births_of = |size: usize| {
-        (0..size).map(move |rank| {
-            let (n, half) = (size as f64, rank as f64 + 0.5);
-            let held = |&other: &usize| {
-                let m = other as f64;
-                m * half * n / (m * (n - half) + half * n)
-            };
-            let budget: f64 = sizes.iter().map(held).sum();
-            let whole = budget.round();
-            let birth = if (budget - whole).abs() > rounding * budget {
-                budget.ceil()
+    let births_of = |&size: &usize| {
+        let n = size as f64;
+        let held = n / (force * n + 1.0);
+        // One more than can be held at the budget: the last is looked at and left out.
+        let ranks = size.min(held.ceil() as usize + 1);
+        let mut sums = vec![0.0_f64; ranks];
+        for &other in sizes {
+            let m = other as f64;
+            for (rank, sum) in (0_i32..).zip(&mut sums) {
+                let half = f64::from(rank) + 0.5;
+                *sum += m * half * n / (m * (n - half) + half * n);
+            }
+        }
+        let birth = |(rank, sum): (usize, f64)| {
+            let whole = sum.round();
+            let birth = if (sum - whole).abs() > rounding * sum {
+                sum.ceil()
             } else if half_rounds_up(size, rank) {
                 whole
             } else {
                 whole + 1.0
             };
             (birth as u32).clamp(1, total as u32)
-        })
+        };
+        let births = sums.into_iter().enumerate().map(birth);
+        births.take_while(|&birth| birth <= budget).collect()
     };
-    sizes
-        .iter()
-        .map(|&size| births_of(size).collect())
-        .collect()
+    sizes.iter().map(births_of).collect()
 }

@@ -1,35 +1,50 @@
 //! Quotas: how an overall density is shared among the layers.
 //!
-//! A quota answers two questions: the density of each layer at an overall density
-//! ([`Quota::densities`]), and, since budgets of the search are whole numbers of connections, the
-//! smallest overall budget at which a layer holds more than `r` connections ([`Quota::births`]).
-//! Counts are rounded as the paper's code rounds them: a layer of `n` weights at density `d` loses
-//! `(1 - d) n` weights, rounded half to even. Both of today's quotas are monotone: as the budget
-//! grows no layer shrinks, which is what makes the masks nested. A quota that redistributes (ERK,
-//! uniform+) has to show that before it may offer births.
+//! A quota answers three questions: the density of each layer at an overall density
+//! ([`Quota::densities`]), the budgets at which it is valid ([`Quota::budgets`]), and, since budgets
+//! of the search are whole numbers of connections, the smallest budget at which a layer holds more
+//! than `r` connections ([`Quota::births`]). Counts are rounded as the paper's code rounds them: a
+//! layer of `n` weights at density `d` loses `(1 - d) n` weights, rounded half to even.
+//!
+//! All quotas here are monotone: as the budget grows no layer shrinks, which is what makes the
+//! masks nested. Each says in its file why; one that is not monotone may not offer births.
 
+pub mod erk;
 pub mod igq;
 pub mod uniform;
+pub mod uniform_plus;
+
+use std::ops::RangeInclusive;
 
 use super::PruneError;
+use crate::graph::Prunable;
+
+/// What floating point may leave of a density outside 0 to 1.
+const TOLERANCE: f64 = 1e-12;
 
 /// The quotas by name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Quota {
     /// The same density everywhere.
     Uniform,
+    /// The same but for a dense first layer and a denser last one.
+    UniformPlus,
+    /// In proportion to the sum of a layer's dimensions.
+    Erk,
     /// Ideal gas: all layers under the same pressure.
     Igq,
 }
 
 impl Quota {
     /// All quotas.
-    pub const ALL: [Quota; 2] = [Quota::Uniform, Quota::Igq];
+    pub const ALL: [Quota; 4] = [Quota::Uniform, Quota::UniformPlus, Quota::Erk, Quota::Igq];
 
     /// The quota's name.
     pub fn name(self) -> &'static str {
         match self {
             Quota::Uniform => "uniform",
+            Quota::UniformPlus => "uniform+",
+            Quota::Erk => "erk",
             Quota::Igq => "igq",
         }
     }
@@ -48,23 +63,150 @@ impl Quota {
             })
     }
 
-    /// The density of each layer, given the layers' `sizes` in weights and the overall `density`
-    /// in (0, 1].
-    pub fn densities(self, sizes: &[usize], density: f64) -> Vec<f64> {
+    /// The density of each of `tensors` at the overall `density` in (0, 1].
+    ///
+    /// # Errors
+    /// When the quota is not for such a network, or asks for less than none or more than all of a
+    /// layer; the message says which and where the quota is valid.
+    pub fn densities(self, tensors: &[Prunable], density: f64) -> Result<Vec<f64>, PruneError> {
+        let mut densities = self.shares(tensors, density)?;
+        if let Some(layer) = densities.iter().position(|&density| !is_valid(density)) {
+            let budgets = self.budgets(tensors)?;
+            let total = total(tensors) as f64;
+            return Err(PruneError::InvalidQuota {
+                quota: self.name(),
+                compression: 1.0 / density,
+                tensor: tensors[layer].name.clone(),
+                share: 100.0 * densities[layer],
+                least: total / f64::from(*budgets.end()),
+                most: total / f64::from(*budgets.start()),
+            });
+        }
+        for density in &mut densities {
+            *density = density.clamp(0.0, 1.0);
+        }
+        Ok(densities)
+    }
+
+    /// The budgets, in connections, at which the quota is valid.
+    ///
+    /// # Errors
+    /// When the quota is not for such a network.
+    pub fn budgets(self, tensors: &[Prunable]) -> Result<RangeInclusive<u32>, PruneError> {
+        let total = total(tensors);
+        let valid = |budget: u32| -> Result<bool, PruneError> {
+            let shares = self.shares(tensors, f64::from(budget) / total as f64)?;
+            Ok(shares.into_iter().all(is_valid))
+        };
+        let (mut least, mut most) = (1, total as u32);
+        // Valid at one end at least: only one bound is left to find.
+        if !valid(least)? {
+            let mut invalid = least;
+            least = most;
+            while least - invalid > 1 {
+                let middle = invalid + (least - invalid) / 2;
+                *(if valid(middle)? {
+                    &mut least
+                } else {
+                    &mut invalid
+                }) = middle;
+            }
+        } else if !valid(most)? {
+            let mut invalid = most;
+            most = least;
+            while invalid - most > 1 {
+                let middle = most + (invalid - most) / 2;
+                *(if valid(middle)? {
+                    &mut most
+                } else {
+                    &mut invalid
+                }) = middle;
+            }
+        }
+        Ok(least..=most)
+    }
+
+    /// For each of `tensors` and each `r`, the smallest valid overall budget (in connections) at
+    /// which the layer holds more than `r`, as long as it is at most `budget`: so many entries as
+    /// the layer holds at `budget`, never falling.
+    pub fn births(self, tensors: &[Prunable], budget: u32) -> Vec<Vec<u32>> {
+        let sizes: Vec<usize> = tensors.iter().map(Prunable::len).collect();
         match self {
-            Quota::Uniform => uniform::densities(sizes, density),
-            Quota::Igq => igq::densities(sizes, density),
+            Quota::Uniform => uniform::births(&sizes, budget),
+            Quota::Igq => igq::births(&sizes, budget),
+            Quota::UniformPlus | Quota::Erk => self.inverted(tensors, budget),
         }
     }
 
-    /// For each layer and each `r` below its size, the smallest overall budget (in connections)
-    /// at which the layer holds more than `r`: never falling within a layer, at most N.
-    pub fn births(self, sizes: &[usize]) -> Vec<Vec<u32>> {
+    /// The quota's formula, valid or not.
+    fn shares(self, tensors: &[Prunable], density: f64) -> Result<Vec<f64>, PruneError> {
         match self {
-            Quota::Uniform => uniform::births(sizes),
-            Quota::Igq => igq::births(sizes),
+            Quota::Uniform => Ok(uniform::densities(tensors.len(), density)),
+            Quota::Igq => {
+                let sizes: Vec<usize> = tensors.iter().map(Prunable::len).collect();
+                Ok(igq::densities(&sizes, density))
+            }
+            Quota::Erk => Ok(erk::densities(tensors, density)),
+            Quota::UniformPlus if uniform_plus::is_for(tensors) => {
+                Ok(uniform_plus::densities(tensors, density))
+            }
+            Quota::UniformPlus => Err(PruneError::NoConvolution { quota: self.name() }),
         }
     }
+
+    /// Births by trying budgets: each rank's is searched for from the last one's on.
+    fn inverted(self, tensors: &[Prunable], budget: u32) -> Vec<Vec<u32>> {
+        let Ok(valid) = self.budgets(tensors) else {
+            return vec![Vec::new(); tensors.len()];
+        };
+        let total = total(tensors) as f64;
+        let last = budget.min(*valid.end());
+        let births_of = |layer: usize| {
+            let held = |budget: u32| {
+                let shares = self.shares(tensors, f64::from(budget) / total);
+                let share = shares.map_or(0.0, |shares| shares[layer].clamp(0.0, 1.0));
+                kept(tensors[layer].len(), share)
+            };
+            let mut births = Vec::new();
+            let (mut at, mut gap) = (*valid.start(), 1);
+            let most = if last < at { 0 } else { held(last) };
+            for rank in 0..most {
+                let mut low = at;
+                if held(low) <= rank {
+                    // Not yet at `low`, but by `high`: about as far on as the last time.
+                    let mut high = low.saturating_add(gap).min(last);
+                    while held(high) <= rank {
+                        low = high;
+                        high = high.saturating_add(gap).min(last);
+                        gap = gap.saturating_mul(2);
+                    }
+                    while high - low > 1 {
+                        let middle = low + (high - low) / 2;
+                        *(if held(middle) > rank {
+                            &mut high
+                        } else {
+                            &mut low
+                        }) = middle;
+                    }
+                    gap = high - at;
+                    at = high;
+                }
+                births.push(at);
+            }
+            births
+        };
+        (0..tensors.len()).map(births_of).collect()
+    }
+}
+
+/// Whether a layer can have this density.
+fn is_valid(density: f64) -> bool {
+    (-TOLERANCE..=1.0 + TOLERANCE).contains(&density)
+}
+
+/// The number of weights, N.
+fn total(tensors: &[Prunable]) -> usize {
+    tensors.iter().map(Prunable::len).sum()
 }
 
 /// How many weights a layer of `size` keeps at `density`: what is left after removing
@@ -85,16 +227,27 @@ mod tests {
 
     const LENET: [usize; 3] = [235_200, 30_000, 1_000];
 
+    /// Layers of the given shapes.
+    fn tensors(shapes: &[&[usize]]) -> Vec<Prunable> {
+        let of = |(node, shape): (usize, &&[usize])| Prunable {
+            name: format!("layer{node}.weight"),
+            shape: shape.to_vec(),
+            node,
+        };
+        shapes.iter().enumerate().map(of).collect()
+    }
+
     /// Births as the definition says, one budget at a time.
-    fn naive_births(quota: Quota, sizes: &[usize]) -> Vec<Vec<u32>> {
-        let total: usize = sizes.iter().sum();
-        let mut births: Vec<Vec<u32>> = vec![Vec::new(); sizes.len()];
-        for budget in 1..=total {
-            let densities = quota.densities(sizes, budget as f64 / total as f64);
-            for ((born, &size), density) in births.iter_mut().zip(sizes).zip(densities) {
-                let now = kept(size, density);
+    fn naive_births(quota: Quota, tensors: &[Prunable], most: u32) -> Vec<Vec<u32>> {
+        let total = total(tensors) as f64;
+        let mut births: Vec<Vec<u32>> = vec![Vec::new(); tensors.len()];
+        let valid = quota.budgets(tensors).unwrap();
+        for budget in *valid.start()..=most.min(*valid.end()) {
+            let densities = quota.densities(tensors, f64::from(budget) / total).unwrap();
+            for ((born, tensor), density) in births.iter_mut().zip(tensors).zip(densities) {
+                let now = kept(tensor.len(), density);
                 assert!(now >= born.len(), "{} shrinks a layer", quota.name());
-                born.resize(now, budget as u32);
+                born.resize(now, budget);
             }
         }
         births
@@ -102,28 +255,40 @@ mod tests {
 
     #[test]
     fn births_are_the_smallest_budgets() {
-        for sizes in [
-            &[6, 4, 2][..],
-            &[50, 7, 30, 1],
-            &[300, 200, 17],
-            &[4704, 600, 40],
+        for shapes in [
+            &[&[3, 2][..], &[2, 2], &[2, 1]][..],
+            &[&[10, 5], &[7, 1], &[6, 5], &[1, 1]],
+            &[&[4, 1, 3, 3], &[6, 4, 3, 3], &[20, 24], &[10, 20]],
+            &[&[3, 1, 5, 5], &[2, 3, 1, 1], &[4, 50]],
+            &[&[84, 56], &[30, 20], &[8, 5]],
         ] {
+            let tensors = tensors(shapes);
+            let total = total(&tensors);
             for quota in Quota::ALL {
-                let (found, expected) = (quota.births(sizes), naive_births(quota, sizes));
-                let total: usize = sizes.iter().sum();
-                for ((found, expected), &size) in found.iter().zip(&expected).zip(sizes) {
-                    assert_eq!(found.len(), expected.len());
-                    assert!(found.is_sorted());
-                    for (rank, (found, expected)) in found.iter().zip(expected).enumerate() {
+                if quota.budgets(&tensors).is_err() {
+                    continue;
+                }
+                for most in [total, total / 3, total / 20 + 1, 1] {
+                    let found = quota.births(&tensors, most as u32);
+                    let expected = naive_births(quota, &tensors, most as u32);
+                    for ((found, expected), tensor) in found.iter().zip(&expected).zip(&tensors) {
+                        let label = format!("{} {shapes:?} to {most}", quota.name());
+                        assert!(found.is_sorted(), "{label}");
                         // At an exact tie (1 - d) n falls on either side in floating point, where
                         // the closed form decides in whole numbers: one budget apart at most.
-                        let tie = (total * (2 * rank + 1)).is_multiple_of(2 * size);
-                        let allowed = u32::from(tie && quota == Quota::Uniform);
-                        assert!(
-                            found.abs_diff(*expected) <= allowed,
-                            "{} {sizes:?}",
-                            quota.name()
-                        );
+                        let tie = |rank: usize| {
+                            (total * (2 * rank + 1)).is_multiple_of(2 * tensor.len())
+                                && quota == Quota::Uniform
+                        };
+                        let ranks = found.len().max(expected.len());
+                        for rank in 0..ranks {
+                            let found = found.get(rank).copied().unwrap_or(most as u32 + 1);
+                            let expected = expected.get(rank).copied().unwrap_or(most as u32 + 1);
+                            assert!(
+                                found.abs_diff(expected) <= u32::from(tie(rank)),
+                                "{label}: rank {rank} at {found}, not {expected}"
+                            );
+                        }
                     }
                 }
             }
@@ -132,12 +297,13 @@ mod tests {
 
     #[test]
     fn igq_has_the_published_densities() {
+        let tensors = tensors(&[&[300, 784], &[100, 300], &[10, 100]]);
         for (compression, expected) in [
             (10.0, [0.0644, 0.3507, 0.9419]),
             (100.0, [0.00462, 0.0351, 0.5218]),
             (1000.0, [3.89e-4, 0.00304, 0.0839]),
         ] {
-            let densities = Quota::Igq.densities(&LENET, 1.0 / compression);
+            let densities = Quota::Igq.densities(&tensors, 1.0 / compression).unwrap();
             for (density, expected) in densities.iter().zip(expected) {
                 assert!(
                     (density / expected - 1.0).abs() < 2e-3,
@@ -150,8 +316,23 @@ mod tests {
     }
 
     #[test]
+    fn an_invalid_quota_names_the_layer_and_the_valid_range() {
+        let convolutions = tensors(&[&[6, 3, 5, 5], &[16, 6, 5, 5], &[120, 400], &[10, 120]]);
+        let error = Quota::Erk.densities(&convolutions, 0.9).unwrap_err();
+        assert!(error.to_string().contains("layer0.weight"), "{error}");
+        let valid = Quota::Erk.budgets(&convolutions).unwrap();
+        let total = total(&convolutions) as f64;
+        let at = |budget: u32| Quota::Erk.densities(&convolutions, f64::from(budget) / total);
+        assert!(at(*valid.end()).is_ok() && at(valid.end() + 1).is_err());
+        let dense = tensors(&[&[300, 784], &[100, 300], &[10, 100]]);
+        let error = Quota::UniformPlus.densities(&dense, 0.1).unwrap_err();
+        assert!(error.to_string().contains("convolution"), "{error}");
+    }
+
+    #[test]
     fn an_unknown_quota_lists_the_known() {
         let error = Quota::by_name("igp").unwrap_err();
-        assert!(error.to_string().contains("uniform, igq"), "{error}");
+        let known = "uniform, uniform+, erk, igq";
+        assert!(error.to_string().contains(known), "{error}");
     }
 }

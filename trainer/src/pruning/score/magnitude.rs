@@ -3,9 +3,7 @@
 use super::Scores;
 
 /// |w| of every weight.
-pub fn scores(weights: &[Vec<f32>]) -> Scores {
-    weights
-        .iter()
-        .map(|tensor| tensor.iter().map(|w| f64::from(w.abs())).collect())
-        .collect()
+pub fn scores(kernels: &[Vec<f64>]) -> Scores {
+    let magnitudes = |kernel: &Vec<f64>| kernel.iter().map(|w| w.abs()).collect();
+    kernels.iter().map(magnitudes).collect()
 }

@@ -1,0 +1,32 @@
+//! Erdős-Rényi-Kernel: a layer keeps connections in proportion to the sum of its dimensions (Evci
+//! et al. 2020), with the redistribution of the paper's code (section 4).
+//!
+//! A layer of dimensions that sum to `q` keeps `N d q / sum of all q`. One that would keep more
+//! than it has hands the surplus to the layer before it (this is not RigL's way, which fills such
+//! layers and solves again for the others). Each step grows with d, so the quota is monotone; it is
+//! valid until the first layer, which can hand nothing on, is full.
+
+use crate::graph::Prunable;
+
+/// The density of each layer at the overall `density`, above 1 where the quota is not valid.
+pub fn densities(tensors: &[Prunable], density: f64) -> Vec<f64> {
+    let total: usize = tensors.iter().map(Prunable::len).sum();
+    let dimensions = |tensor: &Prunable| tensor.shape.iter().sum::<usize>() as f64;
+    let share = total as f64 * density / tensors.iter().map(dimensions).sum::<f64>();
+    let mut surplus = 0.0;
+    let mut densities: Vec<f64> = tensors
+        .iter()
+        .rev()
+        .map(|tensor| {
+            let size = tensor.len() as f64;
+            let kept = share * dimensions(tensor) + surplus;
+            surplus = (kept - size).max(0.0);
+            (kept - surplus) / size
+        })
+        .collect();
+    densities.reverse();
+    if let (Some(first), Some(tensor)) = (densities.first_mut(), tensors.first()) {
+        *first += surplus / tensor.len() as f64;
+    }
+    densities
+}

@@ -1,0 +1,121 @@
+//! Ranking: the highest of many scores, ties to the lower index, without sorting the rest.
+//!
+//! Pruned networks keep few weights, so nothing here costs more than a pass over the others: a
+//! histogram of the scores' leading bits finds where the count is reached, a selection inside that
+//! bin the exact score. Scores must not be NaN.
+
+/// Leading bits that the histogram looks at: sign, exponent and five bits of the fraction.
+const BITS: u32 = 17;
+
+/// A number whose order is that of `score`; both zeros are one.
+#[inline]
+fn key(score: f64) -> u64 {
+    let bits = (score + 0.0).to_bits();
+    if bits >> 63 == 1 {
+        !bits
+    } else {
+        bits | 1 << 63
+    }
+}
+
+/// The `count` highest of `lists`, taken one after another: for each list the elements among them,
+/// ascending, each with its rank (0 the highest score).
+pub(super) fn highest(lists: &[&[f64]], count: usize) -> Vec<Vec<(u32, u32)>> {
+    let chosen = above(lists, count);
+    let mut order: Vec<(u64, u32)> = Vec::with_capacity(count);
+    for (list, chosen) in lists.iter().zip(&chosen) {
+        for &element in chosen {
+            // Descending by score; places ascend, so that ties fall to the lower.
+            order.push((!key(list[element as usize]), order.len() as u32));
+        }
+    }
+    order.sort_unstable();
+    let mut ranks = vec![0; order.len()];
+    for (rank, &(_, place)) in order.iter().enumerate() {
+        ranks[place as usize] = rank as u32;
+    }
+    let mut ranks = ranks.into_iter();
+    let mut ranked = |chosen: Vec<u32>| chosen.into_iter().zip(&mut ranks).collect();
+    chosen.into_iter().map(&mut ranked).collect()
+}
+
+/// The elements of the `count` highest of `lists`, ascending, without their ranks.
+pub(super) fn above(lists: &[&[f64]], count: usize) -> Vec<Vec<u32>> {
+    let total: usize = lists.iter().map(|list| list.len()).sum();
+    let (least, mut ties) = match count {
+        0 => (u64::MAX, 0),
+        _ if count >= total => (0, total),
+        _ => threshold(lists, count),
+    };
+    let mut choose = |list: &&[f64]| {
+        let mut chosen = Vec::new();
+        for (element, &score) in list.iter().enumerate() {
+            let key = key(score);
+            if key > least || (key == least && ties > 0) {
+                ties -= usize::from(key == least);
+                chosen.push(element as u32);
+            }
+        }
+        chosen
+    };
+    lists.iter().map(&mut choose).collect()
+}
+
+/// The key of the `count`-th highest score (1 the highest), and how many of that very key are
+/// among the `count`.
+fn threshold(lists: &[&[f64]], count: usize) -> (u64, usize) {
+    let shift = 64 - BITS;
+    let mut histogram = vec![0_u32; 1 << BITS];
+    for &score in lists.iter().copied().flatten() {
+        histogram[(key(score) >> shift) as usize] += 1;
+    }
+    let (mut bin, mut over) = (histogram.len() - 1, 0);
+    while over + (histogram[bin] as usize) < count {
+        over += histogram[bin] as usize;
+        bin -= 1;
+    }
+    let keys = lists.iter().copied().flatten().map(|&score| key(score));
+    let mut inside: Vec<u64> = Vec::with_capacity(histogram[bin] as usize);
+    inside.extend(keys.filter(|key| (key >> shift) as usize == bin));
+    let wanted = count - over;
+    let place = inside.len() - wanted;
+    let (_, &mut least, higher) = inside.select_nth_unstable(place);
+    let ties = wanted - higher.iter().filter(|&&key| key > least).count();
+    (least, ties)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::random::Random;
+
+    #[test]
+    fn the_highest_are_those_of_a_stable_sort() {
+        let mut random = Random::new(3);
+        for round in 0..300 {
+            let mut list = |size: u64| -> Vec<f64> {
+                let of = |random: &mut Random| match round % 3 {
+                    0 => random.normal(),
+                    1 => random.below(5) as f64 - 2.0,
+                    _ => -0.0 * random.below(2) as f64,
+                };
+                (0..random.below(size)).map(|_| of(&mut random)).collect()
+            };
+            let lists = [list(40), list(3), list(100)];
+            let flat: Vec<f64> = lists.iter().flatten().copied().collect();
+            let mut order: Vec<usize> = (0..flat.len()).collect();
+            order.sort_by(|&a, &b| flat[b].partial_cmp(&flat[a]).unwrap());
+            let count = random.below(flat.len() as u64 + 1) as usize;
+            let found = highest(&lists.each_ref().map(Vec::as_slice), count);
+            let starts = [0, lists[0].len(), lists[0].len() + lists[1].len()];
+            let mut placed = vec![usize::MAX; count];
+            for (found, start) in found.iter().zip(starts) {
+                assert!(found.is_sorted());
+                for &(element, rank) in found {
+                    placed[rank as usize] = start + element as usize;
+                }
+            }
+            assert_eq!(placed, order[..count]);
+        }
+    }
+}
