@@ -17,7 +17,9 @@ fn kept(ordering: &Ordering, compression: f64) -> Vec<usize> {
 fn rising(graph: &Graph) -> Vec<Vec<f64>> {
     let mut ranks = (0..graph.total()).map(|rank| rank as f64);
     let tensors = graph.prunable();
-    let layers = tensors.iter().map(|t| ranks.by_ref().take(t.len()).collect());
+    let layers = tensors
+        .iter()
+        .map(|t| ranks.by_ref().take(t.len()).collect());
     layers.collect()
 }
 

@@ -122,7 +122,7 @@ impl Builder<'_> {
             0 => (shape[0], 1),
             _ => (self.below(4), self.below(2)),
         };
-        let mut conv = |builder: &mut Self, source: usize, size, stride, padding| {
+        let conv = |builder: &mut Self, source: usize, size, stride, padding| {
             let shape = &builder.graph.nodes()[source].shape;
             let window = Window::new(size, stride, padding, [shape[1], shape[2]]).unwrap();
             let conv = Operation::Conv {
@@ -154,7 +154,9 @@ pub(crate) fn scores(random: &mut Random, graph: &Graph) -> PerLayer<f64> {
         _ => random.below(levels) as f64,
     };
     let tensors = graph.prunable();
-    let drawn = tensors.iter().map(|t| (0..t.len()).map(|_| draw()).collect());
+    let drawn = tensors
+        .iter()
+        .map(|t| (0..t.len()).map(|_| draw()).collect());
     drawn.collect()
 }
 
