@@ -6,7 +6,7 @@
 //! come properties that need no oracle, refusals, and golden results of the paper's own code.
 
 mod direct;
-//mod golden;
+mod golden;
 mod oracle;
 mod properties;
 mod refusals;
