@@ -3,7 +3,7 @@
 use crate::command::{self, Outcome};
 
 /// The benchmarks, each a bench target of the trainer.
-const BENCHES: &[&str] = &["training"];
+const BENCHES: &[&str] = &["training", "pruning"];
 
 /// Runs the benchmark named first on the line, on one core.
 pub(crate) fn run(arguments: &[String]) -> Outcome {

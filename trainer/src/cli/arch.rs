@@ -1,4 +1,4 @@
-//! `rarefy arch`: an architecture's prunable tensors.
+//! `rarefy arch`: an architecture's prunable tensors, or the architectures there are.
 
 use anyhow::Result;
 use clap::Args;
@@ -6,53 +6,106 @@ use serde::Serialize;
 
 use super::console::Console;
 use super::table::{table, text, thousands};
-use crate::graph::{Prunable, architecture};
+use crate::graph::{self, Graph, Prunable, architecture};
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// The architecture
-    #[arg(value_name = "ARCH", help = format!("The architecture: {}", architecture::NAMES.join(", ")))]
-    arch: String,
+    #[arg(value_name = "ARCH", help = format!("The architecture: {}, or a TOML file [default: list them]", architecture::NAMES.join(", ")))]
+    arch: Option<String>,
 }
 
-/// What is printed.
+/// What is printed of one architecture.
 #[derive(Debug, Serialize)]
 struct Report {
+    #[serde(flatten)]
+    summary: Summary,
+    tensors: Vec<Prunable>,
+}
+
+/// What is printed of all.
+#[derive(Debug, Serialize)]
+struct List {
+    architectures: Vec<Summary>,
+}
+
+/// An architecture in a line.
+#[derive(Debug, Serialize)]
+struct Summary {
     arch: String,
     input: Vec<usize>,
     classes: usize,
     total: usize,
-    tensors: Vec<Prunable>,
+}
+
+impl Summary {
+    fn of(graph: &Graph) -> Self {
+        Self {
+            arch: graph.name().into(),
+            input: graph.input_shape().to_vec(),
+            classes: graph.classes(),
+            total: graph.total(),
+        }
+    }
 }
 
 pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
-    let graph = architecture::by_name(&arguments.arch)?;
+    match &arguments.arch {
+        Some(arch) => show(arch, console),
+        None => list(console),
+    }
+}
+
+/// One architecture's tensors.
+fn show(arch: &str, console: &Console) -> Result<()> {
+    let graph = graph::load(arch)?;
     let report = Report {
-        arch: graph.name().into(),
-        input: graph.input_shape().to_vec(),
-        classes: graph.classes(),
-        total: graph.total(),
+        summary: Summary::of(&graph),
         tensors: graph.prunable(),
     };
     console.result(&report, || {
         let mut rows = table(["tensor", "shape", "weights"]);
         for tensor in &report.tensors {
-            let shape: Vec<String> = tensor.shape.iter().map(usize::to_string).collect();
-            rows.add_row([
-                tensor.name.clone(),
-                shape.join(" x "),
-                thousands(tensor.len()),
-            ]);
+            let weights = thousands(tensor.len());
+            rows.add_row([tensor.name.clone(), dimensions(&tensor.shape), weights]);
         }
-        let [channels, height, width] = report.input.as_slice() else {
-            return String::new();
-        };
+        let summary = &report.summary;
         format!(
-            "{}: input {channels} x {height} x {width}, {} classes, {} prunable weights\n\n{}",
-            report.arch,
-            report.classes,
-            thousands(report.total),
+            "{}: input {}, {} classes, {} prunable weights\n\n{}",
+            summary.arch,
+            dimensions(&summary.input),
+            summary.classes,
+            thousands(summary.total),
             text(&rows)
         )
     })
+}
+
+/// All architectures that have names.
+fn list(console: &Console) -> Result<()> {
+    let mut architectures = Vec::new();
+    for name in architecture::NAMES {
+        architectures.push(Summary::of(&architecture::by_name(name)?));
+    }
+    let list = List { architectures };
+    console.result(&list, || {
+        let mut rows = table(["architecture", "input", "classes", "weights"]);
+        for summary in &list.architectures {
+            rows.add_row([
+                summary.arch.clone(),
+                dimensions(&summary.input),
+                thousands(summary.classes),
+                thousands(summary.total),
+            ]);
+        }
+        format!(
+            "{}\nOr give a TOML file: trainer/architectures/README.md tells how to write one.\n",
+            text(&rows)
+        )
+    })
+}
+
+/// "6 x 14 x 14".
+fn dimensions(shape: &[usize]) -> String {
+    let numbers: Vec<String> = shape.iter().map(usize::to_string).collect();
+    numbers.join(" x ")
 }

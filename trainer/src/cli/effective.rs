@@ -8,12 +8,12 @@ use serde::Serialize;
 
 use super::console::Console;
 use super::table::{table, text, thousands};
-use crate::graph::architecture;
+use crate::graph;
 use crate::pruning::{Masks, effective};
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// The architecture the masks belong to
+    /// The architecture the masks belong to: a name of `rarefy arch`, or a TOML file
     #[arg(long, default_value = "lenet-300-100")]
     arch: String,
     /// A safetensors file with one tensor of 0 and 1 for each prunable tensor (a float tensor
@@ -62,7 +62,7 @@ struct Layer {
 }
 
 pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
-    let graph = architecture::by_name(&arguments.arch)?;
+    let graph = graph::load(&arguments.arch)?;
     let direct = Masks::load(&graph, &arguments.masks)?;
     let connected = effective::masks(&graph, &direct, effective::Mode::Exact);
     if let Some(out) = &arguments.out {

@@ -58,7 +58,7 @@ enum Command {
     Quickstart(quickstart::Arguments),
     /// List datasets, or fetch one
     Data(data::Arguments),
-    /// Show an architecture's prunable tensors
+    /// List architectures, or show one's prunable tensors
     Arch(arch::Arguments),
     /// Show what a quota leaves each layer at a compression
     Quotas(quotas::Arguments),

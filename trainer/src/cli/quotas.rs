@@ -6,13 +6,13 @@ use serde::Serialize;
 
 use super::console::Console;
 use super::table::{table, text, thousands};
-use crate::graph::{Prunable, architecture};
+use crate::graph::{self, Prunable};
 use crate::pruning::quota::{self, Quota, igq};
 use crate::pruning::search;
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// The architecture
+    /// The architecture: a name of `rarefy arch`, or a TOML file
     #[arg(long, default_value = "lenet-300-100")]
     arch: String,
     #[arg(long, default_value = "igq", help = format!("The quota: {}", Quota::ALL.map(Quota::name).join(", ")))]
@@ -44,7 +44,7 @@ struct Layer {
 }
 
 pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
-    let graph = architecture::by_name(&arguments.arch)?;
+    let graph = graph::load(&arguments.arch)?;
     let quota = Quota::by_name(&arguments.quota)?;
     let compression = arguments.compression;
     search::check_compression(compression)?;

@@ -7,8 +7,10 @@
 //! arm in each walk. Tensor names and layouts are PyTorch's: `fc1.weight` is (out, in).
 
 pub mod architecture;
+pub mod file;
 pub mod window;
 
+pub use file::{ArchitectureError, load};
 pub use window::{Padding, Window};
 
 /// An operation of the network.

@@ -274,19 +274,17 @@ impl Step {
         )
     }
 
-    /// Calls `visit(input position, output position)` for each pair of positions, within a
-    /// channel, that the tap (row `y`, column `x`) of the window joins.
+    /// Calls `visit(input position, output position, count)` for each line of positions, within
+    /// a channel, that the tap (row `y`, column `x`) of the window joins: the outputs one after
+    /// another, the inputs `stride` apart.
     #[inline]
-    fn positions(&self, y: usize, x: usize, mut visit: impl FnMut(usize, usize)) {
+    fn lines(&self, y: usize, x: usize, mut visit: impl FnMut(usize, usize, usize)) {
         let (rows, mut row) = (self.rows[y].0.clone(), self.rows[y].1);
         let (columns, column) = (&self.columns[x].0, self.columns[x].1);
         for output in rows {
-            let mut from = row * self.before.width + column;
-            let line = output * self.after.width;
-            for to in line + columns.start..line + columns.end {
-                visit(from, to);
-                from += self.stride;
-            }
+            let from = row * self.before.width + column;
+            let to = output * self.after.width + columns.start;
+            visit(from, to, columns.len());
             row += self.stride;
         }
     }
@@ -310,8 +308,9 @@ impl Step {
         for channel in 0..self.after.channels {
             for y in 0..self.rows.len() {
                 for x in 0..self.columns.len() {
-                    self.positions(y, x, |from, to| {
-                        visit(channel * before + from, channel * after + to);
+                    self.lines(y, x, |from, to, count| {
+                        let (from, to) = (channel * before + from, channel * after + to);
+                        (0..count).for_each(|at| visit(from + at * self.stride, to + at));
                     });
                 }
             }
@@ -355,8 +354,19 @@ fn forward<S: Semiring>(
         let (output, input, tap) = step.place(element);
         let before = &before[input * from..][..from];
         let after = &mut after[output * to..][..to];
-        step.positions(tap / step.size, tap % step.size, |from, to| {
-            after[to] = S::either(after[to], S::both(before[from], value));
+        step.lines(tap / step.size, tap % step.size, |from, to, count| {
+            let (before, after) = (&before[from..], &mut after[to..to + count]);
+            let join = |(after, &before): (&mut S::Value, &S::Value)| {
+                *after = S::either(*after, S::both(before, value));
+            };
+            // Lines without gaps are what the compiler vectorises.
+            match step.stride {
+                1 => after.iter_mut().zip(&before[..count]).for_each(join),
+                stride => after
+                    .iter_mut()
+                    .zip(before.iter().step_by(stride))
+                    .for_each(join),
+            }
         });
     }
 }
@@ -386,9 +396,26 @@ fn backward<S: Semiring>(
         let before = &mut before[input * from..][..from];
         let after = &after[output * to..][..to];
         let (own, mut through) = (*value, S::NONE);
-        step.positions(tap / step.size, tap % step.size, |from, to| {
-            before[from] = S::either(before[from], S::both(own, after[to]));
-            through = S::either(through, S::both(reached[from], after[to]));
+        step.lines(tap / step.size, tap % step.size, |from, to, count| {
+            let after = &after[to..to + count];
+            let (reached, before) = (&reached[from..], &mut before[from..]);
+            let join = |((before, &reached), &after): ((&mut S::Value, &S::Value), &S::Value)| {
+                *before = S::either(*before, S::both(own, after));
+                through = S::either(through, S::both(reached, after));
+            };
+            match step.stride {
+                1 => before[..count]
+                    .iter_mut()
+                    .zip(&reached[..count])
+                    .zip(after)
+                    .for_each(join),
+                stride => before
+                    .iter_mut()
+                    .step_by(stride)
+                    .zip(reached.iter().step_by(stride))
+                    .zip(after)
+                    .for_each(join),
+            }
         });
         *value = S::both(own, through);
     }

@@ -15,7 +15,7 @@ const COMMANDS: [(&str, &[&str]); 12] = [
         &["--board", "--out", "--compression", "--seed"],
     ),
     ("data", &["list", "fetch"]),
-    ("arch", &["<ARCH>", "lenet-300-100"]),
+    ("arch", &["[ARCH]", "lenet-300-100", "TOML"]),
     ("quotas", &["--quota", "igq", "--compression"]),
     (
         "train",
@@ -104,7 +104,7 @@ fn wrong_usage_is_exit_code_2_with_nothing_on_stdout() {
         "effective",
         "data",
         "data fetch",
-        "arch",
+        "arch a b",
     ] {
         let output = run(folder.path(), wrong);
         let (stdout, stderr) = texts(&output);
@@ -131,6 +131,10 @@ fn commands_that_show_something_print_one_object() {
     );
     assert_eq!(arch["tensors"][2]["name"], "fc3.weight");
     assert_eq!(arch["tensors"][0]["shape"], serde_json::json!([300, 784]));
+
+    let all = json(folder, "arch");
+    assert_eq!(all["architectures"][0]["arch"], "lenet-300-100");
+    assert_eq!(all["architectures"][0]["total"], 266_200);
 
     let quotas = json(folder, "quotas --quota igq --compression 100");
     has(&quotas, &["force", "layers/2/density", "layers/0/kept"]);
@@ -348,6 +352,7 @@ fn without_json_people_are_told_on_stdout_and_progress_goes_to_stderr() {
         ("inspect deep/model.rfy", ["784 inputs", "stripped to"]),
         ("eval deep/model.rfy", ["2,000 test images", "%"]),
         ("arch lenet-300-100", ["fc2.weight", "235,200"]),
+        ("arch", ["resnet-18", "20,070,080"]),
         ("quotas", ["fc3.weight", "igq"]),
         ("data list", ["digits", "inside the program"]),
         ("boards", ["microbit", "262,144"]),

@@ -9,6 +9,7 @@
 //! those are missing they say so and pass, and fail instead with RAREFY_REQUIRE_DEVICE=1.
 #![cfg(unix)]
 
+mod architectures;
 mod boards;
 mod containers;
 mod conventions;

@@ -1,0 +1,148 @@
+//! Time of the effective search to 100x and of an exact effective mask, on one core, scores given.
+//!
+//! First checks the answers: the mask's effective count is that of a sweep over the mask alone, one
+//! connection fewer would miss the target, and the searched mask is what a bisection over whole
+//! masks finds. Run by `cargo xtask bench pruning`.
+
+use std::time::Instant;
+
+use rarefy_trainer::graph::{Graph, architecture};
+use rarefy_trainer::pruning::effective::{self, Mode};
+use rarefy_trainer::pruning::ordering::Rounding;
+use rarefy_trainer::pruning::quota::Quota;
+use rarefy_trainer::pruning::score::{Scores, random};
+use rarefy_trainer::pruning::search::{Target, prune};
+use rarefy_trainer::pruning::{Ordering, Outcome};
+
+/// The compression searched for.
+const COMPRESSION: f64 = 100.0;
+
+/// Timed runs of each case.
+const RUNS: usize = 5;
+
+/// What is searched: the architecture, the layers' quota (none for one order over the network),
+/// and the seconds to stay below.
+const SEARCHES: &[(&str, Option<Quota>, f64)] = &[
+    ("lenet-300-100", None, 0.007),
+    ("lenet-300-100", Some(Quota::Igq), 0.007),
+    ("lenet-5", None, 0.007),
+    ("lenet-5", Some(Quota::Igq), 0.007),
+    ("vgg-16", None, 1.5),
+    ("vgg-16", Some(Quota::Igq), 1.5),
+    ("vgg-19", None, 2.0),
+    ("vgg-19", Some(Quota::Igq), 2.0),
+    ("resnet-18", None, 1.5),
+    ("resnet-18", Some(Quota::Igq), 1.5),
+];
+
+fn main() {
+    println!("effective search to {COMPRESSION}x, scores given, one core; median of {RUNS} runs");
+    println!("| network | order | seconds | at most | direct | effective |");
+    println!("|---|---|---|---|---|---|");
+    let mut kept = Vec::new();
+    for &(name, quota, most) in SEARCHES {
+        let graph = architecture::by_name(name).expect("a known architecture");
+        let scores = random::scores(&graph.prunable(), 7);
+        let outcome = search(&graph, scores.clone(), quota);
+        check(&graph, scores.clone(), quota, &outcome);
+        let seconds = median(|| {
+            let scores = scores.clone();
+            let start = Instant::now();
+            std::hint::black_box(search(&graph, scores, quota));
+            start.elapsed().as_secs_f64()
+        });
+        println!(
+            "| {name} | {} | {seconds:.4} | {most} | {} | {} |",
+            quota.map_or("global", Quota::name),
+            outcome.direct.nonzeros(),
+            outcome.effective.nonzeros()
+        );
+        if name == "vgg-19" && quota.is_some() {
+            kept.push((graph, outcome));
+        }
+    }
+    for (graph, outcome) in &kept {
+        for mode in [Mode::Exact, Mode::Graph] {
+            let seconds = median(|| {
+                let start = Instant::now();
+                std::hint::black_box(effective::masks(graph, &outcome.direct, mode));
+                start.elapsed().as_secs_f64()
+            });
+            println!(
+                "{} effective mask of {} at {COMPRESSION}x: {seconds:.4} s (at most 0.06)",
+                mode.name(),
+                graph.name()
+            );
+        }
+    }
+    if let Some(peak) = peak_memory() {
+        println!("peak memory of all of this: {peak} MB");
+    }
+}
+
+/// The order of `scores`, and its prefix of the wanted compression.
+fn search(graph: &Graph, scores: Scores, quota: Option<Quota>) -> Outcome {
+    let ordering = ordering(graph, scores, quota);
+    prune(
+        graph,
+        &ordering,
+        Target::Effective,
+        COMPRESSION,
+        "the benchmark",
+    )
+    .expect("a reachable target")
+}
+
+fn ordering(graph: &Graph, scores: Scores, quota: Option<Quota>) -> Ordering {
+    let tensors = graph.prunable();
+    match quota {
+        None => Ordering::global(&tensors, scores),
+        Some(quota) => Ordering::by_quota(&tensors, scores, quota, Rounding::HalfToEven),
+    }
+    .expect("finite scores")
+}
+
+/// Bisection over the budget, a whole effective mask at every step, must end where the search did.
+fn check(graph: &Graph, scores: Scores, quota: Option<Quota>, outcome: &Outcome) {
+    let ordering = ordering(graph, scores, quota);
+    let count = |budget: u32| {
+        let direct = ordering.prefix(budget);
+        effective::masks(graph, &direct, Mode::Exact).nonzeros()
+    };
+    let wanted = (graph.total() as f64 / COMPRESSION).ceil() as usize;
+    let (mut low, mut high) = (0, graph.total() as u32);
+    while high - low > 1 {
+        let middle = low + (high - low) / 2;
+        if count(middle) >= wanted {
+            high = middle;
+        } else {
+            low = middle;
+        }
+    }
+    assert!(
+        ordering.prefix(high) == outcome.direct,
+        "{}: not the bisection's mask",
+        graph.name()
+    );
+    let effective = effective::masks(graph, &outcome.direct, Mode::Exact);
+    assert!(
+        effective == outcome.effective,
+        "{}: not the mask's effective part",
+        graph.name()
+    );
+}
+
+/// The median time of some runs, in seconds.
+fn median(mut run: impl FnMut() -> f64) -> f64 {
+    let mut times: Vec<f64> = (0..RUNS).map(|_| run()).collect();
+    times.sort_by(f64::total_cmp);
+    times[RUNS / 2]
+}
+
+/// The most memory this process has held, in MB, where the system tells.
+fn peak_memory() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
+    let kilobytes: u64 = line.split_whitespace().nth(1)?.parse().ok()?;
+    Some(kilobytes / 1024)
+}

@@ -1,0 +1,179 @@
+//! The graph of a file's layers: each becomes its operation, then batch norm, then ReLU.
+//!
+//! Assumes layers in an order in which each stands after its sources. Refuses shapes that do not
+//! chain, an output that is not dense, and sizes that nobody could hold in memory.
+
+use std::collections::HashMap;
+
+use super::order::Source;
+use super::table::{Count, Kind, Layer, Top};
+use super::{Fault, MOST};
+use crate::graph::{Graph, GraphError, Operation, Padding, Window};
+
+/// The graph of `layers`, taken in `order`.
+pub(super) fn build(
+    top: &Top,
+    layers: &[Layer],
+    sources: &[Vec<Source>],
+    order: &[usize],
+) -> Result<Graph, Fault> {
+    let input = top.input.get_ref().map(|Count(number)| number);
+    let Some(elements) = product(&input) else {
+        let reason = format!("the input has more than {MOST} elements");
+        return Err(Fault::new(top.input.span().start, None, reason));
+    };
+    let Some(&output) = order.last() else {
+        return Err(Fault::new(0, None, "there is no [[layer]]"));
+    };
+    if !matches!(layers[output].kind, Kind::Dense(_)) {
+        return Err(layers[output].fault(
+            "nobody reads it, so it would give the class scores, but only a dense layer can: add one",
+        ));
+    }
+    let mut builder = Builder {
+        graph: Graph::new(top.name.get_ref(), input),
+        counts: HashMap::new(),
+        elements,
+        weights: 0,
+    };
+    // The node that gives what each layer's readers read.
+    let mut ends = vec![0; layers.len()];
+    for &index in order {
+        let sources: Vec<usize> = sources[index]
+            .iter()
+            .map(|source| match source {
+                Source::Input => 0,
+                Source::Layer(layer) => ends[*layer],
+            })
+            .collect();
+        let layer = &layers[index];
+        let end = builder.layer(layer, &sources, index == output);
+        ends[index] = end.map_err(|reason| layer.fault(reason))?;
+    }
+    Ok(builder.graph)
+}
+
+/// A graph as it grows, and what it has grown to.
+struct Builder {
+    graph: Graph,
+    /// How many nodes there are of each kind that is named here.
+    counts: HashMap<&'static str, usize>,
+    /// Elements of the input and of all that is made of it.
+    elements: usize,
+    weights: usize,
+}
+
+impl Builder {
+    /// Appends `layer`, reading the nodes `sources`; its last node.
+    fn layer(
+        &mut self,
+        layer: &Layer,
+        sources: &[usize],
+        is_output: bool,
+    ) -> Result<usize, String> {
+        let mut source = sources[0];
+        let node = match &layer.kind {
+            Kind::Conv(conv) => {
+                let window = self.window(source, conv.kernel, conv.stride, conv.padding)?;
+                let operation = Operation::Conv {
+                    channels: conv.channels.0,
+                    window,
+                    bias: conv.bias.unwrap_or(true),
+                };
+                self.push(&layer.name, operation, sources)?
+            }
+            Kind::Dense(dense) => {
+                if self.graph.nodes()[source].shape.len() > 1 {
+                    // Hardly ever more than one, and the only one is called plainly.
+                    let name = self.next("flatten");
+                    let name = if name == "flatten1" { "flatten" } else { &name };
+                    source = self.push(name, Operation::Flatten, &[source])?;
+                }
+                let operation = Operation::Dense {
+                    units: dense.units.0,
+                    bias: dense.bias.unwrap_or(true),
+                };
+                self.push(&layer.name, operation, &[source])?
+            }
+            Kind::Pool(kind, pool) => {
+                let stride = pool.stride.or(Some(pool.size));
+                let window = self.window(source, pool.size, stride, Padding::Valid)?;
+                let kind = *kind;
+                self.push(&layer.name, Operation::Pool { kind, window }, sources)?
+            }
+            Kind::Add(_) => self.push(&layer.name, Operation::Add, sources)?,
+        };
+        let (norm, relu) = match &layer.kind {
+            Kind::Conv(conv) => (conv.norm.unwrap_or(true), conv.relu.unwrap_or(true)),
+            Kind::Dense(dense) => (dense.norm.unwrap_or(true), dense.relu.unwrap_or(!is_output)),
+            Kind::Pool(..) => (false, false),
+            Kind::Add(add) => (false, add.relu.unwrap_or(true)),
+        };
+        if is_output && relu {
+            return Err(
+                "it gives the class scores, which a ReLU would cut: leave `relu` out".into(),
+            );
+        }
+        let mut end = node;
+        for (wanted, kind, operation) in [
+            (norm, "bn", Operation::BatchNorm),
+            (relu, "relu", Operation::Relu),
+        ] {
+            if wanted {
+                let name = self.next(kind);
+                end = self.push(&name, operation, &[end])?;
+            }
+        }
+        Ok(end)
+    }
+
+    /// Appends a node that is not too large.
+    fn push(
+        &mut self,
+        name: &str,
+        operation: Operation,
+        sources: &[usize],
+    ) -> Result<usize, String> {
+        let pushed = self.graph.push_from(name, operation, sources);
+        let node = pushed.map_err(|GraphError { reason, .. }| reason)?;
+        let sum = |sum: usize, shape: &[usize]| Some(sum + product(shape)?).filter(|&n| n <= MOST);
+        self.elements = sum(self.elements, &self.graph.nodes()[node].shape)
+            .ok_or_else(|| format!("with it the maps have more than {MOST} elements"))?;
+        if let Some(shape) = self.graph.kernel_shape(node) {
+            self.weights = sum(self.weights, &shape)
+                .ok_or_else(|| format!("with it there are more than {MOST} weights"))?;
+        }
+        Ok(node)
+    }
+
+    /// The window of `size` over the map that node `source` gives.
+    fn window(
+        &self,
+        source: usize,
+        Count(size): Count,
+        stride: Option<Count>,
+        padding: Padding,
+    ) -> Result<Window, String> {
+        let shape = &self.graph.nodes()[source].shape;
+        let &[_, height, width] = shape.as_slice() else {
+            return Err(format!("it needs a map, not {} units in a row", shape[0]));
+        };
+        let stride = stride.map_or(1, |Count(stride)| stride);
+        Window::new(size, stride, padding, [height, width]).ok_or_else(|| {
+            format!("its window of {size} x {size} does not fit a map of {height} x {width}")
+        })
+    }
+
+    /// The next name of a kind: `bn1`, `bn2`, …
+    fn next(&mut self, kind: &'static str) -> String {
+        let count = self.counts.entry(kind).or_default();
+        *count += 1;
+        format!("{kind}{count}")
+    }
+}
+
+/// The elements of an array of `shape`; none when more than [`MOST`].
+fn product(shape: &[usize]) -> Option<usize> {
+    let product = |product: usize, &n: &usize| product.checked_mul(n).filter(|&n| n <= MOST);
+    shape.iter().try_fold(1, product)
+}

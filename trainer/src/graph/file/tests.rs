@@ -1,0 +1,370 @@
+//! Files that are read, and files that are refused: by what words, at which line.
+
+use std::fs;
+use std::path::Path;
+
+use super::*;
+use crate::graph::Operation;
+
+/// `text` as a file, which is read.
+fn read_text(text: &str) -> Result<Graph, ArchitectureError> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("own.toml");
+    fs::write(&path, text).unwrap();
+    load(path.to_str().unwrap())
+}
+
+/// The network of `layers` (one of them a line, keys divided by commas) over `input`.
+fn network(input: &str, layers: &[&str]) -> Result<Graph, ArchitectureError> {
+    let mut text = format!("name = \"own\"\ninput = {input}\n");
+    for layer in layers {
+        let (kind, keys) = layer.split_once(':').unwrap_or((layer, ""));
+        text += &format!(
+            "[[layer]]\ntype = \"{kind}\"\n{}\n",
+            keys.replace(';', "\n")
+        );
+    }
+    read_text(&text)
+}
+
+/// Checks that `layers` are refused at `line`, with `words`.
+fn refused(layers: &[&str], line: usize, words: &[&str]) {
+    let error = network("[1, 12, 12]", layers).unwrap_err().to_string();
+    assert!(error.contains(&format!("own.toml, line {line}")), "{error}");
+    for word in words {
+        assert!(error.contains(word), "{word:?} is not in: {error}");
+    }
+    assert!(!error.contains('\n'), "{error}");
+    eprintln!("{error}");
+}
+
+#[test]
+fn known_architectures_written_as_files_are_the_same_graphs() {
+    let lenet_5 = [
+        "conv: channels=6; kernel=5",
+        "average-pool: size=2",
+        "conv: channels=16; kernel=5",
+        "average-pool: size=2",
+        "dense: units=120",
+        "dense: units=84",
+        "dense: units=10",
+    ];
+    let mut caffe = lenet_5.to_vec();
+    caffe.remove(5);
+    caffe[0] = "conv: channels=20; kernel=5";
+    caffe[1] = "max-pool: size=2; stride=2";
+    caffe[2] = "conv: channels=50; kernel=5; stride=1; padding=\"valid\"; bias=true";
+    caffe[3] = "max-pool: size=2";
+    caffe[4] = "dense: units=500; norm=true; relu=true";
+    for (name, input, layers) in [
+        (
+            "lenet-300-100",
+            "[1, 28, 28]",
+            vec!["dense: units=300", "dense: units=100", "dense: units=10"],
+        ),
+        ("lenet-5", "[3, 32, 32]", lenet_5.to_vec()),
+        ("lenet-5-caffe", "[1, 28, 28]", caffe),
+    ] {
+        let read = network(input, &layers).unwrap();
+        assert_eq!(read.name(), "own");
+        assert_eq!(read.nodes(), load(name).unwrap().nodes(), "{name}");
+    }
+}
+
+#[test]
+fn the_example_files_have_the_weights_that_their_readme_says() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("architectures");
+    let readme = fs::read_to_string(folder.join("README.md")).unwrap();
+    let mut files = 0;
+    for entry in fs::read_dir(&folder).unwrap() {
+        let file = entry.unwrap().file_name().into_string().unwrap();
+        let Some(name) = file.strip_suffix(".toml") else {
+            continue;
+        };
+        let graph = load(folder.join(&file).to_str().unwrap()).unwrap();
+        assert_eq!(graph.name(), name);
+        let line = readme
+            .lines()
+            .find(|line| line.contains(&format!("`{file}`")));
+        let told = line.and_then(|line| line.split('|').nth(3)).unwrap();
+        assert_eq!(
+            told.trim().replace(',', ""),
+            graph.total().to_string(),
+            "{file}"
+        );
+        files += 1;
+    }
+    assert_eq!(files, 5);
+}
+
+#[test]
+fn layers_are_read_by_name_in_any_order_of_the_file() {
+    let graph = network(
+        "[2, 7, 7]",
+        &[
+            "dense: name=\"last\"; from=\"sum\"; units=3; norm=false; bias=false",
+            "add: name=\"sum\"; from=[\"conv1\", \"side\"]; relu=false",
+            "conv: from=\"input\"; channels=4; kernel=3; stride=2; padding=\"same\"",
+            "conv: name=\"side\"; from=\"input\"; channels=4; kernel=5; stride=2; padding=2; relu=false",
+        ],
+    )
+    .unwrap();
+    let nodes: Vec<(&str, Vec<&str>)> = graph
+        .nodes()
+        .iter()
+        .map(|node| {
+            let sources = node.sources.iter().map(|&s| graph.nodes()[s].name.as_str());
+            (node.name.as_str(), sources.collect())
+        })
+        .collect();
+    assert_eq!(
+        nodes,
+        [
+            ("input", vec![]),
+            ("conv1", vec!["input"]),
+            ("bn1", vec!["conv1"]),
+            ("relu1", vec!["bn1"]),
+            ("side", vec!["input"]),
+            ("bn2", vec!["side"]),
+            ("sum", vec!["relu1", "bn2"]),
+            ("flatten", vec!["sum"]),
+            ("last", vec!["flatten"]),
+        ]
+    );
+    let Operation::Dense {
+        units: 3,
+        bias: false,
+    } = graph.nodes()[8].operation
+    else {
+        panic!("{:?}", graph.nodes()[8]);
+    };
+    assert_eq!(graph.prunable()[2].shape, [3, 4 * 4 * 4]);
+}
+
+#[test]
+fn what_is_written_wrongly_is_refused_at_its_line() {
+    let conv = "conv: channels=2; kernel=3";
+    for (layer, line, words) in [
+        ("cnov: channels=2", 8, &["cnov", "`average-pool`"][..]),
+        (
+            "conv: channels=2; kernal=3",
+            10,
+            &["layer conv2", "`kernal`", "`kernel`"],
+        ),
+        (
+            "conv: channels=2",
+            7,
+            &["layer conv2", "missing field `kernel`"],
+        ),
+        (
+            "max-pool: size=2; relu=true",
+            10,
+            &["layer pool1", "`relu`", "`from`"],
+        ),
+        (
+            "conv: channels=\"2\"; kernel=3",
+            9,
+            &["layer conv2", "`channels`", "whole number"],
+        ),
+        (
+            "conv: channels=2; kernel=0",
+            10,
+            &["layer conv2", "`kernel`", "from 1"],
+        ),
+        (
+            "conv: channels=-2; kernel=3",
+            9,
+            &["layer conv2", "`-2`", "`channels`"],
+        ),
+        (
+            "conv: channels=2; kernel=3; padding=\"full\"",
+            11,
+            &["\"full\"", "\"same\"", "`padding`"],
+        ),
+        (
+            "conv: channels=2; kernel=3; padding=-1",
+            11,
+            &["\"same\"", "zeros", "`padding`"],
+        ),
+        (
+            "conv: channels=2; kernel=3; bias=1",
+            11,
+            &["layer conv2", "boolean", "`bias`"],
+        ),
+        ("dense: from=7; units=2", 9, &["name of a layer", "`from`"]),
+        (
+            "dense: name=\"conv1\"; units=2",
+            9,
+            &["layer conv1", "its own `name`"],
+        ),
+        (
+            "dense: name=\"relu12\"; units=2",
+            9,
+            &["\"relu12\"", "choose another"],
+        ),
+        ("dense: name=\"a b\"; units=2", 9, &["\"a b\"", "letters"]),
+        ("dense: units=2; units=3", 10, &["duplicate key"]),
+    ] {
+        // The layer at fault stands from line 7 on.
+        refused(&[conv, layer, "dense: units=2"], line, words);
+    }
+    for (text, words) in [
+        ("", "line 1: missing field `name`"),
+        (
+            "name = \"own\"\nwidth = 3",
+            "line 2: unknown field `width`, expected",
+        ),
+        ("name = \"own\"\ninput = [1, 2]", "line 2: invalid length 2"),
+        (
+            "name = \"own\"\ninput = [1, 2, 0]",
+            "line 2: invalid value: integer `0`",
+        ),
+        (
+            "name = \"own\"\ninput = [1, 2, 2]\nlayer = 3",
+            "line 3: invalid type",
+        ),
+        (
+            "name = \"own\"\ninput = [1, 2, 2]\nlayer = [[\"add\", \"a\", \"b\"]]",
+            "line 3: a layer is a table",
+        ),
+        (
+            "name = \"own\"\ninput = [1, 2, 2]\nlayer = [3]",
+            "line 3: a layer is a table",
+        ),
+        (
+            "name = \"own\"\ninput = [1, 2, 2]\nlayer = []",
+            "line 1: there is no [[layer]]",
+        ),
+        (
+            "name = \"vgg-16\"\ninput = [1, 2, 2]\nlayer = []",
+            "line 1: the name \"vgg-16\"",
+        ),
+        (
+            "name = \"../x\"\ninput = [1, 2, 2]\nlayer = []",
+            "line 1: the name \"../x\"",
+        ),
+        ("name = \"own\"\ninput = [1, 2,", "line 2: "),
+    ] {
+        let error = read_text(text).unwrap_err().to_string();
+        assert!(error.contains(words), "{words:?} is not in: {error}");
+        assert!(!error.contains('\n'), "{error}");
+        eprintln!("{error}");
+    }
+}
+
+#[test]
+fn what_does_not_hang_together_is_refused_with_the_layers_named() {
+    let (conv, dense) = ("conv: channels=2; kernel=3", "dense: units=2");
+    refused(
+        &[conv, "dense: from=\"conv9\"; units=2"],
+        9,
+        &["layer fc1", "\"conv9\"", "no layer is called so"],
+    );
+    refused(
+        &[
+            dense,
+            "conv: channels=2; kernel=3; from=\"add1\"",
+            "add: from=[\"input\", \"conv2\"]",
+            conv,
+            dense,
+        ],
+        11,
+        // Not the layer that only hangs on the circle.
+        &["layer add1", "its own output, add1 <- conv2 <- add1: "],
+    );
+    refused(&["dense: units=2; from=\"fc1\""], 3, &["fc1 <- fc1"]);
+    refused(
+        &[conv, "max-pool: size=2", "dense: from=\"conv1\"; units=2"],
+        7,
+        &["layer pool1", "nobody reads it, nor fc1"],
+    );
+    refused(
+        &[conv, dense, "dense: units=3; from=\"conv1\""],
+        7,
+        &["layer fc1", "fc2", "one output"],
+    );
+    refused(
+        &[dense, conv],
+        6,
+        &["layer conv1", "only a dense layer can"],
+    );
+    refused(&["dense: units=2; relu=true"], 3, &["layer fc1", "ReLU"]);
+    refused(
+        &[dense, conv, dense],
+        6,
+        &["layer conv1", "needs a map, not 2 units"],
+    );
+    refused(
+        &["max-pool: size=13", dense],
+        3,
+        &["layer pool1", "13 x 13", "12 x 12"],
+    );
+    refused(
+        &[conv, "add: from=[\"conv1\", \"input\"]", dense],
+        7,
+        &["layer add1", "2 x 10 x 10 to 1 x 12 x 12"],
+    );
+    refused(&[conv, "add", dense], 7, &["layer add1", "from = ["]);
+    refused(
+        &[conv, "add: from=\"conv1\"", dense],
+        9,
+        &["layer add1", "reads 2", "names 1"],
+    );
+    refused(
+        &[conv, "dense: from=[\"conv1\", \"input\"]; units=2"],
+        9,
+        &["reads 1", "names 2"],
+    );
+}
+
+#[test]
+fn absurd_sizes_are_refused_before_anything_is_laid_out() {
+    let dense = "dense: units=2";
+    let huge = "conv: channels=2147483648; kernel=1";
+    refused(&[huge, dense], 3, &["layer conv1", "elements"]);
+    refused(
+        &["conv: channels=2147483649; kernel=1", dense],
+        5,
+        &["layer conv1", "2147483649"],
+    );
+    refused(
+        &["dense: units=20000000", dense],
+        3,
+        &["layer fc1", "weights"],
+    );
+    refused(
+        &[
+            "conv: channels=1; kernel=2147483648; padding=\"same\"",
+            dense,
+        ],
+        3,
+        &["layer conv1", "weights"],
+    );
+    let error = network("[2147483648, 2147483648, 2147483648]", &[dense]).unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .contains("line 2: the input has more than"),
+        "{error}"
+    );
+}
+
+#[test]
+fn what_is_no_file_says_so() {
+    for (name, words) in [
+        ("lenet-6", "end"),
+        ("nowhere.toml", "cannot read nowhere.toml"),
+        ("./lenet-5", "cannot read ./lenet-5"),
+    ] {
+        let error = load(name).unwrap_err().to_string();
+        assert!(error.contains(words), "{error}");
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("binary.toml");
+    fs::write(&path, b"name = 1\n\xff").unwrap();
+    let error = load(path.to_str().unwrap()).unwrap_err().to_string();
+    assert!(
+        error.contains("binary.toml, line 2: it is not UTF-8"),
+        "{error}"
+    );
+}

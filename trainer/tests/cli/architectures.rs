@@ -1,0 +1,63 @@
+//! Architectures given as files, wherever a name is taken.
+
+use std::fs;
+use std::path::Path;
+
+use serde_json::json;
+
+use crate::program::{json, refusal, says};
+
+/// An architecture of four weights, in `folder`.
+fn write(folder: &Path, layers: &str) {
+    let text = format!("name = \"own\"\ninput = [1, 1, 2]\n\n{layers}");
+    fs::write(folder.join("own.toml"), text).unwrap();
+}
+
+const DENSE: &str = "[[layer]]\ntype = \"dense\"\nunits = 2\n";
+
+#[test]
+fn a_file_stands_for_a_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    write(folder, DENSE);
+    for path in ["own.toml", "./own.toml"] {
+        assert_eq!(
+            json(folder, &format!("arch {path}")),
+            json!({
+                "arch": "own", "input": [1, 1, 2], "classes": 2, "total": 4,
+                "tensors": [{"name": "fc1.weight", "shape": [2, 2]}],
+            })
+        );
+    }
+    let quotas = json(
+        folder,
+        "quotas --arch own.toml --quota uniform --compression 2",
+    );
+    assert_eq!(
+        (&quotas["arch"], &quotas["layers"][0]["kept"]),
+        (&json!("own"), &json!(2))
+    );
+}
+
+#[test]
+fn a_file_that_describes_no_network_is_refused_with_its_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    write(folder, &format!("{DENSE}from = \"fc9\"\n"));
+    for command in [
+        "arch own.toml",
+        "quotas --arch own.toml",
+        "effective --arch own.toml --masks x",
+    ] {
+        let sentence = refusal(folder, command);
+        says(&sentence, &["own.toml, line 7, layer fc1", "\"fc9\""]);
+    }
+    says(
+        &refusal(folder, "arch other.toml"),
+        &["cannot read other.toml"],
+    );
+    says(
+        &refusal(folder, "arch folder/own"),
+        &["cannot read folder/own"],
+    );
+}
