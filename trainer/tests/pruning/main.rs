@@ -5,6 +5,7 @@
 //! ([`oracle`]): boolean reachability, and bisection over the number of weights to remove. On top
 //! come properties that need no oracle, refusals, and golden results of the paper's own code.
 
+mod direct;
 mod golden;
 mod oracle;
 mod properties;

@@ -1,105 +1,119 @@
-//! What leaves no path is refused, and the refusal says how far pruning can go.
+//! What cannot be is refused, and the refusal says what can.
 
-use rarefy_trainer::graph::{Graph, architecture};
-use rarefy_trainer::pruning::search::{Outcome, Target, prune};
-use rarefy_trainer::pruning::{Ordering, PruneError, Pruner};
+use rarefy_trainer::graph::architecture;
+use rarefy_trainer::pruning::ordering::Rounding;
+use rarefy_trainer::pruning::quota::Quota;
+use rarefy_trainer::pruning::search::{Target, prune};
+use rarefy_trainer::pruning::{Ordering, PruneError};
 use rarefy_trainer::random::Random;
 
 use crate::oracle;
-use crate::samples::{Sample, bits};
-
-/// How far it can go, if `compression` is refused.
-fn refusal(
-    graph: &Graph,
-    ordering: &Ordering,
-    target: Target,
-    compression: f64,
-) -> Result<Outcome, f64> {
-    match prune(graph, ordering, target, compression, "a/pruner") {
-        Ok(outcome) => Ok(outcome),
-        Err(PruneError::Disconnected {
-            pruner,
-            kind,
-            compression: asked,
-            reachable,
-        }) => {
-            assert_eq!(
-                (pruner.as_str(), kind, asked),
-                ("a/pruner", target.name(), compression)
-            );
-            Err(reachable)
-        }
-        Err(other) => panic!("{other}"),
-    }
-}
+use crate::samples::{SHARINGS, Sample};
 
 #[test]
-fn the_compression_a_refusal_names_can_be_reached_and_little_more() {
-    let mut refused = [0, 0];
+fn the_compression_a_refusal_names_can_be_reached() {
+    let (mut few, mut dense) = (0, 0);
     for sample in Sample::all(150, 20) {
         let total = sample.ordering.total() as f64;
-        for (index, target) in [Target::Direct, Target::Effective].into_iter().enumerate() {
-            let label = format!("{} {}", target.name(), sample.label());
-            let at = |compression| refusal(&sample.graph, &sample.ordering, target, compression);
-            for asked in [total / 3.0, 2.0 * total] {
-                let asked = asked.max(1.0);
-                let Err(reachable) = at(asked) else { continue };
-                refused[index] += 1;
-                assert!(reachable < asked, "{label}: {reachable} of {asked}");
-                let outcome = at(reachable).unwrap_or_else(|again| {
-                    panic!("{label}: asked {asked}, told {reachable}, then told {again}")
-                });
-                let direct = bits(&outcome.direct);
-                let effective = oracle::effective(&sample.widths, &direct);
-                assert!(oracle::count(&effective) > 0, "{label}");
-                assert!(bits(&outcome.effective) == effective, "{label}");
-                // Counts are whole: what is left may stay the same until one weight fewer is
-                // wanted. Beyond that every compression is refused.
-                let beyond = match target {
-                    Target::Direct => reachable * 1.001,
-                    Target::Effective => total / (total / reachable - 1.0) * (1.0 + 1e-6),
-                };
-                assert!(
-                    at(beyond).is_err(),
-                    "{label}: {beyond} is beyond {reachable}"
+        let label = sample.label();
+        let (graph, ordering) = (&sample.graph, &sample.ordering);
+        let at = |compression| prune(graph, ordering, Target::Effective, compression, "p");
+        if let Err(PruneError::Disconnected { reachable, .. }) = at(2.0 * total) {
+            // Where nothing is connected from the beginning nothing can be promised.
+            let all = *sample.family.valid().unwrap().start();
+            if oracle::count(&sample.family.effective(all)) > 0 {
+                let outcome = at(reachable).unwrap_or_else(|again| panic!("{label}: {again}"));
+                assert_eq!(
+                    outcome.effective.nonzeros() as f64,
+                    (total / reachable).round(),
+                    "{label}"
                 );
+                assert!(!outcome.collapsed, "{label}");
+                few += 1;
             }
         }
+        if let Err(PruneError::TooDense { least, .. }) = at(1.0) {
+            let outcome = at(least).unwrap_or_else(|again| panic!("{label}: {again}"));
+            assert_eq!(
+                outcome.effective.nonzeros() as f64,
+                (total / least).round(),
+                "{label}"
+            );
+            dense += 1;
+        }
     }
-    assert!(refused[0] > 300 && refused[1] > 300, "{refused:?}");
+    assert!(few > 200 && dense > 20, "{few}, {dense}");
 }
 
 #[test]
-fn the_message_promises_only_what_can_be_reached() {
-    let graph = architecture::by_name("lenet-300-100").unwrap();
-    let mut random = Random::stream(3, "weights");
-    let weights: Vec<Vec<f32>> = graph
-        .prunable()
+fn direct_masks_without_a_path_are_told_as_such() {
+    let mut apart = 0;
+    for sample in Sample::all(150, 20) {
+        for compression in [1.5, 3.0, 20.0, 200.0] {
+            let (graph, ordering) = (&sample.graph, &sample.ordering);
+            let Ok(outcome) = prune(graph, ordering, Target::Direct, compression, "p") else {
+                // Only a quota can refuse.
+                assert!(ordering.direct(compression).is_err(), "{}", sample.label());
+                continue;
+            };
+            assert_eq!(outcome.direct, ordering.direct(compression).unwrap());
+            let connected = outcome.effective.nonzeros() > 0;
+            assert_eq!(outcome.collapsed, !connected, "{}", sample.label());
+            apart += usize::from(!connected);
+        }
+    }
+    assert!(apart > 300, "{apart}");
+}
+
+#[test]
+fn the_messages_promise_only_what_can_be_reached() {
+    let graph = architecture::by_name("lenet-5-28").unwrap();
+    let tensors = graph.prunable();
+    let mut random = Random::stream(3, "scores");
+    let scores: Vec<Vec<f64>> = tensors
         .iter()
-        .map(|tensor| (0..tensor.len()).map(|_| random.normal() as f32).collect())
+        .map(|tensor| (0..tensor.len()).map(|_| random.unit()).collect())
         .collect();
-    for name in Pruner::names() {
-        let ordering = Pruner::by_name(name)
-            .unwrap()
-            .order(&graph, &weights, 0)
-            .unwrap();
-        for target in [Target::Direct, Target::Effective] {
-            let error = prune(&graph, &ordering, target, 200_000.0, name).unwrap_err();
-            let message = error.to_string();
-            assert!(
-                message.starts_with(&format!("{name} at {}", target.name())),
-                "{message}"
-            );
-            let promised: f64 = message.rsplit(' ').next().unwrap().parse().unwrap();
-            let outcome = prune(&graph, &ordering, target, promised, name).unwrap();
-            assert!(outcome.effective.nonzeros() >= 3, "{message}");
+    // The number after `word` in a message.
+    let number = |message: &str, word: &str| -> f64 {
+        let after = message.rsplit(word).next().unwrap();
+        let number = after.split([' ', ',']).find(|word| !word.is_empty());
+        number.unwrap().parse().unwrap()
+    };
+    for (sharing, quota) in SHARINGS {
+        let ordering = match quota {
+            None => Ordering::global(&tensors, scores.clone()),
+            Some(quota) => {
+                Ordering::by_quota(&tensors, scores.clone(), quota, Rounding::HalfToEven)
+            }
+        };
+        let ordering = ordering.unwrap();
+        let at = |target, compression| prune(&graph, &ordering, target, compression, "a/pruner");
+        let message = at(Target::Effective, 44_190.0).unwrap_err().to_string();
+        let promised = number(&message, "compression");
+        let outcome = at(Target::Effective, promised).unwrap();
+        assert!(!outcome.collapsed, "{sharing:?}: {message}");
+        if quota == Some(Quota::Erk) {
+            let message = at(Target::Effective, 1.0).unwrap_err().to_string();
+            let promised = number(&message, "compression");
+            let outcome = at(Target::Effective, promised).unwrap();
+            assert!(outcome.effective.nonzeros() > 5000, "{message}");
+        }
+        for compression in [1.0, 1000.0] {
+            let Err(refused) = at(Target::Direct, compression) else {
+                continue;
+            };
+            let message = refused.to_string();
+            for promised in [number(&message, "from "), number(&message, " to ")] {
+                at(Target::Direct, promised).unwrap_or_else(|e| panic!("{message}, then {e}"));
+            }
         }
     }
 }
 
 #[test]
 fn compressions_below_one_are_refused() {
-    let sample = Sample::draw(1, 10, crate::samples::PRUNERS[0]);
+    let sample = Sample::all(1, 10).next().unwrap();
     for target in [Target::Direct, Target::Effective] {
         for compression in [0.99, 0.0, -3.0, f64::NAN, f64::INFINITY] {
             let error = prune(&sample.graph, &sample.ordering, target, compression, "p");
@@ -108,28 +122,35 @@ fn compressions_below_one_are_refused() {
                 "{compression}"
             );
         }
-        let dense = prune(&sample.graph, &sample.ordering, target, 1.0, "p").unwrap();
-        assert_eq!(dense.direct.nonzeros(), sample.graph.total());
-        assert_eq!(dense.effective.nonzeros(), sample.graph.total());
     }
 }
 
 #[test]
 fn scores_that_are_not_numbers_are_refused_by_name_and_place() {
     let graph = architecture::multilayer("toy", [1, 1, 3], &[2, 2]).unwrap();
-    for name in ["magnitude/global", "magnitude/igq"] {
-        for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
-            let mut weights = vec![vec![0.5; 6], vec![0.5; 4]];
-            weights[1][3] = bad;
-            let error = Pruner::by_name(name)
-                .unwrap()
-                .order(&graph, &weights, 0)
-                .unwrap_err();
-            let message = error.to_string();
+    let tensors = graph.prunable();
+    for bad in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+        let mut scores = vec![vec![0.5; 6], vec![0.5; 4]];
+        scores[1][3] = bad;
+        let by_quota = Ordering::by_quota(&tensors, scores.clone(), Quota::Igq, Rounding::Truncate);
+        for refused in [Ordering::global(&tensors, scores), by_quota] {
+            let message = refused.unwrap_err().to_string();
             assert!(
                 message.contains("fc2.weight") && message.contains("element 3"),
                 "{message}"
             );
         }
     }
+}
+
+#[test]
+fn uniform_plus_wants_a_convolution_to_spare() {
+    let graph = architecture::by_name("lenet-300-100").unwrap();
+    let tensors = graph.prunable();
+    let scores = tensors.iter().map(|tensor| vec![0.5; tensor.len()]);
+    let scores: Vec<Vec<f64>> = scores.collect();
+    let quota = Quota::UniformPlus;
+    assert!(quota.densities(&tensors, 0.1).is_err());
+    let refused = Ordering::by_quota(&tensors, scores, quota, Rounding::HalfToEven).unwrap_err();
+    assert!(refused.to_string().contains("uniform+"), "{refused}");
 }

@@ -1,22 +1,21 @@
 //! The one-pass search finds what bisection finds: the same direct and the same effective mask.
 //!
-//! The oracle counts exactly, so there is no tolerance anywhere. What a naive version in floating
-//! point could not tell is which side of a half `s_l n_l` lies on at an exact tie (equal layers
-//! under ideal gas, `n_l k / N` under uniform); it may then be one budget late or early.
+//! The oracle counts exactly, so there is no tolerance anywhere.
 
+use rarefy_trainer::pruning::PruneError;
 use rarefy_trainer::pruning::search::{Target, prune};
-use rarefy_trainer::pruning::{PruneError, effective};
 use rarefy_trainer::random::Random;
 
-use crate::oracle;
-use crate::samples::{self, Sample, bits};
+use crate::oracle::{self, reachability};
+use crate::samples::{Sample, bits};
 
-/// Compressions worth asking of a network of `total` weights: whole targets, targets that N
-/// divides exactly, anything between, and too much.
+/// Compressions worth asking of a network of `total` weights: nothing pruned, whole targets,
+/// targets that N divides exactly, anything between, and too much.
 fn compressions(random: &mut Random, total: usize) -> Vec<f64> {
     let kept = 1 + random.below(total as u64);
     let anything = (total as f64).powf(random.unit());
     vec![
+        1.0,
         2.0,
         10.0,
         total as f64 / kept as f64,
@@ -29,12 +28,19 @@ fn compressions(random: &mut Random, total: usize) -> Vec<f64> {
 fn every_prefix_is_the_mask_of_its_budget() {
     for sample in Sample::all(150, 12) {
         let total = sample.family.total();
-        for k in 0..total {
-            let found = bits(&sample.ordering.prefix((total - k) as u32));
+        let valid = sample.family.valid().unwrap();
+        let budgets = sample.ordering.budgets();
+        let label = sample.label();
+        assert_eq!(*budgets.end() as usize, total - valid.start(), "{label}");
+        // A budget of no weight at all is none.
+        let lowest = (total - valid.end()).max(1);
+        assert_eq!(*budgets.start() as usize, lowest, "{label}");
+        for budget in budgets {
+            let k = total - budget as usize;
+            let found = bits(&sample.ordering.prefix(budget));
             assert!(
                 found == sample.family.mask(k),
-                "{} without {k} of {total}: layers keep {:?}, expected to lose {:?}",
-                sample.label(),
+                "{label} without {k} of {total}: layers keep {:?}, expected to lose {:?}",
                 found
                     .iter()
                     .map(|layer| layer.iter().filter(|&&b| b).count())
@@ -45,75 +51,87 @@ fn every_prefix_is_the_mask_of_its_budget() {
     }
 }
 
-#[test]
-fn effective_masks_are_what_boolean_reachability_says() {
-    let mut connected = 0;
-    for seed in 0..2000 {
-        let mut random = Random::stream(seed, "reachability");
-        let widths = samples::widths(&mut random, 40);
-        let graph = samples::graph(&widths);
-        let density = random.unit().powi(2);
-        let direct: Vec<Vec<bool>> = oracle::sizes(&widths)
-            .iter()
-            .map(|&size| (0..size).map(|_| random.unit() < density).collect())
-            .collect();
-        let expected = oracle::effective(&widths, &direct);
-        let found = bits(&effective::masks(&graph, &samples::masks(&graph, &direct)));
-        assert!(found == expected, "{widths:?} at density {density}");
-        let (direct, effective) = (oracle::count(&direct), oracle::count(&expected));
-        connected += usize::from(effective > 0 && effective < direct);
+/// What the definitions say of effective pruning to one compression.
+enum Expected {
+    /// The mask without so many weights, and whether it still has more than wanted and the next
+    /// has no path any more, or is beyond the quota.
+    Without { k: usize, collapsed: bool },
+    /// Fewer weights than any path has; the fewest that this pruner leaves connected, if any.
+    TooFew { fewest: usize },
+    /// More weights than the quota leaves effective where it begins to be valid: so many.
+    TooDense { most: usize },
+}
+
+fn expected(sample: &Sample, compression: f64) -> Expected {
+    let family = &sample.family;
+    let valid = family.valid().unwrap();
+    let active = |k: usize| oracle::count(&family.effective(k));
+    let total = family.total();
+    let wanted = oracle::wanted(total, compression);
+    let k = family.search(compression);
+    if wanted < reachability::shortest_path(&sample.graph) || active(*valid.start()) == 0 {
+        let last = family.search(2.0 * total as f64);
+        return Expected::TooFew {
+            fewest: active(last),
+        };
     }
-    assert!(connected > 400, "only {connected} masks were worth a test");
+    if active(k) < wanted && *valid.start() > 0 {
+        return Expected::TooDense { most: active(k) };
+    }
+    let ends = !valid.contains(&(k + 1)) || active(k + 1) == 0;
+    let collapsed = active(k) > wanted && ends;
+    Expected::Without { k, collapsed }
 }
 
 #[test]
 fn one_pass_finds_what_bisection_finds() {
-    let (mut found, mut refused) = (0, 0);
-    for (index, sample) in Sample::all(400, 40).enumerate() {
+    let (mut found, mut fallen, mut few, mut dense) = (0, 0, 0, 0);
+    for (index, sample) in Sample::all(300, 30).enumerate() {
         let mut random = Random::stream(index as u64, "compressions");
         let total = sample.family.total();
         for compression in compressions(&mut random, total) {
             let label = format!("{} to {compression}", sample.label());
-            let k = sample.family.search(compression);
-            let direct = sample.family.mask(k);
-            let effective = oracle::effective(&sample.widths, &direct);
-            let kept = oracle::count(&effective);
-            let wanted = (total as f64 / compression - 1e-9 * total as f64).ceil() as usize;
-            let next = oracle::effective(&sample.widths, &sample.family.mask(k + 1));
-            let searched = prune(
-                &sample.graph,
-                &sample.ordering,
-                Target::Effective,
-                compression,
-                sample.name,
-            );
-            match searched {
-                Ok(outcome) => {
-                    assert!(
-                        bits(&outcome.direct) == direct,
-                        "{label}: direct masks differ"
-                    );
-                    assert!(
-                        bits(&outcome.effective) == effective,
-                        "{label}: effective differ"
-                    );
-                    assert!(kept >= wanted, "{label}");
+            let (graph, ordering) = (&sample.graph, &sample.ordering);
+            let searched = prune(graph, ordering, Target::Effective, compression, "a/pruner");
+            let of_total = |kept: usize| total as f64 / kept as f64;
+            match (expected(&sample, compression), searched) {
+                (Expected::Without { k, collapsed }, Ok(outcome)) => {
+                    let direct = bits(&outcome.direct) == sample.family.mask(k);
+                    assert!(direct, "{label}: direct masks differ");
+                    let effective = bits(&outcome.effective) == sample.family.effective(k);
+                    assert!(effective, "{label}: effective masks differ");
+                    assert_eq!(outcome.collapsed, collapsed, "{label}");
                     found += 1;
+                    fallen += usize::from(collapsed);
                 }
-                // Where bisection stops short because the next mask has no path at all, there is
-                // nothing of the wanted compression to return.
-                Err(PruneError::Disconnected { reachable, .. }) => {
-                    assert!(kept > wanted, "{label}: {kept} weights could be kept");
-                    assert_eq!(oracle::count(&next), 0, "{label}");
-                    assert_eq!(reachable, total as f64 / kept as f64, "{label}");
-                    refused += 1;
+                (
+                    Expected::TooFew { fewest },
+                    Err(PruneError::Disconnected {
+                        pruner,
+                        kind,
+                        compression: asked,
+                        reachable,
+                    }),
+                ) => {
+                    assert_eq!((pruner.as_str(), kind), ("a/pruner", "effective"));
+                    assert_eq!(asked, compression, "{label}");
+                    // Where nothing is ever connected there is nothing to name.
+                    if fewest > 0 {
+                        assert_eq!(reachable, of_total(fewest), "{label}");
+                    }
+                    few += 1;
                 }
-                Err(other) => panic!("{label}: {other}"),
+                (Expected::TooDense { most }, Err(PruneError::TooDense { least, .. })) => {
+                    assert_eq!(least, of_total(most), "{label}");
+                    dense += 1;
+                }
+                (_, Ok(_)) => panic!("{label}: not refused"),
+                (_, Err(error)) => panic!("{label}: {error}"),
             }
         }
     }
     assert!(
-        found > 4000 && refused > 1000,
-        "{found} found, {refused} refused"
+        found > 4000 && fallen > 200 && few > 500 && dense > 50,
+        "{found} found, of which {fallen} fell apart, {few} and {dense} refused"
     );
 }

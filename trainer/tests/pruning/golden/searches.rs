@@ -1,6 +1,16 @@
-//! Effective searches on LeNet-300-100: where they end, to the very count.
+//! Effective searches: where they end, to the very count.
 
+use rarefy_trainer::graph::Graph;
+use rarefy_trainer::pruning::effective::{self, Mode};
+use rarefy_trainer::pruning::ordering::Rounding;
+use rarefy_trainer::pruning::quota::Quota;
+use rarefy_trainer::pruning::search::{Target, prune};
+use rarefy_trainer::pruning::{Ordering, score};
+
+use super::layout::{Layout, network};
 use super::*;
+use crate::oracle::{self, Family, PerLayer, Sharing};
+use crate::samples::bits;
 
 #[derive(Deserialize)]
 struct Case {
@@ -17,87 +27,85 @@ struct Case {
     reference_equal: Option<bool>,
 }
 
-fn ordering(graph: &Graph, kind: &str, scores: &PerLayer<f64>) -> Option<Ordering> {
-    let tensors = graph.prunable();
-    let ordering = match kind {
-        "global_abs_weight" => Ordering::global(&tensors, scores),
-        _ => {
-            let quota = Quota::by_name(kind.strip_prefix("magnitude_")?).ok()?;
-            Ordering::by_quota(&tensors, scores, quota, Rounding::HalfToEven)
-        }
-    };
-    Some(ordering.unwrap())
+fn of_kind(kind: &str) -> (Sharing, Option<Quota>) {
+    match kind {
+        "global_abs_weight" => (Sharing::Global, None),
+        "magnitude_uniform" => (Sharing::Uniform, Some(Quota::Uniform)),
+        "magnitude_uniform_plus" => (Sharing::UniformPlus, Some(Quota::UniformPlus)),
+        "magnitude_erk" => (Sharing::Erk, Some(Quota::Erk)),
+        "magnitude_igq" => (Sharing::Igq, Some(Quota::Igq)),
+        other => panic!("{other} is no search of the collection"),
+    }
 }
 
-fn check(file: &Path) -> usize {
-    let (graph, shapes) = lenet();
+fn check(case: &Case) {
+    let graph = network(&case.arch);
+    let label = format!(
+        "{} of {} to {}",
+        case.kind, case.arch, case.target_compression
+    );
+    let scores = score::magnitude::scores(&Layout::of(&graph).drawn_weights(case.weight_seed));
+    let (sharing, quota) = of_kind(&case.kind);
+    // The networks of the samples' size can be searched by bisection as well.
+    let k = case.pruned_count.or(case.pruned_target_count).unwrap();
+    if graph.total() < 300_000 {
+        let family = Family::new(&graph, sharing, &scores);
+        assert_eq!(family.search(case.target_compression), k, "{label}");
+    }
+    let ordering = ordering(&graph, quota, scores);
     let total = graph.total();
-    let mut checked = 0;
-    for case in read::<Cases<Case>>(file).cases {
-        if case.arch != "lenet300100" {
-            continue;
-        }
-        let drawn = weights(&shapes, case.weight_seed);
-        let scores = drawn
-            .iter()
-            .zip(&shapes)
-            .map(|(layer, shape)| transposed(layer, shape).iter().map(|w| w.abs()).collect())
-            .collect();
-        let Some(ordering) = ordering(&graph, &case.kind, &scores) else {
-            continue;
-        };
-        let label = format!("{} to {}", case.kind, case.target_compression);
-        let to = |compression| {
-            prune(
-                &graph,
-                &ordering,
-                Target::Effective,
-                compression,
-                &case.kind,
-            )
-        };
-        let outcome = match to(case.target_compression) {
-            Ok(outcome) => outcome,
-            // The paper's code returns the last mask before all paths are gone; we refuse and
-            // say how far it goes, and that far it goes.
-            Err(PruneError::Disconnected { reachable, .. }) => {
-                let kept: usize = case.nnz_eff.iter().sum();
-                assert_eq!(reachable, total as f64 / kept as f64, "{label}");
-                assert!(
-                    (kept as f64) > total as f64 / case.target_compression,
-                    "{label}"
-                );
-                to(reachable).unwrap()
-            }
-            Err(other) => panic!("{label}: {other}"),
-        };
-        assert_eq!(counts(&outcome.direct), case.nnz_direct, "{label}");
-        assert_eq!(counts(&outcome.effective), case.nnz_eff, "{label}");
-        // Not only the counts: the very number of weights to remove, and one more is too many.
-        let k = case.pruned_count.or(case.pruned_target_count).unwrap();
-        let without = |k: usize| ordering.prefix((total - k) as u32);
-        assert!(without(k) == outcome.direct, "{label}");
-        let next = effective::masks(&graph, &without(k + 1)).nonzeros() as f64;
-        assert!(next < total as f64 / case.target_compression, "{label}");
-        // The paper's code rounds sparsities to nine decimals, worth a weight at most a layer.
+
+    let outcome = prune(
+        &graph,
+        &ordering,
+        Target::Effective,
+        case.target_compression,
+        &case.kind,
+    );
+    let outcome = outcome.unwrap_or_else(|error| panic!("{label}: {error}"));
+    assert_eq!(counts(&outcome.direct), case.nnz_direct, "{label}");
+    assert_eq!(counts(&outcome.effective), case.nnz_eff, "{label}");
+    // Not only the counts: the very number of weights to remove, and one more is too many.
+    let without = |k: usize| ordering.prefix((total - k) as u32);
+    assert!(without(k) == outcome.direct, "{label}");
+    let next = effective::masks(&graph, &without(k + 1), Mode::Exact).nonzeros();
+    let wanted = oracle::wanted(total, case.target_compression);
+    assert!(next < wanted, "{label}");
+    // Where the next mask has no path, the last that has one is the answer, and says so.
+    let collapsed = next == 0 && outcome.effective.nonzeros() > wanted;
+    assert_eq!(outcome.collapsed, collapsed, "{label}");
+    let again = oracle::effective(&graph, &bits(&outcome.direct), Mode::Exact);
+    assert!(bits(&outcome.effective) == again, "{label}");
+    // The paper's code rounds sparsities to nine decimals, worth a weight at most a layer.
+    if let Some(theirs) = &case.reference_nnz_direct {
         let apart = usize::from(case.reference_equal != Some(true));
-        let theirs = case.reference_nnz_direct.unwrap();
-        for (ours, theirs) in case.nnz_direct.iter().zip(&theirs) {
+        for (ours, theirs) in case.nnz_direct.iter().zip(theirs) {
             assert!(ours.abs_diff(*theirs) <= apart, "{label}");
         }
-        checked += 1;
     }
-    checked
+}
+
+fn ordering(graph: &Graph, quota: Option<Quota>, scores: PerLayer<f64>) -> Ordering {
+    let tensors = graph.prunable();
+    let ordering = match quota {
+        None => Ordering::global(&tensors, scores),
+        Some(quota) => Ordering::by_quota(&tensors, scores, quota, Rounding::HalfToEven),
+    };
+    ordering.unwrap()
 }
 
 #[test]
 fn effective_searches_end_where_committed() {
-    assert_eq!(check(&committed().join("effective_search.json")), 7);
+    let file: Cases<Case> = read(&committed().join("effective_search.json"));
+    assert_eq!(file.cases.len(), 17);
+    file.cases.iter().for_each(check);
 }
 
 #[test]
 fn effective_searches_end_where_the_papers_do() {
     if let Some(folder) = whole() {
-        assert!(check(&folder.join("effective_search.json")) >= 7);
+        let file: Cases<Case> = read(&folder.join("effective_search.json"));
+        assert_eq!(file.cases.len(), 19);
+        file.cases.iter().for_each(check);
     }
 }

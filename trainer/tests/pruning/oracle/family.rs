@@ -1,0 +1,114 @@
+//! The nested masks of one pruner, and effective pruning by bisection over them, as the paper's
+//! code searches.
+
+use std::ops::RangeInclusive;
+
+use rarefy_trainer::graph::{Graph, Prunable};
+use rarefy_trainer::pruning::effective::Mode;
+
+use super::{PerLayer, Sharing, count, effective, sharing, wanted};
+
+/// The family of masks of one pruner, by the number `k` of weights to remove.
+pub(crate) struct Family {
+    graph: Graph,
+    tensors: Vec<Prunable>,
+    sharing: Sharing,
+    /// (tensor, element) in the order of removal: the lowest score first and, at equal scores, the
+    /// highest flat index first.
+    removal: Vec<(usize, usize)>,
+}
+
+impl Family {
+    pub(crate) fn new(graph: &Graph, sharing: Sharing, scores: &[Vec<f64>]) -> Self {
+        let elements = |(tensor, scores): (usize, &Vec<f64>)| {
+            (0..scores.len()).map(move |element| (tensor, element))
+        };
+        let mut removal: Vec<(usize, usize)> =
+            scores.iter().enumerate().flat_map(elements).collect();
+        removal.reverse();
+        // A stable sort keeps the reversed flat order among equals.
+        removal.sort_by(|a, b| scores[a.0][a.1].partial_cmp(&scores[b.0][b.1]).unwrap());
+        Self {
+            graph: graph.clone(),
+            tensors: graph.prunable(),
+            sharing,
+            removal,
+        }
+    }
+
+    pub(crate) fn total(&self) -> usize {
+        self.removal.len()
+    }
+
+    /// How many weights each layer loses when `k` of all are to go, if its quota allows that `k`.
+    pub(crate) fn removed(&self, k: usize) -> Option<Vec<usize>> {
+        if self.sharing != Sharing::Global {
+            return sharing::removed(self.sharing, &self.tensors, k);
+        }
+        let mut removed = vec![0; self.tensors.len()];
+        for &(tensor, _) in &self.removal[..k] {
+            removed[tensor] += 1;
+        }
+        Some(removed)
+    }
+
+    /// The `k` that the quota allows, by bisection from both ends; none when it allows none.
+    pub(crate) fn valid(&self) -> Option<RangeInclusive<usize>> {
+        let total = self.total();
+        let is_valid = |k: usize| self.removed(k).is_some();
+        // The first of `0..end` where `from_here` holds, which holds from there on.
+        let first = |end: usize, from_here: &dyn Fn(usize) -> bool| {
+            let (mut low, mut high) = (0, end);
+            while low < high {
+                let middle = (low + high) / 2;
+                if from_here(middle) {
+                    high = middle;
+                } else {
+                    low = middle + 1;
+                }
+            }
+            low
+        };
+        match (is_valid(0), is_valid(total)) {
+            (true, true) => Some(0..=total),
+            (true, false) => Some(0..=first(total, &|k| !is_valid(k)) - 1),
+            (false, true) => Some(first(total, &is_valid)..=total),
+            (false, false) => None,
+        }
+    }
+
+    /// The mask without `k` weights, a number that the quota allows.
+    pub(crate) fn mask(&self, k: usize) -> PerLayer<bool> {
+        let mut left = self.removed(k).expect("the quota allows it");
+        let mut mask: PerLayer<bool> = self.tensors.iter().map(|t| vec![true; t.len()]).collect();
+        for &(tensor, element) in &self.removal {
+            if left[tensor] > 0 {
+                left[tensor] -= 1;
+                mask[tensor][element] = false;
+            }
+        }
+        mask
+    }
+
+    /// The effective weights of the mask without `k`.
+    pub(crate) fn effective(&self, k: usize) -> PerLayer<bool> {
+        effective(&self.graph, &self.mask(k), Mode::Exact)
+    }
+
+    /// The largest valid `k` whose mask has at least `1 / compression` of all weights effective;
+    /// the lowest where none has. Beyond the valid ones every mask is too sparse.
+    pub(crate) fn search(&self, compression: f64) -> usize {
+        let wanted = wanted(self.total(), compression);
+        let valid = self.valid().expect("some budget is valid");
+        let (mut low, mut high) = (*valid.start(), valid.end() + 1);
+        while high - low > 1 {
+            let middle = (low + high) / 2;
+            if count(&self.effective(middle)) >= wanted {
+                low = middle;
+            } else {
+                high = middle;
+            }
+        }
+        low
+    }
+}

@@ -1,0 +1,114 @@
+//! Ideal gas quotas by bisection on the logarithm of the force, ties in whole numbers.
+//!
+//! A layer of n weights keeps n / (F n + 1), where F makes the layers keep N - k in all (paper,
+//! section 4). Fractions are of 128 bits: networks of the samples' size fit, and an overflow
+//! panics.
+
+/// How many weights each layer loses when `k` of all are to go.
+pub(crate) fn removed(sizes: &[usize], k: usize) -> Vec<usize> {
+    let total: usize = sizes.iter().sum();
+    if k == 0 {
+        return vec![0; sizes.len()];
+    }
+    if k == total {
+        return sizes.to_vec();
+    }
+    let force = force(sizes, (total - k) as f64);
+    sizes
+        .iter()
+        .map(|&size| {
+            let removed = size as f64 - kept(force, size);
+            let floor = removed.floor();
+            if (removed - floor - 0.5).abs() > 1e-6 {
+                return removed.round() as usize;
+            }
+            // At the force where this layer loses exactly a half more than `floor`, do all layers
+            // together keep more than N - k? Then F is higher still, and the layer loses more.
+            let floor = floor as usize;
+            match kept_at_half(sizes, size, floor).cmp(&(total - k)) {
+                std::cmp::Ordering::Greater => floor + 1,
+                std::cmp::Ordering::Less => floor,
+                std::cmp::Ordering::Equal => floor + floor % 2,
+            }
+        })
+        .collect()
+}
+
+/// What a layer of `size` keeps under `force`.
+pub(crate) fn kept(force: f64, size: usize) -> f64 {
+    size as f64 / (force * size as f64 + 1.0)
+}
+
+/// The force at which layers of `sizes` keep `budget` in all.
+pub(crate) fn force(sizes: &[usize], budget: f64) -> f64 {
+    let (mut low, mut high) = (-100.0_f64, 100.0_f64);
+    for _ in 0..200 {
+        let middle = (low + high) / 2.0;
+        let sum: f64 = sizes.iter().map(|&n| kept(middle.exp(), n)).sum();
+        if sum > budget {
+            low = middle;
+        } else {
+            high = middle;
+        }
+    }
+    low.exp()
+}
+
+/// A sum of fractions, as a whole part and a proper fraction.
+struct Exact {
+    whole: u128,
+    rest: (u128, u128),
+}
+
+impl Exact {
+    fn add(&mut self, top: u128, bottom: u128) {
+        self.whole += top / bottom;
+        let (a, b) = reduced(top % bottom, bottom);
+        let (c, d) = self.rest;
+        let times = |x: u128, y: u128| x.checked_mul(y).expect("128 bits hold the fractions");
+        let (top, bottom) = (times(a, d) + times(c, b), times(b, d));
+        self.whole += top / bottom;
+        self.rest = reduced(top % bottom, bottom);
+    }
+
+    fn cmp(&self, whole: &usize) -> std::cmp::Ordering {
+        match self.whole.cmp(&(*whole as u128)) {
+            std::cmp::Ordering::Equal if self.rest.0 > 0 => std::cmp::Ordering::Greater,
+            order => order,
+        }
+    }
+}
+
+/// What all layers keep at the force that takes `removed + 1/2` from a layer of `size`. With h the
+/// doubled number that layer keeps, F = 2/h - 1/n, and a layer of m keeps
+/// m / (F m + 1) = h n m / (2 n m + h n - h m).
+fn kept_at_half(sizes: &[usize], size: usize, removed: usize) -> Exact {
+    let (n, h) = (size as u128, (2 * (size - removed) - 1) as u128);
+    let mut sum = Exact {
+        whole: 0,
+        rest: (0, 1),
+    };
+    for &other in sizes {
+        let m = other as u128;
+        sum.add(h * n * m, 2 * n * m + h * n - h * m);
+    }
+    sum
+}
+
+fn reduced(top: u128, bottom: u128) -> (u128, u128) {
+    let (mut a, mut b) = (bottom, top);
+    while b > 0 {
+        (a, b) = (b, a % b);
+    }
+    (top / a, bottom / a)
+}
+
+#[test]
+fn the_gas_knows_hand_made_cases() {
+    // Equal layers share equally, so that every odd budget is an exact tie.
+    assert_eq!(removed(&[4, 4], 1), [0, 0]);
+    assert_eq!(removed(&[4, 4], 3), [2, 2]);
+    // A layer of 4 keeps 5/2 at F = 3/20, where one of 8 keeps 40/11: in all 135/22 = 6 + 3/22.
+    let kept = kept_at_half(&[8, 4], 4, 1);
+    assert_eq!((kept.whole, kept.rest), (6, (3, 22)));
+}
