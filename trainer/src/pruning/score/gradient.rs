@@ -91,14 +91,15 @@ pub fn mean(
     Ok((sums, losses * share))
 }
 
-/// The training images of `data` with the given indices, in minibatches.
+/// The training images of `data` with the given indices, in minibatches of `size`.
 pub fn minibatches<'a>(
     data: &'a Dataset,
     indices: &'a [u32],
+    size: usize,
     device: &Device,
 ) -> impl Iterator<Item = TensorResult<(Tensor, Tensor)>> + 'a {
     let batches = Batches::new(&data.train, &data.normalisation, device);
-    let chunks = indices.chunks(BATCH);
+    let chunks = indices.chunks(size);
     chunks.map(move |chunk| Ok((batches.inputs(chunk)?, batches.classes(chunk)?)))
 }
 
@@ -127,7 +128,7 @@ mod tests {
         let kernels = Kernels::initial(&graph, 2);
         let data = digits::load();
         let network = kernels.network(&graph, kernels.values(), double, source.device);
-        let batches = minibatches(&data, indices, source.device);
+        let batches = minibatches(&data, indices, BATCH, source.device);
         let loss = |scores: &Tensor, classes: &Tensor| loss.mean(scores, classes);
         mean(&network.unwrap(), batches, loss, |_| Ok(())).unwrap()
     }

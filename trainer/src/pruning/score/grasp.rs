@@ -12,6 +12,7 @@
 use candle_core::Tensor;
 
 use super::{Scores, gradient, gradient::Loss};
+use crate::graph::Graph;
 use crate::pruning::{Kernels, PruneError, Source};
 use crate::random::Random;
 
@@ -20,6 +21,13 @@ const TEMPERATURE: f64 = 200.0;
 
 /// Images of each class.
 const IMAGES: usize = 10;
+
+/// Images in a minibatch: with ten classes half of them, as in the authors' code.
+const BATCH: usize = 50;
+
+/// Values of one minibatch, over all nodes, that memory is trusted with: plain operations in f64
+/// keep some 70 bytes for each.
+const VALUES: usize = 1 << 25;
 
 /// The scores of `kernels` on the source's data.
 ///
@@ -36,14 +44,15 @@ pub fn scores(source: &Source<'_>, kernels: &Kernels) -> Result<Scores, PruneErr
         *wanted -= usize::from(takes);
         takes
     });
-    let all = 3 * indices.len().div_ceil(gradient::BATCH);
+    let size = minibatch(source.graph);
+    let all = 3 * indices.len().div_ceil(size);
     let mut passed = 0;
     let gradient_at = |values: &[Vec<f64>]| {
         let network = kernels.network(source.graph, values, true, source.device)?;
         let loss = |scores: &Tensor, classes: &Tensor| {
             Loss::CrossEntropy.mean(&(scores / TEMPERATURE)?, classes)
         };
-        let batches = gradient::minibatches(data, &indices, source.device);
+        let batches = gradient::minibatches(data, &indices, size, source.device);
         let (gradient, _) = gradient::mean(&network, batches, loss, |done| {
             source.step(passed + done, all)
         })?;
@@ -51,6 +60,13 @@ pub fn scores(source: &Source<'_>, kernels: &Kernels) -> Result<Scores, PruneErr
         Ok(gradient)
     };
     importance(kernels.values(), gradient_at)
+}
+
+/// Images in a minibatch, fewer where maps are large.
+fn minibatch(graph: &Graph) -> usize {
+    let nodes = graph.nodes().iter();
+    let values: usize = nodes.map(|node| node.shape.iter().product::<usize>()).sum();
+    (VALUES / values).clamp(10, BATCH)
 }
 
 /// `w (H g)` for a gradient `g` that is a function of the weights.

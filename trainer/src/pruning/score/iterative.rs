@@ -32,7 +32,7 @@ pub fn scores(
         let network = kernels.network(source.graph, &masked, double, source.device)?;
         let (gradient, _) = gradient::mean(
             &network,
-            gradient::minibatches(data, &indices, source.device),
+            gradient::minibatches(data, &indices, gradient::BATCH, source.device),
             |scores, classes| source.snip.loss.mean(scores, classes),
             |_| source.step(round, snip::ROUNDS),
         )?;

@@ -58,7 +58,7 @@ pub fn scores(source: &Source<'_>, kernels: &Kernels) -> Result<Scores, PruneErr
     let all = indices.len().div_ceil(gradient::BATCH);
     let (gradient, _) = gradient::mean(
         &network,
-        gradient::minibatches(data, &indices, source.device),
+        gradient::minibatches(data, &indices, gradient::BATCH, source.device),
         |scores, classes| source.snip.loss.mean(scores, classes),
         |done| source.step(done, all),
     )?;
