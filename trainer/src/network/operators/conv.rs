@@ -111,7 +111,7 @@ impl CustomOp2 for Conv {
         self.weight
             .put(Tensor::from_vec(d_weight, weight.shape(), weight.device())?);
         if let Some(bias) = &self.bias {
-            bias.put(with_slice(&gradient, |dy| self.geometry.channel_sums(dy))?)?;
+            bias.sum(&gradient)?;
         }
         let dx = dx.map(|dx| Tensor::from_vec(dx, x.shape(), x.device()));
         Ok((dx.transpose()?, None))
@@ -274,16 +274,5 @@ impl Geometry {
             (self.outputs, dy.len() / self.outputs),
             &Device::Cpu,
         )
-    }
-
-    /// The sum of each channel of `dy` over images and positions.
-    fn channel_sums(&self, dy: &[f32]) -> Vec<f32> {
-        let mut sums = vec![0.0_f32; self.outputs];
-        for image in dy.chunks_exact(self.outputs * self.positions()) {
-            for (sum, run) in sums.iter_mut().zip(image.chunks_exact(self.positions())) {
-                *sum += run.iter().sum::<f32>();
-            }
-        }
-        sums
     }
 }

@@ -108,7 +108,7 @@ impl CustomOp1 for Pool {
                 for (dx, dy) in planes.zip(dy.chunks_exact(outputs)) {
                     let dy: Vec<f32> = dy.iter().zip(&shares).map(|(dy, s)| dy * s).collect();
                     each_tap(self.window, input, |output, source| {
-                        dx[source] += dy[output]
+                        dx[source] += dy[output];
                     });
                 }
             }
