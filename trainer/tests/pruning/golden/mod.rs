@@ -11,6 +11,8 @@ mod effective_masks;
 mod layout;
 mod quotas;
 mod searches;
+mod snip;
+mod synflow;
 
 use std::fs;
 use std::path::{Path, PathBuf};
