@@ -12,6 +12,7 @@ pub mod deploy;
 pub mod device;
 pub mod graph;
 pub mod network;
+pub mod plot;
 pub mod pruning;
 pub mod random;
 pub mod training;

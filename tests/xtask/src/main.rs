@@ -5,6 +5,7 @@
 //! leaves a machine; what else is missing is installed by `rarefy setup`.
 #![forbid(unsafe_code)]
 
+mod accuracy;
 mod bench;
 mod command;
 mod quickstart;
@@ -39,7 +40,7 @@ const VERBS: &[Verb] = &[
     ),
     (
         "bench",
-        "measure speed, answers checked first: bench training",
+        "measure: bench training, bench pruning (answers checked first), bench accuracy (hours)",
         bench::run,
     ),
     (

@@ -7,6 +7,7 @@
 mod arch;
 mod boards;
 mod console;
+mod counts;
 mod data;
 mod effective;
 mod eval;

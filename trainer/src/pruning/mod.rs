@@ -10,6 +10,7 @@
 //! (Vysogorets & Kempe, "Connectivity Matters: Neural Network Pruning Through the Lens of Effective
 //! Sparsity", JMLR 24(99), 2023.)
 
+pub mod curve;
 pub mod effective;
 pub mod error;
 pub mod masks;

@@ -1,0 +1,3 @@
+//! Pictures as SVG, for people and papers.
+
+pub mod curves;

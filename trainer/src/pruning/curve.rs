@@ -1,0 +1,153 @@
+//! The curve of a pruner: effective against direct compression, for every budget at once (paper,
+//! figure 1).
+//!
+//! One sweep over the whole ordering gives the budget at which each connection becomes effective;
+//! counting births and these budgets gives both numbers of weights wherever one looks.
+
+use std::fmt::Write;
+
+use super::sweep::Mode;
+use super::{Connection, Ordering, effective};
+use crate::graph::Graph;
+
+/// One point of a curve.
+#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
+pub struct Point {
+    /// Weights in the mask.
+    pub direct: usize,
+    /// Weights of it that are effective.
+    pub effective: usize,
+}
+
+/// A pruner's curve, from all weights to few.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Curve {
+    /// The pruner's name.
+    pub pruner: String,
+    /// Weights in all, N.
+    pub total: usize,
+    /// The points, by falling number of weights in the mask.
+    pub points: Vec<Point>,
+}
+
+/// Points to a factor of ten in compression.
+const POINTS_A_DECADE: usize = 50;
+
+impl Curve {
+    /// The curve of `ordering`, evenly spaced in the logarithm of the compression, as far as a path
+    /// from input to output is left and `most` (a direct compression) allows.
+    pub fn new(graph: &Graph, ordering: &Ordering, pruner: &str, mode: Mode, most: f64) -> Self {
+        let total = ordering.total();
+        let (least, all) = ordering.budgets().into_inner();
+        let direct = ordering.first(all);
+        let born = counts(&direct, all);
+        let effective = counts(&effective::births(graph, direct, mode), all);
+        let mut points: Vec<Point> = Vec::new();
+        for step in 0.. {
+            let compression = 10_f64.powf(step as f64 / POINTS_A_DECADE as f64);
+            let budget = (total as f64 / compression).round() as u32;
+            if compression > most || budget < least {
+                break;
+            }
+            if budget > all {
+                continue;
+            }
+            let point = Point {
+                direct: born[budget as usize],
+                effective: effective[budget as usize],
+            };
+            if point.effective == 0 {
+                break;
+            }
+            if points.last() != Some(&point) {
+                points.push(point);
+            }
+        }
+        Self {
+            pruner: pruner.into(),
+            total,
+            points,
+        }
+    }
+
+    /// Direct and effective compression of each point.
+    pub fn compressions(&self) -> impl Iterator<Item = (f64, f64)> + '_ {
+        let total = self.total as f64;
+        let compressions =
+            move |point: &Point| (total / point.direct as f64, total / point.effective as f64);
+        self.points.iter().map(compressions)
+    }
+}
+
+/// How many of `connections` have each value or less, for 0 to `most`.
+fn counts(connections: &[Vec<Connection<u32>>], most: u32) -> Vec<usize> {
+    let mut counts = vec![0; most as usize + 1];
+    for connection in connections.iter().flatten() {
+        if let Some(count) = counts.get_mut(connection.value as usize) {
+            *count += 1;
+        }
+    }
+    let mut sum = 0;
+    for count in &mut counts {
+        sum += *count;
+        *count = sum;
+    }
+    counts
+}
+
+/// `curves` as CSV, one line a point.
+pub fn csv(curves: &[Curve]) -> String {
+    let mut text =
+        String::from("pruner,direct,effective,direct_compression,effective_compression\n");
+    for curve in curves {
+        for (point, (direct, effective)) in curve.points.iter().zip(curve.compressions()) {
+            let Curve { pruner, .. } = curve;
+            // Writing to a string does not fail.
+            let _ = writeln!(
+                text,
+                "{pruner},{},{},{direct:.4},{effective:.4}",
+                point.direct, point.effective
+            );
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::graph::architecture;
+    use crate::pruning::ordering::Rounding;
+    use crate::pruning::quota::Quota;
+    use crate::pruning::score::random;
+
+    #[test]
+    fn points_are_the_counts_of_their_masks() {
+        let graph = architecture::multilayer("toy", [1, 4, 4], &[20, 12, 5]).unwrap();
+        let tensors = graph.prunable();
+        let scores = random::scores(&tensors, 3);
+        for ordering in [
+            Ordering::global(&tensors, scores.clone()).unwrap(),
+            Ordering::by_quota(&tensors, scores, Quota::Igq, Rounding::HalfToEven).unwrap(),
+        ] {
+            let curve = Curve::new(&graph, &ordering, "random", Mode::Exact, 1e5);
+            assert_eq!(curve.points[0].direct, graph.total());
+            assert_eq!(curve.points[0].effective, graph.total());
+            assert!(curve.points.len() > 30, "{}", curve.points.len());
+            for point in &curve.points {
+                let mask = (1..=graph.total() as u32)
+                    .map(|budget| ordering.prefix(budget))
+                    .find(|mask| mask.nonzeros() == point.direct)
+                    .unwrap();
+                let effective = effective::masks(&graph, &mask, Mode::Exact);
+                assert_eq!(effective.nonzeros(), point.effective);
+            }
+            let last = curve.points.last().unwrap();
+            assert!(last.effective >= 3 && last.effective < 40, "{last:?}");
+            assert_eq!(
+                csv(&[curve.clone()]).lines().count(),
+                curve.points.len() + 1
+            );
+        }
+    }
+}
