@@ -14,8 +14,10 @@ pub(crate) fn graph(random: &mut Random, most: u64) -> Graph {
     if random.below(3) == 0 {
         return dense(random, most);
     }
+    // Most maps are small, where borders and strides matter most; some have long lines.
+    let side = [6, 6, 6, 20][random.below(4) as usize];
     let mut below = |bound: u64| 1 + random.below(bound) as usize;
-    let input = [below(3), below(6), below(6)];
+    let input = [below(3), below(side), below(side)];
     let mut builder = Builder {
         graph: Graph::new("sample", input),
         random,
@@ -74,7 +76,7 @@ impl Builder<'_> {
     /// A window that fits the map that `node` gives.
     fn window(&mut self, node: usize, paddings: &[Padding]) -> Window {
         loop {
-            let (size, stride) = (self.below(3), self.below(2));
+            let (size, stride) = (self.below(4), self.below(3));
             let padding = paddings[self.random.below(paddings.len() as u64) as usize];
             let shape = &self.graph.nodes()[node].shape;
             if let Some(window) = Window::new(size, stride, padding, [shape[1], shape[2]]) {
