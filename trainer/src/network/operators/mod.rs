@@ -11,6 +11,7 @@ pub mod linear;
 pub mod pool;
 pub mod relu;
 mod runs;
+mod taps;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
