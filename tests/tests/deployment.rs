@@ -19,9 +19,11 @@ use rarefy_trainer::deploy::{SparseLayer, evaluate, fold, quantize, sparse, stri
 use rarefy_trainer::device;
 use rarefy_trainer::graph::{Graph, architecture};
 use rarefy_trainer::network::{Network, State, Statistics, initial};
-use rarefy_trainer::pruning::{Masks, Pruner, Target, effective, search};
+use rarefy_trainer::pruning::effective::{self, Mode};
+use rarefy_trainer::pruning::score::snip::Loss;
+use rarefy_trainer::pruning::{Masks, Pruner, Source, Target};
 use rarefy_trainer::training::batches::Batches;
-use rarefy_trainer::training::{Recipe, run};
+use rarefy_trainer::training::{After, Recipe, run};
 
 /// The largest difference of a class score, relative to the largest score of the image.
 const TOLERANCE: f64 = 1e-4;
@@ -51,6 +53,10 @@ fn recipe(pruner: &str, target: Target, compression: f64) -> Recipe {
         learning_rate: 0.1,
         momentum: 0.9,
         l2: 5e-4,
+        after: After::Rewind,
+        loss: Loss::CrossEntropy,
+        weights: None,
+        weights_fingerprint: None,
     }
 }
 
@@ -283,12 +289,15 @@ fn stripping_keeps_the_constants_of_units_that_read_nothing() {
     let graph = lenet();
     let random = |compression| {
         let pruner = Pruner::by_name("random/uniform").unwrap();
-        let ordering = pruner.order(&graph, &[], 1).unwrap();
-        let outcome = search::prune(&graph, &ordering, Target::Direct, compression, "test");
-        outcome.unwrap().direct
+        let source = Source {
+            seed: 1,
+            ..Source::new(&graph)
+        };
+        let pruned = pruner.prune(&source, Target::Direct, compression);
+        pruned.unwrap().outcome.direct
     };
     for masks in [with_detached_units(&graph), random(100.0)] {
-        let connected = effective::masks(&graph, &masks).nonzeros();
+        let connected = effective::masks(&graph, &masks, Mode::Exact).nonzeros();
         assert!(connected > 0 && connected < masks.nonzeros());
 
         // Untrained weights, with biases and shifts that make constants matter.

@@ -10,10 +10,11 @@ use super::console::Console;
 use super::table::{percent, thousands};
 use super::{data, interrupt};
 use crate::data::Dataset;
+use crate::pruning::score::snip::Loss;
 use crate::pruning::{Pruner, Target};
 use crate::training::folder::TrainReport;
 use crate::training::run::{self, Event};
-use crate::training::{Recipe, TrainError};
+use crate::training::{After, Recipe, TrainError};
 
 #[derive(Debug, Args)]
 #[command(after_help = "A run that was interrupted goes on when the same command is given again.")]
@@ -100,6 +101,10 @@ impl Options {
             learning_rate: self.learning_rate,
             momentum: self.momentum,
             l2: self.l2,
+            after: After::default(),
+            loss: Loss::default(),
+            weights: None,
+            weights_fingerprint: None,
         }
     }
 
@@ -181,6 +186,11 @@ pub(super) fn train(
         interrupt::flag(),
         &mut |event| match event {
             Event::Note(note) => bar.aside(|| console.note(&note)),
+            Event::Scoring { done, of } => {
+                bar.length(of as u64);
+                bar.name("scoring connections".into());
+                bar.at(done as u64);
+            }
             Event::Epoch {
                 phase,
                 epoch,

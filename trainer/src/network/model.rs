@@ -1,9 +1,11 @@
-//! The network on a device: its parameters and its forward passes.
+//! The network on a device: its parameters, in which precision and by what means it computes.
 
-use candle_core::{DType, Device, Result, Tensor, Var};
+use std::ops::Range;
 
-use super::operators::{Gradient, batch_norm, linear};
-use super::{EPSILON, State, Statistics};
+use candle_core::{DType, Device, Result, Var};
+
+use super::State;
+use super::operators::Gradient;
 use crate::graph::{Graph, Operation};
 
 /// A trainable parameter.
@@ -24,32 +26,37 @@ pub struct Parameter {
 pub struct Network {
     graph: Graph,
     device: Device,
+    dtype: DType,
     parameters: Vec<Parameter>,
     /// Whether the one-pass operators of the CPU are used, or plain tensor operations.
     fused: bool,
-    /// For each node, where its parameters (weight, bias) start in `parameters`.
-    first: Vec<Option<usize>>,
+    /// For each node, which of `parameters` are its own: weight, then bias, as far as it has them.
+    own: Vec<Range<usize>>,
+}
+
+/// What the parameters of an operation are called, in order.
+fn suffixes(operation: Operation) -> &'static [&'static str] {
+    match operation {
+        Operation::Dense { bias: false, .. } | Operation::Conv { bias: false, .. } => &["weight"],
+        Operation::Dense { .. } | Operation::Conv { .. } | Operation::BatchNorm => {
+            &["weight", "bias"]
+        }
+        _ => &[],
+    }
 }
 
 impl Network {
-    /// The network of `graph` with the parameters of `state`.
+    /// The network of `graph` with the parameters of `state`, in f32.
     ///
     /// # Errors
     /// When the device refuses.
     pub fn new(graph: &Graph, state: &State, device: &Device) -> Result<Self> {
         let mut parameters = Vec::new();
-        let mut first = Vec::new();
+        let mut own = Vec::new();
         for node in graph.nodes() {
-            let kernel = match node.operation {
-                Operation::Dense { .. } => true,
-                Operation::BatchNorm => false,
-                _ => {
-                    first.push(None);
-                    continue;
-                }
-            };
-            first.push(Some(parameters.len()));
-            for (suffix, kernel) in [("weight", kernel), ("bias", false)] {
+            let first = parameters.len();
+            let has_kernel = node.operation != Operation::BatchNorm;
+            for &suffix in suffixes(node.operation) {
                 let name = format!("{}.{suffix}", node.name);
                 let array = state.get(&name);
                 let var = Var::from_slice(&array.values, array.shape.as_slice(), device)?;
@@ -57,17 +64,52 @@ impl Network {
                     name,
                     var,
                     gradient: Gradient::default(),
-                    kernel,
+                    kernel: has_kernel && suffix == "weight",
                 });
             }
+            own.push(first..parameters.len());
         }
         Ok(Self {
             graph: graph.clone(),
             device: device.clone(),
+            dtype: DType::F32,
             parameters,
             fused: device.is_cpu(),
-            first,
+            own,
         })
+    }
+
+    /// The network of `graph` computing in f64 by plain tensor operations: its kernels, in the order
+    /// of [`Graph::prunable`], from `kernels`, all other parameters from `state`. Scores that rank
+    /// weights by gradients are taken from it.
+    ///
+    /// # Errors
+    /// When there is not one kernel of the right length for each tensor, or the device refuses.
+    pub fn in_double(
+        graph: &Graph,
+        state: &State,
+        kernels: &[Vec<f64>],
+        device: &Device,
+    ) -> Result<Self> {
+        let mut network = Self::new(graph, state, device)?.plain();
+        network.dtype = DType::F64;
+        let tensors = graph.prunable().len();
+        if kernels.len() != tensors {
+            candle_core::bail!(
+                "{} kernels for the {tensors} of {}",
+                kernels.len(),
+                graph.name()
+            );
+        }
+        let mut kernels = kernels.iter().peekable();
+        for parameter in &mut network.parameters {
+            let var = &parameter.var;
+            parameter.var = match kernels.next_if(|_| parameter.kernel) {
+                Some(kernel) => Var::from_slice(kernel, var.dims(), device)?,
+                None => Var::from_tensor(&var.to_dtype(DType::F64)?)?,
+            };
+        }
+        Ok(network)
     }
 
     /// The architecture.
@@ -83,6 +125,11 @@ impl Network {
             fused: false,
             ..self
         }
+    }
+
+    /// The type of its values.
+    pub fn dtype(&self) -> DType {
+        self.dtype
     }
 
     /// Whether the one-pass operators of the CPU are used.
@@ -107,190 +154,14 @@ impl Network {
     pub fn state(&self) -> Result<State> {
         let mut state = State::default();
         for Parameter { name, var, .. } in &self.parameters {
-            let values = var.flatten_all()?.to_vec1::<f32>()?;
+            let values = var.flatten_all()?.to_dtype(DType::F32)?.to_vec1::<f32>()?;
             state.insert(name.clone(), var.dims().to_vec(), values);
         }
         Ok(state)
     }
 
-    /// Class scores (batch, classes) of `x` (batch, elements), batch norms on the statistics of
-    /// this batch, gradients tracked.
-    ///
-    /// # Errors
-    /// When shapes do not agree or the device refuses.
-    pub fn train_forward(&self, x: &Tensor) -> Result<Tensor> {
-        let mut value = x.clone();
-        let mut has_trained_input = false;
-        for (node, first) in self.graph.nodes().iter().zip(&self.first) {
-            let parameters =
-                first.map(|first| (&self.parameters[first], &self.parameters[first + 1]));
-            value = match (node.operation, parameters) {
-                (Operation::Dense { .. }, Some((weight, bias))) => {
-                    let input_gradient = std::mem::replace(&mut has_trained_input, true);
-                    self.dense(&value, weight, bias, input_gradient)?
-                }
-                (Operation::BatchNorm, Some((scale, shift))) => {
-                    self.normalise(&value, scale, shift)?
-                }
-                (Operation::Relu, _) => value.relu()?,
-                _ => value,
-            };
-        }
-        Ok(value)
-    }
-
-    /// x Wᵀ + b, gradients tracked.
-    fn dense(
-        &self,
-        x: &Tensor,
-        weight: &Parameter,
-        bias: &Parameter,
-        input_gradient: bool,
-    ) -> Result<Tensor> {
-        if self.fused {
-            let weight = (weight.var.as_tensor(), &weight.gradient);
-            return linear::linear(x, weight, (&bias.var, &bias.gradient), input_gradient);
-        }
-        x.matmul(&weight.var.t()?)?.broadcast_add(&bias.var)
-    }
-
-    /// Batch norm by the statistics of the batch, gradients tracked.
-    fn normalise(&self, x: &Tensor, scale: &Parameter, shift: &Parameter) -> Result<Tensor> {
-        if self.fused {
-            let scale = (scale.var.as_tensor(), &scale.gradient);
-            return batch_norm::batch_norm(x, scale, (&shift.var, &shift.gradient), EPSILON);
-        }
-        let mean = x.mean_keepdim(0)?;
-        let centred = x.broadcast_sub(&mean)?;
-        let variance = centred.sqr()?.mean_keepdim(0)?;
-        let normal = centred.broadcast_div(&(variance + EPSILON)?.sqrt()?)?;
-        normal.broadcast_mul(&scale.var)?.broadcast_add(&shift.var)
-    }
-
-    /// The values of node `last` for `x` (batch, elements), batch norms on population
-    /// `statistics` as when deployed (those of nodes after `last` are not read).
-    ///
-    /// # Errors
-    /// When shapes do not agree or the device refuses.
-    pub fn forward_to(&self, last: usize, x: &Tensor, statistics: &Statistics) -> Result<Tensor> {
-        let mut value = x.clone();
-        for (index, (node, first)) in self
-            .graph
-            .nodes()
-            .iter()
-            .zip(&self.first)
-            .enumerate()
-            .take(last + 1)
-        {
-            let parameters =
-                first.map(|first| (&self.parameters[first].var, &self.parameters[first + 1].var));
-            value = match (node.operation, parameters) {
-                (Operation::Dense { .. }, Some((weight, bias))) => value
-                    .matmul(&weight.as_detached_tensor().t()?)?
-                    .broadcast_add(&bias.as_detached_tensor())?,
-                (Operation::BatchNorm, Some((scale, shift))) => {
-                    let (scale, shift) = (scale.as_detached_tensor(), shift.as_detached_tensor());
-                    let moments = statistics.of(index);
-                    let mean = Tensor::from_slice(&moments.mean, moments.mean.len(), &self.device)?;
-                    let variance = Tensor::from_slice(
-                        &moments.variance,
-                        moments.variance.len(),
-                        &self.device,
-                    )?;
-                    let a = scale.div(&(variance + EPSILON)?.sqrt()?)?;
-                    let b = shift.sub(&a.mul(&mean)?)?;
-                    value.broadcast_mul(&a)?.broadcast_add(&b)?
-                }
-                (Operation::Relu, _) => value.relu()?,
-                _ => value,
-            };
-        }
-        Ok(value)
-    }
-
-    /// The class (batch) of each row of `x` (batch, elements) under population `statistics`.
-    ///
-    /// # Errors
-    /// When shapes do not agree or the device refuses.
-    pub fn classify(&self, x: &Tensor, statistics: &Statistics) -> Result<Vec<u32>> {
-        let scores = self.forward_to(self.graph.nodes().len() - 1, x, statistics)?;
-        scores.argmax(1)?.to_dtype(DType::U32)?.to_vec1()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::graph::architecture::multilayer;
-    use crate::network::initial;
-    use crate::random::Random;
-
-    fn random_tensor(random: &mut Random, shape: (usize, usize)) -> Tensor {
-        let values: Vec<f32> = (0..shape.0 * shape.1)
-            .map(|_| random.normal() as f32)
-            .collect();
-        Tensor::from_vec(values, shape, &Device::Cpu).unwrap()
-    }
-
-    fn largest_difference(a: &Tensor, b: &Tensor) -> f32 {
-        assert_eq!(a.dims(), b.dims());
-        a.sub(b)
-            .unwrap()
-            .abs()
-            .unwrap()
-            .flatten_all()
-            .unwrap()
-            .max(0)
-            .unwrap()
-            .to_scalar()
-            .unwrap()
-    }
-
-    /// The CPU's operators against candle's own differentiation of plain tensor operations.
-    #[test]
-    fn operators_agree_with_plain_tensor_operations() {
-        let graph = multilayer("toy", [1, 1, 13], &[11, 7, 5]).unwrap();
-        let network = Network::new(&graph, &initial::state(&graph, 3), &Device::Cpu).unwrap();
-        let mut random = Random::new(5);
-        let x = random_tensor(&mut random, (17, 13));
-        let weighting = random_tensor(&mut random, (17, 5));
-
-        let fast = network.train_forward(&x).unwrap();
-        fast.mul(&weighting)
-            .unwrap()
-            .sum_all()
-            .unwrap()
-            .backward()
-            .unwrap();
-        let gradients: Vec<Tensor> = network
-            .parameters()
-            .iter()
-            .map(|parameter| {
-                parameter
-                    .gradient
-                    .take()
-                    .expect("every parameter gets its gradient")
-            })
-            .collect();
-
-        let network = network.plain();
-        let plain = network.train_forward(&x).unwrap();
-        assert!(largest_difference(&fast, &plain) < 1e-4);
-        let expected = plain
-            .mul(&weighting)
-            .unwrap()
-            .sum_all()
-            .unwrap()
-            .backward()
-            .unwrap();
-        for (parameter, found) in network.parameters().iter().zip(gradients) {
-            let expected = expected.get(parameter.var.as_tensor()).unwrap();
-            let difference = largest_difference(&found, expected);
-            assert!(difference < 2e-4, "{}: {difference}", parameter.name);
-            assert!(
-                parameter.gradient.take().is_none(),
-                "plain operations leave nothing in slots"
-            );
-        }
+    /// The parameters of node `index`: weight, then bias, as far as it has them.
+    pub(super) fn own(&self, index: usize) -> &[Parameter] {
+        &self.parameters[self.own[index].clone()]
     }
 }

@@ -5,12 +5,12 @@
 //! over training images with the final masked weights, layer by layer: each layer's are computed
 //! with those of the layers before it already in place.
 
-use candle_core::{Result, Tensor};
+use candle_core::{DType, Result, Tensor};
 
 use super::{Network, State};
 use crate::graph::Operation;
 
-/// Mean and biased variance of each unit.
+/// Mean and biased variance of each unit (of a map: each channel, over its positions too).
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Moments {
     /// The mean of each unit.
@@ -40,24 +40,31 @@ impl Statistics {
                 continue;
             }
             let source = node.source();
-            let units = node.shape[0];
-            let (mut sum, mut squares, mut rows) =
-                (vec![0.0_f64; units], vec![0.0_f64; units], 0.0);
+            let (units, area) = (node.shape[0], node.shape[1..].iter().product::<usize>());
+            let (mut sum, mut squares, mut count) = (vec![0.0_f64; units], vec![0.0_f64; units], 0);
             for batch in batches() {
                 let value = network.forward_to(source, &batch?, &statistics)?;
-                rows += value.dim(0)? as f64;
-                for row in value.flatten_all()?.to_vec1::<f32>()?.chunks_exact(units) {
-                    for ((sum, square), &x) in sum.iter_mut().zip(&mut squares).zip(row) {
-                        *sum += f64::from(x);
-                        *square += f64::from(x) * f64::from(x);
+                count += value.dim(0)? * area;
+                let values = value
+                    .flatten_all()?
+                    .to_dtype(DType::F32)?
+                    .to_vec1::<f32>()?;
+                for sample in values.chunks_exact(units * area) {
+                    let runs = sample.chunks_exact(area);
+                    for ((sum, square), run) in sum.iter_mut().zip(&mut squares).zip(runs) {
+                        for &x in run {
+                            *sum += f64::from(x);
+                            *square += f64::from(x) * f64::from(x);
+                        }
                     }
                 }
             }
-            let mean: Vec<f64> = sum.iter().map(|sum| sum / rows).collect();
+            let count = count as f64;
+            let mean: Vec<f64> = sum.iter().map(|sum| sum / count).collect();
             let variance = squares
                 .iter()
                 .zip(&mean)
-                .map(|(s, m)| (s / rows - m * m).max(0.0) as f32);
+                .map(|(s, m)| (s / count - m * m).max(0.0) as f32);
             statistics.0[index].variance = variance.collect();
             statistics.0[index].mean = mean.iter().map(|&mean| mean as f32).collect();
         }

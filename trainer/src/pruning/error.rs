@@ -90,6 +90,32 @@ pub enum PruneError {
         /// The value found.
         value: f64,
     },
+    /// A pruner that ranks trained weights, and no trained weights.
+    #[error("{pruner} ranks the weights of a trained dense network: give them with --weights")]
+    NeedsTraining {
+        /// The pruner.
+        pruner: &'static str,
+    },
+    /// A score that reads images, and no data.
+    #[error("{reader} reads gradients on training images: give them with --data")]
+    NeedsData {
+        /// The score.
+        reader: &'static str,
+    },
+    /// Data that does not fit the architecture.
+    #[error("{0}")]
+    Data(String),
+    /// The user asked to stop.
+    #[error("interrupted while scoring connections; run the same command again")]
+    Interrupted,
+    /// A weights file that does not belong to the architecture.
+    #[error("{path}: {reason}")]
+    WeightsFile {
+        /// The file.
+        path: String,
+        /// What is wrong and what was expected.
+        reason: String,
+    },
     /// A mask file that does not belong to the architecture.
     #[error("{path}: {reason}")]
     MaskFile {
@@ -101,6 +127,9 @@ pub enum PruneError {
     /// A file that could not be read or written.
     #[error(transparent)]
     File(#[from] FileError),
+    /// candle or its device refused.
+    #[error("the tensor library failed: {0}")]
+    Tensor(#[from] candle_core::Error),
 }
 
 /// At most two decimals.

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use candle_core::safetensors::Load;
+use candle_core::{DType, Device};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 
 use super::PruneError;
@@ -192,23 +194,23 @@ fn keeps(view: &TensorView<'_>) -> Result<Vec<bool>, String> {
             )),
             None => Ok(bytes.iter().map(|&byte| byte == 1).collect()),
         },
-        Dtype::F32 => nonzeros(
-            bytes
-                .chunks_exact(4)
-                .map(|b| f64::from(f32::from_le_bytes(b.try_into().expect("four bytes")))),
-        ),
-        Dtype::F64 => nonzeros(
-            bytes
-                .chunks_exact(8)
-                .map(|b| f64::from_le_bytes(b.try_into().expect("eight bytes"))),
-        ),
-        other => Err(format!("is of type {other:?}: give u8, bool, f32 or f64")),
+        Dtype::F16 | Dtype::BF16 | Dtype::F32 | Dtype::F64 => {
+            let read = || {
+                let tensor = view.load(&Device::Cpu)?.to_dtype(DType::F64)?;
+                tensor.flatten_all()?.to_vec1::<f64>()
+            };
+            nonzeros(read().map_err(|e| format!("cannot be read ({e})"))?)
+        }
+        other => Err(format!(
+            "is of type {other:?}: give u8, bool, or a float type"
+        )),
     }
 }
 
 /// Which of `values` are not zero; NaN and infinities are refused.
-fn nonzeros(values: impl Iterator<Item = f64>) -> Result<Vec<bool>, String> {
+fn nonzeros(values: Vec<f64>) -> Result<Vec<bool>, String> {
     values
+        .into_iter()
         .enumerate()
         .map(|(at, value)| {
             if value.is_finite() {

@@ -1,27 +1,43 @@
 //! The pruners by name: a score with the way its layers share the budget.
 
+use std::time::Instant;
+
 use super::ordering::Rounding;
 use super::quota::Quota;
-use super::score::{self, Scores};
-use super::{Ordering, PruneError};
-use crate::graph::Graph;
+use super::score::{Scores, grasp, iterative, lamp, magnitude, random, snip, synflow};
+use super::search::{self, Outcome, Target};
+use super::{Kernels, Ordering, PruneError, Source, bisection};
 
 /// How connections are scored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Scoring {
+enum Scoring {
+    /// Not at all: everything stays.
+    Dense,
     /// At random.
     Random,
     /// By |w| of a trained dense network.
     Magnitude,
+    /// By LAMP of a trained dense network.
+    Lamp,
+    /// By SNIP at initialisation.
+    Snip,
+    /// By SNIP in rounds.
+    SnipIterative,
+    /// By SynFlow at initialisation.
+    Synflow,
+    /// By GraSP at initialisation.
+    Grasp,
 }
 
 /// How layers share the budget.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Sharing {
+enum Sharing {
     /// One order over the whole network.
     Global,
     /// Each layer by its quota.
     Quota(Quota),
+    /// As one global order of these scores leaves them.
+    As(Scoring),
 }
 
 /// A pruner, such as `magnitude/igq`.
@@ -32,54 +48,60 @@ pub struct Pruner {
     sharing: Sharing,
 }
 
+/// One line of the table.
+const fn pruner(name: &'static str, scoring: Scoring, sharing: Sharing) -> Pruner {
+    Pruner {
+        name,
+        scoring,
+        sharing,
+    }
+}
+
 /// Every pruner Rarefy knows.
-const PRUNERS: &[Pruner] = &[
-    Pruner {
-        name: "random/uniform",
-        scoring: Scoring::Random,
-        sharing: Sharing::Quota(Quota::Uniform),
-    },
-    Pruner {
-        name: "random/uniform+",
-        scoring: Scoring::Random,
-        sharing: Sharing::Quota(Quota::UniformPlus),
-    },
-    Pruner {
-        name: "random/erk",
-        scoring: Scoring::Random,
-        sharing: Sharing::Quota(Quota::Erk),
-    },
-    Pruner {
-        name: "random/igq",
-        scoring: Scoring::Random,
-        sharing: Sharing::Quota(Quota::Igq),
-    },
-    Pruner {
-        name: "magnitude/global",
-        scoring: Scoring::Magnitude,
-        sharing: Sharing::Global,
-    },
-    Pruner {
-        name: "magnitude/uniform",
-        scoring: Scoring::Magnitude,
-        sharing: Sharing::Quota(Quota::Uniform),
-    },
-    Pruner {
-        name: "magnitude/uniform+",
-        scoring: Scoring::Magnitude,
-        sharing: Sharing::Quota(Quota::UniformPlus),
-    },
-    Pruner {
-        name: "magnitude/erk",
-        scoring: Scoring::Magnitude,
-        sharing: Sharing::Quota(Quota::Erk),
-    },
-    Pruner {
-        name: "magnitude/igq",
-        scoring: Scoring::Magnitude,
-        sharing: Sharing::Quota(Quota::Igq),
-    },
-];
+const PRUNERS: &[Pruner] = {
+    use Scoring::{Dense, Grasp, Lamp, Magnitude, Random, Snip, SnipIterative, Synflow};
+    use Sharing::{As, Global, Quota as By};
+    &[
+        pruner("dense", Dense, Global),
+        pruner("random/uniform", Random, By(Quota::Uniform)),
+        pruner("random/uniform+", Random, By(Quota::UniformPlus)),
+        pruner("random/erk", Random, By(Quota::Erk)),
+        pruner("random/igq", Random, By(Quota::Igq)),
+        pruner("random/snip", Random, As(Snip)),
+        pruner("random/synflow", Random, As(Synflow)),
+        pruner("magnitude/global", Magnitude, Global),
+        pruner("magnitude/uniform", Magnitude, By(Quota::Uniform)),
+        pruner("magnitude/uniform+", Magnitude, By(Quota::UniformPlus)),
+        pruner("magnitude/erk", Magnitude, By(Quota::Erk)),
+        pruner("magnitude/igq", Magnitude, By(Quota::Igq)),
+        pruner("lamp", Lamp, Global),
+        pruner("snip", Snip, Global),
+        pruner("snip/iterative", SnipIterative, Global),
+        pruner("synflow", Synflow, Global),
+        pruner("grasp", Grasp, Global),
+    ]
+};
+
+/// What a pruner did.
+#[derive(Debug, Clone)]
+pub struct Pruned {
+    /// What is left.
+    pub outcome: Outcome,
+    /// The order in which connections were let in (for this compression).
+    pub ordering: Ordering,
+    /// Time it took.
+    pub seconds: Seconds,
+}
+
+/// Time that pruning took, in seconds.
+#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
+pub struct Seconds {
+    /// To score connections.
+    pub scores: f64,
+    /// To find the mask of the wanted compression (for `random/synflow` with the scores of
+    /// every step).
+    pub search: f64,
+}
 
 impl Pruner {
     /// The pruner called `name`.
@@ -107,31 +129,132 @@ impl Pruner {
         self.name
     }
 
-    /// Whether it ranks the weights of a trained dense network, so that one must be trained first.
-    pub fn needs_dense_training(&self) -> bool {
-        self.scoring == Scoring::Magnitude
+    /// Whether it keeps everything, whatever the compression.
+    pub fn is_dense(&self) -> bool {
+        self.scoring == Scoring::Dense
     }
 
-    /// The order in which this pruner lets the connections of `graph` in. `weights` are those of
-    /// the prunable tensors of the dense network (read by pruners that need its training);
-    /// `seed` is for those that draw.
+    /// Whether it ranks the weights of a trained dense network, so that one must be trained first.
+    pub fn needs_dense_training(&self) -> bool {
+        matches!(self.scoring, Scoring::Magnitude | Scoring::Lamp)
+    }
+
+    /// Whether it reads training images.
+    pub fn needs_data(&self) -> bool {
+        let scored_by = match self.sharing {
+            Sharing::As(scoring) => scoring,
+            _ => self.scoring,
+        };
+        use Scoring::{Grasp, Snip, SnipIterative};
+        matches!(scored_by, Snip | SnipIterative | Grasp)
+    }
+
+    /// The order in which this pruner lets connections in. That of `synflow` and `snip/iterative`
+    /// is for `compression`; it goes through the masks of their rounds.
     ///
     /// # Errors
-    /// When a weight is not finite.
-    pub fn order(
-        &self,
-        graph: &Graph,
-        weights: &[Vec<f64>],
-        seed: u64,
-    ) -> Result<Ordering, PruneError> {
-        let tensors = graph.prunable();
-        let (scores, rounding): (Scores, _) = match self.scoring {
-            Scoring::Random => (score::random::scores(&tensors, seed), Rounding::Truncate),
-            Scoring::Magnitude => (score::magnitude::scores(weights), Rounding::HalfToEven),
+    /// When the source lacks what the pruner looks at, a score is not finite, a quota is not for
+    /// such a network, the device refuses, or it is interrupted.
+    pub fn order(&self, source: &Source<'_>, compression: f64) -> Result<Ordering, PruneError> {
+        search::check_compression(compression)?;
+        let tensors = source.graph.prunable();
+        let scores = match self.sharing {
+            Sharing::As(scoring) => {
+                random::dealt(self.scores(scoring, source, compression)?, source.seed)
+            }
+            _ => self.scores(self.scoring, source, compression)?,
         };
-        match self.sharing {
-            Sharing::Global => Ordering::global(&tensors, scores),
-            Sharing::Quota(quota) => Ordering::by_quota(&tensors, scores, quota, rounding),
+        let Sharing::Quota(quota) = self.sharing else {
+            return Ordering::global(&tensors, scores);
+        };
+        let rounding = match self.scoring {
+            Scoring::Random => Rounding::Truncate,
+            _ => Rounding::HalfToEven,
+        };
+        Ordering::by_quota(&tensors, scores, quota, rounding)
+    }
+
+    /// Prunes to `compression` of the kind `target`. Dense keeps everything all the same.
+    ///
+    /// # Errors
+    /// As [`Self::order`], and when the compression cannot be reached.
+    pub fn prune(
+        &self,
+        source: &Source<'_>,
+        target: Target,
+        compression: f64,
+    ) -> Result<Pruned, PruneError> {
+        let begun = Instant::now();
+        let ordering = self.order(source, compression)?;
+        let scores = begun.elapsed().as_secs_f64();
+        let graph = source.graph;
+        let outcome = match (self.scoring, self.sharing, target) {
+            (Scoring::Dense, ..) => search::prune(graph, &ordering, Target::Direct, 1.0, self.name),
+            (_, Sharing::As(Scoring::Synflow), Target::Effective) => {
+                self.bisect(source, compression)
+            }
+            _ => search::prune(graph, &ordering, target, compression, self.name),
+        }?;
+        let search = begun.elapsed().as_secs_f64() - scores;
+        Ok(Pruned {
+            outcome,
+            ordering,
+            seconds: Seconds { scores, search },
+        })
+    }
+
+    /// The search for `random/synflow`, whose layers' sizes are SynFlow's at every step.
+    fn bisect(&self, source: &Source<'_>, compression: f64) -> Result<Outcome, PruneError> {
+        let tensors = source.graph.prunable();
+        let order = Ordering::global(&tensors, random::scores(&tensors, source.seed))?;
+        bisection::search(
+            source.graph,
+            &order,
+            compression,
+            self.name,
+            |compression| {
+                let scores = self.scores(Scoring::Synflow, source, compression)?;
+                let left = Ordering::global(&tensors, scores)?.direct(compression)?;
+                Ok(left.iter().map(super::Mask::nonzeros).collect())
+            },
+        )
+    }
+
+    /// One score per weight of every prunable tensor.
+    fn scores(
+        &self,
+        scoring: Scoring,
+        source: &Source<'_>,
+        compression: f64,
+    ) -> Result<Scores, PruneError> {
+        let tensors = source.graph.prunable();
+        match scoring {
+            Scoring::Dense => Ok(tensors.iter().map(|t| vec![0.0; t.len()]).collect()),
+            Scoring::Random => Ok(random::scores(&tensors, source.seed)),
+            Scoring::Magnitude => Ok(magnitude::scores(self.trained(source)?.values())),
+            Scoring::Lamp => Ok(lamp::scores(self.trained(source)?.values())),
+            Scoring::Snip | Scoring::SnipIterative | Scoring::Synflow | Scoring::Grasp => {
+                let drawn;
+                let kernels = match source.initial {
+                    Some(kernels) => kernels,
+                    None => {
+                        drawn = Kernels::initial(source.graph, source.seed);
+                        &drawn
+                    }
+                };
+                match scoring {
+                    Scoring::Snip => snip::scores(source, kernels),
+                    Scoring::SnipIterative => iterative::scores(source, kernels, compression),
+                    Scoring::Synflow => synflow::scores(source, kernels.values(), compression),
+                    _ => grasp::scores(source, kernels),
+                }
+            }
         }
+    }
+
+    /// The trained kernels.
+    fn trained<'a>(&self, source: &Source<'a>) -> Result<&'a Kernels, PruneError> {
+        let needed = PruneError::NeedsTraining { pruner: self.name };
+        source.trained.ok_or(needed)
     }
 }

@@ -159,7 +159,7 @@ pub fn check_compression(compression: f64) -> Result<(), PruneError> {
 }
 
 /// The number of effective connections that `compression` of `total` asks for, at least 1.
-fn effective_count(total: usize, compression: f64) -> usize {
+pub(super) fn effective_count(total: usize, compression: f64) -> usize {
     let total = total as f64;
     // The last term forgives the rounding of N / c where it is a whole number.
     ((total / compression - 1e-9 * total).ceil() as usize).max(1)

@@ -15,4 +15,4 @@ pub mod run;
 pub mod schedule;
 
 pub use error::TrainError;
-pub use recipe::Recipe;
+pub use recipe::{After, Recipe};

@@ -1,14 +1,30 @@
 //! Everything needed to repeat a run: `run.toml`.
 
+use std::path::Path;
+
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use super::TrainError;
+use crate::artifact::{self, FileError};
 use crate::data::Dataset;
 use crate::graph::Graph;
-use crate::pruning::Target;
+use crate::pruning::score::snip::Loss;
+use crate::pruning::{Pruner, Target, source};
 
 /// The most epochs of a phase: no count of steps overflows, and nobody waits longer.
 const MOST_EPOCHS: usize = 1_000_000;
+
+/// What the pruned network is trained from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum After {
+    /// From its initial weights, as in the paper
+    #[default]
+    Rewind,
+    /// From the weights of the trained dense network
+    Finetune,
+}
 
 /// The options of a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -43,6 +59,27 @@ pub struct Recipe {
     pub momentum: f64,
     /// The factor of the sum of squared kernel weights in the loss.
     pub l2: f64,
+    /// What the pruned network is trained from.
+    #[serde(default)]
+    pub after: After,
+    /// The loss whose gradients SNIP reads.
+    #[serde(default)]
+    pub loss: Loss,
+    /// A safetensors file with the weights of a trained dense network; none is trained then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weights: Option<String>,
+    /// Its SHA-256, from [`fingerprint`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weights_fingerprint: Option<String>,
+}
+
+/// SHA-256, in hexadecimal, of the file `path`.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn fingerprint(path: &Path) -> Result<String, FileError> {
+    let digest = Sha256::digest(artifact::read(path)?);
+    Ok(digest.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 impl Recipe {
@@ -52,22 +89,22 @@ impl Recipe {
     /// Naming the option or the data at fault.
     pub fn check(&self, graph: &Graph, data: &Dataset) -> Result<(), TrainError> {
         let refuse = |message: String| Err(TrainError::Mismatch(message));
-        if data.train.shape().as_slice() != graph.input_shape() {
+        if let Err(reason) = source::fits(graph, data) {
+            return refuse(reason);
+        }
+        let pruner = Pruner::by_name(&self.pruner)?;
+        let trained = self.weights.is_some() || pruner.needs_dense_training();
+        if self.after == After::Finetune && !trained {
             return refuse(format!(
-                "dataset {} has images of {:?} (channels, height, width), but {} takes {:?}",
-                data.name,
-                data.train.shape(),
-                graph.name(),
-                graph.input_shape()
+                "--after finetune goes on from a trained dense network, which {} needs none of: give its weights with --weights",
+                pruner.name()
             ));
         }
-        if data.classes > graph.classes() {
+        let reads = pruner.needs_dense_training() || self.after == After::Finetune;
+        if self.weights.is_some() && !reads {
             return refuse(format!(
-                "dataset {} has {} classes, but {} tells only {} apart",
-                data.name,
-                data.classes,
-                graph.name(),
-                graph.classes()
+                "{} does not look at trained weights: leave out --weights, or add --after finetune",
+                pruner.name()
             ));
         }
         if self.epochs == 0 {
@@ -106,13 +143,22 @@ impl Recipe {
         Ok(())
     }
 
+    /// Whether a dense network is trained first.
+    pub fn trains_dense(&self, pruner: &Pruner) -> bool {
+        pruner.needs_dense_training() && self.weights.is_none()
+    }
+
     /// The name of the first option in which `self` and `other` differ, with both values.
     pub fn difference(&self, other: &Recipe) -> Option<(String, String, String)> {
         let table = |recipe: &Recipe| toml::Table::try_from(recipe).unwrap_or_default();
         let (ours, theirs) = (table(self), table(other));
-        ours.iter().find_map(|(key, value)| {
-            let other = theirs.get(key)?;
-            (value != other).then(|| (key.replace('_', "-"), value.to_string(), other.to_string()))
+        let text = |value: Option<&toml::Value>| {
+            value.map_or_else(|| "none".into(), toml::Value::to_string)
+        };
+        let mut options = ours.keys().chain(theirs.keys());
+        options.find_map(|key| {
+            let (our, their) = (ours.get(key), theirs.get(key));
+            (our != their).then(|| (key.replace('_', "-"), text(our), text(their)))
         })
     }
 }

@@ -1,6 +1,9 @@
 //! A whole run: dense training where the pruner ranks trained weights, pruning, training of what
-//! is left from its initial values (Frankle & Carbin's rewinding, as in the paper), statistics.
+//! is left from its initial values (Frankle & Carbin's rewinding, as in the paper) or from the
+//! dense network's, statistics. A file of trained weights takes the place of dense training, and
+//! the pruner that keeps everything leaves only the dense phase.
 
+use std::cell::RefCell;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
@@ -10,11 +13,13 @@ use candle_core::Device;
 use super::batches::Batches;
 use super::folder::{Accuracy, Checkpoint, Compression, Metrics, RunFolder, TrainReport, Weights};
 use super::momentum::{Coefficients, Momentum};
-use super::{Recipe, TrainError, phase};
+use super::recipe::{self, After, Recipe};
+use super::{TrainError, phase};
 use crate::data::Dataset;
 use crate::graph::{Graph, architecture};
 use crate::network::{Network, State, Statistics, initial};
-use crate::pruning::{self, Masks, Outcome, PruneError, Pruner, Target};
+use crate::pruning::score::snip;
+use crate::pruning::{self, Kernels, Masks, Outcome, PruneError, Pruner, Source, Target};
 
 /// Training images that the statistics behind each epoch's accuracy are taken over; the final
 /// statistics are taken over all.
@@ -25,6 +30,13 @@ const SAMPLE: usize = 5000;
 pub enum Event<'a> {
     /// Something a person may want to know.
     Note(String),
+    /// Connections are being scored: so many steps of all are done.
+    Scoring {
+        /// Steps done.
+        done: usize,
+        /// All steps.
+        of: usize,
+    },
     /// An epoch begins.
     Epoch {
         /// "dense" or "pruned".
@@ -45,6 +57,7 @@ pub enum Event<'a> {
 /// What a run works with.
 struct Run<'a> {
     recipe: &'a Recipe,
+    data: &'a Dataset,
     graph: Graph,
     device: Device,
     folder: RunFolder,
@@ -88,9 +101,10 @@ pub fn run(
         return Ok(report);
     }
     let sample = data.train.limit(SAMPLE);
-    let phases = 1 + usize::from(pruner.needs_dense_training());
+    let phases = 1 + usize::from(recipe.trains_dense(&pruner));
     let mut run = Run {
         recipe,
+        data,
         device: device.clone(),
         train: Batches::new(&data.train, &data.normalisation, device),
         test: Batches::new(&data.test, &data.normalisation, device),
@@ -132,8 +146,8 @@ impl Run<'_> {
         }
         let pruned_already = checkpoint.as_ref().is_some_and(|c| c.phase == "pruned");
 
-        let (mut dense_accuracy, mut dense) = (None, Vec::new());
-        if pruner.needs_dense_training() {
+        let (mut dense_accuracy, mut trained) = (None, None);
+        if self.recipe.trains_dense(pruner) {
             let path = self.folder.file("dense.safetensors");
             if pruned_already {
                 self.epochs.1 = self.recipe.epochs;
@@ -144,25 +158,14 @@ impl Run<'_> {
             }
             let (state, notes) = State::load(&path)?;
             dense_accuracy = notes.get("accuracy").and_then(|text| text.parse().ok());
-            if !pruned_already {
-                let tensors = self.graph.prunable();
-                dense = tensors
-                    .iter()
-                    .map(|t| {
-                        state
-                            .get(&t.name)
-                            .values
-                            .iter()
-                            .map(|&w| f64::from(w))
-                            .collect()
-                    })
-                    .collect();
-            }
+            trained = Some(Kernels::of(&self.graph, state));
+        } else if !pruned_already {
+            trained = self.given()?;
         }
 
         let Outcome {
             direct, effective, ..
-        } = self.prune(pruner, &dense, pruned_already)?;
+        } = self.prune(pruner, trained.as_ref(), pruned_already, tell)?;
         let weights = Weights {
             total: effective.total(),
             direct: direct.nonzeros(),
@@ -183,14 +186,20 @@ impl Run<'_> {
             compression.effective
         )));
 
-        let network = self.phase(
-            "pruned",
-            &masked(&initial, &effective),
-            Some(&effective),
-            checkpoint,
-            tell,
-        )?;
+        let start = match (self.recipe.after, trained) {
+            (After::Finetune, Some(trained)) => trained.state(&self.graph),
+            _ => initial,
+        };
+        let network = if pruner.is_dense() {
+            self.phase("dense", &start, None, checkpoint, tell)
+        } else {
+            let start = masked(&start, &effective);
+            self.phase("pruned", &start, Some(&effective), checkpoint, tell)
+        }?;
         let (state, pruned) = self.conclude(&network)?;
+        if pruner.is_dense() {
+            dense_accuracy = Some(pruned);
+        }
         state.save(&self.folder.file("weights.safetensors"), &[])?;
         let report = TrainReport {
             run: self.folder.path().display().to_string(),
@@ -210,13 +219,29 @@ impl Run<'_> {
         Ok(report)
     }
 
-    /// The masks of `pruner`, which may rank the weights of the `dense` network, kept in the folder;
-    /// read back when the pruned phase had begun.
+    /// The weights that the recipe names, if it does.
+    fn given(&self) -> Result<Option<Kernels>, TrainError> {
+        let Some(path) = &self.recipe.weights else {
+            return Ok(None);
+        };
+        let found = recipe::fingerprint(Path::new(path))?;
+        if self.recipe.weights_fingerprint.as_ref() != Some(&found) {
+            return Err(TrainError::Mismatch(format!(
+                "--weights {path} is not the file that the run began with (its SHA-256 is {found} now): bring that back, or start over with --force"
+            )));
+        }
+        Ok(Some(Kernels::load(&self.graph, Path::new(path))?))
+    }
+
+    /// The masks of `pruner`, which may rank the `trained` weights, kept in the folder; read back
+    /// when the pruned phase had begun. Scores of untrained weights are taken of those that the
+    /// pruned phase begins with.
     fn prune(
         &self,
         pruner: &Pruner,
-        dense: &[Vec<f64>],
+        trained: Option<&Kernels>,
         again: bool,
+        tell: &mut dyn FnMut(Event<'_>),
     ) -> Result<Outcome, TrainError> {
         let (direct_path, effective_path) = (
             self.folder.file("masks-direct.safetensors"),
@@ -230,18 +255,38 @@ impl Run<'_> {
                 collapsed: false,
             });
         }
-        let ordering = pruner.order(&self.graph, dense, self.recipe.seed)?;
         let Recipe {
             target,
             compression,
+            after,
+            loss,
+            seed,
             ..
         } = *self.recipe;
-        let outcome =
-            pruning::search::prune(&self.graph, &ordering, target, compression, pruner.name())?;
+        let tell = RefCell::new(tell);
+        let source = Source {
+            initial: trained.filter(|_| after == After::Finetune),
+            trained,
+            data: Some(self.data),
+            device: &self.device,
+            seed,
+            snip: snip::Options {
+                loss,
+                samples: None,
+            },
+            progress: &|done, of| tell.borrow_mut()(Event::Scoring { done, of }),
+            stop: self.stop,
+            ..Source::new(&self.graph)
+        };
+        let pruned = match pruner.prune(&source, target, compression) {
+            Err(PruneError::Interrupted) => return Err(self.interrupted()),
+            pruned => pruned?,
+        };
+        let outcome = pruned.outcome;
         if outcome.collapsed {
             let reachable = match target {
                 Target::Direct => {
-                    pruning::search::direct_reach(&self.graph, &ordering, compression)
+                    pruning::search::direct_reach(&self.graph, &pruned.ordering, compression)
                 }
                 Target::Effective => outcome.effective.compression().unwrap_or(1.0),
             };

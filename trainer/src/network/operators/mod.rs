@@ -6,11 +6,14 @@
 //! are for contiguous f32 on the CPU; `Network` uses plain tensor operations elsewhere.
 
 pub mod batch_norm;
+pub mod conv;
 pub mod linear;
+pub mod pool;
+pub mod relu;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use candle_core::{CpuStorage, Layout, Result, Tensor};
+use candle_core::{CpuStorage, Device, Layout, Result, Tensor};
 
 /// Where an operator leaves the gradient of one parameter during the backward pass.
 #[derive(Debug, Clone, Default)]
@@ -25,6 +28,32 @@ impl Gradient {
     /// Takes the gradient, if one was left since the last time.
     pub fn take(&self) -> Option<Tensor> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+/// A parameter in use: its values, and where an operator leaves their gradient.
+pub type Own<'a> = (Tensor, &'a Gradient);
+
+/// A layer's bias, for as long as its operator lives.
+struct Bias {
+    values: Vec<f32>,
+    gradient: Gradient,
+}
+
+impl Bias {
+    fn new((values, gradient): &Own<'_>) -> Result<Self> {
+        Ok(Self {
+            values: with_slice(values, <[f32]>::to_vec)?,
+            gradient: (*gradient).clone(),
+        })
+    }
+
+    /// Leaves the gradient, one value a unit.
+    fn put(&self, gradient: Vec<f32>) -> Result<()> {
+        let units = gradient.len();
+        self.gradient
+            .put(Tensor::from_vec(gradient, units, &Device::Cpu)?);
+        Ok(())
     }
 }
 

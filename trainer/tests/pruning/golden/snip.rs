@@ -1,93 +1,116 @@
-//! SNIP on one minibatch through LeNet-300-100, by cross-entropy and by the loss of the paper's
-//! code.
+//! SNIP on one minibatch: its loss, its highest scores and its masks, for both losses.
 
-use std::collections::BTreeMap;
-
+use candle_core::{Device, Tensor};
+use rarefy_trainer::network::Network;
+use rarefy_trainer::pruning::score::gradient::{self, Loss};
+use rarefy_trainer::pruning::score::snip;
+use rarefy_trainer::pruning::{Kernels, Ordering};
 use rarefy_trainer::random::Random;
 
 use super::layout::{Layout, network};
 use super::*;
-use crate::oracle::snip::{self, Loss};
-use crate::oracle::{self, Family, PerLayer, Sharing};
 
 #[derive(Deserialize)]
 struct File {
     weight_seed: u64,
-    losses: BTreeMap<String, Saliency>,
+    losses: Losses,
 }
 
 #[derive(Deserialize)]
-struct Saliency {
+struct Losses {
+    cross_entropy: Case,
+    reference_swapped: Case,
+}
+
+#[derive(Deserialize)]
+struct Case {
     loss: f64,
     score_sum: Vec<f64>,
     score_max: Vec<f64>,
-    /// (flat index over all tensors there, score).
+    /// Place and score, the highest first; places count through all tensors.
     top10: Vec<(usize, f64)>,
-    masks: Vec<Pruned>,
+    masks: Vec<Masked>,
 }
 
 #[derive(Deserialize)]
-struct Pruned {
-    pruned: usize,
+struct Masked {
+    compression: f64,
     nnz: Vec<usize>,
 }
 
-/// The minibatch: 64 samples uniform in -1 to 1 from seed 42, and their labels.
-fn minibatch() -> (PerLayer<f64>, Vec<usize>) {
-    let mut random = Random::new(42);
-    let mut sample = || (0..784).map(|_| 2.0 * random.unit() - 1.0).collect();
-    let samples = (0..64).map(|_| sample()).collect();
-    (samples, (0..64).map(|sample| 7 * sample % 10).collect())
+fn close(found: f64, expected: f64) {
+    assert!(
+        (found / expected - 1.0).abs() < 1e-9,
+        "{found} against {expected}"
+    );
 }
 
-fn check(file: &Path) {
-    let file: File = read(file);
+/// The minibatch of the file's description: 64 images of 784 uniform values, labels in turn.
+fn minibatch() -> (Tensor, Tensor) {
+    let mut random = Random::new(42);
+    let inputs: Vec<f64> = (0..64 * 784).map(|_| 2.0 * random.unit() - 1.0).collect();
+    let classes: Vec<u32> = (0..64).map(|row| 7 * row % 10).collect();
+    let inputs = Tensor::from_vec(inputs, (64, 784), &Device::Cpu).unwrap();
+    (inputs, Tensor::new(classes, &Device::Cpu).unwrap())
+}
+
+fn check(weight_seed: u64, loss: Loss, case: &Case) {
     let graph = network("lenet300100");
     let layout = Layout::of(&graph);
-    let kernels = layout.drawn_weights(file.weight_seed);
-    let (batch, labels) = minibatch();
-    for (name, loss) in [
-        ("cross_entropy", Loss::CrossEntropy),
-        ("reference_swapped", Loss::Swapped),
-    ] {
-        let expected = &file.losses[name];
-        let near = |ours: f64, theirs: f64| {
-            assert!(
-                (ours / theirs - 1.0).abs() < 1e-9,
-                "{name}: {ours} against {theirs}"
-            );
-        };
-        let (lost, scores) = snip::scores(&kernels, &batch, &labels, loss);
-        near(lost, expected.loss);
-        for (tensor, scores) in scores.iter().enumerate() {
-            near(scores.iter().sum(), expected.score_sum[tensor]);
-            near(
-                scores.iter().copied().fold(0.0, f64::max),
-                expected.score_max[tensor],
-            );
-        }
-        let flat: Vec<f64> = layout.theirs(&scores).concat();
-        for &(at, score) in &expected.top10 {
-            near(flat[at], score);
-            let above = flat.iter().filter(|&&other| other > score * (1.0 + 1e-9));
-            assert!(above.count() < 10, "{name}: {at}");
-        }
-        let family = Family::new(&graph, Sharing::Global, &scores);
-        for pruned in &expected.masks {
-            let mask = family.mask(pruned.pruned);
-            assert_eq!(oracle::counts(&mask), pruned.nnz, "{name}");
-        }
+    let kernels = Kernels::new(&graph, layout.drawn_weights(weight_seed));
+    let state = kernels.state(&graph);
+    let network = Network::in_double(&graph, &state, kernels.values(), &Device::Cpu).unwrap();
+    let loss = |scores: &Tensor, classes: &Tensor| loss.mean(scores, classes);
+    let found = gradient::mean(&network, [Ok(minibatch())], loss, |_| Ok(()));
+    let (gradient, value) = found.unwrap();
+    close(value, case.loss);
+    let scores = snip::saliency(kernels.values(), gradient);
+
+    // The place of each of our weights among theirs.
+    let mut places = 0..;
+    let tensors = graph.prunable();
+    let theirs: Vec<Vec<usize>> = (tensors.iter())
+        .map(|tensor| places.by_ref().take(tensor.len()).collect())
+        .collect();
+    let places = layout.ours(&theirs).into_iter().flatten();
+    let mut ranked: Vec<(usize, f64)> = places.zip(scores.iter().flatten().copied()).collect();
+    ranked.sort_by(|a, b| b.1.total_cmp(&a.1));
+    for (found, expected) in ranked.iter().zip(&case.top10) {
+        assert_eq!(found.0, expected.0);
+        close(found.1, expected.1);
+    }
+    for (scores, (sum, max)) in scores
+        .iter()
+        .zip(case.score_sum.iter().zip(&case.score_max))
+    {
+        close(scores.iter().sum(), *sum);
+        close(scores.iter().copied().fold(0.0, f64::max), *max);
+    }
+    let ordering = Ordering::global(&tensors, scores).unwrap();
+    for Masked { compression, nnz } in &case.masks {
+        let direct = ordering.direct(*compression).unwrap();
+        assert_eq!(counts(&direct), *nnz, "{compression}");
     }
 }
 
-#[test]
-fn snip_is_the_committed_one() {
-    check(&committed().join("snip_lenet300100.json"));
+fn check_all(folder: &Path) {
+    let file: File = read(&folder.join("snip_lenet300100.json"));
+    let Losses {
+        cross_entropy,
+        reference_swapped,
+    } = &file.losses;
+    check(file.weight_seed, Loss::CrossEntropy, cross_entropy);
+    check(file.weight_seed, Loss::Reference, reference_swapped);
 }
 
 #[test]
-fn snip_is_the_papers() {
+fn snip_scores_as_committed() {
+    check_all(&committed());
+}
+
+#[test]
+fn snip_scores_as_the_papers_does() {
     if let Some(folder) = whole() {
-        check(&folder.join("snip_lenet300100.json"));
+        check_all(&folder);
     }
 }

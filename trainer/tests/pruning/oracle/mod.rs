@@ -9,10 +9,8 @@
 
 pub(crate) mod family;
 pub(crate) mod ideal_gas;
-pub(crate) mod lamp;
 pub(crate) mod reachability;
 pub(crate) mod sharing;
-pub(crate) mod snip;
 pub(crate) mod synflow;
 
 pub(crate) use family::Family;

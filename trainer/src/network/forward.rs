@@ -1,0 +1,150 @@
+//! The forward passes: a walk over the graph's nodes in order.
+//!
+//! Training normalises by the batch's own statistics and tracks gradients; evaluation normalises by
+//! population statistics and tracks nothing. Either computes only the nodes that the wanted one needs
+//! and drops a value once its last reader has it.
+
+use candle_core::{DType, Result, Tensor};
+
+use super::operators::{Own, batch_norm, conv, linear, pool, relu};
+use super::{EPSILON, Network, Statistics, plain};
+use crate::graph::{Graph, Operation, Pooling, Window};
+
+impl Network {
+    /// Class scores (batch, classes) of `x` (batch, elements), batch norms on the statistics of
+    /// this batch, gradients tracked.
+    ///
+    /// # Errors
+    /// When shapes do not agree or the device refuses.
+    pub fn train_forward(&self, x: &Tensor) -> Result<Tensor> {
+        self.forward(self.graph().nodes().len() - 1, x, None)
+    }
+
+    /// The values (batch, shape of the node) of node `last` for `x` (batch, elements), batch norms on
+    /// population `statistics` as when deployed (those of nodes after `last` are not read).
+    ///
+    /// # Errors
+    /// When shapes do not agree or the device refuses.
+    pub fn forward_to(&self, last: usize, x: &Tensor, statistics: &Statistics) -> Result<Tensor> {
+        self.forward(last, x, Some(statistics))
+    }
+
+    /// The class (batch) of each row of `x` (batch, elements) under population `statistics`.
+    ///
+    /// # Errors
+    /// When shapes do not agree or the device refuses.
+    pub fn classify(&self, x: &Tensor, statistics: &Statistics) -> Result<Vec<u32>> {
+        let scores = self.forward_to(self.graph().nodes().len() - 1, x, statistics)?;
+        scores.argmax(1)?.to_dtype(DType::U32)?.to_vec1()
+    }
+
+    /// The values of node `last`: for training, or for evaluation under `population`.
+    fn forward(&self, last: usize, x: &Tensor, population: Option<&Statistics>) -> Result<Tensor> {
+        let readers = last_readers(self.graph(), last);
+        let mut values: Vec<Option<Tensor>> = vec![None; last + 1];
+        for (index, node) in self.graph().nodes().iter().enumerate().take(last + 1) {
+            let Some(reader) = readers[index] else {
+                continue;
+            };
+            let value = {
+                let source = |at: usize| values[node.sources[at]].as_ref().expect("a value in use");
+                let own: Vec<Own<'_>> = (self.own(index).iter())
+                    .map(|parameter| match population {
+                        None => (parameter.var.as_tensor().clone(), &parameter.gradient),
+                        Some(_) => (parameter.var.as_detached_tensor(), &parameter.gradient),
+                    })
+                    .collect();
+                match (node.operation, own.as_slice()) {
+                    (Operation::Input, _) => {
+                        let mut shape = node.shape.clone();
+                        shape.insert(0, x.dim(0)?);
+                        x.to_dtype(self.dtype())?.reshape(shape)?
+                    }
+                    (Operation::Flatten, _) => source(0).flatten_from(1)?,
+                    (Operation::Dense { .. }, [weight, bias @ ..]) => {
+                        self.dense(source(0), weight, bias.first())?
+                    }
+                    (Operation::Conv { window, .. }, [weight, bias @ ..]) => {
+                        self.conv(source(0), weight, bias.first(), window)?
+                    }
+                    (Operation::Pool { kind, window }, _) => self.pool(source(0), kind, window)?,
+                    (Operation::BatchNorm, [scale, shift]) => match population {
+                        None => self.normalise(source(0), scale, shift)?,
+                        Some(statistics) => {
+                            let moments = statistics.of(index);
+                            plain::population_norm(source(0), &scale.0, &shift.0, moments)?
+                        }
+                    },
+                    (Operation::Relu, _) if self.fused() => relu::relu(source(0))?,
+                    (Operation::Relu, _) => source(0).relu()?,
+                    (Operation::Add, _) => (source(0) + source(1))?,
+                    (operation, _) => unreachable!("{operation:?} has its parameters"),
+                }
+            };
+            if reader == index {
+                return Ok(value);
+            }
+            values[index] = Some(value);
+            for &source in &node.sources {
+                if readers[source] == Some(index) {
+                    values[source] = None;
+                }
+            }
+        }
+        unreachable!("the last node is its own reader")
+    }
+
+    /// x Wᵀ + b.
+    fn dense(&self, x: &Tensor, weight: &Own<'_>, bias: Option<&Own<'_>>) -> Result<Tensor> {
+        if self.fused() {
+            return linear::linear(x, weight, bias);
+        }
+        plain::linear(x, &weight.0, bias.map(|bias| &bias.0))
+    }
+
+    /// The convolution of maps with `weight`.
+    fn conv(
+        &self,
+        x: &Tensor,
+        weight: &Own<'_>,
+        bias: Option<&Own<'_>>,
+        window: Window,
+    ) -> Result<Tensor> {
+        if self.fused() {
+            return conv::conv(x, weight, bias, window);
+        }
+        plain::conv(x, &weight.0, bias.map(|bias| &bias.0), window)
+    }
+
+    /// The largest or the mean of each window.
+    fn pool(&self, x: &Tensor, kind: Pooling, window: Window) -> Result<Tensor> {
+        if self.fused() {
+            return pool::pool(x, kind, window);
+        }
+        plain::pool(x, kind, window)
+    }
+
+    /// Batch norm by the statistics of the batch.
+    fn normalise(&self, x: &Tensor, scale: &Own<'_>, shift: &Own<'_>) -> Result<Tensor> {
+        if self.fused() {
+            return batch_norm::batch_norm(x, scale, shift, EPSILON);
+        }
+        plain::batch_norm(x, &scale.0, &shift.0)
+    }
+}
+
+/// For each node up to `last` the last one that reads it on the way to `last`, none where `last`
+/// does not need it; `last` is its own reader.
+fn last_readers(graph: &Graph, last: usize) -> Vec<Option<usize>> {
+    let mut readers = vec![None; last + 1];
+    readers[last] = Some(last);
+    for index in (0..=last).rev() {
+        if readers[index].is_some() {
+            for &source in &graph.nodes()[index].sources {
+                // Nodes come from last to first, so the first reader seen is the last.
+                readers[source].get_or_insert(index);
+            }
+        }
+    }
+    readers
+}

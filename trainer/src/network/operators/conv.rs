@@ -1,0 +1,289 @@
+//! Convolution of maps with its gradients, as matrix products of what the taps read (im2col).
+//!
+//! With `columns` (in · taps, positions) holding for each tap what it reads at every output position,
+//! y = W columns, dW = dy columnsᵀ and d columns = Wᵀ dy, the last added back to where it was read. A
+//! batch goes through in chunks of images, so that columns stay in the cache, and the backward pass
+//! gathers them anew: kept, they would be as many times the input as there are taps.
+
+use std::sync::Mutex;
+
+use candle_core::{CpuStorage, CustomOp2, Device, Layout, Result, Shape, Tensor};
+
+use super::{Bias, Gradient, Own, with_slice};
+use crate::graph::Window;
+
+/// Values of a chunk's columns, 256 KiB, that a chunk should not exceed …
+const CACHED: usize = 1 << 16;
+
+/// … unless it would have fewer output positions: matrix products need some to be fast.
+const POSITIONS: usize = 256;
+
+/// The shapes of one convolution.
+#[derive(Clone, Copy)]
+struct Geometry {
+    window: Window,
+    /// Channels read.
+    inputs: usize,
+    /// Height and width read.
+    input: [usize; 2],
+    /// Channels given.
+    outputs: usize,
+    /// Height and width given.
+    output: [usize; 2],
+}
+
+/// The operator; made for one application.
+struct Conv {
+    geometry: Geometry,
+    /// The result, computed before by candle's matrix products.
+    output: Mutex<Vec<f32>>,
+    /// False for a first layer, whose input needs no gradient.
+    input_gradient: bool,
+    weight: Gradient,
+    bias: Option<Bias>,
+}
+
+/// The convolution of `x` (batch, in, height, width) with `weight` (out, in, size, size) plus `bias`
+/// (out), giving (batch, out, height, width). The gradients of weight and bias are left in their slots.
+///
+/// # Errors
+/// When shapes do not chain or a tensor is not contiguous f32 on the CPU.
+pub fn conv(
+    x: &Tensor,
+    weight: &Own<'_>,
+    bias: Option<&Own<'_>>,
+    window: Window,
+) -> Result<Tensor> {
+    let (weight, weight_gradient) = weight;
+    let (_, inputs, height, width) = x.dims4()?;
+    let geometry = Geometry {
+        window,
+        inputs,
+        input: [height, width],
+        outputs: weight.dim(0)?,
+        output: window.outputs([height, width]),
+    };
+    let bias = bias.map(Bias::new).transpose()?;
+    let kernel = weight.detach().flatten_from(1)?;
+    let added = bias.as_ref().map(|bias| bias.values.as_slice());
+    let output = with_slice(x, |x| geometry.forward(x, &kernel, added))??;
+    let operator = Conv {
+        geometry,
+        output: Mutex::new(output),
+        input_gradient: x.track_op(),
+        weight: (*weight_gradient).clone(),
+        bias,
+    };
+    x.apply_op2(weight, operator)
+}
+
+impl CustomOp2 for Conv {
+    fn name(&self) -> &'static str {
+        "convolution"
+    }
+
+    fn cpu_fwd(
+        &self,
+        _: &CpuStorage,
+        x: &Layout,
+        _: &CpuStorage,
+        _: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        let [height, width] = self.geometry.output;
+        let shape = Shape::from((x.dims()[0], self.geometry.outputs, height, width));
+        let mut output = self.output.lock().expect("a convolution runs once");
+        Ok((CpuStorage::F32(std::mem::take(&mut output)), shape))
+    }
+
+    fn bwd(
+        &self,
+        x: &Tensor,
+        weight: &Tensor,
+        _: &Tensor,
+        gradient: &Tensor,
+    ) -> Result<(Option<Tensor>, Option<Tensor>)> {
+        let gradient = gradient.contiguous()?;
+        let kernel = weight.detach().flatten_from(1)?;
+        let kernel = self.input_gradient.then_some(&kernel);
+        let (d_weight, dx) = with_slice(x, |x| {
+            with_slice(&gradient, |dy| self.geometry.backward(x, dy, kernel))
+        })???;
+        self.weight
+            .put(Tensor::from_vec(d_weight, weight.shape(), weight.device())?);
+        if let Some(bias) = &self.bias {
+            bias.put(with_slice(&gradient, |dy| self.geometry.channel_sums(dy))?)?;
+        }
+        let dx = dx.map(|dx| Tensor::from_vec(dx, x.shape(), x.device()));
+        Ok((dx.transpose()?, None))
+    }
+}
+
+impl Geometry {
+    /// Values of an image read.
+    fn input_len(&self) -> usize {
+        self.inputs * self.plane()
+    }
+
+    /// Positions of a map read.
+    fn plane(&self) -> usize {
+        self.input[0] * self.input[1]
+    }
+
+    /// Output positions of an image.
+    fn positions(&self) -> usize {
+        self.output[0] * self.output[1]
+    }
+
+    /// Values read for one output position.
+    fn taps(&self) -> usize {
+        self.inputs * self.window.size * self.window.size
+    }
+
+    /// Images of a chunk.
+    fn chunk(&self) -> usize {
+        let cached = CACHED / (self.taps() * self.positions()).max(1);
+        cached.max(POSITIONS.div_ceil(self.positions()))
+    }
+
+    /// W columns + b for the images `x`; `kernel` is (outputs, taps).
+    fn forward(&self, x: &[f32], kernel: &Tensor, bias: Option<&[f32]>) -> Result<Vec<f32>> {
+        let positions = self.positions();
+        let images = x.len() / self.input_len();
+        let mut y = Vec::with_capacity(images * self.outputs * positions);
+        for x in x.chunks(self.chunk() * self.input_len()) {
+            let images = x.len() / self.input_len();
+            let product = kernel.matmul(&self.columns(x)?)?;
+            with_slice(&product, |product| {
+                for image in 0..images {
+                    for channel in 0..self.outputs {
+                        let at = (channel * images + image) * positions;
+                        let values = &product[at..at + positions];
+                        match bias {
+                            Some(bias) => y.extend(values.iter().map(|y| y + bias[channel])),
+                            None => y.extend_from_slice(values),
+                        }
+                    }
+                }
+            })?;
+        }
+        Ok(y)
+    }
+
+    /// The gradient of the kernel, and with `kernel` (outputs, taps) given that of the images `x`, from
+    /// that of the output.
+    fn backward(
+        &self,
+        x: &[f32],
+        dy: &[f32],
+        kernel: Option<&Tensor>,
+    ) -> Result<(Vec<f32>, Option<Vec<f32>>)> {
+        let output_len = self.outputs * self.positions();
+        let mut d_kernel = vec![0.0_f32; self.outputs * self.taps()];
+        let mut dx = kernel.map(|_| vec![0.0_f32; x.len()]);
+        let chunks = x.chunks(self.chunk() * self.input_len());
+        let gradients = dy.chunks(self.chunk() * output_len);
+        for (chunk, (x, dy)) in chunks.zip(gradients).enumerate() {
+            let dy = self.channel_first(dy)?;
+            let product = dy.matmul(&self.columns(x)?.t()?)?;
+            with_slice(&product, |product| {
+                for (sum, value) in d_kernel.iter_mut().zip(product) {
+                    *sum += value;
+                }
+            })?;
+            if let (Some(kernel), Some(dx)) = (kernel, &mut dx) {
+                let start = chunk * self.chunk() * self.input_len();
+                let dx = &mut dx[start..start + x.len()];
+                let columns = kernel.t()?.matmul(&dy)?;
+                with_slice(&columns, |columns| self.add_columns(columns, dx))?;
+            }
+        }
+        Ok((d_kernel, dx))
+    }
+
+    /// What each tap reads at every output position of the images `x`: (taps, images · positions), zeros
+    /// for padding.
+    fn columns(&self, x: &[f32]) -> Result<Tensor> {
+        let images = x.len() / self.input_len();
+        let mut columns = vec![0.0_f32; self.taps() * images * self.positions()];
+        self.each_run(images, |at, from, run| {
+            let columns = &mut columns[at..at + run];
+            if self.window.stride == 1 {
+                columns.copy_from_slice(&x[from..from + run]);
+            } else {
+                let read = x[from..].iter().step_by(self.window.stride);
+                columns.iter_mut().zip(read).for_each(|(to, x)| *to = *x);
+            }
+        });
+        Tensor::from_vec(
+            columns,
+            (self.taps(), images * self.positions()),
+            &Device::Cpu,
+        )
+    }
+
+    /// Adds `columns`, laid out as [`columns`](Self::columns) does, to the images `x` where they were read.
+    fn add_columns(&self, columns: &[f32], x: &mut [f32]) {
+        self.each_run(x.len() / self.input_len(), |at, from, run| {
+            let columns = &columns[at..at + run];
+            if self.window.stride == 1 {
+                let read = &mut x[from..from + run];
+                read.iter_mut().zip(columns).for_each(|(x, add)| *x += add);
+            } else {
+                let read = x[from..].iter_mut().step_by(self.window.stride);
+                read.zip(columns).for_each(|(x, add)| *x += add);
+            }
+        });
+    }
+
+    /// Calls `visit` for every tap, image and output row with where in the columns its real positions
+    /// start, where in the images the first of them is read (the next is a stride away), and how
+    /// many they are.
+    fn each_run(&self, images: usize, mut visit: impl FnMut(usize, usize, usize)) {
+        let (window, [height, width]) = (self.window, self.output);
+        let taps = (0..window.size).flat_map(|i| (0..window.size).map(move |j| (i, j)));
+        let mut start = 0;
+        for (channel, (i, j)) in
+            (0..self.inputs).flat_map(|channel| taps.clone().map(move |tap| (channel, tap)))
+        {
+            let rows = window.reading(0, i, self.input[0], height);
+            let columns = window.reading(1, j, self.input[1], width);
+            for image in 0..images {
+                let plane = image * self.input_len() + channel * self.plane();
+                // A tap that reads padding alone has no row to visit.
+                for y in rows.clone().filter(|_| !columns.is_empty()) {
+                    let row = plane + window.position(0, i, y) * self.input[1];
+                    let from = row + window.position(1, j, columns.start);
+                    visit(start + y * width + columns.start, from, columns.len());
+                }
+                start += self.positions();
+            }
+        }
+    }
+
+    /// Gradients (images, outputs, positions) as a tensor (outputs, images · positions).
+    fn channel_first(&self, dy: &[f32]) -> Result<Tensor> {
+        let (positions, output_len) = (self.positions(), self.outputs * self.positions());
+        let mut values = Vec::with_capacity(dy.len());
+        for channel in 0..self.outputs {
+            for image in dy.chunks_exact(output_len) {
+                values.extend_from_slice(&image[channel * positions..][..positions]);
+            }
+        }
+        Tensor::from_vec(
+            values,
+            (self.outputs, dy.len() / self.outputs),
+            &Device::Cpu,
+        )
+    }
+
+    /// The sum of each channel of `dy` over images and positions.
+    fn channel_sums(&self, dy: &[f32]) -> Vec<f32> {
+        let mut sums = vec![0.0_f32; self.outputs];
+        for image in dy.chunks_exact(self.outputs * self.positions()) {
+            for (sum, run) in sums.iter_mut().zip(image.chunks_exact(self.positions())) {
+                *sum += run.iter().sum::<f32>();
+            }
+        }
+        sums
+    }
+}

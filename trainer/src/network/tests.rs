@@ -1,0 +1,291 @@
+//! The CPU's operators against plain tensor operations, those against finite differences, and every
+//! named architecture for a step.
+
+use candle_core::{DType, Device, Tensor, backprop::GradStore};
+use candle_nn::loss::cross_entropy;
+
+use super::{Network, State, Statistics, initial};
+use crate::graph::architecture::{self, multilayer};
+use crate::graph::{Graph, Operation, Padding, Pooling, Window};
+use crate::random::Random;
+use crate::training::momentum::{Coefficients, Momentum};
+
+fn random_tensor(random: &mut Random, shape: (usize, usize)) -> Tensor {
+    let values: Vec<f32> = (0..shape.0 * shape.1)
+        .map(|_| random.normal() as f32)
+        .collect();
+    Tensor::from_vec(values, shape, &Device::Cpu).unwrap()
+}
+
+fn largest_difference(a: &Tensor, b: &Tensor) -> f64 {
+    assert_eq!(a.dims(), b.dims());
+    let difference = a.sub(b).unwrap().abs().unwrap().flatten_all().unwrap();
+    let largest = difference.max(0).unwrap().to_dtype(DType::F64).unwrap();
+    largest.to_scalar().unwrap()
+}
+
+/// Appends layers to a graph; each method reads the given node.
+struct Layers(Graph);
+
+impl Layers {
+    fn window(&self, source: usize, size: usize, stride: usize, padding: Padding) -> Window {
+        let shape = &self.0.nodes()[source].shape;
+        Window::new(size, stride, padding, [shape[1], shape[2]]).unwrap()
+    }
+
+    fn push(&mut self, operation: Operation, sources: &[usize]) -> usize {
+        let name = format!("node{}", self.0.nodes().len());
+        self.0.push_from(&name, operation, sources).unwrap()
+    }
+
+    /// A convolution of so many channels, with a bias where their number is even.
+    fn conv(&mut self, source: usize, channels: usize, window: Window) -> usize {
+        let bias = channels % 2 == 0;
+        let operation = Operation::Conv {
+            channels,
+            window,
+            bias,
+        };
+        self.push(operation, &[source])
+    }
+
+    fn norm(&mut self, source: usize) -> usize {
+        self.push(Operation::BatchNorm, &[source])
+    }
+
+    fn relu(&mut self, source: usize) -> usize {
+        self.push(Operation::Relu, &[source])
+    }
+
+    fn pool(&mut self, source: usize, kind: Pooling, window: Window) -> usize {
+        self.push(Operation::Pool { kind, window }, &[source])
+    }
+
+    /// Ends the graph by a dense layer without bias and its batch norm.
+    fn classify(mut self, source: usize) -> Graph {
+        let flat = self.push(Operation::Flatten, &[source]);
+        let dense = Operation::Dense {
+            units: 3,
+            bias: false,
+        };
+        let dense = self.push(dense, &[flat]);
+        self.norm(dense);
+        self.0
+    }
+}
+
+/// Convolutions and average pooling as LeNet-5 has them, on a map that is not square.
+fn lenet() -> Graph {
+    let mut layers = Layers(Graph::new("lenet", [2, 14, 12]));
+    let mut last = 0;
+    for channels in [4, 5] {
+        let window = layers.window(last, 3, 1, Padding::Valid);
+        last = layers.conv(last, channels, window);
+        last = layers.norm(last);
+        last = layers.relu(last);
+        let window = layers.window(last, 2, 2, Padding::Valid);
+        last = layers.pool(last, Pooling::Average, window);
+    }
+    layers.classify(last)
+}
+
+/// A block with a strided, unevenly padded main path, a strided shortcut and a normalised identity,
+/// between max pooling that overlaps and average pooling that reads padding.
+fn residual() -> Graph {
+    let mut layers = Layers(Graph::new("residual", [3, 12, 11]));
+    let window = layers.window(0, 5, 1, Padding::Each(1));
+    let conv = layers.conv(0, 4, window);
+    let window = layers.window(conv, 3, 2, Padding::Valid);
+    let pool = layers.pool(conv, Pooling::Max, window);
+    let input = layers.norm(pool);
+    let window = layers.window(input, 3, 2, Padding::Same);
+    let main = layers.conv(input, 5, window);
+    let window = layers.window(input, 1, 2, Padding::Valid);
+    let shortcut = layers.conv(input, 5, window);
+    let (main, shortcut) = (layers.norm(main), layers.norm(shortcut));
+    let sum = layers.push(Operation::Add, &[main, shortcut]);
+    let sum = layers.relu(sum);
+    let identity = layers.norm(sum);
+    let sum = layers.push(Operation::Add, &[sum, identity]);
+    let window = layers.window(sum, 2, 1, Padding::Same);
+    let pool = layers.pool(sum, Pooling::Average, window);
+    layers.classify(pool)
+}
+
+/// The kernels of `graph` in f64.
+fn kernels(graph: &Graph, state: &State) -> Vec<Vec<f64>> {
+    let kernel = |name: &str| state.get(name).values.iter().map(|&w| f64::from(w));
+    let tensors = graph.prunable().into_iter();
+    tensors
+        .map(|tensor| kernel(&tensor.name).collect())
+        .collect()
+}
+
+/// The sum of the scores of `x` weighted by `weighting`, and its gradients.
+fn weighted(network: &Network, x: &Tensor, weighting: &Tensor) -> (f64, GradStore) {
+    let scores = network.train_forward(x).unwrap();
+    let weighting = weighting.to_dtype(scores.dtype()).unwrap();
+    let sum = scores.mul(&weighting).unwrap().sum_all().unwrap();
+    let value = sum.to_dtype(DType::F64).unwrap().to_scalar().unwrap();
+    (value, sum.backward().unwrap())
+}
+
+/// The CPU's operators against candle's own differentiation of plain tensor operations.
+#[test]
+fn operators_agree_with_plain_tensor_operations() {
+    let dense = multilayer("toy", [1, 1, 13], &[11, 7, 5]).unwrap();
+    for graph in [dense, lenet(), residual()] {
+        let network = Network::new(&graph, &initial::state(&graph, 3), &Device::Cpu).unwrap();
+        let mut random = Random::new(5);
+        let x = random_tensor(&mut random, (17, graph.input_len()));
+        let weighting = random_tensor(&mut random, (17, graph.classes()));
+
+        let fast = network.train_forward(&x).unwrap();
+        weighted(&network, &x, &weighting);
+        let gradients: Vec<Tensor> = network
+            .parameters()
+            .iter()
+            .map(|parameter| {
+                parameter
+                    .gradient
+                    .take()
+                    .expect("every parameter's gradient")
+            })
+            .collect();
+
+        let network = network.plain();
+        let plain = network.train_forward(&x).unwrap();
+        assert!(largest_difference(&fast, &plain) < 1e-4, "{}", graph.name());
+        let (_, expected) = weighted(&network, &x, &weighting);
+        for (parameter, found) in network.parameters().iter().zip(gradients) {
+            let expected = expected.get(parameter.var.as_tensor()).unwrap();
+            let difference = largest_difference(&found, expected);
+            let name = format!("{} of {}", parameter.name, graph.name());
+            assert!(difference < 5e-4, "{name}: {difference}");
+            assert!(
+                parameter.gradient.take().is_none(),
+                "plain operations leave nothing in slots"
+            );
+        }
+    }
+}
+
+/// The gradients that the f64 network gives, against differences of its values.
+#[test]
+fn double_gives_the_gradients_that_finite_differences_give() {
+    const STEP: f64 = 1e-6;
+    for graph in [lenet(), residual()] {
+        let state = initial::state(&graph, 3);
+        let kernels = kernels(&graph, &state);
+        let double = |kernels: &[Vec<f64>]| {
+            Network::in_double(&graph, &state, kernels, &Device::Cpu).unwrap()
+        };
+        let mut random = Random::new(5);
+        let x = random_tensor(&mut random, (6, graph.input_len()));
+        let weighting = random_tensor(&mut random, (6, graph.classes()));
+        let network = double(&kernels);
+        assert_eq!(network.state().unwrap(), state);
+        let (_, gradients) = weighted(&network, &x, &weighting);
+        let of_kernels = network
+            .parameters()
+            .iter()
+            .filter(|parameter| parameter.kernel);
+        for (tensor, parameter) in of_kernels.enumerate() {
+            let gradient = gradients.get(parameter.var.as_tensor()).unwrap();
+            let gradient: Vec<f64> = gradient.flatten_all().unwrap().to_vec1().unwrap();
+            for element in (0..gradient.len()).step_by(7) {
+                let moved = |by: f64| {
+                    let mut kernels = kernels.clone();
+                    kernels[tensor][element] += by;
+                    weighted(&double(&kernels), &x, &weighting).0
+                };
+                let difference = (moved(STEP) - moved(-STEP)) / (2.0 * STEP);
+                let (found, name) = (gradient[element], &parameter.name);
+                assert!(
+                    (found - difference).abs() < 1e-5 * (1.0 + difference.abs()),
+                    "{name}[{element}] of {}: {found}, not {difference}",
+                    graph.name()
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn double_refuses_kernels_that_do_not_fit() {
+    let graph = multilayer("toy", [1, 1, 4], &[3, 2]).unwrap();
+    let state = initial::state(&graph, 3);
+    let refused =
+        |kernels: &[Vec<f64>]| Network::in_double(&graph, &state, kernels, &Device::Cpu).is_err();
+    let kernels = kernels(&graph, &state);
+    assert!(!refused(&kernels));
+    assert!(refused(&kernels[..1]) && refused(&[kernels[0].clone(), vec![0.0; 3]]));
+}
+
+/// Population statistics over one batch are that batch's own.
+#[test]
+fn evaluation_on_the_training_batch_gives_the_scores_of_training() {
+    for graph in [lenet(), residual()] {
+        let state = initial::state(&graph, 7);
+        let x = random_tensor(&mut Random::new(8), (20, graph.input_len()));
+        let network = Network::new(&graph, &state, &Device::Cpu).unwrap();
+        for network in [
+            network.plain(),
+            Network::new(&graph, &state, &Device::Cpu).unwrap(),
+        ] {
+            let halves = || [0, 10].into_iter().map(|start| x.narrow(0, start, 10));
+            let statistics = Statistics::compute(&network, halves).unwrap();
+            let last = graph.nodes().len() - 1;
+            let scores = network.forward_to(last, &x, &statistics).unwrap();
+            let expected = network.train_forward(&x).unwrap();
+            assert!(
+                largest_difference(&scores, &expected) < 1e-3,
+                "{}",
+                graph.name()
+            );
+        }
+    }
+}
+
+/// A step of every named architecture on a few images: each parameter gets a gradient, the loss on
+/// these images falls, and evaluation gives finite scores.
+#[test]
+fn every_architecture_takes_a_step() {
+    const IMAGES: usize = 4;
+    for &name in architecture::NAMES {
+        let graph = architecture::by_name(name).unwrap();
+        let network = Network::new(&graph, &initial::state(&graph, 1), &Device::Cpu).unwrap();
+        let coefficients = Coefficients {
+            momentum: 0.9,
+            l2: 0.0,
+        };
+        let mut optimizer = Momentum::new(&network, None, coefficients).unwrap();
+        let x = random_tensor(&mut Random::new(2), (IMAGES, graph.input_len()));
+        let classes = Tensor::arange(0, IMAGES as u32, &Device::Cpu).unwrap();
+        let loss = || cross_entropy(&network.train_forward(&x).unwrap(), &classes).unwrap();
+        let before = loss();
+        let gradients = before.backward().unwrap();
+        for parameter in network.parameters() {
+            let gradient = parameter.gradient.take();
+            let gradient = gradient.unwrap_or_else(|| panic!("{name}: {}", parameter.name));
+            let sum = gradient.sqr().unwrap().sum_all().unwrap();
+            assert!(
+                sum.to_scalar::<f32>().unwrap().is_finite(),
+                "{name}: {}",
+                parameter.name
+            );
+            parameter.gradient.put(gradient);
+        }
+        optimizer.step(&network, &gradients, 0.01).unwrap();
+        let [before, after] = [before, loss()].map(|loss| loss.to_scalar::<f32>().unwrap());
+        assert!(after < before, "{name}: {before}, then {after}");
+        let first = || std::iter::once(Ok(x.clone()));
+        let statistics = Statistics::compute(&network, first).unwrap();
+        let scores = network
+            .forward_to(graph.nodes().len() - 1, &x, &statistics)
+            .unwrap();
+        let scores: Vec<f32> = scores.flatten_all().unwrap().to_vec1().unwrap();
+        assert_eq!(scores.len(), IMAGES * graph.classes());
+        assert!(scores.iter().all(|score| score.is_finite()), "{name}");
+    }
+}

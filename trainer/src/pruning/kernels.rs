@@ -1,0 +1,205 @@
+//! Kernels: the weights of the prunable tensors, ranked in the precision they come in.
+//!
+//! Values are held in f64, in which every f16, bf16 and f32 is exact, with a note whether they came
+//! in f64: gradients are then taken in f64 too. A file holds every prunable tensor under the name
+//! and in the shape that the graph gives it. Biases and batch norms may stand beside them (they
+//! start at zero and one where they do not), and so may PyTorch's running statistics; a tensor
+//! that belongs to no layer is refused, and so is a number that is not finite.
+
+use std::path::Path;
+
+use candle_core::safetensors::Load;
+use candle_core::{DType, Device};
+use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+
+use super::PruneError;
+use crate::artifact;
+use crate::graph::{Graph, Operation, Prunable};
+use crate::network::{Network, State, initial};
+
+/// What PyTorch keeps of a batch norm beside its parameters.
+const RUNNING: [&str; 3] = ["running_mean", "running_var", "num_batches_tracked"];
+
+/// The kernels of a graph, and the parameters that stand beside them.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Kernels {
+    /// One list per prunable tensor, row-major.
+    values: Vec<Vec<f64>>,
+    /// Whether they came in f64.
+    double: bool,
+    /// Biases, and scales and shifts of batch norms.
+    others: State,
+}
+
+impl Kernels {
+    /// Kernels of `graph` with the given f64 `values` (one list per prunable tensor, row-major);
+    /// biases and shifts zero, scales one.
+    ///
+    /// # Panics
+    /// When there is not one list of the right length for each tensor.
+    pub fn new(graph: &Graph, values: Vec<Vec<f64>>) -> Self {
+        let sizes = graph.prunable().into_iter().map(|tensor| tensor.len());
+        assert!(values.iter().map(Vec::len).eq(sizes), "one value a weight");
+        Self {
+            values,
+            double: true,
+            others: initial::beside(graph),
+        }
+    }
+
+    /// The kernels that training from `seed` starts from.
+    pub fn initial(graph: &Graph, seed: u64) -> Self {
+        Self::of(graph, initial::state(graph, seed))
+    }
+
+    /// The kernels of `state`, which must be of `graph`.
+    ///
+    /// # Panics
+    /// When a prunable tensor is not in it.
+    pub fn of(graph: &Graph, mut state: State) -> Self {
+        let kernel = |tensor: Prunable| {
+            let array = state.0.remove(&tensor.name);
+            let array = array.expect("the state is of the graph");
+            array.values.into_iter().map(f64::from).collect()
+        };
+        Self {
+            values: graph.prunable().into_iter().map(kernel).collect(),
+            double: false,
+            others: state,
+        }
+    }
+
+    /// Reads the kernels of `graph` from the safetensors file `path`, of f64, f32, f16 or bf16.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or a tensor is missing, unknown, of another shape or type, or
+    /// holds a number that is not finite; the message names it.
+    pub fn load(graph: &Graph, path: &Path) -> Result<Self, PruneError> {
+        let refuse = |reason: String| PruneError::WeightsFile {
+            path: path.display().to_string(),
+            reason,
+        };
+        let bytes = artifact::read(path)?;
+        let file = SafeTensors::deserialize(&bytes).map_err(|e| {
+            refuse(format!(
+                "not a whole safetensors file ({e}); write it again"
+            ))
+        })?;
+        for name in file.names() {
+            if !belongs(graph, name) {
+                let reason = format!("{} has no tensor called {name}", graph.name());
+                return Err(refuse(reason));
+            }
+        }
+        let read = |name: &str, shape: &[usize]| match file.tensor(name) {
+            Ok(view) => {
+                let values = values(&view, shape, graph.name());
+                let values = values.map_err(|reason| refuse(format!("tensor {name} {reason}")));
+                values.map(|values| Some((values, view.dtype())))
+            }
+            Err(_) => Ok(None),
+        };
+        let mut kernels = Self {
+            values: Vec::new(),
+            double: false,
+            others: initial::beside(graph),
+        };
+        for Prunable { name, shape, .. } in graph.prunable() {
+            let Some((values, dtype)) = read(&name, &shape)? else {
+                let reason = format!("tensor {name} of {} is missing", graph.name());
+                return Err(refuse(reason));
+            };
+            kernels.values.push(values);
+            kernels.double |= dtype == Dtype::F64;
+        }
+        for (name, array) in &mut kernels.others.0 {
+            if let Some((values, _)) = read(name, &array.shape)? {
+                array.values = values.into_iter().map(|value| value as f32).collect();
+            }
+        }
+        Ok(kernels)
+    }
+
+    /// The weights, one list per prunable tensor, row-major.
+    pub fn values(&self) -> &[Vec<f64>] {
+        &self.values
+    }
+
+    /// Whether they came in f64.
+    pub fn is_double(&self) -> bool {
+        self.double
+    }
+
+    /// All parameters of the network in f32: what training goes on from.
+    pub fn state(&self, graph: &Graph) -> State {
+        self.state_with(graph, &self.values)
+    }
+
+    /// The same with `values` in place of the kernels.
+    fn state_with(&self, graph: &Graph, values: &[Vec<f64>]) -> State {
+        let mut state = self.others.clone();
+        for (Prunable { name, shape, .. }, values) in graph.prunable().into_iter().zip(values) {
+            let values = values.iter().map(|&value| value as f32).collect();
+            state.insert(name, shape, values);
+        }
+        state
+    }
+
+    /// The network of `graph` with `values` in place of the kernels, in f64 or else in f32.
+    ///
+    /// # Errors
+    /// When the device refuses.
+    pub(super) fn network(
+        &self,
+        graph: &Graph,
+        values: &[Vec<f64>],
+        double: bool,
+        device: &Device,
+    ) -> Result<Network, PruneError> {
+        let state = self.state_with(graph, values);
+        Ok(if double {
+            Network::in_double(graph, &state, values, device)?
+        } else {
+            Network::new(graph, &state, device)?
+        })
+    }
+}
+
+/// Whether a tensor of this name may belong to a layer of `graph`.
+fn belongs(graph: &Graph, name: &str) -> bool {
+    let Some((layer, kind)) = name.rsplit_once('.') else {
+        return false;
+    };
+    let node = graph.nodes().iter().find(|node| node.name == layer);
+    node.is_some_and(|node| match node.operation {
+        Operation::BatchNorm => ["weight", "bias"].contains(&kind) || RUNNING.contains(&kind),
+        Operation::Dense { bias, .. } | Operation::Conv { bias, .. } => {
+            kind == "weight" || (kind == "bias" && bias)
+        }
+        _ => false,
+    })
+}
+
+/// The numbers of a tensor that must have `shape`.
+fn values(view: &TensorView<'_>, shape: &[usize], graph: &str) -> Result<Vec<f64>, String> {
+    if view.shape() != shape {
+        let found = view.shape();
+        return Err(format!("has shape {found:?}, but {graph} has {shape:?}"));
+    }
+    let dtype = view.dtype();
+    if ![Dtype::F64, Dtype::F32, Dtype::F16, Dtype::BF16].contains(&dtype) {
+        return Err(format!("is of type {dtype:?}: give f64, f32, f16 or bf16"));
+    }
+    let read = || {
+        let tensor = view.load(&Device::Cpu)?.to_dtype(DType::F64)?;
+        tensor.flatten_all()?.to_vec1::<f64>()
+    };
+    let values = read().map_err(|e| format!("cannot be read ({e})"))?;
+    match values.iter().position(|value| !value.is_finite()) {
+        Some(at) => Err(format!(
+            "holds {} at element {at}: only finite numbers can be ranked",
+            values[at]
+        )),
+        None => Ok(values),
+    }
+}
