@@ -48,7 +48,7 @@ fn check(graph: &Graph, kernels: &[Vec<f64>], ordering: &Ordering, sparsity: f64
 fn synflow_removes_the_lowest_scores_round_by_round() {
     for seed in 0..150 {
         let mut random = Random::stream(seed, "synflow");
-        let graph = samples::graph(&mut random, 12);
+        let graph = samples::graph(&mut random, 12, 6);
         let mut draw = |size: usize| (0..size).map(|_| random.normal()).collect();
         let tensors = graph.prunable();
         let values: Vec<Vec<f64>> = tensors.iter().map(|t| draw(t.len())).collect();
