@@ -9,7 +9,7 @@ use rarefy_trainer::pruning::score;
 use super::bits::of_digits;
 use super::layout::weights;
 use super::*;
-use crate::oracle::{self, PerLayer};
+use crate::oracle::PerLayer;
 use crate::samples::bits;
 
 #[derive(Deserialize)]
@@ -57,7 +57,7 @@ fn check(file: &Path) -> (usize, usize) {
     }
     let scores = score::magnitude::scores(&kernels);
     let global = Ordering::global(&tensors, scores.clone()).unwrap();
-    let lamp = oracle::lamp::scores(&kernels);
+    let lamp = score::lamp::scores(&kernels);
     for (ours, theirs) in lamp.iter().flatten().zip(&file.lamp_scores) {
         assert!(
             (ours / theirs - 1.0).abs() < 1e-12,

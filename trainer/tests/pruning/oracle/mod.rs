@@ -9,7 +9,6 @@
 
 pub(crate) mod family;
 pub(crate) mod ideal_gas;
-pub(crate) mod lamp;
 pub(crate) mod reachability;
 pub(crate) mod sharing;
 pub(crate) mod synflow;
