@@ -203,3 +203,116 @@ fn values(view: &TensorView<'_>, shape: &[usize], graph: &str) -> Result<Vec<f64
         None => Ok(values),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::graph::architecture::multilayer;
+
+    /// A tensor of a file: name, type, shape, bytes.
+    type Entry = (&'static str, Dtype, Vec<usize>, Vec<u8>);
+
+    fn double(values: &[f64]) -> Vec<u8> {
+        values
+            .iter()
+            .flat_map(|value| value.to_le_bytes())
+            .collect()
+    }
+
+    fn single(values: &[f32]) -> Vec<u8> {
+        values
+            .iter()
+            .flat_map(|value| value.to_le_bytes())
+            .collect()
+    }
+
+    /// What `load` makes of a file of `entries` for dense layers of 2 and 1 units that read 3.
+    fn load(entries: &[Entry]) -> Result<Kernels, String> {
+        let graph = multilayer("toy", [1, 1, 3], &[2, 1]).unwrap();
+        let views = entries.iter().map(|(name, dtype, shape, bytes)| {
+            (
+                *name,
+                TensorView::new(*dtype, shape.clone(), bytes).unwrap(),
+            )
+        });
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("w.safetensors");
+        std::fs::write(&path, safetensors::serialize(views, None).unwrap()).unwrap();
+        Kernels::load(&graph, &path).map_err(|error| error.to_string())
+    }
+
+    fn whole() -> Vec<Entry> {
+        let first = [0.1, -0.2, 0.3, 0.4, 0.5, 1e-300];
+        vec![
+            ("fc1.weight", Dtype::F64, vec![2, 3], double(&first)),
+            ("fc2.weight", Dtype::F32, vec![1, 2], single(&[0.1, 2.0])),
+            ("bn1.bias", Dtype::F64, vec![2], double(&[0.25, -1.0])),
+            ("bn1.running_var", Dtype::F32, vec![2], single(&[1.0, 1.0])),
+            ("bn2.num_batches_tracked", Dtype::I64, vec![], vec![0; 8]),
+        ]
+    }
+
+    #[test]
+    fn weights_keep_their_precision_and_what_stands_beside_them() {
+        let kernels = load(&whole()).unwrap();
+        assert_eq!(kernels.values()[0][5], 1e-300);
+        assert_eq!(kernels.values()[1], [f64::from(0.1_f32), 2.0]);
+        assert!(kernels.is_double());
+        let state = kernels.state(&multilayer("toy", [1, 1, 3], &[2, 1]).unwrap());
+        assert_eq!(state.get("bn1.bias").values, [0.25, -1.0]);
+        assert_eq!(state.get("bn1.weight").values, [1.0, 1.0]);
+        assert_eq!(state.get("fc1.weight").values[1], -0.2);
+        assert_eq!(state.get("fc1.bias").values, [0.0, 0.0]);
+
+        // 1.5 in both sixteen-bit types.
+        let mut entries = whole();
+        entries[0] = ("fc1.weight", Dtype::F16, vec![2, 3], [0x00, 0x3e].repeat(6));
+        entries[1] = (
+            "fc2.weight",
+            Dtype::BF16,
+            vec![1, 2],
+            [0xc0, 0x3f].repeat(2),
+        );
+        let kernels = load(&entries).unwrap();
+        assert_eq!(kernels.values(), [vec![1.5; 6], vec![1.5; 2]]);
+        assert!(!kernels.is_double());
+    }
+
+    #[test]
+    fn weights_that_are_not_the_graphs_are_refused_by_name() {
+        let refused = |change: &dyn Fn(&mut Vec<Entry>), words: &[&str]| {
+            let mut entries = whole();
+            change(&mut entries);
+            let message = load(&entries).unwrap_err();
+            for word in words {
+                assert!(message.contains(word), "{message}: no {word}");
+            }
+        };
+        refused(
+            &|e| drop(e.remove(1)),
+            &["w.safetensors", "fc2.weight", "missing"],
+        );
+        refused(
+            &|e| e[0].2 = vec![3, 2],
+            &["fc1.weight", "[3, 2]", "[2, 3]"],
+        );
+        refused(&|e| e[1].1 = Dtype::I32, &["fc2.weight", "I32", "f32"]);
+        let nan = [1.0, f64::NAN, 0.0, 0.0, 0.0, 0.0];
+        refused(
+            &|e| e[0].3 = double(&nan),
+            &["fc1.weight", "NaN", "element 1"],
+        );
+        let infinite = [0.0, f32::INFINITY];
+        refused(
+            &|e| e[1].3 = single(&infinite),
+            &["fc2.weight", "inf", "element 1"],
+        );
+        refused(&|e| e[2].2 = vec![1, 2], &["bn1.bias", "[1, 2]"]);
+        for stranger in ["fc3.weight", "fc1.running_var", "relu1.weight", "weight"] {
+            refused(
+                &|e| e.push((stranger, Dtype::F32, vec![1], single(&[1.0]))),
+                &["toy", stranger],
+            );
+        }
+    }
+}

@@ -258,3 +258,151 @@ impl Pruner {
         source.trained.ok_or(needed)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
+    use super::*;
+    use crate::data::{Dataset, digits};
+    use crate::graph::{Graph, architecture};
+
+    /// A small network for the digits, with fewer of them.
+    fn small() -> (Graph, Dataset) {
+        let graph = architecture::multilayer("small", [1, 28, 28], &[20, 10]).unwrap();
+        let mut data = digits::load();
+        data.train = data.train.limit(300);
+        (graph, data)
+    }
+
+    fn counts(masks: &crate::pruning::Masks) -> Vec<usize> {
+        masks.iter().map(crate::pruning::Mask::nonzeros).collect()
+    }
+
+    #[test]
+    fn every_pruner_reaches_either_compression_the_same_way_each_time() {
+        let (graph, data) = small();
+        let trained = Kernels::initial(&graph, 9);
+        let source = Source {
+            trained: Some(&trained),
+            data: Some(&data),
+            ..Source::new(&graph)
+        };
+        let total = graph.total();
+        for pruner in PRUNERS {
+            if pruner.name.ends_with("uniform+") {
+                let refused = pruner.prune(&source, Target::Direct, 2.0);
+                assert!(matches!(refused, Err(PruneError::NoConvolution { .. })));
+                continue;
+            }
+            let name = pruner.name;
+            let wanted = if pruner.is_dense() {
+                total
+            } else {
+                total.div_ceil(8)
+            };
+            let direct = pruner.prune(&source, Target::Direct, 8.0).unwrap();
+            let left = direct.outcome.direct.nonzeros();
+            assert!(left.abs_diff(wanted) <= 2, "{name}: {left} of {wanted}");
+            let effective = pruner.prune(&source, Target::Effective, 8.0).unwrap();
+            let left = effective.outcome.effective.nonzeros();
+            assert!(
+                (wanted..wanted + 200).contains(&left),
+                "{name}: {left} of {wanted}"
+            );
+            let again = pruner.prune(&source, Target::Effective, 8.0).unwrap();
+            assert_eq!(again.outcome.direct, effective.outcome.direct, "{name}");
+        }
+    }
+
+    #[test]
+    fn random_takes_the_layer_sizes_of_another_but_not_its_weights() {
+        let (graph, data) = small();
+        let source = Source {
+            data: Some(&data),
+            ..Source::new(&graph)
+        };
+        for other in ["snip", "synflow"] {
+            let pruner = |name: &str| Pruner::by_name(name).unwrap();
+            let of = |name: &str| pruner(name).order(&source, 10.0).unwrap();
+            let (other, random) = (of(other), of(&format!("random/{other}")));
+            for budget in [1, 50, 800, 1600, 9000, graph.total() as u32] {
+                let (other, random) = (other.prefix(budget), random.prefix(budget));
+                assert_eq!(counts(&other), counts(&random));
+                assert_eq!(
+                    other == random,
+                    budget as usize == graph.total(),
+                    "{budget}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn what_a_pruner_needs_and_has_not_is_named() {
+        let (graph, mut data) = small();
+        data.classes = 11;
+        for pruner in PRUNERS {
+            let message = |source: &Source<'_>| match pruner.order(source, 2.0) {
+                Ok(_) => "none".into(),
+                Err(error) => error.to_string(),
+            };
+            let bare = message(&Source::new(&graph));
+            let expected = match (pruner.needs_dense_training(), pruner.needs_data()) {
+                (true, _) => "--weights",
+                (_, true) => "--data",
+                _ if pruner.name.ends_with("uniform+") => "convolution",
+                _ => "none",
+            };
+            assert!(bare.contains(expected), "{}: {bare}", pruner.name);
+            if pruner.needs_data() {
+                let strange = message(&Source {
+                    data: Some(&data),
+                    ..Source::new(&graph)
+                });
+                assert!(strange.contains("11 classes"), "{strange}");
+            }
+        }
+    }
+
+    #[test]
+    fn long_scores_tell_how_far_they_are_and_stop_when_asked() {
+        let (graph, data) = small();
+        for name in ["snip", "snip/iterative", "synflow", "grasp"] {
+            let (stop, told) = (AtomicBool::new(false), Cell::new(0));
+            let progress = |done: usize, of: usize| {
+                assert!(done < of, "{name}");
+                told.set(told.get() + 1);
+                stop.store(done > 0, Relaxed);
+            };
+            let source = Source {
+                data: Some(&data),
+                progress: &progress,
+                stop: &stop,
+                ..Source::new(&graph)
+            };
+            let stopped = Pruner::by_name(name).unwrap().order(&source, 5.0);
+            assert!(matches!(stopped, Err(PruneError::Interrupted)), "{name}");
+            assert!(told.get() >= 2, "{name}");
+        }
+    }
+
+    #[test]
+    fn snip_looks_at_the_images_it_is_given_with_the_loss_it_is_given() {
+        let (graph, data) = small();
+        let scores = |samples, loss| {
+            let source = Source {
+                data: Some(&data),
+                snip: snip::Options { loss, samples },
+                ..Source::new(&graph)
+            };
+            let order = Pruner::by_name("snip").unwrap().order(&source, 50.0);
+            order.unwrap().direct(50.0).unwrap()
+        };
+        let usual = scores(None, snip::Loss::CrossEntropy);
+        assert_eq!(usual, scores(Some(300), snip::Loss::CrossEntropy));
+        assert_ne!(usual, scores(Some(40), snip::Loss::CrossEntropy));
+        assert_ne!(usual, scores(None, snip::Loss::Reference));
+    }
+}

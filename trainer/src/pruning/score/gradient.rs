@@ -113,3 +113,84 @@ pub fn draw(random: &mut Random, all: usize, count: usize) -> Vec<u32> {
     indices.truncate(count);
     indices
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::digits;
+    use crate::graph::architecture;
+    use crate::pruning::{Kernels, Source};
+
+    fn of(double: bool, indices: &[u32], loss: Loss) -> (Scores, f64) {
+        let graph = architecture::by_name("lenet-5-28").unwrap();
+        let source = Source::new(&graph);
+        let kernels = Kernels::initial(&graph, 2);
+        let data = digits::load();
+        let network = kernels.network(&graph, kernels.values(), double, source.device);
+        let batches = minibatches(&data, indices, source.device);
+        let loss = |scores: &Tensor, classes: &Tensor| loss.mean(scores, classes);
+        mean(&network.unwrap(), batches, loss, |_| Ok(())).unwrap()
+    }
+
+    fn apart(a: &Scores, b: &Scores) -> f64 {
+        let squares = |list: &mut dyn Iterator<Item = f64>| list.map(|x| x * x).sum::<f64>();
+        let (a, b) = (a.concat(), b.concat());
+        let differences = squares(&mut a.iter().zip(&b).map(|(a, b)| a - b));
+        (differences / squares(&mut b.iter().copied())).sqrt()
+    }
+
+    #[test]
+    fn single_and_double_precision_agree_on_convolutions() {
+        let indices: Vec<u32> = (0..40).collect();
+        for loss in [Loss::CrossEntropy, Loss::Reference] {
+            let (single, double) = (of(false, &indices, loss), of(true, &indices, loss));
+            assert!(apart(&single.0, &double.0) < 1e-4);
+            assert!((single.1 / double.1 - 1.0).abs() < 1e-4);
+        }
+    }
+
+    #[test]
+    fn a_short_minibatch_weighs_as_much_as_a_whole_one() {
+        let indices: Vec<u32> = (0..BATCH as u32 + 20).collect();
+        let loss = Loss::CrossEntropy;
+        let both = of(false, &indices, loss);
+        let (whole, short) = indices.split_at(BATCH);
+        let (whole, short) = (of(false, whole, loss), of(false, short, loss));
+        let mut mean = whole.0.clone();
+        for (mean, short) in mean.iter_mut().flatten().zip(short.0.iter().flatten()) {
+            *mean = (*mean + short) / 2.0;
+        }
+        assert!(apart(&both.0, &mean) < 1e-6);
+        assert!((both.1 - (whole.1 + short.1) / 2.0).abs() < 1e-9);
+    }
+
+    /// Label and prediction exchanged, by the definition: `-sum p ln(clip(label))`.
+    #[test]
+    fn the_reference_loss_is_cross_entropy_the_wrong_way_round() {
+        let scores = Tensor::new(&[[0.3_f64, -1.2, 2.0], [0.0, 0.5, -0.5]], &Device::Cpu).unwrap();
+        let classes = Tensor::new(&[2_u32, 0], &Device::Cpu).unwrap();
+        let mut expected = 0.0;
+        for (row, class) in [([0.3_f64, -1.2, 2.0], 2), ([0.0, 0.5, -0.5], 0)] {
+            let sum: f64 = row.iter().map(|x| x.exp()).sum();
+            for (index, x) in row.iter().enumerate() {
+                let label: f64 = if index == class { 1.0 - 1e-7 } else { 1e-7 };
+                expected -= x.exp() / sum * label.ln() / 2.0;
+            }
+        }
+        let found = Loss::Reference.mean(&scores, &classes).unwrap();
+        let found = found.to_scalar::<f64>().unwrap();
+        assert!((found / expected - 1.0).abs() < 1e-12, "{found} {expected}");
+    }
+
+    #[test]
+    fn draws_are_different_and_no_more_than_there_are() {
+        let mut drawn = draw(&mut Random::new(1), 50, 20);
+        assert_ne!(drawn, draw(&mut Random::new(2), 50, 20));
+        drawn.sort_unstable();
+        drawn.dedup();
+        assert_eq!(drawn.len(), 20);
+        let mut all = draw(&mut Random::new(1), 5, 20);
+        all.sort_unstable();
+        assert_eq!(all, [0, 1, 2, 3, 4]);
+    }
+}

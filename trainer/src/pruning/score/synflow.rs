@@ -71,3 +71,97 @@ fn flow(graph: &Graph, kernels: &[Vec<f64>], rounds: &mut Rounds) {
     }
     sweep::<Flows>(graph, &mut rounds.alive, Mode::Exact);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::graph::{Operation, Padding, Pooling, Window};
+    use crate::pruning::Connection;
+    use crate::random::Random;
+
+    /// A residual block with a strided shortcut, pooling that does not cover the map evenly, and a
+    /// dense layer.
+    fn network() -> Graph {
+        let mut graph = Graph::new("toy", [2, 6, 5]);
+        let conv = |graph: &mut Graph, name: &str, source: usize, size, stride, padding| {
+            let shape = &graph.nodes()[source].shape;
+            let window = Window::new(size, stride, padding, [shape[1], shape[2]]).unwrap();
+            let operation = Operation::Conv {
+                channels: 3,
+                window,
+                bias: true,
+            };
+            graph.push_from(name, operation, &[source]).unwrap()
+        };
+        let main = conv(&mut graph, "conv1", 0, 3, 2, Padding::Same);
+        let main = conv(&mut graph, "conv2", main, 3, 1, Padding::Same);
+        let short = conv(&mut graph, "shortcut1", 0, 1, 2, Padding::Valid);
+        graph
+            .push_from("add1", Operation::Add, &[main, short])
+            .unwrap();
+        let window = Window::new(2, 1, Padding::Valid, [3, 3]).unwrap();
+        let kind = Pooling::Max;
+        graph
+            .push("pool1", Operation::Pool { kind, window })
+            .unwrap();
+        graph.push("flatten", Operation::Flatten).unwrap();
+        let (units, bias) = (4, true);
+        graph.push("fc1", Operation::Dense { units, bias }).unwrap();
+        graph
+    }
+
+    /// All outputs' sum; what is left in `connections` are the scores.
+    fn outputs(graph: &Graph, connections: &mut [Vec<Connection<f64>>]) -> f64 {
+        let flow = sweep::<Flows>(graph, connections, Mode::Exact);
+        flow.reached(graph.nodes().len() - 1).iter().sum()
+    }
+
+    /// The outputs are linear in each weight, so that its score is what they lose without it.
+    #[test]
+    fn a_score_is_what_the_outputs_lose_without_the_connection() {
+        let graph = network();
+        let mut random = Random::new(1);
+        let all: Vec<Vec<Connection<f64>>> = (graph.prunable().iter())
+            .map(|tensor| {
+                let elements = 0..tensor.len() as u32;
+                let draw = |element| Connection {
+                    element,
+                    value: random.unit(),
+                };
+                elements.map(draw).collect()
+            })
+            .collect();
+        let mut scored = all.clone();
+        let whole = outputs(&graph, &mut scored);
+        for (layer, connections) in scored.iter().enumerate() {
+            for (place, connection) in connections.iter().enumerate() {
+                let mut rest = all.clone();
+                rest[layer].remove(place);
+                let lost = whole - outputs(&graph, &mut rest);
+                assert!((lost - connection.value).abs() < 1e-10 * whole, "{lost}");
+            }
+        }
+    }
+
+    #[test]
+    fn it_ends_at_the_compression_and_stops_when_asked() {
+        let graph = network();
+        let kernels = crate::pruning::score::random::scores(&graph.prunable(), 3);
+        let source = Source::new(&graph);
+        let survivors = |compression| {
+            let keys = scores(&source, &kernels, compression).unwrap().concat();
+            keys.iter().filter(|&&key| key >= 2.0 * 101.0).count()
+        };
+        let total = graph.total();
+        assert_eq!(survivors(1.0), total);
+        assert_eq!(survivors(4.0), total - (total as f64 * 0.75) as usize);
+
+        let stop = std::sync::atomic::AtomicBool::new(true);
+        let stopped = Source {
+            stop: &stop,
+            ..source
+        };
+        let refused = scores(&stopped, &kernels, 4.0);
+        assert!(matches!(refused, Err(PruneError::Interrupted)));
+    }
+}

@@ -1,0 +1,219 @@
+//! Runs by the library: which phases a pruner has, what the pruned phase starts from, and that an
+//! interruption changes nothing.
+
+use std::cell::RefCell;
+use std::fs;
+use std::path::Path;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
+use candle_core::Device;
+use rarefy_trainer::data::{Dataset, digits};
+use rarefy_trainer::graph::architecture;
+use rarefy_trainer::network::State;
+use rarefy_trainer::pruning::score::snip::Loss;
+use rarefy_trainer::pruning::{Masks, Target};
+use rarefy_trainer::training::folder::{RunFolder, TrainReport};
+use rarefy_trainer::training::run::{self, Event};
+use rarefy_trainer::training::{After, Recipe, TrainError, recipe};
+
+fn data() -> &'static Dataset {
+    static DATA: OnceLock<Dataset> = OnceLock::new();
+    DATA.get_or_init(|| {
+        let mut data = digits::load();
+        data.train = data.train.limit(1000);
+        data.test = data.test.limit(500);
+        data
+    })
+}
+
+fn recipe(pruner: &str) -> Recipe {
+    Recipe {
+        arch: "lenet-300-100".into(),
+        pruner: pruner.into(),
+        target: Target::Effective,
+        compression: 10.0,
+        data: "digits".into(),
+        data_fingerprint: data().fingerprint(),
+        pixel_mean: data().normalisation.mean,
+        pixel_std: data().normalisation.std,
+        seed: 3,
+        epochs: 2,
+        batch: 100,
+        learning_rate: 0.1,
+        momentum: 0.9,
+        l2: 5e-4,
+        after: After::Rewind,
+        loss: Loss::CrossEntropy,
+        weights: None,
+        weights_fingerprint: None,
+    }
+}
+
+/// A run in `folder` that is stopped after `epochs` epochs, if that many come; with the phases and
+/// losses of the epochs.
+fn run(
+    recipe: &Recipe,
+    folder: &Path,
+    epochs: usize,
+) -> (Result<TrainReport, TrainError>, Vec<(String, f64)>) {
+    let stop = AtomicBool::new(false);
+    let done = RefCell::new(Vec::new());
+    let report = run::run(
+        recipe,
+        data(),
+        folder,
+        false,
+        &Device::Cpu,
+        &stop,
+        &mut |event| {
+            if let Event::Done(row) = event {
+                done.borrow_mut().push((row.phase.clone(), row.loss));
+                stop.store(done.borrow().len() >= epochs, Relaxed);
+            }
+        },
+    );
+    (report, done.into_inner())
+}
+
+fn whole(recipe: &Recipe, folder: &Path) -> (TrainReport, Vec<(String, f64)>) {
+    let (report, epochs) = run(recipe, folder, usize::MAX);
+    (report.unwrap(), epochs)
+}
+
+fn phases(epochs: &[(String, f64)]) -> Vec<&str> {
+    epochs.iter().map(|(phase, _)| phase.as_str()).collect()
+}
+
+#[test]
+fn dense_trains_the_dense_network_and_nothing_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let (report, epochs) = whole(&recipe("dense"), &folder.path().join("dense"));
+    assert_eq!(phases(&epochs), ["dense", "dense"]);
+    assert_eq!(report.weights.direct, 266_200);
+    assert_eq!(report.weights.effective, 266_200);
+    assert_eq!(report.accuracy.dense, Some(report.accuracy.pruned));
+    let graph = architecture::by_name("lenet-300-100").unwrap();
+    let masks = Masks::load(&graph, &folder.path().join("dense/masks.safetensors")).unwrap();
+    assert_eq!(masks, Masks::dense(&graph));
+    // It is the dense network that a pruner which needs one trains.
+    whole(&recipe("lamp"), &folder.path().join("lamp"));
+    let state = |file: &str| State::load(&folder.path().join(file)).unwrap().0;
+    assert_eq!(
+        state("dense/weights.safetensors"),
+        state("lamp/dense.safetensors")
+    );
+}
+
+#[test]
+fn a_file_of_weights_takes_the_place_of_dense_training() {
+    let folder = tempfile::tempdir().unwrap();
+    let of = |name: &str| folder.path().join(name);
+    let trained = recipe("magnitude/global");
+    let (expected, epochs) = whole(&trained, &of("trained"));
+    assert_eq!(phases(&epochs), ["dense", "dense", "pruned", "pruned"]);
+
+    let weights = of("trained/dense.safetensors");
+    let given = Recipe {
+        weights: Some(weights.display().to_string()),
+        weights_fingerprint: Some(recipe::fingerprint(&weights).unwrap()),
+        ..trained.clone()
+    };
+    let (found, epochs) = whole(&given, &of("given"));
+    assert_eq!(phases(&epochs), ["pruned", "pruned"]);
+    assert_eq!(found.accuracy.pruned, expected.accuracy.pruned);
+    assert_eq!(found.weights, expected.weights);
+
+    // Another folder's file is not taken for it, nor one that changed.
+    let strange = Recipe {
+        weights_fingerprint: Some("0".repeat(64)),
+        ..given.clone()
+    };
+    let refused = run(&strange, &of("strange"), 9).0.unwrap_err().to_string();
+    assert!(refused.contains("dense.safetensors"), "{refused}");
+    let again = run(&trained, &of("given"), 9).0.unwrap_err().to_string();
+    assert!(again.contains("weights"), "{again}");
+}
+
+#[test]
+fn fine_tuning_starts_where_the_dense_network_ended() {
+    let folder = tempfile::tempdir().unwrap();
+    let losses = |after: After| {
+        let recipe = Recipe {
+            after,
+            ..recipe("magnitude/global")
+        };
+        let (report, epochs) = whole(&recipe, &folder.path().join(format!("{after:?}")));
+        (report.weights, epochs)
+    };
+    let ((rewound, a), (tuned, b)) = (losses(After::Rewind), losses(After::Finetune));
+    assert_eq!(rewound, tuned, "the masks are the same");
+    assert_eq!(a[..2], b[..2], "the dense phase is the same");
+    assert!(b[2].1 < a[2].1, "trained weights lose less: {a:?} {b:?}");
+
+    let refused = |recipe: &Recipe, word: &str| {
+        let refused = run(recipe, &folder.path().join("refused"), 9).0;
+        let message = refused.unwrap_err().to_string();
+        assert!(message.contains(word), "{message}");
+    };
+    let snip = Recipe {
+        after: After::Finetune,
+        ..recipe("snip")
+    };
+    refused(&snip, "--weights");
+    let rewound = Recipe {
+        weights: Some("dense.safetensors".into()),
+        ..recipe("snip")
+    };
+    refused(&rewound, "--after finetune");
+}
+
+#[test]
+fn an_interrupted_run_goes_on_to_the_same_end() {
+    let folder = tempfile::tempdir().unwrap();
+    for (pruner, after, epochs) in [
+        ("lamp", After::Finetune, 4),
+        ("snip/iterative", After::Rewind, 2),
+        ("dense", After::Rewind, 2),
+    ] {
+        let recipe = Recipe {
+            after,
+            ..recipe(pruner)
+        };
+        let of = |kind: &str| {
+            folder
+                .path()
+                .join(format!("{kind}-{}", recipe.epochs))
+                .join(pruner)
+        };
+        let (expected, _) = whole(&recipe, &of("whole"));
+        for _ in 0..epochs {
+            let (stopped, done) = run(&recipe, &of("halting"), 1);
+            assert_eq!(done.len(), 1, "{pruner}");
+            if let Ok(found) = stopped {
+                assert_eq!(found.accuracy, expected.accuracy, "{pruner}");
+            }
+        }
+        let (found, done) = whole(&recipe, &of("halting"));
+        assert!(done.is_empty(), "{pruner}");
+        assert_eq!(found.accuracy, expected.accuracy, "{pruner}");
+        for file in ["weights.safetensors", "masks.safetensors"] {
+            let read = |kind: &str| fs::read(of(kind).join(file)).unwrap();
+            assert!(read("whole") == read("halting"), "{pruner}: {file}");
+        }
+    }
+}
+
+#[test]
+fn recipes_of_before_can_still_be_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("old");
+    whole(&recipe("random/igq"), &path);
+    let text = fs::read_to_string(path.join("run.toml")).unwrap();
+    let old: Vec<&str> = (text.lines())
+        .filter(|line| !line.starts_with("after") && !line.starts_with("loss"))
+        .collect();
+    assert!(old.len() + 2 == text.lines().count());
+    fs::write(path.join("run.toml"), old.join("\n")).unwrap();
+    assert_eq!(RunFolder::existing(&path).unwrap().1, recipe("random/igq"));
+}
