@@ -1,14 +1,15 @@
-//! Training throughput of dense LeNet-300-100, batch 100, on one core: samples per second.
+//! Training throughput of dense networks, batch 100, on one core: samples per second.
 //!
 //! First checks the answer: the one-pass operators give the loss and the weights that plain
-//! tensor operations give. Run by `cargo xtask bench training`.
+//! tensor operations give in f64. Run by `cargo xtask bench training [ARCHITECTURE …]`, on architectures
+//! that take MNIST's images.
 
 use std::hint::black_box;
 use std::time::Instant;
 
-use candle_core::Device;
+use candle_core::{DType, Device};
 use rarefy_trainer::data::{Dataset, digits};
-use rarefy_trainer::graph::architecture;
+use rarefy_trainer::graph::{Graph, architecture};
 use rarefy_trainer::network::{Network, State, initial};
 use rarefy_trainer::training::batches::Batches;
 use rarefy_trainer::training::momentum::{Coefficients, Momentum};
@@ -20,67 +21,81 @@ const BATCH: usize = 100;
 const STEPS: usize = 16;
 
 /// Timed runs.
-const RUNS: usize = 100;
+const RUNS: usize = 50;
+
+/// The architectures measured where none is named.
+const ARCHITECTURES: [&str; 2] = ["lenet-300-100", "lenet-5-28"];
 
 fn main() {
+    // cargo adds an option of its own.
+    let mut names: Vec<String> = std::env::args().skip(1).collect();
+    names.retain(|name| !name.starts_with('-'));
+    if names.is_empty() {
+        names = ARCHITECTURES.map(String::from).to_vec();
+    }
     let data = digits::load();
-    let (network, mut optimizer) = network();
-    let fused = (
-        steps(&network, &mut optimizer, &data),
-        network.state().expect("a state"),
-    );
-    let (network, mut optimizer) = network_of(Network::plain);
-    let plain = (
-        steps(&network, &mut optimizer, &data),
-        network.state().expect("a state"),
-    );
-    assert!(
-        (fused.0 - plain.0).abs() < 1e-3,
-        "loss {} is not {}",
-        fused.0,
-        plain.0
-    );
-    let difference = difference(&fused.1, &plain.1);
-    assert!(difference < 1e-2, "weights are {difference} apart");
-    eprintln!(
-        "answers checked: loss {:.6}, weights within {difference:.1e} of plain tensor operations",
-        fused.0
-    );
+    for name in &names {
+        check(name, &data);
+        let (graph, state) = initial(name);
+        let network = Network::new(&graph, &state, &Device::Cpu).expect("the CPU");
+        let mut optimizer = optimizer(&network);
+        black_box(steps(&network, &mut optimizer, &data));
+        let mut speeds: Vec<f64> = (0..RUNS)
+            .map(|_| {
+                let start = Instant::now();
+                black_box(steps(&network, &mut optimizer, &data));
+                (STEPS * BATCH) as f64 / start.elapsed().as_secs_f64()
+            })
+            .collect();
+        speeds.sort_by(f64::total_cmp);
+        println!(
+            "{name}, batch {BATCH}: {:.0} samples/s (median of {RUNS} runs; {:.0} to {:.0})",
+            speeds[RUNS / 2],
+            speeds[0],
+            speeds[RUNS - 1]
+        );
+    }
+}
 
-    let (network, mut optimizer) = self::network();
-    black_box(steps(&network, &mut optimizer, &data));
-    let mut speeds: Vec<f64> = (0..RUNS)
-        .map(|_| {
-            let start = Instant::now();
-            black_box(steps(&network, &mut optimizer, &data));
-            (STEPS * BATCH) as f64 / start.elapsed().as_secs_f64()
-        })
+/// Checks that some steps give the loss and the weights that plain tensor operations give in f64.
+fn check(name: &str, data: &Dataset) {
+    let (graph, state) = initial(name);
+    let double = |w: &f32| f64::from(*w);
+    let kernels: Vec<Vec<f64>> = (graph.prunable().iter())
+        .map(|tensor| state.get(&tensor.name).values.iter().map(double).collect())
         .collect();
-    speeds.sort_by(f64::total_cmp);
-    println!(
-        "lenet-300-100, batch {BATCH}: {:.0} samples/s (median of {RUNS} runs; {:.0} to {:.0})",
-        speeds[RUNS / 2],
-        speeds[0],
-        speeds[RUNS - 1]
+    let double = Network::in_double(&graph, &state, &kernels, &Device::Cpu).expect("the CPU");
+    let single = Network::new(&graph, &state, &Device::Cpu).expect("the CPU");
+    let [(loss, state), (expected, plain)] = [single, double].map(|network| {
+        let loss = steps(&network, &mut optimizer(&network), data);
+        (loss, network.state().expect("a state"))
+    });
+    assert!(
+        (loss - expected).abs() < 1e-4,
+        "{name}: loss {loss} is not {expected}"
+    );
+    let difference = difference(&state, &plain);
+    assert!(difference < 1e-3, "{name}: weights are {difference} apart");
+    eprintln!(
+        "{name}: answers checked, loss {loss:.6}, weights within {difference:.1e} of plain tensor \
+         operations in f64"
     );
 }
 
-/// A fresh network and its optimizer.
-fn network() -> (Network, Momentum) {
-    network_of(|network| network)
+/// The architecture `name` and fresh parameters.
+fn initial(name: &str) -> (Graph, State) {
+    let graph = architecture::by_name(name).unwrap_or_else(|error| panic!("{error}"));
+    let state = initial::state(&graph, 0);
+    (graph, state)
 }
 
-/// A fresh network, changed by `change`, and its optimizer.
-fn network_of(change: impl FnOnce(Network) -> Network) -> (Network, Momentum) {
-    let graph = architecture::by_name("lenet-300-100").expect("a known architecture");
-    let state = initial::state(&graph, 0);
-    let network = change(Network::new(&graph, &state, &Device::Cpu).expect("the CPU"));
+/// An optimizer for `network`.
+fn optimizer(network: &Network) -> Momentum {
     let coefficients = Coefficients {
         momentum: 0.9,
         l2: 5e-4,
     };
-    let optimizer = Momentum::new(&network, None, coefficients).expect("the CPU");
-    (network, optimizer)
+    Momentum::new(network, None, coefficients).expect("the CPU")
 }
 
 /// Some steps of training, all that an epoch does for them; the last loss.
@@ -93,7 +108,7 @@ fn steps(network: &Network, optimizer: &mut Momentum, data: &Dataset) -> f32 {
         let mut run = || -> candle_core::Result<()> {
             let scores = network.train_forward(&batches.inputs(&indices)?)?;
             let loss = candle_nn::loss::cross_entropy(&scores, &batches.classes(&indices)?)?;
-            last = loss.to_scalar()?;
+            last = loss.to_dtype(DType::F32)?.to_scalar()?;
             optimizer.step(network, &loss.backward()?, 0.01)
         };
         run().expect("a step");

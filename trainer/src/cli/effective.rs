@@ -1,6 +1,6 @@
-//! `rarefy effective`: the truth about a mask.
+//! `rarefy effective`: the truth about a mask, or about a whole pruner.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use clap::Args;
@@ -8,9 +8,10 @@ use serde::Serialize;
 
 use super::console::Console;
 use super::counts::Counts;
+use super::{curve, source};
 use crate::graph;
-use crate::pruning::Masks;
 use crate::pruning::effective::{self, Mode};
+use crate::pruning::{Masks, Pruner};
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
@@ -19,14 +20,26 @@ pub(super) struct Arguments {
     arch: String,
     /// A safetensors file with one tensor of 0 and 1 for each prunable tensor (a float tensor
     /// counts its nonzeros)
-    #[arg(long, value_name = "FILE")]
-    masks: PathBuf,
+    #[arg(long, value_name = "FILE", required_unless_present = "curve")]
+    masks: Option<PathBuf>,
     /// How connections are looked at
     #[arg(long, value_enum, default_value_t)]
     mode: Mode,
     /// Write the effective masks to this safetensors file
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
+    /// Instead of one mask, draw effective against direct compression of whole pruners into this
+    /// SVG file, and write the numbers beside it as CSV
+    #[arg(long, value_name = "FILE.svg", conflicts_with_all = ["masks", "out"], requires = "pruners")]
+    curve: Option<PathBuf>,
+    #[arg(long = "pruner", value_name = "PRUNER", requires = "curve", help = format!("A pruner to draw (may be given again): {}", Pruner::names().join(", ")))]
+    pruners: Vec<String>,
+    /// How far to draw, a direct compression; synflow and snip/iterative are drawn through the
+    /// masks of one run to there
+    #[arg(long, default_value_t = 1e5, requires = "curve")]
+    most: f64,
+    #[command(flatten, next_help_heading = "What pruners look at, with --curve")]
+    source: source::Options,
 }
 
 /// What is printed.
@@ -40,8 +53,19 @@ struct Report {
 
 pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
     let graph = graph::load(&arguments.arch)?;
-    let direct = Masks::load(&graph, &arguments.masks)?;
     let mode = arguments.mode;
+    if let Some(picture) = &arguments.curve {
+        let Arguments {
+            pruners,
+            source,
+            most,
+            ..
+        } = arguments;
+        return curve::draw(&graph, pruners, source, (mode, *most), picture, console);
+    }
+    // The command line asks for one or the other.
+    let masks = arguments.masks.as_deref().unwrap_or(Path::new(""));
+    let direct = Masks::load(&graph, masks)?;
     let connected = effective::masks(&graph, &direct, mode);
     if let Some(out) = &arguments.out {
         connected.save(out)?;

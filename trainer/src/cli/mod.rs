@@ -4,10 +4,12 @@
 //! bars and logs go to stderr. Exit code 0 done, 1 failed with one line that says what to do, 2
 //! wrong usage.
 
+mod accelerator;
 mod arch;
 mod boards;
 mod console;
 mod counts;
+mod curve;
 mod data;
 mod effective;
 mod eval;
@@ -15,9 +17,11 @@ mod export;
 mod inspect;
 mod interrupt;
 mod measure;
+mod prune;
 mod quickstart;
 mod quotas;
 mod setup;
+mod source;
 mod table;
 mod train;
 
@@ -65,6 +69,8 @@ enum Command {
     Quotas(quotas::Arguments),
     /// Train a network, prune it, and train what is left
     Train(train::Arguments),
+    /// Make masks alone, of given or untrained weights
+    Prune(prune::Arguments),
     /// Count what of a mask is really connected
     Effective(effective::Arguments),
     /// Write a finished run as a container for the device
@@ -92,6 +98,7 @@ pub fn main() -> ExitCode {
         Command::Arch(arguments) => arch::run(&arguments, &console),
         Command::Quotas(arguments) => quotas::run(&arguments, &console),
         Command::Train(arguments) => train::run(&arguments, &console),
+        Command::Prune(arguments) => prune::run(&arguments, &console),
         Command::Effective(arguments) => effective::run(&arguments, &console),
         Command::Export(arguments) => export::run(&arguments, &console),
         Command::Inspect(arguments) => inspect::run(&arguments, &console),

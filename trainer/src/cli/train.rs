@@ -4,8 +4,9 @@ use std::path::PathBuf;
 
 use anyhow::{Result, anyhow};
 use candle_core::Device;
-use clap::{Args, ValueEnum};
+use clap::Args;
 
+use super::accelerator::DeviceChoice;
 use super::console::Console;
 use super::table::{percent, thousands};
 use super::{data, interrupt};
@@ -30,15 +31,6 @@ pub(super) struct Arguments {
     /// Replace a run that is in the folder already
     #[arg(long)]
     force: bool,
-}
-
-/// Where to compute.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(super) enum DeviceChoice {
-    /// The processor
-    Cpu,
-    /// The first NVIDIA GPU
-    Cuda,
 }
 
 /// The options that make a recipe, shared with `quickstart`.
@@ -110,15 +102,7 @@ impl Options {
 
     /// The device to train on.
     pub(super) fn device(&self) -> Result<Device> {
-        match self.device {
-            DeviceChoice::Cpu => Ok(Device::Cpu),
-            DeviceChoice::Cuda if cfg!(feature = "cuda") => Device::new_cuda(0).map_err(|e| {
-                anyhow!("--device cuda: no NVIDIA GPU can be used ({e}); use --device cpu")
-            }),
-            DeviceChoice::Cuda => Err(anyhow!(
-                "--device cuda: this rarefy was built without it; build with `--features cuda` where CUDA is installed, or use --device cpu"
-            )),
-        }
+        self.device.open()
     }
 }
 

@@ -186,6 +186,9 @@ impl Graph {
             Operation::Conv {
                 channels, window, ..
             } => map().and_then(|(_, input)| windowed(channels, window, input)),
+            Operation::Pool { window, .. } if window.before.max(window.after) != [0, 0] => {
+                Err("pooling takes no padding".into())
+            }
             Operation::Pool { window, .. } => {
                 map().and_then(|(channels, input)| windowed(channels, window, input))
             }

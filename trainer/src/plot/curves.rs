@@ -47,6 +47,8 @@ fn draw(arch: &str, curves: &[Curve], text: &mut String) -> Result<(), Box<dyn s
             ("sans-serif", 18),
         )
         .margin(12)
+        .margin_right(44)
+        .margin_bottom(24)
         .x_label_area_size(44)
         .y_label_area_size(64)
         .build_cartesian_2d((1.0..direct).log_scale(), (1.0..effective).log_scale())?;

@@ -261,6 +261,13 @@ impl Step {
         }
     }
 
+    /// Whether channels are single units that the one tap joins (it may read padding instead).
+    fn is_dense(&self) -> bool {
+        let reads = |taps: &[(Range<usize>, usize)]| taps.len() == 1 && !taps[0].0.is_empty();
+        let single = self.before.plane() == 1 && self.after.plane() == 1;
+        single && reads(&self.rows) && reads(&self.columns)
+    }
+
     /// The channels and the tap of `element` of a kernel: (out, in, tap).
     #[inline]
     fn place(&self, element: u32) -> (usize, usize, usize) {
@@ -342,7 +349,7 @@ fn forward<S: Semiring>(
     before: &[S::Value],
     after: &mut [S::Value],
 ) {
-    if step.before.plane() == 1 && step.after.plane() == 1 && step.size == 1 {
+    if step.is_dense() {
         for &Connection { element, value } in connections {
             let (output, input, _) = step.place(element);
             after[output] = S::either(after[output], S::both(before[input], value));
@@ -380,7 +387,7 @@ fn backward<S: Semiring>(
     before: &mut [S::Value],
     after: &[S::Value],
 ) {
-    if step.before.plane() == 1 && step.after.plane() == 1 && step.size == 1 {
+    if step.is_dense() {
         for Connection { element, value } in connections {
             let (output, input, _) = step.place(*element);
             let onward = S::both(*value, after[output]);

@@ -5,7 +5,7 @@ use candle_core::{Device, Result, Tensor};
 use crate::data::{Normalisation, Split};
 
 /// Rows of one evaluation batch.
-pub const EVALUATION_ROWS: usize = 500;
+pub const EVALUATION_ROWS: usize = 100;
 
 /// Makes input tensors of a split's images.
 #[derive(Debug, Clone)]

@@ -8,7 +8,7 @@
 use std::cell::RefCell;
 
 use candle_core::backprop::GradStore;
-use candle_core::{CpuStorage, InplaceOp2, Layout, Result, Tensor};
+use candle_core::{CpuStorage, DType, InplaceOp2, Layout, Result, Tensor};
 
 use crate::network::model::Parameter;
 use crate::network::{Network, State};
@@ -81,7 +81,8 @@ impl Momentum {
                         .iter()
                         .map(|&keep| f32::from(u8::from(keep)))
                         .collect();
-                    Tensor::from_vec(values, mask.shape.as_slice(), network.device())
+                    Tensor::from_vec(values, mask.shape.as_slice(), network.device())?
+                        .to_dtype(network.dtype())
                 };
                 let mask = mask.map(tensor).transpose()?;
                 Velocity::Device {
@@ -155,7 +156,9 @@ impl Momentum {
         for (slot, parameter) in self.slots.iter().zip(network.parameters()) {
             let values = match &slot.velocity {
                 Velocity::Host { values, .. } => values.clone(),
-                Velocity::Device { values, .. } => values.flatten_all()?.to_vec1()?,
+                Velocity::Device { values, .. } => {
+                    values.flatten_all()?.to_dtype(DType::F32)?.to_vec1()?
+                }
             };
             state.insert(
                 parameter.name.clone(),
@@ -177,7 +180,8 @@ impl Momentum {
                 Velocity::Host { values, .. } => values.clone_from(&array.values),
                 Velocity::Device { values, .. } => {
                     *values =
-                        Tensor::from_slice(&array.values, array.shape.as_slice(), values.device())?;
+                        Tensor::from_slice(&array.values, array.shape.as_slice(), values.device())?
+                            .to_dtype(values.dtype())?;
                 }
             }
         }
@@ -296,7 +300,7 @@ mod tests {
             l2: 0.25,
         };
         let mut optimizer = Momentum::new(&network, Some(&masks), coefficients).unwrap();
-        let gradients = Tensor::zeros(1, candle_core::DType::F32, &Device::Cpu).unwrap();
+        let gradients = Tensor::zeros(1, DType::F32, &Device::Cpu).unwrap();
         let gradients = gradients.backward().unwrap();
         let gradient = Tensor::new(&[[1.0_f32, 9.0], [0.0, -1.0]], &Device::Cpu).unwrap();
         for _ in 0..2 {

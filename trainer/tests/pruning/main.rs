@@ -12,3 +12,4 @@ mod properties;
 mod refusals;
 mod samples;
 mod search;
+mod synflow;

@@ -24,7 +24,7 @@ fn effective_masks_are_what_boolean_reachability_says() {
     let (mut worth, mut apart) = (0, 0);
     for seed in 0..3000 {
         let mut random = Random::stream(seed, "reachability");
-        let graph = samples::graph(&mut random, 40);
+        let graph = samples::graph(&mut random, 40, 20);
         let (direct, _) = samples::nested(&mut random, &graph);
         let expected = MODES.map(|mode| oracle::effective(&graph, &direct, mode));
         for (expected, mode) in expected.iter().zip(MODES) {
@@ -43,7 +43,7 @@ fn effective_masks_are_what_boolean_reachability_says() {
 fn effective_is_part_of_direct_monotone_and_idempotent() {
     for seed in 0..1000 {
         let mut random = Random::stream(seed, "nested masks");
-        let graph = samples::graph(&mut random, 20);
+        let graph = samples::graph(&mut random, 20, 20);
         let (small, large) = samples::nested(&mut random, &graph);
         let label = describe(&graph);
         for mode in MODES {
@@ -62,7 +62,7 @@ fn effective_weights_are_exactly_those_on_some_path() {
     let mut walked = 0;
     for seed in 0..1500 {
         let mut random = Random::stream(seed, "paths");
-        let graph = samples::graph(&mut random, 4);
+        let graph = samples::graph(&mut random, 4, 6);
         // Paths multiply with every layer and position.
         if graph.total() > 60 {
             continue;

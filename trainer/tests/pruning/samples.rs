@@ -9,13 +9,14 @@ use rarefy_trainer::random::Random;
 
 use crate::oracle::{Family, PerLayer, Sharing};
 
-/// A random network of at most some hundred weights: one in three of dense layers alone.
-pub(crate) fn graph(random: &mut Random, most: u64) -> Graph {
+/// A random network of at most some hundred weights on a map of at most `side` x `side`; one in
+/// three is of 2 to 5 dense layers of at most `most` units alone.
+pub(crate) fn graph(random: &mut Random, most: u64, side: u64) -> Graph {
     if random.below(3) == 0 {
         return dense(random, most);
     }
     let mut below = |bound: u64| 1 + random.below(bound) as usize;
-    let input = [below(3), below(6), below(6)];
+    let input = [below(3), below(side), below(side)];
     let mut builder = Builder {
         graph: Graph::new("sample", input),
         random,
@@ -35,8 +36,8 @@ pub(crate) fn graph(random: &mut Random, most: u64) -> Graph {
     builder.graph
 }
 
-/// 2 to 5 dense layers of 1 to `most` units.
-pub(crate) fn dense(random: &mut Random, most: u64) -> Graph {
+/// Dense layers.
+fn dense(random: &mut Random, most: u64) -> Graph {
     let layers = 2 + random.below(4);
     // Narrow networks are where bottlenecks and ties are: let the ceiling vary too.
     let most = 1 + random.below(most);
@@ -74,7 +75,7 @@ impl Builder<'_> {
     /// A window that fits the map that `node` gives.
     fn window(&mut self, node: usize, paddings: &[Padding]) -> Window {
         loop {
-            let (size, stride) = (self.below(3), self.below(2));
+            let (size, stride) = (self.below(4), self.below(3));
             let padding = paddings[self.random.below(paddings.len() as u64) as usize];
             let shape = &self.graph.nodes()[node].shape;
             if let Some(window) = Window::new(size, stride, padding, [shape[1], shape[2]]) {
@@ -201,7 +202,7 @@ impl Sample {
     pub(crate) fn all(networks: u64, most: u64) -> impl Iterator<Item = Self> {
         (0..networks).flat_map(move |seed| {
             let mut random = Random::stream(seed, "pruning sample");
-            let graph = graph(&mut random, most);
+            let graph = graph(&mut random, most, 6);
             let scores = scores(&mut random, &graph);
             SHARINGS
                 .into_iter()

@@ -26,7 +26,7 @@ fn compressions(random: &mut Random, total: usize) -> Vec<f64> {
 
 #[test]
 fn every_prefix_is_the_mask_of_its_budget() {
-    for sample in Sample::all(150, 12) {
+    for sample in Sample::all(60, 12) {
         let total = sample.family.total();
         let valid = sample.family.valid().unwrap();
         let budgets = sample.ordering.budgets();

@@ -9,6 +9,7 @@ use std::sync::Mutex;
 
 use candle_core::{CpuStorage, CustomOp2, Device, Layout, Result, Shape, Tensor};
 
+use super::taps::{self, Run};
 use super::{Bias, Gradient, Own, with_slice};
 use crate::graph::Window;
 
@@ -19,9 +20,10 @@ const CACHED: usize = 1 << 16;
 const POSITIONS: usize = 256;
 
 /// The shapes of one convolution.
-#[derive(Clone, Copy)]
 struct Geometry {
-    window: Window,
+    /// For each tap of the window where it reads a plane.
+    taps: Vec<Vec<Run>>,
+    stride: usize,
     /// Channels read.
     inputs: usize,
     /// Height and width read.
@@ -57,7 +59,8 @@ pub fn conv(
     let (weight, weight_gradient) = weight;
     let (_, inputs, height, width) = x.dims4()?;
     let geometry = Geometry {
-        window,
+        taps: taps::runs(window, [height, width]),
+        stride: window.stride,
         inputs,
         input: [height, width],
         outputs: weight.dim(0)?,
@@ -111,7 +114,7 @@ impl CustomOp2 for Conv {
         self.weight
             .put(Tensor::from_vec(d_weight, weight.shape(), weight.device())?);
         if let Some(bias) = &self.bias {
-            bias.put(with_slice(&gradient, |dy| self.geometry.channel_sums(dy))?)?;
+            bias.sum(&gradient)?;
         }
         let dx = dx.map(|dx| Tensor::from_vec(dx, x.shape(), x.device()));
         Ok((dx.transpose()?, None))
@@ -134,14 +137,14 @@ impl Geometry {
         self.output[0] * self.output[1]
     }
 
-    /// Values read for one output position.
-    fn taps(&self) -> usize {
-        self.inputs * self.window.size * self.window.size
+    /// Values read for one output position: the rows of columns.
+    fn depth(&self) -> usize {
+        self.inputs * self.taps.len()
     }
 
     /// Images of a chunk.
     fn chunk(&self) -> usize {
-        let cached = CACHED / (self.taps() * self.positions()).max(1);
+        let cached = CACHED / (self.depth() * self.positions()).max(1);
         cached.max(POSITIONS.div_ceil(self.positions()))
     }
 
@@ -178,7 +181,7 @@ impl Geometry {
         kernel: Option<&Tensor>,
     ) -> Result<(Vec<f32>, Option<Vec<f32>>)> {
         let output_len = self.outputs * self.positions();
-        let mut d_kernel = vec![0.0_f32; self.outputs * self.taps()];
+        let mut d_kernel = vec![0.0_f32; self.outputs * self.depth()];
         let mut dx = kernel.map(|_| vec![0.0_f32; x.len()]);
         let chunks = x.chunks(self.chunk() * self.input_len());
         let gradients = dy.chunks(self.chunk() * output_len);
@@ -204,19 +207,19 @@ impl Geometry {
     /// for padding.
     fn columns(&self, x: &[f32]) -> Result<Tensor> {
         let images = x.len() / self.input_len();
-        let mut columns = vec![0.0_f32; self.taps() * images * self.positions()];
+        let mut columns = vec![0.0_f32; self.depth() * images * self.positions()];
         self.each_run(images, |at, from, run| {
             let columns = &mut columns[at..at + run];
-            if self.window.stride == 1 {
+            if self.stride == 1 {
                 columns.copy_from_slice(&x[from..from + run]);
             } else {
-                let read = x[from..].iter().step_by(self.window.stride);
+                let read = x[from..].iter().step_by(self.stride);
                 columns.iter_mut().zip(read).for_each(|(to, x)| *to = *x);
             }
         });
         Tensor::from_vec(
             columns,
-            (self.taps(), images * self.positions()),
+            (self.depth(), images * self.positions()),
             &Device::Cpu,
         )
     }
@@ -225,37 +228,29 @@ impl Geometry {
     fn add_columns(&self, columns: &[f32], x: &mut [f32]) {
         self.each_run(x.len() / self.input_len(), |at, from, run| {
             let columns = &columns[at..at + run];
-            if self.window.stride == 1 {
+            if self.stride == 1 {
                 let read = &mut x[from..from + run];
                 read.iter_mut().zip(columns).for_each(|(x, add)| *x += add);
             } else {
-                let read = x[from..].iter_mut().step_by(self.window.stride);
+                let read = x[from..].iter_mut().step_by(self.stride);
                 read.zip(columns).for_each(|(x, add)| *x += add);
             }
         });
     }
 
-    /// Calls `visit` for every tap, image and output row with where in the columns its real positions
-    /// start, where in the images the first of them is read (the next is a stride away), and how
-    /// many they are.
+    /// Calls `visit` for every run of every tap and image with where in the columns it starts, where in
+    /// the images the first position is read, and its length.
     fn each_run(&self, images: usize, mut visit: impl FnMut(usize, usize, usize)) {
-        let (window, [height, width]) = (self.window, self.output);
-        let taps = (0..window.size).flat_map(|i| (0..window.size).map(move |j| (i, j)));
-        let mut start = 0;
-        for (channel, (i, j)) in
-            (0..self.inputs).flat_map(|channel| taps.clone().map(move |tap| (channel, tap)))
-        {
-            let rows = window.reading(0, i, self.input[0], height);
-            let columns = window.reading(1, j, self.input[1], width);
-            for image in 0..images {
-                let plane = image * self.input_len() + channel * self.plane();
-                // A tap that reads padding alone has no row to visit.
-                for y in rows.clone().filter(|_| !columns.is_empty()) {
-                    let row = plane + window.position(0, i, y) * self.input[1];
-                    let from = row + window.position(1, j, columns.start);
-                    visit(start + y * width + columns.start, from, columns.len());
+        let mut columns = 0;
+        for channel in 0..self.inputs {
+            for runs in &self.taps {
+                for image in 0..images {
+                    let plane = image * self.input_len() + channel * self.plane();
+                    for run in runs {
+                        visit(columns + run.output, plane + run.input, run.length);
+                    }
+                    columns += self.positions();
                 }
-                start += self.positions();
             }
         }
     }
@@ -274,16 +269,5 @@ impl Geometry {
             (self.outputs, dy.len() / self.outputs),
             &Device::Cpu,
         )
-    }
-
-    /// The sum of each channel of `dy` over images and positions.
-    fn channel_sums(&self, dy: &[f32]) -> Vec<f32> {
-        let mut sums = vec![0.0_f32; self.outputs];
-        for image in dy.chunks_exact(self.outputs * self.positions()) {
-            for (sum, run) in sums.iter_mut().zip(image.chunks_exact(self.positions())) {
-                *sum += run.iter().sum::<f32>();
-            }
-        }
-        sums
     }
 }

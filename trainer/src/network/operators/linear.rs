@@ -63,15 +63,7 @@ impl CustomOp2 for Linear {
         let gradient = gradient.contiguous()?;
         self.weight.put(gradient.t()?.matmul(&x.detach())?);
         if let Some(bias) = &self.bias {
-            let mut sums = vec![0.0_f32; bias.values.len()];
-            with_slice(&gradient, |gradient| {
-                for row in gradient.chunks_exact(sums.len()) {
-                    for (sum, value) in sums.iter_mut().zip(row) {
-                        *sum += value;
-                    }
-                }
-            })?;
-            bias.put(sums)?;
+            bias.sum(&gradient)?;
         }
         let input = match self.input_gradient {
             true => Some(gradient.matmul(&weight.detach())?),

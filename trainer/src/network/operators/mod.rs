@@ -10,10 +10,13 @@ pub mod conv;
 pub mod linear;
 pub mod pool;
 pub mod relu;
+mod runs;
+mod taps;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use candle_core::{CpuStorage, Device, Layout, Result, Tensor};
+use candle_core::{CpuStorage, Layout, Result, Tensor};
+use runs::Runs;
 
 /// Where an operator leaves the gradient of one parameter during the backward pass.
 #[derive(Debug, Clone, Default)]
@@ -48,11 +51,12 @@ impl Bias {
         })
     }
 
-    /// Leaves the gradient, one value a unit.
-    fn put(&self, gradient: Vec<f32>) -> Result<()> {
-        let units = gradient.len();
+    /// Leaves its gradient, the sum of the `output`'s (batch, units, …).
+    fn sum(&self, output: &Tensor) -> Result<()> {
+        let runs = Runs::of(output.shape());
+        let sums = with_slice(output, |output| runs.totals(output))?;
         self.gradient
-            .put(Tensor::from_vec(gradient, units, &Device::Cpu)?);
+            .put(Tensor::from_vec(sums, runs.units, output.device())?);
         Ok(())
     }
 }

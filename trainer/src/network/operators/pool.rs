@@ -5,6 +5,7 @@ use std::sync::OnceLock;
 
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
 
+use super::taps::{self, Run};
 use super::{slice, with_slice};
 use crate::graph::{Pooling, Window};
 
@@ -30,27 +31,19 @@ pub fn pool(x: &Tensor, kind: Pooling, window: Window) -> Result<Tensor> {
     x.apply_op1(operator)
 }
 
-/// Calls `visit` for every tap of every output of a plane, with the output's place and the place
-/// that the tap reads, tap by tap.
-#[inline]
-fn each_tap(window: Window, input: [usize; 2], mut visit: impl FnMut(usize, usize)) {
-    let [height, width] = window.outputs(input);
-    for (i, j) in (0..window.size).flat_map(|i| (0..window.size).map(move |j| (i, j))) {
-        let columns = window.reading(1, j, input[1], width);
-        for y in window.reading(0, i, input[0], height) {
-            let row = window.position(0, i, y) * input[1];
-            for x in columns.clone() {
-                visit(y * width + x, row + window.position(1, j, x));
-            }
-        }
-    }
-}
-
 impl Pool {
+    /// Where all taps read a plane of `input`.
+    fn runs(&self, input: [usize; 2]) -> Vec<Run> {
+        taps::runs(self.window, input).concat()
+    }
+
     /// One over the number of real positions of each output's window.
-    fn shares(&self, input: [usize; 2]) -> Vec<f32> {
-        let mut counts = vec![0.0_f32; self.window.outputs(input).iter().product()];
-        each_tap(self.window, input, |output, _| counts[output] += 1.0);
+    fn shares(&self, runs: &[Run], outputs: usize) -> Vec<f32> {
+        let mut counts = vec![0.0_f32; outputs];
+        for run in runs {
+            let counts = &mut counts[run.output..][..run.length];
+            counts.iter_mut().for_each(|count| *count += 1.0);
+        }
         counts.iter().map(|count| 1.0 / count).collect()
     }
 }
@@ -65,13 +58,18 @@ impl CustomOp1 for Pool {
         let (input, x) = ([rows, columns], slice(x, layout)?);
         let [height, width] = self.window.outputs(input);
         let shape = Shape::from((batch, channels, height, width));
+        let (runs, outputs) = (self.runs(input), height * width);
         let planes = x.chunks_exact(rows * columns);
         let y = match self.kind {
             Pooling::Average => {
                 let mut y = vec![0.0_f32; shape.elem_count()];
-                let shares = self.shares(input);
-                for (y, x) in y.chunks_exact_mut(shares.len()).zip(planes) {
-                    each_tap(self.window, input, |output, source| y[output] += x[source]);
+                let shares = self.shares(&runs, outputs);
+                for (y, x) in y.chunks_exact_mut(outputs).zip(planes) {
+                    for run in &runs {
+                        let y = &mut y[run.output..][..run.length];
+                        let read = x[run.input..].iter().step_by(self.window.stride);
+                        y.iter_mut().zip(read).for_each(|(y, x)| *y += x);
+                    }
                     y.iter_mut().zip(&shares).for_each(|(y, share)| *y *= share);
                 }
                 y
@@ -79,14 +77,18 @@ impl CustomOp1 for Pool {
             Pooling::Max => {
                 let mut y = vec![f32::NEG_INFINITY; shape.elem_count()];
                 let mut origins = vec![0_u32; y.len()];
-                let outputs = y.chunks_exact_mut(height * width);
-                let outputs = outputs.zip(origins.chunks_exact_mut(height * width));
-                for ((y, origins), x) in outputs.zip(planes) {
-                    each_tap(self.window, input, |output, source| {
-                        if x[source] > y[output] {
-                            (y[output], origins[output]) = (x[source], source as u32);
+                let planes = y.chunks_exact_mut(outputs).zip(planes);
+                for ((y, x), origins) in planes.zip(origins.chunks_exact_mut(outputs)) {
+                    for run in &runs {
+                        let y = &mut y[run.output..][..run.length];
+                        let origins = &mut origins[run.output..][..run.length];
+                        let read = (run.input..).step_by(self.window.stride);
+                        for ((y, origin), at) in y.iter_mut().zip(origins).zip(read) {
+                            if x[at] > *y {
+                                (*y, *origin) = (x[at], at as u32);
+                            }
                         }
-                    });
+                    }
                 }
                 self.origins.get_or_init(|| origins);
                 y
@@ -100,16 +102,19 @@ impl CustomOp1 for Pool {
         let input = [rows, columns];
         let gradient = gradient.contiguous()?;
         let mut dx = vec![0.0_f32; x.elem_count()];
-        let outputs = self.window.outputs(input).iter().product();
+        let outputs: usize = self.window.outputs(input).iter().product();
         let planes = dx.chunks_exact_mut(rows * columns);
         with_slice(&gradient, |dy| match self.origins.get() {
             None => {
-                let shares = self.shares(input);
+                let runs = self.runs(input);
+                let shares = self.shares(&runs, outputs);
                 for (dx, dy) in planes.zip(dy.chunks_exact(outputs)) {
                     let dy: Vec<f32> = dy.iter().zip(&shares).map(|(dy, s)| dy * s).collect();
-                    each_tap(self.window, input, |output, source| {
-                        dx[source] += dy[output]
-                    });
+                    for run in &runs {
+                        let dy = &dy[run.output..][..run.length];
+                        let read = dx[run.input..].iter_mut().step_by(self.window.stride);
+                        read.zip(dy).for_each(|(dx, dy)| *dx += dy);
+                    }
                 }
             }
             Some(origins) => {

@@ -212,7 +212,11 @@ fn total(tensors: &[Prunable]) -> usize {
 /// How many weights a layer of `size` keeps at `density`: what is left after removing
 /// `(1 - density) size`, rounded half to even.
 pub fn kept(size: usize, density: f64) -> usize {
-    size - ((1.0 - density) * size as f64).round_ties_even() as usize
+    let removed = (1.0 - density) * size as f64;
+    // What is a half but for the rounding of the density is a half.
+    let nearest = (2.0 * removed).round() / 2.0;
+    let at_half = (removed - nearest).abs() < 1e-14 * size as f64;
+    size - (if at_half { nearest } else { removed }).round_ties_even() as usize
 }
 
 /// Whether exactly `kept + 1/2` connections round to more than `kept` in a layer of `size`: the

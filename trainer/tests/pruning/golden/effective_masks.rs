@@ -8,7 +8,7 @@ use rarefy_trainer::pruning::effective::{self, Mode};
 use super::layout::{Layout, described, network};
 use super::*;
 use crate::oracle::{self, PerLayer};
-use crate::samples::{self, bits};
+use crate::samples;
 
 #[derive(Deserialize)]
 struct Case {
@@ -41,24 +41,26 @@ fn check(case: &Case) {
     let channels = effective::masks(&graph, &direct, Mode::Graph);
     assert_eq!(counts(&channels), case.nnz_eff_custom, "{label}");
     // Equal counts may hide other bits: the definitions have them all.
-    for (mode, found) in [(Mode::Exact, &exact), (Mode::Graph, &channels)] {
-        let expected = oracle::effective(&graph, &drawn, mode);
-        assert!(bits(found) == expected, "{label}: {mode:?} bits differ");
+    if direct.nonzeros() < 300_000 {
+        for (mode, found) in [(Mode::Exact, &exact), (Mode::Graph, &channels)] {
+            let expected = oracle::effective(&graph, &drawn, mode);
+            assert!(
+                samples::bits(found) == expected,
+                "{label}: {mode:?} bits differ"
+            );
+        }
     }
 
     let [direct, exact, channels] =
-        [&direct, &exact, &channels].map(|masks| layout.theirs(&bits(masks)));
+        [&direct, &exact, &channels].map(|masks| layout.theirs(&samples::bits(masks)));
     for (theirs, ours) in [
         (&case.mask_bits, &direct),
         (&case.eff_bits_custom, &channels),
         (&case.eff_bits_synflow, &exact),
     ] {
         if let Some(theirs) = theirs {
-            let theirs: PerLayer<u8> = theirs
-                .iter()
-                .map(|text| super::bits::base64(text))
-                .collect();
-            assert!(super::bits::packed(ours) == theirs, "{label}: bits differ");
+            let theirs: PerLayer<u8> = theirs.iter().map(|text| bits::base64(text)).collect();
+            assert!(bits::packed(ours) == theirs, "{label}: bits differ");
         }
     }
     for (theirs, ours) in [
@@ -67,7 +69,7 @@ fn check(case: &Case) {
         (&case.eff_sha256, &channels),
     ] {
         if let Some(theirs) = theirs {
-            assert_eq!(theirs, &super::bits::sha256(ours), "{label}: bits differ");
+            assert_eq!(theirs, &bits::sha256(ours), "{label}: bits differ");
         }
     }
 }
@@ -144,14 +146,14 @@ fn check_tiny(file: &Path) -> usize {
         let graph = described(&case.name, case.input, &case.ops);
         let layout = Layout::of(&graph);
         assert_eq!(case.shapes, layout.shapes(), "{}", case.name);
-        let direct = layout.ours(&super::bits::of_digits(&case.masks));
+        let direct = layout.ours(&bits::of_digits(&case.masks));
         let masks = samples::masks(&graph, &direct);
         for (mode, expected) in [
             (Mode::Exact, &case.eff_exact),
             (Mode::Graph, &case.eff_graph),
         ] {
-            let expected = layout.ours(&super::bits::of_digits(expected));
-            let found = bits(&effective::masks(&graph, &masks, mode));
+            let expected = layout.ours(&bits::of_digits(expected));
+            let found = samples::bits(&effective::masks(&graph, &masks, mode));
             assert!(found == expected, "{mode:?} of {}", case.name);
             let defined = oracle::effective(&graph, &direct, mode);
             assert!(defined == expected, "{mode:?} of {} by hand", case.name);

@@ -82,12 +82,12 @@ impl Layout {
         self.tensors.iter().zip(theirs).map(ours).collect()
     }
 
-    /// Our masks in their layouts.
-    pub(super) fn theirs(&self, ours: &[Vec<bool>]) -> PerLayer<bool> {
-        let theirs = |(tensor, ours): (&Tensor, &Vec<bool>)| {
-            let mut theirs = vec![false; ours.len()];
-            for (at, &keep) in ours.iter().enumerate() {
-                theirs[tensor.place(at)] = keep;
+    /// Our masks or scores in their layouts.
+    pub(super) fn theirs<T: Copy + Default>(&self, ours: &[Vec<T>]) -> PerLayer<T> {
+        let theirs = |(tensor, ours): (&Tensor, &Vec<T>)| {
+            let mut theirs = vec![T::default(); ours.len()];
+            for (at, &value) in ours.iter().enumerate() {
+                theirs[tensor.place(at)] = value;
             }
             theirs
         };
@@ -232,9 +232,5 @@ fn layouts_are_transposed_and_flattened_anew() {
     let theirs = [vec![0, 1, 2, 3, 4, 5], vec![0, 1, 2, 3]];
     let ours = layout.ours(&theirs);
     assert_eq!(ours, [vec![0, 2, 4, 1, 3, 5], vec![0, 2, 1, 3]]);
-    let odd = |layers: &[Vec<i32>]| -> PerLayer<bool> {
-        let odd = |layer: &Vec<i32>| layer.iter().map(|n| n % 2 == 1).collect();
-        layers.iter().map(odd).collect()
-    };
-    assert_eq!(layout.theirs(&odd(&ours)), odd(&theirs));
+    assert_eq!(layout.theirs(&ours), theirs);
 }

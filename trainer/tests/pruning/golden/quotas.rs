@@ -111,7 +111,7 @@ fn check(file: &Path) -> (usize, usize) {
 
 #[test]
 fn quotas_are_the_committed_ones() {
-    assert_eq!(check(&committed().join("quotas.json")), (25, 7));
+    assert_eq!(check(&committed().join("quotas.json")), (26, 6));
 }
 
 #[test]

@@ -11,6 +11,7 @@ pub(crate) mod family;
 pub(crate) mod ideal_gas;
 pub(crate) mod reachability;
 pub(crate) mod sharing;
+pub(crate) mod synflow;
 
 pub(crate) use family::Family;
 pub(crate) use reachability::effective;
@@ -19,8 +20,14 @@ pub(crate) use sharing::Sharing;
 /// One mask or one score per prunable tensor.
 pub(crate) type PerLayer<T> = Vec<Vec<T>>;
 
+/// Weights kept per layer.
+pub(crate) fn counts(masks: &[Vec<bool>]) -> Vec<usize> {
+    let kept = |mask: &Vec<bool>| mask.iter().filter(|&&keep| keep).count();
+    masks.iter().map(kept).collect()
+}
+
 pub(crate) fn count(masks: &[Vec<bool>]) -> usize {
-    masks.iter().flatten().filter(|&&keep| keep).count()
+    counts(masks).iter().sum()
 }
 
 /// The fewest effective weights out of `total` that have a compression of at most `compression`.

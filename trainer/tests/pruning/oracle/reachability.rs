@@ -14,11 +14,11 @@ use rarefy_trainer::pruning::effective::Mode;
 use super::PerLayer;
 
 /// One use of a weight, or of no weight in an operation that has none (`weight` is 0 there).
-struct Link {
-    weight: usize,
-    source: usize,
-    from: usize,
-    to: usize,
+pub(super) struct Link {
+    pub(super) weight: usize,
+    pub(super) source: usize,
+    pub(super) from: usize,
+    pub(super) to: usize,
 }
 
 /// The active weights of `masks`.
@@ -75,7 +75,7 @@ fn units(node: &Node, mode: Mode) -> usize {
 }
 
 /// Shows `visit` every link of node `index` whose weight its `mask` keeps.
-fn links(
+pub(super) fn links(
     graph: &Graph,
     index: usize,
     mask: Option<&[bool]>,

@@ -1,0 +1,107 @@
+//! `rarefy prune`: masks alone, no training.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::Args;
+use serde::Serialize;
+
+use super::console::Console;
+use super::counts::Counts;
+use super::source;
+use crate::graph;
+use crate::pruning::pruner::{Pruned, Seconds};
+use crate::pruning::{Outcome, Pruner, Target, effective::Mode, search};
+
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// The architecture: a name of `rarefy arch`, or a TOML file
+    #[arg(long, default_value = "lenet-300-100")]
+    arch: String,
+    #[arg(long, default_value = "magnitude/igq", help = format!("The pruner: {}", Pruner::names().join(", ")))]
+    pruner: String,
+    /// How many weights there are to one that stays
+    #[arg(long, default_value_t = 100.0)]
+    compression: f64,
+    /// Which compression that is: of what stays connected, or of what the mask says
+    #[arg(long = "type", value_enum, default_value_t = Target::Effective)]
+    target: Target,
+    #[command(flatten)]
+    source: source::Options,
+    /// Write the pruner's masks to this safetensors file (`rarefy effective --out` writes what of
+    /// them is connected)
+    #[arg(long, short, value_name = "FILE")]
+    out: Option<PathBuf>,
+}
+
+/// What is printed.
+#[derive(Debug, Serialize)]
+struct Report {
+    arch: String,
+    pruner: &'static str,
+    #[serde(rename = "type")]
+    kind: Target,
+    target: f64,
+    seed: u64,
+    #[serde(flatten)]
+    counts: Counts,
+    seconds: Seconds,
+    /// Whether the network fell apart before the target.
+    collapsed: bool,
+}
+
+pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
+    let graph = graph::load(&arguments.arch)?;
+    let pruner = Pruner::by_name(&arguments.pruner)?;
+    search::check_compression(arguments.compression)?;
+    if pruner.is_dense() {
+        console.note("dense prunes nothing, whatever the compression");
+    }
+    let material = arguments.source.gather(&graph, &[pruner], console)?;
+    let bar = console.bar(0);
+    bar.name(pruner.name().into());
+    let Pruned {
+        outcome, seconds, ..
+    } = pruner.prune(
+        &material.source(&source::follow(&bar)),
+        arguments.target,
+        arguments.compression,
+    )?;
+    drop(bar);
+    let Outcome {
+        direct,
+        effective,
+        collapsed,
+    } = outcome;
+    if let Some(out) = &arguments.out {
+        direct.save(out)?;
+    }
+    let report = Report {
+        arch: graph.name().into(),
+        pruner: pruner.name(),
+        kind: arguments.target,
+        target: arguments.compression,
+        seed: arguments.source.seed(),
+        counts: Counts::new(&graph, &direct, &effective, Mode::Exact),
+        seconds,
+        collapsed,
+    };
+    if let (true, Some(reached)) = (collapsed, report.counts.effective.compression) {
+        console.note(&format!(
+            "warning: {} falls apart before effective compression {}: these are its last connected masks, {reached:.1}x",
+            report.pruner, report.target
+        ));
+    }
+    report.counts.warn(console);
+    console.result(&report, || {
+        format!(
+            "{} by {}, {} compression {}, {:.2} s\n\n{}",
+            report.arch,
+            report.pruner,
+            report.kind.name(),
+            report.target,
+            report.seconds.scores + report.seconds.search,
+            report.counts.text()
+        )
+    })
+}

@@ -1,0 +1,118 @@
+//! What pruners look at, from the command line: weights, data, a seed.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use candle_core::Device;
+use clap::Args;
+
+use super::accelerator::DeviceChoice;
+use super::console::{Bar, Console};
+use super::{data, interrupt};
+use crate::data::Dataset;
+use crate::graph::Graph;
+use crate::pruning::score::snip::{self, Loss};
+use crate::pruning::{Kernels, Pruner, Source};
+
+/// The options that say what a pruner looks at.
+#[derive(Debug, Args)]
+pub(super) struct Options {
+    /// The weights to rank, a safetensors file with the tensors of `rarefy arch` (without it, those
+    /// that training from the seed starts from)
+    #[arg(long, value_name = "FILE")]
+    weights: Option<PathBuf>,
+    /// The dataset whose training images snip and grasp read: a name of `rarefy data list`, or a
+    /// folder with IDX files
+    #[arg(long)]
+    data: Option<String>,
+    /// The seed of everything random
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// The loss whose gradients snip reads
+    #[arg(long, value_enum, default_value_t)]
+    loss: Loss,
+    /// Images that snip looks at [default: as many as the paper's code, 30,000 for LeNet-300-100]
+    #[arg(long, value_name = "IMAGES")]
+    samples: Option<usize>,
+    /// Where to compute gradients
+    #[arg(long, value_enum, default_value_t = DeviceChoice::Cpu)]
+    device: DeviceChoice,
+}
+
+/// What the options name, in memory.
+pub(super) struct Material<'a> {
+    graph: &'a Graph,
+    options: &'a Options,
+    weights: Kernels,
+    data: Option<Dataset>,
+    device: Device,
+}
+
+impl Options {
+    /// The seed.
+    pub(super) fn seed(&self) -> u64 {
+        self.seed
+    }
+
+    /// Reads what `pruners` will look at.
+    pub(super) fn gather<'a>(
+        &'a self,
+        graph: &'a Graph,
+        pruners: &[Pruner],
+        console: &Console,
+    ) -> Result<Material<'a>> {
+        let weights = match &self.weights {
+            Some(path) => Kernels::load(graph, path)?,
+            None => {
+                if let Some(pruner) = pruners.iter().find(|p| p.needs_dense_training()) {
+                    console.note(&format!(
+                        "without --weights {} ranks untrained weights, those of seed {}",
+                        pruner.name(),
+                        self.seed
+                    ));
+                }
+                Kernels::initial(graph, self.seed)
+            }
+        };
+        let needed = pruners.iter().any(Pruner::needs_data);
+        let data = match &self.data {
+            Some(name) if needed => Some(data::load(name, console)?),
+            _ => None,
+        };
+        Ok(Material {
+            graph,
+            options: self,
+            weights,
+            data,
+            device: self.device.open()?,
+        })
+    }
+}
+
+impl Material<'_> {
+    /// The source that a pruner takes, telling its progress to `progress`.
+    pub(super) fn source<'a>(&'a self, progress: &'a dyn Fn(usize, usize)) -> Source<'a> {
+        Source {
+            initial: Some(&self.weights),
+            trained: Some(&self.weights),
+            data: self.data.as_ref(),
+            device: &self.device,
+            seed: self.options.seed,
+            snip: snip::Options {
+                loss: self.options.loss,
+                samples: self.options.samples,
+            },
+            progress,
+            stop: interrupt::flag(),
+            ..Source::new(self.graph)
+        }
+    }
+}
+
+/// Moves `bar` as a pruner's steps are done.
+pub(super) fn follow(bar: &Bar) -> impl Fn(usize, usize) {
+    |done, all| {
+        bar.length(all as u64);
+        bar.at(done as u64);
+    }
+}

@@ -1,0 +1,66 @@
+//! SynFlow by sweeps is SynFlow by its definition, on networks with borders, pools and shortcuts.
+
+use rarefy_trainer::graph::Graph;
+use rarefy_trainer::pruning::{Kernels, Ordering, Pruner, Source, Target};
+use rarefy_trainer::random::Random;
+
+use crate::oracle::{PerLayer, synflow};
+use crate::samples::{self, bits, describe};
+
+/// Checks that each round removes the lowest scores of what the last left. What goes into a unit
+/// comes out of it, so that equal scores are common; which of them goes first rounding may decide.
+fn check(graph: &Graph, kernels: &[Vec<f64>], ordering: &Ordering, sparsity: f64) {
+    let total = graph.total();
+    let after = |round: usize| -> PerLayer<bool> {
+        let left = total - synflow::removed(total, sparsity, round);
+        let mask = bits(&ordering.prefix(left as u32));
+        assert_eq!(crate::oracle::count(&mask), left);
+        mask
+    };
+    let mut before = after(0);
+    for round in 1..=synflow::ROUNDS {
+        let mask = after(round);
+        if mask == before {
+            continue;
+        }
+        let scores = synflow::scores(graph, kernels, &before);
+        let (mut highest_out, mut lowest_in) = (0.0_f64, f64::INFINITY);
+        for ((scores, before), mask) in scores.iter().zip(&before).zip(&mask) {
+            for ((&score, &was), &is) in scores.iter().zip(before).zip(mask) {
+                assert!(was || !is, "what is gone stays gone");
+                if is {
+                    lowest_in = lowest_in.min(score);
+                } else if was {
+                    highest_out = highest_out.max(score);
+                }
+            }
+        }
+        assert!(
+            highest_out <= lowest_in * (1.0 + 1e-12),
+            "round {round} to {sparsity} removes {highest_out} and keeps {lowest_in} of {}",
+            describe(graph)
+        );
+        before = mask;
+    }
+}
+
+#[test]
+fn synflow_removes_the_lowest_scores_round_by_round() {
+    for seed in 0..150 {
+        let mut random = Random::stream(seed, "synflow");
+        let graph = samples::graph(&mut random, 12, 6);
+        let mut draw = |size: usize| (0..size).map(|_| random.normal()).collect();
+        let tensors = graph.prunable();
+        let values: Vec<Vec<f64>> = tensors.iter().map(|t| draw(t.len())).collect();
+        let compression = [2.0, 4.0, 10.0, 50.0][seed as usize % 4];
+
+        let kernels = Kernels::new(&graph, values.clone());
+        let source = Source {
+            initial: Some(&kernels),
+            ..Source::new(&graph)
+        };
+        let synflow = Pruner::by_name("synflow").unwrap();
+        let pruned = synflow.prune(&source, Target::Direct, compression).unwrap();
+        check(&graph, &values, &pruned.ordering, 1.0 - 1.0 / compression);
+    }
+}
