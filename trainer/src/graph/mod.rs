@@ -37,7 +37,7 @@ pub enum Operation {
         /// Whether a bias is added.
         bias: bool,
     },
-    /// Pooling of each channel of a map; reads no padding.
+    /// Pooling of each channel of a map; padding is left out, of means too.
     Pool {
         /// What is kept of a window.
         kind: Pooling,
@@ -186,8 +186,10 @@ impl Graph {
             Operation::Conv {
                 channels, window, ..
             } => map().and_then(|(_, input)| windowed(channels, window, input)),
-            Operation::Pool { window, .. } if window.before.max(window.after) != [0, 0] => {
-                Err("pooling takes no padding".into())
+            Operation::Pool { window, .. }
+                if [window.before, window.after].concat().iter().max() >= Some(&window.size) =>
+            {
+                Err("some of its windows would hold nothing but padding".into())
             }
             Operation::Pool { window, .. } => {
                 map().and_then(|(channels, input)| windowed(channels, window, input))

@@ -52,10 +52,10 @@ pub enum PruneError {
         /// The highest valid compression.
         most: f64,
     },
-    /// An effective compression below those of a quota's valid range.
+    /// An effective compression below those at which a quota is valid.
     #[error(
-        "{pruner} cannot leave as much as effective compression {} asks for: its quota is valid \
-         only from effective compression {} on", decimals(*.compression), up(*.least)
+        "{pruner} leaves effective compressions from {} on, not {}: for more, {tensor} would have \
+         to keep more than all of its weights", up(*.least), decimals(*.compression)
     )]
     TooDense {
         /// The pruner.
@@ -64,6 +64,29 @@ pub enum PruneError {
         compression: f64,
         /// The lowest one there is.
         least: f64,
+        /// The tensor that is full.
+        tensor: String,
+    },
+    /// An effective compression above those at which a quota is valid.
+    #[error(
+        "{pruner} leaves effective compressions up to {}, not {}: for less, {tensor} would have to \
+         keep less than none of its weights", down(*.most), decimals(*.compression)
+    )]
+    TooSparse {
+        /// The pruner.
+        pruner: String,
+        /// The effective compression asked for.
+        compression: f64,
+        /// The highest one there is.
+        most: f64,
+        /// The tensor that is empty.
+        tensor: String,
+    },
+    /// An order in which input and output are never joined.
+    #[error("{pruner} joins input and output of this network at no compression: choose another")]
+    NeverConnected {
+        /// The pruner.
+        pruner: String,
     },
     /// A compression at which no path from input to output is left.
     #[error(

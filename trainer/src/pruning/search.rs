@@ -40,7 +40,7 @@ pub struct Outcome {
     /// What of it is connected.
     pub effective: Masks,
     /// Whether the network falls apart before the target: the mask is then the last that is
-    /// connected, or, pruned directly, of no connected network at all.
+    /// connected or, pruned directly, of no connected network at all.
     pub collapsed: bool,
 }
 
@@ -92,29 +92,38 @@ fn effectively(
         }
         bound = bound.saturating_mul(2).min(most);
     };
-    let first = times.iter().copied().min().unwrap_or(NEVER);
-    let fewest = times.iter().filter(|&&time| time <= first).count();
-    if wanted < graph.shortest_path() || times.is_empty() {
+    let Some(first) = times.iter().copied().min() else {
+        return Err(PruneError::NeverConnected {
+            pruner: pruner.into(),
+        });
+    };
+    let fewest = times.iter().filter(|&&time| time == first).count();
+    if wanted < graph.shortest_path() {
         return Err(PruneError::Disconnected {
             pruner: pruner.into(),
             kind: Target::Effective.name(),
             compression,
-            reachable: if fewest > 0 {
-                total as f64 / fewest as f64
-            } else {
-                1.0
-            },
+            reachable: total as f64 / fewest as f64,
         });
     }
-    // Where even the whole network has less (taps that see only padding), it is all there is; a
-    // quota that ends before it cannot say.
+    // Targets beyond the quota's range, where the network would still be connected.
+    if wanted < fewest && first == least && least > 1 {
+        return Err(PruneError::TooSparse {
+            pruner: pruner.into(),
+            compression,
+            most: total as f64 / fewest as f64,
+            tensor: at_fault(ordering, least - 1),
+        });
+    }
     if times.len() < wanted && (most as usize) < total {
         return Err(PruneError::TooDense {
             pruner: pruner.into(),
             compression,
             least: total as f64 / times.len() as f64,
+            tensor: at_fault(ordering, most + 1),
         });
     }
+    // Where even the whole network has less (taps that see only padding), it is all there is.
     let budget = match times.len() {
         all if all < wanted => most,
         _ => *times.select_nth_unstable(wanted - 1).1,
@@ -124,6 +133,18 @@ fn effectively(
         effective: effective::within(graph, &births, budget),
         collapsed: wanted < fewest,
     })
+}
+
+/// The tensor for which the quota is not valid at `budget`.
+fn at_fault(ordering: &Ordering, budget: u32) -> String {
+    let density = f64::from(budget) / ordering.total() as f64;
+    let densities = ordering
+        .quota()
+        .map(|quota| quota.densities(ordering.tensors(), density));
+    match densities {
+        Some(Err(PruneError::InvalidQuota { tensor, .. })) => tensor,
+        _ => "a tensor".into(),
+    }
 }
 
 /// The highest direct compression that keeps a path, within 1/2000 below, given one `beyond` that

@@ -95,7 +95,7 @@ fn the_messages_promise_only_what_can_be_reached() {
         assert!(!outcome.collapsed, "{sharing:?}: {message}");
         if quota == Some(Quota::Erk) {
             let message = at(Target::Effective, 1.0).unwrap_err().to_string();
-            let promised = number(&message, "compression");
+            let promised = number(&message, "from");
             let outcome = at(Target::Effective, promised).unwrap();
             assert!(outcome.effective.nonzeros() > 5000, "{message}");
         }

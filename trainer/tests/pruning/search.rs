@@ -54,12 +54,14 @@ fn every_prefix_is_the_mask_of_its_budget() {
 /// What the definitions say of effective pruning to one compression.
 enum Expected {
     /// The mask without so many weights, and whether it still has more than wanted and the next
-    /// has no path any more, or is beyond the quota.
+    /// has no path any more.
     Without { k: usize, collapsed: bool },
     /// Fewer weights than any path has; the fewest that this pruner leaves connected, if any.
     TooFew { fewest: usize },
     /// More weights than the quota leaves effective where it begins to be valid: so many.
     TooDense { most: usize },
+    /// Fewer weights than the quota leaves effective where it ends to be valid: so many.
+    TooSparse { fewest: usize },
 }
 
 fn expected(sample: &Sample, compression: f64) -> Expected {
@@ -78,14 +80,17 @@ fn expected(sample: &Sample, compression: f64) -> Expected {
     if active(k) < wanted && *valid.start() > 0 {
         return Expected::TooDense { most: active(k) };
     }
-    let ends = !valid.contains(&(k + 1)) || active(k + 1) == 0;
-    let collapsed = active(k) > wanted && ends;
+    let more = active(k) > wanted;
+    if more && k == *valid.end() && k + 1 < total {
+        return Expected::TooSparse { fewest: active(k) };
+    }
+    let collapsed = more && (k + 1 == total || active(k + 1) == 0);
     Expected::Without { k, collapsed }
 }
 
 #[test]
 fn one_pass_finds_what_bisection_finds() {
-    let (mut found, mut fallen, mut few, mut dense) = (0, 0, 0, 0);
+    let (mut found, mut fallen, mut few, mut dense, mut sparse) = (0, 0, 0, 0, 0);
     for (index, sample) in Sample::all(300, 30).enumerate() {
         let mut random = Random::stream(index as u64, "compressions");
         let total = sample.family.total();
@@ -115,23 +120,25 @@ fn one_pass_finds_what_bisection_finds() {
                 ) => {
                     assert_eq!((pruner.as_str(), kind), ("a/pruner", "effective"));
                     assert_eq!(asked, compression, "{label}");
-                    // Where nothing is ever connected there is nothing to name.
-                    if fewest > 0 {
-                        assert_eq!(reachable, of_total(fewest), "{label}");
-                    }
+                    assert_eq!(reachable, of_total(fewest), "{label}");
                     few += 1;
                 }
                 (Expected::TooDense { most }, Err(PruneError::TooDense { least, .. })) => {
                     assert_eq!(least, of_total(most), "{label}");
                     dense += 1;
                 }
+                (Expected::TooSparse { fewest }, Err(PruneError::TooSparse { most, .. })) => {
+                    assert_eq!(most, of_total(fewest), "{label}");
+                    sparse += 1;
+                }
+                (Expected::TooFew { fewest: 0 }, Err(PruneError::NeverConnected { .. })) => {}
                 (_, Ok(_)) => panic!("{label}: not refused"),
                 (_, Err(error)) => panic!("{label}: {error}"),
             }
         }
     }
     assert!(
-        found > 4000 && fallen > 200 && few > 500 && dense > 50,
-        "{found} found, of which {fallen} fell apart, {few} and {dense} refused"
+        found > 4000 && fallen > 200 && few > 500 && dense > 50 && sparse > 3,
+        "{found} found, of which {fallen} fell apart, {few}, {dense} and {sparse} refused"
     );
 }
