@@ -40,6 +40,7 @@ fn lenet() -> Graph {
 fn recipe(pruner: &str, target: Target, compression: f64) -> Recipe {
     Recipe {
         arch: "lenet-300-100".into(),
+        arch_file: None,
         pruner: pruner.into(),
         target,
         compression,

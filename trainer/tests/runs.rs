@@ -30,6 +30,7 @@ fn data() -> &'static Dataset {
 fn recipe(pruner: &str) -> Recipe {
     Recipe {
         arch: "lenet-300-100".into(),
+        arch_file: None,
         pruner: pruner.into(),
         target: Target::Effective,
         compression: 10.0,

@@ -84,7 +84,7 @@ pub(super) fn run(arguments: Arguments, console: &Console) -> Result<()> {
         .collect::<Result<Vec<_>, _>>()?;
     Pruner::by_name(options.pruner())?;
     let data = data::load(&name, console)?;
-    let recipe = options.recipe(&name, &data);
+    let recipe = options.recipe(&name, &data)?;
     console.note(&format!(
         "training {} on {} images of {}, then pruning it to {}x by {} and training what is left",
         recipe.arch,

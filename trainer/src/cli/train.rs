@@ -11,11 +11,12 @@ use super::console::Console;
 use super::table::{percent, thousands};
 use super::{data, interrupt};
 use crate::data::Dataset;
+use crate::graph;
 use crate::pruning::score::snip::Loss;
 use crate::pruning::{Pruner, Target};
 use crate::training::folder::TrainReport;
 use crate::training::run::{self, Event};
-use crate::training::{After, Recipe, TrainError};
+use crate::training::{After, Recipe, TrainError, recipe};
 
 #[derive(Debug, Args)]
 #[command(after_help = "A run that was interrupted goes on when the same command is given again.")]
@@ -36,7 +37,7 @@ pub(super) struct Arguments {
 /// The options that make a recipe, shared with `quickstart`.
 #[derive(Debug, Args)]
 pub(super) struct Options {
-    /// The architecture
+    /// The architecture: a name of `rarefy arch`, or a TOML file
     #[arg(long, default_value = "lenet-300-100")]
     arch: String,
     #[arg(long, default_value = "magnitude/igq", help = format!("The pruner: {}", Pruner::names().join(", ")))]
@@ -65,6 +66,16 @@ pub(super) struct Options {
     /// The factor of the sum of squared weights in the loss
     #[arg(long, default_value_t = 5e-4)]
     l2: f64,
+    /// What the pruned network is trained from
+    #[arg(long, value_enum, default_value_t)]
+    after: After,
+    /// The loss whose gradients snip reads
+    #[arg(long, value_enum, default_value_t)]
+    loss: Loss,
+    /// The weights of a trained dense network, a safetensors file with the tensors of `rarefy arch`:
+    /// no dense network is trained then
+    #[arg(long, value_name = "FILE")]
+    weights: Option<PathBuf>,
     /// Where to train
     #[arg(long, value_enum, default_value_t = DeviceChoice::Cpu)]
     device: DeviceChoice,
@@ -77,9 +88,12 @@ impl Options {
     }
 
     /// The recipe of these options for `data`, which was given as `name`.
-    pub(super) fn recipe(&self, name: &str, data: &Dataset) -> Recipe {
-        Recipe {
-            arch: self.arch.clone(),
+    pub(super) fn recipe(&self, name: &str, data: &Dataset) -> Result<Recipe> {
+        let graph = graph::load(&self.arch)?;
+        let weights_fingerprint = self.weights.as_deref().map(recipe::fingerprint);
+        Ok(Recipe {
+            arch: graph.name().into(),
+            arch_file: (graph.name() != self.arch).then(|| PathBuf::from(&self.arch)),
             pruner: self.pruner.clone(),
             target: self.target,
             compression: self.compression,
@@ -93,11 +107,11 @@ impl Options {
             learning_rate: self.learning_rate,
             momentum: self.momentum,
             l2: self.l2,
-            after: After::default(),
-            loss: Loss::default(),
-            weights: None,
-            weights_fingerprint: None,
-        }
+            after: self.after,
+            loss: self.loss,
+            weights: self.weights.as_ref().map(|path| path.display().to_string()),
+            weights_fingerprint: weights_fingerprint.transpose()?,
+        })
     }
 
     /// The device to train on.
@@ -108,7 +122,6 @@ impl Options {
 
 pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
     let Options {
-        arch,
         pruner,
         compression,
         seed,
@@ -116,12 +129,14 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
     } = &arguments.options;
     // Wrong names are told before the data is read.
     Pruner::by_name(pruner)?;
+    graph::load(&arguments.options.arch)?;
     let data = data::load(&arguments.data, console)?;
-    let recipe = arguments.options.recipe(&arguments.data, &data);
+    let recipe = arguments.options.recipe(&arguments.data, &data)?;
     let folder = arguments.out.clone().unwrap_or_else(|| {
         let pruner = pruner.replace('/', "-");
         PathBuf::from(format!(
-            "runs/{arch}_{pruner}_{compression}_{}_{seed}",
+            "runs/{}_{pruner}_{compression}_{}_{seed}",
+            recipe.arch,
             data.name.replace('/', "-")
         ))
     });

@@ -10,7 +10,7 @@ use super::quantize::{self, CALIBRATION};
 use super::{DeployError, SparseLayer, evaluate, fold, sparse, strip};
 use crate::artifact;
 use crate::data::Dataset;
-use crate::graph::{Graph, Operation, architecture};
+use crate::graph::{Graph, Operation};
 use crate::network::state::StateError;
 use crate::network::{State, initial};
 use crate::pruning::Masks;
@@ -65,8 +65,7 @@ impl FinishedRun {
                     .into(),
             }));
         };
-        let graph = architecture::by_name(&recipe.arch)
-            .map_err(|e| DeployError::Run(TrainError::Mismatch(e.to_string())))?;
+        let graph = folder.architecture(&recipe)?;
         let path = folder.file("weights.safetensors");
         let (state, _) = State::load(&path).map_err(DeployError::Weights)?;
         state

@@ -1,6 +1,7 @@
 //! Why training stopped.
 
 use crate::artifact::FileError;
+use crate::graph::ArchitectureError;
 use crate::network::state::StateError;
 use crate::pruning::PruneError;
 
@@ -45,6 +46,9 @@ pub enum TrainError {
     /// The data does not fit the architecture or the options.
     #[error("{0}")]
     Mismatch(String),
+    /// The architecture is not known or its file unusable.
+    #[error(transparent)]
+    Architecture(#[from] ArchitectureError),
     /// Pruning refused.
     #[error(transparent)]
     Prune(#[from] PruneError),

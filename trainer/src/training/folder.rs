@@ -3,6 +3,7 @@
 //! | file | holds |
 //! |---|---|
 //! | `run.toml` | the recipe: everything needed to repeat the run |
+//! | `arch.toml` | a copy of the architecture, where it is not one of the named |
 //! | `metrics.csv` | one line per epoch |
 //! | `checkpoint.safetensors` | weights and velocities after the last whole epoch (removed at the end) |
 //! | `dense.safetensors` | the dense network, where the pruner trains one |
@@ -17,10 +18,14 @@ use serde::{Deserialize, Serialize};
 
 use super::{Recipe, TrainError};
 use crate::artifact::{self, FileError};
+use crate::graph::{self, Graph};
 use crate::network::State;
 
 /// The figures of a quickstart, which keeps them beside its run.
 pub const FIGURES: &str = "quickstart.json";
+
+/// The copy of an architecture of the user's own.
+const ARCHITECTURE: &str = "arch.toml";
 
 /// A folder that holds one run.
 #[derive(Debug, Clone)]
@@ -190,11 +195,45 @@ impl RunFolder {
         &self.path
     }
 
+    /// Keeps a copy of `file`, which `graph` was read from.
+    ///
+    /// # Errors
+    /// When the folder's run is of another architecture, or a file cannot be read or written.
+    pub fn keep_architecture(&self, file: &Path, graph: &Graph) -> Result<(), TrainError> {
+        let copy = self.file(ARCHITECTURE);
+        if !copy.exists() {
+            artifact::write(&copy, &artifact::read(file)?)?;
+        } else if graph::load(&copy.to_string_lossy())? != *graph {
+            return Err(TrainError::Folder {
+                folder: self.path.display().to_string(),
+                reason: format!(
+                    "holds a run of another architecture than {} describes: choose another -o, or --force to replace it",
+                    file.display()
+                ),
+            });
+        }
+        Ok(())
+    }
+
+    /// The architecture of the run of `recipe` here.
+    ///
+    /// # Errors
+    /// When it is not known, or the folder's copy cannot be read.
+    pub fn architecture(&self, recipe: &Recipe) -> Result<Graph, TrainError> {
+        let copy = self.file(ARCHITECTURE);
+        Ok(if copy.exists() {
+            graph::load(&copy.to_string_lossy())?
+        } else {
+            graph::load(&recipe.arch)?
+        })
+    }
+
     /// Removes the files that a run makes and the figures of a quickstart, which would be another
     /// run's; anything else stays.
     fn clear(&self) -> Result<(), TrainError> {
-        const FILES: [&str; 9] = [
+        const FILES: [&str; 10] = [
             FIGURES,
+            ARCHITECTURE,
             "result.json",
             "metrics.csv",
             "checkpoint.safetensors",

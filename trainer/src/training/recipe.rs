@@ -1,6 +1,6 @@
 //! Everything needed to repeat a run: `run.toml`.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -32,6 +32,10 @@ pub enum After {
 pub struct Recipe {
     /// The architecture's name.
     pub arch: String,
+    /// The TOML file it is read from, where it is not one of the named; the run folder keeps a
+    /// copy, which later commands read.
+    #[serde(skip)]
+    pub arch_file: Option<PathBuf>,
     /// The pruner's name.
     pub pruner: String,
     /// Which compression is to be reached.

@@ -16,7 +16,7 @@ use super::momentum::{Coefficients, Momentum};
 use super::recipe::{self, After, Recipe};
 use super::{TrainError, phase};
 use crate::data::Dataset;
-use crate::graph::{Graph, architecture};
+use crate::graph::{self, Graph};
 use crate::network::{Network, State, Statistics, initial};
 use crate::pruning::score::snip;
 use crate::pruning::{self, Kernels, Masks, Outcome, PruneError, Pruner, Source, Target};
@@ -87,12 +87,17 @@ pub fn run(
     stop: &AtomicBool,
     tell: &mut dyn FnMut(Event<'_>),
 ) -> Result<TrainReport, TrainError> {
-    let graph =
-        architecture::by_name(&recipe.arch).map_err(|e| TrainError::Mismatch(e.to_string()))?;
+    let graph = match &recipe.arch_file {
+        Some(file) => graph::load(&file.to_string_lossy())?,
+        None => graph::load(&recipe.arch)?,
+    };
     let pruner = Pruner::by_name(&recipe.pruner)?;
     pruning::search::check_compression(recipe.compression)?;
     recipe.check(&graph, data)?;
     let folder = RunFolder::open(path, recipe, fresh)?;
+    if let Some(file) = &recipe.arch_file {
+        folder.keep_architecture(file, &graph)?;
+    }
     if let Some(report) = folder.result()? {
         tell(Event::Note(format!(
             "{} is finished already: nothing to do",
