@@ -39,6 +39,10 @@ pub(crate) fn run(_: &[String]) -> Outcome {
     block += &format!("$ cargo xtask bench training\n{}", output(&mut bench)?);
     text = replace(&text, "mnist", block.trim_matches('\n'))?;
 
+    let mut bench = command::cargo();
+    bench.args(["xtask", "bench", "pruning"]);
+    text = replace(&text, "pruning", output(&mut bench)?.trim_matches('\n'))?;
+
     fs::write(&path, text).map_err(|e| format!("cannot write README.md: {e}"))
 }
 
