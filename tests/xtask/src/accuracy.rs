@@ -182,6 +182,27 @@ fn result(folder: &Path) -> Result<Value, String> {
     serde_json::from_str(&text).map_err(|e| format!("{}: {e}", path.display()))
 }
 
+/// How many classes of a run's masks have any connection.
+fn live_classes(folder: &Path) -> Result<u64, String> {
+    let masks = folder.join("masks.safetensors");
+    let mut effective = command::rarefy()?;
+    effective.args([
+        "effective",
+        "--arch",
+        "lenet-300-100",
+        "--json",
+        "--quiet",
+        "--masks",
+    ]);
+    let output = effective.arg(&masks).output();
+    let output = output.map_err(|e| format!("cannot run rarefy: {e}"))?;
+    let report: Value =
+        serde_json::from_slice(&output.stdout).map_err(|e| format!("{}: {e}", masks.display()))?;
+    let last = report["layers"].as_array().and_then(|layers| layers.last());
+    let live = last.and_then(|layer| layer["live_units"].as_u64());
+    live.ok_or_else(|| format!("{}: no live units", masks.display()))
+}
+
 /// All results as Markdown.
 fn table() -> Result<String, String> {
     let accuracy = |folder: &Path| -> Result<f64, String> {
@@ -195,7 +216,8 @@ fn table() -> Result<String, String> {
          batch 100, rate 0.1 falling to a tenth three times, momentum 0.9, l2 5e-4; accuracy on the 10,000 test\n\
          images in percent, batch norms on population statistics, mean of two seeds (half their distance). In\n\
          brackets what a port of the paper's code to PyTorch reached with the same budget; **bold** where ours\n\
-         is more than 0.7 points below it at 10x or 100x.\n\n",
+         is more than 0.7 points below it at 10x or 100x. In square brackets how many of the 10 classes have any\n\
+         connection left, for each seed, where not all have: the others can never be answered.\n\n",
     );
     let dense = SEEDS.map(|seed| accuracy(&folder("dense", 1, seed)));
     let [first, second] = dense;
@@ -218,6 +240,12 @@ fn table() -> Result<String, String> {
                     cell = format!("**{cell}**");
                 }
                 let _ = write!(cell, " ({reference:.2})");
+            }
+            let live = SEEDS.map(|seed| live_classes(&folder(row.label, compression, seed)));
+            let [first, second] = live;
+            let (first, second) = (first?, second?);
+            if first.min(second) < 10 {
+                let _ = write!(cell, " [{first}, {second}]");
             }
             let _ = write!(line, " {cell} |");
         }
