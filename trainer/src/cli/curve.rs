@@ -59,6 +59,8 @@ pub(super) fn draw(
     let mut lines = Vec::new();
     for pruner in &pruners {
         bar.name(pruner.name().into());
+        bar.length(pruners.len() as u64);
+        bar.at(lines.len() as u64);
         let ordering = pruner.order(&material.source(&source::follow(&bar)), most)?;
         lines.push(Curve::new(graph, &ordering, pruner.name(), mode, most));
     }
