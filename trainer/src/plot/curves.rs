@@ -50,7 +50,7 @@ fn draw(arch: &str, curves: &[Curve], text: &mut String) -> Result<(), Box<dyn s
         .margin_right(44)
         .margin_bottom(24)
         .x_label_area_size(44)
-        .y_label_area_size(64)
+        .y_label_area_size(80)
         .build_cartesian_2d((1.0..direct).log_scale(), (1.0..effective).log_scale())?;
     chart
         .configure_mesh()
@@ -95,7 +95,7 @@ fn draw(arch: &str, curves: &[Curve], text: &mut String) -> Result<(), Box<dyn s
         .color(&RGBColor(110, 110, 110))
         .pos(Pos::new(HPos::Right, VPos::Bottom));
     area.draw_text(
-        "a dot ends a line: beyond it no path from input to output is left",
+        "a dot ends a line: beyond it no path from input to output is left, or the quota is not valid",
         &note,
         (SIZE.0 as i32 - 12, SIZE.1 as i32 - 4),
     )?;
