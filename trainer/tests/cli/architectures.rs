@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde_json::json;
 
-use crate::program::{json, refusal, says};
+use crate::program::{json, refusal, refused, says};
 
 /// An architecture of four weights, in `folder`.
 fn write(folder: &Path, layers: &str) {
@@ -60,4 +60,48 @@ fn a_file_that_describes_no_network_is_refused_with_its_line() {
         &refusal(folder, "arch folder/own"),
         &["cannot read folder/own"],
     );
+}
+
+#[test]
+fn every_command_refuses_what_does_not_hang_together() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let sum = |name: &str, of: [&str; 2]| {
+        format!("[[layer]]\ntype = \"add\"\nname = \"{name}\"\nfrom = {of:?}\n")
+    };
+    for (layers, words) in [
+        (
+            format!(
+                "{}{}{DENSE}",
+                sum("a", ["b", "input"]),
+                sum("b", ["a", "input"])
+            ),
+            ["layer a", "its own output", "<-"],
+        ),
+        (
+            format!("{}{DENSE}", sum("a", ["input", "nowhere"])),
+            ["line 7, layer a", "\"nowhere\"", "no layer is called so"],
+        ),
+        (
+            format!("{DENSE}{}{DENSE}", sum("a", ["fc1", "input"])),
+            ["layer a", "2", "1 x 1 x 2"],
+        ),
+        (
+            format!("[[layer]]\ntype = \"conv\"\nchannels = 1\nkernel = 3\n{DENSE}"),
+            ["line 4, layer conv1", "3 x 3", "1 x 2"],
+        ),
+    ] {
+        write(folder, &layers);
+        for command in [
+            "arch own.toml",
+            "quotas --arch own.toml",
+            "prune --arch own.toml --out m",
+            "effective --arch own.toml --masks x --out e",
+            "effective --arch own.toml --curve c.svg --pruner lamp",
+            "train --arch own.toml -o run",
+        ] {
+            refused(folder, command, &["own.toml, line"]);
+            refused(folder, command, &words);
+        }
+    }
 }

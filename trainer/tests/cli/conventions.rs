@@ -9,7 +9,7 @@ use crate::program::{command, json, object, refusal, run, says, sentence, texts}
 use crate::runs;
 
 /// Each command with options of its own that its help must tell of.
-const COMMANDS: [(&str, &[&str]); 12] = [
+const COMMANDS: [(&str, &[&str]); 13] = [
     (
         "quickstart",
         &["--board", "--out", "--compression", "--seed"],
@@ -27,9 +27,19 @@ const COMMANDS: [(&str, &[&str]); 12] = [
             "--data",
             "--force",
             "--seed",
+            "--after",
+            "--loss",
+            "--weights",
         ],
     ),
-    ("effective", &["--masks", "--out"]),
+    (
+        "prune",
+        &["--pruner", "random/synflow", "--type", "--samples", "--out"],
+    ),
+    (
+        "effective",
+        &["--masks", "--out", "--mode", "graph", "--curve", "--most"],
+    ),
     ("export", &["<RUN>", "--weights", "int8", "--encoding"]),
     ("inspect", &["<MODEL>"]),
     ("eval", &["<MODEL>", "--data"]),
@@ -102,6 +112,17 @@ fn wrong_usage_is_exit_code_2_with_nothing_on_stdout() {
         "eval",
         "measure model.rfy",
         "effective",
+        "effective --masks a --mode sideways",
+        "effective --masks a --most 10",
+        "effective --curve c.svg",
+        "effective --pruner lamp",
+        "effective --curve c.svg --pruner lamp --masks a",
+        "effective --curve c.svg --pruner lamp --out b",
+        "prune --type sideways",
+        "prune --loss hinge",
+        "prune --seed -1",
+        "prune --samples some",
+        "train --after all",
         "data",
         "data fetch",
         "arch a b",

@@ -1,43 +1,43 @@
 //! Options and names that make no sense: each refused before anything is written.
 
-use std::path::Path;
-
-use crate::program::{json, refusal, says};
-
-/// Checks that `arguments` are refused with `words` and leave `folder` empty.
-fn refused(folder: &Path, arguments: &str, words: &[&str]) {
-    says(&refusal(folder, arguments), words);
-    let left: Vec<_> = folder
-        .read_dir()
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .collect();
-    assert!(left.is_empty(), "{arguments} left {left:?}");
-}
+use crate::program::{json, refusal, refused, says};
 
 #[test]
 fn unknown_names_are_refused_with_the_known_ones() {
     let folder = tempfile::tempdir().unwrap();
-    let refused = |arguments, words: &[&str]| refused(folder.path(), arguments, words);
-    let pruners = [
-        "random/uniform",
-        "random/igq",
-        "magnitude/global",
-        "magnitude/igq",
-    ];
-    refused("train --pruner magnitude/luck", &["magnitude/luck"]);
-    refused("train --pruner magnitude/luck", &pruners);
-    refused("train --arch lenet-6", &["lenet-6", "lenet-300-100"]);
-    refused("arch resnet-1000", &["resnet-1000", "lenet-300-100"]);
+    let refused = |arguments: &str, words: &[&str]| refused(folder.path(), arguments, words);
+    let pruners = "dense, random/uniform, random/uniform+, random/erk, random/igq, random/snip, \
+                   random/synflow, magnitude/global, magnitude/uniform, magnitude/uniform+, \
+                   magnitude/erk, magnitude/igq, lamp, snip, snip/iterative, synflow, grasp";
+    for command in [
+        "train -o run",
+        "prune --out m.safetensors",
+        "effective --curve c.svg --pruner lamp",
+    ] {
+        refused(
+            &format!("{command} --pruner magnitude/luck"),
+            &["\"magnitude/luck\"", pruners],
+        );
+    }
+    let architectures =
+        "lenet-300-100, lenet-5, lenet-5-28, lenet-5-caffe, vgg-16, vgg-19, resnet-18";
+    for command in [
+        "arch",
+        "quotas --arch",
+        "train -o run --arch",
+        "prune --out m.safetensors --arch",
+        "effective --masks x --arch",
+        "effective --curve c.svg --pruner lamp --arch",
+    ] {
+        refused(
+            &format!("{command} lenet-6"),
+            &["lenet-6", architectures, ".toml"],
+        );
+    }
     refused(
-        "quotas --arch resnet-1000",
-        &["resnet-1000", "lenet-300-100"],
+        "quotas --quota fair",
+        &["fair", "uniform, uniform+, erk, igq"],
     );
-    refused(
-        "effective --arch nothing --masks x",
-        &["nothing", "lenet-300-100"],
-    );
-    refused("quotas --quota fair", &["fair", "uniform", "igq"]);
     refused(
         "train --data imagenet",
         &["imagenet", "digits", "mnist", "fashion-mnist"],
@@ -89,6 +89,9 @@ fn compressions_that_are_no_numbers_of_at_least_1_are_refused() {
             "train",
             "quotas",
             "train --type direct --pruner random/uniform",
+            "prune --out m.safetensors",
+            "prune --out m.safetensors --type direct",
+            "prune --out m.safetensors --pruner dense",
         ] {
             let arguments = format!("{command} --compression {value}");
             refused(
@@ -97,7 +100,75 @@ fn compressions_that_are_no_numbers_of_at_least_1_are_refused() {
                 &[&format!("compression of {shown} "), "at least 1"],
             );
         }
+        refused(
+            folder.path(),
+            &format!("effective --curve c.svg --pruner lamp --most {value}"),
+            &[shown, "at least 1"],
+        );
     }
+}
+
+#[test]
+fn what_a_pruner_reads_must_be_given() {
+    let folder = tempfile::tempdir().unwrap();
+    for command in ["prune --out m.safetensors", "effective --curve c.svg"] {
+        for pruner in ["snip", "snip/iterative", "random/snip", "grasp"] {
+            let arguments = format!("{command} --pruner {pruner}");
+            let reader = pruner.trim_start_matches("random/");
+            let reader = reader.trim_end_matches("/iterative");
+            refused(folder.path(), &arguments, &[reader, "images", "--data"]);
+            refused(
+                folder.path(),
+                &format!("{arguments} --data digits --arch lenet-5"),
+                &["digits", "[1, 28, 28]", "lenet-5", "[3, 32, 32]"],
+            );
+            refused(
+                folder.path(),
+                &format!("{arguments} --data imagenet"),
+                &["imagenet", "digits", "mnist"],
+            );
+        }
+        refused(
+            folder.path(),
+            &format!("{command} --pruner lamp --weights w.safetensors"),
+            &["w.safetensors", "No such file"],
+        );
+    }
+    refused(
+        folder.path(),
+        "train -o run --weights w.safetensors",
+        &["w.safetensors", "No such file"],
+    );
+}
+
+#[test]
+fn quotas_that_no_such_network_can_have_are_refused_with_the_range() {
+    let folder = tempfile::tempdir().unwrap();
+    let refused = |arguments: &str, words: &[&str]| refused(folder.path(), arguments, words);
+    for command in [
+        "quotas --quota uniform+",
+        "prune --out m.safetensors --pruner random/uniform+",
+        "prune --out m.safetensors --pruner magnitude/uniform+ --type direct",
+        "effective --curve c.svg --pruner random/uniform+",
+    ] {
+        refused(command, &["uniform+", "convolution"]);
+    }
+    let range = ["conv1.weight", "from 6.93 to 44190"];
+    refused(
+        "quotas --arch lenet-5-28 --quota erk --compression 1.1",
+        &range,
+    );
+    let prune = "prune --arch lenet-5-28 --pruner magnitude/erk --out m.safetensors";
+    refused(&format!("{prune} --type direct --compression 1.1"), &range);
+    refused(
+        &format!("{prune} --compression 1.1"),
+        &["magnitude/erk", "conv1.weight", "from 6.93 on, not 1.1"],
+    );
+    json(folder.path(), &format!("{prune} --compression 6.93"));
+    refused(
+        "quotas --arch lenet-5-28 --quota uniform+ --compression 10000",
+        &["uniform+", "conv2.weight", "to 138.9"],
+    );
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! Running the program and judging how it ended.
 
-use std::path::Path;
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
@@ -57,6 +59,36 @@ pub(crate) fn refusal(folder: &Path, arguments: &str) -> String {
     let output = run(folder, &format!("{arguments} --json --quiet"));
     assert_eq!(texts(&output).0, "", "{arguments}");
     sentence(&output)
+}
+
+/// Checks that `arguments` are refused with `words` and that no file in `folder` comes, goes or
+/// changes.
+pub(crate) fn refused(folder: &Path, arguments: &str, words: &[&str]) {
+    let before = contents(folder);
+    says(&refusal(folder, arguments), words);
+    let after = contents(folder);
+    let names = |files: &Files| files.keys().cloned().collect::<Vec<_>>();
+    assert_eq!(names(&before), names(&after), "{arguments}");
+    assert!(before == after, "{arguments} changed a file");
+}
+
+/// Files and folders by path; a folder has no contents.
+type Files = BTreeMap<PathBuf, Option<Vec<u8>>>;
+
+/// Everything below `folder`.
+fn contents(folder: &Path) -> Files {
+    let mut files = Files::new();
+    for entry in folder.read_dir().unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            files.append(&mut contents(&path));
+            files.insert(path, None);
+        } else {
+            let bytes = fs::read(&path).unwrap();
+            files.insert(path, Some(bytes));
+        }
+    }
+    files
 }
 
 /// The one line of a command that failed with exit code 1, without its `error: `.

@@ -1,0 +1,140 @@
+//! `rarefy prune` by every pruner: how far it goes, that a seed repeats it, that the masks it
+//! writes are those it counts.
+
+use std::fs;
+
+use crate::program::{json, refusal, run, texts};
+
+/// Every pruner that is for networks without convolutions, but for the dense one.
+const PRUNERS: [&str; 14] = [
+    "random/uniform",
+    "random/erk",
+    "random/igq",
+    "random/snip",
+    "random/synflow",
+    "magnitude/global",
+    "magnitude/uniform",
+    "magnitude/erk",
+    "magnitude/igq",
+    "lamp",
+    "snip",
+    "snip/iterative",
+    "synflow",
+    "grasp",
+];
+
+#[test]
+fn every_pruner_reaches_thirty_times_and_its_masks_say_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    for pruner in PRUNERS {
+        let pruned = json(
+            folder,
+            &format!(
+                "prune --pruner {pruner} --compression 30 --data digits --samples 200 --out m"
+            ),
+        );
+        assert_eq!(pruned["pruner"], pruner);
+        if pruned["collapsed"] == false {
+            let reached = pruned["effective"]["compression"].as_f64().unwrap();
+            assert!((reached / 30.0 - 1.0).abs() < 0.005, "{pruner}: {reached}");
+        }
+        let told = json(folder, "effective --masks m --out e");
+        for key in ["direct", "effective", "layers", "total"] {
+            assert_eq!(told[key], pruned[key], "{pruner}");
+        }
+        // What is connected is so by itself.
+        let again = json(folder, "effective --masks e --out f");
+        assert_eq!(again["direct"], told["effective"], "{pruner}");
+        assert_eq!(again["effective"], told["effective"], "{pruner}");
+        let read = |name: &str| fs::read(folder.join(name)).unwrap();
+        assert!(read("e") == read("f"), "{pruner}");
+    }
+}
+
+#[test]
+fn the_dense_network_is_kept_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    for kind in ["direct", "effective"] {
+        let arguments = format!("prune --pruner dense --type {kind} --out m");
+        let pruned = json(folder, &arguments);
+        assert_eq!(pruned["direct"]["nonzeros"], 266_200);
+        assert_eq!(pruned["effective"]["compression"], 1.0);
+        let (_, stderr) = texts(&run(folder, &arguments));
+        assert!(stderr.contains("dense prunes nothing"), "{stderr}");
+    }
+}
+
+/// A network over the digits, of 7,940 weights.
+const SMALL: &str = "name = \"small\"\ninput = [1, 28, 28]\n\n\
+    [[layer]]\ntype = \"dense\"\nunits = 10\n\n\
+    [[layer]]\ntype = \"dense\"\nunits = 10\n";
+
+#[test]
+fn the_same_seed_gives_the_same_masks_and_another_others() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    fs::write(folder.join("small.toml"), SMALL).unwrap();
+    let prune = |pruner: &str, more: &str| {
+        let options = "--compression 8 --data digits --samples 100 --out m";
+        json(
+            folder,
+            &format!("prune --arch small.toml --pruner {pruner} {options} {more}"),
+        );
+        fs::read(folder.join("m")).unwrap()
+    };
+    for pruner in PRUNERS {
+        let first = prune(pruner, "");
+        assert!(first == prune(pruner, "--seed 0"), "{pruner}");
+        assert!(first != prune(pruner, "--seed 1"), "{pruner}");
+    }
+    assert!(prune("snip", "") != prune("snip", "--loss reference"));
+}
+
+#[test]
+fn what_no_connected_network_reaches_is_refused_with_how_far_it_goes() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    for pruner in PRUNERS {
+        let prune =
+            format!("prune --pruner {pruner} --arch lenet-5-28 --data digits --samples 100");
+        let sentence = refusal(folder, &format!("{prune} --compression 1e9 --out m"));
+        assert!(!folder.join("m").exists(), "{pruner}");
+        let (said, reach) = sentence.rsplit_once(' ').unwrap();
+        assert!(
+            said.contains(pruner) && said.contains("1000000000"),
+            "{sentence}"
+        );
+        assert!(
+            said.ends_with("as far as effective compression"),
+            "{sentence}"
+        );
+        let reach: f64 = reach.parse().unwrap();
+        assert!(reach > 20.0 && reach <= 8838.0, "{sentence}");
+        // What is said is rounded to tenths. The rounds of snip/iterative end elsewhere for
+        // another compression.
+        if pruner != "snip/iterative" {
+            let report = json(folder, &format!("{prune} --compression {}", reach + 0.1));
+            let reached = report["effective"]["compression"].as_f64().unwrap();
+            assert!((reached - reach).abs() < 0.1001, "{sentence} {report}");
+        }
+    }
+}
+
+#[test]
+fn nothing_is_written_where_it_cannot_be() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    fs::create_dir(folder.join("m")).unwrap();
+    fs::write(folder.join("file"), "kept").unwrap();
+    for out in ["m", "file/m"] {
+        crate::program::refused(
+            folder,
+            &format!("prune --pruner random/igq --out {out}"),
+            &["cannot", "file"].map(|word| if out == "m" { "m" } else { word }),
+        );
+    }
+    json(folder, "prune --pruner random/igq --out new/folder/m");
+    assert!(folder.join("new/folder/m").is_file());
+}
