@@ -62,12 +62,30 @@ pub(super) fn draw(
         bar.length(pruners.len() as u64);
         bar.at(lines.len() as u64);
         let ordering = pruner.order(&material.source(&source::follow(&bar)), most)?;
-        lines.push(Curve::new(graph, &ordering, pruner.name(), mode, most));
+        let line = Curve::new(graph, &ordering, pruner.name(), mode, most);
+        if line.points.is_empty() {
+            return Err(anyhow!(
+                "{} has no connected mask of {} up to direct compression {most}: draw further with --most, or leave it out",
+                pruner.name(),
+                graph.name()
+            ));
+        }
+        lines.push(line);
     }
     drop(bar);
     let svg = curves::svg(graph.name(), &lines).map_err(|reason| anyhow!(reason))?;
-    artifact::write(&numbers, curve::csv(&lines).as_bytes())?;
+    // Both or neither.
+    if let Some(folder) = [numbers.as_path(), picture]
+        .into_iter()
+        .find(|path| path.is_dir())
+    {
+        return Err(anyhow!(
+            "cannot write {}: it is a folder; give --curve another name",
+            folder.display()
+        ));
+    }
     artifact::write(picture, svg.as_bytes())?;
+    artifact::write(&numbers, curve::csv(&lines).as_bytes())?;
     let report = Report {
         arch: graph.name().into(),
         mode,

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use clap::Args;
 use serde::Serialize;
 
@@ -32,11 +32,16 @@ pub(super) struct Arguments {
     /// SVG file, and write the numbers beside it as CSV
     #[arg(long, value_name = "FILE.svg", conflicts_with_all = ["masks", "out"], requires = "pruners")]
     curve: Option<PathBuf>,
-    #[arg(long = "pruner", value_name = "PRUNER", requires = "curve", help = format!("A pruner to draw (may be given again): {}", Pruner::names().join(", ")))]
+    #[arg(long = "pruner", value_name = "PRUNER", requires = "curve", conflicts_with = "masks", help = format!("A pruner to draw (may be given again): {}", Pruner::names().join(", ")))]
     pruners: Vec<String>,
     /// How far to draw, a direct compression; synflow and snip/iterative are drawn through the
     /// masks of one run to there
-    #[arg(long, default_value_t = 1e5, requires = "curve")]
+    #[arg(
+        long,
+        default_value_t = 1e5,
+        requires = "curve",
+        conflicts_with = "masks"
+    )]
     most: f64,
     #[command(flatten, next_help_heading = "What pruners look at, with --curve")]
     source: source::Options,
@@ -62,6 +67,9 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
             ..
         } = arguments;
         return curve::draw(&graph, pruners, source, (mode, *most), picture, console);
+    }
+    if arguments.source.is_given() {
+        bail!("--weights and --data are for pruners, with --curve: a mask is looked at alone");
     }
     // The command line asks for one or the other.
     let masks = arguments.masks.as_deref().unwrap_or(Path::new(""));

@@ -1,5 +1,6 @@
 //! What pruners look at, from the command line: weights, data, a seed.
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use anyhow::Result;
@@ -33,7 +34,7 @@ pub(super) struct Options {
     loss: Loss,
     /// Images that snip looks at [default: as many as the paper's code, 30,000 for LeNet-300-100]
     #[arg(long, value_name = "IMAGES")]
-    samples: Option<usize>,
+    samples: Option<NonZeroUsize>,
     /// Where to compute gradients
     #[arg(long, value_enum, default_value_t = DeviceChoice::Cpu)]
     device: DeviceChoice,
@@ -52,6 +53,11 @@ impl Options {
     /// The seed.
     pub(super) fn seed(&self) -> u64 {
         self.seed
+    }
+
+    /// Whether there is something to look at.
+    pub(super) fn is_given(&self) -> bool {
+        self.weights.is_some() || self.data.is_some()
     }
 
     /// Reads what `pruners` will look at.
@@ -100,7 +106,7 @@ impl Material<'_> {
             seed: self.options.seed,
             snip: snip::Options {
                 loss: self.options.loss,
-                samples: self.options.samples,
+                samples: self.options.samples.map(NonZeroUsize::get),
             },
             progress,
             stop: interrupt::flag(),

@@ -145,7 +145,7 @@ mod tests {
             let last = curve.points.last().unwrap();
             assert!(last.effective >= 3 && last.effective < 40, "{last:?}");
             assert_eq!(
-                csv(&[curve.clone()]).lines().count(),
+                csv(std::slice::from_ref(&curve)).lines().count(),
                 curve.points.len() + 1
             );
         }

@@ -35,8 +35,8 @@ pub enum PruneError {
     },
     /// A quota that asks a layer for less than nothing or more than all.
     #[error(
-        "{quota} at compression {} would keep {share:.2} % of {tensor}: on this network it is valid \
-         for compressions from {} to {}", decimals(*.compression), up(*.least), down(*.most)
+        "{quota} at compression {} would keep {} of {tensor}: on this network it is valid for \
+         compressions from {} to {}", decimals(*.compression), percent(*.share), up(*.least), down(*.most)
     )]
     InvalidQuota {
         /// The quota.
@@ -70,7 +70,7 @@ pub enum PruneError {
     /// An effective compression above those at which a quota is valid.
     #[error(
         "{pruner} leaves effective compressions up to {}, not {}: for less, {tensor} would have to \
-         keep less than none of its weights", down(*.most), decimals(*.compression)
+         keep less than none of its weights", up(*.most), decimals(*.compression)
     )]
     TooSparse {
         /// The pruner.
@@ -91,7 +91,7 @@ pub enum PruneError {
     /// A compression at which no path from input to output is left.
     #[error(
         "{pruner} at {kind} compression {} disconnects the network: no path from input to output \
-         is left; it can go as far as {kind} compression {}", decimals(*.compression), down(*.reachable)
+         is left; it can go as far as {kind} compression {}", decimals(*.compression), reach(kind, *.reachable)
     )]
     Disconnected {
         /// The pruner.
@@ -104,7 +104,10 @@ pub enum PruneError {
         reachable: f64,
     },
     /// A score that cannot be ranked.
-    #[error("tensor {tensor} holds {value} at element {index}: only finite numbers can be ranked")]
+    #[error(
+        "the score of {tensor} at element {index} is {value}: only finite scores can be ranked; its \
+         weights are too large to be scored, scale them down"
+    )]
     NotFinite {
         /// The tensor.
         tensor: String,
@@ -153,6 +156,25 @@ pub enum PruneError {
     /// candle or its device refused.
     #[error("the tensor library failed: {0}")]
     Tensor(#[from] candle_core::Error),
+}
+
+/// The highest compression of a kind, rounded so that asking for it succeeds: a direct one is
+/// rounded down, an effective one up, since it asks for at least so many connections.
+fn reach(kind: &str, reachable: f64) -> f64 {
+    if kind == "direct" {
+        down(reachable)
+    } else {
+        up(reachable)
+    }
+}
+
+/// A share of a layer that is not possible.
+fn percent(share: f64) -> String {
+    if share < 0.0 {
+        "less than 0 %".into()
+    } else {
+        format!("{:.2} %", share.max(100.01))
+    }
 }
 
 /// At most two decimals.

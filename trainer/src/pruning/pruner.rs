@@ -7,6 +7,7 @@ use super::quota::Quota;
 use super::score::{Scores, grasp, iterative, lamp, magnitude, random, snip, synflow};
 use super::search::{self, Outcome, Target};
 use super::{Kernels, Ordering, PruneError, Source, bisection};
+use crate::graph::Graph;
 
 /// How connections are scored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -147,6 +148,25 @@ impl Pruner {
         };
         use Scoring::{Grasp, Snip, SnipIterative};
         matches!(scored_by, Snip | SnipIterative | Grasp)
+    }
+
+    /// Refuses what needs no scores to be seen: a quota that is not for this network, or that
+    /// leaves less than `compression` asks for however it is pruned.
+    ///
+    /// # Errors
+    /// Naming the tensor and the valid range.
+    pub fn check(&self, graph: &Graph, target: Target, compression: f64) -> Result<(), PruneError> {
+        let Sharing::Quota(quota) = self.sharing else {
+            return Ok(());
+        };
+        let tensors = graph.prunable();
+        let budgets = quota.budgets(&tensors)?;
+        // What is effective is never more than what is direct.
+        let too_dense = graph.total() as f64 / compression > f64::from(*budgets.end());
+        if target == Target::Direct || too_dense {
+            quota.densities(&tensors, 1.0 / compression)?;
+        }
+        Ok(())
     }
 
     /// The order in which this pruner lets connections in. That of `synflow` and `snip/iterative`

@@ -60,6 +60,14 @@ pub fn prune(
     match target {
         Target::Direct => {
             let direct = ordering.direct(compression)?;
+            if direct.nonzeros() < graph.shortest_path() {
+                return Err(PruneError::Disconnected {
+                    pruner: pruner.into(),
+                    kind: target.name(),
+                    compression,
+                    reachable: direct_reach(graph, ordering, compression),
+                });
+            }
             let effective = effective::masks(graph, &direct, Mode::Exact);
             let collapsed = effective.nonzeros() == 0;
             Ok(Outcome {

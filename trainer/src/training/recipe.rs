@@ -162,7 +162,11 @@ impl Recipe {
         let mut options = ours.keys().chain(theirs.keys());
         options.find_map(|key| {
             let (our, their) = (ours.get(key), theirs.get(key));
-            (our != their).then(|| (key.replace('_', "-"), text(our), text(their)))
+            let name = match key.as_str() {
+                "weights_fingerprint" => "weights of SHA-256".into(),
+                key => key.replace('_', "-"),
+            };
+            (our != their).then(|| (name, text(our), text(their)))
         })
     }
 }

@@ -94,6 +94,10 @@ pub fn run(
     let pruner = Pruner::by_name(&recipe.pruner)?;
     pruning::search::check_compression(recipe.compression)?;
     recipe.check(&graph, data)?;
+    pruner.check(&graph, recipe.target, recipe.compression)?;
+    if let Some(path) = &recipe.weights {
+        Kernels::load(&graph, Path::new(path))?;
+    }
     let folder = RunFolder::open(path, recipe, fresh)?;
     if let Some(file) = &recipe.arch_file {
         folder.keep_architecture(file, &graph)?;

@@ -217,7 +217,7 @@ fn a_network_that_is_cut_through_has_no_compression_and_is_told_of() {
         assert!(left.values().flatten().all(|&keep| keep == 0));
     }
     // Direct pruning may leave such a network too.
-    let prune = "prune --pruner magnitude/igq --type direct --compression 266200 --json";
+    let prune = "prune --pruner magnitude/igq --type direct --compression 50000 --json";
     let (stdout, stderr) = texts(&program::run(folder, prune));
     says(&stderr, &["disconnected"]);
     let report = object(&stdout);
