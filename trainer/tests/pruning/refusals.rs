@@ -7,7 +7,7 @@ use rarefy_trainer::pruning::search::{Target, prune};
 use rarefy_trainer::pruning::{Ordering, PruneError};
 use rarefy_trainer::random::Random;
 
-use crate::oracle;
+use crate::oracle::{self, reachability};
 use crate::samples::{SHARINGS, Sample};
 
 #[test]
@@ -52,8 +52,11 @@ fn direct_masks_without_a_path_are_told_as_such() {
         for compression in [1.5, 3.0, 20.0, 200.0] {
             let (graph, ordering) = (&sample.graph, &sample.ordering);
             let Ok(outcome) = prune(graph, ordering, Target::Direct, compression, "p") else {
-                // Only a quota can refuse.
-                assert!(ordering.direct(compression).is_err(), "{}", sample.label());
+                // Only a quota can refuse, or a mask too small for any path.
+                let shortest = reachability::shortest_path(graph);
+                let direct = ordering.direct(compression);
+                let enough = direct.is_ok_and(|direct| direct.nonzeros() >= shortest);
+                assert!(!enough, "{}", sample.label());
                 continue;
             };
             assert_eq!(outcome.direct, ordering.direct(compression).unwrap());
@@ -105,7 +108,11 @@ fn the_messages_promise_only_what_can_be_reached() {
             };
             let message = refused.to_string();
             for promised in [number(&message, "from "), number(&message, " to ")] {
-                at(Target::Direct, promised).unwrap_or_else(|e| panic!("{message}, then {e}"));
+                // The quota is valid there; whether a path is left is another question.
+                match at(Target::Direct, promised) {
+                    Ok(_) | Err(PruneError::Disconnected { .. }) => {}
+                    Err(again) => panic!("{message}, then {again}"),
+                }
             }
         }
     }

@@ -1,7 +1,7 @@
 //! SynFlow by sweeps is SynFlow by its definition, on networks with borders, pools and shortcuts.
 
 use rarefy_trainer::graph::Graph;
-use rarefy_trainer::pruning::{Kernels, Ordering, Pruner, Source, Target};
+use rarefy_trainer::pruning::{Kernels, Ordering, Pruner, Source};
 use rarefy_trainer::random::Random;
 
 use crate::oracle::{PerLayer, synflow};
@@ -60,7 +60,7 @@ fn synflow_removes_the_lowest_scores_round_by_round() {
             ..Source::new(&graph)
         };
         let synflow = Pruner::by_name("synflow").unwrap();
-        let pruned = synflow.prune(&source, Target::Direct, compression).unwrap();
-        check(&graph, &values, &pruned.ordering, 1.0 - 1.0 / compression);
+        let ordering = synflow.order(&source, compression).unwrap();
+        check(&graph, &values, &ordering, 1.0 - 1.0 / compression);
     }
 }
