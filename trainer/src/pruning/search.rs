@@ -91,14 +91,15 @@ fn effectively(
     let wanted = effective_count(total, compression);
     let (least, most) = ordering.budgets().into_inner();
     let mut bound = (wanted as u32 + wanted as u32 / 4 + 16).clamp(least, most);
-    let (births, mut times) = loop {
-        let births = effective::births(graph, ordering.first(bound), Mode::Exact);
+    let (direct, births, mut times) = loop {
+        let direct = ordering.first(bound);
+        let births = effective::births(graph, direct.clone(), Mode::Exact);
         let times: Vec<u32> = births.iter().flatten().map(|c| c.value).collect();
         let times: Vec<u32> = times.into_iter().filter(|&time| time != NEVER).collect();
         if times.len() >= wanted || bound == most {
-            break (births, times);
+            break (direct, births, times);
         }
-        bound = bound.saturating_mul(2).min(most);
+        bound = bound.saturating_mul(4).min(most);
     };
     let Some(first) = times.iter().copied().min() else {
         return Err(PruneError::NeverConnected {
@@ -137,7 +138,7 @@ fn effectively(
         _ => *times.select_nth_unstable(wanted - 1).1,
     };
     Ok(Outcome {
-        direct: ordering.prefix(budget),
+        direct: effective::within(graph, &direct, budget),
         effective: effective::within(graph, &births, budget),
         collapsed: wanted < fewest,
     })
