@@ -2,6 +2,7 @@
 //! nothing is detached.
 
 use plotters::coord::combinators::IntoLogRange;
+use plotters::element::DashedPathElement;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
@@ -69,15 +70,14 @@ fn draw(arch: &str, curves: &[Curve], text: &mut String) -> Result<(), Box<dyn s
     chart
         .draw_series(DashedLineSeries::new(diagonal, 6, 5, grey.into()))?
         .label("nothing detached")
-        .legend(move |(x, y)| PathElement::new([(x, y), (x + 22, y)], grey));
+        .legend(move |(x, y)| DashedPathElement::new([(x, y), (x + 22, y)], 6, 5, grey));
     for (curve, &colour) in curves.iter().zip(COLOURS.iter().cycle()) {
         let style = colour.stroke_width(2);
         chart
             .draw_series(LineSeries::new(curve.compressions(), style))?
             .label(&curve.pruner)
             .legend(move |(x, y)| PathElement::new([(x, y), (x + 22, y)], style));
-        // Where the network falls apart.
-        if let Some(last) = curve.compressions().last() {
+        if let (true, Some(last)) = (curve.falls_apart, curve.compressions().last()) {
             chart.draw_series([Circle::new(last, 4, colour.filled())])?;
         }
     }
@@ -95,7 +95,7 @@ fn draw(arch: &str, curves: &[Curve], text: &mut String) -> Result<(), Box<dyn s
         .color(&RGBColor(110, 110, 110))
         .pos(Pos::new(HPos::Right, VPos::Bottom));
     area.draw_text(
-        "a dot ends a line: beyond it no path from input to output is left, or the quota is not valid",
+        "a dot: beyond it no path from input to output is left",
         &note,
         (SIZE.0 as i32 - 12, SIZE.1 as i32 - 4),
     )?;
@@ -134,6 +134,7 @@ mod tests {
                     effective,
                 },
             ],
+            falls_apart: true,
         };
         let curves = [curve("random/igq", 900), curve("synflow", 1000)];
         let svg = svg("toy", &curves).unwrap();

@@ -28,6 +28,9 @@ pub struct Curve {
     pub total: usize,
     /// The points, by falling number of weights in the mask.
     pub points: Vec<Point>,
+    /// Whether the network falls apart beyond the last point; else its quota ends there, or what
+    /// was asked for does.
+    pub falls_apart: bool,
 }
 
 /// Points to a factor of ten in compression.
@@ -43,10 +46,11 @@ impl Curve {
         let born = counts(&direct, all);
         let effective = counts(&effective::births(graph, direct, mode), all);
         let mut points: Vec<Point> = Vec::new();
+        let mut falls_apart = false;
         for step in 0.. {
             let compression = 10_f64.powf(step as f64 / POINTS_A_DECADE as f64);
             let budget = (total as f64 / compression).round() as u32;
-            if compression > most || budget < least {
+            if compression > most || (budget < least && least > 1) {
                 break;
             }
             if budget > all {
@@ -57,6 +61,7 @@ impl Curve {
                 effective: effective[budget as usize],
             };
             if point.effective == 0 {
+                falls_apart = true;
                 break;
             }
             if points.last() != Some(&point) {
@@ -67,6 +72,7 @@ impl Curve {
             pruner: pruner.into(),
             total,
             points,
+            falls_apart,
         }
     }
 
@@ -142,6 +148,9 @@ mod tests {
                 let effective = effective::masks(&graph, &mask, Mode::Exact);
                 assert_eq!(effective.nonzeros(), point.effective);
             }
+            assert!(curve.falls_apart);
+            let short = Curve::new(&graph, &ordering, "random", Mode::Exact, 4.0);
+            assert!(!short.falls_apart && curve.points.starts_with(&short.points));
             let last = curve.points.last().unwrap();
             assert!(last.effective >= 3 && last.effective < 40, "{last:?}");
             assert_eq!(

@@ -46,7 +46,8 @@ pub fn images(graph: &Graph, options: Options) -> usize {
 /// When there is no data, the device refuses, or it is interrupted.
 pub fn scores(source: &Source<'_>, kernels: &Kernels) -> Result<Scores, PruneError> {
     let data = source.data("snip")?;
-    let count = images(source.graph, source.snip);
+    // Batch norm needs two images to tell apart.
+    let count = images(source.graph, source.snip).max(2);
     let mut random = Random::stream(source.seed, "snip images");
     let indices = gradient::draw(&mut random, data.train.len(), count);
     let network = kernels.network(
