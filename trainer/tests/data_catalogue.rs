@@ -26,6 +26,7 @@ fn write_set(folder: &Path, seed: u8) {
             let pixels = (0..count * 4).map(|i| i.wrapping_mul(seed)).collect();
             let images = Images {
                 count: count.into(),
+                channels: 1,
                 rows: 2,
                 columns: 2,
                 pixels,

@@ -14,6 +14,7 @@ fn the_embedded_files_are_those_made_from_the_package() {
     let whole = digits::whole();
     let images = Images {
         count: whole.len(),
+        channels: 1,
         rows: 28,
         columns: 28,
         pixels: whole.images().to_vec(),

@@ -46,6 +46,7 @@ impl Tiny {
                 let pixels: Vec<u8> = (0..count * 400).map(|_| next()).collect();
                 let images = Images {
                     count: count as usize,
+                    channels: 1,
                     rows: 20,
                     columns: 20,
                     pixels,

@@ -22,6 +22,7 @@ fn images(count: usize, rows: usize, columns: usize) -> Images {
         .collect();
     Images {
         count,
+        channels: 1,
         rows,
         columns,
         pixels,
@@ -70,6 +71,33 @@ fn sentence(message: &str, name: &str, expected: &[&str]) {
     for part in expected {
         assert!(message.contains(part), "'{part}' is not in: {message}");
     }
+}
+
+/// Images with channels: four dimensions, channel after channel.
+#[test]
+fn images_with_channels_are_read_channel_first() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("train-images-idx4-ubyte");
+    let pixels: Vec<u8> = (0..2 * 3 * 2 * 4).collect();
+    let written = Images {
+        count: 2,
+        channels: 3,
+        rows: 2,
+        columns: 4,
+        pixels,
+    };
+    let mut file = fs::File::create(&path).unwrap();
+    idx::write_images(&mut file, &written).unwrap();
+    drop(file);
+    assert_eq!(fs::read(&path).unwrap()[..8], [0, 0, 8, 4, 0, 0, 0, 2]);
+    assert_eq!(idx::read_images(&path).unwrap(), written);
+    let cut = fs::read(&path).unwrap();
+    fs::write(&path, &cut[..cut.len() - 1]).unwrap();
+    let refused = idx::read_images(&path).unwrap_err().to_string();
+    assert!(
+        refused.contains("2 images of 3 x 2 x 4 pixels"),
+        "{refused}"
+    );
 }
 
 #[test]

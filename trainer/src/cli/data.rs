@@ -94,7 +94,7 @@ fn list(places: &Places, console: &Console) -> Result<()> {
             };
             rows.add_row([set.name.into(), thousands(set.train), thousands(set.test), place]);
         }
-        format!("{}\nOr give a folder with IDX files (train-images-idx3-ubyte and so on, plain or .gz).\n", text(&rows))
+        format!("{}\nOr give a folder with IDX files (train-images-idx3-ubyte and so on, plain or .gz; idx4 for images with channels).\n", text(&rows))
     })
 }
 

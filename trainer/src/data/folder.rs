@@ -49,17 +49,19 @@ impl Part {
         format!("{}-{}-{}", self.split, self.kind, self.ending)
     }
 
-    /// All the names it may have, the usual one first.
+    /// All the names it may have, the usual one first; images with channels may end in
+    /// `idx4-ubyte`.
     #[must_use]
-    pub fn names(&self) -> [String; 4] {
-        let usual = self.name();
-        let dotted = format!("{}-{}.{}", self.split, self.kind, self.ending);
-        [
-            usual.clone(),
-            format!("{usual}.gz"),
-            dotted.clone(),
-            format!("{dotted}.gz"),
-        ]
+    pub fn names(&self) -> Vec<String> {
+        let endings = [self.ending.to_owned(), self.ending.replace("idx3", "idx4")];
+        let mut names = Vec::new();
+        for ending in &endings[..1 + usize::from(endings[0] != endings[1])] {
+            for mark in ["-", "."] {
+                let name = format!("{}-{}{mark}{ending}", self.split, self.kind);
+                names.extend([name.clone(), name + ".gz"]);
+            }
+        }
+        names
     }
 
     /// Where it is in `folder`, if it is there.
@@ -109,18 +111,18 @@ pub enum FolderError {
     },
     /// The splits do not belong together.
     #[error(
-        "the images of {train} are {} x {} pixels and those of {test} {} x {}: give the files \
-         that belong together", train_shape.0, train_shape.1, test_shape.0, test_shape.1
+        "the images of {train} are {train_shape} pixels and those of {test} {test_shape}: give the \
+         files that belong together"
     )]
     Shapes {
         /// The file of training images.
         train: String,
-        /// Their rows and columns.
-        train_shape: (usize, usize),
+        /// Their channels, rows and columns.
+        train_shape: String,
         /// The file of test images.
         test: String,
-        /// Their rows and columns.
-        test_shape: (usize, usize),
+        /// Their channels, rows and columns.
+        test_shape: String,
     },
     /// A label that is no class.
     #[error("{path}: label {index} is {label}, out of range: {reason}; correct the labels")]
@@ -212,12 +214,12 @@ impl Files {
             }
         }
         let [train, test] = &contents.images;
-        if (train.rows, train.columns) != (test.rows, test.columns) {
+        if train.dimensions() != test.dimensions() {
             return Err(FolderError::Shapes {
                 train: self.shown(0),
-                train_shape: (train.rows, train.columns),
+                train_shape: train.dimensions(),
                 test: self.shown(2),
-                test_shape: (test.rows, test.columns),
+                test_shape: test.dimensions(),
             });
         }
         Ok(contents)
@@ -296,7 +298,8 @@ impl Contents {
         let [train, test] = self.images;
         let [train_labels, test_labels] = self.labels;
         [(train, train_labels), (test, test_labels)].map(|(images, labels)| {
-            Split::new(images.pixels, labels, [1, images.rows, images.columns])
+            let shape = [images.channels, images.rows, images.columns];
+            Split::new(images.pixels, labels, shape)
         })
     }
 }

@@ -3,6 +3,7 @@
 //! | file   | header                                            | body                    |
 //! |--------|---------------------------------------------------|-------------------------|
 //! | images | `0x00000803`, count, rows, columns (`u32` each)   | count x rows x columns  |
+//! | images | `0x00000804`, count, channels, rows, columns      | channel after channel   |
 //! | labels | `0x00000801`, count                               | count                   |
 //!
 //! Files may be gzip, whatever their name ([`content`]). Refused, with the numbers that disagree:
@@ -19,6 +20,7 @@ use super::dataset::hexadecimal;
 use crate::artifact::FileError;
 
 const IMAGES_MAGIC: u32 = 0x0000_0803;
+const CHANNELS_MAGIC: u32 = 0x0000_0804;
 const LABELS_MAGIC: u32 = 0x0000_0801;
 
 /// The largest body read, in bytes: beyond this a set does not belong in memory.
@@ -118,7 +120,7 @@ pub enum IdxError {
 fn swapped(found: u32) -> &'static str {
     match found {
         LABELS_MAGIC => ": it holds labels; are two files swapped?",
-        IMAGES_MAGIC => ": it holds images; are two files swapped?",
+        IMAGES_MAGIC | CHANNELS_MAGIC => ": it holds images; are two files swapped?",
         _ => ": it is not such a file; get it anew",
     }
 }
@@ -128,11 +130,13 @@ fn swapped(found: u32) -> &'static str {
 pub struct Images {
     /// How many there are.
     pub count: usize,
+    /// The channels of each: 1 for grey images.
+    pub channels: usize,
     /// The height of each, in pixels.
     pub rows: usize,
     /// The width of each, in pixels.
     pub columns: usize,
-    /// All pixels, `count x rows x columns`.
+    /// All pixels, `count x channels x rows x columns`.
     pub pixels: Vec<u8>,
 }
 
@@ -178,12 +182,18 @@ pub(super) fn parse_images(
         compressed,
         most,
     };
-    let [count, rows, columns] = source.header("images", IMAGES_MAGIC)?;
-    let announced = format!("{count} images of {rows} x {columns} pixels");
-    let pixels = source.body(&announced, &[count, rows, columns])?;
+    let dimensions = source.header("images", &[(IMAGES_MAGIC, 3), (CHANNELS_MAGIC, 4)])?;
+    let (count, channels, rows, columns) = match dimensions[..] {
+        [count, channels, rows, columns] => (count, channels, rows, columns),
+        _ => (dimensions[0], 1, dimensions[1], dimensions[2]),
+    };
+    let of = dimensions_text(channels as usize, rows as usize, columns as usize);
+    let announced = format!("{count} images of {of} pixels");
+    let pixels = source.body(&announced, &dimensions)?;
     // Each fits: their product does, and none is zero.
     Ok(Images {
         count: count as usize,
+        channels: channels as usize,
         rows: rows as usize,
         columns: columns as usize,
         pixels,
@@ -203,8 +213,17 @@ pub(super) fn parse_labels(
         compressed,
         most,
     };
-    let [count] = source.header("labels", LABELS_MAGIC)?;
-    source.body(&format!("{count} labels"), &[count])
+    let dimensions = source.header("labels", &[(LABELS_MAGIC, 1)])?;
+    source.body(&format!("{} labels", dimensions[0]), &dimensions)
+}
+
+/// "28 x 28", with channels "3 x 32 x 32".
+fn dimensions_text(channels: usize, rows: usize, columns: usize) -> String {
+    if channels == 1 {
+        format!("{rows} x {columns}")
+    } else {
+        format!("{channels} x {rows} x {columns}")
+    }
 }
 
 /// An IDX file being read.
@@ -232,40 +251,41 @@ impl<R: Read> Source<'_, R> {
         }
     }
 
-    /// The `N` dimensions after the magic.
-    fn header<const N: usize>(
+    /// The dimensions after the magic, which must be one of the `expected`, each with its number
+    /// of dimensions.
+    fn header(
         &mut self,
         kind: &'static str,
-        expected: u32,
-    ) -> Result<[u32; N], IdxError> {
-        let needed = 4 * (N as u64 + 1);
-        let (header, _) = self.read(needed)?;
-        let path = || self.name.to_owned();
-        let mut words = header
-            .as_chunks::<4>()
-            .0
-            .iter()
-            .map(|bytes| u32::from_be_bytes(*bytes));
-        // A wrong magic says more than a missing header, so it goes first.
-        match words.next() {
-            Some(found) if found != expected => {
+        expected: &[(u32, usize)],
+    ) -> Result<Vec<u32>, IdxError> {
+        let path = self.name.to_owned();
+        let (mut header, _) = self.read(4)?;
+        let (usual, mut dimensions) = expected[0];
+        if let Ok(magic) = <[u8; 4]>::try_from(header.as_slice()) {
+            let found = u32::from_be_bytes(magic);
+            // A wrong magic says more than a missing header, so it goes first.
+            let Some(&(_, number)) = expected.iter().find(|(magic, _)| *magic == found) else {
                 return Err(IdxError::Magic {
-                    path: path(),
+                    path,
                     kind,
                     found,
-                    expected,
+                    expected: usual,
                 });
-            }
-            _ if header.len() as u64 != needed => {
-                return Err(IdxError::NoHeader {
-                    path: path(),
-                    found: header.len() as u64,
-                    needed,
-                });
-            }
-            _ => {}
+            };
+            dimensions = number;
+            header.extend(self.read(4 * number as u64)?.0);
         }
-        Ok(std::array::from_fn(|_| words.next().unwrap_or(0)))
+        let needed = 4 * (dimensions as u64 + 1);
+        if header.len() as u64 != needed {
+            let found = header.len() as u64;
+            return Err(IdxError::NoHeader {
+                path,
+                found,
+                needed,
+            });
+        }
+        let words = header.as_chunks::<4>().0.iter().skip(1);
+        Ok(words.map(|bytes| u32::from_be_bytes(*bytes)).collect())
     }
 
     /// The body of `dimensions` bytes, all of it and nothing after it.
@@ -336,7 +356,19 @@ impl<R: Read> Source<'_, R> {
 
 impl Images {
     fn header(&self) -> io::Result<Vec<u8>> {
-        header(IMAGES_MAGIC, &[self.count, self.rows, self.columns])
+        match self.channels {
+            1 => header(IMAGES_MAGIC, &[self.count, self.rows, self.columns]),
+            channels => {
+                let dimensions = [self.count, channels, self.rows, self.columns];
+                header(CHANNELS_MAGIC, &dimensions)
+            }
+        }
+    }
+
+    /// Height and width of an image, channels before them where there are several: "28 x 28".
+    #[must_use]
+    pub fn dimensions(&self) -> String {
+        dimensions_text(self.channels, self.rows, self.columns)
     }
 
     /// SHA-256, in hexadecimal, of these images as an uncompressed IDX file.

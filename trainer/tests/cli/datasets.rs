@@ -23,6 +23,7 @@ fn images(count: usize, side: usize) -> Vec<u8> {
         .collect();
     let images = Images {
         count,
+        channels: 1,
         rows: side,
         columns: side,
         pixels,
