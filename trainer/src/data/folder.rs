@@ -1,7 +1,8 @@
 //! A folder with the four IDX files of a dataset, under their usual names.
 //!
 //! `train-images-idx3-ubyte`, `train-labels-idx1-ubyte`, `t10k-images-idx3-ubyte` and
-//! `t10k-labels-idx1-ubyte`, each also with `.gz` after it or with a dot before `idx`. Refused:
+//! `t10k-labels-idx1-ubyte`, each also with `.gz` after it or with a dot before `idx` (`idx4` for images
+//! with channels). Refused:
 //! a folder without one of them, images and labels of different number, splits of different
 //! shape, labels that cannot be counted from 0, images that are all alike.
 

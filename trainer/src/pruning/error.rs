@@ -82,6 +82,12 @@ pub enum PruneError {
         /// The tensor that is empty.
         tensor: String,
     },
+    /// Weights whose products along every path are zero.
+    #[error(
+        "synflow finds no flow through the network: the weights are zero or so small that their \
+         products vanish; scale them up"
+    )]
+    NoFlow,
     /// An order in which input and output are never joined.
     #[error("{pruner} joins input and output of this network at no compression: choose another")]
     NeverConnected {

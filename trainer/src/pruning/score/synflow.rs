@@ -44,7 +44,7 @@ impl Semiring for Flows {
 /// `kernels` of the source's graph.
 ///
 /// # Errors
-/// When interrupted.
+/// When no flow passes the network at all, or interrupted.
 pub fn scores(
     source: &Source<'_>,
     kernels: &[Vec<f64>],
@@ -56,6 +56,10 @@ pub fn scores(
         source.step(round, ROUNDS)?;
         if !rounds.is_idle() {
             flow(source.graph, kernels, &mut rounds);
+            let flows = || rounds.alive.iter().flatten().any(|c| c.value > 0.0);
+            if round == 0 && !flows() {
+                return Err(PruneError::NoFlow);
+            }
         }
         rounds.remove();
     }
@@ -141,6 +145,16 @@ mod tests {
                 assert!((lost - connection.value).abs() < 1e-10 * whole, "{lost}");
             }
         }
+    }
+
+    #[test]
+    fn weights_whose_products_vanish_are_refused() {
+        let graph = network();
+        let tiny: Vec<Vec<f64>> = (graph.prunable().iter())
+            .map(|tensor| vec![1e-200; tensor.len()])
+            .collect();
+        let refused = scores(&Source::new(&graph), &tiny, 2.0);
+        assert!(matches!(refused, Err(PruneError::NoFlow)));
     }
 
     #[test]
