@@ -42,6 +42,31 @@ impl Semiring for Times {
     }
 }
 
+/// Whether there is a path at all: [`Times`] of a single budget, and several times as fast.
+#[derive(Debug)]
+enum Paths {}
+
+impl Semiring for Paths {
+    type Value = bool;
+    const NONE: bool = false;
+    const EMPTY: bool = true;
+
+    #[inline]
+    fn either(a: bool, b: bool) -> bool {
+        a | b
+    }
+
+    #[inline]
+    fn both(a: bool, b: bool) -> bool {
+        a & b
+    }
+
+    #[inline]
+    fn pooled(value: bool, _: usize) -> bool {
+        value
+    }
+}
+
 /// Replaces the births of `connections` (one list per prunable tensor of `graph`) by the budgets at
 /// which they become effective; [`NEVER`] where none does.
 pub fn births(
@@ -55,8 +80,13 @@ pub fn births(
 
 /// The effective part of `masks`.
 pub fn masks(graph: &Graph, masks: &Masks, mode: Mode) -> Masks {
-    let effective = births(graph, masks.connections(), mode);
-    within(graph, &effective, 0)
+    let mut connections = masks.connections();
+    sweep::<Paths>(graph, &mut connections, mode);
+    let effective = connections.iter().map(|layer| {
+        let there = layer.iter().filter(|connection| connection.value);
+        there.map(|connection| connection.element as usize)
+    });
+    Masks::of(&graph.prunable(), effective)
 }
 
 /// The masks of those `connections` that are there by `budget`.
@@ -74,11 +104,11 @@ pub(super) fn within(graph: &Graph, connections: &[Vec<Connection<u32>>], budget
 /// connection, and branches of additions that nothing passes. By their names.
 pub fn dead(graph: &Graph, masks: &Masks, mode: Mode) -> Vec<String> {
     let mut connections = masks.connections();
-    let flow = sweep::<Times>(graph, &mut connections, mode);
+    let flow = sweep::<Paths>(graph, &mut connections, mode);
     let mut dead: Vec<String> = masks
         .iter()
         .zip(&connections)
-        .filter(|(_, layer)| layer.iter().all(|connection| connection.value == NEVER))
+        .filter(|(_, layer)| !layer.iter().any(|connection| connection.value))
         .map(|(mask, _)| mask.name.clone())
         .collect();
     for (index, node) in graph.nodes().iter().enumerate() {
@@ -96,7 +126,7 @@ pub fn dead(graph: &Graph, masks: &Masks, mode: Mode) -> Vec<String> {
 }
 
 /// Whether a path goes from the unit of `branch` to the same unit of the addition `add`.
-fn passes(flow: &Flow<u32>, branch: usize, add: usize) -> bool {
-    let pairs = flow.reached(branch).iter().zip(flow.reaching(add));
-    pairs.into_iter().any(|(&a, &b)| a != NEVER && b != NEVER)
+fn passes(flow: &Flow<bool>, branch: usize, add: usize) -> bool {
+    let mut pairs = flow.reached(branch).iter().zip(flow.reaching(add));
+    pairs.any(|(&reached, &reaching)| reached && reaching)
 }

@@ -66,8 +66,8 @@ impl Masks {
         Self(masks.collect())
     }
 
-    /// The weights that stay as connections born at 0, one list per tensor.
-    pub fn connections(&self) -> Vec<Vec<Connection<u32>>> {
+    /// The weights that stay, as connections that are there, one list per tensor.
+    pub fn connections(&self) -> Vec<Vec<Connection<bool>>> {
         self.0.iter().map(|mask| kept(&mask.keep)).collect()
     }
 
@@ -166,8 +166,8 @@ impl Masks {
     }
 }
 
-/// The elements that `keep`, as connections born at 0.
-fn kept(keep: &[bool]) -> Vec<Connection<u32>> {
+/// The elements that `keep`, as connections that are there.
+fn kept(keep: &[bool]) -> Vec<Connection<bool>> {
     /// Weights looked at together: most stretches of a sparse mask are empty.
     const STRETCH: usize = 32;
     let mut connections = Vec::new();
@@ -177,7 +177,8 @@ fn kept(keep: &[bool]) -> Vec<Connection<u32>> {
         }
         for (at, _) in keep.iter().enumerate().filter(|&(_, &keep)| keep) {
             let element = (stretch * STRETCH + at) as u32;
-            connections.push(Connection { element, value: 0 });
+            let value = true;
+            connections.push(Connection { element, value });
         }
     }
     connections
