@@ -79,7 +79,7 @@ struct Task {
     words: Vec<String>,
 }
 
-/// Runs what is missing, two at a time, and writes the table.
+/// Runs what is missing, one run a core, and writes the table.
 pub(crate) fn run(_: &[String]) -> Outcome {
     // Built before the workers ask for it.
     command::rarefy()?;

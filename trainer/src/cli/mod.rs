@@ -14,6 +14,7 @@ mod data;
 mod effective;
 mod eval;
 mod export;
+mod goal;
 mod inspect;
 mod interrupt;
 mod measure;

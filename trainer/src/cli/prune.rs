@@ -8,24 +8,15 @@ use serde::Serialize;
 
 use super::console::Console;
 use super::counts::Counts;
-use super::source;
+use super::{goal, source};
 use crate::graph;
 use crate::pruning::pruner::{Pruned, Seconds};
 use crate::pruning::{Outcome, Pruner, Target, effective::Mode, search};
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// The architecture: a name of `rarefy arch`, or a TOML file
-    #[arg(long, default_value = "lenet-300-100")]
-    arch: String,
-    #[arg(long, default_value = "magnitude/igq", help = format!("The pruner: {}", Pruner::names().join(", ")))]
-    pruner: String,
-    /// How many weights there are to one that stays
-    #[arg(long, default_value_t = 100.0)]
-    compression: f64,
-    /// Which compression that is: of what stays connected, or of what the mask says
-    #[arg(long = "type", value_enum, default_value_t = Target::Effective)]
-    target: Target,
+    #[command(flatten)]
+    goal: goal::Options,
     #[command(flatten)]
     source: source::Options,
     /// Write the pruner's masks to this safetensors file (`rarefy effective --out` writes what of
@@ -51,9 +42,9 @@ struct Report {
 }
 
 pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
-    let graph = graph::load(&arguments.arch)?;
-    let pruner = Pruner::by_name(&arguments.pruner)?;
-    search::check_compression(arguments.compression)?;
+    let graph = graph::load(&arguments.goal.arch)?;
+    let pruner = Pruner::by_name(&arguments.goal.pruner)?;
+    search::check_compression(arguments.goal.compression)?;
     if pruner.is_dense() {
         console.note("dense prunes nothing, whatever the compression");
     }
@@ -64,8 +55,8 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
         outcome, seconds, ..
     } = pruner.prune(
         &material.source(&source::follow(&bar)),
-        arguments.target,
-        arguments.compression,
+        arguments.goal.target,
+        arguments.goal.compression,
     )?;
     drop(bar);
     let Outcome {
@@ -79,8 +70,8 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
     let report = Report {
         arch: graph.name().into(),
         pruner: pruner.name(),
-        kind: arguments.target,
-        target: arguments.compression,
+        kind: arguments.goal.target,
+        target: arguments.goal.compression,
         seed: arguments.source.seed(),
         counts: Counts::new(&graph, &direct, &effective, Mode::Exact),
         seconds,

@@ -9,11 +9,11 @@ use clap::Args;
 use super::accelerator::DeviceChoice;
 use super::console::Console;
 use super::table::{percent, thousands};
-use super::{data, interrupt};
+use super::{data, goal, interrupt};
 use crate::data::Dataset;
 use crate::graph;
+use crate::pruning::Pruner;
 use crate::pruning::score::snip::Loss;
-use crate::pruning::{Pruner, Target};
 use crate::training::folder::TrainReport;
 use crate::training::run::{self, Event};
 use crate::training::{After, Recipe, TrainError, recipe};
@@ -37,17 +37,8 @@ pub(super) struct Arguments {
 /// The options that make a recipe, shared with `quickstart`.
 #[derive(Debug, Args)]
 pub(super) struct Options {
-    /// The architecture: a name of `rarefy arch`, or a TOML file
-    #[arg(long, default_value = "lenet-300-100")]
-    arch: String,
-    #[arg(long, default_value = "magnitude/igq", help = format!("The pruner: {}", Pruner::names().join(", ")))]
-    pruner: String,
-    /// How many weights there are to one that stays
-    #[arg(long, default_value_t = 100.0)]
-    compression: f64,
-    /// Which compression that is: of what stays connected, or of what the mask says
-    #[arg(long = "type", value_enum, default_value_t = Target::Effective)]
-    target: Target,
+    #[command(flatten)]
+    goal: goal::Options,
     /// The seed of everything random
     #[arg(long, default_value_t = 0)]
     seed: u64,
@@ -84,19 +75,19 @@ pub(super) struct Options {
 impl Options {
     /// The pruner's name.
     pub(super) fn pruner(&self) -> &str {
-        &self.pruner
+        &self.goal.pruner
     }
 
     /// The recipe of these options for `data`, which was given as `name`.
     pub(super) fn recipe(&self, name: &str, data: &Dataset) -> Result<Recipe> {
-        let graph = graph::load(&self.arch)?;
+        let graph = graph::load(&self.goal.arch)?;
         let weights_fingerprint = self.weights.as_deref().map(recipe::fingerprint);
         Ok(Recipe {
             arch: graph.name().into(),
-            arch_file: (graph.name() != self.arch).then(|| PathBuf::from(&self.arch)),
-            pruner: self.pruner.clone(),
-            target: self.target,
-            compression: self.compression,
+            arch_file: (graph.name() != self.goal.arch).then(|| PathBuf::from(&self.goal.arch)),
+            pruner: self.goal.pruner.clone(),
+            target: self.goal.target,
+            compression: self.goal.compression,
             data: name.into(),
             data_fingerprint: data.fingerprint(),
             pixel_mean: data.normalisation.mean,
@@ -121,15 +112,16 @@ impl Options {
 }
 
 pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
-    let Options {
+    let Options { goal, seed, .. } = &arguments.options;
+    let goal::Options {
+        arch,
         pruner,
         compression,
-        seed,
         ..
-    } = &arguments.options;
+    } = goal;
     // Wrong names are told before the data is read.
     Pruner::by_name(pruner)?;
-    graph::load(&arguments.options.arch)?;
+    graph::load(arch)?;
     let data = data::load(&arguments.data, console)?;
     let recipe = arguments.options.recipe(&arguments.data, &data)?;
     let folder = arguments.out.clone().unwrap_or_else(|| {

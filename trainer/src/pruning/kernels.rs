@@ -8,11 +8,10 @@
 
 use std::path::Path;
 
-use candle_core::safetensors::Load;
-use candle_core::{DType, Device};
+use candle_core::Device;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 
-use super::PruneError;
+use super::{PruneError, floats};
 use crate::artifact;
 use crate::graph::{Graph, Operation, Prunable};
 use crate::network::{Network, State, initial};
@@ -187,14 +186,10 @@ fn values(view: &TensorView<'_>, shape: &[usize], graph: &str) -> Result<Vec<f64
         return Err(format!("has shape {found:?}, but {graph} has {shape:?}"));
     }
     let dtype = view.dtype();
-    if ![Dtype::F64, Dtype::F32, Dtype::F16, Dtype::BF16].contains(&dtype) {
+    if !floats::is_float(dtype) {
         return Err(format!("is of type {dtype:?}: give f64, f32, f16 or bf16"));
     }
-    let read = || {
-        let tensor = view.load(&Device::Cpu)?.to_dtype(DType::F64)?;
-        tensor.flatten_all()?.to_vec1::<f64>()
-    };
-    let values = read().map_err(|e| format!("cannot be read ({e})"))?;
+    let values = floats::read(view)?;
     match values.iter().position(|value| !value.is_finite()) {
         Some(at) => Err(format!(
             "holds {} at element {at}: only finite numbers can be ranked",

@@ -3,12 +3,10 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use candle_core::safetensors::Load;
-use candle_core::{DType, Device};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 
-use super::PruneError;
 use super::sweep::Connection;
+use super::{PruneError, floats};
 use crate::artifact;
 use crate::graph::{Graph, Prunable};
 
@@ -195,13 +193,7 @@ fn keeps(view: &TensorView<'_>) -> Result<Vec<bool>, String> {
             )),
             None => Ok(bytes.iter().map(|&byte| byte == 1).collect()),
         },
-        Dtype::F16 | Dtype::BF16 | Dtype::F32 | Dtype::F64 => {
-            let read = || {
-                let tensor = view.load(&Device::Cpu)?.to_dtype(DType::F64)?;
-                tensor.flatten_all()?.to_vec1::<f64>()
-            };
-            nonzeros(read().map_err(|e| format!("cannot be read ({e})"))?)
-        }
+        dtype if floats::is_float(dtype) => nonzeros(floats::read(view)?),
         other => Err(format!(
             "is of type {other:?}: give u8, bool, or a float type"
         )),

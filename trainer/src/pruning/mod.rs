@@ -15,6 +15,7 @@ pub mod bisection;
 pub mod curve;
 pub mod effective;
 pub mod error;
+mod floats;
 pub mod kernels;
 pub mod masks;
 pub mod ordering;

@@ -94,8 +94,8 @@ fn effectively(
     let (direct, births, mut times) = loop {
         let direct = ordering.first(bound);
         let births = effective::births(graph, direct.clone(), Mode::Exact);
-        let times: Vec<u32> = births.iter().flatten().map(|c| c.value).collect();
-        let times: Vec<u32> = times.into_iter().filter(|&time| time != NEVER).collect();
+        let times = births.iter().flatten().map(|c| c.value);
+        let times: Vec<u32> = times.filter(|&time| time != NEVER).collect();
         if times.len() >= wanted || bound == most {
             break (direct, births, times);
         }

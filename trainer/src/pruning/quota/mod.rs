@@ -98,30 +98,21 @@ impl Quota {
             let shares = self.shares(tensors, f64::from(budget) / total as f64)?;
             Ok(shares.into_iter().all(is_valid))
         };
-        let (mut least, mut most) = (1, total as u32);
+        // The valid budget next to the invalid ones, between one of either kind.
+        let edge = |mut good: u32, mut bad: u32| -> Result<u32, PruneError> {
+            while good.abs_diff(bad) > 1 {
+                let middle = good.midpoint(bad);
+                *(if valid(middle)? { &mut good } else { &mut bad }) = middle;
+            }
+            Ok(good)
+        };
+        let (least, most) = (1, total as u32);
         // Valid at one end at least: only one bound is left to find.
         if !valid(least)? {
-            let mut invalid = least;
-            least = most;
-            while least - invalid > 1 {
-                let middle = invalid + (least - invalid) / 2;
-                *(if valid(middle)? {
-                    &mut least
-                } else {
-                    &mut invalid
-                }) = middle;
-            }
-        } else if !valid(most)? {
-            let mut invalid = most;
-            most = least;
-            while invalid - most > 1 {
-                let middle = most + (invalid - most) / 2;
-                *(if valid(middle)? {
-                    &mut most
-                } else {
-                    &mut invalid
-                }) = middle;
-            }
+            return Ok(edge(most, least)?..=most);
+        }
+        if !valid(most)? {
+            return Ok(least..=edge(least, most)?);
         }
         Ok(least..=most)
     }
