@@ -1,4 +1,4 @@
-//! Container bytes on the heap, on the boundary that [`crate::Model::parse`] asks for: a `Vec<u8>`
+//! Container bytes on the heap, on the boundary that an engine asks for: a `Vec<u8>`
 //! promises none.
 
 use alloc::vec;

@@ -1,42 +1,25 @@
 //! How much memory an inference needs, by one rule for writer, parser, engine and compile time.
 //!
-//! Layer 0 reads the caller's input, which is not counted. Each layer writes a buffer of its own: a
-//! hidden layer a byte an output, the last layer an `i32` an output, both rounded up to words. Even
-//! layers write at the arena's front, odd ones at its end, so only a layer's input and output must
-//! fit side by side: the arena is the largest such pair.
+//! A buffer takes a byte a value, its margins included; the sums of the last layer, of a layer stored
+//! by columns, and the floats of a float network four. All are rounded up to words. A convolution takes
+//! a word for each tap of its longest row besides, right behind its output.
+//!
+//! Layer 0 reads the caller's input, or, where it pads, a copy with margins at the arena's end. Without
+//! links, even layers write at the arena's front and odd ones at its end, so only what a layer reads and
+//! what it writes must fit side by side: the arena is the largest such pair. With links each layer
+//! states its place, and the arena ends with the last of them.
 
+use crate::encoding::Encoding;
 use crate::header::{HEADER_BYTES, MAGIC, VERSION};
 
-/// Words that the outputs of a layer take: `outputs` bytes for a hidden layer, `outputs` integers of
-/// 32 bits for the last.
-#[inline]
-pub(crate) const fn buffer_words(outputs: usize, last: bool) -> usize {
-    if last { outputs } else { outputs.div_ceil(4) }
-}
-
-/// The arena's size in 32-bit words for layers with these numbers of outputs, from the first layer
-/// to the last.
-///
-/// ```
-/// use rarefy_format::arena_words_of;
-/// // 283 bytes beside 100 bytes; then 100 bytes beside ten i32.
-/// assert_eq!(arena_words_of([283, 100, 10]), 71 + 25);
-/// assert_eq!(arena_words_of([10]), 10);
-/// ```
-#[must_use]
-pub fn arena_words_of<I>(outputs: I) -> usize
-where
-    I: IntoIterator<Item = usize>,
-    I::IntoIter: ExactSizeIterator,
-{
-    let mut outputs = outputs.into_iter();
-    let (mut largest, mut input) = (0, 0);
-    while let Some(count) = outputs.next() {
-        let output = buffer_words(count, outputs.len() == 0);
-        largest = largest.max(input + output);
-        input = output;
+/// Words that `values` outputs of a layer take.
+#[inline(always)]
+pub(crate) const fn buffer_words(values: usize, encoding: Encoding, last: bool) -> usize {
+    if last || matches!(encoding, Encoding::Columns | Encoding::CsrF32) {
+        values
+    } else {
+        values.div_ceil(4)
     }
-    largest
 }
 
 /// The arena's size in 32-bit words as the header of `model` states it, for sizing a static arena
@@ -49,7 +32,7 @@ where
 ///
 /// ```
 /// use rarefy_format::arena_words;
-/// const MODEL: &[u8] = b"RFY\0\x20\0\0\0\0\0\0\0\x60\0\0\x01";
+/// const MODEL: &[u8] = b"RFY\x01\0\0\0\0\x01\x60\0\0\x04\0\x01\x01";
 /// const WORDS: usize = arena_words(MODEL);
 /// assert_eq!(WORDS, 96);
 /// ```
@@ -67,5 +50,5 @@ pub const fn arena_words(model: &[u8]) -> usize {
         model[3] == VERSION,
         "the model is a .rfy container of another format version"
     );
-    model[12] as usize | (model[13] as usize) << 8 | (model[14] as usize) << 16
+    model[9] as usize | (model[10] as usize) << 8 | (model[11] as usize) << 16
 }

@@ -2,8 +2,6 @@
 
 use core::fmt;
 
-use crate::layer::Activation;
-
 /// Why [`crate::Model::parse`] refused a container. Layers, rows and positions count from 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
@@ -13,91 +11,93 @@ use crate::layer::Activation;
     reason = "the fields are named, and each variant's sentence says what they are"
 )]
 pub enum ParseError {
-    /// The bytes do not begin on a 4-byte boundary, but `offset` bytes behind one.
-    Misaligned { offset: usize },
     /// Fewer bytes than the header, or than the header and its layer records.
     TooShort { needed: usize, found: usize },
     /// The first three bytes are not `RFY`.
     WrongMagic { found: [u8; 3] },
     /// Another version of the format.
     UnsupportedVersion { found: u8, supported: u8 },
-    /// The header states another length than the bytes have: cut off, or more behind.
+    /// No layer, or too many.
+    LayerCount { found: usize, max: usize },
+    /// The layers take another number of bytes than there are: cut off, or more behind.
     WrongLength { stated: usize, found: usize },
     /// The bytes are not those that were written.
     WrongChecksum { stated: u32, computed: u32 },
-    /// No layer, or too many.
-    LayerCount { found: usize, max: usize },
-    /// An encoding this version does not know.
+    /// An encoding that format 1 does not know, or this build does not read.
     UnknownEncoding { layer: usize, found: u8 },
-    /// An activation this version does not know.
-    UnknownActivation { layer: usize, found: u8 },
-    /// A shift above 31, or above 0 in the last layer.
-    ShiftTooLarge { layer: usize, found: u8, max: u8 },
-    /// A reserved byte of the layer's record is not zero.
-    ReservedNotZero { layer: usize, found: u8 },
+    /// An operation that format 1 does not know, or this build does not read.
+    UnknownOperation { layer: usize, found: u8 },
+    /// A field of a geometry or of links that says nothing possible.
+    Field { layer: usize, found: u8 },
+    /// Bytes that must be zero.
+    NotZero { layer: usize, found: u8 },
     /// A layer without inputs or without outputs.
     EmptyLayer {
         layer: usize,
-        inputs: u16,
-        outputs: u16,
+        inputs: usize,
+        outputs: usize,
     },
-    /// A hidden layer that is not followed by a ReLU, or a last layer that is.
-    MisplacedActivation { layer: usize, found: Activation },
     /// A layer larger after stripping than before.
     OriginalSmaller {
         layer: usize,
         original: u16,
         stripped: u16,
     },
-    /// A layer that reads another number of values than the layer before it writes.
-    BrokenChain {
+    /// A last layer that is not dense or has a shift.
+    LastLayer { layer: usize, shift: u8 },
+    /// A layer of pooling with weights, or one of another operation without; floats among integers;
+    /// an encoding that is not for the operation.
+    Mixed { layer: usize },
+    /// A source or a map to add that is not there or not of the right shape.
+    Link { layer: usize, back: u8 },
+    /// A source whose margin is not what the layer reads.
+    Margin { layer: usize },
+    /// A source too large for a convolution.
+    SourceTooLarge {
         layer: usize,
-        expected: usize,
+        max: usize,
         found: usize,
     },
-    /// A record whose count of stored weights does not fit its dimensions.
-    WeightCount {
-        layer: usize,
-        stated: usize,
-        expected: usize,
-    },
-    /// A section reaches past the end of the container.
-    SectionPastEnd {
+    /// A block of another length than its layer needs (of `needed` at least, where that is more).
+    BlockLength {
         layer: usize,
         needed: usize,
-        available: usize,
+        found: usize,
     },
-    /// The padding behind a section is not zero, but `found` as a little-endian number.
-    PaddingNotZero { layer: usize, found: u32 },
-    /// Row lengths that do not add up to the stored weights.
+    /// Index bits that do not name every column or row.
+    IndexBits {
+        layer: usize,
+        found: u8,
+        count: usize,
+    },
+    /// Rows that do not add up to what is there.
     RowLengths {
         layer: usize,
         stated: usize,
         found: usize,
     },
-    /// A weight that reads an input the layer does not have.
-    ColumnOutOfRange {
+    /// A weight that reads an input the layer does not have, or not above the one before it.
+    Column {
         layer: usize,
         position: usize,
         column: u16,
-        inputs: u16,
+        floor: usize,
+        inputs: usize,
     },
-    /// A column not above the one before it in its row.
-    ColumnOrder {
+    /// A stream of bits with this at its `position`, in bits.
+    Stream { layer: usize, position: usize },
+    /// A convolution that states another longest row than it has.
+    Taps {
         layer: usize,
-        position: usize,
-        column: u16,
-        previous: u16,
+        stated: usize,
+        found: usize,
     },
-    /// A row whose sum could leave 32 bits: `bound` is `|bias| + 255 * sum |weight| + round`.
-    AccumulatorOverflow {
+    /// A layer whose output overlaps what it reads or reaches past the arena.
+    Place {
         layer: usize,
-        row: usize,
-        bound: u32,
-        max: u32,
+        place: usize,
+        words: usize,
     },
-    /// Bytes behind the last section.
-    SurplusBytes { surplus: usize },
     /// The header states another arena than the layers need.
     ArenaWords { stated: usize, computed: usize },
 }
@@ -107,29 +107,30 @@ impl fmt::Display for ParseError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         use ParseError as E;
         match *self {
-            E::Misaligned { offset } => write!(f, "the container lies {offset} bytes behind a 4-byte boundary: place it on one"),
             E::TooShort { needed, found } => write!(f, "the container has {found} bytes where header and layer records need {needed}"),
             E::WrongMagic { found: [a, b, c] } => write!(f, "not a .rfy container: it begins with {a:02x} {b:02x} {c:02x}, not with RFY"),
             E::UnsupportedVersion { found, supported } => write!(f, "the container has format version {found}, and only version {supported} is supported: export the model again"),
+            E::LayerCount { found, max } => write!(f, "the container states {found} layers where 1 to {max} are allowed"),
             E::WrongLength { stated, found } => write!(f, "the container states a length of {stated} bytes and has {found}"),
             E::WrongChecksum { stated, computed } => write!(f, "the container is damaged: its checksum is {computed:08x} where {stated:08x} is stated"),
-            E::LayerCount { found, max } => write!(f, "the container states {found} layers where 1 to {max} are allowed"),
-            E::UnknownEncoding { layer, found } => write!(f, "layer {layer} has the unknown encoding {found}"),
-            E::UnknownActivation { layer, found } => write!(f, "layer {layer} has the unknown activation {found}"),
-            E::ShiftTooLarge { layer, found, max } => write!(f, "layer {layer} has a shift of {found} where at most {max} is allowed"),
-            E::ReservedNotZero { layer, found } => write!(f, "layer {layer} has {found} in a reserved byte that must be 0"),
+            E::UnknownEncoding { layer, found } => write!(f, "layer {layer} has the encoding {found}, which this build does not read"),
+            E::UnknownOperation { layer, found } => write!(f, "layer {layer} is of the kind {found:#04x}, which this build does not read"),
+            E::Field { layer, found } => write!(f, "layer {layer} has {found:#04x} in a field where that means nothing"),
+            E::NotZero { layer, found } => write!(f, "layer {layer} has {found} where 0 must be"),
             E::EmptyLayer { layer, inputs, outputs } => write!(f, "layer {layer} has {inputs} inputs and {outputs} outputs where at least 1 of each is needed"),
-            E::MisplacedActivation { layer, found } => write!(f, "layer {layer} has the activation {} where the last layer must be linear and all others relu", found.name()),
-            E::OriginalSmaller { layer, original, stripped } => write!(f, "layer {layer} states a dimension of {original} before stripping and {stripped} after"),
-            E::BrokenChain { layer, expected, found } => write!(f, "layer {layer} reads {found} values where the layer before it writes {expected}"),
-            E::WeightCount { layer, stated, expected } => write!(f, "layer {layer} states {stated} stored weights where its dimensions give {expected}"),
-            E::SectionPastEnd { layer, needed, available } => write!(f, "layer {layer} has a section of {needed} bytes where {available} are left"),
-            E::PaddingNotZero { layer, found } => write!(f, "layer {layer} has {found} in its padding where 0 must be"),
-            E::RowLengths { layer, stated, found } => write!(f, "layer {layer} states {stated} stored weights and its rows add up to {found}"),
-            E::ColumnOutOfRange { layer, position, column, inputs } => write!(f, "weight {position} of layer {layer} reads column {column} of {inputs}"),
-            E::ColumnOrder { layer, position, column, previous } => write!(f, "weight {position} of layer {layer} has column {column} behind column {previous} in its row"),
-            E::AccumulatorOverflow { layer, row, bound, max } => write!(f, "row {row} of layer {layer} could sum up to {bound} where at most {max} fits"),
-            E::SurplusBytes { surplus } => write!(f, "the container has {surplus} bytes behind its last section"),
+            E::OriginalSmaller { layer, original, stripped } => write!(f, "layer {layer} states {original} outputs before stripping and {stripped} after"),
+            E::LastLayer { layer, shift } => write!(f, "layer {layer} is the last and has a shift of {shift}: the last layer must be dense and have none"),
+            E::Mixed { layer } => write!(f, "layer {layer} has an encoding that is not for its operation or not for the layer before it"),
+            E::Link { layer, back } => write!(f, "layer {layer} reads what is {back} layers back, where nothing of its shape is"),
+            E::Margin { layer } => write!(f, "layer {layer} reads zeros around a map that has them not, or none around one that has"),
+            E::SourceTooLarge { layer, max, found } => write!(f, "layer {layer} slides over a map of {found} bytes where at most {max} are allowed"),
+            E::BlockLength { layer, needed, found } => write!(f, "layer {layer} has a block of {found} bytes where {needed} are needed"),
+            E::IndexBits { layer, found, count } => write!(f, "layer {layer} has words with {found} index bits for {count} units"),
+            E::RowLengths { layer, stated, found } => write!(f, "layer {layer} states {stated} and has {found} rows or weights"),
+            E::Column { layer, position, column, floor, inputs } => write!(f, "weight {position} of layer {layer} has index {column} where {floor} to {inputs} (not included) is allowed"),
+            E::Stream { layer, position } => write!(f, "the bits of layer {layer} make no sense at bit {position}"),
+            E::Taps { layer, stated, found } => write!(f, "layer {layer} states {stated} weights in its longest row and has {found}"),
+            E::Place { layer, place, words } => write!(f, "layer {layer} writes {words} words from word {place} of the arena, over what it reads or past the end"),
             E::ArenaWords { stated, computed } => write!(f, "the container states an arena of {stated} words where its layers need {computed}"),
         }
     }

@@ -1,173 +1,56 @@
-//! One layer: its record of 16 bytes, and the view that joins the record to its sections.
+//! One layer, joined from its record, its block and the layers before it; and the walk over all.
 //!
-//! ```text
-//!  0          1            2       3      4        6         8                 10                 12      16
-//!  +----------+------------+-------+------+--------+---------+-----------------+------------------+--------+
-//!  | encoding | activation | shift | zero | inputs | outputs | original inputs | original outputs | stored |
-//!  +----------+------------+-------+------+--------+---------+-----------------+------------------+--------+
-//! ```
+//! [`Layers`] reads records as they come instead of keeping a table in RAM. It remembers where the
+//! layers before have written: only the last of them, or, with the feature `residual`, the last 15.
 
-use crate::arena::buffer_words;
-use crate::arithmetic::MAX_SHIFT;
-use crate::encoding::{Encoding, Weights};
+use crate::arena;
+use crate::bytes::{Bytes, check};
+use crate::encoding::{self, Dimensions, Encoding, Weights};
 use crate::error::ParseError;
-use crate::header::HEADER_BYTES;
-use crate::sections::{Sections, padded};
+use crate::header::Header;
+use crate::operation::{GEOMETRY_BYTES, Geometry, Operation};
+use crate::record::{LINKS_BYTES, Links, RECORD_BYTES, Record};
+use crate::shape::{Buffer, Margin, Shape};
 
-/// Bytes of a layer record.
-pub const RECORD_BYTES: usize = 16;
+/// Buffers that a walk remembers: enough for the farthest link.
+const HISTORY: usize = if cfg!(feature = "residual") { 16 } else { 1 };
 
-/// What follows a layer's sums.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-#[non_exhaustive]
-pub enum Activation {
-    /// The sums themselves, as 32-bit integers: the last layer. Code 0.
-    Linear,
-    /// [`crate::requantize`], whose clamp is the ReLU: every hidden layer. Code 1.
-    Relu,
-}
-
-impl Activation {
-    /// The name used in tables.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Activation::Linear => "linear",
-            Activation::Relu => "relu",
-        }
-    }
-
-    /// The code in a layer record.
-    #[must_use]
-    pub const fn code(self) -> u8 {
-        match self {
-            Activation::Linear => 0,
-            Activation::Relu => 1,
-        }
-    }
-}
-
-/// The fields of a layer record.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Record {
-    pub(crate) encoding: Encoding,
-    pub(crate) activation: Activation,
-    pub(crate) shift: u8,
-    pub(crate) inputs: u16,
-    pub(crate) outputs: u16,
-    pub(crate) original_inputs: u16,
-    pub(crate) original_outputs: u16,
-    pub(crate) stored: u32,
-}
-
-impl Record {
-    #[inline(always)]
-    fn read(layer: usize, bytes: &[u8; RECORD_BYTES]) -> Result<Record, ParseError> {
-        let [
-            encoding,
-            activation,
-            shift,
-            zero,
-            i0,
-            i1,
-            o0,
-            o1,
-            p0,
-            p1,
-            q0,
-            q1,
-            s0,
-            s1,
-            s2,
-            s3,
-        ] = *bytes;
-        let Some(encoding) = Encoding::from_code(encoding) else {
-            return Err(ParseError::UnknownEncoding {
-                layer,
-                found: encoding,
-            });
-        };
-        let activation = match activation {
-            0 => Activation::Linear,
-            1 => Activation::Relu,
-            found => return Err(ParseError::UnknownActivation { layer, found }),
-        };
-        if shift > MAX_SHIFT {
-            return Err(ParseError::ShiftTooLarge {
-                layer,
-                found: shift,
-                max: MAX_SHIFT,
-            });
-        }
-        if zero != 0 {
-            return Err(ParseError::ReservedNotZero { layer, found: zero });
-        }
-        Ok(Record {
-            encoding,
-            activation,
-            shift,
-            inputs: u16::from_le_bytes([i0, i1]),
-            outputs: u16::from_le_bytes([o0, o1]),
-            original_inputs: u16::from_le_bytes([p0, p1]),
-            original_outputs: u16::from_le_bytes([q0, q1]),
-            stored: u32::from_le_bytes([s0, s1, s2, s3]),
-        })
-    }
-
-    #[cfg(feature = "alloc")]
-    pub(crate) fn to_bytes(self) -> [u8; RECORD_BYTES] {
-        let mut bytes = [0; RECORD_BYTES];
-        bytes[0] = self.encoding.code();
-        bytes[1] = self.activation.code();
-        bytes[2] = self.shift;
-        bytes[4..6].copy_from_slice(&self.inputs.to_le_bytes());
-        bytes[6..8].copy_from_slice(&self.outputs.to_le_bytes());
-        bytes[8..10].copy_from_slice(&self.original_inputs.to_le_bytes());
-        bytes[10..12].copy_from_slice(&self.original_outputs.to_le_bytes());
-        bytes[12..16].copy_from_slice(&self.stored.to_le_bytes());
-        bytes
-    }
-}
+/// The largest map that a convolution may read, in bytes with margins: what 16 bits can name.
+pub const MAX_SOURCE_BYTES: usize = 1 << 16;
 
 /// One layer of a [`crate::Model`], borrowed from its bytes.
 #[derive(Clone, Copy, Debug)]
 pub struct Layer<'a> {
+    index: usize,
     record: Record,
-    bias: &'a [i32],
-    weights: Weights<'a>,
+    operation: Operation,
+    links: Links,
+    linked: bool,
+    taps: u16,
+    last: bool,
+    source: Buffer,
+    skip: Option<Buffer>,
+    output: Buffer,
+    block: &'a [u8],
 }
 
 impl<'a> Layer<'a> {
-    /// Inputs that the stored layer reads, one byte each.
+    /// Its place in the network, from 0.
     #[must_use]
-    pub const fn inputs(&self) -> usize {
-        self.record.inputs as usize
+    pub const fn index(&self) -> usize {
+        self.index
     }
 
-    /// Outputs (rows) that the stored layer computes: what is left after stripping.
+    /// What it computes.
     #[must_use]
-    pub const fn outputs(&self) -> usize {
-        self.record.outputs as usize
+    pub const fn operation(&self) -> Operation {
+        self.operation
     }
 
-    /// Inputs of the layer before stripping, for reports.
+    /// How its weights are stored.
     #[must_use]
-    pub const fn original_inputs(&self) -> usize {
-        self.record.original_inputs as usize
-    }
-
-    /// Outputs of the layer before stripping, for reports.
-    #[must_use]
-    pub const fn original_outputs(&self) -> usize {
-        self.record.original_outputs as usize
-    }
-
-    /// What follows the sums: [`Activation::Linear`] for the last layer, [`Activation::Relu`] for
-    /// all others.
-    #[must_use]
-    pub const fn activation(&self) -> Activation {
-        self.record.activation
+    pub const fn encoding(&self) -> Encoding {
+        self.record.encoding
     }
 
     /// Bits shifted out by [`crate::requantize`], 0..=31; 0 for the last layer.
@@ -176,177 +59,467 @@ impl<'a> Layer<'a> {
         self.record.shift
     }
 
-    /// The biases, one an output, in units of the accumulator.
+    /// Whether it is the last: it stores its sums, as 32-bit integers.
     #[must_use]
-    pub const fn bias(&self) -> &'a [i32] {
-        self.bias
+    pub const fn is_last(&self) -> bool {
+        self.last
+    }
+
+    /// What it reads.
+    #[must_use]
+    pub const fn source(&self) -> Buffer {
+        self.source
+    }
+
+    /// What it writes.
+    #[must_use]
+    pub const fn output(&self) -> Buffer {
+        self.output
+    }
+
+    /// What it adds to its sums before the shift, and the shift to the left of that.
+    #[must_use]
+    pub const fn skip(&self) -> Option<(Buffer, u8)> {
+        match self.skip {
+            Some(skip) => Some((skip, self.links.skip_shift)),
+            None => None,
+        }
+    }
+
+    /// The links, where the container states them.
+    #[must_use]
+    pub const fn links(&self) -> Option<Links> {
+        if self.linked { Some(self.links) } else { None }
+    }
+
+    /// Rows: units or channels after stripping.
+    #[must_use]
+    pub const fn outputs(&self) -> usize {
+        self.record.outputs as usize
+    }
+
+    /// Rows before stripping, for reports.
+    #[must_use]
+    pub const fn original_outputs(&self) -> usize {
+        self.record.original_outputs as usize
+    }
+
+    /// Columns of the weights: inputs of a dense layer, channels times taps of a convolution.
+    #[must_use]
+    pub const fn columns(&self) -> usize {
+        match self.operation {
+            Operation::Dense => self.source.shape.len(),
+            Operation::Conv { window, .. } => {
+                self.source.shape.channels as usize * window.size as usize * window.size as usize
+            }
+            Operation::Pool { .. } => 0,
+        }
+    }
+
+    /// Words behind the output in which the taps of a channel are expanded: as many as the longest
+    /// row of a convolution has weights.
+    #[must_use]
+    pub const fn scratch_words(&self) -> usize {
+        self.taps as usize
     }
 
     /// The weights, as they are stored.
     #[must_use]
+    #[inline(always)]
     pub const fn weights(&self) -> Weights<'a> {
-        self.weights
+        Weights::read(self.record.encoding, self.dimensions(), self.block)
     }
 
-    /// How the weights are stored.
+    /// The bytes of its biases and weights: what is left of the block behind geometry and links.
     #[must_use]
-    pub const fn encoding(&self) -> Encoding {
-        self.record.encoding
+    pub const fn block(&self) -> &'a [u8] {
+        self.block
     }
 
-    /// Weights stored, zeros among them included.
-    #[must_use]
-    pub const fn stored(&self) -> usize {
-        self.record.stored as usize
-    }
-
-    /// Weights that are not zero. Counts them: time linear in the stored weights.
-    #[must_use]
-    pub fn nonzeros(&self) -> usize {
-        self.weights
-            .values()
-            .iter()
-            .filter(|&&value| value != 0)
-            .count()
-    }
-
-    /// Words of the arena that the layer's outputs take.
-    #[must_use]
-    pub const fn buffer_words(&self) -> usize {
-        buffer_words(
-            self.outputs(),
-            matches!(self.record.activation, Activation::Linear),
-        )
-    }
-
-    /// Bytes of the layer's record in the container.
-    #[must_use]
-    pub const fn record_bytes(&self) -> usize {
-        RECORD_BYTES
-    }
-
-    /// Bytes that say where the weights are (row lengths and columns, padding included).
-    #[must_use]
-    pub const fn positions_bytes(&self) -> usize {
-        match self.weights {
-            Weights::Csr(csr) => {
-                padded(size_of_val(csr.row_lengths())) + padded(size_of_val(csr.columns()))
-            }
-            Weights::Dense(_) => 0,
+    const fn dimensions(&self) -> Dimensions {
+        Dimensions {
+            inputs: self.columns(),
+            outputs: self.record.outputs as usize,
         }
     }
 
-    /// Bytes that say what the weights are, padding included.
-    #[must_use]
-    pub const fn values_bytes(&self) -> usize {
-        padded(self.weights.values().len())
-    }
-
-    /// Bytes of the biases.
-    #[must_use]
-    pub const fn bias_bytes(&self) -> usize {
-        size_of_val(self.bias)
-    }
-
-    /// Checks all that needs no other layer.
-    pub(crate) fn validate(&self, layer: usize, last: bool) -> Result<(), ParseError> {
-        let record = &self.record;
-        if record.inputs == 0 || record.outputs == 0 {
-            let (inputs, outputs) = (record.inputs, record.outputs);
+    /// Checks everything that a walk takes on trust.
+    pub(crate) const fn check(&self, arena_words: usize, floats: bool) -> Result<(), ParseError> {
+        let (layer, record) = (self.index, &self.record);
+        if record.original_outputs < record.outputs {
+            return Err(ParseError::OriginalSmaller {
+                layer,
+                original: record.original_outputs,
+                stripped: record.outputs,
+            });
+        }
+        let dense = matches!(self.operation, Operation::Dense);
+        if self.last && (!dense || record.shift != 0) {
+            return Err(ParseError::LastLayer {
+                layer,
+                shift: record.shift,
+            });
+        }
+        let pool = matches!(self.operation, Operation::Pool { .. });
+        let only_dense = matches!(record.encoding, Encoding::Columns | Encoding::CsrF32);
+        if pool != matches!(record.encoding, Encoding::None)
+            || (only_dense && !dense)
+            || floats != matches!(record.encoding, Encoding::CsrF32)
+            || (pool && record.outputs != self.source.shape.channels)
+        {
+            return Err(ParseError::Mixed { layer });
+        }
+        if self.source.shape.is_empty() || self.output.shape.is_empty() {
             return Err(ParseError::EmptyLayer {
                 layer,
-                inputs,
-                outputs,
+                inputs: self.source.shape.len(),
+                outputs: self.output.shape.len(),
             });
         }
-        if (record.activation == Activation::Linear) != last {
-            let found = record.activation;
-            return Err(ParseError::MisplacedActivation { layer, found });
-        }
-        if last && record.shift != 0 {
-            return Err(ParseError::ShiftTooLarge {
+        check!(self.check_maps());
+        check!(self.check_places(arena_words));
+        let found = check!(encoding::check(
+            layer,
+            record.encoding,
+            self.dimensions(),
+            self.block
+        ));
+        let stated = self.taps as usize;
+        let wanted = if matches!(self.operation, Operation::Conv { .. }) {
+            found
+        } else {
+            0
+        };
+        if stated != wanted {
+            return Err(ParseError::Taps {
                 layer,
-                found: record.shift,
-                max: 0,
+                stated,
+                found: wanted,
             });
         }
-        for (original, stripped) in [
-            (record.original_inputs, record.inputs),
-            (record.original_outputs, record.outputs),
-        ] {
-            if original < stripped {
-                return Err(ParseError::OriginalSmaller {
+        Ok(())
+    }
+
+    /// Checks that the maps read have the margins and the size that this layer needs.
+    const fn check_maps(&self) -> Result<(), ParseError> {
+        let layer = self.index;
+        let covered = match self.operation {
+            Operation::Dense => self.source.margin.is_none() && self.output.margin.is_none(),
+            Operation::Conv { window, .. } | Operation::Pool { window, .. } => {
+                self.source.margin.covers(window.padding)
+            }
+        };
+        if !covered {
+            return Err(ParseError::Margin { layer });
+        }
+        if !matches!(self.operation, Operation::Dense) && self.source.len() > MAX_SOURCE_BYTES {
+            return Err(ParseError::SourceTooLarge {
+                layer,
+                max: MAX_SOURCE_BYTES,
+                found: self.source.len(),
+            });
+        }
+        if let Some(skip) = self.skip {
+            let sums = self.sums();
+            let shape = skip.shape;
+            if shape.channels != sums.channels
+                || shape.height != sums.height
+                || shape.width != sums.width
+                || skip.words == 0
+                || self.last
+                || !matches!(self.operation, Operation::Conv { .. })
+                || self.links.skip_shift > 31
+            {
+                return Err(ParseError::Link {
                     layer,
-                    original,
-                    stripped,
+                    back: self.links.skip,
                 });
             }
         }
-        self.weights.validate(layer, record, self.bias)
+        Ok(())
+    }
+
+    /// Checks that the output lies inside the arena and apart from what is read.
+    const fn check_places(&self, arena_words: usize) -> Result<(), ParseError> {
+        let words = self.output.words.saturating_add(self.taps as usize);
+        let place = self.output.place;
+        let overlaps = overlap(place, words, self.source)
+            || match self.skip {
+                Some(skip) => overlap(place, words, skip),
+                None => false,
+            };
+        let end = place.saturating_add(words);
+        let read_end = self.source.place.saturating_add(self.source.words);
+        if overlaps || end > arena_words || read_end > arena_words {
+            return Err(ParseError::Place {
+                layer: self.index,
+                place,
+                words,
+            });
+        }
+        Ok(())
+    }
+
+    /// The shape of the sums before pooling.
+    #[must_use]
+    pub const fn sums(&self) -> Shape {
+        match self.operation {
+            Operation::Dense => Shape::flat(self.record.outputs),
+            Operation::Conv { window, .. } | Operation::Pool { window, .. } => Shape {
+                channels: self.record.outputs,
+                height: window.outputs(
+                    window.padding.top,
+                    self.source.shape.height,
+                    window.padding.bottom,
+                ),
+                width: window.outputs(
+                    window.padding.left,
+                    self.source.shape.width,
+                    window.padding.right,
+                ),
+            },
+        }
+    }
+
+    /// The words of the arena this layer needs, by the rule of its place.
+    pub(crate) const fn needed_words(&self) -> usize {
+        let own = self.output.words + self.taps as usize;
+        if self.linked {
+            own + self.output.place
+        } else {
+            own + self.source.words
+        }
     }
 }
 
-/// The layers of a [`crate::Model`], from the input to the output. Reads the records again at each
-/// pass instead of keeping a table in RAM.
+/// Whether `words` from `place` share a word with `buffer`.
+const fn overlap(place: usize, words: usize, buffer: Buffer) -> bool {
+    place < buffer.place.saturating_add(buffer.words) && buffer.place < place.saturating_add(words)
+}
+
+/// The layers of a [`crate::Model`], from the input to the output.
 #[derive(Clone, Debug)]
 pub struct Layers<'a> {
-    records: &'a [u8],
-    sections: Sections<'a>,
+    records: Bytes<'a>,
+    blocks: Bytes<'a>,
+    /// Bytes of blocks read.
+    read: usize,
+    arena_words: usize,
     index: usize,
+    /// The output of layer k at k + 1, the input at 0, all modulo the length.
+    history: [Buffer; HISTORY],
 }
 
 impl<'a> Layers<'a> {
-    /// The layers of a container whose header states `count` of them.
-    pub(crate) fn new(bytes: &'a [u8], count: usize) -> Result<Self, ParseError> {
-        let behind = bytes.get(HEADER_BYTES..).unwrap_or(&[]);
-        let needed = count * RECORD_BYTES;
-        let Some((records, sections)) = behind.split_at_checked(needed) else {
-            let (needed, found) = (HEADER_BYTES + needed, bytes.len());
+    /// The layers behind a header.
+    #[inline(always)]
+    pub(crate) const fn new(header: Header, behind: Bytes<'a>) -> Result<Self, ParseError> {
+        let mut blocks = behind;
+        let needed = header.layers * RECORD_BYTES;
+        let found = behind.rest().len();
+        let Some(records) = blocks.take(needed) else {
             return Err(ParseError::TooShort { needed, found });
         };
+        let input = Buffer {
+            shape: header.input,
+            ..Buffer::EMPTY
+        };
         Ok(Layers {
-            records,
-            sections: Sections::new(sections),
+            records: Bytes::new(records),
+            blocks,
+            read: 0,
+            arena_words: header.arena_words,
             index: 0,
+            history: [input; HISTORY],
         })
     }
 
     /// No layers at all.
-    pub(crate) fn none() -> Self {
+    pub(crate) const fn none() -> Self {
         Layers {
-            records: &[],
-            sections: Sections::new(&[]),
+            records: Bytes::new(&[]),
+            blocks: Bytes::new(&[]),
+            read: 0,
+            arena_words: 0,
             index: 0,
+            history: [Buffer::EMPTY; HISTORY],
         }
     }
 
-    /// The next layer, its sections cut but not yet validated.
-    #[inline]
-    pub(crate) fn read_next(&mut self) -> Option<Result<Layer<'a>, ParseError>> {
-        let (record, records) = self.records.split_first_chunk::<RECORD_BYTES>()?;
-        let layer = self.read(record);
-        self.records = records;
-        self.index += 1;
-        Some(layer)
-    }
-
+    /// The next layer as its record and the layers before say, not yet checked; `None` behind the
+    /// last.
     #[inline(always)]
-    fn read(&mut self, record: &[u8; RECORD_BYTES]) -> Result<Layer<'a>, ParseError> {
-        let record = Record::read(self.index, record)?;
-        let bias = self
-            .sections
-            .take(self.index, usize::from(record.outputs))?;
-        let weights = Weights::read(self.index, &record, &mut self.sections)?;
-        Ok(Layer {
+    pub(crate) const fn read_next(&mut self) -> Result<Option<Layer<'a>>, ParseError> {
+        let layer = self.index;
+        let Some(record) = self.records.array::<RECORD_BYTES>() else {
+            return Ok(None);
+        };
+        let record = check!(Record::read(layer, record));
+        let mut block = check!(self.block(&record));
+        let length_wrong = ParseError::BlockLength {
+            layer,
+            needed: GEOMETRY_BYTES + LINKS_BYTES,
+            found: record.length,
+        };
+        let last = self.records.rest().is_empty();
+
+        let (mut operation, mut margin, mut taps) = (Operation::Dense, Margin::NONE, 0);
+        if record.operation != 0 {
+            if !cfg!(feature = "maps") {
+                return Err(ParseError::UnknownOperation {
+                    layer,
+                    found: record.operation,
+                });
+            }
+            let Some(bytes) = block.array::<GEOMETRY_BYTES>() else {
+                return Err(length_wrong);
+            };
+            match Geometry::read(record.operation, bytes) {
+                Ok(geometry) => {
+                    operation = geometry.operation;
+                    margin = geometry.margin;
+                    taps = geometry.taps;
+                }
+                Err(found) => return Err(ParseError::Field { layer, found }),
+            }
+        }
+        let mut links = Links::NONE;
+        if record.links {
+            if !cfg!(feature = "residual") {
+                return Err(ParseError::UnknownOperation { layer, found: 0x40 });
+            }
+            let Some(bytes) = block.array::<LINKS_BYTES>() else {
+                return Err(length_wrong);
+            };
+            links = Links::from_bytes(bytes);
+        }
+
+        if let (0, Operation::Conv { window, .. } | Operation::Pool { window, .. }) =
+            (layer, operation)
+        {
+            self.copy_input(window.padding);
+        }
+        let source = check!(self.back(links.source));
+        let skip = match links.skip {
+            0 => None,
+            back => Some(check!(self.back(back))),
+        };
+        let mut this = Layer {
+            index: layer,
             record,
-            bias,
-            weights,
-        })
+            operation,
+            links,
+            linked: record.links,
+            taps,
+            last,
+            source,
+            skip,
+            output: Buffer::EMPTY,
+            block: block.rest(),
+        };
+        this.output = self.output(&this, margin);
+        self.index += 1;
+        self.history[self.index % HISTORY] = this.output;
+        Ok(Some(this))
     }
 
-    /// Bytes behind the last section read.
-    pub(crate) fn remaining_bytes(&self) -> usize {
-        self.sections.remaining()
+    /// The block of the next layer.
+    #[inline(always)]
+    const fn block(&mut self, record: &Record) -> Result<Bytes<'a>, ParseError> {
+        let layer = self.index;
+        let past_end = ParseError::BlockLength {
+            layer,
+            needed: record.length,
+            found: self.blocks.rest().len(),
+        };
+        while self.read % record.encoding.alignment() != 0 {
+            match self.blocks.array() {
+                Some([0]) => self.read += 1,
+                Some([found]) => return Err(ParseError::NotZero { layer, found }),
+                None => return Err(past_end),
+            }
+        }
+        self.read += record.length;
+        match self.blocks.take(record.length) {
+            Some(block) => Ok(Bytes::new(block)),
+            None => Err(past_end),
+        }
+    }
+
+    /// What lies `back` layers before the next.
+    #[inline(always)]
+    const fn back(&self, back: u8) -> Result<Buffer, ParseError> {
+        if HISTORY == 1 {
+            return Ok(self.history[0]);
+        }
+        let layer = self.index;
+        match (layer + 1).checked_sub(back as usize) {
+            Some(slot) if back != 0 => Ok(self.history[slot % HISTORY]),
+            _ => Err(ParseError::Link { layer, back }),
+        }
+    }
+
+    /// Lets the first layer read the input with zeros around it: from a copy at the arena's end.
+    const fn copy_input(&mut self, padding: Margin) {
+        if !padding.is_none() {
+            let mut input = self.history[0];
+            input.margin = padding;
+            input.words = input.len().div_ceil(4);
+            input.place = self.arena_words.saturating_sub(input.words);
+            self.history[0] = input;
+        }
+    }
+
+    /// Where `layer` writes.
+    #[inline(always)]
+    const fn output(&self, layer: &Layer<'_>, margin: Margin) -> Buffer {
+        let mut shape = layer.sums();
+        if let Operation::Conv {
+            pooling: Some((_, size)),
+            ..
+        } = layer.operation
+        {
+            shape.height = match shape.height.checked_div(size as u16) {
+                Some(height) => height,
+                None => 0,
+            };
+            shape.width = match shape.width.checked_div(size as u16) {
+                Some(width) => width,
+                None => 0,
+            };
+        }
+        let mut output = Buffer {
+            shape,
+            margin,
+            place: layer.links.place as usize,
+            words: 0,
+        };
+        output.words = arena::buffer_words(output.len(), layer.record.encoding, layer.last);
+        if !layer.linked && self.index % 2 == 1 {
+            let words = output.words.saturating_add(layer.taps as usize);
+            output.place = self.arena_words.saturating_sub(words);
+        }
+        output
+    }
+
+    /// Bytes behind the last block read.
+    pub(crate) const fn remaining_bytes(&self) -> usize {
+        self.blocks.rest().len()
+    }
+
+    /// Bytes from the container's start to the end of the last block, as the records state them.
+    pub(crate) const fn stated_bytes(&self) -> usize {
+        let mut records = self.records;
+        let mut end = 0usize;
+        let mut layer = 0;
+        while let Some(record) = records.array::<RECORD_BYTES>() {
+            if let Ok(record) = Record::read(layer, record) {
+                let alignment = record.encoding.alignment();
+                end = end.next_multiple_of(alignment) + record.length;
+            }
+            layer += 1;
+        }
+        crate::HEADER_BYTES + RECORD_BYTES * layer + end
     }
 }
 
@@ -356,16 +529,12 @@ impl<'a> Iterator for Layers<'a> {
     // Inlined, so that an engine pays for the fields it uses and for no error value.
     #[inline(always)]
     fn next(&mut self) -> Option<Layer<'a>> {
-        let (record, records) = self.records.split_first_chunk::<RECORD_BYTES>()?;
         // `Model::parse` has read every layer once: no error is left to meet here.
-        let layer = self.read(record).ok()?;
-        self.records = records;
-        self.index += 1;
-        Some(layer)
+        self.read_next().ok().flatten()
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
-        let count = self.records.len() / RECORD_BYTES;
+        let count = self.records.rest().len() / RECORD_BYTES;
         (count, Some(count))
     }
 }

@@ -6,31 +6,24 @@
 //! lie inside the bytes, columns lie inside their layer's inputs, no accumulator overflows, the
 //! arena is as large as stated. So a kernel has nothing left to check.
 //!
-//! With the feature `alloc` (the host), [`write()`] makes a container from [`LayerSpec`]s.
+//! With the feature `alloc` (the host), [`write()`] makes a container from a [`NetworkSpec`].
+//!
+//! The other features say what this build reads: an encoding each (`dense`, `csr`, `words`, `columns`,
+//! `rice`, `csr-f32`), `maps` (convolutions and pooling), `residual` (links between layers that are not
+//! neighbours). All are on by default; a device turns off what its model does not need.
 //!
 //! This crate assumes a little-endian machine and refuses to compile for another.
 //!
 //! ```
 //! # #[cfg(feature = "alloc")] {
-//! use rarefy_format::{Activation, AlignedBytes, LayerSpec, Model, WeightsSpec, write};
+//! use rarefy_format::{Encoding, LayerSpec, Model, NetworkSpec, Shape, write};
 //!
 //! // One layer of two inputs and one output: 3 * x[1] + 7.
-//! let layer = LayerSpec {
-//!     inputs: 2,
-//!     outputs: 1,
-//!     original_inputs: 2,
-//!     original_outputs: 1,
-//!     activation: Activation::Linear,
-//!     shift: 0,
-//!     bias: vec![7],
-//!     weights: WeightsSpec::Csr { row_lengths: vec![1], columns: vec![1], values: vec![3] },
-//! };
-//! let container = write(&[layer]).unwrap();
-//! // A container must lie on a 4-byte boundary: `Aligned` does that for bytes in flash.
-//! let container = AlignedBytes::copy_from(&container);
+//! let layer = LayerSpec::dense(Encoding::Csr, 0, vec![7], vec![vec![(1, 3)]]);
+//! let container = write(&NetworkSpec { input: Shape::flat(2), layers: vec![layer] }).unwrap();
 //! let model = Model::parse(&container).unwrap();
 //! assert_eq!((model.inputs(), model.outputs()), (2, 1));
-//! assert_eq!(model.layers().next().unwrap().bias(), [7]);
+//! assert_eq!(model.layers().next().unwrap().encoding(), Encoding::Csr);
 //! # }
 //! ```
 #![no_std]
@@ -48,32 +41,48 @@ compile_error!(
 mod aligned;
 mod arena;
 mod arithmetic;
+mod bytes;
 mod checksum;
 mod encoding;
 mod error;
 mod header;
 mod layer;
 mod model;
-mod sections;
+mod operation;
+mod record;
+#[cfg(feature = "alloc")]
+mod reference;
+mod shape;
 #[cfg(feature = "alloc")]
 mod write;
 
 #[cfg(feature = "alloc")]
 pub use aligned::AlignedBytes;
-pub use arena::{arena_words, arena_words_of};
+pub use arena::arena_words;
 pub use arithmetic::{MAX_SHIFT, requantize};
 pub use checksum::crc32;
-pub use encoding::csr::{Csr, Rows};
-pub use encoding::dense::Dense;
-pub use encoding::{Encoding, Weights};
+#[cfg(feature = "alloc")]
+pub use encoding::Unfit;
+pub use encoding::columns::Columns;
+pub use encoding::csr::{Csr, CsrRows};
+pub use encoding::csr_f32::CsrF32;
+pub use encoding::dense::{Dense, DenseRows};
+pub use encoding::rice::{Rice, RiceRows};
+pub use encoding::words::{Words, WordsRows, index_bits};
+pub use encoding::{Dimensions, Encoding, Rows, Weights};
 pub use error::ParseError;
 pub use header::{CHECKSUM_OFFSET, HEADER_BYTES, MAGIC, MAX_LAYERS, VERSION, container_checksum};
-pub use layer::{Activation, Layer, Layers, RECORD_BYTES};
+pub use layer::{Layer, Layers, MAX_SOURCE_BYTES};
 pub use model::Model;
+pub use operation::{GEOMETRY_BYTES, Operation, Pooling, Window};
+pub use record::{LINKS_BYTES, Links, RECORD_BYTES};
 #[cfg(feature = "alloc")]
-pub use write::{LayerSpec, WeightsSpec, WriteError, write};
+pub use reference::Values;
+pub use shape::{Buffer, Margin, Shape};
+#[cfg(feature = "alloc")]
+pub use write::{LayerSpec, NetworkSpec, SkipSpec, SpecError, WeightsSpec, WriteError, write};
 
-/// Bytes on the 4-byte boundary that [`Model::parse`] asks for.
+/// Bytes on the 4-byte boundary that an engine asks for.
 ///
 /// ```
 /// use rarefy_format::Aligned;

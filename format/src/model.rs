@@ -5,50 +5,78 @@
 //! No accessor panics and no kernel can leave its slices, whatever the bytes say: `SPEC.md` lists
 //! under *Validation* what has been checked, and each check is an error of [`ParseError`].
 
-use crate::arena::arena_words_of;
+use crate::bytes::{Bytes, check};
+use crate::encoding::Encoding;
 use crate::error::ParseError;
-use crate::header::Header;
+use crate::header::{Header, container_checksum};
 use crate::layer::Layers;
+use crate::shape::Shape;
 
 /// A validated container: a view of its bytes, made by [`Model::parse`] alone.
 #[derive(Clone, Copy, Debug)]
 pub struct Model<'a> {
     bytes: &'a [u8],
-    layers: usize,
-    inputs: usize,
+    behind: Bytes<'a>,
+    header: Header,
     outputs: usize,
-    arena_words: usize,
 }
 
 impl<'a> Model<'a> {
     /// Checks a container and borrows it. Takes time linear in the bytes, no memory, and changes
-    /// nothing. The bytes must lie on a 4-byte boundary ([`crate::Aligned`]).
+    /// nothing. In a `const` it runs in the compiler, and a program that holds the model so carries
+    /// no parser: `const MODEL: Model = match Model::parse(BYTES) { Ok(model) => model, Err(_) => panic!() };`
     ///
     /// # Errors
     ///
     /// The first rule of the format that the bytes break.
-    pub fn parse(bytes: &'a [u8]) -> Result<Model<'a>, ParseError> {
-        let offset = bytes.as_ptr().addr() % 4;
-        if offset != 0 {
-            return Err(ParseError::Misaligned { offset });
+    pub const fn parse(bytes: &'a [u8]) -> Result<Model<'a>, ParseError> {
+        let mut behind = Bytes::new(bytes);
+        let header = check!(Header::read(&mut behind));
+        let mut layers = check!(Layers::new(header, behind));
+        let stated = layers.stated_bytes();
+        if stated != bytes.len() {
+            return Err(ParseError::WrongLength {
+                stated,
+                found: bytes.len(),
+            });
         }
-        let header = Header::read(bytes)?;
-        let (inputs, outputs) = validate_layers(bytes, header.layers)?;
-        let model = Model {
-            bytes,
-            layers: header.layers,
-            inputs,
-            outputs,
-            arena_words: header.arena_words,
-        };
-        let computed = arena_words_of(model.layers().map(|layer| layer.outputs()));
-        if model.arena_words != computed {
-            return Err(ParseError::ArenaWords {
-                stated: model.arena_words,
+        let computed = container_checksum(bytes);
+        if computed != header.checksum {
+            return Err(ParseError::WrongChecksum {
+                stated: header.checksum,
                 computed,
             });
         }
-        Ok(model)
+        let (mut needed, mut outputs, mut floats) = (0, 0, false);
+        while let Some(layer) = check!(layers.read_next()) {
+            if layer.index() == 0 {
+                floats = matches!(layer.encoding(), Encoding::CsrF32);
+            }
+            check!(layer.check(header.arena_words, floats));
+            if layer.needed_words() > needed {
+                needed = layer.needed_words();
+            }
+            outputs = layer.outputs();
+        }
+        let surplus = layers.remaining_bytes();
+        if surplus != 0 {
+            return Err(ParseError::WrongLength {
+                stated: bytes.len() - surplus,
+                found: bytes.len(),
+            });
+        }
+        if needed != header.arena_words {
+            return Err(ParseError::ArenaWords {
+                stated: header.arena_words,
+                computed: needed,
+            });
+        }
+        Ok(Model {
+            bytes,
+            behind,
+            header,
+            outputs,
+        })
     }
 
     /// The container itself.
@@ -57,10 +85,16 @@ impl<'a> Model<'a> {
         self.bytes
     }
 
-    /// Bytes that an inference reads: the inputs of the first layer.
+    /// What an inference reads, one byte a value.
+    #[must_use]
+    pub const fn input(&self) -> Shape {
+        self.header.input
+    }
+
+    /// Bytes that an inference reads.
     #[must_use]
     pub const fn inputs(&self) -> usize {
-        self.inputs
+        self.header.input.len()
     }
 
     /// Logits that an inference computes: the outputs of the last layer.
@@ -72,42 +106,23 @@ impl<'a> Model<'a> {
     /// Memory that an inference needs besides its input, in 32-bit words, exactly.
     #[must_use]
     pub const fn arena_words(&self) -> usize {
-        self.arena_words
+        self.header.arena_words
+    }
+
+    /// Layers.
+    #[must_use]
+    pub const fn layer_count(&self) -> usize {
+        self.header.layers
     }
 
     /// The layers from the input to the output, read from the container as they come.
     #[must_use]
-    pub fn layers(&self) -> Layers<'a> {
-        // The records have been read once, so they are there; no layers is the harmless answer.
-        Layers::new(self.bytes, self.layers).unwrap_or_else(|_| Layers::none())
-    }
-}
-
-/// Validates every layer and how they join; gives the network's inputs and outputs.
-fn validate_layers(bytes: &[u8], count: usize) -> Result<(usize, usize), ParseError> {
-    let mut layers = Layers::new(bytes, count)?;
-    let mut ends: Option<(usize, usize)> = None;
-    let mut index = 0;
-    while let Some(layer) = layers.read_next() {
-        let layer = layer?;
-        layer.validate(index, index + 1 == count)?;
-        let (inputs, expected) = ends.unwrap_or((layer.inputs(), layer.inputs()));
-        if layer.inputs() != expected {
-            return Err(ParseError::BrokenChain {
-                layer: index,
-                expected,
-                found: layer.inputs(),
-            });
+    #[inline(always)]
+    pub const fn layers(&self) -> Layers<'a> {
+        match Layers::new(self.header, self.behind) {
+            Ok(layers) => layers,
+            // The records have been read once, so they are there; no layers is the harmless answer.
+            Err(_) => Layers::none(),
         }
-        ends = Some((inputs, layer.outputs()));
-        index += 1;
     }
-    let surplus = layers.remaining_bytes();
-    if surplus != 0 {
-        return Err(ParseError::SurplusBytes { surplus });
-    }
-    ends.ok_or(ParseError::LayerCount {
-        found: 0,
-        max: crate::MAX_LAYERS,
-    })
 }

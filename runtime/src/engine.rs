@@ -1,10 +1,9 @@
 //! The engine: walks a model's layers through the arena.
 
-use rarefy_format::{Activation, Layer, Model};
+use rarefy_format::{Buffer, Layer, Model, Operation};
 
-use crate::error::{InferError, Unsupported};
-use crate::kernels;
-use crate::output::{Logits, Requantize};
+use crate::error::{InferError, Misaligned};
+use crate::kernels::{self, Output};
 
 /// Runs one model. Holds nothing but the view of it: make as many as you like.
 #[derive(Clone, Copy, Debug)]
@@ -17,14 +16,12 @@ impl<'m> Engine<'m> {
     ///
     /// # Errors
     ///
-    /// When a layer needs a kernel that this build leaves out.
-    pub fn new(model: Model<'m>) -> Result<Engine<'m>, Unsupported> {
-        for (layer, encoding) in model.layers().map(|layer| layer.encoding()).enumerate() {
-            if !kernels::is_linked(encoding) {
-                return Err(Unsupported { layer, encoding });
-            }
+    /// When the container does not lie on a 4-byte boundary ([`rarefy_format::Aligned`]).
+    pub fn new(model: Model<'m>) -> Result<Engine<'m>, Misaligned> {
+        match model.bytes().as_ptr().addr() % 4 {
+            0 => Ok(Engine { model }),
+            offset => Err(Misaligned { offset }),
         }
-        Ok(Engine { model })
     }
 
     /// The model it runs.
@@ -52,70 +49,84 @@ impl<'m> Engine<'m> {
         let too_small = InferError::ArenaTooSmall { needed, found };
         let arena = arena.get_mut(..needed).ok_or(too_small)?;
 
-        // Layer 0 reads the caller's input; the others what the layer before left at its end of the
-        // arena. A parsed model's arena holds each such pair: none of these `ok_or` is ever met.
-        let mut read_words = 0;
-        for (index, layer) in self.model.layers().enumerate() {
-            let (read, write) =
-                ends(arena, index, read_words, layer.buffer_words()).ok_or(too_small)?;
-            let read: &[u8] = if index == 0 {
-                input
-            } else {
-                bytemuck::must_cast_slice(read)
-            };
-            let read = read.get(..layer.inputs()).ok_or(too_small)?;
-            run_layer(&layer, read, write).ok_or(too_small)?;
-            read_words = layer.buffer_words();
+        // A parsed model's arena holds what each layer reads and writes, side by side: none of these
+        // `ok_or` is ever met.
+        let mut logits = 0..0;
+        for layer in self.model.layers() {
+            run_layer(&layer, input, arena).ok_or(too_small)?;
+            let output = layer.output();
+            logits = output.place..output.place.saturating_add(output.words);
         }
-        // The last of an odd number of layers wrote at the front.
-        let logits = if self.model.layers().len() % 2 == 1 {
-            arena.get(..read_words)
-        } else {
-            arena.get(needed - read_words..)
+        let logits = arena.get(logits).ok_or(too_small)?;
+        Ok(bytemuck::must_cast_slice(logits))
+    }
+}
+
+/// The arena around the words that a layer writes.
+struct Around<'a> {
+    before: &'a [u32],
+    behind: &'a [u32],
+    /// The first word behind.
+    end: usize,
+}
+
+impl<'a> Around<'a> {
+    /// The bytes of `buffer`; those of `input` when it has no words. `None` when it is not all before
+    /// or all behind what is written.
+    #[inline(always)]
+    fn bytes(&self, buffer: &Buffer, input: &'a [u8]) -> Option<&'a [u8]> {
+        if buffer.words == 0 {
+            return Some(input);
+        }
+        let words = match buffer.place.checked_sub(self.end) {
+            Some(start) => self.behind.get(start..)?.get(..buffer.words)?,
+            None => self.before.get(buffer.place..)?.get(..buffer.words)?,
         };
-        logits.map(bytemuck::must_cast_slice).ok_or(too_small)
+        Some(bytemuck::must_cast_slice(words))
     }
 }
 
-/// Where layer `index` reads and writes: even layers write at the front and read at the end, odd
-/// ones the other way round. `None` when the two would overlap.
-fn ends(
-    arena: &mut [u32],
-    index: usize,
-    read_words: usize,
-    write_words: usize,
-) -> Option<(&[u32], &mut [u32])> {
-    let (at_front, at_end) = if index.is_multiple_of(2) {
-        (write_words, read_words)
-    } else {
-        (read_words, write_words)
+/// Computes one layer. `None` when the arena does not hold it as its record says.
+#[inline(always)]
+fn run_layer(layer: &Layer<'_>, input: &[u8], arena: &mut [u32]) -> Option<()> {
+    #[cfg(feature = "maps")]
+    if layer.index() == 0 {
+        kernels::map::copy(input, &layer.source(), arena)?;
+    }
+    let output = layer.output();
+    let (before, rest) = arena.split_at_mut_checked(output.place)?;
+    let words = output.words.saturating_add(layer.scratch_words());
+    let (write, behind) = rest.split_at_mut_checked(words)?;
+    let end = output.place.saturating_add(words);
+    let around = Around {
+        before,
+        behind,
+        end,
     };
-    let (front, rest) = arena.split_at_mut_checked(at_front)?;
-    let (_, end) = rest.split_at_mut_checked(rest.len().checked_sub(at_end)?)?;
-    Some(if index.is_multiple_of(2) {
-        (end, front)
-    } else {
-        (front, end)
-    })
-}
-
-/// Computes one layer into `write`, which has its buffer's words. `None` when it has fewer.
-fn run_layer(layer: &Layer<'_>, read: &[u8], write: &mut [u32]) -> Option<()> {
-    match layer.activation() {
-        Activation::Linear => {
-            let write = bytemuck::must_cast_slice_mut(write);
-            kernels::run(layer.weights(), layer.bias(), read, Logits, write);
-        }
-        _ => {
-            let write: &mut [u8] = bytemuck::must_cast_slice_mut(write);
-            let write = write.get_mut(..layer.outputs())?;
-            let finish = Requantize {
-                shift: layer.shift(),
+    let source = around.bytes(&layer.source(), input)?;
+    match layer.operation() {
+        Operation::Dense => {
+            let output = if layer.is_last() {
+                Output::Sums(bytemuck::must_cast_slice_mut(write))
+            } else {
+                Output::Bytes {
+                    words: write,
+                    shift: layer.shift(),
+                }
             };
-            kernels::run(layer.weights(), layer.bias(), read, finish, write);
+            kernels::dense(layer, source, output)
         }
+        #[cfg(feature = "maps")]
+        _ => {
+            let skip = match layer.skip() {
+                Some((buffer, shift)) => Some((around.bytes(&buffer, input)?, buffer, shift)),
+                None => None,
+            };
+            kernels::map::run(layer, source, skip, write)
+        }
+        #[cfg(not(feature = "maps"))]
+        _ => None,
     }
-    Some(())
 }
 
 /// The class of `logits`: the index of the largest, the first of several; 0 for none.

@@ -2,29 +2,25 @@
 
 use core::fmt;
 
-use rarefy_format::Encoding;
-
-/// The model needs a kernel that this build leaves out.
+/// The container does not lie on the 4-byte boundary that kernels read it from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub struct Unsupported {
-    /// The first such layer, counted from 0.
-    pub layer: usize,
-    /// Its encoding: the name of the missing feature is [`Encoding::name`].
-    pub encoding: Encoding,
+pub struct Misaligned {
+    /// Bytes behind such a boundary.
+    pub offset: usize,
 }
 
-impl fmt::Display for Unsupported {
+impl fmt::Display for Misaligned {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (layer, name) = (self.layer, self.encoding.name());
+        let offset = self.offset;
         write!(
             f,
-            "layer {layer} is stored as {name}: build rarefy-runtime with the feature {name}"
+            "the container lies {offset} bytes behind a 4-byte boundary: place it on one"
         )
     }
 }
 
-impl core::error::Error for Unsupported {}
+impl core::error::Error for Misaligned {}
 
 /// Why an inference did not take place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,18 +5,17 @@
 //! errors. The same kernels run on the host and on the device, on integers alone: a prediction on
 //! the host *is* the prediction on the device.
 //!
-//! The features `csr` and `dense` say which kernels are linked.
+//! The features are those of `rarefy-format`: an encoding each, `maps` and `residual`. A device turns
+//! off what its model does not need, and neither the kernel nor its check is linked.
 //!
 //! ```
-//! use rarefy_format::{Activation, AlignedBytes, LayerSpec, Model, WeightsSpec, write};
+//! use rarefy_format::{AlignedBytes, Encoding, LayerSpec, Model, NetworkSpec, Shape, write};
 //! use rarefy_runtime::{Arena, Engine, argmax};
 //!
-//! # let layer = LayerSpec {
-//! #     inputs: 4, outputs: 2, original_inputs: 4, original_outputs: 2,
-//! #     activation: Activation::Linear, shift: 0, bias: vec![-10, 5],
-//! #     weights: WeightsSpec::Csr { row_lengths: vec![2, 1], columns: vec![0, 3, 1], values: vec![2, -1, 1] },
-//! # };
-//! # let container = AlignedBytes::copy_from(&write(&[layer]).unwrap());
+//! # let rows = vec![vec![(0, 2), (3, -1)], vec![(1, 1)]];
+//! # let layer = LayerSpec::dense(Encoding::Csr, 0, vec![-10, 5], rows);
+//! # let network = NetworkSpec { input: Shape::flat(4), layers: vec![layer] };
+//! # let container = AlignedBytes::copy_from(&write(&network).unwrap());
 //! // In firmware: static MODEL: &Aligned<[u8]> = &Aligned(*include_bytes!("model.rfy"));
 //! //              static mut ARENA: Arena<{ arena_words(&MODEL.0) }> = Arena::new();
 //! let model = Model::parse(&container).unwrap();
@@ -29,17 +28,11 @@
 #![no_std]
 #![deny(unsafe_code)]
 
-#[cfg(not(any(feature = "csr", feature = "dense")))]
-compile_error!(
-    "rarefy-runtime without a kernel runs no model: enable the feature csr, dense or both"
-);
-
 mod arena;
 mod engine;
 mod error;
 mod kernels;
-mod output;
 
 pub use arena::Arena;
 pub use engine::{Engine, argmax};
-pub use error::{InferError, Unsupported};
+pub use error::{InferError, Misaligned};

@@ -1,155 +1,217 @@
-//! Compressed sparse rows: for each output row how many weights it keeps, and for each kept weight
-//! its column and its value.
+//! Compressed sparse rows: for each row how many weights it keeps, and for each kept weight its column
+//! and its value.
 //!
-//! Sections: row lengths `u16[outputs]`, columns `u16[stored]`, values `i8[stored]`. Refused when
-//! the row lengths do not add up to the record's count of stored weights, when a column is not an
-//! input of the layer, when the columns of a row do not increase strictly (so no row is longer than
-//! the layer has inputs), or when a row's accumulator could overflow.
+//! ```text
+//!  0                    4 * outputs              6 * outputs
+//!  +--------------------+------------------------+-----------------------+--------------------+
+//!  | i32 bias[outputs]  | u16 lengths[outputs]   | u16 columns[stored]   | i8 values[stored]  |
+//!  +--------------------+------------------------+-----------------------+--------------------+
+//! ```
+//!
+//! Refused when the lengths do not add up to what is stored, when a column is not below the layer's
+//! inputs, or when the columns of a row do not rise.
 
-use super::check_row;
-use crate::arithmetic::rounding;
+use super::{Dimensions, Rows};
+use crate::bytes::{Bytes, u16_at, u32_at};
 use crate::error::ParseError;
-use crate::layer::Record;
-use crate::sections::Sections;
 
 /// Weights stored as compressed sparse rows.
 #[derive(Clone, Copy, Debug)]
 pub struct Csr<'a> {
     inputs: usize,
-    row_lengths: &'a [u16],
-    columns: &'a [u16],
-    values: &'a [i8],
+    bias: &'a [[u8; 4]],
+    lengths: &'a [[u8; 2]],
+    columns: &'a [[u8; 2]],
+    values: &'a [u8],
 }
 
 impl<'a> Csr<'a> {
+    #[inline(always)]
+    pub(crate) const fn read(dims: Dimensions, block: &'a [u8]) -> Self {
+        match sections(dims, block) {
+            Some(csr) => csr,
+            None => Csr {
+                inputs: 0,
+                bias: &[],
+                lengths: &[],
+                columns: &[],
+                values: &[],
+            },
+        }
+    }
+
     /// The layer's inputs: every column is below this.
     #[must_use]
     pub const fn inputs(&self) -> usize {
         self.inputs
     }
 
-    /// How many weights each output row stores; they add up to the length of [`Csr::columns`].
+    /// A little-endian `i32` an output.
     #[must_use]
-    pub const fn row_lengths(&self) -> &'a [u16] {
-        self.row_lengths
+    pub const fn bias(&self) -> &'a [[u8; 4]] {
+        self.bias
     }
 
-    /// The input each stored weight reads: row by row, increasing inside a row, below the layer's
-    /// number of inputs.
+    /// Weights that each output stores, `u16`; they add up to the number of columns.
     #[must_use]
-    pub const fn columns(&self) -> &'a [u16] {
+    pub const fn lengths(&self) -> &'a [[u8; 2]] {
+        self.lengths
+    }
+
+    /// The input each stored weight reads, `u16`: row by row, rising inside a row.
+    #[must_use]
+    pub const fn columns(&self) -> &'a [[u8; 2]] {
         self.columns
     }
 
-    /// The stored weights, as many as columns.
+    /// The stored weights as `i8`, as many as columns.
     #[must_use]
-    pub const fn values(&self) -> &'a [i8] {
+    pub const fn values(&self) -> &'a [u8] {
         self.values
     }
 
-    /// The rows in order, each as its columns and its values.
+    /// The rows.
     #[must_use]
-    pub const fn rows(&self) -> Rows<'a> {
-        Rows {
-            row_lengths: self.row_lengths,
-            columns: self.columns,
-            values: self.values,
-        }
+    pub const fn rows(&self) -> CsrRows<'a> {
+        CsrRows { rest: *self }
     }
+}
 
-    #[inline(always)]
-    pub(crate) fn read(
-        layer: usize,
-        record: &Record,
-        sections: &mut Sections<'a>,
-    ) -> Result<Self, ParseError> {
-        let stored = record.stored as usize;
-        Ok(Csr {
-            inputs: usize::from(record.inputs),
-            row_lengths: sections.take(layer, usize::from(record.outputs))?,
-            columns: sections.take(layer, stored)?,
-            values: sections.take(layer, stored)?,
-        })
+/// Cuts the sections; none when the block is no whole number of weights.
+#[inline(always)]
+const fn sections(dims: Dimensions, block: &[u8]) -> Option<Csr<'_>> {
+    let mut bytes = Bytes::new(block);
+    let Some(bias) = bytes.elements(dims.outputs) else {
+        return None;
+    };
+    let Some(lengths) = bytes.elements(dims.outputs) else {
+        return None;
+    };
+    let stored = bytes.rest().len() / 3;
+    let Some(columns) = bytes.elements(stored) else {
+        return None;
+    };
+    let values = bytes.rest();
+    if values.len() != stored {
+        return None;
     }
+    Some(Csr {
+        inputs: dims.inputs,
+        bias,
+        lengths,
+        columns,
+        values,
+    })
+}
 
-    pub(crate) fn validate(
-        &self,
-        layer: usize,
-        record: &Record,
-        bias: &[i32],
-    ) -> Result<(), ParseError> {
-        // At most 65,535 rows of at most 65,535 weights: the sum fits.
-        let found: u32 = self
-            .row_lengths
-            .iter()
-            .map(|&length| u32::from(length))
-            .sum();
-        if found != record.stored {
-            let (stated, found) = (record.stored as usize, found as usize);
+pub(crate) const fn check(
+    layer: usize,
+    dims: Dimensions,
+    block: &[u8],
+) -> Result<usize, ParseError> {
+    let Some(csr) = sections(dims, block) else {
+        return Err(ParseError::BlockLength {
+            layer,
+            needed: dims.outputs.saturating_mul(6),
+            found: block.len(),
+        });
+    };
+    check_columns(layer, dims.inputs, csr.lengths, csr.columns)
+}
+
+/// Checks rows of these lengths, whose weights read these columns; gives the longest.
+pub(crate) const fn check_columns(
+    layer: usize,
+    inputs: usize,
+    lengths: &[[u8; 2]],
+    columns: &[[u8; 2]],
+) -> Result<usize, ParseError> {
+    let (mut row, mut position, mut longest) = (0, 0, 0);
+    while row < lengths.len() {
+        let length = u16_at(lengths, row) as usize;
+        // Lengths of at most 65,535 rows: the sum fits.
+        let end = position + length;
+        if end > columns.len() {
             return Err(ParseError::RowLengths {
                 layer,
-                stated,
-                found,
+                stated: end,
+                found: columns.len(),
             });
         }
-        let rounding = rounding(u32::from(record.shift));
-        let mut position = 0;
-        for (row, ((columns, values), &bias)) in self.rows().zip(bias).enumerate() {
-            let mut previous = None;
-            for &column in columns {
-                if column >= record.inputs {
-                    let inputs = record.inputs;
-                    return Err(ParseError::ColumnOutOfRange {
-                        layer,
-                        position,
-                        column,
-                        inputs,
-                    });
-                }
-                if let Some(previous) = previous
-                    && column <= previous
-                {
-                    return Err(ParseError::ColumnOrder {
-                        layer,
-                        position,
-                        column,
-                        previous,
-                    });
-                }
-                previous = Some(column);
-                position += 1;
+        let mut floor = 0;
+        while position < end {
+            let column = u16_at(columns, position);
+            if column as usize >= inputs || (column as usize) < floor {
+                return Err(ParseError::Column {
+                    layer,
+                    position,
+                    column,
+                    floor,
+                    inputs,
+                });
             }
-            check_row(layer, row, bias, values, rounding)?;
+            floor = column as usize + 1;
+            position += 1;
         }
-        Ok(())
+        if length > longest {
+            longest = length;
+        }
+        row += 1;
     }
+    if position != columns.len() {
+        return Err(ParseError::RowLengths {
+            layer,
+            stated: position,
+            found: columns.len(),
+        });
+    }
+    Ok(longest)
 }
 
-/// The rows of a [`Csr`] in order, each as its columns and its values.
-#[derive(Clone, Debug)]
-pub struct Rows<'a> {
-    row_lengths: &'a [u16],
-    columns: &'a [u16],
-    values: &'a [i8],
+/// The rows of a [`Csr`] that are left.
+#[derive(Clone, Copy, Debug)]
+pub struct CsrRows<'a> {
+    rest: Csr<'a>,
 }
 
-impl<'a> Iterator for Rows<'a> {
-    type Item = (&'a [u16], &'a [i8]);
-
+impl Rows for CsrRows<'_> {
     #[inline]
-    fn next(&mut self) -> Option<Self::Item> {
-        let (&length, row_lengths) = self.row_lengths.split_first()?;
-        let (row_columns, columns) = self.columns.split_at_checked(usize::from(length))?;
-        let (row_values, values) = self.values.split_at_checked(usize::from(length))?;
-        *self = Rows {
-            row_lengths,
+    fn next_row(&mut self, mut visit: impl FnMut(u16, i16)) -> Option<i32> {
+        let csr = self.rest;
+        let (_, bias) = csr.bias.split_first()?;
+        let (&length, lengths) = csr.lengths.split_first()?;
+        let length = usize::from(u16::from_le_bytes(length));
+        let (row_columns, columns) = csr.columns.split_at_checked(length)?;
+        let (row_values, values) = csr.values.split_at_checked(length)?;
+        self.rest = Csr {
+            bias,
+            lengths,
             columns,
             values,
+            ..csr
         };
-        Some((row_columns, row_values))
+        for (&column, &value) in row_columns.iter().zip(row_values) {
+            visit(u16::from_le_bytes(column), i16::from(value as i8));
+        }
+        Some(u32_at(csr.bias, 0) as i32)
     }
+}
 
-    fn size_hint(&self) -> (usize, Option<usize>) {
-        (0, Some(self.row_lengths.len()))
+#[cfg(feature = "alloc")]
+pub(crate) fn write(
+    bias: &[i32],
+    rows: &[alloc::vec::Vec<(u16, i16)>],
+) -> Result<alloc::vec::Vec<u8>, super::Unfit> {
+    let mut block: alloc::vec::Vec<u8> = bias.iter().flat_map(|bias| bias.to_le_bytes()).collect();
+    for row in rows {
+        let length = u16::try_from(row.len()).map_err(|_| super::Unfit::Row(row.len()))?;
+        block.extend(length.to_le_bytes());
     }
+    let weights = || rows.iter().flatten();
+    block.extend(weights().flat_map(|(column, _)| column.to_le_bytes()));
+    for &(_, weight) in weights() {
+        let value = i8::try_from(weight).map_err(|_| super::Unfit::Weight(weight))?;
+        block.push(value as u8);
+    }
+    Ok(block)
 }

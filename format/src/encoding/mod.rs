@@ -1,33 +1,63 @@
-//! How a layer's weights are stored: one module an encoding, each with its sections, its validation
+//! How a layer's weights are stored: one module an encoding, each with its block, its check, its rows
 //! and (feature `alloc`) its writing. A kernel in `rarefy-runtime` belongs to each.
 
+pub(crate) mod columns;
 pub(crate) mod csr;
+pub(crate) mod csr_f32;
 pub(crate) mod dense;
+pub(crate) mod rice;
+pub(crate) mod words;
 
 use crate::error::ParseError;
-use crate::layer::Record;
-use crate::sections::Sections;
+use columns::Columns;
 use csr::Csr;
+use csr_f32::CsrF32;
 use dense::Dense;
+use rice::Rice;
+use words::Words;
 
-/// The encodings this version of the format knows, by their code in a layer record.
+/// The encodings of format 1, by their code in a layer record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
-#[non_exhaustive]
 pub enum Encoding {
     /// Every weight, row by row. Code 0.
     Dense,
     /// Compressed sparse rows. Code 1.
     Csr,
+    /// Weight and column in 16 bits, rows of a length together. Code 2.
+    Words,
+    /// Weight and row in 16 bits, column by column. Code 3.
+    Columns,
+    /// A stream of bits: coded gaps, few-bit values. Code 4.
+    Rice,
+    /// Compressed sparse rows of 32-bit floats. Code 5.
+    CsrF32,
+    /// No weights: a pooling layer. Code 15.
+    None,
 }
 
 impl Encoding {
-    /// The name used on command lines and in tables.
+    /// All that hold weights.
+    pub const ALL: [Encoding; 6] = [
+        Encoding::Dense,
+        Encoding::Csr,
+        Encoding::Words,
+        Encoding::Columns,
+        Encoding::Rice,
+        Encoding::CsrF32,
+    ];
+
+    /// The name used on command lines, in tables, and as feature of the crates.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Encoding::Dense => "dense",
             Encoding::Csr => "csr",
+            Encoding::Words => "words",
+            Encoding::Columns => "columns",
+            Encoding::Rice => "rice",
+            Encoding::CsrF32 => "csr-f32",
+            Encoding::None => "none",
         }
     }
 
@@ -37,100 +67,143 @@ impl Encoding {
         match self {
             Encoding::Dense => 0,
             Encoding::Csr => 1,
+            Encoding::Words => 2,
+            Encoding::Columns => 3,
+            Encoding::Rice => 4,
+            Encoding::CsrF32 => 5,
+            Encoding::None => 15,
         }
     }
 
-    /// The encoding with this code, if this version knows it.
+    /// The encoding with this code, if format 1 knows it and this build reads it.
     #[must_use]
     pub const fn from_code(code: u8) -> Option<Encoding> {
         match code {
-            0 => Some(Encoding::Dense),
-            1 => Some(Encoding::Csr),
+            0 if cfg!(feature = "dense") => Some(Encoding::Dense),
+            1 if cfg!(feature = "csr") => Some(Encoding::Csr),
+            2 if cfg!(feature = "words") => Some(Encoding::Words),
+            3 if cfg!(feature = "columns") => Some(Encoding::Columns),
+            4 if cfg!(feature = "rice") => Some(Encoding::Rice),
+            5 if cfg!(feature = "csr-f32") => Some(Encoding::CsrF32),
+            15 if cfg!(feature = "maps") => Some(Encoding::None),
             _ => None,
         }
     }
+
+    /// The boundary on which a block in this encoding begins, in bytes.
+    #[must_use]
+    pub const fn alignment(self) -> usize {
+        match self {
+            Encoding::Rice | Encoding::None => 1,
+            _ => 4,
+        }
+    }
 }
 
-/// The weights of one layer, borrowed from the container.
+/// What an encoding knows of its layer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Dimensions {
+    /// Columns: every column of a weight is below this.
+    pub inputs: usize,
+    /// Rows.
+    pub outputs: usize,
+}
+
+/// The weights and biases of one layer, borrowed from the container.
 #[derive(Clone, Copy, Debug)]
-#[non_exhaustive]
 pub enum Weights<'a> {
+    /// Every weight.
+    Dense(Dense<'a>),
     /// Compressed sparse rows.
     Csr(Csr<'a>),
-    /// Every weight, row by row.
-    Dense(Dense<'a>),
+    /// Packed words.
+    Words(Words<'a>),
+    /// Packed words by column.
+    Columns(Columns<'a>),
+    /// A stream of bits.
+    Rice(Rice<'a>),
+    /// Compressed sparse rows of floats.
+    CsrF32(CsrF32<'a>),
+    /// A pooling layer.
+    None,
 }
 
 impl<'a> Weights<'a> {
-    /// Cuts the sections of a layer with this record; says nothing yet about what is in them.
+    /// The view of a `block` that [`check`] accepted; of any other it is harmless nonsense.
     #[inline(always)]
-    pub(crate) fn read(
-        layer: usize,
-        record: &Record,
-        sections: &mut Sections<'a>,
-    ) -> Result<Self, ParseError> {
-        match record.encoding {
-            Encoding::Dense => Dense::read(layer, record, sections).map(Weights::Dense),
-            Encoding::Csr => Csr::read(layer, record, sections).map(Weights::Csr),
-        }
-    }
-
-    /// Checks what is in the sections: all that a kernel relies on.
-    pub(crate) fn validate(
-        &self,
-        layer: usize,
-        record: &Record,
-        bias: &[i32],
-    ) -> Result<(), ParseError> {
-        match self {
-            Weights::Dense(dense) => dense.validate(layer, record, bias),
-            Weights::Csr(csr) => csr.validate(layer, record, bias),
-        }
-    }
-
-    /// The encoding these weights are stored in.
-    #[must_use]
-    pub const fn encoding(&self) -> Encoding {
-        match self {
-            Weights::Csr(_) => Encoding::Csr,
-            Weights::Dense(_) => Encoding::Dense,
-        }
-    }
-
-    /// The stored values, in the order of the container.
-    #[must_use]
-    pub const fn values(&self) -> &'a [i8] {
-        match self {
-            Weights::Csr(csr) => csr.values(),
-            Weights::Dense(dense) => dense.values(),
+    pub(crate) const fn read(encoding: Encoding, dims: Dimensions, block: &'a [u8]) -> Self {
+        match encoding {
+            Encoding::Dense => Weights::Dense(Dense::read(dims, block)),
+            Encoding::Csr => Weights::Csr(Csr::read(dims, block)),
+            Encoding::Words => Weights::Words(Words::read(dims, block)),
+            Encoding::Columns => Weights::Columns(Columns::read(dims, block)),
+            Encoding::Rice => Weights::Rice(Rice::read(dims, block)),
+            Encoding::CsrF32 => Weights::CsrF32(CsrF32::read(dims, block)),
+            Encoding::None => Weights::None,
         }
     }
 }
 
-/// Refuses a row whose accumulator could leave 32 bits for some input: `|bias| + 255 * sum |weight|
-/// + round` must fit an `i32`. All partial sums, in whatever order, then fit too.
-pub(crate) fn check_row(
+/// Checks all that a kernel relies on; gives the length of the longest row.
+#[inline(always)]
+pub(crate) const fn check(
     layer: usize,
-    row: usize,
-    bias: i32,
-    values: &[i8],
-    rounding: i32,
-) -> Result<(), ParseError> {
-    // At most 65,535 weights of at most 128: the sum fits, and so does 255 times it.
-    let weights: u32 = values
-        .iter()
-        .map(|value| u32::from(value.unsigned_abs()))
-        .sum();
-    let bound = (weights * 255)
-        .saturating_add(bias.unsigned_abs())
-        .saturating_add(rounding.unsigned_abs());
-    if bound > i32::MAX as u32 {
-        return Err(ParseError::AccumulatorOverflow {
+    encoding: Encoding,
+    dims: Dimensions,
+    block: &[u8],
+) -> Result<usize, ParseError> {
+    match encoding {
+        Encoding::Dense => dense::check(layer, dims, block),
+        Encoding::Csr => csr::check(layer, dims, block),
+        Encoding::Words => words::check(layer, dims, block),
+        Encoding::Columns => columns::check(layer, dims, block),
+        Encoding::Rice => rice::check(layer, dims, block),
+        Encoding::CsrF32 => csr_f32::check(layer, dims, block),
+        Encoding::None if block.is_empty() => Ok(0),
+        Encoding::None => Err(ParseError::BlockLength {
             layer,
-            row,
-            bound,
-            max: i32::MAX as u32,
-        });
+            needed: 0,
+            found: block.len(),
+        }),
     }
-    Ok(())
+}
+
+/// Weights that can be read row by row: the seam between the encodings and all that works on each of
+/// them (the direct convolution, the reference, the report).
+pub trait Rows {
+    /// Tells each weight of the next row to `visit` as (column, weight), and gives the row's bias;
+    /// `None` behind the last row.
+    fn next_row(&mut self, visit: impl FnMut(u16, i16)) -> Option<i32>;
+}
+
+/// Why an encoding does not hold a layer.
+#[cfg(feature = "alloc")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unfit {
+    /// A weight that it cannot write.
+    Weight(i16),
+    /// A row (or column) too long for its fields.
+    Row(usize),
+    /// More columns (or rows) than its index bits name.
+    Columns(usize),
+    /// More runs than it can state.
+    Runs(usize),
+    /// A bias that it cannot write.
+    Bias(i32),
+    /// A kind of layer that it is not for.
+    Operation,
+}
+
+#[cfg(feature = "alloc")]
+impl core::fmt::Display for Unfit {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            Unfit::Weight(weight) => write!(f, "it cannot write the weight {weight}"),
+            Unfit::Row(length) => write!(f, "a row of {length} weights is too long for it"),
+            Unfit::Columns(count) => write!(f, "its words cannot name {count} units"),
+            Unfit::Runs(count) => write!(f, "it holds at most 255 runs of rows, not {count}"),
+            Unfit::Bias(bias) => write!(f, "it cannot write the bias {bias}"),
+            Unfit::Operation => write!(f, "it is not for this kind of layer"),
+        }
+    }
 }

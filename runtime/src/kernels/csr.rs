@@ -1,33 +1,20 @@
 //! Compressed sparse rows: for each row gather the inputs its columns name.
 //!
-//! The loop itself is in [`super::gather`], the crate's one module with unsafe code. The same loop
-//! in safe Rust is kept here as its oracle, under test.
+//! The loop itself is in [`super::unchecked::gather`]; [`super::rows`] is its oracle.
 
-use rarefy_format::Csr;
+use rarefy_format::{Csr, requantize};
 
-use super::{Kernel, gather};
-use crate::output::Finish;
+use super::Output;
+use super::unchecked::gather;
 
-impl Kernel for Csr<'_> {
-    // A function of its own: inlined into the engine it would share its registers with it.
-    #[inline(never)]
-    fn run<F: Finish>(self, bias: &[i32], input: &[u8], finish: F, output: &mut [F::Output]) {
-        gather::run(self, bias, input, finish, output);
-    }
-}
-
-/// What [`gather::run`] computes, with every access checked.
-#[cfg(test)]
-pub(crate) fn run_checked<F: Finish>(
-    csr: Csr<'_>,
-    bias: &[i32],
-    input: &[u8],
-    finish: F,
-    output: &mut [F::Output],
-) {
-    for (((columns, values), &bias), output) in csr.rows().zip(bias).zip(output) {
-        let weights = columns.iter().zip(values);
-        let products = weights.map(|(&c, &w)| i32::from(w) * i32::from(input[usize::from(c)]));
-        *output = finish.finish(products.fold(bias, i32::wrapping_add));
+// A function of its own: inlined into the engine it would share its registers with it.
+#[inline(never)]
+pub(crate) fn run(csr: Csr<'_>, source: &[u8], output: Output<'_>) -> Option<()> {
+    match output {
+        Output::Bytes { words, shift } => {
+            let bytes = bytemuck::must_cast_slice_mut(words);
+            gather::run(csr, source, |sum| requantize(sum, shift), bytes)
+        }
+        Output::Sums(sums) => gather::run(csr, source, |sum| sum, sums),
     }
 }

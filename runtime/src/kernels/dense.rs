@@ -1,51 +1,62 @@
 //! Dense rows, four at a time, so that an activation is loaded once for four weights.
 
-use rarefy_format::Dense;
+use rarefy_format::{Dense, requantize};
 
-use super::Kernel;
-use crate::output::Finish;
+use super::Output;
 
-impl Kernel for Dense<'_> {
-    #[inline(never)]
-    fn run<F: Finish>(self, bias: &[i32], input: &[u8], finish: F, output: &mut [F::Output]) {
-        let (mut rows, columns) = (self.values(), input.len());
-        let mut biases = bias.chunks_exact(4);
-        let mut outputs = output.chunks_exact_mut(4);
-        for (bias, output) in biases.by_ref().zip(outputs.by_ref()) {
-            let Some((row0, rest)) = rows.split_at_checked(columns) else {
-                return;
-            };
-            let Some((row1, rest)) = rest.split_at_checked(columns) else {
-                return;
-            };
-            let Some((row2, rest)) = rest.split_at_checked(columns) else {
-                return;
-            };
-            let Some((row3, rest)) = rest.split_at_checked(columns) else {
-                return;
-            };
-            rows = rest;
-            let mut acc = [0; 4];
-            for ((((&x, &w0), &w1), &w2), &w3) in
-                input.iter().zip(row0).zip(row1).zip(row2).zip(row3)
-            {
-                let x = i32::from(x);
-                acc[0] = i32::wrapping_add(acc[0], i32::from(w0) * x);
-                acc[1] = i32::wrapping_add(acc[1], i32::from(w1) * x);
-                acc[2] = i32::wrapping_add(acc[2], i32::from(w2) * x);
-                acc[3] = i32::wrapping_add(acc[3], i32::from(w3) * x);
-            }
-            for ((output, acc), &bias) in output.iter_mut().zip(acc).zip(bias) {
-                *output = finish.finish(acc.wrapping_add(bias));
-            }
+#[inline(never)]
+pub(crate) fn run(dense: Dense<'_>, source: &[u8], output: Output<'_>) -> Option<()> {
+    let bias: &[i32] = bytemuck::try_cast_slice(dense.bias()).ok()?;
+    let rows: &[i8] = bytemuck::must_cast_slice(dense.values());
+    if source.len() < dense.inputs() {
+        return None;
+    }
+    let source = source.get(..dense.inputs())?;
+    match output {
+        Output::Bytes { words, shift } => {
+            let bytes = bytemuck::must_cast_slice_mut(words);
+            multiply(rows, bias, source, |sum| requantize(sum, shift), bytes)
         }
-        let rows = rows.chunks_exact(columns.max(1));
-        for ((row, &bias), output) in rows.zip(biases.remainder()).zip(outputs.into_remainder()) {
-            let products = row
-                .iter()
-                .zip(input)
-                .map(|(&w, &x)| i32::from(w) * i32::from(x));
-            *output = finish.finish(products.fold(bias, i32::wrapping_add));
+        Output::Sums(sums) => multiply(rows, bias, source, |sum| sum, sums),
+    }
+}
+
+fn multiply<T>(
+    mut rows: &[i8],
+    bias: &[i32],
+    input: &[u8],
+    finish: impl Fn(i32) -> T,
+    output: &mut [T],
+) -> Option<()> {
+    let columns = input.len();
+    let output = output.get_mut(..bias.len())?;
+    let mut biases = bias.chunks_exact(4);
+    let mut outputs = output.chunks_exact_mut(4);
+    for (bias, output) in biases.by_ref().zip(outputs.by_ref()) {
+        let (row0, rest) = rows.split_at_checked(columns)?;
+        let (row1, rest) = rest.split_at_checked(columns)?;
+        let (row2, rest) = rest.split_at_checked(columns)?;
+        let (row3, rest) = rest.split_at_checked(columns)?;
+        rows = rest;
+        let mut acc = [0; 4];
+        for ((((&x, &w0), &w1), &w2), &w3) in input.iter().zip(row0).zip(row1).zip(row2).zip(row3) {
+            let x = i32::from(x);
+            acc[0] = i32::wrapping_add(acc[0], i32::from(w0) * x);
+            acc[1] = i32::wrapping_add(acc[1], i32::from(w1) * x);
+            acc[2] = i32::wrapping_add(acc[2], i32::from(w2) * x);
+            acc[3] = i32::wrapping_add(acc[3], i32::from(w3) * x);
+        }
+        for ((output, acc), &bias) in output.iter_mut().zip(acc).zip(bias) {
+            *output = finish(acc.wrapping_add(bias));
         }
     }
+    let rows = rows.chunks_exact(columns.max(1));
+    for ((row, &bias), output) in rows.zip(biases.remainder()).zip(outputs.into_remainder()) {
+        let products = row
+            .iter()
+            .zip(input)
+            .map(|(&w, &x)| i32::from(w) * i32::from(x));
+        *output = finish(products.fold(bias, i32::wrapping_add));
+    }
+    Some(())
 }

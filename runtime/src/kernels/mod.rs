@@ -1,51 +1,59 @@
-//! The kernels: one module an encoding, each a loop over a layer's rows.
+//! The kernels: one module an encoding, each a loop over a layer's rows, and those that slide windows
+//! over maps.
 //!
-//! A kernel may assume what `Model::parse` has checked of its weights, and that `input` has the
-//! layer's inputs and `bias` and `output` its outputs. Sums use wrapping arithmetic, which never
-//! wraps for a parsed model, so the order in which a kernel adds is free.
+//! A kernel may assume what `Model::parse` has checked of its weights. Slices of another length than
+//! the layer's make it give up (`None`) or compute less; nothing makes it panic or leave its slices.
+//! Sums are taken modulo 2^32, so the order in which a kernel adds is free.
+//!
+//! All unsafe code is in [`unchecked`]; everything there has a version in safe Rust beside it, which
+//! other processors run and tests compare with.
 
+#[cfg(feature = "columns")]
+mod columns;
 #[cfg(feature = "csr")]
 mod csr;
+#[cfg(feature = "csr-f32")]
+mod csr_f32;
 #[cfg(feature = "dense")]
 mod dense;
-#[cfg(feature = "csr")]
-mod gather;
+#[cfg(feature = "maps")]
+pub(crate) mod map;
+#[cfg(feature = "rice")]
+mod rice;
+mod rows;
+mod unchecked;
+#[cfg(feature = "words")]
+mod words;
 
-use rarefy_format::{Encoding, Weights};
+use rarefy_format::{Layer, Weights};
 
-use crate::output::Finish;
-
-/// The seam between the engine and the encodings: weights that can be multiplied.
-pub(crate) trait Kernel: Copy {
-    /// `output[row] = finish(bias[row] + sum over columns of weight[row][column] * input[column])`.
-    fn run<F: Finish>(self, bias: &[i32], input: &[u8], finish: F, output: &mut [F::Output]);
+/// Where a dense layer stores its sums.
+pub(crate) enum Output<'a> {
+    /// A hidden layer: shifted and clamped to a byte each, from the front of these words.
+    Bytes { words: &'a mut [u32], shift: u8 },
+    /// The last layer: as they are.
+    Sums(&'a mut [i32]),
 }
 
-/// Whether this build has the kernel of an encoding.
-pub(crate) const fn is_linked(encoding: Encoding) -> bool {
-    matches!(
-        (encoding, cfg!(feature = "csr"), cfg!(feature = "dense")),
-        (Encoding::Csr, true, _) | (Encoding::Dense, _, true)
-    )
-}
-
-/// Runs the kernel of these weights. `Engine::new` has refused those without one.
-#[inline]
-pub(crate) fn run<F: Finish>(
-    weights: Weights<'_>,
-    bias: &[i32],
-    input: &[u8],
-    finish: F,
-    output: &mut [F::Output],
-) {
-    match weights {
+/// Runs a dense layer with the kernel of its encoding.
+#[inline(always)]
+pub(crate) fn dense(layer: &Layer<'_>, source: &[u8], output: Output<'_>) -> Option<()> {
+    match layer.weights() {
+        #[cfg(feature = "words")]
+        Weights::Words(words) => words::run(words, source, output),
+        #[cfg(feature = "columns")]
+        Weights::Columns(columns) => columns::run(columns, source, output),
         #[cfg(feature = "csr")]
-        Weights::Csr(csr) => csr.run(bias, input, finish, output),
+        Weights::Csr(csr) => csr::run(csr, source, output),
         #[cfg(feature = "dense")]
-        Weights::Dense(dense) => dense.run(bias, input, finish, output),
-        _ => {}
+        Weights::Dense(dense) => dense::run(dense, source, output),
+        #[cfg(feature = "rice")]
+        Weights::Rice(rice) => rice::run(rice, source, output),
+        #[cfg(feature = "csr-f32")]
+        Weights::CsrF32(csr) => csr_f32::run(csr, layer.index() == 0, source, output),
+        _ => None,
     }
 }
 
-#[cfg(all(test, feature = "csr", feature = "dense"))]
+#[cfg(test)]
 mod tests;

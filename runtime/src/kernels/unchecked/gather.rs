@@ -1,4 +1,4 @@
-//! The inner loop of the sparse kernel, without checks: the crate's one module with unsafe code.
+//! The inner loop of compressed sparse rows, without checks.
 //!
 //! # Why
 //!
@@ -10,7 +10,7 @@
 //!
 //! # Why it is sound
 //!
-//! A [`Csr`] exists only inside a `Model`, and `Model::parse` has checked that
+//! A [`Csr`] with weights exists only inside a `Model`, and `Model::parse` has checked that
 //!
 //! 1. the row lengths add up to the number of columns, which is the number of values;
 //! 2. every column is below `csr.inputs()`.
@@ -18,33 +18,33 @@
 //! The bytes cannot have changed since, because the `Csr` borrows them. The rest [`run`] checks
 //! itself, once a layer.
 
-#![allow(unsafe_code)]
-
 use rarefy_format::Csr;
-
-use crate::output::Finish;
 
 /// As many weights as one round of a long row takes; what is left of it is straight code.
 const ROUND: usize = 8;
 
-/// Multiplies the rows of `csr` with `input`, as [`super::Kernel::run`] says. Does nothing when
-/// `input` is shorter than `csr.inputs()`, and computes as many rows as `bias` and `output` hold.
+/// For each row of `csr` the bias and the products of its weights with the inputs they read, through
+/// `finish`. `None` when the container is not aligned or `input` is shorter than `csr.inputs()`;
+/// computes as many rows as `output` holds.
 #[inline(always)]
-pub(crate) fn run<F: Finish>(
+pub(crate) fn run<T>(
     csr: Csr<'_>,
-    bias: &[i32],
     input: &[u8],
-    finish: F,
-    output: &mut [F::Output],
-) {
+    finish: impl Fn(i32) -> T,
+    output: &mut [T],
+) -> Option<()> {
+    let bias: &[i32] = bytemuck::try_cast_slice(csr.bias()).ok()?;
+    let lengths: &[u16] = bytemuck::try_cast_slice(csr.lengths()).ok()?;
+    let columns: &[u16] = bytemuck::try_cast_slice(csr.columns()).ok()?;
+    let values: &[i8] = bytemuck::try_cast_slice(csr.values()).ok()?;
     if input.len() < csr.inputs() {
-        return;
+        return None;
     }
-    let rows = csr.row_lengths().len().min(bias.len()).min(output.len());
+    let rows = lengths.len().min(bias.len()).min(output.len());
     let input = input.as_ptr();
-    let mut columns = csr.columns().as_ptr();
-    let mut values = csr.values().as_ptr();
-    let mut lengths = csr.row_lengths().as_ptr();
+    let mut columns = columns.as_ptr();
+    let mut values = values.as_ptr();
+    let mut lengths = lengths.as_ptr();
     let mut bias = bias.as_ptr();
     let mut output = output.as_mut_ptr();
     // SAFETY: `rows` is at most the length of the slice, so the end is inside or one behind it.
@@ -85,10 +85,11 @@ pub(crate) fn run<F: Finish>(
         }
         // SAFETY: as for `lengths`: this is the output of a row below `rows`.
         unsafe {
-            *output = finish.finish(acc);
+            *output = finish(acc);
             output = output.add(1);
         }
     }
+    Some(())
 }
 
 /// `acc` plus the products of `N` weights with the inputs their columns name.

@@ -1,0 +1,83 @@
+//! Reading bytes in order, in `const` code and without panics.
+
+/// What is left of some bytes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bytes<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Bytes<'a> {
+    pub(crate) const fn new(rest: &'a [u8]) -> Self {
+        Bytes { rest }
+    }
+
+    /// All that is left.
+    pub(crate) const fn rest(&self) -> &'a [u8] {
+        self.rest
+    }
+
+    /// The next `count` bytes.
+    #[inline(always)]
+    pub(crate) const fn take(&mut self, count: usize) -> Option<&'a [u8]> {
+        match self.rest.split_at_checked(count) {
+            Some((taken, rest)) => {
+                self.rest = rest;
+                Some(taken)
+            }
+            None => None,
+        }
+    }
+
+    /// The next `N` bytes.
+    #[inline(always)]
+    pub(crate) const fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
+        match self.rest.split_first_chunk::<N>() {
+            Some((taken, rest)) => {
+                self.rest = rest;
+                Some(*taken)
+            }
+            None => None,
+        }
+    }
+
+    /// The next `count` elements of `N` bytes.
+    #[inline(always)]
+    pub(crate) const fn elements<const N: usize>(&mut self, count: usize) -> Option<&'a [[u8; N]]> {
+        match self.take(count.saturating_mul(N)) {
+            Some(taken) => Some(taken.as_chunks().0),
+            None => None,
+        }
+    }
+}
+
+/// Element `index` as a number; 0 behind the end.
+#[inline(always)]
+pub(crate) const fn u16_at(elements: &[[u8; 2]], index: usize) -> u16 {
+    if index < elements.len() {
+        u16::from_le_bytes(elements[index])
+    } else {
+        0
+    }
+}
+
+/// Element `index` as a number; 0 behind the end.
+#[inline(always)]
+pub(crate) const fn u32_at(elements: &[[u8; 4]], index: usize) -> u32 {
+    if index < elements.len() {
+        u32::from_le_bytes(elements[index])
+    } else {
+        0
+    }
+}
+
+/// `value`, or the error, from a function of the same error: `?` is not for `const` functions yet.
+macro_rules! check {
+    ($result:expr) => {
+        match $result {
+            Ok(value) => value,
+            Err(error) => return Err(error),
+        }
+    };
+}
+
+pub(crate) use check;

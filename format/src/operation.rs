@@ -1,0 +1,168 @@
+//! What a layer computes, and the geometry of those that slide a window over a map.
+//!
+//! ```text
+//!  0               1            2               3                  4               5               6    8
+//!  +---------------+------------+---------------+------------------+---------------+---------------+----+
+//!  | size | stride | top | left | bottom | right| pooling | size   | margin of the output          | taps |
+//!  +---------------+------------+---------------+------------------+---------------+---------------+----+
+//! ```
+
+use crate::shape::Margin;
+
+/// Bytes of a geometry.
+pub const GEOMETRY_BYTES: usize = 8;
+
+/// A square window over a map and the zeros around the map that it may read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Window {
+    /// Taps along each axis, 1..=15.
+    pub size: u8,
+    /// Positions of the map from one output to the next, 1..=15.
+    pub stride: u8,
+    /// Zeros around the map.
+    pub padding: Margin,
+}
+
+impl Window {
+    /// Outputs along an axis of `length` with `before` and `after` zeros; 0 when the window does not
+    /// fit.
+    #[must_use]
+    pub const fn outputs(&self, before: u8, length: u16, after: u8) -> u16 {
+        let padded = before as u32 + length as u32 + after as u32;
+        match padded.checked_sub(self.size as u32) {
+            Some(room) => match room.checked_div(self.stride as u32) {
+                // At most 65,535 + 30 + 1: more than a map has is no map.
+                Some(steps) if steps < u16::MAX as u32 => steps as u16 + 1,
+                _ => 0,
+            },
+            None => 0,
+        }
+    }
+}
+
+/// What pooling keeps of a window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum Pooling {
+    /// The largest value.
+    Max,
+    /// The sum of the positive values, shifted: a mean when the scales are chosen so.
+    Average,
+}
+
+/// What a layer computes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum Operation {
+    /// Every output reads every input, flattened. Code 0.
+    Dense,
+    /// A convolution (a correlation, as everywhere), followed by pooling over windows that do not
+    /// overlap. Code 1.
+    Conv {
+        /// Where it reads.
+        window: Window,
+        /// The pooling behind it and its size.
+        pooling: Option<(Pooling, u8)>,
+    },
+    /// Pooling of each channel. Code 2.
+    Pool {
+        /// What is kept.
+        pooling: Pooling,
+        /// Of which values.
+        window: Window,
+    },
+}
+
+impl Operation {
+    /// The name used in tables.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Operation::Dense => "dense",
+            Operation::Conv { .. } => "conv",
+            Operation::Pool { .. } => "pool",
+        }
+    }
+
+    /// The code in a layer record.
+    #[must_use]
+    pub const fn code(&self) -> u8 {
+        match self {
+            Operation::Dense => 0,
+            Operation::Conv { .. } => 1,
+            Operation::Pool { .. } => 2,
+        }
+    }
+}
+
+/// What the geometry of a layer says.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Geometry {
+    pub(crate) operation: Operation,
+    pub(crate) margin: Margin,
+    /// The longest list of taps of a channel, which the engine expands into the arena.
+    pub(crate) taps: u16,
+}
+
+impl Geometry {
+    /// The geometry in `bytes` of an operation with this code; the field at fault otherwise.
+    #[inline(always)]
+    pub(crate) const fn read(code: u8, bytes: [u8; GEOMETRY_BYTES]) -> Result<Geometry, u8> {
+        let [steps, before, after, pool, m0, m1, t0, t1] = bytes;
+        let window = Window {
+            size: steps & 15,
+            stride: steps >> 4,
+            padding: Margin::from_bytes([before, after]),
+        };
+        if window.size == 0 || window.stride == 0 {
+            return Err(steps);
+        }
+        let size = pool >> 2;
+        let pooling = match pool & 3 {
+            0 => None,
+            1 => Some(Pooling::Max),
+            2 => Some(Pooling::Average),
+            _ => return Err(pool),
+        };
+        let operation = match (code, pooling, size) {
+            (1, None, 0) => Operation::Conv {
+                window,
+                pooling: None,
+            },
+            (1, Some(pooling), 1..) => Operation::Conv {
+                window,
+                pooling: Some((pooling, size)),
+            },
+            (2, Some(pooling), 0) => Operation::Pool { pooling, window },
+            _ => return Err(pool),
+        };
+        Ok(Geometry {
+            operation,
+            margin: Margin::from_bytes([m0, m1]),
+            taps: u16::from_le_bytes([t0, t1]),
+        })
+    }
+
+    /// The bytes; none for a dense layer.
+    #[cfg(feature = "alloc")]
+    pub(crate) fn to_bytes(self) -> Option<[u8; GEOMETRY_BYTES]> {
+        let code = |pooling: Pooling| match pooling {
+            Pooling::Max => 1,
+            Pooling::Average => 2,
+        };
+        let (window, pool) = match self.operation {
+            Operation::Dense => return None,
+            Operation::Conv { window, pooling } => (
+                window,
+                pooling.map_or(0, |(kind, size)| code(kind) | size << 2),
+            ),
+            Operation::Pool { window, pooling } => (window, code(pooling)),
+        };
+        let [before, after] = window.padding.to_bytes();
+        let [m0, m1] = self.margin.to_bytes();
+        let [t0, t1] = self.taps.to_le_bytes();
+        let steps = window.size | window.stride << 4;
+        Some([steps, before, after, pool, m0, m1, t0, t1])
+    }
+}

@@ -1,0 +1,114 @@
+//! What the container says of a layer before its block: 8 bytes a layer, and 4 more for a layer that
+//! does not simply read the one before it.
+//!
+//! ```text
+//!  0                               1                    2         4                  6           8
+//!  +---------------------------------+------------------+---------+------------------+-----------+
+//!  | encoding | operation | links | 0 | shift | length.. | outputs | original outputs | ..length  |
+//!  +---------------------------------+------------------+---------+------------------+-----------+
+//! ```
+
+use crate::encoding::Encoding;
+use crate::error::ParseError;
+
+/// Bytes of a layer record.
+pub const RECORD_BYTES: usize = 8;
+
+/// Bytes of the links of a layer that has them.
+pub const LINKS_BYTES: usize = 4;
+
+/// The longest block that a record can state, in bytes.
+#[cfg(feature = "alloc")]
+pub(crate) const MAX_BLOCK_BYTES: usize = 0x7_FFFF;
+
+/// The fields of a layer record.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Record {
+    pub(crate) encoding: Encoding,
+    pub(crate) operation: u8,
+    pub(crate) links: bool,
+    pub(crate) shift: u8,
+    pub(crate) outputs: u16,
+    pub(crate) original_outputs: u16,
+    pub(crate) length: usize,
+}
+
+impl Record {
+    #[inline(always)]
+    pub(crate) const fn read(
+        layer: usize,
+        bytes: [u8; RECORD_BYTES],
+    ) -> Result<Record, ParseError> {
+        let [kind, shift, o0, o1, p0, p1, l0, l1] = bytes;
+        let Some(encoding) = Encoding::from_code(kind & 15) else {
+            return Err(ParseError::UnknownEncoding {
+                layer,
+                found: kind & 15,
+            });
+        };
+        let operation = (kind >> 4) & 3;
+        if kind & 0x80 != 0 || operation == 3 {
+            return Err(ParseError::UnknownOperation { layer, found: kind });
+        }
+        Ok(Record {
+            encoding,
+            operation,
+            links: kind & 0x40 != 0,
+            shift: shift & 31,
+            outputs: u16::from_le_bytes([o0, o1]),
+            original_outputs: u16::from_le_bytes([p0, p1]),
+            length: u32::from_le_bytes([l0, l1, shift >> 5, 0]) as usize,
+        })
+    }
+
+    #[cfg(feature = "alloc")]
+    pub(crate) fn to_bytes(self) -> [u8; RECORD_BYTES] {
+        let kind = self.encoding.code() | self.operation << 4 | u8::from(self.links) << 6;
+        let [l0, l1, l2, _] = (self.length as u32).to_le_bytes();
+        let [o0, o1] = self.outputs.to_le_bytes();
+        let [p0, p1] = self.original_outputs.to_le_bytes();
+        [kind, self.shift | l2 << 5, o0, o1, p0, p1, l0, l1]
+    }
+}
+
+/// What a layer reads, adds and where it writes, when that is not the layer before it, nothing, and
+/// the next free end of the arena.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Links {
+    /// How many layers back the source is: 1 is the layer before. One more than the layer's index is
+    /// the network's input.
+    pub source: u8,
+    /// How many layers back the map is that is added before the ReLU; 0 for none.
+    pub skip: u8,
+    /// The shift to the left of what is added, 0..=31.
+    pub skip_shift: u8,
+    /// The first word of the output in the arena.
+    pub place: u16,
+}
+
+impl Links {
+    /// The layer before, nothing added.
+    pub(crate) const NONE: Links = Links {
+        source: 1,
+        skip: 0,
+        skip_shift: 0,
+        place: 0,
+    };
+
+    #[inline(always)]
+    pub(crate) const fn from_bytes([back, skip_shift, p0, p1]: [u8; LINKS_BYTES]) -> Links {
+        Links {
+            source: back & 15,
+            skip: back >> 4,
+            skip_shift,
+            place: u16::from_le_bytes([p0, p1]),
+        }
+    }
+
+    #[cfg(feature = "alloc")]
+    pub(crate) const fn to_bytes(self) -> [u8; LINKS_BYTES] {
+        let [p0, p1] = self.place.to_le_bytes();
+        [self.source | self.skip << 4, self.skip_shift, p0, p1]
+    }
+}

@@ -1,0 +1,202 @@
+//! The arithmetic spelled out: what a network computes, in the plainest way there is.
+//!
+//! Nothing here is fast and nothing is shared with an engine or an encoding: it works on the numbers of
+//! a [`NetworkSpec`], one output after the other. Every kernel is compared with it.
+
+use alloc::vec;
+use alloc::vec::Vec;
+
+use crate::arithmetic::requantize;
+use crate::operation::{Operation, Pooling, Window};
+use crate::shape::Shape;
+use crate::write::{LayerSpec, NetworkSpec, WeightsSpec, output_shape};
+
+/// What a layer gives: a byte a value, or the sums of the last layer.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Values {
+    /// A hidden layer's.
+    Bytes(Vec<u8>),
+    /// A hidden layer's of a network in floats.
+    Floats(Vec<f32>),
+    /// The last layer's: the logits.
+    Sums(Vec<i32>),
+}
+
+impl NetworkSpec {
+    /// What each layer gives for `input`, channel by channel and without margins.
+    ///
+    /// # Panics
+    ///
+    /// When the network is not one that [`crate::write()`] takes or the input not as long as it reads.
+    #[must_use]
+    pub fn outputs(&self, input: &[u8]) -> Vec<Values> {
+        assert_eq!(input.len(), self.input.len(), "bytes of the input");
+        let mut values = vec![Values::Bytes(input.to_vec())];
+        let mut shapes = vec![self.input];
+        for (layer, spec) in self.layers.iter().enumerate() {
+            let slot = layer + 1 - spec.source;
+            let shape = output_shape(&spec.operation, spec.outputs, shapes[slot]);
+            let shape = shape.expect("the window fits");
+            let last = layer + 1 == self.layers.len();
+            let skip = spec
+                .skip
+                .map(|skip| (&values[layer + 1 - skip.back], skip.shift));
+            let output = match (&values[slot], &spec.weights) {
+                (source, WeightsSpec::Floats { bias, rows }) => floats(bias, rows, source, last),
+                (Values::Bytes(source), _) => integers(spec, source, shapes[slot], skip, last),
+                _ => panic!("layer {layer} reads no bytes"),
+            };
+            values.push(output);
+            shapes.push(shape);
+        }
+        values.remove(0);
+        values
+    }
+
+    /// The logits for `input`.
+    ///
+    /// # Panics
+    ///
+    /// As [`NetworkSpec::outputs`].
+    #[must_use]
+    pub fn infer(&self, input: &[u8]) -> Vec<i32> {
+        match self.outputs(input).pop() {
+            Some(Values::Sums(logits)) => logits,
+            _ => panic!("the network has no last layer"),
+        }
+    }
+}
+
+/// A dense layer in floats: products added in order to the bias.
+fn floats(bias: &[f32], rows: &[Vec<(u16, f32)>], source: &Values, last: bool) -> Values {
+    let input = |column: u16| match source {
+        Values::Bytes(bytes) => f32::from(bytes[usize::from(column)]),
+        Values::Floats(floats) => floats[usize::from(column)],
+        Values::Sums(_) => panic!("nothing reads logits"),
+    };
+    let sums = bias.iter().zip(rows).map(|(&bias, row)| {
+        let products = row.iter().map(|&(column, weight)| weight * input(column));
+        products.fold(bias, |sum, product| sum + product)
+    });
+    if last {
+        Values::Sums(sums.map(|sum| (sum * 65_536.0) as i32).collect())
+    } else {
+        Values::Floats(sums.map(|sum| sum.max(0.0)).collect())
+    }
+}
+
+/// A layer in integers.
+fn integers(
+    spec: &LayerSpec,
+    source: &[u8],
+    shape: Shape,
+    skip: Option<(&Values, u8)>,
+    last: bool,
+) -> Values {
+    let (bias, rows) = match &spec.weights {
+        WeightsSpec::Integers { bias, rows } => (&bias[..], &rows[..]),
+        _ => (&[][..], &[][..]),
+    };
+    match spec.operation {
+        Operation::Dense => {
+            let sums = bias.iter().zip(rows).map(|(&bias, row)| {
+                let products = row.iter().map(|&(column, weight)| {
+                    i32::from(weight) * i32::from(source[usize::from(column)])
+                });
+                products.fold(bias, i32::wrapping_add)
+            });
+            if last {
+                Values::Sums(sums.collect())
+            } else {
+                Values::Bytes(sums.map(|sum| requantize(sum, spec.shift)).collect())
+            }
+        }
+        Operation::Conv { window, pooling } => {
+            let (height, width) = positions(window, shape);
+            let mut output = Vec::new();
+            for (channel, (&bias, row)) in bias.iter().zip(rows).enumerate() {
+                let mut sums = Vec::with_capacity(height * width);
+                for y in 0..height {
+                    for x in 0..width {
+                        let mut sum = row.iter().fold(bias, |sum, &(column, weight)| {
+                            let value = tap(source, shape, window, column.into(), y, x);
+                            sum.wrapping_add(i32::from(weight) * i32::from(value))
+                        });
+                        if let Some((Values::Bytes(skip), shift)) = skip {
+                            let value = i32::from(skip[channel * height * width + sums.len()]);
+                            sum = sum.wrapping_add(value.wrapping_shl(shift.into()));
+                        }
+                        sums.push(sum);
+                    }
+                }
+                output.extend(pooled(&sums, width, pooling).map(|sum| requantize(sum, spec.shift)));
+            }
+            Values::Bytes(output)
+        }
+        Operation::Pool { pooling, window } => {
+            let (height, width) = positions(window, shape);
+            let mut output = Vec::new();
+            let area = usize::from(window.size) * usize::from(window.size);
+            for channel in 0..usize::from(shape.channels) {
+                for y in 0..height {
+                    for x in 0..width {
+                        let taps = (0..area).map(|tap_index| {
+                            i32::from(tap(source, shape, window, channel * area + tap_index, y, x))
+                        });
+                        output.push(match pooling {
+                            Pooling::Max => taps.max().unwrap_or(0) as u8,
+                            Pooling::Average => {
+                                let half = (1_i64 << spec.shift >> 1) as i32;
+                                requantize(taps.sum::<i32>().wrapping_add(half), spec.shift)
+                            }
+                        });
+                    }
+                }
+            }
+            Values::Bytes(output)
+        }
+    }
+}
+
+/// Output positions of a window over a map.
+fn positions(window: Window, shape: Shape) -> (usize, usize) {
+    let padding = window.padding;
+    let height = window.outputs(padding.top, shape.height, padding.bottom);
+    let width = window.outputs(padding.left, shape.width, padding.right);
+    (height.into(), width.into())
+}
+
+/// What a column of a window reads at output position (y, x): 0 outside the map.
+fn tap(source: &[u8], shape: Shape, window: Window, column: usize, y: usize, x: usize) -> u8 {
+    let size = usize::from(window.size);
+    let (height, width) = (usize::from(shape.height), usize::from(shape.width));
+    let (channel, tap) = (column / (size * size), column % (size * size));
+    let stride = usize::from(window.stride);
+    let row = (y * stride + tap / size).checked_sub(window.padding.top.into());
+    let position = (x * stride + tap % size).checked_sub(window.padding.left.into());
+    match (row, position) {
+        (Some(row), Some(position)) if row < height && position < width => {
+            source[(channel * height + row) * width + position]
+        }
+        _ => 0,
+    }
+}
+
+/// The sums of a channel, or what pooling leaves of them.
+fn pooled(
+    sums: &[i32],
+    width: usize,
+    pooling: Option<(Pooling, u8)>,
+) -> impl Iterator<Item = i32> + '_ {
+    let (kind, size) = pooling.map_or((Pooling::Max, 1), |(kind, size)| (kind, size.into()));
+    let height = sums.len() / width;
+    let windows = (0..height / size).flat_map(move |y| (0..width / size).map(move |x| (y, x)));
+    windows.map(move |(y, x)| {
+        let window = (0..size * size)
+            .map(|tap| sums[(y * size + tap / size) * width + x * size + tap % size]);
+        match kind {
+            Pooling::Max => window.max().unwrap_or(0),
+            Pooling::Average => window.fold(0, |sum: i32, value| sum.wrapping_add(value.max(0))),
+        }
+    })
+}

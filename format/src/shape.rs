@@ -1,0 +1,146 @@
+//! What flows between layers: maps, flat vectors, and the buffers that hold them.
+//!
+//! A map's buffer may have a margin of zeros around each channel, for the convolutions that read it
+//! padded: no kernel ever tests for borders. The layer that writes the map clears its margin.
+
+/// A map of `channels` x `height` x `width`, channel by channel, row by row. A vector of n values has
+/// n channels of one value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Shape {
+    /// Channels, or the length of a vector.
+    pub channels: u16,
+    /// Rows of each channel.
+    pub height: u16,
+    /// Values of each row.
+    pub width: u16,
+}
+
+impl Shape {
+    /// A vector of `length` values.
+    #[must_use]
+    pub const fn flat(length: u16) -> Shape {
+        Shape {
+            channels: length,
+            height: 1,
+            width: 1,
+        }
+    }
+
+    /// Values: at most 2^32 - 1, more saturate.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        let plane = self.height as usize * self.width as usize;
+        plane.saturating_mul(self.channels as usize)
+    }
+
+    /// Whether it holds no value at all.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.channels == 0 || self.height == 0 || self.width == 0
+    }
+}
+
+/// Rows and columns of zeros around each channel of a map, 0..=15 each.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Margin {
+    /// Rows above.
+    pub top: u8,
+    /// Columns before.
+    pub left: u8,
+    /// Rows below.
+    pub bottom: u8,
+    /// Columns behind.
+    pub right: u8,
+}
+
+impl Margin {
+    /// No margin.
+    pub const NONE: Margin = Margin {
+        top: 0,
+        left: 0,
+        bottom: 0,
+        right: 0,
+    };
+
+    /// Whether there is none.
+    #[must_use]
+    pub const fn is_none(&self) -> bool {
+        self.top == 0 && self.left == 0 && self.bottom == 0 && self.right == 0
+    }
+
+    /// Whether it is at least as wide as `other` on every side.
+    #[must_use]
+    pub const fn covers(&self, other: Margin) -> bool {
+        self.top >= other.top
+            && self.left >= other.left
+            && self.bottom >= other.bottom
+            && self.right >= other.right
+    }
+
+    /// The two bytes in a container: top and left, bottom and right, a nibble each.
+    pub(crate) const fn from_bytes([before, after]: [u8; 2]) -> Margin {
+        Margin {
+            top: before & 15,
+            left: before >> 4,
+            bottom: after & 15,
+            right: after >> 4,
+        }
+    }
+
+    #[cfg(feature = "alloc")]
+    pub(crate) const fn to_bytes(self) -> [u8; 2] {
+        [self.top | self.left << 4, self.bottom | self.right << 4]
+    }
+}
+
+/// Where a map or vector lies: in the arena, or, of no words, in the caller's input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Buffer {
+    /// What it holds.
+    pub shape: Shape,
+    /// The zeros around it.
+    pub margin: Margin,
+    /// Its first word in the arena.
+    pub place: usize,
+    /// Its words in the arena.
+    pub words: usize,
+}
+
+impl Buffer {
+    /// Nothing.
+    pub(crate) const EMPTY: Buffer = Buffer {
+        shape: Shape::flat(0),
+        margin: Margin::NONE,
+        place: 0,
+        words: 0,
+    };
+
+    /// Values from one row to the next.
+    #[must_use]
+    pub const fn row_stride(&self) -> usize {
+        self.shape.width as usize + self.margin.left as usize + self.margin.right as usize
+    }
+
+    /// Values from one channel to the next.
+    #[must_use]
+    pub const fn channel_stride(&self) -> usize {
+        let rows =
+            self.shape.height as usize + self.margin.top as usize + self.margin.bottom as usize;
+        rows * self.row_stride()
+    }
+
+    /// Values with the margins.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.channel_stride()
+            .saturating_mul(self.shape.channels as usize)
+    }
+
+    /// Whether it holds no value at all.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
