@@ -2,12 +2,14 @@
 //!
 //! A buffer takes a byte a value, its margins included; the sums of the last layer, of a layer stored
 //! by columns, and the floats of a float network four. All are rounded up to words. A convolution takes
-//! a word for each tap of its longest row besides, right behind its output.
+//! a word for each tap of its longest row besides: right before an output at the arena's end, right
+//! behind any other.
 //!
 //! Layer 0 reads the caller's input, or, where it pads, a copy with margins at the arena's end. Without
 //! links, even layers write at the arena's front and odd ones at its end, so only what a layer reads and
 //! what it writes must fit side by side: the arena is the largest such pair. With links each layer
-//! states its place, and the arena ends with the last of them.
+//! states its place, and the arena holds them all, and the input's copy behind those that are written
+//! while it is still to be read.
 
 use crate::encoding::Encoding;
 use crate::header::{HEADER_BYTES, MAGIC, VERSION};

@@ -116,11 +116,28 @@ impl<'a> Layer<'a> {
         }
     }
 
-    /// Words behind the output in which the taps of a channel are expanded: as many as the longest
+    /// Words beside the output in which the taps of a channel are expanded: as many as the longest
     /// row of a convolution has weights.
     #[must_use]
     pub const fn scratch_words(&self) -> usize {
         self.taps as usize
+    }
+
+    /// Whether those words lie before the output instead of behind it: they do where the output lies
+    /// at the arena's end.
+    #[must_use]
+    pub const fn scratch_first(&self) -> bool {
+        !self.linked && self.index % 2 == 1
+    }
+
+    /// The first word that it writes, output or scratch.
+    #[must_use]
+    pub const fn first_word(&self) -> usize {
+        if self.scratch_first() {
+            self.output.place.saturating_sub(self.taps as usize)
+        } else {
+            self.output.place
+        }
     }
 
     /// The weights, as they are stored.
@@ -242,7 +259,7 @@ impl<'a> Layer<'a> {
     /// Checks that the output lies inside the arena and apart from what is read.
     const fn check_places(&self, arena_words: usize) -> Result<(), ParseError> {
         let words = self.output.words.saturating_add(self.taps as usize);
-        let place = self.output.place;
+        let place = self.first_word();
         let overlaps = overlap(place, words, self.source)
             || match self.skip {
                 Some(skip) => overlap(place, words, skip),
@@ -496,8 +513,7 @@ impl<'a> Layers<'a> {
         };
         output.words = arena::buffer_words(output.len(), layer.record.encoding, layer.last);
         if !layer.linked && self.index % 2 == 1 {
-            let words = output.words.saturating_add(layer.taps as usize);
-            output.place = self.arena_words.saturating_sub(words);
+            output.place = self.arena_words.saturating_sub(output.words);
         }
         output
     }

@@ -47,7 +47,7 @@ impl<'a> Model<'a> {
                 computed,
             });
         }
-        let (mut needed, mut outputs, mut floats) = (0, 0, false);
+        let (mut needed, mut outputs, mut floats, mut linked) = (0, 0, false, false);
         while let Some(layer) = check!(layers.read_next()) {
             if layer.index() == 0 {
                 floats = matches!(layer.encoding(), Encoding::CsrF32);
@@ -56,6 +56,7 @@ impl<'a> Model<'a> {
             if layer.needed_words() > needed {
                 needed = layer.needed_words();
             }
+            linked |= layer.links().is_some();
             outputs = layer.outputs();
         }
         let surplus = layers.remaining_bytes();
@@ -65,7 +66,8 @@ impl<'a> Model<'a> {
                 found: bytes.len(),
             });
         }
-        if needed != header.arena_words {
+        // Between layers that state their places a copy of the input may need room of its own.
+        if needed > header.arena_words || (needed < header.arena_words && !linked) {
             return Err(ParseError::ArenaWords {
                 stated: header.arena_words,
                 computed: needed,

@@ -94,10 +94,11 @@ fn run_layer(layer: &Layer<'_>, input: &[u8], arena: &mut [u32]) -> Option<()> {
         kernels::map::copy(input, &layer.source(), arena)?;
     }
     let output = layer.output();
-    let (before, rest) = arena.split_at_mut_checked(output.place)?;
+    let first = layer.first_word();
+    let (before, rest) = arena.split_at_mut_checked(first)?;
     let words = output.words.saturating_add(layer.scratch_words());
     let (write, behind) = rest.split_at_mut_checked(words)?;
-    let end = output.place.saturating_add(words);
+    let end = first.saturating_add(words);
     let around = Around {
         before,
         behind,

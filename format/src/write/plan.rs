@@ -117,13 +117,6 @@ pub(crate) fn plan(network: &NetworkSpec) -> Result<(Vec<Plan>, usize), WriteErr
                 place,
             });
         }
-        // The format's rule: the arena ends with the last word of an output or of its taps.
-        let ends = (0..layers.len())
-            .map(|layer| buffers[layer + 1].place + buffers[layer + 1].words + taps[layer]);
-        let end = ends.max().unwrap_or(0);
-        if end < arena {
-            arena = lift(&mut buffers, &mut links, &taps, arena)?;
-        }
     }
     let plans = buffers[1..].iter().zip(taps).zip(links);
     let plans = plans.map(|((&output, taps), links)| Plan {
@@ -132,23 +125,6 @@ pub(crate) fn plan(network: &NetworkSpec) -> Result<(Vec<Plan>, usize), WriteErr
         links,
     });
     Ok((plans.collect(), arena))
-}
-
-/// Moves the last layer's output to the end of an arena of `words`: the rule of the format is that
-/// some layer's output ends there, and the copy of a padded input would otherwise be what does.
-fn lift(
-    buffers: &mut [Buffer],
-    links: &mut [Option<Links>],
-    taps: &[usize],
-    words: usize,
-) -> Result<usize, WriteError> {
-    let layer = links.len() - 1;
-    let place = words - buffers[layer + 1].words - taps[layer];
-    buffers[layer + 1].place = place;
-    if let Some(links) = &mut links[layer] {
-        links.place = u16::try_from(place).map_err(|_| SpecError::Place(place).of(layer))?;
-    }
-    Ok(words)
 }
 
 /// The shape that an operation gives, pooling included; none when its window does not fit.

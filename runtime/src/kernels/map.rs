@@ -34,7 +34,12 @@ pub(crate) fn run(
     skip: Skip<'_>,
     write: &mut [u32],
 ) -> Option<()> {
-    let (output, scratch) = write.split_at_mut_checked(layer.output().words)?;
+    let (output, scratch) = if layer.scratch_first() {
+        let (scratch, output) = write.split_at_mut_checked(layer.scratch_words())?;
+        (output, scratch)
+    } else {
+        write.split_at_mut_checked(layer.output().words)?
+    };
     if !layer.output().margin.is_none() {
         output.fill(0);
     }
