@@ -4,12 +4,15 @@
 //! layer's inputs and `bias` and `output` its outputs. Sums use wrapping arithmetic, which never
 //! wraps for a parsed model, so the order in which a kernel adds is free.
 
+pub(crate) mod convolution;
 #[cfg(feature = "csr")]
 mod csr;
 #[cfg(feature = "dense")]
 mod dense;
 #[cfg(feature = "csr")]
 mod gather;
+pub(crate) mod pooling;
+pub(crate) mod unchecked;
 
 use rarefy_format::{Encoding, Weights};
 
