@@ -6,12 +6,8 @@
 
 use core::arch::naked_asm;
 
+use super::{Block, Routines};
 use crate::kernels::convolution::Taps;
-
-/// The routines for blocks of eight and of four positions.
-pub(super) type Routines = (Routine, Routine);
-/// Adds to the sums: taps, base, sums.
-type Routine = unsafe extern "C" fn(*const u32, *const u8, *mut i32);
 
 /// The routines for a stride, if there are any.
 pub(super) fn routines(stride: usize) -> Option<Routines> {
@@ -31,26 +27,6 @@ pub(super) fn arrange(taps: Taps<'_>, _stride: usize, _positions: usize) -> *con
     first
 }
 
-/// `start` plus the taps' products, for the block of `N` (4 or 8) positions at `base`.
-///
-/// # Safety
-///
-/// `taps` as left by [`arrange`]; every byte that a tap names for one of the positions must be
-/// readable.
-#[inline(always)]
-pub(super) unsafe fn add<const N: usize>(
-    routines: Routines,
-    taps: *const u32,
-    base: *const u8,
-    start: &[i32; 8],
-) -> [i32; N] {
-    let mut sums: [i32; N] = core::array::from_fn(|lane| start[lane]);
-    let routine = if N == 8 { routines.0 } else { routines.1 };
-    // SAFETY: the routines read what the caller vouches for, and `N` sums.
-    unsafe { routine(taps, base, sums.as_mut_ptr()) };
-    sums
-}
-
 /// Adds a tap's products to the sums: r3 pointer, r1 weight, r2 scratch.
 macro_rules! products {
     ($($sum:literal $at:literal),*) => {
@@ -68,9 +44,9 @@ macro_rules! eight {
         $e:literal $f:literal $g:literal $h:literal) => {
         $(#[$doc])*
         #[unsafe(naked)]
-        unsafe extern "C" fn $name(taps: *const u32, base: *const u8, sums: *mut i32) {
+        unsafe extern "C" fn $name(taps: *const u32, base: *const u8, start: *const i32, block: *mut Block) {
             naked_asm!(
-                "push {{r2, r4-r7, lr}}",
+                "push {{r3, r4-r7, lr}}",
                 "mov r4, r8",
                 "mov r5, r9",
                 "mov r6, r10",
@@ -102,7 +78,7 @@ macro_rules! eight {
                 "mov r9, r5",
                 "mov r10, r6",
                 "mov r11, r7",
-                "pop {{r2, r4-r7, pc}}",
+                "pop {{r3, r4-r7, pc}}",
             );
         }
     };
@@ -113,9 +89,9 @@ macro_rules! four {
     ($(#[$doc:meta])* $name:ident; $a:literal $b:literal $c:literal $d:literal) => {
         $(#[$doc])*
         #[unsafe(naked)]
-        unsafe extern "C" fn $name(taps: *const u32, base: *const u8, sums: *mut i32) {
+        unsafe extern "C" fn $name(taps: *const u32, base: *const u8, start: *const i32, block: *mut Block) {
             naked_asm!(
-                "push {{r2, r4-r7, lr}}",
+                "push {{r3, r4-r7, lr}}",
                 "mov r12, r1",
                 "ldm r2!, {{r4-r7}}",
                 "b 3f",
@@ -127,7 +103,7 @@ macro_rules! four {
                 "bne 2b",
                 "ldr r2, [sp]",
                 "stm r2!, {{r4-r7}}",
-                "pop {{r2, r4-r7, pc}}",
+                "pop {{r3, r4-r7, pc}}",
             );
         }
     };
