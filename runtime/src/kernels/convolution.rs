@@ -115,41 +115,53 @@ impl<'a> Taps<'a> {
     }
 
     /// Adds a tap, unless its weight is 0 or there is no room.
-    #[inline(always)]
     pub(crate) fn push(&mut self, offset: u16, weight: i16) {
-        let room = self.words.len().saturating_sub(Taps::SPARE);
-        if weight != 0 && self.count < room {
-            if let Some(word) = self.words.get_mut(Taps::FRONT + self.count) {
-                *word = u32::from(weight as u16) << 16 | u32::from(offset);
-                self.last = self.last.max(usize::from(offset));
-                self.count += 1;
-            }
-        }
+        self.append([(offset, weight)].into_iter());
     }
 
     /// Adds the taps of a row of weights: pairs of column and weight. Fast when columns rise.
     #[inline(always)]
     pub(crate) fn extend(&mut self, window: &Window, row: impl Iterator<Item = (u16, i16)>) {
-        // Column and offset of the first weight of the kernel's row that was met last.
+        // A row of the kernel begins at column `first`; its offsets are its columns and `shift`.
         let size = window.size.max(1);
-        let (mut column, mut offset, mut y) = (0usize, 0usize, 0);
-        for (wanted, weight) in row {
-            let wanted = usize::from(wanted);
-            if wanted < column {
-                (column, offset, y) = (0, 0, 0);
+        let next_row = window.row.wrapping_sub(size);
+        let next_plane = window.plane.wrapping_sub(size.wrapping_mul(window.row));
+        let (mut first, mut shift, mut rows) = (0usize, 0usize, size);
+        self.append(row.map(|(column, weight)| {
+            let wanted = usize::from(column);
+            if wanted < first {
+                (first, shift, rows) = (0, 0, size);
             }
-            while wanted - column >= size {
-                column += size;
-                offset = offset.wrapping_add(window.row);
-                y += 1;
-                if y == size {
-                    y = 0;
-                    let rows = size.wrapping_mul(window.row);
-                    offset = offset.wrapping_add(window.plane).wrapping_sub(rows);
+            while wanted - first >= size {
+                first += size;
+                shift = shift.wrapping_add(next_row);
+                rows -= 1;
+                if rows == 0 {
+                    rows = size;
+                    shift = shift.wrapping_add(next_plane);
                 }
             }
-            self.push(offset.wrapping_add(wanted - column) as u16, weight);
+            (wanted.wrapping_add(shift) as u16, weight)
+        }));
+    }
+
+    /// Adds taps: pairs of offset and weight.
+    #[inline(always)]
+    fn append(&mut self, taps: impl Iterator<Item = (u16, i16)>) {
+        let room = self.words.len().saturating_sub(Taps::SPARE);
+        let free = self
+            .words
+            .get_mut(Taps::FRONT + self.count..Taps::FRONT + room);
+        let free = free.unwrap_or_default();
+        let (length, mut last) = (free.len(), self.last);
+        let mut free = free.iter_mut();
+        for (offset, weight) in taps.filter(|&(_, weight)| weight != 0) {
+            let Some(word) = free.next() else { break };
+            *word = u32::from(weight as u16) << 16 | u32::from(offset);
+            last = last.max(usize::from(offset));
         }
+        self.count += length - free.len();
+        self.last = last;
     }
 
     /// The taps, as they were pushed.

@@ -4,7 +4,7 @@
 //! of assembly for each core ([`lanes`]); what is around that (blocks, skip source, pooling,
 //! storing) is the same code everywhere. A row's last block may overlap the one before: its
 //! positions are then computed twice, which writes the same bytes. Strides above 2, maps of fewer
-//! than four positions a row and pools above 4 go one position at a time.
+//! than four positions a row and pools above 2 go one position at a time.
 //!
 //! # Why it is sound
 //!
@@ -35,9 +35,10 @@ pub(crate) fn run(
     skip: Option<&[u8]>,
     output: &mut [u8],
 ) {
-    let output = output.as_mut_ptr();
+    let (source, output) = (source.as_ptr(), output.as_mut_ptr());
+    let skip = skip.map_or(ptr::null(), <[u8]>::as_ptr);
     let width = geometry.width * geometry.pool;
-    let blocks = if width >= 4 && geometry.pool <= 4 {
+    let blocks = if width >= 4 && geometry.pool <= 2 {
         lanes::routines(geometry.stride)
     } else {
         None
@@ -54,23 +55,19 @@ pub(crate) fn run(
             routines,
             taps: lanes::arrange(taps, geometry.stride, positions),
             bias: [bias; 8],
-            source: source.as_ptr(),
-            skip: skip.map_or(ptr::null(), <[u8]>::as_ptr),
+            source,
+            skip,
             width,
         };
-        if geometry.pool <= 2 {
-            channel.store_blocks(output);
-        } else {
-            channel.pool_windows(output);
-        }
+        channel.store_blocks(output);
     }
 }
 
 /// What becomes of a block's sums. The routines know the fields by their offsets.
 #[repr(C)]
 struct Block {
-    /// Left by [`Finish::Keep`]; in its front half, between the two rows of windows of 2 x 2, the
-    /// pairs joined.
+    /// Between the two rows of windows of 2 x 2, the first row's pairs joined. Behind these, room
+    /// for all sums.
     sums: [i32; 8],
     /// Where bytes go.
     output: *mut u8,
@@ -91,8 +88,6 @@ enum Finish {
     Max = 1,
     /// Adds neighbours, negative ones as 0, in the second row also the first, and stores.
     Average = 2,
-    /// Leaves them in the block.
-    Keep = 3,
 }
 
 /// Adds the taps' products for a block of positions at a base to what the sums start with, and
@@ -194,80 +189,39 @@ impl Channel<'_> {
             output = output.wrapping_add(self.geometry.output_row);
         }
     }
-
-    /// Windows of 3 x 3 or 4 x 4, a row of a window in four positions.
-    #[inline(never)]
-    unsafe fn pool_windows(&self, mut output: *mut u8) {
-        let average = self.geometry.pooling == Pooling::Average;
-        let pool = self.geometry.pool;
-        let mut block = self.block(Finish::Keep);
-        for y in 0..self.geometry.height {
-            for x in 0..self.geometry.width {
-                // Four positions, of which the window's are the `pool` behind the first `before`.
-                let start = (x * pool).min(self.width - 4);
-                let before = x * pool - start;
-                let mut joined = if average { 0 } else { i32::MIN };
-                for row in y * pool..(y + 1) * pool {
-                    // SAFETY: `start + 4 <= width`.
-                    unsafe { self.compute(false, row, start, &mut block) };
-                    for &sum in block.sums.iter().skip(before).take(pool) {
-                        joined = join(average, joined, sum);
-                    }
-                }
-                // SAFETY: a position of the output.
-                unsafe { *output.add(x) = self.geometry.store(joined) };
-            }
-            output = output.wrapping_add(self.geometry.output_row);
-        }
-    }
-}
-
-/// What a window's sums so far and one more become.
-#[inline(always)]
-fn join(average: bool, joined: i32, sum: i32) -> i32 {
-    if average {
-        joined.wrapping_add(sum.max(0))
-    } else {
-        joined.max(sum)
-    }
 }
 
 /// The channel, one position at a time.
+#[inline(never)]
 unsafe fn one_by_one(
     geometry: &Convolution,
     taps: &[u32],
     bias: i32,
-    source: &[u8],
-    skip: Option<&[u8]>,
+    source: *const u8,
+    skip: *const u8,
     output: *mut u8,
 ) {
     let pool = geometry.pool;
-    let average = geometry.pooling == Pooling::Average;
     for y in 0..geometry.height {
         for x in 0..geometry.width {
-            let mut joined = if average { 0 } else { i32::MIN };
+            let mut joined = match geometry.pooling {
+                Pooling::Average => 0,
+                Pooling::None | Pooling::Max => i32::MIN,
+            };
             for row in y * pool..(y + 1) * pool {
                 for column in x * pool..(x + 1) * pool {
                     let place = (row * geometry.source_row + column) * geometry.stride;
-                    let mut sum = bias;
                     // SAFETY: (row, column) is a position of the un-pooled map.
-                    unsafe {
-                        let source = source.as_ptr().add(place);
-                        for &tap in taps {
-                            let x = i32::from(*source.add(tap as usize & 0xffff));
-                            sum = sum.wrapping_add((tap as i32 >> 16).wrapping_mul(x));
-                        }
-                        if let Some(skip) = skip {
-                            let place = row * geometry.skip_row + column;
-                            let x = i32::from(*skip.as_ptr().add(place));
-                            let added = x.wrapping_shl(u32::from(geometry.skip_shift));
-                            sum = sum.wrapping_add(added);
-                        }
+                    let mut sum = unsafe { products(taps, bias, source.add(place)) };
+                    if !skip.is_null() {
+                        // SAFETY: as above.
+                        let x = unsafe { *skip.add(row * geometry.skip_row + column) };
+                        let added = i32::from(x).wrapping_shl(u32::from(geometry.skip_shift));
+                        sum = sum.wrapping_add(added);
                     }
-                    joined = if geometry.pooling == Pooling::None {
-                        sum
-                    } else {
-                        join(average, joined, sum)
+                    joined = match geometry.pooling {
+                        Pooling::Average => joined.wrapping_add(sum.max(0)),
+                        Pooling::None | Pooling::Max => joined.max(sum),
                     };
                 }
             }
@@ -275,4 +229,15 @@ unsafe fn one_by_one(
             unsafe { *output.add(y * geometry.output_row + x) = geometry.store(joined) };
         }
     }
+}
+
+/// The sum of one position.
+#[inline(never)]
+unsafe fn products(taps: &[u32], mut sum: i32, base: *const u8) -> i32 {
+    for &tap in taps {
+        // SAFETY: the caller vouches for every byte the taps name.
+        let x = i32::from(unsafe { *base.add(tap as usize & 0xffff) });
+        sum = sum.wrapping_add((tap as i32 >> 16).wrapping_mul(x));
+    }
+    sum
 }

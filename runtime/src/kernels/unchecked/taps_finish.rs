@@ -26,10 +26,10 @@ macro_rules! stored {
     };
 }
 
-/// Finishes the sums `all`, of which `left` and `right` are the neighbours, as the block at r10
+/// Finishes the sums, of which `left` and `right` are the neighbours, as the block at r10
 /// says (`super::Block`), and returns by `pop`. Needs r6, r7, r11 and r12.
 macro_rules! finish {
-    (all $all:literal: $($sum:literal $at:literal),*;
+    ($($sum:literal $at:literal),*;
      left $lefts:literal right $rights:literal: $($left:literal $right:literal $pair:literal),*;
      $pop:literal) => {
         concat!(
@@ -49,8 +49,7 @@ macro_rules! finish {
             "13:\n",
             $crate::kernels::unchecked::taps::finish::stored!($($left $pair),*),
             $pop, "\n",
-            "12: cmp r11, #3\n",
-            "beq 15f\n",
+            "12:\n",
             $crate::kernels::unchecked::taps::finish::positive!($($sum),*),
             $crate::kernels::unchecked::taps::finish::added!($($left $right),*),
             "cmp r12, #0\n",
@@ -60,8 +59,6 @@ macro_rules! finish {
             "b 13b\n",
             "14: stm r10, {{", $lefts, "}}\n",
             $pop, "\n",
-            "15: stm r10, {{", $all, "}}\n",
-            $pop, "\n",
         )
     };
 }
@@ -70,7 +67,7 @@ macro_rules! finish {
 macro_rules! finish8 {
     ($pop:literal) => {
         $crate::kernels::unchecked::taps::finish::finish!(
-            all "r0-r5, r8, r9": "r0" 0, "r1" 1, "r2" 2, "r3" 3, "r4" 4, "r5" 5, "r8" 6, "r9" 7;
+            "r0" 0, "r1" 1, "r2" 2, "r3" 3, "r4" 4, "r5" 5, "r8" 6, "r9" 7;
             left "r0, r2, r4, r8" right "r1, r3, r5, r9":
                 "r0" "r1" 0, "r2" "r3" 1, "r4" "r5" 2, "r8" "r9" 3;
             $pop
@@ -82,7 +79,7 @@ macro_rules! finish8 {
 macro_rules! finish4 {
     ($pop:literal) => {
         $crate::kernels::unchecked::taps::finish::finish!(
-            all "r0-r3": "r0" 0, "r1" 1, "r2" 2, "r3" 3;
+            "r0" 0, "r1" 1, "r2" 2, "r3" 3;
             left "r0, r2" right "r1, r3": "r0" "r1" 0, "r2" "r3" 1;
             $pop
         )
