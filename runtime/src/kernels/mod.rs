@@ -8,7 +8,7 @@ pub(crate) mod convolution;
 #[cfg(feature = "csr")]
 mod csr;
 #[cfg(feature = "dense")]
-mod dense;
+pub(crate) mod dense;
 #[cfg(feature = "csr")]
 mod gather;
 pub(crate) mod pooling;

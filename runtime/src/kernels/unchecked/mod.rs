@@ -3,5 +3,7 @@
 
 #![allow(unsafe_code)]
 
+#[cfg(all(cortex_m, feature = "dense"))]
+pub(crate) mod dense;
 #[cfg(cortex_m)]
 pub(crate) mod taps;

@@ -66,21 +66,22 @@ pub(crate) fn run(
 /// What becomes of a block's sums. The routines know the fields by their offsets.
 #[repr(C)]
 struct Block {
-    /// Between the two rows of windows of 2 x 2, the first row's pairs joined. Behind these, room
-    /// for all sums.
-    sums: [i32; 8],
+    /// The first row of windows of 2 x 2: its neighbours joined.
+    joined: [i32; 4],
     /// Where bytes go.
     output: *mut u8,
     shift: u32,
     finish: Finish,
     /// Whether this is the second row of windows of 2 x 2.
     second: u32,
+    /// The sums, where the routine leaves the finishing to [`lanes::finish`].
+    #[cfg(cortex_m = "v6m")]
+    sums: [i32; 8],
 }
 
 /// What a routine does with a block's sums.
 #[repr(u32)]
 #[derive(Clone, Copy)]
-#[allow(dead_code, reason = "the numbers are the routines' as well")]
 enum Finish {
     /// Shifts, clamps and stores each.
     Store = 0,
@@ -146,17 +147,21 @@ impl Channel<'_> {
                 &start
             };
             routine(self.taps, self.source.add(place), start.as_ptr(), block);
+            #[cfg(cortex_m = "v6m")]
+            lanes::finish(block, lanes);
         }
     }
 
     /// A block that is finished so.
     fn block(&self, finish: Finish) -> Block {
         Block {
-            sums: [0; 8],
+            joined: [0; 4],
             output: ptr::null_mut(),
             shift: u32::from(self.geometry.shift & 31),
             finish,
             second: 0,
+            #[cfg(cortex_m = "v6m")]
+            sums: [0; 8],
         }
     }
 

@@ -33,8 +33,8 @@ macro_rules! finish {
      left $lefts:literal right $rights:literal: $($left:literal $right:literal $pair:literal),*;
      $pop:literal) => {
         concat!(
-            "ldrd r6, r7, [r10, #32]\n",
-            "ldrd r11, r12, [r10, #40]\n",
+            "ldrd r6, r7, [r10, #16]\n",
+            "ldrd r11, r12, [r10, #24]\n",
             "cmp r11, #1\n",
             "beq 11f\n",
             "bhi 12f\n",

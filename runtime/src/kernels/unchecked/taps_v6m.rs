@@ -6,7 +6,7 @@
 
 use core::arch::naked_asm;
 
-use super::{Block, Routines};
+use super::{Block, Finish, Routines};
 use crate::kernels::convolution::Taps;
 
 /// The routines for a stride, if there are any.
@@ -25,6 +25,50 @@ pub(super) fn arrange(taps: Taps<'_>, _stride: usize, _positions: usize) -> *con
     // SAFETY: three words lie behind the taps.
     unsafe { *first.add(count) = 0 };
     first
+}
+
+/// Pools, shifts, clamps and stores the sums of a block of eight or four positions.
+///
+/// # Safety
+///
+/// As many bytes as come of them must be writable at the block's output.
+#[inline(never)]
+pub(super) unsafe fn finish(block: &mut Block, positions: usize) {
+    let average = match block.finish {
+        Finish::Store => {
+            // SAFETY: as the caller says.
+            return unsafe { store(block.sums.iter().take(positions), block) };
+        }
+        Finish::Max => false,
+        Finish::Average => true,
+    };
+    let pairs = block.sums.as_chunks().0.iter();
+    for (joined, &[left, right]) in block.joined.iter_mut().zip(pairs) {
+        let (pair, both) = if average {
+            let pair = left.max(0).wrapping_add(right.max(0));
+            (pair, joined.wrapping_add(pair))
+        } else {
+            let pair = left.max(right);
+            (pair, pair.max(*joined))
+        };
+        *joined = if block.second == 0 { pair } else { both };
+    }
+    if block.second != 0 {
+        // SAFETY: as the caller says.
+        unsafe { store(block.joined.iter().take(positions / 2), block) };
+    }
+}
+
+/// Stores sums side by side.
+unsafe fn store<'a>(sums: impl Iterator<Item = &'a i32>, block: &Block) {
+    let mut output = block.output;
+    for sum in sums {
+        // SAFETY: as the caller of `finish` says.
+        unsafe {
+            *output = sum.wrapping_shr(block.shift).clamp(0, 255) as u8;
+            output = output.add(1);
+        }
+    }
 }
 
 /// Adds a tap's products to the sums: r3 pointer, r1 weight, r2 scratch.
@@ -46,6 +90,7 @@ macro_rules! eight {
         #[unsafe(naked)]
         unsafe extern "C" fn $name(taps: *const u32, base: *const u8, start: *const i32, block: *mut Block) {
             naked_asm!(
+                "adds r3, #32",
                 "push {{r3, r4-r7, lr}}",
                 "mov r4, r8",
                 "mov r5, r9",
@@ -91,6 +136,7 @@ macro_rules! four {
         #[unsafe(naked)]
         unsafe extern "C" fn $name(taps: *const u32, base: *const u8, start: *const i32, block: *mut Block) {
             naked_asm!(
+                "adds r3, #32",
                 "push {{r3, r4-r7, lr}}",
                 "mov r12, r1",
                 "ldm r2!, {{r4-r7}}",
