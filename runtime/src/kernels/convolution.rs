@@ -58,7 +58,7 @@ impl Convolution {
     }
 
     /// Whether source, skip source and output hold every byte that this channel touches, given
-    /// the largest offset of its taps. Multiplications saturate, so a huge geometry never fits.
+    /// the largest offset of its taps' rows. Multiplications saturate, so a huge geometry never fits.
     fn fits(&self, last: usize, source: &[u8], skip: Option<&[u8]>, output: &[u8]) -> bool {
         let height = self.height.saturating_mul(self.pool);
         let width = self.width.saturating_mul(self.pool);
@@ -95,7 +95,7 @@ pub(crate) struct Window {
 pub(crate) struct Taps<'a> {
     words: &'a mut [u32],
     count: usize,
-    /// The largest offset.
+    /// The largest offset of the rows of the kernel that have taps: no tap's is larger.
     last: usize,
 }
 
@@ -114,12 +114,8 @@ impl<'a> Taps<'a> {
         }
     }
 
-    /// Adds a tap, unless its weight is 0 or there is no room.
-    pub(crate) fn push(&mut self, offset: u16, weight: i16) {
-        self.append([(offset, weight)].into_iter());
-    }
-
-    /// Adds the taps of a row of weights: pairs of column and weight. Fast when columns rise.
+    /// Adds the taps of a row of weights: pairs of column and weight. Weights of 0 are left out,
+    /// and so is what finds no room. Fast when columns rise.
     #[inline(always)]
     pub(crate) fn extend(&mut self, window: &Window, row: impl Iterator<Item = (u16, i16)>) {
         // A row of the kernel begins at column `first`; its offsets are its columns and `shift`.
@@ -127,38 +123,36 @@ impl<'a> Taps<'a> {
         let next_row = window.row.wrapping_sub(size);
         let next_plane = window.plane.wrapping_sub(size.wrapping_mul(window.row));
         let (mut first, mut shift, mut rows) = (0usize, 0usize, size);
-        self.append(row.map(|(column, weight)| {
-            let wanted = usize::from(column);
-            if wanted < first {
-                (first, shift, rows) = (0, 0, size);
-            }
-            while wanted - first >= size {
-                first += size;
-                shift = shift.wrapping_add(next_row);
-                rows -= 1;
-                if rows == 0 {
-                    rows = size;
-                    shift = shift.wrapping_add(next_plane);
-                }
-            }
-            (wanted.wrapping_add(shift) as u16, weight)
-        }));
-    }
-
-    /// Adds taps: pairs of offset and weight.
-    #[inline(always)]
-    fn append(&mut self, taps: impl Iterator<Item = (u16, i16)>) {
+        let mut last = self.last.max(size - 1);
         let room = self.words.len().saturating_sub(Taps::SPARE);
         let free = self
             .words
             .get_mut(Taps::FRONT + self.count..Taps::FRONT + room);
         let free = free.unwrap_or_default();
-        let (length, mut last) = (free.len(), self.last);
+        let length = free.len();
         let mut free = free.iter_mut();
-        for (offset, weight) in taps.filter(|&(_, weight)| weight != 0) {
-            let Some(word) = free.next() else { break };
-            *word = u32::from(weight as u16) << 16 | u32::from(offset);
-            last = last.max(usize::from(offset));
+        for (column, weight) in row {
+            let column = usize::from(column);
+            if column.wrapping_sub(first) >= size {
+                if column < first {
+                    (first, shift, rows) = (0, 0, size);
+                }
+                while column - first >= size {
+                    first += size;
+                    shift = shift.wrapping_add(next_row);
+                    rows -= 1;
+                    if rows == 0 {
+                        rows = size;
+                        shift = shift.wrapping_add(next_plane);
+                    }
+                }
+                last = last.max(shift.saturating_add(first + (size - 1)));
+            }
+            if weight != 0 {
+                let Some(word) = free.next() else { break };
+                let offset = column.wrapping_add(shift) as u16;
+                *word = u32::from(weight as u16) << 16 | u32::from(offset);
+            }
         }
         self.count += length - free.len();
         self.last = last;
@@ -171,7 +165,7 @@ impl<'a> Taps<'a> {
             .unwrap_or_default()
     }
 
-    /// All words, the number of taps, and the largest offset. `words.len() >= count + SPARE`, and
+    /// All words, the number of taps, and an offset that is in reach and no tap's is above. `words.len() >= count + SPARE`, and
     /// taps lie from word `FRONT` on, in any number but none with a weight of 0.
     pub(crate) fn into_parts(self) -> (&'a mut [u32], usize, usize) {
         (self.words, self.count, self.last)

@@ -191,6 +191,13 @@ proptest! {
     }
 }
 
+/// A kernel of 2 x 2.
+const WINDOW: Window = Window {
+    size: 2,
+    row: 10,
+    plane: 100,
+};
+
 /// A layer of one channel and one position, which reads its two bytes.
 fn two_taps() -> (Convolution, [u32; 2 + Taps::SPARE]) {
     let geometry = Convolution {
@@ -214,8 +221,7 @@ fn slices_too_short_are_left_alone() {
     let mut output = [7];
     let mut run = |source: &[u8], skip: Option<&[u8]>, output: &mut [u8]| {
         let mut taps = Taps::new(&mut words);
-        taps.push(0, 1);
-        taps.push(1, 2);
+        taps.extend(&WINDOW, [(0, 1), (1, 2)].into_iter());
         run(&geometry, taps, 3, source, skip, output);
     };
     run(&[1], None, &mut output);
@@ -247,25 +253,31 @@ fn a_geometry_that_overflows_fits_nowhere() {
 fn taps_behind_the_room_are_dropped() {
     let mut words = [0; 1 + Taps::SPARE];
     let mut taps = Taps::new(&mut words);
-    taps.push(5, 0);
-    taps.push(6, -1);
-    taps.push(7, 2);
-    assert_eq!(taps.as_slice(), [0xffff_0006]);
+    taps.extend(&WINDOW, [(0, 0), (1, -1), (2, 2)].into_iter());
+    assert_eq!(taps.as_slice(), [0xffff_0001]);
     assert_eq!(Taps::new(&mut []).as_slice(), [0u32; 0]);
 }
 
 #[test]
 fn columns_in_any_order_find_their_offsets() {
-    let window = Window {
-        size: 2,
-        row: 10,
-        plane: 100,
-    };
     let mut words = [0; 4 + Taps::SPARE];
     let mut taps = Taps::new(&mut words);
-    taps.extend(&window, [(9, 1), (0, 1), (3, 1), (6, 1)].into_iter());
+    taps.extend(&WINDOW, [(9, 1), (0, 1), (3, 1), (6, 1)].into_iter());
     assert_eq!(
         taps.as_slice(),
         [201, 0, 11, 110].map(|offset| 1 << 16 | offset)
     );
+}
+
+#[test]
+fn a_window_that_overflows_fits_nowhere() {
+    let (geometry, mut words) = two_taps();
+    for row in [usize::MAX / 2, usize::MAX - 3, 1 << 16] {
+        let window = Window { row, ..WINDOW };
+        let mut taps = Taps::new(&mut words);
+        taps.extend(&window, [(3, 1), (5, 1), (6, 1)].into_iter());
+        let mut output = [7];
+        run(&geometry, taps, 3, &[1, 2, 3, 4], None, &mut output);
+        assert_eq!(output, [7]);
+    }
 }

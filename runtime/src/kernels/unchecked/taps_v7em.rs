@@ -33,7 +33,7 @@ pub(super) fn routines(stride: usize) -> Option<Routines> {
 
 /// A pass over the taps to find quads costs some 15 instructions a tap, and a quad saves some 2.5
 /// for each tap and block of eight: below as many positions it does not pay.
-const MANY_POSITIONS: usize = 100;
+const MANY_POSITIONS: usize = 400;
 
 /// Arranges the taps in groups, for the routines of this stride.
 pub(super) fn arrange(taps: Taps<'_>, stride: usize, positions: usize) -> *const u32 {
