@@ -118,12 +118,12 @@ impl<'a> Taps<'a> {
     /// and so is what finds no room. Fast when columns rise.
     #[inline(always)]
     pub(crate) fn extend(&mut self, window: &Window, row: impl Iterator<Item = (u16, i16)>) {
-        // A row of the kernel begins at column `first`; its offsets are its columns and `shift`.
+        // A row of the kernel begins at column `first`; its offsets are its columns and `shift`,
+        // which only grows (and stays at the largest, out of reach, where the geometry overflows).
         let size = window.size.max(1);
-        let next_row = window.row.wrapping_sub(size);
-        let next_plane = window.plane.wrapping_sub(size.wrapping_mul(window.row));
+        let next_row = window.row.saturating_sub(size);
+        let next_plane = window.plane.saturating_sub(size.saturating_mul(window.row));
         let (mut first, mut shift, mut rows) = (0usize, 0usize, size);
-        let mut last = self.last.max(size - 1);
         let room = self.words.len().saturating_sub(Taps::SPARE);
         let free = self
             .words
@@ -131,31 +131,32 @@ impl<'a> Taps<'a> {
         let free = free.unwrap_or_default();
         let length = free.len();
         let mut free = free.iter_mut();
-        for (column, weight) in row {
+        let mut row = row;
+        let mut next = row.next();
+        while let Some((column, weight)) = next {
             let column = usize::from(column);
-            if column.wrapping_sub(first) >= size {
-                if column < first {
-                    (first, shift, rows) = (0, 0, size);
+            if column < first {
+                self.last = self.last.max(shift.saturating_add(first + (size - 1)));
+                (first, shift, rows) = (0, 0, size);
+            } else if column - first >= size {
+                first += size;
+                shift = shift.saturating_add(next_row);
+                rows -= 1;
+                if rows == 0 {
+                    rows = size;
+                    shift = shift.saturating_add(next_plane);
                 }
-                while column - first >= size {
-                    first += size;
-                    shift = shift.wrapping_add(next_row);
-                    rows -= 1;
-                    if rows == 0 {
-                        rows = size;
-                        shift = shift.wrapping_add(next_plane);
-                    }
+            } else {
+                if weight != 0 {
+                    let Some(word) = free.next() else { break };
+                    let offset = column.wrapping_add(shift) as u16;
+                    *word = u32::from(weight as u16) << 16 | u32::from(offset);
                 }
-                last = last.max(shift.saturating_add(first + (size - 1)));
-            }
-            if weight != 0 {
-                let Some(word) = free.next() else { break };
-                let offset = column.wrapping_add(shift) as u16;
-                *word = u32::from(weight as u16) << 16 | u32::from(offset);
+                next = row.next();
             }
         }
+        self.last = self.last.max(shift.saturating_add(first + (size - 1)));
         self.count += length - free.len();
-        self.last = last;
     }
 
     /// The taps, as they were pushed.
