@@ -1,0 +1,85 @@
+//! Columns in the core's own instructions, without checks.
+//!
+//! # Why it is sound
+//!
+//! The assembly reads `input` once, two starts for each activation that is not 0 and the pairs
+//! between them, loads and stores one sum for each half word, and makes bytes of as many sums as
+//! there are rows. So it stays inside its slices when the functions' conditions hold, and these are
+//! what `Model::parse` has checked of a layer's columns.
+
+#[cfg(cortex_m = "v6")]
+use super::columns_v6::run;
+#[cfg(any(cortex_m = "v7", cortex_m = "v7e"))]
+use super::columns_v7::run;
+use crate::kernels::columns::{self, Columns};
+
+/// What the assembly is given, in the order in which it needs it.
+#[cfg(cortex_m)]
+#[repr(C)]
+pub(super) struct Call<'a> {
+    output: *mut i32,
+    bias: *const i32,
+    rows: usize,
+    mask: u32,
+    pairs: *const u32,
+    starts: *const u16,
+    input: *const u8,
+    end: *const u8,
+    shift: u32,
+    of: core::marker::PhantomData<&'a mut [i32]>,
+}
+
+/// [`columns::hidden`], faster.
+///
+/// # Safety
+///
+/// 1. `columns.bias` and `output` have equally many elements.
+/// 2. `columns.starts` has one element more than `input` has; none is below the one before it, and
+///    the last is at most the number of pairs.
+/// 3. The masked value of each half word of a pair, padding included, is an index into `output`.
+/// 4. `shift` is below 32.
+#[inline]
+pub(crate) unsafe fn hidden(columns: Columns<'_>, input: &[u8], shift: u8, output: &mut [i32]) {
+    #[cfg(cortex_m)]
+    // SAFETY: the caller vouches for what `run` asks.
+    unsafe {
+        run(&call(columns, input, shift, output), 0);
+    }
+    #[cfg(not(cortex_m))]
+    columns::hidden(columns, input, shift, output);
+}
+
+/// [`columns::last`], faster.
+///
+/// # Safety
+///
+/// As for [`hidden`].
+#[inline]
+pub(crate) unsafe fn last(columns: Columns<'_>, input: &[u8], output: &mut [i32]) {
+    #[cfg(cortex_m)]
+    // SAFETY: the caller vouches for what `run` asks.
+    unsafe {
+        run(&call(columns, input, 0, output), 1);
+    }
+    #[cfg(not(cortex_m))]
+    columns::last(columns, input, output);
+}
+
+#[cfg(cortex_m)]
+#[inline(always)]
+fn call<'a>(columns: Columns<'a>, input: &'a [u8], shift: u8, output: &'a mut [i32]) -> Call<'a> {
+    let input = input.as_ptr_range();
+    Call {
+        output: output.as_mut_ptr(),
+        bias: columns.bias.as_ptr(),
+        rows: output.len(),
+        // Rows are counted in sums of four bytes.
+        mask: u32::from(columns.mask) << 2,
+        pairs: columns.pairs.as_ptr(),
+        starts: columns.starts.as_ptr(),
+        input: input.start,
+        end: input.end,
+        shift: u32::from(shift),
+        of: core::marker::PhantomData,
+    }
+}

@@ -1,0 +1,82 @@
+//! Packed words in the core's own instructions, without checks.
+//!
+//! # Why it is sound
+//!
+//! The assembly reads what the runs say is there, and nothing else: `rows` times a word and
+//! `length.div_ceil(2)` words of the stream, then one activation for each half word. It stores one
+//! output a row. So it stays inside its slices when the functions' conditions hold, and these are
+//! what `Model::parse` has checked of a layer's words.
+
+#[cfg(cortex_m = "v6")]
+use super::words_v6::run;
+#[cfg(any(cortex_m = "v7", cortex_m = "v7e"))]
+use super::words_v7::run;
+use crate::kernels::words::{self, Words};
+
+/// What the assembly is given, in the order of its registers.
+#[cfg(cortex_m)]
+#[repr(C)]
+pub(super) struct Call<'a> {
+    input: *const u8,
+    stream: *const u32,
+    mask: u32,
+    output: *mut u8,
+    /// The runs' number above the shift's 8 bits.
+    runs_and_shift: u32,
+    runs: *const [u16; 2],
+    of: core::marker::PhantomData<&'a mut [u8]>,
+}
+
+/// [`words::hidden`], faster.
+///
+/// # Safety
+///
+/// 1. There are at most 255 runs, none of them of no rows, and `output` has an element for each row.
+/// 2. The words the runs say there are (1 and half the length, rounded up, a row) are as many as the
+///    stream has.
+/// 3. The masked value of each half word of a row, its padding included, is an index into `input`
+///    (the padding's is 0: so a layer without inputs has only empty rows).
+/// 4. `shift` is below 32.
+#[inline]
+pub(crate) unsafe fn hidden(words: Words<'_>, input: &[u8], shift: u8, output: &mut [u8]) {
+    #[cfg(cortex_m)]
+    // SAFETY: the caller vouches for what `run` asks.
+    unsafe {
+        let call = call(words, input, shift, output.as_mut_ptr());
+        run(&call, 0);
+    }
+    #[cfg(not(cortex_m))]
+    words::hidden(words, input, shift, output);
+}
+
+/// [`words::last`], faster.
+///
+/// # Safety
+///
+/// As for [`hidden`].
+#[inline]
+pub(crate) unsafe fn last(words: Words<'_>, input: &[u8], output: &mut [i32]) {
+    #[cfg(cortex_m)]
+    // SAFETY: the caller vouches for what `run` asks. The byte a row's body stores lies in the
+    // row's own logit, which it then overwrites.
+    unsafe {
+        let call = call(words, input, 0, output.as_mut_ptr().cast());
+        run(&call, 1);
+    }
+    #[cfg(not(cortex_m))]
+    words::last(words, input, output);
+}
+
+#[cfg(cortex_m)]
+#[inline(always)]
+fn call<'a>(words: Words<'a>, input: &'a [u8], shift: u8, output: *mut u8) -> Call<'a> {
+    Call {
+        input: input.as_ptr(),
+        stream: words.stream.as_ptr(),
+        mask: u32::from(words.mask),
+        output,
+        runs_and_shift: (words.runs.len() as u32) << 8 | u32::from(shift),
+        runs: words.runs.as_ptr(),
+        of: core::marker::PhantomData,
+    }
+}
