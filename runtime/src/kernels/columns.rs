@@ -59,3 +59,91 @@ pub(crate) fn last(columns: Columns<'_>, input: &[u8], output: &mut [i32]) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+
+    use std::vec;
+    use std::vec::Vec;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Columns of words, each with its row (below the biases' number) in the mask's bits.
+    #[derive(Clone, Debug)]
+    struct Case {
+        mask: u16,
+        bias: Vec<i32>,
+        columns: Vec<Vec<u16>>,
+        input: Vec<u8>,
+    }
+
+    /// Columns of no to 40 words, inputs of which many are 0.
+    fn case() -> impl Strategy<Value = Case> {
+        (4..=12u32, 1..40usize, 1..40usize).prop_flat_map(|(bits, inputs, rows)| {
+            let mask = (1u16 << bits) - 1;
+            let rows = rows.min(usize::from(mask) + 1);
+            let word = (any::<u16>(), 0..rows as u16).prop_map(move |(w, r)| w & !mask | r);
+            let column = proptest::collection::vec(word, 0..40);
+            let activation = prop_oneof![Just(0), any::<u8>()];
+            (
+                proptest::collection::vec(-2_000_000..2_000_000i32, rows),
+                proptest::collection::vec(column, inputs),
+                proptest::collection::vec(activation, inputs),
+            )
+                .prop_map(move |(bias, columns, input)| Case {
+                    mask,
+                    bias,
+                    columns,
+                    input,
+                })
+        })
+    }
+
+    /// The starts and the pairs of a case.
+    fn encode(case: &Case) -> (Vec<u16>, Vec<u32>) {
+        let (mut starts, mut pairs) = (vec![0], Vec::new());
+        for column in &case.columns {
+            let pair =
+                |p: &[u16]| u32::from(p[0]) | u32::from(p.get(1).copied().unwrap_or(0)) << 16;
+            pairs.extend(column.chunks(2).map(pair));
+            starts.push(pairs.len() as u16);
+        }
+        (starts, pairs)
+    }
+
+    /// What the definition says, as a dense matrix and in 64 bits.
+    fn sums(case: &Case) -> Vec<i64> {
+        let inputs = case.input.len();
+        let mut dense = vec![0i64; case.bias.len() * inputs];
+        for (input, column) in case.columns.iter().enumerate() {
+            for &word in column {
+                dense[usize::from(word & case.mask) * inputs + input] += i64::from(word as i16);
+            }
+        }
+        let row = |(row, &bias): (&[i64], &i32)| {
+            let products = row.iter().zip(&case.input);
+            i64::from(bias) + products.map(|(w, &x)| w * i64::from(x)).sum::<i64>()
+        };
+        dense.chunks(inputs).zip(&case.bias).map(row).collect()
+    }
+
+    proptest! {
+        #[test]
+        fn computes_what_the_definition_says(case in case(), shift in 0..32u8) {
+            let (starts, pairs) = encode(&case);
+            let (bias, mask) = (case.bias.as_slice(), case.mask);
+            let columns = Columns { bias, starts: &starts, pairs: &pairs, mask };
+            let sums = sums(&case);
+            let mut output = vec![0; sums.len()];
+            last(columns, &case.input, &mut output);
+            prop_assert!(output.iter().map(|&l| i64::from(l)).eq(sums.iter().copied()));
+            hidden(columns, &case.input, shift, &mut output);
+            let bytes: &[u8] = bytemuck::must_cast_slice(&output);
+            let expected = sums.iter().map(|sum| (sum >> shift).clamp(0, 255) as u8);
+            prop_assert!(bytes[..sums.len()].iter().copied().eq(expected));
+        }
+    }
+}

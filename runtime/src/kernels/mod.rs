@@ -4,12 +4,19 @@
 //! layer's inputs and `bias` and `output` its outputs. Sums use wrapping arithmetic, which never
 //! wraps for a parsed model, so the order in which a kernel adds is free.
 
+// Joined to the engine with the container's views of these encodings.
+#[allow(dead_code)]
+mod columns;
 #[cfg(feature = "csr")]
 mod csr;
 #[cfg(feature = "dense")]
 mod dense;
 #[cfg(feature = "csr")]
 mod gather;
+#[allow(dead_code)]
+mod unchecked;
+#[allow(dead_code)]
+mod words;
 
 use rarefy_format::{Encoding, Weights};
 

@@ -61,3 +61,85 @@ fn each_row<T>(words: Words<'_>, input: &[u8], output: &mut [T], finish: impl Fn
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+
+    use std::vec;
+    use std::vec::Vec;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Rows of words, each with its column (below the input's length) in the mask's bits.
+    #[derive(Clone, Debug)]
+    struct Case {
+        mask: u16,
+        rows: Vec<(i32, Vec<u16>)>,
+        input: Vec<u8>,
+    }
+
+    /// Rows of every length from none over the straight bodies to several rounds.
+    fn case() -> impl Strategy<Value = Case> {
+        (4..=12u32, 1..80usize).prop_flat_map(|(bits, inputs)| {
+            let mask = (1u16 << bits) - 1;
+            let inputs = inputs.min(usize::from(mask) + 1);
+            let word = (any::<u16>(), 0..inputs as u16).prop_map(move |(w, c)| w & !mask | c);
+            let row = (any::<i16>(), proptest::collection::vec(word, 0..40));
+            let row = row.prop_map(|(bias, words)| (i32::from(bias) << 9, words));
+            (
+                proptest::collection::vec(row, 0..12),
+                proptest::collection::vec(any::<u8>(), inputs),
+            )
+                .prop_map(move |(rows, input)| Case { mask, rows, input })
+        })
+    }
+
+    /// The runs and the stream of a case.
+    fn encode(case: &Case) -> (Vec<[u16; 2]>, Vec<u32>) {
+        let (mut runs, mut stream) = (Vec::<[u16; 2]>::new(), Vec::new());
+        for (bias, words) in &case.rows {
+            let length = words.len() as u16;
+            match runs.last_mut() {
+                Some(run) if run[0] == length => run[1] += 1,
+                _ => runs.push([length, 1]),
+            }
+            stream.push(*bias as u32);
+            let pair =
+                |p: &[u16]| u32::from(p[0]) | u32::from(p.get(1).copied().unwrap_or(0)) << 16;
+            stream.extend(words.chunks(2).map(pair));
+        }
+        (runs, stream)
+    }
+
+    /// What the definition says, as a dense matrix and in 64 bits.
+    fn sums(case: &Case) -> Vec<i64> {
+        let row = |(bias, words): &(i32, Vec<u16>)| {
+            let mut dense = vec![0i64; case.input.len()];
+            for &word in words {
+                dense[usize::from(word & case.mask)] += i64::from(word as i16);
+            }
+            let products = dense.iter().zip(&case.input);
+            i64::from(*bias) + products.map(|(w, &x)| w * i64::from(x)).sum::<i64>()
+        };
+        case.rows.iter().map(row).collect()
+    }
+
+    proptest! {
+        #[test]
+        fn computes_what_the_definition_says(case in case(), shift in 0..32u8) {
+            let (runs, stream) = encode(&case);
+            let words = Words { runs: &runs, stream: &stream, mask: case.mask };
+            let sums = sums(&case);
+            let mut logits = vec![0; sums.len()];
+            last(words, &case.input, &mut logits);
+            prop_assert!(logits.iter().map(|&l| i64::from(l)).eq(sums.iter().copied()));
+            let mut bytes = vec![0; sums.len()];
+            hidden(words, &case.input, shift, &mut bytes);
+            let expected = sums.iter().map(|sum| (sum >> shift).clamp(0, 255) as u8);
+            prop_assert!(bytes.iter().copied().eq(expected));
+        }
+    }
+}

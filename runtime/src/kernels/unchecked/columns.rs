@@ -11,7 +11,7 @@
 use super::columns_v6::run;
 #[cfg(any(cortex_m = "v7", cortex_m = "v7e"))]
 use super::columns_v7::run;
-use crate::kernels::columns::{self, Columns};
+use crate::kernels::columns;
 
 /// What the assembly is given, in the order in which it needs it.
 #[cfg(cortex_m)]
@@ -39,7 +39,12 @@ pub(super) struct Call<'a> {
 /// 3. The masked value of each half word of a pair, padding included, is an index into `output`.
 /// 4. `shift` is below 32.
 #[inline]
-pub(crate) unsafe fn hidden(columns: Columns<'_>, input: &[u8], shift: u8, output: &mut [i32]) {
+pub(crate) unsafe fn hidden(
+    columns: columns::Columns<'_>,
+    input: &[u8],
+    shift: u8,
+    output: &mut [i32],
+) {
     #[cfg(cortex_m)]
     // SAFETY: the caller vouches for what `run` asks.
     unsafe {
@@ -55,7 +60,7 @@ pub(crate) unsafe fn hidden(columns: Columns<'_>, input: &[u8], shift: u8, outpu
 ///
 /// As for [`hidden`].
 #[inline]
-pub(crate) unsafe fn last(columns: Columns<'_>, input: &[u8], output: &mut [i32]) {
+pub(crate) unsafe fn last(columns: columns::Columns<'_>, input: &[u8], output: &mut [i32]) {
     #[cfg(cortex_m)]
     // SAFETY: the caller vouches for what `run` asks.
     unsafe {
@@ -67,7 +72,12 @@ pub(crate) unsafe fn last(columns: Columns<'_>, input: &[u8], output: &mut [i32]
 
 #[cfg(cortex_m)]
 #[inline(always)]
-fn call<'a>(columns: Columns<'a>, input: &'a [u8], shift: u8, output: &'a mut [i32]) -> Call<'a> {
+fn call<'a>(
+    columns: columns::Columns<'a>,
+    input: &'a [u8],
+    shift: u8,
+    output: &'a mut [i32],
+) -> Call<'a> {
     let input = input.as_ptr_range();
     Call {
         output: output.as_mut_ptr(),

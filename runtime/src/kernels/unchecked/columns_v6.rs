@@ -97,21 +97,21 @@ pub(super) unsafe extern "C" fn run(call: *const Call<'_>, last: u32) {
     b .Lrfy_columns_done
 4:  lsls r4, r3, #30
     bne 1b
-.Lrfy_columns_words:
     cmp r3, r10
     bhs 1b
-    ldmia r3!, {r2}
+5:  ldmia r3!, {r2}
     cmp r2, #0
-    beq .Lrfy_columns_words
-    subs r3, r3, #4
+    bne 7f
+6:  cmp r3, r10
+    blo 5b
+    b 3b
+7:  subs r3, r3, #4
     rfy_byte 0
     rfy_byte 1
     rfy_byte 2
     rfy_byte 3
     adds r3, r3, #4
-    cmp r3, r10
-    blo .Lrfy_columns_words
-    b 3b
+    b 6b
 
 .Lrfy_columns_scatter:
     mov r9, r3

@@ -161,14 +161,16 @@ pub(super) unsafe extern "C" fn run(call: *const Call<'_>, last: u32) {
     ldr r10, [r2, #32]
     mov r1, r0
     b 2f
-1:  ldmia r0!, {r4, r5, r6, r7}
+1:  ldmia r0!, {r4, r5, r6, r7, r8, r9}
     rfy_store r4
     rfy_store r5
     rfy_store r6
     rfy_store r7
-2:  subs r3, r3, #4
+    rfy_store r8
+    rfy_store r9
+2:  subs r3, r3, #6
     bge 1b
-    adds r3, r3, #4
+    adds r3, r3, #6
     b 2f
 1:  ldr r4, [r0], #4
     rfy_store r4

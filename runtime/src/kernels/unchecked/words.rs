@@ -11,7 +11,7 @@
 use super::words_v6::run;
 #[cfg(any(cortex_m = "v7", cortex_m = "v7e"))]
 use super::words_v7::run;
-use crate::kernels::words::{self, Words};
+use crate::kernels::words;
 
 /// What the assembly is given, in the order of its registers.
 #[cfg(cortex_m)]
@@ -38,7 +38,7 @@ pub(super) struct Call<'a> {
 ///    (the padding's is 0: so a layer without inputs has only empty rows).
 /// 4. `shift` is below 32.
 #[inline]
-pub(crate) unsafe fn hidden(words: Words<'_>, input: &[u8], shift: u8, output: &mut [u8]) {
+pub(crate) unsafe fn hidden(words: words::Words<'_>, input: &[u8], shift: u8, output: &mut [u8]) {
     #[cfg(cortex_m)]
     // SAFETY: the caller vouches for what `run` asks.
     unsafe {
@@ -55,7 +55,7 @@ pub(crate) unsafe fn hidden(words: Words<'_>, input: &[u8], shift: u8, output: &
 ///
 /// As for [`hidden`].
 #[inline]
-pub(crate) unsafe fn last(words: Words<'_>, input: &[u8], output: &mut [i32]) {
+pub(crate) unsafe fn last(words: words::Words<'_>, input: &[u8], output: &mut [i32]) {
     #[cfg(cortex_m)]
     // SAFETY: the caller vouches for what `run` asks. The byte a row's body stores lies in the
     // row's own logit, which it then overwrites.
@@ -69,7 +69,7 @@ pub(crate) unsafe fn last(words: Words<'_>, input: &[u8], output: &mut [i32]) {
 
 #[cfg(cortex_m)]
 #[inline(always)]
-fn call<'a>(words: Words<'a>, input: &'a [u8], shift: u8, output: *mut u8) -> Call<'a> {
+fn call<'a>(words: words::Words<'a>, input: &'a [u8], shift: u8, output: *mut u8) -> Call<'a> {
     Call {
         input: input.as_ptr(),
         stream: words.stream.as_ptr(),

@@ -193,12 +193,12 @@ pub(super) unsafe extern "C" fn run(call: *const Call<'_>, last: u32) {
 .if rfy_dsp == 0
     ldr r12, [sp, #16]
 .endif
+    ldrh r1, [r12, #-4]
     subs r2, r2, #1
     bne 1f
 .Lrfy_words_last_run:
     rfy_next_run
 1:  str r2, [sp, #12]
-    ldrh r1, [r12, #-4]
     movs r2, #1
     b .Lrfy_words_go
 
