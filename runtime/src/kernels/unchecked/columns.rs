@@ -1,5 +1,21 @@
 //! Columns in the core's own instructions, without checks.
 //!
+//! # What it gains
+//!
+//! Instructions of a whole inference without the engine, mean over ten digits: LeNet-300-100 pruned
+//! 10x (25,708 weights in columns, of which a digit visits 10,996, padding included), as packed words
+//! ([`super::words`]), as columns by the loop in safe Rust (opt-level "s"), and by this one.
+//!
+//! | | words | columns, safe | here | code, bytes |
+//! |---|---|---|---|---|
+//! | Cortex-M4 | 88,930 | 185,569 | 54,078 | 868 |
+//! | Cortex-M3 | 113,755 | 185,577 | 65,372 | 998 |
+//! | Cortex-M0 | 171,729 | 267,525 | 99,943 | 416 |
+//!
+//! On the Cortex-M4 a weight costs 4 instructions (M3 5, M0 7), a column 17 with its rounds and loads,
+//! a row 4 and an input 1 to 4. Rounds of 32 pairs instead of 16 gain 0.65 % there, for 500 bytes of
+//! code: not taken.
+//!
 //! # Why it is sound
 //!
 //! The assembly reads `input` once, two starts for each activation that is not 0 and the pairs

@@ -1,5 +1,21 @@
 //! Packed words in the core's own instructions, without checks.
 //!
+//! # What it gains
+//!
+//! Instructions of a whole inference without the engine, mean over ten digits: LeNet-300-100 pruned
+//! 100x (2,459 weights in 288 rows and 45 runs), 300x (847, 161, 29) and 1000x (257, 76, 23), the
+//! same words by the loop in safe Rust (opt-level "s") and by this one.
+//!
+//! | | 100x safe | here | 300x safe | here | 1000x safe | here | code, bytes |
+//! |---|---|---|---|---|---|---|---|
+//! | Cortex-M4 | 29,797 | 10,580 | 12,360 | 4,156 | 4,920 | 1,585 | 1,212 |
+//! | Cortex-M3 | 32,960 | 13,190 | 13,596 | 5,083 | 5,353 | 1,893 | 1,516 |
+//! | Cortex-M0 | 52,259 | 21,322 | 21,535 | 8,419 | 8,375 | 3,241 | 1,246 |
+//!
+//! A weight costs 3, 4 and 6 instructions, a row some 6, 6 and 10 more, a run 8, 10 and 18: so a row
+//! may well be given a word 0 to be as long as its neighbours, above all from 9 weights on, where the
+//! padding of odd rows is multiplied anyway.
+//!
 //! # Why it is sound
 //!
 //! The assembly reads what the runs say is there, and nothing else: `rows` times a word and

@@ -30,6 +30,7 @@ use super::words::Call;
 #[unsafe(naked)]
 pub(super) unsafe extern "C" fn run(call: *const Call<'_>, last: u32) {
     core::arch::naked_asm!(
+        // The bytes are those of the macro `rfy_last_pair`.
         #[cfg(cortex_m = "v7e")]
         r"
 .set rfy_dsp, 1
@@ -166,8 +167,8 @@ pub(super) unsafe extern "C" fn run(call: *const Call<'_>, last: u32) {
 .Lrfy_words_hidden:
     rfy_next_run
 .Lrfy_words_go:
-    usat r1, #4, r1
-    tbh [pc, r1, lsl #1]
+    usat r5, #4, r1
+    tbh [pc, r5, lsl #1]
 .Lrfy_words_table:
     .short (.Lrfy_words_0 - .Lrfy_words_table) / 2
     .short (.Lrfy_words_1 - .Lrfy_words_table) / 2
@@ -190,17 +191,19 @@ pub(super) unsafe extern "C" fn run(call: *const Call<'_>, last: u32) {
     str r4, [r10, #-1]
     add r10, r10, #3
     ldr r2, [sp, #12]
-.if rfy_dsp == 0
-    ldr r12, [sp, #16]
-.endif
-    ldrh r1, [r12, #-4]
     subs r2, r2, #1
-    bne 1f
+    bne 2f
 .Lrfy_words_last_run:
     rfy_next_run
 1:  str r2, [sp, #12]
     movs r2, #1
     b .Lrfy_words_go
+2:
+.if rfy_dsp == 0
+    ldr r12, [sp, #16]
+.endif
+    ldrh r1, [r12, #-4]
+    b 1b
 
 .Lrfy_words_done:
     add sp, sp, #20
@@ -237,14 +240,13 @@ pub(super) unsafe extern "C" fn run(call: *const Call<'_>, last: u32) {
     rfy_end .Lrfy_words_some
 
 .Lrfy_words_long:
-    ldrh r1, [r12, #-4]
     adds r1, r1, #1
     ubfx r5, r1, #1, #2
     lsrs r1, r1, #3
-    adr.w r6, .Lrfy_words_long_0_pairs
+    // Where the row's last pairs begin, as `ldr pc` wants it: plus 1, which says Thumb.
+    adr.w r6, .Lrfy_words_long_0_pairs + 1
     movs r7, #rfy_last_pair_bytes
     mls r5, r5, r7, r6
-    adds r5, r5, #1
     strd r5, r1, [sp, #4]
 .Lrfy_words_long_row:
     ldr r4, [r3], #4
