@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::container::{self, EncodingChoice, ModelReport};
 use super::quantize::{self, CALIBRATION};
-use super::{DeployError, SparseLayer, evaluate, fold, sparse, strip};
+use super::{DeployError, Network, evaluate, fold, strip};
 use crate::artifact;
 use crate::data::Dataset;
 use crate::graph::{Graph, Operation};
@@ -90,11 +90,11 @@ impl FinishedRun {
         })
     }
 
-    /// The folded layers under the run's mask, before stripping.
+    /// The folded network under the run's mask, before stripping.
     ///
     /// # Errors
     /// When the architecture cannot be folded.
-    pub fn fold(&self) -> Result<Vec<SparseLayer>, DeployError> {
+    pub fn fold(&self) -> Result<Network, DeployError> {
         let pixels = (self.recipe.pixel_mean, self.recipe.pixel_std);
         fold::fold(&self.graph, &self.state, &self.masks, pixels)
     }
@@ -161,9 +161,9 @@ fn expected(graph: &Graph) -> State {
 
 /// The largest difference between the class scores of two networks over `images`, relative to
 /// the largest score of the image.
-pub fn difference(a: &[SparseLayer], b: &[SparseLayer], images: &[&[u8]]) -> f64 {
+pub fn difference(a: &Network, b: &Network, images: &[&[u8]]) -> f64 {
     let of_image = |image: &&[u8]| {
-        let (a, b) = (sparse::forward(a, image), sparse::forward(b, image));
+        let (a, b) = (a.scores(image), b.scores(image));
         let scale = a
             .iter()
             .fold(f32::MIN_POSITIVE, |scale, score| scale.max(score.abs()));

@@ -1,18 +1,21 @@
 //! From trained weights to a container for the device.
 //!
-//! [`fold`] turns batch norms and the input's normalisation into weights and biases, [`strip`]
-//! removes detached units, [`quantize`] makes it integers, [`container`] writes the `.rfy` file and
-//! [`evaluate`] runs it with the device's own kernels. Every step but quantization is exact up to
+//! [`fold`] turns a trained graph into a [`network`] of weights, biases and ReLUs, [`strip`] removes
+//! detached units, [`forward`] computes what it gives, [`quantize`] makes it integers, [`container`]
+//! writes the `.rfy` file and [`evaluate`] runs it with the device's own kernels. Every step but quantization is exact up to
 //! rounding; [`export`] takes a run folder through all of them.
 
 pub mod container;
+mod draft;
 pub mod error;
 pub mod evaluate;
 pub mod export;
 pub mod fold;
+pub mod forward;
+pub mod network;
 pub mod quantize;
-pub mod sparse;
+mod sparse;
 pub mod strip;
 
 pub use error::DeployError;
-pub use sparse::SparseLayer;
+pub use network::{Layer, Network};

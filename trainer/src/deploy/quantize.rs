@@ -11,9 +11,10 @@
 use rarefy_format::requantize;
 use sprs::CsMat;
 
-use super::sparse::from_rows;
+use super::network::Operation;
+use super::sparse::{self, from_rows};
 use super::strip::strip;
-use super::{DeployError, SparseLayer};
+use super::{DeployError, Layer, Network};
 
 /// Calibration images that choices are compared on.
 pub const CALIBRATION: usize = 500;
@@ -58,7 +59,7 @@ struct Steps {
 
 impl QuantizedLayer {
     /// `layer` in integers by `steps`.
-    fn new(layer: &SparseLayer, steps: Steps) -> Result<Self, DeployError> {
+    fn new(layer: &Layer, steps: Steps) -> Result<Self, DeployError> {
         let integer = |weight: f32| {
             let value = (f64::from(weight) / steps.weight).round();
             value.clamp(-WEIGHT_LIMIT, WEIGHT_LIMIT) as i8
@@ -69,7 +70,7 @@ impl QuantizedLayer {
                 .map(|(column, &weight)| (column, integer(weight)));
             weights.filter(|&(_, value)| value != 0).collect()
         });
-        let weights = from_rows(layer.inputs(), rows);
+        let weights = from_rows(layer.weights.cols(), rows);
         let accumulator = steps.input * steps.weight;
         let bias = layer.bias.iter().map(|&bias| {
             let value = (f64::from(bias) / accumulator).round();
@@ -114,47 +115,53 @@ impl QuantizedLayer {
     }
 }
 
-/// Quantizes stripped `layers`, calibrated on `images` (raw pixels), and strips what that detaches.
+/// Quantizes a stripped `network`, calibrated on `images` (raw pixels), and strips what that detaches.
 ///
 /// Weights that round to zero can detach units that were connected: those are stripped too, and
 /// what is left is quantized anew, until every stored unit is connected.
 ///
 /// # Errors
-/// When a layer's numbers do not fit integers.
+/// When the network is no chain of dense layers or a layer's numbers do not fit integers.
 pub fn quantize_and_strip(
-    layers: &[SparseLayer],
+    network: &Network,
     images: &[&[u8]],
 ) -> Result<Vec<QuantizedLayer>, DeployError> {
-    let mut layers = layers.to_vec();
+    let mut network = network.clone();
     loop {
-        let quantized = quantize(&layers, images)?;
-        let stored: Vec<SparseLayer> = layers
-            .iter()
-            .zip(&quantized)
-            .map(|(layer, integers)| {
-                layer.retain(|row, column| integers.weights.get(row, column).is_some())
-            })
-            .collect();
+        let quantized = quantize(&network, images)?;
+        let mut stored = network.clone();
+        for (layer, integers) in stored.layers.iter_mut().zip(&quantized) {
+            let keep = |row, column| integers.weights.get(row, column).is_some();
+            layer.weights = sparse::retain(&layer.weights, keep);
+        }
         let connected = strip(&stored);
-        if connected
-            .iter()
-            .zip(&layers)
-            .all(|(a, b)| a.outputs() == b.outputs())
-        {
+        let units = |network: &Network| -> Vec<usize> {
+            network.layers.iter().map(Layer::outputs).collect()
+        };
+        if units(&connected) == units(&network) {
             return Ok(quantized);
         }
-        layers = connected;
+        network = connected;
     }
 }
 
-/// Quantizes `layers` as they are, calibrated on `images` (raw pixels).
+/// Quantizes `network` as it is, calibrated on `images` (raw pixels).
 ///
 /// # Errors
-/// When a layer's numbers do not fit integers.
-pub fn quantize(
-    layers: &[SparseLayer],
-    images: &[&[u8]],
-) -> Result<Vec<QuantizedLayer>, DeployError> {
+/// When the network is no chain of dense layers or a layer's numbers do not fit integers.
+pub fn quantize(network: &Network, images: &[&[u8]]) -> Result<Vec<QuantizedLayer>, DeployError> {
+    let layers = &network.layers;
+    for (index, layer) in layers.iter().enumerate() {
+        let chained = layer.source == index.checked_sub(1) && layer.skip.is_none();
+        let rectified = layer.relu || index + 1 == layers.len();
+        if layer.operation != Operation::Dense || !chained || !rectified {
+            return Err(DeployError::Quantize {
+                layer: layer.name.clone(),
+                reason: "only chains of dense layers with ReLUs can be yet, not convolutions, pooling or additions"
+                    .into(),
+            });
+        }
+    }
     let mut quantized = Vec::with_capacity(layers.len());
     let mut exact: Vec<Vec<f32>> = images
         .iter()
@@ -169,7 +176,7 @@ pub fn quantize(
         };
         exact
             .iter_mut()
-            .for_each(|values| *values = layer.forward(values));
+            .for_each(|values| *values = layer.forward(values, [values.len(), 1, 1], None));
         let largest =
             |values: &mut dyn Iterator<Item = f32>| values.fold(0.0_f32, |a, b| a.max(b.abs()));
         let largest_weight = f64::from(largest(&mut layer.weights.data().iter().copied()));
@@ -244,8 +251,20 @@ fn choices(input: f64, finest: f64, largest: f64) -> Vec<Steps> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::deploy::sparse;
     use crate::random::Random;
+
+    /// Layers that each read the one before.
+    fn chain(input: [usize; 3], layers: impl IntoIterator<Item = Layer>) -> Network {
+        let layers = layers.into_iter().enumerate();
+        let linked = layers.map(|(index, layer)| Layer {
+            source: index.checked_sub(1),
+            ..layer
+        });
+        Network {
+            input,
+            layers: linked.collect(),
+        }
+    }
 
     #[test]
     fn units_that_rounding_detaches_are_stripped_and_their_constants_stay() {
@@ -256,11 +275,15 @@ mod tests {
                 (0..rows).flat_map(|_| 0..columns).collect(),
                 weights[..rows * columns].to_vec(),
             );
-            SparseLayer {
+            Layer {
                 name: name.into(),
+                operation: Operation::Dense,
                 weights,
                 bias: bias[..rows].to_vec(),
                 relu,
+                source: None,
+                skip: None,
+                shape: [rows, 1, 1],
                 original: (rows, columns),
             }
         };
@@ -269,21 +292,21 @@ mod tests {
         let first = layer("fc1", 2, 2, [1.0, 0.5, 1e-4, -1e-4], [0.0, 3.0], true);
         let second = layer("fc2", 2, 2, [1.0, -2.0, 0.5, 0.25], [10.0, 0.0], true);
         let third = layer("fc3", 1, 2, [1.0, -1.0, 0.0, 0.0], [0.0, 0.0], false);
-        let layers = [first, second, third];
+        let network = chain([2, 1, 1], [first, second, third]);
         let images: Vec<[u8; 2]> = (0..=250).map(|pixel| [pixel, 255 - pixel]).collect();
         let images: Vec<&[u8]> = images.iter().map(<[u8; 2]>::as_slice).collect();
-        let quantized = quantize_and_strip(&layers, &images).unwrap();
+        let quantized = quantize_and_strip(&network, &images).unwrap();
         assert_eq!(quantized[0].weights.shape(), (1, 2));
         assert_eq!(quantized[1].weights.shape(), (2, 1));
 
-        let step = f64::from(sparse::forward(&layers, &[200, 55])[0]);
+        let step = f64::from(network.scores(&[200, 55])[0]);
         let logit = |image: &[u8]| {
             let hidden = quantized[1].forward(&quantized[0].forward(image));
             f64::from(quantized[2].accumulate(&hidden)[0])
         };
         let step = step / logit(&[200, 55]);
         for image in images {
-            let exact = f64::from(sparse::forward(&layers, image)[0]);
+            let exact = f64::from(network.scores(image)[0]);
             assert!(
                 (logit(image) * step - exact).abs() < 3.0,
                 "{image:?} {exact}"
@@ -295,31 +318,32 @@ mod tests {
     fn integers_follow_the_floats_closely() {
         let mut random = Random::new(2);
         let sizes = [20, 30, 12, 4];
-        let layers: Vec<SparseLayer> = sizes
-            .windows(2)
-            .enumerate()
-            .map(|(index, pair)| {
-                let count = pair[0] * pair[1];
-                let scale = if index == 0 { 0.004 } else { 0.3 };
-                let values = (0..count)
-                    .map(|_| (scale * random.normal()) as f32)
-                    .collect();
-                let indices = (0..pair[1]).flat_map(|_| 0..pair[0]).collect();
-                let starts = (0..=pair[1]).map(|row| row * pair[0]).collect();
-                SparseLayer {
-                    name: format!("fc{index}"),
-                    weights: CsMat::new((pair[1], pair[0]), starts, indices, values),
-                    bias: (0..pair[1]).map(|_| random.normal() as f32 * 0.2).collect(),
-                    relu: index < 2,
-                    original: (pair[1], pair[0]),
-                }
-            })
-            .collect();
+        let layers = sizes.windows(2).enumerate().map(|(index, pair)| {
+            let count = pair[0] * pair[1];
+            let scale = if index == 0 { 0.004 } else { 0.3 };
+            let values = (0..count)
+                .map(|_| (scale * random.normal()) as f32)
+                .collect();
+            let indices = (0..pair[1]).flat_map(|_| 0..pair[0]).collect();
+            let starts = (0..=pair[1]).map(|row| row * pair[0]).collect();
+            Layer {
+                name: format!("fc{index}"),
+                operation: Operation::Dense,
+                weights: CsMat::new((pair[1], pair[0]), starts, indices, values),
+                bias: (0..pair[1]).map(|_| random.normal() as f32 * 0.2).collect(),
+                relu: index < 2,
+                source: None,
+                skip: None,
+                shape: [pair[1], 1, 1],
+                original: (pair[1], pair[0]),
+            }
+        });
+        let network = chain([20, 1, 1], layers);
         let images: Vec<Vec<u8>> = (0..50)
             .map(|_| (0..20).map(|_| random.below(256) as u8).collect())
             .collect();
         let images: Vec<&[u8]> = images.iter().map(Vec::as_slice).collect();
-        let quantized = quantize(&layers, &images).unwrap();
+        let quantized = quantize(&network, &images).unwrap();
         assert_eq!(
             quantized.iter().map(|l| l.relu).collect::<Vec<_>>(),
             [true, true, false]
@@ -335,7 +359,7 @@ mod tests {
             for (&a, b) in quantized[2]
                 .accumulate(&values)
                 .iter()
-                .zip(sparse::forward(&layers, image))
+                .zip(network.scores(image))
             {
                 let (a, b) = (f64::from(a), f64::from(b));
                 (dot, a2, b2) = (dot + a * b, a2 + a * a, b2 + b * b);

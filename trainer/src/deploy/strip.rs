@@ -1,169 +1,191 @@
-//! Stripping: detached units go, and nothing else changes.
+//! Stripping: detached units and channels go, and nothing else changes.
 //!
 //! A hidden unit that nothing reads is removed. One that reads nothing gives the constant
-//! `relu(bias)`: it is folded into the biases of the next layer and removed too. Removing one kind
-//! can make more of the other, so this repeats until nothing is left to do. The result computes
-//! what the layers computed, up to the rounding of the folded biases. The inputs and the outputs
-//! of the network stay: they are the device's interface.
+//! `act(bias)`, which is folded into its readers' biases, so that they no longer read it. That is not
+//! exact where a reader pads: it sees zeros beside the constant, and keeps reading it unless that is
+//! zero too. Additions and pooling tie the channels of layers together: those go only together, when
+//! none of them is read. A layer that reads nothing but its skip lets go of its source, and layers that
+//! nothing needs go whole.
+//!
+//! Removing one kind can make more of the other, so this repeats until nothing is left to do. The
+//! result computes what the network computed, up to the rounding of the folded biases. The inputs
+//! and outputs of the network stay: they are the device's interface. One channel stays of a
+//! layer that is needed for its shape alone.
 
-use super::SparseLayer;
+use super::network::{Layer, Network, Operation, in_order};
+use super::sparse;
+use crate::graph::{Padding, Window};
 
-/// `layers` without detached hidden units.
+/// `network` without detached hidden units.
 #[must_use]
-pub fn strip(layers: &[SparseLayer]) -> Vec<SparseLayer> {
-    let mut layers = layers.to_vec();
-    while (1..layers.len()).any(|next| strip_between(&mut layers, next)) {}
-    layers
+pub fn strip(network: &Network) -> Network {
+    let mut network = network.clone();
+    loop {
+        let before = structure(&network);
+        fold_constants(&mut network);
+        release_sources(&mut network);
+        remove_unread(&mut network);
+        if structure(&network) == before {
+            return network;
+        }
+    }
 }
 
-/// Strips the units between layers `next - 1` and `next`; tells whether there was one.
-fn strip_between(layers: &mut [SparseLayer], next: usize) -> bool {
-    let [before, after] = &mut layers[next - 1..=next] else {
-        return false;
+/// What stripping changes: each layer's source and skip, its channels and its weights.
+fn structure(network: &Network) -> Vec<[Option<usize>; 4]> {
+    let of = |layer: &Layer| {
+        let (channels, weights) = (layer.shape[0], layer.weights.nnz());
+        [layer.source, layer.skip, Some(channels), Some(weights)]
     };
-    let mut read = vec![false; after.inputs()];
-    for row in after.weights.outer_iterator() {
-        row.iter().for_each(|(column, _)| read[column] = true);
+    network.layers.iter().map(of).collect()
+}
+
+/// For each layer and channel the constant it gives whatever the input, if it does.
+fn constants(network: &Network) -> Vec<Vec<Option<f32>>> {
+    let mut constants: Vec<Vec<Option<f32>>> = Vec::with_capacity(network.layers.len());
+    for layer in &network.layers {
+        // What the source gives where it is pooled, else what the skip adds.
+        let passed = |channel: usize| match (layer.is_pool(), layer.source, layer.skip) {
+            (true, source, _) => constants[source?][channel],
+            (false, _, Some(skip)) => constants[skip][channel],
+            (false, _, None) => Some(0.0),
+        };
+        let own = |channel: usize| {
+            if layer.is_pool() {
+                return Some(0.0);
+            }
+            let row = layer.weights.outer_view(channel)?;
+            (row.nnz() == 0).then_some(layer.bias[channel])
+        };
+        let given = (0..layer.shape[0]).map(|channel| {
+            let sum = passed(channel)? + own(channel)?;
+            Some(if layer.relu { sum.max(0.0) } else { sum })
+        });
+        let given = given.collect();
+        constants.push(given);
     }
-    let constants: Vec<Option<f32>> = before
-        .weights
-        .outer_iterator()
-        .zip(&before.bias)
-        .map(|(row, &bias)| {
-            let constant = if before.relu { bias.max(0.0) } else { bias };
-            (row.nnz() == 0).then_some(constant)
+    constants
+}
+
+/// Moves what constant channels send into their readers' biases, where that is exact.
+fn fold_constants(network: &mut Network) {
+    let constants = constants(network);
+    let shapes: Vec<[usize; 3]> = network.layers.iter().map(|layer| layer.shape).collect();
+    for layer in &mut network.layers {
+        if let Some(source) = layer.source.filter(|_| !layer.is_pool()) {
+            let (block, pads) = (layer.columns(shapes[source]), layer.pads());
+            let sent = |column: usize| {
+                constants[source][column / block].filter(|&constant| !pads || constant == 0.0)
+            };
+            for (row, bias) in layer.weights.outer_iterator().zip(&mut layer.bias) {
+                let sent = row.iter().filter_map(|(column, &weight)| {
+                    Some(f64::from(weight) * f64::from(sent(column)?))
+                });
+                *bias = (f64::from(*bias) + sent.sum::<f64>()) as f32;
+            }
+            layer.weights = sparse::retain(&layer.weights, |_, column| sent(column).is_none());
+        }
+        let all = |skip: usize| {
+            constants[skip]
+                .iter()
+                .copied()
+                .collect::<Option<Vec<f32>>>()
+        };
+        if let Some(added) = layer.skip.and_then(all) {
+            layer
+                .bias
+                .iter_mut()
+                .zip(added)
+                .for_each(|(bias, add)| *bias += add);
+            layer.skip = None;
+        }
+    }
+}
+
+/// Lets layers without weights read their skip, or the input, instead of their source, and removes the
+/// layers that are then not needed.
+fn release_sources(network: &mut Network) {
+    for index in 0..network.layers.len() {
+        let layer = &network.layers[index];
+        let [_, height, width] = network.shape(layer.skip);
+        let operation = match layer.operation {
+            Operation::Dense => Operation::Dense,
+            // One tap over the skip's map gives a map of its shape.
+            Operation::Conv { pooling, .. } if layer.skip.is_some() => Operation::Conv {
+                window: Window::new(1, 1, Padding::Valid, [height, width]).expect("one tap fits"),
+                pooling,
+            },
+            Operation::Conv { .. } | Operation::Pool { .. } => continue,
+        };
+        if layer.weights.nnz() > 0 || layer.source == layer.skip {
+            continue;
+        }
+        let shape = network.shape(layer.skip);
+        let layer = &mut network.layers[index];
+        layer.operation = operation;
+        layer.source = layer.skip;
+        let columns = shape[0] * layer.columns(shape);
+        layer.weights = sparse::from_rows(columns, layer.bias.iter().map(|_| vec![]));
+    }
+    let output = network.layers.len() - 1;
+    network.layers = in_order(std::mem::take(&mut network.layers), output);
+}
+
+/// For each layer the first of those that its channels are tied to, itself included, by additions and
+/// by pooling.
+fn ties(layers: &[Layer]) -> Vec<usize> {
+    let mut ties: Vec<usize> = (0..layers.len()).collect();
+    for (index, layer) in layers.iter().enumerate() {
+        let pooled = layer.source.filter(|_| layer.is_pool());
+        for tied in layer.skip.into_iter().chain(pooled) {
+            let (a, b) = (ties[index].min(ties[tied]), ties[index].max(ties[tied]));
+            ties.iter_mut()
+                .filter(|tie| **tie == b)
+                .for_each(|tie| *tie = a);
+        }
+    }
+    ties
+}
+
+/// Removes the channels that nothing reads.
+fn remove_unread(network: &mut Network) {
+    let ties = ties(&network.layers);
+    let mut read: Vec<Vec<bool>> = network
+        .layers
+        .iter()
+        .map(|l| vec![false; l.shape[0]])
+        .collect();
+    let output = network.layers.len() - 1;
+    for (index, layer) in network.layers.iter().enumerate() {
+        if index == output || (layer.is_pool() && layer.source.is_none()) {
+            read[ties[index]].fill(true);
+        }
+        if let Some(source) = layer.source {
+            let block = layer.columns(network.layers[source].shape);
+            for &column in layer.weights.indices() {
+                read[ties[source]][column / block] = true;
+            }
+        }
+    }
+    let kept: Vec<Vec<usize>> = read
+        .iter()
+        .map(|read| {
+            let kept: Vec<usize> = (0..read.len()).filter(|&channel| read[channel]).collect();
+            if kept.is_empty() { vec![0] } else { kept }
         })
         .collect();
-    for (row, bias) in after.weights.outer_iterator().zip(&mut after.bias) {
-        let sent: f64 = row
-            .iter()
-            .filter_map(|(column, weight)| Some(f64::from(*weight) * f64::from(constants[column]?)))
-            .sum();
-        *bias = (f64::from(*bias) + sent) as f32;
-    }
-    let keep: Vec<bool> = read
-        .iter()
-        .zip(&constants)
-        .map(|(&read, constant)| read && constant.is_none())
-        .collect();
-    if keep.iter().all(|&keep| keep) {
-        return false;
-    }
-    *before = before.keep(&keep, &vec![true; before.inputs()]);
-    *after = after.keep(&vec![true; after.outputs()], &keep);
-    true
-}
-
-#[cfg(test)]
-mod tests {
-    use sprs::CsMat;
-
-    use super::*;
-    use crate::deploy::sparse::forward;
-    use crate::random::Random;
-
-    fn layer(
-        name: &str,
-        rows: usize,
-        columns: usize,
-        relu: bool,
-        weights: &[f32],
-        bias: &[f32],
-    ) -> SparseLayer {
-        let (mut starts, mut indices, mut values) = (vec![0], vec![], vec![]);
-        for row in weights.chunks(columns) {
-            for (column, &weight) in row.iter().enumerate().filter(|(_, w)| **w != 0.0) {
-                indices.push(column);
-                values.push(weight);
-            }
-            starts.push(indices.len());
+    let shapes: Vec<[usize; 3]> = network.layers.iter().map(|layer| layer.shape).collect();
+    for (index, layer) in network.layers.iter_mut().enumerate() {
+        let rows = &kept[ties[index]];
+        layer.shape[0] = rows.len();
+        if layer.is_pool() {
+            continue;
         }
-        let weights = CsMat::new((rows, columns), starts, indices, values);
-        SparseLayer {
-            name: name.into(),
-            weights,
-            bias: bias.to_vec(),
-            relu,
-            original: (rows, columns),
-        }
-    }
-
-    #[test]
-    fn dead_units_go_in_both_directions_and_their_constants_stay() {
-        // Unit 0 lives; unit 1 reads nothing and sends 2; unit 2 is not read; unit 3 would be read
-        // only by unit 1 of the next layer, which is not read itself.
-        let first = layer(
-            "fc1",
-            4,
-            2,
-            true,
-            &[0.5, 0.0, 0.0, 0.0, 1.0, 1.0, 0.0, 3.0],
-            &[0.1, 2.0, 0.0, 0.0],
-        );
-        let second = layer(
-            "fc2",
-            2,
-            4,
-            true,
-            &[1.0, -3.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0],
-            &[7.0, 0.0],
-        );
-        let third = layer("fc3", 1, 2, false, &[2.0, 0.0], &[0.0]);
-        let layers = [first, second, third];
-        let stripped = strip(&layers);
-        let dimensions: Vec<_> = stripped.iter().map(|l| (l.outputs(), l.inputs())).collect();
-        assert_eq!(dimensions, [(1, 2), (1, 1), (1, 1)]);
-        assert_eq!(stripped[1].bias, [1.0]);
-        assert_eq!(stripped[0].original, (4, 2));
-        for input in [[0, 0], [255, 3], [8, 200]] {
-            let (found, expected) = (forward(&stripped, &input)[0], forward(&layers, &input)[0]);
-            assert!(
-                (found - expected).abs() <= 1e-5 * (1.0 + expected.abs()),
-                "{found} {expected}"
-            );
-        }
-    }
-
-    #[test]
-    fn random_networks_compute_the_same_when_stripped() {
-        let mut random = Random::new(11);
-        for _ in 0..200 {
-            let sizes = [6, 8, 7, 5, 3];
-            let layers: Vec<SparseLayer> = sizes
-                .windows(2)
-                .enumerate()
-                .map(|(index, pair)| {
-                    let mut weight = |density: f64| {
-                        if random.unit() < density {
-                            random.normal() as f32
-                        } else {
-                            0.0
-                        }
-                    };
-                    let weights: Vec<f32> = (0..pair[0] * pair[1]).map(|_| weight(0.15)).collect();
-                    let bias: Vec<f32> = (0..pair[1]).map(|_| weight(1.0)).collect();
-                    layer(
-                        &format!("fc{index}"),
-                        pair[1],
-                        pair[0],
-                        index < 3,
-                        &weights,
-                        &bias,
-                    )
-                })
-                .collect();
-            let stripped = strip(&layers);
-            for pair in stripped.windows(2) {
-                assert_eq!(pair[0].outputs(), pair[1].inputs());
-                assert!(pair[0].weights.outer_iterator().all(|row| row.nnz() > 0));
-            }
-            let input: Vec<u8> = (0..6).map(|_| random.below(256) as u8).collect();
-            for (a, b) in forward(&stripped, &input)
-                .iter()
-                .zip(forward(&layers, &input))
-            {
-                assert!((a - b).abs() <= 1e-5 * (1.0 + b.abs()), "{a} {b}");
-            }
-        }
+        let columns = match layer.source {
+            Some(source) => sparse::blocks(&kept[ties[source]], layer.columns(shapes[source])),
+            None => (0..layer.weights.cols()).collect(),
+        };
+        layer.weights = sparse::select(&layer.weights, rows, &columns);
+        layer.bias = rows.iter().map(|&row| layer.bias[row]).collect();
     }
 }

@@ -1,0 +1,168 @@
+//! Random graphs with operations in any order: whatever is not refused is computed exactly.
+
+use rarefy_trainer::deploy::network::Operation as Layer;
+use rarefy_trainer::deploy::{DeployError, Network, strip};
+use rarefy_trainer::graph::{Graph, Operation, Padding, Pooling, Window};
+use rarefy_trainer::random::Random;
+
+use crate::graphs::Builder;
+use crate::trained::{MNIST, Trained, random_masks};
+
+/// A graph of some operations, each of which reads any of the nodes before it.
+fn graph(random: &mut Random) -> Graph {
+    let mut below = |bound: usize| random.below(bound as u64) as usize;
+    let mut builder = Builder::new("random", [1 + below(2), 6 + below(4), 6 + below(4)]);
+    for _ in 0..3 + below(9) {
+        let count = builder.last() + 1;
+        // Mostly the last, sometimes one that others read too.
+        let source = if below(4) > 0 {
+            count - 1
+        } else {
+            below(count)
+        };
+        let shape = builder.0.nodes()[source].shape.clone();
+        let is_map = shape.len() == 3;
+        match below(8) {
+            0..=1 if is_map => {
+                let padding = [Padding::Valid, Padding::Same, Padding::Each(1)][below(3)];
+                let (size, stride) = (1 + below(3), 1 + below(2));
+                if Window::new(size, stride, padding, [shape[1], shape[2]]).is_some() {
+                    builder.conv(source, (1 + below(5), size, stride), padding);
+                }
+            }
+            0..=1 => {
+                builder.dense(source, 1 + below(6));
+            }
+            2 if is_map => {
+                let kind = [Pooling::Max, Pooling::Average][below(2)];
+                let (size, stride) = [(2, 2), (2, 1), (3, 2)][below(3)];
+                if shape[1] >= size && shape[2] >= size {
+                    builder.pool(source, kind, (size, stride));
+                }
+            }
+            3 if is_map && shape[1] * shape[2] < 20 => {
+                builder.push(Operation::Flatten, &[source]);
+            }
+            4 => {
+                builder.norm(source);
+            }
+            5 | 6 => {
+                let alike: Vec<usize> = (0..count)
+                    .filter(|&node| builder.0.nodes()[node].shape == shape)
+                    .collect();
+                builder.add(source, alike[below(alike.len())]);
+            }
+            _ => {
+                builder.relu(source);
+            }
+        }
+    }
+    let last = builder.last();
+    let scores = builder.dense(last, 3);
+    if below(2) == 0 {
+        builder.norm(scores);
+    }
+    builder.0
+}
+
+/// Checks what every stripped network promises.
+fn is_stripped(network: &Network) {
+    let (output, layers) = (network.layers.len() - 1, &network.layers);
+    for (index, layer) in layers.iter().enumerate() {
+        assert!(layer.source.max(layer.skip) < Some(index), "in order");
+        assert!(
+            index == output || network.readers(index).count() > 0,
+            "{}",
+            layer.name
+        );
+        let shape = network.shape(layer.source);
+        if !matches!(layer.operation, Layer::Pool { .. }) {
+            let columns = shape[0] * layer.columns(shape);
+            assert_eq!(
+                layer.weights.shape(),
+                (layer.shape[0], columns),
+                "{}",
+                layer.name
+            );
+        }
+        if !network.free(index) {
+            continue;
+        }
+        for (unit, row) in layer.weights.outer_iterator().enumerate() {
+            let reads = |reader: &rarefy_trainer::deploy::Layer| {
+                let block = reader.columns(layer.shape);
+                let columns = reader.weights.indices();
+                columns.iter().any(|column| column / block == unit)
+            };
+            let read = network.readers(index).any(reads);
+            let constant = network
+                .readers(index)
+                .any(|reader| reader.pads() && reads(reader));
+            assert!(
+                read || layer.shape[0] == 1,
+                "unit {unit} of {} is read",
+                layer.name
+            );
+            assert!(
+                row.nnz() > 0 || constant || !read,
+                "unit {unit} of {} reads",
+                layer.name
+            );
+        }
+    }
+}
+
+#[test]
+fn random_graphs_compute_the_same_folded_stripped_and_permuted() {
+    let mut random = Random::new(4);
+    let (mut refused, mut folds, mut skips, mut pooled, mut moved) = (0, 0, 0, 0, 0);
+    for sample in 0..3000 {
+        let graph = graph(&mut random);
+        let density = [1.0, 0.5, 0.2][sample % 3];
+        let pixels = [MNIST, (0.0, 0.5)][sample % 2];
+        let masks = random_masks(&graph, density, &mut random);
+        let trained = Trained::new(graph, masks, pixels, &mut random);
+        let folded = match trained.fold() {
+            Ok(folded) => folded,
+            Err(DeployError::Fold { reason, .. }) => {
+                assert!(reason.contains("without a ReLU"), "{reason}");
+                refused += 1;
+                continue;
+            }
+            Err(error) => panic!("{error}"),
+        };
+        // A batch norm of what hardly varies multiplies rounding: then f32 says nothing.
+        if trained.rounding > 1e-5 {
+            continue;
+        }
+        folds += 1;
+        trained.agrees(&folded, "folded");
+        let mut stripped = strip::strip(&folded);
+        trained.agrees(&stripped, "stripped");
+        is_stripped(&stripped);
+        for index in 0..stripped.layers.len() {
+            let layer = &stripped.layers[index];
+            skips += usize::from(layer.skip.is_some());
+            let fused = |layer: &Layer| {
+                matches!(
+                    layer,
+                    Layer::Conv {
+                        pooling: Some(_),
+                        ..
+                    }
+                )
+            };
+            pooled += usize::from(fused(&layer.operation));
+            if stripped.free(index) {
+                let mut order: Vec<usize> = (0..layer.shape[0]).collect();
+                random.shuffle(&mut order);
+                moved += usize::from(!order.is_sorted());
+                stripped.permute(index, &order);
+            }
+        }
+        trained.agrees(&stripped, "permuted");
+    }
+    // Enough of each kind was seen.
+    let seen = [folds, refused, skips, pooled, moved];
+    assert!(seen.iter().all(|&count| count > 50), "{seen:?}");
+}
