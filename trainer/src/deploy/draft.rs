@@ -6,9 +6,8 @@
 
 use sprs::CsMat;
 
-use super::network::{Layer, Network, Operation, in_order};
+use super::network::{Layer, Network, Operation, disjoint, in_order};
 use super::sparse::from_rows;
-use crate::graph::{Padding, Window};
 
 /// What a node gives: the output of a layer, for each unit times a scale plus a shift.
 #[derive(Debug, Clone)]
@@ -70,7 +69,7 @@ impl Draft {
         let (operation, shape) = if value.flat {
             (Operation::Dense, [count, 1, 1])
         } else {
-            (single(shape), shape)
+            (pointwise(), shape)
         };
         let bias = value.units.iter().map(|unit| unit[1] as f32).collect();
         let layer = Layer {
@@ -88,7 +87,7 @@ impl Draft {
         let rows = (0..=channels).map(|channel| row(channel).into_iter().collect());
         let weights = from_rows(channels, rows);
         let shape = [channels + 1, height, width];
-        let mut layer = bare(name, single(shape), weights, value.layer, shape);
+        let mut layer = bare(name, pointwise(), weights, value.layer, shape);
         layer.bias[channels] = constant as f32;
         layer.relu = true;
         self.push(layer, value.sole, false)
@@ -148,14 +147,10 @@ impl Draft {
             else {
                 continue;
             };
-            let unpadded = [pooled.before, pooled.after] == [[0; 2]; 2];
             let before = &mut self.layers[source];
             match &mut before.operation {
                 Operation::Conv { pooling, .. }
-                    if pooling.is_none()
-                        && self.alone[pool]
-                        && unpadded
-                        && pooled.stride == pooled.size =>
+                    if pooling.is_none() && self.alone[pool] && pooled == disjoint(pooled.size) =>
                 {
                     *pooling = Some((kind, pooled.size));
                     before.shape = shape;
@@ -194,11 +189,10 @@ pub(super) fn bare(
     }
 }
 
-/// A convolution of one tap over maps of `shape`.
-fn single([_, height, width]: [usize; 3]) -> Operation {
-    let window = Window::new(1, 1, Padding::Valid, [height, width]);
+/// A convolution of one tap.
+fn pointwise() -> Operation {
     Operation::Conv {
-        window: window.expect("one tap fits any map"),
+        window: disjoint(1),
         pooling: None,
     }
 }

@@ -1,6 +1,6 @@
 //! Folding: a trained graph becomes a [`Network`] of weights, biases and ReLUs alone.
 //!
-//! Every node gives a [`Value`]: a layer's output times a scale plus a shift for each unit. Batch norms
+//! Every node gives a value: a layer's output times a scale plus a shift for each unit. Batch norms
 //! and the input's `(pixel / 255 - mean) / std` only change scale and shift (with population mean m and
 //! variance v, `a = scale / sqrt(v + eps)`, `b = shift - a m`), and the next weights take them in; where
 //! a layer is read by nothing else, its own weights do. What neither takes (a normalised identity

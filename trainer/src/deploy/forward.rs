@@ -3,7 +3,7 @@
 //! Convolutions go weight by weight over whole rows of the map, so a pruned one costs what its
 //! weights cost.
 
-use super::network::{Layer, Network, Operation};
+use super::network::{Layer, Network, Operation, disjoint};
 use crate::graph::{Pooling, Window};
 
 impl Network {
@@ -62,15 +62,7 @@ impl Layer {
         }
         match pooling {
             None => values,
-            Some((kind, every)) => {
-                let window = Window {
-                    size: every,
-                    stride: every,
-                    before: [0; 2],
-                    after: [0; 2],
-                };
-                pool(&values, size, window, kind)
-            }
+            Some((kind, every)) => pool(&values, size, disjoint(every), kind),
         }
     }
 

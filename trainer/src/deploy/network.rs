@@ -31,6 +31,16 @@ pub enum Operation {
     },
 }
 
+/// A window of `size` at every `size` positions, without padding: of one tap at 1.
+pub(super) fn disjoint(size: usize) -> Window {
+    Window {
+        size,
+        stride: size,
+        before: [0; 2],
+        after: [0; 2],
+    }
+}
+
 /// One layer: `pooled(act(operation(source) + bias + skip))`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Layer {
@@ -119,12 +129,11 @@ impl Network {
     /// Whether the units (of a map: the channels) of `layer` can be reordered: not where they are class
     /// scores, nor tied to another layer's by an addition or by pooling.
     pub fn free(&self, layer: usize) -> bool {
-        let Layer {
-            operation, skip, ..
-        } = &self.layers[layer];
+        let own = &self.layers[layer];
+        let scores = layer + 1 == self.layers.len();
         let tied = |reader: &Layer| reader.skip == Some(layer) || reader.is_pool();
-        let pool = matches!(operation, Operation::Pool { .. });
-        !pool && skip.is_none() && layer + 1 < self.layers.len() && !self.readers(layer).any(tied)
+        let tied = own.skip.is_some() || own.is_pool() || self.readers(layer).any(tied);
+        !scores && !tied
     }
 
     /// Reorders the units (of a map: the channels) of `layer`, with the columns of its readers: unit `i`

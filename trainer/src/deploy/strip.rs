@@ -12,9 +12,8 @@
 //! and outputs of the network stay: they are the device's interface. One channel stays of a
 //! layer that is needed for its shape alone.
 
-use super::network::{Layer, Network, Operation, in_order};
+use super::network::{Layer, Network, Operation, disjoint, in_order};
 use super::sparse;
-use crate::graph::{Padding, Window};
 
 /// `network` without detached hidden units.
 #[must_use]
@@ -85,18 +84,14 @@ fn fold_constants(network: &mut Network) {
             }
             layer.weights = sparse::retain(&layer.weights, |_, column| sent(column).is_none());
         }
-        let all = |skip: usize| {
-            constants[skip]
-                .iter()
-                .copied()
-                .collect::<Option<Vec<f32>>>()
-        };
-        if let Some(added) = layer.skip.and_then(all) {
-            layer
-                .bias
-                .iter_mut()
-                .zip(added)
-                .for_each(|(bias, add)| *bias += add);
+        let Some(skip) = layer.skip else { continue };
+        if let Some(added) = constants[skip]
+            .iter()
+            .copied()
+            .collect::<Option<Vec<f32>>>()
+        {
+            let biases = layer.bias.iter_mut().zip(added);
+            biases.for_each(|(bias, add)| *bias += add);
             layer.skip = None;
         }
     }
@@ -106,23 +101,17 @@ fn fold_constants(network: &mut Network) {
 /// layers that are then not needed.
 fn release_sources(network: &mut Network) {
     for index in 0..network.layers.len() {
-        let layer = &network.layers[index];
-        let [_, height, width] = network.shape(layer.skip);
-        let operation = match layer.operation {
-            Operation::Dense => Operation::Dense,
-            // One tap over the skip's map gives a map of its shape.
-            Operation::Conv { pooling, .. } if layer.skip.is_some() => Operation::Conv {
-                window: Window::new(1, 1, Padding::Valid, [height, width]).expect("one tap fits"),
-                pooling,
-            },
-            Operation::Conv { .. } | Operation::Pool { .. } => continue,
-        };
+        let shape = network.shape(network.layers[index].skip);
+        let layer = &mut network.layers[index];
         if layer.weights.nnz() > 0 || layer.source == layer.skip {
             continue;
         }
-        let shape = network.shape(layer.skip);
-        let layer = &mut network.layers[index];
-        layer.operation = operation;
+        match &mut layer.operation {
+            Operation::Dense => {}
+            // One tap over the skip's map gives a map of its shape.
+            Operation::Conv { window, .. } if layer.skip.is_some() => *window = disjoint(1),
+            Operation::Conv { .. } | Operation::Pool { .. } => continue,
+        }
         layer.source = layer.skip;
         let columns = shape[0] * layer.columns(shape);
         layer.weights = sparse::from_rows(columns, layer.bias.iter().map(|_| vec![]));

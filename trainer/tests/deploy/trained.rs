@@ -3,7 +3,7 @@
 use candle_core::{DType, Device, Tensor};
 use rarefy_trainer::deploy::network::Operation;
 use rarefy_trainer::deploy::{DeployError, Network, fold, strip};
-use rarefy_trainer::graph::{Graph, Pooling, architecture};
+use rarefy_trainer::graph::{Graph, Padding, Pooling, architecture};
 use rarefy_trainer::network::{self, State, Statistics, initial};
 use rarefy_trainer::pruning::Masks;
 use rarefy_trainer::pruning::effective::{self, Mode};
@@ -259,4 +259,23 @@ fn stripping_leaves_the_effective_weights() {
         let stripped = strip::strip(&trained.fold().unwrap());
         assert_eq!(stripped.nonzeros(), effective, "{}", trained.graph.name());
     }
+}
+
+/// A map that is pooled (and cut by a ReLU behind that) and also read as it is.
+#[test]
+fn what_is_read_twice_is_neither_pooled_nor_cut_for_both() {
+    let mut builder = graphs::Builder::new("twice", [1, 8, 8]);
+    let stem = builder.conv(0, (4, 3, 1), Padding::Valid);
+    let stem = builder.norm(stem);
+    let pooled = builder.pool(stem, Pooling::Max, (2, 2));
+    let pooled = builder.relu(pooled);
+    let whole = builder.conv(stem, (4, 2, 2), Padding::Valid);
+    let sum = builder.add(pooled, whole);
+    builder.dense(sum, 3);
+    let masks = Masks::dense(&builder.0);
+    let trained = Trained::new(builder.0, masks, MNIST, &mut Random::new(6));
+    let folded = trained.fold().unwrap();
+    assert!(!folded.layers[0].relu && folded.layers[1].is_pool());
+    trained.agrees(&folded, "folded");
+    trained.agrees(&strip::strip(&folded), "stripped");
 }
