@@ -8,8 +8,11 @@ use clap::{Args, ValueEnum};
 use super::console::Console;
 use super::table::{percent, thousands};
 use super::{data, inspect};
-use crate::deploy::container::EncodingChoice;
-use crate::deploy::export::FinishedRun;
+use crate::deploy::choose::{EncodingChoice, Goal};
+use crate::deploy::costs::Core;
+use crate::deploy::export::{FinishedRun, Options};
+use crate::deploy::quantize::WeightType;
+use crate::device::{Boards, firmware_folder};
 
 /// Points of accuracy lost in quantization that a person should hear of.
 const NOTABLE_LOSS: f64 = 0.003;
@@ -18,12 +21,22 @@ const NOTABLE_LOSS: f64 = 0.003;
 pub(super) struct Arguments {
     /// The run folder, made by `rarefy train`
     run: PathBuf,
-    /// The container to write
+    /// The file to write
     #[arg(long, short, value_name = "FILE", default_value = "model.rfy")]
     out: PathBuf,
-    /// The type of the stored weights
-    #[arg(long, value_enum, default_value_t = WeightType::Int8)]
-    weights: WeightType,
+    /// What to write
+    #[arg(long, value_enum, default_value_t = Emit::Container)]
+    emit: Emit,
+    /// What the encodings are chosen for, layer by layer
+    #[arg(long, value_enum, default_value_t = Optimize::Balanced)]
+    optimize: Optimize,
+    /// The type of the stored weights; those that share 16 bits with an index keep more where there is
+    /// room
+    #[arg(long, value_enum, default_value_t = Weights::Int6)]
+    weights: Weights,
+    /// The board that instructions are counted for [default: any with a Cortex-M4]
+    #[arg(long)]
+    board: Option<String>,
     /// How weights are stored
     #[arg(long, value_enum, default_value_t = Encoding::Auto)]
     encoding: Encoding,
@@ -32,52 +45,127 @@ pub(super) struct Arguments {
     data: Option<String>,
 }
 
+/// What can be written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Emit {
+    /// A container, for `rarefy-runtime`
+    Container,
+}
+
+/// What to have least of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Optimize {
+    /// Bytes
+    Size,
+    /// Instructions
+    Speed,
+    /// Bytes times instructions
+    Balanced,
+}
+
 /// Types of stored weights.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum WeightType {
+enum Weights {
+    /// 32-bit floats, for reference: chains of dense layers alone
+    F32,
     /// 8-bit integers
     Int8,
+    /// 6-bit integers
+    Int6,
+    /// 4-bit integers
+    Int4,
+    /// 3-bit integers
+    Int3,
+    /// 2-bit integers
+    Int2,
+    /// A sign and one size a layer
+    Ternary,
 }
 
 /// How weights are stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Encoding {
-    /// Whichever takes fewer bytes, layer by layer
+    /// Layer by layer what --optimize asks for
     Auto,
     /// Compressed sparse rows
     Csr,
+    /// Weight and column packed in 16 bits
+    Words,
+    /// Weight and row packed in 16 bits, by column: skips inputs that are zero
+    Columns,
+    /// Entropy-coded gaps and weights
+    Rice,
     /// Every weight, zeros included
     Dense,
 }
 
 pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
-    let WeightType::Int8 = arguments.weights;
+    let Emit::Container = arguments.emit;
+    let options = options(arguments)?;
     let run = FinishedRun::open(&arguments.run)?;
     let data = data::load(
         arguments.data.as_deref().unwrap_or(&run.recipe.data),
         console,
     )?;
-    let encoding = match arguments.encoding {
-        Encoding::Auto => EncodingChoice::Auto,
-        Encoding::Csr => EncodingChoice::Csr,
-        Encoding::Dense => EncodingChoice::Dense,
-    };
-    let report = run.export(&data, encoding, &arguments.out)?;
+    let report = run.export(&data, &options, &arguments.out)?;
     let (pruned, deployed) = (report.accuracy.pruned, report.accuracy.deployed);
     if pruned - deployed > NOTABLE_LOSS {
         console.note(&format!(
-            "quantization cost {:.2} points of accuracy: more than expected of 8 bits",
-            100.0 * (pruned - deployed)
+            "quantization to {} cost {:.2} points of accuracy: {}",
+            report.weights,
+            100.0 * (pruned - deployed),
+            match options.weights {
+                WeightType::Int(6..) | WeightType::F32 => "more than expected of so many bits",
+                WeightType::Int(_) | WeightType::Ternary =>
+                    "more bits lose less, such as --weights int6",
+            }
         ));
     }
     console.result(&report, || {
         format!(
-            "{}\n{path}: {} bytes, {} of test images right with the device's arithmetic ({} trained)\nNext: rarefy measure {path} --board mps2-an386\n",
+            "{}\n{path}: {} bytes, about {} instructions, {} of test images right with the device's arithmetic ({} trained)\nNext: rarefy measure {path} --board mps2-an386\n",
             inspect::layers(&report.model),
             thousands(report.model.bytes),
+            thousands(report.predicted_instructions.iter().sum::<u64>()),
             percent(deployed),
             percent(pruned),
             path = report.model.path,
         )
+    })
+}
+
+/// The options of the library.
+fn options(arguments: &Arguments) -> Result<Options> {
+    let only = |encoding| EncodingChoice::Only(encoding);
+    Ok(Options {
+        weights: match arguments.weights {
+            Weights::F32 => WeightType::F32,
+            Weights::Int8 => WeightType::Int(8),
+            Weights::Int6 => WeightType::Int(6),
+            Weights::Int4 => WeightType::Int(4),
+            Weights::Int3 => WeightType::Int(3),
+            Weights::Int2 => WeightType::Int(2),
+            Weights::Ternary => WeightType::Ternary,
+        },
+        goal: match arguments.optimize {
+            Optimize::Size => Goal::Size,
+            Optimize::Speed => Goal::Speed,
+            Optimize::Balanced => Goal::Balanced,
+        },
+        core: match &arguments.board {
+            None => Core::M4,
+            Some(board) => {
+                let boards = Boards::discover(&firmware_folder()?)?;
+                Core::of_target(&boards.get(board)?.target)
+            }
+        },
+        encoding: match arguments.encoding {
+            Encoding::Auto => EncodingChoice::Auto,
+            Encoding::Csr => only(rarefy_format::Encoding::Csr),
+            Encoding::Words => only(rarefy_format::Encoding::Words),
+            Encoding::Columns => only(rarefy_format::Encoding::Columns),
+            Encoding::Rice => only(rarefy_format::Encoding::Rice),
+            Encoding::Dense => only(rarefy_format::Encoding::Dense),
+        },
     })
 }

@@ -10,8 +10,9 @@ use super::console::Console;
 use super::table::{percent, table, text, thousands};
 use super::{data, measure, train};
 use crate::artifact;
-use crate::deploy::container::{self, EncodingChoice, ModelReport};
-use crate::deploy::export::FinishedRun;
+use crate::deploy::container;
+use crate::deploy::export::{FinishedRun, Options};
+use crate::deploy::report::ModelReport;
 use crate::device::{BoardReport, Boards, firmware_folder};
 use crate::pruning::Pruner;
 use crate::training::folder::{Compression, FIGURES, RunFolder, Weights};
@@ -99,7 +100,7 @@ pub(super) fn run(arguments: Arguments, console: &Console) -> Result<()> {
     let trained = train::train(&recipe, &data, &out, !interrupted, &device, console)?;
 
     let path = out.join("model.rfy");
-    let exported = FinishedRun::open(&out)?.export(&data, EncodingChoice::Auto, &path)?;
+    let exported = FinishedRun::open(&out)?.export(&data, &Options::default(), &path)?;
     let bytes = container::read(&path)?;
     let inputs = measure::inputs(&data, SAMPLES);
     let options = measure::options(true, TIMEOUT);
@@ -173,7 +174,7 @@ fn describe(report: &Report) -> String {
         times(compression.effective),
     ]);
     rows.add_row([
-        "what is deployed, int8".into(),
+        "what is deployed, integers".into(),
         percent(accuracy.deployed),
         thousands(model.nonzeros),
         times(model.total as f64 / model.nonzeros.max(1) as f64),

@@ -26,6 +26,29 @@ pub enum DeployError {
         /// What does not fit.
         reason: String,
     },
+    /// An encoding that does not hold a layer.
+    #[error(
+        "layer {layer} cannot be stored as {encoding}: {reason}; export it with --encoding auto"
+    )]
+    Encoding {
+        /// The layer.
+        layer: String,
+        /// The encoding.
+        encoding: &'static str,
+        /// What does not fit.
+        reason: String,
+    },
+    /// The format cannot hold a layer.
+    #[error("layer {layer} does not fit the container: {reason}")]
+    Layer {
+        /// The layer.
+        layer: String,
+        /// What does not fit.
+        reason: rarefy_format::SpecError,
+    },
+    /// Options that do not go together.
+    #[error("{0}")]
+    Options(String),
     /// The format cannot hold the network.
     #[error("the network does not fit the container: {0}")]
     Write(rarefy_format::WriteError),

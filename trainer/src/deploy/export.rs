@@ -5,9 +5,11 @@ use std::sync::atomic::AtomicBool;
 
 use serde::Serialize;
 
-use super::container::{self, EncodingChoice, ModelReport};
-use super::quantize::{self, CALIBRATION};
-use super::{DeployError, Network, evaluate, fold, strip};
+use super::choose::{self, EncodingChoice, Goal};
+use super::costs::{self, Core};
+use super::quantize::{self, CALIBRATION, Quantized, WeightType};
+use super::report::{self, ModelReport};
+use super::{DeployError, Network, container, evaluate, fold, order, strip};
 use crate::artifact;
 use crate::data::Dataset;
 use crate::graph::{Graph, Operation};
@@ -17,12 +19,41 @@ use crate::pruning::Masks;
 use crate::training::folder::{RunFolder, TrainReport};
 use crate::training::{Recipe, TrainError};
 
+/// How to export.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Options {
+    /// The type of the stored weights.
+    pub weights: WeightType,
+    /// What to have least of.
+    pub goal: Goal,
+    /// The core that instructions are counted for.
+    pub core: Core,
+    /// How weights are stored.
+    pub encoding: EncodingChoice,
+}
+
+impl Default for Options {
+    /// What `rarefy export` does unasked.
+    fn default() -> Self {
+        Self {
+            weights: WeightType::Int(6),
+            goal: Goal::Balanced,
+            core: Core::M4,
+            encoding: EncodingChoice::Auto,
+        }
+    }
+}
+
 /// What an export made.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ExportReport {
     /// What the container holds.
     #[serde(flatten)]
     pub model: ModelReport,
+    /// The type of the stored weights.
+    pub weights: String,
+    /// The instructions predicted for each layer, zeros being as frequent as on calibration images.
+    pub predicted_instructions: Vec<u64>,
     /// Shares of test images right.
     pub accuracy: ExportAccuracy,
     /// The largest relative difference that stripping made to a class score of the calibration
@@ -107,7 +138,7 @@ impl FinishedRun {
     pub fn export(
         &self,
         data: &Dataset,
-        encoding: EncodingChoice,
+        options: &Options,
         path: &Path,
     ) -> Result<ExportReport, DeployError> {
         if data.fingerprint() != self.recipe.data_fingerprint {
@@ -117,21 +148,26 @@ impl FinishedRun {
             )));
         }
         let folded = self.fold()?;
-        let stripped = strip::strip(&folded);
+        let stripped = order::sorted(&strip::strip(&folded));
         let calibration = data.train.limit(CALIBRATION);
         let images: Vec<&[u8]> = (0..calibration.len())
             .map(|i| calibration.image(i))
             .collect();
         let stripping_error = difference(&folded, &stripped, &images);
-        let quantized = quantize::quantize_and_strip(&stripped, &images)?;
-        let bytes =
-            rarefy_format::AlignedBytes::copy_from(&container::write(&quantized, encoding)?);
+        let Quantized { spec, activity } = integers(&stripped, &images, options)?;
+        let bytes = container::write(&spec, &stripped)?;
         let model = container::parse(&bytes, path)?;
         let never = AtomicBool::new(false);
         let score = evaluate::evaluate(model, &data.test, &never, &mut |_| {})?;
         artifact::write(path, &bytes)?;
+        let predicted = model.layers().zip(&activity);
+        let predicted = predicted.map(|(layer, activity)| {
+            costs::instructions(&layer, options.core, Some(activity)).round() as u64
+        });
         Ok(ExportReport {
-            model: container::report(&model, path),
+            model: report::report(&model, path),
+            weights: options.weights.name(),
+            predicted_instructions: predicted.collect(),
             accuracy: ExportAccuracy {
                 pruned: self.report.accuracy.pruned,
                 deployed: score.map_or(0.0, |score| score.accuracy),
@@ -139,6 +175,32 @@ impl FinishedRun {
             stripping_error,
         })
     }
+}
+
+/// What a container is to hold of `network`, calibrated on `images`.
+///
+/// # Errors
+/// When a step refuses or the options do not go together.
+pub fn integers(
+    network: &Network,
+    images: &[&[u8]],
+    options: &Options,
+) -> Result<Quantized, DeployError> {
+    let Options {
+        weights,
+        goal,
+        core,
+        encoding,
+    } = *options;
+    if weights == WeightType::F32 {
+        if encoding != EncodingChoice::Auto {
+            let reason = "floats are stored in an encoding of their own: leave out --encoding, or give --weights int8";
+            return Err(DeployError::Options(reason.into()));
+        }
+        return quantize::floats(network, images);
+    }
+    let encodings = choose::choose(network, images, weights, (goal, core), encoding)?;
+    quantize::quantize(network, images, weights, &encodings)
 }
 
 /// The arrays that a trained state of `graph` holds, in their shapes.

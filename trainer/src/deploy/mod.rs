@@ -1,11 +1,14 @@
 //! From trained weights to a container for the device.
 //!
 //! [`fold`] turns a trained graph into a [`network`] of weights, biases and ReLUs, [`strip`] removes
-//! detached units, [`forward`] computes what it gives, [`quantize`] makes it integers, [`container`]
-//! writes the `.rfy` file and [`evaluate`] runs it with the device's own kernels. Every step but quantization is exact up to
-//! rounding; [`export`] takes a run folder through all of them.
+//! detached units, [`forward`] computes what it gives, [`order`] sorts the units, [`choose`] decides by
+//! [`costs`] how each layer is stored, [`quantize`] makes it integers, [`container`] writes the `.rfy` file
+//! and [`evaluate`] runs it with the device's own kernels. Every step but quantization is exact up to
+//! rounding; [`export`] takes a run folder through all of them, and [`report`] tells what came of it.
 
+pub mod choose;
 pub mod container;
+pub mod costs;
 mod draft;
 pub mod error;
 pub mod evaluate;
@@ -13,7 +16,9 @@ pub mod export;
 pub mod fold;
 pub mod forward;
 pub mod network;
+pub mod order;
 pub mod quantize;
+pub mod report;
 mod sparse;
 pub mod strip;
 

@@ -1,0 +1,182 @@
+//! Which encoding stores each layer: by counted costs.
+//!
+//! Each encoding that holds a layer's weights in the bits asked for is tried: the layer is written in it,
+//! which gives its bytes exactly, and read again to [predict](super::costs) its instructions. Neither
+//! depends on the other layers, nor, but for the entropy-coded encoding, on what the weights are; so a
+//! rough quantization will do to choose by.
+
+use rarefy_format::{
+    AlignedBytes, Encoding, LayerSpec, Model, NetworkSpec, WeightsSpec, index_bits,
+};
+
+use super::costs::{self, Core, ENCODINGS};
+use super::quantize::{self, Quantized, WeightType};
+use super::{DeployError, Layer, Network};
+
+/// What to have least of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Goal {
+    /// Bytes.
+    Size,
+    /// Instructions.
+    Speed,
+    /// Bytes times instructions.
+    Balanced,
+}
+
+/// How weights are to be stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EncodingChoice {
+    /// For each layer what serves the goal best.
+    Auto,
+    /// The same everywhere.
+    Only(Encoding),
+}
+
+/// Images that are enough to choose by.
+const IMAGES: usize = 100;
+
+/// The encoding of every layer of `network`, its units in their final order; [`Encoding::None`] for
+/// pooling.
+///
+/// # Errors
+/// When a layer cannot be stored in the one encoding asked for, or the network not be quantized.
+pub fn choose(
+    network: &Network,
+    images: &[&[u8]],
+    weights: WeightType,
+    (goal, core): (Goal, Core),
+    choice: EncodingChoice,
+) -> Result<Vec<Encoding>, DeployError> {
+    if let EncodingChoice::Only(encoding) = choice {
+        let of_layer = |layer: &Layer| match layer.is_pool() {
+            true => Ok(Encoding::None),
+            false if quantize::holds(encoding, weights, layer) => Ok(encoding),
+            false => Err(DeployError::Encoding {
+                layer: layer.name.clone(),
+                encoding: encoding.name(),
+                reason: refusal(encoding, weights, layer),
+            }),
+        };
+        return network.layers.iter().map(of_layer).collect();
+    }
+    let rough = vec![Encoding::Csr; network.layers.len()];
+    let images = &images[..images.len().min(IMAGES)];
+    let rough = quantize::quantize(network, images, weights, &rough)?;
+    let layers = network.layers.iter().enumerate();
+    layers
+        .map(|(index, layer)| {
+            if layer.is_pool() {
+                return Ok(Encoding::None);
+            }
+            let costs = ENCODINGS.into_iter().filter_map(|encoding| {
+                let (bytes, instructions) = trial(&rough, index, layer, weights, encoding, core)?;
+                let cost = match goal {
+                    Goal::Size => [bytes, instructions],
+                    Goal::Speed => [instructions, bytes],
+                    Goal::Balanced => [bytes * instructions, instructions],
+                };
+                Some((cost, encoding))
+            });
+            let least =
+                costs.min_by(|(a, _), (b, _)| a[0].total_cmp(&b[0]).then(a[1].total_cmp(&b[1])));
+            least
+                .map(|(_, encoding)| encoding)
+                .ok_or_else(|| DeployError::Quantize {
+                    layer: layer.name.clone(),
+                    reason: "no encoding holds it: prune it further".into(),
+                })
+        })
+        .collect()
+}
+
+/// Bytes and instructions of a layer in `encoding`; none where that does not hold it.
+fn trial(
+    rough: &Quantized,
+    index: usize,
+    layer: &Layer,
+    weights: WeightType,
+    encoding: Encoding,
+    core: Core,
+) -> Option<(f64, f64)> {
+    if !quantize::holds(encoding, weights, layer) {
+        return None;
+    }
+    let mut layers: Vec<LayerSpec> = rough.spec.layers.iter().map(empty).collect();
+    layers[index] = LayerSpec {
+        encoding,
+        weights: stand_in(&rough.spec.layers[index].weights, encoding, layer),
+        ..rough.spec.layers[index].clone()
+    };
+    let input = rough.spec.input;
+    let container = rarefy_format::write(&NetworkSpec { input, layers }).ok()?;
+    let container = AlignedBytes::copy_from(&container);
+    let model = Model::parse(&container).ok()?;
+    let written = model.layers().nth(index)?;
+    let instructions = costs::instructions(&written, core, Some(&rough.activity[index]));
+    Some((written.block().len() as f64, instructions))
+}
+
+/// The layer without its weights, so that only the one in question decides whether a container holds it.
+fn empty(layer: &LayerSpec) -> LayerSpec {
+    let weights = match &layer.weights {
+        WeightsSpec::Integers { bias, .. } => WeightsSpec::Integers {
+            bias: vec![0; bias.len()],
+            rows: vec![Vec::new(); bias.len()],
+        },
+        other => other.clone(),
+    };
+    LayerSpec {
+        weights,
+        ..layer.clone()
+    }
+}
+
+/// Integers as `encoding` needs them, about as large as they will be.
+fn stand_in(rough: &WeightsSpec, encoding: Encoding, layer: &Layer) -> WeightsSpec {
+    let WeightsSpec::Integers { bias, rows } = rough else {
+        return rough.clone();
+    };
+    let (units, columns) = layer.weights.shape();
+    let words = |count: usize, by_row: bool| {
+        let index_bits = index_bits(count);
+        let most = (1_i32 << (15 - index_bits)) - 1;
+        let rows = rows.iter().enumerate().map(|(row, weights)| {
+            let word = |&(column, weight): &(u16, i16)| {
+                let index = if by_row { row as i32 } else { column.into() };
+                let high = i32::from(weight).clamp(-most, most);
+                (column, (high << index_bits | index) as i16)
+            };
+            weights.iter().map(word).collect()
+        });
+        rows.collect()
+    };
+    let rows = match encoding {
+        Encoding::Words => words(columns, false),
+        Encoding::Columns => words(units, true),
+        _ => rows.clone(),
+    };
+    let bias = if encoding == Encoding::Rice {
+        quantize::short(bias)
+    } else {
+        bias.clone()
+    };
+    WeightsSpec::Integers { bias, rows }
+}
+
+/// Why `encoding` does not hold `layer`.
+fn refusal(encoding: Encoding, weights: WeightType, layer: &Layer) -> String {
+    let (rows, columns) = layer.weights.shape();
+    let (count, what) = match encoding {
+        Encoding::Columns => (rows, "rows"),
+        _ => (columns, "columns"),
+    };
+    let left = 16_u8.saturating_sub(index_bits(count));
+    if left >= weights.bits() {
+        return "it is for dense layers alone".into();
+    }
+    format!(
+        "with {count} {what} it has {left} bits left for a weight, fewer than the {} asked for",
+        weights.bits()
+    )
+}

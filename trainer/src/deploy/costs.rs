@@ -1,0 +1,198 @@
+//! What a layer will cost on a core, in executed instructions, from a small table of coefficients.
+//!
+//! The coefficients are counts on the emulated boards of one kernel each, divided by what it repeats;
+//! they predict to a few per cent, which is enough to choose an encoding and to see where time goes.
+//! What an inference costs besides its layers (some 300 instructions) is left out.
+
+use rarefy_format::{Encoding, Layer, Operation, Rows, Weights};
+
+/// A processor core, or those that count like it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Core {
+    /// Cortex-M4, M7: ARMv7-M with the DSP extension.
+    M4,
+    /// Cortex-M3: ARMv7-M without.
+    M3,
+    /// Cortex-M0, M0+: ARMv6-M.
+    M0,
+}
+
+impl Core {
+    /// The core that programs for this compiler's target run on; Cortex-M4 where nothing better is known.
+    #[must_use]
+    pub fn of_target(target: &str) -> Core {
+        if target.starts_with("thumbv6m") {
+            Core::M0
+        } else if target.starts_with("thumbv7m") {
+            Core::M3
+        } else {
+            Core::M4
+        }
+    }
+
+    fn costs(self) -> &'static Costs {
+        match self {
+            Core::M4 => &M4,
+            Core::M3 => &M3,
+            Core::M0 => &M0,
+        }
+    }
+}
+
+/// Instructions of each thing that a kernel repeats.
+struct Costs {
+    /// A weight and a row of compressed rows.
+    csr: [f64; 2],
+    /// A weight, a row and a run of packed words.
+    words: [f64; 3],
+    /// A weight and a column of an activation that is not 0, an input, an output.
+    columns: [f64; 4],
+    /// A weight and a row of the entropy-coded encoding.
+    rice: [f64; 2],
+    /// A weight, zero or not, and a row of dense rows.
+    dense: [f64; 2],
+    /// A weight and a row of floats.
+    floats: [f64; 2],
+    /// A weight and a position of a convolution, a position before pooling, a channel; besides, its
+    /// weights are read once as those of a dense layer.
+    conv: [f64; 3],
+    /// A value read by pooling on its own, a value given.
+    pool: [f64; 2],
+}
+
+const M4: Costs = Costs {
+    csr: [5.0, 13.0],
+    words: [3.1, 6.3, 9.0],
+    columns: [4.2, 16.0, 0.8, 7.0],
+    rice: [80.0, 250.0],
+    dense: [1.7, 14.0],
+    floats: [8.0, 16.0],
+    conv: [1.75, 2.0, 150.0],
+    pool: [6.0, 10.0],
+};
+
+const M3: Costs = Costs {
+    csr: [6.0, 14.0],
+    words: [4.1, 7.3, 9.0],
+    columns: [5.2, 16.0, 0.8, 8.0],
+    rice: [81.0, 250.0],
+    dense: [4.0, 14.0],
+    floats: [80.0, 90.0],
+    conv: [2.65, 2.5, 150.0],
+    pool: [6.0, 10.0],
+};
+
+const M0: Costs = Costs {
+    csr: [9.0, 22.0],
+    words: [6.5, 14.0, 14.0],
+    columns: [8.0, 26.0, 1.6, 14.0],
+    rice: [120.0, 300.0],
+    dense: [6.0, 20.0],
+    floats: [150.0, 150.0],
+    conv: [3.65, 5.0, 250.0],
+    pool: [9.0, 16.0],
+};
+
+/// Instructions that `layer` will take on `core`. `activity` is for each value it reads the share of
+/// inputs for which that is not 0; without it every one is taken not to be, so that what skips zeros is
+/// predicted from above.
+///
+/// # Panics
+/// When `activity` is not as long as the layer's columns.
+#[must_use]
+pub fn instructions(layer: &Layer<'_>, core: Core, activity: Option<&[f64]>) -> f64 {
+    let costs = core.costs();
+    match layer.operation() {
+        Operation::Dense => weights(layer, costs, activity),
+        Operation::Conv { .. } => {
+            let [product, position, channel] = costs.conv;
+            let positions = (layer.sums().len() / layer.outputs().max(1)) as f64;
+            let (nonzeros, outputs) = (nonzeros(layer), layer.outputs() as f64);
+            let each = product * nonzeros + position * outputs;
+            weights(layer, costs, None) + positions * each + channel * outputs
+        }
+        Operation::Pool { window, .. } => {
+            let [read, given] = costs.pool;
+            let area = f64::from(window.size) * f64::from(window.size);
+            layer.output().shape.len() as f64 * (area * read + given)
+        }
+    }
+}
+
+/// Instructions that read every weight of `layer` and multiply it once.
+fn weights(layer: &Layer<'_>, costs: &Costs, activity: Option<&[f64]>) -> f64 {
+    let rows = layer.outputs() as f64;
+    let stored = nonzeros(layer);
+    match layer.weights() {
+        Weights::None => 0.0,
+        Weights::Csr(_) => costs.csr[0] * stored + costs.csr[1] * rows,
+        Weights::CsrF32(_) => costs.floats[0] * stored + costs.floats[1] * rows,
+        Weights::Rice(_) => costs.rice[0] * stored + costs.rice[1] * rows,
+        Weights::Dense(_) => costs.dense[0] * rows * layer.columns() as f64 + costs.dense[1] * rows,
+        Weights::Words(words) => {
+            let [weight, row, run] = costs.words;
+            let runs = words.runs().iter();
+            runs.map(|&[l0, l1, r0, r1]| {
+                let length = f64::from(u16::from_le_bytes([l0, l1]));
+                let rows = f64::from(u16::from_le_bytes([r0, r1]));
+                run + rows * (row + weight * length)
+            })
+            .sum()
+        }
+        Weights::Columns(columns) => {
+            let [weight, visited, input, output] = costs.columns;
+            let mut lengths = vec![0.0; layer.columns()];
+            columns.each(|column, _, _| lengths[usize::from(column)] += 1.0);
+            let visits: f64 = lengths
+                .iter()
+                .enumerate()
+                .map(|(column, length)| {
+                    let active = activity.map_or(1.0, |activity| activity[column]);
+                    active * (visited + weight * length)
+                })
+                .sum();
+            visits + input * layer.columns() as f64 + output * rows
+        }
+    }
+}
+
+/// Weights stored.
+fn nonzeros(layer: &Layer<'_>) -> f64 {
+    fn count(mut rows: impl Rows) -> usize {
+        let mut count = 0;
+        while rows
+            .next_row(|_, weight| count += usize::from(weight != 0))
+            .is_some()
+        {}
+        count
+    }
+    let count = match layer.weights() {
+        Weights::None => 0,
+        Weights::Csr(csr) => csr.values().len(),
+        Weights::CsrF32(mut csr) => {
+            let mut count = 0;
+            while let Some((_, row)) = csr.next_row() {
+                count += row.count();
+            }
+            count
+        }
+        Weights::Dense(dense) => count(dense.rows()),
+        Weights::Words(words) => count(words.rows()),
+        Weights::Rice(rice) => count(rice.rows()),
+        Weights::Columns(columns) => {
+            let mut count = 0;
+            columns.each(|_, _, _| count += 1);
+            count
+        }
+    };
+    count as f64
+}
+
+/// The encodings that hold integers, in the order in which a tie between them is decided.
+pub(super) const ENCODINGS: [Encoding; 5] = [
+    Encoding::Words,
+    Encoding::Csr,
+    Encoding::Columns,
+    Encoding::Dense,
+    Encoding::Rice,
+];

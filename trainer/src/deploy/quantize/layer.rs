@@ -1,0 +1,458 @@
+//! One layer in integers: the steps of its weights and activations, its biases, its shift.
+//!
+//! With steps `s_x` of what it reads, `s_w` of a weight's integer and a shift by `k` bits, an output's
+//! step is `s_x s_w 2^k` (behind a fused mean over `a` positions a part `a` of it): requantization has
+//! no multiplier, so the steps cannot be chosen apart. Coarser weights, clipped weights, clipped
+//! activations: of all choices a layer takes the one with the least squared error of its outputs on
+//! the calibration images, what it reads being what the layers quantized before really give.
+//!
+//! What reads, gives or adds signed activations has a zero point, which goes into the biases with half
+//! of what the shift drops. There too, where that makes the error smaller, goes the mean error of each
+//! row's sums on the calibration images (Nagel et al. 2019, "Data-free quantization", section 4.2).
+
+use rarefy_format::MAX_SHIFT;
+
+use super::Values;
+use super::grid::Grid;
+use crate::deploy::network::{Layer, Operation};
+use crate::deploy::sparse::from_rows;
+use crate::graph::Pooling;
+
+/// The largest activation.
+const LARGEST: f64 = 255.0;
+
+/// The zero point of signed activations.
+const ZERO: f64 = 128.0;
+
+/// The integers of a layer.
+#[derive(Debug, Clone)]
+pub(super) struct Integers {
+    pub(super) rows: Vec<Vec<(u16, i16)>>,
+    pub(super) bias: Vec<i32>,
+    pub(super) shift: u8,
+    pub(super) skip_shift: u8,
+}
+
+/// How a layer is to be stored.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Storage {
+    pub(super) grid: Grid,
+    /// Whether biases keep 8 bits, the same for all rows, instead of 32.
+    pub(super) short_biases: bool,
+    /// Whether the layer gives its sums.
+    pub(super) last: bool,
+}
+
+/// A layer, what it reads, and what it should give.
+pub(super) struct Fit<'a> {
+    layer: &'a Layer,
+    storage: Storage,
+    source: &'a Values,
+    skip: Option<&'a Values>,
+    /// The sums of each image in f32, with bias and skip.
+    sums: Vec<Vec<f32>>,
+    /// The outputs of each image in f32.
+    exact: Vec<Vec<f32>>,
+    /// Height and width of the map of sums.
+    size: [usize; 2],
+    /// The size of the windows pooled, 1 for none, and of what kind they are.
+    pooled: (Pooling, usize),
+}
+
+/// The step of a weight's integer, and the shift of what is added that goes with it.
+type Scale = (f64, u8);
+
+/// A choice and the squared error it makes.
+struct Choice {
+    error: f64,
+    step: f64,
+    integers: Integers,
+    /// The step of a weight's integer.
+    weight: f64,
+}
+
+impl<'a> Fit<'a> {
+    pub(super) fn new(
+        layer: &'a Layer,
+        storage: Storage,
+        source: &'a Values,
+        skip: Option<&'a Values>,
+    ) -> Self {
+        let (operation, size, pooled) = match layer.operation {
+            Operation::Conv { window, pooling } => (
+                Operation::Conv {
+                    window,
+                    pooling: None,
+                },
+                window.outputs([source.shape[1], source.shape[2]]),
+                pooling.unwrap_or((Pooling::Max, 1)),
+            ),
+            other => (other, [1, 1], (Pooling::Max, 1)),
+        };
+        let linear = Layer {
+            operation,
+            relu: false,
+            ..layer.clone()
+        };
+        let every = |layer: &Layer| -> Vec<Vec<f32>> {
+            let added = |image: usize| skip.map(|skip| &skip.exact[image][..]);
+            let images = source.exact.iter().enumerate();
+            images
+                .map(|(image, values)| layer.forward(values, source.shape, added(image)))
+                .collect()
+        };
+        Self {
+            layer,
+            storage,
+            source,
+            skip,
+            sums: every(&linear),
+            exact: every(layer),
+            size,
+            pooled,
+        }
+    }
+
+    /// The best integers and what they give, or what is in the way.
+    pub(super) fn best(self) -> Result<(Integers, Values), String> {
+        let weights = self.layer.weights.data().iter().chain(&self.layer.bias);
+        if !weights
+            .chain(self.exact.iter().flatten())
+            .all(|value| value.is_finite())
+        {
+            return Err("its weights or activations are not finite".into());
+        }
+        let mut best: Option<Choice> = None;
+        for scale in self.scales() {
+            self.attempt(scale, &mut best);
+        }
+        if let (Some(weight), None) = (best.as_ref().map(|best| best.weight), self.skip) {
+            for factor in [-1.0, 1.0] {
+                self.attempt((weight * 2_f64.powf(factor / 8.0), 0), &mut best);
+            }
+        }
+        let best = best.ok_or("its sums would not fit 32 bits")?;
+        let sums = self.stored_sums(&best.integers);
+        let stored = sums.iter().map(|sums| self.finish(sums, &best.integers));
+        let values = Values {
+            stored: stored.collect(),
+            exact: self.exact,
+            step: best.step,
+            zero: if self.layer.relu { 0.0 } else { ZERO },
+            shape: self.layer.shape,
+        };
+        Ok((best.integers, values))
+    }
+
+    /// The scales worth trying.
+    fn scales(&self) -> Vec<Scale> {
+        let grid = self.storage.grid;
+        let largest = largest(self.layer.weights.data());
+        let finest = if largest > 0.0 {
+            largest / grid.levels() * grid.unit()
+        } else {
+            // Biases alone: as fine as leaves a shift of 8 bits.
+            largest_of(&self.exact).max(1e-6) / (LARGEST * 256.0 * self.source.step)
+        };
+        // The fewer the levels, the more the largest weights are worth clipping.
+        let clips = match grid.levels() {
+            32.0.. => 4,
+            8.0.. => 6,
+            4.0.. => 8,
+            2.0.. => 10,
+            _ => 14,
+        };
+        let Some(skip) = self.skip else {
+            let factor = |quarter: i32| 2_f64.powf(f64::from(quarter) / 4.0);
+            return (-clips..=4)
+                .map(|quarter| (finest * factor(quarter), 0))
+                .collect();
+        };
+        // What is added fixes the step up to a power of two.
+        let all = (0..=20_u8).map(|shift| {
+            let weight = skip.step / self.source.step * 0.5_f64.powi(shift.into());
+            (weight, shift)
+        });
+        let far = |weight: f64| (weight / finest).log2();
+        let near = all
+            .clone()
+            .filter(|&(weight, _)| (-f64::from(clips) / 4.0..=1.5).contains(&far(weight)));
+        let near: Vec<Scale> = near.collect();
+        if near.is_empty() {
+            let nearest = all.min_by(|a, b| far(a.0).abs().total_cmp(&far(b.0).abs()));
+            return nearest.into_iter().collect();
+        }
+        near
+    }
+
+    /// Tries a scale with every shift, with and without correction of the biases.
+    fn attempt(&self, (weight, skip_shift): Scale, best: &mut Option<Choice>) {
+        let sum_step = self.source.step * weight;
+        let mut integers = Integers {
+            rows: self.round(weight),
+            bias: Vec::new(),
+            shift: 0,
+            skip_shift,
+        };
+        let sums = self.stored_sums(&integers);
+        let centres = self.centres(&integers, sum_step);
+        let errors = self.mean_errors(&sums, &centres, sum_step);
+        let area = self.area();
+        for shift in self.shifts(sum_step) {
+            integers.shift = shift;
+            let step = sum_step * 2_f64.powi(shift.into()) / area;
+            for corrected in [false, true] {
+                let correction = if corrected { 1.0 } else { 0.0 };
+                let biases = centres.iter().zip(&errors);
+                let Some(bias) = self.biases(
+                    biases.map(|(centre, error)| centre + correction * error),
+                    shift,
+                ) else {
+                    continue;
+                };
+                integers.bias = bias;
+                if self.overflows(&integers) {
+                    continue;
+                }
+                let error = self.error(&sums, &integers, step);
+                if best.as_ref().is_none_or(|best| error < best.error) {
+                    *best = Some(Choice {
+                        error,
+                        step,
+                        integers: integers.clone(),
+                        weight,
+                    });
+                }
+            }
+        }
+    }
+
+    /// The weights by this step; those that come out 0 are left out.
+    fn round(&self, weight: f64) -> Vec<Vec<(u16, i16)>> {
+        let grid = self.storage.grid;
+        let step = weight / grid.unit();
+        let rows = self.layer.weights.outer_iterator().enumerate();
+        rows.map(|(row, weights)| {
+            let integers = weights.iter().map(|(column, &weight)| {
+                // The container has no more columns than that.
+                let integer = grid.integer(f64::from(weight) / step, row, column);
+                (column as u16, integer)
+            });
+            integers.filter(|&(_, integer)| integer != 0).collect()
+        })
+        .collect()
+    }
+
+    /// The sums of each image without biases: of what is read and what is added, as they are stored.
+    fn stored_sums(&self, integers: &Integers) -> Vec<Vec<f32>> {
+        let rows = integers.rows.iter().map(|row| {
+            let weights = row
+                .iter()
+                .map(|&(column, weight)| (usize::from(column), f32::from(weight)));
+            weights.collect()
+        });
+        let linear = Layer {
+            weights: from_rows(self.layer.weights.cols(), rows),
+            bias: vec![0.0; self.layer.bias.len()],
+            relu: false,
+            operation: match self.layer.operation {
+                Operation::Conv { window, .. } => Operation::Conv {
+                    window,
+                    pooling: None,
+                },
+                other => other,
+            },
+            ..self.layer.clone()
+        };
+        let factor = 2_f32.powi(integers.skip_shift.into());
+        let images = self.source.stored.iter().enumerate();
+        images
+            .map(|(image, values)| {
+                let mut sums = linear.forward(values, self.source.shape, None);
+                if let Some(skip) = self.skip {
+                    let added = sums.iter_mut().zip(&skip.stored[image]);
+                    added.for_each(|(sum, added)| *sum += factor * added);
+                }
+                sums
+            })
+            .collect()
+    }
+
+    /// For each row the bias in units of the sums, less what zero points add.
+    fn centres(&self, integers: &Integers, sum_step: f64) -> Vec<f64> {
+        let skip = self.skip.map_or(0.0, |skip| {
+            skip.zero * 2_f64.powi(integers.skip_shift.into())
+        });
+        let rows = integers.rows.iter().zip(&self.layer.bias);
+        rows.map(|(row, &bias)| {
+            let sum: i64 = row.iter().map(|&(_, weight)| i64::from(weight)).sum();
+            f64::from(bias) / sum_step - self.source.zero * sum as f64 - skip
+        })
+        .collect()
+    }
+
+    /// For each row the mean of what its sums lack.
+    fn mean_errors(&self, sums: &[Vec<f32>], centres: &[f64], sum_step: f64) -> Vec<f64> {
+        let mut totals = vec![0.0; centres.len()];
+        let plane = self.size[0] * self.size[1];
+        for (found, exact) in sums.iter().zip(&self.sums) {
+            let rows = found.chunks_exact(plane).zip(exact.chunks_exact(plane));
+            for (total, (found, exact)) in totals.iter_mut().zip(rows) {
+                let sum =
+                    |values: &[f32]| values.iter().map(|&value| f64::from(value)).sum::<f64>();
+                *total += sum(exact) / sum_step - sum(found);
+            }
+        }
+        let count = (sums.len() * plane) as f64;
+        let means = totals.iter().zip(centres);
+        means
+            .map(|(total, centre)| total / count - centre)
+            .collect()
+    }
+
+    /// Positions that a fused mean adds up.
+    fn area(&self) -> f64 {
+        match self.pooled {
+            (Pooling::Average, size) => (size * size) as f64,
+            (Pooling::Max, _) => 1.0,
+        }
+    }
+
+    /// The shifts worth trying: those that bring the largest activation to the largest integer, or up to
+    /// four times beyond.
+    fn shifts(&self, sum_step: f64) -> Vec<u8> {
+        if self.storage.last {
+            return vec![0];
+        }
+        let levels = if self.layer.relu {
+            LARGEST
+        } else {
+            LARGEST - ZERO
+        };
+        let exponent = (largest_of(&self.exact) * self.area() / (levels * sum_step)).log2();
+        let shifts = [-1.0, 0.0, 1.0].map(|more| {
+            // Minus infinity where nothing is active.
+            (exponent.floor() + more).clamp(0.0, MAX_SHIFT.into()) as u8
+        });
+        let mut shifts = shifts.to_vec();
+        shifts.dedup();
+        shifts
+    }
+
+    /// The biases for this shift, with the zero point of the outputs and half of what it drops; none where
+    /// they do not fit.
+    fn biases(&self, centres: impl Iterator<Item = f64>, shift: u8) -> Option<Vec<i32>> {
+        let zero = if self.layer.relu { 0.0 } else { ZERO };
+        let one = 2_f64.powi(shift.into());
+        let more = match (self.storage.last, shift) {
+            (true, _) => 0.0,
+            (false, 0) => zero / self.area(),
+            (false, _) => (zero + 0.5) * one / self.area(),
+        };
+        let biases: Vec<f64> = centres.map(|centre| centre + more).collect();
+        let largest = biases
+            .iter()
+            .fold(0.0_f64, |most, bias| most.max(bias.abs()));
+        if largest >= 2_f64.powi(31) {
+            return None;
+        }
+        let rounded: Vec<i32> = biases.iter().map(|bias| bias.round() as i32).collect();
+        Some(if self.storage.short_biases {
+            super::short(&rounded)
+        } else {
+            rounded
+        })
+    }
+
+    /// Whether the sums of some row could leave 32 bits.
+    fn overflows(&self, integers: &Integers) -> bool {
+        let skip = if self.skip.is_some() {
+            255_i64 << integers.skip_shift
+        } else {
+            0
+        };
+        let rows = integers.rows.iter().zip(&integers.bias);
+        rows.into_iter().any(|(row, &bias)| {
+            let part = |sign: i64| -> i64 {
+                let weights = row
+                    .iter()
+                    .map(|&(_, weight)| (sign * i64::from(weight)).max(0));
+                255 * weights.sum::<i64>()
+            };
+            let most = (i64::from(bias) + part(1) + skip) * self.area() as i64;
+            most > i32::MAX.into() || i64::from(bias) - part(-1) < i32::MIN.into()
+        })
+    }
+
+    /// The squared error of the outputs.
+    fn error(&self, sums: &[Vec<f32>], integers: &Integers, step: f64) -> f64 {
+        let zero = if self.layer.relu || self.storage.last {
+            0.0
+        } else {
+            ZERO as f32
+        };
+        let step = step as f32;
+        let images = sums.iter().zip(&self.exact);
+        images
+            .map(|(sums, exact)| {
+                let found = self.finish(sums, integers);
+                let errors = found.iter().zip(exact);
+                errors
+                    .map(|(found, exact)| f64::from((found - zero) * step - exact).powi(2))
+                    .sum::<f64>()
+            })
+            .sum()
+    }
+
+    /// What is stored for the sums of an image.
+    fn finish(&self, sums: &[f32], integers: &Integers) -> Vec<f32> {
+        let [height, width] = self.size;
+        let (kind, size) = self.pooled;
+        let part = 0.5_f32.powi(integers.shift.into());
+        let last = self.storage.last;
+        let requantize = |sum: f32| {
+            if last {
+                sum
+            } else {
+                (sum * part).floor().clamp(0.0, 255.0)
+            }
+        };
+        let mut outputs = Vec::with_capacity(sums.len() / (size * size));
+        for (map, &bias) in sums.chunks_exact(height * width).zip(&integers.bias) {
+            let bias = bias as f32;
+            if size == 1 {
+                outputs.extend(map.iter().map(|sum| requantize(sum + bias)));
+                continue;
+            }
+            for y in 0..height / size {
+                for x in 0..width / size {
+                    let rows = map[y * size * width..].chunks(width).take(size);
+                    let window = rows.flat_map(|row| &row[x * size..(x + 1) * size]);
+                    outputs.push(requantize(match kind {
+                        Pooling::Max => {
+                            bias + window.fold(f32::NEG_INFINITY, |most, &sum| most.max(sum))
+                        }
+                        Pooling::Average => window.map(|sum| (sum + bias).max(0.0)).sum(),
+                    }));
+                }
+            }
+        }
+        outputs
+    }
+}
+
+/// The largest size of these numbers.
+fn largest(values: &[f32]) -> f64 {
+    values
+        .iter()
+        .fold(0.0_f32, |most, value| most.max(value.abs()))
+        .into()
+}
+
+/// The largest size of the numbers of all images.
+fn largest_of(images: &[Vec<f32>]) -> f64 {
+    images
+        .iter()
+        .map(|values| largest(values))
+        .fold(0.0, f64::max)
+}
