@@ -53,6 +53,7 @@ impl<'a> Model<'a> {
                 floats = matches!(layer.encoding(), Encoding::CsrF32);
             }
             check!(layer.check(header.arena_words, floats));
+            layers.forget(&layer);
             if layer.needed_words() > needed {
                 needed = layer.needed_words();
             }
