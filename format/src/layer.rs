@@ -7,7 +7,7 @@ use crate::arena;
 use crate::bytes::{Bytes, check};
 use crate::encoding::{self, Dimensions, Encoding, Weights};
 use crate::error::ParseError;
-use crate::header::Header;
+use crate::header::{HEADER_BYTES, Header};
 use crate::operation::{GEOMETRY_BYTES, Geometry, Operation, Window};
 use crate::record::{LINKS_BYTES, Links, RECORD_BYTES, Record};
 use crate::shape::{Buffer, Margin, Shape};
@@ -543,24 +543,14 @@ impl<'a> Layers<'a> {
         }
     }
 
-    /// Bytes behind the last block read.
-    pub(crate) const fn remaining_bytes(&self) -> usize {
-        self.blocks.rest().len()
-    }
-
     /// Bytes from the container's start to the end of the last block, as the records state them.
     pub(crate) const fn stated_bytes(&self) -> usize {
         let mut records = self.records;
         let mut end = 0usize;
-        let mut layer = 0;
         while let Some(record) = records.array::<RECORD_BYTES>() {
-            if let Ok(record) = Record::read(layer, record) {
-                let alignment = record.encoding.alignment();
-                end = end.next_multiple_of(alignment) + record.length;
-            }
-            layer += 1;
+            end = end.next_multiple_of(Record::alignment(record)) + Record::length(record);
         }
-        crate::HEADER_BYTES + RECORD_BYTES * layer + end
+        HEADER_BYTES + self.records.rest().len() + end
     }
 }
 

@@ -60,13 +60,6 @@ impl<'a> Model<'a> {
             linked |= layer.links().is_some();
             outputs = layer.outputs();
         }
-        let surplus = layers.remaining_bytes();
-        if surplus != 0 {
-            return Err(ParseError::WrongLength {
-                stated: bytes.len() - surplus,
-                found: bytes.len(),
-            });
-        }
         // Between layers that state their places a copy of the input may need room of its own.
         if needed > header.arena_words || (needed < header.arena_words && !linked) {
             return Err(ParseError::ArenaWords {

@@ -93,11 +93,13 @@ impl Encoding {
     /// The boundary on which a block in this encoding begins, in bytes.
     #[must_use]
     pub const fn alignment(self) -> usize {
-        match self {
-            Encoding::Rice | Encoding::None => 1,
-            _ => 4,
-        }
+        alignment(self.code())
     }
+}
+
+/// The boundary of a block in the encoding with this code, also of one that is not known here.
+pub(crate) const fn alignment(code: u8) -> usize {
+    if code == 4 || code == 15 { 1 } else { 4 }
 }
 
 /// What an encoding knows of its layer.
