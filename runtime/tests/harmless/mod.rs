@@ -49,7 +49,7 @@ pub(crate) fn check(
         };
     }
     let network = NetworkSpec::from_model(&model);
-    let spelled_out = products(&model) <= SPELLED_OUT && taken_back(&network)?;
+    let spelled_out = products(&model) <= SPELLED_OUT && taken_back(&network, &bytes)?;
     for round in 0..2 {
         let input = input(round, inputs);
         let logits = infer(&engine, &input, 0xDEAD_BEEF)?;
@@ -93,13 +93,14 @@ fn infer(engine: &Engine<'_>, input: &[u8], fill: u32) -> Result<Vec<i32>, Strin
     Ok(logits)
 }
 
-/// Whether the writer takes `network`, save that sums may leave 32 bits.
-fn taken_back(network: &NetworkSpec) -> Result<bool, String> {
+/// Whether the writer takes `network`, read from `bytes`, save that sums may leave 32 bits.
+fn taken_back(network: &NetworkSpec, bytes: &[u8]) -> Result<bool, String> {
     match write(network) {
-        Ok(bytes) => {
-            let model = Model::parse(&bytes).map_err(|error| error.to_string())?;
+        Ok(written) if written == bytes => Ok(true),
+        Ok(written) => {
+            let model = Model::parse(&written).map_err(|error| error.to_string())?;
             match write(&NetworkSpec::from_model(&model)) {
-                Ok(again) if again == bytes => Ok(true),
+                Ok(again) if again == written => Ok(true),
                 _ => Err("what is written comes back as something else".into()),
             }
         }
