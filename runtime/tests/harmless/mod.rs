@@ -7,6 +7,8 @@ use rarefy_runtime::{Engine, InferError};
 const GUARD: usize = 16;
 /// The longest input and the largest arena (in words) that are tried.
 const MOST: usize = 1 << 16;
+/// Products up to which a model is run: about a tenth of a second.
+const RUN: usize = 1 << 26;
 /// Products up to which the arithmetic spelled out is asked too: it is slow.
 const SPELLED_OUT: usize = 1 << 15;
 
@@ -40,7 +42,8 @@ pub(crate) fn check(
     };
     let engine = Engine::new(model).map_err(|error| error.to_string())?;
     let (inputs, words) = (model.inputs(), model.arena_words());
-    if inputs > MOST || words > MOST {
+    let products = products(&model);
+    if inputs > MOST || words > MOST || products > RUN {
         return match engine.infer(&[], &mut []) {
             Err(InferError::InputLength { expected, .. }) if expected == inputs => {
                 Ok(Verdict::TooLarge)
@@ -49,7 +52,7 @@ pub(crate) fn check(
         };
     }
     let network = NetworkSpec::from_model(&model);
-    let spelled_out = products(&model) <= SPELLED_OUT && taken_back(&network, &bytes)?;
+    let spelled_out = products <= SPELLED_OUT && taken_back(&network, &bytes)?;
     for round in 0..2 {
         let input = input(round, inputs);
         let logits = infer(&engine, &input, 0xDEAD_BEEF)?;
