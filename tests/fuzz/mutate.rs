@@ -71,7 +71,7 @@ fn sign(bytes: &mut [u8]) {
 }
 
 impl Parts {
-    /// The parts of a container that the parser has accepted once.
+    /// The parts of a container with a whole header and whole records; what else is missing is empty.
     fn of(bytes: &[u8]) -> Parts {
         let (mut header, layers) = ([0; HEADER_BYTES], usize::from(bytes[8]));
         header.copy_from_slice(&bytes[..HEADER_BYTES]);
@@ -85,7 +85,8 @@ impl Parts {
             let length = length | usize::from(record[1] >> 5) << 16;
             let start = aligned(at, record[0]);
             at = start + length;
-            (record, bytes[base + start..base + at].to_vec())
+            let block = bytes.get(base + start..base + at).unwrap_or_default();
+            (record, block.to_vec())
         };
         let layers = (0..layers).map(layer).collect();
         Parts { header, layers }
