@@ -2,7 +2,7 @@
 
 use rarefy_format::{Buffer, Layer, Margin, Operation, Rows, Weights};
 
-use super::convolution::{self, Convolution, Taps, Walk, Window};
+use super::convolution::{self, Convolution, Taps, Window};
 use super::pooling::{self, Pool, Pooled};
 
 /// A map to add: its bytes, how they lie, its shift to the left.
@@ -125,9 +125,8 @@ fn convolve(
                 skip = Some((bytes.get(stride..)?, stride));
             }
         }
-        let mut taps = Taps::new(scratch);
-        let mut walk = Walk::new(taps_of);
-        let bias = rows.next_row(|column, weight| taps.push(walk.offset(column), weight))?;
+        let mut taps = Taps::new(scratch, &taps_of);
+        let bias = rows.next_row(|column, weight| taps.push(column, weight))?;
         let skip = skip.map(|(bytes, _)| bytes);
         convolution::run(&geometry, taps, bias, source, skip, output);
     }

@@ -5,6 +5,8 @@
 
 #![allow(unsafe_code)]
 
+#[cfg(all(cortex_m, feature = "dense"))]
+pub(super) mod dense;
 #[cfg(feature = "csr")]
 pub(super) mod gather;
 #[cfg(all(cortex_m, feature = "maps"))]
