@@ -8,8 +8,8 @@ use crate::bytes::{Bytes, check};
 use crate::encoding::rice::Rice;
 use crate::encoding::{self, Dimensions, Encoding, Weights};
 use crate::error::ParseError;
-use crate::header::Header;
-use crate::operation::{GEOMETRY_BYTES, Geometry, Operation};
+use crate::header::{HEADER_BYTES, Header};
+use crate::operation::{GEOMETRY_BYTES, Geometry, Operation, Window};
 use crate::record::{LINKS_BYTES, Links, RECORD_BYTES, Record};
 use crate::shape::{Buffer, Margin, Shape};
 
@@ -112,11 +112,24 @@ impl<'a> Layer<'a> {
     #[must_use]
     pub const fn columns(&self) -> usize {
         match self.operation {
-            Operation::Dense => self.source.shape.len(),
-            Operation::Conv { window, .. } => {
+            Operation::Conv { window, .. } if cfg!(feature = "maps") => {
                 self.source.shape.channels as usize * window.size as usize * window.size as usize
             }
-            Operation::Pool { .. } => 0,
+            Operation::Pool { .. } if cfg!(feature = "maps") => 0,
+            _ => self.source.shape.len(),
+        }
+    }
+
+    /// The window that it slides, if it does.
+    #[inline(always)]
+    const fn window(&self) -> Option<Window> {
+        match self.operation {
+            Operation::Conv { window, .. } | Operation::Pool { window, .. }
+                if cfg!(feature = "maps") =>
+            {
+                Some(window)
+            }
+            _ => None,
         }
     }
 
@@ -235,16 +248,14 @@ impl<'a> Layer<'a> {
     /// Checks that the maps read have the margins and the size that this layer needs.
     const fn check_maps(&self) -> Result<(), ParseError> {
         let layer = self.index;
-        let covered = match self.operation {
-            Operation::Dense => self.source.margin.is_none() && self.output.margin.is_none(),
-            Operation::Conv { window, .. } | Operation::Pool { window, .. } => {
-                self.source.margin.covers(window.padding)
-            }
+        let covered = match self.window() {
+            Some(window) => self.source.margin.covers(window.padding),
+            None => self.source.margin.is_none(),
         };
         if !covered {
             return Err(ParseError::Margin { layer });
         }
-        if !matches!(self.operation, Operation::Dense) && self.source.len() > MAX_SOURCE_BYTES {
+        if self.window().is_some() && self.source.len() > MAX_SOURCE_BYTES {
             return Err(ParseError::SourceTooLarge {
                 layer,
                 max: MAX_SOURCE_BYTES,
@@ -295,22 +306,13 @@ impl<'a> Layer<'a> {
     /// The shape of the sums before pooling.
     #[must_use]
     pub const fn sums(&self) -> Shape {
-        match self.operation {
-            Operation::Dense => Shape::flat(self.record.outputs),
-            Operation::Conv { window, .. } | Operation::Pool { window, .. } => Shape {
-                channels: self.record.outputs,
-                height: window.outputs(
-                    window.padding.top,
-                    self.source.shape.height,
-                    window.padding.bottom,
-                ),
-                width: window.outputs(
-                    window.padding.left,
-                    self.source.shape.width,
-                    window.padding.right,
-                ),
-            },
+        let mut shape = Shape::flat(self.record.outputs);
+        if let Some(window) = self.window() {
+            let (map, padding) = (self.source.shape, window.padding);
+            shape.height = window.outputs(padding.top, map.height, padding.bottom);
+            shape.width = window.outputs(padding.left, map.width, padding.right);
         }
+        shape
     }
 
     /// The words of the arena this layer needs, by the rule of its place.
@@ -428,6 +430,7 @@ impl<'a> Layers<'a> {
 
         if let (0, Operation::Conv { window, .. } | Operation::Pool { window, .. }) =
             (layer, operation)
+            && cfg!(feature = "maps")
         {
             self.copy_input(window.padding);
         }
@@ -441,7 +444,7 @@ impl<'a> Layers<'a> {
             record,
             operation,
             links,
-            linked: record.links,
+            linked: cfg!(feature = "residual") && record.links,
             taps,
             last,
             source,
@@ -533,24 +536,30 @@ impl<'a> Layers<'a> {
         output
     }
 
-    /// Bytes behind the last block read.
-    pub(crate) const fn remaining_bytes(&self) -> usize {
-        self.blocks.rest().len()
+    /// Gives up what `layer` has written over: whoever reads it from now on is refused, since its
+    /// place holds something else.
+    pub(crate) const fn forget(&mut self, layer: &Layer<'_>) {
+        let words = layer.output.words + layer.taps as usize;
+        let mut slot = 0;
+        // Without links nothing but the layer before is read.
+        while slot < HISTORY && HISTORY > 1 {
+            let buffer = &mut self.history[slot];
+            if slot != self.index % HISTORY && overlap(layer.first_word(), words, *buffer) {
+                buffer.place = 0;
+                buffer.words = usize::MAX;
+            }
+            slot += 1;
+        }
     }
 
     /// Bytes from the container's start to the end of the last block, as the records state them.
     pub(crate) const fn stated_bytes(&self) -> usize {
         let mut records = self.records;
         let mut end = 0usize;
-        let mut layer = 0;
         while let Some(record) = records.array::<RECORD_BYTES>() {
-            if let Ok(record) = Record::read(layer, record) {
-                let alignment = record.encoding.alignment();
-                end = end.next_multiple_of(alignment) + record.length;
-            }
-            layer += 1;
+            end = end.next_multiple_of(Record::alignment(record)) + Record::length(record);
         }
-        crate::HEADER_BYTES + RECORD_BYTES * layer + end
+        HEADER_BYTES + self.records.rest().len() + end
     }
 }
 

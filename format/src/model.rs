@@ -53,18 +53,12 @@ impl<'a> Model<'a> {
                 floats = matches!(layer.encoding(), Encoding::CsrF32);
             }
             check!(layer.check(header.arena_words, floats));
+            layers.forget(&layer);
             if layer.needed_words() > needed {
                 needed = layer.needed_words();
             }
             linked |= layer.links().is_some();
             outputs = layer.outputs();
-        }
-        let surplus = layers.remaining_bytes();
-        if surplus != 0 {
-            return Err(ParseError::WrongLength {
-                stated: bytes.len() - surplus,
-                found: bytes.len(),
-            });
         }
         // Between layers that state their places a copy of the input may need room of its own.
         if needed > header.arena_words || (needed < header.arena_words && !linked) {

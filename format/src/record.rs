@@ -8,7 +8,7 @@
 //!  +---------------------------------+------------------+---------+------------------+-----------+
 //! ```
 
-use crate::encoding::Encoding;
+use crate::encoding::{self, Encoding};
 use crate::error::ParseError;
 
 /// Bytes of a layer record.
@@ -34,12 +34,26 @@ pub(crate) struct Record {
 }
 
 impl Record {
+    /// The boundary on which the block of the record in `bytes` begins, whether or not this build
+    /// reads it.
+    #[inline(always)]
+    pub(crate) const fn alignment(bytes: [u8; RECORD_BYTES]) -> usize {
+        encoding::alignment(bytes[0] & 15)
+    }
+
+    /// The bytes of that block.
+    #[inline(always)]
+    pub(crate) const fn length(bytes: [u8; RECORD_BYTES]) -> usize {
+        let [_, shift, .., l0, l1] = bytes;
+        u32::from_le_bytes([l0, l1, shift >> 5, 0]) as usize
+    }
+
     #[inline(always)]
     pub(crate) const fn read(
         layer: usize,
         bytes: [u8; RECORD_BYTES],
     ) -> Result<Record, ParseError> {
-        let [kind, shift, o0, o1, p0, p1, l0, l1] = bytes;
+        let [kind, shift, o0, o1, p0, p1, ..] = bytes;
         let Some(encoding) = Encoding::from_code(kind & 15) else {
             return Err(ParseError::UnknownEncoding {
                 layer,
@@ -57,7 +71,7 @@ impl Record {
             shift: shift & 31,
             outputs: u16::from_le_bytes([o0, o1]),
             original_outputs: u16::from_le_bytes([p0, p1]),
-            length: u32::from_le_bytes([l0, l1, shift >> 5, 0]) as usize,
+            length: Record::length(bytes),
         })
     }
 

@@ -67,7 +67,9 @@ impl Margin {
     /// Whether there is none.
     #[must_use]
     pub const fn is_none(&self) -> bool {
-        self.top == 0 && self.left == 0 && self.bottom == 0 && self.right == 0
+        // Without maps there is no byte to read one from.
+        !cfg!(feature = "maps")
+            || (self.top == 0 && self.left == 0 && self.bottom == 0 && self.right == 0)
     }
 
     /// Whether it is at least as wide as `other` on every side.
@@ -134,6 +136,9 @@ impl Buffer {
     /// Values with the margins.
     #[must_use]
     pub const fn len(&self) -> usize {
+        if self.margin.is_none() {
+            return self.shape.len();
+        }
         self.channel_stride()
             .saturating_mul(self.shape.channels as usize)
     }

@@ -1,8 +1,8 @@
 //! The reference in 32-bit floats: each row's bias and products, added in the order of the container.
 //!
 //! Floats are added and multiplied one after the other and never fused, so host and boards agree to
-//! the last bit, with or without a floating-point unit. Activations are floats in the arena; the first
-//! layer reads the input's bytes as they are. The last layer's sums become integers in units of
+//! the last bit, with or without a floating-point unit. Activations are floats in the arena; a layer
+//! that reads the input reads its bytes as they are. The last layer's sums become integers in units of
 //! 1 / 65,536, so that logits are integers whatever the weights.
 
 use rarefy_format::CsrF32;
@@ -13,14 +13,14 @@ use super::Output;
 const LOGIT: f32 = 65_536.0;
 
 #[inline(never)]
-pub(crate) fn run(csr: CsrF32<'_>, first: bool, source: &[u8], output: Output<'_>) -> Option<()> {
-    let floats: &[f32] = if first {
+pub(crate) fn run(csr: CsrF32<'_>, raw: bool, source: &[u8], output: Output<'_>) -> Option<()> {
+    let floats: &[f32] = if raw {
         &[]
     } else {
         bytemuck::try_cast_slice(source).ok()?
     };
     let input = |column: usize| {
-        if first {
+        if raw {
             f32::from(source.get(column).copied().unwrap_or(0))
         } else {
             floats.get(column).copied().unwrap_or(0.0)

@@ -24,7 +24,10 @@ pub(crate) fn copy(input: &[u8], buffer: &Buffer, arena: &mut [u32]) -> Option<(
             channel * buffer.channel_stride() + usize::from(top) * stride + usize::from(left);
         for row in 0..usize::from(buffer.shape.height) {
             let to = bytes.get_mut(start + row * stride..)?.get_mut(..width)?;
-            to.copy_from_slice(rows.next()?);
+            // `copy_from_slice` would keep its panic for rows of another length.
+            for (to, &value) in to.iter_mut().zip(rows.next()?) {
+                *to = value;
+            }
         }
     }
     Some(())

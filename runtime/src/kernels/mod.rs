@@ -61,7 +61,7 @@ pub(crate) fn dense(
         #[cfg(feature = "rice")]
         Weights::Rice(rice) => rice::run(rice, source, output, scratch),
         #[cfg(feature = "csr-f32")]
-        Weights::CsrF32(csr) => csr_f32::run(csr, layer.index() == 0, source, output),
+        Weights::CsrF32(csr) => csr_f32::run(csr, layer.source().words == 0, source, output),
         _ => None,
     }
 }

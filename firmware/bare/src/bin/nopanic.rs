@@ -1,0 +1,37 @@
+//! The proof that nothing panics from the bytes of a container to the class.
+//!
+//! Container, input and arena are unknown to the compiler, as their lengths are: whatever lies there, no
+//! path leads to the panic handler, or this program would not link. It calls everything that a
+//! device calls: `Model::parse` and what a model tells, the layers, `Engine::new`, `infer`, `argmax`.
+#![no_std]
+#![no_main]
+
+use core::hint::black_box;
+
+use rarefy_bare as _;
+use rarefy_format::Model;
+use rarefy_runtime::{Engine, argmax};
+
+/// The class of `input`, or what was refused.
+fn classify(container: &[u8], input: &[u8], arena: &mut [u32]) -> Option<usize> {
+    #[cfg(feature = "can-panic")]
+    black_box(container[16]);
+    let model = Model::parse(container).ok()?;
+    black_box((model.inputs(), model.outputs(), model.arena_words()));
+    for layer in model.layers() {
+        black_box((layer.operation(), layer.source(), layer.output()));
+    }
+    let engine = Engine::new(model).ok()?;
+    engine.infer(input, arena).ok().map(argmax)
+}
+
+/// Where the program would start.
+// SAFETY: the only symbol of this name in the program.
+#[unsafe(no_mangle)]
+extern "C" fn _start() -> ! {
+    let (container, input, arena): (&[u8], &[u8], &mut [u32]) = (&[], &[], &mut []);
+    loop {
+        let class = classify(black_box(container), black_box(input), black_box(arena));
+        black_box(class);
+    }
+}

@@ -1,0 +1,205 @@
+//! The golden containers and the test vector of `SPEC.md` are what writer and reader mean.
+//!
+//! A change of the format, its meaning or its arithmetic makes these fail. From version 1 on none is
+//! meant. A new golden container is added in `golden_networks` and written with
+//! `RAREFY_BLESS=1 cargo test -p rarefy-format --features alloc --test golden`.
+
+#[allow(dead_code)]
+mod golden_networks;
+#[allow(dead_code)]
+mod networks;
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+use networks::Random;
+use rarefy_format::{Encoding, LayerSpec, Model, NetworkSpec, Shape, Values, write};
+
+fn folder() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden")
+}
+
+/// The inputs that are asked: a ramp, all of the largest, noise, zeros.
+fn inputs(network: &NetworkSpec) -> [Vec<u8>; 4] {
+    let count = network.input.len();
+    let mut random = Random::new(7);
+    let ramp = (0..count).map(|at| (at * 255 / count) as u8).collect();
+    let noise = (0..count).map(|_| random.next() as u8).collect();
+    [ramp, vec![255; count], noise, vec![0; count]]
+}
+
+/// What `NAME.txt` says: inputs and logits, by the arithmetic spelled out.
+fn answers(name: &str, network: &NetworkSpec) -> String {
+    let mut text = format!(
+        "# Each line: the input bytes in hexadecimal, then the logits that {name}.rfy gives for them.\n"
+    );
+    for input in inputs(network) {
+        for byte in &input {
+            write!(text, "{byte:02x}").unwrap();
+        }
+        for logit in network.infer(&input) {
+            write!(text, " {logit}").unwrap();
+        }
+        text.push('\n');
+    }
+    text
+}
+
+#[test]
+fn golden_containers_are_written_and_read_as_ever() {
+    for (name, network) in golden_networks::all() {
+        let path = folder().join(name).with_extension("rfy");
+        let written = write(&network).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let stated = answers(name, &network);
+        if std::env::var_os("RAREFY_BLESS").is_some() {
+            fs::write(&path, &written).unwrap();
+            fs::write(path.with_extension("txt"), &stated).unwrap();
+        }
+        let committed = fs::read(&path).unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert!(
+            committed.len() <= 1024,
+            "{name} has {} bytes",
+            committed.len()
+        );
+        assert!(
+            committed == written,
+            "the writer no longer gives the bytes of {name}"
+        );
+        let model = Model::parse(&committed).unwrap();
+        assert_eq!(NetworkSpec::from_model(&model), network, "{name}");
+        let answers = fs::read_to_string(path.with_extension("txt")).unwrap();
+        assert_eq!(
+            answers, stated,
+            "the arithmetic no longer gives the logits of {name}"
+        );
+    }
+}
+
+/// An engine that gives the same whatever it reads must not pass.
+#[test]
+fn golden_networks_tell_right_from_wrong() {
+    for (name, network) in golden_networks::all() {
+        let outputs = inputs(&network).map(|input| network.outputs(&input));
+        for (layer, first) in outputs[0].iter().enumerate() {
+            let differs = |other: &Vec<Values>| other[layer] != *first;
+            assert!(outputs.iter().any(differs), "layer {layer} of {name}");
+            if let Values::Bytes(bytes) = first {
+                let between = bytes.iter().filter(|byte| !matches!(byte, 0 | 255));
+                let between = between.count();
+                assert!(between >= 2, "layer {layer} of {name} gives {bytes:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn no_golden_container_is_without_its_network() {
+    let names: Vec<&str> = golden_networks::all()
+        .iter()
+        .map(|(name, _)| *name)
+        .collect();
+    for entry in fs::read_dir(folder()).unwrap() {
+        let path = entry.unwrap().path();
+        let stem = path.file_stem().unwrap().to_str().unwrap();
+        assert!(
+            names.contains(&stem),
+            "{} belongs to nothing",
+            path.display()
+        );
+    }
+    let encodings = Encoding::ALL.map(Encoding::name);
+    assert!(encodings.iter().all(|encoding| names.contains(encoding)));
+}
+
+/// The network of the test vector in `SPEC.md`.
+fn example() -> NetworkSpec {
+    let rows = vec![
+        vec![(1, 7), (4, -7)],
+        vec![],
+        vec![(0, 1), (2, -128), (5, 127)],
+    ];
+    let mut hidden = LayerSpec::dense(Encoding::Csr, 5, vec![116, 656, -284], rows);
+    hidden.original_outputs = 4;
+    let rows = vec![vec![(0, 1), (1, -2), (2, 3)], vec![(0, 4), (2, -6)]];
+    let last = LayerSpec::dense(Encoding::Dense, 0, vec![-5, 1000], rows);
+    NetworkSpec {
+        input: Shape {
+            channels: 1,
+            height: 1,
+            width: 6,
+        },
+        layers: vec![hidden, last],
+    }
+}
+
+/// The numbers in the back-quotes behind `before` in `SPEC.md`.
+fn numbers(before: &str) -> Vec<i32> {
+    let text = include_str!("../SPEC.md");
+    let quoted = text
+        .split(before)
+        .nth(1)
+        .and_then(|rest| rest.split('`').next());
+    let quoted = quoted.unwrap_or_else(|| panic!("SPEC.md does not say {before:?}"));
+    quoted
+        .split_whitespace()
+        .map(|number| number.parse().unwrap())
+        .collect()
+}
+
+#[test]
+fn the_specified_test_vector_is_what_is_written() {
+    let text = include_str!("../SPEC.md");
+    let block = text
+        .split("```hex\n")
+        .nth(1)
+        .expect("SPEC.md shows a test vector");
+    let block = block.split("```").next().unwrap();
+    let specified: Vec<u8> = block
+        .lines()
+        .flat_map(|line| line.split('|').next().unwrap().split_whitespace())
+        .map(|byte| u8::from_str_radix(byte, 16).unwrap())
+        .collect();
+    let written = write(&example()).unwrap();
+    assert_eq!(
+        specified, written,
+        "the bytes of SPEC.md against those written: {written:02x?}"
+    );
+    let model = Model::parse(&specified).unwrap();
+    assert_eq!(NetworkSpec::from_model(&model), example());
+
+    let input: Vec<u8> = numbers("The input `")
+        .iter()
+        .map(|&byte| byte as u8)
+        .collect();
+    let outputs = example().outputs(&input);
+    let hidden = numbers("the hidden activations `");
+    let hidden = hidden.iter().map(|&byte| byte as u8).collect();
+    assert_eq!(outputs[0], Values::Bytes(hidden));
+    assert_eq!(outputs[1], Values::Sums(numbers("the logits `")));
+}
+
+/// A reader written from `SPEC.md` alone decodes every golden container and agrees on every logit.
+#[test]
+fn a_reader_from_the_specification_alone_agrees() {
+    let reader = folder().with_file_name("reader.py");
+    let ran = match Command::new("python3").arg(&reader).arg(folder()).output() {
+        Ok(ran) => ran,
+        Err(error) => {
+            println!("skipped: python3 does not run here ({error})");
+            return;
+        }
+    };
+    let (said, complained) = (
+        String::from_utf8_lossy(&ran.stdout),
+        String::from_utf8_lossy(&ran.stderr),
+    );
+    assert!(ran.status.success(), "{said}{complained}");
+    for (name, _) in golden_networks::all() {
+        assert!(
+            said.contains(&format!("{name}.rfy: 4 inputs agree")),
+            "{said}"
+        );
+    }
+}

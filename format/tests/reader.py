@@ -1,0 +1,343 @@
+"""A reader of `.rfy` containers, written from SPEC.md alone: no line of it is taken from the Rust.
+
+    python3 reader.py FOLDER
+
+decodes every NAME.rfy in FOLDER into biases and weights, computes the logits of the inputs in NAME.txt
+as SPEC.md says, and ends with 1 when any differs. It also prints what it has read. Standard library only.
+"""
+
+import struct
+import sys
+import zlib
+from pathlib import Path
+
+DENSE, CONV, POOL = 0, 1, 2
+ENCODINGS = {0: "dense", 1: "csr", 2: "words", 3: "columns", 4: "rice", 5: "csr-f32", 15: "none"}
+
+
+class Refused(Exception):
+    """The container breaks a rule of the format."""
+
+
+def need(condition, what):
+    if not condition:
+        raise Refused(what)
+
+
+class Cursor:
+    """Bytes read in order."""
+
+    def __init__(self, data):
+        self.data, self.at = data, 0
+
+    def take(self, count):
+        need(self.at + count <= len(self.data), "a block is too short")
+        self.at += count
+        return self.data[self.at - count : self.at]
+
+    def array(self, kind, count):
+        return list(struct.unpack("<%d%s" % (count, kind), self.take(count * struct.calcsize(kind))))
+
+    def one(self, kind):
+        return self.array(kind, 1)[0]
+
+    def left(self):
+        return len(self.data) - self.at
+
+
+def wrap(value):
+    """Modulo 2^32, read as i32."""
+    value &= 0xFFFFFFFF
+    return value - (1 << 32) if value >> 31 else value
+
+
+def f32(value):
+    """Rounded to an IEEE 754 single."""
+    try:
+        return struct.unpack("<f", struct.pack("<f", value))[0]
+    except OverflowError:
+        return float("inf") if value > 0 else float("-inf")
+
+
+# Encodings: each gives biases and rows, a row a list of (column, weight).
+
+
+def signed(word):
+    return word - (1 << 16) if word >> 15 else word
+
+
+def split(values, lengths):
+    rows, at = [], 0
+    for length in lengths:
+        rows.append(values[at : at + length])
+        at += length
+    need(at == len(values), "the row lengths do not add up")
+    return rows
+
+
+def read_dense(block, columns, outputs):
+    bias = block.array("i", outputs)
+    rows = []
+    for _ in range(outputs):
+        weights = block.array("b", columns)
+        rows.append([(column, weight) for column, weight in enumerate(weights) if weight])
+    return bias, rows
+
+
+def read_csr(block, columns, outputs):
+    bias, lengths = block.array("i", outputs), block.array("H", outputs)
+    need(block.left() % 3 == 0, "no whole number of weights")
+    stored = block.left() // 3
+    places, weights = block.array("H", stored), block.array("b", stored)
+    return bias, split(list(zip(places, weights)), lengths)
+
+
+def read_words(block, columns, outputs):
+    bits, runs, zero = block.one("B"), block.one("B"), block.one("H")
+    need(bits <= 15 and columns <= 1 << bits and zero == 0, "the head of packed words")
+    mask = (1 << bits) - 1
+    shapes = [block.array("H", 2) for _ in range(runs)]
+    bias, rows = [], []
+    for length, count in shapes:
+        for _ in range(count):
+            bias.append(block.one("i"))
+            words = block.array("H", length + length % 2)
+            used = [word for word in words if word]
+            need(words[: len(used)] == used and len(used) <= length, "a word behind the end of its row")
+            rows.append([(word & mask, signed(word)) for word in used])
+    need(len(rows) == outputs, "the runs do not add up")
+    return bias, rows
+
+
+def read_columns(block, columns, outputs):
+    bits = block.one("B")
+    need(bits <= 15 and outputs <= 1 << bits and block.take(3) == bytes(3), "the head of columns")
+    mask = (1 << bits) - 1
+    bias = block.array("i", outputs)
+    starts = block.array("H", columns + 1)
+    if len(starts) % 2:
+        need(block.one("H") == 0, "padding")
+    need(block.left() % 4 == 0, "no whole number of pairs")
+    words = block.array("H", block.left() // 2)
+    need(starts[0] == 0 and starts == sorted(starts) and 2 * starts[-1] == len(words), "the starts")
+    rows = [[] for _ in range(outputs)]
+    for column in range(columns):
+        used = [word for word in words[2 * starts[column] : 2 * starts[column + 1]] if word]
+        indices = [word & mask for word in used]
+        need(indices == sorted(set(indices)), "rows that do not rise")
+        for index, word in zip(indices, used):
+            need(index < outputs, "a row that is not there")
+            rows[index].append((column, signed(word)))
+    return bias, rows
+
+
+def read_csr_f32(block, columns, outputs):
+    bias, lengths = block.array("f", outputs), block.array("H", outputs)
+    if outputs % 2:
+        need(block.one("H") == 0, "padding")
+    need(block.left() % 6 == 0, "no whole number of weights")
+    stored = block.left() // 6
+    weights, places = block.array("f", stored), block.array("H", stored)
+    return bias, split(list(zip(places, weights)), lengths)
+
+
+READERS = {
+    "dense": read_dense,
+    "csr": read_csr,
+    "words": read_words,
+    "columns": read_columns,
+    "csr-f32": read_csr_f32,
+}
+
+
+class Window:
+    def __init__(self, size, stride, padding):
+        self.size, self.stride = size, stride
+        self.top, self.left, self.bottom, self.right = padding
+
+    def outputs(self, height, width):
+        height = self.top + height + self.bottom - self.size
+        width = self.left + width + self.right - self.size
+        need(height >= 0 and width >= 0, "a window that does not fit")
+        return height // self.stride + 1, width // self.stride + 1
+
+    def tap(self, shape, values, channel, down, right, y, x):
+        """What is seen at (down, right) of the window at output position (y, x)."""
+        _, height, width = shape
+        row, column = y * self.stride + down - self.top, x * self.stride + right - self.left
+        if 0 <= row < height and 0 <= column < width:
+            return values[(channel * height + row) * width + column]
+        return 0
+
+
+class Layer:
+    """One layer in numbers."""
+
+
+def nibbles(byte):
+    return byte & 15, byte >> 4
+
+
+def read(data):
+    """The shape of the input and the layers of a container."""
+    need(len(data) >= 16 and data[:3] == b"RFY" and data[3] == 1, "no container of version 1")
+    checksum, count = struct.unpack_from("<IB", data, 4)
+    width, height, channels = struct.unpack_from("<HBB", data, 12)
+    need(zlib.crc32(data[8:], zlib.crc32(data[:4])) == checksum, "the checksum")
+    need(1 <= count <= 64 and len(data) >= 16 + 8 * count, "the number of layers")
+    shapes = [(channels, height, width)]
+    layers, at, base = [], 16 + 8 * count, 16 + 8 * count
+    for index in range(count):
+        kind, shift, outputs, original, low = struct.unpack_from("<BBHHH", data, 16 + 8 * index)
+        layer = Layer()
+        layer.encoding, layer.operation = ENCODINGS.get(kind & 15), kind >> 4 & 3
+        need(layer.encoding and layer.operation < 3 and kind < 128, "an unknown kind of layer")
+        layer.shift, layer.outputs, layer.original = shift & 31, outputs, original
+        length = low | (shift >> 5) << 16
+        start = at if layer.encoding in ("rice", "none") else base + (at - base + 3) // 4 * 4
+        need(not any(data[at:start]), "the bytes between blocks")
+        block, at = Cursor(data[start : start + length]), start + length
+        need(at <= len(data), "a block past the end")
+
+        layer.pooling, layer.pool = 0, 1
+        if layer.operation != DENSE:
+            steps, before, after, pool, _, _, _ = struct.unpack("<6BH", block.take(8))
+            layer.window = Window(*nibbles(steps), nibbles(before) + nibbles(after))
+            layer.pooling = pool & 3
+            if layer.operation == CONV and layer.pooling:
+                layer.pool = pool >> 2
+        layer.source, layer.skip, layer.skip_shift = 1, 0, 0
+        if kind & 64:
+            links, layer.skip_shift, _ = struct.unpack("<BBH", block.take(4))
+            layer.source, layer.skip = nibbles(links)
+        need(1 <= layer.source <= index + 1 and layer.skip <= index + 1, "a link past the input")
+
+        channels, height, width = shapes[index + 1 - layer.source]
+        if layer.operation == DENSE:
+            columns, shape = channels * height * width, (outputs, 1, 1)
+        else:
+            columns = channels * layer.window.size**2
+            layer.height, layer.width = layer.window.outputs(height, width)
+            shape = (outputs, layer.height // layer.pool, layer.width // layer.pool)
+        shapes.append(shape)
+        layer.bias, layer.rows = [], []
+        if layer.encoding != "none":
+            layer.bias, layer.rows = READERS[layer.encoding](block, columns, outputs)
+        need(block.left() == 0, "a block is too long")
+        for row in layer.rows:
+            places = [column for column, _ in row]
+            need(places == sorted(set(places)), "columns that do not rise")
+            need(not places or places[-1] < columns, "a column that is not there")
+        layers.append(layer)
+    need(at == len(data), "bytes behind the last block")
+    last = layers[-1]
+    need(last.operation == DENSE and last.shift == 0, "the last layer")
+    return shapes, layers
+
+
+def requantize(acc, shift):
+    return min(max(acc >> shift, 0), 255)
+
+
+def dense(layer, source, last):
+    sums = []
+    for bias, row in zip(layer.bias, layer.rows):
+        sums.append(wrap(bias + sum(weight * source[column] for column, weight in row)))
+    return sums if last else [requantize(acc, layer.shift) for acc in sums]
+
+
+def dense_f32(layer, source, last):
+    sums = []
+    for bias, row in zip(layer.bias, layer.rows):
+        acc = bias
+        for column, weight in row:
+            acc = f32(acc + f32(weight * source[column]))
+        sums.append(acc)
+    if not last:
+        return [max(acc, 0.0) for acc in sums]
+    scaled = [f32(acc * 65536.0) for acc in sums]
+    return [0 if s != s else int(min(max(s, -(2.0**31)), 2.0**31 - 1)) for s in scaled]
+
+
+def conv(layer, shape, source, skip):
+    window, size, out = layer.window, layer.window.size, []
+    for channel, (bias, row) in enumerate(zip(layer.bias, layer.rows)):
+        sums = []
+        for y in range(layer.height):
+            for x in range(layer.width):
+                acc = bias
+                for column, weight in row:
+                    seen, tap = divmod(column, size * size)
+                    acc += weight * window.tap(shape, source, seen, tap // size, tap % size, y, x)
+                if skip is not None:
+                    place = (channel * layer.height + y) * layer.width + x
+                    acc += skip[place] << layer.skip_shift
+                sums.append(wrap(acc))
+        p = layer.pool
+        for y in range(layer.height // p):
+            for x in range(layer.width // p):
+                part = [sums[(y * p + i) * layer.width + x * p + j] for i in range(p) for j in range(p)]
+                if layer.pooling == 2:
+                    part = [wrap(sum(max(acc, 0) for acc in part))]
+                out.append(requantize(max(part), layer.shift))
+    return out
+
+
+def pool(layer, shape, source):
+    out = []
+    for channel in range(shape[0]):
+        for y in range(layer.height):
+            for x in range(layer.width):
+                steps = range(layer.window.size)
+                part = [layer.window.tap(shape, source, channel, i, j, y, x) for i in steps for j in steps]
+                if layer.pooling == 1:
+                    out.append(max(part))
+                else:
+                    out.append(requantize(sum(part) + (1 << layer.shift >> 1), layer.shift))
+    return out
+
+
+def infer(shapes, layers, data):
+    """The logits."""
+    values = [list(data)]
+    for index, layer in enumerate(layers):
+        slot = index + 1 - layer.source
+        source, shape, last = values[slot], shapes[slot], index + 1 == len(layers)
+        if layer.encoding == "csr-f32":
+            values.append(dense_f32(layer, source, last))
+        elif layer.operation == DENSE:
+            values.append(dense(layer, source, last))
+        elif layer.operation == CONV:
+            skip = values[index + 1 - layer.skip] if layer.skip else None
+            values.append(conv(layer, shape, source, skip))
+        else:
+            values.append(pool(layer, shape, source))
+    return values[-1]
+
+
+def main(folder):
+    agreed = True
+    for path in sorted(Path(folder).glob("*.rfy")):
+        shapes, layers = read(path.read_bytes())
+        for layer in layers:
+            stored = sum(len(row) for row in layer.rows)
+            print(f"  {layer.encoding}: {layer.outputs} of {layer.original} outputs, {stored} weights")
+        checked = 0
+        for line in path.with_suffix(".txt").read_text().splitlines():
+            if line.startswith("#"):
+                continue
+            data, *stated = line.split()
+            stated = [int(logit) for logit in stated]
+            computed = infer(shapes, layers, bytes.fromhex(data))
+            checked += 1
+            if computed != stated:
+                agreed = False
+                print(f"{path.name}: input {checked} gives {computed}, stated are {stated}")
+        print(f"{path.name}: {checked} inputs agree" if agreed else f"{path.name}: differs")
+    return 0 if agreed else 1
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit("usage: python3 reader.py FOLDER")
+    sys.exit(main(sys.argv[1]))

@@ -1,0 +1,131 @@
+//! What must hold of any bytes whatever: refused, or harmless. For the tests of damage and the fuzzer.
+
+use rarefy_format::{AlignedBytes, Model, NetworkSpec, ParseError, SpecError, WriteError, write};
+use rarefy_runtime::{Engine, InferError};
+
+/// Words around the arena that nobody may write.
+const GUARD: usize = 16;
+/// The longest input and the largest arena (in words) that are tried.
+const MOST: usize = 1 << 16;
+/// Products up to which a model is run: about a tenth of a second.
+const RUN: usize = 1 << 26;
+/// Products up to which the arithmetic spelled out is asked too: it is slow.
+const SPELLED_OUT: usize = 1 << 15;
+
+/// What became of some bytes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Verdict {
+    /// Refused by the parser.
+    Refused(ParseError),
+    /// Accepted, but larger than what is tried.
+    TooLarge,
+    /// Accepted and run.
+    Ran,
+    /// Accepted, run, and equal to the arithmetic spelled out.
+    Compared,
+}
+
+/// Parses `bytes` and, where they are accepted, runs them on `inputs` made of bytes of a kind each.
+///
+/// # Errors
+///
+/// What is wrong with parser or engine, in a sentence.
+pub(crate) fn check(
+    bytes: &[u8],
+    input: impl Fn(usize, usize) -> Vec<u8>,
+) -> Result<Verdict, String> {
+    let bytes = AlignedBytes::copy_from(bytes);
+    let model = match Model::parse(&bytes) {
+        Ok(model) => model,
+        Err(error) if error.to_string().is_empty() => return Err("an error says nothing".into()),
+        Err(error) => return Ok(Verdict::Refused(error)),
+    };
+    let engine = Engine::new(model).map_err(|error| error.to_string())?;
+    let (inputs, words) = (model.inputs(), model.arena_words());
+    let products = products(&model);
+    if inputs > MOST || words > MOST || products > RUN {
+        return match engine.infer(&[], &mut []) {
+            Err(InferError::InputLength { expected, .. }) if expected == inputs => {
+                Ok(Verdict::TooLarge)
+            }
+            other => Err(format!("an empty input gives {other:?}")),
+        };
+    }
+    let network = NetworkSpec::from_model(&model);
+    let spelled_out = products <= SPELLED_OUT && taken_back(&network, &bytes)?;
+    for round in 0..2 {
+        let input = input(round, inputs);
+        let logits = infer(&engine, &input, 0xDEAD_BEEF)?;
+        if logits.len() != model.outputs() {
+            return Err(format!(
+                "{} logits where {} are stated",
+                logits.len(),
+                model.outputs()
+            ));
+        }
+        if infer(&engine, &input, 0x0102_0304)? != logits {
+            return Err("what lay in the arena changes the logits".into());
+        }
+        if spelled_out && network.infer(&input) != logits {
+            return Err(format!(
+                "the engine gives {logits:?} where the arithmetic gives {:?}",
+                network.infer(&input)
+            ));
+        }
+    }
+    Ok(if spelled_out {
+        Verdict::Compared
+    } else {
+        Verdict::Ran
+    })
+}
+
+/// The logits, in an arena of exactly the stated size that is full of `fill`.
+fn infer(engine: &Engine<'_>, input: &[u8], fill: u32) -> Result<Vec<i32>, String> {
+    let words = engine.model().arena_words();
+    let mut memory = vec![fill; words + 2 * GUARD];
+    let arena = &mut memory[GUARD..GUARD + words];
+    let logits = match engine.infer(input, arena) {
+        Ok(logits) => logits.to_vec(),
+        Err(error) => return Err(format!("an accepted model is not run: {error}")),
+    };
+    let guards = memory[..GUARD].iter().chain(&memory[GUARD + words..]);
+    if guards.into_iter().any(|&word| word != fill) {
+        return Err("the engine has written outside the arena".into());
+    }
+    Ok(logits)
+}
+
+/// Whether the writer takes `network`, read from `bytes`, save that sums may leave 32 bits.
+fn taken_back(network: &NetworkSpec, bytes: &[u8]) -> Result<bool, String> {
+    match write(network) {
+        Ok(written) if written == bytes => Ok(true),
+        Ok(written) => {
+            let model = Model::parse(&written).map_err(|error| error.to_string())?;
+            match write(&NetworkSpec::from_model(&model)) {
+                Ok(again) if again == written => Ok(true),
+                _ => Err("what is written comes back as something else".into()),
+            }
+        }
+        Err(WriteError::Layer {
+            error: SpecError::Overflow { .. },
+            ..
+        }) => Ok(true),
+        Err(_) => Ok(false),
+    }
+}
+
+/// Multiplications, roughly.
+fn products(model: &Model<'_>) -> usize {
+    let layer = |layer: rarefy_format::Layer<'_>| {
+        let sums = layer.sums();
+        let positions = usize::from(sums.height) * usize::from(sums.width);
+        // A weight takes a byte at least, as far as it matters here; a window has at most 225 taps.
+        let weights = match layer.operation() {
+            rarefy_format::Operation::Pool { .. } => layer.outputs() * 225,
+            _ => layer.outputs() + layer.block().len(),
+        };
+        positions.saturating_mul(weights)
+    };
+    model.layers().map(layer).fold(0, usize::saturating_add)
+}

@@ -1,0 +1,290 @@
+//! `cargo xtask fuzz --seconds N`: broken containers with right checksums, parsed and run.
+//!
+//! Takes a golden container, a kept seed (`seeds/`) or a random network, breaks it ([`mutate`]), and lets
+//! [`harmless::check`] judge: refused with a sentence, or run in bounds, twice alike, and equal to the
+//! arithmetic spelled out. A panic, a run of more than two seconds and every difference is a failure: the
+//! container is saved, and how to run it again is printed.
+//!
+//! Case k of thread t follows from the seed alone, so a run with the same seed, and as many threads,
+//! meets the same cases in the same order; only how far it comes depends on the machine.
+#![forbid(unsafe_code)]
+
+#[path = "../../runtime/tests/harmless/mod.rs"]
+mod harmless;
+mod mutate;
+#[path = "../../format/tests/networks/mod.rs"]
+#[allow(dead_code, unreachable_pub, missing_docs)]
+mod networks;
+
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+use std::{fs, thread};
+
+use harmless::Verdict;
+use networks::Random;
+use rarefy_format::write;
+
+/// The longest that one container may take.
+const LONGEST: Duration = Duration::from_secs(2);
+/// When a container that is still running is given up.
+const GIVEN_UP: Duration = Duration::from_secs(20);
+
+/// What is asked for.
+struct Options {
+    seconds: u64,
+    seed: u64,
+    threads: usize,
+    file: Option<PathBuf>,
+}
+
+/// How often what happened.
+#[derive(Default)]
+struct Counts {
+    executions: usize,
+    accepted: usize,
+    compared: usize,
+    /// Refusals by the name of their error.
+    refused: BTreeMap<String, usize>,
+}
+
+/// The container that a thread is running, and since when.
+type Running = Mutex<(Instant, Vec<u8>)>;
+
+fn main() -> ExitCode {
+    let options = match options() {
+        Ok(options) => options,
+        Err(message) => {
+            eprintln!("error: {message}");
+            return ExitCode::from(2);
+        }
+    };
+    let outcome = match &options.file {
+        Some(path) => again(path),
+        None => fuzz(&options),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("error: {message}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn options() -> Result<Options, String> {
+    let mut options = Options {
+        seconds: 30,
+        seed: 1,
+        threads: thread::available_parallelism().map_or(1, usize::from),
+        file: None,
+    };
+    let mut words = std::env::args().skip(1);
+    while let Some(name) = words.next() {
+        let value = words.next().ok_or(format!("{name} needs a value"))?;
+        let number = || {
+            value
+                .parse::<u64>()
+                .map_err(|_| format!("{name} {value}: no number"))
+        };
+        match name.as_str() {
+            "--seconds" => options.seconds = number()?,
+            "--seed" => options.seed = number()?,
+            "--threads" => options.threads = number()?.clamp(1, 64) as usize,
+            "--file" => options.file = Some(value.into()),
+            _ => {
+                return Err(format!(
+                    "{name}: known are --seconds, --seed, --threads and --file"
+                ));
+            }
+        }
+    }
+    Ok(options)
+}
+
+/// The golden containers and the kept seeds.
+fn corpus() -> Result<Vec<Vec<u8>>, String> {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut corpus = Vec::new();
+    for folder in ["../format/tests/golden", "fuzz/seeds"] {
+        let folder = here.join(folder);
+        let entries = fs::read_dir(&folder).map_err(|e| format!("{}: {e}", folder.display()))?;
+        let mut paths: Vec<PathBuf> = entries.filter_map(|e| Some(e.ok()?.path())).collect();
+        paths.retain(|path| path.extension().is_some_and(|extension| extension == "rfy"));
+        paths.sort();
+        for path in paths {
+            corpus.push(fs::read(&path).map_err(|e| format!("{}: {e}", path.display()))?);
+        }
+    }
+    if corpus.is_empty() {
+        return Err("there is no container to start from".into());
+    }
+    Ok(corpus)
+}
+
+/// Runs what an earlier run has saved.
+fn again(path: &Path) -> Result<(), String> {
+    let bytes = fs::read(path).map_err(|e| format!("cannot read {}: {e}", path.display()))?;
+    let verdict = judged(&bytes)?;
+    println!("{}: {verdict:?}", path.display());
+    Ok(())
+}
+
+/// Judges a container; a panic and too long a run are refusals like others.
+fn judged(bytes: &[u8]) -> Result<Verdict, String> {
+    let run = || {
+        let start = Instant::now();
+        let verdict = catch_unwind(AssertUnwindSafe(|| harmless::check(bytes, input)));
+        (verdict, start.elapsed())
+    };
+    let (mut verdict, mut took) = run();
+    if took > LONGEST {
+        // A busy machine may be at fault: once more.
+        (verdict, took) = run();
+    }
+    match verdict {
+        Err(_) => Err("panicked, see above".into()),
+        Ok(_) if took > LONGEST => Err(format!("took {:.1} s", took.as_secs_f64())),
+        Ok(verdict) => verdict,
+    }
+}
+
+/// Input `round` of a model that reads `count` bytes: one of noise, one mostly of zeros.
+fn input(round: usize, count: usize) -> Vec<u8> {
+    let mut random = Random::new(round as u64);
+    let byte = |_| {
+        let byte = random.next();
+        if round > 0 && byte % 7 < 5 {
+            0
+        } else {
+            (byte >> 8) as u8
+        }
+    };
+    (0..count).map(byte).collect()
+}
+
+fn fuzz(options: &Options) -> Result<(), String> {
+    let corpus = corpus()?;
+    for bytes in &corpus {
+        judged(bytes).map_err(|what| failure(bytes, &what))?;
+    }
+    let stop = AtomicBool::new(false);
+    let running: Vec<Running> = (0..options.threads)
+        .map(|_| Mutex::new((Instant::now(), Vec::new())))
+        .collect();
+    let start = Instant::now();
+    let counts = thread::scope(|scope| {
+        let (corpus, stop) = (&corpus, &stop);
+        let worker = |(index, running)| {
+            let seed = options.seed.wrapping_add((index as u64) << 32);
+            scope.spawn(move || work(corpus, seed, stop, running))
+        };
+        let workers: Vec<_> = running.iter().enumerate().map(worker).collect();
+        while !stop.load(Ordering::Relaxed) && start.elapsed().as_secs() < options.seconds {
+            thread::sleep(Duration::from_millis(50));
+            for running in &running {
+                let (since, bytes) = &*running.lock().expect("no worker panics");
+                if since.elapsed() > GIVEN_UP {
+                    // Nothing ends a thread that does not end.
+                    eprintln!("error: {}", failure(bytes, "does not end"));
+                    std::process::exit(1);
+                }
+            }
+        }
+        stop.store(true, Ordering::Relaxed);
+        let joined = workers
+            .into_iter()
+            .map(|worker| worker.join().expect("no worker panics"));
+        joined.collect::<Result<Vec<Counts>, String>>()
+    })?;
+    report(options, &counts, start.elapsed());
+    Ok(())
+}
+
+/// Breaks and judges containers until told to stop.
+fn work(
+    corpus: &[Vec<u8>],
+    seed: u64,
+    stop: &AtomicBool,
+    running: &Running,
+) -> Result<Counts, String> {
+    let mut counts = Counts::default();
+    let mut case = 0_u64;
+    while !stop.load(Ordering::Relaxed) {
+        let mut random = Random::new(seed.wrapping_mul(0x9E37_79B9).wrapping_add(case));
+        case += 1;
+        let bytes = mutate::container(&mut random, |random| {
+            if random.chance(40) {
+                // One that is too large for its fields is not written: then a golden one.
+                if let Ok(written) = write(&networks::any(random.next())) {
+                    return written;
+                }
+            }
+            corpus[random.below(corpus.len())].clone()
+        });
+        *running.lock().expect("no worker panics") = (Instant::now(), bytes.clone());
+        counts.executions += 1;
+        match judged(&bytes) {
+            Ok(Verdict::Refused(error)) => {
+                let name = format!("{error:?}");
+                let name = name.split(' ').next().unwrap_or_default().to_owned();
+                *counts.refused.entry(name).or_default() += 1;
+            }
+            Ok(verdict) => {
+                counts.accepted += 1;
+                counts.compared += usize::from(verdict == Verdict::Compared);
+            }
+            Err(what) => {
+                stop.store(true, Ordering::Relaxed);
+                return Err(failure(&bytes, &what));
+            }
+        }
+        running.lock().expect("no worker panics").0 = Instant::now();
+    }
+    Ok(counts)
+}
+
+/// Saves `bytes`, and says what is wrong with them and how to see it again.
+fn failure(bytes: &[u8], what: &str) -> String {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/fuzz");
+    let name = format!("{:08x}.rfy", rarefy_format::crc32(&[bytes, &[]]));
+    let path = folder.join(name);
+    match fs::create_dir_all(&folder).and_then(|()| fs::write(&path, bytes)) {
+        Ok(()) => {
+            let path = path.canonicalize().unwrap_or(path);
+            let path = path.display();
+            format!("a container {what}\n  again: cargo xtask fuzz --file {path}")
+        }
+        Err(e) => format!(
+            "a container {what}, and {} cannot be written: {e}",
+            path.display()
+        ),
+    }
+}
+
+fn report(options: &Options, counts: &[Counts], took: Duration) {
+    let sum = |of: fn(&Counts) -> usize| counts.iter().map(of).sum::<usize>();
+    let executions = sum(|counts| counts.executions).max(1);
+    let (accepted, compared) = (sum(|counts| counts.accepted), sum(|counts| counts.compared));
+    let percent = |part: usize| 100.0 * part as f64 / executions as f64;
+    println!(
+        "{executions} containers in {:.0} s on {} threads (seed {}): {:.0} a second, {:.1} % accepted and run, {:.1} % compared with the arithmetic",
+        took.as_secs_f64(),
+        options.threads,
+        options.seed,
+        executions as f64 / took.as_secs_f64(),
+        percent(accepted),
+        percent(compared),
+    );
+    let mut refused = BTreeMap::new();
+    for (name, count) in counts.iter().flat_map(|counts| &counts.refused) {
+        *refused.entry(name).or_insert(0) += count;
+    }
+    for (name, count) in refused {
+        println!("  {name:20} {count}");
+    }
+}

@@ -1,0 +1,316 @@
+//! Breaking containers so that much of what is broken gets past the first checks.
+//!
+//! A container is taken apart into header, records and blocks, edited a few times, put together again
+//! with right lengths, and mostly repaired where the parser names what it wants (taps, arena, sizes); then a few
+//! get bytes changed blindly or are cut. The checksum is always right.
+
+use rarefy_format::{
+    CHECKSUM_OFFSET, HEADER_BYTES, Model, ParseError, RECORD_BYTES, container_checksum,
+};
+
+use crate::networks::Random;
+
+/// Bytes near which things change.
+const BYTES: [u8; 12] = [0, 1, 2, 3, 15, 16, 31, 63, 127, 128, 254, 255];
+/// The like for two bytes.
+const SHORTS: [u16; 8] = [0, 1, 2, 255, 256, 32_767, 32_768, 65_535];
+/// The like for biases.
+const LONGS: [u32; 6] = [0, 1, 0x7FFF_FFFF, 0x8000_0000, 0xFFFF_FFFF, 0x7F80_0000];
+
+/// A container taken apart.
+struct Parts {
+    header: [u8; HEADER_BYTES],
+    layers: Vec<([u8; RECORD_BYTES], Vec<u8>)>,
+}
+
+/// A broken container, from one or two that `pick` gives.
+pub(crate) fn container(random: &mut Random, pick: impl Fn(&mut Random) -> Vec<u8>) -> Vec<u8> {
+    let mut parts = Parts::of(&pick(random));
+    for _ in 0..1 + random.below(4) {
+        match random.below(20) {
+            0 => header(random, &mut parts.header),
+            1 => {
+                let from = Parts::of(&pick(random));
+                splice(random, &mut parts, from);
+            }
+            2 => rearrange(random, &mut parts),
+            3..6 => record(random, &mut parts),
+            6..9 => front(random, &mut parts),
+            9..11 => resize(random, &mut parts),
+            _ => weights(random, &mut parts),
+        }
+    }
+    let mut bytes = parts.joined();
+    if random.chance(85) {
+        for _ in 0..6 {
+            if !repair(&mut parts, &bytes) {
+                break;
+            }
+            bytes = parts.joined();
+        }
+    }
+    if random.chance(8) {
+        for _ in 0..1 + random.below(4) {
+            let at = random.below(bytes.len());
+            bytes[at] ^= 1 << random.below(8);
+        }
+    }
+    if random.chance(1) {
+        bytes.truncate(random.below(bytes.len() + 1));
+    }
+    sign(&mut bytes);
+    bytes
+}
+
+/// Makes the checksum right.
+fn sign(bytes: &mut [u8]) {
+    let checksum = container_checksum(bytes);
+    if let Some(place) = bytes.get_mut(CHECKSUM_OFFSET..CHECKSUM_OFFSET + 4) {
+        place.copy_from_slice(&checksum.to_le_bytes());
+    }
+}
+
+impl Parts {
+    /// The parts of a container with a whole header and whole records; what else is missing is empty.
+    fn of(bytes: &[u8]) -> Parts {
+        let (mut header, layers) = ([0; HEADER_BYTES], usize::from(bytes[8]));
+        header.copy_from_slice(&bytes[..HEADER_BYTES]);
+        let base = HEADER_BYTES + layers * RECORD_BYTES;
+        let mut at = 0;
+        let layer = |index: usize| {
+            let mut record = [0; RECORD_BYTES];
+            let start = HEADER_BYTES + index * RECORD_BYTES;
+            record.copy_from_slice(&bytes[start..start + RECORD_BYTES]);
+            let length = usize::from(u16::from_le_bytes([record[6], record[7]]));
+            let length = length | usize::from(record[1] >> 5) << 16;
+            let start = aligned(at, record[0]);
+            at = start + length;
+            let block = bytes.get(base + start..base + at).unwrap_or_default();
+            (record, block.to_vec())
+        };
+        let layers = (0..layers).map(layer).collect();
+        Parts { header, layers }
+    }
+
+    /// A container with these parts, their number and lengths made right.
+    fn joined(&self) -> Vec<u8> {
+        let mut bytes = self.header.to_vec();
+        bytes[8] = self.layers.len() as u8;
+        let mut blocks = Vec::new();
+        for (record, block) in &self.layers {
+            let [l0, l1, l2, _] = (block.len() as u32).to_le_bytes();
+            let mut record = *record;
+            record[1] = record[1] & 31 | l2 << 5;
+            record[6..].copy_from_slice(&[l0, l1]);
+            bytes.extend(record);
+            blocks.resize(aligned(blocks.len(), record[0]), 0);
+            blocks.extend(block);
+        }
+        bytes.extend(blocks);
+        sign(&mut bytes);
+        bytes
+    }
+
+    /// A layer, or none where there is none.
+    fn any(&mut self, random: &mut Random) -> Option<&mut ([u8; RECORD_BYTES], Vec<u8>)> {
+        let count = self.layers.len().max(1);
+        self.layers.get_mut(random.below(count))
+    }
+}
+
+/// Where a block may begin, for the first byte of its record.
+fn aligned(at: usize, kind: u8) -> usize {
+    match kind & 15 {
+        4 | 15 => at,
+        _ => at.next_multiple_of(4),
+    }
+}
+
+/// Bytes of geometry and links in a block with this record.
+fn front_bytes(record: &[u8; RECORD_BYTES]) -> usize {
+    let geometry = if record[0] >> 4 & 3 == 0 { 0 } else { 8 };
+    let links = if record[0] & 64 == 0 { 0 } else { 4 };
+    geometry + links
+}
+
+/// A number near `old`, a special one, or any.
+fn other(random: &mut Random, old: u8) -> u8 {
+    match random.below(4) {
+        0 => old.wrapping_add(1),
+        1 => old.wrapping_sub(1),
+        2 => BYTES[random.below(BYTES.len())],
+        _ => random.next() as u8,
+    }
+}
+
+/// Changes the arena or the shape of the input.
+fn header(random: &mut Random, header: &mut [u8; HEADER_BYTES]) {
+    let at = 9 + random.below(7);
+    header[at] = other(random, header[at]);
+}
+
+/// Changes what a record says.
+fn record(random: &mut Random, parts: &mut Parts) {
+    let Some((record, block)) = parts.any(random) else {
+        return;
+    };
+    match random.below(8) {
+        0 => record[0] ^= 1 << random.below(8),
+        1 => record[0] = record[0] & 0xF0 | [0, 1, 2, 3, 4, 5, 15][random.below(7)],
+        // With links that it had not, or without those it had.
+        2 if record[0] & 64 == 0 => {
+            let links = [1 + random.below(3) as u8, 0, random.below(64) as u8, 0];
+            let at = front_bytes(record).min(block.len());
+            block.splice(at..at, links);
+            record[0] |= 64;
+        }
+        2 => {
+            let end = front_bytes(record).min(block.len());
+            block.drain(end.saturating_sub(4)..end);
+            record[0] &= !64;
+        }
+        3..6 => record[1] = random.below(32) as u8,
+        6 => record[2] = other(random, record[2]),
+        _ => {
+            let at = 2 + random.below(4);
+            record[at] = other(random, record[at]);
+        }
+    }
+}
+
+/// Changes a byte of a geometry or of links.
+fn front(random: &mut Random, parts: &mut Parts) {
+    let Some((record, block)) = parts.any(random) else {
+        return;
+    };
+    let end = front_bytes(record).min(block.len());
+    if end > 0 {
+        let at = random.below(end);
+        let nibble = 4 * random.below(2);
+        block[at] = if random.chance(50) {
+            // Most fields are nibbles, and small.
+            block[at] & !(15 << nibble) | (random.below(4) as u8) << nibble
+        } else {
+            other(random, block[at])
+        };
+    }
+}
+
+/// Changes biases and weights: a byte, a pair, a bias, a stretch.
+fn weights(random: &mut Random, parts: &mut Parts) {
+    let Some((record, block)) = parts.any(random) else {
+        return;
+    };
+    let front = front_bytes(record).min(block.len());
+    let body = &mut block[front..];
+    if body.len() < 4 {
+        return;
+    }
+    let at = random.below(body.len() - 3);
+    match random.below(6) {
+        0 => body[at] = other(random, body[at]),
+        1 => body[at] ^= 1 << random.below(8),
+        2 => {
+            let short = SHORTS[random.below(SHORTS.len())].to_le_bytes();
+            let at = at & !1;
+            body[at..at + 2].copy_from_slice(&short);
+        }
+        3 => {
+            let long = LONGS[random.below(LONGS.len())].to_le_bytes();
+            let at = at & !3;
+            body[at..at + 4].copy_from_slice(&long);
+        }
+        // Biases stand first in most encodings.
+        4 => body[at % 16 & !3] = random.next() as u8,
+        _ => {
+            let from = random.below(body.len() - 3);
+            let length = 1 + random.below(16);
+            let stretch = body[from..]
+                .iter()
+                .copied()
+                .take(length)
+                .collect::<Vec<_>>();
+            for (to, byte) in body[at..].iter_mut().zip(stretch) {
+                *to = byte;
+            }
+        }
+    }
+}
+
+/// Puts bytes into a block or takes some out.
+fn resize(random: &mut Random, parts: &mut Parts) {
+    let Some((_, block)) = parts.any(random) else {
+        return;
+    };
+    let count = [1, 2, 4, 8][random.below(4)];
+    let at = random.below(block.len() + 1);
+    if random.chance(50) {
+        let bytes: Vec<u8> = (0..count).map(|_| random.next() as u8).collect();
+        block.splice(at..at, bytes);
+    } else {
+        block.drain(at..(at + count).min(block.len()));
+    }
+}
+
+/// Puts a layer of another container into this one.
+fn splice(random: &mut Random, parts: &mut Parts, mut from: Parts) {
+    let layer = from.layers.swap_remove(random.below(from.layers.len()));
+    let at = random.below(parts.layers.len() + 1);
+    if at < parts.layers.len() && random.chance(50) {
+        parts.layers[at] = layer;
+    } else {
+        parts.layers.insert(at, layer);
+    }
+}
+
+/// Doubles, drops or swaps layers.
+fn rearrange(random: &mut Random, parts: &mut Parts) {
+    let count = parts.layers.len();
+    let (a, b) = (random.below(count.max(1)), random.below(count.max(1)));
+    match random.below(3) {
+        0 if count > 0 => parts.layers.insert(a, parts.layers[b].clone()),
+        1 if count > 1 => drop(parts.layers.remove(a)),
+        _ if count > 0 => parts.layers.swap(a, b),
+        _ => {}
+    }
+}
+
+/// Does what the parser asks for; `false` when it asks for nothing that can be done simply.
+fn repair(parts: &mut Parts, bytes: &[u8]) -> bool {
+    let Err(error) = Model::parse(bytes) else {
+        return false;
+    };
+    match error {
+        ParseError::ArenaWords { computed, .. } => {
+            parts.header[9..12].copy_from_slice(&(computed as u32).to_le_bytes()[..3]);
+        }
+        ParseError::Taps { layer, found, .. } => {
+            let block = &mut parts.layers[layer].1;
+            block[6..8].copy_from_slice(&(found as u16).to_le_bytes());
+        }
+        ParseError::OriginalSmaller {
+            layer, stripped, ..
+        } => {
+            parts.layers[layer].0[4..6].copy_from_slice(&stripped.to_le_bytes());
+        }
+        ParseError::LastLayer { layer, .. } => parts.layers[layer].0[1] = 0,
+        ParseError::Place { place, words, .. } if place + words < 1 << 16 => {
+            // More room; when that is too much, the parser says how much it needs.
+            let room = (place + words + 64).to_le_bytes();
+            if parts.header[9..12] == room[..3] {
+                return false;
+            }
+            parts.header[9..12].copy_from_slice(&room[..3]);
+        }
+        ParseError::BlockLength { layer, needed, .. } => {
+            let (record, block) = &mut parts.layers[layer];
+            let wanted = front_bytes(record) + needed;
+            if wanted == block.len() || wanted > 4096 {
+                return false;
+            }
+            block.resize(wanted, 0);
+        }
+        _ => return false,
+    }
+    true
+}
