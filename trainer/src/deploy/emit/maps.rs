@@ -6,7 +6,7 @@
 
 use rarefy_format::{LayerSpec, Margin, Operation, Pooling, Shape, WeightsSpec, Window};
 
-use super::rows::{Rows, sums};
+use super::rows::{Rows, function};
 
 /// What an operation gives for a map; `None` when its window does not fit.
 pub(super) fn output(operation: &Operation, outputs: usize, source: Shape) -> Option<Shape> {
@@ -176,7 +176,7 @@ fn convolution(
     let mutable = if skip.is_empty() { "" } else { "mut " };
     let outputs = output.channels;
     Body {
-        functions: sums(&taps, &format!("layer_{number}_sums"), span),
+        functions: function(&taps, &format!("layer_{number}_sums"), span, None),
         loops: format!(
             "    for place in 0..{places} {{
         let (down, across) = (place / {width}, place % {width});

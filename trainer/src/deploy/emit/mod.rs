@@ -74,7 +74,8 @@ pub fn rust(network: &NetworkSpec, model: &str, checksum: u32) -> Result<String,
             (Operation::Dense, WeightsSpec::Integers { bias, rows }) => {
                 let part = rows::Rows { bias, rows };
                 let inputs = shapes[source].len();
-                rows::dense(&part, number, inputs, (!last).then_some(layer.shift))
+                let shift = (!last).then_some(layer.shift);
+                rows::function(&part, &format!("layer_{number}"), inputs, shift)
             }
             (Operation::Conv { .. } | Operation::Pool { .. }, _) if !last => {
                 maps::layer(layer, number, shapes[source], shapes[number])
@@ -91,14 +92,12 @@ pub fn rust(network: &NetworkSpec, model: &str, checksum: u32) -> Result<String,
             None => String::new(),
         };
         let call = format!("layer_{number}({}{skip})", value(source));
-        if last {
-            put(&mut calls, format_args!("    {call}\n"));
+        let call = if last {
+            format!("    {call}\n")
         } else {
-            put(
-                &mut calls,
-                format_args!("    let values_{number} = {call};\n"),
-            );
-        }
+            format!("    let values_{number} = {call};\n")
+        };
+        calls += &call;
         put(
             &mut table,
             format_args!(

@@ -12,7 +12,10 @@ use super::put;
 /// Rows up to which all sums fit the registers of an ARMv7-M.
 const FEW_ROWS: usize = 12;
 
-/// Weights of one function.
+/// Weights up to which that is one function.
+const MOST_BY_COLUMNS: usize = 8_000;
+
+/// Weights of one function by rows.
 const PART: usize = 1_500;
 
 /// Characters of a line.
@@ -29,27 +32,32 @@ impl Rows<'_> {
     fn by_columns(&self) -> bool {
         let weights: usize = self.rows.iter().map(Vec::len).sum();
         let columns = self.columns().len();
-        self.rows.len() <= FEW_ROWS && 2 * weights >= 3 * columns
+        self.rows.len() <= FEW_ROWS && 2 * weights >= 3 * columns && weights <= MOST_BY_COLUMNS
     }
 
-    /// The rows, each followed by the one that shares most columns with it, so that a compiler finds
-    /// their inputs still in registers.
-    fn order(&self) -> Vec<usize> {
+    /// The rows in an order in which each shares columns with the two before it, so that a compiler
+    /// finds inputs in registers; cut where a function holds enough.
+    fn parts(&self) -> Vec<Vec<usize>> {
         let mut left: Vec<usize> = (0..self.rows.len()).collect();
-        let mut order: Vec<usize> = Vec::new();
+        let mut parts: Vec<Vec<usize>> = vec![Vec::new()];
+        let mut room = PART;
+        let (mut before, mut last): (&[_], &[_]) = (&[], &[]);
         while !left.is_empty() {
-            let shared = |row: usize| {
-                let recent = order.iter().rev().take(2).enumerate();
-                let of = recent
-                    .map(|(age, &before)| common(&self.rows[row], &self.rows[before]) * (2 - age));
-                of.sum::<usize>()
-            };
+            let shared = |row: &[(u16, i16)]| 2 * common(row, last) + common(row, before);
+            // The first of equal ones.
             let next = (0..left.len())
                 .rev()
-                .max_by_key(|&index| shared(left[index]));
-            order.push(left.remove(next.unwrap_or(0)));
+                .max_by_key(|&index| shared(&self.rows[left[index]]));
+            let row = left.remove(next.expect("some are left"));
+            (before, last) = (last, &self.rows[row]);
+            if last.len() > room {
+                parts.push(Vec::new());
+                room = PART;
+            }
+            room = room.saturating_sub(last.len().max(1));
+            parts.last_mut().expect("there is one").push(row);
         }
-        order
+        parts
     }
 
     /// The columns with a weight, rising, and each one's (row, weight).
@@ -64,145 +72,81 @@ impl Rows<'_> {
     }
 }
 
-/// The functions of a dense layer over `inputs` values; hidden when it has a shift.
-pub(super) fn dense(part: &Rows<'_>, number: usize, inputs: usize, shift: Option<u8>) -> String {
+/// A function `name(x)` that gives the sums of all rows over `inputs` values, or what hidden units
+/// store for them when there is a shift; a long one in parts.
+pub(super) fn function(part: &Rows<'_>, name: &str, inputs: usize, shift: Option<u8>) -> String {
     let outputs = part.rows.len();
-    let weights: usize = part.rows.iter().map(Vec::len).sum();
     let kind = if shift.is_some() { "u8" } else { "i32" };
+    let source = format!("x: &[u8; {inputs}]");
+    let target = format!("[{kind}; {outputs}]");
+    let closure = "    let x = |column: usize| x[column] as i32;\n";
+    let store = |row: usize, sum: &str| match shift {
+        Some(shift) => format!("y[{row}] = store({sum}, {shift});"),
+        None => format!("y[{row}] = {sum};"),
+    };
+    let whole = |body: &str| {
+        format!(
+            "\n#[inline(never)]\nfn {name}({source}) -> {target} {{\n    let mut y = [0; {outputs}];\n{body}    y\n}}\n"
+        )
+    };
+    let mut body = closure.to_owned();
     if part.by_columns() {
-        let sums = sums_by_columns(part, &format!("layer_{number}_sums"), inputs);
-        let finish = match shift {
-            Some(shift) => format!(".map(|sum| store(sum, {shift}))"),
-            None => String::new(),
-        };
-        return format!(
-            "{sums}
-#[inline(always)]
-fn layer_{number}(x: &[u8; {inputs}]) -> [{kind}; {outputs}] {{
-    layer_{number}_sums(x){finish}
-}}
-"
-        );
+        by_columns(&mut body, part);
+        for row in 0..outputs {
+            line(&mut body, 4, &store(row, &format!("s{row}")));
+        }
+        return whole(&body);
     }
-    let value = |row: usize| {
-        let sum = expression(part.bias[row], &part.rows[row]);
-        match shift {
-            Some(shift) => format!("store({sum}, {shift})"),
-            None => sum,
+    let parts = part.parts();
+    let write = |body: &mut String, rows: &[usize]| {
+        for &row in rows {
+            let sum = expression(part.bias[row], &part.rows[row]);
+            line(body, 4, &store(row, &sum));
         }
     };
-    let head = |name: &str| format!("\n#[inline(never)]\nfn {name}(x: &[u8; {inputs}]");
-    let closure = "    let x = |column: usize| x[column] as i32;\n";
-    let mut code = String::new();
-    if weights <= PART {
-        let name = format!("layer_{number}");
+    if let [rows] = &parts[..] {
+        write(&mut body, rows);
+        return whole(&body);
+    }
+    let (mut code, mut calls) = (String::new(), String::new());
+    for (index, rows) in parts.iter().enumerate() {
+        let number = index + 1;
+        let mut body = closure.to_owned();
+        write(&mut body, rows);
         put(
             &mut code,
             format_args!(
-                "{}) -> [{kind}; {outputs}] {{\n{closure}    let mut y = [0; {outputs}];\n",
-                head(&name)
+                "\n#[inline(never)]\nfn {name}_{number}({source}, y: &mut {target}) {{\n{body}}}\n"
             ),
         );
-        for row in part.order() {
-            line(&mut code, 4, &format!("y[{row}] = {};", value(row)));
-        }
-        code += "    y\n}\n";
-        return code;
-    }
-    let mut calls = String::new();
-    let mut row = 0;
-    let mut parts = 0;
-    while row < outputs {
-        parts += 1;
-        let name = format!("layer_{number}_{parts}");
-        put(&mut calls, format_args!("    {name}(x, &mut y);\n"));
         put(
-            &mut code,
-            format_args!(
-                "{}, y: &mut [{kind}; {outputs}]) {{\n{closure}",
-                head(&name)
-            ),
+            &mut calls,
+            format_args!("    {name}_{number}(x, &mut y);\n"),
         );
-        let mut written = 0;
-        while row < outputs && (written == 0 || written + part.rows[row].len() <= PART) {
-            line(&mut code, 4, &format!("y[{row}] = {};", value(row)));
-            written += part.rows[row].len().max(1);
-            row += 1;
-        }
-        code += "}\n";
     }
-    put(
-        &mut code,
-        format_args!(
-            "
-fn layer_{number}(x: &[u8; {inputs}]) -> [{kind}; {outputs}] {{
-    let mut y = [0; {outputs}];
-{calls}    y
-}}
-"
-        ),
-    );
-    code
+    code + &whole(&calls)
 }
 
-/// A function `name` that gives the sums of all rows over `inputs` values.
-pub(super) fn sums(part: &Rows<'_>, name: &str, inputs: usize) -> String {
-    if part.by_columns() {
-        return sums_by_columns(part, name, inputs);
+/// Statements that leave the sums in `s0`, `s1`, ...
+fn by_columns(code: &mut String, part: &Rows<'_>) {
+    for (row, bias) in part.bias.iter().enumerate() {
+        put(code, format_args!("    let mut s{row} = {bias};\n"));
     }
-    let mut code = format!(
-        "\n#[inline(never)]\nfn {name}(x: &[u8; {inputs}]) -> [i32; {}] {{\n    let x = |column: usize| x[column] as i32;\n    [\n",
-        part.rows.len()
-    );
-    for (&bias, row) in part.bias.iter().zip(part.rows) {
-        line(&mut code, 8, &format!("{},", expression(bias, row)));
-    }
-    code += "    ]\n}\n";
-    code
-}
-
-/// The same by columns.
-fn sums_by_columns(part: &Rows<'_>, name: &str, inputs: usize) -> String {
-    let outputs = part.rows.len();
-    let list =
-        |each: &dyn Fn(usize) -> String| (0..outputs).map(each).collect::<Vec<_>>().join(", ");
-    let mut code = format!(
-        "\n#[inline(never)]\nfn {name}(x: &[u8; {inputs}]) -> [i32; {outputs}] {{\n    let x = |column: usize| x[column] as i32;\n"
-    );
-    line(
-        &mut code,
-        4,
-        &format!(
-            "let ({},) = ({},);",
-            list(&|row| format!("mut s{row}")),
-            list(&|row| part.bias[row].to_string())
-        ),
-    );
     for (column, weights) in part.columns() {
-        put(
-            &mut code,
-            format_args!("    let x{column} = x({column});\n"),
-        );
         let terms = weights.iter().map(|&(row, weight)| {
             let (sign, factor) = factor(weight);
             format!("s{row} {sign}= {factor}x{column};")
         });
         let terms = terms.collect::<Vec<_>>().join(" ");
+        put(code, format_args!("    let x{column} = x({column});\n"));
         if weights.len() == 1 {
-            line(&mut code, 4, &terms);
+            line(code, 4, &terms);
         } else {
-            put(&mut code, format_args!("    if x{column} != 0 {{\n"));
-            line(&mut code, 8, &terms);
-            code += "    }\n";
+            put(code, format_args!("    if x{column} != 0 {{\n"));
+            line(code, 8, &terms);
+            *code += "    }\n";
         }
     }
-    line(
-        &mut code,
-        4,
-        &format!("[{}]", list(&|row| format!("s{row}"))),
-    );
-    code += "}\n";
-    code
 }
 
 /// The sign and the multiplication by the magnitude.
