@@ -63,7 +63,7 @@ pub(super) fn layer(layer: &LayerSpec, number: usize, source: Shape, output: Sha
             let part = Rows { bias, rows };
             convolution(layer, number, &part, window, pooling, padded, output)
         }
-        _ => pool(layer, number, pooling, window, padded, output),
+        _ => pool(layer, pooling, window, padded, output),
     };
     let skip = layer.skip.map_or(String::new(), |_| {
         let (height, width) = positions(window, source);
@@ -211,7 +211,6 @@ fn convolution(
 /// Pooling of each channel.
 fn pool(
     layer: &LayerSpec,
-    _number: usize,
     pooling: Option<(Pooling, u8)>,
     window: Window,
     padded: Shape,

@@ -50,7 +50,7 @@ impl Rows<'_> {
                 .max_by_key(|&index| shared(&self.rows[left[index]]));
             let row = left.remove(next.expect("some are left"));
             (before, last) = (last, &self.rows[row]);
-            if last.len() > room {
+            if last.len() > room && room < PART {
                 parts.push(Vec::new());
                 room = PART;
             }
