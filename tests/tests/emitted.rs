@@ -1,0 +1,219 @@
+//! Networks written as code give, compiled, what the numbers they were written from give.
+
+#[path = "../../format/tests/networks/mod.rs"]
+mod networks;
+
+use std::fmt::Write as _;
+use std::path::Path;
+use std::process::Command;
+
+use networks::Random;
+use rarefy_format::{
+    Encoding, LayerSpec, Margin, NetworkSpec, Operation, Pooling, Shape, SkipSpec, WeightsSpec,
+    Window, write,
+};
+use rarefy_trainer::deploy::emit::{EmitError, MOST_WEIGHTS, rust};
+
+/// Networks compiled together.
+const NETWORKS: usize = 60;
+/// Inputs of each.
+const INPUTS: usize = 4;
+
+/// Compiles one file of the folder with the compiler that cargo uses.
+fn compile(folder: &Path, file: &str, options: &[&str]) {
+    let rustc = option_env!("RUSTC").unwrap_or("rustc");
+    let mut command = Command::new(rustc);
+    let command = command.current_dir(folder).args(["--edition=2024", file]);
+    let output = command.args(options).output().expect("rustc starts");
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{file}: {errors}");
+}
+
+/// Gives its values as they are.
+fn identity(operation: Operation, values: usize) -> LayerSpec {
+    let rows = (0..values).map(|value| vec![(value as u16, 1)]).collect();
+    LayerSpec {
+        operation,
+        ..LayerSpec::dense(Encoding::Csr, 0, vec![0; values], rows)
+    }
+}
+
+/// A network of 4 x 4 values and these layers, then one that gives what the last of them gives.
+fn network(mut layers: Vec<LayerSpec>, values: usize) -> NetworkSpec {
+    layers.push(identity(Operation::Dense, values));
+    let input = Shape {
+        channels: 1,
+        height: 4,
+        width: 4,
+    };
+    NetworkSpec { input, layers }
+}
+
+/// A window without padding that moves by its size.
+fn window(size: u8) -> Window {
+    Window {
+        size,
+        stride: size,
+        padding: Margin::NONE,
+    }
+}
+
+/// Means of 2 x 2 values: random networks often saturate where rounding would show.
+fn averaged() -> NetworkSpec {
+    let operation = Operation::Pool {
+        pooling: Pooling::Average,
+        window: window(2),
+    };
+    let pool = LayerSpec {
+        encoding: Encoding::None,
+        shift: 2,
+        weights: WeightsSpec::None,
+        ..identity(operation, 1)
+    };
+    network(vec![pool], 4)
+}
+
+/// Values with twice themselves added, halved.
+fn added() -> NetworkSpec {
+    let operation = Operation::Conv {
+        window: window(1),
+        pooling: None,
+    };
+    let add = LayerSpec {
+        shift: 1,
+        skip: Some(SkipSpec { back: 1, shift: 1 }),
+        ..identity(operation, 1)
+    };
+    network(vec![identity(operation, 1), add], 16)
+}
+
+#[test]
+fn compiled_code_gives_the_logits_of_the_network() {
+    // Warnings count, debug assertions find sums that wrap, and there is neither a heap nor unsafe.
+    let mut library = "#![no_std]\n#![forbid(unsafe_code)]\n#![deny(warnings)]\n".to_owned();
+    let mut main = "fn main() {\n".to_owned();
+    let mut expected = Vec::new();
+    let mut operations = [0; 3];
+    let plain = [averaged(), added()];
+    for seed in 0.. {
+        if expected.len() >= NETWORKS * INPUTS {
+            break;
+        }
+        let plain = plain.get(seed as usize).cloned();
+        let network = plain.unwrap_or_else(|| networks::any(seed));
+        // Some random networks fit no container, some hold floats.
+        if write(&network).is_err() {
+            continue;
+        }
+        let source = match rust(&network, "model.rfy", 7) {
+            Ok(source) => source,
+            Err(EmitError::Floats(1) | EmitError::Overflow { .. }) => continue,
+            Err(error) => panic!("seed {seed}: {error}"),
+        };
+        for layer in &network.layers {
+            operations[usize::from(layer.operation.code())] += 1;
+        }
+        writeln!(library, "pub mod network_{seed} {{\n{source}}}").expect("a string");
+        let mut random = Random::new(seed);
+        for _ in 0..INPUTS {
+            let input = random.bytes(network.input.len());
+            let logits = network.infer(&input);
+            let largest = logits.iter().max().expect("a logit");
+            let class = logits.iter().position(|logit| logit == largest);
+            expected.push(format!("{seed} {logits:?} {}", class.expect("it is there")));
+            writeln!(
+                main,
+                "    let input = {input:?};\n    println!(\"{seed} {{:?}} {{}}\", library::network_{seed}::infer(&input), library::network_{seed}::classify(&input));"
+            )
+            .expect("a string");
+        }
+    }
+    assert!(
+        operations.iter().all(|&count| count >= 10),
+        "{operations:?}"
+    );
+    main += "}\n";
+
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path();
+    std::fs::write(path.join("library.rs"), library).expect("it can be written");
+    std::fs::write(path.join("main.rs"), main).expect("it can be written");
+    compile(
+        path,
+        "library.rs",
+        &[
+            "--crate-type=rlib",
+            "-Copt-level=1",
+            "-Cdebug-assertions=yes",
+        ],
+    );
+    compile(path, "main.rs", &["--extern=library=liblibrary.rlib"]);
+    let output = Command::new(path.join("main")).output().expect("it starts");
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{errors}");
+    let printed = String::from_utf8(output.stdout).expect("it is text");
+    let printed: Vec<&str> = printed.lines().collect();
+    assert_eq!(printed, expected);
+}
+
+/// A layer with a weight in each of `columns` columns of `rows` rows.
+fn full(rows: usize, columns: u16, weight: i16) -> LayerSpec {
+    let row: Vec<_> = (0..columns).map(|column| (column, weight)).collect();
+    LayerSpec::dense(Encoding::Csr, 0, vec![1; rows], vec![row; rows])
+}
+
+#[test]
+fn what_code_cannot_hold_is_refused() {
+    let network = |layer: LayerSpec| NetworkSpec {
+        input: Shape::flat(1_000),
+        layers: vec![layer],
+    };
+    let refusal = |layer| {
+        rust(&network(layer), "model.rfy", 0)
+            .expect_err("refused")
+            .to_string()
+    };
+    let weights = refusal(full(66, 1_000, 1));
+    assert!(
+        weights.starts_with("66000 weights are more than the 65536"),
+        "{weights}"
+    );
+    const { assert!(66_000 > MOST_WEIGHTS) };
+    assert_eq!(
+        refusal(full(1, 1_000, 32_767)),
+        "row 0 of layer 1 could sum up to 8355585001, beyond 32 bits"
+    );
+    let mut network = network(full(2, 1_000, 1));
+    network.layers[0].source = 2;
+    let refused = rust(&network, "model.rfy", 0);
+    assert_eq!(refused, Err(EmitError::Layer(1)));
+    let floats = (0..)
+        .map(|seed| networks::floats(&mut Random::new(seed)))
+        .next()
+        .expect("one");
+    assert_eq!(rust(&floats, "model.rfy", 0), Err(EmitError::Floats(1)));
+}
+
+#[test]
+fn the_head_tells_what_it_is() {
+    let network = NetworkSpec {
+        input: Shape {
+            channels: 1,
+            height: 28,
+            width: 28,
+        },
+        layers: vec![full(10, 784, -3)],
+    };
+    let source = rust(&network, "digits.rfy", 0x00c0_ffee).expect("it fits");
+    for line in [
+        "//! A neural network as code: 784 bytes in, 10 logits out.",
+        "//! Written by `rarefy export --emit rust`, from the network in `digits.rfy` (CRC-32 00c0ffee):",
+        "//!     1  dense        1 x 28 x 28             10     7840",
+        "pub const INPUTS: usize = 784;",
+    ] {
+        assert!(
+            source.lines().any(|found| found == line),
+            "{line}\n{source}"
+        );
+    }
+}

@@ -1,0 +1,254 @@
+//! Convolutions and pooling: loops over positions around straight-line sums.
+//!
+//! A map with padding is copied into one with the zeros around it first, so that no tap tests for a
+//! border; each position then reads one window of fixed length, and every tap lies at a fixed offset
+//! in it.
+
+use rarefy_format::{LayerSpec, Margin, Operation, Pooling, Shape, WeightsSpec, Window};
+
+use super::rows::{Rows, function};
+
+/// What an operation gives for a map; `None` when its window does not fit.
+pub(super) fn output(operation: &Operation, outputs: usize, source: Shape) -> Option<Shape> {
+    let channels = u16::try_from(outputs).ok()?;
+    Some(match operation {
+        Operation::Dense => Shape::flat(channels),
+        Operation::Conv { window, pooling } => {
+            let (height, width) = positions(*window, source);
+            let size = pooling.map_or(1, |(_, size)| u16::from(size));
+            Shape {
+                channels,
+                height: height.checked_div(size)?,
+                width: width.checked_div(size)?,
+            }
+        }
+        Operation::Pool { window, .. } => {
+            let (height, width) = positions(*window, source);
+            Shape {
+                channels,
+                height,
+                width,
+            }
+        }
+    })
+}
+
+/// Positions of a window over a map, down and across.
+fn positions(window: Window, source: Shape) -> (u16, u16) {
+    let Margin {
+        top,
+        left,
+        bottom,
+        right,
+    } = window.padding;
+    let height = window.outputs(top, source.height, bottom);
+    (height, window.outputs(left, source.width, right))
+}
+
+/// The functions of a convolution or a pooling layer that reads `source` and gives `output`.
+pub(super) fn layer(layer: &LayerSpec, number: usize, source: Shape, output: Shape) -> String {
+    let (window, pooling) = match layer.operation {
+        Operation::Conv { window, pooling } => (window, pooling),
+        Operation::Pool { window, pooling } => (window, Some((pooling, window.size))),
+        Operation::Dense => unreachable!("a dense layer has no window"),
+    };
+    let padding = window.padding;
+    let padded = Shape {
+        channels: source.channels,
+        height: source.height + u16::from(padding.top) + u16::from(padding.bottom),
+        width: source.width + u16::from(padding.left) + u16::from(padding.right),
+    };
+    let body = match &layer.weights {
+        WeightsSpec::Integers { bias, rows } => {
+            let part = Rows { bias, rows };
+            convolution(layer, number, &part, window, pooling, padded, output)
+        }
+        _ => pool(layer, pooling, window, padded, output),
+    };
+    let skip = layer.skip.map_or(String::new(), |_| {
+        let (height, width) = positions(window, source);
+        let length = usize::from(output.channels) * usize::from(height) * usize::from(width);
+        format!(", skip: &[u8; {length}]")
+    });
+    let copy = if padding.is_none() {
+        String::new()
+    } else {
+        pad(source, padded, padding)
+    };
+    format!(
+        "{functions}
+fn layer_{number}(x: &[u8; {inputs}]{skip}) -> [u8; {outputs}] {{
+{copy}    let mut y = [0; {outputs}];
+{loops}    y
+}}
+",
+        functions = body.functions,
+        loops = body.loops,
+        inputs = source.len(),
+        outputs = output.len(),
+    )
+}
+
+/// What a kind of layer puts into the common frame.
+struct Body {
+    functions: String,
+    loops: String,
+}
+
+/// Statements that shadow `x` with the map and zeros around it.
+fn pad(source: Shape, padded: Shape, padding: Margin) -> String {
+    format!(
+        "    let mut padded = [0; {length}];
+    for (from, to) in x.chunks_exact({plane}).zip(padded.chunks_exact_mut({padded_plane})) {{
+        let rows = to.chunks_exact_mut({padded_width}).skip({top});
+        for (from, to) in from.chunks_exact({width}).zip(rows) {{
+            for (from, to) in from.iter().zip(to.iter_mut().skip({left})) {{
+                *to = *from;
+            }}
+        }}
+    }}
+    let x = &padded;
+",
+        length = padded.len(),
+        plane = usize::from(source.height) * usize::from(source.width),
+        padded_plane = usize::from(padded.height) * usize::from(padded.width),
+        padded_width = padded.width,
+        width = source.width,
+        top = padding.top,
+        left = padding.left,
+    )
+}
+
+/// A convolution, with the pooling behind it.
+fn convolution(
+    layer: &LayerSpec,
+    number: usize,
+    part: &Rows<'_>,
+    window: Window,
+    pooling: Option<(Pooling, u8)>,
+    padded: Shape,
+    output: Shape,
+) -> Body {
+    let size = usize::from(window.size);
+    let plane = usize::from(padded.height) * usize::from(padded.width);
+    // From the column of a weight to the offset of its tap.
+    let offset = |column: u16| {
+        let (channel, tap) = (
+            usize::from(column) / (size * size),
+            usize::from(column) % (size * size),
+        );
+        let offset = channel * plane + tap / size * usize::from(padded.width) + tap % size;
+        u16::try_from(offset).expect("a map of at most 65,535 values")
+    };
+    let taps: Vec<Vec<(u16, i16)>> = part
+        .rows
+        .iter()
+        .map(|row| {
+            row.iter()
+                .map(|&(column, weight)| (offset(column), weight))
+                .collect()
+        })
+        .collect();
+    let taps = Rows {
+        bias: part.bias,
+        rows: &taps,
+    };
+    let last = taps.rows.iter().flatten().map(|&(offset, _)| offset).max();
+    let span = last.map_or(1, |last| usize::from(last) + 1);
+    let (kind, pool) = pooling.map_or((None, 1), |(kind, size)| (Some(kind), usize::from(size)));
+    let (start, combine) = match kind {
+        None | Some(Pooling::Max) => ("i32::MIN", "(*kept).max(sum)"),
+        Some(Pooling::Average) => ("0", "*kept + sum.max(0)"),
+    };
+    let skip = layer.skip.map_or(String::new(), |skip| {
+        // Rows and columns of the map before pooling, what pooling drops included.
+        let height = (usize::from(padded.height) - size) / usize::from(window.stride) + 1;
+        let width = (usize::from(padded.width) - size) / usize::from(window.stride) + 1;
+        format!(
+            "                for (sum, plane) in sums.iter_mut().zip(skip.chunks_exact({})) {{
+                    *sum += (plane[row * {width} + column] as i32) << {};
+                }}
+",
+            height * width,
+            skip.shift
+        )
+    });
+    let mutable = if skip.is_empty() { "" } else { "mut " };
+    let outputs = output.channels;
+    Body {
+        functions: function(&taps, &format!("layer_{number}_sums"), span, None),
+        loops: format!(
+            "    for place in 0..{places} {{
+        let (down, across) = (place / {width}, place % {width});
+        let mut kept = [{start}; {outputs}];
+        for step in 0..{area} {{
+            let row = down * {pool} + step / {pool};
+            let column = across * {pool} + step % {pool};
+            let window = x.get(row * {row} + column * {stride}..);
+            if let Some(window) = window.and_then(|window| window.first_chunk::<{span}>()) {{
+                let {mutable}sums = layer_{number}_sums(window);
+{skip}                for (kept, sum) in kept.iter_mut().zip(sums) {{
+                    *kept = {combine};
+                }}
+            }}
+        }}
+        for (y, kept) in y.chunks_exact_mut({plane}).zip(kept) {{
+            y[place] = store(kept, {shift});
+        }}
+    }}
+",
+            places = usize::from(output.height) * usize::from(output.width),
+            width = output.width,
+            area = pool * pool,
+            row = usize::from(padded.width) * usize::from(window.stride),
+            stride = window.stride,
+            plane = usize::from(output.height) * usize::from(output.width),
+            shift = layer.shift,
+        ),
+    }
+}
+
+/// Pooling of each channel.
+fn pool(
+    layer: &LayerSpec,
+    pooling: Option<(Pooling, u8)>,
+    window: Window,
+    padded: Shape,
+    output: Shape,
+) -> Body {
+    let (start, combine) = match pooling {
+        Some((Pooling::Average, _)) => (
+            (1_i64 << layer.shift >> 1).to_string(),
+            "kept + value as i32",
+        ),
+        _ => ("0".to_owned(), "kept.max(value as i32)"),
+    };
+    let shift = match pooling {
+        Some((Pooling::Average, _)) => layer.shift,
+        _ => 0,
+    };
+    Body {
+        functions: String::new(),
+        loops: format!(
+            "    for (x, y) in x.chunks_exact({padded_plane}).zip(y.chunks_exact_mut({plane})) {{
+        for (place, y) in y.iter_mut().enumerate() {{
+            let (row, column) = (place / {width} * {stride}, place % {width} * {stride});
+            let mut kept = {start};
+            for x in x.chunks_exact({padded_width}).skip(row).take({size}) {{
+                for &value in x.iter().skip(column).take({size}) {{
+                    kept = {combine};
+                }}
+            }}
+            *y = store(kept, {shift});
+        }}
+    }}
+",
+            padded_plane = usize::from(padded.height) * usize::from(padded.width),
+            padded_width = padded.width,
+            plane = usize::from(output.height) * usize::from(output.width),
+            width = output.width,
+            stride = window.stride,
+            size = window.size,
+        ),
+    }
+}
