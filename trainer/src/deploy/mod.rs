@@ -11,6 +11,7 @@ pub mod evaluate;
 pub mod export;
 pub mod fold;
 pub mod quantize;
+pub mod report;
 pub mod sparse;
 pub mod strip;
 
