@@ -2,8 +2,8 @@
 //!
 //! A buffer takes a byte a value, its margins included; the sums of the last layer, of a layer stored
 //! by columns, and the floats of a float network four. All are rounded up to words. A convolution takes
-//! a word for each tap of its longest row besides: right before an output at the arena's end, right
-//! behind any other.
+//! a word for each tap of its longest row besides, and six to arrange them in: right before an output at
+//! the arena's end, right behind any other.
 //!
 //! Layer 0 reads the caller's input, or, where it pads, a copy with margins at the arena's end. Without
 //! links, even layers write at the arena's front and odd ones at its end, so only what a layer reads and

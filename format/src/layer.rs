@@ -18,6 +18,9 @@ const HISTORY: usize = if cfg!(feature = "residual") { 16 } else { 1 };
 /// The largest map that a convolution may read, in bytes with margins: what 16 bits can name.
 pub const MAX_SOURCE_BYTES: usize = 1 << 16;
 
+/// Words beyond one a tap that a convolution takes of the arena: room to arrange the taps in.
+pub const SPARE_WORDS: usize = 6;
+
 /// One layer of a [`crate::Model`], borrowed from its bytes.
 #[derive(Clone, Copy, Debug)]
 pub struct Layer<'a> {
@@ -116,11 +119,14 @@ impl<'a> Layer<'a> {
         }
     }
 
-    /// Words beside the output in which the taps of a channel are expanded: as many as the longest
-    /// row of a convolution has weights.
+    /// Words beside the output in which the taps of a channel are expanded: one for each weight of
+    /// the longest row of a convolution, and [`SPARE_WORDS`].
     #[must_use]
     pub const fn scratch_words(&self) -> usize {
-        self.taps as usize
+        match self.operation {
+            Operation::Conv { .. } => self.taps as usize + SPARE_WORDS,
+            _ => 0,
+        }
     }
 
     /// Whether those words lie before the output instead of behind it: they do where the output lies
@@ -134,7 +140,7 @@ impl<'a> Layer<'a> {
     #[must_use]
     pub const fn first_word(&self) -> usize {
         if self.scratch_first() {
-            self.output.place.saturating_sub(self.taps as usize)
+            self.output.place.saturating_sub(self.scratch_words())
         } else {
             self.output.place
         }
@@ -258,7 +264,7 @@ impl<'a> Layer<'a> {
 
     /// Checks that the output lies inside the arena and apart from what is read.
     const fn check_places(&self, arena_words: usize) -> Result<(), ParseError> {
-        let words = self.output.words.saturating_add(self.taps as usize);
+        let words = self.output.words.saturating_add(self.scratch_words());
         let place = self.first_word();
         let overlaps = overlap(place, words, self.source)
             || match self.skip {
@@ -300,7 +306,7 @@ impl<'a> Layer<'a> {
 
     /// The words of the arena this layer needs, by the rule of its place.
     pub(crate) const fn needed_words(&self) -> usize {
-        let own = self.output.words + self.taps as usize;
+        let own = self.output.words + self.scratch_words();
         if self.linked {
             own + self.output.place
         } else {

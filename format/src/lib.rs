@@ -72,7 +72,7 @@ pub use encoding::words::{Words, WordsRows, index_bits};
 pub use encoding::{Dimensions, Encoding, Rows, Weights};
 pub use error::ParseError;
 pub use header::{CHECKSUM_OFFSET, HEADER_BYTES, MAGIC, MAX_LAYERS, VERSION, container_checksum};
-pub use layer::{Layer, Layers, MAX_SOURCE_BYTES};
+pub use layer::{Layer, Layers, MAX_SOURCE_BYTES, SPARE_WORDS};
 pub use model::Model;
 pub use operation::{GEOMETRY_BYTES, Operation, Pooling, Window};
 pub use record::{LINKS_BYTES, Links, RECORD_BYTES};

@@ -11,6 +11,7 @@ use super::spec::{LayerSpec, NetworkSpec, WeightsSpec};
 use super::{SpecError, WriteError, columns};
 use crate::arena::buffer_words;
 use crate::encoding::Encoding;
+use crate::layer::SPARE_WORDS;
 use crate::operation::Operation;
 use crate::record::Links;
 use crate::shape::{Buffer, Margin, Shape};
@@ -58,6 +59,14 @@ pub(crate) fn plan(network: &NetworkSpec) -> Result<(Vec<Plan>, usize), WriteErr
     let taps: Vec<usize> = (0..layers.len())
         .map(|layer| Ok(taps(&layers[layer], buffers[sources(layer)?.0].shape)))
         .collect::<Result<_, WriteError>>()?;
+    let scratch: Vec<usize> = layers
+        .iter()
+        .zip(&taps)
+        .map(|(spec, taps)| match spec.operation {
+            Operation::Conv { .. } => taps + SPARE_WORDS,
+            _ => 0,
+        })
+        .collect();
     let count = buffers.len();
     let input = &mut buffers[0];
     if !input.margin.is_none() {
@@ -74,8 +83,8 @@ pub(crate) fn plan(network: &NetworkSpec) -> Result<(Vec<Plan>, usize), WriteErr
     let mut links = vec![None; layers.len()];
     let mut arena = 0;
     if chain {
-        for (pair, taps) in buffers.windows(2).zip(&taps) {
-            arena = arena.max(pair[0].words + pair[1].words + taps);
+        for (pair, scratch) in buffers.windows(2).zip(scratch) {
+            arena = arena.max(pair[0].words + pair[1].words + scratch);
         }
     } else {
         // The last layer that reads each buffer.
@@ -88,7 +97,7 @@ pub(crate) fn plan(network: &NetworkSpec) -> Result<(Vec<Plan>, usize), WriteErr
         // The copy of a padded input lies at the arena's end, behind all that is written while it is
         // read.
         for layer in 0..layers.len() {
-            let words = buffers[layer + 1].words + taps[layer];
+            let words = buffers[layer + 1].words + scratch[layer];
             let mut taken: Vec<(usize, usize)> = (1..=layer)
                 .filter(|&buffer| until[buffer] >= layer)
                 .map(|buffer| (buffers[buffer].place, buffers[buffer].words))

@@ -9,14 +9,14 @@ use rarefy_format::{
 };
 
 /// Numbers that follow from a seed (SplitMix64).
-pub struct Random(u64);
+pub(crate) struct Random(u64);
 
 impl Random {
-    pub fn new(seed: u64) -> Random {
+    pub(crate) fn new(seed: u64) -> Random {
         Random(seed)
     }
 
-    pub fn next(&mut self) -> u64 {
+    pub(crate) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -25,15 +25,15 @@ impl Random {
     }
 
     /// Below `end`, which is not 0.
-    pub fn below(&mut self, end: usize) -> usize {
+    pub(crate) fn below(&mut self, end: usize) -> usize {
         (self.next() % end as u64) as usize
     }
 
-    pub fn chance(&mut self, percent: usize) -> bool {
+    pub(crate) fn chance(&mut self, percent: usize) -> bool {
         self.below(100) < percent
     }
 
-    pub fn bytes(&mut self, count: usize) -> Vec<u8> {
+    pub(crate) fn bytes(&mut self, count: usize) -> Vec<u8> {
         // Many zeros, as images and hidden units have them.
         let zeros = [0, 50, 90][self.below(3)];
         let byte = |random: &mut Self| {
@@ -48,7 +48,7 @@ impl Random {
 }
 
 /// The weight of `magnitude` (not 0, within -8..=8) as `encoding` multiplies it.
-pub fn weight(
+pub(crate) fn weight(
     encoding: Encoding,
     magnitude: i16,
     column: usize,
@@ -110,7 +110,12 @@ fn weights(random: &mut Random, encoding: Encoding, columns: usize, rows: usize)
 }
 
 /// A dense layer over `columns` inputs.
-pub fn dense(random: &mut Random, encoding: Encoding, columns: usize, last: bool) -> LayerSpec {
+pub(crate) fn dense(
+    random: &mut Random,
+    encoding: Encoding,
+    columns: usize,
+    last: bool,
+) -> LayerSpec {
     let most = if random.chance(10) { 70 } else { 12 };
     let rows = 1 + random.below(most);
     LayerSpec {
@@ -126,7 +131,7 @@ pub fn dense(random: &mut Random, encoding: Encoding, columns: usize, last: bool
 }
 
 /// The integer encodings of dense layers.
-pub const DENSE: [Encoding; 5] = [
+pub(crate) const DENSE: [Encoding; 5] = [
     Encoding::Dense,
     Encoding::Csr,
     Encoding::Words,
@@ -135,7 +140,7 @@ pub const DENSE: [Encoding; 5] = [
 ];
 
 /// The integer encodings of convolutions.
-pub const CONV: [Encoding; 4] = [
+pub(crate) const CONV: [Encoding; 4] = [
     Encoding::Dense,
     Encoding::Csr,
     Encoding::Words,
@@ -238,7 +243,7 @@ fn pool(random: &mut Random, shape: Shape) -> (LayerSpec, Shape) {
 }
 
 /// Dense layers alone; each in one of `encodings`.
-pub fn multilayer(random: &mut Random, encodings: &[Encoding]) -> NetworkSpec {
+pub(crate) fn multilayer(random: &mut Random, encodings: &[Encoding]) -> NetworkSpec {
     let most = if random.chance(20) { 1_000 } else { 60 };
     let inputs = 1 + random.below(most);
     let input = Shape {
@@ -259,7 +264,7 @@ pub fn multilayer(random: &mut Random, encodings: &[Encoding]) -> NetworkSpec {
 }
 
 /// Convolutions and pooling, and a dense layer behind them.
-pub fn convolutional(random: &mut Random) -> NetworkSpec {
+pub(crate) fn convolutional(random: &mut Random) -> NetworkSpec {
     let input = Shape {
         channels: 1 + random.below(3) as u16,
         height: 4 + random.below(12) as u16,
@@ -282,7 +287,7 @@ pub fn convolutional(random: &mut Random) -> NetworkSpec {
 }
 
 /// Convolutions that keep the shape, some reading farther back, some adding what is farther back.
-pub fn residual(random: &mut Random) -> NetworkSpec {
+pub(crate) fn residual(random: &mut Random) -> NetworkSpec {
     let shape = Shape {
         channels: 1 + random.below(3) as u16,
         height: 2 + random.below(6) as u16,
@@ -370,7 +375,7 @@ pub fn residual(random: &mut Random) -> NetworkSpec {
 }
 
 /// Dense layers in floats.
-pub fn floats(random: &mut Random) -> NetworkSpec {
+pub(crate) fn floats(random: &mut Random) -> NetworkSpec {
     let mut network = multilayer(random, &[Encoding::Csr]);
     for layer in &mut network.layers {
         let WeightsSpec::Integers { bias, rows } = &layer.weights else {
@@ -393,7 +398,7 @@ pub fn floats(random: &mut Random) -> NetworkSpec {
 }
 
 /// A network of any kind.
-pub fn any(seed: u64) -> NetworkSpec {
+pub(crate) fn any(seed: u64) -> NetworkSpec {
     let mut random = Random::new(seed);
     match random.below(8) {
         0..3 => multilayer(&mut random, &DENSE),

@@ -1,6 +1,9 @@
 //! Layers over maps: convolutions and pooling, and the copy of a padded input.
 
-use rarefy_format::{Buffer, Layer, Margin, Operation, Pooling, Rows, Weights, Window, requantize};
+use rarefy_format::{Buffer, Layer, Margin, Operation, Rows, Weights};
+
+use super::convolution::{self, Convolution, Taps, Walk, Window};
+use super::pooling::{self, Pool, Pooled};
 
 /// A map to add: its bytes, how they lie, its shift to the left.
 pub(crate) type Skip<'a> = Option<(&'a [u8], Buffer, u8)>;
@@ -58,7 +61,17 @@ pub(crate) fn run(
     }
 }
 
+/// The place in a buffer where a window with this padding first looks; without padding, of its
+/// first value.
+fn corner(buffer: &Buffer, margin: Margin) -> usize {
+    let Margin { top, left, .. } = buffer.margin;
+    let down = usize::from(top).saturating_sub(margin.top.into());
+    let right = usize::from(left).saturating_sub(margin.left.into());
+    down * buffer.row_stride() + right
+}
+
 /// Convolves channel by channel: expands the taps of one, slides them over the source.
+#[inline(never)]
 fn convolve(
     mut rows: impl Rows,
     layer: &Layer<'_>,
@@ -67,15 +80,81 @@ fn convolve(
     output: &mut [u8],
     scratch: &mut [u32],
 ) -> Option<()> {
-    let _ = (&mut rows, layer, source, skip, output, scratch);
-    None
+    let Operation::Conv { window, pooling } = layer.operation() else {
+        return None;
+    };
+    let (reads, writes) = (layer.source(), layer.output());
+    let (pooling, pool) = match pooling {
+        None => (convolution::Pooling::None, 1),
+        Some((rarefy_format::Pooling::Max, size)) => (convolution::Pooling::Max, size),
+        Some((rarefy_format::Pooling::Average, size)) => (convolution::Pooling::Average, size),
+    };
+    let geometry = Convolution {
+        stride: window.stride.into(),
+        source_row: reads.row_stride(),
+        height: writes.shape.height.into(),
+        width: writes.shape.width.into(),
+        output_row: writes.row_stride(),
+        pooling,
+        pool: pool.into(),
+        shift: layer.shift(),
+        skip_row: skip.map_or(0, |(_, buffer, _)| buffer.row_stride()),
+        skip_shift: skip.map_or(0, |(_, _, shift)| shift),
+    };
+    let taps_of = Window {
+        size: window.size.into(),
+        row: reads.row_stride(),
+        plane: reads.channel_stride(),
+    };
+    let source = source.get(corner(&reads, window.padding)..)?;
+    let mut output = output.get_mut(corner(&writes, Margin::NONE)..)?;
+    let mut skip = match skip {
+        Some((bytes, buffer, _)) => {
+            let bytes = bytes.get(corner(&buffer, Margin::NONE)..)?;
+            Some((bytes, buffer.channel_stride()))
+        }
+        None => None,
+    };
+    for channel in 0..layer.outputs() {
+        if channel > 0 {
+            output = output.get_mut(writes.channel_stride()..)?;
+            if let Some((bytes, stride)) = skip {
+                skip = Some((bytes.get(stride..)?, stride));
+            }
+        }
+        let mut taps = Taps::new(scratch);
+        let mut walk = Walk::new(taps_of);
+        let bias = rows.next_row(|column, weight| taps.push(walk.offset(column), weight))?;
+        let skip = skip.map(|(bytes, _)| bytes);
+        convolution::run(&geometry, taps, bias, source, skip, output);
+    }
+    Some(())
 }
 
+/// Pools channel by channel.
 fn pool(layer: &Layer<'_>, source: &[u8], output: &mut [u8]) -> Option<()> {
     let Operation::Pool { window, pooling } = layer.operation() else {
         return None;
     };
-    let _: (Window, Pooling) = (window, pooling);
-    let _ = (source, output, requantize(0, 0));
-    None
+    let (reads, writes) = (layer.source(), layer.output());
+    let geometry = Pooled {
+        pool: match pooling {
+            rarefy_format::Pooling::Max => Pool::Max,
+            rarefy_format::Pooling::Average => Pool::Average(layer.shift()),
+        },
+        size: window.size.into(),
+        stride: window.stride.into(),
+        source_row: reads.row_stride(),
+        height: writes.shape.height.into(),
+        width: writes.shape.width.into(),
+        output_row: writes.row_stride(),
+    };
+    let source = source.get(corner(&reads, window.padding)..)?;
+    let output = output.get_mut(corner(&writes, Margin::NONE)..)?;
+    for channel in 0..layer.outputs() {
+        let source = source.get(channel * reads.channel_stride()..)?;
+        let output = output.get_mut(channel * writes.channel_stride()..)?;
+        pooling::run(&geometry, source, output);
+    }
+    Some(())
 }

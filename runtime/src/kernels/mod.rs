@@ -10,6 +10,8 @@
 
 #[cfg(feature = "columns")]
 mod columns;
+#[cfg(feature = "maps")]
+mod convolution;
 #[cfg(feature = "csr")]
 mod csr;
 #[cfg(feature = "csr-f32")]
@@ -18,6 +20,8 @@ mod csr_f32;
 mod dense;
 #[cfg(feature = "maps")]
 pub(crate) mod map;
+#[cfg(feature = "maps")]
+mod pooling;
 #[cfg(feature = "rice")]
 mod rice;
 mod rows;
@@ -54,6 +58,3 @@ pub(crate) fn dense(layer: &Layer<'_>, source: &[u8], output: Output<'_>) -> Opt
         _ => None,
     }
 }
-
-#[cfg(test)]
-mod tests;

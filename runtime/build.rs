@@ -1,0 +1,17 @@
+//! Tells the kernels for which Cortex-M core they are built, which no stable `cfg` does:
+//! `cortex_m = "v6m"` (M0), `"v7m"` (M3; also v8-M, whose DSP extension is optional) or
+//! `"v7em"` (M4, M7). Nothing on every other target: those run the portable kernels.
+
+fn main() {
+    println!("cargo::rerun-if-changed=build.rs");
+    println!("cargo::rustc-check-cfg=cfg(cortex_m, values(none(), \"v6m\", \"v7m\", \"v7em\"))");
+    let target = std::env::var("TARGET").unwrap_or_default();
+    let core = match target.split('-').next() {
+        Some("thumbv6m" | "thumbv8m.base") => "v6m",
+        Some("thumbv7m" | "thumbv8m.main") => "v7m",
+        Some("thumbv7em") => "v7em",
+        _ => return,
+    };
+    println!("cargo::rustc-cfg=cortex_m");
+    println!("cargo::rustc-cfg=cortex_m=\"{core}\"");
+}

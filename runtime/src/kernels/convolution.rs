@@ -1,0 +1,253 @@
+//! Direct sparse convolution, one output channel a call: no im2col, no test for borders.
+//!
+//! A map lies in its buffer with margins of zeros around each channel, so that a tap (a nonzero
+//! weight of the channel) reads, for every output position, one fixed distance behind that
+//! position's place in the source. [`Taps`] holds these distances with their weights. Pooling is
+//! fused: the un-pooled map exists nowhere.
+//!
+//! [`run`] checks once a channel that nothing lies outside its slices and does nothing where
+//! something does. On a Cortex-M it then hands over to [`super::unchecked::taps`]; elsewhere
+//! [`run_checked`] does the work, which is also what that one is compared with.
+
+/// What becomes of the sums of a window of `pool` x `pool` positions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Pooling {
+    /// Nothing: each is stored. `pool` is 1.
+    None,
+    /// The largest is stored.
+    Max,
+    /// Their sum is stored, each that is negative taken as 0; the shift divides.
+    Average,
+}
+
+/// The geometry of a layer, the same for each of its output channels. Lengths in bytes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Convolution {
+    /// Source positions from one output position to the next, in both directions.
+    pub(crate) stride: usize,
+    /// From one row of the source to the next.
+    pub(crate) source_row: usize,
+    /// Rows stored, after pooling.
+    pub(crate) height: usize,
+    /// Positions stored in a row, after pooling.
+    pub(crate) width: usize,
+    /// From one row of the output to the next.
+    pub(crate) output_row: usize,
+    pub(crate) pooling: Pooling,
+    /// Height, width and stride of the windows that are pooled; 1 for none.
+    pub(crate) pool: usize,
+    /// Right shift that turns a sum into an activation, at most 31.
+    pub(crate) shift: u8,
+    /// From one row of the skip source to the next.
+    pub(crate) skip_row: usize,
+    /// Left shift of what is added from the skip source, at most 31.
+    pub(crate) skip_shift: u8,
+}
+
+impl Convolution {
+    /// Bytes that must lie behind the place of position (0, 0) for a map of `height` x `width`
+    /// of the given distances between rows and positions: up to its last position, inclusive.
+    fn reach(height: usize, width: usize, row: usize, stride: usize) -> usize {
+        let down = height.saturating_sub(1).saturating_mul(row);
+        let right = width.saturating_sub(1);
+        down.saturating_add(right)
+            .saturating_mul(stride)
+            .saturating_add(1)
+    }
+
+    /// Whether source, skip source and output hold every byte that this channel touches, given
+    /// the largest offset of its taps. Multiplications saturate, so a huge geometry never fits.
+    fn fits(&self, last: usize, source: &[u8], skip: Option<&[u8]>, output: &[u8]) -> bool {
+        let height = self.height.saturating_mul(self.pool);
+        let width = self.width.saturating_mul(self.pool);
+        let read = Convolution::reach(height, width, self.source_row, self.stride);
+        source.len() >= read.saturating_add(last)
+            && output.len() >= Convolution::reach(self.height, self.width, self.output_row, 1)
+            && skip.is_none_or(|skip| {
+                skip.len() >= Convolution::reach(height, width, self.skip_row, 1)
+            })
+    }
+
+    /// A sum as it is stored.
+    #[inline(always)]
+    pub(crate) fn store(&self, acc: i32) -> u8 {
+        acc.wrapping_shr(u32::from(self.shift)).clamp(0, 255) as u8
+    }
+}
+
+/// Where a layer's weights lie: tap (channel, y, x) of column `(channel * size + y) * size + x`
+/// is at `channel * plane + y * row + x`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Window {
+    /// Height and width of the kernel.
+    pub(crate) size: usize,
+    /// From one row of the source to the next, in bytes.
+    pub(crate) row: usize,
+    /// From one channel of the source to the next, in bytes.
+    pub(crate) plane: usize,
+}
+
+/// Turns rising columns into offsets, without a division.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Walk {
+    window: Window,
+    /// Column and offset of the first weight of the kernel's row that was met last, and that row.
+    column: usize,
+    offset: usize,
+    y: usize,
+}
+
+impl Walk {
+    /// At the first column of a row of weights.
+    pub(crate) fn new(window: Window) -> Walk {
+        Walk {
+            window,
+            column: 0,
+            offset: 0,
+            y: 0,
+        }
+    }
+
+    /// The offset of a column, which is not below the one before.
+    #[inline(always)]
+    pub(crate) fn offset(&mut self, wanted: u16) -> u16 {
+        let Window { size, row, plane } = self.window;
+        let (wanted, size) = (usize::from(wanted), size.max(1));
+        while wanted.wrapping_sub(self.column) >= size && wanted > self.column {
+            self.column += size;
+            self.offset = self.offset.wrapping_add(row);
+            self.y += 1;
+            if self.y == size {
+                self.y = 0;
+                let rows = size.wrapping_mul(row);
+                self.offset = self.offset.wrapping_add(plane).wrapping_sub(rows);
+            }
+        }
+        let x = wanted.wrapping_sub(self.column);
+        self.offset.wrapping_add(x) as u16
+    }
+}
+
+/// The taps of one output channel, in words lent by the arena: `weight << 16 | offset` each, a
+/// word for each tap and [`Taps::SPARE`] more, which the kernels use to rearrange them.
+#[derive(Debug)]
+pub(crate) struct Taps<'a> {
+    words: &'a mut [u32],
+    count: usize,
+    /// The largest offset.
+    last: usize,
+}
+
+impl<'a> Taps<'a> {
+    /// Words needed beside one for each tap.
+    pub(crate) const SPARE: usize = Taps::FRONT + 3;
+    /// Of these, so many lie in front of the first tap.
+    pub(crate) const FRONT: usize = 3;
+
+    /// No taps yet, and room for `words.len() - SPARE`.
+    pub(crate) fn new(words: &'a mut [u32]) -> Taps<'a> {
+        Taps {
+            words,
+            count: 0,
+            last: 0,
+        }
+    }
+
+    /// Adds a tap, unless its weight is 0 or there is no room.
+    #[inline(always)]
+    pub(crate) fn push(&mut self, offset: u16, weight: i16) {
+        let room = self.words.len().saturating_sub(Taps::SPARE);
+        if weight != 0 && self.count < room {
+            if let Some(word) = self.words.get_mut(Taps::FRONT + self.count) {
+                *word = u32::from(weight as u16) << 16 | u32::from(offset);
+                self.last = self.last.max(usize::from(offset));
+                self.count += 1;
+            }
+        }
+    }
+
+    /// The taps, as they were pushed.
+    pub(crate) fn as_slice(&self) -> &[u32] {
+        self.words
+            .get(Taps::FRONT..Taps::FRONT + self.count)
+            .unwrap_or_default()
+    }
+
+    /// All words, the number of taps, and the largest offset. `words.len() >= count + SPARE`, and
+    /// taps lie from word `FRONT` on, in any number but none with a weight of 0.
+    #[cfg(cortex_m)]
+    pub(crate) fn into_parts(self) -> (&'a mut [u32], usize, usize) {
+        (self.words, self.count, self.last)
+    }
+}
+
+/// Computes one output channel: for each position `bias` plus the taps' products, plus
+/// `skip << skip_shift` where a skip source is given, pooled, shifted and clamped.
+///
+/// `source` begins at the first byte that output position (0, 0) may read (the corner of its
+/// window), `skip` and `output` at their position (0, 0), behind the margins. Each reaches to the
+/// end of what may be touched. Does nothing when one of them is too short for the geometry.
+pub(crate) fn run(
+    geometry: &Convolution,
+    taps: Taps<'_>,
+    bias: i32,
+    source: &[u8],
+    skip: Option<&[u8]>,
+    output: &mut [u8],
+) {
+    if geometry.fits(taps.last, source, skip, output) {
+        #[cfg(cortex_m)]
+        super::unchecked::taps::run(geometry, taps, bias, source, skip, output);
+        #[cfg(not(cortex_m))]
+        run_checked(geometry, taps.as_slice(), bias, source, skip, output);
+    }
+}
+
+/// What [`run`] computes, position by position and with every access checked.
+#[cfg_attr(cortex_m, allow(dead_code))]
+pub(crate) fn run_checked(
+    geometry: &Convolution,
+    taps: &[u32],
+    bias: i32,
+    source: &[u8],
+    skip: Option<&[u8]>,
+    output: &mut [u8],
+) {
+    let Convolution { pooling, pool, .. } = *geometry;
+    let sum = |y: usize, x: usize| {
+        let place = (y * geometry.source_row + x) * geometry.stride;
+        let source = source.get(place..).unwrap_or_default();
+        let mut acc = bias;
+        for &tap in taps {
+            let x = source.get(tap as usize & 0xffff).copied().unwrap_or(0);
+            acc = acc.wrapping_add((tap as i32 >> 16) * i32::from(x));
+        }
+        if let Some(skip) = skip {
+            let x = skip.get(y * geometry.skip_row + x).copied().unwrap_or(0);
+            acc = acc.wrapping_add(i32::from(x).wrapping_shl(u32::from(geometry.skip_shift)));
+        }
+        acc
+    };
+    for y in 0..geometry.height {
+        let row = output
+            .get_mut(y * geometry.output_row..)
+            .unwrap_or_default();
+        for (x, output) in row.iter_mut().take(geometry.width).enumerate() {
+            let mut joined = if pooling == Pooling::Max { i32::MIN } else { 0 };
+            for window_y in y * pool..(y + 1) * pool {
+                for window_x in x * pool..(x + 1) * pool {
+                    let acc = sum(window_y, window_x);
+                    joined = match pooling {
+                        Pooling::None => acc,
+                        Pooling::Max => joined.max(acc),
+                        Pooling::Average => joined.wrapping_add(acc.max(0)),
+                    };
+                }
+            }
+            *output = geometry.store(joined);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
