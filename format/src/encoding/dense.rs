@@ -77,7 +77,8 @@ pub(crate) const fn check(
     Ok(dims.inputs)
 }
 
-/// The rows of a [`Dense`] that are left; weights of 0 are not told.
+/// The rows of a [`Dense`] that are left; every weight is told, those of 0 too: a dense layer costs what
+/// it costs, whatever its weights are.
 #[derive(Clone, Copy, Debug)]
 pub struct DenseRows<'a> {
     rest: Dense<'a>,
@@ -95,9 +96,7 @@ impl Rows for DenseRows<'_> {
             ..self.rest
         };
         for (column, &value) in (0..).zip(row) {
-            if value != 0 {
-                visit(column, i16::from(value as i8));
-            }
+            visit(column, i16::from(value as i8));
         }
         Some(bias)
     }

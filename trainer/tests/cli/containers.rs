@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use rarefy_format::{Activation, LayerSpec, WeightsSpec, write};
+use rarefy_format::{Encoding, LayerSpec, NetworkSpec, Shape, write};
 
 use crate::program::{json, refusal, says};
 use crate::runs;
@@ -101,20 +101,19 @@ fn what_is_no_container_is_said_to_be_none() {
 }
 
 /// A container of one dense layer.
-fn one_layer(inputs: usize, outputs: usize) -> Vec<u8> {
-    let layer = LayerSpec {
-        inputs,
-        outputs,
-        original_inputs: inputs,
-        original_outputs: outputs,
-        activation: Activation::Linear,
-        shift: 0,
-        bias: vec![1; outputs],
-        weights: WeightsSpec::Dense {
-            values: vec![1; inputs * outputs],
-        },
+fn one_layer(inputs: u16, outputs: usize) -> Vec<u8> {
+    let row = (0..inputs).map(|column| (column, 1)).collect();
+    let layer = LayerSpec::dense(Encoding::Dense, 0, vec![1; outputs], vec![row; outputs]);
+    let input = Shape {
+        channels: 1,
+        height: 1,
+        width: inputs,
     };
-    write(&[layer]).unwrap()
+    write(&NetworkSpec {
+        input,
+        layers: vec![layer],
+    })
+    .unwrap()
 }
 
 #[test]

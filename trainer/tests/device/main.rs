@@ -8,10 +8,12 @@ mod models;
 mod refusals;
 
 use std::env;
+use std::fs;
 
-use models::{lenet, samples, small};
+use models::{convolutional, lenet, residual, samples, small};
 use rarefy_trainer::device::{
-    Board, Boards, Machine, MeasureOptions, Setup, firmware_folder, footprint, measure, selftest,
+    Board, Boards, Machine, MeasureOptions, NetworkReport, Setup, firmware_folder, footprint,
+    measure, selftest,
 };
 
 /// The boards that QEMU plays.
@@ -217,13 +219,41 @@ fn a_real_boards_program_links() {
 }
 
 #[test]
-fn the_self_test_passes_on_every_emulated_board() {
-    for name in EMULATED {
+fn maps_match_the_host_on_both_instruction_sets() {
+    for name in ["mps2-an386", "microbit"] {
         let Some(board) = ready(name) else { continue };
+        for model in [convolutional(), residual()] {
+            let inputs = samples(5, 784);
+            let options = MeasureOptions::default();
+            let report = measure(&board, &model, &inputs, &options, &mut quiet).unwrap();
+            let network = &report.network;
+            assert_eq!(network.matches_host, Some(true), "{:?}", network.mismatch);
+            assert_eq!(network.flash.unwrap().model, model.len() as u64);
+            // The dense twin has every channel again and multiplies by every zero.
+            let dense = report.dense.as_ref().unwrap();
+            assert_eq!(dense.matches_host, Some(true), "{:?}", dense.mismatch);
+            let median = |report: &NetworkReport| report.cost.counts().unwrap().median;
+            assert!(median(dense) > 2 * median(network), "{report:?}");
+            assert!(dense.ram.unwrap().arena > network.ram.unwrap().arena);
+        }
+    }
+}
+
+#[test]
+fn the_self_test_passes_with_every_golden_container_on_every_emulated_board() {
+    let golden = firmware_folder().unwrap().join("../format/tests/golden");
+    let names: Vec<String> = fs::read_dir(golden)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter_map(|name| Some(name.strip_suffix(".rfy")?.to_owned()))
+        .collect();
+    assert!(!names.is_empty());
+    for board in EMULATED {
+        let Some(board) = ready(board) else { continue };
         let log = selftest(&board, &MeasureOptions::default(), &mut quiet).unwrap();
-        for encoding in ["csr", "dense"] {
-            let passes = |line: &String| line.contains(encoding) && line.ends_with("pass");
-            assert!(log.iter().any(passes), "{log:?}");
+        for name in &names {
+            let passed = format!("rarefy selftest {name}: pass");
+            assert!(log.iter().any(|line| line.ends_with(&passed)), "{log:?}");
         }
     }
 }
