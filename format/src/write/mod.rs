@@ -122,13 +122,6 @@ fn columns(operation: &Operation, source: crate::Shape) -> usize {
 
 /// The block of a layer: geometry, links, weights.
 fn block(spec: &LayerSpec, plan: &Plan, columns: usize) -> Result<Vec<u8>, SpecError> {
-    if spec.encoding == Encoding::Dense {
-        // Its length is known before a byte of it is laid out, and may be anything.
-        let length = columns.saturating_add(4).saturating_mul(spec.outputs);
-        if length > MAX_BLOCK_BYTES {
-            return Err(SpecError::Length(length));
-        }
-    }
     let geometry = Geometry {
         operation: spec.operation,
         margin: plan.output.margin,
