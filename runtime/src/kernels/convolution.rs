@@ -56,7 +56,7 @@ impl Convolution {
     }
 
     /// Whether source, skip source and output hold every byte that this channel touches, given
-    /// the largest offset of its taps. Multiplications saturate, so a huge geometry never fits.
+    /// the largest offset of its taps' rows. Multiplications saturate, so a huge geometry never fits.
     fn fits(&self, last: usize, source: &[u8], skip: Option<&[u8]>, output: &[u8]) -> bool {
         let height = self.height.saturating_mul(self.pool);
         let width = self.width.saturating_mul(self.pool);
@@ -87,83 +87,78 @@ pub(crate) struct Window {
     pub(crate) plane: usize,
 }
 
-/// Turns rising columns into offsets, without a division.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Walk {
-    window: Window,
-    /// Column and offset of the first weight of the kernel's row that was met last, and that row.
-    column: usize,
-    offset: usize,
-    y: usize,
-}
-
-impl Walk {
-    /// At the first column of a row of weights.
-    pub(crate) fn new(window: Window) -> Walk {
-        Walk {
-            window,
-            column: 0,
-            offset: 0,
-            y: 0,
-        }
-    }
-
-    /// The offset of a column, which is not below the one before.
-    #[inline(always)]
-    pub(crate) fn offset(&mut self, wanted: u16) -> u16 {
-        let Window { size, row, plane } = self.window;
-        let (wanted, size) = (usize::from(wanted), size.max(1));
-        while wanted.wrapping_sub(self.column) >= size && wanted > self.column {
-            self.column += size;
-            self.offset = self.offset.wrapping_add(row);
-            self.y += 1;
-            if self.y == size {
-                self.y = 0;
-                let rows = size.wrapping_mul(row);
-                self.offset = self.offset.wrapping_add(plane).wrapping_sub(rows);
-            }
-        }
-        let x = wanted.wrapping_sub(self.column);
-        self.offset.wrapping_add(x) as u16
-    }
-}
-
 /// The taps of one output channel, in words lent by the arena: `weight << 16 | offset` each, a
 /// word for each tap and [`Taps::SPARE`] more, which the kernels use to rearrange them.
+///
+/// A row of the kernel begins at column `first`; its offsets are its columns and `shift`, which only
+/// grows (and stays at the largest, out of reach, where the geometry overflows).
 #[derive(Debug)]
 pub(crate) struct Taps<'a> {
     words: &'a mut [u32],
     count: usize,
-    /// The largest offset.
-    last: usize,
+    size: usize,
+    /// What is added to the shift from one row of the kernel to the next, and from the last row of a
+    /// channel besides.
+    next_row: usize,
+    next_plane: usize,
+    first: usize,
+    shift: usize,
+    /// Rows of the kernel that are left of this channel.
+    rows: usize,
 }
 
 impl<'a> Taps<'a> {
     /// Words needed beside one for each tap.
-    pub(crate) const SPARE: usize = Taps::FRONT + 3;
+    pub(crate) const SPARE: usize = rarefy_format::SPARE_WORDS;
     /// Of these, so many lie in front of the first tap.
     pub(crate) const FRONT: usize = 3;
 
     /// No taps yet, and room for `words.len() - SPARE`.
-    pub(crate) fn new(words: &'a mut [u32]) -> Taps<'a> {
+    #[inline(always)]
+    pub(crate) fn new(words: &'a mut [u32], window: &Window) -> Taps<'a> {
+        let size = window.size.max(1);
         Taps {
             words,
             count: 0,
-            last: 0,
+            size,
+            next_row: window.row.saturating_sub(size),
+            next_plane: window.plane.saturating_sub(size.saturating_mul(window.row)),
+            first: 0,
+            shift: 0,
+            rows: size,
         }
     }
 
-    /// Adds a tap, unless its weight is 0 or there is no room.
+    /// Adds the tap of a column, which is not below the one before. A weight of 0 is left out, and so
+    /// is what finds no room.
     #[inline(always)]
-    pub(crate) fn push(&mut self, offset: u16, weight: i16) {
+    pub(crate) fn push(&mut self, column: u16, weight: i16) {
+        let Some(mut ahead) = usize::from(column).checked_sub(self.first) else {
+            return;
+        };
+        while ahead >= self.size {
+            ahead -= self.size;
+            self.first += self.size;
+            self.shift = self.shift.saturating_add(self.next_row);
+            self.rows -= 1;
+            if self.rows == 0 {
+                self.rows = self.size;
+                self.shift = self.shift.saturating_add(self.next_plane);
+            }
+        }
         let room = self.words.len().saturating_sub(Taps::SPARE);
         if weight != 0 && self.count < room {
             if let Some(word) = self.words.get_mut(Taps::FRONT + self.count) {
+                let offset = usize::from(column).wrapping_add(self.shift) as u16;
                 *word = u32::from(weight as u16) << 16 | u32::from(offset);
-                self.last = self.last.max(usize::from(offset));
                 self.count += 1;
             }
         }
+    }
+
+    /// The largest offset of the rows of the kernel that have taps: no tap's is larger.
+    fn last(&self) -> usize {
+        self.shift.saturating_add(self.first + (self.size - 1))
     }
 
     /// The taps, as they were pushed.
@@ -173,11 +168,13 @@ impl<'a> Taps<'a> {
             .unwrap_or_default()
     }
 
-    /// All words, the number of taps, and the largest offset. `words.len() >= count + SPARE`, and
-    /// taps lie from word `FRONT` on, in any number but none with a weight of 0.
+    /// All words, the number of taps, and an offset that is in reach and that no tap's is above.
+    /// `words.len() >= count + SPARE`, and taps lie from word `FRONT` on, in any number but none with
+    /// a weight of 0.
     #[cfg(cortex_m)]
     pub(crate) fn into_parts(self) -> (&'a mut [u32], usize, usize) {
-        (self.words, self.count, self.last)
+        let last = self.last();
+        (self.words, self.count, last)
     }
 }
 
@@ -195,7 +192,7 @@ pub(crate) fn run(
     skip: Option<&[u8]>,
     output: &mut [u8],
 ) {
-    if geometry.fits(taps.last, source, skip, output) {
+    if geometry.fits(taps.last(), source, skip, output) {
         #[cfg(cortex_m)]
         super::unchecked::taps::run(geometry, taps, bias, source, skip, output);
         #[cfg(not(cortex_m))]

@@ -1,42 +1,59 @@
 //! Dense rows, four at a time, so that an activation is loaded once for four weights.
+//!
+//! On a Cortex-M [`super::unchecked::dense`] computes them; [`multiply`] everywhere else, and what that
+//! one is compared with.
 
 use rarefy_format::{Dense, requantize};
 
 use super::Output;
+#[cfg(cortex_m)]
+use super::unchecked::dense::multiply;
 
 #[inline(never)]
 pub(crate) fn run(dense: Dense<'_>, source: &[u8], output: Output<'_>) -> Option<()> {
     let bias: &[i32] = bytemuck::try_cast_slice(dense.bias()).ok()?;
     let rows: &[i8] = bytemuck::must_cast_slice(dense.values());
-    if source.len() < dense.inputs() {
-        return None;
-    }
     let source = source.get(..dense.inputs())?;
     match output {
         Output::Bytes { words, shift } => {
             let bytes = bytemuck::must_cast_slice_mut(words);
-            multiply(rows, bias, source, |sum| requantize(sum, shift), bytes)
+            multiply(rows, bias, source, |sum| requantize(sum, shift), bytes);
         }
         Output::Sums(sums) => multiply(rows, bias, source, |sum| sum, sums),
     }
+    Some(())
 }
 
+/// The rows of `weights` times `input`, through `finish`, with every access checked. Computes as many
+/// rows as `bias` and `output` hold.
+#[cfg(not(cortex_m))]
 fn multiply<T>(
-    mut rows: &[i8],
+    weights: &[i8],
     bias: &[i32],
     input: &[u8],
     finish: impl Fn(i32) -> T,
     output: &mut [T],
-) -> Option<()> {
-    let columns = input.len();
-    let output = output.get_mut(..bias.len())?;
+) {
+    let (mut rows, columns) = (weights, input.len());
+    let count = bias.len().min(output.len());
+    let (Some(bias), Some(output)) = (bias.get(..count), output.get_mut(..count)) else {
+        return;
+    };
     let mut biases = bias.chunks_exact(4);
     let mut outputs = output.chunks_exact_mut(4);
     for (bias, output) in biases.by_ref().zip(outputs.by_ref()) {
-        let (row0, rest) = rows.split_at_checked(columns)?;
-        let (row1, rest) = rest.split_at_checked(columns)?;
-        let (row2, rest) = rest.split_at_checked(columns)?;
-        let (row3, rest) = rest.split_at_checked(columns)?;
+        let Some((row0, rest)) = rows.split_at_checked(columns) else {
+            return;
+        };
+        let Some((row1, rest)) = rest.split_at_checked(columns) else {
+            return;
+        };
+        let Some((row2, rest)) = rest.split_at_checked(columns) else {
+            return;
+        };
+        let Some((row3, rest)) = rest.split_at_checked(columns) else {
+            return;
+        };
         rows = rest;
         let mut acc = [0; 4];
         for ((((&x, &w0), &w1), &w2), &w3) in input.iter().zip(row0).zip(row1).zip(row2).zip(row3) {
@@ -58,5 +75,4 @@ fn multiply<T>(
             .map(|(&w, &x)| i32::from(w) * i32::from(x));
         *output = finish(products.fold(bias, i32::wrapping_add));
     }
-    Some(())
 }

@@ -2,7 +2,7 @@
 
 use rarefy_format::{Buffer, Layer, Margin, Operation, Rows, Weights};
 
-use super::convolution::{self, Convolution, Taps, Walk, Window};
+use super::convolution::{self, Convolution, Taps, Window};
 use super::pooling::{self, Pool, Pooled};
 
 /// A map to add: its bytes, how they lie, its shift to the left.
@@ -30,19 +30,14 @@ pub(crate) fn copy(input: &[u8], buffer: &Buffer, arena: &mut [u32]) -> Option<(
     Some(())
 }
 
-/// Runs a convolution or a pooling layer; `write` is its output and the words for its taps.
+/// Runs a convolution or a pooling layer; `scratch` is for the taps of one channel.
 pub(crate) fn run(
     layer: &Layer<'_>,
     source: &[u8],
     skip: Skip<'_>,
-    write: &mut [u32],
+    output: &mut [u32],
+    scratch: &mut [u32],
 ) -> Option<()> {
-    let (output, scratch) = if layer.scratch_first() {
-        let (scratch, output) = write.split_at_mut_checked(layer.scratch_words())?;
-        (output, scratch)
-    } else {
-        write.split_at_mut_checked(layer.output().words)?
-    };
     if !layer.output().margin.is_none() {
         output.fill(0);
     }
@@ -55,7 +50,7 @@ pub(crate) fn run(
         #[cfg(feature = "dense")]
         Weights::Dense(dense) => convolve(dense.rows(), layer, source, skip, output, scratch),
         #[cfg(feature = "rice")]
-        Weights::Rice(rice) => convolve(rice.rows(), layer, source, skip, output, scratch),
+        Weights::Rice(rice) => convolve(rice.each(), layer, source, skip, output, scratch),
         Weights::None => pool(layer, source, output),
         _ => None,
     }
@@ -122,9 +117,8 @@ fn convolve(
                 skip = Some((bytes.get(stride..)?, stride));
             }
         }
-        let mut taps = Taps::new(scratch);
-        let mut walk = Walk::new(taps_of);
-        let bias = rows.next_row(|column, weight| taps.push(walk.offset(column), weight))?;
+        let mut taps = Taps::new(scratch, &taps_of);
+        let bias = rows.next_row(|column, weight| taps.push(column, weight))?;
         let skip = skip.map(|(bytes, _)| bytes);
         convolution::run(&geometry, taps, bias, source, skip, output);
     }

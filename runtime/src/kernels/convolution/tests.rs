@@ -7,7 +7,7 @@ use std::vec::Vec;
 
 use proptest::prelude::*;
 
-use super::{Convolution, Pooling, Taps, Walk, Window, run};
+use super::{Convolution, Pooling, Taps, Window, run};
 
 /// A whole layer and an input for it.
 #[derive(Clone, Debug)]
@@ -109,15 +109,14 @@ impl Case {
         let columns = self.channels * self.size * self.size;
         let weights = &self.weights[channel * columns..][..columns];
         let mut words = vec![0xdead_beef; weights.len() + Taps::SPARE];
-        let mut taps = Taps::new(&mut words);
         let window = Window {
             size: self.size,
             row,
             plane,
         };
-        let mut walk = Walk::new(window);
+        let mut taps = Taps::new(&mut words, &window);
         for (column, &weight) in weights.iter().enumerate() {
-            taps.push(walk.offset(column as u16), weight);
+            taps.push(column as u16, weight);
         }
         let mut output = vec![99; geometry.height * geometry.output_row];
         let skip = self.skip_shift.map(|_| &skip[..skip.len() - self.margin]);
@@ -193,6 +192,13 @@ proptest! {
     }
 }
 
+/// A kernel of 2 x 2.
+const WINDOW: Window = Window {
+    size: 2,
+    row: 10,
+    plane: 100,
+};
+
 /// A layer of one channel and one position, which reads its two bytes.
 fn two_taps() -> (Convolution, [u32; 2 + Taps::SPARE]) {
     let geometry = Convolution {
@@ -215,9 +221,8 @@ fn slices_too_short_are_left_alone() {
     let (geometry, mut words) = two_taps();
     let mut output = [7];
     let mut run = |source: &[u8], skip: Option<&[u8]>, output: &mut [u8]| {
-        let mut taps = Taps::new(&mut words);
-        taps.push(0, 1);
-        taps.push(1, 2);
+        let mut taps = Taps::new(&mut words, &WINDOW);
+        [(0, 1), (1, 2)].map(|(column, weight)| taps.push(column, weight));
         run(&geometry, taps, 3, source, skip, output);
     };
     run(&[1], None, &mut output);
@@ -236,7 +241,7 @@ fn a_geometry_that_overflows_fits_nowhere() {
     let mut output = [7];
     run(
         &geometry,
-        Taps::new(&mut words),
+        Taps::new(&mut words, &WINDOW),
         3,
         &[1, 2],
         None,
@@ -248,21 +253,30 @@ fn a_geometry_that_overflows_fits_nowhere() {
 #[test]
 fn taps_behind_the_room_are_dropped() {
     let mut words = [0; 1 + Taps::SPARE];
-    let mut taps = Taps::new(&mut words);
-    taps.push(5, 0);
-    taps.push(6, -1);
-    taps.push(7, 2);
-    assert_eq!(taps.as_slice(), [0xffff_0006]);
-    assert_eq!(Taps::new(&mut []).as_slice(), [0u32; 0]);
+    let mut taps = Taps::new(&mut words, &WINDOW);
+    [(0, 0), (1, -1), (2, 2)].map(|(column, weight)| taps.push(column, weight));
+    assert_eq!(taps.as_slice(), [0xffff_0001]);
+    assert_eq!(Taps::new(&mut [], &WINDOW).as_slice(), [0u32; 0]);
 }
 
 #[test]
 fn rising_columns_find_their_offsets() {
-    let mut walk = Walk::new(Window {
-        size: 2,
-        row: 10,
-        plane: 100,
-    });
-    let offsets = [0, 3, 6, 9].map(|column| walk.offset(column));
-    assert_eq!(offsets, [0, 11, 110, 201]);
+    let mut words = [0; 4 + Taps::SPARE];
+    let mut taps = Taps::new(&mut words, &WINDOW);
+    [0, 3, 6, 9].map(|column| taps.push(column, 1));
+    let offsets = [0, 11, 110, 201];
+    assert_eq!(taps.as_slice(), offsets.map(|offset| 1 << 16 | offset));
+}
+
+#[test]
+fn a_window_that_overflows_fits_nowhere() {
+    let (geometry, mut words) = two_taps();
+    for row in [usize::MAX / 2, usize::MAX - 3, 1 << 16] {
+        let window = Window { row, ..WINDOW };
+        let mut taps = Taps::new(&mut words, &window);
+        [(3, 1), (5, 1), (6, 1)].map(|(column, weight)| taps.push(column, weight));
+        let mut output = [7];
+        run(&geometry, taps, 3, &[1, 2, 3, 4], None, &mut output);
+        assert_eq!(output, [7]);
+    }
 }

@@ -4,7 +4,7 @@
 //! of assembly for each core ([`lanes`]); what is around that (blocks, skip source, pooling,
 //! storing) is the same code everywhere. A row's last block may overlap the one before: its
 //! positions are then computed twice, which writes the same bytes. Strides above 2, maps of fewer
-//! than four positions a row and pools above 4 go one position at a time.
+//! than four positions a row and pools above 2 go one position at a time.
 //!
 //! # Why it is sound
 //!
@@ -13,10 +13,13 @@
 //! stored one's inside `output`. The blocks cover such positions only, and the loads of the
 //! assembly read nothing but the bytes of its block's positions.
 
-use core::array::from_fn;
+use core::ptr;
 
 use crate::kernels::convolution::{Convolution, Pooling, Taps};
 
+#[cfg(any(cortex_m = "v7m", cortex_m = "v7em"))]
+#[path = "taps_finish.rs"]
+mod finish;
 #[cfg_attr(cortex_m = "v7em", path = "taps_v7em.rs")]
 #[cfg_attr(cortex_m = "v7m", path = "taps_v7m.rs")]
 #[cfg_attr(cortex_m = "v6m", path = "taps_v6m.rs")]
@@ -32,9 +35,10 @@ pub(crate) fn run(
     skip: Option<&[u8]>,
     output: &mut [u8],
 ) {
-    let output = output.as_mut_ptr();
+    let (source, output) = (source.as_ptr(), output.as_mut_ptr());
+    let skip = skip.map_or(ptr::null(), <[u8]>::as_ptr);
     let width = geometry.width * geometry.pool;
-    let blocks = if width >= 4 && geometry.pool <= 4 {
+    let blocks = if width >= 4 && geometry.pool <= 2 {
         lanes::routines(geometry.stride)
     } else {
         None
@@ -51,213 +55,178 @@ pub(crate) fn run(
             routines,
             taps: lanes::arrange(taps, geometry.stride, positions),
             bias: [bias; 8],
-            source: source.as_ptr(),
-            skip: skip.map(<[u8]>::as_ptr),
+            source,
+            skip,
             width,
         };
-        match (geometry.pooling, geometry.pool) {
-            (Pooling::None, _) | (_, 1) => channel.store_all(output),
-            (Pooling::Max, 2) => channel.pool_pairs::<false>(output),
-            (_, 2) => channel.pool_pairs::<true>(output),
-            (pooling, _) => channel.pool_windows(pooling == Pooling::Average, output),
-        }
+        channel.store_blocks(output);
     }
 }
+
+/// What becomes of a block's sums. The routines know the fields by their offsets.
+#[repr(C)]
+struct Block {
+    /// The first row of windows of 2 x 2: its neighbours joined.
+    joined: [i32; 4],
+    /// Where bytes go.
+    output: *mut u8,
+    shift: u32,
+    finish: Finish,
+    /// Whether this is the second row of windows of 2 x 2.
+    second: u32,
+    /// The sums, where the routine leaves the finishing to [`lanes::finish`].
+    #[cfg(cortex_m = "v6m")]
+    sums: [i32; 8],
+}
+
+/// What a routine does with a block's sums.
+#[repr(u32)]
+#[derive(Clone, Copy)]
+enum Finish {
+    /// Shifts, clamps and stores each.
+    Store = 0,
+    /// Takes the larger of neighbours, in the second row also of the first, and stores.
+    Max = 1,
+    /// Adds neighbours, negative ones as 0, in the second row also the first, and stores.
+    Average = 2,
+}
+
+/// Adds the taps' products for a block of positions at a base to what the sums start with, and
+/// finishes them.
+///
+/// # Safety
+///
+/// The taps must be arranged for this routine, every byte they name for one of the block's
+/// positions be readable, as many starting values as positions, and what is stored writable.
+type Routine =
+    unsafe extern "C" fn(taps: *const u32, base: *const u8, start: *const i32, block: *mut Block);
+
+/// The routines for blocks of eight and of four positions.
+type Routines = (Routine, Routine);
 
 /// A channel whose rows have four positions or more.
 struct Channel<'a> {
     geometry: &'a Convolution,
-    routines: lanes::Routines,
+    routines: Routines,
     taps: *const u32,
     bias: [i32; 8],
     source: *const u8,
-    skip: Option<*const u8>,
+    /// Null for none.
+    skip: *const u8,
     /// Positions in a row before pooling.
     width: usize,
 }
 
 impl Channel<'_> {
-    /// The sums of the `N` positions from (y, x) on, where `N` is 4 or 8.
+    /// Computes the block of positions from (y, x) on, eight or four.
     ///
     /// # Safety
     ///
-    /// All of them must be positions of the un-pooled map.
+    /// All of them must be positions of the un-pooled map, and what is stored writable.
     #[inline(always)]
-    unsafe fn sums<const N: usize>(&self, y: usize, x: usize) -> [i32; N] {
+    unsafe fn compute(&self, eight: bool, y: usize, x: usize, block: &mut Block) {
         let geometry = self.geometry;
+        let (routine, lanes) = if eight {
+            (self.routines.0, 8)
+        } else {
+            (self.routines.1, 4)
+        };
+        let mut start = self.bias;
         // SAFETY: inside the source, as the positions are of the map; likewise in the skip source.
         unsafe {
-            let base = self
-                .source
-                .add((y * geometry.source_row + x) * geometry.stride);
-            match self.skip {
-                None => lanes::add(self.routines, self.taps, base, &self.bias),
-                Some(skip) => {
-                    let skip = skip.add(y * geometry.skip_row + x);
-                    let start = from_fn(|lane| {
-                        let x = if lane < N { *skip.add(lane) } else { 0 };
-                        let added = i32::from(x).wrapping_shl(u32::from(geometry.skip_shift));
-                        self.bias[0].wrapping_add(added)
-                    });
-                    lanes::add(self.routines, self.taps, base, &start)
+            let place = (y * geometry.source_row + x) * geometry.stride;
+            let start = if self.skip.is_null() {
+                &self.bias
+            } else {
+                let skip = self.skip.add(y * geometry.skip_row + x);
+                for (lane, start) in start.iter_mut().enumerate().take(lanes) {
+                    let x = i32::from(*skip.add(lane));
+                    let added = x.wrapping_shl(u32::from(geometry.skip_shift));
+                    *start = start.wrapping_add(added);
                 }
-            }
+                &start
+            };
+            routine(self.taps, self.source.add(place), start.as_ptr(), block);
+            #[cfg(cortex_m = "v6m")]
+            lanes::finish(block, lanes);
         }
     }
 
-    /// Stores every position.
-    #[inline(always)]
-    unsafe fn store_all(&self, mut output: *mut u8) {
-        for y in 0..self.geometry.height {
-            let mut x = 0;
-            // SAFETY: a block's positions are below `width`, which is at least 4.
-            unsafe {
-                while x + 8 <= self.width {
-                    let sums = self.sums::<8>(y, x);
-                    self.store(sums, output.add(x));
-                    x += 8;
-                }
-                while x < self.width {
-                    let x0 = x.min(self.width - 4);
-                    let sums = self.sums::<4>(y, x0);
-                    self.store(sums, output.add(x0));
-                    x += 4;
-                }
-                output = output.wrapping_add(self.geometry.output_row);
-            }
+    /// A block that is finished so.
+    fn block(&self, finish: Finish) -> Block {
+        Block {
+            joined: [0; 4],
+            output: ptr::null_mut(),
+            shift: u32::from(self.geometry.shift & 31),
+            finish,
+            second: 0,
+            #[cfg(cortex_m = "v6m")]
+            sums: [0; 8],
         }
     }
 
-    /// Joins windows of 2 x 2, their sums (`AVERAGE`) or the largest of them.
-    #[inline(always)]
-    unsafe fn pool_pairs<const AVERAGE: bool>(&self, mut output: *mut u8) {
-        for y in 0..self.geometry.height {
-            let mut x = 0;
-            // SAFETY: as in `store_all`; `width` is even and so are all `x`, so that a window is
-            // never cut and `x / 2` is below the output's width.
-            unsafe {
-                while x + 8 <= self.width {
-                    let top = pairs::<AVERAGE, 8, 4>(self.sums(2 * y, x));
-                    let bottom = pairs::<AVERAGE, 8, 4>(self.sums(2 * y + 1, x));
-                    self.store(join_all::<AVERAGE, 4>(top, bottom), output.add(x / 2));
-                    x += 8;
-                }
-                while x < self.width {
-                    let x0 = x.min(self.width - 4);
-                    let top = pairs::<AVERAGE, 4, 2>(self.sums(2 * y, x0));
-                    let bottom = pairs::<AVERAGE, 4, 2>(self.sums(2 * y + 1, x0));
-                    self.store(join_all::<AVERAGE, 2>(top, bottom), output.add(x0 / 2));
-                    x += 4;
-                }
-                output = output.wrapping_add(self.geometry.output_row);
-            }
-        }
-    }
-
-    /// Joins windows of 3 x 3 or 4 x 4, a row of a window in four positions.
-    unsafe fn pool_windows(&self, average: bool, mut output: *mut u8) {
+    /// Every position, or windows of 2 x 2.
+    unsafe fn store_blocks(&self, mut output: *mut u8) {
         let pool = self.geometry.pool;
+        let mut block = self.block(match (pool, self.geometry.pooling) {
+            (1, _) => Finish::Store,
+            (_, Pooling::Average) => Finish::Average,
+            _ => Finish::Max,
+        });
         for y in 0..self.geometry.height {
-            for x in 0..self.geometry.width {
-                // Four positions, of which the window's are the `pool` behind the first `before`.
-                let start = (x * pool).min(self.width - 4);
-                let before = x * pool - start;
-                let mut joined = if average { 0 } else { i32::MIN };
-                for row in y * pool..(y + 1) * pool {
-                    // SAFETY: `start + 4 <= width`.
-                    let sums = unsafe { self.sums::<4>(row, start) };
-                    for &sum in sums.iter().skip(before).take(pool) {
-                        joined = join(average, joined, sum);
-                    }
+            let mut next = 0;
+            while next < self.width {
+                let eight = next + 8 <= self.width;
+                let x = if eight {
+                    next
+                } else {
+                    next.min(self.width - 4)
+                };
+                block.output = output.wrapping_add(x >> (pool - 1));
+                for row in 0..pool {
+                    block.second = row as u32;
+                    // SAFETY: a block's positions are below `width`. With pooling `width` is even
+                    // and so are all `x`: no window is cut, `x / 2` is below the output's width.
+                    unsafe { self.compute(eight, y * pool + row, x, &mut block) };
                 }
-                // SAFETY: a position of the output.
-                unsafe { *output.add(x) = self.geometry.store(joined) };
+                next = x + if eight { 8 } else { 4 };
             }
             output = output.wrapping_add(self.geometry.output_row);
         }
     }
-
-    /// Stores `N` sums.
-    #[inline(always)]
-    unsafe fn store<const N: usize>(&self, sums: [i32; N], output: *mut u8) {
-        for (lane, sum) in sums.into_iter().enumerate() {
-            // SAFETY: the caller stores positions of the output only.
-            unsafe { *output.add(lane) = self.geometry.store(sum) };
-        }
-    }
-}
-
-/// What two sums of a window become.
-#[inline(always)]
-fn join(average: bool, joined: i32, sum: i32) -> i32 {
-    if average {
-        joined.wrapping_add(sum.max(0))
-    } else {
-        joined.max(sum)
-    }
-}
-
-/// Neighbours joined: `M` is half of `N`.
-#[inline(always)]
-fn pairs<const AVERAGE: bool, const N: usize, const M: usize>(sums: [i32; N]) -> [i32; M] {
-    from_fn(|lane| {
-        let (left, right) = (sums[2 * lane], sums[2 * lane + 1]);
-        if AVERAGE {
-            left.max(0).wrapping_add(right.max(0))
-        } else {
-            left.max(right)
-        }
-    })
-}
-
-/// Two rows of joined neighbours, joined.
-#[inline(always)]
-fn join_all<const AVERAGE: bool, const N: usize>(top: [i32; N], bottom: [i32; N]) -> [i32; N] {
-    from_fn(|lane| {
-        if AVERAGE {
-            top[lane].wrapping_add(bottom[lane])
-        } else {
-            top[lane].max(bottom[lane])
-        }
-    })
 }
 
 /// The channel, one position at a time.
+#[inline(never)]
 unsafe fn one_by_one(
     geometry: &Convolution,
     taps: &[u32],
     bias: i32,
-    source: &[u8],
-    skip: Option<&[u8]>,
+    source: *const u8,
+    skip: *const u8,
     output: *mut u8,
 ) {
     let pool = geometry.pool;
-    let average = geometry.pooling == Pooling::Average;
     for y in 0..geometry.height {
         for x in 0..geometry.width {
-            let mut joined = if average { 0 } else { i32::MIN };
+            let mut joined = match geometry.pooling {
+                Pooling::Average => 0,
+                Pooling::None | Pooling::Max => i32::MIN,
+            };
             for row in y * pool..(y + 1) * pool {
                 for column in x * pool..(x + 1) * pool {
                     let place = (row * geometry.source_row + column) * geometry.stride;
-                    let mut sum = bias;
                     // SAFETY: (row, column) is a position of the un-pooled map.
-                    unsafe {
-                        let source = source.as_ptr().add(place);
-                        for &tap in taps {
-                            let x = i32::from(*source.add(tap as usize & 0xffff));
-                            sum = sum.wrapping_add((tap as i32 >> 16).wrapping_mul(x));
-                        }
-                        if let Some(skip) = skip {
-                            let place = row * geometry.skip_row + column;
-                            let x = i32::from(*skip.as_ptr().add(place));
-                            let added = x.wrapping_shl(u32::from(geometry.skip_shift));
-                            sum = sum.wrapping_add(added);
-                        }
+                    let mut sum = unsafe { products(taps, bias, source.add(place)) };
+                    if !skip.is_null() {
+                        // SAFETY: as above.
+                        let x = unsafe { *skip.add(row * geometry.skip_row + column) };
+                        let added = i32::from(x).wrapping_shl(u32::from(geometry.skip_shift));
+                        sum = sum.wrapping_add(added);
                     }
-                    joined = if geometry.pooling == Pooling::None {
-                        sum
-                    } else {
-                        join(average, joined, sum)
+                    joined = match geometry.pooling {
+                        Pooling::Average => joined.wrapping_add(sum.max(0)),
+                        Pooling::None | Pooling::Max => joined.max(sum),
                     };
                 }
             }
@@ -265,4 +234,15 @@ unsafe fn one_by_one(
             unsafe { *output.add(y * geometry.output_row + x) = geometry.store(joined) };
         }
     }
+}
+
+/// The sum of one position.
+#[inline(never)]
+unsafe fn products(taps: &[u32], mut sum: i32, base: *const u8) -> i32 {
+    for &tap in taps {
+        // SAFETY: the caller vouches for every byte the taps name.
+        let x = i32::from(unsafe { *base.add(tap as usize & 0xffff) });
+        sum = sum.wrapping_add((tap as i32 >> 16).wrapping_mul(x));
+    }
+    sum
 }

@@ -6,12 +6,8 @@
 
 use core::arch::naked_asm;
 
+use super::{Block, Finish, Routines};
 use crate::kernels::convolution::Taps;
-
-/// The routines for blocks of eight and of four positions.
-pub(super) type Routines = (Routine, Routine);
-/// Adds to the sums: taps, base, sums.
-type Routine = unsafe extern "C" fn(*const u32, *const u8, *mut i32);
 
 /// The routines for a stride, if there are any.
 pub(super) fn routines(stride: usize) -> Option<Routines> {
@@ -31,24 +27,48 @@ pub(super) fn arrange(taps: Taps<'_>, _stride: usize, _positions: usize) -> *con
     first
 }
 
-/// `start` plus the taps' products, for the block of `N` (4 or 8) positions at `base`.
+/// Pools, shifts, clamps and stores the sums of a block of eight or four positions.
 ///
 /// # Safety
 ///
-/// `taps` as left by [`arrange`]; every byte that a tap names for one of the positions must be
-/// readable.
-#[inline(always)]
-pub(super) unsafe fn add<const N: usize>(
-    routines: Routines,
-    taps: *const u32,
-    base: *const u8,
-    start: &[i32; 8],
-) -> [i32; N] {
-    let mut sums: [i32; N] = core::array::from_fn(|lane| start[lane]);
-    let routine = if N == 8 { routines.0 } else { routines.1 };
-    // SAFETY: the routines read what the caller vouches for, and `N` sums.
-    unsafe { routine(taps, base, sums.as_mut_ptr()) };
-    sums
+/// As many bytes as come of them must be writable at the block's output.
+#[inline(never)]
+pub(super) unsafe fn finish(block: &mut Block, positions: usize) {
+    let average = match block.finish {
+        Finish::Store => {
+            // SAFETY: as the caller says.
+            return unsafe { store(block.sums.iter().take(positions), block) };
+        }
+        Finish::Max => false,
+        Finish::Average => true,
+    };
+    let pairs = block.sums.as_chunks().0.iter();
+    for (joined, &[left, right]) in block.joined.iter_mut().zip(pairs) {
+        let (pair, both) = if average {
+            let pair = left.max(0).wrapping_add(right.max(0));
+            (pair, joined.wrapping_add(pair))
+        } else {
+            let pair = left.max(right);
+            (pair, pair.max(*joined))
+        };
+        *joined = if block.second == 0 { pair } else { both };
+    }
+    if block.second != 0 {
+        // SAFETY: as the caller says.
+        unsafe { store(block.joined.iter().take(positions / 2), block) };
+    }
+}
+
+/// Stores sums side by side.
+unsafe fn store<'a>(sums: impl Iterator<Item = &'a i32>, block: &Block) {
+    let mut output = block.output;
+    for sum in sums {
+        // SAFETY: as the caller of `finish` says.
+        unsafe {
+            *output = sum.wrapping_shr(block.shift).clamp(0, 255) as u8;
+            output = output.add(1);
+        }
+    }
 }
 
 /// Adds a tap's products to the sums: r3 pointer, r1 weight, r2 scratch.
@@ -68,9 +88,10 @@ macro_rules! eight {
         $e:literal $f:literal $g:literal $h:literal) => {
         $(#[$doc])*
         #[unsafe(naked)]
-        unsafe extern "C" fn $name(taps: *const u32, base: *const u8, sums: *mut i32) {
+        unsafe extern "C" fn $name(taps: *const u32, base: *const u8, start: *const i32, block: *mut Block) {
             naked_asm!(
-                "push {{r2, r4-r7, lr}}",
+                "adds r3, #32",
+                "push {{r3, r4-r7, lr}}",
                 "mov r4, r8",
                 "mov r5, r9",
                 "mov r6, r10",
@@ -102,7 +123,7 @@ macro_rules! eight {
                 "mov r9, r5",
                 "mov r10, r6",
                 "mov r11, r7",
-                "pop {{r2, r4-r7, pc}}",
+                "pop {{r3, r4-r7, pc}}",
             );
         }
     };
@@ -113,9 +134,10 @@ macro_rules! four {
     ($(#[$doc:meta])* $name:ident; $a:literal $b:literal $c:literal $d:literal) => {
         $(#[$doc])*
         #[unsafe(naked)]
-        unsafe extern "C" fn $name(taps: *const u32, base: *const u8, sums: *mut i32) {
+        unsafe extern "C" fn $name(taps: *const u32, base: *const u8, start: *const i32, block: *mut Block) {
             naked_asm!(
-                "push {{r2, r4-r7, lr}}",
+                "adds r3, #32",
+                "push {{r3, r4-r7, lr}}",
                 "mov r12, r1",
                 "ldm r2!, {{r4-r7}}",
                 "b 3f",
@@ -127,7 +149,7 @@ macro_rules! four {
                 "bne 2b",
                 "ldr r2, [sp]",
                 "stm r2!, {{r4-r7}}",
-                "pop {{r2, r4-r7, pc}}",
+                "pop {{r3, r4-r7, pc}}",
             );
         }
     };

@@ -16,14 +16,11 @@
 //! 0, pairs of two words (offsets; weights), two words of 0. Groups have a weight that is not 0,
 //! so that the zeros end them and no register is needed to count.
 
-use core::arch::{asm, naked_asm};
+use core::arch::naked_asm;
 
+use super::finish::{finish4, finish8};
+use super::{Block, Routines};
 use crate::kernels::convolution::Taps;
-
-/// The routines for blocks of eight and of four positions.
-pub(super) type Routines = (Routine, Routine);
-/// Not called but jumped to, see [`add`].
-type Routine = unsafe extern "C" fn();
 
 /// The routines for a stride, if there are any.
 pub(super) fn routines(stride: usize) -> Option<Routines> {
@@ -36,7 +33,7 @@ pub(super) fn routines(stride: usize) -> Option<Routines> {
 
 /// A pass over the taps to find quads costs some 15 instructions a tap, and a quad saves some 2.5
 /// for each tap and block of eight: below as many positions it does not pay.
-const MANY_POSITIONS: usize = 100;
+const MANY_POSITIONS: usize = 400;
 
 /// Arranges the taps in groups, for the routines of this stride.
 pub(super) fn arrange(taps: Taps<'_>, stride: usize, positions: usize) -> *const u32 {
@@ -120,52 +117,25 @@ unsafe fn quads(mut read: *mut u32, end: *mut u32, last: usize) -> (*mut u32, *m
     (singles, rest)
 }
 
-/// `start` plus the taps' products, for the block of `N` (4 or 8) positions at `base`.
-///
-/// # Safety
-///
-/// `taps` as left by [`arrange`], for routines of the same stride; every byte that a tap or a
-/// quad's offset names for one of the positions must be readable.
-#[inline(always)]
-pub(super) unsafe fn add<const N: usize>(
-    routines: Routines,
+/// Eight positions, stride 1: r10 taps, r11 base, sums in r0-r5, r8, r9. On the stack: the base,
+/// which is overwritten by pointers once quads are done, a word of scratch, the block.
+#[unsafe(naked)]
+unsafe extern "C" fn words8(
     taps: *const u32,
     base: *const u8,
-    start: &[i32; 8],
-) -> [i32; N] {
-    let mut sums = [0; 8];
-    let [s0, s1, s2, s3, s4, s5, s6, s7] = &mut sums;
-    // SAFETY: the routines read what the caller vouches for, write nothing but the registers below
-    // (eight: four of sums and four of scratch in `words4`), and keep the stack.
-    unsafe {
-        if N == 8 {
-            asm!("blx r0", inlateout("r0") routines.0 => *s0, lateout("r1") *s1, lateout("r2") *s2,
-                lateout("r3") *s3, lateout("r4") *s4, lateout("r5") *s5, lateout("r8") *s6,
-                lateout("r9") *s7, inlateout("r10") taps => _, inlateout("r11") base => _,
-                inlateout("r12") start.as_ptr() => _, lateout("lr") _);
-        } else {
-            asm!("blx r0", inlateout("r0") routines.1 => *s0, lateout("r1") *s1, lateout("r2") *s2,
-                lateout("r3") *s3, lateout("r4") _, lateout("r5") _, lateout("r8") _,
-                lateout("r9") _, inlateout("r10") taps => _, inlateout("r11") base => _,
-                inlateout("r12") start.as_ptr() => _, lateout("lr") _);
-        }
-    }
-    core::array::from_fn(|lane| sums[lane])
-}
-
-/// Eight positions, stride 1. In: r10 taps, r11 base, r12 where the sums start. Out: sums in
-/// r0-r5, r8, r9; r6 and r7 are kept, r10-r12 and lr lost. On the stack: r6, r7, two words of
-/// scratch (the second holds the base while quads are added), the return address.
-#[unsafe(naked)]
-unsafe extern "C" fn words8() {
+    start: *const i32,
+    block: *mut Block,
+) {
     naked_asm!(
-        "push {{r6, r7, r10, r11, lr}}",
-        "ldm r12, {{r0-r5, r8, r9}}",
+        "push {{r1-r11, lr}}",
+        "mov r10, r0",
+        "mov r11, r1",
+        "ldm r2, {{r0-r5, r8, r9}}",
         "ldm r10!, {{r6, r7, r12}}",
         "cmp r7, #0",
         "beq 3f",
         // A quad: r6 pointer, r7 (w0, w2), r12 (w1, w3), r11 and lr bytes.
-        "2: ldr lr, [sp, #12]",
+        "2: ldr lr, [sp]",
         "uxtah r6, lr, r6",
         "ldr lr, [r6]",
         "uxtb16 r11, lr",
@@ -201,14 +171,14 @@ unsafe extern "C" fn words8() {
         "ldm r10!, {{r6, r7, r12}}",
         "cmp r7, #0",
         "bne 2b",
-        "ldr r11, [sp, #12]",
+        "ldr r11, [sp]",
         "3: ldrd r12, lr, [r10], #8",
         "cmp lr, #0",
         "beq 5f",
         // A pair: r6 and r7 pointers, then bytes; r12 offsets, then bytes; lr weights.
         "4: uxtah r6, r11, r12",
         "uxtah r7, r11, r12, ror #16",
-        "strd r6, r7, [sp, #8]",
+        "strd r6, r7, [sp]",
         "ldr r6, [r6]",
         "ldr r7, [r7]",
         "pkhbt r12, r6, r7, lsl #16",
@@ -221,7 +191,7 @@ unsafe extern "C" fn words8() {
         "smlad r2, r7, lr, r2",
         "uxtb16 r7, r6, ror #8",
         "smlad r3, r7, lr, r3",
-        "ldrd r6, r7, [sp, #8]",
+        "ldrd r6, r7, [sp]",
         "ldr r6, [r6, #4]",
         "ldr r7, [r7, #4]",
         "pkhbt r12, r6, r7, lsl #16",
@@ -237,15 +207,24 @@ unsafe extern "C" fn words8() {
         "ldrd r12, lr, [r10], #8",
         "cmp lr, #0",
         "bne 4b",
-        "5: pop {{r6, r7, r10, r11, pc}}",
+        "5: ldr r10, [sp, #8]",
+        finish8!("pop {{r1-r11, pc}}"),
     );
 }
 
-/// Four positions, stride 1. As [`words8`], with sums in r0-r3, and r4, r5, r8, r9 lost.
+/// Four positions, stride 1: r10 taps, r11 base, sums in r0-r3.
 #[unsafe(naked)]
-unsafe extern "C" fn words4() {
+unsafe extern "C" fn words4(
+    taps: *const u32,
+    base: *const u8,
+    start: *const i32,
+    block: *mut Block,
+) {
     naked_asm!(
-        "ldm r12, {{r0-r3}}",
+        "push {{r3-r11, lr}}",
+        "mov r10, r0",
+        "mov r11, r1",
+        "ldm r2, {{r0-r3}}",
         "ldm r10!, {{r4, r5, r8}}",
         "cmp r5, #0",
         "beq 3f",
@@ -289,7 +268,8 @@ unsafe extern "C" fn words4() {
         "ldrd r4, r5, [r10], #8",
         "cmp r5, #0",
         "bne 4b",
-        "5: bx lr",
+        "5: ldr r10, [sp]",
+        finish4!("pop {{r3-r11, pc}}"),
     );
 }
 
@@ -304,12 +284,19 @@ macro_rules! bytes {
     };
 }
 
-/// Eight positions, stride 2. As [`words8`], without quads.
+/// Eight positions, stride 2, no quads: registers as in [`words8`].
 #[unsafe(naked)]
-unsafe extern "C" fn bytes8() {
+unsafe extern "C" fn bytes8(
+    taps: *const u32,
+    base: *const u8,
+    start: *const i32,
+    block: *mut Block,
+) {
     naked_asm!(
-        "push {{r6, r7, r10, r11, lr}}",
-        "ldm r12, {{r0-r5, r8, r9}}",
+        "push {{r1-r11, lr}}",
+        "mov r10, r0",
+        "mov r11, r1",
+        "ldm r2, {{r0-r5, r8, r9}}",
         "add r10, #12",
         "ldrd r6, r12, [r10], #8",
         "cmp r12, #0",
@@ -321,15 +308,24 @@ unsafe extern "C" fn bytes8() {
         "ldrd r6, r12, [r10], #8",
         "cmp r12, #0",
         "bne 2b",
-        "3: pop {{r6, r7, r10, r11, pc}}",
+        "3: ldr r10, [sp, #8]",
+        finish8!("pop {{r1-r11, pc}}"),
     );
 }
 
-/// Four positions, stride 2. As [`words4`], without quads.
+/// Four positions, stride 2, no quads: registers as in [`words4`].
 #[unsafe(naked)]
-unsafe extern "C" fn bytes4() {
+unsafe extern "C" fn bytes4(
+    taps: *const u32,
+    base: *const u8,
+    start: *const i32,
+    block: *mut Block,
+) {
     naked_asm!(
-        "ldm r12, {{r0-r3}}",
+        "push {{r3-r11, lr}}",
+        "mov r10, r0",
+        "mov r11, r1",
+        "ldm r2, {{r0-r3}}",
         "add r10, #12",
         "ldrd r4, r5, [r10], #8",
         "cmp r5, #0",
@@ -341,6 +337,7 @@ unsafe extern "C" fn bytes4() {
         "ldrd r4, r5, [r10], #8",
         "cmp r5, #0",
         "bne 2b",
-        "3: bx lr",
+        "3: ldr r10, [sp]",
+        finish4!("pop {{r3-r11, pc}}"),
     );
 }
