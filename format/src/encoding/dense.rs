@@ -77,8 +77,7 @@ pub(crate) const fn check(
     Ok(dims.inputs)
 }
 
-/// The rows of a [`Dense`] that are left; every weight is told, those of 0 too: a dense layer costs what
-/// it costs, whatever its weights are.
+/// The rows of a [`Dense`] that are left; weights of 0 are not told.
 #[derive(Clone, Copy, Debug)]
 pub struct DenseRows<'a> {
     rest: Dense<'a>,
@@ -96,7 +95,9 @@ impl Rows for DenseRows<'_> {
             ..self.rest
         };
         for (column, &value) in (0..).zip(row) {
-            visit(column, i16::from(value as i8));
+            if value != 0 {
+                visit(column, i16::from(value as i8));
+            }
         }
         Some(bias)
     }

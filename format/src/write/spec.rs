@@ -93,7 +93,7 @@ impl LayerSpec {
         }
     }
 
-    /// A copy of a layer that has been read. Zeros that a dense layer stores are left out.
+    /// A copy of a layer that has been read.
     #[must_use]
     pub fn from_layer(layer: &Layer<'_>) -> LayerSpec {
         let links = layer.links();
@@ -117,14 +117,7 @@ impl WeightsSpec {
     fn from_layer(layer: &Layer<'_>) -> WeightsSpec {
         match layer.weights() {
             Weights::None => WeightsSpec::None,
-            Weights::Dense(dense) => {
-                let mut weights = integers(dense.rows());
-                if let WeightsSpec::Integers { rows, .. } = &mut weights {
-                    rows.iter_mut()
-                        .for_each(|row| row.retain(|&(_, weight)| weight != 0));
-                }
-                weights
-            }
+            Weights::Dense(dense) => integers(dense.rows()),
             Weights::Csr(csr) => integers(csr.rows()),
             Weights::Words(words) => integers(words.rows()),
             Weights::Rice(rice) => integers(rice.each()),
@@ -183,7 +176,7 @@ fn integers(mut from: impl Rows) -> WeightsSpec {
 }
 
 impl NetworkSpec {
-    /// A copy of a model that has been read. Zeros that a dense layer stores are left out.
+    /// A copy of a model that has been read.
     #[must_use]
     pub fn from_model(model: &Model<'_>) -> NetworkSpec {
         NetworkSpec {

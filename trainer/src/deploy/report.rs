@@ -1,8 +1,9 @@
 //! What a container holds, layer by layer: dimensions, operations, bytes and of what.
 //!
 //! Every byte of a layer is counted once: as position (where weights are: columns, row lengths,
-//! starts, runs), value, bias or parameter (geometry, links, the head of a block). A packed word is
-//! column and value in 16 bits; its bits are counted where they belong, to the nearest byte.
+//! starts, runs), value, bias or parameter (geometry, links, the head of a block, a codebook). A packed
+//! word is column and value in 16 bits, and an entropy-coded block all of it in a stream of bits: those
+//! are counted where they belong, to the nearest byte.
 //!
 //! Beside them stands the information limit: with k of a layer's n stored weights not zero, no code
 //! names their places in less than log2 C(n, k) bits on average when every choice is as likely, nor
@@ -233,8 +234,15 @@ fn bytes(layer: &Layer<'_>) -> (LayerBytes, usize) {
             let parts = parts(positions, stream - indices, biases, block);
             (parts, 16 - index_bits)
         }
-        // As a whole: what is coded in it lies bit by bit.
-        Weights::Rice(_) => (parts(block, 0, 0, block), magnitude_bits(layer)),
+        Weights::Rice(rice) => {
+            let bits = rice.parts();
+            let (values, biases) = ((bits.values + 4) / 8, (bits.biases + 4) / 8);
+            let head = bits.parameters / 8;
+            // What fills the last byte is among the positions.
+            let positions = block.saturating_sub(head + values + biases);
+            let parts = parts(positions, values, biases, block);
+            (parts, rice.value_bits() as usize)
+        }
         Weights::CsrF32(_) => {
             let lengths = 2 * layer.outputs();
             let stored = (block - biases - lengths) / 6;
@@ -260,16 +268,6 @@ fn parts(positions: usize, values: usize, biases: usize, block: usize) -> LayerB
         parameters: block - positions - values - biases,
         total: block,
     }
-}
-
-/// Bits that the layer's weights need without a zero: a sign, and the largest magnitude less one.
-fn magnitude_bits(layer: &Layer<'_>) -> usize {
-    let WeightsSpec::Integers { rows, .. } = LayerSpec::from_layer(layer).weights else {
-        return 0;
-    };
-    let weights = rows.iter().flatten().map(|&(_, weight)| weight);
-    let largest = weights.map(i16::unsigned_abs).max().unwrap_or(1);
-    1 + (u16::BITS - largest.saturating_sub(1).leading_zeros()) as usize
 }
 
 /// log2 C(n, k): the bits that tell which `k` of `n`.
@@ -415,6 +413,45 @@ mod tests {
             assert_eq!(layer.density, 3.0 / 20.0);
             assert_eq!(layer.instructions, Some(2));
         }
+    }
+
+    #[test]
+    fn an_entropy_coded_block_is_cut_by_bits() {
+        // One weight of each four columns, of four bits.
+        let weight = |row: u16, place: u16| {
+            let magnitude = (row * 5 + place * 3) % 8 + 1;
+            let sign = if (row + place).is_multiple_of(3) {
+                -1
+            } else {
+                1
+            };
+            (4 * place + (row * place) % 4, sign * magnitude as i16)
+        };
+        let row = |row: u16| (0..16).map(|place| weight(row, place)).collect();
+        let rows = (0..32).map(row).collect();
+        let bias = (0..32).map(|row| row * 64 - 1000).collect();
+        let network = NetworkSpec {
+            input: Shape::flat(64),
+            layers: vec![LayerSpec::dense(Encoding::Rice, 0, bias, rows)],
+        };
+        let report = report_of(&network);
+        let LayerReport { bytes, limit, .. } = &report.layers[0];
+        assert_eq!(report.bytes, 16 + 8 + bytes.total);
+        let LayerBytes {
+            positions,
+            values,
+            biases,
+            ..
+        } = *bytes;
+        assert_eq!(bytes.total, positions + values + biases + bytes.parameters);
+        assert_eq!(bytes.parameters, 4);
+        // The sizes are spread evenly: no code is shorter than four bits each.
+        assert_eq!((limit.values, values), (256.0, 256));
+        // A bias is a multiple of 8 from -125 to 123 of them.
+        assert_eq!(biases, 32);
+        // Rows alike and weights evenly spread: less than if any choice were as likely.
+        let positions = positions as f64 / limit.positions;
+        assert!((0.7..1.0).contains(&positions), "{positions}");
     }
 
     #[test]

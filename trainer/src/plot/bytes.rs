@@ -11,6 +11,8 @@ use crate::deploy::report::{LayerReport, ModelReport};
 const WIDTH: i32 = 960;
 /// Where bars begin and where the longest ends.
 const BARS: (i32, i32) = (330, 870);
+/// Where the legend begins.
+const LEGEND: i32 = 230;
 /// Pixels above the first bar.
 const TOP: i32 = 92;
 /// Pixels from one bar to the next.
@@ -62,14 +64,20 @@ fn draw(model: &ModelReport, text: &mut String) -> Result<(), Box<dyn std::error
 
     let title = format!("{}: {} bytes", model.path, number(model.bytes));
     write(&title, (20, 24), 18, DARK, HPos::Left)?;
-    let mut x = BARS.0;
+    let mut x = LEGEND;
     for (name, colour) in PARTS {
         area.draw(&Rectangle::new([(x, 48), (x + 14, 62)], colour.filled()))?;
         write(name, (x + 20, 55), 13, DARK, HPos::Left)?;
         x += 108;
     }
     mark(&area, x, 46, 18)?;
-    write("information limit", (x + 10, 55), 13, DARK, HPos::Left)?;
+    write(
+        "least for positions and values",
+        (x + 10, 55),
+        13,
+        DARK,
+        HPos::Left,
+    )?;
 
     let longest = |layer: &LayerReport| layer.bytes.total.max(least(layer).ceil() as usize);
     let layers = model.layers.iter().map(longest);
@@ -205,7 +213,7 @@ mod tests {
             "40 x 50, 1,200 weights, csr",
             "40 x 40, 1,600 weights, dense",
             "header and layer records",
-            "information limit",
+            "least for positions and values",
             "3,840",
             "1,760",
             "32",
