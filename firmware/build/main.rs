@@ -1,8 +1,8 @@
 //! Lays out one image: the board's memory, the model built in, the samples to run.
 //!
 //! Reads `RAREFY_BOARD` (a folder of `boards/`), `RAREFY_MODEL` (a .rfy container) and
-//! `RAREFY_SAMPLES` (inputs, one after the other); without the last two the format's golden
-//! container and an input of zeros. `RAREFY_FLASH_SPARE` (bytes, default 0) lengthens the board's
+//! `RAREFY_SAMPLES` (inputs, one after the other); without the last two the first of the format's
+//! golden containers and an input of zeros. `RAREFY_FLASH_SPARE` (bytes, default 0) lengthens the board's
 //! flash, so that an image which does not fit still links and can be measured; whoever sets
 //! it must check the fit. Refuses an unknown board, a container that does not parse, samples
 //! of the wrong length.
@@ -12,7 +12,7 @@ mod selftest;
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
-use rarefy_format::{AlignedBytes, Model};
+use rarefy_format::Model;
 
 /// Where the model and the samples lie: sections of their own, so that the ELF tells their
 /// bytes apart from the code's. The samples come last in flash: what is before them is what
@@ -39,9 +39,6 @@ SECTIONS
 INSERT AFTER .gnu.sgstubs;
 ";
 
-/// The golden container to build in when no model is given.
-const GOLDEN: &str = "mixed-v0.rfy";
-
 fn main() {
     let root = PathBuf::from(env::var("CARGO_MANIFEST_DIR").expect("cargo sets it"));
     let out = PathBuf::from(env::var("OUT_DIR").expect("cargo sets it"));
@@ -66,15 +63,16 @@ fn main() {
     }
 
     let golden = root.join("../format/tests/golden");
-    let model = variable("RAREFY_MODEL").map_or_else(|| golden.join(GOLDEN), PathBuf::from);
+    watch(&golden);
+    let containers = selftest::containers(&golden);
+    let model = variable("RAREFY_MODEL").map_or_else(|| containers[0].clone(), PathBuf::from);
     let samples = variable("RAREFY_SAMPLES").map(PathBuf::from);
     write(
         &out.join("model.rs"),
         embed(&model, samples, &out).as_bytes(),
     );
 
-    watch(&golden);
-    selftest::generate(&golden, &out);
+    selftest::generate(&containers, &out);
 }
 
 /// The folder of the board that `RAREFY_BOARD` names.
@@ -126,7 +124,7 @@ fn counter(path: &Path) -> String {
 /// Rust source that embeds the model and the samples it is to run on.
 fn embed(model: &Path, samples: Option<PathBuf>, out: &Path) -> String {
     watch(model);
-    let bytes = AlignedBytes::copy_from(&read(model));
+    let bytes = read(model);
     let parsed =
         Model::parse(&bytes).unwrap_or_else(|e| panic!("{} is no model: {e}", model.display()));
     let inputs = parsed.inputs();

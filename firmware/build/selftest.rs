@@ -1,17 +1,16 @@
-//! The self-test's questions and answers: golden containers in every encoding.
+//! The self-test's questions and answers: golden containers, one an encoding and kind of layer.
 //!
 //! A golden container `NAME.rfy` comes with `NAME.txt`: lines of an input in hexadecimal and the
-//! logits it must give. The same network is written again with every layer in one encoding, so
-//! that each kernel must give the same known answers. Refuses files that do not go together.
+//! logits it must give. Refuses files that do not go together.
 
 use std::fmt::Write as _;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use rarefy_format::{AlignedBytes, LayerSpec, Model, WriteError};
+use rarefy_format::Model;
 
-/// Writes `selftest.rs`: the constants `ARENA_WORDS` and `CASES`.
-pub(crate) fn generate(golden: &Path, out: &Path) {
+/// The golden containers in the folder `golden`, by name.
+pub(crate) fn containers(golden: &Path) -> Vec<PathBuf> {
     let mut containers: Vec<_> = fs::read_dir(golden)
         .unwrap_or_else(|e| panic!("cannot list {}: {e}", golden.display()))
         .filter_map(|entry| Some(entry.ok()?.path()))
@@ -23,60 +22,31 @@ pub(crate) fn generate(golden: &Path, out: &Path) {
         "no golden container in {}",
         golden.display()
     );
+    containers
+}
 
+/// Writes `selftest.rs`: the constants `ARENA_WORDS` and `CASES`.
+pub(crate) fn generate(containers: &[PathBuf], out: &Path) {
     let (mut cases, mut statics) = (String::new(), String::new());
     let mut arena_words = 0;
     for (number, path) in containers.iter().enumerate() {
-        let bytes = AlignedBytes::copy_from(&super::read(path));
+        let bytes = super::read(path);
         let model =
             Model::parse(&bytes).unwrap_or_else(|e| panic!("{} is no model: {e}", path.display()));
         arena_words = arena_words.max(model.arena_words());
-        let answers = path.with_extension("txt");
-        let rows = rows(&answers, &model);
-        let layers: Vec<LayerSpec> = model
-            .layers()
-            .map(|layer| LayerSpec::from_layer(&layer))
-            .collect();
-        let encode = |to: fn(&LayerSpec, usize) -> Result<LayerSpec, WriteError>| {
-            let encoded: Result<Vec<_>, _> = layers
-                .iter()
-                .enumerate()
-                .map(|(index, layer)| to(layer, index))
-                .collect();
-            encoded
-                .and_then(|layers| rarefy_format::write(&layers))
-                .unwrap_or_else(|e| panic!("cannot write {} again: {e}", path.display()))
-        };
-        let stem = path
-            .file_stem()
-            .unwrap_or_default()
-            .to_string_lossy()
-            .into_owned();
-        for (encoding, container) in [
-            ("as it is", bytes.to_vec()),
-            ("csr", encode(LayerSpec::to_csr)),
-            ("dense", encode(LayerSpec::to_dense)),
-        ] {
-            let length = container.len();
-            let name = format!(
-                "MODEL_{number}_{}",
-                encoding.to_uppercase().replace(' ', "_")
-            );
-            writeln!(
-                statics,
-                "static {name}: rarefy_format::Aligned<[u8; {length}]> =\n    \
-                 rarefy_format::Aligned({container:?});"
-            )
-            .expect("a string takes everything");
-            writeln!(
-                cases,
-                "    Case {{ name: {stem:?}, encoding: {encoding:?}, model: &{name}.0, answers: ANSWERS_{number} }},"
-            )
-            .expect("a string takes everything");
-        }
+        let rows = rows(&path.with_extension("txt"), &model);
+        let name = path.file_stem().unwrap_or_default().to_string_lossy();
+        let length = bytes.len();
         writeln!(
             statics,
-            "static ANSWERS_{number}: &[(&[u8], &[i32])] = &[\n{rows}];"
+            "static MODEL_{number}: rarefy_format::Aligned<[u8; {length}]> =\n    \
+             rarefy_format::Aligned({bytes:?});\n\
+             static ANSWERS_{number}: &[(&[u8], &[i32])] = &[\n{rows}];"
+        )
+        .expect("a string takes everything");
+        writeln!(
+            cases,
+            "    Case {{ name: {name:?}, model: &MODEL_{number}.0, answers: ANSWERS_{number} }},"
         )
         .expect("a string takes everything");
     }

@@ -75,6 +75,8 @@ pub use header::{CHECKSUM_OFFSET, HEADER_BYTES, MAGIC, MAX_LAYERS, VERSION, cont
 pub use layer::{Layer, Layers, MAX_SOURCE_BYTES, SPARE_WORDS};
 pub use model::Model;
 pub use operation::{GEOMETRY_BYTES, Operation, Pooling, Window};
+#[cfg(feature = "alloc")]
+pub use record::MAX_BLOCK_BYTES;
 pub use record::{LINKS_BYTES, Links, RECORD_BYTES};
 #[cfg(feature = "alloc")]
 pub use reference::Values;

@@ -19,7 +19,7 @@ pub const LINKS_BYTES: usize = 4;
 
 /// The longest block that a record can state, in bytes.
 #[cfg(feature = "alloc")]
-pub(crate) const MAX_BLOCK_BYTES: usize = 0x7_FFFF;
+pub const MAX_BLOCK_BYTES: usize = 0x7_FFFF;
 
 /// The fields of a layer record.
 #[derive(Clone, Copy, Debug)]

@@ -9,13 +9,13 @@ use std::sync::OnceLock;
 use std::sync::atomic::AtomicBool;
 
 use candle_core::Device;
-use rarefy_format::{AlignedBytes, Model};
+use rarefy_format::{AlignedBytes, Encoding, Model};
 use rarefy_runtime::Engine;
 use rarefy_trainer::data::{Dataset, Split, digits};
-use rarefy_trainer::deploy::container::{self, EncodingChoice};
-use rarefy_trainer::deploy::export::FinishedRun;
-use rarefy_trainer::deploy::quantize::QuantizedLayer;
-use rarefy_trainer::deploy::{self, Layer, evaluate, fold, quantize, strip};
+use rarefy_trainer::deploy::choose::{EncodingChoice, Goal};
+use rarefy_trainer::deploy::export::{self, FinishedRun, Options};
+use rarefy_trainer::deploy::quantize::{CALIBRATION, WeightType};
+use rarefy_trainer::deploy::{self, Layer, container, evaluate, fold, order, strip};
 use rarefy_trainer::device;
 use rarefy_trainer::graph::{Graph, architecture};
 use rarefy_trainer::network::{Network, State, Statistics, initial};
@@ -148,34 +148,6 @@ fn logits(container: &AlignedBytes) -> Vec<Vec<i32>> {
         .collect()
 }
 
-/// What `layers` give for `image`, in the words of the format's specification: halves of what a
-/// shift drops round up.
-fn integers(layers: &[QuantizedLayer], image: &[u8]) -> Vec<i32> {
-    let mut values: Vec<i64> = image.iter().map(|&pixel| i64::from(pixel)).collect();
-    for layer in layers {
-        let rows = layer.weights.outer_iterator().zip(&layer.bias);
-        values = rows
-            .map(|(row, &bias)| {
-                let sum: i64 = row
-                    .iter()
-                    .map(|(column, &w)| i64::from(w) * values[column])
-                    .sum();
-                let sum = sum + i64::from(bias);
-                let scaled = (sum as f64 / 2f64.powi(layer.shift.into()) + 0.5).floor() as i64;
-                if layer.relu {
-                    scaled.clamp(0, 255)
-                } else {
-                    sum
-                }
-            })
-            .collect();
-    }
-    values
-        .into_iter()
-        .map(|value| i32::try_from(value).unwrap())
-        .collect()
-}
-
 /// The whole of deployment for a run, each step against another account of the same.
 fn deploys(run: &FinishedRun, folder: &Path) {
     // Folded, stripped: against candle on the trained weights.
@@ -187,23 +159,36 @@ fn deploys(run: &FinishedRun, folder: &Path) {
     agree(&scores(&stripped), &expected, "stripped");
     assert!(units(&stripped) <= units(&folded));
 
-    // Exported in every encoding: the logits are those of the quantizer's own integers.
-    let calibration = data().train.limit(quantize::CALIBRATION);
+    // Exported in every way: the logits are those of the quantizer's own integers.
+    let sorted = order::sorted(&stripped);
+    agree(&scores(&sorted), &expected, "sorted");
+    let calibration = data().train.limit(CALIBRATION);
     let images: Vec<&[u8]> = (0..calibration.len())
         .map(|i| calibration.image(i))
         .collect();
-    let quantized = quantize::quantize_and_strip(&stripped, &images).unwrap();
-    let of_quantizer: Vec<Vec<i32>> = (0..300)
-        .map(|index| integers(&quantized, data().test.image(index)))
-        .collect();
-    let mut sizes = Vec::new();
-    for encoding in [
-        EncodingChoice::Auto,
-        EncodingChoice::Csr,
-        EncodingChoice::Dense,
+    let auto = |goal, weights| Options {
+        goal,
+        weights,
+        ..Options::default()
+    };
+    let only = |encoding, weights| Options {
+        encoding: EncodingChoice::Only(encoding),
+        weights,
+        ..Options::default()
+    };
+    let mut figures = Vec::new();
+    for options in [
+        auto(Goal::Size, WeightType::Int(6)),
+        auto(Goal::Speed, WeightType::Int(6)),
+        auto(Goal::Balanced, WeightType::Int(8)),
+        only(Encoding::Csr, WeightType::Int(6)),
+        only(Encoding::Words, WeightType::Int(6)),
+        only(Encoding::Columns, WeightType::Int(6)),
+        only(Encoding::Dense, WeightType::Int(8)),
     ] {
-        let path = folder.join(format!("{encoding:?}.rfy"));
-        let report = run.export(data(), encoding, &path).unwrap();
+        let what = format!("{options:?}");
+        let path = folder.join("model.rfy");
+        let report = run.export(data(), &options, &path).unwrap();
         let bytes = container::read(&path).unwrap();
         assert_eq!(report.model.bytes, bytes.len());
         assert_eq!(report.model.path, path.display().to_string());
@@ -212,12 +197,20 @@ fn deploys(run: &FinishedRun, folder: &Path) {
             "{}",
             report.stripping_error
         );
-        sizes.push(bytes.len());
-        assert!(logits(&bytes) == of_quantizer, "{encoding:?}");
+        let spec = export::integers(&sorted, &images, &options).unwrap().spec;
+        let expected: Vec<Vec<i32>> = (0..300)
+            .map(|index| spec.infer(data().test.image(index)))
+            .collect();
+        assert!(logits(&bytes) == expected, "{what}");
+        let instructions = report.model.layers.iter().map(|layer| layer.instructions);
+        figures.push((bytes.len(), instructions.sum::<Option<u64>>().unwrap()));
 
         // In integers the accuracy is that of the trained network, to 1.5 points on a short run.
         let (pruned, deployed) = (report.accuracy.pruned, report.accuracy.deployed);
-        assert!((pruned - deployed).abs() <= 0.015, "{pruned} {deployed}");
+        assert!(
+            (pruned - deployed).abs() <= 0.015,
+            "{what}: {pruned} {deployed}"
+        );
         let never = AtomicBool::new(false);
         let model = container::parse(&bytes, &path).unwrap();
         let score = evaluate::evaluate(model, &data().test, &never, &mut |_| {})
@@ -225,19 +218,29 @@ fn deploys(run: &FinishedRun, folder: &Path) {
             .unwrap();
         assert_eq!(score.accuracy, deployed);
 
-        // The dense twin, with the stripped units back as zeros, answers the same.
+        // The dense twin, with the stripped units back as zeros, answers the same where its eight bits
+        // hold the weights.
         let twin = AlignedBytes::copy_from(&device::dense(&model).unwrap());
-        assert!(logits(&twin) == of_quantizer, "dense twin of {encoding:?}");
+        if let EncodingChoice::Only(Encoding::Csr | Encoding::Dense) = options.encoding {
+            assert!(logits(&twin) == expected, "dense twin of {what}");
+        }
         assert!(twin.len() >= 266_200);
 
         // Exporting again gives the same bytes.
-        run.export(data(), encoding, &path).unwrap();
-        assert!(
-            container::read(&path).unwrap()[..] == bytes[..],
-            "{encoding:?}"
-        );
+        run.export(data(), &options, &path).unwrap();
+        assert!(container::read(&path).unwrap()[..] == bytes[..], "{what}");
     }
-    assert!(sizes[0] <= sizes[1] && sizes[0] <= sizes[2], "{sizes:?}");
+    // Each goal is reached: nothing else is smaller, or takes fewer instructions.
+    assert!(
+        figures.iter().all(|&(bytes, _)| figures[0].0 <= bytes),
+        "{figures:?}"
+    );
+    assert!(
+        figures
+            .iter()
+            .all(|&(_, instructions)| figures[1].1 <= instructions),
+        "{figures:?}"
+    );
 }
 
 #[test]

@@ -125,6 +125,16 @@ fn block(spec: &LayerSpec, plan: &Plan) -> Result<Vec<u8>, SpecError> {
     Ok(block)
 }
 
+/// Checks the length of a dense block, which is known before a byte of it is laid out and may be
+/// anything.
+fn check_length(spec: &LayerSpec, columns: usize) -> Result<(), SpecError> {
+    let length = columns.saturating_add(4).saturating_mul(spec.outputs);
+    if spec.encoding == Encoding::Dense && length > MAX_BLOCK_BYTES {
+        return Err(SpecError::Length(length));
+    }
+    Ok(())
+}
+
 /// Biases and weights of a layer with so many columns, as its encoding stores them.
 fn encoded(spec: &LayerSpec, columns: usize) -> Result<Vec<u8>, Unfit> {
     match (&spec.weights, spec.encoding) {

@@ -66,6 +66,7 @@ pub(crate) fn plan(network: &NetworkSpec) -> Result<(Vec<Plan>, usize), WriteErr
     for (layer, spec) in layers.iter().enumerate() {
         let inputs = columns(&spec.operation, buffers[sources(layer)?.0].shape);
         check_sums(spec, inputs).map_err(|error| error.of(layer))?;
+        super::check_length(spec, inputs).map_err(|error| error.of(layer))?;
         let encoded = super::encoded(spec, inputs);
         let encoded = encoded.map_err(|unfit| SpecError::Unfit(unfit).of(layer))?;
         let dims = Dimensions {

@@ -122,11 +122,12 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
         ));
     }
     console.result(&report, || {
+        let instructions = report.model.layers.iter().filter_map(|layer| layer.instructions);
         format!(
             "{}\n{path}: {} bytes, about {} instructions, {} of test images right with the device's arithmetic ({} trained)\nNext: rarefy measure {path} --board mps2-an386\n",
             inspect::layers(&report.model),
             thousands(report.model.bytes),
-            thousands(report.predicted_instructions.iter().sum::<u64>()),
+            thousands(instructions.sum::<u64>()),
             percent(deployed),
             percent(pruned),
             path = report.model.path,

@@ -4,7 +4,7 @@
 //! they predict to a few per cent, which is enough to choose an encoding and to see where time goes.
 //! What an inference costs besides its layers (some 300 instructions) is left out.
 
-use rarefy_format::{Encoding, Layer, Operation, Rows, Weights};
+use rarefy_format::{Encoding, Layer, LayerSpec, Operation, Weights, WeightsSpec};
 
 /// A processor core, or those that count like it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -156,34 +156,12 @@ fn weights(layer: &Layer<'_>, costs: &Costs, activity: Option<&[f64]>) -> f64 {
     }
 }
 
-/// Weights stored.
+/// Weights stored that are not zero.
 fn nonzeros(layer: &Layer<'_>) -> f64 {
-    fn count(mut rows: impl Rows) -> usize {
-        let mut count = 0;
-        while rows
-            .next_row(|_, weight| count += usize::from(weight != 0))
-            .is_some()
-        {}
-        count
-    }
-    let count = match layer.weights() {
-        Weights::None => 0,
-        Weights::Csr(csr) => csr.values().len(),
-        Weights::CsrF32(mut csr) => {
-            let mut count = 0;
-            while let Some((_, row)) = csr.next_row() {
-                count += row.count();
-            }
-            count
-        }
-        Weights::Dense(dense) => count(dense.rows()),
-        Weights::Words(words) => count(words.rows()),
-        Weights::Rice(rice) => count(rice.rows()),
-        Weights::Columns(columns) => {
-            let mut count = 0;
-            columns.each(|_, _, _| count += 1);
-            count
-        }
+    let count = match LayerSpec::from_layer(layer).weights {
+        WeightsSpec::None => 0,
+        WeightsSpec::Integers { rows, .. } => rows.iter().flatten().filter(|w| w.1 != 0).count(),
+        WeightsSpec::Floats { rows, .. } => rows.iter().flatten().filter(|w| w.1 != 0.0).count(),
     };
     count as f64
 }

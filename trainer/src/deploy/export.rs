@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
+use rarefy_format::Layer;
 use serde::Serialize;
 
 use super::choose::{self, EncodingChoice, Goal};
@@ -52,8 +53,6 @@ pub struct ExportReport {
     pub model: ModelReport,
     /// The type of the stored weights.
     pub weights: String,
-    /// The instructions predicted for each layer, zeros being as frequent as on calibration images.
-    pub predicted_instructions: Vec<u64>,
     /// Shares of test images right.
     pub accuracy: ExportAccuracy,
     /// The largest relative difference that stripping made to a class score of the calibration
@@ -160,14 +159,13 @@ impl FinishedRun {
         let never = AtomicBool::new(false);
         let score = evaluate::evaluate(model, &data.test, &never, &mut |_| {})?;
         artifact::write(path, &bytes)?;
-        let predicted = model.layers().zip(&activity);
-        let predicted = predicted.map(|(layer, activity)| {
-            costs::instructions(&layer, options.core, Some(activity)).round() as u64
-        });
+        let instructions = |layer: &Layer<'_>| {
+            let activity = Some(&activity[layer.index()][..]);
+            Some(costs::instructions(layer, options.core, activity).round() as u64)
+        };
         Ok(ExportReport {
-            model: report::report(&model, path),
+            model: report::report(&model, path, instructions),
             weights: options.weights.name(),
-            predicted_instructions: predicted.collect(),
             accuracy: ExportAccuracy {
                 pruned: self.report.accuracy.pruned,
                 deployed: score.map_or(0.0, |score| score.accuracy),

@@ -1,114 +1,294 @@
-//! The same network without pruning's savings: every layer dense, in its original dimensions.
+//! The same network without pruning's savings: every layer stored dense, in its original dimensions.
 //!
-//! What is left of each layer comes first; units that were stripped come back as rows and
-//! columns of zeros. Every logit stays the same, bit for bit, so whatever the two networks
-//! cost differently is the price of the zeros.
+//! What is left of each layer comes first; units and channels that were stripped come back behind it
+//! as rows and columns of zeros, so that no weight changes its column.
+//!
+//! The twin stands for what the network costs dense. It answers alike, bit for bit, where dense
+//! layers with weights of 8 bits are all there is. Otherwise it has logits of its own:
+//! - the kernels of a convolution leave out weights of 0, of which a network that was never pruned
+//!   has hardly any: in the twin they are 1;
+//! - dense weights have 8 bits. A layer whose weights are wider (packed words have up to 16) is taken
+//!   in 8: weights, biases and shifts lose as many bits as that needs. Floats are scaled.
 
-use rarefy_format::{LayerSpec, Model, WeightsSpec, WriteError, write};
+use rarefy_format::{
+    Encoding, LayerSpec, MAX_BLOCK_BYTES, Model, NetworkSpec, Operation, SpecError, WeightsSpec,
+    WriteError, write,
+};
+
+/// The largest weight that a float becomes.
+const LARGEST: f32 = 127.0;
+
+/// Bits that the outputs of a layer of floats lose: about as many as its weights have.
+const FLOAT_SHIFT: u8 = 7;
+
+/// The largest bias that a float becomes: with any weights of 8 bits no sum leaves 32 bits.
+const LARGEST_BIAS: f32 = (1 << 24) as f32;
 
 /// The container of `model`'s network with every weight stored.
 ///
 /// # Errors
 /// When a layer in its original dimensions exceeds what a container can hold.
 pub fn dense(model: &Model<'_>) -> Result<Vec<u8>, WriteError> {
-    let layers = model.layers();
-    // A small container can state enormous layers: nothing is laid out that cannot be written.
-    let stated = layers
-        .clone()
-        .map(|l| l.original_inputs() * l.original_outputs())
-        .sum();
-    if u32::try_from(stated).is_err() {
-        return Err(WriteError::TooLong { found: stated });
-    }
-    let last = layers.len() - 1;
-    // Inputs of the network were never stripped, nor were its outputs: they are its meaning.
-    let mut inputs = model.inputs();
-    let mut dense = Vec::with_capacity(last + 1);
-    for (index, layer) in model.layers().enumerate() {
-        let left = LayerSpec::from_layer(&layer).to_dense(index)?;
-        let outputs = if index == last {
-            left.outputs
-        } else {
-            left.original_outputs
+    let mut network = NetworkSpec::from_model(model);
+    let count = network.layers.len();
+    // Channels of the input and of each layer's output.
+    let mut channels = vec![usize::from(model.input().channels)];
+    for (index, (layer, stored)) in network.layers.iter_mut().zip(model.layers()).enumerate() {
+        let (last, read) = (index + 1 == count, channels[index + 1 - layer.source]);
+        let source = stored.source().shape;
+        let (outputs, columns) = match layer.operation {
+            Operation::Pool { .. } => (read, 0),
+            Operation::Conv { window, .. } => {
+                let size = usize::from(window.size);
+                (layer.original_outputs, read * size * size)
+            }
+            Operation::Dense => {
+                let columns = read * usize::from(source.height) * usize::from(source.width);
+                // Outputs of the network were never stripped: they are its meaning.
+                let kept = if last {
+                    layer.outputs
+                } else {
+                    layer.original_outputs
+                };
+                (kept, columns)
+            }
         };
-        let mut values = vec![0; outputs * inputs];
-        if let WeightsSpec::Dense { values: stored } = &left.weights {
-            let rows = stored.chunks_exact(left.inputs);
-            for (row, stored) in values.chunks_exact_mut(inputs).zip(rows) {
-                row[..stored.len()].copy_from_slice(stored);
+        // A small container can state enormous layers: nothing is laid out that cannot be written.
+        let length = (columns + 4) * outputs;
+        if length > MAX_BLOCK_BYTES {
+            let error = SpecError::Length(length);
+            return Err(WriteError::Layer {
+                layer: index,
+                error,
+            });
+        }
+        channels.push(outputs);
+        layer.outputs = outputs;
+        layer.original_outputs = outputs;
+        if layer.encoding != Encoding::None {
+            layer.encoding = Encoding::Dense;
+            take_floats_in_8_bits(layer, last);
+            take_integers_in_8_bits(layer);
+        }
+        if let WeightsSpec::Integers { bias, rows } = &mut layer.weights {
+            bias.resize(outputs, 0);
+            rows.resize(outputs, Vec::new());
+            if matches!(layer.operation, Operation::Conv { .. }) {
+                rows.iter_mut().for_each(|row| fill(row, columns));
             }
         }
-        let mut bias = left.bias;
-        bias.resize(outputs, 0);
-        dense.push(LayerSpec {
-            inputs,
-            outputs,
-            original_inputs: inputs,
-            original_outputs: outputs,
-            activation: left.activation,
-            shift: left.shift,
-            bias,
-            weights: WeightsSpec::Dense { values },
-        });
-        inputs = outputs;
     }
-    write(&dense)
+    write(&network)
+}
+
+/// Makes every weight of a row that is 0 or not there 1.
+fn fill(row: &mut Vec<(u16, i16)>, columns: usize) {
+    let mut all: Vec<(u16, i16)> = (0..).map(|column| (column, 1)).take(columns).collect();
+    for &(column, weight) in row.iter().filter(|(_, weight)| *weight != 0) {
+        all[usize::from(column)].1 = weight;
+    }
+    *row = all;
+}
+
+/// Drops the low bits of wide weights, and as many of all that is added to their products.
+fn take_integers_in_8_bits(layer: &mut LayerSpec) {
+    let WeightsSpec::Integers { bias, rows } = &mut layer.weights else {
+        return;
+    };
+    // Of a negative weight the bits but the sign are those of its complement.
+    let magnitude = |weight: i16| if weight < 0 { !weight } else { weight };
+    let weights = rows.iter().flatten().map(|&(_, weight)| weight);
+    let largest = weights.map(magnitude).max().unwrap_or(0);
+    let bits = (i16::BITS - largest.leading_zeros()).saturating_sub(7) as u8;
+    for (_, weight) in rows.iter_mut().flatten() {
+        *weight >>= bits;
+    }
+    for bias in bias {
+        *bias >>= bits;
+    }
+    layer.shift = layer.shift.saturating_sub(bits);
+    if let Some(skip) = &mut layer.skip {
+        skip.shift = skip.shift.saturating_sub(bits);
+    }
+}
+
+/// Makes integers of a layer of floats.
+fn take_floats_in_8_bits(layer: &mut LayerSpec, last: bool) {
+    let WeightsSpec::Floats { bias, rows } = &layer.weights else {
+        return;
+    };
+    let weights = rows.iter().flatten().map(|&(_, weight)| weight.abs());
+    let scale = LARGEST / weights.fold(f32::MIN_POSITIVE, f32::max);
+    // A cast makes 0 of what is no number.
+    let bias = bias
+        .iter()
+        .map(|bias| (bias * scale).clamp(-LARGEST_BIAS, LARGEST_BIAS) as i32);
+    let weight = |weight: f32| (weight * scale).clamp(-LARGEST, LARGEST) as i16;
+    let row = |row: &Vec<(u16, f32)>| row.iter().map(|&(c, w)| (c, weight(w))).collect();
+    layer.weights = WeightsSpec::Integers {
+        bias: bias.collect(),
+        rows: rows.iter().map(row).collect(),
+    };
+    layer.shift = if last { 0 } else { FLOAT_SHIFT };
 }
 
 #[cfg(test)]
 mod tests {
-    use rarefy_format::{Activation, AlignedBytes};
-    use rarefy_runtime::Engine;
+    use rarefy_format::{Margin, Pooling, Shape, SkipSpec, SpecError, Window};
 
     use super::*;
 
+    /// The twin of `network`, read again.
+    fn twin(network: &NetworkSpec) -> NetworkSpec {
+        let container = write(network).unwrap();
+        let twin = dense(&Model::parse(&container).unwrap()).unwrap();
+        NetworkSpec::from_model(&Model::parse(&twin).unwrap())
+    }
+
+    /// The stored and the original rows of each layer, and its weights.
+    fn sizes(network: &NetworkSpec) -> Vec<(usize, usize, usize)> {
+        let size = |layer: &LayerSpec| (layer.outputs, layer.original_outputs, layer.weights.len());
+        network.layers.iter().map(size).collect()
+    }
+
+    fn network(input: Shape, layers: Vec<LayerSpec>) -> NetworkSpec {
+        NetworkSpec { input, layers }
+    }
+
     #[test]
     fn stripped_units_come_back_as_zeros_and_change_no_logit() {
-        let hidden = LayerSpec {
-            inputs: 3,
-            outputs: 2,
-            original_inputs: 3,
-            original_outputs: 5,
-            activation: Activation::Relu,
-            shift: 3,
-            bias: vec![40, -9],
-            weights: WeightsSpec::Csr {
-                row_lengths: vec![2, 1],
-                columns: vec![0, 2, 1],
-                values: vec![7, -3, 100],
-            },
-        };
-        let output = LayerSpec {
-            inputs: 2,
-            outputs: 2,
-            original_inputs: 5,
-            original_outputs: 2,
-            activation: Activation::Linear,
-            shift: 0,
-            bias: vec![-100, 12],
-            weights: WeightsSpec::Dense {
-                values: vec![5, -6, 0, 127],
-            },
-        };
-        let sparse = AlignedBytes::copy_from(&write(&[hidden, output]).unwrap());
-        let sparse = Model::parse(&sparse).unwrap();
-        let twin = AlignedBytes::copy_from(&dense(&sparse).unwrap());
-        let twin = Model::parse(&twin).unwrap();
-        let sizes: Vec<_> = twin
-            .layers()
-            .map(|l| (l.inputs(), l.outputs(), l.nonzeros()))
-            .collect();
-        assert_eq!(sizes, [(3, 5, 3), (5, 2, 3)]);
+        let rows = vec![vec![(0, 7), (2, -3)], vec![(1, 100)]];
+        let mut hidden = LayerSpec::dense(Encoding::Csr, 3, vec![40, -9], rows);
+        hidden.original_outputs = 5;
+        let rows = vec![vec![(0, 5), (1, -6)], vec![(1, 127)]];
+        let mut output = LayerSpec::dense(Encoding::Dense, 0, vec![-100, 12], rows);
+        output.original_outputs = 9;
+        let sparse = network(Shape::flat(3), vec![hidden, output]);
+        let twin = twin(&sparse);
+        assert_eq!(sizes(&twin), [(5, 5, 3), (2, 2, 3)]);
         for input in [[0, 0, 0], [255, 255, 255], [200, 3, 90], [1, 250, 4]] {
-            let logits = |model: Model<'_>| {
-                let mut arena = vec![0; model.arena_words()];
-                Engine::new(model)
-                    .unwrap()
-                    .infer(&input, &mut arena)
-                    .unwrap()
-                    .to_vec()
-            };
-            assert_eq!(logits(sparse), logits(twin));
+            assert_eq!(sparse.infer(&input), twin.infer(&input));
         }
+    }
+
+    #[test]
+    fn stripped_channels_come_back_through_pooling_and_skips() {
+        let window = |size, stride, padding| Window {
+            size,
+            stride,
+            padding: Margin {
+                top: padding,
+                left: padding,
+                bottom: padding,
+                right: padding,
+            },
+        };
+        let conv = |window, pooling, rows: Vec<Vec<(u16, i16)>>| LayerSpec {
+            operation: Operation::Conv { window, pooling },
+            original_outputs: 4,
+            ..LayerSpec::dense(Encoding::Csr, 5, vec![9; rows.len()], rows)
+        };
+        let first = conv(
+            window(3, 1, 1),
+            None,
+            vec![vec![(4, 90)], vec![(0, -50), (8, 80)]],
+        );
+        let mut second = conv(
+            window(3, 1, 1),
+            Some((Pooling::Average, 2)),
+            vec![vec![(3, 30), (17, 40)], vec![(9, 77)]],
+        );
+        second.skip = Some(SkipSpec { back: 2, shift: 4 });
+        let middle = conv(window(1, 1, 0), None, vec![vec![(0, 20)], vec![(1, 31)]]);
+        let pool = LayerSpec {
+            operation: Operation::Pool {
+                pooling: Pooling::Max,
+                window: window(2, 2, 0),
+            },
+            encoding: Encoding::None,
+            weights: WeightsSpec::None,
+            ..LayerSpec::dense(Encoding::Csr, 0, vec![0; 2], Vec::new())
+        };
+        // Channel first: column 4 is the first position of the second channel.
+        let rows = vec![vec![(0, 3), (4, 8), (7, -1)]; 3];
+        let output = LayerSpec::dense(Encoding::Csr, 0, vec![1, 2, 3], rows);
+        let map = Shape {
+            channels: 1,
+            height: 8,
+            width: 8,
+        };
+        let sparse = network(map, vec![first, middle, second, pool, output]);
+        let twin = twin(&sparse);
+        let maps = [(4, 4, 4 * 9), (4, 4, 4 * 4), (4, 4, 4 * 36)];
+        assert_eq!(sizes(&twin)[..3], maps);
+        assert_eq!(sizes(&twin)[3..], [(4, 4, 0), (3, 3, 9)]);
+        let WeightsSpec::Integers { rows, .. } = &twin.layers[0].weights else {
+            panic!("{:?}", twin.layers[0]);
+        };
+        assert_eq!(rows[1][..2], [(0, -50), (1, 1)]);
+        assert!(rows[3].iter().all(|&(_, weight)| weight == 1));
+        assert!(
+            twin.layers
+                .iter()
+                .all(|layer| layer.encoding == Encoding::Dense || layer.encoding == Encoding::None)
+        );
+    }
+
+    #[test]
+    fn wide_weights_are_taken_in_eight_bits() {
+        let rows = vec![vec![(0, -4096), (1, 2049)], vec![(0, 1024)]];
+        let hidden = LayerSpec::dense(Encoding::Words, 12, vec![640, -640], rows);
+        let rows = vec![vec![(0, 0.5), (1, -1.0)]];
+        let floats = |bias, rows, outputs| LayerSpec {
+            encoding: Encoding::CsrF32,
+            weights: WeightsSpec::Floats { bias, rows },
+            ..LayerSpec::dense(Encoding::CsrF32, 0, vec![0; outputs], Vec::new())
+        };
+        let last = LayerSpec::dense(Encoding::Csr, 0, vec![1], vec![vec![(0, 5)]]);
+        let of_words = twin(&network(Shape::flat(2), vec![hidden, last]));
+        assert_eq!(of_words.layers[0].shift, 12 - 5);
+        let expected = WeightsSpec::Integers {
+            bias: vec![20, -20],
+            rows: vec![vec![(0, -128), (1, 64)], vec![(0, 32)]],
+        };
+        assert_eq!(of_words.layers[0].weights, expected);
+
+        let hidden = floats(
+            vec![0.25, f32::NAN],
+            vec![vec![(1, 2.0)], vec![(0, -1.0)]],
+            2,
+        );
+        let of_floats = twin(&network(
+            Shape::flat(2),
+            vec![hidden, floats(vec![1e30], rows, 1)],
+        ));
+        let expected = WeightsSpec::Integers {
+            bias: vec![15, 0],
+            rows: vec![vec![(1, 127)], vec![(0, -63)]],
+        };
+        assert_eq!(of_floats.layers[0].weights, expected);
+        let expected = WeightsSpec::Integers {
+            bias: vec![1 << 24],
+            rows: vec![vec![(0, 63), (1, -127)]],
+        };
+        assert_eq!(of_floats.layers[1].weights, expected);
+    }
+
+    #[test]
+    fn enormous_layers_are_refused_before_they_are_laid_out() {
+        let mut first = LayerSpec::dense(Encoding::Csr, 3, vec![1], vec![vec![(0, 1)]]);
+        first.original_outputs = 65_535;
+        let mut second = first.clone();
+        second.original_outputs = 65_535;
+        let last = LayerSpec::dense(Encoding::Csr, 0, vec![1], vec![vec![(0, 1)]]);
+        let container = write(&network(Shape::flat(1), vec![first, second, last])).unwrap();
+        let error = dense(&Model::parse(&container).unwrap()).unwrap_err();
+        assert_eq!(
+            error,
+            WriteError::Layer {
+                layer: 1,
+                error: SpecError::Length((65_535 + 4) * 65_535),
+            }
+        );
     }
 }

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
-use rarefy_format::{Encoding, Model};
+use rarefy_format::{Encoding, Layer, Model, Operation};
 
 use super::boards::{Board, Runner};
 use super::machine::Machine;
@@ -203,22 +203,30 @@ impl Builder<'_> {
     }
 }
 
-/// The transport, and the kernels that the model needs and no others.
+/// The transport, and of the engine what the model needs and nothing else; all of it for a program
+/// that brings its own models.
 fn features(plan: &Plan<'_>) -> String {
-    let mut features = match plan.board.runner {
-        Runner::Emulator { .. } => "semihosting".to_owned(),
-        Runner::Probe { .. } => "rtt".to_owned(),
+    let transport = match plan.board.runner {
+        Runner::Emulator { .. } => "semihosting",
+        Runner::Probe { .. } => "rtt",
     };
-    for encoding in [Encoding::Csr, Encoding::Dense] {
-        let needed = plan
-            .content
-            .is_none_or(|(model, _)| model.layers().any(|layer| layer.encoding() == encoding));
-        if needed {
-            features.push(',');
-            features.push_str(encoding.name());
+    let needed = |need: &dyn Fn(&Layer<'_>) -> bool| {
+        plan.content
+            .is_none_or(|(model, _)| model.layers().any(|layer| need(&layer)))
+    };
+    let mut features = vec![transport];
+    for encoding in Encoding::ALL {
+        if needed(&|layer| layer.encoding() == encoding) {
+            features.push(encoding.name());
         }
     }
-    features
+    if needed(&|layer| !matches!(layer.operation(), Operation::Dense)) {
+        features.push("maps");
+    }
+    if needed(&|layer| layer.links().is_some()) {
+        features.push("residual");
+    }
+    features.join(",")
 }
 
 /// Writes `bytes` unless the file already holds them: cargo goes by the time of writing.

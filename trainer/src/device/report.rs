@@ -63,7 +63,7 @@ pub struct NetworkReport {
 pub struct Flash {
     /// Everything but the model: vector table, engine, log, constants.
     pub code: u64,
-    /// The model.
+    /// The model, up to the next multiple of 4.
     pub model: u64,
     /// Both.
     pub total: u64,

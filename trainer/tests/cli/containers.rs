@@ -3,9 +3,11 @@
 use std::fs;
 use std::path::Path;
 
-use rarefy_format::{Activation, LayerSpec, WeightsSpec, write};
+use rarefy_format::{
+    Encoding, LayerSpec, Margin, NetworkSpec, Operation, Pooling, Shape, Window, write,
+};
 
-use crate::program::{json, refusal, says};
+use crate::program::{self, json, refusal, says, texts};
 use crate::runs;
 
 /// The commands that read a container. Measuring refuses it before it looks for tools.
@@ -101,20 +103,19 @@ fn what_is_no_container_is_said_to_be_none() {
 }
 
 /// A container of one dense layer.
-fn one_layer(inputs: usize, outputs: usize) -> Vec<u8> {
-    let layer = LayerSpec {
-        inputs,
-        outputs,
-        original_inputs: inputs,
-        original_outputs: outputs,
-        activation: Activation::Linear,
-        shift: 0,
-        bias: vec![1; outputs],
-        weights: WeightsSpec::Dense {
-            values: vec![1; inputs * outputs],
-        },
+fn one_layer(inputs: u16, outputs: usize) -> Vec<u8> {
+    let row = (0..inputs).map(|column| (column, 1)).collect();
+    let layer = LayerSpec::dense(Encoding::Dense, 0, vec![1; outputs], vec![row; outputs]);
+    let input = Shape {
+        channels: 1,
+        height: 1,
+        width: inputs,
     };
-    write(&[layer]).unwrap()
+    write(&NetworkSpec {
+        input,
+        layers: vec![layer],
+    })
+    .unwrap()
 }
 
 #[test]
@@ -131,5 +132,99 @@ fn a_model_for_other_data_is_refused_with_both_sizes() {
     says(
         &refusal(folder, "eval model.rfy"),
         &["labels up to 9", "4 classes", "--data"],
+    );
+}
+
+/// A container of a strided, padded and pooled convolution, four of its six channels left, and a
+/// dense layer.
+fn convolution() -> Vec<u8> {
+    let padding = Margin {
+        top: 1,
+        left: 1,
+        bottom: 1,
+        right: 1,
+    };
+    let window = Window {
+        size: 3,
+        stride: 2,
+        padding,
+    };
+    let pooling = Some((Pooling::Max, 2));
+    let rows = vec![vec![(0, 3), (4, -5), (17, 7)]; 4];
+    let conv = LayerSpec {
+        operation: Operation::Conv { window, pooling },
+        original_outputs: 6,
+        ..LayerSpec::dense(Encoding::Csr, 4, vec![9; 4], rows)
+    };
+    let row = (0..36).map(|column| (column, 1)).collect();
+    let dense = LayerSpec::dense(Encoding::Dense, 0, vec![1; 3], vec![row; 3]);
+    let input = Shape {
+        channels: 2,
+        height: 12,
+        width: 12,
+    };
+    write(&NetworkSpec {
+        input,
+        layers: vec![conv, dense],
+    })
+    .unwrap()
+}
+
+#[test]
+fn inspecting_tells_and_draws_where_the_bytes_go() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let container = convolution();
+    fs::write(folder.join("model.rfy"), &container).unwrap();
+
+    let report = json(folder, "inspect model.rfy --svg pictures/bytes.svg");
+    assert_eq!(report["bytes"], container.len());
+    assert_eq!(report["svg"], "pictures/bytes.svg");
+    let conv = &report["layers"][0];
+    assert_eq!(conv["operation"], "conv 3x3, stride 2, padding 1, max 2");
+    let dimensions = ["original_outputs", "original_inputs", "outputs", "inputs"];
+    assert_eq!(
+        dimensions.map(|key| conv[key].as_u64().unwrap()),
+        [6, 18, 4, 18]
+    );
+    // Row lengths and columns of two bytes, a byte a weight, four a bias, the geometry.
+    let parts = ["positions", "values", "biases", "parameters", "total"];
+    let bytes = parts.map(|part| conv["bytes"][part].as_u64().unwrap());
+    assert_eq!(bytes, [8 + 24, 12, 16, 8, 68]);
+    // 12 of 72 weights: C(72, 12) is 15,363,284,301,456.
+    let limit = conv["limit"]["positions"].as_f64().unwrap();
+    assert!(
+        (limit - 15_363_284_301_456_f64.log2() / 8.0).abs() < 1e-9,
+        "{limit}"
+    );
+    assert_eq!(conv["limit"]["values"], 12.0);
+    // Of the dense network two channels more: 54 inputs instead of 36.
+    assert_eq!(report["layers"][1]["original_inputs"], 54);
+    assert_eq!(report["total"], 6 * 18 + 3 * 54);
+
+    let svg = fs::read_to_string(folder.join("pictures/bytes.svg")).unwrap();
+    let title = format!("model.rfy: {} bytes", container.len());
+    says(
+        &svg,
+        &["<svg", &title, "conv 3x3, stride 2", "4 x 2 x 3 x 3", "68"],
+    );
+
+    let (table, stderr) = texts(&program::run(folder, "inspect model.rfy"));
+    assert_eq!(stderr, "");
+    let total = report["overhead_bytes"].as_u64().unwrap() + 68 + 120;
+    assert_eq!(total, container.len() as u64);
+    let words = [
+        "6 x 2 x 3 x 3",
+        "4 x 2 x 3 x 3",
+        "3 x 54",
+        "at least",
+        "188",
+    ];
+    says(&table, &words);
+
+    fs::create_dir(folder.join("taken.svg")).unwrap();
+    says(
+        &refusal(folder, "inspect model.rfy --svg taken.svg"),
+        &["taken.svg"],
     );
 }

@@ -8,10 +8,12 @@ mod models;
 mod refusals;
 
 use std::env;
+use std::fs;
 
-use models::{lenet, samples, small};
+use models::{convolutional, lenet, residual, samples, small};
 use rarefy_trainer::device::{
-    Board, Boards, Machine, MeasureOptions, Setup, firmware_folder, footprint, measure, selftest,
+    Board, Boards, Machine, MeasureOptions, NetworkReport, Setup, firmware_folder, footprint,
+    measure, selftest,
 };
 
 /// The boards that QEMU plays.
@@ -44,6 +46,11 @@ fn ready(name: &str) -> Option<Board> {
 
 fn quiet(_: &str) {}
 
+/// Bytes of flash that `model` takes on its 4-byte boundary.
+fn stored(model: &[u8]) -> u64 {
+    model.len().next_multiple_of(4) as u64
+}
+
 fn check(name: &str) {
     let Some(board) = ready(name) else { return };
     let (model, inputs) = (small(), samples(7, 64));
@@ -55,7 +62,7 @@ fn check(name: &str) {
     assert_eq!(report.samples, 7);
 
     let flash = network.flash.unwrap();
-    assert_eq!(flash.model, model.len() as u64);
+    assert_eq!(flash.model, stored(&model));
     assert_eq!(flash.total, flash.code + flash.model);
     assert!(flash.code > 1_000 && flash.code < 20_000, "{flash:?}");
     // How many samples are built in changes nothing that is reported.
@@ -211,19 +218,47 @@ fn a_real_boards_program_links() {
     };
     let sizes = footprint(&board, &small(), &MeasureOptions::default()).unwrap();
     assert_eq!(sizes.excess(&board, 1024), None);
-    assert_eq!(sizes.model, small().len() as u64);
+    assert_eq!(sizes.model, stored(&small()));
     // The log's buffer in RAM is there: the transport is RTT.
     assert!(sizes.ram_static > 1024, "{sizes:?}");
 }
 
 #[test]
-fn the_self_test_passes_on_every_emulated_board() {
-    for name in EMULATED {
+fn maps_match_the_host_on_both_instruction_sets() {
+    for name in ["mps2-an386", "microbit"] {
         let Some(board) = ready(name) else { continue };
+        for model in [convolutional(), residual()] {
+            let inputs = samples(5, 784);
+            let options = MeasureOptions::default();
+            let report = measure(&board, &model, &inputs, &options, &mut quiet).unwrap();
+            let network = &report.network;
+            assert_eq!(network.matches_host, Some(true), "{:?}", network.mismatch);
+            assert_eq!(network.flash.unwrap().model, stored(&model));
+            // The dense twin has every channel again and multiplies by every zero.
+            let dense = report.dense.as_ref().unwrap();
+            assert_eq!(dense.matches_host, Some(true), "{:?}", dense.mismatch);
+            let median = |report: &NetworkReport| report.cost.counts().unwrap().median;
+            assert!(median(dense) > 2 * median(network), "{report:?}");
+            assert!(dense.ram.unwrap().arena > network.ram.unwrap().arena);
+        }
+    }
+}
+
+#[test]
+fn the_self_test_passes_with_every_golden_container_on_every_emulated_board() {
+    let golden = firmware_folder().unwrap().join("../format/tests/golden");
+    let names: Vec<String> = fs::read_dir(golden)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter_map(|name| Some(name.strip_suffix(".rfy")?.to_owned()))
+        .collect();
+    assert!(!names.is_empty());
+    for board in EMULATED {
+        let Some(board) = ready(board) else { continue };
         let log = selftest(&board, &MeasureOptions::default(), &mut quiet).unwrap();
-        for encoding in ["csr", "dense"] {
-            let passes = |line: &String| line.contains(encoding) && line.ends_with("pass");
-            assert!(log.iter().any(passes), "{log:?}");
+        for name in &names {
+            let passed = format!("rarefy selftest {name}: pass");
+            assert!(log.iter().any(|line| line.ends_with(&passed)), "{log:?}");
         }
     }
 }

@@ -1,8 +1,11 @@
 //! Small forged networks and inputs for them.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
-use rarefy_format::{Activation, LayerSpec, WeightsSpec, write};
+use rarefy_format::{
+    Encoding, LayerSpec, Margin, NetworkSpec, Operation, Pooling, Shape, SkipSpec, WeightsSpec,
+    Window, index_bits, write,
+};
 
 /// A small generator: tests need the same numbers everywhere, not good ones.
 struct Numbers(u64);
@@ -16,56 +19,170 @@ impl Numbers {
         usize::try_from(self.0 >> 33).unwrap() % bound
     }
 
-    fn weight(&mut self) -> i8 {
-        let size = i8::try_from(self.below(127) + 1).unwrap();
+    fn weight(&mut self) -> i16 {
+        let size = i16::try_from(self.below(127) + 1).unwrap();
         if self.below(2) == 0 { -size } else { size }
+    }
+
+    /// So many weights over so many rows and columns, every row with its share.
+    fn rows(&mut self, outputs: usize, columns: usize, nonzeros: usize) -> Vec<Vec<(u16, i16)>> {
+        let mut rows = vec![BTreeMap::new(); outputs];
+        for nonzero in 0..nonzeros {
+            let row = &mut rows[nonzero % outputs];
+            let wanted = row.len() + 1;
+            while row.len() < wanted {
+                let column = u16::try_from(self.below(columns)).unwrap();
+                row.entry(column).or_insert(self.weight());
+            }
+        }
+        rows.into_iter()
+            .map(|row| row.into_iter().collect())
+            .collect()
+    }
+
+    fn biases(&mut self, outputs: usize) -> Vec<i32> {
+        (0..outputs)
+            .map(|_| i32::try_from(self.below(4000)).unwrap() - 1000)
+            .collect()
     }
 }
 
 /// A layer as stripping leaves it: (left, original) inputs and outputs, and nonzeros.
-pub(crate) type Shape = ((usize, usize), (usize, usize), usize);
+pub(crate) type Size = ((usize, usize), (usize, usize), usize);
 
-/// The container of a network with these layers.
-pub(crate) fn sparse_model(shapes: &[Shape], seed: u64) -> Vec<u8> {
+/// The container of a network of dense layers of these sizes.
+pub(crate) fn sparse_model(sizes: &[Size], seed: u64) -> Vec<u8> {
     let mut numbers = Numbers(seed);
-    let last = shapes.len() - 1;
-    let layers: Vec<LayerSpec> = shapes
-        .iter()
-        .enumerate()
-        .map(
-            |(index, &((inputs, original_inputs), (outputs, original_outputs), nonzeros))| {
-                let mut rows = vec![BTreeSet::new(); outputs];
-                for nonzero in 0..nonzeros {
-                    let row = &mut rows[nonzero % outputs];
-                    while !row.insert(u16::try_from(numbers.below(inputs)).unwrap()) {}
-                }
-                LayerSpec {
-                    inputs,
-                    outputs,
-                    original_inputs,
-                    original_outputs,
-                    activation: if index == last {
-                        Activation::Linear
-                    } else {
-                        Activation::Relu
-                    },
-                    shift: if index == last { 0 } else { 7 },
-                    bias: (0..outputs)
-                        .map(|_| i32::try_from(numbers.below(4000)).unwrap() - 1000)
-                        .collect(),
-                    weights: WeightsSpec::Csr {
-                        row_lengths: rows
-                            .iter()
-                            .map(|row| u16::try_from(row.len()).unwrap())
-                            .collect(),
-                        values: (0..nonzeros).map(|_| numbers.weight()).collect(),
-                        columns: rows.into_iter().flatten().collect(),
-                    },
-                }
-            },
-        )
-        .collect();
-    write(&layers).unwrap()
+    let last = sizes.len() - 1;
+    let layers = sizes.iter().enumerate();
+    let layers = layers.map(|(index, &((inputs, _), (outputs, original), nonzeros))| {
+        let rows = numbers.rows(outputs, inputs, nonzeros);
+        let shift = if index == last { 0 } else { 7 };
+        LayerSpec {
+            original_outputs: original,
+            ..LayerSpec::dense(Encoding::Csr, shift, numbers.biases(outputs), rows)
+        }
+    });
+    container(row(sizes[0].0.0), layers.collect())
+}
+
+/// One channel of one row.
+fn row(width: usize) -> Shape {
+    Shape {
+        channels: 1,
+        height: 1,
+        width: u16::try_from(width).unwrap(),
+    }
+}
+
+fn container(input: Shape, layers: Vec<LayerSpec>) -> Vec<u8> {
+    write(&NetworkSpec { input, layers }).unwrap()
+}
+
+/// One channel of 28 rows.
+const IMAGE: Shape = Shape {
+    channels: 1,
+    height: 28,
+    width: 28,
+};
+
+fn window(size: u8, stride: u8, padding: u8) -> Window {
+    let padding = Margin {
+        top: padding,
+        left: padding,
+        bottom: padding,
+        right: padding,
+    };
+    Window {
+        size,
+        stride,
+        padding,
+    }
+}
+
+/// A convolution of so many `channels` to `outputs`, of twice as many before stripping.
+fn conv(
+    numbers: &mut Numbers,
+    (window, pooling): (Window, Option<(Pooling, u8)>),
+    (channels, outputs, nonzeros): (usize, usize, usize),
+) -> LayerSpec {
+    let columns = channels * usize::from(window.size).pow(2);
+    let rows = numbers.rows(outputs, columns, nonzeros);
+    LayerSpec {
+        operation: Operation::Conv { window, pooling },
+        original_outputs: 2 * outputs,
+        ..LayerSpec::dense(Encoding::Csr, 9, numbers.biases(outputs), rows)
+    }
+}
+
+fn pool(pooling: Pooling, window: Window, channels: usize, shift: u8) -> LayerSpec {
+    LayerSpec {
+        operation: Operation::Pool { pooling, window },
+        encoding: Encoding::None,
+        outputs: channels,
+        original_outputs: channels,
+        weights: WeightsSpec::None,
+        ..LayerSpec::dense(Encoding::None, shift, Vec::new(), Vec::new())
+    }
+}
+
+/// Weights of `layer` as packed words over so many columns.
+fn packed(mut layer: LayerSpec, columns: usize) -> LayerSpec {
+    let bits = index_bits(columns);
+    layer.encoding = Encoding::Words;
+    layer.shift += 4;
+    if let WeightsSpec::Integers { rows, bias } = &mut layer.weights {
+        bias.iter_mut().for_each(|bias| *bias <<= 4);
+        for (column, weight) in rows.iter_mut().flatten() {
+            let high = (*weight >> 1).clamp(-(1 << (15 - bits)), (1 << (15 - bits)) - 1);
+            let word = (high << bits) | i16::try_from(*column).unwrap();
+            *weight = if word == 0 { 1 << bits | word } else { word };
+        }
+    }
+    layer
+}
+
+/// Convolutions with fused pooling, a pooling layer of its own, a dense layer in packed words.
+pub(crate) fn convolutional() -> Vec<u8> {
+    let mut numbers = Numbers(5);
+    let padded = (window(5, 1, 2), Some((Pooling::Max, 2)));
+    let strided = (window(3, 2, 0), None);
+    let averaged = (window(3, 1, 1), Some((Pooling::Average, 2)));
+    let rows = numbers.rows(10, 32, 80);
+    let last = LayerSpec::dense(Encoding::Words, 0, numbers.biases(10), rows);
+    let layers = vec![
+        conv(&mut numbers, padded, (1, 4, 30)),
+        conv(&mut numbers, strided, (4, 6, 60)),
+        pool(Pooling::Max, window(2, 1, 1), 6, 0),
+        packed(conv(&mut numbers, averaged, (6, 8, 90)), 54),
+        pool(Pooling::Average, window(2, 1, 0), 8, 2),
+        LayerSpec {
+            shift: 0,
+            ..packed(last, 32)
+        },
+    ];
+    container(IMAGE, layers)
+}
+
+/// Two convolutions around each of which a map is carried past, one over a padded input.
+pub(crate) fn residual() -> Vec<u8> {
+    let mut numbers = Numbers(6);
+    let same = (window(3, 1, 1), None);
+    let pooled = (window(3, 1, 1), Some((Pooling::Max, 4)));
+    let skip = Some(SkipSpec { back: 2, shift: 8 });
+    let first = (window(3, 2, 1), None);
+    let mut layers = vec![
+        conv(&mut numbers, first, (1, 4, 20)),
+        conv(&mut numbers, same, (4, 4, 40)),
+        conv(&mut numbers, same, (4, 4, 40)),
+        conv(&mut numbers, same, (4, 4, 40)),
+        conv(&mut numbers, pooled, (4, 4, 40)),
+    ];
+    layers[2].skip = skip;
+    layers[4].skip = skip;
+    let rows = numbers.rows(10, 36, 90);
+    layers.push(LayerSpec::dense(Encoding::Csr, 0, numbers.biases(10), rows));
+    container(IMAGE, layers)
 }
 
 /// A small network with stripped units.

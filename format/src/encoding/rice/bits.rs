@@ -36,6 +36,12 @@ impl<'a> Bits<'a> {
         (self.rest.len() + whole as usize, self.buffer != 0)
     }
 
+    /// Bits that are there and not read.
+    #[cfg(feature = "alloc")]
+    pub(super) const fn unread(&self) -> usize {
+        8 * self.rest.len() + self.available.saturating_sub(self.beyond) as usize
+    }
+
     /// Makes at least 16 bits available.
     #[inline(always)]
     pub(super) const fn refill(&mut self) {

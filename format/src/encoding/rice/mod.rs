@@ -104,6 +104,8 @@ mod check;
 #[cfg(feature = "alloc")]
 mod order;
 mod parameters;
+#[cfg(feature = "alloc")]
+mod parts;
 mod rows;
 mod selection;
 #[cfg(feature = "alloc")]

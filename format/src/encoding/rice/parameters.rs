@@ -115,6 +115,18 @@ impl<'a> Parameters<'a> {
         max >> self.weight_k
     }
 
+    /// The number of a weight; 0 for one that the codebook does not have.
+    #[cfg(feature = "alloc")]
+    pub(super) fn number(&self, weight: i16) -> u32 {
+        match self.codebook {
+            [] => (u32::from(weight.unsigned_abs()).wrapping_sub(1)) << 1 | u32::from(weight < 0),
+            book => book
+                .iter()
+                .position(|&entry| i16::from(entry as i8) == weight)
+                .unwrap_or(0) as u32,
+        }
+    }
+
     /// The Rice parameter of a gap where `weights` are spread over `columns`: the logarithm of their
     /// mean distance, less half a column, rounded down.
     #[inline(always)]

@@ -264,13 +264,6 @@ impl<'a> Layer<'a> {
             self.select(choice, &mut bits);
             parts.positions += bits.lap();
         }
-        let number = |weight: i16| match parameters.codebook {
-            [] => (u32::from(weight.unsigned_abs()) - 1) << 1 | u32::from(weight < 0),
-            book => book
-                .iter()
-                .position(|&entry| i16::from(entry as i8) == weight)
-                .unwrap_or(0) as u32,
-        };
         let mut length = if parameters.sorted { u32::MAX } else { 0 };
         let (mut run, mut first, mut gap_k) = (0, 0, 0);
         for (index, row) in self.rows.iter().enumerate() {
@@ -320,7 +313,7 @@ impl<'a> Layer<'a> {
                 parts.positions += bits.lap();
                 bits.rice_full(
                     parameters.weight_k,
-                    number(weight),
+                    parameters.number(weight),
                     parameters.weight_limit(),
                 );
                 parts.values += bits.lap();
