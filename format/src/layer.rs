@@ -343,7 +343,10 @@ impl<'a> Layers<'a> {
         let needed = header.layers * RECORD_BYTES;
         let found = behind.rest().len();
         let Some(records) = blocks.take(needed) else {
-            return Err(ParseError::TooShort { needed, found });
+            return Err(ParseError::TooShort {
+                needed: HEADER_BYTES + needed,
+                found: HEADER_BYTES + found,
+            });
         };
         let input = Buffer {
             shape: header.input,
