@@ -2,6 +2,8 @@
 
 use core::fmt;
 
+use crate::encoding::rice::RiceError;
+
 /// Why [`crate::Model::parse`] refused a container. Layers, rows and positions count from 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
@@ -84,8 +86,8 @@ pub enum ParseError {
         floor: usize,
         inputs: usize,
     },
-    /// A stream of bits with this at its `position`, in bits.
-    Stream { layer: usize, position: usize },
+    /// A stream of bits that makes no sense.
+    Rice { layer: usize, error: RiceError },
     /// A convolution that states another longest row than it has.
     Taps {
         layer: usize,
@@ -128,7 +130,7 @@ impl fmt::Display for ParseError {
             E::IndexBits { layer, found, count } => write!(f, "layer {layer} has words with {found} index bits for {count} units"),
             E::RowLengths { layer, stated, found } => write!(f, "layer {layer} states {stated} and has {found} rows or weights"),
             E::Column { layer, position, column, floor, inputs } => write!(f, "weight {position} of layer {layer} has index {column} where {floor} to {inputs} (not included) is allowed"),
-            E::Stream { layer, position } => write!(f, "the bits of layer {layer} make no sense at bit {position}"),
+            E::Rice { layer, error } => write!(f, "layer {layer} is not as coded: {error}"),
             E::Taps { layer, stated, found } => write!(f, "layer {layer} states {stated} weights in its longest row and has {found}"),
             E::Place { layer, place, words } => write!(f, "layer {layer} writes {words} words from word {place} of the arena, over what it reads or past the end"),
             E::ArenaWords { stated, computed } => write!(f, "the container states an arena of {stated} words where its layers need {computed}"),

@@ -5,6 +5,7 @@
 
 use crate::arena;
 use crate::bytes::{Bytes, check};
+use crate::encoding::rice::Rice;
 use crate::encoding::{self, Dimensions, Encoding, Weights};
 use crate::error::ParseError;
 use crate::header::{HEADER_BYTES, Header};
@@ -132,12 +133,20 @@ impl<'a> Layer<'a> {
         }
     }
 
-    /// Words beside the output in which the taps of a channel are expanded: one for each weight of
-    /// the longest row of a convolution, and [`SPARE_WORDS`].
+    /// Words beside the output: those in which the taps of a channel are expanded, one for each weight
+    /// of the longest row of a convolution and [`SPARE_WORDS`]; those in which the inputs are gathered
+    /// that a dense layer's coded block lists.
     #[must_use]
+    #[inline(always)]
     pub const fn scratch_words(&self) -> usize {
-        match self.operation {
-            Operation::Conv { .. } => self.taps as usize + SPARE_WORDS,
+        match (self.operation, self.record.encoding) {
+            (Operation::Conv { .. }, _) => self.taps as usize + SPARE_WORDS,
+            (Operation::Dense, Encoding::Rice) => {
+                match Rice::read(self.dimensions(), self.block).selected() {
+                    Some(inputs) => (inputs as usize).div_ceil(4),
+                    None => 0,
+                }
+            }
             _ => 0,
         }
     }
@@ -533,7 +542,7 @@ impl<'a> Layers<'a> {
     /// Gives up what `layer` has written over: whoever reads it from now on is refused, since its
     /// place holds something else.
     pub(crate) const fn forget(&mut self, layer: &Layer<'_>) {
-        let words = layer.output.words + layer.taps as usize;
+        let words = layer.output.words + layer.scratch_words();
         let mut slot = 0;
         // Without links nothing but the layer before is read.
         while slot < HISTORY && HISTORY > 1 {

@@ -67,7 +67,7 @@ pub use encoding::columns::Columns;
 pub use encoding::csr::{Csr, CsrRows};
 pub use encoding::csr_f32::CsrF32;
 pub use encoding::dense::{Dense, DenseRows};
-pub use encoding::rice::{Rice, RiceRows};
+pub use encoding::rice;
 pub use encoding::words::{Words, WordsRows, index_bits};
 pub use encoding::{Dimensions, Encoding, Rows, Weights};
 pub use error::ParseError;

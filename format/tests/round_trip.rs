@@ -1,5 +1,6 @@
 //! What is written is what is read.
 
+#[allow(dead_code)]
 mod networks;
 
 use proptest::prelude::*;

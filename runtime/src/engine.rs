@@ -105,6 +105,12 @@ fn run_layer(layer: &Layer<'_>, input: &[u8], arena: &mut [u32]) -> Option<()> {
         end,
     };
     let source = around.bytes(&layer.source(), input)?;
+    let (write, scratch) = if layer.scratch_first() {
+        let (scratch, write) = write.split_at_mut_checked(layer.scratch_words())?;
+        (write, scratch)
+    } else {
+        write.split_at_mut_checked(output.words)?
+    };
     match layer.operation() {
         Operation::Dense => {
             let output = if layer.is_last() {
@@ -115,7 +121,7 @@ fn run_layer(layer: &Layer<'_>, input: &[u8], arena: &mut [u32]) -> Option<()> {
                     shift: layer.shift(),
                 }
             };
-            kernels::dense(layer, source, output)
+            kernels::dense(layer, source, output, scratch)
         }
         #[cfg(feature = "maps")]
         _ => {
@@ -123,7 +129,7 @@ fn run_layer(layer: &Layer<'_>, input: &[u8], arena: &mut [u32]) -> Option<()> {
                 Some((buffer, shift)) => Some((around.bytes(&buffer, input)?, buffer, shift)),
                 None => None,
             };
-            kernels::map::run(layer, source, skip, write)
+            kernels::map::run(layer, source, skip, write, scratch)
         }
         #[cfg(not(feature = "maps"))]
         _ => None,

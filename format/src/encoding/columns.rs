@@ -24,7 +24,7 @@ use crate::error::ParseError;
 /// Weights stored by column.
 #[derive(Clone, Copy, Debug)]
 pub struct Columns<'a> {
-    outputs: usize,
+    inputs: usize,
     index_bits: u8,
     bias: &'a [[u8; 4]],
     starts: &'a [[u8; 2]],
@@ -37,7 +37,7 @@ impl<'a> Columns<'a> {
         match sections(dims, block) {
             Some((columns, _)) => columns,
             None => Columns {
-                outputs: 0,
+                inputs: 0,
                 index_bits: 0,
                 bias: &[],
                 starts: &[],
@@ -46,10 +46,10 @@ impl<'a> Columns<'a> {
         }
     }
 
-    /// The layer's outputs: every row is below this.
+    /// The layer's inputs: so many columns there are.
     #[must_use]
-    pub const fn outputs(&self) -> usize {
-        self.outputs
+    pub const fn inputs(&self) -> usize {
+        self.inputs
     }
 
     /// The mask that leaves of a word its row.
@@ -58,7 +58,7 @@ impl<'a> Columns<'a> {
         (1 << (self.index_bits & 15)) - 1
     }
 
-    /// A little-endian `i32` an output.
+    /// A little-endian `i32` an output: every row is below their number.
     #[must_use]
     pub const fn bias(&self) -> &'a [[u8; 4]] {
         self.bias
@@ -116,7 +116,7 @@ const fn sections(dims: Dimensions, block: &[u8]) -> Option<(Columns<'_>, u32)> 
         return None;
     };
     let columns = Columns {
-        outputs: dims.outputs,
+        inputs: dims.inputs,
         index_bits,
         bias,
         starts,

@@ -5,7 +5,7 @@ pub(crate) mod columns;
 pub(crate) mod csr;
 pub(crate) mod csr_f32;
 pub(crate) mod dense;
-pub(crate) mod rice;
+pub mod rice;
 pub(crate) mod words;
 
 use crate::error::ParseError;
@@ -193,6 +193,8 @@ pub enum Unfit {
     Runs(usize),
     /// A bias that it cannot write.
     Bias(i32),
+    /// A row that the entropy-coded encoding cannot write.
+    Rice(rice::RiceError),
     /// A kind of layer that it is not for.
     Operation,
 }
@@ -206,6 +208,7 @@ impl core::fmt::Display for Unfit {
             Unfit::Columns(count) => write!(f, "its words cannot name {count} units"),
             Unfit::Runs(count) => write!(f, "it holds at most 255 runs of rows, not {count}"),
             Unfit::Bias(bias) => write!(f, "it cannot write the bias {bias}"),
+            Unfit::Rice(error) => write!(f, "{error}"),
             Unfit::Operation => write!(f, "it is not for this kind of layer"),
         }
     }

@@ -18,8 +18,8 @@
 //! A row ends with words of 0 where it is shorter than its run, and in the second half of its last pair
 //! where the run's length is odd: they add nothing.
 //!
-//! Refused when `c` is above 15 or too few for the columns, when the runs' rows are not the
-//! layer's outputs, when the block has another length, when a column is not below the inputs, when the
+//! Refused when `c` is above 15 or too few for the columns, when a run has no row, when the runs' rows
+//! are not the layer's outputs, when the block has another length, when a column is not below the inputs, when the
 //! columns of a row do not rise, or when something but 0 follows a word of 0.
 
 use super::{Dimensions, Rows};
@@ -30,6 +30,7 @@ use crate::error::ParseError;
 #[derive(Clone, Copy, Debug)]
 pub struct Words<'a> {
     inputs: usize,
+    outputs: usize,
     index_bits: u8,
     runs: &'a [[u8; 4]],
     stream: &'a [[u8; 4]],
@@ -56,6 +57,7 @@ impl<'a> Words<'a> {
         };
         Words {
             inputs: dims.inputs,
+            outputs: dims.outputs,
             index_bits,
             runs,
             stream: bytes.rest().as_chunks().0,
@@ -66,6 +68,12 @@ impl<'a> Words<'a> {
     #[must_use]
     pub const fn inputs(&self) -> usize {
         self.inputs
+    }
+
+    /// The layer's outputs: as many rows as the runs have.
+    #[must_use]
+    pub const fn outputs(&self) -> usize {
+        self.outputs
     }
 
     /// The mask that leaves of a word its column.
@@ -143,6 +151,13 @@ pub(crate) const fn check(
     let (mut longest, mut outputs, mut position) = (0, 0, 0);
     while let Some((&this, rest)) = runs.split_first() {
         let (length, rows) = run(this);
+        if rows == 0 {
+            return Err(ParseError::RowLengths {
+                layer,
+                stated: 0,
+                found: dims.outputs,
+            });
+        }
         let mut row = 0;
         while row < rows {
             let Some(pairs) = bytes.take(4 + length.div_ceil(2) * 4) else {

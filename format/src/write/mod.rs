@@ -7,7 +7,6 @@
 mod plan;
 mod spec;
 
-use alloc::vec;
 use alloc::vec::Vec;
 use core::fmt;
 
@@ -51,14 +50,8 @@ pub fn write(network: &NetworkSpec) -> Result<Vec<u8>, WriteError> {
 
     let mut records = header(network, arena_words)?;
     let mut blocks = Vec::new();
-    let mut inputs = network.input;
-    let mut shapes = vec![inputs];
     for (layer, (spec, plan)) in layers.iter().zip(&plans).enumerate() {
-        // The plan has found every source.
-        inputs = shapes[layer + 1 - spec.source];
-        let columns = columns(&spec.operation, inputs);
-        check_sums(spec, columns).map_err(|error| error.of(layer))?;
-        let block = block(spec, plan, columns).map_err(|error| error.of(layer))?;
+        let block = block(spec, plan).map_err(|error| error.of(layer))?;
         if block.len() > MAX_BLOCK_BYTES {
             return Err(SpecError::Length(block.len()).of(layer));
         }
@@ -66,7 +59,6 @@ pub fn write(network: &NetworkSpec) -> Result<Vec<u8>, WriteError> {
         records.extend(record.to_bytes());
         blocks.resize(blocks.len().next_multiple_of(spec.encoding.alignment()), 0);
         blocks.extend(block);
-        shapes.push(plan.output.shape);
     }
     let mut bytes = records;
     bytes.extend(blocks);
@@ -121,7 +113,7 @@ fn columns(operation: &Operation, source: crate::Shape) -> usize {
 }
 
 /// The block of a layer: geometry, links, weights.
-fn block(spec: &LayerSpec, plan: &Plan, columns: usize) -> Result<Vec<u8>, SpecError> {
+fn block(spec: &LayerSpec, plan: &Plan) -> Result<Vec<u8>, SpecError> {
     let geometry = Geometry {
         operation: spec.operation,
         margin: plan.output.margin,
@@ -129,7 +121,7 @@ fn block(spec: &LayerSpec, plan: &Plan, columns: usize) -> Result<Vec<u8>, SpecE
     };
     let mut block: Vec<u8> = geometry.to_bytes().into_iter().flatten().collect();
     block.extend(plan.links.iter().flat_map(|links| links.to_bytes()));
-    block.extend(encoded(spec, columns).map_err(SpecError::Unfit)?);
+    block.extend(&plan.weights);
     Ok(block)
 }
 
@@ -145,7 +137,10 @@ fn encoded(spec: &LayerSpec, columns: usize) -> Result<Vec<u8>, Unfit> {
             Encoding::Csr => encoding::csr::write(bias, rows),
             Encoding::Words => encoding::words::write(columns, bias, rows),
             Encoding::Columns => encoding::columns::write(columns, bias, rows),
-            Encoding::Rice => encoding::rice::write(columns, bias, rows),
+            Encoding::Rice => {
+                let dense = matches!(spec.operation, Operation::Dense);
+                encoding::rice::write(columns, bias, rows, dense)
+            }
             Encoding::CsrF32 | Encoding::None => Err(Unfit::Operation),
         },
         _ => Err(Unfit::Operation),

@@ -8,20 +8,23 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use super::spec::{LayerSpec, NetworkSpec, WeightsSpec};
-use super::{SpecError, WriteError, columns};
+use super::{SpecError, WriteError, check_sums, columns};
 use crate::arena::buffer_words;
-use crate::encoding::Encoding;
+use crate::encoding::rice::Rice;
+use crate::encoding::{Dimensions, Encoding};
 use crate::layer::SPARE_WORDS;
 use crate::operation::Operation;
 use crate::record::Links;
 use crate::shape::{Buffer, Margin, Shape};
 
 /// The plan of one layer.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Plan {
     pub(crate) output: Buffer,
     pub(crate) taps: usize,
     pub(crate) links: Option<Links>,
+    /// Its biases and weights as its encoding stores them.
+    pub(crate) weights: Vec<u8>,
 }
 
 /// The plan of all layers and the arena's words.
@@ -59,14 +62,26 @@ pub(crate) fn plan(network: &NetworkSpec) -> Result<(Vec<Plan>, usize), WriteErr
     let taps: Vec<usize> = (0..layers.len())
         .map(|layer| Ok(taps(&layers[layer], buffers[sources(layer)?.0].shape)))
         .collect::<Result<_, WriteError>>()?;
-    let scratch: Vec<usize> = layers
-        .iter()
-        .zip(&taps)
-        .map(|(spec, taps)| match spec.operation {
-            Operation::Conv { .. } => taps + SPARE_WORDS,
+    let (mut weights, mut scratch) = (Vec::new(), Vec::new());
+    for (layer, spec) in layers.iter().enumerate() {
+        let inputs = columns(&spec.operation, buffers[sources(layer)?.0].shape);
+        check_sums(spec, inputs).map_err(|error| error.of(layer))?;
+        let encoded = super::encoded(spec, inputs);
+        let encoded = encoded.map_err(|unfit| SpecError::Unfit(unfit).of(layer))?;
+        let dims = Dimensions {
+            inputs,
+            outputs: spec.outputs,
+        };
+        scratch.push(match (spec.operation, spec.encoding) {
+            (Operation::Conv { .. }, _) => taps[layer] + SPARE_WORDS,
+            (Operation::Dense, Encoding::Rice) => {
+                let listed = Rice::read(dims, &encoded).selected();
+                listed.map_or(0, |inputs| usize::from(inputs).div_ceil(4))
+            }
             _ => 0,
-        })
-        .collect();
+        });
+        weights.push(encoded);
+    }
     let count = buffers.len();
     let input = &mut buffers[0];
     if !input.margin.is_none() {
@@ -127,11 +142,12 @@ pub(crate) fn plan(network: &NetworkSpec) -> Result<(Vec<Plan>, usize), WriteErr
             });
         }
     }
-    let plans = buffers[1..].iter().zip(taps).zip(links);
-    let plans = plans.map(|((&output, taps), links)| Plan {
+    let plans = buffers[1..].iter().zip(taps).zip(links).zip(weights);
+    let plans = plans.map(|(((&output, taps), links), weights)| Plan {
         output,
         taps,
         links,
+        weights,
     });
     Ok((plans.collect(), arena))
 }

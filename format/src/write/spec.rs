@@ -120,7 +120,7 @@ impl WeightsSpec {
             Weights::Dense(dense) => integers(dense.rows()),
             Weights::Csr(csr) => integers(csr.rows()),
             Weights::Words(words) => integers(words.rows()),
-            Weights::Rice(rice) => integers(rice.rows()),
+            Weights::Rice(rice) => integers(rice.each()),
             Weights::Columns(columns) => {
                 let bias = columns.bias().iter().copied().map(i32::from_le_bytes);
                 let mut rows = vec![Vec::new(); layer.outputs()];

@@ -28,7 +28,6 @@ pub fn all() -> Vec<(&'static str, NetworkSpec)> {
         Encoding::Rice,
     ];
     networks.extend(sparse.map(|encoding| (encoding.name(), multilayer(encoding, [40, 18, 9, 4]))));
-    networks.retain(|(name, _)| *name != "rice"); // TEMPORARY
     networks
 }
 

@@ -33,19 +33,14 @@ pub(crate) fn copy(input: &[u8], buffer: &Buffer, arena: &mut [u32]) -> Option<(
     Some(())
 }
 
-/// Runs a convolution or a pooling layer; `write` is its output and the words for its taps.
+/// Runs a convolution or a pooling layer; `scratch` is for the taps of one channel.
 pub(crate) fn run(
     layer: &Layer<'_>,
     source: &[u8],
     skip: Skip<'_>,
-    write: &mut [u32],
+    output: &mut [u32],
+    scratch: &mut [u32],
 ) -> Option<()> {
-    let (output, scratch) = if layer.scratch_first() {
-        let (scratch, output) = write.split_at_mut_checked(layer.scratch_words())?;
-        (output, scratch)
-    } else {
-        write.split_at_mut_checked(layer.output().words)?
-    };
     if !layer.output().margin.is_none() {
         output.fill(0);
     }
@@ -58,7 +53,7 @@ pub(crate) fn run(
         #[cfg(feature = "dense")]
         Weights::Dense(dense) => convolve(dense.rows(), layer, source, skip, output, scratch),
         #[cfg(feature = "rice")]
-        Weights::Rice(rice) => convolve(rice.rows(), layer, source, skip, output, scratch),
+        Weights::Rice(rice) => convolve(rice.each(), layer, source, skip, output, scratch),
         Weights::None => pool(layer, source, output),
         _ => None,
     }

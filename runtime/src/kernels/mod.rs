@@ -41,7 +41,14 @@ pub(crate) enum Output<'a> {
 
 /// Runs a dense layer with the kernel of its encoding.
 #[inline(always)]
-pub(crate) fn dense(layer: &Layer<'_>, source: &[u8], output: Output<'_>) -> Option<()> {
+pub(crate) fn dense(
+    layer: &Layer<'_>,
+    source: &[u8],
+    output: Output<'_>,
+    scratch: &mut [u32],
+) -> Option<()> {
+    #[cfg(not(feature = "rice"))]
+    let _ = scratch;
     match layer.weights() {
         #[cfg(feature = "words")]
         Weights::Words(words) => words::run(words, source, output),
@@ -52,7 +59,7 @@ pub(crate) fn dense(layer: &Layer<'_>, source: &[u8], output: Output<'_>) -> Opt
         #[cfg(feature = "dense")]
         Weights::Dense(dense) => dense::run(dense, source, output),
         #[cfg(feature = "rice")]
-        Weights::Rice(rice) => rice::run(rice, source, output),
+        Weights::Rice(rice) => rice::run(rice, source, output, scratch),
         #[cfg(feature = "csr-f32")]
         Weights::CsrF32(csr) => csr_f32::run(csr, layer.source().words == 0, source, output),
         _ => None,

@@ -1,10 +1,87 @@
-//! The coded stream.
+//! The kernel of the entropy-coded encoding: dense layers, decoded and multiplied row by row.
+//!
+//! Assumes a block that [`Rice::check`] has accepted for this layer, an input of the layer's inputs
+//! and a scratch of at least [`Rice::selected`] bytes. On anything else it computes nonsense, but
+//! neither panics nor reads outside its slices: nothing here is unchecked.
+//!
+//! This is the encoding for few bytes, not for few instructions. Executed on LeNet-300-100 with 4-bit
+//! weights, all three layers, built for size (built for speed it takes up to 7 % more on an M4):
+//!
+//! | nonzeros (rows) | 26,620 (410) | 2,662 (293) | 888 (163) | 267 (78) |
+//! |---|---|---|---|---|
+//! | Cortex-M4 | 2,175,107 | 289,337 | 114,685 | 44,684 |
+//! | Cortex-M0 | 3,232,744 | 434,983 | 170,757 | 64,797 |
+//! | check, M4 | 3,680,663 | 426,810 | 155,843 | 55,330 |
+//!
+//! So a weight takes about 77 on an M4 and 115 on an M0, and a row about 285 and 440. What paid, at
+//! 2,662 nonzeros: rare paths of the bit reader that take it by value, and a copy of it for the loop
+//! over a row, so that it stays in registers (M4, built for speed: 329,000 to 290,000); a weight that
+//! never takes more bits than a refill leaves, and one look for the bit before a gap and the gap
+//! itself (M4: 306,000 to 289,000); counting leading zeros one by one on an M0, which has no
+//! instruction for it (641,000 to 435,000).
 
-use rarefy_format::Rice;
+use rarefy_format::requantize;
+use rarefy_format::rice::{Rice, RiceRows};
 
-use super::{Output, rows};
+use super::Output;
 
+/// Runs a dense layer. Where the block lists the inputs that it uses, these are gathered in `scratch`
+/// first; otherwise that may be empty.
 #[inline(never)]
-pub(crate) fn run(rice: Rice<'_>, source: &[u8], output: Output<'_>) -> Option<()> {
-    rows::run(rice.rows(), source, output)
+pub(crate) fn run(
+    rice: Rice<'_>,
+    source: &[u8],
+    output: Output<'_>,
+    scratch: &mut [u32],
+) -> Option<()> {
+    let (mut rows, input) = open(rice, source, bytemuck::must_cast_slice_mut(scratch));
+    let outputs = usize::from(rice.outputs());
+    match output {
+        Output::Bytes { words, shift } => {
+            let bytes: &mut [u8] = bytemuck::must_cast_slice_mut(words);
+            for byte in bytes.get_mut(..outputs)? {
+                *byte = requantize(sum(&mut rows, input), shift);
+            }
+        }
+        Output::Sums(sums) => {
+            for place in sums.get_mut(..outputs)? {
+                *place = sum(&mut rows, input);
+            }
+        }
+    }
+    Some(())
+}
+
+/// The rows, and the input that their columns mean.
+#[inline(never)]
+fn open<'a, 'b>(
+    rice: Rice<'a>,
+    input: &'b [u8],
+    scratch: &'b mut [u8],
+) -> (RiceRows<'a>, &'b [u8]) {
+    let mut selection = rice.selection();
+    if rice.selected().is_none() {
+        return (selection.rows(), input);
+    }
+    let mut free = scratch.iter_mut();
+    while let Some((start, length)) = selection.next_run() {
+        let run = input.get(start..).unwrap_or_default().iter().take(length);
+        // The run's inputs first: the other way round, a place would be lost behind each run.
+        for (&from, to) in run.zip(&mut free) {
+            *to = from;
+        }
+    }
+    (selection.rows(), scratch)
+}
+
+/// The sum of the next row. On its own, so that there is one of it, whatever becomes of the sum.
+#[inline(never)]
+fn sum(rows: &mut RiceRows<'_>, input: &[u8]) -> i32 {
+    let mut acc = rows.start();
+    rows.weights(|column, weight| {
+        if let Some(&activation) = input.get(column) {
+            acc = acc.wrapping_add(weight.wrapping_mul(i32::from(activation)));
+        }
+    });
+    acc
 }

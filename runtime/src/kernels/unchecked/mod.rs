@@ -1,13 +1,24 @@
-//! Everything without checks: one file a kernel, each with its reason, counted, and its proof.
-//!
-//! Each has a version in safe Rust that it is compared with, on the host or on the boards, over random
-//! layers.
+//! All unsafe code and all assembly of the crate: a file a kernel, and one for each of its instruction
+//! sets. What a kernel may assume is what `Model::parse` has checked; each file says what that is
+//! and why it suffices. Each has a safe version, which is its oracle and runs on all other targets.
 
 #![allow(unsafe_code)]
 
+#[cfg(all(cortex_m, feature = "columns"))]
+pub(super) mod columns;
+#[cfg(all(cortex_m = "v6m", feature = "columns"))]
+mod columns_v6;
+#[cfg(all(any(cortex_m = "v7m", cortex_m = "v7em"), feature = "columns"))]
+mod columns_v7;
 #[cfg(all(cortex_m, feature = "dense"))]
 pub(super) mod dense;
 #[cfg(feature = "csr")]
 pub(super) mod gather;
 #[cfg(all(cortex_m, feature = "maps"))]
-pub(crate) mod taps;
+pub(super) mod taps;
+#[cfg(all(cortex_m, feature = "words"))]
+pub(super) mod words;
+#[cfg(all(cortex_m = "v6m", feature = "words"))]
+mod words_v6;
+#[cfg(all(any(cortex_m = "v7m", cortex_m = "v7em"), feature = "words"))]
+mod words_v7;

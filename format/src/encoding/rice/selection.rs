@@ -1,0 +1,83 @@
+//! The list of columns that a layer uses, where it does not use all.
+
+use super::bits::Bits;
+use super::parameters::Parameters;
+use super::rows::Rows;
+
+/// The inputs that a layer uses, as runs in order; all of them where the block has no list.
+#[derive(Clone, Debug)]
+pub struct Selection<'a> {
+    pub(super) bits: Bits<'a>,
+    parameters: Parameters<'a>,
+    outputs: u32,
+    inputs: u32,
+    gap_k: u32,
+    run_k: u32,
+    /// Where the last run ended.
+    at: u32,
+    /// How many inputs the runs had.
+    selected: u32,
+}
+
+impl<'a> Selection<'a> {
+    pub(super) const fn new(
+        mut bits: Bits<'a>,
+        parameters: Parameters<'a>,
+        inputs: u32,
+        outputs: u32,
+    ) -> Self {
+        let (mut gap_k, mut run_k) = (0, 0);
+        if parameters.selected {
+            // Four bits each.
+            gap_k = bits.rice(4, 15);
+            run_k = bits.rice(4, 15);
+        }
+        Selection {
+            bits,
+            parameters,
+            outputs,
+            inputs,
+            gap_k,
+            run_k,
+            at: 0,
+            selected: 0,
+        }
+    }
+
+    /// The next inputs that are used: the first of them, and how many follow one another.
+    #[inline]
+    pub const fn next_run(&mut self) -> Option<(usize, usize)> {
+        if self.at >= self.inputs {
+            return None;
+        }
+        let (mut start, mut length) = (0, self.inputs);
+        if self.parameters.selected {
+            // Between two runs there is an input at least.
+            let behind = self.at + (self.at != 0) as u32;
+            let gap = self.bits.rice(self.gap_k, self.inputs - behind);
+            start = behind.saturating_add(gap);
+            if start >= self.inputs {
+                self.at = start;
+                return None;
+            }
+            let more = self.bits.rice(self.run_k, self.inputs - start - 1);
+            length = more.saturating_add(1);
+        }
+        self.at = start.saturating_add(length);
+        self.selected += length;
+        Some((start as usize, length as usize))
+    }
+
+    /// Whether the runs went behind the last input.
+    pub(super) const fn overran(&self) -> bool {
+        self.at > self.inputs
+    }
+
+    /// The rows behind the list.
+    #[must_use]
+    #[inline]
+    pub const fn rows(mut self) -> Rows<'a> {
+        while self.next_run().is_some() {}
+        Rows::new(self.bits, self.parameters, self.selected, self.outputs)
+    }
+}

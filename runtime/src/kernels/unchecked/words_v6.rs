@@ -1,0 +1,280 @@
+//! Packed words on ARMv6-M: Cortex-M0, M0+ and M1, and the baseline of ARMv8-M.
+//!
+//! One weight costs six instructions: two for the column, `ldrb` (the activation), one to extend
+//! the weight's sign, `muls`, `adds`. Around them
+//!
+//! - rows of up to 8 weights have a body for each length: one `ldm` or two bring bias and weights, and
+//!   nine more instructions shift, clamp, store and compare;
+//! - longer rows go in rounds of 8, and first jump to where as many pairs are left as they have
+//!   above a multiple of 4. An odd row multiplies its padding, too.
+//!
+//! A last layer takes the same bodies a row at a time: the byte they store lies in the place of the
+//! logit, which then overwrites it.
+//!
+//! Registers: r0 stream, r1 input, r2 and r3 scratch, r4 accumulator, r5 to r7 weights, r8 mask, r9
+//! output, r10 the run's end there, r11 shift, r12 the next run (in a long run where a row's first pairs
+//! begin), lr 1 (in a long run the row's end). Stack: 0 where a run's end goes on, 4 the runs' end, 8 the
+//! next run (while r12 is something else), 12 a long row's bytes, 16 rows left of the run (last layer).
+
+use super::words::Call;
+
+/// Runs one layer.
+///
+/// # Safety
+///
+/// `call` must point to a call as [`super::words`] describes it.
+#[unsafe(naked)]
+pub(super) unsafe extern "C" fn run(call: *const Call<'_>, last: u32) {
+    core::arch::naked_asm!(
+        r"
+.macro rfy_low word
+    mov r2, r8
+    ands r2, r2, \word
+    ldrb r2, [r1, r2]
+    sxth r3, \word
+    muls r2, r3, r2
+    adds r4, r4, r2
+.endm
+.macro rfy_high word
+    asrs \word, \word, #16
+    mov r2, r8
+    ands r2, r2, \word
+    ldrb r2, [r1, r2]
+    muls r2, \word, r2
+    adds r4, r4, r2
+.endm
+.macro rfy_pair word
+    rfy_low \word
+    rfy_high \word
+.endm
+.macro rfy_count row
+    add r9, r9, lr
+    cmp r9, r10
+    bne \row
+    ldr r3, [sp]
+    mov pc, r3
+.endm
+.macro rfy_rows length
+.Lrfy_words_\length:
+.if \length == 0
+    ldmia r0!, {r4}
+.elseif \length <= 2
+    ldmia r0!, {r4, r5}
+.elseif \length <= 4
+    ldmia r0!, {r4, r5, r6}
+.else
+    ldmia r0!, {r4, r5, r6, r7}
+.endif
+.if \length >= 1
+    rfy_low r5
+.endif
+.if \length >= 2
+    rfy_high r5
+.endif
+.if \length >= 3
+    rfy_low r6
+.endif
+.if \length >= 4
+    rfy_high r6
+.endif
+.if \length >= 5
+    rfy_low r7
+.endif
+.if \length >= 6
+    rfy_high r7
+.endif
+.if \length >= 7
+    ldmia r0!, {r5}
+    rfy_low r5
+.endif
+.if \length >= 8
+    rfy_high r5
+.endif
+    mov r3, r11
+    asrs r4, r4, r3
+    cmp r4, #255
+    bhi 1f
+    mov r3, r9
+    strb r4, [r3]
+    rfy_count .Lrfy_words_\length
+1:  asrs r3, r4, #31
+    mvns r3, r3
+    mov r2, r9
+    strb r3, [r2]
+    rfy_count .Lrfy_words_\length
+.endm
+
+    push {r4, r5, r6, r7, lr}
+    mov r4, r8
+    mov r5, r9
+    mov r6, r10
+    mov r7, r11
+    push {r4, r5, r6, r7}
+    sub sp, sp, #20
+    ldmia r0!, {r2, r3, r4, r5, r6, r7}
+    mov r0, r3
+    mov r8, r4
+    mov r9, r5
+    uxtb r4, r6
+    mov r11, r4
+    lsrs r6, r6, #8
+    lsls r6, r6, #2
+    adds r6, r6, r7
+    str r6, [sp, #4]
+    mov r12, r7
+    movs r3, #1
+    mov lr, r3
+    cmp r1, #0
+    mov r1, r2
+    beq 1f
+    adr r3, .Lrfy_words_last
+    str r3, [sp]
+    b .Lrfy_words_last_run
+1:  adr r3, .Lrfy_words_hidden
+    str r3, [sp]
+
+    .balign 4
+.Lrfy_words_hidden:
+    mov r3, r12
+    ldr r2, [sp, #4]
+    cmp r3, r2
+    beq .Lrfy_words_done
+    ldrh r2, [r3]
+    ldrh r4, [r3, #2]
+    adds r3, r3, #4
+    mov r12, r3
+    add r4, r4, r9
+    mov r10, r4
+.Lrfy_words_go:
+    cmp r2, #8
+    bls 1f
+    b .Lrfy_words_long
+1:  lsls r2, r2, #1
+    add pc, pc, r2
+    nop
+    b .Lrfy_words_0
+    b .Lrfy_words_1
+    b .Lrfy_words_2
+    b .Lrfy_words_3
+    b .Lrfy_words_4
+    b .Lrfy_words_5
+    b .Lrfy_words_6
+    b .Lrfy_words_7
+    b .Lrfy_words_8
+
+    .balign 4
+.Lrfy_words_last:
+    mov r3, r9
+    subs r3, r3, #1
+    str r4, [r3]
+    adds r3, r3, #4
+    mov r9, r3
+    ldr r2, [sp, #16]
+    subs r2, r2, #1
+    bne 1f
+.Lrfy_words_last_run:
+    mov r3, r12
+    ldr r2, [sp, #4]
+    cmp r3, r2
+    beq .Lrfy_words_done
+    ldrh r2, [r3, #2]
+    adds r3, r3, #4
+    mov r12, r3
+1:  str r2, [sp, #16]
+    mov r3, r12
+    subs r3, r3, #4
+    ldrh r2, [r3]
+    mov r4, r9
+    adds r4, r4, #1
+    mov r10, r4
+    b .Lrfy_words_go
+
+.Lrfy_words_done:
+    add sp, sp, #20
+    pop {r4, r5, r6, r7}
+    mov r8, r4
+    mov r9, r5
+    mov r10, r6
+    mov r11, r7
+    pop {r4, r5, r6, r7, pc}
+
+    rfy_rows 0
+    rfy_rows 1
+    rfy_rows 2
+    rfy_rows 3
+    rfy_rows 4
+    rfy_rows 5
+    rfy_rows 6
+    rfy_rows 7
+    rfy_rows 8
+
+.Lrfy_words_long:
+    mov r3, r12
+    str r3, [sp, #8]
+    adds r2, r2, #1
+    lsrs r2, r2, #1
+    lsls r3, r2, #2
+    str r3, [sp, #12]
+    // A pair is 26 bytes of code.
+    movs r3, #3
+    ands r3, r3, r2
+    movs r2, #26
+    muls r3, r2, r3
+    adr r2, .Lrfy_words_rounds
+    subs r2, r2, r3
+    mov r12, r2
+.Lrfy_words_long_row:
+    ldmia r0!, {r4}
+    ldr r3, [sp, #12]
+    adds r3, r3, r0
+    mov lr, r3
+    mov pc, r12
+    // So that the rounds begin at a word, as `adr` needs.
+    .balign 4
+    nop
+    ldmia r0!, {r5}
+    rfy_pair r5
+    ldmia r0!, {r5}
+    rfy_pair r5
+    ldmia r0!, {r5}
+    rfy_pair r5
+.Lrfy_words_rounds:
+    ldmia r0!, {r5, r6}
+    rfy_pair r5
+    rfy_pair r6
+    ldmia r0!, {r5, r6}
+    rfy_pair r5
+    rfy_pair r6
+    cmp r0, lr
+    bne .Lrfy_words_rounds
+    mov r3, r11
+    asrs r4, r4, r3
+    cmp r4, #255
+    bhi 2f
+    mov r2, r9
+    strb r4, [r2]
+1:  adds r2, r2, #1
+    mov r9, r2
+    cmp r2, r10
+    bne .Lrfy_words_long_row
+    movs r3, #1
+    mov lr, r3
+    ldr r3, [sp, #8]
+    mov r12, r3
+    ldr r3, [sp]
+    mov pc, r3
+2:  asrs r3, r4, #31
+    mvns r3, r3
+    mov r2, r9
+    strb r3, [r2]
+    b 1b
+
+.purgem rfy_low
+.purgem rfy_high
+.purgem rfy_pair
+.purgem rfy_count
+.purgem rfy_rows
+",
+        options(raw),
+    );
+}
