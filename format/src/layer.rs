@@ -133,6 +133,14 @@ impl<'a> Layer<'a> {
         }
     }
 
+    /// Whether its block lists the inputs that it uses: a dense layer's may.
+    const fn lists_inputs(&self) -> bool {
+        matches!(self.record.encoding, Encoding::Rice)
+            && Rice::read(self.dimensions(), self.block)
+                .selected()
+                .is_some()
+    }
+
     /// Words beside the output: those in which the taps of a channel are expanded, one for each weight
     /// of the longest row of a convolution and [`SPARE_WORDS`]; those in which the inputs are gathered
     /// that a dense layer's coded block lists.
@@ -211,6 +219,7 @@ impl<'a> Layer<'a> {
             || (only_dense && !dense)
             || floats != matches!(record.encoding, Encoding::CsrF32)
             || (pool && record.outputs != self.source.shape.channels)
+            || (!dense && self.lists_inputs())
         {
             return Err(ParseError::Mixed { layer });
         }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use rarefy_format::{
     CHECKSUM_OFFSET, Encoding, HEADER_BYTES, LayerSpec, MAX_LAYERS, MAX_SOURCE_BYTES, Margin,
     Model, NetworkSpec, Operation, ParseError as E, Pooling, RECORD_BYTES, Shape, SkipSpec,
-    SpecError, Unfit, WeightsSpec, Window, WriteError, container_checksum, write,
+    SpecError, Unfit, WeightsSpec, Window, WriteError, container_checksum, rice, write,
 };
 
 /// The network of the test vector: csr of 6 inputs and 3 outputs, dense of 2 outputs.
@@ -133,6 +133,16 @@ mod link {
     pub(crate) const LAYER_2: usize = 88;
 }
 
+/// The rows `5 - x[1]` and `-2 + 3 x[0] + x[2]`, coded.
+fn coded() -> NetworkSpec {
+    let rows = vec![vec![(1, -1)], vec![(0, 3), (2, 1)]];
+    let layer = LayerSpec::dense(Encoding::Rice, 0, vec![5, -2], rows);
+    NetworkSpec {
+        input: Shape::flat(3),
+        layers: vec![layer],
+    }
+}
+
 /// One row of two floats.
 fn floats() -> NetworkSpec {
     let mut layer = layer(Operation::Dense, Encoding::CsrF32, vec![vec![]]);
@@ -168,7 +178,7 @@ fn what_is_forged_is_accepted_as_it_was() {
     for (network, bytes) in [(plain(), at::BYTES), (maps(), map::BYTES)] {
         assert_eq!(write(&network).unwrap().len(), bytes);
     }
-    for network in [plain(), maps(), linked(), floats()] {
+    for network in [plain(), maps(), linked(), coded(), floats()] {
         assert_eq!(repaired(write(&network).unwrap()), Ok(()));
     }
 }
@@ -200,7 +210,7 @@ const FORGERIES: &[Forgery] = &[
     (plain, &[(at::RECORD_1, &[5])], E::Mixed { layer: 1 }),
     (plain, &[(at::RECORD_1 + 2, &[0])], E::EmptyLayer { layer: 1, inputs: 3, outputs: 0 }),
     (plain, &[(at::ZEROS, &[1])], E::NotZero { layer: 1, found: 1 }),
-    (maps, &[(32, &[0x03 | 0x20])], E::Field { layer: 2, found: 0 }),
+    (maps, &[(32, &[0x03 | 0x20])], E::Field { layer: 2, found: 1 }),
     // Geometries.
     (maps, &[(map::CONV, &[0x10])], E::Field { layer: 0, found: 0x10 }),
     (maps, &[(map::CONV, &[0x03])], E::Field { layer: 0, found: 0x03 }),
@@ -221,14 +231,14 @@ const FORGERIES: &[Forgery] = &[
     (linked, &[(link::LAYER_1, &[0x21])], E::Link { layer: 1, back: 2 }),
     (linked, &[(link::LAYER_1 + 1, &[32])], E::Link { layer: 1, back: 1 }),
     (linked, &[(link::LAYER_2, &[0x11])], E::Link { layer: 2, back: 1 }),
-    (linked, &[(link::LAYER_1 + 2, &[0])], E::Place { layer: 1, place: 0, words: 4 }),
-    (linked, &[(link::LAYER_1 + 2, &[2])], E::Place { layer: 1, place: 2, words: 4 }),
-    (linked, &[(link::LAYER_1 + 2, &[0, 1])], E::Place { layer: 1, place: 256, words: 4 }),
+    (linked, &[(link::LAYER_1 + 2, &[0])], E::Place { layer: 1, place: 0, words: 10 }),
+    (linked, &[(link::LAYER_1 + 2, &[2])], E::Place { layer: 1, place: 2, words: 10 }),
+    (linked, &[(link::LAYER_1 + 2, &[0, 1])], E::Place { layer: 1, place: 256, words: 10 }),
     // Layer 2 reads layer 0, over which layer 1 has not written; then that it has.
     (linked, &[(link::LAYER_1, &[0x02]), (link::LAYER_1 + 2, &[0]), (link::LAYER_2, &[0x02])], E::Place { layer: 2, place: 0, words: 1 }),
     // Weights.
-    (plain, &[(at::LENGTHS, &[3])], E::RowLengths { layer: 0, stated: 6, found: 5 }),
-    (plain, &[(at::LENGTHS, &[1])], E::RowLengths { layer: 0, stated: 4, found: 5 }),
+    (plain, &[(at::LENGTHS + 4, &[4])], E::RowLengths { layer: 0, stated: 6, found: 5 }),
+    (plain, &[(at::LENGTHS + 4, &[2])], E::RowLengths { layer: 0, stated: 4, found: 5 }),
     (plain, &[(at::LENGTHS + 1, &[0xFF])], E::RowLengths { layer: 0, stated: 0xFF02, found: 5 }),
     (plain, &[(at::COLUMNS + 8, &[6])], E::Column { layer: 0, position: 4, column: 6, floor: 3, inputs: 6 }),
     (plain, &[(at::COLUMNS + 2, &[1])], E::Column { layer: 0, position: 1, column: 1, floor: 2, inputs: 6 }),
@@ -251,6 +261,8 @@ const FORGERIES: &[Forgery] = &[
     (maps, &[(map::STARTS + 4, &[1])], E::RowLengths { layer: 2, stated: 1, found: 2 }),
     (maps, &[(map::PAIRS + 2, &[4])], E::Column { layer: 2, position: 1, column: 0, floor: 1, inputs: 2 }),
     (maps, &[(map::PAIRS + 6, &[4])], E::Column { layer: 2, position: 3, column: 0, floor: 2, inputs: 2 }),
+    (coded, &[(24 + 1, &[0x3F])], E::Rice { layer: 0, error: rice::RiceError::Parameters { found: 0x803F_0031 } }),
+    (coded, &[(24 + 4, &[0, 0, 0])], E::Rice { layer: 0, error: rice::RiceError::Ended { row: 1 } }),
     (floats, &[(24 + 4, &[3])], E::RowLengths { layer: 0, stated: 3, found: 2 }),
     (floats, &[(24 + 6, &[1])], E::BlockLength { layer: 0, needed: 6, found: 20 }),
     (floats, &[(24 + 16, &[2])], E::Column { layer: 0, position: 0, column: 2, floor: 0, inputs: 2 }),
