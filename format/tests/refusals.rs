@@ -252,7 +252,7 @@ const FORGERIES: &[Forgery] = &[
     (maps, &[(map::WORDS + 1, &[0])], E::RowLengths { layer: 0, stated: 0, found: 2 }),
     (maps, &[(map::ROW_0 + 4, &[25])], E::Column { layer: 0, position: 0, column: 9, floor: 0, inputs: 9 }),
     (maps, &[(map::ROW_0 + 6, &[32])], E::Column { layer: 0, position: 1, column: 0, floor: 1, inputs: 9 }),
-    (maps, &[(map::ROW_1 + 4, &[0, 0])], E::Column { layer: 0, position: 3, column: 8, floor: 0, inputs: 9 }),
+    (maps, &[(map::ROW_1 + 4, &[0, 0])], E::Column { layer: 0, position: 3, column: 8, floor: 9, inputs: 9 }),
     (maps, &[(map::WORDS + 4, &[1])], E::Column { layer: 0, position: 1, column: 4, floor: 1, inputs: 9 }),
     (maps, &[(map::COLUMNS, &[0])], E::IndexBits { layer: 2, found: 0, count: 2 }),
     (maps, &[(map::COLUMNS + 3, &[5])], E::NotZero { layer: 2, found: 5 }),

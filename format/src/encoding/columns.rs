@@ -163,13 +163,14 @@ pub(crate) const fn check(
                 found: words.len() / 2,
             });
         }
-        let (mut floor, mut ended) = (0, false);
+        let mut floor = 0;
         while at < end {
             let word = u16_at(words, at);
             let row = (word & mask) as usize;
             if word == 0 {
-                ended = true;
-            } else if ended || row >= dims.outputs || row < floor {
+                // Nothing but 0 may follow.
+                floor = dims.outputs;
+            } else if row >= dims.outputs || row < floor {
                 return Err(ParseError::Column {
                     layer,
                     position: at,
