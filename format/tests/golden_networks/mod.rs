@@ -11,7 +11,7 @@ use rarefy_format::{
 use crate::networks::{Random, weight};
 
 /// All of them, by the name of their file.
-pub fn all() -> Vec<(&'static str, NetworkSpec)> {
+pub(crate) fn all() -> Vec<(&'static str, NetworkSpec)> {
     let mut networks = vec![
         (
             Encoding::Dense.name(),
