@@ -57,7 +57,7 @@ pub(crate) fn check(
     let spelled_out = products <= SPELLED_OUT;
     // The writer of coded streams tries many: it is asked now and then, as the checksum has it.
     let coded = |layer: &LayerSpec| layer.encoding == Encoding::Rice;
-    if !network.layers.iter().any(coded) || bytes[CHECKSUM_OFFSET] % 64 == 0 {
+    if !network.layers.iter().any(coded) || bytes[CHECKSUM_OFFSET].is_multiple_of(64) {
         comes_back(&network, &bytes)?;
     }
     for round in 0..2 {
