@@ -7,8 +7,8 @@
 //!
 //! Beside them stands the information limit: with k of a layer's n stored weights not zero, no code
 //! names their places in less than log2 C(n, k) bits on average when every choice is as likely, nor
-//! their values in less than a value's bits each. (An order of units that is free to choose may go
-//! below: then not every choice is as likely.)
+//! their values in less than a value's bits each. Where not all are as likely (weights cluster, small
+//! ones are more frequent, an order of units was chosen to suit) an encoding may go below.
 //!
 //! Assumes a parsed model: nothing is refused.
 
