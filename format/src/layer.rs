@@ -235,6 +235,13 @@ impl<'a> Layer<'a> {
         {
             return Err(ParseError::Mixed { layer });
         }
+        if dense && self.source.shape.len() > u16::MAX as usize {
+            return Err(ParseError::SourceTooLarge {
+                layer,
+                max: u16::MAX as usize,
+                found: self.source.shape.len(),
+            });
+        }
         if self.source.shape.is_empty() || self.output.shape.is_empty() {
             return Err(ParseError::EmptyLayer {
                 layer,
@@ -355,10 +362,11 @@ const fn overlap(place: usize, words: usize, buffer: Buffer) -> bool {
 /// The layers of a [`crate::Model`], from the input to the output.
 #[derive(Clone, Debug)]
 pub struct Layers<'a> {
-    records: Bytes<'a>,
-    blocks: Bytes<'a>,
-    /// Bytes of blocks read.
-    read: usize,
+    /// Records and blocks.
+    behind: &'a [u8],
+    count: usize,
+    /// Where in them the last block read ends.
+    at: usize,
     arena_words: usize,
     index: usize,
     /// The output of layer k at k + 1, the input at 0, all modulo the length.
@@ -369,23 +377,35 @@ impl<'a> Layers<'a> {
     /// The layers behind a header.
     #[inline(always)]
     pub(crate) const fn new(header: Header, behind: Bytes<'a>) -> Result<Self, ParseError> {
-        let mut blocks = behind;
         let needed = header.layers * RECORD_BYTES;
         let found = behind.rest().len();
-        let Some(records) = blocks.take(needed) else {
+        if found < needed {
             return Err(ParseError::TooShort {
                 needed: HEADER_BYTES + needed,
                 found: HEADER_BYTES + found,
             });
-        };
+        }
+        if header.input.len() > u16::MAX as usize && !cfg!(feature = "maps") {
+            return Err(ParseError::SourceTooLarge {
+                layer: 0,
+                max: u16::MAX as usize,
+                found: header.input.len(),
+            });
+        }
+        // Without maps all that is read is flat: its length is all that a layer asks for.
+        let flat = Shape::flat(header.input.len() as u16);
         let input = Buffer {
-            shape: header.input,
+            shape: if cfg!(feature = "maps") {
+                header.input
+            } else {
+                flat
+            },
             ..Buffer::EMPTY
         };
         Ok(Layers {
-            records: Bytes::new(records),
-            blocks,
-            read: 0,
+            behind: behind.rest(),
+            count: header.layers,
+            at: needed,
             arena_words: header.arena_words,
             index: 0,
             history: [input; HISTORY],
@@ -395,9 +415,9 @@ impl<'a> Layers<'a> {
     /// No layers at all.
     pub(crate) const fn none() -> Self {
         Layers {
-            records: Bytes::new(&[]),
-            blocks: Bytes::new(&[]),
-            read: 0,
+            behind: &[],
+            count: 0,
+            at: 0,
             arena_words: 0,
             index: 0,
             history: [Buffer::EMPTY; HISTORY],
@@ -409,7 +429,7 @@ impl<'a> Layers<'a> {
     #[inline(always)]
     pub(crate) const fn read_next(&mut self) -> Result<Option<Layer<'a>>, ParseError> {
         let layer = self.index;
-        let Some(record) = self.records.array::<RECORD_BYTES>() else {
+        let Some(record) = self.record(layer) else {
             return Ok(None);
         };
         let record = check!(Record::read(layer, record));
@@ -419,7 +439,7 @@ impl<'a> Layers<'a> {
             needed: GEOMETRY_BYTES + LINKS_BYTES,
             found: record.length,
         };
-        let last = self.records.rest().is_empty();
+        let last = layer + 1 == self.count;
 
         let (mut operation, mut margin, mut taps) = (Operation::Dense, Margin::NONE, 0);
         if record.operation != 0 {
@@ -483,22 +503,38 @@ impl<'a> Layers<'a> {
         Ok(Some(this))
     }
 
+    /// The record of a layer.
+    #[inline(always)]
+    const fn record(&self, layer: usize) -> Option<[u8; RECORD_BYTES]> {
+        if layer >= self.count {
+            return None;
+        }
+        match self.behind.split_at_checked(layer * RECORD_BYTES) {
+            Some((_, rest)) => match rest.split_first_chunk() {
+                Some((record, _)) => Some(*record),
+                None => None,
+            },
+            None => None,
+        }
+    }
+
     /// The bytes before the block of the next layer, and the block.
     #[inline(always)]
     const fn block(&mut self, record: &Record) -> Result<(&'a [u8], Bytes<'a>), ParseError> {
-        let layer = self.index;
-        let past_end = ParseError::BlockLength {
-            layer,
-            needed: record.length,
-            found: self.blocks.rest().len(),
-        };
-        let start = self.read.next_multiple_of(record.encoding.alignment());
-        let padding = self.blocks.take(start - self.read);
-        self.read = start + record.length;
-        match (padding, self.blocks.take(record.length)) {
-            (Some(padding), Some(block)) => Ok((padding, Bytes::new(block))),
-            _ => Err(past_end),
+        let start = self.at.next_multiple_of(record.encoding.alignment());
+        let (before, at) = (self.at, start + record.length);
+        if let Some((front, rest)) = self.behind.split_at_checked(start)
+            && let Some((block, _)) = rest.split_at_checked(record.length)
+            && let Some((_, padding)) = front.split_at_checked(before)
+        {
+            self.at = at;
+            return Ok((padding, Bytes::new(block)));
         }
+        Err(ParseError::BlockLength {
+            layer: self.index,
+            needed: record.length,
+            found: self.behind.len().saturating_sub(before),
+        })
     }
 
     /// What lies `back` layers before the next.
@@ -574,12 +610,12 @@ impl<'a> Layers<'a> {
 
     /// Bytes from the container's start to the end of the last block, as the records state them.
     pub(crate) const fn stated_bytes(&self) -> usize {
-        let mut records = self.records;
-        let mut end = 0usize;
-        while let Some(record) = records.array::<RECORD_BYTES>() {
+        let (mut end, mut layer) = (0usize, 0);
+        while let Some(record) = self.record(layer) {
             end = end.next_multiple_of(Record::alignment(record)) + Record::length(record);
+            layer += 1;
         }
-        HEADER_BYTES + self.records.rest().len() + end
+        HEADER_BYTES + RECORD_BYTES * layer + end
     }
 }
 
@@ -594,7 +630,7 @@ impl<'a> Iterator for Layers<'a> {
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
-        let count = self.records.rest().len() / RECORD_BYTES;
+        let count = self.count.saturating_sub(self.index);
         (count, Some(count))
     }
 }
