@@ -42,6 +42,7 @@ mod aligned;
 mod arena;
 mod arithmetic;
 mod bytes;
+mod chain;
 mod checksum;
 mod encoding;
 mod error;
@@ -60,6 +61,7 @@ mod write;
 pub use aligned::AlignedBytes;
 pub use arena::arena_words;
 pub use arithmetic::{MAX_SHIFT, requantize};
+pub use chain::{DenseLayer, DenseLayers};
 pub use checksum::crc32;
 #[cfg(feature = "alloc")]
 pub use encoding::Unfit;

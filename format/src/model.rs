@@ -6,6 +6,7 @@
 //! under *Validation* what has been checked, and each check is an error of [`ParseError`].
 
 use crate::bytes::{Bytes, check};
+use crate::chain::DenseLayers;
 use crate::encoding::Encoding;
 use crate::error::ParseError;
 use crate::header::{Header, container_checksum};
@@ -120,5 +121,11 @@ impl<'a> Model<'a> {
             // The records have been read once, so they are there; no layers is the harmless answer.
             Err(_) => Layers::none(),
         }
+    }
+
+    /// The layers of a network of dense layers alone, as a lean engine reads them.
+    #[must_use]
+    pub const fn dense_layers(&self) -> DenseLayers<'a> {
+        DenseLayers::new(self.behind.rest(), self.header.layers, self.inputs())
     }
 }

@@ -25,13 +25,21 @@
 //! assert_eq!(logits, [69, 8]);
 //! assert_eq!(argmax(logits), 0);
 //! ```
-#![no_std]
+#![cfg_attr(not(test), no_std)]
 #![deny(unsafe_code)]
 
 mod arena;
+#[cfg(any(test, not(feature = "maps")))]
+mod chain;
 mod engine;
 mod error;
+#[cfg(feature = "maps")]
+mod graph;
 mod kernels;
+#[cfg(test)]
+#[path = "../../format/tests/networks/mod.rs"]
+#[allow(dead_code)]
+mod networks;
 
 pub use arena::Arena;
 pub use engine::{Engine, argmax};

@@ -28,7 +28,7 @@ mod unchecked;
 #[cfg(feature = "words")]
 mod words;
 
-use rarefy_format::{Layer, Weights};
+use rarefy_format::Weights;
 
 /// Where a dense layer stores its sums.
 pub(crate) enum Output<'a> {
@@ -38,17 +38,18 @@ pub(crate) enum Output<'a> {
     Sums(&'a mut [i32]),
 }
 
-/// Runs a dense layer with the kernel of its encoding.
+/// Runs a dense layer, the `first` of its network or not, with the kernel of its encoding.
 #[inline(always)]
 pub(crate) fn dense(
-    layer: &Layer<'_>,
+    weights: Weights<'_>,
+    first: bool,
     source: &[u8],
     output: Output<'_>,
     scratch: &mut [u32],
 ) -> Option<()> {
-    #[cfg(not(feature = "rice"))]
-    let _ = scratch;
-    match layer.weights() {
+    // What only some kernels look at.
+    let _ = (first, &scratch);
+    match weights {
         #[cfg(feature = "words")]
         Weights::Words(words) => words::run(words, source, output),
         #[cfg(feature = "columns")]
@@ -60,7 +61,7 @@ pub(crate) fn dense(
         #[cfg(feature = "rice")]
         Weights::Rice(rice) => rice::run(rice, source, output, scratch),
         #[cfg(feature = "csr-f32")]
-        Weights::CsrF32(csr) => csr_f32::run(csr, layer.source().words == 0, source, output),
+        Weights::CsrF32(csr) => csr_f32::run(csr, first, source, output),
         _ => None,
     }
 }
