@@ -13,7 +13,7 @@ use rarefy_firmware::counter::Counter;
 use rarefy_firmware::exit::exit;
 use rarefy_firmware::stack;
 use rarefy_format::{Model, arena_words};
-use rarefy_runtime::{Arena, Engine};
+use rarefy_runtime::{Arena, Engine, InferError, argmax};
 
 include!(concat!(env!("OUT_DIR"), "/model.rs"));
 
@@ -45,20 +45,25 @@ fn main() -> ! {
         exit(false)
     };
     defmt::info!(
-        "rarefy start samples={=usize} outputs={=usize} overhead={=u64} load={=u64} stack={=usize} of {=usize}",
+        "rarefy start samples={=usize} outputs={=usize} overhead={=u64} load={=u64} stack={=usize} base={=usize} of {=usize}",
         samples.len() / INPUTS,
         engine.model().outputs(),
         counter.overhead(),
         load,
         load_stack,
+        stack::depth(),
         stack::capacity(),
     );
 
     for (index, sample) in samples.chunks_exact(INPUTS).enumerate() {
         RAREFY_INPUT.copy_from_slice(sample);
         stack::paint();
-        let (ticks, logits) =
-            counter.ticks(|| engine.infer(RAREFY_INPUT, RAREFY_ARENA.as_mut_words()));
+        // From the input to the class: what a device does with it.
+        let (ticks, logits) = counter.ticks(|| {
+            let logits = engine.infer(RAREFY_INPUT, RAREFY_ARENA.as_mut_words())?;
+            black_box(argmax(logits));
+            Ok::<_, InferError>(logits)
+        });
         let Some(peak) = stack::peak() else {
             defmt::error!("rarefy failed: the stack ran into the static data");
             exit(false)

@@ -10,6 +10,7 @@ pub mod choose;
 pub mod container;
 pub mod costs;
 mod draft;
+pub mod emit;
 pub mod error;
 pub mod evaluate;
 pub mod export;
