@@ -8,6 +8,7 @@
 mod accuracy;
 mod bench;
 mod command;
+mod networks;
 mod quickstart;
 mod readme;
 mod test;
@@ -40,7 +41,7 @@ const VERBS: &[Verb] = &[
     ),
     (
         "bench",
-        "measure: bench training, bench pruning (answers checked first), bench accuracy (hours)",
+        "measure: bench training, pruning, kernels (answers checked first), accuracy (hours); networks (makes those of kernels anew)",
         bench::run,
     ),
     (

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use crate::command::{self, Outcome, cargo, root};
-use crate::quickstart;
+use crate::{bench, quickstart};
 
 /// A board of each target, with the way its log leaves it.
 const BOARDS: &[(&str, &str, &str)] = &[
@@ -48,6 +48,7 @@ pub(crate) fn run(arguments: &[String]) -> Outcome {
         .args(arguments);
     // Without this, tests that need the emulator may skip where it is missing.
     command::run("tests", tests.env("RAREFY_REQUIRE_DEVICE", "1"))?;
+    bench::run(&["kernels".into(), "--check".into()])?;
     let mut rarefy = command::rarefy()?;
     let out = root().join("target").join("quickstart");
     command::run(

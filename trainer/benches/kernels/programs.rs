@@ -1,0 +1,76 @@
+//! What the engine costs in flash: the text of programs that are nothing but parser and engine.
+
+use std::fs;
+use std::path::Path;
+
+use object::elf::{SHF_ALLOC, SHF_WRITE, SHT_PROGBITS};
+use object::read::elf::{ElfFile32, FileHeader, SectionHeader};
+use object::{Endianness, Object, ObjectSymbol};
+use rarefy_trainer::deploy::costs::Core;
+use rarefy_trainer::device::{Machine, Toolchain};
+
+use super::table::Table;
+use super::{Bench, Outcome};
+
+/// The programs of `firmware/bare`: their name, and the figure's.
+const PROGRAMS: [(&str, &str); 2] = [
+    ("size", "with the parser's checks"),
+    ("size-verified", "model verified at compile time"),
+];
+
+/// Builds both for the Cortex-M4 with packed words as the only encoding.
+pub(super) fn measure(bench: &Bench, table: &mut Table) -> Outcome<()> {
+    let (machine, board) = (Machine::default(), bench.board(Core::M4)?);
+    let toolchain = Toolchain::find(&machine, &board.target).map_err(|e| e.to_string())?;
+    for (program, what) in PROGRAMS {
+        let folder = board.firmware.join(toolchain.target_folder());
+        let mut build = toolchain.build(&machine);
+        build.current_dir(&board.firmware).args([
+            "--release",
+            "--locked",
+            "--quiet",
+            "--package",
+            "rarefy-bare",
+            "--features",
+            "words",
+            "--bin",
+            program,
+        ]);
+        let status = build.arg("--target-dir").arg(&folder).status();
+        if !status.is_ok_and(|status| status.success()) {
+            return Err(format!("building the program {program} failed, see above"));
+        }
+        let built = folder.join(&board.target).join("release").join(program);
+        let text = text(&built).map_err(|e| format!("{}: {e}", built.display()))?;
+        let name = format!("packed words, dense layers, {what}");
+        eprintln!("{name}: {text} bytes");
+        table.put("text bytes", &name, &board.name, text as f64);
+    }
+    Ok(())
+}
+
+/// Bytes of code and constants in an ELF file, without its model.
+fn text(path: &Path) -> Result<u64, Box<dyn std::error::Error>> {
+    let bytes = fs::read(path)?;
+    let file = ElfFile32::<Endianness>::parse(&*bytes)?;
+    let endian = file.endian();
+    let sections = file.elf_header().sections(endian, &*bytes)?;
+    let constant = |section: &&object::elf::SectionHeader32<Endianness>| {
+        let flags = section.sh_flags(endian);
+        section.sh_type(endian) == SHT_PROGBITS && flags & SHF_ALLOC != 0 && flags & SHF_WRITE == 0
+    };
+    let text: u64 = sections
+        .iter()
+        .filter(constant)
+        .map(|section| u64::from(section.sh_size(endian)))
+        .sum();
+    let model: u64 = file
+        .symbols()
+        .filter(|symbol| {
+            let name = symbol.name().unwrap_or_default();
+            name.contains("5MODEL") || name.contains("5BYTES")
+        })
+        .map(|symbol| symbol.size())
+        .sum();
+    Ok(text - model)
+}
