@@ -35,6 +35,8 @@ pub struct Layer<'a> {
     source: Buffer,
     skip: Option<Buffer>,
     output: Buffer,
+    /// The bytes skipped before the block.
+    padding: &'a [u8],
     block: &'a [u8],
 }
 
@@ -133,6 +135,15 @@ impl<'a> Layer<'a> {
         }
     }
 
+    /// Whether its block lists the inputs that it uses: a dense layer's may.
+    const fn lists_inputs(&self) -> bool {
+        cfg!(feature = "rice")
+            && matches!(self.record.encoding, Encoding::Rice)
+            && Rice::read(self.dimensions(), self.block)
+                .selected()
+                .is_some()
+    }
+
     /// Words beside the output: those in which the taps of a channel are expanded, one for each weight
     /// of the longest row of a convolution and [`SPARE_WORDS`]; those in which the inputs are gathered
     /// that a dense layer's coded block lists.
@@ -140,8 +151,10 @@ impl<'a> Layer<'a> {
     #[inline(always)]
     pub const fn scratch_words(&self) -> usize {
         match (self.operation, self.record.encoding) {
-            (Operation::Conv { .. }, _) => self.taps as usize + SPARE_WORDS,
-            (Operation::Dense, Encoding::Rice) => {
+            (Operation::Conv { .. }, _) if cfg!(feature = "maps") => {
+                self.taps as usize + SPARE_WORDS
+            }
+            (Operation::Dense, Encoding::Rice) if cfg!(feature = "rice") => {
                 match Rice::read(self.dimensions(), self.block).selected() {
                     Some(inputs) => (inputs as usize).div_ceil(4),
                     None => 0,
@@ -191,6 +204,13 @@ impl<'a> Layer<'a> {
     /// Checks everything that a walk takes on trust.
     pub(crate) const fn check(&self, arena_words: usize, floats: bool) -> Result<(), ParseError> {
         let (layer, record) = (self.index, &self.record);
+        let mut padding = self.padding;
+        while let Some((&found, rest)) = padding.split_first() {
+            if found != 0 {
+                return Err(ParseError::NotZero { layer, found });
+            }
+            padding = rest;
+        }
         if record.original_outputs < record.outputs {
             return Err(ParseError::OriginalSmaller {
                 layer,
@@ -211,6 +231,7 @@ impl<'a> Layer<'a> {
             || (only_dense && !dense)
             || floats != matches!(record.encoding, Encoding::CsrF32)
             || (pool && record.outputs != self.source.shape.channels)
+            || (!dense && self.lists_inputs())
         {
             return Err(ParseError::Mixed { layer });
         }
@@ -352,7 +373,10 @@ impl<'a> Layers<'a> {
         let needed = header.layers * RECORD_BYTES;
         let found = behind.rest().len();
         let Some(records) = blocks.take(needed) else {
-            return Err(ParseError::TooShort { needed, found });
+            return Err(ParseError::TooShort {
+                needed: HEADER_BYTES + needed,
+                found: HEADER_BYTES + found,
+            });
         };
         let input = Buffer {
             shape: header.input,
@@ -389,7 +413,7 @@ impl<'a> Layers<'a> {
             return Ok(None);
         };
         let record = check!(Record::read(layer, record));
-        let mut block = check!(self.block(&record));
+        let (padding, mut block) = check!(self.block(&record));
         let length_wrong = ParseError::BlockLength {
             layer,
             needed: GEOMETRY_BYTES + LINKS_BYTES,
@@ -450,6 +474,7 @@ impl<'a> Layers<'a> {
             source,
             skip,
             output: Buffer::EMPTY,
+            padding,
             block: block.rest(),
         };
         this.output = self.output(&this, margin);
@@ -458,26 +483,21 @@ impl<'a> Layers<'a> {
         Ok(Some(this))
     }
 
-    /// The block of the next layer.
+    /// The bytes before the block of the next layer, and the block.
     #[inline(always)]
-    const fn block(&mut self, record: &Record) -> Result<Bytes<'a>, ParseError> {
+    const fn block(&mut self, record: &Record) -> Result<(&'a [u8], Bytes<'a>), ParseError> {
         let layer = self.index;
         let past_end = ParseError::BlockLength {
             layer,
             needed: record.length,
             found: self.blocks.rest().len(),
         };
-        while self.read % record.encoding.alignment() != 0 {
-            match self.blocks.array() {
-                Some([0]) => self.read += 1,
-                Some([found]) => return Err(ParseError::NotZero { layer, found }),
-                None => return Err(past_end),
-            }
-        }
-        self.read += record.length;
-        match self.blocks.take(record.length) {
-            Some(block) => Ok(Bytes::new(block)),
-            None => Err(past_end),
+        let start = self.read.next_multiple_of(record.encoding.alignment());
+        let padding = self.blocks.take(start - self.read);
+        self.read = start + record.length;
+        match (padding, self.blocks.take(record.length)) {
+            (Some(padding), Some(block)) => Ok((padding, Bytes::new(block))),
+            _ => Err(past_end),
         }
     }
 
@@ -539,7 +559,7 @@ impl<'a> Layers<'a> {
     /// Gives up what `layer` has written over: whoever reads it from now on is refused, since its
     /// place holds something else.
     pub(crate) const fn forget(&mut self, layer: &Layer<'_>) {
-        let words = layer.output.words + layer.taps as usize;
+        let words = layer.output.words + layer.scratch_words();
         let mut slot = 0;
         // Without links nothing but the layer before is read.
         while slot < HISTORY && HISTORY > 1 {

@@ -31,7 +31,12 @@ impl Shape {
     #[must_use]
     pub const fn len(&self) -> usize {
         let plane = self.height as usize * self.width as usize;
-        plane.saturating_mul(self.channels as usize)
+        if cfg!(feature = "maps") {
+            plane.saturating_mul(self.channels as usize)
+        } else {
+            // The header's input, which fits, or a vector.
+            plane.wrapping_mul(self.channels as usize)
+        }
     }
 
     /// Whether it holds no value at all.

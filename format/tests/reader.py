@@ -141,11 +141,110 @@ def read_csr_f32(block, columns, outputs):
     return bias, split(list(zip(places, weights)), lengths)
 
 
+class Bits:
+    """A stream of bits, the most significant of a byte first."""
+
+    def __init__(self, data):
+        self.bits = "".join(f"{byte:08b}" for byte in data)
+        self.at = 0
+
+    def number(self, count):
+        need(self.at + count <= len(self.bits), "the bits end")
+        self.at += count
+        return int(self.bits[self.at - count : self.at] or "0", 2)
+
+    def rice(self, k, most):
+        """R(k, most): a quotient in unary, a remainder."""
+        largest, quotient = most >> k, 0
+        while quotient < largest and not self.number(1):
+            quotient += 1
+        width = k if quotient < largest else (most & ((1 << k) - 1)).bit_length()
+        return quotient << k | self.number(width)
+
+
+def unfold(number):
+    return -(number + 1) // 2 if number % 2 else number // 2
+
+
+def read_rice(block, columns, outputs):
+    head = int.from_bytes(block.take(4), "big")
+
+    def field(low, count):
+        return head >> low & ((1 << count) - 1)
+
+    is_sorted, selected, adjacent, wide = (field(bit, 1) for bit in (31, 30, 29, 28))
+    length_k, count_k = field(25, 3), field(22, 3)
+    bias_bits, bias_unary, bias_shift = field(16, 6), field(13, 3), field(8, 5)
+    weight_bits, weight_k = field(4, 4), field(0, 4)
+    codebook = None
+    if weight_bits == 0:
+        codebook = block.array("b", block.one("B") + 1)
+    listed = int.from_bytes(block.take(2), "big") if selected else None
+    bits = Bits(block.take(block.left()))
+
+    inputs = list(range(columns))
+    if selected:
+        gap_k, run_k = bits.number(4), bits.number(4)
+        inputs, at = [], 0
+        while at < columns:
+            # Between two runs there is one unused input at least.
+            at += at > 0
+            at += bits.rice(gap_k, columns - at)
+            if at < columns:
+                run = bits.rice(run_k, columns - at - 1) + 1
+                inputs += range(at, at + run)
+                at += run
+        need(len(inputs) == listed, "the list of inputs")
+    columns = len(inputs)
+
+    def gap_parameter(columns, weights):
+        distance = max(0, columns - weights // 2)
+        fitting = [k for k in range(33) if distance >> k >= weights and distance >> k > 0]
+        return max(fitting, default=0) + wide
+
+    most = (len(codebook) - 1) if codebook else (1 << weight_bits) - 1
+    most |= (1 << weight_k) - 1
+    bias, rows, length, run, first = [], [], -1 if is_sorted else 0, 0, 0
+    for row in range(outputs):
+        if run == 0:
+            if is_sorted:
+                length += 1
+                length += bits.rice(length_k, columns - length)
+                run = bits.rice(count_k, outputs - row - 1) + 1
+            else:
+                length += unfold(bits.rice(length_k, 2 * columns))
+                run = 1
+            need(0 <= length <= columns, "the length of a row")
+            first = 0
+        bias.append(wrap(unfold(bits.rice(bias_bits - bias_unary, (1 << bias_bits) - 1)) << bias_shift))
+        weights, column, slack = [], first, columns - first - length
+        for number in range(length):
+            if number == 0:
+                gap = bits.rice(gap_parameter(columns - first, length * run), slack)
+                first += gap
+            elif not adjacent:
+                gap = bits.rice(gap_parameter(columns, length), slack)
+            elif slack == 0 or bits.number(1):
+                gap = 0
+            else:
+                gap = bits.rice(gap_parameter(columns, length), slack - 1) + 1
+            column, slack = column + gap, slack - gap
+            code = bits.rice(weight_k, most)
+            weight = codebook[code] if codebook else (code // 2 + 1) * (-1 if code % 2 else 1)
+            weights.append((inputs[column], weight))
+            column += 1
+        rows.append(weights)
+        run -= 1
+    need(run == 0 and "1" not in bits.bits[bits.at :] and len(bits.bits) - bits.at < 8, "what follows")
+    return bias, rows
+
+
 READERS = {
     "dense": read_dense,
     "csr": read_csr,
     "words": read_words,
     "columns": read_columns,
+    "rice": read_rice,
     "csr-f32": read_csr_f32,
 }
 

@@ -21,7 +21,7 @@ fn golden() -> Vec<(String, Vec<u8>)> {
             containers.push((name, fs::read(path).unwrap()));
         }
     }
-    assert!(containers.len() >= 7, "{} containers", containers.len());
+    assert!(containers.len() >= 8, "{} containers", containers.len());
     containers
 }
 

@@ -16,6 +16,7 @@ mod mutate;
 #[allow(dead_code, unreachable_pub, missing_docs)]
 mod networks;
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -33,6 +34,9 @@ use rarefy_format::write;
 const LONGEST: Duration = Duration::from_secs(2);
 /// When a container that is still running is given up.
 const GIVEN_UP: Duration = Duration::from_secs(20);
+
+/// How many random networks are started from.
+const RANDOM: usize = 5000;
 
 /// What is asked for.
 struct Options {
@@ -213,15 +217,20 @@ fn work(
     running: &Running,
 ) -> Result<Counts, String> {
     let mut counts = Counts::default();
+    // Random networks that have been written: a coded stream takes its writer long.
+    let written: RefCell<BTreeMap<usize, Option<Vec<u8>>>> = RefCell::default();
     let mut case = 0_u64;
     while !stop.load(Ordering::Relaxed) {
         let mut random = Random::new(seed.wrapping_mul(0x9E37_79B9).wrapping_add(case));
         case += 1;
         let bytes = mutate::container(&mut random, |random| {
             if random.chance(40) {
+                let number = random.below(RANDOM);
+                let mut written = written.borrow_mut();
+                let network = || write(&networks::any(number as u64)).ok();
                 // One that is too large for its fields is not written: then a golden one.
-                if let Ok(written) = write(&networks::any(random.next())) {
-                    return written;
+                if let Some(bytes) = written.entry(number).or_insert_with(network) {
+                    return bytes.clone();
                 }
             }
             corpus[random.below(corpus.len())].clone()

@@ -221,7 +221,7 @@ fn weights(random: &mut Random, parts: &mut Parts) {
             body[at..at + 4].copy_from_slice(&long);
         }
         // Biases stand first in most encodings.
-        4 => body[at % 16 & !3] = random.next() as u8,
+        4 => body[(at % 16) & !3] = random.next() as u8,
         _ => {
             let from = random.below(body.len() - 3);
             let length = 1 + random.below(16);

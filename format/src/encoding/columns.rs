@@ -92,9 +92,9 @@ impl<'a> Columns<'a> {
     }
 }
 
-/// Cuts the sections and gives the bytes between them that must be zero.
+/// Cuts the sections and joins the bits between them that must be zero.
 #[inline(always)]
-const fn sections(dims: Dimensions, block: &[u8]) -> Option<(Columns<'_>, u32)> {
+const fn sections(dims: Dimensions, block: &[u8]) -> Option<(Columns<'_>, u8)> {
     let mut bytes = Bytes::new(block);
     let Some([index_bits, z0, z1, z2]) = bytes.array::<4>() else {
         return None;
@@ -105,10 +105,10 @@ const fn sections(dims: Dimensions, block: &[u8]) -> Option<(Columns<'_>, u32)> 
     let Some(starts) = bytes.elements(dims.inputs + 1) else {
         return None;
     };
-    let mut zeros = u32::from_le_bytes([0, z0, z1, z2]);
+    let mut zeros = z0 | z1 | z2;
     if starts.len() % 2 == 1 {
         match bytes.array::<2>() {
-            Some([p0, p1]) => zeros |= (p0 | p1) as u32,
+            Some([p0, p1]) => zeros |= p0 | p1,
             None => return None,
         }
     }
@@ -147,7 +147,7 @@ pub(crate) const fn check(
     if zeros != 0 {
         return Err(ParseError::NotZero {
             layer,
-            found: zeros as u8,
+            found: zeros,
         });
     }
     let words: &[[u8; 2]] = columns.pairs.as_flattened().as_chunks().0;
@@ -163,13 +163,14 @@ pub(crate) const fn check(
                 found: words.len() / 2,
             });
         }
-        let (mut floor, mut ended) = (0, false);
+        let mut floor = 0;
         while at < end {
             let word = u16_at(words, at);
             let row = (word & mask) as usize;
             if word == 0 {
-                ended = true;
-            } else if ended || row >= dims.outputs || row < floor {
+                // Nothing but 0 may follow.
+                floor = dims.outputs;
+            } else if row >= dims.outputs || row < floor {
                 return Err(ParseError::Column {
                     layer,
                     position: at,

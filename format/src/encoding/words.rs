@@ -169,13 +169,14 @@ pub(crate) const fn check(
             };
             let words: &[[u8; 2]] = pairs.as_chunks().0;
             // The bias takes the place of two words.
-            let (mut at, mut floor, mut ended) = (2, 0, false);
+            let (mut at, mut floor) = (2, 0);
             while at < words.len() {
                 let word = u16_at(words, at);
                 let column = (word & mask) as usize;
                 if word == 0 {
-                    ended = true;
-                } else if ended || at - 2 >= length || column >= dims.inputs || column < floor {
+                    // Nothing but 0 may follow.
+                    floor = dims.inputs;
+                } else if at - 2 >= length || column >= dims.inputs || column < floor {
                     return Err(ParseError::Column {
                         layer,
                         position,

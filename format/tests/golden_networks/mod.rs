@@ -11,13 +11,14 @@ use rarefy_format::{
 use crate::networks::{Random, weight};
 
 /// All of them, by the name of their file.
-pub fn all() -> Vec<(&'static str, NetworkSpec)> {
+pub(crate) fn all() -> Vec<(&'static str, NetworkSpec)> {
     let mut networks = vec![
         (
             Encoding::Dense.name(),
             multilayer(Encoding::Dense, [13, 9, 6, 3]),
         ),
         (Encoding::CsrF32.name(), floats()),
+        ("rice-sorted", sorted()),
         ("convolutional", convolutional()),
         ("residual", residual()),
     ];
@@ -28,7 +29,6 @@ pub fn all() -> Vec<(&'static str, NetworkSpec)> {
         Encoding::Rice,
     ];
     networks.extend(sparse.map(|encoding| (encoding.name(), multilayer(encoding, [40, 18, 9, 4]))));
-    networks.retain(|(name, _)| *name != "rice"); // TEMPORARY
     networks
 }
 
@@ -83,6 +83,46 @@ fn floats() -> NetworkSpec {
         layer.shift = 0;
     }
     network
+}
+
+/// What the coded encoding is made for: inputs that nothing reads, rows sorted by their number of weights
+/// and first column; small weights that follow one another, then a few different large ones.
+fn sorted() -> NetworkSpec {
+    let mut random = Random::new(40);
+    let mut hidden: Vec<Vec<(u16, i16)>> = (0..20)
+        .map(|row| {
+            let start = 12 + random.below(20);
+            let weights = (start..).step_by(1 + row % 3).take(1 + row % 5);
+            let weight = |column| (column as u16, [1, -1, 2, -3][random.below(4)]);
+            weights.map(weight).collect()
+        })
+        .collect();
+    hidden.sort_by_key(|row| (row.len(), row[0].0));
+    let last = (0..4)
+        .map(|_| {
+            let columns = (0..20).filter(|_| random.chance(50)).collect::<Vec<u16>>();
+            let weight = |column| (column, [90, -90, 17, -128][random.below(4)]);
+            columns.into_iter().map(weight).collect()
+        })
+        .collect();
+    let bias = |count: usize, random: &mut Random| {
+        (0..count)
+            .map(|_| 8 * random.below(30) as i32 - 80)
+            .collect()
+    };
+    let first = bias(20, &mut random);
+    let second = bias(4, &mut random);
+    NetworkSpec {
+        input: Shape {
+            channels: 1,
+            height: 7,
+            width: 7,
+        },
+        layers: vec![
+            LayerSpec::dense(Encoding::Rice, 2, first, hidden),
+            LayerSpec::dense(Encoding::Rice, 0, second, last),
+        ],
+    }
 }
 
 /// Padding on four sides, a stride, all kinds of pooling, three encodings of convolutions.

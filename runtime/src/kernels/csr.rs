@@ -1,6 +1,6 @@
 //! Compressed sparse rows: for each row gather the inputs its columns name.
 //!
-//! The loop itself is in [`super::unchecked::gather`]; [`super::rows`] is its oracle.
+//! The loop itself is in [`super::unchecked::gather`].
 
 use rarefy_format::{Csr, requantize};
 

@@ -24,7 +24,6 @@ pub(crate) mod map;
 mod pooling;
 #[cfg(feature = "rice")]
 mod rice;
-mod rows;
 mod unchecked;
 #[cfg(feature = "words")]
 mod words;

@@ -6,8 +6,10 @@
 #![forbid(unsafe_code)]
 
 mod accuracy;
+mod bare;
 mod bench;
 mod command;
+mod fuzz;
 mod networks;
 mod quickstart;
 mod readme;
@@ -38,6 +40,16 @@ const VERBS: &[Verb] = &[
         "setup",
         "set up what is missing for the two above",
         quickstart::setup,
+    ),
+    (
+        "fuzz",
+        "break containers at random, parse and run them: --seconds N, --seed N, --file PATH",
+        fuzz::run,
+    ),
+    (
+        "bare",
+        "prove that nothing panics from a container to its class, and weigh the engine alone",
+        bare::run,
     ),
     (
         "bench",

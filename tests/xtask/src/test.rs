@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use crate::command::{self, Outcome, cargo, root};
-use crate::{bench, quickstart};
+use crate::{bare, bench, fuzz, quickstart};
 
 /// A board of each target, with the way its log leaves it.
 const BOARDS: &[(&str, &str, &str)] = &[
@@ -28,7 +28,16 @@ pub(crate) fn run(arguments: &[String]) -> Outcome {
     docs.args(["doc", "--release", "--workspace", "--no-deps"])
         .env("RUSTDOCFLAGS", "-D warnings");
     command::run("documentation", &mut docs)?;
-    for features in ["csr", "dense"] {
+    for features in [
+        "csr",
+        "dense",
+        "words",
+        "columns",
+        "rice",
+        "csr-f32",
+        "csr,maps",
+        "csr,residual",
+    ] {
         let mut lean = cargo();
         lean.args([
             "check",
@@ -48,7 +57,9 @@ pub(crate) fn run(arguments: &[String]) -> Outcome {
         .args(arguments);
     // Without this, tests that need the emulator may skip where it is missing.
     command::run("tests", tests.env("RAREFY_REQUIRE_DEVICE", "1"))?;
-    bench::run(&["kernels".into(), "--check".into()])?;
+    fuzz::run(&["--seconds", "30"].map(String::from))?;
+    bare::run(&[])?;
+    bench::run(&["kernels", "--check"].map(String::from))?;
     let mut rarefy = command::rarefy()?;
     let out = root().join("target").join("quickstart");
     command::run(
@@ -88,7 +99,7 @@ fn firmware_lints() -> Outcome {
 }
 
 /// Whether rustc has the core library of `target`: it prints the folder even where there is none.
-fn installed(target: &str) -> bool {
+pub(crate) fn installed(target: &str) -> bool {
     let asked = Command::new("rustc")
         .args(["--print", "target-libdir", "--target", target])
         .output();

@@ -1,16 +1,18 @@
 //! `rarefy export`: a finished run as a container.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use clap::{Args, ValueEnum};
+use serde::Serialize;
 
 use super::console::Console;
 use super::table::{percent, thousands};
 use super::{data, inspect};
+use crate::data::Dataset;
 use crate::deploy::choose::{EncodingChoice, Goal};
 use crate::deploy::costs::Core;
-use crate::deploy::export::{FinishedRun, Options};
+use crate::deploy::export::{ExportAccuracy, ExportReport, FinishedRun, Options};
 use crate::deploy::quantize::WeightType;
 use crate::device::{Boards, firmware_folder};
 
@@ -21,9 +23,9 @@ const NOTABLE_LOSS: f64 = 0.003;
 pub(super) struct Arguments {
     /// The run folder, made by `rarefy train`
     run: PathBuf,
-    /// The file to write
-    #[arg(long, short, value_name = "FILE", default_value = "model.rfy")]
-    out: PathBuf,
+    /// The file to write [default: model.rfy, or model.rs for Rust code]
+    #[arg(long, short, value_name = "FILE")]
+    out: Option<PathBuf>,
     /// What to write
     #[arg(long, value_enum, default_value_t = Emit::Container)]
     emit: Emit,
@@ -50,6 +52,8 @@ pub(super) struct Arguments {
 enum Emit {
     /// A container, for `rarefy-runtime`
     Container,
+    /// Rust code: a module without dependencies that computes the same, fastest for tiny networks
+    Rust,
 }
 
 /// What to have least of.
@@ -100,27 +104,19 @@ enum Encoding {
 }
 
 pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
-    let Emit::Container = arguments.emit;
+    let out = |name: &str| arguments.out.clone().unwrap_or_else(|| name.into());
     let options = options(arguments)?;
     let run = FinishedRun::open(&arguments.run)?;
     let data = data::load(
         arguments.data.as_deref().unwrap_or(&run.recipe.data),
         console,
     )?;
-    let report = run.export(&data, &options, &arguments.out)?;
-    let (pruned, deployed) = (report.accuracy.pruned, report.accuracy.deployed);
-    if pruned - deployed > NOTABLE_LOSS {
-        console.note(&format!(
-            "quantization to {} cost {:.2} points of accuracy: {}",
-            report.weights,
-            100.0 * (pruned - deployed),
-            match options.weights {
-                WeightType::Int(6..) | WeightType::F32 => "more than expected of so many bits",
-                WeightType::Int(_) | WeightType::Ternary =>
-                    "more bits lose less, such as --weights int6",
-            }
-        ));
+    if arguments.emit == Emit::Rust {
+        return code(&run, &data, &options, &out("model.rs"), console);
     }
+    let report = run.export(&data, &options, &out("model.rfy"))?;
+    note_loss(&report, options.weights, console);
+    let (pruned, deployed) = (report.accuracy.pruned, report.accuracy.deployed);
     console.result(&report, || {
         let instructions = report.model.layers.iter().filter_map(|layer| layer.instructions);
         format!(
@@ -133,6 +129,71 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
             path = report.model.path,
         )
     })
+}
+
+/// Says when quantization cost more than it should.
+fn note_loss(report: &ExportReport, weights: WeightType, console: &Console) {
+    let (pruned, deployed) = (report.accuracy.pruned, report.accuracy.deployed);
+    if pruned - deployed > NOTABLE_LOSS {
+        console.note(&format!(
+            "quantization to {} cost {:.2} points of accuracy: {}",
+            report.weights,
+            100.0 * (pruned - deployed),
+            match weights {
+                WeightType::Int(6..) | WeightType::F32 => "more than expected of so many bits",
+                WeightType::Int(_) | WeightType::Ternary =>
+                    "more bits lose less, such as --weights int6",
+            }
+        ));
+    }
+}
+
+/// Writes the network as code.
+fn code(
+    run: &FinishedRun,
+    data: &Dataset,
+    options: &Options,
+    out: &Path,
+    console: &Console,
+) -> Result<()> {
+    let code = run.export_code(data, options, out)?;
+    note_loss(&code.report, options.weights, console);
+    let report = CodeReport {
+        path: out.display().to_string(),
+        source_bytes: code.source.len(),
+        container_bytes: code.container.len(),
+        weights: code.report.weights.clone(),
+        nonzeros: code.report.model.nonzeros,
+        accuracy: code.report.accuracy,
+    };
+    console.result(&report, || {
+        format!(
+            "{}: {} weights as code ({} bytes of source), {} of test images right ({} trained)\nA container of the same integers takes {} bytes\n",
+            report.path,
+            thousands(report.nonzeros),
+            thousands(report.source_bytes),
+            percent(report.accuracy.deployed),
+            percent(report.accuracy.pruned),
+            thousands(report.container_bytes),
+        )
+    })
+}
+
+/// What an export as code made.
+#[derive(Debug, Serialize)]
+struct CodeReport {
+    /// The file.
+    path: String,
+    /// Bytes of it, as text.
+    source_bytes: usize,
+    /// Bytes of a container that holds the same integers.
+    container_bytes: usize,
+    /// The type of the weights.
+    weights: String,
+    /// Weights in the code.
+    nonzeros: usize,
+    /// Shares of test images right.
+    accuracy: ExportAccuracy,
 }
 
 /// The options of the library.

@@ -180,3 +180,107 @@ fn refusal(encoding: Encoding, weights: WeightType, layer: &Layer) -> String {
         weights.bits()
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::deploy::network::Operation;
+    use crate::deploy::sparse::from_rows;
+    use crate::random::Random;
+
+    /// A chain of dense layers that keep so much of their weights.
+    fn chain(sizes: &[usize], density: &[f64]) -> Network {
+        let random = &mut Random::new(6);
+        let count = density.len();
+        let pairs = sizes.windows(2).zip(density).enumerate();
+        let layers = pairs.map(|(index, (pair, density))| {
+            let rows = (0..pair[1]).map(|_| {
+                let kept = (0..pair[0]).filter(|_| random.unit() < *density);
+                let kept: Vec<usize> = kept.collect();
+                let weight = |column| (column, 0.1 * random.normal() as f32);
+                kept.into_iter().map(weight).collect()
+            });
+            let weights = from_rows(pair[0], rows.collect::<Vec<_>>().into_iter());
+            Layer {
+                name: format!("fc{}", index + 1),
+                operation: Operation::Dense,
+                weights,
+                bias: vec![0.1; pair[1]],
+                relu: index + 1 < count,
+                source: index.checked_sub(1),
+                skip: None,
+                shape: [pair[1], 1, 1],
+                original: (pair[1], pair[0]),
+            }
+        });
+        Network {
+            layers: layers.collect(),
+            input: [1, 1, sizes[0]],
+        }
+    }
+
+    fn chosen(
+        network: &Network,
+        weights: WeightType,
+        goal: Goal,
+        choice: EncodingChoice,
+    ) -> Result<Vec<Encoding>, DeployError> {
+        let random = &mut Random::new(7);
+        // Four of five pixels are 0, as in digits.
+        let mut pixel = || (random.below(1280).saturating_sub(1024)) as u8;
+        let images: Vec<Vec<u8>> = (0..30)
+            .map(|_| (0..network.input[2]).map(|_| pixel()).collect())
+            .collect();
+        let images: Vec<&[u8]> = images.iter().map(Vec::as_slice).collect();
+        choose(network, &images, weights, (goal, Core::M4), choice)
+    }
+
+    #[test]
+    fn each_goal_gets_what_serves_it() {
+        let network = chain(&[700, 100, 40, 10], &[0.15, 0.02, 1.0]);
+        let with = |weights, goal| chosen(&network, weights, goal, EncodingChoice::Auto).unwrap();
+        let size = with(WeightType::Int(4), Goal::Size);
+        assert_eq!(size, [Encoding::Rice; 3]);
+        // Many weights of inputs that are mostly zero, few weights, all weights.
+        let speed = with(WeightType::Int(6), Goal::Speed);
+        assert_eq!(speed, [Encoding::Columns, Encoding::Words, Encoding::Dense]);
+        // 700 columns leave a packed word 6 bits, 100 rows leave it 9.
+        let balanced = with(WeightType::Int(8), Goal::Balanced);
+        assert!(balanced[0] != Encoding::Words, "{balanced:?}");
+    }
+
+    #[test]
+    fn an_encoding_asked_for_is_taken_or_refused_with_the_layer_at_fault() {
+        let network = chain(&[700, 100, 10], &[0.1, 0.5]);
+        let only = |weights, encoding| {
+            let choice = EncodingChoice::Only(encoding);
+            chosen(&network, weights, Goal::Size, choice)
+        };
+        for encoding in ENCODINGS {
+            assert_eq!(only(WeightType::Int(6), encoding).unwrap(), [encoding; 2]);
+        }
+        assert_eq!(
+            only(WeightType::Int(8), Encoding::Words)
+                .unwrap_err()
+                .to_string(),
+            "layer fc1 cannot be stored as words: with 700 columns it has 6 bits left for a weight, fewer than the 8 asked for; export it with --encoding auto"
+        );
+    }
+
+    #[test]
+    fn no_layer_is_stored_as_what_cannot_hold_it() {
+        // Rows of 3,000 weights and more: as whole words their sums would not fit 32 bits.
+        let network = chain(&[4000, 4, 3], &[0.9, 1.0]);
+        let speed = chosen(
+            &network,
+            WeightType::Int(3),
+            Goal::Speed,
+            EncodingChoice::Auto,
+        );
+        let speed = speed.unwrap();
+        assert!(
+            speed[0] != Encoding::Words && speed[0] != Encoding::Columns,
+            "{speed:?}"
+        );
+    }
+}

@@ -287,9 +287,78 @@ pub(super) const ENCODINGS: [Encoding; 5] = [
 mod tests {
     use std::path::Path;
 
+    use rarefy_format::{AlignedBytes, Shape, write};
+
     use super::super::container;
     use super::*;
     use crate::data;
+
+    /// What a layer of these rows over 64 inputs repeats.
+    fn of_layer(
+        encoding: Encoding,
+        rows: &[Vec<(u16, i16)>],
+        activity: Option<&[f64]>,
+    ) -> Vec<(Unit, f64)> {
+        let layer = LayerSpec::dense(encoding, 0, vec![0; rows.len()], rows.to_vec());
+        let spec = NetworkSpec {
+            input: Shape::flat(64),
+            layers: vec![layer],
+        };
+        let bytes = AlignedBytes::copy_from(&write(&spec).unwrap());
+        let layer = Model::parse(&bytes).unwrap().layers().next().unwrap();
+        units(&layer, activity)
+    }
+
+    #[test]
+    fn weights_rows_runs_and_what_is_active_are_counted() {
+        // Eight rows of four weights, as words of six bits of column and as words of three of row.
+        let words = |by_row: bool| -> Vec<Vec<(u16, i16)>> {
+            let row = |row: u16| {
+                let weight = move |i: u16| {
+                    let column = 8 * i + row;
+                    let word = if by_row {
+                        1 << 3 | row
+                    } else {
+                        1 << 6 | column
+                    };
+                    (column, word as i16)
+                };
+                (0..4).map(weight).collect()
+            };
+            (0..8).map(row).collect()
+        };
+        let found = of_layer(Encoding::Words, &words(false), None);
+        let expected = [
+            (Unit::Layer, 1.0),
+            (Unit::WordsWeight, 32.0),
+            (Unit::WordsRow, 8.0),
+            (Unit::WordsRun, 1.0),
+        ];
+        assert_eq!(found, expected);
+        // Of 64 columns half have a weight each, but each is looked at.
+        for activity in [1.0, 0.5, 0.0] {
+            let found = of_layer(Encoding::Columns, &words(true), Some(&[activity; 64]));
+            let expected = [
+                (Unit::Layer, 1.0),
+                (Unit::ColumnsWeight, activity * 32.0),
+                (Unit::ColumnsVisit, activity * 64.0),
+                (Unit::ColumnsInput, 64.0),
+                (Unit::ColumnsOutput, 8.0),
+            ];
+            assert_eq!(found, expected);
+        }
+    }
+
+    #[test]
+    fn cores_are_told_by_their_targets() {
+        for (target, core) in [
+            ("thumbv7em-none-eabihf", Core::M4),
+            ("thumbv7m-none-eabi", Core::M3),
+            ("thumbv6m-none-eabi", Core::M0),
+        ] {
+            assert_eq!(Core::of_target(target), core);
+        }
+    }
 
     #[test]
     fn every_unit_has_its_own_line_of_the_table() {

@@ -52,6 +52,9 @@ pub enum DeployError {
     /// The format cannot hold the network.
     #[error("the network does not fit the container: {0}")]
     Write(rarefy_format::WriteError),
+    /// A network that is not written as code.
+    #[error("the network cannot be written as code: {0}")]
+    Emit(super::emit::EmitError),
     /// A container that is not whole or not one.
     #[error("{path}: {reason}; export the model again")]
     Container {

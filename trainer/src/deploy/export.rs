@@ -3,14 +3,14 @@
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
-use rarefy_format::Layer;
+use rarefy_format::{AlignedBytes, Encoding, Layer, NetworkSpec};
 use serde::Serialize;
 
 use super::choose::{self, EncodingChoice, Goal};
 use super::costs::{self, Core};
 use super::quantize::{self, CALIBRATION, Quantized, WeightType};
 use super::report::{self, ModelReport};
-use super::{DeployError, Network, container, evaluate, fold, order, strip};
+use super::{DeployError, Network, container, emit, evaluate, fold, order, strip};
 use crate::artifact;
 use crate::data::Dataset;
 use crate::graph::{Graph, Operation};
@@ -140,6 +140,52 @@ impl FinishedRun {
         options: &Options,
         path: &Path,
     ) -> Result<ExportReport, DeployError> {
+        let prepared = self.prepare(data, options, path)?;
+        artifact::write(path, &prepared.bytes)?;
+        Ok(prepared.report)
+    }
+
+    /// Writes the network as Rust code to the file `path`; otherwise as [`FinishedRun::export`].
+    ///
+    /// # Errors
+    /// As [`FinishedRun::export`], and when the network is none that can be written as code.
+    pub fn export_code(
+        &self,
+        data: &Dataset,
+        options: &Options,
+        path: &Path,
+    ) -> Result<Code, DeployError> {
+        // Packed words have a weight of their own for each place: code would share nothing.
+        let encoding = match options.encoding {
+            EncodingChoice::Auto => EncodingChoice::Only(Encoding::Csr),
+            chosen => chosen,
+        };
+        let options = Options {
+            encoding,
+            ..*options
+        };
+        let Prepared {
+            spec,
+            bytes,
+            report,
+        } = self.prepare(data, &options, path)?;
+        let checksum = rarefy_format::container_checksum(&bytes);
+        let source = emit::rust(&spec, &self.report.run, checksum).map_err(DeployError::Emit)?;
+        artifact::write(path, source.as_bytes())?;
+        Ok(Code {
+            source,
+            container: bytes,
+            report,
+        })
+    }
+
+    /// Everything but the writing: the integers, their container and its report.
+    fn prepare(
+        &self,
+        data: &Dataset,
+        options: &Options,
+        path: &Path,
+    ) -> Result<Prepared, DeployError> {
         if data.fingerprint() != self.recipe.data_fingerprint {
             return Err(DeployError::Mismatch(format!(
                 "dataset {} is not the one that {} was trained on: its images or labels differ",
@@ -158,12 +204,11 @@ impl FinishedRun {
         let model = container::parse(&bytes, path)?;
         let never = AtomicBool::new(false);
         let score = evaluate::evaluate(model, &data.test, &never, &mut |_| {})?;
-        artifact::write(path, &bytes)?;
         let instructions = |layer: &Layer<'_>| {
             let activity = Some(&activity[layer.index()][..]);
             Some(costs::instructions(layer, options.core, activity).round() as u64)
         };
-        Ok(ExportReport {
+        let report = ExportReport {
             model: report::report(&model, path, instructions),
             weights: options.weights.name(),
             accuracy: ExportAccuracy {
@@ -171,8 +216,31 @@ impl FinishedRun {
                 deployed: score.map_or(0.0, |score| score.accuracy),
             },
             stripping_error,
+        };
+        Ok(Prepared {
+            spec,
+            bytes,
+            report,
         })
     }
+}
+
+/// A network in integers, not yet written.
+struct Prepared {
+    spec: NetworkSpec,
+    bytes: AlignedBytes,
+    report: ExportReport,
+}
+
+/// What an export as code made.
+#[derive(Debug)]
+pub struct Code {
+    /// The module that was written.
+    pub source: String,
+    /// A container that holds the same integers and computes the same.
+    pub container: AlignedBytes,
+    /// The report of that container.
+    pub report: ExportReport,
 }
 
 /// What a container is to hold of `network`, calibrated on `images`.

@@ -2,7 +2,8 @@
 //!
 //! [`fold`] turns a trained graph into a [`network`] of weights, biases and ReLUs, [`strip`] removes
 //! detached units, [`forward`] computes what it gives, [`order`] sorts the units, [`choose`] decides by
-//! [`costs`] how each layer is stored, [`quantize`] makes it integers, [`container`] writes the `.rfy` file
+//! [`costs`] how each layer is stored, [`quantize`] makes it integers, [`container`] writes the `.rfy` file,
+//! [`emit`] straight-line code,
 //! and [`evaluate`] runs it with the device's own kernels. Every step but quantization is exact up to
 //! rounding; [`export`] takes a run folder through all of them, and [`report`] tells what came of it.
 

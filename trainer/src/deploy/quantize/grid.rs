@@ -122,6 +122,19 @@ impl Grid {
             }
         }
     }
+
+    /// The integers next to one, below and above.
+    pub(super) fn neighbours(self, integer: i16) -> [Option<i16>; 2] {
+        [-1, 1].map(|by| match self {
+            Grid::Plain { largest } => {
+                let next = integer + by;
+                // From one sign to the other there is no zero.
+                let next = if next == 0 { next + by } else { next };
+                (integer != 0 && next.abs() <= largest).then_some(next)
+            }
+            Grid::Words { index_bits, .. } => integer.checked_add(by << index_bits),
+        })
+    }
 }
 
 #[cfg(test)]

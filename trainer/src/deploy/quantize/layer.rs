@@ -14,6 +14,7 @@ use rarefy_format::MAX_SHIFT;
 
 use super::Values;
 use super::grid::Grid;
+use super::rounding::Correlations;
 use crate::deploy::network::{Layer, Operation};
 use crate::deploy::sparse::from_rows;
 use crate::graph::Pooling;
@@ -53,6 +54,8 @@ pub(super) struct Fit<'a> {
     sums: Vec<Vec<f32>>,
     /// The outputs of each image in f32.
     exact: Vec<Vec<f32>>,
+    /// For rounding the weights of a row together.
+    correlations: Option<Correlations>,
     /// Height and width of the map of sums.
     size: [usize; 2],
     /// The size of the windows pooled, 1 for none, and of what kind they are.
@@ -101,12 +104,24 @@ impl<'a> Fit<'a> {
                 .map(|(image, values)| layer.forward(values, source.shape, added(image)))
                 .collect()
         };
+        let sums = every(&linear);
+        let unadded: Vec<Vec<f32>> = match skip {
+            None => sums.clone(),
+            Some(skip) => {
+                let images = sums.iter().zip(&skip.stored);
+                let less = |(sum, added): (&f32, &f32)| sum - skip.step as f32 * added;
+                images
+                    .map(|(sums, added)| sums.iter().zip(added).map(less).collect())
+                    .collect()
+            }
+        };
         Self {
             layer,
             storage,
             source,
             skip,
-            sums: every(&linear),
+            correlations: Correlations::new(layer, source, &unadded),
+            sums,
             exact: every(layer),
             size,
             pooled,
@@ -233,12 +248,19 @@ impl<'a> Fit<'a> {
         let step = weight / grid.unit();
         let rows = self.layer.weights.outer_iterator().enumerate();
         rows.map(|(row, weights)| {
-            let integers = weights.iter().map(|(column, &weight)| {
-                // The container has no more columns than that.
-                let integer = grid.integer(f64::from(weight) / step, row, column);
-                (column as u16, integer)
-            });
-            integers.filter(|&(_, integer)| integer != 0).collect()
+            let nearest = weights
+                .iter()
+                .map(|(column, &weight)| grid.integer(f64::from(weight) / step, row, column));
+            let mut integers: Vec<i16> = nearest.collect();
+            if let Some(correlations) = &self.correlations {
+                correlations.descend(&mut integers, row, grid, self.source.step * weight);
+            }
+            // The container has no more columns than that.
+            let columns = weights.indices().iter().map(|&column| column as u16);
+            columns
+                .zip(integers)
+                .filter(|&(_, integer)| integer != 0)
+                .collect()
         })
         .collect()
     }

@@ -335,3 +335,35 @@ fn what_a_container_cannot_state_is_refused_with_the_layer_at_fault() {
     let refused = quantize(&network, &images, WeightType::Int(8), &encodings).unwrap_err();
     assert!(refused.to_string().contains("more than 15"), "{refused}");
 }
+
+#[test]
+fn rows_rounded_together_compute_nearer_to_the_floats() {
+    // Two inputs that are always the same: what one weight loses the other can make good.
+    let random = &mut Random::new(4);
+    let pair = from_rows(2, vec![vec![(0, 0.4_f32), (1, 0.4)]].into_iter());
+    let layer = Layer {
+        weights: pair,
+        bias: vec![0.0],
+        ..random_layer(random, (Operation::Dense, [1, 1, 1]), 2, (1.0, 1.0))
+    };
+    let stored: Vec<Vec<f32>> = (0..300).map(|x| vec![(x % 256) as f32; 2]).collect();
+    let source = Values {
+        exact: stored.clone(),
+        stored,
+        step: 1.0,
+        zero: 0.0,
+        shape: [2, 1, 1],
+    };
+    let sums: Vec<Vec<f32>> = source.exact.iter().map(|x| vec![0.8 * x[0]]).collect();
+    let correlations = rounding::Correlations::new(&layer, &source, &sums).unwrap();
+    let grid = grid::grid(Encoding::Rice, WeightType::Int(4), 1, 2).unwrap();
+    // In steps of 0.1 a weight of 8 is wanted in all: alone, these would give 2.
+    let mut integers = [1, 1];
+    correlations.descend(&mut integers, 0, grid, 0.1);
+    assert_eq!(integers.iter().sum::<i16>(), 8);
+    // From one sign to the other without a zero, and not beyond the largest.
+    let mut integers = [-1, 8];
+    correlations.descend(&mut integers, 0, grid, 0.1);
+    assert_eq!(integers.iter().sum::<i16>(), 8);
+    assert!(!integers.contains(&0) && integers[1] <= 8, "{integers:?}");
+}
