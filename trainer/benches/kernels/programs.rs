@@ -3,9 +3,9 @@
 use std::fs;
 use std::path::Path;
 
-use object::elf::{SHF_ALLOC, SHF_WRITE, SHT_PROGBITS};
+use object::Endianness;
+use object::elf::SHF_EXECINSTR;
 use object::read::elf::{ElfFile32, FileHeader, SectionHeader};
-use object::{Endianness, Object, ObjectSymbol};
 use rarefy_trainer::deploy::costs::Core;
 use rarefy_trainer::device::{Machine, Toolchain};
 
@@ -49,28 +49,14 @@ pub(super) fn measure(bench: &Bench, table: &mut Table) -> Outcome<()> {
     Ok(())
 }
 
-/// Bytes of code and constants in an ELF file, without its model.
+/// Bytes of the code in an ELF file.
 fn text(path: &Path) -> Result<u64, Box<dyn std::error::Error>> {
     let bytes = fs::read(path)?;
     let file = ElfFile32::<Endianness>::parse(&*bytes)?;
     let endian = file.endian();
     let sections = file.elf_header().sections(endian, &*bytes)?;
-    let constant = |section: &&object::elf::SectionHeader32<Endianness>| {
-        let flags = section.sh_flags(endian);
-        section.sh_type(endian) == SHT_PROGBITS && flags & SHF_ALLOC != 0 && flags & SHF_WRITE == 0
-    };
-    let text: u64 = sections
+    let code = sections
         .iter()
-        .filter(constant)
-        .map(|section| u64::from(section.sh_size(endian)))
-        .sum();
-    let model: u64 = file
-        .symbols()
-        .filter(|symbol| {
-            let name = symbol.name().unwrap_or_default();
-            name.contains("5MODEL") || name.contains("5BYTES")
-        })
-        .map(|symbol| symbol.size())
-        .sum();
-    Ok(text - model)
+        .filter(|section| section.sh_flags(endian) & SHF_EXECINSTR != 0);
+    Ok(code.map(|section| u64::from(section.sh_size(endian))).sum())
 }
