@@ -30,18 +30,14 @@ pub(super) fn costs(bench: &Bench) -> Outcome<()> {
             .map(|(_, costs)| costs[core as usize])
             .collect();
         let costs = fit(&counted, &old)?;
+        println!("{core:?}: networks that are predicted a tenth too low or too high");
         for (what, costs) in [("in the table", &old), ("fitted", &costs)] {
-            let worst = counted.iter().max_by(|a, b| {
-                let [a, b] = [a, b].map(|network| network.error(costs).abs());
-                a.total_cmp(&b)
-            });
-            let worst = worst.ok_or("nothing was counted")?;
-            println!(
-                "{core:?}, {what}: {} networks, the worst predicted ({}) {:+.1} %",
-                counted.len(),
-                worst.name,
-                100.0 * worst.error(costs)
-            );
+            for network in &counted {
+                let error = 100.0 * network.error(costs);
+                if error.abs() > 10.0 {
+                    println!("  {what}: {} {error:+.1} %", network.name);
+                }
+            }
         }
         columns.push(costs);
     }

@@ -9,7 +9,7 @@ use rarefy_trainer::deploy::costs::Core;
 use rarefy_trainer::deploy::emit;
 use rarefy_trainer::device::{self, Board, NetworkReport};
 
-use super::table::Table;
+use super::table::{self, Table};
 use super::{Bench, Outcome};
 
 /// The networks that are measured as code as well.
@@ -101,31 +101,26 @@ pub(super) fn measure(bench: &Bench, table: &mut Table) -> Outcome<()> {
         let refuse = |e: &dyn std::fmt::Display| format!("{name}: {e}");
         let model = Model::parse(&bytes).map_err(|e| refuse(&e))?;
         let blocks: usize = model.layers().map(|layer| layer.block().len()).sum();
-        table.put("container bytes", &name, "", bytes.len() as f64);
-        // Header, records, and what fills a block up to its alignment.
+        table.put(table::BYTES, &name, "", bytes.len() as f64);
+        // Header, records, geometries of convolutions, links, and what fills blocks up to their alignment.
         let fixed = bytes.len() - blocks;
-        table.put("fixed bytes", &name, "", fixed as f64);
-        table.put("arena bytes", &name, "", 4.0 * model.arena_words() as f64);
+        table.put(table::FIXED, &name, "", fixed as f64);
+        table.put(table::ARENA, &name, "", 4.0 * model.arena_words() as f64);
         for &core in &cores {
             let board = bench.board(core)?;
             let network = count(bench, board, (&name, &bytes), &digits)?;
             let stack = network.ram.and_then(|ram| ram.stack_inference);
             let mean = instructions(&network, &name, board)?;
-            table.put("instructions", &name, &board.name, mean);
+            table.put(table::COUNT, &name, &board.name, mean);
             let stack = stack.ok_or("the board told no stack")?;
-            table.put("stack bytes", &name, &board.name, stack as f64);
+            table.put(table::STACK, &name, &board.name, stack as f64);
             if let Some((prefix, products)) = convolutions(&model) {
                 let bytes = write(&prefix).map_err(|e| refuse(&e))?;
                 let what = format!("{name}, convolutions alone");
                 let network = count(bench, board, (&what, &bytes), &digits)?;
                 let mean = instructions(&network, &what, board)?;
                 let each = mean / products;
-                table.put(
-                    "instructions a nonzero and position",
-                    &name,
-                    &board.name,
-                    each,
-                );
+                table.put(table::EACH, &name, &board.name, each);
             }
         }
         if STRAIGHT.contains(&name.as_str()) {
@@ -190,7 +185,7 @@ fn straight(
     let flash = |report: &NetworkReport| report.flash.map_or(0, |flash| flash.code);
     let bytes = flash(&network).saturating_sub(flash(&empty));
     eprintln!("{name} as code on {}: {mean}", board.name);
-    table.put("instructions as code", name, &board.name, mean);
-    table.put("flash bytes as code", name, &board.name, bytes as f64);
+    table.put(table::CODE, name, &board.name, mean);
+    table.put(table::FLASH, name, &board.name, bytes as f64);
     Ok(())
 }

@@ -9,20 +9,20 @@ use object::read::elf::{ElfFile32, FileHeader, SectionHeader};
 use rarefy_trainer::deploy::costs::Core;
 use rarefy_trainer::device::{Machine, Toolchain};
 
-use super::table::Table;
+use super::table::{self, Table};
 use super::{Bench, Outcome};
 
 /// The programs of `firmware/bare`: their name, and the figure's.
 const PROGRAMS: [(&str, &str); 2] = [
-    ("size", "with the parser's checks"),
-    ("size-verified", "model verified at compile time"),
+    ("size", "packed words, checked"),
+    ("size-verified", "packed words, verified"),
 ];
 
 /// Builds both for the Cortex-M4 with packed words as the only encoding.
 pub(super) fn measure(bench: &Bench, table: &mut Table) -> Outcome<()> {
     let (machine, board) = (Machine::default(), bench.board(Core::M4)?);
     let toolchain = Toolchain::find(&machine, &board.target).map_err(|e| e.to_string())?;
-    for (program, what) in PROGRAMS {
+    for (program, name) in PROGRAMS {
         let folder = board.firmware.join(toolchain.target_folder());
         let mut build = toolchain.build(&machine);
         build.current_dir(&board.firmware).args([
@@ -42,9 +42,8 @@ pub(super) fn measure(bench: &Bench, table: &mut Table) -> Outcome<()> {
         }
         let built = folder.join(&board.target).join("release").join(program);
         let text = text(&built).map_err(|e| format!("{}: {e}", built.display()))?;
-        let name = format!("packed words, dense layers, {what}");
         eprintln!("{name}: {text} bytes");
-        table.put("text bytes", &name, &board.name, text as f64);
+        table.put(table::TEXT, name, &board.name, text as f64);
     }
     Ok(())
 }
