@@ -4,21 +4,22 @@
 //! `smlatb` (multiply the undecoded half word, add); four where the DSP extension is missing. What
 //! is left to save is what surrounds them, and so
 //!
-//! - rows of up to 8 weights have a body for each length: one `ldm` brings bias and weights, and
+//! - rows of up to 7 weights have a body for each length: one `ldm` brings bias and weights, and
 //!   five more instructions shift, clamp, store and count;
-//! - rows of 9 to 14 take 8 weights the same way and jump to as many more pairs as they have;
-//! - longer rows go in rounds of 8 and jump likewise. From 9 weights on an odd row multiplies its
-//!   padding, too;
-//! - bodies for 1 to 3 weights hold two rows, which share the counting.
+//! - bodies for 1 to 3 weights hold two rows, which share the counting;
+//! - all longer rows share one body, to keep the code short. It takes 8 weights the same way, then
+//!   jumps to as many more pairs as there are; rows of 15 and more go in rounds of 8 before that. From
+//!   9 weights on an odd row multiplies its padding, too.
 //!
 //! A last layer takes the same bodies a row at a time: the byte they store lies in the place of the
-//! logit, which then overwrites it.
+//! logit, which then overwrites it. Its shift is 0, so `asrs` leaves the logit as it is.
 //!
-//! Registers: r0 input, r1 scratch, r2 rows left of the run, r3 stream, r4 accumulator, r5 to r8
-//! weights, r9 mask, r10 output, r11 runs left above the shift (`asr` looks at the low byte only), r12
-//! the next run, lr rounds left or where the row's last pairs begin. Stack: 0 where a run's end goes on,
-//! 4 and 8 a long row's last pairs and rounds, 12 rows left of the run (last layer), 16 the next run (v7,
-//! which has no register for it).
+//! Registers: r0 input, r1 scratch, r2 rows left of the run, r3 stream, r4 accumulator, r5, r6, r8 and
+//! r11 weights, r7 runs left above the shift (`asrs` looks at the low byte only; of two low registers
+//! its encoding is the short one), r9 mask, r10 output, r12 the next run, lr where a run's end goes on
+//! (in a long row rounds left). Stack: 0 where a row of 8 and more goes on after its first 8 words, 4 and
+//! 8 a long row's last pairs and rounds, 12 rows left of the run (last layer), 16 the next run (v7m, which
+//! has no register for it), 20 lr's copy.
 
 use super::words::Call;
 
@@ -34,11 +35,11 @@ pub(super) unsafe extern "C" fn run(call: *const Call<'_>, last: u32) {
         #[cfg(cortex_m = "v7em")]
         r"
 .set rfy_dsp, 1
-.set rfy_last_pair_bytes, 24",
+.set rfy_last_pair_bytes, 22",
         #[cfg(cortex_m = "v7m")]
         r"
 .set rfy_dsp, 0
-.set rfy_last_pair_bytes, 32",
+.set rfy_last_pair_bytes, 28",
         r"
 .macro rfy_low word
     and r1, r9, \word
@@ -56,7 +57,7 @@ pub(super) unsafe extern "C" fn run(call: *const Call<'_>, last: u32) {
 .if rfy_dsp
     smlatb r4, \word, r1, r4
 .else
-    asr \word, \word, #16
+    asrs \word, \word, #16
     mla r4, \word, r1, r4
 .endif
 .endm
@@ -67,19 +68,19 @@ pub(super) unsafe extern "C" fn run(call: *const Call<'_>, last: u32) {
 .macro rfy_eight
     rfy_pair r5
     rfy_pair r6
-    rfy_pair r7
     rfy_pair r8
+    rfy_pair r11
 .endm
 .macro rfy_store
-    asr r1, r4, r11
-    usat r1, #8, r1
+    asrs r4, r4, r7
+    usat r1, #8, r4
     strb r1, [r10], #1
 .endm
 .macro rfy_end row
     rfy_store
     subs r2, r2, #1
     bne \row
-    ldr pc, [sp]
+    mov pc, lr
 .endm
 .macro rfy_row length
 .if \length == 0
@@ -89,9 +90,9 @@ pub(super) unsafe extern "C" fn run(call: *const Call<'_>, last: u32) {
 .elseif \length <= 4
     ldmia r3!, {r4, r5, r6}
 .elseif \length <= 6
-    ldmia r3!, {r4, r5, r6, r7}
+    ldmia r3!, {r4, r5, r6, r8}
 .else
-    ldmia r3!, {r4, r5, r6, r7, r8}
+    ldmia r3!, {r4, r5, r6, r8, r11}
 .endif
 .if \length >= 1
     rfy_low r5
@@ -106,16 +107,13 @@ pub(super) unsafe extern "C" fn run(call: *const Call<'_>, last: u32) {
     rfy_high r6
 .endif
 .if \length >= 5
-    rfy_low r7
-.endif
-.if \length >= 6
-    rfy_high r7
-.endif
-.if \length >= 7
     rfy_low r8
 .endif
-.if \length >= 8
+.if \length >= 6
     rfy_high r8
+.endif
+.if \length >= 7
+    rfy_low r11
 .endif
 .endm
 .macro rfy_rows length
@@ -133,14 +131,14 @@ pub(super) unsafe extern "C" fn run(call: *const Call<'_>, last: u32) {
     rfy_store
     subs r2, r2, #2
     bgt 1b
-    ldr pc, [sp]
+    mov pc, lr
 .endm
 .macro rfy_last_pair
-    ldr r5, [r3], #4
+    ldmia r3!, {r5}
     rfy_pair r5
 .endm
 .macro rfy_next_run
-    subs r11, r11, #0x100
+    subs r7, r7, #0x100
     bmi .Lrfy_words_done
 .if rfy_dsp == 0
     ldr r12, [sp, #16]
@@ -153,16 +151,16 @@ pub(super) unsafe extern "C" fn run(call: *const Call<'_>, last: u32) {
 .endm
 
     push {r4, r5, r6, r7, r8, r9, r10, r11, lr}
-    sub sp, sp, #20
+    sub sp, sp, #24
     ldm r0, {r0, r3, r9, r10, r11, r12}
+    mov r7, r11
 .if rfy_dsp == 0
     str r12, [sp, #16]
 .endif
-    adr.w r2, .Lrfy_words_hidden
+    adr.w lr, .Lrfy_words_hidden
     cbz r1, 1f
-    adr.w r2, .Lrfy_words_last
-1:  adds r2, r2, #1
-    str r2, [sp]
+    adr.w lr, .Lrfy_words_last
+1:  str lr, [sp, #20]
     cbnz r1, .Lrfy_words_last_run
 .Lrfy_words_hidden:
     rfy_next_run
@@ -206,7 +204,7 @@ pub(super) unsafe extern "C" fn run(call: *const Call<'_>, last: u32) {
     b 1b
 
 .Lrfy_words_done:
-    add sp, sp, #20
+    add sp, sp, #24
     pop {r4, r5, r6, r7, r8, r9, r10, r11, pc}
 
     rfy_rows 0
@@ -217,50 +215,52 @@ pub(super) unsafe extern "C" fn run(call: *const Call<'_>, last: u32) {
     rfy_rows 5
     rfy_rows 6
     rfy_rows 7
-    rfy_rows 8
 
+.Lrfy_words_8:
+    adr.w r5, .Lrfy_words_no_pair + 1
+    b .Lrfy_words_many
 .Lrfy_words_10:
-    adr.w lr, .Lrfy_words_1_pair
-    b .Lrfy_words_some
+    adr.w r5, .Lrfy_words_1_pair + 1
+    b .Lrfy_words_many
 .Lrfy_words_12:
-    adr.w lr, .Lrfy_words_2_pairs
-    b .Lrfy_words_some
+    adr.w r5, .Lrfy_words_2_pairs + 1
+    b .Lrfy_words_many
 .Lrfy_words_14:
-    adr.w lr, .Lrfy_words_3_pairs
-.Lrfy_words_some:
-    ldmia r3!, {r4, r5, r6, r7, r8}
+    adr.w r5, .Lrfy_words_3_pairs + 1
+    b .Lrfy_words_many
+.Lrfy_words_long:
+    // Of the pairs behind the first 8 words: rounds of 4, and up to 3.
+    subs r1, r1, #7
+    ubfx r5, r1, #1, #2
+    // Where the row's last pairs begin, as `ldr pc` wants it: plus 1, which says Thumb.
+    adr.w r6, .Lrfy_words_no_pair + 1
+    movs r4, #rfy_last_pair_bytes
+    mls r6, r5, r4, r6
+    lsrs r1, r1, #3
+    strd r6, r1, [sp, #4]
+    adr.w r5, .Lrfy_words_rounds + 1
+.Lrfy_words_many:
+    str r5, [sp]
+.Lrfy_words_many_row:
+    ldmia r3!, {r4, r5, r6, r8, r11}
     rfy_eight
-    mov pc, lr
+    ldr pc, [sp]
 .Lrfy_words_3_pairs:
     rfy_last_pair
 .Lrfy_words_2_pairs:
     rfy_last_pair
 .Lrfy_words_1_pair:
     rfy_last_pair
-    rfy_end .Lrfy_words_some
-
-.Lrfy_words_long:
-    adds r1, r1, #1
-    ubfx r5, r1, #1, #2
-    lsrs r1, r1, #3
-    // Where the row's last pairs begin, as `ldr pc` wants it: plus 1, which says Thumb.
-    adr.w r6, .Lrfy_words_long_0_pairs + 1
-    movs r7, #rfy_last_pair_bytes
-    mls r5, r5, r7, r6
-    strd r5, r1, [sp, #4]
-.Lrfy_words_long_row:
-    ldr r4, [r3], #4
+.Lrfy_words_no_pair:
+    rfy_end .Lrfy_words_many_row
+.Lrfy_words_rounds:
     ldr lr, [sp, #8]
-1:  ldmia r3!, {r5, r6, r7, r8}
+1:  ldmia r3!, {r5, r6, r8, r11}
     rfy_eight
     subs lr, lr, #1
     bne 1b
+    ldr lr, [sp, #20]
     ldr pc, [sp, #4]
-    rfy_last_pair
-    rfy_last_pair
-    rfy_last_pair
-.Lrfy_words_long_0_pairs:
-    rfy_end .Lrfy_words_long_row
 
 .purgem rfy_low
 .purgem rfy_high
