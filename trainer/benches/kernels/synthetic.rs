@@ -40,6 +40,15 @@ pub(super) fn networks() -> Vec<(String, NetworkSpec)> {
             networks.push((name, network(Shape::flat(inputs), layers)));
         }
     }
+    // One layer and many, to tell what a layer costs from what an inference does.
+    for layers in [1, 8] {
+        let mut layers = vec![dense(Encoding::Csr, 16, &[2; 16]); layers];
+        if let Some(last) = layers.last_mut() {
+            last.shift = 0;
+        }
+        let name = format!("{} layers of 16 x 16", layers.len());
+        networks.push((name, network(Shape::flat(16), layers)));
+    }
     let convolutions = [
         (Encoding::Words, 3, 1, None, 6, 8),
         (Encoding::Words, 3, 1, None, 6, 16),
