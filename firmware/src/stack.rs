@@ -28,6 +28,15 @@ pub fn capacity() -> usize {
     top() - bottom()
 }
 
+/// Bytes that the caller and its callers have on the stack.
+#[inline(always)]
+pub fn depth() -> usize {
+    let pointer: usize;
+    // SAFETY: copies a register and nothing else.
+    unsafe { asm!("mov {}, sp", out(reg) pointer, options(nomem, nostack, preserves_flags)) };
+    top() - pointer
+}
+
 /// Paints everything below the stack pointer.
 #[inline(never)]
 pub fn paint() {

@@ -13,9 +13,22 @@ use rarefy_firmware::counter::Counter;
 use rarefy_firmware::exit::exit;
 use rarefy_firmware::stack;
 use rarefy_format::{Model, arena_words};
-use rarefy_runtime::{Arena, Engine};
+use rarefy_runtime::{Arena, Engine, InferError, argmax};
 
 include!(concat!(env!("OUT_DIR"), "/model.rs"));
+
+/// From the input to the class: what a device does with it. A function of its own, so that its stack is
+/// not the program's.
+#[inline(never)]
+fn infer<'a>(
+    engine: &Engine<'_>,
+    input: &[u8],
+    arena: &'a mut [u32],
+) -> Result<&'a [i32], InferError> {
+    let logits = engine.infer(input, arena)?;
+    black_box(argmax(logits));
+    Ok(logits)
+}
 
 #[entry]
 fn main() -> ! {
@@ -45,12 +58,13 @@ fn main() -> ! {
         exit(false)
     };
     defmt::info!(
-        "rarefy start samples={=usize} outputs={=usize} overhead={=u64} load={=u64} stack={=usize} of {=usize}",
+        "rarefy start samples={=usize} outputs={=usize} overhead={=u64} load={=u64} stack={=usize} base={=usize} of {=usize}",
         samples.len() / INPUTS,
         engine.model().outputs(),
         counter.overhead(),
         load,
         load_stack,
+        stack::depth(),
         stack::capacity(),
     );
 
@@ -58,7 +72,7 @@ fn main() -> ! {
         RAREFY_INPUT.copy_from_slice(sample);
         stack::paint();
         let (ticks, logits) =
-            counter.ticks(|| engine.infer(RAREFY_INPUT, RAREFY_ARENA.as_mut_words()));
+            counter.ticks(|| infer(&engine, RAREFY_INPUT, RAREFY_ARENA.as_mut_words()));
         let Some(peak) = stack::peak() else {
             defmt::error!("rarefy failed: the stack ran into the static data");
             exit(false)

@@ -10,6 +10,7 @@ mod bare;
 mod bench;
 mod command;
 mod fuzz;
+mod networks;
 mod quickstart;
 mod readme;
 mod test;
@@ -52,7 +53,7 @@ const VERBS: &[Verb] = &[
     ),
     (
         "bench",
-        "measure: bench training, bench pruning (answers checked first), bench accuracy (hours)",
+        "measure: bench training, pruning, kernels (answers checked first), accuracy (hours); networks (makes those of kernels anew)",
         bench::run,
     ),
     (

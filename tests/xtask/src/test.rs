@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use crate::command::{self, Outcome, cargo, root};
-use crate::{bare, fuzz, quickstart};
+use crate::{bare, bench, fuzz, quickstart};
 
 /// A board of each target, with the way its log leaves it.
 const BOARDS: &[(&str, &str, &str)] = &[
@@ -59,6 +59,7 @@ pub(crate) fn run(arguments: &[String]) -> Outcome {
     command::run("tests", tests.env("RAREFY_REQUIRE_DEVICE", "1"))?;
     fuzz::run(&["--seconds", "30"].map(String::from))?;
     bare::run(&[])?;
+    bench::run(&["kernels", "--check"].map(String::from))?;
     let mut rarefy = command::rarefy()?;
     let out = root().join("target").join("quickstart");
     command::run(

@@ -1,11 +1,13 @@
 //! What a layer will cost on a core, in executed instructions, from a small table of coefficients.
 //!
-//! The coefficients are fitted to counts on the emulated boards: LeNet-300-100 at 100x, 300x and 1000x
-//! wholly in one encoding after the other, which they predict to some 5 %. That is enough to choose an
-//! encoding and to see where time goes. What an inference costs besides its layers is left out: it is
-//! the same for each choice.
+//! Each [`Unit`] is something that a kernel repeats. `cargo xtask bench kernels` counts a few dozen
+//! networks on the emulated boards, fits what each unit costs to these counts, and prints [`COSTS`] as
+//! it is to stand here. That predicts to a few per cent, which is enough to choose an encoding and to
+//! see where time goes.
 
-use rarefy_format::{Encoding, Layer, LayerSpec, Operation, Weights, WeightsSpec};
+use rarefy_format::{
+    Encoding, Layer, LayerSpec, Model, NetworkSpec, Operation, Values, Weights, WeightsSpec,
+};
 
 /// A processor core, or those that count like it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,69 +32,97 @@ impl Core {
             Core::M4
         }
     }
-
-    fn costs(self) -> &'static Costs {
-        match self {
-            Core::M4 => &M4,
-            Core::M3 => &M3,
-            Core::M0 => &M0,
-        }
-    }
 }
 
-/// Instructions of each thing that a kernel repeats.
-struct Costs {
-    /// A weight and a row of compressed rows.
-    csr: [f64; 2],
-    /// A weight, a row and a run of packed words.
-    words: [f64; 3],
-    /// A weight and a column of an activation that is not 0, an input, an output.
-    columns: [f64; 4],
-    /// A weight, a row and an input of the entropy-coded encoding.
-    rice: [f64; 3],
-    /// A weight, zero or not, and a row of dense rows.
-    dense: [f64; 2],
-    /// A weight and a row of floats.
-    floats: [f64; 2],
-    /// A weight and a position of a convolution, a position before pooling, a channel; besides, its
-    /// weights are read once as those of a dense layer.
-    conv: [f64; 3],
-    /// A value read by pooling on its own, a value given.
-    pool: [f64; 2],
+/// What is repeated in an inference, each with a cost of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unit {
+    /// An inference, besides its layers.
+    Inference,
+    /// A layer, besides its weights.
+    Layer,
+    /// A weight of compressed rows.
+    CsrWeight,
+    /// A row of compressed rows.
+    CsrRow,
+    /// A weight of packed words, with those that fill a row up.
+    WordsWeight,
+    /// A row of packed words.
+    WordsRow,
+    /// A run of rows of one length.
+    WordsRun,
+    /// A weight of a column of an input that is not 0.
+    ColumnsWeight,
+    /// A column of an input that is not 0.
+    ColumnsVisit,
+    /// An input, 0 or not.
+    ColumnsInput,
+    /// A sum of columns, set up and finished.
+    ColumnsOutput,
+    /// A weight of the entropy-coded encoding.
+    RiceWeight,
+    /// A row of it.
+    RiceRow,
+    /// An input that it lists as used.
+    RiceInput,
+    /// A weight of dense rows, 0 or not.
+    DenseWeight,
+    /// A dense row.
+    DenseRow,
+    /// A weight of floats.
+    FloatsWeight,
+    /// A row of floats.
+    FloatsRow,
+    /// A weight at a position of a convolution, in a block of neighbours.
+    ConvProduct,
+    /// The same with stride 2.
+    ConvStrided,
+    /// The same where positions are taken one at a time.
+    ConvSingle,
+    /// A block of positions, or a single one, of a channel.
+    ConvBlock,
+    /// A weight that is read and made ready, once a layer.
+    ConvTap,
+    /// The same, entropy-coded.
+    ConvRiceTap,
+    /// A channel.
+    ConvChannel,
+    /// A value that pooling on its own reads.
+    PoolRead,
+    /// A value that it gives.
+    PoolGiven,
 }
 
-const M4: Costs = Costs {
-    csr: [4.3, 19.0],
-    words: [3.35, 6.0, 8.0],
-    columns: [4.2, 16.0, 0.8, 7.0],
-    rice: [80.5, 285.0, 3.7],
-    dense: [1.6, 20.0],
-    floats: [8.0, 16.0],
-    conv: [1.75, 2.0, 150.0],
-    pool: [6.0, 10.0],
-};
-
-const M3: Costs = Costs {
-    csr: [4.3, 19.0],
-    words: [4.4, 6.0, 10.0],
-    columns: [5.2, 16.0, 0.8, 8.0],
-    rice: [80.5, 285.0, 3.7],
-    dense: [2.4, 20.0],
-    floats: [80.0, 90.0],
-    conv: [2.65, 2.5, 150.0],
-    pool: [6.0, 10.0],
-};
-
-const M0: Costs = Costs {
-    csr: [6.6, 33.0],
-    words: [6.7, 11.0, 18.0],
-    columns: [8.0, 26.0, 1.6, 14.0],
-    rice: [121.0, 455.0, 2.1],
-    dense: [3.8, 30.0],
-    floats: [150.0, 150.0],
-    conv: [3.65, 5.0, 250.0],
-    pool: [9.0, 16.0],
-};
+/// The table: instructions of each unit on Cortex-M4, M3 and M0.
+pub const COSTS: [(Unit, [f64; 3]); 27] = [
+    (Unit::Inference, [464.0, 97.1, 926.0]),
+    (Unit::Layer, [16.4, 214.0, 0.00]),
+    (Unit::CsrWeight, [4.46, 4.47, 6.60]),
+    (Unit::CsrRow, [18.2, 17.9, 35.0]),
+    (Unit::WordsWeight, [3.54, 4.56, 6.96]),
+    (Unit::WordsRow, [2.51, 2.57, 4.46]),
+    (Unit::WordsRun, [32.4, 33.7, 68.2]),
+    (Unit::ColumnsWeight, [4.20, 5.35, 8.18]),
+    (Unit::ColumnsVisit, [11.8, 6.91, 9.88]),
+    (Unit::ColumnsInput, [3.21, 7.01, 5.73]),
+    (Unit::ColumnsOutput, [4.16, 4.47, 8.65]),
+    (Unit::RiceWeight, [88.4, 103.0, 136.0]),
+    (Unit::RiceRow, [384.0, 506.0, 554.0]),
+    (Unit::RiceInput, [0.00, 0.00, 0.00]),
+    (Unit::DenseWeight, [1.56, 2.37, 3.73]),
+    (Unit::DenseRow, [28.7, 28.7, 41.0]),
+    (Unit::FloatsWeight, [15.1, 133.0, 246.0]),
+    (Unit::FloatsRow, [49.6, 140.0, 214.0]),
+    (Unit::ConvProduct, [1.95, 3.01, 4.41]),
+    (Unit::ConvStrided, [3.15, 3.83, 5.45]),
+    (Unit::ConvSingle, [6.02, 7.93, 8.26]),
+    (Unit::ConvBlock, [103.0, 87.4, 137.0]),
+    (Unit::ConvTap, [0.00, 0.00, 4.46]),
+    (Unit::ConvRiceTap, [77.9, 115.0, 109.0]),
+    (Unit::ConvChannel, [274.0, 323.0, 133.0]),
+    (Unit::PoolRead, [11.7, 11.5, 13.3]),
+    (Unit::PoolGiven, [49.4, 48.0, 57.8]),
+];
 
 /// Instructions that `layer` will take on `core`. `activity` is for each value it reads the share of
 /// inputs for which that is not 0; without it every one is taken not to be, so that what skips zeros is
@@ -102,60 +132,134 @@ const M0: Costs = Costs {
 /// When `activity` is not as long as the layer's columns.
 #[must_use]
 pub fn instructions(layer: &Layer<'_>, core: Core, activity: Option<&[f64]>) -> f64 {
-    let costs = core.costs();
-    match layer.operation() {
-        Operation::Dense => weights(layer, costs, activity),
-        Operation::Conv { .. } => {
-            let [product, position, channel] = costs.conv;
-            let positions = (layer.sums().len() / layer.outputs().max(1)) as f64;
-            let (nonzeros, outputs) = (nonzeros(layer), layer.outputs() as f64);
-            let each = product * nonzeros + position * outputs;
-            weights(layer, costs, None) + positions * each + channel * outputs
-        }
-        Operation::Pool { window, .. } => {
-            let [read, given] = costs.pool;
-            let area = f64::from(window.size) * f64::from(window.size);
-            layer.output().shape.len() as f64 * (area * read + given)
-        }
-    }
+    cost(core, &units(layer, activity))
 }
 
-/// Instructions that read every weight of `layer` and multiply it once.
-fn weights(layer: &Layer<'_>, costs: &Costs, activity: Option<&[f64]>) -> f64 {
-    let rows = layer.outputs() as f64;
-    let stored = nonzeros(layer);
-    match layer.weights() {
-        Weights::None => 0.0,
-        Weights::Csr(_) => costs.csr[0] * stored + costs.csr[1] * rows,
-        Weights::CsrF32(_) => costs.floats[0] * stored + costs.floats[1] * rows,
-        Weights::Rice(_) => {
-            let [weight, row, input] = costs.rice;
-            weight * stored + row * rows + input * layer.columns() as f64
+/// Instructions of these units on `core`.
+#[must_use]
+pub fn cost(core: Core, units: &[(Unit, f64)]) -> f64 {
+    let each = |&(unit, count): &(Unit, f64)| count * COSTS[unit as usize].1[core as usize];
+    units.iter().map(each).sum()
+}
+
+/// What an inference of `model` repeats, and how often on average over `inputs`.
+///
+/// # Panics
+/// When there are no inputs, or one is not as long as the model reads.
+#[must_use]
+pub fn inference(model: &Model<'_>, inputs: &[Vec<u8>]) -> Vec<(Unit, f64)> {
+    let spec = NetworkSpec::from_model(model);
+    let mut active: Vec<Vec<f64>> = Vec::new();
+    for input in inputs {
+        let mut values = vec![Values::Bytes(input.clone())];
+        values.extend(spec.outputs(input));
+        active.resize(values.len(), Vec::new());
+        for (active, values) in active.iter_mut().zip(&values) {
+            if let Values::Bytes(bytes) = values {
+                active.resize(bytes.len(), 0.0);
+                let share = 1.0 / inputs.len() as f64;
+                let bytes = active.iter_mut().zip(bytes);
+                bytes.for_each(|(active, &byte)| *active += share * f64::from(byte.min(1)));
+            }
         }
-        Weights::Dense(_) => costs.dense[0] * rows * layer.columns() as f64 + costs.dense[1] * rows,
+    }
+    let layers = model.layers().zip(&spec.layers).enumerate();
+    let units = layers.flat_map(|(index, (layer, spec))| {
+        let source = &active[index + 1 - spec.source];
+        // Floats have no bytes whose zeros could be counted, nor a kernel that skips them.
+        units(&layer, (!source.is_empty()).then_some(source))
+    });
+    [(Unit::Inference, 1.0)].into_iter().chain(units).collect()
+}
+
+/// What `layer` repeats, and how often; see [`instructions`].
+///
+/// # Panics
+/// When `activity` is not as long as the layer's columns.
+#[must_use]
+pub fn units(layer: &Layer<'_>, activity: Option<&[f64]>) -> Vec<(Unit, f64)> {
+    let mut units = vec![(Unit::Layer, 1.0)];
+    match layer.operation() {
+        Operation::Dense => units.extend(dense(layer, activity)),
+        Operation::Conv { window, pooling } => {
+            let (taps, channels) = (nonzeros(layer), layer.outputs() as f64);
+            let pool = pooling.map_or(1, |(_, size)| usize::from(size));
+            // Rows and positions that no window of the pooling covers are not computed.
+            let covered = |length: u16| usize::from(length) / pool * pool;
+            let (rows, width) = (covered(layer.sums().height), covered(layer.sums().width));
+            let (unit, blocks, positions) = if width < 4 || pool > 2 || window.stride > 2 {
+                (Unit::ConvSingle, width, width)
+            } else {
+                // Eight neighbours at a time, then four, the last of which may overlap.
+                let (eights, fours) = (width / 8, (width % 8).div_ceil(4));
+                let unit = match window.stride {
+                    1 => Unit::ConvProduct,
+                    _ => Unit::ConvStrided,
+                };
+                (unit, eights + fours, 8 * eights + 4 * fours)
+            };
+            let tap = match layer.encoding() {
+                Encoding::Rice => Unit::ConvRiceTap,
+                _ => Unit::ConvTap,
+            };
+            units.extend([
+                (unit, (rows * positions) as f64 * taps),
+                (Unit::ConvBlock, (rows * blocks) as f64 * channels),
+                (tap, taps),
+                (Unit::ConvChannel, channels),
+            ]);
+        }
+        Operation::Pool { window, .. } => {
+            let area = f64::from(window.size) * f64::from(window.size);
+            let given = layer.output().shape.len() as f64;
+            units.extend([(Unit::PoolRead, given * area), (Unit::PoolGiven, given)]);
+        }
+    }
+    units
+}
+
+/// What a dense layer repeats.
+fn dense(layer: &Layer<'_>, activity: Option<&[f64]>) -> Vec<(Unit, f64)> {
+    let (rows, stored) = (layer.outputs() as f64, nonzeros(layer));
+    match layer.weights() {
+        Weights::None => Vec::new(),
+        Weights::Csr(_) => vec![(Unit::CsrWeight, stored), (Unit::CsrRow, rows)],
+        Weights::CsrF32(_) => vec![(Unit::FloatsWeight, stored), (Unit::FloatsRow, rows)],
+        Weights::Rice(rice) => vec![
+            (Unit::RiceWeight, stored),
+            (Unit::RiceRow, rows),
+            (Unit::RiceInput, rice.selected().map_or(0.0, f64::from)),
+        ],
+        Weights::Dense(_) => {
+            let all = rows * layer.columns() as f64;
+            vec![(Unit::DenseWeight, all), (Unit::DenseRow, rows)]
+        }
         Weights::Words(words) => {
-            let [weight, row, run] = costs.words;
-            let runs = words.runs().iter();
-            runs.map(|&[l0, l1, r0, r1]| {
-                let length = f64::from(u16::from_le_bytes([l0, l1]));
-                let rows = f64::from(u16::from_le_bytes([r0, r1]));
-                run + rows * (row + weight * length)
-            })
-            .sum()
+            let lengths = words.runs().iter().map(|&[l0, l1, r0, r1]| {
+                f64::from(u16::from_le_bytes([l0, l1])) * f64::from(u16::from_le_bytes([r0, r1]))
+            });
+            vec![
+                (Unit::WordsWeight, lengths.sum()),
+                (Unit::WordsRow, rows),
+                (Unit::WordsRun, words.runs().len() as f64),
+            ]
         }
         Weights::Columns(columns) => {
-            let [weight, visited, input, output] = costs.columns;
             let mut lengths = vec![0.0; layer.columns()];
             columns.each(|column, _, _| lengths[usize::from(column)] += 1.0);
-            let visits: f64 = lengths
-                .iter()
-                .enumerate()
-                .map(|(column, length)| {
-                    let active = activity.map_or(1.0, |activity| activity[column]);
-                    active * (visited + weight * length)
-                })
-                .sum();
-            visits + input * layer.columns() as f64 + output * rows
+            let active = |column: usize| activity.map_or(1.0, |activity| activity[column]);
+            let products = lengths.iter().enumerate();
+            vec![
+                (
+                    Unit::ColumnsWeight,
+                    products
+                        .map(|(column, length)| active(column) * length)
+                        .sum(),
+                ),
+                (Unit::ColumnsVisit, (0..lengths.len()).map(active).sum()),
+                (Unit::ColumnsInput, lengths.len() as f64),
+                (Unit::ColumnsOutput, rows),
+            ]
         }
     }
 }
@@ -181,17 +285,20 @@ pub(super) const ENCODINGS: [Encoding; 5] = [
 
 #[cfg(test)]
 mod tests {
-    use rarefy_format::{AlignedBytes, Model, NetworkSpec, Shape, write};
+    use std::path::Path;
 
+    use rarefy_format::{AlignedBytes, Shape, write};
+
+    use super::super::container;
     use super::*;
+    use crate::data;
 
-    /// What a layer of these rows over 64 inputs is predicted to take.
-    fn predicted(
+    /// What a layer of these rows over 64 inputs repeats.
+    fn of_layer(
         encoding: Encoding,
         rows: &[Vec<(u16, i16)>],
-        core: Core,
         activity: Option<&[f64]>,
-    ) -> f64 {
+    ) -> Vec<(Unit, f64)> {
         let layer = LayerSpec::dense(encoding, 0, vec![0; rows.len()], rows.to_vec());
         let spec = NetworkSpec {
             input: Shape::flat(64),
@@ -199,11 +306,11 @@ mod tests {
         };
         let bytes = AlignedBytes::copy_from(&write(&spec).unwrap());
         let layer = Model::parse(&bytes).unwrap().layers().next().unwrap();
-        instructions(&layer, core, activity)
+        units(&layer, activity)
     }
 
     #[test]
-    fn predictions_count_weights_rows_runs_and_what_is_active() {
+    fn weights_rows_runs_and_what_is_active_are_counted() {
         // Eight rows of four weights, as words of six bits of column and as words of three of row.
         let words = |by_row: bool| -> Vec<Vec<(u16, i16)>> {
             let row = |row: u16| {
@@ -220,19 +327,26 @@ mod tests {
             };
             (0..8).map(row).collect()
         };
-        let [weight, row, run] = M4.words;
-        let found = predicted(Encoding::Words, &words(false), Core::M4, None);
-        assert!((found - (32.0 * weight + 8.0 * row + run)).abs() < 1e-9);
-
-        let [weight, column, input, output] = M0.columns;
-        let still = 64.0 * input + 8.0 * output;
+        let found = of_layer(Encoding::Words, &words(false), None);
+        let expected = [
+            (Unit::Layer, 1.0),
+            (Unit::WordsWeight, 32.0),
+            (Unit::WordsRow, 8.0),
+            (Unit::WordsRun, 1.0),
+        ];
+        assert_eq!(found, expected);
         // Of 64 columns half have a weight each, but each is looked at.
-        let all = predicted(Encoding::Columns, &words(true), Core::M0, None);
-        assert!((all - (32.0 * weight + 64.0 * column + still)).abs() < 1e-9);
-        let half = predicted(Encoding::Columns, &words(true), Core::M0, Some(&[0.5; 64]));
-        assert!((2.0 * (half - still) - (all - still)).abs() < 1e-9);
-        let none = predicted(Encoding::Columns, &words(true), Core::M0, Some(&[0.0; 64]));
-        assert!((none - still).abs() < 1e-9);
+        for activity in [1.0, 0.5, 0.0] {
+            let found = of_layer(Encoding::Columns, &words(true), Some(&[activity; 64]));
+            let expected = [
+                (Unit::Layer, 1.0),
+                (Unit::ColumnsWeight, activity * 32.0),
+                (Unit::ColumnsVisit, activity * 64.0),
+                (Unit::ColumnsInput, 64.0),
+                (Unit::ColumnsOutput, 8.0),
+            ];
+            assert_eq!(found, expected);
+        }
     }
 
     #[test]
@@ -244,5 +358,50 @@ mod tests {
         ] {
             assert_eq!(Core::of_target(target), core);
         }
+    }
+
+    #[test]
+    fn every_unit_has_its_own_line_of_the_table() {
+        for (line, (unit, costs)) in COSTS.iter().enumerate() {
+            assert_eq!(*unit as usize, line, "{unit:?}");
+            assert!(costs.iter().all(|&cost| cost >= 0.0), "{unit:?}");
+        }
+    }
+
+    /// Predicted and counted instructions of the committed networks differ by at most a tenth.
+    #[test]
+    fn the_table_predicts_what_the_boards_count() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/networks");
+        let digits = data::folder::load(&folder.join("digits")).unwrap().test;
+        let digits: Vec<Vec<u8>> = (0..digits.len())
+            .map(|index| digits.image(index).to_vec())
+            .collect();
+        let table = std::fs::read_to_string(folder.join("kernels.csv")).unwrap();
+        let mut seen = 0;
+        let mut wrong = Vec::new();
+        for line in table.lines() {
+            let ["instructions", name, board, counted, ..] =
+                line.split(',').collect::<Vec<_>>()[..]
+            else {
+                continue;
+            };
+            let core = match board {
+                "mps2-an386" => Core::M4,
+                "microbit" => Core::M0,
+                _ => continue,
+            };
+            let path = folder.join(name).with_extension("rfy");
+            let bytes = container::read(&path).unwrap();
+            let model = container::parse(&bytes, &path).unwrap();
+            let counted: f64 = counted.parse().unwrap();
+            let predicted = cost(core, &inference(&model, &digits));
+            if (predicted / counted - 1.0).abs() > 0.1 {
+                wrong.push(format!(
+                    "{name} on {board}: {predicted:.0}, not {counted:.0}"
+                ));
+            }
+            seen += 1;
+        }
+        assert!(seen >= 8 && wrong.is_empty(), "of {seen}: {wrong:#?}");
     }
 }

@@ -23,6 +23,8 @@ use crate::artifact::{self, FileError};
 pub(crate) enum Role {
     /// Runs the model on samples and tells logits, cost and stack.
     Measure,
+    /// The same with the network as code.
+    Straight,
     /// Checks every kernel against known answers, needing no workstation.
     SelfTest,
 }
@@ -31,6 +33,7 @@ impl Role {
     fn program(self) -> &'static str {
         match self {
             Role::Measure => "measure",
+            Role::Straight => "straight",
             Role::SelfTest => "selftest",
         }
     }
@@ -44,6 +47,8 @@ pub(crate) struct Plan<'a> {
     /// The model and the inputs to run it on, one after the other; `None` for a program that
     /// brings its own.
     pub(crate) content: Option<(Model<'a>, &'a [u8])>,
+    /// The same network as code, for [`Role::Straight`].
+    pub(crate) code: Option<&'a str>,
 }
 
 /// A linked program, kept as long as this value lives.
@@ -136,6 +141,12 @@ impl Builder<'_> {
                 .env("RAREFY_FLASH_SPARE", spare.to_string());
         }
 
+        if let Some(code) = plan.code {
+            let path = work.join("network.rs");
+            update(&path, code.as_bytes())?;
+            command.env("RAREFY_CODE", &path);
+        }
+
         let mut output = Vec::new();
         let end = process::run(command, self.limits, |chunk| {
             let (Output::Stderr(bytes) | Output::Stdout(bytes)) = chunk;
@@ -215,6 +226,10 @@ fn features(plan: &Plan<'_>) -> String {
             .is_none_or(|(model, _)| model.layers().any(|layer| need(&layer)))
     };
     let mut features = vec![transport];
+    if plan.code.is_some() {
+        features.push("code");
+        return features.join(",");
+    }
     for encoding in Encoding::ALL {
         if needed(&|layer| layer.encoding() == encoding) {
             features.push(encoding.name());

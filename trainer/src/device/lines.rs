@@ -16,6 +16,8 @@ pub(crate) struct Start {
     pub(crate) load: u64,
     /// Deepest stack of that, in bytes.
     pub(crate) stack: u64,
+    /// Stack of the program around an inference, in bytes.
+    pub(crate) base: u64,
 }
 
 /// What the program says of a sample.
@@ -92,6 +94,7 @@ fn start(line: &str) -> Option<Start> {
         overhead: value(words.next(), "overhead")?,
         load: value(words.next(), "load")?,
         stack: value(words.next(), "stack")?,
+        base: value(words.next(), "base")?,
     })
 }
 
@@ -125,7 +128,7 @@ fn value<T: std::str::FromStr>(word: Option<&str>, key: &str) -> Option<T> {
 mod tests {
     use super::*;
 
-    const START: &str = "rarefy start samples=2 outputs=2 overhead=10 load=900 stack=120";
+    const START: &str = "rarefy start samples=2 outputs=2 overhead=10 load=900 stack=120 base=40";
 
     #[test]
     fn a_whole_log_is_read_and_foreign_lines_are_passed_over() {

@@ -123,7 +123,7 @@ pub fn measure(
     progress: &mut dyn FnMut(&str),
 ) -> Result<BoardReport, DeviceError> {
     run::runner(board, &options.machine)?;
-    let network = measure_network(board, model, inputs, options, "", progress)?;
+    let network = measure_network(board, (model, None), inputs, options, "", progress)?;
     let dense = if options.dense {
         let model = AlignedBytes::copy_from(model);
         let parsed = Model::parse(&model).map_err(DeviceError::Model)?;
@@ -131,7 +131,14 @@ pub fn measure(
         Some(if twin == *model {
             network.clone()
         } else {
-            measure_network(board, &twin, inputs, options, "dense network, ", progress)?
+            measure_network(
+                board,
+                (&twin, None),
+                inputs,
+                options,
+                "dense network, ",
+                progress,
+            )?
         })
     } else {
         None
@@ -167,6 +174,7 @@ pub fn footprint(
         board,
         role: Role::Measure,
         content,
+        code: None,
     })?;
     Ok(Footprint::read(&image.bytes, board)?)
 }
@@ -183,10 +191,35 @@ pub(crate) fn builder<'a>(options: &'a MeasureOptions<'a>) -> Builder<'a> {
     }
 }
 
-/// Measures one container.
+/// Measures `code`, the network of the container `model` written as Rust ([`crate::deploy::emit`]),
+/// on `board`; every logit is compared with the container's on the workstation.
+///
+/// # Errors
+/// As [`measure`].
+pub fn measure_code(
+    board: &Board,
+    model: &[u8],
+    code: &str,
+    inputs: &[Vec<u8>],
+    options: &MeasureOptions<'_>,
+    progress: &mut dyn FnMut(&str),
+) -> Result<NetworkReport, DeviceError> {
+    run::runner(board, &options.machine)?;
+    let network = (model, Some(code));
+    measure_network(
+        board,
+        network,
+        inputs,
+        options,
+        "network as code, ",
+        progress,
+    )
+}
+
+/// Measures one container, or the code that stands for it.
 fn measure_network(
     board: &Board,
-    bytes: &[u8],
+    (bytes, code): (&[u8], Option<&str>),
     inputs: &[Vec<u8>],
     options: &MeasureOptions<'_>,
     what: &str,
@@ -207,8 +240,12 @@ fn measure_network(
         let content = Some((model, &*inputs.concat()));
         let image = builder.build(Plan {
             board,
-            role: Role::Measure,
+            role: match code {
+                None => Role::Measure,
+                Some(_) => Role::Straight,
+            },
             content,
+            code,
         })?;
         let footprint = Footprint::read(&image.bytes, board)?;
         progress("running it");
@@ -290,6 +327,13 @@ fn summary(
         .map(|inference| inference.stack)
         .chain(runs.iter().map(|run| run.start.stack))
         .max();
+    let stack_inference = runs
+        .iter()
+        .flat_map(|run| {
+            let stacks = run.inferences.iter();
+            stacks.map(|inference| inference.stack.saturating_sub(run.start.base))
+        })
+        .max();
     let mismatch =
         inferences()
             .zip(expected)
@@ -317,7 +361,7 @@ fn summary(
         matches_host: Some(mismatch.is_none() && complete),
         mismatch,
         flash: Some(Flash::from(footprint)),
-        ram: Some(Ram::new(footprint, stack_peak)),
+        ram: Some(Ram::new(footprint, stack_peak, stack_inference)),
         cost: Cost::new(board, Counts::over(&counts)),
         load: runs.first().map(|run| net(&run.start, run.start.load)),
     }
@@ -405,6 +449,7 @@ mod tests {
                 overhead: 32,
                 load: 3_232,
                 stack: 90,
+                base: 24,
             };
             let inference = |extra: u64| Inference {
                 ticks: 32 + 320 * extra,
@@ -432,6 +477,7 @@ mod tests {
         let counts = report.cost.counts().unwrap();
         assert_eq!((counts.min, counts.median, counts.max), (100, 100, 200));
         assert_eq!(report.ram.unwrap().total, Some(6 + 5 + 90));
+        assert_eq!(report.ram.unwrap().stack_inference, Some(64 - 24));
 
         expected[2][1] = 12;
         expected[3][0] = 5;

@@ -27,7 +27,7 @@ pub use dense::dense;
 pub use elf::{ElfError, Footprint, Memory};
 pub use image::ImageError;
 pub use machine::Machine;
-pub use measure::{DeviceError, MeasureOptions, STACK_RESERVE, footprint, measure};
+pub use measure::{DeviceError, MeasureOptions, STACK_RESERVE, footprint, measure, measure_code};
 pub use report::{BoardReport, Cost, Counts, Flash, Mismatch, NetworkReport, Ram};
 pub use run::RunError;
 pub use selftest::selftest;

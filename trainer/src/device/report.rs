@@ -81,6 +81,8 @@ pub struct Ram {
     pub arena: u64,
     /// Deepest stack seen while checking the model and in any inference.
     pub stack_peak: Option<u64>,
+    /// Deepest stack of an inference alone, without the program around it.
+    pub stack_inference: Option<u64>,
     /// Static data, arena and deepest stack.
     pub total: Option<u64>,
 }
@@ -176,7 +178,7 @@ impl NetworkReport {
             matches_host: None,
             mismatch: None,
             flash: footprint.map(Flash::from),
-            ram: footprint.map(|footprint| Ram::new(footprint, None)),
+            ram: footprint.map(|footprint| Ram::new(footprint, None, None)),
             cost: Cost::new(board, None),
             load: None,
         }
@@ -195,13 +197,18 @@ impl From<Footprint> for Flash {
 
 impl Ram {
     /// Static figures from the ELF, the stack's from the run.
-    pub(crate) fn new(footprint: Footprint, stack_peak: Option<u64>) -> Self {
+    pub(crate) fn new(
+        footprint: Footprint,
+        stack_peak: Option<u64>,
+        stack_inference: Option<u64>,
+    ) -> Self {
         let fixed = footprint.ram_static + footprint.arena;
         Self {
             static_bytes: footprint.ram_static,
             input: footprint.input,
             arena: footprint.arena,
             stack_peak,
+            stack_inference,
             total: stack_peak.map(|stack| fixed + stack),
         }
     }

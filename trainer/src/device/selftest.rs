@@ -22,6 +22,7 @@ pub fn selftest(
         board,
         role: Role::SelfTest,
         content: None,
+        code: None,
     })?;
     progress(&format!("{}: running it", board.name));
     let limits = Limits {

@@ -88,8 +88,19 @@ impl Toolchain {
         }
     }
 
+    /// What compiles, in a line: "rustc 1.95.0 (59807616e 2026-04-14)".
+    #[must_use]
+    pub fn version(&self, machine: &Machine) -> Option<String> {
+        let rustc = match &self.compiler {
+            Compiler::Installed => machine.find("rustc")?,
+            Compiler::Debian { rustc, .. } => rustc.clone(),
+        };
+        machine.ask(rustc, &["--version"])
+    }
+
     /// `cargo build --target ...`, ready for more arguments.
-    pub(crate) fn build(&self, machine: &Machine) -> Command {
+    #[must_use]
+    pub fn build(&self, machine: &Machine) -> Command {
         let mut command = machine.command(&self.cargo);
         command.args(["build", "--target", &self.target]);
         if let Compiler::Debian { rustc, linker } = &self.compiler {

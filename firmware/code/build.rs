@@ -1,0 +1,16 @@
+//! Takes the module that `RAREFY_CODE` names as the whole of this crate.
+
+use std::path::PathBuf;
+use std::{env, fs};
+
+fn main() {
+    println!("cargo:rerun-if-env-changed=RAREFY_CODE");
+    let code = env::var("RAREFY_CODE").expect("set RAREFY_CODE to a network written as code");
+    println!("cargo:rerun-if-changed={code}");
+    let text = fs::read_to_string(&code).unwrap_or_else(|e| panic!("cannot read {code}: {e}"));
+    // What a file says of itself from within cannot be included.
+    let inner = |line: &&str| !line.starts_with("//!") && !line.starts_with("#![");
+    let lines: Vec<&str> = text.lines().filter(inner).collect();
+    let out = PathBuf::from(env::var("OUT_DIR").expect("cargo sets it")).join("network.rs");
+    fs::write(&out, lines.join("\n")).unwrap_or_else(|e| panic!("{}: {e}", out.display()));
+}

@@ -1,0 +1,121 @@
+//! `cargo xtask bench networks`: trains and exports the networks of `tests/networks` anew.
+//!
+//! One run a network under `runs/networks`; runs that are whole are not repeated. Needs MNIST
+//! (`rarefy data fetch mnist`). Training gives the same bits only on the same kind of processor, so
+//! the containers are committed: what their kernels cost can be compared without training.
+
+use crate::command::{self, Outcome, root};
+
+/// A network: its name, how it is trained, and what it is exported for.
+type Network = (
+    &'static str,
+    &'static [&'static str],
+    &'static [&'static Goal],
+);
+
+/// The end of a container's name, and the words after `rarefy export RUN`.
+type Goal = (&'static str, &'static [&'static str]);
+
+const SIZE: Goal = ("size", &["--optimize", "size", "--weights", "int4"]);
+const SPEED_M4: Goal = (
+    "speed-m4",
+    &["--optimize", "speed", "--board", "mps2-an386"],
+);
+const SPEED_M0: Goal = ("speed-m0", &["--optimize", "speed", "--board", "microbit"]);
+
+const LENET: &[&Goal] = &[&SIZE, &SPEED_M0, &SPEED_M4];
+
+const NETWORKS: &[Network] = &[
+    (
+        "lenet-300-100-10x",
+        &["lenet-300-100", "--compression", "10", "--epochs", "20"],
+        LENET,
+    ),
+    (
+        "lenet-300-100-100x",
+        &["lenet-300-100", "--compression", "100", "--epochs", "20"],
+        LENET,
+    ),
+    (
+        "lenet-300-100-300x",
+        &["lenet-300-100", "--compression", "300", "--epochs", "20"],
+        LENET,
+    ),
+    (
+        "lenet-300-100-1000x",
+        &["lenet-300-100", "--compression", "1000", "--epochs", "20"],
+        LENET,
+    ),
+    (
+        "lenet-5-28-10x",
+        &["lenet-5-28", "--compression", "10", "--epochs", "5"],
+        &[&SPEED_M4],
+    ),
+    (
+        "lenet-5-28-uniform-10x",
+        &[
+            "lenet-5-28",
+            "--pruner",
+            "magnitude/uniform",
+            "--compression",
+            "10",
+            "--epochs",
+            "5",
+        ],
+        &[&SPEED_M4],
+    ),
+    (
+        "conv6-conv12-3x",
+        &[
+            "trainer/architectures/conv6-conv12.toml",
+            "--compression",
+            "3.07",
+            "--epochs",
+            "5",
+        ],
+        &[&SIZE, &SPEED_M4],
+    ),
+    (
+        "lenet-5-caffe-50x",
+        &["lenet-5-caffe", "--compression", "50", "--epochs", "3"],
+        &[&SPEED_M4],
+    ),
+    (
+        "residual-5x",
+        &[
+            "trainer/architectures/residual.toml",
+            "--compression",
+            "5",
+            "--epochs",
+            "3",
+        ],
+        &[&SPEED_M4],
+    ),
+];
+
+/// Trains what is missing and exports everything.
+pub(crate) fn run(_: &[String]) -> Outcome {
+    for (name, training, goals) in NETWORKS {
+        let folder = root().join("runs/networks").join(name);
+        if !folder.join("result.json").exists() {
+            let mut train = command::rarefy()?;
+            train.args(["train", "--data", "mnist", "--arch"]);
+            train.args(*training).arg("-o").arg(&folder);
+            command::run(
+                &format!("training {name}"),
+                train.env("RAYON_NUM_THREADS", "1"),
+            )?;
+        }
+        for (goal, options) in *goals {
+            let file = root().join(format!("tests/networks/{name}-{goal}.rfy"));
+            let mut export = command::rarefy()?;
+            export.arg("export").arg(&folder).arg("-o").arg(&file);
+            command::run(
+                &format!("exporting {name}-{goal}"),
+                export.args(*options).args(["--data", "mnist"]),
+            )?;
+        }
+    }
+    eprintln!("== next: cargo xtask bench kernels");
+    Ok(())
+}

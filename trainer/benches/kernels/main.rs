@@ -1,0 +1,126 @@
+//! Instructions, bytes and stack of the networks in `tests/networks`, on the emulated boards.
+//!
+//! `cargo xtask bench kernels` measures them, compares every logit with the workstation's, and writes
+//! `kernels.md` and `kernels.csv` beside them; then it counts small networks made for the purpose, fits
+//! what each [unit](rarefy_trainer::deploy::costs::Unit) of work costs, and prints the table that stands
+//! in `costs.rs`. With `--check` it measures and compares with the committed table instead, which is
+//! what `cargo xtask test` does; with `--costs` it fits alone.
+//!
+//! Counts are exact, the same in every run of one compiler. Needs an emulator and compilers for the
+//! boards, which `cargo xtask setup` installs.
+
+mod fit;
+mod networks;
+mod programs;
+mod synthetic;
+mod table;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use rarefy_trainer::deploy::costs::Core;
+use rarefy_trainer::device::{Board, Boards, Machine, MeasureOptions, Toolchain, firmware_folder};
+
+/// What a step gives; an error is a sentence.
+type Outcome<T> = Result<T, String>;
+
+/// What everything here needs.
+struct Bench {
+    networks: PathBuf,
+    boards: Boards,
+    options: MeasureOptions<'static>,
+}
+
+impl Bench {
+    fn new() -> Outcome<Self> {
+        let firmware = firmware_folder().map_err(|e| e.to_string())?;
+        Ok(Self {
+            networks: Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/networks"),
+            boards: Boards::discover(&firmware).map_err(|e| e.to_string())?,
+            options: MeasureOptions {
+                dense: false,
+                ..MeasureOptions::default()
+            },
+        })
+    }
+
+    /// The emulated board that stands for `core`.
+    fn board(&self, core: Core) -> Outcome<&Board> {
+        let name = match core {
+            Core::M4 => "mps2-an386",
+            Core::M3 => "mps2-an385",
+            Core::M0 => "microbit",
+        };
+        self.boards.get(name).map_err(|e| e.to_string())
+    }
+
+    /// The compiler of the Cortex-M4's programs, by version.
+    fn compiler(&self) -> Outcome<String> {
+        let machine = Machine::default();
+        let toolchain = Toolchain::find(&machine, &self.board(Core::M4)?.target);
+        let toolchain = toolchain.map_err(|e| e.to_string())?;
+        let version = toolchain.version(&machine);
+        version.ok_or_else(|| "the compiler tells no version".into())
+    }
+
+    /// The sources' revision.
+    fn revision(&self) -> String {
+        let machine = Machine::default();
+        let git = |arguments: &[&str]| {
+            let folder = self.networks.to_string_lossy();
+            machine.ask("git", &[&["-C", &folder], arguments].concat())
+        };
+        let revision = git(&["rev-parse", "--short=12", "HEAD"]);
+        let sources = [":/format", ":/runtime", ":/firmware", ":/trainer"];
+        let changed = git(&[&["status", "--porcelain", "--"], &sources[..]].concat());
+        match (revision, changed) {
+            (Some(revision), Some(changes)) if changes.is_empty() => revision,
+            (Some(revision), _) => format!("{revision} with changes"),
+            (None, _) => "unknown".into(),
+        }
+    }
+
+    /// Everything that is measured for the table.
+    fn figures(&self) -> Outcome<table::Table> {
+        let mut table = table::Table::new(self.revision(), self.compiler()?);
+        networks::measure(self, &mut table)?;
+        programs::measure(self, &mut table)?;
+        Ok(table)
+    }
+}
+
+fn main() -> ExitCode {
+    let mode = std::env::args().skip(1).find(|word| word != "--bench");
+    match run(mode.as_deref()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("error: {message}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(mode: Option<&str>) -> Outcome<()> {
+    let bench = Bench::new()?;
+    let [csv, markdown] = ["kernels.csv", "kernels.md"].map(|name| bench.networks.join(name));
+    match mode {
+        None => {
+            let table = bench.figures()?;
+            for (path, text) in [(csv, table.csv()), (markdown, table.markdown())] {
+                fs::write(&path, text).map_err(|e| format!("{}: {e}", path.display()))?;
+            }
+            println!("{}", table.markdown());
+            fit::costs(&bench)
+        }
+        Some("--costs") => fit::costs(&bench),
+        Some("--check") => {
+            let text = fs::read_to_string(&csv).map_err(|e| format!("{}: {e}", csv.display()))?;
+            let committed = table::Table::read(&text)?;
+            let notes = bench.figures()?.judge(&committed)?;
+            notes.iter().for_each(|note| println!("{note}"));
+            Ok(())
+        }
+        Some(other) => Err(format!("{other} is neither --check nor --costs")),
+    }
+}

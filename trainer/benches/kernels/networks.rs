@@ -1,0 +1,191 @@
+//! The committed networks on their boards: containers, and some of them as straight-line code.
+
+use std::fs;
+use std::path::PathBuf;
+
+use rarefy_format::{AlignedBytes, Encoding, LayerSpec, Model, NetworkSpec, Operation, write};
+use rarefy_trainer::data::folder;
+use rarefy_trainer::deploy::costs::Core;
+use rarefy_trainer::deploy::emit;
+use rarefy_trainer::device::{self, Board, NetworkReport};
+
+use super::table::{self, Table};
+use super::{Bench, Outcome};
+
+/// The networks that are measured as code as well.
+const STRAIGHT: [&str; 3] = [
+    "lenet-300-100-100x-speed-m4",
+    "lenet-300-100-300x-speed-m4",
+    "lenet-300-100-1000x-speed-m4",
+];
+
+/// A container of `tests/networks`.
+pub(super) struct Committed {
+    /// The file's name without its ending.
+    pub(super) name: String,
+    /// Its bytes.
+    pub(super) bytes: AlignedBytes,
+    /// The cores that it was exported for: one when that is in its name.
+    pub(super) cores: Vec<Core>,
+}
+
+/// All of them, by name.
+pub(super) fn committed(bench: &Bench) -> Outcome<Vec<Committed>> {
+    let refuse = |e: std::io::Error| format!("{}: {e}", bench.networks.display());
+    let entries = fs::read_dir(&bench.networks).map_err(refuse)?;
+    let mut paths: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
+    paths.retain(|path| path.extension().is_some_and(|ending| ending == "rfy"));
+    paths.sort();
+    let each = |path: PathBuf| {
+        let bytes = fs::read(&path).map_err(|e| format!("{}: {e}", path.display()))?;
+        let name = path.file_stem().unwrap_or_default().to_string_lossy();
+        let cores = if name.ends_with("-m4") {
+            vec![Core::M4]
+        } else if name.ends_with("-m0") {
+            vec![Core::M0]
+        } else {
+            vec![Core::M4, Core::M0]
+        };
+        Ok(Committed {
+            name: name.into_owned(),
+            bytes: AlignedBytes::copy_from(&bytes),
+            cores,
+        })
+    };
+    paths.into_iter().map(each).collect()
+}
+
+/// The first 100 test digits of MNIST.
+pub(super) fn digits(bench: &Bench) -> Outcome<Vec<Vec<u8>>> {
+    let data = folder::load(&bench.networks.join("digits")).map_err(|e| e.to_string())?;
+    Ok((0..data.test.len())
+        .map(|index| data.test.image(index).to_vec())
+        .collect())
+}
+
+/// Mean instructions of an inference; an error where the board computes something else.
+pub(super) fn instructions(network: &NetworkReport, name: &str, board: &Board) -> Outcome<f64> {
+    if network.matches_host != Some(true) {
+        return Err(match network.over_by {
+            Some(bytes) => format!("{name} does not fit {}: {bytes} bytes over", board.name),
+            None => format!("{name} computes something else on {}", board.name),
+        });
+    }
+    let counts = network.cost.counts();
+    Ok(counts.ok_or("the board counted nothing")?.mean)
+}
+
+/// Measures `bytes` on `board`.
+pub(super) fn count(
+    bench: &Bench,
+    board: &Board,
+    (name, bytes): (&str, &[u8]),
+    inputs: &[Vec<u8>],
+) -> Outcome<NetworkReport> {
+    let report = device::measure(board, bytes, inputs, &bench.options, &mut |_| {});
+    let network = report
+        .map_err(|e| format!("{name} on {}: {e}", board.name))?
+        .network;
+    eprintln!(
+        "{name} on {}: {}",
+        board.name,
+        instructions(&network, name, board)?
+    );
+    Ok(network)
+}
+
+/// Measures all of them.
+pub(super) fn measure(bench: &Bench, table: &mut Table) -> Outcome<()> {
+    let digits = digits(bench)?;
+    for Committed { name, bytes, cores } in committed(bench)? {
+        let refuse = |e: &dyn std::fmt::Display| format!("{name}: {e}");
+        let model = Model::parse(&bytes).map_err(|e| refuse(&e))?;
+        let blocks: usize = model.layers().map(|layer| layer.block().len()).sum();
+        table.put(table::BYTES, &name, "", bytes.len() as f64);
+        // Header, records, geometries of convolutions, links, and what fills blocks up to their alignment.
+        let fixed = bytes.len() - blocks;
+        table.put(table::FIXED, &name, "", fixed as f64);
+        table.put(table::ARENA, &name, "", 4.0 * model.arena_words() as f64);
+        for &core in &cores {
+            let board = bench.board(core)?;
+            let network = count(bench, board, (&name, &bytes), &digits)?;
+            let stack = network.ram.and_then(|ram| ram.stack_inference);
+            let mean = instructions(&network, &name, board)?;
+            table.put(table::COUNT, &name, &board.name, mean);
+            let stack = stack.ok_or("the board told no stack")?;
+            table.put(table::STACK, &name, &board.name, stack as f64);
+            if let Some((prefix, products)) = convolutions(&model) {
+                let bytes = write(&prefix).map_err(|e| refuse(&e))?;
+                let what = format!("{name}, convolutions alone");
+                let network = count(bench, board, (&what, &bytes), &digits)?;
+                let mean = instructions(&network, &what, board)?;
+                let each = mean / products;
+                table.put(table::EACH, &name, &board.name, each);
+            }
+        }
+        if STRAIGHT.contains(&name.as_str()) {
+            straight(bench, table, &name, &model, &digits)?;
+        }
+    }
+    Ok(())
+}
+
+/// The network up to its last convolution, then a dense layer of one output without a weight; with it
+/// how often a weight meets a position. `None` where there is no convolution.
+fn convolutions(model: &Model<'_>) -> Option<(NetworkSpec, f64)> {
+    let mut spec = NetworkSpec::from_model(model);
+    let conv = |layer: &LayerSpec| matches!(layer.operation, Operation::Conv { .. });
+    let last = spec.layers.iter().rposition(conv)?;
+    let products = model.layers().zip(&spec.layers).map(|(layer, spec)| {
+        let positions = usize::from(layer.sums().height) * usize::from(layer.sums().width);
+        let nonzeros = if conv(spec) { spec.weights.len() } else { 0 };
+        (nonzeros * positions) as f64
+    });
+    let products = products.sum();
+    spec.layers.truncate(last + 1);
+    spec.layers.push(empty(1));
+    Some((spec, products))
+}
+
+/// A dense layer without a weight.
+fn empty(outputs: usize) -> LayerSpec {
+    LayerSpec::dense(
+        Encoding::Csr,
+        0,
+        vec![0; outputs],
+        vec![Vec::new(); outputs],
+    )
+}
+
+/// Measures the network as code: instructions, and flash beside that of a program whose network is
+/// empty.
+fn straight(
+    bench: &Bench,
+    table: &mut Table,
+    name: &str,
+    model: &Model<'_>,
+    digits: &[Vec<u8>],
+) -> Outcome<()> {
+    let refuse = |e: &dyn std::fmt::Display| format!("{name} as code: {e}");
+    let board = bench.board(Core::M4)?;
+    let run = |spec: &NetworkSpec| {
+        let code = emit::rust(spec, name, 0).map_err(|e| refuse(&e))?;
+        let bytes = write(spec).map_err(|e| refuse(&e))?;
+        let report =
+            device::measure_code(board, &bytes, &code, digits, &bench.options, &mut |_| {});
+        report.map_err(|e| refuse(&e))
+    };
+    let spec = NetworkSpec::from_model(model);
+    let empty = NetworkSpec {
+        input: spec.input,
+        layers: vec![empty(model.outputs())],
+    };
+    let (network, empty) = (run(&spec)?, run(&empty)?);
+    let mean = instructions(&network, name, board)?;
+    let flash = |report: &NetworkReport| report.flash.map_or(0, |flash| flash.code);
+    let bytes = flash(&network).saturating_sub(flash(&empty));
+    eprintln!("{name} as code on {}: {mean}", board.name);
+    table.put(table::CODE, name, &board.name, mean);
+    table.put(table::FLASH, name, &board.name, bytes as f64);
+    Ok(())
+}

@@ -1,0 +1,158 @@
+//! Small networks of which each has much of something, so that what it costs can be told apart.
+
+use rarefy_format::{
+    Encoding, LayerSpec, Margin, NetworkSpec, Operation, Pooling, Shape, WeightsSpec, Window,
+    index_bits,
+};
+
+/// Inputs of the networks of dense layers.
+const INPUTS: u16 = 192;
+
+/// Channels and width of the maps.
+const MAP: (u16, u16) = (4, 16);
+
+/// All of them, by name.
+pub(super) fn networks() -> Vec<(String, NetworkSpec)> {
+    let mut networks = Vec::new();
+    for encoding in [
+        Encoding::Csr,
+        Encoding::Words,
+        Encoding::Columns,
+        Encoding::Rice,
+        Encoding::Dense,
+        Encoding::CsrF32,
+    ] {
+        // Few and many rows, short and long ones, of equal length and not; few inputs.
+        for (inputs, rows, length, step) in [
+            (INPUTS, 8, 5, 0),
+            (INPUTS, 64, 5, 0),
+            (INPUTS, 64, 24, 0),
+            (INPUTS, 48, 4, 1),
+            (32, 64, 8, 0),
+        ] {
+            let lengths: Vec<usize> = (0..rows).map(|row| length + step * row / 2).collect();
+            let last = LayerSpec {
+                shift: 0,
+                ..dense(encoding, rows as u16, &[3; 4])
+            };
+            let layers = vec![dense(encoding, inputs, &lengths), last];
+            let name = format!("{} {inputs} x {rows}, {length} + {step}", encoding.name());
+            networks.push((name, network(Shape::flat(inputs), layers)));
+        }
+    }
+    // One layer and many, to tell what a layer costs from what an inference does.
+    for layers in [1, 8] {
+        let mut layers = vec![dense(Encoding::Csr, 16, &[2; 16]); layers];
+        if let Some(last) = layers.last_mut() {
+            last.shift = 0;
+        }
+        let name = format!("{} layers of 16 x 16", layers.len());
+        networks.push((name, network(Shape::flat(16), layers)));
+    }
+    let convolutions = [
+        (Encoding::Words, 3, 1, None, 6, 8),
+        (Encoding::Words, 3, 1, None, 6, 16),
+        (Encoding::Words, 3, 1, None, 24, 8),
+        (Encoding::Words, 5, 1, Some((Pooling::Max, 2)), 24, 8),
+        (Encoding::Words, 5, 1, Some((Pooling::Average, 2)), 24, 4),
+        (Encoding::Words, 3, 2, None, 8, 8),
+        (Encoding::Words, 3, 2, None, 24, 8),
+        (Encoding::Words, 3, 3, None, 8, 8),
+        (Encoding::Words, 3, 3, None, 24, 8),
+        (Encoding::Rice, 3, 1, None, 8, 8),
+        (Encoding::Rice, 3, 1, None, 24, 8),
+    ];
+    for (encoding, size, stride, pooling, taps, channels) in convolutions {
+        let operation = Operation::Conv {
+            window: window(size, stride),
+            pooling,
+        };
+        let columns = MAP.0 * u16::from(size) * u16::from(size);
+        let layer = LayerSpec {
+            operation,
+            ..dense(encoding, columns, &vec![taps; channels])
+        };
+        let name = format!(
+            "{} conv {size} / {stride}, {taps} x {channels}, {pooling:?}",
+            encoding.name()
+        );
+        networks.push((name, network(map(MAP.1), vec![layer, end()])));
+    }
+    for (width, size) in [(16, 2), (16, 4), (24, 2)] {
+        let operation = Operation::Pool {
+            pooling: Pooling::Max,
+            window: window(size, size),
+        };
+        let layer = LayerSpec {
+            operation,
+            encoding: Encoding::None,
+            weights: WeightsSpec::None,
+            shift: 0,
+            ..dense(Encoding::Csr, 1, &vec![1; MAP.0.into()])
+        };
+        let name = format!("pooling {width} / {size}");
+        networks.push((name, network(map(width), vec![layer, end()])));
+    }
+    networks
+}
+
+fn network(input: Shape, layers: Vec<LayerSpec>) -> NetworkSpec {
+    NetworkSpec { input, layers }
+}
+
+fn map(width: u16) -> Shape {
+    Shape {
+        channels: MAP.0,
+        height: width,
+        width,
+    }
+}
+
+fn window(size: u8, stride: u8) -> Window {
+    Window {
+        size,
+        stride,
+        padding: Margin::NONE,
+    }
+}
+
+/// A dense layer of one output that reads nothing.
+fn end() -> LayerSpec {
+    LayerSpec::dense(Encoding::Csr, 0, vec![0], vec![Vec::new()])
+}
+
+/// A layer whose rows have these lengths, with weights of 4 bits at columns spread over its inputs.
+fn dense(encoding: Encoding, columns: u16, lengths: &[usize]) -> LayerSpec {
+    let columns = usize::from(columns);
+    let row = |(row, &length): (usize, &usize)| -> Vec<(u16, i16)> {
+        let length = length.min(columns);
+        let weight = |at: usize| {
+            let column = at * columns / length;
+            let value = [-7, 3, 1, -2, 5, 8, -4][(at + row) % 7];
+            let packed = |index: usize, count: usize| {
+                let bits = index_bits(count);
+                (value << bits | index as i32) as i16
+            };
+            let weight = match encoding {
+                Encoding::Words => packed(column, columns),
+                Encoding::Columns => packed(row, lengths.len()),
+                _ => value as i16,
+            };
+            (column as u16, weight)
+        };
+        (0..length).map(weight).collect()
+    };
+    let rows: Vec<Vec<(u16, i16)>> = lengths.iter().enumerate().map(row).collect();
+    let mut layer = LayerSpec::dense(encoding, 8, vec![64; lengths.len()], rows.clone());
+    if encoding == Encoding::CsrF32 {
+        let rows = rows
+            .iter()
+            .map(|row| row.iter().map(|&(c, w)| (c, f32::from(w) / 64.0)).collect());
+        layer.weights = WeightsSpec::Floats {
+            bias: vec![1.0; lengths.len()],
+            rows: rows.collect(),
+        };
+        layer.shift = 0;
+    }
+    layer
+}
