@@ -18,11 +18,12 @@ use crate::plot::bytes;
 const EXPLANATION: &str = "\
 Every byte of a layer is counted once: positions (where weights are: columns, row lengths, starts, \
 runs), values (the weights; a packed word of 16 bits is partly one, partly the other), biases, \
-parameters (geometry of a convolution, links to other layers, the head of the block).
+parameters (geometry of a convolution, links to other layers, the head of the block, a codebook).
 
 \"At least\" is the information limit. Which k of a layer's n stored weights are not zero takes \
 log2 C(n, k) bits, and each of their values as many bits as the encoding gives a value. An encoding \
-may go below it where the exporter chose the order of units to suit it.
+may go below it where weights cluster, where small ones are more frequent, and where the exporter \
+chose the order of units to suit it.
 
 Instructions are predicted for a Cortex-M4, no input being zero: layers stored as columns, which \
 skip zeros, take fewer.

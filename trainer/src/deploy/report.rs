@@ -7,18 +7,22 @@
 //!
 //! Beside them stands the information limit: with k of a layer's n stored weights not zero, no code
 //! names their places in less than log2 C(n, k) bits on average when every choice is as likely, nor
-//! their values in less than a value's bits each. (An order of units that is free to choose may go
-//! below: then not every choice is as likely.)
+//! their values in less than a value's bits each. Where not all are as likely (weights cluster, small
+//! ones are more frequent, an order of units was chosen to suit) an encoding may go below.
 //!
 //! Assumes a parsed model: nothing is refused.
+
+mod operation;
 
 use std::path::Path;
 
 use rarefy_format::{
-    GEOMETRY_BYTES, HEADER_BYTES, LINKS_BYTES, Layer, LayerSpec, Margin, Model, Operation, Pooling,
-    RECORD_BYTES, Weights, WeightsSpec, Window,
+    GEOMETRY_BYTES, HEADER_BYTES, LINKS_BYTES, Layer, LayerSpec, Model, Operation, RECORD_BYTES,
+    Weights, WeightsSpec,
 };
 use serde::Serialize;
+
+use operation::{number_of, operation};
 
 /// What a container holds.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -137,7 +141,7 @@ pub fn report(
 ) -> ModelReport {
     let mut layers: Vec<LayerReport> = Vec::with_capacity(model.layer_count());
     for layer in model.layers() {
-        let source = of(&layer, layer.links().map_or(1, |links| links.source));
+        let source = number_of(&layer, layer.links().map_or(1, |links| links.source));
         let channels = match source {
             0 => usize::from(model.input().channels),
             number => layers[number - 1].original_outputs,
@@ -278,75 +282,9 @@ fn choices(n: usize, k: usize) -> f64 {
         .sum::<f64>()
 }
 
-/// The number, from 1, of the layer that is `back` before `layer`; 0 for the network's input.
-fn of(layer: &Layer<'_>, back: u8) -> usize {
-    layer.index() + 1 - usize::from(back)
-}
-
-/// What `layer` computes, in words.
-fn operation(layer: &Layer<'_>) -> String {
-    let mut text = match layer.operation() {
-        Operation::Dense => "dense".into(),
-        Operation::Conv { window, pooling } => {
-            let mut text = format!("conv {}", slide(window));
-            if let Some((kind, size)) = pooling {
-                text += &format!(", {} {size}", name(kind));
-            }
-            text
-        }
-        Operation::Pool { pooling, window } => format!("{} {}", name(pooling), slide(window)),
-    };
-    let Some(links) = layer.links() else {
-        return text;
-    };
-    let place = |back| match of(layer, back) {
-        0 => "the input".into(),
-        number => format!("layer {number}"),
-    };
-    if links.source != 1 {
-        text += &format!(", of {}", place(links.source));
-    }
-    if links.skip != 0 {
-        text += &format!(", plus {}", place(links.skip));
-    }
-    text
-}
-
-fn name(pooling: Pooling) -> &'static str {
-    match pooling {
-        Pooling::Max => "max",
-        Pooling::Average => "average",
-    }
-}
-
-/// "5x5, stride 2, padding 1".
-fn slide(window: Window) -> String {
-    let Window {
-        size,
-        stride,
-        padding,
-    } = window;
-    let mut text = format!("{size}x{size}");
-    if stride != 1 {
-        text += &format!(", stride {stride}");
-    }
-    let Margin {
-        top,
-        left,
-        bottom,
-        right,
-    } = padding;
-    if [left, bottom, right].iter().any(|&side| side != top) {
-        text += &format!(", padding {top}/{left}/{bottom}/{right}");
-    } else if top != 0 {
-        text += &format!(", padding {top}");
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
-    use rarefy_format::{Encoding, NetworkSpec, Shape, SkipSpec, write};
+    use rarefy_format::{Encoding, Margin, NetworkSpec, Pooling, Shape, SkipSpec, Window, write};
 
     use super::*;
 

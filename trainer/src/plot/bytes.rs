@@ -10,17 +10,17 @@ use crate::deploy::report::{LayerReport, ModelReport};
 /// Width in pixels.
 const WIDTH: i32 = 960;
 /// Where bars begin and where the longest ends.
-const BARS: (i32, i32) = (330, 870);
-/// Where the legend begins.
-const LEGEND: i32 = 230;
-/// Pixels above the first bar.
-const TOP: i32 = 92;
-/// Pixels from one bar to the next.
-const PITCH: i32 = 50;
+const BARS: (i32, i32) = (20, 890);
+/// Pixels above the first layer.
+const TOP: i32 = 84;
+/// Pixels from one layer to the next.
+const PITCH: i32 = 54;
+/// Pixels from a layer's label to its bar.
+const LABEL: i32 = 22;
 /// Pixels of a bar's height.
-const HEIGHT: i32 = 24;
-/// Pixels below the last bar.
-const BOTTOM: i32 = 50;
+const HEIGHT: i32 = 20;
+/// Pixels below the last layer.
+const BOTTOM: i32 = 46;
 
 /// What the bytes of a layer are for, in colours that people with any kind of colour vision tell
 /// apart (Okabe & Ito 2008).
@@ -56,15 +56,13 @@ fn draw(model: &ModelReport, text: &mut String) -> Result<(), Box<dyn std::error
         area.draw_text(text, &style.pos(Pos::new(side, VPos::Center)), (x, y))
     };
     let bar = |from: i32, to: i32, y: i32, colour: RGBColor| {
-        area.draw(&Rectangle::new(
-            [(from, y), (to, y + HEIGHT)],
-            colour.filled(),
-        ))
+        let corners = [(from, y + LABEL), (to, y + LABEL + HEIGHT)];
+        area.draw(&Rectangle::new(corners, colour.filled()))
     };
 
     let title = format!("{}: {} bytes", model.path, number(model.bytes));
     write(&title, (20, 24), 18, DARK, HPos::Left)?;
-    let mut x = LEGEND;
+    let mut x = BARS.0;
     for (name, colour) in PARTS {
         area.draw(&Rectangle::new([(x, 48), (x + 14, 62)], colour.filled()))?;
         write(name, (x + 20, 55), 13, DARK, HPos::Left)?;
@@ -88,23 +86,24 @@ fn draw(model: &ModelReport, text: &mut String) -> Result<(), Box<dyn std::error
     for line in (0..=longest).step_by(step) {
         let x = at(line as f64);
         let grey = RGBColor(225, 225, 225);
-        area.draw(&PathElement::new([(x, TOP - 10), (x, end)], grey))?;
+        area.draw(&PathElement::new([(x, TOP), (x, end)], grey))?;
         write(&number(line), (x, end + 14), 12, PALE, HPos::Center)?;
     }
     write("bytes", (BARS.1, end + 34), 13, PALE, HPos::Right)?;
 
     let label = |y: i32, name: &str, detail: &str| {
-        write(name, (20, y + 5), 14, DARK, HPos::Left)?;
-        write(detail, (20, y + 21), 12, PALE, HPos::Left)
+        write(name, (BARS.0, y + 10), 14, DARK, HPos::Left)?;
+        write(detail, (BARS.1, y + 10), 12, PALE, HPos::Right)
     };
     let mut y = TOP;
     for layer in &model.layers {
-        let detail = match layer.original_inputs {
-            0 => format!("{} channels", layer.shape()),
-            _ => format!(
-                "{}, {} weights, {}",
+        let detail = match layer.inputs * layer.outputs {
+            0 => "no weights".into(),
+            stored => format!(
+                "{}: {} of {} weights, {}",
                 layer.shape(),
                 number(layer.nonzeros),
+                number(stored),
                 layer.encoding
             ),
         };
@@ -122,10 +121,16 @@ fn draw(model: &ModelReport, text: &mut String) -> Result<(), Box<dyn std::error
             from += part;
         }
         if least(layer) > 0.0 {
-            mark(&area, at(least(layer)), y - 5, HEIGHT + 10)?;
+            mark(&area, at(least(layer)), y + LABEL - 3, HEIGHT + 6)?;
         }
         let x = at(least(layer).max(from as f64)) + 8;
-        write(&number(from), (x, y + HEIGHT / 2), 13, DARK, HPos::Left)?;
+        write(
+            &number(from),
+            (x, y + LABEL + HEIGHT / 2),
+            13,
+            DARK,
+            HPos::Left,
+        )?;
         y += PITCH;
     }
     let detail = format!("{} of it padding", number(model.padding_bytes));
@@ -133,7 +138,13 @@ fn draw(model: &ModelReport, text: &mut String) -> Result<(), Box<dyn std::error
     let x = at(model.overhead_bytes as f64);
     bar(BARS.0, x, y, OVERHEAD)?;
     let bytes = number(model.overhead_bytes);
-    write(&bytes, (x + 8, y + HEIGHT / 2), 13, DARK, HPos::Left)?;
+    write(
+        &bytes,
+        (x + 8, y + LABEL + HEIGHT / 2),
+        13,
+        DARK,
+        HPos::Left,
+    )?;
     area.present()?;
     Ok(())
 }
@@ -210,8 +221,8 @@ mod tests {
         for text in [
             &*title,
             "1 dense",
-            "40 x 50, 1,200 weights, csr",
-            "40 x 40, 1,600 weights, dense",
+            "40 x 50: 1,200 of 2,000 weights, csr",
+            "40 x 40: 1,600 of 1,600 weights, dense",
             "header and layer records",
             "least for positions and values",
             "3,840",

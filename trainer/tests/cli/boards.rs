@@ -62,7 +62,7 @@ fn measured(folder: &Path, board: &str) -> Value {
     assert_eq!(number(&report, "/ram/total"), ram.iter().sum::<u64>());
     let [min, median, max] =
         ["min", "median", "max"].map(|k| number(&report, &format!("/instructions/{k}")));
-    assert!(min <= median && median <= max && min > 5 * 2600, "{report}");
+    assert!(min <= median && median <= max && min > 2 * 2600, "{report}");
     let mean = report["instructions"]["mean"].as_f64().unwrap();
     assert!(mean >= min as f64 && mean <= max as f64, "{report}");
 

@@ -84,7 +84,7 @@ mod tests {
         let sign = |row: u16, column: u16| if (row ^ column) & 1 == 0 { 1 } else { -1 };
         let few = |row, column| sign(row, column) * [3, 50, 111][usize::from(column % 3)];
         let small = |row: u16, column: u16| sign(row, column) * (1 + (row * column % 8) as i16);
-        let sparse = |row: u16, column: u16| (row * 7 + column * 13) % 11 == 0;
+        let sparse = |row: u16, column: u16| (row * 7 + column * 13).is_multiple_of(11);
         let border = |row: u16, column: u16| column > 20 && sparse(row, column);
         for (rows, value_bits) in [
             (rows(9, 40, sign, sparse), 1),

@@ -1,0 +1,70 @@
+//! What a layer computes, in words: its window, its pooling, and what it reads and adds where that is
+//! not the layer before it.
+
+use rarefy_format::{Layer, Margin, Operation, Pooling, Window};
+
+/// The number, from 1, of the layer that is `back` before `layer`; 0 for the network's input.
+pub(super) fn number_of(layer: &Layer<'_>, back: u8) -> usize {
+    layer.index() + 1 - usize::from(back)
+}
+
+/// What `layer` computes, in words.
+pub(super) fn operation(layer: &Layer<'_>) -> String {
+    let mut text = match layer.operation() {
+        Operation::Dense => "dense".into(),
+        Operation::Conv { window, pooling } => {
+            let mut text = format!("conv {}", slide(window));
+            if let Some((kind, size)) = pooling {
+                text += &format!(", {} {size}", name(kind));
+            }
+            text
+        }
+        Operation::Pool { pooling, window } => format!("{} {}", name(pooling), slide(window)),
+    };
+    let Some(links) = layer.links() else {
+        return text;
+    };
+    let place = |back| match number_of(layer, back) {
+        0 => "the input".into(),
+        number => format!("layer {number}"),
+    };
+    if links.source != 1 {
+        text += &format!(", of {}", place(links.source));
+    }
+    if links.skip != 0 {
+        text += &format!(", plus {}", place(links.skip));
+    }
+    text
+}
+
+fn name(pooling: Pooling) -> &'static str {
+    match pooling {
+        Pooling::Max => "max",
+        Pooling::Average => "average",
+    }
+}
+
+/// "5x5, stride 2, padding 1".
+fn slide(window: Window) -> String {
+    let Window {
+        size,
+        stride,
+        padding,
+    } = window;
+    let mut text = format!("{size}x{size}");
+    if stride != 1 {
+        text += &format!(", stride {stride}");
+    }
+    let Margin {
+        top,
+        left,
+        bottom,
+        right,
+    } = padding;
+    if [left, bottom, right].iter().any(|&side| side != top) {
+        text += &format!(", padding {top}/{left}/{bottom}/{right}");
+    } else if top != 0 {
+        text += &format!(", padding {top}");
+    }
+    text
+}
