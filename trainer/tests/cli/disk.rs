@@ -95,7 +95,7 @@ fn exporting_onto_a_full_disk_leaves_no_container() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     runs::pruned().lay_out(&folder.join("run"));
-    let Some(output) = run(folder, 8, "export run --quiet -o disk/model.rfy") else {
+    let Some(output) = run(folder, 4, "export run --quiet -o disk/model.rfy") else {
         return;
     };
     says(

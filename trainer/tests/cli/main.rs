@@ -16,6 +16,7 @@ mod conventions;
 mod curves;
 mod datasets;
 mod disk;
+mod exports;
 mod interrupts;
 mod masks;
 mod options;

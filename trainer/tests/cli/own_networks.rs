@@ -84,27 +84,6 @@ fn a_network_of_ones_own_is_trained_interrupted_and_exported() {
 }
 
 #[test]
-fn a_network_with_convolutions_is_not_exported_yet_and_says_so() {
-    let folder = tempfile::tempdir().unwrap();
-    let folder = folder.path();
-    let conv = "name = \"conv\"\ninput = [1, 28, 28]\n\
-        [[layer]]\ntype = \"average-pool\"\nsize = 4\n\
-        [[layer]]\ntype = \"conv\"\nchannels = 2\nkernel = 3\n\
-        [[layer]]\ntype = \"dense\"\nunits = 10\n";
-    fs::write(folder.join("conv.toml"), conv).unwrap();
-    let trained = json(
-        folder,
-        "train --arch conv.toml --pruner random/uniform+ --compression 3 --epochs 1 -o run",
-    );
-    assert_eq!(trained["weights"]["total"], 518);
-    refused(
-        folder,
-        "export run -o model.rfy",
-        &["conv", "pool1", "dense"],
-    );
-}
-
-#[test]
 fn given_weights_take_the_place_of_dense_training_and_must_stay_the_same() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();

@@ -1,7 +1,7 @@
 //! The integers that a layer's weights can be, by what it is stored as.
 //!
-//! Compressed rows, dense rows and the entropy-coded rows hold `sign * 1..=largest`: no zero, since a
-//! mask has left the zeros out already. Packed words hold what is left of 16 bits beside an index, and
+//! Compressed rows, dense rows and the entropy-coded rows hold `sign * 1..=largest`: no level is spent on
+//! zero, since a weight of zero is not stored. Packed words hold what is left of 16 bits beside an index, and
 //! are multiplied whole: the word `h << c | index` is a weight of `h + index / 2^c` steps, a grid of its
 //! own for every column (or row).
 
@@ -123,14 +123,12 @@ impl Grid {
         }
     }
 
-    /// The integers next to one, below and above.
+    /// The integers next to one, below and above; 0 among them, which is not to store the weight.
     pub(super) fn neighbours(self, integer: i16) -> [Option<i16>; 2] {
         [-1, 1].map(|by| match self {
             Grid::Plain { largest } => {
                 let next = integer + by;
-                // From one sign to the other there is no zero.
-                let next = if next == 0 { next + by } else { next };
-                (integer != 0 && next.abs() <= largest).then_some(next)
+                (next.abs() <= largest).then_some(next)
             }
             Grid::Words { index_bits, .. } => integer.checked_add(by << index_bits),
         })

@@ -2,8 +2,8 @@
 //!
 //! Activations are unsigned 8-bit integers with a step each layer (and a zero point where they are
 //! signed), weights what their encoding holds, biases and sums 32-bit. Layer by layer, each calibrated on
-//! what those before it really give for some training images: [`layer`] chooses the steps of one,
-//! [`grid`] and [`rounding`] round its weights.
+//! what those before it really give for some training images: `layer` chooses the steps of one,
+//! `grid` and `rounding` round its weights.
 //!
 //! Calibration computes in f32 on whole numbers: exact up to 2^24, beyond that to one part in 10^7, which
 //! is enough to choose by. Assumes a network in which every layer follows what it reads, its last dense.

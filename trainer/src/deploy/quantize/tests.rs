@@ -246,7 +246,8 @@ fn every_layer_spends_its_eight_bits_and_no_stored_weight_is_zero() {
         let WeightsSpec::Integers { rows, .. } = &layer.weights else {
             panic!("integers")
         };
-        assert_eq!(layer.weights.len(), folded.weights.nnz());
+        let (stored, all) = (layer.weights.len(), folded.weights.nnz());
+        assert!(stored <= all && stored + 2 >= all, "{stored} of {all}");
         assert!(rows.iter().flatten().all(|&(_, weight)| weight != 0));
     }
     // Half of the pixels are 0; signed activations have a zero point, so that few are.
@@ -361,9 +362,8 @@ fn rows_rounded_together_compute_nearer_to_the_floats() {
     let mut integers = [1, 1];
     correlations.descend(&mut integers, 0, grid, 0.1);
     assert_eq!(integers.iter().sum::<i16>(), 8);
-    // From one sign to the other without a zero, and not beyond the largest.
+    // Not beyond the largest, and a weight that is not needed goes.
     let mut integers = [-1, 8];
     correlations.descend(&mut integers, 0, grid, 0.1);
-    assert_eq!(integers.iter().sum::<i16>(), 8);
-    assert!(!integers.contains(&0) && integers[1] <= 8, "{integers:?}");
+    assert_eq!(integers, [0, 8]);
 }

@@ -1,0 +1,123 @@
+//! What `rarefy export` makes of its options: types of weights, goals, encodings.
+
+use std::fs;
+
+use crate::program::{json, refusal, run, says, texts};
+use crate::runs;
+
+/// A small network with convolutions and a residual addition, over the digits.
+const MAPS: &str = "name = \"maps\"\ninput = [1, 28, 28]\n\
+    [[layer]]\ntype = \"average-pool\"\nsize = 2\n\
+    [[layer]]\ntype = \"conv\"\nname = \"stem\"\nchannels = 4\nkernel = 3\npadding = \"same\"\n\
+    [[layer]]\ntype = \"conv\"\nname = \"branch\"\nchannels = 4\nkernel = 3\npadding = \"same\"\nrelu = false\n\
+    [[layer]]\ntype = \"add\"\nfrom = [\"branch\", \"stem\"]\n\
+    [[layer]]\ntype = \"max-pool\"\nsize = 2\n\
+    [[layer]]\ntype = \"dense\"\nunits = 10\n";
+
+#[test]
+fn fewer_bits_are_fewer_bytes_and_eight_cost_no_accuracy() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    runs::pruned().lay_out(&folder.join("run"));
+    let mut bytes = Vec::new();
+    for weights in ["f32", "int8", "int6", "int4", "int3", "int2", "ternary"] {
+        let goal = if weights == "f32" {
+            ""
+        } else {
+            "--optimize size"
+        };
+        let report = json(
+            folder,
+            &format!("export run {goal} --weights {weights} -o {weights}.rfy"),
+        );
+        assert_eq!(report["weights"], weights);
+        let lost = report["accuracy"]["pruned"].as_f64().unwrap()
+            - report["accuracy"]["deployed"].as_f64().unwrap();
+        let most = match weights {
+            "f32" => 0.0005,
+            "int8" | "int6" => 0.005,
+            _ => 1.0,
+        };
+        assert!(lost <= most, "{weights}: {lost}");
+        bytes.push(report["bytes"].as_u64().unwrap());
+    }
+    assert!(bytes.is_sorted_by(|a, b| a > b), "{bytes:?}");
+    // People hear of what two values a layer cost.
+    let (_, stderr) = texts(&run(folder, "export run --weights ternary --optimize size"));
+    says(&stderr, &["quantization to ternary cost", "--weights int6"]);
+}
+
+#[test]
+fn the_goal_and_the_board_decide_how_layers_are_stored() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    runs::pruned().lay_out(&folder.join("run"));
+    let figures = |options: &str| {
+        let report = json(folder, &format!("export run {options}"));
+        let layers = report["layers"].as_array().unwrap();
+        let instructions = layers.iter().map(|layer| layer["instructions"].as_u64());
+        let instructions = instructions.sum::<Option<u64>>().unwrap();
+        (report["bytes"].as_u64().unwrap(), instructions)
+    };
+    let (small, _) = figures("--optimize size");
+    let (large, fast) = figures("--optimize speed");
+    let (middle, slower) = figures("");
+    assert!(small < middle && middle <= large && fast <= slower);
+    let (_, on_m0) = figures("--optimize speed --board microbit");
+    assert!(on_m0 > fast);
+}
+
+#[test]
+fn networks_with_maps_are_exported_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    fs::write(folder.join("maps.toml"), MAPS).unwrap();
+    json(
+        folder,
+        "train --arch maps.toml --pruner magnitude/igq --compression 3 --epochs 2 -o run",
+    );
+    let report = json(folder, "export run -o model.rfy");
+    let (pruned, deployed) = (
+        report["accuracy"]["pruned"].as_f64().unwrap(),
+        report["accuracy"]["deployed"].as_f64().unwrap(),
+    );
+    assert!((pruned - deployed).abs() < 0.01, "{pruned} {deployed}");
+    let score = json(folder, "eval model.rfy");
+    assert_eq!(score["accuracy"], report["accuracy"]["deployed"]);
+    says(
+        &refusal(folder, "export run --weights f32 -o f.rfy"),
+        &["floats are for chains of dense layers", "--weights int8"],
+    );
+    says(
+        &refusal(folder, "export run --encoding columns -o c.rfy"),
+        &[
+            "cannot be stored as columns",
+            "dense layers alone",
+            "--encoding auto",
+        ],
+    );
+}
+
+#[test]
+fn options_that_do_not_go_together_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    runs::pruned().lay_out(&folder.join("run"));
+    for (options, words) in [
+        (
+            "--weights f32 --encoding csr",
+            ["--encoding", "--weights int8"],
+        ),
+        (
+            "--weights int8 --encoding words",
+            ["layer fc1", "--encoding auto"],
+        ),
+        ("--board abacus", ["abacus", "mps2-an386"]),
+    ] {
+        says(
+            &refusal(folder, &format!("export run {options} -o m.rfy")),
+            &words,
+        );
+        assert!(!folder.join("m.rfy").exists());
+    }
+}
