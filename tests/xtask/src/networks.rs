@@ -23,7 +23,10 @@ const SPEED_M4: Goal = (
 );
 const SPEED_M0: Goal = ("speed-m0", &["--optimize", "speed", "--board", "microbit"]);
 
-const LENET: &[&Goal] = &[&SIZE, &SPEED_M0, &SPEED_M4];
+/// What `--emit rust` writes as code, in a container: weights of 6 bits, so that many are alike.
+const CODE: Goal = ("code-m4", &["--encoding", "csr"]);
+
+const LENET: &[&Goal] = &[&SIZE, &SPEED_M0, &SPEED_M4, &CODE];
 
 const NETWORKS: &[Network] = &[
     (

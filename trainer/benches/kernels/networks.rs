@@ -14,9 +14,9 @@ use super::{Bench, Outcome};
 
 /// The networks that are measured as code as well.
 const STRAIGHT: [&str; 3] = [
-    "lenet-300-100-100x-speed-m4",
-    "lenet-300-100-300x-speed-m4",
-    "lenet-300-100-1000x-speed-m4",
+    "lenet-300-100-100x-code-m4",
+    "lenet-300-100-300x-code-m4",
+    "lenet-300-100-1000x-code-m4",
 ];
 
 /// A container of `tests/networks`.
