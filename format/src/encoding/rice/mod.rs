@@ -156,12 +156,11 @@ impl<'a> Rice<'a> {
     #[inline]
     pub const fn selection(&self) -> Selection<'a> {
         // `check` has read the same parameters.
-        let (parameters, stream) = match Parameters::read(self.block) {
+        let parameters = match Parameters::read(self.block) {
             Ok(read) => read,
-            Err(_) => (Parameters::EMPTY, self.block),
+            Err(_) => Parameters::EMPTY,
         };
-        let (inputs, outputs) = (self.inputs as u32, self.outputs as u32);
-        Selection::new(Bits::new(stream), parameters, inputs, outputs)
+        Selection::new(Bits::new(self.block), parameters, self.inputs as u32)
     }
 
     /// The rows from the first.
@@ -177,14 +176,11 @@ impl<'a> Rice<'a> {
     #[inline(always)]
     pub(crate) const fn read(dims: Dimensions, block: &'a [u8]) -> Self {
         let selected = match Parameters::read(block) {
-            Ok((
-                Parameters {
-                    selected: true,
-                    columns,
-                    ..
-                },
-                _,
-            )) => Some(columns),
+            Ok(Parameters {
+                selected: true,
+                columns,
+                ..
+            }) => Some(columns),
             _ => None,
         };
         Rice {
@@ -288,10 +284,8 @@ impl Rows for RiceReader<'_> {
     reason = "the fields are named, and each variant's sentence says what they are"
 )]
 pub enum RiceError {
-    /// The bytes end in this row or before.
+    /// The bytes end in this row or before, or a code there is longer than it may be.
     Ended { row: u16 },
-    /// The first four bytes, big-endian, are of no writer.
-    Parameters { found: u32 },
     /// The list of used columns goes behind the layer's inputs, or has not as many as it states.
     Selection { inputs: u16 },
     /// A row with more weights than there are columns.
@@ -305,18 +299,19 @@ pub enum RiceError {
     /// A bit that is set behind the last row.
     Padding,
     /// Bytes behind the last row.
-    Surplus { bytes: usize },
+    Surplus { bytes: u32 },
     /// A row to be written with columns that do not ascend or lie outside, or with weights that this
     /// encoding does not have.
     Unwritable { row: u16 },
+    /// Numbers that cannot be written so that a reader sees each at once.
+    Overlong,
 }
 
 impl fmt::Display for RiceError {
     #[rustfmt::skip]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
-            RiceError::Ended { row } => write!(f, "its bits end in row {row} or before"),
-            RiceError::Parameters { found } => write!(f, "its parameters {found:#010x} are of no writer"),
+            RiceError::Ended { row } => write!(f, "its bits end in row {row} or before, or a code there has more than 25"),
             RiceError::Selection { inputs } => write!(f, "its list of used columns does not fit {inputs} inputs"),
             RiceError::Length { row, length, columns } => write!(f, "row {row} has {length} weights in {columns} columns"),
             RiceError::Column { row, column, columns } => write!(f, "row {row} has a weight in column {column} of {columns}"),
@@ -324,7 +319,8 @@ impl fmt::Display for RiceError {
             RiceError::Rows { outputs } => write!(f, "it announces more rows than the {outputs} there are"),
             RiceError::Padding => write!(f, "a bit is set behind its last row"),
             RiceError::Surplus { bytes } => write!(f, "{bytes} bytes follow its last row"),
-            RiceError::Unwritable { row } => write!(f, "row {row} has columns out of order or weights beyond 256 or of 0"),
+            RiceError::Unwritable { row } => write!(f, "row {row} has columns out of order or weights of 0"),
+            RiceError::Overlong => write!(f, "its biases, weights or rows need codes of more than 25 bits"),
         }
     }
 }

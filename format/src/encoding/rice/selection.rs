@@ -9,7 +9,6 @@ use super::rows::Rows;
 pub struct Selection<'a> {
     pub(super) bits: Bits<'a>,
     parameters: Parameters<'a>,
-    outputs: u32,
     inputs: u32,
     gap_k: u32,
     run_k: u32,
@@ -24,18 +23,17 @@ impl<'a> Selection<'a> {
         mut bits: Bits<'a>,
         parameters: Parameters<'a>,
         inputs: u32,
-        outputs: u32,
     ) -> Self {
         let (mut gap_k, mut run_k) = (0, 0);
         if parameters.selected {
             // Four bits each.
-            gap_k = bits.rice(4, 15);
-            run_k = bits.rice(4, 15);
+            let both = bits.window() >> 24;
+            bits.skip(8);
+            (gap_k, run_k) = (both >> 4, both & 15);
         }
         Selection {
             bits,
             parameters,
-            outputs,
             inputs,
             gap_k,
             run_k,
@@ -54,17 +52,17 @@ impl<'a> Selection<'a> {
         if self.parameters.selected {
             // Between two runs there is an input at least.
             let behind = self.at + (self.at != 0) as u32;
-            let gap = self.bits.rice(self.gap_k, self.inputs - behind);
+            let gap = self.bits.rice(self.gap_k);
             start = behind.saturating_add(gap);
             if start >= self.inputs {
                 self.at = start;
                 return None;
             }
-            let more = self.bits.rice(self.run_k, self.inputs - start - 1);
+            let more = self.bits.rice(self.run_k);
             length = more.saturating_add(1);
         }
         self.at = start.saturating_add(length);
-        self.selected += length;
+        self.selected = self.selected.wrapping_add(length);
         Some((start as usize, length as usize))
     }
 
@@ -78,6 +76,6 @@ impl<'a> Selection<'a> {
     #[inline]
     pub const fn rows(mut self) -> Rows<'a> {
         while self.next_run().is_some() {}
-        Rows::new(self.bits, self.parameters, self.selected, self.outputs)
+        Rows::new(self.bits, self.parameters, self.selected)
     }
 }
