@@ -20,10 +20,13 @@
 //! itself (M4: 306,000 to 289,000); counting leading zeros one by one on an M0, which has no
 //! instruction for it (641,000 to 435,000).
 
+#[cfg(any(test, not(cortex_m)))]
 use rarefy_format::requantize;
 use rarefy_format::rice::{Rice, RiceRows};
 
 use super::Output;
+#[cfg(cortex_m)]
+use super::unchecked;
 
 /// Runs a dense layer. Where the block lists the inputs that it uses, these are gathered in `scratch`
 /// first; otherwise that may be empty.
@@ -34,19 +37,24 @@ pub(crate) fn run(
     output: Output<'_>,
     scratch: &mut [u32],
 ) -> Option<()> {
-    let (mut rows, input) = open(rice, source, bytemuck::must_cast_slice_mut(scratch));
+    let (rows, input) = open(rice, source, bytemuck::must_cast_slice_mut(scratch));
+    let input = input.get(..rows.columns())?;
     let outputs = usize::from(rice.outputs());
     match output {
         Output::Bytes { words, shift } => {
             let bytes: &mut [u8] = bytemuck::must_cast_slice_mut(words);
-            for byte in bytes.get_mut(..outputs)? {
-                *byte = requantize(sum(&mut rows, input), shift);
-            }
+            let bytes = bytes.get_mut(..outputs)?;
+            #[cfg(not(cortex_m))]
+            hidden(rows, input, shift, bytes);
+            #[cfg(cortex_m)]
+            in_runs(rows, input, outputs, bytes.as_mut_ptr(), Some(shift));
         }
         Output::Sums(sums) => {
-            for place in sums.get_mut(..outputs)? {
-                *place = sum(&mut rows, input);
-            }
+            let sums = sums.get_mut(..outputs)?;
+            #[cfg(not(cortex_m))]
+            last(rows, input, sums);
+            #[cfg(cortex_m)]
+            in_runs(rows, input, outputs, sums.as_mut_ptr().cast(), None);
         }
     }
     Some(())
@@ -74,7 +82,49 @@ fn open<'a, 'b>(
     (selection.rows(), scratch)
 }
 
+/// Computes all rows, those of one length at a time, into the `outputs` bytes (where there is a shift)
+/// or sums at `to`.
+#[cfg(cortex_m)]
+fn in_runs(
+    mut rows: RiceRows<'_>,
+    input: &[u8],
+    outputs: usize,
+    mut to: *mut u8,
+    shift: Option<u8>,
+) {
+    let mut left = outputs as u32;
+    while left > 0 {
+        let mut run = rows.next_run();
+        run.rows = run.rows.min(left);
+        left -= run.rows;
+        // SAFETY: a `Rice` exists only inside a model, so its block is checked; `input` has as many
+        // bytes as there are columns; the runs have no more rows than there are outputs left.
+        #[allow(unsafe_code)]
+        let bits = unsafe { unchecked::rice::run(&run, input, to, shift) };
+        rows.end_run(bits);
+        let size = if shift.is_some() { 1 } else { 4 };
+        to = to.wrapping_add(run.rows as usize * size);
+    }
+}
+
+/// A hidden layer in safe Rust.
+#[cfg(any(test, not(cortex_m)))]
+fn hidden(mut rows: RiceRows<'_>, input: &[u8], shift: u8, output: &mut [u8]) {
+    for byte in output {
+        *byte = requantize(sum(&mut rows, input), shift);
+    }
+}
+
+/// A last layer in safe Rust.
+#[cfg(any(test, not(cortex_m)))]
+fn last(mut rows: RiceRows<'_>, input: &[u8], output: &mut [i32]) {
+    for place in output {
+        *place = sum(&mut rows, input);
+    }
+}
+
 /// The sum of the next row. On its own, so that there is one of it, whatever becomes of the sum.
+#[cfg(any(test, not(cortex_m)))]
 #[inline(never)]
 fn sum(rows: &mut RiceRows<'_>, input: &[u8]) -> i32 {
     let mut acc = rows.start();

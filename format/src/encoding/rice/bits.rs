@@ -50,6 +50,12 @@ impl<'a> Bits<'a> {
         }
     }
 
+    /// The block, and the bits that are read behind its end.
+    pub(super) const fn place(&self) -> (&'a [u8], u32) {
+        let all = (self.block.len() as u32).wrapping_sub(HEAD as u32) * 8 + 7;
+        (self.block, all.wrapping_sub(self.at))
+    }
+
     /// Goes on behind `count` bits.
     #[inline(always)]
     pub(super) const fn skip(&mut self, count: u32) {

@@ -112,7 +112,7 @@ mod write;
 pub use check::Summary;
 #[cfg(feature = "alloc")]
 pub use order::{Pattern, unit_order};
-pub use rows::Rows as RiceRows;
+pub use rows::{Rows as RiceRows, Run as RiceRun};
 pub use selection::Selection;
 #[cfg(feature = "alloc")]
 pub use write::{Parts, RiceRow, write_rice};

@@ -96,6 +96,34 @@ impl<'a> Rows<'a> {
         self.row.gap_k = gap_k(self.columns, gap_spread, self.length);
     }
 
+    /// Starts the next rows of one length, for a kernel that reads the bits itself: it has to read all
+    /// their rows and then tell [`Rows::end_run`] how many bits they took.
+    #[inline]
+    pub const fn next_run(&mut self) -> Run<'a> {
+        self.start_run();
+        let (block, read) = self.row.bits.place();
+        Run {
+            block,
+            read,
+            rows: self.run,
+            length: self.length,
+            bias_k: self.parameters.bias_k,
+            bias_shift: self.parameters.bias_shift,
+            first_k: self.first_k,
+            weight_k: self.row.weight_k,
+            gap_k: self.row.gap_k,
+            adjacent: self.row.adjacent != 0,
+            codebook: self.row.codebook,
+        }
+    }
+
+    /// Goes on behind the rows of a run, which took so many bits.
+    #[inline]
+    pub const fn end_run(&mut self, bits: u32) {
+        self.run = 0;
+        self.row.bits.skip(bits);
+    }
+
     /// Gives `each` the columns and values of the row's weights, the columns ascending.
     #[inline(always)]
     pub fn weights(&mut self, mut each: impl FnMut(usize, i32)) {
@@ -118,6 +146,34 @@ impl<'a> Rows<'a> {
     pub(super) const fn overran(&self) -> bool {
         self.run != 0
     }
+}
+
+/// Rows of one length, whose bits are still to be read: see the [module](super).
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct Run<'a> {
+    /// The block, which is read from its end.
+    pub block: &'a [u8],
+    /// How many bits before the first row's.
+    pub read: u32,
+    /// How many rows there are, 1 at least, and how many weights each has.
+    pub rows: u32,
+    /// See `rows`.
+    pub length: u32,
+    /// The Rice parameter of folded biases.
+    pub bias_k: u32,
+    /// What biases are shifted left by.
+    pub bias_shift: u32,
+    /// The Rice parameter of the step from the first column of the row before, or from 0.
+    pub first_k: u32,
+    /// The Rice parameter of a weight's number.
+    pub weight_k: u32,
+    /// The Rice parameter of gaps.
+    pub gap_k: u32,
+    /// Whether a bit says of each gap if there is one.
+    pub adjacent: bool,
+    /// The weights by their numbers; empty if they are uniform.
+    pub codebook: &'a [u8],
 }
 
 /// The rest of a row.
