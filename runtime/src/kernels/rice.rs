@@ -37,7 +37,7 @@ pub(crate) fn run(
     output: Output<'_>,
     scratch: &mut [u32],
 ) -> Option<()> {
-    let (rows, input) = open(rice, source, bytemuck::must_cast_slice_mut(scratch));
+    let (mut rows, input) = open(rice, source, bytemuck::must_cast_slice_mut(scratch));
     let input = input.get(..rows.columns())?;
     let outputs = usize::from(rice.outputs());
     match output {
@@ -45,16 +45,16 @@ pub(crate) fn run(
             let bytes: &mut [u8] = bytemuck::must_cast_slice_mut(words);
             let bytes = bytes.get_mut(..outputs)?;
             #[cfg(not(cortex_m))]
-            hidden(rows, input, shift, bytes);
+            hidden(&mut rows, input, shift, bytes);
             #[cfg(cortex_m)]
-            in_runs(rows, input, outputs, bytes.as_mut_ptr(), Some(shift));
+            in_runs(&mut rows, input, outputs, bytes.as_mut_ptr(), Some(shift));
         }
         Output::Sums(sums) => {
             let sums = sums.get_mut(..outputs)?;
             #[cfg(not(cortex_m))]
-            last(rows, input, sums);
+            last(&mut rows, input, sums);
             #[cfg(cortex_m)]
-            in_runs(rows, input, outputs, sums.as_mut_ptr().cast(), None);
+            in_runs(&mut rows, input, outputs, sums.as_mut_ptr().cast(), None);
         }
     }
     Some(())
@@ -86,7 +86,7 @@ fn open<'a, 'b>(
 /// or sums at `to`.
 #[cfg(cortex_m)]
 fn in_runs(
-    mut rows: RiceRows<'_>,
+    rows: &mut RiceRows<'_>,
     input: &[u8],
     outputs: usize,
     mut to: *mut u8,
@@ -109,17 +109,17 @@ fn in_runs(
 
 /// A hidden layer in safe Rust.
 #[cfg(any(test, not(cortex_m)))]
-fn hidden(mut rows: RiceRows<'_>, input: &[u8], shift: u8, output: &mut [u8]) {
+fn hidden(rows: &mut RiceRows<'_>, input: &[u8], shift: u8, output: &mut [u8]) {
     for byte in output {
-        *byte = requantize(sum(&mut rows, input), shift);
+        *byte = requantize(sum(rows, input), shift);
     }
 }
 
 /// A last layer in safe Rust.
 #[cfg(any(test, not(cortex_m)))]
-fn last(mut rows: RiceRows<'_>, input: &[u8], output: &mut [i32]) {
+fn last(rows: &mut RiceRows<'_>, input: &[u8], output: &mut [i32]) {
     for place in output {
-        *place = sum(&mut rows, input);
+        *place = sum(rows, input);
     }
 }
 

@@ -1,7 +1,7 @@
 //! Checking a block once, so that kernels have nothing left to check.
 
 use super::bits::{Bits, WINDOW};
-use super::parameters::Parameters;
+use super::parameters::{Parameters, SELECTED};
 use super::selection::Selection;
 use super::{Rice, RiceError};
 
@@ -48,7 +48,7 @@ impl<'a> Rice<'a> {
         }
         let mut rows = selection.rows();
         let columns = rows.columns() as u32;
-        if parameters.selected && columns != parameters.columns as u32 {
+        if parameters.is(SELECTED) && columns != parameters.columns as u32 {
             return Err(RiceError::Selection { inputs });
         }
         let mut summary = Summary {
@@ -106,7 +106,7 @@ impl<'a> Rice<'a> {
         if left > 0 && rows.row.bits.window() >> (32 - left) != 0 {
             return Err(RiceError::Padding);
         }
-        let selected = if parameters.selected {
+        let selected = if parameters.is(SELECTED) {
             Some(columns as u16)
         } else {
             None

@@ -120,7 +120,7 @@ pub use write::{Parts, RiceRow, write_rice};
 use super::{Dimensions, Rows};
 use crate::error::ParseError;
 use bits::Bits;
-use parameters::Parameters;
+use parameters::{Parameters, SELECTED};
 
 /// A checked block.
 #[derive(Clone, Copy, Debug)]
@@ -176,11 +176,7 @@ impl<'a> Rice<'a> {
     #[inline(always)]
     pub(crate) const fn read(dims: Dimensions, block: &'a [u8]) -> Self {
         let selected = match Parameters::read(block) {
-            Ok(Parameters {
-                selected: true,
-                columns,
-                ..
-            }) => Some(columns),
+            Ok(parameters) if parameters.is(SELECTED) => Some(parameters.columns),
             _ => None,
         };
         Rice {

@@ -4,7 +4,10 @@
 //! refuses it, and reads by the same code that kernels use.
 
 use super::bits::{Bits, rice, unfold};
-use super::parameters::{Parameters, gap_k};
+use super::parameters::{
+    ADJACENT, BIAS_K, BIAS_SHIFT, COUNT_K, FIRST_SPREAD, GAP_SPREAD, LENGTH_K, Parameters, SORTED,
+    WEIGHT_K, gap_k,
+};
 
 /// Reads the rows of a layer in order.
 ///
@@ -28,7 +31,7 @@ impl<'a> Rows<'a> {
             columns,
             run: 0,
             // Sorted lengths grow by at least one: the first may be 0.
-            length: if parameters.sorted { u32::MAX } else { 0 },
+            length: if parameters.is(SORTED) { u32::MAX } else { 0 },
             first: 0,
             first_k: 0,
             row: Row {
@@ -36,8 +39,8 @@ impl<'a> Rows<'a> {
                 column: 0,
                 left: 0,
                 gap_k: 0,
-                weight_k: parameters.weight_k,
-                adjacent: if parameters.adjacent { 1 << 31 } else { 0 },
+                weight_k: parameters.get(WEIGHT_K),
+                adjacent: parameters.get(ADJACENT) << 31,
                 codebook: parameters.codebook,
             },
             parameters,
@@ -64,36 +67,31 @@ impl<'a> Rows<'a> {
             self.start_run();
         }
         self.run = self.run.wrapping_sub(1);
-        let bias = self.row.bits.rice(self.parameters.bias_k);
+        let bias = self.row.bits.rice(self.parameters.get(BIAS_K));
         self.row.left = self.length;
         if self.length != 0 {
             let step = self.row.bits.rice(self.first_k);
             self.first = self.first.wrapping_add(step);
             self.row.column = self.first;
         }
-        unfold(bias).wrapping_shl(self.parameters.bias_shift)
+        unfold(bias).wrapping_shl(self.parameters.get(BIAS_SHIFT))
     }
 
     /// The length of the next rows.
     const fn start_run(&mut self) {
         let bits = &mut self.row.bits;
-        let change = bits.rice(self.parameters.length_k);
-        if self.parameters.sorted {
+        let change = bits.rice(self.parameters.get(LENGTH_K));
+        if self.parameters.is(SORTED) {
             self.length = self.length.wrapping_add(1).wrapping_add(change);
-            self.run = bits.rice(self.parameters.count_k).wrapping_add(1);
+            self.run = bits.rice(self.parameters.get(COUNT_K)).wrapping_add(1);
         } else {
             self.length = self.length.wrapping_add_signed(unfold(change));
             self.run = 1;
         }
         self.first = 0;
-        let Parameters {
-            first_spread,
-            gap_spread,
-            ..
-        } = self.parameters;
         let weights = self.length.wrapping_mul(self.run);
-        self.first_k = gap_k(self.columns, first_spread, weights);
-        self.row.gap_k = gap_k(self.columns, gap_spread, self.length);
+        self.first_k = gap_k(self.columns, self.parameters.get(FIRST_SPREAD), weights);
+        self.row.gap_k = gap_k(self.columns, self.parameters.get(GAP_SPREAD), self.length);
     }
 
     /// Starts the next rows of one length, for a kernel that reads the bits itself: it has to read all
@@ -107,8 +105,8 @@ impl<'a> Rows<'a> {
             read,
             rows: self.run,
             length: self.length,
-            bias_k: self.parameters.bias_k,
-            bias_shift: self.parameters.bias_shift,
+            bias_k: self.parameters.get(BIAS_K),
+            bias_shift: self.parameters.get(BIAS_SHIFT),
             first_k: self.first_k,
             weight_k: self.row.weight_k,
             gap_k: self.row.gap_k,

@@ -1,7 +1,7 @@
 //! The list of columns that a layer uses, where it does not use all.
 
 use super::bits::Bits;
-use super::parameters::Parameters;
+use super::parameters::{Parameters, SELECTED};
 use super::rows::Rows;
 
 /// The inputs that a layer uses, as runs in order; all of them where the block has no list.
@@ -19,13 +19,9 @@ pub struct Selection<'a> {
 }
 
 impl<'a> Selection<'a> {
-    pub(super) const fn new(
-        mut bits: Bits<'a>,
-        parameters: Parameters<'a>,
-        inputs: u32,
-    ) -> Self {
+    pub(super) const fn new(mut bits: Bits<'a>, parameters: Parameters<'a>, inputs: u32) -> Self {
         let (mut gap_k, mut run_k) = (0, 0);
-        if parameters.selected {
+        if parameters.is(SELECTED) {
             // Four bits each.
             let both = bits.window() >> 24;
             bits.skip(8);
@@ -43,13 +39,13 @@ impl<'a> Selection<'a> {
     }
 
     /// The next inputs that are used: the first of them, and how many follow one another.
-    #[inline]
+    #[inline(never)]
     pub const fn next_run(&mut self) -> Option<(usize, usize)> {
         if self.at >= self.inputs {
             return None;
         }
         let (mut start, mut length) = (0, self.inputs);
-        if self.parameters.selected {
+        if self.parameters.is(SELECTED) {
             // Between two runs there is an input at least.
             let behind = self.at + (self.at != 0) as u32;
             let gap = self.bits.rice(self.gap_k);

@@ -4,7 +4,10 @@ use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use super::bits::{WINDOW, fold};
-use super::parameters::{Parameters, gap_k};
+use super::parameters::{
+    ADJACENT, BIAS_K, BIAS_SHIFT, COUNT_K, FIRST_SPREAD, GAP_SPREAD, LENGTH_K, LISTED, Parameters,
+    SELECTED, SORTED, WEIGHT_K, gap_k,
+};
 use super::{Rice, RiceError};
 
 /// A row to be written.
@@ -111,22 +114,29 @@ fn is_sorted(rows: &[RiceRow]) -> bool {
 /// The parameters that follow from the rows alone; what may be chosen is such that long codes fit.
 fn plain<'a>(rows: &[RiceRow], codebook: &'a [u8], sorted: bool) -> Parameters<'a> {
     let bits = rows.iter().fold(0, |bits, row| bits | row.bias);
-    Parameters {
-        sorted,
-        first_spread: 8,
-        gap_spread: 8,
-        length_k: 8,
-        count_k: 7,
-        bias_k: 20,
-        bias_shift: if bits == 0 {
-            0
-        } else {
-            bits.trailing_zeros().min(15)
-        },
-        weight_k: 8,
+    let shift = if bits == 0 {
+        0
+    } else {
+        bits.trailing_zeros().min(15)
+    };
+    let mut plain = Parameters {
         codebook,
         ..Parameters::EMPTY
+    };
+    for (field, value) in [
+        (SORTED, sorted.into()),
+        (LISTED, u32::from(!codebook.is_empty())),
+        (FIRST_SPREAD, 8),
+        (GAP_SPREAD, 8),
+        (LENGTH_K, 8),
+        (COUNT_K, 7),
+        (BIAS_K, 20),
+        (BIAS_SHIFT, shift),
+        (WEIGHT_K, 8),
+    ] {
+        plain.set(field, value);
     }
+    plain
 }
 
 /// The smallest block that differs from these parameters in what may be chosen. What one choice
@@ -136,27 +146,33 @@ fn smallest(layer: &Layer<'_>, plain: Parameters<'_>) -> (Vec<u8>, Parts) {
     let choices: [(Choose, u32); 10] = [
         (|choice, value| choice.gap_k = value, 16),
         (|choice, value| choice.run_k = value, 16),
-        (|choice, value| choice.parameters.weight_k = value, 16),
+        (|choice, value| choice.parameters.set(WEIGHT_K, value), 16),
         (shape, 64),
-        (|choice, value| choice.parameters.first_spread = value, 16),
-        (|choice, value| choice.parameters.length_k = value, 16),
-        (|choice, value| choice.parameters.count_k = value, 8),
-        (|choice, value| choice.parameters.bias_k = value, 25),
+        (
+            |choice, value| choice.parameters.set(FIRST_SPREAD, value),
+            16,
+        ),
+        (|choice, value| choice.parameters.set(LENGTH_K, value), 16),
+        (|choice, value| choice.parameters.set(COUNT_K, value), 8),
+        (|choice, value| choice.parameters.set(BIAS_K, value), 25),
         (shape, 64),
-        (|choice, value| choice.parameters.first_spread = value, 16),
+        (
+            |choice, value| choice.parameters.set(FIRST_SPREAD, value),
+            16,
+        ),
     ];
     let mut best = Choice {
         parameters: plain,
         gap_k: 0,
         run_k: 0,
     };
-    best.parameters.selected = layer.may_select;
+    best.parameters.set(SELECTED, layer.may_select.into());
     let mut written = layer.write(&best);
     for (choose, values) in choices {
         for value in 0..values {
             let mut choice = best.clone();
             choose(&mut choice, value);
-            if layer.may_select || !choice.parameters.selected {
+            if layer.may_select || !choice.parameters.is(SELECTED) {
                 let other = layer.write(&choice);
                 if other.1.cost() < written.1.cost() {
                     (best, written) = (choice, other);
@@ -169,9 +185,9 @@ fn smallest(layer: &Layer<'_>, plain: Parameters<'_>) -> (Vec<u8>, Parts) {
 
 /// What shapes the gaps: these are tried together.
 fn shape(choice: &mut Choice<'_>, value: u32) {
-    choice.parameters.selected = value & 1 != 0;
-    choice.parameters.adjacent = value & 2 != 0;
-    choice.parameters.gap_spread = value >> 2;
+    choice.parameters.set(SELECTED, value);
+    choice.parameters.set(ADJACENT, value >> 1);
+    choice.parameters.set(GAP_SPREAD, value >> 2);
 }
 
 /// All that a writer may choose.
@@ -215,7 +231,7 @@ impl<'a> Layer<'a> {
     /// The block with these choices, and what its parts take. [`super::rows::Rows`] step by step.
     fn write(&self, choice: &Choice<'_>) -> (Vec<u8>, Parts) {
         let parameters = &choice.parameters;
-        let mut head = parameters.head().to_vec();
+        let mut head = parameters.head.to_be_bytes().to_vec();
         if let Some(last) = parameters.codebook.len().checked_sub(1) {
             head.push(last as u8);
         }
@@ -223,7 +239,7 @@ impl<'a> Layer<'a> {
         let mut bits = BitWriter::default();
         let mut parts = Parts::default();
         let mut columns = self.inputs;
-        if parameters.selected {
+        if parameters.is(SELECTED) {
             columns = self.used.iter().map(|&used| u32::from(used)).sum();
             head.extend((columns as u16).to_be_bytes());
             self.select(choice, &mut bits);
@@ -237,33 +253,36 @@ impl<'a> Layer<'a> {
                 .position(|&entry| i16::from(entry as i8) == weight)
                 .unwrap_or(0) as u32,
         };
-        let mut length = if parameters.sorted { u32::MAX } else { 0 };
+        let mut length = if parameters.is(SORTED) { u32::MAX } else { 0 };
         let (mut run, mut first, mut first_k, mut row_k) = (0, 0, 0, 0);
         for (index, row) in self.rows.iter().enumerate() {
             let weights = row.weights.len() as u32;
             if run == 0 {
                 let change = weights.wrapping_sub(length);
                 run = 1;
-                if parameters.sorted {
+                if parameters.is(SORTED) {
                     let rest = &self.rows[index..];
                     run = rest.partition_point(|row| row.weights.len() as u32 == weights) as u32;
-                    bits.rice(parameters.length_k, change.wrapping_sub(1));
-                    bits.rice(parameters.count_k, run - 1);
+                    bits.rice(parameters.get(LENGTH_K), change.wrapping_sub(1));
+                    bits.rice(parameters.get(COUNT_K), run - 1);
                 } else {
-                    bits.rice(parameters.length_k, fold(change as i32));
+                    bits.rice(parameters.get(LENGTH_K), fold(change as i32));
                 }
                 (length, first) = (weights, 0);
-                first_k = gap_k(columns, parameters.first_spread, length * run);
-                row_k = gap_k(columns, parameters.gap_spread, length);
+                first_k = gap_k(columns, parameters.get(FIRST_SPREAD), length * run);
+                row_k = gap_k(columns, parameters.get(GAP_SPREAD), length);
             }
             run -= 1;
             parts.positions += bits.lap();
-            bits.rice(parameters.bias_k, fold(row.bias >> parameters.bias_shift));
+            bits.rice(
+                parameters.get(BIAS_K),
+                fold(row.bias >> parameters.get(BIAS_SHIFT)),
+            );
             parts.biases += bits.lap();
             let mut next = None;
             let mut window = bits.bits;
             for &(column, weight) in &row.weights {
-                let column = if parameters.selected {
+                let column = if parameters.is(SELECTED) {
                     self.place[usize::from(column)]
                 } else {
                     u32::from(column)
@@ -273,7 +292,7 @@ impl<'a> Layer<'a> {
                         bits.rice(first_k, column - first);
                         first = column;
                     }
-                    Some(next) if !parameters.adjacent => bits.rice(row_k, column - next),
+                    Some(next) if !parameters.is(ADJACENT) => bits.rice(row_k, column - next),
                     Some(next) if next == column => bits.number(1, 1),
                     Some(next) => {
                         bits.number(0, 1);
@@ -284,7 +303,7 @@ impl<'a> Layer<'a> {
                 bits.overlong += (bits.bits - window).saturating_sub(WINDOW as usize);
                 window = bits.bits;
                 parts.positions += bits.lap();
-                bits.rice(parameters.weight_k, number(weight));
+                bits.rice(parameters.get(WEIGHT_K), number(weight));
                 parts.values += bits.lap();
                 next = Some(column + 1);
             }
