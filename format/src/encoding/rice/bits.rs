@@ -26,7 +26,7 @@ impl<'a> Bits<'a> {
     pub(super) const fn new(block: &'a [u8]) -> Self {
         Bits {
             block,
-            at: (block.len() as u32).wrapping_sub(HEAD as u32) * 8 + 7,
+            at: Self::all(block),
         }
     }
 
@@ -52,8 +52,13 @@ impl<'a> Bits<'a> {
 
     /// The block, and the bits that are read behind its end.
     pub(super) const fn place(&self) -> (&'a [u8], u32) {
-        let all = (self.block.len() as u32).wrapping_sub(HEAD as u32) * 8 + 7;
-        (self.block, all.wrapping_sub(self.at))
+        (self.block, Self::all(self.block).wrapping_sub(self.at))
+    }
+
+    /// `at` where nothing is read.
+    const fn all(block: &[u8]) -> u32 {
+        let bytes = (block.len() as u32).wrapping_sub(HEAD as u32);
+        bytes.wrapping_mul(8).wrapping_add(7)
     }
 
     /// Goes on behind `count` bits.
