@@ -2,23 +2,19 @@
 //!
 //! Assumes a block that [`Rice::check`] has accepted for this layer, an input of the layer's inputs
 //! and a scratch of at least [`Rice::selected`] bytes. On anything else it computes nonsense, but
-//! neither panics nor reads outside its slices: nothing here is unchecked.
+//! neither panics nor, in safe Rust, reads outside its slices.
 //!
-//! This is the encoding for few bytes, not for few instructions. Executed on LeNet-300-100 with 4-bit
-//! weights, all three layers, built for size (built for speed it takes up to 7 % more on an M4):
+//! This is the encoding for few bytes, not for few instructions. Whole inference of LeNet-300-100 with
+//! 4-bit weights, engine included, built for size:
 //!
 //! | nonzeros (rows) | 26,620 (410) | 2,662 (293) | 888 (163) | 267 (78) |
 //! |---|---|---|---|---|
-//! | Cortex-M4 | 2,175,107 | 289,337 | 114,685 | 44,684 |
-//! | Cortex-M0 | 3,232,744 | 434,983 | 170,757 | 64,797 |
-//! | check, M4 | 3,680,663 | 426,810 | 155,843 | 55,330 |
+//! | container, bytes | 23,272 | 2,909 | 1,090 | 398 |
+//! | Cortex-M4 | 925,718 | 119,940 | 51,308 | 20,160 |
+//! | Cortex-M0 | 1,539,573 | 202,301 | 85,156 | 31,531 |
 //!
-//! So a weight takes about 77 on an M4 and 115 on an M0, and a row about 285 and 440. What paid, at
-//! 2,662 nonzeros: rare paths of the bit reader that take it by value, and a copy of it for the loop
-//! over a row, so that it stays in registers (M4, built for speed: 329,000 to 290,000); a weight that
-//! never takes more bits than a refill leaves, and one look for the bit before a gap and the gap
-//! itself (M4: 306,000 to 289,000); counting leading zeros one by one on an M0, which has no
-//! instruction for it (641,000 to 435,000).
+//! On Cortex-M the rows are read in assembly, see [`super::unchecked`]; here is the loop in safe Rust,
+//! which other processors run.
 
 #[cfg(any(test, not(cortex_m)))]
 use rarefy_format::requantize;

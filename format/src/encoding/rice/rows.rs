@@ -61,7 +61,7 @@ impl<'a> Rows<'a> {
     }
 
     /// Starts the next row: its bias.
-    #[inline]
+    #[inline(never)]
     pub const fn start(&mut self) -> i32 {
         if self.run == 0 {
             self.start_run();

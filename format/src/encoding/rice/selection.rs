@@ -19,6 +19,7 @@ pub struct Selection<'a> {
 }
 
 impl<'a> Selection<'a> {
+    #[inline(never)]
     pub(super) const fn new(mut bits: Bits<'a>, parameters: Parameters<'a>, inputs: u32) -> Self {
         let (mut gap_k, mut run_k) = (0, 0);
         if parameters.is(SELECTED) {
@@ -69,7 +70,7 @@ impl<'a> Selection<'a> {
 
     /// The rows behind the list.
     #[must_use]
-    #[inline]
+    #[inline(never)]
     pub const fn rows(mut self) -> Rows<'a> {
         while self.next_run().is_some() {}
         Rows::new(self.bits, self.parameters, self.selected)

@@ -2,7 +2,13 @@
 //!
 //! # What it gains
 //!
-//! @GAINS@
+//! Instructions of a whole inference, LeNet-300-100 at 100x (2,662 weights of 4 bits in 293 rows), by
+//! the loop in safe Rust (opt-level "s") and by this one, and what a weight and a row of it cost:
+//!
+//! | | safe | here | a weight | a row | code, bytes |
+//! |---|---|---|---|---|---|
+//! | Cortex-M4, M3 | 232,260 | 119,940 | 30.6 | 58 | 414 |
+//! | Cortex-M0 | 390,527 | 202,301 | 55.5 | 86 | 538 |
 //!
 //! # Why it is sound
 //!
