@@ -10,8 +10,8 @@
 //! | nonzeros (rows) | 26,620 (410) | 2,662 (293) | 888 (163) | 267 (78) |
 //! |---|---|---|---|---|
 //! | container, bytes | 23,272 | 2,909 | 1,090 | 398 |
-//! | Cortex-M4 | 925,718 | 119,940 | 51,308 | 20,160 |
-//! | Cortex-M0 | 1,539,573 | 202,301 | 85,156 | 31,531 |
+//! | Cortex-M4 | 925,793 | 119,940 | 51,383 | 20,160 |
+//! | Cortex-M0 | 1,539,704 | 202,468 | 85,311 | 31,574 |
 //!
 //! On Cortex-M the rows are read in assembly, see [`super::unchecked`]; here is the loop in safe Rust,
 //! which other processors run.
