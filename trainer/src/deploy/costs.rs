@@ -48,8 +48,8 @@ struct Costs {
     words: [f64; 3],
     /// A weight and a column of an activation that is not 0, an input, an output.
     columns: [f64; 4],
-    /// A weight, a row and an input of the entropy-coded encoding.
-    rice: [f64; 3],
+    /// A weight, a row, a run of rows of one length and a gathered input of the entropy-coded encoding.
+    rice: [f64; 4],
     /// A weight, zero or not, and a row of dense rows.
     dense: [f64; 2],
     /// A weight and a row of floats.
@@ -65,7 +65,7 @@ const M4: Costs = Costs {
     csr: [4.3, 19.0],
     words: [3.35, 6.0, 8.0],
     columns: [4.2, 16.0, 0.8, 7.0],
-    rice: [80.5, 285.0, 3.7],
+    rice: [30.6, 58.0, 210.0, 28.0],
     dense: [1.6, 20.0],
     floats: [8.0, 16.0],
     conv: [1.75, 2.0, 150.0],
@@ -76,7 +76,7 @@ const M3: Costs = Costs {
     csr: [4.3, 19.0],
     words: [4.4, 6.0, 10.0],
     columns: [5.2, 16.0, 0.8, 8.0],
-    rice: [80.5, 285.0, 3.7],
+    rice: [30.6, 58.0, 210.0, 28.0],
     dense: [2.4, 20.0],
     floats: [80.0, 90.0],
     conv: [2.65, 2.5, 150.0],
@@ -87,7 +87,7 @@ const M0: Costs = Costs {
     csr: [6.6, 33.0],
     words: [6.7, 11.0, 18.0],
     columns: [8.0, 26.0, 1.6, 14.0],
-    rice: [121.0, 455.0, 2.1],
+    rice: [55.5, 86.0, 285.0, 45.0],
     dense: [3.8, 30.0],
     floats: [150.0, 150.0],
     conv: [3.65, 5.0, 250.0],
@@ -128,9 +128,10 @@ fn weights(layer: &Layer<'_>, costs: &Costs, activity: Option<&[f64]>) -> f64 {
         Weights::None => 0.0,
         Weights::Csr(_) => costs.csr[0] * stored + costs.csr[1] * rows,
         Weights::CsrF32(_) => costs.floats[0] * stored + costs.floats[1] * rows,
-        Weights::Rice(_) => {
-            let [weight, row, input] = costs.rice;
-            weight * stored + row * rows + input * layer.columns() as f64
+        Weights::Rice(rice) => {
+            let [weight, row, run, gathered] = costs.rice;
+            let inputs = f64::from(rice.selected().unwrap_or(0));
+            weight * stored + row * rows + run * rice.runs() as f64 + gathered * inputs
         }
         Weights::Dense(_) => costs.dense[0] * rows * layer.columns() as f64 + costs.dense[1] * rows,
         Weights::Words(words) => {
@@ -222,6 +223,11 @@ mod tests {
         };
         let [weight, row, run] = M4.words;
         let found = predicted(Encoding::Words, &words(false), Core::M4, None);
+        assert!((found - (32.0 * weight + 8.0 * row + run)).abs() < 1e-9);
+
+        // All rows have four weights; 32 of 64 inputs are used, which a list is too long for.
+        let [weight, row, run, _] = M3.rice;
+        let found = predicted(Encoding::Rice, &words(false), Core::M3, None);
         assert!((found - (32.0 * weight + 8.0 * row + run)).abs() < 1e-9);
 
         let [weight, column, input, output] = M0.columns;

@@ -48,6 +48,19 @@ impl Rice<'_> {
         }
         values.next_power_of_two().ilog2()
     }
+
+    /// Runs of rows of one length: what a kernel does once for all their rows.
+    #[must_use]
+    pub fn runs(&self) -> usize {
+        let mut rows = self.rows();
+        let starts = |_: &u16| {
+            let starts = rows.run == 0;
+            rows.start();
+            rows.weights(|_, _| ());
+            starts
+        };
+        (0..self.outputs).filter(starts).count()
+    }
 }
 
 /// Bits of a number in Rice code.
@@ -99,6 +112,9 @@ mod tests {
             let (block, parts) = write_rice(inputs, &rows, true).unwrap();
             let (rice, _) = Rice::check(&block, inputs, outputs).unwrap();
             assert_eq!(rice.parts(), parts);
+            let sorted = block[0] >> 7 != 0;
+            let alike = |a: &RiceRow, b: &RiceRow| sorted && a.weights.len() == b.weights.len();
+            assert_eq!(rice.runs(), rows.chunk_by(alike).count());
             assert!(parts.bits() <= 8 * block.len() && 8 * block.len() < parts.bits() + 8);
             assert_eq!(rice.value_bits(), value_bits);
         }

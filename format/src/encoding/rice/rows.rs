@@ -17,7 +17,7 @@ pub struct Rows<'a> {
     parameters: Parameters<'a>,
     columns: u32,
     /// The rows of the current length that are not started yet.
-    run: u32,
+    pub(super) run: u32,
     length: u32,
     /// The first column of the last row of this length, and the Rice parameter of the step to it.
     first: u32,
