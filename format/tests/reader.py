@@ -142,10 +142,10 @@ def read_csr_f32(block, columns, outputs):
 
 
 class Bits:
-    """A stream of bits, the most significant of a byte first."""
+    """A stream of bits, from the last byte to the first, the most significant of a byte first."""
 
     def __init__(self, data):
-        self.bits = "".join(f"{byte:08b}" for byte in data)
+        self.bits = "".join(f"{byte:08b}" for byte in reversed(data))
         self.at = 0
 
     def number(self, count):
@@ -153,13 +153,14 @@ class Bits:
         self.at += count
         return int(self.bits[self.at - count : self.at] or "0", 2)
 
-    def rice(self, k, most):
-        """R(k, most): a quotient in unary, a remainder."""
-        largest, quotient = most >> k, 0
-        while quotient < largest and not self.number(1):
+    def rice(self, k):
+        """R(k): a quotient in unary, a remainder."""
+        start, quotient = self.at, 0
+        while not self.number(1):
             quotient += 1
-        width = k if quotient < largest else (most & ((1 << k) - 1)).bit_length()
-        return quotient << k | self.number(width)
+        number = quotient << k | self.number(k)
+        need(self.at - start <= 25, "a long code")
+        return number
 
 
 def unfold(number):
@@ -172,13 +173,11 @@ def read_rice(block, columns, outputs):
     def field(low, count):
         return head >> low & ((1 << count) - 1)
 
-    is_sorted, selected, adjacent, wide = (field(bit, 1) for bit in (31, 30, 29, 28))
-    length_k, count_k = field(25, 3), field(22, 3)
-    bias_bits, bias_unary, bias_shift = field(16, 6), field(13, 3), field(8, 5)
-    weight_bits, weight_k = field(4, 4), field(0, 4)
-    codebook = None
-    if weight_bits == 0:
-        codebook = block.array("b", block.one("B") + 1)
+    is_sorted, selected, adjacent, has_codebook = (field(bit, 1) for bit in (31, 30, 29, 28))
+    first_spread, gap_spread = field(24, 4), field(20, 4)
+    length_k, count_k = field(16, 4), field(13, 3)
+    bias_k, bias_shift, weight_k = field(8, 5), field(4, 4), field(0, 4)
+    codebook = block.array("b", block.one("B") + 1) if has_codebook else None
     listed = int.from_bytes(block.take(2), "big") if selected else None
     bits = Bits(block.take(block.left()))
 
@@ -189,49 +188,47 @@ def read_rice(block, columns, outputs):
         while at < columns:
             # Between two runs there is one unused input at least.
             at += at > 0
-            at += bits.rice(gap_k, columns - at)
+            at += bits.rice(gap_k)
             if at < columns:
-                run = bits.rice(run_k, columns - at - 1) + 1
+                run = bits.rice(run_k) + 1
+                need(at + run <= columns, "the list of inputs")
                 inputs += range(at, at + run)
                 at += run
         need(len(inputs) == listed, "the list of inputs")
     columns = len(inputs)
 
-    def gap_parameter(columns, weights):
-        distance = max(0, columns - weights // 2)
-        fitting = [k for k in range(33) if distance >> k >= weights and distance >> k > 0]
-        return max(fitting, default=0) + wide
+    def parameter(spread, weights):
+        """K(spread, weights)."""
+        fitting = [k for k in range(33) if weights << k >= columns * spread // 8]
+        return fitting[0] if weights else 0
 
-    most = (len(codebook) - 1) if codebook else (1 << weight_bits) - 1
-    most |= (1 << weight_k) - 1
-    bias, rows, length, run, first = [], [], -1 if is_sorted else 0, 0, 0
-    for row in range(outputs):
+    bias, rows, length, run = [], [], -1 if is_sorted else 0, 0
+    for _ in range(outputs):
         if run == 0:
             if is_sorted:
-                length += 1
-                length += bits.rice(length_k, columns - length)
-                run = bits.rice(count_k, outputs - row - 1) + 1
+                length += 1 + bits.rice(length_k)
+                run = bits.rice(count_k) + 1
             else:
-                length += unfold(bits.rice(length_k, 2 * columns))
+                length += unfold(bits.rice(length_k))
                 run = 1
             need(0 <= length <= columns, "the length of a row")
-            first = 0
-        bias.append(wrap(unfold(bits.rice(bias_bits - bias_unary, (1 << bias_bits) - 1)) << bias_shift))
-        weights, column, slack = [], first, columns - first - length
-        for number in range(length):
-            if number == 0:
-                gap = bits.rice(gap_parameter(columns - first, length * run), slack)
-                first += gap
-            elif not adjacent:
-                gap = bits.rice(gap_parameter(columns, length), slack)
-            elif slack == 0 or bits.number(1):
-                gap = 0
-            else:
-                gap = bits.rice(gap_parameter(columns, length), slack - 1) + 1
-            column, slack = column + gap, slack - gap
-            code = bits.rice(weight_k, most)
+            first_k, gap_k = parameter(first_spread, length * run), parameter(gap_spread, length)
+            column_of_first = 0
+        bias.append(wrap(unfold(bits.rice(bias_k)) << bias_shift))
+        if length:
+            column_of_first += bits.rice(first_k)
+        weights, column = [], column_of_first
+        for left in reversed(range(length)):
+            start = bits.at
+            code = bits.rice(weight_k)
+            need(not codebook or code < len(codebook), "an entry that is not there")
             weight = codebook[code] if codebook else (code // 2 + 1) * (-1 if code % 2 else 1)
+            need(column < columns, "a column that is not there")
+            need(weight and -32768 <= weight <= 32767, "a weight of 0 or of more than 16 bits")
             weights.append((inputs[column], weight))
+            if left and not (adjacent and bits.number(1)):
+                column += adjacent + bits.rice(gap_k)
+            need(bits.at - start <= 25, "a weight and a gap that are long together")
             column += 1
         rows.append(weights)
         run -= 1

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use rarefy_format::{
     CHECKSUM_OFFSET, Encoding, HEADER_BYTES, LayerSpec, MAX_LAYERS, MAX_SOURCE_BYTES, Margin,
     Model, NetworkSpec, Operation, ParseError as E, Pooling, RECORD_BYTES, Shape, SkipSpec,
-    SpecError, Unfit, WeightsSpec, Window, WriteError, container_checksum, rice, write,
+    SpecError, Unfit, WeightsSpec, Window, WriteError, container_checksum, rice::RiceError, write,
 };
 
 /// The network of the test vector: csr of 6 inputs and 3 outputs, dense of 2 outputs.
@@ -261,8 +261,15 @@ const FORGERIES: &[Forgery] = &[
     (maps, &[(map::STARTS + 4, &[1])], E::RowLengths { layer: 2, stated: 1, found: 2 }),
     (maps, &[(map::PAIRS + 2, &[4])], E::Column { layer: 2, position: 1, column: 0, floor: 1, inputs: 2 }),
     (maps, &[(map::PAIRS + 6, &[4])], E::Column { layer: 2, position: 3, column: 0, floor: 2, inputs: 2 }),
-    (coded, &[(24 + 1, &[0x3F])], E::Rice { layer: 0, error: rice::RiceError::Parameters { found: 0x803F_0031 } }),
-    (coded, &[(24 + 4, &[0, 0, 0])], E::Rice { layer: 0, error: rice::RiceError::Ended { row: 1 } }),
+    (coded, &[(24, &[0x90])], E::Rice { layer: 0, error: RiceError::Ended { row: 0 } }),
+    (coded, &[(24 + 4, &[0, 0])], E::Rice { layer: 0, error: RiceError::Ended { row: 1 } }),
+    (coded, &[(24, &[0xC0]), (24 + 4, &[0, 0])], E::Rice { layer: 0, error: RiceError::Selection { inputs: 3 } }),
+    (coded, &[(24 + 4, &[0xFF, 0xFF, 0xFF, 0x0F])], E::Rice { layer: 0, error: RiceError::Length { row: 0, length: 4, columns: 3 } }),
+    (coded, &[(24 + 4, &[0x60])], E::Rice { layer: 0, error: RiceError::Column { row: 1, column: 3, columns: 3 } }),
+    (coded, &[(24, &[0x90]), (24 + 4, &[0, 0])], E::Rice { layer: 0, error: RiceError::Weight { row: 0 } }),
+    (coded, &[(24 + 4, &[0x60, 0xE1, 0x5B, 0x66])], E::Rice { layer: 0, error: RiceError::Rows { outputs: 2 } }),
+    (coded, &[(24 + 4, &[0xC1])], E::Rice { layer: 0, error: RiceError::Padding }),
+    (coded, &[(24 + 4, &[0, 0, 0, 0xB2])], E::Rice { layer: 0, error: RiceError::Surplus { bytes: 2 } }),
     (floats, &[(24 + 4, &[3])], E::RowLengths { layer: 0, stated: 3, found: 2 }),
     (floats, &[(24 + 6, &[1])], E::BlockLength { layer: 0, needed: 6, found: 20 }),
     (floats, &[(24 + 16, &[2])], E::Column { layer: 0, position: 0, column: 2, floor: 0, inputs: 2 }),
@@ -373,4 +380,11 @@ fn the_writer_refuses_what_it_cannot_lay_out() {
         refused(|network| network.layers[0].encoding = Encoding::None),
         SpecError::Unfit(Unfit::Operation)
     );
+    let mut overlong = coded();
+    overlong.layers[0].weights = WeightsSpec::Integers {
+        bias: vec![1 << 24 | 1, 0],
+        rows: vec![vec![(1, -1)], vec![]],
+    };
+    let error = SpecError::Unfit(Unfit::Rice(RiceError::Overlong));
+    assert_eq!(write(&overlong), Err(WriteError::Layer { layer: 0, error }));
 }

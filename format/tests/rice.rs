@@ -43,10 +43,11 @@ fn layer() -> impl Strategy<Value = (u16, Vec<RiceRow>)> {
         Just(vec![-1i16, 1]),
         Just((1..=8).flat_map(|w| [w, -w]).collect()),
         Just(vec![256, -256, 1]),
+        Just(vec![1, i16::MAX, i16::MIN]),
         Just(vec![-128, 3, 90]),
         Just(vec![5]),
     ];
-    let biases = (0..31u32, 0..=20u32);
+    let biases = (9..31u32, 0..=20u32);
     (dimensions, weights, biases, any::<bool>()).prop_flat_map(
         |((inputs, outputs, used, density), weights, (bits, shift), sorted)| {
             let weight = (0..100u8, proptest::sample::select(weights));
@@ -119,11 +120,11 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 60, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn truncations_are_refused_and_changes_are_harmless((inputs, rows) in layer()) {
+    fn missing_bits_are_refused_and_changes_are_harmless((inputs, rows) in layer()) {
         let outputs = rows.len() as u16;
         let (mut block, _) = write_rice(inputs, &rows, true).unwrap();
         for length in 0..block.len() {
-            prop_assert!(Rice::check(&block[..length], inputs, outputs).is_err());
+            harmless(&block[..length], inputs, outputs);
         }
         for place in 0..block.len() {
             let byte = block[place];
@@ -133,7 +134,16 @@ proptest! {
             }
             block[place] = byte;
         }
-        block.push(0);
+        // The bits end behind the head, of which the drawn layers have four bytes at least.
+        let (codebook, selected) = (block[0] >> 4 & 1 != 0, block[0] >> 6 & 1 != 0);
+        let entries = if codebook { 2 + usize::from(block[4]) } else { 0 };
+        let front = 4 + entries + if selected { 2 } else { 0 };
+        let mut short = block.clone();
+        while short.len() > front {
+            short.remove(front);
+            prop_assert!(Rice::check(&short, inputs, outputs).is_err());
+        }
+        block.insert(front, 0);
         let surplus = Err(RiceError::Surplus { bytes: 1 });
         prop_assert_eq!(Rice::check(&block, inputs, outputs).map(|_| ()), surplus);
     }
@@ -177,7 +187,7 @@ fn a_block_is_as_drawn() {
     let (block, _) = write_rice(3, &rows, true).unwrap();
     let (rice, _) = Rice::check(&block, 3, 2).unwrap();
     assert_eq!(read(&rice), rows);
-    assert_eq!(block, [0x80, 0x04, 0x00, 0x31, 0x75, 0xf3, 0x92]);
+    assert_eq!(block, [0x80, 0x00, 0x02, 0x00, 0xc0, 0xc2, 0x5f, 0x66]);
 }
 
 #[test]
@@ -188,7 +198,6 @@ fn rows_that_have_no_block_are_refused() {
         vec![(1, 1), (1, 1)],
         vec![(3, 1)],
         vec![(0, 0)],
-        vec![(0, 257)],
     ] {
         let refused = write_rice(3, &row(weights.clone()), true).map(|_| ());
         assert_eq!(
@@ -197,11 +206,26 @@ fn rows_that_have_no_block_are_refused() {
             "{weights:?}"
         );
     }
+    // Biases have 24 bits, besides zeros that all have in common.
+    for (bias, more) in [((1 << 23) - 1, 1), (-(1 << 23) + 1, -2)] {
+        let written = |bias, shift: u32| {
+            let row = RiceRow {
+                bias: bias << shift,
+                weights: vec![(0, 1)],
+            };
+            let (block, _) = write_rice(3, &[row.clone()], true)?;
+            assert_eq!(read(&Rice::check(&block, 3, 1)?.0), [row]);
+            Ok(())
+        };
+        assert_eq!(written(bias, 0), Ok(()));
+        assert_eq!(written(bias, 8), Ok(()));
+        assert_eq!(written(bias + 2 * more, 0), Err(RiceError::Overlong));
+    }
 }
 
 #[test]
 fn a_block_can_be_checked_at_compile_time() {
     // No row at all: only parameters.
-    const EMPTY: Result<(Rice<'_>, Summary), RiceError> = Rice::check(&[0, 0, 0, 0x10], 5, 0);
+    const EMPTY: Result<(Rice<'_>, Summary), RiceError> = Rice::check(&[0, 0, 0, 0], 5, 0);
     assert!(EMPTY.is_ok());
 }

@@ -2,28 +2,27 @@
 //!
 //! Assumes a block that [`Rice::check`] has accepted for this layer, an input of the layer's inputs
 //! and a scratch of at least [`Rice::selected`] bytes. On anything else it computes nonsense, but
-//! neither panics nor reads outside its slices: nothing here is unchecked.
+//! neither panics nor, in safe Rust, reads outside its slices.
 //!
-//! This is the encoding for few bytes, not for few instructions. Executed on LeNet-300-100 with 4-bit
-//! weights, all three layers, built for size (built for speed it takes up to 7 % more on an M4):
+//! This is the encoding for few bytes, not for few instructions. Whole inference of LeNet-300-100 with
+//! 4-bit weights, engine included, built for size:
 //!
 //! | nonzeros (rows) | 26,620 (410) | 2,662 (293) | 888 (163) | 267 (78) |
 //! |---|---|---|---|---|
-//! | Cortex-M4 | 2,175,107 | 289,337 | 114,685 | 44,684 |
-//! | Cortex-M0 | 3,232,744 | 434,983 | 170,757 | 64,797 |
-//! | check, M4 | 3,680,663 | 426,810 | 155,843 | 55,330 |
+//! | container, bytes | 23,272 | 2,909 | 1,090 | 398 |
+//! | Cortex-M4 | 925,793 | 119,940 | 51,383 | 20,160 |
+//! | Cortex-M0 | 1,539,704 | 202,468 | 85,311 | 31,574 |
 //!
-//! So a weight takes about 77 on an M4 and 115 on an M0, and a row about 285 and 440. What paid, at
-//! 2,662 nonzeros: rare paths of the bit reader that take it by value, and a copy of it for the loop
-//! over a row, so that it stays in registers (M4, built for speed: 329,000 to 290,000); a weight that
-//! never takes more bits than a refill leaves, and one look for the bit before a gap and the gap
-//! itself (M4: 306,000 to 289,000); counting leading zeros one by one on an M0, which has no
-//! instruction for it (641,000 to 435,000).
+//! On Cortex-M the rows are read in assembly, see [`super::unchecked`]; here is the loop in safe Rust,
+//! which other processors run.
 
+#[cfg(any(test, not(cortex_m)))]
 use rarefy_format::requantize;
 use rarefy_format::rice::{Rice, RiceRows};
 
 use super::Output;
+#[cfg(cortex_m)]
+use super::unchecked;
 
 /// Runs a dense layer. Where the block lists the inputs that it uses, these are gathered in `scratch`
 /// first; otherwise that may be empty.
@@ -35,18 +34,23 @@ pub(crate) fn run(
     scratch: &mut [u32],
 ) -> Option<()> {
     let (mut rows, input) = open(rice, source, bytemuck::must_cast_slice_mut(scratch));
+    let input = input.get(..rows.columns())?;
     let outputs = usize::from(rice.outputs());
     match output {
         Output::Bytes { words, shift } => {
             let bytes: &mut [u8] = bytemuck::must_cast_slice_mut(words);
-            for byte in bytes.get_mut(..outputs)? {
-                *byte = requantize(sum(&mut rows, input), shift);
-            }
+            let bytes = bytes.get_mut(..outputs)?;
+            #[cfg(not(cortex_m))]
+            hidden(&mut rows, input, shift, bytes);
+            #[cfg(cortex_m)]
+            in_runs(&mut rows, input, outputs, bytes.as_mut_ptr(), Some(shift));
         }
         Output::Sums(sums) => {
-            for place in sums.get_mut(..outputs)? {
-                *place = sum(&mut rows, input);
-            }
+            let sums = sums.get_mut(..outputs)?;
+            #[cfg(not(cortex_m))]
+            last(&mut rows, input, sums);
+            #[cfg(cortex_m)]
+            in_runs(&mut rows, input, outputs, sums.as_mut_ptr().cast(), None);
         }
     }
     Some(())
@@ -74,7 +78,49 @@ fn open<'a, 'b>(
     (selection.rows(), scratch)
 }
 
+/// Computes all rows, those of one length at a time, into the `outputs` bytes (where there is a shift)
+/// or sums at `to`.
+#[cfg(cortex_m)]
+fn in_runs(
+    rows: &mut RiceRows<'_>,
+    input: &[u8],
+    outputs: usize,
+    mut to: *mut u8,
+    shift: Option<u8>,
+) {
+    let mut left = outputs as u32;
+    while left > 0 {
+        let mut run = rows.next_run();
+        run.rows = run.rows.min(left);
+        left -= run.rows;
+        // SAFETY: a `Rice` exists only inside a model, so its block is checked; `input` has as many
+        // bytes as there are columns; the runs have no more rows than there are outputs left.
+        #[allow(unsafe_code)]
+        let bits = unsafe { unchecked::rice::run(&run, input, to, shift) };
+        rows.end_run(bits);
+        let size = if shift.is_some() { 1 } else { 4 };
+        to = to.wrapping_add(run.rows as usize * size);
+    }
+}
+
+/// A hidden layer in safe Rust.
+#[cfg(any(test, not(cortex_m)))]
+fn hidden(rows: &mut RiceRows<'_>, input: &[u8], shift: u8, output: &mut [u8]) {
+    for byte in output {
+        *byte = requantize(sum(rows, input), shift);
+    }
+}
+
+/// A last layer in safe Rust.
+#[cfg(any(test, not(cortex_m)))]
+fn last(rows: &mut RiceRows<'_>, input: &[u8], output: &mut [i32]) {
+    for place in output {
+        *place = sum(rows, input);
+    }
+}
+
 /// The sum of the next row. On its own, so that there is one of it, whatever becomes of the sum.
+#[cfg(any(test, not(cortex_m)))]
 #[inline(never)]
 fn sum(rows: &mut RiceRows<'_>, input: &[u8]) -> i32 {
     let mut acc = rows.start();

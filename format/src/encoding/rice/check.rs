@@ -1,7 +1,7 @@
 //! Checking a block once, so that kernels have nothing left to check.
 
-use super::bits::Bits;
-use super::parameters::Parameters;
+use super::bits::{Bits, WINDOW};
+use super::parameters::{Parameters, SELECTED};
 use super::selection::Selection;
 use super::{Rice, RiceError};
 
@@ -29,28 +29,28 @@ impl<'a> Rice<'a> {
         inputs: u16,
         outputs: u16,
     ) -> Result<(Rice<'a>, Summary), RiceError> {
-        let (parameters, stream) = match Parameters::read(block) {
+        let parameters = match Parameters::read(block) {
             Ok(read) => read,
             Err(error) => return Err(error),
         };
-        let bits = Bits::new(stream);
-        let mut selection = Selection::new(bits, parameters, inputs as u32, outputs as u32);
+        let front = parameters.length;
+        let mut selection = Selection::new(Bits::new(block), parameters, inputs as u32);
         while selection.next_run().is_some() {
-            if selection.bits.exhausted() {
+            if selection.bits.left(front) < 0 {
                 break;
             }
         }
-        if selection.bits.exhausted() {
+        if selection.bits.left(front) < 0 {
             return Err(RiceError::Ended { row: 0 });
         }
         if selection.overran() {
             return Err(RiceError::Selection { inputs });
         }
         let mut rows = selection.rows();
-        if parameters.selected && rows.row.columns != parameters.columns as u32 {
+        let columns = rows.columns() as u32;
+        if parameters.is(SELECTED) && columns != parameters.columns as u32 {
             return Err(RiceError::Selection { inputs });
         }
-        let columns = rows.row.columns;
         let mut summary = Summary {
             weights: 0,
             longest_row: 0,
@@ -58,7 +58,7 @@ impl<'a> Rice<'a> {
         let mut row = 0;
         while row < outputs {
             rows.start();
-            if rows.row.bits.exhausted() {
+            if rows.row.bits.left(front) < 0 {
                 return Err(RiceError::Ended { row });
             }
             let length = rows.length() as u32;
@@ -72,8 +72,11 @@ impl<'a> Rice<'a> {
             let mut more = length > 0;
             while more {
                 let column = rows.row.column;
-                let weight = rows.row.weight::<false>();
-                if rows.row.bits.exhausted() {
+                let before = rows.row.bits.left(front);
+                let weight;
+                (weight, more) = rows.row.step();
+                let left = rows.row.bits.left(front);
+                if left < 0 || before - left > WINDOW as i32 {
                     return Err(RiceError::Ended { row });
                 }
                 if column >= columns {
@@ -83,10 +86,9 @@ impl<'a> Rice<'a> {
                         columns,
                     });
                 }
-                if weight == 0 {
+                if weight == 0 || weight != weight as i16 as i32 {
                     return Err(RiceError::Weight { row });
                 }
-                more = rows.row.step::<false>();
             }
             if length as u16 > summary.longest_row {
                 summary.longest_row = length as u16;
@@ -97,12 +99,14 @@ impl<'a> Rice<'a> {
         if rows.overran() {
             return Err(RiceError::Rows { outputs });
         }
-        match rows.row.bits.remainder() {
-            (0, false) => {}
-            (0, true) => return Err(RiceError::Padding),
-            (bytes, _) => return Err(RiceError::Surplus { bytes }),
+        let left = rows.row.bits.left(front) as u32;
+        if left >= 8 {
+            return Err(RiceError::Surplus { bytes: left / 8 });
         }
-        let selected = if parameters.selected {
+        if left > 0 && rows.row.bits.window() >> (32 - left) != 0 {
+            return Err(RiceError::Padding);
+        }
+        let selected = if parameters.is(SELECTED) {
             Some(columns as u16)
         } else {
             None

@@ -5,96 +5,96 @@
 //! [`Rice::selection`] and [`RiceRows`] give its content again. The writer tries all parameters;
 //! [`unit_order`] proposes the order of hidden units that the encoding is made for.
 //!
-//! # What makes it small
+//! # What makes it small, and quick to read
 //!
-//! - A row's gaps have the Rice parameter that suits its density, and no number of a row is coded
-//!   longer than what is still possible needs: a full row's positions cost nothing.
+//! - All numbers are in one code, Rice's, with a parameter that suits them: rows of one length have
+//!   one for their gaps, from their density, and one for the steps between their first columns.
 //! - Rows sorted by length need a number of rows for each length instead of lengths, and among rows
 //!   of one length first columns do not fall: that is worth nearly `log2(outputs!)` bits.
 //! - Weights on images come in clusters: half of them follow another one directly. One bit says so.
 //! - Inputs that no row uses (an image's border) are listed once, as runs, and gathered away.
 //! - Small magnitudes are more frequent than large ones, and Rice coded too.
+//! - No code is longer than 25 bits, and neither are a weight and the gap behind it: so one load of
+//!   four bytes, wherever they lie, shows all of it. The stream runs from the block's end to its front,
+//!   where the head is: so these four bytes are always inside the block.
 //!
 //! # Bits
 //!
-//! The first bit of a byte is its most significant; numbers have their most significant bit first.
-//! The last byte is filled with zeros, and nothing follows it.
+//! The stream begins with the block's last byte and goes on to the byte before it, down to the one
+//! behind the head. The first bit of a byte is its most significant; numbers have their most
+//! significant bit first. (So the bytes behind the head are one little-endian number, read from its
+//! most significant bit.) The last byte of the stream, the first in memory, is filled with zeros, and
+//! nothing follows it.
 //!
-//! `R(k, max)`, a **bounded Rice code**, is a number `n` in `0..=max`. Quotient `q = n >> k` first:
-//! `q` zeros, then a one, which is left out if `q` is the largest, `max >> k`. Then the remainder,
-//! the low `k` bits of `n`; behind the largest quotient it only has as many bits as its own largest
-//! value needs (the bit length of the low `k` bits of `max`). So `R(k, 2^k - 1)` are plainly `k`
-//! bits, and `R(k, 0)` is nothing.
+//! `R(k)`, a **Rice code**, is a number `n` of 0 or more: `n >> k` zeros, then a one, then the low `k`
+//! bits of `n`. It has at most 25 bits. A weight's `R(weight_k)` and all that is coded from there to
+//! the next weight have at most 25 bits together.
 //!
 //! **Folded** numbers carry a sign: 0, 1, 2, 3, 4, ... mean 0, -1, 1, -2, 2, ...
 //!
-//! `K(columns, weights)`, the parameter of a gap: `d = max(0, columns - weights / 2)` (halves are
-//! dropped); the largest `k` with `d >> k >= weights` and `d >> k > 0`, or 0 if there is none; plus
-//! the flag `wide`.
+//! `K(spread, weights)`, the parameter of distances, is the least `k` of 0 or more with
+//! `weights << k >= columns * spread / 8` (the quotient rounded down); 0 if `weights` is 0.
 //!
 //! # Block
 //!
 //! ```text
-//! 4 bytes, one number, most significant byte first:
-//!   bit 31     sorted     rows are sorted, see below
-//!   bit 30     selected   a list of used inputs follows
-//!   bit 29     adjacent   a bit before each gap says whether there is one
-//!   bit 28     wide       gaps have a bit more in their remainder
-//!   bits 25-27 length_k   0..7
-//!   bits 22-24 count_k    0..7
-//!   bits 16-21 bias_bits  0..32
-//!   bits 13-15 bias_unary 0..7, at most bias_bits
-//!   bits 8-12  bias_shift 0..31
-//!   bits 4-7   weight_bits 0..9; 0: there is a codebook
-//!   bits 0-3   weight_k   0..15
-//! if weight_bits is 0, the codebook:
-//!   1 byte     its entries less one
-//!   1 byte an entry: an i8, not 0
-//! if selected:
-//!   2 bytes, most significant first: how many inputs the list has
-//! the stream of bits:
+//! the head:
+//!   4 bytes, one number, most significant byte first:
+//!     bit 31     sorted     rows are sorted, see below
+//!     bit 30     selected   a list of used inputs follows
+//!     bit 29     adjacent   a bit before each gap says whether there is one
+//!     bit 28     listed     there is a codebook
+//!     bits 24-27 first_spread 0..15
+//!     bits 20-23 gap_spread   0..15
+//!     bits 16-19 length_k     0..15
+//!     bits 13-15 count_k      0..7
+//!     bits 8-12  bias_k       0..31
+//!     bits 4-7   bias_shift   0..15
+//!     bits 0-3   weight_k     0..15
+//!   if listed, the codebook:
+//!     1 byte     its entries less one
+//!     1 byte an entry: an i8, not 0
+//!   if selected:
+//!     2 bytes, most significant first: how many inputs the list has
+//! the stream of bits, from the block's last byte to the one behind the head:
 //!   if selected: 4 bits gap_k, 4 bits run_k, and from input 0 until the last input is reached
-//!     R(gap_k, most)     unused inputs; between two runs one less than they are
-//!     R(run_k, most)     used inputs that follow one another, less one; not if none is left
+//!     R(gap_k)     unused inputs; between two runs one less than they are
+//!     R(run_k)     used inputs that follow one another, less one; not if none is left
 //!   the rows, one after another:
 //!     if sorted, before the first row of each length:
-//!       R(length_k, columns - least)   by how much the length exceeds `least`: 0 at first,
-//!                                      then one more than the length before
-//!       R(count_k, rows left - 1)      rows of this length, less one
+//!       R(length_k)   by how much the length exceeds `least`: 0 at first, then one more than the
+//!                     length before
+//!       R(count_k)    `rows`, the rows of this length, less one
 //!     if not sorted, before each row:
-//!       R(length_k, 2 columns)         folded: what the length is more than that of the row
-//!                                      before, or than 0
-//!     R(bias_bits - bias_unary, 2^bias_bits - 1)   folded: the bias >> bias_shift
+//!       R(length_k)   folded: what the length is more than that of the row before, or than 0;
+//!                     `rows` is 1
+//!     R(bias_k)       folded: the bias >> bias_shift
+//!     if the row has weights:
+//!       R(K(first_spread, length * rows))   the first column, less that of the row before if both
+//!                                           are of the same `rows`
 //!     for each weight of the row:
-//!       if it is the first:  R(K(columns - start, length * rows), slack)   the gap
-//!       else if adjacent:    if slack > 0: one bit, 1 if the gap is 0, else
-//!                            R(K(columns, length), slack - 1)              the gap less one
-//!       else:                R(K(columns, length), slack)                  the gap
-//!       R(weight_k, weights)                                    the weight's number
+//!       R(weight_k)   the weight's number
+//!       unless it is the row's last, the gap: how many columns lie between it and the next one
+//!         if adjacent:    one bit, 1 if the gap is 0, else R(K(gap_spread, length)) of the gap less one
+//!         if not:         R(K(gap_spread, length)) of the gap
 //! ```
 //!
-//! `most` is the largest number that stays inside the inputs. `columns` is the number of used
-//! inputs if there is a list, and then columns count these; else it is `inputs`. The **gap** of a
-//! row's first weight counts from `start`, which is the first column of the row before if that has
-//! the same length and rows are sorted, and else 0; `rows` counts the rows of this length from this
-//! one on, 1 if not sorted. Each other gap counts from the column behind the weight before. `slack`
-//! is the most that the gap may be for the row's weights to fit: `columns - start - length` first,
-//! and less by every gap.
+//! `columns` is the number of used inputs if there is a list, and then columns count these; else it is
+//! the layer's inputs. A **weight's number** is `2 * (|w| - 1)`, plus 1 for a negative weight; with a
+//! codebook it is the entry's place, from 0.
 //!
-//! A **weight's number** is `2 * (|w| - 1)`, plus 1 for a negative weight, and `weights` is
-//! `2^weight_bits - 1`; with a codebook it is the entry's place, and `weights` the largest place.
-//! In both cases the low `weight_k` bits of `weights` count as ones. `weight_k` and the
-//! largest quotient add up to 1 to 16: so many bits a weight takes at most.
-//!
-//! For example `80 04 00 31 75 f3 92`, three inputs and the rows `5 - x[1]` and
-//! `-2 + 3 x[0] + x[2]`: sorted, four bits a bias, three bits a weight, of which one is a remainder.
+//! For example `80 00 02 00 c0 c2 5f 66`, three inputs and the rows `5 - x[1]` and
+//! `-2 + 3 x[0] + x[2]`: sorted, `bias_k` 2 and all other parameters 0. The stream is 66 5f c2 c0:
 //!
 //! ```text
-//! 01 1       length 1 = 0 + 1, one row
-//! 1010 11 11   bias 5; gap 1 (K = 1, slack 2); weight -1 (number 1)
-//! 1            length 2 = 2 + 0 (and one row, for no bit)
-//! 0011 1 0010  bias -2; gap 0 (K = 0, slack 1); weight 3 (number 4)
-//! 0 10         gap 1 (the most there is: no one behind the zero); weight 1 (number 0)
+//! 01 1         length 1 = 0 + 1, one row
+//! 00110        bias 5 (folded 10)
+//! 01 01        first column 1; weight -1 (number 1)
+//! 1 1          length 2 = 2 + 0, one row
+//! 111          bias -2 (folded 3)
+//! 1 00001      first column 0; weight 3 (number 4)
+//! 01 1         gap 1; weight 1 (number 0)
+//! 000000       filled
 //! ```
 
 use core::fmt;
@@ -114,7 +114,7 @@ mod write;
 pub use check::Summary;
 #[cfg(feature = "alloc")]
 pub use order::{Pattern, unit_order};
-pub use rows::Rows as RiceRows;
+pub use rows::{Rows as RiceRows, Run as RiceRun};
 pub use selection::Selection;
 #[cfg(feature = "alloc")]
 pub use write::{Parts, RiceRow, write_rice};
@@ -122,7 +122,7 @@ pub use write::{Parts, RiceRow, write_rice};
 use super::{Dimensions, Rows};
 use crate::error::ParseError;
 use bits::Bits;
-use parameters::Parameters;
+use parameters::{Parameters, SELECTED};
 
 /// A checked block.
 #[derive(Clone, Copy, Debug)]
@@ -158,12 +158,11 @@ impl<'a> Rice<'a> {
     #[inline]
     pub const fn selection(&self) -> Selection<'a> {
         // `check` has read the same parameters.
-        let (parameters, stream) = match Parameters::read(self.block) {
+        let parameters = match Parameters::read(self.block) {
             Ok(read) => read,
-            Err(_) => (Parameters::EMPTY, self.block),
+            Err(_) => Parameters::EMPTY,
         };
-        let (inputs, outputs) = (self.inputs as u32, self.outputs as u32);
-        Selection::new(Bits::new(stream), parameters, inputs, outputs)
+        Selection::new(Bits::new(self.block), parameters, self.inputs as u32)
     }
 
     /// The rows from the first.
@@ -179,14 +178,7 @@ impl<'a> Rice<'a> {
     #[inline(always)]
     pub(crate) const fn read(dims: Dimensions, block: &'a [u8]) -> Self {
         let selected = match Parameters::read(block) {
-            Ok((
-                Parameters {
-                    selected: true,
-                    columns,
-                    ..
-                },
-                _,
-            )) => Some(columns),
+            Ok(parameters) if parameters.is(SELECTED) => Some(parameters.columns),
             _ => None,
         };
         Rice {
@@ -290,43 +282,43 @@ impl Rows for RiceReader<'_> {
     reason = "the fields are named, and each variant's sentence says what they are"
 )]
 pub enum RiceError {
-    /// The bytes end in this row or before.
+    /// The bytes end in this row or before, or a code there is longer than it may be.
     Ended { row: u16 },
-    /// The first four bytes, big-endian, are of no writer.
-    Parameters { found: u32 },
     /// The list of used columns goes behind the layer's inputs, or has not as many as it states.
     Selection { inputs: u16 },
     /// A row with more weights than there are columns.
     Length { row: u16, length: u32, columns: u32 },
     /// A column that the layer does not have.
     Column { row: u16, column: u32, columns: u32 },
-    /// A weight of 0, or one that the codebook does not have.
+    /// A weight of 0, one of more than 16 bits, or one that the codebook does not have.
     Weight { row: u16 },
     /// More rows of one length than the layer has.
     Rows { outputs: u16 },
     /// A bit that is set behind the last row.
     Padding,
     /// Bytes behind the last row.
-    Surplus { bytes: usize },
+    Surplus { bytes: u32 },
     /// A row to be written with columns that do not ascend or lie outside, or with weights that this
     /// encoding does not have.
     Unwritable { row: u16 },
+    /// Numbers that cannot be written so that a reader sees each at once.
+    Overlong,
 }
 
 impl fmt::Display for RiceError {
     #[rustfmt::skip]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
-            RiceError::Ended { row } => write!(f, "its bits end in row {row} or before"),
-            RiceError::Parameters { found } => write!(f, "its parameters {found:#010x} are of no writer"),
+            RiceError::Ended { row } => write!(f, "its bits end in row {row} or before, or a code there has more than 25"),
             RiceError::Selection { inputs } => write!(f, "its list of used columns does not fit {inputs} inputs"),
             RiceError::Length { row, length, columns } => write!(f, "row {row} has {length} weights in {columns} columns"),
             RiceError::Column { row, column, columns } => write!(f, "row {row} has a weight in column {column} of {columns}"),
-            RiceError::Weight { row } => write!(f, "row {row} has a weight of 0 or of no entry of the codebook"),
+            RiceError::Weight { row } => write!(f, "row {row} has a weight of 0, of more than 16 bits or of no entry of the codebook"),
             RiceError::Rows { outputs } => write!(f, "it announces more rows than the {outputs} there are"),
             RiceError::Padding => write!(f, "a bit is set behind its last row"),
             RiceError::Surplus { bytes } => write!(f, "{bytes} bytes follow its last row"),
-            RiceError::Unwritable { row } => write!(f, "row {row} has columns out of order or weights beyond 256 or of 0"),
+            RiceError::Unwritable { row } => write!(f, "row {row} has columns out of order or weights of 0"),
+            RiceError::Overlong => write!(f, "its biases, weights or rows need codes of more than 25 bits"),
         }
     }
 }

@@ -1,84 +1,67 @@
-//! What a block says about itself before its first bit: four bytes, and the codebook if there is one.
+//! What a block says about itself in front of its bits: four bytes, and the codebook if there is one.
 
 use super::RiceError;
+use super::bits::HEAD;
 
 /// The parameters of a layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Parameters<'a> {
-    /// Rows are sorted by their number of weights, then by their first column.
-    pub(super) sorted: bool,
-    /// Only the columns of a list are used.
-    pub(super) selected: bool,
-    /// A bit before each gap tells whether there is one.
-    pub(super) adjacent: bool,
-    /// Gaps have one more bit in their remainder than their density says.
-    pub(super) wide: bool,
-    /// Rice parameter of row lengths, 0 to 7.
-    pub(super) length_k: u32,
-    /// Rice parameter of the numbers of rows of one length, 0 to 7.
-    pub(super) count_k: u32,
-    /// Bits of a folded bias, 0 to 32.
-    pub(super) bias_bits: u32,
-    /// How many of these, the upper ones, are in unary: 0 to 7.
-    pub(super) bias_unary: u32,
-    /// What biases are shifted left by, 0 to 31.
-    pub(super) bias_shift: u32,
-    /// Bits of a weight's number, 1 to 9; 0 if the codebook says.
-    pub(super) weight_bits: u32,
-    /// Rice parameter of a weight's number, 0 to 15.
-    pub(super) weight_k: u32,
+    /// The first four bytes, which hold the [`Field`]s.
+    pub(super) head: u32,
     /// The weights by their numbers; empty if they are uniform.
     pub(super) codebook: &'a [u8],
     /// How many columns the list has; 0 without a list.
     pub(super) columns: u16,
+    /// The bytes of all this: behind them are those of the bits.
+    pub(super) length: usize,
 }
 
+/// Some bits of the first four bytes: the lowest of them, and how many.
+#[derive(Clone, Copy)]
+pub(super) struct Field(u32, u32);
+
+/// Rows are sorted by their number of weights, then by their first column.
+pub(super) const SORTED: Field = Field(31, 1);
+/// Only the columns of a list are used.
+pub(super) const SELECTED: Field = Field(30, 1);
+/// A bit says of each gap whether there is one.
+pub(super) const ADJACENT: Field = Field(29, 1);
+/// There is a codebook.
+pub(super) const LISTED: Field = Field(28, 1);
+/// How far first columns of a run lie apart, in eighths of what they would if they were spread evenly.
+pub(super) const FIRST_SPREAD: Field = Field(24, 4);
+/// How far weights of a row lie apart, likewise.
+pub(super) const GAP_SPREAD: Field = Field(20, 4);
+/// Rice parameter of row lengths.
+pub(super) const LENGTH_K: Field = Field(16, 4);
+/// Rice parameter of the numbers of rows of one length.
+pub(super) const COUNT_K: Field = Field(13, 3);
+/// Rice parameter of folded biases.
+pub(super) const BIAS_K: Field = Field(8, 5);
+/// What biases are shifted left by.
+pub(super) const BIAS_SHIFT: Field = Field(4, 4);
+/// Rice parameter of a weight's number.
+pub(super) const WEIGHT_K: Field = Field(0, 4);
+
 impl<'a> Parameters<'a> {
-    /// Of rows without weights.
+    /// All 0.
     pub(super) const EMPTY: Self = Parameters {
-        sorted: false,
-        selected: false,
-        adjacent: false,
-        wide: false,
-        length_k: 0,
-        count_k: 0,
-        bias_bits: 0,
-        bias_unary: 0,
-        bias_shift: 0,
-        weight_bits: 1,
-        weight_k: 0,
+        head: 0,
         codebook: &[],
         columns: 0,
+        length: HEAD,
     };
 
-    /// The parameters of a block, and the bytes behind them.
-    pub(super) const fn read(block: &'a [u8]) -> Result<(Self, &'a [u8]), RiceError> {
-        let Some((&head, mut rest)) = block.split_first_chunk::<4>() else {
+    /// The parameters of a block.
+    pub(super) const fn read(block: &'a [u8]) -> Result<Self, RiceError> {
+        let Some((&head, mut rest)) = block.split_first_chunk::<HEAD>() else {
             return Err(RiceError::Ended { row: 0 });
         };
-        let head = u32::from_be_bytes(head);
         let mut parameters = Parameters {
-            sorted: head >> 31 != 0,
-            selected: head >> 30 & 1 != 0,
-            adjacent: head >> 29 & 1 != 0,
-            wide: head >> 28 & 1 != 0,
-            length_k: head >> 25 & 7,
-            count_k: head >> 22 & 7,
-            bias_bits: head >> 16 & 63,
-            bias_unary: head >> 13 & 7,
-            bias_shift: head >> 8 & 31,
-            weight_bits: head >> 4 & 15,
-            weight_k: head & 15,
-            codebook: &[],
-            columns: 0,
+            head: u32::from_be_bytes(head),
+            ..Self::EMPTY
         };
-        if parameters.bias_bits > 32
-            || parameters.weight_bits > 9
-            || parameters.bias_unary > parameters.bias_bits
-        {
-            return Err(RiceError::Parameters { found: head });
-        }
-        if parameters.weight_bits == 0 {
+        if parameters.is(LISTED) {
             let Some((&last, behind)) = rest.split_first() else {
                 return Err(RiceError::Ended { row: 0 });
             };
@@ -88,31 +71,15 @@ impl<'a> Parameters<'a> {
             parameters.codebook = codebook;
             rest = behind;
         }
-        if parameters.selected {
+        if parameters.is(SELECTED) {
             let Some((&columns, behind)) = rest.split_first_chunk::<2>() else {
                 return Err(RiceError::Ended { row: 0 });
             };
             parameters.columns = u16::from_be_bytes(columns);
             rest = behind;
         }
-        // A weight takes a bit at least, so that the bits bound the work, and 16 at most, so that a
-        // kernel need not look whether they are there.
-        let longest = parameters.weight_k + parameters.weight_limit();
-        if longest == 0 || longest > 16 {
-            return Err(RiceError::Parameters { found: head });
-        }
-        Ok((parameters, rest))
-    }
-
-    /// The largest quotient of a weight's number.
-    pub(super) const fn weight_limit(&self) -> u32 {
-        let max = if self.weight_bits == 0 {
-            // Not empty: `read` has taken one entry at least.
-            (self.codebook.len() as u32).wrapping_sub(1)
-        } else {
-            (1 << self.weight_bits) - 1
-        };
-        max >> self.weight_k
+        parameters.length = block.len() - rest.len();
+        Ok(parameters)
     }
 
     /// The number of a weight; 0 for one that the codebook does not have.
@@ -127,28 +94,35 @@ impl<'a> Parameters<'a> {
         }
     }
 
-    /// The Rice parameter of a gap where `weights` are spread over `columns`: the logarithm of their
-    /// mean distance, less half a column, rounded down.
+    /// What a field holds.
     #[inline(always)]
-    pub(super) const fn gap_k(&self, columns: u32, weights: u32) -> u32 {
-        let mut k = self.wide as u32;
-        let mut distance = columns.saturating_sub(weights / 2) / 2;
-        while distance >= weights && distance > 0 {
-            distance /= 2;
-            k += 1;
-        }
-        k
+    pub(super) const fn get(&self, Field(low, bits): Field) -> u32 {
+        self.head >> low & ((1 << bits) - 1)
     }
 
-    /// The first four bytes.
-    #[cfg(feature = "alloc")]
-    pub(super) const fn head(&self) -> [u8; 4] {
-        let flags = (self.sorted as u32) << 31
-            | (self.selected as u32) << 30
-            | (self.adjacent as u32) << 29
-            | (self.wide as u32) << 28;
-        let rows = self.length_k << 25 | self.count_k << 22;
-        let bias = self.bias_bits << 16 | self.bias_unary << 13 | self.bias_shift << 8;
-        (flags | rows | bias | self.weight_bits << 4 | self.weight_k).to_be_bytes()
+    /// Whether a field of one bit is set.
+    #[inline(always)]
+    pub(super) const fn is(&self, field: Field) -> bool {
+        self.get(field) != 0
     }
+
+    /// Sets a field to a value that it holds.
+    #[cfg(feature = "alloc")]
+    pub(super) const fn set(&mut self, Field(low, bits): Field, value: u32) {
+        let mask = ((1 << bits) - 1) << low;
+        self.head = self.head & !mask | value << low & mask;
+    }
+}
+
+/// The Rice parameter of distances between `weights` in so many columns, of which `spread` says how
+/// evenly they lie there: the least `k` with `weights << k` at least `columns * spread / 8`.
+#[inline(never)]
+pub(super) const fn gap_k(columns: u32, spread: u32, weights: u32) -> u32 {
+    let reach = columns.wrapping_mul(spread) / 8;
+    let (mut k, mut covered) = (0, weights);
+    while covered < reach && covered != 0 {
+        covered = covered.wrapping_shl(1);
+        k += 1;
+    }
+    k
 }

@@ -1,58 +1,71 @@
 //! What the bits of a block are for, for reports.
 
 use super::bits::fold;
-use super::parameters::Parameters;
+use super::parameters::{BIAS_K, BIAS_SHIFT, Parameters, WEIGHT_K};
 use super::{Parts, Rice};
 
 impl Rice<'_> {
     /// What the parts of the block take, in bits: the same that its writer told.
     #[must_use]
     pub fn parts(&self) -> Parts {
-        let Ok((parameters, _)) = Parameters::read(self.block) else {
+        let Ok(parameters) = Parameters::read(self.block) else {
             return Parts::default();
         };
-        let book = match parameters.codebook.len() {
-            0 => 0,
-            entries => 1 + entries,
-        };
         let mut parts = Parts {
-            parameters: 8 * (4 + book),
+            parameters: 8 * parameters.length,
             ..Parts::default()
         };
-        let bias_k = parameters.bias_bits - parameters.bias_unary;
-        let bias_limit = (1 << parameters.bias_unary) - 1;
         let mut rows = self.rows();
         for _ in 0..self.outputs {
-            let bias = fold(rows.start() >> parameters.bias_shift);
-            parts.biases += length(bias_k, bias, bias_limit);
+            let bias = rows.start() >> parameters.get(BIAS_SHIFT);
+            parts.biases += length(parameters.get(BIAS_K), fold(bias));
             rows.weights(|_, weight| {
                 let number = parameters.number(weight as i16);
-                parts.values += length(parameters.weight_k, number, parameters.weight_limit());
+                parts.values += length(parameters.get(WEIGHT_K), number);
             });
         }
         // Everything else says where weights are.
-        let unread = rows.row.bits.unread();
+        let unread = rows.row.bits.left(parameters.length).max(0) as usize;
         let others = parts.bits() + unread;
         parts.positions = (8 * self.block.len()).saturating_sub(others);
         parts
     }
 
     /// Bits that tell one weight from the others that the block could have, were all codes of one
-    /// length.
+    /// length: those of the codebook, or all up to the largest magnitude.
     #[must_use]
     pub fn value_bits(&self) -> u32 {
-        match Parameters::read(self.block) {
-            Ok((parameters, _)) if parameters.codebook.is_empty() => parameters.weight_bits,
-            Ok((parameters, _)) => parameters.codebook.len().next_power_of_two().ilog2(),
-            Err(_) => 0,
+        let Ok(parameters) = Parameters::read(self.block) else {
+            return 0;
+        };
+        let mut values = parameters.codebook.len() as u32;
+        if values == 0 {
+            let mut rows = self.rows();
+            for _ in 0..self.outputs {
+                rows.start();
+                rows.weights(|_, weight| values = values.max(2 * weight.unsigned_abs()));
+            }
         }
+        values.next_power_of_two().ilog2()
+    }
+
+    /// Runs of rows of one length: what a kernel does once for all their rows.
+    #[must_use]
+    pub fn runs(&self) -> usize {
+        let mut rows = self.rows();
+        let starts = |_: &u16| {
+            let starts = rows.run == 0;
+            rows.start();
+            rows.weights(|_, _| ());
+            starts
+        };
+        (0..self.outputs).filter(starts).count()
     }
 }
 
-/// Bits of a number whose quotient is at most `limit`.
-fn length(k: u32, number: u32, limit: u32) -> usize {
-    let quotient = number.checked_shr(k).unwrap_or(0);
-    ((quotient + 1).min(limit) + k) as usize
+/// Bits of a number in Rice code.
+fn length(k: u32, number: u32) -> usize {
+    ((number >> k) + 1 + k) as usize
 }
 
 #[cfg(test)]
@@ -92,13 +105,16 @@ mod tests {
             (rows(20, 90, few, sparse), 3),
             (rows(20, 90, small, border), 4),
             (rows(5, 12, sign, |_, _| true), 1),
-            (rows(5, 12, sign, |_, _| false), 1),
+            (rows(5, 12, sign, |_, _| false), 0),
         ] {
             let inputs = if rows.len() == 20 { 90 } else { 40 };
             let outputs = rows.len() as u16;
             let (block, parts) = write_rice(inputs, &rows, true).unwrap();
             let (rice, _) = Rice::check(&block, inputs, outputs).unwrap();
             assert_eq!(rice.parts(), parts);
+            let sorted = block[0] >> 7 != 0;
+            let alike = |a: &RiceRow, b: &RiceRow| sorted && a.weights.len() == b.weights.len();
+            assert_eq!(rice.runs(), rows.chunk_by(alike).count());
             assert!(parts.bits() <= 8 * block.len() && 8 * block.len() < parts.bits() + 8);
             assert_eq!(rice.value_bits(), value_bits);
         }

@@ -3,8 +3,11 @@
 //! Total for any bytes: what no writer made gives wrong numbers, never a panic. [`super::Rice::check`]
 //! refuses it, and reads by the same code that kernels use.
 
-use super::bits::{Bits, largest, unfold};
-use super::parameters::Parameters;
+use super::bits::{Bits, rice, unfold};
+use super::parameters::{
+    ADJACENT, BIAS_K, BIAS_SHIFT, COUNT_K, FIRST_SPREAD, GAP_SPREAD, LENGTH_K, Parameters, SORTED,
+    WEIGHT_K, gap_k,
+};
 
 /// Reads the rows of a layer in order.
 ///
@@ -12,38 +15,32 @@ use super::parameters::Parameters;
 #[derive(Clone, Debug)]
 pub struct Rows<'a> {
     parameters: Parameters<'a>,
-    /// Rows not started yet: of the layer, and of the current length.
-    rows: u32,
-    run: u32,
+    columns: u32,
+    /// The rows of the current length that are not started yet.
+    pub(super) run: u32,
     length: u32,
-    /// The first column of the last row of this length.
+    /// The first column of the last row of this length, and the Rice parameter of the step to it.
     first: u32,
+    first_k: u32,
     pub(super) row: Row<'a>,
 }
 
 impl<'a> Rows<'a> {
-    pub(super) const fn new(
-        bits: Bits<'a>,
-        parameters: Parameters<'a>,
-        columns: u32,
-        outputs: u32,
-    ) -> Self {
+    pub(super) const fn new(bits: Bits<'a>, parameters: Parameters<'a>, columns: u32) -> Self {
         Rows {
-            rows: outputs,
+            columns,
             run: 0,
             // Sorted lengths grow by at least one: the first may be 0.
-            length: if parameters.sorted { u32::MAX } else { 0 },
+            length: if parameters.is(SORTED) { u32::MAX } else { 0 },
             first: 0,
+            first_k: 0,
             row: Row {
                 bits,
-                columns,
                 column: 0,
-                slack: 0,
                 left: 0,
                 gap_k: 0,
-                weight_k: parameters.weight_k,
-                weight_limit: parameters.weight_limit(),
-                adjacent: parameters.adjacent,
+                weight_k: parameters.get(WEIGHT_K),
+                adjacent: parameters.get(ADJACENT) << 31,
                 codebook: parameters.codebook,
             },
             parameters,
@@ -54,7 +51,7 @@ impl<'a> Rows<'a> {
     /// selected.
     #[must_use]
     pub const fn columns(&self) -> usize {
-        self.row.columns as usize
+        self.columns as usize
     }
 
     /// The number of weights of the row started last.
@@ -64,55 +61,65 @@ impl<'a> Rows<'a> {
     }
 
     /// Starts the next row: its bias.
-    #[inline]
+    #[inline(never)]
     pub const fn start(&mut self) -> i32 {
         if self.run == 0 {
             self.start_run();
         }
-        let Parameters {
-            bias_bits,
-            bias_unary,
-            ..
-        } = self.parameters;
-        let Row { columns, .. } = self.row;
-        let bits = &mut self.row.bits;
-        let bias = bits.rice(bias_bits - bias_unary, largest(bias_bits));
-        if self.length > 0 {
-            let behind = columns.wrapping_sub(self.first);
-            let slack = behind.wrapping_sub(self.length);
-            let weights = self.length.wrapping_mul(self.run);
-            let gap = bits.rice(self.parameters.gap_k(behind, weights), slack);
-            self.first = self.first.wrapping_add(gap);
-            self.row.column = self.first;
-            self.row.slack = slack.wrapping_sub(gap);
-        }
+        self.run = self.run.wrapping_sub(1);
+        let bias = self.row.bits.rice(self.parameters.get(BIAS_K));
         self.row.left = self.length;
-        self.run -= 1;
-        self.rows = self.rows.wrapping_sub(1);
-        unfold(bias).wrapping_shl(self.parameters.bias_shift)
+        if self.length != 0 {
+            let step = self.row.bits.rice(self.first_k);
+            self.first = self.first.wrapping_add(step);
+            self.row.column = self.first;
+        }
+        unfold(bias).wrapping_shl(self.parameters.get(BIAS_SHIFT))
     }
 
     /// The length of the next rows.
     const fn start_run(&mut self) {
-        let Parameters {
-            length_k, count_k, ..
-        } = self.parameters;
-        let Row { columns, .. } = self.row;
         let bits = &mut self.row.bits;
-        if self.parameters.sorted {
-            let shortest = self.length.wrapping_add(1);
-            let more = bits.rice(length_k, columns.saturating_sub(shortest));
-            self.length = shortest.wrapping_add(more);
-            self.run = bits
-                .rice(count_k, self.rows.saturating_sub(1))
-                .wrapping_add(1);
+        let change = bits.rice(self.parameters.get(LENGTH_K));
+        if self.parameters.is(SORTED) {
+            self.length = self.length.wrapping_add(1).wrapping_add(change);
+            self.run = bits.rice(self.parameters.get(COUNT_K)).wrapping_add(1);
         } else {
-            let change = unfold(bits.rice(length_k, 2 * columns));
-            self.length = self.length.wrapping_add_signed(change);
+            self.length = self.length.wrapping_add_signed(unfold(change));
             self.run = 1;
         }
         self.first = 0;
-        self.row.gap_k = self.parameters.gap_k(columns, self.length);
+        let weights = self.length.wrapping_mul(self.run);
+        self.first_k = gap_k(self.columns, self.parameters.get(FIRST_SPREAD), weights);
+        self.row.gap_k = gap_k(self.columns, self.parameters.get(GAP_SPREAD), self.length);
+    }
+
+    /// Starts the next rows of one length, for a kernel that reads the bits itself: it has to read all
+    /// their rows and then tell [`Rows::end_run`] how many bits they took.
+    #[inline]
+    pub const fn next_run(&mut self) -> Run<'a> {
+        self.start_run();
+        let (block, read) = self.row.bits.place();
+        Run {
+            block,
+            read,
+            rows: self.run,
+            length: self.length,
+            bias_k: self.parameters.get(BIAS_K),
+            bias_shift: self.parameters.get(BIAS_SHIFT),
+            first_k: self.first_k,
+            weight_k: self.row.weight_k,
+            gap_k: self.row.gap_k,
+            adjacent: self.row.adjacent != 0,
+            codebook: self.row.codebook,
+        }
+    }
+
+    /// Goes on behind the rows of a run, which took so many bits.
+    #[inline]
+    pub const fn end_run(&mut self, bits: u32) {
+        self.run = 0;
+        self.row.bits.skip(bits);
     }
 
     /// Gives `each` the columns and values of the row's weights, the columns ascending.
@@ -120,11 +127,12 @@ impl<'a> Rows<'a> {
     pub fn weights(&mut self, mut each: impl FnMut(usize, i32)) {
         // A copy, so that it can be in registers.
         let mut row = self.row;
-        if row.left > 0 {
+        if row.left != 0 {
             loop {
                 let column = row.column as usize;
-                each(column, row.weight::<true>());
-                if !row.step::<true>() {
+                let (weight, more) = row.step();
+                each(column, weight);
+                if !more {
                     break;
                 }
             }
@@ -138,73 +146,78 @@ impl<'a> Rows<'a> {
     }
 }
 
+/// Rows of one length, whose bits are still to be read: see the [module](super).
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct Run<'a> {
+    /// The block, which is read from its end.
+    pub block: &'a [u8],
+    /// How many bits before the first row's.
+    pub read: u32,
+    /// How many rows there are, 1 at least, and how many weights each has.
+    pub rows: u32,
+    /// See `rows`.
+    pub length: u32,
+    /// The Rice parameter of folded biases.
+    pub bias_k: u32,
+    /// What biases are shifted left by.
+    pub bias_shift: u32,
+    /// The Rice parameter of the step from the first column of the row before, or from 0.
+    pub first_k: u32,
+    /// The Rice parameter of a weight's number.
+    pub weight_k: u32,
+    /// The Rice parameter of gaps.
+    pub gap_k: u32,
+    /// Whether a bit says of each gap if there is one.
+    pub adjacent: bool,
+    /// The weights by their numbers; empty if they are uniform.
+    pub codebook: &'a [u8],
+}
+
 /// The rest of a row.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Row<'a> {
     pub(super) bits: Bits<'a>,
-    pub(super) columns: u32,
-    /// The next weight's column, and by how much it and those behind it could still move.
+    /// The next weight's column.
     pub(super) column: u32,
-    slack: u32,
     pub(super) left: u32,
     gap_k: u32,
     weight_k: u32,
-    weight_limit: u32,
-    adjacent: bool,
+    /// The uppermost bit, if that bit of a window can mean that there is no gap.
+    adjacent: u32,
     codebook: &'a [u8],
 }
 
 impl Row<'_> {
-    /// The weight at `column`; there must be one. `FAST` is for a loop where it is inlined.
+    /// The weight at `column`, which there must be; and whether there is another, to whose column
+    /// this goes on.
     #[inline(always)]
-    pub(super) const fn weight<const FAST: bool>(&mut self) -> i32 {
-        let (k, limit) = (self.weight_k & 15, self.weight_limit);
-        let number = if FAST {
-            self.bits.rice_short(k, limit)
-        } else {
-            self.bits.rice(k, limit << k | largest(k))
-        };
-        if self.codebook.is_empty() {
+    pub(super) const fn step(&mut self) -> (i32, bool) {
+        let mut window = self.bits.window();
+        let (number, mut taken) = rice(&mut window, self.weight_k & 15);
+        let weight = if self.codebook.is_empty() {
             let sign = -((number & 1) as i32);
             ((number >> 1) as i32 ^ sign) + (1 + sign)
         } else {
             codebook_entry(self.codebook, number)
-        }
-    }
-
-    /// Goes on behind a weight, to the next one if there is any.
-    #[inline(always)]
-    pub(super) const fn step<const FAST: bool>(&mut self) -> bool {
-        self.left -= 1;
-        if self.left == 0 {
-            return false;
-        }
-        let gap = self.gap::<FAST>();
-        self.slack = self.slack.wrapping_sub(gap);
-        self.column = self.column.wrapping_add(gap).wrapping_add(1);
-        true
-    }
-
-    /// How many columns lie between a weight and the next one.
-    #[inline(always)]
-    const fn gap<const FAST: bool>(&mut self) -> u32 {
-        let flags = self.adjacent as u32;
-        if self.adjacent && self.slack == 0 {
-            return 0;
-        }
-        self.bits.refill();
-        if self.adjacent && self.bits.next_is_set() {
-            self.bits.skip(1);
-            return 0;
-        }
-        let (k, max) = (self.gap_k & 31, self.slack.wrapping_sub(flags));
-        let gap = if FAST {
-            self.bits.rice_behind(flags, k, max)
-        } else {
-            self.bits.skip(flags);
-            self.bits.rice(k, max)
         };
-        gap.wrapping_add(flags)
+        self.left -= 1;
+        let more = self.left != 0;
+        if more {
+            self.column = self.column.wrapping_add(1);
+            if window & self.adjacent != 0 {
+                taken += 1;
+            } else {
+                // Of a gap that is none, one zero is said already, and so is one column of it.
+                let known = self.adjacent >> 31;
+                window <<= known;
+                let (gap, bits) = rice(&mut window, self.gap_k & 31);
+                self.column = self.column.wrapping_add(gap).wrapping_add(known);
+                taken += bits + known;
+            }
+        }
+        self.bits.skip(taken);
+        (weight, more)
     }
 }
 

@@ -1,7 +1,7 @@
 //! The list of columns that a layer uses, where it does not use all.
 
 use super::bits::Bits;
-use super::parameters::Parameters;
+use super::parameters::{Parameters, SELECTED};
 use super::rows::Rows;
 
 /// The inputs that a layer uses, as runs in order; all of them where the block has no list.
@@ -9,7 +9,6 @@ use super::rows::Rows;
 pub struct Selection<'a> {
     pub(super) bits: Bits<'a>,
     parameters: Parameters<'a>,
-    outputs: u32,
     inputs: u32,
     gap_k: u32,
     run_k: u32,
@@ -20,22 +19,18 @@ pub struct Selection<'a> {
 }
 
 impl<'a> Selection<'a> {
-    pub(super) const fn new(
-        mut bits: Bits<'a>,
-        parameters: Parameters<'a>,
-        inputs: u32,
-        outputs: u32,
-    ) -> Self {
+    #[inline(never)]
+    pub(super) const fn new(mut bits: Bits<'a>, parameters: Parameters<'a>, inputs: u32) -> Self {
         let (mut gap_k, mut run_k) = (0, 0);
-        if parameters.selected {
+        if parameters.is(SELECTED) {
             // Four bits each.
-            gap_k = bits.rice(4, 15);
-            run_k = bits.rice(4, 15);
+            let both = bits.window() >> 24;
+            bits.skip(8);
+            (gap_k, run_k) = (both >> 4, both & 15);
         }
         Selection {
             bits,
             parameters,
-            outputs,
             inputs,
             gap_k,
             run_k,
@@ -45,26 +40,26 @@ impl<'a> Selection<'a> {
     }
 
     /// The next inputs that are used: the first of them, and how many follow one another.
-    #[inline]
+    #[inline(never)]
     pub const fn next_run(&mut self) -> Option<(usize, usize)> {
         if self.at >= self.inputs {
             return None;
         }
         let (mut start, mut length) = (0, self.inputs);
-        if self.parameters.selected {
+        if self.parameters.is(SELECTED) {
             // Between two runs there is an input at least.
             let behind = self.at + (self.at != 0) as u32;
-            let gap = self.bits.rice(self.gap_k, self.inputs - behind);
+            let gap = self.bits.rice(self.gap_k);
             start = behind.saturating_add(gap);
             if start >= self.inputs {
                 self.at = start;
                 return None;
             }
-            let more = self.bits.rice(self.run_k, self.inputs - start - 1);
+            let more = self.bits.rice(self.run_k);
             length = more.saturating_add(1);
         }
         self.at = start.saturating_add(length);
-        self.selected += length;
+        self.selected = self.selected.wrapping_add(length);
         Some((start as usize, length as usize))
     }
 
@@ -75,9 +70,9 @@ impl<'a> Selection<'a> {
 
     /// The rows behind the list.
     #[must_use]
-    #[inline]
+    #[inline(never)]
     pub const fn rows(mut self) -> Rows<'a> {
         while self.next_run().is_some() {}
-        Rows::new(self.bits, self.parameters, self.selected, self.outputs)
+        Rows::new(self.bits, self.parameters, self.selected)
     }
 }

@@ -3,8 +3,11 @@
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
-use super::bits::fold;
-use super::parameters::Parameters;
+use super::bits::{WINDOW, fold};
+use super::parameters::{
+    ADJACENT, BIAS_K, BIAS_SHIFT, COUNT_K, FIRST_SPREAD, GAP_SPREAD, LENGTH_K, LISTED, Parameters,
+    SELECTED, SORTED, WEIGHT_K, gap_k,
+};
 use super::{Rice, RiceError};
 
 /// A row to be written.
@@ -27,6 +30,8 @@ pub struct Parts {
     pub values: usize,
     /// Biases.
     pub biases: usize,
+    /// By how much codes are longer than a reader sees at once: 0 in a block that can be read.
+    pub(super) overlong: usize,
 }
 
 impl Parts {
@@ -34,6 +39,11 @@ impl Parts {
     #[must_use]
     pub fn bits(&self) -> usize {
         self.parameters + self.positions + self.values + self.biases
+    }
+
+    /// What a choice is to make small: first that the block can be read.
+    fn cost(&self) -> (usize, usize) {
+        (self.overlong, self.bits())
     }
 }
 
@@ -43,8 +53,8 @@ impl Parts {
 ///
 /// # Errors
 ///
-/// [`RiceError::Unwritable`] for columns that do not ascend or lie outside, and weights that are 0
-/// or beyond what the encoding has (-256 to 256, or 256 different ones of a byte); else what
+/// [`RiceError::Unwritable`] for columns that do not ascend or lie outside, and weights that are 0;
+/// [`RiceError::Overlong`] for biases or weights too large or too far apart; else what
 /// [`Rice::check`] says of the block.
 pub fn write_rice(
     inputs: u16,
@@ -61,47 +71,23 @@ pub fn write_rice(
         }
     }
     let codebook = codebook(rows);
+    let layer = Layer::new(inputs, rows, may_select);
     let mut candidates = Vec::new();
-    for weights in [Weights::uniform(rows), Weights::listed(&codebook)] {
-        let Some(weights) = weights else { continue };
+    for weights in [&[][..], &codebook] {
         for sorted in [false, true] {
             if !sorted || is_sorted(rows) {
-                let layer = Layer::new(inputs, rows, may_select);
                 candidates.push(smallest(&layer, plain(rows, weights, sorted)));
             }
         }
     }
-    let smallest = candidates.into_iter().min_by_key(|(_, parts)| parts.bits());
+    let smallest = candidates.into_iter().min_by_key(|(_, parts)| parts.cost());
     let (bytes, parts) = smallest.ok_or(RiceError::Unwritable { row: 0 })?;
+    if parts.overlong > 0 {
+        return Err(RiceError::Overlong);
+    }
     let outputs = u16::try_from(rows.len()).map_err(|_| RiceError::Rows { outputs: u16::MAX })?;
     Rice::check(&bytes, inputs, outputs)?;
     Ok((bytes, parts))
-}
-
-/// How weights become numbers.
-#[derive(Clone, Copy)]
-struct Weights<'a> {
-    bits: u32,
-    codebook: &'a [u8],
-}
-
-impl<'a> Weights<'a> {
-    /// Sign and magnitude, if no magnitude is too large.
-    fn uniform(rows: &[RiceRow]) -> Option<Self> {
-        let weights = rows.iter().flat_map(|row| &row.weights);
-        let largest = weights.map(|weight| weight.1.unsigned_abs()).max();
-        let numbers = 2 * u32::from(largest.unwrap_or(1));
-        let bits = numbers.next_power_of_two().ilog2();
-        (bits <= 9).then_some(Weights {
-            bits,
-            codebook: &[],
-        })
-    }
-
-    /// Places in a codebook, if there is one.
-    fn listed(codebook: &'a [u8]) -> Option<Self> {
-        (!codebook.is_empty()).then_some(Weights { bits: 0, codebook })
-    }
 }
 
 /// The different weights, the most frequent first; nothing if they are too many or too large.
@@ -125,83 +111,83 @@ fn is_sorted(rows: &[RiceRow]) -> bool {
     rows.is_sorted_by_key(key)
 }
 
-/// The parameters that follow from the rows alone.
-fn plain<'a>(rows: &[RiceRow], weights: Weights<'a>, sorted: bool) -> Parameters<'a> {
-    let biases = || rows.iter().map(|row| row.bias);
-    let shift = biases().map(|bias| bias.trailing_zeros().min(31)).min();
-    let bias_shift = if biases().all(|bias| bias == 0) {
+/// The parameters that follow from the rows alone; what may be chosen is such that long codes fit.
+fn plain<'a>(rows: &[RiceRow], codebook: &'a [u8], sorted: bool) -> Parameters<'a> {
+    let bits = rows.iter().fold(0, |bits, row| bits | row.bias);
+    let shift = if bits == 0 {
         0
     } else {
-        shift.unwrap_or(0)
+        bits.trailing_zeros().min(15)
     };
-    let largest = biases().map(|bias| fold(bias >> bias_shift)).max();
-    Parameters {
-        sorted,
-        selected: false,
-        adjacent: false,
-        wide: false,
-        length_k: 0,
-        count_k: 0,
-        bias_bits: u32::BITS - largest.unwrap_or(0).leading_zeros(),
-        bias_unary: 0,
-        bias_shift,
-        weight_bits: weights.bits,
-        // Allowed for any number of weights.
-        weight_k: 8,
-        codebook: weights.codebook,
-        // Written as they are counted.
-        columns: 0,
+    let mut plain = Parameters {
+        codebook,
+        ..Parameters::EMPTY
+    };
+    for (field, value) in [
+        (SORTED, sorted.into()),
+        (LISTED, u32::from(!codebook.is_empty())),
+        (FIRST_SPREAD, 8),
+        (GAP_SPREAD, 8),
+        (LENGTH_K, 8),
+        (COUNT_K, 7),
+        (BIAS_K, 20),
+        (BIAS_SHIFT, shift),
+        (WEIGHT_K, 8),
+    ] {
+        plain.set(field, value);
     }
+    plain
 }
 
 /// The smallest block that differs from these parameters in what may be chosen. What one choice
-/// costs does not depend on the others, but for the three that shape the gaps: those are tried
-/// together.
+/// costs does not depend on the others, but for those that shape the gaps.
 fn smallest(layer: &Layer<'_>, plain: Parameters<'_>) -> (Vec<u8>, Parts) {
     type Choose = fn(&mut Choice<'_>, u32);
-    let shape: Choose = |choice, value| {
-        choice.parameters.selected = value & 1 != 0;
-        choice.parameters.adjacent = value & 2 != 0;
-        choice.parameters.wide = value & 4 != 0;
-    };
-    let choices: [(Choose, u32); 8] = [
+    let choices: [(Choose, u32); 10] = [
         (|choice, value| choice.gap_k = value, 16),
         (|choice, value| choice.run_k = value, 16),
-        (shape, 8),
-        (|choice, value| choice.parameters.length_k = value, 8),
-        (|choice, value| choice.parameters.count_k = value, 8),
+        (|choice, value| choice.parameters.set(WEIGHT_K, value), 16),
+        (shape, 64),
         (
-            |choice, value| {
-                choice.parameters.bias_unary = value.min(choice.parameters.bias_bits);
-            },
-            8,
+            |choice, value| choice.parameters.set(FIRST_SPREAD, value),
+            16,
         ),
-        (|choice, value| choice.parameters.weight_k = 9 - value, 10),
-        (shape, 8),
+        (|choice, value| choice.parameters.set(LENGTH_K, value), 16),
+        (|choice, value| choice.parameters.set(COUNT_K, value), 8),
+        (|choice, value| choice.parameters.set(BIAS_K, value), 25),
+        (shape, 64),
+        (
+            |choice, value| choice.parameters.set(FIRST_SPREAD, value),
+            16,
+        ),
     ];
     let mut best = Choice {
         parameters: plain,
         gap_k: 0,
         run_k: 0,
     };
-    best.parameters.selected = layer.may_select;
+    best.parameters.set(SELECTED, layer.may_select.into());
     let mut written = layer.write(&best);
     for (choose, values) in choices {
         for value in 0..values {
             let mut choice = best.clone();
             choose(&mut choice, value);
-            let allowed = layer.may_select || !choice.parameters.selected;
-            let longest = choice.parameters.weight_k + choice.parameters.weight_limit();
-            let short = matches!(longest, 1..=16);
-            if allowed && short {
+            if layer.may_select || !choice.parameters.is(SELECTED) {
                 let other = layer.write(&choice);
-                if other.1.bits() < written.1.bits() {
+                if other.1.cost() < written.1.cost() {
                     (best, written) = (choice, other);
                 }
             }
         }
     }
     written
+}
+
+/// What shapes the gaps: these are tried together.
+fn shape(choice: &mut Choice<'_>, value: u32) {
+    choice.parameters.set(SELECTED, value);
+    choice.parameters.set(ADJACENT, value >> 1);
+    choice.parameters.set(GAP_SPREAD, value >> 2);
 }
 
 /// All that a writer may choose.
@@ -245,84 +231,80 @@ impl<'a> Layer<'a> {
     /// The block with these choices, and what its parts take. [`super::rows::Rows`] step by step.
     fn write(&self, choice: &Choice<'_>) -> (Vec<u8>, Parts) {
         let parameters = &choice.parameters;
+        let mut head = parameters.head.to_be_bytes().to_vec();
+        if let Some(last) = parameters.codebook.len().checked_sub(1) {
+            head.push(last as u8);
+        }
+        head.extend_from_slice(parameters.codebook);
         let mut bits = BitWriter::default();
         let mut parts = Parts::default();
-        for byte in parameters.head() {
-            bits.number(u32::from(byte), 8);
-        }
-        if let Some(last) = parameters.codebook.len().checked_sub(1) {
-            bits.number(last as u32, 8);
-        }
-        for &byte in parameters.codebook {
-            bits.number(u32::from(byte), 8);
-        }
-        parts.parameters = bits.lap();
         let mut columns = self.inputs;
-        if parameters.selected {
+        if parameters.is(SELECTED) {
             columns = self.used.iter().map(|&used| u32::from(used)).sum();
-            bits.number(columns, 16);
+            head.extend((columns as u16).to_be_bytes());
             self.select(choice, &mut bits);
             parts.positions += bits.lap();
         }
-        let mut length = if parameters.sorted { u32::MAX } else { 0 };
-        let (mut run, mut first, mut gap_k) = (0, 0, 0);
+        parts.parameters = 8 * head.len();
+        let mut length = if parameters.is(SORTED) { u32::MAX } else { 0 };
+        let (mut run, mut first, mut first_k, mut row_k) = (0, 0, 0, 0);
         for (index, row) in self.rows.iter().enumerate() {
             let weights = row.weights.len() as u32;
             if run == 0 {
-                if parameters.sorted {
+                let change = weights.wrapping_sub(length);
+                run = 1;
+                if parameters.is(SORTED) {
                     let rest = &self.rows[index..];
                     run = rest.partition_point(|row| row.weights.len() as u32 == weights) as u32;
-                    let shortest = length.wrapping_add(1);
-                    let longest = columns.saturating_sub(shortest);
-                    bits.rice(parameters.length_k, weights - shortest, longest);
-                    bits.rice(parameters.count_k, run - 1, rest.len() as u32 - 1);
+                    bits.rice(parameters.get(LENGTH_K), change.wrapping_sub(1));
+                    bits.rice(parameters.get(COUNT_K), run - 1);
                 } else {
-                    let change = fold(weights.wrapping_sub(length) as i32);
-                    bits.rice(parameters.length_k, change, 2 * columns);
-                    run = 1;
+                    bits.rice(parameters.get(LENGTH_K), fold(change as i32));
                 }
                 (length, first) = (weights, 0);
-                gap_k = parameters.gap_k(columns, length);
+                first_k = gap_k(columns, parameters.get(FIRST_SPREAD), length * run);
+                row_k = gap_k(columns, parameters.get(GAP_SPREAD), length);
             }
+            run -= 1;
             parts.positions += bits.lap();
-            let bias = fold(row.bias >> parameters.bias_shift);
-            let k = parameters.bias_bits - parameters.bias_unary;
-            bits.rice_full(k, bias, (1 << parameters.bias_unary) - 1);
+            bits.rice(
+                parameters.get(BIAS_K),
+                fold(row.bias >> parameters.get(BIAS_SHIFT)),
+            );
             parts.biases += bits.lap();
-            let mut next = first;
-            let mut slack = columns.saturating_sub(first + length);
-            for (place, &(column, weight)) in row.weights.iter().enumerate() {
-                let column = if parameters.selected {
+            let mut next = None;
+            let mut window = bits.bits;
+            for &(column, weight) in &row.weights {
+                let column = if parameters.is(SELECTED) {
                     self.place[usize::from(column)]
                 } else {
                     u32::from(column)
                 };
-                let gap = column - next;
-                if place == 0 {
-                    let k = parameters.gap_k(columns - first, length * run);
-                    bits.rice(k, gap, slack);
-                    first = column;
-                } else if !parameters.adjacent {
-                    bits.rice(gap_k, gap, slack);
-                } else if slack > 0 {
-                    bits.number(u32::from(gap == 0), 1);
-                    if gap > 0 {
-                        bits.rice(gap_k, gap - 1, slack - 1);
+                match next {
+                    None => {
+                        bits.rice(first_k, column - first);
+                        first = column;
+                    }
+                    Some(next) if !parameters.is(ADJACENT) => bits.rice(row_k, column - next),
+                    Some(next) if next == column => bits.number(1, 1),
+                    Some(next) => {
+                        bits.number(0, 1);
+                        bits.rice(row_k, column - next - 1);
                     }
                 }
+                // A weight and the gap behind it are read from one window.
+                bits.overlong += (bits.bits - window).saturating_sub(WINDOW as usize);
+                window = bits.bits;
                 parts.positions += bits.lap();
-                bits.rice_full(
-                    parameters.weight_k,
-                    parameters.number(weight),
-                    parameters.weight_limit(),
-                );
+                bits.rice(parameters.get(WEIGHT_K), parameters.number(weight));
                 parts.values += bits.lap();
-                slack -= gap;
-                next = column + 1;
+                next = Some(column + 1);
             }
-            run -= 1;
         }
-        (bits.bytes, parts)
+        parts.overlong = bits.overlong;
+        bits.bytes.reverse();
+        head.extend(bits.bytes);
+        (head, parts)
     }
 
     /// The list of used columns. [`super::Selection`] step by step.
@@ -336,11 +318,11 @@ impl<'a> Layer<'a> {
                 rest = &rest[1..];
             }
             let gap = rest.iter().take_while(|&&used| !used).count();
-            bits.rice(choice.gap_k, gap as u32, rest.len() as u32);
+            bits.rice(choice.gap_k, gap as u32);
             rest = &rest[gap..];
             let run = rest.iter().take_while(|&&used| used).count();
             if run > 0 {
-                bits.rice(choice.run_k, run as u32 - 1, rest.len() as u32 - 1);
+                bits.rice(choice.run_k, run as u32 - 1);
             }
             rest = &rest[run..];
         }
@@ -350,10 +332,12 @@ impl<'a> Layer<'a> {
 /// A bit stream that is being written.
 #[derive(Default)]
 struct BitWriter {
+    /// The first byte to be read first.
     bytes: Vec<u8>,
     bits: usize,
     /// The bits at the last lap.
     lap: usize,
+    overlong: usize,
 }
 
 impl BitWriter {
@@ -377,29 +361,17 @@ impl BitWriter {
         }
     }
 
-    /// `zeros` of the at most `limit` zeros.
-    fn zeros(&mut self, zeros: u32, limit: u32) {
-        for _ in 0..zeros {
+    /// A number in Rice code, if a window holds it.
+    fn rice(&mut self, k: u32, number: u32) {
+        let bits = (number >> k) as usize + 1 + k as usize;
+        if bits > WINDOW as usize {
+            self.overlong += bits;
+            return;
+        }
+        for _ in 0..number >> k {
             self.number(0, 1);
         }
-        if zeros < limit {
-            self.number(1, 1);
-        }
-    }
-
-    fn rice(&mut self, k: u32, number: u32, max: u32) {
-        let (quotient, limit) = (number >> k, max >> k);
-        self.zeros(quotient, limit);
-        let width = if quotient == limit {
-            u32::BITS - (max & ((1 << k) - 1)).leading_zeros()
-        } else {
-            k
-        };
-        self.number(number, width);
-    }
-
-    fn rice_full(&mut self, k: u32, number: u32, limit: u32) {
-        self.zeros(number.checked_shr(k).unwrap_or(0), limit);
+        self.number(1, 1);
         self.number(number, k);
     }
 }

@@ -222,7 +222,9 @@ fn slices_too_short_are_left_alone() {
     let mut output = [7];
     let mut run = |source: &[u8], skip: Option<&[u8]>, output: &mut [u8]| {
         let mut taps = Taps::new(&mut words, &WINDOW);
-        [(0, 1), (1, 2)].map(|(column, weight)| taps.push(column, weight));
+        for (column, weight) in [(0, 1), (1, 2)] {
+            taps.push(column, weight);
+        }
         run(&geometry, taps, 3, source, skip, output);
     };
     run(&[1], None, &mut output);
@@ -254,7 +256,9 @@ fn a_geometry_that_overflows_fits_nowhere() {
 fn taps_behind_the_room_are_dropped() {
     let mut words = [0; 1 + Taps::SPARE];
     let mut taps = Taps::new(&mut words, &WINDOW);
-    [(0, 0), (1, -1), (2, 2)].map(|(column, weight)| taps.push(column, weight));
+    for (column, weight) in [(0, 0), (1, -1), (2, 2)] {
+        taps.push(column, weight);
+    }
     assert_eq!(taps.as_slice(), [0xffff_0001]);
     assert_eq!(Taps::new(&mut [], &WINDOW).as_slice(), [0u32; 0]);
 }
@@ -263,7 +267,9 @@ fn taps_behind_the_room_are_dropped() {
 fn rising_columns_find_their_offsets() {
     let mut words = [0; 4 + Taps::SPARE];
     let mut taps = Taps::new(&mut words, &WINDOW);
-    [0, 3, 6, 9].map(|column| taps.push(column, 1));
+    for column in [0, 3, 6, 9] {
+        taps.push(column, 1);
+    }
     let offsets = [0, 11, 110, 201];
     assert_eq!(taps.as_slice(), offsets.map(|offset| 1 << 16 | offset));
 }
@@ -274,7 +280,9 @@ fn a_window_that_overflows_fits_nowhere() {
     for row in [usize::MAX / 2, usize::MAX - 3, 1 << 16] {
         let window = Window { row, ..WINDOW };
         let mut taps = Taps::new(&mut words, &window);
-        [(3, 1), (5, 1), (6, 1)].map(|(column, weight)| taps.push(column, weight));
+        for (column, weight) in [(3, 1), (5, 1), (6, 1)] {
+            taps.push(column, weight);
+        }
         let mut output = [7];
         run(&geometry, taps, 3, &[1, 2, 3, 4], None, &mut output);
         assert_eq!(output, [7]);

@@ -14,6 +14,12 @@ mod columns_v7;
 pub(super) mod dense;
 #[cfg(feature = "csr")]
 pub(super) mod gather;
+#[cfg(all(cortex_m, feature = "rice"))]
+pub(super) mod rice;
+#[cfg(all(cortex_m = "v6m", feature = "rice"))]
+mod rice_v6;
+#[cfg(all(any(cortex_m = "v7m", cortex_m = "v7em"), feature = "rice"))]
+mod rice_v7;
 #[cfg(all(cortex_m, feature = "maps"))]
 pub(super) mod taps;
 #[cfg(all(cortex_m, feature = "words"))]
