@@ -213,7 +213,7 @@ fn rows_that_have_no_block_are_refused() {
                 bias: bias << shift,
                 weights: vec![(0, 1)],
             };
-            let (block, _) = write_rice(3, &[row.clone()], true)?;
+            let (block, _) = write_rice(3, std::slice::from_ref(&row), true)?;
             assert_eq!(read(&Rice::check(&block, 3, 1)?.0), [row]);
             Ok(())
         };

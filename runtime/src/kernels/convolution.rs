@@ -147,12 +147,13 @@ impl<'a> Taps<'a> {
             }
         }
         let room = self.words.len().saturating_sub(Taps::SPARE);
-        if weight != 0 && self.count < room {
-            if let Some(word) = self.words.get_mut(Taps::FRONT + self.count) {
-                let offset = usize::from(column).wrapping_add(self.shift) as u16;
-                *word = u32::from(weight as u16) << 16 | u32::from(offset);
-                self.count += 1;
-            }
+        if weight != 0
+            && self.count < room
+            && let Some(word) = self.words.get_mut(Taps::FRONT + self.count)
+        {
+            let offset = usize::from(column).wrapping_add(self.shift) as u16;
+            *word = u32::from(weight as u16) << 16 | u32::from(offset);
+            self.count += 1;
         }
     }
 
@@ -184,6 +185,13 @@ impl<'a> Taps<'a> {
 /// `source` begins at the first byte that output position (0, 0) may read (the corner of its
 /// window), `skip` and `output` at their position (0, 0), behind the margins. Each reaches to the
 /// end of what may be touched. Does nothing when one of them is too short for the geometry.
+#[cfg_attr(
+    not(cortex_m),
+    allow(
+        clippy::needless_pass_by_value,
+        reason = "only the kernel in assembly takes the words over"
+    )
+)]
 pub(crate) fn run(
     geometry: &Convolution,
     taps: Taps<'_>,
