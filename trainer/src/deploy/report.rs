@@ -382,11 +382,12 @@ mod tests {
             ..
         } = *bytes;
         assert_eq!(bytes.total, positions + values + biases + bytes.parameters);
-        assert_eq!(bytes.parameters, 4);
-        // The sizes are spread evenly: no code is shorter than four bits each.
-        assert_eq!((limit.values, values), (256.0, 256));
-        // A bias is a multiple of 8 from -125 to 123 of them.
-        assert_eq!(biases, 32);
+        // The head, a codebook of sixteen weights, the length of the list.
+        assert_eq!(bytes.parameters, 4 + 17 + 2);
+        // The sizes are spread evenly, and positive ones more frequent: hardly more than four bits each.
+        assert_eq!((limit.values, values), (256.0, 266));
+        // A bias is a multiple of 8 from -125 to 123 of them: eight bits, and half a one for the code.
+        assert_eq!(biases, 34);
         // Rows alike and weights evenly spread: less than if any choice were as likely.
         let positions = positions as f64 / limit.positions;
         assert!((0.7..1.0).contains(&positions), "{positions}");
