@@ -72,6 +72,8 @@ pub enum ParseError {
         found: u8,
         count: usize,
     },
+    /// The head of a run of packed words that says nothing possible.
+    Run { layer: usize, found: u32 },
     /// Rows that do not add up to what is there.
     RowLengths {
         layer: usize,
@@ -128,6 +130,7 @@ impl fmt::Display for ParseError {
             E::SourceTooLarge { layer, max, found } => write!(f, "layer {layer} slides over a map of {found} bytes where at most {max} are allowed"),
             E::BlockLength { layer, needed, found } => write!(f, "layer {layer} has a block of {found} bytes where {needed} are needed"),
             E::IndexBits { layer, found, count } => write!(f, "layer {layer} has words with {found} index bits for {count} units"),
+            E::Run { layer, found } => write!(f, "layer {layer} has a run of rows with the head {found:#010x}, which means nothing"),
             E::RowLengths { layer, stated, found } => write!(f, "layer {layer} states {stated} and has {found} rows or weights"),
             E::Column { layer, position, column, floor, inputs } => write!(f, "weight {position} of layer {layer} has index {column} where {floor} to {inputs} (not included) is allowed"),
             E::Rice { layer, error } => write!(f, "layer {layer} is not as coded: {error}"),

@@ -70,7 +70,7 @@ pub use encoding::csr::{Csr, CsrRows};
 pub use encoding::csr_f32::CsrF32;
 pub use encoding::dense::{Dense, DenseRows};
 pub use encoding::rice;
-pub use encoding::words::{Words, WordsRows, index_bits};
+pub use encoding::words::{Run, Words, WordsRows, WordsRuns, index_bits};
 pub use encoding::{Dimensions, Encoding, Rows, Weights};
 pub use error::ParseError;
 pub use header::{CHECKSUM_OFFSET, HEADER_BYTES, MAGIC, MAX_LAYERS, VERSION, container_checksum};

@@ -93,12 +93,18 @@ def read_csr(block, columns, outputs):
 
 
 def read_words(block, columns, outputs):
-    bits, runs, zero = block.one("B"), block.one("B"), block.one("H")
-    need(bits <= 15 and columns <= 1 << bits and zero == 0, "the head of packed words")
-    mask = (1 << bits) - 1
-    shapes = [block.array("H", 2) for _ in range(runs)]
+    mask = block.one("I")
+    need(mask in [(1 << c) - 1 for c in range(1, 16)] and columns <= mask + 1, "the mask of packed words")
     bias, rows = [], []
-    for length, count in shapes:
+    while True:
+        form, more = block.array("H", 2)
+        if (form, more) == (34, 0):
+            break
+        count = more + 1
+        length = form // 2 if form < 30 else block.one("I")
+        even = 1 - count % 2
+        need(form == (2 * length if length <= 14 else 30) + even, "the form of a run")
+        need(length <= 0xFFFF and count <= 1 << 15, "the size of a run")
         for _ in range(count):
             bias.append(block.one("i"))
             words = block.array("H", length + length % 2)

@@ -94,11 +94,11 @@ mod map {
     pub(crate) const WORDS: usize = 48;
     pub(crate) const ROW_0: usize = 56;
     pub(crate) const ROW_1: usize = 64;
-    pub(crate) const POOL: usize = 72;
-    pub(crate) const COLUMNS: usize = 80;
-    pub(crate) const STARTS: usize = 92;
-    pub(crate) const PAIRS: usize = 100;
-    pub(crate) const BYTES: usize = 108;
+    pub(crate) const POOL: usize = 76;
+    pub(crate) const COLUMNS: usize = 84;
+    pub(crate) const STARTS: usize = 96;
+    pub(crate) const PAIRS: usize = 104;
+    pub(crate) const BYTES: usize = 112;
 }
 
 /// Two convolutions of one channel, the second adds the first, and a dense layer.
@@ -244,16 +244,25 @@ const FORGERIES: &[Forgery] = &[
     (plain, &[(at::COLUMNS + 2, &[1])], E::Column { layer: 0, position: 1, column: 1, floor: 2, inputs: 6 }),
     (plain, &[(at::RECORD_1 + 2, &[3])], E::OriginalSmaller { layer: 1, original: 2, stripped: 3 }),
     (plain, &[(at::RECORD_1 + 2, &[1])], E::BlockLength { layer: 1, needed: 7, found: 14 }),
-    (maps, &[(map::WORDS, &[16])], E::IndexBits { layer: 0, found: 16, count: 9 }),
-    (maps, &[(map::WORDS, &[3])], E::IndexBits { layer: 0, found: 3, count: 9 }),
-    (maps, &[(map::WORDS + 2, &[7])], E::NotZero { layer: 0, found: 7 }),
-    (maps, &[(map::WORDS + 6, &[1])], E::RowLengths { layer: 0, stated: 1, found: 2 }),
-    (maps, &[(map::WORDS + 6, &[3])], E::BlockLength { layer: 0, needed: 32, found: 24 }),
-    (maps, &[(map::WORDS + 1, &[0])], E::RowLengths { layer: 0, stated: 0, found: 2 }),
+    (maps, &[(map::WORDS, &[0])], E::IndexBits { layer: 0, found: 0, count: 9 }),
+    (maps, &[(map::WORDS, &[7])], E::IndexBits { layer: 0, found: 3, count: 9 }),
+    (maps, &[(map::WORDS, &[0x2F])], E::IndexBits { layer: 0, found: 4, count: 9 }),
+    (maps, &[(map::WORDS, &[0xFF, 0xFF])], E::IndexBits { layer: 0, found: 16, count: 9 }),
+    (maps, &[(map::WORDS + 4, &[4])], E::Run { layer: 0, found: 0x1_0004 }),
+    (maps, &[(map::WORDS + 4, &[29])], E::BlockLength { layer: 0, needed: 32, found: 28 }),
+    (maps, &[(map::WORDS + 4, &[31]), (map::ROW_0, &[14, 0, 0, 0])], E::Run { layer: 0, found: 0x1_001F }),
+    (maps, &[(map::WORDS + 4, &[31]), (map::ROW_0, &[15, 0, 1, 0])], E::Run { layer: 0, found: 0x1_001F }),
+    (maps, &[(map::WORDS + 4, &[33])], E::Run { layer: 0, found: 0x1_0021 }),
+    (maps, &[(map::WORDS + 4, &[34])], E::Run { layer: 0, found: 0x1_0022 }),
+    (maps, &[(map::WORDS + 6, &[0])], E::Run { layer: 0, found: 5 }),
+    (maps, &[(map::WORDS + 7, &[0x80])], E::Run { layer: 0, found: 0x8001_0005 }),
+    (maps, &[(map::WORDS + 6, &[3])], E::BlockLength { layer: 0, needed: 32, found: 28 }),
+    (maps, &[(map::WORDS + 4, &[34, 0, 0, 0])], E::RowLengths { layer: 0, stated: 0, found: 2 }),
+    (maps, &[(map::WORDS + 4, &[4, 0, 0]), (map::ROW_1, &[34, 0, 0, 0])], E::RowLengths { layer: 0, stated: 1, found: 2 }),
     (maps, &[(map::ROW_0 + 4, &[25])], E::Column { layer: 0, position: 0, column: 9, floor: 0, inputs: 9 }),
     (maps, &[(map::ROW_0 + 6, &[32])], E::Column { layer: 0, position: 1, column: 0, floor: 1, inputs: 9 }),
     (maps, &[(map::ROW_1 + 4, &[0, 0])], E::Column { layer: 0, position: 3, column: 8, floor: 9, inputs: 9 }),
-    (maps, &[(map::WORDS + 4, &[1])], E::Column { layer: 0, position: 1, column: 4, floor: 1, inputs: 9 }),
+    (maps, &[(map::WORDS + 4, &[3])], E::Column { layer: 0, position: 1, column: 4, floor: 1, inputs: 9 }),
     (maps, &[(map::COLUMNS, &[0])], E::IndexBits { layer: 2, found: 0, count: 2 }),
     (maps, &[(map::COLUMNS + 3, &[5])], E::NotZero { layer: 2, found: 5 }),
     (maps, &[(map::STARTS, &[1])], E::RowLengths { layer: 2, stated: 1, found: 2 }),

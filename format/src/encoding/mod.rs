@@ -189,8 +189,6 @@ pub enum Unfit {
     Row(usize),
     /// More columns (or rows) than its index bits name.
     Columns(usize),
-    /// More runs than it can state.
-    Runs(usize),
     /// A bias that it cannot write.
     Bias(i32),
     /// A row that the entropy-coded encoding cannot write.
@@ -206,7 +204,6 @@ impl core::fmt::Display for Unfit {
             Unfit::Weight(weight) => write!(f, "it cannot write the weight {weight}"),
             Unfit::Row(length) => write!(f, "a row of {length} weights is too long for it"),
             Unfit::Columns(count) => write!(f, "its words cannot name {count} units"),
-            Unfit::Runs(count) => write!(f, "it holds at most 255 runs of rows, not {count}"),
             Unfit::Bias(bias) => write!(f, "it cannot write the bias {bias}"),
             Unfit::Rice(error) => write!(f, "{error}"),
             Unfit::Operation => write!(f, "it is not for this kind of layer"),

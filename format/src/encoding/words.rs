@@ -1,11 +1,12 @@
 //! Packed words: column and weight of a connection in 16 bits, rows of one length together.
 //!
 //! ```text
-//!  0    1      2   4
-//!  +----+------+---+-------------------------+-----------------------------------------------+
-//!  | c  | runs | 0 | u16 length, u16 rows    | rows: i32 bias, then ceil(length / 2) pairs   |
-//!  +----+------+---+-- for each run ---------+-- for each row, run by run -------------------+
+//!  0        4
+//!  +--------+------+-----------------------------------------------+------+------ ... -+-----+
+//!  | 2^c -1 | head | rows: i32 bias, then ceil(length / 2) pairs   | head | rows       | 34  |
+//!  +--------+------+----------- one run ---------------------------+------+------ ... -+-----+
 //!
+//!  head (32 bits):  [ 0 : 1 | rows - 1 : 15 | form : 16 ]
 //!  pair (32 bits):  [ weight : 16 - c | column : c ] [ weight : 16 - c | column : c ]
 //!                    31         second word       16   15          first word        0
 //! ```
@@ -15,25 +16,41 @@
 //! loses nothing. The hidden units of a network can be ordered so that rows of equal length follow one
 //! another: then a kernel has a body without a loop for each length.
 //!
+//! The form is what such a kernel jumps by, one load and one jump a run: `2 * length + e` for rows of up to
+//! 14 words, `30 + e` for longer ones, whose length is the 32 bits behind the head; `e` is 1 where the
+//! number of rows is even, so that a body may take two rows at a time. The last run is followed by the
+//! number 34 in place of a head.
+//!
 //! A row ends with words of 0 where it is shorter than its run, and in the second half of its last pair
 //! where the run's length is odd: they add nothing.
 //!
-//! Refused when `c` is above 15 or too few for the columns, when a run has no row, when the runs' rows
-//! are not the layer's outputs, when the block has another length, when a column is not below the inputs, when the
-//! columns of a row do not rise, or when something but 0 follows a word of 0.
+//! Refused when `c` is 0, above 15 or too few for the columns, when a head says what none can, when the runs'
+//! rows are not the layer's outputs, when the block has another length, when a column is not below the inputs,
+//! when the columns of a row do not rise, or when something but 0 follows a word of 0.
 
 use super::{Dimensions, Rows};
 use crate::bytes::{Bytes, u16_at};
 use crate::error::ParseError;
+
+/// The longest row that its form alone tells.
+const LONGEST: usize = 14;
+
+/// The form of longer rows.
+const LONG: u32 = 30;
+
+/// What follows the last run.
+const END: u32 = 34;
+
+/// Rows that a run may have.
+#[cfg(feature = "alloc")]
+const MOST_ROWS: usize = 1 << 15;
 
 /// Weights stored as packed words.
 #[derive(Clone, Copy, Debug)]
 pub struct Words<'a> {
     inputs: usize,
     outputs: usize,
-    index_bits: u8,
-    runs: &'a [[u8; 4]],
-    stream: &'a [[u8; 4]],
+    block: &'a [[u8; 4]],
 }
 
 /// Bits that a word needs to name one of `count` columns (or rows): at least 1.
@@ -46,21 +63,10 @@ pub const fn index_bits(count: usize) -> u8 {
 impl<'a> Words<'a> {
     #[inline(always)]
     pub(crate) const fn read(dims: Dimensions, block: &'a [u8]) -> Self {
-        let mut bytes = Bytes::new(block);
-        let (index_bits, runs) = match bytes.array::<4>() {
-            Some([index_bits, runs, ..]) => (index_bits, runs as usize),
-            None => (0, 0),
-        };
-        let runs = match bytes.elements(runs) {
-            Some(runs) => runs,
-            None => &[],
-        };
         Words {
             inputs: dims.inputs,
             outputs: dims.outputs,
-            index_bits,
-            runs,
-            stream: bytes.rest().as_chunks().0,
+            block: block.as_chunks().0,
         }
     }
 
@@ -79,39 +85,78 @@ impl<'a> Words<'a> {
     /// The mask that leaves of a word its column.
     #[must_use]
     pub const fn mask(&self) -> u32 {
-        (1 << (self.index_bits & 15)) - 1
+        match self.block {
+            [mask, ..] => u32::from_le_bytes(*mask),
+            [] => 0,
+        }
     }
 
-    /// For each run its rows' length in words and their number, a `u16` each.
+    /// All words of 32 bits: the mask, the runs (each a head and its rows, a bias and pairs of words
+    /// each), and the end.
     #[must_use]
-    pub const fn runs(&self) -> &'a [[u8; 4]] {
-        self.runs
+    pub const fn block(&self) -> &'a [[u8; 4]] {
+        self.block
     }
 
-    /// The rows, run by run: a bias (`i32`) and pairs of words.
+    /// The runs.
     #[must_use]
-    pub const fn stream(&self) -> &'a [[u8; 4]] {
-        self.stream
+    pub const fn runs(&self) -> WordsRuns<'a> {
+        WordsRuns {
+            stream: match self.block {
+                [_, stream @ ..] => stream,
+                [] => &[],
+            },
+        }
     }
 
     /// The rows.
     #[must_use]
     pub const fn rows(&self) -> WordsRows<'a> {
         WordsRows {
-            words: *self,
-            run: 0,
+            mask: self.mask() as u16,
+            runs: self.runs(),
+            length: 0,
             rows: 0,
         }
     }
 }
 
-/// The length and the number of rows of a run.
-const fn run(run: [u8; 4]) -> (usize, usize) {
-    let [l0, l1, r0, r1] = run;
-    (
-        u16::from_le_bytes([l0, l1]) as usize,
-        u16::from_le_bytes([r0, r1]) as usize,
-    )
+/// Length in words and number of the rows of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Run {
+    /// Words of each row, those included that only fill it up.
+    pub length: usize,
+    /// Its rows: at least one.
+    pub rows: usize,
+}
+
+impl Run {
+    /// Words of 32 bits of a row: its bias and its pairs.
+    #[inline(always)]
+    const fn row(&self) -> usize {
+        1 + self.length.div_ceil(2)
+    }
+
+    /// The run of a head and what follows it; `None` for no head.
+    #[inline(always)]
+    const fn read(head: u32, behind: &mut Bytes<'_>) -> Option<Run> {
+        let (form, rows) = (head & 0xFFFF, (head >> 16) as usize + 1);
+        let even = (rows as u32 + 1) & 1;
+        let long = form == LONG | even;
+        let length = if long {
+            match behind.array() {
+                Some(length) => u32::from_le_bytes(length) as usize,
+                None => return None,
+            }
+        } else {
+            form as usize / 2
+        };
+        let wrong = length > 0xFFFF || long != (length > LONGEST);
+        if wrong || form & 1 != even || head >> 31 != 0 {
+            return None;
+        }
+        Some(Run { length, rows })
+    }
 }
 
 pub(crate) const fn check(
@@ -120,67 +165,55 @@ pub(crate) const fn check(
     block: &[u8],
 ) -> Result<usize, ParseError> {
     let mut bytes = Bytes::new(block);
-    let Some([index_bits, count, z0, z1]) = bytes.array::<4>() else {
-        return Err(ParseError::BlockLength {
-            layer,
-            needed: 4,
-            found: block.len(),
-        });
+    let too_short = ParseError::BlockLength {
+        layer,
+        needed: block.len() + 4,
+        found: block.len(),
     };
-    if index_bits > 15 || dims.inputs > 1 << index_bits {
+    let Some(mask) = bytes.array() else {
+        return Err(too_short);
+    };
+    let mask = u32::from_le_bytes(mask);
+    let index_bits = mask.trailing_ones();
+    if index_bits.wrapping_sub(1) > 14 || mask >> index_bits != 0 || dims.inputs > mask as usize + 1
+    {
         return Err(ParseError::IndexBits {
             layer,
-            found: index_bits,
+            found: index_bits as u8,
             count: dims.inputs,
         });
     }
-    if z0 != 0 || z1 != 0 {
-        return Err(ParseError::NotZero {
-            layer,
-            found: z0 | z1,
-        });
-    }
-    let Some(mut runs) = bytes.elements::<4>(count as usize) else {
-        return Err(ParseError::BlockLength {
-            layer,
-            needed: 4 + 4 * count as usize,
-            found: block.len(),
-        });
-    };
-    let mask = (1u16 << index_bits) - 1;
     let (mut longest, mut outputs, mut position) = (0, 0, 0);
-    while let Some((&this, rest)) = runs.split_first() {
-        let (length, rows) = run(this);
-        if rows == 0 {
-            return Err(ParseError::RowLengths {
-                layer,
-                stated: 0,
-                found: dims.outputs,
-            });
+    loop {
+        let Some(head) = bytes.array() else {
+            return Err(too_short);
+        };
+        let head = u32::from_le_bytes(head);
+        if head == END {
+            break;
         }
+        let Some(run) = Run::read(head, &mut bytes) else {
+            return Err(ParseError::Run { layer, found: head });
+        };
         let mut row = 0;
-        while row < rows {
-            let Some(pairs) = bytes.take(4 + length.div_ceil(2) * 4) else {
-                return Err(ParseError::BlockLength {
-                    layer,
-                    needed: block.len() + 4 + length.div_ceil(2) * 4,
-                    found: block.len(),
-                });
+        while row < run.rows {
+            let Some(pairs) = bytes.take(run.row() * 4) else {
+                return Err(too_short);
             };
             let words: &[[u8; 2]] = pairs.as_chunks().0;
             // The bias takes the place of two words.
             let (mut at, mut floor) = (2, 0);
             while at < words.len() {
                 let word = u16_at(words, at);
-                let column = (word & mask) as usize;
+                let column = (word & mask as u16) as usize;
                 if word == 0 {
                     // Nothing but 0 may follow.
                     floor = dims.inputs;
-                } else if at - 2 >= length || column >= dims.inputs || column < floor {
+                } else if at - 2 >= run.length || column >= dims.inputs || column < floor {
                     return Err(ParseError::Column {
                         layer,
                         position,
-                        column: word & mask,
+                        column: column as u16,
                         floor,
                         inputs: dims.inputs,
                     });
@@ -192,11 +225,10 @@ pub(crate) const fn check(
             }
             row += 1;
         }
-        outputs += rows;
-        if length > longest {
-            longest = length;
+        outputs += run.rows;
+        if run.length > longest {
+            longest = run.length;
         }
-        runs = rest;
     }
     if outputs != dims.outputs {
         return Err(ParseError::RowLengths {
@@ -215,12 +247,53 @@ pub(crate) const fn check(
     Ok(longest)
 }
 
+/// The runs of [`Words`] that are left.
+#[derive(Clone, Copy, Debug)]
+pub struct WordsRuns<'a> {
+    stream: &'a [[u8; 4]],
+}
+
+impl<'a> WordsRuns<'a> {
+    /// The next run, whose rows are the next to be taken from the stream; `None` behind the last.
+    #[inline(always)]
+    fn head(&mut self) -> Option<Run> {
+        let (head, stream) = self.stream.split_first()?;
+        let mut behind = Bytes::new(stream.as_flattened());
+        let run = match u32::from_le_bytes(*head) {
+            END => None,
+            head => Run::read(head, &mut behind),
+        };
+        self.stream = behind.rest().as_chunks().0;
+        run
+    }
+
+    /// The next `count` words of the stream.
+    #[inline(always)]
+    fn words(&mut self, count: usize) -> Option<&'a [[u8; 4]]> {
+        let (taken, stream) = self.stream.split_at_checked(count)?;
+        self.stream = stream;
+        Some(taken)
+    }
+}
+
+impl Iterator for WordsRuns<'_> {
+    type Item = Run;
+
+    fn next(&mut self) -> Option<Run> {
+        let run = self.head()?;
+        self.words(run.row().saturating_mul(run.rows))?;
+        Some(run)
+    }
+}
+
 /// The rows of [`Words`] that are left.
 #[derive(Clone, Copy, Debug)]
 pub struct WordsRows<'a> {
-    words: Words<'a>,
+    mask: u16,
+    /// The runs behind this one, once its rows are taken.
+    runs: WordsRuns<'a>,
     /// The length of the rows of this run.
-    run: usize,
+    length: usize,
     /// The rows of it that are left.
     rows: usize,
 }
@@ -228,20 +301,17 @@ pub struct WordsRows<'a> {
 impl Rows for WordsRows<'_> {
     #[inline]
     fn next_row(&mut self, mut visit: impl FnMut(u16, i16)) -> Option<i32> {
-        while self.rows == 0 {
-            let (&next, runs) = self.words.runs.split_first()?;
-            (self.run, self.rows) = run(next);
-            self.words.runs = runs;
+        if self.rows == 0 {
+            let run = self.runs.head()?;
+            (self.length, self.rows) = (run.length, run.rows);
         }
         self.rows -= 1;
-        let (&bias, rest) = self.words.stream.split_first()?;
-        let (pairs, rest) = rest.split_at_checked(self.run.div_ceil(2))?;
-        self.words.stream = rest;
-        let mask = self.words.mask() as u16;
+        let &bias = self.runs.words(1)?.first()?;
+        let pairs = self.runs.words(self.length.div_ceil(2))?;
         for word in pairs.as_flattened().as_chunks().0 {
             let word = u16::from_le_bytes(*word);
             if word != 0 {
-                visit(word & mask, word as i16);
+                visit(word & self.mask, word as i16);
             }
         }
         Some(i32::from_le_bytes(bias))
@@ -260,36 +330,38 @@ pub(crate) fn write(
     }
     let mask = (1u16 << index_bits) - 1;
     let lengths: alloc::vec::Vec<usize> = rows.iter().map(alloc::vec::Vec::len).collect();
-    let runs = runs(&lengths);
-    let count = u8::try_from(runs.len()).map_err(|_| super::Unfit::Runs(runs.len()))?;
-    let mut block = alloc::vec![index_bits, count, 0, 0];
-    for &(length, rows) in &runs {
-        let length = u16::try_from(length).map_err(|_| super::Unfit::Row(length))?;
-        block.extend(length.to_le_bytes());
-        // At most 65,535 outputs.
-        block.extend((rows as u16).to_le_bytes());
-    }
-    let lengths = runs
-        .iter()
-        .flat_map(|&(length, rows)| core::iter::repeat_n(length, rows));
-    for ((bias, row), length) in bias.iter().zip(rows).zip(lengths) {
-        block.extend(bias.to_le_bytes());
-        for &(column, word) in row {
-            if word as u16 & mask != column || word == 0 {
-                return Err(super::Unfit::Weight(word));
-            }
-            block.extend(word.to_le_bytes());
+    let mut block = u32::from(mask).to_le_bytes().to_vec();
+    let mut rest = bias.iter().zip(rows);
+    for (length, rows) in runs(&lengths) {
+        if length > 0xFFFF {
+            return Err(super::Unfit::Row(length));
         }
-        let zeros = 2 * length.div_ceil(2) - row.len();
-        block.extend(core::iter::repeat_n(0, 2 * zeros));
+        let even = u32::from(rows.is_multiple_of(2));
+        let form = LONG.min(2 * length as u32) | even;
+        block.extend(((rows as u32 - 1) << 16 | form).to_le_bytes());
+        if length > LONGEST {
+            block.extend((length as u32).to_le_bytes());
+        }
+        for (bias, row) in rest.by_ref().take(rows) {
+            block.extend(bias.to_le_bytes());
+            for &(column, word) in row {
+                if word as u16 & mask != column || word == 0 {
+                    return Err(super::Unfit::Weight(word));
+                }
+                block.extend(word.to_le_bytes());
+            }
+            let zeros = 2 * length.div_ceil(2) - row.len();
+            block.extend(core::iter::repeat_n(0, 2 * zeros));
+        }
     }
+    block.extend(END.to_le_bytes());
     Ok(block)
 }
 
 /// Instructions that a run costs besides its rows, in units of a weight's: where it is cheaper to give
 /// rows a few words of 0 than a run of their own, they get them.
 #[cfg(feature = "alloc")]
-const RUN_COST: usize = 3;
+const RUN_COST: usize = 2;
 
 /// The runs of rows with these lengths, in their order: (length, rows). Neighbours share a run where
 /// filling the shorter ones up costs less than another run. The words of 0 cost flash in pairs, so
@@ -326,7 +398,12 @@ fn runs(lengths: &[usize]) -> alloc::vec::Vec<(usize, usize)> {
         let start = best[end].1;
         let longest = groups[start..end].iter().map(|group| group.0).max();
         let rows = groups[start..end].iter().map(|group| group.1).sum();
-        runs.push((longest.unwrap_or(0), rows));
+        let mut rows: usize = rows;
+        while rows > 0 {
+            let some = rows.min(MOST_ROWS);
+            runs.push((longest.unwrap_or(0), some));
+            rows -= some;
+        }
         end = start;
     }
     runs.reverse();

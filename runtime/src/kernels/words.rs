@@ -19,9 +19,7 @@ use super::unchecked;
 #[inline(always)]
 pub(crate) fn run(words: Words<'_>, source: &[u8], output: Output<'_>) -> Option<()> {
     let parts = Parts {
-        runs: bytemuck::try_cast_slice(words.runs()).ok()?,
-        stream: bytemuck::try_cast_slice(words.stream()).ok()?,
-        mask: words.mask() as u16,
+        block: bytemuck::try_cast_slice(words.block()).ok()?,
     };
     let source = source.get(..words.inputs())?;
     match output {
@@ -33,9 +31,9 @@ pub(crate) fn run(words: Words<'_>, source: &[u8], output: Output<'_>) -> Option
             let bytes = bytes.get_mut(..words.outputs())?;
             #[cfg(not(cortex_m))]
             hidden(parts, source, shift, bytes);
-            // SAFETY: 1. to 3. are what `Model::parse` has checked of these words, whose bytes have not
+            // SAFETY: 1. and 2. are what `Model::parse` has checked of these words, whose bytes have not
             // changed since, for slices as long as the layer's inputs and outputs, which these are;
-            // 4. a layer's shift has five bits.
+            // 3. a layer's shift has five bits.
             #[cfg(cortex_m)]
             #[allow(unsafe_code)]
             unsafe {
@@ -60,13 +58,10 @@ pub(crate) fn run(words: Words<'_>, source: &[u8], output: Output<'_>) -> Option
 /// The words of a layer.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Parts<'m> {
-    /// Length in words and number of rows of each run.
-    pub(crate) runs: &'m [[u16; 2]],
-    /// Each row: its bias (`i32`), then its words, two in each `u32`, the first in the low half. An
-    /// odd row ends with a word 0, which adds nothing.
-    pub(crate) stream: &'m [u32],
-    /// The bits of a word that are its column.
-    pub(crate) mask: u16,
+    /// The bits of a word that are its column. Then each run: its head; the length of its rows where they
+    /// are longer than 14 words; and each row: its bias (`i32`), then its words, two in each `u32`, the first
+    /// in the low half. An odd row ends with a word 0, which adds nothing. Behind the last run the number 34.
+    pub(crate) block: &'m [u32],
 }
 
 /// Computes a hidden layer: shifted, clamped to a byte.
@@ -85,22 +80,30 @@ fn last(words: Parts<'_>, input: &[u8], output: &mut [i32]) {
 #[cfg(any(test, not(cortex_m)))]
 #[inline(always)]
 fn each_row<T>(words: Parts<'_>, input: &[u8], output: &mut [T], finish: impl Fn(i32) -> T) {
-    let Parts {
-        runs,
-        mut stream,
-        mask,
-    } = words;
+    let Some((&mask, mut stream)) = words.block.split_first() else {
+        return;
+    };
     let product = |word: u16| {
-        let activation = input.get(usize::from(word & mask)).copied().unwrap_or(0);
+        let column = usize::from(word) & mask as usize;
+        let activation = input.get(column).copied().unwrap_or(0);
         i32::from(word as i16) * i32::from(activation)
     };
     let mut output = output.iter_mut();
-    for &[length, rows] in runs {
-        for output in output.by_ref().take(usize::from(rows)) {
+    while let Some((&head, rest)) = stream.split_first() {
+        stream = rest;
+        let (form, rows) = (head & 0xFFFF, (head >> 16) as usize + 1);
+        let mut pairs = (form as usize / 2).div_ceil(2);
+        if form >= 30 {
+            let Some((&length, rest)) = stream.split_first() else {
+                return;
+            };
+            (pairs, stream) = ((length as usize).div_ceil(2), rest);
+        }
+        for output in output.by_ref().take(rows) {
             let Some((&bias, rest)) = stream.split_first() else {
                 return;
             };
-            let Some((pairs, rest)) = rest.split_at_checked(usize::from(length.div_ceil(2))) else {
+            let Some((pairs, rest)) = rest.split_at_checked(pairs) else {
                 return;
             };
             stream = rest;
@@ -148,21 +151,25 @@ mod tests {
         })
     }
 
-    /// The runs and the stream of a case.
-    fn encode(case: &Case) -> (Vec<[u16; 2]>, Vec<u32>) {
-        let (mut runs, mut stream) = (Vec::<[u16; 2]>::new(), Vec::new());
-        for (bias, words) in &case.rows {
-            let length = words.len() as u16;
-            match runs.last_mut() {
-                Some(run) if run[0] == length => run[1] += 1,
-                _ => runs.push([length, 1]),
+    /// The block of a case.
+    fn encode(case: &Case) -> Vec<u32> {
+        let mut stream = vec![u32::from(case.mask)];
+        for run in case.rows.chunk_by(|a, b| a.1.len() == b.1.len()) {
+            let (length, rows) = (run[0].1.len() as u32, run.len() as u32);
+            let even = u32::from(rows % 2 == 0);
+            stream.push((rows - 1) << 16 | (2 * length).min(30) | even);
+            if length > 14 {
+                stream.push(length);
             }
-            stream.push(*bias as u32);
-            let pair =
-                |p: &[u16]| u32::from(p[0]) | u32::from(p.get(1).copied().unwrap_or(0)) << 16;
-            stream.extend(words.chunks(2).map(pair));
+            for (bias, words) in run {
+                stream.push(*bias as u32);
+                let pair =
+                    |p: &[u16]| u32::from(p[0]) | u32::from(p.get(1).copied().unwrap_or(0)) << 16;
+                stream.extend(words.chunks(2).map(pair));
+            }
         }
-        (runs, stream)
+        stream.push(34);
+        stream
     }
 
     /// What the definition says, as a dense matrix and in 64 bits.
@@ -181,8 +188,8 @@ mod tests {
     proptest! {
         #[test]
         fn computes_what_the_definition_says(case in case(), shift in 0..32u8) {
-            let (runs, stream) = encode(&case);
-            let words = Parts { runs: &runs, stream: &stream, mask: case.mask };
+            let block = encode(&case);
+            let words = Parts { block: &block };
             let sums = sums(&case);
             let mut logits = vec![0; sums.len()];
             last(words, &case.input, &mut logits);

@@ -235,13 +235,11 @@ fn dense(layer: &Layer<'_>, activity: Option<&[f64]>) -> Vec<(Unit, f64)> {
             vec![(Unit::DenseWeight, all), (Unit::DenseRow, rows)]
         }
         Weights::Words(words) => {
-            let lengths = words.runs().iter().map(|&[l0, l1, r0, r1]| {
-                f64::from(u16::from_le_bytes([l0, l1])) * f64::from(u16::from_le_bytes([r0, r1]))
-            });
+            let lengths = words.runs().map(|run| (run.length * run.rows) as f64);
             vec![
                 (Unit::WordsWeight, lengths.sum()),
                 (Unit::WordsRow, rows),
-                (Unit::WordsRun, words.runs().len() as f64),
+                (Unit::WordsRun, words.runs().count() as f64),
             ]
         }
         Weights::Columns(columns) => {

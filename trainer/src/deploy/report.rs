@@ -224,9 +224,11 @@ fn bytes(layer: &Layer<'_>) -> (LayerBytes, usize) {
         }
         Weights::Words(words) => {
             let index_bits = words.mask().count_ones() as usize;
-            let stream = 4 * words.stream().len() - biases;
+            let pairs = words.runs().map(|run| run.length.div_ceil(2) * run.rows);
+            let stream = 4 * pairs.sum::<usize>();
             let indices = (stream / 2 * index_bits + 4) / 8;
-            let positions = 4 * words.runs().len() + indices;
+            // What else there is are the mask, the heads of runs and the end.
+            let positions = block - stream - biases + indices;
             let parts = parts(positions, stream - indices, biases, block);
             (parts, 16 - index_bits)
         }

@@ -18,10 +18,10 @@
 //!
 //! # Why it is sound
 //!
-//! The assembly reads what the runs say is there, and nothing else: `rows` times a word and
-//! `length.div_ceil(2)` words of the stream, then one activation for each half word. It stores one
-//! output a row. So it stays inside its slices when the functions' conditions hold, and these are
-//! what `Model::parse` has checked of a layer's words.
+//! The assembly reads what the heads of the runs say is there, and nothing else: `rows` times a word and
+//! `length.div_ceil(2)` words of the stream, then one activation for each half word, up to the number 34 in
+//! place of a head. It stores one output a row. So it stays inside its slices when the functions'
+//! conditions hold, and these are what `Model::parse` has checked of a layer's words.
 
 #[cfg(cortex_m = "v6m")]
 use super::words_v6::run;
@@ -29,35 +29,25 @@ use super::words_v6::run;
 use super::words_v7::run;
 use crate::kernels::words;
 
-/// What the assembly is given, in the order of its registers.
-#[repr(C)]
-pub(super) struct Call<'a> {
-    input: *const u8,
-    stream: *const u32,
-    mask: u32,
-    output: *mut u8,
-    /// The runs' number above the shift's 8 bits.
-    runs_and_shift: u32,
-    runs: *const [u16; 2],
-    of: core::marker::PhantomData<&'a mut [u8]>,
-}
+/// What says, beside the shift, that a layer is the last.
+const LAST: u32 = 1 << 31;
 
 /// [`words::hidden`], faster.
 ///
 /// # Safety
 ///
-/// 1. There are at most 255 runs, none of them of no rows, and `output` has an element for each row.
-/// 2. The words the runs say there are (1 and half the length, rounded up, a row) are as many as the
-///    stream has.
-/// 3. The masked value of each half word of a row, its padding included, is an index into `input`
+/// 1. The block is a mask and runs, as [`words::Parts`] says, and the number 34 behind the last; a run's
+///    head has the form of its length and of its number of rows, which is at most 32,768; all runs
+///    together have as many rows as `output` has elements.
+/// 2. The masked value of each half word of a row, its padding included, is an index into `input`
 ///    (the padding's is 0: so a layer without inputs has only empty rows).
-/// 4. `shift` is below 32.
-#[inline]
+/// 3. `shift` is below 32.
+#[inline(always)]
 pub(crate) unsafe fn hidden(words: words::Parts<'_>, input: &[u8], shift: u8, output: &mut [u8]) {
     // SAFETY: the caller vouches for what `run` asks.
     unsafe {
-        let call = call(words, input, shift, output.as_mut_ptr());
-        run(&call, 0);
+        let (block, output) = (words.block.as_ptr(), output.as_mut_ptr());
+        run(block, input.as_ptr(), output, shift.into());
     }
 }
 
@@ -66,25 +56,12 @@ pub(crate) unsafe fn hidden(words: words::Parts<'_>, input: &[u8], shift: u8, ou
 /// # Safety
 ///
 /// As for [`hidden`].
-#[inline]
+#[inline(always)]
 pub(crate) unsafe fn last(words: words::Parts<'_>, input: &[u8], output: &mut [i32]) {
     // SAFETY: the caller vouches for what `run` asks. The byte a row's body stores lies in the
     // row's own logit, which it then overwrites.
     unsafe {
-        let call = call(words, input, 0, output.as_mut_ptr().cast());
-        run(&call, 1);
-    }
-}
-
-#[inline(always)]
-fn call<'a>(words: words::Parts<'a>, input: &'a [u8], shift: u8, output: *mut u8) -> Call<'a> {
-    Call {
-        input: input.as_ptr(),
-        stream: words.stream.as_ptr(),
-        mask: u32::from(words.mask),
-        output,
-        runs_and_shift: (words.runs.len() as u32) << 8 | u32::from(shift),
-        runs: words.runs.as_ptr(),
-        of: core::marker::PhantomData,
+        let (block, output) = (words.block.as_ptr(), output.as_mut_ptr().cast());
+        run(block, input.as_ptr(), output, LAST);
     }
 }

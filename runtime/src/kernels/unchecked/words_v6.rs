@@ -8,23 +8,27 @@
 //! - longer rows go in rounds of 8, and first jump to where as many pairs are left as they have
 //!   above a multiple of 4. An odd row multiplies its padding, too.
 //!
-//! A last layer takes the same bodies a row at a time: the byte they store lies in the place of the
-//! logit, which then overwrites it.
+//! The head of a run is the number of its rows and its form, which the jump goes by. A last layer takes
+//! the same bodies a row at a time: the byte they store lies in the place of the logit, which then
+//! overwrites it.
 //!
 //! Registers: r0 stream, r1 input, r2 and r3 scratch, r4 accumulator, r5 to r7 weights, r8 mask, r9
-//! output, r10 the run's end there, r11 shift, r12 the next run (in a long run where a row's first pairs
-//! begin), lr 1 (in a long run the row's end). Stack: 0 where a run's end goes on, 4 the runs' end, 8 the
-//! next run (while r12 is something else), 12 a long row's bytes, 16 rows left of the run (last layer).
+//! output, r10 the run's end there, r11 shift, r12 where a run's end goes on (in a long run where a row's
+//! first pairs begin), lr 1 (in a long run the row's end). Stack: 0 r12 while it is something else, 4 a long
+//! row's bytes, 8 the run's head (last layer).
 
-use super::words::Call;
-
-/// Runs one layer.
+/// Runs one layer, of which `last` says more than the shift where it is the last.
 ///
 /// # Safety
 ///
-/// `call` must point to a call as [`super::words`] describes it.
+/// As [`super::words::hidden`] says, for pointers to the first element of each slice.
 #[unsafe(naked)]
-pub(super) unsafe extern "C" fn run(call: *const Call<'_>, last: u32) {
+pub(super) unsafe extern "C" fn run(
+    block: *const u32,
+    input: *const u8,
+    output: *mut u8,
+    shift_and_last: u32,
+) {
     core::arch::naked_asm!(
         r"
 .macro rfy_low word
@@ -51,8 +55,7 @@ pub(super) unsafe extern "C" fn run(call: *const Call<'_>, last: u32) {
     add r9, r9, lr
     cmp r9, r10
     bne \row
-    ldr r3, [sp]
-    mov pc, r3
+    mov pc, r12
 .endm
 .macro rfy_rows length
 .Lrfy_words_\length:
@@ -110,46 +113,35 @@ pub(super) unsafe extern "C" fn run(call: *const Call<'_>, last: u32) {
     mov r6, r10
     mov r7, r11
     push {r4, r5, r6, r7}
-    sub sp, sp, #20
-    ldmia r0!, {r2, r3, r4, r5, r6, r7}
-    mov r0, r3
+    sub sp, sp, #12
+    ldmia r0!, {r4}
     mov r8, r4
-    mov r9, r5
-    uxtb r4, r6
-    mov r11, r4
-    lsrs r6, r6, #8
-    lsls r6, r6, #2
-    adds r6, r6, r7
-    str r6, [sp, #4]
-    mov r12, r7
-    movs r3, #1
-    mov lr, r3
-    cmp r1, #0
-    mov r1, r2
-    beq 1f
+    mov r9, r2
+    mov r11, r3
+    movs r4, #1
+    mov lr, r4
+    cmp r3, #0
+    blt 1f
+    adr r3, .Lrfy_words_hidden
+    mov r12, r3
+    b .Lrfy_words_hidden
+1:  movs r3, #0
+    mov r11, r3
     adr r3, .Lrfy_words_last
-    str r3, [sp]
+    mov r12, r3
     b .Lrfy_words_last_run
-1:  adr r3, .Lrfy_words_hidden
-    str r3, [sp]
 
     .balign 4
 .Lrfy_words_hidden:
-    mov r3, r12
-    ldr r2, [sp, #4]
-    cmp r3, r2
-    beq .Lrfy_words_done
-    ldrh r2, [r3]
-    ldrh r4, [r3, #2]
-    adds r3, r3, #4
-    mov r12, r3
+    ldmia r0!, {r2}
+    lsrs r4, r2, #16
+    adds r4, r4, #1
+.Lrfy_words_go:
     add r4, r4, r9
     mov r10, r4
-.Lrfy_words_go:
-    cmp r2, #8
-    bls 1f
-    b .Lrfy_words_long
-1:  lsls r2, r2, #1
+    // Twice the length: the bytes of so many branches.
+    movs r3, #0x3e
+    ands r2, r2, r3
     add pc, pc, r2
     nop
     b .Lrfy_words_0
@@ -161,6 +153,15 @@ pub(super) unsafe extern "C" fn run(call: *const Call<'_>, last: u32) {
     b .Lrfy_words_6
     b .Lrfy_words_7
     b .Lrfy_words_8
+    b .Lrfy_words_9_to_14
+    b .Lrfy_words_9_to_14
+    b .Lrfy_words_9_to_14
+    b .Lrfy_words_9_to_14
+    b .Lrfy_words_9_to_14
+    b .Lrfy_words_9_to_14
+    b .Lrfy_words_long
+    b .Lrfy_words_again
+    b .Lrfy_words_done
 
     .balign 4
 .Lrfy_words_last:
@@ -169,28 +170,19 @@ pub(super) unsafe extern "C" fn run(call: *const Call<'_>, last: u32) {
     str r4, [r3]
     adds r3, r3, #4
     mov r9, r3
-    ldr r2, [sp, #16]
-    subs r2, r2, #1
-    bne 1f
+    ldr r2, [sp, #8]
+    movs r3, #1
+    lsls r3, r3, #16
+    subs r2, r2, r3
+    bpl 1f
 .Lrfy_words_last_run:
-    mov r3, r12
-    ldr r2, [sp, #4]
-    cmp r3, r2
-    beq .Lrfy_words_done
-    ldrh r2, [r3, #2]
-    adds r3, r3, #4
-    mov r12, r3
-1:  str r2, [sp, #16]
-    mov r3, r12
-    subs r3, r3, #4
-    ldrh r2, [r3]
-    mov r4, r9
-    adds r4, r4, #1
-    mov r10, r4
+    ldmia r0!, {r2}
+1:  str r2, [sp, #8]
+    movs r4, #1
     b .Lrfy_words_go
 
 .Lrfy_words_done:
-    add sp, sp, #20
+    add sp, sp, #12
     pop {r4, r5, r6, r7}
     mov r8, r4
     mov r9, r5
@@ -208,13 +200,25 @@ pub(super) unsafe extern "C" fn run(call: *const Call<'_>, last: u32) {
     rfy_rows 7
     rfy_rows 8
 
+.Lrfy_words_again:
+    ldr r2, [sp, #4]
+    lsrs r2, r2, #2
+    b 2f
 .Lrfy_words_long:
-    mov r3, r12
-    str r3, [sp, #8]
-    adds r2, r2, #1
+    // In a last layer the run's other rows begin behind this.
+    ldr r2, [sp, #8]
+    adds r2, r2, #2
+    str r2, [sp, #8]
+    ldmia r0!, {r2}
+    b 1f
+.Lrfy_words_9_to_14:
     lsrs r2, r2, #1
-    lsls r3, r2, #2
-    str r3, [sp, #12]
+1:  adds r2, r2, #1
+    lsrs r2, r2, #1
+2:  lsls r3, r2, #2
+    str r3, [sp, #4]
+    mov r3, r12
+    str r3, [sp]
     // A pair is 26 bytes of code.
     movs r3, #3
     ands r3, r3, r2
@@ -225,7 +229,7 @@ pub(super) unsafe extern "C" fn run(call: *const Call<'_>, last: u32) {
     mov r12, r2
 .Lrfy_words_long_row:
     ldmia r0!, {r4}
-    ldr r3, [sp, #12]
+    ldr r3, [sp, #4]
     adds r3, r3, r0
     mov lr, r3
     mov pc, r12
@@ -259,9 +263,8 @@ pub(super) unsafe extern "C" fn run(call: *const Call<'_>, last: u32) {
     bne .Lrfy_words_long_row
     movs r3, #1
     mov lr, r3
-    ldr r3, [sp, #8]
-    mov r12, r3
     ldr r3, [sp]
+    mov r12, r3
     mov pc, r3
 2:  asrs r3, r4, #31
     mvns r3, r3

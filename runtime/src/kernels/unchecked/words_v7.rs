@@ -11,25 +11,31 @@
 //!   jumps to as many more pairs as there are; rows of 15 and more go in rounds of 8 before that. From
 //!   9 weights on an odd row multiplies its padding, too.
 //!
+//! The head of a run is the number of its rows, which counts down in the upper half, and its form, which
+//! the jump goes by: for bodies of two rows to the second of them where the number is odd. So a run costs
+//! four instructions.
+//!
 //! A last layer takes the same bodies a row at a time: the byte they store lies in the place of the
 //! logit, which then overwrites it. Its shift is 0, so `asrs` leaves the logit as it is.
 //!
-//! Registers: r0 input, r1 scratch, r2 rows left of the run, r3 stream, r4 accumulator, r5, r6, r8 and
-//! r11 weights, r7 runs left above the shift (`asrs` looks at the low byte only; of two low registers
-//! its encoding is the short one), r9 mask, r10 output, r12 the next run, lr where a run's end goes on
-//! (in a long row rounds left). Stack: 0 where a row of 8 and more goes on after its first 8 words, 4 and
-//! 8 a long row's last pairs and rounds, 12 rows left of the run (last layer), 16 the next run (v7m, which
-//! has no register for it), 20 lr's copy.
+//! Registers: r0 input, r1 scratch, r2 the run's head, r3 stream, r4 accumulator, r5, r6, r8 and r11 weights,
+//! r7 the shift (`asrs` looks at the low byte only), r9 mask, r10 output, r12 the run's head (last layer;
+//! scratch for v7m, which keeps it on the stack), lr where a run's end goes on (in a long row rounds left).
+//! Stack: 0 where a row of 8 and more goes on after its first 8 words, 4 and 8 a long row's last pairs and
+//! rounds, 12 lr's copy, 16 the run's head (v7m, last layer).
 
-use super::words::Call;
-
-/// Runs one layer.
+/// Runs one layer, of which `last` says more than the shift where it is the last.
 ///
 /// # Safety
 ///
-/// `call` must point to a call as [`super::words`] describes it.
+/// As [`super::words::hidden`] says, for pointers to the first element of each slice.
 #[unsafe(naked)]
-pub(super) unsafe extern "C" fn run(call: *const Call<'_>, last: u32) {
+pub(super) unsafe extern "C" fn run(
+    block: *const u32,
+    input: *const u8,
+    output: *mut u8,
+    shift_and_last: u32,
+) {
     core::arch::naked_asm!(
         // The bytes are those of the macro `rfy_last_pair`.
         #[cfg(cortex_m = "v7em")]
@@ -78,8 +84,8 @@ pub(super) unsafe extern "C" fn run(call: *const Call<'_>, last: u32) {
 .endm
 .macro rfy_end row
     rfy_store
-    subs r2, r2, #1
-    bne \row
+    subs r2, r2, #0x10000
+    bpl \row
     mov pc, lr
 .endm
 .macro rfy_row length
@@ -122,89 +128,89 @@ pub(super) unsafe extern "C" fn run(call: *const Call<'_>, last: u32) {
     rfy_end .Lrfy_words_\length
 .endm
 .macro rfy_two_rows length
-.Lrfy_words_\length:
-    lsls r1, r2, #31
-    bne 2f
-1:  rfy_row \length
+.Lrfy_words_\length\()_even:
+    rfy_row \length
     rfy_store
-2:  rfy_row \length
+.Lrfy_words_\length\()_odd:
+    rfy_row \length
     rfy_store
-    subs r2, r2, #2
-    bgt 1b
+    subs r2, r2, #0x20000
+    bpl .Lrfy_words_\length\()_even
     mov pc, lr
 .endm
 .macro rfy_last_pair
     ldmia r3!, {r5}
     rfy_pair r5
 .endm
-.macro rfy_next_run
-    subs r7, r7, #0x100
-    bmi .Lrfy_words_done
-.if rfy_dsp == 0
-    ldr r12, [sp, #16]
-.endif
-    ldrh r1, [r12], #4
-    ldrh r2, [r12, #-2]
-.if rfy_dsp == 0
-    str r12, [sp, #16]
-.endif
+.macro rfy_entry label
+    .short (.Lrfy_words_\label - .Lrfy_words_table) / 2
+.endm
+.macro rfy_entries label
+    rfy_entry \label
+    rfy_entry \label
 .endm
 
     push {r4, r5, r6, r7, r8, r9, r10, r11, lr}
-    sub sp, sp, #24
-    ldm r0, {r0, r3, r9, r10, r11, r12}
-    mov r7, r11
-.if rfy_dsp == 0
-    str r12, [sp, #16]
-.endif
+    sub sp, sp, #20
+    ldr r9, [r0], #4
+    mov r7, r3
+    mov r3, r0
+    mov r0, r1
+    mov r10, r2
     adr.w lr, .Lrfy_words_hidden
-    cbz r1, 1f
+    cmp r7, #0
+    bge 1f
     adr.w lr, .Lrfy_words_last
-1:  str lr, [sp, #20]
-    cbnz r1, .Lrfy_words_last_run
+1:  str lr, [sp, #12]
+    blt .Lrfy_words_last_run
 .Lrfy_words_hidden:
-    rfy_next_run
+    ldmia r3!, {r2}
 .Lrfy_words_go:
-    usat r5, #4, r1
+    uxtb r5, r2
     tbh [pc, r5, lsl #1]
 .Lrfy_words_table:
-    .short (.Lrfy_words_0 - .Lrfy_words_table) / 2
-    .short (.Lrfy_words_1 - .Lrfy_words_table) / 2
-    .short (.Lrfy_words_2 - .Lrfy_words_table) / 2
-    .short (.Lrfy_words_3 - .Lrfy_words_table) / 2
-    .short (.Lrfy_words_4 - .Lrfy_words_table) / 2
-    .short (.Lrfy_words_5 - .Lrfy_words_table) / 2
-    .short (.Lrfy_words_6 - .Lrfy_words_table) / 2
-    .short (.Lrfy_words_7 - .Lrfy_words_table) / 2
-    .short (.Lrfy_words_8 - .Lrfy_words_table) / 2
-    .short (.Lrfy_words_10 - .Lrfy_words_table) / 2
-    .short (.Lrfy_words_10 - .Lrfy_words_table) / 2
-    .short (.Lrfy_words_12 - .Lrfy_words_table) / 2
-    .short (.Lrfy_words_12 - .Lrfy_words_table) / 2
-    .short (.Lrfy_words_14 - .Lrfy_words_table) / 2
-    .short (.Lrfy_words_14 - .Lrfy_words_table) / 2
-    .short (.Lrfy_words_long - .Lrfy_words_table) / 2
+    rfy_entries 0
+    rfy_entry 1_odd
+    rfy_entry 1_even
+    rfy_entry 2_odd
+    rfy_entry 2_even
+    rfy_entry 3_odd
+    rfy_entry 3_even
+    rfy_entries 4
+    rfy_entries 5
+    rfy_entries 6
+    rfy_entries 7
+    rfy_entries 8
+    rfy_entries 10
+    rfy_entries 10
+    rfy_entries 12
+    rfy_entries 12
+    rfy_entries 14
+    rfy_entries 14
+    rfy_entries long
+    rfy_entries many_row
+    rfy_entry done
 
 .Lrfy_words_last:
     str r4, [r10, #-1]
     add r10, r10, #3
-    ldr r2, [sp, #12]
-    subs r2, r2, #1
-    bne 2f
-.Lrfy_words_last_run:
-    rfy_next_run
-1:  str r2, [sp, #12]
-    movs r2, #1
-    b .Lrfy_words_go
-2:
 .if rfy_dsp == 0
     ldr r12, [sp, #16]
 .endif
-    ldrh r1, [r12, #-4]
-    b 1b
+    subs r12, r12, #0x10000
+    bpl 1f
+.Lrfy_words_last_run:
+    ldr r12, [r3], #4
+    // One row: an even form, and none left behind it. The end's stays as it is.
+1:
+.if rfy_dsp == 0
+    str r12, [sp, #16]
+.endif
+    and r2, r12, #0x3e
+    b .Lrfy_words_go
 
 .Lrfy_words_done:
-    add sp, sp, #24
+    add sp, sp, #20
     pop {r4, r5, r6, r7, r8, r9, r10, r11, pc}
 
     rfy_rows 0
@@ -229,7 +235,16 @@ pub(super) unsafe extern "C" fn run(call: *const Call<'_>, last: u32) {
     adr.w r5, .Lrfy_words_3_pairs + 1
     b .Lrfy_words_many
 .Lrfy_words_long:
+    // In a last layer the run's other rows begin behind this: their form is `many_row`'s.
+.if rfy_dsp
+    add r12, r12, #2
+.else
+    ldr r1, [sp, #16]
+    adds r1, r1, #2
+    str r1, [sp, #16]
+.endif
     // Of the pairs behind the first 8 words: rounds of 4, and up to 3.
+    ldmia r3!, {r1}
     subs r1, r1, #7
     ubfx r5, r1, #1, #2
     // Where the row's last pairs begin, as `ldr pc` wants it: plus 1, which says Thumb.
@@ -259,7 +274,7 @@ pub(super) unsafe extern "C" fn run(call: *const Call<'_>, last: u32) {
     rfy_eight
     subs lr, lr, #1
     bne 1b
-    ldr lr, [sp, #20]
+    ldr lr, [sp, #12]
     ldr pc, [sp, #4]
 
 .purgem rfy_low
@@ -272,7 +287,8 @@ pub(super) unsafe extern "C" fn run(call: *const Call<'_>, last: u32) {
 .purgem rfy_rows
 .purgem rfy_two_rows
 .purgem rfy_last_pair
-.purgem rfy_next_run
+.purgem rfy_entry
+.purgem rfy_entries
 ",
         options(raw),
     );
