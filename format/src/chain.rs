@@ -13,6 +13,8 @@ pub struct DenseLayer<'a> {
     pub weights: Weights<'a>,
     /// Bits shifted out; 0 for the last layer.
     pub shift: u8,
+    /// Bytes that it reads.
+    pub inputs: usize,
     /// Words of its output in the arena.
     pub words: usize,
     /// Whether it is the last.
@@ -27,23 +29,29 @@ pub struct DenseLayer<'a> {
 pub struct DenseLayers<'a> {
     /// Records and blocks.
     behind: &'a [u8],
-    /// Where the next record begins, and where the last ends.
-    record: usize,
-    end: usize,
+    /// The records that are left.
+    records: &'a [[u8; RECORD_BYTES]],
     /// Where the last block read ends.
     at: usize,
     /// What the next layer reads.
     inputs: usize,
+    first: bool,
 }
 
 impl<'a> DenseLayers<'a> {
+    #[inline(always)]
     pub(crate) const fn new(behind: &'a [u8], layers: usize, inputs: usize) -> Self {
+        let at = layers * RECORD_BYTES;
+        let records = match behind.split_at_checked(at) {
+            Some((records, _)) => records.as_chunks().0,
+            None => &[],
+        };
         DenseLayers {
             behind,
-            record: 0,
-            end: layers * RECORD_BYTES,
-            at: layers * RECORD_BYTES,
+            records,
+            at,
             inputs,
+            first: true,
         }
     }
 }
@@ -53,13 +61,9 @@ impl<'a> Iterator for DenseLayers<'a> {
 
     #[inline(always)]
     fn next(&mut self) -> Option<DenseLayer<'a>> {
-        if self.record >= self.end {
-            return None;
-        }
-        let first = self.record == 0;
-        let record: [u8; RECORD_BYTES] = *self.behind.get(self.record..)?.first_chunk()?;
-        self.record += RECORD_BYTES;
-        let last = self.record == self.end;
+        let (&record, records) = self.records.split_first()?;
+        self.records = records;
+        let last = records.is_empty();
         let [kind, shift, o0, o1, ..] = record;
         let encoding = Encoding::from_code(kind & 15)?;
         let outputs = usize::from(u16::from_le_bytes([o0, o1]));
@@ -70,13 +74,16 @@ impl<'a> Iterator for DenseLayers<'a> {
             inputs: self.inputs,
             outputs,
         };
-        self.inputs = outputs;
-        Some(DenseLayer {
+        let layer = DenseLayer {
             weights: Weights::read(encoding, dims, block),
             shift: shift & 31,
+            inputs: self.inputs,
             words: crate::arena::buffer_words(outputs, encoding, last),
             last,
-            first,
-        })
+            first: self.first,
+        };
+        self.inputs = outputs;
+        self.first = false;
+        Some(layer)
     }
 }

@@ -13,16 +13,14 @@ use crate::kernels::{self, Output};
 pub(crate) fn run(model: &Model<'_>, input: &[u8], arena: &mut [u32]) -> Option<Range<usize>> {
     let (mut at_front, mut read) = (true, 0);
     for layer in model.dense_layers() {
-        let (write, scratch, source) = if at_front {
-            let (write, rest) = arena.split_at_mut_checked(layer.words)?;
-            let (scratch, source) = rest.split_at_mut_checked(rest.len().checked_sub(read)?)?;
-            (write, scratch, &*source)
-        } else {
-            let (source, rest) = arena.split_at_mut_checked(read)?;
-            let end = rest.len().checked_sub(layer.words)?;
-            let (scratch, write) = rest.split_at_mut_checked(end)?;
-            (write, scratch, &*source)
-        };
+        let parts = (at_front, layer.words, read);
+        #[cfg(not(cortex_m))]
+        let (write, scratch, source) = split(arena, parts)?;
+        // SAFETY: what the layers before have written is what this one reads, and `Model::parse` has
+        // checked that the arena is at least as long as what each layer reads and writes.
+        #[cfg(cortex_m)]
+        #[allow(unsafe_code)]
+        let (write, scratch, source) = unsafe { kernels::unchecked::arena::split(arena, parts) };
         let source = if layer.first {
             input
         } else {
@@ -48,6 +46,24 @@ pub(crate) fn run(model: &Model<'_>, input: &[u8], arena: &mut [u32]) -> Option<
     })
 }
 
+/// Splits the arena into what a layer writes, its scratch and what it reads: so many words at the front
+/// and the end, by whether it writes `at_front`, and what lies between.
+#[cfg(not(cortex_m))]
+fn split(
+    arena: &mut [u32],
+    (at_front, write, read): (bool, usize, usize),
+) -> Option<(&mut [u32], &mut [u32], &[u32])> {
+    let front = if at_front { write } else { read };
+    let (front, rest) = arena.split_at_mut_checked(front)?;
+    let end = if at_front { read } else { write };
+    let (between, end) = rest.split_at_mut_checked(rest.len().checked_sub(end)?)?;
+    Some(if at_front {
+        (front, between, end)
+    } else {
+        (end, between, front)
+    })
+}
+
 #[cfg(test)]
 mod tests {
     extern crate std;
@@ -57,7 +73,25 @@ mod tests {
     use rarefy_format::{AlignedBytes, write};
 
     use super::*;
+    use crate::kernels::unchecked;
     use crate::{Engine, networks};
+
+    #[test]
+    fn the_arena_is_split_alike_with_and_without_checks() {
+        for at_front in [true, false] {
+            for (write, read) in [(0, 0), (0, 3), (2, 0), (2, 3), (3, 4)] {
+                let mut arena: [u32; 7] = core::array::from_fn(|word| word as u32);
+                let parts = (at_front, write, read);
+                let (a, b, c) = split(&mut arena, parts).unwrap();
+                let expected = (a.to_vec(), b.to_vec(), c.to_vec());
+                // SAFETY: `write + read` is at most 7.
+                #[allow(unsafe_code)]
+                let (a, b, c) = unsafe { unchecked::arena::split(&mut arena, parts) };
+                assert_eq!((a.to_vec(), b.to_vec(), c.to_vec()), expected);
+            }
+        }
+        assert!(split(&mut [0; 7], (true, 4, 4)).is_none());
+    }
 
     #[test]
     fn gives_what_the_walk_over_any_network_gives() {

@@ -24,7 +24,7 @@ pub(crate) mod map;
 mod pooling;
 #[cfg(feature = "rice")]
 mod rice;
-mod unchecked;
+pub(crate) mod unchecked;
 #[cfg(feature = "words")]
 mod words;
 

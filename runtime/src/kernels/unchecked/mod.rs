@@ -4,6 +4,8 @@
 
 #![allow(unsafe_code)]
 
+#[cfg(any(test, all(cortex_m, not(feature = "maps"))))]
+pub(crate) mod arena;
 #[cfg(all(cortex_m, feature = "columns"))]
 pub(super) mod columns;
 #[cfg(all(cortex_m = "v6m", feature = "columns"))]
