@@ -35,7 +35,6 @@ pub struct DenseLayers<'a> {
     at: usize,
     /// What the next layer reads.
     inputs: usize,
-    first: bool,
 }
 
 impl<'a> DenseLayers<'a> {
@@ -51,7 +50,6 @@ impl<'a> DenseLayers<'a> {
             records,
             at,
             inputs,
-            first: true,
         }
     }
 }
@@ -61,6 +59,8 @@ impl<'a> Iterator for DenseLayers<'a> {
 
     #[inline(always)]
     fn next(&mut self) -> Option<DenseLayer<'a>> {
+        // By the place and not by a flag, for which compilers make the first turn of a loop a copy.
+        let first = core::ptr::eq(self.records.as_ptr().cast(), self.behind.as_ptr());
         let (&record, records) = self.records.split_first()?;
         self.records = records;
         let last = records.is_empty();
@@ -80,10 +80,9 @@ impl<'a> Iterator for DenseLayers<'a> {
             inputs: self.inputs,
             words: crate::arena::buffer_words(outputs, encoding, last),
             last,
-            first: self.first,
+            first,
         };
         self.inputs = outputs;
-        self.first = false;
         Some(layer)
     }
 }

@@ -23,36 +23,51 @@ const TABLE: [u32; 16] = {
     table
 };
 
-/// The CRC-32 of two `parts` as if they lay one behind the other.
+/// The CRC-32 of `bytes`.
 ///
 /// ```
-/// assert_eq!(rarefy_format::crc32(&[b"1234", b"56789"]), 0xCBF4_3926);
+/// assert_eq!(rarefy_format::crc32(b"123456789"), 0xCBF4_3926);
 /// ```
 #[must_use]
-pub const fn crc32(parts: &[&[u8]; 2]) -> u32 {
-    let [before, behind] = *parts;
-    !continued(continued(u32::MAX, before), behind)
+pub const fn crc32(bytes: &[u8]) -> u32 {
+    without(bytes, bytes.len())
 }
 
-const fn continued(mut crc: u32, mut bytes: &[u8]) -> u32 {
-    while let Some((&byte, rest)) = bytes.split_first() {
-        crc ^= byte as u32;
+/// The CRC-32 of `bytes` without the four from `hole` on: one loop for what lies before and behind.
+#[inline(always)]
+pub(crate) const fn without(bytes: &[u8], hole: usize) -> u32 {
+    let (mut crc, mut at) = (u32::MAX, 0);
+    loop {
+        if at == hole {
+            at += 4;
+        }
+        if at >= bytes.len() {
+            return !crc;
+        }
+        crc ^= bytes[at] as u32;
         crc = (crc >> 4) ^ TABLE[(crc & 15) as usize];
         crc = (crc >> 4) ^ TABLE[(crc & 15) as usize];
-        bytes = rest;
+        at += 1;
     }
-    crc
 }
 
 #[cfg(test)]
 mod tests {
-    use super::crc32;
+    use super::{crc32, without};
 
     #[test]
     fn agrees_with_published_values() {
-        assert_eq!(crc32(&[&[], &[]]), 0);
-        assert_eq!(crc32(&[b"a", &[]]), 0xE8B7_BE43);
-        assert_eq!(crc32(&[b"123456789", &[]]), 0xCBF4_3926);
-        assert_eq!(crc32(&[&[], &[0xFF; 4]]), 0xFFFF_FFFF);
+        assert_eq!(crc32(&[]), 0);
+        assert_eq!(crc32(b"a"), 0xE8B7_BE43);
+        assert_eq!(crc32(b"123456789"), 0xCBF4_3926);
+        assert_eq!(crc32(&[0xFF; 4]), 0xFFFF_FFFF);
+    }
+
+    #[test]
+    fn leaves_out_a_hole() {
+        assert_eq!(without(b"123abcd456789", 3), crc32(b"123456789"));
+        assert_eq!(without(b"123456789abcd", 9), crc32(b"123456789"));
+        assert_eq!(without(b"123456789ab", 9), crc32(b"123456789"));
+        assert_eq!(without(b"abcd", 0), 0);
     }
 }

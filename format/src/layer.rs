@@ -202,6 +202,7 @@ impl<'a> Layer<'a> {
     }
 
     /// Checks everything that a walk takes on trust.
+    #[inline(always)]
     pub(crate) const fn check(&self, arena_words: usize, floats: bool) -> Result<(), ParseError> {
         let (layer, record) = (self.index, &self.record);
         let mut padding = self.padding;
@@ -311,6 +312,7 @@ impl<'a> Layer<'a> {
     }
 
     /// Checks that the output lies inside the arena and apart from what is read.
+    #[inline(always)]
     const fn check_places(&self, arena_words: usize) -> Result<(), ParseError> {
         let words = self.output.words.saturating_add(self.scratch_words());
         let place = self.first_word();
@@ -606,6 +608,22 @@ impl<'a> Layers<'a> {
             }
             slot += 1;
         }
+    }
+
+    /// Bytes from the container's start to the end of the last block read.
+    #[inline(always)]
+    pub(crate) const fn read_bytes(&self) -> usize {
+        HEADER_BYTES + self.at
+    }
+
+    /// Checks that the container has as many bytes as its layers take.
+    #[inline(always)]
+    pub(crate) const fn check_length(&self, stated: usize) -> Result<(), ParseError> {
+        let found = HEADER_BYTES + self.behind.len();
+        if stated == found {
+            return Ok(());
+        }
+        Err(ParseError::WrongLength { stated, found })
     }
 
     /// Bytes from the container's start to the end of the last block, as the records state them.

@@ -32,19 +32,16 @@ impl<'a> Model<'a> {
     /// The first rule of the format that the bytes break.
     pub const fn parse(bytes: &'a [u8]) -> Result<Model<'a>, ParseError> {
         let mut behind = Bytes::new(bytes);
-        let header = check!(Header::read(&mut behind));
+        let (header, checksum) = check!(Header::read(&mut behind));
         let mut layers = check!(Layers::new(header, behind));
-        let stated = layers.stated_bytes();
-        if stated != bytes.len() {
-            return Err(ParseError::WrongLength {
-                stated,
-                found: bytes.len(),
-            });
-        }
         let computed = container_checksum(bytes);
-        if computed != header.checksum {
+        if computed != checksum {
+            // Of bytes that were cut off or added to, their number says more: to whom that is worth the code.
+            if cfg!(feature = "alloc") {
+                check!(layers.check_length(layers.stated_bytes()));
+            }
             return Err(ParseError::WrongChecksum {
-                stated: header.checksum,
+                stated: checksum,
                 computed,
             });
         }
@@ -61,6 +58,7 @@ impl<'a> Model<'a> {
             linked |= layer.links().is_some();
             outputs = layer.outputs();
         }
+        check!(layers.check_length(layers.read_bytes()));
         // Between layers that state their places a copy of the input may need room of its own.
         if needed > header.arena_words || (needed < header.arena_words && !linked) {
             return Err(ParseError::ArenaWords {

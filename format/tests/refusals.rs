@@ -205,7 +205,7 @@ const FORGERIES: &[Forgery] = &[
     (plain, &[(at::RECORD_0, &[0x81])], E::UnknownOperation { layer: 0, found: 0x81 }),
     (plain, &[(at::RECORD_0 + 4, &[2])], E::OriginalSmaller { layer: 0, original: 2, stripped: 3 }),
     (plain, &[(at::RECORD_0 + 6, &[34])], E::BlockLength { layer: 0, needed: 18, found: 34 }),
-    (plain, &[(at::RECORD_0 + 6, &[37])], E::WrongLength { stated: at::BYTES + 4, found: at::BYTES }),
+    (plain, &[(at::RECORD_0 + 6, &[37])], E::BlockLength { layer: 0, needed: 18, found: 37 }),
     (plain, &[(at::RECORD_1 + 1, &[1])], E::LastLayer { layer: 1, shift: 1 }),
     (plain, &[(at::RECORD_1, &[5])], E::Mixed { layer: 1 }),
     (plain, &[(at::RECORD_1 + 2, &[0])], E::EmptyLayer { layer: 1, inputs: 3, outputs: 0 }),

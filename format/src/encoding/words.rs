@@ -159,6 +159,7 @@ impl Run {
     }
 }
 
+#[inline(always)]
 pub(crate) const fn check(
     layer: usize,
     dims: Dimensions,

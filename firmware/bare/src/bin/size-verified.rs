@@ -21,7 +21,8 @@ static MODEL: Model<'static> = match Model::parse(&BYTES.0) {
     Err(_) => panic!("the model is no container"),
 };
 
-/// The class of `input`, or what was refused.
+/// The class of `input`, or what was refused. Not inlined: the loop around it is no program's.
+#[inline(never)]
 fn classify(model: Model<'_>, input: &[u8], arena: &mut [u32]) -> Option<usize> {
     let engine = Engine::new(model).ok()?;
     engine.infer(input, arena).ok().map(argmax)

@@ -8,7 +8,8 @@ use rarefy_bare as _;
 use rarefy_format::Model;
 use rarefy_runtime::{Engine, argmax};
 
-/// The class of `input`, or what was refused.
+/// The class of `input`, or what was refused. Not inlined: the loop around it is no program's.
+#[inline(never)]
 fn classify(container: &[u8], input: &[u8], arena: &mut [u32]) -> Option<usize> {
     let engine = Engine::new(Model::parse(container).ok()?).ok()?;
     engine.infer(input, arena).ok().map(argmax)
