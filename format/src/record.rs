@@ -44,8 +44,10 @@ impl Record {
     /// The bytes of that block.
     #[inline(always)]
     pub(crate) const fn length(bytes: [u8; RECORD_BYTES]) -> usize {
-        let [_, shift, .., l0, l1] = bytes;
-        u32::from_le_bytes([l0, l1, shift >> 5, 0]) as usize
+        let [k, s, o0, o1, p0, p1, l0, l1] = bytes;
+        let (head, tail) = ([k, s, o0, o1], [p0, p1, l0, l1]);
+        let above = (u32::from_le_bytes(head) & 0xE000) << 3;
+        (above | u32::from_le_bytes(tail) >> 16) as usize
     }
 
     #[inline(always)]

@@ -5,7 +5,7 @@
 #![allow(unsafe_code)]
 
 #[cfg(any(test, all(cortex_m, not(feature = "maps"))))]
-pub(crate) mod arena;
+pub(crate) mod chain;
 #[cfg(all(cortex_m, feature = "columns"))]
 pub(super) mod columns;
 #[cfg(all(cortex_m = "v6m", feature = "columns"))]
