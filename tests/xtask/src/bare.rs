@@ -23,9 +23,9 @@ const DEBIAN: &str = "/usr/bin/rustc";
 const PATH_LEFT: &str = "a_path_to_a_panic_is_left";
 
 /// The most bytes of text of the engine for dense layers in packed words on the Cortex-M4, the parser
-/// included; and on a model that the compiler has verified. Of both, 1,018 bytes are the kernel's. The aim is
+/// included; and on a model that the compiler has verified. Of both, 1,144 bytes are the kernel's. The aim is
 /// at most 3,072 and 2,048; these are what it takes and a little for another compiler.
-const MOST: &[(&str, u64)] = &[("size", 2800), ("size-verified", 1700)];
+const MOST: &[(&str, u64)] = &[("size", 2800), ("size-verified", 1750)];
 
 /// Proves and weighs.
 pub(crate) fn run(_: &[String]) -> Outcome {

@@ -8,8 +8,8 @@
 //!   five more instructions shift, clamp, store and count;
 //! - bodies for 1 to 3 weights hold two rows, which share the counting;
 //! - all longer rows share one body, to keep the code short. It takes 8 weights the same way, then
-//!   jumps to as many more pairs as there are; rows of 15 and more go in rounds of 8 before that. From
-//!   9 weights on an odd row multiplies its padding, too.
+//!   jumps to as many more pairs as there are, and an odd weight behind them; rows of 15 and more go in
+//!   rounds of 8 before that.
 //!
 //! The head of a run is the number of its rows, which counts down in the upper half, and its form, which
 //! the jump goes by: for bodies of two rows to the second of them where the number is odd. So a run costs
@@ -181,11 +181,11 @@ pub(super) unsafe extern "C" fn run(
     rfy_entries 6
     rfy_entries 7
     rfy_entries 8
+    rfy_entries 9
     rfy_entries 10
-    rfy_entries 10
+    rfy_entries 11
     rfy_entries 12
-    rfy_entries 12
-    rfy_entries 14
+    rfy_entries 13
     rfy_entries 14
     rfy_entries long
     rfy_entries many_row
@@ -222,18 +222,18 @@ pub(super) unsafe extern "C" fn run(
     rfy_rows 6
     rfy_rows 7
 
-.Lrfy_words_8:
-    adr.w r5, .Lrfy_words_no_pair + 1
+.macro rfy_many length tail
+.Lrfy_words_\length:
+    adr.w r5, .Lrfy_words_\tail + 1
     b .Lrfy_words_many
-.Lrfy_words_10:
-    adr.w r5, .Lrfy_words_1_pair + 1
-    b .Lrfy_words_many
-.Lrfy_words_12:
-    adr.w r5, .Lrfy_words_2_pairs + 1
-    b .Lrfy_words_many
-.Lrfy_words_14:
-    adr.w r5, .Lrfy_words_3_pairs + 1
-    b .Lrfy_words_many
+.endm
+    rfy_many 8 no_pair
+    rfy_many 9 no_pair_and_one
+    rfy_many 10 1_pair
+    rfy_many 11 1_pair_and_one
+    rfy_many 12 2_pairs
+    rfy_many 13 2_pairs_and_one
+    rfy_many 14 3_pairs
 .Lrfy_words_long:
     // In a last layer the run's other rows begin behind this: their form is `many_row`'s.
 .if rfy_dsp
@@ -243,16 +243,20 @@ pub(super) unsafe extern "C" fn run(
     adds r1, r1, #2
     str r1, [sp, #16]
 .endif
-    // Of the pairs behind the first 8 words: rounds of 4, and up to 3.
+    // Of the pairs behind the first 8 words: rounds of 4, and up to 3. Where the row's last pairs begin,
+    // as `ldr pc` wants it: plus 1, which says Thumb.
     ldmia r3!, {r1}
-    subs r1, r1, #7
-    ubfx r5, r1, #1, #2
-    // Where the row's last pairs begin, as `ldr pc` wants it: plus 1, which says Thumb.
-    adr.w r6, .Lrfy_words_no_pair + 1
+    adr.w r5, .Lrfy_words_no_pair + 1
+    lsls r6, r1, #31
+    it ne
+    adrne.w r5, .Lrfy_words_no_pair_and_one + 1
+    subs r1, r1, #8
+    ubfx r6, r1, #1, #2
     movs r4, #rfy_last_pair_bytes
-    mls r6, r5, r4, r6
+    mls r5, r6, r4, r5
     lsrs r1, r1, #3
-    strd r6, r1, [sp, #4]
+    beq .Lrfy_words_many
+    strd r5, r1, [sp, #4]
     adr.w r5, .Lrfy_words_rounds + 1
 .Lrfy_words_many:
     str r5, [sp]
@@ -260,6 +264,15 @@ pub(super) unsafe extern "C" fn run(
     ldmia r3!, {r4, r5, r6, r8, r11}
     rfy_eight
     ldr pc, [sp]
+    rfy_last_pair
+.Lrfy_words_2_pairs_and_one:
+    rfy_last_pair
+.Lrfy_words_1_pair_and_one:
+    rfy_last_pair
+.Lrfy_words_no_pair_and_one:
+    ldmia r3!, {r5}
+    rfy_low r5
+    rfy_end .Lrfy_words_many_row
 .Lrfy_words_3_pairs:
     rfy_last_pair
 .Lrfy_words_2_pairs:
@@ -287,6 +300,7 @@ pub(super) unsafe extern "C" fn run(
 .purgem rfy_rows
 .purgem rfy_two_rows
 .purgem rfy_last_pair
+.purgem rfy_many
 .purgem rfy_entry
 .purgem rfy_entries
 ",
