@@ -2,19 +2,18 @@
 //!
 //! # What it gains
 //!
-//! Instructions of a whole inference without the engine, mean over ten digits: LeNet-300-100 pruned
-//! 100x (2,459 weights in 288 rows and 45 runs), 300x (847, 161, 29) and 1000x (257, 76, 23), the
-//! same words by the loop in safe Rust (opt-level "s") and by this one.
+//! Instructions of a whole inference, mean over ten digits: LeNet-300-100 pruned 100x (2,665 weights in 298
+//! rows and 52 runs), 300x (888, 168, 30) and 1000x (268, 82, 19), the same words by the loop in safe
+//! Rust and by this one.
 //!
 //! | | 100x safe | here | 300x safe | here | 1000x safe | here | code, bytes |
 //! |---|---|---|---|---|---|---|---|
-//! | Cortex-M4 | 29,797 | 10,616 | 12,360 | 4,190 | 4,920 | 1,598 | 990 |
-//! | Cortex-M3 | 32,960 | 13,218 | 13,596 | 5,114 | 5,353 | 1,903 | 1,200 |
-//! | Cortex-M0 | 52,259 | 21,322 | 21,535 | 8,419 | 8,375 | 3,241 | 1,246 |
+//! | Cortex-M4 | 36,702 | 11,445 | 15,565 | 4,470 | 6,660 | 1,791 | 1,144 |
+//! | Cortex-M3 | 40,116 | 14,186 | 16,859 | 5,404 | 7,140 | 2,088 | 1,362 |
+//! | Cortex-M0 | 58,673 | 23,292 | 23,677 | 9,008 | 9,737 | 3,687 | 1,204 |
 //!
-//! A weight costs 3, 4 and 6 instructions, a row some 6, 6 and 10 more, a run 8, 10 and 18: so a row
-//! may well be given a word 0 to be as long as its neighbours, above all from 9 weights on, where the
-//! padding of odd rows is multiplied anyway.
+//! A weight costs 3, 4 and 6 instructions, a row some 6, 6 and 10 more, a run 4, 4 and 10: so a row
+//! may well be given a word 0 to be as long as its neighbours.
 //!
 //! # Why it is sound
 //!
