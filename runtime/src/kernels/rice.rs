@@ -7,13 +7,13 @@
 //! This is the encoding for few bytes, not for few instructions. Whole inference of LeNet-300-100 with
 //! 4-bit weights, engine included, built for size:
 //!
-//! | nonzeros (rows) | 26,620 (410) | 2,662 (293) | 888 (163) | 267 (78) |
+//! | nonzeros (rows) | 24,405 (410) | 2,366 (293) | 799 (163) | 233 (78) |
 //! |---|---|---|---|---|
-//! | container, bytes | 23,272 | 2,909 | 1,090 | 398 |
-//! | Cortex-M4 | 925,793 | 119,940 | 51,383 | 20,160 |
-//! | Cortex-M0 | 1,539,704 | 202,468 | 85,311 | 31,574 |
+//! | container, bytes | 21,703 | 2,883 | 1,096 | 404 |
+//! | Cortex-M4 | 696,796 | 95,695 | 39,673 | 14,810 |
+//! | Cortex-M0 | 1,410,759 | 186,837 | 74,336 | 27,383 |
 //!
-//! On Cortex-M the rows are read in assembly, see [`super::unchecked`]; here is the loop in safe Rust,
+//! On Cortex-M the block is read in assembly, see [`super::unchecked`]; here is the loop in safe Rust,
 //! which other processors run.
 
 #[cfg(not(cortex_m))]
@@ -43,7 +43,10 @@ pub(crate) fn run(
     let (to, shift) = match output {
         Output::Bytes { words, shift } => {
             let bytes: &mut [u8] = bytemuck::must_cast_slice_mut(words);
-            (bytes.get_mut(..outputs)?.as_mut_ptr(), u32::from(shift & 31))
+            (
+                bytes.get_mut(..outputs)?.as_mut_ptr(),
+                u32::from(shift & 31),
+            )
         }
         Output::Sums(sums) => (sums.get_mut(..outputs)?.as_mut_ptr().cast(), 32),
     };

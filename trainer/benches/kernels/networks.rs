@@ -3,7 +3,9 @@
 use std::fs;
 use std::path::PathBuf;
 
-use rarefy_format::{AlignedBytes, Encoding, Layer, LayerSpec, Model, NetworkSpec, Operation, write};
+use rarefy_format::{
+    AlignedBytes, Encoding, Layer, LayerSpec, Model, NetworkSpec, Operation, write,
+};
 use rarefy_trainer::data::folder;
 use rarefy_trainer::deploy::costs::Core;
 use rarefy_trainer::deploy::emit;

@@ -49,25 +49,30 @@ pub(super) fn networks() -> Vec<(String, NetworkSpec)> {
         let name = format!("{} layers of 16 x 16", layers.len());
         networks.push((name, network(Shape::flat(16), layers)));
     }
-    // Entropy-coded inputs that are listed, alone and in runs; rows whose order says nothing.
-    for (inputs, runs, length, step) in [(INPUTS, 24, 1, 0), (INPUTS, 8, 6, 0), (INPUTS, 1, 48, 1)]
-    {
-        let listed: Vec<u16> = (0..runs * length)
-            .map(|at| at / length * (inputs / runs) + at % length)
-            .collect();
-        let rows: Vec<Vec<(u16, i16)>> = (0..48)
-            .map(|row| {
-                let odd = listed.iter().skip(row % 2).step_by(6 + step * (row * 5 % 7));
-                odd.map(|&column| (column, [3, -2, 5][row % 3])).collect()
-            })
-            .collect();
+    // Entropy-coded inputs that are listed, alone and in runs, for few rows and for many.
+    for (runs, length, rows) in [(64, 1, 5), (2, 60, 5), (24, 1, 48), (8, 6, 48)] {
+        let listed = (0..runs * length)
+            .map(|at| at / length * (INPUTS / runs) + at % length)
+            .collect::<Vec<u16>>();
+        let few = if rows < 8 { 1 } else { 6 };
+        let row = |row: usize| -> Vec<(u16, i16)> {
+            let columns = listed.iter().skip(row % few).step_by(few);
+            columns
+                .map(|&column| (column, [3, -2, 5][row % 3]))
+                .collect()
+        };
         let last = LayerSpec {
             shift: 0,
-            ..dense(Encoding::Rice, 48, &[3; 4])
+            ..dense(Encoding::Rice, rows as u16, &[3; 4])
         };
-        let first = LayerSpec::dense(Encoding::Rice, 8, vec![64; rows.len()], rows);
-        let name = format!("rice {inputs}, {runs} runs of {length}, + {step}");
-        networks.push((name, network(Shape::flat(inputs), vec![first, last])));
+        let first = LayerSpec::dense(
+            Encoding::Rice,
+            8,
+            vec![64; rows],
+            (0..rows).map(row).collect(),
+        );
+        let name = format!("rice {runs} runs of {length} listed, {rows} rows");
+        networks.push((name, network(Shape::flat(INPUTS), vec![first, last])));
     }
     let convolutions = [
         (Encoding::Words, 3, 1, None, 6, 8),

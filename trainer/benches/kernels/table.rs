@@ -109,7 +109,8 @@ impl Table {
 
     /// Adds a figure.
     pub(super) fn put(&mut self, what: &str, of: &str, board: &str, value: f64) {
-        let asked = |limit: &&(&str, &str, &str, f64)| (limit.0, limit.1, limit.2) == (what, of, board);
+        let asked =
+            |limit: &&(&str, &str, &str, f64)| (limit.0, limit.1, limit.2) == (what, of, board);
         let limit = LIMITS.iter().find(asked).map(|limit| limit.3);
         self.figures.push(Figure {
             what: what.into(),

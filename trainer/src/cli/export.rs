@@ -210,7 +210,13 @@ fn flash(code: &Code, board: &str, console: &Console) -> Result<u64> {
     let spinner = console.spinner();
     let progress = &mut |step: &str| spinner.message(step.to_owned());
     let board = boards.get(board)?;
-    Ok(device::code_flash(board, &code.container, &code.source, &options, progress)?)
+    Ok(device::code_flash(
+        board,
+        &code.container,
+        &code.source,
+        &options,
+        progress,
+    )?)
 }
 
 /// What an export as code made.
