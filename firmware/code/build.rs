@@ -1,11 +1,13 @@
-//! Takes the module that `RAREFY_CODE` names as the whole of this crate.
+//! Takes the module that `RAREFY_CODE` names as the whole of this crate; without it the example, which is
+//! the first of the format's golden containers as code.
 
 use std::path::PathBuf;
 use std::{env, fs};
 
 fn main() {
     println!("cargo:rerun-if-env-changed=RAREFY_CODE");
-    let code = env::var("RAREFY_CODE").expect("set RAREFY_CODE to a network written as code");
+    let root = env::var("CARGO_MANIFEST_DIR").expect("cargo sets it");
+    let code = env::var("RAREFY_CODE").unwrap_or_else(|_| format!("{root}/example.rs"));
     println!("cargo:rerun-if-changed={code}");
     let text = fs::read_to_string(&code).unwrap_or_else(|e| panic!("cannot read {code}: {e}"));
     // What a file says of itself from within cannot be included.

@@ -4,13 +4,14 @@
 mod networks;
 
 use std::fmt::Write as _;
+use std::fs;
 use std::path::Path;
 use std::process::Command;
 
 use networks::Random;
 use rarefy_format::{
-    Encoding, LayerSpec, Margin, NetworkSpec, Operation, Pooling, Shape, SkipSpec, WeightsSpec,
-    Window, write,
+    AlignedBytes, Encoding, LayerSpec, Margin, Model, NetworkSpec, Operation, Pooling, Shape,
+    SkipSpec, WeightsSpec, Window, container_checksum, write,
 };
 use rarefy_trainer::deploy::emit::{EmitError, MOST_WEIGHTS, rust};
 
@@ -136,8 +137,8 @@ fn compiled_code_gives_the_logits_of_the_network() {
 
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path();
-    std::fs::write(path.join("library.rs"), library).expect("it can be written");
-    std::fs::write(path.join("main.rs"), main).expect("it can be written");
+    fs::write(path.join("library.rs"), library).expect("it can be written");
+    fs::write(path.join("main.rs"), main).expect("it can be written");
     compile(
         path,
         "library.rs",
@@ -192,6 +193,23 @@ fn what_code_cannot_hold_is_refused() {
         .next()
         .expect("one");
     assert_eq!(rust(&floats, "model.rfy", 0), Err(EmitError::Floats(1)));
+}
+
+/// The network that the firmware's lints see as code is what is written of a golden container.
+/// `RAREFY_BLESS=1` writes it.
+#[test]
+fn the_firmwares_example_is_what_is_written() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let bytes = fs::read(root.join("format/tests/golden/columns.rfy")).expect("it is there");
+    let bytes = AlignedBytes::copy_from(&bytes);
+    let model = Model::parse(&bytes).expect("it is golden");
+    let network = NetworkSpec::from_model(&model);
+    let source = rust(&network, "columns.rfy", container_checksum(&bytes)).expect("it fits");
+    let example = root.join("firmware/code/example.rs");
+    if std::env::var_os("RAREFY_BLESS").is_some() {
+        fs::write(&example, &source).expect("it can be written");
+    }
+    assert_eq!(fs::read_to_string(example).expect("it is there"), source);
 }
 
 #[test]

@@ -3,7 +3,9 @@
 //! On a Cortex-M [`super::unchecked::dense`] computes them; [`multiply`] everywhere else, and what that
 //! one is compared with.
 
-use rarefy_format::{Dense, requantize};
+use rarefy_format::Dense;
+#[cfg(not(cortex_m))]
+use rarefy_format::requantize;
 
 use super::Output;
 #[cfg(cortex_m)]
@@ -14,12 +16,28 @@ pub(crate) fn run(dense: Dense<'_>, source: &[u8], output: Output<'_>) -> Option
     let bias: &[i32] = bytemuck::try_cast_slice(dense.bias()).ok()?;
     let rows: &[i8] = bytemuck::must_cast_slice(dense.values());
     let source = source.get(..dense.inputs())?;
+    #[cfg(not(cortex_m))]
     match output {
         Output::Bytes { words, shift } => {
             let bytes = bytemuck::must_cast_slice_mut(words);
             multiply(rows, bias, source, |sum| requantize(sum, shift), bytes);
         }
         Output::Sums(sums) => multiply(rows, bias, source, |sum| sum, sums),
+    }
+    #[cfg(cortex_m)]
+    {
+        let (to, shift) = match output {
+            Output::Bytes { words, shift } => {
+                let bytes: &mut [u8] = bytemuck::must_cast_slice_mut(words);
+                (bytes.get_mut(..bias.len())?.as_mut_ptr(), shift & 31)
+            }
+            Output::Sums(sums) => (sums.get_mut(..bias.len())?.as_mut_ptr().cast(), 32),
+        };
+        // SAFETY: as many outputs as there are biases begin at `to`.
+        #[allow(unsafe_code)]
+        unsafe {
+            multiply(rows, bias, source, to, shift);
+        }
     }
     Some(())
 }

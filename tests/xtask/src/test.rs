@@ -87,7 +87,7 @@ fn firmware_lints() -> Outcome {
             "--target",
             target,
             "--features",
-            transport,
+            &format!("code,{transport}"),
         ]);
         lints.args(["--", "-D", "warnings"]);
         lints

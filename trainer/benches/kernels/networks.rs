@@ -3,7 +3,9 @@
 use std::fs;
 use std::path::PathBuf;
 
-use rarefy_format::{AlignedBytes, Encoding, LayerSpec, Model, NetworkSpec, Operation, write};
+use rarefy_format::{
+    AlignedBytes, Encoding, Layer, LayerSpec, Model, NetworkSpec, Operation, write,
+};
 use rarefy_trainer::data::folder;
 use rarefy_trainer::deploy::costs::Core;
 use rarefy_trainer::deploy::emit;
@@ -106,6 +108,11 @@ pub(super) fn measure(bench: &Bench, table: &mut Table) -> Outcome<()> {
         let fixed = bytes.len() - blocks;
         table.put(table::FIXED, &name, "", fixed as f64);
         table.put(table::ARENA, &name, "", 4.0 * model.arena_words() as f64);
+        let dense = |layer: Layer<'_>| matches!(layer.operation(), Operation::Dense);
+        let encoding = model.layers().next().map(|layer| layer.encoding());
+        let chain = model
+            .layers()
+            .all(|layer| Some(layer.encoding()) == encoding && dense(layer));
         for &core in &cores {
             let board = bench.board(core)?;
             let network = count(bench, board, (&name, &bytes), &digits)?;
@@ -113,7 +120,7 @@ pub(super) fn measure(bench: &Bench, table: &mut Table) -> Outcome<()> {
             let mean = instructions(&network, &name, board)?;
             table.put(table::COUNT, &name, &board.name, mean);
             let stack = stack.ok_or("the board told no stack")?;
-            table.put(table::STACK, &name, &board.name, stack as f64);
+            table.put_stack(&name, &board.name, stack, chain);
             if let Some((prefix, products)) = convolutions(&model) {
                 let bytes = write(&prefix).map_err(|e| refuse(&e))?;
                 let what = format!("{name}, convolutions alone");

@@ -49,6 +49,31 @@ pub(super) fn networks() -> Vec<(String, NetworkSpec)> {
         let name = format!("{} layers of 16 x 16", layers.len());
         networks.push((name, network(Shape::flat(16), layers)));
     }
+    // Entropy-coded inputs that are listed, alone and in runs, for few rows and for many.
+    for (runs, length, rows) in [(64, 1, 5), (2, 60, 5), (24, 1, 48), (8, 6, 48)] {
+        let listed = (0..runs * length)
+            .map(|at| at / length * (INPUTS / runs) + at % length)
+            .collect::<Vec<u16>>();
+        let few = if rows < 8 { 1 } else { 6 };
+        let row = |row: usize| -> Vec<(u16, i16)> {
+            let columns = listed.iter().skip(row % few).step_by(few);
+            columns
+                .map(|&column| (column, [3, -2, 5][row % 3]))
+                .collect()
+        };
+        let last = LayerSpec {
+            shift: 0,
+            ..dense(Encoding::Rice, rows as u16, &[3; 4])
+        };
+        let first = LayerSpec::dense(
+            Encoding::Rice,
+            8,
+            vec![64; rows],
+            (0..rows).map(row).collect(),
+        );
+        let name = format!("rice {runs} runs of {length} listed, {rows} rows");
+        networks.push((name, network(Shape::flat(INPUTS), vec![first, last])));
+    }
     let convolutions = [
         (Encoding::Words, 3, 1, None, 6, 8),
         (Encoding::Words, 3, 1, None, 6, 16),

@@ -1,6 +1,7 @@
 //! `rarefy export`: a finished run as a container.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
 
 use anyhow::Result;
 use clap::{Args, ValueEnum};
@@ -8,13 +9,16 @@ use serde::Serialize;
 
 use super::console::Console;
 use super::table::{percent, thousands};
-use super::{data, inspect};
+use super::{data, inspect, interrupt, measure};
 use crate::data::Dataset;
 use crate::deploy::choose::{EncodingChoice, Goal};
 use crate::deploy::costs::Core;
-use crate::deploy::export::{ExportAccuracy, ExportReport, FinishedRun, Options};
+use crate::deploy::export::{Code, ExportAccuracy, ExportReport, FinishedRun, Options};
 use crate::deploy::quantize::WeightType;
-use crate::device::{Boards, firmware_folder};
+use crate::device::{self, Boards, firmware_folder};
+
+/// The board that is meant where none is named.
+const DEFAULT_BOARD: &str = "mps2-an386";
 
 /// Points of accuracy lost in quantization that a person should hear of.
 const NOTABLE_LOSS: f64 = 0.003;
@@ -36,7 +40,8 @@ pub(super) struct Arguments {
     /// room
     #[arg(long, value_enum, default_value_t = Weights::Int6)]
     weights: Weights,
-    /// The board that instructions are counted for [default: any with a Cortex-M4]
+    /// The board that instructions are counted for, and the flash of Rust code measured [default:
+    /// mps2-an386, a Cortex-M4]
     #[arg(long)]
     board: Option<String>,
     /// How weights are stored
@@ -52,7 +57,8 @@ pub(super) struct Arguments {
 enum Emit {
     /// A container, for `rarefy-runtime`
     Container,
-    /// Rust code: a module without dependencies that computes the same, fastest for tiny networks
+    /// Rust code: a module without dependencies that computes the same, fastest for tiny networks; its
+    /// flash is measured by compiling it for the board, where a compiler for that is installed
     Rust,
 }
 
@@ -112,7 +118,8 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
         console,
     )?;
     if arguments.emit == Emit::Rust {
-        return code(&run, &data, &options, &out("model.rs"), console);
+        let board = arguments.board.as_deref().unwrap_or(DEFAULT_BOARD);
+        return code(&run, &data, &options, (&out("model.rs"), board), console);
     }
     let report = run.export(&data, &options, &out("model.rfy"))?;
     note_loss(&report, options.weights, console);
@@ -153,30 +160,63 @@ fn code(
     run: &FinishedRun,
     data: &Dataset,
     options: &Options,
-    out: &Path,
+    (out, board): (&Path, &str),
     console: &Console,
 ) -> Result<()> {
     let code = run.export_code(data, options, out)?;
     note_loss(&code.report, options.weights, console);
+    let (flash_bytes, flash_unknown) = match flash(&code, board, console) {
+        Ok(bytes) => (Some(bytes), None),
+        Err(why) => (None, Some(why.to_string())),
+    };
+    if interrupt::flag().load(Ordering::SeqCst) {
+        return Err(interrupt::interrupted());
+    }
     let report = CodeReport {
         path: out.display().to_string(),
         source_bytes: code.source.len(),
         container_bytes: code.container.len(),
+        board: board.into(),
+        flash_bytes,
+        flash_unknown,
         weights: code.report.weights.clone(),
         nonzeros: code.report.model.nonzeros,
         accuracy: code.report.accuracy,
     };
     console.result(&report, || {
         format!(
-            "{}: {} weights as code ({} bytes of source), {} of test images right ({} trained)\nA container of the same integers takes {} bytes\n",
+            "{}: {} weights as code ({} bytes of source), {} of test images right ({} trained)\n{}\nA container of the same integers takes {} bytes, beside the engine that all containers share\n",
             report.path,
             thousands(report.nonzeros),
             thousands(report.source_bytes),
             percent(report.accuracy.deployed),
             percent(report.accuracy.pruned),
+            match (report.flash_bytes, &report.flash_unknown) {
+                (Some(bytes), _) => format!("Its flash on {board} is {} bytes", thousands(bytes)),
+                (None, why) => format!(
+                    "Its flash on {board} is not known: {}",
+                    why.as_deref().unwrap_or_default()
+                ),
+            },
             thousands(report.container_bytes),
         )
     })
+}
+
+/// The flash that `code` takes on the board of this name, measured by compiling it.
+fn flash(code: &Code, board: &str, console: &Console) -> Result<u64> {
+    let boards = Boards::discover(&firmware_folder()?)?;
+    let options = measure::options(false, 0);
+    let spinner = console.spinner();
+    let progress = &mut |step: &str| spinner.message(step.to_owned());
+    let board = boards.get(board)?;
+    Ok(device::code_flash(
+        board,
+        &code.container,
+        &code.source,
+        &options,
+        progress,
+    )?)
 }
 
 /// What an export as code made.
@@ -188,6 +228,12 @@ struct CodeReport {
     source_bytes: usize,
     /// Bytes of a container that holds the same integers.
     container_bytes: usize,
+    /// The board that flash is told for.
+    board: String,
+    /// Bytes of flash that the code takes there, if it could be compiled.
+    flash_bytes: Option<u64>,
+    /// Why it could not.
+    flash_unknown: Option<String>,
     /// The type of the weights.
     weights: String,
     /// Weights in the code.

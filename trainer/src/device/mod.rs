@@ -9,6 +9,7 @@
 //! ever run. [`Setup`] installs what is missing.
 
 mod boards;
+mod code;
 mod dense;
 mod elf;
 mod image;
@@ -23,6 +24,7 @@ mod setup;
 mod toolchain;
 
 pub use boards::{Board, BoardError, Boards, Counter, Region, Runner, firmware_folder};
+pub use code::{CodeError, code_flash};
 pub use dense::dense;
 pub use elf::{ElfError, Footprint, Memory};
 pub use image::ImageError;

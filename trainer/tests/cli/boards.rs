@@ -138,6 +138,37 @@ fn a_program_too_large_for_its_board_fails_with_the_bytes() {
 }
 
 #[test]
+fn code_is_compiled_for_the_board_to_tell_its_flash() {
+    if !ready("microbit") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    runs::pruned().lay_out(&folder.join("run"));
+    let export = "export run --emit rust --board microbit";
+    let report = json(folder, export);
+    assert_eq!(report["board"], "microbit");
+    let (flash, nonzeros) = (
+        number(&report, "/flash_bytes"),
+        number(&report, "/nonzeros"),
+    );
+    // A weight is an instruction of two bytes and more, and less than a page.
+    assert!(flash > 4 * nonzeros && flash < 40 * nonzeros, "{report}");
+    assert!(report["flash_unknown"].is_null());
+    let words = texts(&program::run(folder, export)).0.replace(',', "");
+    says(
+        &words,
+        &[
+            &format!("flash on microbit is {flash} bytes"),
+            &format!(
+                "same integers takes {} bytes",
+                number(&report, "/container_bytes")
+            ),
+        ],
+    );
+}
+
+#[test]
 fn ctrl_c_while_a_board_runs_leaves_nothing_running() {
     if !ready("mps2-an386") {
         return;

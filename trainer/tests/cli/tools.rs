@@ -12,7 +12,7 @@ use std::process::Command;
 use rarefy_trainer::device::{Machine, Toolchain};
 
 use crate::interrupts::{is_alive, signal, start, wait_until};
-use crate::program::{self, says, sentence};
+use crate::program::{self, object, says, sentence, texts};
 use crate::runs;
 
 /// Writes a program called `name` into `folder` that does what the shell `script` says.
@@ -95,6 +95,34 @@ fn a_missing_emulator_or_compiler_is_named_with_the_way_to_get_it() {
         &["cargo", "rustup.rs"],
     );
     refused("setup", &["cargo", "rustup.rs"]);
+}
+
+#[test]
+fn code_is_written_without_a_compiler_and_its_flash_said_to_be_unknown() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let tools = prepare(folder);
+    runs::pruned().lay_out(&folder.join("run"));
+    fake(&tools, "cargo", "exit 9");
+    fake(&tools, "rustc", "exit 9");
+    let output = with_only_tools(folder, "export run --emit rust --quiet --json")
+        .output()
+        .unwrap();
+    let (stdout, stderr) = texts(&output);
+    assert_eq!(output.status.code(), Some(0), "{stderr}");
+    let report = object(&stdout);
+    assert_eq!(report["board"], "mps2-an386");
+    assert!(report["flash_bytes"].is_null(), "{report}");
+    let why = report["flash_unknown"].as_str().unwrap();
+    assert!(!why.is_empty() && !why.contains('\n'), "{why}");
+    assert!(folder.join("model.rs").exists());
+    let output = with_only_tools(folder, "export run --emit rust --quiet")
+        .output()
+        .unwrap();
+    says(
+        &texts(&output).0,
+        &["flash on mps2-an386 is not known", why],
+    );
 }
 
 #[test]

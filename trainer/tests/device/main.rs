@@ -10,7 +10,8 @@ mod refusals;
 use std::env;
 use std::fs;
 
-use models::{convolutional, lenet, residual, samples, small};
+use models::{coded, convolutional, lenet, residual, samples, small};
+use rarefy_format::{AlignedBytes, Model};
 use rarefy_trainer::device::{
     Board, Boards, Machine, MeasureOptions, NetworkReport, Setup, firmware_folder, footprint,
     measure, selftest,
@@ -241,6 +242,29 @@ fn maps_match_the_host_on_both_instruction_sets() {
             assert!(median(dense) > 2 * median(network), "{report:?}");
             assert!(dense.ram.unwrap().arena > network.ram.unwrap().arena);
         }
+    }
+}
+
+#[test]
+fn entropy_coded_rows_of_every_kind_match_the_host_on_every_instruction_set() {
+    let model = coded();
+    // Whether all kinds are there: sorted, a list, adjacent, a codebook; see the format.
+    let bytes = AlignedBytes::copy_from(&model);
+    let heads = Model::parse(&bytes).unwrap().layers();
+    let heads: Vec<u8> = heads.map(|layer| layer.block()[0] & 0xf0).collect();
+    for bit in 4..8 {
+        let set = heads.iter().filter(|head| *head >> bit & 1 == 1).count();
+        assert!(0 < set && set < heads.len(), "bit {bit} of {heads:x?}");
+    }
+    for name in ["mps2-an386", "mps2-an385", "microbit"] {
+        let Some(board) = ready(name) else { continue };
+        let options = MeasureOptions {
+            dense: false,
+            ..MeasureOptions::default()
+        };
+        let report = measure(&board, &model, &samples(9, 48), &options, &mut quiet).unwrap();
+        let network = report.network;
+        assert_eq!(network.matches_host, Some(true), "{:?}", network.mismatch);
     }
 }
 

@@ -66,6 +66,42 @@ pub(crate) fn sparse_model(sizes: &[Size], seed: u64) -> Vec<u8> {
     container(row(sizes[0].0.0), layers.collect())
 }
 
+/// The container of dense layers in entropy-coded rows of many kinds: sorted and not, some columns and
+/// all, alone and in clusters, with values of a few sizes and of many, and rows that are empty.
+pub(crate) fn coded() -> Vec<u8> {
+    const WIDTH: usize = 48;
+    let mut numbers = Numbers(5);
+    let layer = |kind: usize| {
+        let (sorted, some) = (kind & 1 == 0, kind & 2 == 0);
+        let (clusters, book) = (kind & 4 == 0, kind & 8 == 0);
+        let mut rows = vec![Vec::new(); WIDTH];
+        for (index, row) in rows.iter_mut().enumerate() {
+            let mut before = false;
+            for column in 0..WIDTH as u16 {
+                let percent = match (clusters, before) {
+                    (true, true) => 70,
+                    (true, false) => 8,
+                    (false, _) => 30,
+                };
+                before = numbers.below(100) < percent && index % 7 != 3;
+                let value = match book {
+                    true => [-128, 127, 5, -77, 64, -3][numbers.below(6)],
+                    false => numbers.weight() / 4,
+                };
+                if before && value != 0 && !(some && column % 8 < 4) {
+                    row.push((column, value));
+                }
+            }
+        }
+        if sorted {
+            rows.sort_by_key(|row| (row.len(), row.first().map(|first| first.0)));
+        }
+        let shift = if kind == 15 { 0 } else { 7 };
+        LayerSpec::dense(Encoding::Rice, shift, numbers.biases(WIDTH), rows)
+    };
+    container(row(WIDTH), (0..16).map(layer).collect())
+}
+
 /// One channel of one row.
 fn row(width: usize) -> Shape {
     Shape {

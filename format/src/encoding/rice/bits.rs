@@ -50,9 +50,9 @@ impl<'a> Bits<'a> {
         }
     }
 
-    /// The block, and the bits that are read behind its end.
-    pub(super) const fn place(&self) -> (&'a [u8], u32) {
-        (self.block, Self::all(self.block).wrapping_sub(self.at))
+    /// The block.
+    pub(super) const fn block(&self) -> &'a [u8] {
+        self.block
     }
 
     /// `at` where nothing is read.

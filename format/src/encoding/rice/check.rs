@@ -34,7 +34,8 @@ impl<'a> Rice<'a> {
             Err(error) => return Err(error),
         };
         let front = parameters.length;
-        let mut selection = Selection::new(Bits::new(block), parameters, inputs as u32);
+        let mut selection =
+            Selection::new(Bits::new(block), parameters.is(SELECTED), inputs as u32);
         while selection.next_run().is_some() {
             if selection.bits.left(front) < 0 {
                 break;

@@ -114,7 +114,7 @@ mod write;
 pub use check::Summary;
 #[cfg(feature = "alloc")]
 pub use order::{Pattern, unit_order};
-pub use rows::{Rows as RiceRows, Run as RiceRun};
+pub use rows::{Rows as RiceRows, Stream as RiceStream};
 pub use selection::Selection;
 #[cfg(feature = "alloc")]
 pub use write::{Parts, RiceRow, write_rice};
@@ -122,7 +122,7 @@ pub use write::{Parts, RiceRow, write_rice};
 use super::{Dimensions, Rows};
 use crate::error::ParseError;
 use bits::Bits;
-use parameters::{Parameters, SELECTED};
+use parameters::{FIRST_SPREAD, GAP_SPREAD, Parameters, SELECTED, reach};
 
 /// A checked block.
 #[derive(Clone, Copy, Debug)]
@@ -157,12 +157,9 @@ impl<'a> Rice<'a> {
     #[must_use]
     #[inline]
     pub const fn selection(&self) -> Selection<'a> {
-        // `check` has read the same parameters.
-        let parameters = match Parameters::read(self.block) {
-            Ok(read) => read,
-            Err(_) => Parameters::EMPTY,
-        };
-        Selection::new(Bits::new(self.block), parameters, self.inputs as u32)
+        // `check` has read the same parameters, which say `selected` too.
+        let listed = self.selected.is_some();
+        Selection::new(Bits::new(self.block), listed, self.inputs as u32)
     }
 
     /// The rows from the first.
@@ -170,6 +167,27 @@ impl<'a> Rice<'a> {
     #[inline]
     pub const fn rows(&self) -> RiceRows<'a> {
         self.selection().rows()
+    }
+
+    /// The block for a kernel that reads its bits itself.
+    #[must_use]
+    #[inline]
+    pub const fn stream(&self) -> RiceStream<'a> {
+        let parameters = match Parameters::read(self.block) {
+            Ok(read) => read,
+            Err(_) => Parameters::EMPTY,
+        };
+        let columns = match self.selected {
+            Some(columns) => columns as u32,
+            None => self.inputs as u32,
+        };
+        RiceStream {
+            block: self.block,
+            head: parameters.head,
+            codebook: parameters.codebook,
+            first_reach: reach(columns, parameters.get(FIRST_SPREAD)),
+            gap_reach: reach(columns, parameters.get(GAP_SPREAD)),
+        }
     }
 }
 

@@ -118,11 +118,17 @@ impl<'a> Parameters<'a> {
 /// evenly they lie there: the least `k` with `weights << k` at least `columns * spread / 8`.
 #[inline(never)]
 pub(super) const fn gap_k(columns: u32, spread: u32, weights: u32) -> u32 {
-    let reach = columns.wrapping_mul(spread) / 8;
+    let reach = reach(columns, spread);
     let (mut k, mut covered) = (0, weights);
     while covered < reach && covered != 0 {
         covered = covered.wrapping_shl(1);
         k += 1;
     }
     k
+}
+
+/// `columns * spread / 8`.
+#[inline(always)]
+pub(super) const fn reach(columns: u32, spread: u32) -> u32 {
+    columns.wrapping_mul(spread) / 8
 }

@@ -26,7 +26,12 @@ pub struct Rows<'a> {
 }
 
 impl<'a> Rows<'a> {
-    pub(super) const fn new(bits: Bits<'a>, parameters: Parameters<'a>, columns: u32) -> Self {
+    pub(super) const fn new(bits: Bits<'a>, columns: u32) -> Self {
+        // `check` has read the same parameters.
+        let parameters = match Parameters::read(bits.block()) {
+            Ok(read) => read,
+            Err(_) => Parameters::EMPTY,
+        };
         Rows {
             columns,
             run: 0,
@@ -94,34 +99,6 @@ impl<'a> Rows<'a> {
         self.row.gap_k = gap_k(self.columns, self.parameters.get(GAP_SPREAD), self.length);
     }
 
-    /// Starts the next rows of one length, for a kernel that reads the bits itself: it has to read all
-    /// their rows and then tell [`Rows::end_run`] how many bits they took.
-    #[inline]
-    pub const fn next_run(&mut self) -> Run<'a> {
-        self.start_run();
-        let (block, read) = self.row.bits.place();
-        Run {
-            block,
-            read,
-            rows: self.run,
-            length: self.length,
-            bias_k: self.parameters.get(BIAS_K),
-            bias_shift: self.parameters.get(BIAS_SHIFT),
-            first_k: self.first_k,
-            weight_k: self.row.weight_k,
-            gap_k: self.row.gap_k,
-            adjacent: self.row.adjacent != 0,
-            codebook: self.row.codebook,
-        }
-    }
-
-    /// Goes on behind the rows of a run, which took so many bits.
-    #[inline]
-    pub const fn end_run(&mut self, bits: u32) {
-        self.run = 0;
-        self.row.bits.skip(bits);
-    }
-
     /// Gives `each` the columns and values of the row's weights, the columns ascending.
     #[inline(always)]
     pub fn weights(&mut self, mut each: impl FnMut(usize, i32)) {
@@ -146,32 +123,20 @@ impl<'a> Rows<'a> {
     }
 }
 
-/// Rows of one length, whose bits are still to be read: see the [module](super).
+/// A block for a kernel that reads its bits itself: see the [module](super).
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
-pub struct Run<'a> {
+pub struct Stream<'a> {
     /// The block, which is read from its end.
     pub block: &'a [u8],
-    /// How many bits before the first row's.
-    pub read: u32,
-    /// How many rows there are, 1 at least, and how many weights each has.
-    pub rows: u32,
-    /// See `rows`.
-    pub length: u32,
-    /// The Rice parameter of folded biases.
-    pub bias_k: u32,
-    /// What biases are shifted left by.
-    pub bias_shift: u32,
-    /// The Rice parameter of the step from the first column of the row before, or from 0.
-    pub first_k: u32,
-    /// The Rice parameter of a weight's number.
-    pub weight_k: u32,
-    /// The Rice parameter of gaps.
-    pub gap_k: u32,
-    /// Whether a bit says of each gap if there is one.
-    pub adjacent: bool,
+    /// The block's first four bytes as the one number they are.
+    pub head: u32,
     /// The weights by their numbers; empty if they are uniform.
     pub codebook: &'a [u8],
+    /// The Rice parameter of first columns is the least `k` with `length * rows << k` at least this.
+    pub first_reach: u32,
+    /// The Rice parameter of gaps is the least `k` with `length << k` at least this.
+    pub gap_reach: u32,
 }
 
 /// The rest of a row.

@@ -1,39 +1,37 @@
 //! The list of columns that a layer uses, where it does not use all.
 
 use super::bits::Bits;
-use super::parameters::{Parameters, SELECTED};
 use super::rows::Rows;
 
 /// The inputs that a layer uses, as runs in order; all of them where the block has no list.
 #[derive(Clone, Debug)]
 pub struct Selection<'a> {
     pub(super) bits: Bits<'a>,
-    parameters: Parameters<'a>,
     inputs: u32,
-    gap_k: u32,
-    run_k: u32,
+    /// What the stream begins with: `gap_k` and `run_k`; anything above if there is no list.
+    both: u32,
     /// Where the last run ended.
     at: u32,
     /// How many inputs the runs had.
     selected: u32,
 }
 
+/// `both` where there is no list.
+const ALL: u32 = 0x100;
+
 impl<'a> Selection<'a> {
-    #[inline(never)]
-    pub(super) const fn new(mut bits: Bits<'a>, parameters: Parameters<'a>, inputs: u32) -> Self {
-        let (mut gap_k, mut run_k) = (0, 0);
-        if parameters.is(SELECTED) {
+    #[inline(always)]
+    pub(super) const fn new(mut bits: Bits<'a>, listed: bool, inputs: u32) -> Self {
+        let mut both = ALL;
+        if listed {
             // Four bits each.
-            let both = bits.window() >> 24;
+            both = bits.window() >> 24;
             bits.skip(8);
-            (gap_k, run_k) = (both >> 4, both & 15);
         }
         Selection {
             bits,
-            parameters,
             inputs,
-            gap_k,
-            run_k,
+            both,
             at: 0,
             selected: 0,
         }
@@ -46,16 +44,16 @@ impl<'a> Selection<'a> {
             return None;
         }
         let (mut start, mut length) = (0, self.inputs);
-        if self.parameters.is(SELECTED) {
+        if self.both != ALL {
             // Between two runs there is an input at least.
             let behind = self.at + (self.at != 0) as u32;
-            let gap = self.bits.rice(self.gap_k);
+            let gap = self.bits.rice(self.both >> 4);
             start = behind.saturating_add(gap);
             if start >= self.inputs {
                 self.at = start;
                 return None;
             }
-            let more = self.bits.rice(self.run_k);
+            let more = self.bits.rice(self.both & 15);
             length = more.saturating_add(1);
         }
         self.at = start.saturating_add(length);
@@ -73,6 +71,6 @@ impl<'a> Selection<'a> {
     #[inline(never)]
     pub const fn rows(mut self) -> Rows<'a> {
         while self.next_run().is_some() {}
-        Rows::new(self.bits, self.parameters, self.selected)
+        Rows::new(self.bits, self.selected)
     }
 }

@@ -2,97 +2,112 @@
 //!
 //! # What it gains
 //!
-//! Instructions of a whole inference, LeNet-300-100 at 100x (2,662 weights of 4 bits in 293 rows), by
-//! the loop in safe Rust (opt-level "s") and by this one, and what a weight and a row of it cost:
+//! Instructions of a whole inference, LeNet-300-100 at 100x (2,366 weights of 4 bits in 293 rows), by
+//! the loop in safe Rust and by this one, and what a weight, a row and a run of rows of it cost:
 //!
-//! | | safe | here | a weight | a row | code, bytes |
-//! |---|---|---|---|---|---|
-//! | Cortex-M4, M3 | 232,260 | 119,940 | 30.6 | 58 | 414 |
-//! | Cortex-M0 | 390,527 | 202,468 | 55.5 | 86 | 538 |
+//! | | safe | here | a weight | a row | a run | code, bytes |
+//! |---|---|---|---|---|---|---|
+//! | Cortex-M4, M3 | 251,256 | 95,695 | 25 | 68 | 37 | 768 |
+//! | Cortex-M0 | 392,156 | 186,837 | 52 | 113 | 64 | 706 |
 //!
 //! # Why it is sound
 //!
-//! The assembly takes what [`rarefy_format::rice::RiceRun`] says of a run: `rows` rows of `length`
-//! weights. `Rice::check` has decoded the same bits of the same block when the model was parsed, and
+//! The assembly reads a block as the format lays it down: the list of inputs, if there is one, and the
+//! rows. `Rice::check` has decoded the same bits of the same block when the model was parsed, and
 //! refused it unless every code has at most 25 bits (so all of it is in the four bytes that are loaded,
-//! and these are inside the block, which has a head of four bytes in front of its bits), every
-//! column is below the layer's inputs or as many of them as are selected, and every weight is one of the
-//! codebook's. So a row reads its bits, an entry of the codebook a weight and an activation a weight,
-//! and stores one output.
+//! and these are inside the block, which has a head of four bytes in front of its bits), the list stays
+//! inside the layer's inputs and has as many as it says, every column is below these or below the
+//! layer's inputs, and every weight is one of the codebook's. So the list copies `selected` bytes from
+//! places inside `inputs`; a row reads its bits, an entry of the codebook a weight and an activation a
+//! weight, and stores one output; there are no more rows than outputs, whatever runs of rows announce.
 
-use rarefy_format::rice::RiceRun;
+use rarefy_format::rice::Rice;
 
 #[cfg(cortex_m = "v6m")]
 use super::rice_v6::rows;
 #[cfg(any(cortex_m = "v7m", cortex_m = "v7em"))]
 use super::rice_v7::rows;
 
-/// What the assembly is given; it changes `read`, `left`, `first` and `output`.
+/// What the assembly is given; it changes `read`, `output`, `left` and what is behind them.
 #[repr(C)]
 pub(super) struct Call<'a> {
-    /// The last four bytes of the block.
+    /// 0: the last four bytes of the block.
     end: *const u8,
-    /// The bits behind those left, 0 at the block's end.
+    /// 4: the bits behind those left, 0 at the block's end.
     read: u32,
-    length: u32,
-    weight_k: u32,
-    gap_k: u32,
-    /// Null if weights are uniform.
+    /// 8: null if weights are uniform.
     codebook: *const u8,
-    left: u32,
-    bias_k: u32,
-    bias_shift: u32,
-    first_k: u32,
-    /// The input of the first column of the row before.
-    first: *const u8,
-    output: *mut u8,
-    /// 1 if a bit says of each gap whether there is one.
-    adjacent: u32,
-    /// By how much a sum is shifted; 32 if it is stored as it is.
+    /// 12: the block's first four bytes as one number. Whether rows are sorted: bit 31; whether there is
+    /// a list: 30; whether a bit says of each gap if there is one: 29; `length_k`: 16 to 19; `count_k`:
+    /// 13 to 15; `bias_k`: 8 to 12; `bias_shift`: 4 to 7; `weight_k`: 0 to 3.
+    head: u32,
+    /// 16, 20: see [`rarefy_format::rice::RiceStream`].
+    first_reach: u32,
+    gap_reach: u32,
+    /// 24: behind the list, the inputs that it has gathered.
+    input: *const u8,
+    /// 28: by how much a sum is shifted; 32 if it is stored as it is.
     shift: u32,
+    /// 32
+    output: *mut u8,
+    /// 36: the rows that are left, 1 at least.
+    left: u32,
+    /// 40: those of the run that is begun.
+    run: u32,
+    /// 44: the weights of each of them.
+    length: u32,
+    /// 48: the input of the first column of the row before; until the first run, where inputs are
+    /// gathered.
+    first: *const u8,
+    /// 52: the parameter of the step from `first`; until the first run, the bytes of `input`.
+    first_k: u32,
     of: core::marker::PhantomData<&'a mut [u8]>,
 }
 
-/// Computes the rows of a run into `output`: a byte each where there is a shift, else a sum each.
-/// Gives the bits it has read.
+/// Computes all rows into `output`: a byte each for a `shift` of at most 31, for 32 a sum each.
 ///
 /// # Safety
 ///
-/// 1. The block of `run` is one that `Rice::check` has accepted, and its rows before `run` are read.
-/// 2. `input` has as many bytes as the block's rows have columns.
-/// 3. From `output` on there are as many bytes, or sums, as `run` has rows.
-#[inline]
+/// 1. `Rice::check` has accepted the block of `rice`.
+/// 2. `input` has the layer's inputs, and `scratch` as many bytes as the block lists.
+/// 3. From `output` on there are as many bytes, or sums, as the layer has outputs.
+#[inline(always)]
 pub(crate) unsafe fn run(
-    run: &RiceRun<'_>,
+    rice: &Rice<'_>,
     input: &[u8],
+    scratch: &mut [u8],
     output: *mut u8,
-    shift: Option<u8>,
-) -> u32 {
+    shift: u32,
+) {
+    if rice.outputs() == 0 {
+        return;
+    }
+    let stream = rice.stream();
     let mut call = Call {
         // Not past the front: the block has a head.
-        end: run.block.as_ptr_range().end.wrapping_sub(4),
-        read: run.read,
-        length: run.length,
-        weight_k: run.weight_k,
-        gap_k: run.gap_k,
-        codebook: if run.codebook.is_empty() {
+        end: stream.block.as_ptr_range().end.wrapping_sub(4),
+        read: 0,
+        codebook: if stream.codebook.is_empty() {
             core::ptr::null()
         } else {
-            run.codebook.as_ptr()
+            stream.codebook.as_ptr()
         },
-        left: run.rows,
-        bias_k: run.bias_k,
-        bias_shift: run.bias_shift,
-        first_k: run.first_k,
-        first: input.as_ptr(),
+        head: stream.head,
+        first_reach: stream.first_reach,
+        gap_reach: stream.gap_reach,
+        input: input.as_ptr(),
+        shift,
         output,
-        adjacent: u32::from(run.adjacent),
-        shift: shift.map_or(32, |shift| u32::from(shift & 31)),
+        left: u32::from(rice.outputs()),
+        run: 0,
+        // Sorted lengths grow by at least one: the first may be 0.
+        length: if stream.head >> 31 != 0 { u32::MAX } else { 0 },
+        first: scratch.as_mut_ptr(),
+        first_k: u32::from(rice.inputs()),
         of: core::marker::PhantomData,
     };
     // SAFETY: the caller vouches for what `rows` asks.
     unsafe {
         rows(&mut call);
     }
-    call.read.wrapping_sub(run.read)
 }

@@ -4,14 +4,14 @@
 //! instructions. Zeros are counted one by one, since they are few; each adds a step of the remainder's
 //! size. The loop is there twice: where a bit says whether there is a gap, and where not.
 //!
-//! Registers: r0 the word, r1, r2 and r7 scratch, r3 bits read, r4 the weight's input, r5 weights left of
-//! the row, r6 accumulator, r8 the block's last four bytes, r9 `weight_k`, r10 32 less it, r11 2 to the
-//! power of it, lr and r12 the latter two for gaps. Stack: 0 the call, 4 the bits of a weight and a gap
-//! without their zeros, 12 the codebook.
+//! Registers: r0 the word, r1, r2 and r7 scratch, r3 bits read, r4 the weight's input (the call, between
+//! rows), r5 weights left of the row, r6 accumulator, r8 the block's last four bytes, r9 `weight_k`, r10
+//! 32 less it, r11 2 to the power of it, r12 the same of gaps. Stack: 0 the call, 4 the bits of a weight
+//! and a gap without their zeros, 8 the codebook, 12 32 less the parameter of gaps.
 
 use super::rice::Call;
 
-/// Computes the rows of a run.
+/// Computes the rows of a layer.
 ///
 /// # Safety
 ///
@@ -50,17 +50,15 @@ pub(super) unsafe extern "C" fn rows(call: *mut Call<'_>) {
     bcc 7b
 8:
 .endm
-// Number r1 in Rice code with parameter r2; spoils r0 and r7.
-.macro rfy_number
-    movs r7, #1
-    lsls r7, r2
-    rfy_quotient r7
-    adds r3, r3, #1
-    adds r3, r3, r2
-    movs r7, #32
-    subs r7, r7, r2
-    lsrs r0, r7
-    adds r1, r1, r0
+// In r2 the least number by which r0, which is not 0, has to be shifted left to be r1 at least; spoils
+// r0.
+.macro rfy_reach
+    movs r2, #0
+    b 8f
+7:  lsls r0, r0, #1
+    adds r2, r2, #1
+8:  cmp r0, r1
+    blo 7b
 .endm
 .macro rfy_weights adjacent
 1:  rfy_window
@@ -71,7 +69,7 @@ pub(super) unsafe extern "C" fn rows(call: *mut Call<'_>) {
     mov r7, r9
     lsls r0, r7
     adds r2, r2, r1
-    ldr r7, [sp, #12]
+    ldr r7, [sp, #8]
     cmp r7, #0
     bne 5f
     lsrs r2, r2, #1
@@ -91,7 +89,7 @@ pub(super) unsafe extern "C" fn rows(call: *mut Call<'_>) {
 .endif
     rfy_quotient r12
     adds r4, r4, r1
-    mov r7, lr
+    ldr r7, [sp, #12]
     lsrs r0, r7
     adds r4, r4, r0
     ldr r7, [sp, #4]
@@ -103,7 +101,7 @@ pub(super) unsafe extern "C" fn rows(call: *mut Call<'_>) {
     add r3, r9
     b 1b
 .endif
-4:  b .Lrfy_rice_row_ends
+4:  b .Lrfy_rice_ends
 5:  ldrsb r2, [r7, r2]
     b 2b
 6:  mvns r2, r2
@@ -118,66 +116,167 @@ pub(super) unsafe extern "C" fn rows(call: *mut Call<'_>) {
     push {{r1, r2, r3, r4}}
     sub sp, sp, #20
     str r0, [sp]
-    ldr r1, [r0]
+    mov r4, r0
+    ldm r0!, {{r1, r3, r7}}
     mov r8, r1
-    ldr r1, [r0, #12]
-    ldr r2, [r0, #16]
-    movs r4, #32
+    str r7, [sp, #8]
+    ldr r5, [r4, #12]
+    movs r1, #15
+    ands r1, r5
     mov r9, r1
-    subs r5, r4, r1
-    mov r10, r5
-    movs r5, #1
-    lsls r5, r1
-    mov r11, r5
-    subs r5, r4, r2
-    mov lr, r5
-    movs r5, #1
-    lsls r5, r2
-    mov r12, r5
-    adds r1, r1, r2
-    ldr r2, [r0, #48]
-    adds r1, r1, r2
-    adds r1, r1, #2
-    str r1, [sp, #4]
-    ldr r1, [r0, #20]
+    movs r2, #32
+    subs r2, r2, r1
+    mov r10, r2
+    movs r2, #1
+    lsls r2, r1
+    mov r11, r2
+    lsls r5, r5, #1
+    bpl .Lrfy_rice_row
+
+// The list: r6 an input, r5 where it goes, r12 and 4 of the stack the parameters, 12 the last one's end.
+    rfy_window
+    adds r3, r3, #8
+    lsrs r1, r0, #28
+    mov r12, r1
+    lsls r0, r0, #4
+    lsrs r0, r0, #28
+    str r0, [sp, #4]
+    ldr r6, [r4, #24]
+    ldr r5, [r4, #48]
+    ldr r1, [r4, #52]
+    adds r1, r1, r6
     str r1, [sp, #12]
-    ldr r3, [r0, #4]
+    str r5, [r4, #24]
+    b 2f
+1:  adds r6, r6, #1
+2:  mov r7, r12
+    bl .Lrfy_rice_number
+    adds r6, r6, r0
+    ldr r1, [sp, #12]
+    cmp r6, r1
+    bhs .Lrfy_rice_row
+    ldr r7, [sp, #4]
+    bl .Lrfy_rice_number
+3:  ldrb r1, [r6]
+    strb r1, [r5]
+    adds r6, r6, #1
+    adds r5, r5, #1
+    subs r0, r0, #1
+    bpl 3b
+    ldr r1, [sp, #12]
+    cmp r6, r1
+    blo 1b
+    b .Lrfy_rice_row
+
+// The next rows of one length.
+.Lrfy_rice_run:
+    ldr r5, [r4, #12]
+    lsls r7, r5, #12
+    lsrs r7, r7, #28
+    bl .Lrfy_rice_number
+    ldr r1, [r4, #24]
+    str r1, [r4, #48]
+    ldr r1, [r4, #44]
+    cmp r5, #0
+    bmi 1f
+    cmp r0, #0
+    beq .Lrfy_rice_bias
+    lsrs r0, r0, #1
+    bcc 3f
+    mvns r0, r0
+3:  adds r5, r0, r1
+    str r5, [r4, #44]
+    mov r0, r5
+    b 2f
+1:  lsls r7, r5, #16
+    lsrs r7, r7, #29
+    adds r5, r0, r1
+    adds r5, r5, #1
+    str r5, [r4, #44]
+    bl .Lrfy_rice_number
+    str r0, [r4, #40]
+    adds r0, r0, #1
+    muls r0, r5, r0
+2:  cmp r5, #0
+    beq .Lrfy_rice_bias
+    ldr r1, [r4, #16]
+    rfy_reach
+    str r2, [r4, #52]
+    mov r0, r5
+    ldr r1, [r4, #20]
+    rfy_reach
+    movs r0, #1
+    lsls r0, r2
+    mov r12, r0
+    movs r0, #32
+    subs r0, r0, r2
+    str r0, [sp, #12]
+    add r2, r9
+    adds r2, r2, #2
+    ldr r0, [r4, #12]
+    lsls r0, r0, #2
+    lsrs r0, r0, #31
+    adds r2, r2, r0
+    str r2, [sp, #4]
+    b .Lrfy_rice_bias
 
 .Lrfy_rice_row:
-    ldr r4, [sp]
-    rfy_window
-    ldr r2, [r4, #28]
-    rfy_number
-    lsrs r6, r1, #1
+    ldr r5, [r4, #40]
+    subs r5, r5, #1
+    blo .Lrfy_rice_run
+    str r5, [r4, #40]
+.Lrfy_rice_bias:
+    ldr r7, [r4, #12]
+    lsls r7, r7, #19
+    lsrs r7, r7, #27
+    bl .Lrfy_rice_number
+    lsrs r6, r0, #1
     bcc 1f
     mvns r6, r6
-1:  ldr r1, [r4, #32]
+1:  ldr r1, [r4, #12]
+    lsls r1, r1, #24
+    lsrs r1, r1, #28
     lsls r6, r1
-    ldr r5, [r4, #8]
+    ldr r5, [r4, #44]
     cmp r5, #0
     bne 1f
-    b .Lrfy_rice_row_empty
-1:  rfy_window
-    ldr r2, [r4, #36]
-    rfy_number
-    ldr r2, [r4, #40]
-    adds r2, r2, r1
-    str r2, [r4, #40]
+    b .Lrfy_rice_empty
+1:  ldr r7, [r4, #52]
+    bl .Lrfy_rice_number
     ldr r1, [r4, #48]
-    mov r4, r2
-    cmp r1, #0
-    beq .Lrfy_rice_plain
-    rfy_weights 1
+    adds r0, r0, r1
+    str r0, [r4, #48]
+    ldr r1, [r4, #12]
+    mov r4, r0
+    lsls r1, r1, #3
+    bcs 1f
+    b .Lrfy_rice_plain
+1:  rfy_weights 1
+
+// The number at the next bit, with parameter r7, in r0; spoils r1 and r2.
+.Lrfy_rice_number:
+    rfy_window
+    adds r3, r3, #1
+    adds r3, r3, r7
+    movs r2, #1
+    lsls r2, r7
+    rfy_quotient r2
+    movs r2, #32
+    subs r2, r2, r7
+    lsrs r0, r2
+    adds r0, r0, r1
+    bx lr
+
 .Lrfy_rice_plain:
     rfy_weights 0
 
-.Lrfy_rice_row_ends:
+.Lrfy_rice_ends:
     adds r3, r3, #1
     add r3, r9
     ldr r4, [sp]
-.Lrfy_rice_row_empty:
-    ldr r0, [r4, #52]
-    ldr r1, [r4, #44]
+.Lrfy_rice_empty:
+    ldr r0, [r4, #28]
+    ldr r1, [r4, #32]
     cmp r0, #32
     beq 2f
     asrs r6, r0
@@ -190,14 +289,13 @@ pub(super) unsafe extern "C" fn rows(call: *mut Call<'_>) {
     adds r1, r1, #1
     b 3f
 2:  stm r1!, {{r6}}
-3:  str r1, [r4, #44]
-    ldr r0, [r4, #24]
+3:  str r1, [r4, #32]
+    ldr r0, [r4, #36]
     subs r0, r0, #1
-    str r0, [r4, #24]
+    str r0, [r4, #36]
     beq 4f
     b .Lrfy_rice_row
-4:  str r3, [r4, #4]
-    add sp, sp, #20
+4:  add sp, sp, #20
     pop {{r1, r2, r3, r4}}
     mov r8, r1
     mov r9, r2
@@ -207,7 +305,7 @@ pub(super) unsafe extern "C" fn rows(call: *mut Call<'_>) {
 
 .purgem rfy_window
 .purgem rfy_quotient
-.purgem rfy_number
+.purgem rfy_reach
 .purgem rfy_weights
 "
     );

@@ -4,14 +4,18 @@
 //! top: four instructions, and `clz` counts a code's zeros. A weight and the gap behind it share them.
 //! The loop is there twice: where a bit says whether there is a gap, and where not.
 //!
-//! Registers: r0 the word, r1 and r2 scratch, r3 bits read, r4 the weight's input, r5 weights left of
-//! the row, r6 accumulator, r7 codebook, r8 the block's last four bytes, r9 and r10 `weight_k` and 32 less
-//! it, r11 and r12 the same of gaps, lr the bits of a weight and a gap without their zeros. Stack: the
-//! call.
+//! A number is its zeros times 2 to the power of `k`, and the `k` bits behind the one that ends them.
+//! Where `k` stays the same for many, a register has -2^k: `bic` with it leaves the lower bits, `mls`
+//! subtracts so many times it.
+//!
+//! Registers: r0 the word, r1 and r2 scratch, r3 bits read, r4 the weight's input (the call, between
+//! rows), r5 weights left of the row, r6 accumulator, r7 codebook, r8 the block's last four bytes, r9
+//! -2^`weight_k`, r10 31 less `weight_k`, r11 and r12 the same of gaps, lr the bits of a weight and a gap
+//! without their zeros. Stack: the call.
 
 use super::rice::Call;
 
-/// Computes the rows of a run.
+/// Computes the rows of a layer.
 ///
 /// # Safety
 ///
@@ -27,112 +31,186 @@ pub(super) unsafe extern "C" fn rows(call: *mut Call<'_>) {
     and r1, r3, #7
     lsls r0, r1
 .endm
-// Number r2 in Rice code, of which r1 are the zeros; `k` and 32 less it are registers.
-.macro rfy_code k, rest
+// The number at the next bit, with parameter r2, in r0; spoils r1.
+.macro rfy_number
+    rfy_window
     clz r1, r0
     lsls r0, r1
-    lsls r0, r0, #1
-    lsr r2, r0, \rest
     add r3, r3, r1
-    lsl r1, r1, \k
+    add r3, r3, r2
+    add r3, r3, #1
+    lsls r1, r2
+    lsls r0, r0, #1
+    rsb r2, r2, #32
+    lsrs r0, r2
+    add r0, r0, r1
 .endm
-.macro rfy_weights adjacent
-1:  rfy_window
-    rfy_code r9, r10
-    lsl r0, r0, r9
-    orrs r2, r1
+// In r2 the least number by which r0 has to be shifted left to be r1 at least; spoils r6. (Nonsense,
+// at most 32, for r0 = 0: that is of rows without weights.)
+.macro rfy_reach
+    clz r2, r0
+    clz r6, r1
+    subs r2, r2, r6
+    usat r2, #5, r2
+    lsl r6, r0, r2
+    cmp r6, r1
+    it lo
+    addlo r2, r2, #1
+.endm
+// The value at the next bit: r2; r0 is what is behind it, the upmost bit of which is N.
+.macro rfy_value
+    rfy_window
+    clz r1, r0
+    lsls r0, r1
+    rors r0, r0, r10
+    bic r2, r0, r9
+    mls r2, r1, r9, r2
+    add r3, r3, r1
     cbnz r7, 5f
-    lsrs r2, r2, #1
+    sbfx r1, r2, #0, #1
+    eor r2, r1, r2, lsr #1
+    add r2, r2, r1
     add r2, r2, #1
-    it cs
-    rsbcs r2, r2, #0
 2:  ldrb r1, [r4], #1
     mla r6, r2, r1, r6
-    subs r5, r5, #1
-    beq .Lrfy_rice_row_ends
-.if \adjacent
-    cmp r0, #0
-    bmi 3f
-    lsls r0, r0, #1
-    add r4, r4, #1
-.endif
-    rfy_code r11, r12
-    add r3, r3, lr
-    add r4, r4, r1
-    add r4, r4, r2
-    b 1b
-.if \adjacent
-3:  add r3, r3, #2
-    add r3, r3, r9
-    b 1b
-.endif
-5:  ldrsb r2, [r7, r2]
-    b 2b
 .endm
 
     push {{r4, r5, r6, r7, r8, r9, r10, r11, lr}}
     sub sp, sp, #4
     str r0, [sp]
-    mov r2, r0
-    ldr r8, [r2]
-    ldr r3, [r2, #4]
-    ldr r9, [r2, #12]
-    ldr r11, [r2, #16]
-    ldr r7, [r2, #20]
-    ldr r0, [r2, #48]
-    rsb r10, r9, #32
-    rsb r12, r11, #32
-    add lr, r9, r11
-    add lr, lr, #2
-    add lr, lr, r0
+    mov r4, r0
+    ldm r0, {{r1, r3, r7}}
+    mov r8, r1
+    ldr r5, [r4, #12]
+    and r5, r5, #15
+    mov r9, #-1
+    lsl r9, r9, r5
+    rsb r10, r5, #31
+    ldr r5, [r4, #12]
+    lsls r5, r5, #1
+    bpl .Lrfy_rice_row
+
+// The list: r6 an input, r5 where it goes, lr the last one's end, r11 and r12 the parameters.
+    rfy_window
+    add r3, r3, #8
+    lsr r11, r0, #28
+    ubfx r12, r0, #24, #4
+    ldr r6, [r4, #24]
+    ldr r5, [r4, #48]
+    ldr lr, [r4, #52]
+    add lr, lr, r6
+    str r5, [r4, #24]
+    b 2f
+1:  add r6, r6, #1
+2:  mov r2, r11
+    rfy_number
+    add r6, r6, r0
+    cmp r6, lr
+    bhs .Lrfy_rice_row
+    mov r2, r12
+    rfy_number
+3:  ldrb r1, [r6], #1
+    subs r0, r0, #1
+    strb r1, [r5], #1
+    bpl 3b
+    cmp r6, lr
+    blo 1b
 
 .Lrfy_rice_row:
-    ldr r4, [sp]
-    ldr r5, [r4, #28]
-    rfy_window
-    rsb r6, r5, #32
-    rfy_code r5, r6
-    add r3, r3, r5
-    add r3, r3, #1
-    orrs r2, r1
-    ldr r5, [r4, #32]
-    lsrs r6, r2, #1
+    ldr r5, [r4, #40]
+    cbz r5, .Lrfy_rice_run
+    sub r5, r5, #1
+    str r5, [r4, #40]
+.Lrfy_rice_bias:
+    ldr r5, [r4, #12]
+    ubfx r2, r5, #8, #5
+    rfy_number
+    lsrs r6, r0, #1
     it cs
     mvncs r6, r6
-    lsls r6, r5
-    ldr r5, [r4, #8]
+    ubfx r1, r5, #4, #4
+    lsls r6, r1
+    ldr r5, [r4, #44]
     cmp r5, #0
-    beq .Lrfy_rice_row_empty
-    rfy_window
-    clz r1, r0
-    lsls r0, r1
-    lsls r0, r0, #1
-    add r3, r3, r1
-    add r3, r3, #1
-    ldr r2, [r4, #36]
-    lsls r1, r2
-    add r3, r3, r2
-    rsb r2, r2, #32
-    lsrs r0, r2
-    ldr r2, [r4, #40]
+    beq .Lrfy_rice_empty
+    ldr r2, [r4, #52]
+    rfy_number
+    ldr r1, [r4, #48]
     add r0, r0, r1
-    add r2, r2, r0
-    str r2, [r4, #40]
-    ldr r0, [r4, #48]
-    mov r4, r2
-    cmp r0, #0
-    beq .Lrfy_rice_plain
-    rfy_weights 1
-.Lrfy_rice_plain:
-    rfy_weights 0
+    str r0, [r4, #48]
+    ldr r1, [r4, #12]
+    lsls r1, r1, #2
+    mov r4, r0
+    bmi .Lrfy_rice_adjacent
+    b .Lrfy_rice_plain
 
-.Lrfy_rice_row_ends:
-    add r3, r3, r9
-    add r3, r3, #1
-    ldr r4, [sp]
-.Lrfy_rice_row_empty:
-    ldr r0, [r4, #52]
+// The next rows of one length.
+.Lrfy_rice_run:
+    ldr r5, [r4, #12]
+    ubfx r2, r5, #16, #4
+    rfy_number
+    ldr r1, [r4, #24]
+    str r1, [r4, #48]
     ldr r1, [r4, #44]
+    cmp r5, #0
+    bmi 1f
+    lsrs r0, r0, #1
+    it cs
+    mvncs r0, r0
+    cmp r0, #0
+    beq .Lrfy_rice_bias
+    adds r5, r0, r1
+    str r5, [r4, #44]
+    mov r0, r5
+    b 2f
+1:  ubfx r2, r5, #13, #3
+    add r5, r0, r1
+    add r5, r5, #1
+    str r5, [r4, #44]
+    rfy_number
+    str r0, [r4, #40]
+    mla r0, r0, r5, r5
+2:  ldr r1, [r4, #16]
+    rfy_reach
+    str r2, [r4, #52]
+    mov r0, r5
+    ldr r1, [r4, #20]
+    rfy_reach
+    mov r11, #-1
+    lsl r11, r11, r2
+    rsb r12, r2, #31
+    rsb lr, r10, #33
+    add lr, lr, r2
+    b .Lrfy_rice_bias
+
+// Of a gap's zeros, the first is the bit that says that there is one: it counts for one column.
+1:  clz r1, r0
+    lsls r0, r1
+    lsrs r0, r0, r12
+    add r3, r3, r1
+    sub r1, r1, #2
+    mls r4, r1, r11, r4
+    add r4, r4, r0
+    add r4, r4, #1
+    add r3, r3, lr
+.Lrfy_rice_adjacent:
+    rfy_value
+    sub r5, r5, #1
+    cbz r5, .Lrfy_rice_ends
+    bpl 1b
+    add r3, r3, #33
+    sub r3, r3, r10
+    b .Lrfy_rice_adjacent
+5:  ldrsb r2, [r7, r2]
+    b 2b
+
+.Lrfy_rice_ends:
+    add r3, r3, #32
+    sub r3, r3, r10
+    ldr r4, [sp]
+.Lrfy_rice_empty:
+    ldr r0, [r4, #28]
+    ldr r1, [r4, #32]
     lsls r2, r0, #26
     bmi 1f
     asrs r6, r0
@@ -140,18 +218,34 @@ pub(super) unsafe extern "C" fn rows(call: *mut Call<'_>) {
     strb r6, [r1], #1
     b 2f
 1:  str r6, [r1], #4
-2:  str r1, [r4, #44]
-    ldr r0, [r4, #24]
+2:  ldr r0, [r4, #36]
+    str r1, [r4, #32]
     subs r0, r0, #1
-    str r0, [r4, #24]
+    str r0, [r4, #36]
     bne .Lrfy_rice_row
-    str r3, [r4, #4]
     add sp, sp, #4
     pop {{r4, r5, r6, r7, r8, r9, r10, r11, pc}}
 
+1:  clz r1, r0
+    lsls r0, r1
+    rors r0, r0, r12
+    bic r2, r0, r11
+    mls r4, r1, r11, r4
+    add r4, r4, r2
+    add r3, r3, r1
+    add r3, r3, lr
+.Lrfy_rice_plain:
+    rfy_value
+    subs r5, r5, #1
+    bne 1b
+    b .Lrfy_rice_ends
+5:  ldrsb r2, [r7, r2]
+    b 2b
+
 .purgem rfy_window
-.purgem rfy_code
-.purgem rfy_weights
+.purgem rfy_number
+.purgem rfy_reach
+.purgem rfy_value
 "
     );
 }
