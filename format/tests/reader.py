@@ -111,10 +111,12 @@ def read_words(block, columns, outputs):
 
 def read_columns(block, columns, outputs):
     bits = block.one("B")
-    need(bits <= 15 and outputs <= 1 << bits and block.take(3) == bytes(3), "the head of columns")
+    skip, pairs = block.one("B"), block.one("H")
+    need(bits <= 15 and outputs <= 1 << bits and 4 * skip + 2 * pairs <= columns + columns % 2, "the head of columns")
     mask = (1 << bits) - 1
     bias = block.array("i", outputs)
-    starts = block.array("H", (columns + 1) // 2)
+    starts = block.array("H", pairs)
+    need(starts[-1] and (any(starts[:2]) or skip == 255) if pairs else skip == 0, "inputs without weights")
     if len(starts) % 2:
         need(block.one("H") == 0, "padding")
     need(block.left() % 4 == 0, "no whole number of blocks")
@@ -122,7 +124,7 @@ def read_columns(block, columns, outputs):
     need(block.one("I") == 0, "the empty block")
     end = 1
     rows = [[] for _ in range(outputs)]
-    for pair, start in enumerate(starts):
+    for pair, start in enumerate(starts, 2 * skip):
         if start == 0:
             continue
         need(start == end, "the starts")

@@ -156,6 +156,15 @@ fn odd() -> NetworkSpec {
     }
 }
 
+/// Twelve inputs, of which a row in columns reads the fifth and the last.
+fn margin() -> NetworkSpec {
+    let rows = vec![vec![(4, 2), (11, 2)]];
+    NetworkSpec {
+        input: Shape::flat(12),
+        layers: vec![layer(Operation::Dense, Encoding::Columns, rows)],
+    }
+}
+
 /// One row of two floats.
 fn floats() -> NetworkSpec {
     let mut layer = layer(Operation::Dense, Encoding::CsrF32, vec![vec![]]);
@@ -191,7 +200,15 @@ fn what_is_forged_is_accepted_as_it_was() {
     for (network, bytes) in [(plain(), at::BYTES), (maps(), map::BYTES)] {
         assert_eq!(write(&network).unwrap().len(), bytes);
     }
-    for network in [plain(), maps(), linked(), coded(), odd(), floats()] {
+    for network in [
+        plain(),
+        maps(),
+        linked(),
+        coded(),
+        odd(),
+        margin(),
+        floats(),
+    ] {
         assert_eq!(repaired(write(&network).unwrap()), Ok(()));
     }
 }
@@ -268,9 +285,9 @@ const FORGERIES: &[Forgery] = &[
     (maps, &[(map::ROW_1 + 4, &[0, 0])], E::Column { layer: 0, position: 3, column: 8, floor: 9, inputs: 9 }),
     (maps, &[(map::WORDS + 4, &[1])], E::Column { layer: 0, position: 1, column: 4, floor: 1, inputs: 9 }),
     (maps, &[(map::COLUMNS, &[0])], E::IndexBits { layer: 2, found: 0, count: 2 }),
-    (maps, &[(map::COLUMNS + 3, &[5])], E::NotZero { layer: 2, found: 5 }),
+    (maps, &[(map::COLUMNS + 3, &[5])], E::BlockLength { layer: 2, needed: 16, found: 32 }),
     (maps, &[(map::STARTS, &[2])], E::RowLengths { layer: 2, stated: 2, found: 1 }),
-    (maps, &[(map::STARTS, &[0])], E::RowLengths { layer: 2, stated: 1, found: 4 }),
+    (maps, &[(map::STARTS, &[0])], E::RowLengths { layer: 2, stated: 0, found: 1 }),
     (maps, &[(map::STARTS + 2, &[7])], E::NotZero { layer: 2, found: 7 }),
     (maps, &[(map::EMPTY, &[1])], E::NotZero { layer: 2, found: 1 }),
     // No words, a section too many, one too long; then one too few.
@@ -287,7 +304,11 @@ const FORGERIES: &[Forgery] = &[
     (maps, &[(map::BOTH, &[2])], E::Column { layer: 2, position: 5, column: 1, floor: 0, inputs: 2 }),
     (maps, &[(map::BOTH + 2, &[0])], E::Column { layer: 2, position: 5, column: 0, floor: 2, inputs: 2 }),
     (odd, &[(40 + 2, &[4])], E::RowLengths { layer: 0, stated: 4, found: 5 }),
-    (odd, &[(40 + 2, &[0])], E::RowLengths { layer: 0, stated: 5, found: 7 }),
+    (odd, &[(40 + 2, &[0])], E::RowLengths { layer: 0, stated: 0, found: 2 }),
+    (margin, &[(25, &[2])], E::BlockLength { layer: 0, needed: 12, found: 36 }),
+    (margin, &[(32, &[0])], E::RowLengths { layer: 0, stated: 4, found: 4 }),
+    (margin, &[(32 + 6, &[0])], E::RowLengths { layer: 0, stated: 4, found: 4 }),
+    (margin, &[(32 + 2, &[3])], E::RowLengths { layer: 0, stated: 3, found: 5 }),
     (odd, &[(40, &[5, 0, 1])], E::RowLengths { layer: 0, stated: 5, found: 1 }),
     (odd, &[(60, &[1])], E::NotZero { layer: 0, found: 1 }),
     (odd, &[(62, &[0])], E::Column { layer: 0, position: 9, column: 0, floor: 3, inputs: 3 }),

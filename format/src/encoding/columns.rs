@@ -2,10 +2,10 @@
 //! are zero, and serves two weights of one row at once.
 //!
 //! ```text
-//!  0    1   4                     4 + 4 * outputs            to a multiple of 4
-//!  +----+---+---------------------+--------------------------+----------------------------------------+
-//!  | c  | 0 | i32 bias[outputs]   | u16 starts[pairs], 0     | u32 0 | block of each pair with weights |
-//!  +----+---+---------------------+--------------------------+----------------------------------------+
+//!  0    1      2       4                     4 + 4 * outputs         to a multiple of 4
+//!  +----+------+-------+---------------------+-----------------------+----------------------------------------+
+//!  | c  | skip | pairs | i32 bias[outputs]   | u16 starts[pairs], 0  | u32 0 | block of each pair with weights |
+//!  +----+------+-------+---------------------+-----------------------+----------------------------------------+
 //!
 //!  block:  [ both : 10 | first : 11 | second : 11 ]   what follows: so many words (32 bits)
 //!           31            21            10       0
@@ -16,13 +16,14 @@
 //!  word (16 bits):  [ weight : 16 - c | row : c ]
 //! ```
 //!
-//! Pair k is the inputs 2k and 2k + 1; a last odd input has no partner. `starts[k]`, in units of 4 bytes
-//! from the `u32 0`, is where the pair's block begins, 0 where no row reads it: the `u32 0` is an empty
-//! block. As with packed words the whole word, as `i16`, is the weight. Where `first` or `second` is odd,
+//! Pair k is the inputs 2k and 2k + 1; a last odd input has no partner. The first `4 * skip` inputs are read
+//! by no row, nor are those behind the pairs that follow: an image's margin costs nothing. `starts[k - 2 * skip]`, in
+//! units of 4 bytes from the `u32 0`, is where the block of pair k begins, 0 where no row reads it: the `u32
+//! 0` is an empty block. As with packed words the whole word, as `i16`, is the weight. Where `first` or `second` is odd,
 //! a word of 0 comes before its words: the last one ends a `u32`, where an engine's rounds end.
 //!
-//! For dense layers only. Refused when `c` is above 15 or too few for the rows, when what must be 0 is
-//! not, when a start is not 0 nor the end of the block before, when a block is empty, ends behind the last
+//! For dense layers only. Refused when `c` is above 15 or too few for the rows, when there are more pairs than
+//! inputs, when the first four inputs (unless 255 fours are skipped) or the last pair are read by no row, when what must be 0 is not, when a start is not 0 nor the end of the block before, when a block is empty, ends behind the last
 //! byte or has weights of an absent input, when bytes follow the last block, when a row is not below the
 //! outputs, when the rows of a block's sections, merged, do not rise (so none is in two), when the two words of
 //! a row differ in it, or when a word is 0.
@@ -34,7 +35,8 @@ use crate::error::ParseError;
 /// Weights stored by pairs of columns.
 #[derive(Clone, Copy, Debug)]
 pub struct Columns<'a> {
-    inputs: usize,
+    /// The first input of the first pair, and one behind the last of the last one.
+    inputs: [usize; 2],
     index_bits: u8,
     bias: &'a [[u8; 4]],
     starts: &'a [[u8; 2]],
@@ -86,7 +88,7 @@ impl<'a> Columns<'a> {
         match sections(dims, block) {
             Some((columns, _)) => columns,
             None => Columns {
-                inputs: 0,
+                inputs: [0, 0],
                 index_bits: 0,
                 bias: &[],
                 starts: &[],
@@ -95,10 +97,10 @@ impl<'a> Columns<'a> {
         }
     }
 
-    /// The layer's inputs: so many columns there are.
+    /// Which of the layer's inputs the pairs are; the others are read by no row.
     #[must_use]
-    pub const fn inputs(&self) -> usize {
-        self.inputs
+    pub const fn inputs(&self) -> core::ops::Range<usize> {
+        self.inputs[0]..self.inputs[1]
     }
 
     /// The mask that leaves of a word its row.
@@ -129,7 +131,9 @@ impl<'a> Columns<'a> {
     pub fn each(&self, mut visit: impl FnMut(u16, u16, i16)) {
         let mask = self.mask() as u16;
         let words: &[[u8; 2]] = self.blocks.as_flattened().as_chunks().0;
-        for (pair, &start) in (0..).zip(self.starts) {
+        for (pair, &start) in self.starts.iter().enumerate() {
+            // There are no more than 65,535 columns.
+            let column = (self.inputs[0] + 2 * pair) as u16;
             let start = usize::from(u16::from_le_bytes(start));
             let Some(&header) = self.blocks.get(start) else {
                 return;
@@ -144,7 +148,7 @@ impl<'a> Columns<'a> {
                         1 => 0,
                         _ => 1,
                     };
-                    visit(2 * pair + second, word & mask, word as i16);
+                    visit(column + second, word & mask, word as i16);
                 }
             }
         }
@@ -155,19 +159,29 @@ impl<'a> Columns<'a> {
 #[inline(always)]
 const fn sections(dims: Dimensions, block: &[u8]) -> Option<(Columns<'_>, u8)> {
     let mut bytes = Bytes::new(block);
-    let Some([index_bits, z0, z1, z2]) = bytes.array::<4>() else {
+    let Some([index_bits, skip, p0, p1]) = bytes.array::<4>() else {
         return None;
     };
+    let first = 4 * skip as usize;
+    let pairs = u16::from_le_bytes([p0, p1]) as usize;
+    // The last input may have no partner.
+    let mut end = first + 2 * pairs;
+    if end == dims.inputs + 1 {
+        end = dims.inputs;
+    }
+    if end > dims.inputs {
+        return None;
+    }
     let Some(bias) = bytes.elements(dims.outputs) else {
         return None;
     };
-    let Some(starts) = bytes.elements(dims.inputs.div_ceil(2)) else {
+    let Some(starts) = bytes.elements(pairs) else {
         return None;
     };
-    let mut zeros = z0 | z1 | z2;
+    let mut zeros = 0;
     if starts.len() % 2 == 1 {
         match bytes.array::<2>() {
-            Some([p0, p1]) => zeros |= p0 | p1,
+            Some([z0, z1]) => zeros |= z0 | z1,
             None => return None,
         }
     }
@@ -179,7 +193,7 @@ const fn sections(dims: Dimensions, block: &[u8]) -> Option<(Columns<'_>, u8)> {
         [] => return None,
     }
     let columns = Columns {
-        inputs: dims.inputs,
+        inputs: [first, end],
         index_bits,
         bias,
         starts,
@@ -196,7 +210,7 @@ pub(crate) const fn check(
     let Some((columns, zeros)) = sections(dims, block) else {
         return Err(ParseError::BlockLength {
             layer,
-            needed: 8 + dims.outputs * 4 + dims.inputs.div_ceil(4) * 4,
+            needed: 8 + dims.outputs * 4,
             found: block.len(),
         });
     };
@@ -213,6 +227,19 @@ pub(crate) const fn check(
             found: zeros,
         });
     }
+    // What is read by no row is left out before and behind.
+    let (starts, skipped) = (columns.starts, columns.inputs[0]);
+    let is_read = match starts {
+        [] => skipped == 0,
+        [one] => u16_at(&[*one], 0) != 0,
+        [one, two, ..] => {
+            let first = u16_at(&[*one], 0) | u16_at(&[*two], 0);
+            (first != 0 || skipped == 4 * 255) && u16_at(starts, starts.len() - 1) != 0
+        }
+    };
+    if !is_read {
+        return Err(lengths(layer, skipped, starts.len()));
+    }
     let (mut pair, mut end) = (0, 1);
     while pair < columns.starts.len() {
         let start = u16_at(columns.starts, pair) as usize;
@@ -225,7 +252,7 @@ pub(crate) const fn check(
             if end > columns.blocks.len() || counts.length() == 1 {
                 return Err(lengths(layer, end, columns.blocks.len()));
             }
-            if 2 * pair + 1 == dims.inputs && counts.both + counts.second > 0 {
+            if skipped + 2 * pair + 1 == dims.inputs && counts.both + counts.second > 0 {
                 return Err(lengths(layer, counts.both + counts.second, 0));
             }
             if let Err(error) = check_rows(layer, dims, columns, counts.sections(start)) {
@@ -360,8 +387,13 @@ pub(crate) fn write(
             }
         }
     }
+    let is_read = |pair: &[Vec<i16>; 3]| pair.iter().any(|words| !words.is_empty());
+    let end = pairs.iter().rposition(is_read).map_or(0, |last| last + 1);
+    let skip = pairs[..end].iter().position(is_read).unwrap_or(0) / 2;
+    let skip = skip.min(255);
+    let pairs = &pairs[2 * skip..end];
     let (mut starts, mut blocks) = (Vec::new(), alloc::vec![0u8; 4]);
-    for [both, first, second] in &pairs {
+    for [both, first, second] in pairs {
         let counts = [both.len() / 2, first.len(), second.len()];
         if counts == [0; 3] {
             starts.push(0);
@@ -381,7 +413,9 @@ pub(crate) fn write(
             blocks.extend(words.iter().flat_map(|word| word.to_le_bytes()));
         }
     }
-    let mut block = alloc::vec![index_bits, 0, 0, 0];
+    // Below the limit, since blocks are.
+    let [p0, p1] = (pairs.len() as u16).to_le_bytes();
+    let mut block = alloc::vec![index_bits, skip as u8, p0, p1];
     block.extend(bias.iter().flat_map(|bias| bias.to_le_bytes()));
     block.extend(starts.iter().flat_map(|start| start.to_le_bytes()));
     block.resize(block.len().next_multiple_of(4), 0);

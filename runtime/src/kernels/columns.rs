@@ -27,7 +27,7 @@ pub(crate) fn run(columns: Columns<'_>, source: &[u8], output: Output<'_>) -> Op
         blocks: bytemuck::try_cast_slice(columns.blocks()).ok()?,
         mask: columns.mask() as u16,
     };
-    let source = source.get(..columns.inputs())?;
+    let source = source.get(columns.inputs())?;
     match output {
         Output::Bytes { words, shift } => {
             let sums: &mut [i32] = bytemuck::must_cast_slice_mut(words);
@@ -205,7 +205,7 @@ mod tests {
                 }
             }
             starts.push(blocks.len() as u16);
-            let header = both.len() / 2 << 22 | alone[0].len() << 11 | alone[1].len();
+            let header = (both.len() / 2) << 22 | alone[0].len() << 11 | alone[1].len();
             blocks.push(header as u32);
             for mut words in [both].into_iter().chain(alone) {
                 if words.len() % 2 == 1 {

@@ -4,8 +4,8 @@
 //! sum), one to extend the weight's sign, `muls`, `adds`, `str`, and one to load a `u32` of two words; the two of a
 //! row that reads both inputs of a pair cost 12, and eight where one of these is 0. The input is searched a word at
 //! a time; where it begins on no word, by bytes up to one, and to its end if it begins at an odd address.
-//! A section goes in rounds of four `u32`, its first jump leads to where as much is left as it has above a
-//! multiple of four, to half a `u32` too.
+//! A section goes in rounds of four `u32` (of both inputs eight), its first jump leads to where as much is left
+//! as it has above a multiple of that, to half a `u32` too.
 //!
 //! Registers: r0 sums, r1 mask (times 4), r2 activation, r3 block (while searching: input), r4 to r6
 //! scratch, r7 words, r8 all blocks, r9 input, r10 the last place of a word, r11 where an input's start
@@ -157,6 +157,27 @@ pub(super) unsafe extern "C" fn run(call: *const Call<'_>, last: u32) {
     adds r3, r3, #4
     b 6b
 
+    // The words of both, where neither is 0. Apart from what leads here, whose branches would not reach over it.
+1:  rfy_both
+.Lrfy_both_7:
+    rfy_both
+.Lrfy_both_6:
+    rfy_both
+.Lrfy_both_5:
+    rfy_both
+.Lrfy_both_4:
+    rfy_both
+.Lrfy_both_3:
+    rfy_both
+.Lrfy_both_2:
+    rfy_both
+.Lrfy_both_1:
+    rfy_both
+.Lrfy_both_0:
+    cmp r3, r12
+    bne 1b
+    b .Lrfy_columns_first
+
 .Lrfy_columns_block:
     mov r9, r3
     lsls r4, r4, #2
@@ -164,30 +185,28 @@ pub(super) unsafe extern "C" fn run(call: *const Call<'_>, last: u32) {
     ldmia r4!, {r6}
     push {r6, lr}
     mov r3, r4
-    lsrs r6, r6, #22
-    lsls r5, r6, #2
-    adds r5, r5, r3
-    mov r12, r5
     lsrs r4, r2, #8
     mov lr, r4
     uxtb r2, r2
+    lsrs r6, r6, #22
+    beq .Lrfy_columns_first
+    lsls r5, r6, #2
+    adds r5, r5, r3
+    mov r12, r5
     cmp r2, #0
     beq .Lrfy_columns_second
     movs r7, #0
     cmp r4, #0
     beq .Lrfy_columns_halves
-    rfy_jump r6, 3
-    b 5f
-    b 1f
-    b 2f
-    b 3f
-4:  rfy_both
-3:  rfy_both
-2:  rfy_both
-1:  rfy_both
-5:  cmp r3, r12
-    bne 4b
-    b .Lrfy_columns_first
+    rfy_jump r6, 7
+    b .Lrfy_both_0
+    b .Lrfy_both_1
+    b .Lrfy_both_2
+    b .Lrfy_both_3
+    b .Lrfy_both_4
+    b .Lrfy_both_5
+    b .Lrfy_both_6
+    b .Lrfy_both_7
 
     // One of the inputs is 0: the other's halves of the words of both.
 .Lrfy_columns_second:
@@ -213,6 +232,7 @@ pub(super) unsafe extern "C" fn run(call: *const Call<'_>, last: u32) {
     ldr r6, [sp]
     lsls r6, r6, #10
     lsrs r6, r6, #21
+    beq 6f
     cmp r2, #0
     bne 7f
     adds r6, r6, #1
@@ -226,6 +246,7 @@ pub(super) unsafe extern "C" fn run(call: *const Call<'_>, last: u32) {
     mov lr, r6
     ldr r6, [sp]
     lsls r6, r6, #21
+    beq 9f
     lsrs r6, r6, #21
 7:  adds r5, r6, #1
     lsrs r5, r5, #1
