@@ -117,23 +117,45 @@ def read_words(block, columns, outputs):
 
 def read_columns(block, columns, outputs):
     bits = block.one("B")
-    need(bits <= 15 and outputs <= 1 << bits and block.take(3) == bytes(3), "the head of columns")
+    skip, pairs = block.one("B"), block.one("H")
+    need(bits <= 15 and outputs <= 1 << bits and 4 * skip + 2 * pairs <= columns + columns % 2, "the head of columns")
     mask = (1 << bits) - 1
     bias = block.array("i", outputs)
-    starts = block.array("H", columns + 1)
+    starts = block.array("H", pairs)
+    need(starts[-1] and (any(starts[:2]) or skip == 255) if pairs else skip == 0, "inputs without weights")
     if len(starts) % 2:
         need(block.one("H") == 0, "padding")
-    need(block.left() % 4 == 0, "no whole number of pairs")
-    words = block.array("H", block.left() // 2)
-    need(starts[0] == 0 and starts == sorted(starts) and 2 * starts[-1] == len(words), "the starts")
+    need(block.left() % 4 == 0, "no whole number of blocks")
+    size = block.left() // 4
+    need(block.one("I") == 0, "the empty block")
+    end = 1
     rows = [[] for _ in range(outputs)]
-    for column in range(columns):
-        used = [word for word in words[2 * starts[column] : 2 * starts[column + 1]] if word]
-        indices = [word & mask for word in used]
-        need(indices == sorted(set(indices)), "rows that do not rise")
-        for index, word in zip(indices, used):
-            need(index < outputs, "a row that is not there")
-            rows[index].append((column, signed(word)))
+    for pair, start in enumerate(starts, 2 * skip):
+        if start == 0:
+            continue
+        need(start == end, "the starts")
+        counts = block.one("I")
+        both, first, second = counts >> 22, counts >> 11 & 0x7FF, counts & 0x7FF
+        need(counts and (2 * pair + 1 < columns or both == second == 0), "the counts of a pair")
+        end += 1 + both + (first + 1) // 2 + (second + 1) // 2
+        found = {}
+        words = block.array("H", 2 * both)
+        need(all((a ^ b) & mask == 0 for a, b in zip(words[::2], words[1::2])), "two rows in one")
+        lists = [(words[::2], words[1::2])]
+        for count in first, second:
+            need(count % 2 == 0 or block.one("H") == 0, "what fills an odd section")
+            lists.append((block.array("H", count),))
+        for section, (words, *others) in enumerate(lists):
+            indices = [word & mask for word in words]
+            need(indices == sorted(set(indices)), "rows that do not rise")
+            need(not set(indices) & set(found), "a row in two sections")
+            for index, *word in zip(indices, words, *others):
+                need(index < outputs, "a row that is not there")
+                need(all(word), "a word of 0")
+                found[index] = word
+                column = 2 * pair + (section == 2)
+                rows[index] += [(column + place, signed(each)) for place, each in enumerate(word)]
+    need(end == size, "the blocks")
     return bias, rows
 
 

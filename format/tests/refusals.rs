@@ -97,8 +97,11 @@ mod map {
     pub(crate) const POOL: usize = 76;
     pub(crate) const COLUMNS: usize = 84;
     pub(crate) const STARTS: usize = 96;
-    pub(crate) const PAIRS: usize = 104;
-    pub(crate) const BYTES: usize = 112;
+    pub(crate) const EMPTY: usize = 100;
+    pub(crate) const COUNTS: usize = 104;
+    pub(crate) const BOTH: usize = 108;
+    pub(crate) const FIRST: usize = 112;
+    pub(crate) const BYTES: usize = 116;
 }
 
 /// Two convolutions of one channel, the second adds the first, and a dense layer.
@@ -143,6 +146,25 @@ fn coded() -> NetworkSpec {
     }
 }
 
+/// Three inputs and three outputs in columns: of the pair one row reads both, one each alone; one reads the
+/// last input.
+fn odd() -> NetworkSpec {
+    let rows = vec![vec![(0, 4), (1, 8)], vec![(1, 5), (2, 9)], vec![(0, 6)]];
+    NetworkSpec {
+        input: Shape::flat(3),
+        layers: vec![layer(Operation::Dense, Encoding::Columns, rows)],
+    }
+}
+
+/// Twelve inputs, of which a row in columns reads the fifth and the last.
+fn margin() -> NetworkSpec {
+    let rows = vec![vec![(4, 2), (11, 2)]];
+    NetworkSpec {
+        input: Shape::flat(12),
+        layers: vec![layer(Operation::Dense, Encoding::Columns, rows)],
+    }
+}
+
 /// One row of two floats.
 fn floats() -> NetworkSpec {
     let mut layer = layer(Operation::Dense, Encoding::CsrF32, vec![vec![]]);
@@ -178,7 +200,15 @@ fn what_is_forged_is_accepted_as_it_was() {
     for (network, bytes) in [(plain(), at::BYTES), (maps(), map::BYTES)] {
         assert_eq!(write(&network).unwrap().len(), bytes);
     }
-    for network in [plain(), maps(), linked(), coded(), floats()] {
+    for network in [
+        plain(),
+        maps(),
+        linked(),
+        coded(),
+        odd(),
+        margin(),
+        floats(),
+    ] {
         assert_eq!(repaired(write(&network).unwrap()), Ok(()));
     }
 }
@@ -264,12 +294,39 @@ const FORGERIES: &[Forgery] = &[
     (maps, &[(map::ROW_1 + 4, &[0, 0])], E::Column { layer: 0, position: 3, column: 8, floor: 9, inputs: 9 }),
     (maps, &[(map::WORDS + 4, &[3])], E::Column { layer: 0, position: 1, column: 4, floor: 1, inputs: 9 }),
     (maps, &[(map::COLUMNS, &[0])], E::IndexBits { layer: 2, found: 0, count: 2 }),
-    (maps, &[(map::COLUMNS + 3, &[5])], E::NotZero { layer: 2, found: 5 }),
-    (maps, &[(map::STARTS, &[1])], E::RowLengths { layer: 2, stated: 1, found: 2 }),
-    (maps, &[(map::STARTS + 2, &[3])], E::RowLengths { layer: 2, stated: 3, found: 2 }),
-    (maps, &[(map::STARTS + 4, &[1])], E::RowLengths { layer: 2, stated: 1, found: 2 }),
-    (maps, &[(map::PAIRS + 2, &[4])], E::Column { layer: 2, position: 1, column: 0, floor: 1, inputs: 2 }),
-    (maps, &[(map::PAIRS + 6, &[4])], E::Column { layer: 2, position: 3, column: 0, floor: 2, inputs: 2 }),
+    (maps, &[(map::COLUMNS + 3, &[5])], E::BlockLength { layer: 2, needed: 16, found: 32 }),
+    (maps, &[(map::STARTS, &[2])], E::RowLengths { layer: 2, stated: 2, found: 1 }),
+    (maps, &[(map::STARTS, &[0])], E::RowLengths { layer: 2, stated: 0, found: 1 }),
+    (maps, &[(map::STARTS + 2, &[7])], E::NotZero { layer: 2, found: 7 }),
+    (maps, &[(map::EMPTY, &[1])], E::NotZero { layer: 2, found: 1 }),
+    // No words, a section too many, one too long; then one too few.
+    (maps, &[(map::COUNTS + 1, &[0, 0])], E::RowLengths { layer: 2, stated: 2, found: 4 }),
+    (maps, &[(map::COUNTS, &[1])], E::RowLengths { layer: 2, stated: 5, found: 4 }),
+    (maps, &[(map::COUNTS + 1, &[0x18])], E::RowLengths { layer: 2, stated: 5, found: 4 }),
+    (maps, &[(map::COUNTS + 3, &[0xFF])], E::RowLengths { layer: 2, stated: 1024, found: 4 }),
+    (maps, &[(map::COUNTS + 1, &[0])], E::RowLengths { layer: 2, stated: 3, found: 4 }),
+    (maps, &[(map::FIRST, &[9])], E::NotZero { layer: 2, found: 9 }),
+    (maps, &[(map::FIRST + 1, &[9])], E::NotZero { layer: 2, found: 9 }),
+    (maps, &[(map::FIRST + 2, &[0])], E::Column { layer: 2, position: 7, column: 0, floor: 2, inputs: 2 }),
+    // A row in two sections, two rows in the words of one, a second word of 0.
+    (maps, &[(map::FIRST + 2, &[3])], E::Column { layer: 2, position: 7, column: 1, floor: 2, inputs: 2 }),
+    (maps, &[(map::BOTH, &[2])], E::Column { layer: 2, position: 5, column: 1, floor: 0, inputs: 2 }),
+    (maps, &[(map::BOTH + 2, &[0])], E::Column { layer: 2, position: 5, column: 0, floor: 2, inputs: 2 }),
+    (odd, &[(40 + 2, &[4])], E::RowLengths { layer: 0, stated: 4, found: 5 }),
+    (odd, &[(40 + 2, &[0])], E::RowLengths { layer: 0, stated: 0, found: 2 }),
+    (margin, &[(25, &[2])], E::BlockLength { layer: 0, needed: 12, found: 36 }),
+    (margin, &[(32, &[0])], E::RowLengths { layer: 0, stated: 4, found: 4 }),
+    (margin, &[(32 + 6, &[0])], E::RowLengths { layer: 0, stated: 4, found: 4 }),
+    (margin, &[(32 + 2, &[3])], E::RowLengths { layer: 0, stated: 3, found: 5 }),
+    (odd, &[(40, &[5, 0, 1])], E::RowLengths { layer: 0, stated: 5, found: 1 }),
+    (odd, &[(60, &[1])], E::NotZero { layer: 0, found: 1 }),
+    (odd, &[(62, &[0])], E::Column { layer: 0, position: 9, column: 0, floor: 3, inputs: 3 }),
+    (odd, &[(62, &[7])], E::Column { layer: 0, position: 9, column: 3, floor: 3, inputs: 3 }),
+    (odd, &[(58, &[5])], E::Column { layer: 0, position: 9, column: 1, floor: 2, inputs: 3 }),
+    (odd, &[(52, &[0])], E::Column { layer: 0, position: 4, column: 0, floor: 3, inputs: 3 }),
+    // The partner of the last input, which is not there.
+    (odd, &[(64, &[1, 0])], E::RowLengths { layer: 0, stated: 1, found: 0 }),
+    (odd, &[(64, &[0, 0, 0x40])], E::RowLengths { layer: 0, stated: 1, found: 0 }),
     (coded, &[(24, &[0x90])], E::Rice { layer: 0, error: RiceError::Ended { row: 0 } }),
     (coded, &[(24 + 4, &[0, 0])], E::Rice { layer: 0, error: RiceError::Ended { row: 1 } }),
     (coded, &[(24, &[0xC0]), (24 + 4, &[0, 0])], E::Rice { layer: 0, error: RiceError::Selection { inputs: 3 } }),
@@ -389,6 +446,28 @@ fn the_writer_refuses_what_it_cannot_lay_out() {
         refused(|network| network.layers[0].encoding = Encoding::None),
         SpecError::Unfit(Unfit::Operation)
     );
+    // More rows of a pair of columns than its block counts.
+    for (rows, columns, most) in [
+        (1024, vec![0, 1], 1023),
+        (2048, vec![0], 2047),
+        (2048, vec![1], 2047),
+    ] {
+        let wide = |rows: usize| {
+            let row = |row| {
+                columns
+                    .iter()
+                    .map(|&column| (column, row | 1 << 12))
+                    .collect()
+            };
+            let rows = (0..rows as i16).map(row).collect();
+            let layers = vec![layer(Operation::Dense, Encoding::Columns, rows)];
+            let input = Shape::flat(2);
+            write(&NetworkSpec { input, layers })
+        };
+        let error = SpecError::Unfit(Unfit::Row(rows));
+        assert_eq!(wide(rows), Err(WriteError::Layer { layer: 0, error }));
+        assert_eq!(repaired(wide(most).unwrap()), Ok(()));
+    }
     let mut overlong = coded();
     overlong.layers[0].weights = WeightsSpec::Integers {
         bias: vec![1 << 24 | 1, 0],

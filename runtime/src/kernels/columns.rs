@@ -4,7 +4,8 @@
 //! of a digit, half of the hidden units) outweighs the load and store of a sum for each weight.
 //!
 //! A word is a weight and its row in 16 bits, as in [`super::words`]: the row in the low ones, the
-//! weight above, and the whole word, as `i16`, is what is multiplied.
+//! weight above, and the whole word, as `i16`, is what is multiplied. Inputs are taken two at a time: where both
+//! have a weight of a row, its sum is loaded and stored once.
 //!
 //! This is the loop in safe Rust: what runs wherever [`super::unchecked::columns`] has no
 //! instructions for the core, and the oracle of those it has.
@@ -23,10 +24,10 @@ pub(crate) fn run(columns: Columns<'_>, source: &[u8], output: Output<'_>) -> Op
     let parts = Parts {
         bias: bytemuck::try_cast_slice(columns.bias()).ok()?,
         starts: bytemuck::try_cast_slice(columns.starts()).ok()?,
-        pairs: bytemuck::try_cast_slice(columns.pairs()).ok()?,
+        blocks: bytemuck::try_cast_slice(columns.blocks()).ok()?,
         mask: columns.mask() as u16,
     };
-    let source = source.get(..columns.inputs())?;
+    let source = source.get(columns.inputs())?;
     match output {
         Output::Bytes { words, shift } => {
             let sums: &mut [i32] = bytemuck::must_cast_slice_mut(words);
@@ -62,11 +63,13 @@ pub(crate) fn run(columns: Columns<'_>, source: &[u8], output: Output<'_>) -> Op
 pub(crate) struct Parts<'m> {
     /// One for each row: what its sum begins with.
     pub(crate) bias: &'m [i32],
-    /// Where each input's words begin in `pairs`, and where the last one's end.
+    /// Where the block of each pair of inputs begins in `blocks`.
     pub(crate) starts: &'m [u16],
-    /// The words, two in each `u32`, the first in the low half. An odd column ends with a word 0,
-    /// which adds nothing.
-    pub(crate) pairs: &'m [u32],
+    /// A header, which counts in its bits 31 to 22 the rows that read both inputs, in 21 to 11 those that read
+    /// the first alone, in 10 to 0 the second alone; then for each row of the first kind the word of the
+    /// first input in the low half and that of the second in the high one; then those of the second kind, two in
+    /// a `u32`, behind a word of 0 if they are odd in number; then so those of the third.
+    pub(crate) blocks: &'m [u32],
     /// The bits of a word that are its row.
     pub(crate) mask: u16,
 }
@@ -93,17 +96,43 @@ fn last(columns: Parts<'_>, input: &[u8], output: &mut [i32]) {
     for (sum, &bias) in output.iter_mut().zip(columns.bias) {
         *sum = bias;
     }
-    for (&activation, ends) in input.iter().zip(columns.starts.windows(2)) {
-        if activation == 0 {
+    let mut add = |word: u16, activation: u8| {
+        if let Some(sum) = output.get_mut(usize::from(word & columns.mask)) {
+            let product = i32::from(word as i16) * i32::from(activation);
+            *sum = sum.wrapping_add(product);
+        }
+    };
+    for (pair, &start) in input.chunks(2).zip(columns.starts) {
+        let (first, second) = match *pair {
+            [first, second] => (first, second),
+            [first] => (first, 0),
+            _ => return,
+        };
+        if first | second == 0 {
             continue;
         }
-        let &[start, end] = ends else { return };
-        let range = usize::from(start)..usize::from(end);
-        for &pair in columns.pairs.get(range).unwrap_or(&[]) {
-            for word in [pair as u16, (pair >> 16) as u16] {
-                if let Some(sum) = output.get_mut(usize::from(word & columns.mask)) {
-                    let product = i32::from(word as i16) * i32::from(activation);
-                    *sum = sum.wrapping_add(product);
+        let block = columns.blocks.get(usize::from(start)..).unwrap_or(&[]);
+        let Some((&header, block)) = block.split_first() else {
+            return;
+        };
+        let Some((both, block)) = block.split_at_checked((header >> 22) as usize) else {
+            return;
+        };
+        for &words in both {
+            add(words as u16, first);
+            add((words >> 16) as u16, second);
+        }
+        let count = |words: u32| (words & 0x7FF).div_ceil(2) as usize;
+        let Some((firsts, block)) = block.split_at_checked(count(header >> 11)) else {
+            return;
+        };
+        let seconds = block.get(..count(header)).unwrap_or(&[]);
+        // A word that fills up is 0 and adds nothing.
+        for (words, activation) in [(firsts, first), (seconds, second)] {
+            if activation != 0 {
+                for &words in words {
+                    add(words as u16, activation);
+                    add((words >> 16) as u16, activation);
                 }
             }
         }
@@ -121,71 +150,90 @@ mod tests {
 
     use super::*;
 
-    /// Columns of words, each with its row (below the biases' number) in the mask's bits.
+    /// Rows of weights, words with their row in the mask's bits; 0 where there is none.
     #[derive(Clone, Debug)]
     struct Case {
         mask: u16,
         bias: Vec<i32>,
-        columns: Vec<Vec<u16>>,
+        rows: Vec<Vec<u16>>,
         input: Vec<u8>,
     }
 
-    /// Columns of no to 40 words, inputs of which many are 0.
+    /// Inputs in odd and even number of which many are 0, rows from empty to full.
     fn case() -> impl Strategy<Value = Case> {
-        (4..=12u32, 1..40usize, 1..40usize).prop_flat_map(|(bits, inputs, rows)| {
-            let mask = (1u16 << bits) - 1;
-            let rows = rows.min(usize::from(mask) + 1);
-            let word = (any::<u16>(), 0..rows as u16).prop_map(move |(w, r)| w & !mask | r);
-            let column = proptest::collection::vec(word, 0..40);
-            let activation = prop_oneof![Just(0), any::<u8>()];
-            (
-                proptest::collection::vec(-2_000_000..2_000_000i32, rows),
-                proptest::collection::vec(column, inputs),
-                proptest::collection::vec(activation, inputs),
-            )
-                .prop_map(move |(bias, columns, input)| Case {
-                    mask,
-                    bias,
-                    columns,
-                    input,
-                })
-        })
+        (6..=12u32, 1..40usize, 1..100usize, 0..=4u32).prop_flat_map(
+            |(bits, inputs, rows, full)| {
+                let mask = (1u16 << bits) - 1;
+                let rows = rows.min(usize::from(mask) + 1);
+                let word = (any::<u16>(), 0..4u32);
+                let word =
+                    word.prop_map(move |(w, kept)| if kept < full { w | 1 << 15 } else { 0 });
+                let row = proptest::collection::vec(word, inputs);
+                let activation = prop_oneof![Just(0), any::<u8>()];
+                (
+                    proptest::collection::vec(-2_000_000..2_000_000i32, rows),
+                    proptest::collection::vec(row, rows),
+                    proptest::collection::vec(activation, inputs),
+                )
+                    .prop_map(move |(bias, mut rows, input)| {
+                        for (index, row) in (0..).zip(&mut rows) {
+                            let words = row.iter_mut().filter(|word| **word != 0);
+                            words.for_each(|word| *word = *word & !mask | index);
+                        }
+                        Case {
+                            mask,
+                            bias,
+                            rows,
+                            input,
+                        }
+                    })
+            },
+        )
     }
 
-    /// The starts and the pairs of a case.
+    /// The starts and the blocks of a case.
     fn encode(case: &Case) -> (Vec<u16>, Vec<u32>) {
-        let (mut starts, mut pairs) = (vec![0], Vec::new());
-        for column in &case.columns {
-            let pair =
-                |p: &[u16]| u32::from(p[0]) | u32::from(p.get(1).copied().unwrap_or(0)) << 16;
-            pairs.extend(column.chunks(2).map(pair));
-            starts.push(pairs.len() as u16);
-        }
-        (starts, pairs)
-    }
-
-    /// What the definition says, as a dense matrix and in 64 bits.
-    fn sums(case: &Case) -> Vec<i64> {
-        let inputs = case.input.len();
-        let mut dense = vec![0i64; case.bias.len() * inputs];
-        for (input, column) in case.columns.iter().enumerate() {
-            for &word in column {
-                dense[usize::from(word & case.mask) * inputs + input] += i64::from(word as i16);
+        let (mut starts, mut blocks) = (Vec::new(), vec![0]);
+        for first in (0..case.input.len()).step_by(2) {
+            let (mut both, mut alone) = (Vec::new(), [Vec::new(), Vec::new()]);
+            for row in &case.rows {
+                match (row[first], row.get(first + 1).copied().unwrap_or(0)) {
+                    (0, 0) => {}
+                    (word, 0) => alone[0].push(word),
+                    (0, word) => alone[1].push(word),
+                    (word, other) => both.extend([word, other]),
+                }
+            }
+            starts.push(blocks.len() as u16);
+            let header = (both.len() / 2) << 22 | alone[0].len() << 11 | alone[1].len();
+            blocks.push(header as u32);
+            for mut words in [both].into_iter().chain(alone) {
+                if words.len() % 2 == 1 {
+                    words.insert(0, 0);
+                }
+                let pair = |p: &[u16]| u32::from(p[0]) | u32::from(p[1]) << 16;
+                blocks.extend(words.chunks(2).map(pair));
             }
         }
-        let row = |(row, &bias): (&[i64], &i32)| {
+        (starts, blocks)
+    }
+
+    /// What the definition says, in 64 bits.
+    fn sums(case: &Case) -> Vec<i64> {
+        let row = |(row, &bias): (&Vec<u16>, &i32)| {
             let products = row.iter().zip(&case.input);
-            i64::from(bias) + products.map(|(w, &x)| w * i64::from(x)).sum::<i64>()
+            let product = |(&word, &x): (&u16, &u8)| i64::from(word as i16) * i64::from(x);
+            i64::from(bias) + products.map(product).sum::<i64>()
         };
-        dense.chunks(inputs).zip(&case.bias).map(row).collect()
+        case.rows.iter().zip(&case.bias).map(row).collect()
     }
 
     proptest! {
         #[test]
         fn computes_what_the_definition_says(case in case(), shift in 0..32u8) {
-            let (starts, pairs) = encode(&case);
+            let (starts, blocks) = encode(&case);
             let (bias, mask) = (case.bias.as_slice(), case.mask);
-            let columns = Parts { bias, starts: &starts, pairs: &pairs, mask };
+            let columns = Parts { bias, starts: &starts, blocks: &blocks, mask };
             let sums = sums(&case);
             let mut output = vec![0; sums.len()];
             last(columns, &case.input, &mut output);

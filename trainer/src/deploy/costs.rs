@@ -9,6 +9,8 @@ use rarefy_format::{
     Encoding, Layer, LayerSpec, Model, NetworkSpec, Operation, Values, Weights, WeightsSpec,
 };
 
+use super::activity::Activity;
+
 /// A processor core, or those that count like it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Core {
@@ -51,9 +53,13 @@ pub enum Unit {
     WordsRow,
     /// A run of rows of one length.
     WordsRun,
-    /// A weight of a column of an input that is not 0.
+    /// A row that reads both inputs of a pair of columns, one of which is not 0.
+    ColumnsBoth,
+    /// A row that reads an input that is not 0 and not its partner.
     ColumnsWeight,
-    /// A column of an input that is not 0.
+    /// An input of a pair of columns that is not 0, its section of rows.
+    ColumnsSection,
+    /// A pair of columns, one of whose inputs is not 0.
     ColumnsVisit,
     /// An input, 0 or not.
     ColumnsInput,
@@ -98,7 +104,7 @@ pub enum Unit {
 }
 
 /// The table: instructions of each unit on Cortex-M4, M3 and M0.
-pub const COSTS: [(Unit, [f64; 3]); 29] = [
+pub const COSTS: [(Unit, [f64; 3]); 31] = [
     (Unit::Inference, [71.0, 89.1, 329.0]),
     (Unit::Layer, [172.0, 181.0, 127.0]),
     (Unit::CsrWeight, [4.38, 4.44, 6.41]),
@@ -106,10 +112,12 @@ pub const COSTS: [(Unit, [f64; 3]); 29] = [
     (Unit::WordsWeight, [3.66, 4.60, 7.18]),
     (Unit::WordsRow, [3.07, 2.37, 6.52]),
     (Unit::WordsRun, [16.2, 24.8, 53.4]),
-    (Unit::ColumnsWeight, [3.78, 5.40, 7.37]),
-    (Unit::ColumnsVisit, [5.27, 4.50, 0.00]),
-    (Unit::ColumnsInput, [7.30, 8.44, 12.4]),
-    (Unit::ColumnsOutput, [8.87, 4.43, 17.4]),
+    (Unit::ColumnsBoth, [4.38, 7.38, 11.1]),
+    (Unit::ColumnsWeight, [4.25, 5.25, 7.75]),
+    (Unit::ColumnsSection, [7.80, 7.80, 20.0]),
+    (Unit::ColumnsVisit, [18.4, 19.5, 45.0]),
+    (Unit::ColumnsInput, [1.45, 1.45, 2.00]),
+    (Unit::ColumnsOutput, [4.20, 4.20, 9.00]),
     (Unit::RiceWeight, [25.3, 25.3, 52.2]),
     (Unit::RiceRow, [67.8, 67.8, 113.0]),
     (Unit::RiceRun, [36.9, 36.9, 63.6]),
@@ -130,14 +138,13 @@ pub const COSTS: [(Unit, [f64; 3]); 29] = [
     (Unit::PoolGiven, [51.6, 51.6, 58.8]),
 ];
 
-/// Instructions that `layer` will take on `core`. `activity` is for each value it reads the share of
-/// inputs for which that is not 0; without it every one is taken not to be, so that what skips zeros is
-/// predicted from above.
+/// Instructions that `layer` will take on `core`. `activity` is that of the values it reads; without it every
+/// one is taken not to be 0, so that what skips zeros is predicted from above.
 ///
 /// # Panics
-/// When `activity` is not as long as the layer's columns.
+/// When `activity` is not that of as many values as the layer has columns.
 #[must_use]
-pub fn instructions(layer: &Layer<'_>, core: Core, activity: Option<&[f64]>) -> f64 {
+pub fn instructions(layer: &Layer<'_>, core: Core, activity: Option<&Activity>) -> f64 {
     cost(core, &units(layer, activity))
 }
 
@@ -155,35 +162,37 @@ pub fn cost(core: Core, units: &[(Unit, f64)]) -> f64 {
 #[must_use]
 pub fn inference(model: &Model<'_>, inputs: &[Vec<u8>]) -> Vec<(Unit, f64)> {
     let spec = NetworkSpec::from_model(model);
-    let mut active: Vec<Vec<f64>> = Vec::new();
-    for input in inputs {
-        let mut values = vec![Values::Bytes(input.clone())];
-        values.extend(spec.outputs(input));
-        active.resize(values.len(), Vec::new());
-        for (active, values) in active.iter_mut().zip(&values) {
-            if let Values::Bytes(bytes) = values {
-                active.resize(bytes.len(), 0.0);
-                let share = 1.0 / inputs.len() as f64;
-                let bytes = active.iter_mut().zip(bytes);
-                bytes.for_each(|(active, &byte)| *active += share * f64::from(byte.min(1)));
-            }
+    let given: Vec<Vec<Values>> = inputs
+        .iter()
+        .map(|input| {
+            let mut values = vec![Values::Bytes(input.clone())];
+            values.extend(spec.outputs(input));
+            values
+        })
+        .collect();
+    let active = |source: usize| match &given[0][source] {
+        Values::Bytes(first) => {
+            let active = |image: usize, value: usize| match &given[image][source] {
+                Values::Bytes(bytes) => bytes[value] != 0,
+                _ => true,
+            };
+            Some(Activity::measure(first.len(), inputs.len(), active))
         }
-    }
-    let layers = model.layers().zip(&spec.layers).enumerate();
-    let units = layers.flat_map(|(index, (layer, spec))| {
-        let source = &active[index + 1 - spec.source];
         // Floats have no bytes whose zeros could be counted, nor a kernel that skips them.
-        units(&layer, (!source.is_empty()).then_some(source))
-    });
+        _ => None,
+    };
+    let layers = model.layers().zip(&spec.layers).enumerate();
+    let units = layers
+        .flat_map(|(index, (layer, spec))| units(&layer, active(index + 1 - spec.source).as_ref()));
     [(Unit::Inference, 1.0)].into_iter().chain(units).collect()
 }
 
 /// What `layer` repeats, and how often; see [`instructions`].
 ///
 /// # Panics
-/// When `activity` is not as long as the layer's columns.
+/// When `activity` is not that of as many values as the layer has columns.
 #[must_use]
-pub fn units(layer: &Layer<'_>, activity: Option<&[f64]>) -> Vec<(Unit, f64)> {
+pub fn units(layer: &Layer<'_>, activity: Option<&Activity>) -> Vec<(Unit, f64)> {
     let mut units = vec![(Unit::Layer, 1.0)];
     match layer.operation() {
         Operation::Dense => units.extend(dense(layer, activity)),
@@ -225,7 +234,7 @@ pub fn units(layer: &Layer<'_>, activity: Option<&[f64]>) -> Vec<(Unit, f64)> {
 }
 
 /// What a dense layer repeats.
-fn dense(layer: &Layer<'_>, activity: Option<&[f64]>) -> Vec<(Unit, f64)> {
+fn dense(layer: &Layer<'_>, activity: Option<&Activity>) -> Vec<(Unit, f64)> {
     let (rows, stored) = (layer.outputs() as f64, nonzeros(layer));
     match layer.weights() {
         Weights::None => Vec::new(),
@@ -260,19 +269,27 @@ fn dense(layer: &Layer<'_>, activity: Option<&[f64]>) -> Vec<(Unit, f64)> {
             ]
         }
         Weights::Columns(columns) => {
-            let mut lengths = vec![0.0; layer.columns()];
-            columns.each(|column, _, _| lengths[usize::from(column)] += 1.0);
-            let active = |column: usize| activity.map_or(1.0, |activity| activity[column]);
-            let products = lengths.iter().enumerate();
+            let full = Activity::full(layer.columns());
+            let Activity { values, pairs } = activity.unwrap_or(&full);
+            // Of a row each pair that it reads, by the first input of it that it reads.
+            let (mut both, mut single, mut last) = (0.0, 0.0, vec![None; layer.outputs()]);
+            columns.each(|column, row, _| {
+                let column = usize::from(column);
+                let before = last[usize::from(row)].replace(column);
+                match before {
+                    Some(before) if column % 2 == 1 && before + 1 == column => {
+                        single -= values[before];
+                        both += pairs[column / 2];
+                    }
+                    _ => single += values[column],
+                }
+            });
             vec![
-                (
-                    Unit::ColumnsWeight,
-                    products
-                        .map(|(column, length)| active(column) * length)
-                        .sum(),
-                ),
-                (Unit::ColumnsVisit, (0..lengths.len()).map(active).sum()),
-                (Unit::ColumnsInput, lengths.len() as f64),
+                (Unit::ColumnsBoth, both),
+                (Unit::ColumnsWeight, single),
+                (Unit::ColumnsSection, values.iter().sum()),
+                (Unit::ColumnsVisit, pairs.iter().sum()),
+                (Unit::ColumnsInput, values.len() as f64),
                 (Unit::ColumnsOutput, rows),
             ]
         }
@@ -312,7 +329,7 @@ mod tests {
     fn of_layer(
         encoding: Encoding,
         rows: &[Vec<(u16, i16)>],
-        activity: Option<&[f64]>,
+        activity: Option<&Activity>,
     ) -> Vec<(Unit, f64)> {
         let layer = LayerSpec::dense(encoding, 0, vec![0; rows.len()], rows.to_vec());
         let spec = NetworkSpec {
@@ -350,18 +367,30 @@ mod tests {
             (Unit::WordsRun, 1.0),
         ];
         assert_eq!(found, expected);
-        // Of 64 columns half have a weight each, but each is looked at.
-        for activity in [1.0, 0.5, 0.0] {
-            let found = of_layer(Encoding::Columns, &words(true), Some(&[activity; 64]));
+        // Rows 0 and 1, 2 and 3 and so on read the inputs of the same pairs, but each another one of it.
+        for share in [1.0, 0.5, 0.0] {
+            let activity = Activity {
+                values: vec![share; 64],
+                pairs: vec![(1.5 * share).min(1.0); 32],
+            };
+            let found = of_layer(Encoding::Columns, &words(true), Some(&activity));
             let expected = [
                 (Unit::Layer, 1.0),
-                (Unit::ColumnsWeight, activity * 32.0),
-                (Unit::ColumnsVisit, activity * 64.0),
+                (Unit::ColumnsBoth, 0.0),
+                (Unit::ColumnsWeight, share * 32.0),
+                (Unit::ColumnsSection, share * 64.0),
+                (Unit::ColumnsVisit, (1.5 * share).min(1.0) * 32.0),
                 (Unit::ColumnsInput, 64.0),
                 (Unit::ColumnsOutput, 8.0),
             ];
             assert_eq!(found, expected);
         }
+        // A row that reads the pairs 0 and 2, the input 2 and the input 7.
+        let row = [0, 1, 2, 4, 5, 7].map(|column| (column, 2)).to_vec();
+        let activity = Activity::measure(64, 4, |image, value| value >= image);
+        let found = of_layer(Encoding::Columns, &[row], Some(&activity));
+        assert_eq!(found[1], (Unit::ColumnsBoth, 0.5 + 1.0));
+        assert_eq!(found[2], (Unit::ColumnsWeight, 0.75 + 1.0));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use super::choose::{self, EncodingChoice, Goal};
 use super::costs::{self, Core};
 use super::quantize::{self, CALIBRATION, Quantized, WeightType};
 use super::report::{self, ModelReport};
-use super::{DeployError, Network, container, emit, evaluate, fold, order, strip};
+use super::{DeployError, Network, container, emit, evaluate, fold, order, pairs, strip};
 use crate::artifact;
 use crate::data::Dataset;
 use crate::graph::{Graph, Operation};
@@ -205,7 +205,7 @@ impl FinishedRun {
         let never = AtomicBool::new(false);
         let score = evaluate::evaluate(model, &data.test, &never, &mut |_| {})?;
         let instructions = |layer: &Layer<'_>| {
-            let activity = Some(&activity[layer.index()][..]);
+            let activity = Some(&activity[layer.index()]);
             Some(costs::instructions(layer, options.core, activity).round() as u64)
         };
         let report = ExportReport {
@@ -243,7 +243,7 @@ pub struct Code {
     pub report: ExportReport,
 }
 
-/// What a container is to hold of `network`, calibrated on `images`.
+/// What a container is to hold of `network`, calibrated on `images`; hidden units may have moved.
 ///
 /// # Errors
 /// When a step refuses or the options do not go together.
@@ -266,7 +266,8 @@ pub fn integers(
         return quantize::floats(network, images);
     }
     let encodings = choose::choose(network, images, weights, (goal, core), encoding)?;
-    quantize::quantize(network, images, weights, &encodings)
+    let network = pairs::paired(network, images, &encodings);
+    quantize::quantize(&network, images, weights, &encodings)
 }
 
 /// The arrays that a trained state of `graph` holds, in their shapes.

@@ -2,11 +2,12 @@
 //!
 //! [`fold`] turns a trained graph into a [`network`] of weights, biases and ReLUs, [`strip`] removes
 //! detached units, [`forward`] computes what it gives, [`order`] sorts the units, [`choose`] decides by
-//! [`costs`] how each layer is stored, [`quantize`] makes it integers, [`container`] writes the `.rfy` file,
+//! [`costs`] and [`activity`] how each layer is stored, [`quantize`] makes it integers, [`container`] writes the `.rfy` file,
 //! [`emit`] straight-line code,
 //! and [`evaluate`] runs it with the device's own kernels. Every step but quantization is exact up to
 //! rounding; [`export`] takes a run folder through all of them, and [`report`] tells what came of it.
 
+pub mod activity;
 pub mod choose;
 pub mod container;
 pub mod costs;
@@ -19,6 +20,7 @@ pub mod fold;
 pub mod forward;
 pub mod network;
 pub mod order;
+pub mod pairs;
 pub mod quantize;
 pub mod report;
 mod sparse;

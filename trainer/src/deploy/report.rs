@@ -24,6 +24,9 @@ use serde::Serialize;
 
 use operation::{number_of, operation};
 
+/// Bytes of a block by columns before its biases.
+const COLUMNS_HEAD_BYTES: usize = 4;
+
 /// What a container holds.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ModelReport {
@@ -234,10 +237,12 @@ fn bytes(layer: &Layer<'_>) -> (LayerBytes, usize) {
         }
         Weights::Columns(columns) => {
             let index_bits = columns.mask().count_ones() as usize;
-            let stream = 4 * columns.pairs().len();
-            let indices = (stream / 2 * index_bits + 4) / 8;
-            let positions = 2 * columns.starts().len() + indices;
-            let parts = parts(positions, stream - indices, biases, block);
+            let mut stored = 0;
+            columns.each(|_, _, _| stored += 1);
+            let indices = (stored * index_bits + 4) / 8;
+            // Where blocks begin, what they count, and what fills them up, is among the positions.
+            let positions = block - COLUMNS_HEAD_BYTES - biases - (2 * stored - indices);
+            let parts = parts(positions, 2 * stored - indices, biases, block);
             (parts, 16 - index_bits)
         }
         Weights::Rice(rice) => {

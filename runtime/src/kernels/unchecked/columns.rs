@@ -18,10 +18,15 @@
 //!
 //! # Why it is sound
 //!
-//! The assembly reads `input` once, two starts for each activation that is not 0 and the pairs
-//! between them, loads and stores one sum for each half word, and makes bytes of as many sums as
-//! there are rows. So it stays inside its slices when the functions' conditions hold, and these are
-//! what `Model::parse` has checked of a layer's columns.
+//! The assembly reads each activation once, as pairs of which the last may be one alone. For a pair in which one
+//! is not 0 it reads its start, the header there, and what that counts: behind the header as many `u32` as `both`,
+//! of which one word each names a sum, then those of `first`, half as many as words, rounded up, unless that
+//! activation is 0, when it passes over them, and in the same way those of `second`, unless that activation is
+//! 0. In a section of an odd number of words it does not use the first half of the first `u32`. For each word used it loads and stores one
+//! sum. At last it makes bytes of as many sums as there are rows. So it stays inside its slices when the functions' conditions hold, and
+//! these are what `Model::parse` has checked of a layer's columns: blocks lie where the starts say and
+//! inside the whole, an absent activation (taken as 0) has no section, and a block that is left out is
+//! the empty one.
 
 #[cfg(cortex_m = "v6m")]
 use super::columns_v6::run;
@@ -36,7 +41,7 @@ pub(super) struct Call<'a> {
     bias: *const i32,
     rows: usize,
     mask: u32,
-    pairs: *const u32,
+    blocks: *const u32,
     starts: *const u16,
     input: *const u8,
     end: *const u8,
@@ -49,9 +54,9 @@ pub(super) struct Call<'a> {
 /// # Safety
 ///
 /// 1. `columns.bias` and `output` have equally many elements.
-/// 2. `columns.starts` has one element more than `input` has; none is below the one before it, and
-///    the last is at most the number of pairs.
-/// 3. The masked value of each half word of a pair, padding included, is an index into `output`.
+/// 2. `columns.starts` has an element for every two of `input`, and for a last one alone. Each is an index
+///    into `columns.blocks`, of a header whose three sections (as [`columns::Parts`] has them) lie inside too.
+/// 3. The masked value of each word of a section, of both words of a row alike, is an index into `output`.
 /// 4. `shift` is below 32.
 #[inline]
 pub(crate) unsafe fn hidden(
@@ -93,7 +98,7 @@ fn call<'a>(
         rows: output.len(),
         // Rows are counted in sums of four bytes.
         mask: u32::from(columns.mask) << 2,
-        pairs: columns.pairs.as_ptr(),
+        blocks: columns.blocks.as_ptr(),
         starts: columns.starts.as_ptr(),
         input: input.start,
         end: input.end,

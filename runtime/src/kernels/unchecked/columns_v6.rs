@@ -1,14 +1,16 @@
 //! Columns on ARMv6-M: Cortex-M0, M0+ and M1, and the baseline of ARMv8-M.
 //!
 //! One weight of an activation that is not 0 costs seven instructions: two for the row, `ldr` (its
-//! sum), one to extend the weight's sign, `muls`, `adds`, `str`. The input is searched a word at a
-//! time, and its ends before the first and behind the last whole word by bytes. A column goes in
-//! rounds of 4 pairs, its first jump leads to where as many are left as it has above a multiple of 4.
+//! sum), one to extend the weight's sign, `muls`, `adds`, `str`, and one to load a `u32` of two words; the two of a
+//! row that reads both inputs of a pair cost 12, and eight where one of these is 0. The input is searched a word at
+//! a time; where it begins on no word, by bytes up to one, and to its end if it begins at an odd address.
+//! A section goes in rounds of four `u32` (of both inputs eight), its first jump leads to where as much is left
+//! as it has above a multiple of that, to half a `u32` too.
 //!
-//! Registers: r0 sums, r1 mask (times 4), r2 activation, r3 pairs (while searching: input), r4 to r6
-//! scratch, r7 pair, r8 all pairs, r9 input, r10 the last place of a word, r11 where an input's start
-//! lies (less twice its address), r12 the column's end. Stack: 0 the input's end, 4 the call, 8 whether the
-//! layer is the last.
+//! Registers: r0 sums, r1 mask (times 4), r2 activation, r3 block (while searching: input), r4 to r6
+//! scratch, r7 words, r8 all blocks, r9 input, r10 the last place of a word, r11 where an input's start
+//! lies (less its address), r12 the section's end, lr the second activation. Stack: 0 the input's end, 4 the call, 8
+//! whether the layer is the last; in a block its header and where to return before them.
 
 use super::columns::Call;
 
@@ -21,8 +23,7 @@ use super::columns::Call;
 pub(super) unsafe extern "C" fn run(call: *const Call<'_>, last: u32) {
     core::arch::naked_asm!(
         r"
-.macro rfy_pair
-    ldmia r3!, {r7}
+.macro rfy_low
     lsls r4, r7, #2
     ands r4, r4, r1
     ldr r5, [r0, r4]
@@ -30,6 +31,8 @@ pub(super) unsafe extern "C" fn run(call: *const Call<'_>, last: u32) {
     muls r6, r2, r6
     adds r5, r5, r6
     str r5, [r0, r4]
+.endm
+.macro rfy_high
     lsrs r4, r7, #14
     ands r4, r4, r1
     ldr r5, [r0, r4]
@@ -38,15 +41,46 @@ pub(super) unsafe extern "C" fn run(call: *const Call<'_>, last: u32) {
     adds r5, r5, r7
     str r5, [r0, r4]
 .endm
-.macro rfy_byte place
-    ldrb r2, [r3, #\place]
+.macro rfy_both
+    ldmia r3!, {r7}
+    lsls r4, r7, #2
+    ands r4, r4, r1
+    ldr r5, [r0, r4]
+    sxth r6, r7
+    muls r6, r2, r6
+    adds r5, r5, r6
+    asrs r7, r7, #16
+    mov r6, lr
+    muls r7, r6, r7
+    adds r5, r5, r7
+    str r5, [r0, r4]
+.endm
+.macro rfy_half
+    ldrsh r6, [r3, r7]
+    adds r3, r3, #4
+    lsls r4, r6, #2
+    ands r4, r4, r1
+    ldr r5, [r0, r4]
+    muls r6, r2, r6
+    adds r5, r5, r6
+    str r5, [r0, r4]
+.endm
+// Leads past all but the rest above a multiple, by the table behind it.
+.macro rfy_jump count most
+    movs r5, #\most
+    ands \count, \count, r5
+    lsls \count, \count, #1
+    add pc, pc, \count
+    nop
+.endm
+.macro rfy_pair place
+    ldrh r2, [r3, #\place]
     cmp r2, #0
     beq 9f
-    lsls r4, r3, #1
-    add r4, r4, r11
-    ldrh r5, [r4, #2 * \place + 2]
-    ldrh r4, [r4, #2 * \place]
-    bl .Lrfy_columns_scatter
+    mov r4, r11
+    adds r4, r4, r3
+    ldrh r4, [r4, #\place]
+    bl .Lrfy_columns_block
 9:
 .endm
 
@@ -82,18 +116,30 @@ pub(super) unsafe extern "C" fn run(call: *const Call<'_>, last: u32) {
     str r5, [sp]
     subs r5, r5, #3
     mov r10, r5
-    lsls r2, r4, #1
-    subs r3, r3, r2
+    subs r3, r3, r4
     mov r11, r3
     mov r3, r4
     b 3f
 
-    // A byte before the first or behind the last whole word.
-1:  rfy_byte 0
-    adds r3, r3, #1
+    // A pair that begins on no word, or behind the last whole one; the last input may have no partner.
+1:  ldrb r2, [r3]
+    ldr r5, [sp]
+    adds r4, r3, #1
+    cmp r4, r5
+    beq 2f
+    ldrb r4, [r4]
+    lsls r4, r4, #8
+    orrs r2, r2, r4
+2:  cmp r2, #0
+    beq 2f
+    mov r4, r11
+    adds r4, r4, r3
+    ldrh r4, [r4]
+    bl .Lrfy_columns_block
+2:  adds r3, r3, #2
 3:  ldr r4, [sp]
     cmp r3, r4
-    bne 4f
+    blo 4f
     b .Lrfy_columns_done
 4:  lsls r4, r3, #30
     bne 1b
@@ -106,40 +152,147 @@ pub(super) unsafe extern "C" fn run(call: *const Call<'_>, last: u32) {
     blo 5b
     b 3b
 7:  subs r3, r3, #4
-    rfy_byte 0
-    rfy_byte 1
-    rfy_byte 2
-    rfy_byte 3
+    rfy_pair 0
+    rfy_pair 2
     adds r3, r3, #4
     b 6b
 
-.Lrfy_columns_scatter:
+    // The words of both, where neither is 0. Apart from what leads here, whose branches would not reach over it.
+1:  rfy_both
+.Lrfy_both_7:
+    rfy_both
+.Lrfy_both_6:
+    rfy_both
+.Lrfy_both_5:
+    rfy_both
+.Lrfy_both_4:
+    rfy_both
+.Lrfy_both_3:
+    rfy_both
+.Lrfy_both_2:
+    rfy_both
+.Lrfy_both_1:
+    rfy_both
+.Lrfy_both_0:
+    cmp r3, r12
+    bne 1b
+    b .Lrfy_columns_first
+
+.Lrfy_columns_block:
     mov r9, r3
-    subs r5, r5, r4
-    beq 5f
     lsls r4, r4, #2
     add r4, r4, r8
+    ldmia r4!, {r6}
+    push {r6, lr}
     mov r3, r4
-    lsls r6, r5, #2
-    adds r6, r6, r3
-    mov r12, r6
-    movs r6, #3
-    ands r6, r6, r5
-    lsls r6, r6, #1
-    add pc, pc, r6
-    nop
-    b 4f
+    lsrs r4, r2, #8
+    mov lr, r4
+    uxtb r2, r2
+    lsrs r6, r6, #22
+    beq .Lrfy_columns_first
+    lsls r5, r6, #2
+    adds r5, r5, r3
+    mov r12, r5
+    cmp r2, #0
+    beq .Lrfy_columns_second
+    movs r7, #0
+    cmp r4, #0
+    beq .Lrfy_columns_halves
+    rfy_jump r6, 7
+    b .Lrfy_both_0
+    b .Lrfy_both_1
+    b .Lrfy_both_2
+    b .Lrfy_both_3
+    b .Lrfy_both_4
+    b .Lrfy_both_5
+    b .Lrfy_both_6
+    b .Lrfy_both_7
+
+    // One of the inputs is 0: the other's halves of the words of both.
+.Lrfy_columns_second:
+    mov r2, lr
+    movs r7, #2
+.Lrfy_columns_halves:
+    rfy_jump r6, 3
+    b 5f
     b 1f
     b 2f
     b 3f
-4:  rfy_pair
-3:  rfy_pair
-2:  rfy_pair
-1:  rfy_pair
-    cmp r3, r12
+4:  rfy_half
+3:  rfy_half
+2:  rfy_half
+1:  rfy_half
+5:  cmp r3, r12
     bne 4b
-5:  mov r3, r9
-    bx lr
+    cmp r7, #0
+    beq .Lrfy_columns_first
+    movs r2, #0
+
+.Lrfy_columns_first:
+    ldr r6, [sp]
+    lsls r6, r6, #10
+    lsrs r6, r6, #21
+    beq 6f
+    cmp r2, #0
+    bne 7f
+    adds r6, r6, #1
+    lsrs r6, r6, #1
+    lsls r6, r6, #2
+    adds r3, r3, r6
+6:  mov r2, lr
+    cmp r2, #0
+    beq 9f
+    movs r6, #0
+    mov lr, r6
+    ldr r6, [sp]
+    lsls r6, r6, #21
+    beq 9f
+    lsrs r6, r6, #21
+7:  adds r5, r6, #1
+    lsrs r5, r5, #1
+    lsls r5, r5, #2
+    adds r5, r5, r3
+    mov r12, r5
+    rfy_jump r6, 7
+    b 8f
+    b .Lrfy_columns_enter_1
+    b 1f
+    b .Lrfy_columns_enter_3
+    b 3f
+    b .Lrfy_columns_enter_5
+    b 5f
+    ldmia r3!, {r7}
+    b .Lrfy_columns_7
+9:  mov r3, r9
+    pop {r6, pc}
+.Lrfy_columns_enter_1:
+    ldmia r3!, {r7}
+    b .Lrfy_columns_1
+.Lrfy_columns_enter_3:
+    ldmia r3!, {r7}
+    b .Lrfy_columns_3
+.Lrfy_columns_enter_5:
+    ldmia r3!, {r7}
+    b .Lrfy_columns_5
+4:  ldmia r3!, {r7}
+    rfy_low
+.Lrfy_columns_7:
+    rfy_high
+5:  ldmia r3!, {r7}
+    rfy_low
+.Lrfy_columns_5:
+    rfy_high
+3:  ldmia r3!, {r7}
+    rfy_low
+.Lrfy_columns_3:
+    rfy_high
+1:  ldmia r3!, {r7}
+    rfy_low
+.Lrfy_columns_1:
+    rfy_high
+8:  cmp r3, r12
+    bne 4b
+    b 6b
 
 .Lrfy_columns_done:
     ldr r4, [sp, #8]
@@ -170,8 +323,12 @@ pub(super) unsafe extern "C" fn run(call: *const Call<'_>, last: u32) {
     mvns r4, r4
     b 2b
 
+.purgem rfy_low
+.purgem rfy_high
+.purgem rfy_both
+.purgem rfy_half
+.purgem rfy_jump
 .purgem rfy_pair
-.purgem rfy_byte
 ",
         options(raw),
     );

@@ -1,19 +1,22 @@
 //! Columns on ARMv7-M: Cortex-M4 and M7 (`v7em`), M3 and M33 (`v7m`).
 //!
-//! One weight of an activation that is not 0 costs four instructions: `and` (the row), `ldr` (its
-//! sum), `smlabb` or `smlatb` (multiply the undecoded half word, add), `str`; five where the DSP
-//! extension is missing. What is left to save is what surrounds them, and so
+//! A word of a row that reads both inputs of a pair costs four instructions: `and` (the row), `ldr` (its sum), `smlad`
+//! (multiply both undecoded halves, add both), `str`; a word of one input alone the same with `smlabb` or
+//! `smlatb`. Where the DSP extension is missing it is seven and five. What is left to save is what surrounds
+//! them, and so
 //!
 //! - the input is searched a word at a time: four zeros cost three instructions;
-//! - a column goes in rounds of 16 pairs, and its first jump leads to where as many are left as
-//!   its pairs are above a multiple of 16;
-//! - four pairs come with one `ldm`.
+//! - a section goes in rounds of 16 words, and its first jump leads to where as many are left as it has
+//!   above a multiple of 16, to half a `u32` too;
+//! - four `u32` come with one `ldm`;
+//! - the header counts the rounds of a section in its topmost bits, where a borrow ends them; a shift
+//!   brings up the next one. The sections of the two inputs share a loop.
 //!
-//! Registers: r0 sums, r1 mask (times 4), r2 activation, r3 pairs, r4 and r5 scratch, r6 to r9 pairs,
-//! r10 pairs left (while searching: the last place of two words), r11 input, r12 the word's first
-//! start. Stack: 0 all pairs, 4 where an input's start lies (less twice its address, 8 for the word
-//! behind it), 8 the last place of two words, 12 the input's end, 20 the call,
-//! 24 whether the layer is the last.
+//! Registers: r0 sums, r1 mask (times 4), r2 the pair's activations (a half each; M3: the first), r3 block, r4 and
+//! r5 scratch, r6 to r9 words, r10 header (while searching: the last place of two words), r11 input, r12 where
+//! the input's start lies (less its address, 4 for the word behind it; M3, in a block: the second activation).
+//! Stack: 0 all blocks, 4 the last place of two words, 8 that of two bytes, 12 the call, 16 whether the layer is
+//! the last.
 
 use super::columns::Call;
 
@@ -32,73 +35,97 @@ pub(super) unsafe extern "C" fn run(call: *const Call<'_>, last: u32) {
         r"
 .set rfy_dsp, 0",
         r"
-.macro rfy_pair pair
-    and r4, r1, \pair, lsl #2
+.macro rfy_both word
+    and r4, r1, \word, lsl #2
     ldr r5, [r0, r4]
 .if rfy_dsp
-    smlabb r5, \pair, r2, r5
+    smlad r5, \word, r2, r5
 .else
-    sxth lr, \pair
+    sxth lr, \word
+    mla r5, lr, r2, r5
+    asr \word, \word, #16
+    mla r5, \word, r12, r5
+.endif
+    str r5, [r0, r4]
+.endm
+.macro rfy_low word
+    and r4, r1, \word, lsl #2
+    ldr r5, [r0, r4]
+.if rfy_dsp
+    smlabb r5, \word, r2, r5
+.else
+    sxth lr, \word
     mla r5, lr, r2, r5
 .endif
     str r5, [r0, r4]
-    and r4, r1, \pair, lsr #14
+.endm
+.macro rfy_high word
+    and r4, r1, \word, lsr #14
     ldr r5, [r0, r4]
 .if rfy_dsp
-    smlatb r5, \pair, r2, r5
+    smlatb r5, \word, r2, r5
 .else
-    asr \pair, \pair, #16
-    mla r5, \pair, r2, r5
+    asr \word, \word, #16
+    mla r5, \word, r2, r5
 .endif
     str r5, [r0, r4]
 .endm
-.macro rfy_four number
-.Lrfy_columns_\number\()_4:
+.macro rfy_four first
+.Lrfy_both_\first\()4:
     ldmia r3!, {r6, r7, r8, r9}
-    rfy_pair r6
-.Lrfy_columns_\number\()_3:
-    rfy_pair r7
-.Lrfy_columns_\number\()_2:
-    rfy_pair r8
-.Lrfy_columns_\number\()_1:
-    rfy_pair r9
+    rfy_both r6
+.Lrfy_both_\first\()3:
+    rfy_both r7
+.Lrfy_both_\first\()2:
+    rfy_both r8
+.Lrfy_both_\first\()1:
+    rfy_both r9
 .endm
-.macro rfy_enter number
-.Lrfy_columns_\number\()_enter_1:
+.macro rfy_eight first
+.Lrfy_one_\first\()8:
+    ldmia r3!, {r6, r7, r8, r9}
+    rfy_low r6
+.Lrfy_one_\first\()7:
+    rfy_high r6
+.Lrfy_one_\first\()6:
+    rfy_low r7
+.Lrfy_one_\first\()5:
+    rfy_high r7
+.Lrfy_one_\first\()4:
+    rfy_low r8
+.Lrfy_one_\first\()3:
+    rfy_high r8
+.Lrfy_one_\first\()2:
+    rfy_low r9
+.Lrfy_one_\first\()1:
+    rfy_high r9
+.endm
+.macro rfy_enter section place words:vararg
+.Lrfy_\section\()_enter_\place:
+    ldmia r3!, {\words}
+    b .Lrfy_\section\()_\place
+.endm
+.macro rfy_enter_one section place
+.Lrfy_\section\()_enter_\place:
     ldr r9, [r3], #4
-    b .Lrfy_columns_\number\()_1
-.Lrfy_columns_\number\()_enter_2:
-    ldmia r3!, {r8, r9}
-    b .Lrfy_columns_\number\()_2
-.Lrfy_columns_\number\()_enter_3:
-    ldmia r3!, {r7, r8, r9}
-    b .Lrfy_columns_\number\()_3
+    b .Lrfy_\section\()_\place
 .endm
-.macro rfy_entry label
-    .short (.Lrfy_columns_\label - .Lrfy_columns_table) / 2
+.macro rfy_entry section label
+    .short (.Lrfy_\section\()_\label - .Lrfy_\section\()_table) / 2
 .endm
-.macro rfy_entries number
-    rfy_entry \number\()_enter_1
-    rfy_entry \number\()_enter_2
-    rfy_entry \number\()_enter_3
-    rfy_entry \number\()_4
+.macro rfy_entries section labels:vararg
+.irp label, \labels
+    rfy_entry \section, \label
+.endr
 .endm
 .macro rfy_store sum
     asr \sum, \sum, r10
     usat \sum, #8, \sum
     strb \sum, [r1], #1
 .endm
-.macro rfy_byte place
-    ldrb r2, [r11, #\place - 4]
-    cbz r2, 1f
-    ldrh r3, [r12, #2 * \place]
-    ldrh r10, [r12, #2 * \place + 2]
-    bl .Lrfy_columns_scatter
-1:
-.endm
 
     push {r0, r1, r4, r5, r6, r7, r8, r9, r10, r11, lr}
-    sub sp, sp, #20
+    sub sp, sp, #12
     // Each sum begins as the row's bias.
     ldm r0, {r0, r2, r3}
     mov r1, r0
@@ -113,49 +140,54 @@ pub(super) unsafe extern "C" fn run(call: *const Call<'_>, last: u32) {
     str r4, [r1], #4
 2:  subs r3, r3, #1
     bge 1b
-    ldr r2, [sp, #20]
+    ldr r2, [sp, #12]
     adds r2, r2, #12
     ldm r2, {r1, r2, r3, r11, r12}
-    str r2, [sp]
-    sub r4, r12, #7
-    sub r3, r3, r11, lsl #1
-    sub r3, r3, #8
-    mov r10, r4
-    strd r3, r4, [sp, #4]
-    str r12, [sp, #12]
+    sub r10, r12, #7
+    sub r4, r12, #1
+    strd r2, r10, [sp]
+    str r4, [sp, #8]
+    sub r12, r3, r11
+    sub r12, r12, #4
 
 .Lrfy_columns_search:
     cmp r11, r10
     bhs .Lrfy_columns_tail
-    ldr r2, [r11], #4
-    cbnz r2, 1f
+1:  ldr r2, [r11], #4
+    cbnz r2, 2f
     ldr r2, [r11], #4
     cmp r2, #0
     beq .Lrfy_columns_search
-1:  ldr r4, [sp, #4]
-    add r12, r4, r11, lsl #1
-    rfy_byte 0
-    rfy_byte 1
-    rfy_byte 2
-    rfy_byte 3
-    ldr r10, [sp, #8]
-    b .Lrfy_columns_search
+2:  uxth r2, r2
+    cbz r2, 3f
+    ldrh r3, [r12, r11]
+    bl .Lrfy_columns_block
+3:  ldrh r2, [r11, #-2]
+    cbz r2, 4f
+    add r4, r12, r11
+    ldrh r3, [r4, #2]
+    bl .Lrfy_columns_block
+4:  ldr r10, [sp, #4]
+    cmp r11, r10
+    blo 1b
+    b .Lrfy_columns_tail
 
-    // The last bytes, at most 7.
-1:  ldrb r2, [r11], #1
-    cmp r2, #0
+    // The last bytes, at most 7; the last one may have no partner.
+1:  ldrb r2, [r11], #2
+    b 3f
+2:  ldrh r2, [r11], #2
+3:  cmp r2, #0
     beq .Lrfy_columns_tail
-    ldr r4, [sp, #4]
-    add r12, r4, r11, lsl #1
-    ldrh r3, [r12, #6]
-    ldrh r10, [r12, #8]
-    bl .Lrfy_columns_scatter
+    add r4, r12, r11
+    ldrh r3, [r4, #2]
+    bl .Lrfy_columns_block
 .Lrfy_columns_tail:
-    ldr r4, [sp, #12]
+    ldr r4, [sp, #8]
     cmp r11, r4
-    bne 1b
+    blo 2b
+    beq 1b
 
-    ldrd r2, r3, [sp, #20]
+    ldrd r2, r3, [sp, #12]
     cbnz r3, 3f
     ldr r3, [r2, #8]
     ldr r10, [r2, #32]
@@ -176,53 +208,103 @@ pub(super) unsafe extern "C" fn run(call: *const Call<'_>, last: u32) {
     rfy_store r4
 2:  subs r3, r3, #1
     bge 1b
-3:  add sp, sp, #28
+3:  add sp, sp, #20
     pop {r4, r5, r6, r7, r8, r9, r10, r11, pc}
 
-.Lrfy_columns_scatter:
+.Lrfy_columns_block:
     ldr r4, [sp]
-    subs r10, r10, r3
-    add r3, r4, r3, lsl #2
-    and r5, r10, #15
-.if rfy_dsp == 0
-    push {lr}
+.if rfy_dsp
+    orr r2, r2, r2, lsl #8
+    uxtb16 r2, r2
+.else
+    push {r12, lr}
+    lsr r12, r2, #8
+    uxtb r2, r2
 .endif
+    add r3, r4, r3, lsl #2
+    ldr r10, [r3], #4
+    ubfx r5, r10, #22, #4
     tbh [pc, r5, lsl #1]
-.Lrfy_columns_table:
-    rfy_entry 3_0
-    rfy_entries 0
-    rfy_entries 1
-    rfy_entries 2
-    rfy_entry 3_enter_1
-    rfy_entry 3_enter_2
-    rfy_entry 3_enter_3
-.Lrfy_columns_3_0:
-    beq 2f
+.Lrfy_both_table:
+    rfy_entries both, end, enter_1, enter_2, enter_3, 4
+    rfy_entries both, enter_11, enter_12, enter_13, 14
+    rfy_entries both, enter_21, enter_22, enter_23, 24
+    rfy_entries both, enter_31, enter_32, enter_33
 1:
     rfy_four 3
     rfy_four 2
     rfy_four 1
-    rfy_four 0
-    subs r10, r10, #16
-    bgt 1b
-2:
+    rfy_four
+.Lrfy_both_end:
+    subs r10, r10, #16 << 22
+    bcs 1b
+    lsl r10, r10, #10
 .if rfy_dsp
+    lsls r4, r2, #16
+.else
+    cmp r2, #0
+.endif
+    bne 2f
+    // The first is 0, so the second is not.
+    lsr r4, r10, #21
+    adds r4, r4, #1
+    lsrs r4, r4, #1
+    add r3, r3, r4, lsl #2
+.if rfy_dsp
+    lsr r2, r2, #16
+.else
+    mov r2, r12
+    mov r12, #0
+.endif
+    lsl r10, r10, #11
+2:  ubfx r5, r10, #21, #4
+    tbh [pc, r5, lsl #1]
+.Lrfy_one_table:
+    rfy_entries one, end, enter_1, enter_2, enter_3, enter_4, enter_5, enter_6, enter_7, 8
+    rfy_entries one, enter_11, enter_12, enter_13, enter_14, enter_15, enter_16, enter_17
+1:
+    rfy_eight 1
+    rfy_eight
+.Lrfy_one_end:
+    subs r10, r10, #16 << 21
+    bcs 1b
+.if rfy_dsp
+    lsrs r2, r2, #16
+    lsl r10, r10, #11
+    bne 2b
     bx lr
 .else
-    pop {pc}
+    movs r2, r12
+    mov r12, #0
+    lsl r10, r10, #11
+    bne 2b
+    pop {r12, pc}
 .endif
-    rfy_enter 0
-    rfy_enter 1
-    rfy_enter 2
-    rfy_enter 3
+.irp place, ,1,2,3
+    rfy_enter_one both, \place\()1
+    rfy_enter both, \place\()2, r8, r9
+    rfy_enter both, \place\()3, r7, r8, r9
+.endr
+.irp place, ,1
+    rfy_enter_one one, \place\()1
+    rfy_enter_one one, \place\()2
+    rfy_enter one, \place\()3, r8, r9
+    rfy_enter one, \place\()4, r8, r9
+    rfy_enter one, \place\()5, r7, r8, r9
+    rfy_enter one, \place\()6, r7, r8, r9
+    rfy_enter one, \place\()7, r6, r7, r8, r9
+.endr
 
-.purgem rfy_pair
+.purgem rfy_both
+.purgem rfy_low
+.purgem rfy_high
 .purgem rfy_four
+.purgem rfy_eight
 .purgem rfy_enter
+.purgem rfy_enter_one
 .purgem rfy_entry
 .purgem rfy_entries
 .purgem rfy_store
-.purgem rfy_byte
 ",
         options(raw),
     );

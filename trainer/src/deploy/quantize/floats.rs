@@ -3,6 +3,7 @@
 use rarefy_format::{Encoding, LayerSpec, NetworkSpec, WeightsSpec};
 
 use super::{Quantized, operation};
+use crate::deploy::activity::Activity;
 use crate::deploy::network::Operation;
 use crate::deploy::{DeployError, Network};
 
@@ -49,17 +50,12 @@ pub fn floats(network: &Network, images: &[&[u8]]) -> Result<Quantized, DeployEr
         reason,
     })?;
     let outputs: Vec<Vec<Vec<f32>>> = images.iter().map(|image| network.forward(image)).collect();
-    let share = |active: &dyn Fn(usize) -> bool| {
-        let count = (0..images.len()).filter(|&image| active(image)).count();
-        count as f64 / images.len().max(1) as f64
-    };
     let activity = (0..layers.len()).map(|layer| {
-        let inputs = 0..network.layers[layer].weights.cols();
-        let of_input = |input: usize| match layer.checked_sub(1) {
-            None => share(&|image| images[image][input] != 0),
-            Some(before) => share(&|image| outputs[image][before][input] != 0.0),
+        let active = |image: usize, input: usize| match layer.checked_sub(1) {
+            None => images[image][input] != 0,
+            Some(before) => outputs[image][before][input] != 0.0,
         };
-        inputs.map(of_input).collect()
+        Activity::measure(network.layers[layer].weights.cols(), images.len(), active)
     });
     Ok(Quantized {
         activity: activity.collect(),

@@ -17,6 +17,7 @@ mod rounding;
 
 use rarefy_format::{Encoding, LayerSpec, MAX_SHIFT, NetworkSpec, SkipSpec, WeightsSpec};
 
+use super::activity::Activity;
 use super::network::Operation;
 use super::{DeployError, Layer, Network};
 use crate::graph::Pooling;
@@ -37,8 +38,8 @@ const MULTIPLICATIONS: usize = 200_000_000;
 pub struct Quantized {
     /// What a container is to hold.
     pub spec: NetworkSpec,
-    /// For each layer and each value it reads, the share of calibration images for which that is not 0.
-    pub activity: Vec<Vec<f64>>,
+    /// For each layer how often, over the calibration images, what it reads is not 0.
+    pub activity: Vec<Activity>,
 }
 
 /// What the input or a layer gives for each calibration image.
@@ -193,16 +194,11 @@ fn multiplications(network: &Network) -> usize {
     network.layers.iter().map(of).sum()
 }
 
-/// For each value the share of images for which it is not 0.
-fn activity(values: &Values) -> Vec<f64> {
-    let mut counts = vec![0.0; values.shape.iter().product()];
-    for image in &values.stored {
-        for (count, &value) in counts.iter_mut().zip(image) {
-            *count += f64::from(u8::from(value != 0.0));
-        }
-    }
-    let images = values.stored.len() as f64;
-    counts.iter().map(|count| count / images).collect()
+/// How often what is stored is not 0.
+fn activity(values: &Values) -> Activity {
+    let count = values.shape.iter().product();
+    let active = |image: usize, value: usize| values.stored[image][value] != 0.0;
+    Activity::measure(count, values.stored.len(), active)
 }
 
 /// Pooling on its own: its shift, and what it gives. A maximum needs none; a mean over `area` integers is

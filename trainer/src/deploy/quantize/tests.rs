@@ -252,8 +252,8 @@ fn every_layer_spends_its_eight_bits_and_no_stored_weight_is_zero() {
     }
     // Half of the pixels are 0; signed activations have a zero point, so that few are.
     let mean = |shares: &[f64]| shares.iter().sum::<f64>() / shares.len() as f64;
-    assert!((mean(&activity[0]) - 0.5).abs() < 0.05);
-    assert_eq!(activity[1].len(), 4 * 12 * 12);
+    assert!((mean(&activity[0].values) - 0.5).abs() < 0.05);
+    assert_eq!(activity[1].values.len(), 4 * 12 * 12);
 }
 
 #[test]
@@ -314,7 +314,7 @@ fn floats_are_for_chains_of_dense_layers() {
             assert!((found as f32 / 65_536.0 - exact).abs() < 1e-4 * exact.abs().max(1.0));
         }
     }
-    assert_eq!((activity[0].len(), activity[1].len()), (9, 6));
+    assert_eq!((activity[0].values.len(), activity[1].values.len()), (9, 6));
     let refused = floats(&everything(1), &images).unwrap_err().to_string();
     assert!(refused.contains("chains of dense layers"), "{refused}");
 }

@@ -1,0 +1,56 @@
+//! How often values are not zero: what an encoding that skips zeros is chosen, ordered and predicted by.
+//!
+//! Values are those that a layer reads, in their order; a pair is the values 2k and 2k + 1, a last one
+//! alone where their number is odd.
+
+/// Shares of images.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Activity {
+    /// For each value in how many of them it is not 0.
+    pub values: Vec<f64>,
+    /// For each pair in how many of them one of it is not 0.
+    pub pairs: Vec<f64>,
+}
+
+impl Activity {
+    /// Of so many values in so many images, where `active` says of an image whether a value is not 0.
+    pub fn measure(values: usize, images: usize, active: impl Fn(usize, usize) -> bool) -> Self {
+        let share = |active: &dyn Fn(usize) -> bool| {
+            let count = (0..images).filter(|&image| active(image)).count();
+            count as f64 / images.max(1) as f64
+        };
+        let of_value = |value| share(&|image| active(image, value));
+        let of_pair = |first| {
+            let partner = |image| first + 1 < values && active(image, first + 1);
+            share(&|image| active(image, first) || partner(image))
+        };
+        Self {
+            values: (0..values).map(of_value).collect(),
+            pairs: (0..values).step_by(2).map(of_pair).collect(),
+        }
+    }
+
+    /// Of so many values, none ever 0.
+    #[must_use]
+    pub fn full(values: usize) -> Self {
+        Self {
+            values: vec![1.0; values],
+            pairs: vec![1.0; values.div_ceil(2)],
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pairs_are_active_where_one_of_them_is() {
+        let images = [[1, 0, 0, 0, 7], [0, 2, 0, 0, 0], [3, 4, 0, 0, 0], [0; 5]];
+        let found = Activity::measure(5, 4, |image, value| images[image][value] != 0);
+        assert_eq!(found.values, [0.5, 0.5, 0.0, 0.0, 0.25]);
+        assert_eq!(found.pairs, [0.75, 0.0, 0.25]);
+        let all = Activity::measure(5, 4, |_, _| true);
+        assert_eq!(all, Activity::full(5));
+    }
+}
