@@ -113,7 +113,7 @@ pub const COSTS: [(Unit, [f64; 3]); 31] = [
     (Unit::WordsRow, [3.07, 2.37, 6.52]),
     (Unit::WordsRun, [16.2, 24.8, 53.4]),
     (Unit::ColumnsBoth, [4.38, 7.38, 11.1]),
-    (Unit::ColumnsWeight, [4.25, 5.25, 7.75]),
+    (Unit::ColumnsWeight, [4.19, 5.19, 7.75]),
     (Unit::ColumnsSection, [7.80, 7.80, 20.0]),
     (Unit::ColumnsVisit, [18.4, 19.5, 45.0]),
     (Unit::ColumnsInput, [1.45, 1.45, 2.00]),

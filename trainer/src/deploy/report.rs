@@ -333,8 +333,9 @@ mod tests {
             (Encoding::Csr, 4 + 6, 3, 0, 8),
             // One run for both rows; four words of 3 and 13 bits: 12 bits are nearest to 2 bytes.
             (Encoding::Words, 4 + 2, 6, 4, 13),
-            // Six starts; a column takes two words, of 1 and 15 bits.
-            (Encoding::Columns, 12 + 1, 11, 4, 15),
+            // Three starts and what fills them up, the empty block, two counts, three words of 0 that fill up
+            // sections; three words of 1 and 15 bits: 3 bits are nearest to no byte.
+            (Encoding::Columns, 8 + 4 + 8 + 6, 6, 4, 15),
         ] {
             let report = report_of(&dense(encoding));
             let layer = &report.layers[0];

@@ -6,8 +6,8 @@
 //! them, and so
 //!
 //! - the input is searched a word at a time: four zeros cost three instructions;
-//! - a section goes in rounds of 16 words, and its first jump leads to where as many are left as it has
-//!   above a multiple of 16, to half a `u32` too;
+//! - a section goes in rounds of 16 `u32`, and its first jump leads to where as much is left as it has
+//!   above a multiple of that, to half a `u32` too;
 //! - four `u32` come with one `ldm`;
 //! - the header counts the rounds of a section in its topmost bits, where a borrow ends them; a shift
 //!   brings up the next one. The sections of the two inputs share a loop.
@@ -257,16 +257,20 @@ pub(super) unsafe extern "C" fn run(call: *const Call<'_>, last: u32) {
     mov r12, #0
 .endif
     lsl r10, r10, #11
-2:  ubfx r5, r10, #21, #4
+2:  ubfx r5, r10, #21, #5
     tbh [pc, r5, lsl #1]
 .Lrfy_one_table:
     rfy_entries one, end, enter_1, enter_2, enter_3, enter_4, enter_5, enter_6, enter_7, 8
-    rfy_entries one, enter_11, enter_12, enter_13, enter_14, enter_15, enter_16, enter_17
+    rfy_entries one, enter_11, enter_12, enter_13, enter_14, enter_15, enter_16, enter_17, 18
+    rfy_entries one, enter_21, enter_22, enter_23, enter_24, enter_25, enter_26, enter_27, 28
+    rfy_entries one, enter_31, enter_32, enter_33, enter_34, enter_35, enter_36, enter_37
 1:
+    rfy_eight 3
+    rfy_eight 2
     rfy_eight 1
     rfy_eight
 .Lrfy_one_end:
-    subs r10, r10, #16 << 21
+    subs r10, r10, #32 << 21
     bcs 1b
 .if rfy_dsp
     lsrs r2, r2, #16
@@ -285,7 +289,7 @@ pub(super) unsafe extern "C" fn run(call: *const Call<'_>, last: u32) {
     rfy_enter both, \place\()2, r8, r9
     rfy_enter both, \place\()3, r7, r8, r9
 .endr
-.irp place, ,1
+.irp place, ,1,2,3
     rfy_enter_one one, \place\()1
     rfy_enter_one one, \place\()2
     rfy_enter one, \place\()3, r8, r9
