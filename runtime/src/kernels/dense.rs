@@ -11,7 +11,7 @@ use super::Output;
 #[cfg(cortex_m)]
 use super::unchecked::dense::multiply;
 
-#[inline(never)]
+#[inline(always)]
 pub(crate) fn run(dense: Dense<'_>, source: &[u8], output: Output<'_>) -> Option<()> {
     let bias: &[i32] = bytemuck::try_cast_slice(dense.bias()).ok()?;
     let rows: &[i8] = bytemuck::must_cast_slice(dense.values());

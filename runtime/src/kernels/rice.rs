@@ -29,7 +29,7 @@ use super::unchecked;
 /// Runs a dense layer. Where the block lists the inputs that it uses, these are gathered in `scratch`
 /// first; otherwise that may be empty.
 #[cfg(cortex_m)]
-#[inline(never)]
+#[inline(always)]
 pub(crate) fn run(
     rice: Rice<'_>,
     source: &[u8],
