@@ -1,20 +1,12 @@
-//! One layer, joined from its record, its block and the layers before it; and the walk over all.
-//!
-//! [`Layers`] reads records as they come instead of keeping a table in RAM. It remembers where the
-//! layers before have written: only the last of them, or, with the feature `residual`, the last 15.
+//! One layer, joined from its record, its block and the layers before it, and what is checked of it.
 
-use crate::arena;
-use crate::bytes::{Bytes, check};
+use crate::bytes::check;
 use crate::encoding::rice::Rice;
 use crate::encoding::{self, Dimensions, Encoding, Weights};
 use crate::error::ParseError;
-use crate::header::{HEADER_BYTES, Header};
-use crate::operation::{GEOMETRY_BYTES, Geometry, Operation, Window};
-use crate::record::{LINKS_BYTES, Links, RECORD_BYTES, Record};
-use crate::shape::{Buffer, Margin, Shape};
-
-/// Buffers that a walk remembers: enough for the farthest link.
-const HISTORY: usize = if cfg!(feature = "residual") { 16 } else { 1 };
+use crate::operation::{Operation, Window};
+use crate::record::{Links, Record};
+use crate::shape::{Buffer, Shape};
 
 /// The largest map that a convolution may read, in bytes with margins: what 16 bits can name.
 pub const MAX_SOURCE_BYTES: usize = 1 << 16;
@@ -25,19 +17,19 @@ pub const SPARE_WORDS: usize = 6;
 /// One layer of a [`crate::Model`], borrowed from its bytes.
 #[derive(Clone, Copy, Debug)]
 pub struct Layer<'a> {
-    index: usize,
-    record: Record,
-    operation: Operation,
-    links: Links,
-    linked: bool,
-    taps: u16,
-    last: bool,
-    source: Buffer,
-    skip: Option<Buffer>,
-    output: Buffer,
+    pub(crate) index: usize,
+    pub(crate) record: Record,
+    pub(crate) operation: Operation,
+    pub(crate) links: Links,
+    pub(crate) linked: bool,
+    pub(crate) taps: u16,
+    pub(crate) last: bool,
+    pub(crate) source: Buffer,
+    pub(crate) skip: Option<Buffer>,
+    pub(crate) output: Buffer,
     /// The bytes skipped before the block.
-    padding: &'a [u8],
-    block: &'a [u8],
+    pub(crate) padding: &'a [u8],
+    pub(crate) block: &'a [u8],
 }
 
 impl<'a> Layer<'a> {
@@ -357,300 +349,6 @@ impl<'a> Layer<'a> {
 }
 
 /// Whether `words` from `place` share a word with `buffer`.
-const fn overlap(place: usize, words: usize, buffer: Buffer) -> bool {
+pub(crate) const fn overlap(place: usize, words: usize, buffer: Buffer) -> bool {
     place < buffer.place.saturating_add(buffer.words) && buffer.place < place.saturating_add(words)
 }
-
-/// The layers of a [`crate::Model`], from the input to the output.
-#[derive(Clone, Debug)]
-pub struct Layers<'a> {
-    /// Records and blocks.
-    behind: &'a [u8],
-    count: usize,
-    /// Where in them the last block read ends.
-    at: usize,
-    arena_words: usize,
-    index: usize,
-    /// The output of layer k at k + 1, the input at 0, all modulo the length.
-    history: [Buffer; HISTORY],
-}
-
-impl<'a> Layers<'a> {
-    /// The layers behind a header.
-    #[inline(always)]
-    pub(crate) const fn new(header: Header, behind: Bytes<'a>) -> Result<Self, ParseError> {
-        let needed = header.layers * RECORD_BYTES;
-        let found = behind.rest().len();
-        if found < needed {
-            return Err(ParseError::TooShort {
-                needed: HEADER_BYTES + needed,
-                found: HEADER_BYTES + found,
-            });
-        }
-        if header.input.len() > u16::MAX as usize && !cfg!(feature = "maps") {
-            return Err(ParseError::SourceTooLarge {
-                layer: 0,
-                max: u16::MAX as usize,
-                found: header.input.len(),
-            });
-        }
-        // Without maps all that is read is flat: its length is all that a layer asks for.
-        let flat = Shape::flat(header.input.len() as u16);
-        let input = Buffer {
-            shape: if cfg!(feature = "maps") {
-                header.input
-            } else {
-                flat
-            },
-            ..Buffer::EMPTY
-        };
-        Ok(Layers {
-            behind: behind.rest(),
-            count: header.layers,
-            at: needed,
-            arena_words: header.arena_words,
-            index: 0,
-            history: [input; HISTORY],
-        })
-    }
-
-    /// No layers at all.
-    pub(crate) const fn none() -> Self {
-        Layers {
-            behind: &[],
-            count: 0,
-            at: 0,
-            arena_words: 0,
-            index: 0,
-            history: [Buffer::EMPTY; HISTORY],
-        }
-    }
-
-    /// The next layer as its record and the layers before say, not yet checked; `None` behind the
-    /// last.
-    #[inline(always)]
-    pub(crate) const fn read_next(&mut self) -> Result<Option<Layer<'a>>, ParseError> {
-        let layer = self.index;
-        let Some(record) = self.record(layer) else {
-            return Ok(None);
-        };
-        let record = check!(Record::read(layer, record));
-        let (padding, mut block) = check!(self.block(&record));
-        let length_wrong = ParseError::BlockLength {
-            layer,
-            needed: GEOMETRY_BYTES + LINKS_BYTES,
-            found: record.length,
-        };
-        let last = layer + 1 == self.count;
-
-        let (mut operation, mut margin, mut taps) = (Operation::Dense, Margin::NONE, 0);
-        if record.operation != 0 {
-            if !cfg!(feature = "maps") {
-                return Err(ParseError::UnknownOperation {
-                    layer,
-                    found: record.operation,
-                });
-            }
-            let Some(bytes) = block.array::<GEOMETRY_BYTES>() else {
-                return Err(length_wrong);
-            };
-            match Geometry::read(record.operation, bytes) {
-                Ok(geometry) => {
-                    operation = geometry.operation;
-                    margin = geometry.margin;
-                    taps = geometry.taps;
-                }
-                Err(found) => return Err(ParseError::Field { layer, found }),
-            }
-        }
-        let mut links = Links::NONE;
-        if record.links {
-            if !cfg!(feature = "residual") {
-                return Err(ParseError::UnknownOperation { layer, found: 0x40 });
-            }
-            let Some(bytes) = block.array::<LINKS_BYTES>() else {
-                return Err(length_wrong);
-            };
-            links = Links::from_bytes(bytes);
-        }
-
-        if let (0, Operation::Conv { window, .. } | Operation::Pool { window, .. }) =
-            (layer, operation)
-            && cfg!(feature = "maps")
-        {
-            self.copy_input(window.padding);
-        }
-        let source = check!(self.back(links.source));
-        let skip = match links.skip {
-            0 => None,
-            back => Some(check!(self.back(back))),
-        };
-        let mut this = Layer {
-            index: layer,
-            record,
-            operation,
-            links,
-            linked: cfg!(feature = "residual") && record.links,
-            taps,
-            last,
-            source,
-            skip,
-            output: Buffer::EMPTY,
-            padding,
-            block: block.rest(),
-        };
-        this.output = self.output(&this, margin);
-        self.index += 1;
-        self.history[self.index % HISTORY] = this.output;
-        Ok(Some(this))
-    }
-
-    /// The record of a layer.
-    #[inline(always)]
-    const fn record(&self, layer: usize) -> Option<[u8; RECORD_BYTES]> {
-        if layer >= self.count {
-            return None;
-        }
-        match self.behind.split_at_checked(layer * RECORD_BYTES) {
-            Some((_, rest)) => match rest.split_first_chunk() {
-                Some((record, _)) => Some(*record),
-                None => None,
-            },
-            None => None,
-        }
-    }
-
-    /// The bytes before the block of the next layer, and the block.
-    #[inline(always)]
-    const fn block(&mut self, record: &Record) -> Result<(&'a [u8], Bytes<'a>), ParseError> {
-        let start = self.at.next_multiple_of(record.encoding.alignment());
-        let (before, at) = (self.at, start + record.length);
-        if let Some((front, rest)) = self.behind.split_at_checked(start)
-            && let Some((block, _)) = rest.split_at_checked(record.length)
-            && let Some((_, padding)) = front.split_at_checked(before)
-        {
-            self.at = at;
-            return Ok((padding, Bytes::new(block)));
-        }
-        Err(ParseError::BlockLength {
-            layer: self.index,
-            needed: record.length,
-            found: self.behind.len().saturating_sub(before),
-        })
-    }
-
-    /// What lies `back` layers before the next.
-    #[inline(always)]
-    const fn back(&self, back: u8) -> Result<Buffer, ParseError> {
-        if HISTORY == 1 {
-            return Ok(self.history[0]);
-        }
-        let layer = self.index;
-        match (layer + 1).checked_sub(back as usize) {
-            Some(slot) if back != 0 => Ok(self.history[slot % HISTORY]),
-            _ => Err(ParseError::Link { layer, back }),
-        }
-    }
-
-    /// Lets the first layer read the input with zeros around it: from a copy at the arena's end.
-    const fn copy_input(&mut self, padding: Margin) {
-        if !padding.is_none() {
-            let mut input = self.history[0];
-            input.margin = padding;
-            input.words = input.len().div_ceil(4);
-            input.place = self.arena_words.saturating_sub(input.words);
-            self.history[0] = input;
-        }
-    }
-
-    /// Where `layer` writes.
-    #[inline(always)]
-    const fn output(&self, layer: &Layer<'_>, margin: Margin) -> Buffer {
-        let mut shape = layer.sums();
-        if let Operation::Conv {
-            pooling: Some((_, size)),
-            ..
-        } = layer.operation
-        {
-            shape.height = match shape.height.checked_div(size as u16) {
-                Some(height) => height,
-                None => 0,
-            };
-            shape.width = match shape.width.checked_div(size as u16) {
-                Some(width) => width,
-                None => 0,
-            };
-        }
-        let mut output = Buffer {
-            shape,
-            margin,
-            place: layer.links.place as usize,
-            words: 0,
-        };
-        output.words = arena::buffer_words(output.len(), layer.record.encoding, layer.last);
-        if !layer.linked && self.index % 2 == 1 {
-            output.place = self.arena_words.saturating_sub(output.words);
-        }
-        output
-    }
-
-    /// Gives up what `layer` has written over: whoever reads it from now on is refused, since its
-    /// place holds something else.
-    pub(crate) const fn forget(&mut self, layer: &Layer<'_>) {
-        let words = layer.output.words + layer.scratch_words();
-        let mut slot = 0;
-        // Without links nothing but the layer before is read.
-        while slot < HISTORY && HISTORY > 1 {
-            let buffer = &mut self.history[slot];
-            if slot != self.index % HISTORY && overlap(layer.first_word(), words, *buffer) {
-                buffer.place = 0;
-                buffer.words = usize::MAX;
-            }
-            slot += 1;
-        }
-    }
-
-    /// Bytes from the container's start to the end of the last block read.
-    #[inline(always)]
-    pub(crate) const fn read_bytes(&self) -> usize {
-        HEADER_BYTES + self.at
-    }
-
-    /// Checks that the container has as many bytes as its layers take.
-    #[inline(always)]
-    pub(crate) const fn check_length(&self, stated: usize) -> Result<(), ParseError> {
-        let found = HEADER_BYTES + self.behind.len();
-        if stated == found {
-            return Ok(());
-        }
-        Err(ParseError::WrongLength { stated, found })
-    }
-
-    /// Bytes from the container's start to the end of the last block, as the records state them.
-    pub(crate) const fn stated_bytes(&self) -> usize {
-        let (mut end, mut layer) = (0usize, 0);
-        while let Some(record) = self.record(layer) {
-            end = end.next_multiple_of(Record::alignment(record)) + Record::length(record);
-            layer += 1;
-        }
-        HEADER_BYTES + RECORD_BYTES * layer + end
-    }
-}
-
-impl<'a> Iterator for Layers<'a> {
-    type Item = Layer<'a>;
-
-    // Inlined, so that an engine pays for the fields it uses and for no error value.
-    #[inline(always)]
-    fn next(&mut self) -> Option<Layer<'a>> {
-        // `Model::parse` has read every layer once: no error is left to meet here.
-        self.read_next().ok().flatten()
-    }
-
-    fn size_hint(&self) -> (usize, Option<usize>) {
-        let count = self.count.saturating_sub(self.index);
-        (count, Some(count))
-    }
-}
-
-impl ExactSizeIterator for Layers<'_> {}

@@ -48,6 +48,7 @@ mod encoding;
 mod error;
 mod header;
 mod layer;
+mod layers;
 mod model;
 mod operation;
 mod record;
@@ -74,7 +75,8 @@ pub use encoding::words::{Run, Words, WordsRows, WordsRuns, index_bits};
 pub use encoding::{Dimensions, Encoding, Rows, Weights};
 pub use error::ParseError;
 pub use header::{CHECKSUM_OFFSET, HEADER_BYTES, MAGIC, MAX_LAYERS, VERSION, container_checksum};
-pub use layer::{Layer, Layers, MAX_SOURCE_BYTES, SPARE_WORDS};
+pub use layer::{Layer, MAX_SOURCE_BYTES, SPARE_WORDS};
+pub use layers::Layers;
 pub use model::Model;
 pub use operation::{GEOMETRY_BYTES, Operation, Pooling, Window};
 #[cfg(feature = "alloc")]

@@ -10,7 +10,7 @@ use crate::chain::DenseLayers;
 use crate::encoding::Encoding;
 use crate::error::ParseError;
 use crate::header::{Header, container_checksum};
-use crate::layer::Layers;
+use crate::layers::Layers;
 use crate::shape::Shape;
 
 /// A validated container: a view of its bytes, made by [`Model::parse`] alone.
