@@ -24,6 +24,11 @@ mod finish;
 #[cfg_attr(cortex_m = "v7m", path = "taps_v7m.rs")]
 #[cfg_attr(cortex_m = "v6m", path = "taps_v6m.rs")]
 mod lanes;
+#[cfg(cortex_m = "v7em")]
+#[path = "taps_place.rs"]
+mod place;
+#[cfg(cortex_m = "v7em")]
+pub(crate) use place::place;
 
 /// Computes one channel, as [`crate::kernels::convolution::run`] says, which has checked it.
 #[inline(never)]
@@ -39,7 +44,7 @@ pub(crate) fn run(
     let skip = skip.map_or(ptr::null(), <[u8]>::as_ptr);
     let width = geometry.width * geometry.pool;
     let blocks = if width >= 4 && geometry.pool <= 2 {
-        lanes::routines(geometry.stride)
+        lanes::routines(geometry)
     } else {
         None
     };
@@ -49,11 +54,13 @@ pub(crate) fn run(
             let taps = taps.as_slice();
             return one_by_one(geometry, taps, bias, source, skip, output);
         };
-        let positions = geometry.height * geometry.pool * width;
+        let Some(taps) = lanes::arrange(taps) else {
+            return;
+        };
         let channel = Channel {
             geometry,
             routines,
-            taps: lanes::arrange(taps, geometry.stride, positions),
+            taps,
             bias: [bias; 8],
             source,
             skip,
@@ -118,81 +125,120 @@ struct Channel<'a> {
 }
 
 impl Channel<'_> {
-    /// Computes the block of positions from (y, x) on, eight or four.
+    /// Every position, or windows of 2 x 2.
+    unsafe fn store_blocks(&self, mut output: *mut u8) {
+        let Convolution { stride, pool, .. } = *self.geometry;
+        let mut block = Block {
+            joined: [0; 4],
+            output,
+            shift: u32::from(self.geometry.shift & 31),
+            finish: match (pool, self.geometry.pooling) {
+                (1, _) => Finish::Store,
+                (_, Pooling::Average) => Finish::Average,
+                _ => Finish::Max,
+            },
+            second: 0,
+            #[cfg(cortex_m = "v6m")]
+            sums: [0; 8],
+        };
+        let down = self.geometry.source_row * stride * pool;
+        let skip_down = self.geometry.skip_row * pool;
+        let (mut source, mut skip) = (self.source, self.skip);
+        let eights = self.width / 8;
+        // One or two blocks of four; the last one ends the row and may overlap the one before.
+        let (rest, last) = (self.width % 8, self.width - 4);
+        for _ in 0..self.geometry.height {
+            // SAFETY: blocks are below `width`. With pooling `width` is even, and so is where a block
+            // begins: no window is cut.
+            unsafe {
+                block.output = output;
+                self.blocks(&mut block, self.routines.0, 8, eights, source, skip);
+                if rest > 4 {
+                    let x = eights * 8;
+                    let (source, skip) = (source.wrapping_add(x * stride), skip.wrapping_add(x));
+                    self.blocks(&mut block, self.routines.1, 4, 1, source, skip);
+                }
+                if rest > 0 {
+                    block.output = output.wrapping_add(last >> (pool - 1));
+                    let source = source.wrapping_add(last * stride);
+                    let skip = skip.wrapping_add(last);
+                    self.blocks(&mut block, self.routines.1, 4, 1, source, skip);
+                }
+            }
+            source = source.wrapping_add(down);
+            skip = skip.wrapping_add(skip_down);
+            output = output.wrapping_add(self.geometry.output_row);
+        }
+    }
+
+    /// Computes and finishes `count` blocks of `lanes` positions side by side, and with windows of 2 x 2
+    /// those below them, from `source` and `skip` on.
     ///
     /// # Safety
     ///
     /// All of them must be positions of the un-pooled map, and what is stored writable.
+    #[inline(never)]
+    unsafe fn blocks(
+        &self,
+        block: &mut Block,
+        routine: Routine,
+        lanes: usize,
+        count: usize,
+        mut source: *const u8,
+        mut skip: *const u8,
+    ) {
+        let Convolution { stride, pool, .. } = *self.geometry;
+        for _ in 0..count {
+            block.second = 0;
+            // SAFETY: as the caller says.
+            unsafe { self.compute(block, routine, lanes, source, skip) };
+            if pool == 2 {
+                block.second = 1;
+                let source = source.wrapping_add(self.geometry.source_row * stride);
+                let skip = skip.wrapping_add(self.geometry.skip_row);
+                // SAFETY: as the caller says.
+                unsafe { self.compute(block, routine, lanes, source, skip) };
+            }
+            source = source.wrapping_add(lanes * stride);
+            skip = skip.wrapping_add(lanes);
+            block.output = block.output.wrapping_add(lanes >> (pool - 1));
+        }
+    }
+
+    /// One block.
     #[inline(always)]
-    unsafe fn compute(&self, eight: bool, y: usize, x: usize, block: &mut Block) {
-        let geometry = self.geometry;
-        let (routine, lanes) = if eight {
-            (self.routines.0, 8)
-        } else {
-            (self.routines.1, 4)
-        };
-        let mut start = self.bias;
-        // SAFETY: inside the source, as the positions are of the map; likewise in the skip source.
+    unsafe fn compute(
+        &self,
+        block: &mut Block,
+        routine: Routine,
+        lanes: usize,
+        source: *const u8,
+        skip: *const u8,
+    ) {
+        // SAFETY: as the caller says.
         unsafe {
-            let place = (y * geometry.source_row + x) * geometry.stride;
-            let start = if self.skip.is_null() {
-                &self.bias
+            if self.skip.is_null() {
+                routine(self.taps, source, self.bias.as_ptr(), block);
             } else {
-                let skip = self.skip.add(y * geometry.skip_row + x);
-                for (lane, start) in start.iter_mut().enumerate().take(lanes) {
-                    let x = i32::from(*skip.add(lane));
-                    let added = x.wrapping_shl(u32::from(geometry.skip_shift));
-                    *start = start.wrapping_add(added);
-                }
-                &start
-            };
-            routine(self.taps, self.source.add(place), start.as_ptr(), block);
+                let start = self.start(lanes, skip);
+                routine(self.taps, source, start.as_ptr(), block);
+            }
             #[cfg(cortex_m = "v6m")]
             lanes::finish(block, lanes);
         }
     }
 
-    /// A block that is finished so.
-    fn block(&self, finish: Finish) -> Block {
-        Block {
-            joined: [0; 4],
-            output: ptr::null_mut(),
-            shift: u32::from(self.geometry.shift & 31),
-            finish,
-            second: 0,
-            #[cfg(cortex_m = "v6m")]
-            sums: [0; 8],
+    /// The bias with what is added of the skip source to each of a block's positions.
+    #[inline(never)]
+    unsafe fn start(&self, lanes: usize, skip: *const u8) -> [i32; 8] {
+        let mut start = self.bias;
+        for (lane, start) in start.iter_mut().enumerate().take(lanes) {
+            // SAFETY: inside the skip source, as the positions are of the map.
+            let x = i32::from(unsafe { *skip.add(lane) });
+            let added = x.wrapping_shl(u32::from(self.geometry.skip_shift));
+            *start = start.wrapping_add(added);
         }
-    }
-
-    /// Every position, or windows of 2 x 2.
-    unsafe fn store_blocks(&self, mut output: *mut u8) {
-        let pool = self.geometry.pool;
-        let mut block = self.block(match (pool, self.geometry.pooling) {
-            (1, _) => Finish::Store,
-            (_, Pooling::Average) => Finish::Average,
-            _ => Finish::Max,
-        });
-        for y in 0..self.geometry.height {
-            let mut next = 0;
-            while next < self.width {
-                let eight = next + 8 <= self.width;
-                let x = if eight {
-                    next
-                } else {
-                    next.min(self.width - 4)
-                };
-                block.output = output.wrapping_add(x >> (pool - 1));
-                for row in 0..pool {
-                    block.second = row as u32;
-                    // SAFETY: a block's positions are below `width`. With pooling `width` is even
-                    // and so are all `x`: no window is cut, `x / 2` is below the output's width.
-                    unsafe { self.compute(eight, y * pool + row, x, &mut block) };
-                }
-                next = x + if eight { 8 } else { 4 };
-            }
-            output = output.wrapping_add(self.geometry.output_row);
-        }
+        start
     }
 }
 

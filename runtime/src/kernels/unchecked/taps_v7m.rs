@@ -7,11 +7,11 @@ use core::arch::naked_asm;
 
 use super::finish::{finish4, finish8};
 use super::{Block, Routines};
-use crate::kernels::convolution::Taps;
+use crate::kernels::convolution::{Convolution, Taps};
 
-/// The routines for a stride, if there are any.
-pub(super) fn routines(stride: usize) -> Option<Routines> {
-    match stride {
+/// The routines for a geometry, if there are any.
+pub(super) fn routines(geometry: &Convolution) -> Option<Routines> {
+    match geometry.stride {
         1 => Some((every8, every4)),
         2 => Some((second8, second4)),
         _ => None,
@@ -19,12 +19,10 @@ pub(super) fn routines(stride: usize) -> Option<Routines> {
 }
 
 /// Ends the taps.
-pub(super) fn arrange(taps: Taps<'_>, _stride: usize, _positions: usize) -> *const u32 {
-    let (words, count, _) = taps.into_parts();
-    let first = words.as_mut_ptr().wrapping_add(Taps::FRONT);
-    // SAFETY: three words lie behind the taps.
-    unsafe { *first.add(count) = 0 };
-    first
+pub(super) fn arrange(taps: Taps<'_>) -> Option<*const u32> {
+    let (words, start, end) = taps.into_parts()?;
+    *words.get_mut(end)? = 0;
+    Some(words.as_ptr().wrapping_add(start))
 }
 
 /// A [`Routine`](super::Routine) for the positions whose sums ($sum, together $sums) and distances
