@@ -125,12 +125,41 @@ struct Channel<'a> {
 }
 
 impl Channel<'_> {
-    /// Every position, or windows of 2 x 2.
-    unsafe fn store_blocks(&self, mut output: *mut u8) {
+    /// Every position, or windows of 2 x 2, in columns of blocks.
+    unsafe fn store_blocks(&self, output: *mut u8) {
+        let (eight, four) = self.routines;
+        // SAFETY: all blocks are below `width`. With pooling `width` is even, and so is where a block
+        // begins: no window is cut.
+        unsafe {
+            let mut x = 0;
+            while x + 8 <= self.width {
+                self.column(eight, 8, x, output);
+                x += 8;
+            }
+            match self.width - x {
+                0 => {}
+                5.. if x > 0 => self.column(eight, 8, self.width - 8, output),
+                rest => {
+                    if rest > 4 {
+                        self.column(four, 4, x, output);
+                    }
+                    self.column(four, 4, self.width - 4, output);
+                }
+            }
+        }
+    }
+
+    /// Computes and finishes the blocks of `lanes` positions from `x` on, row by row.
+    ///
+    /// # Safety
+    ///
+    /// All of them must be positions of the un-pooled map, and what is stored writable.
+    #[inline(never)]
+    unsafe fn column(&self, routine: Routine, lanes: usize, x: usize, output: *mut u8) {
         let Convolution { stride, pool, .. } = *self.geometry;
         let mut block = Block {
             joined: [0; 4],
-            output,
+            output: output.wrapping_add(x >> (pool - 1)),
             shift: u32::from(self.geometry.shift & 31),
             finish: match (pool, self.geometry.pooling) {
                 (1, _) => Finish::Store,
@@ -141,67 +170,19 @@ impl Channel<'_> {
             #[cfg(cortex_m = "v6m")]
             sums: [0; 8],
         };
-        let down = self.geometry.source_row * stride * pool;
-        let skip_down = self.geometry.skip_row * pool;
-        let (mut source, mut skip) = (self.source, self.skip);
-        let eights = self.width / 8;
-        // One or two blocks of four; the last one ends the row and may overlap the one before.
-        let (rest, last) = (self.width % 8, self.width - 4);
-        for _ in 0..self.geometry.height {
-            // SAFETY: blocks are below `width`. With pooling `width` is even, and so is where a block
-            // begins: no window is cut.
-            unsafe {
-                block.output = output;
-                self.blocks(&mut block, self.routines.0, 8, eights, source, skip);
-                if rest > 4 {
-                    let x = eights * 8;
-                    let (source, skip) = (source.wrapping_add(x * stride), skip.wrapping_add(x));
-                    self.blocks(&mut block, self.routines.1, 4, 1, source, skip);
-                }
-                if rest > 0 {
-                    block.output = output.wrapping_add(last >> (pool - 1));
-                    let source = source.wrapping_add(last * stride);
-                    let skip = skip.wrapping_add(last);
-                    self.blocks(&mut block, self.routines.1, 4, 1, source, skip);
-                }
-            }
-            source = source.wrapping_add(down);
-            skip = skip.wrapping_add(skip_down);
-            output = output.wrapping_add(self.geometry.output_row);
-        }
-    }
-
-    /// Computes and finishes `count` blocks of `lanes` positions side by side, and with windows of 2 x 2
-    /// those below them, from `source` and `skip` on.
-    ///
-    /// # Safety
-    ///
-    /// All of them must be positions of the un-pooled map, and what is stored writable.
-    #[inline(never)]
-    unsafe fn blocks(
-        &self,
-        block: &mut Block,
-        routine: Routine,
-        lanes: usize,
-        count: usize,
-        mut source: *const u8,
-        mut skip: *const u8,
-    ) {
-        let Convolution { stride, pool, .. } = *self.geometry;
-        for _ in 0..count {
-            block.second = 0;
+        let down = self.geometry.source_row * stride;
+        let mut source = self.source.wrapping_add(x * stride);
+        let mut skip = self.skip.wrapping_add(x);
+        for _ in 0..self.geometry.height * pool {
             // SAFETY: as the caller says.
-            unsafe { self.compute(block, routine, lanes, source, skip) };
-            if pool == 2 {
-                block.second = 1;
-                let source = source.wrapping_add(self.geometry.source_row * stride);
-                let skip = skip.wrapping_add(self.geometry.skip_row);
-                // SAFETY: as the caller says.
-                unsafe { self.compute(block, routine, lanes, source, skip) };
+            unsafe { self.compute(&mut block, routine, lanes, source, skip) };
+            source = source.wrapping_add(down);
+            skip = skip.wrapping_add(self.geometry.skip_row);
+            block.second += 1;
+            if block.second as usize == pool {
+                block.second = 0;
+                block.output = block.output.wrapping_add(self.geometry.output_row);
             }
-            source = source.wrapping_add(lanes * stride);
-            skip = skip.wrapping_add(lanes);
-            block.output = block.output.wrapping_add(lanes >> (pool - 1));
         }
     }
 

@@ -95,10 +95,44 @@ macro_rules! quad8 {
     };
 }
 
+/// The products of a pair for four positions ($sums): bytes in r6 and r7, r12 scratch, lr weights.
+macro_rules! pair4 {
+    ($a:literal $b:literal $c:literal $d:literal) => {
+        concat!(
+            "pkhbt r12, r6, r7, lsl #16\n",
+            "pkhtb r6, r7, r6, asr #16\n",
+            "uxtb16 r7, r12\n",
+            "smlad ",
+            $a,
+            ", r7, lr, ",
+            $a,
+            "\n",
+            "uxtb16 r7, r12, ror #8\n",
+            "smlad ",
+            $b,
+            ", r7, lr, ",
+            $b,
+            "\n",
+            "uxtb16 r7, r6\n",
+            "smlad ",
+            $c,
+            ", r7, lr, ",
+            $c,
+            "\n",
+            "uxtb16 r7, r6, ror #8\n",
+            "smlad ",
+            $d,
+            ", r7, lr, ",
+            $d,
+            "\n",
+        )
+    };
+}
+
 /// Adds the pairs from r10 on for eight positions: r11 base, sums in r0-r5, r8, r9. Two words on the
-/// stack are overwritten.
+/// stack are overwritten. $left and $right stand in front of the products of each half of a pair.
 macro_rules! pairs8 {
-    () => {
+    ($left:literal $right:literal) => {
         concat!(
             "ldrd r12, lr, [r10], #8\n",
             "cmp lr, #0\n",
@@ -109,30 +143,14 @@ macro_rules! pairs8 {
             "strd r6, r7, [sp]\n",
             "ldr r6, [r6]\n",
             "ldr r7, [r7]\n",
-            "pkhbt r12, r6, r7, lsl #16\n",
-            "pkhtb r6, r7, r6, asr #16\n",
-            "uxtb16 r7, r12\n",
-            "smlad r0, r7, lr, r0\n",
-            "uxtb16 r7, r12, ror #8\n",
-            "smlad r1, r7, lr, r1\n",
-            "uxtb16 r7, r6\n",
-            "smlad r2, r7, lr, r2\n",
-            "uxtb16 r7, r6, ror #8\n",
-            "smlad r3, r7, lr, r3\n",
-            "ldrd r6, r7, [sp]\n",
+            $left,
+            pair4!("r0" "r1" "r2" "r3"),
+            "6: ldrd r6, r7, [sp]\n",
             "ldr r6, [r6, #4]\n",
             "ldr r7, [r7, #4]\n",
-            "pkhbt r12, r6, r7, lsl #16\n",
-            "pkhtb r6, r7, r6, asr #16\n",
-            "uxtb16 r7, r12\n",
-            "smlad r4, r7, lr, r4\n",
-            "uxtb16 r7, r12, ror #8\n",
-            "smlad r5, r7, lr, r5\n",
-            "uxtb16 r7, r6\n",
-            "smlad r8, r7, lr, r8\n",
-            "uxtb16 r7, r6, ror #8\n",
-            "smlad r9, r7, lr, r9\n",
-            "ldrd r12, lr, [r10], #8\n",
+            $right,
+            pair4!("r4" "r5" "r8" "r9"),
+            "7: ldrd r12, lr, [r10], #8\n",
             "cmp lr, #0\n",
             "bne 4b\n",
             "5:\n",
@@ -162,7 +180,7 @@ unsafe extern "C" fn words8(
         "bne 2b",
         "mov r10, r11",
         "ldr r11, [sp]",
-        pairs8!(),
+        pairs8!("" ""),
         "ldr r10, [sp, #8]",
         finish8!("pop {{r1-r11, pc}}"),
     );
@@ -196,7 +214,7 @@ unsafe extern "C" fn zeros8(
         "bne 2b",
         "mov r10, r11",
         "ldr r11, [sp]",
-        pairs8!(),
+        pairs8!("orrs r12, r6, r7\nbeq 6f\n" "orrs r12, r6, r7\nbeq 7f\n"),
         "ldr r10, [sp, #8]",
         finish8!("pop {{r1-r11, pc}}"),
     );
