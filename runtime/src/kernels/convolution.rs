@@ -167,7 +167,6 @@ impl<'a> Taps<'a> {
         let size = window.size.max(1);
         let next_row = window.row.saturating_sub(size);
         let next_plane = window.plane.saturating_sub(size.saturating_mul(window.row));
-        let next_plane = next_row.saturating_add(next_plane);
         #[cfg(cortex_m = "v7em")]
         if grouped && end + Taps::FRONT <= words.len() {
             use super::unchecked::taps;
@@ -186,11 +185,11 @@ impl<'a> Taps<'a> {
             while column >= row {
                 row += size;
                 rows -= 1;
-                let mut step = next_row;
+                shift = shift.saturating_add(next_row);
                 if rows == 0 {
-                    (rows, step) = (size, next_plane);
+                    rows = size;
+                    shift = shift.saturating_add(next_plane);
                 }
-                shift = shift.saturating_add(step);
             }
             *word = *word & 0xffff_0000 | column.wrapping_add(shift) as u32 & 0xffff;
         }

@@ -201,7 +201,8 @@ impl Channel<'_> {
             if self.skip.is_null() {
                 routine(self.taps, source, self.bias.as_ptr(), block);
             } else {
-                let start = self.start(lanes, skip);
+                let mut start = self.bias;
+                self.add_skip(&mut start, lanes, skip);
                 routine(self.taps, source, start.as_ptr(), block);
             }
             #[cfg(cortex_m = "v6m")]
@@ -209,17 +210,18 @@ impl Channel<'_> {
         }
     }
 
-    /// The bias with what is added of the skip source to each of a block's positions.
+    /// Adds to what a block's sums start with what comes from the skip source, four at a time.
     #[inline(never)]
-    unsafe fn start(&self, lanes: usize, skip: *const u8) -> [i32; 8] {
-        let mut start = self.bias;
-        for (lane, start) in start.iter_mut().enumerate().take(lanes) {
-            // SAFETY: inside the skip source, as the positions are of the map.
-            let x = i32::from(unsafe { *skip.add(lane) });
-            let added = x.wrapping_shl(u32::from(self.geometry.skip_shift));
-            *start = start.wrapping_add(added);
+    unsafe fn add_skip(&self, start: &mut [i32; 8], lanes: usize, mut skip: *const u8) {
+        let shift = u32::from(self.geometry.skip_shift);
+        for four in start.as_chunks_mut::<4>().0.iter_mut().take(lanes / 4) {
+            for start in four {
+                // SAFETY: inside the skip source, as the positions are of the map.
+                let x = unsafe { *skip };
+                *start = start.wrapping_add(i32::from(x).wrapping_shl(shift));
+                skip = skip.wrapping_add(1);
+            }
         }
-        start
     }
 }
 

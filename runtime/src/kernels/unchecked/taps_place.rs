@@ -15,7 +15,7 @@ use core::arch::naked_asm;
 
 use crate::kernels::convolution::Taps;
 
-/// What the walk holds in registers, by their numbers, and then the steps from row to row.
+/// What the walk holds in the registers r0 to r10, and then what it holds in memory.
 #[repr(C)]
 struct Walk {
     /// The next tap, and behind the last one.
@@ -33,15 +33,17 @@ struct Walk {
     single: *mut u32,
     /// The first tap of the group.
     group: *mut u32,
+    /// What is added to the shift from one row of the kernel to the next.
+    next_row: usize,
     /// The first offset of the last quad.
     from: u32,
-    next_row: usize,
+    /// What is added besides from the last row of a channel to the first of the next.
     next_plane: usize,
 }
 
 /// Gives `count` taps their offsets and makes quads of some; where the others begin and end, and the
-/// largest offset of the rows that have taps. `words` must have room for them and [`Taps::SPARE`], or
-/// nothing is done.
+/// largest offset of the rows that have taps. `words` must have room for them and [`Taps::SPARE`], and
+/// the steps have 16 bits, or nothing is done and the largest offset is out of reach.
 pub(crate) fn place(
     words: &mut [u32],
     count: usize,
@@ -49,7 +51,9 @@ pub(crate) fn place(
     next_row: usize,
     next_plane: usize,
 ) -> (usize, usize, usize) {
-    if words.len() < Taps::SPARE || words.len() - Taps::SPARE < count {
+    // Steps of 16 bits, so that a shift of 65,536 rows does not overflow.
+    let far = next_row > 0xffff || next_plane > 0xffff;
+    if far || words.len() < Taps::SPARE || words.len() - Taps::SPARE < count {
         return (0, 0, usize::MAX);
     }
     let words = words.as_mut_ptr();
@@ -65,8 +69,8 @@ pub(crate) fn place(
         size,
         single: first,
         group: first,
-        from: 0,
         next_row,
+        from: 0,
         next_plane,
     };
     // SAFETY: three words lie in front of the taps. `rest` is never ahead of `read`: a tap is written
@@ -78,7 +82,7 @@ pub(crate) fn place(
         (
             walk.single.offset_from_unsigned(words),
             walk.rest.offset_from_unsigned(words),
-            walk.shift.saturating_add(walk.row - 1),
+            walk.shift + (walk.row - 1),
         )
     }
 }
@@ -88,8 +92,8 @@ pub(crate) fn place(
 unsafe extern "C" fn walk_over(walk: *mut Walk) {
     naked_asm!(
         "push {{r0, r4-r11, lr}}",
-        "ldrd r11, r12, [r0, #44]",
-        "push {{r11, r12}}",
+        "ldr r11, [r0, #48]",
+        "push {{r11}}",
         "ldm r0, {{r0-r10}}",
         "b 3f",
         "2: ldr r11, [r0], #4",
@@ -101,27 +105,26 @@ unsafe extern "C" fn walk_over(walk: *mut Walk) {
         "3: cmp r0, r1",
         "bne 2b",
         "mvn r12, #0",
-        "b 7f",
+        "sub lr, r2, r9",
+        "cmp lr, #12",
+        "bhs 9f",
+        "b 30f",
+        // The last row of a source's channel ends.
+        "6: ldr lr, [sp]",
+        "add r5, lr",
+        "mov r6, r7",
         // A group ends, and perhaps rows do.
         "5: cmp r12, r4",
         "blo 7f",
-        "6: add r4, r7",
+        "add r4, r7",
+        "add r5, r10",
         "subs r6, #1",
-        "itee ne",
-        "ldrne lr, [sp]",
-        "ldreq lr, [sp, #4]",
-        "moveq r6, r7",
-        "adds r5, lr",
-        "it cs",
-        "mvncs r5, #0",
-        "cmp r12, r4",
-        "bhs 6b",
+        "bne 5b",
+        "b 6b",
         "7: sub lr, r2, r9",
         "cmp lr, #12",
         "bhs 9f",
-        "8: cmn r12, #1",
-        "beq 30f",
-        "mov r9, r2",
+        "8: mov r9, r2",
         "add r3, r12, #4",
         "cmp r3, r4",
         "it hi",
@@ -129,7 +132,7 @@ unsafe extern "C" fn walk_over(walk: *mut Walk) {
         "b 4b",
         // Three or four taps: r3, r11, r12, lr.
         "9: cmp lr, #16",
-        "bhi 8b",
+        "bhi 29f",
         "push {{r2, r11, r12}}",
         "ldm r9, {{r3, r11, r12}}",
         "bne 20f",
@@ -171,8 +174,10 @@ unsafe extern "C" fn walk_over(walk: *mut Walk) {
         "add r2, r3, #3",
         "cmp r2, r11",
         "bhs 28f",
-        "sub r11, r3, r10",
-        "mov r10, r3",
+        "ldr r2, [sp, #16]",
+        "ldr r11, [r2, #44]",
+        "str r3, [r2, #44]",
+        "sub r11, r3, r11",
         "str r12, [r8, #-12]",
         "strd r11, lr, [r8, #-8]",
         // The first three of the other taps make room.
@@ -196,14 +201,14 @@ unsafe extern "C" fn walk_over(walk: *mut Walk) {
         "strlo r11, [r2], #4",
         "add sp, #4",
         "pop {{r11, r12}}",
-        "b 8b",
-        "28: pop {{r2, r11, r12}}",
-        "b 8b",
-        "30: ldr lr, [sp, #8]",
+        "29: cmn r12, #1",
+        "bne 8b",
+        "30: ldr lr, [sp, #4]",
         "str r2, [lr, #8]",
         "strd r4, r5, [lr, #16]",
         "str r8, [lr, #32]",
-        "add sp, #8",
-        "pop {{r0, r4-r11, pc}}",
+        "pop {{r0, r1, r4-r11, pc}}",
+        "28: pop {{r2, r11, r12}}",
+        "b 29b",
     );
 }
