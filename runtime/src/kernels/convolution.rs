@@ -71,10 +71,16 @@ impl Convolution {
             })
     }
 
+    /// Whether positions are taken in blocks of neighbours.
+    pub(crate) fn in_blocks(&self) -> bool {
+        self.stride <= 2 && self.pool <= 2 && self.width * self.pool >= 4
+    }
+
     /// Whether taps are worth being made quads: that takes some 40 instructions each, and saves 12 for a
     /// block of eight positions and three taps, 28 for four.
     pub(crate) fn groups(&self) -> bool {
-        self.stride == 1 && self.height * self.width * self.pool * self.pool >= 32
+        let positions = self.height * self.width * self.pool * self.pool;
+        self.in_blocks() && self.stride == 1 && positions >= 32
     }
 
     /// A sum as it is stored.

@@ -10,7 +10,7 @@ mod refusals;
 use std::env;
 use std::fs;
 
-use models::{convolutional, lenet, residual, samples, small};
+use models::{convolutional, crowded, lenet, residual, samples, small};
 use rarefy_trainer::device::{
     Board, Boards, Machine, MeasureOptions, NetworkReport, Setup, firmware_folder, footprint,
     measure, selftest,
@@ -240,6 +240,26 @@ fn maps_match_the_host_on_both_instruction_sets() {
             let median = |report: &NetworkReport| report.cost.counts().unwrap().median;
             assert!(median(dense) > 2 * median(network), "{report:?}");
             assert!(dense.ram.unwrap().arena > network.ram.unwrap().arena);
+        }
+    }
+}
+
+#[test]
+fn crowded_convolutions_match_the_host_on_every_instruction_set() {
+    for name in ["mps2-an386", "mps2-an385", "microbit"] {
+        let Some(board) = ready(name) else { continue };
+        for model in crowded() {
+            // Mostly zeros, and a pattern without: a kernel may tell them apart.
+            let mut inputs = samples(4, 784);
+            inputs.push(vec![255; 784]);
+            inputs.push((0..784).map(|i| (i * 37 % 255 + 1) as u8).collect());
+            let options = MeasureOptions {
+                dense: false,
+                ..MeasureOptions::default()
+            };
+            let report = measure(&board, &model, &inputs, &options, &mut quiet).unwrap();
+            let network = &report.network;
+            assert_eq!(network.matches_host, Some(true), "{:?}", network.mismatch);
         }
     }
 }

@@ -42,29 +42,23 @@ pub(crate) fn run(
 ) {
     let (source, output) = (source.as_ptr(), output.as_mut_ptr());
     let skip = skip.map_or(ptr::null(), <[u8]>::as_ptr);
-    let width = geometry.width * geometry.pool;
-    let blocks = if width >= 4 && geometry.pool <= 2 {
-        lanes::routines(geometry)
-    } else {
-        None
-    };
     // SAFETY: what the caller has checked. In blocks, rows have at least four positions.
     unsafe {
-        let Some(routines) = blocks else {
+        if !geometry.in_blocks() {
             let taps = taps.as_slice();
             return one_by_one(geometry, taps, bias, source, skip, output);
-        };
+        }
         let Some(taps) = lanes::arrange(taps) else {
             return;
         };
         let channel = Channel {
             geometry,
-            routines,
+            routines: lanes::routines(geometry),
             taps,
             bias: [bias; 8],
             source,
             skip,
-            width,
+            width: geometry.width * geometry.pool,
         };
         channel.store_blocks(output);
     }

@@ -9,12 +9,11 @@ use core::arch::naked_asm;
 use super::{Block, Finish, Routines};
 use crate::kernels::convolution::{Convolution, Taps};
 
-/// The routines for a geometry, if there are any.
-pub(super) fn routines(geometry: &Convolution) -> Option<Routines> {
+/// The routines for a geometry of stride 1 or 2.
+pub(super) fn routines(geometry: &Convolution) -> Routines {
     match geometry.stride {
-        1 => Some((every8, every4)),
-        2 => Some((second8, second4)),
-        _ => None,
+        1 => (every8, every4),
+        _ => (second8, second4),
     }
 }
 

@@ -23,13 +23,12 @@ use super::finish::{finish4, finish8};
 use super::{Block, Routines};
 use crate::kernels::convolution::{Convolution, Taps};
 
-/// The routines for a geometry, if there are any.
-pub(super) fn routines(geometry: &Convolution) -> Option<Routines> {
+/// The routines for a geometry of stride 1 or 2.
+pub(super) fn routines(geometry: &Convolution) -> Routines {
     match geometry.stride {
-        1 if geometry.zeros => Some((zeros8, words4)),
-        1 => Some((words8, words4)),
-        2 => Some((bytes8, bytes4)),
-        _ => None,
+        1 if geometry.zeros => (zeros8, words4),
+        1 => (words8, words4),
+        _ => (bytes8, bytes4),
     }
 }
 
