@@ -47,13 +47,29 @@ pub(crate) fn run(
     let output = bytemuck::must_cast_slice_mut(output);
     match layer.weights() {
         #[cfg(feature = "words")]
-        Weights::Words(words) => convolve(words.rows(), layer, source, skip, output, scratch),
+        Weights::Words(words) => {
+            let mut rows = words.rows();
+            let next = &mut |words: &mut [u32]| collect(&mut rows, words);
+            convolve(next, layer, source, skip, output, scratch)
+        }
         #[cfg(feature = "csr")]
-        Weights::Csr(csr) => convolve(csr.rows(), layer, source, skip, output, scratch),
+        Weights::Csr(csr) => {
+            let mut rows = csr.rows();
+            let next = &mut |words: &mut [u32]| collect(&mut rows, words);
+            convolve(next, layer, source, skip, output, scratch)
+        }
         #[cfg(feature = "dense")]
-        Weights::Dense(dense) => convolve(dense.rows(), layer, source, skip, output, scratch),
+        Weights::Dense(dense) => {
+            let mut rows = dense.rows();
+            let next = &mut |words: &mut [u32]| collect(&mut rows, words);
+            convolve(next, layer, source, skip, output, scratch)
+        }
         #[cfg(feature = "rice")]
-        Weights::Rice(rice) => convolve(rice.each(), layer, source, skip, output, scratch),
+        Weights::Rice(rice) => {
+            let mut rows = rice.each();
+            let next = &mut |words: &mut [u32]| collect(&mut rows, words);
+            convolve(next, layer, source, skip, output, scratch)
+        }
         Weights::None => pool(layer, source, output),
         _ => None,
     }
@@ -77,7 +93,10 @@ fn has_zeros(source: &[u8]) -> bool {
     words.filter(|&&word| word == [0; 4]).count() >= 12
 }
 
-/// The next channel's bias, and how many taps have come into `words`.
+/// Fills words with the taps of the next channel; gives its bias and their number.
+type Next<'a> = &'a mut dyn FnMut(&mut [u32]) -> Option<(i32, usize)>;
+
+/// What a [`Next`] does, of an encoding's rows.
 #[inline(never)]
 fn collect(rows: &mut impl Rows, words: &mut [u32]) -> Option<(i32, usize)> {
     let mut taps = Incoming::new(words);
@@ -88,7 +107,7 @@ fn collect(rows: &mut impl Rows, words: &mut [u32]) -> Option<(i32, usize)> {
 /// Convolves channel by channel: expands the taps of one, slides them over the source.
 #[inline(never)]
 fn convolve(
-    mut rows: impl Rows,
+    next: Next<'_>,
     layer: &Layer<'_>,
     source: &[u8],
     skip: Skip<'_>,
@@ -139,7 +158,7 @@ fn convolve(
                 skip = Some((bytes.get(stride..)?, stride));
             }
         }
-        let (bias, count) = collect(&mut rows, scratch)?;
+        let (bias, count) = next(scratch)?;
         let taps = Taps::place(scratch, count, &taps_of, grouped);
         let skip = skip.map(|(bytes, _)| bytes);
         convolution::run(&geometry, taps, bias, source, skip, output);

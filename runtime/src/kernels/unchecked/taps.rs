@@ -69,12 +69,14 @@ pub(crate) fn run(
 struct Block {
     /// The first row of windows of 2 x 2: its neighbours joined.
     joined: [i32; 4],
-    /// Where bytes go.
+    /// Where bytes go: the routine moves on to the next row of the output when it has stored.
     output: *mut u8,
     shift: u32,
     finish: Finish,
-    /// Whether this is the second row of windows of 2 x 2.
+    /// Whether this is the second row of windows of 2 x 2: the routine changes it.
     second: u32,
+    /// From one row of the output to the next.
+    output_row: usize,
     /// The sums, where the routine leaves the finishing to [`lanes::finish`].
     #[cfg(cortex_m = "v6m")]
     sums: [i32; 8],
@@ -161,6 +163,7 @@ impl Channel<'_> {
                 _ => Finish::Max,
             },
             second: 0,
+            output_row: self.geometry.output_row,
             #[cfg(cortex_m = "v6m")]
             sums: [0; 8],
         };
@@ -172,11 +175,6 @@ impl Channel<'_> {
             unsafe { self.compute(&mut block, routine, lanes, source, skip) };
             source = source.wrapping_add(down);
             skip = skip.wrapping_add(self.geometry.skip_row);
-            block.second += 1;
-            if block.second as usize == pool {
-                block.second = 0;
-                block.output = block.output.wrapping_add(self.geometry.output_row);
-            }
         }
     }
 

@@ -34,7 +34,9 @@ pub(super) unsafe fn finish(block: &mut Block, positions: usize) {
     let average = match block.finish {
         Finish::Store => {
             // SAFETY: as the caller says.
-            return unsafe { store(block.sums.iter().take(positions), block) };
+            unsafe { store(block.sums.iter().take(positions), block) };
+            block.output = block.output.wrapping_add(block.output_row);
+            return;
         }
         Finish::Max => false,
         Finish::Average => true,
@@ -53,7 +55,9 @@ pub(super) unsafe fn finish(block: &mut Block, positions: usize) {
     if block.second != 0 {
         // SAFETY: as the caller says.
         unsafe { store(block.joined.iter().take(positions / 2), block) };
+        block.output = block.output.wrapping_add(block.output_row);
     }
+    block.second ^= 1;
 }
 
 /// Stores sums side by side.
@@ -87,7 +91,7 @@ macro_rules! eight {
         #[unsafe(naked)]
         unsafe extern "C" fn $name(taps: *const u32, base: *const u8, start: *const i32, block: *mut Block) {
             naked_asm!(
-                "adds r3, #32",
+                "adds r3, #36",
                 "push {{r3, r4-r7, lr}}",
                 "mov r4, r8",
                 "mov r5, r9",
@@ -133,7 +137,7 @@ macro_rules! four {
         #[unsafe(naked)]
         unsafe extern "C" fn $name(taps: *const u32, base: *const u8, start: *const i32, block: *mut Block) {
             naked_asm!(
-                "adds r3, #32",
+                "adds r3, #36",
                 "push {{r3, r4-r7, lr}}",
                 "mov r12, r1",
                 "ldm r2!, {{r4-r7}}",
