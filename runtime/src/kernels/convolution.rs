@@ -174,9 +174,10 @@ impl<'a> Taps<'a> {
         let next_row = window.row.saturating_sub(size);
         let next_plane = window.plane.saturating_sub(size.saturating_mul(window.row));
         #[cfg(cortex_m = "v7em")]
-        if grouped && end + Taps::FRONT <= words.len() {
-            use super::unchecked::taps;
-            let (start, end, last) = taps::place(words, count, size, next_row, next_plane);
+        if grouped
+            && let Some((start, end, last)) =
+                super::unchecked::taps::place(words, count, size, next_row, next_plane)
+        {
             return Taps {
                 words,
                 start,

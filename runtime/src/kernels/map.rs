@@ -134,7 +134,7 @@ fn convolve(
         shift: layer.shift(),
         skip_row: skip.map_or(0, |(_, buffer, _)| buffer.row_stride()),
         skip_shift: skip.map_or(0, |(_, _, shift)| shift),
-        zeros: has_zeros(source),
+        zeros: cfg!(cortex_m = "v7em") && has_zeros(source),
     };
     let grouped = geometry.groups();
     let taps_of = Window {

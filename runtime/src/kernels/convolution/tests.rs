@@ -290,3 +290,42 @@ fn a_window_that_overflows_fits_nowhere() {
         assert_eq!(output, [7]);
     }
 }
+
+#[test]
+fn taps_become_quads_only_where_blocks_of_stride_1_are_taken() {
+    let (geometry, _) = two_taps();
+    let geometry = Convolution {
+        height: 20,
+        width: 20,
+        ..geometry
+    };
+    assert!(geometry.groups());
+    let others = [
+        Convolution {
+            pool: 3,
+            ..geometry
+        },
+        Convolution {
+            stride: 2,
+            ..geometry
+        },
+        Convolution {
+            width: 3,
+            ..geometry
+        },
+        Convolution {
+            height: 1,
+            ..geometry
+        },
+    ];
+    for other in others {
+        assert!(!other.groups(), "{other:?}");
+    }
+    assert!(others[1].in_blocks() && !others[0].in_blocks() && !others[2].in_blocks());
+}
+
+#[test]
+fn a_window_with_fewer_words_than_spare_has_no_taps() {
+    let mut words = [0; Taps::SPARE - 1];
+    assert_eq!(placed(&mut words, &WINDOW, [(0, 1)]).as_slice(), [0u32; 0]);
+}

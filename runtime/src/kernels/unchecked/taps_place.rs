@@ -42,19 +42,18 @@ struct Walk {
 }
 
 /// Gives `count` taps their offsets and makes quads of some; where the others begin and end, and the
-/// largest offset of the rows that have taps. `words` must have room for them and [`Taps::SPARE`], and
-/// the steps have 16 bits, or nothing is done and the largest offset is out of reach.
+/// largest offset of the rows that have taps. `None`, and nothing is done, when `words` has no room for
+/// them and [`Taps::SPARE`], or a step is too long for the sum of 65,535 of each to have 32 bits.
 pub(crate) fn place(
     words: &mut [u32],
     count: usize,
     size: usize,
     next_row: usize,
     next_plane: usize,
-) -> (usize, usize, usize) {
-    // Steps of 16 bits, so that a shift of 65,536 rows does not overflow.
-    let far = next_row > 0xffff || next_plane > 0xffff;
+) -> Option<(usize, usize, usize)> {
+    let far = next_row > 0x7fff || next_plane > 0x7fff;
     if far || words.len() < Taps::SPARE || words.len() - Taps::SPARE < count {
-        return (0, 0, usize::MAX);
+        return None;
     }
     let words = words.as_mut_ptr();
     let first = words.wrapping_add(Taps::FRONT);
@@ -79,11 +78,11 @@ pub(crate) fn place(
     // the latest; so that nothing is written but words that were read.
     unsafe {
         walk_over(&raw mut walk);
-        (
+        Some((
             walk.single.offset_from_unsigned(words),
             walk.rest.offset_from_unsigned(words),
             walk.shift + (walk.row - 1),
-        )
+        ))
     }
 }
 
