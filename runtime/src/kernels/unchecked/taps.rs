@@ -2,7 +2,8 @@
 //!
 //! The sums of a block of positions are taken in registers, tap after tap, by a few dozen lines
 //! of assembly for each core ([`lanes`]); what is around that (blocks, skip source, pooling,
-//! storing) is the same code everywhere. A row's last block may overlap the one before: its
+//! storing) is the same code everywhere. Blocks go down the map, one column of them after the other:
+//! a loop of some dozen instructions. The last column may overlap the one before: its
 //! positions are then computed twice, which writes the same bytes. Strides above 2, maps of fewer
 //! than four positions a row and pools above 2 go one position at a time.
 //!

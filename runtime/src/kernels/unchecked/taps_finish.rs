@@ -1,4 +1,5 @@
-//! The end of a routine for blocks of positions, for the v7-M cores: pools, shifts, clamps, stores.
+//! The end of a routine for blocks of positions, for the v7-M cores: pools, shifts, clamps, stores, and
+//! leaves the block ready for the one below.
 
 /// The larger of each pair, in the first of the two.
 macro_rules! larger {
