@@ -2,7 +2,7 @@
 
 use rarefy_format::{Buffer, Layer, Margin, Operation, Rows, Weights};
 
-use super::convolution::{self, Convolution, Taps, Window};
+use super::convolution::{self, Convolution, Incoming, Taps, Window};
 use super::pooling::{self, Pool, Pooled};
 
 /// A map to add: its bytes, how they lie, its shift to the left.
@@ -47,13 +47,29 @@ pub(crate) fn run(
     let output = bytemuck::must_cast_slice_mut(output);
     match layer.weights() {
         #[cfg(feature = "words")]
-        Weights::Words(words) => convolve(words.rows(), layer, source, skip, output, scratch),
+        Weights::Words(words) => {
+            let mut rows = words.rows();
+            let next = &mut |words: &mut [u32]| collect(&mut rows, words);
+            convolve(next, layer, source, skip, output, scratch)
+        }
         #[cfg(feature = "csr")]
-        Weights::Csr(csr) => convolve(csr.rows(), layer, source, skip, output, scratch),
+        Weights::Csr(csr) => {
+            let mut rows = csr.rows();
+            let next = &mut |words: &mut [u32]| collect(&mut rows, words);
+            convolve(next, layer, source, skip, output, scratch)
+        }
         #[cfg(feature = "dense")]
-        Weights::Dense(dense) => convolve(dense.rows(), layer, source, skip, output, scratch),
+        Weights::Dense(dense) => {
+            let mut rows = dense.rows();
+            let next = &mut |words: &mut [u32]| collect(&mut rows, words);
+            convolve(next, layer, source, skip, output, scratch)
+        }
         #[cfg(feature = "rice")]
-        Weights::Rice(rice) => convolve(rice.each(), layer, source, skip, output, scratch),
+        Weights::Rice(rice) => {
+            let mut rows = rice.each();
+            let next = &mut |words: &mut [u32]| collect(&mut rows, words);
+            convolve(next, layer, source, skip, output, scratch)
+        }
         Weights::None => pool(layer, source, output),
         _ => None,
     }
@@ -68,10 +84,30 @@ fn corner(buffer: &Buffer, margin: Margin) -> usize {
     down * buffer.row_stride() + right
 }
 
+/// Whether so much of a source is 0 that a kernel gains by looking: of some thirty words of four bytes,
+/// twelve or more.
+fn has_zeros(source: &[u8]) -> bool {
+    // An odd distance, so that the words are not of one column.
+    let apart = (source.len() / 32).max(4) | 1;
+    let words = source.chunks_exact(apart).filter_map(<[u8]>::first_chunk);
+    words.filter(|&&word| word == [0; 4]).count() >= 12
+}
+
+/// Fills words with the taps of the next channel; gives its bias and their number.
+type Next<'a> = &'a mut dyn FnMut(&mut [u32]) -> Option<(i32, usize)>;
+
+/// What a [`Next`] does, of an encoding's rows.
+#[inline(never)]
+fn collect(rows: &mut impl Rows, words: &mut [u32]) -> Option<(i32, usize)> {
+    let mut taps = Incoming::new(words);
+    let bias = rows.next_row(|column, weight| taps.push(column, weight))?;
+    Some((bias, taps.count()))
+}
+
 /// Convolves channel by channel: expands the taps of one, slides them over the source.
 #[inline(never)]
 fn convolve(
-    mut rows: impl Rows,
+    next: Next<'_>,
     layer: &Layer<'_>,
     source: &[u8],
     skip: Skip<'_>,
@@ -98,7 +134,9 @@ fn convolve(
         shift: layer.shift(),
         skip_row: skip.map_or(0, |(_, buffer, _)| buffer.row_stride()),
         skip_shift: skip.map_or(0, |(_, _, shift)| shift),
+        zeros: cfg!(cortex_m = "v7em") && has_zeros(source),
     };
+    let grouped = geometry.groups();
     let taps_of = Window {
         size: window.size.into(),
         row: reads.row_stride(),
@@ -120,8 +158,8 @@ fn convolve(
                 skip = Some((bytes.get(stride..)?, stride));
             }
         }
-        let mut taps = Taps::new(scratch, &taps_of);
-        let bias = rows.next_row(|column, weight| taps.push(column, weight))?;
+        let (bias, count) = next(scratch)?;
+        let taps = Taps::place(scratch, count, &taps_of, grouped);
         let skip = skip.map(|(bytes, _)| bytes);
         convolution::run(&geometry, taps, bias, source, skip, output);
     }

@@ -30,6 +30,12 @@ impl Activity {
         }
     }
 
+    /// In what share of values and images together they are not 0.
+    #[must_use]
+    pub fn mean(&self) -> f64 {
+        self.values.iter().sum::<f64>() / self.values.len().max(1) as f64
+    }
+
     /// Of so many values, none ever 0.
     #[must_use]
     pub fn full(values: usize) -> Self {
@@ -50,6 +56,7 @@ mod tests {
         let found = Activity::measure(5, 4, |image, value| images[image][value] != 0);
         assert_eq!(found.values, [0.5, 0.5, 0.0, 0.0, 0.25]);
         assert_eq!(found.pairs, [0.75, 0.0, 0.25]);
+        assert_eq!(found.mean(), 0.25);
         let all = Activity::measure(5, 4, |_, _| true);
         assert_eq!(all, Activity::full(5));
     }

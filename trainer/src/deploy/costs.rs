@@ -85,6 +85,8 @@ pub enum Unit {
     FloatsRow,
     /// A weight at a position of a convolution, in a block of neighbours.
     ConvProduct,
+    /// The same where most of what is read is 0, which some cores look for.
+    ConvZeros,
     /// The same with stride 2.
     ConvStrided,
     /// The same where positions are taken one at a time.
@@ -104,7 +106,7 @@ pub enum Unit {
 }
 
 /// The table: instructions of each unit on Cortex-M4, M3 and M0.
-pub const COSTS: [(Unit, [f64; 3]); 31] = [
+pub const COSTS: [(Unit, [f64; 3]); 32] = [
     (Unit::Inference, [71.0, 89.1, 329.0]),
     (Unit::Layer, [172.0, 181.0, 127.0]),
     (Unit::CsrWeight, [4.38, 4.44, 6.41]),
@@ -128,6 +130,7 @@ pub const COSTS: [(Unit, [f64; 3]); 31] = [
     (Unit::FloatsWeight, [15.0, 133.0, 245.0]),
     (Unit::FloatsRow, [50.6, 139.0, 224.0]),
     (Unit::ConvProduct, [1.80, 3.02, 4.43]),
+    (Unit::ConvZeros, [1.80, 3.02, 4.43]),
     (Unit::ConvStrided, [2.82, 3.82, 5.46]),
     (Unit::ConvSingle, [5.24, 7.95, 8.34]),
     (Unit::ConvBlock, [105.0, 86.5, 135.0]),
@@ -205,9 +208,13 @@ pub fn units(layer: &Layer<'_>, activity: Option<&Activity>) -> Vec<(Unit, f64)>
             let (unit, blocks, positions) = if width < 4 || pool > 2 || window.stride > 2 {
                 (Unit::ConvSingle, width, width)
             } else {
-                // Eight neighbours at a time, then four, the last of which may overlap.
-                let (eights, fours) = (width / 8, (width % 8).div_ceil(4));
+                // Eight neighbours at a time, then four; the last block may overlap.
+                let (eights, fours) = match (width / 8, width % 8) {
+                    (eights @ 1.., 5..) => (eights + 1, 0),
+                    (eights, rest) => (eights, rest.div_ceil(4)),
+                };
                 let unit = match window.stride {
+                    1 if activity.is_some_and(|activity| activity.mean() < 0.3) => Unit::ConvZeros,
                     1 => Unit::ConvProduct,
                     _ => Unit::ConvStrided,
                 };

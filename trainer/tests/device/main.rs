@@ -10,7 +10,7 @@ mod refusals;
 use std::env;
 use std::fs;
 
-use models::{coded, convolutional, lenet, residual, samples, small};
+use models::{coded, convolutional, crowded, lenet, residual, samples, small};
 use rarefy_format::{AlignedBytes, Model};
 use rarefy_trainer::device::{
     Board, Boards, Machine, MeasureOptions, NetworkReport, Setup, firmware_folder, footprint,
@@ -265,6 +265,26 @@ fn entropy_coded_rows_of_every_kind_match_the_host_on_every_instruction_set() {
         let report = measure(&board, &model, &samples(9, 48), &options, &mut quiet).unwrap();
         let network = report.network;
         assert_eq!(network.matches_host, Some(true), "{:?}", network.mismatch);
+    }
+}
+
+#[test]
+fn crowded_convolutions_match_the_host_on_every_instruction_set() {
+    for name in ["mps2-an386", "mps2-an385", "microbit"] {
+        let Some(board) = ready(name) else { continue };
+        for model in crowded() {
+            // Mostly zeros, and a pattern without: a kernel may tell them apart.
+            let mut inputs = samples(4, 784);
+            inputs.push(vec![255; 784]);
+            inputs.push((0..784).map(|i| (i * 37 % 255 + 1) as u8).collect());
+            let options = MeasureOptions {
+                dense: false,
+                ..MeasureOptions::default()
+            };
+            let report = measure(&board, &model, &inputs, &options, &mut quiet).unwrap();
+            let network = &report.network;
+            assert_eq!(network.matches_host, Some(true), "{:?}", network.mismatch);
+        }
     }
 }
 

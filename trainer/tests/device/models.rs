@@ -200,6 +200,38 @@ pub(crate) fn convolutional() -> Vec<u8> {
     container(IMAGE, layers)
 }
 
+/// Convolutions of all sizes of kernel with most of their weights, as few layers are pruned: taps lie side
+/// by side, rows are of every length, and weights and words take their extremes.
+pub(crate) fn crowded() -> [Vec<u8>; 2] {
+    let mut numbers = Numbers(7);
+    let plain = |size, padding| (window(size, 1, padding), None);
+    let pooled = |size, pooling| (window(size, 1, 0), Some((pooling, 2)));
+    let last = |numbers: &mut Numbers, columns| {
+        let rows = numbers.rows(10, columns, 4 * columns);
+        LayerSpec::dense(Encoding::Csr, 0, numbers.biases(10), rows)
+    };
+    let first = vec![
+        conv(&mut numbers, pooled(5, Pooling::Average), (1, 4, 90)),
+        packed(
+            conv(&mut numbers, pooled(5, Pooling::Max), (4, 6, 400)),
+            100,
+        ),
+        conv(&mut numbers, plain(3, 1), (6, 4, 200)),
+        last(&mut numbers, 64),
+    ];
+    let second = vec![
+        conv(&mut numbers, plain(4, 0), (1, 2, 28)),
+        packed(conv(&mut numbers, plain(7, 0), (2, 2, 120)), 98),
+        conv(&mut numbers, plain(6, 0), (2, 3, 150)),
+        conv(&mut numbers, plain(3, 1), (3, 3, 75)),
+        packed(conv(&mut numbers, plain(2, 0), (3, 4, 40)), 12),
+        conv(&mut numbers, plain(1, 0), (4, 3, 11)),
+        conv(&mut numbers, plain(7, 0), (3, 2, 200)),
+        last(&mut numbers, 98),
+    ];
+    [first, second].map(|layers| container(IMAGE, layers))
+}
+
 /// Two convolutions around each of which a map is carried past, one over a padded input.
 pub(crate) fn residual() -> Vec<u8> {
     let mut numbers = Numbers(6);

@@ -7,7 +7,21 @@ use std::vec::Vec;
 
 use proptest::prelude::*;
 
-use super::{Convolution, Pooling, Taps, Window, run};
+use super::{Convolution, Incoming, Pooling, Taps, Window, run};
+
+/// These columns and weights, collected and placed.
+fn placed<'a>(
+    words: &'a mut [u32],
+    window: &Window,
+    taps: impl IntoIterator<Item = (u16, i16)>,
+) -> Taps<'a> {
+    let mut incoming = Incoming::new(words);
+    for (column, weight) in taps {
+        incoming.push(column, weight);
+    }
+    let count = incoming.count();
+    Taps::place(words, count, window, false)
+}
 
 /// A whole layer and an input for it.
 #[derive(Clone, Debug)]
@@ -105,6 +119,7 @@ impl Case {
             shift: self.shift,
             skip_row,
             skip_shift: self.skip_shift.unwrap_or(0),
+            zeros: false,
         };
         let columns = self.channels * self.size * self.size;
         let weights = &self.weights[channel * columns..][..columns];
@@ -114,10 +129,8 @@ impl Case {
             row,
             plane,
         };
-        let mut taps = Taps::new(&mut words, &window);
-        for (column, &weight) in weights.iter().enumerate() {
-            taps.push(column as u16, weight);
-        }
+        let taps = (0..).zip(weights.iter().copied());
+        let taps = placed(&mut words, &window, taps);
         let mut output = vec![99; geometry.height * geometry.output_row];
         let skip = self.skip_shift.map(|_| &skip[..skip.len() - self.margin]);
         let bias = self.biases[channel];
@@ -212,6 +225,7 @@ fn two_taps() -> (Convolution, [u32; 2 + Taps::SPARE]) {
         shift: 0,
         skip_row: 1,
         skip_shift: 0,
+        zeros: false,
     };
     (geometry, [0; 2 + Taps::SPARE])
 }
@@ -221,10 +235,7 @@ fn slices_too_short_are_left_alone() {
     let (geometry, mut words) = two_taps();
     let mut output = [7];
     let mut run = |source: &[u8], skip: Option<&[u8]>, output: &mut [u8]| {
-        let mut taps = Taps::new(&mut words, &WINDOW);
-        for (column, weight) in [(0, 1), (1, 2)] {
-            taps.push(column, weight);
-        }
+        let taps = placed(&mut words, &WINDOW, [(0, 1), (1, 2)]);
         run(&geometry, taps, 3, source, skip, output);
     };
     run(&[1], None, &mut output);
@@ -243,7 +254,7 @@ fn a_geometry_that_overflows_fits_nowhere() {
     let mut output = [7];
     run(
         &geometry,
-        Taps::new(&mut words, &WINDOW),
+        placed(&mut words, &WINDOW, []),
         3,
         &[1, 2],
         None,
@@ -255,21 +266,15 @@ fn a_geometry_that_overflows_fits_nowhere() {
 #[test]
 fn taps_behind_the_room_are_dropped() {
     let mut words = [0; 1 + Taps::SPARE];
-    let mut taps = Taps::new(&mut words, &WINDOW);
-    for (column, weight) in [(0, 0), (1, -1), (2, 2)] {
-        taps.push(column, weight);
-    }
+    let taps = placed(&mut words, &WINDOW, [(0, 0), (1, -1), (2, 2)]);
     assert_eq!(taps.as_slice(), [0xffff_0001]);
-    assert_eq!(Taps::new(&mut [], &WINDOW).as_slice(), [0u32; 0]);
+    assert_eq!(placed(&mut [], &WINDOW, [(0, 1)]).as_slice(), [0u32; 0]);
 }
 
 #[test]
 fn rising_columns_find_their_offsets() {
     let mut words = [0; 4 + Taps::SPARE];
-    let mut taps = Taps::new(&mut words, &WINDOW);
-    for column in [0, 3, 6, 9] {
-        taps.push(column, 1);
-    }
+    let taps = placed(&mut words, &WINDOW, [0, 3, 6, 9].map(|column| (column, 1)));
     let offsets = [0, 11, 110, 201];
     assert_eq!(taps.as_slice(), offsets.map(|offset| 1 << 16 | offset));
 }
@@ -279,12 +284,48 @@ fn a_window_that_overflows_fits_nowhere() {
     let (geometry, mut words) = two_taps();
     for row in [usize::MAX / 2, usize::MAX - 3, 1 << 16] {
         let window = Window { row, ..WINDOW };
-        let mut taps = Taps::new(&mut words, &window);
-        for (column, weight) in [(3, 1), (5, 1), (6, 1)] {
-            taps.push(column, weight);
-        }
+        let taps = placed(&mut words, &window, [(3, 1), (5, 1), (6, 1)]);
         let mut output = [7];
         run(&geometry, taps, 3, &[1, 2, 3, 4], None, &mut output);
         assert_eq!(output, [7]);
     }
+}
+
+#[test]
+fn taps_become_quads_only_where_blocks_of_stride_1_are_taken() {
+    let (geometry, _) = two_taps();
+    let geometry = Convolution {
+        height: 20,
+        width: 20,
+        ..geometry
+    };
+    assert!(geometry.groups());
+    let others = [
+        Convolution {
+            pool: 3,
+            ..geometry
+        },
+        Convolution {
+            stride: 2,
+            ..geometry
+        },
+        Convolution {
+            width: 3,
+            ..geometry
+        },
+        Convolution {
+            height: 1,
+            ..geometry
+        },
+    ];
+    for other in others {
+        assert!(!other.groups(), "{other:?}");
+    }
+    assert!(others[1].in_blocks() && !others[0].in_blocks() && !others[2].in_blocks());
+}
+
+#[test]
+fn a_window_with_fewer_words_than_spare_has_no_taps() {
+    let mut words = [0; Taps::SPARE - 1];
+    assert_eq!(placed(&mut words, &WINDOW, [(0, 1)]).as_slice(), [0u32; 0]);
 }

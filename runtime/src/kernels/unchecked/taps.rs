@@ -2,7 +2,8 @@
 //!
 //! The sums of a block of positions are taken in registers, tap after tap, by a few dozen lines
 //! of assembly for each core ([`lanes`]); what is around that (blocks, skip source, pooling,
-//! storing) is the same code everywhere. A row's last block may overlap the one before: its
+//! storing) is the same code everywhere. Blocks go down the map, one column of them after the other:
+//! a loop of some dozen instructions. The last column may overlap the one before: its
 //! positions are then computed twice, which writes the same bytes. Strides above 2, maps of fewer
 //! than four positions a row and pools above 2 go one position at a time.
 //!
@@ -24,6 +25,11 @@ mod finish;
 #[cfg_attr(cortex_m = "v7m", path = "taps_v7m.rs")]
 #[cfg_attr(cortex_m = "v6m", path = "taps_v6m.rs")]
 mod lanes;
+#[cfg(cortex_m = "v7em")]
+#[path = "taps_place.rs"]
+mod place;
+#[cfg(cortex_m = "v7em")]
+pub(crate) use place::place;
 
 /// Computes one channel, as [`crate::kernels::convolution::run`] says, which has checked it.
 #[inline(never)]
@@ -37,27 +43,23 @@ pub(crate) fn run(
 ) {
     let (source, output) = (source.as_ptr(), output.as_mut_ptr());
     let skip = skip.map_or(ptr::null(), <[u8]>::as_ptr);
-    let width = geometry.width * geometry.pool;
-    let blocks = if width >= 4 && geometry.pool <= 2 {
-        lanes::routines(geometry.stride)
-    } else {
-        None
-    };
     // SAFETY: what the caller has checked. In blocks, rows have at least four positions.
     unsafe {
-        let Some(routines) = blocks else {
+        if !geometry.in_blocks() {
             let taps = taps.as_slice();
             return one_by_one(geometry, taps, bias, source, skip, output);
+        }
+        let Some(taps) = lanes::arrange(taps) else {
+            return;
         };
-        let positions = geometry.height * geometry.pool * width;
         let channel = Channel {
             geometry,
-            routines,
-            taps: lanes::arrange(taps, geometry.stride, positions),
+            routines: lanes::routines(geometry),
+            taps,
             bias: [bias; 8],
             source,
             skip,
-            width,
+            width: geometry.width * geometry.pool,
         };
         channel.store_blocks(output);
     }
@@ -68,12 +70,14 @@ pub(crate) fn run(
 struct Block {
     /// The first row of windows of 2 x 2: its neighbours joined.
     joined: [i32; 4],
-    /// Where bytes go.
+    /// Where bytes go: the routine moves on to the next row of the output when it has stored.
     output: *mut u8,
     shift: u32,
     finish: Finish,
-    /// Whether this is the second row of windows of 2 x 2.
+    /// Whether this is the second row of windows of 2 x 2: the routine changes it.
     second: u32,
+    /// From one row of the output to the next.
+    output_row: usize,
     /// The sums, where the routine leaves the finishing to [`lanes::finish`].
     #[cfg(cortex_m = "v6m")]
     sums: [i32; 8],
@@ -118,80 +122,98 @@ struct Channel<'a> {
 }
 
 impl Channel<'_> {
-    /// Computes the block of positions from (y, x) on, eight or four.
+    /// Every position, or windows of 2 x 2, in columns of blocks.
+    unsafe fn store_blocks(&self, output: *mut u8) {
+        let (eight, four) = self.routines;
+        // SAFETY: all blocks are below `width`. With pooling `width` is even, and so is where a block
+        // begins: no window is cut.
+        unsafe {
+            let mut x = 0;
+            while x + 8 <= self.width {
+                self.column(eight, 8, x, output);
+                x += 8;
+            }
+            match self.width - x {
+                0 => {}
+                5.. if x > 0 => self.column(eight, 8, self.width - 8, output),
+                rest => {
+                    if rest > 4 {
+                        self.column(four, 4, x, output);
+                    }
+                    self.column(four, 4, self.width - 4, output);
+                }
+            }
+        }
+    }
+
+    /// Computes and finishes the blocks of `lanes` positions from `x` on, row by row.
     ///
     /// # Safety
     ///
     /// All of them must be positions of the un-pooled map, and what is stored writable.
-    #[inline(always)]
-    unsafe fn compute(&self, eight: bool, y: usize, x: usize, block: &mut Block) {
-        let geometry = self.geometry;
-        let (routine, lanes) = if eight {
-            (self.routines.0, 8)
-        } else {
-            (self.routines.1, 4)
+    #[inline(never)]
+    unsafe fn column(&self, routine: Routine, lanes: usize, x: usize, output: *mut u8) {
+        let Convolution { stride, pool, .. } = *self.geometry;
+        let mut block = Block {
+            joined: [0; 4],
+            output: output.wrapping_add(x >> (pool - 1)),
+            shift: u32::from(self.geometry.shift & 31),
+            finish: match (pool, self.geometry.pooling) {
+                (1, _) => Finish::Store,
+                (_, Pooling::Average) => Finish::Average,
+                _ => Finish::Max,
+            },
+            second: 0,
+            output_row: self.geometry.output_row,
+            #[cfg(cortex_m = "v6m")]
+            sums: [0; 8],
         };
-        let mut start = self.bias;
-        // SAFETY: inside the source, as the positions are of the map; likewise in the skip source.
+        let down = self.geometry.source_row * stride;
+        let mut source = self.source.wrapping_add(x * stride);
+        let mut skip = self.skip.wrapping_add(x);
+        for _ in 0..self.geometry.height * pool {
+            // SAFETY: as the caller says.
+            unsafe { self.compute(&mut block, routine, lanes, source, skip) };
+            source = source.wrapping_add(down);
+            skip = skip.wrapping_add(self.geometry.skip_row);
+        }
+    }
+
+    /// One block.
+    #[inline(always)]
+    unsafe fn compute(
+        &self,
+        block: &mut Block,
+        routine: Routine,
+        lanes: usize,
+        source: *const u8,
+        skip: *const u8,
+    ) {
+        // SAFETY: as the caller says.
         unsafe {
-            let place = (y * geometry.source_row + x) * geometry.stride;
-            let start = if self.skip.is_null() {
-                &self.bias
+            if self.skip.is_null() {
+                routine(self.taps, source, self.bias.as_ptr(), block);
             } else {
-                let skip = self.skip.add(y * geometry.skip_row + x);
-                for (lane, start) in start.iter_mut().enumerate().take(lanes) {
-                    let x = i32::from(*skip.add(lane));
-                    let added = x.wrapping_shl(u32::from(geometry.skip_shift));
-                    *start = start.wrapping_add(added);
-                }
-                &start
-            };
-            routine(self.taps, self.source.add(place), start.as_ptr(), block);
+                let mut start = self.bias;
+                self.add_skip(&mut start, lanes, skip);
+                routine(self.taps, source, start.as_ptr(), block);
+            }
             #[cfg(cortex_m = "v6m")]
             lanes::finish(block, lanes);
         }
     }
 
-    /// A block that is finished so.
-    fn block(&self, finish: Finish) -> Block {
-        Block {
-            joined: [0; 4],
-            output: ptr::null_mut(),
-            shift: u32::from(self.geometry.shift & 31),
-            finish,
-            second: 0,
-            #[cfg(cortex_m = "v6m")]
-            sums: [0; 8],
-        }
-    }
-
-    /// Every position, or windows of 2 x 2.
-    unsafe fn store_blocks(&self, mut output: *mut u8) {
-        let pool = self.geometry.pool;
-        let mut block = self.block(match (pool, self.geometry.pooling) {
-            (1, _) => Finish::Store,
-            (_, Pooling::Average) => Finish::Average,
-            _ => Finish::Max,
-        });
-        for y in 0..self.geometry.height {
-            let mut next = 0;
-            while next < self.width {
-                let eight = next + 8 <= self.width;
-                let x = if eight {
-                    next
-                } else {
-                    next.min(self.width - 4)
-                };
-                block.output = output.wrapping_add(x >> (pool - 1));
-                for row in 0..pool {
-                    block.second = row as u32;
-                    // SAFETY: a block's positions are below `width`. With pooling `width` is even
-                    // and so are all `x`: no window is cut, `x / 2` is below the output's width.
-                    unsafe { self.compute(eight, y * pool + row, x, &mut block) };
-                }
-                next = x + if eight { 8 } else { 4 };
+    /// Adds to what a block's sums start with what comes from the skip source, four at a time.
+    #[inline(never)]
+    unsafe fn add_skip(&self, start: &mut [i32; 8], lanes: usize, mut skip: *const u8) {
+        let shift = u32::from(self.geometry.skip_shift);
+        for four in start.as_chunks_mut::<4>().0.iter_mut().take(lanes / 4) {
+            for start in four {
+                // SAFETY: inside the skip source, as the positions are of the map.
+                let x = unsafe { *skip };
+                *start = start.wrapping_add(i32::from(x).wrapping_shl(shift));
+                skip = skip.wrapping_add(1);
             }
-            output = output.wrapping_add(self.geometry.output_row);
         }
     }
 }

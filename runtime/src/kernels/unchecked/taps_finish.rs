@@ -1,4 +1,5 @@
-//! The end of a routine for blocks of positions, for the v7-M cores: pools, shifts, clamps, stores.
+//! The end of a routine for blocks of positions, for the v7-M cores: pools, shifts, clamps, stores, and
+//! leaves the block ready for the one below.
 
 /// The larger of each pair, in the first of the two.
 macro_rules! larger {
@@ -39,6 +40,9 @@ macro_rules! finish {
             "beq 11f\n",
             "bhi 12f\n",
             $crate::kernels::unchecked::taps::finish::stored!($($sum $at),*),
+            "ldr r11, [r10, #32]\n",
+            "add r6, r11\n",
+            "str r6, [r10, #16]\n",
             $pop, "\n",
             "11:\n",
             $crate::kernels::unchecked::taps::finish::larger!($($left $right),*),
@@ -48,6 +52,11 @@ macro_rules! finish {
             $crate::kernels::unchecked::taps::finish::larger!($($left $right),*),
             "13:\n",
             $crate::kernels::unchecked::taps::finish::stored!($($left $pair),*),
+            "ldr r11, [r10, #32]\n",
+            "add r6, r11\n",
+            "str r6, [r10, #16]\n",
+            "mov r11, #0\n",
+            "str r11, [r10, #28]\n",
             $pop, "\n",
             "12:\n",
             $crate::kernels::unchecked::taps::finish::positive!($($sum),*),
@@ -58,6 +67,8 @@ macro_rules! finish {
             $crate::kernels::unchecked::taps::finish::added!($($left $right),*),
             "b 13b\n",
             "14: stm r10, {{", $lefts, "}}\n",
+            "mov r11, #1\n",
+            "str r11, [r10, #28]\n",
             $pop, "\n",
         )
     };

@@ -7,24 +7,21 @@
 use core::arch::naked_asm;
 
 use super::{Block, Finish, Routines};
-use crate::kernels::convolution::Taps;
+use crate::kernels::convolution::{Convolution, Taps};
 
-/// The routines for a stride, if there are any.
-pub(super) fn routines(stride: usize) -> Option<Routines> {
-    match stride {
-        1 => Some((every8, every4)),
-        2 => Some((second8, second4)),
-        _ => None,
+/// The routines for a geometry of stride 1 or 2.
+pub(super) fn routines(geometry: &Convolution) -> Routines {
+    match geometry.stride {
+        1 => (every8, every4),
+        _ => (second8, second4),
     }
 }
 
 /// Ends the taps.
-pub(super) fn arrange(taps: Taps<'_>, _stride: usize, _positions: usize) -> *const u32 {
-    let (words, count, _) = taps.into_parts();
-    let first = words.as_mut_ptr().wrapping_add(Taps::FRONT);
-    // SAFETY: three words lie behind the taps.
-    unsafe { *first.add(count) = 0 };
-    first
+pub(super) fn arrange(taps: Taps<'_>) -> Option<*const u32> {
+    let (words, start, end) = taps.into_parts()?;
+    *words.get_mut(end)? = 0;
+    Some(words.as_ptr().wrapping_add(start))
 }
 
 /// Pools, shifts, clamps and stores the sums of a block of eight or four positions.
@@ -37,7 +34,9 @@ pub(super) unsafe fn finish(block: &mut Block, positions: usize) {
     let average = match block.finish {
         Finish::Store => {
             // SAFETY: as the caller says.
-            return unsafe { store(block.sums.iter().take(positions), block) };
+            unsafe { store(block.sums.iter().take(positions), block) };
+            block.output = block.output.wrapping_add(block.output_row);
+            return;
         }
         Finish::Max => false,
         Finish::Average => true,
@@ -56,7 +55,9 @@ pub(super) unsafe fn finish(block: &mut Block, positions: usize) {
     if block.second != 0 {
         // SAFETY: as the caller says.
         unsafe { store(block.joined.iter().take(positions / 2), block) };
+        block.output = block.output.wrapping_add(block.output_row);
     }
+    block.second ^= 1;
 }
 
 /// Stores sums side by side.
@@ -90,7 +91,7 @@ macro_rules! eight {
         #[unsafe(naked)]
         unsafe extern "C" fn $name(taps: *const u32, base: *const u8, start: *const i32, block: *mut Block) {
             naked_asm!(
-                "adds r3, #32",
+                "adds r3, #36",
                 "push {{r3, r4-r7, lr}}",
                 "mov r4, r8",
                 "mov r5, r9",
@@ -136,7 +137,7 @@ macro_rules! four {
         #[unsafe(naked)]
         unsafe extern "C" fn $name(taps: *const u32, base: *const u8, start: *const i32, block: *mut Block) {
             naked_asm!(
-                "adds r3, #32",
+                "adds r3, #36",
                 "push {{r3, r4-r7, lr}}",
                 "mov r12, r1",
                 "ldm r2!, {{r4-r7}}",

@@ -6,119 +6,159 @@
 //!
 //! - a *quad*, up to four taps at successive offsets o .. o + 3 (neighbours in a row of the
 //!   kernel). With `D(i) = (x[i], x[i + 2])`, which one `uxtb16` gives, position i adds
-//!   `D(i) * (w0, w2) + D(i + 1) * (w1, w3)`: 35 instructions for eight positions, so 1.1 for each
-//!   weight and position. Pays for three taps or more.
+//!   `D(i) * (w0, w2) + D(i + 1) * (w1, w3)`: 34 instructions for eight positions, so 1.1 for each
+//!   weight and position. Pays for three taps or more. Where the source has many zeros, [`zeros8`]
+//!   looks at the bytes first (6 instructions more) and leaves out what would add nothing.
 //! - a *pair*, any two taps: `pkhbt`/`pkhtb` bring the bytes of both into one word first. 31
 //!   instructions for eight positions, so 1.9 for each weight and position. An odd tap is paired
 //!   with a weight of 0.
 //!
-//! [`arrange`] writes them in place: quads of three words (offset; w0, w2; w1, w3), three words of
-//! 0, pairs of two words (offsets; weights), two words of 0. Groups have a weight that is not 0,
-//! so that the zeros end them and no register is needed to count.
+//! A quad has three words (see `taps_place.rs`), and behind the last one are a word of 0 and the
+//! place of the pairs; pairs have two words (offsets; weights), and end with two words of 0. Groups have a
+//! weight that is not 0, so that the zeros end them and no register is needed to count.
 
 use core::arch::naked_asm;
 
 use super::finish::{finish4, finish8};
 use super::{Block, Routines};
-use crate::kernels::convolution::Taps;
+use crate::kernels::convolution::{Convolution, Taps};
 
-/// The routines for a stride, if there are any.
-pub(super) fn routines(stride: usize) -> Option<Routines> {
-    match stride {
-        1 => Some((words8, words4)),
-        2 => Some((bytes8, bytes4)),
-        _ => None,
+/// The routines for a geometry of stride 1 or 2.
+pub(super) fn routines(geometry: &Convolution) -> Routines {
+    match geometry.stride {
+        1 if geometry.zeros => (zeros8, words4),
+        1 => (words8, words4),
+        _ => (bytes8, bytes4),
     }
 }
 
-/// A pass over the taps to find quads costs some 15 instructions a tap, and a quad saves some 2.5
-/// for each tap and block of eight: below as many positions it does not pay.
-const MANY_POSITIONS: usize = 400;
-
-/// Arranges the taps in groups, for the routines of this stride.
-pub(super) fn arrange(taps: Taps<'_>, stride: usize, positions: usize) -> *const u32 {
-    let (words, count, last) = taps.into_parts();
+/// Ends the quads and makes the other taps pairs.
+pub(super) fn arrange(taps: Taps<'_>) -> Option<*const u32> {
+    let (words, start, end) = taps.into_parts()?;
     let words = words.as_mut_ptr();
-    // SAFETY: `words` has `count + 6` words, and taps in `count` of them from the third on. Quads
-    // and gap are followed by the taps not in quads, in `rest` words from `singles` on; a quad of
-    // three words or more taken out of them leaves `singles + rest` at most at `read`, the next
-    // tap to look at, and at the end at most at word `count + 3`. Pairs replace their taps, an odd
-    // one is followed by at most one word and then two of zeros.
+    // SAFETY: three words lie between the quads and word `start`, and three behind word `end`: one
+    // becomes a tap where they are odd, and two end the pairs.
     unsafe {
-        let mut singles = words.add(Taps::FRONT);
-        let mut end = singles.add(count);
-        if stride == 1 && positions >= MANY_POSITIONS {
-            (singles, end) = quads(singles, end, last);
-        }
-        for gap in 1..=3 {
-            *singles.sub(gap) = 0;
-        }
+        let (mut pair, end) = (words.add(start), words.add(end));
+        *pair.sub(3) = 0;
+        *pair.sub(2) = pair as u32;
         *end = 0;
-        while singles < end {
-            let (tap0, tap1) = (*singles, *singles.add(1));
-            *singles = tap0 & 0xffff | tap1 << 16;
-            *singles.add(1) = tap0 >> 16 | tap1 & 0xffff_0000;
-            singles = singles.add(2);
+        while pair < end {
+            let (tap0, tap1) = (*pair, *pair.add(1));
+            *pair = tap0 & 0xffff | tap1 << 16;
+            *pair.add(1) = tap0 >> 16 | tap1 & 0xffff_0000;
+            pair = pair.add(2);
         }
-        *singles = 0;
-        *singles.add(1) = 0;
+        *pair = 0;
+        *pair.add(1) = 0;
     }
-    words
+    Some(words)
 }
 
-/// Takes quads out of the taps between `read` and `end`, and writes them from three words in front
-/// on. Gives where the other taps begin (three words behind the last quad) and end.
-unsafe fn quads(mut read: *mut u32, end: *mut u32, last: usize) -> (*mut u32, *mut u32) {
-    let (mut singles, mut rest) = (read, read);
-    while read < end {
-        let tap0 = unsafe { *read };
-        let first = tap0 as usize & 0xffff;
-        let mut weights = [tap0 >> 16, 0, 0, 0];
-        let mut next = unsafe { read.add(1) };
-        // The taps at the three offsets that follow, when they come in this order.
-        let mut nearest = 1;
-        while next < end {
-            let tap = unsafe { *next };
-            let distance = (tap as usize & 0xffff).wrapping_sub(first);
-            if distance < nearest || distance > 3 {
-                break;
-            }
-            weights[distance & 3] = tap >> 16;
-            nearest = distance + 1;
-            next = unsafe { next.add(1) };
-        }
-        let taken = unsafe { next.offset_from(read) };
-        // All four offsets are read, so the last must be one that some tap has, or less.
-        if taken >= 3 && first + 3 <= last {
-            unsafe {
-                // The first three of the taps not in quads make room.
-                let behind = rest.max(singles.add(3));
-                for slot in 0..3 {
-                    if singles.add(slot) < rest {
-                        *behind.add(slot) = *singles.add(slot);
-                    }
-                }
-                let quad = singles.sub(3);
-                *quad = first as u32;
-                *quad.add(1) = weights[0] | weights[2] << 16;
-                *quad.add(2) = weights[1] | weights[3] << 16;
-                singles = singles.add(3);
-                rest = rest.add(3);
-            }
-            read = next;
-        } else {
-            unsafe {
-                *rest = tap0;
-                rest = rest.add(1);
-                read = read.add(1);
-            }
-        }
-    }
-    (singles, rest)
+/// Adds a quad at the pointer r6 for eight positions: r7 (w0, w2), r12 (w1, w3), sums in r0-r5, r8, r9.
+macro_rules! quad8 {
+    () => {
+        concat!(
+            "ldr lr, [r6]\n",
+            "uxtb16 r11, lr\n",
+            "uxtb16 lr, lr, ror #8\n",
+            "smlad r0, r11, r7, r0\n",
+            "smlad r1, lr, r7, r1\n",
+            "smlad r0, lr, r12, r0\n",
+            "ldr lr, [r6, #2]\n",
+            "uxtb16 r11, lr\n",
+            "uxtb16 lr, lr, ror #8\n",
+            "smlad r1, r11, r12, r1\n",
+            "smlad r2, r11, r7, r2\n",
+            "smlad r3, lr, r7, r3\n",
+            "smlad r2, lr, r12, r2\n",
+            "ldr lr, [r6, #4]\n",
+            "uxtb16 r11, lr\n",
+            "uxtb16 lr, lr, ror #8\n",
+            "smlad r3, r11, r12, r3\n",
+            "smlad r4, r11, r7, r4\n",
+            "smlad r5, lr, r7, r5\n",
+            "smlad r4, lr, r12, r4\n",
+            "ldr lr, [r6, #6]\n",
+            "uxtb16 r11, lr\n",
+            "uxtb16 lr, lr, ror #8\n",
+            "smlad r5, r11, r12, r5\n",
+            "smlad r8, r11, r7, r8\n",
+            "smlad r9, lr, r7, r9\n",
+            "smlad r8, lr, r12, r8\n",
+            // x[8] and x[10], of a word that ends with the latter.
+            "ldr lr, [r6, #7]\n",
+            "uxtb16 lr, lr, ror #8\n",
+            "smlad r9, lr, r12, r9\n",
+        )
+    };
 }
 
-/// Eight positions, stride 1: r10 taps, r11 base, sums in r0-r5, r8, r9. On the stack: the base,
-/// which is overwritten by pointers once quads are done, a word of scratch, the block.
+/// The products of a pair for four positions ($sums): bytes in r6 and r7, r12 scratch, lr weights.
+macro_rules! pair4 {
+    ($a:literal $b:literal $c:literal $d:literal) => {
+        concat!(
+            "pkhbt r12, r6, r7, lsl #16\n",
+            "pkhtb r6, r7, r6, asr #16\n",
+            "uxtb16 r7, r12\n",
+            "smlad ",
+            $a,
+            ", r7, lr, ",
+            $a,
+            "\n",
+            "uxtb16 r7, r12, ror #8\n",
+            "smlad ",
+            $b,
+            ", r7, lr, ",
+            $b,
+            "\n",
+            "uxtb16 r7, r6\n",
+            "smlad ",
+            $c,
+            ", r7, lr, ",
+            $c,
+            "\n",
+            "uxtb16 r7, r6, ror #8\n",
+            "smlad ",
+            $d,
+            ", r7, lr, ",
+            $d,
+            "\n",
+        )
+    };
+}
+
+/// Adds the pairs from r10 on for eight positions: r11 base, sums in r0-r5, r8, r9. Two words on the
+/// stack are overwritten. $left and $right stand in front of the products of each half of a pair.
+macro_rules! pairs8 {
+    ($left:literal $right:literal) => {
+        concat!(
+            "ldrd r12, lr, [r10], #8\n",
+            "cmp lr, #0\n",
+            "beq 5f\n",
+            // A pair: r6 and r7 pointers, then bytes; r12 offsets, then bytes; lr weights.
+            "4: uxtah r6, r11, r12\n",
+            "uxtah r7, r11, r12, ror #16\n",
+            "strd r6, r7, [sp]\n",
+            "ldr r6, [r6]\n",
+            "ldr r7, [r7]\n",
+            $left,
+            pair4!("r0" "r1" "r2" "r3"),
+            "6: ldrd r6, r7, [sp]\n",
+            "ldr r6, [r6, #4]\n",
+            "ldr r7, [r7, #4]\n",
+            $right,
+            pair4!("r4" "r5" "r8" "r9"),
+            "7: ldrd r12, lr, [r10], #8\n",
+            "cmp lr, #0\n",
+            "bne 4b\n",
+            "5:\n",
+        )
+    };
+}
+
+/// Eight positions, stride 1: r10 taps, sums in r0-r5, r8, r9, r6 pointer. On the stack: the base, which
+/// is overwritten once quads are done, a word of scratch, the block.
 #[unsafe(naked)]
 unsafe extern "C" fn words8(
     taps: *const u32,
@@ -129,85 +169,52 @@ unsafe extern "C" fn words8(
     naked_asm!(
         "push {{r1-r11, lr}}",
         "mov r10, r0",
-        "mov r11, r1",
+        "mov r6, r1",
         "ldm r2, {{r0-r5, r8, r9}}",
-        "ldm r10!, {{r6, r7, r12}}",
-        "cmp r7, #0",
-        "beq 3f",
-        // A quad: r6 pointer, r7 (w0, w2), r12 (w1, w3), r11 and lr bytes.
-        "2: ldr lr, [sp]",
-        "uxtah r6, lr, r6",
-        "ldr lr, [r6]",
-        "uxtb16 r11, lr",
-        "uxtb16 lr, lr, ror #8",
-        "smlad r0, r11, r7, r0",
-        "smlad r1, lr, r7, r1",
-        "smlad r0, lr, r12, r0",
-        "ldr lr, [r6, #2]",
-        "uxtb16 r11, lr",
-        "uxtb16 lr, lr, ror #8",
-        "smlad r1, r11, r12, r1",
-        "smlad r2, r11, r7, r2",
-        "smlad r3, lr, r7, r3",
-        "smlad r2, lr, r12, r2",
-        "ldr lr, [r6, #4]",
-        "uxtb16 r11, lr",
-        "uxtb16 lr, lr, ror #8",
-        "smlad r3, r11, r12, r3",
-        "smlad r4, r11, r7, r4",
-        "smlad r5, lr, r7, r5",
-        "smlad r4, lr, r12, r4",
-        "ldr lr, [r6, #6]",
-        "uxtb16 r11, lr",
-        "uxtb16 lr, lr, ror #8",
-        "smlad r5, r11, r12, r5",
-        "smlad r8, r11, r7, r8",
-        "smlad r9, lr, r7, r9",
-        "smlad r8, lr, r12, r8",
-        // x[8] and x[10], of a word that ends with the latter.
-        "ldr lr, [r6, #7]",
-        "uxtb16 lr, lr, ror #8",
-        "smlad r9, lr, r12, r9",
-        "ldm r10!, {{r6, r7, r12}}",
+        "b 3f",
+        "2: add r6, r11",
+        quad8!(),
+        "3: ldm r10!, {{r7, r11, r12}}",
         "cmp r7, #0",
         "bne 2b",
+        "mov r10, r11",
         "ldr r11, [sp]",
-        "3: ldrd r12, lr, [r10], #8",
-        "cmp lr, #0",
-        "beq 5f",
-        // A pair: r6 and r7 pointers, then bytes; r12 offsets, then bytes; lr weights.
-        "4: uxtah r6, r11, r12",
-        "uxtah r7, r11, r12, ror #16",
-        "strd r6, r7, [sp]",
-        "ldr r6, [r6]",
-        "ldr r7, [r7]",
-        "pkhbt r12, r6, r7, lsl #16",
-        "pkhtb r6, r7, r6, asr #16",
-        "uxtb16 r7, r12",
-        "smlad r0, r7, lr, r0",
-        "uxtb16 r7, r12, ror #8",
-        "smlad r1, r7, lr, r1",
-        "uxtb16 r7, r6",
-        "smlad r2, r7, lr, r2",
-        "uxtb16 r7, r6, ror #8",
-        "smlad r3, r7, lr, r3",
-        "ldrd r6, r7, [sp]",
-        "ldr r6, [r6, #4]",
-        "ldr r7, [r7, #4]",
-        "pkhbt r12, r6, r7, lsl #16",
-        "pkhtb r6, r7, r6, asr #16",
-        "uxtb16 r7, r12",
-        "smlad r4, r7, lr, r4",
-        "uxtb16 r7, r12, ror #8",
-        "smlad r5, r7, lr, r5",
-        "uxtb16 r7, r6",
-        "smlad r8, r7, lr, r8",
-        "uxtb16 r7, r6, ror #8",
-        "smlad r9, r7, lr, r9",
-        "ldrd r12, lr, [r10], #8",
-        "cmp lr, #0",
-        "bne 4b",
-        "5: ldr r10, [sp, #8]",
+        pairs8!("" ""),
+        "ldr r10, [sp, #8]",
+        finish8!("pop {{r1-r11, pc}}"),
+    );
+}
+
+/// [`words8`] for a source with many zeros.
+#[unsafe(naked)]
+unsafe extern "C" fn zeros8(
+    taps: *const u32,
+    base: *const u8,
+    start: *const i32,
+    block: *mut Block,
+) {
+    naked_asm!(
+        "push {{r1-r11, lr}}",
+        "mov r10, r0",
+        "mov r6, r1",
+        "ldm r2, {{r0-r5, r8, r9}}",
+        "b 3f",
+        "2: add r6, r11",
+        // The bytes that a quad reads, 0 to 10.
+        "ldr lr, [r6]",
+        "ldr r11, [r6, #4]",
+        "orr lr, r11",
+        "ldr r11, [r6, #7]",
+        "orrs lr, r11",
+        "beq 3f",
+        quad8!(),
+        "3: ldm r10!, {{r7, r11, r12}}",
+        "cmp r7, #0",
+        "bne 2b",
+        "mov r10, r11",
+        "ldr r11, [sp]",
+        pairs8!("orrs r12, r6, r7\nbeq 6f\n" "orrs r12, r6, r7\nbeq 7f\n"),
+        "ldr r10, [sp, #8]",
         finish8!("pop {{r1-r11, pc}}"),
     );
 }
@@ -224,11 +231,10 @@ unsafe extern "C" fn words4(
         "push {{r3-r11, lr}}",
         "mov r10, r0",
         "mov r11, r1",
+        "mov r4, r1",
         "ldm r2, {{r0-r3}}",
-        "ldm r10!, {{r4, r5, r8}}",
-        "cmp r5, #0",
-        "beq 3f",
-        "2: uxtah r4, r11, r4",
+        "b 3f",
+        "2: add r4, r6",
         "ldr r9, [r4]",
         "uxtb16 r12, r9",
         "uxtb16 r9, r9, ror #8",
@@ -245,10 +251,11 @@ unsafe extern "C" fn words4(
         "ldr r9, [r4, #3]",
         "uxtb16 r9, r9, ror #8",
         "smlad r3, r9, r8, r3",
-        "ldm r10!, {{r4, r5, r8}}",
+        "3: ldm r10!, {{r5, r6, r8}}",
         "cmp r5, #0",
         "bne 2b",
-        "3: ldrd r4, r5, [r10], #8",
+        "mov r10, r6",
+        "ldrd r4, r5, [r10], #8",
         "cmp r5, #0",
         "beq 5f",
         "4: uxtah r8, r11, r4",
@@ -297,7 +304,7 @@ unsafe extern "C" fn bytes8(
         "mov r10, r0",
         "mov r11, r1",
         "ldm r2, {{r0-r5, r8, r9}}",
-        "add r10, #12",
+        "ldr r10, [r10, #4]",
         "ldrd r6, r12, [r10], #8",
         "cmp r12, #0",
         "beq 3f",
@@ -326,7 +333,7 @@ unsafe extern "C" fn bytes4(
         "mov r10, r0",
         "mov r11, r1",
         "ldm r2, {{r0-r3}}",
-        "add r10, #12",
+        "ldr r10, [r10, #4]",
         "ldrd r4, r5, [r10], #8",
         "cmp r5, #0",
         "beq 3f",

@@ -7,24 +7,21 @@ use core::arch::naked_asm;
 
 use super::finish::{finish4, finish8};
 use super::{Block, Routines};
-use crate::kernels::convolution::Taps;
+use crate::kernels::convolution::{Convolution, Taps};
 
-/// The routines for a stride, if there are any.
-pub(super) fn routines(stride: usize) -> Option<Routines> {
-    match stride {
-        1 => Some((every8, every4)),
-        2 => Some((second8, second4)),
-        _ => None,
+/// The routines for a geometry of stride 1 or 2.
+pub(super) fn routines(geometry: &Convolution) -> Routines {
+    match geometry.stride {
+        1 => (every8, every4),
+        _ => (second8, second4),
     }
 }
 
 /// Ends the taps.
-pub(super) fn arrange(taps: Taps<'_>, _stride: usize, _positions: usize) -> *const u32 {
-    let (words, count, _) = taps.into_parts();
-    let first = words.as_mut_ptr().wrapping_add(Taps::FRONT);
-    // SAFETY: three words lie behind the taps.
-    unsafe { *first.add(count) = 0 };
-    first
+pub(super) fn arrange(taps: Taps<'_>) -> Option<*const u32> {
+    let (words, start, end) = taps.into_parts()?;
+    *words.get_mut(end)? = 0;
+    Some(words.as_ptr().wrapping_add(start))
 }
 
 /// A [`Routine`](super::Routine) for the positions whose sums ($sum, together $sums) and distances
