@@ -71,6 +71,19 @@ const NETWORKS: &[Network] = &[
         &[&SPEED_M4],
     ),
     (
+        "lenet-5-28-global-10x",
+        &[
+            "lenet-5-28",
+            "--pruner",
+            "magnitude/global",
+            "--compression",
+            "10",
+            "--epochs",
+            "5",
+        ],
+        &[&SPEED_M4],
+    ),
+    (
         "conv6-conv12-3x",
         &[
             "trainer/architectures/conv6-conv12.toml",

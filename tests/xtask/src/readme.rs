@@ -39,11 +39,77 @@ pub(crate) fn run(_: &[String]) -> Outcome {
     block += &format!("$ cargo xtask bench training\n{}", output(&mut bench)?);
     text = replace(&text, "mnist", block.trim_matches('\n'))?;
 
+    text = replace(&text, "kernels", &kernels()?)?;
+
     let mut bench = command::cargo();
     bench.args(["xtask", "bench", "pruning"]);
     text = replace(&text, "pruning", output(&mut bench)?.trim_matches('\n'))?;
 
     fs::write(&path, text).map_err(|e| format!("cannot write README.md: {e}"))
+}
+
+/// What LeNet-300-100 takes at each compression, from the table of `cargo xtask bench kernels`.
+fn kernels() -> Result<String, String> {
+    let path = root().join("tests/networks/kernels.csv");
+    let table = fs::read_to_string(&path).map_err(|e| format!("{}: {e}", path.display()))?;
+    let value = |kind: &str, network: &str, board: &str| {
+        let line = table.lines().find_map(|line| {
+            let mut fields = line.split(',');
+            let found = [kind, network, board].map(|field| fields.next() == Some(field));
+            (found == [true; 3]).then(|| fields.next()).flatten()
+        });
+        line.and_then(|value| value.parse().ok())
+            .map_or("-".into(), |value: f64| grouped(value.round() as u64))
+    };
+    let rows = [
+        (
+            "container, bytes, 4-bit weights",
+            "container bytes",
+            "size",
+            "",
+        ),
+        (
+            "instructions, Cortex-M4",
+            "instructions",
+            "speed-m4",
+            "mps2-an386",
+        ),
+        (
+            "instructions, Cortex-M0",
+            "instructions",
+            "speed-m0",
+            "microbit",
+        ),
+        (
+            "as straight-line code, Cortex-M4",
+            "instructions as code",
+            "code-m4",
+            "mps2-an386",
+        ),
+    ];
+    let compressions = ["10x", "100x", "300x", "1000x"];
+    let mut block = format!("{:34}", "LeNet-300-100 on MNIST");
+    block += &compressions
+        .map(|compression| format!("{compression:>9}"))
+        .concat();
+    for (what, kind, goal, board) in rows {
+        block += &format!("\n{what:34}");
+        for compression in compressions {
+            let network = format!("lenet-300-100-{compression}-{goal}");
+            block += &format!("{:>9}", value(kind, &network, board));
+        }
+    }
+    Ok(block)
+}
+
+/// A number with a comma before every three digits.
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let first = digits.len() % 3;
+    let (head, tail) = digits.split_at(first);
+    let groups = tail.as_bytes().chunks(3).map(String::from_utf8_lossy);
+    let head = (first > 0).then(|| head.into());
+    head.into_iter().chain(groups).collect::<Vec<_>>().join(",")
 }
 
 /// What `command` prints on stdout; its stderr goes to ours.

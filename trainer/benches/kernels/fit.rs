@@ -3,7 +3,7 @@
 //! Every network, committed or made for the purpose, says that so many of each unit took so many
 //! instructions; the costs are those with the least squared relative error over all of them.
 
-use rarefy_format::{AlignedBytes, Model, write};
+use rarefy_format::{AlignedBytes, Encoding, LayerSpec, Model, Operation, write};
 use rarefy_trainer::deploy::costs::{COSTS, Core, inference};
 
 use super::networks::{Committed, committed, count, digits, instructions};
@@ -94,9 +94,31 @@ fn counted(bench: &Bench, core: Core) -> Outcome<Vec<Counted>> {
     };
     for (name, network) in synthetic::networks() {
         let bytes = write(&network).map_err(|e| format!("{name}: {e}"))?;
-        // Every third value is 0.
-        let input = (0..network.input.len()).map(|at| (at % 3 * (at % 120)) as u8);
-        add(name, 1.0, &bytes, &[input.collect()])?;
+        // Every third value is 0; where kernels skip zeros also nearly all, and none.
+        let inputs: [(&str, fn(usize) -> bool); 3] = [
+            ("", |at| at % 3 > 0),
+            (", few inputs", |at| at % 16 == 5),
+            (", all inputs", |_| true),
+        ];
+        let skipping = |layer: &LayerSpec| {
+            layer.encoding == Encoding::Columns || matches!(layer.operation, Operation::Conv { .. })
+        };
+        let kinds = if network.layers.iter().any(skipping) {
+            3
+        } else {
+            1
+        };
+        for (kind, active) in &inputs[..kinds] {
+            let value = |at: usize| {
+                if active(at) {
+                    (at % 3 * (at % 120)).max(1) as u8
+                } else {
+                    0
+                }
+            };
+            let input = (0..network.input.len()).map(value).collect();
+            add(format!("{name}{kind}"), 1.0, &bytes, &[input])?;
+        }
     }
     let digits = digits(bench)?;
     // Of a Cortex-M3 nothing was exported for itself.

@@ -75,7 +75,7 @@ pub enum Unit {
     RiceInput,
     /// A run of such inputs.
     RiceList,
-    /// A weight of dense rows, 0 or not.
+    /// A weight of dense rows, 0 or not, those computed again included.
     DenseWeight,
     /// A dense row.
     DenseRow,
@@ -264,7 +264,13 @@ fn dense(layer: &Layer<'_>, activity: Option<&Activity>) -> Vec<(Unit, f64)> {
             ]
         }
         Weights::Dense(_) => {
-            let all = rows * layer.columns() as f64;
+            // Rows are computed four at a time; of fewer each as often.
+            let computed = if rows < 4.0 {
+                4.0 * rows
+            } else {
+                4.0 * (rows / 4.0).ceil()
+            };
+            let all = computed * layer.columns() as f64;
             vec![(Unit::DenseWeight, all), (Unit::DenseRow, rows)]
         }
         Weights::Words(words) => {
