@@ -39,6 +39,7 @@ const LIMITS: &[(&str, &str, &str, f64)] = &[
     (COUNT, "lenet-300-100-300x-speed-m0", M0, 9_500.0),
     (COUNT, "lenet-300-100-1000x-speed-m0", M0, 3_700.0),
     (COUNT, "lenet-5-28-10x-speed-m4", M4, 190_000.0),
+    (COUNT, "lenet-5-28-global-10x-speed-m4", M4, 190_000.0),
     (COUNT, "lenet-5-28-uniform-10x-speed-m4", M4, 190_000.0),
     (CODE, "lenet-300-100-100x-code-m4", M4, 9_500.0),
     (CODE, "lenet-300-100-300x-code-m4", M4, 3_300.0),

@@ -101,7 +101,7 @@ enum Encoding {
     Csr,
     /// Weight and column packed in 16 bits
     Words,
-    /// Weight and row packed in 16 bits, by column: skips inputs that are zero
+    /// Weight and row packed in 16 bits, by pairs of inputs: skips those that are zero
     Columns,
     /// Entropy-coded gaps and weights
     Rice,
