@@ -88,6 +88,10 @@ pub use shape::{Buffer, Margin, Shape};
 #[cfg(feature = "alloc")]
 pub use write::{LayerSpec, NetworkSpec, SkipSpec, SpecError, WeightsSpec, WriteError, write};
 
+/// Whether this build reads maps (the feature `maps`). An engine that was built without has to refuse one
+/// that was built with: it would take for dense layers what [`Model::parse`] has let in.
+pub const MAPS: bool = cfg!(feature = "maps");
+
 /// Bytes on the 4-byte boundary that an engine asks for.
 ///
 /// ```

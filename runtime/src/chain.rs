@@ -54,8 +54,8 @@ pub(crate) fn run(model: &Model<'_>, input: &[u8], arena: &mut [u32]) -> Option<
 #[cfg(all(cortex_m, not(test)))]
 #[inline(always)]
 pub(crate) fn run(model: &Model<'_>, input: &[u8], arena: &mut [u32]) -> Option<Range<usize>> {
-    // SAFETY: this build has no `maps`, so `Model::parse` has refused all but chains of dense layers; the
-    // engine has cut the arena to what the model states.
+    // SAFETY: this build has no `maps`, nor has its parser (`lib.rs` asserts it), so `Model::parse` has refused
+    // all but chains of dense layers; the engine has cut the arena to what the model states.
     #[allow(unsafe_code)]
     unsafe {
         kernels::unchecked::chain::run(model, input, arena)

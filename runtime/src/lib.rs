@@ -28,6 +28,14 @@
 #![cfg_attr(not(test), no_std)]
 #![deny(unsafe_code)]
 
+// Cargo joins the features that a program's crates ask of one: the walk over dense layers alone relies on a
+// parser that refuses everything else.
+#[cfg(not(any(feature = "maps", test)))]
+const _: () = assert!(
+    !rarefy_format::MAPS,
+    "rarefy-format is built with the feature maps and rarefy-runtime without: give both the same (rarefy-format has it by default)"
+);
+
 mod arena;
 #[cfg(any(test, not(feature = "maps")))]
 mod chain;

@@ -94,9 +94,10 @@ impl Rows for DenseRows<'_> {
             values,
             ..self.rest
         };
-        for (column, &value) in (0..).zip(row) {
+        // Not by a `u16` that counts: behind 65,535 columns it would be one too far.
+        for (column, &value) in row.iter().enumerate() {
             if value != 0 {
-                visit(column, i16::from(value as i8));
+                visit(column as u16, i16::from(value as i8));
             }
         }
         Some(bias)

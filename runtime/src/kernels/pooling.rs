@@ -2,7 +2,7 @@
 //!
 //! Padding is the source's margin of zeros, as for a convolution: activations are at least 0, so a
 //! zero never wins over what a window really holds, and a window's maximum is the same as without
-//! it. An average would count the zeros, so the container refuses padding there.
+//! it. An average counts the zeros.
 //!
 //! Safe code throughout: a pooling layer is a few per cent of a network's instructions.
 

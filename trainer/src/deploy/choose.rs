@@ -1,9 +1,11 @@
 //! Which encoding stores each layer: by counted costs.
 //!
 //! Each encoding that holds a layer's weights in the bits asked for is tried: the layer is written in it,
-//! which gives its bytes exactly, and read again to [predict](super::costs) its instructions. Neither
-//! depends on the other layers, nor, but for the entropy-coded encoding, on what the weights are; so a
-//! rough quantization will do to choose by.
+//! which gives its bytes exactly, and read again to [predict](super::costs) its instructions. Neither depends on
+//! the other layers, but for what several encodings in one network cost, nor on what the weights are, but for the
+//! entropy-coded encoding; so a rough quantization will do to choose by.
+
+use std::cmp::Ordering;
 
 use rarefy_format::{
     AlignedBytes, Encoding, LayerSpec, Model, NetworkSpec, WeightsSpec, index_bits,
@@ -64,30 +66,77 @@ pub fn choose(
     let images = &images[..images.len().min(IMAGES)];
     let rough = quantize::quantize(network, images, weights, &rough)?;
     let layers = network.layers.iter().enumerate();
-    layers
+    let trials: Vec<Vec<Trial>> = layers
         .map(|(index, layer)| {
             if layer.is_pool() {
-                return Ok(Encoding::None);
+                return Ok(vec![(Encoding::None, [0.0, 0.0])]);
             }
-            let costs = ENCODINGS.into_iter().filter_map(|encoding| {
-                let (bytes, instructions) = trial(&rough, index, layer, weights, encoding, core)?;
-                let cost = match goal {
-                    Goal::Size => [bytes, instructions],
-                    Goal::Speed => [instructions, bytes],
-                    Goal::Balanced => [bytes * instructions, instructions],
-                };
-                Some((cost, encoding))
+            let tried = ENCODINGS.into_iter().filter_map(|encoding| {
+                let cost = trial(&rough, index, layer, weights, encoding, core)?;
+                Some((encoding, cost))
             });
-            let least =
-                costs.min_by(|(a, _), (b, _)| a[0].total_cmp(&b[0]).then(a[1].total_cmp(&b[1])));
-            least
-                .map(|(_, encoding)| encoding)
-                .ok_or_else(|| DeployError::Quantize {
+            let tried: Vec<Trial> = tried.collect();
+            if tried.is_empty() {
+                return Err(DeployError::Quantize {
                     layer: layer.name.clone(),
                     reason: "no encoding holds it: prune it further".into(),
-                })
+                });
+            }
+            Ok(tried)
         })
-        .collect()
+        .collect::<Result<_, _>>()?;
+    Ok(cheapest(&trials, goal, core))
+}
+
+/// An encoding that holds a layer, with the layer's bytes and instructions in it.
+type Trial = (Encoding, [f64; 2]);
+
+/// The less of two costs by their first number, then by the second.
+fn by_both(a: &[f64; 2], b: &[f64; 2]) -> Ordering {
+    a[0].total_cmp(&b[0]).then(a[1].total_cmp(&b[1]))
+}
+
+/// For each layer the encoding with which the whole network has least of what is asked for: what is fastest in
+/// each layer may not be in the whole, since encodings that mix cost, too.
+fn cheapest(trials: &[Vec<Trial>], goal: Goal, core: Core) -> Vec<Encoding> {
+    let kinds = (1..1_u32 << ENCODINGS.len()).map(|kinds| {
+        let allowed = |encoding: Encoding| {
+            let place = ENCODINGS.iter().position(|other| *other == encoding);
+            place.is_none_or(|place| kinds >> place & 1 == 1)
+        };
+        best(trials, goal, core, allowed)
+    });
+    let least = kinds.flatten().min_by(|(_, a), (_, b)| by_both(a, b));
+    least.map(|(encodings, _)| encodings).unwrap_or_default()
+}
+
+/// For each layer which of the encodings `allowed` is best, and what there is least to be of in the whole
+/// network, with what decides a tie; `None` where one of the layers is held by none of them.
+fn best(
+    trials: &[Vec<Trial>],
+    goal: Goal,
+    core: Core,
+    allowed: impl Fn(Encoding) -> bool,
+) -> Option<(Vec<Encoding>, [f64; 2])> {
+    let (mut encodings, mut total) = (Vec::new(), [0.0; 2]);
+    for tried in trials {
+        let costs = tried.iter().filter(|(encoding, _)| allowed(*encoding));
+        let costs = costs.map(|&(encoding, [bytes, instructions])| {
+            let cost = match goal {
+                Goal::Size => [bytes, instructions],
+                Goal::Speed => [instructions, bytes],
+                Goal::Balanced => [bytes * instructions, instructions],
+            };
+            (encoding, cost)
+        });
+        let (encoding, cost) = costs.min_by(|(_, a), (_, b)| by_both(a, b))?;
+        encodings.push(encoding);
+        total = [total[0] + cost[0], total[1] + cost[1]];
+    }
+    if goal == Goal::Speed {
+        total[0] += costs::cost(core, &[costs::mixed(&encodings)]);
+    }
+    Some((encodings, total))
 }
 
 /// Bytes and instructions of a layer in `encoding`; none where that does not hold it.
@@ -98,7 +147,7 @@ fn trial(
     weights: WeightType,
     encoding: Encoding,
     core: Core,
-) -> Option<(f64, f64)> {
+) -> Option<[f64; 2]> {
     if !quantize::holds(encoding, weights, layer) {
         return None;
     }
@@ -114,7 +163,7 @@ fn trial(
     let model = Model::parse(&container).ok()?;
     let written = model.layers().nth(index)?;
     let instructions = costs::instructions(&written, core, Some(&rough.activity[index]));
-    Some((written.block().len() as f64, instructions))
+    Some([written.block().len() as f64, instructions])
 }
 
 /// The layer without its weights, so that only the one in question decides whether a container holds it.
@@ -247,6 +296,28 @@ mod tests {
         // 700 columns leave a packed word 6 bits, 100 rows leave it 9.
         let balanced = with(WeightType::Int(8), Goal::Balanced);
         assert!(balanced[0] != Encoding::Words, "{balanced:?}");
+    }
+
+    #[test]
+    fn a_second_encoding_has_to_save_what_it_costs() {
+        let layer = |csr: f64| {
+            vec![
+                (Encoding::Words, [20.0, 1000.0]),
+                (Encoding::Csr, [30.0, csr]),
+            ]
+        };
+        let (_, layers) = costs::mixed(&[Encoding::Words, Encoding::Csr]);
+        let mixed = costs::cost(Core::M4, &[(costs::Unit::Mixed, layers)]);
+        assert!(mixed > 1.0, "{mixed}");
+        let with = |saved: f64, goal| {
+            let trials = [layer(1000.0 - saved), layer(2000.0)];
+            cheapest(&trials, goal, Core::M4)
+        };
+        let both = [Encoding::Csr, Encoding::Words];
+        assert_eq!(with(mixed + 1.0, Goal::Speed), both);
+        assert_eq!(with(mixed - 1.0, Goal::Speed), [Encoding::Words; 2]);
+        assert_eq!(with(900.0, Goal::Size), [Encoding::Words; 2]);
+        assert_eq!(with(900.0, Goal::Balanced), both);
     }
 
     #[test]

@@ -43,6 +43,8 @@ pub enum Unit {
     Inference,
     /// A layer, besides its weights.
     Layer,
+    /// A layer again for each encoding of the network beyond one: the walk asks which it is.
+    Mixed,
     /// A weight of compressed rows.
     CsrWeight,
     /// A row of compressed rows.
@@ -57,10 +59,12 @@ pub enum Unit {
     ColumnsBoth,
     /// A row that reads an input that is not 0 and not its partner.
     ColumnsWeight,
-    /// An input of a pair of columns that is not 0, its section of rows.
+    /// An input that is not 0 and has rows that do not read its partner.
     ColumnsSection,
-    /// A pair of columns, one of whose inputs is not 0.
+    /// A pair of columns that rows read, one of whose inputs is not 0.
     ColumnsVisit,
+    /// A pair that no row reads, one of whose inputs is not 0.
+    ColumnsEmpty,
     /// An input, 0 or not.
     ColumnsInput,
     /// A sum of columns, set up and finished.
@@ -106,9 +110,10 @@ pub enum Unit {
 }
 
 /// The table: instructions of each unit on Cortex-M4, M3 and M0.
-pub const COSTS: [(Unit, [f64; 3]); 32] = [
+pub const COSTS: [(Unit, [f64; 3]); 34] = [
     (Unit::Inference, [92.4, 92.6, 109.0]),
     (Unit::Layer, [103.0, 107.0, 178.0]),
+    (Unit::Mixed, [50.0, 50.0, 50.0]),
     (Unit::CsrWeight, [4.26, 4.28, 6.59]),
     (Unit::CsrRow, [20.4, 20.2, 39.9]),
     (Unit::WordsWeight, [3.68, 4.64, 7.01]),
@@ -118,6 +123,7 @@ pub const COSTS: [(Unit, [f64; 3]); 32] = [
     (Unit::ColumnsWeight, [4.49, 5.50, 8.82]),
     (Unit::ColumnsSection, [2.65, 3.11, 0.50]),
     (Unit::ColumnsVisit, [19.4, 20.8, 25.2]),
+    (Unit::ColumnsEmpty, [15.0, 15.0, 8.00]),
     (Unit::ColumnsInput, [1.73, 1.74, 2.41]),
     (Unit::ColumnsOutput, [4.91, 4.87, 9.41]),
     (Unit::RiceWeight, [24.5, 24.5, 51.3]),
@@ -187,7 +193,24 @@ pub fn inference(model: &Model<'_>, inputs: &[Vec<u8>]) -> Vec<(Unit, f64)> {
     let layers = model.layers().zip(&spec.layers).enumerate();
     let units = layers
         .flat_map(|(index, (layer, spec))| units(&layer, active(index + 1 - spec.source).as_ref()));
-    [(Unit::Inference, 1.0)].into_iter().chain(units).collect()
+    let encodings = model.layers().map(|layer| layer.encoding());
+    let mixed = mixed(&encodings.collect::<Vec<_>>());
+    [(Unit::Inference, 1.0), mixed]
+        .into_iter()
+        .chain(units)
+        .collect()
+}
+
+/// What it repeats that the layers of a network have these encodings.
+pub(super) fn mixed(encodings: &[Encoding]) -> (Unit, f64) {
+    let mut kinds: Vec<Encoding> = Vec::new();
+    for encoding in encodings {
+        if *encoding != Encoding::None && !kinds.contains(encoding) {
+            kinds.push(*encoding);
+        }
+    }
+    let more = kinds.len().saturating_sub(1);
+    (Unit::Mixed, (more * encodings.len()) as f64)
 }
 
 /// What `layer` repeats, and how often; see [`instructions`].
@@ -285,23 +308,40 @@ fn dense(layer: &Layer<'_>, activity: Option<&Activity>) -> Vec<(Unit, f64)> {
             let full = Activity::full(layer.columns());
             let Activity { values, pairs } = activity.unwrap_or(&full);
             // Of a row each pair that it reads, by the first input of it that it reads.
-            let (mut both, mut single, mut last) = (0.0, 0.0, vec![None; layer.outputs()]);
+            let (mut both, mut last) = (vec![0.0; pairs.len()], vec![None; layer.outputs()]);
+            let mut single = vec![0.0; values.len()];
             columns.each(|column, row, _| {
                 let column = usize::from(column);
                 let before = last[usize::from(row)].replace(column);
                 match before {
                     Some(before) if column % 2 == 1 && before + 1 == column => {
-                        single -= values[before];
-                        both += pairs[column / 2];
+                        single[before] -= 1.0;
+                        both[column / 2] += 1.0;
                     }
-                    _ => single += values[column],
+                    _ => single[column] += 1.0,
                 }
             });
+            let read =
+                |&pair: &usize| both[pair] + single[2 * pair..].iter().take(2).sum::<f64>() > 0.0;
+            let (visited, empty): (Vec<usize>, Vec<usize>) = (0..pairs.len()).partition(read);
+            let sum = |of: Vec<usize>| of.into_iter().map(|pair| pairs[pair]).sum();
+            let sections = values
+                .iter()
+                .zip(&single)
+                .filter(|(_, count)| **count > 0.0);
+            let active = |shares: &[f64], counts: &[f64]| -> f64 {
+                shares
+                    .iter()
+                    .zip(counts)
+                    .map(|(share, count)| share * count)
+                    .sum()
+            };
             vec![
-                (Unit::ColumnsBoth, both),
-                (Unit::ColumnsWeight, single),
-                (Unit::ColumnsSection, values.iter().sum()),
-                (Unit::ColumnsVisit, pairs.iter().sum()),
+                (Unit::ColumnsBoth, active(pairs, &both)),
+                (Unit::ColumnsWeight, active(values, &single)),
+                (Unit::ColumnsSection, sections.map(|(share, _)| share).sum()),
+                (Unit::ColumnsVisit, sum(visited)),
+                (Unit::ColumnsEmpty, sum(empty)),
                 (Unit::ColumnsInput, values.len() as f64),
                 (Unit::ColumnsOutput, rows),
             ]
@@ -391,8 +431,9 @@ mod tests {
                 (Unit::Layer, 1.0),
                 (Unit::ColumnsBoth, 0.0),
                 (Unit::ColumnsWeight, share * 32.0),
-                (Unit::ColumnsSection, share * 64.0),
-                (Unit::ColumnsVisit, (1.5 * share).min(1.0) * 32.0),
+                (Unit::ColumnsSection, share * 32.0),
+                (Unit::ColumnsVisit, (1.5 * share).min(1.0) * 16.0),
+                (Unit::ColumnsEmpty, (1.5 * share).min(1.0) * 16.0),
                 (Unit::ColumnsInput, 64.0),
                 (Unit::ColumnsOutput, 8.0),
             ];

@@ -33,23 +33,23 @@ pub(crate) unsafe fn run(
     let end = unsafe { start.add(len) };
     let (mut at_front, mut read, mut source) = (true, 0, input);
     for layer in model.dense_layers() {
-        // SAFETY: as the module says, `layer.words + read <= len`. So the output, the source that the
-        // layer before has left at the other end, and what is between are apart and inside the arena,
-        // whose borrow outlives the loop. The source is not written while it is borrowed: the next
-        // layer writes where it lay, but reads this one's output.
+        let place = match at_front {
+            true => start,
+            // SAFETY: as the module says, `layer.words + read <= len`.
+            false => unsafe { end.sub(layer.words) },
+        };
+        // SAFETY: for the same reason the output, the source that the layer before has left at the other
+        // end, and what is between are apart and inside the arena, whose borrow outlives the loop. The
+        // source is not written while it is borrowed: the next layer writes where it lay, but reads this
+        // one's output.
         let (write, scratch) = unsafe {
-            let (write, between) = if at_front {
-                (start, start.add(layer.words))
-            } else {
-                (end.sub(layer.words), start.add(read))
-            };
+            let between = start.add(if at_front { layer.words } else { read });
             let free = len.unchecked_sub(layer.words).unchecked_sub(read);
             (
-                slice::from_raw_parts_mut(write, layer.words),
+                slice::from_raw_parts_mut(place, layer.words),
                 slice::from_raw_parts_mut(between, free),
             )
         };
-        let written = write.as_ptr().cast();
         let output = if layer.last {
             Output::Sums(bytemuck::must_cast_slice_mut(write))
         } else {
@@ -60,7 +60,7 @@ pub(crate) unsafe fn run(
         };
         kernels::dense(layer.weights, layer.first, source, output, scratch)?;
         // SAFETY: what has just been written, which nobody else borrows any more.
-        source = unsafe { slice::from_raw_parts(written, 4 * layer.words) };
+        source = unsafe { slice::from_raw_parts(place.cast(), 4 * layer.words) };
         at_front = !at_front;
         read = layer.words;
     }

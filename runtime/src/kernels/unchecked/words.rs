@@ -38,8 +38,8 @@ const LAST: u32 = 1 << 31;
 /// 1. The block is a mask and runs, as [`words::Parts`] says, and the number 34 behind the last; a run's
 ///    head has the form of its length and of its number of rows, which is at most 32,768; all runs
 ///    together have as many rows as `output` has elements.
-/// 2. The masked value of each half word of a row, its padding included, is an index into `input`
-///    (the padding's is 0: so a layer without inputs has only empty rows).
+/// 2. The masked value of each half word of a row, its padding included, is an index into `input`. (The
+///    padding's is 0, and `Model::parse` refuses layers without inputs.)
 /// 3. `shift` is below 32.
 #[inline(always)]
 pub(crate) unsafe fn hidden(words: words::Parts<'_>, input: &[u8], shift: u8, output: &mut [u8]) {
