@@ -290,9 +290,14 @@ mod tests {
         let with = |weights, goal| chosen(&network, weights, goal, EncodingChoice::Auto).unwrap();
         let size = with(WeightType::Int(4), Goal::Size);
         assert_eq!(size, [Encoding::Rice; 3]);
-        // Many weights of inputs that are mostly zero, few weights, all weights.
+        // Many weights of inputs that are mostly zero, few weights.
         let speed = with(WeightType::Int(6), Goal::Speed);
-        assert_eq!(speed, [Encoding::Columns, Encoding::Words, Encoding::Dense]);
+        assert_eq!(speed[..2], [Encoding::Columns, Encoding::Words]);
+        // All weights of inputs that never are.
+        let (full, image) = (chain(&[64, 12], &[1.0]), [9; 64]);
+        let (bits, goal) = (WeightType::Int(6), (Goal::Speed, Core::M4));
+        let speed = choose(&full, &[&image], bits, goal, EncodingChoice::Auto).unwrap();
+        assert_eq!(speed, [Encoding::Dense]);
         // 700 columns leave a packed word 6 bits, 100 rows leave it 9.
         let balanced = with(WeightType::Int(8), Goal::Balanced);
         assert!(balanced[0] != Encoding::Words, "{balanced:?}");

@@ -230,8 +230,8 @@ fn bytes(layer: &Layer<'_>) -> (LayerBytes, usize) {
             let pairs = words.runs().map(|run| run.length.div_ceil(2) * run.rows);
             let stream = 4 * pairs.sum::<usize>();
             let indices = (stream / 2 * index_bits + 4) / 8;
-            // What else there is are the mask, the heads of runs and the end.
-            let positions = block - stream - biases + indices;
+            // What else there is, but for the mask, are the heads of runs and the end.
+            let positions = block - 4 - stream - biases + indices;
             let parts = parts(positions, stream - indices, biases, block);
             (parts, 16 - index_bits)
         }
@@ -331,8 +331,8 @@ mod tests {
         for (encoding, positions, values, parameters, bits) in [
             (Encoding::Dense, 0, 10, 0, 8),
             (Encoding::Csr, 4 + 6, 3, 0, 8),
-            // One run for both rows; four words of 3 and 13 bits: 12 bits are nearest to 2 bytes.
-            (Encoding::Words, 4 + 2, 6, 4, 13),
+            // One run for both rows, and the end; four words of 3 and 13 bits: 12 bits are nearest to 2 bytes.
+            (Encoding::Words, 4 + 4 + 2, 6, 4, 13),
             // Three starts and what fills them up, the empty block, two counts, three words of 0 that fill up
             // sections; three words of 1 and 15 bits: 3 bits are nearest to no byte.
             (Encoding::Columns, 8 + 4 + 8 + 6, 6, 4, 15),
