@@ -16,6 +16,9 @@ const REAL: f64 = 5.0;
 /// What pulls a cost towards the one in the table where no network tells it apart.
 const PULL: f64 = 1e-6;
 
+/// Whether an input at a place is not 0.
+type Active = fn(usize) -> bool;
+
 /// A network that was counted: of each unit how many, and the instructions.
 struct Counted {
     name: String,
@@ -95,7 +98,7 @@ fn counted(bench: &Bench, core: Core) -> Outcome<Vec<Counted>> {
     for (name, network) in synthetic::networks() {
         let bytes = write(&network).map_err(|e| format!("{name}: {e}"))?;
         // Every third value is 0; where kernels skip zeros also nearly all, and none.
-        let inputs: [(&str, fn(usize) -> bool); 3] = [
+        let inputs: [(&str, Active); 3] = [
             ("", |at| at % 3 > 0),
             (", few inputs", |at| at % 16 == 5),
             (", all inputs", |_| true),
