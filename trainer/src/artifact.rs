@@ -4,8 +4,8 @@
 //! when complete, so an interrupted run or a full disk leaves nothing half-written under the
 //! final name. Refuses, with the path and the system's reason, whatever cannot be written.
 
-use std::fs;
-use std::io::{self, Write};
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
@@ -54,12 +54,57 @@ pub fn create_folder(folder: &Path) -> Result<(), FileError> {
     fs::create_dir_all(folder).map_err(|e| FileError::new("create the folder", folder, e))
 }
 
-/// Reads the whole of `path`.
+/// Reads the whole of the ordinary file `path`.
 ///
 /// # Errors
-/// When the system refuses.
+/// When it is a device, a pipe or a folder, or the system refuses.
 pub fn read(path: &Path) -> Result<Vec<u8>, FileError> {
-    fs::read(path).map_err(|e| FileError::new("read", path, e))
+    read_at_most(path, u64::MAX, "a file")
+}
+
+/// Reads the whole of the ordinary file `path`, which as `kind` ("a container") has at most `most`
+/// bytes. A longer one is not read.
+///
+/// # Errors
+/// When it is longer, a device, a pipe or a folder, or the system refuses.
+pub fn read_at_most(path: &Path, most: u64, kind: &str) -> Result<Vec<u8>, FileError> {
+    let read = || -> io::Result<Vec<u8>> {
+        let too_long = |bytes: u64| {
+            let reason = format!("it has {bytes} bytes, but {kind} has at most {most}");
+            io::Error::new(io::ErrorKind::InvalidInput, reason)
+        };
+        let length = ordinary_length(path)?;
+        if length > most {
+            return Err(too_long(length));
+        }
+        let mut bytes = Vec::new();
+        bytes.try_reserve_exact(usize::try_from(length).unwrap_or(usize::MAX))?;
+        // It may grow while it is read.
+        let bound = most.saturating_add(1);
+        File::open(path)?.take(bound).read_to_end(&mut bytes)?;
+        let found = bytes.len() as u64;
+        if found > most {
+            return Err(too_long(found));
+        }
+        Ok(bytes)
+    };
+    read().map_err(|e| FileError::new("read", path, e))
+}
+
+/// Returns the length in bytes of the ordinary file `path`.
+///
+/// # Errors
+/// When it is a folder, a device or a pipe, which may have no end, or the system refuses.
+pub(crate) fn ordinary_length(path: &Path) -> io::Result<u64> {
+    let metadata = fs::metadata(path)?;
+    if metadata.is_dir() {
+        return Err(io::ErrorKind::IsADirectory.into());
+    }
+    if !metadata.is_file() {
+        let reason = "it is not an ordinary file; copy what it holds into one";
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, reason));
+    }
+    Ok(metadata.len())
 }
 
 /// Writes `bytes` to `path`, all or nothing; parent folders are created.

@@ -9,10 +9,12 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
+use std::time::Duration;
 
 use data_mirror::{FIRST, Fault, Mirror};
 use flate2::{Compression, write::GzEncoder};
 use rarefy_trainer::data::catalogue::{PUBLISHED, Places, Published};
+use rarefy_trainer::data::download::{self, DownloadError, Pace};
 use rarefy_trainer::data::fetch::{FetchError, Fetched, Origin, Progress, fetch};
 use rarefy_trainer::data::idx::{self, Images};
 use rarefy_trainer::data::{content, folder};
@@ -453,20 +455,76 @@ fn a_wrong_file_under_another_name_is_not_hidden_by_a_fetched_one() {
     assert_eq!(mirror.seen_of_first(), []);
 }
 
-#[cfg(target_os = "linux")]
+/// A part that is another name of a file elsewhere must not change that file.
+#[cfg(unix)]
 #[test]
-fn a_full_disk_ends_it_with_advice() {
+fn a_part_that_leads_elsewhere_is_replaced_and_never_written_through() {
+    use std::os::unix::fs::symlink;
+    let elsewhere = tempfile::tempdir().unwrap();
+    let victim = elsewhere.path().join("victim");
+    let linked: [fn(&Path, &Path); 2] = [
+        |victim, part| symlink(victim, part).unwrap(),
+        |victim, part| fs::hard_link(victim, part).unwrap(),
+    ];
+    for link in linked {
+        let tiny = Tiny::new();
+        let mirror = tiny.mirror(Fault::None);
+        // A beginning of the file: a part of our own would be continued from here.
+        let precious = &tiny.files[0].1[..3000];
+        fs::write(&victim, precious).unwrap();
+        link(&victim, &tiny.folder.path().join(format!("{FIRST}.part")));
+        tiny.fetch(&[&mirror]).unwrap();
+        assert_eq!(fs::read(&victim).unwrap(), precious);
+        assert_eq!(mirror.seen_of_first()[0].0, None);
+        tiny.assert_whole();
+        for name in names(tiny.folder.path()) {
+            let metadata = fs::symlink_metadata(tiny.folder.path().join(name)).unwrap();
+            assert!(metadata.is_file());
+        }
+    }
+    // What leads nowhere is no file yet, and stays none.
     let tiny = Tiny::new();
     let mirror = tiny.mirror(Fault::None);
-    // Every write to this device fails as on a full disk.
-    let part = tiny.folder.path().join(format!("{FIRST}.part"));
-    std::os::unix::fs::symlink("/dev/full", &part).unwrap();
-    let message = tiny.fetch(&[&mirror, &mirror]).unwrap_err().to_string();
-    assert!(message.contains("free some space"), "{message}");
-    assert!(message.contains(FIRST), "{message}");
-    // Another mirror would not help.
-    assert_eq!(mirror.seen().len(), 1);
-    tiny.assert_nothing_final();
+    let nowhere = elsewhere.path().join("nowhere");
+    symlink(&nowhere, tiny.folder.path().join(format!("{FIRST}.part"))).unwrap();
+    tiny.fetch(&[&mirror]).unwrap();
+    assert!(!nowhere.exists());
+    tiny.assert_whole();
+}
+
+#[test]
+fn a_server_that_trickles_is_given_up() {
+    let tiny = Tiny::new();
+    let mirror = tiny.mirror(Fault::Trickle);
+    let part = tiny.folder.path().join("part");
+    let url = format!("{}/{FIRST}", mirror.url);
+    let fetch = |pace| {
+        let stop = AtomicBool::new(false);
+        download::download(&url, &part, 1 << 20, pace, &mut |_, _| {}, &stop)
+    };
+    let window = Duration::from_millis(300);
+    let impatient = Pace {
+        bytes: 10_000,
+        window,
+    };
+    let error = fetch(impatient).unwrap_err();
+    let message = error.to_string();
+    assert!(message.contains("too slow"), "{message}");
+    let received = match error {
+        DownloadError::Slow { received, .. } => received,
+        other => panic!("{other}"),
+    };
+    // What came is kept, and the next mirror goes on from there.
+    assert_eq!(
+        fs::read(&part).unwrap(),
+        tiny.files[0].1[..received as usize]
+    );
+    let good = tiny.mirror(Fault::None);
+    let url = format!("{}/{FIRST}", good.url);
+    let stop = AtomicBool::new(false);
+    let whole = download::download(&url, &part, 1 << 20, impatient, &mut |_, _| {}, &stop);
+    assert_eq!(whole.unwrap().resumed_from, received);
+    assert_eq!(fs::read(&part).unwrap(), tiny.files[0].1);
 }
 
 #[test]

@@ -225,6 +225,17 @@ fn trailing_bytes_are_refused() {
     sentence(&error, "the-images", &["at least 77"]);
 }
 
+/// As `gzip` does: tapes and devices pad files to whole blocks.
+#[test]
+fn zeros_after_a_gzip_stream_are_padding() {
+    let images = images(3, 4, 5);
+    let padded = [gzip(&images_idx(&images)), vec![0; 512]].concat();
+    assert_eq!(read(&padded).unwrap(), images);
+    let garbage = [gzip(&images_idx(&images)), b"garbage".to_vec()].concat();
+    let error = read(&garbage).unwrap_err().to_string();
+    sentence(&error, "the-images", &["damaged"]);
+}
+
 #[test]
 fn other_magics_are_refused() {
     refusal(

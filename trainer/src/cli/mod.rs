@@ -26,11 +26,14 @@ mod source;
 mod table;
 mod train;
 
+use std::backtrace::Backtrace;
 use std::io::{self, Write};
+use std::panic::{self, PanicHookInfo};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use crate::memory;
 use console::Console;
 
 /// Takes a neural network from a workstation to a microcontroller as the smallest thing that still
@@ -88,39 +91,65 @@ enum Command {
     Setup(setup::Arguments),
 }
 
+/// What every command may allocate besides its data: the embedded dataset, buffers, threads.
+const LEAST_MEMORY: usize = 32 << 20;
+
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
+    panic::set_hook(Box::new(report_panic));
     let cli = Cli::parse();
     interrupt::install();
     let console = Console::new(cli.json, cli.quiet);
-    let outcome = match cli.command {
-        Command::Quickstart(arguments) => quickstart::run(arguments, &console),
-        Command::Data(arguments) => data::run(arguments, &console),
-        Command::Arch(arguments) => arch::run(&arguments, &console),
-        Command::Quotas(arguments) => quotas::run(&arguments, &console),
-        Command::Train(arguments) => train::run(&arguments, &console),
-        Command::Prune(arguments) => prune::run(&arguments, &console),
-        Command::Effective(arguments) => effective::run(&arguments, &console),
-        Command::Export(arguments) => export::run(&arguments, &console),
-        Command::Inspect(arguments) => inspect::run(&arguments, &console),
-        Command::Eval(arguments) => eval::run(&arguments, &console),
-        Command::Boards(arguments) => boards::run(&arguments, &console),
-        Command::Measure(arguments) => measure::run(&arguments, &console),
-        Command::Setup(arguments) => setup::run(&arguments, &console),
-    };
-    match outcome {
+    let granted = memory::require(LEAST_MEMORY, "rarefy");
+    match granted
+        .map_err(Into::into)
+        .and_then(|()| run(cli.command, &console))
+    {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // One line, whatever a library put into its message.
-            let line = error
-                .to_string()
-                .split_whitespace()
-                .collect::<Vec<_>>()
-                .join(" ");
             // Nobody may be listening any more: then the exit code alone tells.
-            let _ = writeln!(io::stderr(), "error: {line}");
+            let _ = writeln!(io::stderr(), "error: {}", one_line(&error.to_string()));
             ExitCode::FAILURE
         }
+    }
+}
+
+/// Says in one line that Rarefy is at fault; where `RUST_BACKTRACE=full` asks for it, where.
+fn report_panic(panic: &PanicHookInfo<'_>) {
+    let message = one_line(panic.payload_as_str().unwrap_or("no reason is known"));
+    let place = panic
+        .location()
+        .map_or(String::new(), |at| format!(" ({at})"));
+    let _ = writeln!(
+        io::stderr(),
+        "error: this is a fault of rarefy itself: {message}{place}; please report it with the command that you gave"
+    );
+    if std::env::var_os("RUST_BACKTRACE").is_some_and(|depth| depth == "full") {
+        let _ = writeln!(io::stderr(), "{}", Backtrace::force_capture());
+    }
+}
+
+/// `text` in one line, whatever a library put into it.
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// Runs one command.
+fn run(command: Command, console: &Console) -> anyhow::Result<()> {
+    match command {
+        Command::Quickstart(arguments) => quickstart::run(arguments, console),
+        Command::Data(arguments) => data::run(arguments, console),
+        Command::Arch(arguments) => arch::run(&arguments, console),
+        Command::Quotas(arguments) => quotas::run(&arguments, console),
+        Command::Train(arguments) => train::run(&arguments, console),
+        Command::Prune(arguments) => prune::run(&arguments, console),
+        Command::Effective(arguments) => effective::run(&arguments, console),
+        Command::Export(arguments) => export::run(&arguments, console),
+        Command::Inspect(arguments) => inspect::run(&arguments, console),
+        Command::Eval(arguments) => eval::run(&arguments, console),
+        Command::Boards(arguments) => boards::run(&arguments, console),
+        Command::Measure(arguments) => measure::run(&arguments, console),
+        Command::Setup(arguments) => setup::run(&arguments, console),
     }
 }
 

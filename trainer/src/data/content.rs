@@ -7,11 +7,11 @@ use std::fs::File;
 use std::io::{self, BufReader, Read, Seek};
 use std::path::Path;
 
-use flate2::read::MultiGzDecoder;
 use sha2::{Digest, Sha256};
 
 use super::dataset::hexadecimal;
-use crate::artifact::FileError;
+use super::gzip::Members;
+use crate::artifact::{FileError, ordinary_length};
 
 /// The first two bytes of every gzip file.
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
@@ -42,7 +42,7 @@ pub fn open(path: &Path) -> Result<Content, FileError> {
         file.rewind()?;
         let file = BufReader::with_capacity(1 << 16, file);
         if magic == GZIP_MAGIC {
-            let reader = Box::new(MultiGzDecoder::new(file));
+            let reader = Box::new(Members::new(file));
             let most = length.saturating_mul(GZIP_MOST_EXPANSION);
             return Ok(Content {
                 reader,
@@ -57,21 +57,6 @@ pub fn open(path: &Path) -> Result<Content, FileError> {
         })
     };
     open().map_err(|e| FileError::new("read", path, e))
-}
-
-/// The length in bytes of the ordinary file `path`. A device or a pipe may have no end.
-fn ordinary_length(path: &Path) -> io::Result<u64> {
-    let metadata = std::fs::metadata(path)?;
-    if metadata.is_dir() {
-        return Err(io::ErrorKind::IsADirectory.into());
-    }
-    if !metadata.is_file() {
-        return Err(io::Error::new(
-            io::ErrorKind::InvalidInput,
-            "it is not an ordinary file",
-        ));
-    }
-    Ok(metadata.len())
 }
 
 /// The length in bytes and the SHA-256, in hexadecimal, of what `path` holds. Reading stops

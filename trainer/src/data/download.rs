@@ -8,14 +8,15 @@
 //! even when a server says nothing. Proxies are those of the environment (`ALL_PROXY`,
 //! `HTTPS_PROXY`, `HTTP_PROXY`, `NO_PROXY`), except for this machine itself.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError, SyncSender};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use super::part;
 use crate::artifact::FileError;
 
 /// Longest wait for a name, a connection or the next bytes.
@@ -26,6 +27,24 @@ const ANSWER_PATIENCE: Duration = Duration::from_secs(40);
 
 /// How often the wish to stop is looked at while waiting.
 const ATTENTION: Duration = Duration::from_millis(50);
+
+/// The least that a server must send to be waited for: `bytes` in every `window`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pace {
+    /// Bytes of the file.
+    pub bytes: u64,
+    /// How long the server has for them.
+    pub window: Duration,
+}
+
+impl Default for Pace {
+    /// 1 KiB a second: MNIST would take three hours.
+    fn default() -> Self {
+        let window = PATIENCE;
+        let bytes = 1024 * window.as_secs();
+        Self { bytes, window }
+    }
+}
 
 /// Bytes read at a time.
 const CHUNK: usize = 1 << 16;
@@ -43,6 +62,20 @@ pub enum DownloadError {
         received: u64,
         /// What the network says.
         reason: String,
+    },
+    /// The server sends less than the [`Pace`] asks for.
+    #[error(
+        "it is too slow: {bytes} bytes in {:.0} s, fewer than {} a second",
+        .pace.window.as_secs_f64(),
+        (.pace.bytes as f64 / .pace.window.as_secs_f64()).round()
+    )]
+    Slow {
+        /// How many bytes this attempt brought.
+        received: u64,
+        /// How many of them in the last window.
+        bytes: u64,
+        /// What was asked for.
+        pace: Pace,
     },
     /// The part could not be written.
     #[error(transparent)]
@@ -99,19 +132,20 @@ impl ContentRange {
 
 /// Downloads `url` into `part`, continuing what is there.
 ///
-/// At most `most` bytes are taken, all attempts together. `progress` is told the bytes there are
-/// and, if known, the bytes there will be.
+/// At most `most` bytes are taken, all attempts together, and no fewer than `pace` asks for.
+/// `progress` is told the bytes there are and, if known, the bytes there will be.
 ///
 /// # Errors
-/// When the server, the network or the disk fails, or `stop` is set.
+/// When the server, the network or the disk fails, the server is too slow, or `stop` is set.
 pub fn download(
     url: &str,
     part: &Path,
     most: u64,
+    pace: Pace,
     progress: &mut dyn FnMut(u64, Option<u64>),
     stop: &AtomicBool,
 ) -> Result<Downloaded, DownloadError> {
-    let mut from = fs::metadata(part).map_or(0, |metadata| metadata.len());
+    let mut from = part::length(part);
     if from > most {
         from = 0;
     }
@@ -125,9 +159,21 @@ pub fn download(
     let mut bytes = 0;
     let mut resumed_from = 0;
     let mut total = None;
+    let mut window = (Instant::now(), 0);
     loop {
         if stop.load(Ordering::Relaxed) {
             return Err(DownloadError::Stopped);
+        }
+        if window.0.elapsed() >= pace.window {
+            let in_window = bytes - window.1;
+            if file.is_some() && in_window < pace.bytes {
+                return Err(DownloadError::Slow {
+                    received: bytes - resumed_from,
+                    bytes: in_window,
+                    pace,
+                });
+            }
+            window = (Instant::now(), bytes);
         }
         let message = match receiver.recv_timeout(ATTENTION) {
             Ok(message) => message,
@@ -142,21 +188,18 @@ pub fn download(
                 length,
                 ..
             } => {
-                file = Some(File::create(part).map_err(written)?);
+                file = Some(part::create(part).map_err(written)?);
                 total = length;
+                window = (Instant::now(), bytes);
             }
             Message::Head {
                 status: 206,
                 range,
                 length,
             } if from > 0 && range.as_ref().and_then(|range| range.start) == Some(from) => {
-                file = Some(
-                    OpenOptions::new()
-                        .append(true)
-                        .open(part)
-                        .map_err(written)?,
-                );
+                file = Some(part::resume(part, from).map_err(written)?);
                 (bytes, resumed_from) = (from, from);
+                window = (Instant::now(), bytes);
                 total = range
                     .and_then(|range| range.whole)
                     .or(length.map(|rest| from + rest));

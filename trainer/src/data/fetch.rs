@@ -3,8 +3,8 @@
 //! Each of the four files is downloaded as `NAME.gz.part`, continued if it is there already,
 //! checked by the length and SHA-256 of what it holds uncompressed, and renamed only then: under
 //! a final name there is never anything but the right file. Mirrors are tried in turn; one whose
-//! connection breaks is tried again while it makes progress. One fetch at a time works in a
-//! folder.
+//! connection breaks or that is too slow is tried again, after the others, while it makes progress.
+//! One fetch at a time works in a folder.
 
 use std::fs::{self, File, TryLockError};
 use std::io;
@@ -15,7 +15,7 @@ use serde::Serialize;
 
 use super::catalogue::{Published, PublishedFile};
 use super::content;
-use super::download::{self, DownloadError, Downloaded};
+use super::download::{self, DownloadError, Downloaded, Pace};
 use super::folder::PARTS;
 use crate::artifact::{self, FileError};
 
@@ -244,7 +244,9 @@ impl Fetch<'_> {
                     }
                     Err(error) => error,
                 };
-                if matches!(error, DownloadError::Cut { received: 1.., .. }) {
+                if let DownloadError::Cut { received: 1.., .. }
+                | DownloadError::Slow { received: 1.., .. } = error
+                {
                     broken.push(mirror);
                 }
                 attempts.retain(|(earlier, _)| *earlier != mirror);
@@ -320,7 +322,7 @@ impl Fetch<'_> {
                 total,
             });
         };
-        download::download(&url, part, most, &mut report, self.stop)
+        download::download(&url, part, most, Pace::default(), &mut report, self.stop)
     }
 }
 

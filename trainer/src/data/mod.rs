@@ -15,6 +15,8 @@ pub mod digits;
 pub mod download;
 pub mod fetch;
 pub mod folder;
+mod gzip;
 pub mod idx;
+mod part;
 
 pub use dataset::{Dataset, Normalisation, NormalisationSource, Split};

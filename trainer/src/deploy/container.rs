@@ -2,10 +2,16 @@
 
 use std::path::Path;
 
-use rarefy_format::{AlignedBytes, Model, NetworkSpec, WriteError};
+use rarefy_format::{
+    AlignedBytes, HEADER_BYTES, MAX_BLOCK_BYTES, MAX_LAYERS, Model, NetworkSpec, RECORD_BYTES,
+    WriteError,
+};
 
 use super::{DeployError, Network};
 use crate::artifact;
+
+/// The most bytes a container can have: full blocks, each with the padding before it.
+const MOST_BYTES: usize = HEADER_BYTES + MAX_LAYERS * (RECORD_BYTES + 3 + MAX_BLOCK_BYTES);
 
 /// The container of `spec`, made from `network`.
 ///
@@ -25,9 +31,10 @@ pub fn write(spec: &NetworkSpec, network: &Network) -> Result<AlignedBytes, Depl
 /// Reads the file `path` for [`parse`].
 ///
 /// # Errors
-/// When it cannot be read.
+/// When it cannot be read or is longer than any container.
 pub fn read(path: &Path) -> Result<AlignedBytes, DeployError> {
-    Ok(AlignedBytes::copy_from(&artifact::read(path)?))
+    let bytes = artifact::read_at_most(path, MOST_BYTES as u64, "a container")?;
+    Ok(AlignedBytes::copy_from(&bytes))
 }
 
 /// The model in `bytes`, which came from `path`.

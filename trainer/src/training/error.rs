@@ -2,6 +2,7 @@
 
 use crate::artifact::FileError;
 use crate::graph::ArchitectureError;
+use crate::memory::OutOfMemory;
 use crate::network::state::StateError;
 use crate::pruning::PruneError;
 
@@ -58,6 +59,9 @@ pub enum TrainError {
     /// A file could not be read or written.
     #[error(transparent)]
     File(#[from] FileError),
+    /// The network is too large for this machine.
+    #[error(transparent)]
+    Memory(#[from] OutOfMemory),
     /// candle or its device refused.
     #[error("the tensor library failed: {0}")]
     Tensor(#[from] candle_core::Error),

@@ -17,6 +17,7 @@ use super::recipe::{self, After, Recipe};
 use super::{TrainError, phase};
 use crate::data::Dataset;
 use crate::graph::{self, Graph};
+use crate::memory;
 use crate::network::{Network, State, Statistics, initial};
 use crate::pruning::score::snip;
 use crate::pruning::{self, Kernels, Masks, Outcome, PruneError, Pruner, Source, Target};
@@ -94,6 +95,10 @@ pub fn run(
     let pruner = Pruner::by_name(&recipe.pruner)?;
     pruning::search::check_compression(recipe.compression)?;
     recipe.check(&graph, data)?;
+    memory::require(
+        needed(&graph, recipe.batch),
+        &format!("training {}", graph.name()),
+    )?;
     pruner.check(&graph, recipe.target, recipe.compression)?;
     if let Some(path) = &recipe.weights {
         Kernels::load(&graph, Path::new(path))?;
@@ -397,6 +402,18 @@ impl Run<'_> {
         statistics.add_to(network, &mut state);
         Ok((state, phase::accuracy(network, &statistics, &self.test)?))
     }
+}
+
+/// Estimates from below the bytes that training `graph` in steps of `batch` images allocates: of each
+/// weight the value, gradient, velocity, initial value, trained value and rank (4 bytes each), of
+/// each unit and image the value and its gradient.
+fn needed(graph: &Graph, batch: usize) -> usize {
+    let units = graph
+        .nodes()
+        .iter()
+        .map(|node| node.shape.iter().product::<usize>());
+    let units: usize = units.sum();
+    24 * graph.total() + units.saturating_mul(8 * batch)
 }
 
 /// `state` with the kernels' pruned weights at zero.

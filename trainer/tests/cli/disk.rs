@@ -3,12 +3,17 @@
 //! The disk is a small tmpfs in a mount namespace of the test's own, so no root is needed; where
 //! the system allows no such namespace these tests say so and pass.
 
+#[path = "../data_mirror/mod.rs"]
+#[allow(dead_code)]
+mod data_mirror;
+
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use crate::program::{self, says, sentence};
 use crate::runs;
+use data_mirror::{FIRST, Fault, Mirror};
 
 /// Runs `rarefy` with `arguments` in `folder`, where `disk` is a disk of `kilobytes`; what it
 /// holds afterwards is copied to `left`. None where there are no namespaces.
@@ -127,4 +132,26 @@ fn masks_written_onto_a_full_disk_leave_no_file() {
     );
     assert!(output.stdout.is_empty());
     assert_eq!(left(folder, ""), [""; 0]);
+}
+
+#[test]
+fn fetching_onto_a_full_disk_ends_with_advice_and_no_final_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let file = vec![7; 200_000];
+    let mirror = Mirror::start(&[(FIRST.into(), file)], Fault::None);
+    let arguments = format!(
+        "data fetch mnist --quiet -o disk/mnist --mirror {}",
+        mirror.url
+    );
+    let Some(output) = run(folder, 100, &arguments) else {
+        return;
+    };
+    says(
+        &sentence(&output),
+        &["disk/mnist", FIRST, "No space left", "free some space"],
+    );
+    assert_eq!(left(folder, "mnist"), [format!("{FIRST}.part")]);
+    // Another mirror, or the same once more, would not help.
+    assert_eq!(mirror.seen().len(), 1);
 }

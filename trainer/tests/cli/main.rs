@@ -27,6 +27,7 @@ mod repeats;
 mod reports;
 mod run_folders;
 mod runs;
+mod strange_files;
 mod tensors;
 mod tools;
 mod weights;

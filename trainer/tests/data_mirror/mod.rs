@@ -6,6 +6,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread;
+use std::time::Duration;
 
 /// The name of the largest of the four files, which most tests break.
 pub const FIRST: &str = "train-images-idx3-ubyte.gz";
@@ -31,6 +32,8 @@ pub enum Fault {
     Endless,
     /// Accepts and says nothing.
     Silent,
+    /// Sends ten bytes every few milliseconds.
+    Trickle,
 }
 
 /// A request as the server saw it, and how many bytes of body it sent.
@@ -147,6 +150,17 @@ fn serve(
         let _ = write!(stream, "{head}\r\n");
         while stream.write_all(&[0; 4096]).is_ok() {}
         record(usize::MAX);
+        return;
+    }
+    if fault == Fault::Trickle {
+        record(body.len());
+        let _ = write!(stream, "{head}Content-Length: {}\r\n\r\n", body.len());
+        for bytes in body.chunks(10) {
+            if stream.write_all(bytes).is_err() {
+                return;
+            }
+            thread::sleep(Duration::from_millis(5));
+        }
         return;
     }
     let sent = match fault {

@@ -1,0 +1,109 @@
+//! Files that are none, that have no end or no reader, and machines that are too small.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::program::{self, says, sentence};
+use crate::runs;
+
+/// Every command with an option that reads a file, `FILE` standing for it.
+const READERS: [&str; 9] = [
+    "inspect FILE",
+    "eval FILE --data digits",
+    "measure FILE --board microbit",
+    "arch FILE",
+    "effective --arch lenet-300-100 --masks FILE",
+    "prune --arch lenet-300-100 --pruner lamp --compression 2 --weights FILE",
+    "train --pruner lamp --compression 2 --weights FILE -o run",
+    "quotas --arch FILE --quota igq --compression 2",
+    "effective --arch FILE --masks masks.safetensors",
+];
+
+/// Runs `arguments` to its end, which must come soon; returns the sentence of its failure.
+fn soon(folder: &Path, arguments: &str) -> String {
+    let mut child = program::command(folder, arguments)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let began = Instant::now();
+    while child.try_wait().unwrap().is_none() {
+        if began.elapsed() > Duration::from_secs(60) {
+            child.kill().unwrap();
+            panic!("`rarefy {arguments}` never ends");
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    sentence(&child.wait_with_output().unwrap())
+}
+
+#[test]
+fn devices_and_pipes_are_not_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let made = Command::new("mkfifo").arg(folder.join("pipe")).status();
+    assert!(made.unwrap().success());
+    for reader in READERS {
+        for file in ["/dev/zero", "./pipe"] {
+            let sentence = soon(folder, &reader.replace("FILE", file));
+            says(&sentence, &[file, "not an ordinary file"]);
+        }
+    }
+    assert!(!folder.join("run").exists());
+}
+
+#[test]
+fn a_file_longer_than_any_container_is_not_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    // Takes no room on the disk.
+    let file = fs::File::create(folder.join("long.rfy")).unwrap();
+    file.set_len(1 << 40).unwrap();
+    for reader in &READERS[..3] {
+        let sentence = soon(folder, &reader.replace("FILE", "long.rfy"));
+        says(&sentence, &["long.rfy", "a container has at most"]);
+    }
+}
+
+/// Runs `rarefy` where the address space has `kilobytes`.
+fn limited(folder: &Path, kilobytes: usize, arguments: &str) -> std::process::Output {
+    let program = program::command(folder, arguments);
+    let mut command = Command::new("sh");
+    command
+        .args(["-c", &format!("ulimit -v {kilobytes}; exec \"$0\" \"$@\"")])
+        .arg(program.get_program())
+        .args(program.get_args())
+        .current_dir(folder)
+        .stdin(Stdio::null());
+    for (name, value) in program.get_envs() {
+        match value {
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
+        };
+    }
+    command.output().unwrap()
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn too_little_memory_is_said_in_one_sentence() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    runs::pruned().lay_out(&folder.join("run"));
+    for (arguments, kilobytes) in [
+        ("train --epochs 1 -o new", 20_480),
+        ("export run", 20_480),
+        (
+            "prune --arch lenet-5 --pruner synflow --compression 2",
+            30_000,
+        ),
+        // Enough to begin with, not for steps of 8,000 images.
+        ("train --epochs 1 --batch 8000 -o new", 120_000),
+    ] {
+        let sentence = sentence(&limited(folder, kilobytes, &format!("{arguments} --quiet")));
+        says(&sentence, &["MiB of memory", "ulimit -v"]);
+        assert!(!folder.join("new").exists());
+    }
+}
