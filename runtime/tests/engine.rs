@@ -56,6 +56,7 @@ suite! {
     float_layers: networks::floats;
     convolutions: networks::convolutional;
     residual_networks: networks::residual;
+    joined_networks: networks::joined;
 }
 
 /// One layer of three inputs and two outputs.

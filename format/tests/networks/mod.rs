@@ -374,6 +374,80 @@ pub(crate) fn residual(random: &mut Random) -> NetworkSpec {
     }
 }
 
+/// A convolution whose sums are added to those of another one of the same window, which may have a
+/// stride, before both are pooled.
+pub(crate) fn joined(random: &mut Random) -> NetworkSpec {
+    let input = Shape {
+        channels: 1 + random.below(3) as u16,
+        height: 3 + random.below(12) as u16,
+        width: 3 + random.below(28) as u16,
+    };
+    let encoding = |random: &mut Random| CONV[random.below(CONV.len())];
+    // The input's copy has the margin of the first layer alone, so that both read a copy of that.
+    let window = Window {
+        size: 1,
+        stride: 1,
+        padding: Margin::NONE,
+    };
+    let (channels, kind) = (usize::from(input.channels), encoding(random));
+    let copy = LayerSpec {
+        operation: Operation::Conv {
+            window,
+            pooling: None,
+        },
+        encoding: kind,
+        outputs: channels,
+        original_outputs: channels,
+        shift: 3,
+        source: 1,
+        skip: None,
+        weights: weights(random, kind, channels, channels),
+    };
+    let kind = encoding(random);
+    let (mut added, shape) = loop {
+        let (layer, shape) = conv(random, kind, input);
+        if matches!(layer.operation, Operation::Conv { pooling: None, .. }) {
+            break (layer, shape);
+        }
+    };
+    added.shift = random.below(8) as u8;
+    let Operation::Conv { window, .. } = added.operation else {
+        unreachable!("a convolution is one")
+    };
+    let pool = 1 + random.below(usize::from(shape.height.min(shape.width)).min(3)) as u8;
+    let pooling = match random.below(3) {
+        0 => None,
+        1 => Some((Pooling::Max, pool)),
+        _ => Some((Pooling::Average, pool)),
+    };
+    let (kind, rows) = (encoding(random), added.outputs);
+    let columns = channels * usize::from(window.size).pow(2);
+    let sum = LayerSpec {
+        operation: Operation::Conv { window, pooling },
+        encoding: kind,
+        shift: random.below(12) as u8,
+        source: 2,
+        skip: Some(SkipSpec {
+            back: 1,
+            shift: random.below(6) as u8,
+        }),
+        weights: weights(random, kind, columns, rows),
+        ..added.clone()
+    };
+    let size = pooling.map_or(1, |(_, size)| u16::from(size));
+    let pooled = Shape {
+        channels: shape.channels,
+        height: shape.height / size,
+        width: shape.width / size,
+    };
+    let kind = DENSE[random.below(DENSE.len())];
+    let last = dense(random, kind, pooled.len(), true);
+    NetworkSpec {
+        input,
+        layers: vec![copy, added, sum, last],
+    }
+}
+
 /// Dense layers in floats.
 pub(crate) fn floats(random: &mut Random) -> NetworkSpec {
     let mut network = multilayer(random, &[Encoding::Csr]);
@@ -400,10 +474,11 @@ pub(crate) fn floats(random: &mut Random) -> NetworkSpec {
 /// A network of any kind.
 pub(crate) fn any(seed: u64) -> NetworkSpec {
     let mut random = Random::new(seed);
-    match random.below(8) {
+    match random.below(9) {
         0..3 => multilayer(&mut random, &DENSE),
         3..5 => convolutional(&mut random),
         5..7 => residual(&mut random),
+        7 => joined(&mut random),
         _ => floats(&mut random),
     }
 }
