@@ -24,6 +24,8 @@ pub(crate) enum Origin {
     Corpus(usize),
     /// The random network of this number.
     Network(u64),
+    /// The layer in columns with sections of every length.
+    Sections,
     /// The mutant of this number in a run.
     Mutant(u64),
     /// A file.
@@ -35,6 +37,7 @@ impl fmt::Display for Origin {
         match self {
             Origin::Corpus(index) => write!(f, "container {index} of the corpus"),
             Origin::Network(number) => write!(f, "random network {number}"),
+            Origin::Sections => f.write_str("the columns with sections of every length"),
             Origin::Mutant(case) => write!(f, "case {case}"),
             Origin::File => f.write_str("the file"),
         }

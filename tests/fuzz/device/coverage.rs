@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::cases::Case;
 use rarefy_format::rice::Rice;
 use rarefy_format::{
     Columns, Csr, Layer, LayerSpec, Model, Operation, Pooling, Weights, WeightsSpec, Window, Words,
@@ -19,19 +20,20 @@ pub(crate) type Ways = BTreeSet<String>;
 pub(crate) struct Coverage(BTreeMap<String, usize>);
 
 impl Coverage {
-    /// Counts the ways of a container.
-    pub(crate) fn add(&mut self, model: &Model<'_>) {
-        for layer in model.layers() {
-            for way in of(&layer) {
+    /// Counts the ways of a case.
+    pub(crate) fn add(&mut self, case: &Case) {
+        for layer in case.model().layers() {
+            for way in of(&layer, &case.inputs) {
                 *self.0.entry(way).or_default() += 1;
             }
         }
     }
 
-    /// Whether a container takes a way that none took before, of those that there must be.
-    pub(crate) fn gains(&self, model: &Model<'_>, wanted: &Ways) -> bool {
+    /// Whether a case takes a way that none took before, of those that there must be.
+    pub(crate) fn gains(&self, case: &Case, wanted: &Ways) -> bool {
         let new = |way: &String| wanted.contains(way) && !self.0.contains_key(way);
-        model.layers().any(|layer| of(&layer).iter().any(new))
+        let mut layers = case.model().layers();
+        layers.any(|layer| of(&layer, &case.inputs).iter().any(new))
     }
 
     /// The ways that nothing took.
@@ -165,6 +167,9 @@ fn maps(ways: &mut Ways) {
     for quad in ["0 1 2", "0 1 3", "0 2 3", "0 1 2 3", "none"] {
         ways.insert(format!("convolution: quads, taps {quad}"));
     }
+    for zeros in ["few", "many"] {
+        ways.insert(format!("convolution: quads, {zeros} zeros"));
+    }
     for margin in ["top", "left", "bottom", "right", "all"] {
         ways.insert(format!("maps: padding {margin}"));
     }
@@ -180,8 +185,8 @@ fn maps(ways: &mut Ways) {
     }
 }
 
-/// The ways that `layer` takes.
-pub(crate) fn of(layer: &Layer<'_>) -> Ways {
+/// The ways that `layer` takes where the network reads `inputs`.
+fn of(layer: &Layer<'_>, inputs: &[Vec<u8>]) -> Ways {
     let mut ways = Ways::new();
     let end = ENDS[usize::from(layer.is_last())];
     match layer.operation() {
@@ -210,6 +215,11 @@ pub(crate) fn of(layer: &Layer<'_>) -> Ways {
         }
         Operation::Conv { window, pooling } => {
             convolution(&mut ways, layer, window, pooling);
+            if layer.index() == 0 && window.stride == 1 {
+                for input in inputs {
+                    ways.insert(format!("convolution: quads, {} zeros", zeros(input)));
+                }
+            }
             map(&mut ways, layer, window);
         }
         Operation::Pool { window, pooling } => {
@@ -355,6 +365,18 @@ fn quads(ways: &mut Ways, mut columns: &[u16], size: u16) {
             group.join(" ")
         };
         ways.insert(format!("convolution: quads, taps {taps}"));
+    }
+}
+
+/// Whether the runtime looks for zeros in a map before it multiplies. It samples the map with its
+/// margins, so what is near its limit of 12 samples is left open.
+fn zeros(source: &[u8]) -> &'static str {
+    let apart = (source.len() / 32).max(4) | 1;
+    let samples = source.chunks_exact(apart).filter_map(<[u8]>::first_chunk);
+    match samples.filter(|&&word| word == [0; 4]).count() {
+        0..8 => "few",
+        8..16 => "some",
+        _ => "many",
     }
 }
 

@@ -35,6 +35,8 @@ use rarefy_format::write;
 
 /// Random networks that are looked at for ways that none before took.
 const NETWORKS: u64 = 20_000;
+/// The longest sections of columns: two rounds of every kernel.
+const SECTIONS: usize = 80;
 /// Cases of a batch: little is lost where one fails, and starting the emulator costs little.
 const BATCH: usize = 1_000;
 
@@ -157,8 +159,10 @@ impl<'a> Source<'a> {
         for (index, bytes) in corpus.iter().enumerate() {
             covering.extend(Case::new(Origin::Corpus(index), bytes));
         }
+        let sections = write(&networks::sections(SECTIONS)).expect("its fields hold it");
+        covering.extend(Case::new(Origin::Sections, &sections));
         for case in &covering {
-            coverage.add(&case.model());
+            coverage.add(case);
         }
         for number in 0..NETWORKS {
             if coverage.missing().is_empty() {
@@ -168,8 +172,8 @@ impl<'a> Source<'a> {
             let case = bytes
                 .ok()
                 .and_then(|bytes| Case::new(Origin::Network(number), &bytes));
-            if let Some(case) = case.filter(|case| coverage.gains(&case.model(), &wanted)) {
-                coverage.add(&case.model());
+            if let Some(case) = case.filter(|case| coverage.gains(case, &wanted)) {
+                coverage.add(&case);
                 covering.push(case);
             }
         }
@@ -231,7 +235,7 @@ fn fuzz(options: &Options) -> Result<String, String> {
         let left = options.count.saturating_sub(done);
         let cases = source.batch(BATCH.min(left.max(source.covering.len())));
         for case in &cases {
-            coverage.add(&case.model());
+            coverage.add(case);
         }
         thread::scope(|scope| {
             let (cases, seed) = (&cases, options.seed);
