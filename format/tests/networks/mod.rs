@@ -58,6 +58,12 @@ pub(crate) fn weight(
 ) -> i16 {
     let word = |index: usize, count: usize| {
         let bits = index_bits(count);
+        // The largest that its bits hold now and then.
+        let magnitude = match magnitude {
+            8 => i16::MAX,
+            -8 => i16::MIN,
+            magnitude => magnitude,
+        };
         let high = magnitude.clamp(-(1 << (15 - bits)), (1 << (15 - bits)) - 1);
         (high << bits) | index as i16
     };

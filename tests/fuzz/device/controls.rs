@@ -56,8 +56,10 @@ fn faulted(outcome: &Result<(), Failure>) -> bool {
     outcome.as_ref().is_err_and(fault)
 }
 
-/// The kernels that read their input in words or half words wherever it lies: those that fault at an
-/// odd address when such accesses are forbidden. An M0 forbids them always.
+/// Returns the kernels whose assembly reads input or weights in words or half words wherever they lie:
+/// those that fault when such accesses are forbidden, which an M0 does always. `program` must be built for
+/// aligned accesses alone; otherwise the walk over the layers faults, since a container's records are
+/// not aligned.
 ///
 /// # Errors
 ///

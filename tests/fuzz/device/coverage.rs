@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::cases::Case;
 use rarefy_format::rice::Rice;
 use rarefy_format::{
-    Columns, Csr, Layer, LayerSpec, Model, Operation, Pooling, Weights, WeightsSpec, Window, Words,
+    Columns, Csr, Layer, LayerSpec, Operation, Pooling, Weights, WeightsSpec, Window, Words,
 };
 
 /// Ways through the kernels.

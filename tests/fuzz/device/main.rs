@@ -30,7 +30,7 @@ use std::{fs, thread};
 use cases::{Case, Mode, Origin};
 use corpus::Picker;
 use coverage::Coverage;
-use program::{Core, Program, Walk};
+use program::{Accesses, Core, Program, Walk};
 use rarefy_format::write;
 
 /// Random networks that are looked at for ways that none before took.
@@ -111,7 +111,7 @@ fn programs(cores: &[Core]) -> Result<Vec<Program>, String> {
             return Err(format!("{} needs: {missing}", core.name()));
         }
         for walk in [Walk::Any, Walk::Dense] {
-            programs.push(Program::build(core, walk)?);
+            programs.push(Program::build(core, walk, Accesses::Any)?);
         }
     }
     Ok(programs)
@@ -337,10 +337,10 @@ mod tests {
         if ready() {
             for (core, expected) in [
                 (Core::M0, &[][..]),
-                (Core::M3, &["columns"]),
-                (Core::M4, &["dense", "columns", "convolution"]),
+                (Core::M3, &["columns", "rice"]),
+                (Core::M4, &["dense", "columns", "rice", "convolution"]),
             ] {
-                let program = Program::build(core, Walk::Any).unwrap();
+                let program = Program::build(core, Walk::Any, Accesses::Aligned).unwrap();
                 assert_eq!(controls::unaligned(&program).unwrap(), expected, "{core:?}");
             }
         }

@@ -84,6 +84,15 @@ impl Walk {
     }
 }
 
+/// What the compiler may do in code that is not assembly.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Accesses {
+    /// Whatever the core can.
+    Any,
+    /// Aligned accesses alone: then one that is not is the assembly's.
+    Aligned,
+}
+
 /// A linked program, kept as long as this value lives.
 pub(crate) struct Program {
     pub(crate) core: Core,
@@ -109,10 +118,13 @@ impl Program {
     /// # Errors
     ///
     /// What is missing, or what the compiler says.
-    pub(crate) fn build(core: Core, walk: Walk) -> Result<Program, String> {
+    pub(crate) fn build(core: Core, walk: Walk, accesses: Accesses) -> Result<Program, String> {
         let (machine, board) = (Machine::default(), core.board()?);
         let toolchain = Toolchain::find(&machine, &board.target).map_err(|e| e.to_string())?;
-        let target = board.firmware.join(toolchain.target_folder());
+        let mut target = board.firmware.join(toolchain.target_folder());
+        if accesses == Accesses::Aligned {
+            target.push("aligned");
+        }
         let work = target.join("rarefy");
         let file = |e: std::io::Error| format!("{}: {e}", work.display());
         fs::create_dir_all(&work).map_err(file)?;
@@ -128,6 +140,9 @@ impl Program {
             .arg(&target)
             .env("RAREFY_BOARD", &board.name)
             .env("DEFMT_LOG", "info");
+        if accesses == Accesses::Aligned {
+            build.env("RUSTFLAGS", "-Ctarget-feature=+strict-align");
+        }
         let output = build.output().map_err(|e| format!("cargo: {e}"))?;
         if !output.status.success() {
             return Err(format!(
