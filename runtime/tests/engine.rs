@@ -56,6 +56,17 @@ suite! {
     float_layers: networks::floats;
     convolutions: networks::convolutional;
     residual_networks: networks::residual;
+    joined_networks: networks::joined;
+    selective_layers: networks::selective;
+}
+
+#[test]
+fn columns_with_sections_of_every_length() {
+    let network = networks::sections(80);
+    for seed in 0..20 {
+        let input = Random::new(seed).bytes(network.input.len());
+        assert_eq!(infer(&network, &input, 0).unwrap(), network.infer(&input));
+    }
 }
 
 /// One layer of three inputs and two outputs.

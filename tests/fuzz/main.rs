@@ -1,4 +1,4 @@
-//! `cargo xtask fuzz --seconds N`: broken containers with right checksums, parsed and run.
+//! `cargo xtask fuzz containers --seconds N`: broken containers with right checksums, parsed and run.
 //!
 //! Takes a golden container, a kept seed (`seeds/`) or a random network, breaks it ([`mutate`]), and lets
 //! [`harmless::check`] judge: refused with a sentence, or run in bounds, twice alike, and equal to the
@@ -9,6 +9,7 @@
 //! meets the same cases in the same order; only how far it comes depends on the machine.
 #![forbid(unsafe_code)]
 
+mod corpus;
 #[path = "../../runtime/tests/harmless/mod.rs"]
 mod harmless;
 mod mutate;
@@ -16,7 +17,6 @@ mod mutate;
 #[allow(dead_code, unreachable_pub, missing_docs)]
 mod networks;
 
-use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -26,17 +26,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use std::{fs, thread};
 
+use corpus::Picker;
 use harmless::Verdict;
 use networks::Random;
-use rarefy_format::write;
 
 /// The longest that one container may take.
 const LONGEST: Duration = Duration::from_secs(2);
 /// When a container that is still running is given up.
 const GIVEN_UP: Duration = Duration::from_secs(20);
-
-/// How many random networks are started from.
-const RANDOM: usize = 5000;
 
 /// What is asked for.
 struct Options {
@@ -110,26 +107,6 @@ fn options() -> Result<Options, String> {
     Ok(options)
 }
 
-/// The golden containers and the kept seeds.
-fn corpus() -> Result<Vec<Vec<u8>>, String> {
-    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut corpus = Vec::new();
-    for folder in ["../format/tests/golden", "fuzz/seeds"] {
-        let folder = here.join(folder);
-        let entries = fs::read_dir(&folder).map_err(|e| format!("{}: {e}", folder.display()))?;
-        let mut paths: Vec<PathBuf> = entries.filter_map(|e| Some(e.ok()?.path())).collect();
-        paths.retain(|path| path.extension().is_some_and(|extension| extension == "rfy"));
-        paths.sort();
-        for path in paths {
-            corpus.push(fs::read(&path).map_err(|e| format!("{}: {e}", path.display()))?);
-        }
-    }
-    if corpus.is_empty() {
-        return Err("there is no container to start from".into());
-    }
-    Ok(corpus)
-}
-
 /// Runs what an earlier run has saved.
 fn again(path: &Path) -> Result<(), String> {
     let bytes = fs::read(path).map_err(|e| format!("cannot read {}: {e}", path.display()))?;
@@ -172,7 +149,7 @@ fn input(round: usize, count: usize) -> Vec<u8> {
 }
 
 fn fuzz(options: &Options) -> Result<(), String> {
-    let corpus = corpus()?;
+    let corpus = corpus::read()?;
     for bytes in &corpus {
         judged(bytes).map_err(|what| failure(bytes, &what))?;
     }
@@ -217,24 +194,12 @@ fn work(
     running: &Running,
 ) -> Result<Counts, String> {
     let mut counts = Counts::default();
-    // Random networks that have been written: a coded stream takes its writer long.
-    let written: RefCell<BTreeMap<usize, Option<Vec<u8>>>> = RefCell::default();
+    let picker = Picker::new(corpus, 40);
     let mut case = 0_u64;
     while !stop.load(Ordering::Relaxed) {
-        let mut random = Random::new(seed.wrapping_mul(0x9E37_79B9).wrapping_add(case));
+        let mut random = corpus::random(seed, case);
         case += 1;
-        let bytes = mutate::container(&mut random, |random| {
-            if random.chance(40) {
-                let number = random.below(RANDOM);
-                let mut written = written.borrow_mut();
-                let network = || write(&networks::any(number as u64)).ok();
-                // One that is too large for its fields is not written: then a golden one.
-                if let Some(bytes) = written.entry(number).or_insert_with(network) {
-                    return bytes.clone();
-                }
-            }
-            corpus[random.below(corpus.len())].clone()
-        });
+        let bytes = mutate::container(&mut random, |random| picker.pick(random));
         *running.lock().expect("no worker panics") = (Instant::now(), bytes.clone());
         counts.executions += 1;
         match judged(&bytes) {
@@ -259,19 +224,12 @@ fn work(
 
 /// Saves `bytes`, and says what is wrong with them and how to see it again.
 fn failure(bytes: &[u8], what: &str) -> String {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/fuzz");
-    let name = format!("{:08x}.rfy", rarefy_format::crc32(bytes));
-    let path = folder.join(name);
-    match fs::create_dir_all(&folder).and_then(|()| fs::write(&path, bytes)) {
-        Ok(()) => {
-            let path = path.canonicalize().unwrap_or(path);
+    match corpus::save(bytes) {
+        Ok(path) => {
             let path = path.display();
-            format!("a container {what}\n  again: cargo xtask fuzz --file {path}")
+            format!("a container {what}\n  again: cargo xtask fuzz containers --file {path}")
         }
-        Err(e) => format!(
-            "a container {what}, and {} cannot be written: {e}",
-            path.display()
-        ),
+        Err(e) => format!("a container {what}, and {e}"),
     }
 }
 

@@ -58,6 +58,12 @@ pub(crate) fn weight(
 ) -> i16 {
     let word = |index: usize, count: usize| {
         let bits = index_bits(count);
+        // The largest that its bits hold now and then.
+        let magnitude = match magnitude {
+            8 => i16::MAX,
+            -8 => i16::MIN,
+            magnitude => magnitude,
+        };
         let high = magnitude.clamp(-(1 << (15 - bits)), (1 << (15 - bits)) - 1);
         (high << bits) | index as i16
     };
@@ -74,6 +80,18 @@ pub(crate) fn weight(
 
 /// Biases and rows of a layer.
 fn weights(random: &mut Random, encoding: Encoding, columns: usize, rows: usize) -> WeightsSpec {
+    let all: Vec<usize> = (0..columns).collect();
+    weights_of(random, encoding, &all, columns, rows)
+}
+
+/// Biases and rows of a layer that reads no columns but `used`.
+fn weights_of(
+    random: &mut Random,
+    encoding: Encoding,
+    used: &[usize],
+    columns: usize,
+    rows: usize,
+) -> WeightsSpec {
     let percent = [0, 3, 20, 60, 100][random.below(5)];
     let largest = [1, 2, 8][random.below(3)];
     let mut lists = Vec::new();
@@ -85,7 +103,7 @@ fn weights(random: &mut Random, encoding: Encoding, columns: usize, rows: usize)
             percent
         };
         let mut list = Vec::new();
-        for column in 0..columns {
+        for &column in used {
             if random.chance(percent) {
                 let magnitude = 1 + random.below(largest) as i16;
                 let magnitude = if random.chance(50) {
@@ -242,15 +260,20 @@ fn pool(random: &mut Random, shape: Shape) -> (LayerSpec, Shape) {
     (layer, shape)
 }
 
+/// So many inputs in a row: an input has few channels.
+pub(crate) fn line(inputs: usize) -> Shape {
+    Shape {
+        channels: 1,
+        height: 1,
+        width: inputs as u16,
+    }
+}
+
 /// Dense layers alone; each in one of `encodings`.
 pub(crate) fn multilayer(random: &mut Random, encodings: &[Encoding]) -> NetworkSpec {
     let most = if random.chance(20) { 1_000 } else { 60 };
     let inputs = 1 + random.below(most);
-    let input = Shape {
-        channels: 1,
-        height: 1,
-        width: inputs as u16,
-    };
+    let input = line(inputs);
     let count = 1 + random.below(4);
     let mut columns = inputs;
     let layers = (0..count).map(|layer| {
@@ -374,6 +397,144 @@ pub(crate) fn residual(random: &mut Random) -> NetworkSpec {
     }
 }
 
+/// A convolution whose sums are added to those of another one of the same window, which may have a
+/// stride, before both are pooled.
+pub(crate) fn joined(random: &mut Random) -> NetworkSpec {
+    let input = Shape {
+        channels: 1 + random.below(3) as u16,
+        height: 3 + random.below(12) as u16,
+        width: 3 + random.below(28) as u16,
+    };
+    let encoding = |random: &mut Random| CONV[random.below(CONV.len())];
+    // The input's copy has the margin of the first layer alone, so that both read a copy of that.
+    let window = Window {
+        size: 1,
+        stride: 1,
+        padding: Margin::NONE,
+    };
+    let (channels, kind) = (usize::from(input.channels), encoding(random));
+    let copy = LayerSpec {
+        operation: Operation::Conv {
+            window,
+            pooling: None,
+        },
+        encoding: kind,
+        outputs: channels,
+        original_outputs: channels,
+        shift: 3,
+        source: 1,
+        skip: None,
+        weights: weights(random, kind, channels, channels),
+    };
+    let kind = encoding(random);
+    let (mut added, shape) = loop {
+        let (layer, shape) = conv(random, kind, input);
+        if matches!(layer.operation, Operation::Conv { pooling: None, .. }) {
+            break (layer, shape);
+        }
+    };
+    added.shift = random.below(8) as u8;
+    let Operation::Conv { window, .. } = added.operation else {
+        unreachable!("a convolution is one")
+    };
+    let pool = 1 + random.below(usize::from(shape.height.min(shape.width)).min(3)) as u8;
+    let pooling = match random.below(3) {
+        0 => None,
+        1 => Some((Pooling::Max, pool)),
+        _ => Some((Pooling::Average, pool)),
+    };
+    let (kind, rows) = (encoding(random), added.outputs);
+    let columns = channels * usize::from(window.size).pow(2);
+    let sum = LayerSpec {
+        operation: Operation::Conv { window, pooling },
+        encoding: kind,
+        shift: random.below(12) as u8,
+        source: 2,
+        skip: Some(SkipSpec {
+            back: 1,
+            shift: random.below(6) as u8,
+        }),
+        weights: weights(random, kind, columns, rows),
+        ..added.clone()
+    };
+    let size = pooling.map_or(1, |(_, size)| u16::from(size));
+    let pooled = Shape {
+        channels: shape.channels,
+        height: shape.height / size,
+        width: shape.width / size,
+    };
+    let kind = DENSE[random.below(DENSE.len())];
+    let last = dense(random, kind, pooled.len(), true);
+    NetworkSpec {
+        input,
+        layers: vec![copy, added, sum, last],
+    }
+}
+
+/// A dense layer that reads few of its inputs, some of them neighbours, before another or alone.
+pub(crate) fn selective(random: &mut Random) -> NetworkSpec {
+    let columns = 100 + random.below(400);
+    let mut used: Vec<usize> = (0..1 + random.below(6))
+        .flat_map(|_| {
+            let first = random.below(columns);
+            first..(first + 1 + random.below(20)).min(columns)
+        })
+        .collect();
+    used.sort_unstable();
+    used.dedup();
+    let encoding = DENSE[random.below(DENSE.len())];
+    let rows = 8 + random.below(80);
+    let alone = random.chance(50);
+    let layer = LayerSpec {
+        operation: Operation::Dense,
+        encoding,
+        outputs: rows,
+        original_outputs: rows,
+        shift: if alone { 0 } else { random.below(10) as u8 },
+        source: 1,
+        skip: None,
+        weights: weights_of(random, encoding, &used, columns, rows),
+    };
+    let mut layers = vec![layer];
+    if !alone {
+        let encoding = DENSE[random.below(DENSE.len())];
+        layers.push(dense(random, encoding, rows, true));
+    }
+    NetworkSpec {
+        input: line(columns),
+        layers,
+    }
+}
+
+/// A layer in columns with a pair of inputs for each number of rows up to `rows` that read the first
+/// alone, the second alone, and both; the other inputs of a pair are read by three rows at most.
+pub(crate) fn sections(rows: usize) -> NetworkSpec {
+    let encoding = Encoding::Columns;
+    let columns = 2 * 3 * (rows + 1);
+    let mut lists = vec![Vec::new(); rows];
+    for pair in 0..columns / 2 {
+        let (kind, count) = (pair % 3, pair / 3);
+        for (row, list) in lists.iter_mut().enumerate() {
+            let (first, second) = match kind {
+                0 => (row < count, rows - row <= count.min(3) && row >= count),
+                1 => (rows - row <= count.min(3) && row >= count, row < count),
+                _ => (row < count, row < count),
+            };
+            for (column, read) in [(2 * pair, first), (2 * pair + 1, second)] {
+                let magnitude = if (row + column) % 3 == 0 { -2 } else { 1 };
+                let weight = weight(encoding, magnitude, column, row, columns, rows);
+                if read && weight != 0 {
+                    list.push((column as u16, weight));
+                }
+            }
+        }
+    }
+    NetworkSpec {
+        input: line(columns),
+        layers: vec![LayerSpec::dense(encoding, 0, vec![-7; rows], lists)],
+    }
+}
+
 /// Dense layers in floats.
 pub(crate) fn floats(random: &mut Random) -> NetworkSpec {
     let mut network = multilayer(random, &[Encoding::Csr]);
@@ -400,10 +561,12 @@ pub(crate) fn floats(random: &mut Random) -> NetworkSpec {
 /// A network of any kind.
 pub(crate) fn any(seed: u64) -> NetworkSpec {
     let mut random = Random::new(seed);
-    match random.below(8) {
+    match random.below(10) {
         0..3 => multilayer(&mut random, &DENSE),
         3..5 => convolutional(&mut random),
         5..7 => residual(&mut random),
+        7 => joined(&mut random),
+        8 => selective(&mut random),
         _ => floats(&mut random),
     }
 }

@@ -1,0 +1,93 @@
+//! Where fuzzing starts from: golden containers, kept seeds, random networks.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use rarefy_format::write;
+
+use crate::networks::{self, Random};
+
+/// How many random networks are started from.
+const RANDOM: usize = 5000;
+
+/// Reads the golden containers and the kept seeds.
+///
+/// # Errors
+///
+/// What cannot be read.
+pub(crate) fn read() -> Result<Vec<Vec<u8>>, String> {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut corpus = Vec::new();
+    for folder in ["../format/tests/golden", "fuzz/seeds"] {
+        let folder = here.join(folder);
+        let entries = fs::read_dir(&folder).map_err(|e| format!("{}: {e}", folder.display()))?;
+        let mut paths: Vec<PathBuf> = entries.filter_map(|e| Some(e.ok()?.path())).collect();
+        paths.retain(|path| path.extension().is_some_and(|extension| extension == "rfy"));
+        paths.sort();
+        for path in paths {
+            corpus.push(fs::read(&path).map_err(|e| format!("{}: {e}", path.display()))?);
+        }
+    }
+    if corpus.is_empty() {
+        return Err("there is no container to start from".into());
+    }
+    Ok(corpus)
+}
+
+/// Picks containers to start from. Keeps random networks that it has written: the writer of coded
+/// streams takes long.
+pub(crate) struct Picker<'a> {
+    corpus: &'a [Vec<u8>],
+    /// How many of a hundred are random networks.
+    percent: usize,
+    written: RefCell<BTreeMap<usize, Option<Vec<u8>>>>,
+}
+
+impl<'a> Picker<'a> {
+    /// Picks random networks `percent` times of a hundred, otherwise from `corpus`.
+    pub(crate) fn new(corpus: &'a [Vec<u8>], percent: usize) -> Picker<'a> {
+        Picker {
+            corpus,
+            percent,
+            written: RefCell::default(),
+        }
+    }
+
+    /// Returns the next container.
+    pub(crate) fn pick(&self, random: &mut Random) -> Vec<u8> {
+        if random.chance(self.percent) {
+            let number = random.below(RANDOM);
+            let mut written = self.written.borrow_mut();
+            let network = || write(&networks::any(number as u64)).ok();
+            // One that is too large for its fields is not written: then a golden one.
+            if let Some(bytes) = written.entry(number).or_insert_with(network) {
+                return bytes.clone();
+            }
+        }
+        self.corpus[random.below(self.corpus.len())].clone()
+    }
+}
+
+/// The random numbers that case `case` of a run with `seed` follows from.
+pub(crate) fn random(seed: u64, case: u64) -> Random {
+    Random::new(seed.wrapping_mul(0x9E37_79B9).wrapping_add(case))
+}
+
+/// Saves `bytes` under a name of their own; returns where.
+///
+/// # Errors
+///
+/// Why they cannot be written.
+pub(crate) fn save(bytes: &[u8]) -> Result<PathBuf, String> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/fuzz");
+    let path = folder.join(format!(
+        "{:08x}.rfy",
+        rarefy_format::container_checksum(bytes)
+    ));
+    fs::create_dir_all(&folder)
+        .and_then(|()| fs::write(&path, bytes))
+        .map_err(|e| format!("{} cannot be written: {e}", path.display()))?;
+    Ok(path.canonicalize().unwrap_or(path))
+}

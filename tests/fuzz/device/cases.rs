@@ -1,0 +1,167 @@
+//! Cases for the device: a container, inputs, and the logits that the host's engine gives.
+
+use std::fmt;
+
+use rarefy_format::{AlignedBytes, Layer, Model, Operation, container_checksum};
+use rarefy_runtime::Engine;
+
+use crate::networks::Random;
+
+/// Inputs of a case, as many as the firmware reads.
+pub(crate) const INPUTS: usize = 3;
+
+/// Bytes of the yard in which the firmware lays a container, an input or an arena.
+const YARD: usize = 128 << 10;
+/// Products up to which a model is run: a fraction of a second in the emulator.
+const RUN: usize = 1 << 19;
+/// Bytes that a batch may have: those of the emulated board's second memory.
+pub(crate) const BATCH_BYTES: usize = 16 << 20;
+
+/// Where a container comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// A golden container or a kept seed, by its place among them.
+    Corpus(usize),
+    /// The random network of this number.
+    Network(u64),
+    /// The layer in columns with sections of every length.
+    Sections,
+    /// The mutant of this number in a run.
+    Mutant(u64),
+    /// A file.
+    File,
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Origin::Corpus(index) => write!(f, "container {index} of the corpus"),
+            Origin::Network(number) => write!(f, "random network {number}"),
+            Origin::Sections => f.write_str("the columns with sections of every length"),
+            Origin::Mutant(case) => write!(f, "case {case}"),
+            Origin::File => f.write_str("the file"),
+        }
+    }
+}
+
+/// A container that the parser accepts, with what it must answer.
+#[derive(Clone)]
+pub(crate) struct Case {
+    pub(crate) origin: Origin,
+    pub(crate) container: AlignedBytes,
+    pub(crate) inputs: [Vec<u8>; INPUTS],
+    pub(crate) logits: [Vec<i32>; INPUTS],
+}
+
+impl Case {
+    /// Runs the host's engine on `container`; `None` if it is rejected or larger than what is tried.
+    pub(crate) fn new(origin: Origin, container: &[u8]) -> Option<Case> {
+        let container = AlignedBytes::copy_from(container);
+        let model = Model::parse(&container).ok()?;
+        let engine = Engine::new(model).ok()?;
+        let words = model.arena_words();
+        let largest = container.len().max(model.inputs()).max(4 * words);
+        if largest > YARD || products(&model) > RUN {
+            return None;
+        }
+        let key = u64::from(container_checksum(&container));
+        let inputs = [0, 60, 92].map(|zeros| input(key + zeros as u64, zeros, model.inputs()));
+        let mut arena = vec![0xDEAD_BEEF; words];
+        let mut logits = [const { Vec::new() }; INPUTS];
+        for (logits, input) in logits.iter_mut().zip(&inputs) {
+            *logits = engine.infer(input, &mut arena).ok()?.to_vec();
+        }
+        Some(Case {
+            origin,
+            container,
+            inputs,
+            logits,
+        })
+    }
+
+    /// The container, parsed.
+    pub(crate) fn model(&self) -> Model<'_> {
+        Model::parse(&self.container).expect("a case's container was accepted")
+    }
+
+    /// Whether a firmware without maps runs it, by its walk over dense layers alone.
+    pub(crate) fn is_dense(&self) -> bool {
+        let dense = |layer: Layer<'_>| {
+            matches!(layer.operation(), Operation::Dense) && layer.links().is_none()
+        };
+        self.model().layers().all(dense)
+    }
+
+    /// Bytes that it takes of a batch.
+    pub(crate) fn len(&self) -> usize {
+        let padded = |bytes: usize| bytes.next_multiple_of(4);
+        let input = padded(self.inputs[0].len()) + 4 * self.logits[0].len();
+        12 + padded(self.container.len()) + INPUTS * input
+    }
+
+    /// Appends the case as the firmware reads it.
+    fn write(&self, batch: &mut Vec<u8>) {
+        let lengths = [
+            self.container.len(),
+            self.inputs[0].len(),
+            self.logits[0].len(),
+        ];
+        for length in lengths {
+            batch.extend((length as u32).to_le_bytes());
+        }
+        let pieces = [&self.container[..]].into_iter();
+        for bytes in pieces.chain(self.inputs.iter().map(Vec::as_slice)) {
+            batch.extend(bytes);
+            batch.resize(batch.len().next_multiple_of(4), 0);
+        }
+        let logits = self.logits.iter().flatten();
+        batch.extend(logits.flat_map(|logit| logit.to_le_bytes()));
+    }
+}
+
+/// An input of `count` bytes, of which about `zeros` per cent are 0.
+fn input(key: u64, zeros: usize, count: usize) -> Vec<u8> {
+    let mut random = Random::new(key);
+    let byte = |_| {
+        let byte = random.next() as u8;
+        if random.chance(zeros) { 0 } else { byte }
+    };
+    (0..count).map(byte).collect()
+}
+
+/// Multiplications, roughly.
+fn products(model: &Model<'_>) -> usize {
+    let layer = |layer: Layer<'_>| {
+        let sums = layer.sums();
+        let positions = usize::from(sums.height) * usize::from(sums.width);
+        let weights = match layer.operation() {
+            Operation::Pool { window, .. } => layer.outputs() * usize::from(window.size).pow(2),
+            // A coded weight takes less than a byte.
+            _ => layer.outputs() + 4 * layer.block().len(),
+        };
+        positions.saturating_mul(weights)
+    };
+    model.layers().map(layer).fold(0, usize::saturating_add)
+}
+
+/// What the firmware does besides running the cases.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Mode {
+    /// The guard whose edge is read before any case: 1 to 6, 0 for none.
+    pub(crate) step_on: u32,
+    /// Whether an access of the engine that is not aligned faults.
+    pub(crate) trap_unaligned: bool,
+}
+
+/// Returns `cases` as the firmware reads them.
+pub(crate) fn batch<'a>(cases: impl ExactSizeIterator<Item = &'a Case>, mode: Mode) -> Vec<u8> {
+    let mut batch = Vec::new();
+    let flags = u32::from(mode.trap_unaligned);
+    for word in [mode.step_on, flags, cases.len() as u32] {
+        batch.extend(word.to_le_bytes());
+    }
+    for case in cases {
+        case.write(&mut batch);
+    }
+    batch
+}

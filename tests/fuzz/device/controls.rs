@@ -1,0 +1,148 @@
+//! Controls: that what the fuzzer looks for would be seen.
+//!
+//! A guard that is not armed, a comparison that compares nothing and a trap that is not set all look
+//! like kernels without a fault.
+
+use rarefy_format::{Encoding, NetworkSpec, Shape, write};
+
+use super::cases::{Case, Mode, Origin};
+use super::program::{Core, Failure, Program};
+use crate::networks::{self, Random};
+
+/// Edges of the guards next to a yard.
+const EDGES: u32 = 6;
+
+/// Checks that the guards of `program` fault, that a falsified logit is reported with its case, and
+/// that an access that is not aligned faults where it is to.
+///
+/// # Errors
+///
+/// The control that is silent.
+pub(crate) fn check(program: &Program) -> Result<(), String> {
+    let core = program.core.name();
+    let complain = |what: &str, outcome: &Result<(), Failure>| {
+        Err(format!(
+            "a control is silent on {core}: {what}: {outcome:?}"
+        ))
+    };
+    for edge in 1..=EDGES {
+        let mode = Mode {
+            step_on: edge,
+            ..Mode::default()
+        };
+        let outcome = program.run([].iter(), mode);
+        if !faulted(&outcome) {
+            return complain(&format!("edge {edge} of the guards can be read"), &outcome);
+        }
+    }
+    let right = Case::new(Origin::Network(0), &layer(Encoding::Csr)).ok_or("no case to falsify")?;
+    for input in 0..right.logits.len() {
+        let mut wrong = right.clone();
+        wrong.logits[input][0] ^= 1;
+        let outcome = program.run([&right, &wrong].into_iter(), Mode::default());
+        let reported = |failure: &Failure| {
+            failure.case == Some(1) && failure.why.starts_with("Logit { logit: 0,")
+        };
+        if !outcome.as_ref().is_err_and(reported) {
+            return complain("a falsified logit is not reported", &outcome);
+        }
+    }
+    Ok(())
+}
+
+/// Whether the program ended in a hard fault.
+fn faulted(outcome: &Result<(), Failure>) -> bool {
+    let fault = |failure: &Failure| failure.why.starts_with("hard fault");
+    outcome.as_ref().is_err_and(fault)
+}
+
+/// Returns the kernels whose assembly reads input or weights in words or half words wherever they lie:
+/// those that fault when such accesses are forbidden, which an M0 does always. `program` must be built for
+/// aligned accesses alone; otherwise the walk over the layers faults, since a container's records are
+/// not aligned.
+///
+/// # Errors
+///
+/// When a kernel goes wrong in another way, or with accesses allowed.
+pub(crate) fn unaligned(program: &Program) -> Result<Vec<&'static str>, String> {
+    let mut kernels: Vec<(&str, Vec<u8>)> = networks::DENSE
+        .into_iter()
+        .map(|encoding| (encoding.name(), layer(encoding)))
+        .collect();
+    kernels.push(("convolution", convolution()));
+    let mut found = Vec::new();
+    for (name, container) in kernels {
+        let case = Case::new(Origin::Network(0), &container);
+        let case = case.ok_or(format!("{name}: the control is no case"))?;
+        let run = |trap_unaligned| {
+            let mode = Mode {
+                trap_unaligned,
+                ..Mode::default()
+            };
+            program.run([&case].into_iter(), mode)
+        };
+        if program.core != Core::M0
+            && let Err(failure) = run(false)
+        {
+            return Err(format!("{name}: {}", failure.why));
+        }
+        let outcome = run(true);
+        match outcome {
+            Ok(()) => {}
+            Err(_) if faulted(&outcome) => found.push(name),
+            Err(failure) => return Err(format!("{name}: {}", failure.why)),
+        }
+    }
+    Ok(found)
+}
+
+/// A dense layer over 43 inputs, with weights in every place that its encoding holds.
+fn layer(encoding: Encoding) -> Vec<u8> {
+    let columns = 43;
+    let network = (0..).find_map(|seed| {
+        let layer = networks::dense(&mut Random::new(seed), encoding, columns, true);
+        (layer.weights.len() > 8 * columns).then(|| NetworkSpec {
+            input: Shape::flat(columns as u16),
+            layers: vec![layer],
+        })
+    });
+    write(&network.expect("seeds do not end")).expect("a small layer can be written")
+}
+
+/// A convolution of stride 1 that reads the input where it lies, with nine taps a channel.
+fn convolution() -> Vec<u8> {
+    use rarefy_format::{LayerSpec, Margin, Operation, WeightsSpec, Window};
+    let window = Window {
+        size: 3,
+        stride: 1,
+        padding: Margin::NONE,
+    };
+    let taps = (0..9).map(|column| (column, 1 + column as i16)).collect();
+    let conv = LayerSpec {
+        operation: Operation::Conv {
+            window,
+            pooling: None,
+        },
+        encoding: Encoding::Csr,
+        outputs: 1,
+        original_outputs: 1,
+        shift: 4,
+        source: 1,
+        skip: None,
+        weights: WeightsSpec::Integers {
+            bias: vec![3],
+            rows: vec![taps],
+        },
+    };
+    let all = (0..100).map(|column| (column, 1)).collect();
+    let last = LayerSpec::dense(Encoding::Csr, 0, vec![0], vec![all]);
+    let network = NetworkSpec {
+        input: Shape {
+            channels: 1,
+            height: 12,
+            width: 12,
+        },
+        layers: vec![conv, last],
+    };
+    write(&network).expect("a small network can be written")
+}

@@ -1,0 +1,315 @@
+//! The firmware's program `fuzz`, built for a core and run in the emulator on a batch of cases.
+//!
+//! The emulated M0 boards have no MPU, so code for the M0 runs on an M3, on which accesses that are
+//! not aligned are made to fault as on an M0: every instruction of ARMv6-M does the same on both.
+
+use std::fs::{self, File};
+use std::io::Read;
+use std::path::PathBuf;
+use std::process::{Child, Stdio};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::thread;
+use std::time::Duration;
+
+use defmt_decoder::{DecodeError, StreamDecoder, Table};
+use rarefy_trainer::device::{Board, Boards, Machine, Setup, Toolchain, firmware_folder};
+
+use super::cases::{self, Case, Mode};
+
+/// The emulator.
+const QEMU: &str = "qemu-system-arm";
+/// Where the emulator loads a batch; the firmware reads it there.
+const BATCH: &str = "0x21000000";
+/// How long the program may say nothing: a case takes a fraction of a second.
+const SILENCE: Duration = Duration::from_secs(60);
+
+/// A core whose kernels are fuzzed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Core {
+    M0,
+    M3,
+    M4,
+}
+
+impl Core {
+    pub(crate) const ALL: [Core; 3] = [Core::M0, Core::M3, Core::M4];
+
+    /// Its name on the command line.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Core::M0 => "m0",
+            Core::M3 => "m3",
+            Core::M4 => "m4",
+        }
+    }
+
+    /// The board that plays it, with the target of the core.
+    fn board(self) -> Result<Board, String> {
+        let (name, target) = match self {
+            Core::M0 => ("mps2-an385", "thumbv6m-none-eabi"),
+            Core::M3 => ("mps2-an385", "thumbv7m-none-eabi"),
+            Core::M4 => ("mps2-an386", "thumbv7em-none-eabihf"),
+        };
+        let folder = firmware_folder().map_err(|e| e.to_string())?;
+        let boards = Boards::discover(&folder).map_err(|e| e.to_string())?;
+        let mut board = boards.get(name).map_err(|e| e.to_string())?.clone();
+        board.target = target.to_owned();
+        Ok(board)
+    }
+
+    /// What building and running for this core lacks here; empty for nothing.
+    pub(crate) fn missing(self) -> Result<String, String> {
+        let board = self.board()?;
+        let setup = Setup::plan(&Machine::default(), [&board]).map_err(|e| e.to_string())?;
+        Ok(setup.steps().join("; "))
+    }
+}
+
+/// Which of the engine's walks over the layers is built in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Walk {
+    /// That over any network.
+    Any,
+    /// That over dense layers alone, without checks.
+    Dense,
+}
+
+impl Walk {
+    /// The firmware's features.
+    fn features(self) -> &'static str {
+        match self {
+            Walk::Any => "semihosting,fuzz,dense,csr,words,columns,rice,csr-f32,maps,residual",
+            Walk::Dense => "semihosting,fuzz,dense,csr,words,columns,rice,csr-f32",
+        }
+    }
+}
+
+/// What the compiler may do in code that is not assembly.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Accesses {
+    /// Whatever the core can.
+    Any,
+    /// Aligned accesses alone: then one that is not is the assembly's.
+    Aligned,
+}
+
+/// A linked program, kept as long as this value lives.
+pub(crate) struct Program {
+    pub(crate) core: Core,
+    pub(crate) walk: Walk,
+    machine: String,
+    elf: PathBuf,
+    table: Table,
+    folder: tempfile::TempDir,
+}
+
+/// How a batch ended that did not succeed.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    /// The case that was running, by its place in the batch; `None` before the first.
+    pub(crate) case: Option<usize>,
+    /// What the program said, or what it did not say.
+    pub(crate) why: String,
+}
+
+impl Program {
+    /// Builds the program.
+    ///
+    /// # Errors
+    ///
+    /// What is missing, or what the compiler says.
+    pub(crate) fn build(core: Core, walk: Walk, accesses: Accesses) -> Result<Program, String> {
+        let (machine, board) = (Machine::default(), core.board()?);
+        let toolchain = Toolchain::find(&machine, &board.target).map_err(|e| e.to_string())?;
+        let mut target = board.firmware.join(toolchain.target_folder());
+        if accesses == Accesses::Aligned {
+            target.push("aligned");
+        }
+        let work = target.join("rarefy");
+        let file = |e: std::io::Error| format!("{}: {e}", work.display());
+        fs::create_dir_all(&work).map_err(file)?;
+        // The lock under which `rarefy` builds: another program of this name would lie there else.
+        let lock = File::create(work.join("lock")).map_err(file)?;
+        lock.lock().map_err(file)?;
+        let mut build = toolchain.build(&machine);
+        build
+            .current_dir(&board.firmware)
+            .args(["--release", "--locked", "--no-default-features"])
+            .args(["--bin", "fuzz", "--features", walk.features()])
+            .arg("--target-dir")
+            .arg(&target)
+            .env("RAREFY_BOARD", &board.name)
+            .env("DEFMT_LOG", "info");
+        if accesses == Accesses::Aligned {
+            build.env("RUSTFLAGS", "-Ctarget-feature=+strict-align");
+        }
+        let output = build.output().map_err(|e| format!("cargo: {e}"))?;
+        if !output.status.success() {
+            return Err(format!(
+                "building the firmware for {} failed:\n{}",
+                board.target,
+                String::from_utf8_lossy(&output.stderr)
+            ));
+        }
+        let built = target.join(&board.target).join("release/fuzz");
+        let folder = tempfile::tempdir().map_err(|e| format!("a temporary folder: {e}"))?;
+        let elf = folder.path().join("fuzz.elf");
+        fs::copy(&built, &elf).map_err(|e| format!("{}: {e}", built.display()))?;
+        drop(lock);
+        let bytes = fs::read(&elf).map_err(|e| format!("{}: {e}", elf.display()))?;
+        let table = Table::parse(&bytes).ok().flatten();
+        Ok(Program {
+            core,
+            walk,
+            machine: board.name,
+            elf,
+            table: table.ok_or("the firmware has no table of log lines")?,
+            folder,
+        })
+    }
+
+    /// Runs `cases`; those that this program's walk does not take must not be among them.
+    ///
+    /// # Errors
+    ///
+    /// The first case that goes wrong.
+    pub(crate) fn run<'c>(
+        &self,
+        cases: impl ExactSizeIterator<Item = &'c Case>,
+        mode: Mode,
+    ) -> Result<(), Failure> {
+        // On an M0 an access that is not aligned always faults.
+        let trap_unaligned = mode.trap_unaligned || self.core == Core::M0;
+        let batch = cases::batch(
+            cases,
+            Mode {
+                trap_unaligned,
+                ..mode
+            },
+        );
+        assert!(batch.len() <= cases::BATCH_BYTES, "the batch is too large");
+        let mut log = Log::new(&self.table);
+        let why = match self.emulate(&batch, &mut log) {
+            Ok(()) if log.done => return Ok(()),
+            Ok(()) => log.failed.take().unwrap_or("ended without a word".into()),
+            Err(why) => why,
+        };
+        let case = log.case;
+        Err(Failure { case, why })
+    }
+
+    /// Runs the emulator until the program ends, fails or falls silent.
+    fn emulate(&self, batch: &[u8], log: &mut Log<'_>) -> Result<(), String> {
+        let file = |e: std::io::Error| format!("{}: {e}", self.folder.path().display());
+        let (batch_path, complaints) = (
+            self.folder.path().join("batch.bin"),
+            self.folder.path().join("complaints.txt"),
+        );
+        fs::write(&batch_path, batch).map_err(file)?;
+        let machine = Machine::default();
+        let qemu = machine.find(QEMU);
+        let mut command = machine.command(qemu.ok_or(format!("{QEMU} is not on the PATH"))?);
+        command
+            .args(["-M", &self.machine, "-nographic"])
+            .args(["-monitor", "none", "-serial", "none"])
+            .args(["-semihosting-config", "enable=on,target=native"])
+            .arg("-device")
+            .arg(format!(
+                "loader,file={},addr={BATCH},force-raw=on",
+                batch_path.display()
+            ))
+            .arg("-kernel")
+            .arg(&self.elf)
+            .stdout(Stdio::piped())
+            .stderr(File::create(&complaints).map_err(file)?);
+        let mut child = Ending(command.spawn().map_err(|e| format!("{QEMU}: {e}"))?);
+        let receiver = pump(&mut child.0);
+        while !log.over() {
+            match receiver.recv_timeout(SILENCE) {
+                Ok(chunk) => log.accept(&chunk)?,
+                Err(RecvTimeoutError::Timeout) => {
+                    return Err(format!("silent for {} s", SILENCE.as_secs()));
+                }
+                Err(RecvTimeoutError::Disconnected) => {
+                    let said = fs::read_to_string(&complaints).unwrap_or_default();
+                    let line = said.lines().next().unwrap_or("it said nothing");
+                    return Err(format!("the emulator ended early: {line}"));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Ends the emulator when dropped.
+struct Ending(Child);
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Sends what the child writes until it closes its output.
+fn pump(child: &mut Child) -> Receiver<Vec<u8>> {
+    let (sender, receiver) = mpsc::channel();
+    if let Some(mut output) = child.stdout.take() {
+        thread::spawn(move || {
+            let mut buffer = vec![0; 1 << 16];
+            while let Ok(count @ 1..) = output.read(&mut buffer) {
+                if sender.send(buffer[..count].to_vec()).is_err() {
+                    break;
+                }
+            }
+        });
+    }
+    receiver
+}
+
+/// What the program has logged.
+struct Log<'t> {
+    decoder: Box<dyn StreamDecoder + Send + Sync + 't>,
+    case: Option<usize>,
+    done: bool,
+    failed: Option<String>,
+}
+
+impl<'t> Log<'t> {
+    fn new(table: &'t Table) -> Log<'t> {
+        Log {
+            decoder: table.new_stream_decoder(),
+            case: None,
+            done: false,
+            failed: None,
+        }
+    }
+
+    /// Whether nothing more is to come.
+    fn over(&self) -> bool {
+        self.done || self.failed.is_some()
+    }
+
+    /// Reads the lines in `chunk` and what came before.
+    fn accept(&mut self, chunk: &[u8]) -> Result<(), String> {
+        self.decoder.received(chunk);
+        loop {
+            let line = match self.decoder.decode() {
+                Ok(frame) => frame.display_message().to_string(),
+                Err(DecodeError::UnexpectedEof) => return Ok(()),
+                Err(DecodeError::Malformed) => return Err("sends what is no log line".into()),
+            };
+            let Some(line) = line.strip_prefix("rarefy ") else {
+                return Err(format!("says: {line}"));
+            };
+            if line == "done" {
+                self.done = true;
+            } else if let Some(case) = line.strip_prefix("case=") {
+                self.case = case.parse().ok();
+            } else {
+                self.failed = Some(line.trim_start_matches("failed: ").to_owned());
+            }
+        }
+    }
+}
