@@ -14,11 +14,11 @@ use rarefy_trainer::pruning::effective::Mode;
 use super::PerLayer;
 
 /// One use of a weight, or of no weight in an operation that has none (`weight` is 0 there).
-pub(super) struct Link {
-    pub(super) weight: usize,
-    pub(super) source: usize,
-    pub(super) from: usize,
-    pub(super) to: usize,
+pub(crate) struct Link {
+    pub(crate) weight: usize,
+    pub(crate) source: usize,
+    pub(crate) from: usize,
+    pub(crate) to: usize,
 }
 
 /// The active weights of `masks`.
@@ -75,7 +75,7 @@ fn units(node: &Node, mode: Mode) -> usize {
 }
 
 /// Shows `visit` every link of node `index` whose weight its `mask` keeps.
-pub(super) fn links(
+pub(crate) fn links(
     graph: &Graph,
     index: usize,
     mask: Option<&[bool]>,

@@ -1,0 +1,115 @@
+//! `cargo xtask fuzz networks`: random networks through the trainer's spine, against oracles.
+//!
+//! `--count N` networks or as many as `--time SECONDS` allow, from case 0 of `--seed S`; `--case N` checks
+//! that one alone. What differs is made smaller, told, and counted; the first ten are told in full.
+#![forbid(unsafe_code)]
+
+use std::process::ExitCode;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rarefy_tests::networks::{self, Counts};
+
+/// What is asked for.
+struct Options {
+    time: Duration,
+    count: u64,
+    seed: u64,
+    case: Option<u64>,
+    threads: usize,
+}
+
+/// Failures that are told.
+const TOLD: usize = 10;
+
+fn main() -> ExitCode {
+    let options = match options() {
+        Ok(options) => options,
+        Err(message) => {
+            eprintln!("error: {message}");
+            return ExitCode::from(2);
+        }
+    };
+    // Panics are faults that are told with their network.
+    std::panic::set_hook(Box::new(|_| {}));
+    let begun = Instant::now();
+    let (first, end) = match options.case {
+        Some(case) => (case, case + 1),
+        None => (0, options.count),
+    };
+    let next = AtomicU64::new(first);
+    let (counts, failures) = (Mutex::new(Counts::default()), Mutex::new(0));
+    let work = || {
+        let mut own = Counts::default();
+        while begun.elapsed() < options.time {
+            let case = next.fetch_add(1, Ordering::Relaxed);
+            if case >= end {
+                break;
+            }
+            if let Err(report) = networks::case(options.seed, case, &mut own) {
+                let mut failures = failures.lock().expect("no worker panics");
+                *failures += 1;
+                if *failures <= TOLD {
+                    println!("case {case}: {report}\n");
+                }
+            }
+        }
+        counts.lock().expect("no worker panics").add(own);
+    };
+    thread::scope(|scope| {
+        for _ in 0..options.threads {
+            scope.spawn(work);
+        }
+    });
+    let (counts, failures) = (counts.into_inner(), failures.into_inner());
+    let (Ok(counts), Ok(failures)) = (counts, failures) else {
+        return ExitCode::FAILURE;
+    };
+    print!("{counts}");
+    println!(
+        "{} networks of seed {} in {:.0} s: {failures} differ",
+        counts.networks,
+        options.seed,
+        begun.elapsed().as_secs_f64()
+    );
+    match failures {
+        0 => ExitCode::SUCCESS,
+        _ => ExitCode::FAILURE,
+    }
+}
+
+fn options() -> Result<Options, String> {
+    let mut options = Options {
+        time: Duration::MAX,
+        count: u64::MAX,
+        seed: 1,
+        case: None,
+        threads: thread::available_parallelism().map_or(1, usize::from),
+    };
+    let mut words = std::env::args().skip(1);
+    while let Some(name) = words.next() {
+        let value = words.next().ok_or(format!("{name} needs a value"))?;
+        let number = || {
+            let number = value.parse::<u64>();
+            number.map_err(|_| format!("{name} {value}: not a whole number"))
+        };
+        match name.as_str() {
+            "--time" => options.time = Duration::from_secs(number()?),
+            "--count" => options.count = number()?,
+            "--seed" => options.seed = number()?,
+            "--case" => options.case = Some(number()?),
+            "--threads" => options.threads = number()?.clamp(1, 64) as usize,
+            _ => {
+                return Err(format!(
+                    "{name}: known are --time, --count, --seed, --case and --threads"
+                ));
+            }
+        }
+    }
+    if options.time == Duration::MAX && options.count == u64::MAX && options.case.is_none() {
+        options.time = Duration::from_secs(30);
+    }
+    Ok(options)
+}

@@ -1,0 +1,221 @@
+//! One network through all steps.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use rarefy_trainer::graph::Graph;
+use rarefy_trainer::network::State;
+use rarefy_trainer::pruning::Masks;
+use rarefy_trainer::random::Random;
+
+use super::forward::Oracle;
+use super::plan::Plan;
+use super::values::{self, normal};
+use super::{build, deployed, folded, masks};
+
+/// A difference from the oracle.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Fault {
+    /// The step at fault.
+    pub step: &'static str,
+    /// What is wrong.
+    pub what: String,
+}
+
+/// Returns a fault of `step`.
+pub(super) fn fault<T>(step: &'static str, what: impl Into<String>) -> Result<T, Fault> {
+    let what = what.into();
+    Err(Fault { step, what })
+}
+
+/// A container with some inputs and the logits that all agree on.
+#[derive(Debug, Clone)]
+pub struct Kept {
+    /// The container.
+    pub container: Vec<u8>,
+    /// Inputs and logits.
+    pub answers: Vec<(Vec<u8>, Vec<i32>)>,
+}
+
+/// What was checked.
+#[derive(Debug, Clone, Default)]
+pub struct Counts {
+    /// Networks.
+    pub networks: usize,
+    /// How often each thing happened.
+    pub seen: BTreeMap<String, usize>,
+    /// Signal to noise of containers, in dB, by weight type.
+    pub noise: BTreeMap<String, Vec<f64>>,
+    /// Containers of the last network.
+    pub kept: Vec<Kept>,
+}
+
+impl Counts {
+    /// Counts `what`.
+    pub(super) fn count(&mut self, what: impl Into<String>) {
+        *self.seen.entry(what.into()).or_default() += 1;
+    }
+
+    /// Adds those of another run.
+    pub fn add(&mut self, other: Counts) {
+        self.networks += other.networks;
+        for (what, count) in other.seen {
+            *self.seen.entry(what).or_default() += count;
+        }
+        for (what, noise) in other.noise {
+            self.noise.entry(what).or_default().extend(noise);
+        }
+    }
+}
+
+impl fmt::Display for Counts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (what, count) in &self.seen {
+            writeln!(f, "{count:7} {what}")?;
+        }
+        for (weights, noise) in &self.noise {
+            let mut noise = noise.clone();
+            noise.sort_by(f64::total_cmp);
+            let part = |percent: usize| noise[(noise.len() - 1) * percent / 100];
+            writeln!(
+                f,
+                "{:7} {weights} logits follow the scores with {:.1} dB at least, 1 % below {:.1}, 10 % below {:.1}, half below {:.1}",
+                noise.len(),
+                part(0),
+                part(1),
+                part(10),
+                part(50),
+            )?;
+        }
+        Ok(())
+    }
+}
+
+/// A network with parameters and what it should compute.
+pub(super) struct Subject {
+    pub(super) graph: Graph,
+    pub(super) state: State,
+    pub(super) masks: Masks,
+    pub(super) keep: Vec<Vec<bool>>,
+    pub(super) pixels: (f32, f32),
+    /// Pixels.
+    pub(super) images: Vec<Vec<u8>>,
+    /// The class scores of each image.
+    pub(super) scores: Vec<Vec<f64>>,
+    /// How far rounding to f32 may move a score, relative to the largest.
+    pub(super) rounding: f64,
+}
+
+impl Subject {
+    /// The images for calibration.
+    pub(super) fn calibration(&self) -> Vec<&[u8]> {
+        let images = self.images[..values::IMAGES].iter();
+        images.map(Vec::as_slice).collect()
+    }
+
+    /// The largest score of all images.
+    fn largest(&self) -> f64 {
+        let scores = self.scores.iter().flatten();
+        scores.fold(1e-6, |most, score| most.max(score.abs()))
+    }
+
+    /// Checks that `found` gives the scores of each image, but for rounding.
+    pub(super) fn agrees(
+        &self,
+        step: &'static str,
+        found: impl Fn(&[u8]) -> Vec<f32>,
+    ) -> Result<(), Fault> {
+        let allowed = 2e-6 + 20.0 * self.rounding;
+        for (number, (image, expected)) in self.images.iter().zip(&self.scores).enumerate() {
+            let found = found(image);
+            let apart = distance(&found, expected) / self.largest();
+            if found.len() != expected.len() || apart.is_nan() || apart > allowed {
+                let what = format!(
+                    "image {number} gives {found:?}, not {expected:?}: {apart:.1e} apart, {allowed:.1e} allowed"
+                );
+                return fault(step, what);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The largest difference of two images' scores.
+fn distance(found: &[f32], expected: &[f64]) -> f64 {
+    let apart = found
+        .iter()
+        .zip(expected)
+        .map(|(found, expected)| (f64::from(*found) - expected).abs());
+    apart.fold(0.0, |most, apart| if apart > most || apart.is_nan() { apart } else { most })
+}
+
+/// Checks the network of `plan`, adding to `counts`.
+///
+/// # Errors
+/// The first difference from the oracle.
+pub fn check(plan: &Plan, counts: &mut Counts) -> Result<(), Fault> {
+    let graph = build::graph(plan);
+    let keep = masks::check(plan, &graph, counts)?;
+    let subject = subject(plan, graph, keep);
+    if subject.keep.iter().flatten().all(|keep| !keep) {
+        counts.count("networks without a weight");
+    }
+    folded::trained(&subject)?;
+    counts.count("networks run by the trainer");
+    let Some(stripped) = folded::check(&subject, counts)? else {
+        return Ok(());
+    };
+    for options in &plan.exports {
+        deployed::check(&subject, &stripped, options, counts)?;
+    }
+    Ok(())
+}
+
+/// As [`check()`], a panic being a fault.
+///
+/// # Errors
+/// The first difference from the oracle.
+pub fn checked(plan: &Plan, counts: &mut Counts) -> Result<(), Fault> {
+    let checked = catch_unwind(AssertUnwindSafe(|| check(plan, counts)));
+    checked.unwrap_or_else(|panic| {
+        let message = panic.downcast_ref::<String>().map(String::as_str);
+        let message = message.or_else(|| panic.downcast_ref::<&str>().copied());
+        fault("panic", message.unwrap_or("without a message"))
+    })
+}
+
+/// `graph` with the parameters that `plan` draws, and its scores by the oracle.
+fn subject(plan: &Plan, graph: Graph, keep: Vec<Vec<bool>>) -> Subject {
+    let parameters = values::parameters(plan, &graph, &keep);
+    let images: Vec<Vec<f64>> = parameters
+        .images
+        .iter()
+        .map(|image| normal(plan, image))
+        .collect();
+    let scores = |oracle: &Oracle<'_>| -> Vec<Vec<f64>> {
+        images.iter().map(|image| oracle.scores(image)).collect()
+    };
+    let exact = scores(&Oracle::new(&graph, &parameters.state, &keep));
+    let mut subject = Subject {
+        masks: Masks::from_fn(&graph.prunable(), |tensor, element| keep[tensor][element]),
+        state: parameters.state,
+        pixels: plan.pixels,
+        images: parameters.images,
+        scores: exact,
+        rounding: 0.0,
+        keep,
+        graph,
+    };
+    let random = &mut Random::stream(plan.seed, "rounding");
+    for _ in 0..3 {
+        let mut moved = Oracle::new(&subject.graph, &subject.state, &subject.keep);
+        moved.perturb(|| random.normal());
+        for (moved, exact) in scores(&moved).iter().zip(&subject.scores) {
+            let apart = moved.iter().zip(exact).map(|(a, b)| (a - b).abs());
+            let apart = apart.fold(0.0, f64::max) / subject.largest();
+            subject.rounding = subject.rounding.max(apart);
+        }
+    }
+    subject
+}

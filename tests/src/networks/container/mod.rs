@@ -1,0 +1,308 @@
+//! A reader of `.rfy` containers written from `format/SPEC.md` alone.
+//!
+//! Shares no code with `rarefy-format`: it exists to contradict it. It is neither fast nor economical,
+//! and it checks only what it needs in order not to misread: well-formed numbers, columns that rise,
+//! blocks that are used up.
+
+mod cursor;
+mod encodings;
+mod rice;
+mod run;
+
+use cursor::{Cursor, need};
+pub use run::{Values, run};
+
+/// Why a container could not be read.
+pub type Unreadable = String;
+
+/// What a layer computes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Fully connected.
+    Dense,
+    /// A convolution.
+    Conv,
+    /// Pooling alone.
+    Pool,
+}
+
+/// How positions are combined.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pooling {
+    /// The largest.
+    Max,
+    /// The mean.
+    Average,
+}
+
+/// A window: size, stride, and zeros around the map.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Window {
+    /// Rows and columns seen.
+    pub size: usize,
+    /// Positions from one to the next.
+    pub stride: usize,
+    /// Top, left, bottom, right.
+    pub padding: [usize; 4],
+}
+
+impl Window {
+    /// The one position of a dense layer.
+    const ONE: Self = Self {
+        size: 1,
+        stride: 1,
+        padding: [0; 4],
+    };
+
+    /// Height and width of what it gives over a map of `height` x `width`.
+    fn outputs(&self, height: usize, width: usize) -> Result<[usize; 2], Unreadable> {
+        let [top, left, bottom, right] = self.padding;
+        let (height, width) = (top + height + bottom, left + width + right);
+        need(
+            height >= self.size && width >= self.size,
+            "a window that fits",
+        )?;
+        let steps = |length: usize| (length - self.size) / self.stride + 1;
+        Ok([steps(height), steps(width)])
+    }
+}
+
+/// Biases and weights; a row is a list of (column, weight).
+#[derive(Debug, Clone, PartialEq)]
+pub enum Weights {
+    /// Of pooling.
+    None,
+    /// Of all layers but those in floats.
+    Integers(Vec<i32>, Vec<Vec<(usize, i32)>>),
+    /// Of the encoding csr-f32.
+    Floats(Vec<f32>, Vec<Vec<(usize, f32)>>),
+}
+
+/// A layer in numbers.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Layer {
+    /// What it computes.
+    pub kind: Kind,
+    /// The code of its encoding.
+    pub encoding: u8,
+    /// Bits that requantization shifts out.
+    pub shift: u32,
+    /// Its window; of a dense layer 1 x 1.
+    pub window: Window,
+    /// The pooling fused into a convolution, or that of a pooling layer, and the fused size.
+    pub pooling: Option<(Pooling, usize)>,
+    /// How many layers back the source is.
+    pub source: usize,
+    /// How many layers back what is added is, and its shift to the left.
+    pub skip: Option<(usize, u32)>,
+    /// Height and width of the sums, before pooling.
+    pub sums: [usize; 2],
+    /// (channels, height, width) of its output.
+    pub shape: [usize; 3],
+    /// Biases and weights.
+    pub weights: Weights,
+}
+
+/// A container in numbers.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Container {
+    /// (channels, height, width).
+    pub input: [usize; 3],
+    /// From the input to the logits.
+    pub layers: Vec<Layer>,
+}
+
+impl Container {
+    /// The shape of what layer `index` reads that lies `back` layers back.
+    fn shape(&self, index: usize, back: usize) -> Result<[usize; 3], Unreadable> {
+        need(
+            (1..=index + 1).contains(&back),
+            "a link inside the container",
+        )?;
+        Ok(match (index + 1 - back).checked_sub(1) {
+            None => self.input,
+            Some(layer) => self.layers[layer].shape,
+        })
+    }
+}
+
+/// Reads a whole container.
+///
+/// # Errors
+/// When it is not as the specification says.
+pub fn read(bytes: &[u8]) -> Result<Container, Unreadable> {
+    let mut header = Cursor::new(bytes);
+    need(header.take(4)? == b"RFY\x01", "the magic and version 1")?;
+    let checksum = header.u32()?;
+    need(
+        checksum == crc32(&[&bytes[..4], &bytes[8..]].concat()),
+        "the checksum",
+    )?;
+    let layers = usize::from(header.u8()?);
+    header.take(3)?;
+    let width = usize::from(header.u16()?);
+    let (height, channels) = (usize::from(header.u8()?), usize::from(header.u8()?));
+    need((1..=64).contains(&layers), "1 to 64 layers")?;
+    let mut container = Container {
+        input: [channels, height, width],
+        layers: Vec::new(),
+    };
+    let base = 16 + 8 * layers;
+    let mut at = base;
+    for index in 0..layers {
+        let mut record = Cursor::new(bytes);
+        record.take(16 + 8 * index)?;
+        let (layer, end) = layer(&container, index, record.take(8)?, (bytes, base, at))
+            .map_err(|e| format!("layer {index}: {e}"))?;
+        container.layers.push(layer);
+        at = end;
+    }
+    need(at == bytes.len(), "nothing after the last block")?;
+    let last = &container.layers[layers - 1];
+    need(
+        last.kind == Kind::Dense && last.shift == 0,
+        "a dense last layer without a shift",
+    )?;
+    Ok(container)
+}
+
+/// Reads layer `index` from its `record` and its block, which begins at `at` of `bytes` or after the
+/// zeros there; alignment counts from `base`. Returns the layer and the end of its block.
+fn layer(
+    before: &Container,
+    index: usize,
+    record: &[u8],
+    (bytes, base, at): (&[u8], usize, usize),
+) -> Result<(Layer, usize), Unreadable> {
+    let (kind, encoding) = (record[0] >> 4 & 3, record[0] & 15);
+    let outputs = usize::from(u16::from_le_bytes([record[2], record[3]]));
+    let low = usize::from(u16::from_le_bytes([record[6], record[7]]));
+    let length = low | usize::from(record[1] >> 5) << 16;
+    let kind = match kind {
+        0 => Kind::Dense,
+        1 => Kind::Conv,
+        2 => Kind::Pool,
+        _ => return Err("no such operation".into()),
+    };
+    let start = match encoding {
+        4 | 15 => at,
+        _ => base + (at - base).next_multiple_of(4),
+    };
+    need(start + length <= bytes.len(), "a block inside the file")?;
+    need(
+        bytes[at..start].iter().all(|&byte| byte == 0),
+        "zeros between blocks",
+    )?;
+    let mut block = Cursor::new(&bytes[start..start + length]);
+    let mut layer = Layer {
+        kind,
+        encoding,
+        shift: u32::from(record[1] & 31),
+        window: Window::ONE,
+        pooling: None,
+        source: 1,
+        skip: None,
+        sums: [1, 1],
+        shape: [outputs, 1, 1],
+        weights: Weights::None,
+    };
+    if kind != Kind::Dense {
+        geometry(&mut layer, block.take(8)?)?;
+    }
+    if record[0] & 64 != 0 {
+        let links = block.take(4)?;
+        layer.source = usize::from(links[0] & 15);
+        let skip = (usize::from(links[0] >> 4), u32::from(links[1]));
+        layer.skip = (skip.0 > 0).then_some(skip);
+    }
+    let source = before.shape(index, layer.source)?;
+    let mut columns = source.iter().product();
+    if kind != Kind::Dense {
+        let pool = layer
+            .pooling
+            .map_or(1, |(_, size)| if kind == Kind::Conv { size } else { 1 });
+        layer.sums = layer.window.outputs(source[1], source[2])?;
+        layer.shape = [outputs, layer.sums[0] / pool, layer.sums[1] / pool];
+        columns = source[0] * layer.window.size.pow(2);
+    }
+    if let Some((back, _)) = layer.skip {
+        let sums = [outputs, layer.sums[0], layer.sums[1]];
+        need(
+            before.shape(index, back)? == sums,
+            "a skip of the shape of the sums",
+        )?;
+    }
+    layer.weights = encodings::read(encoding, &mut block, columns, outputs)?;
+    need(block.left() == 0, "a block that is used up")?;
+    Ok((layer, start + length))
+}
+
+/// Reads the geometry of a convolution or a pooling layer.
+fn geometry(layer: &mut Layer, bytes: &[u8]) -> Result<(), Unreadable> {
+    let nibbles = |byte: u8| [usize::from(byte & 15), usize::from(byte >> 4)];
+    let [size, stride] = nibbles(bytes[0]);
+    let ([top, left], [bottom, right]) = (nibbles(bytes[1]), nibbles(bytes[2]));
+    need(size > 0 && stride > 0, "a size and a stride")?;
+    layer.window = Window {
+        size,
+        stride,
+        padding: [top, left, bottom, right],
+    };
+    layer.pooling = match bytes[3] & 3 {
+        0 => None,
+        1 => Some((Pooling::Max, usize::from(bytes[3] >> 2))),
+        2 => Some((Pooling::Average, usize::from(bytes[3] >> 2))),
+        _ => return Err("no such pooling".into()),
+    };
+    Ok(())
+}
+
+/// The CRC-32 of IEEE 802.3, bit by bit.
+fn crc32(bytes: &[u8]) -> u32 {
+    let mut state = u32::MAX;
+    for &byte in bytes {
+        state ^= u32::from(byte);
+        for _ in 0..8 {
+            let carry = state & 1;
+            state = state >> 1 ^ (0xEDB8_8320 * carry);
+        }
+    }
+    !state
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every golden container: this reader and interpreter give the committed logits.
+    #[test]
+    fn golden_containers_give_the_committed_logits() {
+        assert_eq!(crc32(b"123456789"), 0xCBF4_3926);
+        let folder =
+            std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../format/tests/golden");
+        let mut lines = 0;
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.extension().is_none_or(|extension| extension != "rfy") {
+                continue;
+            }
+            let container = read(&std::fs::read(&path).unwrap()).unwrap();
+            let answers = std::fs::read_to_string(path.with_extension("txt")).unwrap();
+            for line in answers.lines().filter(|line| !line.starts_with('#')) {
+                let (input, logits) = line.split_once(' ').unwrap();
+                let byte = |at: usize| u8::from_str_radix(&input[2 * at..2 * at + 2], 16).unwrap();
+                let input: Vec<u8> = (0..input.len() / 2).map(byte).collect();
+                let logits: Vec<i32> = logits.split(' ').map(|one| one.parse().unwrap()).collect();
+                let found = run(&container, &input);
+                assert_eq!(
+                    found.unwrap().last(),
+                    Some(&Values::Sums(logits)),
+                    "{}",
+                    path.display()
+                );
+                lines += 1;
+            }
+        }
+        assert!(lines >= 4 * 8, "{lines} lines");
+    }
+}

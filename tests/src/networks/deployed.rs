@@ -1,0 +1,223 @@
+//! The container and what the engine computes from it.
+
+use rarefy_format::{AlignedBytes, LayerSpec, Model, WeightsSpec};
+use rarefy_runtime::Engine;
+use rarefy_trainer::deploy::export::{self, Options};
+use rarefy_trainer::deploy::quantize::WeightType;
+use rarefy_trainer::deploy::{Network, container as writer};
+
+use super::check::{Counts, Fault, Kept, Subject, fault};
+use super::container::{self, Container, Pooling, Values, Weights};
+use super::{refusals, values};
+
+/// Exports `network` and checks the container, its logits, and how far they are from the scores.
+pub(super) fn check(
+    subject: &Subject,
+    network: &Network,
+    options: &Options,
+    counts: &mut Counts,
+) -> Result<(), Fault> {
+    let images = subject.calibration();
+    let exported = export::integers(network, &images, options);
+    let exported = exported.and_then(|integers| {
+        let bytes = writer::write(&integers.spec, network)?;
+        Ok((integers.spec, bytes))
+    });
+    let (spec, bytes) = match exported {
+        Ok(exported) => exported,
+        Err(error) => {
+            let reason = refusals::export(subject, network, options, &error)?;
+            counts.count(format!("refused: {reason}"));
+            return Ok(());
+        }
+    };
+    let read = match container::read(&bytes) {
+        Ok(read) => read,
+        Err(what) => return fault("container", what),
+    };
+    holds(&read, &spec.layers)?;
+    sums_fit(&read)?;
+    let logits = run(subject, &bytes, &read, counts)?;
+    counts.count(format!("containers of {}", options.weights.name()));
+    quality(subject, options, &logits, counts)
+}
+
+/// Checks that the container holds the integers it was written from.
+fn holds(read: &Container, spec: &[LayerSpec]) -> Result<(), Fault> {
+    let step = "container";
+    for (index, (read, spec)) in read.layers.iter().zip(spec).enumerate() {
+        let same = match (&read.weights, &spec.weights) {
+            (Weights::None, WeightsSpec::None) => true,
+            (Weights::Integers(bias, rows), WeightsSpec::Integers { bias: b, rows: r }) => {
+                bias == b
+                    && rows.len() == r.len()
+                    && rows.iter().zip(r).all(|(read, spec)| {
+                        let spec = spec.iter().filter(|(_, weight)| *weight != 0);
+                        let spec = spec.map(|&(column, weight)| (column.into(), weight.into()));
+                        spec.eq(read.iter().copied().filter(|(_, weight)| *weight != 0))
+                    })
+            }
+            (Weights::Floats(bias, rows), WeightsSpec::Floats { bias: b, rows: r }) => {
+                bias == b
+                    && rows.len() == r.len()
+                    && rows.iter().zip(r).all(|(read, spec)| {
+                        let spec = spec.iter().map(|&(column, weight)| (column.into(), weight));
+                        spec.eq(read.iter().copied())
+                    })
+            }
+            _ => false,
+        };
+        let links = (read.source, read.skip.map(|(back, _)| back));
+        let expected = (spec.source, spec.skip.as_ref().map(|skip| skip.back));
+        if !same || links != expected || read.shift != u32::from(spec.shift) {
+            return fault(step, format!("layer {index} reads differently than it was written"));
+        }
+    }
+    Ok(())
+}
+
+/// Checks that no input whatever makes a sum leave 32 bits.
+fn sums_fit(read: &Container) -> Result<(), Fault> {
+    for (index, layer) in read.layers.iter().enumerate() {
+        let Weights::Integers(bias, rows) = &layer.weights else {
+            continue;
+        };
+        let skip = layer.skip.map_or(0, |(_, shift)| 255_i64 << shift);
+        let area = match layer.pooling {
+            Some((Pooling::Average, size)) => (size * size) as i64,
+            _ => 1,
+        };
+        for (&bias, row) in bias.iter().zip(rows) {
+            let part = |sign: i64| -> i64 {
+                let parts = row.iter().map(|&(_, weight)| (sign * i64::from(weight)).max(0));
+                255 * parts.sum::<i64>()
+            };
+            let most = (i64::from(bias) + part(1) + skip).max(0) * area;
+            let least = i64::from(bias) - part(-1);
+            if i32::try_from(most).is_err() || i32::try_from(least).is_err() {
+                return fault("container", format!("sums of layer {index} may leave 32 bits"));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Checks that the engine gives what the interpreter does, and returns the logits of each image.
+fn run(
+    subject: &Subject,
+    bytes: &AlignedBytes,
+    read: &Container,
+    counts: &mut Counts,
+) -> Result<Vec<Vec<i32>>, Fault> {
+    let model = match Model::parse(bytes) {
+        Ok(model) => model,
+        Err(error) => return fault("engine", format!("refuses the container: {error}")),
+    };
+    let engine = match Engine::new(model) {
+        Ok(engine) => engine,
+        Err(error) => return fault("engine", error.to_string()),
+    };
+    let mut logits = Vec::new();
+    for (number, image) in subject.images.iter().enumerate() {
+        let expected = match container::run(read, image) {
+            Ok(mut values) => values.pop(),
+            Err(what) => return fault("container", what),
+        };
+        // An inference depends on nothing that lay in the arena.
+        let mut arena = vec![0xA5A5_A5A5 ^ number as u32; model.arena_words()];
+        let found = match engine.infer(image, &mut arena) {
+            Ok(found) => found.to_vec(),
+            Err(error) => return fault("engine", error.to_string()),
+        };
+        if expected != Some(Values::Sums(found.clone())) {
+            let what = format!("image {number} gives {found:?}, not {expected:?}");
+            return fault("engine", what);
+        }
+        logits.push(found);
+    }
+    for layer in model.layers() {
+        counts.count(format!("layers in {}", layer.encoding().name()));
+    }
+    counts.kept.push(Kept {
+        container: bytes.to_vec(),
+        answers: subject.images[values::IMAGES - 1..][..2]
+            .iter()
+            .cloned()
+            .zip(logits[values::IMAGES - 1..].iter().cloned())
+            .collect(),
+    });
+    Ok(logits)
+}
+
+/// The least signal to noise that a container may have, in dB; none where weights are so coarse that there is
+/// no telling.
+fn floor(weights: WeightType) -> Option<f64> {
+    match weights {
+        WeightType::F32 => Some(80.0),
+        WeightType::Int(8) => Some(10.0),
+        WeightType::Int(6..) => Some(6.0),
+        WeightType::Int(_) | WeightType::Ternary => None,
+    }
+}
+
+/// Checks that the logits follow the scores.
+fn quality(
+    subject: &Subject,
+    options: &Options,
+    logits: &[Vec<i32>],
+    counts: &mut Counts,
+) -> Result<(), Fault> {
+    let logits: Vec<Vec<f64>> = logits
+        .iter()
+        .map(|logits| logits.iter().map(|&logit| logit.into()).collect())
+        .collect();
+    let images = values::IMAGES;
+    let Some(noise) = signal_to_noise(&subject.scores[..images], &logits[..images]) else {
+        counts.count("containers of scores that do not vary");
+        return Ok(());
+    };
+    let name = options.weights.name();
+    counts.noise.entry(name.clone()).or_default().push(noise);
+    match floor(options.weights) {
+        Some(least) if noise < least => fault(
+            "quantize",
+            format!("logits of {name} follow the scores with {noise:.1} dB, less than {least}: {options:?}"),
+        ),
+        _ => Ok(()),
+    }
+}
+
+/// How far `logits`, in the unit that fits them best, follow `scores`, in dB: of both only what varies
+/// from image to image. None where next to nothing of the scores does.
+fn signal_to_noise(scores: &[Vec<f64>], logits: &[Vec<f64>]) -> Option<f64> {
+    let (varying, means) = centred(scores);
+    let (found, _) = centred(logits);
+    let power = |values: &[f64]| values.iter().map(|value| value * value).sum::<f64>();
+    let constant = scores.len() as f64 * power(&means);
+    let signal = power(&varying);
+    if signal <= 1e-4 * constant || signal == 0.0 {
+        return None;
+    }
+    let product: f64 = varying.iter().zip(&found).map(|(a, b)| a * b).sum();
+    let unit = match power(&found) {
+        0.0 => 0.0,
+        power => (product / power).max(0.0),
+    };
+    let errors = varying.iter().zip(&found).map(|(a, b)| (a - unit * b).powi(2));
+    let noise = errors.sum::<f64>().max(signal * 1e-20);
+    Some(10.0 * (signal / noise).log10())
+}
+
+/// `values` of images in a row, less the mean of each class; and the means.
+fn centred(values: &[Vec<f64>]) -> (Vec<f64>, Vec<f64>) {
+    let classes = values.first().map_or(0, Vec::len);
+    let mean = |class: usize| {
+        let of_class = values.iter().map(|values| values[class]);
+        of_class.sum::<f64>() / values.len() as f64
+    };
+    let means: Vec<f64> = (0..classes).map(mean).collect();
+    let centred = values
+        .iter()
+        .flat_map(|values| values.iter().zip(&means).map(|(value, mean)| value - mean));
+    (centred.collect(), means)
+}

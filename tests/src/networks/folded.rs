@@ -1,0 +1,124 @@
+//! The trainer's own forward pass, and the folded, stripped and sorted network.
+
+use candle_core::{DType, Device, Tensor};
+use rarefy_trainer::deploy::{Network, fold, order, strip};
+use rarefy_trainer::graph::Operation;
+use rarefy_trainer::network::{self, Statistics};
+use rarefy_trainer::pruning::effective::Mode;
+
+use super::check::{Counts, Fault, Subject, fault};
+use super::values::IMAGES;
+use super::{pruning, refusals};
+
+/// Checks statistics and class scores of the trainer's own network.
+pub(super) fn trained(subject: &Subject) -> Result<(), Fault> {
+    let step = "forward pass of the trainer";
+    let trained = || -> candle_core::Result<(Statistics, Vec<Vec<f32>>)> {
+        let network = network::Network::new(&subject.graph, &subject.state, &Device::Cpu)?;
+        let (mean, deviation) = subject.pixels;
+        let tensor = |images: &[Vec<u8>]| {
+            let normal = |&pixel: &u8| (f32::from(pixel) / 255.0 - mean) / deviation;
+            let values: Vec<f32> = images.iter().flatten().map(normal).collect();
+            let shape = (images.len(), subject.graph.input_len());
+            Tensor::from_vec(values, shape, &Device::Cpu)
+        };
+        let batches = || subject.images[..IMAGES].chunks(IMAGES / 2).map(tensor);
+        let statistics = Statistics::compute(&network, batches)?;
+        let last = subject.graph.nodes().len() - 1;
+        let scores = network.forward_to(last, &tensor(&subject.images)?, &statistics)?;
+        Ok((statistics, scores.to_dtype(DType::F32)?.to_vec2()?))
+    };
+    let (statistics, scores) = match trained() {
+        Ok(trained) => trained,
+        Err(error) => return fault(step, error.to_string()),
+    };
+    for (index, node) in subject.graph.nodes().iter().enumerate() {
+        if node.operation != Operation::BatchNorm {
+            continue;
+        }
+        let moments = statistics.of(index);
+        let expected = |kind: &str| &subject.state.get(&format!("{}.{kind}", node.name)).values;
+        let (means, variances) = (expected("running_mean"), expected("running_var"));
+        for (unit, (&mean, &variance)) in means.iter().zip(variances).enumerate() {
+            // A deviation of f32's rounding of the mean is none.
+            let scale = f64::from(variance) + 1e-3 + f64::from(mean).powi(2) * 1e-6;
+            let of_mean = f64::from(moments.mean[unit] - mean).abs() / scale.sqrt();
+            let of_variance = f64::from(moments.variance[unit] - variance).abs() / scale;
+            let allowed = 1e-4 + 20.0 * subject.rounding;
+            if of_mean > allowed || of_variance > allowed {
+                let what = format!(
+                    "unit {unit} of {}: mean {} and variance {}, not {mean} and {variance}",
+                    node.name, moments.mean[unit], moments.variance[unit]
+                );
+                return fault("statistics of the trainer", what);
+            }
+        }
+    }
+    let place = |image: &[u8]| subject.images.iter().position(|other| other == image);
+    subject.agrees(step, |image| scores[place(image).unwrap_or(0)].clone())
+}
+
+/// Checks folding and stripping; returns the network as it is quantized, or none where folding refuses
+/// with good reason.
+pub(super) fn check(
+    subject: &Subject,
+    counts: &mut Counts,
+) -> Result<Option<Network>, Fault> {
+    let folded = match fold::fold(
+        &subject.graph,
+        &subject.state,
+        &subject.masks,
+        subject.pixels,
+    ) {
+        Ok(folded) => folded,
+        Err(error) => {
+            let reason = refusals::fold(subject, &error)?;
+            counts.count(format!("refused: {reason}"));
+            return Ok(None);
+        }
+    };
+    subject.agrees("fold", |image| folded.scores(image))?;
+    let stripped = strip::strip(&folded);
+    subject.agrees("strip", |image| stripped.scores(image))?;
+    left(subject, &stripped, counts)?;
+    let sorted = order::sorted(&stripped);
+    subject.agrees("order", |image| sorted.scores(image))?;
+    counts.count("networks folded and stripped");
+    if sorted.layers.iter().any(|layer| layer.skip.is_some()) {
+        counts.count("networks with an addition left");
+    }
+    Ok(Some(sorted))
+}
+
+/// Checks that each layer keeps the weights that are effective by channels: all of them, and no others but
+/// those whose constants cannot become a bias.
+fn left(subject: &Subject, stripped: &Network, counts: &mut Counts) -> Result<(), Fault> {
+    let step = "strip";
+    let effective = pruning::effective(&subject.graph, &subject.keep, Mode::Graph);
+    let tensors = subject.graph.prunable();
+    // What a padded convolution reads may stay although it is constant.
+    let pads = stripped.layers.iter().any(|layer| layer.pads());
+    for (tensor, (mask, effective)) in tensors.iter().zip(subject.keep.iter().zip(&effective)) {
+        let node = &subject.graph.nodes()[tensor.node];
+        let layer = stripped.layers.iter().find(|layer| layer.name == node.name);
+        let expected = effective.iter().filter(|keep| **keep).count();
+        let found = layer.map_or(0, |layer| layer.weights.nnz());
+        let most = mask.iter().filter(|keep| **keep).count();
+        // A constant channel beside the map has weights of its own.
+        let shifted = layer.is_some_and(|layer| {
+            layer.original.1 != tensor.len() / tensor.shape[0]
+        });
+        if found < expected || (!pads && found > expected) || (!shifted && found > most) {
+            let what = format!(
+                "{found} weights of {} are left, {expected} are effective of {most} in the mask",
+                node.name
+            );
+            return fault(step, what);
+        }
+        counts.count(match found == expected {
+            true => "layers stripped to their effective weights",
+            false => "layers that keep weights of constants",
+        });
+    }
+    Ok(())
+}

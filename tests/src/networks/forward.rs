@@ -1,0 +1,182 @@
+//! The oracle of what a graph computes: masked weights, link by link, in f64.
+//!
+//! Built on the links of the pruning oracle (one for each time that a weight is used), so it shares no
+//! indexing with the trainer's operators, the folded network or the engine.
+
+use rarefy_trainer::graph::{Graph, Operation, Pooling};
+use rarefy_trainer::network::State;
+use rarefy_trainer::pruning::effective::Mode;
+
+use super::pruning::reachability::{Link, links};
+
+/// What batch norms add to a variance, as the reference does (Keras).
+const EPSILON: f64 = 1e-3;
+
+/// A graph with its parameters, ready to be run.
+pub struct Oracle<'a> {
+    graph: &'a Graph,
+    /// Of each node.
+    links: Vec<Vec<Link>>,
+    /// The kernel of each node, masked; empty where it has none.
+    kernels: Vec<Vec<f64>>,
+    /// The bias of each node, a value a unit.
+    biases: Vec<Vec<f64>>,
+    /// Of each batch norm: scale and shift of each unit, mean and variance.
+    norms: Vec<Vec<[f64; 4]>>,
+}
+
+impl<'a> Oracle<'a> {
+    /// `graph` with the parameters of `state` under `masks`. Running statistics that the state lacks are
+    /// 0 and 1.
+    #[must_use]
+    pub fn new(graph: &'a Graph, state: &State, masks: &[Vec<bool>]) -> Self {
+        let values = |name: &str, kind: &str, otherwise: f64, count: usize| -> Vec<f64> {
+            let array = state.0.get(&format!("{name}.{kind}"));
+            array.map_or(vec![otherwise; count], |array| {
+                array.values.iter().map(|&value| value.into()).collect()
+            })
+        };
+        let mut oracle = Self {
+            graph,
+            links: Vec::new(),
+            kernels: Vec::new(),
+            biases: Vec::new(),
+            norms: Vec::new(),
+        };
+        let mut masks = masks.iter();
+        for (index, node) in graph.nodes().iter().enumerate() {
+            let weighted = graph.kernel_shape(index).is_some();
+            let mask = if weighted { masks.next() } else { None };
+            let (mut kernel, mut bias, mut norm) = (vec![], vec![], vec![]);
+            if let Some(mask) = mask {
+                kernel = values(&node.name, "weight", 0.0, mask.len());
+                kernel
+                    .iter_mut()
+                    .zip(mask)
+                    .for_each(|(weight, keep)| *weight *= f64::from(u8::from(*keep)));
+                bias = values(&node.name, "bias", 0.0, node.shape[0]);
+            }
+            if node.operation == Operation::BatchNorm {
+                let count = node.shape[0];
+                let read = |kind, otherwise| values(&node.name, kind, otherwise, count);
+                let (scale, shift) = (read("weight", 1.0), read("bias", 0.0));
+                let (mean, variance) = (read("running_mean", 0.0), read("running_var", 1.0));
+                let unit = |unit: usize| [scale[unit], shift[unit], mean[unit], variance[unit]];
+                norm = (0..count).map(unit).collect();
+            }
+            let mut found = Vec::new();
+            let keep = mask.map(Vec::as_slice);
+            links(graph, index, keep, Mode::Exact, &mut |link| found.push(link));
+            oracle.links.push(found);
+            oracle.kernels.push(kernel);
+            oracle.biases.push(bias);
+            oracle.norms.push(norm);
+        }
+        oracle
+    }
+
+    /// The same with every parameter moved by a random part of rounding to f32, as `part` gives it: how
+    /// far results then move says what rounding can do to them.
+    pub fn perturb(&mut self, mut part: impl FnMut() -> f64) {
+        let kernels = self.kernels.iter_mut().chain(&mut self.biases).flatten();
+        let norms = self.norms.iter_mut().flatten().flatten();
+        for value in kernels.chain(norms) {
+            *value *= 1.0 + part() * f64::from(f32::EPSILON);
+        }
+    }
+
+    /// The values of node `index`, those of the nodes before it being `values`.
+    fn node(&self, index: usize, values: &[Vec<f64>]) -> Vec<f64> {
+        let node = &self.graph.nodes()[index];
+        let units: usize = node.shape.iter().product();
+        let plane = units / node.shape[0];
+        let links = || {
+            self.links[index]
+                .iter()
+                .map(|link| (link, values[link.source][link.from]))
+        };
+        let mut given = vec![0.0; units];
+        match node.operation {
+            Operation::Dense { .. } | Operation::Conv { .. } => {
+                for (unit, value) in given.iter_mut().enumerate() {
+                    *value = self.biases[index][unit / plane];
+                }
+                for (link, value) in links() {
+                    given[link.to] += self.kernels[index][link.weight] * value;
+                }
+            }
+            Operation::Pool {
+                kind: Pooling::Max, ..
+            } => {
+                given.fill(f64::NEG_INFINITY);
+                for (link, value) in links() {
+                    given[link.to] = given[link.to].max(value);
+                }
+            }
+            Operation::Pool {
+                kind: Pooling::Average,
+                ..
+            } => {
+                let mut counts = vec![0.0; units];
+                for (link, value) in links() {
+                    given[link.to] += value;
+                    counts[link.to] += 1.0;
+                }
+                let means = given.iter_mut().zip(&counts);
+                means.for_each(|(value, count)| *value /= count);
+            }
+            Operation::BatchNorm => {
+                for (link, value) in links() {
+                    let [scale, shift, mean, variance] = self.norms[index][link.to / plane];
+                    given[link.to] =
+                        scale * (value - mean) / (variance + EPSILON).sqrt() + shift;
+                }
+            }
+            Operation::Relu => links().for_each(|(link, value)| given[link.to] = value.max(0.0)),
+            Operation::Input | Operation::Flatten | Operation::Add => {
+                links().for_each(|(link, value)| given[link.to] += value);
+            }
+        }
+        given
+    }
+
+    /// The class scores of a normalised image.
+    #[must_use]
+    pub fn scores(&self, image: &[f64]) -> Vec<f64> {
+        let mut values = vec![image.to_vec()];
+        for index in 1..self.graph.nodes().len() {
+            values.push(self.node(index, &values));
+        }
+        values.pop().unwrap_or_default()
+    }
+
+    /// Sets the mean and the (biased) variance of each batch norm to those of `images`, from the first on,
+    /// and returns them by node.
+    pub fn measure(&mut self, images: &[Vec<f64>]) -> Vec<Vec<[f64; 2]>> {
+        let mut values: Vec<Vec<Vec<f64>>> = images.iter().map(|image| vec![image.clone()]).collect();
+        let mut moments = vec![Vec::new(); self.graph.nodes().len()];
+        for index in 1..self.graph.nodes().len() {
+            let node = &self.graph.nodes()[index];
+            if node.operation == Operation::BatchNorm {
+                let source = node.source();
+                let plane: usize = node.shape[1..].iter().product();
+                for unit in 0..node.shape[0] {
+                    let of_unit = values
+                        .iter()
+                        .flat_map(|values| &values[source][unit * plane..][..plane]);
+                    let count = (images.len() * plane) as f64;
+                    let mean = of_unit.clone().sum::<f64>() / count;
+                    let variance = of_unit.map(|x| (x - mean).powi(2)).sum::<f64>() / count;
+                    self.norms[index][unit][2] = mean;
+                    self.norms[index][unit][3] = variance;
+                    moments[index].push([mean, variance]);
+                }
+            }
+            for values in &mut values {
+                let given = self.node(index, values);
+                values.push(given);
+            }
+        }
+        moments
+    }
+}

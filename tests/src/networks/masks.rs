@@ -1,0 +1,148 @@
+//! Effective masks and pruning, against reachability by links.
+
+use rarefy_trainer::graph::Graph;
+use rarefy_trainer::pruning::effective::{self, Mode};
+use rarefy_trainer::pruning::{Kernels, Masks, PruneError, Pruner, Source, Target};
+use rarefy_trainer::random::Random;
+
+use super::check::{Counts, Fault, fault};
+use super::plan::{MaskKind, Plan};
+use super::pruning::{self, Family, PerLayer, Sharing, reachability};
+use super::values;
+
+/// The bits of `masks`.
+fn bits(masks: &Masks) -> PerLayer<bool> {
+    masks.iter().map(|mask| mask.keep.clone()).collect()
+}
+
+/// Checks the effective masks of `graph` and a pruner; returns the mask of `plan`.
+pub(super) fn check(
+    plan: &Plan,
+    graph: &Graph,
+    counts: &mut Counts,
+) -> Result<PerLayer<bool>, Fault> {
+    let drawn = values::direct_mask(plan, graph);
+    let masks = Masks::from_fn(&graph.prunable(), |tensor, element| drawn[tensor][element]);
+    let mut effective_masks = Vec::new();
+    for mode in [Mode::Exact, Mode::Graph] {
+        let expected = pruning::effective(graph, &drawn, mode);
+        let found = effective::masks(graph, &masks, mode);
+        if bits(&found) != expected {
+            let (found, expected) = (found.nonzeros(), pruning::count(&expected));
+            let what = format!("{mode:?}: {found} weights effective, not {expected}, or others");
+            return fault("effective masks", what);
+        }
+        if pruning::count(&expected) == 0 {
+            counts.count(format!("masks without a path ({mode:?})"));
+        }
+        effective_masks.push(expected);
+    }
+    prune(plan, graph, counts)?;
+    let [exact, channels] = effective_masks.try_into().unwrap_or_default();
+    Ok(match plan.mask {
+        MaskKind::Dense => drawn.iter().map(|mask| vec![true; mask.len()]).collect(),
+        MaskKind::Direct => drawn,
+        MaskKind::Exact => exact,
+        MaskKind::Graph => channels,
+    })
+}
+
+/// Pruners whose scores follow from the weights alone.
+const PRUNERS: [(&str, Sharing); 6] = [
+    ("magnitude/global", Sharing::Global),
+    ("magnitude/uniform", Sharing::Uniform),
+    ("magnitude/uniform+", Sharing::UniformPlus),
+    ("magnitude/erk", Sharing::Erk),
+    ("magnitude/igq", Sharing::Igq),
+    ("lamp", Sharing::Global),
+];
+
+/// Prunes `graph` by one of the pruners and checks what is left.
+fn prune(plan: &Plan, graph: &Graph, counts: &mut Counts) -> Result<(), Fault> {
+    let random = &mut Random::stream(plan.seed, "pruning");
+    let (name, sharing) = PRUNERS[random.below(PRUNERS.len() as u64) as usize];
+    let total = graph.total();
+    // From nothing pruned to a little beyond what can be.
+    let compression = (2.0 * total as f64).powf(random.unit()).max(1.0);
+    let tensors = graph.prunable();
+    let weights: PerLayer<f64> = tensors
+        .iter()
+        .map(|tensor| (0..tensor.len()).map(|_| random.normal()).collect())
+        .collect();
+    let kernels = Kernels::new(graph, weights.clone());
+    let source = Source {
+        trained: Some(&kernels),
+        ..Source::new(graph)
+    };
+    let scores = match name {
+        "lamp" => weights.iter().map(|weights| lamp(weights)).collect(),
+        _ => weights
+            .iter()
+            .map(|weights| weights.iter().map(|weight| weight.abs()).collect())
+            .collect::<PerLayer<f64>>(),
+    };
+    let plus = sharing == Sharing::UniformPlus;
+    if plus && (tensors.len() < 3 || tensors[0].shape.len() < 3) {
+        return Ok(());
+    }
+    let family = Family::new(graph, sharing, &scores);
+    let Ok(pruner) = Pruner::by_name(name) else {
+        return fault("pruning", format!("there is no pruner {name}"));
+    };
+    match pruner.prune(&source, Target::Effective, compression) {
+        Ok(pruned) => {
+            counts.count("networks pruned");
+            let (direct, left) = (
+                bits(&pruned.outcome.direct),
+                bits(&pruned.outcome.effective),
+            );
+            let expected = family.mask(family.search(compression));
+            if direct != expected || left != pruning::effective(graph, &expected, Mode::Exact) {
+                let what = format!(
+                    "{name} at {compression}: keeps {:?} of which {:?} are effective, not {:?}",
+                    pruning::counts(&direct),
+                    pruning::counts(&left),
+                    pruning::counts(&expected),
+                );
+                return fault("pruning", what);
+            }
+        }
+        Err(error) => {
+            counts.count("pruning refused");
+            let wanted = pruning::wanted(total, compression);
+            let some = family.valid().is_some_and(|valid| {
+                pruning::count(&family.effective(*valid.start())) > 0
+            });
+            let justified = match error {
+                PruneError::Disconnected { .. } => wanted < reachability::shortest_path(graph),
+                PruneError::NeverConnected { .. } => !some,
+                PruneError::TooDense { .. } | PruneError::TooSparse { .. } => {
+                    family.valid().is_none_or(|valid| valid != (0..=total))
+                }
+                PruneError::InvalidQuota { .. } | PruneError::NoConvolution { .. } => {
+                    family.valid().is_none()
+                }
+                _ => false,
+            };
+            if !justified {
+                let what = format!("{name} at {compression} is refused without need: {error}");
+                return fault("pruning", what);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// LAMP by its definition: a weight's square by the sum of those of its layer that are no smaller.
+fn lamp(weights: &[f64]) -> Vec<f64> {
+    let mut order: Vec<usize> = (0..weights.len()).collect();
+    order.sort_by(|&a, &b| weights[b].abs().total_cmp(&weights[a].abs()));
+    let mut scores = vec![0.0; weights.len()];
+    let mut sum = 0.0;
+    for element in order {
+        let square = weights[element] * weights[element];
+        sum += square;
+        scores[element] = square / (sum + 1e-8);
+    }
+    scores
+}

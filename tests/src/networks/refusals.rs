@@ -1,0 +1,140 @@
+//! Which refusals are justified: only those with a reason that holds for the network, in a sentence that
+//! names a layer of the architecture.
+
+use rarefy_format::{Encoding, index_bits};
+use rarefy_trainer::deploy::export::Options;
+use rarefy_trainer::deploy::choose::EncodingChoice;
+use rarefy_trainer::deploy::network::Operation as Deployed;
+use rarefy_trainer::deploy::quantize::WeightType;
+use rarefy_trainer::deploy::{DeployError, Layer, Network};
+use rarefy_trainer::graph::{Graph, Operation, Pooling};
+
+use super::check::{Fault, Subject, fault};
+
+/// A documented reason.
+pub(super) type Reason = &'static str;
+
+/// A refusal that has no good reason.
+fn unjustified<T>(error: &DeployError) -> Result<T, Fault> {
+    fault("refusal", format!("without need: {error}"))
+}
+
+/// Whether a layer of the architecture has this name.
+fn names(graph: &Graph, layer: &str) -> bool {
+    graph.nodes().iter().any(|node| node.name == layer)
+}
+
+/// The reason for which folding may refuse `subject`, if `error` states one that holds.
+pub(super) fn fold(subject: &Subject, error: &DeployError) -> Result<Reason, Fault> {
+    let graph = &subject.graph;
+    let DeployError::Fold { layer, .. } = error else {
+        return unjustified(error);
+    };
+    let Some(index) = graph.nodes().iter().position(|node| node.name == *layer) else {
+        return fault("refusal", format!("names no layer: {error}"));
+    };
+    let node = &graph.nodes()[index];
+    match node.operation {
+        Operation::Conv { window, .. }
+            if [window.before, window.after] != [[0; 2]; 2] && signed(graph, node.source()) =>
+        {
+            Ok("a convolution pads a map that may be negative")
+        }
+        Operation::Pool {
+            kind: Pooling::Average,
+            window,
+        } if [window.before, window.after] != [[0; 2]; 2] => {
+            Ok("means over windows that reach beyond the map")
+        }
+        _ => unjustified(error),
+    }
+}
+
+/// Whether what `node` gives, scaled and shifted or not, comes from something without a ReLU.
+fn signed(graph: &Graph, node: usize) -> bool {
+    let of = &graph.nodes()[node];
+    match of.operation {
+        Operation::Input | Operation::Relu => false,
+        // A negative scale makes a maximum one of negative numbers.
+        Operation::Pool {
+            kind: Pooling::Max, ..
+        } => graph.nodes()[of.source()].operation == Operation::BatchNorm || signed(graph, of.source()),
+        Operation::Pool { .. } | Operation::BatchNorm | Operation::Flatten => {
+            signed(graph, of.source())
+        }
+        Operation::Conv { .. } | Operation::Dense { .. } | Operation::Add => true,
+    }
+}
+
+/// The reason for which `network` may not be exported with `options`, if `error` states one that holds.
+pub(super) fn export(
+    subject: &Subject,
+    network: &Network,
+    options: &Options,
+    error: &DeployError,
+) -> Result<Reason, Fault> {
+    let named = match error {
+        DeployError::Quantize { layer, .. }
+        | DeployError::Encoding { layer, .. }
+        | DeployError::Layer { layer, .. } => layer,
+        _ => return unjustified(error),
+    };
+    let Some(layer) = network.layers.iter().find(|layer| layer.name == *named) else {
+        return fault("refusal", format!("names no layer: {error}"));
+    };
+    let reason = match error {
+        DeployError::Quantize { .. } if options.weights == WeightType::F32 => {
+            chain(network).is_none().then_some("floats are for chains of dense layers")
+        }
+        DeployError::Quantize { reason, .. } => not_square(network, layer, reason),
+        DeployError::Encoding { .. } => no_room(layer, options),
+        _ => None,
+    };
+    let Some(reason) = reason else {
+        return unjustified(error);
+    };
+    if !names(&subject.graph, named) {
+        return fault("refusal", format!("names no layer of the architecture: {error}"));
+    }
+    Ok(reason)
+}
+
+/// Whether `network` is a chain of dense layers with ReLUs.
+fn chain(network: &Network) -> Option<()> {
+    let last = network.layers.len() - 1;
+    let chained = network.layers.iter().enumerate().all(|(index, layer)| {
+        layer.operation == Deployed::Dense
+            && layer.source == index.checked_sub(1)
+            && layer.skip.is_none()
+            && layer.relu == (index < last)
+    });
+    chained.then_some(())
+}
+
+/// A dense layer that adds becomes a convolution of the size of its map.
+fn not_square(network: &Network, layer: &Layer, reason: &str) -> Option<Reason> {
+    let [_, height, width] = network.shape(layer.source);
+    let adds = layer.operation == Deployed::Dense && layer.skip.is_some();
+    (adds && height != width && reason.contains("square"))
+        .then_some("a dense layer of a map that is not square adds")
+}
+
+/// Why the one encoding asked for cannot hold `layer`.
+fn no_room(layer: &Layer, options: &Options) -> Option<Reason> {
+    let (rows, columns) = layer.weights.shape();
+    let full = |count: usize| index_bits(count) + options.weights.bits() > 16;
+    match options.encoding {
+        EncodingChoice::Only(Encoding::Words) if full(columns) => {
+            Some("packed words lack room for the weights")
+        }
+        EncodingChoice::Only(Encoding::Columns)
+            if layer.operation != Deployed::Dense || layer.skip.is_some() =>
+        {
+            Some("columns are for dense layers")
+        }
+        EncodingChoice::Only(Encoding::Columns) if full(rows) => {
+            Some("packed words lack room for the weights")
+        }
+        _ => None,
+    }
+}

@@ -1,0 +1,77 @@
+//! 200 random networks through the trainer's spine, against oracles; `cargo xtask fuzz networks` runs more.
+
+use std::fmt::Write as _;
+use std::path::Path;
+use std::process::Command;
+
+use rarefy_tests::networks::{self, Counts, Kept};
+
+/// Networks checked here.
+const NETWORKS: u64 = 200;
+
+#[test]
+fn random_networks_agree_with_the_oracle_at_every_step() {
+    let (mut counts, mut failures, mut kept) = (Counts::default(), Vec::new(), Vec::new());
+    for case in 0..NETWORKS {
+        match networks::case(1, case, &mut counts) {
+            Ok(containers) => kept.extend(containers),
+            Err(report) => failures.push(report),
+        }
+    }
+    println!("{counts}");
+    assert!(
+        failures.is_empty(),
+        "{} of {NETWORKS} networks differ:\n{}",
+        failures.len(),
+        failures.join("\n\n")
+    );
+    // Enough of each kind was seen.
+    for (what, least) in [
+        ("networks folded and stripped", 120),
+        ("networks with an addition left", 20),
+        ("networks pruned", 100),
+        ("layers in dense", 50),
+        ("layers in csr", 50),
+        ("layers in words", 50),
+        ("layers in columns", 50),
+        ("layers in rice", 50),
+        ("layers in csr-f32", 5),
+        ("layers that keep weights of constants", 5),
+        ("containers of int8", 50),
+        ("containers of ternary", 20),
+    ] {
+        let seen = counts.seen.get(what).copied().unwrap_or(0);
+        assert!(seen >= least, "{seen} {what}");
+    }
+    read_by_python(&kept);
+}
+
+/// Lets the reader in Python, written from the specification by itself, judge the same containers, where
+/// there is a Python.
+fn read_by_python(kept: &[Kept]) {
+    if Command::new("python3").arg("--version").output().is_err() {
+        eprintln!("skipped the reader in Python: there is no python3");
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    // Every third: a container takes Python longer than the engine.
+    for (number, kept) in kept.iter().step_by(3).enumerate() {
+        let path = folder.path().join(format!("{number:04}.rfy"));
+        std::fs::write(&path, &kept.container).unwrap();
+        let mut lines = String::new();
+        for (input, logits) in &kept.answers {
+            input.iter().for_each(|byte| write!(lines, "{byte:02x}").unwrap());
+            logits.iter().for_each(|logit| write!(lines, " {logit}").unwrap());
+            lines.push('\n');
+        }
+        std::fs::write(path.with_extension("txt"), lines).unwrap();
+    }
+    let reader = Path::new(env!("CARGO_MANIFEST_DIR")).join("../format/tests/reader.py");
+    let output = Command::new("python3").arg(reader).arg(folder.path()).output().unwrap();
+    assert!(
+        output.status.success(),
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
