@@ -260,7 +260,7 @@ fn work(
 /// Saves `bytes`, and says what is wrong with them and how to see it again.
 fn failure(bytes: &[u8], what: &str) -> String {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/fuzz");
-    let name = format!("{:08x}.rfy", rarefy_format::crc32(bytes));
+    let name = format!("{:08x}.rfy", rarefy_format::checksum(bytes));
     let path = folder.join(name);
     match fs::create_dir_all(&folder).and_then(|()| fs::write(&path, bytes)) {
         Ok(()) => {

@@ -285,18 +285,14 @@ const fn check_rows(
 ) -> Result<(), ParseError> {
     let words: &[[u8; 2]] = columns.blocks.as_flattened().as_chunks().0;
     let mask = columns.mask() as u16;
-    let [
-        [mut both, both_end],
-        [mut first, first_end],
-        [mut second, second_end],
-    ] = sections;
+    let [both, first, second] = sections;
     // What fills up the first `u32` of an odd section.
     let mut padding = 0;
-    if first > both_end {
-        padding |= u16_at(words, first - 1);
+    if first[0] > both[1] {
+        padding |= u16_at(words, first[0] - 1);
     }
-    if second > first_end {
-        padding |= u16_at(words, second - 1);
+    if second[0] > first[1] {
+        padding |= u16_at(words, second[0] - 1);
     }
     if padding != 0 {
         return Err(ParseError::NotZero {
@@ -304,54 +300,133 @@ const fn check_rows(
             found: (padding | padding >> 8) as u8,
         });
     }
+    let mut both = Section::new(words, both).twos(mask);
+    let mut first = Section::new(words, first).ones(mask);
+    let mut second = Section::new(words, second).ones(mask);
     let mut floor = 0;
+    // Whichever section has the lowest row is next: the rows of all three, merged, rise.
     loop {
-        let mut least = None;
-        if both < both_end {
-            least = Some((u16_at(words, both) & mask, both));
-        }
-        if first < first_end {
-            least = lower(least, u16_at(words, first) & mask, first);
-        }
-        if second < second_end {
-            least = lower(least, u16_at(words, second) & mask, second);
-        }
-        let Some((row, mut position)) = least else {
-            return Ok(());
-        };
-        let mut word = u16_at(words, position);
-        let mut is_fit = word != 0 && row as usize >= floor && (row as usize) < dims.outputs;
-        if position == both && both < both_end {
-            if is_fit {
-                position += 1;
-                word = u16_at(words, position);
-                is_fit = word != 0 && word & mask == row;
-            }
-            both += 2;
-        } else if position == first && first < first_end {
-            first += 1;
+        let next = if both.row < first.row && both.row < second.row {
+            both
+        } else if first.row < second.row {
+            first
         } else {
-            second += 1;
+            second
+        };
+        if next.row < floor || next.row >= dims.outputs {
+            if next.row == Section::END {
+                return Ok(());
+            }
+            let (end, count) = if next.row == both.row {
+                (sections[0][1], 2)
+            } else if next.row == first.row {
+                (sections[1][1], 1)
+            } else {
+                (sections[2][1], 1)
+            };
+            let place = (end - next.rest.len() - count, count);
+            return Err(misfit(layer, dims.outputs, mask, words, place, floor));
         }
-        if !is_fit {
-            return Err(ParseError::Column {
-                layer,
-                position,
-                column: word & mask,
-                // Nothing is allowed where nothing is stored; of a second word it is the row.
-                floor: if word == 0 { dims.outputs } else { floor },
-                inputs: dims.outputs,
-            });
+        floor = next.row + 1;
+        if next.row == both.row {
+            both = both.twos(mask);
+        } else if next.row == first.row {
+            first = first.ones(mask);
+        } else {
+            second = second.ones(mask);
         }
-        floor = row as usize + 1;
     }
 }
 
-/// What lies at the lower row.
-const fn lower(least: Option<(u16, usize)>, row: u16, position: usize) -> Option<(u16, usize)> {
-    match least {
-        Some((least_row, _)) if least_row <= row => least,
-        _ => Some((row, position)),
+/// What is wrong with the word at `position`, or with the one after it, where a row from `floor` was to come.
+const fn misfit(
+    layer: usize,
+    outputs: usize,
+    mask: u16,
+    words: &[[u8; 2]],
+    (position, count): (usize, usize),
+    floor: usize,
+) -> ParseError {
+    let word = u16_at(words, position);
+    let row = (word & mask) as usize;
+    let other = u16_at(words, position + 1);
+    let (at, word, floor) = if count == 2 && word != 0 && (other == 0 || (word ^ other) & mask != 0)
+    {
+        (position + 1, other, row)
+    } else {
+        (position, word, floor)
+    };
+    ParseError::Column {
+        layer,
+        position: at,
+        column: word & mask,
+        // Nothing is allowed where nothing is stored.
+        floor: if word == 0 { outputs } else { floor },
+        inputs: outputs,
+    }
+}
+
+/// The words of a section that are left.
+#[derive(Clone, Copy)]
+struct Section<'a> {
+    rest: &'a [[u8; 2]],
+    /// The row of the word before these; past all rows where there was none, or none that fits.
+    row: usize,
+}
+
+impl<'a> Section<'a> {
+    /// The row behind the last word.
+    const END: usize = usize::MAX;
+    /// The row of a word of 0, and of two words of different rows.
+    const MISFIT: usize = usize::MAX - 1;
+
+    /// The words from `start` to `end`, which lie inside.
+    const fn new(words: &'a [[u8; 2]], [start, end]: [usize; 2]) -> Self {
+        let rest = match words.split_at_checked(end) {
+            Some((before, _)) => match before.split_at_checked(start) {
+                Some((_, rest)) => rest,
+                None => &[],
+            },
+            None => &[],
+        };
+        Section { rest, row: 0 }
+    }
+
+    /// Goes on by a word.
+    #[inline(always)]
+    const fn ones(self, mask: u16) -> Self {
+        let [word, rest @ ..] = self.rest else {
+            return Section {
+                row: Section::END,
+                ..self
+            };
+        };
+        let word = u16::from_le_bytes(*word);
+        let row = if word == 0 {
+            Section::MISFIT
+        } else {
+            (word & mask) as usize
+        };
+        Section { rest, row }
+    }
+
+    /// Goes on by the two words of a row.
+    #[inline(always)]
+    const fn twos(self, mask: u16) -> Self {
+        let [word, other, rest @ ..] = self.rest else {
+            return Section {
+                row: Section::END,
+                ..self
+            };
+        };
+        let (word, other) = (u16::from_le_bytes(*word), u16::from_le_bytes(*other));
+        let is_row = word != 0 && other != 0 && (word ^ other) & mask == 0;
+        let row = if is_row {
+            (word & mask) as usize
+        } else {
+            Section::MISFIT
+        };
+        Section { rest, row }
     }
 }
 

@@ -29,7 +29,7 @@
 //! when the columns of a row do not rise, or when something but 0 follows a word of 0.
 
 use super::{Dimensions, Rows};
-use crate::bytes::{Bytes, u16_at};
+use crate::bytes::{Bytes, check, u16_at};
 use crate::error::ParseError;
 
 /// The longest row that its form alone tells.
@@ -198,32 +198,21 @@ pub(crate) const fn check(
         };
         let mut row = 0;
         while row < run.rows {
-            let Some(pairs) = bytes.take(run.row() * 4) else {
+            let Some(taken) = bytes.take(run.row() * 4) else {
                 return Err(too_short);
             };
-            let words: &[[u8; 2]] = pairs.as_chunks().0;
-            // The bias takes the place of two words.
-            let (mut at, mut floor) = (2, 0);
-            while at < words.len() {
-                let word = u16_at(words, at);
-                let column = (word & mask as u16) as usize;
-                if word == 0 {
-                    // Nothing but 0 may follow.
-                    floor = dims.inputs;
-                } else if at - 2 >= run.length || column >= dims.inputs || column < floor {
-                    return Err(ParseError::Column {
-                        layer,
-                        position,
-                        column: column as u16,
-                        floor,
-                        inputs: dims.inputs,
-                    });
-                } else {
-                    floor = column + 1;
-                }
-                at += 1;
-                position += 1;
-            }
+            let [_, pairs @ ..] = taken.as_chunks().0 else {
+                return Err(too_short);
+            };
+            check!(check_row(
+                layer,
+                dims.inputs,
+                mask,
+                run.length,
+                pairs,
+                position
+            ));
+            position += 2 * pairs.len();
             row += 1;
         }
         outputs += run.rows;
@@ -246,6 +235,94 @@ pub(crate) const fn check(
         });
     }
     Ok(longest)
+}
+
+/// Checks the words of a row of `length` words; the rows before it have `position`.
+///
+/// Columns that rise are compared with each other, and only the last one with the inputs.
+#[inline(always)]
+const fn check_row(
+    layer: usize,
+    inputs: usize,
+    mask: u32,
+    length: usize,
+    pairs: &[[u8; 4]],
+    position: usize,
+) -> Result<(), ParseError> {
+    // The column before: one below column 0, or, since no weight may follow a word of 0, the highest.
+    let mut last = match pairs {
+        [[0, 0, ..], ..] => inputs as i32 - 1,
+        _ => -1,
+    };
+    // Bits that must be 0: whatever comes after the last column.
+    let (mut rest, mut zeros) = (pairs, 0);
+    while let [pair, behind @ ..] = rest {
+        let pair = u32::from_le_bytes(*pair);
+        let (first, second) = ((pair & mask) as i32, (pair >> 16 & mask) as i32);
+        rest = behind;
+        if first > last && second > first {
+            last = second;
+            // The last word of an odd row is none of its weights.
+            if behind.is_empty() && length % 2 == 1 {
+                zeros = 1;
+            }
+            continue;
+        }
+        zeros = pair;
+        if first > last {
+            (last, zeros) = (first, pair >> 16);
+        }
+        while let [pair, behind @ ..] = rest {
+            zeros |= u32::from_le_bytes(*pair);
+            rest = behind;
+        }
+    }
+    if zeros == 0 && last < inputs as i32 {
+        return Ok(());
+    }
+    // Where every error is the same to the caller, the place is not worth its code.
+    if cfg!(feature = "alloc") {
+        return Err(first_misfit(layer, inputs, mask, length, pairs, position));
+    }
+    Err(ParseError::Column {
+        layer,
+        position,
+        column: 0,
+        floor: 0,
+        inputs,
+    })
+}
+
+/// The first word of a row that [`check_row`] rejects.
+const fn first_misfit(
+    layer: usize,
+    inputs: usize,
+    mask: u32,
+    length: usize,
+    pairs: &[[u8; 4]],
+    position: usize,
+) -> ParseError {
+    let words: &[[u8; 2]] = pairs.as_flattened().as_chunks().0;
+    let (mut at, mut floor, mut column) = (0, 0, 0);
+    while at < words.len() {
+        let word = u16_at(words, at);
+        column = word & mask as u16;
+        if word == 0 {
+            floor = inputs;
+        } else if at >= length || column as usize >= inputs || (column as usize) < floor {
+            break;
+        } else {
+            floor = column as usize + 1;
+        }
+        at += 1;
+    }
+    ParseError::Column {
+        layer,
+        position: position + at,
+        column,
+        floor,
+        inputs,
+    }
 }
 
 /// The runs of [`Words`] that are left.
