@@ -29,7 +29,7 @@
 //! when the columns of a row do not rise, or when something but 0 follows a word of 0.
 
 use super::{Dimensions, Rows};
-use crate::bytes::{Bytes, check, u16_at};
+use crate::bytes::{Bytes, u16_at};
 use crate::error::ParseError;
 
 /// The longest row that its form alone tells.
@@ -196,25 +196,16 @@ pub(crate) const fn check(
         let Some(run) = Run::read(head, &mut bytes) else {
             return Err(ParseError::Run { layer, found: head });
         };
-        let mut row = 0;
-        while row < run.rows {
-            let Some(taken) = bytes.take(run.row() * 4) else {
-                return Err(too_short);
-            };
-            let [_, pairs @ ..] = taken.as_chunks().0 else {
-                return Err(too_short);
-            };
-            check!(check_row(
-                layer,
-                dims.inputs,
-                mask,
-                run.length,
-                pairs,
-                position
-            ));
-            position += 2 * pairs.len();
-            row += 1;
+        let Some(rows) = bytes.elements(run.row() * run.rows) else {
+            return Err(too_short);
+        };
+        let wrong = skip_rows(rows, run.length, mask, dims.inputs as i32);
+        if let [_bias, pairs @ ..] = wrong {
+            let right = rows.len() - wrong.len();
+            let position = position + 2 * (right - right / run.row());
+            return Err(misfit(layer, dims.inputs, mask, run, pairs, position));
         }
+        position += 2 * (rows.len() - run.rows);
         outputs += run.rows;
         if run.length > longest {
             longest = run.length;
@@ -237,79 +228,67 @@ pub(crate) const fn check(
     Ok(longest)
 }
 
-/// Checks the words of a row of `length` words; the rows before it have `position`.
+/// Skips rows of `length` words whose columns rise, stay below `inputs`, and have only zeros after them.
 ///
-/// Columns that rise are compared with each other, and only the last one with the inputs.
-#[inline(always)]
-const fn check_row(
-    layer: usize,
-    inputs: usize,
-    mask: u32,
-    length: usize,
-    pairs: &[[u8; 4]],
-    position: usize,
-) -> Result<(), ParseError> {
-    // The column before: one below column 0, or, since no weight may follow a word of 0, the highest.
-    let mut last = match pairs {
-        [[0, 0, ..], ..] => inputs as i32 - 1,
-        _ => -1,
-    };
-    // Bits that must be 0: whatever comes after the last column.
-    let (mut rest, mut zeros) = (pairs, 0);
-    while let [pair, behind @ ..] = rest {
-        let pair = u32::from_le_bytes(*pair);
-        let (first, second) = ((pair & mask) as i32, (pair >> 16 & mask) as i32);
-        rest = behind;
-        if first > last && second > first {
-            last = second;
-            // The last word of an odd row is none of its weights.
-            if behind.is_empty() && length % 2 == 1 {
-                zeros = 1;
+/// Columns that rise are compared with each other, and only the last one with the inputs. A function of
+/// its own: inlined, it would have to share the registers of all of parsing.
+#[inline(never)]
+const fn skip_rows(mut rows: &[[u8; 4]], length: usize, mask: u32, inputs: i32) -> &[[u8; 4]] {
+    while let Some((row, behind)) = rows.split_at_checked(1 + length.div_ceil(2))
+        && let [_bias, pairs @ ..] = row
+    {
+        // The column before: one below column 0, or, since no weight may follow a word of 0, the highest.
+        let mut last = match pairs {
+            [[0, 0, ..], ..] => inputs - 1,
+            _ => -1,
+        };
+        // What must be 0: all that comes after the last column. An odd row has something after its last word.
+        let (mut rest, mut zeros) = (pairs, length as u32 % 2);
+        while let [pair, behind @ ..] = rest {
+            let pair = u32::from_le_bytes(*pair);
+            let (first, second) = ((pair & mask) as i32, (pair >> 16 & mask) as i32);
+            rest = behind;
+            if first > last && second > first {
+                last = second;
+                continue;
             }
-            continue;
-        }
-        zeros = pair;
-        if first > last {
-            (last, zeros) = (first, pair >> 16);
+            zeros = pair;
+            if first > last {
+                (last, zeros) = (first, pair >> 16);
+            }
+            break;
         }
         while let [pair, behind @ ..] = rest {
             zeros |= u32::from_le_bytes(*pair);
             rest = behind;
         }
+        if zeros != 0 || last >= inputs {
+            break;
+        }
+        rows = behind;
     }
-    if zeros == 0 && last < inputs as i32 {
-        return Ok(());
-    }
-    // Where every error is the same to the caller, the place is not worth its code.
-    if cfg!(feature = "alloc") {
-        return Err(first_misfit(layer, inputs, mask, length, pairs, position));
-    }
-    Err(ParseError::Column {
-        layer,
-        position,
-        column: 0,
-        floor: 0,
-        inputs,
-    })
+    rows
 }
 
-/// The first word of a row that [`check_row`] rejects.
-const fn first_misfit(
+/// Why the first row of `pairs` is none: its first word that may not be there.
+#[inline(always)]
+const fn misfit(
     layer: usize,
     inputs: usize,
     mask: u32,
-    length: usize,
+    run: Run,
     pairs: &[[u8; 4]],
     position: usize,
 ) -> ParseError {
     let words: &[[u8; 2]] = pairs.as_flattened().as_chunks().0;
     let (mut at, mut floor, mut column) = (0, 0, 0);
-    while at < words.len() {
+    // Where all errors are the same to the caller, the place is not worth its code.
+    while cfg!(feature = "alloc") && at < words.len() {
         let word = u16_at(words, at);
         column = word & mask as u16;
         if word == 0 {
             floor = inputs;
-        } else if at >= length || column as usize >= inputs || (column as usize) < floor {
+        } else if at >= run.length || column as usize >= inputs || (column as usize) < floor {
             break;
         } else {
             floor = column as usize + 1;
