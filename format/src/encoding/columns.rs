@@ -22,14 +22,21 @@
 //! 0` is an empty block. As with packed words the whole word, as `i16`, is the weight. Where `first` or `second` is odd,
 //! a word of 0 comes before its words: the last one ends a `u32`, where an engine's rounds end.
 //!
-//! For dense layers only. Refused when `c` is above 15 or too few for the rows, when there are more pairs than
-//! inputs, when the first four inputs (unless 255 fours are skipped) or the last pair are read by no row, when what must be 0 is not, when a start is not 0 nor the end of the block before, when a block is empty, ends behind the last
-//! byte or has weights of an absent input, when bytes follow the last block, when a row is not below the
-//! outputs, when the rows of a block's sections, merged, do not rise (so none is in two), when the two words of
-//! a row differ in it, or when a word is 0.
+//! A writer puts a row into one section of a block. Where a container has it in two, both weights count: no kernel
+//! cares, so parsing does not look for it.
+//!
+//! For dense layers only. Refused when
+//! - `c` is above 15 or too few for the rows, or there are more pairs than inputs;
+//! - the first four inputs (unless 255 fours are skipped) or the last pair are read by no row;
+//! - what must be 0 is not;
+//! - a start is not 0 nor the end of the block before;
+//! - a block is empty, ends behind the last byte or has weights of an absent input;
+//! - bytes follow the last block;
+//! - a row is not below the outputs, the rows of a section do not rise, or the two words of a row differ in it;
+//! - a word is 0.
 
 use super::Dimensions;
-use crate::bytes::{Bytes, u16_at};
+use crate::bytes::{Bytes, check, u16_at};
 use crate::error::ParseError;
 
 /// Weights stored by pairs of columns.
@@ -255,9 +262,7 @@ pub(crate) const fn check(
             if skipped + 2 * pair + 1 == dims.inputs && counts.both + counts.second > 0 {
                 return Err(lengths(layer, counts.both + counts.second, 0));
             }
-            if let Err(error) = check_rows(layer, dims, columns, counts.sections(start)) {
-                return Err(error);
-            }
+            check!(check_rows(layer, dims, columns, start, counts));
         }
         pair += 1;
     }
@@ -276,158 +281,134 @@ const fn lengths(layer: usize, stated: usize, found: usize) -> ParseError {
     }
 }
 
-/// Checks the words of a block, whose sections lie inside: takes them in the order of their rows.
+/// Checks the words of a block, which lies inside: the rows of each section rise and stay below the outputs.
+#[inline(always)]
 const fn check_rows(
     layer: usize,
     dims: Dimensions,
     columns: Columns<'_>,
-    sections: [[usize; 2]; 3],
+    start: usize,
+    counts: Counts,
 ) -> Result<(), ParseError> {
-    let words: &[[u8; 2]] = columns.blocks.as_flattened().as_chunks().0;
-    let mask = columns.mask() as u16;
-    let [both, first, second] = sections;
-    // What fills up the first `u32` of an odd section.
-    let mut padding = 0;
-    if first[0] > both[1] {
-        padding |= u16_at(words, first[0] - 1);
+    let mask = columns.mask();
+    let outputs = dims.outputs as i32;
+    let mut block = Bytes::new(columns.blocks.as_flattened());
+    if let Some(_) = block.elements::<4>(start + 1)
+        && let Some(both) = block.elements(counts.both)
+        && let Some(first) = block.elements(counts.first.div_ceil(2))
+        && let Some(second) = block.elements(counts.second.div_ceil(2))
+        && is_both(both, mask, outputs)
+        && is_one(first, counts.first, mask, outputs)
+        && is_one(second, counts.second, mask, outputs)
+    {
+        return Ok(());
     }
-    if second[0] > first[1] {
-        padding |= u16_at(words, second[0] - 1);
-    }
-    if padding != 0 {
-        return Err(ParseError::NotZero {
-            layer,
-            found: (padding | padding >> 8) as u8,
-        });
-    }
-    let mut both = Section::new(words, both).twos(mask);
-    let mut first = Section::new(words, first).ones(mask);
-    let mut second = Section::new(words, second).ones(mask);
-    let mut floor = 0;
-    // Whichever section has the lowest row is next: the rows of all three, merged, rise.
-    loop {
-        let next = if both.row < first.row && both.row < second.row {
-            both
-        } else if first.row < second.row {
-            first
-        } else {
-            second
-        };
-        if next.row < floor || next.row >= dims.outputs {
-            if next.row == Section::END {
-                return Ok(());
-            }
-            let (end, count) = if next.row == both.row {
-                (sections[0][1], 2)
-            } else if next.row == first.row {
-                (sections[1][1], 1)
-            } else {
-                (sections[2][1], 1)
-            };
-            let place = (end - next.rest.len() - count, count);
-            return Err(misfit(layer, dims.outputs, mask, words, place, floor));
-        }
-        floor = next.row + 1;
-        if next.row == both.row {
-            both = both.twos(mask);
-        } else if next.row == first.row {
-            first = first.ones(mask);
-        } else {
-            second = second.ones(mask);
-        }
-    }
+    Err(misfit(layer, dims, columns, counts.sections(start)))
 }
 
-/// What is wrong with the word at `position`, or with the one after it, where a row from `floor` was to come.
+/// Whether each `u32` has two words of one row, and the rows rise and stay below `outputs`.
+///
+/// A function of its own, like the next: inlined, it would have to share the registers of all of parsing.
+#[inline(never)]
+const fn is_both(mut words: &[[u8; 4]], mask: u32, outputs: i32) -> bool {
+    let mut last = -1;
+    while let [pair, behind @ ..] = words {
+        let pair = u32::from_le_bytes(*pair);
+        let row = (pair & mask) as i32;
+        let differs = (pair ^ pair >> 16) & mask != 0;
+        if row <= last || differs || pair << 16 == 0 || pair >> 16 == 0 {
+            return false;
+        }
+        (last, words) = (row, behind);
+    }
+    last < outputs
+}
+
+/// Whether the rows of `count` words, after what fills them up, rise and stay below `outputs`.
+#[inline(never)]
+const fn is_one(mut words: &[[u8; 4]], count: usize, mask: u32, outputs: i32) -> bool {
+    let mut last = -1;
+    if let [start, behind @ ..] = words {
+        let start = u32::from_le_bytes(*start);
+        // A word of 0 has row 0, which rises at the start alone. There one fills an odd section up.
+        let mut word = start << 16;
+        if count % 2 == 1 {
+            if word != 0 {
+                return false;
+            }
+            word = start >> 16;
+            (last, words) = ((word & mask) as i32, behind);
+        }
+        if word == 0 {
+            return false;
+        }
+    }
+    while let [pair, behind @ ..] = words {
+        let pair = u32::from_le_bytes(*pair);
+        let (one, other) = ((pair & mask) as i32, (pair >> 16 & mask) as i32);
+        if one <= last || other <= one {
+            return false;
+        }
+        (last, words) = (other, behind);
+    }
+    last < outputs
+}
+
+/// What of a block that [`check_rows`] rejects does not fit: the first such word.
+#[inline(always)]
 const fn misfit(
     layer: usize,
-    outputs: usize,
-    mask: u16,
-    words: &[[u8; 2]],
-    (position, count): (usize, usize),
-    floor: usize,
+    dims: Dimensions,
+    columns: Columns<'_>,
+    sections: [[usize; 2]; 3],
 ) -> ParseError {
-    let word = u16_at(words, position);
-    let row = (word & mask) as usize;
-    let other = u16_at(words, position + 1);
-    let (at, word, floor) = if count == 2 && word != 0 && (other == 0 || (word ^ other) & mask != 0)
-    {
-        (position + 1, other, row)
-    } else {
-        (position, word, floor)
-    };
-    ParseError::Column {
+    let words: &[[u8; 2]] = columns.blocks.as_flattened().as_chunks().0;
+    let mask = columns.mask() as u16;
+    let mut error = ParseError::Column {
         layer,
-        position: at,
-        column: word & mask,
-        // Nothing is allowed where nothing is stored.
-        floor: if word == 0 { outputs } else { floor },
-        inputs: outputs,
+        position: 0,
+        column: 0,
+        floor: 0,
+        inputs: dims.outputs,
+    };
+    let mut section = 0;
+    // Where all errors are the same to the caller, the place is not worth its code.
+    while cfg!(feature = "alloc") && section < 3 {
+        let [mut position, end] = sections[section];
+        if section > 0 && position > sections[section - 1][1] {
+            let padding = u16_at(words, position - 1);
+            if padding != 0 {
+                return ParseError::NotZero {
+                    layer,
+                    found: (padding | padding >> 8) as u8,
+                };
+            }
+        }
+        let mut floor = 0;
+        while position < end {
+            let word = u16_at(words, position);
+            let row = (word & mask) as usize;
+            // The second word of a row that reads both inputs.
+            let second = section == 0 && (position - sections[0][0]) % 2 == 1;
+            let fits = row >= floor && row < dims.outputs && !(second && row > floor);
+            if word == 0 || !fits {
+                error = ParseError::Column {
+                    layer,
+                    position,
+                    column: word & mask,
+                    // Nothing is allowed where nothing is stored.
+                    floor: if word == 0 { dims.outputs } else { floor },
+                    inputs: dims.outputs,
+                };
+                return error;
+            }
+            let has_second = section == 0 && !second;
+            floor = if has_second { row } else { row + 1 };
+            position += 1;
+        }
+        section += 1;
     }
-}
-
-/// The words of a section that are left.
-#[derive(Clone, Copy)]
-struct Section<'a> {
-    rest: &'a [[u8; 2]],
-    /// The row of the word before these; past all rows where there was none, or none that fits.
-    row: usize,
-}
-
-impl<'a> Section<'a> {
-    /// The row behind the last word.
-    const END: usize = usize::MAX;
-    /// The row of a word of 0, and of two words of different rows.
-    const MISFIT: usize = usize::MAX - 1;
-
-    /// The words from `start` to `end`, which lie inside.
-    const fn new(words: &'a [[u8; 2]], [start, end]: [usize; 2]) -> Self {
-        let rest = match words.split_at_checked(end) {
-            Some((before, _)) => match before.split_at_checked(start) {
-                Some((_, rest)) => rest,
-                None => &[],
-            },
-            None => &[],
-        };
-        Section { rest, row: 0 }
-    }
-
-    /// Goes on by a word.
-    #[inline(always)]
-    const fn ones(self, mask: u16) -> Self {
-        let [word, rest @ ..] = self.rest else {
-            return Section {
-                row: Section::END,
-                ..self
-            };
-        };
-        let word = u16::from_le_bytes(*word);
-        let row = if word == 0 {
-            Section::MISFIT
-        } else {
-            (word & mask) as usize
-        };
-        Section { rest, row }
-    }
-
-    /// Goes on by the two words of a row.
-    #[inline(always)]
-    const fn twos(self, mask: u16) -> Self {
-        let [word, other, rest @ ..] = self.rest else {
-            return Section {
-                row: Section::END,
-                ..self
-            };
-        };
-        let (word, other) = (u16::from_le_bytes(*word), u16::from_le_bytes(*other));
-        let is_row = word != 0 && other != 0 && (word ^ other) & mask == 0;
-        let row = if is_row {
-            (word & mask) as usize
-        } else {
-            Section::MISFIT
-        };
-        Section { rest, row }
-    }
+    error
 }
 
 #[cfg(feature = "alloc")]
