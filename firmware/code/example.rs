@@ -1,6 +1,6 @@
 //! A neural network as code: 40 bytes in, 4 logits out.
 //!
-//! Written by `rarefy export --emit rust`, from the network in `columns.rfy` (CRC-32 96a6e3b9):
+//! Written by `rarefy export --emit rust`, from the network in `columns.rfy` (checksum 6ba1df6f):
 //! the same logits, bit for bit. It needs `core` alone, allocates nothing and cannot panic.
 //!
 //! What its time depends on are the values that are 0: their weights may be skipped. The values of the

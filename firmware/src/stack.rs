@@ -2,11 +2,18 @@
 //!
 //! Assumes one stack that grows down from `_stack_start` to `_stack_end`, the end of the
 //! static data (cortex-m-rt's layout), and thread mode on the main stack pointer.
+//!
+//! Only a [`Window`] below the stack pointer is painted: a board may have megabytes of RAM, and an emulator
+//! takes longer to paint them than to run a network. Whoever finds it touched too far down widens it
+//! and runs the code again.
 
 use core::arch::asm;
 use core::ptr;
 
 const PAINT: u32 = 0x5afe_c0de;
+
+/// Bytes painted at first.
+const FIRST: usize = 4096;
 
 unsafe extern "C" {
     static _stack_start: u32;
@@ -37,60 +44,101 @@ pub fn depth() -> usize {
     top() - pointer
 }
 
-/// Paints everything below the stack pointer.
-#[inline(never)]
-pub fn paint() {
-    // One piece of assembly, so that no push of the compiler's can come between reading the
-    // stack pointer and painting up to it.
-    //
-    // SAFETY: [bottom, sp) is RAM between the end of all statics and the stack pointer, so no
-    // Rust object lives there: the stack grows down, thread mode runs on it, Arm's ABI has no
-    // red zone below the pointer, and an interrupt's frame there exists only while its handler
-    // runs and is never painted over meanwhile. The addresses are valid and aligned: both
-    // ends come from the linker script's word-aligned layout. When nothing is free the loop
-    // ends before its first store. Registers are declared; flags may change; memory may too
-    // (no `nomem`).
-    unsafe {
-        asm!(
-            "mov {end}, sp",
-            "b 3f",
-            "2:",
-            "str {paint}, [{address}]",
-            "adds {address}, {address}, #4",
-            "3:",
-            "cmp {address}, {end}",
-            "blo 2b",
-            // A register that kept the paint could be pushed and pass for untouched stack.
-            "movs {paint}, #0",
-            address = inout(reg) bottom() => _,
-            end = out(reg) _,
-            paint = inout(reg) PAINT => _,
-            options(nostack),
-        );
-    }
+/// How deep the stack has been.
+#[derive(Clone, Copy)]
+pub enum Peak {
+    /// Bytes from the top of the stack to the lowest byte written, to the next multiple of 8.
+    Bytes(usize),
+    /// Below the upper half of the window: paint a wider one and run again.
+    BelowWindow,
+    /// To the very last word, so the stack may have run into the static data.
+    Overflow,
 }
 
-/// Bytes from the top of the stack to the lowest byte written since `paint`, to the next
-/// multiple of 8; `None` when the very last word is gone, so the stack may have run into the static data.
-#[inline(never)]
-pub fn peak() -> Option<usize> {
-    let top = top();
-    let mut address = bottom();
-    while address < top {
-        // SAFETY: [bottom, top) is the stack's RAM, word-aligned by the linker script. The loop
-        // ends at the first word that is not paint, so it reads what `paint` wrote and at most
-        // the words just above; RAM reads as some value whoever wrote it, a volatile read has
-        // no effect on it, and the value is only compared.
-        if unsafe { ptr::with_exposed_provenance::<u32>(address).read_volatile() } != PAINT {
-            break;
+/// What is painted below the stack pointer.
+pub struct Window {
+    bytes: usize,
+    /// Lowest address painted.
+    start: usize,
+}
+
+impl Window {
+    /// A window that suits most networks.
+    #[expect(clippy::new_without_default, reason = "nothing asks for a default here")]
+    pub const fn new() -> Self {
+        Self {
+            bytes: FIRST,
+            start: 0,
         }
-        address += 4;
     }
-    // Arm's ABI moves the stack pointer by 8 bytes at a time: a word that was taken but never
-    // written, as padding is, looks untouched.
-    if address == bottom() {
-        None
-    } else {
-        Some((top - address).next_multiple_of(8))
+
+    /// Makes the next painting four times as large.
+    pub fn widen(&mut self) {
+        self.bytes = self.bytes.saturating_mul(4);
+    }
+
+    /// Paints the window below the stack pointer.
+    #[inline(never)]
+    pub fn paint(&mut self) {
+        // Saturates: from an address of RAM, which begins far above 0, to the bottom.
+        let start = (top() - depth()).saturating_sub(self.bytes).max(bottom()) & !3;
+        self.start = start;
+        // One piece of assembly, so that no push of the compiler's can come between reading the
+        // stack pointer and painting up to it.
+        //
+        // SAFETY: [start, sp) is RAM between the end of all statics and the stack pointer, so no
+        // Rust object lives there: the stack grows down, thread mode runs on it, Arm's ABI has no
+        // red zone below the pointer, and an interrupt's frame there exists only while its handler
+        // runs and is never painted over meanwhile. The addresses are valid and aligned: `start` is
+        // a multiple of 4 at or above the bottom, which the linker script aligns as it does the
+        // pointer's start. When nothing is free the loop ends before its first store. Registers
+        // are declared; flags may change; memory may too (no `nomem`).
+        unsafe {
+            asm!(
+                "mov {end}, sp",
+                "b 3f",
+                "2:",
+                "str {paint}, [{address}]",
+                "adds {address}, {address}, #4",
+                "3:",
+                "cmp {address}, {end}",
+                "blo 2b",
+                // A register that kept the paint could be pushed and pass for untouched stack.
+                "movs {paint}, #0",
+                address = inout(reg) start => _,
+                end = out(reg) _,
+                paint = inout(reg) PAINT => _,
+                options(nostack),
+            );
+        }
+    }
+
+    /// The deepest stack since `paint`.
+    ///
+    /// A function may leave a part of its frame unwritten, so a window counts as wide enough only
+    /// when its lower half is untouched, or when it reaches to the bottom.
+    #[inline(never)]
+    pub fn peak(&self) -> Peak {
+        let (top, whole) = (top(), self.start == bottom());
+        let mut address = self.start;
+        while address < top {
+            // SAFETY: [start, top) is the stack's RAM, word-aligned by `paint`. The loop
+            // ends at the first word that is not paint, so it reads what `paint` wrote and at most
+            // the words just above; RAM reads as some value whoever wrote it, a volatile read has
+            // no effect on it, and the value is only compared.
+            if unsafe { ptr::with_exposed_provenance::<u32>(address).read_volatile() } != PAINT {
+                break;
+            }
+            address += 4;
+        }
+        if whole && address == self.start {
+            return Peak::Overflow;
+        }
+        if !whole && address - self.start < self.bytes / 2 {
+            return Peak::BelowWindow;
+        }
+        // Arm's ABI moves the stack pointer by 8 bytes at a time: a word that was taken but never
+        // written, as padding is, looks untouched.
+        Peak::Bytes((top - address).next_multiple_of(8))
     }
 }

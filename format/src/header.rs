@@ -8,7 +8,7 @@
 //! ```
 
 use crate::bytes::Bytes;
-use crate::checksum;
+use crate::checksum::checksum;
 use crate::error::ParseError;
 use crate::shape::Shape;
 
@@ -22,7 +22,7 @@ pub const VERSION: u8 = 1;
 /// Bytes of the header.
 pub const HEADER_BYTES: usize = 16;
 
-/// Where the checksum lies (4 bytes): the only bytes that it does not cover.
+/// Where the checksum lies (4 bytes). It covers all bytes after it.
 pub const CHECKSUM_OFFSET: usize = 4;
 
 /// The most layers a container may hold.
@@ -95,10 +95,13 @@ impl Header {
     }
 }
 
-/// The checksum that belongs into the container `bytes`: CRC-32 of everything before and behind the
-/// checksum's own place. Bytes shorter than a header count as far as they go.
+/// The checksum that belongs into the container `bytes`: that of all bytes after its own place. The
+/// bytes before have only one value that is read. Of bytes shorter than a header it is that of none.
 #[must_use]
 #[inline(always)]
 pub const fn container_checksum(bytes: &[u8]) -> u32 {
-    checksum::without(bytes, CHECKSUM_OFFSET)
+    match bytes.split_at_checked(CHECKSUM_OFFSET + 4) {
+        Some((_, covered)) => checksum(covered),
+        None => checksum(&[]),
+    }
 }

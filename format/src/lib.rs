@@ -63,7 +63,7 @@ pub use aligned::AlignedBytes;
 pub use arena::arena_words;
 pub use arithmetic::{MAX_SHIFT, requantize};
 pub use chain::{DenseLayer, DenseLayers};
-pub use checksum::crc32;
+pub use checksum::checksum;
 #[cfg(feature = "alloc")]
 pub use encoding::Unfit;
 pub use encoding::columns::Columns;

@@ -308,8 +308,7 @@ const FORGERIES: &[Forgery] = &[
     (maps, &[(map::FIRST, &[9])], E::NotZero { layer: 2, found: 9 }),
     (maps, &[(map::FIRST + 1, &[9])], E::NotZero { layer: 2, found: 9 }),
     (maps, &[(map::FIRST + 2, &[0])], E::Column { layer: 2, position: 7, column: 0, floor: 2, inputs: 2 }),
-    // A row in two sections, two rows in the words of one, a second word of 0.
-    (maps, &[(map::FIRST + 2, &[3])], E::Column { layer: 2, position: 7, column: 1, floor: 2, inputs: 2 }),
+    // Two rows in the words of one, a second word of 0.
     (maps, &[(map::BOTH, &[2])], E::Column { layer: 2, position: 5, column: 1, floor: 0, inputs: 2 }),
     (maps, &[(map::BOTH + 2, &[0])], E::Column { layer: 2, position: 5, column: 0, floor: 2, inputs: 2 }),
     (odd, &[(40 + 2, &[4])], E::RowLengths { layer: 0, stated: 4, found: 5 }),
@@ -321,8 +320,7 @@ const FORGERIES: &[Forgery] = &[
     (odd, &[(40, &[5, 0, 1])], E::RowLengths { layer: 0, stated: 5, found: 1 }),
     (odd, &[(60, &[1])], E::NotZero { layer: 0, found: 1 }),
     (odd, &[(62, &[0])], E::Column { layer: 0, position: 9, column: 0, floor: 3, inputs: 3 }),
-    (odd, &[(62, &[7])], E::Column { layer: 0, position: 9, column: 3, floor: 3, inputs: 3 }),
-    (odd, &[(58, &[5])], E::Column { layer: 0, position: 9, column: 1, floor: 2, inputs: 3 }),
+    (odd, &[(62, &[7])], E::Column { layer: 0, position: 9, column: 3, floor: 0, inputs: 3 }),
     (odd, &[(52, &[0])], E::Column { layer: 0, position: 4, column: 0, floor: 3, inputs: 3 }),
     // The partner of the last input, which is not there.
     (odd, &[(64, &[1, 0])], E::RowLengths { layer: 0, stated: 1, found: 0 }),

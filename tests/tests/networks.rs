@@ -60,14 +60,22 @@ fn read_by_python(kept: &[Kept]) {
         std::fs::write(&path, &kept.container).unwrap();
         let mut lines = String::new();
         for (input, logits) in &kept.answers {
-            input.iter().for_each(|byte| write!(lines, "{byte:02x}").unwrap());
-            logits.iter().for_each(|logit| write!(lines, " {logit}").unwrap());
+            input
+                .iter()
+                .for_each(|byte| write!(lines, "{byte:02x}").unwrap());
+            logits
+                .iter()
+                .for_each(|logit| write!(lines, " {logit}").unwrap());
             lines.push('\n');
         }
         std::fs::write(path.with_extension("txt"), lines).unwrap();
     }
     let reader = Path::new(env!("CARGO_MANIFEST_DIR")).join("../format/tests/reader.py");
-    let output = Command::new("python3").arg(reader).arg(folder.path()).output().unwrap();
+    let output = Command::new("python3")
+        .arg(reader)
+        .arg(folder.path())
+        .output()
+        .unwrap();
     assert!(
         output.status.success(),
         "{}{}",

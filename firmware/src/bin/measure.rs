@@ -11,7 +11,7 @@ use core::hint::black_box;
 use cortex_m_rt::entry;
 use rarefy_firmware::counter::Counter;
 use rarefy_firmware::exit::exit;
-use rarefy_firmware::stack;
+use rarefy_firmware::stack::{self, Peak, Window};
 use rarefy_format::{Model, arena_words};
 use rarefy_runtime::{Arena, Engine, InferError, argmax};
 
@@ -47,13 +47,19 @@ fn main() -> ! {
     let model = black_box(&MODEL.0[..]);
     let samples = *black_box::<&&[u8]>(&SAMPLES);
 
-    stack::paint();
-    let (load, engine) = counter.ticks(|| match Model::parse(model) {
-        Ok(model) => Engine::new(model).ok(),
-        Err(_) => None,
-    });
-    let load_stack = stack::peak();
-    let (Some(engine), Some(load_stack)) = (engine, load_stack) else {
+    let mut window = Window::new();
+    let (load, engine, load_stack) = loop {
+        window.paint();
+        let (load, engine) = counter.ticks(|| match Model::parse(model) {
+            Ok(model) => Engine::new(model).ok(),
+            Err(_) => None,
+        });
+        match window.peak() {
+            Peak::BelowWindow => window.widen(),
+            peak => break (load, engine, peak),
+        }
+    };
+    let (Some(engine), Peak::Bytes(load_stack)) = (engine, load_stack) else {
         defmt::error!("rarefy failed: the engine refuses the model");
         exit(false)
     };
@@ -70,12 +76,18 @@ fn main() -> ! {
 
     for (index, sample) in samples.chunks_exact(INPUTS).enumerate() {
         RAREFY_INPUT.copy_from_slice(sample);
-        stack::paint();
-        let (ticks, logits) =
-            counter.ticks(|| infer(&engine, RAREFY_INPUT, RAREFY_ARENA.as_mut_words()));
-        let Some(peak) = stack::peak() else {
-            defmt::error!("rarefy failed: the stack ran into the static data");
-            exit(false)
+        let (ticks, logits, peak) = loop {
+            window.paint();
+            let (ticks, logits) =
+                counter.ticks(|| infer(&engine, RAREFY_INPUT, RAREFY_ARENA.as_mut_words()));
+            match window.peak() {
+                Peak::BelowWindow => window.widen(),
+                Peak::Bytes(peak) => break (ticks, logits, peak),
+                Peak::Overflow => {
+                    defmt::error!("rarefy failed: the stack ran into the static data");
+                    exit(false)
+                }
+            }
         };
         match logits {
             Ok(logits) => defmt::info!(

@@ -12,7 +12,7 @@ use cortex_m_rt::entry;
 use rarefy_code as network;
 use rarefy_firmware::counter::Counter;
 use rarefy_firmware::exit::exit;
-use rarefy_firmware::stack;
+use rarefy_firmware::stack::{self, Peak, Window};
 
 include!(concat!(env!("OUT_DIR"), "/model.rs"));
 
@@ -35,14 +35,21 @@ fn main() -> ! {
         stack::capacity(),
     );
 
+    let mut window = Window::new();
     for (index, sample) in samples.chunks_exact(INPUTS).enumerate() {
         RAREFY_INPUT.copy_from_slice(sample);
-        stack::paint();
-        let (ticks, class) =
-            counter.ticks(|| black_box(network::classify(black_box(RAREFY_INPUT))));
-        let Some(peak) = stack::peak() else {
-            defmt::error!("rarefy failed: the stack ran into the static data");
-            exit(false)
+        let (ticks, class, peak) = loop {
+            window.paint();
+            let (ticks, class) =
+                counter.ticks(|| black_box(network::classify(black_box(RAREFY_INPUT))));
+            match window.peak() {
+                Peak::BelowWindow => window.widen(),
+                Peak::Bytes(peak) => break (ticks, class, peak),
+                Peak::Overflow => {
+                    defmt::error!("rarefy failed: the stack ran into the static data");
+                    exit(false)
+                }
+            }
         };
         let logits = network::infer(RAREFY_INPUT);
         if logits

@@ -22,14 +22,21 @@
 //! 0` is an empty block. As with packed words the whole word, as `i16`, is the weight. Where `first` or `second` is odd,
 //! a word of 0 comes before its words: the last one ends a `u32`, where an engine's rounds end.
 //!
-//! For dense layers only. Refused when `c` is above 15 or too few for the rows, when there are more pairs than
-//! inputs, when the first four inputs (unless 255 fours are skipped) or the last pair are read by no row, when what must be 0 is not, when a start is not 0 nor the end of the block before, when a block is empty, ends behind the last
-//! byte or has weights of an absent input, when bytes follow the last block, when a row is not below the
-//! outputs, when the rows of a block's sections, merged, do not rise (so none is in two), when the two words of
-//! a row differ in it, or when a word is 0.
+//! A writer puts a row into one section of a block. Where a container has it in two, both weights count: no kernel
+//! cares, so parsing does not look for it.
+//!
+//! For dense layers only. Refused when
+//! - `c` is above 15 or too few for the rows, or there are more pairs than inputs;
+//! - the first four inputs (unless 255 fours are skipped) or the last pair are read by no row;
+//! - what must be 0 is not;
+//! - a start is not 0 nor the end of the block before;
+//! - a block is empty, ends behind the last byte or has weights of an absent input;
+//! - bytes follow the last block;
+//! - a row is not below the outputs, the rows of a section do not rise, or the two words of a row differ in it;
+//! - a word is 0.
 
 use super::Dimensions;
-use crate::bytes::{Bytes, u16_at};
+use crate::bytes::{Bytes, check, u16_at};
 use crate::error::ParseError;
 
 /// Weights stored by pairs of columns.
@@ -255,9 +262,7 @@ pub(crate) const fn check(
             if skipped + 2 * pair + 1 == dims.inputs && counts.both + counts.second > 0 {
                 return Err(lengths(layer, counts.both + counts.second, 0));
             }
-            if let Err(error) = check_rows(layer, dims, columns, counts.sections(start)) {
-                return Err(error);
-            }
+            check!(check_rows(layer, dims, columns, start, counts));
         }
         pair += 1;
     }
@@ -276,83 +281,134 @@ const fn lengths(layer: usize, stated: usize, found: usize) -> ParseError {
     }
 }
 
-/// Checks the words of a block, whose sections lie inside: takes them in the order of their rows.
+/// Checks the words of a block, which lies inside: the rows of each section rise and stay below the outputs.
+#[inline(always)]
 const fn check_rows(
     layer: usize,
     dims: Dimensions,
     columns: Columns<'_>,
-    sections: [[usize; 2]; 3],
+    start: usize,
+    counts: Counts,
 ) -> Result<(), ParseError> {
-    let words: &[[u8; 2]] = columns.blocks.as_flattened().as_chunks().0;
-    let mask = columns.mask() as u16;
-    let [
-        [mut both, both_end],
-        [mut first, first_end],
-        [mut second, second_end],
-    ] = sections;
-    // What fills up the first `u32` of an odd section.
-    let mut padding = 0;
-    if first > both_end {
-        padding |= u16_at(words, first - 1);
+    let mask = columns.mask();
+    let outputs = dims.outputs as i32;
+    let mut block = Bytes::new(columns.blocks.as_flattened());
+    if let Some(_) = block.elements::<4>(start + 1)
+        && let Some(both) = block.elements(counts.both)
+        && let Some(first) = block.elements(counts.first.div_ceil(2))
+        && let Some(second) = block.elements(counts.second.div_ceil(2))
+        && is_both(both, mask, outputs)
+        && is_one(first, counts.first, mask, outputs)
+        && is_one(second, counts.second, mask, outputs)
+    {
+        return Ok(());
     }
-    if second > first_end {
-        padding |= u16_at(words, second - 1);
-    }
-    if padding != 0 {
-        return Err(ParseError::NotZero {
-            layer,
-            found: (padding | padding >> 8) as u8,
-        });
-    }
-    let mut floor = 0;
-    loop {
-        let mut least = None;
-        if both < both_end {
-            least = Some((u16_at(words, both) & mask, both));
-        }
-        if first < first_end {
-            least = lower(least, u16_at(words, first) & mask, first);
-        }
-        if second < second_end {
-            least = lower(least, u16_at(words, second) & mask, second);
-        }
-        let Some((row, mut position)) = least else {
-            return Ok(());
-        };
-        let mut word = u16_at(words, position);
-        let mut is_fit = word != 0 && row as usize >= floor && (row as usize) < dims.outputs;
-        if position == both && both < both_end {
-            if is_fit {
-                position += 1;
-                word = u16_at(words, position);
-                is_fit = word != 0 && word & mask == row;
-            }
-            both += 2;
-        } else if position == first && first < first_end {
-            first += 1;
-        } else {
-            second += 1;
-        }
-        if !is_fit {
-            return Err(ParseError::Column {
-                layer,
-                position,
-                column: word & mask,
-                // Nothing is allowed where nothing is stored; of a second word it is the row.
-                floor: if word == 0 { dims.outputs } else { floor },
-                inputs: dims.outputs,
-            });
-        }
-        floor = row as usize + 1;
-    }
+    Err(misfit(layer, dims, columns, counts.sections(start)))
 }
 
-/// What lies at the lower row.
-const fn lower(least: Option<(u16, usize)>, row: u16, position: usize) -> Option<(u16, usize)> {
-    match least {
-        Some((least_row, _)) if least_row <= row => least,
-        _ => Some((row, position)),
+/// Whether each `u32` has two words of one row, and the rows rise and stay below `outputs`.
+///
+/// A function of its own, like the next: inlined, it would have to share the registers of all of parsing.
+#[inline(never)]
+const fn is_both(mut words: &[[u8; 4]], mask: u32, outputs: i32) -> bool {
+    let mut last = -1;
+    while let [pair, behind @ ..] = words {
+        let pair = u32::from_le_bytes(*pair);
+        let row = (pair & mask) as i32;
+        let differs = (pair ^ pair >> 16) & mask != 0;
+        if row <= last || differs || pair << 16 == 0 || pair >> 16 == 0 {
+            return false;
+        }
+        (last, words) = (row, behind);
     }
+    last < outputs
+}
+
+/// Whether the rows of `count` words, after what fills them up, rise and stay below `outputs`.
+#[inline(never)]
+const fn is_one(mut words: &[[u8; 4]], count: usize, mask: u32, outputs: i32) -> bool {
+    let mut last = -1;
+    if let [start, behind @ ..] = words {
+        let start = u32::from_le_bytes(*start);
+        // A word of 0 has row 0, which rises at the start alone. There one fills an odd section up.
+        let mut word = start << 16;
+        if count % 2 == 1 {
+            if word != 0 {
+                return false;
+            }
+            word = start >> 16;
+            (last, words) = ((word & mask) as i32, behind);
+        }
+        if word == 0 {
+            return false;
+        }
+    }
+    while let [pair, behind @ ..] = words {
+        let pair = u32::from_le_bytes(*pair);
+        let (one, other) = ((pair & mask) as i32, (pair >> 16 & mask) as i32);
+        if one <= last || other <= one {
+            return false;
+        }
+        (last, words) = (other, behind);
+    }
+    last < outputs
+}
+
+/// What of a block that [`check_rows`] rejects does not fit: the first such word.
+#[inline(always)]
+const fn misfit(
+    layer: usize,
+    dims: Dimensions,
+    columns: Columns<'_>,
+    sections: [[usize; 2]; 3],
+) -> ParseError {
+    let words: &[[u8; 2]] = columns.blocks.as_flattened().as_chunks().0;
+    let mask = columns.mask() as u16;
+    let mut error = ParseError::Column {
+        layer,
+        position: 0,
+        column: 0,
+        floor: 0,
+        inputs: dims.outputs,
+    };
+    let mut section = 0;
+    // Where all errors are the same to the caller, the place is not worth its code.
+    while cfg!(feature = "alloc") && section < 3 {
+        let [mut position, end] = sections[section];
+        if section > 0 && position > sections[section - 1][1] {
+            let padding = u16_at(words, position - 1);
+            if padding != 0 {
+                return ParseError::NotZero {
+                    layer,
+                    found: (padding | padding >> 8) as u8,
+                };
+            }
+        }
+        let mut floor = 0;
+        while position < end {
+            let word = u16_at(words, position);
+            let row = (word & mask) as usize;
+            // The second word of a row that reads both inputs.
+            let second = section == 0 && (position - sections[0][0]) % 2 == 1;
+            let fits = row >= floor && row < dims.outputs && !(second && row > floor);
+            if word == 0 || !fits {
+                error = ParseError::Column {
+                    layer,
+                    position,
+                    column: word & mask,
+                    // Nothing is allowed where nothing is stored.
+                    floor: if word == 0 { dims.outputs } else { floor },
+                    inputs: dims.outputs,
+                };
+                return error;
+            }
+            let has_second = section == 0 && !second;
+            floor = if has_second { row } else { row + 1 };
+            position += 1;
+        }
+        section += 1;
+    }
+    error
 }
 
 #[cfg(feature = "alloc")]

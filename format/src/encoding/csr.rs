@@ -124,45 +124,45 @@ pub(crate) const fn check_columns(
     layer: usize,
     inputs: usize,
     lengths: &[[u8; 2]],
-    columns: &[[u8; 2]],
+    mut columns: &[[u8; 2]],
 ) -> Result<usize, ParseError> {
     let (mut row, mut position, mut longest) = (0, 0, 0);
     while row < lengths.len() {
         let length = u16_at(lengths, row) as usize;
-        // Lengths of at most 65,535 rows: the sum fits.
-        let end = position + length;
-        if end > columns.len() {
+        let Some((row_columns, rest)) = columns.split_at_checked(length) else {
             return Err(ParseError::RowLengths {
                 layer,
-                stated: end,
-                found: columns.len(),
+                stated: position + length,
+                found: position + columns.len(),
             });
-        }
-        let mut floor = 0;
-        while position < end {
-            let column = u16_at(columns, position);
+        };
+        columns = rest;
+        let (mut floor, mut at) = (0, row_columns);
+        while let [column, behind @ ..] = at {
+            let column = u16::from_le_bytes(*column);
             if column as usize >= inputs || (column as usize) < floor {
                 return Err(ParseError::Column {
                     layer,
-                    position,
+                    position: position + row_columns.len() - at.len(),
                     column,
                     floor,
                     inputs,
                 });
             }
             floor = column as usize + 1;
-            position += 1;
+            at = behind;
         }
+        position += length;
         if length > longest {
             longest = length;
         }
         row += 1;
     }
-    if position != columns.len() {
+    if !columns.is_empty() {
         return Err(ParseError::RowLengths {
             layer,
             stated: position,
-            found: columns.len(),
+            found: position + columns.len(),
         });
     }
     Ok(longest)

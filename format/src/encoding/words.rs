@@ -196,36 +196,16 @@ pub(crate) const fn check(
         let Some(run) = Run::read(head, &mut bytes) else {
             return Err(ParseError::Run { layer, found: head });
         };
-        let mut row = 0;
-        while row < run.rows {
-            let Some(pairs) = bytes.take(run.row() * 4) else {
-                return Err(too_short);
-            };
-            let words: &[[u8; 2]] = pairs.as_chunks().0;
-            // The bias takes the place of two words.
-            let (mut at, mut floor) = (2, 0);
-            while at < words.len() {
-                let word = u16_at(words, at);
-                let column = (word & mask as u16) as usize;
-                if word == 0 {
-                    // Nothing but 0 may follow.
-                    floor = dims.inputs;
-                } else if at - 2 >= run.length || column >= dims.inputs || column < floor {
-                    return Err(ParseError::Column {
-                        layer,
-                        position,
-                        column: column as u16,
-                        floor,
-                        inputs: dims.inputs,
-                    });
-                } else {
-                    floor = column + 1;
-                }
-                at += 1;
-                position += 1;
-            }
-            row += 1;
+        let Some(rows) = bytes.elements(run.row() * run.rows) else {
+            return Err(too_short);
+        };
+        let wrong = skip_rows(rows, run.length, mask, dims.inputs as i32);
+        if let [_bias, pairs @ ..] = wrong {
+            let right = rows.len() - wrong.len();
+            let position = position + 2 * (right - right / run.row());
+            return Err(misfit(layer, dims.inputs, mask, run, pairs, position));
         }
+        position += 2 * (rows.len() - run.rows);
         outputs += run.rows;
         if run.length > longest {
             longest = run.length;
@@ -246,6 +226,82 @@ pub(crate) const fn check(
         });
     }
     Ok(longest)
+}
+
+/// Skips rows of `length` words whose columns rise, stay below `inputs`, and have only zeros after them.
+///
+/// Columns that rise are compared with each other, and only the last one with the inputs. A function of
+/// its own: inlined, it would have to share the registers of all of parsing.
+#[inline(never)]
+const fn skip_rows(mut rows: &[[u8; 4]], length: usize, mask: u32, inputs: i32) -> &[[u8; 4]] {
+    while let Some((row, behind)) = rows.split_at_checked(1 + length.div_ceil(2))
+        && let [_bias, pairs @ ..] = row
+    {
+        // The column before: one below column 0, or, since no weight may follow a word of 0, the highest.
+        let mut last = match pairs {
+            [[0, 0, ..], ..] => inputs - 1,
+            _ => -1,
+        };
+        // What must be 0: all that comes after the last column. An odd row has something after its last word.
+        let (mut rest, mut zeros) = (pairs, length as u32 % 2);
+        while let [pair, behind @ ..] = rest {
+            let pair = u32::from_le_bytes(*pair);
+            let (first, second) = ((pair & mask) as i32, (pair >> 16 & mask) as i32);
+            rest = behind;
+            if first > last && second > first {
+                last = second;
+                continue;
+            }
+            zeros = pair;
+            if first > last {
+                (last, zeros) = (first, pair >> 16);
+            }
+            break;
+        }
+        while let [pair, behind @ ..] = rest {
+            zeros |= u32::from_le_bytes(*pair);
+            rest = behind;
+        }
+        if zeros != 0 || last >= inputs {
+            break;
+        }
+        rows = behind;
+    }
+    rows
+}
+
+/// Why the first row of `pairs` is none: its first word that may not be there.
+#[inline(always)]
+const fn misfit(
+    layer: usize,
+    inputs: usize,
+    mask: u32,
+    run: Run,
+    pairs: &[[u8; 4]],
+    position: usize,
+) -> ParseError {
+    let words: &[[u8; 2]] = pairs.as_flattened().as_chunks().0;
+    let (mut at, mut floor, mut column) = (0, 0, 0);
+    // Where all errors are the same to the caller, the place is not worth its code.
+    while cfg!(feature = "alloc") && at < words.len() {
+        let word = u16_at(words, at);
+        column = word & mask as u16;
+        if word == 0 {
+            floor = inputs;
+        } else if at >= run.length || column as usize >= inputs || (column as usize) < floor {
+            break;
+        } else {
+            floor = column as usize + 1;
+        }
+        at += 1;
+    }
+    ParseError::Column {
+        layer,
+        position: position + at,
+        column,
+        floor,
+        inputs,
+    }
 }
 
 /// The runs of [`Words`] that are left.

@@ -147,7 +147,13 @@ fn distance(found: &[f32], expected: &[f64]) -> f64 {
         .iter()
         .zip(expected)
         .map(|(found, expected)| (f64::from(*found) - expected).abs());
-    apart.fold(0.0, |most, apart| if apart > most || apart.is_nan() { apart } else { most })
+    apart.fold(0.0, |most, apart| {
+        if apart > most || apart.is_nan() {
+            apart
+        } else {
+            most
+        }
+    })
 }
 
 /// Checks the network of `plan`, adding to `counts`.

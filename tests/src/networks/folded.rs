@@ -60,10 +60,7 @@ pub(super) fn trained(subject: &Subject) -> Result<(), Fault> {
 
 /// Checks folding and stripping; returns the network as it is quantized, or none where folding refuses
 /// with good reason.
-pub(super) fn check(
-    subject: &Subject,
-    counts: &mut Counts,
-) -> Result<Option<Network>, Fault> {
+pub(super) fn check(subject: &Subject, counts: &mut Counts) -> Result<Option<Network>, Fault> {
     let folded = match fold::fold(
         &subject.graph,
         &subject.state,
@@ -105,9 +102,7 @@ fn left(subject: &Subject, stripped: &Network, counts: &mut Counts) -> Result<()
         let found = layer.map_or(0, |layer| layer.weights.nnz());
         let most = mask.iter().filter(|keep| **keep).count();
         // A constant channel beside the map has weights of its own.
-        let shifted = layer.is_some_and(|layer| {
-            layer.original.1 != tensor.len() / tensor.shape[0]
-        });
+        let shifted = layer.is_some_and(|layer| layer.original.1 != tensor.len() / tensor.shape[0]);
         if found < expected || (!pads && found > expected) || (!shifted && found > most) {
             let what = format!(
                 "{found} weights of {} are left, {expected} are effective of {most} in the mask",

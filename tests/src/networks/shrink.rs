@@ -93,8 +93,14 @@ fn candidates(plan: &Plan) -> Vec<Plan> {
 /// Kinds of step that may do instead of `kind`.
 fn simpler(kind: StepKind) -> Vec<StepKind> {
     let plain = |tail: Tail| {
-        let norm = Tail { norm: false, ..tail };
-        let bias = Tail { bias: false, ..tail };
+        let norm = Tail {
+            norm: false,
+            ..tail
+        };
+        let bias = Tail {
+            bias: false,
+            ..tail
+        };
         [norm, bias]
     };
     match kind {

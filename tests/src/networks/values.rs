@@ -49,7 +49,11 @@ fn image(plan: &Plan, number: usize, length: usize) -> Vec<u8> {
     let lit = [1.0, 0.5, 0.2][random.below(3) as usize];
     let pixel = |random: &mut Random| {
         let there = random.unit() < lit;
-        if there { random.below(most + 1) as u8 } else { 0 }
+        if there {
+            random.below(most + 1) as u8
+        } else {
+            0
+        }
     };
     (0..length).map(|_| pixel(random)).collect()
 }
@@ -86,8 +90,14 @@ fn fates(plan: &Plan, name: &str, units: usize) -> Vec<Fate> {
     let random = &mut Random::stream(plan.seed, &format!("fate {name}"));
     let shared = fate(random, 8);
     let own = (0..units).map(|_| fate(random, 15));
-    own.map(|own| if shared == Fate::Ordinary { own } else { shared })
-        .collect()
+    own.map(|own| {
+        if shared == Fate::Ordinary {
+            own
+        } else {
+            shared
+        }
+    })
+    .collect()
 }
 
 /// Draws the parameters of `graph` under `masks`.

@@ -15,6 +15,11 @@ const KINDS: &[Verb] = &[
         "broken containers between guards on emulated M0, M3, M4: --count N a core, --seed N, --core m0|m3|m4, --file PATH",
         device,
     ),
+    (
+        "networks",
+        "random networks through the whole way, against oracles: --time SECONDS, --count N, --seed N, --case N",
+        networks,
+    ),
 ];
 
 /// Runs the kind that the first word names; lists them without one. Options alone are for `containers`.
@@ -48,4 +53,12 @@ fn device(arguments: &[String]) -> Outcome {
     fuzz.args(["--example", "fuzz-device", "--"])
         .args(arguments);
     command::run("fuzzing the kernels on emulated cores", &mut fuzz)
+}
+
+/// Checks random networks against independent computations.
+fn networks(arguments: &[String]) -> Outcome {
+    let mut fuzz = cargo();
+    fuzz.args(["run", "--release", "--quiet", "--package", "rarefy-tests"]);
+    fuzz.args(["--bin", "fuzz-networks", "--"]).args(arguments);
+    command::run("checking random networks", &mut fuzz)
 }

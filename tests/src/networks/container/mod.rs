@@ -134,10 +134,7 @@ pub fn read(bytes: &[u8]) -> Result<Container, Unreadable> {
     let mut header = Cursor::new(bytes);
     need(header.take(4)? == b"RFY\x01", "the magic and version 1")?;
     let checksum = header.u32()?;
-    need(
-        checksum == crc32(&[&bytes[..4], &bytes[8..]].concat()),
-        "the checksum",
-    )?;
+    need(checksum == shift_register(&bytes[8..]), "the checksum")?;
     let layers = usize::from(header.u8()?);
     header.take(3)?;
     let width = usize::from(header.u16()?);
@@ -257,17 +254,32 @@ fn geometry(layer: &mut Layer, bytes: &[u8]) -> Result<(), Unreadable> {
     Ok(())
 }
 
-/// The CRC-32 of IEEE 802.3, bit by bit.
-fn crc32(bytes: &[u8]) -> u32 {
-    let mut state = u32::MAX;
-    for &byte in bytes {
-        state ^= u32::from(byte);
-        for _ in 0..8 {
-            let carry = state & 1;
-            state = state >> 1 ^ (0xEDB8_8320 * carry);
-        }
+/// The checksum of the bytes after it, bit by bit: bit `i` of a shifted word is bit `i - by` of the word.
+fn shift_register(bytes: &[u8]) -> u32 {
+    type Bits = [bool; 32];
+    let bits = |word: u32| -> Bits { std::array::from_fn(|i| word >> i & 1 == 1) };
+    let added = |state: Bits, by: i32| -> Bits {
+        std::array::from_fn(|i| {
+            let from = usize::try_from(i as i32 - by).ok();
+            state[i]
+                ^ from
+                    .and_then(|from| state.get(from))
+                    .is_some_and(|&bit| bit)
+        })
+    };
+    let mut state = [true; 32];
+    let (words, rest) = bytes.as_chunks::<4>();
+    for word in words {
+        let word = bits(u32::from_le_bytes(*word));
+        let mixed = std::array::from_fn(|i| state[i] ^ word[i]);
+        state = added(added(added(mixed, 5), -21), 12);
     }
-    !state
+    for &byte in rest {
+        let byte = bits(u32::from(byte));
+        let mixed: Bits = std::array::from_fn(|i| state[i] ^ byte[i]);
+        state = std::array::from_fn(|i| mixed[(i + 8) % 32]);
+    }
+    (0..32).map(|i| u32::from(state[i]) << i).sum()
 }
 
 #[cfg(test)]
@@ -277,7 +289,7 @@ mod tests {
     /// Every golden container: this reader and interpreter give the committed logits.
     #[test]
     fn golden_containers_give_the_committed_logits() {
-        assert_eq!(crc32(b"123456789"), 0xCBF4_3926);
+        assert_eq!(shift_register(b"123456789"), 0x20C5_1AE1);
         let folder =
             std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../format/tests/golden");
         let mut lines = 0;

@@ -115,7 +115,7 @@ pub fn rust(network: &NetworkSpec, model: &str, checksum: u32) -> Result<String,
     Ok(format!(
         "//! A neural network as code: {inputs} bytes in, {outputs} logits out.
 //!
-//! Written by `rarefy export --emit rust`, from the network in `{model}` (CRC-32 {checksum:08x}):
+//! Written by `rarefy export --emit rust`, from the network in `{model}` (checksum {checksum:08x}):
 //! the same logits, bit for bit. It needs `core` alone, allocates nothing and cannot panic.
 //!
 //! What its time depends on are the values that are 0: their weights may be skipped. The values of the
