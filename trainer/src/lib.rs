@@ -16,4 +16,6 @@ pub mod network;
 pub mod plot;
 pub mod pruning;
 pub mod random;
+pub mod tensors;
+pub mod threads;
 pub mod training;

@@ -24,6 +24,7 @@ mod quotas;
 mod setup;
 mod source;
 mod table;
+mod threads;
 mod train;
 
 use std::backtrace::Backtrace;

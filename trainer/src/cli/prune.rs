@@ -39,6 +39,8 @@ struct Report {
     seconds: Seconds,
     /// Whether the network fell apart before the target.
     collapsed: bool,
+    /// Connections kept by their place alone, among others of the same score.
+    kept_by_index: usize,
 }
 
 pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
@@ -51,14 +53,21 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
     let material = arguments.source.gather(&graph, &[pruner], console)?;
     let bar = console.bar(0);
     bar.name(pruner.name().into());
-    let Pruned {
-        outcome, seconds, ..
-    } = pruner.prune(
+    let pruned = pruner.prune(
         &material.source(&source::follow(&bar)),
         arguments.goal.target,
         arguments.goal.compression,
     )?;
     drop(bar);
+    if let Some(doubt) = pruned.doubt(pruner.name()) {
+        console.note(&format!("warning: {doubt}"));
+    }
+    let Pruned {
+        outcome,
+        seconds,
+        kept_by_index,
+        ..
+    } = pruned;
     let Outcome {
         direct,
         effective,
@@ -76,6 +85,7 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
         counts: Counts::new(&graph, &direct, &effective, Mode::Exact),
         seconds,
         collapsed,
+        kept_by_index,
     };
     if let (true, Some(reached)) = (collapsed, report.counts.effective.compression) {
         console.note(&format!(

@@ -9,7 +9,7 @@ use clap::Args;
 
 use super::accelerator::DeviceChoice;
 use super::console::{Bar, Console};
-use super::{data, interrupt};
+use super::{data, interrupt, threads};
 use crate::data::Dataset;
 use crate::graph::Graph;
 use crate::pruning::score::snip::{self, Loss};
@@ -38,13 +38,16 @@ pub(super) struct Options {
     /// Where to compute gradients
     #[arg(long, value_enum, default_value_t = DeviceChoice::Cpu)]
     device: DeviceChoice,
+    #[command(flatten)]
+    threads: threads::Options,
 }
 
 /// What the options name, in memory.
 pub(super) struct Material<'a> {
     graph: &'a Graph,
     options: &'a Options,
-    weights: Kernels,
+    /// None where those that training starts from are to be drawn, if anybody looks.
+    weights: Option<Kernels>,
     data: Option<Dataset>,
     device: Device,
 }
@@ -67,8 +70,9 @@ impl Options {
         pruners: &[Pruner],
         console: &Console,
     ) -> Result<Material<'a>> {
+        self.threads.apply()?;
         let weights = match &self.weights {
-            Some(path) => Kernels::load(graph, path)?,
+            Some(path) => Some(Kernels::load(graph, path)?),
             None => {
                 if let Some(pruner) = pruners.iter().find(|p| p.needs_dense_training()) {
                     console.note(&format!(
@@ -77,7 +81,8 @@ impl Options {
                         self.seed
                     ));
                 }
-                Kernels::initial(graph, self.seed)
+                let read = pruners.iter().any(Pruner::reads_weights);
+                read.then(|| Kernels::initial(graph, self.seed))
             }
         };
         let needed = pruners.iter().any(Pruner::needs_data);
@@ -99,8 +104,8 @@ impl Material<'_> {
     /// The source that a pruner takes, telling its progress to `progress`.
     pub(super) fn source<'a>(&'a self, progress: &'a dyn Fn(usize, usize)) -> Source<'a> {
         Source {
-            initial: Some(&self.weights),
-            trained: Some(&self.weights),
+            initial: self.weights.as_ref(),
+            trained: self.weights.as_ref(),
             data: self.data.as_ref(),
             device: &self.device,
             seed: self.options.seed,

@@ -9,7 +9,7 @@ use clap::Args;
 use super::accelerator::DeviceChoice;
 use super::console::Console;
 use super::table::{percent, thousands};
-use super::{data, goal, interrupt};
+use super::{data, goal, interrupt, threads};
 use crate::data::Dataset;
 use crate::graph;
 use crate::pruning::Pruner;
@@ -70,6 +70,8 @@ pub(super) struct Options {
     /// Where to train
     #[arg(long, value_enum, default_value_t = DeviceChoice::Cpu)]
     device: DeviceChoice,
+    #[command(flatten)]
+    threads: threads::Options,
 }
 
 impl Options {
@@ -105,8 +107,9 @@ impl Options {
         })
     }
 
-    /// The device to train on.
+    /// The device to train on, and the threads where it is the processor.
     pub(super) fn device(&self) -> Result<Device> {
+        self.threads.apply()?;
         self.device.open()
     }
 }

@@ -10,6 +10,8 @@ pub mod architecture;
 pub mod file;
 pub mod window;
 
+use std::collections::HashMap;
+
 pub use file::{ArchitectureError, load};
 pub use window::{Padding, Window};
 
@@ -120,6 +122,8 @@ pub struct GraphError {
 pub struct Graph {
     name: String,
     nodes: Vec<Node>,
+    /// The index of each node by its name.
+    names: HashMap<String, usize>,
 }
 
 impl Graph {
@@ -133,6 +137,7 @@ impl Graph {
         };
         Self {
             name: name.into(),
+            names: HashMap::from([(node.name.clone(), 0)]),
             nodes: vec![node],
         }
     }
@@ -161,7 +166,7 @@ impl Graph {
                 reason,
             })
         };
-        if self.nodes.iter().any(|node| node.name == name) {
+        if self.names.contains_key(name) {
             return refuse("the name is used twice".into());
         }
         let wanted = if operation == Operation::Add { 2 } else { 1 };
@@ -206,6 +211,7 @@ impl Graph {
             Ok(shape) => shape,
             Err(reason) => return refuse(reason),
         };
+        self.names.insert(name.into(), self.nodes.len());
         self.nodes.push(Node {
             name: name.into(),
             operation,
@@ -223,6 +229,11 @@ impl Graph {
     /// All nodes in topological order.
     pub fn nodes(&self) -> &[Node] {
         &self.nodes
+    }
+
+    /// Returns the node called `name`, if there is one.
+    pub fn node(&self, name: &str) -> Option<&Node> {
+        self.names.get(name).map(|&index| &self.nodes[index])
     }
 
     /// The input's shape, (channels, height, width).

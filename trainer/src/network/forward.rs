@@ -4,6 +4,8 @@
 //! population statistics and tracks nothing. Either computes only the nodes that the wanted one needs
 //! and drops a value once its last reader has it.
 
+use std::collections::BTreeMap;
+
 use candle_core::{DType, Result, Tensor};
 
 use super::operators::{Own, batch_norm, conv, linear, pool, relu};
@@ -41,57 +43,80 @@ impl Network {
     /// The values of node `last`: for training, or for evaluation under `population`.
     fn forward(&self, last: usize, x: &Tensor, population: Option<&Statistics>) -> Result<Tensor> {
         let readers = last_readers(self.graph(), last);
-        let mut values: Vec<Option<Tensor>> = vec![None; last + 1];
-        for (index, node) in self.graph().nodes().iter().enumerate().take(last + 1) {
-            let Some(reader) = readers[index] else {
-                continue;
-            };
-            let value = {
-                let source = |at: usize| values[node.sources[at]].as_ref().expect("a value in use");
-                let own: Vec<Own<'_>> = (self.own(index).iter())
-                    .map(|parameter| match population {
-                        None => (parameter.var.as_tensor().clone(), &parameter.gradient),
-                        Some(_) => (parameter.var.as_detached_tensor(), &parameter.gradient),
-                    })
-                    .collect();
-                match (node.operation, own.as_slice()) {
-                    (Operation::Input, _) => {
-                        let mut shape = node.shape.clone();
-                        shape.insert(0, x.dim(0)?);
-                        x.to_dtype(self.dtype())?.reshape(shape)?
-                    }
-                    (Operation::Flatten, _) => source(0).flatten_from(1)?,
-                    (Operation::Dense { .. }, [weight, bias @ ..]) => {
-                        self.dense(source(0), weight, bias.first())?
-                    }
-                    (Operation::Conv { window, .. }, [weight, bias @ ..]) => {
-                        self.conv(source(0), weight, bias.first(), window)?
-                    }
-                    (Operation::Pool { kind, window }, _) => self.pool(source(0), kind, window)?,
-                    (Operation::BatchNorm, [scale, shift]) => match population {
-                        None => self.normalise(source(0), scale, shift)?,
-                        Some(statistics) => {
-                            let moments = statistics.of(index);
-                            plain::population_norm(source(0), &scale.0, &shift.0, moments)?
-                        }
-                    },
-                    (Operation::Relu, _) if self.fused() => relu::relu(source(0))?,
-                    (Operation::Relu, _) => source(0).relu()?,
-                    (Operation::Add, _) => (source(0) + source(1))?,
-                    (operation, _) => unreachable!("{operation:?} has its parameters"),
-                }
-            };
-            if reader == index {
+        let mut values = Values::default();
+        for index in (0..=last).filter(|&index| readers[index].is_some()) {
+            let value = self.node(index, Some(x), &values, population)?;
+            if index == last {
                 return Ok(value);
             }
-            values[index] = Some(value);
-            for &source in &node.sources {
-                if readers[source] == Some(index) {
-                    values[source] = None;
-                }
-            }
+            values.put(index, value);
+            values.drop_read(self.graph(), index, &readers);
         }
         unreachable!("the last node is its own reader")
+    }
+
+    /// Computes nodes `from..to` of evaluation under `population` from `values`, which hold what they
+    /// read of the nodes before `from`, and leaves in `values` what nodes from `to` on read. `x` is
+    /// read where the input is among them; `readers` are the last readers of the whole graph.
+    pub(super) fn advance(
+        &self,
+        values: &mut Values,
+        (from, to): (usize, usize),
+        x: Option<&Tensor>,
+        population: &Statistics,
+        readers: &[Option<usize>],
+    ) -> Result<()> {
+        for index in (from..to).filter(|&index| readers[index].is_some()) {
+            let value = self.node(index, x, values, Some(population))?;
+            values.put(index, value);
+            values.drop_read(self.graph(), index, readers);
+        }
+        Ok(())
+    }
+
+    /// The value of node `index` from those of its sources; `x` is read by the input alone.
+    fn node(
+        &self,
+        index: usize,
+        x: Option<&Tensor>,
+        values: &Values,
+        population: Option<&Statistics>,
+    ) -> Result<Tensor> {
+        let node = &self.graph().nodes()[index];
+        let source = |at: usize| values.get(node.sources[at]);
+        let own: Vec<Own<'_>> = (self.own(index).iter())
+            .map(|parameter| match population {
+                None => (parameter.var.as_tensor().clone(), &parameter.gradient),
+                Some(_) => (parameter.var.as_detached_tensor(), &parameter.gradient),
+            })
+            .collect();
+        match (node.operation, own.as_slice()) {
+            (Operation::Input, _) => {
+                let x = x.expect("the batch, where its input is computed");
+                let mut shape = node.shape.clone();
+                shape.insert(0, x.dim(0)?);
+                x.to_dtype(self.dtype())?.reshape(shape)
+            }
+            (Operation::Flatten, _) => source(0).flatten_from(1),
+            (Operation::Dense { .. }, [weight, bias @ ..]) => {
+                self.dense(source(0), weight, bias.first())
+            }
+            (Operation::Conv { window, .. }, [weight, bias @ ..]) => {
+                self.conv(source(0), weight, bias.first(), window)
+            }
+            (Operation::Pool { kind, window }, _) => self.pool(source(0), kind, window),
+            (Operation::BatchNorm, [scale, shift]) => match population {
+                None => self.normalise(source(0), scale, shift),
+                Some(statistics) => {
+                    let moments = statistics.of(index);
+                    plain::population_norm(source(0), &scale.0, &shift.0, moments)
+                }
+            },
+            (Operation::Relu, _) if self.fused() => relu::relu(source(0)),
+            (Operation::Relu, _) => plain::relu(source(0)),
+            (Operation::Add, _) => source(0) + source(1),
+            (operation, _) => unreachable!("{operation:?} has its parameters"),
+        }
     }
 
     /// x Wᵀ + b.
@@ -133,6 +158,30 @@ impl Network {
     }
 }
 
+/// The values of the nodes that are still to be read, of one batch.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Values(BTreeMap<usize, Tensor>);
+
+impl Values {
+    /// The value of node `index`, which must not have been dropped.
+    pub(super) fn get(&self, index: usize) -> &Tensor {
+        self.0.get(&index).expect("a value in use")
+    }
+
+    fn put(&mut self, index: usize, value: Tensor) {
+        self.0.insert(index, value);
+    }
+
+    /// Drops what node `reader` was the last to read.
+    fn drop_read(&mut self, graph: &Graph, reader: usize, readers: &[Option<usize>]) {
+        for &source in &graph.nodes()[reader].sources {
+            if readers[source] == Some(reader) {
+                self.0.remove(&source);
+            }
+        }
+    }
+}
+
 /// For each node up to `last` the last one that reads it on the way to `last`, none where `last`
 /// does not need it; `last` is its own reader.
 fn last_readers(graph: &Graph, last: usize) -> Vec<Option<usize>> {
@@ -144,6 +193,17 @@ fn last_readers(graph: &Graph, last: usize) -> Vec<Option<usize>> {
                 // Nodes come from last to first, so the first reader seen is the last.
                 readers[source].get_or_insert(index);
             }
+        }
+    }
+    readers
+}
+
+/// For each node the last that reads it, none where nobody does.
+pub(super) fn all_readers(graph: &Graph) -> Vec<Option<usize>> {
+    let mut readers = vec![None; graph.nodes().len()];
+    for (index, node) in graph.nodes().iter().enumerate() {
+        for &source in &node.sources {
+            readers[source] = Some(index);
         }
     }
     readers

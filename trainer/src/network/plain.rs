@@ -3,7 +3,7 @@
 //! The CPU's operators compute the same faster, and are tested against these. Windows are gathered
 //! position by position, so that any stride and padding (also uneven) is one case.
 
-use candle_core::{D, Device, Result, Tensor};
+use candle_core::{D, DType, Device, Result, Tensor};
 
 use super::EPSILON;
 use super::statistics::Moments;
@@ -32,14 +32,28 @@ pub fn conv(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>, window: Window) 
     to_maps(&linear(&taps, &weight, bias)?, x, window)
 }
 
+/// max(0, x) of every element; its gradient is 0 where x is not positive. What is not a number stays
+/// so, for training to be seen to diverge. (candle's own has gradient 1 at 0, and makes NaN 0.)
+///
+/// # Errors
+/// When the device refuses.
+pub fn relu(x: &Tensor) -> Result<Tensor> {
+    x.le(0.0)?.where_cond(&x.zeros_like()?, x)
+}
+
 /// The largest or the mean of the real positions of each window of `x` (batch, channels, height,
-/// width). The gradient of a maximum goes to each position that has it.
+/// width). The gradient of a maximum goes to the first position that has it, and what is not a
+/// number is larger than all that is.
 ///
 /// # Errors
 /// When the device refuses.
 pub fn pool(x: &Tensor, kind: Pooling, window: Window) -> Result<Tensor> {
     let rows = match kind {
-        Pooling::Max => taps(x, window, f64::NEG_INFINITY)?.max(1)?,
+        Pooling::Max => {
+            let taps = taps(x, window, f64::NEG_INFINITY)?;
+            taps.gather(&first_largest(&taps.detach())?, 1)?
+                .squeeze(1)?
+        }
         Pooling::Average => {
             // The real positions of a window are counted by the same gathering.
             let ones = x.narrow(1, 0, 1)?.ones_like()?;
@@ -48,6 +62,32 @@ pub fn pool(x: &Tensor, kind: Pooling, window: Window) -> Result<Tensor> {
         }
     };
     to_maps(&rows, x, window)
+}
+
+/// Which of the `taps` (rows, taps, channels) is the first to hold the largest value, or the first
+/// that is not a number where there is one: (rows, 1, channels).
+///
+/// candle's `max` has the gradient go to every tie, and its `argmax` leaves open which it names.
+fn first_largest(taps: &Tensor) -> Result<Tensor> {
+    let count = taps.dim(1)? as f64;
+    let place = Tensor::arange(0_u32, count as u32, taps.device())?
+        .to_dtype(taps.dtype())?
+        .reshape((1, (), 1))?
+        .broadcast_as(taps.shape())?
+        .contiguous()?;
+    let largest = taps.max_keepdim(1)?.broadcast_as(taps.shape())?;
+    let smaller = taps.lt(&largest)?;
+    let place = smaller.where_cond(&(&place + count)?, &place)?;
+    // A number equals itself.
+    let place = taps
+        .eq(taps)?
+        .where_cond(&place, &(&place - 3.0 * count)?)?;
+    let first = place.min_keepdim(1)?;
+    let wrapped = (&first + 3.0 * count)?;
+    first
+        .lt(0.0)?
+        .where_cond(&wrapped, &first)?
+        .to_dtype(DType::U32)
 }
 
 /// Normalises each unit of `x` (batch, units) or (batch, units, height, width) to mean 0 and (biased)

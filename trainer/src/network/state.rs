@@ -9,6 +9,7 @@ use std::path::Path;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 
 use crate::artifact::{self, FileError};
+use crate::tensors;
 
 /// One array of f32, row-major.
 #[derive(Debug, Clone, PartialEq)]
@@ -88,16 +89,20 @@ impl State {
     /// Reads all arrays of a safetensors file and its metadata.
     ///
     /// # Errors
-    /// When it cannot be read, is no whole safetensors file, or holds anything but f32.
+    /// When it cannot be read, is no whole safetensors file, or holds anything but f32 or a tensor
+    /// twice.
     pub fn load(path: &Path) -> Result<(Self, HashMap<String, String>), StateError> {
         let refuse = |reason: String| StateError::Tensor {
             path: path.display().to_string(),
             reason,
         };
         let bytes = artifact::read(path)?;
-        let broken = |e| refuse(format!("not a whole safetensors file ({e})"));
-        let file = SafeTensors::deserialize(&bytes).map_err(broken)?;
-        let (_, metadata) = SafeTensors::read_metadata(&bytes).map_err(broken)?;
+        let file = tensors::parse(&bytes).map_err(refuse)?;
+        let (_, metadata) = SafeTensors::read_metadata(&bytes).map_err(|e| {
+            refuse(format!(
+                "not a whole safetensors file ({e}); write it again"
+            ))
+        })?;
         let mut state = Self::default();
         for (name, view) in file.tensors() {
             if view.dtype() != Dtype::F32 {

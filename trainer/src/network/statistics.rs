@@ -4,11 +4,22 @@
 //! sample at a time can do. Here mean and (biased) variance of every batch norm's input are taken
 //! over training images with the final masked weights, layer by layer: each layer's are computed
 //! with those of the layers before it already in place.
+//!
+//! What a batch norm and the nodes after it read of a batch is kept until the next one's turn, so
+//! that every node is computed once per image. Where that would take more than [`KEPT`] bytes, the
+//! pass begins again where the last that did fit ended, in the worst case at the images.
+
+use std::collections::VecDeque;
 
 use candle_core::{DType, Result, Tensor};
 
+use super::forward::{Values, all_readers};
 use super::{Network, State};
-use crate::graph::Operation;
+use crate::graph::{Graph, Operation};
+
+/// The most bytes of values kept from one batch norm to the next, 512 MiB: of 60,000 images those
+/// of 2236 units in f32.
+pub const KEPT: usize = 1 << 29;
 
 /// Mean and biased variance of each unit (of a map: each channel, over its positions too).
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -24,8 +35,8 @@ pub struct Moments {
 pub struct Statistics(Vec<Moments>);
 
 impl Statistics {
-    /// Computes the statistics of `network` over `batches`, a function that gives the tensors
-    /// (rows, elements) of the training images anew each time it is called.
+    /// Computes the statistics of `network` over `batches`, a function that returns the tensors
+    /// (rows, elements) of the training images from the first each time it is called.
     ///
     /// # Errors
     /// When the device refuses.
@@ -33,42 +44,50 @@ impl Statistics {
         network: &Network,
         batches: impl Fn() -> I,
     ) -> Result<Self> {
-        let nodes = network.graph().nodes();
-        let mut statistics = Self(vec![Moments::default(); nodes.len()]);
-        for (index, node) in nodes.iter().enumerate() {
-            if node.operation != Operation::BatchNorm {
-                continue;
+        Self::compute_within(network, batches, KEPT)
+    }
+
+    /// The same, keeping at most `most` bytes of values between batch norms.
+    pub(super) fn compute_within<I: Iterator<Item = Result<Tensor>>>(
+        network: &Network,
+        batches: impl Fn() -> I,
+        most: usize,
+    ) -> Result<Self> {
+        let graph = network.graph();
+        let mut pass = Pass {
+            network,
+            readers: all_readers(graph),
+            sizes: frontiers(graph, network.dtype()),
+            most,
+            statistics: Self(vec![Moments::default(); graph.nodes().len()]),
+            kept: None,
+            images: None,
+        };
+        for (index, node) in graph.nodes().iter().enumerate() {
+            if node.operation == Operation::BatchNorm {
+                pass.statistics.0[index] = pass.moments(index, &batches)?;
             }
-            let source = node.source();
-            let (units, area) = (node.shape[0], node.shape[1..].iter().product::<usize>());
-            let (mut sum, mut squares, mut count) = (vec![0.0_f64; units], vec![0.0_f64; units], 0);
-            for batch in batches() {
-                let value = network.forward_to(source, &batch?, &statistics)?;
-                count += value.dim(0)? * area;
-                let values = value
-                    .flatten_all()?
-                    .to_dtype(DType::F32)?
-                    .to_vec1::<f32>()?;
-                for sample in values.chunks_exact(units * area) {
-                    let runs = sample.chunks_exact(area);
-                    for ((sum, square), run) in sum.iter_mut().zip(&mut squares).zip(runs) {
-                        for &x in run {
-                            *sum += f64::from(x);
-                            *square += f64::from(x) * f64::from(x);
-                        }
-                    }
-                }
-            }
-            let count = count as f64;
-            let mean: Vec<f64> = sum.iter().map(|sum| sum / count).collect();
-            let variance = squares
-                .iter()
-                .zip(&mean)
-                .map(|(s, m)| (s / count - m * m).max(0.0) as f32);
-            statistics.0[index].variance = variance.collect();
-            statistics.0[index].mean = mean.iter().map(|&mean| mean as f32).collect();
         }
-        Ok(statistics)
+        Ok(pass.statistics)
+    }
+
+    /// The statistics that `state` holds for `graph` under PyTorch's names, none where one is
+    /// missing.
+    pub fn of_state(graph: &Graph, state: &State) -> Option<Self> {
+        let moments = graph.nodes().iter().map(|node| {
+            if node.operation != Operation::BatchNorm {
+                return Some(Moments::default());
+            }
+            let values = |kind: &str| {
+                let array = state.0.get(&format!("{}.{kind}", node.name));
+                array.map(|array| array.values.clone())
+            };
+            Some(Moments {
+                mean: values("running_mean")?,
+                variance: values("running_var")?,
+            })
+        });
+        moments.collect::<Option<_>>().map(Self)
     }
 
     /// The moments of batch norm `node` (empty for other nodes).
@@ -92,6 +111,167 @@ impl Statistics {
                     variance,
                 );
             }
+        }
+    }
+}
+
+/// What is read of each batch from node `at` on.
+struct Kept {
+    at: usize,
+    batches: VecDeque<Values>,
+}
+
+/// The computation of a network's statistics, under way.
+struct Pass<'a> {
+    network: &'a Network,
+    /// The last reader of each node.
+    readers: Vec<Option<usize>>,
+    /// Bytes read of one image from each node on.
+    sizes: Vec<usize>,
+    most: usize,
+    /// Those of the batch norms that are done.
+    statistics: Statistics,
+    kept: Option<Kept>,
+    /// How many images there are, once they have been counted.
+    images: Option<usize>,
+}
+
+impl Pass<'_> {
+    /// The moments of what batch norm `norm` reads, those of the norms before it known.
+    fn moments<I: Iterator<Item = Result<Tensor>>>(
+        &mut self,
+        norm: usize,
+        batches: &impl Fn() -> I,
+    ) -> Result<Moments> {
+        let node = &self.network.graph().nodes()[norm];
+        let mut sums = Sums::new(&node.shape);
+        let from = self.kept.as_ref().map_or(0, |kept| kept.at);
+        // Where to keep values: as late as they fit.
+        let images = self.images.unwrap_or(1);
+        let mut keep = (from + 1..=norm)
+            .rev()
+            .find(|&at| self.sizes[at].saturating_mul(images) <= self.most);
+        let (mut next, mut seen) = (VecDeque::new(), 0);
+        let mut fresh = self.kept.is_none().then(batches);
+        for batch in 0.. {
+            let (mut values, x) = match (&mut fresh, &mut self.kept) {
+                (Some(batches), _) => match batches.next() {
+                    Some(x) => (Values::default(), Some(x?)),
+                    None => break,
+                },
+                // What is not kept any further stays for the next norm.
+                (None, Some(kept)) => {
+                    let values = match keep {
+                        Some(_) => kept.batches.pop_front(),
+                        None => kept.batches.get(batch).cloned(),
+                    };
+                    match values {
+                        Some(values) => (values, None),
+                        None => break,
+                    }
+                }
+                (None, None) => unreachable!("values are kept where batches are not made"),
+            };
+            let mut at = from;
+            let mut advance = |values: &mut Values, to: usize| {
+                let nodes = (std::mem::replace(&mut at, to), to);
+                let readers = &self.readers;
+                self.network
+                    .advance(values, nodes, x.as_ref(), &self.statistics, readers)
+            };
+            if let Some(keep) = keep {
+                advance(&mut values, keep)?;
+                next.push_back(values.clone());
+            }
+            advance(&mut values, norm)?;
+            let value = values.get(node.source());
+            seen += value.dim(0)?;
+            sums.add(value)?;
+            // The images are counted by the first pass, which may find them too many.
+            let too_many = |&at: &usize| self.sizes[at].saturating_mul(seen) > self.most;
+            if fresh.is_some() && keep.as_ref().is_some_and(too_many) {
+                (keep, next) = (None, VecDeque::new());
+            }
+        }
+        self.images = Some(seen);
+        if let Some(at) = keep {
+            let batches = next;
+            self.kept = Some(Kept { at, batches });
+        }
+        Ok(sums.moments())
+    }
+}
+
+/// For each node the bytes that it and the nodes after it read of one image, of values of type
+/// `dtype`.
+fn frontiers(graph: &Graph, dtype: DType) -> Vec<usize> {
+    let nodes = graph.nodes();
+    let mut ends = vec![0; nodes.len() + 1];
+    let mut sizes = Vec::with_capacity(nodes.len());
+    let mut size = 0;
+    for (index, reader) in all_readers(graph).into_iter().enumerate() {
+        size -= ends[index];
+        sizes.push(size);
+        if let Some(reader) = reader {
+            let bytes = nodes[index].shape.iter().product::<usize>() * dtype.size_in_bytes();
+            size += bytes;
+            ends[reader + 1] += bytes;
+        }
+    }
+    sizes
+}
+
+/// Sums over the values of each unit of a node.
+struct Sums {
+    sum: Vec<f64>,
+    squares: Vec<f64>,
+    /// Values of a unit, of one image.
+    area: usize,
+    count: usize,
+}
+
+impl Sums {
+    /// Those of a node of `shape`, empty.
+    fn new(shape: &[usize]) -> Self {
+        let zeros = vec![0.0; shape[0]];
+        Self {
+            sum: zeros.clone(),
+            squares: zeros,
+            area: shape[1..].iter().product(),
+            count: 0,
+        }
+    }
+
+    /// Adds the values of a batch.
+    fn add(&mut self, value: &Tensor) -> Result<()> {
+        let (units, area) = (self.sum.len(), self.area);
+        self.count += value.dim(0)? * area;
+        let values = value
+            .flatten_all()?
+            .to_dtype(DType::F32)?
+            .to_vec1::<f32>()?;
+        for sample in values.chunks_exact(units * area) {
+            let runs = sample.chunks_exact(area);
+            for ((sum, square), run) in self.sum.iter_mut().zip(&mut self.squares).zip(runs) {
+                for &x in run {
+                    *sum += f64::from(x);
+                    *square += f64::from(x) * f64::from(x);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The mean and the variance of each unit.
+    fn moments(&self) -> Moments {
+        let count = self.count as f64;
+        let mean: Vec<f64> = self.sum.iter().map(|sum| sum / count).collect();
+        let variance = self.squares.iter().zip(&mean);
+        Moments {
+            variance: variance
+                .map(|(s, m)| (s / count - m * m).max(0.0) as f32)
+                .collect(),
+            mean: mean.iter().map(|&mean| mean as f32).collect(),
         }
     }
 }

@@ -272,6 +272,164 @@ fn evaluation_on_the_training_batch_gives_the_scores_of_training() {
     }
 }
 
+/// The statistics by their definition: for every batch norm the network from its input.
+fn from_the_input(network: &Network, batches: &[Tensor]) -> Statistics {
+    let graph = network.graph();
+    let mut state = network.state().unwrap();
+    for node in graph.nodes() {
+        if node.operation != Operation::BatchNorm {
+            continue;
+        }
+        // Those that come later are not read yet.
+        let statistics = statistics_or_zeros(graph, &state);
+        let units = node.shape[0];
+        let mut values = vec![Vec::new(); units];
+        for batch in batches {
+            let value = network.forward_to(node.source(), batch, &statistics);
+            let value = value.unwrap().to_dtype(DType::F64).unwrap();
+            let runs = value.reshape((batch.dim(0).unwrap(), units, ())).unwrap();
+            for sample in runs.to_vec3::<f64>().unwrap() {
+                for (values, run) in values.iter_mut().zip(sample) {
+                    values.extend(run);
+                }
+            }
+        }
+        let count = values[0].len() as f64;
+        let means: Vec<f64> = values
+            .iter()
+            .map(|v| v.iter().sum::<f64>() / count)
+            .collect();
+        let variances = values.iter().zip(&means).map(|(values, mean)| {
+            let squares = values.iter().map(|x| (x - mean) * (x - mean));
+            (squares.sum::<f64>() / count) as f32
+        });
+        let variances = variances.collect();
+        let means = means.iter().map(|&mean| mean as f32).collect();
+        state.insert(format!("{}.running_var", node.name), vec![units], variances);
+        state.insert(format!("{}.running_mean", node.name), vec![units], means);
+    }
+    Statistics::of_state(graph, &state).unwrap()
+}
+
+/// The statistics in `state`, zeros where it has none.
+fn statistics_or_zeros(graph: &Graph, state: &State) -> Statistics {
+    let mut state = state.clone();
+    for node in graph.nodes() {
+        for kind in ["running_mean", "running_var"] {
+            let units = node.shape[0];
+            let zeros = || super::state::Array {
+                shape: vec![units],
+                values: vec![0.0; units],
+            };
+            let name = format!("{}.{kind}", node.name);
+            state.0.entry(name).or_insert_with(zeros);
+        }
+    }
+    Statistics::of_state(graph, &state).unwrap()
+}
+
+/// However much is kept between batch norms the statistics are the same bits, and those of the
+/// definition up to rounding, in f32 and against f64.
+#[test]
+fn statistics_are_those_of_the_definition_whatever_is_kept() {
+    let dense = multilayer("toy", [1, 1, 13], &[11, 7, 5]).unwrap();
+    for graph in [dense, lenet(), residual()] {
+        let state = initial::state(&graph, 3);
+        let mut random = Random::new(9);
+        // The last batch is a short one.
+        let batches = [8, 8, 5].map(|rows| random_tensor(&mut random, (rows, graph.input_len())));
+        let single = Network::new(&graph, &state, &Device::Cpu).unwrap();
+        let double =
+            Network::in_double(&graph, &state, &kernels(&graph, &state), &Device::Cpu).unwrap();
+        let expected = from_the_input(&single, &batches);
+        let exact = from_the_input(&double, &batches);
+        let passes = std::cell::Cell::new(0);
+        let again = || {
+            passes.set(passes.get() + 1);
+            batches.iter().map(|batch| Ok(batch.clone()))
+        };
+        let whole = Statistics::compute(&single, again).unwrap();
+        assert_eq!(passes.get(), 1, "{}: images are read once", graph.name());
+        for most in [0, 2000, 6000, 20_000, 60_000, 200_000] {
+            let found = Statistics::compute_within(&single, again, most).unwrap();
+            assert_eq!(found, whole, "{}, {most} bytes", graph.name());
+        }
+        assert!(passes.get() > 7, "what does not fit is computed again");
+        for (index, node) in graph.nodes().iter().enumerate() {
+            let found = whole.of(index);
+            for (other, most) in [(&expected, 1e-5), (&exact, 1e-4)] {
+                let other = other.of(index);
+                let pairs = (found.mean.iter().zip(&other.mean))
+                    .chain(found.variance.iter().zip(&other.variance));
+                for (a, b) in pairs {
+                    let apart = (a - b).abs();
+                    assert!(apart < most * (1.0 + b.abs()), "{}: {a} {b}", node.name);
+                }
+            }
+        }
+    }
+}
+
+/// What is exactly 0, ties and NaN: plain tensor operations give what the operators give.
+#[test]
+fn zeros_ties_and_nan_are_the_same_by_plain_operations() {
+    let mut layers = Layers(Graph::new("edges", [2, 5, 5]));
+    let relu = layers.relu(0);
+    let window = layers.window(relu, 3, 2, Padding::Each(1));
+    let pool = layers.pool(relu, Pooling::Max, window);
+    let window = layers.window(pool, 2, 1, Padding::Valid);
+    let conv = layers.conv(pool, 3, window);
+    let relu = layers.relu(conv);
+    let window = layers.window(relu, 2, 2, Padding::Valid);
+    let pool = layers.pool(relu, Pooling::Max, window);
+    let graph = layers.classify(pool);
+    let network = |plain: bool| {
+        // A pruned channel: all zeros before its ReLU.
+        let mut state = initial::state(&graph, 3);
+        let kernel = state.0.iter_mut().find(|(_, array)| array.shape.len() == 4);
+        kernel.unwrap().1.values[..8].fill(0.0);
+        let network = Network::new(&graph, &state, &Device::Cpu).unwrap();
+        if plain { network.plain() } else { network }
+    };
+    // Few different values: many are 0, and most windows hold a tie.
+    let mut random = Random::new(2);
+    let values = (0..12 * 50).map(|_| random.below(5) as f32 - 2.0).collect();
+    let x = Tensor::from_vec::<_, f32>(values, (12, 50), &Device::Cpu).unwrap();
+    let weighting = random_tensor(&mut random, (12, 3));
+    let gradients = |plain: bool| {
+        let network = network(plain);
+        // Of the input too, to see where pooling and ReLU send it.
+        let x = candle_core::Var::from_tensor(&x).unwrap();
+        let scores = network.train_forward(&x).unwrap();
+        let sum = scores.mul(&weighting).unwrap().sum_all().unwrap();
+        let store = sum.backward().unwrap();
+        let of = |p: &super::model::Parameter| {
+            let slot = p.gradient.take();
+            slot.unwrap_or_else(|| store.get(&p.var).unwrap().clone())
+        };
+        let mut all: Vec<Tensor> = network.parameters().iter().map(of).collect();
+        all.push(store.get(&x).unwrap().clone());
+        all
+    };
+    for (fast, plain) in gradients(false).iter().zip(&gradients(true)) {
+        assert!(largest_difference(fast, plain) < 1e-4);
+    }
+    let mut values: Vec<f32> = x.flatten_all().unwrap().to_vec1().unwrap();
+    values[3 * 50 + 7] = f32::NAN;
+    let x = Tensor::from_vec(values, (12, 50), &Device::Cpu).unwrap();
+    let statistics = statistics_or_zeros(&graph, &State::default());
+    for plain in [false, true] {
+        let network = network(plain);
+        let last = graph.nodes().len() - 1;
+        let scores = network.forward_to(last, &x, &statistics).unwrap();
+        let scores = scores.to_vec2::<f32>().unwrap();
+        for (row, scores) in scores.iter().enumerate() {
+            let nan = scores.iter().any(|score| score.is_nan());
+            assert_eq!(nan, row == 3, "plain {plain}, row {row}");
+        }
+    }
+}
+
 /// A step of every named architecture on a few images: each parameter gets a gradient, the loss on
 /// these images falls, and evaluation gives finite scores.
 #[test]
@@ -304,7 +462,7 @@ fn every_architecture_takes_a_step() {
         optimizer.step(&network, &gradients, 0.01).unwrap();
         let [before, after] = [before, loss()].map(|loss| loss.to_scalar::<f32>().unwrap());
         assert!(after < before, "{name}: {before}, then {after}");
-        // One image, for the sake of time: a pass for every batch norm.
+        // One image, for the sake of time.
         let image = || std::iter::once(x.narrow(0, 0, 1));
         let statistics = Statistics::compute(&network, image).unwrap();
         let last = graph.nodes().len() - 1;

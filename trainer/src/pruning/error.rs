@@ -109,6 +109,17 @@ pub enum PruneError {
         /// The highest compression of that kind that keeps a path.
         reachable: f64,
     },
+    /// Scores that are all the same.
+    #[error(
+        "{pruner} has nothing to rank by: every connection has the same score, {value}; the weights \
+         are all equal, or so small (or their gradients) that the scores vanish"
+    )]
+    AllTied {
+        /// The pruner.
+        pruner: String,
+        /// The score.
+        value: f64,
+    },
     /// A score that cannot be ranked.
     #[error(
         "the score of {tensor} at element {index} is {value}: only finite scores can be ranked; its \

@@ -2,19 +2,21 @@
 //!
 //! Values are held in f64, in which every f16, bf16 and f32 is exact, with a note whether they came
 //! in f64: gradients are then taken in f64 too. A file holds every prunable tensor under the name
-//! and in the shape that the graph gives it. Biases and batch norms may stand beside them (they
-//! start at zero and one where they do not), and so may PyTorch's running statistics; a tensor
-//! that belongs to no layer is refused, and so is a number that is not finite.
+//! and in the shape that the graph gives it. Biases and batch norms may stand beside them, and so
+//! may PyTorch's running statistics. Ranking does without: a bias or a batch norm that is missing
+//! starts at zero and one, and is [told](Kernels::missing). A tensor that belongs to no layer is
+//! refused, and so are one that is there twice and a number that is not finite.
 
 use std::path::Path;
 
 use candle_core::Device;
-use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use safetensors::tensor::{Dtype, TensorView};
 
 use super::{PruneError, floats};
 use crate::artifact;
 use crate::graph::{Graph, Operation, Prunable};
 use crate::network::{Network, State, initial};
+use crate::tensors;
 
 /// What PyTorch keeps of a batch norm beside its parameters.
 const RUNNING: [&str; 3] = ["running_mean", "running_var", "num_batches_tracked"];
@@ -26,8 +28,10 @@ pub struct Kernels {
     values: Vec<Vec<f64>>,
     /// Whether they came in f64.
     double: bool,
-    /// Biases, and scales and shifts of batch norms.
+    /// Biases, scales and shifts of batch norms, and their running statistics where they came.
     others: State,
+    /// The names of those biases, scales and shifts that did not come.
+    missing: Vec<String>,
 }
 
 impl Kernels {
@@ -43,6 +47,7 @@ impl Kernels {
             values,
             double: true,
             others: initial::beside(graph),
+            missing: Vec::new(),
         }
     }
 
@@ -65,25 +70,22 @@ impl Kernels {
             values: graph.prunable().into_iter().map(kernel).collect(),
             double: false,
             others: state,
+            missing: Vec::new(),
         }
     }
 
     /// Reads the kernels of `graph` from the safetensors file `path`, of f64, f32, f16 or bf16.
     ///
     /// # Errors
-    /// When the file cannot be read, or a tensor is missing, unknown, of another shape or type, or
-    /// holds a number that is not finite; the message names it.
+    /// When the file cannot be read, or a tensor is missing, there twice, unknown, of another shape
+    /// or type, or holds a number that is not finite; the message names it.
     pub fn load(graph: &Graph, path: &Path) -> Result<Self, PruneError> {
         let refuse = |reason: String| PruneError::WeightsFile {
             path: path.display().to_string(),
             reason,
         };
         let bytes = artifact::read(path)?;
-        let file = SafeTensors::deserialize(&bytes).map_err(|e| {
-            refuse(format!(
-                "not a whole safetensors file ({e}); write it again"
-            ))
-        })?;
+        let file = tensors::parse(&bytes).map_err(refuse)?;
         for name in file.names() {
             if !belongs(graph, name) {
                 let reason = format!("{} has no tensor called {name}", graph.name());
@@ -102,6 +104,7 @@ impl Kernels {
             values: Vec::new(),
             double: false,
             others: initial::beside(graph),
+            missing: Vec::new(),
         };
         for Prunable { name, shape, .. } in graph.prunable() {
             let Some((values, dtype)) = read(&name, &shape)? else {
@@ -111,12 +114,39 @@ impl Kernels {
             kernels.values.push(values);
             kernels.double |= dtype == Dtype::F64;
         }
+        let single = |values: Vec<f64>| values.into_iter().map(|value| value as f32).collect();
         for (name, array) in &mut kernels.others.0 {
-            if let Some((values, _)) = read(name, &array.shape)? {
-                array.values = values.into_iter().map(|value| value as f32).collect();
+            match read(name, &array.shape)? {
+                Some((values, _)) => array.values = single(values),
+                None => kernels.missing.push(name.clone()),
+            }
+        }
+        for node in graph.nodes() {
+            if node.operation != Operation::BatchNorm {
+                continue;
+            }
+            for kind in ["running_mean", "running_var"] {
+                let (name, shape) = (format!("{}.{kind}", node.name), vec![node.shape[0]]);
+                let Some((values, _)) = read(&name, &shape)? else {
+                    continue;
+                };
+                let negative = values.iter().position(|&value| value < 0.0);
+                if let (Some(at), "running_var") = (negative, kind) {
+                    return Err(refuse(format!(
+                        "tensor {name} holds {} at element {at}: a variance is at least 0",
+                        values[at]
+                    )));
+                }
+                kernels.others.insert(name, shape, single(values));
             }
         }
         Ok(kernels)
+    }
+
+    /// The names of the biases, scales and shifts that were not in the file: nothing where the
+    /// weights are those of a whole network.
+    pub fn missing(&self) -> &[String] {
+        &self.missing
     }
 
     /// The weights, one list per prunable tensor, row-major.
@@ -169,7 +199,7 @@ fn belongs(graph: &Graph, name: &str) -> bool {
     let Some((layer, kind)) = name.rsplit_once('.') else {
         return false;
     };
-    let node = graph.nodes().iter().find(|node| node.name == layer);
+    let node = graph.node(layer);
     node.is_some_and(|node| match node.operation {
         Operation::BatchNorm => ["weight", "bias"].contains(&kind) || RUNNING.contains(&kind),
         Operation::Dense { bias, .. } | Operation::Conv { bias, .. } => {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use safetensors::tensor::{Dtype, TensorView};
 
 use super::sweep::Connection;
 use super::{PruneError, floats};
@@ -123,19 +123,15 @@ impl Masks {
     /// names and shapes; a float tensor counts its nonzeros.
     ///
     /// # Errors
-    /// When the file cannot be read, a tensor is missing, unknown, or of another shape or type, or
-    /// holds what is no mask.
+    /// When the file cannot be read, a tensor is missing, unknown, twice or of another shape or
+    /// type, or holds what is no mask.
     pub fn load(graph: &Graph, path: &Path) -> Result<Self, PruneError> {
         let refuse = |reason: String| PruneError::MaskFile {
             path: path.display().to_string(),
             reason,
         };
         let bytes = artifact::read(path)?;
-        let file = SafeTensors::deserialize(&bytes).map_err(|e| {
-            refuse(format!(
-                "not a whole safetensors file ({e}); write it again"
-            ))
-        })?;
+        let file = crate::tensors::parse(&bytes).map_err(refuse)?;
         let mut found: BTreeMap<String, TensorView<'_>> = file.tensors().into_iter().collect();
         let tensors = graph.prunable();
         let mut masks = Vec::with_capacity(tensors.len());

@@ -26,6 +26,7 @@ pub mod score;
 pub mod search;
 pub mod source;
 pub mod sweep;
+mod ties;
 
 pub use error::PruneError;
 pub use kernels::Kernels;

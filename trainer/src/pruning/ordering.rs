@@ -79,6 +79,11 @@ impl Ordering {
         self.scores.iter().map(Vec::len).sum()
     }
 
+    /// The scores, one list per tensor.
+    pub(super) fn scores(&self) -> &Scores {
+        &self.scores
+    }
+
     /// The quota by which layers share a budget, if any.
     pub fn quota(&self) -> Option<Quota> {
         self.quota.map(|(quota, _)| quota)

@@ -6,7 +6,7 @@ use super::ordering::Rounding;
 use super::quota::Quota;
 use super::score::{Scores, grasp, iterative, lamp, magnitude, random, snip, synflow};
 use super::search::{self, Outcome, Target};
-use super::{Kernels, Ordering, PruneError, Source, bisection};
+use super::{Kernels, Ordering, PruneError, Source, bisection, ties};
 use crate::graph::Graph;
 
 /// How connections are scored.
@@ -92,6 +92,23 @@ pub struct Pruned {
     pub ordering: Ordering,
     /// Time it took.
     pub seconds: Seconds,
+    /// Connections that are kept though others of the same score are not, by their place alone;
+    /// 0 where a draw or a flow decides.
+    pub kept_by_index: usize,
+}
+
+impl Pruned {
+    /// What casts doubt on the masks, in a sentence: that more than one connection in a hundred is
+    /// kept by its place alone. `pruner` is the pruner's name.
+    pub fn doubt(&self, pruner: &str) -> Option<String> {
+        let kept = self.outcome.direct.nonzeros();
+        (self.kept_by_index > kept / 100).then(|| {
+            format!(
+                "{} of the {kept} connections that {pruner} keeps have the same score as others that it does not, and are kept by their place alone: many weights are equal, zero, or too small to be scored",
+                self.kept_by_index
+            )
+        })
+    }
 }
 
 /// Time that pruning took, in seconds.
@@ -140,14 +157,30 @@ impl Pruner {
         matches!(self.scoring, Scoring::Magnitude | Scoring::Lamp)
     }
 
+    /// Whether it reads weights at all, trained or not.
+    pub fn reads_weights(&self) -> bool {
+        !matches!(self.scored_by(), Scoring::Dense | Scoring::Random)
+    }
+
     /// Whether it reads training images.
     pub fn needs_data(&self) -> bool {
-        let scored_by = match self.sharing {
+        use Scoring::{Grasp, Snip, SnipIterative};
+        matches!(self.scored_by(), Snip | SnipIterative | Grasp)
+    }
+
+    /// Whether equal scores are a sign that something is wrong: not where they are drawn, nor in
+    /// synflow, where a path on its own passes the same flow through each of its connections.
+    fn ranks_by_score(&self) -> bool {
+        use Scoring::{Dense, Random, Synflow};
+        !matches!(self.scored_by(), Dense | Random | Synflow)
+    }
+
+    /// The scores that say how many connections each layer keeps.
+    fn scored_by(&self) -> Scoring {
+        match self.sharing {
             Sharing::As(scoring) => scoring,
             _ => self.scoring,
-        };
-        use Scoring::{Grasp, Snip, SnipIterative};
-        matches!(scored_by, Snip | SnipIterative | Grasp)
+        }
     }
 
     /// Refuses what needs no scores to be seen: a quota that is not for this network, or that
@@ -184,6 +217,9 @@ impl Pruner {
             }
             _ => self.scores(self.scoring, source, compression)?,
         };
+        if self.ranks_by_score() {
+            ties::check(self.name, scores.iter().flatten().copied())?;
+        }
         let Sharing::Quota(quota) = self.sharing else {
             return Ordering::global(&tensors, scores);
         };
@@ -216,7 +252,12 @@ impl Pruner {
             _ => search::prune(graph, &ordering, target, compression, self.name),
         }?;
         let search = begun.elapsed().as_secs_f64() - scores;
+        let kept_by_index = match self.ranks_by_score() {
+            true => ties::kept_by_index(&ordering, &outcome.direct),
+            false => 0,
+        };
         Ok(Pruned {
+            kept_by_index,
             outcome,
             ordering,
             seconds: Seconds { scores, search },

@@ -8,6 +8,7 @@
 pub mod batches;
 pub mod error;
 pub mod folder;
+mod given;
 pub mod momentum;
 pub mod phase;
 pub mod recipe;

@@ -6,13 +6,14 @@
 //! the CPU the whole step of a tensor is one in-place pass.
 
 use std::cell::RefCell;
+use std::collections::HashMap;
 
 use candle_core::backprop::GradStore;
 use candle_core::{CpuStorage, DType, InplaceOp2, Layout, Result, Tensor};
 
 use crate::network::model::Parameter;
 use crate::network::{Network, State};
-use crate::pruning::Masks;
+use crate::pruning::{Mask, Masks};
 
 /// What stays the same over a phase.
 #[derive(Debug, Clone, Copy)]
@@ -62,9 +63,11 @@ impl Momentum {
         masks: Option<&Masks>,
         coefficients: Coefficients,
     ) -> Result<Self> {
+        let masks: HashMap<&str, &Mask> = (masks.into_iter().flat_map(Masks::iter))
+            .map(|mask| (mask.name.as_str(), mask))
+            .collect();
         let slot = |parameter: &Parameter| {
-            let mask =
-                masks.and_then(|masks| masks.iter().find(|mask| mask.name == parameter.name));
+            let mask = masks.get(parameter.name.as_str());
             let velocity = if network.fused() {
                 let alive = mask.map(|mask| {
                     let kept = mask.keep.iter().enumerate().filter(|&(_, &keep)| keep);
@@ -75,7 +78,7 @@ impl Momentum {
                     alive,
                 }
             } else {
-                let tensor = |mask: &crate::pruning::Mask| {
+                let tensor = |mask: &&Mask| {
                     let values: Vec<f32> = mask
                         .keep
                         .iter()

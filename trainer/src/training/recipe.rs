@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::TrainError;
+use super::{TrainError, given};
 use crate::artifact::{self, FileError};
 use crate::data::Dataset;
 use crate::graph::Graph;
@@ -120,12 +120,18 @@ impl Recipe {
                 self.epochs
             ));
         }
-        if self.batch < 2 || self.batch > data.train.len() {
+        if self.batch == 0 || self.batch > data.train.len() {
             return refuse(format!(
-                "--batch {} does not fit: batch normalisation needs at least 2 images and dataset {} has {}",
+                "--batch {} does not fit: give at least 1 and at most the {} training images of dataset {}",
                 self.batch,
-                data.name,
-                data.train.len()
+                data.train.len(),
+                data.name
+            ));
+        }
+        if let (1, Some(norm)) = (self.batch, given::needs_two_images(graph)) {
+            return refuse(format!(
+                "--batch 1 does not fit: batch norm {norm} of {} needs at least 2 images to take a variance over",
+                graph.name()
             ));
         }
         let positive = self.learning_rate > 0.0 && self.learning_rate.is_finite();

@@ -14,7 +14,7 @@ use super::batches::Batches;
 use super::folder::{Accuracy, Checkpoint, Compression, Metrics, RunFolder, TrainReport, Weights};
 use super::momentum::{Coefficients, Momentum};
 use super::recipe::{self, After, Recipe};
-use super::{TrainError, phase};
+use super::{TrainError, given, phase};
 use crate::data::Dataset;
 use crate::graph::{self, Graph};
 use crate::memory;
@@ -71,6 +71,8 @@ struct Run<'a> {
     epochs: (usize, usize),
     /// Time spent before this process, and when it began.
     clock: (f64, Instant),
+    /// The trained weights that the recipe names.
+    given: Option<Kernels>,
 }
 
 /// Runs `recipe` on `data` in the folder `path`, going on where an interrupted run stopped.
@@ -100,9 +102,7 @@ pub fn run(
         &format!("training {}", graph.name()),
     )?;
     pruner.check(&graph, recipe.target, recipe.compression)?;
-    if let Some(path) = &recipe.weights {
-        Kernels::load(&graph, Path::new(path))?;
-    }
+    let given = given::load(recipe, &graph)?;
     let folder = RunFolder::open(path, recipe, fresh)?;
     if let Some(file) = &recipe.arch_file {
         folder.keep_architecture(file, &graph)?;
@@ -128,6 +128,7 @@ pub fn run(
         clock: (0.0, Instant::now()),
         graph,
         folder,
+        given,
     };
     run.whole(&pruner, tell)
 }
@@ -173,8 +174,9 @@ impl Run<'_> {
             let (state, notes) = State::load(&path)?;
             dense_accuracy = notes.get("accuracy").and_then(|text| text.parse().ok());
             trained = Some(Kernels::of(&self.graph, state));
-        } else if !pruned_already {
-            trained = self.given()?;
+        } else if let Some(given) = self.given()? {
+            dense_accuracy = self.judge(&given, pruned_already, tell)?;
+            trained = Some(given).filter(|_| !pruned_already);
         }
 
         let Outcome {
@@ -234,7 +236,7 @@ impl Run<'_> {
     }
 
     /// The weights that the recipe names, if it does.
-    fn given(&self) -> Result<Option<Kernels>, TrainError> {
+    fn given(&mut self) -> Result<Option<Kernels>, TrainError> {
         let Some(path) = &self.recipe.weights else {
             return Ok(None);
         };
@@ -244,7 +246,34 @@ impl Run<'_> {
                 "--weights {path} is not the file that the run began with (its SHA-256 is {found} now): bring that back, or start over with --force"
             )));
         }
-        Ok(Some(Kernels::load(&self.graph, Path::new(path))?))
+        Ok(self.given.take())
+    }
+
+    /// The accuracy of the network of the `given` weights, which is told; none where they are
+    /// kernels alone. Checks that training can go on from them, where it will.
+    fn judge(
+        &self,
+        given: &Kernels,
+        pruned_already: bool,
+        tell: &mut dyn FnMut(Event<'_>),
+    ) -> Result<Option<f64>, TrainError> {
+        let (path, train) = (self.recipe.weights.as_deref().unwrap_or(""), &self.train);
+        if self.recipe.after == After::Finetune && !pruned_already {
+            let batch = self.recipe.batch;
+            given::probe((path, given), &self.graph, &self.device, train, batch)?;
+        }
+        let accuracy = given::accuracy(given, &self.graph, &self.device, train, &self.test)?;
+        tell(Event::Note(match accuracy {
+            Some(accuracy) => format!(
+                "{path}: {:.2} % of test images right before pruning",
+                100.0 * accuracy
+            ),
+            None => format!(
+                "{path} lacks {}: its kernels are ranked, its own accuracy is not known",
+                given.missing().join(", ")
+            ),
+        }));
+        Ok(accuracy)
     }
 
     /// The masks of `pruner`, which may rank the `trained` weights, kept in the folder; read back
@@ -296,6 +325,9 @@ impl Run<'_> {
             Err(PruneError::Interrupted) => return Err(self.interrupted()),
             pruned => pruned?,
         };
+        if let Some(doubt) = pruned.doubt(pruner.name()) {
+            tell.borrow_mut()(Event::Note(format!("warning: {doubt}")));
+        }
         let outcome = pruned.outcome;
         if outcome.collapsed {
             let reachable = match target {

@@ -151,6 +151,7 @@ fn pruning_and_asking_print_the_same_counts() {
             &json!({
                 "pruner": "", "type": "", "target": 1.5,
                 "seconds": {"scores": 0.5, "search": 0.5}, "collapsed": false,
+                "kept_by_index": 1,
             }),
         );
         assert_eq!(pruned["arch"], "lenet-5");

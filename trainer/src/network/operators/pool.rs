@@ -18,7 +18,8 @@ struct Pool {
 }
 
 /// The largest or the mean of each window of `x` (batch, channels, height, width). The gradient of
-/// a maximum goes to the first position that has it.
+/// a maximum goes to the first position that has it, and what is not a number is larger than all
+/// that is.
 ///
 /// # Errors
 /// When `x` is not a contiguous f32 map on the CPU.
@@ -84,7 +85,8 @@ impl CustomOp1 for Pool {
                         let origins = &mut origins[run.output..][..run.length];
                         let read = (run.input..).step_by(self.window.stride);
                         for ((y, origin), at) in y.iter_mut().zip(origins).zip(read) {
-                            if x[at] > *y {
+                            // What is not a number stays so, for training to be seen to diverge.
+                            if x[at] > *y || x[at].is_nan() {
                                 (*y, *origin) = (x[at], at as u32);
                             }
                         }

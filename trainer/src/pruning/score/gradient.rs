@@ -99,8 +99,19 @@ pub fn minibatches<'a>(
     device: &Device,
 ) -> impl Iterator<Item = TensorResult<(Tensor, Tensor)>> + 'a {
     let batches = Batches::new(&data.train, &data.normalisation, device);
-    let chunks = indices.chunks(size);
-    chunks.map(move |chunk| Ok((batches.inputs(chunk)?, batches.classes(chunk)?)))
+    let parts = parts(indices, size).into_iter();
+    parts.map(move |part| Ok((batches.inputs(part)?, batches.classes(part)?)))
+}
+
+/// `indices` in parts of `size`, the last one shorter where they do not come out even; one that
+/// would be left alone, which a batch norm takes no variance of, joins the part before.
+pub fn parts(indices: &[u32], size: usize) -> Vec<&[u32]> {
+    let mut parts: Vec<&[u32]> = indices.chunks(size).collect();
+    if let [.., _, [_]] = parts.as_slice() {
+        parts.truncate(parts.len() - 2);
+        parts.push(&indices[parts.len() * size..]);
+    }
+    parts
 }
 
 /// `count` different indices below `all`, drawn at random.
@@ -181,6 +192,22 @@ mod tests {
         let found = Loss::Reference.mean(&scores, &classes).unwrap();
         let found = found.to_scalar::<f64>().unwrap();
         assert!((found / expected - 1.0).abs() < 1e-12, "{found} {expected}");
+    }
+
+    #[test]
+    fn no_image_is_left_alone_in_a_minibatch() {
+        let lengths = |count: u32| -> Vec<usize> {
+            let indices: Vec<u32> = (0..count).collect();
+            let parts = parts(&indices, 4);
+            assert_eq!(parts.concat(), indices);
+            parts.iter().map(|part| part.len()).collect()
+        };
+        assert_eq!(lengths(8), [4, 4]);
+        assert_eq!(lengths(9), [4, 5]);
+        assert_eq!(lengths(10), [4, 4, 2]);
+        assert_eq!(lengths(5), [5]);
+        assert_eq!(lengths(1), [1]);
+        assert!(lengths(0).is_empty());
     }
 
     #[test]

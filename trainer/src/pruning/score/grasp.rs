@@ -45,7 +45,7 @@ pub fn scores(source: &Source<'_>, kernels: &Kernels) -> Result<Scores, PruneErr
         takes
     });
     let size = minibatch(source.graph);
-    let all = 3 * indices.len().div_ceil(size);
+    let all = 3 * gradient::parts(&indices, size).len();
     let mut passed = 0;
     let gradient_at = |values: &[Vec<f64>]| {
         let network = kernels.network(source.graph, values, true, source.device)?;

@@ -3,7 +3,7 @@
 
 use super::rounds::Rounds;
 use super::{Scores, gradient, snip};
-use crate::pruning::{Kernels, PruneError, Source};
+use crate::pruning::{Kernels, PruneError, Source, ties};
 use crate::random::Random;
 
 /// Keys that lead to `compression`, from `kernels` on the source's data.
@@ -41,6 +41,10 @@ pub fn scores(
                 let element = connection.element as usize;
                 connection.value = (masked[element] * gradient[element]).abs();
             }
+        }
+        if round == 0 || rounds.left() == source.graph.total() {
+            let scores = rounds.alive.iter().flatten().map(|c| c.value);
+            ties::check("snip/iterative", scores)?;
         }
         rounds.remove();
         for ((alive, masked), kernel) in

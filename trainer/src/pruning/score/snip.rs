@@ -56,7 +56,7 @@ pub fn scores(source: &Source<'_>, kernels: &Kernels) -> Result<Scores, PruneErr
         kernels.is_double(),
         source.device,
     )?;
-    let all = indices.len().div_ceil(gradient::BATCH);
+    let all = gradient::parts(&indices, gradient::BATCH).len();
     let (gradient, _) = gradient::mean(
         &network,
         gradient::minibatches(data, &indices, gradient::BATCH, source.device),

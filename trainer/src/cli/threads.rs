@@ -1,0 +1,23 @@
+//! `--threads`, of every command that trains or scores connections.
+
+use std::num::NonZeroUsize;
+
+use anyhow::{Result, anyhow};
+use clap::Args;
+
+use crate::threads;
+
+#[derive(Debug, Args)]
+pub(super) struct Options {
+    /// Threads to compute with, up to the number of cores; results are the same bits [default: all
+    /// cores for layers large enough to gain by it, else one]
+    #[arg(long, value_name = "N")]
+    threads: Option<NonZeroUsize>,
+}
+
+impl Options {
+    /// Has this process compute with as many threads; to be called once, before it does.
+    pub(super) fn apply(&self) -> Result<()> {
+        threads::choose(self.threads).map_err(|reason| anyhow!(reason))
+    }
+}

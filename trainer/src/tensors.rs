@@ -1,0 +1,142 @@
+//! Safetensors files as others write them: checked before anything is read from them.
+//!
+//! The library keeps the last of two entries of one name, and a program that reads the first sees
+//! another network; so a name that is there twice is an error here.
+
+use std::collections::HashSet;
+use std::fmt;
+
+use safetensors::SafeTensors;
+use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
+
+/// Bytes of the header's length.
+const LENGTH: usize = 8;
+
+/// Returns the tensors of the safetensors file `bytes`.
+///
+/// # Errors
+/// Returns the reason when it is no whole safetensors file, or holds a tensor or a note of its
+/// metadata twice.
+pub fn parse(bytes: &[u8]) -> Result<SafeTensors<'_>, String> {
+    // Before the library looks, which finds that the bytes of the first are nobody's.
+    if let Some(name) = twice(bytes) {
+        return Err(format!("{name} is in the file twice; write it again"));
+    }
+    SafeTensors::deserialize(bytes)
+        .map_err(|e| format!("not a whole safetensors file ({e}); write it again"))
+}
+
+/// The tensor or the note that the header of `bytes` holds twice, if it can be read so far.
+fn twice(bytes: &[u8]) -> Option<String> {
+    let (length, rest) = bytes.split_first_chunk::<LENGTH>()?;
+    let length = usize::try_from(u64::from_le_bytes(*length)).ok()?;
+    let header = serde_json::from_slice::<Header>(rest.get(..length)?);
+    header.ok()?.0
+}
+
+/// What of a header is there twice.
+struct Header(Option<String>);
+
+impl<'de> Deserialize<'de> for Header {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer
+            .deserialize_map(Twice { what: "tensor" })
+            .map(Self)
+    }
+}
+
+/// What of the metadata is there twice.
+struct Notes(Option<String>);
+
+impl<'de> Deserialize<'de> for Notes {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer
+            .deserialize_map(Twice { what: "note" })
+            .map(Self)
+    }
+}
+
+/// Finds the first key of a map that is there twice.
+struct Twice {
+    /// What the keys name: "tensor" in a header, "note" in its metadata.
+    what: &'static str,
+}
+
+impl<'de> Visitor<'de> for Twice {
+    type Value = Option<String>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a map of {}s", self.what)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Option<String>, A::Error> {
+        let (mut names, mut found) = (HashSet::new(), None);
+        while let Some(name) = map.next_key::<String>()? {
+            if self.what == "tensor" && name == "__metadata__" {
+                let Notes(note) = map.next_value()?;
+                found = found.or(note);
+            } else {
+                map.next_value::<IgnoredAny>()?;
+            }
+            if let Some(name) = names.replace(name) {
+                found = found.or(Some(format!("{} {name}", self.what)));
+            }
+        }
+        Ok(found)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A file whose header is `header`, with `data` bytes of zeros.
+    fn file(header: &str, data: usize) -> Vec<u8> {
+        let mut file = (header.len() as u64).to_le_bytes().to_vec();
+        file.extend(header.bytes());
+        file.resize(file.len() + data, 0);
+        file
+    }
+
+    fn entry(name: &str, at: usize) -> String {
+        let end = at + 4;
+        format!(r#""{name}":{{"dtype":"F32","shape":[1],"data_offsets":[{at},{end}]}}"#)
+    }
+
+    #[test]
+    fn a_name_that_is_there_twice_is_refused() {
+        let refused = |header: String, data, words: &str| {
+            let file = file(&header, data);
+            let reason = parse(&file).map(|_| ()).unwrap_err();
+            assert!(reason.starts_with(words), "{reason}");
+        };
+        let [a, b, c] = ["a", "b", "a"].map(|name| entry(name, 0));
+        // The same bytes under one name, and others.
+        refused(format!("{{{a},{c}}}"), 4, "tensor a is in the file twice");
+        let other = entry("a", 4);
+        refused(
+            format!("{{{other},{a}}}"),
+            4,
+            "tensor a is in the file twice",
+        );
+        refused(
+            format!("{{{a},{other}}}"),
+            8,
+            "tensor a is in the file twice",
+        );
+        // An escaped letter is the letter.
+        let escaped = entry(r"\u0061", 0);
+        refused(
+            format!("{{{a},{escaped}}}"),
+            4,
+            "tensor a is in the file twice",
+        );
+        let notes = r#""__metadata__":{"x":"1","x":"2"}"#;
+        refused(format!("{{{notes},{a}}}"), 4, "note x is in the file twice");
+        refused(format!("{{{b},"), 4, "not a whole safetensors file");
+        let two = entry("b", 4);
+        let notes = r#""__metadata__":{"a":"1","b":"1"}"#;
+        let good = file(&format!("{{{notes},{a},{two}}}"), 8);
+        assert_eq!(parse(&good).unwrap().len(), 2);
+    }
+}

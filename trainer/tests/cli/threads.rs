@@ -1,0 +1,67 @@
+//! The number of threads changes no bit.
+
+use std::fs;
+use std::path::Path;
+
+use crate::program::{command, run, texts};
+
+/// Runs `arguments`, with as many threads as the machine's cores allow where `--threads` asks for
+/// them.
+fn succeeds(folder: &Path, arguments: &str) {
+    let output = command(folder, &format!("{arguments} --json --quiet"))
+        .env_remove("RAYON_NUM_THREADS")
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{arguments}: {output:?}");
+}
+
+#[test]
+fn one_two_and_three_threads_train_the_same_bits() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let mut runs = Vec::new();
+    for (name, threads) in [
+        ("default", ""),
+        ("one", "--threads 1"),
+        ("two", "--threads 2"),
+        ("three", "--threads 3"),
+    ] {
+        let options = "--pruner magnitude/global --compression 10 --epochs 1";
+        succeeds(folder, &format!("train {options} {threads} -o {name}"));
+        let files = [
+            "dense.safetensors",
+            "masks.safetensors",
+            "weights.safetensors",
+        ];
+        let read = |file| fs::read(folder.join(name).join(file)).unwrap();
+        let files = files.map(read);
+        // Gradients through convolutions.
+        let options = "--arch lenet-5-28 --pruner snip --samples 300 --data digits";
+        succeeds(
+            folder,
+            &format!("prune {options} {threads} --out {name}.masks"),
+        );
+        let masks = fs::read(folder.join(format!("{name}.masks"))).unwrap();
+        runs.push((name, files, masks));
+    }
+    for (name, files, masks) in &runs[1..] {
+        assert!(*files == runs[0].1, "training with {name} differs");
+        assert!(*masks == runs[0].2, "scores with {name} differ");
+    }
+}
+
+#[test]
+fn no_thread_at_all_is_wrong_usage() {
+    let folder = tempfile::tempdir().unwrap();
+    for command in [
+        "train",
+        "prune --out m",
+        "quickstart",
+        "effective --curve c.svg --pruner lamp",
+    ] {
+        let output = run(folder.path(), &format!("{command} --threads 0"));
+        assert_eq!(output.status.code(), Some(2), "{command}");
+        let (_, stderr) = texts(&output);
+        assert!(stderr.contains("--threads"), "{stderr}");
+    }
+}
