@@ -39,25 +39,12 @@ fn lenet() -> Graph {
 
 fn recipe(pruner: &str, target: Target, compression: f64) -> Recipe {
     Recipe {
-        arch: "lenet-300-100".into(),
-        arch_file: None,
         pruner: pruner.into(),
         target,
         compression,
-        data: "digits".into(),
-        data_fingerprint: data().fingerprint(),
-        pixel_mean: data().normalisation.mean,
-        pixel_std: data().normalisation.std,
         seed: 3,
         epochs: 2,
-        batch: 100,
-        learning_rate: 0.1,
-        momentum: 0.9,
-        l2: 5e-4,
-        after: After::Rewind,
-        loss: Loss::CrossEntropy,
-        weights: None,
-        weights_fingerprint: None,
+        ..Recipe::new(&lenet(), data())
     }
 }
 

@@ -11,8 +11,7 @@ use candle_core::Device;
 use rarefy_trainer::data::{Dataset, digits};
 use rarefy_trainer::graph::architecture;
 use rarefy_trainer::network::State;
-use rarefy_trainer::pruning::score::snip::Loss;
-use rarefy_trainer::pruning::{Masks, Target};
+use rarefy_trainer::pruning::Masks;
 use rarefy_trainer::training::folder::{RunFolder, TrainReport};
 use rarefy_trainer::training::run::{self, Event};
 use rarefy_trainer::training::{After, Recipe, TrainError, recipe};
@@ -28,26 +27,13 @@ fn data() -> &'static Dataset {
 }
 
 fn recipe(pruner: &str) -> Recipe {
+    let graph = architecture::by_name("lenet-300-100").unwrap();
     Recipe {
-        arch: "lenet-300-100".into(),
-        arch_file: None,
         pruner: pruner.into(),
-        target: Target::Effective,
         compression: 10.0,
-        data: "digits".into(),
-        data_fingerprint: data().fingerprint(),
-        pixel_mean: data().normalisation.mean,
-        pixel_std: data().normalisation.std,
         seed: 3,
         epochs: 2,
-        batch: 100,
-        learning_rate: 0.1,
-        momentum: 0.9,
-        l2: 5e-4,
-        after: After::Rewind,
-        loss: Loss::CrossEntropy,
-        weights: None,
-        weights_fingerprint: None,
+        ..Recipe::new(&graph, data())
     }
 }
 

@@ -8,6 +8,7 @@
 
 pub mod architecture;
 pub mod file;
+mod fingerprint;
 pub mod window;
 
 pub use file::{ArchitectureError, load};

@@ -11,9 +11,13 @@ use std::time::Instant;
 use candle_core::Device;
 
 use super::batches::Batches;
-use super::folder::{Accuracy, Checkpoint, Compression, Metrics, RunFolder, TrainReport, Weights};
+use super::checkpoint::{Checkpoint, Expected};
+use super::folder::{
+    Accuracy, Compression, DENSE, MASKS, MASKS_DIRECT, Metrics, RunFolder, TrainReport, WEIGHTS,
+    Weights,
+};
 use super::momentum::{Coefficients, Momentum};
-use super::recipe::{self, After, Recipe};
+use super::recipe::{self, After, DeviceKind, Recipe};
 use super::{TrainError, phase};
 use crate::data::Dataset;
 use crate::graph::{self, Graph};
@@ -95,14 +99,25 @@ pub fn run(
     pruning::search::check_compression(recipe.compression)?;
     recipe.check(&graph, data)?;
     pruner.check(&graph, recipe.target, recipe.compression)?;
+    if recipe.device != DeviceKind::of(device) {
+        return Err(TrainError::Mismatch(format!(
+            "the recipe is for {:?}, not {:?}",
+            recipe.device,
+            DeviceKind::of(device)
+        )));
+    }
     if let Some(path) = &recipe.weights {
         Kernels::load(&graph, Path::new(path))?;
+    }
+    if fresh {
+        spare_inputs(recipe, path)?;
     }
     let folder = RunFolder::open(path, recipe, fresh)?;
     if let Some(file) = &recipe.arch_file {
         folder.keep_architecture(file, &graph)?;
     }
-    if let Some(report) = folder.result()? {
+    if let Some(report) = folder.result(recipe)? {
+        folder.remove_checkpoint()?;
         tell(Event::Note(format!(
             "{} is finished already: nothing to do",
             path.display()
@@ -127,6 +142,25 @@ pub fn run(
     run.whole(&pruner, tell)
 }
 
+/// Checks that replacing the run in `folder` removes no file that the new one begins with.
+fn spare_inputs(recipe: &Recipe, folder: &Path) -> Result<(), TrainError> {
+    let weights = recipe.weights.as_ref().map(Path::new);
+    let files = [(weights, "--weights"), (recipe.arch_file.as_deref(), "--arch")];
+    for (file, option) in files {
+        let real = file.and_then(|file| file.canonicalize().ok());
+        let Some(real) = real.filter(|file| RunFolder::owns(file)) else {
+            continue;
+        };
+        if real.parent() == folder.canonicalize().ok().as_deref() {
+            return Err(TrainError::Mismatch(format!(
+                "{option} {} is a file of the run that --force replaces: copy it elsewhere first, or choose another -o",
+                file.unwrap_or(&real).display()
+            )));
+        }
+    }
+    Ok(())
+}
+
 impl Run<'_> {
     /// Time spent on the run, by this process and by those before.
     fn seconds(&self) -> f64 {
@@ -140,7 +174,15 @@ impl Run<'_> {
         tell: &mut dyn FnMut(Event<'_>),
     ) -> Result<TrainReport, TrainError> {
         let initial = initial::state(&self.graph, self.recipe.seed);
-        let mut checkpoint = self.folder.checkpoint(&initial)?;
+        let mut checkpoint = self.folder.checkpoint(&Expected {
+            phases: match (pruner.is_dense(), self.recipe.trains_dense(pruner)) {
+                (true, _) => &["dense"],
+                (_, true) => &["dense", "pruned"],
+                _ => &["pruned"],
+            },
+            epochs: self.recipe.epochs,
+            arrays: &initial,
+        })?;
         if let Some(Checkpoint {
             phase,
             epochs,
@@ -157,7 +199,7 @@ impl Run<'_> {
 
         let (mut dense_accuracy, mut trained) = (None, None);
         if self.recipe.trains_dense(pruner) {
-            let path = self.folder.file("dense.safetensors");
+            let path = self.folder.file(DENSE);
             if pruned_already {
                 self.epochs.1 = self.recipe.epochs;
             } else {
@@ -175,16 +217,7 @@ impl Run<'_> {
         let Outcome {
             direct, effective, ..
         } = self.prune(pruner, trained.as_ref(), pruned_already, tell)?;
-        let weights = Weights {
-            total: effective.total(),
-            direct: direct.nonzeros(),
-            effective: effective.nonzeros(),
-        };
-        let compression = Compression {
-            target: self.recipe.compression,
-            direct: weights.total as f64 / weights.direct as f64,
-            effective: weights.total as f64 / weights.effective as f64,
-        };
+        let (weights, compression) = self.counts(&direct, &effective);
         tell(Event::Note(format!(
             "{} keeps {} of {} weights ({:.1}x), {} of them connected ({:.1}x)",
             pruner.name(),
@@ -209,7 +242,7 @@ impl Run<'_> {
         if pruner.is_dense() {
             dense_accuracy = Some(pruned);
         }
-        state.save(&self.folder.file("weights.safetensors"), &[])?;
+        state.save(&self.folder.file(WEIGHTS), &[])?;
         let report = TrainReport {
             run: self.folder.path().display().to_string(),
             dataset: self.recipe.data.clone(),
@@ -226,6 +259,21 @@ impl Run<'_> {
         };
         self.folder.finish(&report)?;
         Ok(report)
+    }
+
+    /// The numbers of weights that masks keep, and what they mean.
+    fn counts(&self, direct: &Masks, effective: &Masks) -> (Weights, Compression) {
+        let weights = Weights {
+            total: effective.total(),
+            direct: direct.nonzeros(),
+            effective: effective.nonzeros(),
+        };
+        let compression = Compression {
+            target: self.recipe.compression,
+            direct: weights.total as f64 / weights.direct as f64,
+            effective: weights.total as f64 / weights.effective as f64,
+        };
+        (weights, compression)
     }
 
     /// The weights that the recipe names, if it does.
@@ -253,8 +301,8 @@ impl Run<'_> {
         tell: &mut dyn FnMut(Event<'_>),
     ) -> Result<Outcome, TrainError> {
         let (direct_path, effective_path) = (
-            self.folder.file("masks-direct.safetensors"),
-            self.folder.file("masks.safetensors"),
+            self.folder.file(MASKS_DIRECT),
+            self.folder.file(MASKS),
         );
         if again {
             let direct = Masks::load(&self.graph, &direct_path)?;
@@ -321,6 +369,10 @@ impl Run<'_> {
         tell: &mut dyn FnMut(Event<'_>),
     ) -> Result<Network, TrainError> {
         let checkpoint = checkpoint.filter(|checkpoint| checkpoint.phase == name);
+        if let (Some(checkpoint), Some(masks)) = (&checkpoint, masks) {
+            (checkpoint.check_masks(masks)).map_err(|e| self.folder.unusable(&e))?;
+        }
+        let files = self.folder.before(name)?;
         let weights = checkpoint
             .as_ref()
             .map_or(start, |checkpoint| &checkpoint.weights);
@@ -372,6 +424,7 @@ impl Run<'_> {
                 phase: name.into(),
                 epochs: epoch,
                 seconds,
+                files: files.clone(),
                 weights: network.state()?,
                 velocities: optimizer.state(&network)?,
             })?;
