@@ -20,10 +20,9 @@ use rarefy_trainer::device;
 use rarefy_trainer::graph::{Graph, architecture};
 use rarefy_trainer::network::{Network, State, Statistics, initial};
 use rarefy_trainer::pruning::effective::{self, Mode};
-use rarefy_trainer::pruning::score::snip::Loss;
 use rarefy_trainer::pruning::{Masks, Pruner, Source, Target};
 use rarefy_trainer::training::batches::Batches;
-use rarefy_trainer::training::{After, Recipe, run};
+use rarefy_trainer::training::{Recipe, run};
 
 /// The largest difference of a class score, relative to the largest score of the image.
 const TOLERANCE: f64 = 1e-4;

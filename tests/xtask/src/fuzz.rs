@@ -1,9 +1,16 @@
-//! `cargo xtask fuzz`: containers broken at random, parsed and run.
+//! `cargo xtask fuzz`: containers broken at random, parsed and run; with `kill`, processes.
 
 use crate::command::{self, Outcome, cargo};
+use crate::kill;
 
-/// Passes the words on the line to the fuzzer: `--seconds N`, `--seed N`, `--threads N`, `--file PATH`.
+/// Kills processes for `kill`; otherwise passes the words on the line to the fuzzer: `--seconds N`, `--seed N`, `--threads N`, `--file PATH`.
 pub(crate) fn run(arguments: &[String]) -> Outcome {
+    if let Some(("kill", rest)) = arguments
+        .split_first()
+        .map(|(word, rest)| (word.as_str(), rest))
+    {
+        return kill::run(rest);
+    }
     let mut fuzz = cargo();
     fuzz.args(["run", "--release", "--quiet", "--package", "rarefy-tests"]);
     fuzz.args(["--bin", "fuzz", "--"]).args(arguments);

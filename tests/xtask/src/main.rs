@@ -10,6 +10,7 @@ mod bare;
 mod bench;
 mod command;
 mod fuzz;
+mod kill;
 mod networks;
 mod quickstart;
 mod readme;
@@ -43,7 +44,7 @@ const VERBS: &[Verb] = &[
     ),
     (
         "fuzz",
-        "break containers at random, parse and run them: --seconds N, --seed N, --file PATH",
+        "break containers at random, parse and run them: --seconds N, --seed N, --file PATH; fuzz kill: kill train and export at random moments: --moments N, --seed N",
         fuzz::run,
     ),
     (

@@ -82,7 +82,9 @@ const NEEDED: [&str; 5] = [RECIPE, MASKS_DIRECT, MASKS, WEIGHTS, RESULT];
 #[derive(Debug)]
 pub struct RunFolder {
     path: PathBuf,
-    _lock: Lock,
+    lock: Lock,
+    /// Whether it was not there before.
+    is_new: bool,
 }
 
 /// What a folder holds.
@@ -179,11 +181,13 @@ impl RunFolder {
     pub fn open(path: &Path, recipe: &Recipe, fresh: bool) -> Result<Self, TrainError> {
         // First without a lock: nothing is written into a stranger's folder.
         check_own(path)?;
+        let is_new = !path.exists();
         artifact::create_folder(path)?;
         let lock = Lock::alone(path)?.ok_or_else(|| in_use(path))?;
         let folder = Self {
             path: path.to_path_buf(),
-            _lock: lock,
+            lock,
+            is_new,
         };
         match check_own(path)? {
             Content::Run if !fresh => folder.check_same(recipe)?,
@@ -216,7 +220,8 @@ impl RunFolder {
         let lock = Lock::shared(path)?.ok_or_else(|| in_use(path))?;
         let folder = Self {
             path: path.to_path_buf(),
-            _lock: lock,
+            lock,
+            is_new: false,
         };
         let recipe = folder.recipe()?;
         Ok((folder, recipe))
@@ -310,6 +315,28 @@ impl RunFolder {
         Ok(())
     }
 
+    /// Removes the run here if nothing of it has been trained, and the folder with it if this
+    /// process made it.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub fn discard_untrained(&self) -> Result<(), TrainError> {
+        if [CHECKPOINT, DENSE]
+            .iter()
+            .any(|name| self.file(name).exists())
+        {
+            return Ok(());
+        }
+        self.clear()?;
+        self.remove(RECIPE)?;
+        self.lock.remove();
+        if self.is_new {
+            // Not empty where somebody else has written there since.
+            let _ = fs::remove_dir(&self.path);
+        }
+        Ok(())
+    }
+
     /// Removes what processes that were killed left half-written.
     fn remove_leftovers(&self) {
         artifact::remove_all_leftovers(&self.path);
@@ -367,12 +394,11 @@ impl RunFolder {
         if !path.exists() {
             return Ok(None);
         }
-        let report: TrainReport =
-            serde_json::from_slice(&artifact::read(&path)?).map_err(|e| {
-                self.refuse(format!(
-                    "holds a result.json that cannot be read ({e}): repeat the run with --force"
-                ))
-            })?;
+        let report: TrainReport = serde_json::from_slice(&artifact::read(&path)?).map_err(|e| {
+            self.refuse(format!(
+                "holds a result.json that cannot be read ({e}): repeat the run with --force"
+            ))
+        })?;
         self.check_sums()?;
         let found = (&report.arch, &report.dataset, &report.pruner, report.seed);
         if found != (&recipe.arch, &recipe.data, &recipe.pruner, recipe.seed) {
@@ -440,7 +466,11 @@ impl RunFolder {
     /// When one cannot be read.
     pub fn before(&self, phase: &str) -> Result<Sums, TrainError> {
         let masks = [RECIPE, ARCHITECTURE, DENSE, MASKS_DIRECT, MASKS];
-        let names = if phase == "pruned" { &masks[..] } else { &masks[..2] };
+        let names = if phase == "pruned" {
+            &masks[..]
+        } else {
+            &masks[..2]
+        };
         Ok(Sums::of(&self.path, names)?)
     }
 

@@ -92,13 +92,19 @@ fn is_at(_: &File, _: &Path) -> bool {
     true
 }
 
-impl Drop for Lock {
-    fn drop(&mut self) {
+impl Lock {
+    /// Removes the file, if nobody else has it: whoever opened it before it was removed notices.
+    pub fn remove(&self) {
         let Some(file) = &self.file else { return };
-        // Removed only by the last that has it, and while nobody else can take it.
         if cfg!(unix) && file.try_lock().is_ok() && is_at(file, &self.path) {
             let _ = fs::remove_file(&self.path);
         }
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        self.remove();
     }
 }
 

@@ -99,6 +99,10 @@ pub fn run(
     pruning::search::check_compression(recipe.compression)?;
     recipe.check(&graph, data)?;
     pruner.check(&graph, recipe.target, recipe.compression)?;
+    if recipe.trains_dense(&pruner) {
+        // What cannot come out well is refused before hours of dense training.
+        pruner.check_path(&graph, recipe.target, recipe.compression)?;
+    }
     if recipe.device != DeviceKind::of(device) {
         return Err(TrainError::Mismatch(format!(
             "the recipe is for {:?}, not {:?}",
@@ -139,13 +143,22 @@ pub fn run(
         graph,
         folder,
     };
-    run.whole(&pruner, tell)
+    let outcome = run.whole(&pruner, tell);
+    if let Err(TrainError::Prune(error)) = &outcome
+        && !matches!(error, PruneError::File(_) | PruneError::Tensor(_))
+    {
+        run.folder.discard_untrained()?;
+    }
+    outcome
 }
 
 /// Checks that replacing the run in `folder` removes no file that the new one begins with.
 fn spare_inputs(recipe: &Recipe, folder: &Path) -> Result<(), TrainError> {
     let weights = recipe.weights.as_ref().map(Path::new);
-    let files = [(weights, "--weights"), (recipe.arch_file.as_deref(), "--arch")];
+    let files = [
+        (weights, "--weights"),
+        (recipe.arch_file.as_deref(), "--arch"),
+    ];
     for (file, option) in files {
         let real = file.and_then(|file| file.canonicalize().ok());
         let Some(real) = real.filter(|file| RunFolder::owns(file)) else {
@@ -300,10 +313,8 @@ impl Run<'_> {
         again: bool,
         tell: &mut dyn FnMut(Event<'_>),
     ) -> Result<Outcome, TrainError> {
-        let (direct_path, effective_path) = (
-            self.folder.file(MASKS_DIRECT),
-            self.folder.file(MASKS),
-        );
+        let (direct_path, effective_path) =
+            (self.folder.file(MASKS_DIRECT), self.folder.file(MASKS));
         if again {
             let direct = Masks::load(&self.graph, &direct_path)?;
             return Ok(Outcome {

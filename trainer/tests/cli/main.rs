@@ -18,6 +18,7 @@ mod datasets;
 mod disk;
 mod exports;
 mod interrupts;
+mod kills;
 mod masks;
 mod options;
 mod own_networks;
