@@ -112,7 +112,7 @@ pub enum PruneError {
     /// A compression that leaves too little for any path, whatever the scores.
     #[error(
         "{pruner} at {kind} compression {} disconnects the network: it would keep {left}, and a path \
-         from input to output takes {shortest} weights; no pruner gets beyond {kind} compression {}",
+         from input to output takes {shortest}; no pruner gets beyond {kind} compression {}",
         decimals(*.compression), down(*.most)
     )]
     NoPath {

@@ -209,7 +209,7 @@ impl Pruner {
             (Target::Effective, _) => search::effective_count(total, compression),
         };
         if left < shortest {
-            return refuse(format!("{left} weights"));
+            return refuse(format!("{left} of {total} weights"));
         }
         Ok(())
     }
@@ -399,7 +399,10 @@ mod tests {
             for target in [Target::Direct, Target::Effective] {
                 check(name, target, 7940.0).unwrap();
                 let refused = check(name, target, 15_880.0).unwrap_err();
-                assert!(refused.contains("would keep 1 weights"), "{refused}");
+                assert!(
+                    refused.contains("would keep 1 of 15880 weights"),
+                    "{refused}"
+                );
                 assert!(refused.ends_with("compression 7940"), "{refused}");
             }
         }

@@ -101,19 +101,19 @@ impl Checkpoint {
         let Expected { phases, epochs, .. } = *expected;
         if !phases.contains(&self.phase.as_str()) {
             return Err(format!(
-                "it is of a phase {:?}, and the run's are {}",
+                "its phase is {:?}, and the run has {}",
                 self.phase,
                 phases.join(" and ")
             ));
         }
         if !(1..=epochs).contains(&self.epochs) {
             return Err(format!(
-                "it is of epoch {}, and a phase of the run has {epochs}",
+                "it claims epoch {} of a phase of {epochs}",
                 self.epochs
             ));
         }
         if !(self.seconds.is_finite() && self.seconds >= 0.0) {
-            return Err(format!("it says that {} s were spent", self.seconds));
+            return Err(format!("it claims a time of {} s", self.seconds));
         }
         Ok(())
     }
@@ -208,12 +208,12 @@ mod tests {
     fn what_contradicts_the_recipe_or_the_masks_is_named() {
         type Damage = fn(&mut Checkpoint);
         let cases: [(Damage, &str); 11] = [
-            (|c| c.epochs = 3, "epoch 3, and a phase of the run has 2"),
+            (|c| c.epochs = 3, "epoch 3 of a phase of 2"),
             (|c| c.epochs = 0, "epoch 0"),
             (|c| c.phase = "regrown".into(), "regrown"),
-            (|c| c.seconds = f64::INFINITY, "inf s were spent"),
-            (|c| c.seconds = f64::NAN, "NaN s were spent"),
-            (|c| c.seconds = -1.0, "-1 s were spent"),
+            (|c| c.seconds = f64::INFINITY, "inf s"),
+            (|c| c.seconds = f64::NAN, "NaN s"),
+            (|c| c.seconds = -1.0, "-1 s"),
             (
                 |c| c.weights.0.get_mut("fc1.bias").unwrap().values[0] = f32::NAN,
                 "fc1.bias holds NaN",

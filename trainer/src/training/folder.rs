@@ -493,13 +493,13 @@ impl RunFolder {
         match checkpoint.files.difference(&self.path, &needed)? {
             None => {}
             Some(Difference::Changed(name)) => {
-                return Err(self.unusable(&format!("{name} is not the one it goes with")));
+                return Err(self.unusable(&format!("{name} is not the one it was saved with")));
             }
             Some(Difference::Missing(name)) => {
                 return Err(self.unusable(&format!("{name} is missing")));
             }
             Some(Difference::Unknown(name)) => {
-                return Err(self.unusable(&format!("it does not say which {name} it goes with")));
+                return Err(self.unusable(&format!("it has no fingerprint of {name}")));
             }
         }
         self.check_metrics(&checkpoint, expected)?;

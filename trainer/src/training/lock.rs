@@ -7,11 +7,18 @@
 use std::fs::{self, File, TryLockError};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
 
 use crate::artifact::FileError;
 
 /// The name of the file that is locked.
 pub const LOCK: &str = "run.lock";
+
+/// How often a shared lock is tried, and the pause between: another reader that ends has the file
+/// for itself while it removes it.
+const ATTEMPTS: usize = 10;
+const PAUSE: Duration = Duration::from_millis(5);
 
 /// A lock on a run folder, for as long as it lives.
 #[derive(Debug)]
@@ -37,10 +44,14 @@ impl Lock {
     /// When the file to be locked cannot be created, unless nobody may write there.
     pub fn shared(folder: &Path) -> Result<Option<Self>, FileError> {
         let path = folder.join(LOCK);
-        match acquire(&path, File::try_lock_shared) {
-            Err(e) if is_read_only(e.kind()) => Ok(Some(Self { path, file: None })),
-            found => found.map_err(|e| FileError::new("write", &path, e)),
+        for _ in 0..ATTEMPTS {
+            match acquire(&path, File::try_lock_shared) {
+                Ok(None) => thread::sleep(PAUSE),
+                Err(e) if is_read_only(e.kind()) => return Ok(Some(Self { path, file: None })),
+                found => return found.map_err(|e| FileError::new("write", &path, e)),
+            }
         }
+        Ok(None)
     }
 }
 

@@ -96,10 +96,8 @@ pub struct Recipe {
     /// The factor of the sum of squared kernel weights in the loss.
     pub l2: f64,
     /// What the pruned network is trained from.
-    #[serde(default)]
     pub after: After,
     /// The loss whose gradients SNIP reads.
-    #[serde(default)]
     pub loss: Loss,
     /// A safetensors file with the weights of a trained dense network; none is trained then.
     #[serde(default, skip_serializing_if = "Option::is_none")]

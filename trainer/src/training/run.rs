@@ -187,40 +187,17 @@ impl Run<'_> {
         tell: &mut dyn FnMut(Event<'_>),
     ) -> Result<TrainReport, TrainError> {
         let initial = initial::state(&self.graph, self.recipe.seed);
-        let mut checkpoint = self.folder.checkpoint(&Expected {
-            phases: match (pruner.is_dense(), self.recipe.trains_dense(pruner)) {
-                (true, _) => &["dense"],
-                (_, true) => &["dense", "pruned"],
-                _ => &["pruned"],
-            },
-            epochs: self.recipe.epochs,
-            arrays: &initial,
-        })?;
-        if let Some(Checkpoint {
-            phase,
-            epochs,
-            seconds,
-            ..
-        }) = &checkpoint
-        {
-            self.clock.0 = *seconds;
-            tell(Event::Note(format!(
-                "going on after epoch {epochs} of the {phase} phase"
-            )));
-        }
+        let mut checkpoint = self.resume(pruner, &initial, tell)?;
         let pruned_already = checkpoint.as_ref().is_some_and(|c| c.phase == "pruned");
 
         let (mut dense_accuracy, mut trained) = (None, None);
         if self.recipe.trains_dense(pruner) {
-            let path = self.folder.file(DENSE);
             if pruned_already {
                 self.epochs.1 = self.recipe.epochs;
             } else {
-                let network = self.phase("dense", &initial, None, checkpoint.take(), tell)?;
-                let (state, accuracy) = self.conclude(&network)?;
-                state.save(&path, &[("accuracy", accuracy.to_string())])?;
+                self.train_dense(&initial, checkpoint.take(), tell)?;
             }
-            let (state, notes) = State::load(&path)?;
+            let (state, notes) = State::load(&self.folder.file(DENSE))?;
             dense_accuracy = notes.get("accuracy").and_then(|text| text.parse().ok());
             trained = Some(Kernels::of(&self.graph, state));
         } else if !pruned_already {
@@ -272,6 +249,50 @@ impl Run<'_> {
         };
         self.folder.finish(&report)?;
         Ok(report)
+    }
+
+    /// Returns where the run stands, if it was interrupted; `initial` is what it began with.
+    fn resume(
+        &mut self,
+        pruner: &Pruner,
+        initial: &State,
+        tell: &mut dyn FnMut(Event<'_>),
+    ) -> Result<Option<Checkpoint>, TrainError> {
+        let checkpoint = self.folder.checkpoint(&Expected {
+            phases: match (pruner.is_dense(), self.recipe.trains_dense(pruner)) {
+                (true, _) => &["dense"],
+                (_, true) => &["dense", "pruned"],
+                _ => &["pruned"],
+            },
+            epochs: self.recipe.epochs,
+            arrays: initial,
+        })?;
+        if let Some(Checkpoint {
+            phase,
+            epochs,
+            seconds,
+            ..
+        }) = &checkpoint
+        {
+            self.clock.0 = *seconds;
+            tell(Event::Note(format!(
+                "going on after epoch {epochs} of the {phase} phase"
+            )));
+        }
+        Ok(checkpoint)
+    }
+
+    /// Trains the dense network from `initial`, or from `checkpoint`, and keeps it in the folder.
+    fn train_dense(
+        &mut self,
+        initial: &State,
+        checkpoint: Option<Checkpoint>,
+        tell: &mut dyn FnMut(Event<'_>),
+    ) -> Result<(), TrainError> {
+        let network = self.phase("dense", initial, None, checkpoint, tell)?;
+        let (state, accuracy) = self.conclude(&network)?;
+        let notes = [("accuracy", accuracy.to_string())];
+        Ok(state.save(&self.folder.file(DENSE), &notes)?)
     }
 
     /// The numbers of weights that masks keep, and what they mean.

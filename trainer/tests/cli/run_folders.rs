@@ -182,6 +182,7 @@ fn an_architecture_that_was_edited_is_refused() {
     fs::write(folder.join("small.toml"), arch).unwrap();
     let train = "train --arch small.toml --compression 2 --epochs 1 --batch 500 -o run";
     json(folder, train);
+    fs::remove_file(folder.join("small.toml")).unwrap();
     let copy = folder.join("run/arch.toml");
     // The same network in other words is not the file that the run made, either.
     for edited in [
@@ -368,7 +369,7 @@ fn a_checkpoint_that_does_not_belong_to_the_run_is_refused() {
         files: Sums::default(),
         ..sound.clone()
     };
-    refused(&unbound, "which run.toml");
+    refused(&unbound, "fingerprint of run.toml");
     // Masks of another run, lines that were lost.
     let mut other = masks.clone();
     let last = masks.len() - 1;
