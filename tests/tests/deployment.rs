@@ -20,10 +20,9 @@ use rarefy_trainer::device;
 use rarefy_trainer::graph::{Graph, architecture};
 use rarefy_trainer::network::{Network, State, Statistics, initial};
 use rarefy_trainer::pruning::effective::{self, Mode};
-use rarefy_trainer::pruning::score::snip::Loss;
 use rarefy_trainer::pruning::{Masks, Pruner, Source, Target};
 use rarefy_trainer::training::batches::Batches;
-use rarefy_trainer::training::{After, Recipe, run};
+use rarefy_trainer::training::{Recipe, run};
 
 /// The largest difference of a class score, relative to the largest score of the image.
 const TOLERANCE: f64 = 1e-4;
@@ -39,25 +38,12 @@ fn lenet() -> Graph {
 
 fn recipe(pruner: &str, target: Target, compression: f64) -> Recipe {
     Recipe {
-        arch: "lenet-300-100".into(),
-        arch_file: None,
         pruner: pruner.into(),
         target,
         compression,
-        data: "digits".into(),
-        data_fingerprint: data().fingerprint(),
-        pixel_mean: data().normalisation.mean,
-        pixel_std: data().normalisation.std,
         seed: 3,
         epochs: 2,
-        batch: 100,
-        learning_rate: 0.1,
-        momentum: 0.9,
-        l2: 5e-4,
-        after: After::Rewind,
-        loss: Loss::CrossEntropy,
-        weights: None,
-        weights_fingerprint: None,
+        ..Recipe::new(&lenet(), data())
     }
 }
 

@@ -2,8 +2,11 @@
 //!
 //! Everything Rarefy writes goes to a temporary name in the same folder first and is renamed
 //! when complete, so an interrupted run or a full disk leaves nothing half-written under the
-//! final name. Refuses, with the path and the system's reason, whatever cannot be written.
+//! final name. The temporary file of `NAME` is called `.NAME.XXXXXX.rarefy-tmp` and locked while it
+//! is written: one that nobody holds is what a killed process left, and the next write of `NAME`
+//! removes it. Errors name the path and the system's reason.
 
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
@@ -128,13 +131,15 @@ pub fn write_with(
         _ => PathBuf::from("."),
     };
     create_folder(&folder)?;
+    let prefix = prefix(path.file_name().unwrap_or_default());
+    remove_leftovers(&folder, &prefix);
     let whole = || -> io::Result<()> {
         // Renaming would put a file in the place of a device or a pipe, `/dev/null` say.
         if fs::metadata(path).is_ok_and(|there| !there.is_file() && !there.is_dir()) {
             let kind = io::ErrorKind::InvalidInput;
             return Err(io::Error::new(kind, "it is not an ordinary file"));
         }
-        let mut file = temporary(&folder)?;
+        let mut file = temporary(&folder, &prefix)?;
         {
             let mut buffered = io::BufWriter::new(file.as_file_mut());
             fill(&mut buffered)?;
@@ -142,22 +147,97 @@ pub fn write_with(
         }
         file.as_file().sync_all()?;
         file.persist(path).map_err(|e| e.error)?;
+        sync_folder(&folder);
         Ok(())
     };
     whole().map_err(|e| FileError::new("write", path, e))
 }
 
-/// A file of a temporary name in `folder`, with the permissions of an ordinary one: those that
-/// the library would give it are for its owner alone.
-fn temporary(folder: &Path) -> io::Result<NamedTempFile> {
+/// How the names of temporary files end.
+const ENDING: &str = ".rarefy-tmp";
+
+/// Random letters in such a name.
+const RANDOM: usize = 6;
+
+/// The longest part of a final name, in bytes, that its temporary name repeats: systems allow 255.
+const LONGEST: usize = 150;
+
+/// How the names of the temporary files of the final name `name` begin.
+fn prefix(name: &OsStr) -> OsString {
+    let mut prefix = OsString::from(".");
+    if name.len() <= LONGEST {
+        prefix.push(name);
+    } else {
+        let name = name.to_string_lossy();
+        prefix.push(&name[..name.floor_char_boundary(LONGEST)]);
+    }
+    prefix.push(".");
+    prefix
+}
+
+/// Creates a locked file of a temporary name in `folder`, with the permissions of an ordinary one:
+/// those that the library would give it are for its owner alone.
+fn temporary(folder: &Path, prefix: &OsStr) -> io::Result<NamedTempFile> {
     let mut builder = tempfile::Builder::new();
+    builder.prefix(prefix).suffix(ENDING).rand_bytes(RANDOM);
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
         // The system takes the user's umask from it.
         builder.permissions(fs::Permissions::from_mode(0o666));
     }
-    builder.tempfile_in(folder)
+    loop {
+        let file = builder.tempfile_in(folder)?;
+        // Where the system has no locks, nobody removes leftovers either.
+        let locked = file.as_file().lock().is_ok();
+        // Another process may have taken it for a leftover before it was locked.
+        if !locked || file.path().exists() {
+            return Ok(file);
+        }
+    }
+}
+
+/// Whether `name` is that of a temporary file of this module, whatever its final name, or of one
+/// as earlier versions called theirs: `.tmpXXXXXX`.
+pub fn is_temporary(name: &OsStr) -> bool {
+    let name = name.as_encoded_bytes();
+    let earlier = name.strip_prefix(b".tmp");
+    name.starts_with(b".") && name.ends_with(ENDING.as_bytes())
+        || earlier.is_some_and(|random| {
+            random.len() == RANDOM && random.iter().all(u8::is_ascii_alphanumeric)
+        })
+}
+
+/// Removes the temporary files in `folder` that killed processes left.
+pub fn remove_all_leftovers(folder: &Path) {
+    remove_leftovers(folder, OsStr::new("."));
+}
+
+/// Removes the temporary files in `folder` whose names begin with `prefix` and that no living
+/// process holds. One that cannot be removed stays: it does no harm.
+fn remove_leftovers(folder: &Path, prefix: &OsStr) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let (name, path) = (entry.file_name(), entry.path());
+        let ours = is_temporary(&name)
+            && (name.as_encoded_bytes()).starts_with(prefix.as_encoded_bytes())
+            && entry.file_type().is_ok_and(|kind| kind.is_file());
+        let Some(file) = ours.then(|| File::open(&path).ok()).flatten() else {
+            continue;
+        };
+        // Held until it is gone, so that its writer notices; see `temporary`.
+        if file.try_lock().is_ok() {
+            let _ = fs::remove_file(&path);
+        }
+    }
+}
+
+/// Brings what was created, renamed and removed in `folder` to the disk, so that no later change
+/// survives a loss of power without the earlier ones. Not every system can; it is no reason to
+/// fail, for the files themselves are whole.
+pub fn sync_folder(folder: &Path) {
+    if cfg!(unix) {
+        let _ = File::open(folder).and_then(|folder| folder.sync_all());
+    }
 }
 
 #[cfg(test)]
@@ -178,6 +258,36 @@ mod tests {
         assert!(error.to_string().contains("free some space"), "{error}");
         assert_eq!(fs::read(&path).unwrap(), b"old");
         assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn leftovers_of_the_dead_are_removed_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        for name in [
+            ".m.rfy.a1B2c3.rarefy-tmp",
+            ".other.a1B2c3.rarefy-tmp",
+            ".m.rfy.tmp",
+            "m.rfy.a1B2c3.rarefy-tmp",
+        ] {
+            fs::write(at(name), "half").unwrap();
+        }
+        let living = temporary(folder.path(), OsStr::new(".m.rfy.")).unwrap();
+        write(&at("m.rfy"), b"whole").unwrap();
+        assert!(living.path().exists(), "another process writes it");
+        assert!(!at(".m.rfy.a1B2c3.rarefy-tmp").exists());
+        assert!(at(".other.a1B2c3.rarefy-tmp").exists());
+        remove_all_leftovers(folder.path());
+        assert!(living.path().exists() && !at(".other.a1B2c3.rarefy-tmp").exists());
+        assert!(at(".m.rfy.tmp").exists() && at("m.rfy.a1B2c3.rarefy-tmp").exists());
+    }
+
+    #[test]
+    fn names_as_long_as_they_get_can_be_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ü".repeat(127));
+        write(&path, b"whole").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"whole");
     }
 
     #[cfg(unix)]

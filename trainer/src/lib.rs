@@ -10,6 +10,7 @@ pub mod cli;
 pub mod data;
 pub mod deploy;
 pub mod device;
+pub mod digest;
 pub mod graph;
 pub mod memory;
 pub mod network;

@@ -11,11 +11,10 @@ use candle_core::Device;
 use rarefy_trainer::data::{Dataset, digits};
 use rarefy_trainer::graph::architecture;
 use rarefy_trainer::network::State;
-use rarefy_trainer::pruning::score::snip::Loss;
-use rarefy_trainer::pruning::{Masks, Target};
+use rarefy_trainer::pruning::Masks;
 use rarefy_trainer::training::folder::{RunFolder, TrainReport};
 use rarefy_trainer::training::run::{self, Event};
-use rarefy_trainer::training::{After, Recipe, TrainError, recipe};
+use rarefy_trainer::training::{After, DeviceKind, Recipe, TrainError, recipe};
 
 fn data() -> &'static Dataset {
     static DATA: OnceLock<Dataset> = OnceLock::new();
@@ -28,26 +27,13 @@ fn data() -> &'static Dataset {
 }
 
 fn recipe(pruner: &str) -> Recipe {
+    let graph = architecture::by_name("lenet-300-100").unwrap();
     Recipe {
-        arch: "lenet-300-100".into(),
-        arch_file: None,
         pruner: pruner.into(),
-        target: Target::Effective,
         compression: 10.0,
-        data: "digits".into(),
-        data_fingerprint: data().fingerprint(),
-        pixel_mean: data().normalisation.mean,
-        pixel_std: data().normalisation.std,
         seed: 3,
         epochs: 2,
-        batch: 100,
-        learning_rate: 0.1,
-        momentum: 0.9,
-        l2: 5e-4,
-        after: After::Rewind,
-        loss: Loss::CrossEntropy,
-        weights: None,
-        weights_fingerprint: None,
+        ..Recipe::new(&graph, data())
     }
 }
 
@@ -206,15 +192,25 @@ fn an_interrupted_run_goes_on_to_the_same_end() {
 }
 
 #[test]
-fn recipes_of_before_can_still_be_read() {
+fn a_run_stays_on_the_kind_of_device_it_began_on() {
     let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("old");
-    whole(&recipe("random/igq"), &path);
-    let text = fs::read_to_string(path.join("run.toml")).unwrap();
-    let old: Vec<&str> = (text.lines())
-        .filter(|line| !line.starts_with("after") && !line.starts_with("loss"))
-        .collect();
-    assert!(old.len() + 2 == text.lines().count());
-    fs::write(path.join("run.toml"), old.join("\n")).unwrap();
-    assert_eq!(RunFolder::existing(&path).unwrap().1, recipe("random/igq"));
+    let path = folder.path().join("run");
+    let ours = recipe("dense");
+    run(&ours, &path, 1).0.unwrap_err();
+    let elsewhere = Recipe {
+        device: DeviceKind::Cuda,
+        ..ours.clone()
+    };
+    let refused = RunFolder::open(&path, &elsewhere, false).unwrap_err();
+    let refused = refused.to_string();
+    assert!(
+        refused.contains("device \"cpu\", not \"cuda\""),
+        "{refused}"
+    );
+    // Nor does a recipe say one and use another.
+    let refused = run(&elsewhere, &folder.path().join("other"), 9)
+        .0
+        .unwrap_err();
+    assert!(refused.to_string().contains("Cuda"), "{refused}");
+    assert!(!folder.path().join("other").exists());
 }

@@ -2,6 +2,7 @@
 
 use crate::Verb;
 use crate::command::{self, Outcome, cargo};
+use crate::kill;
 
 /// The kinds: each takes the rest of the line.
 const KINDS: &[Verb] = &[
@@ -19,6 +20,11 @@ const KINDS: &[Verb] = &[
         "networks",
         "random networks through the whole way, against oracles: --time SECONDS, --count N, --seed N, --case N",
         networks,
+    ),
+    (
+        "kill",
+        "train and export, killed at random moments and started again: --moments N, --seed N",
+        kill::run,
     ),
 ];
 

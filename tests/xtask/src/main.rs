@@ -10,6 +10,7 @@ mod bare;
 mod bench;
 mod command;
 mod fuzz;
+mod kill;
 mod networks;
 mod quickstart;
 mod readme;
@@ -43,7 +44,7 @@ const VERBS: &[Verb] = &[
     ),
     (
         "fuzz",
-        "try at random what must hold always: containers, device (`cargo xtask fuzz` lists them)",
+        "try at random what must hold always: containers, device, networks, kill (`cargo xtask fuzz` lists them)",
         fuzz::run,
     ),
     (

@@ -4,6 +4,8 @@ use anyhow::{Result, anyhow};
 use candle_core::Device;
 use clap::ValueEnum;
 
+use crate::training::DeviceKind;
+
 /// Where to compute.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum DeviceChoice {
@@ -14,6 +16,14 @@ pub(super) enum DeviceChoice {
 }
 
 impl DeviceChoice {
+    /// What a run records of it.
+    pub(super) fn kind(self) -> DeviceKind {
+        match self {
+            Self::Cpu => DeviceKind::Cpu,
+            Self::Cuda => DeviceKind::Cuda,
+        }
+    }
+
     /// The device.
     pub(super) fn open(self) -> Result<Device> {
         match self {

@@ -6,7 +6,8 @@ use serde::Serialize;
 
 use super::console::Console;
 use super::table::{table, text, thousands};
-use crate::graph::{self, Graph, Prunable, architecture};
+use crate::graph::{self, Graph, Operation, Prunable, architecture};
+use crate::network::EPSILON;
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
@@ -19,6 +20,8 @@ pub(super) struct Arguments {
 struct Report {
     #[serde(flatten)]
     summary: Summary,
+    /// What batch norms add to a variance before its root; none where there are none.
+    batch_norm_epsilon: Option<f64>,
     tensors: Vec<Prunable>,
 }
 
@@ -58,8 +61,11 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
 /// One architecture's tensors.
 fn show(arch: &str, console: &Console) -> Result<()> {
     let graph = graph::load(arch)?;
+    let mut operations = graph.nodes().iter().map(|node| node.operation);
+    let normalised = operations.any(|operation| operation == Operation::BatchNorm);
     let report = Report {
         summary: Summary::of(&graph),
+        batch_norm_epsilon: normalised.then_some(EPSILON),
         tensors: graph.prunable(),
     };
     console.result(&report, || {
@@ -69,13 +75,19 @@ fn show(arch: &str, console: &Console) -> Result<()> {
             rows.add_row([tensor.name.clone(), dimensions(&tensor.shape), weights]);
         }
         let summary = &report.summary;
+        let epsilon = report.batch_norm_epsilon.map(|epsilon| {
+            format!(
+                "\nBatch norms add {epsilon} to the variance (eps; PyTorch's own default is 1e-5)\n"
+            )
+        });
         format!(
-            "{}: input {}, {} classes, {} prunable weights\n\n{}",
+            "{}: input {}, {} classes, {} prunable weights\n\n{}{}",
             summary.arch,
             dimensions(&summary.input),
             summary.classes,
             thousands(summary.total),
-            text(&rows)
+            text(&rows),
+            epsilon.unwrap_or_default()
         )
     })
 }

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::console::Console;
 use super::counts::Counts;
-use super::{curve, source};
+use super::{curve, output, source};
 use crate::graph;
 use crate::pruning::effective::{self, Mode};
 use crate::pruning::{Masks, Pruner};
@@ -60,6 +60,9 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
     let graph = graph::load(&arguments.arch)?;
     let mode = arguments.mode;
     if let Some(picture) = &arguments.curve {
+        let read = || (arguments.source.files()).chain(output::of_arch(&arguments.arch));
+        output::check("--curve", picture, read())?;
+        output::check("--curve", &picture.with_extension("csv"), read())?;
         let Arguments {
             pruners,
             source,
@@ -73,6 +76,10 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
     }
     // The command line asks for one or the other.
     let masks = arguments.masks.as_deref().unwrap_or(Path::new(""));
+    if let Some(out) = &arguments.out {
+        let read = output::of_arch(&arguments.arch);
+        output::check("--out", out, read.into_iter().chain([masks.into()]))?;
+    }
     let direct = Masks::load(&graph, masks)?;
     let connected = effective::masks(&graph, &direct, mode);
     if let Some(out) = &arguments.out {

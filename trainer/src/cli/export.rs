@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::console::Console;
 use super::table::{percent, thousands};
-use super::{data, inspect, interrupt, measure};
+use super::{data, inspect, interrupt, measure, output};
 use crate::data::Dataset;
 use crate::deploy::choose::{EncodingChoice, Goal};
 use crate::deploy::costs::Core;
@@ -113,10 +113,13 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
     let out = |name: &str| arguments.out.clone().unwrap_or_else(|| name.into());
     let options = options(arguments)?;
     let run = FinishedRun::open(&arguments.run)?;
-    let data = data::load(
-        arguments.data.as_deref().unwrap_or(&run.recipe.data),
-        console,
-    )?;
+    let data = arguments.data.as_deref().unwrap_or(&run.recipe.data);
+    let name = match arguments.emit {
+        Emit::Container => "model.rfy",
+        Emit::Rust => "model.rs",
+    };
+    output::check("-o", &out(name), output::of_data(data))?;
+    let data = data::load(data, console)?;
     if arguments.emit == Emit::Rust {
         let board = arguments.board.as_deref().unwrap_or(DEFAULT_BOARD);
         return code(&run, &data, &options, (&out("model.rs"), board), console);

@@ -7,6 +7,7 @@ use clap::Args;
 use serde::Serialize;
 
 use super::console::Console;
+use super::output;
 use super::table::{table, text, thousands};
 use crate::artifact;
 use crate::deploy::container;
@@ -51,6 +52,9 @@ struct Report {
 }
 
 pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
+    if let Some(picture) = &arguments.svg {
+        output::check("--svg", picture, [&arguments.model])?;
+    }
     let bytes = container::read(&arguments.model)?;
     let model = container::parse(&bytes, &arguments.model)?;
     let model = report::report(&model, &arguments.model, |layer| {

@@ -18,6 +18,7 @@ mod goal;
 mod inspect;
 mod interrupt;
 mod measure;
+mod output;
 mod prune;
 mod quickstart;
 mod quotas;

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::console::Console;
 use super::counts::Counts;
-use super::{goal, source};
+use super::{goal, output, source};
 use crate::graph;
 use crate::pruning::pruner::{Pruned, Seconds};
 use crate::pruning::{Outcome, Pruner, Target, effective::Mode, search};
@@ -47,6 +47,10 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
     let graph = graph::load(&arguments.goal.arch)?;
     let pruner = Pruner::by_name(&arguments.goal.pruner)?;
     search::check_compression(arguments.goal.compression)?;
+    if let Some(out) = &arguments.out {
+        let read = (arguments.source.files()).chain(output::of_arch(&arguments.goal.arch));
+        output::check("--out", out, read)?;
+    }
     if pruner.is_dense() {
         console.note("dense prunes nothing, whatever the compression");
     }

@@ -9,7 +9,7 @@ use clap::Args;
 
 use super::accelerator::DeviceChoice;
 use super::console::{Bar, Console};
-use super::{data, interrupt, threads};
+use super::{data, interrupt, output, threads};
 use crate::data::Dataset;
 use crate::graph::Graph;
 use crate::pruning::score::snip::{self, Loss};
@@ -56,6 +56,15 @@ impl Options {
     /// The seed.
     pub(super) fn seed(&self) -> u64 {
         self.seed
+    }
+
+    /// The files that are read.
+    pub(super) fn files(&self) -> impl Iterator<Item = PathBuf> {
+        let data = self.data.as_deref().map(output::of_data);
+        self.weights
+            .clone()
+            .into_iter()
+            .chain(data.into_iter().flatten())
     }
 
     /// Whether there is something to look at.

@@ -85,15 +85,12 @@ impl Options {
         let graph = graph::load(&self.goal.arch)?;
         let weights_fingerprint = self.weights.as_deref().map(recipe::fingerprint);
         Ok(Recipe {
-            arch: graph.name().into(),
             arch_file: (graph.name() != self.goal.arch).then(|| PathBuf::from(&self.goal.arch)),
             pruner: self.goal.pruner.clone(),
             target: self.goal.target,
             compression: self.goal.compression,
             data: name.into(),
-            data_fingerprint: data.fingerprint(),
-            pixel_mean: data.normalisation.mean,
-            pixel_std: data.normalisation.std,
+            device: self.device.kind(),
             seed: self.seed,
             epochs: self.epochs,
             batch: self.batch,
@@ -104,6 +101,7 @@ impl Options {
             loss: self.loss,
             weights: self.weights.as_ref().map(|path| path.display().to_string()),
             weights_fingerprint: weights_fingerprint.transpose()?,
+            ..Recipe::new(&graph, data)
         })
     }
 

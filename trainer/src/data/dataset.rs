@@ -5,6 +5,8 @@
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
+pub(super) use crate::digest::hexadecimal;
+
 /// A set of labelled images, split into what to learn from and what to be judged on.
 #[derive(Debug, Clone)]
 pub struct Dataset {
@@ -236,11 +238,6 @@ impl Normalisation {
     pub fn table(&self) -> [f32; 256] {
         std::array::from_fn(|pixel| self.apply(pixel as u8))
     }
-}
-
-/// `bytes` in lower-case hexadecimal.
-pub(super) fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

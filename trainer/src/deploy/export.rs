@@ -88,7 +88,7 @@ impl FinishedRun {
     /// When there is none, it is not finished, or its files do not belong together.
     pub fn open(folder: &Path) -> Result<Self, DeployError> {
         let (folder, recipe) = RunFolder::existing(folder)?;
-        let Some(report) = folder.result()? else {
+        let Some(report) = folder.result(&recipe)? else {
             return Err(DeployError::Run(TrainError::Folder {
                 folder: folder.path().display().to_string(),
                 reason: "holds a run that is not finished: run the same `rarefy train` again"

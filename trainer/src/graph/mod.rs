@@ -8,6 +8,7 @@
 
 pub mod architecture;
 pub mod file;
+mod fingerprint;
 pub mod window;
 
 use std::collections::HashMap;
@@ -290,6 +291,31 @@ impl Graph {
             lengths.push(sources.min().unwrap_or(0) + own);
         }
         lengths.last().copied().unwrap_or(0)
+    }
+
+    /// Returns the prunable tensor at which the last path from input to output ends when each keeps
+    /// `kept` of its weights, none while there may be a path.
+    pub fn blocked(&self, kept: &[usize]) -> Option<usize> {
+        let mut kept = kept.iter().enumerate();
+        let mut last = None;
+        let mut reached: Vec<bool> = Vec::with_capacity(self.nodes.len());
+        for (index, node) in self.nodes.iter().enumerate() {
+            let mut open = true;
+            if self.kernel_shape(index).is_some()
+                && let Some((tensor, &kept)) = kept.next()
+                && kept == 0
+            {
+                (open, last) = (false, Some(tensor));
+            }
+            let mut sources = node.sources.iter();
+            let sourced = node.sources.is_empty() || sources.any(|&source| reached[source]);
+            reached.push(open && sourced);
+        }
+        if reached.last() == Some(&true) {
+            None
+        } else {
+            last
+        }
     }
 
     /// The number of prunable weights, N.

@@ -120,6 +120,26 @@ pub enum PruneError {
         /// The score.
         value: f64,
     },
+    /// A compression that leaves too little for any path, whatever the scores.
+    #[error(
+        "{pruner} at {kind} compression {} disconnects the network: it would keep {left}, and a path \
+         from input to output takes {shortest}; no pruner gets beyond {kind} compression {}",
+        decimals(*.compression), down(*.most)
+    )]
+    NoPath {
+        /// The pruner.
+        pruner: &'static str,
+        /// "direct" or "effective".
+        kind: &'static str,
+        /// The compression asked for.
+        compression: f64,
+        /// What would be kept, in words.
+        left: String,
+        /// The fewest weights on a path.
+        shortest: usize,
+        /// The compression that leaves as many.
+        most: f64,
+    },
     /// A score that cannot be ranked.
     #[error(
         "the score of {tensor} at element {index} is {value}: only finite scores can be ranked; its \

@@ -147,16 +147,7 @@ impl Ordering {
             let total = self.total();
             return Ok(self.prefix((total - (sparsity * total as f64) as usize) as u32));
         };
-        let densities = quota.densities(&self.tensors, 1.0 - sparsity)?;
-        let sizes = self.tensors.iter().map(Prunable::len);
-        let kept: Vec<usize> = sizes
-            .zip(densities)
-            .map(|(size, density)| match rounding {
-                Rounding::HalfToEven => quota::kept(size, density),
-                Rounding::Truncate => size - ((1.0 - density) * size as f64) as usize,
-            })
-            .collect();
-        Ok(self.keeping(&kept))
+        Ok(self.keeping(&shares(&self.tensors, quota, rounding, sparsity)?))
     }
 
     /// The mask that keeps so many of each layer, those of the highest scores.
@@ -172,6 +163,25 @@ impl Ordering {
             .map(|layer| layer.into_iter().map(|element| element as usize));
         Masks::of(&self.tensors, elements)
     }
+}
+
+/// Returns how many weights of each tensor direct pruning keeps by `quota` at `sparsity`.
+///
+/// # Errors
+/// When the quota is not valid there.
+pub(super) fn shares(
+    tensors: &[Prunable],
+    quota: Quota,
+    rounding: Rounding,
+    sparsity: f64,
+) -> Result<Vec<usize>, PruneError> {
+    let densities = quota.densities(tensors, 1.0 - sparsity)?;
+    let sizes = tensors.iter().map(Prunable::len);
+    let kept = sizes.zip(densities).map(|(size, density)| match rounding {
+        Rounding::HalfToEven => quota::kept(size, density),
+        Rounding::Truncate => size - ((1.0 - density) * size as f64) as usize,
+    });
+    Ok(kept.collect())
 }
 
 /// The scores of each tensor as slices.

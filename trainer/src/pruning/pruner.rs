@@ -6,7 +6,7 @@ use super::ordering::Rounding;
 use super::quota::Quota;
 use super::score::{Scores, grasp, iterative, lamp, magnitude, random, snip, synflow};
 use super::search::{self, Outcome, Target};
-use super::{Kernels, Ordering, PruneError, Source, bisection, ties};
+use super::{Kernels, Ordering, PruneError, Source, bisection, ordering, ties};
 use crate::graph::Graph;
 
 /// How connections are scored.
@@ -202,6 +202,59 @@ impl Pruner {
         Ok(())
     }
 
+    /// Refuses a compression that leaves no path from input to output whatever the scores: fewer
+    /// weights than the shortest path has, or a layer without any that every path goes through.
+    /// What this accepts may still turn out to be disconnected.
+    ///
+    /// # Errors
+    /// Saying how far any pruner can go.
+    pub fn check_path(
+        &self,
+        graph: &Graph,
+        target: Target,
+        compression: f64,
+    ) -> Result<(), PruneError> {
+        let (total, shortest) = (graph.total(), graph.shortest_path());
+        let refuse = |left: String| {
+            Err(PruneError::NoPath {
+                pruner: self.name,
+                kind: target.name(),
+                compression,
+                left,
+                shortest,
+                most: total as f64 / shortest as f64,
+            })
+        };
+        if self.is_dense() {
+            return Ok(());
+        }
+        let sparsity = 1.0 - 1.0 / compression;
+        let left = match (target, self.sharing) {
+            (Target::Direct, Sharing::Quota(quota)) => {
+                let tensors = graph.prunable();
+                let kept = ordering::shares(&tensors, quota, self.rounding(), sparsity)?;
+                if let Some(blocked) = graph.blocked(&kept) {
+                    return refuse(format!("no weight of {}", tensors[blocked].name));
+                }
+                kept.iter().sum()
+            }
+            (Target::Direct, _) => total - (sparsity * total as f64) as usize,
+            (Target::Effective, _) => search::effective_count(total, compression),
+        };
+        if left < shortest {
+            return refuse(format!("{left} of {total} weights"));
+        }
+        Ok(())
+    }
+
+    /// How direct pruning rounds a layer's share.
+    fn rounding(&self) -> Rounding {
+        match self.scoring {
+            Scoring::Random => Rounding::Truncate,
+            _ => Rounding::HalfToEven,
+        }
+    }
+
     /// The order in which this pruner lets connections in. That of `synflow` and `snip/iterative`
     /// is for `compression`; it goes through the masks of their rounds.
     ///
@@ -223,11 +276,7 @@ impl Pruner {
         let Sharing::Quota(quota) = self.sharing else {
             return Ordering::global(&tensors, scores);
         };
-        let rounding = match self.scoring {
-            Scoring::Random => Rounding::Truncate,
-            _ => Rounding::HalfToEven,
-        };
-        Ordering::by_quota(&tensors, scores, quota, rounding)
+        Ordering::by_quota(&tensors, scores, quota, self.rounding())
     }
 
     /// Prunes to `compression` of the kind `target`. Dense keeps everything all the same.
@@ -375,6 +424,35 @@ mod tests {
             let again = pruner.prune(&source, Target::Effective, 8.0).unwrap();
             assert_eq!(again.outcome.direct, effective.outcome.direct, "{name}");
         }
+    }
+
+    #[test]
+    fn compressions_without_a_path_are_refused_before_anything_is_scored() {
+        // 784 x 20 + 20 x 10 = 15,880 weights; a path has two.
+        let (graph, _) = small();
+        let check = |name: &str, target, compression| {
+            Pruner::by_name(name)
+                .unwrap()
+                .check_path(&graph, target, compression)
+                .map_err(|e| e.to_string())
+        };
+        for name in ["lamp", "magnitude/global"] {
+            for target in [Target::Direct, Target::Effective] {
+                check(name, target, 7940.0).unwrap();
+                let refused = check(name, target, 15_880.0).unwrap_err();
+                assert!(
+                    refused.contains("would keep 1 of 15880 weights"),
+                    "{refused}"
+                );
+                assert!(refused.ends_with("compression 7940"), "{refused}");
+            }
+        }
+        // 200 / 500 of the last layer rounds to none.
+        check("magnitude/uniform", Target::Direct, 300.0).unwrap();
+        let refused = check("magnitude/uniform", Target::Direct, 500.0).unwrap_err();
+        assert!(refused.contains("no weight of fc2.weight"), "{refused}");
+        check("magnitude/uniform", Target::Effective, 500.0).unwrap();
+        check("dense", Target::Direct, 1e9).unwrap();
     }
 
     #[test]

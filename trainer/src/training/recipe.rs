@@ -2,15 +2,17 @@
 
 use std::path::{Path, PathBuf};
 
+use candle_core::{Device, DeviceLocation};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 use super::{TrainError, given};
 use crate::artifact::{self, FileError};
 use crate::data::Dataset;
+use crate::digest;
 use crate::graph::Graph;
+use crate::network::EPSILON;
 use crate::pruning::score::snip::Loss;
-use crate::pruning::{Pruner, Target, source};
+use crate::pruning::{Pruner, Target, search, source};
 
 /// The most epochs of a phase: no count of steps overflows, and nobody waits longer.
 const MOST_EPOCHS: usize = 1_000_000;
@@ -26,6 +28,29 @@ pub enum After {
     Finetune,
 }
 
+/// The kinds of devices that train. They round differently, so a run stays on one kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DeviceKind {
+    /// The processor.
+    Cpu,
+    /// An NVIDIA GPU.
+    Cuda,
+    /// An Apple GPU.
+    Metal,
+}
+
+impl DeviceKind {
+    /// Returns the kind of `device`.
+    pub fn of(device: &Device) -> Self {
+        match device.location() {
+            DeviceLocation::Cpu => Self::Cpu,
+            DeviceLocation::Cuda { .. } => Self::Cuda,
+            DeviceLocation::Metal { .. } => Self::Metal,
+        }
+    }
+}
+
 /// The options of a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -36,6 +61,11 @@ pub struct Recipe {
     /// copy, which later commands read.
     #[serde(skip)]
     pub arch_file: Option<PathBuf>,
+    /// The architecture's fingerprint, from [`Graph::fingerprint`].
+    pub arch_fingerprint: String,
+    /// What batch norms add to a variance before its root: [`EPSILON`]. PyTorch's own default is
+    /// 1e-5, so whoever reads the weights there has to give this one.
+    pub batch_norm_epsilon: f64,
     /// The pruner's name.
     pub pruner: String,
     /// Which compression is to be reached.
@@ -51,6 +81,8 @@ pub struct Recipe {
     pub pixel_mean: f32,
     /// The standard deviation of pixel / 255 that inputs are normalised by.
     pub pixel_std: f32,
+    /// Where it trains.
+    pub device: DeviceKind,
     /// The seed of everything random.
     pub seed: u64,
     /// Epochs of each phase.
@@ -64,10 +96,8 @@ pub struct Recipe {
     /// The factor of the sum of squared kernel weights in the loss.
     pub l2: f64,
     /// What the pruned network is trained from.
-    #[serde(default)]
     pub after: After,
     /// The loss whose gradients SNIP reads.
-    #[serde(default)]
     pub loss: Loss,
     /// A safetensors file with the weights of a trained dense network; none is trained then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -82,11 +112,42 @@ pub struct Recipe {
 /// # Errors
 /// When it cannot be read.
 pub fn fingerprint(path: &Path) -> Result<String, FileError> {
-    let digest = Sha256::digest(artifact::read(path)?);
-    Ok(digest.iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(digest::sha256(artifact::read(path)?))
 }
 
 impl Recipe {
+    /// What [`Recipe::difference`] calls the architecture's fingerprint.
+    pub(super) const ARCHITECTURE: &str = "an architecture of SHA-256";
+
+    /// Returns the recipe of `rarefy train` without options: `graph`, a named architecture, on
+    /// `data`, a named dataset, on the processor.
+    pub fn new(graph: &Graph, data: &Dataset) -> Self {
+        Self {
+            arch: graph.name().into(),
+            arch_file: None,
+            arch_fingerprint: graph.fingerprint(),
+            batch_norm_epsilon: EPSILON,
+            pruner: "magnitude/igq".into(),
+            target: Target::Effective,
+            compression: 100.0,
+            data: data.name.clone(),
+            data_fingerprint: data.fingerprint(),
+            pixel_mean: data.normalisation.mean,
+            pixel_std: data.normalisation.std,
+            device: DeviceKind::Cpu,
+            seed: 0,
+            epochs: 20,
+            batch: 100,
+            learning_rate: 0.1,
+            momentum: 0.9,
+            l2: 5e-4,
+            after: After::default(),
+            loss: Loss::default(),
+            weights: None,
+            weights_fingerprint: None,
+        }
+    }
+
     /// Checks what the options and the data must satisfy together.
     ///
     /// # Errors
@@ -111,15 +172,6 @@ impl Recipe {
                 pruner.name()
             ));
         }
-        if self.epochs == 0 {
-            return refuse("--epochs 0 trains nothing: give at least 1".into());
-        }
-        if self.epochs > MOST_EPOCHS {
-            return refuse(format!(
-                "--epochs {} never ends: give at most {MOST_EPOCHS}",
-                self.epochs
-            ));
-        }
         if self.batch == 0 || self.batch > data.train.len() {
             return refuse(format!(
                 "--batch {} does not fit: give at least 1 and at most the {} training images of dataset {}",
@@ -134,21 +186,49 @@ impl Recipe {
                 graph.name()
             ));
         }
-        let positive = self.learning_rate > 0.0 && self.learning_rate.is_finite();
-        if !positive {
-            return refuse(format!(
-                "--learning-rate {} must be a positive number",
-                self.learning_rate
+        self.check_numbers().or_else(refuse)
+    }
+
+    /// Checks the numbers that make sense or not whatever the architecture and the data.
+    ///
+    /// # Errors
+    /// Saying which is wrong and what it may be.
+    pub fn check_numbers(&self) -> Result<(), String> {
+        let positive = |number: f64| number > 0.0 && number.is_finite();
+        let (rate, std) = (self.learning_rate, self.pixel_std);
+        if self.epochs == 0 {
+            return Err("--epochs 0 trains nothing: give at least 1".into());
+        }
+        if self.epochs > MOST_EPOCHS {
+            return Err(format!(
+                "--epochs {} never ends: give at most {MOST_EPOCHS}",
+                self.epochs
             ));
         }
+        if !positive(rate) {
+            return Err(format!("--learning-rate {rate} must be a positive number"));
+        }
         if !(0.0..1.0).contains(&self.momentum) {
-            return refuse(format!(
+            return Err(format!(
                 "--momentum {} must be at least 0 and below 1",
                 self.momentum
             ));
         }
         if !(self.l2 >= 0.0 && self.l2.is_finite()) {
-            return refuse(format!("--l2 {} must be a number of at least 0", self.l2));
+            return Err(format!("--l2 {} must be a number of at least 0", self.l2));
+        }
+        search::check_compression(self.compression).map_err(|e| e.to_string())?;
+        if !self.pixel_mean.is_finite() {
+            return Err(format!("pixel_mean {} must be a number", self.pixel_mean));
+        }
+        if !positive(f64::from(std)) {
+            return Err(format!("pixel_std {std} must be a positive number"));
+        }
+        if self.batch_norm_epsilon != EPSILON {
+            return Err(format!(
+                "batch_norm_epsilon {} is not what this rarefy trains and deploys with, {EPSILON}",
+                self.batch_norm_epsilon
+            ));
         }
         Ok(())
     }
@@ -169,6 +249,7 @@ impl Recipe {
         options.find_map(|key| {
             let (our, their) = (ours.get(key), theirs.get(key));
             let name = match key.as_str() {
+                "arch_fingerprint" => Self::ARCHITECTURE.into(),
                 "weights_fingerprint" => "weights of SHA-256".into(),
                 key => key.replace('_', "-"),
             };

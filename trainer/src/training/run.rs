@@ -11,9 +11,13 @@ use std::time::Instant;
 use candle_core::Device;
 
 use super::batches::Batches;
-use super::folder::{Accuracy, Checkpoint, Compression, Metrics, RunFolder, TrainReport, Weights};
+use super::checkpoint::{Checkpoint, Expected};
+use super::folder::{
+    Accuracy, Compression, DENSE, MASKS, MASKS_DIRECT, Metrics, RunFolder, TrainReport, WEIGHTS,
+    Weights,
+};
 use super::momentum::{Coefficients, Momentum};
-use super::recipe::{self, After, Recipe};
+use super::recipe::{self, After, DeviceKind, Recipe};
 use super::{TrainError, given, phase};
 use crate::data::Dataset;
 use crate::graph::{self, Graph};
@@ -102,12 +106,27 @@ pub fn run(
         &format!("training {}", graph.name()),
     )?;
     pruner.check(&graph, recipe.target, recipe.compression)?;
+    if recipe.trains_dense(&pruner) {
+        // What cannot come out well is refused before hours of dense training.
+        pruner.check_path(&graph, recipe.target, recipe.compression)?;
+    }
+    if recipe.device != DeviceKind::of(device) {
+        return Err(TrainError::Mismatch(format!(
+            "the recipe is for {:?}, not {:?}",
+            recipe.device,
+            DeviceKind::of(device)
+        )));
+    }
     let given = given::load(recipe, &graph)?;
+    if fresh {
+        spare_inputs(recipe, path)?;
+    }
     let folder = RunFolder::open(path, recipe, fresh)?;
     if let Some(file) = &recipe.arch_file {
         folder.keep_architecture(file, &graph)?;
     }
-    if let Some(report) = folder.result()? {
+    if let Some(report) = folder.result(recipe)? {
+        folder.remove_checkpoint()?;
         tell(Event::Note(format!(
             "{} is finished already: nothing to do",
             path.display()
@@ -130,7 +149,35 @@ pub fn run(
         folder,
         given,
     };
-    run.whole(&pruner, tell)
+    let outcome = run.whole(&pruner, tell);
+    if let Err(TrainError::Prune(error)) = &outcome
+        && !matches!(error, PruneError::File(_) | PruneError::Tensor(_))
+    {
+        run.folder.discard_untrained()?;
+    }
+    outcome
+}
+
+/// Checks that replacing the run in `folder` removes no file that the new one begins with.
+fn spare_inputs(recipe: &Recipe, folder: &Path) -> Result<(), TrainError> {
+    let weights = recipe.weights.as_ref().map(Path::new);
+    let files = [
+        (weights, "--weights"),
+        (recipe.arch_file.as_deref(), "--arch"),
+    ];
+    for (file, option) in files {
+        let real = file.and_then(|file| file.canonicalize().ok());
+        let Some(real) = real.filter(|file| RunFolder::owns(file)) else {
+            continue;
+        };
+        if real.parent() == folder.canonicalize().ok().as_deref() {
+            return Err(TrainError::Mismatch(format!(
+                "{option} {} is a file of the run that --force replaces: copy it elsewhere first, or choose another -o",
+                file.unwrap_or(&real).display()
+            )));
+        }
+    }
+    Ok(())
 }
 
 impl Run<'_> {
@@ -146,32 +193,17 @@ impl Run<'_> {
         tell: &mut dyn FnMut(Event<'_>),
     ) -> Result<TrainReport, TrainError> {
         let initial = initial::state(&self.graph, self.recipe.seed);
-        let mut checkpoint = self.folder.checkpoint(&initial)?;
-        if let Some(Checkpoint {
-            phase,
-            epochs,
-            seconds,
-            ..
-        }) = &checkpoint
-        {
-            self.clock.0 = *seconds;
-            tell(Event::Note(format!(
-                "going on after epoch {epochs} of the {phase} phase"
-            )));
-        }
+        let mut checkpoint = self.resume(pruner, &initial, tell)?;
         let pruned_already = checkpoint.as_ref().is_some_and(|c| c.phase == "pruned");
 
         let (mut dense_accuracy, mut trained) = (None, None);
         if self.recipe.trains_dense(pruner) {
-            let path = self.folder.file("dense.safetensors");
             if pruned_already {
                 self.epochs.1 = self.recipe.epochs;
             } else {
-                let network = self.phase("dense", &initial, None, checkpoint.take(), tell)?;
-                let (state, accuracy) = self.conclude(&network)?;
-                state.save(&path, &[("accuracy", accuracy.to_string())])?;
+                self.train_dense(&initial, checkpoint.take(), tell)?;
             }
-            let (state, notes) = State::load(&path)?;
+            let (state, notes) = State::load(&self.folder.file(DENSE))?;
             dense_accuracy = notes.get("accuracy").and_then(|text| text.parse().ok());
             trained = Some(Kernels::of(&self.graph, state));
         } else if let Some(given) = self.given()? {
@@ -182,16 +214,7 @@ impl Run<'_> {
         let Outcome {
             direct, effective, ..
         } = self.prune(pruner, trained.as_ref(), pruned_already, tell)?;
-        let weights = Weights {
-            total: effective.total(),
-            direct: direct.nonzeros(),
-            effective: effective.nonzeros(),
-        };
-        let compression = Compression {
-            target: self.recipe.compression,
-            direct: weights.total as f64 / weights.direct as f64,
-            effective: weights.total as f64 / weights.effective as f64,
-        };
+        let (weights, compression) = self.counts(&direct, &effective);
         tell(Event::Note(format!(
             "{} keeps {} of {} weights ({:.1}x), {} of them connected ({:.1}x)",
             pruner.name(),
@@ -216,7 +239,7 @@ impl Run<'_> {
         if pruner.is_dense() {
             dense_accuracy = Some(pruned);
         }
-        state.save(&self.folder.file("weights.safetensors"), &[])?;
+        state.save(&self.folder.file(WEIGHTS), &[])?;
         let report = TrainReport {
             run: self.folder.path().display().to_string(),
             dataset: self.recipe.data.clone(),
@@ -233,6 +256,65 @@ impl Run<'_> {
         };
         self.folder.finish(&report)?;
         Ok(report)
+    }
+
+    /// Returns where the run stands, if it was interrupted; `initial` is what it began with.
+    fn resume(
+        &mut self,
+        pruner: &Pruner,
+        initial: &State,
+        tell: &mut dyn FnMut(Event<'_>),
+    ) -> Result<Option<Checkpoint>, TrainError> {
+        let checkpoint = self.folder.checkpoint(&Expected {
+            phases: match (pruner.is_dense(), self.recipe.trains_dense(pruner)) {
+                (true, _) => &["dense"],
+                (_, true) => &["dense", "pruned"],
+                _ => &["pruned"],
+            },
+            epochs: self.recipe.epochs,
+            arrays: initial,
+        })?;
+        if let Some(Checkpoint {
+            phase,
+            epochs,
+            seconds,
+            ..
+        }) = &checkpoint
+        {
+            self.clock.0 = *seconds;
+            tell(Event::Note(format!(
+                "going on after epoch {epochs} of the {phase} phase"
+            )));
+        }
+        Ok(checkpoint)
+    }
+
+    /// Trains the dense network from `initial`, or from `checkpoint`, and keeps it in the folder.
+    fn train_dense(
+        &mut self,
+        initial: &State,
+        checkpoint: Option<Checkpoint>,
+        tell: &mut dyn FnMut(Event<'_>),
+    ) -> Result<(), TrainError> {
+        let network = self.phase("dense", initial, None, checkpoint, tell)?;
+        let (state, accuracy) = self.conclude(&network)?;
+        let notes = [("accuracy", accuracy.to_string())];
+        Ok(state.save(&self.folder.file(DENSE), &notes)?)
+    }
+
+    /// The numbers of weights that masks keep, and what they mean.
+    fn counts(&self, direct: &Masks, effective: &Masks) -> (Weights, Compression) {
+        let weights = Weights {
+            total: effective.total(),
+            direct: direct.nonzeros(),
+            effective: effective.nonzeros(),
+        };
+        let compression = Compression {
+            target: self.recipe.compression,
+            direct: weights.total as f64 / weights.direct as f64,
+            effective: weights.total as f64 / weights.effective as f64,
+        };
+        (weights, compression)
     }
 
     /// The weights that the recipe names, if it does.
@@ -286,10 +368,8 @@ impl Run<'_> {
         again: bool,
         tell: &mut dyn FnMut(Event<'_>),
     ) -> Result<Outcome, TrainError> {
-        let (direct_path, effective_path) = (
-            self.folder.file("masks-direct.safetensors"),
-            self.folder.file("masks.safetensors"),
-        );
+        let (direct_path, effective_path) =
+            (self.folder.file(MASKS_DIRECT), self.folder.file(MASKS));
         if again {
             let direct = Masks::load(&self.graph, &direct_path)?;
             return Ok(Outcome {
@@ -358,6 +438,10 @@ impl Run<'_> {
         tell: &mut dyn FnMut(Event<'_>),
     ) -> Result<Network, TrainError> {
         let checkpoint = checkpoint.filter(|checkpoint| checkpoint.phase == name);
+        if let (Some(checkpoint), Some(masks)) = (&checkpoint, masks) {
+            (checkpoint.check_masks(masks)).map_err(|e| self.folder.unusable(&e))?;
+        }
+        let files = self.folder.before(name)?;
         let weights = checkpoint
             .as_ref()
             .map_or(start, |checkpoint| &checkpoint.weights);
@@ -409,6 +493,7 @@ impl Run<'_> {
                 phase: name.into(),
                 epochs: epoch,
                 seconds,
+                files: files.clone(),
                 weights: network.state()?,
                 velocities: optimizer.state(&network)?,
             })?;

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde_json::json;
 
-use crate::program::{json, refusal, refused, says};
+use crate::program::{json, refusal, refused, run, says, texts};
 
 /// An architecture of four weights, in `folder`.
 fn write(folder: &Path, layers: &str) {
@@ -25,10 +25,20 @@ fn a_file_stands_for_a_name() {
             json(folder, &format!("arch {path}")),
             json!({
                 "arch": "own", "input": [1, 1, 2], "classes": 2, "total": 4,
+                "batch_norm_epsilon": 0.001,
                 "tensors": [{"name": "fc1.weight", "shape": [2, 2]}],
             })
         );
     }
+    let (text, _) = texts(&run(folder, "arch own.toml"));
+    says(&text, &["Batch norms add 0.001"]);
+    write(folder, &format!("{DENSE}norm = false\n"));
+    assert_eq!(
+        json(folder, "arch own.toml")["batch_norm_epsilon"],
+        json!(null)
+    );
+    let (text, _) = texts(&run(folder, "arch own.toml"));
+    assert!(!text.contains("Batch norms"), "{text}");
     let quotas = json(
         folder,
         "quotas --arch own.toml --quota uniform --compression 2",

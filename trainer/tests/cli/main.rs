@@ -19,6 +19,7 @@ mod disk;
 mod exports;
 mod faulty_weights;
 mod interrupts;
+mod kills;
 mod masks;
 mod options;
 mod own_networks;

@@ -1,0 +1,30 @@
+//! `cargo xtask fuzz kill`: train and export killed at random moments, and given again.
+
+use crate::command::{self, Outcome, cargo};
+
+/// The options, with the variables that the test reads them from.
+const OPTIONS: &[(&str, &str)] = &[
+    ("--moments", "RAREFY_KILL_MOMENTS"),
+    ("--seed", "RAREFY_KILL_SEED"),
+];
+
+/// Runs the test of the command line that kills, with the words on the line: `--moments N` (200),
+/// `--seed N` (1).
+pub(crate) fn run(arguments: &[String]) -> Outcome {
+    let mut test = cargo();
+    test.args(["test", "--release", "--package", "rarefy-trainer"]);
+    test.args(["--test", "cli", "killed_at_any_moment", "--", "--nocapture"]);
+    test.env(OPTIONS[0].1, "200");
+    for words in arguments.chunks(2) {
+        let known = OPTIONS.iter().find(|(option, _)| *option == words[0]);
+        match (known, words.get(1).map(|number| number.parse::<u64>())) {
+            (Some((_, variable)), Some(Ok(number))) => test.env(variable, number.to_string()),
+            _ => {
+                return Err(format!(
+                    "fuzz kill takes --moments N and --seed N, not {words:?}"
+                ));
+            }
+        };
+    }
+    command::run("killing at random moments", &mut test)
+}

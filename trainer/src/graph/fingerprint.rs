@@ -1,0 +1,95 @@
+//! The fingerprint of an architecture: whether two graphs are the same network.
+
+use std::fmt::Write;
+
+use super::{Graph, Node, Operation, Pooling, Window};
+use crate::digest;
+
+impl Graph {
+    /// Returns the SHA-256, in hexadecimal, of a description of the architecture: its name, and of
+    /// every node the name, the operation with its numbers, the sources and the shape. How the
+    /// file it came from is laid out does not matter.
+    pub fn fingerprint(&self) -> String {
+        let mut text = format!("{}\n", self.name);
+        for node in &self.nodes {
+            let Node {
+                name,
+                operation,
+                sources,
+                shape,
+            } = node;
+            let operation = words(*operation);
+            let _ = writeln!(text, "{name:?} {operation} {sources:?} {shape:?}");
+        }
+        digest::sha256(text)
+    }
+}
+
+/// Describes an operation by its name and numbers.
+fn words(operation: Operation) -> String {
+    match operation {
+        Operation::Input => "input".into(),
+        Operation::Flatten => "flatten".into(),
+        Operation::Dense { units, bias } => format!("dense {units} {bias}"),
+        Operation::Conv {
+            channels,
+            window,
+            bias,
+        } => format!("conv {channels} {bias} {}", numbers(window)),
+        Operation::Pool { kind, window } => {
+            let kind = match kind {
+                Pooling::Max => "max",
+                Pooling::Average => "average",
+            };
+            format!("pool {kind} {}", numbers(window))
+        }
+        Operation::BatchNorm => "batch-norm".into(),
+        Operation::Relu => "relu".into(),
+        Operation::Add => "add".into(),
+    }
+}
+
+/// Describes a window by its numbers.
+fn numbers(window: Window) -> String {
+    let Window {
+        size,
+        stride,
+        before,
+        after,
+    } = window;
+    format!("{size} {stride} {before:?} {after:?}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::graph::architecture::multilayer;
+
+    #[test]
+    fn every_difference_changes_it() {
+        let of = |name: &str, input, units: &[usize]| {
+            multilayer(name, input, units).unwrap().fingerprint()
+        };
+        let same = of("a", [1, 4, 4], &[3, 2]);
+        assert_eq!(same, of("a", [1, 4, 4], &[3, 2]));
+        let mut all = vec![
+            same,
+            of("b", [1, 4, 4], &[3, 2]),
+            of("a", [1, 2, 8], &[3, 2]),
+            of("a", [1, 4, 4], &[2, 3, 2]),
+            of("a", [1, 4, 4], &[2]),
+        ];
+        for (operation, name) in [
+            (Operation::Relu, "more"),
+            (Operation::BatchNorm, "more"),
+            (Operation::BatchNorm, "others"),
+        ] {
+            let mut graph = multilayer("a", [1, 4, 4], &[3, 2]).unwrap();
+            graph.push(name, operation).unwrap();
+            all.push(graph.fingerprint());
+        }
+        all.sort();
+        all.dedup();
+        assert_eq!(all.len(), 8);
+    }
+}
