@@ -11,6 +11,7 @@ pub mod data;
 pub mod deploy;
 pub mod device;
 pub mod graph;
+pub mod names;
 pub mod network;
 pub mod plot;
 pub mod pruning;

@@ -5,6 +5,7 @@ use clap::Args;
 use serde::Serialize;
 
 use super::console::Console;
+use super::next::Line;
 use super::table::{table, text, thousands};
 use crate::graph::{self, Graph, Prunable, architecture};
 
@@ -62,22 +63,26 @@ fn show(arch: &str, console: &Console) -> Result<()> {
         summary: Summary::of(&graph),
         tensors: graph.prunable(),
     };
-    console.result(&report, || {
-        let mut rows = table(["tensor", "shape", "weights"]);
-        for tensor in &report.tensors {
-            let weights = thousands(tensor.len());
-            rows.add_row([tensor.name.clone(), dimensions(&tensor.shape), weights]);
-        }
-        let summary = &report.summary;
-        format!(
-            "{}: input {}, {} classes, {} prunable weights\n\n{}",
-            summary.arch,
-            dimensions(&summary.input),
-            summary.classes,
-            thousands(summary.total),
-            text(&rows)
-        )
-    })
+    console.result(
+        &report,
+        || {
+            let mut rows = table(["tensor", "shape", "weights"]);
+            for tensor in &report.tensors {
+                let weights = thousands(tensor.len());
+                rows.add_row([tensor.name.clone(), dimensions(&tensor.shape), weights]);
+            }
+            let summary = &report.summary;
+            format!(
+                "{}: input {}, {} classes, {} prunable weights\n\n{}",
+                summary.arch,
+                dimensions(&summary.input),
+                summary.classes,
+                thousands(summary.total),
+                text(&rows)
+            )
+        },
+        Line::new(&["quotas"]).option("--arch", arch),
+    )
 }
 
 /// All architectures that have names.
@@ -101,7 +106,7 @@ fn list(console: &Console) -> Result<()> {
             "{}\nOr give a TOML file: trainer/architectures/README.md tells how to write one.\n",
             text(&rows)
         )
-    })
+    }, Line::new(&["arch", architecture::NAMES[0]]))
 }
 
 /// "6 x 14 x 14".

@@ -18,6 +18,8 @@ mod goal;
 mod inspect;
 mod interrupt;
 mod measure;
+mod model;
+mod next;
 mod prune;
 mod quickstart;
 mod quotas;
@@ -25,6 +27,7 @@ mod setup;
 mod source;
 mod table;
 mod train;
+mod usage;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -119,7 +122,10 @@ pub fn main() -> ExitCode {
                 .join(" ");
             // Nobody may be listening any more: then the exit code alone tells.
             let _ = writeln!(io::stderr(), "error: {line}");
-            ExitCode::FAILURE
+            match usage::is_wrong(&error) {
+                true => ExitCode::from(2),
+                false => ExitCode::FAILURE,
+            }
         }
     }
 }

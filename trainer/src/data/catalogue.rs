@@ -124,15 +124,10 @@ pub enum CatalogueError {
     #[error(transparent)]
     Folder(#[from] FolderError),
     /// No such name.
-    #[error(
-        "there is no dataset {name}: the known ones are {known}, and a folder with the four IDX \
-         files of another may be given"
-    )]
+    #[error("{}", crate::names::unknown("dataset", .name, names(), "`rarefy data list` shows all, and a folder with the four IDX files of another may be given"))]
     Unknown {
         /// What was given.
         name: String,
-        /// The known names.
-        known: String,
     },
     /// A known set that is inside the program.
     #[error("{name} is inside the program: there is nothing to fetch, use it with --data {name}")]
@@ -345,6 +340,12 @@ impl Published {
     }
 }
 
+/// Returns the known set among whose training images all images of the set called `name` are.
+#[must_use]
+pub fn part_of(name: &str) -> Option<&'static str> {
+    (name == digits::NAME).then_some(digits::PART_OF)
+}
+
 /// The names that [`load`] knows, in the order in which they are listed.
 #[must_use]
 pub fn names() -> Vec<&'static str> {
@@ -356,7 +357,6 @@ pub fn names() -> Vec<&'static str> {
 fn unknown(name: &str) -> CatalogueError {
     CatalogueError::Unknown {
         name: name.to_owned(),
-        known: names().join(", "),
     }
 }
 

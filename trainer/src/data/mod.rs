@@ -16,5 +16,6 @@ pub mod download;
 pub mod fetch;
 pub mod folder;
 pub mod idx;
+pub mod overlap;
 
 pub use dataset::{Dataset, Normalisation, NormalisationSource, Split};
