@@ -112,7 +112,12 @@ fn temporary(folder: &Path) -> io::Result<NamedTempFile> {
         // The system takes the user's umask from it.
         builder.permissions(fs::Permissions::from_mode(0o666));
     }
-    builder.tempfile_in(folder)
+    builder.tempfile_in(folder).map_err(|error| {
+        // The library adds the temporary name, which nobody has asked for.
+        let reason = error.to_string();
+        let reason = reason.split(" at path ").next().unwrap_or_default();
+        io::Error::new(error.kind(), reason)
+    })
 }
 
 #[cfg(test)]
@@ -133,6 +138,14 @@ mod tests {
         assert!(error.to_string().contains("free some space"), "{error}");
         assert_eq!(fs::read(&path).unwrap(), b"old");
         assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_folder_that_takes_no_files_is_told_with_the_name_asked_for() {
+        let error = write(Path::new("/proc/new"), b"").unwrap_err().to_string();
+        assert!(error.starts_with("cannot write /proc/new: "), "{error}");
+        assert!(!error.contains(".tmp"), "{error}");
     }
 
     #[cfg(unix)]

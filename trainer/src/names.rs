@@ -3,11 +3,13 @@
 /// Similarity above which a known name is suggested, the threshold that clap uses for its own.
 const SIMILAR: f64 = 0.7;
 
-/// Returns the name of `known` most similar to `name` by Jaro similarity, if any is similar.
+/// Returns the name of `known` most similar to `name` by Jaro similarity, whatever the case of its
+/// letters, if any is similar.
 pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let name = name.to_lowercase();
     known
         .into_iter()
-        .map(|known| (strsim::jaro(name, known), known))
+        .map(|known| (strsim::jaro(&name, &known.to_lowercase()), known))
         .filter(|(similarity, _)| *similarity > SIMILAR)
         .max_by(|a, b| a.0.total_cmp(&b.0))
         .map(|(_, known)| known)
@@ -37,7 +39,7 @@ mod tests {
         for (typed, meant) in [
             ("mnst", Some("mnist")),
             ("mnsit", Some("mnist")),
-            ("MNIST", None),
+            ("MNIST", Some("mnist")),
             ("fashion_mnist", Some("fashion-mnist")),
             ("digit", Some("digits")),
             ("imagenet", None),

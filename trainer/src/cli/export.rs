@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
@@ -114,10 +114,12 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
     let out = |name: &str| arguments.out.clone().unwrap_or_else(|| name.into());
     let options = options(arguments)?;
     let run = FinishedRun::open(&arguments.run)?;
-    let data = data::load(
-        arguments.data.as_deref().unwrap_or(&run.recipe.data),
-        console,
-    )?;
+    let data = match &arguments.data {
+        Some(name) => data::load(name, console)?,
+        None => data::load(&run.recipe.data, console).map_err(|error| {
+            anyhow!("{error}; if the run's data is elsewhere now, give it with --data")
+        })?,
+    };
     if arguments.emit == Emit::Rust {
         let board = arguments.board.as_deref().unwrap_or(DEFAULT_BOARD);
         return code(&run, &data, &options, (&out("model.rs"), board), console);

@@ -8,10 +8,10 @@ use anyhow::{Result, anyhow};
 use clap::Args;
 
 use super::console::Console;
-use super::interrupt;
 use super::model::ModelFile;
 use super::next::{Next, Why};
 use super::table::{table, text, thousands};
+use super::{interrupt, usage};
 use crate::data::Dataset;
 use crate::device::{
     self, Board, BoardReport, Boards, Cost, Machine, MeasureOptions, NetworkReport, firmware_folder,
@@ -29,14 +29,14 @@ pub(super) struct Arguments {
     #[arg(long)]
     data: Option<String>,
     /// How many test images to run
-    #[arg(long, default_value = "100")]
+    #[arg(long, default_value = "100", value_parser = usage::count)]
     samples: NonZeroUsize,
     /// Do not measure the same network stored dense
     #[arg(long)]
     no_dense: bool,
     /// Seconds that one run on the board may take
-    #[arg(long, default_value_t = 300, value_parser = clap::value_parser!(u64).range(1..))]
-    timeout: u64,
+    #[arg(long, default_value = "300", value_parser = usage::count)]
+    timeout: NonZeroUsize,
 }
 
 pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
@@ -44,7 +44,7 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
     let board = boards.get(&arguments.board)?;
     let file = ModelFile::open(&arguments.model, console)?;
     let data = file.data(arguments.data.as_deref(), console)?.data;
-    let options = options(!arguments.no_dense, arguments.timeout);
+    let options = options(!arguments.no_dense, arguments.timeout.get() as u64);
     let report = measure(
         board,
         file.bytes(),

@@ -1,8 +1,9 @@
 //! The command line: one file per command, the conventions in `console` and `interrupt`.
 //!
 //! Every command: `--json` prints one JSON object on stdout and nothing else there; people's text,
-//! bars and logs go to stderr. Exit code 0 done, 1 failed with one line that says what to do, 2
-//! wrong usage.
+//! bars and logs go to stderr. What people read ends with the command to run next, where there is
+//! one (`next`). Exit code 0 done, 1 failed with one line that says what to do, 2 wrong usage
+//! (`usage`).
 
 mod accelerator;
 mod arch;

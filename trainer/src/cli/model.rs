@@ -7,7 +7,8 @@ use rarefy_format::{AlignedBytes, Model, Shape};
 
 use super::console::Console;
 use super::next::Line;
-use super::{data, usage};
+use super::table::thousands;
+use super::usage;
 use crate::data::catalogue::{self, Places};
 use crate::data::{Dataset, Normalisation, overlap};
 use crate::deploy::companion::{self, Companion, Found, Origin};
@@ -97,13 +98,13 @@ impl ModelFile {
                     companion::path(&self.path).display()
                 )));
             };
-            let data = data::load(name, console)?;
+            let data = catalogue::load(name, &Places::from_environment())?;
             self.check(&data)?;
             return Ok(Chosen { data, same: None });
         };
         let data = match given {
-            Some(name) => data::load(name, console)?,
-            None => self.made_for(origin, console)?,
+            Some(name) => catalogue::load(name, &Places::from_environment())?,
+            None => self.made_for(origin)?,
         };
         self.check(&data)?;
         let same = data.fingerprint() == origin.fingerprint;
@@ -137,8 +138,8 @@ impl ModelFile {
     }
 
     /// The data of the name under which the container was made.
-    fn made_for(&self, origin: &Origin, console: &Console) -> Result<Dataset> {
-        data::load(&origin.name, console).map_err(|error| {
+    fn made_for(&self, origin: &Origin) -> Result<Dataset> {
+        catalogue::load(&origin.name, &Places::from_environment()).map_err(|error| {
             anyhow!(
                 "{} was made for {}: {error}; {ELSEWHERE}",
                 self.path.display(),
@@ -202,9 +203,10 @@ impl ModelFile {
         match seen {
             Seen::Images(0) => {}
             Seen::Images(count) => console.note(&format!(
-                "warning: {shown} was trained on {}: {count} of the {} test images of {} are among its training images, and the score is too good by what it remembers of them",
+                "warning: {shown} was trained on {}: {} of the {} test images of {} are among its training images, and the score is too good by what it remembers of them",
                 origin.name,
-                data.test.len(),
+                thousands(count),
+                thousands(data.test.len()),
                 data.name
             )),
             Seen::Unknown => console.note(&format!(

@@ -4,6 +4,8 @@
 //! out of range, options that contradict each other or are missing. clap finds most of it; the
 //! rest comes as errors of the library, or as [`wrong`].
 
+use std::num::NonZeroUsize;
+
 use anyhow::Error;
 
 use crate::data::catalogue::CatalogueError;
@@ -23,6 +25,15 @@ pub(super) fn wrong(reason: impl Into<String>) -> Error {
     WrongUsage(reason.into()).into()
 }
 
+/// The number of at least 1 that `text` is, for clap.
+///
+/// # Errors
+/// When it is none.
+pub(super) fn count(text: &str) -> Result<NonZeroUsize, &'static str> {
+    text.parse()
+        .map_err(|_| "give a whole number of at least 1")
+}
+
 /// Whether `error` says that the command line is wrong.
 pub(super) fn is_wrong(error: &Error) -> bool {
     let of = error;
@@ -34,6 +45,10 @@ pub(super) fn is_wrong(error: &Error) -> bool {
         || matches!(of.downcast_ref(), Some(ArchitectureError::Unknown(_)))
         || matches!(
             of.downcast_ref(),
-            Some(CatalogueError::Unknown { .. } | CatalogueError::Embedded { .. })
+            Some(
+                CatalogueError::Unknown { .. }
+                    | CatalogueError::Unpublished { .. }
+                    | CatalogueError::Embedded { .. }
+            )
         )
 }

@@ -215,7 +215,7 @@ impl FinishedRun {
     ) -> Result<Prepared, DeployError> {
         if data.fingerprint() != self.recipe.data_fingerprint {
             return Err(DeployError::Mismatch(format!(
-                "dataset {} is not the one that {} was trained on: its images or labels differ",
+                "dataset {} is not the one that {} was trained on: its images or labels differ; give that with --data",
                 data.name, self.report.run
             )));
         }

@@ -203,7 +203,7 @@ fn what_measuring_needs_leads_to_the_quickstart() {
     assert_eq!(next, "rarefy quickstart");
     desk.begins(&next, "runs/quickstart/checkpoint.safetensors");
     if ready("mps2-an386") {
-        let quick = "rarefy quickstart --epochs 1 --board mps2-an386 -o '../läufe/it'\\''s mine'";
+        let quick = "rarefy quickstart --epochs 1 --pruner random/igq --board mps2-an386 -o '../läufe/it'\\''s mine'";
         let inspect = desk.next(quick).unwrap();
         assert_eq!(inspect, r"rarefy inspect '../läufe/it'\''s mine/model.rfy'");
         assert!(desk.next(&inspect).unwrap().starts_with("rarefy eval "));

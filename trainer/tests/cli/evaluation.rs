@@ -164,7 +164,7 @@ fn a_folder_is_found_from_elsewhere_and_missed_when_it_moves_or_changes() {
 
     // A set whose test images are trained on is told when it is trained on, too.
     write(&folder.join("same"), [&train, &train], 10);
-    let options = options.replace("run", "same-run");
+    let options = options.replace("-o run", "-o same-run");
     let (_, stderr) = said(folder, &format!("train --data ./same {options}"));
     says(&stderr, &["warning: 200 of the 200 test images of ./same"]);
     json(folder, "export same-run -o same.rfy");

@@ -75,7 +75,7 @@ fn a_dataset_that_is_not_here_says_how_to_get_it() {
 }
 
 #[test]
-fn compressions_that_are_no_numbers_of_at_least_1_are_misused() {
+fn compressions_that_are_no_numbers_of_at_least_1_are_wrong_usage() {
     let folder = tempfile::tempdir().unwrap();
     for (value, shown) in [
         ("0.5", "0.5"),
