@@ -187,7 +187,12 @@ fn temporary(folder: &Path, prefix: &OsStr) -> io::Result<NamedTempFile> {
         builder.permissions(fs::Permissions::from_mode(0o666));
     }
     loop {
-        let file = builder.tempfile_in(folder)?;
+        let file = builder.tempfile_in(folder).map_err(|error| {
+            // The library adds the temporary name, which nobody has asked for.
+            let reason = error.to_string();
+            let reason = reason.split(" at path ").next().unwrap_or_default();
+            io::Error::new(error.kind(), reason)
+        })?;
         // Where the system has no locks, nobody removes leftovers either.
         let locked = file.as_file().lock().is_ok();
         // Another process may have taken it for a leftover before it was locked.
@@ -288,6 +293,14 @@ mod tests {
         let path = folder.path().join("ü".repeat(127));
         write(&path, b"whole").unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"whole");
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_folder_that_takes_no_files_is_told_with_the_name_asked_for() {
+        let error = write(Path::new("/proc/new"), b"").unwrap_err().to_string();
+        assert!(error.starts_with("cannot write /proc/new: "), "{error}");
+        assert!(!error.contains(".tmp"), "{error}");
     }
 
     #[cfg(unix)]

@@ -13,6 +13,7 @@ pub mod device;
 pub mod digest;
 pub mod graph;
 pub mod memory;
+pub mod names;
 pub mod network;
 pub mod plot;
 pub mod pruning;

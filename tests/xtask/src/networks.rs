@@ -133,6 +133,9 @@ pub(crate) fn run(_: &[String]) -> Outcome {
                 &format!("exporting {name}-{goal}"),
                 export.args(*options).args(["--data", "mnist"]),
             )?;
+            // What is known of a container beside it is not kept.
+            std::fs::remove_file(file.with_extension("rfy.json"))
+                .map_err(|e| format!("cannot remove the companion of {name}-{goal}: {e}"))?;
         }
     }
     eprintln!("== next: cargo xtask bench kernels");

@@ -5,6 +5,7 @@ use clap::Args;
 use serde::Serialize;
 
 use super::console::Console;
+use super::next::Line;
 use super::table::{table, text, thousands};
 use crate::graph::{self, Graph, Operation, Prunable, architecture};
 use crate::network::EPSILON;
@@ -68,28 +69,32 @@ fn show(arch: &str, console: &Console) -> Result<()> {
         batch_norm_epsilon: normalised.then_some(EPSILON),
         tensors: graph.prunable(),
     };
-    console.result(&report, || {
-        let mut rows = table(["tensor", "shape", "weights"]);
-        for tensor in &report.tensors {
-            let weights = thousands(tensor.len());
-            rows.add_row([tensor.name.clone(), dimensions(&tensor.shape), weights]);
-        }
-        let summary = &report.summary;
-        let epsilon = report.batch_norm_epsilon.map(|epsilon| {
+    console.result(
+        &report,
+        || {
+            let mut rows = table(["tensor", "shape", "weights"]);
+            for tensor in &report.tensors {
+                let weights = thousands(tensor.len());
+                rows.add_row([tensor.name.clone(), dimensions(&tensor.shape), weights]);
+            }
+            let summary = &report.summary;
+            let epsilon = report.batch_norm_epsilon.map(|epsilon| {
+                format!(
+                    "\nBatch norms add {epsilon} to the variance (eps; PyTorch's own default is 1e-5)\n"
+                )
+            });
             format!(
-                "\nBatch norms add {epsilon} to the variance (eps; PyTorch's own default is 1e-5)\n"
+                "{}: input {}, {} classes, {} prunable weights\n\n{}{}",
+                summary.arch,
+                dimensions(&summary.input),
+                summary.classes,
+                thousands(summary.total),
+                text(&rows),
+                epsilon.unwrap_or_default()
             )
-        });
-        format!(
-            "{}: input {}, {} classes, {} prunable weights\n\n{}{}",
-            summary.arch,
-            dimensions(&summary.input),
-            summary.classes,
-            thousands(summary.total),
-            text(&rows),
-            epsilon.unwrap_or_default()
-        )
-    })
+        },
+        Line::new(&["quotas"]).option("--arch", arch),
+    )
 }
 
 /// All architectures that have names.
@@ -113,7 +118,7 @@ fn list(console: &Console) -> Result<()> {
             "{}\nOr give a TOML file: trainer/architectures/README.md tells how to write one.\n",
             text(&rows)
         )
-    })
+    }, Line::new(&["arch", architecture::NAMES[0]]))
 }
 
 /// "6 x 14 x 14".

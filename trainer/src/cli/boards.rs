@@ -5,6 +5,7 @@ use clap::Args;
 use serde::Serialize;
 
 use super::console::Console;
+use super::next::Line;
 use super::table::{table, text, thousands};
 use crate::device::{Board, Boards, firmware_folder};
 
@@ -43,13 +44,17 @@ pub(super) fn run(_: &Arguments, console: &Console) -> Result<()> {
     let report = Report {
         boards: boards.iter().map(row).collect(),
     };
-    console.result(&report, || {
-        let mut rows = table(["board", "core", "flash", "RAM", "run by"]);
-        for row in &report.boards {
-            let by = if row.emulated { "emulator" } else { "probe-rs" };
-            let (flash, ram) = (thousands(row.flash), thousands(row.ram));
-            rows.add_row([row.board.clone(), row.core.clone(), flash, ram, by.into()]);
-        }
-        text(&rows)
-    })
+    console.result(
+        &report,
+        || {
+            let mut rows = table(["board", "core", "flash", "RAM", "run by"]);
+            for row in &report.boards {
+                let by = if row.emulated { "emulator" } else { "probe-rs" };
+                let (flash, ram) = (thousands(row.flash), thousands(row.ram));
+                rows.add_row([row.board.clone(), row.core.clone(), flash, ram, by.into()]);
+            }
+            text(&rows)
+        },
+        Line::new(&["setup", "--dry-run"]),
+    )
 }

@@ -7,6 +7,8 @@ use anyhow::{Result, anyhow};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 
+use super::next::Next;
+
 /// The voice of a command.
 #[derive(Debug)]
 pub(super) struct Console {
@@ -20,7 +22,7 @@ impl Console {
         Self { json, quiet }
     }
 
-    /// Prints the result: `value` as one line of JSON, or `text`.
+    /// Prints the result: `value` as one line of JSON, or `text` and what comes `next`.
     ///
     /// # Errors
     /// When stdout cannot be written; a reader that has gone away is no error.
@@ -28,6 +30,7 @@ impl Console {
         &self,
         value: &T,
         text: impl FnOnce() -> String,
+        next: impl Into<Next>,
     ) -> Result<()> {
         let mut line = if self.json {
             serde_json::to_string(value)?
@@ -36,6 +39,9 @@ impl Console {
         };
         if !line.ends_with('\n') {
             line.push('\n');
+        }
+        if let (false, Next::Run(command)) = (self.json, next.into()) {
+            line += &format!("Next: {command}\n");
         }
         let mut stdout = io::stdout().lock();
         match stdout

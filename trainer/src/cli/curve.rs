@@ -6,7 +6,8 @@ use anyhow::{Result, anyhow};
 use serde::Serialize;
 
 use super::console::Console;
-use super::source;
+use super::next::{Next, Why};
+use super::{source, usage};
 use crate::artifact;
 use crate::graph::Graph;
 use crate::plot::curves;
@@ -45,10 +46,10 @@ pub(super) fn draw(
     search::check_compression(most)?;
     let numbers = picture.with_extension("csv");
     if numbers == picture {
-        return Err(anyhow!(
+        return Err(usage::wrong(format!(
             "--curve {} names the numbers: give the picture's name, ending in .svg",
             picture.display()
-        ));
+        )));
     }
     let pruners = names
         .iter()
@@ -97,5 +98,9 @@ pub(super) fn draw(
         svg: picture.display().to_string(),
         csv: numbers.display().to_string(),
     };
-    console.result(&report, || format!("{} and {}", report.svg, report.csv))
+    console.result(
+        &report,
+        || format!("{} and {}", report.svg, report.csv),
+        Next::Nothing(Why::Picture),
+    )
 }

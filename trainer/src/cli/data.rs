@@ -1,6 +1,6 @@
 //! `rarefy data list` and `rarefy data fetch`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Result, anyhow};
 use clap::{Args, Subcommand};
@@ -8,10 +8,11 @@ use serde::Serialize;
 
 use super::console::Console;
 use super::interrupt;
+use super::next::Line;
 use super::table::{table, text, thousands};
 use crate::data::catalogue::{self, Found, Listing, Places, Published};
-use crate::data::fetch;
 use crate::data::{Dataset, NormalisationSource};
+use crate::data::{digits, fetch};
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
@@ -66,13 +67,33 @@ pub(super) fn run(arguments: Arguments, console: &Console) -> Result<()> {
                 interrupt::flag(),
             )?;
             drop(bar);
-            console.result(&fetched, || {
-                format!(
-                    "{name} is in {}, every file checked: use it with --data {name}",
-                    fetched.folder.display()
-                )
-            })
+            // Found by its name where that is looked for, else by its folder.
+            let found = set.locate(&places);
+            let by_name = found.is_ok_and(|(folder, _)| folder == fetched.folder);
+            let train = Line::new(&["train"]);
+            let next = match by_name {
+                true => train.option("--data", &name),
+                false => train.option("--data", folder_word(&fetched.folder)),
+            };
+            console.result(
+                &fetched,
+                || {
+                    format!(
+                        "{name} is in {}, every file checked",
+                        fetched.folder.display()
+                    )
+                },
+                next,
+            )
         }
+    }
+}
+
+/// `folder` as `--data` takes it for a folder: a single word could be a dataset's name.
+fn folder_word(folder: &Path) -> PathBuf {
+    match folder.components().count() {
+        1 if folder.is_relative() => Path::new(".").join(folder),
+        _ => folder.to_path_buf(),
     }
 }
 
@@ -95,7 +116,18 @@ fn list(places: &Places, console: &Console) -> Result<()> {
             rows.add_row([set.name.into(), thousands(set.train), thousands(set.test), place]);
         }
         format!("{}\nOr give a folder with IDX files (train-images-idx3-ubyte and so on, plain or .gz; idx4 for images with channels).\n", text(&rows))
-    })
+    }, Line::new(&["train", "--data", here(&list)]))
+}
+
+/// The largest of the datasets that are here, the first of those.
+fn here(list: &List) -> &'static str {
+    let here = list
+        .datasets
+        .iter()
+        .filter(|set| !matches!(set.found, Found::Missing { .. }));
+    here.rev()
+        .max_by_key(|set| set.train)
+        .map_or(digits::NAME, |set| set.name)
 }
 
 /// The dataset given after `--data`.
@@ -106,6 +138,14 @@ pub(super) fn load(name: &str, console: &Console) -> Result<Dataset> {
         console.note(&format!(
             "{name}: pixels normalised by their own mean {mean:.4} and deviation {std:.4}"
         ));
+        // The published sets and `digits` have none, or a few that are known.
+        match data.repeated() {
+            0 => {}
+            repeated => console.note(&format!(
+                "warning: {repeated} of the {} test images of {name} are among its training images: scores are too good by what a network remembers of them",
+                data.test.len()
+            )),
+        }
     }
     Ok(data)
 }

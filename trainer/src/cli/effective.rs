@@ -2,13 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use clap::Args;
 use serde::Serialize;
 
 use super::console::Console;
 use super::counts::Counts;
-use super::{curve, output, source};
+use super::next::{Line, Next, Why, free};
+use super::{curve, output, source, usage};
 use crate::graph;
 use crate::pruning::effective::{self, Mode};
 use crate::pruning::{Masks, Pruner};
@@ -72,7 +73,9 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
         return curve::draw(&graph, pruners, source, (mode, *most), picture, console);
     }
     if arguments.source.is_given() {
-        bail!("--weights and --data are for pruners, with --curve: a mask is looked at alone");
+        return Err(usage::wrong(
+            "--weights and --data are for pruners, with --curve: a mask is looked at alone",
+        ));
     }
     // The command line asks for one or the other.
     let masks = arguments.masks.as_deref().unwrap_or(Path::new(""));
@@ -91,5 +94,11 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
         counts: Counts::new(&graph, &direct, &connected, mode),
     };
     report.counts.warn(console);
-    console.result(&report, || report.counts.text())
+    let next = match arguments.out {
+        Some(_) => Next::Nothing(Why::Masks),
+        None => Line::again(&[])
+            .option("--out", free("connected.safetensors"))
+            .into(),
+    };
+    console.result(&report, || report.counts.text(), next)
 }

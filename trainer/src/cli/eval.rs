@@ -4,41 +4,68 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::Args;
+use serde::Serialize;
 
 use super::console::Console;
+use super::interrupt;
+use super::model::{ModelFile, Seen};
 use super::table::{percent, thousands};
-use super::{data, interrupt};
-use crate::deploy::{container, evaluate};
+use crate::deploy::evaluate::{self, Score};
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
     /// The container
     model: PathBuf,
     /// The dataset whose test images to run: a name of `rarefy data list`, or a folder with IDX
-    /// files
-    #[arg(long, default_value = "digits")]
+    /// files [default: what the container was made for, where `export` left its report beside it]
+    #[arg(long)]
+    data: Option<String>,
+}
+
+/// What is printed.
+#[derive(Debug, Serialize)]
+struct Report {
+    #[serde(flatten)]
+    score: Score,
+    /// The dataset.
     data: String,
+    /// Test images that the network was trained on; none where nobody can tell.
+    trained_on: Option<usize>,
 }
 
 pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
-    let bytes = container::read(&arguments.model)?;
-    let model = container::parse(&bytes, &arguments.model)?;
-    let data = data::load(&arguments.data, console)?;
+    let file = ModelFile::open(&arguments.model, console)?;
+    let given = arguments.data.as_deref();
+    let chosen = file.data(given, console)?;
+    let seen = file.seen(&chosen, console);
+    let data = chosen.data;
     let bar = console.bar(data.test.len() as u64);
-    let score = evaluate::evaluate(model, &data.test, interrupt::flag(), &mut |done| {
+    let score = evaluate::evaluate(file.model()?, &data.test, interrupt::flag(), &mut |done| {
         if done % 100 == 0 {
             bar.at(done as u64);
         }
     })?;
     drop(bar);
-    let score = score.ok_or_else(interrupt::interrupted)?;
-    console.result(&score, || {
+    let report = Report {
+        score: score.ok_or_else(interrupt::interrupted)?,
+        data: data.name,
+        trained_on: match seen {
+            Seen::Images(count) => Some(count),
+            Seen::Unknown => None,
+        },
+    };
+    let text = || {
+        let remembered = match report.trained_on {
+            Some(0) | None => String::new(),
+            Some(count) => format!(" ({} of them it was trained on)", thousands(count)),
+        };
         format!(
-            "{} of {} test images of {} right: {}",
-            thousands(score.correct),
-            thousands(score.samples),
-            data.name,
-            percent(score.accuracy)
+            "{} of {} test images of {}{remembered} right: {}",
+            thousands(report.score.correct),
+            thousands(report.score.samples),
+            report.data,
+            percent(report.score.accuracy)
         )
-    })
+    };
+    console.result(&report, text, file.measure_line(given))
 }

@@ -3,11 +3,12 @@
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
 use super::console::Console;
+use super::next::{Line, Next, Why};
 use super::table::{percent, thousands};
 use super::{data, inspect, interrupt, measure, output};
 use crate::data::Dataset;
@@ -18,7 +19,7 @@ use crate::deploy::quantize::WeightType;
 use crate::device::{self, Boards, firmware_folder};
 
 /// The board that is meant where none is named.
-const DEFAULT_BOARD: &str = "mps2-an386";
+pub(super) const DEFAULT_BOARD: &str = "mps2-an386";
 
 /// Points of accuracy lost in quantization that a person should hear of.
 const NOTABLE_LOSS: f64 = 0.003;
@@ -113,32 +114,37 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
     let out = |name: &str| arguments.out.clone().unwrap_or_else(|| name.into());
     let options = options(arguments)?;
     let run = FinishedRun::open(&arguments.run)?;
-    let data = arguments.data.as_deref().unwrap_or(&run.recipe.data);
-    let name = match arguments.emit {
+    let given = arguments.data.as_deref();
+    let name = given.unwrap_or(&run.recipe.data);
+    let file = match arguments.emit {
         Emit::Container => "model.rfy",
         Emit::Rust => "model.rs",
     };
-    output::check("-o", &out(name), output::of_data(data))?;
-    let data = data::load(data, console)?;
+    output::check("-o", &out(file), output::of_data(name))?;
+    let data = data::load(name, console).map_err(|error| match given {
+        Some(_) => error,
+        None => anyhow!("{error}; if the run's data is elsewhere now, give it with --data"),
+    })?;
     if arguments.emit == Emit::Rust {
         let board = arguments.board.as_deref().unwrap_or(DEFAULT_BOARD);
         return code(&run, &data, &options, (&out("model.rs"), board), console);
     }
-    let report = run.export(&data, &options, &out("model.rfy"))?;
+    let out = out("model.rfy");
+    let report = run.export_for(arguments.board.as_deref(), &data, &options, &out)?;
     note_loss(&report, options.weights, console);
     let (pruned, deployed) = (report.accuracy.pruned, report.accuracy.deployed);
     console.result(&report, || {
         let instructions = report.model.layers.iter().filter_map(|layer| layer.instructions);
         format!(
-            "{}\n{path}: {} bytes, about {} instructions, {} of test images right with the device's arithmetic ({} trained)\nNext: rarefy measure {path} --board mps2-an386\n",
-            inspect::layers(&report.model),
+            "{}\n{path}: {} bytes, about {} instructions, {} of test images right with the device's arithmetic ({} trained)\n",
+            inspect::layers(&report.model, "instructions"),
             thousands(report.model.bytes),
             thousands(instructions.sum::<u64>()),
             percent(deployed),
             percent(pruned),
             path = report.model.path,
         )
-    })
+    }, Line::new(&["measure"]).path(&out).option("--board", arguments.board.as_deref().unwrap_or(DEFAULT_BOARD)))
 }
 
 /// Says when quantization cost more than it should.
@@ -203,7 +209,7 @@ fn code(
             },
             thousands(report.container_bytes),
         )
-    })
+    }, Next::Nothing(Why::Code))
 }
 
 /// The flash that `code` takes on the board of this name, measured by compiling it.

@@ -4,13 +4,16 @@ use std::path::PathBuf;
 
 use anyhow::{Result, anyhow};
 use clap::Args;
+use rarefy_format::Layer;
 use serde::Serialize;
 
 use super::console::Console;
+use super::model::ModelFile;
+use super::next::{Line, Next, Why};
 use super::output;
 use super::table::{table, text, thousands};
 use crate::artifact;
-use crate::deploy::container;
+use crate::deploy::activity::Activity;
 use crate::deploy::costs::{self, Core};
 use crate::deploy::report::{self, LayerReport, ModelReport};
 use crate::plot::bytes;
@@ -26,8 +29,9 @@ log2 C(n, k) bits, and each of their values as many bits as the encoding gives a
 may go below it where weights cluster, where small ones are more frequent, and where the exporter \
 chose the order of units to suit it.
 
-Instructions are predicted for a Cortex-M4, no input being zero: layers stored as columns, which \
-skip zeros, take fewer.
+Instructions are predicted for the core that the container was exported for, by what its layers \
+read then, where `export` left its report beside it. Without that they are predicted for a \
+Cortex-M4, and at most: layers that skip zeros take fewer.
 
 Dimensions are outputs x inputs of a dense layer, and outputs x channels x window of a convolution, \
 before and after what is detached was stripped.";
@@ -47,6 +51,10 @@ pub(super) struct Arguments {
 struct Report {
     #[serde(flatten)]
     model: ModelReport,
+    /// The core that instructions are predicted for.
+    core: Core,
+    /// Whether they are the most, because what layers read is not known.
+    at_most: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     svg: Option<String>,
 }
@@ -55,10 +63,17 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
     if let Some(picture) = &arguments.svg {
         output::check("--svg", picture, [&arguments.model])?;
     }
-    let bytes = container::read(&arguments.model)?;
-    let model = container::parse(&bytes, &arguments.model)?;
+    let file = ModelFile::open(&arguments.model, console)?;
+    let companion = file.companion();
+    let core = companion.map_or(Core::M4, |companion| companion.core);
+    let activity = |layer: &Layer<'_>| companion?.activity.get(layer.index())?.activity(layer);
+    let model = file.model()?;
+    let at_most = model
+        .layers()
+        .any(|layer| activity(&layer).is_none() && skips_zeros(&layer));
     let model = report::report(&model, &arguments.model, |layer| {
-        Some(costs::instructions(layer, Core::M4, None).round() as u64)
+        let activity = activity(layer);
+        Some(costs::instructions(layer, core, activity.as_ref()).round() as u64)
     });
     if let Some(picture) = &arguments.svg {
         let svg = bytes::svg(&model).map_err(|reason| anyhow!(reason))?;
@@ -68,15 +83,40 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
         .svg
         .as_ref()
         .map(|path| path.display().to_string());
-    let report = Report { model, svg };
-    console.result(&report, || {
+    let report = Report {
+        model,
+        core,
+        at_most,
+        svg,
+    };
+    let next = match companion {
+        Some(_) => Line::new(&["eval"]).path(file.path()).into(),
+        None => Next::Nothing(Why::Data),
+    };
+    let text = || {
         let picture = report.svg.as_ref();
-        describe(&report.model) + &picture.map_or(String::new(), |path| format!("\n{path}\n"))
-    })
+        describe(&report) + &picture.map_or(String::new(), |path| format!("\n{path}\n"))
+    };
+    console.result(&report, text, next)
+}
+
+/// Whether zeros among what `layer` reads save instructions.
+fn skips_zeros(layer: &Layer<'_>) -> bool {
+    let columns = layer.columns();
+    let zeros = Activity {
+        values: vec![0.0; columns],
+        pairs: vec![0.0; columns.div_ceil(2)],
+    };
+    costs::units(layer, None) != costs::units(layer, Some(&zeros))
 }
 
 /// Everything, for people.
-fn describe(model: &ModelReport) -> String {
+fn describe(report: &Report) -> String {
+    let model = &report.model;
+    let instructions = match report.at_most {
+        true => "instructions, at most",
+        false => "instructions",
+    };
     format!(
         "{}: format {}, {} bytes ({} of them header and layer records, {} padding)\n\
          {} inputs of one byte, {} outputs, {} bytes of RAM for activations\n\
@@ -92,12 +132,12 @@ fn describe(model: &ModelReport) -> String {
         thousands(model.nonzeros),
         thousands(model.total),
         model.total as f64 / model.nonzeros.max(1) as f64,
-        layers(model)
+        layers(model, instructions)
     )
 }
 
-/// The table of layers.
-pub(super) fn layers(report: &ModelReport) -> String {
+/// The table of layers, `instructions` heading its last column.
+pub(super) fn layers(report: &ModelReport, instructions: &str) -> String {
     // Instructions are there for all layers or none.
     let predicted = report
         .layers
@@ -117,7 +157,7 @@ pub(super) fn layers(report: &ModelReport) -> String {
         "biases",
         "parameters",
         "bytes",
-        if predicted { "instructions" } else { "" },
+        if predicted { instructions } else { "" },
     ]);
     let figures = |layers: &[&LayerReport]| {
         let sum = |figure: &dyn Fn(&LayerReport) -> usize| {

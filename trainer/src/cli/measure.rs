@@ -1,5 +1,6 @@
 //! `rarefy measure`: a container's flash, RAM and latency on a board.
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -7,10 +8,11 @@ use anyhow::{Result, anyhow};
 use clap::Args;
 
 use super::console::Console;
+use super::model::ModelFile;
+use super::next::{Next, Why};
 use super::table::{table, text, thousands};
-use super::{data, interrupt};
+use super::{interrupt, usage};
 use crate::data::Dataset;
-use crate::deploy::container;
 use crate::device::{
     self, Board, BoardReport, Boards, Cost, Machine, MeasureOptions, NetworkReport, firmware_folder,
 };
@@ -23,37 +25,38 @@ pub(super) struct Arguments {
     #[arg(long)]
     board: String,
     /// The dataset whose test images to run: a name of `rarefy data list`, or a folder with IDX
-    /// files
-    #[arg(long, default_value = "digits")]
-    data: String,
+    /// files [default: what the container was made for, where `export` left its report beside it]
+    #[arg(long)]
+    data: Option<String>,
     /// How many test images to run
-    #[arg(long, default_value_t = 100)]
-    samples: usize,
+    #[arg(long, default_value = "100", value_parser = usage::count)]
+    samples: NonZeroUsize,
     /// Do not measure the same network stored dense
     #[arg(long)]
     no_dense: bool,
     /// Seconds that one run on the board may take
-    #[arg(long, default_value_t = 300)]
-    timeout: u64,
+    #[arg(long, default_value = "300", value_parser = usage::count)]
+    timeout: NonZeroUsize,
 }
 
 pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
     let boards = Boards::discover(&firmware_folder()?)?;
     let board = boards.get(&arguments.board)?;
-    let bytes = container::read(&arguments.model)?;
-    container::parse(&bytes, &arguments.model)?;
-    let data = data::load(&arguments.data, console)?;
-    let options = options(!arguments.no_dense, arguments.timeout);
+    let file = ModelFile::open(&arguments.model, console)?;
+    let data = file.data(arguments.data.as_deref(), console)?.data;
+    let options = options(!arguments.no_dense, arguments.timeout.get() as u64);
     let report = measure(
         board,
-        &bytes,
-        &inputs(&data, arguments.samples),
+        file.bytes(),
+        &inputs(&data, arguments.samples.get()),
         &options,
         console,
     )?;
-    console.result(&report, || {
-        format!("{}:\n\n{}", arguments.model.display(), describe(&report))
-    })?;
+    console.result(
+        &report,
+        || format!("{}:\n\n{}", arguments.model.display(), describe(&report)),
+        Next::Nothing(Why::Arrived),
+    )?;
     judge(&report, &arguments.model.display().to_string())
 }
 

@@ -1,8 +1,9 @@
 //! The command line: one file per command, the conventions in `console` and `interrupt`.
 //!
 //! Every command: `--json` prints one JSON object on stdout and nothing else there; people's text,
-//! bars and logs go to stderr. Exit code 0 done, 1 failed with one line that says what to do, 2
-//! wrong usage.
+//! bars and logs go to stderr. What people read ends with the command to run next, where there is
+//! one (`next`). Exit code 0 done, 1 failed with one line that says what to do, 2 wrong usage
+//! (`usage`).
 
 mod accelerator;
 mod arch;
@@ -18,6 +19,8 @@ mod goal;
 mod inspect;
 mod interrupt;
 mod measure;
+mod model;
+mod next;
 mod output;
 mod prune;
 mod quickstart;
@@ -27,6 +30,7 @@ mod source;
 mod table;
 mod threads;
 mod train;
+mod usage;
 
 use std::backtrace::Backtrace;
 use std::io::{self, Write};
@@ -111,7 +115,10 @@ pub fn main() -> ExitCode {
         Err(error) => {
             // Nobody may be listening any more: then the exit code alone tells.
             let _ = writeln!(io::stderr(), "error: {}", one_line(&error.to_string()));
-            ExitCode::FAILURE
+            match usage::is_wrong(&error) {
+                true => ExitCode::from(2),
+                false => ExitCode::FAILURE,
+            }
         }
     }
 }

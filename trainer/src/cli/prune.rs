@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::console::Console;
 use super::counts::Counts;
+use super::next::{Line, free};
 use super::{goal, output, source};
 use crate::graph;
 use crate::pruning::pruner::{Pruned, Seconds};
@@ -98,15 +99,25 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
         ));
     }
     report.counts.warn(console);
-    console.result(&report, || {
-        format!(
-            "{} by {}, {} compression {}, {:.2} s\n\n{}",
-            report.arch,
-            report.pruner,
-            report.kind.name(),
-            report.target,
-            report.seconds.scores + report.seconds.search,
-            report.counts.text()
-        )
-    })
+    let next = match &arguments.out {
+        Some(out) => Line::new(&["effective"])
+            .option("--arch", &arguments.goal.arch)
+            .option("--masks", out),
+        None => Line::again(&[]).option("-o", free("masks.safetensors")),
+    };
+    console.result(
+        &report,
+        || {
+            format!(
+                "{} by {}, {} compression {}, {:.2} s\n\n{}",
+                report.arch,
+                report.pruner,
+                report.kind.name(),
+                report.target,
+                report.seconds.scores + report.seconds.search,
+                report.counts.text()
+            )
+        },
+        next,
+    )
 }

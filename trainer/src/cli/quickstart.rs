@@ -7,6 +7,7 @@ use clap::Args;
 use serde::Serialize;
 
 use super::console::Console;
+use super::next::Line;
 use super::table::{percent, table, text, thousands};
 use super::{data, measure, train};
 use crate::artifact;
@@ -135,7 +136,8 @@ pub(super) fn run(arguments: Arguments, console: &Console) -> Result<()> {
         &out.join(FIGURES),
         serde_json::to_string_pretty(&report)?.as_bytes(),
     )?;
-    console.result(&report, || describe(&report))?;
+    let next = Line::new(&["inspect"]).path(&path);
+    console.result(&report, || describe(&report), next)?;
     report
         .boards
         .iter()

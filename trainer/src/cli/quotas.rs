@@ -5,7 +5,9 @@ use clap::Args;
 use serde::Serialize;
 
 use super::console::Console;
+use super::next::{Line, free};
 use super::table::{table, text, thousands};
+use crate::data::digits;
 use crate::graph::{self, Prunable};
 use crate::pruning::quota::{self, Quota, igq};
 use crate::pruning::search;
@@ -69,25 +71,40 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
             })
             .collect(),
     };
-    console.result(&report, || {
-        let mut rows = table(["tensor", "weights", "stay", "density"]);
-        for Layer {
-            name,
-            total,
-            kept,
-            density,
-            ..
-        } in &report.layers
-        {
-            let density = format!("{density:.6}");
-            rows.add_row([name.clone(), thousands(*total), thousands(*kept), density]);
-        }
-        format!(
-            "{} by {} at {}x\n\n{}",
-            report.arch,
-            report.quota,
-            compression,
-            text(&rows)
-        )
-    })
+    let pruner = format!("magnitude/{}", report.quota);
+    // The sets that have names are of these images and classes.
+    let fits = graph.input_shape() == [1, 28, 28] && graph.classes() >= 10;
+    let line = Line::new(if fits { &["train"] } else { &["prune"] })
+        .option("--arch", &arguments.arch)
+        .option("--pruner", pruner)
+        .option("--compression", compression.to_string());
+    let next = match fits {
+        true => line.option("--data", digits::NAME),
+        false => line.option("-o", free("masks.safetensors")),
+    };
+    console.result(
+        &report,
+        || {
+            let mut rows = table(["tensor", "weights", "stay", "density"]);
+            for Layer {
+                name,
+                total,
+                kept,
+                density,
+                ..
+            } in &report.layers
+            {
+                let density = format!("{density:.6}");
+                rows.add_row([name.clone(), thousands(*total), thousands(*kept), density]);
+            }
+            format!(
+                "{} by {} at {}x\n\n{}",
+                report.arch,
+                report.quota,
+                compression,
+                text(&rows)
+            )
+        },
+        next,
+    )
 }

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::console::Console;
 use super::interrupt;
+use super::next::Line;
 use crate::device::{Board, Boards, Machine, Setup, firmware_folder};
 
 #[derive(Debug, Args)]
@@ -43,14 +44,20 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
         complete,
         steps: setup.steps(),
     };
-    console.result(&report, || {
-        match (report.steps.is_empty(), arguments.dry_run) {
+    console.result(
+        &report,
+        || match (report.steps.is_empty(), arguments.dry_run) {
             (true, _) => "everything that measuring needs is here\n".into(),
             (false, true) => format!(
                 "missing; `rarefy setup` would do:\n  {}\n",
                 report.steps.join("\n  ")
             ),
             (false, false) => "installed; everything that measuring needs is here\n".into(),
-        }
-    })
+        },
+        Line::new(if report.complete {
+            &["quickstart"]
+        } else {
+            &["setup"]
+        }),
+    )
 }

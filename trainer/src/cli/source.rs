@@ -9,7 +9,7 @@ use clap::Args;
 
 use super::accelerator::DeviceChoice;
 use super::console::{Bar, Console};
-use super::{data, interrupt, output, threads};
+use super::{data, interrupt, output, threads, usage};
 use crate::data::Dataset;
 use crate::graph::Graph;
 use crate::pruning::score::snip::{self, Loss};
@@ -33,7 +33,7 @@ pub(super) struct Options {
     #[arg(long, value_enum, default_value_t)]
     loss: Loss,
     /// Images that snip looks at [default: as many as the paper's code, 30,000 for LeNet-300-100]
-    #[arg(long, value_name = "IMAGES")]
+    #[arg(long, value_name = "IMAGES", value_parser = usage::count)]
     samples: Option<NonZeroUsize>,
     /// Where to compute gradients
     #[arg(long, value_enum, default_value_t = DeviceChoice::Cpu)]

@@ -8,6 +8,7 @@ use clap::Args;
 
 use super::accelerator::DeviceChoice;
 use super::console::Console;
+use super::next::{Line, free};
 use super::table::{percent, thousands};
 use super::{data, goal, interrupt, threads};
 use crate::data::Dataset;
@@ -145,7 +146,7 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
         let TrainReport { weights, compression, accuracy, .. } = &report;
         let dense = accuracy.dense.map_or(String::new(), |dense| format!(" (dense {})", percent(dense)));
         format!(
-            "{}: {} of test images right{dense}; {} of {} weights connected ({:.1}x), {} in the mask ({:.1}x); {:.0} s\nNext: rarefy export {0} -o model.rfy",
+            "{}: {} of test images right{dense}; {} of {} weights connected ({:.1}x), {} in the mask ({:.1}x); {:.0} s",
             report.run,
             percent(accuracy.pruned),
             thousands(weights.effective),
@@ -155,7 +156,7 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
             compression.direct,
             report.seconds,
         )
-    })
+    }, Line::new(&["export"]).path(&folder).option("-o", free("model.rfy")))
 }
 
 /// Trains by `recipe` with a bar.

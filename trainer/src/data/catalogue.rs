@@ -13,6 +13,7 @@ use serde::Serialize;
 
 use super::folder::{self, Files, FolderError, PARTS};
 use super::{Dataset, Normalisation, content, digits, idx};
+use crate::names;
 
 /// MNIST's usual normalisation.
 pub const MNIST_NORMALISATION: Normalisation = Normalisation::published(0.1307, 0.3081);
@@ -124,15 +125,16 @@ pub enum CatalogueError {
     #[error(transparent)]
     Folder(#[from] FolderError),
     /// No such name.
-    #[error(
-        "there is no dataset {name}: the known ones are {known}, and a folder with the four IDX \
-         files of another may be given"
-    )]
+    #[error("{}", names::unknown("dataset", .name, names(), "`rarefy data list` shows all, and a folder with the four IDX files of another may be given"))]
     Unknown {
         /// What was given.
         name: String,
-        /// The known names.
-        known: String,
+    },
+    /// No such name of a set that can be fetched.
+    #[error("{}", names::unknown("dataset", .name, PUBLISHED.iter().map(|set| set.name), "`rarefy data list` shows all"))]
+    Unpublished {
+        /// What was given.
+        name: String,
     },
     /// A known set that is inside the program.
     #[error("{name} is inside the program: there is nothing to fetch, use it with --data {name}")]
@@ -242,7 +244,9 @@ impl Published {
         PUBLISHED
             .iter()
             .find(|set| set.name == name)
-            .ok_or_else(|| unknown(name))
+            .ok_or_else(|| CatalogueError::Unpublished {
+                name: name.to_owned(),
+            })
     }
 
     /// How to get it onto this machine.
@@ -345,19 +349,18 @@ impl Published {
     }
 }
 
+/// Returns the known set among whose training images all images of the set called `name` are.
+#[must_use]
+pub fn part_of(name: &str) -> Option<&'static str> {
+    (name == digits::NAME).then_some(digits::PART_OF)
+}
+
 /// The names that [`load`] knows, in the order in which they are listed.
 #[must_use]
 pub fn names() -> Vec<&'static str> {
     std::iter::once(digits::NAME)
         .chain(PUBLISHED.iter().map(|set| set.name))
         .collect()
-}
-
-fn unknown(name: &str) -> CatalogueError {
-    CatalogueError::Unknown {
-        name: name.to_owned(),
-        known: names().join(", "),
-    }
 }
 
 /// Loads what `--data` asks for: a known name, or a folder.
@@ -376,7 +379,9 @@ pub fn load(name: &str, places: &Places) -> Result<Dataset, CatalogueError> {
     if folder.is_dir() || folder.components().count() > 1 || folder.is_absolute() {
         return Ok(folder::load(folder)?);
     }
-    Err(unknown(name))
+    Err(CatalogueError::Unknown {
+        name: name.to_owned(),
+    })
 }
 
 /// A dataset as `rarefy data list` shows it.

@@ -14,6 +14,9 @@ use super::{Dataset, Split};
 /// The set's name in the catalogue.
 pub const NAME: &str = "digits";
 
+/// The set whose training images they were taken from.
+pub const PART_OF: &str = "mnist";
+
 /// How many of the digits are trained on.
 pub const TRAIN: usize = 8_000;
 

@@ -17,6 +17,7 @@ pub mod fetch;
 pub mod folder;
 mod gzip;
 pub mod idx;
+pub mod overlap;
 mod part;
 
 pub use dataset::{Dataset, Normalisation, NormalisationSource, Split};

@@ -3,8 +3,10 @@
 //! Values are those that a layer reads, in their order; a pair is the values 2k and 2k + 1, a last one
 //! alone where their number is odd.
 
+use serde::{Deserialize, Serialize};
+
 /// Shares of images.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Activity {
     /// For each value in how many of them it is not 0.
     pub values: Vec<f64>,

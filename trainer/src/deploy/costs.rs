@@ -8,11 +8,12 @@
 use rarefy_format::{
     Encoding, Layer, LayerSpec, Model, NetworkSpec, Operation, Values, Weights, WeightsSpec,
 };
+use serde::{Deserialize, Serialize};
 
 use super::activity::Activity;
 
 /// A processor core, or those that count like it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Core {
     /// Cortex-M4, M7: ARMv7-M with the DSP extension.
     M4,

@@ -63,11 +63,19 @@ pub enum DeployError {
         /// What the reader found.
         reason: rarefy_format::ParseError,
     },
+    /// A file that is no companion of a container, where one is to be written.
+    #[error(
+        "{path} is in the way: what is known of the container is written there, and it is another file; move it, or choose another -o"
+    )]
+    InTheWay {
+        /// The file.
+        path: String,
+    },
     /// A model and data that do not belong together.
     #[error("{0}")]
     Mismatch(String),
     /// The run's weights cannot be used.
-    #[error("{0}; repeat the run with `rarefy train --force`")]
+    #[error("{0}; repeat the run: give its command again with --force")]
     Weights(StateError),
     /// The run's masks cannot be used.
     #[error(transparent)]
@@ -78,4 +86,17 @@ pub enum DeployError {
     /// A file could not be read or written.
     #[error(transparent)]
     File(#[from] FileError),
+}
+
+impl DeployError {
+    /// Returns whether the request alone is at fault: options that make no sense.
+    #[must_use]
+    pub fn is_wrong_usage(&self) -> bool {
+        match self {
+            Self::Options(_) => true,
+            Self::Prune(error) => error.is_wrong_usage(),
+            Self::Run(error) => error.is_wrong_usage(),
+            _ => false,
+        }
+    }
 }

@@ -6,7 +6,9 @@ use std::sync::atomic::AtomicBool;
 use rarefy_format::{AlignedBytes, Encoding, Layer, NetworkSpec};
 use serde::Serialize;
 
+use super::activity::Activity;
 use super::choose::{self, EncodingChoice, Goal};
+use super::companion::{self, Companion};
 use super::costs::{self, Core};
 use super::quantize::{self, CALIBRATION, Quantized, WeightType};
 use super::report::{self, ModelReport};
@@ -129,20 +131,44 @@ impl FinishedRun {
         fold::fold(&self.graph, &self.state, &self.masks, pixels)
     }
 
-    /// Exports to the file `path`, calibrating and testing on `data`.
+    /// Exports to the file `path`, calibrating and testing on `data`, and writes its [`Companion`]
+    /// beside it.
     ///
     /// # Errors
-    /// When `data` is not what the run was trained on, a step refuses, or the file cannot be
-    /// written.
+    /// When `data` is not what the run was trained on, a step refuses, or a file cannot be written.
     pub fn export(
         &self,
         data: &Dataset,
         options: &Options,
         path: &Path,
     ) -> Result<ExportReport, DeployError> {
-        let prepared = self.prepare(data, options, path)?;
-        artifact::write(path, &prepared.bytes)?;
-        Ok(prepared.report)
+        self.export_for(None, data, options, path)
+    }
+
+    /// Exports as [`FinishedRun::export`] does, for the board of this name.
+    ///
+    /// # Errors
+    /// As [`FinishedRun::export`].
+    pub fn export_for(
+        &self,
+        board: Option<&str>,
+        data: &Dataset,
+        options: &Options,
+        path: &Path,
+    ) -> Result<ExportReport, DeployError> {
+        companion::check_free(path)?;
+        let Prepared {
+            bytes,
+            activity,
+            report,
+            ..
+        } = self.prepare(data, options, path)?;
+        let model = container::parse(&bytes, path)?;
+        let (run, target) = ((&self.recipe, data), (board, options.core));
+        let companion = Companion::new(&model, run, target, &activity, &report);
+        artifact::write(path, &bytes)?;
+        companion.write(path)?;
+        Ok(report)
     }
 
     /// Writes the network as Rust code to the file `path`; otherwise as [`FinishedRun::export`].
@@ -168,6 +194,7 @@ impl FinishedRun {
             spec,
             bytes,
             report,
+            ..
         } = self.prepare(data, &options, path)?;
         let checksum = rarefy_format::container_checksum(&bytes);
         let source = emit::rust(&spec, &self.report.run, checksum).map_err(DeployError::Emit)?;
@@ -188,7 +215,7 @@ impl FinishedRun {
     ) -> Result<Prepared, DeployError> {
         if data.fingerprint() != self.recipe.data_fingerprint {
             return Err(DeployError::Mismatch(format!(
-                "dataset {} is not the one that {} was trained on: its images or labels differ",
+                "dataset {} is not the one that {} was trained on: its images or labels differ; give that with --data",
                 data.name, self.report.run
             )));
         }
@@ -220,6 +247,7 @@ impl FinishedRun {
         Ok(Prepared {
             spec,
             bytes,
+            activity,
             report,
         })
     }
@@ -229,6 +257,7 @@ impl FinishedRun {
 struct Prepared {
     spec: NetworkSpec,
     bytes: AlignedBytes,
+    activity: Vec<Activity>,
     report: ExportReport,
 }
 

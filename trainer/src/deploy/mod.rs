@@ -3,12 +3,13 @@
 //! [`fold`] turns a trained graph into a [`network`] of weights, biases and ReLUs, [`strip`] removes
 //! detached units, [`forward`] computes what it gives, [`order`] sorts the units, [`choose`] decides by
 //! [`costs`] and [`activity`] how each layer is stored, [`quantize`] makes it integers, [`container`] writes the `.rfy` file,
-//! [`emit`] straight-line code,
+//! [`emit`] straight-line code, [`companion`] what is known of it beside it,
 //! and [`evaluate`] runs it with the device's own kernels. Every step but quantization is exact up to
 //! rounding; [`export`] takes a run folder through all of them, and [`report`] tells what came of it.
 
 pub mod activity;
 pub mod choose;
+pub mod companion;
 pub mod container;
 pub mod costs;
 mod draft;

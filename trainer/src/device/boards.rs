@@ -2,7 +2,7 @@
 //!
 //! A board is its `board.toml` (core, target, how to run on it, its timer) and its `memory.x`
 //! (the regions FLASH and RAM, one a line), read when a command runs: adding a board is adding
-//! a folder. Refuses an unknown name (listing the known), a description with missing or
+//! a folder. Refuses an unknown name (suggesting a known one), a description with missing or
 //! unknown keys, a memory map without the two regions.
 
 use std::env;
@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use crate::artifact::FileError;
+use crate::names;
 
 /// A stretch of a board's address space.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,12 +99,12 @@ pub struct Boards {
 #[derive(Debug, thiserror::Error)]
 pub enum BoardError {
     /// No such folder.
-    #[error("unknown board {name}; known boards: {known}")]
+    #[error("{}", names::unknown("board", .name, .known.iter().map(String::as_str), "`rarefy boards` lists all"))]
     Unknown {
         /// What was asked for.
         name: String,
-        /// What there is, separated by commas.
-        known: String,
+        /// What there is.
+        known: Vec<String>,
     },
     /// The description or the memory map makes no sense.
     #[error("{path} does not describe a board: {why}")]
@@ -197,20 +198,16 @@ impl Boards {
     /// The board called `name`.
     ///
     /// # Errors
-    /// When there is none; the error lists the known.
+    /// When there is none; the error suggests a similar one.
     pub fn get(&self, name: &str) -> Result<&Board, BoardError> {
         self.boards
             .iter()
             .find(|board| board.name == name)
             .ok_or_else(|| {
-                let known: Vec<&str> = self
-                    .boards
-                    .iter()
-                    .map(|board| board.name.as_str())
-                    .collect();
+                let known = self.boards.iter().map(|board| board.name.clone());
                 BoardError::Unknown {
                     name: name.to_owned(),
-                    known: known.join(", "),
+                    known: known.collect(),
                 }
             })
     }
@@ -333,7 +330,7 @@ mod tests {
     const MEMORY: &str = "MEMORY\n{\n  FLASH (rx) : ORIGIN = 0x10000000, LENGTH = 256K\n  RAM : ORIGIN = 0x20000000, LENGTH = 0x4000\n}\n";
 
     #[test]
-    fn the_boards_of_the_checkout_are_known_and_an_unknown_one_lists_them() {
+    fn the_boards_of_the_checkout_are_known_and_an_unknown_one_is_told_from_them() {
         let boards = Boards::discover(&firmware_folder().unwrap()).unwrap();
         let board = boards.get("microbit").unwrap();
         assert_eq!(
@@ -352,9 +349,9 @@ mod tests {
         );
         assert!(board.emulated());
         assert!(!boards.get("nrf52840-dk").unwrap().emulated());
-        let error = boards.get("arduino").unwrap_err().to_string();
+        let error = boards.get("mps2-an368").unwrap_err().to_string();
         assert!(
-            error.contains("arduino") && error.contains("mps2-an386"),
+            error.contains("mps2-an368") && error.contains("did you mean mps2-an386?"),
             "{error}"
         );
     }

@@ -37,7 +37,7 @@ pub(crate) fn shift(board: &Board) -> u32 {
 pub enum RunError {
     /// The emulator is not installed.
     #[error(
-        "qemu-system-arm is not on the PATH, and {board} is an emulated board; run `rarefy setup` or install it (Debian: apt-get install qemu-system-arm)"
+        "qemu-system-arm is not on the PATH, and {board} is an emulated board; run `rarefy setup` or, on Debian as root, `apt-get install qemu-system-arm`"
     )]
     NoEmulator {
         /// The board.

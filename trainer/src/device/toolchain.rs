@@ -47,7 +47,7 @@ pub enum ToolchainError {
     NoCargo,
     /// Neither way is open.
     #[error(
-        "no compiler for {target} here ({why}); run `rarefy setup`, or by hand `rustup target add {target}`, or on Debian `apt-get install --no-install-recommends rustc-web rust-web-src`"
+        "no compiler for {target} here ({why}); run `rarefy setup`, or by hand `rustup target add {target}`, or on Debian as root `apt-get install --no-install-recommends rustc-web rust-web-src`"
     )]
     NoTarget {
         /// Target triple.

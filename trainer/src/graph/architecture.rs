@@ -6,6 +6,7 @@
 //! Tensors are called `conv1.weight`, `shortcut1.weight`, `fc1.weight`, counted from the input.
 
 use super::{Graph, GraphError, Operation, Padding, Pooling, Window};
+use crate::names;
 
 /// The names that [`by_name`] takes.
 pub const NAMES: &[&str] = &[
@@ -20,7 +21,7 @@ pub const NAMES: &[&str] = &[
 
 /// An architecture that is not known.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error("there is no architecture {name:?}: the known ones are {}", NAMES.join(", "))]
+#[error("{}", names::unknown("architecture", .name, NAMES.iter().copied(), "`rarefy arch` lists all"))]
 pub struct UnknownArchitecture {
     /// The name asked for.
     pub name: String,
@@ -29,7 +30,7 @@ pub struct UnknownArchitecture {
 /// The architecture called `name`.
 ///
 /// # Errors
-/// When there is none; the message lists those there are.
+/// When there is none; the message suggests one that is similar.
 pub fn by_name(name: &str) -> Result<Graph, UnknownArchitecture> {
     let graph = match name {
         "lenet-300-100" => multilayer(name, [1, 28, 28], &[300, 100, 10]),

@@ -1,25 +1,24 @@
 //! Why a network cannot be pruned as asked.
 
+use super::Pruner;
+use super::quota::Quota;
 use crate::artifact::FileError;
+use crate::names;
 
 /// A refusal to prune; every message names the option or tensor at fault and what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum PruneError {
     /// A pruner's name that is not known.
-    #[error("there is no pruner {name:?}: the known ones are {known}")]
+    #[error("{}", names::unknown("pruner", .name, Pruner::names(), "`rarefy prune --help` lists all"))]
     UnknownPruner {
         /// The name asked for.
         name: String,
-        /// The known names.
-        known: String,
     },
     /// A quota's name that is not known.
-    #[error("there is no quota {name:?}: the known ones are {known}")]
+    #[error("{}", names::unknown("quota", .name, Quota::ALL.map(Quota::name), "`rarefy quotas --help` lists all"))]
     UnknownQuota {
         /// The name asked for.
         name: String,
-        /// The known names.
-        known: String,
     },
     /// A compression that is not a number of at least 1.
     #[error("a compression of {compression} makes no sense: give a number of at least 1")]
@@ -193,6 +192,24 @@ pub enum PruneError {
     /// candle or its device refused.
     #[error("the tensor library failed: {0}")]
     Tensor(#[from] candle_core::Error),
+}
+
+impl PruneError {
+    /// Returns whether the request alone is at fault: a name, a number out of range, something left
+    /// out. What only computing or reading files could tell is not.
+    #[must_use]
+    pub fn is_wrong_usage(&self) -> bool {
+        matches!(
+            self,
+            Self::UnknownPruner { .. }
+                | Self::UnknownQuota { .. }
+                | Self::Compression { .. }
+                | Self::NoConvolution { .. }
+                | Self::InvalidQuota { .. }
+                | Self::NeedsTraining { .. }
+                | Self::NeedsData { .. }
+        )
+    }
 }
 
 /// The highest compression of a kind, rounded so that asking for it succeeds: a direct one is

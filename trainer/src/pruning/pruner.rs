@@ -131,10 +131,7 @@ impl Pruner {
             .iter()
             .find(|pruner| pruner.name == name)
             .copied()
-            .ok_or_else(|| PruneError::UnknownPruner {
-                name: name.into(),
-                known: Self::names().join(", "),
-            })
+            .ok_or_else(|| PruneError::UnknownPruner { name: name.into() })
     }
 
     /// The names of all pruners.

@@ -44,9 +44,12 @@ pub enum TrainError {
         /// What is wrong and what to do.
         reason: String,
     },
-    /// The data does not fit the architecture or the options.
+    /// The data does not fit the architecture.
     #[error("{0}")]
     Mismatch(String),
+    /// An option that is out of range, or options that contradict each other.
+    #[error("{0}")]
+    Options(String),
     /// The architecture is not known or its file unusable.
     #[error(transparent)]
     Architecture(#[from] ArchitectureError),
@@ -65,4 +68,16 @@ pub enum TrainError {
     /// candle or its device refused.
     #[error("the tensor library failed: {0}")]
     Tensor(#[from] candle_core::Error),
+}
+
+impl TrainError {
+    /// Returns whether the request alone is at fault: a name, or options that make no sense.
+    #[must_use]
+    pub fn is_wrong_usage(&self) -> bool {
+        match self {
+            Self::Options(_) | Self::Architecture(ArchitectureError::Unknown(_)) => true,
+            Self::Prune(error) => error.is_wrong_usage(),
+            _ => false,
+        }
+    }
 }

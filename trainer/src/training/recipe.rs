@@ -153,10 +153,8 @@ impl Recipe {
     /// # Errors
     /// Naming the option or the data at fault.
     pub fn check(&self, graph: &Graph, data: &Dataset) -> Result<(), TrainError> {
-        let refuse = |message: String| Err(TrainError::Mismatch(message));
-        if let Err(reason) = source::fits(graph, data) {
-            return refuse(reason);
-        }
+        let refuse = |message: String| Err(TrainError::Options(message));
+        source::fits(graph, data).map_err(TrainError::Mismatch)?;
         let pruner = Pruner::by_name(&self.pruner)?;
         let trained = self.weights.is_some() || pruner.needs_dense_training();
         if self.after == After::Finetune && !trained {

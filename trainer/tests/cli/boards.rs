@@ -14,7 +14,7 @@ use crate::runs;
 use crate::tools::fake;
 
 /// Whether programs for the board `name` can be built and run here; says why not.
-fn ready(name: &str) -> bool {
+pub(crate) fn ready(name: &str) -> bool {
     let boards = Boards::discover(&firmware_folder().unwrap()).unwrap();
     let setup = Setup::plan(&Machine::default(), [boards.get(name).unwrap()]).unwrap();
     if setup.is_complete() {
@@ -37,7 +37,7 @@ fn number(value: &Value, pointer: &str) -> u64 {
 /// Measures the shared container twice on `board` and checks what must hold of any board.
 fn measured(folder: &Path, board: &str) -> Value {
     fs::write(folder.join("model.rfy"), &runs::pruned().container).unwrap();
-    let measure = format!("measure model.rfy --board {board} --samples 10");
+    let measure = format!("measure model.rfy --board {board} --samples 10 --data digits");
     let report = json(folder, &measure);
     assert_eq!(report["board"], board);
     assert_eq!(report["emulated"], true);
@@ -188,7 +188,7 @@ fn ctrl_c_while_a_board_runs_leaves_nothing_running() {
         let _ = fs::remove_file(&pid);
         let mut command = program::command(
             folder,
-            "measure model.rfy --board mps2-an386 --samples 1 --quiet --json",
+            "measure model.rfy --board mps2-an386 --samples 1 --data digits --quiet --json",
         );
         command.env("PATH", &path).process_group(0);
         let mut child = start(command);

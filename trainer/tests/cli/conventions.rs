@@ -293,7 +293,10 @@ fn inspecting_and_evaluating_agree_with_the_export() {
     std::fs::write(folder.join("model.rfy"), &run.container).unwrap();
     let inspected = json(folder, "inspect model.rfy");
     for (key, value) in inspected.as_object().unwrap() {
-        assert_eq!(value, &run.exported[key], "{key}");
+        // What layers read is not known without what `export` wrote beside the container.
+        if !["layers", "core", "at_most"].contains(&key.as_str()) {
+            assert_eq!(value, &run.exported[key], "{key}");
+        }
     }
     has(
         &inspected,
@@ -318,7 +321,7 @@ fn inspecting_and_evaluating_agree_with_the_export() {
     // Quantization makes few weights zero, and those are not stored.
     assert!((2500..=2662).contains(&sum("/nonzeros")), "{inspected}");
 
-    let score = json(folder, "eval model.rfy");
+    let score = json(folder, "eval model.rfy --data digits");
     assert_eq!(score["samples"], 2000);
     let accuracy = score["correct"].as_f64().unwrap() / 2000.0;
     assert_eq!(score["accuracy"].as_f64().unwrap(), accuracy);
@@ -384,7 +387,10 @@ fn without_json_people_are_told_on_stdout_and_progress_goes_to_stderr() {
     );
     for (show, words) in [
         ("inspect deep/model.rfy", ["784 inputs", "stripped to"]),
-        ("eval deep/model.rfy", ["2,000 test images", "%"]),
+        (
+            "eval deep/model.rfy --data digits",
+            ["2,000 test images", "%"],
+        ),
         ("arch lenet-300-100", ["fc2.weight", "235,200"]),
         ("arch", ["resnet-18", "20,070,080"]),
         ("quotas", ["fc3.weight", "igq"]),

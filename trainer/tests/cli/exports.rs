@@ -1,8 +1,9 @@
 //! What `rarefy export` makes of its options: types of weights, goals, encodings.
 
 use std::fs;
+use std::path::Path;
 
-use crate::program::{json, refusal, run, says, texts};
+use crate::program::{json, misuse, refusal, run, says, texts};
 use crate::runs;
 
 /// A small network with convolutions and a residual addition, over the digits.
@@ -103,19 +104,23 @@ fn options_that_do_not_go_together_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     runs::pruned().lay_out(&folder.join("run"));
-    for (options, words) in [
+    let told: [(fn(&Path, &str) -> String, _, _); 3] = [
         (
+            misuse,
             "--weights f32 --encoding csr",
             ["--encoding", "--weights int8"],
         ),
+        // That a layer is too wide for its encoding only trying shows.
         (
+            refusal,
             "--weights int8 --encoding words",
             ["layer fc1", "--encoding auto"],
         ),
-        ("--board abacus", ["abacus", "mps2-an386"]),
-    ] {
+        (misuse, "--board abacus", ["abacus", "rarefy boards"]),
+    ];
+    for (sentence, options, words) in told {
         says(
-            &refusal(folder, &format!("export run {options} -o m.rfy")),
+            &sentence(folder, &format!("export run {options} -o m.rfy")),
             &words,
         );
         assert!(!folder.join("m.rfy").exists());

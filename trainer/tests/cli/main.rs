@@ -9,6 +9,7 @@
 //! those are missing they say so and pass, and fail instead with RAREFY_REQUIRE_DEVICE=1.
 #![cfg(unix)]
 
+mod advice;
 mod architectures;
 mod boards;
 mod containers;
@@ -16,6 +17,7 @@ mod conventions;
 mod curves;
 mod datasets;
 mod disk;
+mod evaluation;
 mod exports;
 mod faulty_weights;
 mod interrupts;

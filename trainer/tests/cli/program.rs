@@ -61,11 +61,28 @@ pub(crate) fn refusal(folder: &Path, arguments: &str) -> String {
     sentence(&output)
 }
 
+/// The sentence with which wrong usage is told: exit code 2, nothing on stdout, one line on stderr.
+pub(crate) fn misuse(folder: &Path, arguments: &str) -> String {
+    let output = run(folder, &format!("{arguments} --json --quiet"));
+    assert_eq!(texts(&output).0, "", "{arguments}");
+    sentence_of(&output, 2)
+}
+
 /// Checks that `arguments` are refused with `words` and that no file in `folder` comes, goes or
 /// changes.
 pub(crate) fn refused(folder: &Path, arguments: &str, words: &[&str]) {
+    unchanged(folder, arguments, words, refusal);
+}
+
+/// Checks that `arguments` are said to be wrong usage with `words` and that no file in `folder`
+/// comes, goes or changes.
+pub(crate) fn misused(folder: &Path, arguments: &str, words: &[&str]) {
+    unchanged(folder, arguments, words, misuse);
+}
+
+fn unchanged(folder: &Path, arguments: &str, words: &[&str], sentence: fn(&Path, &str) -> String) {
     let before = contents(folder);
-    says(&refusal(folder, arguments), words);
+    says(&sentence(folder, arguments), words);
     let after = contents(folder);
     let names = |files: &Files| files.keys().cloned().collect::<Vec<_>>();
     assert_eq!(names(&before), names(&after), "{arguments}");
@@ -93,8 +110,18 @@ fn contents(folder: &Path) -> Files {
 
 /// The one line of a command that failed with exit code 1, without its `error: `.
 pub(crate) fn sentence(output: &Output) -> String {
+    sentence_of(output, 1)
+}
+
+/// The one line of a command that ended with exit code `code`, without its `error: `.
+fn sentence_of(output: &Output, code: i32) -> String {
     let (_, stderr) = texts(output);
-    assert_eq!(output.status.code(), Some(1), "{}: {stderr}", output.status);
+    assert_eq!(
+        output.status.code(),
+        Some(code),
+        "{}: {stderr}",
+        output.status
+    );
     assert!(
         stderr.ends_with('\n') && stderr.lines().count() == 1,
         "{stderr}"

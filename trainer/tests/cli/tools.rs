@@ -65,11 +65,11 @@ fn a_missing_emulator_or_compiler_is_named_with_the_way_to_get_it() {
     fake(&tools, "cargo", "exit 9");
     fake(&tools, "rustc", "exit 9");
     for board in ["mps2-an386", "microbit"] {
-        let measure = format!("measure model.rfy --board {board}");
+        let measure = format!("measure model.rfy --data digits --board {board}");
         refused(&measure, &["qemu-system-arm", board, "rarefy setup"]);
     }
     refused(
-        "measure model.rfy --board nrf52840-dk",
+        "measure model.rfy --data digits --board nrf52840-dk",
         &["probe-rs", "nrf52840-dk"],
     );
     fake(&tools, "qemu-system-arm", "exit 9");
@@ -79,7 +79,7 @@ fn a_missing_emulator_or_compiler_is_named_with_the_way_to_get_it() {
     };
     if Toolchain::find(&machine, "thumbv6m-none-eabi").is_err() {
         refused(
-            "measure model.rfy --board microbit",
+            "measure model.rfy --data digits --board microbit",
             &[
                 "no compiler for thumbv6m-none-eabi",
                 "rarefy setup",
@@ -91,7 +91,7 @@ fn a_missing_emulator_or_compiler_is_named_with_the_way_to_get_it() {
     }
     fs::remove_file(tools.join("cargo")).unwrap();
     refused(
-        "measure model.rfy --board microbit",
+        "measure model.rfy --data digits --board microbit",
         &["cargo", "rustup.rs"],
     );
     refused("setup", &["cargo", "rustup.rs"]);
@@ -158,8 +158,10 @@ fn ctrl_c_while_the_firmware_is_being_built_leaves_nothing_running() {
     fake(&tools, "cargo", &hang);
     for whole_group in [false, true] {
         let _ = fs::remove_file(&pid);
-        let mut command =
-            with_only_tools(folder, "measure model.rfy --board microbit --quiet --json");
+        let mut command = with_only_tools(
+            folder,
+            "measure model.rfy --data digits --board microbit --quiet --json",
+        );
         command.process_group(0);
         let mut child = start(command);
         wait_until(&mut child, || pid.exists());

@@ -27,7 +27,7 @@ const MOST: usize = 1 << 31;
 #[derive(Debug, thiserror::Error)]
 pub enum ArchitectureError {
     /// The name is not known.
-    #[error("{0}; or give a file that ends in .toml")]
+    #[error("{0}, and a file that ends in .toml may be given")]
     Unknown(#[from] UnknownArchitecture),
     /// The file cannot be read.
     #[error(transparent)]

@@ -57,10 +57,7 @@ impl Quota {
         Self::ALL
             .into_iter()
             .find(|quota| quota.name() == name)
-            .ok_or_else(|| PruneError::UnknownQuota {
-                name: name.into(),
-                known: Self::ALL.map(Quota::name).join(", "),
-            })
+            .ok_or_else(|| PruneError::UnknownQuota { name: name.into() })
     }
 
     /// The density of each of `tensors` at the overall `density` in (0, 1].

@@ -1,0 +1,60 @@
+//! Names that people type: what to say of one that is not known.
+
+/// Similarity above which a known name is suggested, the threshold that clap uses for its own.
+const SIMILAR: f64 = 0.7;
+
+/// Returns the name of `known` most similar to `name` by Jaro similarity, whatever the case of its
+/// letters, if any is similar.
+pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let name = name.to_lowercase();
+    known
+        .into_iter()
+        .map(|known| (strsim::jaro(&name, &known.to_lowercase()), known))
+        .filter(|(similarity, _)| *similarity > SIMILAR)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, known)| known)
+}
+
+/// Returns the sentence about an unknown `name` of a `kind` of thing ("board"), which suggests the
+/// nearest of `known` and ends with where all of them are listed.
+pub fn unknown<'a>(
+    kind: &str,
+    name: &str,
+    known: impl IntoIterator<Item = &'a str>,
+    listed: &str,
+) -> String {
+    match nearest(name, known) {
+        Some(nearest) => format!("there is no {kind} {name:?}: did you mean {nearest}? {listed}"),
+        None => format!("there is no {kind} {name:?}: {listed}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slips_of_the_finger_are_recognised_and_other_words_are_not() {
+        let sets = ["digits", "mnist", "fashion-mnist"];
+        for (typed, meant) in [
+            ("mnst", Some("mnist")),
+            ("mnsit", Some("mnist")),
+            ("MNIST", Some("mnist")),
+            ("fashion_mnist", Some("fashion-mnist")),
+            ("digit", Some("digits")),
+            ("imagenet", None),
+            ("", None),
+        ] {
+            assert_eq!(nearest(typed, sets), meant, "{typed}");
+        }
+        let boards = ["mps2-an385", "mps2-an386", "microbit"];
+        assert_eq!(
+            unknown("board", "mps2-an368", boards, "`rarefy boards` lists all"),
+            "there is no board \"mps2-an368\": did you mean mps2-an386? `rarefy boards` lists all"
+        );
+        assert_eq!(
+            unknown("board", "arduino", boards, "`rarefy boards` lists all"),
+            "there is no board \"arduino\": `rarefy boards` lists all"
+        );
+    }
+}
