@@ -10,6 +10,7 @@
 pub mod activity;
 pub mod bits;
 pub mod choose;
+mod constants;
 pub mod container;
 pub mod costs;
 pub mod decouple;
