@@ -9,13 +9,14 @@ use serde::Serialize;
 
 use super::console::Console;
 use super::next::{Line, Next, Why};
-use super::table::{percent, thousands};
+use super::table::{percent, table, text, thousands};
 use super::{data, inspect, interrupt, measure, output};
 use crate::data::Dataset;
+use crate::deploy::bits::Wider;
 use crate::deploy::choose::{EncodingChoice, Goal};
 use crate::deploy::costs::Core;
 use crate::deploy::export::{Code, ExportAccuracy, ExportReport, FinishedRun, Options};
-use crate::deploy::quantize::WeightType;
+use crate::deploy::quantize::{Fidelity, WeightType};
 use crate::device::{self, Boards, firmware_folder};
 
 /// The board that is meant where none is named.
@@ -51,6 +52,12 @@ pub(super) struct Arguments {
     /// Where the run's dataset is now [default: as the run was given it]
     #[arg(long)]
     data: Option<String>,
+    /// Show for each layer how near its integers are to the floats
+    #[arg(long)]
+    report: bool,
+    /// Write the network even if it has more than 5 points fewer of the test images right than trained
+    #[arg(long)]
+    allow_loss: bool,
 }
 
 /// What can be written.
@@ -127,17 +134,25 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
     })?;
     if arguments.emit == Emit::Rust {
         let board = arguments.board.as_deref().unwrap_or(DEFAULT_BOARD);
-        return code(&run, &data, &options, (&out("model.rs"), board), console);
+        return code(
+            &run,
+            &data,
+            &options,
+            (&out("model.rs"), board),
+            arguments,
+            console,
+        );
     }
     let out = out("model.rfy");
     let report = run.export_for(arguments.board.as_deref(), &data, &options, &out)?;
-    note_loss(&report, options.weights, console);
+    notes(&report, &options, console);
     let (pruned, deployed) = (report.accuracy.pruned, report.accuracy.deployed);
     console.result(&report, || {
         let instructions = report.model.layers.iter().filter_map(|layer| layer.instructions);
         format!(
-            "{}\n{path}: {} bytes, about {} instructions, {} of test images right with the device's arithmetic ({} trained)\n",
+            "{}{}\n{path}: {} bytes, about {} instructions, {} of test images right with the device's arithmetic ({} trained)\n",
             inspect::layers(&report.model, "instructions"),
+            shown(&report.fidelity, arguments),
             thousands(report.model.bytes),
             thousands(instructions.sum::<u64>()),
             percent(deployed),
@@ -164,12 +179,80 @@ fn note_loss(report: &ExportReport, weights: WeightType, console: &Console) {
     }
 }
 
+/// What a person should hear of an export.
+fn notes(report: &ExportReport, options: &Options, console: &Console) {
+    note_loss(report, options.weights, console);
+    // What is asked for by default is no less than what most layers store.
+    let asked = options.weights.bits() < Options::default().weights.bits();
+    if asked && !report.wider.is_empty() {
+        console.note(&more_bits(report, options));
+    }
+}
+
+/// Which layers store more bits than asked for, and why.
+fn more_bits(report: &ExportReport, options: &Options) -> String {
+    let of = |kinds: &[&str]| {
+        let layers = report.wider.iter();
+        let layers = layers.filter(|layer| kinds.contains(&layer.encoding));
+        let named = |layer: &Wider| {
+            format!(
+                "{} ({}, {} bits)",
+                layer.layer, layer.encoding, layer.stored_bits
+            )
+        };
+        layers.map(named).collect::<Vec<_>>().join(", ")
+    };
+    let reasons = [
+        (
+            of(&["words", "columns"]),
+            "a weight shares 16 bits with an index and has all that it leaves",
+        ),
+        (
+            of(&["csr", "dense"]),
+            "a weight takes a byte, however few bits of it are used",
+        ),
+        (of(&["rice"]), "a row that passes one value on keeps 8 bits"),
+    ];
+    let reasons = reasons.iter().filter(|(layers, _)| !layers.is_empty());
+    let reasons: Vec<String> = reasons
+        .map(|(layers, why)| format!("{layers}: {why}"))
+        .collect();
+    let instead = match options.encoding {
+        EncodingChoice::Only(rarefy_format::Encoding::Rice) => "",
+        _ => "; --encoding rice stores no more bits than asked for",
+    };
+    format!(
+        "--weights {} is less than some layers store: {}{instead}",
+        report.weights,
+        reasons.join("; ")
+    )
+}
+
+/// The table of how near integers are to floats, if it was asked for.
+fn shown(fidelity: &[Fidelity], arguments: &Arguments) -> String {
+    if !arguments.report || fidelity.is_empty() {
+        return String::new();
+    }
+    let mut rows = table(["layer", "floats, rms", "error, rms", "signal to noise"]);
+    for layer in fidelity {
+        let ratio = match layer.snr_db {
+            Some(ratio) => format!("{ratio:.1} dB"),
+            None if layer.noise == 0.0 => "exact".into(),
+            None => "no signal".into(),
+        };
+        let [signal, noise] = [layer.signal, layer.noise].map(|size| format!("{size:.4}"));
+        rows.add_row([layer.layer.clone(), signal, noise, ratio]);
+    }
+    format!("\n{}", text(&rows))
+}
+
 /// Writes the network as code.
 fn code(
     run: &FinishedRun,
     data: &Dataset,
     options: &Options,
     (out, board): (&Path, &str),
+    arguments: &Arguments,
     console: &Console,
 ) -> Result<()> {
     let code = run.export_code(data, options, out)?;
@@ -191,10 +274,13 @@ fn code(
         weights: code.report.weights.clone(),
         nonzeros: code.report.model.nonzeros,
         accuracy: code.report.accuracy,
+        stripping_error: code.report.stripping_error,
+        fidelity: code.report.fidelity.clone(),
     };
     console.result(&report, || {
         format!(
-            "{}: {} weights as code ({} bytes of source), {} of test images right ({} trained)\n{}\nA container of the same integers takes {} bytes, beside the engine that all containers share\n",
+            "{}{}: {} weights as code ({} bytes of source), {} of test images right ({} trained)\n{}\nA container of the same integers takes {} bytes, beside the engine that all containers share\n",
+            shown(&report.fidelity, arguments),
             report.path,
             thousands(report.nonzeros),
             thousands(report.source_bytes),
@@ -249,6 +335,10 @@ struct CodeReport {
     nonzeros: usize,
     /// Shares of test images right.
     accuracy: ExportAccuracy,
+    /// The largest relative difference between the trained and the stripped network.
+    stripping_error: f64,
+    /// For each layer how near its integers are to the floats.
+    fidelity: Vec<Fidelity>,
 }
 
 /// The options of the library.
@@ -284,5 +374,6 @@ fn options(arguments: &Arguments) -> Result<Options> {
             Encoding::Rice => only(rarefy_format::Encoding::Rice),
             Encoding::Dense => only(rarefy_format::Encoding::Dense),
         },
+        allow_loss: arguments.allow_loss,
     })
 }

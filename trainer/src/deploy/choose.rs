@@ -41,6 +41,8 @@ const IMAGES: usize = 100;
 /// The encoding of every layer of `network`, its units in their final order; [`Encoding::None`] for
 /// pooling.
 ///
+/// Layers (by their place) are not stored in the encodings that `without` names for them.
+///
 /// # Errors
 /// When a layer cannot be stored in the one encoding asked for, or the network not be quantized.
 pub fn choose(
@@ -49,6 +51,7 @@ pub fn choose(
     weights: WeightType,
     (goal, core): (Goal, Core),
     choice: EncodingChoice,
+    without: &[(usize, Encoding)],
 ) -> Result<Vec<Encoding>, DeployError> {
     if let EncodingChoice::Only(encoding) = choice {
         let of_layer = |layer: &Layer| match layer.is_pool() {
@@ -71,7 +74,10 @@ pub fn choose(
             if layer.is_pool() {
                 return Ok(vec![(Encoding::None, [0.0, 0.0])]);
             }
-            let tried = ENCODINGS.into_iter().filter_map(|encoding| {
+            let left = ENCODINGS
+                .into_iter()
+                .filter(|&encoding| !without.contains(&(index, encoding)));
+            let tried = left.filter_map(|encoding| {
                 let cost = trial(&rough, index, layer, weights, encoding, core)?;
                 Some((encoding, cost))
             });
@@ -281,7 +287,7 @@ mod tests {
             .map(|_| (0..network.input[2]).map(|_| pixel()).collect())
             .collect();
         let images: Vec<&[u8]> = images.iter().map(Vec::as_slice).collect();
-        choose(network, &images, weights, (goal, Core::M4), choice)
+        choose(network, &images, weights, (goal, Core::M4), choice, &[])
     }
 
     #[test]
@@ -296,7 +302,7 @@ mod tests {
         // All weights of inputs that never are.
         let (full, image) = (chain(&[64, 12], &[1.0]), [9; 64]);
         let (bits, goal) = (WeightType::Int(6), (Goal::Speed, Core::M4));
-        let speed = choose(&full, &[&image], bits, goal, EncodingChoice::Auto).unwrap();
+        let speed = choose(&full, &[&image], bits, goal, EncodingChoice::Auto, &[]).unwrap();
         assert_eq!(speed, [Encoding::Dense]);
         // 700 columns leave a packed word 6 bits, 100 rows leave it 9.
         let balanced = with(WeightType::Int(8), Goal::Balanced);

@@ -26,6 +26,31 @@ pub enum DeployError {
         /// What does not fit.
         reason: String,
     },
+    /// An encoding in which a layer's sums leave 32 bits at every scale that keeps the bits asked for.
+    #[error(
+        "layer {layer} cannot be stored as {}: its sums would not fit 32 bits; export it with --encoding auto or fewer bits",
+        encoding.name()
+    )]
+    Overflow {
+        /// The layer.
+        layer: String,
+        /// Its place in the network.
+        index: usize,
+        /// The encoding.
+        encoding: rarefy_format::Encoding,
+    },
+    /// A container that would lose much of what was trained.
+    #[error(
+        "the network would have {deployed} of test images right, {trained} trained: {reason}, or write it all the same with --allow-loss"
+    )]
+    Loss {
+        /// The accuracy of the trained network.
+        trained: String,
+        /// The accuracy of the container.
+        deployed: String,
+        /// Where it is lost, and what to do.
+        reason: String,
+    },
     /// An encoding that does not hold a layer.
     #[error(
         "layer {layer} cannot be stored as {encoding}: {reason}; export it with --encoding auto"

@@ -7,14 +7,16 @@ use rarefy_format::{AlignedBytes, Encoding, Layer, NetworkSpec};
 use serde::Serialize;
 
 use super::activity::Activity;
+use super::bits::{self, Wider};
 use super::choose::{self, EncodingChoice, Goal};
 use super::companion::{self, Companion};
 use super::costs::{self, Core};
+use super::quantize::fidelity::{self, Fidelity};
 use super::quantize::{self, CALIBRATION, Quantized, WeightType};
 use super::report::{self, ModelReport};
-use super::{DeployError, Network, container, emit, evaluate, fold, order, pairs, strip};
+use super::{DeployError, Network, container, decouple, emit, evaluate, fold, order, pairs, strip};
 use crate::artifact;
-use crate::data::Dataset;
+use crate::data::{Dataset, Split};
 use crate::graph::{Graph, Operation};
 use crate::network::state::StateError;
 use crate::network::{State, initial};
@@ -33,7 +35,12 @@ pub struct Options {
     pub core: Core,
     /// How weights are stored.
     pub encoding: EncodingChoice,
+    /// Whether to write a container that loses more accuracy than [`MOST_LOSS`].
+    pub allow_loss: bool,
 }
+
+/// The share of test images that a container may lose against the network it came from.
+pub const MOST_LOSS: f64 = 0.05;
 
 impl Default for Options {
     /// What `rarefy export` does unasked.
@@ -43,6 +50,7 @@ impl Default for Options {
             goal: Goal::Balanced,
             core: Core::M4,
             encoding: EncodingChoice::Auto,
+            allow_loss: false,
         }
     }
 }
@@ -57,9 +65,13 @@ pub struct ExportReport {
     pub weights: String,
     /// Shares of test images right.
     pub accuracy: ExportAccuracy,
-    /// The largest relative difference that stripping made to a class score of the calibration
-    /// images, in f32.
+    /// The largest relative difference, for a class score of the calibration images, between the
+    /// trained weights and the stripped network, in f32.
     pub stripping_error: f64,
+    /// For each layer how near its integers are to the floats; empty for a container of floats.
+    pub fidelity: Vec<Fidelity>,
+    /// The layers that store more bits a weight than asked for.
+    pub wider: Vec<Wider>,
 }
 
 /// Accuracy before and after export.
@@ -113,6 +125,14 @@ impl FinishedRun {
             }
         }
         let masks = Masks::load(&graph, &folder.file("masks.safetensors"))?;
+        if let Some((name, element)) = outside(&state, &masks) {
+            return Err(DeployError::Weights(StateError::Tensor {
+                path: path.display().to_string(),
+                reason: format!(
+                    "element {element} of tensor {name} is not 0, but masks.safetensors leaves it out"
+                ),
+            }));
+        }
         Ok(Self {
             recipe,
             report,
@@ -127,15 +147,35 @@ impl FinishedRun {
     /// # Errors
     /// When the architecture cannot be folded.
     pub fn fold(&self) -> Result<Network, DeployError> {
+        self.fold_under(&self.masks)
+    }
+
+    /// The folded network of all weights that were trained, whatever the mask says: what deployment must
+    /// compute. Weights of 0 add nothing.
+    ///
+    /// # Errors
+    /// When the architecture cannot be folded.
+    pub fn fold_trained(&self) -> Result<Network, DeployError> {
+        let tensors = self.graph.prunable();
+        let values: Vec<&[f32]> = tensors
+            .iter()
+            .map(|tensor| &self.state.get(&tensor.name).values[..])
+            .collect();
+        let nonzero = |tensor: usize, element: usize| values[tensor][element] != 0.0;
+        self.fold_under(&Masks::from_fn(&tensors, nonzero))
+    }
+
+    fn fold_under(&self, masks: &Masks) -> Result<Network, DeployError> {
         let pixels = (self.recipe.pixel_mean, self.recipe.pixel_std);
-        fold::fold(&self.graph, &self.state, &self.masks, pixels)
+        fold::fold(&self.graph, &self.state, masks, pixels)
     }
 
     /// Exports to the file `path`, calibrating and testing on `data`, and writes its [`Companion`]
     /// beside it.
     ///
     /// # Errors
-    /// When `data` is not what the run was trained on, a step refuses, or a file cannot be written.
+    /// When `data` is not what the run was trained on, a step refuses, the container loses more than
+    /// [`MOST_LOSS`] (unless the options allow it), or a file cannot be written.
     pub fn export(
         &self,
         data: &Dataset,
@@ -225,24 +265,39 @@ impl FinishedRun {
         let images: Vec<&[u8]> = (0..calibration.len())
             .map(|i| calibration.image(i))
             .collect();
-        let stripping_error = difference(&folded, &stripped, &images);
-        let Quantized { spec, activity } = integers(&stripped, &images, options)?;
-        let bytes = container::write(&spec, &stripped)?;
+        let stripping_error = difference(&self.fold_trained()?, &stripped, &images);
+        let network = match options.weights {
+            WeightType::F32 => stripped,
+            weights => decouple::decouple(&stripped, &images, weights),
+        };
+        let Quantized {
+            spec,
+            activity,
+            fidelity,
+        } = integers(&network, &images, options)?;
+        let bytes = container::write(&spec, &network)?;
         let model = container::parse(&bytes, path)?;
         let never = AtomicBool::new(false);
         let score = evaluate::evaluate(model, &data.test, &never, &mut |_| {})?;
+        let accuracy = ExportAccuracy {
+            pruned: self.report.accuracy.pruned,
+            deployed: score.map_or(0.0, |score| score.accuracy),
+        };
+        if accuracy.pruned - accuracy.deployed > MOST_LOSS && !options.allow_loss {
+            return Err(refuse_loss(accuracy, &network, &fidelity, &data.test));
+        }
         let instructions = |layer: &Layer<'_>| {
             let activity = Some(&activity[layer.index()]);
             Some(costs::instructions(layer, options.core, activity).round() as u64)
         };
+        let encodings = spec.layers.iter().map(|layer| layer.encoding);
         let report = ExportReport {
             model: report::report(&model, path, instructions),
             weights: options.weights.name(),
-            accuracy: ExportAccuracy {
-                pruned: self.report.accuracy.pruned,
-                deployed: score.map_or(0.0, |score| score.accuracy),
-            },
+            accuracy,
             stripping_error,
+            fidelity,
+            wider: bits::wider(&network, encodings, options.weights),
         };
         Ok(Prepared {
             spec,
@@ -251,6 +306,58 @@ impl FinishedRun {
             report,
         })
     }
+}
+
+/// Test images that tell whether a loss is that of the integers.
+const JUDGED: usize = 2000;
+
+/// The refusal of a container that loses too much: at which layer its integers part from the floats of
+/// `network`, or that those lose as much.
+fn refuse_loss(
+    accuracy: ExportAccuracy,
+    network: &Network,
+    fidelity: &[Fidelity],
+    test: &Split,
+) -> DeployError {
+    let test = test.limit(JUDGED);
+    let right = |&image: &usize| {
+        let scores = network.scores(test.image(image));
+        let best = scores.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1));
+        best.is_some_and(|(class, _)| class == usize::from(test.label(image)))
+    };
+    let right = (0..test.len()).filter(right).count();
+    let floats = right as f64 / test.len().max(1) as f64;
+    let percent = |share: f64| format!("{:.2} %", 100.0 * share);
+    let ExportAccuracy { pruned, deployed } = accuracy;
+    let reason = match fidelity::first_apart(fidelity) {
+        Some(layer) if floats - deployed > (pruned - deployed) / 2.0 => format!(
+            "its integers part from the floats at layer {}{}: export it with more bits, such as --weights int8",
+            layer.layer,
+            match layer.snr_db {
+                Some(ratio) => format!(" (signal to noise {ratio:.1} dB)"),
+                None => String::new(),
+            }
+        ),
+        _ => format!(
+            "its weights in floats have {} as well, so they are not what this run trained: repeat the run with `rarefy train --force`",
+            percent(floats)
+        ),
+    };
+    DeployError::Loss {
+        trained: percent(pruned),
+        deployed: percent(deployed),
+        reason,
+    }
+}
+
+/// The first weight of `state` that is not 0 where `masks` leave it out: its tensor and element.
+fn outside<'a>(state: &State, masks: &'a Masks) -> Option<(&'a str, usize)> {
+    masks.iter().find_map(|mask| {
+        let weights = state.get(&mask.name).values.iter().zip(&mask.keep);
+        let mut weights = weights.enumerate();
+        let found = weights.find(|(_, (weight, keep))| !**keep && **weight != 0.0);
+        found.map(|(element, _)| (mask.name.as_str(), element))
+    })
 }
 
 /// A network in integers, not yet written.
@@ -286,6 +393,7 @@ pub fn integers(
         goal,
         core,
         encoding,
+        ..
     } = *options;
     if weights == WeightType::F32 {
         if encoding != EncodingChoice::Auto {
@@ -294,9 +402,21 @@ pub fn integers(
         }
         return quantize::floats(network, images);
     }
-    let encodings = choose::choose(network, images, weights, (goal, core), encoding)?;
-    let network = pairs::paired(network, images, &encodings);
-    quantize::quantize(&network, images, weights, &encodings)
+    // Encodings in which a layer's sums turned out to leave 32 bits.
+    let mut without = Vec::new();
+    loop {
+        let goal = (goal, core);
+        let encodings = choose::choose(network, images, weights, goal, encoding, &without)?;
+        let paired = pairs::paired(network, images, &encodings);
+        match quantize::quantize(&paired, images, weights, &encodings) {
+            Err(DeployError::Overflow {
+                index,
+                encoding: overflowing,
+                ..
+            }) if encoding == EncodingChoice::Auto => without.push((index, overflowing)),
+            quantized => return quantized,
+        }
+    }
 }
 
 /// The arrays that a trained state of `graph` holds, in their shapes.

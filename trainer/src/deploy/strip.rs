@@ -1,9 +1,9 @@
 //! Stripping: detached units and channels go, and nothing else changes.
 //!
-//! A hidden unit that nothing reads is removed. One that reads nothing gives the constant
-//! `act(bias)`, which is folded into its readers' biases, so that they no longer read it. That is not
-//! exact where a reader pads: it sees zeros beside the constant, and keeps reading it unless that is
-//! zero too. Additions and pooling tie the channels of layers together: those go only together, when
+//! A hidden unit that nothing reads is removed. One that reads nothing gives the constant `act(bias)`, and
+//! so does a position of a map that sees only padding. What reads the same [constant](super::constants)
+//! everywhere takes it into its bias and no longer reads it. A convolution that sees a constant here and
+//! padding or something else there keeps reading it: its weights stay. Additions and pooling tie the channels of layers together: those go only together, when
 //! none of them is read. A layer that reads nothing but its skip lets go of its source, and layers that
 //! nothing needs go whole.
 //!
@@ -12,6 +12,7 @@
 //! and outputs of the network stay: they are the device's interface. One channel stays of a
 //! layer that is needed for its shape alone.
 
+use super::constants::{constants, read_everywhere};
 use super::network::{Layer, Network, Operation, disjoint, in_order};
 use super::sparse;
 
@@ -39,62 +40,53 @@ fn structure(network: &Network) -> Vec<[Option<usize>; 4]> {
     network.layers.iter().map(of).collect()
 }
 
-/// For each layer and channel the constant it gives whatever the input, if it does.
-fn constants(network: &Network) -> Vec<Vec<Option<f32>>> {
-    let mut constants: Vec<Vec<Option<f32>>> = Vec::with_capacity(network.layers.len());
-    for layer in &network.layers {
-        // What the source gives where it is pooled, else what the skip adds.
-        let passed = |channel: usize| match (layer.is_pool(), layer.source, layer.skip) {
-            (true, source, _) => constants[source?][channel],
-            (false, _, Some(skip)) => constants[skip][channel],
-            (false, _, None) => Some(0.0),
-        };
-        let own = |channel: usize| {
-            if layer.is_pool() {
-                return Some(0.0);
-            }
-            let row = layer.weights.outer_view(channel)?;
-            (row.nnz() == 0).then_some(layer.bias[channel])
-        };
-        let given = (0..layer.shape[0]).map(|channel| {
-            let sum = passed(channel)? + own(channel)?;
-            Some(if layer.relu { sum.max(0.0) } else { sum })
-        });
-        let given = given.collect();
-        constants.push(given);
-    }
-    constants
-}
-
-/// Moves what constant channels send into their readers' biases, where that is exact.
+/// Moves what constant elements send into their readers' biases, where that is exact.
 fn fold_constants(network: &mut Network) {
     let constants = constants(network);
     let shapes: Vec<[usize; 3]> = network.layers.iter().map(|layer| layer.shape).collect();
+    let input = network.input;
     for layer in &mut network.layers {
-        if let Some(source) = layer.source.filter(|_| !layer.is_pool()) {
-            let (block, pads) = (layer.columns(shapes[source]), layer.pads());
-            let sent = |column: usize| {
-                constants[source][column / block].filter(|&constant| !pads || constant == 0.0)
-            };
-            for (row, bias) in layer.weights.outer_iterator().zip(&mut layer.bias) {
-                let sent = row.iter().filter_map(|(column, &weight)| {
-                    Some(f64::from(weight) * f64::from(sent(column)?))
-                });
-                *bias = (f64::from(*bias) + sent.sum::<f64>()) as f32;
-            }
-            layer.weights = sparse::retain(&layer.weights, |_, column| sent(column).is_none());
+        if !layer.is_pool() {
+            let pixels: Vec<Option<f32>> = vec![None; input.iter().product()];
+            let (read, shape) = layer.source.map_or((&pixels, input), |source| {
+                (&constants[source], shapes[source])
+            });
+            fold_columns(layer, read, shape);
         }
         let Some(skip) = layer.skip else { continue };
-        if let Some(added) = constants[skip]
-            .iter()
-            .copied()
-            .collect::<Option<Vec<f32>>>()
-        {
+        if let Some(added) = by_channel(&constants[skip], shapes[skip][0]) {
             let biases = layer.bias.iter_mut().zip(added);
             biases.for_each(|(bias, add)| *bias += add);
             layer.skip = None;
         }
     }
+}
+
+/// Moves the columns of `layer` that read the same constant everywhere into its biases.
+fn fold_columns(layer: &mut Layer, read: &[Option<f32>], shape: [usize; 3]) {
+    if !layer.pads() && read.iter().all(Option::is_none) {
+        return;
+    }
+    let sent: Vec<Option<f32>> = (0..layer.weights.cols())
+        .map(|column| read_everywhere(layer, read, shape, column))
+        .collect();
+    for (row, bias) in layer.weights.outer_iterator().zip(&mut layer.bias) {
+        let sent = row
+            .iter()
+            .filter_map(|(column, &weight)| Some(f64::from(weight) * f64::from(sent[column]?)));
+        *bias = (f64::from(*bias) + sent.sum::<f64>()) as f32;
+    }
+    layer.weights = sparse::retain(&layer.weights, |_, column| sent[column].is_none());
+}
+
+/// The constant of each of `channels`, where all are constant and each is the same at all its positions.
+fn by_channel(constants: &[Option<f32>], channels: usize) -> Option<Vec<f32>> {
+    let maps = constants.chunks_exact(constants.len() / channels.max(1));
+    maps.map(|map| {
+        let first = map[0]?;
+        map.iter().all(|&at| at == Some(first)).then_some(first)
+    })
+    .collect()
 }
 
 /// Lets layers without weights read their skip, or the input, instead of their source, and removes the

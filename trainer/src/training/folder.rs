@@ -7,7 +7,7 @@
 //! | `metrics.csv` | one line per epoch |
 //! | `checkpoint.safetensors` | weights and velocities after the last whole epoch (removed at the end) |
 //! | `dense.safetensors` | the dense network, where the pruner trains one |
-//! | `masks-direct.safetensors`, `masks.safetensors` | what the pruner keeps; what of it is effective, and trained |
+//! | `masks-direct.safetensors`, `masks.safetensors` | what the pruner keeps; what of it is trained: what is effective, or all where nothing is pruned |
 //! | `weights.safetensors` | the trained weights with the statistics they are deployed with |
 //! | `SHA256SUMS` | the SHA-256 of the files of a finished run, by which they belong together |
 //! | `result.json` | the figures; written last, so its presence says that the run is whole |

@@ -424,7 +424,13 @@ impl Run<'_> {
             }));
         }
         outcome.direct.save(&direct_path)?;
-        outcome.effective.save(&effective_path)?;
+        // What is trained: all of a network that nothing is pruned of, what is effective of others.
+        let trained = if pruner.is_dense() {
+            &outcome.direct
+        } else {
+            &outcome.effective
+        };
+        trained.save(&effective_path)?;
         Ok(outcome)
     }
 

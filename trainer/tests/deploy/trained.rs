@@ -173,7 +173,15 @@ fn folded_and_stripped_networks_compute_what_was_trained() {
             trained.agrees(&stripped, "stripped");
             assert_eq!(strip::strip(&stripped), stripped);
             if masks == &whole {
-                assert_eq!(stripped, folded);
+                // Nothing goes but taps that read a constant channel at every position.
+                let outline = |network: &Network| -> Vec<_> {
+                    let layers = network.layers.iter();
+                    layers.map(|l| (l.source, l.skip, l.shape)).collect()
+                };
+                assert_eq!(outline(&stripped), outline(&folded));
+                if pixels.0 == 0.0 {
+                    assert!(stripped == folded, "{}", graph.name());
+                }
             }
         }
     }

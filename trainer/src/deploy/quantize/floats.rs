@@ -59,6 +59,7 @@ pub fn floats(network: &Network, images: &[&[u8]]) -> Result<Quantized, DeployEr
     });
     Ok(Quantized {
         activity: activity.collect(),
+        fidelity: Vec::new(),
         spec: NetworkSpec { input, layers },
     })
 }

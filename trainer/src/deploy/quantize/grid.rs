@@ -29,6 +29,20 @@ impl WeightType {
         }
     }
 
+    /// The largest integer of a weight, where an encoding has room for no more bits.
+    pub(in crate::deploy) fn levels(self) -> f64 {
+        f64::from(self.largest())
+    }
+
+    /// The largest integer of a weight.
+    fn largest(self) -> i16 {
+        match self.bits() {
+            // -128 would be one more than 127.
+            8.. => 127,
+            bits => 1 << (bits - 1),
+        }
+    }
+
     /// The name on the command line.
     #[must_use]
     pub fn name(self) -> String {
@@ -74,11 +88,7 @@ pub(super) fn grid(
         Encoding::Words => words(columns, false),
         Encoding::Columns => words(rows, true),
         Encoding::Csr | Encoding::Rice | Encoding::Dense => Some(Grid::Plain {
-            largest: match weights.bits() {
-                // -128 would be one more than 127.
-                8.. => 127,
-                bits => 1 << (bits - 1),
-            },
+            largest: weights.largest(),
         }),
         Encoding::CsrF32 | Encoding::None => None,
     }
@@ -120,6 +130,26 @@ impl Grid {
                 // The index has no more bits than that: the word fits.
                 (high << index_bits | index as i32) as i16
             }
+        }
+    }
+
+    /// These integers with all values of a byte, where each weight has one to itself.
+    pub(super) fn whole_byte(self) -> Self {
+        match self {
+            Grid::Plain { .. } => Grid::Plain { largest: 127 },
+            words @ Grid::Words { .. } => words,
+        }
+    }
+
+    /// The integer of a weight that is nearest, 0 included: for steps so coarse that most of a layer's weights
+    /// are less than one.
+    pub(super) fn integer_or_zero(self, weight: f64, row: usize, column: usize) -> i16 {
+        let integer = self.integer(weight, row, column);
+        let apart = f64::from(integer) * self.unit() - weight;
+        if weight.abs() < apart.abs() {
+            0
+        } else {
+            integer
         }
     }
 

@@ -10,7 +10,7 @@
 //! of what the shift drops. There too, where that makes the error smaller, goes the mean error of each
 //! row's sums on the calibration images (Nagel et al. 2019, "Data-free quantization", section 4.2).
 
-use rarefy_format::MAX_SHIFT;
+mod scales;
 
 use super::Values;
 use super::grid::Grid;
@@ -19,11 +19,21 @@ use crate::deploy::network::{Layer, Operation};
 use crate::deploy::sparse::from_rows;
 use crate::graph::Pooling;
 
+use scales::{Scale, largest_of, spread};
+pub(in crate::deploy) use scales::{finest, room};
+
 /// The largest activation.
 const LARGEST: f64 = 255.0;
 
 /// The zero point of signed activations.
 const ZERO: f64 = 128.0;
+
+/// Steps beyond the finest scale that are tried at most.
+const FINER: usize = 24;
+
+/// The standard deviations of its sums that a layer's outputs are expected to reach, even where the
+/// calibration images show less: a branch that is off for all of them has a step, too.
+const UNSEEN: f64 = 0.25;
 
 /// The integers of a layer.
 #[derive(Debug, Clone)]
@@ -38,10 +48,23 @@ pub(super) struct Integers {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Storage {
     pub(super) grid: Grid,
+    /// The bits asked for a weight; the grid may have more.
+    pub(super) bits: u8,
     /// Whether biases keep 8 bits, the same for all rows, instead of 32.
     pub(super) short_biases: bool,
     /// Whether the layer gives its sums.
     pub(super) last: bool,
+    /// The step that its outputs have at least; 0 where any will do.
+    pub(super) least: f64,
+}
+
+/// Why a layer has no integers.
+#[derive(Debug)]
+pub(super) enum Unfit {
+    /// Its sums leave 32 bits at every scale that keeps the bits asked for.
+    Overflow,
+    /// Another reason, a half sentence.
+    Reason(String),
 }
 
 /// A layer, what it reads, and what it should give.
@@ -60,10 +83,9 @@ pub(super) struct Fit<'a> {
     size: [usize; 2],
     /// The size of the windows pooled, 1 for none, and of what kind they are.
     pooled: (Pooling, usize),
+    /// The largest output that the steps must reach.
+    range: f64,
 }
-
-/// The step of a weight's integer, and the shift of what is added that goes with it.
-type Scale = (f64, u8);
 
 /// A choice and the squared error it makes.
 struct Choice {
@@ -115,89 +137,81 @@ impl<'a> Fit<'a> {
                     .collect()
             }
         };
+        let exact = every(layer);
+        // A mean over independent positions varies so much less.
+        let mean_of = if pooled.0 == Pooling::Average {
+            pooled.1
+        } else {
+            1
+        };
+        let unseen = UNSEEN * spread(&sums, layer.bias.len()) / mean_of as f64;
         Self {
             layer,
             storage,
             source,
             skip,
             correlations: Correlations::new(layer, source, &unadded),
+            range: largest_of(&exact).max(unseen),
             sums,
-            exact: every(layer),
+            exact,
             size,
             pooled,
         }
     }
 
     /// The best integers and what they give, or what is in the way.
-    pub(super) fn best(self) -> Result<(Integers, Values), String> {
+    pub(super) fn best(self) -> Result<(Integers, Values), Unfit> {
         let weights = self.layer.weights.data().iter().chain(&self.layer.bias);
         if !weights
             .chain(self.exact.iter().flatten())
             .all(|value| value.is_finite())
         {
-            return Err("its weights or activations are not finite".into());
+            let reason = "its weights or activations are not finite";
+            return Err(Unfit::Reason(reason.into()));
         }
+        let best = self.choice().ok_or(Unfit::Overflow)?;
+        let sums = self.stored_sums(&best.integers);
+        let stored = sums.iter().map(|sums| self.finish(sums, &best.integers));
+        let signed = !self.layer.relu && !self.storage.last;
+        let values = Values {
+            stored: stored.collect(),
+            exact: self.exact,
+            step: best.step,
+            zero: if signed { ZERO } else { 0.0 },
+            shape: self.layer.shape,
+        };
+        Ok((best.integers, values))
+    }
+
+    /// The best choice among the scales worth trying, those next to it, and, where sums overflow, coarser
+    /// ones.
+    fn choice(&self) -> Option<Choice> {
         let mut best: Option<Choice> = None;
-        for scale in self.scales() {
+        let scales = self.scales();
+        for &scale in &scales {
             self.attempt(scale, &mut best);
+        }
+        for scale in self.coarser_scales(&scales) {
+            if best.is_some() {
+                break;
+            }
+            self.attempt(scale, &mut best);
+        }
+        // Weights far larger than the others, such as those of a nearly dead channel, are worth clipping more.
+        let mut edge = self.finest_of(&scales);
+        for _ in 0..FINER {
+            if best.as_ref().is_none_or(|best| best.weight != edge.0) {
+                break;
+            }
+            edge = self.finer(edge);
+            self.attempt(edge, &mut best);
         }
         if let (Some(weight), None) = (best.as_ref().map(|best| best.weight), self.skip) {
             for factor in [-1.0, 1.0] {
                 self.attempt((weight * 2_f64.powf(factor / 8.0), 0), &mut best);
             }
         }
-        let best = best.ok_or("its sums would not fit 32 bits")?;
-        let sums = self.stored_sums(&best.integers);
-        let stored = sums.iter().map(|sums| self.finish(sums, &best.integers));
-        let values = Values {
-            stored: stored.collect(),
-            exact: self.exact,
-            step: best.step,
-            zero: if self.layer.relu { 0.0 } else { ZERO },
-            shape: self.layer.shape,
-        };
-        Ok((best.integers, values))
-    }
-
-    /// The scales worth trying.
-    fn scales(&self) -> Vec<Scale> {
-        let grid = self.storage.grid;
-        let largest = largest(self.layer.weights.data());
-        let finest = if largest > 0.0 {
-            largest / grid.levels() * grid.unit()
-        } else {
-            // Biases alone: as fine as leaves a shift of 8 bits.
-            largest_of(&self.exact).max(1e-6) / (LARGEST * 256.0 * self.source.step)
-        };
-        // The fewer the levels, the more the largest weights are worth clipping.
-        let clips = match grid.levels() {
-            32.0.. => 4,
-            8.0.. => 6,
-            4.0.. => 8,
-            2.0.. => 10,
-            _ => 14,
-        };
-        let Some(skip) = self.skip else {
-            let factor = |quarter: i32| 2_f64.powf(f64::from(quarter) / 4.0);
-            return (-clips..=4)
-                .map(|quarter| (finest * factor(quarter), 0))
-                .collect();
-        };
-        // What is added fixes the step up to a power of two.
-        let all = (0..=20_u8).map(|shift| {
-            let weight = skip.step / self.source.step * 0.5_f64.powi(shift.into());
-            (weight, shift)
-        });
-        let far = |weight: f64| (weight / finest).log2();
-        let near = all
-            .clone()
-            .filter(|&(weight, _)| (-f64::from(clips) / 4.0..=1.5).contains(&far(weight)));
-        let near: Vec<Scale> = near.collect();
-        if near.is_empty() {
-            let nearest = all.min_by(|a, b| far(a.0).abs().total_cmp(&far(b.0).abs()));
-            return nearest.into_iter().collect();
-        }
-        near
+        best
     }
 
     /// Tries a scale with every shift, with and without correction of the biases.
@@ -246,11 +260,16 @@ impl<'a> Fit<'a> {
     fn round(&self, weight: f64) -> Vec<Vec<(u16, i16)>> {
         let grid = self.storage.grid;
         let step = weight / grid.unit();
+        let coarse = self.is_coarse(weight);
         let rows = self.layer.weights.outer_iterator().enumerate();
         rows.map(|(row, weights)| {
-            let nearest = weights
-                .iter()
-                .map(|(column, &weight)| grid.integer(f64::from(weight) / step, row, column));
+            let nearest = weights.iter().map(|(column, &weight)| {
+                let steps = f64::from(weight) / step;
+                match coarse {
+                    false => grid.integer(steps, row, column),
+                    true => grid.integer_or_zero(steps, row, column),
+                }
+            });
             let mut integers: Vec<i16> = nearest.collect();
             if let Some(correlations) = &self.correlations {
                 correlations.descend(&mut integers, row, grid, self.source.step * weight);
@@ -338,27 +357,6 @@ impl<'a> Fit<'a> {
             (Pooling::Average, size) => (size * size) as f64,
             (Pooling::Max, _) => 1.0,
         }
-    }
-
-    /// The shifts worth trying: those that bring the largest activation to the largest integer, or up to
-    /// four times beyond.
-    fn shifts(&self, sum_step: f64) -> Vec<u8> {
-        if self.storage.last {
-            return vec![0];
-        }
-        let levels = if self.layer.relu {
-            LARGEST
-        } else {
-            LARGEST - ZERO
-        };
-        let exponent = (largest_of(&self.exact) * self.area() / (levels * sum_step)).log2();
-        let shifts = [-1.0, 0.0, 1.0].map(|more| {
-            // Minus infinity where nothing is active.
-            (exponent.floor() + more).clamp(0.0, MAX_SHIFT.into()) as u8
-        });
-        let mut shifts = shifts.to_vec();
-        shifts.dedup();
-        shifts
     }
 
     /// The biases for this shift, with the zero point of the outputs and half of what it drops; none where
@@ -461,20 +459,4 @@ impl<'a> Fit<'a> {
         }
         outputs
     }
-}
-
-/// The largest size of these numbers.
-fn largest(values: &[f32]) -> f64 {
-    values
-        .iter()
-        .fold(0.0_f32, |most, value| most.max(value.abs()))
-        .into()
-}
-
-/// The largest size of the numbers of all images.
-fn largest_of(images: &[Vec<f32>]) -> f64 {
-    images
-        .iter()
-        .map(|values| largest(values))
-        .fold(0.0, f64::max)
 }

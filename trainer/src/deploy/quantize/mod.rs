@@ -9,22 +9,26 @@
 //! is enough to choose by. Assumes a network in which every layer follows what it reads, its last dense.
 //! Refuses what a container cannot state (windows, dimensions) and numbers that are not finite.
 
+pub mod fidelity;
 mod floats;
 mod grid;
 mod layer;
 mod operation;
+mod pooling;
 mod rounding;
 
-use rarefy_format::{Encoding, LayerSpec, MAX_SHIFT, NetworkSpec, SkipSpec, WeightsSpec};
+use rarefy_format::{Encoding, LayerSpec, NetworkSpec, SkipSpec, WeightsSpec};
 
 use super::activity::Activity;
 use super::network::Operation;
 use super::{DeployError, Layer, Network};
 use crate::graph::Pooling;
 
+pub use fidelity::Fidelity;
 pub use floats::floats;
 pub use grid::WeightType;
-use layer::{Fit, Storage};
+use layer::{Fit, Storage, Unfit};
+pub(super) use layer::{finest, room};
 
 /// Calibration images that choices are compared on, for a network of few multiplications.
 pub const CALIBRATION: usize = 500;
@@ -40,6 +44,8 @@ pub struct Quantized {
     pub spec: NetworkSpec,
     /// For each layer how often, over the calibration images, what it reads is not 0.
     pub activity: Vec<Activity>,
+    /// For each layer how near its integers are to the floats.
+    pub fidelity: Vec<Fidelity>,
 }
 
 /// What the input or a layer gives for each calibration image.
@@ -73,6 +79,7 @@ pub fn holds(encoding: Encoding, weights: WeightType, layer: &Layer) -> bool {
 ///
 /// # Errors
 /// When a layer's numbers are not finite or do not fit, or a container cannot state it.
+/// [`DeployError::Overflow`] where another encoding may have room for the layer's sums.
 ///
 /// # Panics
 /// When an encoding does not [hold](holds) its layer, or there are no images.
@@ -85,43 +92,102 @@ pub fn quantize(
     assert!(!images.is_empty(), "calibration needs images");
     let enough = MULTIPLICATIONS / multiplications(network).max(1);
     let images = &images[..images.len().min(enough.max(50))];
-    let pixels = |image: &&[u8]| -> Vec<f32> { image.iter().map(|&x| f32::from(x)).collect() };
-    let pixels: Vec<Vec<f32>> = images.iter().map(pixels).collect();
-    let mut values = vec![Values {
-        exact: pixels.clone(),
-        stored: pixels,
-        step: 1.0,
-        zero: 0.0,
-        shape: network.input,
-    }];
-    let place = |source: Option<usize>| source.map_or(0, |layer| layer + 1);
-    let mut spec = NetworkSpec {
-        input: operation::shape(network.input).map_err(|reason| DeployError::Quantize {
-            layer: "input".into(),
-            reason,
-        })?,
-        layers: Vec::new(),
-    };
-    let mut activities = Vec::new();
-    for (index, layer) in network.layers.iter().enumerate() {
+    let input = operation::shape(network.input).map_err(|reason| DeployError::Quantize {
+        layer: "input".into(),
+        reason,
+    })?;
+    let mut walk = Walk::new(network, images, weights, encodings);
+    while walk.layers.len() < network.layers.len() {
+        walk.step()?;
+    }
+    Ok(Quantized {
+        activity: network
+            .layers
+            .iter()
+            .map(|layer| activity(&walk.values[place(layer.source)]))
+            .collect(),
+        fidelity: fidelity::of(network, &walk.values[1..]),
+        spec: NetworkSpec {
+            input,
+            layers: walk.layers,
+        },
+    })
+}
+
+/// Where in [`Walk::values`] the output of `source` is.
+fn place(source: Option<usize>) -> usize {
+    source.map_or(0, |layer| layer + 1)
+}
+
+/// Quantization under way, layer after layer.
+///
+/// A layer that adds another fixes the ratio of their steps to a power of two. Where what is added has a
+/// step too small for the sums it is added to (its branch is nearly always zero, or gives little), the
+/// weights would saturate: then the walk goes back to the layer that gives it, which takes a coarser step.
+/// The sums are no finer than that, so nothing is lost in them.
+struct Walk<'a> {
+    network: &'a Network,
+    weights: WeightType,
+    encodings: &'a [Encoding],
+    /// The input and the layers so far.
+    values: Vec<Values>,
+    layers: Vec<LayerSpec>,
+    /// The step that each layer has at least.
+    least: Vec<f64>,
+    /// How often the walk may still go back for each layer's addition.
+    returns: Vec<u8>,
+}
+
+/// How often a layer asks for a coarser step of what it adds: what is quantized again may change its own
+/// step a little.
+const RETURNS: u8 = 3;
+
+impl<'a> Walk<'a> {
+    fn new(
+        network: &'a Network,
+        images: &[&[u8]],
+        weights: WeightType,
+        encodings: &'a [Encoding],
+    ) -> Self {
+        let pixels = |image: &&[u8]| -> Vec<f32> { image.iter().map(|&x| f32::from(x)).collect() };
+        let pixels: Vec<Vec<f32>> = images.iter().map(pixels).collect();
+        let input = Values {
+            exact: pixels.clone(),
+            stored: pixels,
+            step: 1.0,
+            zero: 0.0,
+            shape: network.input,
+        };
+        Self {
+            network,
+            weights,
+            encodings,
+            values: vec![input],
+            layers: Vec::new(),
+            least: vec![0.0; network.layers.len()],
+            returns: vec![RETURNS; network.layers.len()],
+        }
+    }
+
+    /// Quantizes the next layer, or goes back to one before it.
+    fn step(&mut self) -> Result<(), DeployError> {
+        let index = self.layers.len();
+        let layer = &self.network.layers[index];
         let refuse = |reason: String| DeployError::Quantize {
             layer: layer.name.clone(),
             reason,
         };
-        let source = &values[place(layer.source)];
-        let skip = layer.skip.map(|skip| &values[place(Some(skip))]);
-        let last = index + 1 == network.layers.len();
+        let source = &self.values[place(layer.source)];
+        let last = index + 1 == self.network.layers.len();
         if last && layer.skip.is_some() {
             return Err(refuse(
                 "it gives the class scores and adds another layer, which no container can: train it with a dense layer behind"
                     .into(),
             ));
         }
-        let operation = operation::operation(layer, source.shape).map_err(refuse)?;
-        activities.push(activity(source));
         let mut stored = LayerSpec {
-            operation,
-            encoding: encodings[index],
+            operation: operation::operation(layer, source.shape).map_err(refuse)?,
+            encoding: self.encodings[index],
             outputs: layer.shape[0],
             original_outputs: layer.original.0.max(layer.shape[0]),
             shift: 0,
@@ -129,22 +195,29 @@ pub fn quantize(
             skip: None,
             weights: WeightsSpec::None,
         };
-        if let Operation::Pool { window, kind } = layer.operation {
+        let values = if let Operation::Pool { kind, .. } = layer.operation {
             stored.encoding = Encoding::None;
-            let (shift, given) = pool(layer, source, kind, window.size * window.size);
+            let (shift, values) = pooling::pool(layer, source, kind, self.least[index]);
             stored.shift = shift;
-            values.push(given);
+            values
         } else {
-            let (rows, columns) = layer.weights.shape();
-            let grid = grid::grid(encodings[index], weights, rows, columns);
-            let storage = Storage {
-                grid: grid.expect("the encoding holds the layer"),
-                short_biases: encodings[index] == Encoding::Rice,
-                last,
-            };
-            let (integers, given) = Fit::new(layer, storage, source, skip)
-                .best()
-                .map_err(refuse)?;
+            let skip = layer.skip.map(|skip| &self.values[place(Some(skip))]);
+            let fit = Fit::new(layer, self.storage(index), source, skip);
+            if let Some((owner, step)) = self.coarser(index, &fit) {
+                self.least[owner] = step;
+                self.returns[index] -= 1;
+                self.layers.truncate(owner);
+                self.values.truncate(place(Some(owner)));
+                return Ok(());
+            }
+            let (integers, values) = fit.best().map_err(|unfit| match unfit {
+                Unfit::Reason(reason) => refuse(reason),
+                Unfit::Overflow => DeployError::Overflow {
+                    layer: layer.name.clone(),
+                    index,
+                    encoding: self.encodings[index],
+                },
+            })?;
             stored.shift = integers.shift;
             stored.skip = layer.skip.map(|skip| SkipSpec {
                 back: index + 1 - place(Some(skip)),
@@ -154,14 +227,58 @@ pub fn quantize(
                 bias: integers.bias,
                 rows: integers.rows,
             };
-            values.push(given);
-        }
-        spec.layers.push(stored);
+            values
+        };
+        self.values.push(values);
+        self.layers.push(stored);
+        Ok(())
     }
-    Ok(Quantized {
-        spec,
-        activity: activities,
-    })
+
+    /// How layer `index` is to be stored.
+    fn storage(&self, index: usize) -> Storage {
+        let layer = &self.network.layers[index];
+        let (rows, columns) = layer.weights.shape();
+        let encoding = self.encodings[index];
+        let grid = match grid::grid(encoding, self.weights, rows, columns) {
+            // As few weights as rows: all of a byte cost nothing, and what they pass on stays exact.
+            Some(grid) if is_diagonal(layer) => grid.whole_byte(),
+            grid => grid.expect("the encoding holds the layer"),
+        };
+        Storage {
+            grid,
+            bits: self.weights.bits(),
+            short_biases: encoding == Encoding::Rice,
+            last: index + 1 == self.network.layers.len(),
+            least: self.least[index],
+        }
+    }
+
+    /// The layer whose step is too small for what layer `index` adds, and the step that would do.
+    fn coarser(&self, index: usize, fit: &Fit<'_>) -> Option<(usize, f64)> {
+        let step = fit.least_of_skip()?;
+        let owner = owner(self.network, self.network.layers[index].skip)?;
+        (self.returns[index] > 0 && step > self.least[owner]).then_some((owner, step))
+    }
+}
+
+/// The layer that chooses the step of what `layer` gives: a maximum passes on that of its source. None
+/// for the input.
+pub(super) fn owner(network: &Network, mut layer: Option<usize>) -> Option<usize> {
+    while let Operation::Pool {
+        kind: Pooling::Max, ..
+    } = network.layers[layer?].operation
+    {
+        layer = network.layers[layer?].source;
+    }
+    layer
+}
+
+/// Whether each row has one weight at most, of a column of its own: a map passed on.
+#[must_use]
+pub fn is_diagonal(layer: &Layer) -> bool {
+    let rows = layer.weights.outer_iterator().enumerate();
+    let mut rows = rows.map(|(row, weights)| weights.indices().iter().all(|&column| column == row));
+    layer.weights.nnz() > 0 && rows.all(|diagonal| diagonal)
 }
 
 /// `biases` in 8 bits times a power of two that they share: the nearest.
@@ -199,75 +316,6 @@ fn activity(values: &Values) -> Activity {
     let count = values.shape.iter().product();
     let active = |image: usize, value: usize| values.stored[image][value] != 0.0;
     Activity::measure(count, values.stored.len(), active)
-}
-
-/// Pooling on its own: its shift, and what it gives. A maximum needs none; a mean over `area` integers is
-/// their sum by a shift, which gives the outputs a step and a zero point of their own.
-fn pool(layer: &Layer, source: &Values, kind: Pooling, area: usize) -> (u8, Values) {
-    let every = |images: &[Vec<f32>]| -> Vec<Vec<f32>> {
-        let images = images.iter();
-        images
-            .map(|values| layer.forward(values, source.shape, None))
-            .collect()
-    };
-    let (exact, pooled) = (every(&source.exact), every(&source.stored));
-    let area = area as f64;
-    let with_shift = |shift: u8| {
-        let one = 2_f64.powi(shift.into());
-        // Rounds half up, from a shift of 1 on.
-        let half = if shift == 0 { 0.0 } else { 0.5 };
-        let requantize = |mean: &f32| {
-            let sum = (f64::from(*mean) * area).round();
-            (sum / one + half).floor().clamp(0.0, 255.0) as f32
-        };
-        let stored = pooled
-            .iter()
-            .map(|image| image.iter().map(requantize).collect());
-        Values {
-            stored: stored.collect(),
-            exact: exact.clone(),
-            step: source.step * one / area,
-            zero: source.zero * area / one,
-            shape: layer.shape,
-        }
-    };
-    match kind {
-        Pooling::Max => {
-            let values = Values {
-                stored: pooled,
-                exact,
-                step: source.step,
-                zero: source.zero,
-                shape: layer.shape,
-            };
-            (0, values)
-        }
-        Pooling::Average => {
-            let exponent = area.log2();
-            let choices = [exponent.floor(), exponent.ceil()].map(|shift| {
-                let shift = shift.min(MAX_SHIFT.into()) as u8;
-                (shift, with_shift(shift))
-            });
-            let [floor, ceil] = choices;
-            if error(&floor.1) <= error(&ceil.1) {
-                floor
-            } else {
-                ceil
-            }
-        }
-    }
-}
-
-/// The squared error of what is stored.
-fn error(values: &Values) -> f64 {
-    let images = values.stored.iter().zip(&values.exact);
-    let of = |(stored, exact): (&f32, &f32)| {
-        ((f64::from(*stored) - values.zero) * values.step - f64::from(*exact)).powi(2)
-    };
-    images
-        .flat_map(|(stored, exact)| stored.iter().zip(exact))
-        .map(of)
-        .sum()
 }
 
 #[cfg(test)]

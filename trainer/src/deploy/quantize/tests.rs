@@ -230,7 +230,7 @@ fn every_layer_spends_its_eight_bits_and_no_stored_weight_is_zero() {
     let images = images(&network, 9);
     let images: Vec<&[u8]> = images.iter().map(Vec::as_slice).collect();
     let encodings = encodings(&network, WeightType::Int(8), Encoding::Csr);
-    let Quantized { spec, activity } =
+    let Quantized { spec, activity, .. } =
         quantize(&network, &images, WeightType::Int(8), &encodings).unwrap();
     let last = spec.layers.len() - 1;
     let mut largest = vec![0; last];
@@ -308,7 +308,7 @@ fn floats_are_for_chains_of_dense_layers() {
     };
     let images = images(&network, 5);
     let images: Vec<&[u8]> = images.iter().map(Vec::as_slice).collect();
-    let Quantized { spec, activity } = floats(&network, &images).unwrap();
+    let Quantized { spec, activity, .. } = floats(&network, &images).unwrap();
     for image in &images {
         for (found, exact) in spec.infer(image).into_iter().zip(network.scores(image)) {
             assert!((found as f32 / 65_536.0 - exact).abs() < 1e-4 * exact.abs().max(1.0));

@@ -1,0 +1,168 @@
+//! Which elements of a network are the same whatever the input, and what they are.
+//!
+//! A unit that reads nothing gives its bias. So does a position of a map whose windows see only
+//! padding, and more positions follow from those: what reads constants alone is constant.
+
+use super::network::{Layer, Network, Operation, disjoint};
+use crate::graph::{Pooling, Window};
+
+/// What an element gives, if it is constant.
+type Constant = Option<f32>;
+
+/// The constants of each layer's output, channel first.
+pub(super) fn constants(network: &Network) -> Vec<Vec<Constant>> {
+    let mut constants: Vec<Vec<Constant>> = Vec::with_capacity(network.layers.len());
+    for layer in &network.layers {
+        let shape = network.shape(layer.source);
+        let unknown;
+        let source = match layer.source {
+            Some(source) => &constants[source],
+            None => {
+                unknown = vec![None; shape.iter().product()];
+                &unknown
+            }
+        };
+        let skip = layer.skip.map(|skip| &constants[skip][..]);
+        constants.push(of_layer(layer, source, [shape[1], shape[2]], skip));
+    }
+    constants
+}
+
+/// The constant that `column` of `layer` reads at every position of its output, padding counted as 0;
+/// none where it reads anything else. `source` are the constants of what the layer reads, of `shape`.
+pub(super) fn read_everywhere(
+    layer: &Layer,
+    source: &[Constant],
+    shape: [usize; 3],
+    column: usize,
+) -> Constant {
+    let Operation::Conv { window, .. } = layer.operation else {
+        return source[column];
+    };
+    let (taps, size) = (window.size * window.size, [shape[1], shape[2]]);
+    let (channel, tap) = (column / taps, column % taps);
+    let map = &source[channel * size[0] * size[1]..][..size[0] * size[1]];
+    let mut reads = positions(window, size).map(|at| read(window, size, tap, at, map));
+    let first = reads.next()??;
+    reads.all(|read| read == Some(first)).then_some(first)
+}
+
+/// The constants of `layer`'s output.
+fn of_layer(
+    layer: &Layer,
+    source: &[Constant],
+    size: [usize; 2],
+    skip: Option<&[Constant]>,
+) -> Vec<Constant> {
+    let act = |sum: f32| if layer.relu { sum.max(0.0) } else { sum };
+    let (sums, size, pooling) = match layer.operation {
+        Operation::Pool { window, kind } => return pooled(source, size, window, kind),
+        Operation::Dense => (dense(layer, source), [1, 1], None),
+        Operation::Conv { window, pooling } => {
+            let sums = convolved(layer, source, size, window);
+            (sums, window.outputs(size), pooling)
+        }
+    };
+    let added = sums.into_iter().enumerate().map(|(element, sum)| {
+        let added = skip.map_or(Some(0.0), |skip| skip[element]);
+        Some(act(sum? + added?))
+    });
+    let added: Vec<Constant> = added.collect();
+    match pooling {
+        None => added,
+        Some((kind, every)) => pooled(&added, size, disjoint(every), kind),
+    }
+}
+
+/// The constant sums of a dense layer.
+fn dense(layer: &Layer, source: &[Constant]) -> Vec<Constant> {
+    let rows = layer.weights.outer_iterator().zip(&layer.bias);
+    rows.map(|(row, &bias)| {
+        let mut products = row.iter();
+        products.try_fold(bias, |sum, (column, weight)| {
+            Some(sum + weight * source[column]?)
+        })
+    })
+    .collect()
+}
+
+/// The constant sums of a convolution of maps of `size`.
+fn convolved(
+    layer: &Layer,
+    source: &[Constant],
+    size: [usize; 2],
+    window: Window,
+) -> Vec<Constant> {
+    let (taps, plane) = (window.size * window.size, size[0] * size[1]);
+    let outputs: usize = window.outputs(size).iter().product();
+    let none = !layer.pads() && source.iter().all(Option::is_none);
+    let rows = layer.weights.outer_iterator().zip(&layer.bias);
+    let mut sums = Vec::new();
+    for (row, &bias) in rows {
+        if none || row.nnz() == 0 {
+            let constant = (row.nnz() == 0).then_some(bias);
+            sums.extend(std::iter::repeat_n(constant, outputs));
+            continue;
+        }
+        sums.extend(positions(window, size).map(|at| {
+            row.iter().try_fold(bias, |sum, (column, weight)| {
+                let map = &source[column / taps * plane..][..plane];
+                Some(sum + weight * read(window, size, column % taps, at, map)?)
+            })
+        }));
+    }
+    sums
+}
+
+/// The output positions of `window` over a map of `size`, row by row.
+fn positions(window: Window, size: [usize; 2]) -> impl Iterator<Item = [usize; 2]> {
+    let [height, width] = window.outputs(size);
+    (0..height).flat_map(move |y| (0..width).map(move |x| [y, x]))
+}
+
+/// What `tap` of a window reads of `map` for the output at a position: 0 beside it.
+fn read(
+    window: Window,
+    size: [usize; 2],
+    tap: usize,
+    [y, x]: [usize; 2],
+    map: &[Constant],
+) -> Constant {
+    let along = |axis: usize, output: usize, tap: usize| {
+        let padded = output * window.stride + tap;
+        let position = padded.checked_sub(window.before[axis])?;
+        (position < size[axis]).then_some(position)
+    };
+    match (
+        along(0, y, tap / window.size),
+        along(1, x, tap % window.size),
+    ) {
+        (Some(y), Some(x)) => map[y * size[1] + x],
+        _ => Some(0.0),
+    }
+}
+
+/// The constants of pooled maps of `size`: padding is left out.
+fn pooled(maps: &[Constant], size: [usize; 2], window: Window, kind: Pooling) -> Vec<Constant> {
+    let mut constants = Vec::new();
+    for map in maps.chunks_exact((size[0] * size[1]).max(1)) {
+        constants.extend(positions(window, size).map(|[y, x]| {
+            let real = |axis: usize, output: usize| {
+                let first = output * window.stride;
+                let end = (first + window.size).min(size[axis] + window.before[axis]);
+                first.saturating_sub(window.before[axis])..end - window.before[axis]
+            };
+            let (rows, columns) = (real(0, y), real(1, x));
+            let values: Option<Vec<f32>> = rows
+                .flat_map(|row| &map[row * size[1]..][columns.clone()])
+                .copied()
+                .collect();
+            let values = values?;
+            Some(match kind {
+                Pooling::Max => values.iter().copied().fold(f32::NEG_INFINITY, f32::max),
+                Pooling::Average => values.iter().sum::<f32>() / values.len() as f32,
+            })
+        }));
+    }
+    constants
+}

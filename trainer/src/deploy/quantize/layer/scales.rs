@@ -1,0 +1,189 @@
+//! Which scales and shifts of a layer are worth trying.
+//!
+//! The step of a weight's integer is free where nothing is added. What is added fixes it up to a power
+//! of two: the step of what is added is that of the sums times one.
+
+use rarefy_format::MAX_SHIFT;
+
+use super::{Fit, LARGEST, ZERO};
+use crate::deploy::network::Layer;
+use crate::deploy::quantize::grid::Grid;
+
+/// The step of a weight's integer, and the shift of what is added that goes with it.
+pub(super) type Scale = (f64, u8);
+
+/// The largest shift of what is added: 8 bits by more leave 31.
+const MOST_SKIP_SHIFT: u8 = 22;
+
+/// How much coarser than the finest a scale may be, in powers of two, before its weights are mostly
+/// less than a step.
+const COARSE: f64 = 1.5;
+
+/// Quarters of a power of two by which the largest weights are worth clipping: the fewer the levels, the
+/// more.
+fn clips(levels: f64) -> i32 {
+    match levels {
+        32.0.. => 4,
+        8.0.. => 6,
+        4.0.. => 8,
+        2.0.. => 10,
+        _ => 14,
+    }
+}
+
+/// The step of a weight's integer by which the largest weight of `layer` is the largest integer of `levels`;
+/// none for a layer without weights.
+pub(in crate::deploy) fn finest(layer: &Layer, levels: f64) -> Option<f64> {
+    let largest = largest(layer.weights.data());
+    (largest > 0.0).then_some(largest / levels)
+}
+
+/// How far above the finest the step of weights must reach that go with what is added, a power of
+/// two: so far that half of the clipping worth trying is left.
+pub(in crate::deploy) fn room(levels: f64) -> f64 {
+    -f64::from(clips(levels)) / 8.0
+}
+
+impl Fit<'_> {
+    /// The step of an integer of 1 by which the largest weight is the largest integer.
+    fn finest(&self) -> f64 {
+        let grid = self.storage.grid;
+        match finest(self.layer, grid.levels()) {
+            Some(step) => step * grid.unit(),
+            // Biases alone: as fine as leaves a shift of 8 bits.
+            None => self.range.max(1e-6) / (LARGEST * 256.0 * self.source.step),
+        }
+    }
+
+    /// The scales worth trying.
+    pub(super) fn scales(&self) -> Vec<Scale> {
+        let (finest, clips) = (self.finest(), clips(self.storage.grid.levels()));
+        let Some(skip) = self.skip else {
+            let factor = |quarter: i32| 2_f64.powf(f64::from(quarter) / 4.0);
+            return (-clips..=4)
+                .map(|quarter| (finest * factor(quarter), 0))
+                .collect();
+        };
+        let all = (0..=MOST_SKIP_SHIFT).map(|shift| {
+            let weight = skip.step / self.source.step * 0.5_f64.powi(shift.into());
+            (weight, shift)
+        });
+        let far = |weight: f64| (weight / finest).log2();
+        let near = all
+            .clone()
+            .filter(|&(weight, _)| (-f64::from(clips) / 4.0..=COARSE).contains(&far(weight)));
+        let near: Vec<Scale> = near.collect();
+        if near.is_empty() {
+            let nearest = all.min_by(|a, b| far(a.0).abs().total_cmp(&far(b.0).abs()));
+            return nearest.into_iter().collect();
+        }
+        near
+    }
+
+    /// Scales coarser than `tried`, as long as weights keep the bits asked for: where sums overflow.
+    pub(super) fn coarser_scales(&self, tried: &[Scale]) -> Vec<Scale> {
+        let grid = self.storage.grid;
+        let halvings = match grid {
+            // All the way: there is no encoding with smaller sums.
+            Grid::Plain { .. } => grid.levels().log2(),
+            Grid::Words { .. } => {
+                let asked = 2_f64.powi(i32::from(self.storage.bits).max(1) - 1);
+                (grid.levels() / asked).log2()
+            }
+        };
+        let most = self.finest() * 2_f64.powf(halvings.max(0.0));
+        let coarsest = tried.iter().copied().max_by(|a, b| a.0.total_cmp(&b.0));
+        let next = |&(weight, shift): &Scale| match self.skip {
+            None => Some((weight * 2_f64.sqrt(), 0)),
+            Some(_) => Some((weight * 2.0, shift.checked_sub(1)?)),
+        };
+        std::iter::successors(coarsest, next)
+            .skip(1)
+            .take_while(|scale| scale.0 <= most)
+            .collect()
+    }
+
+    /// The finest of `scales`.
+    pub(super) fn finest_of(&self, scales: &[Scale]) -> Scale {
+        let finest = scales.iter().copied().min_by(|a, b| a.0.total_cmp(&b.0));
+        finest.unwrap_or((self.finest(), 0))
+    }
+
+    /// The scale next to one, finer.
+    pub(super) fn finer(&self, (weight, shift): Scale) -> Scale {
+        match self.skip {
+            None => (weight * 0.5_f64.powf(0.25), 0),
+            Some(_) if shift < MOST_SKIP_SHIFT => (weight / 2.0, shift + 1),
+            Some(_) => (weight, shift),
+        }
+    }
+
+    /// Whether a scale is so coarse that most weights are less than a step.
+    pub(super) fn is_coarse(&self, weight: f64) -> bool {
+        weight > self.finest() * 2_f64.powf(COARSE)
+    }
+
+    /// The step that what is added should have at least, where its own is too small: weights saturate at
+    /// the finest scale that goes with it.
+    pub(in crate::deploy::quantize) fn least_of_skip(&self) -> Option<f64> {
+        let skip = self.skip?;
+        let (room, finest) = (room(self.storage.grid.levels()), self.finest());
+        let saturates = (skip.step / self.source.step / finest).log2() < room;
+        saturates.then(|| self.source.step * finest * 2_f64.powf(room + 0.5))
+    }
+
+    /// The shifts worth trying: those that bring the largest activation to the largest integer, or up to
+    /// four times beyond, and that make the step as coarse as it must be.
+    pub(super) fn shifts(&self, sum_step: f64) -> Vec<u8> {
+        if self.storage.last {
+            return vec![0];
+        }
+        let levels = if self.layer.relu {
+            LARGEST
+        } else {
+            LARGEST - ZERO
+        };
+        let in_steps = |size: f64| (size * self.area() / sum_step).log2();
+        // Minus infinity where nothing is active, or any step will do.
+        let (exponent, least) = (in_steps(self.range / levels), in_steps(self.storage.least));
+        let shifts = [-1.0, 0.0, 1.0].map(|more| {
+            let shift = (exponent.floor() + more).max(least.ceil());
+            shift.clamp(0.0, MAX_SHIFT.into()) as u8
+        });
+        let mut shifts = shifts.to_vec();
+        shifts.dedup();
+        shifts
+    }
+}
+
+/// The largest size of these numbers.
+fn largest(values: &[f32]) -> f64 {
+    values
+        .iter()
+        .fold(0.0_f32, |most, value| most.max(value.abs()))
+        .into()
+}
+
+/// The largest size of the numbers of all images.
+pub(super) fn largest_of(images: &[Vec<f32>]) -> f64 {
+    images
+        .iter()
+        .map(|values| largest(values))
+        .fold(0.0, f64::max)
+}
+
+/// The standard deviation of each of `rows` rows of sums, in the mean over the rows (of squares).
+pub(super) fn spread(images: &[Vec<f32>], rows: usize) -> f64 {
+    let plane = images.first().map_or(0, Vec::len) / rows.max(1);
+    if plane == 0 {
+        return 0.0;
+    }
+    let count = (images.len() * plane) as f64;
+    let variance = |row: usize| {
+        let own = || images.iter().flat_map(|sums| &sums[row * plane..][..plane]);
+        let mean = own().map(|&sum| f64::from(sum)).sum::<f64>() / count;
+        let squares = own().map(|&sum| (f64::from(sum) - mean).powi(2));
+        squares.sum::<f64>() / count
+    };
+    ((0..rows).map(variance).sum::<f64>() / rows as f64).sqrt()
+}
