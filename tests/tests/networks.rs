@@ -15,7 +15,7 @@ fn random_networks_agree_with_the_oracle_at_every_step() {
     for case in 0..NETWORKS {
         match networks::case(1, case, &mut counts) {
             Ok(containers) => kept.extend(containers),
-            Err(report) => failures.push(report),
+            Err(failure) => failures.push(failure.report()),
         }
     }
     println!("{counts}");
@@ -60,14 +60,22 @@ fn read_by_python(kept: &[Kept]) {
         std::fs::write(&path, &kept.container).unwrap();
         let mut lines = String::new();
         for (input, logits) in &kept.answers {
-            input.iter().for_each(|byte| write!(lines, "{byte:02x}").unwrap());
-            logits.iter().for_each(|logit| write!(lines, " {logit}").unwrap());
+            input
+                .iter()
+                .for_each(|byte| write!(lines, "{byte:02x}").unwrap());
+            logits
+                .iter()
+                .for_each(|logit| write!(lines, " {logit}").unwrap());
             lines.push('\n');
         }
         std::fs::write(path.with_extension("txt"), lines).unwrap();
     }
     let reader = Path::new(env!("CARGO_MANIFEST_DIR")).join("../format/tests/reader.py");
-    let output = Command::new("python3").arg(reader).arg(folder.path()).output().unwrap();
+    let output = Command::new("python3")
+        .arg(reader)
+        .arg(folder.path())
+        .output()
+        .unwrap();
     assert!(
         output.status.success(),
         "{}{}",

@@ -71,9 +71,8 @@ impl Builder {
                     after,
                 };
                 let least = height.min(width);
-                (least >= size).then(|| {
-                    self.push("pool", Operation::Pool { kind, window }, &[source])
-                })
+                (least >= size)
+                    .then(|| self.push("pool", Operation::Pool { kind, window }, &[source]))
             }
             StepKind::Dense { units, tail } => Some(self.dense(source, units, tail)),
             StepKind::Add { other, relu } => {

@@ -105,6 +105,8 @@ pub(super) struct Subject {
     pub(super) scores: Vec<Vec<f64>>,
     /// How far rounding to f32 may move a score, relative to the largest.
     pub(super) rounding: f64,
+    /// The same of each unit's mean and variance, by node.
+    pub(super) moments: Vec<Vec<[f64; 2]>>,
 }
 
 impl Subject {
@@ -147,7 +149,13 @@ fn distance(found: &[f32], expected: &[f64]) -> f64 {
         .iter()
         .zip(expected)
         .map(|(found, expected)| (f64::from(*found) - expected).abs());
-    apart.fold(0.0, |most, apart| if apart > most || apart.is_nan() { apart } else { most })
+    apart.fold(0.0, |most, apart| {
+        if apart > most || apart.is_nan() {
+            apart
+        } else {
+            most
+        }
+    })
 }
 
 /// Checks the network of `plan`, adding to `counts`.
@@ -204,10 +212,18 @@ fn subject(plan: &Plan, graph: Graph, keep: Vec<Vec<bool>>) -> Subject {
         images: parameters.images,
         scores: exact,
         rounding: 0.0,
+        moments: Vec::new(),
         keep,
         graph,
     };
     let random = &mut Random::stream(plan.seed, "rounding");
+    let calibration = &images[..values::IMAGES];
+    let mut oracle = Oracle::new(&subject.graph, &subject.state, &subject.keep);
+    let moments = oracle.measure(calibration);
+    subject.moments = moments
+        .iter()
+        .map(|units| vec![[0.0; 2]; units.len()])
+        .collect();
     for _ in 0..3 {
         let mut moved = Oracle::new(&subject.graph, &subject.state, &subject.keep);
         moved.perturb(|| random.normal());
@@ -215,6 +231,14 @@ fn subject(plan: &Plan, graph: Graph, keep: Vec<Vec<bool>>) -> Subject {
             let apart = moved.iter().zip(exact).map(|(a, b)| (a - b).abs());
             let apart = apart.fold(0.0, f64::max) / subject.largest();
             subject.rounding = subject.rounding.max(apart);
+        }
+        let of_moments = moved.measure(calibration);
+        let of_moments = of_moments.iter().flatten().zip(moments.iter().flatten());
+        let most = subject.moments.iter_mut().flatten();
+        for (most, (moved, exact)) in most.zip(of_moments) {
+            for (most, (moved, exact)) in most.iter_mut().zip(moved.iter().zip(exact)) {
+                *most = most.max((moved - exact).abs());
+            }
         }
     }
     subject

@@ -70,7 +70,10 @@ fn holds(read: &Container, spec: &[LayerSpec]) -> Result<(), Fault> {
         let links = (read.source, read.skip.map(|(back, _)| back));
         let expected = (spec.source, spec.skip.as_ref().map(|skip| skip.back));
         if !same || links != expected || read.shift != u32::from(spec.shift) {
-            return fault(step, format!("layer {index} reads differently than it was written"));
+            return fault(
+                step,
+                format!("layer {index} reads differently than it was written"),
+            );
         }
     }
     Ok(())
@@ -89,13 +92,18 @@ fn sums_fit(read: &Container) -> Result<(), Fault> {
         };
         for (&bias, row) in bias.iter().zip(rows) {
             let part = |sign: i64| -> i64 {
-                let parts = row.iter().map(|&(_, weight)| (sign * i64::from(weight)).max(0));
+                let parts = row
+                    .iter()
+                    .map(|&(_, weight)| (sign * i64::from(weight)).max(0));
                 255 * parts.sum::<i64>()
             };
             let most = (i64::from(bias) + part(1) + skip).max(0) * area;
             let least = i64::from(bias) - part(-1);
             if i32::try_from(most).is_err() || i32::try_from(least).is_err() {
-                return fault("container", format!("sums of layer {index} may leave 32 bits"));
+                return fault(
+                    "container",
+                    format!("sums of layer {index} may leave 32 bits"),
+                );
             }
         }
     }
@@ -181,7 +189,9 @@ fn quality(
     match floor(options.weights) {
         Some(least) if noise < least => fault(
             "quantize",
-            format!("logits of {name} follow the scores with {noise:.1} dB, less than {least}: {options:?}"),
+            format!(
+                "logits of {name} follow the scores with {noise:.1} dB, less than {least}: {options:?}"
+            ),
         ),
         _ => Ok(()),
     }
@@ -203,7 +213,10 @@ fn signal_to_noise(scores: &[Vec<f64>], logits: &[Vec<f64>]) -> Option<f64> {
         0.0 => 0.0,
         power => (product / power).max(0.0),
     };
-    let errors = varying.iter().zip(&found).map(|(a, b)| (a - unit * b).powi(2));
+    let errors = varying
+        .iter()
+        .zip(&found)
+        .map(|(a, b)| (a - unit * b).powi(2));
     let noise = errors.sum::<f64>().max(signal * 1e-20);
     Some(10.0 * (signal / noise).log10())
 }

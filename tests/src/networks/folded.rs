@@ -40,12 +40,12 @@ pub(super) fn trained(subject: &Subject) -> Result<(), Fault> {
         let expected = |kind: &str| &subject.state.get(&format!("{}.{kind}", node.name)).values;
         let (means, variances) = (expected("running_mean"), expected("running_var"));
         for (unit, (&mean, &variance)) in means.iter().zip(variances).enumerate() {
-            // A deviation of f32's rounding of the mean is none.
-            let scale = f64::from(variance) + 1e-3 + f64::from(mean).powi(2) * 1e-6;
-            let of_mean = f64::from(moments.mean[unit] - mean).abs() / scale.sqrt();
-            let of_variance = f64::from(moments.variance[unit] - variance).abs() / scale;
-            let allowed = 1e-4 + 20.0 * subject.rounding;
-            if of_mean > allowed || of_variance > allowed {
+            let size = f64::from(mean).powi(2) + f64::from(variance);
+            let apart = [moments.mean[unit] - mean, moments.variance[unit] - variance];
+            let rounding = [1e-5 * size.sqrt(), 1e-5 * size];
+            let moved = subject.moments[index][unit];
+            let allowed = |which: usize| 1e-6 + rounding[which] + 20.0 * moved[which];
+            if (0..2).any(|which| f64::from(apart[which].abs()) > allowed(which)) {
                 let what = format!(
                     "unit {unit} of {}: mean {} and variance {}, not {mean} and {variance}",
                     node.name, moments.mean[unit], moments.variance[unit]
@@ -60,10 +60,7 @@ pub(super) fn trained(subject: &Subject) -> Result<(), Fault> {
 
 /// Checks folding and stripping; returns the network as it is quantized, or none where folding refuses
 /// with good reason.
-pub(super) fn check(
-    subject: &Subject,
-    counts: &mut Counts,
-) -> Result<Option<Network>, Fault> {
+pub(super) fn check(subject: &Subject, counts: &mut Counts) -> Result<Option<Network>, Fault> {
     let folded = match fold::fold(
         &subject.graph,
         &subject.state,
@@ -105,9 +102,7 @@ fn left(subject: &Subject, stripped: &Network, counts: &mut Counts) -> Result<()
         let found = layer.map_or(0, |layer| layer.weights.nnz());
         let most = mask.iter().filter(|keep| **keep).count();
         // A constant channel beside the map has weights of its own.
-        let shifted = layer.is_some_and(|layer| {
-            layer.original.1 != tensor.len() / tensor.shape[0]
-        });
+        let shifted = layer.is_some_and(|layer| layer.original.1 != tensor.len() / tensor.shape[0]);
         if found < expected || (!pads && found > expected) || (!shifted && found > most) {
             let what = format!(
                 "{found} weights of {} are left, {expected} are effective of {most} in the mask",

@@ -66,7 +66,9 @@ impl<'a> Oracle<'a> {
             }
             let mut found = Vec::new();
             let keep = mask.map(Vec::as_slice);
-            links(graph, index, keep, Mode::Exact, &mut |link| found.push(link));
+            links(graph, index, keep, Mode::Exact, &mut |link| {
+                found.push(link)
+            });
             oracle.links.push(found);
             oracle.kernels.push(kernel);
             oracle.biases.push(bias);
@@ -128,8 +130,7 @@ impl<'a> Oracle<'a> {
             Operation::BatchNorm => {
                 for (link, value) in links() {
                     let [scale, shift, mean, variance] = self.norms[index][link.to / plane];
-                    given[link.to] =
-                        scale * (value - mean) / (variance + EPSILON).sqrt() + shift;
+                    given[link.to] = scale * (value - mean) / (variance + EPSILON).sqrt() + shift;
                 }
             }
             Operation::Relu => links().for_each(|(link, value)| given[link.to] = value.max(0.0)),
@@ -153,7 +154,8 @@ impl<'a> Oracle<'a> {
     /// Sets the mean and the (biased) variance of each batch norm to those of `images`, from the first on,
     /// and returns them by node.
     pub fn measure(&mut self, images: &[Vec<f64>]) -> Vec<Vec<[f64; 2]>> {
-        let mut values: Vec<Vec<Vec<f64>>> = images.iter().map(|image| vec![image.clone()]).collect();
+        let mut values: Vec<Vec<Vec<f64>>> =
+            images.iter().map(|image| vec![image.clone()]).collect();
         let mut moments = vec![Vec::new(); self.graph.nodes().len()];
         for index in 1..self.graph.nodes().len() {
             let node = &self.graph.nodes()[index];

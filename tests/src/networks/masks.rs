@@ -110,9 +110,9 @@ fn prune(plan: &Plan, graph: &Graph, counts: &mut Counts) -> Result<(), Fault> {
         Err(error) => {
             counts.count("pruning refused");
             let wanted = pruning::wanted(total, compression);
-            let some = family.valid().is_some_and(|valid| {
-                pruning::count(&family.effective(*valid.start())) > 0
-            });
+            let some = family
+                .valid()
+                .is_some_and(|valid| pruning::count(&family.effective(*valid.start())) > 0);
             let justified = match error {
                 PruneError::Disconnected { .. } => wanted < reachability::shortest_path(graph),
                 PruneError::NeverConnected { .. } => !some,

@@ -2,8 +2,8 @@
 //! names a layer of the architecture.
 
 use rarefy_format::{Encoding, index_bits};
-use rarefy_trainer::deploy::export::Options;
 use rarefy_trainer::deploy::choose::EncodingChoice;
+use rarefy_trainer::deploy::export::Options;
 use rarefy_trainer::deploy::network::Operation as Deployed;
 use rarefy_trainer::deploy::quantize::WeightType;
 use rarefy_trainer::deploy::{DeployError, Layer, Network};
@@ -19,9 +19,15 @@ fn unjustified<T>(error: &DeployError) -> Result<T, Fault> {
     fault("refusal", format!("without need: {error}"))
 }
 
-/// Whether a layer of the architecture has this name.
-fn names(graph: &Graph, layer: &str) -> bool {
-    graph.nodes().iter().any(|node| node.name == layer)
+/// Whether the sentence names a layer of the architecture.
+fn names(graph: &Graph, sentence: &str) -> bool {
+    let named = sentence
+        .strip_prefix("layer ")
+        .and_then(|rest| rest.split(' ').next());
+    graph
+        .nodes()
+        .iter()
+        .any(|node| Some(node.name.as_str()) == named)
 }
 
 /// The reason for which folding may refuse `subject`, if `error` states one that holds.
@@ -58,7 +64,10 @@ fn signed(graph: &Graph, node: usize) -> bool {
         // A negative scale makes a maximum one of negative numbers.
         Operation::Pool {
             kind: Pooling::Max, ..
-        } => graph.nodes()[of.source()].operation == Operation::BatchNorm || signed(graph, of.source()),
+        } => {
+            graph.nodes()[of.source()].operation == Operation::BatchNorm
+                || signed(graph, of.source())
+        }
         Operation::Pool { .. } | Operation::BatchNorm | Operation::Flatten => {
             signed(graph, of.source())
         }
@@ -83,9 +92,9 @@ pub(super) fn export(
         return fault("refusal", format!("names no layer: {error}"));
     };
     let reason = match error {
-        DeployError::Quantize { .. } if options.weights == WeightType::F32 => {
-            chain(network).is_none().then_some("floats are for chains of dense layers")
-        }
+        DeployError::Quantize { .. } if options.weights == WeightType::F32 => chain(network)
+            .is_none()
+            .then_some("floats are for chains of dense layers"),
         DeployError::Quantize { reason, .. } => not_square(network, layer, reason),
         DeployError::Encoding { .. } => no_room(layer, options),
         _ => None,
@@ -93,8 +102,11 @@ pub(super) fn export(
     let Some(reason) = reason else {
         return unjustified(error);
     };
-    if !names(&subject.graph, named) {
-        return fault("refusal", format!("names no layer of the architecture: {error}"));
+    if !names(&subject.graph, &error.to_string()) {
+        return fault(
+            "refusal",
+            format!("names no layer of the architecture: {error}"),
+        );
     }
     Ok(reason)
 }

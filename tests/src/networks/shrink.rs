@@ -68,7 +68,9 @@ fn candidates(plan: &Plan) -> Vec<Plan> {
     }
     with(&|plan| plan.exports.clear());
     for step in 0..plan.steps.len() {
-        with(&|plan| drop(plan.steps.remove(step)));
+        with(&|plan| {
+            plan.steps.remove(step);
+        });
     }
     for step in 0..plan.steps.len() {
         for kind in simpler(plan.steps[step].kind) {
@@ -93,8 +95,14 @@ fn candidates(plan: &Plan) -> Vec<Plan> {
 /// Kinds of step that may do instead of `kind`.
 fn simpler(kind: StepKind) -> Vec<StepKind> {
     let plain = |tail: Tail| {
-        let norm = Tail { norm: false, ..tail };
-        let bias = Tail { bias: false, ..tail };
+        let norm = Tail {
+            norm: false,
+            ..tail
+        };
+        let bias = Tail {
+            bias: false,
+            ..tail
+        };
         [norm, bias]
     };
     match kind {
