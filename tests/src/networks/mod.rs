@@ -21,6 +21,7 @@ mod deployed;
 mod folded;
 pub mod forward;
 mod masks;
+mod noise;
 mod plan;
 mod refusals;
 mod shrink;

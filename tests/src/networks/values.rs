@@ -131,7 +131,7 @@ pub(super) fn parameters(plan: &Plan, graph: &Graph, masks: &[Vec<bool>]) -> Par
 fn shift(shift: f64, fate: Fate) -> f64 {
     match fate {
         Fate::Ordinary => shift,
-        Fate::Dead => shift - 100.0,
+        Fate::Dead => shift - 20.0,
         Fate::Seldom => shift - 2.0,
         Fate::Faint(part) => shift * part,
     }
