@@ -1,9 +1,10 @@
 //! `cargo xtask fuzz networks`: random networks through the trainer's spine, against oracles.
 //!
 //! `--count N` networks or as many as `--time SECONDS` allow, from case 0 of `--seed S`; `--case N` checks
-//! that one alone. What differs is made smaller, told, and counted; the first ten are told in full.
+//! that one alone. The first failures of each step are made smaller and told in full, others in a line.
 #![forbid(unsafe_code)]
 
+use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -21,8 +22,8 @@ struct Options {
     threads: usize,
 }
 
-/// Failures that are told.
-const TOLD: usize = 10;
+/// Failures of each step that are made smaller and told in full.
+const TOLD: usize = 3;
 
 fn main() -> ExitCode {
     let options = match options() {
@@ -40,7 +41,7 @@ fn main() -> ExitCode {
         None => (0, options.count),
     };
     let next = AtomicU64::new(first);
-    let (counts, failures) = (Mutex::new(Counts::default()), Mutex::new(0));
+    let (counts, failures) = (Mutex::new(Counts::default()), Mutex::new(BTreeMap::new()));
     let work = || {
         let mut own = Counts::default();
         while begun.elapsed() < options.time {
@@ -48,11 +49,16 @@ fn main() -> ExitCode {
             if case >= end {
                 break;
             }
-            if let Err(report) = networks::case(options.seed, case, &mut own) {
-                let mut failures = failures.lock().expect("no worker panics");
-                *failures += 1;
-                if *failures <= TOLD {
-                    println!("case {case}: {report}\n");
+            if let Err(failure) = networks::case(options.seed, case, &mut own) {
+                let told = {
+                    let mut failures = failures.lock().expect("no worker panics");
+                    let of_step = failures.entry(failure.fault.step).or_insert(0);
+                    *of_step += 1;
+                    *of_step <= TOLD || options.case.is_some()
+                };
+                match told {
+                    true => println!("{}\n", failure.report()),
+                    false => println!("{failure}"),
                 }
             }
         }
@@ -68,6 +74,10 @@ fn main() -> ExitCode {
         return ExitCode::FAILURE;
     };
     print!("{counts}");
+    for (step, count) in &failures {
+        println!("{count:7} differ: {step}");
+    }
+    let failures: usize = failures.values().sum();
     println!(
         "{} networks of seed {} in {:.0} s: {failures} differ",
         counts.networks,

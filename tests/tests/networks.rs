@@ -15,7 +15,7 @@ fn random_networks_agree_with_the_oracle_at_every_step() {
     for case in 0..NETWORKS {
         match networks::case(1, case, &mut counts) {
             Ok(containers) => kept.extend(containers),
-            Err(report) => failures.push(report),
+            Err(failure) => failures.push(failure.report()),
         }
     }
     println!("{counts}");

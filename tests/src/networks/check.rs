@@ -101,10 +101,14 @@ pub(super) struct Subject {
     pub(super) pixels: (f32, f32),
     /// Pixels.
     pub(super) images: Vec<Vec<u8>>,
+    /// The same, normalised.
+    pub(super) normal: Vec<Vec<f64>>,
     /// The class scores of each image.
     pub(super) scores: Vec<Vec<f64>>,
     /// How far rounding to f32 may move a score, relative to the largest.
     pub(super) rounding: f64,
+    /// The same of each unit's mean and variance, by node.
+    pub(super) moments: Vec<Vec<[f64; 2]>>,
 }
 
 impl Subject {
@@ -208,19 +212,35 @@ fn subject(plan: &Plan, graph: Graph, keep: Vec<Vec<bool>>) -> Subject {
         state: parameters.state,
         pixels: plan.pixels,
         images: parameters.images,
+        normal: images.clone(),
         scores: exact,
         rounding: 0.0,
+        moments: Vec::new(),
         keep,
         graph,
     };
-    let random = &mut Random::stream(plan.seed, "rounding");
-    for _ in 0..3 {
+    let calibration = &images[..values::IMAGES];
+    let mut oracle = Oracle::new(&subject.graph, &subject.state, &subject.keep);
+    let moments = oracle.measure(calibration);
+    subject.moments = moments
+        .iter()
+        .map(|units| vec![[0.0; 2]; units.len()])
+        .collect();
+    for draw in 0..3 {
         let mut moved = Oracle::new(&subject.graph, &subject.state, &subject.keep);
-        moved.perturb(|| random.normal());
+        moved.round(Random::stream(plan.seed, &format!("rounding {draw}")));
         for (moved, exact) in scores(&moved).iter().zip(&subject.scores) {
             let apart = moved.iter().zip(exact).map(|(a, b)| (a - b).abs());
             let apart = apart.fold(0.0, f64::max) / subject.largest();
             subject.rounding = subject.rounding.max(apart);
+        }
+        let of_moments = moved.measure(calibration);
+        let of_moments = of_moments.iter().flatten().zip(moments.iter().flatten());
+        let most = subject.moments.iter_mut().flatten();
+        for (most, (moved, exact)) in most.zip(of_moments) {
+            for (most, (moved, exact)) in most.iter_mut().zip(moved.iter().zip(exact)) {
+                *most = most.max((moved - exact).abs());
+            }
         }
     }
     subject

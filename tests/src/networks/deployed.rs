@@ -1,13 +1,17 @@
 //! The container and what the engine computes from it.
 
-use rarefy_format::{AlignedBytes, LayerSpec, Model, WeightsSpec};
+use rarefy_format::{AlignedBytes, Encoding, LayerSpec, Model, WeightsSpec};
 use rarefy_runtime::Engine;
+use rarefy_trainer::deploy::choose::EncodingChoice;
 use rarefy_trainer::deploy::export::{self, Options};
 use rarefy_trainer::deploy::quantize::WeightType;
 use rarefy_trainer::deploy::{Network, container as writer};
+use rarefy_trainer::random::Random;
 
 use super::check::{Counts, Fault, Kept, Subject, fault};
 use super::container::{self, Container, Pooling, Values, Weights};
+use super::forward::Oracle;
+use super::noise::{self, Rounding};
 use super::{refusals, values};
 
 /// Exports `network` and checks the container, its logits, and how far they are from the scores.
@@ -157,18 +161,27 @@ fn run(
     Ok(logits)
 }
 
-/// The least signal to noise that a container may have, in dB; none where weights are so coarse that there is
-/// no telling.
-fn floor(weights: WeightType) -> Option<f64> {
-    match weights {
-        WeightType::F32 => Some(80.0),
-        WeightType::Int(8) => Some(10.0),
-        WeightType::Int(6..) => Some(6.0),
-        WeightType::Int(_) | WeightType::Ternary => None,
-    }
+/// How much less than rounding explains a signal to noise may be, in dB: steps are powers of two apart,
+/// and few images tell noise roughly.
+const MARGIN: f64 = 14.0;
+
+/// A signal to noise that is enough whatever rounding explains, in dB.
+const ENOUGH: f64 = 20.0;
+
+/// What rounding does to weights in this type; none where it is so coarse that it explains anything.
+fn rounding(options: &Options) -> Option<Rounding> {
+    let bits = match options.weights {
+        WeightType::Int(bits @ 4..) => bits,
+        WeightType::Int(_) | WeightType::Ternary | WeightType::F32 => return None,
+    };
+    let rice = EncodingChoice::Only(Encoding::Rice);
+    Some(Rounding {
+        levels: 2_f64.powi(i32::from(bits) - 1),
+        short_biases: options.encoding == rice || options.encoding == EncodingChoice::Auto,
+    })
 }
 
-/// Checks that the logits follow the scores.
+/// Checks that the logits follow the scores about as well as rounding lets them.
 fn quality(
     subject: &Subject,
     options: &Options,
@@ -180,21 +193,38 @@ fn quality(
         .map(|logits| logits.iter().map(|&logit| logit.into()).collect())
         .collect();
     let images = values::IMAGES;
-    let Some(noise) = signal_to_noise(&subject.scores[..images], &logits[..images]) else {
+    let scores = &subject.scores[..images];
+    let Some(found) = signal_to_noise(scores, &logits[..images]) else {
         counts.count("containers of scores that do not vary");
         return Ok(());
     };
     let name = options.weights.name();
-    counts.noise.entry(name.clone()).or_default().push(noise);
-    match floor(options.weights) {
-        Some(least) if noise < least => fault(
-            "quantize",
-            format!(
-                "logits of {name} follow the scores with {noise:.1} dB, less than {least}: {options:?}"
-            ),
-        ),
-        _ => Ok(()),
+    counts.noise.entry(name.clone()).or_default().push(found);
+    let least = match rounding(options) {
+        None if options.weights == WeightType::F32 => 60.0,
+        None => return Ok(()),
+        Some(_) if found >= ENOUGH => return Ok(()),
+        Some(rounding) => (explained(subject, rounding, scores) - MARGIN).min(ENOUGH),
+    };
+    if found < least {
+        let what = format!(
+            "logits of {name} follow the scores with {found:.1} dB, rounding explains {least:.1}: {options:?}"
+        );
+        return fault("quantize", what);
     }
+    Ok(())
+}
+
+/// The signal to noise that rounding alone leaves, in dB: the least of some draws.
+fn explained(subject: &Subject, rounding: Rounding, scores: &[Vec<f64>]) -> f64 {
+    let oracle = || Oracle::new(&subject.graph, &subject.state, &subject.keep);
+    let draws = (0..3).map(|draw| {
+        let random = &mut Random::stream(draw, "rounding to integers");
+        let images = &subject.normal[..values::IMAGES];
+        let noisy = noise::scores(&oracle(), oracle(), images, rounding, random);
+        signal_to_noise(scores, &noisy).unwrap_or(f64::NEG_INFINITY)
+    });
+    draws.fold(f64::INFINITY, f64::min)
 }
 
 /// How far `logits`, in the unit that fits them best, follow `scores`, in dB: of both only what varies

@@ -3,26 +3,31 @@
 //! Built on the links of the pruning oracle (one for each time that a weight is used), so it shares no
 //! indexing with the trainer's operators, the folded network or the engine.
 
+use std::cell::RefCell;
+
 use rarefy_trainer::graph::{Graph, Operation, Pooling};
 use rarefy_trainer::network::State;
 use rarefy_trainer::pruning::effective::Mode;
+use rarefy_trainer::random::Random;
 
 use super::pruning::reachability::{Link, links};
 
 /// What batch norms add to a variance, as the reference does (Keras).
-const EPSILON: f64 = 1e-3;
+pub(super) const EPSILON: f64 = 1e-3;
 
 /// A graph with its parameters, ready to be run.
 pub struct Oracle<'a> {
-    graph: &'a Graph,
+    pub(super) graph: &'a Graph,
     /// Of each node.
     links: Vec<Vec<Link>>,
     /// The kernel of each node, masked; empty where it has none.
-    kernels: Vec<Vec<f64>>,
+    pub(super) kernels: Vec<Vec<f64>>,
     /// The bias of each node, a value a unit.
-    biases: Vec<Vec<f64>>,
+    pub(super) biases: Vec<Vec<f64>>,
     /// Of each batch norm: scale and shift of each unit, mean and variance.
-    norms: Vec<Vec<[f64; 4]>>,
+    pub(super) norms: Vec<Vec<[f64; 4]>>,
+    /// Draws the rounding of values, where they are to be rounded.
+    rounding: Option<RefCell<Random>>,
 }
 
 impl<'a> Oracle<'a> {
@@ -42,6 +47,7 @@ impl<'a> Oracle<'a> {
             kernels: Vec::new(),
             biases: Vec::new(),
             norms: Vec::new(),
+            rounding: None,
         };
         let mut masks = masks.iter();
         for (index, node) in graph.nodes().iter().enumerate() {
@@ -77,18 +83,19 @@ impl<'a> Oracle<'a> {
         oracle
     }
 
-    /// The same with every parameter moved by a random part of rounding to f32, as `part` gives it: how
-    /// far results then move says what rounding can do to them.
-    pub fn perturb(&mut self, mut part: impl FnMut() -> f64) {
+    /// Moves every parameter, and from now on every value, at random as rounding to f32 could: how far
+    /// results then move says what rounding can do to them.
+    pub fn round(&mut self, mut random: Random) {
         let kernels = self.kernels.iter_mut().chain(&mut self.biases).flatten();
         let norms = self.norms.iter_mut().flatten().flatten();
         for value in kernels.chain(norms) {
-            *value *= 1.0 + part() * f64::from(f32::EPSILON);
+            *value *= 1.0 + random.normal() * f64::from(f32::EPSILON);
         }
+        self.rounding = Some(RefCell::new(random));
     }
 
     /// The values of node `index`, those of the nodes before it being `values`.
-    fn node(&self, index: usize, values: &[Vec<f64>]) -> Vec<f64> {
+    pub(super) fn node(&self, index: usize, values: &[Vec<f64>]) -> Vec<f64> {
         let node = &self.graph.nodes()[index];
         let units: usize = node.shape.iter().product();
         let plane = units / node.shape[0];
@@ -98,13 +105,18 @@ impl<'a> Oracle<'a> {
                 .map(|link| (link, values[link.source][link.from]))
         };
         let mut given = vec![0.0; units];
+        // The largest that is added up.
+        let mut largest = vec![0.0_f64; units];
         match node.operation {
             Operation::Dense { .. } | Operation::Conv { .. } => {
                 for (unit, value) in given.iter_mut().enumerate() {
                     *value = self.biases[index][unit / plane];
+                    largest[unit] = value.abs();
                 }
                 for (link, value) in links() {
-                    given[link.to] += self.kernels[index][link.weight] * value;
+                    let product = self.kernels[index][link.weight] * value;
+                    given[link.to] += product;
+                    largest[link.to] = largest[link.to].max(product.abs());
                 }
             }
             Operation::Pool {
@@ -136,6 +148,12 @@ impl<'a> Oracle<'a> {
             Operation::Relu => links().for_each(|(link, value)| given[link.to] = value.max(0.0)),
             Operation::Input | Operation::Flatten | Operation::Add => {
                 links().for_each(|(link, value)| given[link.to] += value);
+            }
+        }
+        if let Some(random) = &self.rounding {
+            for (value, largest) in given.iter_mut().zip(largest) {
+                let size = largest.max(value.abs()) * f64::from(f32::EPSILON);
+                *value += random.borrow_mut().normal() * size;
             }
         }
         given

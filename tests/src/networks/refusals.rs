@@ -19,9 +19,15 @@ fn unjustified<T>(error: &DeployError) -> Result<T, Fault> {
     fault("refusal", format!("without need: {error}"))
 }
 
-/// Whether a layer of the architecture has this name.
-fn names(graph: &Graph, layer: &str) -> bool {
-    graph.nodes().iter().any(|node| node.name == layer)
+/// Whether the sentence names a layer of the architecture.
+fn names(graph: &Graph, sentence: &str) -> bool {
+    let named = sentence
+        .strip_prefix("layer ")
+        .and_then(|rest| rest.split(' ').next());
+    graph
+        .nodes()
+        .iter()
+        .any(|node| Some(node.name.as_str()) == named)
 }
 
 /// The reason for which folding may refuse `subject`, if `error` states one that holds.
@@ -96,7 +102,7 @@ pub(super) fn export(
     let Some(reason) = reason else {
         return unjustified(error);
     };
-    if !names(&subject.graph, named) {
+    if !names(&subject.graph, &error.to_string()) {
         return fault(
             "refusal",
             format!("names no layer of the architecture: {error}"),

@@ -68,7 +68,9 @@ fn candidates(plan: &Plan) -> Vec<Plan> {
     }
     with(&|plan| plan.exports.clear());
     for step in 0..plan.steps.len() {
-        with(&|plan| drop(plan.steps.remove(step)));
+        with(&|plan| {
+            plan.steps.remove(step);
+        });
     }
     for step in 0..plan.steps.len() {
         for kind in simpler(plan.steps[step].kind) {

@@ -9,19 +9,18 @@ use super::forward::Oracle;
 use super::plan::Plan;
 
 /// Images that a network is calibrated on and whose moments batch norms have, and as many more.
-pub const IMAGES: usize = 16;
+pub(super) const IMAGES: usize = 16;
 
 /// A graph's random parameters.
-pub struct Parameters {
+pub(super) struct Parameters {
     /// All of them, with statistics; kernels are 0 outside the mask.
-    pub state: State,
+    pub(super) state: State,
     /// Pixels: [`IMAGES`] for calibration, then others.
-    pub images: Vec<Vec<u8>>,
+    pub(super) images: Vec<Vec<u8>>,
 }
 
 /// Draws the direct mask of `graph`: sparse, some rows and columns missing, hardly ever a whole tensor.
-#[must_use]
-pub fn direct_mask(plan: &Plan, graph: &Graph) -> Vec<Vec<bool>> {
+pub(super) fn direct_mask(plan: &Plan, graph: &Graph) -> Vec<Vec<bool>> {
     let draw = |tensor: &Prunable| -> Vec<bool> {
         let random = &mut Random::stream(plan.seed, &format!("mask {}", tensor.name));
         if plan.odd_units && random.below(25) == 0 {
@@ -101,8 +100,7 @@ fn fates(plan: &Plan, name: &str, units: usize) -> Vec<Fate> {
 }
 
 /// Draws the parameters of `graph` under `masks`.
-#[must_use]
-pub fn parameters(plan: &Plan, graph: &Graph, masks: &[Vec<bool>]) -> Parameters {
+pub(super) fn parameters(plan: &Plan, graph: &Graph, masks: &[Vec<bool>]) -> Parameters {
     let mut state = initial::beside(graph);
     for (tensor, mask) in graph.prunable().iter().zip(masks) {
         let values = kernel(plan, graph, tensor, mask);
@@ -133,7 +131,7 @@ pub fn parameters(plan: &Plan, graph: &Graph, masks: &[Vec<bool>]) -> Parameters
 fn shift(shift: f64, fate: Fate) -> f64 {
     match fate {
         Fate::Ordinary => shift,
-        Fate::Dead => shift - 100.0,
+        Fate::Dead => shift - 20.0,
         Fate::Seldom => shift - 2.0,
         Fate::Faint(part) => shift * part,
     }
@@ -205,8 +203,7 @@ fn statistics(
 }
 
 /// `image`, normalised.
-#[must_use]
-pub fn normal(plan: &Plan, image: &[u8]) -> Vec<f64> {
+pub(super) fn normal(plan: &Plan, image: &[u8]) -> Vec<f64> {
     let (mean, deviation) = (f64::from(plan.pixels.0), f64::from(plan.pixels.1));
     let pixels = image.iter();
     pixels

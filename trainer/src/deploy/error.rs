@@ -19,7 +19,7 @@ pub enum DeployError {
         reason: String,
     },
     /// A layer whose numbers do not fit integers.
-    #[error("layer {layer} cannot be quantized: {reason}")]
+    #[error("layer {} cannot be quantized: {reason}", of_architecture(layer))]
     Quantize {
         /// The layer.
         layer: String,
@@ -53,7 +53,8 @@ pub enum DeployError {
     },
     /// An encoding that does not hold a layer.
     #[error(
-        "layer {layer} cannot be stored as {encoding}: {reason}; export it with --encoding auto"
+        "layer {} cannot be stored as {encoding}: {reason}; export it with --encoding auto",
+        of_architecture(layer)
     )]
     Encoding {
         /// The layer.
@@ -64,7 +65,10 @@ pub enum DeployError {
         reason: String,
     },
     /// The format cannot hold a layer.
-    #[error("layer {layer} does not fit the container: {reason}")]
+    #[error(
+        "layer {} does not fit the container: {reason}",
+        of_architecture(layer)
+    )]
     Layer {
         /// The layer.
         layer: String,
@@ -122,6 +126,43 @@ impl DeployError {
             Self::Prune(error) => error.is_wrong_usage(),
             Self::Run(error) => error.is_wrong_usage(),
             _ => false,
+        }
+    }
+}
+
+/// What folding appends to a layer's name to name one that it inserts for it.
+const INSERTED: [&str; 4] = [".input", ".output", ".source1", ".source2"];
+
+/// Returns the layer of the architecture that `layer` was inserted for, or its own name: users know no
+/// others.
+fn of_architecture(layer: &str) -> &str {
+    let inserted = INSERTED.iter().find_map(|end| layer.strip_suffix(end));
+    inserted.unwrap_or(layer)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refusals_name_layers_that_the_architecture_has() {
+        for (layer, named) in [
+            ("conv1.input", "conv1"),
+            ("add2.source1", "add2"),
+            ("stage1.conv1", "stage1.conv1"),
+        ] {
+            let reason = String::from("it is for dense layers alone");
+            let encoding = DeployError::Encoding {
+                layer: layer.into(),
+                encoding: "columns",
+                reason: reason.clone(),
+            };
+            let layer = layer.into();
+            let quantize = DeployError::Quantize { layer, reason };
+            for error in [encoding, quantize] {
+                let start = format!("layer {named} cannot");
+                assert!(error.to_string().starts_with(&start), "{error}");
+            }
         }
     }
 }

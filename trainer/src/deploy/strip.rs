@@ -128,26 +128,41 @@ fn ties(layers: &[Layer]) -> Vec<usize> {
     ties
 }
 
-/// Removes the channels that nothing reads.
-fn remove_unread(network: &mut Network) {
-    let ties = ties(&network.layers);
-    let mut read: Vec<Vec<bool>> = network
-        .layers
-        .iter()
-        .map(|l| vec![false; l.shape[0]])
-        .collect();
-    let output = network.layers.len() - 1;
-    for (index, layer) in network.layers.iter().enumerate() {
+/// For each layer and channel whether the class scores depend on it, by the first of the layers that its
+/// channels are tied to. Grows from the output back: a layer that adds to what it reads would keep its
+/// channels by itself.
+fn read(network: &Network, ties: &[usize]) -> Vec<Vec<bool>> {
+    let layers = &network.layers;
+    let mut read: Vec<Vec<bool>> = layers.iter().map(|l| vec![false; l.shape[0]]).collect();
+    let output = layers.len() - 1;
+    for (index, layer) in layers.iter().enumerate() {
         if index == output || (layer.is_pool() && layer.source.is_none()) {
             read[ties[index]].fill(true);
         }
-        if let Some(source) = layer.source {
-            let block = layer.columns(network.layers[source].shape);
-            for &column in layer.weights.indices() {
-                read[ties[source]][column / block] = true;
+    }
+    loop {
+        let before = read.clone();
+        for (index, layer) in layers.iter().enumerate().rev() {
+            let Some(source) = layer.source else { continue };
+            let block = layer.columns(layers[source].shape);
+            for (channel, row) in layer.weights.outer_iterator().enumerate() {
+                if read[ties[index]][channel] {
+                    row.indices()
+                        .iter()
+                        .for_each(|column| read[ties[source]][column / block] = true);
+                }
             }
         }
+        if read == before {
+            return read;
+        }
     }
+}
+
+/// Removes the channels that the class scores do not depend on.
+fn remove_unread(network: &mut Network) {
+    let ties = ties(&network.layers);
+    let read = read(network, &ties);
     let kept: Vec<Vec<usize>> = read
         .iter()
         .map(|read| {

@@ -212,6 +212,21 @@ fn added_channels_go_only_together() {
     assert_eq!(shapes, [[3, 2, 2], [2, 2, 2], [3, 2, 2], [1, 1, 1]]);
 }
 
+/// `x + diagonal(x)`: the sum reads the units that it is tied to, which must not keep them.
+#[test]
+fn a_sum_that_reads_what_it_adds_keeps_no_unit_by_itself() {
+    let sum = dense(Some(0), &[2.0, 0.0, 0.0, 3.0], &[0.0, 1.0]);
+    let sum = Layer {
+        skip: Some(0),
+        ..sum
+    };
+    let first = dense(None, &[1.0, 2.0, 3.0, 4.0], &[0.5, 0.25]);
+    let last = dense(Some(1), &[5.0, 0.0], &[1.0]);
+    let (stripped, shapes) = stripped(&network([2, 1, 1], [first, sum, last]));
+    assert_eq!(shapes, [[1, 1, 1]; 3]);
+    assert_eq!(stripped.nonzeros(), 4);
+}
+
 #[test]
 fn a_dead_branch_goes_whole() {
     let last: Vec<f32> = (1..=12).map(|weight| weight as f32).collect();

@@ -7,11 +7,19 @@ use crate::deploy::activity::Activity;
 use crate::deploy::network::Operation;
 use crate::deploy::{DeployError, Network};
 
-/// `network` as it is, in compressed sparse rows of floats.
+/// The largest class score that needs no scaling: twice as much is far from 2^15, where logits saturate.
+const LARGEST: f32 = 8192.0;
+
+/// The smallest that needs none: logits in steps of 2^-16 keep 12 bits of it.
+const SMALLEST: f32 = 0.0625;
+
+/// `network` as it is, in compressed sparse rows of floats. Class scores that are too large or too small for
+/// logits, which are whole numbers, are multiplied by a power of two: the classes are the same.
 ///
 /// # Errors
 /// When it is no chain of dense layers, hidden ones with a ReLU.
 pub fn floats(network: &Network, images: &[&[u8]]) -> Result<Quantized, DeployError> {
+    let outputs: Vec<Vec<Vec<f32>>> = images.iter().map(|image| network.forward(image)).collect();
     let mut layers = Vec::new();
     for (index, layer) in network.layers.iter().enumerate() {
         let refuse = |reason: String| DeployError::Quantize {
@@ -26,11 +34,15 @@ pub fn floats(network: &Network, images: &[&[u8]]) -> Result<Quantized, DeployEr
                     .into(),
             ));
         }
+        let factor = if last { factor(&outputs) } else { 1.0 };
         let rows = layer.weights.outer_iterator().map(|row| {
             // The container has no more columns than that.
-            let weights = row.iter().map(|(column, &weight)| (column as u16, weight));
+            let weights = row
+                .iter()
+                .map(|(column, &weight)| (column as u16, weight * factor));
             weights.collect()
         });
+        let bias = layer.bias.iter().map(|bias| bias * factor);
         layers.push(LayerSpec {
             operation: rarefy_format::Operation::Dense,
             encoding: Encoding::CsrF32,
@@ -40,7 +52,7 @@ pub fn floats(network: &Network, images: &[&[u8]]) -> Result<Quantized, DeployEr
             source: 1,
             skip: None,
             weights: WeightsSpec::Floats {
-                bias: layer.bias.clone(),
+                bias: bias.collect(),
                 rows: rows.collect(),
             },
         });
@@ -49,7 +61,6 @@ pub fn floats(network: &Network, images: &[&[u8]]) -> Result<Quantized, DeployEr
         layer: "input".into(),
         reason,
     })?;
-    let outputs: Vec<Vec<Vec<f32>>> = images.iter().map(|image| network.forward(image)).collect();
     let activity = (0..layers.len()).map(|layer| {
         let active = |image: usize, input: usize| match layer.checked_sub(1) {
             None => images[image][input] != 0,
@@ -62,4 +73,17 @@ pub fn floats(network: &Network, images: &[&[u8]]) -> Result<Quantized, DeployEr
         fidelity: Vec::new(),
         spec: NetworkSpec { input, layers },
     })
+}
+
+/// Returns the power of two that brings the largest class score of `outputs`, those of each image by
+/// layer, to where logits hold it well.
+fn factor(outputs: &[Vec<Vec<f32>>]) -> f32 {
+    let scores = outputs.iter().filter_map(|layers| layers.last()).flatten();
+    let largest = scores.fold(0.0_f32, |most, score| most.max(score.abs()));
+    match largest {
+        0.0 => 1.0,
+        SMALLEST..=LARGEST => 1.0,
+        _ if largest.is_finite() => (-largest.log2().round()).clamp(-100.0, 100.0).exp2(),
+        _ => 1.0,
+    }
 }

@@ -315,6 +315,30 @@ fn floats_are_for_chains_of_dense_layers() {
         }
     }
     assert_eq!((activity[0].values.len(), activity[1].values.len()), (9, 6));
+    // Scores that logits could not tell apart, or could not hold, are scaled.
+    for size in [1e-7_f32, 1e7] {
+        let mut network = network.clone();
+        network.layers[1]
+            .weights
+            .map_inplace(|weight| weight * size);
+        network.layers[1]
+            .bias
+            .iter_mut()
+            .for_each(|bias| *bias *= size);
+        let spec = floats(&network, &images).unwrap().spec;
+        let largest = |scores: Vec<f64>| scores.into_iter().fold(0.0_f64, |a, b| a.max(b.abs()));
+        let factors: Vec<f64> = images
+            .iter()
+            .map(|image| {
+                let logits = spec.infer(image).into_iter().map(f64::from).collect();
+                let exact = network.scores(image).into_iter().map(f64::from).collect();
+                largest(logits) / largest(exact)
+            })
+            .collect();
+        for factor in &factors {
+            assert!((factor / factors[0] - 1.0).abs() < 1e-3, "{factors:?}");
+        }
+    }
     let refused = floats(&everything(1), &images).unwrap_err().to_string();
     assert!(refused.contains("chains of dense layers"), "{refused}");
 }
