@@ -64,7 +64,10 @@ pub struct Window {
 
 impl Window {
     /// A window that suits most networks.
-    #[expect(clippy::new_without_default, reason = "nothing asks for a default here")]
+    #[expect(
+        clippy::new_without_default,
+        reason = "nothing asks for a default here"
+    )]
     pub const fn new() -> Self {
         Self {
             bytes: FIRST,
