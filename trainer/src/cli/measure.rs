@@ -12,7 +12,8 @@ use super::{data, interrupt};
 use crate::data::Dataset;
 use crate::deploy::container;
 use crate::device::{
-    self, Board, BoardReport, Boards, Cost, Machine, MeasureOptions, NetworkReport, firmware_folder,
+    self, Board, BoardReport, Boards, Cost, Machine, MeasureOptions, NetworkReport, STACK_RESERVE,
+    firmware_folder,
 };
 
 #[derive(Debug, Args)]
@@ -32,6 +33,10 @@ pub(super) struct Arguments {
     /// Do not measure the same network stored dense
     #[arg(long)]
     no_dense: bool,
+    /// Do not run anything: tell flash and static RAM, and whether they fit, from the program alone;
+    /// needs neither the board nor a probe or an emulator
+    #[arg(long, conflicts_with_all = ["data", "samples", "timeout"])]
+    build_only: bool,
     /// Seconds that one run on the board may take
     #[arg(long, default_value_t = 300)]
     timeout: u64,
@@ -42,15 +47,14 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
     let board = boards.get(&arguments.board)?;
     let bytes = container::read(&arguments.model)?;
     container::parse(&bytes, &arguments.model)?;
-    let data = data::load(&arguments.data, console)?;
     let options = options(!arguments.no_dense, arguments.timeout);
-    let report = measure(
-        board,
-        &bytes,
-        &inputs(&data, arguments.samples),
-        &options,
-        console,
-    )?;
+    let report = if arguments.build_only {
+        build(board, &bytes, &options, console)?
+    } else {
+        let data = data::load(&arguments.data, console)?;
+        let inputs = inputs(&data, arguments.samples);
+        measure(board, &bytes, &inputs, &options, console)?
+    };
     console.result(&report, || {
         format!("{}:\n\n{}", arguments.model.display(), describe(&report))
     })?;
@@ -86,6 +90,21 @@ pub(super) fn measure(
 ) -> Result<BoardReport> {
     let spinner = console.spinner();
     let report = device::measure(board, model, inputs, options, &mut |step| {
+        spinner.message(step.into());
+    });
+    drop(spinner);
+    Ok(report?)
+}
+
+/// Builds with a spinner and runs nothing.
+fn build(
+    board: &Board,
+    model: &[u8],
+    options: &MeasureOptions<'_>,
+    console: &Console,
+) -> Result<BoardReport> {
+    let spinner = console.spinner();
+    let report = device::build(board, model, options, &mut |step| {
         spinner.message(step.into());
     });
     drop(spinner);
@@ -175,7 +194,17 @@ pub(super) fn describe(report: &BoardReport) -> String {
     });
     row("  fewest", &|n| Some(n.cost.counts()?.min));
     row("  most", &|n| Some(n.cost.counts()?.max));
+    row(&format!("{unit} to load (checked once)"), &|n| n.load);
     let mut lines = text(&rows);
+    if report.network.load.is_some() {
+        lines += "  loading is parsing at start; a model that the compiler verifies (a const parse) costs nothing there\n";
+    }
+    if report.samples == 0 && report.network.fits {
+        lines += &format!(
+            "  built, not run: it fits, with {} bytes of RAM or more for the stack\n",
+            thousands(STACK_RESERVE)
+        );
+    }
     if report.network.matches_host == Some(true) {
         lines += &format!(
             "  every logit of {} test images equals the workstation's\n",
