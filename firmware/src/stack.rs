@@ -12,8 +12,8 @@ use core::ptr;
 
 const PAINT: u32 = 0x5afe_c0de;
 
-/// Bytes painted at first.
-const FIRST: usize = 4096;
+/// Bytes painted at first: enough for networks of dense layers.
+const FIRST: usize = 1024;
 
 unsafe extern "C" {
     static _stack_start: u32;
@@ -63,8 +63,11 @@ pub struct Window {
 }
 
 impl Window {
-    /// A window that suits most networks.
-    #[expect(clippy::new_without_default, reason = "nothing asks for a default here")]
+    /// The window to begin with.
+    #[expect(
+        clippy::new_without_default,
+        reason = "nothing asks for a default here"
+    )]
     pub const fn new() -> Self {
         Self {
             bytes: FIRST,

@@ -117,7 +117,7 @@ fn a_container_off_its_boundary_is_refused() {
 fn a_model_is_verified_by_the_compiler() {
     // One dense layer of one input and one output, 3 * x - 1.
     const BYTES: &[u8] = &[
-        b'R', b'F', b'Y', 1, 0x97, 0x9a, 0xde, 0xf9, 1, 1, 0, 0, 1, 0, 1, 1, 0x00, 0, 1, 0, 1, 0,
+        b'R', b'F', b'Y', 1, 0x98, 0xe0, 0x48, 0x38, 1, 1, 0, 0, 1, 0, 1, 1, 0x00, 0, 1, 0, 1, 0,
         5, 0, 255, 255, 255, 255, 3,
     ];
     const MODEL: Result<Model<'static>, rarefy_format::ParseError> = Model::parse(BYTES);

@@ -13,21 +13,17 @@ use rarefy_firmware::counter::Counter;
 use rarefy_firmware::exit::exit;
 use rarefy_firmware::stack::{self, Peak, Window};
 use rarefy_format::{Model, arena_words};
-use rarefy_runtime::{Arena, Engine, InferError, argmax};
+use rarefy_runtime::{Arena, Engine, argmax};
 
 include!(concat!(env!("OUT_DIR"), "/model.rs"));
 
 /// From the input to the class: what a device does with it. A function of its own, so that its stack is
-/// not the program's.
+/// not the program's. `None` when the engine refuses the input.
 #[inline(never)]
-fn infer<'a>(
-    engine: &Engine<'_>,
-    input: &[u8],
-    arena: &'a mut [u32],
-) -> Result<&'a [i32], InferError> {
-    let logits = engine.infer(input, arena)?;
+fn infer<'a>(engine: &Engine<'_>, input: &[u8], arena: &'a mut [u32]) -> Option<&'a [i32]> {
+    let logits = engine.infer(input, arena).ok()?;
     black_box(argmax(logits));
-    Ok(logits)
+    Some(logits)
 }
 
 #[entry]
@@ -74,34 +70,37 @@ fn main() -> ! {
         stack::capacity(),
     );
 
-    for (index, sample) in samples.chunks_exact(INPUTS).enumerate() {
+    let (mut index, mut rest) = (0_usize, samples);
+    while let Some((sample, behind)) = rest.split_at_checked(INPUTS) {
         RAREFY_INPUT.copy_from_slice(sample);
-        let (ticks, logits, peak) = loop {
-            window.paint();
-            let (ticks, logits) =
-                counter.ticks(|| infer(&engine, RAREFY_INPUT, RAREFY_ARENA.as_mut_words()));
-            match window.peak() {
-                Peak::BelowWindow => window.widen(),
-                Peak::Bytes(peak) => break (ticks, logits, peak),
-                Peak::Overflow => {
-                    defmt::error!("rarefy failed: the stack ran into the static data");
-                    exit(false)
-                }
+        window.paint();
+        let (ticks, logits) =
+            counter.ticks(|| infer(&engine, RAREFY_INPUT, RAREFY_ARENA.as_mut_words()));
+        let peak = match window.peak() {
+            Peak::Bytes(peak) => peak,
+            Peak::BelowWindow => {
+                window.widen();
+                continue;
+            }
+            Peak::Overflow => {
+                defmt::error!("rarefy failed: the stack ran into the static data");
+                exit(false)
             }
         };
         match logits {
-            Ok(logits) => defmt::info!(
+            Some(logits) => defmt::info!(
                 "rarefy sample={=usize} ticks={=u64} stack={=usize} logits={=[?]}",
                 index,
                 ticks,
                 peak,
                 logits
             ),
-            Err(_) => {
+            None => {
                 defmt::error!("rarefy failed: the engine refuses sample {=usize}", index);
                 exit(false)
             }
         }
+        (index, rest) = (index + 1, behind);
     }
     defmt::info!("rarefy done");
     exit(true)

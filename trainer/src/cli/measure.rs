@@ -14,7 +14,8 @@ use super::table::{table, text, thousands};
 use super::{interrupt, usage};
 use crate::data::Dataset;
 use crate::device::{
-    self, Board, BoardReport, Boards, Cost, Machine, MeasureOptions, NetworkReport, firmware_folder,
+    self, Board, BoardReport, Boards, Cost, Machine, MeasureOptions, NetworkReport, STACK_RESERVE,
+    firmware_folder,
 };
 
 #[derive(Debug, Args)]
@@ -34,6 +35,10 @@ pub(super) struct Arguments {
     /// Do not measure the same network stored dense
     #[arg(long)]
     no_dense: bool,
+    /// Do not run anything: tell flash and static RAM, and whether they fit, from the program alone;
+    /// needs neither the board nor a probe or an emulator
+    #[arg(long, conflicts_with_all = ["data", "samples", "timeout"])]
+    build_only: bool,
     /// Seconds that one run on the board may take
     #[arg(long, default_value = "300", value_parser = usage::count)]
     timeout: NonZeroUsize,
@@ -43,15 +48,14 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
     let boards = Boards::discover(&firmware_folder()?)?;
     let board = boards.get(&arguments.board)?;
     let file = ModelFile::open(&arguments.model, console)?;
-    let data = file.data(arguments.data.as_deref(), console)?.data;
     let options = options(!arguments.no_dense, arguments.timeout.get() as u64);
-    let report = measure(
-        board,
-        file.bytes(),
-        &inputs(&data, arguments.samples.get()),
-        &options,
-        console,
-    )?;
+    let report = if arguments.build_only {
+        build(board, file.bytes(), &options, console)?
+    } else {
+        let data = file.data(arguments.data.as_deref(), console)?.data;
+        let inputs = inputs(&data, arguments.samples.get());
+        measure(board, file.bytes(), &inputs, &options, console)?
+    };
     console.result(
         &report,
         || format!("{}:\n\n{}", arguments.model.display(), describe(&report)),
@@ -89,6 +93,21 @@ pub(super) fn measure(
 ) -> Result<BoardReport> {
     let spinner = console.spinner();
     let report = device::measure(board, model, inputs, options, &mut |step| {
+        spinner.message(step.into());
+    });
+    drop(spinner);
+    Ok(report?)
+}
+
+/// Builds with a spinner and runs nothing.
+fn build(
+    board: &Board,
+    model: &[u8],
+    options: &MeasureOptions<'_>,
+    console: &Console,
+) -> Result<BoardReport> {
+    let spinner = console.spinner();
+    let report = device::build(board, model, options, &mut |step| {
         spinner.message(step.into());
     });
     drop(spinner);
@@ -178,7 +197,17 @@ pub(super) fn describe(report: &BoardReport) -> String {
     });
     row("  fewest", &|n| Some(n.cost.counts()?.min));
     row("  most", &|n| Some(n.cost.counts()?.max));
+    row(&format!("{unit} to load (checked once)"), &|n| n.load);
     let mut lines = text(&rows);
+    if report.network.load.is_some() {
+        lines += "  loading is parsing at start; a model that the compiler verifies (a const parse) costs nothing there\n";
+    }
+    if report.samples == 0 && report.network.fits {
+        lines += &format!(
+            "  built, not run: it fits, with {} bytes of RAM or more for the stack\n",
+            thousands(STACK_RESERVE)
+        );
+    }
     if report.network.matches_host == Some(true) {
         lines += &format!(
             "  every logit of {} test images equals the workstation's\n",

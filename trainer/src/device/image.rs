@@ -13,6 +13,7 @@ use std::time::Duration;
 use rarefy_format::{Encoding, Layer, Model, Operation};
 
 use super::boards::{Board, Runner};
+use super::cache::Place;
 use super::machine::Machine;
 use super::process::{self, End, Flow, Limits, Output};
 use super::toolchain::{Toolchain, ToolchainError};
@@ -111,6 +112,10 @@ impl Builder<'_> {
         };
         let work = target_folder.join("rarefy");
         artifact::create_folder(&work)?;
+        let kept = place(&work, &toolchain, &plan);
+        if let Some(program) = kept.as_ref().and_then(Place::find) {
+            return Image::new(&plan, program);
+        }
         let lock = self.lock(&work.join("lock"))?;
 
         let mut command = toolchain.build(self.machine);
@@ -181,19 +186,52 @@ impl Builder<'_> {
             .join("release")
             .join(plan.role.program());
         let bytes = artifact::read(&built)?;
+        drop(lock);
+        if let Some(kept) = kept {
+            kept.keep(&bytes);
+        }
+        Image::new(&plan, bytes)
+    }
+}
+
+impl Image {
+    /// The program `bytes` in a file of its own, which no other build overwrites.
+    fn new(plan: &Plan<'_>, bytes: Vec<u8>) -> Result<Self, ImageError> {
         let folder = tempfile::tempdir()
             .map_err(|e| FileError::new("create a folder in", &std::env::temp_dir(), e))?;
-        let path = folder
-            .path()
-            .join(format!("{}-{}", plan.role.program(), plan.board.name));
+        let name = format!("{}-{}", plan.role.program(), plan.board.name);
+        let path = folder.path().join(name);
         artifact::write(&path, &bytes)?;
-        drop(lock);
-        Ok(Image {
+        Ok(Self {
             path,
             bytes,
             _folder: folder,
         })
     }
+}
+
+/// Where the program that `plan` describes is kept.
+fn place(work: &Path, toolchain: &Toolchain, plan: &Plan<'_>) -> Option<Place> {
+    let content = plan
+        .content
+        .map(|(model, samples)| (model.bytes(), samples));
+    let (model, samples) = content.unwrap_or_default();
+    let features = features(plan);
+    let parts: [&[u8]; 9] = [
+        toolchain.cargo.as_os_str().as_encoded_bytes(),
+        toolchain.build.as_bytes(),
+        plan.board.name.as_bytes(),
+        plan.role.program().as_bytes(),
+        features.as_bytes(),
+        &[
+            u8::from(plan.content.is_some()),
+            u8::from(plan.code.is_some()),
+        ],
+        model,
+        samples,
+        plan.code.unwrap_or_default().as_bytes(),
+    ];
+    Place::new(&work.join("images"), &plan.board.firmware, &parts)
 }
 
 impl Builder<'_> {

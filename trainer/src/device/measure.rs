@@ -125,10 +125,8 @@ pub fn measure(
     run::runner(board, &options.machine)?;
     let network = measure_network(board, (model, None), inputs, options, "", progress)?;
     let dense = if options.dense {
-        let model = AlignedBytes::copy_from(model);
-        let parsed = Model::parse(&model).map_err(DeviceError::Model)?;
-        let twin = dense(&parsed).map_err(DeviceError::Dense)?;
-        Some(if twin == *model {
+        let twin = dense_twin(model)?;
+        Some(if twin == model {
             network.clone()
         } else {
             measure_network(
@@ -143,16 +141,46 @@ pub fn measure(
     } else {
         None
     };
-    Ok(BoardReport {
-        board: board.name.clone(),
-        core: board.core.clone(),
-        emulated: board.emulated(),
-        flash_size: board.flash.length,
-        ram_size: board.ram.length,
-        samples: inputs.len(),
-        network,
-        dense,
-    })
+    Ok(BoardReport::new(board, inputs.len(), network, dense))
+}
+
+/// Tells what `model` takes of `board` from the linked program alone: flash and static RAM, and whether they fit
+/// beside [`STACK_RESERVE`] bytes of stack. Nothing is run, so neither an emulator nor a probe is needed,
+/// and all that only a run can tell is `None`.
+///
+/// # Errors
+/// When the model makes no sense or the program cannot be built. A network that does not fit is
+/// no error: the report says so.
+pub fn build(
+    board: &Board,
+    model: &[u8],
+    options: &MeasureOptions<'_>,
+    progress: &mut dyn FnMut(&str),
+) -> Result<BoardReport, DeviceError> {
+    let mut network = |model: &[u8], what: &str| {
+        progress(&format!("{}: {what}building the program", board.name));
+        match footprint(board, model, options) {
+            Ok(footprint) => Ok(NetworkReport::built(board, footprint)),
+            Err(DeviceError::Image(ImageError::NoRoom { over_by, .. })) => {
+                let excess = (Memory::Ram, over_by + STACK_RESERVE);
+                Ok(NetworkReport::too_large(board, excess, None))
+            }
+            Err(error) => Err(error),
+        }
+    };
+    let pruned = network(model, "")?;
+    let dense = match options.dense {
+        true => Some(network(&dense_twin(model)?, "dense network, ")?),
+        false => None,
+    };
+    Ok(BoardReport::new(board, 0, pruned, dense))
+}
+
+/// The same network with every weight stored.
+fn dense_twin(model: &[u8]) -> Result<Vec<u8>, DeviceError> {
+    let model = AlignedBytes::copy_from(model);
+    let model = Model::parse(&model).map_err(DeviceError::Model)?;
+    dense(&model).map_err(DeviceError::Dense)
 }
 
 /// What `model` would take of `board`, from the linked program alone: nothing is run, so

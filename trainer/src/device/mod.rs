@@ -9,6 +9,7 @@
 //! ever run. [`Setup`] installs what is missing.
 
 mod boards;
+mod cache;
 mod code;
 mod dense;
 mod elf;
@@ -29,7 +30,9 @@ pub use dense::dense;
 pub use elf::{ElfError, Footprint, Memory};
 pub use image::ImageError;
 pub use machine::Machine;
-pub use measure::{DeviceError, MeasureOptions, STACK_RESERVE, footprint, measure, measure_code};
+pub use measure::{
+    DeviceError, MeasureOptions, STACK_RESERVE, build, footprint, measure, measure_code,
+};
 pub use report::{BoardReport, Cost, Counts, Flash, Mismatch, NetworkReport, Ram};
 pub use run::RunError;
 pub use selftest::selftest;

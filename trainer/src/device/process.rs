@@ -2,10 +2,12 @@
 //!
 //! Output is handed over in chunks as it comes. The program is killed when its time is up, when
 //! the user wants to stop, when the reader has seen enough, and when the caller goes away: no
-//! child outlives the call.
+//! child outlives the call, and none this process, however it ends. That is what a watchdog is for: a shell
+//! that reads from a pipe until nobody is left to write, then kills the process group that it shares with the
+//! program and the program's own children.
 
 use std::io::{self, Read};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::thread;
@@ -47,18 +49,97 @@ pub(crate) enum End {
     Stopped,
 }
 
-/// Kills the child when dropped.
-struct Guard(Child);
+/// Kills the child, and whoever shares a watchdog's group with it, when dropped.
+struct Guard {
+    child: Child,
+    /// Dropped after the child has been waited for.
+    _watchdog: Option<Watchdog>,
+}
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 
-/// Runs `command` to its end or to a limit.
+/// Kills its process group once its pipe is closed: by dropping it, or by the end of this process.
+struct Watchdog {
+    shell: Child,
+    pipe: Option<ChildStdin>,
+}
+
+impl Watchdog {
+    /// Starts one; `None` where there is no shell to be one.
+    #[cfg(unix)]
+    fn start() -> Option<Self> {
+        use std::os::unix::process::CommandExt;
+
+        let mut shell = Command::new("/bin/sh")
+            .args(["-c", "read -r line; kill -KILL 0"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .process_group(0)
+            .spawn()
+            .ok()?;
+        let pipe = shell.stdin.take();
+        Some(Self { shell, pipe })
+    }
+
+    #[cfg(not(unix))]
+    fn start() -> Option<Self> {
+        None
+    }
+
+    /// Lets `command` run in the group. It is so from its first instruction on: no moment is left in which
+    /// the program runs unwatched.
+    #[cfg(unix)]
+    fn watch(&self, command: &mut Command) {
+        use std::os::unix::process::CommandExt;
+
+        if let Ok(group) = i32::try_from(self.shell.id()) {
+            command.process_group(group);
+        }
+    }
+
+    #[cfg(not(unix))]
+    fn watch(&self, _: &mut Command) {}
+}
+
+impl Drop for Watchdog {
+    fn drop(&mut self) {
+        drop(self.pipe.take());
+        let _ = self.shell.wait();
+    }
+}
+
+/// Runs `command` to its end or to a limit. Nothing that it starts outlives the call or this process.
 pub(crate) fn run(
+    mut command: Command,
+    limits: Limits<'_>,
+    reader: impl FnMut(Output<'_>) -> Flow,
+) -> io::Result<End> {
+    let watchdog = Watchdog::start();
+    if let Some(watchdog) = &watchdog {
+        watchdog.watch(&mut command);
+    }
+    run_with(watchdog, command, limits, reader)
+}
+
+/// Runs `command` to its end or to a limit. What it has started may go on: an installer that is killed in
+/// the middle leaves worse behind.
+pub(crate) fn run_unwatched(
+    command: Command,
+    limits: Limits<'_>,
+    reader: impl FnMut(Output<'_>) -> Flow,
+) -> io::Result<End> {
+    run_with(None, command, limits, reader)
+}
+
+/// Runs `command`, which `watchdog` watches.
+fn run_with(
+    watchdog: Option<Watchdog>,
     mut command: Command,
     limits: Limits<'_>,
     mut reader: impl FnMut(Output<'_>) -> Flow,
@@ -70,10 +151,14 @@ pub(crate) fn run(
 
     let start = Instant::now();
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = Guard(command.spawn()?);
+    let mut guard = Guard {
+        child: command.spawn()?,
+        _watchdog: watchdog,
+    };
+    let child = &mut guard.child;
     let (sender, receiver) = mpsc::channel();
-    pump(child.0.stdout.take(), false, sender.clone());
-    pump(child.0.stderr.take(), true, sender);
+    pump(child.stdout.take(), false, sender.clone());
+    pump(child.stderr.take(), true, sender);
 
     let mut ended: Option<(ExitStatus, Instant)> = None;
     loop {
@@ -96,7 +181,7 @@ pub(crate) fn run(
             },
         }
         if ended.is_none() {
-            ended = child.0.try_wait()?.map(|status| (status, Instant::now()));
+            ended = child.try_wait()?.map(|status| (status, Instant::now()));
         }
         // What it said before it ended is read to the end, however long a slow reader takes.
         if let Some((status, at)) = ended

@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::boards::{Board, Counter};
 use super::elf::{Footprint, Memory};
+use super::measure::STACK_RESERVE;
 
 /// One board's figures for one model; serialises to the board object of `--json`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -22,13 +23,34 @@ pub struct BoardReport {
     pub flash_size: u64,
     /// Bytes of its RAM.
     pub ram_size: u64,
-    /// Samples run.
+    /// Samples run; 0 where the program was only built.
     pub samples: usize,
     /// The network as given.
     #[serde(flatten)]
     pub network: NetworkReport,
     /// The same network with every weight stored; `None` when not asked for.
     pub dense: Option<NetworkReport>,
+}
+
+impl BoardReport {
+    /// What `network` and its `dense` twin take on `board`.
+    pub(crate) fn new(
+        board: &Board,
+        samples: usize,
+        network: NetworkReport,
+        dense: Option<NetworkReport>,
+    ) -> Self {
+        Self {
+            board: board.name.clone(),
+            core: board.core.clone(),
+            emulated: board.emulated(),
+            flash_size: board.flash.length,
+            ram_size: board.ram.length,
+            samples,
+            network,
+            dense,
+        }
+    }
 }
 
 /// What one network takes on one board.
@@ -162,6 +184,19 @@ pub struct Mismatch {
 }
 
 impl NetworkReport {
+    /// A network whose program was linked and not run.
+    pub(crate) fn built(board: &Board, footprint: Footprint) -> Self {
+        match footprint.excess(board, STACK_RESERVE) {
+            Some(excess) => Self::too_large(board, excess, Some(footprint)),
+            None => Self {
+                fits: true,
+                over_by: None,
+                over_in: None,
+                ..Self::too_large(board, (Memory::Ram, 0), Some(footprint))
+            },
+        }
+    }
+
     /// A network that does not fit `board`: its footprint, where the linker could tell it.
     pub(crate) fn too_large(
         board: &Board,

@@ -45,7 +45,7 @@ pub enum RunError {
     },
     /// The debug probe's program is not installed.
     #[error(
-        "probe-rs is not on the PATH, and {board} is a real board; install it from https://probe.rs"
+        "probe-rs is not on the PATH, and {board} is a real board; install it from https://probe.rs, or give --build-only to learn flash and static RAM without running anything"
     )]
     NoProbe {
         /// The board.

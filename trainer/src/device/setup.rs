@@ -255,7 +255,7 @@ fn execute(command: Command, limits: Limits<'_>) -> Result<(), SetupError> {
         line,
     };
     let mut said = Vec::new();
-    let end = process::run(command, limits, |chunk| {
+    let end = process::run_unwatched(command, limits, |chunk| {
         let (process::Output::Stdout(bytes) | process::Output::Stderr(bytes)) = chunk;
         said.extend_from_slice(bytes);
         Flow::Continue

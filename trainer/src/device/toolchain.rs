@@ -37,6 +37,8 @@ pub struct Toolchain {
     pub cargo: PathBuf,
     /// What it calls.
     pub compiler: Compiler,
+    /// Tells this compiler's version and build from any other's.
+    pub build: String,
 }
 
 /// Why nothing can be compiled for a target.
@@ -64,18 +66,18 @@ impl Toolchain {
     /// When there is none.
     pub fn find(machine: &Machine, target: &str) -> Result<Self, ToolchainError> {
         let cargo = machine.find("cargo").ok_or(ToolchainError::NoCargo)?;
-        let compiler = if installed(machine, target) {
-            Compiler::Installed
-        } else {
-            debian(machine).map_err(|why| ToolchainError::NoTarget {
+        let (compiler, build) = match installed(machine, target) {
+            Some(core) => (Compiler::Installed, core),
+            None => debian(machine).map_err(|why| ToolchainError::NoTarget {
                 target: target.to_owned(),
                 why,
-            })?
+            })?,
         };
         Ok(Self {
             target: target.to_owned(),
             cargo,
             compiler,
+            build,
         })
     }
 
@@ -116,28 +118,22 @@ impl Toolchain {
     }
 }
 
-/// Whether the compiler on the path has `core` for `target`. It prints a folder even for a
-/// target that it lacks, so look inside.
-fn installed(machine: &Machine, target: &str) -> bool {
-    let Some(rustc) = machine.find("rustc") else {
-        return false;
-    };
-    let Some(folder) = machine.ask(rustc, &["--print", "target-libdir", "--target", target]) else {
-        return false;
-    };
-    fs::read_dir(folder).is_ok_and(|mut entries| {
-        entries.any(|entry| {
-            entry.is_ok_and(|e| {
-                let name = e.file_name();
-                let name = name.to_string_lossy();
-                name.starts_with("libcore-") && name.ends_with(".rlib")
-            })
-        })
-    })
+/// The library `core` that the compiler on the path has for `target`: its path, whose last part the compiler
+/// chooses by version. The compiler names a folder even for a target that it lacks, so look inside.
+fn installed(machine: &Machine, target: &str) -> Option<String> {
+    let rustc = machine.find("rustc")?;
+    let folder = machine.ask(rustc, &["--print", "target-libdir", "--target", target])?;
+    let mut names = fs::read_dir(folder).ok()?.filter_map(|entry| {
+        let path = entry.ok()?.path();
+        let name = path.file_name()?.to_str()?;
+        let is_core = name.starts_with("libcore-") && name.ends_with(".rlib");
+        is_core.then(|| path.display().to_string())
+    });
+    names.next()
 }
 
-/// Debian's compiler with sources of its own version and somebody's `rust-lld`.
-fn debian(machine: &Machine) -> Result<Compiler, &'static str> {
+/// Debian's compiler with sources of its own version and somebody's `rust-lld`; and what tells its version.
+fn debian(machine: &Machine) -> Result<(Compiler, String), &'static str> {
     let rustc = machine.debian_rustc.clone();
     let version = machine
         .ask(&rustc, &["--version", "--verbose"])
@@ -175,7 +171,7 @@ fn debian(machine: &Machine) -> Result<Compiler, &'static str> {
         .find(|candidate| candidate.is_file())
         .or_else(|| machine.find("rust-lld"))
         .ok_or("Debian's rustc-web is there, but no rust-lld is; rustup's toolchain brings one")?;
-    Ok(Compiler::Debian { rustc, linker })
+    Ok((Compiler::Debian { rustc, linker }, version))
 }
 
 /// The rest of the line that begins with `key`.
@@ -206,7 +202,7 @@ mod tests {
             path: cargo.parent().unwrap().into(),
             debian_rustc: nothing,
         };
-        if installed(&machine, "thumbv6m-none-eabi") {
+        if installed(&machine, "thumbv6m-none-eabi").is_some() {
             return; // rustup has the target on this machine: nothing is missing
         }
         let error = Toolchain::find(&machine, "thumbv6m-none-eabi")
@@ -224,6 +220,6 @@ mod tests {
     #[test]
     fn a_target_folder_without_core_is_no_target() {
         // Every rustc knows this target by name; hardly any has its library.
-        assert!(!installed(&Machine::default(), "thumbv4t-none-eabi"));
+        assert_eq!(installed(&Machine::default(), "thumbv4t-none-eabi"), None);
     }
 }

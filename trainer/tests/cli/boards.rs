@@ -8,7 +8,7 @@ use std::path::Path;
 use rarefy_trainer::device::{Boards, Machine, Setup, firmware_folder};
 use serde_json::Value;
 
-use crate::interrupts::{is_alive, signal, start, wait_until};
+use crate::interrupts::{signal, start, wait_until, wait_until_dead};
 use crate::program::{self, json, object, says, texts};
 use crate::runs;
 use crate::tools::fake;
@@ -138,6 +138,58 @@ fn a_program_too_large_for_its_board_fails_with_the_bytes() {
 }
 
 #[test]
+fn a_board_that_is_not_here_is_told_what_the_program_takes() {
+    if !ready("mps2-an386") {
+        return;
+    }
+    // The same core and compiler as the emulated board's, so nothing is needed that may be missing.
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    fs::write(folder.join("model.rfy"), &runs::pruned().container).unwrap();
+    let measure = "measure model.rfy --board nrf52840-dk --build-only";
+    let report = json(folder, measure);
+    assert_eq!(
+        (&report["fits"], &report["samples"]),
+        (&true.into(), &0.into())
+    );
+    let container = runs::pruned().container.len().next_multiple_of(4) as u64;
+    assert_eq!(number(&report, "/flash/model"), container);
+    assert_eq!(
+        number(&report, "/flash/total"),
+        number(&report, "/flash/code") + container
+    );
+    assert!(number(&report, "/ram/static") >= 784, "{report}");
+    for key in [
+        "/load",
+        "/matches_host",
+        "/cycles",
+        "/ram/stack_peak",
+        "/ram/total",
+    ] {
+        assert_eq!(report.pointer(key), Some(&Value::Null), "{key}: {report}");
+    }
+    assert!(number(&report, "/dense/flash/total") > number(&report, "/flash/total"));
+    let words = texts(&program::run(folder, &format!("{measure} --no-dense"))).0;
+    says(&words, &["built, not run", "it fits", "1,024 bytes of RAM"]);
+
+    // What the emulator measures of the same sources has the same parts.
+    let measured = json(folder, "measure model.rfy --board mps2-an386 --samples 1");
+    let built = json(folder, "measure model.rfy --board mps2-an386 --build-only");
+    assert_eq!(built["flash"], measured["flash"]);
+    for part in ["static", "input", "arena"] {
+        assert_eq!(built["ram"][part], measured["ram"][part], "{part}");
+    }
+    let words = texts(&program::run(
+        folder,
+        "measure model.rfy --board mps2-an386 --samples 1 --no-dense",
+    ));
+    says(
+        &words.0,
+        &["instructions to load (checked once)", "costs nothing there"],
+    );
+}
+
+#[test]
 fn code_is_compiled_for_the_board_to_tell_its_flash() {
     if !ready("microbit") {
         return;
@@ -169,7 +221,7 @@ fn code_is_compiled_for_the_board_to_tell_its_flash() {
 }
 
 #[test]
-fn ctrl_c_while_a_board_runs_leaves_nothing_running() {
+fn however_the_command_ends_while_a_board_runs_nothing_keeps_running() {
     if !ready("mps2-an386") {
         return;
     }
@@ -184,7 +236,7 @@ fn ctrl_c_while_a_board_runs_leaves_nothing_running() {
     fake(&tools, "qemu-system-arm", &hang);
     let path = env::var_os("PATH").unwrap();
     let path = env::join_paths([tools].into_iter().chain(env::split_paths(&path))).unwrap();
-    for whole_group in [false, true] {
+    for (name, whole_group) in [("INT", false), ("INT", true), ("KILL", false)] {
         let _ = fs::remove_file(&pid);
         let mut command = program::command(
             folder,
@@ -194,11 +246,13 @@ fn ctrl_c_while_a_board_runs_leaves_nothing_running() {
         let mut child = start(command);
         wait_until(&mut child, || pid.exists());
         let id = i64::from(child.id());
-        signal("INT", if whole_group { -id } else { id });
+        signal(name, if whole_group { -id } else { id });
         let output = child.wait_with_output().unwrap();
-        says(&program::sentence(&output), &["stopped", "mps2-an386"]);
         assert!(output.stdout.is_empty());
-        assert!(!is_alive(&fs::read_to_string(&pid).unwrap()));
+        if name != "KILL" {
+            says(&program::sentence(&output), &["stopped", "mps2-an386"]);
+        }
+        wait_until_dead(&fs::read_to_string(&pid).unwrap());
     }
 }
 

@@ -82,12 +82,26 @@ pub(crate) fn signal(name: &str, target: i64) {
 }
 
 /// Whether the process `pid` is there.
-pub(crate) fn is_alive(pid: &str) -> bool {
+fn is_alive(pid: &str) -> bool {
     let mut command = Command::new("sh");
     command
         .args(["-c", &format!("kill -0 {}", pid.trim())])
         .stderr(Stdio::null());
     command.status().unwrap().success()
+}
+
+/// Waits until none of the processes `pids` runs; fails when one still does after five seconds. One that has ended
+/// and that nobody has asked how does not run.
+pub(crate) fn wait_until_dead(pids: &str) {
+    let runs = |pid: &str| {
+        let state = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        is_alive(pid) && !state.contains(") Z ")
+    };
+    let start = Instant::now();
+    while pids.split_whitespace().any(runs) {
+        assert!(start.elapsed() < Duration::from_secs(5), "{pids} still run");
+        thread::sleep(Duration::from_millis(5));
+    }
 }
 
 /// Trains in `folder` and sends `name` once the metrics have a line that begins with `line`.

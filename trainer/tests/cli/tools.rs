@@ -11,7 +11,7 @@ use std::process::Command;
 
 use rarefy_trainer::device::{Machine, Toolchain};
 
-use crate::interrupts::{is_alive, signal, start, wait_until};
+use crate::interrupts::{signal, start, wait_until, wait_until_dead};
 use crate::program::{self, object, says, sentence, texts};
 use crate::runs;
 
@@ -70,7 +70,12 @@ fn a_missing_emulator_or_compiler_is_named_with_the_way_to_get_it() {
     }
     refused(
         "measure model.rfy --data digits --board nrf52840-dk",
-        &["probe-rs", "nrf52840-dk"],
+        &[
+            "probe-rs",
+            "nrf52840-dk",
+            "https://probe.rs",
+            "--build-only",
+        ],
     );
     fake(&tools, "qemu-system-arm", "exit 9");
     let machine = Machine {
@@ -137,11 +142,11 @@ fn a_folder_that_is_no_firmware_is_named() {
 }
 
 #[test]
-fn ctrl_c_while_the_firmware_is_being_built_leaves_nothing_running() {
+fn however_the_command_ends_while_the_firmware_is_being_built_nothing_keeps_running() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     let tools = prepare(folder);
-    // A compiler that has every target, and a build that never ends.
+    // A compiler that has every target, and a build that never ends and has a child of its own.
     fs::create_dir(folder.join("lib")).unwrap();
     fs::write(folder.join("lib/libcore-0.rlib"), "").unwrap();
     fake(
@@ -150,27 +155,35 @@ fn ctrl_c_while_the_firmware_is_being_built_leaves_nothing_running() {
         &format!("echo {}", folder.join("lib").display()),
     );
     fake(&tools, "qemu-system-arm", "exit 9");
-    let pid = folder.join("pid");
+    let pids = folder.join("pids");
     let hang = format!(
-        "echo $$ > {0}.new; /bin/mv {0}.new {0}; exec /bin/sleep 600",
-        pid.display()
+        "/bin/sleep 600 & echo $$ $! > {0}.new; /bin/mv {0}.new {0}; wait",
+        pids.display()
     );
     fake(&tools, "cargo", &hang);
-    for whole_group in [false, true] {
-        let _ = fs::remove_file(&pid);
+    // A terminal's Ctrl-C reaches the whole group; `kill` reaches rarefy alone; a closed terminal hangs up.
+    for (name, whole_group) in [
+        ("INT", false),
+        ("INT", true),
+        ("TERM", false),
+        ("HUP", true),
+        ("KILL", false),
+    ] {
+        let _ = fs::remove_file(&pids);
         let mut command = with_only_tools(
             folder,
             "measure model.rfy --data digits --board microbit --quiet --json",
         );
         command.process_group(0);
         let mut child = start(command);
-        wait_until(&mut child, || pid.exists());
-        // A terminal's Ctrl-C reaches the build as well; `kill` reaches rarefy alone.
+        wait_until(&mut child, || pids.exists());
         let id = i64::from(child.id());
-        signal("INT", if whole_group { -id } else { id });
+        signal(name, if whole_group { -id } else { id });
         let output = child.wait_with_output().unwrap();
-        says(&sentence(&output), &["stopped"]);
         assert!(output.stdout.is_empty());
-        assert!(!is_alive(&fs::read_to_string(&pid).unwrap()));
+        if name != "KILL" {
+            says(&sentence(&output), &["stopped"]);
+        }
+        wait_until_dead(&fs::read_to_string(&pids).unwrap());
     }
 }
