@@ -27,6 +27,7 @@ mod pruners;
 mod repeats;
 mod reports;
 mod run_folders;
+mod run_safety;
 mod runs;
 mod tensors;
 mod tools;
