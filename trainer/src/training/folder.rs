@@ -20,14 +20,16 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Serialize};
-
 use super::checkpoint::{Checkpoint, Expected};
 use super::lock::{LOCK, Lock};
+use super::metrics::{self, METRICS};
 use super::sums::{Difference, SUMS, Sums};
 use super::{Recipe, TrainError};
 use crate::artifact::{self, FileError};
 use crate::graph::{self, Graph};
+
+pub use super::metrics::Metrics;
+pub use super::report::{Accuracy, Compression, TrainReport, Weights};
 
 /// The figures of a quickstart, which keeps them beside its run.
 pub const FIGURES: &str = "quickstart.json";
@@ -40,9 +42,6 @@ const ARCHITECTURE: &str = "arch.toml";
 
 /// The figures.
 const RESULT: &str = "result.json";
-
-/// The lines of the epochs.
-const METRICS: &str = "metrics.csv";
 
 /// Where an interrupted run stands.
 const CHECKPOINT: &str = "checkpoint.safetensors";
@@ -97,78 +96,6 @@ enum Content {
     /// Files of somebody else.
     Strangers,
 }
-
-/// Numbers of weights.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct Weights {
-    /// All prunable weights, N.
-    pub total: usize,
-    /// Those the mask keeps.
-    pub direct: usize,
-    /// Those that are connected.
-    pub effective: usize,
-}
-
-/// Compressions, N over weights left.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct Compression {
-    /// What was asked for.
-    pub target: f64,
-    /// By the mask.
-    pub direct: f64,
-    /// By what is connected.
-    pub effective: f64,
-}
-
-/// Shares of the test images classified rightly.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct Accuracy {
-    /// By the dense network; none where the pruner trains none.
-    pub dense: Option<f64>,
-    /// By the pruned network.
-    pub pruned: f64,
-}
-
-/// The figures of a finished run.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct TrainReport {
-    /// The run folder.
-    pub run: String,
-    /// The dataset.
-    pub dataset: String,
-    /// The architecture.
-    pub arch: String,
-    /// The pruner.
-    pub pruner: String,
-    /// The seed.
-    pub seed: u64,
-    /// Weights left.
-    pub weights: Weights,
-    /// Compressions reached.
-    pub compression: Compression,
-    /// Accuracies on the test images, batch norms on population statistics.
-    pub accuracy: Accuracy,
-    /// Time spent training and pruning, over all the run's parts.
-    pub seconds: f64,
-}
-
-/// One line of `metrics.csv`.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Metrics {
-    /// "dense" or "pruned".
-    pub phase: String,
-    /// From 1.
-    pub epoch: usize,
-    /// Mean training loss.
-    pub loss: f64,
-    /// Share of test images right, statistics taken over a sample of the training images.
-    pub accuracy: f64,
-    /// Since the run began.
-    pub seconds: f64,
-}
-
-/// The header of `metrics.csv`.
-const HEADER: &str = "phase,epoch,loss,accuracy,seconds\n";
 
 impl RunFolder {
     /// Opens `path` for `recipe`: new or empty, or holding the same recipe's run. With `fresh`
@@ -519,55 +446,25 @@ impl RunFolder {
         checkpoint: &Checkpoint,
         expected: &Expected<'_>,
     ) -> Result<(), TrainError> {
-        let text = self.metrics()?;
-        let mut lines = text.lines().skip(1);
-        for phase in expected.phases {
-            let is_last = *phase == checkpoint.phase;
-            let epochs = if is_last {
-                checkpoint.epochs
-            } else {
-                expected.epochs
-            };
-            for epoch in 1..=epochs {
-                let key = format!("{phase},{epoch},");
-                if !lines.next().is_some_and(|line| line.starts_with(&key)) {
-                    return Err(self.unusable(&format!(
-                        "{METRICS} lacks the line of epoch {epoch} of the {phase} phase"
-                    )));
-                }
-            }
-            if is_last {
-                break;
-            }
-        }
-        Ok(())
-    }
-
-    /// The text of `metrics.csv`, where it is not there yet that of one without lines.
-    fn metrics(&self) -> Result<String, TrainError> {
-        let path = self.file(METRICS);
-        match fs::read_to_string(&path) {
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(HEADER.into()),
-            read => Ok(read.map_err(|e| FileError::new("read", &path, e))?),
+        let done = |phase: &&str| *phase != checkpoint.phase;
+        let before = expected.phases.iter().copied().take_while(done);
+        let before = before.map(|phase| (phase, expected.epochs));
+        let now = (checkpoint.phase.as_str(), checkpoint.epochs);
+        let phases = before.chain([now]);
+        match metrics::missing(&self.file(METRICS), phases)? {
+            Some((phase, epoch)) => Err(self.unusable(&format!(
+                "{METRICS} lacks the line of epoch {epoch} of the {phase} phase"
+            ))),
+            None => Ok(()),
         }
     }
 
     /// Adds a line to `metrics.csv`, after dropping lines of epochs that are being repeated.
     ///
     /// # Errors
-    /// When the file cannot be written.
+    /// When the file cannot be read or written.
     pub fn add_metrics(&self, row: &Metrics) -> Result<(), TrainError> {
-        let key = format!("{},{},", row.phase, row.epoch);
-        let old = self.metrics()?;
-        let mut text: String = old
-            .split_inclusive('\n')
-            .take_while(|line| !line.starts_with(&key))
-            .collect();
-        text += &format!(
-            "{key}{:.6},{:.4},{:.1}\n",
-            row.loss, row.accuracy, row.seconds
-        );
-        Ok(artifact::write(&self.file(METRICS), text.as_bytes())?)
+        Ok(row.add_to(&self.file(METRICS))?)
     }
 }
 

@@ -251,6 +251,7 @@ fn training_and_exporting_print_what_they_made() {
     assert_eq!(
         run.names(),
         [
+            "SHA256SUMS",
             "dense.safetensors",
             "masks-direct.safetensors",
             "masks.safetensors",

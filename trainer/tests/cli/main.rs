@@ -30,6 +30,7 @@ mod pruners;
 mod repeats;
 mod reports;
 mod run_folders;
+mod run_safety;
 mod runs;
 mod strange_files;
 mod tensors;

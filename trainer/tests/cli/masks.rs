@@ -43,11 +43,11 @@ fn what_is_connected_is_written_and_stays_connected() {
         let first = fs::read(folder.join("e")).unwrap();
         let again = json(
             folder,
-            &format!("effective --arch tiny.toml --masks e --out e --mode {mode}"),
+            &format!("effective --arch tiny.toml --masks e --out again --mode {mode}"),
         );
         assert_eq!(again["direct"], told["effective"]);
         assert_eq!(again["effective"], told["effective"]);
-        assert_eq!(fs::read(folder.join("e")).unwrap(), first);
+        assert_eq!(fs::read(folder.join("again")).unwrap(), first);
     }
 }
 

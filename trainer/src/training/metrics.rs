@@ -1,0 +1,121 @@
+//! The lines of the epochs: `metrics.csv`.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::path::Path;
+
+use crate::artifact::{self, FileError};
+
+/// The name of the file.
+pub const METRICS: &str = "metrics.csv";
+
+/// One line of `metrics.csv`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Metrics {
+    /// "dense" or "pruned".
+    pub phase: String,
+    /// From 1.
+    pub epoch: usize,
+    /// Mean training loss.
+    pub loss: f64,
+    /// Share of test images right, statistics taken over a sample of the training images.
+    pub accuracy: f64,
+    /// Since the run began.
+    pub seconds: f64,
+}
+
+/// The header of `metrics.csv`.
+const HEADER: &str = "phase,epoch,loss,accuracy,seconds\n";
+
+impl Metrics {
+    /// Adds the line to the file `path`, after dropping the lines of epochs that are being repeated.
+    ///
+    /// # Errors
+    /// When the file cannot be read or written.
+    pub fn add_to(&self, path: &Path) -> Result<(), FileError> {
+        let key = key(&self.phase, self.epoch);
+        let old = read(path)?;
+        let mut text: String = old
+            .split_inclusive('\n')
+            .take_while(|line| !line.starts_with(&key))
+            .collect();
+        text += &format!(
+            "{key}{:.6},{:.4},{:.1}\n",
+            self.loss, self.accuracy, self.seconds
+        );
+        artifact::write(path, text.as_bytes())
+    }
+}
+
+/// How the line of an epoch begins.
+fn key(phase: &str, epoch: usize) -> String {
+    format!("{phase},{epoch},")
+}
+
+/// Reads the file `path`; where it is not there yet, it is one without lines.
+fn read(path: &Path) -> Result<String, FileError> {
+    match fs::read_to_string(path) {
+        Err(e) if e.kind() == ErrorKind::NotFound => Ok(HEADER.into()),
+        read => read.map_err(|e| FileError::new("read", path, e)),
+    }
+}
+
+/// Returns the first epoch that the file `path` has no line of, among those of `phases` in order,
+/// each with its number of epochs.
+///
+/// # Errors
+/// When the file cannot be read.
+pub fn missing<'a>(
+    path: &Path,
+    phases: impl IntoIterator<Item = (&'a str, usize)>,
+) -> Result<Option<(&'a str, usize)>, FileError> {
+    let text = read(path)?;
+    let mut lines = text.lines().skip(1);
+    for (phase, epochs) in phases {
+        for epoch in 1..=epochs {
+            let key = key(phase, epoch);
+            if !lines.next().is_some_and(|line| line.starts_with(&key)) {
+                return Ok(Some((phase, epoch)));
+            }
+        }
+    }
+    Ok(None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn epochs_that_are_repeated_replace_what_came_after() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(METRICS);
+        let row = |phase: &str, epoch, loss| Metrics {
+            phase: phase.into(),
+            epoch,
+            loss,
+            accuracy: 0.5,
+            seconds: 1.0,
+        };
+        let missing = |last| missing(&path, [("dense", 1), ("pruned", last)]).unwrap();
+        assert_eq!(missing(0), Some(("dense", 1)));
+        for (phase, epoch, loss) in [
+            ("dense", 1, 4.0),
+            ("pruned", 1, 3.0),
+            ("pruned", 2, 2.0),
+            ("pruned", 1, 1.0),
+        ] {
+            row(phase, epoch, loss).add_to(&path).unwrap();
+        }
+        assert_eq!(
+            fs::read_to_string(&path).unwrap(),
+            "phase,epoch,loss,accuracy,seconds\n\
+             dense,1,4.000000,0.5000,1.0\n\
+             pruned,1,1.000000,0.5000,1.0\n"
+        );
+        assert_eq!(missing(1), None);
+        assert_eq!(missing(2), Some(("pruned", 2)));
+        fs::write(&path, [0xff]).unwrap();
+        assert!(row("dense", 1, 1.0).add_to(&path).is_err());
+    }
+}

@@ -1,0 +1,261 @@
+//! What a run folder is kept from: two processes, foreign checkpoints, other commands' outputs, and
+//! what a process that was killed leaves.
+
+use std::fs::{self, File};
+
+use rarefy_trainer::network::State;
+use rarefy_trainer::training::checkpoint::Checkpoint;
+use rarefy_trainer::training::sums::Sums;
+
+use crate::program::{self, json, refusal, says};
+use crate::runs;
+
+/// An architecture of one's own, trained in a moment.
+const SMALL: &str =
+    "name = \"small\"\ninput = [1, 28, 28]\n[[layer]]\ntype = \"dense\"\nunits = 10\n";
+
+#[test]
+fn a_damaged_checkpoint_is_named_and_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let run = runs::pruned();
+    run.lay_out(&folder.join("run"));
+    fs::remove_file(folder.join("run/result.json")).unwrap();
+    let checkpoint = folder.join("run/checkpoint.safetensors");
+    // Cut to nothing, cut, whole but of something else.
+    let weights = run.file("weights.safetensors");
+    for (damaged, words) in [
+        (&b""[..], "not a whole safetensors file"),
+        (&weights[..1000], "not a whole safetensors file"),
+        (weights, "is missing"),
+    ] {
+        fs::write(&checkpoint, damaged).unwrap();
+        let sentence = refusal(folder, "train --epochs 2 -o run");
+        says(&sentence, &["run/checkpoint.safetensors", words]);
+        assert_eq!(fs::read(&checkpoint).unwrap(), damaged);
+    }
+    let report = json(folder, "train --epochs 2 -o run --force");
+    assert_eq!(report["accuracy"], run.trained["accuracy"]);
+}
+
+#[test]
+fn a_checkpoint_that_does_not_belong_to_the_run_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    fs::write(folder.join("small.toml"), SMALL).unwrap();
+    let train =
+        "train --arch small.toml --pruner lamp --compression 4 --epochs 2 --batch 500 -o run";
+    let expected = json(folder, train);
+    let run = folder.join("run");
+    let read = |name: &str| fs::read(run.join(name)).unwrap();
+    let (masks, metrics) = (read("masks.safetensors"), read("metrics.csv"));
+    let weights = State::load(&run.join("weights.safetensors")).unwrap().0;
+    let mut weights = weights.0;
+    weights.retain(|name, _| !name.contains("running"));
+    let rest = |values: &State| {
+        let mut velocities = values.clone();
+        velocities
+            .0
+            .values_mut()
+            .for_each(|array| array.values.fill(0.0));
+        velocities
+    };
+    let sound = Checkpoint {
+        phase: "pruned".into(),
+        epochs: 2,
+        seconds: 1.0,
+        files: Sums::of(
+            &run,
+            &[
+                "run.toml",
+                "dense.safetensors",
+                "masks-direct.safetensors",
+                "masks.safetensors",
+            ],
+        )
+        .unwrap(),
+        velocities: rest(&State(weights.clone())),
+        weights: State(weights),
+    };
+    fs::remove_file(run.join("result.json")).unwrap();
+    let path = run.join("checkpoint.safetensors");
+    let refused = |checkpoint: &Checkpoint, word: &str| {
+        checkpoint.save(&path).unwrap();
+        let sentence = refusal(folder, train);
+        says(&sentence, &["run holds a checkpoint", word, "--force"]);
+    };
+    let outside = masks[masks.len() - 7840..]
+        .iter()
+        .position(|&keep| keep == 0);
+    let mut disobedient = sound.clone();
+    disobedient.weights.0.get_mut("fc1.weight").unwrap().values[outside.unwrap()] = 0.5;
+    refused(&disobedient, "the mask prunes it");
+    let beyond = Checkpoint {
+        epochs: 99,
+        ..sound.clone()
+    };
+    refused(&beyond, "epoch 99");
+    let unbound = Checkpoint {
+        files: Sums::default(),
+        ..sound.clone()
+    };
+    refused(&unbound, "fingerprint of run.toml");
+    // Masks of another run, lines that were lost.
+    let mut other = masks.clone();
+    let last = masks.len() - 1;
+    other[last] ^= 1;
+    fs::write(run.join("masks.safetensors"), other).unwrap();
+    refused(&sound, "masks.safetensors is not the one");
+    fs::remove_file(run.join("masks.safetensors")).unwrap();
+    refused(&sound, "masks.safetensors is missing");
+    fs::write(run.join("masks.safetensors"), &masks).unwrap();
+    fs::write(run.join("metrics.csv"), &metrics[..metrics.len() - 40]).unwrap();
+    refused(&sound, "metrics.csv lacks");
+    // The one that is sound is taken.
+    fs::write(run.join("metrics.csv"), &metrics).unwrap();
+    sound.save(&path).unwrap();
+    assert_eq!(json(folder, train)["accuracy"], expected["accuracy"]);
+}
+
+#[test]
+fn one_process_at_a_time_works_in_a_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let run = runs::pruned();
+    run.lay_out(&folder.join("run"));
+    fs::write(folder.join("run/run.lock"), "").unwrap();
+    let lock = File::open(folder.join("run/run.lock")).unwrap();
+    lock.lock().unwrap();
+    for command in [
+        "train --epochs 2 -o run",
+        "train -o run --force",
+        "export run",
+    ] {
+        says(
+            &refusal(folder, command),
+            &["run is in use by another process"],
+        );
+    }
+    for name in run.names() {
+        assert_eq!(
+            fs::read(folder.join("run").join(name)).unwrap(),
+            run.file(name)
+        );
+    }
+    // The lock of a process that is no more means nothing.
+    drop(lock);
+    assert_eq!(json(folder, "train --epochs 2 -o run"), run.trained);
+    json(folder, "export run");
+    assert!(!folder.join("run/run.lock").exists());
+}
+
+#[test]
+fn what_a_process_killed_at_once_leaves_is_no_strangers() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let train = "train --pruner random/igq --epochs 1 --batch 500 -o run";
+    let leftovers = [".run.toml.a1B2c3.rarefy-tmp", ".tmpQYsYvU", "run.lock"];
+    for (name, force) in [(0, ""), (1, ""), (2, ""), (1, " --force")] {
+        fs::create_dir(folder.join("run")).unwrap();
+        fs::write(folder.join("run").join(leftovers[name]), "").unwrap();
+        if name == 0 {
+            // Refused before anything begins, nothing is touched.
+            says(
+                &refusal(folder, "train --compression 0.5 -o run"),
+                &["compression"],
+            );
+            assert!(folder.join("run").join(leftovers[0]).exists());
+        }
+        json(folder, &format!("{train}{force}"));
+        for leftover in leftovers {
+            assert!(!folder.join("run").join(leftover).exists(), "{leftover}");
+        }
+        fs::remove_dir_all(folder.join("run")).unwrap();
+    }
+    // Beside a stranger's file they protect nothing and are left alone.
+    fs::create_dir(folder.join("run")).unwrap();
+    for name in [".run.toml.a1B2c3.rarefy-tmp", "cat.jpg"] {
+        fs::write(folder.join("run").join(name), "").unwrap();
+    }
+    program::refused(folder, train, &["not empty", "run.toml"]);
+}
+
+#[test]
+fn no_command_writes_over_a_run_or_what_it_reads() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let run = runs::pruned();
+    run.lay_out(&folder.join("run"));
+    let alone = folder.join("m.safetensors");
+    fs::write(&alone, run.file("masks.safetensors")).unwrap();
+    fs::write(folder.join("w.safetensors"), run.file("dense.safetensors")).unwrap();
+    fs::write(folder.join("model.rfy"), &run.container).unwrap();
+    fs::write(folder.join("small.toml"), SMALL).unwrap();
+    for (command, words) in [
+        (
+            "export run -o run/result.json",
+            ["-o run/result.json", "another name"],
+        ),
+        (
+            "export run -o run/../run/run.toml",
+            ["run.toml", "another name"],
+        ),
+        (
+            "export run --emit rust -o run/run.lock",
+            ["run.lock", "another name"],
+        ),
+        (
+            "prune --pruner random/igq --out run/masks.safetensors",
+            ["--out", "another name"],
+        ),
+        (
+            "prune --pruner magnitude/igq --weights w.safetensors --out ./w.safetensors",
+            ["--out ./w.safetensors", "read"],
+        ),
+        (
+            "prune --pruner random/igq --arch small.toml --out small.toml",
+            ["--out small.toml", "read"],
+        ),
+        (
+            "effective --masks m.safetensors --out m.safetensors",
+            ["--out m.safetensors", "read"],
+        ),
+        (
+            "effective --arch small.toml --curve small.toml --pruner random/igq",
+            ["--curve small.toml", "read"],
+        ),
+        (
+            "effective --curve run/metrics.svg --pruner random/igq",
+            ["metrics.csv", "run folder"],
+        ),
+        (
+            "inspect model.rfy --svg model.rfy",
+            ["--svg model.rfy", "read"],
+        ),
+        (
+            "inspect model.rfy --svg run/arch.toml",
+            ["--svg", "run folder"],
+        ),
+        (
+            "train --weights run/dense.safetensors --epochs 1 -o run --force",
+            ["--weights run/dense.safetensors", "--force"],
+        ),
+    ] {
+        program::refused(folder, command, &words);
+    }
+}
+
+#[test]
+fn a_compression_that_cannot_be_reached_leaves_nothing_behind() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    for options in [
+        "--compression 1000000",
+        "--compression 1000000 --type direct",
+        "--compression 1000000 --pruner lamp --type direct",
+        "--compression 1000000 --pruner random/igq",
+    ] {
+        let train = format!("train {options} --epochs 1000000 -o runs");
+        program::refused(folder, &train, &["1000000", "disconnects"]);
+    }
+}
