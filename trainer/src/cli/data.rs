@@ -70,11 +70,7 @@ pub(super) fn run(arguments: Arguments, console: &Console) -> Result<()> {
             // Found by its name where that is looked for, else by its folder.
             let found = set.locate(&places);
             let by_name = found.is_ok_and(|(folder, _)| folder == fetched.folder);
-            let train = Line::new(&["train"]);
-            let next = match by_name {
-                true => train.option("--data", &name),
-                false => train.option("--data", folder_word(&fetched.folder)),
-            };
+            let next = train_line(&name, (!by_name).then_some(&fetched.folder));
             console.result(
                 &fetched,
                 || {
@@ -89,11 +85,16 @@ pub(super) fn run(arguments: Arguments, console: &Console) -> Result<()> {
     }
 }
 
-/// `folder` as `--data` takes it for a folder: a single word could be a dataset's name.
-fn folder_word(folder: &Path) -> PathBuf {
-    match folder.components().count() {
-        1 if folder.is_relative() => Path::new(".").join(folder),
-        _ => folder.to_path_buf(),
+/// The line that trains on the set called `name`, by its `folder` where its name does not lead there.
+fn train_line(name: &str, folder: Option<&PathBuf>) -> Line {
+    let line = Line::new(&["train"]);
+    match folder {
+        None => line.option("--data", name),
+        // A single word could be a dataset's name.
+        Some(folder) if folder.is_relative() && folder.components().count() == 1 => {
+            line.option("--data", Path::new(".").join(folder))
+        }
+        Some(folder) => line.option("--data", folder),
     }
 }
 
@@ -148,4 +149,23 @@ pub(super) fn load(name: &str, console: &Console) -> Result<Dataset> {
         }
     }
     Ok(data)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fetched_set_is_trained_on_by_its_name_or_where_it_is() {
+        for (folder, line) in [
+            (None, "rarefy train --data mnist"),
+            (Some("mnist"), "rarefy train --data ./mnist"),
+            (Some("-sets"), "rarefy train --data ./-sets"),
+            (Some("../my sets"), "rarefy train --data '../my sets'"),
+            (Some("/sets/mnist"), "rarefy train --data /sets/mnist"),
+        ] {
+            let folder = folder.map(PathBuf::from);
+            assert_eq!(train_line("mnist", folder.as_ref()).to_string(), line);
+        }
+    }
 }

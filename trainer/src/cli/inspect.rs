@@ -66,14 +66,12 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
     let file = ModelFile::open(&arguments.model, console)?;
     let companion = file.companion();
     let core = companion.map_or(Core::M4, |companion| companion.core);
-    let activity = |layer: &Layer<'_>| companion?.activity.get(layer.index())?.activity(layer);
     let model = file.model()?;
-    let at_most = model
-        .layers()
-        .any(|layer| activity(&layer).is_none() && skips_zeros(&layer));
+    let activity = companion.and_then(|companion| companion.activity(&model));
+    let at_most = activity.is_none() && model.layers().any(|layer| skips_zeros(&layer));
     let model = report::report(&model, &arguments.model, |layer| {
-        let activity = activity(layer);
-        Some(costs::instructions(layer, core, activity.as_ref()).round() as u64)
+        let activity = activity.as_ref().map(|layers| &layers[layer.index()]);
+        Some(costs::instructions(layer, core, activity).round() as u64)
     });
     if let Some(picture) = &arguments.svg {
         let svg = bytes::svg(&model).map_err(|reason| anyhow!(reason))?;
@@ -120,7 +118,7 @@ fn describe(report: &Report) -> String {
     format!(
         "{}: format {}, {} bytes ({} of them header and layer records, {} padding)\n\
          {} inputs of one byte, {} outputs, {} bytes of RAM for activations\n\
-         {} of {} weights are not zero ({:.1}x)\n\n{}",
+         {} of {} weights are not zero ({:.1}x); instructions predicted for a Cortex-{:?}\n\n{}",
         model.path,
         model.format,
         thousands(model.bytes),
@@ -132,6 +130,7 @@ fn describe(report: &Report) -> String {
         thousands(model.nonzeros),
         thousands(model.total),
         model.total as f64 / model.nonzeros.max(1) as f64,
+        report.core,
         layers(model, instructions)
     )
 }

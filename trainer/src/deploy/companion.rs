@@ -34,7 +34,7 @@ pub struct Companion {
     /// The core that instructions were counted for.
     pub core: Core,
     /// What each layer reads, over the calibration images.
-    pub activity: Vec<LayerActivity>,
+    activity: Vec<LayerActivity>,
     /// What the export printed with `--json`.
     pub export: serde_json::Value,
 }
@@ -58,7 +58,7 @@ pub struct Origin {
 
 /// How often what a layer reads is not 0.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct LayerActivity {
+struct LayerActivity {
     /// Values that it reads.
     values: usize,
     /// The mean share of them.
@@ -79,8 +79,7 @@ impl LayerActivity {
     }
 
     /// Returns the activity to predict `layer` by; none where it cannot be that layer's.
-    #[must_use]
-    pub fn activity(&self, layer: &Layer<'_>) -> Option<Activity> {
+    fn activity(&self, layer: &Layer<'_>) -> Option<Activity> {
         let shares = match &self.shares {
             Some(shares) => shares.clone(),
             None => Activity {
@@ -138,6 +137,16 @@ impl Companion {
                 .collect(),
             export: serde_json::to_value(report).expect("a report is plain values"),
         }
+    }
+
+    /// Returns for each layer of `model` how often what it reads is not 0; none where what is kept
+    /// cannot be of these layers.
+    #[must_use]
+    pub fn activity(&self, model: &Model<'_>) -> Option<Vec<Activity>> {
+        let layers = model.layers();
+        layers
+            .map(|layer| self.activity.get(layer.index())?.activity(&layer))
+            .collect()
     }
 
     /// Reads what lies beside `model`, a container of these `bytes`.

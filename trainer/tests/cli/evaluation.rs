@@ -275,7 +275,7 @@ fn instructions_are_predicted_by_what_layers_read_or_said_to_be_at_most() {
         (&"M4".into(), &true.into())
     );
     let (table, _) = said(folder, "inspect model.rfy");
-    says(&table, &["instructions, at most"]);
+    says(&table, &["at most"]);
     // The same core, so that the two can be compared; digits are mostly black.
     let exported = json(folder, &export.replace("microbit", "mps2-an386"));
     for (most, predicted) in instructions(&bounded).iter().zip(instructions(&exported)) {

@@ -1,7 +1,6 @@
 //! What `rarefy export` makes of its options: types of weights, goals, encodings.
 
 use std::fs;
-use std::path::Path;
 
 use crate::program::{json, misuse, refusal, run, says, texts};
 use crate::runs;
@@ -104,21 +103,21 @@ fn options_that_do_not_go_together_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     runs::pruned().lay_out(&folder.join("run"));
-    let told: [(fn(&Path, &str) -> String, _, _); 3] = [
+    for (wrong_usage, options, words) in [
         (
-            misuse,
+            true,
             "--weights f32 --encoding csr",
             ["--encoding", "--weights int8"],
         ),
         // That a layer is too wide for its encoding only trying shows.
         (
-            refusal,
+            false,
             "--weights int8 --encoding words",
             ["layer fc1", "--encoding auto"],
         ),
-        (misuse, "--board abacus", ["abacus", "rarefy boards"]),
-    ];
-    for (sentence, options, words) in told {
+        (true, "--board abacus", ["abacus", "rarefy boards"]),
+    ] {
+        let sentence = if wrong_usage { misuse } else { refusal };
         says(
             &sentence(folder, &format!("export run {options} -o m.rfy")),
             &words,
