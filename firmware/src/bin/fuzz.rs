@@ -28,12 +28,12 @@ const BATCH_BYTES: usize = 16 << 20;
 /// Inputs of a case.
 const INPUTS: usize = 3;
 /// Bytes of a guard and of a yard: a power of two, as the MPU's regions are.
-const SIZE: usize = 128 << 10;
+const SIZE: usize = 256 << 10;
 /// Flag of a batch: an access of the engine that is not aligned faults, as every one does on an M0.
 const TRAP_UNALIGNED: u32 = 1;
 
 /// The memory that is guarded: a guard, then three yards with a guard behind each.
-#[repr(C, align(131072))]
+#[repr(C, align(262144))]
 struct Ground {
     guard_0: [u8; SIZE],
     container: [u8; SIZE],
@@ -241,7 +241,7 @@ fn set(trap: &mut Option<SCB>, on: bool) {
 
 /// Forbids every access to the guards of `ground`.
 fn arm(mpu: &mut MPU, ground: &Ground) {
-    /// No access in any mode, nothing executed, 2^17 bytes, enabled.
+    /// No access in any mode, nothing executed, SIZE bytes, enabled.
     const NO_ACCESS: u32 = 1 << 28 | (SIZE.ilog2() - 1) << 1 | 1;
     let guards = [
         &ground.guard_0,

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use rarefy_format::{AlignedBytes, Layer, Model, Operation, container_checksum};
+use rarefy_format::{AlignedBytes, Encoding, Layer, Model, Operation, container_checksum};
 use rarefy_runtime::Engine;
 
 use crate::networks::Random;
@@ -11,7 +11,7 @@ use crate::networks::Random;
 pub(crate) const INPUTS: usize = 3;
 
 /// Bytes of the yard in which the firmware lays a container, an input or an arena.
-const YARD: usize = 128 << 10;
+const YARD: usize = 256 << 10;
 /// Products up to which a model is run: a fraction of a second in the emulator.
 const RUN: usize = 1 << 19;
 /// Bytes that a batch may have: those of the emulated board's second memory.
@@ -26,6 +26,8 @@ pub(crate) enum Origin {
     Network(u64),
     /// The layer in columns with sections of every length.
     Sections,
+    /// The large network of this place.
+    Large(usize),
     /// The mutant of this number in a run.
     Mutant(u64),
     /// A file.
@@ -38,6 +40,7 @@ impl fmt::Display for Origin {
             Origin::Corpus(index) => write!(f, "container {index} of the corpus"),
             Origin::Network(number) => write!(f, "random network {number}"),
             Origin::Sections => f.write_str("the columns with sections of every length"),
+            Origin::Large(index) => write!(f, "large network {index}"),
             Origin::Mutant(case) => write!(f, "case {case}"),
             Origin::File => f.write_str("the file"),
         }
@@ -137,7 +140,8 @@ fn products(model: &Model<'_>) -> usize {
         let weights = match layer.operation() {
             Operation::Pool { window, .. } => layer.outputs() * usize::from(window.size).pow(2),
             // A coded weight takes less than a byte.
-            _ => layer.outputs() + 4 * layer.block().len(),
+            _ if layer.encoding() == Encoding::Rice => 4 * layer.block().len(),
+            _ => layer.outputs() + layer.block().len(),
         };
         positions.saturating_mul(weights)
     };

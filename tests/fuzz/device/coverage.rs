@@ -130,9 +130,28 @@ pub(crate) fn all() -> Ways {
         ways.insert(format!("columns: 32n + {class} of one"));
     }
     ways.extend((0..8).map(|class| format!("columns: 8n + {class} inputs")));
+    ways.extend(LARGE.map(|what| format!("large: {what}")));
     maps(&mut ways);
     ways
 }
+
+/// Numbers that need their upper bits, by encoding and what they count; see [`large`].
+const LARGE: [&str; 14] = [
+    "csr far input",
+    "csr long row",
+    "csr-f32 far input",
+    "csr-f32 long row",
+    "dense far input",
+    "dense long row",
+    "rice far input",
+    "rice long row",
+    "words far input",
+    "words long row",
+    "words long run",
+    "columns far block",
+    "convolution far tap",
+    "convolution wide map",
+];
 
 /// The ways over maps.
 fn maps(ways: &mut Ways) {
@@ -188,6 +207,7 @@ fn maps(ways: &mut Ways) {
 /// The ways that `layer` takes where the network reads `inputs`.
 fn of(layer: &Layer<'_>, inputs: &[Vec<u8>]) -> Ways {
     let mut ways = Ways::new();
+    large(&mut ways, layer);
     let end = ENDS[usize::from(layer.is_last())];
     match layer.operation() {
         Operation::Dense => {
@@ -230,6 +250,58 @@ fn of(layer: &Layer<'_>, inputs: &[Vec<u8>]) -> Ways {
         }
     }
     ways
+}
+
+/// Inputs, blocks and taps beyond 2^15 (of words, whose index has fewer bits, 2^11), rows and runs of
+/// 2^8 and more.
+fn large(ways: &mut Ways, layer: &Layer<'_>) {
+    let mut found = |what: String| ways.insert(format!("large: {what}"));
+    let lists: Vec<Vec<u16>> = match LayerSpec::from_layer(layer).weights {
+        WeightsSpec::None => return,
+        WeightsSpec::Integers { rows, .. } => {
+            let columns = |row: &Vec<(u16, i16)>| row.iter().map(|&(column, _)| column).collect();
+            rows.iter().map(columns).collect()
+        }
+        WeightsSpec::Floats { rows, .. } => {
+            let columns = |row: &Vec<(u16, f32)>| row.iter().map(|&(column, _)| column).collect();
+            rows.iter().map(columns).collect()
+        }
+    };
+    let last = lists
+        .iter()
+        .flatten()
+        .max()
+        .map_or(0, |&column| usize::from(column));
+    let name = layer.encoding().name();
+    if let Operation::Conv { window, .. } = layer.operation() {
+        let (source, size) = (layer.source(), usize::from(window.size));
+        if last / size.pow(2) * source.channel_stride() >= 1 << 15 {
+            found("convolution far tap".to_owned());
+        }
+        if source.channel_stride() >= 1 << 15 {
+            found("convolution wide map".to_owned());
+        }
+        return;
+    }
+    let far = if name == "words" { 1 << 11 } else { 1 << 15 };
+    if last >= far {
+        found(format!("{name} far input"));
+    }
+    if lists.iter().any(|row| row.len() >= 1 << 8) {
+        found(format!("{name} long row"));
+    }
+    match layer.weights() {
+        Weights::Words(words) if words.runs().any(|run| run.rows >= 1 << 8) => {
+            found("words long run".to_owned());
+        }
+        Weights::Columns(columns) => {
+            let mut starts = columns.starts().iter();
+            if starts.any(|&start| u16::from_le_bytes(start) >= 1 << 15) {
+                found("columns far block".to_owned());
+            }
+        }
+        _ => {}
+    }
 }
 
 fn words(ways: &mut Ways, words: Words<'_>, end: &str) {

@@ -121,8 +121,10 @@ impl Program {
     pub(crate) fn build(core: Core, walk: Walk, accesses: Accesses) -> Result<Program, String> {
         let (machine, board) = (Machine::default(), core.board()?);
         let toolchain = Toolchain::find(&machine, &board.target).map_err(|e| e.to_string())?;
+        // Code for the M0 is so in any case.
+        let aligned = accesses == Accesses::Aligned && core != Core::M0;
         let mut target = board.firmware.join(toolchain.target_folder());
-        if accesses == Accesses::Aligned {
+        if aligned {
             target.push("aligned");
         }
         let work = target.join("rarefy");
@@ -140,7 +142,7 @@ impl Program {
             .arg(&target)
             .env("RAREFY_BOARD", &board.name)
             .env("DEFMT_LOG", "info");
-        if accesses == Accesses::Aligned {
+        if aligned {
             build.env("RUSTFLAGS", "-Ctarget-feature=+strict-align");
         }
         let output = build.output().map_err(|e| format!("cargo: {e}"))?;
@@ -166,6 +168,11 @@ impl Program {
             table: table.ok_or("the firmware has no table of log lines")?,
             folder,
         })
+    }
+
+    /// Whether its walk takes the network of `case`.
+    pub(crate) fn takes(&self, case: &Case) -> bool {
+        self.walk == Walk::Any || case.is_dense()
     }
 
     /// Runs `cases`; those that this program's walk does not take must not be among them.

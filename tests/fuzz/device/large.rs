@@ -1,0 +1,109 @@
+//! Networks whose numbers need their upper bits: long rows, runs, maps and inputs, far offsets.
+//!
+//! Random networks are small, so that many can be tried; a kernel that takes an offset for a signed
+//! one, or loses bits of a count, gives them the right logits.
+
+use rarefy_format::{
+    Encoding, LayerSpec, Margin, NetworkSpec, Operation, Shape, WeightsSpec, Window,
+};
+
+use crate::networks::{self, line};
+
+/// All of them.
+pub(crate) fn networks() -> Vec<NetworkSpec> {
+    vec![
+        dense(Encoding::Csr, 65_000, &[(5, 600)]),
+        dense(Encoding::Dense, 40_000, &[(3, 40_000)]),
+        dense(Encoding::Rice, 65_000, &[(20, 300)]),
+        dense(Encoding::Words, 4_000, &[(600, 5), (5, 300)]),
+        dense(Encoding::Columns, 400, &[(200, 400)]),
+        floats(65_000, 5, 600),
+        convolution(1, 130, 256, 2),
+        convolution(200, 18, 18, 1),
+    ]
+}
+
+/// Columns of the weights of a row: `weights` of `columns`, spread over them, the last one always.
+fn spread(columns: usize, weights: usize) -> impl Iterator<Item = usize> {
+    (1..=weights).map(move |place| place * columns / weights - 1)
+}
+
+/// Rows of integers: for each pair of `rows` so many rows of so many weights.
+fn rows(encoding: Encoding, columns: usize, rows: &[(usize, usize)]) -> Vec<Vec<(u16, i16)>> {
+    let count = rows.iter().map(|(count, _)| count).sum();
+    let lengths = rows.iter().flat_map(|&(rows, weights)| vec![weights; rows]);
+    let row = |(row, weights)| {
+        let weight = |column| {
+            let magnitude = [1, -1, 2][(row + column) % 3];
+            let weight = networks::weight(encoding, magnitude, column, row, columns, count);
+            (column as u16, weight)
+        };
+        let row = spread(columns, weights).map(weight);
+        row.filter(|(_, weight)| *weight != 0).collect()
+    };
+    lengths.enumerate().map(row).collect()
+}
+
+/// A dense layer alone.
+fn dense(encoding: Encoding, columns: usize, lengths: &[(usize, usize)]) -> NetworkSpec {
+    let rows = rows(encoding, columns, lengths);
+    let bias = vec![5; rows.len()];
+    NetworkSpec {
+        input: line(columns),
+        layers: vec![LayerSpec::dense(encoding, 0, bias, rows)],
+    }
+}
+
+/// A dense layer of floats alone.
+fn floats(columns: usize, count: usize, weights: usize) -> NetworkSpec {
+    let mut network = dense(Encoding::Csr, columns, &[]);
+    let row = |row| {
+        let weight = |column| (column as u16, 0.25 * (row + 1) as f32);
+        spread(columns, weights).map(weight).collect()
+    };
+    let layer = &mut network.layers[0];
+    (layer.outputs, layer.original_outputs) = (count, count);
+    layer.encoding = Encoding::CsrF32;
+    layer.weights = WeightsSpec::Floats {
+        bias: vec![0.5; count],
+        rows: (0..count).map(row).collect(),
+    };
+    network
+}
+
+/// A convolution of 3 x 3 with some taps, and a dense layer behind it.
+fn convolution(channels: u16, height: u16, width: u16, stride: u8) -> NetworkSpec {
+    let window = Window {
+        size: 3,
+        stride,
+        padding: Margin::NONE,
+    };
+    let columns = usize::from(channels) * 9;
+    let conv = LayerSpec {
+        operation: Operation::Conv {
+            window,
+            pooling: None,
+        },
+        encoding: Encoding::Csr,
+        outputs: 1,
+        original_outputs: 1,
+        shift: 6,
+        source: 1,
+        skip: None,
+        weights: WeightsSpec::Integers {
+            bias: vec![40],
+            rows: rows(Encoding::Csr, columns, &[(1, columns.min(60))]),
+        },
+    };
+    let positions =
+        usize::from(window.outputs(0, height, 0)) * usize::from(window.outputs(0, width, 0));
+    let last = rows(Encoding::Csr, positions, &[(2, positions.min(500))]);
+    NetworkSpec {
+        input: Shape {
+            channels,
+            height,
+            width,
+        },
+        layers: vec![conv, LayerSpec::dense(Encoding::Csr, 0, vec![0; 2], last)],
+    }
+}
