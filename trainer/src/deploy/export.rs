@@ -240,7 +240,10 @@ impl FinishedRun {
         let stripping_error = difference(&self.fold_trained()?, &stripped, &images);
         let network = match options.weights {
             WeightType::F32 => stripped,
-            weights => decouple::decouple(&stripped, &images, weights),
+            weights => {
+                let absorbed = absorb::absorb(&stripped, &images);
+                decouple::decouple(&absorbed, &images, weights)
+            }
         };
         let Quantized {
             spec,

@@ -15,6 +15,7 @@ mod containers;
 mod conventions;
 mod curves;
 mod datasets;
+mod deployed;
 mod disk;
 mod exports;
 mod interrupts;
