@@ -11,7 +11,7 @@ use super::interrupt;
 use super::next::Line;
 use super::table::{table, text, thousands};
 use crate::data::catalogue::{self, Found, Listing, Places, Published};
-use crate::data::{Dataset, NormalisationSource};
+use crate::data::{Dataset, Normalisation, NormalisationSource};
 use crate::data::{digits, fetch};
 
 #[derive(Debug, Args)]
@@ -133,13 +133,32 @@ fn here(list: &List) -> &'static str {
 
 /// The dataset given after `--data`.
 pub(super) fn load(name: &str, console: &Console) -> Result<Dataset> {
-    let data = catalogue::load(name, &Places::from_environment())?;
-    if data.normalisation.source == NormalisationSource::Computed {
-        let (mean, std) = (data.normalisation.mean, data.normalisation.std);
+    load_as(name, (None, None), console)
+}
+
+/// The dataset given after `--data`, its pixels normalised by the mean and deviation stated, each its own
+/// where it is not.
+pub(super) fn load_as(
+    name: &str,
+    (mean, std): (Option<f32>, Option<f32>),
+    console: &Console,
+) -> Result<Dataset> {
+    let mut data = catalogue::load(name, &Places::from_environment())?;
+    let own = data.normalisation;
+    if mean.is_some() || std.is_some() {
+        data.normalisation = Normalisation {
+            mean: mean.unwrap_or(own.mean),
+            std: std.unwrap_or(own.std),
+            source: NormalisationSource::Stated,
+        };
+    } else if own.source == NormalisationSource::Computed {
+        let Normalisation { mean, std, .. } = own;
         console.note(&format!(
             "{name}: pixels normalised by their own mean {mean:.4} and deviation {std:.4}"
         ));
-        // The published sets and `digits` have none, or a few that are known.
+    }
+    // The published sets and `digits` have none, or a few that are known.
+    if own.source == NormalisationSource::Computed {
         match data.repeated() {
             0 => {}
             repeated => console.note(&format!(

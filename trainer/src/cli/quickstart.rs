@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::console::Console;
 use super::next::Line;
 use super::table::{percent, table, text, thousands};
-use super::{data, measure, train};
+use super::{measure, train};
 use crate::artifact;
 use crate::deploy::container;
 use crate::deploy::export::{FinishedRun, Options};
@@ -85,7 +85,7 @@ pub(super) fn run(arguments: Arguments, console: &Console) -> Result<()> {
         .map(|name| known.get(name))
         .collect::<Result<Vec<_>, _>>()?;
     Pruner::by_name(options.pruner())?;
-    let data = data::load(&name, console)?;
+    let data = options.data(&name, console)?;
     let recipe = options.recipe(&name, &data)?;
     console.note(&format!(
         "training {} on {} images of {}, then pruning it to {}x by {} and training what is left",

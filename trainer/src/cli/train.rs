@@ -11,7 +11,7 @@ use super::console::Console;
 use super::next::{Line, free};
 use super::table::{percent, thousands};
 use super::{data, goal, interrupt, threads};
-use crate::data::Dataset;
+use crate::data::{Dataset, Normalisation};
 use crate::graph;
 use crate::pruning::Pruner;
 use crate::pruning::score::snip::Loss;
@@ -68,6 +68,14 @@ pub(super) struct Options {
     /// no dense network is trained then
     #[arg(long, value_name = "FILE")]
     weights: Option<PathBuf>,
+    /// The mean that the network expects its inputs to be normalised by: an input is
+    /// (pixel / 255 - MEAN) / STD; a number or a fraction [default: the dataset's, 0.1307 of digits]
+    #[arg(long, value_parser = number, allow_hyphen_values = true)]
+    mean: Option<f32>,
+    /// The standard deviation that goes with it; a network of raw pixels, 0 to 255, has
+    /// `--mean 0 --std 1/255` [default: the dataset's]
+    #[arg(long, value_parser = number)]
+    std: Option<f32>,
     /// Where to train
     #[arg(long, value_enum, default_value_t = DeviceChoice::Cpu)]
     device: DeviceChoice,
@@ -75,7 +83,32 @@ pub(super) struct Options {
     threads: threads::Options,
 }
 
+/// A number, or a fraction such as 1/255.
+fn number(text: &str) -> Result<f32, String> {
+    let part = |text: &str| {
+        let number: Result<f64, _> = text.trim().parse();
+        number.map_err(|_| format!("{text:?} is no number"))
+    };
+    Ok(match text.split_once('/') {
+        None => part(text)? as f32,
+        Some((a, b)) => (part(a)? / part(b)?) as f32,
+    })
+}
+
 impl Options {
+    /// The dataset called `name`, normalised as the network expects.
+    pub(super) fn data(&self, name: &str, console: &Console) -> Result<Dataset> {
+        let data = data::load_as(name, (self.mean, self.std), console)?;
+        if let (Some(path), None, None) = (&self.weights, self.mean, self.std) {
+            let Normalisation { mean, std, .. } = data.normalisation;
+            console.note(&format!(
+                "{} is taken to expect inputs of (pixel / 255 - {mean}) / {std}, as {name} is normalised: state another with --mean and --std",
+                path.display()
+            ));
+        }
+        Ok(data)
+    }
+
     /// The pruner's name.
     pub(super) fn pruner(&self) -> &str {
         &self.goal.pruner
@@ -124,7 +157,7 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
     // Wrong names are told before the data is read.
     Pruner::by_name(pruner)?;
     graph::load(arch)?;
-    let data = data::load(&arguments.data, console)?;
+    let data = arguments.options.data(&arguments.data, console)?;
     let recipe = arguments.options.recipe(&arguments.data, &data)?;
     let folder = arguments.out.clone().unwrap_or_else(|| {
         let pruner = pruner.replace('/', "-");

@@ -175,6 +175,8 @@ pub enum NormalisationSource {
     Published,
     /// Computed from the images trained on.
     Computed,
+    /// Stated by the user: what the network expects.
+    Stated,
 }
 
 /// How a pixel becomes an input: `(pixel / 255 - mean) / std`.

@@ -14,7 +14,9 @@ use super::costs::{self, Core};
 use super::quantize::fidelity::{self, Fidelity};
 use super::quantize::{self, CALIBRATION, Quantized, WeightType};
 use super::report::{self, ModelReport};
-use super::{DeployError, Network, container, decouple, emit, evaluate, fold, order, pairs, strip};
+use super::{
+    DeployError, Network, absorb, container, decouple, emit, evaluate, fold, order, pairs, strip,
+};
 use crate::artifact;
 use crate::data::{Dataset, Split};
 use crate::graph::{Graph, Operation};
@@ -268,7 +270,10 @@ impl FinishedRun {
         let stripping_error = difference(&self.fold_trained()?, &stripped, &images);
         let network = match options.weights {
             WeightType::F32 => stripped,
-            weights => decouple::decouple(&stripped, &images, weights),
+            weights => {
+                let absorbed = absorb::absorb(&stripped, &images);
+                decouple::decouple(&absorbed, &images, weights)
+            }
         };
         let Quantized {
             spec,

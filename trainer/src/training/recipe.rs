@@ -77,9 +77,10 @@ pub struct Recipe {
     pub data: String,
     /// SHA-256 over its images and labels.
     pub data_fingerprint: String,
-    /// The mean of pixel / 255 that inputs are normalised by.
+    /// The mean that inputs are normalised by: (pixel / 255 - mean) / std. The dataset's, or what the
+    /// network is stated to expect.
     pub pixel_mean: f32,
-    /// The standard deviation of pixel / 255 that inputs are normalised by.
+    /// The standard deviation that goes with it.
     pub pixel_std: f32,
     /// Where it trains.
     pub device: DeviceKind,
@@ -155,6 +156,13 @@ impl Recipe {
     pub fn check(&self, graph: &Graph, data: &Dataset) -> Result<(), TrainError> {
         let refuse = |message: String| Err(TrainError::Options(message));
         source::fits(graph, data).map_err(TrainError::Mismatch)?;
+        let normalisation = [data.normalisation.mean, data.normalisation.std];
+        if normalisation != [self.pixel_mean, self.pixel_std] {
+            return refuse(format!(
+                "the recipe normalises pixels by {} and {}, but dataset {} by {} and {}: state the recipe's with --mean and --std",
+                self.pixel_mean, self.pixel_std, data.name, normalisation[0], normalisation[1]
+            ));
+        }
         let pruner = Pruner::by_name(&self.pruner)?;
         let trained = self.weights.is_some() || pruner.needs_dense_training();
         if self.after == After::Finetune && !trained {

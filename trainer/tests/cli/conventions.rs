@@ -30,6 +30,8 @@ const COMMANDS: [(&str, &[&str]); 13] = [
             "--after",
             "--loss",
             "--weights",
+            "--mean",
+            "--std",
         ],
     ),
     (
@@ -51,6 +53,8 @@ const COMMANDS: [(&str, &[&str]); 13] = [
             "--optimize",
             "--board",
             "--emit",
+            "--report",
+            "--allow-loss",
         ],
     ),
     ("inspect", &["<MODEL>"]),
@@ -277,6 +281,8 @@ fn training_and_exporting_print_what_they_made() {
             "accuracy/pruned",
             "accuracy/deployed",
             "stripping_error",
+            "fidelity/0/snr_db",
+            "wider",
         ],
     );
     assert_eq!(

@@ -16,6 +16,7 @@ mod containers;
 mod conventions;
 mod curves;
 mod datasets;
+mod deployed;
 mod disk;
 mod evaluation;
 mod exports;

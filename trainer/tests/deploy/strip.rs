@@ -256,3 +256,32 @@ fn a_constant_skip_becomes_a_bias() {
         (None, &[1.0, 92.0, 4.0][..])
     );
 }
+
+/// Positions that see only padding give the bias: a dense layer takes them into its own. A tap that only ever
+/// sees padding goes; one that sees padding and pixels stays.
+#[test]
+fn what_sees_only_padding_becomes_a_bias_where_that_is_exact() {
+    // A map of 1 x 1, padded by 2: of 3 x 3 windows the middle one sees the pixel, as do its neighbours.
+    let weights = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0];
+    let first = conv(None, (1, Padding::Each(2)), 1, &[2.0], &[0.5]);
+    assert_eq!(first.shape, [1, 5, 5]);
+    let last: Vec<f32> = (0..25).map(|at| at as f32).collect();
+    let stem = network([1, 1, 1], [first.clone(), dense(Some(0), &last, &[1.0])]);
+    let (by_dense, _) = stripped(&stem);
+    // Of 25 positions the middle one, 12, reads the pixel: the others give 0.5 each.
+    assert_eq!(by_dense.layers[1].weights.indices(), [12]);
+    assert_eq!(by_dense.layers[1].bias, [1.0 + 0.5 * (300.0 - 12.0)]);
+
+    // A convolution reads constants and the pixel by the same taps: none goes.
+    let second = conv(Some(0), (3, Padding::Valid), 5, &weights, &[0.0]);
+    let last: Vec<f32> = (1..=9).map(|at| at as f32).collect();
+    let maps = network([1, 1, 1], [first, second, dense(Some(1), &last, &[0.0])]);
+    let (by_conv, _) = stripped(&maps);
+    assert_eq!(by_conv.layers[1].weights.nnz(), 9);
+
+    // Of a window over one pixel, eight taps only ever see padding.
+    let third = conv(None, (3, Padding::Each(1)), 1, &weights, &[0.25]);
+    let one = network([1, 1, 1], [third, dense(Some(0), &[2.0], &[0.0])]);
+    let (of_one, _) = stripped(&one);
+    assert_eq!(of_one.layers[0].weights.indices(), [4]);
+}

@@ -319,4 +319,6 @@ fn activity(values: &Values) -> Activity {
 }
 
 #[cfg(test)]
+mod ranges;
+#[cfg(test)]
 mod tests;

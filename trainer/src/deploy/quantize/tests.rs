@@ -10,7 +10,7 @@ use crate::graph::{Padding, Window};
 use crate::random::Random;
 
 /// A layer with random weights, of which it keeps `density`, and biases.
-fn random_layer(
+pub(super) fn random_layer(
     random: &mut Random,
     (operation, shape): (Operation, [usize; 3]),
     columns: usize,
@@ -39,11 +39,11 @@ fn random_layer(
     }
 }
 
-fn window(size: usize, stride: usize, padding: Padding, map: usize) -> Window {
+pub(super) fn window(size: usize, stride: usize, padding: Padding, map: usize) -> Window {
     Window::new(size, stride, padding, [map, map]).unwrap()
 }
 
-fn conv(window: Window, pooling: Option<(Pooling, usize)>) -> Operation {
+pub(super) fn conv(window: Window, pooling: Option<(Pooling, usize)>) -> Operation {
     Operation::Conv { window, pooling }
 }
 
@@ -148,7 +148,7 @@ fn pooled(seed: u64) -> Network {
     }
 }
 
-fn images(network: &Network, seed: u64) -> Vec<Vec<u8>> {
+pub(super) fn images(network: &Network, seed: u64) -> Vec<Vec<u8>> {
     let mut random = Random::new(seed);
     let pixels = network.input.iter().product();
     // Half of the pixels are 0, as in digits.
@@ -159,7 +159,7 @@ fn images(network: &Network, seed: u64) -> Vec<Vec<u8>> {
 }
 
 /// How much alike the class scores of integers and floats are, over all images: a cosine.
-fn likeness(network: &Network, spec: &NetworkSpec, images: &[&[u8]]) -> f64 {
+pub(super) fn likeness(network: &Network, spec: &NetworkSpec, images: &[&[u8]]) -> f64 {
     let (mut dot, mut a2, mut b2) = (0.0, 0.0, 0.0);
     for image in images {
         for (a, b) in spec.infer(image).into_iter().zip(network.scores(image)) {
@@ -171,7 +171,11 @@ fn likeness(network: &Network, spec: &NetworkSpec, images: &[&[u8]]) -> f64 {
 }
 
 /// The encodings of a network that stores what it can as `encoding`, the rest as compressed rows.
-fn encodings(network: &Network, weights: WeightType, encoding: Encoding) -> Vec<Encoding> {
+pub(super) fn encodings(
+    network: &Network,
+    weights: WeightType,
+    encoding: Encoding,
+) -> Vec<Encoding> {
     let of = |layer: &Layer| match layer.is_pool() {
         true => Encoding::None,
         false if holds(encoding, weights, layer) => encoding,

@@ -19,6 +19,10 @@ const MOST_SKIP_SHIFT: u8 = 22;
 /// less than a step.
 const COARSE: f64 = 1.5;
 
+/// How many times larger than those of most rows the largest weights are where they are clipped for the
+/// others' sake.
+const OUTLYING: f64 = 8.0;
+
 /// Quarters of a power of two by which the largest weights are worth clipping: the fewer the levels, the
 /// more.
 fn clips(levels: f64) -> i32 {
@@ -55,23 +59,46 @@ impl Fit<'_> {
         }
     }
 
+    /// Further finest steps, of most rows, where the largest weights are those of a few: a nearly dead channel,
+    /// whose batch norm divides by next to nothing, would take the levels of all others.
+    fn finest_of_most(&self) -> Vec<f64> {
+        let rows = self.layer.weights.outer_iterator();
+        let mut rows: Vec<f64> = rows.map(|row| largest(row.data())).collect();
+        rows.retain(|&largest| largest > 0.0);
+        rows.sort_by(f64::total_cmp);
+        let (Some(&most), count) = (rows.last(), rows.len()) else {
+            return Vec::new();
+        };
+        let mut usual = vec![rows[count / 2], rows[count / 4]];
+        usual.dedup();
+        usual.retain(|&usual| usual < most / OUTLYING);
+        let grid = self.storage.grid;
+        let steps = usual.into_iter();
+        steps
+            .map(|usual| usual / grid.levels() * grid.unit())
+            .collect()
+    }
+
     /// The scales worth trying.
     pub(super) fn scales(&self) -> Vec<Scale> {
-        let (finest, clips) = (self.finest(), clips(self.storage.grid.levels()));
+        let clips = clips(self.storage.grid.levels());
+        let (finest, others) = (self.finest(), self.finest_of_most());
         let Some(skip) = self.skip else {
             let factor = |quarter: i32| 2_f64.powf(f64::from(quarter) / 4.0);
-            return (-clips..=4)
-                .map(|quarter| (finest * factor(quarter), 0))
-                .collect();
+            let around = |finest: f64| (-clips..=4).map(move |quarter| finest * factor(quarter));
+            let all = std::iter::once(finest).chain(others).flat_map(around);
+            return all.map(|weight| (weight, 0)).collect();
         };
         let all = (0..=MOST_SKIP_SHIFT).map(|shift| {
             let weight = skip.step / self.source.step * 0.5_f64.powi(shift.into());
             (weight, shift)
         });
         let far = |weight: f64| (weight / finest).log2();
-        let near = all
-            .clone()
-            .filter(|&(weight, _)| (-f64::from(clips) / 4.0..=COARSE).contains(&far(weight)));
+        let near = all.clone().filter(|&(weight, _)| {
+            let mut finests = std::iter::once(&finest).chain(&others);
+            let worth = -f64::from(clips) / 4.0..=COARSE;
+            finests.any(|finest| worth.contains(&(weight / finest).log2()))
+        });
         let near: Vec<Scale> = near.collect();
         if near.is_empty() {
             let nearest = all.min_by(|a, b| far(a.0).abs().total_cmp(&far(b.0).abs()));
