@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicBool;
 use rarefy_format::{AlignedBytes, Encoding, Layer, NetworkSpec};
 use serde::Serialize;
 
-use super::choose::{self, EncodingChoice, Goal};
+use super::choose::{self, Candidates, EncodingChoice, Goal};
 use super::costs::{self, Core};
 use super::quantize::{self, CALIBRATION, Quantized, WeightType};
 use super::report::{self, ModelReport};
@@ -265,9 +265,29 @@ pub fn integers(
         }
         return quantize::floats(network, images);
     }
-    let encodings = choose::choose(network, images, weights, (goal, core), encoding)?;
-    let network = pairs::paired(network, images, &encodings);
-    quantize::quantize(&network, images, weights, &encodings)
+    let with = |encodings: &[Encoding]| {
+        let network = pairs::paired(network, images, encodings);
+        quantize::quantize(&network, images, weights, encodings)
+    };
+    if encoding != EncodingChoice::Auto {
+        let encodings = choose::choose(network, images, weights, (goal, core), encoding)?;
+        return with(&encodings);
+    }
+    let mut candidates = Candidates::new(network, images, weights, core)?;
+    loop {
+        let encodings = candidates.encodings(goal)?;
+        let error = match with(&encodings) {
+            Err(DeployError::Quantize { layer, reason }) => (layer, reason),
+            other => return other,
+        };
+        // Another encoding may hold what this one does not.
+        let (layer, reason) = error;
+        let place = network.layers.iter().position(|own| own.name == layer);
+        let tried = place.map(|place| encodings[place]);
+        if !tried.is_some_and(|encoding| candidates.exclude(&layer, encoding, &reason)) {
+            return Err(DeployError::Quantize { layer, reason });
+        }
+    }
 }
 
 /// The arrays that a trained state of `graph` holds, in their shapes.
