@@ -29,6 +29,10 @@ pub(super) fn networks() -> Vec<(String, NetworkSpec)> {
             (INPUTS, 64, 24, 0),
             (INPUTS, 48, 4, 1),
             (32, 64, 8, 0),
+            // Rows that have no body of their own, rows in rounds, columns that fill no group.
+            (INPUTS, 16, 9, 1),
+            (INPUTS, 24, 16, 2),
+            (INPUTS - 1, 12, 100, 0),
         ] {
             let lengths: Vec<usize> = (0..rows).map(|row| length + step * row / 2).collect();
             let last = LayerSpec {
@@ -39,6 +43,21 @@ pub(super) fn networks() -> Vec<(String, NetworkSpec)> {
             let name = format!("{} {inputs} x {rows}, {length} + {step}", encoding.name());
             networks.push((name, network(Shape::flat(inputs), layers)));
         }
+    }
+    // Many outputs of the network.
+    for encoding in [
+        Encoding::Csr,
+        Encoding::Words,
+        Encoding::Columns,
+        Encoding::Dense,
+    ] {
+        let last = LayerSpec {
+            shift: 0,
+            ..dense(encoding, 24, &[3; 300])
+        };
+        let layers = vec![dense(encoding, INPUTS, &[5; 24]), last];
+        let name = format!("{} 24 x 300 at the end", encoding.name());
+        networks.push((name, network(Shape::flat(INPUTS), layers)));
     }
     // One layer and many, to tell what a layer costs from what an inference does.
     for layers in [1, 8] {
@@ -103,7 +122,7 @@ pub(super) fn networks() -> Vec<(String, NetworkSpec)> {
         );
         networks.push((name, network(map(MAP.1), vec![layer, end()])));
     }
-    for (width, size) in [(16, 2), (16, 4), (24, 2)] {
+    for (width, size) in [(16, 2), (16, 4), (24, 2), (24, 3), (24, 6)] {
         let operation = Operation::Pool {
             pooling: Pooling::Max,
             window: window(size, size),

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::console::Console;
 use super::table::{table, text, thousands};
+use crate::deploy::limits;
 use crate::graph::{self, Graph, Prunable, architecture};
 
 #[derive(Debug, Args)]
@@ -58,6 +59,9 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
 /// One architecture's tensors.
 fn show(arch: &str, console: &Console) -> Result<()> {
     let graph = graph::load(arch)?;
+    for reason in limits::before_training(&graph, (0.0, 1.0)) {
+        console.note(&format!("it cannot be exported as it stands: {reason}"));
+    }
     let report = Report {
         summary: Summary::of(&graph),
         tensors: graph.prunable(),

@@ -125,12 +125,11 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
     note_loss(&report, options.weights, console);
     let (pruned, deployed) = (report.accuracy.pruned, report.accuracy.deployed);
     console.result(&report, || {
-        let instructions = report.model.layers.iter().filter_map(|layer| layer.instructions);
         format!(
             "{}\n{path}: {} bytes, about {} instructions, {} of test images right with the device's arithmetic ({} trained)\nNext: rarefy measure {path} --board mps2-an386\n",
             inspect::layers(&report.model),
             thousands(report.model.bytes),
-            thousands(instructions.sum::<u64>()),
+            thousands(report.model.instructions.unwrap_or_default()),
             percent(deployed),
             percent(pruned),
             path = report.model.path,

@@ -10,7 +10,7 @@ use super::console::Console;
 use super::table::{table, text, thousands};
 use crate::artifact;
 use crate::deploy::container;
-use crate::deploy::costs::{self, Core};
+use crate::deploy::costs::Core;
 use crate::deploy::report::{self, LayerReport, ModelReport};
 use crate::plot::bytes;
 
@@ -25,8 +25,9 @@ log2 C(n, k) bits, and each of their values as many bits as the encoding gives a
 may go below it where weights cluster, where small ones are more frequent, and where the exporter \
 chose the order of units to suit it.
 
-Instructions are predicted for a Cortex-M4, no input being zero: layers stored as columns, which \
-skip zeros, take fewer.
+Instructions are predicted for a Cortex-M4. \"At most\" stands before those of layers that skip zeros \
+(columns, and convolutions that look for them): they are predicted as if no input were zero. The last \
+line adds what an inference takes besides its layers.
 
 Dimensions are outputs x inputs of a dense layer, and outputs x channels x window of a convolution, \
 before and after what is detached was stripped.";
@@ -53,9 +54,7 @@ struct Report {
 pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
     let bytes = container::read(&arguments.model)?;
     let model = container::parse(&bytes, &arguments.model)?;
-    let model = report::report(&model, &arguments.model, |layer| {
-        Some(costs::instructions(layer, Core::M4, None).round() as u64)
-    });
+    let model = report::report(&model, &arguments.model, Core::M4, None);
     if let Some(picture) = &arguments.svg {
         let svg = bytes::svg(&model).map_err(|reason| anyhow!(reason))?;
         artifact::write(picture, svg.as_bytes())?;
@@ -123,7 +122,6 @@ pub(super) fn layers(report: &ModelReport) -> String {
             let bytes: f64 = layers.iter().map(|layer| figure(layer)).sum();
             thousands(bytes.ceil() as u64)
         };
-        let instructions = layers.iter().map(|layer| layer.instructions).sum();
         [
             sum(&|l| l.bytes.positions),
             least(&|l| l.limit.positions),
@@ -132,8 +130,11 @@ pub(super) fn layers(report: &ModelReport) -> String {
             sum(&|l| l.bytes.biases),
             sum(&|l| l.bytes.parameters),
             sum(&|l| l.bytes.total),
-            Option::<u64>::map_or(instructions, String::new(), thousands),
         ]
+    };
+    let instructions = |predicted: Option<u64>, at_most: bool| {
+        let bound = if at_most { "at most " } else { "" };
+        predicted.map_or_else(String::new, |count| bound.to_owned() + &thousands(count))
     };
     for layer in &report.layers {
         let has_weights = layer.original_inputs > 0;
@@ -146,10 +147,17 @@ pub(super) fn layers(report: &ModelReport) -> String {
             or_dash(format!("{:.2} %", 100.0 * layer.density)),
             or_dash(layer.encoding.into()),
         ];
-        rows.add_row(names.into_iter().chain(figures(&[layer])));
+        let predicted = instructions(layer.instructions, layer.at_most);
+        rows.add_row(
+            names
+                .into_iter()
+                .chain(figures(&[layer]))
+                .chain([predicted]),
+        );
     }
     let names = ["all", "", "", &thousands(report.nonzeros), "", ""].map(String::from);
     let all: Vec<&LayerReport> = report.layers.iter().collect();
-    rows.add_row(names.into_iter().chain(figures(&all)));
+    let predicted = instructions(report.instructions, report.at_most);
+    rows.add_row(names.into_iter().chain(figures(&all)).chain([predicted]));
     text(&rows)
 }

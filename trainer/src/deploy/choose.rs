@@ -162,7 +162,8 @@ impl Candidates {
         for tried in &self.layers {
             if tried.trials.is_empty() {
                 let limits = tried.limits.iter();
-                let limits = limits.map(|(encoding, limit)| format!("{} ({limit})", encoding.name()));
+                let limits =
+                    limits.map(|(encoding, limit)| format!("{} ({limit})", encoding.name()));
                 let limits = limits.collect::<Vec<_>>().join(", ");
                 return Err(DeployError::Quantize {
                     layer: tried.layer.clone(),
@@ -499,7 +500,10 @@ mod tests {
         };
         // 700 columns leave a word 6 bits.
         assert_eq!(seen.len(), ENCODINGS.len() - 1);
-        assert!(error.starts_with("layer fc1 cannot be quantized: no encoding"), "{error}");
+        assert!(
+            error.starts_with("layer fc1 cannot be quantized: no encoding"),
+            "{error}"
+        );
         for encoding in ENCODINGS {
             let limit = match encoding {
                 Encoding::Words => "with 700 columns it has 6 bits left for a weight",

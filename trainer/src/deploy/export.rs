@@ -3,14 +3,14 @@
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
-use rarefy_format::{AlignedBytes, Encoding, Layer, NetworkSpec};
+use rarefy_format::{AlignedBytes, Encoding, NetworkSpec};
 use serde::Serialize;
 
 use super::choose::{self, Candidates, EncodingChoice, Goal};
-use super::costs::{self, Core};
+use super::costs::Core;
 use super::quantize::{self, CALIBRATION, Quantized, WeightType};
 use super::report::{self, ModelReport};
-use super::{DeployError, Network, container, emit, evaluate, fold, order, pairs, strip};
+use super::{DeployError, Network, container, emit, evaluate, fold, limits, order, pairs, strip};
 use crate::artifact;
 use crate::data::Dataset;
 use crate::graph::{Graph, Operation};
@@ -204,12 +204,8 @@ impl FinishedRun {
         let model = container::parse(&bytes, path)?;
         let never = AtomicBool::new(false);
         let score = evaluate::evaluate(model, &data.test, &never, &mut |_| {})?;
-        let instructions = |layer: &Layer<'_>| {
-            let activity = Some(&activity[layer.index()]);
-            Some(costs::instructions(layer, options.core, activity).round() as u64)
-        };
         let report = ExportReport {
-            model: report::report(&model, path, instructions),
+            model: report::report(&model, path, options.core, Some(&activity)),
             weights: options.weights.name(),
             accuracy: ExportAccuracy {
                 pruned: self.report.accuracy.pruned,
@@ -258,6 +254,7 @@ pub fn integers(
         core,
         encoding,
     } = *options;
+    limits::check(network)?;
     if weights == WeightType::F32 {
         if encoding != EncodingChoice::Auto {
             let reason = "floats are stored in an encoding of their own: leave out --encoding, or give --weights int8";

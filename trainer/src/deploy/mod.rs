@@ -5,7 +5,7 @@
 //! [`costs`] and [`activity`] how each layer is stored, [`quantize`] makes it integers, [`container`] writes the `.rfy` file,
 //! [`emit`] straight-line code,
 //! and [`evaluate`] runs it with the device's own kernels. Every step but quantization is exact up to
-//! rounding; [`export`] takes a run folder through all of them, and [`report`] tells what came of it.
+//! rounding; [`limits`] says what no container can hold; [`export`] takes a run folder through all of them, and [`report`] tells what came of it.
 
 pub mod activity;
 pub mod choose;
@@ -18,6 +18,7 @@ pub mod evaluate;
 pub mod export;
 pub mod fold;
 pub mod forward;
+pub mod limits;
 pub mod network;
 pub mod order;
 pub mod pairs;

@@ -96,7 +96,7 @@ pub fn quantize(
     }];
     let place = |source: Option<usize>| source.map_or(0, |layer| layer + 1);
     let mut spec = NetworkSpec {
-        input: operation::shape(network.input).map_err(|reason| DeployError::Quantize {
+        input: operation::input(network).map_err(|reason| DeployError::Quantize {
             layer: "input".into(),
             reason,
         })?,
