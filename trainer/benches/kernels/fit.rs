@@ -4,7 +4,7 @@
 //! instructions; the costs are those with the least squared relative error over all of them.
 
 use rarefy_format::{AlignedBytes, Encoding, LayerSpec, Model, NetworkSpec, write};
-use rarefy_trainer::deploy::costs::{COSTS, Core, inference};
+use rarefy_trainer::deploy::costs::{COSTS, Core, Unit, inference};
 
 use super::networks::{Committed, committed, count, digits, instructions};
 use super::{Bench, Outcome};
@@ -15,6 +15,20 @@ const REAL: f64 = 5.0;
 
 /// What pulls a cost towards the one in the table where no network tells it apart.
 const PULL: f64 = 1e-6;
+
+/// Units whose instructions stand in the assembly one by one: the table has them as they are.
+const EXACT: [Unit; 10] = [
+    Unit::ConvQuad,
+    Unit::ConvLook,
+    Unit::ConvSkipped,
+    Unit::ConvPair,
+    Unit::ConvPairLook,
+    Unit::ConvHalf,
+    Unit::ConvQuad4,
+    Unit::ConvPair4,
+    Unit::ConvTap8,
+    Unit::ConvTap4,
+];
 
 /// Whether an input at a place is not 0.
 type Active = fn(usize) -> bool;
@@ -160,7 +174,10 @@ fn input(network: &NetworkSpec, active: impl Fn(usize) -> bool) -> Vec<u8> {
 
 /// The costs with the least sum of squared relative errors, none below 0.
 fn fit(counted: &[Counted], old: &[f64]) -> Outcome<Vec<f64>> {
-    let mut free: Vec<usize> = (0..old.len()).collect();
+    let exact = EXACT.map(|unit| unit as usize);
+    let mut free: Vec<usize> = (0..old.len())
+        .filter(|unit| !exact.contains(unit))
+        .collect();
     loop {
         let costs = least_squares(counted, old, &free)?;
         let negative = free.iter().position(|&unit| costs[unit] < 0.0);
@@ -171,17 +188,23 @@ fn fit(counted: &[Counted], old: &[f64]) -> Outcome<Vec<f64>> {
     }
 }
 
-/// The same where the costs of units that are not `free` are 0.
+/// The same where the costs of units that are not `free` are 0, or [exact](EXACT).
 fn least_squares(counted: &[Counted], old: &[f64], free: &[usize]) -> Outcome<Vec<f64>> {
     let unknown = free.len();
     let mut rows = vec![vec![0.0; unknown + 1]; unknown];
+    let mut costs = vec![0.0; old.len()];
+    for unit in EXACT {
+        costs[unit as usize] = old[unit as usize];
+    }
     for network in counted {
+        // The share of the instructions that the exact units leave to the others.
+        let left = -network.error(&costs);
         let share = |place: usize| network.units[free[place]] / network.instructions;
         for (i, row) in rows.iter_mut().enumerate() {
             for (j, cell) in row.iter_mut().take(unknown).enumerate() {
                 *cell += network.weight * share(i) * share(j);
             }
-            row[unknown] += network.weight * share(i);
+            row[unknown] += network.weight * share(i) * left;
         }
     }
     for (i, row) in rows.iter_mut().enumerate() {
@@ -203,7 +226,6 @@ fn least_squares(counted: &[Counted], old: &[f64], free: &[usize]) -> Outcome<Ve
                 .for_each(|(cell, above)| *cell -= factor * above);
         }
     }
-    let mut costs = vec![0.0; old.len()];
     for pivot in (0..unknown).rev() {
         let known: f64 = (pivot + 1..unknown)
             .map(|j| rows[pivot][j] * costs[free[j]])

@@ -68,6 +68,26 @@ pub(super) fn networks() -> Vec<(String, NetworkSpec)> {
         let name = format!("{} layers of 16 x 16", layers.len());
         networks.push((name, network(Shape::flat(16), layers)));
     }
+    // Several encodings in a network.
+    let mixes: [&[Encoding]; 5] = [
+        &[Encoding::Csr, Encoding::Words],
+        &[Encoding::Columns, Encoding::Words],
+        &[Encoding::Columns, Encoding::Dense],
+        &[Encoding::Words, Encoding::Csr, Encoding::Dense],
+        &[Encoding::Csr, Encoding::Rice],
+    ];
+    for mix in mixes {
+        for repeated in [1, 3] {
+            let count = repeated * mix.len();
+            let layers = (0..count).map(|layer| LayerSpec {
+                shift: if layer + 1 == count { 0 } else { 8 },
+                ..dense(mix[layer % mix.len()], 32, &[3; 32])
+            });
+            let names: Vec<&str> = mix.iter().map(|encoding| encoding.name()).collect();
+            let name = format!("{count} layers of {}", names.join(" and "));
+            networks.push((name, network(Shape::flat(32), layers.collect())));
+        }
+    }
     // Entropy-coded inputs that are listed, alone and in runs, for few rows and for many.
     for (runs, length, rows) in [(64, 1, 5), (2, 60, 5), (24, 1, 48), (8, 6, 48)] {
         let listed = (0..runs * length)

@@ -18,6 +18,7 @@ mod datasets;
 mod disk;
 mod exports;
 mod interrupts;
+mod limits;
 mod masks;
 mod options;
 mod own_networks;

@@ -4,8 +4,10 @@
 //! with RAREFY_REQUIRE_DEVICE=1 they fail instead.
 
 mod models;
+mod predictions;
 #[cfg(unix)]
 mod refusals;
+mod resnet;
 
 use std::env;
 use std::fs;

@@ -1,6 +1,6 @@
 //! What the kernels of dense layers repeat, encoding by encoding.
 
-use rarefy_format::{Columns, Layer, Weights, Words};
+use rarefy_format::{Columns, Layer, LayerSpec, Weights, WeightsSpec, Words};
 
 use super::{Core, Unit, nonzeros};
 use crate::deploy::activity::Activity;
@@ -21,9 +21,17 @@ pub(super) fn units(
     let (rows, stored) = (layer.outputs() as f64, nonzeros(layer));
     match layer.weights() {
         Weights::None => Vec::new(),
-        Weights::Csr(_) => vec![(Unit::CsrWeight, stored), (Unit::CsrRow, rows)],
+        Weights::Csr(_) => {
+            let row = if layer.is_last() {
+                Unit::CsrSum
+            } else {
+                Unit::CsrRow
+            };
+            vec![(Unit::CsrWeight, stored), (row, rows)]
+        }
         Weights::CsrF32(_) => vec![(Unit::FloatsWeight, stored), (Unit::FloatsRow, rows)],
         Weights::Rice(rice) => {
+            let listed = rice.selected().is_some();
             let mut selection = rice.selection();
             let runs = core::iter::from_fn(|| selection.next_run()).count();
             // Without a list there is one run of all inputs, which nothing copies.
@@ -33,6 +41,7 @@ pub(super) fn units(
             };
             vec![
                 (Unit::RiceWeight, stored),
+                (Unit::RiceGap, gaps(layer, listed)),
                 (Unit::RiceRow, rows),
                 (Unit::RiceRun, rice.runs() as f64),
                 (Unit::RiceInput, inputs),
@@ -57,6 +66,29 @@ pub(super) fn units(
         Weights::Words(words) => of_words(words, layer),
         Weights::Columns(columns) => of_columns(columns, layer, activity),
     }
+}
+
+/// The gaps that entropy-coded rows code: those between neighbours (of the inputs that are listed, if
+/// they are) are said by a bit where the block has such bits.
+fn gaps(layer: &Layer<'_>, listed: bool) -> f64 {
+    let WeightsSpec::Integers { rows, .. } = LayerSpec::from_layer(layer).weights else {
+        return 0.0;
+    };
+    let has_bits = layer.block().first().is_some_and(|head| head >> 5 & 1 == 1);
+    // The place of each input among those that some row reads, which are those listed.
+    let mut places = vec![usize::from(!listed); layer.columns() + 1];
+    for &(column, _) in rows.iter().flatten() {
+        places[usize::from(column) + 1] = 1;
+    }
+    for column in 1..places.len() {
+        places[column] += places[column - 1];
+    }
+    let coded = |pair: &[(u16, i16)]| {
+        let [before, after] = [pair[0].0, pair[1].0].map(|column| places[usize::from(column)]);
+        !has_bits || after - before > 1
+    };
+    let of_row = |row: &Vec<(u16, i16)>| row.windows(2).filter(|pair| coded(pair)).count();
+    rows.iter().map(of_row).sum::<usize>() as f64
 }
 
 /// What packed words repeat.

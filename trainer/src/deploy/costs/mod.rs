@@ -1,9 +1,12 @@
-//! What a layer will cost on a core, in executed instructions, from a small table of coefficients.
+//! Predicts what a layer costs on a core, in executed instructions, from a table of coefficients.
 //!
-//! Each [`Unit`] is something that a kernel repeats. `cargo xtask bench kernels` counts a few dozen
-//! networks on the emulated boards, fits what each unit costs to these counts, and prints [`COSTS`] as
-//! it is to stand here. That predicts to a few per cent, which is enough to choose an encoding and to
-//! see where time goes.
+//! Each [`Unit`] is something that a kernel repeats; how often follows from the layer's weights and,
+//! where a kernel skips zeros, from the [`Activity`] of what it reads. `cargo xtask bench kernels` counts
+//! a hundred networks on the emulated boards, fits what each unit costs to these counts, and prints
+//! [`COSTS`] as it stands in `table.rs`. That predicts the committed networks and ResNet-8 to 5 %,
+//! which tests hold against counted instructions; an encoding is chosen by it.
+//!
+//! Without an activity a layer that skips zeros gets an upper bound, and [`Prediction`] says so.
 
 use rarefy_format::{
     Encoding, Layer, LayerSpec, Model, NetworkSpec, Operation, Values, WeightsSpec,
@@ -170,6 +173,7 @@ pub(super) fn mixed(encodings: &[Encoding]) -> (Unit, f64) {
 #[must_use]
 pub fn units(layer: &Layer<'_>, core: Core, activity: Option<&Activity>) -> Vec<(Unit, f64)> {
     let mut units = vec![(Unit::Layer, 1.0)];
+    units.extend(entry(layer).map(|unit| (unit, 1.0)));
     match layer.operation() {
         Operation::Dense => units.extend(dense::units(layer, core, activity)),
         Operation::Conv { .. } => units.extend(convolution::units(layer, core, activity)),
@@ -200,6 +204,19 @@ pub fn units(layer: &Layer<'_>, core: Core, activity: Option<&Activity>) -> Vec<
         units.push((Unit::Logit, layer.outputs() as f64));
     }
     units
+}
+
+/// What entering the kernel of `layer` takes more than that of packed words.
+fn entry(layer: &Layer<'_>) -> Option<Unit> {
+    match (layer.operation(), layer.encoding()) {
+        (Operation::Conv { .. }, _) => Some(Unit::ConvLayer),
+        (_, Encoding::Csr) => Some(Unit::CsrLayer),
+        (_, Encoding::Columns) => Some(Unit::ColumnsLayer),
+        (_, Encoding::Rice) => Some(Unit::RiceLayer),
+        (_, Encoding::Dense) => Some(Unit::DenseLayer),
+        (_, Encoding::CsrF32) => Some(Unit::FloatsLayer),
+        (_, Encoding::Words | Encoding::None) => None,
+    }
 }
 
 /// Weights stored that are not zero.
@@ -288,6 +305,7 @@ mod tests {
             let found = of_layer(Encoding::Columns, &words(true), Some(&activity));
             let expected = [
                 (Unit::Layer, 1.0),
+                (Unit::ColumnsLayer, 1.0),
                 (Unit::ColumnsBoth, 0.0),
                 (Unit::ColumnsWeight, share * 32.0),
                 (Unit::ColumnsSection, share * 32.0),
@@ -303,8 +321,8 @@ mod tests {
         let row = [0, 1, 2, 4, 5, 7].map(|column| (column, 2)).to_vec();
         let activity = Activity::measure(64, 4, |image, value| value >= image);
         let found = of_layer(Encoding::Columns, &[row], Some(&activity));
-        assert_eq!(found[1], (Unit::ColumnsBoth, 0.5 + 1.0));
-        assert_eq!(found[2], (Unit::ColumnsWeight, 0.75 + 1.0));
+        assert_eq!(found[2], (Unit::ColumnsBoth, 0.5 + 1.0));
+        assert_eq!(found[3], (Unit::ColumnsWeight, 0.75 + 1.0));
     }
 
     #[test]
@@ -326,7 +344,7 @@ mod tests {
         }
     }
 
-    /// Predicted and counted instructions of the committed networks differ by at most a tenth.
+    /// Predicted and counted instructions of the committed networks differ by at most a twentieth.
     #[test]
     fn the_table_predicts_what_the_boards_count() {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/networks");
@@ -353,7 +371,7 @@ mod tests {
             let model = container::parse(&bytes, &path).unwrap();
             let counted: f64 = counted.parse().unwrap();
             let predicted = cost(core, &inference(&model, core, &digits));
-            if (predicted / counted - 1.0).abs() > 0.1 {
+            if (predicted / counted - 1.0).abs() > 0.05 {
                 wrong.push(format!(
                     "{name} on {board}: {predicted:.0}, not {counted:.0}"
                 ));
