@@ -322,5 +322,7 @@ fn options(random: &mut Random, chain: bool) -> Options {
         goal: one_of(random, &[Goal::Size, Goal::Speed, Goal::Balanced]),
         core: one_of(random, &[Core::M4, Core::M3, Core::M0]),
         encoding,
+        // What is lost is judged by the oracle.
+        allow_loss: true,
     }
 }

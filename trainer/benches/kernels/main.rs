@@ -9,9 +9,12 @@
 //! Counts are exact, the same in every run of one compiler. Needs an emulator and compilers for the
 //! boards, which `cargo xtask setup` installs.
 
+mod convolutions;
 mod fit;
 mod networks;
 mod programs;
+#[path = "../../tests/device/resnet.rs"]
+mod resnet;
 mod synthetic;
 mod table;
 

@@ -29,6 +29,10 @@ pub(super) fn networks() -> Vec<(String, NetworkSpec)> {
             (INPUTS, 64, 24, 0),
             (INPUTS, 48, 4, 1),
             (32, 64, 8, 0),
+            // Rows that have no body of their own, rows in rounds, columns that fill no group.
+            (INPUTS, 16, 9, 1),
+            (INPUTS, 24, 16, 2),
+            (INPUTS - 1, 12, 100, 0),
         ] {
             let lengths: Vec<usize> = (0..rows).map(|row| length + step * row / 2).collect();
             let last = LayerSpec {
@@ -40,6 +44,21 @@ pub(super) fn networks() -> Vec<(String, NetworkSpec)> {
             networks.push((name, network(Shape::flat(inputs), layers)));
         }
     }
+    // Many outputs of the network.
+    for encoding in [
+        Encoding::Csr,
+        Encoding::Words,
+        Encoding::Columns,
+        Encoding::Dense,
+    ] {
+        let last = LayerSpec {
+            shift: 0,
+            ..dense(encoding, 24, &[3; 300])
+        };
+        let layers = vec![dense(encoding, INPUTS, &[5; 24]), last];
+        let name = format!("{} 24 x 300 at the end", encoding.name());
+        networks.push((name, network(Shape::flat(INPUTS), layers)));
+    }
     // One layer and many, to tell what a layer costs from what an inference does.
     for layers in [1, 8] {
         let mut layers = vec![dense(Encoding::Csr, 16, &[2; 16]); layers];
@@ -48,6 +67,26 @@ pub(super) fn networks() -> Vec<(String, NetworkSpec)> {
         }
         let name = format!("{} layers of 16 x 16", layers.len());
         networks.push((name, network(Shape::flat(16), layers)));
+    }
+    // Several encodings in a network.
+    let mixes: [&[Encoding]; 5] = [
+        &[Encoding::Csr, Encoding::Words],
+        &[Encoding::Columns, Encoding::Words],
+        &[Encoding::Columns, Encoding::Dense],
+        &[Encoding::Words, Encoding::Csr, Encoding::Dense],
+        &[Encoding::Csr, Encoding::Rice],
+    ];
+    for mix in mixes {
+        for repeated in [1, 3] {
+            let count = repeated * mix.len();
+            let layers = (0..count).map(|layer| LayerSpec {
+                shift: if layer + 1 == count { 0 } else { 8 },
+                ..dense(mix[layer % mix.len()], 32, &[3; 32])
+            });
+            let names: Vec<&str> = mix.iter().map(|encoding| encoding.name()).collect();
+            let name = format!("{count} layers of {}", names.join(" and "));
+            networks.push((name, network(Shape::flat(32), layers.collect())));
+        }
     }
     // Entropy-coded inputs that are listed, alone and in runs, for few rows and for many.
     for (runs, length, rows) in [(64, 1, 5), (2, 60, 5), (24, 1, 48), (8, 6, 48)] {
@@ -103,7 +142,7 @@ pub(super) fn networks() -> Vec<(String, NetworkSpec)> {
         );
         networks.push((name, network(map(MAP.1), vec![layer, end()])));
     }
-    for (width, size) in [(16, 2), (16, 4), (24, 2)] {
+    for (width, size) in [(16, 2), (16, 4), (24, 2), (24, 3), (24, 6)] {
         let operation = Operation::Pool {
             pooling: Pooling::Max,
             window: window(size, size),

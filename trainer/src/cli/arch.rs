@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::console::Console;
 use super::next::Line;
 use super::table::{table, text, thousands};
+use crate::deploy::limits;
 use crate::graph::{self, Graph, Operation, Prunable, architecture};
 use crate::network::EPSILON;
 
@@ -64,6 +65,9 @@ fn show(arch: &str, console: &Console) -> Result<()> {
     let graph = graph::load(arch)?;
     let mut operations = graph.nodes().iter().map(|node| node.operation);
     let normalised = operations.any(|operation| operation == Operation::BatchNorm);
+    for reason in limits::before_training(&graph, (0.0, 1.0)) {
+        console.note(&format!("it cannot be exported as it stands: {reason}"));
+    }
     let report = Report {
         summary: Summary::of(&graph),
         batch_norm_epsilon: normalised.then_some(EPSILON),

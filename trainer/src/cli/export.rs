@@ -148,13 +148,12 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
     notes(&report, &options, console);
     let (pruned, deployed) = (report.accuracy.pruned, report.accuracy.deployed);
     console.result(&report, || {
-        let instructions = report.model.layers.iter().filter_map(|layer| layer.instructions);
         format!(
             "{}{}\n{path}: {} bytes, about {} instructions, {} of test images right with the device's arithmetic ({} trained)\n",
-            inspect::layers(&report.model, "instructions"),
+            inspect::layers(&report.model),
             shown(&report.fidelity, arguments),
             thousands(report.model.bytes),
-            thousands(instructions.sum::<u64>()),
+            thousands(report.model.instructions.unwrap_or_default()),
             percent(deployed),
             percent(pruned),
             path = report.model.path,

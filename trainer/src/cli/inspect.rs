@@ -4,7 +4,6 @@ use std::path::PathBuf;
 
 use anyhow::{Result, anyhow};
 use clap::Args;
-use rarefy_format::Layer;
 use serde::Serialize;
 
 use super::console::Console;
@@ -13,8 +12,8 @@ use super::next::{Line, Next, Why};
 use super::output;
 use super::table::{table, text, thousands};
 use crate::artifact;
-use crate::deploy::activity::Activity;
-use crate::deploy::costs::{self, Core};
+use crate::deploy::companion::Companion;
+use crate::deploy::costs::Core;
 use crate::deploy::report::{self, LayerReport, ModelReport};
 use crate::plot::bytes;
 
@@ -31,7 +30,9 @@ chose the order of units to suit it.
 
 Instructions are predicted for the core that the container was exported for, by what its layers \
 read then, where `export` left its report beside it. Without that they are predicted for a \
-Cortex-M4, and at most: layers that skip zeros take fewer.
+Cortex-M4, and \"at most\" stands before those of layers that skip zeros (columns, and convolutions \
+that look for them): they are predicted as if no input were zero. The last line adds what an \
+inference takes besides its layers.
 
 Dimensions are outputs x inputs of a dense layer, and outputs x channels x window of a convolution, \
 before and after what is detached was stripped.";
@@ -53,8 +54,6 @@ struct Report {
     model: ModelReport,
     /// The core that instructions are predicted for.
     core: Core,
-    /// Whether they are the most, because what layers read is not known.
-    at_most: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     svg: Option<String>,
 }
@@ -66,13 +65,10 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
     let file = ModelFile::open(&arguments.model, console)?;
     let companion = file.companion();
     let core = companion.map_or(Core::M4, |companion| companion.core);
-    let model = file.model()?;
-    let activity = companion.and_then(|companion| companion.activity(&model));
-    let at_most = activity.is_none() && model.layers().any(|layer| skips_zeros(&layer));
-    let model = report::report(&model, &arguments.model, |layer| {
-        let activity = activity.as_ref().map(|layers| &layers[layer.index()]);
-        Some(costs::instructions(layer, core, activity).round() as u64)
-    });
+    let mut model = report::report(&file.model()?, &arguments.model, core, None);
+    if let Some((layers, all)) = companion.and_then(Companion::instructions) {
+        model.predicted(&layers, all);
+    }
     if let Some(picture) = &arguments.svg {
         let svg = bytes::svg(&model).map_err(|reason| anyhow!(reason))?;
         artifact::write(picture, svg.as_bytes())?;
@@ -81,12 +77,7 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
         .svg
         .as_ref()
         .map(|path| path.display().to_string());
-    let report = Report {
-        model,
-        core,
-        at_most,
-        svg,
-    };
+    let report = Report { model, core, svg };
     let next = match companion {
         Some(_) => Line::new(&["eval"]).path(file.path()).into(),
         None => Next::Nothing(Why::Data),
@@ -98,23 +89,9 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
     console.result(&report, text, next)
 }
 
-/// Whether zeros among what `layer` reads save instructions.
-fn skips_zeros(layer: &Layer<'_>) -> bool {
-    let columns = layer.columns();
-    let zeros = Activity {
-        values: vec![0.0; columns],
-        pairs: vec![0.0; columns.div_ceil(2)],
-    };
-    costs::units(layer, None) != costs::units(layer, Some(&zeros))
-}
-
 /// Everything, for people.
 fn describe(report: &Report) -> String {
     let model = &report.model;
-    let instructions = match report.at_most {
-        true => "instructions, at most",
-        false => "instructions",
-    };
     format!(
         "{}: format {}, {} bytes ({} of them header and layer records, {} padding)\n\
          {} inputs of one byte, {} outputs, {} bytes of RAM for activations\n\
@@ -131,12 +108,12 @@ fn describe(report: &Report) -> String {
         thousands(model.total),
         model.total as f64 / model.nonzeros.max(1) as f64,
         report.core,
-        layers(model, instructions)
+        layers(model)
     )
 }
 
-/// The table of layers, `instructions` heading its last column.
-pub(super) fn layers(report: &ModelReport, instructions: &str) -> String {
+/// The table of layers.
+pub(super) fn layers(report: &ModelReport) -> String {
     // Instructions are there for all layers or none.
     let predicted = report
         .layers
@@ -156,7 +133,7 @@ pub(super) fn layers(report: &ModelReport, instructions: &str) -> String {
         "biases",
         "parameters",
         "bytes",
-        if predicted { instructions } else { "" },
+        if predicted { "instructions" } else { "" },
     ]);
     let figures = |layers: &[&LayerReport]| {
         let sum = |figure: &dyn Fn(&LayerReport) -> usize| {
@@ -166,7 +143,6 @@ pub(super) fn layers(report: &ModelReport, instructions: &str) -> String {
             let bytes: f64 = layers.iter().map(|layer| figure(layer)).sum();
             thousands(bytes.ceil() as u64)
         };
-        let instructions = layers.iter().map(|layer| layer.instructions).sum();
         [
             sum(&|l| l.bytes.positions),
             least(&|l| l.limit.positions),
@@ -175,8 +151,11 @@ pub(super) fn layers(report: &ModelReport, instructions: &str) -> String {
             sum(&|l| l.bytes.biases),
             sum(&|l| l.bytes.parameters),
             sum(&|l| l.bytes.total),
-            Option::<u64>::map_or(instructions, String::new(), thousands),
         ]
+    };
+    let instructions = |predicted: Option<u64>, at_most: bool| {
+        let bound = if at_most { "at most " } else { "" };
+        predicted.map_or_else(String::new, |count| bound.to_owned() + &thousands(count))
     };
     for layer in &report.layers {
         let has_weights = layer.original_inputs > 0;
@@ -189,10 +168,17 @@ pub(super) fn layers(report: &ModelReport, instructions: &str) -> String {
             or_dash(format!("{:.2} %", 100.0 * layer.density)),
             or_dash(layer.encoding.into()),
         ];
-        rows.add_row(names.into_iter().chain(figures(&[layer])));
+        let predicted = instructions(layer.instructions, layer.at_most);
+        rows.add_row(
+            names
+                .into_iter()
+                .chain(figures(&[layer]))
+                .chain([predicted]),
+        );
     }
     let names = ["all", "", "", &thousands(report.nonzeros), "", ""].map(String::from);
     let all: Vec<&LayerReport> = report.layers.iter().collect();
-    rows.add_row(names.into_iter().chain(figures(&all)));
+    let predicted = instructions(report.instructions, report.at_most);
+    rows.add_row(names.into_iter().chain(figures(&all)).chain([predicted]));
     text(&rows)
 }

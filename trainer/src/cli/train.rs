@@ -12,6 +12,7 @@ use super::next::{Line, free};
 use super::table::{percent, thousands};
 use super::{data, goal, interrupt, threads};
 use crate::data::{Dataset, Normalisation};
+use crate::deploy::limits;
 use crate::graph;
 use crate::pruning::Pruner;
 use crate::pruning::score::snip::Loss;
@@ -156,8 +157,14 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
     } = goal;
     // Wrong names are told before the data is read.
     Pruner::by_name(pruner)?;
-    graph::load(arch)?;
+    let graph = graph::load(arch)?;
     let data = arguments.options.data(&arguments.data, console)?;
+    let pixels = (data.normalisation.mean, data.normalisation.std);
+    for reason in limits::before_training(&graph, pixels) {
+        console.note(&format!(
+            "what this trains cannot be exported as it stands: {reason}"
+        ));
+    }
     let recipe = arguments.options.recipe(&arguments.data, &data)?;
     let folder = arguments.out.clone().unwrap_or_else(|| {
         let pruner = pruner.replace('/', "-");

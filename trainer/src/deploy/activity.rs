@@ -3,15 +3,19 @@
 //! Values are those that a layer reads, in their order; a pair is the values 2k and 2k + 1, a last one
 //! alone where their number is odd.
 
-use serde::{Deserialize, Serialize};
+/// Images of which the values are kept as they are.
+const SAMPLES: usize = 32;
 
 /// Shares of images.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Activity {
     /// For each value in how many of them it is not 0.
     pub values: Vec<f64>,
     /// For each pair in how many of them one of it is not 0.
     pub pairs: Vec<f64>,
+    /// Of some images, evenly spaced, for each value whether it is not 0: what a kernel that looks at
+    /// neighbouring values skips depends on which of them are 0 together.
+    pub samples: Vec<Vec<bool>>,
 }
 
 impl Activity {
@@ -29,13 +33,10 @@ impl Activity {
         Self {
             values: (0..values).map(of_value).collect(),
             pairs: (0..values).step_by(2).map(of_pair).collect(),
+            samples: spaced(images, SAMPLES)
+                .map(|image| (0..values).map(|value| active(image, value)).collect())
+                .collect(),
         }
-    }
-
-    /// In what share of values and images together they are not 0.
-    #[must_use]
-    pub fn mean(&self) -> f64 {
-        self.values.iter().sum::<f64>() / self.values.len().max(1) as f64
     }
 
     /// Of so many values, none ever 0.
@@ -44,8 +45,29 @@ impl Activity {
         Self {
             values: vec![1.0; values],
             pairs: vec![1.0; values.div_ceil(2)],
+            samples: vec![vec![true; values]],
         }
     }
+
+    /// Returns the mean share of the values.
+    #[must_use]
+    pub fn mean(&self) -> f64 {
+        self.values.iter().sum::<f64>() / self.values.len().max(1) as f64
+    }
+
+    /// Returns at most `count` of the samples, evenly spaced.
+    #[must_use]
+    pub fn samples(&self, count: usize) -> Vec<&[bool]> {
+        spaced(self.samples.len(), count)
+            .map(|sample| &self.samples[sample][..])
+            .collect()
+    }
+}
+
+/// Returns at most `count` of the numbers below `all`, evenly spaced.
+fn spaced(all: usize, count: usize) -> impl Iterator<Item = usize> {
+    let count = all.min(count);
+    (0..count).map(move |place| place * all / count)
 }
 
 #[cfg(test)]
@@ -58,8 +80,13 @@ mod tests {
         let found = Activity::measure(5, 4, |image, value| images[image][value] != 0);
         assert_eq!(found.values, [0.5, 0.5, 0.0, 0.0, 0.25]);
         assert_eq!(found.pairs, [0.75, 0.0, 0.25]);
-        assert_eq!(found.mean(), 0.25);
         let all = Activity::measure(5, 4, |_, _| true);
+        assert_eq!(all.samples.len(), 4);
+        let all = Activity {
+            samples: all.samples(1).into_iter().map(<[bool]>::to_vec).collect(),
+            ..all
+        };
         assert_eq!(all, Activity::full(5));
+        assert_eq!(found.samples[2], [true, true, false, false, false]);
     }
 }

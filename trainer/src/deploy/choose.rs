@@ -1,21 +1,25 @@
-//! Which encoding stores each layer: by counted costs.
+//! Chooses the encoding of each layer by counted cost.
 //!
-//! Each encoding that holds a layer's weights in the bits asked for is tried: the layer is written in it,
-//! which gives its bytes exactly, and read again to [predict](super::costs) its instructions. Neither depends on
-//! the other layers, but for what several encodings in one network cost, nor on what the weights are, but for the
-//! entropy-coded encoding; so a rough quantization will do to choose by.
+//! Every encoding that can represent a layer at the requested bit width is tried: writing the layer
+//! gives its exact size, and the [cost model](super::costs) predicts its instructions. Both are
+//! independent of the other layers (except for the dispatch cost of mixing encodings) and of the
+//! weight values (except for `rice`), so a rough quantization is enough to compare by.
+//!
+//! Predictions have an error, so [`Goal::Speed`] does not buy bytes with it: encodings of a layer
+//! whose predictions are within [`TIE`] of the fastest are equally fast, and the smallest of them is
+//! taken; so are, for the whole network, choices that mix other kinds of encodings.
 
 use std::cmp::Ordering;
 
 use rarefy_format::{
-    AlignedBytes, Encoding, LayerSpec, Model, NetworkSpec, WeightsSpec, index_bits,
+    AlignedBytes, Encoding, LayerSpec, Model, NetworkSpec, WeightsSpec, WriteError, index_bits,
 };
 
 use super::costs::{self, Core, ENCODINGS};
 use super::quantize::{self, Quantized, WeightType};
 use super::{DeployError, Layer, Network};
 
-/// What to have least of.
+/// The objective to minimise.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Goal {
     /// Bytes.
@@ -26,32 +30,33 @@ pub enum Goal {
     Balanced,
 }
 
-/// How weights are to be stored.
+/// Which encodings may be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EncodingChoice {
-    /// For each layer what serves the goal best.
+    /// The cheapest encoding per layer.
     Auto,
-    /// The same everywhere.
+    /// One encoding for all layers.
     Only(Encoding),
 }
 
-/// Images that are enough to choose by.
+/// Calibration images used for the comparison.
 const IMAGES: usize = 100;
 
-/// The encoding of every layer of `network`, its units in their final order; [`Encoding::None`] for
-/// pooling.
-///
-/// Layers (by their place) are not stored in the encodings that `without` names for them.
+/// Predictions that differ by less than this share are a tie.
+pub const TIE: f64 = 0.01;
+
+/// Returns the encoding of each layer of `network`, whose units must already be in their final
+/// order. Pooling layers get [`Encoding::None`].
 ///
 /// # Errors
-/// When a layer cannot be stored in the one encoding asked for, or the network not be quantized.
+/// Returns an error if a layer cannot be represented in the requested encoding or in any, or if
+/// quantization fails.
 pub fn choose(
     network: &Network,
     images: &[&[u8]],
     weights: WeightType,
     (goal, core): (Goal, Core),
     choice: EncodingChoice,
-    without: &[(usize, Encoding)],
 ) -> Result<Vec<Encoding>, DeployError> {
     if let EncodingChoice::Only(encoding) = choice {
         let of_layer = |layer: &Layer| match layer.is_pool() {
@@ -65,79 +70,180 @@ pub fn choose(
         };
         return network.layers.iter().map(of_layer).collect();
     }
-    let rough = vec![Encoding::Csr; network.layers.len()];
-    let images = &images[..images.len().min(IMAGES)];
-    let rough = quantize::quantize(network, images, weights, &rough)?;
-    let layers = network.layers.iter().enumerate();
-    let trials: Vec<Vec<Trial>> = layers
-        .map(|(index, layer)| {
-            if layer.is_pool() {
-                return Ok(vec![(Encoding::None, [0.0, 0.0])]);
-            }
-            let left = ENCODINGS
-                .into_iter()
-                .filter(|&encoding| !without.contains(&(index, encoding)));
-            let tried = left.filter_map(|encoding| {
-                let cost = trial(&rough, index, layer, weights, encoding, core)?;
-                Some((encoding, cost))
-            });
-            let tried: Vec<Trial> = tried.collect();
-            if tried.is_empty() {
-                return Err(DeployError::Quantize {
-                    layer: layer.name.clone(),
-                    reason: "no encoding holds it: prune it further".into(),
-                });
-            }
-            Ok(tried)
-        })
-        .collect::<Result<_, _>>()?;
-    Ok(cheapest(&trials, goal, core))
+    Candidates::new(network, images, weights, core)?.encodings(goal)
 }
 
-/// An encoding that holds a layer, with the layer's bytes and instructions in it.
-type Trial = (Encoding, [f64; 2]);
+/// What storing a layer, or a network, takes.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Cost {
+    bytes: f64,
+    instructions: f64,
+}
 
-/// The less of two costs by their first number, then by the second.
+impl Cost {
+    const NONE: Cost = Cost {
+        bytes: 0.0,
+        instructions: 0.0,
+    };
+
+    /// What `goal` minimises, then what decides a tie.
+    fn keys(self, goal: Goal) -> [f64; 2] {
+        match goal {
+            Goal::Size => [self.bytes, self.instructions],
+            Goal::Speed => [self.instructions, self.bytes],
+            Goal::Balanced => [self.bytes * self.instructions, self.instructions],
+        }
+    }
+}
+
+/// An encoding that can represent a layer, and the layer's cost in it.
+type Trial = (Encoding, Cost);
+
+/// The encodings of one layer.
+#[derive(Debug)]
+struct Tried {
+    layer: String,
+    /// Those that can represent it, in the order in which a tie is decided.
+    trials: Vec<Trial>,
+    /// The others, each with the limit that it hit.
+    limits: Vec<(Encoding, String)>,
+}
+
+/// The encodings of every layer of a network that can represent it, with their costs.
+#[derive(Debug)]
+pub struct Candidates {
+    layers: Vec<Tried>,
+    core: Core,
+}
+
+impl Candidates {
+    /// Tries every encoding on every layer of `network`.
+    ///
+    /// # Errors
+    /// Returns an error if quantization fails or the format cannot hold the network at all.
+    pub fn new(
+        network: &Network,
+        images: &[&[u8]],
+        weights: WeightType,
+        core: Core,
+    ) -> Result<Self, DeployError> {
+        let rough = vec![Encoding::Csr; network.layers.len()];
+        let images = &images[..images.len().min(IMAGES)];
+        let rough = quantize::quantize(network, images, weights, &rough)?;
+        let layers = network.layers.iter().enumerate().map(|(index, layer)| {
+            let mut tried = Tried {
+                layer: layer.name.clone(),
+                trials: Vec::new(),
+                limits: Vec::new(),
+            };
+            if layer.is_pool() {
+                tried.trials.push((Encoding::None, Cost::NONE));
+                return Ok(tried);
+            }
+            for encoding in ENCODINGS {
+                match trial(&rough, (index, layer), weights, encoding, core)? {
+                    Ok(cost) => tried.trials.push((encoding, cost)),
+                    Err(limit) => tried.limits.push((encoding, limit)),
+                }
+            }
+            Ok(tried)
+        });
+        Ok(Self {
+            layers: layers.collect::<Result<_, DeployError>>()?,
+            core,
+        })
+    }
+
+    /// Returns the cheapest encoding per layer for `goal`.
+    ///
+    /// # Errors
+    /// Returns an error that names the limit of every encoding if none can represent a layer.
+    pub fn encodings(&self, goal: Goal) -> Result<Vec<Encoding>, DeployError> {
+        for tried in &self.layers {
+            if tried.trials.is_empty() {
+                let limits = tried.limits.iter();
+                let limits =
+                    limits.map(|(encoding, limit)| format!("{} ({limit})", encoding.name()));
+                let limits = limits.collect::<Vec<_>>().join(", ");
+                return Err(DeployError::Quantize {
+                    layer: tried.layer.clone(),
+                    reason: format!(
+                        "no encoding can represent it: {limits}; prune it further or train a smaller layer"
+                    ),
+                });
+            }
+        }
+        let trials: Vec<&[Trial]> = self.layers.iter().map(|tried| &tried.trials[..]).collect();
+        Ok(cheapest(&trials, goal, self.core))
+    }
+
+    /// Excludes `encoding` for the layer at `index`, which it turned out not to represent for this
+    /// `reason`. Returns whether it was allowed before.
+    pub fn exclude(&mut self, index: usize, encoding: Encoding, reason: &str) -> bool {
+        let tried = &mut self.layers[index];
+        let before = tried.trials.len();
+        tried.trials.retain(|trial| trial.0 != encoding);
+        let changed = tried.trials.len() < before;
+        if changed {
+            tried.limits.push((encoding, reason.into()));
+        }
+        changed
+    }
+}
+
+/// Orders two costs lexicographically.
 fn by_both(a: &[f64; 2], b: &[f64; 2]) -> Ordering {
     a[0].total_cmp(&b[0]).then(a[1].total_cmp(&b[1]))
 }
 
-/// For each layer the encoding with which the whole network has least of what is asked for: what is fastest in
-/// each layer may not be in the whole, since encodings that mix cost, too.
-fn cheapest(trials: &[Vec<Trial>], goal: Goal, core: Core) -> Vec<Encoding> {
-    let kinds = (1..1_u32 << ENCODINGS.len()).map(|kinds| {
+/// The encodings of a network, and their total in what the goal minimises and what decides a tie.
+type Choice = (Vec<Encoding>, [f64; 2]);
+
+/// Returns the cheapest encodings for the whole network: what is fastest in each layer may not be
+/// in the whole, since mixing encodings costs instructions too.
+fn cheapest(trials: &[&[Trial]], goal: Goal, core: Core) -> Vec<Encoding> {
+    let kinds = (1..1_u32 << ENCODINGS.len()).filter_map(|kinds| {
         let allowed = |encoding: Encoding| {
             let place = ENCODINGS.iter().position(|other| *other == encoding);
             place.is_none_or(|place| kinds >> place & 1 == 1)
         };
-        best(trials, goal, core, allowed)
+        cheapest_allowed(trials, goal, core, allowed)
     });
-    let least = kinds.flatten().min_by(|(_, a), (_, b)| by_both(a, b));
-    least.map(|(encodings, _)| encodings).unwrap_or_default()
+    let choices: Vec<Choice> = kinds.collect();
+    let least = pick(&choices, goal, |(_, total)| *total);
+    least.map_or_else(Vec::new, |(encodings, _)| encodings.clone())
 }
 
-/// For each layer which of the encodings `allowed` is best, and what there is least to be of in the whole
-/// network, with what decides a tie; `None` where one of the layers is held by none of them.
-fn best(
-    trials: &[Vec<Trial>],
+/// Returns the cheapest of `choices`; for [`Goal::Speed`] the smallest of those that tie with it.
+fn pick<T>(choices: &[T], goal: Goal, keys: impl Fn(&T) -> [f64; 2]) -> Option<&T> {
+    let by_keys = |a: &&T, b: &&T| by_both(&keys(a), &keys(b));
+    let least = choices.iter().min_by(by_keys)?;
+    if goal != Goal::Speed {
+        return Some(least);
+    }
+    let limit = keys(least)[0] * (1.0 + TIE);
+    let ties = choices.iter().filter(|choice| keys(choice)[0] <= limit);
+    ties.min_by(|a, b| {
+        let ([a_first, a_second], [b_first, b_second]) = (keys(a), keys(b));
+        by_both(&[a_second, a_first], &[b_second, b_first])
+    })
+}
+
+/// Returns the cheapest of the `allowed` encodings per layer; `None` where a layer has none of them.
+fn cheapest_allowed(
+    trials: &[&[Trial]],
     goal: Goal,
     core: Core,
     allowed: impl Fn(Encoding) -> bool,
-) -> Option<(Vec<Encoding>, [f64; 2])> {
+) -> Option<Choice> {
     let (mut encodings, mut total) = (Vec::new(), [0.0; 2]);
     for tried in trials {
         let costs = tried.iter().filter(|(encoding, _)| allowed(*encoding));
-        let costs = costs.map(|&(encoding, [bytes, instructions])| {
-            let cost = match goal {
-                Goal::Size => [bytes, instructions],
-                Goal::Speed => [instructions, bytes],
-                Goal::Balanced => [bytes * instructions, instructions],
-            };
-            (encoding, cost)
-        });
-        let (encoding, cost) = costs.min_by(|(_, a), (_, b)| by_both(a, b))?;
-        encodings.push(encoding);
-        total = [total[0] + cost[0], total[1] + cost[1]];
+        let costs: Vec<Trial> = costs.copied().collect();
+        let (encoding, cost) = pick(&costs, goal, |(_, cost)| cost.keys(goal))?;
+        let keys = cost.keys(goal);
+        encodings.push(*encoding);
+        total = [total[0] + keys[0], total[1] + keys[1]];
     }
     if goal == Goal::Speed {
         total[0] += costs::cost(core, &[costs::mixed(&encodings)]);
@@ -145,17 +251,19 @@ fn best(
     Some((encodings, total))
 }
 
-/// Bytes and instructions of a layer in `encoding`; none where that does not hold it.
+/// Returns the cost of a layer in `encoding`, or the limit in the way.
+///
+/// # Errors
+/// Returns an error if the format cannot hold the network, whatever this layer is stored as.
 fn trial(
     rough: &Quantized,
-    index: usize,
-    layer: &Layer,
+    (index, layer): (usize, &Layer),
     weights: WeightType,
     encoding: Encoding,
     core: Core,
-) -> Option<[f64; 2]> {
+) -> Result<Result<Cost, String>, DeployError> {
     if !quantize::holds(encoding, weights, layer) {
-        return None;
+        return Ok(Err(refusal(encoding, weights, layer)));
     }
     let mut layers: Vec<LayerSpec> = rough.spec.layers.iter().map(empty).collect();
     layers[index] = LayerSpec {
@@ -164,12 +272,21 @@ fn trial(
         ..rough.spec.layers[index].clone()
     };
     let input = rough.spec.input;
-    let container = rarefy_format::write(&NetworkSpec { input, layers }).ok()?;
-    let container = AlignedBytes::copy_from(&container);
-    let model = Model::parse(&container).ok()?;
-    let written = model.layers().nth(index)?;
+    let container = match rarefy_format::write(&NetworkSpec { input, layers }) {
+        Ok(container) => AlignedBytes::copy_from(&container),
+        Err(WriteError::Layer { layer, error }) if layer == index => {
+            return Ok(Err(error.to_string()));
+        }
+        Err(WriteError::Refused(error)) => return Ok(Err(error.to_string())),
+        Err(error) => return Err(DeployError::Write(error)),
+    };
+    let written = Model::parse(&container).map_err(|error| DeployError::Write(error.into()))?;
+    let written = written.layers().nth(index).expect("it was written");
     let instructions = costs::instructions(&written, core, Some(&rough.activity[index]));
-    Some([written.block().len() as f64, instructions])
+    Ok(Ok(Cost {
+        bytes: written.block().len() as f64,
+        instructions,
+    }))
 }
 
 /// The layer without its weights, so that only the one in question decides whether a container holds it.
@@ -287,7 +404,7 @@ mod tests {
             .map(|_| (0..network.input[2]).map(|_| pixel()).collect())
             .collect();
         let images: Vec<&[u8]> = images.iter().map(Vec::as_slice).collect();
-        choose(network, &images, weights, (goal, Core::M4), choice, &[])
+        choose(network, &images, weights, (goal, Core::M4), choice)
     }
 
     #[test]
@@ -302,19 +419,26 @@ mod tests {
         // All weights of inputs that never are.
         let (full, image) = (chain(&[64, 12], &[1.0]), [9; 64]);
         let (bits, goal) = (WeightType::Int(6), (Goal::Speed, Core::M4));
-        let speed = choose(&full, &[&image], bits, goal, EncodingChoice::Auto, &[]).unwrap();
+        let speed = choose(&full, &[&image], bits, goal, EncodingChoice::Auto).unwrap();
         assert_eq!(speed, [Encoding::Dense]);
         // 700 columns leave a packed word 6 bits, 100 rows leave it 9.
         let balanced = with(WeightType::Int(8), Goal::Balanced);
         assert!(balanced[0] != Encoding::Words, "{balanced:?}");
     }
 
+    fn cost(bytes: f64, instructions: f64) -> Cost {
+        Cost {
+            bytes,
+            instructions,
+        }
+    }
+
     #[test]
     fn a_second_encoding_has_to_save_what_it_costs() {
         let layer = |csr: f64| {
             vec![
-                (Encoding::Words, [20.0, 1000.0]),
-                (Encoding::Csr, [30.0, csr]),
+                (Encoding::Words, cost(20.0, 1000.0)),
+                (Encoding::Csr, cost(30.0, csr)),
             ]
         };
         let (_, layers) = costs::mixed(&[Encoding::Words, Encoding::Csr]);
@@ -322,13 +446,70 @@ mod tests {
         assert!(mixed > 1.0, "{mixed}");
         let with = |saved: f64, goal| {
             let trials = [layer(1000.0 - saved), layer(2000.0)];
-            cheapest(&trials, goal, Core::M4)
+            cheapest(&[&trials[0], &trials[1]], goal, Core::M4)
         };
         let both = [Encoding::Csr, Encoding::Words];
-        assert_eq!(with(mixed + 1.0, Goal::Speed), both);
+        // 3,000 instructions in all: 30 fewer are a tie, which goes to the fewer bytes.
+        assert_eq!(with(mixed + 40.0, Goal::Speed), both);
+        assert_eq!(with(mixed + 10.0, Goal::Speed), [Encoding::Words; 2]);
         assert_eq!(with(mixed - 1.0, Goal::Speed), [Encoding::Words; 2]);
         assert_eq!(with(900.0, Goal::Size), [Encoding::Words; 2]);
         assert_eq!(with(900.0, Goal::Balanced), both);
+    }
+
+    #[test]
+    fn a_gain_within_the_error_of_predictions_buys_no_bytes() {
+        let sparse = [
+            (Encoding::Csr, cost(100.0, 10_050.0)),
+            (Encoding::Dense, cost(900.0, 10_000.0)),
+        ];
+        let full = [
+            (Encoding::Csr, cost(2000.0, 60_000.0)),
+            (Encoding::Dense, cost(900.0, 40_000.0)),
+        ];
+        let with = |trials: &[&[Trial]], goal| cheapest(trials, goal, Core::M4);
+        assert_eq!(with(&[&sparse], Goal::Speed), [Encoding::Csr]);
+        assert_eq!(
+            with(&[&sparse, &full], Goal::Speed),
+            [Encoding::Csr, Encoding::Dense]
+        );
+        // A gain that is sure does.
+        let sure = [sparse[0], (Encoding::Dense, cost(900.0, 9_900.0))];
+        assert_eq!(with(&[&sure], Goal::Speed), [Encoding::Dense]);
+    }
+
+    #[test]
+    fn an_encoding_that_fails_is_left_out_and_every_limit_is_named() {
+        let network = chain(&[700, 100, 10], &[0.1, 0.5]);
+        let image = [9; 700];
+        let mut candidates =
+            Candidates::new(&network, &[&image], WeightType::Int(8), Core::M4).unwrap();
+        let mut seen = Vec::new();
+        let error = loop {
+            match candidates.encodings(Goal::Speed) {
+                Ok(encodings) => {
+                    assert!(!seen.contains(&encodings[0]), "{seen:?}");
+                    seen.push(encodings[0]);
+                    assert!(candidates.exclude(0, encodings[0], "it is too large"));
+                    assert!(!candidates.exclude(0, encodings[0], "it is too large"));
+                }
+                Err(error) => break error.to_string(),
+            }
+        };
+        // 700 columns leave a word 6 bits.
+        assert_eq!(seen.len(), ENCODINGS.len() - 1);
+        assert!(
+            error.starts_with("layer fc1 cannot be quantized: no encoding"),
+            "{error}"
+        );
+        for encoding in ENCODINGS {
+            let limit = match encoding {
+                Encoding::Words => "with 700 columns it has 6 bits left for a weight",
+                _ => "it is too large",
+            };
+            let limit = format!("{} ({limit}", encoding.name());
+            assert!(error.contains(&limit), "{error}");
+        }
     }
 
     #[test]

@@ -7,7 +7,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use rarefy_format::{Encoding, Layer, Model};
+use rarefy_format::Model;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -33,8 +33,8 @@ pub struct Companion {
     pub board: Option<String>,
     /// The core that instructions were counted for.
     pub core: Core,
-    /// What each layer reads, over the calibration images.
-    activity: Vec<LayerActivity>,
+    /// For each layer the mean share of what it reads that is not 0, over the calibration images.
+    pub activity: Vec<f64>,
     /// What the export printed with `--json`.
     pub export: serde_json::Value,
 }
@@ -56,44 +56,6 @@ pub struct Origin {
     pub pixel_std: f32,
 }
 
-/// How often what a layer reads is not 0.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-struct LayerActivity {
-    /// Values that it reads.
-    values: usize,
-    /// The mean share of them.
-    mean: f64,
-    /// The shares one by one, where an encoding skips single zeros.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    shares: Option<Activity>,
-}
-
-impl LayerActivity {
-    /// Returns what is to be kept of `activity` for a layer stored as `encoding`.
-    fn of(activity: &Activity, encoding: Encoding) -> Self {
-        Self {
-            values: activity.values.len(),
-            mean: activity.mean(),
-            shares: (encoding == Encoding::Columns).then(|| activity.clone()),
-        }
-    }
-
-    /// Returns the activity to predict `layer` by; none where it cannot be that layer's.
-    fn activity(&self, layer: &Layer<'_>) -> Option<Activity> {
-        let shares = match &self.shares {
-            Some(shares) => shares.clone(),
-            None => Activity {
-                values: vec![self.mean; self.values],
-                pairs: vec![self.mean; self.values.div_ceil(2)],
-            },
-        };
-        let fits = layer.encoding() != Encoding::Columns
-            || (shares.values.len(), shares.pairs.len())
-                == (layer.columns(), layer.columns().div_ceil(2));
-        fits.then_some(shares)
-    }
-}
-
 /// What lies beside a container.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Found {
@@ -107,10 +69,7 @@ pub enum Found {
 
 impl Companion {
     /// Returns the companion of the container `model`, exported from the run of `recipe` with its
-    /// `data`.
-    ///
-    /// # Panics
-    /// When `activity` is not that of the model's layers.
+    /// `data`; `activity` is that of the model's layers.
     #[must_use]
     pub fn new(
         model: &Model<'_>,
@@ -119,7 +78,6 @@ impl Companion {
         activity: &[Activity],
         report: &ExportReport,
     ) -> Self {
-        let layers = model.layers();
         Self {
             container_sha256: sha256(model.bytes()),
             data: Origin {
@@ -132,21 +90,21 @@ impl Companion {
             },
             board: board.map(str::to_owned),
             core,
-            activity: layers
-                .map(|layer| LayerActivity::of(&activity[layer.index()], layer.encoding()))
-                .collect(),
+            activity: activity.iter().map(Activity::mean).collect(),
             export: serde_json::to_value(report).expect("a report is plain values"),
         }
     }
 
-    /// Returns for each layer of `model` how often what it reads is not 0; none where what is kept
-    /// cannot be of these layers.
+    /// Returns the instructions that `export` predicted from what layers read: for each layer, and for
+    /// a whole inference.
     #[must_use]
-    pub fn activity(&self, model: &Model<'_>) -> Option<Vec<Activity>> {
-        let layers = model.layers();
-        layers
-            .map(|layer| self.activity.get(layer.index())?.activity(&layer))
-            .collect()
+    pub fn instructions(&self) -> Option<(Vec<u64>, u64)> {
+        let layers = self.export.get("layers")?.as_array()?;
+        let of = |report: &serde_json::Value| report.get("instructions")?.as_u64();
+        Some((
+            layers.iter().map(of).collect::<Option<_>>()?,
+            of(&self.export)?,
+        ))
     }
 
     /// Reads what lies beside `model`, a container of these `bytes`.
@@ -232,32 +190,7 @@ fn sha256(bytes: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use rarefy_format::{AlignedBytes, LayerSpec, NetworkSpec, Shape, write};
-
     use super::*;
-
-    #[test]
-    fn shares_are_kept_where_single_zeros_are_skipped_and_the_mean_elsewhere() {
-        let activity = Activity::measure(4, 4, |image, value| value > image);
-        for (encoding, kept) in [(Encoding::Columns, true), (Encoding::Dense, false)] {
-            let rows = vec![vec![(0, 24), (3, -24)]];
-            let spec = NetworkSpec {
-                input: Shape::flat(4),
-                layers: vec![LayerSpec::dense(encoding, 0, vec![1], rows)],
-            };
-            let bytes = AlignedBytes::copy_from(&write(&spec).unwrap());
-            let layer = Model::parse(&bytes).unwrap().layers().next().unwrap();
-            let stored = LayerActivity::of(&activity, encoding);
-            let text = serde_json::to_string(&stored).unwrap();
-            let read: LayerActivity = serde_json::from_str(&text).unwrap();
-            let read = read.activity(&layer).unwrap();
-            assert_eq!(read == activity, kept);
-            assert_eq!(read.mean(), activity.mean());
-            // Of another layer's values nothing can be told where each counts.
-            let other = LayerActivity::of(&Activity::full(5), encoding);
-            assert_eq!(other.activity(&layer).is_none(), kept);
-        }
-    }
 
     #[test]
     fn only_a_companion_is_replaced() {

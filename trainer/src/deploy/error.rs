@@ -18,6 +18,14 @@ pub enum DeployError {
         /// What is in the way.
         reason: String,
     },
+    /// A network whose shape exceeds a limit of the container.
+    #[error("{what} cannot be exported: {reason}")]
+    Limit {
+        /// The layer, or the network.
+        what: String,
+        /// The limit, and what to do.
+        reason: String,
+    },
     /// A layer whose numbers do not fit integers.
     #[error("layer {} cannot be quantized: {reason}", of_architecture(layer))]
     Quantize {

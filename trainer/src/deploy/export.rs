@@ -3,19 +3,20 @@
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
-use rarefy_format::{AlignedBytes, Encoding, Layer, NetworkSpec};
+use rarefy_format::{AlignedBytes, Encoding, NetworkSpec};
 use serde::Serialize;
 
 use super::activity::Activity;
 use super::bits::{self, Wider};
-use super::choose::{self, EncodingChoice, Goal};
+use super::choose::{self, Candidates, EncodingChoice, Goal};
 use super::companion::{self, Companion};
-use super::costs::{self, Core};
+use super::costs::Core;
 use super::quantize::fidelity::{self, Fidelity};
 use super::quantize::{self, CALIBRATION, Quantized, WeightType};
 use super::report::{self, ModelReport};
 use super::{
-    DeployError, Network, absorb, container, decouple, emit, evaluate, fold, order, pairs, strip,
+    DeployError, Network, absorb, container, decouple, emit, evaluate, fold, limits, order, pairs,
+    strip,
 };
 use crate::artifact;
 use crate::data::{Dataset, Split};
@@ -291,13 +292,9 @@ impl FinishedRun {
         if accuracy.pruned - accuracy.deployed > MOST_LOSS && !options.allow_loss {
             return Err(refuse_loss(accuracy, &network, &fidelity, &data.test));
         }
-        let instructions = |layer: &Layer<'_>| {
-            let activity = Some(&activity[layer.index()]);
-            Some(costs::instructions(layer, options.core, activity).round() as u64)
-        };
         let encodings = spec.layers.iter().map(|layer| layer.encoding);
         let report = ExportReport {
-            model: report::report(&model, path, instructions),
+            model: report::report(&model, path, options.core, Some(&activity)),
             weights: options.weights.name(),
             accuracy,
             stripping_error,
@@ -400,6 +397,7 @@ pub fn integers(
         encoding,
         ..
     } = *options;
+    limits::check(network)?;
     if weights == WeightType::F32 {
         if encoding != EncodingChoice::Auto {
             let reason = "floats are stored in an encoding of their own: leave out --encoding, or give --weights int8";
@@ -407,19 +405,27 @@ pub fn integers(
         }
         return quantize::floats(network, images);
     }
-    // Encodings in which a layer's sums turned out to leave 32 bits.
-    let mut without = Vec::new();
+    let with = |encodings: &[Encoding]| {
+        let network = pairs::paired(network, images, encodings);
+        quantize::quantize(&network, images, weights, encodings)
+    };
+    if encoding != EncodingChoice::Auto {
+        let encodings = choose::choose(network, images, weights, (goal, core), encoding)?;
+        return with(&encodings);
+    }
+    let mut candidates = Candidates::new(network, images, weights, core)?;
     loop {
-        let goal = (goal, core);
-        let encodings = choose::choose(network, images, weights, goal, encoding, &without)?;
-        let paired = pairs::paired(network, images, &encodings);
-        match quantize::quantize(&paired, images, weights, &encodings) {
-            Err(DeployError::Overflow {
-                index,
-                encoding: overflowing,
-                ..
-            }) if encoding == EncodingChoice::Auto => without.push((index, overflowing)),
-            quantized => return quantized,
+        let encodings = candidates.encodings(goal)?;
+        let quantized = with(&encodings);
+        let Err(DeployError::Overflow {
+            index, encoding, ..
+        }) = quantized
+        else {
+            return quantized;
+        };
+        // Another encoding may hold what this one does not.
+        if !candidates.exclude(index, encoding, "its sums would not fit 32 bits") {
+            return quantized;
         }
     }
 }

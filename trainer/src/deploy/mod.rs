@@ -6,7 +6,7 @@
 //! [`activity`] how each layer is stored, [`quantize`] makes it integers, [`container`] writes the `.rfy`
 //! file, [`companion`] what is known of it beside it, [`emit`] straight-line code, and [`evaluate`] runs it
 //! with the device's own kernels. Every step before quantization is exact up to rounding, for the
-//! calibration images at least; [`export`] takes a run folder through all of them, and [`report`] tells
+//! calibration images at least. [`limits`] says what no container can hold; [`export`] takes a run folder through all of them, and [`report`] tells
 //! what came of it.
 
 pub mod absorb;
@@ -25,6 +25,7 @@ pub mod evaluate;
 pub mod export;
 pub mod fold;
 pub mod forward;
+pub mod limits;
 pub mod network;
 pub mod order;
 pub mod pairs;

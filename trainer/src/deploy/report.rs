@@ -22,6 +22,8 @@ use rarefy_format::{
 };
 use serde::Serialize;
 
+use super::activity::Activity;
+use super::costs::{self, Core, Prediction};
 use operation::{number_of, operation};
 
 /// Bytes of a block by columns before its biases.
@@ -50,8 +52,28 @@ pub struct ModelReport {
     pub nonzeros: usize,
     /// Weights of the dense network before stripping.
     pub total: usize,
+    /// Instructions that an inference is predicted to take, from the input's bytes to the class: those
+    /// of the layers and of the walk over them.
+    pub instructions: Option<u64>,
+    /// Whether that is an upper bound, because some layer's is.
+    pub at_most: bool,
     /// The layers.
     pub layers: Vec<LayerReport>,
+}
+
+impl ModelReport {
+    /// Puts instructions in place of those predicted here: those of each layer and of a whole inference,
+    /// predicted from what the layers were seen to read.
+    ///
+    /// Does nothing where they are not of as many layers.
+    pub fn predicted(&mut self, layers: &[u64], all: u64) {
+        if layers.len() == self.layers.len() {
+            for (layer, &instructions) in self.layers.iter_mut().zip(layers) {
+                (layer.instructions, layer.at_most) = (Some(instructions), false);
+            }
+            (self.instructions, self.at_most) = (Some(all), false);
+        }
+    }
 }
 
 /// What one layer of a container holds.
@@ -83,8 +105,10 @@ pub struct LayerReport {
     pub bytes: LayerBytes,
     /// The fewest bytes, as information theory has it.
     pub limit: Limit,
-    /// Instructions that an inference is predicted to spend on it, where that can be told.
+    /// Instructions that an inference is predicted to spend on it.
     pub instructions: Option<u64>,
+    /// Whether that is an upper bound: it skips zeros, and how many there are is not known.
+    pub at_most: bool,
 }
 
 impl LayerReport {
@@ -136,11 +160,17 @@ pub struct Limit {
     pub values: f64,
 }
 
-/// The report of `model`, which came from `path`; `instructions` predicts the cost of a layer.
+/// Returns the report of `model`, which came from `path`, with the instructions that it is predicted to
+/// take on `core`. `activity` says for each layer how often what it reads is not 0; without it layers
+/// that skip zeros get an upper bound.
+///
+/// # Panics
+/// When `activity` is not that of the model's layers.
 pub fn report(
     model: &Model<'_>,
     path: &Path,
-    instructions: impl Fn(&Layer<'_>) -> Option<u64>,
+    core: Core,
+    activity: Option<&[Activity]>,
 ) -> ModelReport {
     let mut layers: Vec<LayerReport> = Vec::with_capacity(model.layer_count());
     for layer in model.layers() {
@@ -149,8 +179,12 @@ pub fn report(
             0 => usize::from(model.input().channels),
             number => layers[number - 1].original_outputs,
         };
-        layers.push(layer_report(&layer, channels, instructions(&layer)));
+        let activity = activity.map(|activity| &activity[layer.index()]);
+        let predicted = costs::predict(&layer, core, activity);
+        layers.push(layer_report(&layer, channels, predicted));
     }
+    let around = costs::overhead(model, core).round() as u64;
+    let predicted: Option<u64> = layers.iter().map(|layer| layer.instructions).sum();
     let bytes = model.bytes().len();
     let overhead = bytes - layers.iter().map(|layer| layer.bytes.total).sum::<usize>();
     ModelReport {
@@ -167,12 +201,14 @@ pub fn report(
             .iter()
             .map(|layer| layer.original_inputs * layer.original_outputs)
             .sum(),
+        instructions: predicted.map(|predicted| predicted + around),
+        at_most: layers.iter().any(|layer| layer.at_most),
         layers,
     }
 }
 
 /// The report of one layer, whose source had so many `channels` before stripping.
-fn layer_report(layer: &Layer<'_>, channels: usize, instructions: Option<u64>) -> LayerReport {
+fn layer_report(layer: &Layer<'_>, channels: usize, predicted: Prediction) -> LayerReport {
     let source = layer.source().shape;
     let (window, original_inputs) = match layer.operation() {
         Operation::Dense => {
@@ -210,7 +246,8 @@ fn layer_report(layer: &Layer<'_>, channels: usize, instructions: Option<u64>) -
             positions: choices(stored, nonzeros) / 8.0,
             values: (nonzeros * bits) as f64 / 8.0,
         },
-        instructions,
+        instructions: Some(predicted.instructions.round() as u64),
+        at_most: predicted.at_most,
     }
 }
 
@@ -298,9 +335,7 @@ mod tests {
     fn report_of(network: &NetworkSpec) -> ModelReport {
         let bytes = write(network).unwrap();
         let model = Model::parse(&bytes).unwrap();
-        report(&model, Path::new("model.rfy"), |layer| {
-            Some(layer.outputs() as u64)
-        })
+        report(&model, Path::new("model.rfy"), Core::M4, None)
     }
 
     /// Two rows over five columns, three weights, in `encoding`.
@@ -357,7 +392,10 @@ mod tests {
             assert_eq!(layer.limit.values, f64::from(3 * bits) / 8.0);
             assert_eq!((layer.original_outputs, layer.original_inputs), (4, 5));
             assert_eq!(layer.density, 3.0 / 20.0);
-            assert_eq!(layer.instructions, Some(2));
+            // Of these only columns skip zeros.
+            let skips = encoding == Encoding::Columns;
+            assert_eq!((layer.at_most, report.at_most), (skips, skips));
+            assert!(report.instructions > layer.instructions, "{encoding:?}");
         }
     }
 

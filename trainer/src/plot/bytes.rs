@@ -200,6 +200,7 @@ mod tests {
     use rarefy_format::{Encoding, LayerSpec, Model, NetworkSpec, Shape, write};
 
     use super::*;
+    use crate::deploy::costs::Core;
     use crate::deploy::report::report;
 
     #[test]
@@ -214,7 +215,7 @@ mod tests {
         };
         let bytes = write(&network).unwrap();
         let model = Model::parse(&bytes).unwrap();
-        let report = report(&model, Path::new("some/model.rfy"), |_| None);
+        let report = report(&model, Path::new("some/model.rfy"), Core::M4, None);
         let svg = svg(&report).unwrap();
         assert!(svg.starts_with("<svg") && svg.trim_end().ends_with("</svg>"));
         let title = format!("some/model.rfy: {} bytes", number(bytes.len()));

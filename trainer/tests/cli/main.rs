@@ -23,6 +23,7 @@ mod exports;
 mod faulty_weights;
 mod interrupts;
 mod kills;
+mod limits;
 mod masks;
 mod options;
 mod own_networks;

@@ -4,8 +4,11 @@
 //! with RAREFY_REQUIRE_DEVICE=1 they fail instead.
 
 mod models;
+mod predictions;
 #[cfg(unix)]
 mod refusals;
+#[allow(dead_code)] // Shared with the kernels' benchmark, which counts more networks.
+mod resnet;
 
 use std::env;
 use std::fs;

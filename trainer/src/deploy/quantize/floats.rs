@@ -57,7 +57,7 @@ pub fn floats(network: &Network, images: &[&[u8]]) -> Result<Quantized, DeployEr
             },
         });
     }
-    let input = operation::shape(network.input).map_err(|reason| DeployError::Quantize {
+    let input = operation::input(network).map_err(|reason| DeployError::Quantize {
         layer: "input".into(),
         reason,
     })?;

@@ -92,7 +92,7 @@ pub fn quantize(
     assert!(!images.is_empty(), "calibration needs images");
     let enough = MULTIPLICATIONS / multiplications(network).max(1);
     let images = &images[..images.len().min(enough.max(50))];
-    let input = operation::shape(network.input).map_err(|reason| DeployError::Quantize {
+    let input = operation::input(network).map_err(|reason| DeployError::Quantize {
         layer: "input".into(),
         reason,
     })?;

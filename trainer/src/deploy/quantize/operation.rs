@@ -2,7 +2,7 @@
 
 use rarefy_format::{Margin, Operation, Pooling, Shape, Window};
 
-use crate::deploy::network::{self, Layer};
+use crate::deploy::network::{self, Layer, Network};
 use crate::graph;
 
 /// Why a layer cannot be told, a half sentence.
@@ -18,6 +18,21 @@ pub(super) fn shape([channels, height, width]: [usize; 3]) -> Result<Shape, Reas
         height: narrow(height)?,
         width: narrow(width)?,
     })
+}
+
+/// Returns the shape of the input of `network` as a container has it: its values in a row where the
+/// header has no room for its axes and no layer reads it as a map.
+pub(super) fn input(network: &Network) -> Result<Shape, Reason> {
+    let [channels, height, width] = network.input;
+    let map = network.layers.iter().any(|layer| {
+        let dense = layer.operation == network::Operation::Dense && layer.skip.is_none();
+        layer.source.is_none() && !dense
+    });
+    let most = usize::from(u8::MAX);
+    if !map && (channels > most || height > most) {
+        return shape([1, 1, channels * height * width]);
+    }
+    shape(network.input)
 }
 
 /// The operation of `layer`, which reads `source`. A dense layer that adds something becomes a

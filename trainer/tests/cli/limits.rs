@@ -1,0 +1,85 @@
+//! Networks that exceed what a container states: said before training, and by the same sentence after it.
+
+use std::fs;
+use std::path::Path;
+
+use crate::program::{json, refused, run, says, texts};
+
+/// Two classes of 24 images of `shape`, (rows, columns): bright above or bright below.
+fn data(folder: &Path, (rows, columns): (usize, usize)) {
+    let folder = folder.join("data");
+    fs::create_dir_all(&folder).unwrap();
+    for (part, count) in [("train", 24), ("t10k", 8)] {
+        let header = |magic: u32, sizes: &[usize]| -> Vec<u8> {
+            let sizes = sizes.iter().map(|&size| size as u32);
+            let numbers = [magic, count as u32].into_iter().chain(sizes);
+            numbers.flat_map(u32::to_be_bytes).collect()
+        };
+        let mut images = header(0x803, &[rows, columns]);
+        let mut labels = header(0x801, &[]);
+        for image in 0..count {
+            let pixel = |at: usize| {
+                let above = at < rows * columns / 2;
+                if above == (image % 2 == 0) { 200 } else { 9 }
+            };
+            images.extend((0..rows * columns).map(pixel));
+            labels.push((image % 2) as u8);
+        }
+        fs::write(folder.join(format!("{part}-images-idx3-ubyte")), images).unwrap();
+        fs::write(folder.join(format!("{part}-labels-idx1-ubyte")), labels).unwrap();
+    }
+}
+
+/// A network over one channel of this shape: `layers`, then two classes.
+fn network(folder: &Path, (rows, columns): (usize, usize), layers: &str) {
+    let text = format!(
+        "name = \"wide\"\ninput = [1, {rows}, {columns}]\n{layers}\n[[layer]]\ntype = \"dense\"\nunits = 2\n"
+    );
+    fs::write(folder.join("wide.toml"), text).unwrap();
+}
+
+const TRAIN: &str =
+    "train --arch wide.toml --data data --compression 2 --epochs 1 --batch 8 -o run --force";
+
+#[test]
+fn an_input_that_only_dense_layers_read_may_be_tall() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    data(folder, (300, 2));
+    network(folder, (300, 2), "");
+    let (_, stderr) = texts(&run(folder, TRAIN));
+    assert!(!stderr.contains("cannot be exported"), "{stderr}");
+    let report = json(folder, "export run --data data -o model.rfy");
+    assert_eq!(report["inputs"], 600);
+    let score = json(folder, "eval model.rfy --data data");
+    assert_eq!(score["accuracy"], report["accuracy"]["deployed"]);
+}
+
+#[test]
+fn what_no_container_holds_is_said_before_training_and_refused_by_the_same_sentence() {
+    let conv = "[[layer]]\ntype = \"conv\"\nchannels = 2\nkernel = 3";
+    for (shape, layers, says_so) in [
+        (
+            (300, 4),
+            conv,
+            "layer conv1 cannot be exported: it reads an input of 1 x 300 x 4 as a map, of which a container states at most 255 channels and 255 rows",
+        ),
+        (
+            (1, 66_000),
+            "",
+            "layer fc1 cannot be exported: it reads 66000 values, and a dense layer of a container reads at most 65535",
+        ),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path();
+        data(folder, shape);
+        network(folder, shape, layers);
+        let (_, stderr) = texts(&run(folder, "arch wide.toml"));
+        says(&stderr, &["as it stands", says_so]);
+        let output = run(folder, TRAIN);
+        let (_, stderr) = texts(&output);
+        says(&stderr, &["as it stands", says_so]);
+        assert_eq!(output.status.code(), Some(0), "{stderr}");
+        refused(folder, "export run --data data -o model.rfy", &[says_so]);
+    }
+}

@@ -1,0 +1,51 @@
+//! Predicted instructions against those that the emulator counts.
+
+use rarefy_format::{AlignedBytes, Encoding, Model, write};
+use rarefy_trainer::deploy::costs::{Core, cost, inference, predict};
+use rarefy_trainer::device::{MeasureOptions, measure};
+
+use super::{quiet, ready, resnet};
+
+/// By how much a prediction may be wrong.
+const ERROR: f64 = 0.05;
+
+/// ResNet-8 with all weights, a quarter and a sixteenth of them, and where nearly all activations are 0.
+#[test]
+fn instructions_of_resnet_8_are_predicted_to_a_twentieth() {
+    let Some(board) = ready("mps2-an386") else {
+        return;
+    };
+    let options = MeasureOptions {
+        dense: false,
+        ..MeasureOptions::default()
+    };
+    let inputs = resnet::inputs(2);
+    for (part, encoding, bias) in [
+        (1, Encoding::Dense, 0),
+        (4, Encoding::Csr, 0),
+        (16, Encoding::Csr, 0),
+        (4, Encoding::Csr, -60),
+    ] {
+        let bytes = write(&resnet::network(part, encoding, bias)).unwrap();
+        let report = measure(&board, &bytes, &inputs, &options, &mut quiet).unwrap();
+        assert_eq!(report.network.matches_host, Some(true), "1/{part}");
+        let counted = report.network.cost.counts().unwrap();
+
+        let bytes = AlignedBytes::copy_from(&bytes);
+        let model = Model::parse(&bytes).unwrap();
+        let predicted = cost(Core::M4, &inference(&model, Core::M4, &inputs));
+        let error = predicted / counted.mean - 1.0;
+        assert!(
+            error.abs() <= ERROR,
+            "1/{part}, {bias}: {predicted:.0} predicted, {} counted",
+            counted.mean
+        );
+
+        // Without inputs to go by the prediction is an upper bound.
+        let bounds = model.layers().map(|layer| predict(&layer, Core::M4, None));
+        let bounds: Vec<_> = bounds.collect();
+        assert!(bounds.iter().any(|bound| bound.at_most));
+        let bound: f64 = bounds.iter().map(|bound| bound.instructions).sum();
+        assert!(bound >= counted.mean, "1/{part}: at most {bound:.0}");
+    }
+}

@@ -1,0 +1,133 @@
+//! ResNet-8 of MLPerf Tiny in integers: 32 x 32 x 3 inputs, three residual stacks of 16, 32 and 64
+//! channels, 1 x 1 shortcuts at stride 2, a mean over the last map. Weights are random, as many as asked
+//! for, spread evenly over every layer.
+
+use rarefy_format::{
+    Encoding, LayerSpec, Margin, NetworkSpec, Operation, Pooling, Shape, SkipSpec, Window,
+};
+
+/// The network's input.
+const INPUT: Shape = Shape {
+    channels: 3,
+    height: 32,
+    width: 32,
+};
+
+/// A small generator: the same numbers everywhere.
+struct Numbers(u64);
+
+impl Numbers {
+    fn below(&mut self, bound: u64) -> u64 {
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % bound
+    }
+}
+
+/// The networks to count, by name: shares of weights kept and encodings as an export chooses them; of
+/// one nearly all activations are 0.
+pub(crate) fn networks() -> Vec<(String, NetworkSpec)> {
+    let networks = [
+        (1, Encoding::Dense, 0),
+        (2, Encoding::Dense, 0),
+        (4, Encoding::Csr, 0),
+        (16, Encoding::Csr, 0),
+        (4, Encoding::Rice, 0),
+        (4, Encoding::Csr, -60),
+    ];
+    let name = |part, encoding: Encoding, bias| {
+        let zeros = if bias < 0 { ", mostly zeros" } else { "" };
+        format!("resnet-8, 1/{part} kept, {}{zeros}", encoding.name())
+    };
+    networks
+        .map(|(part, encoding, bias)| (name(part, encoding, bias), network(part, encoding, bias)))
+        .into()
+}
+
+/// So many inputs: smooth, as pictures are, some of them dark in parts.
+pub(crate) fn inputs(count: usize) -> Vec<Vec<u8>> {
+    let numbers = &mut Numbers(11);
+    let image = |_| {
+        let [down, across, dark] = [0; 3].map(|_| numbers.below(60) as usize + 20);
+        let value = |at: usize| {
+            let (channel, y, x) = (at / 1024, at / 32 % 32, at % 32);
+            let wave = (y * down + x * across + 90 * channel) % 510;
+            let value = if wave < 256 { wave } else { 510 - wave };
+            value.saturating_sub(dark) as u8
+        };
+        (0..INPUT.len()).map(value).collect()
+    };
+    (0..count).map(image).collect()
+}
+
+/// The network with one of `part` weights kept; outputs of hidden layers, of which 255 is the largest,
+/// are `bias` more.
+pub(crate) fn network(part: u64, encoding: Encoding, bias: i32) -> NetworkSpec {
+    let numbers = &mut Numbers(part);
+    let mut layer = |channels: usize, outputs: usize, size: u8, stride: u8| {
+        let columns = channels * usize::from(size) * usize::from(size);
+        let taps = (columns as f64 / part as f64).max(1.0);
+        // About a standard deviation of a sum becomes 64.
+        let shift = (taps.sqrt() * 37.0 * 80.0 / 64.0).log2().round() as u8;
+        let row = |_| {
+            let kept = (0..columns as u16).filter(|_| numbers.below(part) == 0);
+            let kept: Vec<u16> = kept.collect();
+            let weight = |column| (column, numbers.below(127) as i16 - 63);
+            kept.into_iter()
+                .map(weight)
+                .filter(|weight| weight.1 != 0)
+                .collect()
+        };
+        let rows = (0..outputs).map(row).collect();
+        let bias = vec![bias << shift; outputs];
+        // An even length is halved: the odd zero comes behind it.
+        let after = u8::from(size > 1);
+        let before = u8::from(size > 1 && stride == 1);
+        let padding = Margin {
+            top: before,
+            left: before,
+            bottom: after,
+            right: after,
+        };
+        LayerSpec {
+            operation: Operation::Conv {
+                window: Window {
+                    size,
+                    stride,
+                    padding,
+                },
+                pooling: None,
+            },
+            ..LayerSpec::dense(encoding, shift, bias, rows)
+        }
+    };
+    let mut layers = vec![
+        layer(3, 16, 3, 1),
+        layer(16, 16, 3, 1),
+        layer(16, 16, 3, 1),
+        layer(16, 32, 3, 2),
+        layer(32, 32, 3, 1),
+        layer(16, 32, 1, 2),
+        layer(32, 64, 3, 2),
+        layer(64, 64, 3, 1),
+        layer(32, 64, 1, 2),
+        layer(64, 10, 1, 1),
+    ];
+    for (place, source, back) in [(2, 1, 2), (5, 3, 1), (8, 3, 1)] {
+        layers[place].source = source;
+        let shift = layers[place].shift;
+        layers[place].skip = Some(SkipSpec { back, shift });
+    }
+    if let Operation::Conv { pooling, .. } = &mut layers[8].operation {
+        *pooling = Some((Pooling::Average, 8));
+    }
+    layers[8].shift += 6;
+    layers[9].operation = Operation::Dense;
+    layers[9].shift = 0;
+    NetworkSpec {
+        input: INPUT,
+        layers,
+    }
+}
