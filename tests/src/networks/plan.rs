@@ -298,6 +298,7 @@ fn pool(random: &mut Random) -> StepKind {
 }
 
 /// How to export.
+#[allow(clippy::needless_update)]
 fn options(random: &mut Random, chain: bool) -> Options {
     let weights = match random.below(if chain { 10 } else { 9 }) {
         0 => WeightType::Ternary,
@@ -322,5 +323,6 @@ fn options(random: &mut Random, chain: bool) -> Options {
         goal: one_of(random, &[Goal::Size, Goal::Speed, Goal::Balanced]),
         core: one_of(random, &[Core::M4, Core::M3, Core::M0]),
         encoding,
+        ..Options::default()
     }
 }
