@@ -43,7 +43,7 @@ const VERBS: &[Verb] = &[
     ),
     (
         "fuzz",
-        "break containers at random, parse and run them: --seconds N, --seed N, --file PATH",
+        "try at random what must hold always: containers, networks (`cargo xtask fuzz` lists them)",
         fuzz::run,
     ),
     (
@@ -67,7 +67,7 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let name = arguments.first().map_or("", String::as_str);
     if matches!(name, "" | "help" | "-h" | "--help") {
-        print!("{}", help());
+        print!("{}", help("cargo xtask CHORE", VERBS));
         return ExitCode::SUCCESS;
     }
     let Some((.., run)) = VERBS.iter().find(|(verb, ..)| *verb == name) else {
@@ -83,13 +83,10 @@ fn main() -> ExitCode {
     }
 }
 
-/// The list of chores.
-fn help() -> String {
-    let lines = VERBS
+/// What to type, and a line for each of `verbs`.
+fn help(usage: &str, verbs: &[Verb]) -> String {
+    let lines = verbs
         .iter()
         .map(|(name, what, _)| format!("  {name:12} {what}\n"));
-    format!(
-        "Usage: cargo xtask CHORE [OPTIONS]\n\n{}",
-        lines.collect::<String>()
-    )
+    format!("Usage: {usage} [OPTIONS]\n\n{}", lines.collect::<String>())
 }

@@ -57,7 +57,7 @@ pub(crate) fn run(arguments: &[String]) -> Outcome {
         .args(arguments);
     // Without this, tests that need the emulator may skip where it is missing.
     command::run("tests", tests.env("RAREFY_REQUIRE_DEVICE", "1"))?;
-    fuzz::run(&["--seconds", "30"].map(String::from))?;
+    fuzz::run(&["containers", "--seconds", "30"].map(String::from))?;
     bare::run(&[])?;
     bench::run(&["kernels", "--check"].map(String::from))?;
     let mut rarefy = command::rarefy()?;
