@@ -4,7 +4,7 @@ use super::{Container, Kind, Layer, Pooling, Weights};
 
 /// What a layer gives.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Values {
+pub(crate) enum Values {
     /// Activations, or the input.
     Bytes(Vec<u8>),
     /// Activations of a network in floats.
@@ -26,7 +26,7 @@ impl Values {
 ///
 /// # Errors
 /// When a sum leaves 32 bits.
-pub fn run(container: &Container, input: &[u8]) -> Result<Vec<Values>, String> {
+pub(crate) fn run(container: &Container, input: &[u8]) -> Result<Vec<Values>, String> {
     let mut values = vec![Values::Bytes(input.to_vec())];
     for (index, layer) in container.layers.iter().enumerate() {
         let last = index + 1 == container.layers.len();

@@ -11,7 +11,7 @@ const TRIES: usize = 300;
 
 /// Returns the smallest plan found that fails at the step of `fault`, and how it fails.
 #[must_use]
-pub fn shrink(plan: &Plan, fault: &Fault) -> (Plan, Fault) {
+pub(crate) fn shrink(plan: &Plan, fault: &Fault) -> (Plan, Fault) {
     let (mut smallest, mut found) = (plan.clone(), fault.clone());
     let mut tries = 0;
     'smaller: loop {

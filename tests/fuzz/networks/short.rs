@@ -1,10 +1,11 @@
-//! 200 random networks through the trainer's spine, against oracles; `cargo xtask fuzz networks` runs more.
+//! The short run that is part of the tests.
 
 use std::fmt::Write as _;
 use std::path::Path;
 use std::process::Command;
 
-use rarefy_tests::networks::{self, Counts, Kept};
+use super::case::case;
+use super::check::{Counts, Kept};
 
 /// Networks checked here.
 const NETWORKS: u64 = 200;
@@ -12,8 +13,8 @@ const NETWORKS: u64 = 200;
 #[test]
 fn random_networks_agree_with_the_oracle_at_every_step() {
     let (mut counts, mut failures, mut kept) = (Counts::default(), Vec::new(), Vec::new());
-    for case in 0..NETWORKS {
-        match networks::case(1, case, &mut counts) {
+    for number in 0..NETWORKS {
+        match case(1, number, &mut counts) {
             Ok(containers) => kept.extend(containers),
             Err(failure) => failures.push(failure.report()),
         }

@@ -10,14 +10,14 @@ mod rice;
 mod run;
 
 use cursor::{Cursor, need};
-pub use run::{Values, run};
+pub(crate) use run::{Values, run};
 
 /// Why a container could not be read.
-pub type Unreadable = String;
+pub(crate) type Unreadable = String;
 
 /// What a layer computes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub(crate) enum Kind {
     /// Fully connected.
     Dense,
     /// A convolution.
@@ -28,7 +28,7 @@ pub enum Kind {
 
 /// How positions are combined.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Pooling {
+pub(crate) enum Pooling {
     /// The largest.
     Max,
     /// The mean.
@@ -37,13 +37,13 @@ pub enum Pooling {
 
 /// A window: size, stride, and zeros around the map.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Window {
+pub(crate) struct Window {
     /// Rows and columns seen.
-    pub size: usize,
+    pub(crate) size: usize,
     /// Positions from one to the next.
-    pub stride: usize,
+    pub(crate) stride: usize,
     /// Top, left, bottom, right.
-    pub padding: [usize; 4],
+    pub(crate) padding: [usize; 4],
 }
 
 impl Window {
@@ -69,7 +69,7 @@ impl Window {
 
 /// Biases and weights; a row is a list of (column, weight).
 #[derive(Debug, Clone, PartialEq)]
-pub enum Weights {
+pub(crate) enum Weights {
     /// Of pooling.
     None,
     /// Of all layers but those in floats.
@@ -80,36 +80,36 @@ pub enum Weights {
 
 /// A layer in numbers.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Layer {
+pub(crate) struct Layer {
     /// What it computes.
-    pub kind: Kind,
+    pub(crate) kind: Kind,
     /// The code of its encoding.
-    pub encoding: u8,
+    pub(crate) encoding: u8,
     /// Bits that requantization shifts out.
-    pub shift: u32,
+    pub(crate) shift: u32,
     /// Its window; of a dense layer 1 x 1.
-    pub window: Window,
+    pub(crate) window: Window,
     /// The pooling fused into a convolution, or that of a pooling layer, and the fused size.
-    pub pooling: Option<(Pooling, usize)>,
+    pub(crate) pooling: Option<(Pooling, usize)>,
     /// How many layers back the source is.
-    pub source: usize,
+    pub(crate) source: usize,
     /// How many layers back what is added is, and its shift to the left.
-    pub skip: Option<(usize, u32)>,
+    pub(crate) skip: Option<(usize, u32)>,
     /// Height and width of the sums, before pooling.
-    pub sums: [usize; 2],
+    pub(crate) sums: [usize; 2],
     /// (channels, height, width) of its output.
-    pub shape: [usize; 3],
+    pub(crate) shape: [usize; 3],
     /// Biases and weights.
-    pub weights: Weights,
+    pub(crate) weights: Weights,
 }
 
 /// A container in numbers.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Container {
+pub(crate) struct Container {
     /// (channels, height, width).
-    pub input: [usize; 3],
+    pub(crate) input: [usize; 3],
     /// From the input to the logits.
-    pub layers: Vec<Layer>,
+    pub(crate) layers: Vec<Layer>,
 }
 
 impl Container {
@@ -130,7 +130,7 @@ impl Container {
 ///
 /// # Errors
 /// When it is not as the specification says.
-pub fn read(bytes: &[u8]) -> Result<Container, Unreadable> {
+pub(crate) fn read(bytes: &[u8]) -> Result<Container, Unreadable> {
     let mut header = Cursor::new(bytes);
     need(header.take(4)? == b"RFY\x01", "the magic and version 1")?;
     let checksum = header.u32()?;

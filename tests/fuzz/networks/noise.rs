@@ -12,11 +12,11 @@ use super::forward::{EPSILON, Oracle};
 
 /// What is rounded, and how finely.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Rounding {
+pub(crate) struct Rounding {
     /// Steps of the largest weight.
-    pub(super) levels: f64,
+    pub(crate) levels: f64,
     /// Whether biases keep 8 bits.
-    pub(super) short_biases: bool,
+    pub(crate) short_biases: bool,
 }
 
 /// The batch norm that alone reads node `index`.
@@ -86,7 +86,7 @@ fn round(oracle: &mut Oracle<'_>, rounding: Rounding, random: &mut Random) {
 }
 
 /// Returns the scores of each of `images` with noise: activations have the ranges of `exact`.
-pub(super) fn scores(
+pub(crate) fn scores(
     exact: &Oracle<'_>,
     mut noisy: Oracle<'_>,
     images: &[Vec<f64>],

@@ -11,7 +11,7 @@ use super::values::IMAGES;
 use super::{pruning, refusals};
 
 /// Checks statistics and class scores of the trainer's own network.
-pub(super) fn trained(subject: &Subject) -> Result<(), Fault> {
+pub(crate) fn trained(subject: &Subject) -> Result<(), Fault> {
     let step = "forward pass of the trainer";
     let trained = || -> candle_core::Result<(Statistics, Vec<Vec<f32>>)> {
         let network = network::Network::new(&subject.graph, &subject.state, &Device::Cpu)?;
@@ -60,7 +60,7 @@ pub(super) fn trained(subject: &Subject) -> Result<(), Fault> {
 
 /// Checks folding and stripping; returns the network as it is quantized, or none where folding refuses
 /// with good reason.
-pub(super) fn check(subject: &Subject, counts: &mut Counts) -> Result<Option<Network>, Fault> {
+pub(crate) fn check(subject: &Subject, counts: &mut Counts) -> Result<Option<Network>, Fault> {
     let folded = match fold::fold(
         &subject.graph,
         &subject.state,

@@ -13,32 +13,32 @@ use rarefy_trainer::random::Random;
 
 /// A random network and what is done to it.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Plan {
+pub(crate) struct Plan {
     /// (channels, height, width) of the input.
-    pub input: [usize; 3],
+    pub(crate) input: [usize; 3],
     /// From the input to the last hidden layer.
-    pub steps: Vec<Step>,
+    pub(crate) steps: Vec<Step>,
     /// The last layer.
-    pub classes: usize,
+    pub(crate) classes: usize,
     /// Whether the class scores are normalised.
-    pub norm: bool,
+    pub(crate) norm: bool,
     /// Mean and deviation that pixels are normalised by.
-    pub pixels: (f32, f32),
+    pub(crate) pixels: (f32, f32),
     /// The share of weights that the direct mask keeps.
-    pub density: f64,
+    pub(crate) density: f64,
     /// Which mask the network has.
-    pub mask: MaskKind,
+    pub(crate) mask: MaskKind,
     /// Whether some units and layers are dead, nearly dead, or give a constant.
-    pub odd_units: bool,
+    pub(crate) odd_units: bool,
     /// What weights, masks and images are drawn from.
-    pub seed: u64,
+    pub(crate) seed: u64,
     /// How it is exported.
-    pub exports: Vec<Options>,
+    pub(crate) exports: Vec<Options>,
 }
 
 /// Which mask a network has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum MaskKind {
+pub(crate) enum MaskKind {
     /// Everything stays.
     Dense,
     /// As drawn, with what is detached.
@@ -51,27 +51,27 @@ pub enum MaskKind {
 
 /// One step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Step {
+pub(crate) struct Step {
     /// How many steps back what it reads is; 0 is the step before.
-    pub back: usize,
+    pub(crate) back: usize,
     /// What it does.
-    pub kind: StepKind,
+    pub(crate) kind: StepKind,
 }
 
 /// What follows a layer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Tail {
+pub(crate) struct Tail {
     /// Whether the layer has a bias.
-    pub bias: bool,
+    pub(crate) bias: bool,
     /// Whether a batch norm follows.
-    pub norm: bool,
+    pub(crate) norm: bool,
     /// Whether a ReLU follows.
-    pub relu: bool,
+    pub(crate) relu: bool,
 }
 
 /// What a step does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum StepKind {
+pub(crate) enum StepKind {
     /// A convolution.
     Conv {
         channels: usize,
@@ -108,7 +108,7 @@ pub enum StepKind {
 
 /// The padding of a convolution.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Zeros {
+pub(crate) enum Zeros {
     /// None.
     Valid,
     /// As many as keep the size, the odd one after the map.
@@ -119,7 +119,7 @@ pub enum Zeros {
 
 /// The shortcut of a residual block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Shortcut {
+pub(crate) enum Shortcut {
     /// The identity where the shape allows it, else a convolution.
     Identity,
     /// The identity through a batch norm where the shape allows it, else a convolution.
@@ -136,7 +136,7 @@ fn one_of<T: Copy>(random: &mut Random, list: &[T]) -> T {
 impl Plan {
     /// The plan of case `case` of the run with `seed`.
     #[must_use]
-    pub fn draw(seed: u64, case: u64) -> Self {
+    pub(crate) fn draw(seed: u64, case: u64) -> Self {
         let purpose = format!("random network {case}");
         let random = &mut Random::stream(seed, &purpose);
         let chain = random.below(4) == 0;
@@ -298,6 +298,7 @@ fn pool(random: &mut Random) -> StepKind {
 }
 
 /// How to export.
+#[allow(clippy::needless_update)]
 fn options(random: &mut Random, chain: bool) -> Options {
     let weights = match random.below(if chain { 10 } else { 9 }) {
         0 => WeightType::Ternary,

@@ -1,8 +1,44 @@
-//! `cargo xtask fuzz networks`: random networks through the trainer's spine, against oracles.
+//! `cargo xtask fuzz networks`: random networks through the trainer's spine, each step against an
+//! independent oracle.
+//!
+//! | step | oracle |
+//! |---|---|
+//! | effective masks, pruning | reachability by links (`trainer/tests/pruning/oracle`) |
+//! | statistics, forward pass | [`forward`], in f64 |
+//! | fold, strip, order | the same scores; what is left, by reachability |
+//! | quantize | the same scores, as signal to noise |
+//! | container, engine | [`container`], a reader and interpreter written from `format/SPEC.md` |
+//! | refusals | [`refusals`]: only what the architecture justifies, naming one of its layers |
+//!
+//! A case follows from a seed and its number ([`Plan::draw`]); one that fails is made smaller
+//! ([`shrink()`]) and told with the command that repeats it.
 //!
 //! `--count N` networks or as many as `--time SECONDS` allow, from case 0 of `--seed S`; `--case N` checks
-//! that one alone. The first failures of each step are made smaller and told in full, others in a line.
+//! that one alone. The first failures of each step are made smaller and told in full, others in a line. The
+//! tests are a short run.
 #![forbid(unsafe_code)]
+
+mod build;
+mod case;
+mod check;
+mod container;
+mod deployed;
+mod folded;
+mod forward;
+mod known;
+mod masks;
+mod noise;
+mod plan;
+mod refusals;
+#[cfg(test)]
+mod short;
+mod shrink;
+mod values;
+
+// The pruning tests of the trainer have the oracle; here it serves all steps.
+#[path = "../../../trainer/tests/pruning/oracle/mod.rs"]
+#[allow(dead_code, unused_imports, missing_docs)]
+mod pruning;
 
 use std::collections::BTreeMap;
 use std::process::ExitCode;
@@ -11,7 +47,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rarefy_tests::networks::{self, Counts};
+use case::case;
+use check::Counts;
 
 /// What is asked for.
 struct Options {
@@ -49,7 +86,7 @@ fn main() -> ExitCode {
             if case >= end {
                 break;
             }
-            if let Err(failure) = networks::case(options.seed, case, &mut own) {
+            if let Err(failure) = case(options.seed, case, &mut own) {
                 let told = {
                     let mut failures = failures.lock().expect("no worker panics");
                     let of_step = failures.entry(failure.fault.step).or_insert(0);

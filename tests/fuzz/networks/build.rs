@@ -6,7 +6,7 @@ use super::plan::{Plan, Shortcut, StepKind, Tail, Zeros};
 
 /// Returns the graph of `plan`; steps that do not fit are left out.
 #[must_use]
-pub fn graph(plan: &Plan) -> Graph {
+pub(crate) fn graph(plan: &Plan) -> Graph {
     let mut builder = Builder {
         graph: Graph::new("random", plan.input),
     };
@@ -189,7 +189,7 @@ impl Builder {
 
 /// Returns a graph in a few words a node.
 #[must_use]
-pub fn describe(graph: &Graph) -> String {
+pub(crate) fn describe(graph: &Graph) -> String {
     let window = |window: &Window| {
         let Window {
             size,

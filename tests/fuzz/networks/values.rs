@@ -9,18 +9,18 @@ use super::forward::Oracle;
 use super::plan::Plan;
 
 /// Images that a network is calibrated on and whose moments batch norms have, and as many more.
-pub(super) const IMAGES: usize = 16;
+pub(crate) const IMAGES: usize = 16;
 
 /// A graph's random parameters.
-pub(super) struct Parameters {
+pub(crate) struct Parameters {
     /// All of them, with statistics; kernels are 0 outside the mask.
-    pub(super) state: State,
+    pub(crate) state: State,
     /// Pixels: [`IMAGES`] for calibration, then others.
-    pub(super) images: Vec<Vec<u8>>,
+    pub(crate) images: Vec<Vec<u8>>,
 }
 
 /// Draws the direct mask of `graph`: sparse, some rows and columns missing, hardly ever a whole tensor.
-pub(super) fn direct_mask(plan: &Plan, graph: &Graph) -> Vec<Vec<bool>> {
+pub(crate) fn direct_mask(plan: &Plan, graph: &Graph) -> Vec<Vec<bool>> {
     let draw = |tensor: &Prunable| -> Vec<bool> {
         let random = &mut Random::stream(plan.seed, &format!("mask {}", tensor.name));
         if plan.odd_units && random.below(25) == 0 {
@@ -100,7 +100,7 @@ fn fates(plan: &Plan, name: &str, units: usize) -> Vec<Fate> {
 }
 
 /// Draws the parameters of `graph` under `masks`.
-pub(super) fn parameters(plan: &Plan, graph: &Graph, masks: &[Vec<bool>]) -> Parameters {
+pub(crate) fn parameters(plan: &Plan, graph: &Graph, masks: &[Vec<bool>]) -> Parameters {
     let mut state = initial::beside(graph);
     for (tensor, mask) in graph.prunable().iter().zip(masks) {
         let values = kernel(plan, graph, tensor, mask);
@@ -203,7 +203,7 @@ fn statistics(
 }
 
 /// `image`, normalised.
-pub(super) fn normal(plan: &Plan, image: &[u8]) -> Vec<f64> {
+pub(crate) fn normal(plan: &Plan, image: &[u8]) -> Vec<f64> {
     let (mean, deviation) = (f64::from(plan.pixels.0), f64::from(plan.pixels.1));
     let pixels = image.iter();
     pixels

@@ -13,19 +13,19 @@ use rarefy_trainer::random::Random;
 use super::pruning::reachability::{Link, links};
 
 /// What batch norms add to a variance, as the reference does (Keras).
-pub(super) const EPSILON: f64 = 1e-3;
+pub(crate) const EPSILON: f64 = 1e-3;
 
 /// A graph with its parameters, ready to be run.
-pub struct Oracle<'a> {
-    pub(super) graph: &'a Graph,
+pub(crate) struct Oracle<'a> {
+    pub(crate) graph: &'a Graph,
     /// Of each node.
     links: Vec<Vec<Link>>,
     /// The kernel of each node, masked; empty where it has none.
-    pub(super) kernels: Vec<Vec<f64>>,
+    pub(crate) kernels: Vec<Vec<f64>>,
     /// The bias of each node, a value a unit.
-    pub(super) biases: Vec<Vec<f64>>,
+    pub(crate) biases: Vec<Vec<f64>>,
     /// Of each batch norm: scale and shift of each unit, mean and variance.
-    pub(super) norms: Vec<Vec<[f64; 4]>>,
+    pub(crate) norms: Vec<Vec<[f64; 4]>>,
     /// Draws the rounding of values, where they are to be rounded.
     rounding: Option<RefCell<Random>>,
 }
@@ -34,7 +34,7 @@ impl<'a> Oracle<'a> {
     /// `graph` with the parameters of `state` under `masks`. Running statistics that the state lacks are
     /// 0 and 1.
     #[must_use]
-    pub fn new(graph: &'a Graph, state: &State, masks: &[Vec<bool>]) -> Self {
+    pub(crate) fn new(graph: &'a Graph, state: &State, masks: &[Vec<bool>]) -> Self {
         let values = |name: &str, kind: &str, otherwise: f64, count: usize| -> Vec<f64> {
             let array = state.0.get(&format!("{name}.{kind}"));
             array.map_or(vec![otherwise; count], |array| {
@@ -85,7 +85,7 @@ impl<'a> Oracle<'a> {
 
     /// Moves every parameter, and from now on every value, at random as rounding to f32 could: how far
     /// results then move says what rounding can do to them.
-    pub fn round(&mut self, mut random: Random) {
+    pub(crate) fn round(&mut self, mut random: Random) {
         let kernels = self.kernels.iter_mut().chain(&mut self.biases).flatten();
         let norms = self.norms.iter_mut().flatten().flatten();
         for value in kernels.chain(norms) {
@@ -95,7 +95,7 @@ impl<'a> Oracle<'a> {
     }
 
     /// The values of node `index`, those of the nodes before it being `values`.
-    pub(super) fn node(&self, index: usize, values: &[Vec<f64>]) -> Vec<f64> {
+    pub(crate) fn node(&self, index: usize, values: &[Vec<f64>]) -> Vec<f64> {
         let node = &self.graph.nodes()[index];
         let units: usize = node.shape.iter().product();
         let plane = units / node.shape[0];
@@ -161,7 +161,7 @@ impl<'a> Oracle<'a> {
 
     /// The class scores of a normalised image.
     #[must_use]
-    pub fn scores(&self, image: &[f64]) -> Vec<f64> {
+    pub(crate) fn scores(&self, image: &[f64]) -> Vec<f64> {
         let mut values = vec![image.to_vec()];
         for index in 1..self.graph.nodes().len() {
             values.push(self.node(index, &values));
@@ -171,7 +171,7 @@ impl<'a> Oracle<'a> {
 
     /// Sets the mean and the (biased) variance of each batch norm to those of `images`, from the first on,
     /// and returns them by node.
-    pub fn measure(&mut self, images: &[Vec<f64>]) -> Vec<Vec<[f64; 2]>> {
+    pub(crate) fn measure(&mut self, images: &[Vec<f64>]) -> Vec<Vec<[f64; 2]>> {
         let mut values: Vec<Vec<Vec<f64>>> =
             images.iter().map(|image| vec![image.clone()]).collect();
         let mut moments = vec![Vec::new(); self.graph.nodes().len()];

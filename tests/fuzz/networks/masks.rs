@@ -16,7 +16,7 @@ fn bits(masks: &Masks) -> PerLayer<bool> {
 }
 
 /// Checks the effective masks of `graph` and a pruner; returns the mask of `plan`.
-pub(super) fn check(
+pub(crate) fn check(
     plan: &Plan,
     graph: &Graph,
     counts: &mut Counts,

@@ -15,7 +15,7 @@ use super::noise::{self, Rounding};
 use super::{refusals, values};
 
 /// Exports `network` and checks the container, its logits, and how far they are from the scores.
-pub(super) fn check(
+pub(crate) fn check(
     subject: &Subject,
     network: &Network,
     options: &Options,

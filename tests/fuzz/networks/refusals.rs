@@ -12,7 +12,7 @@ use rarefy_trainer::graph::{Graph, Operation, Pooling};
 use super::check::{Fault, Subject, fault};
 
 /// A documented reason.
-pub(super) type Reason = &'static str;
+pub(crate) type Reason = &'static str;
 
 /// A refusal that has no good reason.
 fn unjustified<T>(error: &DeployError) -> Result<T, Fault> {
@@ -31,7 +31,7 @@ fn names(graph: &Graph, sentence: &str) -> bool {
 }
 
 /// The reason for which folding may refuse `subject`, if `error` states one that holds.
-pub(super) fn fold(subject: &Subject, error: &DeployError) -> Result<Reason, Fault> {
+pub(crate) fn fold(subject: &Subject, error: &DeployError) -> Result<Reason, Fault> {
     let graph = &subject.graph;
     let DeployError::Fold { layer, .. } = error else {
         return unjustified(error);
@@ -76,7 +76,7 @@ fn signed(graph: &Graph, node: usize) -> bool {
 }
 
 /// The reason for which `network` may not be exported with `options`, if `error` states one that holds.
-pub(super) fn export(
+pub(crate) fn export(
     subject: &Subject,
     network: &Network,
     options: &Options,
