@@ -1,4 +1,4 @@
-//! Where fuzzing starts from: golden containers, kept seeds, random networks.
+//! What fuzzing starts from: golden containers, kept seeds, random networks.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -9,14 +9,14 @@ use rarefy_format::write;
 
 use crate::networks::{self, Random};
 
-/// How many random networks are started from.
+/// Number of random networks.
 const RANDOM: usize = 5000;
 
 /// Reads the golden containers and the kept seeds.
 ///
 /// # Errors
 ///
-/// What cannot be read.
+/// Returns the folder or file that cannot be read.
 pub(crate) fn read() -> Result<Vec<Vec<u8>>, String> {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut corpus = Vec::new();
@@ -36,17 +36,17 @@ pub(crate) fn read() -> Result<Vec<Vec<u8>>, String> {
     Ok(corpus)
 }
 
-/// Picks containers to start from. Keeps random networks that it has written: the writer of coded
-/// streams takes long.
+/// Picks containers to mutate. Caches written random networks, since writing coded streams is
+/// slow.
 pub(crate) struct Picker<'a> {
     corpus: &'a [Vec<u8>],
-    /// How many of a hundred are random networks.
+    /// Per cent of random networks.
     percent: usize,
     written: RefCell<BTreeMap<usize, Option<Vec<u8>>>>,
 }
 
 impl<'a> Picker<'a> {
-    /// Picks random networks `percent` times of a hundred, otherwise from `corpus`.
+    /// Picks a random network in `percent` per cent of cases, otherwise a container of `corpus`.
     pub(crate) fn new(corpus: &'a [Vec<u8>], percent: usize) -> Picker<'a> {
         Picker {
             corpus,
@@ -70,16 +70,16 @@ impl<'a> Picker<'a> {
     }
 }
 
-/// The random numbers that case `case` of a run with `seed` follows from.
+/// Returns the random numbers of case `case` in a run with `seed`.
 pub(crate) fn random(seed: u64, case: u64) -> Random {
     Random::new(seed.wrapping_mul(0x9E37_79B9).wrapping_add(case))
 }
 
-/// Saves `bytes` under a name of their own; returns where.
+/// Saves a container to a file named after its checksum and returns the path.
 ///
 /// # Errors
 ///
-/// Why they cannot be written.
+/// Returns why the file cannot be written.
 pub(crate) fn save(bytes: &[u8]) -> Result<PathBuf, String> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/fuzz");
     let path = folder.join(format!(

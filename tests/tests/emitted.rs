@@ -1,6 +1,7 @@
 //! Networks written as code give, compiled, what the numbers they were written from give.
 
 #[path = "../../format/tests/networks/mod.rs"]
+#[allow(dead_code)]
 mod networks;
 
 use std::fmt::Write as _;

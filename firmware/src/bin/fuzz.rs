@@ -1,16 +1,16 @@
 //! Runs containers between guards and compares every logit with the workstation's.
 //!
-//! The other half is `cargo xtask fuzz device`, which mutates containers, computes what they must
-//! answer and loads them as a batch into the emulator's memory at [`BATCH`]. Container, input and
-//! arena each lie in a yard of their own between two guards, stretches that the MPU lets nobody
-//! access, and touch one guard or the other: whatever reads or writes beyond them faults. For
-//! QEMU's MPS2 boards, whose CPUs have an MPU; code for the M0 runs on the M3 there.
+//! The host's half, `cargo xtask fuzz device`, mutates containers, computes their logits and loads
+//! both as a batch into the emulator's memory at [`BATCH`]. Container, input and arena each lie in
+//! a yard of their own between two guards, regions of the MPU that forbid every access. Each piece
+//! touches one of its guards, so reading or writing beyond it faults. Runs on QEMU's MPS2 boards,
+//! whose CPUs have an MPU; code for the M0 runs on the M3 there.
 //!
-//! A batch is made of little-endian words: a control, flags, the number of cases, then each case.
-//! A case is the bytes of its container, of one input, the number of logits; the container, its
-//! inputs and their logits, each padded to a word.
+//! A batch consists of little-endian words: a control, flags, the number of cases, then the cases.
+//! A case consists of three lengths (bytes of the container, bytes of an input, logits), the
+//! container, its inputs and their logits, each padded to a word.
 //!
-//! Logs a line per case before it runs, so that a fault or a hang has a case to its name.
+//! Logs a line before each case, so that a fault or a hang can be traced to it.
 #![no_std]
 #![no_main]
 
@@ -22,17 +22,17 @@ use rarefy_firmware::exit::exit;
 use rarefy_format::Model;
 use rarefy_runtime::Engine;
 
-/// Where the emulator loads the batch (PSRAM), and how long it may be.
+/// Address (in PSRAM) and capacity of the batch.
 const BATCH: usize = 0x2100_0000;
 const BATCH_BYTES: usize = 16 << 20;
-/// Inputs of a case.
+/// Inputs per case.
 const INPUTS: usize = 3;
-/// Bytes of a guard and of a yard: a power of two, as the MPU's regions are.
+/// Bytes of a guard and of a yard: a power of two, as an MPU region must be.
 const SIZE: usize = 256 << 10;
-/// Flag of a batch: an access of the engine that is not aligned faults, as every one does on an M0.
+/// Flag of a batch: unaligned accesses by the engine fault, as they do on an M0.
 const TRAP_UNALIGNED: u32 = 1;
 
-/// The memory that is guarded: a guard, then three yards with a guard behind each.
+/// Guarded memory: a guard, then three yards, each followed by a guard.
 #[repr(C, align(262144))]
 struct Ground {
     guard_0: [u8; SIZE],
@@ -44,17 +44,18 @@ struct Ground {
     guard_3: [u8; SIZE],
 }
 
-/// Where in its yard something lies.
+/// A position within a yard.
 #[derive(Clone, Copy, defmt::Format)]
 enum Place {
-    /// So many bytes behind the guard in front of the yard.
+    /// The given number of elements after the guard that precedes the yard.
     Front(usize),
-    /// As close to the guard behind the yard as its alignment allows.
+    /// Up to the guard that follows the yard.
     Back,
 }
 
 impl Place {
-    /// Index of the first of `length` elements in a yard of `size`; `None` if they do not fit.
+    /// Returns the index of the first of `length` elements in a yard of `size`, `None` if they do
+    /// not fit.
     fn start(self, length: usize, size: usize) -> Option<usize> {
         let start = match self {
             Place::Front(start) => start,
@@ -64,7 +65,7 @@ impl Place {
     }
 }
 
-/// Where the three pieces of a case lie.
+/// The positions of the three pieces of a case.
 #[derive(Clone, Copy, defmt::Format)]
 struct Placement {
     container: Place,
@@ -72,7 +73,7 @@ struct Placement {
     arena: Place,
 }
 
-/// Each piece at either guard, and inputs at every distance from a word.
+/// Each piece next to either guard, and inputs at every offset from a word.
 const PLACEMENTS: [Placement; 5] = [
     Placement {
         container: Place::Front(0),
@@ -101,18 +102,18 @@ const PLACEMENTS: [Placement; 5] = [
     },
 ];
 
-/// How a case goes wrong.
+/// How a case fails.
 #[derive(defmt::Format)]
 enum Failure {
-    /// The batch ends in the middle of it.
+    /// The batch ends within the case.
     CutOff,
     /// A piece is larger than its yard.
     TooLarge,
-    /// Parser or engine reject what the workstation accepted.
+    /// The parser or the engine rejects what the host accepted.
     Rejected,
-    /// There are more or fewer logits than the workstation's.
+    /// The host has another number of logits than this.
     Count(usize),
-    /// The first logit that differs from the workstation's.
+    /// The first logit that differs from the host's.
     Logit {
         logit: usize,
         known: i32,
@@ -126,21 +127,21 @@ enum Failure {
 struct Reader<'a>(&'a [u8]);
 
 impl<'a> Reader<'a> {
-    /// The next `count` bytes; what pads them to a word is passed over.
+    /// Returns the next `count` bytes and skips their padding to a word.
     fn bytes(&mut self, count: usize) -> Option<&'a [u8]> {
         let (bytes, _) = self.0.split_at_checked(count)?;
         self.0 = self.0.get(count.next_multiple_of(4)..)?;
         Some(bytes)
     }
 
-    /// The next word.
+    /// Returns the next word.
     fn word(&mut self) -> Option<u32> {
         let word = self.bytes(4)?.first_chunk()?;
         Some(u32::from_le_bytes(*word))
     }
 }
 
-/// A container, its inputs and the logits of each, four bytes a logit.
+/// A container, its inputs and the logits of each, four bytes per logit.
 struct Case<'a> {
     container: &'a [u8],
     inputs: [&'a [u8]; INPUTS],
@@ -165,7 +166,7 @@ impl<'a> Case<'a> {
         Some(case)
     }
 
-    /// Runs the case with its pieces at `placement`; with `trap`, what is not aligned faults.
+    /// Runs the case with its pieces at `placement`; with `trap`, unaligned accesses fault.
     fn run(
         &self,
         placement: Placement,
@@ -189,7 +190,7 @@ impl<'a> Case<'a> {
             let start = placement.arena.start(words, ground.arena.len());
             let start = start.ok_or(Failure::TooLarge)?;
             let arena = &mut ground.arena[start..start + words];
-            // Whatever lay in it must not matter.
+            // The arena's previous content must not matter.
             arena.fill(0x0101_0101_u32.wrapping_mul(round as u32 * 77 + 255));
             set(trap, true);
             let found = engine.infer(input, arena);
@@ -204,7 +205,7 @@ impl<'a> Case<'a> {
     }
 }
 
-/// Compares `found` with the workstation's logits.
+/// Compares `found` with the host's logits.
 fn compare(known: &[u8], found: &[i32]) -> Result<(), Failure> {
     let (known, _) = known.as_chunks::<4>();
     if known.len() != found.len() {
@@ -223,16 +224,17 @@ fn compare(known: &[u8], found: &[i32]) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Lets accesses fault that are not aligned, or not any more.
+/// Makes unaligned accesses fault, or stops doing so.
 #[inline(never)]
 fn set(trap: &mut Option<SCB>, on: bool) {
     const UNALIGN_TRP: u32 = 1 << 3;
     if let Some(scb) = trap {
-        // SAFETY: the bit changes nothing but whether such an access faults. Code for the M0 makes
-        // none; where the compiler or a kernel for another core makes one, the batch asks for the fault.
+        // SAFETY: the bit changes nothing but whether an unaligned access faults. Code for the M0
+        // makes none; where code for another core does, the batch asks for the fault, which ends
+        // the program.
         unsafe {
             scb.ccr
-                .modify(|ccr| ccr & !UNALIGN_TRP | u32::from(on) * UNALIGN_TRP)
+                .modify(|ccr| (ccr & !UNALIGN_TRP) | (u32::from(on) * UNALIGN_TRP))
         };
         cortex_m::asm::dsb();
         cortex_m::asm::isb();
@@ -242,7 +244,7 @@ fn set(trap: &mut Option<SCB>, on: bool) {
 /// Forbids every access to the guards of `ground`.
 fn arm(mpu: &mut MPU, ground: &Ground) {
     /// No access in any mode, nothing executed, SIZE bytes, enabled.
-    const NO_ACCESS: u32 = 1 << 28 | (SIZE.ilog2() - 1) << 1 | 1;
+    const NO_ACCESS: u32 = (1 << 28) | ((SIZE.ilog2() - 1) << 1) | 1;
     let guards = [
         &ground.guard_0,
         &ground.guard_1,
@@ -250,23 +252,24 @@ fn arm(mpu: &mut MPU, ground: &Ground) {
         &ground.guard_3,
     ];
     for (region, guard) in (0..).zip(guards) {
-        // SAFETY: the region is the guard, which is SIZE bytes on a boundary of SIZE (the ground
-        // is aligned to SIZE and each of its fields as long), and which nothing reads or writes
-        // but the control that is to fault. So no access that the program makes is lost.
+        // SAFETY: the region is exactly the guard: `Ground` is aligned to SIZE and each of its
+        // fields has SIZE bytes. Only the control, which is to fault, ever accesses a guard, so no
+        // other access of the program is affected.
         unsafe {
             mpu.rnr.write(region);
             mpu.rbar.write(guard.as_ptr().addr() as u32);
             mpu.rasr.write(NO_ACCESS);
         }
     }
-    // SAFETY: what is in no region stays as it was: PRIVDEFENA keeps the default map for it.
+    // SAFETY: PRIVDEFENA keeps the default memory map outside the regions.
     unsafe { mpu.ctrl.write(4 | 1) };
     cortex_m::asm::dsb();
     cortex_m::asm::isb();
 }
 
-/// Reads the byte of a guard that is next to a yard: control 1 of the guard in front of the first
-/// yard, 2 of the one behind it, and so on. Proves that the guard is armed, since it never returns.
+/// Reads the byte of a guard that is next to a yard: control 1 is the byte before the first yard,
+/// 2 the one after it, and so on. The read must fault; that it does proves that the guard is
+/// armed.
 fn step_on_guard(control: u32, ground: &Ground) -> ! {
     let byte: *const u8 = match control {
         1 => &raw const ground.guard_0[SIZE - 1],
@@ -280,10 +283,13 @@ fn step_on_guard(control: u32, ground: &Ground) -> ! {
             exit(false)
         }
     };
-    // SAFETY: a byte of a static that is zeroed at start-up; where the guard is armed, the load
-    // faults and the program ends.
+    // SAFETY: the pointer is to a byte of a static, initialised at start-up. If the guard is
+    // armed, the load faults and the program ends.
     let byte = unsafe { byte.read_volatile() };
-    defmt::error!("rarefy failed: a guard let {=u8} be read", byte);
+    defmt::error!(
+        "rarefy failed: read {=u8} from a guard that is not armed",
+        byte
+    );
     exit(false)
 }
 
@@ -303,9 +309,9 @@ fn main() -> ! {
         defmt::error!("rarefy failed: the peripherals are taken");
         exit(false)
     };
-    // SAFETY: the boards that this program is for have BATCH_BYTES of RAM there, outside what
-    // memory.x gives to the linker: no Rust object lies in it, nothing writes it after the
-    // emulator has loaded it, and RAM that was not loaded reads as zeros.
+    // SAFETY: the MPS2 boards have BATCH_BYTES of RAM at this address, outside the regions of
+    // memory.x, so no Rust object lies there. Nothing writes it after the emulator has loaded it,
+    // and RAM that was not loaded reads as zeros.
     let batch = unsafe { slice::from_raw_parts(ptr::with_exposed_provenance(BATCH), BATCH_BYTES) };
     let mut batch = Reader(batch);
     let (Some(control), Some(flags), Some(count)) = (batch.word(), batch.word(), batch.word())

@@ -58,7 +58,7 @@ pub(crate) fn weight(
 ) -> i16 {
     let word = |index: usize, count: usize| {
         let bits = index_bits(count);
-        // The largest that its bits hold now and then.
+        // Now and then the largest weight that its bits can hold.
         let magnitude = match magnitude {
             8 => i16::MAX,
             -8 => i16::MIN,
@@ -260,7 +260,7 @@ fn pool(random: &mut Random, shape: Shape) -> (LayerSpec, Shape) {
     (layer, shape)
 }
 
-/// So many inputs in a row: an input has few channels.
+/// The shape of `inputs` in a row; a container's input has at most 255 channels.
 pub(crate) fn line(inputs: usize) -> Shape {
     Shape {
         channels: 1,
@@ -397,8 +397,7 @@ pub(crate) fn residual(random: &mut Random) -> NetworkSpec {
     }
 }
 
-/// A convolution whose sums are added to those of another one of the same window, which may have a
-/// stride, before both are pooled.
+/// A convolution with a skip from another one of the same window, with any stride and pooling.
 pub(crate) fn joined(random: &mut Random) -> NetworkSpec {
     let input = Shape {
         channels: 1 + random.below(3) as u16,
@@ -406,7 +405,7 @@ pub(crate) fn joined(random: &mut Random) -> NetworkSpec {
         width: 3 + random.below(28) as u16,
     };
     let encoding = |random: &mut Random| CONV[random.below(CONV.len())];
-    // The input's copy has the margin of the first layer alone, so that both read a copy of that.
+    // Both read the output of a first layer: the input's own copy has the margin of one reader only.
     let window = Window {
         size: 1,
         stride: 1,
@@ -471,7 +470,7 @@ pub(crate) fn joined(random: &mut Random) -> NetworkSpec {
     }
 }
 
-/// A dense layer that reads few of its inputs, some of them neighbours, before another or alone.
+/// A dense layer that reads few of its inputs, alone or followed by another one.
 pub(crate) fn selective(random: &mut Random) -> NetworkSpec {
     let columns = 100 + random.below(400);
     let mut used: Vec<usize> = (0..1 + random.below(6))
@@ -506,8 +505,8 @@ pub(crate) fn selective(random: &mut Random) -> NetworkSpec {
     }
 }
 
-/// A layer in columns with a pair of inputs for each number of rows up to `rows` that read the first
-/// alone, the second alone, and both; the other inputs of a pair are read by three rows at most.
+/// A layer in columns. For each count up to `rows` it has three pairs of inputs: one whose first input is
+/// read by that many rows, one whose second input is, and one that as many rows read together.
 pub(crate) fn sections(rows: usize) -> NetworkSpec {
     let encoding = Encoding::Columns;
     let columns = 2 * 3 * (rows + 1);

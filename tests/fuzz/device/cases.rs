@@ -10,26 +10,26 @@ use crate::networks::Random;
 /// Inputs of a case, as many as the firmware reads.
 pub(crate) const INPUTS: usize = 3;
 
-/// Bytes of the yard in which the firmware lays a container, an input or an arena.
+/// Bytes of the firmware's yards: the limit for a container, an input and an arena.
 const YARD: usize = 256 << 10;
-/// Products up to which a model is run: a fraction of a second in the emulator.
+/// The most multiplications of a model that is run: a fraction of a second in the emulator.
 const RUN: usize = 1 << 19;
-/// Bytes that a batch may have: those of the emulated board's second memory.
+/// Capacity of a batch in bytes.
 pub(crate) const BATCH_BYTES: usize = 16 << 20;
 
-/// Where a container comes from.
+/// The origin of a container.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Origin {
-    /// A golden container or a kept seed, by its place among them.
+    /// A golden container or a kept seed, by its index.
     Corpus(usize),
     /// The random network of this number.
     Network(u64),
-    /// The layer in columns with sections of every length.
+    /// The layer in columns that has sections of every length.
     Sections,
-    /// The large network of this place.
+    /// The large network of this index.
     Large(usize),
-    /// The mutant of this number in a run.
-    Mutant(u64),
+    /// A mutant: the seed of its run, its number.
+    Mutant(u64, u64),
     /// A file.
     File,
 }
@@ -41,13 +41,13 @@ impl fmt::Display for Origin {
             Origin::Network(number) => write!(f, "random network {number}"),
             Origin::Sections => f.write_str("the columns with sections of every length"),
             Origin::Large(index) => write!(f, "large network {index}"),
-            Origin::Mutant(case) => write!(f, "case {case}"),
+            Origin::Mutant(seed, case) => write!(f, "case {case} of seed {seed}"),
             Origin::File => f.write_str("the file"),
         }
     }
 }
 
-/// A container that the parser accepts, with what it must answer.
+/// A container that the parser accepts, with inputs and their logits.
 #[derive(Clone)]
 pub(crate) struct Case {
     pub(crate) origin: Origin,
@@ -57,7 +57,8 @@ pub(crate) struct Case {
 }
 
 impl Case {
-    /// Runs the host's engine on `container`; `None` if it is rejected or larger than what is tried.
+    /// Computes the logits of `container` with the host's engine. `None` if the container is
+    /// rejected or too large.
     pub(crate) fn new(origin: Origin, container: &[u8]) -> Option<Case> {
         let container = AlignedBytes::copy_from(container);
         let model = Model::parse(&container).ok()?;
@@ -82,12 +83,12 @@ impl Case {
         })
     }
 
-    /// The container, parsed.
+    /// Returns the parsed container.
     pub(crate) fn model(&self) -> Model<'_> {
         Model::parse(&self.container).expect("a case's container was accepted")
     }
 
-    /// Whether a firmware without maps runs it, by its walk over dense layers alone.
+    /// Whether an engine without maps can run it: it has the walk over dense layers only.
     pub(crate) fn is_dense(&self) -> bool {
         let dense = |layer: Layer<'_>| {
             matches!(layer.operation(), Operation::Dense) && layer.links().is_none()
@@ -95,14 +96,14 @@ impl Case {
         self.model().layers().all(dense)
     }
 
-    /// Bytes that it takes of a batch.
+    /// Returns its size in a batch, in bytes.
     pub(crate) fn len(&self) -> usize {
         let padded = |bytes: usize| bytes.next_multiple_of(4);
         let input = padded(self.inputs[0].len()) + 4 * self.logits[0].len();
         12 + padded(self.container.len()) + INPUTS * input
     }
 
-    /// Appends the case as the firmware reads it.
+    /// Appends the case to a batch.
     fn write(&self, batch: &mut Vec<u8>) {
         let lengths = [
             self.container.len(),
@@ -122,7 +123,7 @@ impl Case {
     }
 }
 
-/// An input of `count` bytes, of which about `zeros` per cent are 0.
+/// Returns an input of `count` bytes, about `zeros` per cent of which are 0.
 fn input(key: u64, zeros: usize, count: usize) -> Vec<u8> {
     let mut random = Random::new(key);
     let byte = |_| {
@@ -132,7 +133,7 @@ fn input(key: u64, zeros: usize, count: usize) -> Vec<u8> {
     (0..count).map(byte).collect()
 }
 
-/// Multiplications, roughly.
+/// Estimates the multiplications of an inference.
 fn products(model: &Model<'_>) -> usize {
     let layer = |layer: Layer<'_>| {
         let sums = layer.sums();
@@ -148,16 +149,16 @@ fn products(model: &Model<'_>) -> usize {
     model.layers().map(layer).fold(0, usize::saturating_add)
 }
 
-/// What the firmware does besides running the cases.
+/// Options of a batch.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Mode {
-    /// The guard whose edge is read before any case: 1 to 6, 0 for none.
+    /// The edge of a guard that is read instead of running cases, from 1 to 6; 0 for none.
     pub(crate) step_on: u32,
-    /// Whether an access of the engine that is not aligned faults.
+    /// Whether unaligned accesses by the engine fault.
     pub(crate) trap_unaligned: bool,
 }
 
-/// Returns `cases` as the firmware reads them.
+/// Writes `cases` as a batch, in the layout that the firmware's `fuzz.rs` describes.
 pub(crate) fn batch<'a>(cases: impl ExactSizeIterator<Item = &'a Case>, mode: Mode) -> Vec<u8> {
     let mut batch = Vec::new();
     let flags = u32::from(mode.trap_unaligned);

@@ -1,7 +1,7 @@
-//! Controls: that what the fuzzer looks for would be seen.
+//! Controls: checks that the fuzzer would see what it looks for.
 //!
-//! A guard that is not armed, a comparison that compares nothing and a trap that is not set all look
-//! like kernels without a fault.
+//! Without them, a guard that is not armed and a comparison that compares nothing would look like
+//! kernels without a fault.
 
 use rarefy_format::{Encoding, NetworkSpec, Shape, write};
 
@@ -12,18 +12,16 @@ use crate::networks::{self, Random};
 /// Edges of the guards next to a yard.
 const EDGES: u32 = 6;
 
-/// Checks that the guards of `program` fault, that a falsified logit is reported with its case, and
-/// that an access that is not aligned faults where it is to.
+/// Checks that reading any guard of `program` faults at both of its edges, and that a falsified
+/// logit is reported with its case.
 ///
 /// # Errors
 ///
-/// The control that is silent.
+/// The control that fails.
 pub(crate) fn check(program: &Program) -> Result<(), String> {
     let core = program.core.name();
     let complain = |what: &str, outcome: &Result<(), Failure>| {
-        Err(format!(
-            "a control is silent on {core}: {what}: {outcome:?}"
-        ))
+        Err(format!("a control failed on {core}: {what} ({outcome:?})"))
     };
     for edge in 1..=EDGES {
         let mode = Mode {
@@ -56,16 +54,16 @@ fn faulted(outcome: &Result<(), Failure>) -> bool {
     outcome.as_ref().is_err_and(fault)
 }
 
-/// Checks that the kernels whose assembly reads input or weights in words or half words, wherever they
-/// lie, are those that are known to: they fault when such accesses are forbidden, which an M0 does
-/// always. Returns their names. So inputs do lie at odd addresses, and the core may read there.
+/// Checks that exactly the known kernels read unaligned words of their input or weights, and
+/// returns their names. They are those that fault when unaligned accesses are trapped, as on an
+/// M0. This also proves that inputs lie at odd addresses.
 ///
-/// `program` must be built for aligned accesses alone where its core allows others; otherwise the walk
-/// over the layers faults, since a container's records are not aligned.
+/// `program` must be built with [`Accesses::Aligned`](super::program::Accesses), since compiled
+/// code reads the container's records, which are not aligned.
 ///
 /// # Errors
 ///
-/// When there are others, or a kernel goes wrong in another way.
+/// Returns the difference, or the kernel that fails in another way.
 pub(crate) fn unaligned(program: &Program) -> Result<String, String> {
     let known: &[&str] = match program.core {
         Core::M0 => &[],
@@ -75,7 +73,7 @@ pub(crate) fn unaligned(program: &Program) -> Result<String, String> {
     let (found, core) = (read_unaligned(program)?, program.core.name());
     if found != known {
         return Err(format!(
-            "on {core} {found:?} read what is not aligned, where {known:?} should"
+            "on {core} the kernels {found:?} read unaligned words, expected {known:?}"
         ));
     }
     Ok(match known {
@@ -84,7 +82,7 @@ pub(crate) fn unaligned(program: &Program) -> Result<String, String> {
     })
 }
 
-/// The kernels that fault when accesses are forbidden that are not aligned.
+/// Returns the kernels that fault when unaligned accesses are trapped.
 fn read_unaligned(program: &Program) -> Result<Vec<&'static str>, String> {
     let mut kernels: Vec<(&str, Vec<u8>)> = networks::DENSE
         .into_iter()
@@ -117,7 +115,7 @@ fn read_unaligned(program: &Program) -> Result<Vec<&'static str>, String> {
     Ok(found)
 }
 
-/// A dense layer over 43 inputs, with weights in every place that its encoding holds.
+/// Returns a container of a dense layer with 43 inputs and more than eight weights for each.
 fn layer(encoding: Encoding) -> Vec<u8> {
     let columns = 43;
     let network = (0..).find_map(|seed| {
@@ -130,7 +128,7 @@ fn layer(encoding: Encoding) -> Vec<u8> {
     write(&network.expect("seeds do not end")).expect("a small layer can be written")
 }
 
-/// A convolution of stride 1 that reads the input where it lies, with nine taps a channel.
+/// Returns a container of a convolution without padding, which reads its input in place.
 fn convolution() -> Vec<u8> {
     use rarefy_format::{LayerSpec, Margin, Operation, WeightsSpec, Window};
     let window = Window {

@@ -1,7 +1,7 @@
-//! Networks whose numbers need their upper bits: long rows, runs, maps and inputs, far offsets.
+//! Networks with large numbers: long rows and runs, many inputs, large maps, far offsets.
 //!
-//! Random networks are small, so that many can be tried; a kernel that takes an offset for a signed
-//! one, or loses bits of a count, gives them the right logits.
+//! Random networks are small, so that many can be tried. They cannot show that a kernel treats an
+//! offset as signed or drops the upper bits of a count.
 
 use rarefy_format::{
     Encoding, LayerSpec, Margin, NetworkSpec, Operation, Shape, WeightsSpec, Window,
@@ -9,7 +9,7 @@ use rarefy_format::{
 
 use crate::networks::{self, line};
 
-/// All of them.
+/// Returns the networks.
 pub(crate) fn networks() -> Vec<NetworkSpec> {
     vec![
         dense(Encoding::Csr, 65_000, &[(5, 600)]),
@@ -23,12 +23,12 @@ pub(crate) fn networks() -> Vec<NetworkSpec> {
     ]
 }
 
-/// Columns of the weights of a row: `weights` of `columns`, spread over them, the last one always.
+/// Spreads `weights` over `columns`, including the last one.
 fn spread(columns: usize, weights: usize) -> impl Iterator<Item = usize> {
     (1..=weights).map(move |place| place * columns / weights - 1)
 }
 
-/// Rows of integers: for each pair of `rows` so many rows of so many weights.
+/// Returns rows of integers; each pair of `rows` is a number of rows and their length.
 fn rows(encoding: Encoding, columns: usize, rows: &[(usize, usize)]) -> Vec<Vec<(u16, i16)>> {
     let count = rows.iter().map(|(count, _)| count).sum();
     let lengths = rows.iter().flat_map(|&(rows, weights)| vec![weights; rows]);
@@ -44,7 +44,7 @@ fn rows(encoding: Encoding, columns: usize, rows: &[(usize, usize)]) -> Vec<Vec<
     lengths.enumerate().map(row).collect()
 }
 
-/// A dense layer alone.
+/// Returns a network of one dense layer.
 fn dense(encoding: Encoding, columns: usize, lengths: &[(usize, usize)]) -> NetworkSpec {
     let rows = rows(encoding, columns, lengths);
     let bias = vec![5; rows.len()];
@@ -54,7 +54,7 @@ fn dense(encoding: Encoding, columns: usize, lengths: &[(usize, usize)]) -> Netw
     }
 }
 
-/// A dense layer of floats alone.
+/// Returns a network of one dense layer in floats.
 fn floats(columns: usize, count: usize, weights: usize) -> NetworkSpec {
     let mut network = dense(Encoding::Csr, columns, &[]);
     let row = |row| {
@@ -71,7 +71,7 @@ fn floats(columns: usize, count: usize, weights: usize) -> NetworkSpec {
     network
 }
 
-/// A convolution of 3 x 3 with some taps, and a dense layer behind it.
+/// Returns a 3 x 3 convolution followed by a dense layer.
 fn convolution(channels: u16, height: u16, width: u16, stride: u8) -> NetworkSpec {
     let window = Window {
         size: 3,

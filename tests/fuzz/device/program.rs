@@ -1,7 +1,7 @@
 //! The firmware's program `fuzz`, built for a core and run in the emulator on a batch of cases.
 //!
-//! The emulated M0 boards have no MPU, so code for the M0 runs on an M3, on which accesses that are
-//! not aligned are made to fault as on an M0: every instruction of ARMv6-M does the same on both.
+//! QEMU's M0 board has no MPU, so code for the M0 runs on an M3 with unaligned accesses trapped.
+//! Every instruction of ARMv6-M does the same on both.
 
 use std::fs::{self, File};
 use std::io::Read;
@@ -12,6 +12,7 @@ use std::thread;
 use std::time::Duration;
 
 use defmt_decoder::{DecodeError, StreamDecoder, Table};
+use object::{Object, ObjectSymbol, SymbolKind};
 use rarefy_trainer::device::{Board, Boards, Machine, Setup, Toolchain, firmware_folder};
 
 use super::cases::{self, Case, Mode};
@@ -20,7 +21,7 @@ use super::cases::{self, Case, Mode};
 const QEMU: &str = "qemu-system-arm";
 /// Where the emulator loads a batch; the firmware reads it there.
 const BATCH: &str = "0x21000000";
-/// How long the program may say nothing: a case takes a fraction of a second.
+/// How long the program may be silent: a case takes a fraction of a second.
 const SILENCE: Duration = Duration::from_secs(60);
 
 /// A core whose kernels are fuzzed.
@@ -43,7 +44,7 @@ impl Core {
         }
     }
 
-    /// The board that plays it, with the target of the core.
+    /// Returns the board that emulates it, with the target of the core.
     fn board(self) -> Result<Board, String> {
         let (name, target) = match self {
             Core::M0 => ("mps2-an385", "thumbv6m-none-eabi"),
@@ -57,7 +58,7 @@ impl Core {
         Ok(board)
     }
 
-    /// What building and running for this core lacks here; empty for nothing.
+    /// Returns what must be installed to build and run for this core; empty for nothing.
     pub(crate) fn missing(self) -> Result<String, String> {
         let board = self.board()?;
         let setup = Setup::plan(&Machine::default(), [&board]).map_err(|e| e.to_string())?;
@@ -65,12 +66,12 @@ impl Core {
     }
 }
 
-/// Which of the engine's walks over the layers is built in.
+/// The engine's walks over the layers, of which a program has one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Walk {
-    /// That over any network.
+    /// The walk over any network.
     Any,
-    /// That over dense layers alone, without checks.
+    /// The walk over dense layers, without checks, of an engine without maps.
     Dense,
 }
 
@@ -84,12 +85,12 @@ impl Walk {
     }
 }
 
-/// What the compiler may do in code that is not assembly.
+/// The memory accesses that the compiler may emit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Accesses {
-    /// Whatever the core can.
+    /// Those that the core supports.
     Any,
-    /// Aligned accesses alone: then one that is not is the assembly's.
+    /// Aligned ones only: then unaligned accesses are in assembly.
     Aligned,
 }
 
@@ -103,12 +104,12 @@ pub(crate) struct Program {
     folder: tempfile::TempDir,
 }
 
-/// How a batch ended that did not succeed.
+/// Why a batch failed.
 #[derive(Debug)]
 pub(crate) struct Failure {
-    /// The case that was running, by its place in the batch; `None` before the first.
+    /// Index of the case that was running; `None` before the first.
     pub(crate) case: Option<usize>,
-    /// What the program said, or what it did not say.
+    /// The program's account, or what is odd about its log.
     pub(crate) why: String,
 }
 
@@ -117,7 +118,7 @@ impl Program {
     ///
     /// # Errors
     ///
-    /// What is missing, or what the compiler says.
+    /// Returns what is missing, or the compiler's output.
     pub(crate) fn build(core: Core, walk: Walk, accesses: Accesses) -> Result<Program, String> {
         let (machine, board) = (Machine::default(), core.board()?);
         let toolchain = Toolchain::find(&machine, &board.target).map_err(|e| e.to_string())?;
@@ -130,7 +131,7 @@ impl Program {
         let work = target.join("rarefy");
         let file = |e: std::io::Error| format!("{}: {e}", work.display());
         fs::create_dir_all(&work).map_err(file)?;
-        // The lock under which `rarefy` builds: another program of this name would lie there else.
+        // The lock under which `rarefy` builds: another build would replace the program.
         let lock = File::create(work.join("lock")).map_err(file)?;
         lock.lock().map_err(file)?;
         let mut build = toolchain.build(&machine);
@@ -175,17 +176,17 @@ impl Program {
         self.walk == Walk::Any || case.is_dense()
     }
 
-    /// Runs `cases`; those that this program's walk does not take must not be among them.
+    /// Runs `cases`, all of which this program must take.
     ///
     /// # Errors
     ///
-    /// The first case that goes wrong.
+    /// Returns the first case that fails.
     pub(crate) fn run<'c>(
         &self,
         cases: impl ExactSizeIterator<Item = &'c Case>,
         mode: Mode,
     ) -> Result<(), Failure> {
-        // On an M0 an access that is not aligned always faults.
+        // On an M0 unaligned accesses always fault.
         let trap_unaligned = mode.trap_unaligned || self.core == Core::M0;
         let batch = cases::batch(
             cases,
@@ -196,16 +197,36 @@ impl Program {
         );
         assert!(batch.len() <= cases::BATCH_BYTES, "the batch is too large");
         let mut log = Log::new(&self.table);
-        let why = match self.emulate(&batch, &mut log) {
+        let mut why = match self.emulate(&batch, &mut log) {
             Ok(()) if log.done => return Ok(()),
             Ok(()) => log.failed.take().unwrap_or("ended without a word".into()),
             Err(why) => why,
         };
+        if let Some(function) = self.function(&why) {
+            why += &format!(", in {function}");
+        }
         let case = log.case;
         Err(Failure { case, why })
     }
 
-    /// Runs the emulator until the program ends, fails or falls silent.
+    /// Returns the function in which the program faulted.
+    fn function(&self, why: &str) -> Option<String> {
+        let address = why.strip_prefix("hard fault at 0x")?;
+        let address = u64::from_str_radix(address, 16).ok()?;
+        let bytes = fs::read(&self.elf).ok()?;
+        let file = object::File::parse(&*bytes).ok()?;
+        let functions = file.symbols().filter(|symbol| {
+            // The lowest bit of a function's address says Thumb.
+            let start = symbol.address() & !1;
+            symbol.kind() == SymbolKind::Text
+                && (start..start + symbol.size().max(1)).contains(&address)
+        });
+        // Labels in assembly have no size. The mangled name is readable enough.
+        let largest = functions.max_by_key(ObjectSymbol::size)?;
+        largest.name().ok().map(str::to_owned)
+    }
+
+    /// Runs the emulator until the program ends, fails or is silent for too long.
     fn emulate(&self, batch: &[u8], log: &mut Log<'_>) -> Result<(), String> {
         let file = |e: std::io::Error| format!("{}: {e}", self.folder.path().display());
         let (batch_path, complaints) = (
@@ -248,18 +269,18 @@ impl Program {
     }
 }
 
-/// Ends the emulator when dropped.
+/// Kills the emulator when dropped.
 struct Ending(Child);
 
 impl Drop for Ending {
     fn drop(&mut self) {
-        // It may have ended by itself.
+        // It may have ended already.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
 }
 
-/// Sends what the child writes until it closes its output.
+/// Sends the child's output until it is closed.
 fn pump(child: &mut Child) -> Receiver<Vec<u8>> {
     let (sender, receiver) = mpsc::channel();
     if let Some(mut output) = child.stdout.take() {
@@ -275,7 +296,7 @@ fn pump(child: &mut Child) -> Receiver<Vec<u8>> {
     receiver
 }
 
-/// What the program has logged.
+/// The log of a program.
 struct Log<'t> {
     decoder: Box<dyn StreamDecoder + Send + Sync + 't>,
     case: Option<usize>,
@@ -293,12 +314,12 @@ impl<'t> Log<'t> {
         }
     }
 
-    /// Whether nothing more is to come.
+    /// Whether the program has logged its last line.
     fn over(&self) -> bool {
         self.done || self.failed.is_some()
     }
 
-    /// Reads the lines in `chunk` and what came before.
+    /// Reads the lines that `chunk` completes.
     fn accept(&mut self, chunk: &[u8]) -> Result<(), String> {
         self.decoder.received(chunk);
         loop {

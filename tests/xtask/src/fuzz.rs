@@ -1,19 +1,19 @@
-//! `cargo xtask fuzz`: what is tried at random, one verb for each kind.
+//! `cargo xtask fuzz`: fuzzers, one verb each.
 
 use crate::Verb;
 use crate::command::{self, Outcome, cargo};
 use crate::kill;
 
-/// The kinds: each takes the rest of the line.
-const KINDS: &[Verb] = &[
+/// The fuzzers; each receives the rest of the line.
+const FUZZERS: &[Verb] = &[
     (
         "containers",
-        "broken containers, parsed and run by the host's kernels: --seconds N, --seed N, --threads N, --file PATH",
+        "mutated containers on the host's kernels: --seconds N, --seed N, --threads N, --file PATH",
         containers,
     ),
     (
         "device",
-        "broken containers between guards on emulated M0, M3, M4: --count N a core, --seed N, --core m0|m3|m4, --file PATH",
+        "mutated containers between guards on emulated cores: --count N (per core), --seed N, --core m0|m3|m4, --file PATH",
         device,
     ),
     (
@@ -28,18 +28,19 @@ const KINDS: &[Verb] = &[
     ),
 ];
 
-/// Runs the kind that the first word names; lists them without one. Options alone are for `containers`.
+/// Runs the fuzzer that the first word names, `containers` if it is an option; lists them without
+/// one.
 pub(crate) fn run(arguments: &[String]) -> Outcome {
     let Some(first) = arguments.first() else {
-        print!("{}", crate::help("cargo xtask fuzz KIND", KINDS));
+        print!("{}", crate::help("cargo xtask fuzz FUZZER", FUZZERS));
         return Ok(());
     };
     if first.starts_with("--") {
         return containers(arguments);
     }
-    let kind = KINDS.iter().find(|(kind, ..)| kind == first);
-    let (.., run) = kind.ok_or(format!(
-        "there is nothing called {first:?} to fuzz; `cargo xtask fuzz` lists what there is"
+    let fuzzer = FUZZERS.iter().find(|(name, ..)| name == first);
+    let (.., run) = fuzzer.ok_or(format!(
+        "there is no fuzzer {first:?}; `cargo xtask fuzz` lists them"
     ))?;
     run(&arguments[1..])
 }

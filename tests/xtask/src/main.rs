@@ -44,7 +44,7 @@ const VERBS: &[Verb] = &[
     ),
     (
         "fuzz",
-        "try at random what must hold always: containers, device, networks, kill (`cargo xtask fuzz` lists them)",
+        "run a fuzzer: containers, device, networks, kill (`cargo xtask fuzz` lists them)",
         fuzz::run,
     ),
     (
@@ -84,7 +84,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// What to type, and a line for each of `verbs`.
+/// Returns the usage and a line for each of `verbs`.
 fn help(usage: &str, verbs: &[Verb]) -> String {
     let lines = verbs
         .iter()

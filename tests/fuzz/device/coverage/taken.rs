@@ -1,211 +1,14 @@
-//! What of the kernels the cases reach: everything in which one case takes another way through a
-//! kernel than another, on any core.
-//!
-//! A way is a few words, such as `words last: a row of 7`. Which there are follows from the kernels:
-//! [`all`] lists them, [`of`] says which ones a container takes.
+//! The ways that a layer takes.
 
-use std::collections::{BTreeMap, BTreeSet};
-
-use super::cases::Case;
 use rarefy_format::rice::Rice;
 use rarefy_format::{
     Columns, Csr, Layer, LayerSpec, Operation, Pooling, Weights, WeightsSpec, Window, Words,
 };
 
-/// Ways through the kernels.
-pub(crate) type Ways = BTreeSet<String>;
+use super::{ENDS, LAYERS, POOLINGS, Ways};
 
-/// How many layers took each way.
-#[derive(Default)]
-pub(crate) struct Coverage(BTreeMap<String, usize>);
-
-impl Coverage {
-    /// Counts the ways of a case.
-    pub(crate) fn add(&mut self, case: &Case) {
-        for layer in case.model().layers() {
-            for way in of(&layer, &case.inputs) {
-                *self.0.entry(way).or_default() += 1;
-            }
-        }
-    }
-
-    /// Whether a case takes a way that none took before, of those that there must be.
-    pub(crate) fn gains(&self, case: &Case, wanted: &Ways) -> bool {
-        let new = |way: &String| wanted.contains(way) && !self.0.contains_key(way);
-        let mut layers = case.model().layers();
-        layers.any(|layer| of(&layer, &case.inputs).iter().any(new))
-    }
-
-    /// The ways that nothing took.
-    pub(crate) fn missing(&self) -> Vec<String> {
-        let mut ways = all();
-        ways.retain(|way| !self.0.contains_key(way));
-        ways.into_iter().collect()
-    }
-
-    /// A table: layers by encoding and operation, then by kernel the ways taken.
-    pub(crate) fn report(&self) -> String {
-        let mut text = String::from("layers by encoding and operation:\n");
-        for (way, count) in &self.0 {
-            if let Some(what) = way.strip_prefix(LAYERS) {
-                text += &format!("  {what:24} {count:>8}\n");
-            }
-        }
-        let mut kernels: BTreeMap<&str, Vec<(usize, &str)>> = BTreeMap::new();
-        let ways = all();
-        for way in &ways {
-            if let Some((kernel, what)) = way.split_once(": ").filter(|_| !way.starts_with(LAYERS))
-            {
-                let count = self.0.get(way).copied().unwrap_or(0);
-                kernels.entry(kernel).or_default().push((count, what));
-            }
-        }
-        text += "ways through the kernels that layers took:\n";
-        for (kernel, ways) in kernels {
-            let taken = ways.iter().filter(|(count, _)| *count > 0).count();
-            let (least, what) = ways.iter().min().expect("a kernel has ways");
-            let of = ways.len();
-            text +=
-                &format!("  {kernel:24} {taken:>3} of {of:>3}; least often: {what} ({least})\n");
-        }
-        text
-    }
-}
-
-/// What ways begin with that say nothing but encoding and operation.
-const LAYERS: &str = "layer: ";
-
-/// Hidden layers store bytes, the last one sums.
-const ENDS: [&str; 2] = ["hidden", "last"];
-/// What may become of a convolution's sums.
-const POOLINGS: [&str; 3] = ["stored", "max", "average"];
-
-/// All ways that there must be.
-pub(crate) fn all() -> Ways {
-    let mut ways = Ways::new();
-    let encodings = ["dense", "csr", "words", "columns", "rice", "csr-f32"];
-    for end in ENDS {
-        for encoding in encodings {
-            ways.insert(format!("{LAYERS}{encoding} {end}"));
-        }
-        for place in ["first", "later"] {
-            ways.insert(format!("csr-f32 {end}: {place}"));
-        }
-        for class in 0..8 {
-            let length = format!("csr {end}: a row of");
-            ways.extend([
-                format!("{length} {class}"),
-                format!("{length} 8n + {class}"),
-            ]);
-            ways.insert(format!("words {end}: a row of 8n + {class}"));
-        }
-        ways.extend((0..16).map(|length| format!("words {end}: a row of {length}")));
-        for rows in ["1", "2", "3", "4n", "4n + 1", "4n + 2", "4n + 3"] {
-            ways.insert(format!("dense {end}: {rows} rows"));
-        }
-        for columns in ["1", "2", "3", "4n", "4n + 1", "4n + 2", "4n + 3"] {
-            ways.insert(format!("dense {end}: {columns} columns"));
-        }
-        for flag in ["sorted", "list", "adjacency", "codebook"] {
-            for set in ["with", "without"] {
-                ways.insert(format!("rice {end}: {set} {flag}"));
-            }
-        }
-    }
-    for length in 1..=3 {
-        for parity in ["odd", "even"] {
-            ways.insert(format!("words hidden: {parity} rows of {length}"));
-        }
-    }
-    for class in 0..16 {
-        ways.extend([
-            format!("columns: {class} of both"),
-            format!("columns: 16n + {class} of both"),
-        ]);
-    }
-    for class in 0..32 {
-        for of in ["first", "second"] {
-            ways.insert(format!("columns: {class} of {of}"));
-        }
-        ways.insert(format!("columns: 32n + {class} of one"));
-    }
-    ways.extend((0..8).map(|class| format!("columns: 8n + {class} inputs")));
-    ways.extend(LARGE.map(|what| format!("large: {what}")));
-    maps(&mut ways);
-    ways
-}
-
-/// Numbers that need their upper bits, by encoding and what they count; see [`large`].
-const LARGE: [&str; 14] = [
-    "csr far input",
-    "csr long row",
-    "csr-f32 far input",
-    "csr-f32 long row",
-    "dense far input",
-    "dense long row",
-    "rice far input",
-    "rice long row",
-    "words far input",
-    "words long row",
-    "words long run",
-    "columns far block",
-    "convolution far tap",
-    "convolution wide map",
-];
-
-/// The ways over maps.
-fn maps(ways: &mut Ways) {
-    for encoding in ["dense", "csr", "words", "rice"] {
-        for pooling in POOLINGS {
-            ways.insert(format!("{LAYERS}{encoding} conv {pooling}"));
-        }
-    }
-    for pooling in &POOLINGS[1..] {
-        ways.insert(format!("{LAYERS}pool {pooling}"));
-        for stride in 1..=3 {
-            ways.insert(format!("pooling: {pooling}, stride {stride}"));
-        }
-    }
-    for path in ["one by one", "blocks, stride 1", "blocks, stride 2"] {
-        for pooling in POOLINGS {
-            for skip in ["plain", "skip"] {
-                ways.insert(format!("convolution: {path}, {pooling}, {skip}"));
-            }
-        }
-    }
-    for stride in 1..=2 {
-        for width in ["4", "5 to 7", "8n", "8n + 1 to 4", "8n + 5 to 7"] {
-            ways.insert(format!(
-                "convolution: blocks, stride {stride}, width {width}"
-            ));
-        }
-    }
-    for taps in ["no", "1", "even", "odd"] {
-        ways.insert(format!("convolution: {taps} taps"));
-    }
-    for quad in ["0 1 2", "0 1 3", "0 2 3", "0 1 2 3", "none"] {
-        ways.insert(format!("convolution: quads, taps {quad}"));
-    }
-    for zeros in ["few", "many"] {
-        ways.insert(format!("convolution: quads, {zeros} zeros"));
-    }
-    for margin in ["top", "left", "bottom", "right", "all"] {
-        ways.insert(format!("maps: padding {margin}"));
-    }
-    for (what, margins) in [("reads", ["none", "some"]), ("writes", ["none", "some"])] {
-        ways.extend(margins.map(|margin| format!("maps: {what} a margin, {margin}")));
-    }
-    for linked in [
-        "reads farther back",
-        "adds farther back",
-        "copies the input",
-    ] {
-        ways.insert(format!("maps: {linked}"));
-    }
-}
-
-/// The ways that `layer` takes where the network reads `inputs`.
-fn of(layer: &Layer<'_>, inputs: &[Vec<u8>]) -> Ways {
+/// Returns the ways that `layer` takes in a network that reads `inputs`.
+pub(super) fn of(layer: &Layer<'_>, inputs: &[Vec<u8>]) -> Ways {
     let mut ways = Ways::new();
     large(&mut ways, layer);
     let end = ENDS[usize::from(layer.is_last())];
@@ -252,8 +55,8 @@ fn of(layer: &Layer<'_>, inputs: &[Vec<u8>]) -> Ways {
     ways
 }
 
-/// Inputs, blocks and taps beyond 2^15 (of words, whose index has fewer bits, 2^11), rows and runs of
-/// 2^8 and more.
+/// Adds inputs, blocks and taps from 2^15 on (for words, whose index has fewer bits, from 2^11
+/// on), and rows and runs of 2^8 and more.
 fn large(ways: &mut Ways, layer: &Layer<'_>) {
     let mut found = |what: String| ways.insert(format!("large: {what}"));
     let lists: Vec<Vec<u16>> = match LayerSpec::from_layer(layer).weights {
@@ -369,7 +172,7 @@ fn name(pooling: Option<Pooling>) -> &'static str {
     }
 }
 
-/// As `Convolution` of the runtime decides.
+/// Adds the ways of a convolution, which the runtime's `Convolution` chooses.
 fn convolution(ways: &mut Ways, layer: &Layer<'_>, window: Window, pooling: Option<(Pooling, u8)>) {
     let (kind, pool) = (
         name(pooling.map(|(kind, _)| kind)),
@@ -384,7 +187,7 @@ fn convolution(ways: &mut Ways, layer: &Layer<'_>, window: Window, pooling: Opti
         true => format!("blocks, stride {stride}"),
         false => "one by one".to_owned(),
     };
-    // A pool of one position is none to the kernels, but for negative sums.
+    // To the kernels a pool of one position is none.
     let kind = if pool == 1 { POOLINGS[0] } else { kind };
     let skip = if layer.skip().is_some() {
         "skip"
@@ -423,7 +226,8 @@ fn convolution(ways: &mut Ways, layer: &Layer<'_>, window: Window, pooling: Opti
     }
 }
 
-/// Taps of one row of the kernel that are less than four apart: three or four become a quad.
+/// Adds the groups of taps: those of a row of the kernel that are less than four columns apart.
+/// Three or four become a quad on an M4.
 fn quads(ways: &mut Ways, mut columns: &[u16], size: u16) {
     while let Some((&first, _)) = columns.split_first() {
         let end = (first / size * size + size).min(first + 4);
@@ -440,8 +244,8 @@ fn quads(ways: &mut Ways, mut columns: &[u16], size: u16) {
     }
 }
 
-/// Whether the runtime looks for zeros in a map before it multiplies. It samples the map with its
-/// margins, so what is near its limit of 12 samples is left open.
+/// Says whether the runtime considers a map to have many zeros. It samples the map with its
+/// margins, so counts near its limit of 12 samples are undecided.
 fn zeros(source: &[u8]) -> &'static str {
     let apart = (source.len() / 32).max(4) | 1;
     let samples = source.chunks_exact(apart).filter_map(<[u8]>::first_chunk);
@@ -452,7 +256,7 @@ fn zeros(source: &[u8]) -> &'static str {
     }
 }
 
-/// Margins and links.
+/// Adds margins and links.
 fn map(ways: &mut Ways, layer: &Layer<'_>, window: Window) {
     let padding = window.padding;
     let sides = [

@@ -1,0 +1,113 @@
+//! The cases of a run, which follow from its seed.
+
+use std::collections::HashSet;
+
+use rarefy_format::write;
+
+use super::cases::{self, Case, Origin};
+use super::corpus::{self, Picker};
+use super::coverage::{self, Coverage};
+use super::{large, mutate, networks};
+
+/// Random networks that are searched for ways through the kernels that no earlier case takes.
+const NETWORKS: u64 = 20_000;
+/// The longest section of columns: two rounds of every kernel.
+const SECTIONS: usize = 80;
+/// Bytes of a batch that stay free, for a case that is larger than the rest of it.
+const SPARE: usize = 1 << 20;
+
+/// An endless source of cases: first those that cover the kernels, then mutants.
+pub(crate) struct Source<'a> {
+    seed: u64,
+    /// Covering cases that are not taken yet, in reverse order.
+    covering: Vec<Case>,
+    picker: Picker<'a>,
+    /// The number of the next mutant.
+    next: u64,
+    /// Containers that were taken.
+    seen: HashSet<Vec<u8>>,
+}
+
+impl<'a> Source<'a> {
+    /// Chooses the cases that come first: the corpus, the networks made for this, and random
+    /// networks until every way through the kernels is taken.
+    pub(crate) fn new(seed: u64, corpus: &'a [Vec<u8>]) -> Source<'a> {
+        let (mut covering, mut coverage, wanted) =
+            (Vec::new(), Coverage::default(), coverage::all());
+        for (index, bytes) in corpus.iter().enumerate() {
+            covering.extend(Case::new(Origin::Corpus(index), bytes));
+        }
+        let sections = write(&networks::sections(SECTIONS)).expect("its fields hold it");
+        covering.extend(Case::new(Origin::Sections, &sections));
+        for (index, network) in large::networks().iter().enumerate() {
+            let bytes = write(network).expect("its fields hold it");
+            covering.push(Case::new(Origin::Large(index), &bytes).expect("a yard holds it"));
+        }
+        for case in &covering {
+            coverage.add(case);
+        }
+        for number in 0..NETWORKS {
+            if coverage.missing().is_empty() {
+                break;
+            }
+            let bytes = write(&networks::any(number));
+            let case = bytes
+                .ok()
+                .and_then(|bytes| Case::new(Origin::Network(number), &bytes));
+            if let Some(case) = case.filter(|case| coverage.gains(case, &wanted)) {
+                coverage.add(&case);
+                covering.push(case);
+            }
+        }
+        covering.reverse();
+        Source {
+            seed,
+            covering,
+            picker: Picker::new(corpus, 60),
+            next: 0,
+            seen: HashSet::new(),
+        }
+    }
+
+    /// Covering cases that are not taken yet.
+    pub(crate) fn covering(&self) -> usize {
+        self.covering.len()
+    }
+
+    /// Mutants made, including those that are no case.
+    pub(crate) fn mutants(&self) -> u64 {
+        self.next
+    }
+
+    /// Returns the next case, whose container differs from all before.
+    fn next(&mut self) -> Case {
+        loop {
+            let case = self.covering.pop().or_else(|| self.mutant());
+            if let Some(case) = case
+                && self.seen.insert(case.container.to_vec())
+            {
+                return case;
+            }
+        }
+    }
+
+    /// Returns the next mutant, if it is a case.
+    fn mutant(&mut self) -> Option<Case> {
+        let mut random = corpus::random(self.seed, self.next);
+        let origin = Origin::Mutant(self.seed, self.next);
+        self.next += 1;
+        let bytes = mutate::container(&mut random, |random| self.picker.pick(random));
+        Case::new(origin, &bytes)
+    }
+
+    /// Returns the next `count` cases, fewer if they fill a batch.
+    pub(crate) fn batch(&mut self, count: usize) -> Vec<Case> {
+        let (mut cases, mut bytes) = (Vec::new(), SPARE);
+        while cases.len() < count && bytes < cases::BATCH_BYTES {
+            let case = self.next();
+            bytes += case.len();
+            cases.push(case);
+        }
+        cases
+    }
+}
