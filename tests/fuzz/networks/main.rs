@@ -47,7 +47,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use case::case;
 use check::Counts;
 
 /// What is asked for.
@@ -86,7 +85,7 @@ fn main() -> ExitCode {
             if case >= end {
                 break;
             }
-            if let Err(failure) = case(options.seed, case, &mut own) {
+            if let Err(failure) = case::case(options.seed, case, &mut own) {
                 let told = {
                     let mut failures = failures.lock().expect("no worker panics");
                     let of_step = failures.entry(failure.fault.step).or_insert(0);

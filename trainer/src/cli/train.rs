@@ -66,7 +66,7 @@ pub(super) struct Options {
     #[arg(long, value_enum, default_value_t)]
     loss: Loss,
     /// The weights of a trained dense network, a safetensors file with the tensors of `rarefy arch`:
-    /// no dense network is trained then
+    /// no dense network is trained then; with --after finetune, biases and batch norms must be in it
     #[arg(long, value_name = "FILE")]
     weights: Option<PathBuf>,
     /// The mean that the network expects its inputs to be normalised by: an input is

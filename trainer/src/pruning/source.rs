@@ -84,11 +84,23 @@ impl std::fmt::Debug for Source<'_> {
     }
 }
 
-/// Checks that images and classes of `data` are those that `graph` takes.
+/// The most nodes of a network that gradients are taken of: they are followed by recursion, and
+/// these fit the stack of a process (8 MiB) twice.
+const MOST_NODES: usize = 10_000;
+
+/// Checks that images and classes of `data` are those that `graph` takes, and that gradients can be
+/// taken of it.
 ///
 /// # Errors
-/// Saying what is apart.
+/// Saying what is apart, or that the network is too deep.
 pub fn fits(graph: &Graph, data: &Dataset) -> Result<(), String> {
+    let nodes = graph.nodes().len();
+    if nodes > MOST_NODES {
+        return Err(format!(
+            "{} is too deep for gradients: with batch norms, ReLUs and additions it has {nodes} layers, and they are taken of at most {MOST_NODES}; give it fewer layers",
+            graph.name()
+        ));
+    }
     if data.train.shape().as_slice() != graph.input_shape() {
         return Err(format!(
             "dataset {} has images of {:?} (channels, height, width), but {} takes {:?}",

@@ -213,7 +213,7 @@ impl Run<'_> {
 
         let Outcome {
             direct, effective, ..
-        } = self.prune(pruner, trained.as_ref(), pruned_already, tell)?;
+        } = self.prune(pruner, (&initial, trained.as_ref()), pruned_already, tell)?;
         let (weights, compression) = self.counts(&direct, &effective);
         tell(Event::Note(format!(
             "{} keeps {} of {} weights ({:.1}x), {} of them connected ({:.1}x)",
@@ -358,13 +358,13 @@ impl Run<'_> {
         Ok(accuracy)
     }
 
-    /// The masks of `pruner`, which may rank the `trained` weights, kept in the folder; read back
-    /// when the pruned phase had begun. Scores of untrained weights are taken of those that the
+    /// The masks of `pruner`, which may rank the `trained` weights or the `initial` ones, kept in the
+    /// folder; read back when the pruned phase had begun. Scores of untrained weights are taken of those that the
     /// pruned phase begins with.
     fn prune(
         &self,
         pruner: &Pruner,
-        trained: Option<&Kernels>,
+        (initial, trained): (&State, Option<&Kernels>),
         again: bool,
         tell: &mut dyn FnMut(Event<'_>),
     ) -> Result<Outcome, TrainError> {
@@ -387,8 +387,14 @@ impl Run<'_> {
             ..
         } = *self.recipe;
         let tell = RefCell::new(tell);
+        // Not drawn again by the pruners that rank them, some in every round.
+        let untrained = pruner.reads_weights() && !pruner.needs_dense_training();
+        let drawn = untrained.then(|| Kernels::of(&self.graph, initial.clone()));
         let source = Source {
-            initial: trained.filter(|_| after == After::Finetune),
+            initial: match after {
+                After::Finetune => trained,
+                After::Rewind => drawn.as_ref(),
+            },
             trained,
             data: Some(self.data),
             device: &self.device,

@@ -115,3 +115,15 @@ fn every_command_refuses_what_does_not_hang_together() {
         }
     }
 }
+
+#[test]
+fn a_network_too_deep_for_gradients_is_refused_in_a_sentence() {
+    let folder = tempfile::tempdir().unwrap();
+    let layer = "[[layer]]\ntype = \"dense\"\nunits = 10\n".repeat(4000);
+    let text = format!("name = \"deep\"\ninput = [1, 28, 28]\n{layer}");
+    fs::write(folder.path().join("deep.toml"), text).unwrap();
+    let words = ["deep is too deep", "12001 layers", "at most 10000"];
+    refused(folder.path(), "train --arch deep.toml -o run", &words);
+    let snip = "prune --arch deep.toml --pruner snip --data digits --out m";
+    refused(folder.path(), snip, &words);
+}

@@ -368,3 +368,27 @@ fn what_is_no_file_says_so() {
         "{error}"
     );
 }
+
+/// Ten times the layers take about ten times the time; a hundred times where each looks at all
+/// others.
+#[test]
+fn time_is_linear_in_the_number_of_layers() {
+    let text = |layers: usize| {
+        let layer = "[[layer]]\ntype = \"dense\"\nunits = 2\n";
+        format!(
+            "name = \"deep\"\ninput = [1, 1, 2]\n{}",
+            layer.repeat(layers)
+        )
+    };
+    let (few, many) = (text(2000), text(20_000));
+    let time = |text: &str| {
+        let begun = std::time::Instant::now();
+        let graph = parse(text).unwrap();
+        assert_eq!(graph.prunable().len(), text.matches("[[layer]]").count());
+        begun.elapsed()
+    };
+    // The best of some, for the machine may be busy.
+    let best = |text: &str| (0..5).map(|_| time(text)).min().unwrap();
+    let (few, many) = (best(&few), best(&many));
+    assert!(many < 40 * few, "{many:?} after {few:?}");
+}
