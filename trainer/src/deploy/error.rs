@@ -126,15 +126,11 @@ pub enum DeployError {
 }
 
 impl DeployError {
-    /// Returns whether the request alone is at fault: options that make no sense.
+    /// Returns whether the request alone is at fault: options that make no sense. What a run folder
+    /// says is no request.
     #[must_use]
     pub fn is_wrong_usage(&self) -> bool {
-        match self {
-            Self::Options(_) => true,
-            Self::Prune(error) => error.is_wrong_usage(),
-            Self::Run(error) => error.is_wrong_usage(),
-            _ => false,
-        }
+        matches!(self, Self::Options(_))
     }
 }
 

@@ -71,11 +71,11 @@ pub enum TrainError {
 }
 
 impl TrainError {
-    /// Returns whether the request alone is at fault: a name, or options that make no sense.
+    /// Returns whether the request alone is at fault: options that make no sense.
     #[must_use]
     pub fn is_wrong_usage(&self) -> bool {
         match self {
-            Self::Options(_) | Self::Architecture(ArchitectureError::Unknown(_)) => true,
+            Self::Options(_) => true,
             Self::Prune(error) => error.is_wrong_usage(),
             _ => false,
         }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::program::{json, refused, run, says, texts};
+use crate::program::{json, misused, refused, run, says, texts};
 
 /// The lines of the CSV file `path`, divided at commas.
 fn lines(path: &Path) -> Vec<Vec<String>> {
@@ -109,13 +109,13 @@ fn a_point_is_what_pruning_directly_leaves() {
 fn a_curve_that_cannot_be_drawn_leaves_no_file() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
-    refused(
+    misused(
         folder,
         "effective --curve c.csv --pruner lamp",
         &["--curve c.csv", ".svg"],
     );
     // One of two is enough to refuse.
-    refused(
+    misused(
         folder,
         "effective --curve c.svg --pruner lamp --pruner random/uniform+",
         &["uniform+", "convolution"],

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use crate::interrupts::{signal, start, wait_until};
-use crate::program::{command, json, refused, run, says, sentence, texts};
+use crate::program::{command, json, misused, refused, run, says, sentence, texts};
 
 /// A network over the digits, of 7,940 weights.
 const SMALL: &str = "name = \"small\"\ninput = [1, 28, 28]\n\n\
@@ -126,7 +126,7 @@ fn fine_tuning_needs_a_trained_network() {
     fs::write(folder.join("small.toml"), SMALL).unwrap();
     let train = "train --arch small.toml --compression 10 --epochs 1 -o run --pruner";
     for pruner in ["snip", "synflow", "grasp", "random/igq", "dense"] {
-        refused(
+        misused(
             folder,
             &format!("{train} {pruner} --after finetune"),
             &["--after finetune", pruner, "--weights"],
@@ -137,7 +137,7 @@ fn fine_tuning_needs_a_trained_network() {
         folder,
         "train --arch small.toml --compression 10 --epochs 1 -o first",
     );
-    refused(
+    misused(
         folder,
         &format!("{train} snip --weights first/dense.safetensors"),
         &["snip", "--weights", "--after finetune"],
