@@ -17,7 +17,7 @@ use rarefy_format::{
 use rarefy_trainer::deploy::emit::{EmitError, MOST_WEIGHTS, rust};
 
 /// Networks compiled together.
-const NETWORKS: usize = 60;
+const NETWORKS: usize = 70;
 /// Inputs of each.
 const INPUTS: usize = 4;
 

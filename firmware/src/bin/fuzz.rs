@@ -176,16 +176,13 @@ impl<'a> Case<'a> {
         let words = self.container.len().next_multiple_of(4);
         let start = placement.container.start(words, SIZE);
         let start = start.ok_or(Failure::TooLarge)?;
-        let container = &mut ground.container[start..start + self.container.len()];
-        container.copy_from_slice(self.container);
-        let container = &*container;
+        let container = put(&mut ground.container, start, self.container);
         let model = Model::parse(container).map_err(|_| Failure::Rejected)?;
         let engine = Engine::new(model).map_err(|_| Failure::Rejected)?;
         for (round, (bytes, logits)) in self.inputs.iter().zip(self.logits).enumerate() {
             let start = placement.input.start(bytes.len(), SIZE);
             let start = start.ok_or(Failure::TooLarge)?;
-            let input = &mut ground.input[start..start + bytes.len()];
-            input.copy_from_slice(bytes);
+            let input = put(&mut ground.input, start, bytes);
             let words = model.arena_words();
             let start = placement.arena.start(words, ground.arena.len());
             let start = start.ok_or(Failure::TooLarge)?;
@@ -203,6 +200,16 @@ impl<'a> Case<'a> {
         }
         Ok(())
     }
+}
+
+/// Copies `bytes` into a yard at `start`, between bytes that would show in the logits if they were read.
+fn put<'y>(yard: &'y mut [u8; SIZE], start: usize, bytes: &[u8]) -> &'y [u8] {
+    const AROUND: usize = 32;
+    let end = start + bytes.len();
+    yard[start.saturating_sub(AROUND)..start].fill(0xFF);
+    yard[end..SIZE.min(end + AROUND)].fill(0xFF);
+    yard[start..end].copy_from_slice(bytes);
+    &yard[start..end]
 }
 
 /// Compares `found` with the host's logits.

@@ -89,10 +89,11 @@ fn read_unaligned(program: &Program) -> Result<Vec<&'static str>, String> {
         .map(|encoding| (encoding.name(), layer(encoding)))
         .collect();
     kernels.push(("convolution", convolution()));
+    let core = program.core.name();
     let mut found = Vec::new();
     for (name, container) in kernels {
         let case = Case::new(Origin::Network(0), &container);
-        let case = case.ok_or(format!("{name}: the control is no case"))?;
+        let case = case.ok_or(format!("{name}: the control is rejected"))?;
         let run = |trap_unaligned| {
             let mode = Mode {
                 trap_unaligned,
@@ -103,13 +104,13 @@ fn read_unaligned(program: &Program) -> Result<Vec<&'static str>, String> {
         if program.core != Core::M0
             && let Err(failure) = run(false)
         {
-            return Err(format!("{name}: {}", failure.why));
+            return Err(format!("{name} on {core}: {}", failure.why));
         }
         let outcome = run(true);
         match outcome {
             Ok(()) => {}
             Err(_) if faulted(&outcome) => found.push(name),
-            Err(failure) => return Err(format!("{name}: {}", failure.why)),
+            Err(failure) => return Err(format!("{name} on {core}: {}", failure.why)),
         }
     }
     Ok(found)
