@@ -187,9 +187,9 @@ impl Table {
              Cortex-M4, `microbit` a Cortex-M0. A network's name says what it was exported for; `size` has weights of\n\
              4 bits, the others of 6 and more. A convolution's instructions a nonzero and position are those of the\n\
              network up to its last convolution, engine and all. Code is the network written as Rust; its flash is\n\
-             what the program takes beyond one with an empty network. Stack is that of an inference. Fixed bytes are\n\
-             header, records, geometries, links and padding. Text is parser and engine for dense layers in packed\n\
-             words; verified is the model when the compiler has parsed it.\n",
+             what the program takes beyond one with an empty network. To load is to parse the container, once at start.\n\
+             Stack is that of an inference. Fixed bytes are header, records, geometries, links and padding. Text is\n\
+             parser and engine for dense layers in packed words; verified is the model when the compiler has parsed it.\n",
             self.revision, self.compiler
         );
         let mut kinds: Vec<&str> = Vec::new();
