@@ -21,9 +21,7 @@ include!(concat!(env!("OUT_DIR"), "/model.rs"));
 /// not the program's. `None` when the engine refuses the input.
 #[inline(never)]
 fn infer<'a>(engine: &Engine<'_>, input: &[u8], arena: &'a mut [u32]) -> Option<&'a [i32]> {
-    let Ok(logits) = engine.infer(input, arena) else {
-        return None;
-    };
+    let logits = engine.infer(input, arena).ok()?;
     black_box(argmax(logits));
     Some(logits)
 }

@@ -36,19 +36,21 @@ fn main() -> ! {
     );
 
     let mut window = Window::new();
-    for (index, sample) in samples.chunks_exact(INPUTS).enumerate() {
+    let (mut index, mut rest) = (0_usize, samples);
+    while let Some((sample, behind)) = rest.split_at_checked(INPUTS) {
         RAREFY_INPUT.copy_from_slice(sample);
-        let (ticks, class, peak) = loop {
-            window.paint();
-            let (ticks, class) =
-                counter.ticks(|| black_box(network::classify(black_box(RAREFY_INPUT))));
-            match window.peak() {
-                Peak::BelowWindow => window.widen(),
-                Peak::Bytes(peak) => break (ticks, class, peak),
-                Peak::Overflow => {
-                    defmt::error!("rarefy failed: the stack ran into the static data");
-                    exit(false)
-                }
+        window.paint();
+        let (ticks, class) =
+            counter.ticks(|| black_box(network::classify(black_box(RAREFY_INPUT))));
+        let peak = match window.peak() {
+            Peak::Bytes(peak) => peak,
+            Peak::BelowWindow => {
+                window.widen();
+                continue;
+            }
+            Peak::Overflow => {
+                defmt::error!("rarefy failed: the stack ran into the static data");
+                exit(false)
             }
         };
         let logits = network::infer(RAREFY_INPUT);
@@ -69,6 +71,7 @@ fn main() -> ! {
             peak,
             logits
         );
+        (index, rest) = (index + 1, behind);
     }
     defmt::info!("rarefy done");
     exit(true)

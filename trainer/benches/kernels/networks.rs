@@ -119,6 +119,8 @@ pub(super) fn measure(bench: &Bench, table: &mut Table) -> Outcome<()> {
             let stack = network.ram.and_then(|ram| ram.stack_inference);
             let mean = instructions(&network, &name, board)?;
             table.put(table::COUNT, &name, &board.name, mean);
+            let load = network.load.ok_or("the board told no load")?;
+            table.put(table::LOAD, &name, &board.name, load as f64);
             let stack = stack.ok_or("the board told no stack")?;
             table.put_stack(&name, &board.name, stack, chain);
             if let Some((prefix, products)) = convolutions(&model) {

@@ -6,7 +6,8 @@
 //!
 //! The firmware's sources are needed (`firmware_folder`), a compiler for the board's target
 //! ([`Toolchain`]), and the emulator or a debug probe. Nothing that does not fit its board is
-//! ever run. [`Setup`] installs what is missing.
+//! ever run, what was linked before is not built again, and no tool outlives the command that started it.
+//! [`Setup`] installs what is missing.
 
 mod boards;
 mod cache;
