@@ -8,9 +8,10 @@ use rarefy_trainer::deploy::quantize::WeightType;
 use rarefy_trainer::deploy::{Network, container as writer};
 use rarefy_trainer::random::Random;
 
-use super::check::{Counts, Fault, Kept, Subject, fault};
+use super::check::{Counts, Fault, Subject, fault};
 use super::container::{self, Container, Pooling, Values, Weights};
 use super::forward::Oracle;
+use super::kept::Kept;
 use super::noise::{self, Rounding};
 use super::{refusals, values};
 
