@@ -187,8 +187,9 @@ impl<'a> Oracle<'a> {
                     let count = (images.len() * plane) as f64;
                     let mean = of_unit.clone().sum::<f64>() / count;
                     let variance = of_unit.map(|x| (x - mean).powi(2)).sum::<f64>() / count;
-                    self.norms[index][unit][2] = mean;
-                    self.norms[index][unit][3] = variance;
+                    // As they are stored.
+                    self.norms[index][unit][2] = f64::from(mean as f32);
+                    self.norms[index][unit][3] = f64::from(variance as f32);
                     moments[index].push([mean, variance]);
                 }
             }
