@@ -3,7 +3,8 @@
 use std::fmt;
 
 use super::build::{describe, graph};
-use super::check::{Counts, Fault, Kept, checked};
+use super::check::{Counts, Fault, checked};
+use super::kept::Kept;
 use super::plan::Plan;
 use super::shrink::shrink;
 

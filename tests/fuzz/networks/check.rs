@@ -10,6 +10,7 @@ use rarefy_trainer::pruning::Masks;
 use rarefy_trainer::random::Random;
 
 use super::forward::Oracle;
+use super::kept::Kept;
 use super::plan::Plan;
 use super::values::{self, normal};
 use super::{build, deployed, folded, known, masks};
@@ -27,15 +28,6 @@ pub(crate) struct Fault {
 pub(crate) fn fault<T>(step: &'static str, what: impl Into<String>) -> Result<T, Fault> {
     let what = what.into();
     Err(Fault { step, what })
-}
-
-/// A container with some inputs and the logits that all agree on.
-#[derive(Debug, Clone)]
-pub(crate) struct Kept {
-    /// The container.
-    pub(crate) container: Vec<u8>,
-    /// Inputs and logits.
-    pub(crate) answers: Vec<(Vec<u8>, Vec<i32>)>,
 }
 
 /// What was checked.

@@ -8,9 +8,10 @@ use rarefy_trainer::deploy::quantize::WeightType;
 use rarefy_trainer::deploy::{Network, container as writer};
 use rarefy_trainer::random::Random;
 
-use super::check::{Counts, Fault, Kept, Subject, fault};
+use super::check::{Counts, Fault, Subject, fault};
 use super::container::{self, Container, Pooling, Values, Weights};
 use super::forward::Oracle;
+use super::kept::Kept;
 use super::noise::{self, Rounding};
 use super::{refusals, values};
 
@@ -43,7 +44,13 @@ pub(crate) fn check(
     sums_fit(&read)?;
     let logits = run(subject, &bytes, &read, counts)?;
     counts.count(format!("containers of {}", options.weights.name()));
-    quality(subject, options, &logits, counts)
+    let adds = network.layers.iter().any(|layer| layer.skip.is_some());
+    let step = if adds {
+        "quantize an addition"
+    } else {
+        "quantize"
+    };
+    quality(step, subject, options, &logits, counts)
 }
 
 /// Checks that the container holds the integers it was written from.
@@ -183,6 +190,7 @@ fn rounding(options: &Options) -> Option<Rounding> {
 
 /// Checks that the logits follow the scores about as well as rounding lets them.
 fn quality(
+    step: &'static str,
     subject: &Subject,
     options: &Options,
     logits: &[Vec<i32>],
@@ -210,7 +218,7 @@ fn quality(
         let what = format!(
             "logits of {name} follow the scores with {found:.1} dB, rounding explains {least:.1}: {options:?}"
         );
-        return fault("quantize", what);
+        return fault(step, what);
     }
     Ok(())
 }

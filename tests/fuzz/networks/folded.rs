@@ -44,7 +44,7 @@ pub(crate) fn trained(subject: &Subject) -> Result<(), Fault> {
             let apart = [moments.mean[unit] - mean, moments.variance[unit] - variance];
             let rounding = [1e-5 * size.sqrt(), 1e-5 * size];
             let moved = subject.moments[index][unit];
-            let allowed = |which: usize| 1e-6 + rounding[which] + 20.0 * moved[which];
+            let allowed = |which: usize| 1e-6 + rounding[which] + 50.0 * moved[which];
             if (0..2).any(|which| f64::from(apart[which].abs()) > allowed(which)) {
                 let what = format!(
                     "unit {unit} of {}: mean {} and variance {}, not {mean} and {variance}",

@@ -73,7 +73,7 @@ impl<'a> Oracle<'a> {
             let mut found = Vec::new();
             let keep = mask.map(Vec::as_slice);
             links(graph, index, keep, Mode::Exact, &mut |link| {
-                found.push(link)
+                found.push(link);
             });
             oracle.links.push(found);
             oracle.kernels.push(kernel);
@@ -142,7 +142,10 @@ impl<'a> Oracle<'a> {
             Operation::BatchNorm => {
                 for (link, value) in links() {
                     let [scale, shift, mean, variance] = self.norms[index][link.to / plane];
-                    given[link.to] = scale * (value - mean) / (variance + EPSILON).sqrt() + shift;
+                    let part = scale / (variance + EPSILON).sqrt();
+                    given[link.to] = part * (value - mean) + shift;
+                    // The trainer adds `part * value` and the rest.
+                    largest[link.to] = (part * mean).abs();
                 }
             }
             Operation::Relu => links().for_each(|(link, value)| given[link.to] = value.max(0.0)),
@@ -150,13 +153,18 @@ impl<'a> Oracle<'a> {
                 links().for_each(|(link, value)| given[link.to] += value);
             }
         }
+        self.rounded(&mut given, &largest);
+        given
+    }
+
+    /// Rounds values, where they are to be, that are sums of numbers up to `largest`.
+    fn rounded(&self, given: &mut [f64], largest: &[f64]) {
         if let Some(random) = &self.rounding {
             for (value, largest) in given.iter_mut().zip(largest) {
                 let size = largest.max(value.abs()) * f64::from(f32::EPSILON);
                 *value += random.borrow_mut().normal() * size;
             }
         }
-        given
     }
 
     /// The class scores of a normalised image.
@@ -175,7 +183,7 @@ impl<'a> Oracle<'a> {
         let mut values: Vec<Vec<Vec<f64>>> =
             images.iter().map(|image| vec![image.clone()]).collect();
         let mut moments = vec![Vec::new(); self.graph.nodes().len()];
-        for index in 1..self.graph.nodes().len() {
+        for (index, moments) in moments.iter_mut().enumerate().skip(1) {
             let node = &self.graph.nodes()[index];
             if node.operation == Operation::BatchNorm {
                 let source = node.source();
@@ -187,9 +195,10 @@ impl<'a> Oracle<'a> {
                     let count = (images.len() * plane) as f64;
                     let mean = of_unit.clone().sum::<f64>() / count;
                     let variance = of_unit.map(|x| (x - mean).powi(2)).sum::<f64>() / count;
-                    self.norms[index][unit][2] = mean;
-                    self.norms[index][unit][3] = variance;
-                    moments[index].push([mean, variance]);
+                    // As they are stored.
+                    self.norms[index][unit][2] = f64::from(mean as f32);
+                    self.norms[index][unit][3] = f64::from(variance as f32);
+                    moments.push([mean, variance]);
                 }
             }
             for values in &mut values {

@@ -3,11 +3,18 @@
 use super::check::Fault;
 
 /// A step, a part of the sentence, and what is at fault.
-const SET_ASIDE: &[(&str, &str, &str)] = &[(
-    "refusal",
-    "its sums would not fit 32 bits",
-    "a layer of next to constant inputs gets so fine a step that its biases leave 32 bits: no coarser one is tried",
-)];
+const SET_ASIDE: &[(&str, &str, &str)] = &[
+    (
+        "refusal",
+        "its sums would not fit 32 bits",
+        "no coarser step is tried where a layer's biases leave 32 bits",
+    ),
+    (
+        "quantize an addition",
+        "follow the scores",
+        "an addition takes the step of a branch that is nearly zero",
+    ),
+];
 
 /// What is at fault, where `fault` is set aside.
 pub(crate) fn set_aside(fault: &Fault) -> Option<&'static str> {

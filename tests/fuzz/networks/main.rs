@@ -14,7 +14,7 @@
 //! ([`shrink()`]) and told with the command that repeats it.
 //!
 //! `--count N` networks or as many as `--time SECONDS` allow, from case 0 of `--seed S`; `--case N` checks
-//! that one alone. The first failures of each step are made smaller and told in full, others in a line. The
+//! that one alone. `--write FOLDER` keeps the containers, with inputs and logits, for other readers. The first failures of each step are made smaller and told in full, others in a line. The
 //! tests are a short run.
 #![forbid(unsafe_code)]
 
@@ -25,6 +25,7 @@ mod container;
 mod deployed;
 mod folded;
 mod forward;
+mod kept;
 mod known;
 mod masks;
 mod noise;
@@ -41,13 +42,16 @@ mod values;
 mod pruning;
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use case::case;
 use check::Counts;
+use kept::Kept;
 
 /// What is asked for.
 struct Options {
@@ -56,6 +60,7 @@ struct Options {
     seed: u64,
     case: Option<u64>,
     threads: usize,
+    write: Option<PathBuf>,
 }
 
 /// Failures of each step that are made smaller and told in full.
@@ -72,43 +77,18 @@ fn main() -> ExitCode {
     // Panics are faults that are told with their network.
     std::panic::set_hook(Box::new(|_| {}));
     let begun = Instant::now();
-    let (first, end) = match options.case {
-        Some(case) => (case, case + 1),
-        None => (0, options.count),
-    };
-    let next = AtomicU64::new(first);
-    let (counts, failures) = (Mutex::new(Counts::default()), Mutex::new(BTreeMap::new()));
-    let work = || {
-        let mut own = Counts::default();
-        while begun.elapsed() < options.time {
-            let case = next.fetch_add(1, Ordering::Relaxed);
-            if case >= end {
-                break;
-            }
-            if let Err(failure) = case::case(options.seed, case, &mut own) {
-                let told = {
-                    let mut failures = failures.lock().expect("no worker panics");
-                    let of_step = failures.entry(failure.fault.step).or_insert(0);
-                    *of_step += 1;
-                    *of_step <= TOLD || options.case.is_some()
-                };
-                match told {
-                    true => println!("{}\n", failure.report()),
-                    false => println!("{failure}"),
-                }
-            }
+    let first = options.case.unwrap_or(0);
+    let (next, failures) = (AtomicU64::new(first), Mutex::new(BTreeMap::new()));
+    let counts = thread::scope(|scope| {
+        let worker = |_| scope.spawn(|| work(&options, begun, &next, &failures));
+        let workers: Vec<_> = (0..options.threads).map(worker).collect();
+        let mut counts = Counts::default();
+        for worker in workers {
+            counts.add(worker.join().expect("no worker panics"));
         }
-        counts.lock().expect("no worker panics").add(own);
-    };
-    thread::scope(|scope| {
-        for _ in 0..options.threads {
-            scope.spawn(work);
-        }
+        counts
     });
-    let (counts, failures) = (counts.into_inner(), failures.into_inner());
-    let (Ok(counts), Ok(failures)) = (counts, failures) else {
-        return ExitCode::FAILURE;
-    };
+    let failures = failures.into_inner().expect("no worker panics");
     print!("{counts}");
     for (step, count) in &failures {
         println!("{count:7} differ: {step}");
@@ -126,6 +106,54 @@ fn main() -> ExitCode {
     }
 }
 
+/// Checks networks until there are enough; what fails is told and counted by its step.
+fn work(
+    options: &Options,
+    begun: Instant,
+    next: &AtomicU64,
+    failures: &Mutex<BTreeMap<&str, usize>>,
+) -> Counts {
+    let end = options.case.map_or(options.count, |case| case + 1);
+    let mut counts = Counts::default();
+    while begun.elapsed() < options.time {
+        let number = next.fetch_add(1, Ordering::Relaxed);
+        if number >= end {
+            break;
+        }
+        match case(options.seed, number, &mut counts) {
+            Ok(kept) => write(options, number, &kept),
+            Err(failure) => {
+                let told = {
+                    let mut failures = failures.lock().expect("no worker panics");
+                    let of_step = failures.entry(failure.fault.step).or_insert(0);
+                    *of_step += 1;
+                    *of_step <= TOLD || options.case.is_some()
+                };
+                match told {
+                    true => println!("{}\n", failure.report()),
+                    false => println!("{failure}"),
+                }
+            }
+        }
+    }
+    counts
+}
+
+/// Writes the containers of network `number` where they are asked for.
+fn write(options: &Options, number: u64, kept: &[Kept]) {
+    let Some(folder) = &options.write else { return };
+    for (export, kept) in kept.iter().enumerate() {
+        let name = format!("{}-{number}-{export}", options.seed);
+        let written = std::fs::create_dir_all(folder).and_then(|()| kept.write(folder, &name));
+        if let Err(error) = written {
+            eprintln!(
+                "error: cannot write {name} in {}: {error}",
+                folder.display()
+            );
+        }
+    }
+}
+
 fn options() -> Result<Options, String> {
     let mut options = Options {
         time: Duration::MAX,
@@ -133,6 +161,7 @@ fn options() -> Result<Options, String> {
         seed: 1,
         case: None,
         threads: thread::available_parallelism().map_or(1, usize::from),
+        write: None,
     };
     let mut words = std::env::args().skip(1);
     while let Some(name) = words.next() {
@@ -144,12 +173,13 @@ fn options() -> Result<Options, String> {
         match name.as_str() {
             "--time" => options.time = Duration::from_secs(number()?),
             "--count" => options.count = number()?,
+            "--write" => options.write = Some(value.into()),
             "--seed" => options.seed = number()?,
             "--case" => options.case = Some(number()?),
             "--threads" => options.threads = number()?.clamp(1, 64) as usize,
             _ => {
                 return Err(format!(
-                    "{name}: known are --time, --count, --seed, --case and --threads"
+                    "{name}: known are --time, --count, --seed, --case, --threads and --write"
                 ));
             }
         }

@@ -1,5 +1,7 @@
 //! Effective masks and pruning, against reachability by links.
 
+use std::ops::RangeInclusive;
+
 use rarefy_trainer::graph::Graph;
 use rarefy_trainer::pruning::effective::{self, Mode};
 use rarefy_trainer::pruning::{Kernels, Masks, PruneError, Pruner, Source, Target};
@@ -109,28 +111,31 @@ fn prune(plan: &Plan, graph: &Graph, counts: &mut Counts) -> Result<(), Fault> {
         }
         Err(error) => {
             counts.count("pruning refused");
-            let wanted = pruning::wanted(total, compression);
-            let some = family
-                .valid()
-                .is_some_and(|valid| pruning::count(&family.effective(*valid.start())) > 0);
-            let justified = match error {
-                PruneError::Disconnected { .. } => wanted < reachability::shortest_path(graph),
-                PruneError::NeverConnected { .. } => !some,
-                PruneError::TooDense { .. } | PruneError::TooSparse { .. } => {
-                    family.valid().is_none_or(|valid| valid != (0..=total))
-                }
-                PruneError::InvalidQuota { .. } | PruneError::NoConvolution { .. } => {
-                    family.valid().is_none()
-                }
-                _ => false,
-            };
-            if !justified {
+            if !justified(graph, &family, compression, &error) {
                 let what = format!("{name} at {compression} is refused without need: {error}");
                 return fault("pruning", what);
             }
         }
     }
     Ok(())
+}
+
+/// Whether `error` states a reason for which `family` cannot be pruned to `compression`.
+fn justified(graph: &Graph, family: &Family, compression: f64, error: &PruneError) -> bool {
+    let total = graph.total();
+    let most = |valid: &RangeInclusive<usize>| pruning::count(&family.effective(*valid.start()));
+    let valid = family.valid();
+    match error {
+        PruneError::Disconnected { .. } => {
+            pruning::wanted(total, compression) < reachability::shortest_path(graph)
+        }
+        PruneError::NeverConnected { .. } => valid.is_none_or(|valid| most(&valid) == 0),
+        PruneError::TooDense { .. } | PruneError::TooSparse { .. } => {
+            valid.is_none_or(|valid| valid != (0..=total))
+        }
+        PruneError::InvalidQuota { .. } | PruneError::NoConvolution { .. } => valid.is_none(),
+        _ => false,
+    }
 }
 
 /// LAMP by its definition: a weight's square by the sum of those of its layer that are no smaller.

@@ -1,11 +1,11 @@
 //! The short run that is part of the tests.
 
-use std::fmt::Write as _;
 use std::path::Path;
 use std::process::Command;
 
 use super::case::case;
-use super::check::{Counts, Kept};
+use super::check::Counts;
+use super::kept::Kept;
 
 /// Networks checked here.
 const NETWORKS: u64 = 200;
@@ -57,19 +57,7 @@ fn read_by_python(kept: &[Kept]) {
     let folder = tempfile::tempdir().unwrap();
     // Every third: a container takes Python longer than the engine.
     for (number, kept) in kept.iter().step_by(3).enumerate() {
-        let path = folder.path().join(format!("{number:04}.rfy"));
-        std::fs::write(&path, &kept.container).unwrap();
-        let mut lines = String::new();
-        for (input, logits) in &kept.answers {
-            input
-                .iter()
-                .for_each(|byte| write!(lines, "{byte:02x}").unwrap());
-            logits
-                .iter()
-                .for_each(|logit| write!(lines, " {logit}").unwrap());
-            lines.push('\n');
-        }
-        std::fs::write(path.with_extension("txt"), lines).unwrap();
+        kept.write(folder.path(), &format!("{number:04}")).unwrap();
     }
     let reader = Path::new(env!("CARGO_MANIFEST_DIR")).join("../format/tests/reader.py");
     let output = Command::new("python3")

@@ -4,7 +4,7 @@ use super::cursor::{Cursor, need};
 use super::{Unreadable, Weights, rice};
 
 /// Rows of (column, weight).
-type Rows = Vec<Vec<(usize, i32)>>;
+type Rows<T = i32> = Vec<Vec<(usize, T)>>;
 
 /// Reads what is left of `block` as `encoding`, `outputs` rows of `columns` columns.
 pub(super) fn read(
@@ -53,7 +53,7 @@ fn dense(
     outputs: usize,
 ) -> Result<(Vec<i32>, Rows), Unreadable> {
     let bias = block.i32s(outputs)?;
-    let mut rows = Rows::new();
+    let mut rows = Rows::<i32>::new();
     for _ in 0..outputs {
         let weights = block.take(columns)?.iter().enumerate();
         let weights = weights.map(|(column, &byte)| (column, i32::from(byte as i8)));
@@ -77,7 +77,7 @@ fn split<T: Copy>(values: &[T], lengths: &[u16]) -> Result<Vec<Vec<T>>, Unreadab
 
 fn csr(block: &mut Cursor<'_>, outputs: usize) -> Result<(Vec<i32>, Rows), Unreadable> {
     let (bias, lengths) = (block.i32s(outputs)?, block.u16s(outputs)?);
-    need(block.left() % 3 == 0, "three bytes a weight")?;
+    need(block.left().is_multiple_of(3), "three bytes a weight")?;
     let stored = block.left() / 3;
     let places = block.u16s(stored)?;
     let weights = block.take(stored)?.iter();
@@ -88,10 +88,7 @@ fn csr(block: &mut Cursor<'_>, outputs: usize) -> Result<(Vec<i32>, Rows), Unrea
     Ok((bias, split(&pairs, &lengths)?))
 }
 
-fn floats(
-    block: &mut Cursor<'_>,
-    outputs: usize,
-) -> Result<(Vec<f32>, Vec<Vec<(usize, f32)>>), Unreadable> {
+fn floats(block: &mut Cursor<'_>, outputs: usize) -> Result<(Vec<f32>, Rows<f32>), Unreadable> {
     let bits = |block: &mut Cursor<'_>, count: usize| -> Result<Vec<f32>, Unreadable> {
         (0..count)
             .map(|_| Ok(f32::from_bits(block.u32()?)))
@@ -102,7 +99,7 @@ fn floats(
     if outputs % 2 == 1 {
         need(block.u16()? == 0, "zeros that align")?;
     }
-    need(block.left() % 6 == 0, "six bytes a weight")?;
+    need(block.left().is_multiple_of(6), "six bytes a weight")?;
     let stored = block.left() / 6;
     let weights = bits(block, stored)?;
     let places = block.u16s(stored)?;
@@ -131,7 +128,7 @@ fn words(
         "a mask of 1 to 15 bits",
     )?;
     need(columns <= 1 << bits, "a mask that holds every column")?;
-    let (mut bias, mut rows) = (Vec::new(), Rows::new());
+    let (mut bias, mut rows) = (Vec::new(), Rows::<i32>::new());
     loop {
         let (form, more) = (usize::from(block.u16()?), usize::from(block.u16()?));
         if (form, more) == (34, 0) {
@@ -141,7 +138,7 @@ fn words(
             0..30 => form / 2,
             _ => block.u32()? as usize,
         };
-        let even = usize::from((more + 1) % 2 == 0);
+        let even = usize::from((more + 1).is_multiple_of(2));
         let expected = if length <= 14 { 2 * length } else { 30 } + even;
         need(form == expected, "the form of a run")?;
         for _ in 0..=more {
@@ -201,7 +198,7 @@ fn by_columns(
         }
         for (count, input) in [(first, input), (second, input + 1)] {
             need(
-                count % 2 == 0 || block.u16()? == 0,
+                count.is_multiple_of(2) || block.u16()? == 0,
                 "what fills an odd section",
             )?;
             for word in block.u16s(count)? {

@@ -1,0 +1,30 @@
+//! Containers that the engine and the interpreter agree on, for other readers.
+
+use std::path::Path;
+use std::{fs, io};
+
+/// A container with some inputs and the logits that all agree on.
+#[derive(Debug, Clone)]
+pub(crate) struct Kept {
+    /// The container.
+    pub(crate) container: Vec<u8>,
+    /// Inputs and logits.
+    pub(crate) answers: Vec<(Vec<u8>, Vec<i32>)>,
+}
+
+impl Kept {
+    /// Writes `NAME.rfy` and `NAME.txt` in `folder`, as those in `format/tests/golden` are.
+    ///
+    /// # Errors
+    /// When a file cannot be written.
+    pub(crate) fn write(&self, folder: &Path, name: &str) -> io::Result<()> {
+        fs::write(folder.join(format!("{name}.rfy")), &self.container)?;
+        let line = |(input, logits): &(Vec<u8>, Vec<i32>)| {
+            let input = input.iter().map(|byte| format!("{byte:02x}"));
+            let logits = logits.iter().map(|logit| format!(" {logit}"));
+            input.chain(logits).collect::<String>() + "\n"
+        };
+        let lines: String = self.answers.iter().map(line).collect();
+        fs::write(folder.join(format!("{name}.txt")), lines)
+    }
+}
