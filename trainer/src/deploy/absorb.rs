@@ -177,8 +177,8 @@ mod tests {
             // 40 instead of 1,000 in 255 steps.
             let (before, after) = (noise(&near), noise(&absorbed));
             assert!(after * 8.0 < before, "{relu}: {before} {after}");
-            let plain = network(0.0, relu);
-            assert_eq!(absorb(&plain, &images), plain);
         }
+        let plain = network(0.0, true);
+        assert!(absorb(&plain, &images) == plain);
     }
 }

@@ -33,7 +33,7 @@ pub fn wider(
     let layers = network.layers.iter().zip(encodings);
     let layers = layers.filter_map(|(layer, encoding)| {
         let (rows, columns) = layer.weights.shape();
-        let whole = quantize::is_diagonal(layer);
+        let whole = quantize::passes_on(layer);
         let byte = if whole { 8 } else { weights.bits() };
         let (stored_bits, used_bits) = match encoding {
             Encoding::Words => (16 - index_bits(columns), 16 - index_bits(columns)),

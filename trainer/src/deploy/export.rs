@@ -12,7 +12,9 @@ use super::costs::{self, Core};
 use super::quantize::fidelity::{self, Fidelity};
 use super::quantize::{self, CALIBRATION, Quantized, WeightType};
 use super::report::{self, ModelReport};
-use super::{DeployError, Network, container, decouple, emit, evaluate, fold, order, pairs, strip};
+use super::{
+    DeployError, Network, absorb, container, decouple, emit, evaluate, fold, order, pairs, strip,
+};
 use crate::artifact;
 use crate::data::{Dataset, Split};
 use crate::graph::{Graph, Operation};

@@ -240,8 +240,8 @@ impl<'a> Walk<'a> {
         let (rows, columns) = layer.weights.shape();
         let encoding = self.encodings[index];
         let grid = match grid::grid(encoding, self.weights, rows, columns) {
-            // As few weights as rows: all of a byte cost nothing, and what they pass on stays exact.
-            Some(grid) if is_diagonal(layer) => grid.whole_byte(),
+            // What is added fixes the scale, and few weights stand for a whole map: they take a byte.
+            Some(grid) if passes_on(layer) => grid.whole_byte(),
             grid => grid.expect("the encoding holds the layer"),
         };
         Storage {
@@ -273,12 +273,12 @@ pub(super) fn owner(network: &Network, mut layer: Option<usize>) -> Option<usize
     layer
 }
 
-/// Whether each row has one weight at most, of a column of its own: a map passed on.
+/// Whether `layer` passes on what it reads, each channel from itself alone, plus what it adds.
 #[must_use]
-pub fn is_diagonal(layer: &Layer) -> bool {
+pub fn passes_on(layer: &Layer) -> bool {
     let rows = layer.weights.outer_iterator().enumerate();
     let mut rows = rows.map(|(row, weights)| weights.indices().iter().all(|&column| column == row));
-    layer.weights.nnz() > 0 && rows.all(|diagonal| diagonal)
+    layer.skip.is_some() && layer.weights.nnz() > 0 && rows.all(|diagonal| diagonal)
 }
 
 /// `biases` in 8 bits times a power of two that they share: the nearest.

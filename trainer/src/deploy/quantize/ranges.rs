@@ -307,10 +307,10 @@ fn sums_that_leave_32_bits_take_a_coarser_scale() {
 #[test]
 fn sums_that_fit_at_no_scale_are_told_with_layer_and_encoding() {
     let random = &mut Random::new(41);
-    let mut layer = random_layer(random, (Operation::Dense, [4, 1, 1]), 4000, (0.9, 0.01));
+    let mut layer = random_layer(random, (Operation::Dense, [4, 1, 1]), 8000, (0.9, 0.01));
     (layer.name, layer.relu) = ("fc1".into(), false);
     let network = Network {
-        input: [1, 1, 4000],
+        input: [1, 1, 8000],
         layers: vec![layer],
     };
     let images = images(&network, 8);

@@ -199,7 +199,7 @@ pub(super) fn largest_of(images: &[Vec<f32>]) -> f64 {
         .fold(0.0, f64::max)
 }
 
-/// The standard deviation of each of `rows` rows of sums, in the mean over the rows (of squares).
+/// The standard deviation of the sums of a row, the median of `rows`: a dead channel's may be of any size.
 pub(super) fn spread(images: &[Vec<f32>], rows: usize) -> f64 {
     let plane = images.first().map_or(0, Vec::len) / rows.max(1);
     if plane == 0 {
@@ -212,5 +212,7 @@ pub(super) fn spread(images: &[Vec<f32>], rows: usize) -> f64 {
         let squares = own().map(|&sum| (f64::from(sum) - mean).powi(2));
         squares.sum::<f64>() / count
     };
-    ((0..rows).map(variance).sum::<f64>() / rows as f64).sqrt()
+    let mut variances: Vec<f64> = (0..rows).map(variance).collect();
+    variances.sort_by(f64::total_cmp);
+    variances[(rows - 1) / 2].sqrt()
 }
