@@ -1,8 +1,8 @@
 //! Which layers store more bits a weight than asked for, and why.
 //!
-//! An encoding has room for a number of bits that fewer do not make smaller: a packed word gives a weight
-//! what an index leaves of 16 bits, compressed and dense rows give it a byte. Only the entropy-coded
-//! encoding stores as many as asked for.
+//! An encoding has room for a number of bits that fewer do not make smaller: a packed word gives a
+//! weight what an index leaves of 16 bits, compressed and dense rows give it a byte. Only the
+//! entropy-coded encoding stores as many as asked for.
 
 use rarefy_format::{Encoding, index_bits};
 use serde::Serialize;
@@ -23,7 +23,8 @@ pub struct Wider {
     pub used_bits: u8,
 }
 
-/// The layers of `network` that store more bits than `weights` has, where they are stored as `encodings`.
+/// The layers of `network` that store more bits than `weights` has, where they are stored as
+/// `encodings`.
 #[must_use]
 pub fn wider(
     network: &Network,

@@ -97,19 +97,7 @@ impl Recipe {
         if let Err(reason) = source::fits(graph, data) {
             return refuse(reason);
         }
-        if !(self.pixel_mean.is_finite() && self.pixel_std.is_finite() && self.pixel_std > 0.0) {
-            return refuse(format!(
-                "--mean {} and --std {} normalise nothing: give a mean, and a deviation above 0",
-                self.pixel_mean, self.pixel_std
-            ));
-        }
-        let normalisation = [data.normalisation.mean, data.normalisation.std];
-        if normalisation != [self.pixel_mean, self.pixel_std] {
-            return refuse(format!(
-                "the recipe normalises pixels by {} and {}, but dataset {} by {} and {}: state the recipe's with --mean and --std",
-                self.pixel_mean, self.pixel_std, data.name, normalisation[0], normalisation[1]
-            ));
-        }
+        self.check_pixels(data)?;
         let pruner = Pruner::by_name(&self.pruner)?;
         let trained = self.weights.is_some() || pruner.needs_dense_training();
         if self.after == After::Finetune && !trained {
@@ -157,6 +145,25 @@ impl Recipe {
         }
         if !(self.l2 >= 0.0 && self.l2.is_finite()) {
             return refuse(format!("--l2 {} must be a number of at least 0", self.l2));
+        }
+        Ok(())
+    }
+
+    /// Checks that the recipe's normalisation is one, and the data's.
+    fn check_pixels(&self, data: &Dataset) -> Result<(), TrainError> {
+        let refuse = |message: String| Err(TrainError::Mismatch(message));
+        if !(self.pixel_mean.is_finite() && self.pixel_std.is_finite() && self.pixel_std > 0.0) {
+            return refuse(format!(
+                "--mean {} and --std {} normalise nothing: give a mean, and a deviation above 0",
+                self.pixel_mean, self.pixel_std
+            ));
+        }
+        let normalisation = [data.normalisation.mean, data.normalisation.std];
+        if normalisation != [self.pixel_mean, self.pixel_std] {
+            return refuse(format!(
+                "the recipe normalises pixels by {} and {}, but dataset {} by {} and {}: state the recipe's with --mean and --std",
+                self.pixel_mean, self.pixel_std, data.name, normalisation[0], normalisation[1]
+            ));
         }
         Ok(())
     }

@@ -1,5 +1,5 @@
-//! What is deployed is what was trained: no branch, weight or normalisation is lost on the way, and a
-//! container that loses much is not written without a word.
+//! What is deployed is what was trained: no branch, weight or normalisation is lost on the way,
+//! and a container that loses much is not written without a word.
 
 use std::fs;
 use std::path::Path;
@@ -102,8 +102,8 @@ fn a_dense_network_is_deployed_with_every_weight_it_trained() {
     refused(folder, "export run -o m2.rfy", &["masks.safetensors"]);
 }
 
-/// Writes weights to `file` that give the scores of those in `linear`, as differences of sums a thousand
-/// times larger, and more than eight bits tell apart.
+/// Writes weights to `file` that give the scores of those in `linear`, as differences of sums a
+/// thousand times larger, and more than eight bits tell apart.
 fn hide(linear: &Path, file: &Path) {
     let bytes = fs::read(linear).unwrap();
     let stored = SafeTensors::deserialize(&bytes).unwrap();

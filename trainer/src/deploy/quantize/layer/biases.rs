@@ -26,8 +26,8 @@ impl Fit<'_> {
         rows.collect()
     }
 
-    /// The biases for this shift, with the zero point of the outputs and half of what it drops; none where
-    /// they do not fit.
+    /// The biases for this shift, with the zero point of the outputs and half of what it drops;
+    /// none where they do not fit.
     pub(super) fn biases(
         &self,
         centres: impl Iterator<Item = f64>,
@@ -58,8 +58,8 @@ impl Fit<'_> {
         })
     }
 
-    /// `bias`, or, where its row gives the same whatever is read, as much of it as that takes: 0 of what is
-    /// always below, 255 of what is always above.
+    /// `bias`, or, where its row gives the same whatever is read, as much of it as that takes: 0
+    /// of what is always below, 255 of what is always above.
     fn enough(&self, bias: f64, [least, most]: Reach, one: f64) -> f64 {
         if self.storage.last {
             return bias;
