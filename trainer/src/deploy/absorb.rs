@@ -66,7 +66,7 @@ fn movable(network: &Network, layer: usize) -> bool {
         && !scores
         && network
             .readers(layer)
-            .all(|reader| !reader.is_pool() && !(reader.pads() && reader.source == Some(layer)))
+            .all(|reader| !(reader.is_pool() || reader.pads() && reader.source == Some(layer)))
 }
 
 /// For each unit of `layer` the constant to move, where that makes its activations much smaller.
