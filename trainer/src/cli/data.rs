@@ -136,8 +136,8 @@ pub(super) fn load(name: &str, console: &Console) -> Result<Dataset> {
     load_as(name, (None, None), console)
 }
 
-/// The dataset given after `--data`, its pixels normalised by the mean and deviation stated, each its own
-/// where it is not.
+/// The dataset given after `--data`, its pixels normalised by the mean and deviation stated, each
+/// its own where it is not.
 pub(super) fn load_as(
     name: &str,
     (mean, std): (Option<f32>, Option<f32>),

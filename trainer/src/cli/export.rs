@@ -210,7 +210,10 @@ fn more_bits(report: &ExportReport, options: &Options) -> String {
             of(&["csr", "dense"]),
             "a weight takes a byte, however few bits of it are used",
         ),
-        (of(&["rice"]), "a row that passes one value on keeps 8 bits"),
+        (
+            of(&["rice"]),
+            "a channel that is passed on and added to keeps 8 bits",
+        ),
     ];
     let reasons = reasons.iter().filter(|(layers, _)| !layers.is_empty());
     let reasons: Vec<String> = reasons

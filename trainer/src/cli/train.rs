@@ -70,11 +70,11 @@ pub(super) struct Options {
     #[arg(long, value_name = "FILE")]
     weights: Option<PathBuf>,
     /// The mean that the network expects its inputs to be normalised by: an input is
-    /// (pixel / 255 - MEAN) / STD; a number or a fraction [default: the dataset's, 0.1307 of digits]
+    /// (pixel / 255 - MEAN) / STD; a number or a fraction [default: the dataset's]
     #[arg(long, value_parser = number, allow_hyphen_values = true)]
     mean: Option<f32>,
-    /// The standard deviation that goes with it; a network of raw pixels, 0 to 255, has
-    /// `--mean 0 --std 1/255` [default: the dataset's]
+    /// The standard deviation that goes with it: of raw pixels, 0 to 255, the mean is 0 and this is
+    /// 1/255 [default: the dataset's]
     #[arg(long, value_parser = number)]
     std: Option<f32>,
     /// Where to train

@@ -1,8 +1,8 @@
 //! Which layers store more bits a weight than asked for, and why.
 //!
-//! An encoding has room for a number of bits that fewer do not make smaller: a packed word gives a weight
-//! what an index leaves of 16 bits, compressed and dense rows give it a byte. Only the entropy-coded
-//! encoding stores as many as asked for.
+//! An encoding has room for a number of bits that fewer do not make smaller: a packed word gives a
+//! weight what an index leaves of 16 bits, compressed and dense rows give it a byte. Only the
+//! entropy-coded encoding stores as many as asked for.
 
 use rarefy_format::{Encoding, index_bits};
 use serde::Serialize;
@@ -23,7 +23,8 @@ pub struct Wider {
     pub used_bits: u8,
 }
 
-/// The layers of `network` that store more bits than `weights` has, where they are stored as `encodings`.
+/// The layers of `network` that store more bits than `weights` has, where they are stored as
+/// `encodings`.
 #[must_use]
 pub fn wider(
     network: &Network,
@@ -33,7 +34,7 @@ pub fn wider(
     let layers = network.layers.iter().zip(encodings);
     let layers = layers.filter_map(|(layer, encoding)| {
         let (rows, columns) = layer.weights.shape();
-        let whole = quantize::is_diagonal(layer);
+        let whole = quantize::passes_on(layer);
         let byte = if whole { 8 } else { weights.bits() };
         let (stored_bits, used_bits) = match encoding {
             Encoding::Words => (16 - index_bits(columns), 16 - index_bits(columns)),

@@ -28,8 +28,9 @@ pub(super) fn constants(network: &Network) -> Vec<Vec<Constant>> {
     constants
 }
 
-/// The constant that `column` of `layer` reads at every position of its output, padding counted as 0;
-/// none where it reads anything else. `source` are the constants of what the layer reads, of `shape`.
+/// The constant that `column` of `layer` reads at every position of its output, padding counted as
+/// 0; none where it reads anything else. `source` are the constants of what the layer reads, of
+/// `shape`.
 pub(super) fn read_everywhere(
     layer: &Layer,
     source: &[Constant],

@@ -1,10 +1,10 @@
 //! Gives an addition a copy of what it adds, where both cannot share a step.
 //!
 //! Quantization makes the step of what is added at least that of the sums it is added to. Where
-//! other layers read it too, and the sums are so much larger that this would cost them more than a bit of
-//! its resolution, the addition reads a copy of it instead: a diagonal layer, whose step is its own.
-//! The same where the step cannot change, as that of pooled pixels. The network computes the same; most
-//! have no such addition and stay as they are.
+//! other layers read it too, and the sums are so much larger that this would cost them more than a
+//! bit of its resolution, the addition reads a copy of it instead: a diagonal layer, whose step is
+//! its own. The same where the step cannot change, as that of pooled pixels. The network computes
+//! the same; most have no such addition and stay as they are.
 
 use sprs::CsMat;
 
@@ -15,7 +15,8 @@ use super::sparse::from_rows;
 /// Powers of two by which a step may be too small before a copy is worth its layer.
 const SHARED: f64 = 1.0;
 
-/// `network` with the copies that its additions need, its weights in `weights`, judged by `images`.
+/// `network` with the copies that its additions need, its weights in `weights`, judged by
+/// `images`.
 #[must_use]
 pub fn decouple(network: &Network, images: &[&[u8]], weights: WeightType) -> Network {
     let mut network = network.clone();
@@ -129,7 +130,8 @@ mod tests {
         }
     }
 
-    /// The first layer, added to one that makes `gain` times as much of it, and read by the second.
+    /// The first layer, added to one that makes `gain` times as much of it, and read by the
+    /// second.
     fn network(gain: f32) -> Network {
         let dense = Layer {
             operation: Operation::Dense,

@@ -269,13 +269,7 @@ impl FinishedRun {
             .map(|i| calibration.image(i))
             .collect();
         let stripping_error = difference(&self.fold_trained()?, &stripped, &images);
-        let network = match options.weights {
-            WeightType::F32 => stripped,
-            weights => {
-                let absorbed = absorb::absorb(&stripped, &images);
-                decouple::decouple(&absorbed, &images, weights)
-            }
-        };
+        let network = adapted(&stripped, &images, options.weights);
         let Quantized {
             spec,
             activity,
@@ -381,7 +375,20 @@ pub struct Code {
     pub report: ExportReport,
 }
 
-/// What a container is to hold of `network`, calibrated on `images`; hidden units may have moved.
+/// `network` as it is quantized: it computes the same, but what never changes and what is added do not take
+/// the steps of the rest. Done once, it changes nothing more.
+#[must_use]
+pub fn adapted(network: &Network, images: &[&[u8]], weights: WeightType) -> Network {
+    if weights == WeightType::F32 {
+        return network.clone();
+    }
+    let images = quantize::enough(network, images);
+    let absorbed = absorb::absorb(network, images);
+    decouple::decouple(&absorbed, images, weights)
+}
+
+/// What a container is to hold of `network`, [adapted] and calibrated on `images`; hidden units may have
+/// moved.
 ///
 /// # Errors
 /// When a step refuses or the options do not go together.
@@ -405,6 +412,7 @@ pub fn integers(
         }
         return quantize::floats(network, images);
     }
+    let network = &adapted(network, images, weights);
     let with = |encodings: &[Encoding]| {
         let network = pairs::paired(network, images, encodings);
         quantize::quantize(&network, images, weights, encodings)

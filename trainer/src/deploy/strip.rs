@@ -1,16 +1,17 @@
 //! Stripping: detached units and channels go, and nothing else changes.
 //!
-//! A hidden unit that nothing reads is removed. One that reads nothing gives the constant `act(bias)`, and
-//! so does a position of a map that sees only padding. What reads the same [constant](super::constants)
-//! everywhere takes it into its bias and no longer reads it. A convolution that sees a constant here and
-//! padding or something else there keeps reading it: its weights stay. Additions and pooling tie the channels of layers together: those go only together, when
-//! none of them is read. A layer that reads nothing but its skip lets go of its source, and layers that
-//! nothing needs go whole.
+//! A hidden unit that nothing reads is removed. One that reads nothing gives the constant
+//! `act(bias)`, and so does a position of a map that sees only padding. What reads the same
+//! [constant](super::constants) everywhere takes it into its bias and no longer reads it. A
+//! convolution that sees a constant here and padding or something else there keeps reading it: its
+//! weights stay. Additions and pooling tie the channels of layers together: those go only
+//! together, when none of them is read. A layer that reads nothing but its skip lets go of its
+//! source, and layers that nothing needs go whole.
 //!
 //! Removing one kind can make more of the other, so this repeats until nothing is left to do. The
 //! result computes what the network computed, up to the rounding of the folded biases. The inputs
-//! and outputs of the network stay: they are the device's interface. One channel stays of a
-//! layer that is needed for its shape alone.
+//! and outputs of the network stay: they are the device's interface. One channel stays of a layer
+//! that is needed for its shape alone.
 
 use super::constants::{constants, read_everywhere};
 use super::network::{Layer, Network, Operation, disjoint, in_order};
@@ -79,7 +80,8 @@ fn fold_columns(layer: &mut Layer, read: &[Option<f32>], shape: [usize; 3]) {
     layer.weights = sparse::retain(&layer.weights, |_, column| sent[column].is_none());
 }
 
-/// The constant of each of `channels`, where all are constant and each is the same at all its positions.
+/// The constant of each of `channels`, where all are constant and each is the same at all its
+/// positions.
 fn by_channel(constants: &[Option<f32>], channels: usize) -> Option<Vec<f32>> {
     let maps = constants.chunks_exact(constants.len() / channels.max(1));
     maps.map(|map| {
@@ -89,8 +91,8 @@ fn by_channel(constants: &[Option<f32>], channels: usize) -> Option<Vec<f32>> {
     .collect()
 }
 
-/// Lets layers without weights read their skip, or the input, instead of their source, and removes the
-/// layers that are then not needed.
+/// Lets layers without weights read their skip, or the input, instead of their source, and removes
+/// the layers that are then not needed.
 fn release_sources(network: &mut Network) {
     for index in 0..network.layers.len() {
         let shape = network.shape(network.layers[index].skip);
@@ -112,8 +114,8 @@ fn release_sources(network: &mut Network) {
     network.layers = in_order(std::mem::take(&mut network.layers), output);
 }
 
-/// For each layer the first of those that its channels are tied to, itself included, by additions and
-/// by pooling.
+/// For each layer the first of those that its channels are tied to, itself included, by additions
+/// and by pooling.
 fn ties(layers: &[Layer]) -> Vec<usize> {
     let mut ties: Vec<usize> = (0..layers.len()).collect();
     for (index, layer) in layers.iter().enumerate() {

@@ -156,13 +156,7 @@ impl Recipe {
     pub fn check(&self, graph: &Graph, data: &Dataset) -> Result<(), TrainError> {
         let refuse = |message: String| Err(TrainError::Options(message));
         source::fits(graph, data).map_err(TrainError::Mismatch)?;
-        let normalisation = [data.normalisation.mean, data.normalisation.std];
-        if normalisation != [self.pixel_mean, self.pixel_std] {
-            return refuse(format!(
-                "the recipe normalises pixels by {} and {}, but dataset {} by {} and {}: state the recipe's with --mean and --std",
-                self.pixel_mean, self.pixel_std, data.name, normalisation[0], normalisation[1]
-            ));
-        }
+        self.check_pixels(data)?;
         let pruner = Pruner::by_name(&self.pruner)?;
         let trained = self.weights.is_some() || pruner.needs_dense_training();
         if self.after == After::Finetune && !trained {
@@ -225,10 +219,10 @@ impl Recipe {
         }
         search::check_compression(self.compression).map_err(|e| e.to_string())?;
         if !self.pixel_mean.is_finite() {
-            return Err(format!("pixel_mean {} must be a number", self.pixel_mean));
+            return Err(format!("--mean {} must be a number", self.pixel_mean));
         }
         if !positive(f64::from(std)) {
-            return Err(format!("pixel_std {std} must be a positive number"));
+            return Err(format!("--std {std} must be a positive number"));
         }
         if self.batch_norm_epsilon != EPSILON {
             return Err(format!(
@@ -237,6 +231,18 @@ impl Recipe {
             ));
         }
         Ok(())
+    }
+
+    /// Checks that the recipe normalises pixels as the data does.
+    fn check_pixels(&self, data: &Dataset) -> Result<(), TrainError> {
+        let normalisation = [data.normalisation.mean, data.normalisation.std];
+        if normalisation == [self.pixel_mean, self.pixel_std] {
+            return Ok(());
+        }
+        Err(TrainError::Options(format!(
+            "the recipe normalises pixels by {} and {}, but dataset {} by {} and {}: state the recipe's with --mean and --std",
+            self.pixel_mean, self.pixel_std, data.name, normalisation[0], normalisation[1]
+        )))
     }
 
     /// Whether a dense network is trained first.

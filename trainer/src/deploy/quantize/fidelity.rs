@@ -1,15 +1,15 @@
 //! How near a layer's integers are to the floats they stand for.
 //!
-//! What a layer stores, taken times its step, is compared with what the network in floats computes for
-//! the same calibration images, from the pixels on: errors add up from layer to layer.
+//! What a layer stores, taken times its step, is compared with what the network in floats computes
+//! for the same calibration images, from the pixels on: errors add up from layer to layer.
 
 use serde::Serialize;
 
 use super::Values;
 use crate::deploy::Network;
 
-/// Below this many decibels the integers of a layer no longer follow the floats: the error is a third of
-/// the signal.
+/// Below this many decibels the integers of a layer no longer follow the floats: the error is a
+/// third of the signal.
 const APART: f64 = 10.0;
 
 /// The difference between a layer's integers and floats over the calibration images.
@@ -54,8 +54,8 @@ fn fidelity(layer: &str, values: &Values) -> Fidelity {
     }
 }
 
-/// The first of `layers` where the integers part from the floats: the first below 10 dB, else the one
-/// with the lowest ratio; none where no layer differs.
+/// The first of `layers` where the integers part from the floats: the first below 10 dB, else the
+/// one with the lowest ratio; none where no layer differs.
 #[must_use]
 pub fn first_apart(layers: &[Fidelity]) -> Option<&Fidelity> {
     let ratio = |layer: &Fidelity| match layer.snr_db {

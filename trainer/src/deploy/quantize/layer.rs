@@ -10,6 +10,7 @@
 //! of what the shift drops. There too, where that makes the error smaller, goes the mean error of each
 //! row's sums on the calibration images (Nagel et al. 2019, "Data-free quantization", section 4.2).
 
+mod biases;
 mod scales;
 
 use super::Values;
@@ -224,6 +225,7 @@ impl<'a> Fit<'a> {
             skip_shift,
         };
         let sums = self.stored_sums(&integers);
+        let reach = self.reach(&integers);
         let centres = self.centres(&integers, sum_step);
         let errors = self.mean_errors(&sums, &centres, sum_step);
         let area = self.area();
@@ -235,12 +237,13 @@ impl<'a> Fit<'a> {
                 let biases = centres.iter().zip(&errors);
                 let Some(bias) = self.biases(
                     biases.map(|(centre, error)| centre + correction * error),
+                    &reach,
                     shift,
                 ) else {
                     continue;
                 };
                 integers.bias = bias;
-                if self.overflows(&integers) {
+                if self.overflows(&integers.bias, &reach) {
                     continue;
                 }
                 let error = self.error(&sums, &integers, step);
@@ -357,51 +360,6 @@ impl<'a> Fit<'a> {
             (Pooling::Average, size) => (size * size) as f64,
             (Pooling::Max, _) => 1.0,
         }
-    }
-
-    /// The biases for this shift, with the zero point of the outputs and half of what it drops; none where
-    /// they do not fit.
-    fn biases(&self, centres: impl Iterator<Item = f64>, shift: u8) -> Option<Vec<i32>> {
-        let zero = if self.layer.relu { 0.0 } else { ZERO };
-        let one = 2_f64.powi(shift.into());
-        let more = match (self.storage.last, shift) {
-            (true, _) => 0.0,
-            (false, 0) => zero / self.area(),
-            (false, _) => (zero + 0.5) * one / self.area(),
-        };
-        let biases: Vec<f64> = centres.map(|centre| centre + more).collect();
-        let largest = biases
-            .iter()
-            .fold(0.0_f64, |most, bias| most.max(bias.abs()));
-        if largest >= 2_f64.powi(31) {
-            return None;
-        }
-        let rounded: Vec<i32> = biases.iter().map(|bias| bias.round() as i32).collect();
-        Some(if self.storage.short_biases {
-            super::short(&rounded)
-        } else {
-            rounded
-        })
-    }
-
-    /// Whether the sums of some row could leave 32 bits.
-    fn overflows(&self, integers: &Integers) -> bool {
-        let skip = if self.skip.is_some() {
-            255_i64 << integers.skip_shift
-        } else {
-            0
-        };
-        let rows = integers.rows.iter().zip(&integers.bias);
-        rows.into_iter().any(|(row, &bias)| {
-            let part = |sign: i64| -> i64 {
-                let weights = row
-                    .iter()
-                    .map(|&(_, weight)| (sign * i64::from(weight)).max(0));
-                255 * weights.sum::<i64>()
-            };
-            let most = (i64::from(bias) + part(1) + skip) * self.area() as i64;
-            most > i32::MAX.into() || i64::from(bias) - part(-1) < i32::MIN.into()
-        })
     }
 
     /// The squared error of the outputs.

@@ -1,13 +1,14 @@
 //! Quantization: a stripped network in f32 becomes the integers of a container.
 //!
 //! Activations are unsigned 8-bit integers with a step each layer (and a zero point where they are
-//! signed), weights what their encoding holds, biases and sums 32-bit. Layer by layer, each calibrated on
-//! what those before it really give for some training images: `layer` chooses the steps of one,
-//! `grid` and `rounding` round its weights.
+//! signed), weights what their encoding holds, biases and sums 32-bit. Layer by layer, each
+//! calibrated on what those before it really give for some training images: `layer` chooses the
+//! steps of one, `grid` and `rounding` round its weights.
 //!
-//! Calibration computes in f32 on whole numbers: exact up to 2^24, beyond that to one part in 10^7, which
-//! is enough to choose by. Assumes a network in which every layer follows what it reads, its last dense.
-//! Refuses what a container cannot state (windows, dimensions) and numbers that are not finite.
+//! Calibration computes in f32 on whole numbers: exact up to 2^24, beyond that to one part in
+//! 10^7, which is enough to choose by. Assumes a network in which every layer follows what it
+//! reads, its last dense. Refuses what a container cannot state (windows, dimensions) and numbers
+//! that are not finite.
 
 pub mod fidelity;
 mod floats;
@@ -33,8 +34,8 @@ pub(super) use layer::{finest, room};
 /// Calibration images that choices are compared on, for a network of few multiplications.
 pub const CALIBRATION: usize = 500;
 
-/// Multiplications that calibration spends at most on one pass over its images: what larger networks
-/// are calibrated on are fewer images, 50 at least.
+/// Multiplications that calibration spends at most on one pass over its images: what larger
+/// networks are calibrated on are fewer images, 50 at least.
 const MULTIPLICATIONS: usize = 200_000_000;
 
 /// A network in integers.
@@ -90,8 +91,7 @@ pub fn quantize(
     encodings: &[Encoding],
 ) -> Result<Quantized, DeployError> {
     assert!(!images.is_empty(), "calibration needs images");
-    let enough = MULTIPLICATIONS / multiplications(network).max(1);
-    let images = &images[..images.len().min(enough.max(50))];
+    let images = enough(network, images);
     let input = operation::input(network).map_err(|reason| DeployError::Quantize {
         layer: "input".into(),
         reason,
@@ -114,6 +114,12 @@ pub fn quantize(
     })
 }
 
+/// Those of `images` that `network` is calibrated on: fewer where an image takes many multiplications.
+pub(super) fn enough<'a>(network: &Network, images: &'a [&'a [u8]]) -> &'a [&'a [u8]] {
+    let enough = MULTIPLICATIONS / multiplications(network).max(1);
+    &images[..images.len().min(enough.max(50))]
+}
+
 /// Where in [`Walk::values`] the output of `source` is.
 fn place(source: Option<usize>) -> usize {
     source.map_or(0, |layer| layer + 1)
@@ -121,10 +127,10 @@ fn place(source: Option<usize>) -> usize {
 
 /// Quantization under way, layer after layer.
 ///
-/// A layer that adds another fixes the ratio of their steps to a power of two. Where what is added has a
-/// step too small for the sums it is added to (its branch is nearly always zero, or gives little), the
-/// weights would saturate: then the walk goes back to the layer that gives it, which takes a coarser step.
-/// The sums are no finer than that, so nothing is lost in them.
+/// A layer that adds another fixes the ratio of their steps to a power of two. Where what is added
+/// has a step too small for the sums it is added to (its branch is nearly always zero, or gives
+/// little), the weights would saturate: then the walk goes back to the layer that gives it, which
+/// takes a coarser step. The sums are no finer than that, so nothing is lost in them.
 struct Walk<'a> {
     network: &'a Network,
     weights: WeightType,
@@ -138,8 +144,8 @@ struct Walk<'a> {
     returns: Vec<u8>,
 }
 
-/// How often a layer asks for a coarser step of what it adds: what is quantized again may change its own
-/// step a little.
+/// How often a layer asks for a coarser step of what it adds: what is quantized again may change
+/// its own step a little.
 const RETURNS: u8 = 3;
 
 impl<'a> Walk<'a> {
@@ -204,19 +210,18 @@ impl<'a> Walk<'a> {
             let skip = layer.skip.map(|skip| &self.values[place(Some(skip))]);
             let fit = Fit::new(layer, self.storage(index), source, skip);
             if let Some((owner, step)) = self.coarser(index, &fit) {
-                self.least[owner] = step;
+                self.go_back(owner, step);
                 self.returns[index] -= 1;
-                self.layers.truncate(owner);
-                self.values.truncate(place(Some(owner)));
                 return Ok(());
             }
+            let overflow = || DeployError::Overflow {
+                layer: layer.name.clone(),
+                index,
+                encoding: self.encodings[index],
+            };
             let (integers, values) = fit.best().map_err(|unfit| match unfit {
                 Unfit::Reason(reason) => refuse(reason),
-                Unfit::Overflow => DeployError::Overflow {
-                    layer: layer.name.clone(),
-                    index,
-                    encoding: self.encodings[index],
-                },
+                Unfit::Overflow => overflow(),
             })?;
             stored.shift = integers.shift;
             stored.skip = layer.skip.map(|skip| SkipSpec {
@@ -234,14 +239,22 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
+    /// Forgets `owner` and what follows it: it is to take a step of at least `step`.
+    fn go_back(&mut self, owner: usize, step: f64) {
+        self.least[owner] = step;
+        self.layers.truncate(owner);
+        self.values.truncate(place(Some(owner)));
+    }
+
     /// How layer `index` is to be stored.
     fn storage(&self, index: usize) -> Storage {
         let layer = &self.network.layers[index];
         let (rows, columns) = layer.weights.shape();
         let encoding = self.encodings[index];
         let grid = match grid::grid(encoding, self.weights, rows, columns) {
-            // As few weights as rows: all of a byte cost nothing, and what they pass on stays exact.
-            Some(grid) if is_diagonal(layer) => grid.whole_byte(),
+            // What is added fixes the scale, and few weights stand for a whole map: they take a
+            // byte.
+            Some(grid) if passes_on(layer) => grid.whole_byte(),
             grid => grid.expect("the encoding holds the layer"),
         };
         Storage {
@@ -261,8 +274,8 @@ impl<'a> Walk<'a> {
     }
 }
 
-/// The layer that chooses the step of what `layer` gives: a maximum passes on that of its source. None
-/// for the input.
+/// The layer that chooses the step of what `layer` gives: a maximum passes on that of its source.
+/// None for the input.
 pub(super) fn owner(network: &Network, mut layer: Option<usize>) -> Option<usize> {
     while let Operation::Pool {
         kind: Pooling::Max, ..
@@ -273,12 +286,12 @@ pub(super) fn owner(network: &Network, mut layer: Option<usize>) -> Option<usize
     layer
 }
 
-/// Whether each row has one weight at most, of a column of its own: a map passed on.
+/// Whether `layer` passes on what it reads, each channel from itself alone, plus what it adds.
 #[must_use]
-pub fn is_diagonal(layer: &Layer) -> bool {
+pub fn passes_on(layer: &Layer) -> bool {
     let rows = layer.weights.outer_iterator().enumerate();
     let mut rows = rows.map(|(row, weights)| weights.indices().iter().all(|&column| column == row));
-    layer.weights.nnz() > 0 && rows.all(|diagonal| diagonal)
+    layer.skip.is_some() && layer.weights.nnz() > 0 && rows.all(|diagonal| diagonal)
 }
 
 /// `biases` in 8 bits times a power of two that they share: the nearest.

@@ -6,8 +6,8 @@ use super::Values;
 use crate::deploy::network::{Layer, Operation};
 use crate::graph::Pooling;
 
-/// Pooling on its own: its shift, and what it gives. A maximum needs none; a mean over `area` integers is
-/// their sum by a shift, which gives the outputs a step and a zero point of their own.
+/// Pooling on its own: its shift, and what it gives. A maximum needs none; a mean over `area`
+/// integers is their sum by a shift, which gives the outputs a step and a zero point of their own.
 ///
 /// The step of a mean is at least `least` where that is possible: a larger shift makes it coarser.
 pub(super) fn pool(layer: &Layer, source: &Values, kind: Pooling, least: f64) -> (u8, Values) {

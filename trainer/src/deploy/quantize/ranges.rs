@@ -1,5 +1,6 @@
-//! Networks whose numbers are of very different size: what is added and what it is added to, a channel
-//! and the others, sums and 32 bits. Judged by scores worked out in f64, one formula a network.
+//! Networks whose numbers are of very different size: what is added and what it is added to, a
+//! channel and the others, sums and 32 bits. Judged by scores worked out in f64, one formula a
+//! network.
 
 use rarefy_format::{Encoding, NetworkSpec, write};
 
@@ -33,8 +34,8 @@ fn scaled(
     }
 }
 
-/// Two branches `relu(weight x + bias)` of the pixels, the first times `gain` plus the second, and four
-/// scores of that: as a network, and what the scores of an image are.
+/// Two branches `relu(weight x + bias)` of the pixels, the first times `gain` plus the second, and
+/// four scores of that: as a network, and what the scores of an image are.
 fn branches(
     main: (f64, f64),
     added: (f64, f64),
@@ -253,8 +254,8 @@ fn a_dead_channel_does_not_take_the_levels_of_the_others() {
     }
 }
 
-/// A mean over 64 positions, fused, multiplies sums by 64: packed words, whose weights have 12 bits and more
-/// here, take a coarser scale.
+/// A mean over 64 positions, fused, multiplies sums by 64: packed words, whose weights have 12
+/// bits and more here, take a coarser scale.
 #[test]
 fn sums_that_leave_32_bits_take_a_coarser_scale() {
     let random = &mut Random::new(40);
@@ -307,10 +308,10 @@ fn sums_that_leave_32_bits_take_a_coarser_scale() {
 #[test]
 fn sums_that_fit_at_no_scale_are_told_with_layer_and_encoding() {
     let random = &mut Random::new(41);
-    let mut layer = random_layer(random, (Operation::Dense, [4, 1, 1]), 4000, (0.9, 0.01));
+    let mut layer = random_layer(random, (Operation::Dense, [4, 1, 1]), 8000, (0.9, 0.01));
     (layer.name, layer.relu) = ("fc1".into(), false);
     let network = Network {
-        input: [1, 1, 4000],
+        input: [1, 1, 8000],
         layers: vec![layer],
     };
     let images = images(&network, 8);

@@ -1,7 +1,7 @@
 //! Which scales and shifts of a layer are worth trying.
 //!
-//! The step of a weight's integer is free where nothing is added. What is added fixes it up to a power
-//! of two: the step of what is added is that of the sums times one.
+//! The step of a weight's integer is free where nothing is added. What is added fixes it up to a
+//! power of two: the step of what is added is that of the sums times one.
 
 use rarefy_format::MAX_SHIFT;
 
@@ -15,16 +15,16 @@ pub(super) type Scale = (f64, u8);
 /// The largest shift of what is added: 8 bits by more leave 31.
 const MOST_SKIP_SHIFT: u8 = 22;
 
-/// How much coarser than the finest a scale may be, in powers of two, before its weights are mostly
-/// less than a step.
+/// How much coarser than the finest a scale may be, in powers of two, before its weights are
+/// mostly less than a step.
 const COARSE: f64 = 1.5;
 
-/// How many times larger than those of most rows the largest weights are where they are clipped for the
-/// others' sake.
+/// How many times larger than those of most rows the largest weights are where they are clipped
+/// for the others' sake.
 const OUTLYING: f64 = 8.0;
 
-/// Quarters of a power of two by which the largest weights are worth clipping: the fewer the levels, the
-/// more.
+/// Quarters of a power of two by which the largest weights are worth clipping: the fewer the
+/// levels, the more.
 fn clips(levels: f64) -> i32 {
     match levels {
         32.0.. => 4,
@@ -35,8 +35,8 @@ fn clips(levels: f64) -> i32 {
     }
 }
 
-/// The step of a weight's integer by which the largest weight of `layer` is the largest integer of `levels`;
-/// none for a layer without weights.
+/// The step of a weight's integer by which the largest weight of `layer` is the largest integer of
+/// `levels`; none for a layer without weights.
 pub(in crate::deploy) fn finest(layer: &Layer, levels: f64) -> Option<f64> {
     let largest = largest(layer.weights.data());
     (largest > 0.0).then_some(largest / levels)
@@ -59,8 +59,9 @@ impl Fit<'_> {
         }
     }
 
-    /// Further finest steps, of most rows, where the largest weights are those of a few: a nearly dead channel,
-    /// whose batch norm divides by next to nothing, would take the levels of all others.
+    /// Further finest steps, of most rows, where the largest weights are those of a few: a nearly
+    /// dead channel, whose batch norm divides by next to nothing, would take the levels of all
+    /// others.
     fn finest_of_most(&self) -> Vec<f64> {
         let rows = self.layer.weights.outer_iterator();
         let mut rows: Vec<f64> = rows.map(|row| largest(row.data())).collect();
@@ -107,7 +108,8 @@ impl Fit<'_> {
         near
     }
 
-    /// Scales coarser than `tried`, as long as weights keep the bits asked for: where sums overflow.
+    /// Scales coarser than `tried`, as long as weights keep the bits asked for: where sums
+    /// overflow.
     pub(super) fn coarser_scales(&self, tried: &[Scale]) -> Vec<Scale> {
         let grid = self.storage.grid;
         let halvings = match grid {
@@ -150,8 +152,8 @@ impl Fit<'_> {
         weight > self.finest() * 2_f64.powf(COARSE)
     }
 
-    /// The step that what is added should have at least, where its own is too small: weights saturate at
-    /// the finest scale that goes with it.
+    /// The step that what is added should have at least, where its own is too small: weights
+    /// saturate at the finest scale that goes with it.
     pub(in crate::deploy::quantize) fn least_of_skip(&self) -> Option<f64> {
         let skip = self.skip?;
         let (room, finest) = (room(self.storage.grid.levels()), self.finest());
@@ -159,8 +161,8 @@ impl Fit<'_> {
         saturates.then(|| self.source.step * finest * 2_f64.powf(room + 0.5))
     }
 
-    /// The shifts worth trying: those that bring the largest activation to the largest integer, or up to
-    /// four times beyond, and that make the step as coarse as it must be.
+    /// The shifts worth trying: those that bring the largest activation to the largest integer, or
+    /// up to four times beyond, and that make the step as coarse as it must be.
     pub(super) fn shifts(&self, sum_step: f64) -> Vec<u8> {
         if self.storage.last {
             return vec![0];
@@ -199,7 +201,8 @@ pub(super) fn largest_of(images: &[Vec<f32>]) -> f64 {
         .fold(0.0, f64::max)
 }
 
-/// The standard deviation of each of `rows` rows of sums, in the mean over the rows (of squares).
+/// The standard deviation of the sums of a row, the median of `rows`: a dead channel's may be of
+/// any size.
 pub(super) fn spread(images: &[Vec<f32>], rows: usize) -> f64 {
     let plane = images.first().map_or(0, Vec::len) / rows.max(1);
     if plane == 0 {
@@ -212,5 +215,7 @@ pub(super) fn spread(images: &[Vec<f32>], rows: usize) -> f64 {
         let squares = own().map(|&sum| (f64::from(sum) - mean).powi(2));
         squares.sum::<f64>() / count
     };
-    ((0..rows).map(variance).sum::<f64>() / rows as f64).sqrt()
+    let mut variances: Vec<f64> = (0..rows).map(variance).collect();
+    variances.sort_by(f64::total_cmp);
+    variances[(rows - 1) / 2].sqrt()
 }

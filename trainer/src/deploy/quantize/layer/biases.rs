@@ -1,0 +1,86 @@
+//! Biases, and whether sums with them fit 32 bits.
+
+use super::{Fit, Integers, LARGEST, ZERO};
+use crate::deploy::quantize::short;
+use crate::graph::Pooling;
+
+/// The least and the most that a row can add to its bias, whatever is read.
+pub(super) type Reach = [i64; 2];
+
+impl Fit<'_> {
+    /// The reach of each row, with what is added.
+    pub(super) fn reach(&self, integers: &Integers) -> Vec<Reach> {
+        let skip = match self.skip {
+            Some(_) => 255_i64 << integers.skip_shift,
+            None => 0,
+        };
+        let rows = integers.rows.iter().map(|row| {
+            let part = |sign: i64| -> i64 {
+                let weights = row
+                    .iter()
+                    .map(|&(_, weight)| (sign * i64::from(weight)).max(0));
+                255 * weights.sum::<i64>()
+            };
+            [-part(-1), part(1) + skip]
+        });
+        rows.collect()
+    }
+
+    /// The biases for this shift, with the zero point of the outputs and half of what it drops;
+    /// none where they do not fit.
+    pub(super) fn biases(
+        &self,
+        centres: impl Iterator<Item = f64>,
+        reach: &[Reach],
+        shift: u8,
+    ) -> Option<Vec<i32>> {
+        let zero = if self.layer.relu { 0.0 } else { ZERO };
+        let one = 2_f64.powi(shift.into());
+        let more = match (self.storage.last, shift) {
+            (true, _) => 0.0,
+            (false, 0) => zero / self.area(),
+            (false, _) => (zero + 0.5) * one / self.area(),
+        };
+        let rows = centres.zip(reach);
+        let biases = rows.map(|(centre, reach)| self.enough(centre + more, *reach, one));
+        let biases: Vec<f64> = biases.collect();
+        let largest = biases
+            .iter()
+            .fold(0.0_f64, |most, bias| most.max(bias.abs()));
+        if largest >= 2_f64.powi(31) {
+            return None;
+        }
+        let rounded: Vec<i32> = biases.iter().map(|bias| bias.round() as i32).collect();
+        Some(if self.storage.short_biases {
+            short(&rounded)
+        } else {
+            rounded
+        })
+    }
+
+    /// `bias`, or, where its row gives the same whatever is read, as much of it as that takes: 0
+    /// of what is always below, 255 of what is always above.
+    fn enough(&self, bias: f64, [least, most]: Reach, one: f64) -> f64 {
+        if self.storage.last {
+            return bias;
+        }
+        let below = -(most as f64) - 1.0;
+        let above = (LARGEST + 1.0) * one - least as f64;
+        if bias < below {
+            below
+        } else if bias > above && self.pooled.0 == Pooling::Max {
+            above
+        } else {
+            bias
+        }
+    }
+
+    /// Whether the sums of some row could leave 32 bits.
+    pub(super) fn overflows(&self, biases: &[i32], reach: &[Reach]) -> bool {
+        let rows = biases.iter().zip(reach);
+        rows.into_iter().any(|(&bias, [least, most])| {
+            let bias = i64::from(bias);
+            (bias + most) * self.area() as i64 > i32::MAX.into() || bias + least < i32::MIN.into()
+        })
+    }
+}
