@@ -17,9 +17,9 @@ use super::forward::{Values, all_readers};
 use super::{Network, State};
 use crate::graph::{Graph, Operation};
 
-/// The most bytes of values kept from one batch norm to the next, 512 MiB: of 60,000 images those
-/// of 2236 units in f32.
-pub const KEPT: usize = 1 << 29;
+/// The most bytes of values kept from one batch norm to the next, 256 MiB: of 60,000 images those
+/// of 1118 units in f32.
+pub const KEPT: usize = 1 << 28;
 
 /// Mean and biased variance of each unit (of a map: each channel, over its positions too).
 #[derive(Debug, Clone, PartialEq, Default)]
