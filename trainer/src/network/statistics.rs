@@ -17,9 +17,9 @@ use super::forward::{Values, all_readers};
 use super::{Network, State};
 use crate::graph::{Graph, Operation};
 
-/// The most bytes of values kept from one batch norm to the next, 512 MiB: of 60,000 images those
-/// of 2236 units in f32.
-pub const KEPT: usize = 1 << 29;
+/// The most bytes of values kept from one batch norm to the next, 256 MiB: of 60,000 images those
+/// of 1118 units in f32.
+pub const KEPT: usize = 1 << 28;
 
 /// Mean and biased variance of each unit (of a map: each channel, over its positions too).
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -121,6 +121,17 @@ struct Kept {
     batches: VecDeque<Values>,
 }
 
+impl Kept {
+    /// The values of batch `batch`, none after the last; they go where later ones take their place,
+    /// and stay for the next norm where those would not fit.
+    fn values(&mut self, batch: usize, replaced: bool) -> Option<Values> {
+        match replaced {
+            true => self.batches.pop_front(),
+            false => self.batches.get(batch).cloned(),
+        }
+    }
+}
+
 /// The computation of a network's statistics, under way.
 struct Pass<'a> {
     network: &'a Network,
@@ -159,17 +170,10 @@ impl Pass<'_> {
                     Some(x) => (Values::default(), Some(x?)),
                     None => break,
                 },
-                // What is not kept any further stays for the next norm.
-                (None, Some(kept)) => {
-                    let values = match keep {
-                        Some(_) => kept.batches.pop_front(),
-                        None => kept.batches.get(batch).cloned(),
-                    };
-                    match values {
-                        Some(values) => (values, None),
-                        None => break,
-                    }
-                }
+                (None, Some(kept)) => match kept.values(batch, keep.is_some()) {
+                    Some(values) => (values, None),
+                    None => break,
+                },
                 (None, None) => unreachable!("values are kept where batches are not made"),
             };
             let mut at = from;

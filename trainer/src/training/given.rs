@@ -83,18 +83,22 @@ pub(super) fn accuracy(
     phase::accuracy(&network, &statistics, test).map(Some)
 }
 
-/// Checks that training can go on from `kernels`: that loss and gradients of a batch of the images
-/// of `train` are finite.
+/// Checks that training can go on from `kernels`, where `recipe` does: that loss and gradients of a
+/// batch of the images of `train` are finite.
 ///
 /// # Errors
 /// When they are not, naming the largest weight, which no learning rate makes smaller.
 pub(super) fn probe(
-    (path, kernels): (&str, &Kernels),
+    recipe: &Recipe,
+    kernels: &Kernels,
     graph: &Graph,
     device: &Device,
     train: &Batches<'_>,
-    batch: usize,
 ) -> Result<(), TrainError> {
+    let (After::Finetune, Some(path)) = (recipe.after, &recipe.weights) else {
+        return Ok(());
+    };
+    let batch = recipe.batch;
     let state = kernels.state(graph);
     let network = Network::new(graph, &state, device)?;
     let indices: Vec<u32> = (0..batch.min(train.split().len()) as u32).collect();

@@ -117,7 +117,11 @@ pub fn run(
             DeviceKind::of(device)
         )));
     }
+    let train = Batches::new(&data.train, &data.normalisation, device);
     let given = given::load(recipe, &graph)?;
+    if let Some(given) = &given {
+        given::probe(recipe, given, &graph, device, &train)?;
+    }
     if fresh {
         spare_inputs(recipe, path)?;
     }
@@ -139,7 +143,7 @@ pub fn run(
         recipe,
         data,
         device: device.clone(),
-        train: Batches::new(&data.train, &data.normalisation, device),
+        train,
         test: Batches::new(&data.test, &data.normalisation, device),
         sample: Batches::new(&sample, &data.normalisation, device),
         stop,
@@ -207,7 +211,7 @@ impl Run<'_> {
             dense_accuracy = notes.get("accuracy").and_then(|text| text.parse().ok());
             trained = Some(Kernels::of(&self.graph, state));
         } else if let Some(given) = self.given()? {
-            dense_accuracy = self.judge(&given, pruned_already, tell)?;
+            dense_accuracy = self.judge(&given, tell)?;
             trained = Some(given).filter(|_| !pruned_already);
         }
 
@@ -332,19 +336,15 @@ impl Run<'_> {
     }
 
     /// The accuracy of the network of the `given` weights, which is told; none where they are
-    /// kernels alone. Checks that training can go on from them, where it will.
+    /// kernels alone.
     fn judge(
         &self,
         given: &Kernels,
-        pruned_already: bool,
         tell: &mut dyn FnMut(Event<'_>),
     ) -> Result<Option<f64>, TrainError> {
-        let (path, train) = (self.recipe.weights.as_deref().unwrap_or(""), &self.train);
-        if self.recipe.after == After::Finetune && !pruned_already {
-            let batch = self.recipe.batch;
-            given::probe((path, given), &self.graph, &self.device, train, batch)?;
-        }
-        let accuracy = given::accuracy(given, &self.graph, &self.device, train, &self.test)?;
+        let path = self.recipe.weights.as_deref().unwrap_or("");
+        let (graph, device) = (&self.graph, &self.device);
+        let accuracy = given::accuracy(given, graph, device, &self.train, &self.test)?;
         tell(Event::Note(match accuracy {
             Some(accuracy) => format!(
                 "{path}: {:.2} % of test images right before pruning",
