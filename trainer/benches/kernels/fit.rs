@@ -124,7 +124,7 @@ fn counted(bench: &Bench, core: Core) -> Outcome<Vec<Counted>> {
             1
         };
         for (kind, active) in &inputs[..kinds] {
-            let input = input(&network, |at| active(at));
+            let input = input(&network, *active);
             add(format!("{name}{kind}"), 1.0, &bytes, &[input])?;
         }
     }
@@ -138,11 +138,11 @@ fn counted(bench: &Bench, core: Core) -> Outcome<Vec<Counted>> {
         // Elsewhere no kernel looks for zeros.
         let kinds = if core == Core::M4 { 2 } else { 1 };
         for (kind, active) in &inputs[..kinds] {
-            let input = input(&network, |at| active(at));
+            let input = input(&network, *active);
             add(format!("{name}{kind}"), 1.0, &bytes, &[input])?;
         }
     }
-    for (name, network) in resnet::networks() {
+    for (name, network) in convolutions::resnets() {
         let bytes = write(&network).map_err(|e| format!("{name}: {e}"))?;
         // On other boards it does not fit.
         if core == Core::M4 {
