@@ -5,6 +5,8 @@ use rarefy_format::{
     index_bits,
 };
 
+use super::resnet;
+
 /// A convolution to count.
 struct Case {
     encoding: Encoding,
@@ -37,7 +39,32 @@ impl Default for Case {
     }
 }
 
-/// All of them, by name.
+/// ResNet-8 several times, by name: shares of weights kept and encodings as an export chooses them; of
+/// one nearly all activations are 0.
+pub(super) fn resnets() -> Vec<(String, NetworkSpec)> {
+    let networks = [
+        (1, Encoding::Dense, 0),
+        (2, Encoding::Dense, 0),
+        (4, Encoding::Csr, 0),
+        (16, Encoding::Csr, 0),
+        (4, Encoding::Rice, 0),
+        (4, Encoding::Csr, -60),
+    ];
+    let name = |part, encoding: Encoding, bias| {
+        let zeros = if bias < 0 { ", mostly zeros" } else { "" };
+        format!("resnet-8, 1/{part} kept, {}{zeros}", encoding.name())
+    };
+    networks
+        .map(|(part, encoding, bias)| {
+            (
+                name(part, encoding, bias),
+                resnet::network(part, encoding, bias),
+            )
+        })
+        .into()
+}
+
+/// All convolutions, by name.
 #[rustfmt::skip]
 pub(super) fn networks() -> Vec<(String, NetworkSpec)> {
     let (max, average) = (|size| Some((Pooling::Max, size)), |size| Some((Pooling::Average, size)));

@@ -124,7 +124,7 @@ fn counted(bench: &Bench, core: Core) -> Outcome<Vec<Counted>> {
             1
         };
         for (kind, active) in &inputs[..kinds] {
-            let input = input(&network, |at| active(at));
+            let input = input(&network, *active);
             add(format!("{name}{kind}"), 1.0, &bytes, &[input])?;
         }
     }
@@ -138,11 +138,11 @@ fn counted(bench: &Bench, core: Core) -> Outcome<Vec<Counted>> {
         // Elsewhere no kernel looks for zeros.
         let kinds = if core == Core::M4 { 2 } else { 1 };
         for (kind, active) in &inputs[..kinds] {
-            let input = input(&network, |at| active(at));
+            let input = input(&network, *active);
             add(format!("{name}{kind}"), 1.0, &bytes, &[input])?;
         }
     }
-    for (name, network) in resnet::networks() {
+    for (name, network) in convolutions::resnets() {
         let bytes = write(&network).map_err(|e| format!("{name}: {e}"))?;
         // On other boards it does not fit.
         if core == Core::M4 {
@@ -180,11 +180,13 @@ fn fit(counted: &[Counted], old: &[f64]) -> Outcome<Vec<f64>> {
         .collect();
     loop {
         let costs = least_squares(counted, old, &free)?;
-        let negative = free.iter().position(|&unit| costs[unit] < 0.0);
-        match negative {
-            Some(place) => free.remove(place),
-            None => return Ok(costs),
+        // The one that is farthest below 0 first: others may rise when it is gone.
+        let below = |&place: &usize| costs[free[place]] / old[free[place]].max(1.0);
+        let negative = (0..free.len()).filter(|place| below(place) < 0.0);
+        let Some(place) = negative.min_by(|a, b| below(a).total_cmp(&below(b))) else {
+            return Ok(costs);
         };
+        free.remove(place);
     }
 }
 

@@ -42,8 +42,9 @@ pub enum EncodingChoice {
 /// Calibration images used for the comparison.
 const IMAGES: usize = 100;
 
-/// Predictions that differ by less than this share are a tie.
-pub const TIE: f64 = 0.01;
+/// Predictions that differ by less than this share are a tie. A prediction may be wrong by more, but
+/// what encodings of a layer have in common, most of a convolution, is wrong in the same way.
+pub const TIE: f64 = 0.005;
 
 /// Returns the encoding of each layer of `network`, whose units must already be in their final
 /// order. Pooling layers get [`Encoding::None`].
@@ -355,7 +356,11 @@ fn refusal(encoding: Encoding, weights: WeightType, layer: &Layer) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
+    use crate::data;
+    use crate::deploy::container;
     use crate::deploy::network::Operation;
     use crate::deploy::sparse::from_rows;
     use crate::random::Random;
@@ -449,9 +454,9 @@ mod tests {
             cheapest(&[&trials[0], &trials[1]], goal, Core::M4)
         };
         let both = [Encoding::Csr, Encoding::Words];
-        // 3,000 instructions in all: 30 fewer are a tie, which goes to the fewer bytes.
+        // 2,000 instructions in all: 9 fewer are a tie, which goes to the fewer bytes.
         assert_eq!(with(mixed + 40.0, Goal::Speed), both);
-        assert_eq!(with(mixed + 10.0, Goal::Speed), [Encoding::Words; 2]);
+        assert_eq!(with(mixed + 5.0, Goal::Speed), [Encoding::Words; 2]);
         assert_eq!(with(mixed - 1.0, Goal::Speed), [Encoding::Words; 2]);
         assert_eq!(with(900.0, Goal::Size), [Encoding::Words; 2]);
         assert_eq!(with(900.0, Goal::Balanced), both);
@@ -460,7 +465,7 @@ mod tests {
     #[test]
     fn a_gain_within_the_error_of_predictions_buys_no_bytes() {
         let sparse = [
-            (Encoding::Csr, cost(100.0, 10_050.0)),
+            (Encoding::Csr, cost(100.0, 10_040.0)),
             (Encoding::Dense, cost(900.0, 10_000.0)),
         ];
         let full = [
@@ -545,5 +550,79 @@ mod tests {
             speed[0] != Encoding::Words && speed[0] != Encoding::Columns,
             "{speed:?}"
         );
+    }
+
+    /// A chain of dense layers that computes what the container at `path` does, up to rounding.
+    fn committed(path: &Path) -> (Network, Vec<Encoding>) {
+        let bytes = container::read(path).unwrap();
+        let model = container::parse(&bytes, path).unwrap();
+        let layers = model.layers().map(|layer| {
+            let WeightsSpec::Integers { bias, rows } = LayerSpec::from_layer(&layer).weights else {
+                panic!("{} holds integers", path.display());
+            };
+            let one = 2_f32.powi(layer.shift().into());
+            let row = |row: &Vec<(u16, i16)>| {
+                let weight =
+                    |&(column, weight): &(u16, i16)| (usize::from(column), f32::from(weight) / one);
+                row.iter().map(weight).collect::<Vec<_>>()
+            };
+            Layer {
+                name: format!("fc{}", layer.index() + 1),
+                operation: Operation::Dense,
+                weights: from_rows(layer.columns(), rows.iter().map(row)),
+                bias: bias.iter().map(|&bias| bias as f32 / one).collect(),
+                relu: !layer.is_last(),
+                source: layer.index().checked_sub(1),
+                skip: None,
+                shape: [layer.outputs(), 1, 1],
+                original: (layer.original_outputs(), layer.columns()),
+            }
+        });
+        let network = Network {
+            layers: layers.collect(),
+            input: [1, 28, 28],
+        };
+        let encodings = model.layers().map(|layer| layer.encoding());
+        (network, encodings.collect())
+    }
+
+    /// No committed network would be stored in more bytes than it is, nor in more instructions than a
+    /// tie is.
+    #[test]
+    fn committed_networks_do_not_grow() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/networks");
+        let digits = data::folder::load(&folder.join("digits")).unwrap().test;
+        let images: Vec<&[u8]> = (0..digits.len()).map(|index| digits.image(index)).collect();
+        let (speed, size) = (Goal::Speed, Goal::Size);
+        for (name, bits, goal, core) in [
+            ("10x-speed-m4", 6, speed, Core::M4),
+            ("100x-size", 4, size, Core::M4),
+            ("100x-speed-m4", 6, speed, Core::M4),
+            ("100x-speed-m0", 6, speed, Core::M0),
+            ("1000x-speed-m0", 6, speed, Core::M0),
+        ] {
+            let path = folder.join(format!("lenet-300-100-{name}.rfy"));
+            let (network, stored) = committed(&path);
+            let weights = WeightType::Int(bits);
+            let candidates = Candidates::new(&network, &images, weights, core).unwrap();
+            let chosen = candidates.encodings(goal).unwrap();
+            let cost = |encodings: &[Encoding]| {
+                let layers = candidates.layers.iter().zip(encodings);
+                let costs = layers.map(|(tried, encoding)| {
+                    let trial = tried.trials.iter().find(|trial| trial.0 == *encoding);
+                    trial.unwrap().1
+                });
+                costs.fold(Cost::NONE, |total, cost| Cost {
+                    bytes: total.bytes + cost.bytes,
+                    instructions: total.instructions + cost.instructions,
+                })
+            };
+            let (old, new) = (cost(&stored), cost(&chosen));
+            let most = (1.0 + TIE).powi(2) * old.instructions;
+            assert!(
+                new.bytes <= old.bytes && new.instructions <= most,
+                "{name}: {stored:?} {old:?}, now {chosen:?} {new:?}"
+            );
+        }
     }
 }

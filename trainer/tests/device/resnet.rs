@@ -26,26 +26,6 @@ impl Numbers {
     }
 }
 
-/// The networks to count, by name: shares of weights kept and encodings as an export chooses them; of
-/// one nearly all activations are 0.
-pub(crate) fn networks() -> Vec<(String, NetworkSpec)> {
-    let networks = [
-        (1, Encoding::Dense, 0),
-        (2, Encoding::Dense, 0),
-        (4, Encoding::Csr, 0),
-        (16, Encoding::Csr, 0),
-        (4, Encoding::Rice, 0),
-        (4, Encoding::Csr, -60),
-    ];
-    let name = |part, encoding: Encoding, bias| {
-        let zeros = if bias < 0 { ", mostly zeros" } else { "" };
-        format!("resnet-8, 1/{part} kept, {}{zeros}", encoding.name())
-    };
-    networks
-        .map(|(part, encoding, bias)| (name(part, encoding, bias), network(part, encoding, bias)))
-        .into()
-}
-
 /// So many inputs: smooth, as pictures are, some of them dark in parts.
 pub(crate) fn inputs(count: usize) -> Vec<Vec<u8>> {
     let numbers = &mut Numbers(11);
