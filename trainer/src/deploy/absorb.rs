@@ -4,8 +4,8 @@
 //! bias less a constant, and its readers' biases more what they make of that, leave 20 to 40:
 //! exact where no ReLU cuts what is left, which the calibration images are asked, with their whole
 //! range as a margin (Nagel et al. 2019, "Data-free quantization", section 4.1.3, absorbs high
-//! biases by their statistics). Done only where the layer gains two bits: other networks stay as they
-//! are.
+//! biases by their statistics). Done only where the layer gains two bits: other networks stay as
+//! they are.
 
 use super::network::{Layer, Network, Operation};
 use crate::graph::Pooling;
