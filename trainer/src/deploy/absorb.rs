@@ -4,14 +4,14 @@
 //! bias less a constant, and its readers' biases more what they make of that, leave 20 to 40:
 //! exact where no ReLU cuts what is left, which the calibration images are asked, with their whole
 //! range as a margin (Nagel et al. 2019, "Data-free quantization", section 4.1.3, absorbs high
-//! biases by their statistics). Done only where the layer gains a bit: other networks stay as they
-//! are.
+//! biases by their statistics). Done only where the layer gains two bits: other networks stay as
+//! they are.
 
 use super::network::{Layer, Network, Operation};
 use crate::graph::Pooling;
 
 /// How many times smaller a layer's largest activation becomes where it is worth it.
-const GAIN: f32 = 2.0;
+const GAIN: f32 = 4.0;
 
 /// The least and the most that a unit gives.
 type Range = [f32; 2];
