@@ -13,6 +13,9 @@ const LARGEST: f32 = 8192.0;
 /// The smallest that needs none: logits in steps of 2^-16 keep 12 bits of it.
 const SMALLEST: f32 = 0.0625;
 
+/// The power of two that the largest is brought to: 22 bits of a logit, and 9 for larger ones.
+const AIM: f32 = 6.0;
+
 /// `network` as it is, in compressed sparse rows of floats. Class scores that are too large or too small for
 /// logits, which are whole numbers, are multiplied by a power of two: the classes are the same.
 ///
@@ -82,7 +85,7 @@ fn factor(outputs: &[Vec<Vec<f32>>]) -> f32 {
     match largest {
         0.0 => 1.0,
         SMALLEST..=LARGEST => 1.0,
-        _ if largest.is_finite() => (-largest.log2().round()).clamp(-100.0, 100.0).exp2(),
+        _ if largest.is_finite() => (AIM - largest.log2().round()).clamp(-100.0, 100.0).exp2(),
         _ => 1.0,
     }
 }
