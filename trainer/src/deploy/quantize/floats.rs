@@ -22,7 +22,7 @@ const AIM: f32 = 6.0;
 /// # Errors
 /// When it is no chain of dense layers, hidden ones with a ReLU.
 pub fn floats(network: &Network, images: &[&[u8]]) -> Result<Quantized, DeployError> {
-    let outputs: Vec<Vec<Vec<f32>>> = images.iter().map(|image| network.forward(image)).collect();
+    let mut outputs: Vec<Vec<Vec<f32>>> = Vec::new();
     let mut layers = Vec::new();
     for (index, layer) in network.layers.iter().enumerate() {
         let refuse = |reason: String| DeployError::Quantize {
@@ -37,7 +37,12 @@ pub fn floats(network: &Network, images: &[&[u8]]) -> Result<Quantized, DeployEr
                     .into(),
             ));
         }
-        let factor = if last { factor(&outputs) } else { 1.0 };
+        let mut factor = 1.0;
+        if last {
+            // All layers are what is asked for: the network is one that can be run.
+            outputs = images.iter().map(|image| network.forward(image)).collect();
+            factor = scale(&outputs);
+        }
         let rows = layer.weights.outer_iterator().map(|row| {
             // The container has no more columns than that.
             let weights = row
@@ -79,7 +84,7 @@ pub fn floats(network: &Network, images: &[&[u8]]) -> Result<Quantized, DeployEr
 
 /// Returns the power of two that brings the largest class score of `outputs`, those of each image by
 /// layer, to where logits hold it well.
-fn factor(outputs: &[Vec<Vec<f32>>]) -> f32 {
+fn scale(outputs: &[Vec<Vec<f32>>]) -> f32 {
     let scores = outputs.iter().filter_map(|layers| layers.last()).flatten();
     let largest = scores.fold(0.0_f32, |most, score| most.max(score.abs()));
     match largest {
