@@ -172,8 +172,9 @@ fn run(
 /// and few images tell noise roughly.
 const MARGIN: f64 = 14.0;
 
-/// A signal to noise that is enough whatever rounding explains, in dB.
-const ENOUGH: f64 = 20.0;
+/// A signal to noise that is enough whatever rounding explains, in dB: a mean over signed positions keeps their
+/// step, two bits coarser than its range asks for.
+const ENOUGH: f64 = 12.0;
 
 /// What rounding does to weights in this type; none where it is so coarse that it explains anything.
 fn rounding(options: &Options) -> Option<Rounding> {

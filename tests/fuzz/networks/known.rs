@@ -10,6 +10,11 @@ const SET_ASIDE: &[(&str, &str, &str)] = &[
         "no coarser step is tried where a layer's biases leave 32 bits",
     ),
     (
+        "refusal",
+        "no encoding holds it",
+        "the same, of every encoding that is tried",
+    ),
+    (
         "quantize an addition",
         "follow the scores",
         "an addition takes the step of a branch that is nearly zero",

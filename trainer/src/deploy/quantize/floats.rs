@@ -13,13 +13,16 @@ const LARGEST: f32 = 8192.0;
 /// The smallest that needs none: logits in steps of 2^-16 keep 12 bits of it.
 const SMALLEST: f32 = 0.0625;
 
+/// The power of two that the largest is brought to: 22 bits of a logit, and 9 for larger ones.
+const AIM: f32 = 6.0;
+
 /// `network` as it is, in compressed sparse rows of floats. Class scores that are too large or too small for
 /// logits, which are whole numbers, are multiplied by a power of two: the classes are the same.
 ///
 /// # Errors
 /// When it is no chain of dense layers, hidden ones with a ReLU.
 pub fn floats(network: &Network, images: &[&[u8]]) -> Result<Quantized, DeployError> {
-    let outputs: Vec<Vec<Vec<f32>>> = images.iter().map(|image| network.forward(image)).collect();
+    let mut outputs: Vec<Vec<Vec<f32>>> = Vec::new();
     let mut layers = Vec::new();
     for (index, layer) in network.layers.iter().enumerate() {
         let refuse = |reason: String| DeployError::Quantize {
@@ -34,7 +37,12 @@ pub fn floats(network: &Network, images: &[&[u8]]) -> Result<Quantized, DeployEr
                     .into(),
             ));
         }
-        let factor = if last { factor(&outputs) } else { 1.0 };
+        let mut factor = 1.0;
+        if last {
+            // All layers are what is asked for: the network is one that can be run.
+            outputs = images.iter().map(|image| network.forward(image)).collect();
+            factor = scale(&outputs);
+        }
         let rows = layer.weights.outer_iterator().map(|row| {
             // The container has no more columns than that.
             let weights = row
@@ -77,13 +85,13 @@ pub fn floats(network: &Network, images: &[&[u8]]) -> Result<Quantized, DeployEr
 
 /// Returns the power of two that brings the largest class score of `outputs`, those of each image by
 /// layer, to where logits hold it well.
-fn factor(outputs: &[Vec<Vec<f32>>]) -> f32 {
+fn scale(outputs: &[Vec<Vec<f32>>]) -> f32 {
     let scores = outputs.iter().filter_map(|layers| layers.last()).flatten();
     let largest = scores.fold(0.0_f32, |most, score| most.max(score.abs()));
     match largest {
         0.0 => 1.0,
         SMALLEST..=LARGEST => 1.0,
-        _ if largest.is_finite() => (-largest.log2().round()).clamp(-100.0, 100.0).exp2(),
+        _ if largest.is_finite() => (AIM - largest.log2().round()).clamp(-100.0, 100.0).exp2(),
         _ => 1.0,
     }
 }
