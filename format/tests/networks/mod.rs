@@ -58,12 +58,6 @@ pub(crate) fn weight(
 ) -> i16 {
     let word = |index: usize, count: usize| {
         let bits = index_bits(count);
-        // Now and then the largest weight that its bits can hold.
-        let magnitude = match magnitude {
-            8 => i16::MAX,
-            -8 => i16::MIN,
-            magnitude => magnitude,
-        };
         let high = magnitude.clamp(-(1 << (15 - bits)), (1 << (15 - bits)) - 1);
         (high << bits) | index as i16
     };
@@ -110,6 +104,13 @@ fn weights_of(
                     magnitude
                 } else {
                     -magnitude
+                };
+                // Now and then the largest weight that its bits can hold.
+                let packed = matches!(encoding, Encoding::Words | Encoding::Columns);
+                let magnitude = match magnitude {
+                    8 if packed => i16::MAX,
+                    -8 if packed => i16::MIN,
+                    magnitude => magnitude,
                 };
                 let weight = weight(encoding, magnitude, column, row, columns, rows);
                 if weight != 0 {

@@ -3,23 +3,7 @@
 use super::check::Fault;
 
 /// A step, a part of the sentence, and what is at fault.
-const SET_ASIDE: &[(&str, &str, &str)] = &[
-    (
-        "refusal",
-        "its sums would not fit 32 bits",
-        "no coarser step is tried where a layer's biases leave 32 bits",
-    ),
-    (
-        "refusal",
-        "no encoding holds it",
-        "the same, of every encoding that is tried",
-    ),
-    (
-        "quantize an addition",
-        "follow the scores",
-        "an addition takes the step of a branch that is nearly zero",
-    ),
-];
+const SET_ASIDE: &[(&str, &str, &str)] = &[];
 
 /// What is at fault, where `fault` is set aside.
 pub(crate) fn set_aside(fault: &Fault) -> Option<&'static str> {

@@ -135,7 +135,7 @@ impl DeployError {
 }
 
 /// What folding appends to a layer's name to name one that it inserts for it.
-const INSERTED: [&str; 4] = [".input", ".output", ".source1", ".source2"];
+const INSERTED: [&str; 5] = [".input", ".output", ".source1", ".source2", ".skip"];
 
 /// Returns the layer of the architecture that `layer` was inserted for, or its own name: users know no
 /// others.

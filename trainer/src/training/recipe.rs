@@ -219,10 +219,13 @@ impl Recipe {
         }
         search::check_compression(self.compression).map_err(|e| e.to_string())?;
         if !self.pixel_mean.is_finite() {
-            return Err(format!("--mean {} must be a number", self.pixel_mean));
+            return Err(format!(
+                "--mean (pixel_mean) {} must be a number",
+                self.pixel_mean
+            ));
         }
         if !positive(f64::from(std)) {
-            return Err(format!("--std {std} must be a positive number"));
+            return Err(format!("--std (pixel_std) {std} must be a positive number"));
         }
         if self.batch_norm_epsilon != EPSILON {
             return Err(format!(

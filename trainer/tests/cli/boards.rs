@@ -173,7 +173,10 @@ fn a_board_that_is_not_here_is_told_what_the_program_takes() {
     says(&words, &["built, not run", "it fits", "1,024 bytes of RAM"]);
 
     // What the emulator measures of the same sources has the same parts.
-    let measured = json(folder, "measure model.rfy --board mps2-an386 --samples 1");
+    let measured = json(
+        folder,
+        "measure model.rfy --data digits --board mps2-an386 --samples 1",
+    );
     let built = json(folder, "measure model.rfy --board mps2-an386 --build-only");
     assert_eq!(built["flash"], measured["flash"]);
     for part in ["static", "input", "arena"] {
@@ -181,7 +184,7 @@ fn a_board_that_is_not_here_is_told_what_the_program_takes() {
     }
     let words = texts(&program::run(
         folder,
-        "measure model.rfy --board mps2-an386 --samples 1 --no-dense",
+        "measure model.rfy --data digits --board mps2-an386 --samples 1 --no-dense",
     ));
     says(
         &words.0,
@@ -240,7 +243,7 @@ fn however_the_command_ends_while_a_board_runs_nothing_keeps_running() {
         let _ = fs::remove_file(&pid);
         let mut command = program::command(
             folder,
-            "measure model.rfy --board mps2-an386 --samples 1 --data digits --quiet --json",
+            "measure model.rfy --data digits --board mps2-an386 --samples 1 --data digits --quiet --json",
         );
         command.env("PATH", &path).process_group(0);
         let mut child = start(command);

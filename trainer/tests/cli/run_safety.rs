@@ -7,7 +7,7 @@ use rarefy_trainer::network::State;
 use rarefy_trainer::training::checkpoint::Checkpoint;
 use rarefy_trainer::training::sums::Sums;
 
-use crate::program::{self, json, refusal, says};
+use crate::program::{self, json, misuse, refusal, says};
 use crate::runs;
 
 /// An architecture of one's own, trained in a moment.
@@ -161,7 +161,7 @@ fn what_a_process_killed_at_once_leaves_is_no_strangers() {
         if name == 0 {
             // Refused before anything begins, nothing is touched.
             says(
-                &refusal(folder, "train --compression 0.5 -o run"),
+                &misuse(folder, "train --compression 0.5 -o run"),
                 &["compression"],
             );
             assert!(folder.join("run").join(leftovers[0]).exists());

@@ -23,7 +23,7 @@ const READERS: [&str; 9] = [
 
 /// Runs `arguments` to its end, which must come soon; returns the sentence of its failure.
 fn soon(folder: &Path, arguments: &str) -> String {
-    let mut child = program::command(folder, arguments)
+    let mut child = program::command(folder, &format!("{arguments} --quiet"))
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()

@@ -94,7 +94,7 @@ fn the_example_files_have_the_weights_that_their_readme_says() {
         );
         files += 1;
     }
-    assert_eq!(files, 5);
+    assert_eq!(files, 6);
 }
 
 #[test]
