@@ -2,9 +2,10 @@
 
 use std::num::NonZeroUsize;
 
-use anyhow::{Result, anyhow};
+use anyhow::Result;
 use clap::Args;
 
+use super::usage;
 use crate::threads;
 
 #[derive(Debug, Args)]
@@ -18,6 +19,6 @@ pub(super) struct Options {
 impl Options {
     /// Has this process compute with as many threads; to be called once, before it does.
     pub(super) fn apply(&self) -> Result<()> {
-        threads::choose(self.threads).map_err(|reason| anyhow!(reason))
+        threads::choose(self.threads).map_err(usage::wrong)
     }
 }

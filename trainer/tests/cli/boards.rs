@@ -243,7 +243,7 @@ fn however_the_command_ends_while_a_board_runs_nothing_keeps_running() {
         let _ = fs::remove_file(&pid);
         let mut command = program::command(
             folder,
-            "measure model.rfy --data digits --board mps2-an386 --samples 1 --data digits --quiet --json",
+            "measure model.rfy --data digits --board mps2-an386 --samples 1 --quiet --json",
         );
         command.env("PATH", &path).process_group(0);
         let mut child = start(command);

@@ -136,7 +136,7 @@ fn a_recipe_that_was_edited_is_refused() {
     for (key, value, words) in [
         ("pixel_std", "inf", ["(pixel_std) inf", "--force"]),
         ("pixel_std", "-0.3", ["(pixel_std) -0.3", "--force"]),
-        ("pixel_mean", "nan", ["pixel_mean NaN", "--force"]),
+        ("pixel_mean", "nan", ["(pixel_mean) NaN", "--force"]),
         (
             "batch_norm_epsilon",
             "1e-5",
