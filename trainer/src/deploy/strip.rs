@@ -2,7 +2,7 @@
 //!
 //! A hidden unit that nothing reads is removed. One that reads nothing gives the constant
 //! `act(bias)`, and so does a position of a map that sees only padding. What reads the same
-//! [constant](super::constants) everywhere takes it into its bias and no longer reads it. A
+//! constant everywhere takes it into its bias and no longer reads it. A
 //! convolution that sees a constant here and padding or something else there keeps reading it: its
 //! weights stay. Additions and pooling tie the channels of layers together: those go only
 //! together, when none of them is read. A layer that reads nothing but its skip lets go of its
