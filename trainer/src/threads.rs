@@ -8,6 +8,7 @@
 //! multiplications, such as those of VGG-16, are split.
 
 use std::num::NonZeroUsize;
+use std::thread;
 
 use rayon::ThreadPoolBuilder;
 
@@ -21,8 +22,8 @@ const SPLIT: usize = 1 << 19;
 /// cores where a product is large enough to gain by it.
 ///
 /// A product is split into as many parts as there are cores, or as the variable
-/// `RAYON_NUM_THREADS` says where it is set, so more threads than that find nothing to do. To be
-/// called before anything is computed.
+/// `RAYON_NUM_THREADS` says where it is set. More threads than cores would find nothing to do and
+/// are not started. To be called before anything is computed.
 ///
 /// # Errors
 /// When the threads cannot be started, or were by an earlier call.
@@ -31,6 +32,7 @@ pub fn choose(threads: Option<NonZeroUsize>) -> Result<(), String> {
         None => gemm::set_threading_threshold(WORTHWHILE),
         Some(1) => gemm::set_threading_threshold(usize::MAX),
         Some(threads) => {
+            let threads = threads.min(thread::available_parallelism().map_or(1, NonZeroUsize::get));
             let pool = ThreadPoolBuilder::new().num_threads(threads).build_global();
             pool.map_err(|e| format!("--threads {threads}: {e}; give fewer"))?;
             gemm::set_threading_threshold(SPLIT);
