@@ -12,7 +12,7 @@ use super::next::{Line, Next, Why};
 use super::output;
 use super::table::{table, text, thousands};
 use crate::artifact;
-use crate::deploy::companion::Companion;
+use crate::deploy::companion::{self, Companion};
 use crate::deploy::costs::Core;
 use crate::deploy::report::{self, LayerReport, ModelReport};
 use crate::plot::bytes;
@@ -60,7 +60,11 @@ struct Report {
 
 pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
     if let Some(picture) = &arguments.svg {
-        output::check("--svg", picture, [&arguments.model])?;
+        output::check(
+            "--svg",
+            picture,
+            [&arguments.model, &companion::path(&arguments.model)],
+        )?;
     }
     let file = ModelFile::open(&arguments.model, console)?;
     let companion = file.companion();

@@ -16,7 +16,7 @@ use crate::deploy::export::{FinishedRun, Options};
 use crate::deploy::report::ModelReport;
 use crate::device::{BoardReport, Boards, firmware_folder};
 use crate::pruning::Pruner;
-use crate::training::folder::{Compression, FIGURES, RunFolder, Weights};
+use crate::training::folder::{Compression, FIGURES, Weights};
 
 /// Test images run on each board.
 const SAMPLES: usize = 100;
@@ -95,10 +95,11 @@ pub(super) fn run(arguments: Arguments, console: &Console) -> Result<()> {
         recipe.compression,
         recipe.pruner
     ));
-    // The figures are written last: a folder without them is of a quickstart that was interrupted.
-    let interrupted = RunFolder::holds(&out, &recipe) && !out.join(FIGURES).exists();
+    // The figures are written last. A folder without them holds a quickstart that was interrupted, which
+    // goes on, or another command's run, which is not replaced.
+    let finished = out.join(FIGURES).exists();
     let device = options.device()?;
-    let trained = train::train(&recipe, &data, &out, !interrupted, &device, console)?;
+    let trained = train::train(&recipe, &data, &out, finished, &device, console)?;
 
     let path = out.join("model.rfy");
     let exported = FinishedRun::open(&out)?.export(&data, &Options::default(), &path)?;

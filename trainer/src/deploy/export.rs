@@ -284,7 +284,13 @@ impl FinishedRun {
             deployed: score.map_or(0.0, |score| score.accuracy),
         };
         if accuracy.pruned - accuracy.deployed > MOST_LOSS && !options.allow_loss {
-            return Err(refuse_loss(accuracy, &network, &fidelity, &data.test));
+            let advice = match options.weights.bits() {
+                8.. => "look there for weights or biases far larger than the others",
+                _ => "export it with more bits, such as --weights int8",
+            };
+            return Err(refuse_loss(
+                accuracy, &network, &fidelity, &data.test, advice,
+            ));
         }
         let encodings = spec.layers.iter().map(|layer| layer.encoding);
         let report = ExportReport {
@@ -314,6 +320,7 @@ fn refuse_loss(
     network: &Network,
     fidelity: &[Fidelity],
     test: &Split,
+    advice: &str,
 ) -> DeployError {
     let test = test.limit(JUDGED);
     let right = |&image: &usize| {
@@ -327,7 +334,7 @@ fn refuse_loss(
     let ExportAccuracy { pruned, deployed } = accuracy;
     let reason = match fidelity::first_apart(fidelity) {
         Some(layer) if floats - deployed > (pruned - deployed) / 2.0 => format!(
-            "its integers part from the floats at layer {}{}: export it with more bits, such as --weights int8",
+            "its integers part from the floats at layer {}{}: {advice}",
             layer.layer,
             match layer.snr_db {
                 Some(ratio) => format!(" (signal to noise {ratio:.1} dB)"),
@@ -335,7 +342,7 @@ fn refuse_loss(
             }
         ),
         _ => format!(
-            "its weights in floats have {} as well, so they are not what this run trained: repeat the run with `rarefy train --force`",
+            "its weights in floats have {} as well, so they are not what this run trained: give its command again with --force",
             percent(floats)
         ),
     };
@@ -421,7 +428,10 @@ pub fn integers(
         let encodings = choose::choose(network, images, weights, (goal, core), encoding)?;
         return with(&encodings);
     }
-    let mut candidates = Candidates::new(network, images, weights, core)?;
+    let mut candidates = match Candidates::new(network, images, weights, core) {
+        Err(error @ DeployError::Overflow { .. }) => return Err(too_large(error)),
+        candidates => candidates?,
+    };
     loop {
         let encodings = candidates.encodings(goal)?;
         let quantized = with(&encodings);
@@ -433,8 +443,19 @@ pub fn integers(
         };
         // Another encoding may hold what this one does not.
         if !candidates.exclude(index, encoding, "its sums would not fit 32 bits") {
-            return quantized;
+            return quantized.map_err(too_large);
         }
+    }
+}
+
+/// The refusal of a layer whose sums leave 32 bits in every encoding, where none was asked for.
+fn too_large(error: DeployError) -> DeployError {
+    match error {
+        DeployError::Overflow { layer, .. } => DeployError::Quantize {
+            layer,
+            reason: "its sums would not fit 32 bits in any encoding: some of its weights or biases are far larger than the others".into(),
+        },
+        other => other,
     }
 }
 

@@ -277,7 +277,7 @@ impl RunFolder {
     /// The refusal of a file called `name` that is not the run's any more.
     fn changed(&self, name: &str) -> TrainError {
         self.refuse(format!(
-            "holds a {name} that was changed since the run made it: bring the original back, or repeat the run with `rarefy train --force`"
+            "holds a {name} that was changed since the run made it: bring the original back, or give its command again with --force"
         ))
     }
 

@@ -156,6 +156,7 @@ impl Recipe {
     pub fn check(&self, graph: &Graph, data: &Dataset) -> Result<(), TrainError> {
         let refuse = |message: String| Err(TrainError::Options(message));
         source::fits(graph, data).map_err(TrainError::Mismatch)?;
+        self.check_numbers().or_else(refuse)?;
         self.check_pixels(data)?;
         let pruner = Pruner::by_name(&self.pruner)?;
         let trained = self.weights.is_some() || pruner.needs_dense_training();
@@ -186,7 +187,7 @@ impl Recipe {
                 graph.name()
             ));
         }
-        self.check_numbers().or_else(refuse)
+        Ok(())
     }
 
     /// Checks the numbers that make sense or not whatever the architecture and the data.

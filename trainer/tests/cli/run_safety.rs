@@ -259,3 +259,15 @@ fn a_compression_that_cannot_be_reached_leaves_nothing_behind() {
         program::refused(folder, &train, &["1000000", "disconnects"]);
     }
 }
+
+/// `quickstart` replaces what a quickstart made, and nobody else's run.
+#[test]
+fn a_quickstart_leaves_other_runs_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    runs::pruned().lay_out(&folder.join("run"));
+    let sums = fs::read(folder.join("run/SHA256SUMS")).unwrap();
+    let quickstart = "quickstart -o run --seed 77 --epochs 1 --board microbit";
+    says(&refusal(folder, quickstart), &["run", "seed"]);
+    assert_eq!(fs::read(folder.join("run/SHA256SUMS")).unwrap(), sums);
+}

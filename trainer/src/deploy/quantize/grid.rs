@@ -153,14 +153,23 @@ impl Grid {
         }
     }
 
-    /// The integers next to one, below and above; 0 among them, which is not to store the weight.
-    pub(super) fn neighbours(self, integer: i16) -> [Option<i16>; 2] {
+    /// The integers next to one, below and above; 0 among them, which is not to store the weight. A word
+    /// that follows 0 has the index of its `row` or `column` again.
+    pub(super) fn neighbours(self, integer: i16, row: usize, column: usize) -> [Option<i16>; 2] {
         [-1, 1].map(|by| match self {
             Grid::Plain { largest } => {
                 let next = integer + by;
                 (next.abs() <= largest).then_some(next)
             }
-            Grid::Words { index_bits, .. } => integer.checked_add(by << index_bits),
+            Grid::Words { index_bits, by_row } => {
+                let index = if by_row { row } else { column };
+                match integer {
+                    // The index alone is the next above 0.
+                    0 if index > 0 && by > 0 => Some(index as i16),
+                    0 => Some(by << index_bits | index as i16),
+                    _ => integer.checked_add(by << index_bits),
+                }
+            }
         })
     }
 }
@@ -200,6 +209,20 @@ mod tests {
         // Beyond the range: the last one inside.
         assert_eq!(grid.integer(99.0, 0, 3) >> 10, 31);
         assert_eq!(grid.integer(-99.0, 0, 3) >> 10, -32);
+    }
+
+    #[test]
+    fn a_word_next_to_0_has_its_index_again() {
+        let grid = grid(Encoding::Words, WeightType::Int(6), 300, 784).unwrap();
+        for column in [0, 1, 783] {
+            for next in grid.neighbours(0, 5, column).into_iter().flatten() {
+                assert_eq!(next as u16 & 1023, column as u16);
+                assert_ne!(next, 0);
+            }
+            let word = grid.integer(-7.0, 5, column);
+            let [below, above] = grid.neighbours(word, 5, column);
+            assert_eq!([below, above], [Some(word - 1024), Some(word + 1024)]);
+        }
     }
 
     #[test]

@@ -275,7 +275,8 @@ impl<'a> Fit<'a> {
             });
             let mut integers: Vec<i16> = nearest.collect();
             if let Some(correlations) = &self.correlations {
-                correlations.descend(&mut integers, row, grid, self.source.step * weight);
+                let place = (row, weights.indices());
+                correlations.descend(&mut integers, place, grid, self.source.step * weight);
             }
             // The container has no more columns than that.
             let columns = weights.indices().iter().map(|&column| column as u16);

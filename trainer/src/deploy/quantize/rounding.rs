@@ -125,8 +125,14 @@ impl Correlations {
         })
     }
 
-    /// Moves the `integers` of `row`, whose sums have the step `sum_step`.
-    pub(super) fn descend(&self, integers: &mut [i16], row: usize, grid: Grid, sum_step: f64) {
+    /// Moves the `integers` of `row`, which stand at `columns` and whose sums have the step `sum_step`.
+    pub(super) fn descend(
+        &self,
+        integers: &mut [i16],
+        (row, columns): (usize, &[usize]),
+        grid: Grid,
+        sum_step: f64,
+    ) {
         let (Row { g, v }, n) = (&self.rows[row], integers.len());
         let mut slopes: Vec<f64> = (0..n)
             .map(|i| {
@@ -142,7 +148,7 @@ impl Correlations {
                     let by = f64::from(next) - f64::from(integers[i]);
                     (by * (2.0 * slopes[i] + by * curvature), next)
                 };
-                let neighbours = grid.neighbours(integers[i]);
+                let neighbours = grid.neighbours(integers[i], row, columns[i]);
                 let best = neighbours.into_iter().flatten().map(gain);
                 let best = best.min_by(|a, b| a.0.total_cmp(&b.0));
                 if let Some((gain, next)) = best

@@ -393,10 +393,10 @@ fn rows_rounded_together_compute_nearer_to_the_floats() {
     let grid = grid::grid(Encoding::Rice, WeightType::Int(4), 1, 2).unwrap();
     // In steps of 0.1 a weight of 8 is wanted in all: alone, these would give 2.
     let mut integers = [1, 1];
-    correlations.descend(&mut integers, 0, grid, 0.1);
+    correlations.descend(&mut integers, (0, &[0, 1]), grid, 0.1);
     assert_eq!(integers.iter().sum::<i16>(), 8);
     // Not beyond the largest, and a weight that is not needed goes.
     let mut integers = [-1, 8];
-    correlations.descend(&mut integers, 0, grid, 0.1);
+    correlations.descend(&mut integers, (0, &[0, 1]), grid, 0.1);
     assert_eq!(integers, [0, 8]);
 }

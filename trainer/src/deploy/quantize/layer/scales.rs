@@ -23,6 +23,9 @@ const COARSE: f64 = 1.5;
 /// for the others' sake.
 const OUTLYING: f64 = 8.0;
 
+/// How many times larger than what weights add biases are that decide the sums alone.
+const FAINT: f64 = 1024.0;
+
 /// Quarters of a power of two by which the largest weights are worth clipping: the fewer the
 /// levels, the more.
 fn clips(levels: f64) -> i32 {
@@ -126,10 +129,30 @@ impl Fit<'_> {
             None => Some((weight * 2_f64.sqrt(), 0)),
             Some(_) => Some((weight * 2.0, shift.checked_sub(1)?)),
         };
-        std::iter::successors(coarsest, next)
-            .skip(1)
-            .take_while(|scale| scale.0 <= most)
-            .collect()
+        let kept = std::iter::successors(coarsest, next).skip(1);
+        let kept = kept.take_while(|scale| scale.0 <= most);
+        kept.chain(self.scale_of_biases()).collect()
+    }
+
+    /// The scale at which biases fit, where they decide the sums alone: weights that add next to
+    /// nothing to them need no bits.
+    fn scale_of_biases(&self) -> Option<Scale> {
+        let largest = largest(&self.layer.bias);
+        let positions = self.size[0] * self.size[1];
+        let added = |sums: &Vec<f32>| {
+            let rows = sums.chunks(positions.max(1)).zip(&self.layer.bias);
+            let of_row = |(sums, bias): (&[f32], &f32)| {
+                sums.iter()
+                    .map(|sum| f64::from((sum - bias).abs()))
+                    .fold(0.0, f64::max)
+            };
+            rows.map(of_row).fold(0.0, f64::max)
+        };
+        let most = self.sums.iter().map(added).fold(0.0, f64::max);
+        let faint = self.skip.is_none() && most * FAINT < largest;
+        // Two bits below the 31 of a sum, for what rounding and the weights add.
+        let step = largest / 2_f64.powi(29) / self.source.step;
+        (faint && step > 0.0).then_some((step, 0))
     }
 
     /// The finest of `scales`.
