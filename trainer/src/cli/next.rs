@@ -6,7 +6,7 @@
 //! | `data list` | `train` on a set that is here | |
 //! | `data fetch` | `train` on it | |
 //! | `arch` | `arch` of one, `quotas` of that one | |
-//! | `quotas` | `train` by the quota, or `prune` where no set fits | |
+//! | `quotas` | `train` by the quota, or `prune` where no set fits | [`Why::NoPath`] |
 //! | `prune` | the same with `-o`, then `effective` of the masks | |
 //! | `effective` | the same with `--out` | [`Why::Masks`], [`Why::Picture`] |
 //! | `train` | `export` the run | |
@@ -47,6 +47,8 @@ pub(super) enum Why {
     Picture,
     /// Which data the container is for is not known.
     Data,
+    /// What was asked for leaves no path from input to output.
+    NoPath,
     /// A path that is not Unicode cannot be printed so that it can be pasted.
     Path,
 }

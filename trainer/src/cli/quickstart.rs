@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 use clap::Args;
 use serde::Serialize;
 
@@ -16,7 +16,7 @@ use crate::deploy::export::{FinishedRun, Options};
 use crate::deploy::report::ModelReport;
 use crate::device::{BoardReport, Boards, firmware_folder};
 use crate::pruning::Pruner;
-use crate::training::folder::{Compression, FIGURES, Weights};
+use crate::training::folder::{Compression, FIGURES, RunFolder, Weights};
 
 /// Test images run on each board.
 const SAMPLES: usize = 100;
@@ -98,6 +98,12 @@ pub(super) fn run(arguments: Arguments, console: &Console) -> Result<()> {
     // The figures are written last. A folder without them holds a quickstart that was interrupted, which
     // goes on, or another command's run, which is not replaced.
     let finished = out.join(FIGURES).exists();
+    if !finished && out.join("run.toml").exists() && !RunFolder::holds(&out, &recipe) {
+        return Err(anyhow!(
+            "{} holds another run than this quickstart's: choose another -o",
+            out.display()
+        ));
+    }
     let device = options.device()?;
     let trained = train::train(&recipe, &data, &out, finished, &device, console)?;
 

@@ -5,12 +5,12 @@ use clap::Args;
 use serde::Serialize;
 
 use super::console::Console;
-use super::next::{Line, free};
+use super::next::{Line, Next, Why, free};
 use super::table::{table, text, thousands};
 use crate::data::digits;
 use crate::graph::{self, Prunable};
 use crate::pruning::quota::{self, Quota, igq};
-use crate::pruning::search;
+use crate::pruning::{Pruner, Target, search};
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
@@ -76,11 +76,16 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
     let fits = graph.input_shape() == [1, 28, 28] && graph.classes() >= 10;
     let line = Line::new(if fits { &["train"] } else { &["prune"] })
         .option("--arch", &arguments.arch)
-        .option("--pruner", pruner)
+        .option("--pruner", &pruner)
         .option("--compression", compression.to_string());
-    let next = match fits {
-        true => line.option("--data", digits::NAME),
-        false => line.option("-o", free("masks.safetensors")),
+    let path = Pruner::by_name(&pruner)?.check_path(&graph, Target::Effective, compression);
+    let next: Next = match (path, fits) {
+        (Err(error), _) => {
+            console.note(&format!("warning: {error}"));
+            Next::Nothing(Why::NoPath)
+        }
+        (Ok(()), true) => line.option("--data", digits::NAME).into(),
+        (Ok(()), false) => line.option("-o", free("masks.safetensors")).into(),
     };
     console.result(
         &report,

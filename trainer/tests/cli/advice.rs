@@ -143,6 +143,8 @@ fn what_looks_around_leads_to_training_or_masks() {
     );
     let own = "name = \"own\"\ninput = [1, 28, 28]\n[[layer]]\ntype = \"dense\"\nunits = 10\n";
     fs::write(desk.root.path().join("läufe/own net.toml"), own).unwrap();
+    let beyond = "rarefy quotas --arch lenet-300-100 --quota igq --compression 266200";
+    assert_eq!(desk.next(beyond), None);
     let quotas = desk.next("rarefy arch '../läufe/own net.toml'").unwrap();
     assert_eq!(quotas, "rarefy quotas --arch '../läufe/own net.toml'");
     let train = desk

@@ -268,6 +268,9 @@ fn a_quickstart_leaves_other_runs_alone() {
     runs::pruned().lay_out(&folder.join("run"));
     let sums = fs::read(folder.join("run/SHA256SUMS")).unwrap();
     let quickstart = "quickstart -o run --seed 77 --epochs 1 --board microbit";
-    says(&refusal(folder, quickstart), &["run", "seed"]);
+    says(
+        &refusal(folder, quickstart),
+        &["run holds another run", "choose another -o"],
+    );
     assert_eq!(fs::read(folder.join("run/SHA256SUMS")).unwrap(), sums);
 }
