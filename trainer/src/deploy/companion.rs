@@ -9,7 +9,6 @@ use std::path::{Path, PathBuf};
 
 use rarefy_format::Model;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 use super::DeployError;
 use super::activity::Activity;
@@ -17,6 +16,7 @@ use super::costs::Core;
 use super::export::ExportReport;
 use crate::artifact;
 use crate::data::{Dataset, catalogue};
+use crate::digest::sha256;
 use crate::training::Recipe;
 
 /// Most bytes of a companion that are read; the largest networks have some megabytes.
@@ -180,12 +180,6 @@ fn whereabouts(name: &str) -> String {
     let absolute = std::path::absolute(name).ok();
     let absolute = absolute.and_then(|path| path.into_os_string().into_string().ok());
     absolute.unwrap_or_else(|| name.to_owned())
-}
-
-/// SHA-256, in hexadecimal.
-fn sha256(bytes: &[u8]) -> String {
-    let digest = Sha256::digest(bytes);
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

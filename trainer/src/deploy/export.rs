@@ -274,7 +274,7 @@ impl FinishedRun {
             spec,
             activity,
             fidelity,
-        } = integers(&network, &images, options)?;
+        } = integers_of_adapted(&network, &images, options)?;
         let bytes = container::write(&spec, &network)?;
         let model = container::parse(&bytes, path)?;
         let never = AtomicBool::new(false);
@@ -404,6 +404,15 @@ pub fn integers(
     images: &[&[u8]],
     options: &Options,
 ) -> Result<Quantized, DeployError> {
+    integers_of_adapted(&adapted(network, images, options.weights), images, options)
+}
+
+/// [`integers`] of a network that is [adapted] already.
+fn integers_of_adapted(
+    network: &Network,
+    images: &[&[u8]],
+    options: &Options,
+) -> Result<Quantized, DeployError> {
     let Options {
         weights,
         goal,
@@ -419,7 +428,6 @@ pub fn integers(
         }
         return quantize::floats(network, images);
     }
-    let network = &adapted(network, images, weights);
     let with = |encodings: &[Encoding]| {
         let network = pairs::paired(network, images, encodings);
         quantize::quantize(&network, images, weights, encodings)

@@ -12,6 +12,7 @@ use std::time::SystemTime;
 use sha2::{Digest, Sha256};
 
 use crate::artifact;
+use crate::digest::hexadecimal;
 
 /// Programs kept: more than the boards times the networks that one command measures.
 const KEPT: usize = 24;
@@ -39,11 +40,7 @@ impl Place {
             add(&fs::read(&file).ok()?);
         }
         parts.iter().for_each(|part| add(part));
-        let name: String = hash
-            .finalize()
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
+        let name = hexadecimal(&hash.finalize());
         let folder = folder.to_path_buf();
         Some(Self { folder, name })
     }
