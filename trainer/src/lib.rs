@@ -1,11 +1,35 @@
-//! Rarefy on the workstation: data, pruning by effective sparsity, training, export, measuring.
+//! Prunes and trains networks by effective sparsity, exports them as `.rfy` containers and measures
+//! them on boards: Rarefy on the workstation, as a library and as the command `rarefy`.
 //!
-//! Data walks one way, each arrow a module usable alone:
+//! Data flows one way, and each module is usable alone:
 //! [`data`] -> [`graph`] (architecture) -> [`pruning`] (ordering, effective masks) -> [`training`]
 //! of a [`network`] -> [`deploy`] (fold, strip, quantize, container) -> [`device`] (measure).
+//!
+//! # Examples
+//!
+//! Ideal gas quotas keep the weights that they leave connected (paper, section 4):
+//!
+//! ```
+//! use rarefy_trainer::graph;
+//! use rarefy_trainer::pruning::{Pruner, Source, Target};
+//!
+//! let graph = graph::load("lenet-300-100")?;
+//! let source = Source::new(&graph);
+//! let pruned = Pruner::by_name("random/igq")?.prune(&source, Target::Effective, 100.0)?;
+//!
+//! let connected = &pruned.outcome.effective;
+//! assert_eq!((connected.total(), connected.nonzeros()), (266_200, 2_662));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Features
+//!
+//! - `cli` (default): the command `rarefy`.
+//! - `cuda`: training on an NVIDIA GPU.
 #![forbid(unsafe_code)]
 
 pub mod artifact;
+#[cfg(feature = "cli")]
 pub mod cli;
 pub mod data;
 pub mod deploy;

@@ -18,7 +18,8 @@ use crate::pruning::{Pruner, Target, search, source};
 const MOST_EPOCHS: usize = 1_000_000;
 
 /// What the pruned network is trained from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 #[serde(rename_all = "lowercase")]
 pub enum After {
     /// From its initial weights, as in the paper

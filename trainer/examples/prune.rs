@@ -1,0 +1,50 @@
+//! Prunes a trained network to an effective compression and writes its masks, by the library alone.
+//!
+//! ```sh
+//! cargo run --release -p rarefy-trainer --example prune -- lenet-300-100 dense.safetensors masks.safetensors
+//! ```
+//!
+//! The weights are a safetensors file with the tensor names that `rarefy arch lenet-300-100` prints.
+//! Without arguments, the weights that training would start from are pruned and nothing is written.
+
+use std::error::Error;
+use std::path::Path;
+
+use rarefy_trainer::graph;
+use rarefy_trainer::pruning::{Kernels, Pruner, Source, Target};
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arch = arguments.first().map_or("lenet-300-100", String::as_str);
+    let graph = graph::load(arch)?;
+    let weights = match arguments.get(1) {
+        Some(path) => Kernels::load(&graph, Path::new(path))?,
+        None => Kernels::initial(&graph, 0),
+    };
+
+    let source = Source {
+        trained: Some(&weights),
+        ..Source::new(&graph)
+    };
+    let pruned = Pruner::by_name("magnitude/igq")?.prune(&source, Target::Effective, 100.0)?;
+
+    let (mask, connected) = (&pruned.outcome.direct, &pruned.outcome.effective);
+    println!(
+        "{arch}: {} of {} weights in the mask, {} of them connected",
+        mask.nonzeros(),
+        mask.total(),
+        connected.nonzeros()
+    );
+    for (tensor, mask) in graph.prunable().iter().zip(connected.iter()) {
+        println!(
+            "  {:16} {:>8} of {:>8}",
+            tensor.name,
+            mask.nonzeros(),
+            tensor.len()
+        );
+    }
+    if let Some(out) = arguments.get(2) {
+        connected.save(Path::new(out))?;
+    }
+    Ok(())
+}
