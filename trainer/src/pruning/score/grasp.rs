@@ -9,7 +9,7 @@
 //! `(g(w + h g) - g(w - h g)) / 2h`. The truncation error is `O(h^2)` and the rounding error
 //! `O(eps / h)`. Their sum is smallest if the step is about `eps^(1/3)` relative to the weights:
 //! `h = eps^(1/3) |w| / |g|`. About ten digits remain, and a step of 6e-6 of the norm of the
-//! weights crosses hardly any kink of a ReLU.
+//! weights crosses almost no kinks of ReLUs.
 
 use candle_core::Tensor;
 
