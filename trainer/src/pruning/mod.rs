@@ -41,4 +41,4 @@ pub use paths::Connection;
 pub use pruner::{Pruned, Pruner};
 pub use search::{Outcome, Target};
 pub use source::Source;
-pub use weights::Kernels;
+pub use weights::Weights;

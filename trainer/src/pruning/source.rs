@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use candle_core::Device;
 
 use super::score::snip;
-use super::{Kernels, PruneError};
+use super::{PruneError, Weights};
 use crate::data::Dataset;
 use crate::graph::Graph;
 
@@ -16,9 +16,9 @@ pub struct Source<'a> {
     pub graph: &'a Graph,
     /// The weights before training, which SNIP, SynFlow and GraSP rank; by default those at which
     /// training from `seed` starts.
-    pub initial: Option<&'a Kernels>,
+    pub initial: Option<&'a Weights>,
     /// The weights of the trained dense network, which magnitude and LAMP rank.
-    pub trained: Option<&'a Kernels>,
+    pub trained: Option<&'a Weights>,
     /// The dataset, whose training images SNIP and GraSP read.
     pub data: Option<&'a Dataset>,
     /// The device that computes gradients.

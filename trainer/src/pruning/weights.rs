@@ -7,7 +7,7 @@
 //! - every prunable tensor, under the name and in the shape that the graph gives it;
 //! - optionally biases, scales and shifts of batch norms, and PyTorch's running statistics.
 //!   Ranking does not need them: a missing bias or shift is 0, a missing scale 1, and
-//!   [`Kernels::missing`] names them;
+//!   [`Weights::missing`] names them;
 //! - nothing else: tensors that belong to no layer, duplicates, and numbers that are not finite
 //!   are errors.
 
@@ -26,9 +26,9 @@ use crate::tensors;
 /// The running statistics that PyTorch stores with a batch norm.
 const RUNNING: [&str; 3] = ["running_mean", "running_var", "num_batches_tracked"];
 
-/// The kernel weights of a graph, and its other parameters.
+/// The weights of a graph: its kernels, which pruners rank, and its other parameters.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Kernels {
+pub struct Weights {
     /// One list per prunable tensor, row-major.
     values: Vec<Vec<f64>>,
     /// Whether any of them came as f64.
@@ -39,7 +39,7 @@ pub struct Kernels {
     missing: Vec<String>,
 }
 
-impl Kernels {
+impl Weights {
     /// Creates weights of `graph` from f64 `values` (one list per prunable tensor, row-major),
     /// with biases and shifts of 0 and scales of 1.
     ///
@@ -159,7 +159,7 @@ struct WeightsFile<'a> {
 
 impl WeightsFile<'_> {
     /// Reads all tensors.
-    fn read(&self) -> Result<Kernels, String> {
+    fn read(&self) -> Result<Weights, String> {
         self.check_names()?;
         let (values, double) = self.kernels()?;
         let mut others = initial::beside(self.graph);
@@ -171,7 +171,7 @@ impl WeightsFile<'_> {
             }
         }
         self.read_statistics(&mut others)?;
-        Ok(Kernels {
+        Ok(Weights {
             values,
             double,
             others,
@@ -310,7 +310,7 @@ mod tests {
 
     /// Loads a file of `entries` as weights of a network of 3 inputs and dense layers of 2 and 1
     /// units.
-    fn load(entries: &[Entry]) -> Result<Kernels, String> {
+    fn load(entries: &[Entry]) -> Result<Weights, String> {
         let graph = multilayer("toy", [1, 1, 3], &[2, 1]).unwrap();
         let views = entries.iter().map(|(name, dtype, shape, bytes)| {
             (
@@ -321,7 +321,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("w.safetensors");
         std::fs::write(&path, safetensors::serialize(views, None).unwrap()).unwrap();
-        Kernels::load(&graph, &path).map_err(|error| error.to_string())
+        Weights::load(&graph, &path).map_err(|error| error.to_string())
     }
 
     fn complete() -> Vec<Entry> {

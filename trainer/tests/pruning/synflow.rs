@@ -2,7 +2,7 @@
 
 use rarefy_trainer::graph::Graph;
 use rarefy_trainer::pruning::effective::{self, Mode};
-use rarefy_trainer::pruning::{Kernels, Masks, Ordering, PruneError, Pruner, Source};
+use rarefy_trainer::pruning::{Masks, Ordering, PruneError, Pruner, Source, Weights};
 use rarefy_trainer::random::Random;
 
 use crate::oracle::{PerLayer, synflow};
@@ -55,7 +55,7 @@ fn synflow_removes_the_lowest_scores_round_by_round() {
         let values: Vec<Vec<f64>> = tensors.iter().map(|t| draw(t.len())).collect();
         let compression = [2.0, 4.0, 10.0, 50.0][seed as usize % 4];
 
-        let kernels = Kernels::new(&graph, values.clone());
+        let kernels = Weights::new(&graph, values.clone());
         let source = Source {
             initial: Some(&kernels),
             ..Source::new(&graph)

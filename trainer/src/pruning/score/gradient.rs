@@ -134,13 +134,13 @@ mod tests {
     use super::*;
     use crate::data::digits;
     use crate::graph::architecture;
-    use crate::pruning::{Kernels, Source};
+    use crate::pruning::{Source, Weights};
 
     /// Returns the gradient and the loss over the given training images, in f64 if `double`.
     fn of(double: bool, indices: &[u32], loss: Loss) -> (Scores, f64) {
         let graph = architecture::by_name("lenet-5-28").unwrap();
         let source = Source::new(&graph);
-        let kernels = Kernels::initial(&graph, 2);
+        let kernels = Weights::initial(&graph, 2);
         let data = digits::load();
         let network = kernels.network(&graph, kernels.values(), double, source.device);
         let batches = minibatches(&data, indices, BATCH, source.device);

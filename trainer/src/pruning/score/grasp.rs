@@ -15,7 +15,7 @@ use candle_core::Tensor;
 
 use super::{Scores, gradient, gradient::Loss};
 use crate::graph::Graph;
-use crate::pruning::{Kernels, PruneError, Source};
+use crate::pruning::{PruneError, Source, Weights};
 use crate::random::Random;
 
 /// The temperature that divides the logits.
@@ -36,7 +36,7 @@ const VALUES: usize = 1 << 25;
 ///
 /// # Errors
 /// Returns an error if there is no data, if the device fails, or if the pruner is interrupted.
-pub fn scores(source: &Source<'_>, kernels: &Kernels) -> Result<Scores, PruneError> {
+pub fn scores(source: &Source<'_>, kernels: &Weights) -> Result<Scores, PruneError> {
     let data = source.data("grasp")?;
     let mut random = Random::stream(source.seed, "grasp images");
     let mut missing = vec![IMAGES; data.classes];

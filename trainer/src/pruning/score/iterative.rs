@@ -5,7 +5,7 @@
 
 use super::rounds::Rounds;
 use super::{Scores, gradient, snip};
-use crate::pruning::{Kernels, PruneError, Source, ties};
+use crate::pruning::{PruneError, Source, Weights, ties};
 use crate::random::Random;
 
 /// Returns [keys](Rounds::keys) of the weights of `kernels` that order them by the rounds that
@@ -15,7 +15,7 @@ use crate::random::Random;
 /// Returns an error if there is no data, if the device fails, or if the pruner is interrupted.
 pub fn scores(
     source: &Source<'_>,
-    kernels: &Kernels,
+    kernels: &Weights,
     compression: f64,
 ) -> Result<Scores, PruneError> {
     let data = source.data("snip/iterative")?;

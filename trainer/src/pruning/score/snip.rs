@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Scores, gradient};
 use crate::graph::Graph;
-use crate::pruning::{Kernels, PruneError, Source};
+use crate::pruning::{PruneError, Source, Weights};
 use crate::random::Random;
 
 pub use gradient::Loss;
@@ -45,7 +45,7 @@ pub fn images(graph: &Graph, options: Options) -> usize {
 ///
 /// # Errors
 /// Returns an error if there is no data, if the device fails, or if the pruner is interrupted.
-pub fn scores(source: &Source<'_>, kernels: &Kernels) -> Result<Scores, PruneError> {
+pub fn scores(source: &Source<'_>, kernels: &Weights) -> Result<Scores, PruneError> {
     let data = source.data("snip")?;
     // The variance of a batch norm needs two images.
     let count = images(source.graph, source.snip).max(2);

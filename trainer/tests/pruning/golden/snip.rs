@@ -4,7 +4,7 @@ use candle_core::{Device, Tensor};
 use rarefy_trainer::network::Network;
 use rarefy_trainer::pruning::score::gradient::{self, Loss};
 use rarefy_trainer::pruning::score::snip;
-use rarefy_trainer::pruning::{Kernels, Ordering};
+use rarefy_trainer::pruning::{Ordering, Weights};
 use rarefy_trainer::random::Random;
 
 use super::layout::{Layout, network};
@@ -59,7 +59,7 @@ fn minibatch() -> (Tensor, Tensor) {
 fn check(weight_seed: u64, loss: Loss, case: &Case) {
     let graph = network("lenet300100");
     let layout = Layout::of(&graph);
-    let kernels = Kernels::new(&graph, layout.drawn_weights(weight_seed));
+    let kernels = Weights::new(&graph, layout.drawn_weights(weight_seed));
     let state = kernels.state(&graph);
     let network = Network::in_double(&graph, &state, kernels.values(), &Device::Cpu).unwrap();
     let loss = |logits: &Tensor, classes: &Tensor| loss.mean(logits, classes);

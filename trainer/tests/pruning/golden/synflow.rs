@@ -1,6 +1,6 @@
 //! SynFlow: its masks, its rounds, and effective searches over it.
 
-use rarefy_trainer::pruning::{Kernels, Pruner, Source, Target};
+use rarefy_trainer::pruning::{Pruner, Source, Target, Weights};
 
 use super::bits::base64;
 use super::layout::{Layout, network};
@@ -37,7 +37,7 @@ fn check(case: &Case) {
     let graph = network(&case.arch);
     let layout = Layout::of(&graph);
     let label = format!("{} at {}", case.arch, case.compression);
-    let kernels = Kernels::new(&graph, layout.drawn_weights(case.weight_seed));
+    let kernels = Weights::new(&graph, layout.drawn_weights(case.weight_seed));
     let source = Source {
         initial: Some(&kernels),
         ..Source::new(&graph)
