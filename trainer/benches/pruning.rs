@@ -1,8 +1,9 @@
-//! Time of the effective search to 100x and of an exact effective mask, on one core, scores given.
+//! Measures the time of the effective search to 100x and of an exact effective mask, on one core
+//! and without scoring.
 //!
-//! First checks the answers: the mask's effective count is that of a sweep over the mask alone, one
-//! connection fewer would miss the target, and the searched mask is what a bisection over whole
-//! masks finds. Run by `cargo xtask bench pruning`.
+//! Checks the results first: the search must find the mask that a bisection over budgets finds,
+//! and its effective part must be the effective mask computed from the mask alone. Run by
+//! `cargo xtask bench pruning`.
 
 use std::time::Instant;
 
@@ -17,11 +18,11 @@ use rarefy_trainer::pruning::{Ordering, Outcome};
 /// The compression searched for.
 const COMPRESSION: f64 = 100.0;
 
-/// Timed runs of each case.
+/// The number of timed runs of each case.
 const RUNS: usize = 5;
 
-/// What is searched: the architecture, the layers' quota (none for one order over the network),
-/// and the seconds to stay below.
+/// The searches: the architecture, the quota (none for one order over the network), and the
+/// maximum seconds.
 const SEARCHES: &[(&str, Option<Quota>, f64)] = &[
     ("lenet-300-100", None, 0.007),
     ("lenet-300-100", Some(Quota::Igq), 0.007),
@@ -80,7 +81,7 @@ fn main() {
     }
 }
 
-/// The order of `scores`, and its prefix of the wanted compression.
+/// Orders `scores`, and prunes to the compression.
 fn search(graph: &Graph, scores: Scores, quota: Option<Quota>) -> Outcome {
     let ordering = ordering(graph, scores, quota);
     prune(
@@ -93,6 +94,7 @@ fn search(graph: &Graph, scores: Scores, quota: Option<Quota>) -> Outcome {
     .expect("a reachable target")
 }
 
+/// Returns the ordering of `scores` by `quota`, or over the whole network.
 fn ordering(graph: &Graph, scores: Scores, quota: Option<Quota>) -> Ordering {
     let tensors = graph.prunable();
     match quota {
@@ -102,7 +104,8 @@ fn ordering(graph: &Graph, scores: Scores, quota: Option<Quota>) -> Ordering {
     .expect("finite scores")
 }
 
-/// Bisection over the budget, a whole effective mask at every step, must end where the search did.
+/// Checks that `outcome` is what bisection over the budget finds, with a full effective mask at
+/// every step.
 fn check(graph: &Graph, scores: Scores, quota: Option<Quota>, outcome: &Outcome) {
     let ordering = ordering(graph, scores, quota);
     let count = |budget: u32| {
@@ -132,14 +135,14 @@ fn check(graph: &Graph, scores: Scores, quota: Option<Quota>, outcome: &Outcome)
     );
 }
 
-/// The median time of some runs, in seconds.
+/// Returns the median of the seconds that several runs return.
 fn median(mut run: impl FnMut() -> f64) -> f64 {
     let mut times: Vec<f64> = (0..RUNS).map(|_| run()).collect();
     times.sort_by(f64::total_cmp);
     times[RUNS / 2]
 }
 
-/// The most memory this process has held, in MB, where the system tells.
+/// Returns the peak memory of this process in MB, if the system reports it.
 fn peak_memory() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;

@@ -4,7 +4,7 @@ use std::ops::RangeInclusive;
 
 use rarefy_trainer::graph::Graph;
 use rarefy_trainer::pruning::effective::{self, Mode};
-use rarefy_trainer::pruning::{Kernels, Masks, PruneError, Pruner, Source, Target};
+use rarefy_trainer::pruning::{Masks, PruneError, Pruner, Source, Target, Weights};
 use rarefy_trainer::random::Random;
 
 use super::check::{Counts, Fault, fault};
@@ -71,7 +71,7 @@ fn prune(plan: &Plan, graph: &Graph, counts: &mut Counts) -> Result<(), Fault> {
         .iter()
         .map(|tensor| (0..tensor.len()).map(|_| random.normal()).collect())
         .collect();
-    let kernels = Kernels::new(graph, weights.clone());
+    let kernels = Weights::new(graph, weights.clone());
     let source = Source {
         trained: Some(&kernels),
         ..Source::new(graph)

@@ -13,7 +13,7 @@ use super::{data, interrupt, output, threads, usage};
 use crate::data::Dataset;
 use crate::graph::Graph;
 use crate::pruning::score::snip::{self, Loss};
-use crate::pruning::{Kernels, Pruner, Source};
+use crate::pruning::{Pruner, Source, Weights};
 
 /// The options that say what a pruner looks at.
 #[derive(Debug, Args)]
@@ -47,7 +47,7 @@ pub(super) struct Material<'a> {
     graph: &'a Graph,
     options: &'a Options,
     /// None where those that training starts from are to be drawn, if anybody looks.
-    weights: Option<Kernels>,
+    weights: Option<Weights>,
     data: Option<Dataset>,
     device: Device,
 }
@@ -81,7 +81,7 @@ impl Options {
     ) -> Result<Material<'a>> {
         self.threads.apply()?;
         let weights = match &self.weights {
-            Some(path) => Some(Kernels::load(graph, path)?),
+            Some(path) => Some(Weights::load(graph, path)?),
             None => {
                 if let Some(pruner) = pruners.iter().find(|p| p.needs_dense_training()) {
                     console.note(&format!(
@@ -91,7 +91,7 @@ impl Options {
                     ));
                 }
                 let read = pruners.iter().any(Pruner::reads_weights);
-                read.then(|| Kernels::initial(graph, self.seed))
+                read.then(|| Weights::initial(graph, self.seed))
             }
         };
         let needed = pruners.iter().any(Pruner::needs_data);

@@ -1,22 +1,23 @@
-//! Effective pruning to the layer sizes that SynFlow leaves, by bisection.
+//! Effective pruning with the layer sizes of SynFlow, by bisection over the budget.
 //!
-//! What SynFlow leaves of a layer depends on the compression its rounds head for, so that masks of
-//! two budgets are not nested and births tell nothing: SynFlow is run anew for every budget looked
-//! at (paper's code). Masks are made nested as they are looked at: a layer holds no less than in
-//! the sparsest mask that fell short and no more than in the last that did not, and who stays is
-//! settled by one random order a layer, drawn once. Counts are whole numbers.
+//! The layer sizes that SynFlow leaves depend on the compression it aims at, so its masks at two
+//! budgets are not nested and connections have no births. As in the paper's code, SynFlow runs
+//! again at every budget of the bisection. The masks compared are made nested: the size of each
+//! layer is clamped between its sizes in the last mask that had too few effective connections and
+//! in the last that had enough. One random order per layer, drawn once, selects the connections.
+//! Counts are integers.
 
 use super::search::{self, Outcome};
 use super::{Masks, Ordering, PruneError, effective};
 use crate::graph::Graph;
 
-/// The mask of the smallest budget found with as many effective connections as `compression`
-/// leaves. `order` ranks the connections of each layer; `sizes` gives the layers' sizes at a direct
-/// compression; `pruner` is named in refusals.
+/// Returns the mask of the smallest budget found that has as many effective connections as
+/// `compression` keeps. `order` ranks the connections of each layer; `sizes` returns the layer
+/// sizes at a direct compression; errors name `pruner`.
 ///
 /// # Errors
-/// When the compression is below 1 or leaves fewer connections than the shortest path has, or
-/// `sizes` refuses.
+/// Returns an error if the compression is below 1, if it keeps fewer connections than the shortest
+/// path needs, or if `sizes` fails.
 pub fn search(
     graph: &Graph,
     order: &Ordering,
@@ -28,31 +29,13 @@ pub fn search(
     let total = order.total();
     let wanted = search::effective_count(total, compression);
     let mut look = |budget: usize, clamp: &dyn Fn(usize, usize) -> usize| {
-        let sizes = sizes(total as f64 / budget as f64)?;
-        let sizes: Vec<usize> = sizes
-            .into_iter()
-            .enumerate()
-            .map(|(l, n)| clamp(l, n))
-            .collect();
-        let look = Look::of(graph, order, budget, sizes);
-        Ok::<_, PruneError>(look)
+        let sizes = sizes(total as f64 / budget as f64)?.into_iter();
+        let sizes = sizes.enumerate().map(|(layer, size)| clamp(layer, size));
+        let candidate = Candidate::of(graph, order, budget, sizes.collect());
+        Ok::<_, PruneError>(candidate)
     };
-
-    // Fewer than wanted cannot be enough; a few more may be, so the bracket grows from there.
-    let mut short = Look::of(graph, order, 0, vec![0; order.tensors().len()]);
-    let mut budget = wanted + wanted / 4 + 16;
-    let mut enough = loop {
-        if budget >= total {
-            let all = order.tensors().iter().map(|tensor| tensor.len()).collect();
-            break Look::of(graph, order, total, all);
-        }
-        let found = look(budget, &|layer, size| size.max(short.sizes[layer]))?;
-        if found.connected() >= wanted {
-            break found;
-        }
-        short = found;
-        budget *= 2;
-    };
+    let mut short = Candidate::of(graph, order, 0, vec![0; order.tensors().len()]);
+    let mut enough = upper_bound(graph, order, wanted, &mut short, &mut look)?;
     let mut least = short.budget.max(wanted - 1);
     while enough.budget - least > 1 {
         let middle = least + (enough.budget - least) / 2;
@@ -81,15 +64,43 @@ pub fn search(
     })
 }
 
-/// The mask of one budget.
-struct Look {
+/// Returns a mask with at least `wanted` effective connections, or else that of the whole network.
+/// Sets `short` to the last mask tried that had fewer.
+///
+/// A budget below `wanted` cannot be enough, and a slightly larger one often is, so the budgets
+/// grow from there.
+fn upper_bound(
+    graph: &Graph,
+    order: &Ordering,
+    wanted: usize,
+    short: &mut Candidate,
+    look: &mut impl FnMut(usize, &dyn Fn(usize, usize) -> usize) -> Result<Candidate, PruneError>,
+) -> Result<Candidate, PruneError> {
+    let total = order.total();
+    let mut budget = wanted + wanted / 4 + 16;
+    while budget < total {
+        let found = look(budget, &|layer, size| size.max(short.sizes[layer]))?;
+        if found.connected() >= wanted {
+            return Ok(found);
+        }
+        *short = found;
+        budget *= 2;
+    }
+    let all = order.tensors().iter().map(|tensor| tensor.len()).collect();
+    Ok(Candidate::of(graph, order, total, all))
+}
+
+/// The masks at one budget.
+struct Candidate {
     budget: usize,
+    /// The number of connections of each layer in the direct mask.
     sizes: Vec<usize>,
     direct: Masks,
     effective: Masks,
 }
 
-impl Look {
+impl Candidate {
+    /// Returns the masks that keep the first `sizes[l]` connections of each layer `l` in `order`.
     fn of(graph: &Graph, order: &Ordering, budget: usize, sizes: Vec<usize>) -> Self {
         let direct = order.keeping(&sizes);
         let effective = effective::masks(graph, &direct, effective::Mode::Exact);
@@ -101,6 +112,7 @@ impl Look {
         }
     }
 
+    /// Returns the number of effective connections.
     fn connected(&self) -> usize {
         self.effective.nonzeros()
     }
@@ -114,9 +126,9 @@ mod tests {
     use crate::pruning::search::Target;
     use crate::pruning::{ordering::Rounding, score};
 
-    /// Where sizes are nested, those of a quota, the selection over births is right too.
+    /// Compares with the selection over births; it applies because the sizes of a quota are nested.
     #[test]
-    fn nested_sizes_give_what_the_selection_gives() {
+    fn nested_sizes_yield_the_mask_of_the_selection_over_births() {
         for seed in 0..30 {
             let graph = multilayer("toy", [1, 1, 20], &[15, 9, 4]).unwrap();
             let tensors = graph.prunable();
@@ -147,20 +159,20 @@ mod tests {
         }
     }
 
-    /// Sizes that swing: the mask is still of the bracket, and connected enough.
+    /// Checks that the result has enough effective connections even if the sizes oscillate.
     #[test]
-    fn sizes_that_are_not_nested_end_at_enough() {
+    fn sizes_that_are_not_nested_still_yield_enough_connections() {
         let graph = multilayer("toy", [1, 1, 30], &[20, 10]).unwrap();
         let tensors = graph.prunable();
         let order = Ordering::global(&tensors, score::random::scores(&tensors, 1)).unwrap();
         let total = order.total();
-        let swinging = |compression: f64| {
+        let oscillating = |compression: f64| {
             let budget = (total as f64 / compression).round() as usize;
             let second = (budget % 7 * 20).min(200);
             Ok(vec![budget.saturating_sub(second).min(600), second])
         };
         for compression in [2.0, 5.0, 10.0] {
-            let found = search(&graph, &order, compression, "toy", swinging).unwrap();
+            let found = search(&graph, &order, compression, "toy", oscillating).unwrap();
             let left = found.effective.nonzeros();
             assert!(left as f64 >= total as f64 / compression, "{left}");
             assert!(left <= found.direct.nonzeros());

@@ -6,7 +6,7 @@
 
 use std::fmt::Write;
 
-use super::sweep::Mode;
+use super::units::Mode;
 use super::{Connection, Ordering, effective};
 use crate::graph::Graph;
 

@@ -1,110 +1,119 @@
-//! Effective connections: those on some path of unpruned connections from an input to an output
+//! Effective connections: those on a path of unpruned connections from an input to an output
 //! (paper, section 3), for every budget of an ordering at once.
 //!
-//! With `t(e)` the birth of connection `e = (u, v)`: a unit is reached from the input at
-//! `t_in(v) = min over e of max(t(e), t_in(u))`, it reaches the output at `t_out(u)` likewise
-//! backwards, and `e` becomes effective at `max(t(e), t_in(u), t_out(v))`; a convolution's at the
-//! earliest over the positions where it reads real input. One [`sweep()`](super::sweep::sweep), whole numbers only:
-//! nothing can under- or overflow. Biases and batch normalisation do not enter: a unit without
-//! live inputs is dead whatever constant it sends.
+//! Let `t(e)` be the birth of connection `e = (u, v)`, the smallest budget whose mask contains it.
+//! Unit `v` is reachable from the input at budgets from
+//! `t_in(v) = min over its incoming e of max(t(e), t_in(u))` on, and reaches the output from
+//! `t_out(v)` on, defined likewise backward. Connection `e` becomes effective at
+//! `max(t(e), t_in(u), t_out(v))`; a kernel weight at the earliest such budget over the positions
+//! at which its tap reads the feature map. All of these are path sums over the semiring (min,
+//! max), which [`paths`](super::paths) computes in integers, free of underflow and overflow.
+//!
+//! Biases and batch normalization do not count: a unit without an effective input is dead, even if
+//! its output is a nonzero constant.
 
 use super::Masks;
-use super::sweep::{Connection, Flow, Semiring, sweep};
+use super::paths::{Connection, Flow, Semiring, sum_over_paths};
 use crate::graph::{Graph, Operation};
 
-pub use super::sweep::Mode;
+pub use super::units::Mode;
 
-/// The birth of a connection that is never let in, or never effective.
+/// The birth of a connection that is in no mask, or is effective in none.
 pub const NEVER: u32 = u32::MAX;
 
-/// Times: of two paths the earlier counts, of a path its last connection.
+/// The semiring (min, max) over births: a path exists once its last connection is born, and the
+/// earliest of alternative paths counts.
 #[derive(Debug)]
-enum Times {}
+enum Births {}
 
-impl Semiring for Times {
+impl Semiring for Births {
     type Value = u32;
-    const NONE: u32 = NEVER;
-    const EMPTY: u32 = 0;
+    const ZERO: u32 = NEVER;
+    const ONE: u32 = 0;
 
     #[inline]
-    fn either(a: u32, b: u32) -> u32 {
+    fn add(a: u32, b: u32) -> u32 {
         a.min(b)
     }
 
     #[inline]
-    fn both(a: u32, b: u32) -> u32 {
+    fn multiply(a: u32, b: u32) -> u32 {
         a.max(b)
     }
 
     #[inline]
-    fn pooled(value: u32, _: usize) -> u32 {
+    fn pool(value: u32, _: usize) -> u32 {
         value
     }
 }
 
-/// Whether there is a path at all: [`Times`] of a single budget, and several times as fast.
+/// The semiring (or, and): whether any path exists. It is [`Births`] at one budget, and several
+/// times as fast.
 #[derive(Debug)]
-enum Paths {}
+enum Reachability {}
 
-impl Semiring for Paths {
+impl Semiring for Reachability {
     type Value = bool;
-    const NONE: bool = false;
-    const EMPTY: bool = true;
+    const ZERO: bool = false;
+    const ONE: bool = true;
 
     #[inline]
-    fn either(a: bool, b: bool) -> bool {
+    fn add(a: bool, b: bool) -> bool {
         a | b
     }
 
     #[inline]
-    fn both(a: bool, b: bool) -> bool {
+    fn multiply(a: bool, b: bool) -> bool {
         a & b
     }
 
     #[inline]
-    fn pooled(value: bool, _: usize) -> bool {
+    fn pool(value: bool, _: usize) -> bool {
         value
     }
 }
 
-/// Replaces the births of `connections` (one list per prunable tensor of `graph`) by the budgets at
-/// which they become effective; [`NEVER`] where none does.
+/// Returns `connections` with their births replaced by the budgets at which they become effective,
+/// or [`NEVER`].
+///
+/// `connections` holds one list per prunable tensor of `graph`. Connections that are left out
+/// count as never born.
 pub fn births(
     graph: &Graph,
     mut connections: Vec<Vec<Connection<u32>>>,
     mode: Mode,
 ) -> Vec<Vec<Connection<u32>>> {
-    sweep::<Times>(graph, &mut connections, mode);
+    sum_over_paths::<Births>(graph, &mut connections, mode);
     connections
 }
 
-/// The effective part of `masks`.
+/// Returns the effective masks of `masks`: the connections on a path from input to output.
 pub fn masks(graph: &Graph, masks: &Masks, mode: Mode) -> Masks {
     let mut connections = masks.connections();
-    sweep::<Paths>(graph, &mut connections, mode);
+    sum_over_paths::<Reachability>(graph, &mut connections, mode);
     let effective = connections.iter().map(|layer| {
-        let there = layer.iter().filter(|connection| connection.value);
-        there.map(|connection| connection.element as usize)
+        let on_a_path = layer.iter().filter(|connection| connection.value);
+        on_a_path.map(|connection| connection.element as usize)
     });
     Masks::of(&graph.prunable(), effective)
 }
 
-/// The masks of those `connections` that are there by `budget`.
+/// Returns masks of the `connections` born at `budget` or before.
 pub(super) fn within(graph: &Graph, connections: &[Vec<Connection<u32>>], budget: u32) -> Masks {
     Masks::of(
         &graph.prunable(),
         connections.iter().map(|layer| {
-            let there = layer.iter().filter(move |c| c.value <= budget);
-            there.map(|connection| connection.element as usize)
+            let born = layer.iter().filter(move |c| c.value <= budget);
+            born.map(|connection| connection.element as usize)
         }),
     )
 }
 
-/// What died in `masks`, which are of a network that is connected: layers without an effective
-/// connection, and branches of additions that nothing passes. By their names.
+/// Returns the names of the dead parts of a connected network with `masks`: tensors without an
+/// effective connection, and branches of additions that lie on no path.
 pub fn dead(graph: &Graph, masks: &Masks, mode: Mode) -> Vec<String> {
     let mut connections = masks.connections();
-    let flow = sweep::<Paths>(graph, &mut connections, mode);
+    let flow = sum_over_paths::<Reachability>(graph, &mut connections, mode);
     let mut dead: Vec<String> = masks
         .iter()
         .zip(&connections)
@@ -116,7 +125,7 @@ pub fn dead(graph: &Graph, masks: &Masks, mode: Mode) -> Vec<String> {
             continue;
         }
         for &source in &node.sources {
-            if !passes(&flow, source, index) {
+            if !is_on_a_path(&flow, source, index) {
                 let branch = &graph.nodes()[source].name;
                 dead.push(format!("the branch {branch} of {}", node.name));
             }
@@ -125,8 +134,9 @@ pub fn dead(graph: &Graph, masks: &Masks, mode: Mode) -> Vec<String> {
     dead
 }
 
-/// Whether a path goes from the unit of `branch` to the same unit of the addition `add`.
-fn passes(flow: &Flow<bool>, branch: usize, add: usize) -> bool {
-    let mut pairs = flow.reached(branch).iter().zip(flow.reaching(add));
-    pairs.any(|(&reached, &reaching)| reached && reaching)
+/// Checks whether a path leads through `branch`, a source of the addition `add`, from the input to
+/// the output.
+fn is_on_a_path(flow: &Flow<bool>, branch: usize, add: usize) -> bool {
+    let mut units = flow.from_input(branch).iter().zip(flow.to_output(add));
+    units.any(|(&from_input, &to_output)| from_input && to_output)
 }

@@ -1,18 +1,18 @@
-//! Tensors of any float type, read from safetensors files as f64, in which all of them are exact.
+//! Reads float tensors of safetensors files, of any type, as f64, which represents all exactly.
 
 use candle_core::safetensors::Load;
 use candle_core::{DType, Device};
 use safetensors::tensor::{Dtype, TensorView};
 
-/// Whether a tensor of this type is one of floats.
+/// Checks whether `dtype` is a float type that [`read`] accepts.
 pub(super) fn is_float(dtype: Dtype) -> bool {
     [Dtype::F64, Dtype::F32, Dtype::F16, Dtype::BF16].contains(&dtype)
 }
 
-/// The numbers of a tensor of floats, row-major.
+/// Returns the values of a float tensor, row-major.
 ///
 /// # Errors
-/// With the reason when it cannot be read.
+/// Returns the reason, without the tensor's name, if the tensor cannot be read.
 pub(super) fn read(view: &TensorView<'_>) -> Result<Vec<f64>, String> {
     let read = || {
         let tensor = view.load(&Device::Cpu)?.to_dtype(DType::F64)?;

@@ -1,28 +1,28 @@
-//! Binary masks over the prunable tensors of an architecture.
+//! Binary masks over the prunable tensors of a graph.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use safetensors::tensor::{Dtype, TensorView};
 
-use super::sweep::Connection;
+use super::paths::Connection;
 use super::{PruneError, floats};
 use crate::artifact;
 use crate::graph::{Graph, Prunable};
 
-/// Which weights of one tensor stay.
+/// The mask of one tensor: which of its weights are kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mask {
     /// The tensor's name.
     pub name: String,
-    /// Its shape.
+    /// The tensor's shape, (out, in) or (out, in, height, width).
     pub shape: Vec<usize>,
-    /// One entry per weight, row-major: true for those that stay.
+    /// One entry per weight, row-major: true if the weight is kept, false if it is pruned.
     pub keep: Vec<bool>,
 }
 
 impl Mask {
-    /// Number of weights that stay.
+    /// Returns the number of weights kept.
     pub fn nonzeros(&self) -> usize {
         self.keep.iter().filter(|&&keep| keep).count()
     }
@@ -33,7 +33,8 @@ impl Mask {
 pub struct Masks(Vec<Mask>);
 
 impl Masks {
-    /// Masks over `tensors` that keep what `keep(tensor, element)` says.
+    /// Creates masks over `tensors` that keep the weights for which `keep(tensor, element)` is
+    /// true; both are indices.
     pub fn from_fn(tensors: &[Prunable], keep: impl Fn(usize, usize) -> bool) -> Self {
         let masks = tensors.iter().enumerate().map(|(index, tensor)| Mask {
             name: tensor.name.clone(),
@@ -45,7 +46,10 @@ impl Masks {
         Self(masks.collect())
     }
 
-    /// Masks over `tensors` that keep the given elements of each.
+    /// Creates masks over `tensors` that keep the given flat indices of each.
+    ///
+    /// # Panics
+    /// Panics if an index is out of range.
     pub fn of<I: IntoIterator<Item = usize>>(
         tensors: &[Prunable],
         elements: impl IntoIterator<Item = I>,
@@ -64,46 +68,49 @@ impl Masks {
         Self(masks.collect())
     }
 
-    /// The weights that stay, as connections that are there, one list per tensor.
+    /// Returns the kept weights as connections of value `true`, one list per tensor, ascending.
     pub fn connections(&self) -> Vec<Vec<Connection<bool>>> {
         self.0.iter().map(|mask| kept(&mask.keep)).collect()
     }
 
-    /// Masks that keep every weight of `graph`.
+    /// Creates masks that keep every weight of `graph`.
     pub fn dense(graph: &Graph) -> Self {
         Self::from_fn(&graph.prunable(), |_, _| true)
     }
 
-    /// The masks in the graph's order.
+    /// Iterates over the masks, in the order of [`Graph::prunable`].
     pub fn iter(&self) -> std::slice::Iter<'_, Mask> {
         self.0.iter()
     }
 
-    /// The mask of tensor `index`.
+    /// Returns the mask of the prunable tensor `index`.
+    ///
+    /// # Panics
+    /// Panics if there is no such tensor.
     pub fn get(&self, index: usize) -> &Mask {
         &self.0[index]
     }
 
-    /// Number of weights that stay in all tensors.
+    /// Returns the total number of weights kept.
     pub fn nonzeros(&self) -> usize {
         self.0.iter().map(Mask::nonzeros).sum()
     }
 
-    /// Number of weights in all tensors, N.
+    /// Returns the total number of weights, N.
     pub fn total(&self) -> usize {
         self.0.iter().map(|mask| mask.keep.len()).sum()
     }
 
-    /// N over the number of weights that stay; none when nothing stays.
+    /// Returns the compression ratio, N over the number of weights kept; none if all are pruned.
     pub fn compression(&self) -> Option<f64> {
         let nonzeros = self.nonzeros();
         (nonzeros > 0).then(|| self.total() as f64 / nonzeros as f64)
     }
 
-    /// Writes the masks as a safetensors file of u8 zeros and ones.
+    /// Writes the masks to the safetensors file `path`, as u8 tensors of zeros and ones.
     ///
     /// # Errors
-    /// When the file cannot be written.
+    /// Returns an error if the file cannot be written.
     pub fn save(&self, path: &Path) -> Result<(), PruneError> {
         let bytes: Vec<Vec<u8>> = self
             .0
@@ -119,19 +126,21 @@ impl Masks {
         Ok(())
     }
 
-    /// Reads the masks of `graph` from a safetensors file: u8 or bool 0/1 tensors of the graph's
-    /// names and shapes; a float tensor counts its nonzeros.
+    /// Reads the masks of `graph` from the safetensors file `path`.
+    ///
+    /// It must hold every prunable tensor and no other, each under its name and in its shape: as
+    /// u8 or bool zeros and ones, or as floats, whose nonzeros are kept.
     ///
     /// # Errors
-    /// When the file cannot be read, a tensor is missing, unknown, twice or of another shape or
-    /// type, or holds what is no mask.
+    /// Returns an error that names the file, and the tensor at fault, if the file cannot be read or
+    /// a tensor is missing, unknown, duplicate, of another shape or type, or is not a mask.
     pub fn load(graph: &Graph, path: &Path) -> Result<Self, PruneError> {
-        let refuse = |reason: String| PruneError::MaskFile {
+        let reject = |reason: String| PruneError::MaskFile {
             path: path.display().to_string(),
             reason,
         };
         let bytes = artifact::read(path)?;
-        let file = crate::tensors::parse(&bytes).map_err(refuse)?;
+        let file = crate::tensors::parse(&bytes).map_err(reject)?;
         let mut found: BTreeMap<String, TensorView<'_>> = file.tensors().into_iter().collect();
         let tensors = graph.prunable();
         let mut masks = Vec::with_capacity(tensors.len());
@@ -139,19 +148,20 @@ impl Masks {
             let Prunable { name, shape, .. } = tensor;
             let view = found
                 .remove(&name)
-                .ok_or_else(|| refuse(format!("tensor {name} of {} is missing", graph.name())))?;
+                .ok_or_else(|| reject(format!("tensor {name} of {} is missing", graph.name())))?;
             if view.shape() != shape {
                 let found = view.shape();
-                return Err(refuse(format!(
-                    "tensor {name} has shape {found:?}, but {} has {shape:?}",
+                return Err(reject(format!(
+                    "tensor {name} has shape {found:?}, but {} expects {shape:?}",
                     graph.name()
                 )));
             }
-            let keep = keeps(&view).map_err(|reason| refuse(format!("tensor {name} {reason}")))?;
+            let keep =
+                read_mask(&view).map_err(|reason| reject(format!("tensor {name} {reason}")))?;
             masks.push(Mask { name, shape, keep });
         }
         if let Some(extra) = found.keys().next() {
-            return Err(refuse(format!(
+            return Err(reject(format!(
                 "{} has no prunable tensor called {extra}",
                 graph.name()
             )));
@@ -160,17 +170,17 @@ impl Masks {
     }
 }
 
-/// The elements that `keep`, as connections that are there.
+/// Returns the elements that `keep` marks, as connections of value `true`.
 fn kept(keep: &[bool]) -> Vec<Connection<bool>> {
-    /// Weights looked at together: most stretches of a sparse mask are empty.
-    const STRETCH: usize = 32;
+    /// Weights that are checked at once: most chunks of a sparse mask are empty.
+    const CHUNK: usize = 32;
     let mut connections = Vec::new();
-    for (stretch, keep) in keep.chunks(STRETCH).enumerate() {
+    for (chunk, keep) in keep.chunks(CHUNK).enumerate() {
         if !keep.iter().fold(false, |any, &keep| any | keep) {
             continue;
         }
         for (at, _) in keep.iter().enumerate().filter(|&(_, &keep)| keep) {
-            let element = (stretch * STRETCH + at) as u32;
+            let element = (chunk * CHUNK + at) as u32;
             let value = true;
             connections.push(Connection { element, value });
         }
@@ -178,25 +188,31 @@ fn kept(keep: &[bool]) -> Vec<Connection<bool>> {
     connections
 }
 
-/// What a tensor says about each weight.
-fn keeps(view: &TensorView<'_>) -> Result<Vec<bool>, String> {
+/// Reads a tensor as a mask, one entry per weight.
+///
+/// # Errors
+/// Returns the reason, without the tensor's name, if it is not a mask.
+fn read_mask(view: &TensorView<'_>) -> Result<Vec<bool>, String> {
     let bytes = view.data();
     match view.dtype() {
         Dtype::U8 | Dtype::BOOL => match bytes.iter().position(|&byte| byte > 1) {
             Some(at) => Err(format!(
-                "holds {} at element {at}: a mask is of 0 and 1",
+                "holds {} at element {at}: a mask must consist of 0 and 1",
                 bytes[at]
             )),
             None => Ok(bytes.iter().map(|&byte| byte == 1).collect()),
         },
         dtype if floats::is_float(dtype) => nonzeros(floats::read(view)?),
         other => Err(format!(
-            "is of type {other:?}: give u8, bool, or a float type"
+            "has type {other:?}: convert it to u8, bool or a float type"
         )),
     }
 }
 
-/// Which of `values` are not zero; NaN and infinities are refused.
+/// Returns which of `values` are nonzero.
+///
+/// # Errors
+/// Returns the reason if a value is NaN or infinite.
 fn nonzeros(values: Vec<f64>) -> Result<Vec<bool>, String> {
     values
         .into_iter()
@@ -206,7 +222,7 @@ fn nonzeros(values: Vec<f64>) -> Result<Vec<bool>, String> {
                 Ok(value != 0.0)
             } else {
                 Err(format!(
-                    "holds {value} at element {at}: only finite numbers make a mask"
+                    "holds {value} at element {at}: a mask must consist of finite numbers"
                 ))
             }
         })

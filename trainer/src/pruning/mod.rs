@@ -1,38 +1,44 @@
-//! Pruning: which connections stay.
+//! Pruning: selecting the connections (weights) that a network keeps.
 //!
-//! Every pruner is an ordering. A [`score`] ranks connections, a [`quota`] says how many each
-//! layer may hold at each overall budget, together they give an [`ordering::Ordering`]: the
-//! budget at which each connection is let in. *Direct* pruning keeps what a budget lets in;
-//! *effective* pruning ([`search`]) takes the smallest budget that has the wanted number of
-//! *effective* connections, those on some path from input to output ([`effective`]). A pruner by
-//! name is a [`pruner::Pruner`], what it may look at a [`source::Source`]; a new one is a new score or
-//! a new quota and a line there.
+//! Every pruner is an [`Ordering`] of the connections. A [`score`] (saliency) ranks them, and a
+//! [`quota`] sets how many of them each layer keeps at each overall budget, a number of
+//! connections. Together they determine each connection's birth: the smallest budget whose mask
+//! contains it.
 //!
-//! (Vysogorets & Kempe, "Connectivity Matters: Neural Network Pruning Through the Lens of Effective
-//! Sparsity", JMLR 24(99), 2023.)
+//! - *Direct* pruning keeps the connections of a given budget, whether they are connected to input
+//!   and output or not.
+//! - *Effective* pruning ([`search`]) takes the smallest budget with a given number of *effective*
+//!   connections: those on a path from an input to an output ([`effective`]).
+//!
+//! A [`Pruner`] is a named combination of score and quota; a [`Source`] holds the weights and data
+//! that it may read. A new pruner is a new score or quota, and a line in [`pruner`].
+//!
+//! Reference, cited as "paper" in this module: Vysogorets & Kempe, "Connectivity Matters: Neural
+//! Network Pruning Through the Lens of Effective Sparsity", JMLR 24(99), 2023.
 
 pub mod bisection;
 pub mod curve;
 pub mod effective;
 pub mod error;
 mod floats;
-pub mod kernels;
 pub mod masks;
 pub mod ordering;
+pub mod paths;
 pub mod pruner;
 pub mod quota;
 mod ranking;
 pub mod score;
 pub mod search;
 pub mod source;
-pub mod sweep;
 mod ties;
+mod units;
+pub mod weights;
 
 pub use error::PruneError;
-pub use kernels::Kernels;
 pub use masks::{Mask, Masks};
 pub use ordering::Ordering;
+pub use paths::Connection;
 pub use pruner::{Pruned, Pruner};
 pub use search::{Outcome, Target};
 pub use source::Source;
-pub use sweep::Connection;
+pub use weights::Weights;

@@ -1,51 +1,51 @@
-//! Orderings: the budget at which each connection is let in.
+//! Orderings of connections by birth.
 //!
-//! An ordering is what a pruner is: at budget `b` (a number of connections, 1 to N) it lets in
-//! every connection with birth at most `b`. Budgets are nested, so one ordering holds the masks
-//! of every compression at once. Births are worked out up to a budget and no further: pruning to a
-//! hundredth ranks a hundredth of the connections.
+//! Every pruner is an ordering: its mask at budget `b`, a number of connections from 1 to N, holds
+//! every connection whose birth is at most `b`. Masks of growing budgets are nested, so one
+//! ordering stands for the masks of all compressions. Births are computed only up to a given
+//! budget: pruning to a compression of 100 ranks one connection in a hundred.
 
 use std::ops::RangeInclusive;
 
+use super::paths::Connection;
 use super::quota::{self, Quota};
 use super::score::Scores;
-use super::sweep::Connection;
 use super::{Masks, PruneError, ranking};
 use crate::graph::Prunable;
 
-/// How many weights direct pruning removes from a layer, from the fraction to remove.
+/// The rounding of the number of weights that direct pruning removes from a layer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rounding {
-    /// Half to even, as layer-wise magnitude pruning of the paper's code does.
+    /// Half to even: layer-wise magnitude pruning in the paper's code.
     HalfToEven,
-    /// Towards zero, as its random pruning does.
+    /// Toward zero: random pruning in the paper's code.
     Truncate,
 }
 
-/// The order in which a pruner lets connections in.
+/// The order in which connections enter a pruner's masks as the budget grows.
 #[derive(Debug, Clone)]
 pub struct Ordering {
     tensors: Vec<Prunable>,
     scores: Scores,
-    /// How layers share a budget; none where one order goes over the whole network.
+    /// The quota of the layers and its rounding; none for one order over the whole network.
     quota: Option<(Quota, Rounding)>,
 }
 
 impl Ordering {
-    /// The order of descending `scores` over the whole network, ties by flat index: at budget `b`
-    /// exactly `b` connections are in.
+    /// Creates the order of descending `scores` over the whole network. Ties go to the lower
+    /// tensor and flat index, so the mask at budget `b` has exactly `b` connections.
     ///
     /// # Errors
-    /// When a score is not finite.
+    /// Returns an error if a score is not finite.
     pub fn global(tensors: &[Prunable], scores: Scores) -> Result<Self, PruneError> {
         Self::new(tensors, scores, None)
     }
 
-    /// The order of descending `scores` inside each layer, the layers sharing each budget by
-    /// `quota`; `rounding` says how direct pruning rounds.
+    /// Creates the order of descending `scores` within each layer, where `quota` divides each
+    /// budget among the layers. `rounding` applies to [direct pruning](Self::direct) alone.
     ///
     /// # Errors
-    /// When a score is not finite, or the quota is not for such a network.
+    /// Returns an error if a score is not finite, or if the quota does not apply to the network.
     pub fn by_quota(
         tensors: &[Prunable],
         scores: Scores,
@@ -69,27 +69,27 @@ impl Ordering {
         })
     }
 
-    /// The tensors that are ordered.
+    /// Returns the prunable tensors that are ordered.
     pub fn tensors(&self) -> &[Prunable] {
         &self.tensors
     }
 
-    /// The number of connections, N.
+    /// Returns the number of connections, N.
     pub fn total(&self) -> usize {
         self.scores.iter().map(Vec::len).sum()
     }
 
-    /// The scores, one list per tensor.
+    /// Returns the scores, one list per tensor, row-major.
     pub(super) fn scores(&self) -> &Scores {
         &self.scores
     }
 
-    /// The quota by which layers share a budget, if any.
+    /// Returns the quota of the layers; none for one order over the whole network.
     pub fn quota(&self) -> Option<Quota> {
         self.quota.map(|(quota, _)| quota)
     }
 
-    /// The budgets at which the order is defined: where its quota is valid.
+    /// Returns the budgets at which the order is defined: those at which its quota is valid.
     pub fn budgets(&self) -> RangeInclusive<u32> {
         let all = 1..=self.total() as u32;
         match self.quota {
@@ -98,7 +98,7 @@ impl Ordering {
         }
     }
 
-    /// The connections that `budget` lets in with their births, a budget from 1 to N; for each
+    /// Returns the connections in the mask at `budget` (1 to N) with their births: one list per
     /// tensor, ascending by element.
     pub fn first(&self, budget: u32) -> Vec<Vec<Connection<u32>>> {
         let born = |(element, birth): (u32, u32)| Connection {
@@ -124,7 +124,7 @@ impl Ordering {
         layers.collect()
     }
 
-    /// What budget `budget` lets in.
+    /// Returns the mask at `budget` (1 to N).
     pub fn prefix(&self, budget: u32) -> Masks {
         match self.quota {
             None => self.masks(ranking::above(&slices(&self.scores), budget as usize)),
@@ -136,11 +136,12 @@ impl Ordering {
         }
     }
 
-    /// The mask of direct pruning to `compression`, with the paper's rounding: a global order
-    /// loses `int(s N)` connections, a layer `s_l n_l` rounded (s the sparsity, `1 - 1/c`).
+    /// Returns the mask of direct pruning to `compression`, rounded as in the paper's code: at
+    /// sparsity `s = 1 - 1/compression`, a global order removes `int(s N)` connections, and a
+    /// quota removes `s_l n_l` of the `n_l` weights of layer `l`, rounded.
     ///
     /// # Errors
-    /// When the quota is not valid there.
+    /// Returns an error if the quota is not valid at this compression.
     pub fn direct(&self, compression: f64) -> Result<Masks, PruneError> {
         let sparsity = 1.0 - 1.0 / compression;
         let Some((quota, rounding)) = self.quota else {
@@ -150,13 +151,13 @@ impl Ordering {
         Ok(self.keeping(&shares(&self.tensors, quota, rounding, sparsity)?))
     }
 
-    /// The mask that keeps so many of each layer, those of the highest scores.
+    /// Returns the mask that keeps the `kept[l]` highest scores of each layer `l`.
     pub fn keeping(&self, kept: &[usize]) -> Masks {
         let layers = self.scores.iter().zip(kept);
         self.masks(layers.map(|(scores, &kept)| ranking::above(&[scores], kept).remove(0)))
     }
 
-    /// The masks of the chosen elements of each layer.
+    /// Returns the masks that keep the `chosen` elements of each layer.
     fn masks(&self, chosen: impl IntoIterator<Item = Vec<u32>>) -> Masks {
         let elements = chosen
             .into_iter()
@@ -165,10 +166,11 @@ impl Ordering {
     }
 }
 
-/// Returns how many weights of each tensor direct pruning keeps by `quota` at `sparsity`.
+/// Returns the number of weights of each tensor that direct pruning by `quota` keeps at the
+/// overall `sparsity`.
 ///
 /// # Errors
-/// When the quota is not valid there.
+/// Returns an error if the quota is not valid at this sparsity.
 pub(super) fn shares(
     tensors: &[Prunable],
     quota: Quota,
@@ -184,12 +186,15 @@ pub(super) fn shares(
     Ok(kept.collect())
 }
 
-/// The scores of each tensor as slices.
+/// Returns the scores of each tensor as a slice.
 fn slices(scores: &Scores) -> Vec<&[f64]> {
     scores.iter().map(Vec::as_slice).collect()
 }
 
-/// Refuses scores that are NaN or infinite, naming the first.
+/// Checks that no score is NaN or infinite.
+///
+/// # Errors
+/// Returns an error that names the first such score.
 fn check_finite(tensors: &[Prunable], scores: &Scores) -> Result<(), PruneError> {
     for (tensor, scores) in tensors.iter().zip(scores) {
         if let Some(index) = scores.iter().position(|score| !score.is_finite()) {

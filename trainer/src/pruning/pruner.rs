@@ -6,7 +6,7 @@ use super::ordering::Rounding;
 use super::quota::Quota;
 use super::score::{Scores, grasp, iterative, lamp, magnitude, random, snip, synflow};
 use super::search::{self, Outcome, Target};
-use super::{Kernels, Ordering, PruneError, Source, bisection, ordering, ties};
+use super::{Ordering, PruneError, Source, Weights, bisection, ordering, ties};
 use crate::graph::Graph;
 
 /// How connections are scored.
@@ -345,7 +345,7 @@ impl Pruner {
                 let kernels = match source.initial {
                     Some(kernels) => kernels,
                     None => {
-                        drawn = Kernels::initial(source.graph, source.seed);
+                        drawn = Weights::initial(source.graph, source.seed);
                         &drawn
                     }
                 };
@@ -360,7 +360,7 @@ impl Pruner {
     }
 
     /// The trained kernels.
-    fn trained<'a>(&self, source: &Source<'a>) -> Result<&'a Kernels, PruneError> {
+    fn trained<'a>(&self, source: &Source<'a>) -> Result<&'a Weights, PruneError> {
         let needed = PruneError::NeedsTraining { pruner: self.name };
         source.trained.ok_or(needed)
     }
@@ -390,7 +390,7 @@ mod tests {
     #[test]
     fn every_pruner_reaches_either_compression_the_same_way_each_time() {
         let (graph, data) = small();
-        let trained = Kernels::initial(&graph, 9);
+        let trained = Weights::initial(&graph, 9);
         let source = Source {
             trained: Some(&trained),
             data: Some(&data),

@@ -1,13 +1,13 @@
-//! Ranking: the highest of many scores, ties to the lower index, without sorting the rest.
+//! Selects the highest scores, ties to the lower index, without sorting the others.
 //!
-//! Pruned networks keep few weights, so nothing here costs more than a pass over the others: a
-//! histogram of the scores' leading bits finds where the count is reached, a selection inside that
-//! bin the exact score. Scores must not be NaN.
+//! Pruned networks keep few weights, so the others should cost no more than a pass over them: a
+//! histogram of the leading bits finds the bin in which the count is reached, and a selection
+//! within that bin finds the threshold. Scores must not be NaN.
 
-/// Leading bits that the histogram looks at: sign, exponent and five bits of the fraction.
+/// The leading bits that select a bin: the sign, the exponent, and five bits of the fraction.
 const BITS: u32 = 17;
 
-/// A number whose order is that of `score`; both zeros are one.
+/// Maps `score` to an integer of the same order; -0 and 0 map to the same.
 #[inline]
 fn key(score: f64) -> u64 {
     let bits = (score + 0.0).to_bits();
@@ -18,14 +18,14 @@ fn key(score: f64) -> u64 {
     }
 }
 
-/// The `count` highest of `lists`, taken one after another: for each list the elements among them,
-/// ascending, each with its rank (0 the highest score).
+/// Returns the `count` highest scores of all `lists` together: for each list its elements among
+/// them, ascending, with their ranks (0 for the highest score).
 pub(super) fn highest(lists: &[&[f64]], count: usize) -> Vec<Vec<(u32, u32)>> {
     let chosen = above(lists, count);
     let mut order: Vec<(u64, u32)> = Vec::with_capacity(count);
     for (list, chosen) in lists.iter().zip(&chosen) {
         for &element in chosen {
-            // Descending by score; places ascend, so that ties fall to the lower.
+            // Scores descend and places ascend, so ties go to the lower place.
             order.push((!key(list[element as usize]), order.len() as u32));
         }
     }
@@ -39,10 +39,11 @@ pub(super) fn highest(lists: &[&[f64]], count: usize) -> Vec<Vec<(u32, u32)>> {
     chosen.into_iter().map(&mut ranked).collect()
 }
 
-/// The elements of the `count` highest of `lists`, ascending, without their ranks.
+/// Returns the `count` highest scores of all `lists` together: for each list its elements among
+/// them, ascending.
 pub(super) fn above(lists: &[&[f64]], count: usize) -> Vec<Vec<u32>> {
     let total: usize = lists.iter().map(|list| list.len()).sum();
-    let (least, mut ties) = match count {
+    let (lowest, mut ties) = match count {
         0 => (u64::MAX, 0),
         _ if count >= total => (0, total),
         _ => threshold(lists, count),
@@ -51,8 +52,8 @@ pub(super) fn above(lists: &[&[f64]], count: usize) -> Vec<Vec<u32>> {
         let mut chosen = Vec::new();
         for (element, &score) in list.iter().enumerate() {
             let key = key(score);
-            if key > least || (key == least && ties > 0) {
-                ties -= usize::from(key == least);
+            if key > lowest || (key == lowest && ties > 0) {
+                ties -= usize::from(key == lowest);
                 chosen.push(element as u32);
             }
         }
@@ -61,27 +62,27 @@ pub(super) fn above(lists: &[&[f64]], count: usize) -> Vec<Vec<u32>> {
     lists.iter().map(&mut choose).collect()
 }
 
-/// The key of the `count`-th highest score (1 the highest), and how many of that very key are
-/// among the `count`.
+/// Returns the key of the `count`-th highest score (1 for the highest), and the number of scores
+/// with exactly this key among the `count` highest.
 fn threshold(lists: &[&[f64]], count: usize) -> (u64, usize) {
     let shift = 64 - BITS;
     let mut histogram = vec![0_u32; 1 << BITS];
     for &score in lists.iter().copied().flatten() {
         histogram[(key(score) >> shift) as usize] += 1;
     }
-    let (mut bin, mut over) = (histogram.len() - 1, 0);
-    while over + (histogram[bin] as usize) < count {
-        over += histogram[bin] as usize;
+    let (mut bin, mut above) = (histogram.len() - 1, 0);
+    while above + (histogram[bin] as usize) < count {
+        above += histogram[bin] as usize;
         bin -= 1;
     }
     let keys = lists.iter().copied().flatten().map(|&score| key(score));
     let mut inside: Vec<u64> = Vec::with_capacity(histogram[bin] as usize);
     inside.extend(keys.filter(|key| (key >> shift) as usize == bin));
-    let wanted = count - over;
+    let wanted = count - above;
     let place = inside.len() - wanted;
-    let (_, &mut least, higher) = inside.select_nth_unstable(place);
-    let ties = wanted - higher.iter().filter(|&&key| key > least).count();
-    (least, ties)
+    let (_, &mut lowest, higher) = inside.select_nth_unstable(place);
+    let ties = wanted - higher.iter().filter(|&&key| key > lowest).count();
+    (lowest, ties)
 }
 
 #[cfg(test)]
@@ -90,7 +91,7 @@ mod tests {
     use crate::random::Random;
 
     #[test]
-    fn the_highest_are_those_of_a_stable_sort() {
+    fn selects_and_ranks_like_a_stable_sort() {
         let mut random = Random::new(3);
         for round in 0..300 {
             let mut list = |size: u64| -> Vec<f64> {

@@ -1,40 +1,40 @@
-//! What a pruner may look at, and how it is told to stop.
+//! The inputs of a pruner: the architecture, weights, data and options that it may read.
 
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use candle_core::Device;
 
 use super::score::snip;
-use super::{Kernels, PruneError};
+use super::{PruneError, Weights};
 use crate::data::Dataset;
 use crate::graph::Graph;
 
-/// What a pruner may look at. Begin with [`Source::new`] and add what there is.
+/// The inputs of a pruner. Start from [`Source::new`] and add what is available.
 #[derive(Clone, Copy)]
 pub struct Source<'a> {
     /// The architecture.
     pub graph: &'a Graph,
-    /// The weights before training, which SNIP, SynFlow and GraSP rank; where there are none, those
-    /// that training from `seed` starts from.
-    pub initial: Option<&'a Kernels>,
+    /// The weights before training, which SNIP, SynFlow and GraSP rank; by default those at which
+    /// training from `seed` starts.
+    pub initial: Option<&'a Weights>,
     /// The weights of the trained dense network, which magnitude and LAMP rank.
-    pub trained: Option<&'a Kernels>,
-    /// The data, whose training images SNIP and GraSP read.
+    pub trained: Option<&'a Weights>,
+    /// The dataset, whose training images SNIP and GraSP read.
     pub data: Option<&'a Dataset>,
-    /// Where gradients are computed.
+    /// The device that computes gradients.
     pub device: &'a Device,
-    /// The seed of everything random.
+    /// The seed of all random draws.
     pub seed: u64,
-    /// How SNIP looks at them.
+    /// The options of SNIP.
     pub snip: snip::Options,
-    /// Told how many steps of how many are done, by pruners that take long.
+    /// Called by slow pruners with the steps done and the steps in total.
     pub progress: &'a dyn Fn(usize, usize),
-    /// Raised to stop.
+    /// Set to interrupt the pruner.
     pub stop: &'a AtomicBool,
 }
 
 impl<'a> Source<'a> {
-    /// A source with nothing but the architecture.
+    /// Creates a source that holds only the architecture.
     pub fn new(graph: &'a Graph) -> Self {
         static NEVER: AtomicBool = AtomicBool::new(false);
         Self {
@@ -50,20 +50,20 @@ impl<'a> Source<'a> {
         }
     }
 
-    /// The data, for `reader`.
+    /// Returns the dataset that the score `reader` needs.
     ///
     /// # Errors
-    /// When there is none, or it does not fit the architecture.
+    /// Returns an error if there is none, or if it does not fit the architecture.
     pub(super) fn data(&self, reader: &'static str) -> Result<&'a Dataset, PruneError> {
         let data = self.data.ok_or(PruneError::NeedsData { reader })?;
         fits(self.graph, data).map_err(PruneError::Data)?;
         Ok(data)
     }
 
-    /// Tells that `done` steps of `all` are done.
+    /// Reports that `done` steps of `all` are done.
     ///
     /// # Errors
-    /// When it is time to stop.
+    /// Returns an error if the pruner is to stop.
     pub(super) fn step(&self, done: usize, all: usize) -> Result<(), PruneError> {
         (self.progress)(done, all);
         if self.stop.load(Relaxed) {
@@ -84,26 +84,26 @@ impl std::fmt::Debug for Source<'_> {
     }
 }
 
-/// The most nodes of a network that gradients are taken of: they are followed by recursion, and
-/// these fit the stack of a process (8 MiB) twice.
+/// The largest number of nodes for which gradients are computed. Backpropagation recurses over the
+/// nodes; this many take at most half the stack of a process (8 MiB).
 const MOST_NODES: usize = 10_000;
 
-/// Checks that images and classes of `data` are those that `graph` takes, and that gradients can be
-/// taken of it.
+/// Checks that `data` fits the input and the classes of `graph`, and that gradients of `graph` can
+/// be computed.
 ///
 /// # Errors
-/// Saying what is apart, or that the network is too deep.
+/// Returns the reason: a mismatch, or a network that is too deep.
 pub fn fits(graph: &Graph, data: &Dataset) -> Result<(), String> {
     let nodes = graph.nodes().len();
     if nodes > MOST_NODES {
         return Err(format!(
-            "{} is too deep for gradients: with batch norms, ReLUs and additions it has {nodes} layers, and they are taken of at most {MOST_NODES}; give it fewer layers",
+            "{} is too deep for gradients: it has {nodes} layers, counting batch norms, ReLUs and additions, and at most {MOST_NODES} are supported; use fewer layers",
             graph.name()
         ));
     }
     if data.train.shape().as_slice() != graph.input_shape() {
         return Err(format!(
-            "dataset {} has images of {:?} (channels, height, width), but {} takes {:?}",
+            "dataset {} has images of {:?} (channels, height, width), but {} expects {:?}",
             data.name,
             data.train.shape(),
             graph.name(),
@@ -112,7 +112,7 @@ pub fn fits(graph: &Graph, data: &Dataset) -> Result<(), String> {
     }
     if data.classes > graph.classes() {
         return Err(format!(
-            "dataset {} has {} classes, but {} tells only {} apart",
+            "dataset {} has {} classes, but {} has only {} outputs",
             data.name,
             data.classes,
             graph.name(),

@@ -13,7 +13,7 @@ use super::recipe::{After, Recipe};
 use super::{TrainError, phase};
 use crate::graph::{Graph, Operation};
 use crate::network::{Network, State, Statistics};
-use crate::pruning::Kernels;
+use crate::pruning::Weights;
 
 /// The largest weight that training goes on from: 2^60, about 1e18. Batch norms square sums of
 /// weights, and f32 ends at 2^128.
@@ -24,11 +24,11 @@ const LARGEST: f32 = (1_u64 << 60) as f32;
 /// # Errors
 /// When the file is not one of `graph`'s weights, or the recipe goes on from them and something is
 /// missing or too large; the message names the file and the tensor.
-pub(super) fn load(recipe: &Recipe, graph: &Graph) -> Result<Option<Kernels>, TrainError> {
+pub(super) fn load(recipe: &Recipe, graph: &Graph) -> Result<Option<Weights>, TrainError> {
     let Some(path) = &recipe.weights else {
         return Ok(None);
     };
-    let kernels = Kernels::load(graph, Path::new(path))?;
+    let kernels = Weights::load(graph, Path::new(path))?;
     if recipe.after == After::Finetune {
         let missing = kernels.missing();
         if !missing.is_empty() {
@@ -65,7 +65,7 @@ fn largest(state: &State) -> Option<(&str, usize, f32)> {
 /// # Errors
 /// When the device refuses.
 pub(super) fn accuracy(
-    kernels: &Kernels,
+    kernels: &Weights,
     graph: &Graph,
     device: &Device,
     train: &Batches<'_>,
@@ -90,7 +90,7 @@ pub(super) fn accuracy(
 /// When they are not, naming the largest weight, which no learning rate makes smaller.
 pub(super) fn probe(
     recipe: &Recipe,
-    kernels: &Kernels,
+    kernels: &Weights,
     graph: &Graph,
     device: &Device,
     train: &Batches<'_>,

@@ -24,7 +24,7 @@ use crate::graph::{self, Graph};
 use crate::memory;
 use crate::network::{Network, State, Statistics, initial};
 use crate::pruning::score::snip;
-use crate::pruning::{self, Kernels, Masks, Outcome, PruneError, Pruner, Source, Target};
+use crate::pruning::{self, Masks, Outcome, PruneError, Pruner, Source, Target, Weights};
 
 /// Training images that the statistics behind each epoch's accuracy are taken over; the final
 /// statistics are taken over all.
@@ -76,7 +76,7 @@ struct Run<'a> {
     /// Time spent before this process, and when it began.
     clock: (f64, Instant),
     /// The trained weights that the recipe names.
-    given: Option<Kernels>,
+    given: Option<Weights>,
 }
 
 /// Runs `recipe` on `data` in the folder `path`, going on where an interrupted run stopped.
@@ -209,7 +209,7 @@ impl Run<'_> {
             }
             let (state, notes) = State::load(&self.folder.file(DENSE))?;
             dense_accuracy = notes.get("accuracy").and_then(|text| text.parse().ok());
-            trained = Some(Kernels::of(&self.graph, state));
+            trained = Some(Weights::of(&self.graph, state));
         } else if let Some(given) = self.given()? {
             dense_accuracy = self.judge(&given, tell)?;
             trained = Some(given).filter(|_| !pruned_already);
@@ -322,7 +322,7 @@ impl Run<'_> {
     }
 
     /// The weights that the recipe names, if it does.
-    fn given(&mut self) -> Result<Option<Kernels>, TrainError> {
+    fn given(&mut self) -> Result<Option<Weights>, TrainError> {
         let Some(path) = &self.recipe.weights else {
             return Ok(None);
         };
@@ -339,7 +339,7 @@ impl Run<'_> {
     /// kernels alone.
     fn judge(
         &self,
-        given: &Kernels,
+        given: &Weights,
         tell: &mut dyn FnMut(Event<'_>),
     ) -> Result<Option<f64>, TrainError> {
         let path = self.recipe.weights.as_deref().unwrap_or("");
@@ -364,7 +364,7 @@ impl Run<'_> {
     fn prune(
         &self,
         pruner: &Pruner,
-        (initial, trained): (&State, Option<&Kernels>),
+        (initial, trained): (&State, Option<&Weights>),
         again: bool,
         tell: &mut dyn FnMut(Event<'_>),
     ) -> Result<Outcome, TrainError> {
@@ -389,7 +389,7 @@ impl Run<'_> {
         let tell = RefCell::new(tell);
         // Not drawn again by the pruners that rank them, some in every round.
         let untrained = pruner.reads_weights() && !pruner.needs_dense_training();
-        let drawn = untrained.then(|| Kernels::of(&self.graph, initial.clone()));
+        let drawn = untrained.then(|| Weights::of(&self.graph, initial.clone()));
         let source = Source {
             initial: match after {
                 After::Finetune => trained,

@@ -1,4 +1,4 @@
-//! Direct pruning keeps the highest scores, as many as the paper's code does.
+//! Direct pruning: it keeps the highest scores, and rounds counts as the paper's code does.
 
 use rarefy_trainer::graph::{Graph, Operation, Padding, Window, architecture};
 use rarefy_trainer::pruning::Ordering;
@@ -7,13 +7,13 @@ use rarefy_trainer::pruning::quota::Quota;
 
 use crate::samples::{Sample, bits};
 
-/// Kept weights per layer.
+/// Returns the number of weights kept per layer.
 fn kept(ordering: &Ordering, compression: f64) -> Vec<usize> {
     let masks = ordering.direct(compression).unwrap();
     masks.iter().map(|mask| mask.nonzeros()).collect()
 }
 
-/// Scores that rise from element to element and from layer to layer.
+/// Returns scores that increase from element to element and from layer to layer.
 fn rising(graph: &Graph) -> Vec<Vec<f64>> {
     let mut ranks = (0..graph.total()).map(|rank| rank as f64);
     let tensors = graph.prunable();
@@ -24,14 +24,14 @@ fn rising(graph: &Graph) -> Vec<Vec<f64>> {
 }
 
 #[test]
-fn direct_pruning_rounds_as_the_paper_does() {
-    // Layers of 15, 15 and 5: N = 35.
+fn rounds_counts_as_the_papers_code_does() {
+    // Layers of 15, 15 and 5 weights: N = 35.
     let graph = architecture::multilayer("rounding", [1, 1, 5], &[3, 5, 1]).unwrap();
     let tensors = graph.prunable();
     let sizes: Vec<usize> = tensors.iter().map(|t| t.len()).collect();
     assert_eq!(sizes, [15, 15, 5]);
 
-    // int(s N): 35 * 0.75 = 26.25, 35 * 0.6 = 21, 35 * (1 - 1/1.6) = 13.125 are removed.
+    // int(s N) are removed: 35 * 0.75 = 26.25, 35 * 0.6 = 21, 35 * (1 - 1/1.6) = 13.125.
     let global = Ordering::global(&tensors, rising(&graph)).unwrap();
     assert_eq!(kept(&global, 4.0), [0, 4, 5]);
     assert_eq!(kept(&global, 2.5), [0, 9, 5]);
@@ -41,25 +41,27 @@ fn direct_pruning_rounds_as_the_paper_does() {
     let by_quota =
         |quota, rounding| Ordering::by_quota(&tensors, rising(&graph), quota, rounding).unwrap();
     let uniform = |rounding| by_quota(Quota::Uniform, rounding);
-    // Half of 15 is 7.5 and of 5 is 2.5: to even 8 and 2 go, truncated 7 and 2.
+    // Half of 15 is 7.5, half of 5 is 2.5: rounded to even 8 and 2 are removed, truncated 7 and 2.
     assert_eq!(kept(&uniform(Rounding::HalfToEven), 2.0), [7, 7, 3]);
     assert_eq!(kept(&uniform(Rounding::Truncate), 2.0), [8, 8, 3]);
-    // Seven eighths: 13.125 and 4.375.
+    // 7/8 of 15 and 5: 13.125 and 4.375.
     assert_eq!(kept(&uniform(Rounding::HalfToEven), 8.0), [2, 2, 1]);
     assert_eq!(kept(&uniform(Rounding::Truncate), 8.0), [2, 2, 1]);
-    // 15/16: 14.0625 and 4.6875, which rounds to all five but truncates to four.
+    // 15/16 of 15 and 5: 14.0625 and 4.6875, which rounds to 5 and truncates to 4.
     assert_eq!(kept(&uniform(Rounding::HalfToEven), 16.0), [1, 1, 0]);
     assert_eq!(kept(&uniform(Rounding::Truncate), 16.0), [1, 1, 1]);
 
-    // Ideal gas with F = 2/15 keeps 15/3, 15/3 and 5/(5/3), 5, 5 and 3: 13 in all. At half a
-    // weight more it keeps a little more of each, of which truncated removal leaves the next whole.
+    // Ideal gas with F = 2/15 keeps 15/3 = 5, 5 and 5/(5/3) = 3 weights, 13 in total. Half a
+    // weight more leaves slightly more of each layer; truncating the removals rounds what is kept
+    // up.
     let igq = |rounding| by_quota(Quota::Igq, rounding);
     assert_eq!(kept(&igq(Rounding::HalfToEven), 35.0 / 13.0), [5, 5, 3]);
     assert_eq!(kept(&igq(Rounding::HalfToEven), 35.0 / 13.5), [5, 5, 3]);
     assert_eq!(kept(&igq(Rounding::Truncate), 35.0 / 13.5), [6, 6, 4]);
 
-    // Dimensions sum to 8, 8 and 6. Of 7 kept they get 28/11, 28/11 and 21/11; of 21 kept 84/11,
-    // 84/11 and 63/11, of which the last has 8/11 too many, and the second then 92/11.
+    // The dimensions sum to 8, 8 and 6. Of 7 weights, the layers keep 28/11, 28/11 and 21/11. Of
+    // 21, they would keep 84/11, 84/11 and 63/11; the last passes 8/11 on, so the second keeps
+    // 92/11.
     let erk = |rounding| by_quota(Quota::Erk, rounding);
     assert_eq!(kept(&erk(Rounding::HalfToEven), 5.0), [3, 3, 2]);
     assert_eq!(kept(&erk(Rounding::Truncate), 5.0), [3, 3, 2]);
@@ -68,8 +70,8 @@ fn direct_pruning_rounds_as_the_paper_does() {
 }
 
 #[test]
-fn uniform_plus_spares_the_first_layer_and_a_fifth_of_the_last() {
-    // Layers of 2, 40, 20 and 10, the first a convolution: N = 72.
+fn uniform_plus_keeps_the_first_layer_and_a_fifth_of_the_last() {
+    // A convolution of 2 weights, and dense layers of 40, 20 and 8: N = 70.
     let mut graph = Graph::new("plus", [1, 1, 4]);
     let conv = Operation::Conv {
         channels: 2,
@@ -89,18 +91,19 @@ fn uniform_plus_spares_the_first_layer_and_a_fifth_of_the_last() {
         Ordering::by_quota(&tensors, rising(&graph), Quota::UniformPlus, rounding).unwrap()
     };
     let (even, truncated) = (of(Rounding::HalfToEven), of(Rounding::Truncate));
-    // Of the last 68, 34 are half of each.
+    // Removing 34 of the last 68 weights halves each layer.
     assert_eq!(kept(&even, 70.0 / 36.0), [2, 20, 10, 4]);
-    // Of 62 to go the last can give only 6.4, the others then 55.6 / 60: 37.07 and 18.53.
+    // Of 62 weights to remove, the last layer loses only 6.4; the two before it lose 55.6 of their
+    // 60: 37.07 and 18.53.
     assert_eq!(kept(&even, 70.0 / 8.0), [2, 3, 1, 2]);
     assert_eq!(kept(&truncated, 70.0 / 8.0), [2, 3, 2, 2]);
-    // Of 67 the others would have to give 60.6 of their 60.
-    let refused = even.direct(70.0 / 3.0).unwrap_err().to_string();
-    assert!(refused.contains("fc0.weight"), "{refused}");
+    // Of 67 to remove, the two would have to lose 60.6 of their 60.
+    let error = even.direct(70.0 / 3.0).unwrap_err().to_string();
+    assert!(error.contains("fc0.weight"), "{error}");
 }
 
 #[test]
-fn direct_masks_keep_the_highest_scores_of_each_layer() {
+fn keeps_the_highest_scores_of_each_layer() {
     for sample in Sample::all(60, 15) {
         for compression in [1.0, 1.7, 3.0, 10.0, 64.0] {
             let Ok(direct) = sample.ordering.direct(compression) else {
@@ -108,12 +111,12 @@ fn direct_masks_keep_the_highest_scores_of_each_layer() {
             };
             for (scores, keep) in sample.scores.iter().zip(bits(&direct)) {
                 let both = || scores.iter().zip(&keep);
-                let lowest_in = both().filter(|(_, keep)| **keep).map(|(s, _)| *s);
-                let highest_out = both().filter(|(_, keep)| !**keep).map(|(s, _)| *s);
-                let lowest_in = lowest_in.fold(f64::INFINITY, f64::min);
-                let highest_out = highest_out.fold(f64::NEG_INFINITY, f64::max);
+                let lowest_kept = both().filter(|(_, keep)| **keep).map(|(s, _)| *s);
+                let highest_pruned = both().filter(|(_, keep)| !**keep).map(|(s, _)| *s);
+                let lowest_kept = lowest_kept.fold(f64::INFINITY, f64::min);
+                let highest_pruned = highest_pruned.fold(f64::NEG_INFINITY, f64::max);
                 let label = sample.label();
-                assert!(lowest_in >= highest_out, "{label} at {compression}");
+                assert!(lowest_kept >= highest_pruned, "{label} at {compression}");
             }
         }
     }

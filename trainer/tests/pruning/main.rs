@@ -1,15 +1,16 @@
-//! Pruning against its definitions.
+//! Tests pruning against its definitions.
 //!
-//! The trainer finds effective masks by one sweep over times and effective compressions by one
-//! selection. Here both are held against what the paper defines, written the slow and plain way
-//! ([`oracle`]): boolean reachability, and bisection over the number of weights to remove. On top
-//! come properties that need no oracle, refusals, and golden results of the paper's own code.
+//! The trainer computes effective masks by path sums over births, and finds the mask of an
+//! effective compression by one selection. The tests compare both with the paper's definitions,
+//! implemented naively ([`oracle`]): boolean reachability, and bisection over the number of
+//! weights to remove. Further tests cover properties that need no oracle, errors, and golden
+//! results of the paper's published code.
 
 mod direct;
+mod errors;
 mod golden;
 mod oracle;
 mod properties;
-mod refusals;
 mod samples;
 mod search;
 mod synflow;

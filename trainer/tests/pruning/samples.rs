@@ -1,4 +1,4 @@
-//! Random small networks, masks and scores.
+//! Small random networks, masks and scores.
 
 use rarefy_trainer::graph::window::{Padding, Window};
 use rarefy_trainer::graph::{Graph, Operation, Pooling, architecture};
@@ -9,8 +9,8 @@ use rarefy_trainer::random::Random;
 
 use crate::oracle::{Family, PerLayer, Sharing};
 
-/// A random network of at most some hundred weights on a map of at most `side` x `side`; one in
-/// three is of 2 to 5 dense layers of at most `most` units alone.
+/// Draws a network of a few hundred weights at most, on an input of at most `side` x `side`. One
+/// in three consists of 2 to 5 dense layers of at most `most` units.
 pub(crate) fn graph(random: &mut Random, most: u64, side: u64) -> Graph {
     if random.below(3) == 0 {
         return dense(random, most);
@@ -21,25 +21,25 @@ pub(crate) fn graph(random: &mut Random, most: u64, side: u64) -> Graph {
         graph: Graph::new("sample", input),
         random,
     };
-    for _ in 0..builder.below(3) {
-        match builder.below(4) {
+    for _ in 0..builder.up_to(3) {
+        match builder.up_to(4) {
             1 => builder.block(),
             2 => builder.pool(),
             _ => builder.conv(),
         }
     }
     builder.push(Operation::Flatten);
-    for _ in 0..builder.below(3) {
-        let units = builder.below(5);
+    for _ in 0..builder.up_to(3) {
+        let units = builder.up_to(5);
         builder.push(Operation::Dense { units, bias: true });
     }
     builder.graph
 }
 
-/// Dense layers.
+/// Draws a network of dense layers of at most `most` units.
 fn dense(random: &mut Random, most: u64) -> Graph {
     let layers = 2 + random.below(4);
-    // Narrow networks are where bottlenecks and ties are: let the ceiling vary too.
+    // Narrow networks have bottlenecks and ties, so the limit varies too.
     let most = 1 + random.below(most);
     let mut width = || 1 + random.below(most) as usize;
     let input = [1, 1, width()];
@@ -47,35 +47,38 @@ fn dense(random: &mut Random, most: u64) -> Graph {
     architecture::multilayer("sample", input, &units).unwrap()
 }
 
-/// Appends operations, drawing their numbers.
+/// A graph to which random operations are appended.
 struct Builder<'a> {
     graph: Graph,
     random: &'a mut Random,
 }
 
 impl Builder<'_> {
-    /// 1 to `most`.
-    fn below(&mut self, most: u64) -> usize {
+    /// Draws a number from 1 to `most`.
+    fn up_to(&mut self, most: u64) -> usize {
         1 + self.random.below(most) as usize
     }
 
+    /// Returns the index of the last node.
     fn last(&self) -> usize {
         self.graph.nodes().len() - 1
     }
 
+    /// Appends an operation on the last node.
     fn push(&mut self, operation: Operation) {
         self.push_from(operation, &[self.last()]);
     }
 
+    /// Appends an operation on the given nodes.
     fn push_from(&mut self, operation: Operation, sources: &[usize]) {
         let name = format!("layer{}", self.graph.nodes().len());
         self.graph.push_from(&name, operation, sources).unwrap();
     }
 
-    /// A window that fits the map that `node` gives.
+    /// Draws a window that fits the feature map of `node`.
     fn window(&mut self, node: usize, paddings: &[Padding]) -> Window {
         loop {
-            let (size, stride) = (self.below(4), self.below(3));
+            let (size, stride) = (self.up_to(4), self.up_to(3));
             let padding = paddings[self.random.below(paddings.len() as u64) as usize];
             let shape = &self.graph.nodes()[node].shape;
             if let Some(window) = Window::new(size, stride, padding, [shape[1], shape[2]]) {
@@ -84,7 +87,8 @@ impl Builder<'_> {
         }
     }
 
-    /// With zeros that may be more on one side, and positions that see nothing else.
+    /// Appends a convolution. Its padding may be asymmetric, and some positions may read only
+    /// padding.
     fn conv(&mut self) {
         let paddings = [
             Padding::Valid,
@@ -93,7 +97,7 @@ impl Builder<'_> {
             Padding::Each(2),
         ];
         let window = self.window(self.last(), &paddings);
-        let channels = self.below(4);
+        let channels = self.up_to(4);
         self.push(Operation::Conv {
             channels,
             window,
@@ -103,7 +107,7 @@ impl Builder<'_> {
         self.push(Operation::Relu);
     }
 
-    /// Windows may overlap and may leave the edge unread.
+    /// Appends a pooling layer. Its windows may overlap, and may not cover the edges.
     fn pool(&mut self) {
         let window = self.window(self.last(), &[Padding::Valid]);
         let kind = if self.random.below(2) == 0 {
@@ -114,14 +118,14 @@ impl Builder<'_> {
         self.push(Operation::Pool { kind, window });
     }
 
-    /// A residual block; its shortcut is a convolution where the shape changes, and sometimes
-    /// where it does not.
+    /// Appends a residual block. Its shortcut is a convolution if the shape changes, and sometimes
+    /// if it does not.
     fn block(&mut self) {
         let source = self.last();
         let shape = self.graph.nodes()[source].shape.clone();
         let (channels, stride) = match self.random.below(2) {
             0 => (shape[0], 1),
-            _ => (self.below(4), self.below(2)),
+            _ => (self.up_to(4), self.up_to(2)),
         };
         let conv = |builder: &mut Self, source: usize, size, stride, padding| {
             let shape = &builder.graph.nodes()[source].shape;
@@ -147,7 +151,7 @@ impl Builder<'_> {
     }
 }
 
-/// Scores for `graph`: all different, or of few values so that many tie.
+/// Draws scores for `graph`: either distinct, or of few values with many ties.
 pub(crate) fn scores(random: &mut Random, graph: &Graph) -> PerLayer<f64> {
     let levels = [0, 3, 20][random.below(3) as usize];
     let mut draw = || match levels {
@@ -161,9 +165,9 @@ pub(crate) fn scores(random: &mut Random, graph: &Graph) -> PerLayer<f64> {
     drawn.collect()
 }
 
-/// A random mask of `graph` and one that holds it.
+/// Draws a mask of `graph` and a larger one that contains it.
 pub(crate) fn nested(random: &mut Random, graph: &Graph) -> (PerLayer<bool>, PerLayer<bool>) {
-    // Around half, networks are connected and have dead weights.
+    // At densities of about one half, networks are connected and have inactive weights.
     let (density, more) = (random.unit().sqrt(), random.unit() * 0.3);
     let small: PerLayer<bool> = graph
         .prunable()
@@ -178,7 +182,7 @@ pub(crate) fn nested(random: &mut Random, graph: &Graph) -> (PerLayer<bool>, Per
     (small, large)
 }
 
-/// Every way to share, as the trainer calls it; global has no quota.
+/// Each of the oracle's sharings with the trainer's quota; a global order has none.
 pub(crate) const SHARINGS: [(Sharing, Option<Quota>); 5] = [
     (Sharing::Global, None),
     (Sharing::Uniform, Some(Quota::Uniform)),
@@ -187,7 +191,7 @@ pub(crate) const SHARINGS: [(Sharing, Option<Quota>); 5] = [
     (Sharing::Igq, Some(Quota::Igq)),
 ];
 
-/// One pruner on one network: the trainer's ordering and the oracle's family of the same scores.
+/// A pruner on a network: the trainer's ordering and the oracle's family for the same scores.
 pub(crate) struct Sample {
     pub(crate) sharing: Sharing,
     pub(crate) graph: Graph,
@@ -197,8 +201,8 @@ pub(crate) struct Sample {
 }
 
 impl Sample {
-    /// Every way to share on `networks` networks, where it allows any budget at all; uniform+ is
-    /// drawn for three tensors or more, the first of them a convolution's.
+    /// Iterates over all sharings that are valid at some budget, on `networks` random networks.
+    /// Uniform+ is included for networks of at least three tensors that begin with a convolution.
     pub(crate) fn all(networks: u64, most: u64) -> impl Iterator<Item = Self> {
         (0..networks).flat_map(move |seed| {
             let mut random = Random::stream(seed, "pruning sample");
@@ -210,6 +214,7 @@ impl Sample {
         })
     }
 
+    /// Returns the sample of a sharing, if it is valid at some budget.
     fn of(
         graph: &Graph,
         scores: &PerLayer<f64>,
@@ -237,28 +242,28 @@ impl Sample {
         })
     }
 
-    /// What to say when this sample fails.
+    /// Describes the sample for failure messages.
     pub(crate) fn label(&self) -> String {
         format!("{:?} on {}", self.sharing, describe(&self.graph))
     }
 }
 
-/// A network in one line.
+/// Describes a network in one line.
 pub(crate) fn describe(graph: &Graph) -> String {
     let nodes = graph.nodes().iter();
     let nodes = nodes.filter(|n| !matches!(n.operation, Operation::Relu | Operation::BatchNorm));
     let nodes: Vec<String> = nodes
-        .map(|n| format!("{:?} of {:?} giving {:?}", n.operation, n.sources, n.shape))
+        .map(|n| format!("{:?} of {:?}, shape {:?}", n.operation, n.sources, n.shape))
         .collect();
     nodes.join("; ")
 }
 
-/// The bits of `masks`.
+/// Returns `masks` as one list of bits per tensor.
 pub(crate) fn bits(masks: &Masks) -> PerLayer<bool> {
     masks.iter().map(|mask| mask.keep.clone()).collect()
 }
 
-/// `bits` as masks of `graph`.
+/// Returns `bits` as masks of `graph`.
 pub(crate) fn masks(graph: &Graph, bits: &[Vec<bool>]) -> Masks {
     Masks::from_fn(&graph.prunable(), |tensor, element| bits[tensor][element])
 }

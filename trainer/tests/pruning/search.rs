@@ -1,6 +1,7 @@
-//! The one-pass search finds what bisection finds: the same direct and the same effective mask.
+//! Effective search: selection over births must find the direct and effective masks that bisection
+//! finds.
 //!
-//! The oracle counts exactly, so there is no tolerance anywhere.
+//! The oracle counts in integers, so comparisons need no tolerance.
 
 use rarefy_trainer::pruning::PruneError;
 use rarefy_trainer::pruning::search::{Target, prune};
@@ -9,8 +10,8 @@ use rarefy_trainer::random::Random;
 use crate::oracle::{self, reachability};
 use crate::samples::{Sample, bits};
 
-/// Compressions worth asking of a network of `total` weights: nothing pruned, whole targets,
-/// targets that N divides exactly, anything between, and too much.
+/// Draws compressions for a network of `total` weights: 1, integers, one that keeps an integer
+/// number of weights, an arbitrary one, and one that is too high.
 fn compressions(random: &mut Random, total: usize) -> Vec<f64> {
     let kept = 1 + random.below(total as u64);
     let anything = (total as f64).powf(random.unit());
@@ -25,14 +26,14 @@ fn compressions(random: &mut Random, total: usize) -> Vec<f64> {
 }
 
 #[test]
-fn every_prefix_is_the_mask_of_its_budget() {
+fn every_prefix_is_the_mask_of_its_budget_by_definition() {
     for sample in Sample::all(60, 12) {
         let total = sample.family.total();
         let valid = sample.family.valid().unwrap();
         let budgets = sample.ordering.budgets();
         let label = sample.label();
         assert_eq!(*budgets.end() as usize, total - valid.start(), "{label}");
-        // A budget of no weight at all is none.
+        // An empty mask is not a budget.
         let lowest = (total - valid.end()).max(1);
         assert_eq!(*budgets.start() as usize, lowest, "{label}");
         for budget in budgets {
@@ -40,7 +41,7 @@ fn every_prefix_is_the_mask_of_its_budget() {
             let found = bits(&sample.ordering.prefix(budget));
             assert!(
                 found == sample.family.mask(k),
-                "{label} without {k} of {total}: layers keep {:?}, expected to lose {:?}",
+                "{label} without {k} of {total}: layers keep {:?}, but should lose {:?}",
                 found
                     .iter()
                     .map(|layer| layer.iter().filter(|&&b| b).count())
@@ -51,19 +52,21 @@ fn every_prefix_is_the_mask_of_its_budget() {
     }
 }
 
-/// What the definitions say of effective pruning to one compression.
+/// The outcome of effective pruning to a compression, by definition.
 enum Expected {
     /// The mask without so many weights, and whether it still has more than wanted and the next
     /// has no path any more.
     Without { k: usize, collapsed: bool },
-    /// Fewer weights than any path has; the fewest that this pruner leaves connected, if any.
+    /// The target is below the length of any path; `fewest` is the smallest nonempty effective
+    /// mask of the pruner, or 0.
     TooFew { fewest: usize },
-    /// More weights than the quota leaves effective where it begins to be valid: so many.
+    /// The target exceeds the effective weights at the largest valid budget, `most`.
     TooDense { most: usize },
-    /// Fewer weights than the quota leaves effective where it ends to be valid: so many.
+    /// The target is below the effective weights at the smallest valid budget, `fewest`.
     TooSparse { fewest: usize },
 }
 
+/// Returns the outcome for `sample` by definition.
 fn expected(sample: &Sample, compression: f64) -> Expected {
     let family = &sample.family;
     let valid = family.valid().unwrap();
@@ -89,8 +92,8 @@ fn expected(sample: &Sample, compression: f64) -> Expected {
 }
 
 #[test]
-fn one_pass_finds_what_bisection_finds() {
-    let (mut found, mut fallen, mut few, mut dense, mut sparse) = (0, 0, 0, 0, 0);
+fn selection_over_births_finds_what_bisection_finds() {
+    let (mut found, mut collapses, mut few, mut dense, mut sparse) = (0, 0, 0, 0, 0);
     for (index, sample) in Sample::all(300, 30).enumerate() {
         let mut random = Random::stream(index as u64, "compressions");
         let total = sample.family.total();
@@ -107,7 +110,7 @@ fn one_pass_finds_what_bisection_finds() {
                     assert!(effective, "{label}: effective masks differ");
                     assert_eq!(outcome.collapsed, collapsed, "{label}");
                     found += 1;
-                    fallen += usize::from(collapsed);
+                    collapses += usize::from(collapsed);
                 }
                 (
                     Expected::TooFew { fewest },
@@ -132,13 +135,13 @@ fn one_pass_finds_what_bisection_finds() {
                     sparse += 1;
                 }
                 (Expected::TooFew { fewest: 0 }, Err(PruneError::NeverConnected { .. })) => {}
-                (_, Ok(_)) => panic!("{label}: not refused"),
+                (_, Ok(_)) => panic!("{label}: not an error"),
                 (_, Err(error)) => panic!("{label}: {error}"),
             }
         }
     }
     assert!(
-        found > 4000 && fallen > 200 && few > 500 && dense > 50 && sparse > 3,
-        "{found} found, of which {fallen} fell apart, {few}, {dense} and {sparse} refused"
+        found > 4000 && collapses > 200 && few > 500 && dense > 50 && sparse > 3,
+        "{found} found, of which {collapses} collapsed; {few}, {dense} and {sparse} errors"
     );
 }

@@ -1,15 +1,15 @@
-//! SynFlow by sweeps is SynFlow by its definition, on networks with borders, pools and shortcuts.
+//! SynFlow by path sums against its definition, on networks with padding, pooling and shortcuts.
 
 use rarefy_trainer::graph::Graph;
 use rarefy_trainer::pruning::effective::{self, Mode};
-use rarefy_trainer::pruning::{Kernels, Masks, Ordering, PruneError, Pruner, Source};
+use rarefy_trainer::pruning::{Masks, Ordering, PruneError, Pruner, Source, Weights};
 use rarefy_trainer::random::Random;
 
 use crate::oracle::{PerLayer, synflow};
 use crate::samples::{self, bits, describe};
 
-/// Checks that each round removes the lowest scores of what the last left. What goes into a unit
-/// comes out of it, so that equal scores are common; which of them goes first rounding may decide.
+/// Checks that each round removes the connections of the lowest scores. As much flows into a unit
+/// as out of it, so equal scores are common, and rounding errors may decide between them.
 fn check(graph: &Graph, kernels: &[Vec<f64>], ordering: &Ordering, sparsity: f64) {
     let total = graph.total();
     let after = |round: usize| -> PerLayer<bool> {
@@ -25,20 +25,20 @@ fn check(graph: &Graph, kernels: &[Vec<f64>], ordering: &Ordering, sparsity: f64
             continue;
         }
         let scores = synflow::scores(graph, kernels, &before);
-        let (mut highest_out, mut lowest_in) = (0.0_f64, f64::INFINITY);
+        let (mut highest_removed, mut lowest_kept) = (0.0_f64, f64::INFINITY);
         for ((scores, before), mask) in scores.iter().zip(&before).zip(&mask) {
             for ((&score, &was), &is) in scores.iter().zip(before).zip(mask) {
-                assert!(was || !is, "what is gone stays gone");
+                assert!(was || !is, "a removed connection is back");
                 if is {
-                    lowest_in = lowest_in.min(score);
+                    lowest_kept = lowest_kept.min(score);
                 } else if was {
-                    highest_out = highest_out.max(score);
+                    highest_removed = highest_removed.max(score);
                 }
             }
         }
         assert!(
-            highest_out <= lowest_in * (1.0 + 1e-12),
-            "round {round} to {sparsity} removes {highest_out} and keeps {lowest_in} of {}",
+            highest_removed <= lowest_kept * (1.0 + 1e-12),
+            "round {round} to {sparsity} removes {highest_removed} but keeps {lowest_kept} of {}",
             describe(graph)
         );
         before = mask;
@@ -55,14 +55,14 @@ fn synflow_removes_the_lowest_scores_round_by_round() {
         let values: Vec<Vec<f64>> = tensors.iter().map(|t| draw(t.len())).collect();
         let compression = [2.0, 4.0, 10.0, 50.0][seed as usize % 4];
 
-        let kernels = Kernels::new(&graph, values.clone());
+        let kernels = Weights::new(&graph, values.clone());
         let source = Source {
             initial: Some(&kernels),
             ..Source::new(&graph)
         };
         let synflow = Pruner::by_name("synflow").unwrap();
         let ordering = match synflow.order(&source, compression) {
-            // Some samples are disconnected by their windows alone.
+            // The windows alone disconnect some samples.
             Err(PruneError::NoFlow) => {
                 let whole = effective::masks(&graph, &Masks::dense(&graph), Mode::Exact);
                 assert_eq!(whole.nonzeros(), 0, "{}", describe(&graph));

@@ -1,14 +1,16 @@
-//! Erdős-Rényi-Kernel: a layer keeps connections in proportion to the sum of its dimensions (Evci
-//! et al. 2020), with the redistribution of the paper's code (section 4).
+//! Erdős-Rényi-Kernel quota: a layer keeps connections in proportion to the sum of its dimensions
+//! (Evci et al. 2020), with the redistribution of the paper's code (section 4).
 //!
-//! A layer of dimensions that sum to `q` keeps `N d q / sum of all q`. One that would keep more
-//! than it has hands the surplus to the layer before it (this is not RigL's way, which fills such
-//! layers and solves again for the others). Each step grows with d, so the quota is monotone; it is
-//! valid until the first layer, which can hand nothing on, is full.
+//! At overall density `d`, a layer whose dimensions sum to `q` is assigned `N d q / Q`
+//! connections, where `Q` sums the dimensions of all layers. A layer that would keep more
+//! connections than it has passes the surplus to the layer before it. (RigL, in contrast, makes
+//! such layers dense and solves again for the others.) Every step grows with `d`, so the quota is
+//! monotone. It is valid until the first layer, which has none before it, is full.
 
 use crate::graph::Prunable;
 
-/// The density of each layer at the overall `density`, above 1 where the quota is not valid.
+/// Returns the density of each layer at the overall `density`. That of the first layer exceeds 1
+/// where the quota is not valid.
 pub fn densities(tensors: &[Prunable], density: f64) -> Vec<f64> {
     let total: usize = tensors.iter().map(Prunable::len).sum();
     let dimensions = |tensor: &Prunable| tensor.shape.iter().sum::<usize>() as f64;

@@ -1,14 +1,15 @@
-//! Ideal gas quotas: one force F compresses all layers, each like an ideal gas (paper, section 4).
+//! Ideal gas quota (IGQ): one force F compresses every layer like an ideal gas (paper, section 4).
 //!
-//! A layer of `n` weights has density `1 / (F n + 1)`; F is the root of `sum n / (F n + 1) = N d`.
-//! The sum falls strictly in F, so the quota is monotone and valid for every density in (0, 1].
+//! A layer of `n` weights has density `1 / (F n + 1)`, where F is the root of
+//! `sum n / (F n + 1) = N d` for the overall density `d`. The sum decreases strictly with F, so
+//! the quota is monotone, and valid for every density in (0, 1].
 
 use super::half_rounds_up;
 
-/// The force that leaves `budget` of the weights of layers of the given `sizes`.
+/// Returns the force F at which layers of the given `sizes` keep `budget` weights in total.
 ///
-/// Newton's method from the left: the sum is convex and falling, so every step stays on the near
-/// side of the root and none overshoots; it ends when F no longer grows, at full f64 precision.
+/// Newton's method starts left of the root. The sum is convex and decreasing, so no step passes
+/// the root; the iteration ends when F no longer grows, at full f64 precision.
 pub fn force(sizes: &[usize], budget: f64) -> f64 {
     let mut force = 0.0_f64;
     for _ in 0..200 {
@@ -27,7 +28,7 @@ pub fn force(sizes: &[usize], budget: f64) -> f64 {
     force
 }
 
-/// The density of each layer at the overall `density`.
+/// Returns the density of each layer of the given `sizes` at the overall `density`.
 pub fn densities(sizes: &[usize], density: f64) -> Vec<f64> {
     let total: usize = sizes.iter().sum();
     let force = force(sizes, total as f64 * density);
@@ -37,19 +38,22 @@ pub fn densities(sizes: &[usize], density: f64) -> Vec<f64> {
         .collect()
 }
 
-/// A layer of `n` holds more than `r` once `n / (F n + 1)` passes `h = r + 1/2`, that is at the
-/// force `F = 1/h - 1/n`, under which a layer of `m` holds `h n m / (m (n - h) + h n)`; what all
-/// layers hold is the budget, rounded up. Where it is a whole number (equal layers, above all) the
-/// half is met exactly, and rounds to even. Births beyond `budget` are left out.
+/// Returns, for each layer and rank `r`, the smallest budget at which the layer keeps more than
+/// `r` weights; births above `budget` are left out.
+///
+/// A layer of `n` weights keeps more than `r` once `n / (F n + 1)` passes `h = r + 1/2`, which is
+/// at the force `F = 1/h - 1/n`. There a layer of `m` weights keeps `h n m / (m (n - h) + h n)`,
+/// and the birth is the sum of these over all layers, rounded up. If the sum is an integer
+/// (typically with layers of equal size) the half is met exactly, and rounds to even.
 pub fn births(sizes: &[usize], budget: u32) -> Vec<Vec<u32>> {
     let total: usize = sizes.iter().sum();
     let force = force(sizes, f64::from(budget));
-    // Each term is off by one unit of rounding at most, the sum of L by less than L.
+    // Each term has a rounding error of at most one unit, so the sum of L terms less than L units.
     let rounding = sizes.len() as f64 * f64::EPSILON;
     let births_of = |&size: &usize| {
         let n = size as f64;
         let held = n / (force * n + 1.0);
-        // One more than can be held at the budget: the last is looked at and left out.
+        // One rank more than the layer keeps at `budget`: its birth is computed and left out.
         let ranks = size.min(held.ceil() as usize + 1);
         let mut sums = vec![0.0_f64; ranks];
         for &other in sizes {

@@ -1,13 +1,16 @@
-//! Quotas: how an overall density is shared among the layers.
+//! Quotas: the density of each layer at an overall density (paper, section 4).
 //!
-//! A quota answers three questions: the density of each layer at an overall density
-//! ([`Quota::densities`]), the budgets at which it is valid ([`Quota::budgets`]), and, since budgets
-//! of the search are whole numbers of connections, the smallest budget at which a layer holds more
-//! than `r` connections ([`Quota::births`]). Counts are rounded as the paper's code rounds them: a
-//! layer of `n` weights at density `d` loses `(1 - d) n` weights, rounded half to even.
+//! A quota has three aspects:
+//! - [`Quota::densities`]: the density of each layer at an overall density;
+//! - [`Quota::budgets`]: the budgets, in connections, at which the quota is valid;
+//! - [`Quota::births`]: the smallest budget at which a layer keeps more than `r` connections.
 //!
-//! All quotas here are monotone: as the budget grows no layer shrinks, which is what makes the
-//! masks nested. Each says in its file why; one that is not monotone may not offer births.
+//! Counts are rounded as in the paper's code: a layer of `n` weights at density `d` loses
+//! `(1 - d) n` of them, rounded half to even.
+//!
+//! All quotas here are monotone: no layer shrinks as the budget grows, so the masks of growing
+//! budgets are nested. The file of each quota says why. A quota that is not monotone has no
+//! births.
 
 pub mod erk;
 pub mod igq;
@@ -19,19 +22,20 @@ use std::ops::RangeInclusive;
 use super::PruneError;
 use crate::graph::Prunable;
 
-/// What floating point may leave of a density outside 0 to 1.
+/// The rounding error allowed for densities below 0 or above 1.
 const TOLERANCE: f64 = 1e-12;
 
-/// The quotas by name.
+/// A named quota.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Quota {
-    /// The same density everywhere.
+    /// The same density in every layer.
     Uniform,
-    /// The same but for a dense first layer and a denser last one.
+    /// The same density, except for a dense first layer and a last layer that keeps at least a
+    /// fifth.
     UniformPlus,
-    /// In proportion to the sum of a layer's dimensions.
+    /// Connections in proportion to the sum of the layer's dimensions.
     Erk,
-    /// Ideal gas: all layers under the same pressure.
+    /// Ideal gas: one force compresses all layers.
     Igq,
 }
 
@@ -39,7 +43,7 @@ impl Quota {
     /// All quotas.
     pub const ALL: [Quota; 4] = [Quota::Uniform, Quota::UniformPlus, Quota::Erk, Quota::Igq];
 
-    /// The quota's name.
+    /// Returns the quota's name.
     pub fn name(self) -> &'static str {
         match self {
             Quota::Uniform => "uniform",
@@ -49,10 +53,10 @@ impl Quota {
         }
     }
 
-    /// The quota called `name`.
+    /// Returns the quota called `name`.
     ///
     /// # Errors
-    /// When there is none; the message lists those there are.
+    /// Returns an error that lists all quotas if there is none of that name.
     pub fn by_name(name: &str) -> Result<Self, PruneError> {
         Self::ALL
             .into_iter()
@@ -60,11 +64,11 @@ impl Quota {
             .ok_or_else(|| PruneError::UnknownQuota { name: name.into() })
     }
 
-    /// The density of each of `tensors` at the overall `density` in (0, 1].
+    /// Returns the density of each of `tensors` at the overall `density`, in (0, 1].
     ///
     /// # Errors
-    /// When the quota is not for such a network, or asks for less than none or more than all of a
-    /// layer; the message says which and where the quota is valid.
+    /// Returns an error if the quota does not apply to the network, or if the density of a layer is
+    /// below 0 or above 1; it names the layer and the compressions at which the quota is valid.
     pub fn densities(self, tensors: &[Prunable], density: f64) -> Result<Vec<f64>, PruneError> {
         let mut densities = self.shares(tensors, density)?;
         if let Some(layer) = densities.iter().position(|&density| !is_valid(density)) {
@@ -85,17 +89,17 @@ impl Quota {
         Ok(densities)
     }
 
-    /// The budgets, in connections, at which the quota is valid.
+    /// Returns the budgets, in connections, at which the quota is valid.
     ///
     /// # Errors
-    /// When the quota is not for such a network.
+    /// Returns an error if the quota does not apply to the network.
     pub fn budgets(self, tensors: &[Prunable]) -> Result<RangeInclusive<u32>, PruneError> {
         let total = total(tensors);
         let valid = |budget: u32| -> Result<bool, PruneError> {
             let shares = self.shares(tensors, f64::from(budget) / total as f64)?;
             Ok(shares.into_iter().all(is_valid))
         };
-        // The valid budget next to the invalid ones, between one of either kind.
+        // The valid budget next to the invalid ones, between a valid and an invalid budget.
         let edge = |mut good: u32, mut bad: u32| -> Result<u32, PruneError> {
             while good.abs_diff(bad) > 1 {
                 let middle = good.midpoint(bad);
@@ -104,7 +108,7 @@ impl Quota {
             Ok(good)
         };
         let (least, most) = (1, total as u32);
-        // Valid at one end at least: only one bound is left to find.
+        // The quota is valid at one end at least, so at most one bound is to be found.
         if !valid(least)? {
             return Ok(edge(most, least)?..=most);
         }
@@ -114,9 +118,9 @@ impl Quota {
         Ok(least..=most)
     }
 
-    /// For each of `tensors` and each `r`, the smallest valid overall budget (in connections) at
-    /// which the layer holds more than `r`, as long as it is at most `budget`: so many entries as
-    /// the layer holds at `budget`, never falling.
+    /// Returns, for each of `tensors` and each rank `r`, the smallest valid budget (in
+    /// connections) at which the layer keeps more than `r` weights. Births above `budget` are left
+    /// out, so a layer has as many as it keeps weights at `budget`; they do not decrease.
     pub fn births(self, tensors: &[Prunable], budget: u32) -> Vec<Vec<u32>> {
         let sizes: Vec<usize> = tensors.iter().map(Prunable::len).collect();
         match self {
@@ -126,7 +130,7 @@ impl Quota {
         }
     }
 
-    /// The quota's formula, valid or not.
+    /// Evaluates the quota's formula: the density of each layer, valid or not.
     fn shares(self, tensors: &[Prunable], density: f64) -> Result<Vec<f64>, PruneError> {
         match self {
             Quota::Uniform => Ok(uniform::densities(tensors.len(), density)),
@@ -142,73 +146,81 @@ impl Quota {
         }
     }
 
-    /// Births by trying budgets: each rank's is searched for from the last one's on.
+    /// Computes births by inverting the layer sizes numerically.
     fn inverted(self, tensors: &[Prunable], budget: u32) -> Vec<Vec<u32>> {
         let Ok(valid) = self.budgets(tensors) else {
             return vec![Vec::new(); tensors.len()];
         };
         let total = total(tensors) as f64;
-        let last = budget.min(*valid.end());
+        let range = *valid.start()..=budget.min(*valid.end());
         let births_of = |layer: usize| {
-            let held = |budget: u32| {
+            let size_at = |budget: u32| {
                 let shares = self.shares(tensors, f64::from(budget) / total);
                 let share = shares.map_or(0.0, |shares| shares[layer].clamp(0.0, 1.0));
                 kept(tensors[layer].len(), share)
             };
-            let mut births = Vec::new();
-            let (mut at, mut gap) = (*valid.start(), 1);
-            let most = if last < at { 0 } else { held(last) };
-            for rank in 0..most {
-                let mut low = at;
-                if held(low) <= rank {
-                    // Not yet at `low`, but by `high`: about as far on as the last time.
-                    let mut high = low.saturating_add(gap).min(last);
-                    while held(high) <= rank {
-                        low = high;
-                        high = high.saturating_add(gap).min(last);
-                        gap = gap.saturating_mul(2);
-                    }
-                    while high - low > 1 {
-                        let middle = low + (high - low) / 2;
-                        *(if held(middle) > rank {
-                            &mut high
-                        } else {
-                            &mut low
-                        }) = middle;
-                    }
-                    gap = high - at;
-                    at = high;
-                }
-                births.push(at);
-            }
-            births
+            inverse(size_at, range.clone())
         };
         (0..tensors.len()).map(births_of).collect()
     }
 }
 
-/// Whether a layer can have this density.
+/// Returns, for each rank `r` below `size_at(budgets.end())`, the first of `budgets` at which the
+/// layer size, `size_at(budget)`, exceeds `r`. Sizes must not decrease.
+///
+/// The search for a birth starts at the previous one, with steps of about the gap before it.
+fn inverse(size_at: impl Fn(u32) -> usize, budgets: RangeInclusive<u32>) -> Vec<u32> {
+    let (first, last) = budgets.into_inner();
+    let most = if last < first { 0 } else { size_at(last) };
+    let (mut at, mut gap) = (first, 1);
+    let mut births = Vec::new();
+    for rank in 0..most {
+        let mut low = at;
+        if size_at(low) <= rank {
+            let mut high = low.saturating_add(gap).min(last);
+            while size_at(high) <= rank {
+                low = high;
+                high = high.saturating_add(gap).min(last);
+                gap = gap.saturating_mul(2);
+            }
+            while high - low > 1 {
+                let middle = low + (high - low) / 2;
+                *(if size_at(middle) > rank {
+                    &mut high
+                } else {
+                    &mut low
+                }) = middle;
+            }
+            gap = high - at;
+            at = high;
+        }
+        births.push(at);
+    }
+    births
+}
+
+/// Checks whether `density` is between 0 and 1, up to rounding errors.
 fn is_valid(density: f64) -> bool {
     (-TOLERANCE..=1.0 + TOLERANCE).contains(&density)
 }
 
-/// The number of weights, N.
+/// Returns the number of weights of all `tensors`, N.
 fn total(tensors: &[Prunable]) -> usize {
     tensors.iter().map(Prunable::len).sum()
 }
 
-/// How many weights a layer of `size` keeps at `density`: what is left after removing
-/// `(1 - density) size`, rounded half to even.
+/// Returns the number of weights that a layer of `size` keeps at `density`:
+/// `size - (1 - density) size`, where the number removed is rounded half to even.
 pub fn kept(size: usize, density: f64) -> usize {
     let removed = (1.0 - density) * size as f64;
-    // What is a half but for the rounding of the density is a half.
+    // The rounding error of `density` must not decide a tie.
     let nearest = (2.0 * removed).round() / 2.0;
     let at_half = (removed - nearest).abs() < 1e-14 * size as f64;
     size - (if at_half { nearest } else { removed }).round_ties_even() as usize
 }
 
-/// Whether exactly `kept + 1/2` connections round to more than `kept` in a layer of `size`: the
-/// number removed is rounded to even.
+/// Checks whether exactly `kept + 1/2` connections of a layer of `size` round up to `kept + 1`. It
+/// is the number removed that rounds to even.
 fn half_rounds_up(size: usize, kept: usize) -> bool {
     (size - kept - 1).is_multiple_of(2)
 }
@@ -219,7 +231,7 @@ mod tests {
 
     const LENET: [usize; 3] = [235_200, 30_000, 1_000];
 
-    /// Layers of the given shapes.
+    /// Returns tensors of the given shapes.
     fn tensors(shapes: &[&[usize]]) -> Vec<Prunable> {
         let of = |(node, shape): (usize, &&[usize])| Prunable {
             name: format!("layer{node}.weight"),
@@ -229,7 +241,7 @@ mod tests {
         shapes.iter().enumerate().map(of).collect()
     }
 
-    /// Births as the definition says, one budget at a time.
+    /// Computes births by their definition, one budget after another.
     fn naive_births(quota: Quota, tensors: &[Prunable], most: u32) -> Vec<Vec<u32>> {
         let total = total(tensors) as f64;
         let mut births: Vec<Vec<u32>> = vec![Vec::new(); tensors.len()];
@@ -237,16 +249,16 @@ mod tests {
         for budget in *valid.start()..=most.min(*valid.end()) {
             let densities = quota.densities(tensors, f64::from(budget) / total).unwrap();
             for ((born, tensor), density) in births.iter_mut().zip(tensors).zip(densities) {
-                let now = kept(tensor.len(), density);
-                assert!(now >= born.len(), "{} shrinks a layer", quota.name());
-                born.resize(now, budget);
+                let size = kept(tensor.len(), density);
+                assert!(size >= born.len(), "{} is not monotone", quota.name());
+                born.resize(size, budget);
             }
         }
         births
     }
 
     #[test]
-    fn births_are_the_smallest_budgets() {
+    fn births_are_the_smallest_budgets_by_definition() {
         for shapes in [
             &[&[3, 2][..], &[2, 2], &[2, 1]][..],
             &[&[10, 5], &[7, 1], &[6, 5], &[1, 1]],
@@ -266,8 +278,9 @@ mod tests {
                     for ((found, expected), tensor) in found.iter().zip(&expected).zip(&tensors) {
                         let label = format!("{} {shapes:?} to {most}", quota.name());
                         assert!(found.is_sorted(), "{label}");
-                        // At an exact tie (1 - d) n falls on either side in floating point, where
-                        // the closed form decides in whole numbers: one budget apart at most.
+                        // At an exact tie, (1 - d) n falls on either side in floating point,
+                        // whereas the closed form decides in integers: they differ by one budget
+                        // at most.
                         let tie = |rank: usize| {
                             (total * (2 * rank + 1)).is_multiple_of(2 * tensor.len())
                                 && quota == Quota::Uniform
@@ -278,7 +291,7 @@ mod tests {
                             let expected = expected.get(rank).copied().unwrap_or(most as u32 + 1);
                             assert!(
                                 found.abs_diff(expected) <= u32::from(tie(rank)),
-                                "{label}: rank {rank} at {found}, not {expected}"
+                                "{label}: rank {rank} is born at {found}, not {expected}"
                             );
                         }
                     }
@@ -308,7 +321,7 @@ mod tests {
     }
 
     #[test]
-    fn an_invalid_quota_names_the_layer_and_the_valid_range() {
+    fn the_error_for_an_invalid_quota_names_layer_and_valid_range() {
         let convolutions = tensors(&[&[6, 3, 5, 5], &[16, 6, 5, 5], &[120, 400], &[10, 120]]);
         let error = Quota::Erk.densities(&convolutions, 0.9).unwrap_err();
         assert!(error.to_string().contains("layer0.weight"), "{error}");
@@ -322,7 +335,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_quota_suggests_a_known_one() {
+    fn the_error_for_an_unknown_quota_suggests_a_known_one() {
         let error = Quota::by_name("igp").unwrap_err();
         assert!(error.to_string().contains("did you mean igq?"), "{error}");
     }

@@ -1,14 +1,17 @@
-//! Uniform: every layer at the overall density.
+//! Uniform quota: every layer has the overall density, so the quota is monotone and always valid.
 
 use super::half_rounds_up;
 
-/// The overall density for each of `layers`.
+/// Returns the overall `density` for each of `layers`.
 pub fn densities(layers: usize, density: f64) -> Vec<f64> {
     vec![density; layers]
 }
 
-/// The smallest budgets `b` with `n b / N > r + 1/2` (or equal, where the half rounds up), in
-/// whole numbers; those beyond `budget` are left out.
+/// Returns, for each layer of the given `sizes` and each rank `r`, the smallest budget at which
+/// the layer keeps more than `r` weights; births above `budget` are left out.
+///
+/// For a layer of `n` weights it is the smallest `b` with `n b / N > r + 1/2`, or equality where
+/// the half rounds up, computed in integers.
 pub fn births(sizes: &[usize], budget: u32) -> Vec<Vec<u32>> {
     let total: u64 = sizes.iter().map(|&size| size as u64).sum();
     let births_of = |&size: &usize| {

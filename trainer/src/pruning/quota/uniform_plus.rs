@@ -1,21 +1,23 @@
-//! Uniform+: uniform, but for the first layer, which stays dense, and the last, which keeps a
-//! fifth at least (Gale et al. 2019; paper, section 4). For convolutional networks only.
+//! Uniform+ quota: uniform, except that the first layer is dense and the last keeps at least a
+//! fifth of its weights (Gale et al. 2019; paper, section 4). For convolutional networks only.
 //!
-//! With sparsity s overall, the others lose `t = s N / (N - n_1)`; what the last is spared beyond
-//! 0.8 the middle layers lose as well. All shares fall as s grows, so the quota is monotone; it is
-//! valid until the middle layers are empty.
+//! At overall sparsity `s`, all layers but the first have sparsity `t = s N / (N - n_1)`. That of
+//! the last is capped at 0.8, and the layers between make up for the difference. No density grows
+//! with `s`, so the quota is monotone. It is valid until the layers between are empty.
 
 use crate::graph::Prunable;
 
-/// The share of the last layer that may go, where there are middle layers to take over the rest.
+/// The highest sparsity of the last layer, if there are layers between it and the first.
 const MOST_OF_LAST: f64 = 0.8;
 
-/// Whether the quota is for networks with these tensors.
+/// Checks whether the quota applies to a network with these `tensors`: the first is a
+/// convolution's, and there is another.
 pub fn is_for(tensors: &[Prunable]) -> bool {
     tensors.first().is_some_and(|first| first.shape.len() > 2) && tensors.len() > 1
 }
 
-/// The density of each layer at the overall `density`, below 0 where the quota is not valid.
+/// Returns the density of each layer at the overall `density`. It is below 0 for the layers
+/// between the first and the last where the quota is not valid.
 pub fn densities(tensors: &[Prunable], density: f64) -> Vec<f64> {
     let sizes: Vec<f64> = tensors.iter().map(|tensor| tensor.len() as f64).collect();
     let (first, last) = (sizes[0], sizes[sizes.len() - 1]);

@@ -1,8 +1,8 @@
-//! Gradients of the kernels, for scores that read them.
+//! Gradients of the loss with respect to kernel weights, for the scores that need them.
 //!
-//! The gradient of a minibatch is that of its mean loss, batch norms on the statistics of the
-//! minibatch, no regulariser; over several minibatches it is the mean, each weighing the same.
-//! Images are as they are in the dataset, normalised, not augmented.
+//! The gradient of a minibatch is that of its mean loss, without regularization; batch norms use
+//! the statistics of the minibatch. The gradient over several minibatches is their mean, of equal
+//! weight even if the last is smaller. Images are normalized and not augmented.
 
 use candle_core::{DType, Device, Result as TensorResult, Tensor};
 use serde::{Deserialize, Serialize};
@@ -14,50 +14,52 @@ use crate::pruning::PruneError;
 use crate::random::Random;
 use crate::training::batches::Batches;
 
-/// Images in a minibatch, as in the paper's code.
+/// The number of images in a minibatch, as in the paper's code.
 pub const BATCH: usize = 128;
 
-/// What the gradient is of.
+/// The loss whose gradient is taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 #[serde(rename_all = "kebab-case")]
 pub enum Loss {
-    /// Cross-entropy of the softmax
+    /// Cross-entropy
     #[default]
     CrossEntropy,
-    /// What the paper's published code computes: cross-entropy with its arguments exchanged
+    /// The loss of the paper's published code: cross-entropy with prediction and label swapped
     Reference,
 }
 
 impl Loss {
-    /// The mean loss of `scores` (rows, classes) for the `classes` (rows) they should tell.
+    /// Returns the mean loss of `logits` (rows, classes) for the true `classes` (rows).
     ///
-    /// Keras clips probabilities to between 1e-7 and 1 - 1e-7. With prediction and label exchanged
-    /// the label is clipped, so that what is left is `(1 - p) 16.1 + p 1e-7`, `p` the probability
-    /// of the right class.
+    /// The reference loss is about `16.1 (1 - p) + 1e-7 p`, where `p` is the probability of the
+    /// true class: Keras clips predictions to the range 1e-7 to 1 - 1e-7, and with prediction and
+    /// label swapped it is the labels that are clipped.
     ///
     /// # Errors
-    /// When the device refuses.
-    pub fn mean(self, scores: &Tensor, classes: &Tensor) -> TensorResult<Tensor> {
+    /// Returns an error if the device fails.
+    pub fn mean(self, logits: &Tensor, classes: &Tensor) -> TensorResult<Tensor> {
         const CLIP: f64 = 1e-7;
         match self {
-            Loss::CrossEntropy => candle_nn::loss::cross_entropy(scores, classes),
+            Loss::CrossEntropy => candle_nn::loss::cross_entropy(logits, classes),
             Loss::Reference => {
-                let logarithms = candle_nn::ops::log_softmax(scores, 1)?;
+                let logarithms = candle_nn::ops::log_softmax(logits, 1)?;
                 let right = logarithms.gather(&classes.unsqueeze(1)?, 1)?.exp()?;
-                let (wrong, right_too) = (-CLIP.ln(), -(1.0 - CLIP).ln());
-                right.mean_all()?.affine(right_too - wrong, wrong)
+                let (if_wrong, if_right) = (-CLIP.ln(), -(1.0 - CLIP).ln());
+                right.mean_all()?.affine(if_right - if_wrong, if_wrong)
             }
         }
     }
 }
 
-/// The mean gradient of the kernels of `network` over `batches` of inputs (rows, elements) and
-/// classes (rows) and the mean loss, which `loss` gives for scores and classes. `progress` is told
-/// the minibatches done, and may refuse to go on.
+/// Returns the mean gradient with respect to the kernel weights of `network`, and the mean loss,
+/// over `batches` of inputs (rows, elements) and classes (rows).
+///
+/// `loss` maps logits (rows, classes) and classes to a scalar. `progress` is called with the
+/// number of minibatches done before each.
 ///
 /// # Errors
-/// When the device or `progress` refuses.
+/// Returns an error if the device fails, or the error of `progress`.
 pub fn mean(
     network: &Network,
     batches: impl IntoIterator<Item = TensorResult<(Tensor, Tensor)>>,
@@ -92,7 +94,8 @@ pub fn mean(
     Ok((sums, losses * share))
 }
 
-/// The training images of `data` with the given indices, in minibatches of `size`.
+/// Iterates over minibatches of `size` training images of `data` with the given `indices`: inputs
+/// (rows, elements) and classes (rows), on `device`.
 pub fn minibatches<'a>(
     data: &'a Dataset,
     indices: &'a [u32],
@@ -104,8 +107,8 @@ pub fn minibatches<'a>(
     parts.map(move |part| Ok((batches.inputs(part)?, batches.classes(part)?)))
 }
 
-/// `indices` in parts of `size`, the last one shorter where they do not come out even; one that
-/// would be left alone, which a batch norm takes no variance of, joins the part before.
+/// Splits `indices` into parts of `size`, of which the last may be smaller. A single remaining
+/// index, of which a batch norm has no variance, is appended to the part before.
 pub fn parts(indices: &[u32], size: usize) -> Vec<&[u32]> {
     let mut parts: Vec<&[u32]> = indices.chunks(size).collect();
     if let [.., _, [_]] = parts.as_slice() {
@@ -115,7 +118,7 @@ pub fn parts(indices: &[u32], size: usize) -> Vec<&[u32]> {
     parts
 }
 
-/// `count` different indices below `all`, drawn at random.
+/// Draws `count` distinct indices below `all`, or all of them if there are fewer.
 pub fn draw(random: &mut Random, all: usize, count: usize) -> Vec<u32> {
     let mut indices: Vec<u32> = (0..all as u32).collect();
     let count = count.min(all);
@@ -132,20 +135,22 @@ mod tests {
     use super::*;
     use crate::data::digits;
     use crate::graph::architecture;
-    use crate::pruning::{Kernels, Source};
+    use crate::pruning::{Source, Weights};
 
+    /// Returns the gradient and the loss over the given training images, in f64 if `double`.
     fn of(double: bool, indices: &[u32], loss: Loss) -> (Scores, f64) {
         let graph = architecture::by_name("lenet-5-28").unwrap();
         let source = Source::new(&graph);
-        let kernels = Kernels::initial(&graph, 2);
+        let kernels = Weights::initial(&graph, 2);
         let data = digits::load();
         let network = kernels.network(&graph, kernels.values(), double, source.device);
         let batches = minibatches(&data, indices, BATCH, source.device);
-        let loss = |scores: &Tensor, classes: &Tensor| loss.mean(scores, classes);
+        let loss = |logits: &Tensor, classes: &Tensor| loss.mean(logits, classes);
         mean(&network.unwrap(), batches, loss, |_| Ok(())).unwrap()
     }
 
-    fn apart(a: &Scores, b: &Scores) -> f64 {
+    /// Returns the norm of `a - b` relative to that of `b`.
+    fn distance(a: &Scores, b: &Scores) -> f64 {
         let squares = |list: &mut dyn Iterator<Item = f64>| list.map(|x| x * x).sum::<f64>();
         let (a, b) = (a.concat(), b.concat());
         let differences = squares(&mut a.iter().zip(&b).map(|(a, b)| a - b));
@@ -157,13 +162,13 @@ mod tests {
         let indices: Vec<u32> = (0..40).collect();
         for loss in [Loss::CrossEntropy, Loss::Reference] {
             let (single, double) = (of(false, &indices, loss), of(true, &indices, loss));
-            assert!(apart(&single.0, &double.0) < 1e-4);
+            assert!(distance(&single.0, &double.0) < 1e-4);
             assert!((single.1 / double.1 - 1.0).abs() < 1e-4);
         }
     }
 
     #[test]
-    fn a_short_minibatch_weighs_as_much_as_a_whole_one() {
+    fn a_smaller_minibatch_has_the_same_weight() {
         let indices: Vec<u32> = (0..BATCH as u32 + 20).collect();
         let loss = Loss::CrossEntropy;
         let both = of(false, &indices, loss);
@@ -173,13 +178,13 @@ mod tests {
         for (mean, short) in mean.iter_mut().flatten().zip(short.0.iter().flatten()) {
             *mean = (*mean + short) / 2.0;
         }
-        assert!(apart(&both.0, &mean) < 1e-6);
+        assert!(distance(&both.0, &mean) < 1e-6);
         assert!((both.1 - (whole.1 + short.1) / 2.0).abs() < 1e-9);
     }
 
-    /// Label and prediction exchanged, by the definition: `-sum p ln(clip(label))`.
+    /// Computes the swapped loss by its definition, `-sum p ln(clip(label))`.
     #[test]
-    fn the_reference_loss_is_cross_entropy_the_wrong_way_round() {
+    fn the_reference_loss_is_cross_entropy_with_swapped_arguments() {
         let scores = Tensor::new(&[[0.3_f64, -1.2, 2.0], [0.0, 0.5, -0.5]], &Device::Cpu).unwrap();
         let classes = Tensor::new(&[2_u32, 0], &Device::Cpu).unwrap();
         let mut expected = 0.0;
@@ -196,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn no_image_is_left_alone_in_a_minibatch() {
+    fn no_minibatch_has_a_single_image() {
         let lengths = |count: u32| -> Vec<usize> {
             let indices: Vec<u32> = (0..count).collect();
             let parts = parts(&indices, 4);
@@ -212,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn draws_are_different_and_no_more_than_there_are() {
+    fn drawn_indices_are_distinct_and_in_range() {
         let mut drawn = draw(&mut Random::new(1), 50, 20);
         assert_ne!(drawn, draw(&mut Random::new(2), 50, 20));
         drawn.sort_unstable();

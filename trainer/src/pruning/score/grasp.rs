@@ -1,56 +1,59 @@
-//! GraSP: what a connection adds to the gradient flow (Wang, Zhang & Grosse 2020).
+//! GraSP score: the contribution of a connection to the gradient flow (Wang, Zhang & Grosse 2020).
 //!
-//! Removing a weight `w` changes the squared norm of the gradient `g` by about `-w (H g)`, `H` the
-//! Hessian; the authors' code removes where that is largest, so the score is `w (H g)`. As there,
-//! the class scores are divided by a temperature of 200 and ten images of each class are looked at.
+//! Removing a weight `w` changes the squared norm of the gradient `g` by about `-w (H g)`, where
+//! `H` is the Hessian. The authors' code removes the weights for which this is largest, so the
+//! score is `w (H g)`. As there, logits are divided by a temperature of 200, and the gradient is
+//! that of ten images per class.
 //!
-//! `H g` is the directional derivative of the gradient, by central differences in f64:
-//! `(g(w + h g) - g(w - h g)) / 2h`. Truncation costs `O(h^2)`, rounding `O(eps / h)`; both are least
-//! together where the step is about `eps^(1/3)` of what is moved, so `h = eps^(1/3) |w| / |g|`. That
-//! leaves some ten digits, and a step of 6e-6 of the weights' length crosses hardly a ReLU's kink.
+//! `H g` is a directional derivative of the gradient, computed by central differences in f64 as
+//! `(g(w + h g) - g(w - h g)) / 2h`. The truncation error is `O(h^2)` and the rounding error
+//! `O(eps / h)`. Their sum is smallest if the step is about `eps^(1/3)` relative to the weights:
+//! `h = eps^(1/3) |w| / |g|`. About ten digits remain, and a step of 6e-6 of the norm of the
+//! weights crosses almost no kinks of ReLUs.
 
 use candle_core::Tensor;
 
 use super::{Scores, gradient, gradient::Loss};
 use crate::graph::Graph;
-use crate::pruning::{Kernels, PruneError, Source};
+use crate::pruning::{PruneError, Source, Weights};
 use crate::random::Random;
 
-/// What class scores are divided by.
+/// The temperature that divides the logits.
 const TEMPERATURE: f64 = 200.0;
 
-/// Images of each class.
+/// The number of images per class.
 const IMAGES: usize = 10;
 
-/// Images in a minibatch: with ten classes half of them, as in the authors' code.
+/// The number of images in a minibatch: half of them if there are ten classes, as in the authors'
+/// code.
 const BATCH: usize = 50;
 
-/// Values of one minibatch, over all nodes, that memory is trusted with: plain operations in f64
-/// keep some 70 bytes for each.
+/// The largest number of values of a minibatch, over all nodes, which bounds the memory needed:
+/// backpropagation through plain f64 operations keeps about 70 bytes per value.
 const VALUES: usize = 1 << 25;
 
-/// The scores of `kernels` on the source's data.
+/// Returns the GraSP score of every weight of `kernels`, on the training images of `source`.
 ///
 /// # Errors
-/// When there is no data, the device refuses, or it is interrupted.
-pub fn scores(source: &Source<'_>, kernels: &Kernels) -> Result<Scores, PruneError> {
+/// Returns an error if there is no data, if the device fails, or if the pruner is interrupted.
+pub fn scores(source: &Source<'_>, kernels: &Weights) -> Result<Scores, PruneError> {
     let data = source.data("grasp")?;
     let mut random = Random::stream(source.seed, "grasp images");
-    let mut wanted = vec![IMAGES; data.classes];
+    let mut missing = vec![IMAGES; data.classes];
     let mut indices = gradient::draw(&mut random, data.train.len(), data.train.len());
     indices.retain(|&index| {
-        let wanted = &mut wanted[usize::from(data.train.label(index as usize))];
-        let takes = *wanted > 0;
-        *wanted -= usize::from(takes);
-        takes
+        let missing = &mut missing[usize::from(data.train.label(index as usize))];
+        let is_taken = *missing > 0;
+        *missing -= usize::from(is_taken);
+        is_taken
     });
     let size = minibatch(source.graph);
     let all = 3 * gradient::parts(&indices, size).len();
     let mut passed = 0;
     let gradient_at = |values: &[Vec<f64>]| {
         let network = kernels.network(source.graph, values, true, source.device)?;
-        let loss = |scores: &Tensor, classes: &Tensor| {
-            Loss::CrossEntropy.mean(&(scores / TEMPERATURE)?, classes)
+        let loss = |logits: &Tensor, classes: &Tensor| {
+            Loss::CrossEntropy.mean(&(logits / TEMPERATURE)?, classes)
         };
         let batches = gradient::minibatches(data, &indices, size, source.device);
         let (gradient, _) = gradient::mean(&network, batches, loss, |done| {
@@ -62,30 +65,31 @@ pub fn scores(source: &Source<'_>, kernels: &Kernels) -> Result<Scores, PruneErr
     importance(kernels.values(), gradient_at)
 }
 
-/// Images in a minibatch, fewer where maps are large.
+/// Returns the number of images in a minibatch for `graph`, fewer if its feature maps are large.
 fn minibatch(graph: &Graph) -> usize {
     let nodes = graph.nodes().iter();
     let values: usize = nodes.map(|node| node.shape.iter().product::<usize>()).sum();
     (VALUES / values).clamp(10, BATCH)
 }
 
-/// `w (H g)` for a gradient `g` that is a function of the weights.
+/// Returns `w (H g)` of every weight, where `gradient_at` computes the gradient `g` at given
+/// weights.
 fn importance(
     weights: &[Vec<f64>],
     mut gradient_at: impl FnMut(&[Vec<f64>]) -> Result<Scores, PruneError>,
 ) -> Result<Scores, PruneError> {
     let gradient = gradient_at(weights)?;
-    let length = |lists: &[Vec<f64>]| lists.iter().flatten().map(|x| x * x).sum::<f64>().sqrt();
-    let steps = length(weights) / length(&gradient);
-    let step = f64::EPSILON.cbrt() * if steps.is_normal() { steps } else { 1.0 };
-    let mut moved = |step: f64| {
+    let norm = |lists: &[Vec<f64>]| lists.iter().flatten().map(|x| x * x).sum::<f64>().sqrt();
+    let ratio = norm(weights) / norm(&gradient);
+    let step = f64::EPSILON.cbrt() * if ratio.is_normal() { ratio } else { 1.0 };
+    let mut gradient_after = |step: f64| {
         let layers = weights.iter().zip(&gradient);
         let moved: Vec<Vec<f64>> = layers
             .map(|(w, g)| w.iter().zip(g).map(|(w, g)| w + step * g).collect())
             .collect();
         gradient_at(&moved)
     };
-    let (mut scores, back) = (moved(step)?, moved(-step)?);
+    let (mut scores, back) = (gradient_after(step)?, gradient_after(-step)?);
     for ((scores, back), weights) in scores.iter_mut().zip(&back).zip(weights) {
         for ((score, back), w) in scores.iter_mut().zip(back).zip(weights) {
             *score = w * (*score - back) / (2.0 * step);
@@ -98,9 +102,9 @@ fn importance(
 mod tests {
     use super::*;
 
-    /// `L = a^2 b + exp(b) + a c^3`, whose Hessian is written down.
+    /// Compares with the Hessian of `L = a^2 b + exp(b) + a c^3`, written out by hand.
     #[test]
-    fn differences_give_the_hessian_of_an_analytic_loss() {
+    fn central_differences_match_an_analytic_hessian() {
         let gradient = |values: &[Vec<f64>]| {
             let (a, b, c) = (values[0][0], values[0][1], values[1][0]);
             let g = [2.0 * a * b + c.powi(3), a * a + b.exp(), 3.0 * a * c * c];

@@ -1,22 +1,25 @@
-//! Iterative SNIP: SNIP in rounds, each on new images and on what the last left (Verdenius et al.
-//! 2020; de Jorge et al. 2021), so that a connection is judged beside those it will live with.
+//! Iterative SNIP: SNIP in rounds (Verdenius et al. 2020; de Jorge et al. 2021).
+//!
+//! Each round draws new images and scores the network that the previous round left, so a
+//! connection is scored among those that it will be trained with.
 
 use super::rounds::Rounds;
 use super::{Scores, gradient, snip};
-use crate::pruning::{Kernels, PruneError, Source, ties};
+use crate::pruning::{PruneError, Source, Weights, ties};
 use crate::random::Random;
 
-/// Keys that lead to `compression`, from `kernels` on the source's data.
+/// Returns [keys](Rounds::keys) of the weights of `kernels` that order them by the rounds that
+/// prune to `compression`, on the training images of `source`.
 ///
 /// # Errors
-/// When there is no data, the device refuses, or it is interrupted.
+/// Returns an error if there is no data, if the device fails, or if the pruner is interrupted.
 pub fn scores(
     source: &Source<'_>,
-    kernels: &Kernels,
+    kernels: &Weights,
     compression: f64,
 ) -> Result<Scores, PruneError> {
     let data = source.data("snip/iterative")?;
-    // Batch norm needs two images to tell apart.
+    // The variance of a batch norm needs two images.
     let count = (snip::images(source.graph, source.snip) / snip::ROUNDS).max(2);
     let mut rounds = Rounds::new(&source.graph.prunable(), snip::ROUNDS, compression);
     let mut masked = kernels.values().to_vec();
@@ -33,29 +36,37 @@ pub fn scores(
         let (gradient, _) = gradient::mean(
             &network,
             gradient::minibatches(data, &indices, gradient::BATCH, source.device),
-            |scores, classes| source.snip.loss.mean(scores, classes),
+            |logits, classes| source.snip.loss.mean(logits, classes),
             |_| source.step(round, snip::ROUNDS),
         )?;
-        for ((alive, masked), gradient) in rounds.alive.iter_mut().zip(&masked).zip(&gradient) {
-            for connection in alive {
-                let element = connection.element as usize;
-                connection.value = (masked[element] * gradient[element]).abs();
-            }
-        }
+        set_scores(&mut rounds, &masked, &gradient);
         if round == 0 || rounds.left() == source.graph.total() {
             let scores = rounds.alive.iter().flatten().map(|c| c.value);
             ties::check("snip/iterative", scores)?;
         }
         rounds.remove();
-        for ((alive, masked), kernel) in
-            (rounds.alive.iter().zip(&mut masked)).zip(kernels.values())
-        {
-            masked.fill(0.0);
-            for connection in alive {
-                let element = connection.element as usize;
-                masked[element] = kernel[element];
-            }
-        }
+        apply_mask(&mut masked, kernels.values(), &rounds);
     }
     Ok(rounds.keys())
+}
+
+/// Sets the scores of the remaining connections to `|g w|`.
+fn set_scores(rounds: &mut Rounds, kernels: &[Vec<f64>], gradient: &Scores) {
+    for ((alive, kernel), gradient) in rounds.alive.iter_mut().zip(kernels).zip(gradient) {
+        for connection in alive {
+            let element = connection.element as usize;
+            connection.value = (kernel[element] * gradient[element]).abs();
+        }
+    }
+}
+
+/// Sets `masked` to the weights of the remaining connections, and to 0 elsewhere.
+fn apply_mask(masked: &mut [Vec<f64>], kernels: &[Vec<f64>], rounds: &Rounds) {
+    for ((alive, masked), kernel) in rounds.alive.iter().zip(masked).zip(kernels) {
+        masked.fill(0.0);
+        for connection in alive {
+            let element = connection.element as usize;
+            masked[element] = kernel[element];
+        }
+    }
 }

@@ -1,7 +1,7 @@
-//! Scores: in which order a pruner would let connections in, the highest first.
+//! Scores (saliencies) of connections: pruners keep the highest.
 //!
-//! One file each; all give one number per weight of every prunable tensor, in the tensor's own
-//! layout. Scores are ranked in f64, in which every f32 is exact.
+//! Each score is a module, whose function returns one number per weight of every prunable tensor,
+//! row-major. Scores are f64, which represents every f32 weight exactly.
 
 pub mod gradient;
 pub mod grasp;
@@ -13,5 +13,5 @@ pub mod rounds;
 pub mod snip;
 pub mod synflow;
 
-/// Scores of the prunable tensors, in the graph's order.
+/// One list of scores per prunable tensor, in the order of `Graph::prunable`, row-major.
 pub type Scores = Vec<Vec<f64>>;

@@ -1,10 +1,10 @@
-//! Random: one priority per weight, drawn once, so that the masks of growing budgets are nested.
+//! Random scores, drawn once per weight, so that the masks of growing budgets are nested.
 
 use super::Scores;
 use crate::graph::Prunable;
 use crate::random::Random;
 
-/// Uniform priorities for `tensors` from `seed`.
+/// Draws uniform scores in [0, 1) for the weights of `tensors` from `seed`.
 pub fn scores(tensors: &[Prunable], seed: u64) -> Scores {
     let mut random = Random::stream(seed, "random scores");
     tensors
@@ -13,9 +13,10 @@ pub fn scores(tensors: &[Prunable], seed: u64) -> Scores {
         .collect()
 }
 
-/// `scores` dealt out anew inside each layer. A global order of what comes out gives each layer
-/// what a global order of `scores` gives it, at every budget, but to connections at random; those of
-/// growing budgets are nested as before.
+/// Returns `scores` shuffled within each layer, from `seed`.
+///
+/// A global order of the result keeps as many connections of each layer as one of `scores`, at
+/// every budget, but selects them at random. Its masks are nested too.
 pub fn dealt(mut scores: Scores, seed: u64) -> Scores {
     let mut random = Random::stream(seed, "random scores");
     scores.iter_mut().for_each(|layer| random.shuffle(layer));

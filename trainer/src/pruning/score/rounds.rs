@@ -1,27 +1,34 @@
-//! Pruning in rounds: a little is removed, what is left is scored anew, and so on.
+//! Iterative pruning: every round removes the connections of the lowest scores and scores the
+//! others again.
 //!
-//! After round `t` of `T` the lowest `int(N - N (1 - s)^(t / T))` of `N` connections are gone, `s` the
-//! sparsity to reach (Tanaka et al. 2020; Verdenius et al. 2020). What is left is one key a
-//! connection: later removed, higher key; within a round by score. So a global order of the keys
-//! goes back through the very masks of the rounds, and effective pruning can stop between two.
+//! After round `t` of `T`, `int(N - N (1 - s)^(t / T))` of `N` connections are removed, where `s`
+//! is the target sparsity (Tanaka et al. 2020; Verdenius et al. 2020). The result is one key per
+//! connection: connections removed later have higher keys; those of one round are ordered by
+//! score. A global order of the keys therefore contains the mask of every round, and effective
+//! pruning can stop between two rounds.
 
 use super::Scores;
 use crate::graph::Prunable;
 use crate::pruning::{Connection, ranking};
 
-/// Pruning in rounds, under way.
+/// The state of iterative pruning.
 #[derive(Debug)]
 pub struct Rounds {
-    /// What is left, by tensor, ascending by element.
+    /// The remaining connections and their scores: one list per tensor, ascending by element.
     pub alive: Vec<Vec<Connection<f64>>>,
+    /// The keys of the removed connections.
     keys: Scores,
+    /// The sparsity after the last round.
     sparsity: f64,
+    /// The number of rounds.
     rounds: usize,
+    /// The number of rounds done.
     done: usize,
 }
 
 impl Rounds {
-    /// `rounds` rounds that leave what direct pruning of `tensors` to `compression` does.
+    /// Prepares `rounds` rounds over `tensors` that keep as many connections as direct pruning to
+    /// `compression`.
     pub fn new(tensors: &[Prunable], rounds: usize, compression: f64) -> Self {
         let all = |tensor: &Prunable| {
             let elements = 0..tensor.len() as u32;
@@ -40,12 +47,12 @@ impl Rounds {
         }
     }
 
-    /// How many connections are left.
+    /// Returns the number of remaining connections.
     pub fn left(&self) -> usize {
         self.alive.iter().map(Vec::len).sum()
     }
 
-    /// How many the next round leaves.
+    /// Returns the number of connections that the next round keeps.
     pub fn kept_next(&self) -> usize {
         let total = self.keys.iter().map(Vec::len).sum::<usize>();
         let share = (self.done + 1) as f64 / self.rounds as f64;
@@ -54,13 +61,13 @@ impl Rounds {
         (total - removed).min(self.left())
     }
 
-    /// Whether the next round needs no scores: it removes nothing and is not the last.
+    /// Checks whether the next round needs no scores: it removes nothing and is not the last.
     pub fn is_idle(&self) -> bool {
         self.kept_next() == self.left() && self.done + 1 < self.rounds
     }
 
-    /// Does the next round: removes the lowest of what is alive, whose values are the scores of
-    /// this round (ties: the later element goes first).
+    /// Runs the next round: removes the connections of the lowest scores, which are the values of
+    /// `alive`. Of equal scores the higher index is removed first.
     pub fn remove(&mut self) {
         let kept = self.kept_next();
         self.done += 1;
@@ -76,41 +83,48 @@ impl Rounds {
         let chosen = ranking::above(&slices, kept);
         drop(scores);
 
-        let mut gone: Vec<Vec<Connection<f64>>> = Vec::new();
+        let mut all_removed: Vec<Vec<Connection<f64>>> = Vec::new();
         for (alive, chosen) in self.alive.iter_mut().zip(chosen) {
             let mut removed = Vec::with_capacity(alive.len() - chosen.len());
             let (mut chosen, mut place) = (chosen.into_iter().peekable(), 0_u32);
             alive.retain(|&connection| {
-                let stays = chosen.next_if_eq(&place).is_some();
+                let is_kept = chosen.next_if_eq(&place).is_some();
                 place += 1;
-                if !stays {
+                if !is_kept {
                     removed.push(connection);
                 }
-                stays
+                is_kept
             });
-            gone.push(removed);
+            all_removed.push(removed);
         }
-        enter(&mut self.keys, &gone, 2 * self.done);
+        set_keys(&mut self.keys, &all_removed, 2 * self.done);
     }
 
-    /// The keys: of a removed connection twice its round and its score of that round between 0 and
-    /// 1; of those that stayed, by the last scores they were given, above all others.
+    /// Returns the keys, one list per tensor.
+    ///
+    /// The key of a connection removed in round `t` (counted from 1) is `2 t` plus its score,
+    /// normalized to 0 to 1 over the round. The keys of the remaining connections, by their last
+    /// scores, are above all others.
     pub fn keys(mut self) -> Scores {
-        enter(&mut self.keys, &self.alive, 2 * (self.rounds + 1));
+        set_keys(&mut self.keys, &self.alive, 2 * (self.rounds + 1));
         self.keys
     }
 }
 
-/// Enters `base` and the score, taken to between 0 and 1, of each of `connections` in `keys`.
-fn enter(keys: &mut Scores, connections: &[Vec<Connection<f64>>], base: usize) {
+/// Sets the key of each of `connections` to `base` plus its score, normalized to 0 to 1 over all.
+fn set_keys(keys: &mut Scores, connections: &[Vec<Connection<f64>>], base: usize) {
     let values = || connections.iter().flatten().map(|c| c.value);
-    let (least, most) = values().fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), value| {
+    let (lowest, highest) = values().fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), value| {
         (a.min(value), b.max(value))
     });
-    let range = if most > least { most - least } else { 1.0 };
+    let range = if highest > lowest {
+        highest - lowest
+    } else {
+        1.0
+    };
     for (keys, connections) in keys.iter_mut().zip(connections) {
         for &Connection { element, value } in connections {
-            keys[element as usize] = base as f64 + (value - least) / range;
+            keys[element as usize] = base as f64 + (value - lowest) / range;
         }
     }
 }
@@ -119,9 +133,9 @@ fn enter(keys: &mut Scores, connections: &[Vec<Connection<f64>>], base: usize) {
 mod tests {
     use super::*;
 
-    /// Fixed scores: the rounds must give back their order, round by round.
+    /// Checks that keys order connections by score if the scores never change.
     #[test]
-    fn keys_go_back_through_the_masks_of_the_rounds() {
+    fn keys_contain_the_mask_of_every_round() {
         let scores = [vec![5.0, 1.0, 1.0, 8.0], vec![3.0, 0.0, 9.0, 2.0, 7.0, 6.0]];
         let tensor = |(node, scores): (usize, &Vec<f64>)| Prunable {
             name: format!("layer{node}.weight"),

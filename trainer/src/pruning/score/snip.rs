@@ -1,32 +1,33 @@
-//! SNIP: how much the loss feels each connection at initialisation (Lee et al. 2019).
+//! SNIP score: connection sensitivity at initialization (Lee et al. 2019).
 //!
-//! The score is `|g w|`, `g` the mean gradient over images drawn from the training set. The paper's
-//! code looks at 300 times as many as its iterative variant does in a round; it passes prediction
-//! and label to the loss in exchanged order, which [`Loss::Reference`] repeats.
+//! The score is `|g w|`, where `g` is the mean gradient of the loss over images drawn from the
+//! training set. The paper's code uses 300 times as many images as in one round of iterative SNIP.
+//! It swaps prediction and label in the loss, which [`Loss::Reference`] reproduces.
 
 use serde::{Deserialize, Serialize};
 
 use super::{Scores, gradient};
 use crate::graph::Graph;
-use crate::pruning::{Kernels, PruneError, Source};
+use crate::pruning::{PruneError, Source, Weights};
 use crate::random::Random;
 
 pub use gradient::Loss;
 
-/// How SNIP looks at the data.
+/// The options of SNIP.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Options {
-    /// The loss.
+    /// The loss whose gradient is taken.
     pub loss: Loss,
-    /// Images looked at in all; by default [`images`].
+    /// The number of images in total; by default that of the paper's code, see [`images`].
     pub samples: Option<usize>,
 }
 
-/// Rounds of the iterative variant, and images of the other for one of a round.
+/// The rounds of iterative SNIP; also the ratio of the images of SNIP to those of one round.
 pub const ROUNDS: usize = 300;
 
-/// Images that the paper's code looks at in a round of the iterative variant (paper's code).
-fn images_a_round(graph: &Graph) -> usize {
+/// Returns the number of images per round of iterative SNIP in the paper's code; 100 for other
+/// architectures.
+fn images_per_round(graph: &Graph) -> usize {
     match graph.name() {
         "lenet-5" | "vgg-16" => 128,
         "vgg-19" => 1280,
@@ -35,18 +36,18 @@ fn images_a_round(graph: &Graph) -> usize {
     }
 }
 
-/// How many images are looked at in all.
+/// Returns the number of images of which SNIP takes gradients, in total.
 pub fn images(graph: &Graph, options: Options) -> usize {
-    options.samples.unwrap_or(ROUNDS * images_a_round(graph))
+    options.samples.unwrap_or(ROUNDS * images_per_round(graph))
 }
 
-/// The scores of `kernels` on the source's data.
+/// Returns the SNIP score of every weight of `kernels`, on the training images of `source`.
 ///
 /// # Errors
-/// When there is no data, the device refuses, or it is interrupted.
-pub fn scores(source: &Source<'_>, kernels: &Kernels) -> Result<Scores, PruneError> {
+/// Returns an error if there is no data, if the device fails, or if the pruner is interrupted.
+pub fn scores(source: &Source<'_>, kernels: &Weights) -> Result<Scores, PruneError> {
     let data = source.data("snip")?;
-    // Batch norm needs two images to tell apart.
+    // The variance of a batch norm needs two images.
     let count = images(source.graph, source.snip).max(2);
     let mut random = Random::stream(source.seed, "snip images");
     let indices = gradient::draw(&mut random, data.train.len(), count);
@@ -60,13 +61,13 @@ pub fn scores(source: &Source<'_>, kernels: &Kernels) -> Result<Scores, PruneErr
     let (gradient, _) = gradient::mean(
         &network,
         gradient::minibatches(data, &indices, gradient::BATCH, source.device),
-        |scores, classes| source.snip.loss.mean(scores, classes),
+        |logits, classes| source.snip.loss.mean(logits, classes),
         |done| source.step(done, all),
     )?;
     Ok(saliency(kernels.values(), gradient))
 }
 
-/// `|g w|`.
+/// Returns the connection sensitivity `|g w|` of every weight of `kernels`.
 pub fn saliency(kernels: &[Vec<f64>], mut gradient: Scores) -> Scores {
     for (gradient, kernel) in gradient.iter_mut().zip(kernels) {
         for (g, w) in gradient.iter_mut().zip(kernel) {

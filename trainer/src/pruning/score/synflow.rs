@@ -1,50 +1,53 @@
-//! SynFlow: what of the flow through the whole network passes each connection (Tanaka et al. 2020).
+//! SynFlow score: the synaptic flow through each connection (Tanaka et al. 2020).
 //!
-//! The network is taken as linear: |w| on every connection, average pooling, no batch norm, bias or
-//! ReLU, an input of ones. A connection's score is the sum over all paths through it of the
-//! product of their |w|, which is `|w| dR/d|w|` for `R` the sum of the outputs: one sweep with
-//! (+, x). A hundred rounds, each over what the last left, so that they become ever cheaper. It
-//! needs no data. In f64, where no product of the deepest network here over- or underflows.
+//! The network is made linear: weights `|w|`, average pooling, no batch norms, biases or ReLUs,
+//! and an input of ones. The score of a connection is `|w| dR/d|w|`, where `R` is the sum of the
+//! outputs. This is the sum, over all paths through the connection, of the product of their `|w|`:
+//! a path sum over the semiring (+, x). It needs no data.
+//!
+//! Each of a hundred rounds scores the connections that the previous one left, so rounds become
+//! cheaper. In f64, no product overflows or underflows in the deepest predefined network.
 
 use super::Scores;
 use super::rounds::Rounds;
 use crate::graph::Graph;
-use crate::pruning::sweep::{Mode, Semiring, sweep};
+use crate::pruning::effective::Mode;
+use crate::pruning::paths::{Semiring, sum_over_paths};
 use crate::pruning::{PruneError, Source};
 
-/// Rounds, as in the paper.
+/// The number of rounds, as in the paper.
 const ROUNDS: usize = 100;
 
-/// Flows: paths side by side add up, along a path flows multiply.
+/// The semiring (+, x) over magnitudes.
 #[derive(Debug)]
-enum Flows {}
+enum SynapticFlow {}
 
-impl Semiring for Flows {
+impl Semiring for SynapticFlow {
     type Value = f64;
-    const NONE: f64 = 0.0;
-    const EMPTY: f64 = 1.0;
+    const ZERO: f64 = 0.0;
+    const ONE: f64 = 1.0;
 
     #[inline]
-    fn either(a: f64, b: f64) -> f64 {
+    fn add(a: f64, b: f64) -> f64 {
         a + b
     }
 
     #[inline]
-    fn both(a: f64, b: f64) -> f64 {
+    fn multiply(a: f64, b: f64) -> f64 {
         a * b
     }
 
     #[inline]
-    fn pooled(value: f64, area: usize) -> f64 {
+    fn pool(value: f64, area: usize) -> f64 {
         value / area as f64
     }
 }
 
-/// Keys that lead to `compression` and on the way there through the masks of all rounds, from the
-/// `kernels` of the source's graph.
+/// Returns [keys](Rounds::keys) that order the weights `kernels` of the source's graph by the
+/// rounds that prune to `compression`.
 ///
 /// # Errors
-/// When no flow passes the network at all, or interrupted.
+/// Returns an error if the flow through every connection is zero, or if the pruner is interrupted.
 pub fn scores(
     source: &Source<'_>,
     kernels: &[Vec<f64>],
@@ -55,9 +58,9 @@ pub fn scores(
     for round in 0..ROUNDS {
         source.step(round, ROUNDS)?;
         if !rounds.is_idle() {
-            flow(source.graph, kernels, &mut rounds);
-            let flows = || rounds.alive.iter().flatten().any(|c| c.value > 0.0);
-            if round == 0 && !flows() {
+            set_scores(&mut rounds, source.graph, kernels);
+            let has_flow = || rounds.alive.iter().flatten().any(|c| c.value > 0.0);
+            if round == 0 && !has_flow() {
                 return Err(PruneError::NoFlow);
             }
         }
@@ -66,14 +69,14 @@ pub fn scores(
     Ok(rounds.keys())
 }
 
-/// Scores what is alive.
-fn flow(graph: &Graph, kernels: &[Vec<f64>], rounds: &mut Rounds) {
+/// Sets the scores of the remaining connections to the synaptic flow through them.
+fn set_scores(rounds: &mut Rounds, graph: &Graph, kernels: &[Vec<f64>]) {
     for (alive, kernel) in rounds.alive.iter_mut().zip(kernels) {
         for connection in alive {
             connection.value = kernel[connection.element as usize].abs();
         }
     }
-    sweep::<Flows>(graph, &mut rounds.alive, Mode::Exact);
+    sum_over_paths::<SynapticFlow>(graph, &mut rounds.alive, Mode::Exact);
 }
 
 #[cfg(test)]
@@ -83,7 +86,7 @@ mod tests {
     use crate::pruning::Connection;
     use crate::random::Random;
 
-    /// A residual block with a strided shortcut, pooling that does not cover the map evenly, and a
+    /// Returns a residual block with a strided shortcut, pooling with overlapping windows, and a
     /// dense layer.
     fn network() -> Graph {
         let mut graph = Graph::new("toy", [2, 6, 5]);
@@ -114,15 +117,16 @@ mod tests {
         graph
     }
 
-    /// All outputs' sum; what is left in `connections` are the scores.
+    /// Returns the sum of the outputs, and replaces the values of `connections` by their scores.
     fn outputs(graph: &Graph, connections: &mut [Vec<Connection<f64>>]) -> f64 {
-        let flow = sweep::<Flows>(graph, connections, Mode::Exact);
-        flow.reached(graph.nodes().len() - 1).iter().sum()
+        let flow = sum_over_paths::<SynapticFlow>(graph, connections, Mode::Exact);
+        flow.from_input(graph.nodes().len() - 1).iter().sum()
     }
 
-    /// The outputs are linear in each weight, so that its score is what they lose without it.
+    /// Removes each connection in turn. The outputs are linear in each weight, so its score is
+    /// their decrease.
     #[test]
-    fn a_score_is_what_the_outputs_lose_without_the_connection() {
+    fn a_score_is_the_decrease_of_the_outputs_without_the_connection() {
         let graph = network();
         let mut random = Random::new(1);
         let all: Vec<Vec<Connection<f64>>> = (graph.prunable().iter())
@@ -148,17 +152,17 @@ mod tests {
     }
 
     #[test]
-    fn weights_whose_products_vanish_are_refused() {
+    fn rejects_weights_whose_products_underflow() {
         let graph = network();
         let tiny: Vec<Vec<f64>> = (graph.prunable().iter())
             .map(|tensor| vec![1e-200; tensor.len()])
             .collect();
-        let refused = scores(&Source::new(&graph), &tiny, 2.0);
-        assert!(matches!(refused, Err(PruneError::NoFlow)));
+        let rejected = scores(&Source::new(&graph), &tiny, 2.0);
+        assert!(matches!(rejected, Err(PruneError::NoFlow)));
     }
 
     #[test]
-    fn it_ends_at_the_compression_and_stops_when_asked() {
+    fn reaches_the_compression_and_stops_when_interrupted() {
         let graph = network();
         let kernels = crate::pruning::score::random::scores(&graph.prunable(), 3);
         let source = Source::new(&graph);
@@ -175,7 +179,7 @@ mod tests {
             stop: &stop,
             ..source
         };
-        let refused = scores(&stopped, &kernels, 4.0);
-        assert!(matches!(refused, Err(PruneError::Interrupted)));
+        let rejected = scores(&stopped, &kernels, 4.0);
+        assert!(matches!(rejected, Err(PruneError::Interrupted)));
     }
 }

@@ -1,10 +1,10 @@
-//! Masks as bits: packed, in base64, as a hash, or one number each.
+//! The encodings of masks in the collection: packed bits, base64, hashes, and digits.
 
 use sha2::{Digest, Sha256};
 
 use crate::oracle::PerLayer;
 
-/// Eight elements a byte, the lowest bit first.
+/// Packs eight elements per byte, lowest bit first.
 pub(super) fn packed(masks: &[Vec<bool>]) -> PerLayer<u8> {
     let byte = |bits: &[bool]| {
         let bits = bits.iter().rev();
@@ -16,7 +16,7 @@ pub(super) fn packed(masks: &[Vec<bool>]) -> PerLayer<u8> {
         .collect()
 }
 
-/// The hash of each layer's packed bits, in hexadecimal.
+/// Returns the SHA-256 of each layer's packed bits, in hexadecimal.
 pub(super) fn sha256(masks: &[Vec<bool>]) -> Vec<String> {
     let hex = |layer: &Vec<u8>| {
         let bytes = Sha256::digest(layer);
@@ -25,7 +25,7 @@ pub(super) fn sha256(masks: &[Vec<bool>]) -> Vec<String> {
     packed(masks).iter().map(hex).collect()
 }
 
-/// What `text` holds.
+/// Decodes base64.
 pub(super) fn base64(text: &str) -> Vec<u8> {
     let digit = |c: u8| match c {
         b'A'..=b'Z' => c - b'A',
@@ -33,7 +33,7 @@ pub(super) fn base64(text: &str) -> Vec<u8> {
         b'0'..=b'9' => c - b'0' + 52,
         b'+' => 62,
         b'/' => 63,
-        other => panic!("{other} is no base64"),
+        other => panic!("{other} is not a base64 digit"),
     };
     let digits: Vec<u8> = text.trim_end_matches('=').bytes().map(digit).collect();
     let bytes_of = |four: &[u8]| {
@@ -46,7 +46,7 @@ pub(super) fn base64(text: &str) -> Vec<u8> {
     digits.chunks(4).flat_map(bytes_of).collect()
 }
 
-/// Masks written as a 0 or 1 each.
+/// Decodes masks of one digit, 0 or 1, per element.
 pub(super) fn of_digits(layers: &[Vec<u8>]) -> PerLayer<bool> {
     let layer = |layer: &Vec<u8>| layer.iter().map(|&digit| digit == 1).collect();
     layers.iter().map(layer).collect()

@@ -1,5 +1,5 @@
-//! Effective masks of masks drawn anew from their seeds: bit for bit where the collection has bits,
-//! else by the counts of every layer.
+//! Effective masks of random masks, which are drawn again from their seeds. Compared bit for bit
+//! where the collection has bits, and by the counts per layer otherwise.
 
 use std::fs;
 
@@ -19,7 +19,7 @@ struct Case {
     thresholds: Vec<u64>,
     nnz_direct: Vec<usize>,
     nnz_eff_exact: Vec<usize>,
-    /// The graph mode.
+    /// The counts in graph mode.
     nnz_eff_custom: Vec<usize>,
     mask_sha256: Option<Vec<String>>,
     eff_sha256: Option<Vec<String>>,
@@ -28,6 +28,7 @@ struct Case {
     eff_bits_synflow: Option<Vec<String>>,
 }
 
+/// Compares the masks of one case.
 fn check(case: &Case) {
     let graph = network(&case.arch);
     let layout = Layout::of(&graph);
@@ -40,7 +41,7 @@ fn check(case: &Case) {
     assert_eq!(counts(&exact), case.nnz_eff_exact, "{label}");
     let channels = effective::masks(&graph, &direct, Mode::Graph);
     assert_eq!(counts(&channels), case.nnz_eff_custom, "{label}");
-    // Equal counts may hide other bits: the definitions have them all.
+    // Equal counts may hide different bits, which the oracle has in full.
     if direct.nonzeros() < 300_000 {
         for (mode, found) in [(Mode::Exact, &exact), (Mode::Graph, &channels)] {
             let expected = oracle::effective(&graph, &drawn, mode);
@@ -74,7 +75,7 @@ fn check(case: &Case) {
     }
 }
 
-/// The files of `folder` that hold one case of a LeNet with its bits.
+/// Checks the files of `folder` that hold one case of a LeNet with its bits; returns their number.
 fn check_lenets(folder: &Path) -> usize {
     let mut checked = 0;
     for entry in fs::read_dir(folder).unwrap() {
@@ -104,11 +105,12 @@ fn effective_masks_of_lenets_are_the_committed_ones() {
 
 #[test]
 fn effective_masks_of_lenets_are_the_papers_bit_for_bit() {
-    if let Some(folder) = whole() {
+    if let Some(folder) = complete() {
         assert_eq!(check_lenets(&folder), 8);
     }
 }
 
+/// Checks the cases of a file; returns their number.
 fn check_deep(file: &Path) -> usize {
     let file: Cases<Case> = read(file);
     file.cases.iter().for_each(check);
@@ -123,12 +125,12 @@ fn effective_masks_of_deep_networks_have_the_committed_counts() {
 
 #[test]
 fn effective_masks_of_deep_networks_have_the_papers_counts() {
-    if let Some(folder) = whole() {
+    if let Some(folder) = complete() {
         assert_eq!(check_deep(&folder.join("effmask_deep_summary.json")), 17);
     }
 }
 
-/// A hand-made or small random network.
+/// A small network, hand-made or random, with its masks.
 #[derive(Deserialize)]
 struct Tiny {
     name: String,
@@ -140,6 +142,7 @@ struct Tiny {
     eff_graph: PerLayer<u8>,
 }
 
+/// Checks the small networks of a file; returns their number.
 fn check_tiny(file: &Path) -> usize {
     let tiny = read::<Cases<Tiny>>(file).cases;
     for case in &tiny {
@@ -156,16 +159,20 @@ fn check_tiny(file: &Path) -> usize {
             let found = samples::bits(&effective::masks(&graph, &masks, mode));
             assert!(found == expected, "{mode:?} of {}", case.name);
             let defined = oracle::effective(&graph, &direct, mode);
-            assert!(defined == expected, "{mode:?} of {} by hand", case.name);
+            assert!(
+                defined == expected,
+                "{mode:?} of {} by the oracle",
+                case.name
+            );
         }
     }
     tiny.len()
 }
 
 #[test]
-fn tiny_networks_are_as_computed_by_hand() {
+fn effective_masks_of_tiny_networks_are_the_precomputed_ones() {
     assert_eq!(check_tiny(&committed().join("effmask_tiny.json")), 8);
-    if let Some(folder) = whole() {
+    if let Some(folder) = complete() {
         assert!(check_tiny(&folder.join("effmask_tiny.json")) >= 8);
     }
 }

@@ -1,7 +1,8 @@
-//! The collection's layouts and networks, as ours.
+//! Conversion of the collection's layouts and networks to ours.
 //!
-//! Kernels there are (height, width, in, out), dense ones (in, out), and a map is flattened channel
-//! last; here (out, in, height, width), (out, in), and channel first.
+//! In the collection, convolution kernels are (height, width, in, out), dense kernels (in, out),
+//! and feature maps are flattened channels-last. Ours are (out, in, height, width), (out, in), and
+//! channels-first.
 
 use rarefy_trainer::graph::{Graph, Operation, Padding, Pooling, Window, architecture};
 use rarefy_trainer::random::Random;
@@ -13,15 +14,16 @@ pub(super) struct Layout {
     tensors: Vec<Tensor>,
 }
 
-/// One tensor: its shape here, and the map that it reads flattened, if any.
+/// A tensor: its shape in our layout, and the shape of the flattened feature map that it reads, if
+/// any.
 struct Tensor {
     shape: Vec<usize>,
     flattened: Option<[usize; 3]>,
 }
 
 impl Tensor {
-    /// The place there of our element `at`.
-    fn place(&self, at: usize) -> usize {
+    /// Returns the index in the collection's layout of our element `at`.
+    fn their_index(&self, at: usize) -> usize {
         let (outputs, inputs) = (self.shape[0], self.shape[1]);
         let area: usize = self.shape[2..].iter().product();
         let (tap, input, output) = (at % area, at / area % inputs, at / area / inputs);
@@ -35,12 +37,14 @@ impl Tensor {
         (tap * inputs + input) * outputs + output
     }
 
+    /// Returns the number of elements.
     fn len(&self) -> usize {
         self.shape.iter().product()
     }
 }
 
 impl Layout {
+    /// Returns the layout of the prunable tensors of `graph`.
     pub(super) fn of(graph: &Graph) -> Self {
         let tensor = |tensor: rarefy_trainer::graph::Prunable| {
             let source = &graph.nodes()[graph.nodes()[tensor.node].source()];
@@ -59,43 +63,43 @@ impl Layout {
         }
     }
 
-    /// The shapes of the collection.
+    /// Returns the shapes in the collection's layout.
     pub(super) fn shapes(&self) -> Vec<Vec<usize>> {
         let theirs = |tensor: &Tensor| {
             let [outputs, inputs, taps @ ..] = tensor.shape.as_slice() else {
-                unreachable!("a kernel has two dimensions at least")
+                unreachable!("a kernel has at least two dimensions")
             };
             [taps, &[*inputs, *outputs]].concat()
         };
         self.tensors.iter().map(theirs).collect()
     }
 
-    /// Their tensors in our layouts.
+    /// Converts tensors from the collection's layout to ours.
     pub(super) fn ours<T: Copy>(&self, theirs: &[Vec<T>]) -> PerLayer<T> {
         assert_eq!(theirs.len(), self.tensors.len());
         let ours = |(tensor, theirs): (&Tensor, &Vec<T>)| {
             assert_eq!(theirs.len(), tensor.len());
             (0..tensor.len())
-                .map(|at| theirs[tensor.place(at)])
+                .map(|at| theirs[tensor.their_index(at)])
                 .collect()
         };
         self.tensors.iter().zip(theirs).map(ours).collect()
     }
 
-    /// Our masks or scores in their layouts.
+    /// Converts masks or scores from our layout to the collection's.
     pub(super) fn theirs<T: Copy + Default>(&self, ours: &[Vec<T>]) -> PerLayer<T> {
         let theirs = |(tensor, ours): (&Tensor, &Vec<T>)| {
             let mut theirs = vec![T::default(); ours.len()];
             for (at, &value) in ours.iter().enumerate() {
-                theirs[tensor.place(at)] = value;
+                theirs[tensor.their_index(at)] = value;
             }
             theirs
         };
         self.tensors.iter().zip(ours).map(theirs).collect()
     }
 
-    /// The mask drawn from `seed` in our layouts: an element is kept where its draw, shifted right
-    /// by 40, is below its layer's threshold.
+    /// Draws a mask from `seed`, in our layout: an element is kept if its draw, shifted right by
+    /// 40, is below the threshold of its layer.
     pub(super) fn drawn_mask(&self, seed: u64, thresholds: &[u64]) -> PerLayer<bool> {
         let mut random = Random::new(seed);
         let layer = |(tensor, &threshold): (&Tensor, &u64)| {
@@ -106,14 +110,14 @@ impl Layout {
         self.ours(&theirs)
     }
 
-    /// The weights drawn from `seed` in our layouts.
+    /// Draws weights from `seed`, in our layout.
     pub(super) fn drawn_weights(&self, seed: u64) -> PerLayer<f64> {
         self.ours(&weights(&self.shapes(), seed))
     }
 }
 
-/// Weights of their `shapes` and layouts drawn from `seed`, uniform in
-/// ±sqrt(6 / (field (in + out))).
+/// Draws weights of the given `shapes` from `seed`, in the collection's layout, uniform within
+/// ±sqrt(6 / (field (in + out))), where the field is height times width.
 pub(super) fn weights(shapes: &[Vec<usize>], seed: u64) -> PerLayer<f64> {
     let mut random = Random::new(seed);
     shapes
@@ -130,7 +134,7 @@ pub(super) fn weights(shapes: &[Vec<usize>], seed: u64) -> PerLayer<f64> {
         .collect()
 }
 
-/// The architecture they call `name`.
+/// Returns the architecture that the collection calls `name`.
 pub(super) fn network(name: &str) -> Graph {
     let ours = match name {
         "lenet300100" => "lenet-300-100",
@@ -138,14 +142,14 @@ pub(super) fn network(name: &str) -> Graph {
         "vgg16" => "vgg-16",
         "vgg19" => "vgg-19",
         "resnet18" => "resnet-18",
-        other => panic!("{other} is no architecture of the collection"),
+        other => panic!("{other} is not an architecture of the collection"),
     };
     architecture::by_name(ours).unwrap()
 }
 
-/// The network that they describe by its `input` (height, width, channels) and a list of
-/// operations: `["conv", size, stride, padding, channels]`, `["pool", size]`, `["flatten"]`,
-/// `["dense", units]`, `["block", channels, stride]`.
+/// Builds the network that the collection describes by its `input` (height, width, channels) and a
+/// list of operations: `["conv", size, stride, padding, channels]`, `["pool", size]`,
+/// `["flatten"]`, `["dense", units]`, `["block", channels, stride]`.
 pub(super) fn described(name: &str, input: [usize; 3], ops: &[Vec<serde_json::Value>]) -> Graph {
     let [height, width, channels] = input;
     let mut graph = Graph::new(name, [channels, height, width]);
@@ -157,7 +161,7 @@ pub(super) fn described(name: &str, input: [usize; 3], ops: &[Vec<serde_json::Va
                 let padding = match op[3].as_str().unwrap() {
                     "same" => Padding::Same,
                     "valid" => Padding::Valid,
-                    other => panic!("{other} is no padding of the collection"),
+                    other => panic!("{other} is not a padding of the collection"),
                 };
                 conv(&mut graph, last, number(4), number(1), number(2), padding);
             }
@@ -185,22 +189,25 @@ pub(super) fn described(name: &str, input: [usize; 3], ops: &[Vec<serde_json::Va
                 let (units, bias) = (number(1), true);
                 push(&mut graph, Operation::Dense { units, bias }, &[last]);
             }
-            other => panic!("{other} is no operation of the collection"),
+            other => panic!("{other} is not an operation of the collection"),
         }
     }
     graph
 }
 
+/// Appends `operation`; returns its node.
 fn push(graph: &mut Graph, operation: Operation, sources: &[usize]) -> usize {
     let name = format!("layer{}", graph.nodes().len());
     graph.push_from(&name, operation, sources).unwrap()
 }
 
+/// Returns a window on the feature map of `source`.
 fn window(graph: &Graph, source: usize, size: usize, stride: usize, padding: Padding) -> Window {
     let shape = &graph.nodes()[source].shape;
     Window::new(size, stride, padding, [shape[1], shape[2]]).unwrap()
 }
 
+/// Appends a convolution; returns its node.
 fn conv(
     graph: &mut Graph,
     source: usize,
@@ -218,8 +225,8 @@ fn conv(
 }
 
 #[test]
-fn layouts_are_transposed_and_flattened_anew() {
-    // A kernel of 1 x 2 channels and a dense layer that reads 2 channels of 1 x 2.
+fn converts_layouts_in_both_directions() {
+    // A 1 x 1 convolution from 3 to 2 channels of 1 x 2, and a dense layer that reads its output.
     let op = |values: &[serde_json::Value]| values.to_vec();
     let ops = [
         op(&["conv".into(), 1.into(), 1.into(), "same".into(), 2.into()]),

@@ -1,9 +1,9 @@
-//! Results of the paper's own published code, to the very count.
+//! Golden results of the paper's published code, compared to the exact count.
 //!
-//! A small cut of them is committed in `tests/golden`; the README there says how it was made. The
-//! whole collection is read from the folder `RAREFY_GOLDEN`, or `shared/golden` beside the
-//! workspace, and where there is none the test says so and passes. Both have the same layout, so
-//! that one check reads both.
+//! A subset is committed in `tests/golden`; the README there says how it was made. The complete
+//! collection is read from the folder named by `RAREFY_GOLDEN`, or from `shared/golden` beside the
+//! workspace; without it, the tests that need it print a note and pass. Both have the same layout,
+//! so the same checks read them.
 
 mod bits;
 mod direct_masks;
@@ -21,18 +21,18 @@ use rarefy_trainer::pruning::Masks;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-/// The cut that is committed.
+/// Returns the folder of the committed subset.
 fn committed() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden")
 }
 
-/// The whole collection, if it is here.
-fn whole() -> Option<PathBuf> {
+/// Returns the folder of the complete collection, if it exists.
+fn complete() -> Option<PathBuf> {
     if let Some(folder) = std::env::var_os("RAREFY_GOLDEN") {
         let folder = PathBuf::from(folder);
         assert!(
             folder.is_dir(),
-            "RAREFY_GOLDEN names no folder: {}",
+            "RAREFY_GOLDEN is not a folder: {}",
             folder.display()
         );
         return Some(folder);
@@ -41,12 +41,11 @@ fn whole() -> Option<PathBuf> {
     if folder.is_dir() {
         return Some(folder);
     }
-    eprintln!(
-        "SKIPPED: the whole golden collection is not here; RAREFY_GOLDEN can name its folder"
-    );
+    eprintln!("SKIPPED: no complete golden collection; set RAREFY_GOLDEN to its folder");
     None
 }
 
+/// Parses a JSON file.
 fn read<T: DeserializeOwned>(file: &Path) -> T {
     let text = fs::read_to_string(file).unwrap_or_else(|e| panic!("{}: {e}", file.display()));
     serde_json::from_str(&text).unwrap_or_else(|e| panic!("{}: {e}", file.display()))
@@ -58,6 +57,7 @@ struct Cases<T> {
     cases: Vec<T>,
 }
 
+/// Returns the number of weights kept per layer.
 fn counts(masks: &Masks) -> Vec<usize> {
     masks.iter().map(|mask| mask.nonzeros()).collect()
 }

@@ -1,5 +1,5 @@
-//! Quotas: where they are valid, and what they give there, against the exact roots and what the
-//! paper's code computes.
+//! Quotas: the compressions at which they are valid, and their sparsities, compared with exact
+//! roots and with the paper's code.
 
 use std::collections::BTreeMap;
 
@@ -31,7 +31,7 @@ struct Case {
 
 #[derive(Deserialize)]
 struct Sparsities {
-    /// None where the quota is not for such a network.
+    /// None if the quota does not apply to the network.
     sparsities: Option<Vec<f64>>,
     valid: bool,
 }
@@ -43,24 +43,29 @@ struct Root {
     force_exact: f64,
 }
 
-/// How many weights `densities` keep of `tensors`.
+/// Returns the number of weights of `tensors` kept at the given densities.
 fn kept(tensors: &[Prunable], densities: impl Iterator<Item = f64>) -> f64 {
     let kept = tensors.iter().zip(densities);
     kept.map(|(tensor, density)| density * tensor.len() as f64)
         .sum()
 }
 
+/// Compares force and densities of the ideal gas quota.
 fn check_igq(tensors: &[Prunable], compression: f64, root: &Root, label: &str) {
     let sizes: Vec<usize> = tensors.iter().map(Prunable::len).collect();
     let total: usize = sizes.iter().sum();
     let force = igq::force(&sizes, total as f64 / compression);
-    let apart = (force / root.force_exact - 1.0).abs();
-    assert!(apart < 1e-9, "{label}: {force}");
+    let distance = (force / root.force_exact - 1.0).abs();
+    assert!(distance < 1e-9, "{label}: {force}");
     let densities = Quota::Igq.densities(tensors, 1.0 / compression).unwrap();
     assert_eq!(densities.len(), root.sparsities_exact.len());
     for (density, exact) in densities.iter().zip(&root.sparsities_exact) {
-        let apart = (density / (1.0 - exact) - 1.0).abs();
-        assert!(apart < 1e-9, "{label}: {density} against {}", 1.0 - exact);
+        let distance = (density / (1.0 - exact) - 1.0).abs();
+        assert!(
+            distance < 1e-9,
+            "{label}: {density} against {}",
+            1.0 - exact
+        );
     }
     // The paper's code stops its bisection within one weight of the target.
     let ours = kept(tensors, densities.iter().copied());
@@ -68,13 +73,13 @@ fn check_igq(tensors: &[Prunable], compression: f64, root: &Root, label: &str) {
         tensors,
         root.sparsities.iter().map(|sparsity| 1.0 - sparsity),
     );
-    let apart = (ours - theirs).abs();
-    assert!(apart <= 1.0, "{label}: {ours} against {theirs}");
+    let distance = (ours - theirs).abs();
+    assert!(distance <= 1.0, "{label}: {ours} against {theirs}");
 }
 
-/// The number of quotas compared and of those refused.
+/// Compares all quotas of a file; returns the numbers of those compared and those rejected.
 fn check(file: &Path) -> (usize, usize) {
-    let (mut compared, mut refused) = (0, 0);
+    let (mut compared, mut rejected) = (0, 0);
     for (name, Architecture { shapes, cases }) in read::<File>(file).archs {
         let graph = network(&name);
         assert_eq!(shapes, Layout::of(&graph).shapes());
@@ -91,22 +96,22 @@ fn check(file: &Path) -> (usize, usize) {
                 let label = format!("{} of {label}", quota.name());
                 let ours = quota.densities(&tensors, 1.0 / case.compression);
                 if !theirs.valid {
-                    assert!(ours.is_err(), "{label} is not refused");
-                    refused += 1;
+                    assert!(ours.is_err(), "{label} is not rejected");
+                    rejected += 1;
                     continue;
                 }
                 let ours = ours.unwrap_or_else(|error| panic!("{label}: {error}"));
                 let theirs = theirs.sparsities.as_ref().unwrap();
                 assert_eq!(ours.len(), theirs.len(), "{label}");
                 for (density, sparsity) in ours.iter().zip(theirs) {
-                    let apart = (1.0 - density - sparsity).abs();
-                    assert!(apart < 1e-12, "{label}: {density} against {sparsity}");
+                    let distance = (1.0 - density - sparsity).abs();
+                    assert!(distance < 1e-12, "{label}: {density} against {sparsity}");
                 }
                 compared += 1;
             }
         }
     }
-    (compared, refused)
+    (compared, rejected)
 }
 
 #[test]
@@ -116,8 +121,8 @@ fn quotas_are_the_committed_ones() {
 
 #[test]
 fn quotas_are_the_papers_for_all_architectures() {
-    if let Some(folder) = whole() {
-        let (compared, refused) = check(&folder.join("quotas.json"));
-        assert!(compared > 250 && refused > 50, "{compared}, {refused}");
+    if let Some(folder) = complete() {
+        let (compared, rejected) = check(&folder.join("quotas.json"));
+        assert!(compared > 250 && rejected > 50, "{compared}, {rejected}");
     }
 }

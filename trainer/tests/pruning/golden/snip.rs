@@ -1,10 +1,10 @@
-//! SNIP on one minibatch: its loss, its highest scores and its masks, for both losses.
+//! SNIP on one minibatch: the loss, the highest scores and the masks, for both losses.
 
 use candle_core::{Device, Tensor};
 use rarefy_trainer::network::Network;
 use rarefy_trainer::pruning::score::gradient::{self, Loss};
 use rarefy_trainer::pruning::score::snip;
-use rarefy_trainer::pruning::{Kernels, Ordering};
+use rarefy_trainer::pruning::{Ordering, Weights};
 use rarefy_trainer::random::Random;
 
 use super::layout::{Layout, network};
@@ -27,7 +27,7 @@ struct Case {
     loss: f64,
     score_sum: Vec<f64>,
     score_max: Vec<f64>,
-    /// Place and score, the highest first; places count through all tensors.
+    /// Index and score of the highest scores, in descending order; indices run over all tensors.
     top10: Vec<(usize, f64)>,
     masks: Vec<Masked>,
 }
@@ -38,6 +38,7 @@ struct Masked {
     nnz: Vec<usize>,
 }
 
+/// Checks that two values agree to nine digits.
 fn close(found: f64, expected: f64) {
     assert!(
         (found / expected - 1.0).abs() < 1e-9,
@@ -45,7 +46,7 @@ fn close(found: f64, expected: f64) {
     );
 }
 
-/// The minibatch of the file's description: 64 images of 784 uniform values, labels in turn.
+/// Returns the minibatch that the README describes: 64 images of 784 uniform values.
 fn minibatch() -> (Tensor, Tensor) {
     let mut random = Random::new(42);
     let inputs: Vec<f64> = (0..64 * 784).map(|_| 2.0 * random.unit() - 1.0).collect();
@@ -54,26 +55,27 @@ fn minibatch() -> (Tensor, Tensor) {
     (inputs, Tensor::new(classes, &Device::Cpu).unwrap())
 }
 
+/// Compares the scores and masks for one loss.
 fn check(weight_seed: u64, loss: Loss, case: &Case) {
     let graph = network("lenet300100");
     let layout = Layout::of(&graph);
-    let kernels = Kernels::new(&graph, layout.drawn_weights(weight_seed));
+    let kernels = Weights::new(&graph, layout.drawn_weights(weight_seed));
     let state = kernels.state(&graph);
     let network = Network::in_double(&graph, &state, kernels.values(), &Device::Cpu).unwrap();
-    let loss = |scores: &Tensor, classes: &Tensor| loss.mean(scores, classes);
+    let loss = |logits: &Tensor, classes: &Tensor| loss.mean(logits, classes);
     let found = gradient::mean(&network, [Ok(minibatch())], loss, |_| Ok(()));
     let (gradient, value) = found.unwrap();
     close(value, case.loss);
     let scores = snip::saliency(kernels.values(), gradient);
 
-    // The place of each of our weights among theirs.
-    let mut places = 0..;
+    // The index of each of our weights in the collection's layout.
+    let mut indices = 0..;
     let tensors = graph.prunable();
     let theirs: Vec<Vec<usize>> = (tensors.iter())
-        .map(|tensor| places.by_ref().take(tensor.len()).collect())
+        .map(|tensor| indices.by_ref().take(tensor.len()).collect())
         .collect();
-    let places = layout.ours(&theirs).into_iter().flatten();
-    let mut ranked: Vec<(usize, f64)> = places.zip(scores.iter().flatten().copied()).collect();
+    let indices = layout.ours(&theirs).into_iter().flatten();
+    let mut ranked: Vec<(usize, f64)> = indices.zip(scores.iter().flatten().copied()).collect();
     ranked.sort_by(|a, b| b.1.total_cmp(&a.1));
     for (found, expected) in ranked.iter().zip(&case.top10) {
         assert_eq!(found.0, expected.0);
@@ -93,6 +95,7 @@ fn check(weight_seed: u64, loss: Loss, case: &Case) {
     }
 }
 
+/// Compares both losses.
 fn check_all(folder: &Path) {
     let file: File = read(&folder.join("snip_lenet300100.json"));
     let Losses {
@@ -104,13 +107,13 @@ fn check_all(folder: &Path) {
 }
 
 #[test]
-fn snip_scores_as_committed() {
+fn snip_scores_are_the_committed_ones() {
     check_all(&committed());
 }
 
 #[test]
-fn snip_scores_as_the_papers_does() {
-    if let Some(folder) = whole() {
+fn snip_scores_are_the_papers() {
+    if let Some(folder) = complete() {
         check_all(&folder);
     }
 }

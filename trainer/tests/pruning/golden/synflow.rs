@@ -1,6 +1,6 @@
-//! SynFlow: its masks, its rounds, and where effective searches over it end.
+//! SynFlow: its masks, its rounds, and effective searches over it.
 
-use rarefy_trainer::pruning::{Kernels, Pruner, Source, Target};
+use rarefy_trainer::pruning::{Pruner, Source, Target, Weights};
 
 use super::bits::base64;
 use super::layout::{Layout, network};
@@ -32,11 +32,12 @@ struct Search {
     nnz_eff: Vec<usize>,
 }
 
+/// Compares one case.
 fn check(case: &Case) {
     let graph = network(&case.arch);
     let layout = Layout::of(&graph);
     let label = format!("{} at {}", case.arch, case.compression);
-    let kernels = Kernels::new(&graph, layout.drawn_weights(case.weight_seed));
+    let kernels = Weights::new(&graph, layout.drawn_weights(case.weight_seed));
     let source = Source {
         initial: Some(&kernels),
         ..Source::new(&graph)
@@ -48,16 +49,19 @@ fn check(case: &Case) {
     assert_eq!(counts(&direct.outcome.direct), case.nnz_direct, "{label}");
     assert_eq!(counts(&direct.outcome.effective), case.nnz_eff, "{label}");
     let found = layout.theirs(&bits(&direct.outcome.direct));
-    let mut apart = 0;
+    let mut distance = 0;
     for (found, expected) in found.iter().zip(&case.mask_bits) {
         let expected = base64(expected);
         let differs =
             |&(at, &keep): &(usize, &bool)| (expected[at / 8] >> (at % 8) & 1 == 1) != keep;
-        apart += found.iter().enumerate().filter(differs).count();
+        distance += found.iter().enumerate().filter(differs).count();
     }
-    assert!(apart * 1000 <= graph.total(), "{label}: {apart} bits apart");
+    assert!(
+        distance * 1000 <= graph.total(),
+        "{label}: {distance} bits differ"
+    );
 
-    // The order goes back through the masks of the rounds.
+    // The order contains the mask of every round.
     for round in &case.history {
         let left = (graph.total() - round.pruned_so_far) as u32;
         let label = format!("{label}, round {}", round.iteration);
@@ -71,6 +75,7 @@ fn check(case: &Case) {
     assert!(!effective.collapsed, "{label}");
 }
 
+/// Checks the cases of a file; returns their number.
 fn check_all(folder: &Path) -> usize {
     let cases: Vec<Case> = read::<Cases<_>>(&folder.join("synflow_lenets.json")).cases;
     cases.iter().for_each(check);
@@ -78,13 +83,13 @@ fn check_all(folder: &Path) -> usize {
 }
 
 #[test]
-fn synflow_leaves_what_is_committed() {
+fn synflow_masks_are_the_committed_ones() {
     assert_eq!(check_all(&committed()), 1);
 }
 
 #[test]
-fn synflow_leaves_what_the_papers_does() {
-    if let Some(folder) = whole() {
+fn synflow_masks_are_the_papers() {
+    if let Some(folder) = complete() {
         assert!(check_all(&folder) >= 3);
     }
 }

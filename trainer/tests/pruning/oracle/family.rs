@@ -1,5 +1,5 @@
-//! The nested masks of one pruner, and effective pruning by bisection over them, as the paper's
-//! code searches.
+//! The nested masks of a pruner, and effective pruning by bisection over them, as in the paper's
+//! code.
 
 use std::ops::RangeInclusive;
 
@@ -8,17 +8,18 @@ use rarefy_trainer::pruning::effective::Mode;
 
 use super::{PerLayer, Sharing, count, effective, sharing, wanted};
 
-/// The family of masks of one pruner, by the number `k` of weights to remove.
+/// The masks of a pruner, by the number `k` of weights removed.
 pub(crate) struct Family {
     graph: Graph,
     tensors: Vec<Prunable>,
     sharing: Sharing,
-    /// (tensor, element) in the order of removal: the lowest score first and, at equal scores, the
-    /// highest flat index first.
+    /// (tensor, element) in the order of removal: ascending by score, and of equal scores the
+    /// highest index first.
     removal: Vec<(usize, usize)>,
 }
 
 impl Family {
+    /// Returns the family of `scores` that share removals by `sharing`.
     pub(crate) fn new(graph: &Graph, sharing: Sharing, scores: &[Vec<f64>]) -> Self {
         let elements = |(tensor, scores): (usize, &Vec<f64>)| {
             (0..scores.len()).map(move |element| (tensor, element))
@@ -26,7 +27,7 @@ impl Family {
         let mut removal: Vec<(usize, usize)> =
             scores.iter().enumerate().flat_map(elements).collect();
         removal.reverse();
-        // A stable sort keeps the reversed flat order among equals.
+        // The sort is stable, so equal scores keep the reversed order.
         removal.sort_by(|a, b| scores[a.0][a.1].partial_cmp(&scores[b.0][b.1]).unwrap());
         Self {
             graph: graph.clone(),
@@ -36,11 +37,13 @@ impl Family {
         }
     }
 
+    /// Returns the number of weights, N.
     pub(crate) fn total(&self) -> usize {
         self.removal.len()
     }
 
-    /// How many weights each layer loses when `k` of all are to go, if its quota allows that `k`.
+    /// Returns the number of weights that each layer loses if `k` are removed in total; none if
+    /// the quota is not valid there.
     pub(crate) fn removed(&self, k: usize) -> Option<Vec<usize>> {
         if self.sharing != Sharing::Global {
             return sharing::removed(self.sharing, &self.tensors, k);
@@ -52,16 +55,16 @@ impl Family {
         Some(removed)
     }
 
-    /// The `k` that the quota allows, by bisection from both ends; none when it allows none.
+    /// Returns the range of `k` at which the quota is valid, by bisection; none if there is none.
     pub(crate) fn valid(&self) -> Option<RangeInclusive<usize>> {
         let total = self.total();
         let is_valid = |k: usize| self.removed(k).is_some();
-        // The first of `0..end` where `from_here` holds, which holds from there on.
-        let first = |end: usize, from_here: &dyn Fn(usize) -> bool| {
+        // Finds the first of `0..end` for which `holds` is true; it is true for all after it.
+        let first = |end: usize, holds: &dyn Fn(usize) -> bool| {
             let (mut low, mut high) = (0, end);
             while low < high {
                 let middle = (low + high) / 2;
-                if from_here(middle) {
+                if holds(middle) {
                     high = middle;
                 } else {
                     low = middle + 1;
@@ -77,9 +80,9 @@ impl Family {
         }
     }
 
-    /// The mask without `k` weights, a number that the quota allows.
+    /// Returns the mask without `k` weights, at which the quota must be valid.
     pub(crate) fn mask(&self, k: usize) -> PerLayer<bool> {
-        let mut left = self.removed(k).expect("the quota allows it");
+        let mut left = self.removed(k).expect("the quota is valid");
         let mut mask: PerLayer<bool> = self.tensors.iter().map(|t| vec![true; t.len()]).collect();
         for &(tensor, element) in &self.removal {
             if left[tensor] > 0 {
@@ -90,13 +93,13 @@ impl Family {
         mask
     }
 
-    /// The effective weights of the mask without `k`.
+    /// Returns the effective mask of the mask without `k` weights.
     pub(crate) fn effective(&self, k: usize) -> PerLayer<bool> {
         effective(&self.graph, &self.mask(k), Mode::Exact)
     }
 
-    /// The largest valid `k` whose mask has at least `1 / compression` of all weights effective;
-    /// the lowest where none has. Beyond the valid ones every mask is too sparse.
+    /// Returns the largest valid `k` whose mask has at least N / `compression` effective weights,
+    /// or the smallest valid `k` if none has. Masks beyond the valid range count as too sparse.
     pub(crate) fn search(&self, compression: f64) -> usize {
         let wanted = wanted(self.total(), compression);
         let valid = self.valid().expect("some budget is valid");

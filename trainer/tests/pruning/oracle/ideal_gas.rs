@@ -1,10 +1,10 @@
-//! Ideal gas quotas by bisection on the logarithm of the force, ties in whole numbers.
+//! Ideal gas quotas by bisection on the logarithm of the force, with ties decided in integers.
 //!
-//! A layer of n weights keeps n / (F n + 1), where F makes the layers keep N - k in all (paper,
-//! section 4). Fractions are of 128 bits: networks of the samples' size fit, and an overflow
-//! panics.
+//! A layer of n weights keeps n / (F n + 1) of them, where the force F is such that all layers
+//! keep N - k (paper, section 4). Fractions have 128 bits, which suffice for the sample networks;
+//! an overflow panics.
 
-/// How many weights each layer loses when `k` of all are to go.
+/// Returns the number of weights that each layer loses if `k` are removed in total.
 pub(crate) fn removed(sizes: &[usize], k: usize) -> Vec<usize> {
     let total: usize = sizes.iter().sum();
     if k == 0 {
@@ -22,8 +22,8 @@ pub(crate) fn removed(sizes: &[usize], k: usize) -> Vec<usize> {
             if (removed - floor - 0.5).abs() > 1e-6 {
                 return removed.round() as usize;
             }
-            // At the force where this layer loses exactly a half more than `floor`, do all layers
-            // together keep more than N - k? Then F is higher still, and the layer loses more.
+            // If all layers together keep more than N - k at the force where this layer loses
+            // exactly `floor + 1/2`, the actual force is higher, and the layer loses more.
             let floor = floor as usize;
             match kept_at_half(sizes, size, floor).cmp(&(total - k)) {
                 std::cmp::Ordering::Greater => floor + 1,
@@ -34,12 +34,12 @@ pub(crate) fn removed(sizes: &[usize], k: usize) -> Vec<usize> {
         .collect()
 }
 
-/// What a layer of `size` keeps under `force`.
+/// Returns the number of weights that a layer of `size` keeps at `force`.
 pub(crate) fn kept(force: f64, size: usize) -> f64 {
     size as f64 / (force * size as f64 + 1.0)
 }
 
-/// The force at which layers of `sizes` keep `budget` in all.
+/// Returns the force at which layers of `sizes` keep `budget` weights in total.
 pub(crate) fn force(sizes: &[usize], budget: f64) -> f64 {
     let (mut low, mut high) = (-100.0_f64, 100.0_f64);
     for _ in 0..200 {
@@ -54,13 +54,14 @@ pub(crate) fn force(sizes: &[usize], budget: f64) -> f64 {
     low.exp()
 }
 
-/// A sum of fractions, as a whole part and a proper fraction.
+/// An exact sum of fractions: an integer and a proper fraction.
 struct Exact {
     whole: u128,
     rest: (u128, u128),
 }
 
 impl Exact {
+    /// Adds `top / bottom`.
     fn add(&mut self, top: u128, bottom: u128) {
         self.whole += top / bottom;
         let (a, b) = reduced(top % bottom, bottom);
@@ -71,6 +72,7 @@ impl Exact {
         self.rest = reduced(top % bottom, bottom);
     }
 
+    /// Compares with an integer.
     fn cmp(&self, whole: &usize) -> std::cmp::Ordering {
         match self.whole.cmp(&(*whole as u128)) {
             std::cmp::Ordering::Equal if self.rest.0 > 0 => std::cmp::Ordering::Greater,
@@ -79,9 +81,9 @@ impl Exact {
     }
 }
 
-/// What all layers keep at the force that takes `removed + 1/2` from a layer of `size`. With h the
-/// doubled number that layer keeps, F = 2/h - 1/n, and a layer of m keeps
-/// m / (F m + 1) = h n m / (2 n m + h n - h m).
+/// Returns the number of weights that all layers keep at the force that removes `removed + 1/2` of
+/// a layer of `size` n. If that layer keeps h/2 weights, then F = 2/h - 1/n, and a layer of m
+/// weights keeps m / (F m + 1) = h n m / (2 n m + h n - h m).
 fn kept_at_half(sizes: &[usize], size: usize, removed: usize) -> Exact {
     let (n, h) = (size as u128, (2 * (size - removed) - 1) as u128);
     let mut sum = Exact {
@@ -95,6 +97,7 @@ fn kept_at_half(sizes: &[usize], size: usize, removed: usize) -> Exact {
     sum
 }
 
+/// Reduces `top / bottom` to lowest terms.
 fn reduced(top: u128, bottom: u128) -> (u128, u128) {
     let (mut a, mut b) = (bottom, top);
     while b > 0 {
@@ -104,11 +107,11 @@ fn reduced(top: u128, bottom: u128) -> (u128, u128) {
 }
 
 #[test]
-fn the_gas_knows_hand_made_cases() {
-    // Equal layers share equally, so that every odd budget is an exact tie.
+fn ideal_gas_quotas_match_hand_computed_cases() {
+    // Equal layers lose equally many weights, so every odd number is an exact tie.
     assert_eq!(removed(&[4, 4], 1), [0, 0]);
     assert_eq!(removed(&[4, 4], 3), [2, 2]);
-    // A layer of 4 keeps 5/2 at F = 3/20, where one of 8 keeps 40/11: in all 135/22 = 6 + 3/22.
+    // At F = 3/20, a layer of 4 keeps 5/2 and one of 8 keeps 40/11, in total 135/22 = 6 + 3/22.
     let kept = kept_at_half(&[8, 4], 4, 1);
     assert_eq!((kept.whole, kept.rest), (6, (3, 22)));
 }

@@ -1,11 +1,11 @@
-//! Effective masks by plain boolean reachability, position by position (paper, section 3).
+//! Effective masks by boolean reachability, unit by unit (paper, section 3).
 //!
-//! A network is a set of links between units: one link for every time that a weight is used. In
-//! the exact mode a unit is one position of one channel, so a kernel's weight has a link for each
-//! output position at which it reads no padding. In the graph mode a unit is a channel, and a
-//! kernel's weight links two channels wherever it stands in the window; flattening gives every
-//! pixel of a channel a unit of its own. A weight is active when it is kept and one of its links
-//! leads from a unit that the input reaches to a unit that reaches the output.
+//! A network is a set of links between units, one link per use of a weight. In exact mode, a unit
+//! is one position of one channel, so a kernel weight has a link for each output position at which
+//! it does not read padding. In graph mode, a unit is a channel, and a kernel weight links two
+//! channels whatever its tap; flattening turns every pixel of a channel into a unit. A weight is
+//! active if it is kept and one of its links leads from a unit reachable from the input to a unit
+//! that reaches the output.
 
 use rarefy_trainer::graph::window::Window;
 use rarefy_trainer::graph::{Graph, Node, Operation};
@@ -13,7 +13,7 @@ use rarefy_trainer::pruning::effective::Mode;
 
 use super::PerLayer;
 
-/// One use of a weight, or of no weight in an operation that has none (`weight` is 0 there).
+/// One use of a weight. In operations without weights, `weight` is 0.
 pub(crate) struct Link {
     pub(crate) weight: usize,
     pub(crate) source: usize,
@@ -21,7 +21,7 @@ pub(crate) struct Link {
     pub(crate) to: usize,
 }
 
-/// The active weights of `masks`.
+/// Returns the active weights of `masks`.
 pub(crate) fn effective(graph: &Graph, masks: &[Vec<bool>], mode: Mode) -> PerLayer<bool> {
     let nodes = graph.nodes();
     let tensors = graph.prunable();
@@ -66,7 +66,7 @@ pub(crate) fn effective(graph: &Graph, masks: &[Vec<bool>], mode: Mode) -> PerLa
         .collect()
 }
 
-/// How many units the output of `node` has.
+/// Returns the number of units of the output of `node`.
 fn units(node: &Node, mode: Mode) -> usize {
     match mode {
         Mode::Exact => node.shape.iter().product(),
@@ -74,7 +74,7 @@ fn units(node: &Node, mode: Mode) -> usize {
     }
 }
 
-/// Shows `visit` every link of node `index` whose weight its `mask` keeps.
+/// Calls `visit` for every link of node `index` whose weight `mask` keeps.
 pub(crate) fn links(
     graph: &Graph,
     index: usize,
@@ -136,12 +136,12 @@ pub(crate) fn links(
     }
 }
 
-/// Positions of a channel of the output of `node`.
+/// Returns the number of positions of a channel of the output of `node`.
 fn plane(node: &Node) -> usize {
     node.shape[1..].iter().product()
 }
 
-/// Shows `visit` the places, inside a channel, of what `tap` reads and where it goes.
+/// Calls `visit(input, output)` for each pair of positions, within a channel, that `tap` links.
 fn reads(
     window: Window,
     tap: usize,
@@ -166,7 +166,7 @@ fn reads(
     }
 }
 
-/// The fewest weights on a path from input to output.
+/// Returns the smallest number of weights on a path from input to output.
 pub(crate) fn shortest_path(graph: &Graph) -> usize {
     let mut fewest: Vec<usize> = Vec::new();
     for (index, node) in graph.nodes().iter().enumerate() {
@@ -176,10 +176,11 @@ pub(crate) fn shortest_path(graph: &Graph) -> usize {
     fewest[fewest.len() - 1]
 }
 
-/// The weights on some path of kept weights, by walking every path on its own: for tiny networks.
+/// Returns the weights on some path of kept weights, by walking every path separately. For tiny
+/// networks only.
 pub(crate) fn on_some_path(graph: &Graph, masks: &[Vec<bool>], mode: Mode) -> PerLayer<bool> {
     let tensors = graph.prunable();
-    // What leaves a unit: (tensor and weight, if any; node; unit).
+    // A link out of a unit: (tensor and weight, if any; node; unit).
     type Step = (Option<(usize, usize)>, usize, usize);
     let leave = |node: &Node| vec![Vec::<Step>::new(); units(node, mode)];
     let mut leaving: Vec<Vec<Vec<Step>>> = graph.nodes().iter().map(leave).collect();
@@ -192,6 +193,8 @@ pub(crate) fn on_some_path(graph: &Graph, masks: &[Vec<bool>], mode: Mode) -> Pe
         });
     }
 
+    /// Walks all paths from the unit `at` (node, unit) to the output, and marks their weights in
+    /// `found`. `path` holds the weights so far.
     fn walk(
         leaving: &[Vec<Vec<Step>>],
         at: (usize, usize),
@@ -219,10 +222,11 @@ pub(crate) fn on_some_path(graph: &Graph, masks: &[Vec<bool>], mode: Mode) -> Pe
 }
 
 #[test]
-fn the_oracle_knows_hand_made_cases() {
+fn reachability_matches_hand_computed_cases() {
     use rarefy_trainer::graph::{Padding, Pooling, architecture};
 
-    // 2 inputs, 2 hidden, 1 output: hidden 1 has no input, hidden 0 reaches the output.
+    // Two inputs, two hidden units, one output: hidden unit 1 has no input, and 0 reaches the
+    // output.
     let graph = architecture::multilayer("toy", [1, 1, 2], &[2, 1]).unwrap();
     let masks = [vec![true, false, false, false], vec![true, true]];
     for mode in [Mode::Exact, Mode::Graph] {
@@ -231,9 +235,8 @@ fn the_oracle_knows_hand_made_cases() {
     }
     assert_eq!(shortest_path(&graph), 2);
 
-    // A map of 1 x 3, a kernel of 3 x 3 with one zero around: only its middle row reads the map.
-    // The pool keeps the first two of three columns, so that the right tap at column 0 and the
-    // left at column 1 are used, and the unit after the pool is live.
+    // A map of 1 x 3 and a 3 x 3 kernel with padding 1: only its middle row reads the map. Pooling
+    // with size 1 and stride 2 keeps columns 0 and 2, at which all three taps of the row are used.
     let mut graph = Graph::new("toy", [1, 1, 3]);
     let window = Window::new(3, 1, Padding::Each(1), [1, 3]).unwrap();
     let conv = Operation::Conv {
@@ -261,7 +264,7 @@ fn the_oracle_knows_hand_made_cases() {
     let row: Vec<bool> = (0..9).map(|tap| tap / 3 == 1).collect();
     assert_eq!(effective(&graph, &all, Mode::Exact), [row, vec![true; 2]]);
     assert_eq!(effective(&graph, &all, Mode::Graph), all);
-    // Columns 0 and 2 are pooled: the left tap reads padding at the one and column 1 at the other.
+    // The left tap alone reads padding at column 0, and column 1 at column 2.
     let left = [(0..9).map(|tap| tap == 3).collect(), vec![true; 2]];
     let active = effective(&graph, &left, Mode::Exact);
     assert_eq!(active[1], [false, true]);

@@ -1,34 +1,35 @@
-//! How layers share what is removed, in whole numbers (SPEC of the quotas: paper, section 4, and
-//! its published code).
+//! The number of weights that each layer loses, in integers (quotas: paper, section 4, and its
+//! published code).
 //!
-//! Of all `N` weights `k` are to go. Every quota but ideal gas is linear in `k`, so what a layer
-//! loses is a fraction of whole numbers, rounded half to even.
+//! `k` of `N` weights are removed. Every quota except ideal gas is piecewise linear in `k`, so a
+//! layer loses a rational number of weights, rounded half to even.
 
 use rarefy_trainer::graph::Prunable;
 
 use super::ideal_gas;
 
-/// How the layers share what is removed.
+/// The division of the removed weights among layers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Sharing {
     /// One order over the whole network.
     Global,
-    /// Every layer the same fraction.
+    /// The same fraction of every layer.
     Uniform,
-    /// The first tensor whole, of the last at most four fifths, the rest uniform.
+    /// None of the first tensor, at most four fifths of the last, and the same fraction of the
+    /// others.
     UniformPlus,
-    /// Erdős–Rényi: kept in proportion to the sum of the dimensions; what a layer cannot hold
-    /// goes to the one before it.
+    /// Erdős–Rényi: weights are kept in proportion to the sum of the dimensions, and the surplus
+    /// of a layer is passed to the one before it.
     Erk,
-    /// Ideal gas: one pressure.
+    /// Ideal gas: one force.
     Igq,
 }
 
-/// How many weights each of `tensors` loses when `k` of all are to go; none where the quota asks
-/// a layer to lose less than nothing or more than it has.
+/// Returns the number of weights that each of `tensors` loses if `k` are removed in total; none if
+/// the quota would remove fewer than 0 weights of a layer, or more than it has.
 ///
 /// # Panics
-/// With [`Sharing::Global`], which is no quota.
+/// Panics if `sharing` is [`Sharing::Global`], which is not a quota.
 pub(crate) fn removed(sharing: Sharing, tensors: &[Prunable], k: usize) -> Option<Vec<usize>> {
     let sizes: Vec<usize> = tensors.iter().map(Prunable::len).collect();
     let total: usize = sizes.iter().sum();
@@ -41,9 +42,11 @@ pub(crate) fn removed(sharing: Sharing, tensors: &[Prunable], k: usize) -> Optio
     }
 }
 
-/// With D the weights after the first tensor and M those between it and the last, all layers lose
-/// `k / D` until the last is down to a fifth; from there on it rests and those between lose
-/// `k - 4/5 n_L` together.
+/// Returns the removals of uniform+.
+///
+/// Let D be the number of weights after the first tensor. All later layers lose the fraction
+/// `k / D` until the last is down to a fifth. Beyond that, those between lose `k - 4/5 n_L`
+/// together.
 fn uniform_plus(tensors: &[Prunable], sizes: &[usize], k: usize) -> Option<Vec<usize>> {
     if tensors[0].shape.len() < 3 {
         return None;
@@ -51,14 +54,14 @@ fn uniform_plus(tensors: &[Prunable], sizes: &[usize], k: usize) -> Option<Vec<u
     let (first, last) = (sizes[0], sizes[sizes.len() - 1]);
     let total: usize = sizes.iter().sum();
     let (after, between) = (total - first, total - first - last);
-    let rests = 5 * k > 4 * after;
-    if rests && 5 * k > 5 * between + 4 * last {
+    let is_capped = 5 * k > 4 * after;
+    if is_capped && 5 * k > 5 * between + 4 * last {
         return None;
     }
     let of = |(place, &n): (usize, &usize)| {
         if place == 0 {
             0
-        } else if !rests {
+        } else if !is_capped {
             half_to_even(n * k, after)
         } else if place + 1 == sizes.len() {
             half_to_even(4 * n, 5)
@@ -69,8 +72,11 @@ fn uniform_plus(tensors: &[Prunable], sizes: &[usize], k: usize) -> Option<Vec<u
     Some(sizes.iter().enumerate().map(of).collect())
 }
 
-/// A layer keeps `(N - k) d / D` with `d` the sum of its dimensions and D that of all; a layer that
-/// would keep more than it has hands the surplus to the layer before it, from the last on.
+/// Returns the removals of Erdős–Rényi.
+///
+/// A layer whose dimensions sum to `d` keeps `(N - k) d / D` weights, where D is the sum over all
+/// layers. From the last layer on, a layer that would keep more weights than it has passes the
+/// surplus to the one before it.
 fn erk(tensors: &[Prunable], sizes: &[usize], k: usize) -> Option<Vec<usize>> {
     let dimensions: Vec<usize> = tensors.iter().map(|t| t.shape.iter().sum()).collect();
     let all: usize = dimensions.iter().sum();
@@ -86,7 +92,7 @@ fn erk(tensors: &[Prunable], sizes: &[usize], k: usize) -> Option<Vec<usize>> {
     (surplus == 0).then_some(removed)
 }
 
-/// `numerator / denominator`, rounded half to even, in whole numbers.
+/// Returns `numerator / denominator`, rounded half to even.
 pub(crate) fn half_to_even(numerator: usize, denominator: usize) -> usize {
     let (whole, rest) = (numerator / denominator, numerator % denominator);
     match (2 * rest).cmp(&denominator) {
@@ -97,7 +103,7 @@ pub(crate) fn half_to_even(numerator: usize, denominator: usize) -> usize {
 }
 
 #[test]
-fn the_quotas_know_hand_made_cases() {
+fn quotas_match_hand_computed_cases() {
     let tensor = |shape: &[usize]| Prunable {
         name: "toy.weight".into(),
         shape: shape.to_vec(),
@@ -105,25 +111,26 @@ fn the_quotas_know_hand_made_cases() {
     };
     assert_eq!([5, 7, 6].map(|n| half_to_even(n, 2)), [2, 4, 3]);
 
-    // 2, 40, 20 and 10 weights: 35 of the last 70 are half of each.
+    // Layers of 2, 40, 20 and 10 weights: 35 of the last 70 are half of each layer.
     let plus = [[2, 1, 1, 1], [20, 2, 1, 1], [20, 1, 1, 1], [10, 1, 1, 1]].map(|s| tensor(&s));
     let at = |k| removed(Sharing::UniformPlus, &plus, k);
     assert_eq!(at(35).unwrap(), [0, 20, 10, 5]);
     assert_eq!(at(56).unwrap(), [0, 32, 16, 8]);
-    // Of 65, the last keeps its fifth, and 57 of 60 are 38 of 40 and 19 of 20.
+    // Of 65 removed, the last layer loses 8 of 10, and 57 of 60 are 38 of 40 and 19 of 20.
     assert_eq!(at(65).unwrap(), [0, 38, 19, 8]);
     assert_eq!(at(68).unwrap(), [0, 40, 20, 8]);
     assert_eq!(at(69), None);
     let dense = [[2, 3], [3, 1], [1, 1]].map(|s| tensor(&s));
     assert_eq!(removed(Sharing::UniformPlus, &dense, 3), None);
 
-    // 60, 8 and 4 weights with dimensions 16, 6 and 4: of 26 kept they get 16, 6 and 4. Of 39
-    // kept they would get 24, 9 and 6: the last has two too many, the second then three.
+    // Layers of 60, 8 and 4 weights, with dimensions that sum to 16, 6 and 4. Of 26 weights they
+    // keep 16, 6 and 4. Of 39 they would keep 24, 9 and 6: the last passes 2 on, and the second
+    // then 3.
     let erk = [[6, 10], [4, 2], [2, 2]].map(|s| tensor(&s));
     assert_eq!(removed(Sharing::Erk, &erk, 72 - 26).unwrap(), [44, 2, 0]);
     assert_eq!(removed(Sharing::Erk, &erk, 72 - 39).unwrap(), [33, 0, 0]);
     assert_eq!(removed(Sharing::Erk, &erk, 0).unwrap(), [0, 0, 0]);
-    // The other way round the first layer cannot hold what it is handed.
+    // In the reverse order, the surplus exceeds the first layer.
     let erk = [[2, 2], [4, 2], [6, 10]].map(|s| tensor(&s));
     assert_eq!(removed(Sharing::Erk, &erk, 72 - 26).unwrap(), [0, 2, 44]);
     assert_eq!(removed(Sharing::Erk, &erk, 72 - 27), None);

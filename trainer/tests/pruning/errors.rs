@@ -1,4 +1,4 @@
-//! What cannot be is refused, and the refusal says what can.
+//! Errors of pruning: requests that cannot be met, and what the messages promise instead.
 
 use rarefy_trainer::graph::architecture;
 use rarefy_trainer::pruning::ordering::Rounding;
@@ -11,7 +11,7 @@ use crate::oracle::{self, reachability};
 use crate::samples::{SHARINGS, Sample};
 
 #[test]
-fn the_compression_a_refusal_names_can_be_reached() {
+fn the_compression_in_an_error_can_be_reached() {
     let (mut few, mut dense) = (0, 0);
     for sample in Sample::all(150, 20) {
         let total = sample.ordering.total() as f64;
@@ -19,7 +19,7 @@ fn the_compression_a_refusal_names_can_be_reached() {
         let (graph, ordering) = (&sample.graph, &sample.ordering);
         let at = |compression| prune(graph, ordering, Target::Effective, compression, "p");
         if let Err(PruneError::Disconnected { reachable, .. }) = at(2.0 * total) {
-            // Where nothing is connected from the beginning nothing can be promised.
+            // If even the largest valid mask has no path, nothing can be promised.
             let all = *sample.family.valid().unwrap().start();
             if oracle::count(&sample.family.effective(all)) > 0 {
                 let outcome = at(reachable).unwrap_or_else(|again| panic!("{label}: {again}"));
@@ -46,13 +46,13 @@ fn the_compression_a_refusal_names_can_be_reached() {
 }
 
 #[test]
-fn direct_masks_without_a_path_are_told_as_such() {
-    let mut apart = 0;
+fn direct_masks_without_a_path_are_marked_as_collapsed() {
+    let mut collapsed = 0;
     for sample in Sample::all(150, 20) {
         for compression in [1.5, 3.0, 20.0, 200.0] {
             let (graph, ordering) = (&sample.graph, &sample.ordering);
             let Ok(outcome) = prune(graph, ordering, Target::Direct, compression, "p") else {
-                // Only a quota can refuse, or a mask too small for any path.
+                // Only an invalid quota or a mask too small for any path is an error.
                 let shortest = reachability::shortest_path(graph);
                 let direct = ordering.direct(compression);
                 let enough = direct.is_ok_and(|direct| direct.nonzeros() >= shortest);
@@ -62,14 +62,14 @@ fn direct_masks_without_a_path_are_told_as_such() {
             assert_eq!(outcome.direct, ordering.direct(compression).unwrap());
             let connected = outcome.effective.nonzeros() > 0;
             assert_eq!(outcome.collapsed, !connected, "{}", sample.label());
-            apart += usize::from(!connected);
+            collapsed += usize::from(!connected);
         }
     }
-    assert!(apart > 300, "{apart}");
+    assert!(collapsed > 300, "{collapsed}");
 }
 
 #[test]
-fn the_messages_promise_only_what_can_be_reached() {
+fn messages_promise_only_what_can_be_reached() {
     let graph = architecture::by_name("lenet-5-28").unwrap();
     let tensors = graph.prunable();
     let mut random = Random::stream(3, "scores");
@@ -77,7 +77,7 @@ fn the_messages_promise_only_what_can_be_reached() {
         .iter()
         .map(|tensor| (0..tensor.len()).map(|_| random.unit()).collect())
         .collect();
-    // The number after `word` in a message.
+    // Parses the number after `word` in a message.
     let number = |message: &str, word: &str| -> f64 {
         let after = message.rsplit(word).next().unwrap();
         let number = after.split([' ', ',']).find(|word| !word.is_empty());
@@ -103,12 +103,12 @@ fn the_messages_promise_only_what_can_be_reached() {
             assert!(outcome.effective.nonzeros() > 5000, "{message}");
         }
         for compression in [1.0, 1000.0] {
-            let Err(refused) = at(Target::Direct, compression) else {
+            let Err(error) = at(Target::Direct, compression) else {
                 continue;
             };
-            let message = refused.to_string();
+            let message = error.to_string();
             for promised in [number(&message, "from "), number(&message, " to ")] {
-                // The quota is valid there; whether a path is left is another question.
+                // The quota must be valid there, even if no path is left.
                 match at(Target::Direct, promised) {
                     Ok(_) | Err(PruneError::Disconnected { .. }) => {}
                     Err(again) => panic!("{message}, then {again}"),
@@ -119,7 +119,7 @@ fn the_messages_promise_only_what_can_be_reached() {
 }
 
 #[test]
-fn compressions_below_one_are_refused() {
+fn rejects_compressions_below_one() {
     let sample = Sample::all(1, 10).next().unwrap();
     for target in [Target::Direct, Target::Effective] {
         for compression in [0.99, 0.0, -3.0, f64::NAN, f64::INFINITY] {
@@ -133,15 +133,15 @@ fn compressions_below_one_are_refused() {
 }
 
 #[test]
-fn scores_that_are_not_numbers_are_refused_by_name_and_place() {
+fn rejects_scores_that_are_not_finite_by_tensor_and_element() {
     let graph = architecture::multilayer("toy", [1, 1, 3], &[2, 2]).unwrap();
     let tensors = graph.prunable();
     for bad in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
         let mut scores = vec![vec![0.5; 6], vec![0.5; 4]];
         scores[1][3] = bad;
         let by_quota = Ordering::by_quota(&tensors, scores.clone(), Quota::Igq, Rounding::Truncate);
-        for refused in [Ordering::global(&tensors, scores), by_quota] {
-            let message = refused.unwrap_err().to_string();
+        for rejected in [Ordering::global(&tensors, scores), by_quota] {
+            let message = rejected.unwrap_err().to_string();
             assert!(
                 message.contains("fc2.weight") && message.contains("element 3"),
                 "{message}"
@@ -151,13 +151,13 @@ fn scores_that_are_not_numbers_are_refused_by_name_and_place() {
 }
 
 #[test]
-fn uniform_plus_wants_a_convolution_to_spare() {
+fn uniform_plus_requires_a_convolution() {
     let graph = architecture::by_name("lenet-300-100").unwrap();
     let tensors = graph.prunable();
     let scores = tensors.iter().map(|tensor| vec![0.5; tensor.len()]);
     let scores: Vec<Vec<f64>> = scores.collect();
     let quota = Quota::UniformPlus;
     assert!(quota.densities(&tensors, 0.1).is_err());
-    let refused = Ordering::by_quota(&tensors, scores, quota, Rounding::HalfToEven).unwrap_err();
-    assert!(refused.to_string().contains("uniform+"), "{refused}");
+    let error = Ordering::by_quota(&tensors, scores, quota, Rounding::HalfToEven).unwrap_err();
+    assert!(error.to_string().contains("uniform+"), "{error}");
 }
