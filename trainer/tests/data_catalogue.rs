@@ -19,7 +19,7 @@ fn places(root: &Path) -> Places {
 /// Writes a tiny set into `folder`; its contents depend on `seed`.
 fn write_set(folder: &Path, seed: u8) {
     fs::create_dir_all(folder).unwrap();
-    for (part, count) in folder::PARTS.iter().zip([6_u8, 6, 4, 4]) {
+    for (part, count) in folder::ROLES.iter().zip([6_u8, 6, 4, 4]) {
         let mut bytes = Vec::new();
         let name = part.name();
         if name.contains("images") {
@@ -45,7 +45,7 @@ fn published(folder: &Path) -> Published {
     let mut set = PUBLISHED[0].clone();
     set.classes = 2;
     set.debian_package = Some("dataset-tiny");
-    for (part, file) in folder::PARTS.iter().zip(&mut set.files) {
+    for (part, file) in folder::ROLES.iter().zip(&mut set.files) {
         let path = part.find(folder).unwrap();
         let (bytes, sha256) = rarefy_trainer::data::content::sha256(&path, u64::MAX - 1).unwrap();
         (file.bytes, file.sha256) = (bytes, sha256.leak());

@@ -146,5 +146,5 @@ fn mnist_by_name_is_the_published_set() {
         (computed.std - mnist.normalisation.std).abs() < 1e-4,
         "{computed:?}"
     );
-    assert_eq!(folder::PARTS.len(), set.files.len());
+    assert_eq!(folder::ROLES.len(), set.files.len());
 }

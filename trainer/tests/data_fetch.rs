@@ -14,7 +14,7 @@ use std::time::Duration;
 use data_mirror::{FIRST, Fault, Mirror};
 use flate2::{Compression, write::GzEncoder};
 use rarefy_trainer::data::catalogue::{PUBLISHED, Places, Published};
-use rarefy_trainer::data::download::{self, DownloadError, Pace};
+use rarefy_trainer::data::download::{self, DownloadError, MinimumRate};
 use rarefy_trainer::data::fetch::{FetchError, Fetched, Origin, Progress, fetch};
 use rarefy_trainer::data::idx::{self, Images};
 use rarefy_trainer::data::{content, folder};
@@ -98,7 +98,7 @@ impl Tiny {
     /// Every file is there, right, and nothing else is.
     #[track_caller]
     fn assert_whole(&self) {
-        for (part, expected) in folder::PARTS.iter().zip(&self.set.files) {
+        for (part, expected) in folder::ROLES.iter().zip(&self.set.files) {
             let path = self.folder.path().join(part.name() + ".gz");
             let found = content::sha256(&path, expected.bytes).unwrap();
             assert_eq!(found, (expected.bytes, expected.sha256.to_owned()));
@@ -128,7 +128,7 @@ fn names(folder: &Path) -> Vec<String> {
 }
 
 fn served(plain: &[Vec<u8>], level: Compression) -> Vec<(String, Vec<u8>)> {
-    folder::PARTS
+    folder::ROLES
         .iter()
         .zip(plain)
         .map(|(part, bytes)| {
@@ -356,7 +356,7 @@ fn when_all_mirrors_fail_one_sentence_says_how_each_did() {
     for part in [
         "cannot fetch train-images-idx3-ubyte.gz of mnist",
         &format!("{}: it answered with HTTP 404", missing.url),
-        &format!("{}: it gave another file (SHA-256 ", wrong.url),
+        &format!("{}: it served another file (SHA-256 ", wrong.url),
         tiny.set.files[0].sha256,
         &format!("{}: it sends more than", endless.url),
         &format!("{}: ", down.url),
@@ -503,7 +503,7 @@ fn a_server_that_trickles_is_given_up() {
         download::download(&url, &part, 1 << 20, pace, &mut |_, _| {}, &stop)
     };
     let window = Duration::from_millis(300);
-    let impatient = Pace {
+    let impatient = MinimumRate {
         bytes: 10_000,
         window,
     };

@@ -5,7 +5,8 @@
 //! convolution and dense layer is followed by batch normalisation, the one before the softmax too.
 //! Tensors are called `conv1.weight`, `shortcut1.weight`, `fc1.weight`, counted from the input.
 
-use super::{Graph, GraphError, Operation, Padding, Pooling, Window};
+use super::topology::{Graph, GraphError, Operation, Pooling};
+use super::window::{Padding, Window};
 use crate::names;
 
 /// The names that [`by_name`] takes.

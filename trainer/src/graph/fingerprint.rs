@@ -2,7 +2,8 @@
 
 use std::fmt::Write;
 
-use super::{Graph, Node, Operation, Pooling, Window};
+use super::topology::{Graph, Node, Operation, Pooling};
+use super::window::Window;
 use crate::digest;
 
 impl Graph {
@@ -10,8 +11,8 @@ impl Graph {
     /// every node the name, the operation with its numbers, the sources and the shape. How the
     /// file it came from is laid out does not matter.
     pub fn fingerprint(&self) -> String {
-        let mut text = format!("{}\n", self.name);
-        for node in &self.nodes {
+        let mut text = format!("{}\n", self.name());
+        for node in self.nodes() {
             let Node {
                 name,
                 operation,

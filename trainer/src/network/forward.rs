@@ -8,8 +8,11 @@ use std::collections::BTreeMap;
 
 use candle_core::{DType, Result, Tensor};
 
-use super::operators::{Own, batch_norm, conv, linear, pool, relu};
-use super::{EPSILON, Network, Statistics, plain};
+use super::model::Network;
+use super::moments::EPSILON;
+use super::operators::{Operand, batch_norm, conv, linear, pool, relu};
+use super::plain;
+use super::statistics::Statistics;
 use crate::graph::{Graph, Operation, Pooling, Window};
 
 impl Network {
@@ -84,13 +87,17 @@ impl Network {
     ) -> Result<Tensor> {
         let node = &self.graph().nodes()[index];
         let source = |at: usize| values.get(node.sources[at]);
-        let own: Vec<Own<'_>> = (self.own(index).iter())
-            .map(|parameter| match population {
-                None => (parameter.var.as_tensor().clone(), &parameter.gradient),
-                Some(_) => (parameter.var.as_detached_tensor(), &parameter.gradient),
+        let parameters = self.parameters_of(index).iter();
+        let operands: Vec<Operand<'_>> = parameters
+            .map(|parameter| Operand {
+                values: match population {
+                    None => parameter.var.as_tensor().clone(),
+                    Some(_) => parameter.var.as_detached_tensor(),
+                },
+                gradient: &parameter.gradient,
             })
             .collect();
-        match (node.operation, own.as_slice()) {
+        match (node.operation, operands.as_slice()) {
             (Operation::Input, _) => {
                 let x = x.expect("the batch, where its input is computed");
                 let mut shape = node.shape.clone();
@@ -109,7 +116,7 @@ impl Network {
                 None => self.normalise(source(0), scale, shift),
                 Some(statistics) => {
                     let moments = statistics.of(index);
-                    plain::population_norm(source(0), &scale.0, &shift.0, moments)
+                    plain::population_norm(source(0), &scale.values, &shift.values, moments)
                 }
             },
             (Operation::Relu, _) if self.fused() => relu::relu(source(0)),
@@ -120,25 +127,30 @@ impl Network {
     }
 
     /// x Wᵀ + b.
-    fn dense(&self, x: &Tensor, weight: &Own<'_>, bias: Option<&Own<'_>>) -> Result<Tensor> {
+    fn dense(
+        &self,
+        x: &Tensor,
+        weight: &Operand<'_>,
+        bias: Option<&Operand<'_>>,
+    ) -> Result<Tensor> {
         if self.fused() {
             return linear::linear(x, weight, bias);
         }
-        plain::linear(x, &weight.0, bias.map(|bias| &bias.0))
+        plain::linear(x, &weight.values, bias.map(|bias| &bias.values))
     }
 
     /// The convolution of maps with `weight`.
     fn conv(
         &self,
         x: &Tensor,
-        weight: &Own<'_>,
-        bias: Option<&Own<'_>>,
+        weight: &Operand<'_>,
+        bias: Option<&Operand<'_>>,
         window: Window,
     ) -> Result<Tensor> {
         if self.fused() {
             return conv::conv(x, weight, bias, window);
         }
-        plain::conv(x, &weight.0, bias.map(|bias| &bias.0), window)
+        plain::conv(x, &weight.values, bias.map(|bias| &bias.values), window)
     }
 
     /// The largest or the mean of each window.
@@ -150,11 +162,11 @@ impl Network {
     }
 
     /// Batch norm by the statistics of the batch.
-    fn normalise(&self, x: &Tensor, scale: &Own<'_>, shift: &Own<'_>) -> Result<Tensor> {
+    fn normalise(&self, x: &Tensor, scale: &Operand<'_>, shift: &Operand<'_>) -> Result<Tensor> {
         if self.fused() {
             return batch_norm::batch_norm(x, scale, shift, EPSILON);
         }
-        plain::batch_norm(x, &scale.0, &shift.0)
+        plain::batch_norm(x, &scale.values, &shift.values)
     }
 }
 

@@ -4,7 +4,7 @@
 //! underlying normal (Keras' VarianceScaling, scale 2, fan_avg, as in the paper's code). Biases
 //! zero; batch norms scale 1, shift 0.
 
-use super::State;
+use super::state::State;
 use crate::graph::{Graph, Node, Operation, Prunable};
 use crate::random::Random;
 

@@ -4,8 +4,8 @@ use std::ops::Range;
 
 use candle_core::{DType, Device, Result, Var};
 
-use super::State;
-use super::operators::Gradient;
+use super::operators::GradientSlot;
+use super::state::State;
 use crate::graph::{Graph, Operation};
 
 /// A trainable parameter.
@@ -16,7 +16,7 @@ pub struct Parameter {
     /// Its values.
     pub var: Var,
     /// Where the CPU's operators leave its gradient.
-    pub gradient: Gradient,
+    pub gradient: GradientSlot,
     /// Whether it is a kernel: only kernels are pruned and decay.
     pub kernel: bool,
 }
@@ -31,7 +31,7 @@ pub struct Network {
     /// Whether the one-pass operators of the CPU are used, or plain tensor operations.
     fused: bool,
     /// For each node, which of `parameters` are its own: weight, then bias, as far as it has them.
-    own: Vec<Range<usize>>,
+    ranges: Vec<Range<usize>>,
 }
 
 /// What the parameters of an operation are called, in order.
@@ -52,7 +52,7 @@ impl Network {
     /// When the device refuses.
     pub fn new(graph: &Graph, state: &State, device: &Device) -> Result<Self> {
         let mut parameters = Vec::new();
-        let mut own = Vec::new();
+        let mut ranges = Vec::new();
         for node in graph.nodes() {
             let first = parameters.len();
             let has_kernel = node.operation != Operation::BatchNorm;
@@ -63,11 +63,11 @@ impl Network {
                 parameters.push(Parameter {
                     name,
                     var,
-                    gradient: Gradient::default(),
+                    gradient: GradientSlot::default(),
                     kernel: has_kernel && suffix == "weight",
                 });
             }
-            own.push(first..parameters.len());
+            ranges.push(first..parameters.len());
         }
         Ok(Self {
             graph: graph.clone(),
@@ -75,7 +75,7 @@ impl Network {
             dtype: DType::F32,
             parameters,
             fused: device.is_cpu(),
-            own,
+            ranges,
         })
     }
 
@@ -161,7 +161,7 @@ impl Network {
     }
 
     /// The parameters of node `index`: weight, then bias, as far as it has them.
-    pub(super) fn own(&self, index: usize) -> &[Parameter] {
-        &self.parameters[self.own[index].clone()]
+    pub(super) fn parameters_of(&self, index: usize) -> &[Parameter] {
+        &self.parameters[self.ranges[index].clone()]
     }
 }

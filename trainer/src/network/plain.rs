@@ -5,8 +5,7 @@
 
 use candle_core::{D, DType, Device, Result, Tensor};
 
-use super::EPSILON;
-use super::statistics::Moments;
+use super::moments::{EPSILON, Moments};
 use crate::graph::{Pooling, Window};
 
 /// `x` (batch, in) times `weight` (out, in) plus `bias` (out), giving (batch, out).

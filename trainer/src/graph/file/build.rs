@@ -8,7 +8,8 @@ use std::collections::HashMap;
 use super::order::Source;
 use super::table::{Count, Kind, Layer, Top};
 use super::{Fault, MOST};
-use crate::graph::{Graph, GraphError, Operation, Padding, Window};
+use crate::graph::topology::{Graph, GraphError, Operation};
+use crate::graph::window::{Padding, Window};
 
 /// The graph of `layers`, taken in `order`.
 pub(super) fn build(

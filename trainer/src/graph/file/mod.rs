@@ -15,9 +15,9 @@ mod tests;
 
 use std::path::{Path, is_separator};
 
-use super::Graph;
 use super::architecture::{self, UnknownArchitecture};
 use crate::artifact::{self, FileError};
+use crate::graph::topology::Graph;
 
 /// The most weights, and the most elements of an input and all that is made of it; also the
 /// largest number in a file.

@@ -12,7 +12,9 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::{Fault, MOST};
-use crate::graph::{Padding, Pooling, architecture};
+use crate::graph::architecture;
+use crate::graph::topology::Pooling;
+use crate::graph::window::Padding;
 
 /// What stands above the layers.
 #[derive(Debug, Deserialize)]

@@ -9,8 +9,8 @@ use std::sync::Mutex;
 
 use candle_core::{CpuStorage, CustomOp2, Device, Layout, Result, Shape, Tensor};
 
-use super::taps::{self, Run};
-use super::{Bias, Gradient, Own, with_slice};
+use super::operand::{Bias, GradientSlot, Operand, with_slice};
+use super::spans::{self, Span};
 use crate::graph::Window;
 
 /// Values of a chunk's columns, 256 KiB, that a chunk should not exceed …
@@ -22,7 +22,7 @@ const POSITIONS: usize = 256;
 /// The shapes of one convolution.
 struct Geometry {
     /// For each tap of the window where it reads a plane.
-    taps: Vec<Vec<Run>>,
+    taps: Vec<Vec<Span>>,
     stride: usize,
     /// Channels read.
     inputs: usize,
@@ -41,7 +41,7 @@ struct Conv {
     output: Mutex<Vec<f32>>,
     /// False for a first layer, whose input needs no gradient.
     input_gradient: bool,
-    weight: Gradient,
+    weight: GradientSlot,
     bias: Option<Bias>,
 }
 
@@ -52,32 +52,31 @@ struct Conv {
 /// When shapes do not chain or a tensor is not contiguous f32 on the CPU.
 pub fn conv(
     x: &Tensor,
-    weight: &Own<'_>,
-    bias: Option<&Own<'_>>,
+    weight: &Operand<'_>,
+    bias: Option<&Operand<'_>>,
     window: Window,
 ) -> Result<Tensor> {
-    let (weight, weight_gradient) = weight;
     let (_, inputs, height, width) = x.dims4()?;
     let geometry = Geometry {
-        taps: taps::runs(window, [height, width]),
+        taps: spans::of_taps(window, [height, width]),
         stride: window.stride,
         inputs,
         input: [height, width],
-        outputs: weight.dim(0)?,
+        outputs: weight.values.dim(0)?,
         output: window.outputs([height, width]),
     };
     let bias = bias.map(Bias::new).transpose()?;
-    let kernel = weight.detach().flatten_from(1)?;
+    let kernel = weight.values.detach().flatten_from(1)?;
     let added = bias.as_ref().map(|bias| bias.values.as_slice());
     let output = with_slice(x, |x| geometry.forward(x, &kernel, added))??;
     let operator = Conv {
         geometry,
         output: Mutex::new(output),
         input_gradient: x.track_op(),
-        weight: (*weight_gradient).clone(),
+        weight: weight.gradient.clone(),
         bias,
     };
-    x.apply_op2(weight, operator)
+    x.apply_op2(&weight.values, operator)
 }
 
 impl CustomOp2 for Conv {
@@ -208,10 +207,10 @@ impl Geometry {
     fn columns(&self, x: &[f32]) -> Result<Tensor> {
         let images = x.len() / self.input_len();
         let mut columns = vec![0.0_f32; self.depth() * images * self.positions()];
-        self.each_run(images, |at, from, run| {
-            let columns = &mut columns[at..at + run];
+        self.each_span(images, |at, from, length| {
+            let columns = &mut columns[at..at + length];
             if self.stride == 1 {
-                columns.copy_from_slice(&x[from..from + run]);
+                columns.copy_from_slice(&x[from..from + length]);
             } else {
                 let read = x[from..].iter().step_by(self.stride);
                 columns.iter_mut().zip(read).for_each(|(to, x)| *to = *x);
@@ -226,10 +225,10 @@ impl Geometry {
 
     /// Adds `columns`, laid out as [`columns`](Self::columns) does, to the images `x` where they were read.
     fn add_columns(&self, columns: &[f32], x: &mut [f32]) {
-        self.each_run(x.len() / self.input_len(), |at, from, run| {
-            let columns = &columns[at..at + run];
+        self.each_span(x.len() / self.input_len(), |at, from, length| {
+            let columns = &columns[at..at + length];
             if self.stride == 1 {
-                let read = &mut x[from..from + run];
+                let read = &mut x[from..from + length];
                 read.iter_mut().zip(columns).for_each(|(x, add)| *x += add);
             } else {
                 let read = x[from..].iter_mut().step_by(self.stride);
@@ -240,14 +239,14 @@ impl Geometry {
 
     /// Calls `visit` for every run of every tap and image with where in the columns it starts, where in
     /// the images the first position is read, and its length.
-    fn each_run(&self, images: usize, mut visit: impl FnMut(usize, usize, usize)) {
+    fn each_span(&self, images: usize, mut visit: impl FnMut(usize, usize, usize)) {
         let mut columns = 0;
         for channel in 0..self.inputs {
-            for runs in &self.taps {
+            for spans in &self.taps {
                 for image in 0..images {
                     let plane = image * self.input_len() + channel * self.plane();
-                    for run in runs {
-                        visit(columns + run.output, plane + run.input, run.length);
+                    for span in spans {
+                        visit(columns + span.output, plane + span.input, span.length);
                     }
                     columns += self.positions();
                 }

@@ -2,7 +2,7 @@
 
 use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor};
 
-use super::{Bias, Gradient, Own, with_slice};
+use super::operand::{Bias, GradientSlot, Operand, with_slice};
 
 /// The operator; made for one application.
 struct Linear {
@@ -10,7 +10,7 @@ struct Linear {
     product: Tensor,
     /// False for a first layer, whose input needs no gradient.
     input_gradient: bool,
-    weight: Gradient,
+    weight: GradientSlot,
     bias: Option<Bias>,
 }
 
@@ -19,15 +19,14 @@ struct Linear {
 ///
 /// # Errors
 /// When shapes do not chain or a tensor is not contiguous f32 on the CPU.
-pub fn linear(x: &Tensor, weight: &Own<'_>, bias: Option<&Own<'_>>) -> Result<Tensor> {
-    let (weight, weight_gradient) = weight;
+pub fn linear(x: &Tensor, weight: &Operand<'_>, bias: Option<&Operand<'_>>) -> Result<Tensor> {
     let operator = Linear {
-        product: x.detach().matmul(&weight.detach().t()?)?,
+        product: x.detach().matmul(&weight.values.detach().t()?)?,
         input_gradient: x.track_op(),
-        weight: (*weight_gradient).clone(),
+        weight: weight.gradient.clone(),
         bias: bias.map(Bias::new).transpose()?,
     };
-    x.apply_op2(weight, operator)
+    x.apply_op2(&weight.values, operator)
 }
 
 impl CustomOp2 for Linear {

@@ -2,7 +2,7 @@
 
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
 
-use super::{slice, with_slice};
+use super::operand::{slice, with_slice};
 
 /// The operator.
 struct Relu;

@@ -5,7 +5,7 @@ use crate::graph::Window;
 
 /// The outputs of one row that a tap reads real positions for.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Run {
+pub(super) struct Span {
     /// The place of the first in the output plane; the others follow.
     pub(super) output: usize,
     /// The place it reads in the input plane; the others are a stride apart.
@@ -15,7 +15,7 @@ pub(super) struct Run {
 }
 
 /// For each tap, row by row of the window, its runs over a plane of `input` (height, width).
-pub(super) fn runs(window: Window, input: [usize; 2]) -> Vec<Vec<Run>> {
+pub(super) fn of_taps(window: Window, input: [usize; 2]) -> Vec<Vec<Span>> {
     let [height, width] = window.outputs(input);
     let taps = (0..window.size).flat_map(|i| (0..window.size).map(move |j| (i, j)));
     let of_tap = |(i, j)| {
@@ -24,7 +24,7 @@ pub(super) fn runs(window: Window, input: [usize; 2]) -> Vec<Vec<Run>> {
             return Vec::new();
         }
         let rows = window.reading(0, i, input[0], height);
-        rows.map(|y| Run {
+        rows.map(|y| Span {
             output: y * width + columns.start,
             input: window.position(0, i, y) * input[1] + window.position(1, j, columns.start),
             length: columns.len(),

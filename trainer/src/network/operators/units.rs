@@ -5,7 +5,7 @@ use candle_core::Shape;
 
 /// How the values of a batch lie.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Runs {
+pub(super) struct UnitLayout {
     /// Units of a layer, channels of a map.
     pub(super) units: usize,
     /// Values of each, for one sample.
@@ -15,7 +15,7 @@ pub(super) struct Runs {
 /// Partial sums of a run, so that the processor adds several values at once.
 const LANES: usize = 16;
 
-impl Runs {
+impl UnitLayout {
     /// Those of a batch of `shape`, (batch, units, …).
     pub(super) fn of(shape: &Shape) -> Self {
         let units = shape.dims()[1];
