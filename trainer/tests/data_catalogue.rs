@@ -1,4 +1,4 @@
-//! What `--data` understands, where it looks, and what it says when there is nothing.
+//! Tests how dataset names are resolved, which folders are searched, and the errors.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,7 +7,7 @@ use rarefy_trainer::data::catalogue::{self, CatalogueError, Found, PUBLISHED, Pl
 use rarefy_trainer::data::idx::{self, Images};
 use rarefy_trainer::data::{digits, folder};
 
-/// Places inside `root`, none of which exists yet.
+/// Returns places inside `root`, none of which exists yet.
 fn places(root: &Path) -> Places {
     Places {
         data: Some(root.join("data")),
@@ -16,7 +16,7 @@ fn places(root: &Path) -> Places {
     }
 }
 
-/// Writes a tiny set into `folder`; its contents depend on `seed`.
+/// Writes a tiny set to `folder`, with contents that depend on `seed`.
 fn write_set(folder: &Path, seed: u8) {
     fs::create_dir_all(folder).unwrap();
     for (part, count) in folder::ROLES.iter().zip([6_u8, 6, 4, 4]) {
@@ -40,7 +40,7 @@ fn write_set(folder: &Path, seed: u8) {
     }
 }
 
-/// A published set like the tiny one of `seed`.
+/// Returns a published set that describes the tiny set in `folder`.
 fn published(folder: &Path) -> Published {
     let mut set = PUBLISHED[0].clone();
     set.classes = 2;
@@ -66,7 +66,7 @@ fn the_first_place_that_has_the_set_wins() {
     assert_eq!(located(&set, &places), root.path().join("system/mnist"));
     write_set(&root.path().join("cache/mnist"), 3);
     assert_eq!(located(&set, &places), root.path().join("cache/mnist"));
-    // $RAREFY_DATA itself counts only when it holds this very set.
+    // `$RAREFY_DATA` itself counts only if it holds this very set.
     write_set(&root.path().join("data"), 4);
     assert_eq!(located(&set, &places), root.path().join("cache/mnist"));
     write_set(&root.path().join("data"), 3);
@@ -127,7 +127,7 @@ fn a_set_that_is_not_here_says_where_it_was_looked_for_and_how_to_get_it() {
         );
         assert!(!message.contains('\n'), "{message}");
     }
-    // A fetch that was interrupted leaves a part of a set.
+    // An interrupted fetch leaves an incomplete set.
     write_set(&root.path().join("cache/mnist"), 3);
     fs::remove_file(root.path().join("cache/mnist/t10k-labels-idx1-ubyte")).unwrap();
     let message = catalogue::load("mnist", &places).unwrap_err().to_string();

@@ -1,4 +1,4 @@
-//! IDX files and folders of them: what is right is read back, whatever is wrong is refused in
+//! Tests IDX files and folders of them: valid ones are read back, and invalid ones are rejected in
 //! one sentence that names the file and the numbers.
 
 use std::fs;
@@ -41,7 +41,7 @@ fn labels_idx(labels: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// Writes `bytes` to a file and reads images from it.
+/// Writes `bytes` to a file and reads them as images.
 fn read(bytes: &[u8]) -> Result<Images, IdxError> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("the-images");
@@ -49,7 +49,8 @@ fn read(bytes: &[u8]) -> Result<Images, IdxError> {
     idx::read_images(&path)
 }
 
-/// The one sentence with which `bytes` are refused as images, plain and compressed alike.
+/// Returns the message with which `bytes` are rejected as images, the same for plain and
+/// compressed files.
 #[track_caller]
 fn refusal(bytes: &[u8], expected: &[&str]) {
     for bytes in [bytes.to_vec(), gzip(bytes)] {
@@ -73,7 +74,7 @@ fn sentence(message: &str, name: &str, expected: &[&str]) {
     }
 }
 
-/// Images with channels: four dimensions, channel after channel.
+/// Reads and writes images with channels, which have four dimensions.
 #[test]
 fn images_with_channels_are_read_channel_first() {
     let folder = tempfile::tempdir().unwrap();
@@ -110,12 +111,12 @@ fn what_was_written_is_read_back_plain_and_compressed() {
     );
     assert_eq!(read(&bytes).unwrap(), set);
     assert_eq!(read(&gzip(&bytes)).unwrap(), set);
-    // Gzip may come in several members, one after another.
+    // A gzip file may have several members.
     let members = [gzip(&bytes[..50]), gzip(&bytes[50..])].concat();
     assert_eq!(read(&members).unwrap(), set);
 
     let folder = tempfile::tempdir().unwrap();
-    // The name does not decide: a plain file may be called .gz, and the other way round.
+    // The name does not matter: a plain file may be called .gz, and the other way round.
     for (name, bytes) in [
         ("labels.gz", labels_idx(&[3, 1, 4])),
         ("labels", gzip(&labels_idx(&[3, 1, 4]))),
@@ -194,7 +195,7 @@ fn damaged_gzip_is_refused() {
     for i in 10..whole.len() {
         let mut bytes = whole.clone();
         bytes[i] ^= 0x10;
-        // Gzip has bits that mean nothing; whatever else changes must not pass.
+        // Some bits of gzip have no meaning; a change of any other bit must be detected.
         match read(&bytes) {
             Ok(read) => assert_eq!(read, set, "byte {i} of {} changed", whole.len()),
             Err(_) => refused += 1,
@@ -219,13 +220,13 @@ fn trailing_bytes_are_refused() {
         &bytes,
         &["3 images of 4 x 5 pixels need 76 bytes", "77", "too long"],
     );
-    // Compressed, a long tail is not decompressed to its end.
+    // A long tail of a compressed file is not decompressed to its end.
     bytes.resize(1 << 20, 0);
     let error = read(&gzip(&bytes)).unwrap_err().to_string();
     sentence(&error, "the-images", &["at least 77"]);
 }
 
-/// As `gzip` does: tapes and devices pad files to whole blocks.
+/// Accepts zero padding after gzip data, as `gzip` does for tapes and block devices.
 #[test]
 fn zeros_after_a_gzip_stream_are_padding() {
     let images = images(3, 4, 5);
@@ -269,7 +270,7 @@ fn empty_sets_are_refused() {
     }
 }
 
-/// A header that announces `dimensions`, with `body` bytes after it.
+/// Returns an image file whose header announces `dimensions`, with `body` bytes after it.
 fn announcing(dimensions: [u32; 3], body: usize) -> Vec<u8> {
     let mut bytes = 0x803_u32.to_be_bytes().to_vec();
     bytes.extend(dimensions.iter().flat_map(|d| d.to_be_bytes()));
@@ -279,7 +280,7 @@ fn announcing(dimensions: [u32; 3], body: usize) -> Vec<u8> {
 
 #[test]
 fn absurd_headers_are_refused_before_anything_is_allocated() {
-    // 2^96 bytes, which no 64-bit product holds, and 4 GiB, more than is read.
+    // 2^96 bytes, which overflow 64 bits, and 4 GiB, which exceeds the limit.
     refusal(
         &announcing([u32::MAX; 3], 100),
         &["4294967295 images", "2147483648"],
@@ -288,7 +289,7 @@ fn absurd_headers_are_refused_before_anything_is_allocated() {
         &announcing([1 << 16, 1 << 8, 1 << 8], 100),
         &["65536 images", "2147483648"],
     );
-    // Within the limit, but more than the file can hold.
+    // Within the limit, but more than the file can contain.
     refusal(
         &announcing([40_000, 200, 200], 100),
         &[
@@ -299,7 +300,7 @@ fn absurd_headers_are_refused_before_anything_is_allocated() {
     );
 }
 
-/// A folder with a set of 20 images for training and 10 for testing, of 4 classes.
+/// Writes a folder with 20 training and 10 test images of 4 classes.
 struct Set(tempfile::TempDir);
 
 impl Set {

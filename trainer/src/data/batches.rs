@@ -56,7 +56,8 @@ impl<'a> Batches<'a> {
         Tensor::from_vec(classes, indices.len(), &self.device)
     }
 
-    /// Returns the inputs of the first `limit` images, in order, in batches of [`EVALUATION_ROWS`].
+    /// Returns the inputs of the first `limit` images, in order, in batches of
+    /// [`EVALUATION_ROWS`].
     pub fn in_order(&self, limit: usize) -> impl Iterator<Item = Result<Tensor>> + '_ {
         let end = self.split.len().min(limit);
         (0..end).step_by(EVALUATION_ROWS).map(move |start| {

@@ -2,9 +2,9 @@
 //!
 //! `digits` is built into the program. A published set is searched for, in this order, in
 //! `$RAREFY_DATA/NAME`, in `$RAREFY_DATA` itself if the files there belong to that set, in the
-//! user's cache folder, and in the folder of its Debian package. The name always means the published
-//! files: they are verified by SHA-256 on loading, and files that differ are rejected. Any other set
-//! is loaded by the path of its [`folder`].
+//! user's cache folder, and in the folder of its Debian package. The name always means the
+//! published files: they are verified by SHA-256 on loading, and files that differ are rejected.
+//! Any other set is loaded by the path of its [`folder`].
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -89,8 +89,10 @@ pub struct Places {
 }
 
 impl Places {
-    /// The places that the environment names: `RAREFY_DATA`, then `XDG_CACHE_HOME` or the home
-    /// folder's `.cache`.
+    /// Returns the places that the environment names.
+    ///
+    /// The data folder is `$RAREFY_DATA`. The cache is `rarefy` in `$XDG_CACHE_HOME`, in
+    /// `%LOCALAPPDATA%` on Windows, or in `.cache` of the home folder.
     #[must_use]
     pub fn from_environment() -> Self {
         let folder = |variable| {
@@ -98,8 +100,10 @@ impl Places {
                 .filter(|v| !v.is_empty())
                 .map(PathBuf::from)
         };
-        let cache = folder("XDG_CACHE_HOME")
-            .filter(|path| path.is_absolute())
+        let absolute = |variable| folder(variable).filter(|path| path.is_absolute());
+        let local = || absolute("LOCALAPPDATA").filter(|_| cfg!(windows));
+        let cache = absolute("XDG_CACHE_HOME")
+            .or_else(local)
             .or_else(|| env::home_dir().map(|home| home.join(".cache")));
         Self {
             data: folder("RAREFY_DATA"),
@@ -108,8 +112,8 @@ impl Places {
         }
     }
 
-    /// Returns the default folder for a fetched `set`: below `$RAREFY_DATA` if that is set, otherwise
-    /// below the cache folder. Returns `None` if neither is known.
+    /// Returns the default folder for a fetched `set`: below `$RAREFY_DATA` if that is set,
+    /// otherwise below the cache folder. Returns `None` if neither is known.
     #[must_use]
     pub fn destination(&self, set: &Published) -> Option<PathBuf> {
         Some(self.data.as_ref().or(self.cache.as_ref())?.join(set.name))
@@ -213,7 +217,8 @@ impl Published {
     /// Finds, verifies and loads the set.
     ///
     /// # Errors
-    /// Returns an error if the set is not in `places`, or if its files are damaged or of another set.
+    /// Returns an error if the set is not in `places`, or if its files are damaged or of another
+    /// set.
     pub fn load(&self, places: &Places) -> Result<Dataset, CatalogueError> {
         let (_, files) = self.locate(places)?;
         let contents = files.read()?;

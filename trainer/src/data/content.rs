@@ -1,8 +1,8 @@
 //! Reads files that may be compressed with gzip.
 //!
-//! Gzip is recognised by its magic number, never by the file's name. Only regular files are read, and
-//! never more of them than the caller allows, because a small file can decompress to a very large
-//! one.
+//! Gzip is recognised by its magic number, never by the file's name. Only regular files are read,
+//! and never more of them than the caller allows, because a small file can decompress to a very
+//! large one.
 
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek};

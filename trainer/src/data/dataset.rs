@@ -25,8 +25,8 @@ pub struct Dataset {
 impl Dataset {
     /// Returns the SHA-256, in hexadecimal, of the shapes, images and labels of both splits.
     ///
-    /// Datasets with equal fingerprints hold the same samples in the same order, regardless of where
-    /// they were read from and how they were compressed.
+    /// Datasets with equal fingerprints hold the same samples in the same order, regardless of
+    /// where they were read from and how they were compressed.
     #[must_use]
     pub fn fingerprint(&self) -> String {
         let mut hasher = Sha256::new();
@@ -94,7 +94,8 @@ impl Split {
         self.shape.iter().product()
     }
 
-    /// Returns image `i`, row-major and channel-first: [`features`](Self::features) pixels in 0..=255.
+    /// Returns image `i`, row-major and channel-first: [`features`](Self::features) pixels in
+    /// 0..=255.
     ///
     /// # Panics
     /// Panics unless `i` is below [`len`](Self::len).
@@ -201,8 +202,8 @@ impl Normalisation {
         }
     }
 
-    /// Computes the mean and population standard deviation of `pixels`. Returns `None` if all pixels
-    /// are equal, in which case there is nothing to learn from them.
+    /// Computes the mean and population standard deviation of `pixels`. Returns `None` if all
+    /// pixels are equal, in which case there is nothing to learn from them.
     #[must_use]
     pub fn computed(pixels: &[u8]) -> Option<Self> {
         let mut counts = [0_u64; 256];

@@ -1,7 +1,7 @@
 //! The embedded set `digits`: 10,000 real MNIST digits, built into the program.
 //!
-//! `trainer/datasets/digits/README.md` documents their origin and split. They are sorted by class, so
-//! testing on every fifth image makes a stratified split.
+//! `trainer/datasets/digits/README.md` documents their origin and split. They are sorted by class,
+//! so testing on every fifth image makes a stratified split.
 
 use std::io::Cursor;
 

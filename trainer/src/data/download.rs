@@ -1,8 +1,8 @@
 //! Downloads one file over HTTP to a partial file that later attempts resume.
 //!
-//! The bytes received are kept whatever happens. The next attempt, from this mirror or another one,
-//! requests only the rest (a `Range` request) and starts over if the server ignores the range. This
-//! module does not know what the file should contain: the caller verifies it.
+//! The bytes received are kept whatever happens. The next attempt, from this mirror or another
+//! one, requests only the rest (a `Range` request) and starts over if the server ignores the
+//! range. This module does not know what the file should contain: the caller verifies it.
 //!
 //! A separate thread waits for the network, so a request to stop takes effect at once even while
 //! a server is silent. Proxies are those of the environment (`ALL_PROXY`, `HTTPS_PROXY`,
@@ -100,8 +100,8 @@ pub struct Downloaded {
 /// `progress` is called with the bytes received so far and, once known, the total.
 ///
 /// # Errors
-/// Returns an error if the server, the network or the disk fails, if the server is too slow or sends
-/// more than `limit` bytes, or if `stop` is set.
+/// Returns an error if the server, the network or the disk fails, if the server is too slow or
+/// sends more than `limit` bytes, or if `stop` is set.
 pub fn download(
     url: &str,
     part: &Path,
@@ -154,7 +154,8 @@ struct Transfer<'a> {
 }
 
 impl<'a> Transfer<'a> {
-    /// Creates the transfer that resumes `part`, or starts over if `part` is above `limit` already.
+    /// Creates the transfer that resumes `part`, or starts over if `part` is above `limit`
+    /// already.
     fn new(part: &'a Path, limit: u64) -> Self {
         let length = partial::length(part);
         Self {
@@ -201,8 +202,8 @@ impl<'a> Transfer<'a> {
         }
     }
 
-    /// Opens the partial file as the head of the response requires. Returns the result if the server
-    /// has nothing to add to it.
+    /// Opens the partial file as the head of the response requires. Returns the result if the
+    /// server has nothing to add to it.
     fn begin(&mut self, head: &Head) -> Result<Option<Downloaded>, DownloadError> {
         let from = self.from;
         let start = head.range.and_then(|range| range.start);
@@ -222,7 +223,8 @@ impl<'a> Transfer<'a> {
                     "it sent another range than requested".into(),
                 ));
             }
-            // The server has nothing after these bytes. Whether they are the file, the caller checks.
+            // The server has nothing after these bytes. Whether they are the file, the caller
+            // checks.
             416 if from > 0 && whole.is_none_or(|whole| whole <= from) => {
                 return Ok(Some(Downloaded {
                     bytes: from,

@@ -1,10 +1,10 @@
 //! Downloads a published dataset to this machine.
 //!
-//! Each of the four files is downloaded as `NAME.gz.part`, resuming where an earlier attempt stopped,
-//! verified by the length and SHA-256 of its uncompressed contents, and only then renamed: a final name
-//! never holds anything but the right file. Mirrors are tried in turn. One whose connection breaks or
-//! that is too slow is tried again, after the others, while it makes progress. Only one fetch at a
-//! time works in a folder.
+//! Each of the four files is downloaded as `NAME.gz.part`, resuming where an earlier attempt
+//! stopped, verified by the length and SHA-256 of its uncompressed contents, and only then
+//! renamed: a final name never holds anything but the right file. Mirrors are tried in turn. One
+//! whose connection breaks or that is too slow is tried again, after the others, while it makes
+//! progress. Only one fetch at a time works in a folder.
 
 use std::fs::{self, File, TryLockError};
 use std::io;
@@ -126,12 +126,12 @@ pub enum Origin {
     },
 }
 
-/// Fetches `set` into `folder`, creating the folder if needed. `mirrors` are base URLs tried before
-/// those of the set.
+/// Fetches `set` into `folder`, creating the folder if needed. `mirrors` are base URLs tried
+/// before those of the set.
 ///
 /// # Errors
-/// Returns an error if no mirror serves a file, if writing fails, if another fetch works in `folder`, or
-/// if `stop` is set.
+/// Returns an error if no mirror serves a file, if writing fails, if another fetch works in
+/// `folder`, or if `stop` is set.
 pub fn fetch(
     set: &Published,
     folder: &Path,
@@ -192,9 +192,9 @@ struct FolderLock {
 impl FolderLock {
     /// Locks `folder` for this process.
     ///
-    /// Unix locks the folder itself. Elsewhere a folder cannot be opened as a file, so a file in it is
-    /// locked and removed again. If locking is not supported at all, fetching continues without
-    /// a lock: files are still verified before they are renamed.
+    /// Unix locks the folder itself. Elsewhere a folder cannot be opened as a file, so a file in
+    /// it is locked and removed again. If locking is not supported at all, fetching continues
+    /// without a lock: files are still verified before they are renamed.
     fn acquire(folder: &Path) -> Result<Self, FetchError> {
         let path = (!cfg!(unix)).then(|| folder.join(".rarefy-fetch.lock"));
         let file = match &path {

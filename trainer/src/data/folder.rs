@@ -1,8 +1,8 @@
 //! Loads a folder with the four IDX files of a dataset, under their usual names.
 //!
-//! The names are `train-images-idx3-ubyte`, `train-labels-idx1-ubyte`, `t10k-images-idx3-ubyte` and
-//! `t10k-labels-idx1-ubyte`, optionally with `.gz` appended, with a dot before `idx`, or with `idx4` for
-//! images with channels. A folder is rejected if
+//! The names are `train-images-idx3-ubyte`, `train-labels-idx1-ubyte`, `t10k-images-idx3-ubyte`
+//! and `t10k-labels-idx1-ubyte`, optionally with `.gz` appended, with a dot before `idx`, or with
+//! `idx4` for images with channels. A folder is rejected if
 //!
 //! - one of the files is missing or is not valid IDX,
 //! - the numbers of images and labels differ, or the shapes of the two splits,
@@ -53,8 +53,8 @@ impl Role {
         format!("{}-{}-{}", self.split, self.kind, self.ending)
     }
 
-    /// Returns every name that the file may have, the usual one first. Images with channels may end in
-    /// `idx4-ubyte`.
+    /// Returns every name that the file may have, the usual one first. Images with channels may
+    /// end in `idx4-ubyte`.
     #[must_use]
     pub fn names(&self) -> Vec<String> {
         let endings = [self.ending.to_owned(), self.ending.replace("idx3", "idx4")];
@@ -232,8 +232,8 @@ impl Files {
 
     /// Returns the number of classes: the highest training label plus one.
     ///
-    /// Labels must start at 0 or 1 and have no gap, so that a damaged label is not taken for a class of its
-    /// own.
+    /// Labels must start at 0 or 1 and have no gap, so that a damaged label is not taken for a
+    /// class of its own.
     ///
     /// # Errors
     /// Returns an error if there is a gap, or if a test label is above every training label.

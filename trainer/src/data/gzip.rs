@@ -1,7 +1,7 @@
 //! Decompresses gzip files as `gzip` itself does: consecutive members, then optional zero padding.
 //!
-//! Tapes and block devices pad files with zero bytes. `gzip` ignores that padding, so a reader that
-//! rejected it would call such a file damaged. Any other bytes after a member are an error.
+//! Tapes and block devices pad files with zero bytes. `gzip` ignores that padding, so a reader
+//! that rejected it would call such a file damaged. Any other bytes after a member are an error.
 
 use std::io::{self, BufRead, Read};
 

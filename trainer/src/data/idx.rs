@@ -6,10 +6,10 @@
 //! | images | `0x00000804`, count, channels, rows, columns      | channel after channel   |
 //! | labels | `0x00000801`, count                               | count                   |
 //!
-//! Files may be compressed with gzip, whatever their name ([`content`]). A file is rejected, with the
-//! numbers that disagree, if it cannot be read, has another magic number, announces no samples, or
-//! is shorter or longer than its header announces. Memory is allocated only for a size that the file
-//! can have, up to 2 GiB.
+//! Files may be compressed with gzip, whatever their name ([`content`]). A file is rejected, with
+//! the numbers that disagree, if it cannot be read, has another magic number, announces no
+//! samples, or is shorter or longer than its header announces. Memory is allocated only for a size
+//! that the file can have, up to 2 GiB.
 
 use std::io::{self, Read, Write};
 use std::path::Path;
@@ -203,8 +203,8 @@ struct Source<'a> {
 }
 
 impl Source<'_> {
-    /// Reads at most `bytes` bytes. The second value is the error of a gzip stream that ends early, in
-    /// which case the bytes before its end are returned.
+    /// Reads at most `bytes` bytes. The second value is the error of a gzip stream that ends
+    /// early, in which case the bytes before its end are returned.
     fn read(&mut self, bytes: u64) -> Result<(Vec<u8>, Option<io::Error>), IdxError> {
         let mut read = Vec::new();
         match (&mut self.content.reader)
@@ -223,8 +223,8 @@ impl Source<'_> {
         }
     }
 
-    /// Reads the header and returns its dimensions. The magic number must be one of `expected`, each
-    /// with its number of dimensions.
+    /// Reads the header and returns its dimensions. The magic number must be one of `expected`,
+    /// each with its number of dimensions.
     fn header(
         &mut self,
         kind: &'static str,
@@ -262,72 +262,88 @@ impl Source<'_> {
 
     /// Reads the body and checks that it has exactly the length given by `dimensions`.
     fn body(&mut self, announced: &str, dimensions: &[u32]) -> Result<Vec<u8>, IdxError> {
-        let path = self.name.to_owned();
-        let announced = announced.to_owned();
-        if dimensions.contains(&0) {
-            return Err(IdxError::Empty { path, announced });
-        }
         let header = 4 * (dimensions.len() as u64 + 1);
+        let bytes = self.body_length(announced, dimensions, header)?;
+        let needed = header + bytes;
+        let (body, early) = self.read(bytes + 1)?;
+        let read = body.len() as u64;
+        if read < bytes {
+            return Err(self.truncated(announced, needed, (header + read).to_string()));
+        }
+        if read > bytes {
+            let found = format!("at least {}", header + read);
+            return Err(self.trailing(announced, needed, found));
+        }
+        // The body is complete, but gzip's trailer with its checksum is missing.
+        if let Some(source) = early {
+            let path = self.name.to_owned();
+            return Err(IdxError::Damaged { path, source });
+        }
+        Ok(body)
+    }
+
+    /// Returns the length of the body in bytes, after checking that it is within the limit and that
+    /// the file can hold it. Nothing has been allocated for it yet.
+    fn body_length(
+        &self,
+        announced: &str,
+        dimensions: &[u32],
+        header: u64,
+    ) -> Result<u64, IdxError> {
+        let (path, text) = (self.name.to_owned(), announced.to_owned());
+        if dimensions.contains(&0) {
+            return Err(IdxError::Empty {
+                path,
+                announced: text,
+            });
+        }
         let bytes = dimensions
             .iter()
             .try_fold(1_u64, |product, &d| product.checked_mul(d.into()));
         let Some(bytes) = bytes.filter(|&bytes| bytes <= MAX_BYTES) else {
-            return Err(IdxError::TooLarge { path, announced });
+            return Err(IdxError::TooLarge {
+                path,
+                announced: text,
+            });
         };
         let needed = header + bytes;
-        // The length is checked against the file's before anything is allocated.
         let Content {
             compressed,
             max_bytes,
             ..
         } = self.content;
-        if max_bytes < needed {
-            let found = if compressed {
-                format!("at most {max_bytes}")
-            } else {
-                max_bytes.to_string()
-            };
-            return Err(IdxError::Truncated {
-                path,
-                announced,
-                needed,
-                found,
-            });
+        match compressed {
+            true if max_bytes < needed => {
+                Err(self.truncated(announced, needed, format!("at most {max_bytes}")))
+            }
+            false if max_bytes < needed => {
+                Err(self.truncated(announced, needed, max_bytes.to_string()))
+            }
+            false if max_bytes > needed => {
+                Err(self.trailing(announced, needed, max_bytes.to_string()))
+            }
+            _ => Ok(bytes),
         }
-        if !compressed && max_bytes > needed {
-            let found = max_bytes.to_string();
-            return Err(IdxError::Trailing {
-                path,
-                announced,
-                needed,
-                found,
-            });
+    }
+
+    /// Returns the error for a file that is shorter than announced.
+    fn truncated(&self, announced: &str, needed: u64, found: String) -> IdxError {
+        IdxError::Truncated {
+            path: self.name.to_owned(),
+            announced: announced.to_owned(),
+            needed,
+            found,
         }
-        let (body, early) = self.read(bytes + 1)?;
-        let read = body.len() as u64;
-        if read < bytes {
-            let found = (header + read).to_string();
-            return Err(IdxError::Truncated {
-                path,
-                announced,
-                needed,
-                found,
-            });
+    }
+
+    /// Returns the error for a file that is longer than announced.
+    fn trailing(&self, announced: &str, needed: u64, found: String) -> IdxError {
+        IdxError::Trailing {
+            path: self.name.to_owned(),
+            announced: announced.to_owned(),
+            needed,
+            found,
         }
-        if read > bytes {
-            let found = format!("at least {}", header + read);
-            return Err(IdxError::Trailing {
-                path,
-                announced,
-                needed,
-                found,
-            });
-        }
-        // The body is complete, but gzip's trailer with its checksum is missing.
-        if let Some(source) = early {
-            return Err(IdxError::Damaged { path, source });
-        }
-        Ok(body)
     }
 }
 

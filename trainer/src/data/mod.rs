@@ -1,9 +1,9 @@
 //! Datasets: labelled 8-bit images in memory, and where they come from.
 //!
 //! [`catalogue::load`] resolves the name of a dataset to a [`Dataset`]: the embedded set
-//! ([`digits`]), a [`published`] set found on this machine, or a [`folder`] of IDX files ([`idx`]).
-//! [`fetch`] downloads a published set. Pixels stay bytes until [`batches`] turns them into input
-//! tensors, scaled by a [`Normalisation`].
+//! ([`digits`]), a [`published`] set found on this machine, or a [`folder`] of IDX files
+//! ([`idx`]). [`fetch`] downloads a published set. Pixels stay bytes until [`batches`] turns them
+//! into input tensors, scaled by a [`Normalisation`].
 //!
 //! A loaded dataset is valid: every image has the announced shape, and every label is below the
 //! number of classes. Loading anything else fails with an error that names the file at fault.

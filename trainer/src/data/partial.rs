@@ -1,8 +1,8 @@
 //! The partial file of a download: a regular file with exactly one name.
 //!
-//! A partial file lies in a folder that others may write to. A symbolic link under its name is never
-//! followed, and a file with a second name (a hard link) is never written to. Both are replaced, so
-//! nothing outside the folder can change.
+//! A partial file lies in a folder that others may write to. A symbolic link under its name is
+//! never followed, and a file with a second name (a hard link) is never written to. Both are
+//! replaced, so nothing outside the folder can change.
 
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::io;
@@ -50,8 +50,8 @@ pub(super) fn resume(part: &Path, from: u64) -> io::Result<File> {
 
 /// Opens `part` for appending after its first `from` bytes, the length that [`length`] returned.
 ///
-/// The standard library does not count the names of a file on this system, so the bytes are copied to
-/// a new file: whatever else the old one is called keeps its contents.
+/// The standard library does not count the names of a file on this system, so the bytes are copied
+/// to a new file: whatever else the old one is called keeps its contents.
 ///
 /// # Errors
 /// Returns an error if the file cannot be read or created, or if its length changed in between.

@@ -7,43 +7,43 @@ use super::window::Window;
 /// An operation of the network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Operation {
-    /// The input, channels x height x width.
+    /// The input: a feature map (channels, height, width).
     Input,
-    /// Rows of a feature map one after the other, channel first.
+    /// Flattening of a feature map to units, channel-first.
     Flatten,
-    /// A fully connected layer; its weight is prunable, (units, inputs).
+    /// A fully connected layer. Its weight (units, inputs) is prunable.
     Dense {
-        /// Output units.
+        /// Number of output units.
         units: usize,
         /// Whether a bias is added.
         bias: bool,
     },
-    /// A convolution of a map (strictly, a correlation, as everywhere); its weight is prunable,
-    /// (channels, input channels, size, size).
+    /// A convolution of a feature map (strictly, a cross-correlation). Its weight (channels, input
+    /// channels, size, size) is prunable.
     Conv {
-        /// Output channels.
+        /// Number of output channels.
         channels: usize,
-        /// The window and its padding.
+        /// The sliding window with its padding.
         window: Window,
         /// Whether a bias is added.
         bias: bool,
     },
-    /// Pooling of each channel of a map; padding is left out, of means too.
+    /// Pooling of each channel of a feature map. Padding is ignored, in means too.
     Pool {
-        /// What is kept of a window.
+        /// The value computed from each window.
         kind: Pooling,
-        /// The window.
+        /// The sliding window with its padding.
         window: Window,
     },
-    /// Batch normalisation over the units (of a map: over the channels), with scale and shift.
+    /// Batch normalisation per unit (of a feature map: per channel), with scale and shift.
     BatchNorm,
     /// max(0, x).
     Relu,
-    /// The sum of two sources of one shape: a residual connection.
+    /// The sum of two sources of the same shape: a residual connection.
     Add,
 }
 
-/// What pooling keeps of a window.
+/// The value that pooling computes from each window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pooling {
     /// The largest value.
@@ -52,71 +52,72 @@ pub enum Pooling {
     Average,
 }
 
-/// One node: an operation, what it reads, and the shape of what it gives for one sample.
+/// An operation, the nodes that it reads, and the shape of its output.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Node {
-    /// Unique; parameters are called `NAME.weight`, `NAME.bias`.
+    /// Unique name. The node's parameters are called `NAME.weight` and `NAME.bias`.
     pub name: String,
-    /// What it does.
+    /// The operation.
     pub operation: Operation,
-    /// The nodes it reads: none for the input, two for an addition, else one.
+    /// Indices of the nodes that it reads: none for the input, two for an addition, otherwise one.
     pub sources: Vec<usize>,
-    /// The shape of its output for one sample: `[units]` or `[channels, height, width]`.
+    /// Shape of the output per sample: `[units]` or `[channels, height, width]`.
     pub shape: Vec<usize>,
 }
 
 impl Node {
-    /// The node it reads first; 0, the input, where it reads none.
+    /// Returns the first node that it reads, or 0 for the input itself.
     pub fn source(&self) -> usize {
         self.sources.first().copied().unwrap_or(0)
     }
 }
 
-/// A prunable tensor: the kernel of a layer. Biases and batch norms are never pruned nor counted.
+/// A prunable tensor: the kernel of a layer. Biases and batch norms are neither pruned nor
+/// counted.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Prunable {
-    /// The tensor's name, such as `fc1.weight`.
+    /// Name of the tensor, such as `fc1.weight`.
     pub name: String,
-    /// Its shape, (out, in) or (out, in, height, width).
+    /// Shape: (out, in) or (out, in, height, width).
     pub shape: Vec<usize>,
-    /// The node it belongs to.
+    /// Index of its node.
     #[serde(skip)]
     pub node: usize,
 }
 
 impl Prunable {
-    /// Number of weights.
+    /// Returns the number of weights.
     pub fn len(&self) -> usize {
         self.shape.iter().product()
     }
 
-    /// Whether it holds no weight at all (never, in a valid graph).
+    /// Returns whether it has no weights, which never holds in a valid graph.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 }
 
-/// An architecture that does not chain.
+/// Why a node cannot be added to a graph.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error("layer {layer}: {reason}")]
 pub struct GraphError {
-    /// The name of the node at fault.
+    /// Name of the node at fault.
     pub layer: String,
-    /// What is wrong with it.
+    /// What is wrong with the node.
     pub reason: String,
 }
 
-/// A network's architecture.
+/// The architecture of a network.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Graph {
     name: String,
     nodes: Vec<Node>,
-    /// The index of each node by its name.
+    /// Index of each node by its name.
     names: HashMap<String, usize>,
 }
 
 impl Graph {
-    /// A graph that holds only an input of shape (channels, height, width).
+    /// Creates a graph with only an input of shape (channels, height, width).
     pub fn new(name: &str, input: [usize; 3]) -> Self {
         let node = Node {
             name: "input".into(),
@@ -131,75 +132,31 @@ impl Graph {
         }
     }
 
-    /// Appends `operation` reading the last node.
+    /// Appends a node that applies `operation` to the last node. Returns its index.
     ///
     /// # Errors
-    /// When the name is taken or the shapes do not chain.
+    /// Returns an error if the name is taken or if the shapes of the sources do not suit the
+    /// operation.
     pub fn push(&mut self, name: &str, operation: Operation) -> Result<usize, GraphError> {
         self.push_from(name, operation, &[self.nodes.len() - 1])
     }
 
-    /// Appends `operation` reading the nodes `sources`, which must be there already.
+    /// Appends a node that applies `operation` to the existing nodes `sources`. Returns its index.
     ///
     /// # Errors
-    /// When the name is taken or the shapes do not chain.
+    /// Returns an error if the name is taken or if the shapes of the sources do not suit the
+    /// operation.
     pub fn push_from(
         &mut self,
         name: &str,
         operation: Operation,
         sources: &[usize],
     ) -> Result<usize, GraphError> {
-        let refuse = |reason: String| {
-            Err(GraphError {
-                layer: name.into(),
-                reason,
-            })
-        };
-        if self.names.contains_key(name) {
-            return refuse("the name is used twice".into());
-        }
-        let wanted = if operation == Operation::Add { 2 } else { 1 };
-        if sources.len() != wanted || sources.iter().any(|&source| source >= self.nodes.len()) {
-            return refuse(format!("it must read {wanted} of the layers before it"));
-        }
-        let before = &self.nodes[sources[0]].shape;
-        let map = || match before.as_slice() {
-            &[channels, height, width] => Ok((channels, [height, width])),
-            _ => Err(format!("it needs a map, not {} units in a row", before[0])),
-        };
-        let shape = match operation {
-            Operation::Input => Err("a network has one input".into()),
-            Operation::Flatten => Ok(vec![before.iter().product()]),
-            Operation::Dense { units: 0, .. } => Err("it has no units".into()),
-            Operation::Dense { units, .. } if before.len() == 1 => Ok(vec![units]),
-            Operation::Dense { .. } => Err(format!(
-                "it needs a flat input, not a map of {}; flatten it first",
-                dimensions(before)
-            )),
-            Operation::Conv { channels: 0, .. } => Err("it has no channels".into()),
-            Operation::Conv {
-                channels, window, ..
-            } => map().and_then(|(_, input)| windowed(channels, window, input)),
-            Operation::Pool { window, .. }
-                if [window.before, window.after].concat().iter().max() >= Some(&window.size) =>
-            {
-                Err("some of its windows would hold nothing but padding".into())
-            }
-            Operation::Pool { window, .. } => {
-                map().and_then(|(channels, input)| windowed(channels, window, input))
-            }
-            Operation::BatchNorm | Operation::Relu => Ok(before.clone()),
-            Operation::Add if self.nodes[sources[1]].shape == *before => Ok(before.clone()),
-            Operation::Add => Err(format!(
-                "it adds {} to {}, which do not match",
-                dimensions(before),
-                dimensions(&self.nodes[sources[1]].shape)
-            )),
-        };
-        let shape = match shape {
-            Ok(shape) => shape,
-            Err(reason) => return refuse(reason),
-        };
+        let shape = self.output_shape(name, operation, sources);
+        let shape = shape.map_err(|reason| GraphError {
+            layer: name.into(),
+            reason,
+        })?;
         self.names.insert(name.into(), self.nodes.len());
         self.nodes.push(Node {
             name: name.into(),
@@ -210,12 +167,72 @@ impl Graph {
         Ok(self.nodes.len() - 1)
     }
 
-    /// The architecture's name.
+    /// Returns the output shape of `operation` on the nodes `sources`, or why it cannot be appended
+    /// under `name`.
+    fn output_shape(
+        &self,
+        name: &str,
+        operation: Operation,
+        sources: &[usize],
+    ) -> Result<Vec<usize>, String> {
+        if self.names.contains_key(name) {
+            return Err("an earlier layer has the same name; choose another".into());
+        }
+        let wanted = if operation == Operation::Add { 2 } else { 1 };
+        if sources.len() != wanted || sources.iter().any(|&source| source >= self.nodes.len()) {
+            return Err(format!(
+                "it needs {wanted} of the layers before it as its sources"
+            ));
+        }
+        let before = &self.nodes[sources[0]].shape;
+        let map = || match before.as_slice() {
+            &[channels, height, width] => Ok((channels, [height, width])),
+            _ => Err(format!(
+                "it needs a feature map as input, not {} units",
+                before[0]
+            )),
+        };
+        match operation {
+            Operation::Input => Err("a network has exactly one input".into()),
+            Operation::Flatten => Ok(vec![before.iter().product()]),
+            Operation::Dense { units: 0, .. } => {
+                Err("it has no units; give it at least one".into())
+            }
+            Operation::Dense { units, .. } if before.len() == 1 => Ok(vec![units]),
+            Operation::Dense { .. } => Err(format!(
+                "it needs a flat input, not a feature map of {}; flatten it first",
+                dimensions(before)
+            )),
+            Operation::Conv { channels: 0, .. } => {
+                Err("it has no channels; give it at least one".into())
+            }
+            Operation::Conv {
+                channels, window, ..
+            } => map().and_then(|(_, input)| windowed(channels, window, input)),
+            Operation::Pool { window, .. }
+                if [window.before, window.after].concat().iter().max() >= Some(&window.size) =>
+            {
+                Err("some of its windows contain only padding; reduce the padding".into())
+            }
+            Operation::Pool { window, .. } => {
+                map().and_then(|(channels, input)| windowed(channels, window, input))
+            }
+            Operation::BatchNorm | Operation::Relu => Ok(before.clone()),
+            Operation::Add if self.nodes[sources[1]].shape == *before => Ok(before.clone()),
+            Operation::Add => Err(format!(
+                "it adds {} to {}, but both must have the same shape",
+                dimensions(before),
+                dimensions(&self.nodes[sources[1]].shape)
+            )),
+        }
+    }
+
+    /// Returns the name of the architecture.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// All nodes in topological order.
+    /// Returns all nodes in topological order.
     pub fn nodes(&self) -> &[Node] {
         &self.nodes
     }
@@ -225,30 +242,30 @@ impl Graph {
         self.names.get(name).map(|&index| &self.nodes[index])
     }
 
-    /// The input's shape, (channels, height, width).
+    /// Returns the shape of the input: (channels, height, width).
     pub fn input_shape(&self) -> &[usize] {
         &self.nodes[0].shape
     }
 
-    /// Elements of one input sample.
+    /// Returns the number of elements per input sample.
     pub fn input_len(&self) -> usize {
         self.input_shape().iter().product()
     }
 
-    /// Number of classes: the units of the last node.
+    /// Returns the number of classes: the units of the last node.
     pub fn classes(&self) -> usize {
         self.nodes
             .last()
             .map_or(0, |node| node.shape.iter().product())
     }
 
-    /// The shape of what node `index` reads (first).
+    /// Returns the shape of the first source of node `index`.
     pub fn source_shape(&self, index: usize) -> &[usize] {
         &self.nodes[self.nodes[index].source()].shape
     }
 
-    /// The shape of the kernel of node `index`, PyTorch's: (out, in) or (out, in, height, width);
-    /// none where it has no kernel.
+    /// Returns the shape of the kernel of node `index` in PyTorch's layout, (out, in) or (out, in,
+    /// height, width), or `None` if it has no kernel.
     pub fn kernel_shape(&self, index: usize) -> Option<Vec<usize>> {
         let inputs = self.source_shape(index)[0];
         match self.nodes[index].operation {
@@ -260,7 +277,7 @@ impl Graph {
         }
     }
 
-    /// The prunable tensors in order, from input to output.
+    /// Returns the prunable tensors in topological order.
     pub fn prunable(&self) -> Vec<Prunable> {
         let kernel = |(node, Node { name, .. }): (usize, &Node)| {
             let shape = self.kernel_shape(node)?;
@@ -270,7 +287,7 @@ impl Graph {
         self.nodes.iter().enumerate().filter_map(kernel).collect()
     }
 
-    /// The fewest prunable weights on a path from the input to an output.
+    /// Returns the smallest number of prunable weights on a path from the input to an output.
     pub fn shortest_path(&self) -> usize {
         let mut lengths: Vec<usize> = Vec::with_capacity(self.nodes.len());
         for (index, node) in self.nodes.iter().enumerate() {
@@ -281,8 +298,8 @@ impl Graph {
         lengths.last().copied().unwrap_or(0)
     }
 
-    /// Returns the prunable tensor at which the last path from input to output ends when each keeps
-    /// `kept` of its weights, none while there may be a path.
+    /// Returns the index of the prunable tensor at which the last path from input to output ends
+    /// if every tensor keeps `kept` of its weights, or `None` if a path may remain.
     pub fn blocked(&self, kept: &[usize]) -> Option<usize> {
         let mut kept = kept.iter().enumerate();
         let mut last = None;
@@ -306,18 +323,19 @@ impl Graph {
         }
     }
 
-    /// The number of prunable weights, N.
+    /// Returns the number of prunable weights, N (paper, section 2).
     pub fn total(&self) -> usize {
         self.prunable().iter().map(Prunable::len).sum()
     }
 }
 
-/// The shape that `window` gives over `channels` maps of `input`.
+/// Returns the output shape of `window` over an input (height, width) with `channels` output
+/// channels.
 fn windowed(channels: usize, window: Window, input: [usize; 2]) -> Result<Vec<usize>, String> {
     let padded = [0, 1].map(|axis| window.before[axis] + input[axis] + window.after[axis]);
     if window.size == 0 || window.stride == 0 || padded.iter().any(|&n| n < window.size) {
         return Err(format!(
-            "its window of {0} x {0} does not fit a map of {1}",
+            "its window of {0} x {0} does not fit a feature map of {1}",
             window.size,
             dimensions(&input)
         ));
@@ -326,7 +344,7 @@ fn windowed(channels: usize, window: Window, input: [usize; 2]) -> Result<Vec<us
     Ok(vec![channels, height, width])
 }
 
-/// "6 x 14 x 14".
+/// Writes a shape as "6 x 14 x 14".
 fn dimensions(shape: &[usize]) -> String {
     let numbers: Vec<String> = shape.iter().map(usize::to_string).collect();
     numbers.join(" x ")

@@ -3,21 +3,20 @@
 //! [`state::State`] holds named arrays on the host, as files do. [`model::Network`] puts them on a
 //! device and runs the graph [`forward`]: with batch statistics for training, or with population
 //! [`statistics`] for evaluation. The [`operators`] are fused replacements for the training steps
-//! where candle's own cost several times as much. On devices other than the CPU, and in f64, the same
-//! mathematics runs as [`plain`] tensor operations.
+//! where candle's own cost several times as much. On devices other than the CPU, and in f64, the
+//! same mathematics runs as [`plain`] tensor operations.
 
 pub mod forward;
 pub mod initial;
 pub mod model;
-pub mod moments;
 pub mod operators;
 pub mod plain;
+pub mod population;
 pub mod state;
 pub mod statistics;
 #[cfg(test)]
 mod tests;
 
 pub use model::Network;
-pub use moments::EPSILON;
 pub use state::State;
-pub use statistics::Statistics;
+pub use statistics::{EPSILON, Statistics};

@@ -46,7 +46,7 @@ impl Kernels {
         Self {
             values,
             double: true,
-            others: initial::beside(graph),
+            others: initial::without_kernels(graph),
             missing: Vec::new(),
         }
     }
@@ -103,7 +103,7 @@ impl Kernels {
         let mut kernels = Self {
             values: Vec::new(),
             double: false,
-            others: initial::beside(graph),
+            others: initial::without_kernels(graph),
             missing: Vec::new(),
         };
         for Prunable { name, shape, .. } in graph.prunable() {

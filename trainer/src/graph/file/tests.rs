@@ -1,4 +1,4 @@
-//! Files that are read, and files that are refused: by what words, at which line.
+//! Tests valid files, and invalid files with the message and line of their errors.
 
 use std::fs;
 use std::path::Path;
@@ -6,7 +6,7 @@ use std::path::Path;
 use super::*;
 use crate::graph::Operation;
 
-/// `text` as a file, which is read.
+/// Loads `text` as a file.
 fn read_text(text: &str) -> Result<Graph, ArchitectureError> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("own.toml");
@@ -14,7 +14,8 @@ fn read_text(text: &str) -> Result<Graph, ArchitectureError> {
     load(path.to_str().unwrap())
 }
 
-/// The network of `layers` (one of them a line, keys divided by commas) over `input`.
+/// Loads the network of `layers` over `input`. Each layer is its type, a colon, and keys separated
+/// by semicolons.
 fn network(input: &str, layers: &[&str]) -> Result<Graph, ArchitectureError> {
     let mut text = format!("name = \"own\"\ninput = {input}\n");
     for layer in layers {
@@ -27,7 +28,7 @@ fn network(input: &str, layers: &[&str]) -> Result<Graph, ArchitectureError> {
     read_text(&text)
 }
 
-/// Checks that `layers` are refused at `line`, with `words`.
+/// Checks that `layers` are rejected at `line` with a message that contains `words`.
 fn refused(layers: &[&str], line: usize, words: &[&str]) {
     let error = network("[1, 12, 12]", layers).unwrap_err().to_string();
     assert!(error.contains(&format!("own.toml, line {line}")), "{error}");
@@ -205,7 +206,7 @@ fn what_is_written_wrongly_is_refused_at_its_line() {
         ("dense: name=\"a b\"; units=2", 9, &["\"a b\"", "letters"]),
         ("dense: units=2; units=3", 10, &["duplicate key"]),
     ] {
-        // The layer at fault stands from line 7 on.
+        // The layer at fault starts at line 7.
         refused(&[conv, layer, "dense: units=2"], line, words);
     }
     for (text, words) in [
@@ -258,7 +259,7 @@ fn what_does_not_hang_together_is_refused_with_the_layers_named() {
     refused(
         &[conv, "dense: from=\"conv9\"; units=2"],
         9,
-        &["layer fc1", "\"conv9\"", "no layer is called so"],
+        &["layer fc1", "\"conv9\"", "no layer has this name"],
     );
     refused(
         &[
@@ -269,30 +270,26 @@ fn what_does_not_hang_together_is_refused_with_the_layers_named() {
             dense,
         ],
         11,
-        // Not the layer that only hangs on the circle.
+        // The layer that only depends on the cycle is not named.
         &["layer add1", "its own output, add1 <- conv2 <- add1: "],
     );
     refused(&["dense: units=2; from=\"fc1\""], 3, &["fc1 <- fc1"]);
     refused(
         &[conv, "max-pool: size=2", "dense: from=\"conv1\"; units=2"],
         7,
-        &["layer pool1", "nobody reads it, nor fc1"],
+        &["layer pool1", "no layer reads it or fc1"],
     );
     refused(
         &[conv, dense, "dense: units=3; from=\"conv1\""],
         7,
         &["layer fc1", "fc2", "one output"],
     );
-    refused(
-        &[dense, conv],
-        6,
-        &["layer conv1", "only a dense layer can"],
-    );
+    refused(&[dense, conv], 6, &["layer conv1", "must be a dense layer"]);
     refused(&["dense: units=2; relu=true"], 3, &["layer fc1", "ReLU"]);
     refused(
         &[dense, conv, dense],
         6,
-        &["layer conv1", "needs a map, not 2 units"],
+        &["layer conv1", "needs a feature map as input, not 2 units"],
     );
     refused(
         &["max-pool: size=13", dense],
@@ -308,12 +305,12 @@ fn what_does_not_hang_together_is_refused_with_the_layers_named() {
     refused(
         &[conv, "add: from=\"conv1\"", dense],
         9,
-        &["layer add1", "reads 2", "names 1"],
+        &["layer add1", "needs 2", "names 1"],
     );
     refused(
         &[conv, "dense: from=[\"conv1\", \"input\"]; units=2"],
         9,
-        &["reads 1", "names 2"],
+        &["needs 1", "names 2"],
     );
 }
 
@@ -369,8 +366,7 @@ fn what_is_no_file_says_so() {
     );
 }
 
-/// Ten times the layers take about ten times the time; a hundred times where each looks at all
-/// others.
+/// Checks that ten times as many layers take about ten times as long, not a hundred times.
 #[test]
 fn time_is_linear_in_the_number_of_layers() {
     let text = |layers: usize| {
@@ -387,7 +383,7 @@ fn time_is_linear_in_the_number_of_layers() {
         assert_eq!(graph.prunable().len(), text.matches("[[layer]]").count());
         begun.elapsed()
     };
-    // The best of some, for the machine may be busy.
+    // The minimum of several, because the machine may be busy.
     let best = |text: &str| (0..5).map(|_| time(text)).min().unwrap();
     let (few, many) = (best(&few), best(&many));
     assert!(many < 40 * few, "{many:?} after {few:?}");

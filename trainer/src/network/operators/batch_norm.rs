@@ -1,7 +1,7 @@
-//! Batch normalisation by the batch's own statistics (Ioffe & Szegedy 2015), with its gradients.
+//! Batch normalisation by the statistics of the batch (Ioffe & Szegedy 2015), with its gradients.
 //!
-//! A unit of a dense layer has one value a sample, a channel of a map one for each position: its
-//! `area`. Statistics are over both.
+//! Statistics are per unit, over the samples and, for a channel of a feature map, over its
+//! positions.
 
 use std::sync::OnceLock;
 
@@ -10,28 +10,28 @@ use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor};
 use super::operand::{GradientSlot, Operand, slice, with_slice};
 use super::units::UnitLayout;
 
-/// The operator; made for one application.
+/// The operator of one application.
 struct BatchNorm {
     epsilon: f64,
     scale: GradientSlot,
     shift: GradientSlot,
-    /// Those of the forward pass, for the backward one.
+    /// Moments of the forward pass, reused by the backward pass.
     moments: OnceLock<BatchMoments>,
 }
 
-/// Of each unit.
+/// Moments per unit.
 struct BatchMoments {
     mean: Vec<f32>,
     /// `1 / sqrt(variance + epsilon)`.
     inverse: Vec<f32>,
 }
 
-/// Normalises each unit of `x` (batch, units) or (batch, units, height, width) to mean 0 and (biased)
-/// variance 1 over the batch and the map, then times `scale` plus `shift` (units). The gradients of
-/// scale and shift are left in the slots.
+/// Normalises each unit of `x` (batch, units) or (batch, units, height, width) to mean 0 and
+/// biased variance 1 over batch and positions, then multiplies by `scale` and adds `shift`
+/// (units). The backward pass stores the gradients of `scale` and `shift` in their slots.
 ///
 /// # Errors
-/// When shapes do not agree or a tensor is not contiguous f32 on the CPU.
+/// Returns an error if the shapes do not match or a tensor is not contiguous f32 on the CPU.
 pub fn batch_norm(
     x: &Tensor,
     scale: &Operand<'_>,
@@ -48,7 +48,7 @@ pub fn batch_norm(
 }
 
 impl BatchMoments {
-    /// Those of `x`, which lies as `layout`.
+    /// Computes the moments of `x`, whose values have the given `layout`.
     fn of(x: &[f32], layout: UnitLayout, epsilon: f64) -> Self {
         let count = layout.count(x);
         let mut mean = layout.totals(x);
@@ -84,7 +84,7 @@ impl CustomOp3 for BatchNorm {
         let moments = self
             .moments
             .get_or_init(|| BatchMoments::of(x, layout, self.epsilon));
-        // y = a x + b with one a and b per unit.
+        // y = a x + b, with one a and one b per unit.
         let a: Vec<f32> = scale
             .iter()
             .zip(&moments.inverse)
@@ -130,8 +130,9 @@ impl CustomOp3 for BatchNorm {
     }
 }
 
-/// With x̂ the normalised input: d shift = Σ dy, d scale = Σ dy x̂, and
-/// dx = scale / sqrt(v + eps) · (dy - d shift / m - x̂ d scale / m).
+/// Computes the gradients of the input, the scale and the shift. With x̂ the normalised input and
+/// m the number of values per unit, d shift = Σ dy, d scale = Σ dy x̂, and dx = scale / sqrt(v +
+/// eps) · (dy - d shift / m - x̂ d scale / m).
 fn backward(
     layout: UnitLayout,
     x: &[f32],
@@ -146,7 +147,7 @@ fn backward(
         .iter_mut()
         .zip(inverse)
         .for_each(|(d, inverse)| *d *= inverse);
-    // dx = a dy + b x + c with one a, b and c per unit.
+    // dx = a dy + b x + c, with one a, b and c per unit.
     let mut factors = [(); 3].map(|()| vec![0.0_f32; layout.units]);
     let [a, b, c] = &mut factors;
     for unit in 0..layout.units {

@@ -1,9 +1,10 @@
-//! Convolution of maps with its gradients, as matrix products of what the taps read (im2col).
+//! Convolution of feature maps with its gradients, as matrix products (im2col).
 //!
-//! With `columns` (in · taps, positions) holding for each tap what it reads at every output position,
-//! y = W columns, dW = dy columnsᵀ and d columns = Wᵀ dy, the last added back to where it was read. A
-//! batch goes through in chunks of images, so that columns stay in the cache, and the backward pass
-//! gathers them anew: kept, they would be as many times the input as there are taps.
+//! `columns` (in · taps, positions) holds, per tap, the value that it reads at every output
+//! position. Then y = W columns, dW = dy columnsᵀ and d columns = Wᵀ dy, which is added back to
+//! the positions that were read. A batch is processed in chunks of images whose columns fit the
+//! cache. The backward pass gathers them again, because keeping them would take the size of the
+//! input times the number of taps.
 
 use std::sync::Mutex;
 
@@ -13,43 +14,44 @@ use super::operand::{Bias, GradientSlot, Operand, with_slice};
 use super::spans::{self, Span};
 use crate::graph::Window;
 
-/// Values of a chunk's columns, 256 KiB, that a chunk should not exceed …
+/// Target size of a chunk's columns in values, 256 KiB in f32.
 const CACHED: usize = 1 << 16;
 
-/// … unless it would have fewer output positions: matrix products need some to be fast.
+/// Minimum output positions of a chunk, whatever the size: smaller matrix products are slow.
 const POSITIONS: usize = 256;
 
 /// The shapes of one convolution.
 struct Geometry {
-    /// For each tap of the window where it reads a plane.
+    /// The spans of each tap of the window.
     taps: Vec<Vec<Span>>,
     stride: usize,
-    /// Channels read.
+    /// Input channels.
     inputs: usize,
-    /// Height and width read.
+    /// Height and width of the input.
     input: [usize; 2],
-    /// Channels given.
+    /// Output channels.
     outputs: usize,
-    /// Height and width given.
+    /// Height and width of the output.
     output: [usize; 2],
 }
 
-/// The operator; made for one application.
+/// The operator of one application.
 struct Conv {
     geometry: Geometry,
-    /// The result, computed before by candle's matrix products.
+    /// The result, computed in advance with candle's matrix products.
     output: Mutex<Vec<f32>>,
-    /// False for a first layer, whose input needs no gradient.
+    /// Whether the input needs a gradient; that of the first layer does not.
     input_gradient: bool,
     weight: GradientSlot,
     bias: Option<Bias>,
 }
 
-/// The convolution of `x` (batch, in, height, width) with `weight` (out, in, size, size) plus `bias`
-/// (out), giving (batch, out, height, width). The gradients of weight and bias are left in their slots.
+/// Convolves `x` (batch, in, height, width) with `weight` (out, in, size, size) and adds `bias`
+/// (out). The result is (batch, out, output height, output width). The backward pass stores the
+/// gradients of weight and bias in their slots.
 ///
 /// # Errors
-/// When shapes do not chain or a tensor is not contiguous f32 on the CPU.
+/// Returns an error if the shapes do not match or a tensor is not contiguous f32 on the CPU.
 pub fn conv(
     x: &Tensor,
     weight: &Operand<'_>,
@@ -121,33 +123,33 @@ impl CustomOp2 for Conv {
 }
 
 impl Geometry {
-    /// Values of an image read.
+    /// Returns the number of input values per image.
     fn input_len(&self) -> usize {
         self.inputs * self.plane()
     }
 
-    /// Positions of a map read.
+    /// Returns the number of input positions per channel.
     fn plane(&self) -> usize {
         self.input[0] * self.input[1]
     }
 
-    /// Output positions of an image.
+    /// Returns the number of output positions per channel.
     fn positions(&self) -> usize {
         self.output[0] * self.output[1]
     }
 
-    /// Values read for one output position: the rows of columns.
+    /// Returns the number of values read per output position: the rows of the columns.
     fn depth(&self) -> usize {
         self.inputs * self.taps.len()
     }
 
-    /// Images of a chunk.
+    /// Returns the number of images per chunk.
     fn chunk(&self) -> usize {
         let cached = CACHED / (self.depth() * self.positions()).max(1);
         cached.max(POSITIONS.div_ceil(self.positions()))
     }
 
-    /// W columns + b for the images `x`; `kernel` is (outputs, taps).
+    /// Computes W columns + b for the images `x`; `kernel` is (outputs, taps).
     fn forward(&self, x: &[f32], kernel: &Tensor, bias: Option<&[f32]>) -> Result<Vec<f32>> {
         let positions = self.positions();
         let images = x.len() / self.input_len();
@@ -171,8 +173,8 @@ impl Geometry {
         Ok(y)
     }
 
-    /// The gradient of the kernel, and with `kernel` (outputs, taps) given that of the images `x`, from
-    /// that of the output.
+    /// Computes the gradient of the kernel and, if `kernel` (outputs, taps) is given, that of the
+    /// images `x`, from the gradient `dy` of the output.
     fn backward(
         &self,
         x: &[f32],
@@ -202,8 +204,8 @@ impl Geometry {
         Ok((d_kernel, dx))
     }
 
-    /// What each tap reads at every output position of the images `x`: (taps, images · positions), zeros
-    /// for padding.
+    /// Gathers what each tap reads at every output position of the images `x`: (taps, images ·
+    /// positions), with zeros for padding.
     fn columns(&self, x: &[f32]) -> Result<Tensor> {
         let images = x.len() / self.input_len();
         let mut columns = vec![0.0_f32; self.depth() * images * self.positions()];
@@ -223,7 +225,8 @@ impl Geometry {
         )
     }
 
-    /// Adds `columns`, laid out as [`columns`](Self::columns) does, to the images `x` where they were read.
+    /// Adds `columns`, laid out as by [`columns`](Self::columns), to the positions of the images
+    /// `x` that they were read from.
     fn add_columns(&self, columns: &[f32], x: &mut [f32]) {
         self.each_span(x.len() / self.input_len(), |at, from, length| {
             let columns = &columns[at..at + length];
@@ -237,8 +240,8 @@ impl Geometry {
         });
     }
 
-    /// Calls `visit` for every run of every tap and image with where in the columns it starts, where in
-    /// the images the first position is read, and its length.
+    /// Calls `visit(column, input, length)` for every span of every tap and image: its start in
+    /// the columns, the first position that it reads in the images, and its length.
     fn each_span(&self, images: usize, mut visit: impl FnMut(usize, usize, usize)) {
         let mut columns = 0;
         for channel in 0..self.inputs {
@@ -254,7 +257,8 @@ impl Geometry {
         }
     }
 
-    /// Gradients (images, outputs, positions) as a tensor (outputs, images · positions).
+    /// Transposes gradients (images, outputs, positions) to a tensor (outputs, images ·
+    /// positions).
     fn channel_first(&self, dy: &[f32]) -> Result<Tensor> {
         let (positions, output_len) = (self.positions(), self.outputs * self.positions());
         let mut values = Vec::with_capacity(dy.len());

@@ -1,24 +1,24 @@
-//! y = x Wᵀ + b with its gradients, W in PyTorch's layout (out, in).
+//! Dense layers, y = x Wᵀ + b, with their gradients; W has PyTorch's layout (out, in).
 
 use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor};
 
 use super::operand::{Bias, GradientSlot, Operand, with_slice};
 
-/// The operator; made for one application.
+/// The operator of one application.
 struct Linear {
-    /// x Wᵀ, computed before by candle's matrix product.
+    /// x Wᵀ, computed in advance with candle's matrix product.
     product: Tensor,
-    /// False for a first layer, whose input needs no gradient.
+    /// Whether the input needs a gradient; that of the first layer does not.
     input_gradient: bool,
     weight: GradientSlot,
     bias: Option<Bias>,
 }
 
-/// `x` (batch, in) times `weight` (out, in) plus `bias` (out), giving (batch, out). The gradients of
-/// weight and bias are left in their slots.
+/// Multiplies `x` (batch, in) by `weight` (out, in) transposed and adds `bias` (out). The result
+/// is (batch, out). The backward pass stores the gradients of weight and bias in their slots.
 ///
 /// # Errors
-/// When shapes do not chain or a tensor is not contiguous f32 on the CPU.
+/// Returns an error if the shapes do not match or a tensor is not contiguous f32 on the CPU.
 pub fn linear(x: &Tensor, weight: &Operand<'_>, bias: Option<&Operand<'_>>) -> Result<Tensor> {
     let operator = Linear {
         product: x.detach().matmul(&weight.values.detach().t()?)?,

@@ -6,17 +6,17 @@ use candle_core::{CpuStorage, Layout, Result, Tensor};
 
 use super::units::UnitLayout;
 
-/// Where an operator leaves the gradient of one parameter during the backward pass.
+/// The slot in which an operator stores the gradient of one parameter during the backward pass.
 #[derive(Debug, Clone, Default)]
 pub struct GradientSlot(Arc<Mutex<Option<Tensor>>>);
 
 impl GradientSlot {
-    /// Leaves `gradient`, replacing what was there.
+    /// Stores `gradient`, replacing an earlier one.
     pub(crate) fn put(&self, gradient: Tensor) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(gradient);
     }
 
-    /// Takes the gradient, if one was left since the last time.
+    /// Takes the gradient, if one was stored since the last call.
     pub fn take(&self) -> Option<Tensor> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
@@ -31,7 +31,7 @@ pub struct Operand<'a> {
     pub gradient: &'a GradientSlot,
 }
 
-/// A layer's bias, for as long as its operator lives.
+/// The bias of a layer, copied for its operator.
 pub(super) struct Bias {
     pub(super) values: Vec<f32>,
     gradient: GradientSlot,
@@ -46,7 +46,8 @@ impl Bias {
         })
     }
 
-    /// Leaves its gradient, the sum of the `output`'s (batch, units, …).
+    /// Stores the gradient of the bias: the sum per unit of the gradient of the `output` (batch,
+    /// units, …).
     pub(super) fn sum(&self, output: &Tensor) -> Result<()> {
         let layout = UnitLayout::of(output.shape());
         let sums = with_slice(output, |output| layout.totals(output))?;
@@ -56,19 +57,25 @@ impl Bias {
     }
 }
 
-/// The elements of a contiguous f32 storage.
+/// Returns the elements of a contiguous f32 storage.
+///
+/// # Errors
+/// Returns an error if the storage is not contiguous or not f32.
 pub(super) fn slice<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [f32]> {
     match layout.contiguous_offsets() {
         Some((start, end)) => Ok(&storage.as_slice::<f32>()?[start..end]),
-        None => candle_core::bail!("an operator of the trainer needs a contiguous tensor"),
+        None => candle_core::bail!("the fused operators require a contiguous tensor"),
     }
 }
 
-/// Runs `read` on the elements of a contiguous f32 tensor on the CPU.
+/// Calls `read` with the elements of a contiguous f32 tensor on the CPU.
+///
+/// # Errors
+/// Returns an error if the tensor is not contiguous, not f32, or not on the CPU.
 pub(super) fn with_slice<T>(tensor: &Tensor, read: impl FnOnce(&[f32]) -> T) -> Result<T> {
     let (storage, layout) = tensor.storage_and_layout();
     match &*storage {
         candle_core::Storage::Cpu(storage) => Ok(read(slice(storage, layout)?)),
-        _ => candle_core::bail!("an operator of the trainer needs a tensor on the CPU"),
+        _ => candle_core::bail!("the fused operators require a tensor on the CPU"),
     }
 }

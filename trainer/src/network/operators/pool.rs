@@ -1,5 +1,5 @@
-//! Pooling of each channel of a map, with its gradient. Padding is not read: a mean is that of the
-//! real positions.
+//! Pooling of feature maps with its gradient. Padding is ignored: a mean is taken over the
+//! positions of its window that are not padding.
 
 use std::sync::OnceLock;
 
@@ -9,20 +9,20 @@ use super::operand::{slice, with_slice};
 use super::spans::{self, Span};
 use crate::graph::{Pooling, Window};
 
-/// The operator; made for one application.
+/// The operator of one application.
 struct Pool {
     kind: Pooling,
     window: Window,
-    /// For a maximum, the position in its plane that each output came from.
+    /// The position in its channel that each maximum came from; unset for means.
     origins: OnceLock<Vec<u32>>,
 }
 
-/// The largest or the mean of each window of `x` (batch, channels, height, width). The gradient of
-/// a maximum goes to the first position that has it, and what is not a number is larger than all
-/// that is.
+/// Computes the maximum or mean of each window of `x` (batch, channels, height, width). The
+/// gradient of a maximum goes to the first position that holds it, and NaN counts as larger than
+/// every number.
 ///
 /// # Errors
-/// When `x` is not a contiguous f32 map on the CPU.
+/// Returns an error if `x` is not a contiguous f32 feature map on the CPU.
 pub fn pool(x: &Tensor, kind: Pooling, window: Window) -> Result<Tensor> {
     let operator = Pool {
         kind,
@@ -33,12 +33,13 @@ pub fn pool(x: &Tensor, kind: Pooling, window: Window) -> Result<Tensor> {
 }
 
 impl Pool {
-    /// Where all taps read a plane of `input`.
+    /// Returns the spans of all taps over a channel of `input` (height, width).
     fn spans(&self, input: [usize; 2]) -> Vec<Span> {
         spans::of_taps(self.window, input).concat()
     }
 
-    /// One over the number of real positions of each output's window.
+    /// Returns the reciprocal of the number of positions in each output's window that are not
+    /// padding.
     fn shares(&self, spans: &[Span], outputs: usize) -> Vec<f32> {
         let mut counts = vec![0.0_f32; outputs];
         for span in spans {
@@ -85,7 +86,7 @@ impl CustomOp1 for Pool {
                         let origins = &mut origins[span.output..][..span.length];
                         let read = (span.input..).step_by(self.window.stride);
                         for ((y, origin), at) in y.iter_mut().zip(origins).zip(read) {
-                            // What is not a number stays so, for training to be seen to diverge.
+                            // NaN is passed on, so that training can detect divergence.
                             if x[at] > *y || x[at].is_nan() {
                                 (*y, *origin) = (x[at], at as u32);
                             }
