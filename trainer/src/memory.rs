@@ -41,7 +41,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_no_system_has_is_refused() {
+    fn impossible_amounts_are_rejected() {
         require(1 << 20, "a test").unwrap();
         let error = require(isize::MAX as usize, "a test").unwrap_err();
         let text = error.to_string();

@@ -35,7 +35,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn slips_of_the_finger_are_recognised_and_other_words_are_not() {
+    fn mistyped_names_are_recognised() {
         let sets = ["digits", "mnist", "fashion-mnist"];
         for (typed, meant) in [
             ("mnst", Some("mnist")),

@@ -90,7 +90,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn splitmix_gives_the_published_stream() {
+    fn splitmix_matches_the_published_stream() {
         let mut random = Random::new(0);
         let drawn = [random.next_u64(), random.next_u64(), random.next_u64()];
         assert_eq!(

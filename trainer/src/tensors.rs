@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_is_there_twice_is_refused() {
+    fn duplicate_names_are_rejected() {
         let refused = |header: String, data, words: &str| {
             let file = file(&header, data);
             let reason = parse(&file).map(|_| ()).unwrap_err();

@@ -58,7 +58,7 @@ fn located(set: &Published, places: &Places) -> PathBuf {
 }
 
 #[test]
-fn the_first_place_that_has_the_set_wins() {
+fn the_first_place_with_the_set_wins() {
     let root = tempfile::tempdir().unwrap();
     let places = places(root.path());
     write_set(&root.path().join("system/mnist"), 3);
@@ -91,7 +91,7 @@ fn the_first_place_that_has_the_set_wins() {
 }
 
 #[test]
-fn another_set_under_a_known_name_is_refused() {
+fn another_set_under_a_known_name_is_rejected() {
     let root = tempfile::tempdir().unwrap();
     write_set(&root.path().join("cache/mnist"), 3);
     let set = published(&root.path().join("cache/mnist"));
@@ -109,7 +109,7 @@ fn another_set_under_a_known_name_is_refused() {
 }
 
 #[test]
-fn a_set_that_is_not_here_says_where_it_was_looked_for_and_how_to_get_it() {
+fn a_missing_set_names_the_searched_folders_and_the_remedy() {
     let root = tempfile::tempdir().unwrap();
     let places = places(root.path());
     for set in &PUBLISHED {
@@ -141,7 +141,7 @@ fn a_set_that_is_not_here_says_where_it_was_looked_for_and_how_to_get_it() {
 }
 
 #[test]
-fn unknown_names_suggest_a_known_one_and_folders_are_read() {
+fn unknown_names_get_suggestions_and_folders_load() {
     let root = tempfile::tempdir().unwrap();
     let places = places(root.path());
     let message = catalogue::load("mnits", &places).unwrap_err().to_string();

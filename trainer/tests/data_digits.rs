@@ -10,7 +10,7 @@ use rarefy_trainer::data::{Dataset, digits, folder};
 const CLASS_COUNTS: [usize; 10] = [1001, 1127, 991, 1032, 980, 863, 1014, 1070, 944, 978];
 
 #[test]
-fn the_embedded_files_are_those_made_from_the_package() {
+fn the_embedded_files_match_the_package() {
     let whole = digits::whole();
     let images = Images {
         count: whole.len(),

@@ -144,7 +144,7 @@ fn range(from: usize) -> Option<String> {
 }
 
 #[test]
-fn a_fetched_set_is_whole_loads_by_name_and_is_not_fetched_again() {
+fn a_fetched_set_is_complete_and_not_fetched_again() {
     let mut tiny = Tiny::new();
     let mirror = tiny.mirror(Fault::None);
     // The folder is created, and a slash at the end of a URL is harmless.
@@ -199,7 +199,7 @@ fn a_fetched_set_is_whole_loads_by_name_and_is_not_fetched_again() {
 }
 
 #[test]
-fn a_broken_connection_is_continued_where_it_broke() {
+fn a_broken_connection_is_resumed() {
     let tiny = Tiny::new();
     let whole = tiny.files[0].1.len();
     let mirror = tiny.mirror(Fault::CutOnce(5000));
@@ -219,7 +219,7 @@ fn a_broken_connection_is_continued_where_it_broke() {
 }
 
 #[test]
-fn a_later_run_continues_what_an_earlier_one_left() {
+fn a_later_run_resumes_an_earlier_one() {
     let tiny = Tiny::new();
     let whole = tiny.files[0].1.len();
     let broken = tiny.mirror(Fault::CutAlways(1000));
@@ -245,7 +245,7 @@ fn a_later_run_continues_what_an_earlier_one_left() {
 }
 
 #[test]
-fn a_part_that_is_the_whole_file_is_taken_without_a_byte() {
+fn a_complete_partial_file_needs_no_download() {
     let tiny = Tiny::new();
     fs::write(
         tiny.folder.path().join(format!("{FIRST}.part")),
@@ -259,7 +259,7 @@ fn a_part_that_is_the_whole_file_is_taken_without_a_byte() {
 }
 
 #[test]
-fn a_server_that_ignores_ranges_is_taken_from_the_start() {
+fn a_server_that_ignores_ranges_starts_over() {
     let tiny = Tiny::new();
     let whole = tiny.files[0].1.len();
     let mirror = tiny.mirror(Fault::IgnoresRange(5000));
@@ -276,7 +276,7 @@ fn a_server_that_ignores_ranges_is_taken_from_the_start() {
 }
 
 #[test]
-fn a_part_of_another_mirrors_file_is_started_over_once() {
+fn a_partial_file_of_another_mirror_starts_over_once() {
     let tiny = Tiny::new();
     let part = tiny.folder.path().join(format!("{FIRST}.part"));
     let mirror = tiny.mirror(Fault::None);
@@ -331,7 +331,7 @@ fn a_mirror_that_fails_is_followed_by_the_next() {
 }
 
 #[test]
-fn when_all_mirrors_fail_one_sentence_says_how_each_did() {
+fn the_error_reports_every_failed_mirror() {
     let tiny = Tiny::new();
     let missing = tiny.mirror(Fault::Status(404));
     let wrong = tiny.mirror(Fault::OtherContents);
@@ -386,7 +386,7 @@ fn the_known_mirrors_come_after_those_given() {
 
 /// Requests to stop once a request has arrived, or at once.
 #[test]
-fn stopping_takes_effect_while_a_server_is_silent_and_leaves_nothing_final() {
+fn stopping_interrupts_a_silent_server_and_leaves_no_final_file() {
     let tiny = Tiny::new();
     let mirror = tiny.mirror(Fault::Silent);
     let stop = AtomicBool::new(false);
@@ -439,7 +439,7 @@ fn one_fetch_at_a_time_works_in_a_folder() {
 }
 
 #[test]
-fn a_wrong_file_under_another_name_is_not_hidden_by_a_fetched_one() {
+fn a_wrong_file_that_takes_precedence_is_reported() {
     let tiny = Tiny::new();
     let mirror = tiny.mirror(Fault::None);
     let path = tiny.folder.path().join("train-images-idx3-ubyte");
@@ -458,7 +458,7 @@ fn a_wrong_file_under_another_name_is_not_hidden_by_a_fetched_one() {
 /// Checks that a partial file that is a link to another file never changes that file.
 #[cfg(unix)]
 #[test]
-fn a_part_that_leads_elsewhere_is_replaced_and_never_written_through() {
+fn a_linked_partial_file_is_replaced_and_never_written() {
     use std::os::unix::fs::symlink;
     let elsewhere = tempfile::tempdir().unwrap();
     let victim = elsewhere.path().join("victim");
@@ -493,7 +493,7 @@ fn a_part_that_leads_elsewhere_is_replaced_and_never_written_through() {
 }
 
 #[test]
-fn a_server_that_trickles_is_given_up() {
+fn a_slow_server_is_abandoned() {
     let tiny = Tiny::new();
     let mirror = tiny.mirror(Fault::Trickle);
     let part = tiny.folder.path().join("part");
@@ -528,7 +528,7 @@ fn a_server_that_trickles_is_given_up() {
 }
 
 #[test]
-fn a_folder_that_cannot_be_made_is_named() {
+fn a_folder_that_cannot_be_created_is_named() {
     let tiny = Tiny::new();
     let file = tiny.folder.path().join("file");
     fs::write(&file, b"").unwrap();

@@ -102,7 +102,7 @@ fn images_with_channels_are_read_channel_first() {
 }
 
 #[test]
-fn what_was_written_is_read_back_plain_and_compressed() {
+fn plain_and_compressed_files_round_trip() {
     let set = images(7, 4, 5);
     let bytes = images_idx(&set);
     assert_eq!(
@@ -130,7 +130,7 @@ fn what_was_written_is_read_back_plain_and_compressed() {
 }
 
 #[test]
-fn missing_files_and_what_is_no_file_are_refused() {
+fn missing_and_special_files_are_rejected() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("nowhere");
     let error = idx::read_images(&path).unwrap_err().to_string();
@@ -151,7 +151,7 @@ fn missing_files_and_what_is_no_file_are_refused() {
 }
 
 #[test]
-fn every_cut_is_refused() {
+fn every_truncation_is_rejected() {
     let bytes = images_idx(&images(3, 4, 5));
     assert!(matches!(
         read(&[]).unwrap_err(),
@@ -188,7 +188,7 @@ fn every_cut_is_refused() {
 }
 
 #[test]
-fn damaged_gzip_is_refused() {
+fn damaged_gzip_is_rejected() {
     let set = images(3, 4, 5);
     let whole = gzip(&images_idx(&set));
     let mut refused = 0;
@@ -213,7 +213,7 @@ fn damaged_gzip_is_refused() {
 }
 
 #[test]
-fn trailing_bytes_are_refused() {
+fn trailing_bytes_are_rejected() {
     let mut bytes = images_idx(&images(3, 4, 5));
     bytes.push(0);
     refusal(
@@ -228,7 +228,7 @@ fn trailing_bytes_are_refused() {
 
 /// Accepts zero padding after gzip data, as `gzip` does for tapes and block devices.
 #[test]
-fn zeros_after_a_gzip_stream_are_padding() {
+fn zeros_after_gzip_data_are_padding() {
     let images = images(3, 4, 5);
     let padded = [gzip(&images_idx(&images)), vec![0; 512]].concat();
     assert_eq!(read(&padded).unwrap(), images);
@@ -238,7 +238,7 @@ fn zeros_after_a_gzip_stream_are_padding() {
 }
 
 #[test]
-fn other_magics_are_refused() {
+fn other_magic_numbers_are_rejected() {
     refusal(
         &labels_idx(&[1; 20]),
         &["0x00000801", "0x00000803", "swapped"],
@@ -260,7 +260,7 @@ fn other_magics_are_refused() {
 }
 
 #[test]
-fn empty_sets_are_refused() {
+fn empty_files_are_rejected() {
     for (count, rows, columns) in [(0, 28, 28), (5, 0, 28), (5, 28, 0)] {
         let announced = format!("{count} images of {rows} x {columns} pixels");
         refusal(
@@ -279,7 +279,7 @@ fn announcing(dimensions: [u32; 3], body: usize) -> Vec<u8> {
 }
 
 #[test]
-fn absurd_headers_are_refused_before_anything_is_allocated() {
+fn huge_headers_are_rejected_before_allocation() {
     // 2^96 bytes, which overflow 64 bits, and 4 GiB, which exceeds the limit.
     refusal(
         &announcing([u32::MAX; 3], 100),
@@ -365,7 +365,7 @@ fn a_folder_is_a_dataset_under_any_of_the_usual_names() {
 }
 
 #[test]
-fn a_folder_that_lacks_files_is_refused_by_their_names() {
+fn missing_files_are_named() {
     let set = Set::new();
     fs::remove_file(set.path("train-labels.idx1-ubyte.gz")).unwrap();
     fs::remove_file(set.path("t10k-images.idx3-ubyte")).unwrap();
@@ -379,7 +379,7 @@ fn a_folder_that_lacks_files_is_refused_by_their_names() {
 }
 
 #[test]
-fn files_that_do_not_belong_together_are_refused() {
+fn inconsistent_files_are_rejected() {
     let set = Set::new();
     set.write(
         "train-labels.idx1-ubyte.gz",
@@ -401,7 +401,7 @@ fn files_that_do_not_belong_together_are_refused() {
 }
 
 #[test]
-fn labels_out_of_range_are_refused() {
+fn labels_out_of_range_are_rejected() {
     let set = Set::new();
     let mut wrong = labels(10);
     wrong[6] = 4;

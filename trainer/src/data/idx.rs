@@ -77,7 +77,7 @@ pub enum IdxError {
         /// The dimensions that the header announces.
         announced: String,
     },
-    /// The header announces more than [`MAX_BYTES`].
+    /// The header announces more than 2 GiB.
     #[error(
         "{path} announces {announced}, more than the limit of {MAX_BYTES} bytes: its header is damaged \
          or the set is too large; download it again or give a smaller one"

@@ -269,7 +269,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_papers_architectures_have_its_numbers_of_weights() {
+    fn architectures_have_the_papers_weight_counts() {
         for (name, tensors, total, input, classes) in [
             ("lenet-300-100", 3, 266_200, [1, 28, 28], 10),
             ("lenet-5", 5, 61_770, [3, 32, 32], 10),

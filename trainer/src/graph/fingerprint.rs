@@ -67,7 +67,7 @@ mod tests {
     use crate::graph::architecture::multilayer;
 
     #[test]
-    fn every_difference_changes_it() {
+    fn every_difference_changes_the_fingerprint() {
         let of = |name: &str, input, units: &[usize]| {
             multilayer(name, input, units).unwrap().fingerprint()
         };

@@ -323,7 +323,7 @@ impl Graph {
         }
     }
 
-    /// Returns the number of prunable weights, N (paper, section 2).
+    /// Returns the number of prunable weights, N.
     pub fn total(&self) -> usize {
         self.prunable().iter().map(Prunable::len).sum()
     }
@@ -355,7 +355,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn shapes_that_do_not_chain_are_refused_with_the_layer_named() {
+    fn mismatched_shapes_are_rejected_by_layer() {
         let mut graph = Graph::new("toy", [1, 2, 2]);
         let error = graph
             .push(

@@ -1,7 +1,7 @@
 //! Sliding windows: the input positions that a convolution or pooling reads.
 //!
 //! Along each axis, tap `t` of output `o` reads the input position `o * stride + t - before`.
-//! Positions outside the input are padding.
+//! Positions outside the input are padding: zeros for a convolution, ignored by pooling.
 
 use std::ops::Range;
 
@@ -91,7 +91,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn same_padding_at_stride_two_puts_the_odd_zero_after() {
+    fn same_padding_puts_the_odd_position_after_the_input() {
         let window = Window::new(3, 2, Padding::Same, [8, 7]).unwrap();
         assert_eq!((window.before, window.after), ([0, 1], [1, 1]));
         assert_eq!(window.outputs([8, 7]), [4, 4]);
@@ -101,7 +101,7 @@ mod tests {
 
     /// Compares `reading` with its definition, one output at a time.
     #[test]
-    fn a_tap_reads_where_its_position_is_real() {
+    fn reading_excludes_padding() {
         for size in 1..6 {
             for stride in 1..4 {
                 for inputs in 1..9 {

@@ -133,7 +133,7 @@ fn weighted(network: &Network, x: &Tensor, weighting: &Tensor) -> (f64, GradStor
 
 /// Compares plain tensor operations with candle's own layers, where it has them.
 #[test]
-fn plain_layers_are_candles_own() {
+fn plain_layers_match_candles_own() {
     let mut random = Random::new(6);
     let x = random_tensor(&mut random, (2, 3 * 8 * 6));
     let x = x.reshape((2, 3, 8, 6)).unwrap();
@@ -198,7 +198,7 @@ fn operators_agree_with_plain_tensor_operations() {
 
 /// Compares the gradients of the f64 network with finite differences.
 #[test]
-fn double_gives_the_gradients_that_finite_differences_give() {
+fn double_gradients_match_finite_differences() {
     const STEP: f64 = 1e-6;
     for graph in [lenet(), residual()] {
         let state = initial::state(&graph, 3);
@@ -238,7 +238,7 @@ fn double_gives_the_gradients_that_finite_differences_give() {
 }
 
 #[test]
-fn double_refuses_kernels_that_do_not_fit() {
+fn double_rejects_mismatched_kernels() {
     let graph = multilayer("toy", [1, 1, 4], &[3, 2]).unwrap();
     let state = initial::state(&graph, 3);
     let refused =
@@ -250,7 +250,7 @@ fn double_refuses_kernels_that_do_not_fit() {
 
 /// Checks that the population statistics over one batch equal the statistics of that batch.
 #[test]
-fn evaluation_on_the_training_batch_gives_the_scores_of_training() {
+fn evaluation_on_the_training_batch_matches_training() {
     for graph in [lenet(), residual()] {
         let state = initial::state(&graph, 7);
         let x = random_tensor(&mut Random::new(8), (20, graph.input_len()));
@@ -332,7 +332,7 @@ fn statistics_or_zeros(graph: &Graph, state: &State) -> Statistics {
 /// Checks that the statistics are bit-identical however much is kept between batch norms, and
 /// equal to the definition up to rounding, in f32 and against f64.
 #[test]
-fn statistics_are_those_of_the_definition_whatever_is_kept() {
+fn statistics_match_the_definition_for_any_limit() {
     let dense = multilayer("toy", [1, 1, 13], &[11, 7, 5]).unwrap();
     for graph in [dense, lenet(), residual()] {
         let state = initial::state(&graph, 3);
@@ -373,7 +373,7 @@ fn statistics_are_those_of_the_definition_whatever_is_kept() {
 
 /// Checks that plain tensor operations and fused operators agree on exact zeros, ties and NaN.
 #[test]
-fn zeros_ties_and_nan_are_the_same_by_plain_operations() {
+fn plain_operations_agree_on_zeros_ties_and_nan() {
     let mut layers = Layers(Graph::new("edges", [2, 5, 5]));
     let relu = layers.relu(0);
     let window = layers.window(relu, 3, 2, Padding::Each(1));

@@ -40,7 +40,7 @@ fn refused(layers: &[&str], line: usize, words: &[&str]) {
 }
 
 #[test]
-fn known_architectures_written_as_files_are_the_same_graphs() {
+fn files_reproduce_built_in_architectures() {
     let lenet_5 = [
         "conv: channels=6; kernel=5",
         "average-pool: size=2",
@@ -73,7 +73,7 @@ fn known_architectures_written_as_files_are_the_same_graphs() {
 }
 
 #[test]
-fn the_example_files_have_the_weights_that_their_readme_says() {
+fn example_files_match_the_readmes_weight_counts() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("architectures");
     let readme = fs::read_to_string(folder.join("README.md")).unwrap();
     let mut files = 0;
@@ -99,7 +99,7 @@ fn the_example_files_have_the_weights_that_their_readme_says() {
 }
 
 #[test]
-fn layers_are_read_by_name_in_any_order_of_the_file() {
+fn layers_may_appear_in_any_order() {
     let graph = network(
         "[2, 7, 7]",
         &[
@@ -143,7 +143,7 @@ fn layers_are_read_by_name_in_any_order_of_the_file() {
 }
 
 #[test]
-fn what_is_written_wrongly_is_refused_at_its_line() {
+fn syntax_errors_name_line_and_layer() {
     let conv = "conv: channels=2; kernel=3";
     for (layer, line, words) in [
         ("cnov: channels=2", 8, &["cnov", "`average-pool`"][..]),
@@ -254,7 +254,7 @@ fn what_is_written_wrongly_is_refused_at_its_line() {
 }
 
 #[test]
-fn what_does_not_hang_together_is_refused_with_the_layers_named() {
+fn inconsistent_layers_are_rejected_by_name() {
     let (conv, dense) = ("conv: channels=2; kernel=3", "dense: units=2");
     refused(
         &[conv, "dense: from=\"conv9\"; units=2"],
@@ -315,7 +315,7 @@ fn what_does_not_hang_together_is_refused_with_the_layers_named() {
 }
 
 #[test]
-fn absurd_sizes_are_refused_before_anything_is_laid_out() {
+fn huge_sizes_are_rejected_before_allocation() {
     let dense = "dense: units=2";
     let huge = "conv: channels=2147483648; kernel=1";
     refused(&[huge, dense], 3, &["layer conv1", "elements"]);
@@ -347,7 +347,7 @@ fn absurd_sizes_are_refused_before_anything_is_laid_out() {
 }
 
 #[test]
-fn what_is_no_file_says_so() {
+fn unknown_names_and_unreadable_files_are_rejected() {
     for (name, words) in [
         ("lenet-6", "end"),
         ("nowhere.toml", "cannot read nowhere.toml"),
