@@ -265,7 +265,7 @@ fn empty_files_are_rejected() {
         let announced = format!("{count} images of {rows} x {columns} pixels");
         refusal(
             &images_idx(&images(count, rows, columns)),
-            &[&announced, "nothing"],
+            &[&announced, "is empty"],
         );
     }
 }
@@ -295,7 +295,7 @@ fn huge_headers_are_rejected_before_allocation() {
         &[
             "40000 images of 200 x 200 pixels",
             "1600000016",
-            "cut short",
+            "truncated",
         ],
     );
 }
@@ -408,7 +408,7 @@ fn labels_out_of_range_are_rejected() {
     set.write("t10k-labels-idx1-ubyte.gz", &labels_idx(&wrong));
     set.refusal(
         "t10k-labels-idx1-ubyte.gz",
-        &["label 6 is 4", "4 classes, from 0 to 3"],
+        &["label 6 is 4", "4 classes, 0 to 3"],
     );
 
     let set = Set::new();
@@ -417,6 +417,6 @@ fn labels_out_of_range_are_rejected() {
     set.write("train-labels.idx1-ubyte.gz", &labels_idx(&wrong));
     set.refusal(
         "train-labels.idx1-ubyte.gz",
-        &["label 5 is 200", "no training image is a 4"],
+        &["label 5 is 200", "no training image has class 4"],
     );
 }
