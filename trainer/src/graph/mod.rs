@@ -7,8 +7,8 @@
 //! of layer is one more arm in each walk. Tensor names and layouts are PyTorch's: `fc1.weight` is
 //! (out, in).
 //!
-//! [`architecture`] builds the graphs of the paper by name, [`file`] reads a user's own from TOML,
-//! and [`load`] accepts either.
+//! [`architecture`] builds the graphs of the paper by name, [`mod@file`] reads a user's own from
+//! TOML, and [`load`] accepts either.
 
 pub mod architecture;
 pub mod file;
