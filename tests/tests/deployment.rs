@@ -11,6 +11,7 @@ use std::sync::atomic::AtomicBool;
 use candle_core::Device;
 use rarefy_format::{AlignedBytes, Encoding, Model};
 use rarefy_runtime::Engine;
+use rarefy_trainer::data::batches::Batches;
 use rarefy_trainer::data::{Dataset, Split, digits};
 use rarefy_trainer::deploy::choose::{self, EncodingChoice, Goal};
 use rarefy_trainer::deploy::export::{self, FinishedRun, Options};
@@ -21,7 +22,6 @@ use rarefy_trainer::graph::{Graph, architecture};
 use rarefy_trainer::network::{Network, State, Statistics, initial};
 use rarefy_trainer::pruning::effective::{self, Mode};
 use rarefy_trainer::pruning::{Masks, Pruner, Source, Target};
-use rarefy_trainer::training::batches::Batches;
 use rarefy_trainer::training::{Recipe, run};
 
 /// The largest difference of a class score, relative to the largest score of the image.

@@ -8,10 +8,10 @@ use std::hint::black_box;
 use std::time::Instant;
 
 use candle_core::{DType, Device};
+use rarefy_trainer::data::batches::Batches;
 use rarefy_trainer::data::{Dataset, digits};
 use rarefy_trainer::graph::{Graph, architecture};
 use rarefy_trainer::network::{Network, State, initial};
-use rarefy_trainer::training::batches::Batches;
 use rarefy_trainer::training::momentum::{Coefficients, Momentum};
 
 /// Images of a step.

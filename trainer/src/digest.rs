@@ -1,4 +1,4 @@
-//! Fingerprints of bytes: SHA-256 in lower-case hexadecimal.
+//! SHA-256 digests in lower-case hexadecimal.
 
 use sha2::{Digest, Sha256};
 

@@ -1,30 +1,30 @@
-//! Whether the memory that a computation needs can be had, asked before it begins.
+//! Checks that the memory of a computation is available before the computation starts.
 //!
-//! An allocation that fails in the midst of tensor code ends the process without a sentence. Where the
-//! system limits the address space (`ulimit -v`, containers that set it), asking first turns that
-//! into an error. Systems that promise more memory than they have may still end the process later.
+//! A failed allocation inside tensor code aborts the process without a message. Where the system
+//! limits the address space (`ulimit -v`, some containers), checking first turns that into an
+//! error. Systems that overcommit memory may still end the process later.
 
-/// A computation that needs more memory than can be had.
+/// Error for a computation that needs more memory than is available.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{purpose} needs about {} MiB of memory, more than the system grants: raise the limit (`ulimit -v`) or free some memory",
+    "{purpose} needs about {} MiB of memory, more than is available: raise the limit (`ulimit -v`) or free some memory",
     bytes.div_ceil(1 << 20)
 )]
 pub struct OutOfMemory {
-    /// What needs it.
+    /// The computation.
     pub purpose: String,
-    /// An estimate of the bytes it needs.
+    /// Estimated bytes that it needs.
     pub bytes: usize,
 }
 
-/// Checks that `bytes` more can be allocated for `purpose`. Nothing is kept.
+/// Checks that `bytes` can be allocated for `purpose`, without keeping them.
 ///
 /// # Errors
-/// When the system does not grant them.
+/// Returns an error if the allocation fails.
 pub fn require(bytes: usize, purpose: &str) -> Result<(), OutOfMemory> {
     let mut probe: Vec<u8> = Vec::new();
     match probe.try_reserve_exact(bytes) {
-        // Reserving and releasing without a use in between may be optimised away.
+        // Without a use, the compiler may remove the allocation.
         Ok(()) => {
             std::hint::black_box(&mut probe);
             Ok(())
@@ -41,7 +41,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_no_system_has_is_refused() {
+    fn impossible_amounts_are_rejected() {
         require(1 << 20, "a test").unwrap();
         let error = require(isize::MAX as usize, "a test").unwrap_err();
         let text = error.to_string();

@@ -1,10 +1,11 @@
-//! Names that people type: what to say of one that is not known.
+//! Suggestions for mistyped names.
 
-/// Similarity above which a known name is suggested, the threshold that clap uses for its own.
+/// Jaro similarity above which a known name is suggested: clap's threshold for its own
+/// suggestions.
 const SIMILAR: f64 = 0.7;
 
-/// Returns the name of `known` most similar to `name` by Jaro similarity, whatever the case of its
-/// letters, if any is similar.
+/// Returns the name in `known` that is most similar to `name` by Jaro similarity, ignoring case,
+/// or `None` if none is similar.
 pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let name = name.to_lowercase();
     known
@@ -15,8 +16,8 @@ pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
         .map(|(_, known)| known)
 }
 
-/// Returns the sentence about an unknown `name` of a `kind` of thing ("board"), which suggests the
-/// nearest of `known` and ends with where all of them are listed.
+/// Returns the error message for an unknown `name` of a `kind` of thing ("board"). It suggests the
+/// most similar name in `known` and ends with `listed`, which says where all of them are listed.
 pub fn unknown<'a>(
     kind: &str,
     name: &str,
@@ -34,7 +35,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn slips_of_the_finger_are_recognised_and_other_words_are_not() {
+    fn mistyped_names_are_recognised() {
         let sets = ["digits", "mnist", "fashion-mnist"];
         for (typed, meant) in [
             ("mnst", Some("mnist")),

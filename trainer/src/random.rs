@@ -1,8 +1,8 @@
-//! The seeded generator behind everything random: initial weights, shuffles, random scores.
+//! The seeded generator of all random numbers: initial weights, shuffles and random scores.
 //!
-//! SplitMix64 (Steele, Lea & Flood 2014): small, fast, and the same stream on every machine.
-//! Each use draws from a stream of its own, named by what it is for, so that adding a draw in
-//! one place changes no other ([`Random::stream`]). Not for secrets.
+//! SplitMix64 (Steele, Lea & Flood 2014) is small, fast, and the same on every machine. Each use
+//! draws from a stream of its own, named after its purpose ([`Random::stream`]), so an additional
+//! draw in one place changes no other. Not for cryptography.
 
 /// A stream of pseudo-random numbers.
 #[derive(Debug, Clone)]
@@ -11,14 +11,14 @@ pub struct Random {
 }
 
 impl Random {
-    /// The stream that starts from `seed`.
+    /// Creates the stream of `seed`.
     pub fn new(seed: u64) -> Self {
         Self { state: seed }
     }
 
-    /// The stream of `seed` that belongs to `purpose`, independent of all other purposes.
+    /// Creates the stream of `seed` for `purpose`, independent of those for other purposes.
     pub fn stream(seed: u64, purpose: &str) -> Self {
-        // FNV-1a of the purpose picks the starting state; one step mixes it with the seed.
+        // The FNV-1a hash of the purpose is a state; one step mixes it with the seed.
         let mut hash = 0xcbf2_9ce4_8422_2325_u64;
         for byte in purpose.bytes() {
             hash = (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
@@ -26,7 +26,7 @@ impl Random {
         Self::new(Self::new(seed).next_u64() ^ Self::new(hash).next_u64())
     }
 
-    /// The next 64 random bits.
+    /// Returns the next 64 random bits.
     pub fn next_u64(&mut self) -> u64 {
         self.state = self.state.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut z = self.state;
@@ -35,14 +35,17 @@ impl Random {
         z ^ (z >> 31)
     }
 
-    /// Uniform in [0, 1), 53 bits.
+    /// Returns a uniform number in [0, 1) with 53 random bits.
     pub fn unit(&mut self) -> f64 {
         (self.next_u64() >> 11) as f64 * 2f64.powi(-53)
     }
 
-    /// Uniform in `0..bound`, without bias. `bound` must not be 0.
+    /// Returns a uniform number in `0..bound`, without bias.
+    ///
+    /// # Panics
+    /// Panics if `bound` is 0.
     pub fn below(&mut self, bound: u64) -> u64 {
-        // Lemire's method: reject the few draws that would favour small results.
+        // Lemire's method rejects the few draws that would favour small results.
         let threshold = bound.wrapping_neg() % bound;
         loop {
             let product = u128::from(self.next_u64()) * u128::from(bound);
@@ -52,7 +55,7 @@ impl Random {
         }
     }
 
-    /// Standard normal, by the polar method of Marsaglia.
+    /// Returns a standard normal number, by Marsaglia's polar method.
     pub fn normal(&mut self) -> f64 {
         loop {
             let (u, v) = (2.0 * self.unit() - 1.0, 2.0 * self.unit() - 1.0);
@@ -63,7 +66,8 @@ impl Random {
         }
     }
 
-    /// Standard normal cut at two standard deviations (not rescaled), as Keras draws it.
+    /// Returns a standard normal number truncated at two standard deviations (not rescaled), as
+    /// Keras draws it.
     pub fn truncated_normal(&mut self) -> f64 {
         loop {
             let draw = self.normal();
@@ -73,7 +77,7 @@ impl Random {
         }
     }
 
-    /// Shuffles `items` (Fisher and Yates).
+    /// Shuffles `items` with the Fisher-Yates algorithm.
     pub fn shuffle<T>(&mut self, items: &mut [T]) {
         for last in (1..items.len()).rev() {
             items.swap(last, self.below(last as u64 + 1) as usize);
@@ -86,7 +90,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn splitmix_gives_the_published_stream() {
+    fn splitmix_matches_the_published_stream() {
         let mut random = Random::new(0);
         let drawn = [random.next_u64(), random.next_u64(), random.next_u64()];
         assert_eq!(
@@ -106,7 +110,7 @@ mod tests {
         let mean = draws.iter().sum::<f64>() / draws.len() as f64;
         let variance = draws.iter().map(|x| x * x).sum::<f64>() / draws.len() as f64;
         assert!(mean.abs() < 0.01, "{mean}");
-        // The standard deviation of a normal cut at two is 0.87962566.
+        // The standard deviation of a standard normal truncated at two is 0.87962566.
         assert!(
             (variance.sqrt() - 0.879_625_66).abs() < 0.005,
             "{}",

@@ -1,7 +1,7 @@
-//! Safetensors files as others write them: checked before anything is read from them.
+//! Parses safetensors files from any source.
 //!
-//! The library keeps the last of two entries of one name, and a program that reads the first sees
-//! another network; so a name that is there twice is an error here.
+//! The `safetensors` library keeps the last of two entries with the same name, while other readers
+//! may keep the first and so see another network. Duplicate names are therefore an error here.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -9,32 +9,33 @@ use std::fmt;
 use safetensors::SafeTensors;
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 
-/// Bytes of the header's length.
+/// Size of the field for the header's length, in bytes.
 const LENGTH: usize = 8;
 
-/// Returns the tensors of the safetensors file `bytes`.
+/// Parses the safetensors file `bytes`.
 ///
 /// # Errors
-/// Returns the reason when it is no whole safetensors file, or holds a tensor or a note of its
-/// metadata twice.
+/// Returns a reason if the file is not valid safetensors, or if it contains a tensor or a metadata
+/// entry twice.
 pub fn parse(bytes: &[u8]) -> Result<SafeTensors<'_>, String> {
-    // Before the library looks, which finds that the bytes of the first are nobody's.
-    if let Some(name) = twice(bytes) {
-        return Err(format!("{name} is in the file twice; write it again"));
+    // Checked first, because the library reports a duplicate as invalid offsets.
+    if let Some(name) = duplicate(bytes) {
+        return Err(format!("{name} is in the file twice; write the file again"));
     }
     SafeTensors::deserialize(bytes)
-        .map_err(|e| format!("not a whole safetensors file ({e}); write it again"))
+        .map_err(|e| format!("not a valid safetensors file ({e}); write the file again"))
 }
 
-/// The tensor or the note that the header of `bytes` holds twice, if it can be read so far.
-fn twice(bytes: &[u8]) -> Option<String> {
+/// Returns the tensor or metadata entry that the header of `bytes` contains twice, if the header
+/// can be parsed.
+fn duplicate(bytes: &[u8]) -> Option<String> {
     let (length, rest) = bytes.split_first_chunk::<LENGTH>()?;
     let length = usize::try_from(u64::from_le_bytes(*length)).ok()?;
     let header = serde_json::from_slice::<Header>(rest.get(..length)?);
     header.ok()?.0
 }
 
-/// What of a header is there twice.
+/// The first duplicate of a header.
 struct Header(Option<String>);
 
 impl<'de> Deserialize<'de> for Header {
@@ -45,7 +46,7 @@ impl<'de> Deserialize<'de> for Header {
     }
 }
 
-/// What of the metadata is there twice.
+/// The first duplicate of the metadata.
 struct Notes(Option<String>);
 
 impl<'de> Deserialize<'de> for Notes {
@@ -56,7 +57,7 @@ impl<'de> Deserialize<'de> for Notes {
     }
 }
 
-/// Finds the first key of a map that is there twice.
+/// Visitor that finds the first duplicate key of a map.
 struct Twice {
     /// What the keys name: "tensor" in a header, "note" in its metadata.
     what: &'static str,
@@ -90,7 +91,7 @@ impl<'de> Visitor<'de> for Twice {
 mod tests {
     use super::*;
 
-    /// A file whose header is `header`, with `data` bytes of zeros.
+    /// Returns a file with the given `header` and `data` zero bytes.
     fn file(header: &str, data: usize) -> Vec<u8> {
         let mut file = (header.len() as u64).to_le_bytes().to_vec();
         file.extend(header.bytes());
@@ -98,20 +99,21 @@ mod tests {
         file
     }
 
+    /// Returns the header entry of a tensor `name` with one f32 at offset `at`.
     fn entry(name: &str, at: usize) -> String {
         let end = at + 4;
         format!(r#""{name}":{{"dtype":"F32","shape":[1],"data_offsets":[{at},{end}]}}"#)
     }
 
     #[test]
-    fn a_name_that_is_there_twice_is_refused() {
+    fn duplicate_names_are_rejected() {
         let refused = |header: String, data, words: &str| {
             let file = file(&header, data);
             let reason = parse(&file).map(|_| ()).unwrap_err();
             assert!(reason.starts_with(words), "{reason}");
         };
         let [a, b, c] = ["a", "b", "a"].map(|name| entry(name, 0));
-        // The same bytes under one name, and others.
+        // Both entries refer to the same bytes, then to different ones.
         refused(format!("{{{a},{c}}}"), 4, "tensor a is in the file twice");
         let other = entry("a", 4);
         refused(
@@ -124,7 +126,7 @@ mod tests {
             8,
             "tensor a is in the file twice",
         );
-        // An escaped letter is the letter.
+        // An escaped letter equals the letter itself.
         let escaped = entry(r"\u0061", 0);
         refused(
             format!("{{{a},{escaped}}}"),
@@ -133,7 +135,7 @@ mod tests {
         );
         let notes = r#""__metadata__":{"x":"1","x":"2"}"#;
         refused(format!("{{{notes},{a}}}"), 4, "note x is in the file twice");
-        refused(format!("{{{b},"), 4, "not a whole safetensors file");
+        refused(format!("{{{b},"), 4, "not a valid safetensors file");
         let two = entry("b", 4);
         let notes = r#""__metadata__":{"a":"1","b":"1"}"#;
         let good = file(&format!("{{{notes},{a},{two}}}"), 8);

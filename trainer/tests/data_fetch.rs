@@ -1,4 +1,4 @@
-//! Fetching against a server on loopback that answers as mirrors do at their worst.
+//! Tests fetching from a server on loopback with the faults that mirrors have.
 
 mod data_mirror;
 
@@ -14,12 +14,12 @@ use std::time::Duration;
 use data_mirror::{FIRST, Fault, Mirror};
 use flate2::{Compression, write::GzEncoder};
 use rarefy_trainer::data::catalogue::{PUBLISHED, Places, Published};
-use rarefy_trainer::data::download::{self, DownloadError, Pace};
+use rarefy_trainer::data::download::{self, DownloadError, MinimumRate};
 use rarefy_trainer::data::fetch::{FetchError, Fetched, Origin, Progress, fetch};
 use rarefy_trainer::data::idx::{self, Images};
 use rarefy_trainer::data::{content, folder};
 
-/// A set of four small files: plain contents with their published digests, and as served.
+/// A set of four small files: their contents, with published digests, and as served.
 struct Tiny {
     set: Published,
     files: Vec<(String, Vec<u8>)>,
@@ -37,7 +37,7 @@ impl Tiny {
             let mut bytes = Vec::new();
             let count: u32 = if index < 2 { 40 } else { 20 };
             if index % 2 == 0 {
-                // Noise of seven bits: compressing makes it different, but not much shorter.
+                // Noise of seven bits per byte changes under compression but does not shrink much.
                 let mut noise = 0x9e37_79b9_u32 + count;
                 let mut next = || {
                     noise ^= noise << 13;
@@ -95,10 +95,10 @@ impl Tiny {
         )
     }
 
-    /// Every file is there, right, and nothing else is.
+    /// Checks that every file is present and correct, and nothing else is present.
     #[track_caller]
     fn assert_whole(&self) {
-        for (part, expected) in folder::PARTS.iter().zip(&self.set.files) {
+        for (part, expected) in folder::ROLES.iter().zip(&self.set.files) {
             let path = self.folder.path().join(part.name() + ".gz");
             let found = content::sha256(&path, expected.bytes).unwrap();
             assert_eq!(found, (expected.bytes, expected.sha256.to_owned()));
@@ -111,7 +111,7 @@ impl Tiny {
         );
     }
 
-    /// Nothing is there under a final name.
+    /// Checks that no file has its final name.
     #[track_caller]
     fn assert_nothing_final(&self) {
         for name in names(self.folder.path()) {
@@ -128,7 +128,7 @@ fn names(folder: &Path) -> Vec<String> {
 }
 
 fn served(plain: &[Vec<u8>], level: Compression) -> Vec<(String, Vec<u8>)> {
-    folder::PARTS
+    folder::ROLES
         .iter()
         .zip(plain)
         .map(|(part, bytes)| {
@@ -144,10 +144,10 @@ fn range(from: usize) -> Option<String> {
 }
 
 #[test]
-fn a_fetched_set_is_whole_loads_by_name_and_is_not_fetched_again() {
+fn a_fetched_set_is_complete_and_not_fetched_again() {
     let mut tiny = Tiny::new();
     let mirror = tiny.mirror(Fault::None);
-    // The folder is made, and a slash at the end of an address does no harm.
+    // The folder is created, and a slash at the end of a URL is harmless.
     let root = tempfile::tempdir().unwrap();
     let destination = root.path().join("a/mnist");
     let urls = [format!("{}/", mirror.url)];
@@ -191,7 +191,7 @@ fn a_fetched_set_is_whole_loads_by_name_and_is_not_fetched_again() {
         "{again:?}"
     );
     assert_eq!(mirror.seen().len(), 4);
-    // Only what is not right any more is fetched.
+    // Only files that are no longer correct are fetched.
     fs::write(destination.join(&tiny.files[1].0), b"rubbish").unwrap();
     let again = fetch(&tiny.set, &destination, &urls, &mut |_| {}, &stop).unwrap();
     assert_ne!(again.files[1].origin, Origin::AlreadyThere);
@@ -199,13 +199,13 @@ fn a_fetched_set_is_whole_loads_by_name_and_is_not_fetched_again() {
 }
 
 #[test]
-fn a_broken_connection_is_continued_where_it_broke() {
+fn a_broken_connection_is_resumed() {
     let tiny = Tiny::new();
     let whole = tiny.files[0].1.len();
     let mirror = tiny.mirror(Fault::CutOnce(5000));
     let fetched = tiny.fetch(&[&mirror]).unwrap();
     tiny.assert_whole();
-    // The rest was asked for, and the bytes before it were not sent again.
+    // Only the rest was requested; the bytes before it were not sent again.
     assert_eq!(
         mirror.seen_of_first(),
         [(None, 5000), (range(5000), whole - 5000)]
@@ -219,7 +219,7 @@ fn a_broken_connection_is_continued_where_it_broke() {
 }
 
 #[test]
-fn a_later_run_continues_what_an_earlier_one_left() {
+fn a_later_run_resumes_an_earlier_one() {
     let tiny = Tiny::new();
     let whole = tiny.files[0].1.len();
     let broken = tiny.mirror(Fault::CutAlways(1000));
@@ -228,12 +228,12 @@ fn a_later_run_continues_what_an_earlier_one_left() {
     assert!(
         error
             .to_string()
-            .contains("connection broke after 1000 bytes"),
+            .contains("connection closed after 1000 bytes"),
         "{error}"
     );
     tiny.assert_nothing_final();
     let part = tiny.folder.path().join(format!("{FIRST}.part"));
-    // A mirror that makes progress is asked again, a few times.
+    // A mirror that makes progress is tried again, a few times.
     let left = fs::metadata(&part).unwrap().len() as usize;
     assert_eq!(left, 4000);
     assert_eq!(fs::read(&part).unwrap(), tiny.files[0].1[..left]);
@@ -245,7 +245,7 @@ fn a_later_run_continues_what_an_earlier_one_left() {
 }
 
 #[test]
-fn a_part_that_is_the_whole_file_is_taken_without_a_byte() {
+fn a_complete_partial_file_needs_no_download() {
     let tiny = Tiny::new();
     fs::write(
         tiny.folder.path().join(format!("{FIRST}.part")),
@@ -259,7 +259,7 @@ fn a_part_that_is_the_whole_file_is_taken_without_a_byte() {
 }
 
 #[test]
-fn a_server_that_ignores_ranges_is_taken_from_the_start() {
+fn a_server_that_ignores_ranges_starts_over() {
     let tiny = Tiny::new();
     let whole = tiny.files[0].1.len();
     let mirror = tiny.mirror(Fault::IgnoresRange(5000));
@@ -276,7 +276,7 @@ fn a_server_that_ignores_ranges_is_taken_from_the_start() {
 }
 
 #[test]
-fn a_part_of_another_mirrors_file_is_started_over_once() {
+fn a_partial_file_of_another_mirror_starts_over_once() {
     let tiny = Tiny::new();
     let part = tiny.folder.path().join(format!("{FIRST}.part"));
     let mirror = tiny.mirror(Fault::None);
@@ -293,7 +293,7 @@ fn a_part_of_another_mirrors_file_is_started_over_once() {
     );
     tiny.assert_whole();
 
-    // Longer than the file: the server has nothing after it.
+    // The partial file is longer than the file, so the server has nothing to add.
     let tiny = Tiny::new();
     let part = tiny.folder.path().join(format!("{FIRST}.part"));
     let mirror = tiny.mirror(Fault::None);
@@ -325,18 +325,18 @@ fn a_mirror_that_fails_is_followed_by_the_next() {
         let origin = &fetched.files[0].origin;
         let from_good = matches!(origin, Origin::Downloaded { mirror, .. } if *mirror == good.url);
         assert!(from_good, "{fault:?}: {origin:?}");
-        // What the bad mirror sent was not built upon.
+        // The bytes of the bad mirror were discarded.
         assert_eq!(good.seen_of_first()[0].0, None, "{fault:?}");
     }
 }
 
 #[test]
-fn when_all_mirrors_fail_one_sentence_says_how_each_did() {
+fn the_error_reports_every_failed_mirror() {
     let tiny = Tiny::new();
     let missing = tiny.mirror(Fault::Status(404));
     let wrong = tiny.mirror(Fault::OtherContents);
     let endless = tiny.mirror(Fault::Endless);
-    // Nobody listens where a listener was.
+    // Nothing listens at this address any more.
     let closed = TcpListener::bind("127.0.0.1:0")
         .unwrap()
         .local_addr()
@@ -356,13 +356,13 @@ fn when_all_mirrors_fail_one_sentence_says_how_each_did() {
     for part in [
         "cannot fetch train-images-idx3-ubyte.gz of mnist",
         &format!("{}: it answered with HTTP 404", missing.url),
-        &format!("{}: it gave another file (SHA-256 ", wrong.url),
+        &format!("{}: it served another file (SHA-256 ", wrong.url),
         tiny.set.files[0].sha256,
         &format!("{}: it sends more than", endless.url),
         &format!("{}: ", down.url),
         "refused",
         "not an address: ",
-        "--mirror",
+        "give another mirror",
         &tiny.folder.path().display().to_string(),
     ] {
         assert!(message.contains(part), "'{part}' is not in: {message}");
@@ -384,9 +384,9 @@ fn the_known_mirrors_come_after_those_given() {
     assert_eq!((given.seen().len(), known.seen().len()), (4, 4));
 }
 
-/// Sets the wish to stop once a request has come in, or at once.
+/// Requests to stop once a request has arrived, or at once.
 #[test]
-fn stopping_takes_effect_while_a_server_is_silent_and_leaves_nothing_final() {
+fn stopping_interrupts_a_silent_server_and_leaves_no_final_file() {
     let tiny = Tiny::new();
     let mirror = tiny.mirror(Fault::Silent);
     let stop = AtomicBool::new(false);
@@ -403,7 +403,7 @@ fn stopping_takes_effect_while_a_server_is_silent_and_leaves_nothing_final() {
     assert!(matches!(error, FetchError::Stopped { .. }), "{error}");
     tiny.assert_nothing_final();
 
-    // Midway through a file: what has arrived stays, and the next run goes on from there.
+    // Stopped within a file: the bytes received are kept, and the next run resumes.
     let mirror = tiny.mirror(Fault::None);
     let stop = AtomicBool::new(false);
     let mut progress = |p: &Progress<'_>| {
@@ -439,7 +439,7 @@ fn one_fetch_at_a_time_works_in_a_folder() {
 }
 
 #[test]
-fn a_wrong_file_under_another_name_is_not_hidden_by_a_fetched_one() {
+fn a_wrong_file_that_takes_precedence_is_reported() {
     let tiny = Tiny::new();
     let mirror = tiny.mirror(Fault::None);
     let path = tiny.folder.path().join("train-images-idx3-ubyte");
@@ -455,10 +455,10 @@ fn a_wrong_file_under_another_name_is_not_hidden_by_a_fetched_one() {
     assert_eq!(mirror.seen_of_first(), []);
 }
 
-/// A part that is another name of a file elsewhere must not change that file.
+/// Checks that a partial file that is a link to another file never changes that file.
 #[cfg(unix)]
 #[test]
-fn a_part_that_leads_elsewhere_is_replaced_and_never_written_through() {
+fn a_linked_partial_file_is_replaced_and_never_written() {
     use std::os::unix::fs::symlink;
     let elsewhere = tempfile::tempdir().unwrap();
     let victim = elsewhere.path().join("victim");
@@ -469,7 +469,7 @@ fn a_part_that_leads_elsewhere_is_replaced_and_never_written_through() {
     for link in linked {
         let tiny = Tiny::new();
         let mirror = tiny.mirror(Fault::None);
-        // A beginning of the file: a part of our own would be continued from here.
+        // A valid beginning of the file, from which a partial file of our own would be resumed.
         let precious = &tiny.files[0].1[..3000];
         fs::write(&victim, precious).unwrap();
         link(&victim, &tiny.folder.path().join(format!("{FIRST}.part")));
@@ -482,7 +482,7 @@ fn a_part_that_leads_elsewhere_is_replaced_and_never_written_through() {
             assert!(metadata.is_file());
         }
     }
-    // What leads nowhere is no file yet, and stays none.
+    // The target of a dangling link does not exist, and is not created.
     let tiny = Tiny::new();
     let mirror = tiny.mirror(Fault::None);
     let nowhere = elsewhere.path().join("nowhere");
@@ -493,7 +493,7 @@ fn a_part_that_leads_elsewhere_is_replaced_and_never_written_through() {
 }
 
 #[test]
-fn a_server_that_trickles_is_given_up() {
+fn a_slow_server_is_abandoned() {
     let tiny = Tiny::new();
     let mirror = tiny.mirror(Fault::Trickle);
     let part = tiny.folder.path().join("part");
@@ -503,7 +503,7 @@ fn a_server_that_trickles_is_given_up() {
         download::download(&url, &part, 1 << 20, pace, &mut |_, _| {}, &stop)
     };
     let window = Duration::from_millis(300);
-    let impatient = Pace {
+    let impatient = MinimumRate {
         bytes: 10_000,
         window,
     };
@@ -514,7 +514,7 @@ fn a_server_that_trickles_is_given_up() {
         DownloadError::Slow { received, .. } => received,
         other => panic!("{other}"),
     };
-    // What came is kept, and the next mirror goes on from there.
+    // The bytes received are kept, and the next mirror continues.
     assert_eq!(
         fs::read(&part).unwrap(),
         tiny.files[0].1[..received as usize]
@@ -528,7 +528,7 @@ fn a_server_that_trickles_is_given_up() {
 }
 
 #[test]
-fn a_folder_that_cannot_be_made_is_named() {
+fn a_folder_that_cannot_be_created_is_named() {
     let tiny = Tiny::new();
     let file = tiny.folder.path().join("file");
     fs::write(&file, b"").unwrap();

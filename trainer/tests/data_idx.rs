@@ -1,4 +1,4 @@
-//! IDX files and folders of them: what is right is read back, whatever is wrong is refused in
+//! Tests IDX files and folders of them: valid ones are read back, and invalid ones are rejected in
 //! one sentence that names the file and the numbers.
 
 use std::fs;
@@ -41,7 +41,7 @@ fn labels_idx(labels: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// Writes `bytes` to a file and reads images from it.
+/// Writes `bytes` to a file and reads them as images.
 fn read(bytes: &[u8]) -> Result<Images, IdxError> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("the-images");
@@ -49,7 +49,8 @@ fn read(bytes: &[u8]) -> Result<Images, IdxError> {
     idx::read_images(&path)
 }
 
-/// The one sentence with which `bytes` are refused as images, plain and compressed alike.
+/// Returns the message with which `bytes` are rejected as images, the same for plain and
+/// compressed files.
 #[track_caller]
 fn refusal(bytes: &[u8], expected: &[&str]) {
     for bytes in [bytes.to_vec(), gzip(bytes)] {
@@ -73,7 +74,7 @@ fn sentence(message: &str, name: &str, expected: &[&str]) {
     }
 }
 
-/// Images with channels: four dimensions, channel after channel.
+/// Reads and writes images with channels, which have four dimensions.
 #[test]
 fn images_with_channels_are_read_channel_first() {
     let folder = tempfile::tempdir().unwrap();
@@ -101,7 +102,7 @@ fn images_with_channels_are_read_channel_first() {
 }
 
 #[test]
-fn what_was_written_is_read_back_plain_and_compressed() {
+fn plain_and_compressed_files_round_trip() {
     let set = images(7, 4, 5);
     let bytes = images_idx(&set);
     assert_eq!(
@@ -110,12 +111,12 @@ fn what_was_written_is_read_back_plain_and_compressed() {
     );
     assert_eq!(read(&bytes).unwrap(), set);
     assert_eq!(read(&gzip(&bytes)).unwrap(), set);
-    // Gzip may come in several members, one after another.
+    // A gzip file may have several members.
     let members = [gzip(&bytes[..50]), gzip(&bytes[50..])].concat();
     assert_eq!(read(&members).unwrap(), set);
 
     let folder = tempfile::tempdir().unwrap();
-    // The name does not decide: a plain file may be called .gz, and the other way round.
+    // The name does not matter: a plain file may be called .gz, and the other way round.
     for (name, bytes) in [
         ("labels.gz", labels_idx(&[3, 1, 4])),
         ("labels", gzip(&labels_idx(&[3, 1, 4]))),
@@ -129,7 +130,7 @@ fn what_was_written_is_read_back_plain_and_compressed() {
 }
 
 #[test]
-fn missing_files_and_what_is_no_file_are_refused() {
+fn missing_and_special_files_are_rejected() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("nowhere");
     let error = idx::read_images(&path).unwrap_err().to_string();
@@ -150,7 +151,7 @@ fn missing_files_and_what_is_no_file_are_refused() {
 }
 
 #[test]
-fn every_cut_is_refused() {
+fn every_truncation_is_rejected() {
     let bytes = images_idx(&images(3, 4, 5));
     assert!(matches!(
         read(&[]).unwrap_err(),
@@ -187,14 +188,14 @@ fn every_cut_is_refused() {
 }
 
 #[test]
-fn damaged_gzip_is_refused() {
+fn damaged_gzip_is_rejected() {
     let set = images(3, 4, 5);
     let whole = gzip(&images_idx(&set));
     let mut refused = 0;
     for i in 10..whole.len() {
         let mut bytes = whole.clone();
         bytes[i] ^= 0x10;
-        // Gzip has bits that mean nothing; whatever else changes must not pass.
+        // Some bits of gzip have no meaning; a change of any other bit must be detected.
         match read(&bytes) {
             Ok(read) => assert_eq!(read, set, "byte {i} of {} changed", whole.len()),
             Err(_) => refused += 1,
@@ -212,22 +213,22 @@ fn damaged_gzip_is_refused() {
 }
 
 #[test]
-fn trailing_bytes_are_refused() {
+fn trailing_bytes_are_rejected() {
     let mut bytes = images_idx(&images(3, 4, 5));
     bytes.push(0);
     refusal(
         &bytes,
         &["3 images of 4 x 5 pixels need 76 bytes", "77", "too long"],
     );
-    // Compressed, a long tail is not decompressed to its end.
+    // A long tail of a compressed file is not decompressed to its end.
     bytes.resize(1 << 20, 0);
     let error = read(&gzip(&bytes)).unwrap_err().to_string();
     sentence(&error, "the-images", &["at least 77"]);
 }
 
-/// As `gzip` does: tapes and devices pad files to whole blocks.
+/// Accepts zero padding after gzip data, as `gzip` does for tapes and block devices.
 #[test]
-fn zeros_after_a_gzip_stream_are_padding() {
+fn zeros_after_gzip_data_are_padding() {
     let images = images(3, 4, 5);
     let padded = [gzip(&images_idx(&images)), vec![0; 512]].concat();
     assert_eq!(read(&padded).unwrap(), images);
@@ -237,7 +238,7 @@ fn zeros_after_a_gzip_stream_are_padding() {
 }
 
 #[test]
-fn other_magics_are_refused() {
+fn other_magic_numbers_are_rejected() {
     refusal(
         &labels_idx(&[1; 20]),
         &["0x00000801", "0x00000803", "swapped"],
@@ -259,17 +260,17 @@ fn other_magics_are_refused() {
 }
 
 #[test]
-fn empty_sets_are_refused() {
+fn empty_files_are_rejected() {
     for (count, rows, columns) in [(0, 28, 28), (5, 0, 28), (5, 28, 0)] {
         let announced = format!("{count} images of {rows} x {columns} pixels");
         refusal(
             &images_idx(&images(count, rows, columns)),
-            &[&announced, "nothing"],
+            &[&announced, "is empty"],
         );
     }
 }
 
-/// A header that announces `dimensions`, with `body` bytes after it.
+/// Returns an image file whose header announces `dimensions`, with `body` bytes after it.
 fn announcing(dimensions: [u32; 3], body: usize) -> Vec<u8> {
     let mut bytes = 0x803_u32.to_be_bytes().to_vec();
     bytes.extend(dimensions.iter().flat_map(|d| d.to_be_bytes()));
@@ -278,8 +279,8 @@ fn announcing(dimensions: [u32; 3], body: usize) -> Vec<u8> {
 }
 
 #[test]
-fn absurd_headers_are_refused_before_anything_is_allocated() {
-    // 2^96 bytes, which no 64-bit product holds, and 4 GiB, more than is read.
+fn huge_headers_are_rejected_before_allocation() {
+    // 2^96 bytes, which overflow 64 bits, and 4 GiB, which exceeds the limit.
     refusal(
         &announcing([u32::MAX; 3], 100),
         &["4294967295 images", "2147483648"],
@@ -288,18 +289,18 @@ fn absurd_headers_are_refused_before_anything_is_allocated() {
         &announcing([1 << 16, 1 << 8, 1 << 8], 100),
         &["65536 images", "2147483648"],
     );
-    // Within the limit, but more than the file can hold.
+    // Within the limit, but more than the file can contain.
     refusal(
         &announcing([40_000, 200, 200], 100),
         &[
             "40000 images of 200 x 200 pixels",
             "1600000016",
-            "cut short",
+            "truncated",
         ],
     );
 }
 
-/// A folder with a set of 20 images for training and 10 for testing, of 4 classes.
+/// Writes a folder with 20 training and 10 test images of 4 classes.
 struct Set(tempfile::TempDir);
 
 impl Set {
@@ -364,7 +365,7 @@ fn a_folder_is_a_dataset_under_any_of_the_usual_names() {
 }
 
 #[test]
-fn a_folder_that_lacks_files_is_refused_by_their_names() {
+fn missing_files_are_named() {
     let set = Set::new();
     fs::remove_file(set.path("train-labels.idx1-ubyte.gz")).unwrap();
     fs::remove_file(set.path("t10k-images.idx3-ubyte")).unwrap();
@@ -378,7 +379,7 @@ fn a_folder_that_lacks_files_is_refused_by_their_names() {
 }
 
 #[test]
-fn files_that_do_not_belong_together_are_refused() {
+fn inconsistent_files_are_rejected() {
     let set = Set::new();
     set.write(
         "train-labels.idx1-ubyte.gz",
@@ -400,14 +401,14 @@ fn files_that_do_not_belong_together_are_refused() {
 }
 
 #[test]
-fn labels_out_of_range_are_refused() {
+fn labels_out_of_range_are_rejected() {
     let set = Set::new();
     let mut wrong = labels(10);
     wrong[6] = 4;
     set.write("t10k-labels-idx1-ubyte.gz", &labels_idx(&wrong));
     set.refusal(
         "t10k-labels-idx1-ubyte.gz",
-        &["label 6 is 4", "4 classes, from 0 to 3"],
+        &["label 6 is 4", "4 classes, 0 to 3"],
     );
 
     let set = Set::new();
@@ -416,6 +417,6 @@ fn labels_out_of_range_are_refused() {
     set.write("train-labels.idx1-ubyte.gz", &labels_idx(&wrong));
     set.refusal(
         "train-labels.idx1-ubyte.gz",
-        &["label 5 is 200", "no training image is a 4"],
+        &["label 5 is 200", "no training image has class 4"],
     );
 }

@@ -101,7 +101,7 @@ fn fates(plan: &Plan, name: &str, units: usize) -> Vec<Fate> {
 
 /// Draws the parameters of `graph` under `masks`.
 pub(crate) fn parameters(plan: &Plan, graph: &Graph, masks: &[Vec<bool>]) -> Parameters {
-    let mut state = initial::beside(graph);
+    let mut state = initial::without_kernels(graph);
     for (tensor, mask) in graph.prunable().iter().zip(masks) {
         let values = kernel(plan, graph, tensor, mask);
         state.insert(tensor.name.clone(), tensor.shape.clone(), values);

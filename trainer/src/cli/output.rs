@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, anyhow};
 
 use crate::data::catalogue::{Places, Published};
-use crate::data::folder::PARTS;
+use crate::data::folder::ROLES;
 use crate::training::folder::RunFolder;
 
 /// Checks that the file `output`, given after `option`, is none of the files `inputs` and no file
@@ -64,9 +64,9 @@ pub(super) fn of_data(name: &str) -> Vec<PathBuf> {
         Err(_) => Ok(PathBuf::from(name)),
     };
     let folder = folder.into_iter().next();
-    let parts = PARTS.iter().flat_map(|part| part.names());
+    let names = ROLES.iter().flat_map(|role| role.names());
     folder
-        .map(|folder| parts.map(|name| folder.join(name)).collect())
+        .map(|folder| names.map(|name| folder.join(name)).collect())
         .unwrap_or_default()
 }
 

@@ -1,196 +1,98 @@
-//! The datasets Rarefy knows by name, and where on this machine they are.
+//! Resolves dataset names and finds their files on this machine.
 //!
-//! `digits` is inside the program. A published set is looked up, in this order, in
-//! `$RAREFY_DATA/NAME`, in `$RAREFY_DATA` itself when the files there are that set's, in the
-//! user's cache folder, and where its Debian package puts it. A name means exactly that set: its
-//! files are checked by SHA-256 when loaded, and others are refused. Any other set is given as a
-//! [`folder`].
+//! `digits` is built into the program. A published set is searched for, in this order, in
+//! `$RAREFY_DATA/NAME`, in `$RAREFY_DATA` itself if the files there belong to that set, in the
+//! user's cache folder, and in the folder of its Debian package. The name always means the
+//! published files: they are verified by SHA-256 on loading, and files that differ are rejected.
+//! Any other set is loaded by the path of its [`folder`].
 
 use std::env;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::folder::{self, Files, FolderError, PARTS};
-use super::{Dataset, Normalisation, content, digits, idx};
+use super::dataset::Dataset;
+use super::folder::{self, Files, FolderError, ROLES};
+use super::{content, digits, idx};
 use crate::names;
 
-/// MNIST's usual normalisation.
-pub const MNIST_NORMALISATION: Normalisation = Normalisation::published(0.1307, 0.3081);
+pub use super::published::{MNIST_NORMALISATION, PUBLISHED, Published, PublishedFile};
 
-/// A dataset published as four IDX files.
-#[derive(Debug, Clone)]
-pub struct Published {
-    /// What it is called after `--data`.
-    pub name: &'static str,
-    /// What it is, in a line.
-    pub description: &'static str,
-    /// How many samples there are to train on.
-    pub train: usize,
-    /// How many samples there are to test on.
-    pub test: usize,
-    /// Channels, height and width of an image.
-    pub shape: [usize; 3],
-    /// How many classes there are.
-    pub classes: usize,
-    /// How a pixel becomes an input.
-    pub normalisation: Normalisation,
-    /// The files, in the order of [`folder::PARTS`].
-    pub files: [PublishedFile; 4],
-    /// The addresses below which the files lie, compressed, as `NAME.gz`.
-    pub mirrors: &'static [&'static str],
-    /// The Debian package that brings it, if there is one.
-    pub debian_package: Option<&'static str>,
-}
-
-/// A file of a published dataset, uncompressed: the same however it is recompressed.
-#[derive(Debug, Clone, Copy)]
-pub struct PublishedFile {
-    /// Its length in bytes.
-    pub bytes: u64,
-    /// Its SHA-256, in hexadecimal.
-    pub sha256: &'static str,
-}
-
-/// The published datasets.
-pub static PUBLISHED: [Published; 2] = [
-    Published {
-        name: "mnist",
-        description: "MNIST: handwritten digits",
-        train: 60_000,
-        test: 10_000,
-        shape: [1, 28, 28],
-        classes: 10,
-        normalisation: MNIST_NORMALISATION,
-        files: [
-            PublishedFile {
-                bytes: 47_040_016,
-                sha256: "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
-            },
-            PublishedFile {
-                bytes: 60_008,
-                sha256: "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
-            },
-            PublishedFile {
-                bytes: 7_840_016,
-                sha256: "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
-            },
-            PublishedFile {
-                bytes: 10_008,
-                sha256: "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
-            },
-        ],
-        mirrors: &[
-            "https://storage.googleapis.com/cvdf-datasets/mnist",
-            "https://ossci-datasets.s3.amazonaws.com/mnist",
-        ],
-        debian_package: None,
-    },
-    Published {
-        name: "fashion-mnist",
-        description: "Fashion-MNIST: articles of clothing",
-        train: 60_000,
-        test: 10_000,
-        shape: [1, 28, 28],
-        classes: 10,
-        normalisation: Normalisation::published(0.2860, 0.3530),
-        files: [
-            PublishedFile {
-                bytes: 47_040_016,
-                sha256: "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
-            },
-            PublishedFile {
-                bytes: 60_008,
-                sha256: "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",
-            },
-            PublishedFile {
-                bytes: 7_840_016,
-                sha256: "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
-            },
-            PublishedFile {
-                bytes: 10_008,
-                sha256: "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
-            },
-        ],
-        // The bucket behind this address answers over plain HTTP only; the hashes guard it.
-        mirrors: &["http://fashion-mnist.s3-website.eu-central-1.amazonaws.com"],
-        debian_package: Some("dataset-fashion-mnist"),
-    },
-];
-
-/// A dataset that cannot be had.
+/// Why a dataset could not be loaded.
 #[derive(Debug, thiserror::Error)]
 pub enum CatalogueError {
-    /// The files found are not usable.
+    /// The files were found but are invalid.
     #[error(transparent)]
     Folder(#[from] FolderError),
-    /// No such name.
-    #[error("{}", names::unknown("dataset", .name, names(), "`rarefy data list` shows all, and a folder with the four IDX files of another may be given"))]
+    /// No dataset has this name.
+    #[error("{}", names::unknown("dataset", .name, names(), "run `rarefy data list` to see all, or give the path of a folder with four IDX files"))]
     Unknown {
-        /// What was given.
+        /// The name that was given.
         name: String,
     },
-    /// No such name of a set that can be fetched.
-    #[error("{}", names::unknown("dataset", .name, PUBLISHED.iter().map(|set| set.name), "`rarefy data list` shows all"))]
+    /// No published dataset has this name.
+    #[error("{}", names::unknown("dataset", .name, PUBLISHED.iter().map(|set| set.name), "run `rarefy data list` to see all"))]
     Unpublished {
-        /// What was given.
+        /// The name that was given.
         name: String,
     },
-    /// A known set that is inside the program.
-    #[error("{name} is inside the program: there is nothing to fetch, use it with --data {name}")]
+    /// The set is built into the program, so there is nothing to fetch.
+    #[error("{name} is built into the program: use it by its name, there is nothing to fetch")]
     Embedded {
-        /// The set's name.
+        /// Name of the set.
         name: String,
     },
-    /// Known, but not on this machine.
-    #[error("{name} is not on this machine (looked in {looked}): {advice}")]
+    /// The set is known but not on this machine.
+    #[error("{name} is not on this machine (searched {searched}): {advice}")]
     NotFound {
-        /// The set's name.
+        /// Name of the set.
         name: &'static str,
-        /// The folders looked in.
-        looked: String,
-        /// How to get it.
+        /// The folders that were searched.
+        searched: String,
+        /// How to obtain the set.
         advice: String,
     },
-    /// Found in part.
+    /// Only some of the set's files are present.
     #[error("{reason}; {advice}")]
     Incomplete {
-        /// What is missing where.
+        /// Which files are missing, and from which folder.
         reason: String,
-        /// How to get it.
+        /// How to obtain the set.
         advice: String,
     },
-    /// A file of another set under this one's name.
+    /// A file has the right name but the contents of another set.
     #[error(
-        "{path} is not the file of {name} (SHA-256 {found}, not {expected}): remove it and run \
-         `rarefy data fetch {name}`, or give its folder to --data if you mean that set"
+        "{path} does not belong to {name} (SHA-256 {found}, not {expected}): remove it and run \
+         `rarefy data fetch {name}`, or name its folder as the dataset if you mean those files"
     )]
     Foreign {
         /// The file at fault.
         path: String,
-        /// The set's name.
+        /// Name of the set.
         name: &'static str,
-        /// The SHA-256 of what it holds.
+        /// SHA-256 of its contents.
         found: String,
-        /// The SHA-256 of what it should hold.
+        /// SHA-256 of the published contents.
         expected: &'static str,
     },
 }
 
-/// The folders in which datasets are looked up.
+/// The folders that are searched for datasets.
 #[derive(Debug, Clone)]
 pub struct Places {
-    /// `$RAREFY_DATA`: the user's own choice.
+    /// The folder named by `$RAREFY_DATA`, searched first.
     pub data: Option<PathBuf>,
-    /// The user's cache folder for Rarefy.
+    /// Rarefy's folder in the user's cache; fetched sets go there by default.
     pub cache: Option<PathBuf>,
-    /// Where Debian's packages of datasets put them.
+    /// The folder into which Debian's packages install datasets.
     pub system: PathBuf,
 }
 
 impl Places {
-    /// The places that the environment names: `RAREFY_DATA`, then `XDG_CACHE_HOME` or the home
-    /// folder's `.cache`.
+    /// Returns the places that the environment names.
+    ///
+    /// The data folder is `$RAREFY_DATA`. The cache is `rarefy` in `$XDG_CACHE_HOME`, in
+    /// `%LOCALAPPDATA%` on Windows, or in `.cache` of the home folder.
     #[must_use]
     pub fn from_environment() -> Self {
         let folder = |variable| {
@@ -198,8 +100,10 @@ impl Places {
                 .filter(|v| !v.is_empty())
                 .map(PathBuf::from)
         };
-        let cache = folder("XDG_CACHE_HOME")
-            .filter(|path| path.is_absolute())
+        let absolute = |variable| folder(variable).filter(|path| path.is_absolute());
+        let local = || absolute("LOCALAPPDATA").filter(|_| cfg!(windows));
+        let cache = absolute("XDG_CACHE_HOME")
+            .or_else(local)
             .or_else(|| env::home_dir().map(|home| home.join(".cache")));
         Self {
             data: folder("RAREFY_DATA"),
@@ -208,14 +112,14 @@ impl Places {
         }
     }
 
-    /// Where a fetched `set` goes when nothing else is said: `$RAREFY_DATA/NAME`, or the cache
-    /// folder's; nothing when there is neither.
+    /// Returns the default folder for a fetched `set`: below `$RAREFY_DATA` if that is set,
+    /// otherwise below the cache folder. Returns `None` if neither is known.
     #[must_use]
     pub fn destination(&self, set: &Published) -> Option<PathBuf> {
         Some(self.data.as_ref().or(self.cache.as_ref())?.join(set.name))
     }
 
-    /// The folders to look for `set` in, the first that has it winning.
+    /// Returns the folders to search for `set`, in order of precedence.
     fn candidates(&self, set: &Published) -> Vec<PathBuf> {
         let mut candidates = Vec::new();
         if let Some(data) = &self.data {
@@ -231,10 +135,10 @@ impl Places {
 }
 
 impl Published {
-    /// The published dataset called `name`.
+    /// Returns the published dataset called `name`.
     ///
     /// # Errors
-    /// When there is none.
+    /// Returns an error if there is none.
     pub fn named(name: &str) -> Result<&'static Self, CatalogueError> {
         if name == digits::NAME {
             return Err(CatalogueError::Embedded {
@@ -249,7 +153,7 @@ impl Published {
             })
     }
 
-    /// How to get it onto this machine.
+    /// Returns a sentence on how to obtain the set.
     #[must_use]
     pub fn advice(&self) -> String {
         let name = self.name;
@@ -259,22 +163,22 @@ impl Published {
         format!("run `rarefy data fetch {name}`{package} or set RAREFY_DATA to the folder with it")
     }
 
-    /// Finds its files in `places`.
+    /// Finds the files of the set in `places` without reading them. Returns their folder as well.
     ///
     /// # Errors
-    /// When no place has all four.
+    /// Returns an error if no folder holds all four.
     pub fn locate(&self, places: &Places) -> Result<(PathBuf, Files), CatalogueError> {
         let mut incomplete = None;
         let candidates = places.candidates(self);
         for candidate in &candidates {
-            // The folder for all sets may itself be one set's folder, or another's.
+            // `$RAREFY_DATA` may itself be the folder of this set, or of another one.
             if Some(candidate) == places.data.as_ref() && !self.is_in(candidate) {
                 continue;
             }
             match Files::locate(candidate) {
                 Ok(files) => return Ok((candidate.clone(), files)),
                 Err(FolderError::NoFolder { .. }) => {}
-                Err(error) if PARTS.iter().any(|part| part.find(candidate).is_some()) => {
+                Err(error) if ROLES.iter().any(|role| role.find(candidate).is_some()) => {
                     incomplete.get_or_insert(error);
                 }
                 Err(_) => {}
@@ -292,28 +196,29 @@ impl Published {
                 advice: self.advice(),
             });
         }
-        let looked: Vec<String> = candidates.iter().map(|c| c.display().to_string()).collect();
-        let looked = looked.join(", ");
+        let searched: Vec<String> = candidates.iter().map(|c| c.display().to_string()).collect();
+        let searched = searched.join(", ");
         Err(CatalogueError::NotFound {
             name: self.name,
-            looked,
+            searched,
             advice: self.advice(),
         })
     }
 
-    /// Whether the files in `folder` are this set's, judged by the smallest.
+    /// Returns whether the files in `folder` belong to this set, judged by the smallest one.
     fn is_in(&self, folder: &Path) -> bool {
         let file = &self.files[3];
-        PARTS[3]
+        ROLES[3]
             .find(folder)
             .and_then(|path| content::sha256(&path, file.bytes).ok())
             .is_some_and(|(_, sha256)| sha256 == file.sha256)
     }
 
-    /// Finds and loads it.
+    /// Finds, verifies and loads the set.
     ///
     /// # Errors
-    /// When it is not in `places`, or what is there is damaged or another set.
+    /// Returns an error if the set is not in `places`, or if its files are damaged or of another
+    /// set.
     pub fn load(&self, places: &Places) -> Result<Dataset, CatalogueError> {
         let (_, files) = self.locate(places)?;
         let contents = files.read()?;
@@ -326,7 +231,7 @@ impl Published {
             idx::labels_sha256(test_labels),
         ];
         for (i, (found, file)) in found.into_iter().zip(&self.files).enumerate() {
-            // What was read from 32-bit headers fits them.
+            // Only dimensions above 32 bits fail here, and these came from 32-bit headers.
             let found = found.unwrap_or_default();
             if found != file.sha256 {
                 return Err(CatalogueError::Foreign {
@@ -349,13 +254,13 @@ impl Published {
     }
 }
 
-/// Returns the known set among whose training images all images of the set called `name` are.
+/// Returns the known set whose training images include every image of the set called `name`.
 #[must_use]
 pub fn part_of(name: &str) -> Option<&'static str> {
     (name == digits::NAME).then_some(digits::PART_OF)
 }
 
-/// The names that [`load`] knows, in the order in which they are listed.
+/// Returns the names that [`load`] accepts, in listing order.
 #[must_use]
 pub fn names() -> Vec<&'static str> {
     std::iter::once(digits::NAME)
@@ -363,10 +268,11 @@ pub fn names() -> Vec<&'static str> {
         .collect()
 }
 
-/// Loads what `--data` asks for: a known name, or a folder.
+/// Loads the dataset called `name`: a known name, or the path of a [`folder`].
 ///
 /// # Errors
-/// When there is no such dataset, it is not on this machine, or its files are not usable.
+/// Returns an error if there is no such dataset, if it is not on this machine, or if its files are
+/// invalid.
 pub fn load(name: &str, places: &Places) -> Result<Dataset, CatalogueError> {
     if name == digits::NAME {
         return Ok(digits::load());
@@ -375,7 +281,7 @@ pub fn load(name: &str, places: &Places) -> Result<Dataset, CatalogueError> {
         return set.load(places);
     }
     let folder = Path::new(name);
-    // A word is more likely a name mistyped than a folder that is not there.
+    // A single word that names no folder is more likely a mistyped name than a missing folder.
     if folder.is_dir() || folder.components().count() > 1 || folder.is_absolute() {
         return Ok(folder::load(folder)?);
     }
@@ -384,45 +290,45 @@ pub fn load(name: &str, places: &Places) -> Result<Dataset, CatalogueError> {
     })
 }
 
-/// A dataset as `rarefy data list` shows it.
+/// A known dataset and where it was found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Listing {
-    /// What it is called after `--data`.
+    /// The name that [`load`] accepts.
     pub name: &'static str,
-    /// What it is, in a line.
+    /// A one-line description.
     pub description: &'static str,
-    /// Where it is.
+    /// Where the set was found.
     #[serde(flatten)]
     pub found: Found,
-    /// How many samples there are to train on.
+    /// Number of training samples.
     pub train: usize,
-    /// How many samples there are to test on.
+    /// Number of test samples.
     pub test: usize,
-    /// Channels, height and width of an image.
+    /// Shape of an image: (channels, height, width).
     pub shape: [usize; 3],
-    /// How many classes there are.
+    /// Number of classes.
     pub classes: usize,
 }
 
-/// Where a dataset is.
+/// Location of a dataset.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "found", rename_all = "snake_case")]
 pub enum Found {
-    /// Inside the program.
+    /// Built into the program.
     Embedded,
-    /// In a folder of this machine. The files are there; they are checked when loaded.
+    /// A folder that holds all four files. They are verified on loading, not here.
     Folder {
         /// The folder.
         path: PathBuf,
     },
-    /// Not on this machine, or not whole.
+    /// Not on this machine, or incomplete.
     Missing {
-        /// How to get it.
+        /// How to obtain the set.
         advice: String,
     },
 }
 
-/// All known datasets, found or not.
+/// Returns all known datasets, found or not.
 #[must_use]
 pub fn list(places: &Places) -> Vec<Listing> {
     let digits = Listing {

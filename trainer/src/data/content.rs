@@ -1,7 +1,8 @@
-//! What a file holds, decompressed when it is gzip.
+//! Reads files that may be compressed with gzip.
 //!
-//! Gzip is recognised by its first two bytes, never by the name. Only ordinary files are read, and
-//! never more of them than the caller allows: a small file can decompress to a very large one.
+//! Gzip is recognised by its magic number, never by the file's name. Only regular files are read,
+//! and never more of them than the caller allows, because a small file can decompress to a very
+//! large one.
 
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek};
@@ -9,30 +10,30 @@ use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
-use super::dataset::hexadecimal;
 use super::gzip::Members;
 use crate::artifact::{FileError, ordinary_length};
+use crate::digest::hexadecimal;
 
-/// The first two bytes of every gzip file.
+/// The magic number of gzip (RFC 1952).
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 
-/// No gzip file expands more than this: deflate's limit.
-const GZIP_MOST_EXPANSION: u64 = 1032;
+/// Upper bound on deflate's expansion: bytes of output per byte of input.
+const GZIP_MAX_EXPANSION: u64 = 1032;
 
-/// A file opened for reading what it holds.
+/// The contents of an open file.
 pub struct Content {
-    /// The bytes, decompressed.
+    /// Reader of the decompressed bytes.
     pub reader: Box<dyn Read>,
-    /// Whether the file is gzip.
+    /// Whether the file is compressed.
     pub compressed: bool,
-    /// An upper bound on how many bytes there are to read; exact when not compressed.
-    pub most: u64,
+    /// Upper bound on the bytes that `reader` returns; exact unless `compressed`.
+    pub max_bytes: u64,
 }
 
-/// Opens `path`, looking at its first bytes.
+/// Opens `path` and detects gzip by the magic number.
 ///
 /// # Errors
-/// When there is no such file, it is not an ordinary file or the system refuses.
+/// Returns an error if the file does not exist, is not a regular file, or cannot be opened.
 pub fn open(path: &Path) -> Result<Content, FileError> {
     let open = || -> io::Result<Content> {
         let length = ordinary_length(path)?;
@@ -43,30 +44,33 @@ pub fn open(path: &Path) -> Result<Content, FileError> {
         let file = BufReader::with_capacity(1 << 16, file);
         if magic == GZIP_MAGIC {
             let reader = Box::new(Members::new(file));
-            let most = length.saturating_mul(GZIP_MOST_EXPANSION);
+            let max_bytes = length.saturating_mul(GZIP_MAX_EXPANSION);
             return Ok(Content {
                 reader,
                 compressed: true,
-                most,
+                max_bytes,
             });
         }
         Ok(Content {
             reader: Box::new(file),
             compressed: false,
-            most: length,
+            max_bytes: length,
         })
     };
     open().map_err(|e| FileError::new("read", path, e))
 }
 
-/// The length in bytes and the SHA-256, in hexadecimal, of what `path` holds. Reading stops
-/// after `most + 1` bytes, so a length above `most` means "more than `most`".
+/// Returns the length in bytes and the SHA-256, in hexadecimal, of the decompressed contents of
+/// `path`.
+///
+/// Reading stops after `limit + 1` bytes, so a returned length above `limit` means "more than
+/// `limit`", and the digest is then that of a prefix.
 ///
 /// # Errors
-/// When the file cannot be read or, being gzip, does not decompress.
-pub fn sha256(path: &Path, most: u64) -> Result<(u64, String), FileError> {
+/// Returns an error if the file cannot be read or its gzip stream is damaged.
+pub fn sha256(path: &Path, limit: u64) -> Result<(u64, String), FileError> {
     let reader = open(path)?.reader;
-    let mut reader = reader.take(most.saturating_add(1));
+    let mut reader = reader.take(limit.saturating_add(1));
     let mut hasher = Sha256::new();
     let mut buffer = vec![0; 1 << 16];
     let mut length = 0;

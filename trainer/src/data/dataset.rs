@@ -1,32 +1,32 @@
-//! A dataset in memory: two splits of byte images with their labels.
+//! A dataset in memory: two splits of labelled 8-bit images.
 //!
-//! Assumes grey or colour images of one shape, kept channel-first, and at most 256 classes.
+//! All images have one shape, are stored channel-first, and belong to at most 256 classes.
 
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-pub(super) use crate::digest::hexadecimal;
+use crate::digest::hexadecimal;
 
-/// A set of labelled images, split into what to learn from and what to be judged on.
+/// Labelled images, split into training and test sets.
 #[derive(Debug, Clone)]
 pub struct Dataset {
-    /// The name in the catalogue, or the folder the images were read from.
+    /// Name in the catalogue, or path of the folder that the images were read from.
     pub name: String,
-    /// The images to train on.
+    /// Images for training.
     pub train: Split,
-    /// The images to test on; never trained on, never calibrated on.
+    /// Images for testing; never used for training or calibration.
     pub test: Split,
-    /// How a pixel becomes an input of the network.
+    /// Conversion of a pixel to a network input.
     pub normalisation: Normalisation,
-    /// How many classes the labels tell apart: each label is below this.
+    /// Number of classes; every label is below it.
     pub classes: usize,
 }
 
 impl Dataset {
-    /// SHA-256, in hexadecimal, over the shape, images and labels of both splits.
+    /// Returns the SHA-256, in hexadecimal, of the shapes, images and labels of both splits.
     ///
-    /// Two datasets with the same fingerprint hold the same samples in the same order, wherever
-    /// and however compressed they were read from.
+    /// Datasets with equal fingerprints hold the same samples in the same order, regardless of
+    /// where they were read from and how they were compressed.
     #[must_use]
     pub fn fingerprint(&self) -> String {
         let mut hasher = Sha256::new();
@@ -50,18 +50,18 @@ pub struct Split {
 }
 
 impl Split {
-    /// A split of `labels.len()` images, one after another in `images`, each of `shape`
+    /// Creates a split of `labels.len()` images, stored consecutively in `images`, each of `shape`
     /// (channels, height, width) in row-major order.
     ///
     /// # Panics
-    /// When `images` does not hold exactly one image for each label.
+    /// Panics unless `images` holds exactly one image per label.
     #[must_use]
     pub fn new(images: Vec<u8>, labels: Vec<u8>, shape: [usize; 3]) -> Self {
         let features: usize = shape.iter().product();
         assert_eq!(
             images.len(),
             labels.len() * features,
-            "one image of {shape:?} for each label"
+            "one image of {shape:?} per label"
         );
         Self {
             images,
@@ -70,65 +70,66 @@ impl Split {
         }
     }
 
-    /// How many images there are.
+    /// Returns the number of images.
     #[must_use]
     pub fn len(&self) -> usize {
         self.labels.len()
     }
 
-    /// Whether there are none.
+    /// Returns whether there are no images.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.labels.is_empty()
     }
 
-    /// Channels, height and width of every image.
+    /// Returns the shape of every image: (channels, height, width).
     #[must_use]
     pub fn shape(&self) -> [usize; 3] {
         self.shape
     }
 
-    /// How many pixels an image has: channels x height x width.
+    /// Returns the number of pixels per image: channels x height x width.
     #[must_use]
     pub fn features(&self) -> usize {
         self.shape.iter().product()
     }
 
-    /// Image `i`, row-major, channel-first: [`features`](Self::features) pixels in 0..=255.
+    /// Returns image `i`, row-major and channel-first: [`features`](Self::features) pixels in
+    /// 0..=255.
     ///
     /// # Panics
-    /// When `i` is not below [`len`](Self::len).
+    /// Panics unless `i` is below [`len`](Self::len).
     #[must_use]
     pub fn image(&self, i: usize) -> &[u8] {
         let features = self.features();
         &self.images[i * features..(i + 1) * features]
     }
 
-    /// The class of image `i`.
+    /// Returns the class of image `i`.
     ///
     /// # Panics
-    /// When `i` is not below [`len`](Self::len).
+    /// Panics unless `i` is below [`len`](Self::len).
     #[must_use]
     pub fn label(&self, i: usize) -> u8 {
         self.labels[i]
     }
 
-    /// All images, one after another: `len x features` pixels.
+    /// Returns all images, stored consecutively: `len x features` pixels.
     #[must_use]
     pub fn images(&self) -> &[u8] {
         &self.images
     }
 
-    /// The classes of all images, in their order.
+    /// Returns the classes of all images, in the order of the images.
     #[must_use]
     pub fn labels(&self) -> &[u8] {
         &self.labels
     }
 
-    /// The images at `indices`, in that order.
+    /// Returns the images at `indices`, in that order.
     ///
     /// # Panics
-    /// When an index is not below [`len`](Self::len).
+    /// Panics unless every index is below [`len`](Self::len).
     #[must_use]
     pub fn select(&self, indices: impl IntoIterator<Item = usize>) -> Self {
         let mut chosen = Self {
@@ -143,18 +144,18 @@ impl Split {
         chosen
     }
 
-    /// At most `most` images, evenly spaced over the split (all of them when it has no more).
+    /// Returns at most `limit` images, evenly spaced over the split.
     ///
-    /// Evenly spaced, not the first ones: a set sorted by class then keeps its proportions.
+    /// Even spacing keeps the class proportions of a split that is sorted by class.
     #[must_use]
-    pub fn limit(&self, most: usize) -> Self {
-        if most >= self.len() {
+    pub fn limit(&self, limit: usize) -> Self {
+        if limit >= self.len() {
             return self.clone();
         }
-        self.select((0..most).map(|i| i * self.len() / most))
+        self.select((0..limit).map(|i| i * self.len() / limit))
     }
 
-    /// How many images each of `classes` classes has.
+    /// Returns the number of images per class, for `classes` classes.
     #[must_use]
     pub fn class_counts(&self, classes: usize) -> Vec<usize> {
         let mut counts = vec![0; classes];
@@ -167,31 +168,31 @@ impl Split {
     }
 }
 
-/// Where the numbers of a [`Normalisation`] come from.
+/// Origin of the values of a [`Normalisation`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum NormalisationSource {
-    /// The values everyone uses with this dataset.
+    /// The values commonly used with the dataset.
     Published,
-    /// Computed from the images trained on.
+    /// Computed from the training images.
     Computed,
-    /// Stated by the user: what the network expects.
+    /// Given by the user, as the network expects them.
     Stated,
 }
 
-/// How a pixel becomes an input: `(pixel / 255 - mean) / std`.
+/// Conversion of a pixel to a network input: `(pixel / 255 - mean) / std`.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Normalisation {
-    /// The mean of `pixel / 255`.
+    /// Mean of `pixel / 255`.
     pub mean: f32,
-    /// The standard deviation of `pixel / 255`; positive.
+    /// Standard deviation of `pixel / 255`; positive.
     pub std: f32,
-    /// Where the two come from.
+    /// Origin of the two values.
     pub source: NormalisationSource,
 }
 
 impl Normalisation {
-    /// Published values.
+    /// Creates a normalisation with published values.
     #[must_use]
     pub const fn published(mean: f32, std: f32) -> Self {
         Self {
@@ -201,8 +202,8 @@ impl Normalisation {
         }
     }
 
-    /// The mean and (population) standard deviation of `pixels`, or nothing when all of them are
-    /// the same: there is then nothing to learn from.
+    /// Computes the mean and population standard deviation of `pixels`. Returns `None` if all
+    /// pixels are equal, in which case there is nothing to learn from them.
     #[must_use]
     pub fn computed(pixels: &[u8]) -> Option<Self> {
         let mut counts = [0_u64; 256];
@@ -229,13 +230,13 @@ impl Normalisation {
         })
     }
 
-    /// The input that `pixel` becomes.
+    /// Returns the input value of `pixel`.
     #[must_use]
     pub fn apply(&self, pixel: u8) -> f32 {
         (f32::from(pixel) / 255.0 - self.mean) / self.std
     }
 
-    /// The inputs that the pixels 0 to 255 become, to look up instead of dividing.
+    /// Returns the input values of the pixels 0 to 255 as a lookup table.
     #[must_use]
     pub fn table(&self) -> [f32; 256] {
         std::array::from_fn(|pixel| self.apply(pixel as u8))

@@ -1,52 +1,61 @@
-//! The embedded set `digits`: 10,000 real MNIST digits inside the program.
+//! The embedded set `digits`: 10,000 real MNIST digits, built into the program.
 //!
-//! Where they come from and how they are split is told in `trainer/datasets/digits/README.md`.
-//! They are sorted by class, so that taking every fifth to test on is a stratified split.
+//! `trainer/datasets/digits/README.md` documents their origin and split. They are sorted by class,
+//! so testing on every fifth image makes a stratified split.
 
 use std::io::Cursor;
 
 use flate2::read::MultiGzDecoder;
 
-use super::catalogue::MNIST_NORMALISATION;
+use super::content::Content;
+use super::dataset::{Dataset, Split};
 use super::idx;
-use super::{Dataset, Split};
+use super::published::MNIST_NORMALISATION;
 
-/// The set's name in the catalogue.
+/// Name of the set in the catalogue.
 pub const NAME: &str = "digits";
 
-/// The set whose training images they were taken from.
+/// Name of the set whose training images include all of these digits.
 pub const PART_OF: &str = "mnist";
 
-/// How many of the digits are trained on.
+/// Number of training images.
 pub const TRAIN: usize = 8_000;
 
-/// How many of the digits are tested on.
+/// Number of test images.
 pub const TEST: usize = 2_000;
 
 static IMAGES: &[u8] = include_bytes!("../../datasets/digits/digits-images-idx3-ubyte.gz");
 static LABELS: &[u8] = include_bytes!("../../datasets/digits/digits-labels-idx1-ubyte.gz");
 
-/// All 10,000 images, in the embedded order, as one split.
+/// Returns all 10,000 images, in the embedded order, as one split.
 ///
 /// # Panics
-/// Never in a program that passes its tests: the bytes are part of it.
+/// Panics if the embedded files are damaged, which the tests rule out.
 #[must_use]
 pub fn whole() -> Split {
-    let most = u64::MAX;
-    let images = idx::parse_images(NAME, MultiGzDecoder::new(Cursor::new(IMAGES)), true, most)
-        .expect("the embedded images are IDX");
-    let labels = idx::parse_labels(NAME, MultiGzDecoder::new(Cursor::new(LABELS)), true, most)
-        .expect("the embedded labels are IDX");
+    let images =
+        idx::parse_images(NAME, decompressed(IMAGES)).expect("the embedded images are valid");
+    let labels =
+        idx::parse_labels(NAME, decompressed(LABELS)).expect("the embedded labels are valid");
     Split::new(images.pixels, labels, [1, images.rows, images.columns])
 }
 
-/// Whether image `i` of the embedded order is tested on.
+/// Wraps an embedded gzip file for reading.
+fn decompressed(gzip: &'static [u8]) -> Content {
+    Content {
+        reader: Box::new(MultiGzDecoder::new(Cursor::new(gzip))),
+        compressed: true,
+        max_bytes: u64::MAX,
+    }
+}
+
+/// Returns whether image `i` of the embedded order belongs to the test split.
 #[must_use]
 pub fn is_test(i: usize) -> bool {
     i % 5 == 4
 }
 
-/// The embedded set: 8,000 digits to train on, 2,000 to test on.
+/// Returns the embedded set: 8,000 training images and 2,000 test images.
 #[must_use]
 pub fn load() -> Dataset {
     let whole = whole();

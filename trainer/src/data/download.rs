@@ -1,12 +1,12 @@
-//! One file over HTTP, into a part that a later attempt continues.
+//! Downloads one file over HTTP to a partial file that later attempts resume.
 //!
-//! What has arrived stays in the part whatever happens; the next attempt, here or at another
-//! mirror, asks for the rest only (a `Range` request) and starts over where the server ignores
-//! that. Nothing here knows what the file should hold: the caller checks it.
+//! The bytes received are kept whatever happens. The next attempt, from this mirror or another
+//! one, requests only the rest (a `Range` request) and starts over if the server ignores the
+//! range. This module does not know what the file should contain: the caller verifies it.
 //!
-//! The network is waited for by a thread of its own, so that stopping takes effect at once
-//! even when a server says nothing. Proxies are those of the environment (`ALL_PROXY`,
-//! `HTTPS_PROXY`, `HTTP_PROXY`, `NO_PROXY`), except for this machine itself.
+//! A separate thread waits for the network, so a request to stop takes effect at once even while
+//! a server is silent. Proxies are those of the environment (`ALL_PROXY`, `HTTPS_PROXY`,
+//! `HTTP_PROXY`, `NO_PROXY`), except for loopback addresses.
 
 use std::fs::{self, File};
 use std::io::{Read, Write};
@@ -16,94 +16,280 @@ use std::sync::mpsc::{self, RecvTimeoutError, SyncSender};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::part;
+use super::partial;
 use crate::artifact::FileError;
 
-/// Longest wait for a name, a connection or the next bytes.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// Timeout for resolving a name, for connecting, and for each read.
+const TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Longest wait for the head of an answer.
-const ANSWER_PATIENCE: Duration = Duration::from_secs(40);
+/// Timeout for the head of a response.
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(40);
 
-/// How often the wish to stop is looked at while waiting.
-const ATTENTION: Duration = Duration::from_millis(50);
+/// Interval at which the stop flag is polled while waiting.
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
-/// The least that a server must send to be waited for: `bytes` in every `window`.
+/// Bytes per read.
+const CHUNK: usize = 1 << 16;
+
+/// The minimum rate of a server: `bytes` in every `window`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Pace {
+pub struct MinimumRate {
     /// Bytes of the file.
     pub bytes: u64,
-    /// How long the server has for them.
+    /// The time in which the server must send them.
     pub window: Duration,
 }
 
-impl Default for Pace {
-    /// 1 KiB a second: MNIST would take three hours.
+impl Default for MinimumRate {
+    /// Returns 1 KiB per second, at which MNIST would take three hours.
     fn default() -> Self {
-        let window = PATIENCE;
+        let window = TIMEOUT;
         let bytes = 1024 * window.as_secs();
         Self { bytes, window }
     }
 }
 
-/// Bytes read at a time.
-const CHUNK: usize = 1 << 16;
-
-/// A download that did not end.
+/// Why a download did not complete.
 #[derive(Debug, thiserror::Error)]
 pub enum DownloadError {
-    /// The server cannot be reached, or does not give the file.
+    /// The server cannot be reached or does not serve the file.
     #[error("{0}")]
     Refused(String),
-    /// The connection ended before the file did.
-    #[error("the connection broke after {received} bytes ({reason})")]
+    /// The connection closed before the end of the file.
+    #[error("the connection closed after {received} bytes ({reason})")]
     Cut {
-        /// How many bytes this attempt brought.
+        /// Bytes received by this attempt.
         received: u64,
-        /// What the network says.
+        /// The network's error.
         reason: String,
     },
-    /// The server sends less than the [`Pace`] asks for.
+    /// The server is slower than the [`MinimumRate`].
     #[error(
-        "it is too slow: {bytes} bytes in {:.0} s, fewer than {} a second",
-        .pace.window.as_secs_f64(),
-        (.pace.bytes as f64 / .pace.window.as_secs_f64()).round()
+        "it is too slow: {bytes} bytes in {:.0} s, fewer than {} per second",
+        .minimum.window.as_secs_f64(),
+        (.minimum.bytes as f64 / .minimum.window.as_secs_f64()).round()
     )]
     Slow {
-        /// How many bytes this attempt brought.
+        /// Bytes received by this attempt.
         received: u64,
-        /// How many of them in the last window.
+        /// Bytes received in the last window.
         bytes: u64,
-        /// What was asked for.
-        pace: Pace,
+        /// The rate that was required.
+        minimum: MinimumRate,
     },
-    /// The part could not be written.
+    /// The partial file could not be written.
     #[error(transparent)]
     File(#[from] FileError),
-    /// The user wished to stop.
+    /// The user requested to stop.
     #[error("stopped")]
     Stopped,
 }
 
-/// A download that ended.
+/// A completed download.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Downloaded {
-    /// The length of the part, in bytes.
+    /// Length of the partial file, in bytes.
     pub bytes: u64,
-    /// How many of them were there before.
+    /// Bytes that an earlier attempt had received.
     pub resumed_from: u64,
 }
 
-/// What the network thread tells.
+/// Downloads `url` to `part`, resuming from what `part` already holds.
+///
+/// `part` never grows beyond `limit` bytes, and the server must keep up with `minimum`.
+/// `progress` is called with the bytes received so far and, once known, the total.
+///
+/// # Errors
+/// Returns an error if the server, the network or the disk fails, if the server is too slow or
+/// sends more than `limit` bytes, or if `stop` is set.
+pub fn download(
+    url: &str,
+    part: &Path,
+    limit: u64,
+    minimum: MinimumRate,
+    progress: &mut dyn FnMut(u64, Option<u64>),
+    stop: &AtomicBool,
+) -> Result<Downloaded, DownloadError> {
+    let mut transfer = Transfer::new(part, limit);
+    let (sender, receiver) = mpsc::sync_channel(4);
+    let (address, from) = (url.to_owned(), transfer.from);
+    // Not joined: the thread ends by itself, at the latest after its timeouts.
+    thread::spawn(move || request(&address, from, &sender));
+    loop {
+        if stop.load(Ordering::Relaxed) {
+            return Err(DownloadError::Stopped);
+        }
+        transfer.check_rate(minimum)?;
+        let message = match receiver.recv_timeout(POLL_INTERVAL) {
+            Ok(message) => message,
+            Err(RecvTimeoutError::Timeout) => continue,
+            Err(RecvTimeoutError::Disconnected) => {
+                Message::Failed("the request ended unexpectedly".to_owned())
+            }
+        };
+        if let Some(downloaded) = transfer.receive(message)? {
+            return Ok(downloaded);
+        }
+        progress(transfer.bytes, transfer.total);
+    }
+}
+
+/// The receiving side of one download.
+struct Transfer<'a> {
+    part: &'a Path,
+    /// The most bytes that the file can have.
+    limit: u64,
+    /// Bytes that the request asks to skip.
+    from: u64,
+    /// The partial file; `None` until the head of the response has arrived.
+    file: Option<File>,
+    /// Bytes in the partial file.
+    bytes: u64,
+    /// Bytes in the partial file that this download did not receive.
+    resumed_from: u64,
+    /// Length of the whole file, once the server has stated it.
+    total: Option<u64>,
+    /// Start of the current window of the rate, and the bytes there were at that time.
+    window: (Instant, u64),
+}
+
+impl<'a> Transfer<'a> {
+    /// Creates the transfer that resumes `part`, or starts over if `part` is above `limit`
+    /// already.
+    fn new(part: &'a Path, limit: u64) -> Self {
+        let length = partial::length(part);
+        Self {
+            part,
+            limit,
+            from: if length > limit { 0 } else { length },
+            file: None,
+            bytes: 0,
+            resumed_from: 0,
+            total: None,
+            window: (Instant::now(), 0),
+        }
+    }
+
+    /// Checks the rate at the end of every window. The time before the response does not count.
+    fn check_rate(&mut self, minimum: MinimumRate) -> Result<(), DownloadError> {
+        let (start, before) = self.window;
+        if start.elapsed() < minimum.window {
+            return Ok(());
+        }
+        let bytes = self.bytes - before;
+        if self.file.is_some() && bytes < minimum.bytes {
+            return Err(DownloadError::Slow {
+                received: self.bytes - self.resumed_from,
+                bytes,
+                minimum,
+            });
+        }
+        self.window = (Instant::now(), self.bytes);
+        Ok(())
+    }
+
+    /// Processes one message. Returns the result if it was the last one.
+    fn receive(&mut self, message: Message) -> Result<Option<Downloaded>, DownloadError> {
+        match message {
+            Message::Head(head) => self.begin(&head),
+            Message::Chunk(chunk) => self.append(&chunk).map(|()| None),
+            Message::End => self.end().map(Some),
+            Message::Failed(reason) if self.file.is_some() => Err(DownloadError::Cut {
+                received: self.bytes - self.resumed_from,
+                reason,
+            }),
+            Message::Failed(reason) => Err(DownloadError::Refused(reason)),
+        }
+    }
+
+    /// Opens the partial file as the head of the response requires. Returns the result if the
+    /// server has nothing to add to it.
+    fn begin(&mut self, head: &Head) -> Result<Option<Downloaded>, DownloadError> {
+        let from = self.from;
+        let start = head.range.and_then(|range| range.start);
+        let whole = head.range.and_then(|range| range.whole);
+        match head.status {
+            200 => {
+                self.file = Some(partial::create(self.part).map_err(|e| self.written(e))?);
+                self.total = head.length;
+            }
+            206 if from > 0 && start == Some(from) => {
+                self.file = Some(partial::resume(self.part, from).map_err(|e| self.written(e))?);
+                (self.bytes, self.resumed_from) = (from, from);
+                self.total = whole.or(head.length.map(|rest| from + rest));
+            }
+            206 => {
+                return Err(DownloadError::Refused(
+                    "it sent another range than requested".into(),
+                ));
+            }
+            // The server has nothing after these bytes. Whether they are the file, the caller
+            // checks.
+            416 if from > 0 && whole.is_none_or(|whole| whole <= from) => {
+                return Ok(Some(Downloaded {
+                    bytes: from,
+                    resumed_from: from,
+                }));
+            }
+            status => {
+                let reason = format!("it answered with HTTP {status}");
+                return Err(DownloadError::Refused(reason));
+            }
+        }
+        self.window = (Instant::now(), self.bytes);
+        Ok(None)
+    }
+
+    /// Appends `chunk` to the partial file.
+    fn append(&mut self, chunk: &[u8]) -> Result<(), DownloadError> {
+        let bytes = self.bytes + chunk.len() as u64;
+        if bytes > self.limit {
+            // This cannot be the file, so none of it is worth keeping.
+            drop(self.file.take());
+            fs::remove_file(self.part).map_err(|e| FileError::new("remove", self.part, e))?;
+            let limit = self.limit;
+            let reason = format!("it sends more than the {limit} bytes that the file can have");
+            return Err(DownloadError::Refused(reason));
+        }
+        if let Some(file) = &mut self.file {
+            let written = file.write_all(chunk);
+            written.map_err(|e| self.written(e))?;
+        }
+        self.bytes = bytes;
+        Ok(())
+    }
+
+    /// Flushes the partial file to disk.
+    fn end(&self) -> Result<Downloaded, DownloadError> {
+        if let Some(file) = &self.file {
+            file.sync_all().map_err(|e| self.written(e))?;
+        }
+        Ok(Downloaded {
+            bytes: self.bytes,
+            resumed_from: self.resumed_from,
+        })
+    }
+
+    /// Returns the error for a failed write.
+    fn written(&self, error: std::io::Error) -> FileError {
+        FileError::new("write", self.part, error)
+    }
+}
+
+/// A message of the network thread.
 enum Message {
-    Head {
-        status: u16,
-        range: Option<ContentRange>,
-        length: Option<u64>,
-    },
+    Head(Head),
     Chunk(Vec<u8>),
     End,
     Failed(String),
+}
+
+/// The parts of a response's head that matter here.
+struct Head {
+    status: u16,
+    range: Option<ContentRange>,
+    /// The header `Content-Length`.
+    length: Option<u64>,
 }
 
 /// The header `Content-Range`: `bytes START-END/WHOLE` or `bytes */WHOLE`.
@@ -114,6 +300,7 @@ struct ContentRange {
 }
 
 impl ContentRange {
+    /// Parses the header's value. Returns `None` if its unit is not bytes.
     fn parse(header: &str) -> Option<Self> {
         let (range, whole) = header
             .trim()
@@ -130,198 +317,73 @@ impl ContentRange {
     }
 }
 
-/// Downloads `url` into `part`, continuing what is there.
-///
-/// At most `most` bytes are taken, all attempts together, and no fewer than `pace` asks for.
-/// `progress` is told the bytes there are and, if known, the bytes there will be.
-///
-/// # Errors
-/// When the server, the network or the disk fails, the server is too slow, or `stop` is set.
-pub fn download(
-    url: &str,
-    part: &Path,
-    most: u64,
-    pace: Pace,
-    progress: &mut dyn FnMut(u64, Option<u64>),
-    stop: &AtomicBool,
-) -> Result<Downloaded, DownloadError> {
-    let mut from = part::length(part);
-    if from > most {
-        from = 0;
-    }
-    let (sender, receiver) = mpsc::sync_channel(4);
-    let address = url.to_owned();
-    // Not joined: it ends by itself, at the latest when its patience does.
-    thread::spawn(move || request(&address, from, &sender));
-
-    let written = |e| FileError::new("write", part, e);
-    let mut file: Option<File> = None;
-    let mut bytes = 0;
-    let mut resumed_from = 0;
-    let mut total = None;
-    let mut window = (Instant::now(), 0);
-    loop {
-        if stop.load(Ordering::Relaxed) {
-            return Err(DownloadError::Stopped);
-        }
-        if window.0.elapsed() >= pace.window {
-            let in_window = bytes - window.1;
-            if file.is_some() && in_window < pace.bytes {
-                return Err(DownloadError::Slow {
-                    received: bytes - resumed_from,
-                    bytes: in_window,
-                    pace,
-                });
-            }
-            window = (Instant::now(), bytes);
-        }
-        let message = match receiver.recv_timeout(ATTENTION) {
-            Ok(message) => message,
-            Err(RecvTimeoutError::Timeout) => continue,
-            Err(RecvTimeoutError::Disconnected) => {
-                Message::Failed("the request ended unexpectedly".to_owned())
-            }
-        };
-        match message {
-            Message::Head {
-                status: 200,
-                length,
-                ..
-            } => {
-                file = Some(part::create(part).map_err(written)?);
-                total = length;
-                window = (Instant::now(), bytes);
-            }
-            Message::Head {
-                status: 206,
-                range,
-                length,
-            } if from > 0 && range.as_ref().and_then(|range| range.start) == Some(from) => {
-                file = Some(part::resume(part, from).map_err(written)?);
-                (bytes, resumed_from) = (from, from);
-                window = (Instant::now(), bytes);
-                total = range
-                    .and_then(|range| range.whole)
-                    .or(length.map(|rest| from + rest));
-            }
-            Message::Head { status: 206, .. } => {
-                return Err(DownloadError::Refused(
-                    "it sent another range than asked for".into(),
-                ));
-            }
-            // Nothing after what is there. Whether that is the file, the caller finds out.
-            Message::Head {
-                status: 416, range, ..
-            } if from > 0 && range.is_none_or(|r| r.whole.is_none_or(|w| w <= from)) => {
-                return Ok(Downloaded {
-                    bytes: from,
-                    resumed_from: from,
-                });
-            }
-            Message::Head { status, .. } => {
-                return Err(DownloadError::Refused(format!(
-                    "it answered with HTTP {status}"
-                )));
-            }
-            Message::Chunk(chunk) => {
-                if bytes + chunk.len() as u64 > most {
-                    // Whatever this is, it is not the file: nothing of it is worth keeping.
-                    drop(file.take());
-                    fs::remove_file(part).map_err(|e| FileError::new("remove", part, e))?;
-                    let reason = format!("it sends more than the {most} bytes the file can have");
-                    return Err(DownloadError::Refused(reason));
-                }
-                if let Some(file) = &mut file {
-                    file.write_all(&chunk).map_err(written)?;
-                }
-                bytes += chunk.len() as u64;
-            }
-            Message::End => {
-                if let Some(file) = &file {
-                    file.sync_all().map_err(written)?;
-                }
-                return Ok(Downloaded {
-                    bytes,
-                    resumed_from,
-                });
-            }
-            Message::Failed(reason) if file.is_some() => {
-                return Err(DownloadError::Cut {
-                    received: bytes - resumed_from,
-                    reason,
-                });
-            }
-            Message::Failed(reason) => return Err(DownloadError::Refused(reason)),
-        }
-        progress(bytes, total);
-    }
-}
-
-/// Asks for `url` from byte `from` on and sends what comes until the receiver goes away.
+/// Requests `url` from byte `from` on and sends the response until the receiver is dropped.
 fn request(url: &str, from: u64, sender: &SyncSender<Message>) {
-    let outcome = (|| -> Result<(), ureq::Error> {
-        let mut config = ureq::Agent::config_builder()
-            .http_status_as_error(false)
-            .user_agent(concat!("rarefy/", env!("CARGO_PKG_VERSION")))
-            .timeout_resolve(Some(PATIENCE))
-            .timeout_connect(Some(PATIENCE))
-            .timeout_recv_response(Some(ANSWER_PATIENCE))
-            .timeout_per_read(Some(PATIENCE));
-        if is_this_machine(url) {
-            config = config.proxy(None);
-        }
-        let agent = config.build().new_agent();
-        // The bytes as they are stored: a length and a position then mean the same on both sides.
-        let mut request = agent.get(url).header("Accept-Encoding", "identity");
-        if from > 0 {
-            request = request.header("Range", format!("bytes={from}-"));
-        }
-        let response = request.call()?;
-        let header = |name| {
-            response
-                .headers()
-                .get(name)
-                .and_then(|value| value.to_str().ok())
-        };
-        let head = Message::Head {
-            status: response.status().as_u16(),
-            range: header("Content-Range").and_then(ContentRange::parse),
-            length: header("Content-Length").and_then(|length| length.parse().ok()),
-        };
-        let mut body = response.into_body().into_reader();
-        let mut going = sender.send(head).is_ok();
-        while going {
-            let mut chunk = vec![0; CHUNK];
-            let read = body.read(&mut chunk).map_err(ureq::Error::from)?;
-            chunk.truncate(read);
-            let message = if read == 0 {
-                Message::End
-            } else {
-                Message::Chunk(chunk)
-            };
-            going = sender.send(message).is_ok() && read > 0;
-        }
-        Ok(())
-    })();
-    if let Err(error) = outcome {
-        // Nobody is left to hear it when the user wished to stop.
+    if let Err(error) = send_response(url, from, sender) {
+        // The receiver is gone if the user requested to stop.
         let _ = sender.send(Message::Failed(reason(&error)));
     }
 }
 
-/// What went wrong, in words.
+/// Does the work of [`request`], whose error is sent as a message.
+fn send_response(url: &str, from: u64, sender: &SyncSender<Message>) -> Result<(), ureq::Error> {
+    let mut config = ureq::Agent::config_builder()
+        .http_status_as_error(false)
+        .user_agent(concat!("rarefy/", env!("CARGO_PKG_VERSION")))
+        .timeout_resolve(Some(TIMEOUT))
+        .timeout_connect(Some(TIMEOUT))
+        .timeout_recv_response(Some(RESPONSE_TIMEOUT))
+        .timeout_per_read(Some(TIMEOUT));
+    if is_loopback(url) {
+        config = config.proxy(None);
+    }
+    let agent = config.build().new_agent();
+    // Without content encoding, lengths and positions mean the same on both sides.
+    let mut request = agent.get(url).header("Accept-Encoding", "identity");
+    if from > 0 {
+        request = request.header("Range", format!("bytes={from}-"));
+    }
+    let response = request.call()?;
+    let header = |name| {
+        response
+            .headers()
+            .get(name)
+            .and_then(|value| value.to_str().ok())
+    };
+    let head = Message::Head(Head {
+        status: response.status().as_u16(),
+        range: header("Content-Range").and_then(ContentRange::parse),
+        length: header("Content-Length").and_then(|length| length.parse().ok()),
+    });
+    let mut body = response.into_body().into_reader();
+    let mut open = sender.send(head).is_ok();
+    while open {
+        let mut chunk = vec![0; CHUNK];
+        let read = body.read(&mut chunk).map_err(ureq::Error::from)?;
+        chunk.truncate(read);
+        let message = if read == 0 {
+            Message::End
+        } else {
+            Message::Chunk(chunk)
+        };
+        open = sender.send(message).is_ok() && read > 0;
+    }
+    Ok(())
+}
+
+/// Describes an error of the request.
 fn reason(error: &ureq::Error) -> String {
     match error {
         ureq::Error::Io(error) => error.to_string(),
         ureq::Error::Timeout(what) => format!("no answer in time: {what}"),
         ureq::Error::HostNotFound => "there is no such host, or no network".to_owned(),
-        ureq::Error::BadUri(_) => "this is not an address; one starts with https://".to_owned(),
+        ureq::Error::BadUri(_) => "this is not a URL; one starts with https://".to_owned(),
         other => other.to_string(),
     }
 }
 
-/// Whether `url` is served by this machine, which no proxy can reach for it.
-fn is_this_machine(url: &str) -> bool {
+/// Returns whether `url` names this machine, for which a proxy would be wrong.
+fn is_loopback(url: &str) -> bool {
     let authority = url
         .split("://")
         .nth(1)
@@ -340,7 +402,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_range_of_an_answer_is_read() {
+    fn content_range_is_parsed() {
         let parse = ContentRange::parse;
         assert_eq!(
             parse("bytes 5-9/10"),
@@ -368,20 +430,20 @@ mod tests {
     }
 
     #[test]
-    fn only_this_machine_is_asked_without_a_proxy() {
+    fn loopback_needs_no_proxy() {
         for url in [
             "http://127.0.0.1:80/x",
             "http://localhost/x",
             "http://[::1]:8080/x",
         ] {
-            assert!(is_this_machine(url), "{url}");
+            assert!(is_loopback(url), "{url}");
         }
         for url in [
             "http://example.org/127.0.0.1",
             "https://localhost.example.org",
             "junk",
         ] {
-            assert!(!is_this_machine(url), "{url}");
+            assert!(!is_loopback(url), "{url}");
         }
     }
 }

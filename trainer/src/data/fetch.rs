@@ -1,10 +1,10 @@
-//! Brings a published dataset onto this machine.
+//! Downloads a published dataset to this machine.
 //!
-//! Each of the four files is downloaded as `NAME.gz.part`, continued if it is there already,
-//! checked by the length and SHA-256 of what it holds uncompressed, and renamed only then: under
-//! a final name there is never anything but the right file. Mirrors are tried in turn; one whose
-//! connection breaks or that is too slow is tried again, after the others, while it makes progress.
-//! One fetch at a time works in a folder.
+//! Each of the four files is downloaded as `NAME.gz.part`, resuming where an earlier attempt
+//! stopped, verified by the length and SHA-256 of its uncompressed contents, and only then
+//! renamed: a final name never holds anything but the right file. Mirrors are tried in turn. One
+//! whose connection breaks or that is too slow is tried again, after the others, while it makes
+//! progress. Only one fetch at a time works in a folder.
 
 use std::fs::{self, File, TryLockError};
 use std::io;
@@ -13,30 +13,30 @@ use std::sync::atomic::AtomicBool;
 
 use serde::Serialize;
 
-use super::catalogue::{Published, PublishedFile};
 use super::content;
-use super::download::{self, DownloadError, Downloaded, Pace};
-use super::folder::PARTS;
+use super::download::{self, DownloadError, Downloaded, MinimumRate};
+use super::folder::ROLES;
+use super::published::{Published, PublishedFile};
 use crate::artifact::{self, FileError};
 
-/// How often the mirrors whose connection broke midway are gone through.
+/// Attempts per mirror, as long as each receives something.
 const ROUNDS: usize = 4;
 
-/// A dataset that could not be fetched.
+/// Why a dataset could not be fetched.
 #[derive(Debug, thiserror::Error)]
 pub enum FetchError {
-    /// The disk refuses.
+    /// A file or folder could not be created or written.
     #[error(transparent)]
     File(#[from] FileError),
-    /// Someone else is at it.
-    #[error("another rarefy is fetching into {folder}: wait for it, or give another folder")]
+    /// Another process fetches into the same folder.
+    #[error("another rarefy is fetching into {folder}: wait for it or choose another folder")]
     Busy {
         /// The folder.
         folder: String,
     },
-    /// A wrong file under a name that would be read in place of the fetched one.
+    /// A file of another set has a name that takes precedence over the fetched one.
     #[error(
-        "{path} is in the way: it is not the file of {name}; remove it, or give another folder"
+        "{path} is in the way: it does not belong to {name}; remove it or choose another folder"
     )]
     InTheWay {
         /// The file.
@@ -44,92 +44,94 @@ pub enum FetchError {
         /// The dataset's name.
         name: &'static str,
     },
-    /// The user wished to stop.
+    /// The user requested to stop.
     #[error(
-        "stopped while fetching {name}: what has arrived stays in {folder}, run it again to go on"
+        "stopped while fetching {name}: the bytes received are kept in {folder}, fetch again to resume"
     )]
     Stopped {
         /// The dataset's name.
         name: &'static str,
-        /// The folder with the part.
+        /// The folder of the partial file.
         folder: String,
     },
-    /// No mirror has it.
+    /// No mirror served the file.
     #[error(
-        "cannot fetch {file} of {name}: {attempts}; check the network, give another address with \
-         --mirror, or put the file into {folder} yourself"
+        "cannot fetch {file} of {name}: {attempts}; check the network, give another mirror, or put the \
+         file into {folder} yourself"
     )]
     Failed {
         /// The file.
         file: String,
         /// The dataset's name.
         name: &'static str,
-        /// What each mirror said.
+        /// The last error of each mirror.
         attempts: String,
-        /// Where it should have gone.
+        /// The folder that lacks the file.
         folder: String,
     },
 }
 
-/// How far a fetch is.
+/// Progress of a fetch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Progress<'a> {
     /// The file being fetched.
     pub file: &'a str,
-    /// Its position among the files, from 0.
+    /// Index of the file, from 0.
     pub index: usize,
-    /// How many files there are.
+    /// Number of files.
     pub files: usize,
-    /// The mirror it comes from.
+    /// The mirror that serves it.
     pub mirror: &'a str,
-    /// Bytes of it that are here.
+    /// Bytes received so far.
     pub received: u64,
-    /// Bytes it has in all, once the mirror has said so.
+    /// Length of the file in bytes, once the mirror has stated it.
     pub total: Option<u64>,
 }
 
-/// A fetched dataset, as `rarefy data fetch` shows it.
+/// A fetched dataset.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Fetched {
     /// The dataset's name.
     pub name: &'static str,
-    /// The folder it is in.
+    /// The folder that holds it.
     pub folder: PathBuf,
-    /// Its four files.
+    /// The four files, in the order of [`ROLES`].
     pub files: Vec<FetchedFile>,
 }
 
 /// One file of a [`Fetched`] dataset.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct FetchedFile {
-    /// Where it is.
+    /// Path of the file.
     pub path: PathBuf,
-    /// How it came there.
+    /// How the file was obtained.
     #[serde(flatten)]
     pub origin: Origin,
 }
 
-/// How a file came to be where it is.
+/// How a file was obtained.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "origin", rename_all = "snake_case")]
 pub enum Origin {
-    /// It was there, and right.
+    /// It was present and verified already.
     AlreadyThere,
     /// It was downloaded.
     Downloaded {
-        /// The mirror that gave it (the last one, when several did).
+        /// The mirror that served it (the last one, if several did).
         mirror: String,
-        /// Its length in bytes, compressed.
+        /// Compressed length in bytes.
         bytes: u64,
-        /// How many of them had arrived in an earlier attempt.
+        /// Bytes that an earlier attempt had received.
         resumed_from: u64,
     },
 }
 
-/// Fetches `set` into `folder`, which is created; `mirrors` are tried before the known ones.
+/// Fetches `set` into `folder`, creating the folder if needed. `mirrors` are base URLs tried
+/// before those of the set.
 ///
 /// # Errors
-/// When no mirror gives a file, the disk refuses, another fetch is at work there, or `stop` is set.
+/// Returns an error if no mirror serves a file, if writing fails, if another fetch works in
+/// `folder`, or if `stop` is set.
 pub fn fetch(
     set: &Published,
     folder: &Path,
@@ -138,7 +140,7 @@ pub fn fetch(
     stop: &AtomicBool,
 ) -> Result<Fetched, FetchError> {
     artifact::create_folder(folder)?;
-    let _lock = lock(folder)?;
+    let _lock = FolderLock::acquire(folder)?;
     let mirrors: Vec<&str> = mirrors
         .iter()
         .map(String::as_str)
@@ -146,8 +148,8 @@ pub fn fetch(
         .map(|mirror| mirror.trim_end_matches('/'))
         .collect();
     let mut files = Vec::new();
-    for (index, (part, expected)) in PARTS.iter().zip(&set.files).enumerate() {
-        if let Some(path) = part.find(folder) {
+    for (index, (role, expected)) in ROLES.iter().zip(&set.files).enumerate() {
+        if let Some(path) = role.find(folder) {
             if check(&path, expected).is_ok() {
                 files.push(FetchedFile {
                     path,
@@ -155,7 +157,7 @@ pub fn fetch(
                 });
                 continue;
             }
-            if path != folder.join(part.name() + ".gz") {
+            if path != folder.join(role.name() + ".gz") {
                 let path = path.display().to_string();
                 return Err(FetchError::InTheWay {
                     path,
@@ -167,7 +169,7 @@ pub fn fetch(
             set,
             folder,
             index,
-            name: part.name() + ".gz",
+            name: role.name() + ".gz",
             expected,
             stop,
         };
@@ -180,22 +182,46 @@ pub fn fetch(
     })
 }
 
-/// Keeps others from fetching into `folder` for as long as the result lives.
-fn lock(folder: &Path) -> Result<Option<File>, FetchError> {
-    // Where a folder cannot be opened or locked (not every system can), fetching goes on
-    // without: the check before renaming still holds.
-    let Ok(handle) = File::open(folder) else {
-        return Ok(None);
-    };
-    match handle.try_lock() {
-        Err(TryLockError::WouldBlock) => Err(FetchError::Busy {
-            folder: folder.display().to_string(),
-        }),
-        _ => Ok(Some(handle)),
+/// An exclusive lock on a folder, held until it is dropped.
+struct FolderLock {
+    file: Option<File>,
+    /// The locked file, unless the folder itself is locked.
+    path: Option<PathBuf>,
+}
+
+impl FolderLock {
+    /// Locks `folder` for this process.
+    ///
+    /// Unix locks the folder itself. Elsewhere a folder cannot be opened as a file, so a file in
+    /// it is locked and removed again. If locking is not supported at all, fetching continues
+    /// without a lock: files are still verified before they are renamed.
+    fn acquire(folder: &Path) -> Result<Self, FetchError> {
+        let path = (!cfg!(unix)).then(|| folder.join(".rarefy-fetch.lock"));
+        let file = match &path {
+            None => File::open(folder),
+            Some(path) => File::create(path),
+        };
+        let file = file.ok();
+        if let Some(Err(TryLockError::WouldBlock)) = file.as_ref().map(File::try_lock) {
+            return Err(FetchError::Busy {
+                folder: folder.display().to_string(),
+            });
+        }
+        Ok(Self { file, path })
     }
 }
 
-/// Whether `path` holds what is expected; if not, what it holds, in words.
+impl Drop for FolderLock {
+    fn drop(&mut self) {
+        // An open file cannot be removed on every system.
+        drop(self.file.take());
+        if let Some(path) = &self.path {
+            let _ = fs::remove_file(path);
+        }
+    }
+}
+
+/// Checks that `path` holds the expected file; the error describes what it holds instead.
 fn check(path: &Path, expected: &PublishedFile) -> Result<(), String> {
     match content::sha256(path, expected.bytes) {
         Ok((bytes, sha256)) if bytes == expected.bytes && sha256 == expected.sha256 => Ok(()),
@@ -211,7 +237,7 @@ fn check(path: &Path, expected: &PublishedFile) -> Result<(), String> {
     }
 }
 
-/// One file being fetched.
+/// The fetch of one file.
 struct Fetch<'a> {
     set: &'a Published,
     folder: &'a Path,
@@ -222,16 +248,17 @@ struct Fetch<'a> {
 }
 
 impl Fetch<'_> {
+    /// Fetches the file from the first of `mirrors` that serves it.
     fn try_mirrors(
         &self,
         mirrors: &[&str],
         progress: &mut dyn FnMut(&Progress<'_>),
     ) -> Result<FetchedFile, FetchError> {
         let mut attempts: Vec<(&str, String)> = Vec::new();
-        let mut willing = mirrors.to_vec();
+        let mut candidates = mirrors.to_vec();
         for _ in 0..ROUNDS {
-            let mut broken = Vec::new();
-            for mirror in willing {
+            let mut interrupted = Vec::new();
+            for mirror in candidates {
                 let error = match self.try_mirror(mirror, progress) {
                     Ok(fetched) => return Ok(fetched),
                     Err(DownloadError::File(error)) => return Err(error.into()),
@@ -247,12 +274,12 @@ impl Fetch<'_> {
                 if let DownloadError::Cut { received: 1.., .. }
                 | DownloadError::Slow { received: 1.., .. } = error
                 {
-                    broken.push(mirror);
+                    interrupted.push(mirror);
                 }
                 attempts.retain(|(earlier, _)| *earlier != mirror);
                 attempts.push((mirror, error.to_string()));
             }
-            willing = broken;
+            candidates = interrupted;
         }
         let attempts: Vec<String> = attempts
             .iter()
@@ -270,6 +297,7 @@ impl Fetch<'_> {
         })
     }
 
+    /// Downloads the file from `mirror`, verifies it and gives it its final name.
     fn try_mirror(
         &self,
         mirror: &str,
@@ -279,14 +307,14 @@ impl Fetch<'_> {
         let mut downloaded = self.download(mirror, &part, progress)?;
         let mut checked = check(&part, self.expected);
         if checked.is_err() && downloaded.resumed_from > 0 {
-            // The beginning may be another mirror's, compressed differently: once more, whole.
+            // The first bytes may be another mirror's, compressed differently, so start over once.
             remove(&part)?;
             downloaded = self.download(mirror, &part, progress)?;
             checked = check(&part, self.expected);
         }
         if let Err(reason) = checked {
             remove(&part)?;
-            let reason = format!("it gave another file ({reason})");
+            let reason = format!("it served another file ({reason})");
             return Err(DownloadError::Refused(reason));
         }
         let path = self.folder.join(&self.name);
@@ -303,30 +331,38 @@ impl Fetch<'_> {
         Ok(FetchedFile { path, origin })
     }
 
+    /// Downloads the compressed file from `mirror` to `part`, reporting to `progress`.
     fn download(
         &self,
         mirror: &str,
         part: &Path,
         progress: &mut dyn FnMut(&Progress<'_>),
     ) -> Result<Downloaded, DownloadError> {
-        // Gzip makes nothing much longer than it was.
-        let most = self.expected.bytes + self.expected.bytes / 100 + 1024;
+        // Gzip hardly lengthens what it cannot compress.
+        let limit = self.expected.bytes + self.expected.bytes / 100 + 1024;
         let url = format!("{mirror}/{}", self.name);
         let mut report = |received, total| {
             progress(&Progress {
                 file: &self.name,
                 index: self.index,
-                files: PARTS.len(),
+                files: ROLES.len(),
                 mirror,
                 received,
                 total,
             });
         };
-        download::download(&url, part, most, Pace::default(), &mut report, self.stop)
+        download::download(
+            &url,
+            part,
+            limit,
+            MinimumRate::default(),
+            &mut report,
+            self.stop,
+        )
     }
 }
 
-/// Removes `path`, which may be gone already.
+/// Removes `path` if it exists.
 fn remove(path: &Path) -> Result<(), FileError> {
     match fs::remove_file(path) {
         Err(e) if e.kind() != io::ErrorKind::NotFound => Err(FileError::new("remove", path, e)),

@@ -1,57 +1,60 @@
-//! A folder with the four IDX files of a dataset, under their usual names.
+//! Loads a folder with the four IDX files of a dataset, under their usual names.
 //!
-//! `train-images-idx3-ubyte`, `train-labels-idx1-ubyte`, `t10k-images-idx3-ubyte` and
-//! `t10k-labels-idx1-ubyte`, each also with `.gz` after it or with a dot before `idx` (`idx4` for images
-//! with channels). Refused:
-//! a folder without one of them, images and labels of different number, splits of different
-//! shape, labels that cannot be counted from 0, images that are all alike.
+//! The names are `train-images-idx3-ubyte`, `train-labels-idx1-ubyte`, `t10k-images-idx3-ubyte`
+//! and `t10k-labels-idx1-ubyte`, optionally with `.gz` appended, with a dot before `idx`, or with
+//! `idx4` for images with channels. A folder is rejected if
+//!
+//! - one of the files is missing or is not valid IDX,
+//! - the numbers of images and labels differ, or the shapes of the two splits,
+//! - the classes have gaps, or a test label has no training image,
+//! - all pixels of the training images are equal.
 
 use std::path::{Path, PathBuf};
 
+use super::dataset::{Dataset, Normalisation, Split};
 use super::idx::{self, IdxError, Images};
-use super::{Dataset, Normalisation, Split};
 
-/// The parts of a dataset, in the order in which this module keeps them.
-pub const PARTS: [Part; 4] = [
-    Part {
+/// The roles of the four files, in the order that this module uses throughout.
+pub const ROLES: [Role; 4] = [
+    Role {
         split: "train",
         kind: "images",
         ending: "idx3-ubyte",
     },
-    Part {
+    Role {
         split: "train",
         kind: "labels",
         ending: "idx1-ubyte",
     },
-    Part {
+    Role {
         split: "t10k",
         kind: "images",
         ending: "idx3-ubyte",
     },
-    Part {
+    Role {
         split: "t10k",
         kind: "labels",
         ending: "idx1-ubyte",
     },
 ];
 
-/// One of the four files, by the words of its name.
+/// The role of a file in a dataset: its split and its contents.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Part {
+pub struct Role {
     split: &'static str,
     kind: &'static str,
     ending: &'static str,
 }
 
-impl Part {
-    /// Its usual name, without `.gz`.
+impl Role {
+    /// Returns the usual name of the file, without `.gz`.
     #[must_use]
     pub fn name(&self) -> String {
         format!("{}-{}-{}", self.split, self.kind, self.ending)
     }
 
-    /// All the names it may have, the usual one first; images with channels may end in
-    /// `idx4-ubyte`.
+    /// Returns every name that the file may have, the usual one first. Images with channels may
+    /// end in `idx4-ubyte`.
     #[must_use]
     pub fn names(&self) -> Vec<String> {
         let endings = [self.ending.to_owned(), self.ending.replace("idx3", "idx4")];
@@ -65,7 +68,7 @@ impl Part {
         names
     }
 
-    /// Where it is in `folder`, if it is there.
+    /// Returns the path of the file in `folder`, if it exists.
     #[must_use]
     pub fn find(&self, folder: &Path) -> Option<PathBuf> {
         self.names()
@@ -75,102 +78,102 @@ impl Part {
     }
 }
 
-/// A folder that cannot be used as a dataset.
+/// Why a folder cannot be loaded as a dataset.
 #[derive(Debug, thiserror::Error)]
 pub enum FolderError {
-    /// One of the files could not be read.
+    /// A file could not be read.
     #[error(transparent)]
     Idx(#[from] IdxError),
-    /// There is no such folder.
-    #[error("there is no folder {path}: give one with the four IDX files of a dataset")]
+    /// The folder does not exist.
+    #[error("there is no folder {path}: give one that holds the four IDX files of a dataset")]
     NoFolder {
-        /// What was given.
+        /// The path that was given.
         path: String,
     },
-    /// Files are missing.
+    /// The folder lacks files.
     #[error("{path} has no {missing}: put the four IDX files of the dataset there, plain or .gz")]
     Missing {
         /// The folder at fault.
         path: String,
-        /// The usual names of the files that are missing.
+        /// The usual names of the missing files.
         missing: String,
     },
-    /// Not one label an image.
+    /// The numbers of images and labels differ.
     #[error(
-        "{images} holds {image_count} images and {labels} holds {label_count} labels: give the \
-         files that belong together"
+        "{images} holds {image_count} images but {labels} holds {label_count} labels: give files of \
+         the same dataset"
     )]
     Counts {
-        /// The file of images.
+        /// Path of the image file.
         images: String,
         /// How many it holds.
         image_count: usize,
-        /// The file of labels.
+        /// Path of the label file.
         labels: String,
         /// How many it holds.
         label_count: usize,
     },
-    /// The splits do not belong together.
+    /// The shapes of training and test images differ.
     #[error(
-        "the images of {train} are {train_shape} pixels and those of {test} {test_shape}: give the \
-         files that belong together"
+        "the images of {train} have {train_shape} pixels but those of {test} have {test_shape}: give \
+         files of the same dataset"
     )]
     Shapes {
-        /// The file of training images.
+        /// Path of the file of training images.
         train: String,
-        /// Their channels, rows and columns.
+        /// Their dimensions, as [`Images::dimensions`] writes them.
         train_shape: String,
-        /// The file of test images.
+        /// Path of the file of test images.
         test: String,
-        /// Their channels, rows and columns.
+        /// Their dimensions, as [`Images::dimensions`] writes them.
         test_shape: String,
     },
-    /// A label that is no class.
+    /// A label is out of range.
     #[error("{path}: label {index} is {label}, out of range: {reason}; correct the labels")]
     Label {
-        /// The file of labels.
+        /// Path of the label file.
         path: String,
-        /// The position of the label, from 0.
+        /// Index of the label in the file, from 0.
         index: usize,
         /// The label.
         label: u8,
-        /// Why it cannot be.
+        /// Why the label is invalid.
         reason: String,
     },
-    /// Nothing to learn from.
-    #[error("every pixel of {path} is {value}: give images that differ")]
+    /// All training pixels are equal, so there is nothing to learn.
+    #[error("every pixel of {path} is {value}: give images with different pixels")]
     Constant {
-        /// The file of training images.
+        /// Path of the file of training images.
         path: String,
         /// The value of every pixel.
         value: u8,
     },
 }
 
-/// The paths of the four files of one folder, in the order of [`PARTS`].
+/// Paths of the four files of one folder, in the order of [`ROLES`].
 #[derive(Debug, Clone)]
 pub struct Files([PathBuf; 4]);
 
 impl Files {
-    /// Looks for the four files in `folder`.
+    /// Finds the four files in `folder`.
     ///
     /// # Errors
-    /// When the folder or one of the files does not exist.
+    /// Returns an error if the folder or one of the files does not exist.
     pub fn locate(folder: &Path) -> Result<Self, FolderError> {
         if !folder.is_dir() {
             return Err(FolderError::NoFolder {
                 path: folder.display().to_string(),
             });
         }
-        let found = PARTS.map(|part| part.find(folder));
+        let found = ROLES.map(|role| role.find(folder));
         if let [Some(a), Some(b), Some(c), Some(d)] = found {
             return Ok(Self([a, b, c, d]));
         }
-        let missing: Vec<String> = PARTS
+        let missing: Vec<String> = ROLES
             .iter()
             .zip(&found)
             .filter(|(_, found)| found.is_none())
-            .map(|(part, _)| part.name())
+            .map(|(role, _)| role.name())
             .collect();
         let path = folder.display().to_string();
         Err(FolderError::Missing {
@@ -179,20 +182,21 @@ impl Files {
         })
     }
 
-    /// The path of the part at `index` of [`PARTS`].
+    /// Returns the path of the file with the role at `index` of [`ROLES`].
     #[must_use]
     pub fn path(&self, index: usize) -> &Path {
         &self.0[index]
     }
 
+    /// Returns the path at `index` for messages.
     fn shown(&self, index: usize) -> String {
         self.0[index].display().to_string()
     }
 
-    /// Reads all four.
+    /// Reads all four files.
     ///
     /// # Errors
-    /// When one is not IDX, or they do not belong together.
+    /// Returns an error if a file is not valid IDX, or if counts or shapes do not match.
     pub fn read(&self) -> Result<Contents, FolderError> {
         let contents = Contents {
             images: [
@@ -226,12 +230,13 @@ impl Files {
         Ok(contents)
     }
 
-    /// How many classes the labels of `contents` tell apart: the highest label trained on, and
-    /// one. Labels count from 0 or from 1 without a gap, so that a damaged label does not pass
-    /// for a class of its own.
+    /// Returns the number of classes: the highest training label plus one.
+    ///
+    /// Labels must start at 0 or 1 and have no gap, so that a damaged label is not taken for a
+    /// class of its own.
     ///
     /// # Errors
-    /// When there is a gap, or a test label that is not trained on.
+    /// Returns an error if there is a gap, or if a test label is above every training label.
     pub fn classes(&self, contents: &Contents) -> Result<usize, FolderError> {
         let [train, test] = &contents.labels;
         let mut first = [None; 256];
@@ -243,21 +248,21 @@ impl Files {
             .rposition(Option::is_some)
             .map_or(0, |highest| highest + 1);
         if let Some(gap) = (1..classes).find(|&label| first[label].is_none()) {
-            // The first label above the gap is the one that does not belong.
+            // The first label above the gap is reported as the one at fault.
             let above = (gap..classes).find_map(|label| Some((label, first[label]?)));
             let (label, index) = above.unwrap_or_default();
             return Err(FolderError::Label {
                 path: self.shown(1),
                 index,
                 label: label as u8,
-                reason: format!("classes count without a gap, and no training image is a {gap}"),
+                reason: format!("classes must have no gap, but no training image has class {gap}"),
             });
         }
         self.check_labels(3, test, classes)?;
         Ok(classes)
     }
 
-    /// Checks that all `labels`, of the part at `index`, are below `classes`.
+    /// Checks that all `labels` of the file at `index` are below `classes`.
     fn check_labels(&self, index: usize, labels: &[u8], classes: usize) -> Result<(), FolderError> {
         match labels
             .iter()
@@ -268,7 +273,7 @@ impl Files {
                 path: self.shown(index),
                 index: position,
                 label: labels[position],
-                reason: format!("there are {classes} classes, from 0 to {}", classes - 1),
+                reason: format!("there are {classes} classes, 0 to {}", classes - 1),
             }),
         }
     }
@@ -276,24 +281,24 @@ impl Files {
     /// Checks that every label of `contents` is below `classes`.
     ///
     /// # Errors
-    /// When one is not.
+    /// Returns an error that names the first one that is not.
     pub fn check_classes(&self, contents: &Contents, classes: usize) -> Result<(), FolderError> {
         self.check_labels(1, &contents.labels[0], classes)?;
         self.check_labels(3, &contents.labels[1], classes)
     }
 }
 
-/// What the four files hold: what is trained on, then what is tested on.
+/// Contents of the four files; index 0 is the training split, index 1 the test split.
 #[derive(Debug, Clone)]
 pub struct Contents {
-    /// The images of the two splits.
+    /// Images of the two splits.
     pub images: [Images; 2],
-    /// The labels of the two splits.
+    /// Labels of the two splits.
     pub labels: [Vec<u8>; 2],
 }
 
 impl Contents {
-    /// The two splits, for training and for testing.
+    /// Converts the contents to the training and the test split.
     #[must_use]
     pub fn into_splits(self) -> [Split; 2] {
         let [train, test] = self.images;
@@ -305,10 +310,11 @@ impl Contents {
     }
 }
 
-/// Loads the dataset in `folder`, called by its path, normalised by its own training images.
+/// Loads the dataset in `folder`. Its name is the path, and its normalisation is computed from its
+/// training images.
 ///
 /// # Errors
-/// Whatever the module refuses.
+/// Returns an error for every folder that the module documentation lists.
 pub fn load(folder: &Path) -> Result<Dataset, FolderError> {
     let files = Files::locate(folder)?;
     let contents = files.read()?;

@@ -1,20 +1,20 @@
-//! Gzip files as `gzip` itself reads them: members in sequence, then possibly zeros.
+//! Decompresses gzip files as `gzip` itself does: consecutive members, then optional zero padding.
 //!
-//! Tapes and block devices pad files with zero bytes. `gzip` ignores that padding, and a reader that
-//! does not would call such a file damaged. Anything else after a member is damage.
+//! Tapes and block devices pad files with zero bytes. `gzip` ignores that padding, so a reader
+//! that rejected it would call such a file damaged. Any other bytes after a member are an error.
 
 use std::io::{self, BufRead, Read};
 
 use flate2::bufread::GzDecoder;
 
-/// Decompresses all members of a gzip file.
+/// Reader that decompresses all members of a gzip file.
 pub(super) struct Members<R> {
-    /// The member being read; `None` after the last.
+    /// The member being read; `None` after the last one.
     member: Option<GzDecoder<R>>,
 }
 
 impl<R: BufRead> Members<R> {
-    /// A reader of the gzip file that `source` holds, from its first member on.
+    /// Creates a reader of the gzip file in `source`, positioned at its first member.
     pub(super) fn new(source: R) -> Self {
         Self {
             member: Some(GzDecoder::new(source)),
@@ -32,14 +32,14 @@ impl<R: BufRead> Read for Members<R> {
             if read > 0 {
                 return Ok(read);
             }
-            let ended = self.member.take().expect("it was read from");
+            let ended = self.member.take().expect("a member is being read");
             let mut source = ended.into_inner();
             let padded = skip_zeros(&mut source)?;
             if source.fill_buf()?.is_empty() {
                 break;
             }
             if padded {
-                let reason = "there are bytes after its padding of zeros";
+                let reason = "there are bytes after its zero padding";
                 return Err(io::Error::new(io::ErrorKind::InvalidData, reason));
             }
             self.member = Some(GzDecoder::new(source));
@@ -48,7 +48,7 @@ impl<R: BufRead> Read for Members<R> {
     }
 }
 
-/// Skips the zero bytes that come next and returns whether there were any.
+/// Skips the zero bytes at the current position and returns whether there were any.
 fn skip_zeros(source: &mut impl BufRead) -> io::Result<bool> {
     let mut any = false;
     loop {
@@ -70,24 +70,24 @@ mod tests {
 
     use super::*;
 
-    /// `text` as one gzip member.
+    /// Compresses `text` to one gzip member.
     fn member(text: &[u8]) -> Vec<u8> {
         let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
         encoder.write_all(text).unwrap();
         encoder.finish().unwrap()
     }
 
-    /// What a file of these bytes decompresses to.
+    /// Decompresses a file of these `bytes`.
     fn read(bytes: &[u8]) -> io::Result<Vec<u8>> {
         let mut read = Vec::new();
-        // A small buffer, so that padding crosses its end.
+        // The buffer is small so that the padding crosses its end.
         let source = io::BufReader::with_capacity(16, bytes);
         Members::new(source).read_to_end(&mut read)?;
         Ok(read)
     }
 
     #[test]
-    fn members_and_their_padding_are_read_as_gzip_reads_them() {
+    fn members_and_zero_padding_are_accepted() {
         let two = [member(b"first "), member(b"second")].concat();
         assert_eq!(read(&two).unwrap(), b"first second");
         for zeros in [1, 15, 16, 17, 512] {
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn anything_else_after_a_member_is_damage() {
+    fn other_bytes_after_a_member_are_rejected() {
         let one = member(b"first");
         for rest in [
             &b"x"[..],

@@ -1,4 +1,4 @@
-//! IDX, the files of MNIST: a big-endian header, then one byte a value.
+//! Reads and writes IDX, the format of MNIST: a big-endian header, then one byte per value.
 //!
 //! | file   | header                                            | body                    |
 //! |--------|---------------------------------------------------|-------------------------|
@@ -6,54 +6,55 @@
 //! | images | `0x00000804`, count, channels, rows, columns      | channel after channel   |
 //! | labels | `0x00000801`, count                               | count                   |
 //!
-//! Files may be gzip, whatever their name ([`content`]). Refused, with the numbers that disagree:
-//! what cannot be read, another magic, a set of none, more or fewer bytes than the header
-//! announces. The header is believed only as far as the file can hold it, and up to 2 GiB.
+//! Files may be compressed with gzip, whatever their name ([`content`]). A file is rejected, with
+//! the numbers that disagree, if it cannot be read, has another magic number, announces no
+//! samples, or is shorter or longer than its header announces. Memory is allocated only for a size
+//! that the file can have, up to 2 GiB.
 
 use std::io::{self, Read, Write};
 use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
-use super::content;
-use super::dataset::hexadecimal;
+use super::content::{self, Content};
 use crate::artifact::FileError;
+use crate::digest::hexadecimal;
 
 const IMAGES_MAGIC: u32 = 0x0000_0803;
 const CHANNELS_MAGIC: u32 = 0x0000_0804;
 const LABELS_MAGIC: u32 = 0x0000_0801;
 
-/// The largest body read, in bytes: beyond this a set does not belong in memory.
-const MOST_BYTES: u64 = 1 << 31;
+/// Largest body in bytes that is read into memory.
+const MAX_BYTES: u64 = 1 << 31;
 
-/// An IDX file that cannot be used.
+/// Why an IDX file cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum IdxError {
-    /// The file could not be read at all.
+    /// The file could not be read.
     #[error(transparent)]
     File(#[from] FileError),
     /// The gzip stream is damaged.
-    #[error("{path} is damaged: it does not decompress ({source}); get it anew")]
+    #[error("{path} is damaged: it does not decompress ({source}); download it again")]
     Damaged {
         /// The file at fault.
         path: String,
-        /// What the decompressor says.
+        /// The error of the decompressor.
         source: io::Error,
     },
-    /// Shorter than a header.
+    /// The file is shorter than a header.
     #[error(
-        "{path} holds {found} bytes, fewer than the {needed} of an IDX header: it was cut short \
-         or is not IDX; get it anew"
+        "{path} holds {found} bytes, fewer than the {needed} of an IDX header: it is truncated or is \
+         not IDX; download it again"
     )]
     NoHeader {
         /// The file at fault.
         path: String,
-        /// Bytes there are.
+        /// Length of the file in bytes.
         found: u64,
-        /// Bytes a header takes.
+        /// Length of a header in bytes.
         needed: u64,
     },
-    /// Another kind of file.
+    /// The file is of another kind.
     #[error(
         "{path} starts with 0x{found:08x}, not with the 0x{expected:08x} of IDX {kind}{}",
         swapped(*.found)
@@ -63,125 +64,104 @@ pub enum IdxError {
         path: String,
         /// "images" or "labels".
         kind: &'static str,
-        /// The magic there is.
+        /// The magic number found.
         found: u32,
-        /// The magic there should be.
+        /// The magic number expected.
         expected: u32,
     },
-    /// A header that announces nothing.
-    #[error("{path} announces {announced}: there is nothing in it to use; give a set with samples")]
+    /// The header announces no samples.
+    #[error("{path} announces {announced}, which is empty: give a file with samples")]
     Empty {
         /// The file at fault.
         path: String,
-        /// The dimensions the header announces.
+        /// The dimensions that the header announces.
         announced: String,
     },
-    /// A header that announces more than Rarefy reads.
+    /// The header announces more than 2 GiB.
     #[error(
-        "{path} announces {announced}, more than the {MOST_BYTES} bytes that Rarefy reads: its \
-         header is damaged or the set is too large; get it anew or give a smaller one"
+        "{path} announces {announced}, more than the limit of {MAX_BYTES} bytes: its header is damaged \
+         or the set is too large; download it again or give a smaller one"
     )]
-    Absurd {
+    TooLarge {
         /// The file at fault.
         path: String,
-        /// The dimensions the header announces.
+        /// The dimensions that the header announces.
         announced: String,
     },
-    /// Fewer bytes than announced.
-    #[error("{path} was cut short: {announced} need {needed} bytes, it holds {found}; get it anew")]
+    /// The file is shorter than announced.
+    #[error(
+        "{path} is truncated: {announced} need {needed} bytes, it holds {found}; download it again"
+    )]
     Truncated {
         /// The file at fault.
         path: String,
-        /// The dimensions the header announces.
+        /// The dimensions that the header announces.
         announced: String,
-        /// Bytes the header and the body take.
+        /// Length of header and body in bytes.
         needed: u64,
-        /// Bytes there are.
+        /// Length of the file in bytes.
         found: String,
     },
-    /// More bytes than announced.
+    /// The file is longer than announced.
     #[error(
-        "{path} is too long: {announced} need {needed} bytes, it holds {found}; get it anew or \
+        "{path} is too long: {announced} need {needed} bytes, it holds {found}; download it again or \
          correct its header"
     )]
     Trailing {
         /// The file at fault.
         path: String,
-        /// The dimensions the header announces.
+        /// The dimensions that the header announces.
         announced: String,
-        /// Bytes the header and the body take.
+        /// Length of header and body in bytes.
         needed: u64,
-        /// Bytes there are.
+        /// Length of the file in bytes.
         found: String,
     },
 }
 
-/// A hint for the commonest mix-up.
+/// Returns a hint for the magic number that was found.
 fn swapped(found: u32) -> &'static str {
     match found {
         LABELS_MAGIC => ": it holds labels; are two files swapped?",
         IMAGES_MAGIC | CHANNELS_MAGIC => ": it holds images; are two files swapped?",
-        _ => ": it is not such a file; get it anew",
+        _ => ": it is not such a file; download it again",
     }
 }
 
 /// The images of an IDX file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Images {
-    /// How many there are.
+    /// Number of images.
     pub count: usize,
-    /// The channels of each: 1 for grey images.
+    /// Channels of each image: 1 for grey images.
     pub channels: usize,
-    /// The height of each, in pixels.
+    /// Height of each image in pixels.
     pub rows: usize,
-    /// The width of each, in pixels.
+    /// Width of each image in pixels.
     pub columns: usize,
-    /// All pixels, `count x channels x rows x columns`.
+    /// All pixels, of shape (count, channels, rows, columns).
     pub pixels: Vec<u8>,
 }
 
 /// Reads the images of `path`.
 ///
 /// # Errors
-/// Whatever the module refuses.
+/// Returns an error for every file that the module documentation rejects.
 pub fn read_images(path: &Path) -> Result<Images, IdxError> {
-    let content = content::open(path)?;
-    parse_images(
-        &path.display().to_string(),
-        content.reader,
-        content.compressed,
-        content.most,
-    )
+    parse_images(&path.display().to_string(), content::open(path)?)
 }
 
-/// Reads the labels of `path`, one a sample.
+/// Reads the labels of `path`, one per sample.
 ///
 /// # Errors
-/// Whatever the module refuses.
+/// Returns an error for every file that the module documentation rejects.
 pub fn read_labels(path: &Path) -> Result<Vec<u8>, IdxError> {
-    let content = content::open(path)?;
-    parse_labels(
-        &path.display().to_string(),
-        content.reader,
-        content.compressed,
-        content.most,
-    )
+    parse_labels(&path.display().to_string(), content::open(path)?)
 }
 
-/// The images in `reader`, called `name` in errors, which holds at most `most` bytes (exactly so
-/// unless `compressed`).
-pub(super) fn parse_images(
-    name: &str,
-    reader: impl Read,
-    compressed: bool,
-    most: u64,
-) -> Result<Images, IdxError> {
-    let mut source = Source {
-        name,
-        reader,
-        compressed,
-        most,
-    };
+/// Parses the images in `content`, which errors call `name`.
+pub(super) fn parse_images(name: &str, content: Content) -> Result<Images, IdxError> {
+    let mut source = Source { name, content };
     let dimensions = source.header("images", &[(IMAGES_MAGIC, 3), (CHANNELS_MAGIC, 4)])?;
     let (count, channels, rows, columns) = match dimensions[..] {
         [count, channels, rows, columns] => (count, channels, rows, columns),
@@ -190,7 +170,7 @@ pub(super) fn parse_images(
     let of = dimensions_text(channels as usize, rows as usize, columns as usize);
     let announced = format!("{count} images of {of} pixels");
     let pixels = source.body(&announced, &dimensions)?;
-    // Each fits: their product does, and none is zero.
+    // Each dimension fits because their product does and none is zero.
     Ok(Images {
         count: count as usize,
         channels: channels as usize,
@@ -200,24 +180,14 @@ pub(super) fn parse_images(
     })
 }
 
-/// The labels in `reader`; the arguments are those of [`parse_images`].
-pub(super) fn parse_labels(
-    name: &str,
-    reader: impl Read,
-    compressed: bool,
-    most: u64,
-) -> Result<Vec<u8>, IdxError> {
-    let mut source = Source {
-        name,
-        reader,
-        compressed,
-        most,
-    };
+/// Parses the labels in `content`, which errors call `name`.
+pub(super) fn parse_labels(name: &str, content: Content) -> Result<Vec<u8>, IdxError> {
+    let mut source = Source { name, content };
     let dimensions = source.header("labels", &[(LABELS_MAGIC, 1)])?;
     source.body(&format!("{} labels", dimensions[0]), &dimensions)
 }
 
-/// "28 x 28", with channels "3 x 32 x 32".
+/// Writes dimensions as "28 x 28", or "3 x 32 x 32" if there are several channels.
 fn dimensions_text(channels: usize, rows: usize, columns: usize) -> String {
     if channels == 1 {
         format!("{rows} x {columns}")
@@ -227,20 +197,22 @@ fn dimensions_text(channels: usize, rows: usize, columns: usize) -> String {
 }
 
 /// An IDX file being read.
-struct Source<'a, R> {
+struct Source<'a> {
     name: &'a str,
-    reader: R,
-    compressed: bool,
-    most: u64,
+    content: Content,
 }
 
-impl<R: Read> Source<'_, R> {
-    /// Reads at most `bytes` bytes; the error, if any, is that of a gzip stream that ends early.
+impl Source<'_> {
+    /// Reads at most `bytes` bytes. The second value is the error of a gzip stream that ends
+    /// early, in which case the bytes before its end are returned.
     fn read(&mut self, bytes: u64) -> Result<(Vec<u8>, Option<io::Error>), IdxError> {
         let mut read = Vec::new();
-        match (&mut self.reader).take(bytes).read_to_end(&mut read) {
+        match (&mut self.content.reader)
+            .take(bytes)
+            .read_to_end(&mut read)
+        {
             Ok(_) => Ok((read, None)),
-            Err(e) if !self.compressed => {
+            Err(e) if !self.content.compressed => {
                 Err(FileError::new("read", Path::new(self.name), e).into())
             }
             Err(early) if early.kind() == io::ErrorKind::UnexpectedEof => Ok((read, Some(early))),
@@ -251,8 +223,8 @@ impl<R: Read> Source<'_, R> {
         }
     }
 
-    /// The dimensions after the magic, which must be one of the `expected`, each with its number
-    /// of dimensions.
+    /// Reads the header and returns its dimensions. The magic number must be one of `expected`,
+    /// each with its number of dimensions.
     fn header(
         &mut self,
         kind: &'static str,
@@ -263,7 +235,7 @@ impl<R: Read> Source<'_, R> {
         let (usual, mut dimensions) = expected[0];
         if let Ok(magic) = <[u8; 4]>::try_from(header.as_slice()) {
             let found = u32::from_be_bytes(magic);
-            // A wrong magic says more than a missing header, so it goes first.
+            // A wrong magic number is more informative than an incomplete header.
             let Some(&(_, number)) = expected.iter().find(|(magic, _)| *magic == found) else {
                 return Err(IdxError::Magic {
                     path,
@@ -288,73 +260,95 @@ impl<R: Read> Source<'_, R> {
         Ok(words.map(|bytes| u32::from_be_bytes(*bytes)).collect())
     }
 
-    /// The body of `dimensions` bytes, all of it and nothing after it.
+    /// Reads the body and checks that it has exactly the length given by `dimensions`.
     fn body(&mut self, announced: &str, dimensions: &[u32]) -> Result<Vec<u8>, IdxError> {
-        let path = self.name.to_owned();
-        let announced = announced.to_owned();
-        if dimensions.contains(&0) {
-            return Err(IdxError::Empty { path, announced });
-        }
         let header = 4 * (dimensions.len() as u64 + 1);
-        let bytes = dimensions
-            .iter()
-            .try_fold(1_u64, |product, &d| product.checked_mul(d.into()));
-        let Some(bytes) = bytes.filter(|&bytes| bytes <= MOST_BYTES) else {
-            return Err(IdxError::Absurd { path, announced });
-        };
+        let bytes = self.body_length(announced, dimensions, header)?;
         let needed = header + bytes;
-        // What the file can hold is known before anything is allocated.
-        if self.most < needed {
-            let found = if self.compressed {
-                format!("at most {}", self.most)
-            } else {
-                self.most.to_string()
-            };
-            return Err(IdxError::Truncated {
-                path,
-                announced,
-                needed,
-                found,
-            });
-        }
-        if !self.compressed && self.most > needed {
-            let found = self.most.to_string();
-            return Err(IdxError::Trailing {
-                path,
-                announced,
-                needed,
-                found,
-            });
-        }
         let (body, early) = self.read(bytes + 1)?;
         let read = body.len() as u64;
         if read < bytes {
-            let found = (header + read).to_string();
-            return Err(IdxError::Truncated {
-                path,
-                announced,
-                needed,
-                found,
-            });
+            return Err(self.truncated(announced, needed, (header + read).to_string()));
         }
         if read > bytes {
             let found = format!("at least {}", header + read);
-            return Err(IdxError::Trailing {
-                path,
-                announced,
-                needed,
-                found,
-            });
+            return Err(self.trailing(announced, needed, found));
         }
-        // All is there but gzip's own end, with the checksum that would vouch for it.
+        // The body is complete, but gzip's trailer with its checksum is missing.
         if let Some(source) = early {
+            let path = self.name.to_owned();
             return Err(IdxError::Damaged { path, source });
         }
         Ok(body)
     }
+
+    /// Returns the length of the body in bytes, after checking that it is within the limit and that
+    /// the file can hold it. Nothing has been allocated for it yet.
+    fn body_length(
+        &self,
+        announced: &str,
+        dimensions: &[u32],
+        header: u64,
+    ) -> Result<u64, IdxError> {
+        let (path, text) = (self.name.to_owned(), announced.to_owned());
+        if dimensions.contains(&0) {
+            return Err(IdxError::Empty {
+                path,
+                announced: text,
+            });
+        }
+        let bytes = dimensions
+            .iter()
+            .try_fold(1_u64, |product, &d| product.checked_mul(d.into()));
+        let Some(bytes) = bytes.filter(|&bytes| bytes <= MAX_BYTES) else {
+            return Err(IdxError::TooLarge {
+                path,
+                announced: text,
+            });
+        };
+        let needed = header + bytes;
+        let Content {
+            compressed,
+            max_bytes,
+            ..
+        } = self.content;
+        match compressed {
+            true if max_bytes < needed => {
+                Err(self.truncated(announced, needed, format!("at most {max_bytes}")))
+            }
+            false if max_bytes < needed => {
+                Err(self.truncated(announced, needed, max_bytes.to_string()))
+            }
+            false if max_bytes > needed => {
+                Err(self.trailing(announced, needed, max_bytes.to_string()))
+            }
+            _ => Ok(bytes),
+        }
+    }
+
+    /// Returns the error for a file that is shorter than announced.
+    fn truncated(&self, announced: &str, needed: u64, found: String) -> IdxError {
+        IdxError::Truncated {
+            path: self.name.to_owned(),
+            announced: announced.to_owned(),
+            needed,
+            found,
+        }
+    }
+
+    /// Returns the error for a file that is longer than announced.
+    fn trailing(&self, announced: &str, needed: u64, found: String) -> IdxError {
+        IdxError::Trailing {
+            path: self.name.to_owned(),
+            announced: announced.to_owned(),
+            needed,
+            found,
+        }
+    }
 }
 
 impl Images {
+    /// Returns the header of these images.
     fn header(&self) -> io::Result<Vec<u8>> {
         match self.channels {
             1 => header(IMAGES_MAGIC, &[self.count, self.rows, self.columns]),
@@ -365,16 +359,16 @@ impl Images {
         }
     }
 
-    /// Height and width of an image, channels before them where there are several: "28 x 28".
+    /// Returns the dimensions of an image as text: "28 x 28", or "3 x 32 x 32" with channels.
     #[must_use]
     pub fn dimensions(&self) -> String {
         dimensions_text(self.channels, self.rows, self.columns)
     }
 
-    /// SHA-256, in hexadecimal, of these images as an uncompressed IDX file.
+    /// Returns the SHA-256, in hexadecimal, of these images as an uncompressed IDX file.
     ///
     /// # Errors
-    /// When a dimension does not fit the header's 32 bits.
+    /// Returns an error if a dimension exceeds the header's 32 bits.
     pub fn sha256(&self) -> io::Result<String> {
         Ok(sha256(&self.header()?, &self.pixels))
     }
@@ -383,7 +377,7 @@ impl Images {
 /// Writes `images` as an uncompressed IDX file.
 ///
 /// # Errors
-/// When a dimension does not fit the header's 32 bits or `writer` refuses.
+/// Returns an error if a dimension exceeds the header's 32 bits, or if writing fails.
 pub fn write_images(writer: &mut dyn Write, images: &Images) -> io::Result<()> {
     writer.write_all(&images.header()?)?;
     writer.write_all(&images.pixels)
@@ -392,20 +386,21 @@ pub fn write_images(writer: &mut dyn Write, images: &Images) -> io::Result<()> {
 /// Writes `labels` as an uncompressed IDX file.
 ///
 /// # Errors
-/// When their number does not fit the header's 32 bits or `writer` refuses.
+/// Returns an error if their number exceeds the header's 32 bits, or if writing fails.
 pub fn write_labels(writer: &mut dyn Write, labels: &[u8]) -> io::Result<()> {
     writer.write_all(&header(LABELS_MAGIC, &[labels.len()])?)?;
     writer.write_all(labels)
 }
 
-/// SHA-256, in hexadecimal, of `labels` as an uncompressed IDX file.
+/// Returns the SHA-256, in hexadecimal, of `labels` as an uncompressed IDX file.
 ///
 /// # Errors
-/// When their number does not fit the header's 32 bits.
+/// Returns an error if their number exceeds the header's 32 bits.
 pub fn labels_sha256(labels: &[u8]) -> io::Result<String> {
     Ok(sha256(&header(LABELS_MAGIC, &[labels.len()])?, labels))
 }
 
+/// Encodes a header.
 fn header(magic: u32, dimensions: &[usize]) -> io::Result<Vec<u8>> {
     let mut header = magic.to_be_bytes().to_vec();
     for &dimension in dimensions {
@@ -415,6 +410,7 @@ fn header(magic: u32, dimensions: &[usize]) -> io::Result<Vec<u8>> {
     Ok(header)
 }
 
+/// Returns the SHA-256, in hexadecimal, of `header` followed by `body`.
 fn sha256(header: &[u8], body: &[u8]) -> String {
     hexadecimal(
         &Sha256::new()

@@ -1,13 +1,14 @@
-//! Datasets: images of small integers in memory, with where they come from.
+//! Datasets: labelled 8-bit images in memory, and where they come from.
 //!
-//! [`catalogue::load`] turns what a person types after `--data` into a [`Dataset`]: the name of
-//! the embedded set ([`digits`]), of a published one found on this machine, or a [`folder`] of
-//! IDX files ([`idx`]). [`fetch`] brings a published set here. Pixels stay bytes until a batch
-//! is made: [`Normalisation`] says how they become the network's inputs.
+//! [`catalogue::load`] resolves the name of a dataset to a [`Dataset`]: the embedded set
+//! ([`digits`]), a [`published`] set found on this machine, or a [`folder`] of IDX files
+//! ([`idx`]). [`fetch`] downloads a published set. Pixels stay bytes until [`batches`] turns them
+//! into input tensors, scaled by a [`Normalisation`].
 //!
-//! A dataset that has been loaded is whole: every image has the announced shape and every label
-//! is below the number of classes. Whatever is not so is refused with the file at fault.
+//! A loaded dataset is valid: every image has the announced shape, and every label is below the
+//! number of classes. Loading anything else fails with an error that names the file at fault.
 
+pub mod batches;
 pub mod catalogue;
 pub mod content;
 mod dataset;
@@ -18,6 +19,7 @@ pub mod folder;
 mod gzip;
 pub mod idx;
 pub mod overlap;
-mod part;
+mod partial;
+pub mod published;
 
 pub use dataset::{Dataset, Normalisation, NormalisationSource, Split};

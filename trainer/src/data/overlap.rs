@@ -1,11 +1,11 @@
-//! Which test images a network has been trained on.
+//! Finds test images that are also training images.
 
 use std::collections::HashSet;
 
-use super::{Dataset, Split};
+use super::dataset::{Dataset, Split};
 
-/// Returns how many images of `test` are, pixel by pixel, among those of `train`; none are where
-/// their shapes differ.
+/// Returns the number of images of `test` that equal an image of `train` pixel by pixel. It is 0
+/// if their shapes differ.
 #[must_use]
 pub fn count(test: &Split, train: &Split) -> usize {
     if test.shape() != train.shape() {
@@ -18,7 +18,7 @@ pub fn count(test: &Split, train: &Split) -> usize {
 }
 
 impl Dataset {
-    /// Returns how many of its test images are among its training images.
+    /// Returns the number of test images that are also training images.
     #[must_use]
     pub fn repeated(&self) -> usize {
         count(&self.test, &self.train)

@@ -70,7 +70,7 @@ pub fn before_training(graph: &Graph, pixels: (f32, f32)) -> Vec<String> {
 
 /// A state of `graph` with weights of 0.
 fn untrained(graph: &Graph) -> State {
-    let mut state = initial::beside(graph);
+    let mut state = initial::without_kernels(graph);
     for tensor in graph.prunable() {
         let values = vec![0.0; tensor.len()];
         state.insert(tensor.name, tensor.shape, values);

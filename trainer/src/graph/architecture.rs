@@ -1,14 +1,16 @@
-//! The architectures Rarefy knows by name, as the paper's code builds them (paper, section 5).
+//! The built-in architectures, as the paper's code defines them (paper, section 5).
 //!
-//! LeNet-300-100 and the LeNet-5s are LeCun et al. 1998 (Caffe's variant after its `lenet` example),
-//! VGG is Simonyan & Zisserman 2015 on 32 x 32 images, ResNet-18 He et al. 2016 on 64 x 64. Every
-//! convolution and dense layer is followed by batch normalisation, the one before the softmax too.
-//! Tensors are called `conv1.weight`, `shortcut1.weight`, `fc1.weight`, counted from the input.
+//! LeNet-300-100 and the variants of LeNet-5 follow LeCun et al. 1998 (Caffe's variant: its
+//! `lenet` example), VGG follows Simonyan & Zisserman 2015 on 32 x 32 images, and ResNet-18
+//! follows He et al. 2016 on 64 x 64 images. Every convolution and dense layer is followed by
+//! batch normalisation, including the one before the softmax. Tensors are called `conv1.weight`,
+//! `shortcut1.weight` and `fc1.weight`, counted from the input.
 
-use super::{Graph, GraphError, Operation, Padding, Pooling, Window};
+use super::topology::{Graph, GraphError, Operation, Pooling};
+use super::window::{Padding, Window};
 use crate::names;
 
-/// The names that [`by_name`] takes.
+/// The names that [`by_name`] accepts.
 pub const NAMES: &[&str] = &[
     "lenet-300-100",
     "lenet-5",
@@ -19,18 +21,18 @@ pub const NAMES: &[&str] = &[
     "resnet-18",
 ];
 
-/// An architecture that is not known.
+/// Error for an unknown architecture.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error("{}", names::unknown("architecture", .name, NAMES.iter().copied(), "`rarefy arch` lists all"))]
 pub struct UnknownArchitecture {
-    /// The name asked for.
+    /// The name that was given.
     pub name: String,
 }
 
-/// The architecture called `name`.
+/// Returns the architecture called `name`.
 ///
 /// # Errors
-/// When there is none; the message suggests one that is similar.
+/// Returns an error if there is none; its message suggests a similar name.
 pub fn by_name(name: &str) -> Result<Graph, UnknownArchitecture> {
     let graph = match name {
         "lenet-300-100" => multilayer(name, [1, 28, 28], &[300, 100, 10]),
@@ -42,22 +44,24 @@ pub fn by_name(name: &str) -> Result<Graph, UnknownArchitecture> {
         "resnet-18" => resnet_18(name),
         _ => return Err(UnknownArchitecture { name: name.into() }),
     };
-    Ok(graph.expect("the known architectures chain"))
+    Ok(graph.expect("the built-in architectures are valid"))
 }
 
-/// Dense layers `fc1`, `fc2`, … of the given `units`, each followed by batch normalisation and,
-/// but for the last, ReLU. The paper normalises before the softmax too, so the last dense layer has one
-/// as well.
+/// Builds a multilayer perceptron: dense layers `fc1`, `fc2`, … with the given `units`.
+///
+/// Each layer is followed by batch normalisation (the last one too, as in the paper) and, except
+/// for the last one, ReLU.
 ///
 /// # Errors
-/// When a layer has no units.
+/// Returns an error if a layer has no units.
 pub fn multilayer(name: &str, input: [usize; 3], units: &[usize]) -> Result<Graph, GraphError> {
     let mut builder = Builder::new(name, input);
     builder.classify(units)?;
     Ok(builder.graph)
 }
 
-/// Two valid 5 x 5 convolutions, each with average pooling, and three dense layers.
+/// Builds LeNet-5: two valid 5 x 5 convolutions, each with average pooling, and three dense
+/// layers.
 fn lenet_5(name: &str, input: [usize; 3]) -> Result<Graph, GraphError> {
     let mut builder = Builder::new(name, input);
     for channels in [6, 16] {
@@ -69,7 +73,8 @@ fn lenet_5(name: &str, input: [usize; 3]) -> Result<Graph, GraphError> {
     Ok(builder.graph)
 }
 
-/// Caffe's wider one for MNIST: 20 and 50 channels with max pooling, 500 hidden units.
+/// Builds Caffe's wider LeNet for MNIST: 20 and 50 channels with max pooling, and 500 hidden
+/// units.
 fn lenet_5_caffe(name: &str) -> Result<Graph, GraphError> {
     let mut builder = Builder::new(name, [1, 28, 28]);
     for channels in [20, 50] {
@@ -81,8 +86,8 @@ fn lenet_5_caffe(name: &str) -> Result<Graph, GraphError> {
     Ok(builder.graph)
 }
 
-/// Stages of so many 3 x 3 convolutions with 64, 128, 256, 512 and 512 channels, each stage ended by
-/// max pooling, and one dense layer.
+/// Builds VGG: `stages` of the given numbers of 3 x 3 convolutions with 64, 128, 256, 512 and 512
+/// channels, each followed by max pooling, then one dense layer.
 fn vgg(name: &str, stages: &[usize; 5], classes: usize) -> Result<Graph, GraphError> {
     let mut builder = Builder::new(name, [3, 32, 32]);
     for (&convolutions, channels) in stages.iter().zip([64, 128, 256, 512, 512]) {
@@ -96,8 +101,8 @@ fn vgg(name: &str, stages: &[usize; 5], classes: usize) -> Result<Graph, GraphEr
     Ok(builder.graph)
 }
 
-/// Eight basic blocks without biases; shortcuts, identities included, are batch normalised as in
-/// the paper's code.
+/// Builds ResNet-18: eight basic blocks without biases. Shortcuts are batch-normalised, identities
+/// included, as in the paper's code.
 fn resnet_18(name: &str) -> Result<Graph, GraphError> {
     let mut builder = Builder::new(name, [3, 64, 64]);
     builder.bias = false;
@@ -133,7 +138,7 @@ fn resnet_18(name: &str) -> Result<Graph, GraphError> {
     Ok(builder.graph)
 }
 
-/// Appends layers, counting their names.
+/// A graph under construction, with counters for the names of its layers.
 struct Builder {
     graph: Graph,
     /// Whether layers have biases.
@@ -146,13 +151,14 @@ struct Builder {
     additions: usize,
 }
 
-/// The next name of a kind: `conv1`, `conv2`, …
+/// Returns the next name of a kind: `conv1`, `conv2`, …
 fn next(kind: &str, count: &mut usize) -> String {
     *count += 1;
     format!("{kind}{count}")
 }
 
 impl Builder {
+    /// Creates a builder for a graph with an input of shape (channels, height, width).
     fn new(name: &str, input: [usize; 3]) -> Self {
         Self {
             graph: Graph::new(name, input),
@@ -166,19 +172,19 @@ impl Builder {
         }
     }
 
-    /// The last node.
+    /// Returns the index of the last node.
     fn last(&self) -> usize {
         self.graph.nodes().len() - 1
     }
 
-    /// The window of `size` over the map that `node` gives.
+    /// Returns the window of `size` over the output of `node`.
     fn window(&self, node: usize, size: usize, stride: usize, padding: Padding) -> Window {
         let shape = &self.graph.nodes()[node].shape;
         let input = [shape[1], shape[2]];
-        Window::new(size, stride, padding, input).expect("the known architectures' windows fit")
+        Window::new(size, stride, padding, input).expect("windows of built-in architectures fit")
     }
 
-    /// A convolution and its batch norm.
+    /// Appends a convolution and its batch norm.
     fn conv(
         &mut self,
         channels: usize,
@@ -198,7 +204,7 @@ impl Builder {
         self.norm(conv)
     }
 
-    /// The 1 x 1 convolution of a shortcut from `source`.
+    /// Appends the 1 x 1 convolution of a shortcut from `source`.
     fn shortcut(
         &mut self,
         source: usize,
@@ -216,30 +222,33 @@ impl Builder {
         self.graph.push_from(&name, operation, &[source])
     }
 
+    /// Appends a batch norm.
     fn norm(&mut self, source: usize) -> Result<usize, GraphError> {
         let name = next("bn", &mut self.norms);
         self.graph.push_from(&name, Operation::BatchNorm, &[source])
     }
 
+    /// Appends a ReLU.
     fn relu(&mut self) -> Result<usize, GraphError> {
         let name = next("relu", &mut self.relus);
         self.graph.push(&name, Operation::Relu)
     }
 
-    /// Pooling without overlap.
+    /// Appends pooling over windows that do not overlap.
     fn pool(&mut self, kind: Pooling, size: usize) -> Result<usize, GraphError> {
         let name = next("pool", &mut self.pools);
         let window = self.window(self.last(), size, size, Padding::Valid);
         self.graph.push(&name, Operation::Pool { kind, window })
     }
 
+    /// Appends a residual addition.
     fn add(&mut self, main: usize, shortcut: usize) -> Result<usize, GraphError> {
         let name = next("add", &mut self.additions);
         self.graph
             .push_from(&name, Operation::Add, &[main, shortcut])
     }
 
-    /// Flattens, and appends dense layers of the given `units`.
+    /// Appends flattening and dense layers with the given `units`, each with its batch norm.
     fn classify(&mut self, units: &[usize]) -> Result<(), GraphError> {
         self.graph.push("flatten", Operation::Flatten)?;
         for (index, &units) in units.iter().enumerate() {
@@ -260,7 +269,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_papers_architectures_have_its_numbers_of_weights() {
+    fn architectures_have_the_papers_weight_counts() {
         for (name, tensors, total, input, classes) in [
             ("lenet-300-100", 3, 266_200, [1, 28, 28], 10),
             ("lenet-5", 5, 61_770, [3, 32, 32], 10),
@@ -297,7 +306,7 @@ mod tests {
             shapes("lenet-5")[1],
             ("conv2.weight".into(), vec![16, 6, 5, 5])
         );
-        // Shortcuts stand after the main path of their block: 7, 12 and 17.
+        // Shortcuts follow the main path of their block: 7, 12 and 17.
         let resnet = shapes("resnet-18");
         assert_eq!(resnet[7], ("shortcut1.weight".into(), vec![128, 64, 1, 1]));
         assert_eq!(

@@ -1,17 +1,18 @@
-//! The fingerprint of an architecture: whether two graphs are the same network.
+//! Fingerprints of architectures, equal for equal graphs.
 
 use std::fmt::Write;
 
-use super::{Graph, Node, Operation, Pooling, Window};
+use super::topology::{Graph, Node, Operation, Pooling};
+use super::window::Window;
 use crate::digest;
 
 impl Graph {
-    /// Returns the SHA-256, in hexadecimal, of a description of the architecture: its name, and of
-    /// every node the name, the operation with its numbers, the sources and the shape. How the
-    /// file it came from is laid out does not matter.
+    /// Returns the SHA-256, in hexadecimal, of a description of the architecture: its name and,
+    /// per node, the name, the operation with its parameters, the sources and the shape. The
+    /// layout of the file that the architecture was read from does not matter.
     pub fn fingerprint(&self) -> String {
-        let mut text = format!("{}\n", self.name);
-        for node in &self.nodes {
+        let mut text = format!("{}\n", self.name());
+        for node in self.nodes() {
             let Node {
                 name,
                 operation,
@@ -25,7 +26,7 @@ impl Graph {
     }
 }
 
-/// Describes an operation by its name and numbers.
+/// Describes an operation by its name and parameters.
 fn words(operation: Operation) -> String {
     match operation {
         Operation::Input => "input".into(),
@@ -49,7 +50,7 @@ fn words(operation: Operation) -> String {
     }
 }
 
-/// Describes a window by its numbers.
+/// Describes a window by its parameters.
 fn numbers(window: Window) -> String {
     let Window {
         size,
@@ -66,7 +67,7 @@ mod tests {
     use crate::graph::architecture::multilayer;
 
     #[test]
-    fn every_difference_changes_it() {
+    fn every_difference_changes_the_fingerprint() {
         let of = |name: &str, input, units: &[usize]| {
             multilayer(name, input, units).unwrap().fingerprint()
         };

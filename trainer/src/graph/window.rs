@@ -1,38 +1,38 @@
-//! Sliding windows: where a convolution or a pooling reads its input.
+//! Sliding windows: the input positions that a convolution or pooling reads.
 //!
-//! An output position `o` of an axis reads the input positions `o * stride + tap - before`, for
-//! every `tap` below the size; those outside the input are padding, zeros that come from nowhere.
+//! Along each axis, tap `t` of output `o` reads the input position `o * stride + t - before`.
+//! Positions outside the input are padding: zeros for a convolution, ignored by pooling.
 
 use std::ops::Range;
 
-/// The zeros around a map.
+/// The padding of a window, before it is applied to an input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Padding {
-    /// None.
+    /// No padding.
     Valid,
-    /// As many as make the output `ceil(input / stride)` long, the odd one after the map
+    /// Padding that makes the output `ceil(input / stride)` long; an odd one goes after the input
     /// (TensorFlow's rule).
     Same,
-    /// So many on each side.
+    /// The given padding on each side.
     Each(usize),
 }
 
-/// A square window over a map of (height, width).
+/// A square sliding window over an input (height, width).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Window {
-    /// Taps along each axis.
+    /// Number of taps along each axis.
     pub size: usize,
-    /// Input positions from one output to the next.
+    /// Distance between consecutive outputs, in input positions.
     pub stride: usize,
-    /// Zeros before the map, along height and width.
+    /// Padding before the input, along height and width.
     pub before: [usize; 2],
-    /// Zeros after it.
+    /// Padding after the input, along height and width.
     pub after: [usize; 2],
 }
 
 impl Window {
-    /// A window of `size` every `stride` positions over a map of `input` (height, width); nothing
-    /// when it does not fit in or a number is 0.
+    /// Creates a window over an `input` (height, width). Returns `None` if it does not fit, or if
+    /// a size or the stride is 0.
     pub fn new(size: usize, stride: usize, padding: Padding, input: [usize; 2]) -> Option<Self> {
         if size == 0 || stride == 0 || input.contains(&0) {
             return None;
@@ -59,15 +59,16 @@ impl Window {
         (fits(0) && fits(1)).then_some(window)
     }
 
-    /// The outputs (height, width) over a map of `input`.
+    /// Returns the output size (height, width) over an `input` (height, width).
     pub fn outputs(&self, input: [usize; 2]) -> [usize; 2] {
         [0, 1].map(|axis| {
             (self.before[axis] + input[axis] + self.after[axis] - self.size) / self.stride + 1
         })
     }
 
-    /// The outputs along `axis` (0 height, 1 width) for which `tap` reads one of `inputs` real
-    /// positions, out of `outputs`; output `o` of them reads position [`position`](Self::position).
+    /// Returns the outputs along `axis` (0 height, 1 width) for which `tap` does not read padding,
+    /// of `outputs` over `inputs` positions. Output `o` of them reads
+    /// [`position`](Self::position).
     pub fn reading(&self, axis: usize, tap: usize, inputs: usize, outputs: usize) -> Range<usize> {
         let before = self.before[axis];
         let first = before.saturating_sub(tap).div_ceil(self.stride);
@@ -78,7 +79,8 @@ impl Window {
         first.min(outputs)..end.min(outputs).max(first.min(outputs))
     }
 
-    /// The input position along `axis` that `tap` of output `output` reads, which must be real.
+    /// Returns the input position along `axis` that `tap` of output `output` reads, which must not
+    /// be padding.
     pub fn position(&self, axis: usize, tap: usize, output: usize) -> usize {
         output * self.stride + tap - self.before[axis]
     }
@@ -89,7 +91,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn same_padding_at_stride_two_puts_the_odd_zero_after() {
+    fn same_padding_puts_the_odd_position_after_the_input() {
         let window = Window::new(3, 2, Padding::Same, [8, 7]).unwrap();
         assert_eq!((window.before, window.after), ([0, 1], [1, 1]));
         assert_eq!(window.outputs([8, 7]), [4, 4]);
@@ -97,9 +99,9 @@ mod tests {
         assert!(Window::new(0, 1, Padding::Valid, [4, 9]).is_none());
     }
 
-    /// `reading` against its definition, one output at a time.
+    /// Compares `reading` with its definition, one output at a time.
     #[test]
-    fn a_tap_reads_where_its_position_is_real() {
+    fn reading_excludes_padding() {
         for size in 1..6 {
             for stride in 1..4 {
                 for inputs in 1..9 {

@@ -1,46 +1,51 @@
-//! The forward passes: a walk over the graph's nodes in order.
+//! Forward passes: walks over the graph's nodes in order.
 //!
-//! Training normalises by the batch's own statistics and tracks gradients; evaluation normalises by
-//! population statistics and tracks nothing. Either computes only the nodes that the wanted one needs
-//! and drops a value once its last reader has it.
+//! Training normalises by the statistics of the batch and tracks gradients; evaluation normalises
+//! by population statistics and tracks nothing. Both compute only the nodes that the requested one
+//! depends on, and drop a value after its last reader.
 
 use std::collections::BTreeMap;
 
 use candle_core::{DType, Result, Tensor};
 
-use super::operators::{Own, batch_norm, conv, linear, pool, relu};
-use super::{EPSILON, Network, Statistics, plain};
+use super::model::Network;
+use super::operators::{Operand, batch_norm, conv, linear, pool, relu};
+use super::plain;
+use super::statistics::{EPSILON, Statistics};
 use crate::graph::{Graph, Operation, Pooling, Window};
 
 impl Network {
-    /// Class scores (batch, classes) of `x` (batch, elements), batch norms on the statistics of
-    /// this batch, gradients tracked.
+    /// Computes the class scores (batch, classes) of `x` (batch, pixels), normalising by the
+    /// statistics of the batch and tracking gradients.
     ///
     /// # Errors
-    /// When shapes do not agree or the device refuses.
+    /// Returns an error if the shapes do not match or the device fails.
     pub fn train_forward(&self, x: &Tensor) -> Result<Tensor> {
         self.forward(self.graph().nodes().len() - 1, x, None)
     }
 
-    /// The values (batch, shape of the node) of node `last` for `x` (batch, elements), batch norms on
-    /// population `statistics` as when deployed (those of nodes after `last` are not read).
+    /// Computes the values (batch, shape of the node) of node `last` for `x` (batch, pixels),
+    /// normalising by population `statistics` as in deployment. Statistics of nodes after `last`
+    /// are not read.
     ///
     /// # Errors
-    /// When shapes do not agree or the device refuses.
+    /// Returns an error if the shapes do not match or the device fails.
     pub fn forward_to(&self, last: usize, x: &Tensor, statistics: &Statistics) -> Result<Tensor> {
         self.forward(last, x, Some(statistics))
     }
 
-    /// The class (batch) of each row of `x` (batch, elements) under population `statistics`.
+    /// Returns the predicted class of each image of `x` (batch, pixels) under population
+    /// `statistics`.
     ///
     /// # Errors
-    /// When shapes do not agree or the device refuses.
+    /// Returns an error if the shapes do not match or the device fails.
     pub fn classify(&self, x: &Tensor, statistics: &Statistics) -> Result<Vec<u32>> {
         let scores = self.forward_to(self.graph().nodes().len() - 1, x, statistics)?;
         scores.argmax(1)?.to_dtype(DType::U32)?.to_vec1()
     }
 
-    /// The values of node `last`: for training, or for evaluation under `population`.
+    /// Computes the values of node `last`: for evaluation if `population` is given, otherwise for
+    /// training.
     fn forward(&self, last: usize, x: &Tensor, population: Option<&Statistics>) -> Result<Tensor> {
         let readers = last_readers(self.graph(), last);
         let mut values = Values::default();
@@ -55,9 +60,11 @@ impl Network {
         unreachable!("the last node is its own reader")
     }
 
-    /// Computes nodes `from..to` of evaluation under `population` from `values`, which hold what they
-    /// read of the nodes before `from`, and leaves in `values` what nodes from `to` on read. `x` is
-    /// read where the input is among them; `readers` are the last readers of the whole graph.
+    /// Evaluates nodes `from..to` under `population`.
+    ///
+    /// `values` must hold what they read of earlier nodes, and receives what nodes from `to` on
+    /// read. `x` is required if the input is among the nodes. `readers` are the last readers in
+    /// the whole graph.
     pub(super) fn advance(
         &self,
         values: &mut Values,
@@ -74,7 +81,8 @@ impl Network {
         Ok(())
     }
 
-    /// The value of node `index` from those of its sources; `x` is read by the input alone.
+    /// Computes the value of node `index` from those of its sources. Only the input node reads
+    /// `x`.
     fn node(
         &self,
         index: usize,
@@ -84,15 +92,19 @@ impl Network {
     ) -> Result<Tensor> {
         let node = &self.graph().nodes()[index];
         let source = |at: usize| values.get(node.sources[at]);
-        let own: Vec<Own<'_>> = (self.own(index).iter())
-            .map(|parameter| match population {
-                None => (parameter.var.as_tensor().clone(), &parameter.gradient),
-                Some(_) => (parameter.var.as_detached_tensor(), &parameter.gradient),
+        let parameters = self.parameters_of(index).iter();
+        let operands: Vec<Operand<'_>> = parameters
+            .map(|parameter| Operand {
+                values: match population {
+                    None => parameter.var.as_tensor().clone(),
+                    Some(_) => parameter.var.as_detached_tensor(),
+                },
+                gradient: &parameter.gradient,
             })
             .collect();
-        match (node.operation, own.as_slice()) {
+        match (node.operation, operands.as_slice()) {
             (Operation::Input, _) => {
-                let x = x.expect("the batch, where its input is computed");
+                let x = x.expect("the input node is computed only with a batch");
                 let mut shape = node.shape.clone();
                 shape.insert(0, x.dim(0)?);
                 x.to_dtype(self.dtype())?.reshape(shape)
@@ -109,39 +121,44 @@ impl Network {
                 None => self.normalise(source(0), scale, shift),
                 Some(statistics) => {
                     let moments = statistics.of(index);
-                    plain::population_norm(source(0), &scale.0, &shift.0, moments)
+                    plain::population_norm(source(0), &scale.values, &shift.values, moments)
                 }
             },
             (Operation::Relu, _) if self.fused() => relu::relu(source(0)),
             (Operation::Relu, _) => plain::relu(source(0)),
             (Operation::Add, _) => source(0) + source(1),
-            (operation, _) => unreachable!("{operation:?} has its parameters"),
+            (operation, _) => unreachable!("{operation:?} has all its parameters"),
         }
     }
 
-    /// x Wᵀ + b.
-    fn dense(&self, x: &Tensor, weight: &Own<'_>, bias: Option<&Own<'_>>) -> Result<Tensor> {
+    /// Computes x Wᵀ + b.
+    fn dense(
+        &self,
+        x: &Tensor,
+        weight: &Operand<'_>,
+        bias: Option<&Operand<'_>>,
+    ) -> Result<Tensor> {
         if self.fused() {
             return linear::linear(x, weight, bias);
         }
-        plain::linear(x, &weight.0, bias.map(|bias| &bias.0))
+        plain::linear(x, &weight.values, bias.map(|bias| &bias.values))
     }
 
-    /// The convolution of maps with `weight`.
+    /// Convolves the feature maps `x` with `weight`.
     fn conv(
         &self,
         x: &Tensor,
-        weight: &Own<'_>,
-        bias: Option<&Own<'_>>,
+        weight: &Operand<'_>,
+        bias: Option<&Operand<'_>>,
         window: Window,
     ) -> Result<Tensor> {
         if self.fused() {
             return conv::conv(x, weight, bias, window);
         }
-        plain::conv(x, &weight.0, bias.map(|bias| &bias.0), window)
+        plain::conv(x, &weight.values, bias.map(|bias| &bias.values), window)
     }
 
-    /// The largest or the mean of each window.
+    /// Pools each window to its maximum or mean.
     fn pool(&self, x: &Tensor, kind: Pooling, window: Window) -> Result<Tensor> {
         if self.fused() {
             return pool::pool(x, kind, window);
@@ -149,30 +166,34 @@ impl Network {
         plain::pool(x, kind, window)
     }
 
-    /// Batch norm by the statistics of the batch.
-    fn normalise(&self, x: &Tensor, scale: &Own<'_>, shift: &Own<'_>) -> Result<Tensor> {
+    /// Normalises by the statistics of the batch.
+    fn normalise(&self, x: &Tensor, scale: &Operand<'_>, shift: &Operand<'_>) -> Result<Tensor> {
         if self.fused() {
             return batch_norm::batch_norm(x, scale, shift, EPSILON);
         }
-        plain::batch_norm(x, &scale.0, &shift.0)
+        plain::batch_norm(x, &scale.values, &shift.values)
     }
 }
 
-/// The values of the nodes that are still to be read, of one batch.
+/// The values of one batch that are still to be read, by node.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Values(BTreeMap<usize, Tensor>);
 
 impl Values {
-    /// The value of node `index`, which must not have been dropped.
+    /// Returns the value of node `index`.
+    ///
+    /// # Panics
+    /// Panics if the value was never computed or was dropped.
     pub(super) fn get(&self, index: usize) -> &Tensor {
-        self.0.get(&index).expect("a value in use")
+        self.0.get(&index).expect("the value is still to be read")
     }
 
+    /// Stores the value of node `index`.
     fn put(&mut self, index: usize, value: Tensor) {
         self.0.insert(index, value);
     }
 
-    /// Drops what node `reader` was the last to read.
+    /// Drops the values whose last reader is node `reader`.
     fn drop_read(&mut self, graph: &Graph, reader: usize, readers: &[Option<usize>]) {
         for &source in &graph.nodes()[reader].sources {
             if readers[source] == Some(reader) {
@@ -182,15 +203,15 @@ impl Values {
     }
 }
 
-/// For each node up to `last` the last one that reads it on the way to `last`, none where `last`
-/// does not need it; `last` is its own reader.
+/// Returns, per node up to `last`, the last node that reads it on the way to `last`, or `None` if
+/// `last` does not depend on it. `last` counts as its own reader.
 fn last_readers(graph: &Graph, last: usize) -> Vec<Option<usize>> {
     let mut readers = vec![None; last + 1];
     readers[last] = Some(last);
     for index in (0..=last).rev() {
         if readers[index].is_some() {
             for &source in &graph.nodes()[index].sources {
-                // Nodes come from last to first, so the first reader seen is the last.
+                // The walk is backwards, so the first reader found is the last one.
                 readers[source].get_or_insert(index);
             }
         }
@@ -198,7 +219,7 @@ fn last_readers(graph: &Graph, last: usize) -> Vec<Option<usize>> {
     readers
 }
 
-/// For each node the last that reads it, none where nobody does.
+/// Returns the last reader of every node, or `None` for a node without readers.
 pub(super) fn all_readers(graph: &Graph) -> Vec<Option<usize>> {
     let mut readers = vec![None; graph.nodes().len()];
     for (index, node) in graph.nodes().iter().enumerate() {

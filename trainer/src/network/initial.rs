@@ -1,19 +1,20 @@
-//! Initial parameters.
+//! Draws initial parameters.
 //!
-//! Kernels: normal with standard deviation `sqrt(4 / (fan_in + fan_out))`, cut at two sigma of the
-//! underlying normal (Keras' VarianceScaling, scale 2, fan_avg, as in the paper's code). Biases
-//! zero; batch norms scale 1, shift 0.
+//! Kernels are normal with standard deviation `sqrt(4 / (fan_in + fan_out))`, truncated at two
+//! standard deviations of the underlying normal (Keras' VarianceScaling with scale 2 and fan_avg,
+//! as in the paper's code). Biases are zero; batch norms have scale 1 and shift 0.
 
-use super::State;
+use super::state::State;
 use crate::graph::{Graph, Node, Operation, Prunable};
 use crate::random::Random;
 
-/// The standard deviation of a standard normal cut at two sigma.
+/// Standard deviation of a standard normal truncated at two standard deviations.
 const TRUNCATED_DEVIATION: f64 = 0.879_625_66;
 
-/// Initial parameters of `graph` from `seed`; each tensor has a stream of its own.
+/// Returns the initial parameters of `graph` for `seed`. Each tensor is drawn from a stream of its
+/// own.
 pub fn state(graph: &Graph, seed: u64) -> State {
-    let mut state = beside(graph);
+    let mut state = without_kernels(graph);
     for Prunable { name, shape, .. } in graph.prunable() {
         let field: usize = shape[2..].iter().product();
         let fan_average = (field * (shape[0] + shape[1])) as f64 / 2.0;
@@ -27,8 +28,8 @@ pub fn state(graph: &Graph, seed: u64) -> State {
     state
 }
 
-/// Those that stand beside the kernels, which need no seed.
-pub fn beside(graph: &Graph) -> State {
+/// Returns the initial parameters except the kernels; they are the same for every seed.
+pub fn without_kernels(graph: &Graph) -> State {
     let mut state = State::default();
     for Node {
         name,

@@ -1,40 +1,40 @@
-//! The network on a device: its parameters, in which precision and by what means it computes.
+//! A network on a device: its parameters, its precision, and how it computes.
 
 use std::ops::Range;
 
 use candle_core::{DType, Device, Result, Var};
 
-use super::State;
-use super::operators::Gradient;
+use super::operators::GradientSlot;
+use super::state::State;
 use crate::graph::{Graph, Operation};
 
 /// A trainable parameter.
 #[derive(Debug)]
 pub struct Parameter {
-    /// Its name, such as `fc1.weight`.
+    /// Name of the tensor, such as `fc1.weight`.
     pub name: String,
-    /// Its values.
+    /// The values.
     pub var: Var,
-    /// Where the CPU's operators leave its gradient.
-    pub gradient: Gradient,
-    /// Whether it is a kernel: only kernels are pruned and decay.
+    /// The slot in which the fused operators store the gradient.
+    pub gradient: GradientSlot,
+    /// Whether it is a kernel. Only kernels are pruned and subject to weight decay.
     pub kernel: bool,
 }
 
-/// A graph's parameters on a device.
+/// The parameters of a graph on a device.
 #[derive(Debug)]
 pub struct Network {
     graph: Graph,
     device: Device,
     dtype: DType,
     parameters: Vec<Parameter>,
-    /// Whether the one-pass operators of the CPU are used, or plain tensor operations.
+    /// Whether the fused operators of the CPU are used instead of plain tensor operations.
     fused: bool,
-    /// For each node, which of `parameters` are its own: weight, then bias, as far as it has them.
-    own: Vec<Range<usize>>,
+    /// The range of `parameters` of each node: weight, then bias, if it has them.
+    ranges: Vec<Range<usize>>,
 }
 
-/// What the parameters of an operation are called, in order.
+/// Returns the name suffixes of an operation's parameters, in order.
 fn suffixes(operation: Operation) -> &'static [&'static str] {
     match operation {
         Operation::Dense { bias: false, .. } | Operation::Conv { bias: false, .. } => &["weight"],
@@ -46,13 +46,13 @@ fn suffixes(operation: Operation) -> &'static [&'static str] {
 }
 
 impl Network {
-    /// The network of `graph` with the parameters of `state`, in f32.
+    /// Creates the network of `graph` in f32 with the parameters of `state`.
     ///
     /// # Errors
-    /// When the device refuses.
+    /// Returns an error if the device fails.
     pub fn new(graph: &Graph, state: &State, device: &Device) -> Result<Self> {
         let mut parameters = Vec::new();
-        let mut own = Vec::new();
+        let mut ranges = Vec::new();
         for node in graph.nodes() {
             let first = parameters.len();
             let has_kernel = node.operation != Operation::BatchNorm;
@@ -63,11 +63,11 @@ impl Network {
                 parameters.push(Parameter {
                     name,
                     var,
-                    gradient: Gradient::default(),
+                    gradient: GradientSlot::default(),
                     kernel: has_kernel && suffix == "weight",
                 });
             }
-            own.push(first..parameters.len());
+            ranges.push(first..parameters.len());
         }
         Ok(Self {
             graph: graph.clone(),
@@ -75,16 +75,18 @@ impl Network {
             dtype: DType::F32,
             parameters,
             fused: device.is_cpu(),
-            own,
+            ranges,
         })
     }
 
-    /// The network of `graph` computing in f64 by plain tensor operations: its kernels, in the order
-    /// of [`Graph::prunable`], from `kernels`, all other parameters from `state`. Scores that rank
-    /// weights by gradients are taken from it.
+    /// Creates the network of `graph` in f64 with plain tensor operations.
+    ///
+    /// Its kernels, in the order of [`Graph::prunable`], are `kernels`; all other parameters come
+    /// from `state`. Scores that rank weights by their gradients are computed with it.
     ///
     /// # Errors
-    /// When there is not one kernel of the right length for each tensor, or the device refuses.
+    /// Returns an error unless there is one kernel of the right length per prunable tensor, or if
+    /// the device fails.
     pub fn in_double(
         graph: &Graph,
         state: &State,
@@ -96,7 +98,7 @@ impl Network {
         let tensors = graph.prunable().len();
         if kernels.len() != tensors {
             candle_core::bail!(
-                "{} kernels for the {tensors} of {}",
+                "{} kernels were given for the {tensors} prunable tensors of {}",
                 kernels.len(),
                 graph.name()
             );
@@ -112,13 +114,13 @@ impl Network {
         Ok(network)
     }
 
-    /// The architecture.
+    /// Returns the architecture.
     pub fn graph(&self) -> &Graph {
         &self.graph
     }
 
-    /// The same network computing by plain tensor operations, as it does on other devices than
-    /// the CPU: the operators' oracle.
+    /// Returns the same network with plain tensor operations, as used on other devices. They are
+    /// the reference implementation of the fused operators.
     #[must_use]
     pub fn plain(self) -> Self {
         Self {
@@ -127,30 +129,30 @@ impl Network {
         }
     }
 
-    /// The type of its values.
+    /// Returns the element type of the network's values.
     pub fn dtype(&self) -> DType {
         self.dtype
     }
 
-    /// Whether the one-pass operators of the CPU are used.
+    /// Returns whether the fused operators of the CPU are used.
     pub fn fused(&self) -> bool {
         self.fused
     }
 
-    /// Where the parameters live.
+    /// Returns the device of the parameters.
     pub fn device(&self) -> &Device {
         &self.device
     }
 
-    /// All parameters, in the graph's order.
+    /// Returns all parameters, in the order of the graph's nodes.
     pub fn parameters(&self) -> &[Parameter] {
         &self.parameters
     }
 
-    /// The parameters as host arrays.
+    /// Copies the parameters to host arrays.
     ///
     /// # Errors
-    /// When the device refuses.
+    /// Returns an error if the device fails.
     pub fn state(&self) -> Result<State> {
         let mut state = State::default();
         for Parameter { name, var, .. } in &self.parameters {
@@ -160,8 +162,8 @@ impl Network {
         Ok(state)
     }
 
-    /// The parameters of node `index`: weight, then bias, as far as it has them.
-    pub(super) fn own(&self, index: usize) -> &[Parameter] {
-        &self.parameters[self.own[index].clone()]
+    /// Returns the parameters of node `index`: weight, then bias, if it has them.
+    pub(super) fn parameters_of(&self, index: usize) -> &[Parameter] {
+        &self.parameters[self.ranges[index].clone()]
     }
 }

@@ -1,18 +1,18 @@
-//! Layers by candle's own tensor operations, for any device and precision; candle differentiates them.
+//! Layers in candle's tensor operations, for any device and precision; candle differentiates them.
 //!
-//! The CPU's operators compute the same faster, and are tested against these. Windows are gathered
-//! position by position, so that any stride and padding (also uneven) is one case.
+//! They are the reference implementation that the fused operators are tested against. Windows are
+//! gathered position by position, so every stride and padding (also uneven) takes the same path.
 
 use candle_core::{D, DType, Device, Result, Tensor};
 
-use super::EPSILON;
-use super::statistics::Moments;
+use super::statistics::{EPSILON, Moments};
 use crate::graph::{Pooling, Window};
 
-/// `x` (batch, in) times `weight` (out, in) plus `bias` (out), giving (batch, out).
+/// Multiplies `x` (batch, in) by `weight` (out, in) transposed and adds `bias` (out). The result
+/// is (batch, out).
 ///
 /// # Errors
-/// When shapes do not chain or the device refuses.
+/// Returns an error if the shapes do not match or the device fails.
 pub fn linear(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
     let product = x.matmul(&weight.t()?)?;
     match bias {
@@ -21,32 +21,34 @@ pub fn linear(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tens
     }
 }
 
-/// The convolution of `x` (batch, in, height, width) with `weight` (out, in, size, size) plus `bias`
-/// (out), giving (batch, out, height, width).
+/// Convolves `x` (batch, in, height, width) with `weight` (out, in, size, size) and adds `bias`
+/// (out). The result is (batch, out, output height, output width).
 ///
 /// # Errors
-/// When shapes do not chain or the device refuses.
+/// Returns an error if the shapes do not match or the device fails.
 pub fn conv(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>, window: Window) -> Result<Tensor> {
     let taps = taps(x, window, 0.0)?.flatten_from(1)?;
     let weight = weight.permute((0, 2, 3, 1))?.flatten_from(1)?;
     to_maps(&linear(&taps, &weight, bias)?, x, window)
 }
 
-/// max(0, x) of every element; its gradient is 0 where x is not positive. What is not a number stays
-/// so, for training to be seen to diverge. (candle's own has gradient 1 at 0, and makes NaN 0.)
+/// Computes max(0, x) of every element. The gradient is 0 where x is not positive.
+///
+/// NaN is passed on, so that training can detect divergence. (candle's own ReLU has gradient 1 at
+/// 0 and turns NaN to 0.)
 ///
 /// # Errors
-/// When the device refuses.
+/// Returns an error if the device fails.
 pub fn relu(x: &Tensor) -> Result<Tensor> {
     x.le(0.0)?.where_cond(&x.zeros_like()?, x)
 }
 
-/// The largest or the mean of the real positions of each window of `x` (batch, channels, height,
-/// width). The gradient of a maximum goes to the first position that has it, and what is not a
-/// number is larger than all that is.
+/// Computes the maximum or mean of each window of `x` (batch, channels, height, width), ignoring
+/// padding. The gradient of a maximum goes to the first position that holds it, and NaN counts as
+/// larger than every number.
 ///
 /// # Errors
-/// When the device refuses.
+/// Returns an error if the device fails.
 pub fn pool(x: &Tensor, kind: Pooling, window: Window) -> Result<Tensor> {
     let rows = match kind {
         Pooling::Max => {
@@ -55,7 +57,7 @@ pub fn pool(x: &Tensor, kind: Pooling, window: Window) -> Result<Tensor> {
                 .squeeze(1)?
         }
         Pooling::Average => {
-            // The real positions of a window are counted by the same gathering.
+            // Gathering ones counts the positions of each window that are not padding.
             let ones = x.narrow(1, 0, 1)?.ones_like()?;
             let counts = taps(&ones, window, 0.0)?.sum(1)?;
             taps(x, window, 0.0)?.sum(1)?.broadcast_div(&counts)?
@@ -64,10 +66,11 @@ pub fn pool(x: &Tensor, kind: Pooling, window: Window) -> Result<Tensor> {
     to_maps(&rows, x, window)
 }
 
-/// Which of the `taps` (rows, taps, channels) is the first to hold the largest value, or the first
-/// that is not a number where there is one: (rows, 1, channels).
+/// Returns the index of the first of the `taps` (rows, taps, channels) that holds the maximum, or
+/// the first NaN if there is one: (rows, 1, channels).
 ///
-/// candle's `max` has the gradient go to every tie, and its `argmax` leaves open which it names.
+/// candle's `max` sends the gradient to every tie, and its `argmax` does not specify which one it
+/// returns.
 fn first_largest(taps: &Tensor) -> Result<Tensor> {
     let count = taps.dim(1)? as f64;
     let place = Tensor::arange(0_u32, count as u32, taps.device())?
@@ -78,7 +81,7 @@ fn first_largest(taps: &Tensor) -> Result<Tensor> {
     let largest = taps.max_keepdim(1)?.broadcast_as(taps.shape())?;
     let smaller = taps.lt(&largest)?;
     let place = smaller.where_cond(&(&place + count)?, &place)?;
-    // A number equals itself.
+    // Only NaN differs from itself.
     let place = taps
         .eq(taps)?
         .where_cond(&place, &(&place - 3.0 * count)?)?;
@@ -90,11 +93,12 @@ fn first_largest(taps: &Tensor) -> Result<Tensor> {
         .to_dtype(DType::U32)
 }
 
-/// Normalises each unit of `x` (batch, units) or (batch, units, height, width) to mean 0 and (biased)
-/// variance 1 over the batch and the map, then times `scale` plus `shift` (units).
+/// Normalises each unit of `x` (batch, units) or (batch, units, height, width) to mean 0 and
+/// biased variance 1 over batch and positions, then multiplies by `scale` and adds `shift`
+/// (units).
 ///
 /// # Errors
-/// When shapes do not agree or the device refuses.
+/// Returns an error if the shapes do not match or the device fails.
 pub fn batch_norm(x: &Tensor, scale: &Tensor, shift: &Tensor) -> Result<Tensor> {
     let units = scale.elem_count();
     let runs = x.reshape((x.dim(0)?, units, ()))?;
@@ -106,10 +110,11 @@ pub fn batch_norm(x: &Tensor, scale: &Tensor, shift: &Tensor) -> Result<Tensor> 
     (scaled.broadcast_add(&shift.reshape((units, 1))?)?).reshape(x.shape())
 }
 
-/// Normalises each unit of `x` as [`batch_norm`] does, by the given `moments`.
+/// Normalises each unit of `x` by the given `moments` instead, as [`batch_norm`] does by those of
+/// the batch.
 ///
 /// # Errors
-/// When shapes do not agree or the device refuses.
+/// Returns an error if the shapes do not match or the device fails.
 pub fn population_norm(
     x: &Tensor,
     scale: &Tensor,
@@ -122,15 +127,15 @@ pub fn population_norm(
     let (mean, variance) = (tensor(&moments.mean)?, tensor(&moments.variance)?);
     let a = scale.div(&(variance + EPSILON)?.sqrt()?)?;
     let b = shift.sub(&a.mul(&mean)?)?;
-    // One value a unit, over the map where there is one.
+    // One value per unit, broadcast over the positions of a map.
     let mut shape = vec![1; x.rank() - 1];
     shape[0] = units;
     x.broadcast_mul(&a.reshape(shape.as_slice())?)?
         .broadcast_add(&b.reshape(shape)?)
 }
 
-/// What every output position reads of `x` (batch, channels, height, width): (batch · height ·
-/// width of the output, taps, channels), with `padding` where a tap reads no real position.
+/// Gathers what every output position reads of `x` (batch, channels, height, width): (batch ·
+/// output positions, taps, channels), with `padding` where a tap reads padding.
 fn taps(x: &Tensor, window: Window, padding: f64) -> Result<Tensor> {
     let (batch, channels, height, width) = x.dims4()?;
     let positions = x.permute((0, 2, 3, 1))?.reshape(((), channels))?;
@@ -142,11 +147,11 @@ fn taps(x: &Tensor, window: Window, padding: f64) -> Result<Tensor> {
         .reshape(((), window.size * window.size, channels))
 }
 
-/// The position in (batch, height, width) that each tap of each output reads, or the one after the
-/// last where it reads padding.
+/// Returns the position in (batch, height, width) that each tap of each output reads, or the
+/// position after the last one for padding.
 fn sources(window: Window, batch: usize, input: [usize; 2], device: &Device) -> Result<Tensor> {
     let [height, width] = window.outputs(input);
-    // For each output and tap of an axis the position it reads.
+    // The position along an axis that a tap of an output reads.
     let reads = |axis: usize, output: usize, tap: usize| {
         let outputs = window.outputs(input)[axis];
         let reading = window.reading(axis, tap, input[axis], outputs);
@@ -171,8 +176,8 @@ fn sources(window: Window, batch: usize, input: [usize; 2], device: &Device) -> 
     Tensor::from_vec(sources, length, device)
 }
 
-/// Rows (batch · height · width, channels) as maps (batch, channels, height, width), of the size that
-/// `window` gives over `x`.
+/// Reshapes rows (batch · output positions, channels) to feature maps (batch, channels, height,
+/// width), with the output size of `window` over `x`.
 fn to_maps(rows: &Tensor, x: &Tensor, window: Window) -> Result<Tensor> {
     let (batch, _, height, width) = x.dims4()?;
     let [height, width] = window.outputs([height, width]);

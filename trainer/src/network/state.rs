@@ -1,4 +1,4 @@
-//! Named arrays on the host: the weights of a network between its stages and in files.
+//! Named arrays on the host: the parameters of a network between stages and in files.
 //!
 //! Files are safetensors with PyTorch's names and layouts: `fc1.weight` (out, in), `fc1.bias`,
 //! `bn1.weight`, `bn1.bias`, `bn1.running_mean`, `bn1.running_var`.
@@ -11,12 +11,12 @@ use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use crate::artifact::{self, FileError};
 use crate::tensors;
 
-/// One array of f32, row-major.
+/// A row-major array of f32.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Array {
-    /// Its shape.
+    /// The shape.
     pub shape: Vec<usize>,
-    /// Its elements.
+    /// The elements.
     pub values: Vec<f32>,
 }
 
@@ -24,27 +24,27 @@ pub struct Array {
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct State(pub BTreeMap<String, Array>);
 
-/// A weights file that cannot be used.
+/// Why a file of weights could not be used or written.
 #[derive(Debug, thiserror::Error)]
 pub enum StateError {
-    /// A tensor that is missing or of another shape or type than the network's.
+    /// A tensor is missing, not finite, or of another shape or type than the network's.
     #[error("{path}: {reason}")]
     Tensor {
-        /// The file.
+        /// Path of the file.
         path: String,
-        /// The tensor and what is wrong with it.
+        /// The tensor at fault and why.
         reason: String,
     },
-    /// A file that could not be read or written.
+    /// The file could not be read or written.
     #[error(transparent)]
     File(#[from] FileError),
 }
 
 impl State {
-    /// The array called `name`, which must be there.
+    /// Returns the array called `name`.
     ///
     /// # Panics
-    /// When it is not: a state belongs to the graph it was made or checked for.
+    /// Panics if there is none: a state belongs to the graph that it was made or checked for.
     pub fn get(&self, name: &str) -> &Array {
         self.0
             .get(name)
@@ -56,10 +56,10 @@ impl State {
         self.0.insert(name, Array { shape, values });
     }
 
-    /// Writes the arrays, and `notes` in the file's metadata.
+    /// Writes the arrays to a safetensors file, with `notes` as its metadata.
     ///
     /// # Errors
-    /// When the file cannot be written.
+    /// Returns an error if the file cannot be written.
     pub fn save(&self, path: &Path, notes: &[(&str, String)]) -> Result<(), FileError> {
         let bytes: Vec<Vec<u8>> = self
             .0
@@ -81,16 +81,15 @@ impl State {
             .map(|(key, value)| ((*key).into(), value.clone()))
             .collect();
         let notes = (!notes.is_empty()).then_some(notes);
-        let file =
-            safetensors::serialize(views, notes).expect("arrays have plain names and shapes");
+        let file = safetensors::serialize(views, notes).expect("names and shapes are valid");
         artifact::write(path, &file)
     }
 
-    /// Reads all arrays of a safetensors file and its metadata.
+    /// Reads all arrays and the metadata of a safetensors file.
     ///
     /// # Errors
-    /// When it cannot be read, is no whole safetensors file, or holds anything but f32 or a tensor
-    /// twice.
+    /// Returns an error if the file cannot be read, is not valid safetensors, contains a tensor
+    /// twice, or contains a tensor that is not f32.
     pub fn load(path: &Path) -> Result<(Self, HashMap<String, String>), StateError> {
         let refuse = |reason: String| StateError::Tensor {
             path: path.display().to_string(),
@@ -100,14 +99,14 @@ impl State {
         let file = tensors::parse(&bytes).map_err(refuse)?;
         let (_, metadata) = SafeTensors::read_metadata(&bytes).map_err(|e| {
             refuse(format!(
-                "not a whole safetensors file ({e}); write it again"
+                "not a valid safetensors file ({e}); write it again"
             ))
         })?;
         let mut state = Self::default();
         for (name, view) in file.tensors() {
             if view.dtype() != Dtype::F32 {
                 return Err(refuse(format!(
-                    "tensor {name} is of type {:?}, not f32",
+                    "tensor {name} has type {:?}; convert it to f32",
                     view.dtype()
                 )));
             }
@@ -118,10 +117,11 @@ impl State {
         Ok((state, metadata.metadata().clone().unwrap_or_default()))
     }
 
-    /// Checks that the state holds every array of `expected` in its shape.
+    /// Checks that the state contains every array of `expected`, in its shape and with finite
+    /// values.
     ///
     /// # Errors
-    /// Naming the first that is missing or of another shape; `path` is the file it came from.
+    /// Returns an error that names `path`, the state's file, and the first array at fault.
     pub fn check(&self, expected: &State, path: &Path) -> Result<(), StateError> {
         let refuse = |reason: String| StateError::Tensor {
             path: path.display().to_string(),

@@ -1,5 +1,5 @@
-//! The CPU's operators against plain tensor operations, those against finite differences, and every
-//! named architecture for a step.
+//! Tests the fused operators against plain tensor operations, those against finite differences,
+//! and one training step of every built-in architecture.
 
 use candle_core::{DType, Device, Tensor, backprop::GradStore};
 use candle_nn::loss::cross_entropy;
@@ -24,7 +24,7 @@ fn largest_difference(a: &Tensor, b: &Tensor) -> f64 {
     largest.to_scalar().unwrap()
 }
 
-/// Appends layers to a graph; each method reads the given node.
+/// A graph under construction; each method appends a node that reads the given one.
 struct Layers(Graph);
 
 impl Layers {
@@ -38,7 +38,7 @@ impl Layers {
         self.0.push_from(&name, operation, sources).unwrap()
     }
 
-    /// A convolution of so many channels, with a bias where their number is even.
+    /// Appends a convolution, with a bias if the number of channels is even.
     fn conv(&mut self, source: usize, channels: usize, window: Window) -> usize {
         let bias = channels.is_multiple_of(2);
         let operation = Operation::Conv {
@@ -61,7 +61,7 @@ impl Layers {
         self.push(Operation::Pool { kind, window }, &[source])
     }
 
-    /// Ends the graph by a dense layer without bias and its batch norm.
+    /// Ends the graph with a dense layer without bias and its batch norm.
     fn classify(mut self, source: usize) -> Graph {
         let flat = self.push(Operation::Flatten, &[source]);
         let dense = Operation::Dense {
@@ -74,7 +74,8 @@ impl Layers {
     }
 }
 
-/// Convolutions and average pooling as LeNet-5 has them, on a map that is not square.
+/// Returns a network of convolutions and average pooling like LeNet-5, on a map that is not
+/// square.
 fn lenet() -> Graph {
     let mut layers = Layers(Graph::new("lenet", [2, 14, 12]));
     let mut last = 0;
@@ -89,8 +90,8 @@ fn lenet() -> Graph {
     layers.classify(last)
 }
 
-/// A block with a strided, unevenly padded main path, a strided shortcut and a normalised identity,
-/// between max pooling that overlaps and average pooling that reads padding.
+/// Returns a block with a strided, unevenly padded main path, a strided shortcut and a normalised
+/// identity, between overlapping max pooling and padded average pooling.
 fn residual() -> Graph {
     let mut layers = Layers(Graph::new("residual", [3, 12, 11]));
     let window = layers.window(0, 5, 1, Padding::Each(1));
@@ -112,7 +113,7 @@ fn residual() -> Graph {
     layers.classify(pool)
 }
 
-/// The kernels of `graph` in f64.
+/// Returns the kernels of `graph` in f64.
 fn kernels(graph: &Graph, state: &State) -> Vec<Vec<f64>> {
     let kernel = |name: &str| state.get(name).values.iter().map(|&w| f64::from(w));
     let tensors = graph.prunable().into_iter();
@@ -121,7 +122,7 @@ fn kernels(graph: &Graph, state: &State) -> Vec<Vec<f64>> {
         .collect()
 }
 
-/// The sum of the scores of `x` weighted by `weighting`, and its gradients.
+/// Returns the sum of the scores of `x`, weighted by `weighting`, and its gradients.
 fn weighted(network: &Network, x: &Tensor, weighting: &Tensor) -> (f64, GradStore) {
     let scores = network.train_forward(x).unwrap();
     let weighting = weighting.to_dtype(scores.dtype()).unwrap();
@@ -130,9 +131,9 @@ fn weighted(network: &Network, x: &Tensor, weighting: &Tensor) -> (f64, GradStor
     (value, sum.backward().unwrap())
 }
 
-/// Where candle has the layer itself, plain tensor operations give what it gives.
+/// Compares plain tensor operations with candle's own layers, where it has them.
 #[test]
-fn plain_layers_are_candles_own() {
+fn plain_layers_match_candles_own() {
     let mut random = Random::new(6);
     let x = random_tensor(&mut random, (2, 3 * 8 * 6));
     let x = x.reshape((2, 3, 8, 6)).unwrap();
@@ -155,7 +156,7 @@ fn plain_layers_are_candles_own() {
     }
 }
 
-/// The CPU's operators against candle's own differentiation of plain tensor operations.
+/// Compares the fused operators with candle's differentiation of plain tensor operations.
 #[test]
 fn operators_agree_with_plain_tensor_operations() {
     let dense = multilayer("toy", [1, 1, 13], &[11, 7, 5]).unwrap();
@@ -195,9 +196,9 @@ fn operators_agree_with_plain_tensor_operations() {
     }
 }
 
-/// The gradients that the f64 network gives, against differences of its values.
+/// Compares the gradients of the f64 network with finite differences.
 #[test]
-fn double_gives_the_gradients_that_finite_differences_give() {
+fn double_gradients_match_finite_differences() {
     const STEP: f64 = 1e-6;
     for graph in [lenet(), residual()] {
         let state = initial::state(&graph, 3);
@@ -237,7 +238,7 @@ fn double_gives_the_gradients_that_finite_differences_give() {
 }
 
 #[test]
-fn double_refuses_kernels_that_do_not_fit() {
+fn double_rejects_mismatched_kernels() {
     let graph = multilayer("toy", [1, 1, 4], &[3, 2]).unwrap();
     let state = initial::state(&graph, 3);
     let refused =
@@ -247,9 +248,9 @@ fn double_refuses_kernels_that_do_not_fit() {
     assert!(refused(&kernels[..1]) && refused(&[kernels[0].clone(), vec![0.0; 3]]));
 }
 
-/// Population statistics over one batch are that batch's own.
+/// Checks that the population statistics over one batch equal the statistics of that batch.
 #[test]
-fn evaluation_on_the_training_batch_gives_the_scores_of_training() {
+fn evaluation_on_the_training_batch_matches_training() {
     for graph in [lenet(), residual()] {
         let state = initial::state(&graph, 7);
         let x = random_tensor(&mut Random::new(8), (20, graph.input_len()));
@@ -272,7 +273,7 @@ fn evaluation_on_the_training_batch_gives_the_scores_of_training() {
     }
 }
 
-/// The statistics by their definition: for every batch norm the network from its input.
+/// Computes the statistics by their definition: for every batch norm, from the input on.
 fn from_the_input(network: &Network, batches: &[Tensor]) -> Statistics {
     let graph = network.graph();
     let mut state = network.state().unwrap();
@@ -280,7 +281,7 @@ fn from_the_input(network: &Network, batches: &[Tensor]) -> Statistics {
         if node.operation != Operation::BatchNorm {
             continue;
         }
-        // Those that come later are not read yet.
+        // Statistics of later batch norms are not read yet.
         let statistics = statistics_or_zeros(graph, &state);
         let units = node.shape[0];
         let mut values = vec![Vec::new(); units];
@@ -311,7 +312,7 @@ fn from_the_input(network: &Network, batches: &[Tensor]) -> Statistics {
     Statistics::of_state(graph, &state).unwrap()
 }
 
-/// The statistics in `state`, zeros where it has none.
+/// Returns the statistics in `state`, with zeros for those that it lacks.
 fn statistics_or_zeros(graph: &Graph, state: &State) -> Statistics {
     let mut state = state.clone();
     for node in graph.nodes() {
@@ -328,15 +329,15 @@ fn statistics_or_zeros(graph: &Graph, state: &State) -> Statistics {
     Statistics::of_state(graph, &state).unwrap()
 }
 
-/// However much is kept between batch norms the statistics are the same bits, and those of the
-/// definition up to rounding, in f32 and against f64.
+/// Checks that the statistics are bit-identical however much is kept between batch norms, and
+/// equal to the definition up to rounding, in f32 and against f64.
 #[test]
-fn statistics_are_those_of_the_definition_whatever_is_kept() {
+fn statistics_match_the_definition_for_any_limit() {
     let dense = multilayer("toy", [1, 1, 13], &[11, 7, 5]).unwrap();
     for graph in [dense, lenet(), residual()] {
         let state = initial::state(&graph, 3);
         let mut random = Random::new(9);
-        // The last batch is a short one.
+        // The last batch is shorter than the others.
         let batches = [8, 8, 5].map(|rows| random_tensor(&mut random, (rows, graph.input_len())));
         let single = Network::new(&graph, &state, &Device::Cpu).unwrap();
         let double =
@@ -370,9 +371,9 @@ fn statistics_are_those_of_the_definition_whatever_is_kept() {
     }
 }
 
-/// What is exactly 0, ties and NaN: plain tensor operations give what the operators give.
+/// Checks that plain tensor operations and fused operators agree on exact zeros, ties and NaN.
 #[test]
-fn zeros_ties_and_nan_are_the_same_by_plain_operations() {
+fn plain_operations_agree_on_zeros_ties_and_nan() {
     let mut layers = Layers(Graph::new("edges", [2, 5, 5]));
     let relu = layers.relu(0);
     let window = layers.window(relu, 3, 2, Padding::Each(1));
@@ -391,14 +392,14 @@ fn zeros_ties_and_nan_are_the_same_by_plain_operations() {
         let network = Network::new(&graph, &state, &Device::Cpu).unwrap();
         if plain { network.plain() } else { network }
     };
-    // Few different values: many are 0, and most windows hold a tie.
+    // With few distinct values many are 0, and most windows hold a tie.
     let mut random = Random::new(2);
     let values = (0..12 * 50).map(|_| random.below(5) as f32 - 2.0).collect();
     let x = Tensor::from_vec::<_, f32>(values, (12, 50), &Device::Cpu).unwrap();
     let weighting = random_tensor(&mut random, (12, 3));
     let gradients = |plain: bool| {
         let network = network(plain);
-        // Of the input too, to see where pooling and ReLU send it.
+        // The input has a gradient too, to see where pooling and ReLU send it.
         let x = candle_core::Var::from_tensor(&x).unwrap();
         let scores = network.train_forward(&x).unwrap();
         let sum = scores.mul(&weighting).unwrap().sum_all().unwrap();
@@ -430,8 +431,8 @@ fn zeros_ties_and_nan_are_the_same_by_plain_operations() {
     }
 }
 
-/// A step of every named architecture on a few images: each parameter gets a gradient, the loss on
-/// these images falls, and evaluation gives finite scores.
+/// Takes a step of every built-in architecture on a few images: each parameter gets a gradient,
+/// the loss on these images falls, and evaluation gives finite scores.
 #[test]
 fn every_architecture_takes_a_step() {
     const IMAGES: usize = 4;
@@ -462,7 +463,7 @@ fn every_architecture_takes_a_step() {
         optimizer.step(&network, &gradients, 0.01).unwrap();
         let [before, after] = [before, loss()].map(|loss| loss.to_scalar::<f32>().unwrap());
         assert!(after < before, "{name}: {before}, then {after}");
-        // One image, for the sake of time.
+        // One image, to save time.
         let image = || std::iter::once(x.narrow(0, 0, 1));
         let statistics = Statistics::compute(&network, image).unwrap();
         let last = graph.nodes().len() - 1;

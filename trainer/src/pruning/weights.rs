@@ -54,7 +54,7 @@ impl Weights {
         Self {
             values,
             double: true,
-            others: initial::beside(graph),
+            others: initial::without_kernels(graph),
             missing: Vec::new(),
         }
     }
@@ -162,7 +162,7 @@ impl WeightsFile<'_> {
     fn read(&self) -> Result<Weights, String> {
         self.check_names()?;
         let (values, double) = self.kernels()?;
-        let mut others = initial::beside(self.graph);
+        let mut others = initial::without_kernels(self.graph);
         let mut missing = Vec::new();
         for (name, array) in &mut others.0 {
             match self.tensor(name, &array.shape)? {

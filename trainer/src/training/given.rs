@@ -8,9 +8,9 @@ use std::path::Path;
 
 use candle_core::{Device, Result as TensorResult, Tensor};
 
-use super::batches::Batches;
 use super::recipe::{After, Recipe};
 use super::{TrainError, phase};
+use crate::data::batches::Batches;
 use crate::graph::{Graph, Operation};
 use crate::network::{Network, State, Statistics};
 use crate::pruning::Weights;

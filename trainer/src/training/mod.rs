@@ -6,7 +6,6 @@
 //! weights with the population statistics they are deployed with. A [`lock`] keeps a second process
 //! out, and [`sums`] bind the files of a finished run together. What is trained is the *effective* mask.
 
-pub mod batches;
 pub mod checkpoint;
 pub mod error;
 pub mod folder;

@@ -4,10 +4,10 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use candle_core::Result as TensorResult;
 
-use super::batches::Batches;
 use super::momentum::Momentum;
 use super::schedule::Schedule;
 use super::{Recipe, TrainError};
+use crate::data::batches::Batches;
 use crate::network::{Network, Statistics};
 use crate::random::Random;
 

@@ -10,7 +10,6 @@ use std::time::Instant;
 
 use candle_core::Device;
 
-use super::batches::Batches;
 use super::checkpoint::{Checkpoint, Expected};
 use super::folder::{
     Accuracy, Compression, DENSE, MASKS, MASKS_DIRECT, Metrics, RunFolder, TrainReport, WEIGHTS,
@@ -20,6 +19,7 @@ use super::momentum::{Coefficients, Momentum};
 use super::recipe::{self, After, DeviceKind, Recipe};
 use super::{TrainError, given, phase};
 use crate::data::Dataset;
+use crate::data::batches::Batches;
 use crate::graph::{self, Graph};
 use crate::memory;
 use crate::network::{Network, State, Statistics, initial};

@@ -130,19 +130,19 @@ fn every_file_that_is_cut_too_long_or_another_is_named() {
             );
         };
         for length in [0, 3, 7] {
-            damage(&bytes[..length], &["cut short"]);
+            damage(&bytes[..length], &["truncated"]);
         }
         damage(
             &bytes[..bytes.len() - 1],
-            &["cut short", &bytes.len().to_string()],
+            &["truncated", &bytes.len().to_string()],
         );
-        damage(&bytes[..bytes.len() / 2], &["cut short"]);
+        damage(&bytes[..bytes.len() / 2], &["truncated"]);
         damage(&[&bytes[..], b"x"].concat(), &["too long"]);
         damage(&[b"junk", &bytes[4..]].concat(), &["0x6a756e6b"]);
         damage(&fs::read(data.join(FILES[other])).unwrap(), &["swapped"]);
         let mut empty = bytes.clone();
         empty[4..8].fill(0);
-        damage(&empty, &["nothing in it"]);
+        damage(&empty, &["is empty"]);
         let mut huge = bytes.clone();
         huge[4..8].fill(0xff);
         let sentence = ["announces", "need"];
@@ -152,7 +152,7 @@ fn every_file_that_is_cut_too_long_or_another_is_named() {
             found.contains(name) && sentence.iter().any(|word| found.contains(word)),
             "{found}"
         );
-        // Compressed and cut, and no gzip behind gzip's first bytes.
+        // Compressed and truncated, and other bytes after the magic number of gzip.
         let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());
         gzip.write_all(&bytes).unwrap();
         let gzip = gzip.finish().unwrap();

@@ -293,12 +293,12 @@ fn masks_that_do_not_belong_to_the_architecture_are_named() {
     fs::write(&path, &masks[..masks.len() - 1]).unwrap();
     says(
         &refusal(folder, effective),
-        &["masks.safetensors", "not a whole safetensors file"],
+        &["masks.safetensors", "not a valid safetensors file"],
     );
     fs::write(&path, "").unwrap();
     says(
         &refusal(folder, effective),
-        &["masks.safetensors", "not a whole safetensors file"],
+        &["masks.safetensors", "not a valid safetensors file"],
     );
     let mut three = masks.to_vec();
     *three.last_mut().unwrap() = 3;

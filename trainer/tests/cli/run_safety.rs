@@ -25,8 +25,8 @@ fn a_damaged_checkpoint_is_named_and_left_alone() {
     // Cut to nothing, cut, whole but of something else.
     let weights = run.file("weights.safetensors");
     for (damaged, words) in [
-        (&b""[..], "not a whole safetensors file"),
-        (&weights[..1000], "not a whole safetensors file"),
+        (&b""[..], "not a valid safetensors file"),
+        (&weights[..1000], "not a valid safetensors file"),
         (weights, "is missing"),
     ] {
         fs::write(&checkpoint, damaged).unwrap();

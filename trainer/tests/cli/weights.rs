@@ -185,6 +185,6 @@ fn weights_that_cannot_be_ranked_are_refused_by_name() {
 
     fs::write(folder.join("w"), "weights").unwrap();
     for command in &commands {
-        program::refused(folder, command, &["w:", "not a whole safetensors file"]);
+        program::refused(folder, command, &["w:", "not a valid safetensors file"]);
     }
 }

@@ -1,4 +1,4 @@
-//! A mirror on loopback that answers as mirrors do at their worst.
+//! A mirror on loopback with the faults that real mirrors have.
 
 #![allow(unreachable_pub)] // Shared by tests as a module of each, never by a crate.
 
@@ -8,35 +8,35 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-/// The name of the largest of the four files, which most tests break.
+/// Name of the largest of the four files, which most tests break.
 pub const FIRST: &str = "train-images-idx3-ubyte.gz";
 
-/// What a mirror does wrong.
+/// The fault of a mirror.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
-    /// Nothing.
+    /// No fault.
     None,
     /// Closes the connection after this many bytes of the first file, the first time only.
     CutOnce(usize),
     /// Closes the connection after this many bytes of the first file, every time.
     CutAlways(usize),
-    /// Sends the whole file whatever range is asked for, cutting the first answer.
+    /// Ignores ranges and sends the whole file, truncating the first response.
     IgnoresRange(usize),
-    /// Answers every request with this status.
+    /// Answers every request with this status code.
     Status(u16),
     /// Sends a valid file with other contents.
     OtherContents,
-    /// Sends the beginning of the gzip file as if it were whole.
+    /// Sends only the beginning of the gzip file, as if it were complete.
     Shortened,
     /// Never ends a file.
     Endless,
-    /// Accepts and says nothing.
+    /// Accepts connections and never answers.
     Silent,
     /// Sends ten bytes every few milliseconds.
     Trickle,
 }
 
-/// A request as the server saw it, and how many bytes of body it sent.
+/// A request as the server received it, and the number of body bytes sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Seen {
     pub file: String,
@@ -50,7 +50,7 @@ pub struct Mirror {
 }
 
 impl Mirror {
-    /// Serves `files` as long as the test runs.
+    /// Serves `files` until the test ends.
     pub fn start(files: &[(String, Vec<u8>)], fault: Fault) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}/sets/tiny", listener.local_addr().unwrap());
@@ -63,7 +63,7 @@ impl Mirror {
                 if fault != Fault::Silent {
                     let _ = stream.shutdown(Shutdown::Both);
                 } else {
-                    // Kept open: the client is left waiting.
+                    // The connection is kept open so that the client waits.
                     std::mem::forget(stream);
                 }
             }
@@ -71,12 +71,12 @@ impl Mirror {
         Self { url, seen }
     }
 
-    /// All requests so far.
+    /// Returns all requests so far.
     pub fn seen(&self) -> Vec<Seen> {
         self.seen.lock().unwrap().clone()
     }
 
-    /// The requests for the first file: the range asked for and the bytes sent.
+    /// Returns the range and the number of bytes sent of each request for the first file.
     pub fn seen_of_first(&self) -> Vec<(Option<String>, usize)> {
         let of_first = |seen: Seen| (seen.file == FIRST).then_some((seen.range, seen.sent));
         self.seen().into_iter().filter_map(of_first).collect()

@@ -1,33 +1,34 @@
-//! The graph of a file's layers: each becomes its operation, then batch norm, then ReLU.
+//! Builds the graph of a file's layers: each becomes its operation, then batch norm, then ReLU.
 //!
-//! Assumes layers in an order in which each stands after its sources. Refuses shapes that do not
-//! chain, an output that is not dense, and sizes that nobody could hold in memory.
+//! The layers must be ordered so that each follows its sources. Shapes that do not match, an
+//! output that is not dense, and sizes above the limits are rejected.
 
 use std::collections::HashMap;
 
 use super::order::Source;
-use super::table::{Count, Kind, Layer, Top};
-use super::{Fault, MOST};
-use crate::graph::{Graph, GraphError, Operation, Padding, Window};
+use super::table::{Count, Kind, LayerEntry, Preamble};
+use super::{Fault, LIMIT};
+use crate::graph::topology::{Graph, GraphError, Operation};
+use crate::graph::window::{Padding, Window};
 
-/// The graph of `layers`, taken in `order`.
+/// Builds the graph of `layers`, in the given `order`.
 pub(super) fn build(
-    top: &Top,
-    layers: &[Layer],
+    top: &Preamble,
+    layers: &[LayerEntry],
     sources: &[Vec<Source>],
     order: &[usize],
 ) -> Result<Graph, Fault> {
     let input = top.input.get_ref().map(|Count(number)| number);
     let Some(elements) = product(&input) else {
-        let reason = format!("the input has more than {MOST} elements");
+        let reason = format!("the input has more than {LIMIT} elements");
         return Err(Fault::new(top.input.span().start, None, reason));
     };
     let Some(&output) = order.last() else {
-        return Err(Fault::new(0, None, "there is no [[layer]]"));
+        return Err(Fault::new(0, None, "there is no [[layer]]; add one"));
     };
     if !matches!(layers[output].kind, Kind::Dense(_)) {
         return Err(layers[output].fault(
-            "nobody reads it, so it would give the class scores, but only a dense layer can: add one",
+            "no layer reads it, so it is the output, which must be a dense layer: add one",
         ));
     }
     let mut builder = Builder {
@@ -36,7 +37,7 @@ pub(super) fn build(
         elements,
         weights: 0,
     };
-    // The node that gives what each layer's readers read.
+    // The node whose output the readers of each layer read.
     let mut ends = vec![0; layers.len()];
     for &index in order {
         let sources: Vec<usize> = sources[index]
@@ -53,21 +54,21 @@ pub(super) fn build(
     Ok(builder.graph)
 }
 
-/// A graph as it grows, and what it has grown to.
+/// A graph under construction, with its size so far.
 struct Builder {
     graph: Graph,
-    /// How many nodes there are of each kind that is named here.
+    /// Number of nodes of each kind that is named here.
     counts: HashMap<&'static str, usize>,
-    /// Elements of the input and of all that is made of it.
+    /// Elements of all feature maps so far, the input included.
     elements: usize,
     weights: usize,
 }
 
 impl Builder {
-    /// Appends `layer`, reading the nodes `sources`; its last node.
+    /// Appends the nodes of `layer`, which reads the nodes `sources`. Returns its last node.
     fn layer(
         &mut self,
-        layer: &Layer,
+        layer: &LayerEntry,
         sources: &[usize],
         is_output: bool,
     ) -> Result<usize, String> {
@@ -84,7 +85,7 @@ impl Builder {
             }
             Kind::Dense(dense) => {
                 if self.graph.nodes()[source].shape.len() > 1 {
-                    // Hardly ever more than one, and the only one is called plainly.
+                    // The first one, which is usually the only one, has no number.
                     let name = self.next("flatten");
                     let name = if name == "flatten1" { "flatten" } else { &name };
                     source = self.push(name, Operation::Flatten, &[source])?;
@@ -103,15 +104,10 @@ impl Builder {
             }
             Kind::Add(_) => self.push(&layer.name, Operation::Add, sources)?,
         };
-        let (norm, relu) = match &layer.kind {
-            Kind::Conv(conv) => (conv.norm.unwrap_or(true), conv.relu.unwrap_or(true)),
-            Kind::Dense(dense) => (dense.norm.unwrap_or(true), dense.relu.unwrap_or(!is_output)),
-            Kind::Pool(..) => (false, false),
-            Kind::Add(add) => (false, add.relu.unwrap_or(true)),
-        };
+        let (norm, relu) = norm_and_relu(&layer.kind, is_output);
         if is_output && relu {
             return Err(
-                "it gives the class scores, which a ReLU would cut: leave `relu` out".into(),
+                "it computes the class scores, which a ReLU would clip: remove `relu`".into(),
             );
         }
         let mut end = node;
@@ -127,7 +123,7 @@ impl Builder {
         Ok(end)
     }
 
-    /// Appends a node that is not too large.
+    /// Appends a node unless it exceeds the limits.
     fn push(
         &mut self,
         name: &str,
@@ -136,17 +132,17 @@ impl Builder {
     ) -> Result<usize, String> {
         let pushed = self.graph.push_from(name, operation, sources);
         let node = pushed.map_err(|GraphError { reason, .. }| reason)?;
-        let sum = |sum: usize, shape: &[usize]| Some(sum + product(shape)?).filter(|&n| n <= MOST);
+        let sum = |sum: usize, shape: &[usize]| Some(sum + product(shape)?).filter(|&n| n <= LIMIT);
         self.elements = sum(self.elements, &self.graph.nodes()[node].shape)
-            .ok_or_else(|| format!("with it the maps have more than {MOST} elements"))?;
+            .ok_or_else(|| format!("with it the feature maps have more than {LIMIT} elements"))?;
         if let Some(shape) = self.graph.kernel_shape(node) {
             self.weights = sum(self.weights, &shape)
-                .ok_or_else(|| format!("with it there are more than {MOST} weights"))?;
+                .ok_or_else(|| format!("with it there are more than {LIMIT} weights"))?;
         }
         Ok(node)
     }
 
-    /// The window of `size` over the map that node `source` gives.
+    /// Returns the window of `size` over the output of node `source`.
     fn window(
         &self,
         source: usize,
@@ -156,15 +152,20 @@ impl Builder {
     ) -> Result<Window, String> {
         let shape = &self.graph.nodes()[source].shape;
         let &[_, height, width] = shape.as_slice() else {
-            return Err(format!("it needs a map, not {} units in a row", shape[0]));
+            return Err(format!(
+                "it needs a feature map as input, not {} units",
+                shape[0]
+            ));
         };
         let stride = stride.map_or(1, |Count(stride)| stride);
         Window::new(size, stride, padding, [height, width]).ok_or_else(|| {
-            format!("its window of {size} x {size} does not fit a map of {height} x {width}")
+            format!(
+                "its window of {size} x {size} does not fit a feature map of {height} x {width}"
+            )
         })
     }
 
-    /// The next name of a kind: `bn1`, `bn2`, …
+    /// Returns the next name of a kind: `bn1`, `bn2`, …
     fn next(&mut self, kind: &'static str) -> String {
         let count = self.counts.entry(kind).or_default();
         *count += 1;
@@ -172,8 +173,18 @@ impl Builder {
     }
 }
 
-/// The elements of an array of `shape`; none when more than [`MOST`].
+/// Returns whether a layer of `kind` has a batch norm and a ReLU.
+fn norm_and_relu(kind: &Kind, is_output: bool) -> (bool, bool) {
+    match kind {
+        Kind::Conv(conv) => (conv.norm.unwrap_or(true), conv.relu.unwrap_or(true)),
+        Kind::Dense(dense) => (dense.norm.unwrap_or(true), dense.relu.unwrap_or(!is_output)),
+        Kind::Pool(..) => (false, false),
+        Kind::Add(add) => (false, add.relu.unwrap_or(true)),
+    }
+}
+
+/// Returns the number of elements of an array of `shape`, or `None` if it exceeds [`LIMIT`].
 fn product(shape: &[usize]) -> Option<usize> {
-    let product = |product: usize, &n: &usize| product.checked_mul(n).filter(|&n| n <= MOST);
+    let product = |product: usize, &n: &usize| product.checked_mul(n).filter(|&n| n <= LIMIT);
     shape.iter().try_fold(1, product)
 }

@@ -1,9 +1,14 @@
-//! A user's own architecture, read from a TOML file: `table` reads what is written, `order` finds
-//! what reads what, `build` makes the [`Graph`].
+//! Reads architectures from TOML files.
 //!
-//! Assumes nothing of the file. Refuses, with the file, the line and the layer: unknown keys and
-//! types, names that are taken or that no layer has, a circle, a layer that nobody reads, shapes
-//! that do not chain, an end that is not dense, more than 2^31 weights or elements.
+//! `table` parses the layers, `order` resolves their sources, and `build` creates the [`Graph`].
+//!
+//! Errors name the file, the line and the layer. A file is rejected for
+//!
+//! - unknown keys and types,
+//! - duplicate names and names of no layer,
+//! - cycles, and layers that nothing reads,
+//! - shapes that do not match, and an output that is not dense,
+//! - more than 2^31 weights or elements.
 //!
 #![doc = include_str!("../../../architectures/README.md")]
 
@@ -15,42 +20,43 @@ mod tests;
 
 use std::path::{Path, is_separator};
 
-use super::Graph;
 use super::architecture::{self, UnknownArchitecture};
 use crate::artifact::{self, FileError};
+use crate::graph::topology::Graph;
 
-/// The most weights, and the most elements of an input and all that is made of it; also the
-/// largest number in a file.
-const MOST: usize = 1 << 31;
+/// Maximum number of weights, and of elements of all feature maps together; also the largest
+/// number in a file.
+const LIMIT: usize = 1 << 31;
 
-/// An architecture that cannot be had.
+/// Why an architecture could not be loaded.
 #[derive(Debug, thiserror::Error)]
 pub enum ArchitectureError {
-    /// The name is not known.
-    #[error("{0}, and a file that ends in .toml may be given")]
+    /// No built-in architecture has this name.
+    #[error("{0}, and a path that ends in .toml is read as a file")]
     Unknown(#[from] UnknownArchitecture),
-    /// The file cannot be read.
+    /// The file could not be read.
     #[error(transparent)]
     File(#[from] FileError),
-    /// The file describes no network.
+    /// The file does not describe a valid network.
     #[error("{path}, line {line}{}: {reason}", .layer.as_ref().map_or(String::new(), |name| format!(", layer {name}")))]
     Content {
-        /// The file.
+        /// Path of the file.
         path: String,
-        /// The line at fault, from 1.
+        /// Number of the line at fault, from 1.
         line: usize,
-        /// The layer at fault, where it is a layer that has a name.
+        /// Name of the layer at fault, if a named layer is.
         layer: Option<String>,
-        /// What is wrong with it.
+        /// What is wrong.
         reason: String,
     },
 }
 
-/// The architecture called `name_or_path`; one that ends in `.toml` or contains a path's separator
-/// is read from that file.
+/// Loads the architecture called `name_or_path`. A name that ends in `.toml` or contains a path
+/// separator is the path of a file.
 ///
 /// # Errors
-/// When there is no such name or file, or the file describes no network.
+/// Returns an error if there is no such name or file, or if the file does not describe a valid
+/// network.
 pub fn load(name_or_path: &str) -> Result<Graph, ArchitectureError> {
     if name_or_path.ends_with(".toml") || name_or_path.contains(is_separator) {
         read(Path::new(name_or_path))
@@ -59,7 +65,7 @@ pub fn load(name_or_path: &str) -> Result<Graph, ArchitectureError> {
     }
 }
 
-/// The architecture in the file `path`.
+/// Reads the architecture in the file `path`.
 fn read(path: &Path) -> Result<Graph, ArchitectureError> {
     let bytes = artifact::read(path)?;
     let graph = match str::from_utf8(&bytes) {
@@ -77,7 +83,7 @@ fn read(path: &Path) -> Result<Graph, ArchitectureError> {
     })
 }
 
-/// The architecture that `text` describes.
+/// Parses the architecture that `text` describes.
 fn parse(text: &str) -> Result<Graph, Fault> {
     let (top, layers) = table::read(text)?;
     let sources = order::sources(&layers)?;
@@ -85,10 +91,10 @@ fn parse(text: &str) -> Result<Graph, Fault> {
     build::build(&top, &layers, &sources, &order)
 }
 
-/// What is wrong with a text.
+/// An error in the text of a file.
 #[derive(Debug)]
 struct Fault {
-    /// Where: bytes from its start.
+    /// Position in bytes from the start of the text.
     at: usize,
     layer: Option<String>,
     reason: String,

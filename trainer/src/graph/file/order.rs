@@ -1,14 +1,14 @@
-//! What each layer of a file reads, and an order in which all stand after what they read.
+//! Resolves the sources of a file's layers and orders the layers topologically.
 //!
-//! Layers may stand in the file in any order and are moved only where they must. Refuses names
-//! that no layer has, circles, and layers that nobody reads but for one, the output.
+//! Layers may appear in the file in any order; they are moved only where necessary. Names of no
+//! layer, cycles, and unread layers other than the output are rejected.
 
 use std::collections::{BTreeSet, HashMap};
 
 use super::Fault;
-use super::table::{Kind, Layer};
+use super::table::{Kind, LayerEntry};
 
-/// What a layer reads.
+/// A source of a layer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Source {
     /// The network's input.
@@ -17,8 +17,8 @@ pub(super) enum Source {
     Layer(usize),
 }
 
-/// What each of `layers` reads: two sources for an addition, else one.
-pub(super) fn sources(layers: &[Layer]) -> Result<Vec<Vec<Source>>, Fault> {
+/// Returns the sources of each of `layers`: two for an addition, otherwise one.
+pub(super) fn sources(layers: &[LayerEntry]) -> Result<Vec<Vec<Source>>, Fault> {
     let named: HashMap<&str, usize> = layers
         .iter()
         .enumerate()
@@ -40,14 +40,14 @@ pub(super) fn sources(layers: &[Layer]) -> Result<Vec<Vec<Source>>, Fault> {
         if from.get_ref().len() != wanted {
             let found = from.get_ref().len();
             return Err(fault(format!(
-                "it reads {wanted}, but `from` names {found}"
+                "it needs {wanted} in `from`, which names {found}"
             )));
         }
         let source = |name: &String| match named.get(name.as_str()) {
             Some(&layer) => Ok(Source::Layer(layer)),
             None if name == "input" => Ok(Source::Input),
             None => Err(fault(format!(
-                "it reads {name:?}, and no layer is called so"
+                "it reads {name:?}, but no layer has this name"
             ))),
         };
         all.push(
@@ -60,10 +60,10 @@ pub(super) fn sources(layers: &[Layer]) -> Result<Vec<Vec<Source>>, Fault> {
     Ok(all)
 }
 
-/// The indices of `layers`, each after its `sources`; the last is the output.
-pub(super) fn order(layers: &[Layer], sources: &[Vec<Source>]) -> Result<Vec<usize>, Fault> {
+/// Returns the indices of `layers` in topological order; the last one is the output.
+pub(super) fn order(layers: &[LayerEntry], sources: &[Vec<Source>]) -> Result<Vec<usize>, Fault> {
     let mut readers = vec![Vec::new(); layers.len()];
-    // How many of a layer's sources are not placed yet.
+    // Number of sources of each layer that are not placed yet.
     let mut waiting = vec![0; layers.len()];
     for (index, sources) in sources.iter().enumerate() {
         for source in sources {
@@ -73,7 +73,7 @@ pub(super) fn order(layers: &[Layer], sources: &[Vec<Source>]) -> Result<Vec<usi
             }
         }
     }
-    // Of the layers that could be next, the first of the file is.
+    // Among the layers that are ready, the first in the file is next.
     let mut ready: BTreeSet<usize> = (0..layers.len()).filter(|&l| waiting[l] == 0).collect();
     let mut order = Vec::new();
     while let Some(index) = ready.pop_first() {
@@ -86,20 +86,21 @@ pub(super) fn order(layers: &[Layer], sources: &[Vec<Source>]) -> Result<Vec<usi
         }
     }
     if let Some(left) = (0..layers.len()).find(|&layer| waiting[layer] > 0) {
-        return Err(circle(layers, sources, &waiting, left));
+        return Err(cycle(layers, sources, &waiting, left));
     }
     let mut unread = layers.iter().zip(&readers).filter(|(_, r)| r.is_empty());
     if let (Some((first, _)), Some((output, _))) = (unread.next(), unread.next_back()) {
         return Err(first.fault(format!(
-            "nobody reads it, nor {}, but a network has one output: take it out, or name it in the `from` of a later layer",
+            "no layer reads it or {}, but a network has one output: remove it, or name it in the `from` of a later layer",
             output.name
         )));
     }
     Ok(order)
 }
 
-/// The circle that keeps layer `from` waiting: a layer that waits has a source that waits.
-fn circle(layers: &[Layer], sources: &[Vec<Source>], waiting: &[usize], from: usize) -> Fault {
+/// Returns the error for the cycle that blocks layer `from`: every blocked layer has a blocked
+/// source.
+fn cycle(layers: &[LayerEntry], sources: &[Vec<Source>], waiting: &[usize], from: usize) -> Fault {
     let mut path = vec![from];
     loop {
         let last = path[path.len() - 1];
@@ -107,14 +108,14 @@ fn circle(layers: &[Layer], sources: &[Vec<Source>], waiting: &[usize], from: us
             &Source::Layer(layer) if waiting[layer] > 0 => Some(layer),
             _ => None,
         });
-        let next = next.expect("what waits has a source that waits");
+        let next = next.expect("a blocked layer has a blocked source");
         if let Some(start) = path.iter().position(|&layer| layer == next) {
             path.drain(..start);
             break;
         }
         path.push(next);
     }
-    // Told from the layer that stands first in the file.
+    // The message starts at the layer that comes first in the file.
     let first = (0..path.len()).min_by_key(|&place| path[place]);
     path.rotate_left(first.unwrap_or(0));
     path.push(path[0]);
@@ -123,7 +124,7 @@ fn circle(layers: &[Layer], sources: &[Vec<Source>], waiting: &[usize], from: us
         .map(|&layer| layers[layer].name.as_str())
         .collect();
     layers[path[0]].fault(format!(
-        "it reads its own output, {}: change a `from` of this circle",
+        "it reads its own output, {}: change a `from` of this cycle",
         names.join(" <- ")
     ))
 }

@@ -1,7 +1,7 @@
-//! The tables of an architecture's file as they are written: keys, their values and defaults.
+//! Parses the tables of an architecture file: keys, values and defaults.
 //!
-//! Every kind of layer is a struct of its keys, so what is unknown, missing or of the wrong type
-//! is refused by serde, which also knows where it stands.
+//! Every type of layer is a struct of its keys, so serde rejects unknown and missing keys and
+//! wrong types, and knows their positions.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
@@ -11,42 +11,44 @@ use serde::{Deserialize, Deserializer};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::{Fault, MOST};
-use crate::graph::{Padding, Pooling, architecture};
+use super::{Fault, LIMIT};
+use crate::graph::architecture;
+use crate::graph::topology::Pooling;
+use crate::graph::window::Padding;
 
-/// What stands above the layers.
+/// The keys above the layers.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Top {
-    /// The architecture's name.
+pub(super) struct Preamble {
+    /// Name of the architecture.
     pub(super) name: Spanned<String>,
-    /// Channels, height, width.
+    /// Shape of the input: (channels, height, width).
     pub(super) input: Spanned<[Count; 3]>,
     #[serde(rename = "layer")]
     _layers: Vec<IgnoredAny>,
 }
 
-/// A `[[layer]]`.
+/// A `[[layer]]` of the file.
 #[derive(Debug)]
-pub(super) struct Layer {
-    /// Where it stands: bytes from the start of the text.
+pub(super) struct LayerEntry {
+    /// Position in bytes from the start of the text.
     pub(super) at: usize,
-    /// Its name, given or counted; unique.
+    /// Unique name, given or generated.
     pub(super) name: String,
-    /// The names of what it reads; the layer before it where none are given.
+    /// Names of the layers that it reads, if given; by default, the preceding layer.
     pub(super) from: Option<Spanned<Vec<String>>>,
-    /// What it does.
+    /// Type and options.
     pub(super) kind: Kind,
 }
 
-impl Layer {
-    /// A fault of the whole layer.
+impl LayerEntry {
+    /// Returns an error about the whole layer.
     pub(super) fn fault(&self, reason: impl Into<String>) -> Fault {
         Fault::new(self.at, Some(&self.name), reason)
     }
 }
 
-/// A layer's type and its options.
+/// The type of a layer with its options.
 #[derive(Debug)]
 pub(super) enum Kind {
     Conv(Conv),
@@ -90,12 +92,12 @@ pub(super) struct Add {
     pub(super) relu: Option<bool>,
 }
 
-/// The keys of every layer; the others are its kind's.
+/// The keys that every layer has.
 #[derive(Debug, Deserialize)]
-struct Head {
+struct CommonKeys {
     r#type: Type,
     name: Option<Spanned<String>>,
-    from: Option<Spanned<From>>,
+    from: Option<Spanned<Sources>>,
 }
 
 #[derive(Debug, Clone, Copy, Deserialize)]
@@ -110,12 +112,12 @@ enum Type {
 
 #[derive(Debug, Deserialize)]
 #[serde(untagged, expecting = "expected the name of a layer, or a list of two")]
-enum From {
+enum Sources {
     One(String),
     Many(Vec<String>),
 }
 
-/// A number of channels, units, taps or positions: at least 1, at most [`MOST`].
+/// A number of channels, units, taps or positions: from 1 to [`LIMIT`].
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Count(pub(super) usize);
 
@@ -126,12 +128,12 @@ impl<'de> Deserialize<'de> for Count {
             type Value = Count;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(f, "a whole number from 1 to {MOST}")
+                write!(f, "a whole number from 1 to {LIMIT}")
             }
 
             fn visit_i64<E: serde::de::Error>(self, number: i64) -> Result<Count, E> {
                 match usize::try_from(number) {
-                    Ok(count @ 1..=MOST) => Ok(Count(count)),
+                    Ok(count @ 1..=LIMIT) => Ok(Count(count)),
                     _ => Err(E::invalid_value(Unexpected::Signed(number), &self)),
                 }
             }
@@ -140,11 +142,12 @@ impl<'de> Deserialize<'de> for Count {
     }
 }
 
+/// Returns the default padding.
 fn valid() -> Padding {
     Padding::Valid
 }
 
-/// A padding: a word, or the zeros on each side.
+/// Deserialises a padding: a word, or the number of zeros on each side.
 fn padding<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Padding, D::Error> {
     #[derive(Deserialize)]
     #[serde(
@@ -166,19 +169,19 @@ fn padding<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Padding, D::Err
     }
 }
 
-/// The tables of `text`.
-pub(super) fn read(text: &str) -> Result<(Top, Vec<Layer>), Fault> {
-    let top: Top = toml::from_str(text).map_err(|e| fault(e, None))?;
+/// Parses `text` to the keys above the layers and the layers.
+pub(super) fn read(text: &str) -> Result<(Preamble, Vec<LayerEntry>), Fault> {
+    let top: Preamble = toml::from_str(text).map_err(|e| fault(e, None))?;
     let name = top.name.get_ref();
     check_name(name).map_err(|reason| Fault::new(top.name.span().start, None, reason))?;
     if architecture::NAMES.contains(&name.as_str()) {
-        let reason = format!("the name {name:?} is another architecture's: choose another");
+        let reason = format!("the name {name:?} is a built-in architecture's: choose another");
         return Err(Fault::new(top.name.span().start, None, reason));
     }
     let document = DeTable::parse(text).map_err(|e| fault(e, None))?;
     let mut document = document.into_inner();
     let Some(DeValue::Array(tables)) = document.remove("layer").map(Spanned::into_inner) else {
-        unreachable!("the top holds a list of layers");
+        unreachable!("the document has a list of layers");
     };
     let (mut layers, mut names) = (Vec::new(), Names::default());
     for table in tables {
@@ -187,8 +190,8 @@ pub(super) fn read(text: &str) -> Result<(Top, Vec<Layer>), Fault> {
     Ok((top, layers))
 }
 
-/// One layer.
-fn layer(table: Spanned<DeValue<'_>>, names: &mut Names) -> Result<Layer, Fault> {
+/// Parses one layer.
+fn layer(table: Spanned<DeValue<'_>>, names: &mut Names) -> Result<LayerEntry, Fault> {
     let span = table.span();
     let at = span.start;
     let DeValue::Table(mut keys) = table.get_ref().clone() else {
@@ -197,7 +200,7 @@ fn layer(table: Spanned<DeValue<'_>>, names: &mut Names) -> Result<Layer, Fault>
     let given = keys
         .get("name")
         .and_then(|name| name.get_ref().as_str().map(String::from));
-    let head = Head::deserialize(table.into_deserializer());
+    let head = CommonKeys::deserialize(table.into_deserializer());
     let head = head.map_err(|e| fault(e, given.as_deref()))?;
     let name = match head.name {
         Some(name) => names.give(name.get_ref(), name.span().start)?,
@@ -217,20 +220,20 @@ fn layer(table: Spanned<DeValue<'_>>, names: &mut Names) -> Result<Layer, Fault>
     let from = head.from.map(|from| {
         let span = from.span();
         let names = match from.into_inner() {
-            From::One(name) => vec![name],
-            From::Many(names) => names,
+            Sources::One(name) => vec![name],
+            Sources::Many(names) => names,
         };
         Spanned::new(span, names)
     });
     let kind = kind.map_err(|e| {
         let mut fault = fault(e, Some(&name));
         if fault.reason.starts_with("unknown field") {
-            // It may have been meant for a key that was taken out above.
+            // The key may be a misspelt one of those removed above.
             fault.reason += "; every layer also takes `type`, `name`, `from`";
         }
         fault
     })?;
-    Ok(Layer {
+    Ok(LayerEntry {
         at,
         kind,
         name,
@@ -238,7 +241,7 @@ fn layer(table: Spanned<DeValue<'_>>, names: &mut Names) -> Result<Layer, Fault>
     })
 }
 
-/// The names that layers have so far.
+/// The names in use so far.
 #[derive(Default)]
 struct Names {
     taken: HashSet<String>,
@@ -246,23 +249,25 @@ struct Names {
 }
 
 impl Names {
-    /// The `name` that the file gives at `at`.
+    /// Reserves the `name` that the file has at position `at`.
     fn give(&mut self, name: &str, at: usize) -> Result<String, Fault> {
-        // The nodes that follow from a layer are called so: bn1, relu1, flatten.
+        // Nodes that Rarefy adds are called bn1, relu1 or flatten.
         let own = ["input", "flatten", "bn", "relu"];
         if own.contains(&name.trim_end_matches(|c: char| c.is_ascii_digit())) {
-            let reason = format!("the name {name:?} is kept for what Rarefy adds: choose another");
+            let reason = format!(
+                "the name {name:?} is reserved for layers that Rarefy adds: choose another"
+            );
             return Err(Fault::new(at, None, reason));
         }
         check_name(name).map_err(|reason| Fault::new(at, None, reason))?;
         if !self.taken.insert(name.into()) {
-            let reason = "an earlier layer has this name too: give each its own `name`";
+            let reason = "an earlier layer has the same name: give each layer its own `name`";
             return Err(Fault::new(at, Some(name), reason));
         }
         Ok(name.into())
     }
 
-    /// The next name for a layer of type `kind` that has none, at `at`.
+    /// Generates the next name for a layer of type `kind` without one, at position `at`.
     fn count(&mut self, kind: Type, at: usize) -> Result<String, Fault> {
         let kind = match kind {
             Type::Conv => "conv",
@@ -277,18 +282,18 @@ impl Names {
     }
 }
 
-/// Checks that `name` can stand in names of tensors and folders.
+/// Checks that `name` can be part of tensor names and paths.
 fn check_name(name: &str) -> Result<(), String> {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
     if !name.is_empty() && name.chars().all(plain) {
         return Ok(());
     }
     Err(format!(
-        "the name {name:?} must be of letters, digits, '-', '_' and '.'"
+        "the name {name:?} must consist of letters, digits, '-', '_' and '.'"
     ))
 }
 
-/// What the TOML library found wrong, in one line without the text around it.
+/// Converts an error of the TOML library to one line without an excerpt of the text.
 fn fault(mut error: toml::de::Error, layer: Option<&str>) -> Fault {
     error.set_input(None);
     let reason = error.to_string();

@@ -1,4 +1,4 @@
-//! Files that are read, and files that are refused: by what words, at which line.
+//! Tests valid files, and invalid files with the message and line of their errors.
 
 use std::fs;
 use std::path::Path;
@@ -6,7 +6,7 @@ use std::path::Path;
 use super::*;
 use crate::graph::Operation;
 
-/// `text` as a file, which is read.
+/// Loads `text` as a file.
 fn read_text(text: &str) -> Result<Graph, ArchitectureError> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("own.toml");
@@ -14,7 +14,8 @@ fn read_text(text: &str) -> Result<Graph, ArchitectureError> {
     load(path.to_str().unwrap())
 }
 
-/// The network of `layers` (one of them a line, keys divided by commas) over `input`.
+/// Loads the network of `layers` over `input`. Each layer is its type, a colon, and keys separated
+/// by semicolons.
 fn network(input: &str, layers: &[&str]) -> Result<Graph, ArchitectureError> {
     let mut text = format!("name = \"own\"\ninput = {input}\n");
     for layer in layers {
@@ -27,7 +28,7 @@ fn network(input: &str, layers: &[&str]) -> Result<Graph, ArchitectureError> {
     read_text(&text)
 }
 
-/// Checks that `layers` are refused at `line`, with `words`.
+/// Checks that `layers` are rejected at `line` with a message that contains `words`.
 fn refused(layers: &[&str], line: usize, words: &[&str]) {
     let error = network("[1, 12, 12]", layers).unwrap_err().to_string();
     assert!(error.contains(&format!("own.toml, line {line}")), "{error}");
@@ -39,7 +40,7 @@ fn refused(layers: &[&str], line: usize, words: &[&str]) {
 }
 
 #[test]
-fn known_architectures_written_as_files_are_the_same_graphs() {
+fn files_reproduce_built_in_architectures() {
     let lenet_5 = [
         "conv: channels=6; kernel=5",
         "average-pool: size=2",
@@ -72,7 +73,7 @@ fn known_architectures_written_as_files_are_the_same_graphs() {
 }
 
 #[test]
-fn the_example_files_have_the_weights_that_their_readme_says() {
+fn example_files_match_the_readmes_weight_counts() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("architectures");
     let readme = fs::read_to_string(folder.join("README.md")).unwrap();
     let mut files = 0;
@@ -98,7 +99,7 @@ fn the_example_files_have_the_weights_that_their_readme_says() {
 }
 
 #[test]
-fn layers_are_read_by_name_in_any_order_of_the_file() {
+fn layers_may_appear_in_any_order() {
     let graph = network(
         "[2, 7, 7]",
         &[
@@ -142,7 +143,7 @@ fn layers_are_read_by_name_in_any_order_of_the_file() {
 }
 
 #[test]
-fn what_is_written_wrongly_is_refused_at_its_line() {
+fn syntax_errors_name_line_and_layer() {
     let conv = "conv: channels=2; kernel=3";
     for (layer, line, words) in [
         ("cnov: channels=2", 8, &["cnov", "`average-pool`"][..]),
@@ -205,7 +206,7 @@ fn what_is_written_wrongly_is_refused_at_its_line() {
         ("dense: name=\"a b\"; units=2", 9, &["\"a b\"", "letters"]),
         ("dense: units=2; units=3", 10, &["duplicate key"]),
     ] {
-        // The layer at fault stands from line 7 on.
+        // The layer at fault starts at line 7.
         refused(&[conv, layer, "dense: units=2"], line, words);
     }
     for (text, words) in [
@@ -253,12 +254,12 @@ fn what_is_written_wrongly_is_refused_at_its_line() {
 }
 
 #[test]
-fn what_does_not_hang_together_is_refused_with_the_layers_named() {
+fn inconsistent_layers_are_rejected_by_name() {
     let (conv, dense) = ("conv: channels=2; kernel=3", "dense: units=2");
     refused(
         &[conv, "dense: from=\"conv9\"; units=2"],
         9,
-        &["layer fc1", "\"conv9\"", "no layer is called so"],
+        &["layer fc1", "\"conv9\"", "no layer has this name"],
     );
     refused(
         &[
@@ -269,30 +270,26 @@ fn what_does_not_hang_together_is_refused_with_the_layers_named() {
             dense,
         ],
         11,
-        // Not the layer that only hangs on the circle.
+        // The layer that only depends on the cycle is not named.
         &["layer add1", "its own output, add1 <- conv2 <- add1: "],
     );
     refused(&["dense: units=2; from=\"fc1\""], 3, &["fc1 <- fc1"]);
     refused(
         &[conv, "max-pool: size=2", "dense: from=\"conv1\"; units=2"],
         7,
-        &["layer pool1", "nobody reads it, nor fc1"],
+        &["layer pool1", "no layer reads it or fc1"],
     );
     refused(
         &[conv, dense, "dense: units=3; from=\"conv1\""],
         7,
         &["layer fc1", "fc2", "one output"],
     );
-    refused(
-        &[dense, conv],
-        6,
-        &["layer conv1", "only a dense layer can"],
-    );
+    refused(&[dense, conv], 6, &["layer conv1", "must be a dense layer"]);
     refused(&["dense: units=2; relu=true"], 3, &["layer fc1", "ReLU"]);
     refused(
         &[dense, conv, dense],
         6,
-        &["layer conv1", "needs a map, not 2 units"],
+        &["layer conv1", "needs a feature map as input, not 2 units"],
     );
     refused(
         &["max-pool: size=13", dense],
@@ -308,17 +305,17 @@ fn what_does_not_hang_together_is_refused_with_the_layers_named() {
     refused(
         &[conv, "add: from=\"conv1\"", dense],
         9,
-        &["layer add1", "reads 2", "names 1"],
+        &["layer add1", "needs 2", "names 1"],
     );
     refused(
         &[conv, "dense: from=[\"conv1\", \"input\"]; units=2"],
         9,
-        &["reads 1", "names 2"],
+        &["needs 1", "names 2"],
     );
 }
 
 #[test]
-fn absurd_sizes_are_refused_before_anything_is_laid_out() {
+fn huge_sizes_are_rejected_before_allocation() {
     let dense = "dense: units=2";
     let huge = "conv: channels=2147483648; kernel=1";
     refused(&[huge, dense], 3, &["layer conv1", "elements"]);
@@ -350,7 +347,7 @@ fn absurd_sizes_are_refused_before_anything_is_laid_out() {
 }
 
 #[test]
-fn what_is_no_file_says_so() {
+fn unknown_names_and_unreadable_files_are_rejected() {
     for (name, words) in [
         ("lenet-6", "end"),
         ("nowhere.toml", "cannot read nowhere.toml"),
@@ -369,8 +366,7 @@ fn what_is_no_file_says_so() {
     );
 }
 
-/// Ten times the layers take about ten times the time; a hundred times where each looks at all
-/// others.
+/// Checks that ten times as many layers take about ten times as long, not a hundred times.
 #[test]
 fn time_is_linear_in_the_number_of_layers() {
     let text = |layers: usize| {
@@ -387,7 +383,7 @@ fn time_is_linear_in_the_number_of_layers() {
         assert_eq!(graph.prunable().len(), text.matches("[[layer]]").count());
         begun.elapsed()
     };
-    // The best of some, for the machine may be busy.
+    // The minimum of several, because the machine may be busy.
     let best = |text: &str| (0..5).map(|_| time(text)).min().unwrap();
     let (few, many) = (best(&few), best(&many));
     assert!(many < 40 * few, "{many:?} after {few:?}");

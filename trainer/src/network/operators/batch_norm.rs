@@ -1,55 +1,59 @@
-//! Batch normalisation by the batch's own statistics (Ioffe & Szegedy 2015), with its gradients.
+//! Batch normalisation by the statistics of the batch (Ioffe & Szegedy 2015), with its gradients.
 //!
-//! A unit of a dense layer has one value a sample, a channel of a map one for each position: its
-//! `area`. Statistics are over both.
+//! Statistics are per unit, over the samples and, for a channel of a feature map, over its
+//! positions.
 
 use std::sync::OnceLock;
 
 use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor};
 
-use super::runs::Runs;
-use super::{Gradient, Own, slice, with_slice};
+use super::operand::{GradientSlot, Operand, slice, with_slice};
+use super::units::UnitLayout;
 
-/// The operator; made for one application.
+/// The operator of one application.
 struct BatchNorm {
     epsilon: f64,
-    scale: Gradient,
-    shift: Gradient,
-    /// Those of the forward pass, for the backward one.
-    moments: OnceLock<Moments>,
+    scale: GradientSlot,
+    shift: GradientSlot,
+    /// Moments of the forward pass, reused by the backward pass.
+    moments: OnceLock<BatchMoments>,
 }
 
-/// Of each unit.
-struct Moments {
+/// Moments per unit.
+struct BatchMoments {
     mean: Vec<f32>,
     /// `1 / sqrt(variance + epsilon)`.
     inverse: Vec<f32>,
 }
 
-/// Normalises each unit of `x` (batch, units) or (batch, units, height, width) to mean 0 and (biased)
-/// variance 1 over the batch and the map, then times `scale` plus `shift` (units). The gradients of
-/// scale and shift are left in the slots.
+/// Normalises each unit of `x` (batch, units) or (batch, units, height, width) to mean 0 and
+/// biased variance 1 over batch and positions, then multiplies by `scale` and adds `shift`
+/// (units). The backward pass stores the gradients of `scale` and `shift` in their slots.
 ///
 /// # Errors
-/// When shapes do not agree or a tensor is not contiguous f32 on the CPU.
-pub fn batch_norm(x: &Tensor, scale: &Own<'_>, shift: &Own<'_>, epsilon: f64) -> Result<Tensor> {
-    let ((scale, scale_gradient), (shift, shift_gradient)) = (scale, shift);
+/// Returns an error if the shapes do not match or a tensor is not contiguous f32 on the CPU.
+pub fn batch_norm(
+    x: &Tensor,
+    scale: &Operand<'_>,
+    shift: &Operand<'_>,
+    epsilon: f64,
+) -> Result<Tensor> {
     let operator = BatchNorm {
         epsilon,
-        scale: (*scale_gradient).clone(),
-        shift: (*shift_gradient).clone(),
+        scale: scale.gradient.clone(),
+        shift: shift.gradient.clone(),
         moments: OnceLock::new(),
     };
-    x.apply_op3(scale, shift, operator)
+    x.apply_op3(&scale.values, &shift.values, operator)
 }
 
-impl Moments {
-    /// Those of `x`, which lies as `runs`.
-    fn of(x: &[f32], runs: Runs, epsilon: f64) -> Self {
-        let count = runs.count(x);
-        let mut mean = runs.totals(x);
+impl BatchMoments {
+    /// Computes the moments of `x`, whose values have the given `layout`.
+    fn of(x: &[f32], layout: UnitLayout, epsilon: f64) -> Self {
+        let count = layout.count(x);
+        let mut mean = layout.totals(x);
         mean.iter_mut().for_each(|mean| *mean /= count);
-        let mut inverse = runs.sums(x, x, &mean, |x, _, mean| (x - mean) * (x - mean));
+        let mut inverse = layout.sums(x, x, &mean, |x, _, mean| (x - mean) * (x - mean));
         for inverse in &mut inverse {
             *inverse = 1.0 / (*inverse / count + epsilon as f32).sqrt();
         }
@@ -76,11 +80,11 @@ impl CustomOp3 for BatchNorm {
             slice(scale, scale_layout)?,
             slice(shift, shift_layout)?,
         );
-        let runs = Runs::of(x_layout.shape());
+        let layout = UnitLayout::of(x_layout.shape());
         let moments = self
             .moments
-            .get_or_init(|| Moments::of(x, runs, self.epsilon));
-        // y = a x + b with one a and b per unit.
+            .get_or_init(|| BatchMoments::of(x, layout, self.epsilon));
+        // y = a x + b, with one a and one b per unit.
         let a: Vec<f32> = scale
             .iter()
             .zip(&moments.inverse)
@@ -92,7 +96,7 @@ impl CustomOp3 for BatchNorm {
             .zip(&moments.mean)
             .map(|((shift, a), mean)| shift - a * mean)
             .collect();
-        let y = runs.map(x, x, [&a, &b, &b], |x, _, [a, b, _]| a * x + b);
+        let y = layout.map(x, x, [&a, &b, &b], |x, _, [a, b, _]| a * x + b);
         Ok((CpuStorage::F32(y), x_layout.shape().clone()))
     }
 
@@ -105,13 +109,13 @@ impl CustomOp3 for BatchNorm {
         gradient: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
         let gradient = gradient.contiguous()?;
-        let (runs, units) = (Runs::of(x.shape()), scale.elem_count());
+        let (layout, units) = (UnitLayout::of(x.shape()), scale.elem_count());
         let (dx, d_scale, d_shift) = with_slice(x, |x| {
             let moments = self
                 .moments
-                .get_or_init(|| Moments::of(x, runs, self.epsilon));
+                .get_or_init(|| BatchMoments::of(x, layout, self.epsilon));
             with_slice(&gradient, |dy| {
-                with_slice(scale, |scale| backward(runs, x, dy, scale, moments))
+                with_slice(scale, |scale| backward(layout, x, dy, scale, moments))
             })
         })???;
         self.scale
@@ -126,30 +130,31 @@ impl CustomOp3 for BatchNorm {
     }
 }
 
-/// With x̂ the normalised input: d shift = Σ dy, d scale = Σ dy x̂, and
-/// dx = scale / sqrt(v + eps) · (dy - d shift / m - x̂ d scale / m).
+/// Computes the gradients of the input, the scale and the shift. With x̂ the normalised input and
+/// m the number of values per unit, d shift = Σ dy, d scale = Σ dy x̂, and dx = scale / sqrt(v +
+/// eps) · (dy - d shift / m - x̂ d scale / m).
 fn backward(
-    runs: Runs,
+    layout: UnitLayout,
     x: &[f32],
     dy: &[f32],
     scale: &[f32],
-    Moments { mean, inverse }: &Moments,
+    BatchMoments { mean, inverse }: &BatchMoments,
 ) -> (Vec<f32>, Vec<f32>, Vec<f32>) {
-    let count = runs.count(x);
-    let d_shift = runs.totals(dy);
-    let mut d_scale = runs.sums(x, dy, mean, |x, dy, mean| dy * (x - mean));
+    let count = layout.count(x);
+    let d_shift = layout.totals(dy);
+    let mut d_scale = layout.sums(x, dy, mean, |x, dy, mean| dy * (x - mean));
     d_scale
         .iter_mut()
         .zip(inverse)
         .for_each(|(d, inverse)| *d *= inverse);
-    // dx = a dy + b x + c with one a, b and c per unit.
-    let mut factors = [(); 3].map(|()| vec![0.0_f32; runs.units]);
+    // dx = a dy + b x + c, with one a, b and c per unit.
+    let mut factors = [(); 3].map(|()| vec![0.0_f32; layout.units]);
     let [a, b, c] = &mut factors;
-    for unit in 0..runs.units {
+    for unit in 0..layout.units {
         a[unit] = scale[unit] * inverse[unit];
         b[unit] = -a[unit] * inverse[unit] * d_scale[unit] / count;
         c[unit] = -a[unit] * d_shift[unit] / count - b[unit] * mean[unit];
     }
-    let dx = runs.map(x, dy, [a, b, c], |x, dy, [a, b, c]| a * dy + b * x + c);
+    let dx = layout.map(x, dy, [a, b, c], |x, dy, [a, b, c]| a * dy + b * x + c);
     (dx, d_scale, d_shift)
 }

@@ -1,83 +1,84 @@
-//! Convolution of maps with its gradients, as matrix products of what the taps read (im2col).
+//! Convolution of feature maps with its gradients, as matrix products (im2col).
 //!
-//! With `columns` (in · taps, positions) holding for each tap what it reads at every output position,
-//! y = W columns, dW = dy columnsᵀ and d columns = Wᵀ dy, the last added back to where it was read. A
-//! batch goes through in chunks of images, so that columns stay in the cache, and the backward pass
-//! gathers them anew: kept, they would be as many times the input as there are taps.
+//! `columns` (in · taps, positions) holds, per tap, the value that it reads at every output
+//! position. Then y = W columns, dW = dy columnsᵀ and d columns = Wᵀ dy, which is added back to
+//! the positions that were read. A batch is processed in chunks of images whose columns fit the
+//! cache. The backward pass gathers them again, because keeping them would take the size of the
+//! input times the number of taps.
 
 use std::sync::Mutex;
 
 use candle_core::{CpuStorage, CustomOp2, Device, Layout, Result, Shape, Tensor};
 
-use super::taps::{self, Run};
-use super::{Bias, Gradient, Own, with_slice};
+use super::operand::{Bias, GradientSlot, Operand, with_slice};
+use super::spans::{self, Span};
 use crate::graph::Window;
 
-/// Values of a chunk's columns, 256 KiB, that a chunk should not exceed …
+/// Target size of a chunk's columns in values, 256 KiB in f32.
 const CACHED: usize = 1 << 16;
 
-/// … unless it would have fewer output positions: matrix products need some to be fast.
+/// Minimum output positions of a chunk, whatever the size: smaller matrix products are slow.
 const POSITIONS: usize = 256;
 
 /// The shapes of one convolution.
 struct Geometry {
-    /// For each tap of the window where it reads a plane.
-    taps: Vec<Vec<Run>>,
+    /// The spans of each tap of the window.
+    taps: Vec<Vec<Span>>,
     stride: usize,
-    /// Channels read.
+    /// Input channels.
     inputs: usize,
-    /// Height and width read.
+    /// Height and width of the input.
     input: [usize; 2],
-    /// Channels given.
+    /// Output channels.
     outputs: usize,
-    /// Height and width given.
+    /// Height and width of the output.
     output: [usize; 2],
 }
 
-/// The operator; made for one application.
+/// The operator of one application.
 struct Conv {
     geometry: Geometry,
-    /// The result, computed before by candle's matrix products.
+    /// The result, computed in advance with candle's matrix products.
     output: Mutex<Vec<f32>>,
-    /// False for a first layer, whose input needs no gradient.
+    /// Whether the input needs a gradient; that of the first layer does not.
     input_gradient: bool,
-    weight: Gradient,
+    weight: GradientSlot,
     bias: Option<Bias>,
 }
 
-/// The convolution of `x` (batch, in, height, width) with `weight` (out, in, size, size) plus `bias`
-/// (out), giving (batch, out, height, width). The gradients of weight and bias are left in their slots.
+/// Convolves `x` (batch, in, height, width) with `weight` (out, in, size, size) and adds `bias`
+/// (out). The result is (batch, out, output height, output width). The backward pass stores the
+/// gradients of weight and bias in their slots.
 ///
 /// # Errors
-/// When shapes do not chain or a tensor is not contiguous f32 on the CPU.
+/// Returns an error if the shapes do not match or a tensor is not contiguous f32 on the CPU.
 pub fn conv(
     x: &Tensor,
-    weight: &Own<'_>,
-    bias: Option<&Own<'_>>,
+    weight: &Operand<'_>,
+    bias: Option<&Operand<'_>>,
     window: Window,
 ) -> Result<Tensor> {
-    let (weight, weight_gradient) = weight;
     let (_, inputs, height, width) = x.dims4()?;
     let geometry = Geometry {
-        taps: taps::runs(window, [height, width]),
+        taps: spans::of_taps(window, [height, width]),
         stride: window.stride,
         inputs,
         input: [height, width],
-        outputs: weight.dim(0)?,
+        outputs: weight.values.dim(0)?,
         output: window.outputs([height, width]),
     };
     let bias = bias.map(Bias::new).transpose()?;
-    let kernel = weight.detach().flatten_from(1)?;
+    let kernel = weight.values.detach().flatten_from(1)?;
     let added = bias.as_ref().map(|bias| bias.values.as_slice());
     let output = with_slice(x, |x| geometry.forward(x, &kernel, added))??;
     let operator = Conv {
         geometry,
         output: Mutex::new(output),
         input_gradient: x.track_op(),
-        weight: (*weight_gradient).clone(),
+        weight: weight.gradient.clone(),
         bias,
     };
-    x.apply_op2(weight, operator)
+    x.apply_op2(&weight.values, operator)
 }
 
 impl CustomOp2 for Conv {
@@ -122,33 +123,33 @@ impl CustomOp2 for Conv {
 }
 
 impl Geometry {
-    /// Values of an image read.
+    /// Returns the number of input values per image.
     fn input_len(&self) -> usize {
         self.inputs * self.plane()
     }
 
-    /// Positions of a map read.
+    /// Returns the number of input positions per channel.
     fn plane(&self) -> usize {
         self.input[0] * self.input[1]
     }
 
-    /// Output positions of an image.
+    /// Returns the number of output positions per channel.
     fn positions(&self) -> usize {
         self.output[0] * self.output[1]
     }
 
-    /// Values read for one output position: the rows of columns.
+    /// Returns the number of values read per output position: the rows of the columns.
     fn depth(&self) -> usize {
         self.inputs * self.taps.len()
     }
 
-    /// Images of a chunk.
+    /// Returns the number of images per chunk.
     fn chunk(&self) -> usize {
         let cached = CACHED / (self.depth() * self.positions()).max(1);
         cached.max(POSITIONS.div_ceil(self.positions()))
     }
 
-    /// W columns + b for the images `x`; `kernel` is (outputs, taps).
+    /// Computes W columns + b for the images `x`; `kernel` is (outputs, taps).
     fn forward(&self, x: &[f32], kernel: &Tensor, bias: Option<&[f32]>) -> Result<Vec<f32>> {
         let positions = self.positions();
         let images = x.len() / self.input_len();
@@ -172,8 +173,8 @@ impl Geometry {
         Ok(y)
     }
 
-    /// The gradient of the kernel, and with `kernel` (outputs, taps) given that of the images `x`, from
-    /// that of the output.
+    /// Computes the gradient of the kernel and, if `kernel` (outputs, taps) is given, that of the
+    /// images `x`, from the gradient `dy` of the output.
     fn backward(
         &self,
         x: &[f32],
@@ -203,15 +204,15 @@ impl Geometry {
         Ok((d_kernel, dx))
     }
 
-    /// What each tap reads at every output position of the images `x`: (taps, images · positions), zeros
-    /// for padding.
+    /// Gathers what each tap reads at every output position of the images `x`: (taps, images ·
+    /// positions), with zeros for padding.
     fn columns(&self, x: &[f32]) -> Result<Tensor> {
         let images = x.len() / self.input_len();
         let mut columns = vec![0.0_f32; self.depth() * images * self.positions()];
-        self.each_run(images, |at, from, run| {
-            let columns = &mut columns[at..at + run];
+        self.each_span(images, |at, from, length| {
+            let columns = &mut columns[at..at + length];
             if self.stride == 1 {
-                columns.copy_from_slice(&x[from..from + run]);
+                columns.copy_from_slice(&x[from..from + length]);
             } else {
                 let read = x[from..].iter().step_by(self.stride);
                 columns.iter_mut().zip(read).for_each(|(to, x)| *to = *x);
@@ -224,12 +225,13 @@ impl Geometry {
         )
     }
 
-    /// Adds `columns`, laid out as [`columns`](Self::columns) does, to the images `x` where they were read.
+    /// Adds `columns`, laid out as by [`columns`](Self::columns), to the positions of the images
+    /// `x` that they were read from.
     fn add_columns(&self, columns: &[f32], x: &mut [f32]) {
-        self.each_run(x.len() / self.input_len(), |at, from, run| {
-            let columns = &columns[at..at + run];
+        self.each_span(x.len() / self.input_len(), |at, from, length| {
+            let columns = &columns[at..at + length];
             if self.stride == 1 {
-                let read = &mut x[from..from + run];
+                let read = &mut x[from..from + length];
                 read.iter_mut().zip(columns).for_each(|(x, add)| *x += add);
             } else {
                 let read = x[from..].iter_mut().step_by(self.stride);
@@ -238,16 +240,16 @@ impl Geometry {
         });
     }
 
-    /// Calls `visit` for every run of every tap and image with where in the columns it starts, where in
-    /// the images the first position is read, and its length.
-    fn each_run(&self, images: usize, mut visit: impl FnMut(usize, usize, usize)) {
+    /// Calls `visit(column, input, length)` for every span of every tap and image: its start in
+    /// the columns, the first position that it reads in the images, and its length.
+    fn each_span(&self, images: usize, mut visit: impl FnMut(usize, usize, usize)) {
         let mut columns = 0;
         for channel in 0..self.inputs {
-            for runs in &self.taps {
+            for spans in &self.taps {
                 for image in 0..images {
                     let plane = image * self.input_len() + channel * self.plane();
-                    for run in runs {
-                        visit(columns + run.output, plane + run.input, run.length);
+                    for span in spans {
+                        visit(columns + span.output, plane + span.input, span.length);
                     }
                     columns += self.positions();
                 }
@@ -255,7 +257,8 @@ impl Geometry {
         }
     }
 
-    /// Gradients (images, outputs, positions) as a tensor (outputs, images · positions).
+    /// Transposes gradients (images, outputs, positions) to a tensor (outputs, images ·
+    /// positions).
     fn channel_first(&self, dy: &[f32]) -> Result<Tensor> {
         let (positions, output_len) = (self.positions(), self.outputs * self.positions());
         let mut values = Vec::with_capacity(dy.len());

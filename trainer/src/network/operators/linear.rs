@@ -1,33 +1,32 @@
-//! y = x Wᵀ + b with its gradients, W in PyTorch's layout (out, in).
+//! Dense layers, y = x Wᵀ + b, with their gradients; W has PyTorch's layout (out, in).
 
 use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor};
 
-use super::{Bias, Gradient, Own, with_slice};
+use super::operand::{Bias, GradientSlot, Operand, with_slice};
 
-/// The operator; made for one application.
+/// The operator of one application.
 struct Linear {
-    /// x Wᵀ, computed before by candle's matrix product.
+    /// x Wᵀ, computed in advance with candle's matrix product.
     product: Tensor,
-    /// False for a first layer, whose input needs no gradient.
+    /// Whether the input needs a gradient; that of the first layer does not.
     input_gradient: bool,
-    weight: Gradient,
+    weight: GradientSlot,
     bias: Option<Bias>,
 }
 
-/// `x` (batch, in) times `weight` (out, in) plus `bias` (out), giving (batch, out). The gradients of
-/// weight and bias are left in their slots.
+/// Multiplies `x` (batch, in) by `weight` (out, in) transposed and adds `bias` (out). The result
+/// is (batch, out). The backward pass stores the gradients of weight and bias in their slots.
 ///
 /// # Errors
-/// When shapes do not chain or a tensor is not contiguous f32 on the CPU.
-pub fn linear(x: &Tensor, weight: &Own<'_>, bias: Option<&Own<'_>>) -> Result<Tensor> {
-    let (weight, weight_gradient) = weight;
+/// Returns an error if the shapes do not match or a tensor is not contiguous f32 on the CPU.
+pub fn linear(x: &Tensor, weight: &Operand<'_>, bias: Option<&Operand<'_>>) -> Result<Tensor> {
     let operator = Linear {
-        product: x.detach().matmul(&weight.detach().t()?)?,
+        product: x.detach().matmul(&weight.values.detach().t()?)?,
         input_gradient: x.track_op(),
-        weight: (*weight_gradient).clone(),
+        weight: weight.gradient.clone(),
         bias: bias.map(Bias::new).transpose()?,
     };
-    x.apply_op2(weight, operator)
+    x.apply_op2(&weight.values, operator)
 }
 
 impl CustomOp2 for Linear {

@@ -1,28 +1,28 @@
-//! Pooling of each channel of a map, with its gradient. Padding is not read: a mean is that of the
-//! real positions.
+//! Pooling of feature maps with its gradient. Padding is ignored: a mean is taken over the
+//! positions of its window that are not padding.
 
 use std::sync::OnceLock;
 
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
 
-use super::taps::{self, Run};
-use super::{slice, with_slice};
+use super::operand::{slice, with_slice};
+use super::spans::{self, Span};
 use crate::graph::{Pooling, Window};
 
-/// The operator; made for one application.
+/// The operator of one application.
 struct Pool {
     kind: Pooling,
     window: Window,
-    /// For a maximum, the position in its plane that each output came from.
+    /// The position in its channel that each maximum came from; unset for means.
     origins: OnceLock<Vec<u32>>,
 }
 
-/// The largest or the mean of each window of `x` (batch, channels, height, width). The gradient of
-/// a maximum goes to the first position that has it, and what is not a number is larger than all
-/// that is.
+/// Computes the maximum or mean of each window of `x` (batch, channels, height, width). The
+/// gradient of a maximum goes to the first position that holds it, and NaN counts as larger than
+/// every number.
 ///
 /// # Errors
-/// When `x` is not a contiguous f32 map on the CPU.
+/// Returns an error if `x` is not a contiguous f32 feature map on the CPU.
 pub fn pool(x: &Tensor, kind: Pooling, window: Window) -> Result<Tensor> {
     let operator = Pool {
         kind,
@@ -33,16 +33,17 @@ pub fn pool(x: &Tensor, kind: Pooling, window: Window) -> Result<Tensor> {
 }
 
 impl Pool {
-    /// Where all taps read a plane of `input`.
-    fn runs(&self, input: [usize; 2]) -> Vec<Run> {
-        taps::runs(self.window, input).concat()
+    /// Returns the spans of all taps over a channel of `input` (height, width).
+    fn spans(&self, input: [usize; 2]) -> Vec<Span> {
+        spans::of_taps(self.window, input).concat()
     }
 
-    /// One over the number of real positions of each output's window.
-    fn shares(&self, runs: &[Run], outputs: usize) -> Vec<f32> {
+    /// Returns the reciprocal of the number of positions in each output's window that are not
+    /// padding.
+    fn shares(&self, spans: &[Span], outputs: usize) -> Vec<f32> {
         let mut counts = vec![0.0_f32; outputs];
-        for run in runs {
-            let counts = &mut counts[run.output..][..run.length];
+        for span in spans {
+            let counts = &mut counts[span.output..][..span.length];
             counts.iter_mut().for_each(|count| *count += 1.0);
         }
         counts.iter().map(|count| 1.0 / count).collect()
@@ -59,16 +60,16 @@ impl CustomOp1 for Pool {
         let (input, x) = ([rows, columns], slice(x, layout)?);
         let [height, width] = self.window.outputs(input);
         let shape = Shape::from((batch, channels, height, width));
-        let (runs, outputs) = (self.runs(input), height * width);
+        let (spans, outputs) = (self.spans(input), height * width);
         let planes = x.chunks_exact(rows * columns);
         let y = match self.kind {
             Pooling::Average => {
                 let mut y = vec![0.0_f32; shape.elem_count()];
-                let shares = self.shares(&runs, outputs);
+                let shares = self.shares(&spans, outputs);
                 for (y, x) in y.chunks_exact_mut(outputs).zip(planes) {
-                    for run in &runs {
-                        let y = &mut y[run.output..][..run.length];
-                        let read = x[run.input..].iter().step_by(self.window.stride);
+                    for span in &spans {
+                        let y = &mut y[span.output..][..span.length];
+                        let read = x[span.input..].iter().step_by(self.window.stride);
                         y.iter_mut().zip(read).for_each(|(y, x)| *y += x);
                     }
                     y.iter_mut().zip(&shares).for_each(|(y, share)| *y *= share);
@@ -80,12 +81,12 @@ impl CustomOp1 for Pool {
                 let mut origins = vec![0_u32; y.len()];
                 let planes = y.chunks_exact_mut(outputs).zip(planes);
                 for ((y, x), origins) in planes.zip(origins.chunks_exact_mut(outputs)) {
-                    for run in &runs {
-                        let y = &mut y[run.output..][..run.length];
-                        let origins = &mut origins[run.output..][..run.length];
-                        let read = (run.input..).step_by(self.window.stride);
+                    for span in &spans {
+                        let y = &mut y[span.output..][..span.length];
+                        let origins = &mut origins[span.output..][..span.length];
+                        let read = (span.input..).step_by(self.window.stride);
                         for ((y, origin), at) in y.iter_mut().zip(origins).zip(read) {
-                            // What is not a number stays so, for training to be seen to diverge.
+                            // NaN is passed on, so that training can detect divergence.
                             if x[at] > *y || x[at].is_nan() {
                                 (*y, *origin) = (x[at], at as u32);
                             }
@@ -108,13 +109,13 @@ impl CustomOp1 for Pool {
         let planes = dx.chunks_exact_mut(rows * columns);
         with_slice(&gradient, |dy| match self.origins.get() {
             None => {
-                let runs = self.runs(input);
-                let shares = self.shares(&runs, outputs);
+                let spans = self.spans(input);
+                let shares = self.shares(&spans, outputs);
                 for (dx, dy) in planes.zip(dy.chunks_exact(outputs)) {
                     let dy: Vec<f32> = dy.iter().zip(&shares).map(|(dy, s)| dy * s).collect();
-                    for run in &runs {
-                        let dy = &dy[run.output..][..run.length];
-                        let read = dx[run.input..].iter_mut().step_by(self.window.stride);
+                    for span in &spans {
+                        let dy = &dy[span.output..][..span.length];
+                        let read = dx[span.input..].iter_mut().step_by(self.window.stride);
                         read.zip(dy).for_each(|(dx, dy)| *dx += dy);
                     }
                 }

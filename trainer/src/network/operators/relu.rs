@@ -1,16 +1,16 @@
-//! max(0, x) with its gradient, 0 where x is not positive.
+//! ReLU, max(0, x), with its gradient, which is 0 where x is not positive.
 
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
 
-use super::{slice, with_slice};
+use super::operand::{slice, with_slice};
 
 /// The operator.
 struct Relu;
 
-/// max(0, x) of every element.
+/// Computes max(0, x) of every element. NaN is passed on.
 ///
 /// # Errors
-/// When `x` is not contiguous f32 on the CPU.
+/// Returns an error if `x` is not contiguous f32 on the CPU.
 pub fn relu(x: &Tensor) -> Result<Tensor> {
     x.apply_op1(Relu)
 }
@@ -21,7 +21,7 @@ impl CustomOp1 for Relu {
     }
 
     fn cpu_fwd(&self, x: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        // What is not a number stays so, for training to be seen to diverge.
+        // NaN is passed on, so that training can detect divergence.
         let positive = |&x: &f32| if x < 0.0 { 0.0 } else { x };
         let y = slice(x, layout)?.iter().map(positive).collect();
         Ok((CpuStorage::F32(y), layout.shape().clone()))

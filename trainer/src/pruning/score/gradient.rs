@@ -9,10 +9,10 @@ use serde::{Deserialize, Serialize};
 
 use super::Scores;
 use crate::data::Dataset;
+use crate::data::batches::Batches;
 use crate::network::Network;
 use crate::pruning::PruneError;
 use crate::random::Random;
-use crate::training::batches::Batches;
 
 /// The number of images in a minibatch, as in the paper's code.
 pub const BATCH: usize = 128;

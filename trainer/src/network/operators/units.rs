@@ -1,29 +1,32 @@
-//! The values of a batch as runs: for each sample, for each unit, as many values as its map has
-//! positions; one for a unit of a dense layer.
+//! Sums and maps over the values of each unit of a batch.
+//!
+//! A batch stores, sample after sample and unit after unit, one value per position of the unit's
+//! map; a unit of a dense layer has one position.
 
 use candle_core::Shape;
 
-/// How the values of a batch lie.
+/// The layout of the values of a batch.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Runs {
-    /// Units of a layer, channels of a map.
+pub(super) struct UnitLayout {
+    /// Units of a dense layer or channels of a feature map.
     pub(super) units: usize,
-    /// Values of each, for one sample.
+    /// Values per unit and sample.
     pub(super) area: usize,
 }
 
-/// Partial sums of a run, so that the processor adds several values at once.
+/// Partial sums per unit, so that the compiler can vectorise the addition.
 const LANES: usize = 16;
 
-impl Runs {
-    /// Those of a batch of `shape`, (batch, units, …).
+impl UnitLayout {
+    /// Returns the layout of a batch of `shape` (batch, units, …).
     pub(super) fn of(shape: &Shape) -> Self {
         let units = shape.dims()[1];
         let area = shape.dims()[2..].iter().product();
         Self { units, area }
     }
 
-    /// The sum of `term(x, y, constant)` over the values of each unit, which has one constant.
+    /// Returns, per unit, the sum of `term(x, y, constant)` over its values, with one constant per
+    /// unit.
     pub(super) fn sums(
         self,
         x: &[f32],
@@ -62,12 +65,12 @@ impl Runs {
         sums
     }
 
-    /// The sum of the values of each unit.
+    /// Returns the sum of the values of each unit.
     pub(super) fn totals(self, x: &[f32]) -> Vec<f32> {
         self.sums(x, x, &vec![0.0; self.units], |x, _, _| x)
     }
 
-    /// `term(x, y, constants)` of every value; each unit has one of each of three constants.
+    /// Returns `term(x, y, constants)` of every value, with three constants per unit.
     pub(super) fn map(
         self,
         x: &[f32],
@@ -93,7 +96,7 @@ impl Runs {
         values
     }
 
-    /// The values of each unit in `x`.
+    /// Returns the number of values per unit in `x`.
     pub(super) fn count(self, x: &[f32]) -> f32 {
         (x.len() / self.units) as f32
     }

@@ -1,13 +1,13 @@
-//! Batches of images as tensors: pixels are bytes until here.
+//! Converts images and labels to batches of tensors.
 
 use candle_core::{Device, Result, Tensor};
 
-use crate::data::{Normalisation, Split};
+use super::dataset::{Normalisation, Split};
 
-/// Rows of one evaluation batch.
+/// Images per batch of [`Batches::in_order`].
 pub const EVALUATION_ROWS: usize = 100;
 
-/// Makes input tensors of a split's images.
+/// Source of input and class tensors for the images of a split.
 #[derive(Debug, Clone)]
 pub struct Batches<'a> {
     split: &'a Split,
@@ -16,7 +16,7 @@ pub struct Batches<'a> {
 }
 
 impl<'a> Batches<'a> {
-    /// Batches of `split`, normalised, on `device`.
+    /// Creates a source of normalised batches of `split` on `device`.
     pub fn new(split: &'a Split, normalisation: &Normalisation, device: &Device) -> Self {
         Self {
             split,
@@ -25,15 +25,15 @@ impl<'a> Batches<'a> {
         }
     }
 
-    /// The split.
+    /// Returns the split that the batches come from.
     pub fn split(&self) -> &'a Split {
         self.split
     }
 
-    /// Inputs (rows, elements) of the images with the given indices.
+    /// Returns the inputs of the images with the given indices, of shape (images, pixels).
     ///
     /// # Errors
-    /// When the device refuses.
+    /// Returns an error if the tensor cannot be created on the device.
     pub fn inputs(&self, indices: &[u32]) -> Result<Tensor> {
         let features = self.split.features();
         let mut values = Vec::with_capacity(indices.len() * features);
@@ -44,10 +44,10 @@ impl<'a> Batches<'a> {
         Tensor::from_vec(values, (indices.len(), features), &self.device)
     }
 
-    /// Classes (rows) of the images with the given indices.
+    /// Returns the classes of the images with the given indices, of shape (images) and type u32.
     ///
     /// # Errors
-    /// When the device refuses.
+    /// Returns an error if the tensor cannot be created on the device.
     pub fn classes(&self, indices: &[u32]) -> Result<Tensor> {
         let classes: Vec<u32> = indices
             .iter()
@@ -56,9 +56,10 @@ impl<'a> Batches<'a> {
         Tensor::from_vec(classes, indices.len(), &self.device)
     }
 
-    /// Inputs of the first `most` images, in order, some hundred rows at a time.
-    pub fn in_order(&self, most: usize) -> impl Iterator<Item = Result<Tensor>> + '_ {
-        let end = self.split.len().min(most);
+    /// Returns the inputs of the first `limit` images, in order, in batches of
+    /// [`EVALUATION_ROWS`].
+    pub fn in_order(&self, limit: usize) -> impl Iterator<Item = Result<Tensor>> + '_ {
+        let end = self.split.len().min(limit);
         (0..end).step_by(EVALUATION_ROWS).map(move |start| {
             let indices: Vec<u32> = (start..end.min(start + EVALUATION_ROWS))
                 .map(|index| index as u32)

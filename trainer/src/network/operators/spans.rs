@@ -1,21 +1,23 @@
-//! Where the taps of a window read a plane, as runs: along each output row the positions read are
-//! evenly spaced, and those that are padding are left out.
+//! The positions that the taps of a window read in a channel, as evenly spaced spans per output
+//! row. Padding is left out.
 
 use crate::graph::Window;
 
-/// The outputs of one row that a tap reads real positions for.
+/// The outputs of one row for which a tap reads positions that are not padding.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Run {
-    /// The place of the first in the output plane; the others follow.
+pub(super) struct Span {
+    /// Index of the first output in its channel; the others are consecutive.
     pub(super) output: usize,
-    /// The place it reads in the input plane; the others are a stride apart.
+    /// Index of the position that the first output reads in its channel; the others are a stride
+    /// apart.
     pub(super) input: usize,
-    /// How many they are.
+    /// Number of outputs.
     pub(super) length: usize,
 }
 
-/// For each tap, row by row of the window, its runs over a plane of `input` (height, width).
-pub(super) fn runs(window: Window, input: [usize; 2]) -> Vec<Vec<Run>> {
+/// Returns the spans of each tap, row by row of the window, over a channel of `input` (height,
+/// width).
+pub(super) fn of_taps(window: Window, input: [usize; 2]) -> Vec<Vec<Span>> {
     let [height, width] = window.outputs(input);
     let taps = (0..window.size).flat_map(|i| (0..window.size).map(move |j| (i, j)));
     let of_tap = |(i, j)| {
@@ -24,7 +26,7 @@ pub(super) fn runs(window: Window, input: [usize; 2]) -> Vec<Vec<Run>> {
             return Vec::new();
         }
         let rows = window.reading(0, i, input[0], height);
-        rows.map(|y| Run {
+        rows.map(|y| Span {
             output: y * width + columns.start,
             input: window.position(0, i, y) * input[1] + window.position(1, j, columns.start),
             length: columns.len(),

@@ -1,0 +1,226 @@
+//! Computes the population statistics of batch norms over the training images.
+//!
+//! The paper's code evaluates with the statistics of each test batch, which a device that sees one
+//! sample at a time cannot do. Here the mean and biased variance of every batch norm's input are
+//! computed over training images with the final masked weights, layer by layer: each layer uses
+//! the statistics of the layers before it.
+//!
+//! The values of a batch that later nodes read are kept from one batch norm to the next, so every
+//! node is computed once per image. If that takes more than [`MAX_KEPT_BYTES`], the pass resumes
+//! from the last point whose values fit, in the worst case from the images.
+
+use std::collections::VecDeque;
+
+use candle_core::{DType, Result, Tensor};
+
+use super::forward::{Values, all_readers};
+use super::model::Network;
+use super::statistics::{Moments, Statistics};
+use crate::graph::{Graph, Operation};
+
+/// Maximum size of the values kept from one batch norm to the next: 256 MiB, or 1118 f32 units of
+/// 60,000 images.
+pub const MAX_KEPT_BYTES: usize = 1 << 28;
+
+impl Statistics {
+    /// Computes the statistics of `network` over `batches`. The function must return the training
+    /// images, as tensors (images, pixels), from the first one on at every call.
+    ///
+    /// # Errors
+    /// Returns an error if the device fails.
+    pub fn compute<I: Iterator<Item = Result<Tensor>>>(
+        network: &Network,
+        batches: impl Fn() -> I,
+    ) -> Result<Self> {
+        Self::compute_within(network, batches, MAX_KEPT_BYTES)
+    }
+
+    /// Computes the statistics, keeping at most `max_bytes` of values between batch norms.
+    pub(super) fn compute_within<I: Iterator<Item = Result<Tensor>>>(
+        network: &Network,
+        batches: impl Fn() -> I,
+        max_bytes: usize,
+    ) -> Result<Self> {
+        let graph = network.graph();
+        let mut pass = Pass {
+            network,
+            readers: all_readers(graph),
+            sizes: frontier_sizes(graph, network.dtype()),
+            max_bytes,
+            statistics: Self(vec![Moments::default(); graph.nodes().len()]),
+            kept: None,
+            images: None,
+        };
+        for (index, node) in graph.nodes().iter().enumerate() {
+            if node.operation == Operation::BatchNorm {
+                pass.statistics.0[index] = pass.moments(index, &batches)?;
+            }
+        }
+        Ok(pass.statistics)
+    }
+}
+
+/// The values that node `at` and the nodes after it read, per batch.
+struct Kept {
+    at: usize,
+    batches: VecDeque<Values>,
+}
+
+impl Kept {
+    /// Returns the values of batch `batch`, or `None` after the last one. They are moved out if
+    /// others will replace them, and copied if the next batch norm needs them too.
+    fn values(&mut self, batch: usize, replaced: bool) -> Option<Values> {
+        match replaced {
+            true => self.batches.pop_front(),
+            false => self.batches.get(batch).cloned(),
+        }
+    }
+}
+
+/// State of the computation.
+struct Pass<'a> {
+    network: &'a Network,
+    /// Last reader of each node.
+    readers: Vec<Option<usize>>,
+    /// Bytes per image that each node and the nodes after it read.
+    sizes: Vec<usize>,
+    max_bytes: usize,
+    /// Statistics of the batch norms computed so far.
+    statistics: Statistics,
+    kept: Option<Kept>,
+    /// Number of images, once they have been counted.
+    images: Option<usize>,
+}
+
+impl Pass<'_> {
+    /// Computes the moments of the input of batch norm `norm`, given those of the norms before it.
+    fn moments<I: Iterator<Item = Result<Tensor>>>(
+        &mut self,
+        norm: usize,
+        batches: &impl Fn() -> I,
+    ) -> Result<Moments> {
+        let node = &self.network.graph().nodes()[norm];
+        let mut sums = Sums::new(&node.shape);
+        let from = self.kept.as_ref().map_or(0, |kept| kept.at);
+        // Values are kept at the last node where they fit.
+        let images = self.images.unwrap_or(1);
+        let mut keep = (from + 1..=norm)
+            .rev()
+            .find(|&at| self.sizes[at].saturating_mul(images) <= self.max_bytes);
+        let (mut next, mut seen) = (VecDeque::new(), 0);
+        let mut fresh = self.kept.is_none().then(batches);
+        for batch in 0.. {
+            let (mut values, x) = match (&mut fresh, &mut self.kept) {
+                (Some(batches), _) => match batches.next() {
+                    Some(x) => (Values::default(), Some(x?)),
+                    None => break,
+                },
+                (None, Some(kept)) => match kept.values(batch, keep.is_some()) {
+                    Some(values) => (values, None),
+                    None => break,
+                },
+                (None, None) => unreachable!("values are kept where batches are not made"),
+            };
+            let mut at = from;
+            let mut advance = |values: &mut Values, to: usize| {
+                let nodes = (std::mem::replace(&mut at, to), to);
+                let readers = &self.readers;
+                self.network
+                    .advance(values, nodes, x.as_ref(), &self.statistics, readers)
+            };
+            if let Some(keep) = keep {
+                advance(&mut values, keep)?;
+                next.push_back(values.clone());
+            }
+            advance(&mut values, norm)?;
+            let value = values.get(node.source());
+            seen += value.dim(0)?;
+            sums.add(value)?;
+            // The first pass counts the images and may find too many of them.
+            let too_many = |&at: &usize| self.sizes[at].saturating_mul(seen) > self.max_bytes;
+            if fresh.is_some() && keep.as_ref().is_some_and(too_many) {
+                (keep, next) = (None, VecDeque::new());
+            }
+        }
+        self.images = Some(seen);
+        if let Some(at) = keep {
+            let batches = next;
+            self.kept = Some(Kept { at, batches });
+        }
+        Ok(sums.moments())
+    }
+}
+
+/// Returns, per node, the bytes of one image that it and the nodes after it read, for values of
+/// type `dtype`.
+fn frontier_sizes(graph: &Graph, dtype: DType) -> Vec<usize> {
+    let nodes = graph.nodes();
+    let mut ends = vec![0; nodes.len() + 1];
+    let mut sizes = Vec::with_capacity(nodes.len());
+    let mut size = 0;
+    for (index, reader) in all_readers(graph).into_iter().enumerate() {
+        size -= ends[index];
+        sizes.push(size);
+        if let Some(reader) = reader {
+            let bytes = nodes[index].shape.iter().product::<usize>() * dtype.size_in_bytes();
+            size += bytes;
+            ends[reader + 1] += bytes;
+        }
+    }
+    sizes
+}
+
+/// Sums per unit of the values of a node.
+struct Sums {
+    sum: Vec<f64>,
+    squares: Vec<f64>,
+    /// Values per unit and image.
+    area: usize,
+    count: usize,
+}
+
+impl Sums {
+    /// Creates empty sums for a node of `shape`.
+    fn new(shape: &[usize]) -> Self {
+        let zeros = vec![0.0; shape[0]];
+        Self {
+            sum: zeros.clone(),
+            squares: zeros,
+            area: shape[1..].iter().product(),
+            count: 0,
+        }
+    }
+
+    /// Adds the values of a batch.
+    fn add(&mut self, value: &Tensor) -> Result<()> {
+        let (units, area) = (self.sum.len(), self.area);
+        self.count += value.dim(0)? * area;
+        let values = value
+            .flatten_all()?
+            .to_dtype(DType::F32)?
+            .to_vec1::<f32>()?;
+        for sample in values.chunks_exact(units * area) {
+            let runs = sample.chunks_exact(area);
+            for ((sum, square), run) in self.sum.iter_mut().zip(&mut self.squares).zip(runs) {
+                for &x in run {
+                    *sum += f64::from(x);
+                    *square += f64::from(x) * f64::from(x);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns the mean and variance per unit.
+    fn moments(&self) -> Moments {
+        let count = self.count as f64;
+        let mean: Vec<f64> = self.sum.iter().map(|sum| sum / count).collect();
+        let variance = self.squares.iter().zip(&mean);
+        Moments {
+            variance: variance
+                .map(|(s, m)| (s / count - m * m).max(0.0) as f32)
+                .collect(),
+            mean: mean.iter().map(|&mean| mean as f32).collect(),
+        }
+    }
+}
