@@ -87,11 +87,12 @@ impl Board {
         matches!(self.runner, Runner::Emulator { .. })
     }
 
-    /// Returns the shift of QEMU's `-icount` for the board: an instruction takes 2^shift nanoseconds
-    /// of emulated time.
+    /// Returns the shift of QEMU's `-icount` for the board: an instruction takes 2^shift
+    /// nanoseconds of emulated time.
     ///
-    /// This is the smallest shift from 7 on at which an instruction takes more than two ticks of the
-    /// timer. Since a reading may be off by one tick, ticks then determine instructions exactly.
+    /// This is the smallest shift from 7 on at which an instruction takes more than two ticks of
+    /// the timer. Since a reading may be off by one tick, ticks then determine instructions
+    /// exactly.
     pub(crate) fn icount_shift(&self) -> u32 {
         const NANOSECONDS: u64 = 1_000_000_000;
         (7..=10)
@@ -158,8 +159,8 @@ struct Description {
 
 /// Returns the folder of the firmware workspace.
 ///
-/// This is `$RAREFY_FIRMWARE` if set, otherwise the `firmware` folder of the checkout that contains
-/// the current folder, otherwise that of the checkout from which this program was built.
+/// This is `$RAREFY_FIRMWARE` if set, otherwise the `firmware` folder of the checkout that
+/// contains the current folder, otherwise that of the checkout from which this program was built.
 ///
 /// # Errors
 ///

@@ -1,8 +1,8 @@
 //! Memory footprint of a linked program, read from its ELF file.
 //!
-//! Flash use is everything before the samples: vector table, code, constants, model, initial values
-//! of data, and the gaps between them. The samples exist only to measure with, so they are counted
-//! separately. RAM use is static data; stack use is known only once the program runs.
+//! Flash use is everything before the samples: vector table, code, constants, model, initial
+//! values of data, and the gaps between them. The samples exist only to measure with, so they are
+//! counted separately. RAM use is static data; stack use is known only once the program runs.
 
 use std::fmt;
 
@@ -73,7 +73,9 @@ pub enum FootprintError {
     #[error("the linked program is not a readable ELF file ({0}); build it again")]
     Unreadable(#[from] object::Error),
     /// The sections are not laid out as by the firmware's build script.
-    #[error("the linked program for {board} has an unexpected layout: {why}; check the board's memory.x")]
+    #[error(
+        "the linked program for {board} has an unexpected layout: {why}; check the board's memory.x"
+    )]
     Layout {
         /// Name of the board.
         board: String,
@@ -125,7 +127,9 @@ impl Footprint {
         if let Some((start, _)) = samples
             && start < flash_end
         {
-            return Err(unexpected("the samples do not come last in flash".to_owned()));
+            return Err(unexpected(
+                "the samples do not come last in flash".to_owned(),
+            ));
         }
         let (arena, input) = (elf.symbol_size(ARENA), elf.symbol_size(INPUT));
         let static_bytes = ram_end - board.ram.origin;
@@ -148,8 +152,8 @@ impl Footprint {
         self.code + self.model
     }
 
-    /// Returns the memory of `board` that is too small if `stack` bytes of RAM are reserved for the
-    /// stack, or `None` if the program fits. Flash is checked first.
+    /// Returns the memory of `board` that is too small if `stack` bytes of RAM are reserved for
+    /// the stack, or `None` if the program fits. Flash is checked first.
     #[must_use]
     pub fn excess(&self, board: &Board, stack: u64) -> Option<Excess> {
         let ram = self.ram_static + self.arena + stack;
@@ -163,8 +167,8 @@ impl Footprint {
 
     /// Returns how many samples of `bytes` bytes fit in the board's flash next to the program.
     pub(crate) fn room_for_samples(&self, board: &Board, bytes: usize) -> usize {
-        // The section of the samples is aligned to up to 32 bytes. After the samples it holds up to
-        // 3 bytes of padding and two words: their address and number.
+        // The section of the samples is aligned to up to 32 bytes. After the samples it holds up
+        // to 3 bytes of padding and two words: their address and number.
         const OVERHEAD: u64 = 3 + 8;
         let free = board
             .flash

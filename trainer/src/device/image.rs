@@ -1,9 +1,9 @@
 //! Firmware images: builds the program for a board, with a model built in, into an ELF file.
 //!
 //! The linker is given spare flash, so that a program too large for its board still links and its
-//! excess is known exactly; [`super::footprint`] checks the fit. RAM has no spare because the stack
-//! starts at its end, so too much static data is reported as [`ImageError::NoRoom`]. The compiler's
-//! output goes to a log file, its most useful line into the error.
+//! excess is known exactly; [`super::footprint`] checks the fit. RAM has no spare because the
+//! stack starts at its end, so too much static data is reported as [`ImageError::NoRoom`]. The
+//! compiler's output goes to a log file, its most useful line into the error.
 
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
@@ -203,13 +203,9 @@ impl Image {
     }
 }
 
-/// Writes the model, the samples and the code of `plan` to files in `work`, and points the build at
-/// them.
-fn provide_content(
-    command: &mut Command,
-    plan: &Plan<'_>,
-    work: &Path,
-) -> Result<(), ImageError> {
+/// Writes the model, the samples and the code of `plan` to files in `work`, and points the build
+/// at them.
+fn provide_content(command: &mut Command, plan: &Plan<'_>, work: &Path) -> Result<(), ImageError> {
     if let Some((model, samples)) = plan.content {
         let model_path = work.join("model.rfy");
         let samples_path = work.join("samples.bin");
@@ -253,8 +249,8 @@ fn cache_entry(work: &Path, toolchain: &Toolchain, plan: &Plan<'_>) -> Option<En
     Entry::new(&work.join("images"), &plan.board.firmware, &parts)
 }
 
-/// Returns the cargo features of the program: the log's transport, and the parts of the engine that
-/// the model needs. A program without a model gets the whole engine.
+/// Returns the cargo features of the program: the log's transport, and the parts of the engine
+/// that the model needs. A program without a model gets the whole engine.
 fn features(plan: &Plan<'_>) -> String {
     let transport = match plan.board.runner {
         Runner::Emulator { .. } => "semihosting",
@@ -283,7 +279,8 @@ fn features(plan: &Plan<'_>) -> String {
     features.join(",")
 }
 
-/// Writes `bytes` to `path` unless the file already holds them: cargo rebuilds by modification time.
+/// Writes `bytes` to `path` unless the file already holds them: cargo rebuilds by modification
+/// time.
 fn update(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
     if fs::read(path).is_ok_and(|old| old == bytes) {
         return Ok(());

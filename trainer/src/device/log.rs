@@ -1,7 +1,7 @@
 //! The log protocol of the firmware's programs.
 //!
-//! `measure` logs a line `start`, a line per sample in order from 0, and a line `done`. Lines of the
-//! protocol begin with `rarefy `; other lines are ignored.
+//! `measure` logs a line `start`, a line per sample in order from 0, and a line `done`. Lines of
+//! the protocol begin with `rarefy `; other lines are ignored.
 
 /// The line before the first sample.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

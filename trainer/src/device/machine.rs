@@ -1,8 +1,8 @@
 //! The workstation: where its tools are, and a clean environment to run them in.
 //!
 //! A process started by `cargo run` or `cargo test` inherits variables of the outer build (target,
-//! flags, wrappers, toolchain). They must not reach the build of the firmware, which has a target of
-//! its own.
+//! flags, wrappers, toolchain). They must not reach the build of the firmware, which has a target
+//! of its own.
 
 use std::env;
 use std::ffi::{OsStr, OsString};
@@ -19,8 +19,8 @@ pub struct Machine {
 }
 
 impl Default for Machine {
-    /// Searches the `PATH` and, on Windows, the folder of QEMU's installer, which does not add itself
-    /// to the `PATH`.
+    /// Searches the `PATH` and, on Windows, the folder of QEMU's installer, which does not add
+    /// itself to the `PATH`.
     fn default() -> Self {
         let path = env::var_os("PATH").unwrap_or_default();
         let qemu = env::var_os("ProgramFiles").filter(|_| cfg!(windows));
@@ -78,8 +78,8 @@ fn is_program(path: &Path) -> bool {
     path.symlink_metadata().is_ok_and(|m| !m.is_dir())
 }
 
-/// Returns `true` if the variable `name` configures an outer build and would affect the firmware's.
-/// Variables for cargo's home and network access are kept.
+/// Returns `true` if the variable `name` configures an outer build and would affect the
+/// firmware's. Variables for cargo's home and network access are kept.
 fn leaks(name: &str) -> bool {
     const KEPT: [&str; 5] = [
         "CARGO_HOME",
@@ -146,7 +146,9 @@ mod tests {
             ..Machine::default()
         };
         assert_eq!(machine.find("cargo"), None);
-        let file = folder.path().join(format!("cargo{}", env::consts::EXE_SUFFIX));
+        let file = folder
+            .path()
+            .join(format!("cargo{}", env::consts::EXE_SUFFIX));
         std::fs::write(&file, "not executable on Unix").unwrap();
         let expected = (!cfg!(unix)).then_some(file);
         assert_eq!(machine.find("cargo"), expected);

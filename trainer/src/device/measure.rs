@@ -58,8 +58,8 @@ pub fn measure(
 }
 
 /// Measures `code`, the network of the container `model` emitted as Rust
-/// ([`emit`](crate::deploy::emit)), on `board`. Every logit is compared with the container's on the
-/// workstation.
+/// ([`emit`](crate::deploy::emit)), on `board`. Every logit is compared with the container's on
+/// the workstation.
 ///
 /// # Errors
 ///
@@ -81,16 +81,17 @@ pub fn measure_code(
     subject.measure(board, inputs, options, progress)
 }
 
-/// Reports the flash and static RAM that `model` occupies on `board` from the linked program alone.
+/// Reports the flash and static RAM that `model` occupies on `board` from the linked program
+/// alone.
 ///
-/// Nothing is run, so neither an emulator nor a debug probe is needed, and all figures that require
-/// a run are `None`. A network fits if it leaves [`STACK_RESERVE`] bytes of RAM for the stack.
-/// `progress` receives a line per step.
+/// Nothing is run, so neither an emulator nor a debug probe is needed, and all figures that
+/// require a run are `None`. A network fits if it leaves [`STACK_RESERVE`] bytes of RAM for the
+/// stack. `progress` receives a line per step.
 ///
 /// # Errors
 ///
-/// Returns an error if the container is invalid or the program cannot be built. A network that does
-/// not fit is not an error; the report says so.
+/// Returns an error if the container is invalid or the program cannot be built. A network that
+/// does not fit is not an error; the report says so.
 pub fn build(
     board: &Board,
     model: &[u8],

@@ -24,7 +24,8 @@ pub struct MeasureOptions<'a> {
 }
 
 impl Default for MeasureOptions<'_> {
-    /// Measures the dense twin as well, allows five minutes per run, and finds tools on the `PATH`.
+    /// Measures the dense twin as well, allows five minutes per run, and finds tools on the
+    /// `PATH`.
     fn default() -> Self {
         Self {
             dense: true,

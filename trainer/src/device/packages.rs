@@ -185,7 +185,11 @@ pub(super) fn execute(command: Command, limits: Limits<'_>) -> Result<(), Instal
         End::Exit(status) => {
             let output = String::from_utf8_lossy(&output);
             // Prefixes of errors: apt's, rustup's, Homebrew's.
-            let is_error = |line: &&str| ["E:", "error:", "Error:"].iter().any(|p| line.starts_with(p));
+            let is_error = |line: &&str| {
+                ["E:", "error:", "Error:"]
+                    .iter()
+                    .any(|p| line.starts_with(p))
+            };
             let line = output
                 .lines()
                 .find(is_error)

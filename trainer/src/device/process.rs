@@ -85,8 +85,8 @@ impl Drop for Guard {
     }
 }
 
-/// Runs `command` until it exits or reaches a limit. Nothing that it starts outlives the call or this
-/// process.
+/// Runs `command` until it exits or reaches a limit. Nothing that it starts outlives the call or
+/// this process.
 pub(crate) fn run(
     mut command: Command,
     limits: Limits<'_>,
@@ -96,8 +96,8 @@ pub(crate) fn run(
     run_with(watchdog, command, limits, reader)
 }
 
-/// Runs `command` until it exits or reaches a limit, without a watchdog: descendants of an installer
-/// should finish, because killing them can leave a broken installation.
+/// Runs `command` until it exits or reaches a limit, without a watchdog: descendants of an
+/// installer should finish, because killing them can leave a broken installation.
 pub(crate) fn run_unwatched(
     command: Command,
     limits: Limits<'_>,

@@ -186,8 +186,8 @@ impl NetworkReport {
         Self::without_run(board, None, Some(footprint))
     }
 
-    /// Creates the report of a network that does not fit `board`. `footprint` is `None` if the linker
-    /// could not lay out the program.
+    /// Creates the report of a network that does not fit `board`. `footprint` is `None` if the
+    /// linker could not lay out the program.
     pub(crate) fn too_large(board: &Board, excess: Excess, footprint: Option<Footprint>) -> Self {
         Self::without_run(board, Some(excess), footprint)
     }

@@ -1,9 +1,9 @@
 //! Runs a linked program on its board, emulated or real, and collects its log.
 //!
-//! The emulator prints raw defmt frames, which are decoded here with the program's own table. For a
-//! real board probe-rs decodes the frames and prints the same lines. A program succeeds if its last
-//! line is `done`; a timeout, a fault, malformed output or silence is an error. The tool is killed
-//! in any case.
+//! The emulator prints raw defmt frames, which are decoded here with the program's own table. For
+//! a real board probe-rs decodes the frames and prints the same lines. A program succeeds if its
+//! last line is `done`; a timeout, a fault, malformed output or silence is an error. The tool is
+//! killed in any case.
 
 use std::io;
 use std::path::PathBuf;
@@ -26,14 +26,17 @@ const PROBE: &str = "probe-rs";
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
     /// The emulator is not installed.
-    #[error("qemu-system-arm is not on the PATH, and {board} is an emulated board; run `rarefy setup` to install it")]
+    #[error(
+        "qemu-system-arm is not on the PATH, and {board} is an emulated board; run `rarefy setup` to install it"
+    )]
     NoEmulator {
         /// Name of the board.
         board: String,
     },
     /// probe-rs is not installed.
     #[error(
-        "probe-rs is not on the PATH, and {board} is a real board; install it from https://probe.rs, or build the program without running it"
+        "probe-rs is not on the PATH, and {board} is a real board; install it from \
+         https://probe.rs, or build the program without running it"
     )]
     NoProbe {
         /// Name of the board.
@@ -198,7 +201,10 @@ fn command(image: &Image, board: &Board, machine: &Machine) -> Result<Command, R
 /// dumps follow it.
 fn cause(stderr: &str) -> Option<&str> {
     let is_error = |line: &&str| line.contains("rror") || line.contains("fatal");
-    let mut lines = stderr.lines().map(str::trim).filter(|line| !line.is_empty());
+    let mut lines = stderr
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty());
     lines.clone().find(is_error).or_else(|| lines.next_back())
 }
 
@@ -259,8 +265,8 @@ impl LogReader<'_> {
         reason.map(str::to_owned)
     }
 
-    /// Returns the lines if the log is complete, otherwise an error that says how `end` and `stderr`
-    /// explain it.
+    /// Returns the lines if the log is complete, otherwise an error that says how `end` and
+    /// `stderr` explain it.
     fn finish(self, board: &Board, end: &End, stderr: &str) -> Result<Vec<String>, RunError> {
         if self.malformed {
             return Err(garbage(board, "it is not a defmt frame".to_owned()));

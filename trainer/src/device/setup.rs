@@ -1,9 +1,9 @@
 //! Installs what measuring needs and the workstation lacks.
 //!
-//! Measuring needs a compiler for each board's target, and the emulator. Targets are installed with
-//! rustup; if rustup is missing or fails, Debian's packages are an alternative. The emulator is
-//! installed with apt-get (as root, or with sudo if it needs no password), Homebrew or winget. Each
-//! command is announced before it is run.
+//! Measuring needs a compiler for each board's target, and the emulator. Targets are installed
+//! with rustup; if rustup is missing or fails, Debian's packages are an alternative. The emulator
+//! is installed with apt-get (as root, or with sudo if it needs no password), Homebrew or winget.
+//! Each command is announced before it is run.
 
 use std::sync::atomic::AtomicBool;
 
@@ -35,13 +35,19 @@ pub enum SetupError {
     #[error(transparent)]
     Install(#[from] InstallError),
     /// There is no rustup to install targets with.
-    #[error("{missing} must be installed with rustup, which is not on the PATH; install Rust from https://rustup.rs")]
+    #[error(
+        "{missing} must be installed with rustup, which is not on the PATH; install Rust from \
+         https://rustup.rs"
+    )]
     NoRustup {
         /// Missing targets.
         missing: String,
     },
     /// There is no supported package manager.
-    #[error("{missing} must be installed by hand, because no apt-get, brew or winget is on the PATH; QEMU is described at https://www.qemu.org/download and rustup at https://rustup.rs")]
+    #[error(
+        "{missing} must be installed by hand, because no apt-get, brew or winget is on the PATH: \
+         see https://www.qemu.org/download for QEMU and https://rustup.rs for targets"
+    )]
     NoPackages {
         /// Missing tools.
         missing: String,
@@ -264,7 +270,8 @@ mod tests {
         }
     }
 
-    /// A script of apt-get that installs Debian's compiler, its sources, a linker and the emulator.
+    /// A script of apt-get that installs Debian's compiler, its sources, a linker and the
+    /// emulator.
     const APT_GET: &str = r#"
         echo "$@" >> $TOOLS/apt.log
         case "$*" in update*) exit 0;; esac

@@ -5,8 +5,8 @@ use super::footprint::Footprint;
 use super::log::Recording;
 use super::report::{Cost, Counts, Flash, Mismatch, NetworkReport, Ram};
 
-/// Returns the report of a network that ran to its end. `expected` holds the workstation's logits of
-/// all samples.
+/// Returns the report of a network that ran to its end. `expected` holds the workstation's logits
+/// of all samples.
 pub(super) fn summarize(
     board: &Board,
     footprint: Footprint,
@@ -30,7 +30,10 @@ pub(super) fn summarize(
         }
     }
     let mismatch = first_mismatch(recordings, expected);
-    let logits = recordings.iter().flat_map(|run| &run.inferences).zip(expected);
+    let logits = recordings
+        .iter()
+        .flat_map(|run| &run.inferences)
+        .zip(expected);
     let complete = logits
         .into_iter()
         .all(|(inference, expected)| inference.logits.len() == expected.len());
@@ -64,7 +67,8 @@ fn first_mismatch(recordings: &[Recording], expected: &[Vec<i32>]) -> Option<Mis
     })
 }
 
-/// Converts ticks of the board's timer to its unit: instructions, rounded to the nearest, or cycles.
+/// Converts ticks of the board's timer to its unit: instructions, rounded to the nearest, or
+/// cycles.
 fn count(board: &Board, ticks: u64) -> u64 {
     match board.counter {
         Counter::Cycles => ticks,

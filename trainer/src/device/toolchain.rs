@@ -2,8 +2,8 @@
 //!
 //! Two are supported, in this order:
 //! 1. The compiler on the path, if it has the target's `core` (`rustup target add`).
-//! 2. On Debian, the compiler of the packages `rustc-web` and `rust-web-src`. It builds `core` first
-//!    (`-Zbuild-std`) and links with the `rust-lld` of the active toolchain.
+//! 2. On Debian, the compiler of the packages `rustc-web` and `rust-web-src`. It builds `core`
+//!    first (`-Zbuild-std`) and links with the `rust-lld` of the active toolchain.
 //!
 //! Each has its own target folder, so that neither rebuilds the other's work.
 
@@ -48,7 +48,8 @@ pub enum ToolchainError {
     NoCargo,
     /// No installed compiler supports the target.
     #[error(
-        "no compiler for {target} is installed ({why}); run `rarefy setup`, or `rustup target add {target}`{}", by_packages()
+        "no compiler for {target} is installed ({why}); run `rarefy setup`, or `rustup target add {target}`{}",
+        by_packages()
     )]
     NoTarget {
         /// Target triple.
@@ -142,15 +143,18 @@ fn installed(machine: &Machine, target: &str) -> Option<String> {
     names.next()
 }
 
-/// Returns Debian's compiler and its version. It needs sources of the same version and a `rust-lld`.
+/// Returns Debian's compiler and its version. It needs sources of the same version and a
+/// `rust-lld`.
 fn debian(machine: &Machine) -> Result<(Compiler, String), &'static str> {
     let rustc = machine.debian_rustc.clone();
-    let version = machine
-        .ask(&rustc, &["--version", "--verbose"])
-        .ok_or(match cfg!(target_os = "linux") {
-            true => "the active toolchain lacks the target, and Debian's rustc-web is not installed",
+    let version = machine.ask(&rustc, &["--version", "--verbose"]).ok_or(
+        match cfg!(target_os = "linux") {
+            true => {
+                "the active toolchain lacks the target, and Debian's rustc-web is not installed"
+            }
             false => "the active toolchain lacks the target",
-        })?;
+        },
+    )?;
     let sysroot = machine
         .ask(&rustc, &["--print", "sysroot"])
         .unwrap_or_default();

@@ -1,15 +1,15 @@
 //! The dense twin: the same network unpruned, every layer dense and in its original dimensions.
 //!
-//! It shows what the network costs without pruning. Units and channels that were stripped are added
-//! again as rows and columns of zeros after the remaining ones, so that no weight changes its
-//! column.
+//! It shows what the network costs without pruning. Units and channels that were stripped are
+//! added again as rows and columns of zeros after the remaining ones, so that no weight changes
+//! its column.
 //!
-//! If all layers are dense and their weights have at most 8 bits, the twin's logits are equal to the
-//! network's, bit for bit. Otherwise they differ, for two reasons:
-//! - The kernels of convolutions skip weights of 0, which a network that was never pruned hardly has.
-//!   In the twin these weights are 1.
-//! - Dense weights have 8 bits. Wider ones (packed words have up to 16) are shifted right to 8 bits,
-//!   together with their layer's biases and shifts. Floats are scaled to integers.
+//! If all layers are dense and their weights have at most 8 bits, the twin's logits are equal to
+//! the network's, bit for bit. Otherwise they differ, for two reasons:
+//! - The kernels of convolutions skip weights of 0, which a network that was never pruned hardly
+//!   has. In the twin these weights are 1.
+//! - Dense weights have 8 bits. Wider ones (packed words have up to 16) are shifted right to 8
+//!   bits, together with their layer's biases and shifts. Floats are scaled to integers.
 
 use rarefy_format::{
     Encoding, LayerSpec, MAX_BLOCK_BYTES, Model, NetworkSpec, Operation, SpecError, WeightsSpec,

@@ -2,8 +2,8 @@
 //!
 //! On Unix a watchdog is a shell that reads from a pipe until its only writer, this process, has
 //! closed it or has ended. It then kills its process group, which the program and its descendants
-//! share. Elsewhere the program alone is killed, by its parent; cargo kills its own children there,
-//! and emulators have none.
+//! share. Elsewhere the program alone is killed, by its parent; cargo kills its own children
+//! there, and emulators have none.
 
 #[cfg(not(unix))]
 pub(super) use fallback::Watchdog;
@@ -22,8 +22,8 @@ mod group {
     }
 
     impl Watchdog {
-        /// Starts a watchdog and makes `command` start in its process group, so that the program is
-        /// never unwatched. Returns `None` if there is no shell.
+        /// Starts a watchdog and makes `command` start in its process group, so that the program
+        /// is never unwatched. Returns `None` if there is no shell.
         pub(crate) fn start(command: &mut Command) -> Option<Self> {
             let mut shell = Command::new("/bin/sh")
                 .args(["-c", "read -r line; kill -KILL 0"])
@@ -57,8 +57,8 @@ mod fallback {
     pub(crate) struct Watchdog;
 
     impl Watchdog {
-        /// Keeps Ctrl-C in the console from reaching the program that `command` starts: this process
-        /// handles it and kills the program.
+        /// Keeps Ctrl-C in the console from reaching the program that `command` starts: this
+        /// process handles it and kills the program.
         pub(crate) fn start(command: &mut Command) -> Option<Self> {
             #[cfg(windows)]
             {

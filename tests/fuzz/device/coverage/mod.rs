@@ -30,14 +30,14 @@ impl Coverage {
         }
     }
 
-    /// Whether a case takes one of the `wanted` ways that no case before it took.
+    /// Returns `true` if a case takes one of the `wanted` ways that no earlier case took.
     pub(crate) fn gains(&self, case: &Case, wanted: &Ways) -> bool {
         let new = |way: &String| wanted.contains(way) && !self.0.contains_key(way);
         let mut layers = case.model().layers();
         layers.any(|layer| taken::of(&layer, &case.inputs).iter().any(new))
     }
 
-    /// Returns the ways that no layer took.
+    /// Returns the ways that no layer has taken.
     pub(crate) fn missing(&self) -> Vec<String> {
         let mut ways = all();
         ways.retain(|way| !self.0.contains_key(way));
@@ -61,7 +61,7 @@ impl Coverage {
                 kernels.entry(kernel).or_default().push((count, what));
             }
         }
-        text += "ways through the kernels that layers took:\n";
+        text += "ways through the kernels that were taken:\n";
         for (kernel, ways) in kernels {
             let taken = ways.iter().filter(|(count, _)| *count > 0).count();
             let (least, what) = ways.iter().min().expect("a kernel has ways");
@@ -73,10 +73,10 @@ impl Coverage {
     }
 }
 
-/// Prefix of the ways that name an encoding and an operation.
+/// Prefix of ways that combine an encoding and an operation.
 const LAYERS: &str = "layer: ";
 
-/// Kinds of dense layers: hidden ones store bytes, the last one sums.
+/// Kinds of dense layers: hidden ones store bytes, the last one accumulators.
 const ENDS: [&str; 2] = ["hidden", "last"];
 /// Kinds of fused pooling.
 const POOLINGS: [&str; 3] = ["stored", "max", "average"];

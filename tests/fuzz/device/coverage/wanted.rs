@@ -1,4 +1,4 @@
-//! The ways that there are: those that the kernels distinguish.
+//! All ways that the kernels distinguish.
 
 use super::{ENDS, LAYERS, POOLINGS, Ways};
 
@@ -57,7 +57,7 @@ pub(crate) fn all() -> Ways {
     ways
 }
 
-/// Large numbers; see [`large`].
+/// Ways with large numbers; see `taken::large`.
 const LARGE: [&str; 14] = [
     "csr far input",
     "csr long row",
