@@ -187,13 +187,16 @@ fn dependencies() -> Result<Done, String> {
             "`cargo install --locked cargo-deny` installs cargo-deny".to_owned(),
         ));
     }
-    let mut deny = cargo();
-    deny.args(["deny", "--all-features", "check"])
-        .args(["licenses", "bans", "sources"]);
-    all(command::run(
-        "licences, bans and sources of dependencies",
-        &mut deny,
-    ))
+    for manifest in ["Cargo.toml", "firmware/Cargo.toml"] {
+        let mut deny = cargo();
+        deny.args(["deny", "--locked", "--config", "deny.toml"])
+            .args(["--manifest-path", manifest, "check"])
+            // Exceptions are for the host's workspace only.
+            .args(["--hide-inclusion-graph", "-A", "license-exception-not-encountered"])
+            .args(["licenses", "bans", "sources"]);
+        command::run(&format!("dependencies of {manifest}"), &mut deny)?;
+    }
+    Ok(Done::Run)
 }
 
 /// Runs all tests of the workspace.
