@@ -1,8 +1,8 @@
 //! Measures the training throughput of dense networks, batch 100, on one core: samples per second.
 //!
 //! The fused operators are checked first: their loss and weights must equal those of plain tensor
-//! operations in f64. Run by `cargo xtask bench training [ARCHITECTURE ...]`, on architectures whose
-//! input is an image of MNIST.
+//! operations in f64. Run by `cargo xtask bench training [ARCHITECTURE ...]`, on architectures
+//! whose input is an image of MNIST.
 
 use std::hint::black_box;
 use std::time::Instant;

@@ -3,7 +3,7 @@
 //! The host's fuzzer covers the portable kernels only. Here the firmware's program `fuzz` runs
 //! accepted containers with the assembly for the Cortex-M0, M3 and M4. Container, input and arena
 //! lie next to regions of the MPU that forbid every access, and each logit is compared with the
-//! host's. Networks that together take every way through the kernels come first ([`coverage`]),
+//! host's. Networks that together take every path through the kernels come first ([`coverage`]),
 //! then mutants.
 //!
 //! The cases follow from the seed alone, the inputs of a case from its container.
@@ -176,7 +176,7 @@ fn fuzz(options: &Options) -> Result<String, String> {
     let missing = coverage.missing();
     if !missing.is_empty() {
         return Err(format!(
-            "no case took these ways through the kernels; add networks that do: {}",
+            "no case took these paths through the kernels; add networks that do: {}",
             missing.join("; ")
         ));
     }

@@ -9,7 +9,7 @@ use super::corpus::{self, Picker};
 use super::coverage::{self, Coverage};
 use super::{large, mutate, networks};
 
-/// Number of random networks that are searched for ways that no earlier case takes.
+/// Number of random networks that are searched for paths that no earlier case takes.
 const NETWORKS: u64 = 20_000;
 /// Longest section of columns: two rounds of every kernel.
 const SECTIONS: usize = 80;
@@ -30,7 +30,7 @@ pub(crate) struct Source<'a> {
 
 impl<'a> Source<'a> {
     /// Selects the covering cases: the corpus, networks made for the purpose, and random networks
-    /// until every way through the kernels is taken.
+    /// until every path through the kernels is taken.
     pub(crate) fn new(seed: u64, corpus: &'a [Vec<u8>]) -> Source<'a> {
         let (mut covering, mut coverage, wanted) =
             (Vec::new(), Coverage::default(), coverage::all());

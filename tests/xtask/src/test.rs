@@ -192,7 +192,11 @@ fn dependencies() -> Result<Done, String> {
         deny.args(["deny", "--locked", "--config", "deny.toml"])
             .args(["--manifest-path", manifest, "check"])
             // Exceptions are for the host's workspace only.
-            .args(["--hide-inclusion-graph", "-A", "license-exception-not-encountered"])
+            .args([
+                "--hide-inclusion-graph",
+                "-A",
+                "license-exception-not-encountered",
+            ])
             .args(["licenses", "bans", "sources"]);
         command::run(&format!("dependencies of {manifest}"), &mut deny)?;
     }

@@ -16,11 +16,11 @@ pub enum DeviceError {
     #[error("the model cannot be run on this workstation: {0}")]
     Engine(String),
     /// There are no inputs.
-    #[error("there are no inputs to measure with; give at least one sample")]
+    #[error("there are no inputs to measure with; add at least one sample")]
     NoInputs,
     /// An input has the wrong length.
     #[error(
-        "input {index} has {found} bytes, but the model takes {expected}; give data of the shape it was trained on"
+        "input {index} has {found} bytes, but the model takes {expected}; use data of the shape it was trained on"
     )]
     InputLength {
         /// Index of the input, from 0.

@@ -53,7 +53,7 @@ mod group {
 mod fallback {
     use std::process::Command;
 
-    /// Does nothing: whoever started the program must kill it.
+    /// A placeholder: the parent process kills the program itself.
     pub(crate) struct Watchdog;
 
     impl Watchdog {
