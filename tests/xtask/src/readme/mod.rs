@@ -1,7 +1,7 @@
 //! `cargo xtask readme`: runs the commands that README.md shows, and writes their output to it.
 //!
 //! A generated block stands between `<!-- NAME -->` and `<!-- /NAME -->`. MNIST is needed (`rarefy
-//! data fetch mnist`). With `--check` nothing is written: see [`check`].
+//! data fetch mnist`). With `--check` nothing is written: see [`check()`].
 
 mod blocks;
 mod check;
