@@ -206,7 +206,7 @@ fn deploys(run: &FinishedRun, folder: &Path) {
 
         // The dense twin, with the stripped units back as zeros, answers the same where its eight bits
         // hold the weights.
-        let twin = AlignedBytes::copy_from(&device::dense(&model).unwrap());
+        let twin = AlignedBytes::copy_from(&device::dense_twin(&model).unwrap());
         if let EncodingChoice::Only(Encoding::Csr | Encoding::Dense) = options.encoding {
             assert!(logits(&twin) == expected, "dense twin of {what}");
         }

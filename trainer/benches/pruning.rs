@@ -1,9 +1,8 @@
-//! Measures the time of the effective search to 100x and of an exact effective mask, on one core
-//! and without scoring.
+//! Times the search for an effective compression of 100x and exact effective masks, on one core.
 //!
-//! Checks the results first: the search must find the mask that a bisection over budgets finds,
-//! and its effective part must be the effective mask computed from the mask alone. Run by
-//! `cargo xtask bench pruning`.
+//! Scores are given. The result of each search is checked first: a bisection over the budget that
+//! computes a whole effective mask per step must find the same masks. Run by `cargo xtask bench
+//! pruning`; with `--answers` nothing is checked or timed, and only the counts are printed.
 
 use std::time::Instant;
 
@@ -15,14 +14,14 @@ use rarefy_trainer::pruning::score::{Scores, random};
 use rarefy_trainer::pruning::search::{Target, prune};
 use rarefy_trainer::pruning::{Ordering, Outcome};
 
-/// The compression searched for.
+/// Effective compression to search for.
 const COMPRESSION: f64 = 100.0;
 
-/// The number of timed runs of each case.
+/// Timed runs per case.
 const RUNS: usize = 5;
 
-/// The searches: the architecture, the quota (none for one order over the network), and the
-/// maximum seconds.
+/// Searches: architecture, quota per layer (`None` for a global ordering), and time limit in
+/// seconds.
 const SEARCHES: &[(&str, Option<Quota>, f64)] = &[
     ("lenet-300-100", None, 0.007),
     ("lenet-300-100", Some(Quota::Igq), 0.007),
@@ -37,6 +36,7 @@ const SEARCHES: &[(&str, Option<Quota>, f64)] = &[
 ];
 
 fn main() {
+    let answers_only = std::env::args().any(|argument| argument == "--answers");
     println!("effective search to {COMPRESSION}x, scores given, one core; median of {RUNS} runs");
     println!("| network | order | seconds | at most | direct | effective |");
     println!("|---|---|---|---|---|---|");
@@ -45,20 +45,25 @@ fn main() {
         let graph = architecture::by_name(name).expect("a known architecture");
         let scores = random::scores(&graph.prunable(), 7);
         let outcome = search(&graph, scores.clone(), quota);
-        check(&graph, scores.clone(), quota, &outcome);
-        let seconds = median(|| {
-            let scores = scores.clone();
-            let start = Instant::now();
-            std::hint::black_box(search(&graph, scores, quota));
-            start.elapsed().as_secs_f64()
-        });
+        let seconds = if answers_only {
+            "-".to_owned()
+        } else {
+            check(&graph, scores.clone(), quota, &outcome);
+            let seconds = median(|| {
+                let scores = scores.clone();
+                let start = Instant::now();
+                std::hint::black_box(search(&graph, scores, quota));
+                start.elapsed().as_secs_f64()
+            });
+            format!("{seconds:.4}")
+        };
         println!(
-            "| {name} | {} | {seconds:.4} | {most} | {} | {} |",
+            "| {name} | {} | {seconds} | {most} | {} | {} |",
             quota.map_or("global", Quota::name),
             outcome.direct.nonzeros(),
             outcome.effective.nonzeros()
         );
-        if name == "vgg-19" && quota.is_some() {
+        if name == "vgg-19" && quota.is_some() && !answers_only {
             kept.push((graph, outcome));
         }
     }
@@ -76,12 +81,15 @@ fn main() {
             );
         }
     }
+    if answers_only {
+        return;
+    }
     if let Some(peak) = peak_memory() {
         println!("peak memory of all of this: {peak} MB");
     }
 }
 
-/// Orders `scores`, and prunes to the compression.
+/// Prunes `graph` by `scores` to the compression.
 fn search(graph: &Graph, scores: Scores, quota: Option<Quota>) -> Outcome {
     let ordering = ordering(graph, scores, quota);
     prune(
@@ -94,7 +102,7 @@ fn search(graph: &Graph, scores: Scores, quota: Option<Quota>) -> Outcome {
     .expect("a reachable target")
 }
 
-/// Returns the ordering of `scores` by `quota`, or over the whole network.
+/// Returns the ordering of the weights of `graph` by `scores`.
 fn ordering(graph: &Graph, scores: Scores, quota: Option<Quota>) -> Ordering {
     let tensors = graph.prunable();
     match quota {
@@ -104,8 +112,8 @@ fn ordering(graph: &Graph, scores: Scores, quota: Option<Quota>) -> Ordering {
     .expect("finite scores")
 }
 
-/// Checks that `outcome` is what bisection over the budget finds, with a full effective mask at
-/// every step.
+/// Checks that a bisection over the budget, with a whole effective mask per step, finds the masks
+/// of `outcome`.
 fn check(graph: &Graph, scores: Scores, quota: Option<Quota>, outcome: &Outcome) {
     let ordering = ordering(graph, scores, quota);
     let count = |budget: u32| {
@@ -124,25 +132,25 @@ fn check(graph: &Graph, scores: Scores, quota: Option<Quota>, outcome: &Outcome)
     }
     assert!(
         ordering.prefix(high) == outcome.direct,
-        "{}: not the bisection's mask",
+        "{}: the mask differs from the bisection's",
         graph.name()
     );
     let effective = effective::masks(graph, &outcome.direct, Mode::Exact);
     assert!(
         effective == outcome.effective,
-        "{}: not the mask's effective part",
+        "{}: the effective mask differs from that of the direct mask",
         graph.name()
     );
 }
 
-/// Returns the median of the seconds that several runs return.
+/// Returns the median of [`RUNS`] times in seconds.
 fn median(mut run: impl FnMut() -> f64) -> f64 {
     let mut times: Vec<f64> = (0..RUNS).map(|_| run()).collect();
     times.sort_by(f64::total_cmp);
     times[RUNS / 2]
 }
 
-/// Returns the peak memory of this process in MB, if the system reports it.
+/// Returns the peak memory of this process in MB; Linux only.
 fn peak_memory() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;

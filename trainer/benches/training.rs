@@ -1,8 +1,8 @@
-//! Training throughput of dense networks, batch 100, on one core: samples per second.
+//! Measures the training throughput of dense networks, batch 100, on one core: samples per second.
 //!
-//! First checks the answer: the one-pass operators give the loss and the weights that plain
-//! tensor operations give in f64. Run by `cargo xtask bench training [ARCHITECTURE …]`, on architectures
-//! that take MNIST's images.
+//! The fused operators are checked first: their loss and weights must equal those of plain tensor
+//! operations in f64. Run by `cargo xtask bench training [ARCHITECTURE ...]`, on architectures
+//! whose input is an image of MNIST.
 
 use std::hint::black_box;
 use std::time::Instant;
@@ -14,20 +14,20 @@ use rarefy_trainer::graph::{Graph, architecture};
 use rarefy_trainer::network::{Network, State, initial};
 use rarefy_trainer::training::momentum::{Coefficients, Momentum};
 
-/// Images of a step.
+/// Images per step.
 const BATCH: usize = 100;
 
-/// Steps of one timed run: a fifth of an epoch of `digits`.
+/// Steps per timed run: a fifth of an epoch of `digits`.
 const STEPS: usize = 16;
 
 /// Timed runs.
 const RUNS: usize = 50;
 
-/// The architectures measured where none is named.
+/// Architectures that are measured by default.
 const ARCHITECTURES: [&str; 2] = ["lenet-300-100", "lenet-5-28"];
 
 fn main() {
-    // cargo adds an option of its own.
+    // Cargo adds the option `--bench`.
     let mut names: Vec<String> = std::env::args().skip(1).collect();
     names.retain(|name| !name.starts_with('-'));
     if names.is_empty() {
@@ -57,7 +57,7 @@ fn main() {
     }
 }
 
-/// Checks that some steps give the loss and the weights that plain tensor operations give in f64.
+/// Checks the loss and the weights after some steps against plain tensor operations in f64.
 fn check(name: &str, data: &Dataset) {
     let (graph, state) = initial(name);
     let double = |w: &f32| f64::from(*w);
@@ -82,14 +82,14 @@ fn check(name: &str, data: &Dataset) {
     );
 }
 
-/// The architecture `name` and fresh parameters.
+/// Returns the architecture `name` and initial parameters.
 fn initial(name: &str) -> (Graph, State) {
     let graph = architecture::by_name(name).unwrap_or_else(|error| panic!("{error}"));
     let state = initial::state(&graph, 0);
     (graph, state)
 }
 
-/// An optimizer for `network`.
+/// Creates an optimizer for `network`.
 fn optimizer(network: &Network) -> Momentum {
     let coefficients = Coefficients {
         momentum: 0.9,
@@ -98,12 +98,12 @@ fn optimizer(network: &Network) -> Momentum {
     Momentum::new(network, None, coefficients).expect("the CPU")
 }
 
-/// Some steps of training, all that an epoch does for them; the last loss.
+/// Trains for [`STEPS`] steps, as an epoch does, and returns the last loss.
 fn steps(network: &Network, optimizer: &mut Momentum, data: &Dataset) -> f32 {
     let batches = Batches::new(&data.train, &data.normalisation, &Device::Cpu);
     let mut last = f32::NAN;
     for step in 0..STEPS {
-        // Evenly spread over the classes, which the images are sorted by.
+        // Images are sorted by class, so spread the batch over all of them.
         let indices: Vec<u32> = (0..BATCH).map(|i| (i * 80 + step * 5) as u32).collect();
         let mut run = || -> candle_core::Result<()> {
             let scores = network.train_forward(&batches.inputs(&indices)?)?;
@@ -116,7 +116,7 @@ fn steps(network: &Network, optimizer: &mut Momentum, data: &Dataset) -> f32 {
     last
 }
 
-/// The largest difference between two states.
+/// Returns the largest difference between two states.
 fn difference(a: &State, b: &State) -> f32 {
     let pairs =
         a.0.iter()

@@ -7,28 +7,28 @@ use rarefy_runtime::Engine;
 
 use crate::networks::Random;
 
-/// Inputs of a case, as many as the firmware reads.
+/// Number of inputs per case, which the firmware expects.
 pub(crate) const INPUTS: usize = 3;
 
-/// Bytes of the firmware's yards: the limit for a container, an input and an arena.
+/// Size in bytes of the firmware's yards: the limit for a container, an input and an arena.
 const YARD: usize = 256 << 10;
-/// The most multiplications of a model that is run: a fraction of a second in the emulator.
-const RUN: usize = 1 << 19;
+/// Limit of multiplications per inference: a fraction of a second in the emulator.
+const PRODUCTS: usize = 1 << 19;
 /// Capacity of a batch in bytes.
 pub(crate) const BATCH_BYTES: usize = 16 << 20;
 
 /// The origin of a container.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Origin {
-    /// A golden container or a kept seed, by its index.
+    /// A golden container or a seed, by index.
     Corpus(usize),
-    /// The random network of this number.
+    /// A random network, by number.
     Network(u64),
-    /// The layer in columns that has sections of every length.
+    /// The layer in columns with sections of every length.
     Sections,
-    /// The large network of this index.
+    /// A large network, by index.
     Large(usize),
-    /// A mutant: the seed of its run, its number.
+    /// A mutant, by the seed of the run and its number.
     Mutant(u64, u64),
     /// A file.
     File,
@@ -65,7 +65,7 @@ impl Case {
         let engine = Engine::new(model).ok()?;
         let words = model.arena_words();
         let largest = container.len().max(model.inputs()).max(4 * words);
-        if largest > YARD || products(&model) > RUN {
+        if largest > YARD || products(&model) > PRODUCTS {
             return None;
         }
         let key = u64::from(container_checksum(&container));
@@ -88,7 +88,8 @@ impl Case {
         Model::parse(&self.container).expect("a case's container was accepted")
     }
 
-    /// Whether an engine without maps can run it: it has the walk over dense layers only.
+    /// Returns `true` if all layers are dense and unlinked, so that an engine without maps can run
+    /// them.
     pub(crate) fn is_dense(&self) -> bool {
         let dense = |layer: Layer<'_>| {
             matches!(layer.operation(), Operation::Dense) && layer.links().is_none()
@@ -96,7 +97,7 @@ impl Case {
         self.model().layers().all(dense)
     }
 
-    /// Returns its size in a batch, in bytes.
+    /// Returns the size of the case in a batch, in bytes.
     pub(crate) fn len(&self) -> usize {
         let padded = |bytes: usize| bytes.next_multiple_of(4);
         let input = padded(self.inputs[0].len()) + 4 * self.logits[0].len();

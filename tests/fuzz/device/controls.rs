@@ -1,7 +1,6 @@
-//! Controls: checks that the fuzzer would see what it looks for.
+//! Controls: checks that the fuzzer detects the faults that it looks for.
 //!
-//! Without them, a guard that is not armed and a comparison that compares nothing would look like
-//! kernels without a fault.
+//! Without them, a disarmed guard or a broken comparison would look like faultless kernels.
 
 use rarefy_format::{Encoding, NetworkSpec, Shape, write};
 
@@ -9,7 +8,7 @@ use super::cases::{Case, Mode, Origin};
 use super::program::{Core, Failure, Program};
 use crate::networks::{self, Random};
 
-/// Edges of the guards next to a yard.
+/// Number of guard edges next to yards.
 const EDGES: u32 = 6;
 
 /// Checks that reading any guard of `program` faults at both of its edges, and that a falsified
@@ -17,7 +16,7 @@ const EDGES: u32 = 6;
 ///
 /// # Errors
 ///
-/// The control that fails.
+/// Returns the control that fails.
 pub(crate) fn check(program: &Program) -> Result<(), String> {
     let core = program.core.name();
     let complain = |what: &str, outcome: &Result<(), Failure>| {
@@ -48,7 +47,7 @@ pub(crate) fn check(program: &Program) -> Result<(), String> {
     Ok(())
 }
 
-/// Whether the program ended in a hard fault.
+/// Returns `true` if the program ended in a hard fault.
 fn faulted(outcome: &Result<(), Failure>) -> bool {
     let fault = |failure: &Failure| failure.why.starts_with("hard fault");
     outcome.as_ref().is_err_and(fault)

@@ -1,7 +1,7 @@
-//! Networks with large numbers: long rows and runs, many inputs, large maps, far offsets.
+//! Large networks: long rows and runs, many inputs, large maps, far offsets.
 //!
-//! Random networks are small, so that many can be tried. They cannot show that a kernel treats an
-//! offset as signed or drops the upper bits of a count.
+//! Random networks are small, so they cannot reveal a kernel that treats an offset as signed or
+//! drops the upper bits of a count.
 
 use rarefy_format::{
     Encoding, LayerSpec, Margin, NetworkSpec, Operation, Shape, WeightsSpec, Window,

@@ -1,9 +1,9 @@
 //! `cargo xtask fuzz device`: mutated containers on emulated cores, between guards.
 //!
-//! The host's fuzzer reaches the portable kernels only. Here the firmware's program `fuzz` runs
-//! accepted containers with the assembly for the M0, M3 and M4. Container, input and arena lie
-//! next to regions of the MPU that forbid every access, and each logit is compared with the
-//! host's. Networks that together take every way through the kernels come first ([`coverage`]),
+//! The host's fuzzer covers the portable kernels only. Here the firmware's program `fuzz` runs
+//! accepted containers with the assembly for the Cortex-M0, M3 and M4. Container, input and arena
+//! lie next to regions of the MPU that forbid every access, and each logit is compared with the
+//! host's. Networks that together take every path through the kernels come first ([`coverage`]),
 //! then mutants.
 //!
 //! The cases follow from the seed alone, the inputs of a case from its container.
@@ -36,7 +36,7 @@ use source::Source;
 /// Cases per run of the emulator, which starts in a fraction of a second.
 const BATCH: usize = 1_000;
 
-/// The command line.
+/// Options of the command line.
 struct Options {
     count: usize,
     seed: u64,
@@ -53,7 +53,7 @@ fn main() -> ExitCode {
         }
     };
     let outcome = match &options.file {
-        Some(path) => again(path, &options.cores),
+        Some(path) => replay(path, &options.cores),
         None => fuzz(&options).map(|report| print!("{report}")),
     };
     match outcome {
@@ -65,6 +65,7 @@ fn main() -> ExitCode {
     }
 }
 
+/// Parses the command line.
 fn options(mut words: impl Iterator<Item = String>) -> Result<Options, String> {
     let mut options = Options {
         count: 20_000,
@@ -76,7 +77,7 @@ fn options(mut words: impl Iterator<Item = String>) -> Result<Options, String> {
         let value = words.next().ok_or(format!("{name} needs a value"))?;
         let number = || {
             let number = value.parse::<u64>();
-            number.map_err(|_| format!("{name} {value}: no number"))
+            number.map_err(|_| format!("{name} needs a number, not {value}"))
         };
         match name.as_str() {
             "--count" => options.count = number()? as usize,
@@ -84,13 +85,13 @@ fn options(mut words: impl Iterator<Item = String>) -> Result<Options, String> {
             "--core" => {
                 options.cores.retain(|core| core.name() == value);
                 if options.cores.is_empty() {
-                    return Err(format!("--core {value}: known are m0, m3 and m4"));
+                    return Err(format!("unknown core {value}; use m0, m3 or m4"));
                 }
             }
             "--file" => options.file = Some(value.into()),
             _ => {
                 return Err(format!(
-                    "{name}: known are --count, --seed, --core and --file"
+                    "unknown option {name}; use --count, --seed, --core or --file"
                 ));
             }
         }
@@ -98,7 +99,7 @@ fn options(mut words: impl Iterator<Item = String>) -> Result<Options, String> {
     Ok(options)
 }
 
-/// The programs of the cores asked for, one for each walk.
+/// Builds the programs for `cores`, one per walk.
 fn programs(cores: &[Core]) -> Result<Vec<Program>, String> {
     let mut programs = Vec::new();
     for &core in cores {
@@ -113,8 +114,8 @@ fn programs(cores: &[Core]) -> Result<Vec<Program>, String> {
     Ok(programs)
 }
 
-/// Runs a container that an earlier run has saved.
-fn again(path: &Path, cores: &[Core]) -> Result<(), String> {
+/// Runs the container that an earlier run saved.
+fn replay(path: &Path, cores: &[Core]) -> Result<(), String> {
     let bytes = fs::read(path).map_err(|e| format!("cannot read {}: {e}", path.display()))?;
     let case = Case::new(Origin::File, &bytes).ok_or(format!(
         "{} cannot be run: it is rejected, or larger than a yard",
@@ -129,7 +130,7 @@ fn again(path: &Path, cores: &[Core]) -> Result<(), String> {
     Ok(())
 }
 
-/// The core and the walk, for people.
+/// Returns the name of a program: its core and walk.
 fn name(program: &Program) -> String {
     let walk = match program.walk {
         Walk::Any => "any network",
@@ -138,7 +139,7 @@ fn name(program: &Program) -> String {
     format!("{} (built for {walk})", program.core.name())
 }
 
-/// Runs what `options` ask for; returns the report.
+/// Fuzzes as `options` specify, and returns the report.
 fn fuzz(options: &Options) -> Result<String, String> {
     let start = Instant::now();
     let programs = programs(&options.cores)?;
@@ -175,11 +176,11 @@ fn fuzz(options: &Options) -> Result<String, String> {
     let missing = coverage.missing();
     if !missing.is_empty() {
         return Err(format!(
-            "no case took these ways through the kernels; add networks that do: {}",
+            "no case took these paths through the kernels; add networks that do: {}",
             missing.join("; ")
         ));
     }
-    // After the cases, so that a kernel's fault is reported with its container.
+    // This runs after the cases, so that a kernel's fault is reported with its container.
     let ran = start.elapsed();
     let unaligned = unaligned(&options.cores)?;
     beside += start.elapsed() - ran;
@@ -198,7 +199,7 @@ fn fuzz(options: &Options) -> Result<String, String> {
     ))
 }
 
-/// Checks which kernels read unaligned words on each core; returns their names.
+/// Checks which kernels read unaligned words on each core, and returns their names.
 fn unaligned(cores: &[Core]) -> Result<String, String> {
     let program = |&core| Program::build(core, Walk::Any, Accesses::Aligned);
     let found = cores
@@ -207,7 +208,7 @@ fn unaligned(cores: &[Core]) -> Result<String, String> {
     Ok(found.collect::<Result<Vec<_>, String>>()?.join("; "))
 }
 
-/// Runs those of `cases` that `program` takes.
+/// Runs the `cases` that `program` supports.
 fn run(program: &Program, cases: &[Case]) -> Result<(), String> {
     let cases: Vec<&Case> = cases.iter().filter(|case| program.takes(case)).collect();
     let outcome = program.run(cases.iter().copied(), Mode::default());
@@ -232,10 +233,10 @@ fn run(program: &Program, cases: &[Case]) -> Result<(), String> {
 mod tests {
     use super::*;
 
-    /// Containers per core: about a thousand together.
+    /// Containers per core: about a thousand in total.
     const COUNT: usize = 350;
 
-    /// Whether every core can be built for and run here.
+    /// Returns `true` if programs for every core can be built and run here.
     fn ready() -> bool {
         let missing: Vec<String> = Core::ALL
             .iter()

@@ -1,7 +1,8 @@
-//! The firmware's program `fuzz`, built for a core and run in the emulator on a batch of cases.
+//! Builds the firmware's program `fuzz` for a core, and runs it in the emulator on a batch of
+//! cases.
 //!
-//! QEMU's M0 board has no MPU, so code for the M0 runs on an M3 with unaligned accesses trapped.
-//! Every instruction of ARMv6-M does the same on both.
+//! QEMU's Cortex-M0 board has no MPU, so code for the M0 runs on an M3 that traps unaligned
+//! accesses. Every ARMv6-M instruction behaves the same on both.
 
 use std::fs::{self, File};
 use std::io::Read;
@@ -19,9 +20,9 @@ use super::cases::{self, Case, Mode};
 
 /// The emulator.
 const QEMU: &str = "qemu-system-arm";
-/// Where the emulator loads a batch; the firmware reads it there.
+/// Address at which the emulator loads a batch and the firmware reads it.
 const BATCH: &str = "0x21000000";
-/// How long the program may be silent: a case takes a fraction of a second.
+/// Time limit without output: a case takes a fraction of a second.
 const SILENCE: Duration = Duration::from_secs(60);
 
 /// A core whose kernels are fuzzed.
@@ -35,7 +36,7 @@ pub(crate) enum Core {
 impl Core {
     pub(crate) const ALL: [Core; 3] = [Core::M0, Core::M3, Core::M4];
 
-    /// Its name on the command line.
+    /// Returns the core's name on the command line.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Core::M0 => "m0",
@@ -44,7 +45,7 @@ impl Core {
         }
     }
 
-    /// Returns the board that emulates it, with the target of the core.
+    /// Returns the board that emulates the core, with the core's target.
     fn board(self) -> Result<Board, String> {
         let (name, target) = match self {
             Core::M0 => ("mps2-an385", "thumbv6m-none-eabi"),
@@ -58,7 +59,7 @@ impl Core {
         Ok(board)
     }
 
-    /// Returns what must be installed to build and run for this core; empty for nothing.
+    /// Returns what must be installed to build and run for this core; empty if nothing is missing.
     pub(crate) fn missing(self) -> Result<String, String> {
         let board = self.board()?;
         let setup = Setup::plan(&Machine::default(), [&board]).map_err(|e| e.to_string())?;
@@ -76,7 +77,7 @@ pub(crate) enum Walk {
 }
 
 impl Walk {
-    /// The firmware's features.
+    /// Returns the firmware's features.
     fn features(self) -> &'static str {
         match self {
             Walk::Any => "semihosting,fuzz,dense,csr,words,columns,rice,csr-f32,maps,residual",
@@ -94,7 +95,7 @@ pub(crate) enum Accesses {
     Aligned,
 }
 
-/// A linked program, kept as long as this value lives.
+/// A linked program, deleted when this value is dropped.
 pub(crate) struct Program {
     pub(crate) core: Core,
     pub(crate) walk: Walk,
@@ -107,9 +108,9 @@ pub(crate) struct Program {
 /// Why a batch failed.
 #[derive(Debug)]
 pub(crate) struct Failure {
-    /// Index of the case that was running; `None` before the first.
+    /// Index of the case that was running; `None` if none had started.
     pub(crate) case: Option<usize>,
-    /// The program's account, or what is odd about its log.
+    /// Reason that the program logged, or the problem with its log.
     pub(crate) why: String,
 }
 
@@ -122,7 +123,7 @@ impl Program {
     pub(crate) fn build(core: Core, walk: Walk, accesses: Accesses) -> Result<Program, String> {
         let (machine, board) = (Machine::default(), core.board()?);
         let toolchain = Toolchain::find(&machine, &board.target).map_err(|e| e.to_string())?;
-        // Code for the M0 is so in any case.
+        // Compiled code for the M0 is always aligned.
         let aligned = accesses == Accesses::Aligned && core != Core::M0;
         let mut target = board.firmware.join(toolchain.target_folder());
         if aligned {
@@ -166,17 +167,17 @@ impl Program {
             walk,
             machine: board.name,
             elf,
-            table: table.ok_or("the firmware has no table of log lines")?,
+            table: table.ok_or("the firmware has no defmt table")?,
             folder,
         })
     }
 
-    /// Whether its walk takes the network of `case`.
+    /// Returns `true` if the program's walk supports the network of `case`.
     pub(crate) fn takes(&self, case: &Case) -> bool {
         self.walk == Walk::Any || case.is_dense()
     }
 
-    /// Runs `cases`, all of which this program must take.
+    /// Runs `cases`, all of which this program must support.
     ///
     /// # Errors
     ///
@@ -199,7 +200,7 @@ impl Program {
         let mut log = Log::new(&self.table);
         let mut why = match self.emulate(&batch, &mut log) {
             Ok(()) if log.done => return Ok(()),
-            Ok(()) => log.failed.take().unwrap_or("ended without a word".into()),
+            Ok(()) => log.failed.take().unwrap_or("ended without a reason".into()),
             Err(why) => why,
         };
         if let Some(function) = self.function(&why) {
@@ -216,12 +217,12 @@ impl Program {
         let bytes = fs::read(&self.elf).ok()?;
         let file = object::File::parse(&*bytes).ok()?;
         let functions = file.symbols().filter(|symbol| {
-            // The lowest bit of a function's address says Thumb.
+            // The lowest bit of a function's address selects Thumb mode.
             let start = symbol.address() & !1;
             symbol.kind() == SymbolKind::Text
                 && (start..start + symbol.size().max(1)).contains(&address)
         });
-        // Labels in assembly have no size. The mangled name is readable enough.
+        // Labels in assembly have no size.
         let largest = functions.max_by_key(ObjectSymbol::size)?;
         largest.name().ok().map(str::to_owned)
     }
@@ -256,11 +257,11 @@ impl Program {
             match receiver.recv_timeout(SILENCE) {
                 Ok(chunk) => log.accept(&chunk)?,
                 Err(RecvTimeoutError::Timeout) => {
-                    return Err(format!("silent for {} s", SILENCE.as_secs()));
+                    return Err(format!("no output for {} s", SILENCE.as_secs()));
                 }
                 Err(RecvTimeoutError::Disconnected) => {
                     let said = fs::read_to_string(&complaints).unwrap_or_default();
-                    let line = said.lines().next().unwrap_or("it said nothing");
+                    let line = said.lines().next().unwrap_or("it printed nothing");
                     return Err(format!("the emulator ended early: {line}"));
                 }
             }
@@ -274,7 +275,7 @@ struct Ending(Child);
 
 impl Drop for Ending {
     fn drop(&mut self) {
-        // It may have ended already.
+        // It may have exited already.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
@@ -314,7 +315,7 @@ impl<'t> Log<'t> {
         }
     }
 
-    /// Whether the program has logged its last line.
+    /// Returns `true` if the program has logged its last line.
     fn over(&self) -> bool {
         self.done || self.failed.is_some()
     }
@@ -326,10 +327,10 @@ impl<'t> Log<'t> {
             let line = match self.decoder.decode() {
                 Ok(frame) => frame.display_message().to_string(),
                 Err(DecodeError::UnexpectedEof) => return Ok(()),
-                Err(DecodeError::Malformed) => return Err("sends what is no log line".into()),
+                Err(DecodeError::Malformed) => return Err("the output is not a defmt frame".into()),
             };
             let Some(line) = line.strip_prefix("rarefy ") else {
-                return Err(format!("says: {line}"));
+                return Err(format!("unexpected line: {line}"));
             };
             if line == "done" {
                 self.done = true;

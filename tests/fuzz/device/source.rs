@@ -9,28 +9,28 @@ use super::corpus::{self, Picker};
 use super::coverage::{self, Coverage};
 use super::{large, mutate, networks};
 
-/// Random networks that are searched for ways through the kernels that no earlier case takes.
+/// Number of random networks that are searched for paths that no earlier case takes.
 const NETWORKS: u64 = 20_000;
-/// The longest section of columns: two rounds of every kernel.
+/// Longest section of columns: two rounds of every kernel.
 const SECTIONS: usize = 80;
-/// Bytes of a batch that stay free, for a case that is larger than the rest of it.
+/// Bytes of a batch that are reserved for one more case of any size.
 const SPARE: usize = 1 << 20;
 
 /// An endless source of cases: first those that cover the kernels, then mutants.
 pub(crate) struct Source<'a> {
     seed: u64,
-    /// Covering cases that are not taken yet, in reverse order.
+    /// Remaining covering cases, in reverse order.
     covering: Vec<Case>,
     picker: Picker<'a>,
-    /// The number of the next mutant.
+    /// Number of the next mutant.
     next: u64,
-    /// Containers that were taken.
+    /// Containers of all cases so far.
     seen: HashSet<Vec<u8>>,
 }
 
 impl<'a> Source<'a> {
-    /// Chooses the cases that come first: the corpus, the networks made for this, and random
-    /// networks until every way through the kernels is taken.
+    /// Selects the covering cases: the corpus, networks made for the purpose, and random networks
+    /// until every path through the kernels is taken.
     pub(crate) fn new(seed: u64, corpus: &'a [Vec<u8>]) -> Source<'a> {
         let (mut covering, mut coverage, wanted) =
             (Vec::new(), Coverage::default(), coverage::all());
@@ -69,17 +69,17 @@ impl<'a> Source<'a> {
         }
     }
 
-    /// Covering cases that are not taken yet.
+    /// Returns the number of remaining covering cases.
     pub(crate) fn covering(&self) -> usize {
         self.covering.len()
     }
 
-    /// Mutants made, including those that are no case.
+    /// Returns the number of mutants so far, including rejected ones.
     pub(crate) fn mutants(&self) -> u64 {
         self.next
     }
 
-    /// Returns the next case, whose container differs from all before.
+    /// Returns the next case, whose container differs from all earlier ones.
     fn next(&mut self) -> Case {
         loop {
             let case = self.covering.pop().or_else(|| self.mutant());
@@ -91,7 +91,7 @@ impl<'a> Source<'a> {
         }
     }
 
-    /// Returns the next mutant, if it is a case.
+    /// Returns the next mutant, if its container is accepted.
     fn mutant(&mut self) -> Option<Case> {
         let mut random = corpus::random(self.seed, self.next);
         let origin = Origin::Mutant(self.seed, self.next);
@@ -100,7 +100,7 @@ impl<'a> Source<'a> {
         Case::new(origin, &bytes)
     }
 
-    /// Returns the next `count` cases, fewer if they fill a batch.
+    /// Returns the next `count` cases, or fewer if they fill a batch.
     pub(crate) fn batch(&mut self, count: usize) -> Vec<Case> {
         let (mut cases, mut bytes) = (Vec::new(), SPARE);
         while cases.len() < count && bytes < cases::BATCH_BYTES {

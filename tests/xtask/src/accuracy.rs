@@ -1,9 +1,9 @@
-//! `cargo xtask bench accuracy`: every pruner on MNIST, with the budget the paper's code was ported
-//! and measured at.
+//! `cargo xtask bench accuracy`: the accuracy of every pruner on MNIST.
 //!
-//! LeNet-300-100, 10 epochs a phase, batch 100, effective pruning, two seeds. One run a folder under
-//! `runs/accuracy`: a bench that was interrupted goes on, runs that are whole are not repeated. The
-//! table goes to `trainer/benches/accuracy.md`. Needs MNIST (`rarefy data fetch mnist`).
+//! The training budget is that of the reference, a port of the paper's code: LeNet-300-100, 10
+//! epochs per phase, batch 100, effective pruning, two seeds. Each run has a folder under
+//! `runs/accuracy`; finished runs are not repeated, so an interrupted benchmark resumes. The table
+//! is written to `trainer/benches/accuracy.md`. MNIST is needed (`rarefy data fetch mnist`).
 
 use std::collections::VecDeque;
 use std::fmt::Write;
@@ -17,16 +17,17 @@ use serde_json::Value;
 
 use crate::command::{self, Outcome, root};
 
-/// The compressions.
+/// Effective compressions.
 const COMPRESSIONS: [u32; 4] = [10, 100, 300, 1000];
 
-/// The seeds.
+/// Seeds.
 const SEEDS: [u32; 2] = [0, 1];
 
-/// What may be missing to the reference at 10x and 100x, in points.
+/// Tolerated shortfall against the reference at 10x and 100x, in percentage points.
 const ALLOWED: f64 = 0.7;
 
-/// A pruner with its options and the reference's accuracies in percent (one or two seeds' mean).
+/// A row of the table: a pruner, its options, and the accuracies of the reference in percent (mean
+/// of one or two seeds).
 struct Row {
     label: &'static str,
     pruner: &'static str,
@@ -34,6 +35,7 @@ struct Row {
     reference: Option<[f64; 4]>,
 }
 
+/// Returns the row of a pruner without options.
 const fn row(label: &'static str, reference: Option<[f64; 4]>) -> Row {
     Row {
         label,
@@ -43,7 +45,8 @@ const fn row(label: &'static str, reference: Option<[f64; 4]>) -> Row {
     }
 }
 
-/// The reference is a port of the paper's code to PyTorch, population statistics at evaluation.
+/// All rows. The reference is a port of the paper's code to PyTorch; batch norms use population
+/// statistics at evaluation.
 const ROWS: &[Row] = &[
     row("random/uniform", Some([97.87, 92.26, 75.87, 50.49])),
     row("random/erk", Some([98.11, 93.29, 83.32, 58.28])),
@@ -73,15 +76,15 @@ const ROWS: &[Row] = &[
     },
 ];
 
-/// One training to do: its folder, and the words after `rarefy train`.
+/// A run: its folder, and the arguments of `rarefy train`.
 struct Task {
     folder: PathBuf,
     words: Vec<String>,
 }
 
-/// Runs what is missing, one run a core, and writes the table.
+/// Executes the missing runs, one per core, and writes the table.
 pub(crate) fn run(_: &[String]) -> Outcome {
-    // Built before the workers ask for it.
+    // Build the program before workers need it.
     command::rarefy()?;
     let dense = SEEDS.map(|seed| task("dense", "dense", 1, seed, &[]));
     work(dense.into())?;
@@ -101,7 +104,8 @@ pub(crate) fn run(_: &[String]) -> Outcome {
     Ok(())
 }
 
-/// The run of one pruner; those that rank trained weights all rank the same dense network's.
+/// Returns the run of a pruner. All pruners that rank trained weights rank those of the same dense
+/// network.
 fn task(label: &str, pruner: &str, compression: u32, seed: u32, options: &[&str]) -> Task {
     let mut words: Vec<String> = [
         "--arch",
@@ -133,13 +137,13 @@ fn task(label: &str, pruner: &str, compression: u32, seed: u32, options: &[&str]
     Task { folder, words }
 }
 
-/// Where the run of a row is.
+/// Returns the folder of a run.
 fn folder(label: &str, compression: u32, seed: u32) -> PathBuf {
     let label = label.replace(", ", "-").replace(['/', ' '], "-");
     Path::new("runs/accuracy").join(format!("{label}_{compression}_{seed}"))
 }
 
-/// Works through `tasks`, one worker a core; the first that fails ends it.
+/// Executes `tasks` with one worker per core, until the first failure.
 fn work(tasks: VecDeque<Task>) -> Outcome {
     let (all, queue) = (tasks.len(), Mutex::new(tasks));
     let workers = thread::available_parallelism().map_or(1, usize::from);
@@ -175,14 +179,14 @@ fn work(tasks: VecDeque<Task>) -> Outcome {
     })
 }
 
-/// A run's result.
+/// Reads the result of a run.
 fn result(folder: &Path) -> Result<Value, String> {
     let path = root().join(folder).join("result.json");
     let text = fs::read_to_string(&path).map_err(|e| format!("{}: {e}", path.display()))?;
     serde_json::from_str(&text).map_err(|e| format!("{}: {e}", path.display()))
 }
 
-/// How many classes of a run's masks have any connection.
+/// Counts the classes that the masks of a run connect to any input.
 fn live_classes(folder: &Path) -> Result<u64, String> {
     let masks = folder.join("masks.safetensors");
     let mut effective = command::rarefy()?;
@@ -203,7 +207,7 @@ fn live_classes(folder: &Path) -> Result<u64, String> {
     live.ok_or_else(|| format!("{}: no live units", masks.display()))
 }
 
-/// All results as Markdown.
+/// Formats all results as Markdown.
 fn table() -> Result<String, String> {
     let accuracy = |folder: &Path| -> Result<f64, String> {
         let result = result(folder)?;

@@ -1,16 +1,17 @@
-//! `cargo xtask bench`: how fast and how small, once the answers are known to be right, and how accurate.
+//! `cargo xtask bench`: benchmarks of speed, size and accuracy. Results are checked before they
+//! are timed.
 
 use crate::command::{self, Outcome};
 use crate::{accuracy, networks};
 
-/// The benchmarks that are bench targets of the trainer.
+/// Benchmarks that are bench targets of the trainer.
 const BENCHES: &[&str] = &["training", "pruning", "kernels"];
 
-/// Runs the benchmark named first on the line; those of the trainer on one core.
+/// Runs the benchmark that the first argument names; those of the trainer run on one core.
 pub(crate) fn run(arguments: &[String]) -> Outcome {
     let known = format!("{}, accuracy, networks", BENCHES.join(", "));
     let Some(name) = arguments.first() else {
-        return Err(format!("say which benchmark: {known}"));
+        return Err(format!("name a benchmark: {known}"));
     };
     if name == "accuracy" {
         return accuracy::run(&arguments[1..]);
@@ -19,9 +20,7 @@ pub(crate) fn run(arguments: &[String]) -> Outcome {
         return networks::run(&arguments[1..]);
     }
     if !BENCHES.contains(&name.as_str()) {
-        return Err(format!(
-            "there is no benchmark {name:?}: the known ones are {known}"
-        ));
+        return Err(format!("unknown benchmark {name:?}; use one of {known}"));
     }
     let mut bench = command::cargo();
     bench.args([

@@ -1,20 +1,20 @@
-//! Running programs, each announced on stderr, from the workspace's root.
+//! Runs programs from the root of the workspace, each announced on stderr.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
-/// How a chore ends: well, or with one line that says why not.
+/// Result of a chore; the error is one sentence.
 pub(crate) type Outcome = Result<(), String>;
 
-/// The root of the workspace.
+/// Returns the root of the workspace.
 pub(crate) fn root() -> PathBuf {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     here.ancestors().nth(2).unwrap_or(here).to_path_buf()
 }
 
-/// The cargo that runs this.
+/// Returns a command for the cargo that runs this program.
 pub(crate) fn cargo() -> Command {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
     let mut command = Command::new(cargo);
@@ -22,7 +22,14 @@ pub(crate) fn cargo() -> Command {
     command
 }
 
-/// The program `rarefy`, built for release the first time it is asked for.
+/// Returns a command for git.
+pub(crate) fn git() -> Command {
+    let mut command = Command::new("git");
+    command.current_dir(root());
+    command
+}
+
+/// Returns a command for `rarefy`, which is built for release at the first call.
 pub(crate) fn rarefy() -> Result<Command, String> {
     static BUILT: OnceLock<Result<PathBuf, String>> = OnceLock::new();
     let mut command = Command::new(BUILT.get_or_init(build).as_ref().map_err(String::clone)?);
@@ -30,38 +37,51 @@ pub(crate) fn rarefy() -> Result<Command, String> {
     Ok(command)
 }
 
-/// Builds `rarefy`; its path.
+/// Builds `rarefy` and returns its path.
 fn build() -> Result<PathBuf, String> {
     let mut build = cargo();
-    build.args([
-        "build",
-        "--release",
-        "--package",
-        "rarefy-trainer",
-        "--bin",
-        "rarefy",
-    ]);
+    build
+        .args(["build", "--release", "--package", "rarefy-trainer"])
+        .args(["--bin", "rarefy"]);
     run(
         "building rarefy (the first time this takes minutes)",
         &mut build,
     )?;
     let target =
         std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
-    Ok(root().join(target).join("release").join("rarefy"))
+    let name = format!("rarefy{}", std::env::consts::EXE_SUFFIX);
+    Ok(root().join(target).join("release").join(name))
 }
 
-/// Runs `command`, saying `what` on stderr first.
+/// Runs `command` and announces it as `what` on stderr.
 pub(crate) fn run(what: &str, command: &mut Command) -> Outcome {
     eprintln!("== {what}");
-    let status = command.status().map_err(|e| {
-        format!(
-            "cannot run {}: {e}",
-            command.get_program().to_string_lossy()
-        )
-    })?;
+    let status = command.status().map_err(|e| cannot_run(command, &e))?;
     if status.success() {
         Ok(())
     } else {
         Err(format!("{what}: failed, see above"))
     }
+}
+
+/// Runs `command` and returns its stdout; stderr is inherited.
+pub(crate) fn output(command: &mut Command) -> Result<String, String> {
+    let output = command.stderr(Stdio::inherit()).output();
+    let output = output.map_err(|e| cannot_run(command, &e))?;
+    if !output.status.success() {
+        return Err(format!("{command:?} failed, see above"));
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// Returns `true` if `command` runs and succeeds; its output is discarded.
+pub(crate) fn succeeds(command: &mut Command) -> bool {
+    let status = command.stdout(Stdio::null()).stderr(Stdio::null()).status();
+    status.is_ok_and(|status| status.success())
+}
+
+/// Returns the error for a command that could not be started.
+fn cannot_run(command: &Command, error: &std::io::Error) -> String {
+    let program = command.get_program().to_string_lossy();
+    format!("cannot run {program}: {error}")
 }

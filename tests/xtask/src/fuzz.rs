@@ -1,10 +1,10 @@
-//! `cargo xtask fuzz`: fuzzers, one verb each.
+//! `cargo xtask fuzz`: runs a fuzzer.
 
 use crate::Verb;
 use crate::command::{self, Outcome, cargo};
 use crate::kill;
 
-/// The fuzzers; each receives the rest of the line.
+/// All fuzzers; each receives the remaining arguments.
 const FUZZERS: &[Verb] = &[
     (
         "containers",
@@ -18,18 +18,18 @@ const FUZZERS: &[Verb] = &[
     ),
     (
         "networks",
-        "random networks through the whole way, against oracles: --time SECONDS, --count N, --seed N, --case N",
+        "random networks from masks to logits, against oracles: --time SECONDS, --count N, --seed N, --case N",
         networks,
     ),
     (
         "kill",
-        "train and export, killed at random moments and started again: --moments N, --seed N",
+        "train and export, killed at random moments and run again: --moments N, --seed N",
         kill::run,
     ),
 ];
 
-/// Runs the fuzzer that the first word names, `containers` if it is an option; lists them without
-/// one.
+/// Runs the fuzzer that the first argument names, or `containers` if that is an option. Lists all
+/// fuzzers if there are no arguments.
 pub(crate) fn run(arguments: &[String]) -> Outcome {
     let Some(first) = arguments.first() else {
         print!("{}", crate::help("cargo xtask fuzz FUZZER", FUZZERS));
@@ -40,7 +40,7 @@ pub(crate) fn run(arguments: &[String]) -> Outcome {
     }
     let fuzzer = FUZZERS.iter().find(|(name, ..)| name == first);
     let (.., run) = fuzzer.ok_or(format!(
-        "there is no fuzzer {first:?}; `cargo xtask fuzz` lists them"
+        "unknown fuzzer {first:?}; `cargo xtask fuzz` lists all"
     ))?;
     run(&arguments[1..])
 }
@@ -68,7 +68,7 @@ fn networks(arguments: &[String]) -> Outcome {
     fuzz.args(["run", "--release", "--quiet", "--package", "rarefy-tests"]);
     fuzz.args(["--example", "fuzz-networks", "--"])
         .args(arguments);
-    // Networks are small: threads of their own would only wait for one another.
+    // The networks are too small to gain from several threads.
     command::run(
         "fuzzing random networks",
         fuzz.env("RAYON_NUM_THREADS", "1"),

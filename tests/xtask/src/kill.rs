@@ -1,15 +1,15 @@
-//! `cargo xtask fuzz kill`: train and export killed at random moments, and given again.
+//! `cargo xtask fuzz kill`: kills train and export at random moments and runs them again.
 
 use crate::command::{self, Outcome, cargo};
 
-/// The options, with the variables that the test reads them from.
+/// Options, and the environment variables that pass them to the test.
 const OPTIONS: &[(&str, &str)] = &[
     ("--moments", "RAREFY_KILL_MOMENTS"),
     ("--seed", "RAREFY_KILL_SEED"),
 ];
 
-/// Runs the test of the command line that kills, with the words on the line: `--moments N` (200),
-/// `--seed N` (1).
+/// Runs the test of the command line that kills processes. Options: `--moments N` (default 200)
+/// and `--seed N` (default 1).
 pub(crate) fn run(arguments: &[String]) -> Outcome {
     let mut test = cargo();
     test.args(["test", "--release", "--package", "rarefy-trainer"]);

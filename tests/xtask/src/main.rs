@@ -1,8 +1,8 @@
-//! Rarefy's chores: `cargo xtask` lists them.
+//! Development tasks of Rarefy, called chores: `cargo xtask` lists them.
 //!
-//! Only what has to happen around the program is here: everything a user may want to do is a
-//! command of `rarefy` itself, which this builds and calls. Assumes cargo and a C linker, as rustup
-//! leaves a machine; what else is missing is installed by `rarefy setup`.
+//! Everything that a user may want to do is a command of `rarefy`; chores build and call that.
+//! Cargo and a C linker are required, as rustup installs them; `rarefy setup` installs everything
+//! else.
 #![forbid(unsafe_code)]
 
 mod accuracy;
@@ -10,6 +10,7 @@ mod bare;
 mod bench;
 mod command;
 mod fuzz;
+mod house;
 mod kill;
 mod networks;
 mod quickstart;
@@ -18,7 +19,7 @@ mod test;
 
 use std::process::ExitCode;
 
-/// A chore: its name, what `cargo xtask` says of it, and what runs it on the rest of the line.
+/// A chore: its name, its description, and what runs it on the remaining arguments.
 type Verb = (
     &'static str,
     &'static str,
@@ -29,17 +30,17 @@ type Verb = (
 const VERBS: &[Verb] = &[
     (
         "quickstart",
-        "set up what is missing, then the whole way: train, prune, export, measure",
+        "install what is missing, then train, prune, export and measure a network",
         quickstart::run,
     ),
     (
         "test",
-        "set up what is missing, then everything that must hold",
+        "install what is missing, then run all checks; arguments are passed to `cargo test`",
         test::run,
     ),
     (
         "setup",
-        "set up what is missing for the two above",
+        "install what the two above need",
         quickstart::setup,
     ),
     (
@@ -49,19 +50,20 @@ const VERBS: &[Verb] = &[
     ),
     (
         "bare",
-        "prove that nothing panics from a container to its class, and weigh the engine alone",
+        "prove that inference cannot panic, and check the code size of the engine alone",
         bare::run,
     ),
     (
         "bench",
-        "measure: bench training, pruning, kernels (answers checked first), accuracy (hours); networks (makes those of kernels anew)",
+        "run a benchmark: training, pruning, kernels, accuracy (hours); networks regenerates those of kernels",
         bench::run,
     ),
     (
         "readme",
-        "run what README.md shows and write its output there (needs MNIST)",
+        "run the commands that README.md shows and update their output (needs MNIST); --check compares only",
         readme::run,
     ),
+    ("house", "check the style of comments", house::run),
 ];
 
 fn main() -> ExitCode {
@@ -72,7 +74,7 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let Some((.., run)) = VERBS.iter().find(|(verb, ..)| *verb == name) else {
-        eprintln!("error: there is no chore {name:?}; `cargo xtask` lists them");
+        eprintln!("error: unknown chore {name:?}; `cargo xtask` lists all");
         return ExitCode::from(2);
     };
     match run(&arguments[1..]) {
@@ -84,7 +86,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Returns the usage and a line for each of `verbs`.
+/// Formats the usage and a line per verb.
 fn help(usage: &str, verbs: &[Verb]) -> String {
     let lines = verbs
         .iter()

@@ -1,19 +1,20 @@
-//! `cargo xtask bench networks`: trains and exports the networks of `tests/networks` anew.
+//! `cargo xtask bench networks`: trains and exports the networks of `tests/networks` again.
 //!
-//! One run a network under `runs/networks`; runs that are whole are not repeated. Needs MNIST
-//! (`rarefy data fetch mnist`). Training gives the same bits only on the same kind of processor, so
-//! the containers are committed: what their kernels cost can be compared without training.
+//! Each network has a run folder under `runs/networks`; finished runs are not repeated. MNIST is
+//! needed (`rarefy data fetch mnist`). Training is reproducible only on the same kind of
+//! processor, so the containers are committed: the cost of their kernels can be compared without
+//! training.
 
 use crate::command::{self, Outcome, root};
 
-/// A network: its name, how it is trained, and what it is exported for.
+/// A network: its name, the arguments of `rarefy train --arch`, and its exports.
 type Network = (
     &'static str,
     &'static [&'static str],
     &'static [&'static Goal],
 );
 
-/// The end of a container's name, and the words after `rarefy export RUN`.
+/// An export: the end of the container's name, and the arguments of `rarefy export RUN`.
 type Goal = (&'static str, &'static [&'static str]);
 
 const SIZE: Goal = ("size", &["--optimize", "size", "--weights", "int4"]);
@@ -23,10 +24,11 @@ const SPEED_M4: Goal = (
 );
 const SPEED_M0: Goal = ("speed-m0", &["--optimize", "speed", "--board", "microbit"]);
 
-/// What `--emit rust` writes as code, in a container: weights of 6 bits, so that many are alike.
+/// The network that `--emit rust` writes as code, in a container. Its weights have 6 bits, so that
+/// many are equal.
 const CODE: Goal = ("code-m4", &["--encoding", "csr"]);
 
-/// As code the network pruned least would be too much of it.
+/// The least pruned network, which would be too large as code.
 const LENET_10X: &[&Goal] = &[&SIZE, &SPEED_M0, &SPEED_M4];
 
 const LENET: &[&Goal] = &[&SIZE, &SPEED_M0, &SPEED_M4, &CODE];
@@ -112,7 +114,7 @@ const NETWORKS: &[Network] = &[
     ),
 ];
 
-/// Trains what is missing and exports everything.
+/// Trains the networks without a finished run, and exports all.
 pub(crate) fn run(_: &[String]) -> Outcome {
     for (name, training, goals) in NETWORKS {
         let folder = root().join("runs/networks").join(name);
@@ -133,7 +135,7 @@ pub(crate) fn run(_: &[String]) -> Outcome {
                 &format!("exporting {name}-{goal}"),
                 export.args(*options).args(["--data", "mnist"]),
             )?;
-            // What is known of a container beside it is not kept.
+            // The companion file is not committed.
             std::fs::remove_file(file.with_extension("rfy.json"))
                 .map_err(|e| format!("cannot remove the companion of {name}-{goal}: {e}"))?;
         }

@@ -2,18 +2,19 @@
 
 use crate::command::{self, Outcome};
 
-/// Installs what measuring needs and this machine lacks.
+/// Installs what measuring needs and the workstation lacks. `arguments` are passed to `rarefy
+/// setup`.
 pub(crate) fn setup(arguments: &[String]) -> Outcome {
     let mut rarefy = command::rarefy()?;
-    // What setup says is for a person: stdout belongs to the chore that called it.
+    // Stdout belongs to the chore that calls this one.
     rarefy
         .arg("setup")
         .args(arguments)
         .stdout(std::io::stderr());
-    command::run("setting up what is missing", &mut rarefy)
+    command::run("installing what is missing", &mut rarefy)
 }
 
-/// Sets up, then `rarefy quickstart` with the rest of the line.
+/// Runs the setup, then `rarefy quickstart` with `arguments`.
 pub(crate) fn run(arguments: &[String]) -> Outcome {
     setup(&[])?;
     let mut rarefy = command::rarefy()?;

@@ -2,11 +2,12 @@
 
 use std::path::PathBuf;
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use crate::command::{self, Outcome, cargo, root};
-use crate::{bare, bench, fuzz, quickstart};
+use crate::{bare, bench, fuzz, quickstart, readme};
 
-/// A board of each target, with the way its log leaves it.
+/// Boards that cover every target and transport: target, board, transport of the log.
 const BOARDS: &[(&str, &str, &str)] = &[
     ("thumbv6m-none-eabi", "microbit", "semihosting"),
     ("thumbv7m-none-eabi", "mps2-an385", "semihosting"),
@@ -14,91 +15,207 @@ const BOARDS: &[(&str, &str, &str)] = &[
     ("thumbv7em-none-eabihf", "nrf52840-dk", "rtt"),
 ];
 
-/// Runs all checks; the first that fails ends it. Words on the line go to `cargo test`.
+/// Windows target that is checked, and the C compiler that its dependencies need.
+const WINDOWS: (&str, &str) = ("x86_64-pc-windows-gnu", "x86_64-w64-mingw32-gcc");
+
+/// Sets of features with which the runtime must build.
+const FEATURES: &[&str] = &[
+    "csr",
+    "dense",
+    "words",
+    "columns",
+    "rice",
+    "csr-f32",
+    "csr,maps",
+    "csr,residual",
+];
+
+/// Lints of the host's workspace.
+const LINTS: &[&str] = &["clippy", "--release", "--workspace", "--all-targets"];
+
+/// How a step ended without a failure.
+enum Done {
+    /// All of it was run.
+    Run,
+    /// Some of it was skipped, for this reason.
+    Skipped(String),
+}
+
+/// A step: its name, and what runs it on the words of the command line.
+type Step = (&'static str, fn(&[String]) -> Result<Done, String>);
+
+/// All steps, in order.
+const STEPS: &[Step] = &[
+    ("format", |_| formatting()),
+    ("setup", |_| all(quickstart::setup(&[]))),
+    ("lints", |_| {
+        let mut lints = cargo();
+        lints.args(LINTS).args(["--", "-D", "warnings"]);
+        all(command::run("lints", &mut lints))
+    }),
+    ("firmware lints", |_| firmware_lints()),
+    ("documentation", |_| documentation()),
+    ("runtime features", |_| runtime_features()),
+    ("windows", |_| windows()),
+    ("dependencies", |_| dependencies()),
+    ("tests", tests),
+    ("fuzz", |_| {
+        all(fuzz::run(
+            &["containers", "--seconds", "30"].map(String::from),
+        ))
+    }),
+    ("bare", |_| all(bare::run(&[]))),
+    ("kernels", |_| {
+        all(bench::run(&["kernels", "--check"].map(String::from)))
+    }),
+    ("readme", |_| all(readme::check())),
+];
+
+/// Runs all steps until one fails, and prints a summary. `arguments` are passed to `cargo test`.
 pub(crate) fn run(arguments: &[String]) -> Outcome {
+    let mut summary = String::new();
+    let mut outcome = Ok(());
+    for (index, (name, step)) in STEPS.iter().enumerate() {
+        eprintln!("== step {} of {}: {name}", index + 1, STEPS.len());
+        let start = Instant::now();
+        let done = step(arguments);
+        let note = match &done {
+            Ok(Done::Run) => String::new(),
+            Ok(Done::Skipped(reason)) => format!("  skipped: {reason}"),
+            Err(_) => "  FAILED".to_owned(),
+        };
+        summary += &line(name, start.elapsed(), &note);
+        if let Err(message) = done {
+            outcome = Err(format!("step {name}: {message}"));
+            break;
+        }
+    }
+    eprint!("== steps and seconds\n{summary}");
+    outcome
+}
+
+/// Formats a line of the summary.
+fn line(name: &str, time: Duration, note: &str) -> String {
+    format!("  {name:18} {:6.1}{note}\n", time.as_secs_f64())
+}
+
+/// Converts the outcome of a step that skips nothing.
+fn all(outcome: Outcome) -> Result<Done, String> {
+    outcome.map(|()| Done::Run)
+}
+
+/// Checks the format of both workspaces.
+fn formatting() -> Result<Done, String> {
     for manifest in ["Cargo.toml", "firmware/Cargo.toml"] {
         let mut format = cargo();
         format.args(["fmt", "--all", "--check", "--manifest-path", manifest]);
-        command::run(&format!("formatting of {manifest}"), &mut format)?;
+        command::run(&format!("format of {manifest}"), &mut format)?;
     }
-    quickstart::setup(&[])?;
-    command::run("lints", cargo().args(LINTS).args(["--", "-D", "warnings"]))?;
-    firmware_lints()?;
-    let mut docs = cargo();
-    docs.args(["doc", "--release", "--workspace", "--no-deps"])
-        .env("RUSTDOCFLAGS", "-D warnings");
-    command::run("documentation", &mut docs)?;
-    for features in [
-        "csr",
-        "dense",
-        "words",
-        "columns",
-        "rice",
-        "csr-f32",
-        "csr,maps",
-        "csr,residual",
-    ] {
-        let mut lean = cargo();
-        lean.args([
-            "check",
-            "--release",
-            "--package",
-            "rarefy-runtime",
-            "--no-default-features",
-        ]);
-        command::run(
-            &format!("runtime with {features} alone"),
-            lean.args(["--features", features]),
-        )?;
-    }
-    let mut tests = cargo();
-    tests
-        .args(["test", "--release", "--workspace"])
-        .args(arguments);
-    // Without this, tests that need the emulator may skip where it is missing.
-    command::run("tests", tests.env("RAREFY_REQUIRE_DEVICE", "1"))?;
-    fuzz::run(&["containers", "--seconds", "30"].map(String::from))?;
-    bare::run(&[])?;
-    bench::run(&["kernels", "--check"].map(String::from))?;
-    let mut rarefy = command::rarefy()?;
-    let out = root().join("target").join("quickstart");
-    command::run(
-        "the quickstart, short",
-        rarefy.args(["quickstart", "--epochs", "5", "-o"]).arg(out),
-    )?;
-    eprintln!("== everything holds");
-    Ok(())
+    Ok(Done::Run)
 }
 
-/// The lints of the host's workspace.
-const LINTS: &[&str] = &["clippy", "--release", "--workspace", "--all-targets"];
-
-/// Lints the firmware for the targets that rustup has here: Debian's compiler comes without lints.
-fn firmware_lints() -> Outcome {
-    for (target, board, transport) in BOARDS {
+/// Lints the firmware for the targets that rustup has installed: Debian's compiler has no clippy.
+fn firmware_lints() -> Result<Done, String> {
+    let mut skipped = Vec::new();
+    for &(target, board, transport) in BOARDS {
         if !installed(target) {
-            eprintln!("== lints of the firmware for {board}: skipped, rustup lacks {target}");
+            skipped.push(board);
             continue;
         }
         let mut lints = cargo();
-        lints.args([
-            "clippy",
-            "--release",
-            "--target",
-            target,
-            "--features",
-            &format!("code,fuzz,{transport}"),
-        ]);
-        lints.args(["--", "-D", "warnings"]);
         lints
+            .args(["clippy", "--release", "--target", target])
+            .args(["--features", &format!("code,fuzz,{transport}")])
+            .args(["--", "-D", "warnings"])
             .current_dir(root().join("firmware"))
             .env("RAREFY_BOARD", board);
         command::run(&format!("lints of the firmware for {board}"), &mut lints)?;
     }
-    Ok(())
+    Ok(match skipped.is_empty() {
+        true => Done::Run,
+        false => Done::Skipped(format!(
+            "{}, because rustup lacks the target",
+            skipped.join(", ")
+        )),
+    })
 }
 
-/// Whether rustc has the core library of `target`: it prints the folder even where there is none.
+/// Builds the documentation without warnings.
+fn documentation() -> Result<Done, String> {
+    let mut docs = cargo();
+    docs.args(["doc", "--release", "--workspace", "--no-deps"])
+        .env("RUSTDOCFLAGS", "-D warnings");
+    all(command::run("documentation", &mut docs))
+}
+
+/// Checks the runtime with each set of features.
+fn runtime_features() -> Result<Done, String> {
+    for features in FEATURES {
+        let mut check = cargo();
+        check
+            .args(["check", "--release", "--package", "rarefy-runtime"])
+            .args(["--no-default-features", "--features", features]);
+        command::run(&format!("runtime with only {features}"), &mut check)?;
+    }
+    Ok(Done::Run)
+}
+
+/// Checks that the trainer compiles for Windows.
+fn windows() -> Result<Done, String> {
+    let (target, compiler) = WINDOWS;
+    if !installed(target) {
+        return Ok(Done::Skipped(format!(
+            "`rustup target add {target}` installs the target"
+        )));
+    }
+    if !command::succeeds(Command::new(compiler).arg("--version")) {
+        return Ok(Done::Skipped(format!(
+            "{compiler} is not on the PATH; on Debian `apt-get install gcc-mingw-w64-x86-64` installs it"
+        )));
+    }
+    let mut check = cargo();
+    check
+        .args(["check", "--package", "rarefy-trainer", "--target", target])
+        .env("RUSTFLAGS", "-D warnings");
+    all(command::run("the trainer for Windows", &mut check))
+}
+
+/// Checks licences, duplicates and sources of dependencies.
+fn dependencies() -> Result<Done, String> {
+    if !command::succeeds(cargo().args(["deny", "--version"])) {
+        return Ok(Done::Skipped(
+            "`cargo install --locked cargo-deny` installs cargo-deny".to_owned(),
+        ));
+    }
+    for manifest in ["Cargo.toml", "firmware/Cargo.toml"] {
+        let mut deny = cargo();
+        deny.args(["deny", "--locked", "--config", "deny.toml"])
+            .args(["--manifest-path", manifest, "check"])
+            // Exceptions are for the host's workspace only.
+            .args([
+                "--hide-inclusion-graph",
+                "-A",
+                "license-exception-not-encountered",
+            ])
+            .args(["licenses", "bans", "sources"]);
+        command::run(&format!("dependencies of {manifest}"), &mut deny)?;
+    }
+    Ok(Done::Run)
+}
+
+/// Runs all tests of the workspace.
+fn tests(arguments: &[String]) -> Result<Done, String> {
+    let mut tests = cargo();
+    tests
+        .args(["test", "--release", "--workspace"])
+        .args(arguments)
+        // Makes tests fail that would otherwise be skipped for want of an emulator.
+        .env("RAREFY_REQUIRE_DEVICE", "1");
+    all(command::run("tests", &mut tests))
+}
+
+/// Returns `true` if the core library of `target` is installed. Rustc prints the folder even if it
+/// does not exist.
 pub(crate) fn installed(target: &str) -> bool {
     let asked = Command::new("rustc")
         .args(["--print", "target-libdir", "--target", target])

@@ -1,4 +1,4 @@
-//! Convolutions of every geometry that a kernel tells apart, with few and with many of their weights.
+//! Synthetic convolutions of every geometry that kernels distinguish, at low and high density.
 
 use rarefy_format::{
     Encoding, LayerSpec, Margin, NetworkSpec, Operation, Pooling, Shape, SkipSpec, Window,
@@ -13,14 +13,15 @@ struct Case {
     /// Size and stride of the window.
     window: (u8, u8),
     pooling: Option<(Pooling, u8)>,
-    /// Of a hundred weights so many are kept.
+    /// Density in percent.
     kept: usize,
-    /// Channels read and given, and width of the map that is read.
+    /// Input and output channels.
     channels: (usize, usize),
+    /// Width of the input map.
     width: u16,
-    /// Zeros around the map.
+    /// Padding on all sides.
     padding: u8,
-    /// Whether it adds what it reads.
+    /// Whether a skip connection adds the input.
     adds: bool,
 }
 
@@ -39,8 +40,8 @@ impl Default for Case {
     }
 }
 
-/// ResNet-8 several times, by name: shares of weights kept and encodings as an export chooses them; of
-/// one nearly all activations are 0.
+/// Returns ResNet-8 at several densities, in the encodings that an export chooses for them, with
+/// names. The activations of the last one are nearly all 0.
 pub(super) fn resnets() -> Vec<(String, NetworkSpec)> {
     let networks = [
         (1, Encoding::Dense, 0),
@@ -64,7 +65,7 @@ pub(super) fn resnets() -> Vec<(String, NetworkSpec)> {
         .into()
 }
 
-/// All convolutions, by name.
+/// Returns all convolutions, with names.
 #[rustfmt::skip]
 pub(super) fn networks() -> Vec<(String, NetworkSpec)> {
     let (max, average) = (|size| Some((Pooling::Max, size)), |size| Some((Pooling::Average, size)));
@@ -107,6 +108,7 @@ pub(super) fn networks() -> Vec<(String, NetworkSpec)> {
 }
 
 impl Case {
+    /// Returns a name that states all parameters.
     fn name(&self) -> String {
         let Case {
             encoding,
@@ -124,8 +126,8 @@ impl Case {
         )
     }
 
-    /// The convolution, then a dense layer that reads nothing; where it adds, what it reads is a
-    /// convolution's.
+    /// Returns a network of the convolution and a dense layer without weights. A skip connection
+    /// needs another convolution before them.
     fn network(&self) -> NetworkSpec {
         let (read, given) = self.channels;
         let mut layers = Vec::new();
@@ -160,7 +162,7 @@ impl Case {
         }
     }
 
-    /// Rows that keep the given share of their weights, spread as if at random.
+    /// Returns a layer with `kept` percent of its weights, at pseudorandom columns.
     fn layer(&self, (size, _): (u8, u8), read: usize, given: usize, kept: usize) -> LayerSpec {
         let columns = read * usize::from(size) * usize::from(size);
         let bits = index_bits(columns);
@@ -184,6 +186,7 @@ impl Case {
     }
 }
 
+/// Returns a square window with the same padding on all sides.
 fn window((size, stride): (u8, u8), padding: u8) -> Window {
     Window {
         size,

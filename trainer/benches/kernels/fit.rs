@@ -1,7 +1,8 @@
-//! What each unit of work costs on each core: the table of `costs.rs`.
+//! Fits the cost of each unit of work on each core: the table of `costs.rs`.
 //!
-//! Every network, committed or made for the purpose, says that so many of each unit took so many
-//! instructions; the costs are those with the least squared relative error over all of them.
+//! Every network, committed or synthetic, contributes one equation: its counts of units, times
+//! their costs, are its instructions. The fit minimises the squared relative error over all
+//! networks.
 
 use rarefy_format::{AlignedBytes, Encoding, LayerSpec, Model, NetworkSpec, write};
 use rarefy_trainer::deploy::costs::{COSTS, Core, Unit, inference};
@@ -10,13 +11,13 @@ use super::networks::{Committed, committed, count, digits, instructions};
 use super::{Bench, Outcome};
 use super::{convolutions, resnet, synthetic};
 
-/// How much more an error in a committed network matters: they are real.
+/// Weight of committed networks relative to synthetic ones.
 const REAL: f64 = 5.0;
 
-/// What pulls a cost towards the one in the table where no network tells it apart.
+/// Regularisation towards the cost in the table, for costs that no network determines.
 const PULL: f64 = 1e-6;
 
-/// Units whose instructions stand in the assembly one by one: the table has them as they are.
+/// Units whose instructions can be counted in the assembly; their costs in the table are kept.
 const EXACT: [Unit; 10] = [
     Unit::ConvQuad,
     Unit::ConvLook,
@@ -30,10 +31,10 @@ const EXACT: [Unit; 10] = [
     Unit::ConvTap4,
 ];
 
-/// Whether an input at a place is not 0.
+/// Predicate that selects the positions of nonzero inputs.
 type Active = fn(usize) -> bool;
 
-/// A network that was counted: of each unit how many, and the instructions.
+/// A measured network: its count of each unit, and its instructions.
 struct Counted {
     name: String,
     weight: f64,
@@ -41,7 +42,7 @@ struct Counted {
     instructions: f64,
 }
 
-/// Counts, fits, and prints the table as it is to stand in `costs.rs`.
+/// Measures all networks, fits the costs, and prints the table for `costs.rs`.
 pub(super) fn costs(bench: &Bench) -> Outcome<()> {
     let mut columns = Vec::new();
     for core in [Core::M4, Core::M3, Core::M0] {
@@ -51,7 +52,7 @@ pub(super) fn costs(bench: &Bench) -> Outcome<()> {
             .map(|(_, costs)| costs[core as usize])
             .collect();
         let costs = fit(&counted, &old)?;
-        println!("{core:?}: networks that are predicted a twentieth too low or too high");
+        println!("{core:?}: networks with a prediction error above 5 %");
         for (what, costs) in [("in the table", &old), ("fitted", &costs)] {
             for network in &counted {
                 let error = 100.0 * network.error(costs);
@@ -71,7 +72,7 @@ pub(super) fn costs(bench: &Bench) -> Outcome<()> {
     Ok(())
 }
 
-/// A cost with as many decimals as it deserves.
+/// Formats a cost with about three significant digits.
 fn digits3(cost: f64) -> String {
     let cost = cost.max(0.0);
     match cost {
@@ -82,88 +83,129 @@ fn digits3(cost: f64) -> String {
 }
 
 impl Counted {
-    /// By how much `costs` predict too much, relatively.
+    /// Returns the relative error of the instructions that `costs` predict.
     fn error(&self, costs: &[f64]) -> f64 {
         let predicted: f64 = self.units.iter().zip(costs).map(|(n, cost)| n * cost).sum();
         predicted / self.instructions - 1.0
     }
 }
 
-/// Counts every network on the board of `core`.
+/// A network to measure.
+struct Case {
+    name: String,
+    weight: f64,
+    container: Vec<u8>,
+    inputs: Vec<Vec<u8>>,
+}
+
+/// Measures every network on the board of `core`.
 fn counted(bench: &Bench, core: Core) -> Outcome<Vec<Counted>> {
     let board = bench.board(core)?;
-    let mut networks = Vec::new();
-    let mut add = |name: String, weight: f64, bytes: &[u8], inputs: &[Vec<u8>]| -> Outcome<()> {
-        let network = count(bench, board, (&name, bytes), inputs)?;
-        let bytes = AlignedBytes::copy_from(bytes);
+    let mut cases = synthetic_cases(core)?;
+    cases.extend(committed_cases(bench, core)?);
+    let measure = |case: Case| -> Outcome<Counted> {
+        let name = case.name;
+        let network = count(bench, board, (&name, &case.container), &case.inputs)?;
+        let bytes = AlignedBytes::copy_from(&case.container);
         let model = Model::parse(&bytes).map_err(|e| format!("{name}: {e}"))?;
         let mut units = vec![0.0; COSTS.len()];
-        for (unit, count) in inference(&model, core, inputs) {
+        for (unit, count) in inference(&model, core, &case.inputs) {
             units[unit as usize] += count;
         }
-        networks.push(Counted {
+        Ok(Counted {
             instructions: instructions(&network, &name, board)?,
             name,
-            weight,
+            weight: case.weight,
             units,
-        });
-        Ok(())
+        })
     };
+    cases.into_iter().map(measure).collect()
+}
+
+/// Returns the synthetic networks, each with one or several kinds of inputs.
+fn synthetic_cases(core: Core) -> Outcome<Vec<Case>> {
+    // A third of the inputs is 0. Kernels that skip zeros are also measured with nearly all inputs
+    // 0, and with none.
+    let dense: [(&str, Active); 3] = [
+        ("", |at| at % 3 > 0),
+        (", few inputs", |at| at % 16 == 5),
+        (", all inputs", |_| true),
+    ];
+    // Half of the inputs are 0; then seven of eight patches.
+    let maps: [(&str, Active); 2] = [
+        ("", |at| at % 2 > 0),
+        (", patches", |at| at / 40 % 8 == 5 || at % 97 == 3),
+    ];
+    let skipping = |layer: &LayerSpec| layer.encoding == Encoding::Columns;
+    let mut cases = Vec::new();
     for (name, network) in synthetic::networks() {
-        let bytes = write(&network).map_err(|e| format!("{name}: {e}"))?;
-        // Every third value is 0; where kernels skip zeros also nearly all, and none.
-        let inputs: [(&str, Active); 3] = [
-            ("", |at| at % 3 > 0),
-            (", few inputs", |at| at % 16 == 5),
-            (", all inputs", |_| true),
-        ];
-        let skipping = |layer: &LayerSpec| layer.encoding == Encoding::Columns;
-        let kinds = if network.layers.iter().any(skipping) {
-            3
-        } else {
-            1
-        };
-        for (kind, active) in &inputs[..kinds] {
-            let input = input(&network, *active);
-            add(format!("{name}{kind}"), 1.0, &bytes, &[input])?;
-        }
+        let skips = network.layers.iter().any(skipping);
+        let kinds = if skips { &dense[..] } else { &dense[..1] };
+        add_cases(&mut cases, &name, &network, kinds)?;
     }
     for (name, network) in convolutions::networks() {
-        let bytes = write(&network).map_err(|e| format!("{name}: {e}"))?;
-        // A value of two is 0; and, in patches, of eight values seven.
-        let inputs: [(&str, Active); 2] = [
-            ("", |at| at % 2 > 0),
-            (", patches", |at| at / 40 % 8 == 5 || at % 97 == 3),
-        ];
-        // Elsewhere no kernel looks for zeros.
-        let kinds = if core == Core::M4 { 2 } else { 1 };
-        for (kind, active) in &inputs[..kinds] {
-            let input = input(&network, *active);
-            add(format!("{name}{kind}"), 1.0, &bytes, &[input])?;
-        }
+        // Only the kernels of the Cortex-M4 skip zeros.
+        let kinds = if core == Core::M4 {
+            &maps[..]
+        } else {
+            &maps[..1]
+        };
+        add_cases(&mut cases, &name, &network, kinds)?;
     }
-    for (name, network) in convolutions::resnets() {
-        let bytes = write(&network).map_err(|e| format!("{name}: {e}"))?;
-        // On other boards it does not fit.
-        if core == Core::M4 {
-            add(name, REAL, &bytes, &resnet::inputs(2))?;
-        }
+    Ok(cases)
+}
+
+/// Adds `network` with an input of each of the `kinds`.
+fn add_cases(
+    cases: &mut Vec<Case>,
+    name: &str,
+    network: &NetworkSpec,
+    kinds: &[(&str, Active)],
+) -> Outcome<()> {
+    let container = write(network).map_err(|e| format!("{name}: {e}"))?;
+    cases.extend(kinds.iter().map(|(kind, active)| Case {
+        name: format!("{name}{kind}"),
+        weight: 1.0,
+        container: container.clone(),
+        inputs: vec![input(network, active)],
+    }));
+    Ok(())
+}
+
+/// Returns the real networks: ResNet-8, and the committed networks that were exported for `core`.
+fn committed_cases(bench: &Bench, core: Core) -> Outcome<Vec<Case>> {
+    let mut cases = Vec::new();
+    // ResNet-8 does not fit the other boards.
+    let resnets = (core == Core::M4).then(convolutions::resnets);
+    for (name, network) in resnets.into_iter().flatten() {
+        let container = write(&network).map_err(|e| format!("{name}: {e}"))?;
+        cases.push(Case {
+            name,
+            weight: REAL,
+            container,
+            inputs: resnet::inputs(2),
+        });
     }
     let digits = digits(bench)?;
-    // Of a Cortex-M3 nothing was exported for itself.
+    // No network was exported for the Cortex-M3.
     let exported_for = match core {
         Core::M3 => Core::M4,
         core => core,
     };
     for Committed { name, bytes, cores } in committed(bench)? {
         if cores.contains(&exported_for) {
-            add(name, REAL, &bytes, &digits)?;
+            cases.push(Case {
+                name,
+                weight: REAL,
+                container: bytes.to_vec(),
+                inputs: digits.clone(),
+            });
         }
     }
-    Ok(networks)
+    Ok(cases)
 }
 
-/// An input of `network` whose values are not 0 where `active` says so.
+/// Returns an input of `network` that is nonzero at the positions that `active` selects.
 fn input(network: &NetworkSpec, active: impl Fn(usize) -> bool) -> Vec<u8> {
     let value = |at: usize| match active(at) {
         true => (at % 3 * (at % 120)).max(1) as u8,
@@ -172,7 +214,7 @@ fn input(network: &NetworkSpec, active: impl Fn(usize) -> bool) -> Vec<u8> {
     (0..network.input.len()).map(value).collect()
 }
 
-/// The costs with the least sum of squared relative errors, none below 0.
+/// Returns the nonnegative costs with the smallest sum of squared relative errors.
 fn fit(counted: &[Counted], old: &[f64]) -> Outcome<Vec<f64>> {
     let exact = EXACT.map(|unit| unit as usize);
     let mut free: Vec<usize> = (0..old.len())
@@ -180,7 +222,7 @@ fn fit(counted: &[Counted], old: &[f64]) -> Outcome<Vec<f64>> {
         .collect();
     loop {
         let costs = least_squares(counted, old, &free)?;
-        // The one that is farthest below 0 first: others may rise when it is gone.
+        // Fix the most negative cost at 0 first: others may become positive without it.
         let below = |&place: &usize| costs[free[place]] / old[free[place]].max(1.0);
         let negative = (0..free.len()).filter(|place| below(place) < 0.0);
         let Some(place) = negative.min_by(|a, b| below(a).total_cmp(&below(b))) else {
@@ -190,7 +232,8 @@ fn fit(counted: &[Counted], old: &[f64]) -> Outcome<Vec<f64>> {
     }
 }
 
-/// The same where the costs of units that are not `free` are 0, or [exact](EXACT).
+/// Solves the weighted least-squares problem for the `free` units. Other costs are 0, or
+/// [exact](EXACT).
 fn least_squares(counted: &[Counted], old: &[f64], free: &[usize]) -> Outcome<Vec<f64>> {
     let unknown = free.len();
     let mut rows = vec![vec![0.0; unknown + 1]; unknown];
@@ -199,7 +242,7 @@ fn least_squares(counted: &[Counted], old: &[f64], free: &[usize]) -> Outcome<Ve
         costs[unit as usize] = old[unit as usize];
     }
     for network in counted {
-        // The share of the instructions that the exact units leave to the others.
+        // Share of the instructions that the exact units do not explain.
         let left = -network.error(&costs);
         let share = |place: usize| network.units[free[place]] / network.instructions;
         for (i, row) in rows.iter_mut().enumerate() {
@@ -214,12 +257,12 @@ fn least_squares(counted: &[Counted], old: &[f64], free: &[usize]) -> Outcome<Ve
         row[i] += scale;
         row[unknown] += scale * old[free[i]];
     }
-    // Gauss's elimination; the matrix is positive definite.
+    // Gaussian elimination; the matrix is positive definite.
     for pivot in 0..unknown {
         let (above, below) = rows.split_at_mut(pivot + 1);
         let above = &above[pivot];
         if above[pivot] <= 0.0 {
-            return Err("the networks do not tell the costs apart".into());
+            return Err("the networks do not determine all costs; add networks that do".into());
         }
         for row in below {
             let factor = row[pivot] / above[pivot];

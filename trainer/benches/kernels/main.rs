@@ -1,13 +1,15 @@
-//! Instructions, bytes and stack of the networks in `tests/networks`, on the emulated boards.
+//! Measures instructions, bytes and stack of the networks in `tests/networks` on emulated boards.
 //!
-//! `cargo xtask bench kernels` measures them, compares every logit with the workstation's, and writes
-//! `kernels.md` and `kernels.csv` beside them; then it counts small networks made for the purpose, fits
-//! what each [unit](rarefy_trainer::deploy::costs::Unit) of work costs, and prints the table that stands
-//! in `costs.rs`. With `--check` it measures and compares with the committed table instead, which is
-//! what `cargo xtask test` does; with `--costs` it fits alone.
+//! `cargo xtask bench kernels` compares every logit with the workstation's and writes `kernels.md`
+//! and `kernels.csv` to the same folder. It then counts synthetic networks, fits the cost of each
+//! [unit](rarefy_trainer::deploy::costs::Unit) of work, and prints the table for `costs.rs`.
 //!
-//! Counts are exact, the same in every run of one compiler. Needs an emulator and compilers for the
-//! boards, which `cargo xtask setup` installs.
+//! - `--check` compares the measurements with the committed table instead, as `cargo xtask test`
+//!   does.
+//! - `--costs` only fits the costs.
+//!
+//! Counts are exact and the same in every run with one compiler. The emulator and the compilers
+//! for the boards are required; `cargo xtask setup` installs them.
 
 mod convolutions;
 mod fit;
@@ -25,10 +27,10 @@ use std::process::ExitCode;
 use rarefy_trainer::deploy::costs::Core;
 use rarefy_trainer::device::{Board, Boards, Machine, MeasureOptions, Toolchain, firmware_folder};
 
-/// What a step gives; an error is a sentence.
+/// Result of a step; the error is one sentence.
 type Outcome<T> = Result<T, String>;
 
-/// What everything here needs.
+/// Paths, boards and options that all measurements share.
 struct Bench {
     networks: PathBuf,
     boards: Boards,
@@ -36,6 +38,7 @@ struct Bench {
 }
 
 impl Bench {
+    /// Finds the boards and the networks.
     fn new() -> Outcome<Self> {
         let firmware = firmware_folder().map_err(|e| e.to_string())?;
         Ok(Self {
@@ -48,7 +51,7 @@ impl Bench {
         })
     }
 
-    /// The emulated board that stands for `core`.
+    /// Returns the emulated board that represents `core`.
     fn board(&self, core: Core) -> Outcome<&Board> {
         let name = match core {
             Core::M4 => "mps2-an386",
@@ -58,16 +61,16 @@ impl Bench {
         self.boards.get(name).map_err(|e| e.to_string())
     }
 
-    /// The compiler of the Cortex-M4's programs, by version.
+    /// Returns the version of the compiler for the Cortex-M4.
     fn compiler(&self) -> Outcome<String> {
         let machine = Machine::default();
         let toolchain = Toolchain::find(&machine, &self.board(Core::M4)?.target);
         let toolchain = toolchain.map_err(|e| e.to_string())?;
         let version = toolchain.version(&machine);
-        version.ok_or_else(|| "the compiler tells no version".into())
+        version.ok_or_else(|| "the compiler does not report its version".into())
     }
 
-    /// The sources' revision.
+    /// Returns the revision of the sources, and whether they have uncommitted changes.
     fn revision(&self) -> String {
         let machine = Machine::default();
         let git = |arguments: &[&str]| {
@@ -84,7 +87,7 @@ impl Bench {
         }
     }
 
-    /// Everything that is measured for the table.
+    /// Measures all figures of the table.
     fn figures(&self) -> Outcome<table::Table> {
         let mut table = table::Table::new(self.revision(), self.compiler()?);
         networks::measure(self, &mut table)?;
@@ -104,6 +107,7 @@ fn main() -> ExitCode {
     }
 }
 
+/// Runs the benchmark in the mode that the option `mode` selects.
 fn run(mode: Option<&str>) -> Outcome<()> {
     let bench = Bench::new()?;
     let [csv, markdown] = ["kernels.csv", "kernels.md"].map(|name| bench.networks.join(name));
@@ -124,6 +128,6 @@ fn run(mode: Option<&str>) -> Outcome<()> {
             notes.iter().for_each(|note| println!("{note}"));
             Ok(())
         }
-        Some(other) => Err(format!("{other} is neither --check nor --costs")),
+        Some(other) => Err(format!("unknown option {other}; use --check or --costs")),
     }
 }

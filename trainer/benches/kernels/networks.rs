@@ -1,4 +1,4 @@
-//! The committed networks on their boards: containers, and some of them as straight-line code.
+//! Measures the committed networks on their boards: as containers, and some as straight-line code.
 
 use std::fs;
 use std::path::PathBuf;
@@ -14,7 +14,7 @@ use rarefy_trainer::device::{self, Board, NetworkReport};
 use super::table::{self, Table};
 use super::{Bench, Outcome};
 
-/// The networks that are measured as code as well.
+/// Networks that are also measured as code.
 const STRAIGHT: [&str; 3] = [
     "lenet-300-100-100x-code-m4",
     "lenet-300-100-300x-code-m4",
@@ -23,15 +23,15 @@ const STRAIGHT: [&str; 3] = [
 
 /// A container of `tests/networks`.
 pub(super) struct Committed {
-    /// The file's name without its ending.
+    /// File name without extension.
     pub(super) name: String,
-    /// Its bytes.
+    /// Contents of the file.
     pub(super) bytes: AlignedBytes,
-    /// The cores that it was exported for: one when that is in its name.
+    /// Cores to measure it on: the one in its name, or both.
     pub(super) cores: Vec<Core>,
 }
 
-/// All of them, by name.
+/// Reads all containers of `tests/networks`, sorted by name.
 pub(super) fn committed(bench: &Bench) -> Outcome<Vec<Committed>> {
     let refuse = |e: std::io::Error| format!("{}: {e}", bench.networks.display());
     let entries = fs::read_dir(&bench.networks).map_err(refuse)?;
@@ -57,7 +57,7 @@ pub(super) fn committed(bench: &Bench) -> Outcome<Vec<Committed>> {
     paths.into_iter().map(each).collect()
 }
 
-/// The first 100 test digits of MNIST.
+/// Reads the first 100 test images of MNIST.
 pub(super) fn digits(bench: &Bench) -> Outcome<Vec<Vec<u8>>> {
     let data = folder::load(&bench.networks.join("digits")).map_err(|e| e.to_string())?;
     Ok((0..data.test.len())
@@ -65,19 +65,20 @@ pub(super) fn digits(bench: &Bench) -> Outcome<Vec<Vec<u8>>> {
         .collect())
 }
 
-/// Mean instructions of an inference; an error where the board computes something else.
+/// Returns the mean instructions of an inference. Logits that differ from the workstation's are an
+/// error.
 pub(super) fn instructions(network: &NetworkReport, name: &str, board: &Board) -> Outcome<f64> {
     if network.matches_host != Some(true) {
         return Err(match network.over_by {
-            Some(bytes) => format!("{name} does not fit {}: {bytes} bytes over", board.name),
-            None => format!("{name} computes something else on {}", board.name),
+            Some(bytes) => format!("{name} exceeds {} by {bytes} bytes", board.name),
+            None => format!("{name} has other logits on {}", board.name),
         });
     }
     let counts = network.cost.counts();
     Ok(counts.ok_or("the board counted nothing")?.mean)
 }
 
-/// Measures `bytes` on `board`.
+/// Measures the container `bytes` on `board`.
 pub(super) fn count(
     bench: &Bench,
     board: &Board,
@@ -96,7 +97,7 @@ pub(super) fn count(
     Ok(network)
 }
 
-/// Measures all of them.
+/// Measures all committed networks and adds their figures to `table`.
 pub(super) fn measure(bench: &Bench, table: &mut Table) -> Outcome<()> {
     let digits = digits(bench)?;
     for Committed { name, bytes, cores } in committed(bench)? {
@@ -104,7 +105,7 @@ pub(super) fn measure(bench: &Bench, table: &mut Table) -> Outcome<()> {
         let model = Model::parse(&bytes).map_err(|e| refuse(&e))?;
         let blocks: usize = model.layers().map(|layer| layer.block().len()).sum();
         table.put(table::BYTES, &name, "", bytes.len() as f64);
-        // Header, records, geometries of convolutions, links, and what fills blocks up to their alignment.
+        // Header, records, geometries of convolutions, links, and padding between blocks.
         let fixed = bytes.len() - blocks;
         table.put(table::FIXED, &name, "", fixed as f64);
         table.put(table::ARENA, &name, "", 4.0 * model.arena_words() as f64);
@@ -119,9 +120,9 @@ pub(super) fn measure(bench: &Bench, table: &mut Table) -> Outcome<()> {
             let stack = network.ram.and_then(|ram| ram.stack_inference);
             let mean = instructions(&network, &name, board)?;
             table.put(table::COUNT, &name, &board.name, mean);
-            let load = network.load.ok_or("the board told no load")?;
+            let load = network.load.ok_or("the board reported no load")?;
             table.put(table::LOAD, &name, &board.name, load as f64);
-            let stack = stack.ok_or("the board told no stack")?;
+            let stack = stack.ok_or("the board reported no stack")?;
             table.put_stack(&name, &board.name, stack, chain);
             if let Some((prefix, products)) = convolutions(&model) {
                 let bytes = write(&prefix).map_err(|e| refuse(&e))?;
@@ -139,8 +140,8 @@ pub(super) fn measure(bench: &Bench, table: &mut Table) -> Outcome<()> {
     Ok(())
 }
 
-/// The network up to its last convolution, then a dense layer of one output without a weight; with it
-/// how often a weight meets a position. `None` where there is no convolution.
+/// Returns the network up to its last convolution, followed by a dense layer without weights, and
+/// the number of multiplications of its nonzeros. Returns `None` if there is no convolution.
 fn convolutions(model: &Model<'_>) -> Option<(NetworkSpec, f64)> {
     let mut spec = NetworkSpec::from_model(model);
     let conv = |layer: &LayerSpec| matches!(layer.operation, Operation::Conv { .. });
@@ -156,7 +157,7 @@ fn convolutions(model: &Model<'_>) -> Option<(NetworkSpec, f64)> {
     Some((spec, products))
 }
 
-/// A dense layer without a weight.
+/// Returns a dense layer without weights.
 fn empty(outputs: usize) -> LayerSpec {
     LayerSpec::dense(
         Encoding::Csr,
@@ -166,7 +167,7 @@ fn empty(outputs: usize) -> LayerSpec {
     )
 }
 
-/// Measures the network as code: instructions, and flash beside that of a program whose network is
+/// Measures the network as code: instructions, and the flash it adds to a program whose network is
 /// empty.
 fn straight(
     bench: &Bench,

@@ -1,24 +1,21 @@
-//! What the engine costs in flash: the text of programs that are nothing but parser and engine.
+//! Measures the code size of the engine: the text of programs that only contain parser and engine.
 
 use std::fs;
-use std::path::Path;
 
-use object::Endianness;
-use object::elf::SHF_EXECINSTR;
-use object::read::elf::{ElfFile32, FileHeader, SectionHeader};
 use rarefy_trainer::deploy::costs::Core;
-use rarefy_trainer::device::{Machine, Toolchain};
+use rarefy_trainer::device::{Machine, Toolchain, code_size};
 
 use super::table::{self, Table};
 use super::{Bench, Outcome};
 
-/// The programs of `firmware/bare`: their name, and the figure's.
+/// Programs of `firmware/bare`, and the subjects of their figures.
 const PROGRAMS: [(&str, &str); 2] = [
     ("size", "packed words, checked"),
     ("size-verified", "packed words, verified"),
 ];
 
-/// Builds both for the Cortex-M4 with packed words as the only encoding.
+/// Builds the programs for the Cortex-M4 with packed words as the only encoding, and adds their
+/// text sizes to `table`.
 pub(super) fn measure(bench: &Bench, table: &mut Table) -> Outcome<()> {
     let (machine, board) = (Machine::default(), bench.board(Core::M4)?);
     let toolchain = Toolchain::find(&machine, &board.target).map_err(|e| e.to_string())?;
@@ -41,21 +38,10 @@ pub(super) fn measure(bench: &Bench, table: &mut Table) -> Outcome<()> {
             return Err(format!("building the program {program} failed, see above"));
         }
         let built = folder.join(&board.target).join("release").join(program);
-        let text = text(&built).map_err(|e| format!("{}: {e}", built.display()))?;
+        let elf = fs::read(&built).map_err(|e| format!("{}: {e}", built.display()))?;
+        let text = code_size(&elf).map_err(|e| format!("{}: {e}", built.display()))?;
         eprintln!("{name}: {text} bytes");
         table.put(table::TEXT, name, &board.name, text as f64);
     }
     Ok(())
-}
-
-/// Bytes of the code in an ELF file.
-fn text(path: &Path) -> Result<u64, Box<dyn std::error::Error>> {
-    let bytes = fs::read(path)?;
-    let file = ElfFile32::<Endianness>::parse(&*bytes)?;
-    let endian = file.endian();
-    let sections = file.elf_header().sections(endian, &*bytes)?;
-    let code = sections
-        .iter()
-        .filter(|section| section.sh_flags(endian) & SHF_EXECINSTR != 0);
-    Ok(code.map(|section| u64::from(section.sh_size(endian))).sum())
 }

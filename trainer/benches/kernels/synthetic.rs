@@ -1,18 +1,36 @@
-//! Small networks of which each has much of something, so that what it costs can be told apart.
+//! Small synthetic networks, each dominated by one kind of work, so that the fit can separate
+//! costs.
 
 use rarefy_format::{
     Encoding, LayerSpec, Margin, NetworkSpec, Operation, Pooling, Shape, WeightsSpec, Window,
     index_bits,
 };
 
-/// Inputs of the networks of dense layers.
+/// Number of inputs of networks of dense layers.
 const INPUTS: u16 = 192;
 
-/// Channels and width of the maps.
+/// Channels and width of feature maps.
 const MAP: (u16, u16) = (4, 16);
 
-/// All of them, by name.
-pub(super) fn networks() -> Vec<(String, NetworkSpec)> {
+/// Networks and their names.
+type Named = Vec<(String, NetworkSpec)>;
+
+/// Returns all synthetic networks of dense layers, small convolutions and pooling, with names.
+pub(super) fn networks() -> Named {
+    [
+        rows_and_columns(),
+        many_outputs(),
+        depths(),
+        mixed_encodings(),
+        listed_inputs(),
+        convolutions(),
+        poolings(),
+    ]
+    .concat()
+}
+
+/// Returns networks that vary the rows and columns of a dense layer in every encoding.
+fn rows_and_columns() -> Named {
     let mut networks = Vec::new();
     for encoding in [
         Encoding::Csr,
@@ -22,14 +40,14 @@ pub(super) fn networks() -> Vec<(String, NetworkSpec)> {
         Encoding::Dense,
         Encoding::CsrF32,
     ] {
-        // Few and many rows, short and long ones, of equal length and not; few inputs.
+        // Few and many rows, short and long, of equal and of growing length; few inputs.
         for (inputs, rows, length, step) in [
             (INPUTS, 8, 5, 0),
             (INPUTS, 64, 5, 0),
             (INPUTS, 64, 24, 0),
             (INPUTS, 48, 4, 1),
             (32, 64, 8, 0),
-            // Rows that have no body of their own, rows in rounds, columns that fill no group.
+            // Rows without an unrolled body, rows in rounds, columns that do not fill a group.
             (INPUTS, 16, 9, 1),
             (INPUTS, 24, 16, 2),
             (INPUTS - 1, 12, 100, 0),
@@ -44,7 +62,12 @@ pub(super) fn networks() -> Vec<(String, NetworkSpec)> {
             networks.push((name, network(Shape::flat(inputs), layers)));
         }
     }
-    // Many outputs of the network.
+    networks
+}
+
+/// Returns networks with many outputs.
+fn many_outputs() -> Named {
+    let mut networks = Vec::new();
     for encoding in [
         Encoding::Csr,
         Encoding::Words,
@@ -59,7 +82,13 @@ pub(super) fn networks() -> Vec<(String, NetworkSpec)> {
         let name = format!("{} 24 x 300 at the end", encoding.name());
         networks.push((name, network(Shape::flat(INPUTS), layers)));
     }
-    // One layer and many, to tell what a layer costs from what an inference does.
+    networks
+}
+
+/// Returns networks of one and of many layers, which separate the cost of a layer from that of an
+/// inference.
+fn depths() -> Named {
+    let mut networks = Vec::new();
     for layers in [1, 8] {
         let mut layers = vec![dense(Encoding::Csr, 16, &[2; 16]); layers];
         if let Some(last) = layers.last_mut() {
@@ -68,7 +97,12 @@ pub(super) fn networks() -> Vec<(String, NetworkSpec)> {
         let name = format!("{} layers of 16 x 16", layers.len());
         networks.push((name, network(Shape::flat(16), layers)));
     }
-    // Several encodings in a network.
+    networks
+}
+
+/// Returns networks with several encodings.
+fn mixed_encodings() -> Named {
+    let mut networks = Vec::new();
     let mixes: [&[Encoding]; 5] = [
         &[Encoding::Csr, Encoding::Words],
         &[Encoding::Columns, Encoding::Words],
@@ -88,7 +122,13 @@ pub(super) fn networks() -> Vec<(String, NetworkSpec)> {
             networks.push((name, network(Shape::flat(32), layers.collect())));
         }
     }
-    // Entropy-coded inputs that are listed, alone and in runs, for few rows and for many.
+    networks
+}
+
+/// Returns networks with entropy-coded lists of inputs, scattered and in runs, for few rows and
+/// many.
+fn listed_inputs() -> Named {
+    let mut networks = Vec::new();
     for (runs, length, rows) in [(64, 1, 5), (2, 60, 5), (24, 1, 48), (8, 6, 48)] {
         let listed = (0..runs * length)
             .map(|at| at / length * (INPUTS / runs) + at % length)
@@ -113,6 +153,12 @@ pub(super) fn networks() -> Vec<(String, NetworkSpec)> {
         let name = format!("rice {runs} runs of {length} listed, {rows} rows");
         networks.push((name, network(Shape::flat(INPUTS), vec![first, last])));
     }
+    networks
+}
+
+/// Returns convolutions.
+fn convolutions() -> Named {
+    let mut networks = Vec::new();
     let convolutions = [
         (Encoding::Words, 3, 1, None, 6, 8),
         (Encoding::Words, 3, 1, None, 6, 16),
@@ -142,6 +188,12 @@ pub(super) fn networks() -> Vec<(String, NetworkSpec)> {
         );
         networks.push((name, network(map(MAP.1), vec![layer, end()])));
     }
+    networks
+}
+
+/// Returns pooling layers.
+fn poolings() -> Named {
+    let mut networks = Vec::new();
     for (width, size) in [(16, 2), (16, 4), (24, 2), (24, 3), (24, 6)] {
         let operation = Operation::Pool {
             pooling: Pooling::Max,
@@ -160,10 +212,12 @@ pub(super) fn networks() -> Vec<(String, NetworkSpec)> {
     networks
 }
 
+/// Returns a network.
 fn network(input: Shape, layers: Vec<LayerSpec>) -> NetworkSpec {
     NetworkSpec { input, layers }
 }
 
+/// Returns the shape of a square map.
 fn map(width: u16) -> Shape {
     Shape {
         channels: MAP.0,
@@ -172,6 +226,7 @@ fn map(width: u16) -> Shape {
     }
 }
 
+/// Returns a window without padding.
 fn window(size: u8, stride: u8) -> Window {
     Window {
         size,
@@ -180,12 +235,12 @@ fn window(size: u8, stride: u8) -> Window {
     }
 }
 
-/// A dense layer of one output that reads nothing.
+/// Returns a dense layer with one output and no weights.
 fn end() -> LayerSpec {
     LayerSpec::dense(Encoding::Csr, 0, vec![0], vec![Vec::new()])
 }
 
-/// A layer whose rows have these lengths, with weights of 4 bits at columns spread over its inputs.
+/// Returns a dense layer with rows of the given lengths: 4-bit weights, spread over its inputs.
 fn dense(encoding: Encoding, columns: u16, lengths: &[usize]) -> LayerSpec {
     let columns = usize::from(columns);
     let row = |(row, &length): (usize, &usize)| -> Vec<(u16, i16)> {

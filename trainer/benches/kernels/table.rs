@@ -1,22 +1,23 @@
-//! The figures as a table: written as CSV and Markdown, read again, and compared.
+//! The table of all figures: writes it as CSV and Markdown, reads it back, and compares two
+//! tables.
 //!
-//! In the CSV a line is a figure, what it is of, the board (none for what is the same on all), the value
-//! and what it is to be at most. A count may grow by [`GROWTH`]; more is refused. Counts of programs
-//! depend on the compiler: those of another are told, not judged.
+//! A line of the CSV holds the kind of figure, its subject, the board (empty if the figure is the
+//! same on all boards), the value and its limit. A figure may grow by [`GROWTH`]. Figures of
+//! programs depend on the compiler, so with another compiler they are reported but do not fail.
 
 use std::fmt::Write as _;
 
 use super::Outcome;
 
-/// By how much a figure may grow over the committed one.
+/// Allowed growth over the committed figure.
 const GROWTH: f64 = 0.02;
 
-/// The board that stands for the Cortex-M4.
+/// Board that represents the Cortex-M4.
 const M4: &str = "mps2-an386";
-/// The board that stands for the Cortex-M0.
+/// Board that represents the Cortex-M0.
 const M0: &str = "microbit";
 
-// The kinds of figures.
+// Kinds of figures.
 pub(super) const COUNT: &str = "instructions";
 pub(super) const LOAD: &str = "instructions to load";
 pub(super) const EACH: &str = "instructions a nonzero and position";
@@ -28,8 +29,8 @@ pub(super) const ARENA: &str = "arena bytes";
 const STACK: &str = "stack bytes";
 pub(super) const TEXT: &str = "text bytes";
 
-/// What figures are to be at most, for the networks and boards that were asked for. Containers that are
-/// there to be written as code, or for fewest bytes, have no aim for their speed as they are.
+/// Limits of figures: kind, subject, board, value. Containers that were exported for minimum size
+/// or as a source of code have no limit on their speed.
 const LIMITS: &[(&str, &str, &str, f64)] = &[
     (COUNT, "lenet-300-100-10x-speed-m4", M4, 50_000.0),
     (COUNT, "lenet-300-100-100x-speed-m4", M4, 11_500.0),
@@ -42,7 +43,7 @@ const LIMITS: &[(&str, &str, &str, f64)] = &[
     (COUNT, "lenet-5-28-10x-speed-m4", M4, 190_000.0),
     (COUNT, "lenet-5-28-global-10x-speed-m4", M4, 190_000.0),
     (COUNT, "lenet-5-28-uniform-10x-speed-m4", M4, 190_000.0),
-    // Four inferences.
+    // The cost of four inferences.
     (LOAD, "lenet-300-100-100x-speed-m4", M4, 45_000.0),
     (CODE, "lenet-300-100-100x-code-m4", M4, 9_500.0),
     (CODE, "lenet-300-100-300x-code-m4", M4, 3_300.0),
@@ -54,7 +55,7 @@ const LIMITS: &[(&str, &str, &str, f64)] = &[
     (BYTES, "lenet-300-100-300x-size", "", 1_330.0),
     (BYTES, "lenet-300-100-1000x-size", "", 500.0),
     (BYTES, "conv6-conv12-3x-size", "", 1_250.0),
-    // 16 bytes and 8 for each of three layers.
+    // 16 bytes, and 8 per layer for three layers.
     (FIXED, "lenet-300-100-10x-size", "", 40.0),
     (FIXED, "lenet-300-100-100x-size", "", 40.0),
     (FIXED, "lenet-300-100-300x-size", "", 40.0),
@@ -63,27 +64,29 @@ const LIMITS: &[(&str, &str, &str, f64)] = &[
     (TEXT, "packed words, verified", M4, 2_048.0),
 ];
 
-/// What an inference's stack is to be at most on [`M4`], for dense layers of one encoding.
+/// Limit in bytes of an inference's stack on [`M4`], for dense layers of one encoding.
 const CHAIN_STACK: f64 = 256.0;
 
 /// One figure.
 #[derive(Debug, Clone, PartialEq)]
 struct Figure {
+    /// Kind of figure.
     what: String,
+    /// Subject.
     of: String,
     board: String,
     value: f64,
-    /// What that is to be at most.
+    /// Largest acceptable value.
     limit: Option<f64>,
 }
 
 impl Figure {
-    /// Whether another compiler may give another value.
+    /// Returns `true` if the value depends on the compiler.
     fn compiled(&self) -> bool {
         !self.board.is_empty()
     }
 
-    /// Its value for a reader: counts whole, ratios and means with the decimals they have.
+    /// Formats the value: counts as integers, ratios and means with two decimals.
     fn text(&self) -> String {
         if self.value.fract() == 0.0 {
             format!("{}", self.value)
@@ -93,7 +96,7 @@ impl Figure {
     }
 }
 
-/// All figures, and what they were measured with.
+/// All figures, with the revision and the compiler that they were measured with.
 #[derive(Debug)]
 pub(super) struct Table {
     revision: String,
@@ -102,7 +105,7 @@ pub(super) struct Table {
 }
 
 impl Table {
-    /// None yet.
+    /// Creates an empty table.
     pub(super) fn new(revision: String, compiler: String) -> Self {
         Self {
             revision,
@@ -120,13 +123,13 @@ impl Table {
             what: what.into(),
             of: of.into(),
             board: board.into(),
-            // As it is written, so that what is read again is equal.
+            // Rounded as it is written, so that a table read back is equal.
             value: (100.0 * value).round() / 100.0,
             limit,
         });
     }
 
-    /// Adds the stack of an inference; a `chain` is dense layers of one encoding.
+    /// Adds the stack use of an inference. A `chain` consists of dense layers of one encoding.
     pub(super) fn put_stack(&mut self, of: &str, board: &str, bytes: u64, chain: bool) {
         self.put(STACK, of, board, bytes as f64);
         if let Some(figure) = self.figures.last_mut() {
@@ -134,7 +137,7 @@ impl Table {
         }
     }
 
-    /// As CSV.
+    /// Formats the table as CSV.
     pub(super) fn csv(&self) -> String {
         let mut text = String::from("figure,of,board,value,at most\n");
         for (what, value) in [("revision", &self.revision), ("compiler", &self.compiler)] {
@@ -157,11 +160,11 @@ impl Table {
         text
     }
 
-    /// From CSV.
+    /// Parses a table from CSV.
     pub(super) fn read(text: &str) -> Outcome<Self> {
         let mut table = Table::new(String::new(), String::new());
         for line in text.lines().skip(1) {
-            let refuse = || format!("kernels.csv: the line `{line}` is no figure");
+            let refuse = || format!("kernels.csv: the line `{line}` is not a figure");
             let [what, of, board, value, _] = line.split(',').collect::<Vec<_>>()[..] else {
                 return Err(refuse());
             };
@@ -177,7 +180,7 @@ impl Table {
         Ok(table)
     }
 
-    /// As Markdown: one table for each kind of figure.
+    /// Formats the table as Markdown: one table per kind of figure.
     pub(super) fn markdown(&self) -> String {
         let mut text = format!(
             "# What the kernels cost\n\n\
@@ -218,7 +221,8 @@ impl Table {
         text
     }
 
-    /// Compares with what is committed: notes for the reader, or why it is refused.
+    /// Compares the table with the committed one. Returns notes, or an error that lists figures
+    /// that grew, are new, or are missing.
     pub(super) fn judge(&self, committed: &Table) -> Outcome<Vec<String>> {
         let same_compiler = self.compiler == committed.compiler;
         let (mut notes, mut grown) = (Vec::new(), Vec::new());
@@ -229,7 +233,7 @@ impl Table {
             };
             let Some(new) = self.figures.iter().find(same) else {
                 grown.push(format!(
-                    "{} of {} is measured no more: {again}",
+                    "{} of {} is no longer measured: {again}",
                     old.what, old.of
                 ));
                 continue;
@@ -261,7 +265,7 @@ impl Table {
         }
         if !same_compiler {
             notes.push(format!(
-                "the committed table was measured with {}, this with {}: what programs cost was not judged",
+                "the committed table was measured with {}, this one with {}: figures of programs were not compared",
                 committed.compiler, self.compiler
             ));
         } else if !notes.is_empty() {

@@ -1,56 +1,55 @@
-//! The boards that Rarefy knows: one folder each under `firmware/boards/`.
+//! Known boards: one folder per board under `firmware/boards/`.
 //!
-//! A board is its `board.toml` (core, target, how to run on it, its timer) and its `memory.x`
-//! (the regions FLASH and RAM, one a line), read when a command runs: adding a board is adding
-//! a folder. Refuses an unknown name (suggesting a known one), a description with missing or
-//! unknown keys, a memory map without the two regions.
+//! A folder holds `board.toml` (core, target triple, emulator or probe, timer) and `memory.x`
+//! (a linker script with the regions FLASH and RAM, one per line). Both are read at run time, so
+//! adding a folder adds a board.
 
 use std::env;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::{self, Path, PathBuf};
 
 use serde::Deserialize;
 
 use crate::artifact::FileError;
 use crate::names;
 
-/// A stretch of a board's address space.
+/// A region of a board's address space.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Region {
     /// First address.
     pub origin: u64,
-    /// Bytes.
+    /// Length in bytes.
     pub length: u64,
 }
 
 impl Region {
-    /// Whether `address` lies inside.
+    /// Returns `true` if `address` lies in the region.
     #[must_use]
     pub fn contains(&self, address: u64) -> bool {
         address >= self.origin && address - self.origin < self.length
     }
 }
 
-/// How programs get onto a board.
+/// The tool that runs programs on a board.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Runner {
-    /// QEMU, with this machine name.
+    /// QEMU emulates the board.
     Emulator {
-        /// What `qemu-system-arm -M` calls the board.
+        /// Machine name, as in `qemu-system-arm -M`.
         machine: String,
     },
-    /// A debug probe, with this chip name.
+    /// probe-rs flashes the board through a debug probe.
     Probe {
-        /// What `probe-rs run --chip` calls the chip.
+        /// Chip name, as in `probe-rs run --chip`.
         chip: String,
     },
 }
 
-/// What a board's timer counts.
+/// The unit that a board's timer counts in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Counter {
-    /// Executed instructions: exact, the same in every run, emulated boards only.
+    /// Executed instructions: exact and reproducible; emulated boards only.
     Instructions,
     /// Clock cycles of real hardware.
     Cycles,
@@ -59,80 +58,93 @@ pub enum Counter {
 /// A board, emulated or real.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Board {
-    /// Its folder's name, which is what people type.
+    /// Name of the board's folder; users select the board by it.
     pub name: String,
-    /// One line for people.
+    /// One-line description.
     pub description: String,
-    /// The processor core, such as Cortex-M4F.
+    /// Processor core, such as Cortex-M4F.
     pub core: String,
-    /// The compiler's target triple.
+    /// Target triple.
     pub target: String,
-    /// How programs get onto it.
+    /// Emulator or debug probe.
     pub runner: Runner,
-    /// Clock of the timer in Hz.
+    /// Timer frequency in Hz.
     pub clock_hz: u64,
-    /// What the timer counts.
+    /// Unit of the timer.
     pub counter: Counter,
-    /// Read-only memory for code and model.
+    /// Flash, for code and model.
     pub flash: Region,
-    /// Working memory.
+    /// RAM.
     pub ram: Region,
-    /// The firmware workspace that the board belongs to.
+    /// Folder of the firmware workspace that the board belongs to.
     pub firmware: PathBuf,
 }
 
 impl Board {
-    /// Whether QEMU plays the board.
+    /// Returns `true` if QEMU emulates the board.
     #[must_use]
     pub fn emulated(&self) -> bool {
         matches!(self.runner, Runner::Emulator { .. })
     }
+
+    /// Returns the shift of QEMU's `-icount` for the board: an instruction takes 2^shift
+    /// nanoseconds of emulated time.
+    ///
+    /// This is the smallest shift from 7 on at which an instruction takes more than two ticks of
+    /// the timer. Since a reading may be off by one tick, ticks then determine instructions
+    /// exactly.
+    pub(crate) fn icount_shift(&self) -> u32 {
+        const NANOSECONDS: u64 = 1_000_000_000;
+        (7..=10)
+            .find(|shift| self.clock_hz << shift > 2 * NANOSECONDS)
+            .unwrap_or(10)
+    }
 }
 
-/// The known boards, by name.
+/// All known boards, sorted by name.
 #[derive(Clone, Debug)]
 pub struct Boards {
     boards: Vec<Board>,
 }
 
-/// A board that cannot be used.
+/// Why a board cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum BoardError {
-    /// No such folder.
+    /// No board has the requested name.
     #[error("{}", names::unknown("board", .name, .known.iter().map(String::as_str), "`rarefy boards` lists all"))]
     Unknown {
-        /// What was asked for.
+        /// Requested name.
         name: String,
-        /// What there is.
+        /// Names of all known boards.
         known: Vec<String>,
     },
-    /// The description or the memory map makes no sense.
+    /// `board.toml` or `memory.x` is invalid.
     #[error("{path} does not describe a board: {why}")]
     Description {
-        /// The file at fault.
+        /// Invalid file.
         path: String,
-        /// What is wrong with it.
+        /// The problem.
         why: String,
     },
-    /// The firmware's sources are not there.
+    /// No firmware workspace was found.
     #[error(
-        "the firmware's sources are nowhere to be found; run inside a checkout of Rarefy or set RAREFY_FIRMWARE to its folder firmware"
+        "the firmware's sources were not found; run inside a checkout of Rarefy, or set RAREFY_FIRMWARE to its `firmware` folder"
     )]
     NoFirmware,
-    /// `RAREFY_FIRMWARE` leads nowhere.
+    /// `RAREFY_FIRMWARE` does not name a firmware workspace.
     #[error(
-        "RAREFY_FIRMWARE is {path}, which holds no boards; set it to the folder firmware of a checkout"
+        "RAREFY_FIRMWARE is {path}, which contains no boards; set it to the `firmware` folder of a checkout"
     )]
     NotFirmware {
-        /// What the variable says.
+        /// Value of the variable.
         path: String,
     },
-    /// A file that cannot be read.
+    /// A file could not be read.
     #[error(transparent)]
     File(#[from] FileError),
 }
 
-/// `board.toml` as it is written.
+/// Contents of `board.toml`.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Description {
@@ -145,11 +157,14 @@ struct Description {
     counter: Counter,
 }
 
-/// The folder of the firmware workspace: `$RAREFY_FIRMWARE`, else that of the checkout around
-/// the current folder, else that of the checkout this program was built from.
+/// Returns the folder of the firmware workspace.
+///
+/// This is `$RAREFY_FIRMWARE` if set, otherwise the `firmware` folder of the checkout that
+/// contains the current folder, otherwise that of the checkout from which this program was built.
 ///
 /// # Errors
-/// When none of them holds boards.
+///
+/// Returns an error if no firmware workspace is found, or if `$RAREFY_FIRMWARE` is not one.
 pub fn firmware_folder() -> Result<PathBuf, BoardError> {
     let is_firmware =
         |folder: &Path| folder.join("boards").is_dir() && folder.join("Cargo.toml").is_file();
@@ -172,15 +187,23 @@ pub fn firmware_folder() -> Result<PathBuf, BoardError> {
         .ok_or(BoardError::NoFirmware)
 }
 
+/// Returns `folder` as an absolute path, or unchanged if that fails.
 fn absolute(folder: PathBuf) -> PathBuf {
-    folder.canonicalize().unwrap_or(folder)
+    // On Windows `canonicalize` returns verbatim paths (`\\?\C:\...`), which linkers reject.
+    let absolute = if cfg!(windows) {
+        path::absolute(&folder)
+    } else {
+        folder.canonicalize()
+    };
+    absolute.unwrap_or(folder)
 }
 
 impl Boards {
     /// Reads every board under `firmware`.
     ///
     /// # Errors
-    /// When a board's files cannot be read or make no sense.
+    ///
+    /// Returns an error if a board's files cannot be read or are invalid.
     pub fn discover(firmware: &Path) -> Result<Self, BoardError> {
         let folder = firmware.join("boards");
         let entries = fs::read_dir(&folder).map_err(|e| FileError::new("list", &folder, e))?;
@@ -195,10 +218,11 @@ impl Boards {
         Ok(Self { boards })
     }
 
-    /// The board called `name`.
+    /// Returns the board called `name`.
     ///
     /// # Errors
-    /// When there is none; the error suggests a similar one.
+    ///
+    /// Returns [`BoardError::Unknown`], which suggests a similar name, if there is no such board.
     pub fn get(&self, name: &str) -> Result<&Board, BoardError> {
         self.boards
             .iter()
@@ -212,13 +236,14 @@ impl Boards {
             })
     }
 
-    /// All boards, sorted by name.
+    /// Iterates over all boards, sorted by name.
     pub fn iter(&self) -> impl Iterator<Item = &Board> {
         self.boards.iter()
     }
 }
 
 impl Board {
+    /// Reads the board in `folder`, part of the workspace `firmware`.
     fn read(folder: &Path, firmware: &Path) -> Result<Self, BoardError> {
         let name = folder
             .file_name()
@@ -226,42 +251,34 @@ impl Board {
             .to_string_lossy()
             .into_owned();
         let path = folder.join("board.toml");
-        let refuse = |path: &Path, why: String| BoardError::Description {
+        let invalid = |path: &Path, why: &str| BoardError::Description {
             path: path.display().to_string(),
-            why,
+            why: why.to_owned(),
         };
         let text = fs::read_to_string(&path).map_err(|e| FileError::new("read", &path, e))?;
         let description: Description =
-            toml::from_str(&text).map_err(|e| refuse(&path, e.message().replace('\n', " ")))?;
+            toml::from_str(&text).map_err(|e| invalid(&path, &e.message().replace('\n', " ")))?;
         let runner = match (description.emulated, description.probe) {
             (Some(machine), None) => Runner::Emulator { machine },
             (None, Some(chip)) => Runner::Probe { chip },
-            _ => {
-                return Err(refuse(
-                    &path,
-                    "give either `emulated` or `probe`".to_owned(),
-                ));
-            }
+            _ => return Err(invalid(&path, "set either `emulated` or `probe`")),
         };
-        // Slower, and the emulator's ticks would be too coarse to tell single instructions.
+        // Ticks of a slower timer are too coarse to resolve single instructions.
         if !(2_000_000..=1_000_000_000).contains(&description.clock_hz) {
-            let why = format!("clock_hz is {}, not 2 MHz to 1 GHz", description.clock_hz);
-            return Err(refuse(&path, why));
+            let clock = description.clock_hz;
+            let why = format!("clock_hz is {clock}; set it to between 2 MHz and 1 GHz");
+            return Err(invalid(&path, &why));
         }
         if description.counter == Counter::Instructions && matches!(runner, Runner::Probe { .. }) {
-            return Err(refuse(
-                &path,
-                "only an emulated board can count instructions".to_owned(),
-            ));
+            let why = "only an emulated board can count instructions; set counter to \"cycles\"";
+            return Err(invalid(&path, why));
         }
         let map = folder.join("memory.x");
         let text = fs::read_to_string(&map).map_err(|e| FileError::new("read", &map, e))?;
         let region = |region: &str| {
             memory_region(&text, region).ok_or_else(|| {
-                refuse(
-                    &map,
-                    format!("no line `{region} : ORIGIN = ..., LENGTH = ...`"),
-                )
+                let why = format!("add a line `{region} : ORIGIN = ..., LENGTH = ...`");
+                invalid(&map, &why)
             })
         };
         Ok(Self {
@@ -279,11 +296,11 @@ impl Board {
     }
 }
 
-/// The region `name` of a linker script's memory map.
+/// Returns the region `name` of a linker script's memory map.
 fn memory_region(text: &str, name: &str) -> Option<Region> {
     text.lines().find_map(|line| {
         let (left, right) = line.split_once(':')?;
-        // The name may be followed by attributes, as in `FLASH (rx) :`.
+        // Attributes may follow the name, as in `FLASH (rx) :`.
         if left.split_whitespace().next()? != name {
             return None;
         }
@@ -299,7 +316,7 @@ fn memory_region(text: &str, name: &str) -> Option<Region> {
     })
 }
 
-/// A linker script's number: decimal or hexadecimal, with K or M behind.
+/// Parses a number of a linker script: decimal or hexadecimal, with an optional suffix K or M.
 fn number(text: &str) -> Option<u64> {
     let (digits, unit) = match text.as_bytes().last()? {
         b'K' | b'k' => (&text[..text.len() - 1], 1 << 10),
@@ -330,7 +347,7 @@ mod tests {
     const MEMORY: &str = "MEMORY\n{\n  FLASH (rx) : ORIGIN = 0x10000000, LENGTH = 256K\n  RAM : ORIGIN = 0x20000000, LENGTH = 0x4000\n}\n";
 
     #[test]
-    fn the_boards_of_the_checkout_are_known_and_an_unknown_one_is_told_from_them() {
+    fn the_checkout_has_boards_and_an_unknown_name_gets_a_suggestion() {
         let boards = Boards::discover(&firmware_folder().unwrap()).unwrap();
         let board = boards.get("microbit").unwrap();
         assert_eq!(
@@ -357,7 +374,7 @@ mod tests {
     }
 
     #[test]
-    fn a_new_folder_is_a_new_board() {
+    fn adding_a_folder_adds_a_board() {
         let firmware = folder_with(BOARD, MEMORY);
         let boards = Boards::discover(firmware.path()).unwrap();
         let board = boards.get("b").unwrap();
@@ -384,7 +401,7 @@ mod tests {
     }
 
     #[test]
-    fn descriptions_that_make_no_sense_are_refused_by_name() {
+    fn invalid_descriptions_are_rejected_with_the_file_at_fault() {
         for (board, memory, expected) in [
             ("core = \"c\"\n".to_owned(), MEMORY, "board.toml"),
             (format!("{BOARD}colour = \"red\"\n"), MEMORY, "colour"),

@@ -1,8 +1,9 @@
-//! Programs that were linked before: what would be built again from the same inputs is read instead.
+//! A cache of linked programs, so that unchanged firmware is not built again.
 //!
-//! A program's name is a hash of all that it is made of: the sources of firmware, runtime and format, cargo's
-//! settings, the compiler, and what the plan adds. Where one of these cannot be read, nothing is kept.
-//! The registry's crates are pinned by the lock file. The newest programs stay, older ones are deleted.
+//! The key is a hash of everything that goes into a program: the sources of firmware, runtime and
+//! format, cargo's configuration, the compiler, and the plan's model, samples and features. Crates
+//! from the registry are pinned by the lock file. If a source cannot be read, the program is not
+//! cached. Only the newest programs are kept.
 
 use std::env;
 use std::fs;
@@ -14,21 +15,22 @@ use sha2::{Digest, Sha256};
 use crate::artifact;
 use crate::digest::hexadecimal;
 
-/// Programs kept: more than the boards times the networks that one command measures.
-const KEPT: usize = 24;
+/// Capacity in programs: more than one command builds (boards times networks).
+const CAPACITY: usize = 24;
 
-/// The files beside `firmware` that it is built from: folders whole, and manifests it inherits from.
-const BESIDE: [&str; 3] = ["format", "runtime", "Cargo.toml"];
+/// Files and folders next to `firmware` that it is built from.
+const SIBLINGS: [&str; 3] = ["format", "runtime", "Cargo.toml"];
 
-/// Where one program is kept.
-pub(super) struct Place {
+/// The cache entry of one program.
+pub(super) struct Entry {
     folder: PathBuf,
-    name: String,
+    /// Key, which is also the file's name.
+    key: String,
 }
 
-impl Place {
-    /// The place in `folder` of what is built from the workspace `firmware` and `parts`. `None` when a source
-    /// cannot be read.
+impl Entry {
+    /// Computes the entry in `folder` of the program built from the workspace `firmware` and
+    /// `parts`. Returns `None` if a source cannot be read.
     pub(super) fn new(folder: &Path, firmware: &Path, parts: &[&[u8]]) -> Option<Self> {
         let mut hash = Sha256::new();
         let mut add = |part: &[u8]| {
@@ -40,50 +42,50 @@ impl Place {
             add(&fs::read(&file).ok()?);
         }
         parts.iter().for_each(|part| add(part));
-        let name = hexadecimal(&hash.finalize());
+        let key = hexadecimal(&hash.finalize());
         let folder = folder.to_path_buf();
-        Some(Self { folder, name })
+        Some(Self { folder, key })
     }
 
-    /// The program, if it is there.
-    pub(super) fn find(&self) -> Option<Vec<u8>> {
-        fs::read(self.folder.join(&self.name)).ok()
+    /// Returns the program if it is cached.
+    pub(super) fn get(&self) -> Option<Vec<u8>> {
+        fs::read(self.folder.join(&self.key)).ok()
     }
 
-    /// Keeps `program`. One that cannot be kept is built again.
-    pub(super) fn keep(&self, program: &[u8]) {
-        let kept = artifact::create_folder(&self.folder)
-            .and_then(|()| artifact::write(&self.folder.join(&self.name), program));
-        if kept.is_ok() {
+    /// Stores `program`. A failure is ignored: the program is then built again.
+    pub(super) fn put(&self, program: &[u8]) {
+        let stored = artifact::create_folder(&self.folder)
+            .and_then(|()| artifact::write(&self.folder.join(&self.key), program));
+        if stored.is_ok() {
             delete_oldest(&self.folder);
         }
     }
 }
 
-/// The files that programs are built from, in a fixed order. Tests and what was built before are none.
+/// Lists the files that programs are built from, in a fixed order and without build outputs.
 fn sources(firmware: &Path) -> Option<Vec<PathBuf>> {
     let mut files = Vec::new();
     collect(firmware, &mut files)?;
-    for name in BESIDE {
+    for name in SIBLINGS {
         collect(&firmware.parent()?.join(name), &mut files)?;
     }
-    // Settings of cargo from any folder around; there need not be any.
+    // Cargo reads its configuration from every parent folder and from its home.
     let home = env::var_os("CARGO_HOME").map(PathBuf::from);
     let home = home.or_else(|| Some(env::home_dir()?.join(".cargo")));
-    let around = firmware
+    let parents = firmware
         .ancestors()
         .skip(1)
         .map(|folder| folder.join(".cargo"));
-    let settings = around
+    let configurations = parents
         .chain(home)
         .flat_map(|folder| ["config.toml", "config"].map(|name| folder.join(name)));
-    files.extend(settings.filter(|path| path.is_file()));
+    files.extend(configurations.filter(|path| path.is_file()));
     files.sort();
     files.dedup();
     Some(files)
 }
 
-/// Adds `path`, or the files in the folder `path`, to `files`.
+/// Appends `path`, or all files under it if it is a folder, to `files`.
 fn collect(path: &Path, files: &mut Vec<PathBuf>) -> Option<()> {
     if !path.is_dir() {
         files.push(path.to_path_buf());
@@ -99,7 +101,7 @@ fn collect(path: &Path, files: &mut Vec<PathBuf>) -> Option<()> {
     Some(())
 }
 
-/// Deletes what exceeds [`KEPT`], the oldest first.
+/// Deletes the oldest programs beyond [`CAPACITY`].
 fn delete_oldest(folder: &Path) {
     let Ok(entries) = fs::read_dir(folder) else {
         return;
@@ -111,9 +113,9 @@ fn delete_oldest(folder: &Path) {
         })
         .collect();
     programs.sort();
-    let excess = programs.len().saturating_sub(KEPT);
+    let excess = programs.len().saturating_sub(CAPACITY);
     for (_, path) in &programs[..excess] {
-        // Somebody else may have deleted it.
+        // Another process may have deleted it already.
         let _ = fs::remove_file(path);
     }
 }
@@ -123,7 +125,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn whatever_a_program_is_made_of_changes_its_place() {
+    fn every_input_of_a_program_changes_its_key() {
         let root = tempfile::tempdir().unwrap();
         let firmware = root.path().join("firmware");
         let write = |path: &str, text: &str| {
@@ -139,19 +141,19 @@ mod tests {
         ] {
             write(path, "1");
         }
-        let place = |parts: &[&[u8]]| {
-            let place = Place::new(&root.path().join("kept"), &firmware, parts);
-            place.unwrap()
+        let entry = |parts: &[&[u8]]| {
+            let entry = Entry::new(&root.path().join("cache"), &firmware, parts);
+            entry.unwrap()
         };
-        let before = place(&[b"model", b"samples"]);
-        assert_eq!(before.find(), None);
-        before.keep(b"program");
-        assert_eq!(place(&[b"model", b"samples"]).find().unwrap(), b"program");
-        assert_eq!(place(&[b"models", b"amples"]).find(), None);
+        let before = entry(&[b"model", b"samples"]);
+        assert_eq!(before.get(), None);
+        before.put(b"program");
+        assert_eq!(entry(&[b"model", b"samples"]).get().unwrap(), b"program");
+        assert_eq!(entry(&[b"models", b"amples"]).get(), None);
 
-        // What was built is no source.
+        // Build outputs are not sources.
         write("firmware/target-rustup/release/measure", "2");
-        assert!(place(&[b"model", b"samples"]).find().is_some());
+        assert!(entry(&[b"model", b"samples"]).get().is_some());
         for path in [
             "firmware/src/lib.rs",
             "firmware/boards/new/board.toml",
@@ -160,31 +162,31 @@ mod tests {
             "Cargo.toml",
             ".cargo/config.toml",
         ] {
-            let before = place(&[]);
-            before.keep(b"program");
+            let before = entry(&[]);
+            before.put(b"program");
             write(path, "2");
-            assert_eq!(place(&[]).find(), None, "{path}");
+            assert_eq!(entry(&[]).get(), None, "{path}");
         }
         fs::remove_dir_all(root.path().join("runtime")).unwrap();
         fs::remove_file(root.path().join("Cargo.toml")).unwrap();
-        assert!(Place::new(&root.path().join("kept"), &firmware, &[]).is_none());
+        assert!(Entry::new(&root.path().join("cache"), &firmware, &[]).is_none());
     }
 
     #[test]
-    fn only_the_newest_programs_stay() {
+    fn only_the_newest_programs_are_kept() {
         let folder = tempfile::tempdir().unwrap();
-        let place = |index: usize| Place {
+        let entry = |index: usize| Entry {
             folder: folder.path().to_path_buf(),
-            name: index.to_string(),
+            key: index.to_string(),
         };
-        for index in 0..KEPT + 3 {
-            place(index).keep(b"program");
+        for index in 0..CAPACITY + 3 {
+            entry(index).put(b"program");
             let file = fs::File::open(folder.path().join(index.to_string())).unwrap();
             let age = std::time::Duration::from_secs(1_000 - index as u64);
             file.set_modified(SystemTime::now() - age).unwrap();
         }
-        place(KEPT + 3).keep(b"program");
-        assert!((0..4).all(|index| place(index).find().is_none()));
-        assert!((4..KEPT + 4).all(|index| place(index).find().is_some()));
+        entry(CAPACITY + 3).put(b"program");
+        assert!((0..4).all(|index| entry(index).get().is_none()));
+        assert!((4..CAPACITY + 4).all(|index| entry(index).get().is_some()));
     }
 }

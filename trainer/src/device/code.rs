@@ -1,38 +1,39 @@
-//! The flash of a network as code: what a program takes beyond one whose network is empty.
+//! Flash size of a network emitted as Rust code.
 //!
-//! Measured: the code is compiled and linked for the board, twice; nothing is run, so neither an
-//! emulator nor a probe is needed. Refuses what is not written as code, and whatever keeps a program
-//! from being built.
+//! The size is the difference between two linked programs: one with the network and one with an
+//! empty network. Nothing is run, so neither an emulator nor a debug probe is needed.
 
 use rarefy_format::{
     AlignedBytes, Encoding, LayerSpec, Model, NetworkSpec, WriteError, container_checksum, write,
 };
 
 use super::boards::Board;
-use super::elf::Footprint;
+use super::error::DeviceError;
+use super::footprint::Footprint;
 use super::image::{Plan, Role};
-use super::measure::{DeviceError, MeasureOptions, builder};
+use super::options::MeasureOptions;
 use crate::deploy::emit;
 
-/// Why the flash of a network as code is not known.
+/// Why the flash size of emitted code could not be determined.
 #[derive(Debug, thiserror::Error)]
 pub enum CodeError {
-    /// A network without weights is not written as code.
+    /// The empty network could not be emitted as code.
     #[error(transparent)]
     Emit(#[from] emit::EmitError),
-    /// The network fits in no container, which the program is compared with.
-    #[error("a network without weights cannot be written: {0}")]
+    /// The empty network could not be written to a container.
+    #[error("the empty network to compare with cannot be written: {0}")]
     Empty(WriteError),
-    /// The program is not built.
+    /// A program could not be built.
     #[error(transparent)]
     Device(#[from] DeviceError),
 }
 
-/// Bytes of flash that `code` takes on `board`: the network of the container `model` written as Rust.
-/// `progress` is told what is going on.
+/// Returns the flash size in bytes on `board` of `code`, the network of the container `model`
+/// emitted as Rust. `progress` receives a line per step.
 ///
 /// # Errors
-/// When nothing compiles it for the board.
+///
+/// Returns an error if `model` is not a valid container or if a program cannot be built.
 pub fn code_flash(
     board: &Board,
     model: &[u8],
@@ -42,8 +43,8 @@ pub fn code_flash(
 ) -> Result<u64, CodeError> {
     let mut flash = |model: &Model<'_>, code: &str, what: &str| -> Result<u64, DeviceError> {
         progress(&format!("{}: building {what}", board.name));
-        // With a sample, so that the program is one that could be run.
-        let image = builder(options).build(Plan {
+        // A sample of zeros makes the program the same as a runnable one.
+        let image = options.builder().build(Plan {
             board,
             role: Role::Straight,
             content: Some((*model, &vec![0; model.inputs()])),
@@ -53,17 +54,17 @@ pub fn code_flash(
     };
     let model = AlignedBytes::copy_from(model);
     let model = Model::parse(&model).map_err(DeviceError::Model)?;
-    let all = flash(&model, code, "the network as code")?;
+    let with = flash(&model, code, "the network as code")?;
     let empty = empty(&NetworkSpec::from_model(&model), model.outputs());
     let bytes = write(&empty).map_err(CodeError::Empty)?;
     let code = emit::rust(&empty, "no network", container_checksum(&bytes))?;
     let bytes = AlignedBytes::copy_from(&bytes);
     let model = Model::parse(&bytes).map_err(DeviceError::Model)?;
     let without = flash(&model, &code, "a program without a network")?;
-    Ok(all.saturating_sub(without))
+    Ok(with.saturating_sub(without))
 }
 
-/// A network of the same input and so many outputs, without a weight.
+/// Returns a network without weights that has the input of `network` and `outputs` outputs.
 fn empty(network: &NetworkSpec, outputs: usize) -> NetworkSpec {
     let layer = LayerSpec::dense(
         Encoding::Csr,

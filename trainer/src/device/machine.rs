@@ -1,43 +1,49 @@
-//! The workstation as its tools see it: where programs are, and an environment in which they
-//! behave as if typed in a shell.
+//! The workstation: where its tools are, and a clean environment to run them in.
 //!
-//! A build that is started from inside `cargo run` or `cargo test` inherits variables of the
-//! outer build (its target, flags, wrappers, toolchain). They must not leak into the firmware's
-//! build, which has a target of its own.
+//! A process started by `cargo run` or `cargo test` inherits variables of the outer build (target,
+//! flags, wrappers, toolchain). They must not reach the build of the firmware, which has a target
+//! of its own.
 
 use std::env;
 use std::ffi::{OsStr, OsString};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// Where to look for programs.
+/// The location of tools on the workstation.
 #[derive(Clone, Debug)]
 pub struct Machine {
-    /// Folders to search, as in `PATH`.
+    /// Folders to search for programs, in the format of `PATH`.
     pub path: OsString,
-    /// The compiler of Debian's package `rustc-web`.
+    /// Path of the compiler in Debian's package `rustc-web`.
     pub debian_rustc: PathBuf,
 }
 
 impl Default for Machine {
+    /// Searches the `PATH` and, on Windows, the folder of QEMU's installer, which does not add
+    /// itself to the `PATH`.
     fn default() -> Self {
+        let path = env::var_os("PATH").unwrap_or_default();
+        let qemu = env::var_os("ProgramFiles").filter(|_| cfg!(windows));
+        let qemu = qemu.map(|folder| Path::new(&folder).join("qemu"));
+        let folders = env::split_paths(&path).chain(qemu);
         Self {
-            path: env::var_os("PATH").unwrap_or_default(),
+            path: env::join_paths(folders).unwrap_or(path),
             debian_rustc: PathBuf::from("/usr/bin/rustc"),
         }
     }
 }
 
 impl Machine {
-    /// The first program called `name` on the path.
+    /// Finds the first program called `name` (without `.exe`) on the path.
     #[must_use]
     pub fn find(&self, name: &str) -> Option<PathBuf> {
+        let file = format!("{name}{}", env::consts::EXE_SUFFIX);
         env::split_paths(&self.path)
-            .map(|folder| folder.join(name))
+            .map(|folder| folder.join(&file))
             .find(|candidate| is_program(candidate))
     }
 
-    /// A command that starts `program` in a clean environment.
+    /// Returns a command that starts `program` in a clean environment, without input.
     #[must_use]
     pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
         let mut command = Command::new(program);
@@ -50,7 +56,7 @@ impl Machine {
         command
     }
 
-    /// What `program` prints when run with `arguments`, trimmed; `None` when it fails.
+    /// Runs `program` with `arguments` and returns its trimmed output; `None` if it fails.
     #[must_use]
     pub fn ask(&self, program: impl AsRef<OsStr>, arguments: &[&str]) -> Option<String> {
         let output = self.command(program).args(arguments).output().ok()?;
@@ -59,21 +65,23 @@ impl Machine {
     }
 }
 
-fn is_program(path: &std::path::Path) -> bool {
+/// Returns `true` if `path` is an executable file.
+fn is_program(path: &Path) -> bool {
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
         path.metadata()
             .is_ok_and(|m| m.is_file() && m.permissions().mode() & 0o111 != 0)
     }
+    // On Windows winget is an app execution alias: a link that cannot be followed.
     #[cfg(not(unix))]
-    path.is_file()
+    path.symlink_metadata().is_ok_and(|m| !m.is_dir())
 }
 
-/// Whether a variable steers an outer build and would steer ours. What says where cargo keeps
-/// its files and how it reaches the network stays.
+/// Returns `true` if the variable `name` configures an outer build and would affect the
+/// firmware's. Variables for cargo's home and network access are kept.
 fn leaks(name: &str) -> bool {
-    const STAYS: [&str; 5] = [
+    const KEPT: [&str; 5] = [
         "CARGO_HOME",
         "CARGO_NET_",
         "CARGO_HTTP_",
@@ -93,7 +101,7 @@ fn leaks(name: &str) -> bool {
     RUSTC.contains(&name)
         || name.starts_with("RAREFY_MODEL")
         || name.starts_with("RAREFY_SAMPLES")
-        || (name.starts_with("CARGO_") && !STAYS.iter().any(|prefix| name.starts_with(prefix)))
+        || (name.starts_with("CARGO_") && !KEPT.iter().any(|prefix| name.starts_with(prefix)))
 }
 
 #[cfg(test)]
@@ -101,7 +109,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_outer_build_does_not_leak_and_the_users_network_settings_stay() {
+    fn an_outer_build_does_not_leak_and_the_users_network_settings_are_kept() {
         for name in [
             "CARGO",
             "CARGO_ENCODED_RUSTFLAGS",
@@ -121,7 +129,7 @@ mod tests {
         ] {
             assert!(!leaks(name), "{name}");
         }
-        // Under `cargo test` this variable is set for sure.
+        // `cargo test` always sets this variable.
         let command = Machine::default().command("x");
         assert!(
             command
@@ -131,15 +139,18 @@ mod tests {
     }
 
     #[test]
-    fn programs_are_found_on_the_path_given_and_nowhere_else() {
+    fn programs_are_found_on_the_given_path_only() {
         let folder = tempfile::tempdir().unwrap();
         let machine = Machine {
             path: folder.path().into(),
             ..Machine::default()
         };
         assert_eq!(machine.find("cargo"), None);
-        std::fs::write(folder.path().join("cargo"), "not executable").unwrap();
-        #[cfg(unix)]
-        assert_eq!(machine.find("cargo"), None);
+        let file = folder
+            .path()
+            .join(format!("cargo{}", env::consts::EXE_SUFFIX));
+        std::fs::write(&file, "not executable on Unix").unwrap();
+        let expected = (!cfg!(unix)).then_some(file);
+        assert_eq!(machine.find("cargo"), expected);
     }
 }

@@ -1,120 +1,30 @@
-//! Measuring a model on a board: build it in, run it, compare every logit, add up the bytes.
+//! Measures a network on a board: links it into a program, runs that, compares every logit.
 //!
-//! Assumes that an emulated board's ticks are exact (`-icount`). A network that does not fit
-//! is reported with its excess in bytes and never run. Refuses a container that does not
-//! parse, inputs of the wrong length, and no inputs at all.
+//! A network that does not fit its board is not run; its report states the excess in bytes.
 
-use std::path::PathBuf;
-use std::sync::atomic::AtomicBool;
-use std::time::Duration;
-
-use rarefy_format::{AlignedBytes, Model, ParseError, WriteError};
+use rarefy_format::{AlignedBytes, Model};
 use rarefy_runtime::Engine;
 
-use super::boards::{Board, Counter};
-use super::dense::dense;
-use super::elf::{ElfError, Footprint, Memory};
-use super::image::{Builder, ImageError, Plan, Role};
-use super::lines::{Recording, Start};
-use super::machine::Machine;
-use super::process::Limits;
-use super::report::{BoardReport, Cost, Counts, Flash, Mismatch, NetworkReport, Ram};
-use super::run::{self, RunError};
+use super::boards::Board;
+use super::error::DeviceError;
+use super::footprint::{Excess, Footprint, Memory, STACK_RESERVE};
+use super::image::{Image, ImageError, Plan, Role};
+use super::log::Recording;
+use super::options::MeasureOptions;
+use super::report::{BoardReport, NetworkReport};
+use super::run;
+use super::summary::summarize;
+use super::twin::dense_twin;
 
-/// Bytes of RAM that a program must leave for its stack to be run at all. The log alone takes
-/// some hundreds; what the network really needs is measured.
-pub const STACK_RESERVE: u64 = 1024;
-
-/// How to measure.
-#[derive(Clone, Debug)]
-pub struct MeasureOptions<'a> {
-    /// Whether to measure the same network dense as well.
-    pub dense: bool,
-    /// How long one run on the board may take.
-    pub timeout: Duration,
-    /// Becomes true when the user wants to stop.
-    pub stop: Option<&'a AtomicBool>,
-    /// Where the tools are.
-    pub machine: Machine,
-    /// Where to build, instead of a folder inside the firmware workspace.
-    pub target_folder: Option<PathBuf>,
-}
-
-impl Default for MeasureOptions<'_> {
-    /// With the dense network, five minutes a run, tools from the path.
-    fn default() -> Self {
-        Self {
-            dense: true,
-            timeout: Duration::from_secs(300),
-            stop: None,
-            machine: Machine::default(),
-            target_folder: None,
-        }
-    }
-}
-
-/// Why nothing was measured.
-#[derive(Debug, thiserror::Error)]
-pub enum DeviceError {
-    /// The model is no container.
-    #[error("the model cannot be read: {0}")]
-    Model(ParseError),
-    /// This program lacks a kernel that the model needs.
-    #[error("the model cannot be run here: {0}")]
-    Engine(String),
-    /// Nothing to run.
-    #[error("there are no inputs to measure with; give at least one sample")]
-    NoInputs,
-    /// An input that the network cannot take.
-    #[error(
-        "input {index} has {found} bytes, but the model takes {expected}; give data of the shape it was trained on"
-    )]
-    InputLength {
-        /// The input, from 0.
-        index: usize,
-        /// Its bytes.
-        found: usize,
-        /// The model's inputs.
-        expected: usize,
-    },
-    /// Flash holds the program but not one sample beside it.
-    #[error(
-        "the model fits {board}, but its flash has no room for a sample of {bytes} bytes beside it; measure it on a larger board"
-    )]
-    NoRoomForSamples {
-        /// The board.
-        board: String,
-        /// Bytes of a sample.
-        bytes: usize,
-    },
-    /// The dense twin cannot be made.
-    #[error("the same network dense cannot be written: {0}; measure without it")]
-    Dense(WriteError),
-    /// The program cannot be built.
-    #[error(transparent)]
-    Image(#[from] ImageError),
-    /// The program cannot be judged.
-    #[error(transparent)]
-    Elf(#[from] ElfError),
-    /// The program did not run to its end.
-    #[error(transparent)]
-    Run(#[from] RunError),
-    /// The program's log is not complete.
-    #[error("the log of {board} cannot be read: {why}")]
-    Log {
-        /// The board.
-        board: String,
-        /// What is wrong with it.
-        why: String,
-    },
-}
-
-/// Measures the container `model` on `board`, running it on `inputs` (one byte an input), and
-/// compares every logit with the workstation's own. `progress` is told what is going on.
+/// Measures the container `model` on `board`.
+///
+/// The network is run on `inputs` (one byte per value), and every logit is compared with the
+/// workstation's. `progress` receives a line per step.
 ///
 /// # Errors
-/// When the model or the inputs make no sense, or the program cannot be built or run. A network
-/// that does not fit is no error: the report says so.
+///
+/// Returns an error if the container or an input is invalid, or if a program cannot be built or
+/// run. A network that does not fit is not an error; the report says so.
 pub fn measure(
     board: &Board,
     model: &[u8],
@@ -123,20 +33,23 @@ pub fn measure(
     progress: &mut dyn FnMut(&str),
 ) -> Result<BoardReport, DeviceError> {
     run::runner(board, &options.machine)?;
-    let network = measure_network(board, (model, None), inputs, options, "", progress)?;
+    let pruned = Subject {
+        container: model,
+        code: None,
+        label: "",
+    };
+    let network = pruned.measure(board, inputs, options, progress)?;
     let dense = if options.dense {
-        let twin = dense_twin(model)?;
+        let twin = dense_twin_of(model)?;
+        let dense = Subject {
+            container: &twin,
+            code: None,
+            label: "dense network, ",
+        };
         Some(if twin == model {
             network.clone()
         } else {
-            measure_network(
-                board,
-                (&twin, None),
-                inputs,
-                options,
-                "dense network, ",
-                progress,
-            )?
+            dense.measure(board, inputs, options, progress)?
         })
     } else {
         None
@@ -144,86 +57,13 @@ pub fn measure(
     Ok(BoardReport::new(board, inputs.len(), network, dense))
 }
 
-/// Tells what `model` takes of `board` from the linked program alone: flash and static RAM, and whether they fit
-/// beside [`STACK_RESERVE`] bytes of stack. Nothing is run, so neither an emulator nor a probe is needed,
-/// and all that only a run can tell is `None`.
+/// Measures `code`, the network of the container `model` emitted as Rust
+/// ([`emit`](crate::deploy::emit)), on `board`. Every logit is compared with the container's on
+/// the workstation.
 ///
 /// # Errors
-/// When the model makes no sense or the program cannot be built. A network that does not fit is
-/// no error: the report says so.
-pub fn build(
-    board: &Board,
-    model: &[u8],
-    options: &MeasureOptions<'_>,
-    progress: &mut dyn FnMut(&str),
-) -> Result<BoardReport, DeviceError> {
-    let mut network = |model: &[u8], what: &str| {
-        progress(&format!("{}: {what}building the program", board.name));
-        match footprint(board, model, options) {
-            Ok(footprint) => Ok(NetworkReport::built(board, footprint)),
-            Err(DeviceError::Image(ImageError::NoRoom { over_by, .. })) => {
-                let excess = (Memory::Ram, over_by + STACK_RESERVE);
-                Ok(NetworkReport::too_large(board, excess, None))
-            }
-            Err(error) => Err(error),
-        }
-    };
-    let pruned = network(model, "")?;
-    let dense = match options.dense {
-        true => Some(network(&dense_twin(model)?, "dense network, ")?),
-        false => None,
-    };
-    Ok(BoardReport::new(board, 0, pruned, dense))
-}
-
-/// The same network with every weight stored.
-fn dense_twin(model: &[u8]) -> Result<Vec<u8>, DeviceError> {
-    let model = AlignedBytes::copy_from(model);
-    let model = Model::parse(&model).map_err(DeviceError::Model)?;
-    dense(&model).map_err(DeviceError::Dense)
-}
-
-/// What `model` would take of `board`, from the linked program alone: nothing is run, so
-/// neither an emulator nor a probe is needed.
 ///
-/// # Errors
-/// When the model makes no sense or the program cannot be built; [`ImageError::NoRoom`] when
-/// its static data exceeds the board's RAM. Compare [`Footprint::excess`].
-pub fn footprint(
-    board: &Board,
-    model: &[u8],
-    options: &MeasureOptions<'_>,
-) -> Result<Footprint, DeviceError> {
-    let model = AlignedBytes::copy_from(model);
-    let model = Model::parse(&model).map_err(DeviceError::Model)?;
-    // With a sample, so that the program is the one that would be run.
-    let content = Some((model, &*vec![0; model.inputs()]));
-    let image = builder(options).build(Plan {
-        board,
-        role: Role::Measure,
-        content,
-        code: None,
-    })?;
-    Ok(Footprint::read(&image.bytes, board)?)
-}
-
-/// Builds as `options` say.
-pub(crate) fn builder<'a>(options: &'a MeasureOptions<'a>) -> Builder<'a> {
-    Builder {
-        machine: &options.machine,
-        target_folder: options.target_folder.as_deref(),
-        limits: Limits {
-            timeout: None,
-            stop: options.stop,
-        },
-    }
-}
-
-/// Measures `code`, the network of the container `model` written as Rust ([`crate::deploy::emit`]),
-/// on `board`; every logit is compared with the container's on the workstation.
-///
-/// # Errors
-/// As [`measure`].
+/// As for [`measure`].
 pub fn measure_code(
     board: &Board,
     model: &[u8],
@@ -233,182 +73,206 @@ pub fn measure_code(
     progress: &mut dyn FnMut(&str),
 ) -> Result<NetworkReport, DeviceError> {
     run::runner(board, &options.machine)?;
-    let network = (model, Some(code));
-    measure_network(
-        board,
-        network,
-        inputs,
-        options,
-        "network as code, ",
-        progress,
-    )
+    let subject = Subject {
+        container: model,
+        code: Some(code),
+        label: "network as code, ",
+    };
+    subject.measure(board, inputs, options, progress)
 }
 
-/// Measures one container, or the code that stands for it.
-fn measure_network(
+/// Reports the flash and static RAM that `model` occupies on `board` from the linked program
+/// alone.
+///
+/// Nothing is run, so neither an emulator nor a debug probe is needed, and all figures that
+/// require a run are `None`. A network fits if it leaves [`STACK_RESERVE`] bytes of RAM for the
+/// stack. `progress` receives a line per step.
+///
+/// # Errors
+///
+/// Returns an error if the container is invalid or the program cannot be built. A network that
+/// does not fit is not an error; the report says so.
+pub fn build(
     board: &Board,
-    (bytes, code): (&[u8], Option<&str>),
-    inputs: &[Vec<u8>],
+    model: &[u8],
     options: &MeasureOptions<'_>,
-    what: &str,
     progress: &mut dyn FnMut(&str),
-) -> Result<NetworkReport, DeviceError> {
-    let bytes = AlignedBytes::copy_from(bytes);
-    let model = Model::parse(&bytes).map_err(DeviceError::Model)?;
-    let expected = host_logits(model, inputs)?;
-    let builder = builder(options);
-    let limits = Limits {
-        timeout: Some(options.timeout),
-        stop: options.stop,
+) -> Result<BoardReport, DeviceError> {
+    let mut network = |container: &[u8], label: &str| {
+        progress(&format!("{}: {label}building the program", board.name));
+        let bytes = AlignedBytes::copy_from(container);
+        let model = Model::parse(&bytes).map_err(DeviceError::Model)?;
+        let samples = vec![0; model.inputs()];
+        let linked = link(runnable(board, model, &samples), options)?;
+        Ok::<_, DeviceError>(match linked {
+            Linked::Fits(_, footprint) => NetworkReport::built(board, footprint),
+            Linked::TooLarge(excess, footprint) => {
+                NetworkReport::too_large(board, excess, footprint)
+            }
+        })
     };
-
-    let mut progress = |action: &str| progress(&format!("{}: {what}{action}", board.name));
-    let mut build = |inputs: &[Vec<u8>]| {
-        progress("building the program");
-        let content = Some((model, &*inputs.concat()));
-        let image = builder.build(Plan {
-            board,
-            role: match code {
-                None => Role::Measure,
-                Some(_) => Role::Straight,
-            },
-            content,
-            code,
-        })?;
-        let footprint = Footprint::read(&image.bytes, board)?;
-        progress("running it");
-        Ok((image, footprint))
+    let pruned = network(model, "")?;
+    let dense = match options.dense {
+        true => Some(network(&dense_twin_of(model)?, "dense network, ")?),
+        false => None,
     };
-    let mut image = match build(inputs) {
-        Ok(built) => Some(built),
-        Err(DeviceError::Image(ImageError::NoRoom { over_by, .. })) => {
-            // The linker knows of no stack; a program that links is judged with it.
-            let excess = (Memory::Ram, over_by + STACK_RESERVE);
-            return Ok(NetworkReport::too_large(board, excess, None));
-        }
-        Err(error) => return Err(error),
-    };
-    let footprint = image
-        .as_ref()
-        .map(|(_, footprint)| *footprint)
-        .expect("just built");
-    if let Some(excess) = footprint.excess(board, STACK_RESERVE) {
-        return Ok(NetworkReport::too_large(board, excess, Some(footprint)));
-    }
-
-    // As many samples at a time as the board's flash can hold beside the program.
-    let room = footprint.room_for_samples(board, model.inputs());
-    if room == 0 {
-        return Err(DeviceError::NoRoomForSamples {
-            board: board.name.clone(),
-            bytes: model.inputs(),
-        });
-    }
-    let mut runs = Vec::new();
-    for batch in inputs.chunks(room) {
-        let (image, _) = match image.take() {
-            Some(all) if batch.len() == inputs.len() => all,
-            _ => build(batch)?,
-        };
-        let log = run::run(&image, board, &options.machine, limits)?;
-        let recording =
-            Recording::read(log.iter().map(String::as_str)).map_err(|why| DeviceError::Log {
-                board: board.name.clone(),
-                why,
-            })?;
-        if recording.inferences.len() != batch.len() {
-            let why = format!(
-                "it has {} samples of {}",
-                recording.inferences.len(),
-                batch.len()
-            );
-            return Err(DeviceError::Log {
-                board: board.name.clone(),
-                why,
-            });
-        }
-        runs.push(recording);
-    }
-    Ok(summary(board, footprint, &runs, &expected))
+    Ok(BoardReport::new(board, 0, pruned, dense))
 }
 
-/// The report of complete runs.
-fn summary(
+/// Returns the footprint of `model` on `board` from the linked program alone, without running it.
+///
+/// # Errors
+///
+/// Returns an error if the container is invalid or the program cannot be built, and
+/// [`ImageError::NoRoom`] if its static data exceeds the board's RAM. A program that links may still
+/// not fit: check [`Footprint::excess`].
+pub fn footprint(
     board: &Board,
-    footprint: Footprint,
-    runs: &[Recording],
-    expected: &[Vec<i32>],
-) -> NetworkReport {
-    let net = |start: &Start, ticks: u64| {
-        units(board, ticks).saturating_sub(units(board, start.overhead))
-    };
-    let counts: Vec<u64> = runs
-        .iter()
-        .flat_map(|run| {
-            run.inferences
-                .iter()
-                .map(|inference| net(&run.start, inference.ticks))
-        })
-        .collect();
-    let inferences = || runs.iter().flat_map(|run| &run.inferences);
-    let stack_peak = inferences()
-        .map(|inference| inference.stack)
-        .chain(runs.iter().map(|run| run.start.stack))
-        .max();
-    let stack_inference = runs
-        .iter()
-        .flat_map(|run| {
-            let stacks = run.inferences.iter();
-            stacks.map(|inference| inference.stack.saturating_sub(run.start.base))
-        })
-        .max();
-    let mismatch =
-        inferences()
-            .zip(expected)
-            .enumerate()
-            .find_map(|(sample, (inference, host))| {
-                let logit = inference
-                    .logits
-                    .iter()
-                    .zip(host)
-                    .position(|(device, host)| device != host)?;
-                Some(Mismatch {
-                    sample,
-                    logit,
-                    host: host[logit],
-                    device: inference.logits[logit],
-                })
-            });
-    let complete = inferences()
-        .zip(expected)
-        .all(|(found, host)| found.logits.len() == host.len());
-    NetworkReport {
-        fits: true,
-        over_by: None,
-        over_in: None,
-        matches_host: Some(mismatch.is_none() && complete),
-        mismatch,
-        flash: Some(Flash::from(footprint)),
-        ram: Some(Ram::new(footprint, stack_peak, stack_inference)),
-        cost: Cost::new(board, Counts::over(&counts)),
-        load: runs.first().map(|run| net(&run.start, run.start.load)),
+    model: &[u8],
+    options: &MeasureOptions<'_>,
+) -> Result<Footprint, DeviceError> {
+    let model = AlignedBytes::copy_from(model);
+    let model = Model::parse(&model).map_err(DeviceError::Model)?;
+    let samples = vec![0; model.inputs()];
+    let image = options.builder().build(runnable(board, model, &samples))?;
+    Ok(Footprint::read(&image.bytes, board)?)
+}
+
+/// Returns the plan of the program that measures `model` on `samples`.
+fn runnable<'a>(board: &'a Board, model: Model<'a>, samples: &'a [u8]) -> Plan<'a> {
+    Plan {
+        board,
+        role: Role::Measure,
+        content: Some((model, samples)),
+        code: None,
     }
 }
 
-/// What `ticks` of the board's timer stand for: instructions, to the nearest, or cycles as they
-/// are.
-fn units(board: &Board, ticks: u64) -> u64 {
-    match board.counter {
-        Counter::Cycles => ticks,
-        Counter::Instructions => {
-            let nanoseconds = u128::from(ticks) * 1_000_000_000;
-            let instruction = u128::from(board.clock_hz) << run::shift(board);
-            u64::try_from((nanoseconds + instruction / 2) / instruction).unwrap_or(u64::MAX)
+/// Returns the dense twin of the container `model`.
+fn dense_twin_of(model: &[u8]) -> Result<Vec<u8>, DeviceError> {
+    let model = AlignedBytes::copy_from(model);
+    let model = Model::parse(&model).map_err(DeviceError::Model)?;
+    dense_twin(&model).map_err(DeviceError::Dense)
+}
+
+/// Outcome of linking a program.
+enum Linked {
+    /// The program fits its board.
+    Fits(Image, Footprint),
+    /// The program does not fit. The footprint is `None` if the linker could not lay it out.
+    TooLarge(Excess, Option<Footprint>),
+}
+
+/// Builds the program of `plan` and checks that it fits its board.
+fn link(plan: Plan<'_>, options: &MeasureOptions<'_>) -> Result<Linked, DeviceError> {
+    let image = match options.builder().build(plan) {
+        Ok(image) => image,
+        Err(ImageError::NoRoom { over_by, .. }) => {
+            // The linker does not account for the stack.
+            let excess = Excess {
+                memory: Memory::Ram,
+                bytes: over_by + STACK_RESERVE,
+            };
+            return Ok(Linked::TooLarge(excess, None));
         }
+        Err(error) => return Err(error.into()),
+    };
+    let footprint = Footprint::read(&image.bytes, plan.board)?;
+    Ok(match footprint.excess(plan.board, STACK_RESERVE) {
+        Some(excess) => Linked::TooLarge(excess, Some(footprint)),
+        None => Linked::Fits(image, footprint),
+    })
+}
+
+/// A network to measure.
+struct Subject<'a> {
+    container: &'a [u8],
+    /// The same network emitted as Rust, which is measured instead.
+    code: Option<&'a str>,
+    /// Prefix of progress messages.
+    label: &'a str,
+}
+
+impl Subject<'_> {
+    /// Measures the network on `board`.
+    fn measure(
+        &self,
+        board: &Board,
+        inputs: &[Vec<u8>],
+        options: &MeasureOptions<'_>,
+        progress: &mut dyn FnMut(&str),
+    ) -> Result<NetworkReport, DeviceError> {
+        let bytes = AlignedBytes::copy_from(self.container);
+        let model = Model::parse(&bytes).map_err(DeviceError::Model)?;
+        let expected = host_logits(model, inputs)?;
+        let mut progress = |step: &str| progress(&format!("{}: {}{step}", board.name, self.label));
+        let role = match self.code {
+            None => Role::Measure,
+            Some(_) => Role::Straight,
+        };
+
+        progress("building the program");
+        let samples = inputs.concat();
+        let plan = Plan {
+            role,
+            code: self.code,
+            ..runnable(board, model, &samples)
+        };
+        let (image, footprint) = match link(plan, options)? {
+            Linked::Fits(image, footprint) => (image, footprint),
+            Linked::TooLarge(excess, footprint) => {
+                return Ok(NetworkReport::too_large(board, excess, footprint));
+            }
+        };
+
+        // Samples that do not fit in flash together are run in several batches.
+        let room = footprint.room_for_samples(board, model.inputs());
+        if room == 0 {
+            return Err(DeviceError::NoRoomForSamples {
+                board: board.name.clone(),
+                bytes: model.inputs(),
+            });
+        }
+        let mut recordings = Vec::new();
+        let mut whole = Some(image);
+        for batch in inputs.chunks(room) {
+            let image = match whole.take() {
+                Some(image) if batch.len() == inputs.len() => image,
+                _ => {
+                    progress("building the program");
+                    let content = Some((model, &*batch.concat()));
+                    options.builder().build(Plan { content, ..plan })?
+                }
+            };
+            progress("running it");
+            recordings.push(record(&image, board, batch.len(), options)?);
+        }
+        Ok(summarize(board, footprint, &recordings, &expected))
     }
 }
 
-/// The workstation's logits, by the same kernels.
+/// Runs `image` on `board` and reads its log, which must cover `samples` samples.
+fn record(
+    image: &Image,
+    board: &Board,
+    samples: usize,
+    options: &MeasureOptions<'_>,
+) -> Result<Recording, DeviceError> {
+    let invalid = |why: String| DeviceError::Log {
+        board: board.name.clone(),
+        why,
+    };
+    let lines = run::run(image, board, &options.machine, options.run_limits())?;
+    let recording = Recording::read(lines.iter().map(String::as_str)).map_err(invalid)?;
+    let found = recording.inferences.len();
+    if found == samples {
+        Ok(recording)
+    } else {
+        Err(invalid(format!("it has {found} of {samples} samples")))
+    }
+}
+
+/// Returns the logits that the portable kernels compute on the workstation.
 fn host_logits(model: Model<'_>, inputs: &[Vec<u8>]) -> Result<Vec<Vec<i32>>, DeviceError> {
     if inputs.is_empty() {
         return Err(DeviceError::NoInputs);
@@ -433,95 +297,4 @@ fn host_logits(model: Model<'_>, inputs: &[Vec<u8>]) -> Result<Vec<Vec<i32>>, De
                 .map_err(|e| DeviceError::Engine(e.to_string()))
         })
         .collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::super::boards::{Boards, firmware_folder};
-    use super::super::lines::Inference;
-    use super::*;
-
-    fn board(name: &str) -> Board {
-        let boards = Boards::discover(&firmware_folder().unwrap()).unwrap();
-        boards.get(name).unwrap().clone()
-    }
-
-    #[test]
-    fn ticks_tell_instructions_exactly_on_every_emulated_board() {
-        for board in Boards::discover(&firmware_folder().unwrap())
-            .unwrap()
-            .iter()
-        {
-            if board.counter == Counter::Cycles {
-                assert_eq!(units(board, 12_345), 12_345);
-                continue;
-            }
-            for instructions in [1_u64, 2, 3, 1_000, 20_912, 33_333_333] {
-                // Begin and end fall anywhere between two ticks: a reading is off by up to one.
-                let picoseconds = (u128::from(instructions) * 1_000) << run::shift(board);
-                let ticks = picoseconds * u128::from(board.clock_hz) / 1_000_000_000_000;
-                let ticks = u64::try_from(ticks).unwrap();
-                for reading in [ticks, ticks + 1] {
-                    assert_eq!(units(board, reading), instructions, "{}", board.name);
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn the_first_logit_that_differs_is_told() {
-        let run = |index: i32| {
-            let start = Start {
-                samples: 2,
-                outputs: 2,
-                overhead: 32,
-                load: 3_232,
-                stack: 90,
-                base: 24,
-            };
-            let inference = |extra: u64| Inference {
-                ticks: 32 + 320 * extra,
-                stack: 64,
-                logits: vec![index, index + 10],
-            };
-            Recording {
-                start,
-                inferences: vec![inference(1), inference(2)],
-            }
-        };
-        let footprint = Footprint {
-            code: 9,
-            model: 8,
-            samples: 7,
-            ram_static: 6,
-            arena: 5,
-            input: 4,
-        };
-        let runs = [run(0), run(1)];
-        let mut expected = vec![vec![0, 10], vec![0, 10], vec![1, 11], vec![1, 11]];
-        let report = summary(&board("mps2-an386"), footprint, &runs, &expected);
-        assert_eq!((report.matches_host, report.mismatch), (Some(true), None));
-        assert_eq!(report.load, Some(1_000));
-        let counts = report.cost.counts().unwrap();
-        assert_eq!((counts.min, counts.median, counts.max), (100, 100, 200));
-        assert_eq!(report.ram.unwrap().total, Some(6 + 5 + 90));
-        assert_eq!(report.ram.unwrap().stack_inference, Some(64 - 24));
-
-        expected[2][1] = 12;
-        expected[3][0] = 5;
-        let report = summary(&board("mps2-an386"), footprint, &runs, &expected);
-        assert_eq!(report.matches_host, Some(false));
-        assert_eq!(
-            report.mismatch,
-            Some(Mismatch {
-                sample: 2,
-                logit: 1,
-                host: 12,
-                device: 11
-            })
-        );
-        expected[0].push(0);
-        let report = summary(&board("mps2-an386"), footprint, &runs, &expected[..1]);
-        assert_eq!(report.matches_host, Some(false));
-    }
 }

@@ -1,41 +1,48 @@
-//! Boards, emulated and real: from a container to flash, RAM and instructions.
+//! Builds, runs and measures networks on emulated and real boards.
 //!
 //! ```text
-//! Boards -> Toolchain -> image (ELF) -> Footprint (fits?) -> run -> lines -> BoardReport
+//! board -> toolchain -> image (ELF) -> footprint (does it fit?) -> run -> log -> report
 //! ```
 //!
-//! The firmware's sources are needed (`firmware_folder`), a compiler for the board's target
-//! ([`Toolchain`]), and the emulator or a debug probe. Nothing that does not fit its board is
-//! ever run, what was linked before is not built again, and no tool outlives the command that started it.
-//! [`Setup`] installs what is missing.
+//! This needs the firmware's sources ([`firmware_folder`]), a compiler for the board's target
+//! ([`Toolchain`]), and QEMU or a debug probe; [`Setup`] installs what is missing. A program that
+//! does not fit its board is not run, programs are cached, and no tool outlives the process that
+//! started it.
 
 mod boards;
 mod cache;
 mod code;
-mod dense;
 mod elf;
+mod error;
+mod footprint;
 mod image;
-mod lines;
+mod log;
 mod machine;
 mod measure;
+mod options;
+mod packages;
 mod process;
 mod report;
 mod run;
 mod selftest;
 mod setup;
+mod summary;
 mod toolchain;
+mod twin;
+mod watchdog;
 
 pub use boards::{Board, BoardError, Boards, Counter, Region, Runner, firmware_folder};
 pub use code::{CodeError, code_flash};
-pub use dense::dense;
-pub use elf::{ElfError, Footprint, Memory};
+pub use error::DeviceError;
+pub use footprint::{Excess, Footprint, FootprintError, Memory, STACK_RESERVE, code_size};
 pub use image::ImageError;
 pub use machine::Machine;
-pub use measure::{
-    DeviceError, MeasureOptions, STACK_RESERVE, build, footprint, measure, measure_code,
-};
+pub use measure::{build, footprint, measure, measure_code};
+pub use options::MeasureOptions;
+pub use packages::InstallError;
 pub use report::{BoardReport, Cost, Counts, Flash, Mismatch, NetworkReport, Ram};
 pub use run::RunError;
 pub use selftest::selftest;
 pub use setup::{Setup, SetupError};
 pub use toolchain::{Compiler, Toolchain, ToolchainError};
+pub use twin::dense_twin;

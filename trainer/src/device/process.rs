@@ -1,42 +1,64 @@
-//! Running another program with an eye on the clock and on the user.
+//! Runs external programs with a time limit and a stop flag.
 //!
-//! Output is handed over in chunks as it comes. The program is killed when its time is up, when
-//! the user wants to stop, when the reader has seen enough, and when the caller goes away: no
-//! child outlives the call, and none this process, however it ends. That is what a watchdog is for: a shell
-//! that reads from a pipe until nobody is left to write, then kills the process group that it shares with the
-//! program and the program's own children.
+//! Output is passed on in chunks as it arrives. The program is killed at its time limit, when the
+//! stop flag is set, when the reader has seen enough, and when the caller goes away. A
+//! [`Watchdog`] makes sure that no descendant outlives the call or this process.
 
 use std::io::{self, Read};
-use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How long a program may run, and whether the user still wants it to.
+use super::watchdog::Watchdog;
+
+/// Limits of a program's run.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Limits<'a> {
     pub(crate) timeout: Option<Duration>,
+    /// Flag that is set to stop the program.
     pub(crate) stop: Option<&'a AtomicBool>,
 }
 
 impl Limits<'_> {
+    /// Returns `true` if the stop flag is set.
     pub(crate) fn stopped(&self) -> bool {
         self.stop.is_some_and(|stop| stop.load(Ordering::Relaxed))
     }
+
+    /// Returns the limit that a program started at `start` has reached.
+    fn reached(&self, start: Instant) -> Option<End> {
+        let late = |timeout| start.elapsed() > timeout;
+        if self.stopped() {
+            Some(End::Stopped)
+        } else if self.timeout.is_some_and(late) {
+            Some(End::TimedOut)
+        } else {
+            None
+        }
+    }
 }
 
-/// A chunk of what a program says.
-pub(crate) enum Output<'a> {
-    Stdout(&'a [u8]),
-    Stderr(&'a [u8]),
+/// A chunk of a program's output.
+pub(crate) enum Output {
+    Stdout(Vec<u8>),
+    Stderr(Vec<u8>),
 }
 
-/// What the reader wants after a chunk.
+impl Output {
+    /// Returns the bytes of the chunk, whichever stream it comes from.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        let (Self::Stdout(bytes) | Self::Stderr(bytes)) = self;
+        bytes
+    }
+}
+
+/// A reader's decision after a chunk.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Flow {
     Continue,
-    /// The program need not go on.
+    /// The reader has seen enough; the program is killed.
     Enough,
 }
 
@@ -49,7 +71,7 @@ pub(crate) enum End {
     Stopped,
 }
 
-/// Kills the child, and whoever shares a watchdog's group with it, when dropped.
+/// Kills the child and everything in its watchdog's process group when dropped.
 struct Guard {
     child: Child,
     /// Dropped after the child has been waited for.
@@ -63,90 +85,37 @@ impl Drop for Guard {
     }
 }
 
-/// Kills its process group once its pipe is closed: by dropping it, or by the end of this process.
-struct Watchdog {
-    shell: Child,
-    pipe: Option<ChildStdin>,
-}
-
-impl Watchdog {
-    /// Starts one; `None` where there is no shell to be one.
-    #[cfg(unix)]
-    fn start() -> Option<Self> {
-        use std::os::unix::process::CommandExt;
-
-        let mut shell = Command::new("/bin/sh")
-            .args(["-c", "read -r line; kill -KILL 0"])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .process_group(0)
-            .spawn()
-            .ok()?;
-        let pipe = shell.stdin.take();
-        Some(Self { shell, pipe })
-    }
-
-    #[cfg(not(unix))]
-    fn start() -> Option<Self> {
-        None
-    }
-
-    /// Lets `command` run in the group. It is so from its first instruction on: no moment is left in which
-    /// the program runs unwatched.
-    #[cfg(unix)]
-    fn watch(&self, command: &mut Command) {
-        use std::os::unix::process::CommandExt;
-
-        if let Ok(group) = i32::try_from(self.shell.id()) {
-            command.process_group(group);
-        }
-    }
-
-    #[cfg(not(unix))]
-    fn watch(&self, _: &mut Command) {}
-}
-
-impl Drop for Watchdog {
-    fn drop(&mut self) {
-        drop(self.pipe.take());
-        let _ = self.shell.wait();
-    }
-}
-
-/// Runs `command` to its end or to a limit. Nothing that it starts outlives the call or this process.
+/// Runs `command` until it exits or reaches a limit. Nothing that it starts outlives the call or
+/// this process.
 pub(crate) fn run(
     mut command: Command,
     limits: Limits<'_>,
-    reader: impl FnMut(Output<'_>) -> Flow,
+    reader: impl FnMut(Output) -> Flow,
 ) -> io::Result<End> {
-    let watchdog = Watchdog::start();
-    if let Some(watchdog) = &watchdog {
-        watchdog.watch(&mut command);
-    }
+    let watchdog = Watchdog::start(&mut command);
     run_with(watchdog, command, limits, reader)
 }
 
-/// Runs `command` to its end or to a limit. What it has started may go on: an installer that is killed in
-/// the middle leaves worse behind.
+/// Runs `command` until it exits or reaches a limit, without a watchdog: descendants of an
+/// installer should finish, because killing them can leave a broken installation.
 pub(crate) fn run_unwatched(
     command: Command,
     limits: Limits<'_>,
-    reader: impl FnMut(Output<'_>) -> Flow,
+    reader: impl FnMut(Output) -> Flow,
 ) -> io::Result<End> {
     run_with(None, command, limits, reader)
 }
 
-/// Runs `command`, which `watchdog` watches.
+/// Runs `command` in the process group of `watchdog`.
 fn run_with(
     watchdog: Option<Watchdog>,
     mut command: Command,
     limits: Limits<'_>,
-    mut reader: impl FnMut(Output<'_>) -> Flow,
+    mut reader: impl FnMut(Output) -> Flow,
 ) -> io::Result<End> {
-    /// How often the clock and the user are looked at.
+    /// Interval at which limits are checked.
     const TICK: Duration = Duration::from_millis(20);
-    /// How long an ended program's pipes may stay open (a grandchild may hold them).
+    /// How long the pipes of an exited program may stay open: a grandchild may hold them.
     const DRAIN: Duration = Duration::from_millis(300);
 
     let start = Instant::now();
@@ -157,58 +126,51 @@ fn run_with(
     };
     let child = &mut guard.child;
     let (sender, receiver) = mpsc::channel();
-    pump(child.stdout.take(), false, sender.clone());
-    pump(child.stderr.take(), true, sender);
+    pump(child.stdout.take(), Output::Stdout, sender.clone());
+    pump(child.stderr.take(), Output::Stderr, sender);
 
-    let mut ended: Option<(ExitStatus, Instant)> = None;
+    let mut exited: Option<(ExitStatus, Instant)> = None;
     loop {
         let mut silent = false;
         match receiver.recv_timeout(TICK) {
-            Ok((error, chunk)) => {
-                let output = if error {
-                    Output::Stderr(&chunk)
-                } else {
-                    Output::Stdout(&chunk)
-                };
-                if reader(output) == Flow::Enough {
+            Ok(chunk) => {
+                if reader(chunk) == Flow::Enough {
                     return Ok(End::Enough);
                 }
             }
             Err(RecvTimeoutError::Timeout) => silent = true,
-            Err(RecvTimeoutError::Disconnected) => match ended {
+            Err(RecvTimeoutError::Disconnected) => match exited {
                 Some((status, _)) => return Ok(End::Exit(status)),
                 None => thread::sleep(TICK),
             },
         }
-        if ended.is_none() {
-            ended = child.try_wait()?.map(|status| (status, Instant::now()));
+        if exited.is_none() {
+            exited = child.try_wait()?.map(|status| (status, Instant::now()));
         }
-        // What it said before it ended is read to the end, however long a slow reader takes.
-        if let Some((status, at)) = ended
+        // Output from before the exit is read completely, however slow the reader is.
+        if let Some((status, at)) = exited
             && silent
             && at.elapsed() > DRAIN
         {
             return Ok(End::Exit(status));
         }
-        if limits.stopped() {
-            return Ok(End::Stopped);
-        }
-        if limits
-            .timeout
-            .is_some_and(|timeout| start.elapsed() > timeout)
-        {
-            return Ok(End::TimedOut);
+        if let Some(end) = limits.reached(start) {
+            return Ok(end);
         }
     }
 }
 
-/// Sends what `pipe` delivers until it closes.
-fn pump<R: Read + Send + 'static>(pipe: Option<R>, error: bool, sender: Sender<(bool, Vec<u8>)>) {
+/// Spawns a thread that sends the output of `pipe` until it closes.
+fn pump<R: Read + Send + 'static>(
+    pipe: Option<R>,
+    stream: fn(Vec<u8>) -> Output,
+    sender: Sender<Output>,
+) {
     let Some(mut pipe) = pipe else { return };
     thread::spawn(move || {
         let mut buffer = vec![0; 1 << 16];
         while let Ok(count @ 1..) = pipe.read(&mut buffer) {
-            if sender.send((error, buffer[..count].to_vec())).is_err() {
+            if sender.send(stream(buffer[..count].to_vec())).is_err() {
                 break;
             }
         }
@@ -233,8 +195,8 @@ mod tests {
             Limits::default(),
             |chunk| {
                 match chunk {
-                    Output::Stdout(bytes) => out.extend_from_slice(bytes),
-                    Output::Stderr(bytes) => err.extend_from_slice(bytes),
+                    Output::Stdout(bytes) => out.extend(bytes),
+                    Output::Stderr(bytes) => err.extend(bytes),
                 }
                 Flow::Continue
             },
@@ -248,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn hanging_stopped_and_sated_runs_end() {
+    fn runs_end_at_the_timeout_the_stop_flag_and_the_readers_request() {
         let limits = Limits {
             timeout: Some(Duration::from_millis(50)),
             stop: None,
@@ -271,21 +233,20 @@ mod tests {
     }
 
     #[test]
-    fn a_slow_reader_of_a_program_that_has_ended_hears_all_of_it() {
-        let mut heard = 0;
+    fn a_slow_reader_gets_all_output_of_a_program_that_has_exited() {
+        let mut read = 0;
         let script = "for i in 1 2 3 4 5 6; do echo $i; sleep 0.02; done";
         let end = run(shell(script), Limits::default(), |chunk| {
-            let (Output::Stdout(bytes) | Output::Stderr(bytes)) = chunk;
-            heard += bytes.len();
+            read += chunk.bytes().len();
             thread::sleep(Duration::from_millis(150));
             Flow::Continue
         });
         assert!(matches!(end.unwrap(), End::Exit(status) if status.success()));
-        assert_eq!(heard, 12);
+        assert_eq!(read, 12);
     }
 
     #[test]
-    fn a_grandchild_that_holds_the_pipes_does_not_hold_us() {
+    fn a_grandchild_that_holds_the_pipes_does_not_block() {
         let end = run(shell("sleep 5 & exit 0"), Limits::default(), |_| {
             Flow::Continue
         })

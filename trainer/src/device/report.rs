@@ -1,39 +1,37 @@
-//! What a measurement found, as people's tables and `--json` show it.
+//! Reports of measurements, which serialize to the JSON output of the command line.
 //!
-//! Every figure says where it comes from: flash and static RAM from the ELF file, the stack's
-//! peak and the instructions from the running program. What could not be measured is `None`
-//! (`null`), never a guess.
+//! Flash and static RAM come from the ELF file, stack use and instruction counts from the running
+//! program. Figures that were not measured are `None` (`null`).
 
 use serde::Serialize;
 
 use super::boards::{Board, Counter};
-use super::elf::{Footprint, Memory};
-use super::measure::STACK_RESERVE;
+use super::footprint::{Excess, Footprint, Memory};
 
-/// One board's figures for one model; serialises to the board object of `--json`.
+/// Report of one model on one board.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct BoardReport {
-    /// The board's name.
+    /// Name of the board.
     pub board: String,
-    /// Its core.
+    /// Processor core.
     pub core: String,
-    /// Whether QEMU plays it.
+    /// Whether QEMU emulates the board.
     pub emulated: bool,
-    /// Bytes of its flash.
+    /// Size of the board's flash in bytes.
     pub flash_size: u64,
-    /// Bytes of its RAM.
+    /// Size of the board's RAM in bytes.
     pub ram_size: u64,
-    /// Samples run; 0 where the program was only built.
+    /// Number of samples that were run; 0 if the program was only built.
     pub samples: usize,
-    /// The network as given.
+    /// Report of the network as given.
     #[serde(flatten)]
     pub network: NetworkReport,
-    /// The same network with every weight stored; `None` when not asked for.
+    /// Report of the network's dense twin; `None` if it was not requested.
     pub dense: Option<NetworkReport>,
 }
 
 impl BoardReport {
-    /// What `network` and its `dense` twin take on `board`.
+    /// Creates the report of `network` and its `dense` twin on `board`.
     pub(crate) fn new(
         board: &Board,
         samples: usize,
@@ -53,63 +51,63 @@ impl BoardReport {
     }
 }
 
-/// What one network takes on one board.
+/// Report of one network on one board.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct NetworkReport {
     /// Whether program and model fit the board.
     pub fits: bool,
-    /// Bytes too many, where it does not fit.
+    /// Missing bytes, if the program does not fit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub over_by: Option<u64>,
-    /// The memory that is too small: "flash" or "ram".
+    /// Memory that is too small: "flash" or "ram".
     #[serde(skip_serializing_if = "Option::is_none")]
     pub over_in: Option<&'static str>,
-    /// Whether every logit of every sample equals the workstation's; `None` when not run.
+    /// Whether every logit of every sample equals the workstation's; `None` if nothing was run.
     pub matches_host: Option<bool>,
-    /// The first logit that does not.
+    /// First logit that differs from the workstation's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mismatch: Option<Mismatch>,
-    /// Flash; `None` where the linker could not lay the program out.
+    /// Flash use; `None` if the linker could not lay out the program.
     pub flash: Option<Flash>,
-    /// RAM; `None` likewise.
+    /// RAM use; `None` if the linker could not lay out the program.
     pub ram: Option<Ram>,
     /// Cost of an inference; the key is "instructions" or "cycles".
     #[serde(flatten)]
     pub cost: Cost,
-    /// Cost of checking the model, once at start, in the same unit.
+    /// Cost of parsing the model, once at startup, in the unit of `cost`.
     pub load: Option<u64>,
 }
 
-/// Flash, in bytes.
+/// Flash use in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Flash {
-    /// Everything but the model: vector table, engine, log, constants.
+    /// Everything except the model: vector table, engine, logging, constants.
     pub code: u64,
-    /// The model, up to the next multiple of 4.
+    /// The model, padded to a multiple of 4.
     pub model: u64,
-    /// Both.
+    /// Sum of both.
     pub total: u64,
 }
 
-/// RAM, in bytes.
+/// RAM use in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Ram {
-    /// Static data but the arena; the input buffer is part of it.
+    /// Static data without the arena, including the input buffer.
     #[serde(rename = "static")]
     pub static_bytes: u64,
-    /// The input buffer alone.
+    /// The input buffer, which `static_bytes` includes.
     pub input: u64,
     /// The engine's arena.
     pub arena: u64,
-    /// Deepest stack seen while checking the model and in any inference.
+    /// Peak stack use of parsing the model and of all inferences.
     pub stack_peak: Option<u64>,
-    /// Deepest stack of an inference alone, without the program around it.
+    /// Peak stack use of an inference alone, without the program around it.
     pub stack_inference: Option<u64>,
-    /// Static data, arena and deepest stack.
+    /// Sum of static data, arena and peak stack use.
     pub total: Option<u64>,
 }
 
-/// Cost of an inference, by what the board's timer counts.
+/// Cost of an inference, in the unit of the board's timer.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Cost {
@@ -120,7 +118,7 @@ pub enum Cost {
 }
 
 impl Cost {
-    /// `counts` in the board's unit.
+    /// Creates the cost from `counts` in the unit of the timer of `board`.
     #[must_use]
     pub fn new(board: &Board, counts: Option<Counts>) -> Self {
         match board.counter {
@@ -129,7 +127,7 @@ impl Cost {
         }
     }
 
-    /// The counts, whatever the unit.
+    /// Returns the counts, whichever their unit.
     #[must_use]
     pub fn counts(&self) -> Option<Counts> {
         match *self {
@@ -138,28 +136,27 @@ impl Cost {
     }
 }
 
-/// Counts over all samples.
+/// Statistics of the counts of all samples.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Counts {
-    /// The cheapest sample's.
+    /// Minimum.
     pub min: u64,
-    /// The median's (the lower one of an even number).
+    /// Median; the lower one of an even number of counts.
     pub median: u64,
-    /// The mean.
+    /// Arithmetic mean.
     pub mean: f64,
-    /// The dearest sample's.
+    /// Maximum.
     pub max: u64,
 }
 
 impl Counts {
-    /// Over `counts`; `None` when there are none.
+    /// Computes the statistics of `counts`; `None` if there are none.
     #[must_use]
     pub fn over(counts: &[u64]) -> Option<Self> {
         let mut sorted = counts.to_vec();
         sorted.sort_unstable();
         let (&min, &max) = (sorted.first()?, sorted.last()?);
         let sum: u128 = sorted.iter().map(|&count| u128::from(count)).sum();
-        #[allow(clippy::cast_precision_loss)] // a mean needs no more than 53 bits
         let mean = sum as f64 / sorted.len() as f64;
         Some(Self {
             min,
@@ -170,43 +167,37 @@ impl Counts {
     }
 }
 
-/// The first logit in which a board and the workstation differ.
+/// A logit on which the board and the workstation differ.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Mismatch {
-    /// The sample, from 0.
+    /// Index of the sample, from 0.
     pub sample: usize,
-    /// The logit, from 0.
+    /// Index of the logit, from 0.
     pub logit: usize,
-    /// What the workstation computed.
+    /// Logit computed on the workstation.
     pub host: i32,
-    /// What the board computed.
+    /// Logit computed on the board.
     pub device: i32,
 }
 
 impl NetworkReport {
-    /// A network whose program was linked and not run.
+    /// Creates the report of a network that fits `board` and was not run.
     pub(crate) fn built(board: &Board, footprint: Footprint) -> Self {
-        match footprint.excess(board, STACK_RESERVE) {
-            Some(excess) => Self::too_large(board, excess, Some(footprint)),
-            None => Self {
-                fits: true,
-                over_by: None,
-                over_in: None,
-                ..Self::too_large(board, (Memory::Ram, 0), Some(footprint))
-            },
-        }
+        Self::without_run(board, None, Some(footprint))
     }
 
-    /// A network that does not fit `board`: its footprint, where the linker could tell it.
-    pub(crate) fn too_large(
-        board: &Board,
-        (memory, over_by): (Memory, u64),
-        footprint: Option<Footprint>,
-    ) -> Self {
+    /// Creates the report of a network that does not fit `board`. `footprint` is `None` if the
+    /// linker could not lay out the program.
+    pub(crate) fn too_large(board: &Board, excess: Excess, footprint: Option<Footprint>) -> Self {
+        Self::without_run(board, Some(excess), footprint)
+    }
+
+    /// Creates the report of a network that was not run.
+    fn without_run(board: &Board, excess: Option<Excess>, footprint: Option<Footprint>) -> Self {
         Self {
-            fits: false,
-            over_by: Some(over_by),
-            over_in: Some(match memory {
+            fits: excess.is_none(),
+            over_by: excess.map(|excess| excess.bytes),
+            over_in: excess.map(|excess| match excess.memory {
                 Memory::Flash => "flash",
                 Memory::Ram => "ram",
             }),
@@ -231,7 +222,7 @@ impl From<Footprint> for Flash {
 }
 
 impl Ram {
-    /// Static figures from the ELF, the stack's from the run.
+    /// Combines the footprint with the stack use of the run.
     pub(crate) fn new(
         footprint: Footprint,
         stack_peak: Option<u64>,
@@ -254,7 +245,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn counts_are_those_of_the_samples() {
+    fn counts_are_the_statistics_of_the_samples() {
         let counts = Counts::over(&[5, 1, 9, 3]).unwrap();
         assert_eq!((counts.min, counts.median, counts.max), (1, 3, 9));
         assert!((counts.mean - 4.5).abs() < 1e-12);

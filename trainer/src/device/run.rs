@@ -1,9 +1,9 @@
-//! Running a linked program on its board, emulated or real, and collecting what it logs.
+//! Runs a linked program on its board, emulated or real, and collects its log.
 //!
-//! The emulator's standard output carries raw defmt frames, decoded here with the program's
-//! own table; a real board's frames are decoded by `probe-rs`, which prints the same lines.
-//! A program ends with its line `done`; anything else (time-out, a fault, garbage, silence)
-//! is an error of one sentence, and nothing keeps running afterwards.
+//! The emulator prints raw defmt frames, which are decoded here with the program's own table. For
+//! a real board probe-rs decodes the frames and prints the same lines. A program succeeds if its
+//! last line is `done`; a timeout, a fault, malformed output or silence is an error. The tool is
+//! killed in any case.
 
 use std::io;
 use std::path::PathBuf;
@@ -13,45 +13,36 @@ use defmt_decoder::{DecodeError, Table};
 
 use super::boards::{Board, Runner};
 use super::image::Image;
-use super::lines;
+use super::log;
 use super::machine::Machine;
 use super::process::{self, End, Flow, Limits, Output};
 
-/// The emulator's program.
+/// Name of the emulator's program.
 const QEMU: &str = "qemu-system-arm";
-/// The debug probe's program.
+/// Name of the debug probe's program.
 const PROBE: &str = "probe-rs";
 
-/// Each instruction takes 2^shift nanoseconds of the emulator's clock. The least (but 7) that
-/// shows more than two ticks of the board's timer an instruction: a reading may be off by one
-/// tick, so then ticks tell instructions exactly.
-pub(crate) fn shift(board: &Board) -> u32 {
-    const NANOSECONDS: u64 = 1_000_000_000;
-    (7..=10)
-        .find(|shift| board.clock_hz << shift > 2 * NANOSECONDS)
-        .unwrap_or(10)
-}
-
-/// Why a program's log is not there.
+/// Why a program did not run to its end.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
     /// The emulator is not installed.
     #[error(
-        "qemu-system-arm is not on the PATH, and {board} is an emulated board; run `rarefy setup` or, on Debian as root, `apt-get install qemu-system-arm`"
+        "qemu-system-arm is not on the PATH, and {board} is an emulated board; run `rarefy setup` to install it"
     )]
     NoEmulator {
-        /// The board.
+        /// Name of the board.
         board: String,
     },
-    /// The debug probe's program is not installed.
+    /// probe-rs is not installed.
     #[error(
-        "probe-rs is not on the PATH, and {board} is a real board; install it from https://probe.rs, or give --build-only to learn flash and static RAM without running anything"
+        "probe-rs is not on the PATH, and {board} is a real board; install it from \
+         https://probe.rs, or build the program without running it"
     )]
     NoProbe {
-        /// The board.
+        /// Name of the board.
         board: String,
     },
-    /// The program cannot be started.
+    /// The emulator or probe-rs could not be started.
     #[error("cannot start {program}: {source}")]
     Start {
         /// QEMU or probe-rs.
@@ -59,91 +50,81 @@ pub enum RunError {
         /// The system's reason.
         source: io::Error,
     },
-    /// The program did not end.
+    /// The program reached its time limit.
     #[error(
         "{board} did not finish within {seconds} seconds; allow more time or run fewer samples"
     )]
     TimedOut {
-        /// The board.
+        /// Name of the board.
         board: String,
-        /// The time it had.
+        /// Time limit in seconds.
         seconds: u64,
     },
-    /// The user does not want to wait.
+    /// The run was stopped.
     #[error("stopped while running on {board}")]
     Stopped {
-        /// The board.
+        /// Name of the board.
         board: String,
     },
-    /// Its output is not ours.
+    /// The output does not follow the log protocol.
     #[error(
-        "what {board} sends makes no sense: {why}; build the firmware again, and check that {program} is the right program for this board"
+        "the output of {board} is invalid: {why}; build the firmware again, and check that {program} is the right program for this board"
     )]
     Garbage {
-        /// The board.
+        /// Name of the board.
         board: String,
         /// QEMU or probe-rs.
         program: String,
-        /// What is odd.
+        /// The problem.
         why: String,
     },
-    /// The program gave up.
+    /// The program logged that it failed.
     #[error("the program on {board} failed: {why}")]
     Failed {
-        /// The board.
+        /// Name of the board.
         board: String,
-        /// Its own account.
+        /// Reason that the program logged.
         why: String,
     },
-    /// The program ended early without an account.
+    /// The emulator or probe-rs exited before the program was done.
     #[error("{program} ended before the program on {board} was done{said}")]
     Ended {
-        /// The board.
+        /// Name of the board.
         board: String,
         /// QEMU or probe-rs.
         program: String,
-        /// Its last words, if any.
+        /// Its error message or exit status.
         said: String,
     },
 }
 
-/// Runs `image` on `board` until it is done; returns its log, line by line.
+/// Runs `image` on `board` until it is done, and returns the lines of its log.
 pub(crate) fn run(
     image: &Image,
     board: &Board,
     machine: &Machine,
     limits: Limits<'_>,
 ) -> Result<Vec<String>, RunError> {
-    let name = || board.name.clone();
-    let garbage = |program: &str, why: String| RunError::Garbage {
-        board: name(),
-        program: program.to_owned(),
-        why,
-    };
-    let program = match board.runner {
-        Runner::Emulator { .. } => QEMU,
-        Runner::Probe { .. } => PROBE,
-    };
+    let program = program(board);
     let table = match board.runner {
-        Runner::Emulator { .. } => Some(
-            Table::parse(&image.bytes)
-                .ok()
-                .flatten()
-                .ok_or_else(|| garbage(program, "its ELF file has no defmt table".to_owned()))?,
-        ),
+        Runner::Emulator { .. } => {
+            let table = Table::parse(&image.bytes).ok().flatten();
+            let missing = || garbage(board, "its ELF file has no defmt table".to_owned());
+            Some(table.ok_or_else(missing)?)
+        }
         Runner::Probe { .. } => None,
     };
     let command = command(image, board, machine)?;
 
-    let mut log = Log {
+    let mut log = LogReader {
         decoder: table.as_ref().map(|table| table.new_stream_decoder()),
-        ..Log::default()
+        ..LogReader::default()
     };
-    let mut said = Vec::new();
+    let mut stderr = Vec::new();
     let end = process::run(command, limits, |chunk| match chunk {
-        Output::Stdout(bytes) => log.accept(bytes),
+        Output::Stdout(bytes) => log.accept(&bytes),
         Output::Stderr(bytes) => {
-            said.extend_from_slice(bytes);
+            stderr.extend(bytes);
             Flow::Continue
         }
     })
@@ -151,113 +132,98 @@ pub(crate) fn run(
         program: program.to_owned(),
         source,
     })?;
-
-    if let Some(why) = log.lines.iter().find_map(|line| lines::failure(line)) {
-        return Err(RunError::Failed {
-            board: name(),
-            why: why.to_owned(),
-        });
+    let name = board.name.clone();
+    if let Some(why) = log.failure() {
+        return Err(RunError::Failed { board: name, why });
     }
     match end {
-        End::Stopped => Err(RunError::Stopped { board: name() }),
+        End::Stopped => Err(RunError::Stopped { board: name }),
         End::TimedOut => Err(RunError::TimedOut {
-            board: name(),
+            board: name,
             seconds: limits.timeout.map_or(0, |timeout| timeout.as_secs()),
         }),
-        _ if log.malformed => Err(garbage(program, "it is no defmt frame".to_owned())),
-        _ if log.lines.last().is_some_and(|line| lines::is_last(line)) => Ok(log.lines),
-        End::Exit(status) => {
-            // Nothing of ours at all is somebody else's program.
-            if log.lines.is_empty() && log.bytes > 0 {
-                return Err(garbage(
-                    program,
-                    format!("{} bytes and no frame in them", log.bytes),
-                ));
-            }
-            let said = String::from_utf8_lossy(&said);
-            let said = match telling(&said) {
-                Some(line) => format!(", saying: {line}"),
-                None => format!(" ({status})"),
-            };
-            Err(RunError::Ended {
-                board: name(),
-                program: program.to_owned(),
-                said,
-            })
-        }
-        End::Enough => Err(garbage(program, "its log ends in the middle".to_owned())),
+        End::Exit(_) | End::Enough => log.finish(board, &end, &String::from_utf8_lossy(&stderr)),
     }
 }
 
-/// The line of a program's complaints that says why: dumps follow it, progress precedes it.
-fn telling(said: &str) -> Option<&str> {
-    let complains = |line: &&str| line.contains("rror") || line.contains("fatal");
-    let mut lines = said.lines().map(str::trim).filter(|line| !line.is_empty());
-    lines.clone().find(complains).or_else(|| lines.next_back())
-}
-
-/// The program that runs `board`: asked for before anything is built.
-pub(crate) fn runner(board: &Board, machine: &Machine) -> Result<PathBuf, RunError> {
-    let name = board.name.clone();
+/// Returns the name of the program that runs `board`.
+fn program(board: &Board) -> &'static str {
     match board.runner {
-        Runner::Emulator { .. } => machine
-            .find(QEMU)
-            .ok_or(RunError::NoEmulator { board: name }),
-        Runner::Probe { .. } => machine.find(PROBE).ok_or(RunError::NoProbe { board: name }),
+        Runner::Emulator { .. } => QEMU,
+        Runner::Probe { .. } => PROBE,
     }
 }
 
-/// The command that puts `image` on `board` and shows its log.
+/// Returns the error for invalid output of `board`.
+fn garbage(board: &Board, why: String) -> RunError {
+    RunError::Garbage {
+        board: board.name.clone(),
+        program: program(board).to_owned(),
+        why,
+    }
+}
+
+/// Finds the program that runs `board`, so that its absence is reported before anything is built.
+pub(crate) fn runner(board: &Board, machine: &Machine) -> Result<PathBuf, RunError> {
+    machine.find(program(board)).ok_or_else(|| {
+        let name = board.name.clone();
+        match board.runner {
+            Runner::Emulator { .. } => RunError::NoEmulator { board: name },
+            Runner::Probe { .. } => RunError::NoProbe { board: name },
+        }
+    })
+}
+
+/// Returns the command that runs `image` on `board` and prints its log.
 fn command(image: &Image, board: &Board, machine: &Machine) -> Result<Command, RunError> {
     let mut command = machine.command(runner(board, machine)?);
     match &board.runner {
-        Runner::Emulator { machine: model } => {
+        Runner::Emulator { machine } => {
+            let shift = board.icount_shift();
             command
-                .args([
-                    "-M",
-                    model,
-                    "-nographic",
-                    "-monitor",
-                    "none",
-                    "-serial",
-                    "none",
-                ])
+                .args(["-M", machine, "-nographic"])
+                .args(["-monitor", "none", "-serial", "none"])
                 .args(["-semihosting-config", "enable=on,target=native"])
-                .args([
-                    "-icount",
-                    &format!("shift={},align=off,sleep=off", shift(board)),
-                ])
+                .args(["-icount", &format!("shift={shift},align=off,sleep=off")])
                 .arg("-kernel");
         }
         Runner::Probe { chip } => {
-            command.args([
-                "run",
-                "--chip",
-                chip,
-                "--no-location",
-                "--log-format",
-                "{s}",
-            ]);
+            command
+                .args(["run", "--chip", chip])
+                .args(["--no-location", "--log-format", "{s}"]);
         }
     }
     command.arg(&image.path);
     Ok(command)
 }
 
-/// A log under way.
+/// Selects the line of a program's error output that states the cause. Progress precedes it and
+/// dumps follow it.
+fn cause(stderr: &str) -> Option<&str> {
+    let is_error = |line: &&str| line.contains("rror") || line.contains("fatal");
+    let mut lines = stderr
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty());
+    lines.clone().find(is_error).or_else(|| lines.next_back())
+}
+
+/// Splits the output of a program into lines as it arrives.
 #[derive(Default)]
-struct Log<'t> {
-    /// Decodes frames; without it the bytes are text.
+struct LogReader<'t> {
+    /// Decoder of defmt frames; `None` if the output is text.
     decoder: Option<Box<dyn defmt_decoder::StreamDecoder + Send + Sync + 't>>,
-    /// Text of a line that has not ended.
+    /// Text after the last line break.
     text: Vec<u8>,
     lines: Vec<String>,
+    /// Bytes received.
     bytes: usize,
     malformed: bool,
 }
 
-impl Log<'_> {
-    /// Takes a chunk in; `Enough` after the last line and after a failure.
+impl LogReader<'_> {
+    /// Reads a chunk of output. Returns `Enough` after the last line, after a failure, and after
+    /// malformed output.
     fn accept(&mut self, bytes: &[u8]) -> Flow {
         self.bytes += bytes.len();
         let before = self.lines.len();
@@ -284,13 +250,45 @@ impl Log<'_> {
                 }
             }
         }
-        let new = &self.lines[before..];
-        // An emulated program exits by itself; a real board stands still after its last line.
-        let over = |line: &String| lines::is_last(line) || lines::failure(line).is_some();
-        if new.iter().any(over) {
+        // An emulated program exits by itself; a real board halts after its last line.
+        let is_end = |line: &String| log::is_last(line) || log::failure(line).is_some();
+        if self.lines[before..].iter().any(is_end) {
             Flow::Enough
         } else {
             Flow::Continue
         }
+    }
+
+    /// Returns the reason that the program logged for its failure.
+    fn failure(&self) -> Option<String> {
+        let reason = self.lines.iter().find_map(|line| log::failure(line));
+        reason.map(str::to_owned)
+    }
+
+    /// Returns the lines if the log is complete, otherwise an error that says how `end` and
+    /// `stderr` explain it.
+    fn finish(self, board: &Board, end: &End, stderr: &str) -> Result<Vec<String>, RunError> {
+        if self.malformed {
+            return Err(garbage(board, "it is not a defmt frame".to_owned()));
+        }
+        if self.lines.last().is_some_and(|line| log::is_last(line)) {
+            return Ok(self.lines);
+        }
+        let End::Exit(status) = end else {
+            return Err(garbage(board, "the log is incomplete".to_owned()));
+        };
+        // Output without a single frame is that of another program.
+        if self.lines.is_empty() && self.bytes > 0 {
+            let why = format!("{} bytes without a defmt frame", self.bytes);
+            return Err(garbage(board, why));
+        }
+        Err(RunError::Ended {
+            board: board.name.clone(),
+            program: program(board).to_owned(),
+            said: match cause(stderr) {
+                Some(line) => format!(", saying: {line}"),
+                None => format!(" ({status})"),
+            },
+        })
     }
 }

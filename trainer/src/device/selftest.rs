@@ -1,16 +1,19 @@
-//! The firmware's own check of every kernel, on a board.
+//! The firmware's self-test of every kernel on a board.
 
 use super::boards::Board;
+use super::error::DeviceError;
 use super::image::{Plan, Role};
-use super::measure::{DeviceError, MeasureOptions, builder};
-use super::process::Limits;
+use super::options::MeasureOptions;
 use super::run;
 
-/// Builds and runs the program `selftest` on `board`; returns its log, a line per encoding.
-/// The program knows the answers itself: the workstation's kernels play no part.
+/// Builds and runs the program `selftest` on `board`, and returns its log: a line per container.
+///
+/// The expected logits are built into the program; the workstation's kernels are not involved.
+/// `progress` receives a line per step.
 ///
 /// # Errors
-/// When the program cannot be built or run, or any answer is wrong.
+///
+/// Returns an error if the program cannot be built or run, or if a logit is wrong.
 pub fn selftest(
     board: &Board,
     options: &MeasureOptions<'_>,
@@ -18,16 +21,13 @@ pub fn selftest(
 ) -> Result<Vec<String>, DeviceError> {
     run::runner(board, &options.machine)?;
     progress(&format!("{}: building the self-test", board.name));
-    let image = builder(options).build(Plan {
+    let image = options.builder().build(Plan {
         board,
         role: Role::SelfTest,
         content: None,
         code: None,
     })?;
     progress(&format!("{}: running it", board.name));
-    let limits = Limits {
-        timeout: Some(options.timeout),
-        stop: options.stop,
-    };
+    let limits = options.run_limits();
     Ok(run::run(&image, board, &options.machine, limits)?)
 }

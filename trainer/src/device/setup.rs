@@ -1,76 +1,73 @@
-//! Installing what measuring needs and this workstation lacks.
+//! Installs what measuring needs and the workstation lacks.
 //!
-//! What is needed: a compiler for each board's target, and the emulator. A target is asked of
-//! rustup first; where rustup is missing or fails, Debian's packages are installed, which
-//! takes root (or sudo without a password). Everything is said before it is done, and nothing
-//! is done when nothing is missing. Refuses, with the command to type, where it may not
-//! install or nothing helps.
+//! Measuring needs a compiler for each board's target, and the emulator. Targets are installed
+//! with rustup; if rustup is missing or fails, Debian's packages are an alternative. The emulator
+//! is installed with apt-get (as root, or with sudo if it needs no password), Homebrew or winget.
+//! Each command is announced before it is run.
 
-use std::process::Command;
 use std::sync::atomic::AtomicBool;
 
-use super::boards::{Board, Runner};
+use super::boards::Board;
 use super::machine::Machine;
-use super::process::{self, End, Flow, Limits};
+use super::packages::{InstallError, Manager, execute};
+use super::process::Limits;
 use super::toolchain::{Toolchain, ToolchainError};
 
-/// Debian's packages for compiling.
-const COMPILER: [&str; 2] = ["rustc-web", "rust-web-src"];
-/// Debian's package for emulating.
+/// Name of the emulator's program.
 const EMULATOR: &str = "qemu-system-arm";
 
-/// What is missing, found by [`Setup::plan`].
+/// Missing tools, as found by [`Setup::plan`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Setup {
-    machine_targets: Vec<String>,
+    targets: Vec<String>,
     missing_targets: Vec<String>,
     missing_emulator: bool,
+    manager: Option<Manager>,
 }
 
-/// Why something is still missing.
+/// Why tools are still missing.
 #[derive(Debug, thiserror::Error)]
 pub enum SetupError {
-    /// There is no cargo to begin with.
+    /// Cargo is not installed.
     #[error(transparent)]
     Toolchain(#[from] ToolchainError),
-    /// No right to install.
-    #[error("installing needs root; type: {command}")]
-    NotAllowed {
-        /// What to type.
-        command: String,
-    },
-    /// No package manager that we know.
-    #[error("{missing} must be installed by hand: there is no apt-get here")]
-    NoPackages {
-        /// What is missing.
+    /// An installer could not be run or failed.
+    #[error(transparent)]
+    Install(#[from] InstallError),
+    /// There is no rustup to install targets with.
+    #[error(
+        "{missing} must be installed with rustup, which is not on the PATH; install Rust from \
+         https://rustup.rs"
+    )]
+    NoRustup {
+        /// Missing targets.
         missing: String,
     },
-    /// The installer failed.
-    #[error("`{command}` failed: {line}")]
-    Failed {
-        /// What was run.
-        command: String,
-        /// Its last words.
-        line: String,
-    },
-    /// The installer succeeded, yet something is missing.
+    /// There is no supported package manager.
     #[error(
-        "{missing} is still missing after installing; install it by hand and check that the PATH leads to it"
+        "{missing} must be installed by hand, because no apt-get, brew or winget is on the PATH: \
+         see https://www.qemu.org/download for QEMU and https://rustup.rs for targets"
+    )]
+    NoPackages {
+        /// Missing tools.
+        missing: String,
+    },
+    /// All installers succeeded, but tools are still missing.
+    #[error(
+        "{missing} is still missing after installing; install it by hand and add it to the PATH"
     )]
     StillMissing {
-        /// What is missing.
+        /// Missing tools.
         missing: String,
     },
-    /// The user does not want to wait.
-    #[error("stopped while installing")]
-    Stopped,
 }
 
 impl Setup {
-    /// Finds out what `boards` need and `machine` lacks; changes nothing.
+    /// Determines what `boards` need and `machine` lacks. Changes nothing.
     ///
     /// # Errors
-    /// When there is no cargo.
+    ///
+    /// Returns an error if cargo is not installed.
     pub fn plan<'b>(
         machine: &Machine,
         boards: impl IntoIterator<Item = &'b Board>,
@@ -78,45 +75,53 @@ impl Setup {
         let (mut targets, mut emulated) = (Vec::new(), false);
         for board in boards {
             targets.push(board.target.clone());
-            emulated |= matches!(board.runner, Runner::Emulator { .. });
+            emulated |= board.emulated();
         }
         targets.sort();
         targets.dedup();
-        let missing_targets = lacking(machine, &targets)?;
+        let missing_targets = missing_targets(machine, &targets)?;
         Ok(Self {
-            machine_targets: targets,
+            targets,
             missing_targets,
             missing_emulator: emulated && machine.find(EMULATOR).is_none(),
+            manager: Manager::find(machine),
         })
     }
 
-    /// Whether nothing is missing.
+    /// Returns `true` if nothing is missing.
     #[must_use]
     pub fn is_complete(&self) -> bool {
         self.missing_targets.is_empty() && !self.missing_emulator
     }
 
-    /// What [`Setup::apply`] would do, one step a line.
+    /// Describes what [`Setup::apply`] would do, one line per step.
     #[must_use]
     pub fn steps(&self) -> Vec<String> {
         let mut steps = Vec::new();
         if !self.missing_targets.is_empty() {
-            steps.push(format!(
-                "rustup target add {}; where that fails, {}",
-                self.missing_targets.join(" "),
-                install(&COMPILER)
-            ));
+            let mut step = format!("rustup target add {}", self.missing_targets.join(" "));
+            if let Some(manager) = self.manager
+                && !manager.compiler().is_empty()
+            {
+                let packages = manager.command_line(manager.compiler());
+                step += &format!("; if that fails, {packages}");
+            }
+            steps.push(step);
         }
         if self.missing_emulator {
-            steps.push(install(&[EMULATOR]));
+            steps.push(match self.manager {
+                Some(manager) => manager.command_line(&[manager.emulator()]),
+                None => format!("install {EMULATOR} by hand: https://www.qemu.org/download"),
+            });
         }
         steps
     }
 
-    /// Installs what is missing, telling `progress` each step before it is taken.
+    /// Installs what is missing. `progress` receives each command line before it is run.
     ///
     /// # Errors
-    /// When something cannot be installed; the error says what to type instead.
+    ///
+    /// Returns an error, which says what to do instead, if a tool cannot be installed.
     pub fn apply(
         &self,
         machine: &Machine,
@@ -130,7 +135,33 @@ impl Setup {
         if self.is_complete() {
             return Ok(());
         }
+        let packages = self.packages_after_rustup(machine, limits, progress)?;
+        if let Some(manager) = self.manager
+            && !packages.is_empty()
+        {
+            manager.install(machine, &packages, limits, progress)?;
+        }
+        let mut missing = missing_targets(machine, &self.targets)?;
+        if self.missing_emulator && machine.find(EMULATOR).is_none() {
+            missing.push(EMULATOR.to_owned());
+        }
+        if missing.is_empty() {
+            Ok(())
+        } else {
+            let missing = missing.join(", ");
+            Err(SetupError::StillMissing { missing })
+        }
+    }
+
+    /// Adds targets with rustup, and returns the packages that are then still needed.
+    fn packages_after_rustup(
+        &self,
+        machine: &Machine,
+        limits: Limits<'_>,
+        progress: &mut dyn FnMut(&str),
+    ) -> Result<Vec<&'static str>, SetupError> {
         let mut missing = self.missing_targets.clone();
+        let mut failure = None;
         if !missing.is_empty()
             && let Some(rustup) = machine.find("rustup")
         {
@@ -139,39 +170,41 @@ impl Setup {
             command.args(["target", "add"]).args(&missing);
             match execute(command, limits) {
                 Ok(()) => {}
-                Err(SetupError::Stopped) => return Err(SetupError::Stopped),
-                Err(error) => progress(&format!(
-                    "rustup cannot ({error}); trying Debian's packages"
-                )),
+                Err(InstallError::Stopped) => return Err(InstallError::Stopped.into()),
+                Err(error) => {
+                    progress(&error.to_string());
+                    failure = Some(error);
+                }
             }
-            missing = lacking(machine, &self.machine_targets)?;
+            missing = missing_targets(machine, &self.targets)?;
         }
         let mut packages = Vec::new();
-        if !missing.is_empty() {
-            packages.extend(COMPILER);
+        let compiler = self.manager.map_or(&[][..], Manager::compiler);
+        match failure {
+            _ if missing.is_empty() => {}
+            Some(error) if compiler.is_empty() => return Err(error.into()),
+            None if compiler.is_empty() && self.manager.is_some() => {
+                let missing = missing.join(", ");
+                return Err(SetupError::NoRustup { missing });
+            }
+            _ => packages.extend(compiler),
         }
-        if self.missing_emulator {
-            packages.push(EMULATOR);
+        match self.manager {
+            Some(manager) if self.missing_emulator => packages.push(manager.emulator()),
+            None if self.missing_emulator || !missing.is_empty() => {
+                let emulator = self.missing_emulator.then(|| EMULATOR.to_owned());
+                missing.extend(emulator);
+                let missing = missing.join(", ");
+                return Err(SetupError::NoPackages { missing });
+            }
+            _ => {}
         }
-        if !packages.is_empty() {
-            install_packages(machine, limits, &packages, progress)?;
-        }
-        let mut still = lacking(machine, &self.machine_targets)?;
-        if self.missing_emulator && machine.find(EMULATOR).is_none() {
-            still.push(EMULATOR.to_owned());
-        }
-        if still.is_empty() {
-            Ok(())
-        } else {
-            Err(SetupError::StillMissing {
-                missing: still.join(", "),
-            })
-        }
+        Ok(packages)
     }
 }
 
-/// The targets that nothing here compiles for.
-fn lacking(machine: &Machine, targets: &[String]) -> Result<Vec<String>, SetupError> {
+/// Returns those of `targets` for which `machine` has no compiler.
+fn missing_targets(machine: &Machine, targets: &[String]) -> Result<Vec<String>, SetupError> {
     let mut missing = Vec::new();
     for target in targets {
         match Toolchain::find(machine, target) {
@@ -183,101 +216,6 @@ fn lacking(machine: &Machine, targets: &[String]) -> Result<Vec<String>, SetupEr
     Ok(missing)
 }
 
-/// The command that installs `packages`, as a person would type it.
-fn install(packages: &[&str]) -> String {
-    format!(
-        "apt-get install --no-install-recommends {}",
-        packages.join(" ")
-    )
-}
-
-fn install_packages(
-    machine: &Machine,
-    limits: Limits<'_>,
-    packages: &[&str],
-    progress: &mut dyn FnMut(&str),
-) -> Result<(), SetupError> {
-    let Some(apt) = machine.find("apt-get") else {
-        return Err(SetupError::NoPackages {
-            missing: packages.join(", "),
-        });
-    };
-    let root = machine
-        .find("id")
-        .and_then(|id| machine.ask(id, &["-u"]))
-        .as_deref()
-        == Some("0");
-    let sudo = (!root)
-        .then(|| machine.find("sudo"))
-        .flatten()
-        .filter(|sudo| machine.ask(sudo, &["-n", "true"]).is_some());
-    if !root && sudo.is_none() {
-        let command = format!("sudo apt-get update && sudo {}", install(packages));
-        return Err(SetupError::NotAllowed { command });
-    }
-    let apt_get = |arguments: &[&str]| {
-        let mut command = match &sudo {
-            Some(sudo) => {
-                let mut command = machine.command(sudo);
-                command
-                    .args(["-n", "env", "DEBIAN_FRONTEND=noninteractive"])
-                    .arg(&apt);
-                command
-            }
-            None => machine.command(&apt),
-        };
-        command
-            .env("DEBIAN_FRONTEND", "noninteractive")
-            .args(arguments);
-        command
-    };
-    progress("apt-get update");
-    // An old index may still do: installing tells.
-    match execute(apt_get(&["update", "-q"]), limits) {
-        Err(SetupError::Stopped) => return Err(SetupError::Stopped),
-        Err(error) => progress(&error.to_string()),
-        Ok(()) => {}
-    }
-    progress(&install(packages));
-    let mut arguments = vec!["install", "-y", "-q", "--no-install-recommends"];
-    arguments.extend(packages);
-    execute(apt_get(&arguments), limits)
-}
-
-/// Runs an installer to its end.
-fn execute(command: Command, limits: Limits<'_>) -> Result<(), SetupError> {
-    let words = std::iter::once(command.get_program()).chain(command.get_args());
-    let typed: Vec<String> = words
-        .map(|word| word.to_string_lossy().into_owned())
-        .collect();
-    let failed = |line: String| SetupError::Failed {
-        command: typed.join(" "),
-        line,
-    };
-    let mut said = Vec::new();
-    let end = process::run_unwatched(command, limits, |chunk| {
-        let (process::Output::Stdout(bytes) | process::Output::Stderr(bytes)) = chunk;
-        said.extend_from_slice(bytes);
-        Flow::Continue
-    })
-    .map_err(|e| failed(e.to_string()))?;
-    match end {
-        End::Exit(status) if status.success() => Ok(()),
-        End::Stopped => Err(SetupError::Stopped),
-        End::Exit(status) => {
-            let said = String::from_utf8_lossy(&said);
-            // apt begins the lines that matter with `E:`, rustup with `error:`.
-            let line = said
-                .lines()
-                .find(|line| line.starts_with("E:") || line.starts_with("error:"))
-                .or_else(|| said.lines().rfind(|line| !line.trim().is_empty()))
-                .map_or_else(|| status.to_string(), |line| line.trim().to_owned());
-            Err(failed(line))
-        }
-        End::Enough | End::TimedOut => Err(failed("it did not end".to_owned())),
-    }
-}
-
 #[cfg(all(test, unix))]
 mod tests {
     use std::fs;
@@ -287,7 +225,7 @@ mod tests {
     use super::super::boards::{Boards, firmware_folder};
     use super::*;
 
-    /// A workstation of scripts: nothing but what is put into it is there.
+    /// A workstation whose only tools are shell scripts.
     struct Workstation(tempfile::TempDir);
 
     impl Workstation {
@@ -332,7 +270,8 @@ mod tests {
         }
     }
 
-    /// An apt-get that brings Debian's compiler, its sources, a linker and the emulator.
+    /// A script of apt-get that installs Debian's compiler, its sources, a linker and the
+    /// emulator.
     const APT_GET: &str = r#"
         echo "$@" >> $TOOLS/apt.log
         case "$*" in update*) exit 0;; esac
@@ -350,7 +289,7 @@ END
         chmod +x $TOOLS/debian-rustc"#;
 
     #[test]
-    fn where_rustup_fails_debians_packages_are_installed_once() {
+    fn debians_packages_are_installed_once_if_rustup_fails() {
         let workstation = Workstation::new();
         workstation.put("rustup", "echo 'error: no network' >&2; exit 1");
         workstation.put("id", "echo 0");
@@ -366,7 +305,7 @@ END
         let (result, said) = workstation.apply();
         result.unwrap();
         assert!(
-            said.contains("rustup cannot") && said.contains("no network"),
+            said.contains("rustup target add thumbv6m-none-eabi") && said.contains("no network"),
             "{said}"
         );
         assert!(
@@ -376,7 +315,7 @@ END
         let log = fs::read_to_string(workstation.folder().join("apt.log")).unwrap();
         assert_eq!(log.lines().count(), 2, "{log}");
 
-        // Now nothing is missing, so nothing is done.
+        // Nothing is missing now, so nothing is done.
         assert!(workstation.plan().is_complete());
         let (result, said) = workstation.apply();
         result.unwrap();
@@ -384,7 +323,7 @@ END
     }
 
     #[test]
-    fn whoever_may_not_install_is_told_what_to_type() {
+    fn a_user_without_root_is_told_what_to_run() {
         let workstation = Workstation::new();
         workstation.put("id", "echo 1000");
         workstation.put("apt-get", "exit 100");
@@ -394,20 +333,53 @@ END
             error.contains("sudo apt-get update && sudo apt-get install"),
             "{error}"
         );
-        // With a sudo that wants a password it is the same.
+        // The same holds if sudo asks for a password.
         workstation.put("sudo", "exit 1");
         assert!(matches!(
             workstation.apply().0,
-            Err(SetupError::NotAllowed { .. })
+            Err(SetupError::Install(InstallError::NotAllowed { .. }))
         ));
     }
 
     #[test]
-    fn installers_that_fail_or_bring_nothing_are_reported() {
+    fn brew_and_winget_install_the_emulator_and_leave_targets_to_rustup() {
+        for (manager, expected) in [
+            ("brew", "brew install qemu"),
+            (
+                "winget",
+                "winget install --exact --id SoftwareFreedomConservancy.QEMU",
+            ),
+        ] {
+            let workstation = Workstation::new();
+            workstation.put(manager, "cp $TOOLS/cargo $TOOLS/qemu-system-arm");
+            let steps = workstation.plan().steps();
+            assert_eq!(steps[1], expected);
+            assert!(!steps[0].contains("if that fails"), "{steps:?}");
+
+            let error = workstation.apply().0.unwrap_err();
+            assert!(matches!(error, SetupError::NoRustup { .. }), "{error}");
+            workstation.put("rustup", "echo 'error: no network' >&2; exit 1");
+            let error = workstation.apply().0.unwrap_err().to_string();
+            assert!(error.contains("no network"), "{error}");
+
+            // A rustup that adds the targets, which rustc then has.
+            let add = "mkdir -p $TOOLS/lib; touch $TOOLS/lib/libcore-1.rlib";
+            workstation.put("rustc", "echo $TOOLS/lib");
+            workstation.put("rustup", add);
+            let (result, said) = workstation.apply();
+            result.unwrap();
+            assert!(said.contains(expected), "{said}");
+            assert!(workstation.plan().is_complete());
+        }
+    }
+
+    #[test]
+    fn installers_that_fail_or_install_nothing_are_reported() {
         let workstation = Workstation::new();
         workstation.put("id", "echo 0");
         let (result, _) = workstation.apply();
-        assert!(matches!(result, Err(SetupError::NoPackages { .. })));
+        let error = result.unwrap_err();
+        assert!(matches!(error, SetupError::NoPackages { .. }), "{error}");
         workstation.put(
             "apt-get",
             "echo 'E: Unable to locate package' >&2; echo more >&2; exit 100",

@@ -1,12 +1,11 @@
-//! A compiler for the device's target, however this workstation can have one.
+//! Finds a compiler for the device's target.
 //!
-//! Two ways, in this order:
-//! 1. the compiler on the path has the target's `core` (rustup's `target add`): plain cargo;
-//! 2. Debian's packages `rustc-web` and `rust-web-src`: that compiler builds its own `core`
-//!    (`-Zbuild-std`), and the linker is the `rust-lld` of the active toolchain.
+//! Two are supported, in this order:
+//! 1. The compiler on the path, if it has the target's `core` (`rustup target add`).
+//! 2. On Debian, the compiler of the packages `rustc-web` and `rust-web-src`. It builds `core`
+//!    first (`-Zbuild-std`) and links with the `rust-lld` of the active toolchain.
 //!
-//! Each has a target folder of its own, so that the two never rebuild each other's work.
-//! Refuses, naming both remedies, when neither is there.
+//! Each has its own target folder, so that neither rebuilds the other's work.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,56 +13,67 @@ use std::process::Command;
 
 use super::machine::Machine;
 
-/// What compiles for the device.
+/// The compiler that builds for the device.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Compiler {
     /// The compiler on the path, which has the target.
     Installed,
     /// Debian's compiler, which builds `core` first.
     Debian {
-        /// The compiler.
+        /// Path of the compiler.
         rustc: PathBuf,
-        /// The linker.
+        /// Path of the linker.
         linker: PathBuf,
     },
 }
 
-/// A compiler and the target it is for.
+/// A compiler for a target.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Toolchain {
     /// Target triple.
     pub target: String,
-    /// The program cargo.
+    /// Path of cargo.
     pub cargo: PathBuf,
-    /// What it calls.
+    /// Compiler that cargo calls.
     pub compiler: Compiler,
-    /// Tells this compiler's version and build from any other's.
+    /// Text that identifies the compiler's version and build.
     pub build: String,
 }
 
-/// Why nothing can be compiled for a target.
+/// Why no compiler for a target was found.
 #[derive(Debug, thiserror::Error)]
 pub enum ToolchainError {
-    /// There is no cargo.
+    /// Cargo is not installed.
     #[error("cargo is not on the PATH; install Rust from https://rustup.rs")]
     NoCargo,
-    /// Neither way is open.
+    /// No installed compiler supports the target.
     #[error(
-        "no compiler for {target} here ({why}); run `rarefy setup`, or by hand `rustup target add {target}`, or on Debian as root `apt-get install --no-install-recommends rustc-web rust-web-src`"
+        "no compiler for {target} is installed ({why}); run `rarefy setup`, or `rustup target add {target}`{}",
+        by_packages()
     )]
     NoTarget {
         /// Target triple.
         target: String,
-        /// What was missing on Debian's way.
+        /// Missing part.
         why: &'static str,
     },
 }
 
+/// Returns the part of an error message that offers Debian's packages, on Linux.
+fn by_packages() -> &'static str {
+    if cfg!(target_os = "linux") {
+        ", or on Debian, as root, `apt-get install --no-install-recommends rustc-web rust-web-src`"
+    } else {
+        ""
+    }
+}
+
 impl Toolchain {
-    /// Looks for a way to compile for `target`.
+    /// Finds a compiler for `target`.
     ///
     /// # Errors
-    /// When there is none.
+    ///
+    /// Returns an error, which says what to install, if there is none.
     pub fn find(machine: &Machine, target: &str) -> Result<Self, ToolchainError> {
         let cargo = machine.find("cargo").ok_or(ToolchainError::NoCargo)?;
         let (compiler, build) = match installed(machine, target) {
@@ -81,7 +91,7 @@ impl Toolchain {
         })
     }
 
-    /// Name of the folder for what it builds.
+    /// Returns the name of the folder for build outputs.
     #[must_use]
     pub fn target_folder(&self) -> &'static str {
         match self.compiler {
@@ -90,7 +100,7 @@ impl Toolchain {
         }
     }
 
-    /// What compiles, in a line: "rustc 1.95.0 (59807616e 2026-04-14)".
+    /// Returns the compiler's version, such as `rustc 1.95.0 (59807616e 2026-04-14)`.
     #[must_use]
     pub fn version(&self, machine: &Machine) -> Option<String> {
         let rustc = match &self.compiler {
@@ -100,14 +110,14 @@ impl Toolchain {
         machine.ask(rustc, &["--version"])
     }
 
-    /// `cargo build --target ...`, ready for more arguments.
+    /// Returns the command `cargo build --target ...`, to which arguments may be added.
     #[must_use]
     pub fn build(&self, machine: &Machine) -> Command {
         let mut command = machine.command(&self.cargo);
         command.args(["build", "--target", &self.target]);
         if let Compiler::Debian { rustc, linker } = &self.compiler {
             let triple = self.target.to_uppercase().replace(['-', '.'], "_");
-            // The linker comes by this variable: changing RUSTFLAGS would rebuild `core`.
+            // Setting the linker through RUSTFLAGS would rebuild `core`.
             command
                 .env(format!("CARGO_TARGET_{triple}_LINKER"), linker)
                 .env("RUSTC", rustc)
@@ -118,10 +128,11 @@ impl Toolchain {
     }
 }
 
-/// The library `core` that the compiler on the path has for `target`: its path, whose last part the compiler
-/// chooses by version. The compiler names a folder even for a target that it lacks, so look inside.
+/// Returns the path of the library `core` for `target` of the compiler on the path. Its file name
+/// identifies the compiler's version.
 fn installed(machine: &Machine, target: &str) -> Option<String> {
     let rustc = machine.find("rustc")?;
+    // The compiler prints a folder even for a target that is not installed.
     let folder = machine.ask(rustc, &["--print", "target-libdir", "--target", target])?;
     let mut names = fs::read_dir(folder).ok()?.filter_map(|entry| {
         let path = entry.ok()?.path();
@@ -132,20 +143,26 @@ fn installed(machine: &Machine, target: &str) -> Option<String> {
     names.next()
 }
 
-/// Debian's compiler with sources of its own version and somebody's `rust-lld`; and what tells its version.
+/// Returns Debian's compiler and its version. It needs sources of the same version and a
+/// `rust-lld`.
 fn debian(machine: &Machine) -> Result<(Compiler, String), &'static str> {
     let rustc = machine.debian_rustc.clone();
-    let version = machine
-        .ask(&rustc, &["--version", "--verbose"])
-        .ok_or("rustup lacks the target and Debian's rustc-web is not installed")?;
+    let version = machine.ask(&rustc, &["--version", "--verbose"]).ok_or(
+        match cfg!(target_os = "linux") {
+            true => {
+                "the active toolchain lacks the target, and Debian's rustc-web is not installed"
+            }
+            false => "the active toolchain lacks the target",
+        },
+    )?;
     let sysroot = machine
         .ask(&rustc, &["--print", "sysroot"])
         .unwrap_or_default();
     let sources = Path::new(&sysroot).join("lib/rustlib/src/rust");
     if !sources.join("library/core/Cargo.toml").is_file() {
-        return Err("Debian's rustc-web is there, its rust-web-src is not");
+        return Err("Debian's rustc-web is installed, but rust-web-src is not");
     }
-    // The folder's real name ends in its version, as in /usr/src/rustc-1.96.0.
+    // The real name of the folder ends in the version, as in /usr/src/rustc-1.96.0.
     let release = field(&version, "release: ").unwrap_or_default();
     let real = fs::canonicalize(sources.join("library")).unwrap_or_default();
     let sources_version = real
@@ -170,11 +187,11 @@ fn debian(machine: &Machine) -> Result<(Compiler, String), &'static str> {
         })
         .find(|candidate| candidate.is_file())
         .or_else(|| machine.find("rust-lld"))
-        .ok_or("Debian's rustc-web is there, but no rust-lld is; rustup's toolchain brings one")?;
+        .ok_or("Debian's rustc-web is installed, but rust-lld, which rustup installs, is not")?;
     Ok((Compiler::Debian { rustc, linker }, version))
 }
 
-/// The rest of the line that begins with `key`.
+/// Returns the rest of the line that begins with `key`.
 fn field<'a>(text: &'a str, key: &str) -> Option<&'a str> {
     text.lines()
         .find_map(|line| line.strip_prefix(key))
@@ -186,7 +203,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_machine_without_tools_is_told_what_to_install() {
+    fn missing_tools_are_reported_with_what_to_install() {
         let folder = tempfile::tempdir().unwrap();
         let nothing = folder.path().join("nothing");
         let machine = Machine {
@@ -196,30 +213,28 @@ mod tests {
         let error = Toolchain::find(&machine, "thumbv6m-none-eabi").unwrap_err();
         assert!(matches!(error, ToolchainError::NoCargo), "{error}");
 
-        // With cargo alone, both remedies are named.
+        // With cargo alone, all remedies are named.
         let cargo = Machine::default().find("cargo").unwrap();
         let machine = Machine {
             path: cargo.parent().unwrap().into(),
             debian_rustc: nothing,
         };
         if installed(&machine, "thumbv6m-none-eabi").is_some() {
-            return; // rustup has the target on this machine: nothing is missing
+            return; // the target is installed, so nothing is missing
         }
         let error = Toolchain::find(&machine, "thumbv6m-none-eabi")
             .unwrap_err()
             .to_string();
-        for remedy in [
-            "rarefy setup",
-            "rustup target add thumbv6m-none-eabi",
-            "rust-web-src",
-        ] {
+        for remedy in ["rarefy setup", "rustup target add thumbv6m-none-eabi"] {
             assert!(error.contains(remedy), "{error}");
         }
+        let packages = error.contains("rust-web-src");
+        assert_eq!(packages, cfg!(target_os = "linux"), "{error}");
     }
 
     #[test]
-    fn a_target_folder_without_core_is_no_target() {
-        // Every rustc knows this target by name; hardly any has its library.
+    fn a_target_folder_without_core_does_not_count_as_installed() {
+        // Every rustc knows this target, but its library is hardly ever installed.
         assert_eq!(installed(&Machine::default(), "thumbv4t-none-eabi"), None);
     }
 }

@@ -74,7 +74,7 @@ fn a_missing_emulator_or_compiler_is_named_with_the_way_to_get_it() {
             "probe-rs",
             "nrf52840-dk",
             "https://probe.rs",
-            "--build-only",
+            "without running it",
         ],
     );
     fake(&tools, "qemu-system-arm", "exit 9");

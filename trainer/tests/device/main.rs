@@ -1,6 +1,6 @@
-//! Models on boards, for real: built, linked, run in the emulator, compared bit for bit.
+//! Builds models for boards, runs them in the emulator, and compares every logit.
 //!
-//! Where the compiler for a board or the emulator is missing these tests say so and pass;
+//! If the compiler for a board or the emulator is missing, these tests print `SKIPPED` and pass;
 //! with RAREFY_REQUIRE_DEVICE=1 they fail instead.
 
 mod models;
@@ -16,14 +16,14 @@ use std::fs;
 use models::{coded, convolutional, crowded, lenet, residual, samples, small};
 use rarefy_format::{AlignedBytes, Model};
 use rarefy_trainer::device::{
-    Board, Boards, Machine, MeasureOptions, NetworkReport, Setup, firmware_folder, footprint,
-    measure, selftest,
+    Board, BoardReport, Boards, Machine, MeasureOptions, NetworkReport, Setup, firmware_folder,
+    footprint, measure, selftest,
 };
 
-/// The boards that QEMU plays.
+/// All emulated boards.
 const EMULATED: [&str; 4] = ["mps2-an386", "microbit", "mps2-an385", "lm3s6965evb"];
 
-/// The board called `name`.
+/// Returns the board called `name`.
 fn known(name: &str) -> Board {
     Boards::discover(&firmware_folder().unwrap())
         .unwrap()
@@ -32,7 +32,7 @@ fn known(name: &str) -> Board {
         .clone()
 }
 
-/// The board called `name`, if programs for it can be built and run here.
+/// Returns the board called `name` if programs for it can be built and run here.
 fn ready(name: &str) -> Option<Board> {
     let board = known(name);
     let setup = Setup::plan(&Machine::default(), [&board]).unwrap();
@@ -48,13 +48,15 @@ fn ready(name: &str) -> Option<Board> {
     None
 }
 
+/// Ignores progress.
 fn quiet(_: &str) {}
 
-/// Bytes of flash that `model` takes on its 4-byte boundary.
+/// Returns the bytes of flash that `model` occupies, padded to a multiple of 4.
 fn stored(model: &[u8]) -> u64 {
     model.len().next_multiple_of(4) as u64
 }
 
+/// Measures a small model and its dense twin on a board and checks every figure.
 fn check(name: &str) {
     let Some(board) = ready(name) else { return };
     let (model, inputs) = (small(), samples(7, 64));
@@ -69,23 +71,23 @@ fn check(name: &str) {
     assert_eq!(flash.model, stored(&model));
     assert_eq!(flash.total, flash.code + flash.model);
     assert!(flash.code > 1_000 && flash.code < 20_000, "{flash:?}");
-    // How many samples are built in changes nothing that is reported.
+    // The reported figures do not depend on the number of samples.
     let sizes = footprint(&board, &model, &options).unwrap();
     assert_eq!(sizes.flash(), flash.total);
     assert!(sizes.samples >= 64 && sizes.samples < 128, "{sizes:?}");
     let ram = network.ram.unwrap();
-    // 8 + 3 words of hidden units, then 3 + 5: the arena is the larger pair.
+    // 8 + 3 words for the hidden layers, then 3 + 5: the arena is the larger sum.
     assert_eq!((ram.arena, ram.input), (44, 64));
     let stack = ram.stack_peak.unwrap();
     assert!(stack > 32 && stack < 2_000, "{ram:?}");
     assert_eq!(ram.total, Some(ram.static_bytes + ram.arena + stack));
 
-    // A nonzero costs at least the loads of its column, weight and input.
+    // A nonzero costs at least the loads of its column, its weight and its input.
     let counts = network.cost.counts().unwrap();
     assert!(counts.min > 260 * 3 && counts.max < 20_000, "{counts:?}");
     assert!(counts.min <= counts.median && counts.median <= counts.max);
 
-    // The dense twin answers alike, is larger and dearer.
+    // The dense twin has equal logits, more bytes and more instructions.
     let dense = report.dense.as_ref().unwrap();
     assert_eq!(dense.matches_host, Some(true), "{:?}", dense.mismatch);
     let dense_counts = dense.cost.counts().unwrap();
@@ -98,8 +100,15 @@ fn check(name: &str) {
     // Counts are exact: a second measurement repeats every figure.
     let again = measure(&board, &model, &inputs, &options, &mut quiet).unwrap();
     assert_eq!(again, report);
+    check_json(&report, name);
+}
 
-    let json = serde_json::to_value(&report).unwrap();
+/// Checks the keys of the report's JSON.
+fn check_json(report: &BoardReport, name: &str) {
+    let counts = report.network.cost.counts().unwrap();
+    let dense_counts = report.dense.as_ref().unwrap().cost.counts().unwrap();
+    let ram = report.network.ram.unwrap();
+    let json = serde_json::to_value(report).unwrap();
     assert_eq!(json["board"], name);
     assert_eq!(json["instructions"]["min"], counts.min);
     assert_eq!(json["ram"]["static"], ram.static_bytes);
@@ -139,8 +148,8 @@ fn the_small_cortex_m3_measures_and_matches_the_host() {
 
 #[test]
 fn instructions_do_not_depend_on_the_boards_clock() {
-    // The same core, the same code, another clock and another memory: what a tick is worth
-    // differs, instructions and stack do not.
+    // Core and code are the same, clock and memories are not: ticks differ, instructions and stack
+    // use do not.
     let (Some(fast), Some(slow)) = (ready("mps2-an385"), ready("lm3s6965evb")) else {
         return;
     };
@@ -162,7 +171,7 @@ fn instructions_do_not_depend_on_the_boards_clock() {
 }
 
 #[test]
-fn the_dense_twin_of_lenet_does_not_fit_the_microbit_by_a_known_number_of_bytes() {
+fn the_dense_twin_of_lenet_exceeds_the_microbit_by_an_exact_number_of_bytes() {
     let Some(board) = ready("microbit") else {
         return;
     };
@@ -195,7 +204,7 @@ fn the_dense_twin_of_lenet_does_not_fit_the_microbit_by_a_known_number_of_bytes(
 }
 
 #[test]
-fn more_samples_than_flash_holds_run_in_turns() {
+fn more_samples_than_flash_holds_run_in_batches() {
     let Some(board) = ready("lm3s6965evb") else {
         return;
     };
@@ -223,7 +232,7 @@ fn a_real_boards_program_links() {
     let sizes = footprint(&board, &small(), &MeasureOptions::default()).unwrap();
     assert_eq!(sizes.excess(&board, 1024), None);
     assert_eq!(sizes.model, stored(&small()));
-    // The log's buffer in RAM is there: the transport is RTT.
+    // RAM holds the log's buffer: the transport is RTT.
     assert!(sizes.ram_static > 1024, "{sizes:?}");
 }
 
@@ -238,7 +247,7 @@ fn maps_match_the_host_on_both_instruction_sets() {
             let network = &report.network;
             assert_eq!(network.matches_host, Some(true), "{:?}", network.mismatch);
             assert_eq!(network.flash.unwrap().model, stored(&model));
-            // The dense twin has every channel again and multiplies by every zero.
+            // The dense twin has all channels and multiplies by every weight.
             let dense = report.dense.as_ref().unwrap();
             assert_eq!(dense.matches_host, Some(true), "{:?}", dense.mismatch);
             let median = |report: &NetworkReport| report.cost.counts().unwrap().median;
@@ -251,7 +260,7 @@ fn maps_match_the_host_on_both_instruction_sets() {
 #[test]
 fn entropy_coded_rows_of_every_kind_match_the_host_on_every_instruction_set() {
     let model = coded();
-    // Whether all kinds are there: sorted, a list, adjacent, a codebook; see the format.
+    // All kinds of streams must occur: sorted, with a list, adjacency, a codebook; see SPEC.md.
     let bytes = AlignedBytes::copy_from(&model);
     let heads = Model::parse(&bytes).unwrap().layers();
     let heads: Vec<u8> = heads.map(|layer| layer.block()[0] & 0xf0).collect();
@@ -276,7 +285,7 @@ fn crowded_convolutions_match_the_host_on_every_instruction_set() {
     for name in ["mps2-an386", "mps2-an385", "microbit"] {
         let Some(board) = ready(name) else { continue };
         for model in crowded() {
-            // Mostly zeros, and a pattern without: a kernel may tell them apart.
+            // Kernels may distinguish inputs that are mostly zeros from inputs without zeros.
             let mut inputs = samples(4, 784);
             inputs.push(vec![255; 784]);
             inputs.push((0..784).map(|i| (i * 37 % 255 + 1) as u8).collect());

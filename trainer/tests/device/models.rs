@@ -1,4 +1,4 @@
-//! Small forged networks and inputs for them.
+//! Small random networks and inputs for them.
 
 use std::collections::BTreeMap;
 
@@ -7,10 +7,11 @@ use rarefy_format::{
     Window, index_bits, write,
 };
 
-/// A small generator: tests need the same numbers everywhere, not good ones.
+/// A linear congruential generator: the tests need reproducible numbers, not good ones.
 struct Numbers(u64);
 
 impl Numbers {
+    /// Returns a number below `bound`.
     fn below(&mut self, bound: usize) -> usize {
         self.0 = self
             .0
@@ -19,12 +20,13 @@ impl Numbers {
         usize::try_from(self.0 >> 33).unwrap() % bound
     }
 
+    /// Returns a nonzero weight of up to 7 bits and a sign.
     fn weight(&mut self) -> i16 {
         let size = i16::try_from(self.below(127) + 1).unwrap();
         if self.below(2) == 0 { -size } else { size }
     }
 
-    /// So many weights over so many rows and columns, every row with its share.
+    /// Returns `outputs` rows that share `nonzeros` weights evenly, at random columns.
     fn rows(&mut self, outputs: usize, columns: usize, nonzeros: usize) -> Vec<Vec<(u16, i16)>> {
         let mut rows = vec![BTreeMap::new(); outputs];
         for nonzero in 0..nonzeros {
@@ -40,6 +42,7 @@ impl Numbers {
             .collect()
     }
 
+    /// Returns biases of -1000 to 2999.
     fn biases(&mut self, outputs: usize) -> Vec<i32> {
         (0..outputs)
             .map(|_| i32::try_from(self.below(4000)).unwrap() - 1000)
@@ -47,10 +50,10 @@ impl Numbers {
     }
 }
 
-/// A layer as stripping leaves it: (left, original) inputs and outputs, and nonzeros.
+/// Dimensions of a stripped layer: (remaining, original) inputs, outputs, and nonzeros.
 pub(crate) type Size = ((usize, usize), (usize, usize), usize);
 
-/// The container of a network of dense layers of these sizes.
+/// Returns the container of a network of dense layers.
 pub(crate) fn sparse_model(sizes: &[Size], seed: u64) -> Vec<u8> {
     let mut numbers = Numbers(seed);
     let last = sizes.len() - 1;
@@ -66,8 +69,9 @@ pub(crate) fn sparse_model(sizes: &[Size], seed: u64) -> Vec<u8> {
     container(row(sizes[0].0.0), layers.collect())
 }
 
-/// The container of dense layers in entropy-coded rows of many kinds: sorted and not, some columns and
-/// all, alone and in clusters, with values of a few sizes and of many, and rows that are empty.
+/// Returns the container of dense layers in entropy-coded rows of many kinds: sorted and unsorted,
+/// over some columns and over all, scattered and clustered, with few distinct values and with
+/// many, and with empty rows.
 pub(crate) fn coded() -> Vec<u8> {
     const WIDTH: usize = 48;
     let mut numbers = Numbers(5);
@@ -102,7 +106,7 @@ pub(crate) fn coded() -> Vec<u8> {
     container(row(WIDTH), (0..16).map(layer).collect())
 }
 
-/// One channel of one row.
+/// Returns the shape of one channel of one row.
 fn row(width: usize) -> Shape {
     Shape {
         channels: 1,
@@ -111,17 +115,19 @@ fn row(width: usize) -> Shape {
     }
 }
 
+/// Writes the container of a network.
 fn container(input: Shape, layers: Vec<LayerSpec>) -> Vec<u8> {
     write(&NetworkSpec { input, layers }).unwrap()
 }
 
-/// One channel of 28 rows.
+/// Shape of an image of MNIST.
 const IMAGE: Shape = Shape {
     channels: 1,
     height: 28,
     width: 28,
 };
 
+/// Returns a square window with the same padding on all sides.
 fn window(size: u8, stride: u8, padding: u8) -> Window {
     let padding = Margin {
         top: padding,
@@ -136,7 +142,7 @@ fn window(size: u8, stride: u8, padding: u8) -> Window {
     }
 }
 
-/// A convolution of so many `channels` to `outputs`, of twice as many before stripping.
+/// Returns a convolution from `channels` to `outputs`, twice as many before stripping.
 fn conv(
     numbers: &mut Numbers,
     (window, pooling): (Window, Option<(Pooling, u8)>),
@@ -151,6 +157,7 @@ fn conv(
     }
 }
 
+/// Returns a pooling layer.
 fn pool(pooling: Pooling, window: Window, channels: usize, shift: u8) -> LayerSpec {
     LayerSpec {
         operation: Operation::Pool { pooling, window },
@@ -162,7 +169,7 @@ fn pool(pooling: Pooling, window: Window, channels: usize, shift: u8) -> LayerSp
     }
 }
 
-/// Weights of `layer` as packed words over so many columns.
+/// Converts the weights of `layer` to packed words over `columns` columns.
 fn packed(mut layer: LayerSpec, columns: usize) -> LayerSpec {
     let bits = index_bits(columns);
     layer.encoding = Encoding::Words;
@@ -178,7 +185,8 @@ fn packed(mut layer: LayerSpec, columns: usize) -> LayerSpec {
     layer
 }
 
-/// Convolutions with fused pooling, a pooling layer of its own, a dense layer in packed words.
+/// Returns a network of convolutions with fused pooling, separate pooling layers, and a dense
+/// layer in packed words.
 pub(crate) fn convolutional() -> Vec<u8> {
     let mut numbers = Numbers(5);
     let padded = (window(5, 1, 2), Some((Pooling::Max, 2)));
@@ -200,8 +208,8 @@ pub(crate) fn convolutional() -> Vec<u8> {
     container(IMAGE, layers)
 }
 
-/// Convolutions of all sizes of kernel with most of their weights, as few layers are pruned: taps lie side
-/// by side, rows are of every length, and weights and words take their extremes.
+/// Returns networks of convolutions of all kernel sizes that keep most of their weights: taps are
+/// adjacent, rows have every length, and weights and words take their extremes.
 pub(crate) fn crowded() -> [Vec<u8>; 2] {
     let mut numbers = Numbers(7);
     let plain = |size, padding| (window(size, 1, padding), None);
@@ -232,7 +240,7 @@ pub(crate) fn crowded() -> [Vec<u8>; 2] {
     [first, second].map(|layers| container(IMAGE, layers))
 }
 
-/// Two convolutions around each of which a map is carried past, one over a padded input.
+/// Returns a network with two residual connections around convolutions, one of them padded.
 pub(crate) fn residual() -> Vec<u8> {
     let mut numbers = Numbers(6);
     let same = (window(3, 1, 1), None);
@@ -253,7 +261,7 @@ pub(crate) fn residual() -> Vec<u8> {
     container(IMAGE, layers)
 }
 
-/// A small network with stripped units.
+/// Returns a small network with stripped units.
 pub(crate) fn small() -> Vec<u8> {
     sparse_model(
         &[
@@ -265,7 +273,7 @@ pub(crate) fn small() -> Vec<u8> {
     )
 }
 
-/// LeNet-300-100 as 100x effective compression leaves it.
+/// Returns a network of the dimensions of LeNet-300-100 after 100x effective compression.
 pub(crate) fn lenet() -> Vec<u8> {
     sparse_model(
         &[
@@ -277,7 +285,8 @@ pub(crate) fn lenet() -> Vec<u8> {
     )
 }
 
-/// Inputs, mostly zero as images of digits are; the extremes are among the rest.
+/// Returns inputs that are mostly zero, as images of digits are, and otherwise include the
+/// extremes.
 pub(crate) fn samples(count: usize, bytes: usize) -> Vec<Vec<u8>> {
     let mut numbers = Numbers(99);
     let mut pixel = || match numbers.below(8) {

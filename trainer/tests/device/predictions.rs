@@ -1,4 +1,4 @@
-//! Predicted instructions against those that the emulator counts.
+//! Compares predicted instructions with those that the emulator counts.
 
 use rarefy_format::{AlignedBytes, Encoding, Model, write};
 use rarefy_trainer::deploy::costs::{Core, cost, inference, predict};
@@ -6,12 +6,13 @@ use rarefy_trainer::device::{MeasureOptions, measure};
 
 use super::{quiet, ready, resnet};
 
-/// By how much a prediction may be wrong.
+/// Largest relative error of a prediction.
 const ERROR: f64 = 0.05;
 
-/// ResNet-8 with all weights, a quarter and a sixteenth of them, and where nearly all activations are 0.
+/// Tests ResNet-8 with all weights, a quarter and a sixteenth of them, and with activations that
+/// are nearly all 0.
 #[test]
-fn instructions_of_resnet_8_are_predicted_to_a_twentieth() {
+fn instructions_of_resnet_8_are_predicted_within_five_percent() {
     let Some(board) = ready("mps2-an386") else {
         return;
     };
@@ -41,7 +42,7 @@ fn instructions_of_resnet_8_are_predicted_to_a_twentieth() {
             counted.mean
         );
 
-        // Without inputs to go by the prediction is an upper bound.
+        // Without inputs the prediction is an upper bound.
         let bounds = model.layers().map(|layer| predict(&layer, Core::M4, None));
         let bounds: Vec<_> = bounds.collect();
         assert!(bounds.iter().any(|bound| bound.at_most));

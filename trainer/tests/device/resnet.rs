@@ -1,22 +1,25 @@
-//! ResNet-8 of MLPerf Tiny in integers: 32 x 32 x 3 inputs, three residual stacks of 16, 32 and 64
-//! channels, 1 x 1 shortcuts at stride 2, a mean over the last map. Weights are random, as many as asked
-//! for, spread evenly over every layer.
+//! ResNet-8 of MLPerf Tiny in integers.
+//!
+//! The network has 32 x 32 x 3 inputs, three residual stacks of 16, 32 and 64 channels, 1 x 1
+//! shortcuts with stride 2, and average pooling over the last map. Its weights are random, with
+//! the same density in every layer.
 
 use rarefy_format::{
     Encoding, LayerSpec, Margin, NetworkSpec, Operation, Pooling, Shape, SkipSpec, Window,
 };
 
-/// The network's input.
+/// Shape of the network's input.
 const INPUT: Shape = Shape {
     channels: 3,
     height: 32,
     width: 32,
 };
 
-/// A small generator: the same numbers everywhere.
+/// A linear congruential generator, for reproducible numbers.
 struct Numbers(u64);
 
 impl Numbers {
+    /// Returns a number below `bound`.
     fn below(&mut self, bound: u64) -> u64 {
         self.0 = self
             .0
@@ -26,7 +29,7 @@ impl Numbers {
     }
 }
 
-/// So many inputs: smooth, as pictures are, some of them dark in parts.
+/// Returns `count` inputs that are smooth, as photographs are, and partly dark.
 pub(crate) fn inputs(count: usize) -> Vec<Vec<u8>> {
     let numbers = &mut Numbers(11);
     let image = |_| {
@@ -42,14 +45,14 @@ pub(crate) fn inputs(count: usize) -> Vec<Vec<u8>> {
     (0..count).map(image).collect()
 }
 
-/// The network with one of `part` weights kept; outputs of hidden layers, of which 255 is the largest,
-/// are `bias` more.
+/// Returns the network with one of `part` weights kept. `bias` is added to the outputs of hidden
+/// layers, which are at most 255.
 pub(crate) fn network(part: u64, encoding: Encoding, bias: i32) -> NetworkSpec {
     let numbers = &mut Numbers(part);
     let mut layer = |channels: usize, outputs: usize, size: u8, stride: u8| {
         let columns = channels * usize::from(size) * usize::from(size);
         let taps = (columns as f64 / part as f64).max(1.0);
-        // About a standard deviation of a sum becomes 64.
+        // The standard deviation of an accumulator becomes about 64.
         let shift = (taps.sqrt() * 37.0 * 80.0 / 64.0).log2().round() as u8;
         let row = |_| {
             let kept = (0..columns as u16).filter(|_| numbers.below(part) == 0);
@@ -62,7 +65,7 @@ pub(crate) fn network(part: u64, encoding: Encoding, bias: i32) -> NetworkSpec {
         };
         let rows = (0..outputs).map(row).collect();
         let bias = vec![bias << shift; outputs];
-        // An even length is halved: the odd zero comes behind it.
+        // Halving an even length takes a single row or column of padding, after the map.
         let after = u8::from(size > 1);
         let before = u8::from(size > 1 && stride == 1);
         let padding = Margin {

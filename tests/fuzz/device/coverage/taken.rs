@@ -1,64 +1,64 @@
-//! The ways that a layer takes.
+//! The paths that a layer takes.
 
 use rarefy_format::rice::Rice;
 use rarefy_format::{
     Columns, Csr, Layer, LayerSpec, Operation, Pooling, Weights, WeightsSpec, Window, Words,
 };
 
-use super::{ENDS, LAYERS, POOLINGS, Ways};
+use super::{ENDS, LAYERS, POOLINGS, Paths};
 
-/// Returns the ways that `layer` takes in a network that reads `inputs`.
-pub(super) fn of(layer: &Layer<'_>, inputs: &[Vec<u8>]) -> Ways {
-    let mut ways = Ways::new();
-    large(&mut ways, layer);
+/// Returns the paths that `layer` takes in a network that reads `inputs`.
+pub(super) fn of(layer: &Layer<'_>, inputs: &[Vec<u8>]) -> Paths {
+    let mut paths = Paths::new();
+    large(&mut paths, layer);
     let end = ENDS[usize::from(layer.is_last())];
     match layer.operation() {
         Operation::Dense => {
-            ways.insert(format!("{LAYERS}{} {end}", layer.encoding().name()));
+            paths.insert(format!("{LAYERS}{} {end}", layer.encoding().name()));
             match layer.weights() {
-                Weights::Words(weights) => words(&mut ways, weights, end),
-                Weights::Columns(weights) => columns(&mut ways, weights),
-                Weights::Csr(weights) => csr(&mut ways, weights, end),
-                Weights::Rice(weights) => rice(&mut ways, &weights, end),
+                Weights::Words(weights) => words(&mut paths, weights, end),
+                Weights::Columns(weights) => columns(&mut paths, weights),
+                Weights::Csr(weights) => csr(&mut paths, weights, end),
+                Weights::Rice(weights) => rice(&mut paths, &weights, end),
                 Weights::Dense(_) => {
                     let class = |count: usize| match (count / 4, count % 4) {
                         (0, rest) => format!("{rest}"),
                         (_, 0) => "4n".to_owned(),
                         (_, rest) => format!("4n + {rest}"),
                     };
-                    ways.insert(format!("dense {end}: {} rows", class(layer.outputs())));
-                    ways.insert(format!("dense {end}: {} columns", class(layer.columns())));
+                    paths.insert(format!("dense {end}: {} rows", class(layer.outputs())));
+                    paths.insert(format!("dense {end}: {} columns", class(layer.columns())));
                 }
                 Weights::CsrF32(_) => {
                     let place = if layer.index() == 0 { "first" } else { "later" };
-                    ways.insert(format!("csr-f32 {end}: {place}"));
+                    paths.insert(format!("csr-f32 {end}: {place}"));
                 }
                 Weights::None => {}
             }
         }
         Operation::Conv { window, pooling } => {
-            convolution(&mut ways, layer, window, pooling);
+            convolution(&mut paths, layer, window, pooling);
             if layer.index() == 0 && window.stride == 1 {
                 for input in inputs {
-                    ways.insert(format!("convolution: quads, {} zeros", zeros(input)));
+                    paths.insert(format!("convolution: quads, {} zeros", zeros(input)));
                 }
             }
-            map(&mut ways, layer, window);
+            map(&mut paths, layer, window);
         }
         Operation::Pool { window, pooling } => {
             let pooling = name(Some(pooling));
-            ways.insert(format!("{LAYERS}pool {pooling}"));
-            ways.insert(format!("pooling: {pooling}, stride {}", window.stride));
-            map(&mut ways, layer, window);
+            paths.insert(format!("{LAYERS}pool {pooling}"));
+            paths.insert(format!("pooling: {pooling}, stride {}", window.stride));
+            map(&mut paths, layer, window);
         }
     }
-    ways
+    paths
 }
 
 /// Adds inputs, blocks and taps from 2^15 on (for words, whose index has fewer bits, from 2^11
 /// on), and rows and runs of 2^8 and more.
-fn large(ways: &mut Ways, layer: &Layer<'_>) {
-    let mut found = |what: String| ways.insert(format!("large: {what}"));
+fn large(paths: &mut Paths, layer: &Layer<'_>) {
+    let mut found = |what: String| paths.insert(format!("large: {what}"));
     let lists: Vec<Vec<u16>> = match LayerSpec::from_layer(layer).weights {
         WeightsSpec::None => return,
         WeightsSpec::Integers { rows, .. } => {
@@ -107,51 +107,51 @@ fn large(ways: &mut Ways, layer: &Layer<'_>) {
     }
 }
 
-fn words(ways: &mut Ways, words: Words<'_>, end: &str) {
+fn words(paths: &mut Paths, words: Words<'_>, end: &str) {
     for run in words.runs() {
         let length = match run.length {
             length @ ..16 => format!("{length}"),
             length => format!("8n + {}", length % 8),
         };
-        ways.insert(format!("words {end}: a row of {length}"));
+        paths.insert(format!("words {end}: a row of {length}"));
         if (1..=3).contains(&run.length) && end == "hidden" {
             let parity = ["even", "odd"][run.rows % 2];
-            ways.insert(format!("words {end}: {parity} rows of {}", run.length));
+            paths.insert(format!("words {end}: {parity} rows of {}", run.length));
         }
     }
 }
 
-fn columns(ways: &mut Ways, columns: Columns<'_>) {
+fn columns(paths: &mut Paths, columns: Columns<'_>) {
     let class = |count: u32, round: u32| match (count / round, count % round) {
         (0, rest) => format!("{rest}"),
         (_, rest) => format!("{round}n + {rest}"),
     };
-    ways.insert(format!(
+    paths.insert(format!(
         "columns: 8n + {} inputs",
         columns.inputs().len() % 8
     ));
     for &start in columns.starts() {
         let block = columns.blocks().get(usize::from(u16::from_le_bytes(start)));
         let header = block.map_or(0, |&header| u32::from_le_bytes(header));
-        ways.insert(format!("columns: {} of both", class(header >> 22, 16)));
+        paths.insert(format!("columns: {} of both", class(header >> 22, 16)));
         for (count, of) in [(header >> 11 & 0x7FF, "first"), (header & 0x7FF, "second")] {
             let of = if count < 32 { of } else { "one" };
-            ways.insert(format!("columns: {} of {of}", class(count, 32)));
+            paths.insert(format!("columns: {} of {of}", class(count, 32)));
         }
     }
 }
 
-fn csr(ways: &mut Ways, csr: Csr<'_>, end: &str) {
+fn csr(paths: &mut Paths, csr: Csr<'_>, end: &str) {
     for &length in csr.lengths() {
         let class = match u16::from_le_bytes(length) {
             length @ ..8 => format!("{length}"),
             length => format!("8n + {}", length % 8),
         };
-        ways.insert(format!("csr {end}: a row of {class}"));
+        paths.insert(format!("csr {end}: a row of {class}"));
     }
 }
 
-fn rice(ways: &mut Ways, rice: &Rice<'_>, end: &str) {
+fn rice(paths: &mut Paths, rice: &Rice<'_>, end: &str) {
     let head = rice.stream().head;
     for (flag, bit) in [
         ("sorted", 31),
@@ -160,7 +160,7 @@ fn rice(ways: &mut Ways, rice: &Rice<'_>, end: &str) {
         ("codebook", 28),
     ] {
         let set = ["without", "with"][(head >> bit & 1) as usize];
-        ways.insert(format!("rice {end}: {set} {flag}"));
+        paths.insert(format!("rice {end}: {set} {flag}"));
     }
 }
 
@@ -172,13 +172,18 @@ fn name(pooling: Option<Pooling>) -> &'static str {
     }
 }
 
-/// Adds the ways of a convolution, which the runtime's `Convolution` chooses.
-fn convolution(ways: &mut Ways, layer: &Layer<'_>, window: Window, pooling: Option<(Pooling, u8)>) {
+/// Adds the paths of a convolution, which the runtime's `Convolution` chooses.
+fn convolution(
+    paths: &mut Paths,
+    layer: &Layer<'_>,
+    window: Window,
+    pooling: Option<(Pooling, u8)>,
+) {
     let (kind, pool) = (
         name(pooling.map(|(kind, _)| kind)),
         pooling.map_or(1, |(_, size)| size),
     );
-    ways.insert(format!("{LAYERS}{} conv {kind}", layer.encoding().name()));
+    paths.insert(format!("{LAYERS}{} conv {kind}", layer.encoding().name()));
     let shape = layer.output().shape;
     let (height, width) = (usize::from(shape.height), usize::from(shape.width));
     let (pool, stride) = (usize::from(pool), usize::from(window.stride));
@@ -194,7 +199,7 @@ fn convolution(ways: &mut Ways, layer: &Layer<'_>, window: Window, pooling: Opti
     } else {
         "plain"
     };
-    ways.insert(format!("convolution: {path}, {kind}, {skip}"));
+    paths.insert(format!("convolution: {path}, {kind}, {skip}"));
     if blocks {
         let width = match width * pool {
             4 => "4",
@@ -205,7 +210,7 @@ fn convolution(ways: &mut Ways, layer: &Layer<'_>, window: Window, pooling: Opti
                 _ => "8n + 5 to 7",
             },
         };
-        ways.insert(format!("convolution: {path}, width {width}"));
+        paths.insert(format!("convolution: {path}, width {width}"));
     }
     let grouped = blocks && stride == 1 && height * width * pool * pool >= 32;
     if let WeightsSpec::Integers { rows, .. } = LayerSpec::from_layer(layer).weights {
@@ -218,9 +223,9 @@ fn convolution(ways: &mut Ways, layer: &Layer<'_>, window: Window, pooling: Opti
                 count if count % 2 == 0 => "even",
                 _ => "odd",
             };
-            ways.insert(format!("convolution: {taps} taps"));
+            paths.insert(format!("convolution: {taps} taps"));
             if grouped {
-                quads(ways, &columns, u16::from(window.size));
+                quads(paths, &columns, u16::from(window.size));
             }
         }
     }
@@ -228,7 +233,7 @@ fn convolution(ways: &mut Ways, layer: &Layer<'_>, window: Window, pooling: Opti
 
 /// Adds the groups of taps: those of a row of the kernel that are less than four columns apart.
 /// Three or four become a quad on an M4.
-fn quads(ways: &mut Ways, mut columns: &[u16], size: u16) {
+fn quads(paths: &mut Paths, mut columns: &[u16], size: u16) {
     while let Some((&first, _)) = columns.split_first() {
         let end = (first / size * size + size).min(first + 4);
         let count = columns.partition_point(|&column| column < end);
@@ -240,7 +245,7 @@ fn quads(ways: &mut Ways, mut columns: &[u16], size: u16) {
         } else {
             group.join(" ")
         };
-        ways.insert(format!("convolution: quads, taps {taps}"));
+        paths.insert(format!("convolution: quads, taps {taps}"));
     }
 }
 
@@ -257,7 +262,7 @@ fn zeros(source: &[u8]) -> &'static str {
 }
 
 /// Adds margins and links.
-fn map(ways: &mut Ways, layer: &Layer<'_>, window: Window) {
+fn map(paths: &mut Paths, layer: &Layer<'_>, window: Window) {
     let padding = window.padding;
     let sides = [
         ("top", padding.top),
@@ -266,13 +271,13 @@ fn map(ways: &mut Ways, layer: &Layer<'_>, window: Window) {
         ("right", padding.right),
     ];
     let padded = sides.iter().filter(|(_, width)| *width > 0);
-    ways.extend(
+    paths.extend(
         padded
             .clone()
             .map(|(side, _)| format!("maps: padding {side}")),
     );
     if padded.count() == sides.len() {
-        ways.insert("maps: padding all".to_owned());
+        paths.insert("maps: padding all".to_owned());
     }
     for (what, buffer) in [("reads", layer.source()), ("writes", layer.output())] {
         let margin = if buffer.margin.is_none() {
@@ -280,7 +285,7 @@ fn map(ways: &mut Ways, layer: &Layer<'_>, window: Window) {
         } else {
             "some"
         };
-        ways.insert(format!("maps: {what} a margin, {margin}"));
+        paths.insert(format!("maps: {what} a margin, {margin}"));
     }
     let (index, source) = (layer.index(), layer.source());
     let links = layer.links().map(|links| (links.source, links.skip));
@@ -293,7 +298,7 @@ fn map(ways: &mut Ways, layer: &Layer<'_>, window: Window) {
         (index == 0 && source.words > 0, "copies the input"),
     ] {
         if linked {
-            ways.insert(format!("maps: {what}"));
+            paths.insert(format!("maps: {what}"));
         }
     }
 }

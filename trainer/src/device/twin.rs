@@ -1,59 +1,61 @@
-//! The same network without pruning's savings: every layer stored dense, in its original dimensions.
+//! The dense twin: the same network unpruned, every layer dense and in its original dimensions.
 //!
-//! What is left of each layer comes first; units and channels that were stripped come back behind it
-//! as rows and columns of zeros, so that no weight changes its column.
+//! It shows what the network costs without pruning. Units and channels that were stripped are
+//! added again as rows and columns of zeros after the remaining ones, so that no weight changes
+//! its column.
 //!
-//! The twin stands for what the network costs dense. It answers alike, bit for bit, where dense
-//! layers with weights of 8 bits are all there is. Otherwise it has logits of its own:
-//! - the kernels of a convolution leave out weights of 0, of which a network that was never pruned
-//!   has hardly any: in the twin they are 1;
-//! - dense weights have 8 bits. A layer whose weights are wider (packed words have up to 16) is taken
-//!   in 8: weights, biases and shifts lose as many bits as that needs. Floats are scaled.
+//! If all layers are dense and their weights have at most 8 bits, the twin's logits are equal to
+//! the network's, bit for bit. Otherwise they differ, for two reasons:
+//! - The kernels of convolutions skip weights of 0, which a network that was never pruned hardly
+//!   has. In the twin these weights are 1.
+//! - Dense weights have 8 bits. Wider ones (packed words have up to 16) are shifted right to 8
+//!   bits, together with their layer's biases and shifts. Floats are scaled to integers.
 
 use rarefy_format::{
     Encoding, LayerSpec, MAX_BLOCK_BYTES, Model, NetworkSpec, Operation, SpecError, WeightsSpec,
     WriteError, write,
 };
 
-/// The largest weight that a float becomes.
-const LARGEST: f32 = 127.0;
+/// Magnitude of the largest weight after scaling floats.
+const LARGEST_WEIGHT: f32 = 127.0;
 
-/// Bits that the outputs of a layer of floats lose: about as many as its weights have.
+/// Shift of the outputs of a layer of scaled floats: about the width of its weights.
 const FLOAT_SHIFT: u8 = 7;
 
-/// The largest bias that a float becomes: with any weights of 8 bits no sum leaves 32 bits.
+/// Largest bias after scaling floats: with 8-bit weights no accumulator overflows 32 bits.
 const LARGEST_BIAS: f32 = (1 << 24) as f32;
 
-/// The container of `model`'s network with every weight stored.
+/// Returns the container of the dense twin of `model`.
 ///
 /// # Errors
-/// When a layer in its original dimensions exceeds what a container can hold.
-pub fn dense(model: &Model<'_>) -> Result<Vec<u8>, WriteError> {
+///
+/// Returns an error if a layer in its original dimensions exceeds the limits of a container.
+pub fn dense_twin(model: &Model<'_>) -> Result<Vec<u8>, WriteError> {
     let mut network = NetworkSpec::from_model(model);
     let count = network.layers.len();
     // Channels of the input and of each layer's output.
     let mut channels = vec![usize::from(model.input().channels)];
     for (index, (layer, stored)) in network.layers.iter_mut().zip(model.layers()).enumerate() {
-        let (last, read) = (index + 1 == count, channels[index + 1 - layer.source]);
+        let (last, inputs) = (index + 1 == count, channels[index + 1 - layer.source]);
         let source = stored.source().shape;
         let (outputs, columns) = match layer.operation {
-            Operation::Pool { .. } => (read, 0),
+            Operation::Pool { .. } => (inputs, 0),
             Operation::Conv { window, .. } => {
                 let size = usize::from(window.size);
-                (layer.original_outputs, read * size * size)
+                (layer.original_outputs, inputs * size * size)
             }
             Operation::Dense => {
-                let columns = read * usize::from(source.height) * usize::from(source.width);
-                // Outputs of the network were never stripped: they are its meaning.
-                let kept = if last {
+                let columns = inputs * usize::from(source.height) * usize::from(source.width);
+                // The network's outputs are its classes, which are never stripped.
+                let outputs = if last {
                     layer.outputs
                 } else {
                     layer.original_outputs
                 };
-                (kept, columns)
+                (outputs, columns)
             }
         };
-        // A small container can state enormous layers: nothing is laid out that cannot be written.
+        // A small container can declare huge layers, so check the size before allocating.
         let length = (columns + 4) * outputs;
         if length > MAX_BLOCK_BYTES {
             let error = SpecError::Length(length);
@@ -67,8 +69,8 @@ pub fn dense(model: &Model<'_>) -> Result<Vec<u8>, WriteError> {
         layer.original_outputs = outputs;
         if layer.encoding != Encoding::None {
             layer.encoding = Encoding::Dense;
-            take_floats_in_8_bits(layer, last);
-            take_integers_in_8_bits(layer);
+            scale_floats(layer, last);
+            narrow_integers(layer);
         }
         if let WeightsSpec::Integers { bias, rows } = &mut layer.weights {
             bias.resize(outputs, 0);
@@ -81,7 +83,7 @@ pub fn dense(model: &Model<'_>) -> Result<Vec<u8>, WriteError> {
     write(&network)
 }
 
-/// Makes every weight of a row that is 0 or not there 1.
+/// Sets every weight of `row` that is 0 or missing to 1.
 fn fill(row: &mut Vec<(u16, i16)>, columns: usize) {
     let mut all: Vec<(u16, i16)> = (0..).map(|column| (column, 1)).take(columns).collect();
     for &(column, weight) in row.iter().filter(|(_, weight)| *weight != 0) {
@@ -90,12 +92,13 @@ fn fill(row: &mut Vec<(u16, i16)>, columns: usize) {
     *row = all;
 }
 
-/// Drops the low bits of wide weights, and as many of all that is added to their products.
-fn take_integers_in_8_bits(layer: &mut LayerSpec) {
+/// Shifts weights wider than 8 bits right, together with everything that is added to their
+/// products.
+fn narrow_integers(layer: &mut LayerSpec) {
     let WeightsSpec::Integers { bias, rows } = &mut layer.weights else {
         return;
     };
-    // Of a negative weight the bits but the sign are those of its complement.
+    // The complement of a negative weight has the same bits apart from the sign.
     let magnitude = |weight: i16| if weight < 0 { !weight } else { weight };
     let weights = rows.iter().flatten().map(|&(_, weight)| weight);
     let largest = weights.map(magnitude).max().unwrap_or(0);
@@ -112,18 +115,18 @@ fn take_integers_in_8_bits(layer: &mut LayerSpec) {
     }
 }
 
-/// Makes integers of a layer of floats.
-fn take_floats_in_8_bits(layer: &mut LayerSpec, last: bool) {
+/// Scales the weights and biases of a layer of floats to integers.
+fn scale_floats(layer: &mut LayerSpec, last: bool) {
     let WeightsSpec::Floats { bias, rows } = &layer.weights else {
         return;
     };
     let weights = rows.iter().flatten().map(|&(_, weight)| weight.abs());
-    let scale = LARGEST / weights.fold(f32::MIN_POSITIVE, f32::max);
-    // A cast makes 0 of what is no number.
+    let scale = LARGEST_WEIGHT / weights.fold(f32::MIN_POSITIVE, f32::max);
+    // The cast turns NaN into 0.
     let bias = bias
         .iter()
         .map(|bias| (bias * scale).clamp(-LARGEST_BIAS, LARGEST_BIAS) as i32);
-    let weight = |weight: f32| (weight * scale).clamp(-LARGEST, LARGEST) as i16;
+    let weight = |weight: f32| (weight * scale).clamp(-LARGEST_WEIGHT, LARGEST_WEIGHT) as i16;
     let row = |row: &Vec<(u16, f32)>| row.iter().map(|&(c, w)| (c, weight(w))).collect();
     layer.weights = WeightsSpec::Integers {
         bias: bias.collect(),
@@ -138,14 +141,14 @@ mod tests {
 
     use super::*;
 
-    /// The twin of `network`, read again.
+    /// Returns the twin of `network`, read back from its container.
     fn twin(network: &NetworkSpec) -> NetworkSpec {
         let container = write(network).unwrap();
-        let twin = dense(&Model::parse(&container).unwrap()).unwrap();
+        let twin = dense_twin(&Model::parse(&container).unwrap()).unwrap();
         NetworkSpec::from_model(&Model::parse(&twin).unwrap())
     }
 
-    /// The stored and the original rows of each layer, and its weights.
+    /// Returns the outputs, original outputs and stored weights per layer.
     fn sizes(network: &NetworkSpec) -> Vec<(usize, usize, usize)> {
         let size = |layer: &LayerSpec| (layer.outputs, layer.original_outputs, layer.weights.len());
         network.layers.iter().map(size).collect()
@@ -156,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn stripped_units_come_back_as_zeros_and_change_no_logit() {
+    fn stripped_units_return_as_zeros_and_change_no_logit() {
         let rows = vec![vec![(0, 7), (2, -3)], vec![(1, 100)]];
         let mut hidden = LayerSpec::dense(Encoding::Csr, 3, vec![40, -9], rows);
         hidden.original_outputs = 5;
@@ -171,18 +174,22 @@ mod tests {
         }
     }
 
-    #[test]
-    fn stripped_channels_come_back_through_pooling_and_skips() {
-        let window = |size, stride, padding| Window {
+    fn window(size: u8, stride: u8, padding: u8) -> Window {
+        let padding = Margin {
+            top: padding,
+            left: padding,
+            bottom: padding,
+            right: padding,
+        };
+        Window {
             size,
             stride,
-            padding: Margin {
-                top: padding,
-                left: padding,
-                bottom: padding,
-                right: padding,
-            },
-        };
+            padding,
+        }
+    }
+
+    #[test]
+    fn stripped_channels_return_through_pooling_and_skips() {
         let conv = |window, pooling, rows: Vec<Vec<(u16, i16)>>| LayerSpec {
             operation: Operation::Conv { window, pooling },
             original_outputs: 4,
@@ -209,7 +216,7 @@ mod tests {
             weights: WeightsSpec::None,
             ..LayerSpec::dense(Encoding::Csr, 0, vec![0; 2], Vec::new())
         };
-        // Channel first: column 4 is the first position of the second channel.
+        // Channels come first: column 4 is the first position of the second channel.
         let rows = vec![vec![(0, 3), (4, 8), (7, -1)]; 3];
         let output = LayerSpec::dense(Encoding::Csr, 0, vec![1, 2, 3], rows);
         let map = Shape {
@@ -235,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn wide_weights_are_taken_in_eight_bits() {
+    fn wide_weights_are_narrowed_to_eight_bits() {
         let rows = vec![vec![(0, -4096), (1, 2049)], vec![(0, 1024)]];
         let hidden = LayerSpec::dense(Encoding::Words, 12, vec![640, -640], rows);
         let rows = vec![vec![(0, 0.5), (1, -1.0)]];
@@ -275,14 +282,14 @@ mod tests {
     }
 
     #[test]
-    fn enormous_layers_are_refused_before_they_are_laid_out() {
+    fn huge_layers_are_rejected_before_they_are_allocated() {
         let mut first = LayerSpec::dense(Encoding::Csr, 3, vec![1], vec![vec![(0, 1)]]);
         first.original_outputs = 65_535;
         let mut second = first.clone();
         second.original_outputs = 65_535;
         let last = LayerSpec::dense(Encoding::Csr, 0, vec![1], vec![vec![(0, 1)]]);
         let container = write(&network(Shape::flat(1), vec![first, second, last])).unwrap();
-        let error = dense(&Model::parse(&container).unwrap()).unwrap_err();
+        let error = dense_twin(&Model::parse(&container).unwrap()).unwrap_err();
         assert_eq!(
             error,
             WriteError::Layer {

@@ -1,64 +1,69 @@
-//! The lines that `measure` logs, read back: one parser, whichever way they came.
+//! The log protocol of the firmware's programs.
 //!
-//! Assumes the order start, samples from 0 up, done. Refuses lines that are ours but make no
-//! sense; ignores what is not ours.
+//! `measure` logs a line `start`, a line per sample in order from 0, and a line `done`. Lines of
+//! the protocol begin with `rarefy `; other lines are ignored.
 
-/// What the program says before the first sample.
+/// The line before the first sample.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Start {
-    /// Samples to come.
+    /// Number of samples.
     pub(crate) samples: usize,
-    /// Logits each.
+    /// Logits per sample.
     pub(crate) outputs: usize,
-    /// Ticks that measuring costs.
+    /// Overhead of measuring, in ticks.
     pub(crate) overhead: u64,
-    /// Ticks of checking the model, once at start.
+    /// Ticks of parsing the model, once at startup.
     pub(crate) load: u64,
-    /// Deepest stack of that, in bytes.
+    /// Peak stack use of parsing, in bytes.
     pub(crate) stack: u64,
-    /// Stack of the program around an inference, in bytes.
+    /// Stack use of the program around an inference, in bytes.
     pub(crate) base: u64,
 }
 
-/// What the program says of a sample.
+/// The line of a sample.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Inference {
-    /// Ticks, overhead included.
+    /// Ticks, including the overhead.
     pub(crate) ticks: u64,
-    /// Deepest stack, in bytes.
+    /// Peak stack use in bytes.
     pub(crate) stack: u64,
     /// The network's outputs.
     pub(crate) logits: Vec<i32>,
 }
 
-/// A program's report, complete.
+/// A complete log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Recording {
     pub(crate) start: Start,
     pub(crate) inferences: Vec<Inference>,
 }
 
-/// What every line of ours begins with.
+/// Prefix of all lines of the protocol.
 const PREFIX: &str = "rarefy ";
 
-/// The program's own account of its failure, if `line` is one.
+/// Returns the reason that a program logs when it fails, if `line` is such a line.
 pub(crate) fn failure(line: &str) -> Option<&str> {
     line.strip_prefix(PREFIX)?.strip_prefix("failed: ")
 }
 
-/// Whether `line` is the last of a program that succeeded.
+/// Returns `true` if `line` is the last line of a program that succeeded.
 pub(crate) fn is_last(line: &str) -> bool {
     line.strip_prefix(PREFIX) == Some("done")
 }
 
 impl Recording {
-    /// Reads a whole log; the error says what is wrong with it.
+    /// Parses a complete log.
+    ///
+    /// # Errors
+    ///
+    /// Returns the first problem: a missing, invalid or unexpected line.
     pub(crate) fn read<'l>(lines: impl IntoIterator<Item = &'l str>) -> Result<Self, String> {
         let mut lines = lines
             .into_iter()
             .filter_map(|line| line.strip_prefix(PREFIX));
-        let first = lines.next().ok_or("there is no line of the program")?;
-        let start = start(first).ok_or_else(|| format!("the line `{first}` does not begin it"))?;
+        let first = lines.next().ok_or("it has no line of the program")?;
+        let start =
+            start(first).ok_or_else(|| format!("it begins with `{first}`, not with `start`"))?;
         let mut inferences = Vec::with_capacity(start.samples.min(1 << 16));
         for line in lines {
             if line == "done" {
@@ -72,9 +77,9 @@ impl Recording {
                 return Ok(Self { start, inferences });
             }
             let (index, inference) =
-                inference(line).ok_or_else(|| format!("the line `{line}` makes no sense"))?;
+                inference(line).ok_or_else(|| format!("the line `{line}` is malformed"))?;
             if index != inferences.len() || inference.logits.len() != start.outputs {
-                return Err(format!("the line `{line}` is out of place"));
+                return Err(format!("the line `{line}` is unexpected"));
             }
             inferences.push(inference);
         }
@@ -86,6 +91,7 @@ impl Recording {
     }
 }
 
+/// Parses the line `start`.
 fn start(line: &str) -> Option<Start> {
     let mut words = line.strip_prefix("start ")?.split(' ');
     Some(Start {
@@ -98,6 +104,7 @@ fn start(line: &str) -> Option<Start> {
     })
 }
 
+/// Parses the line of a sample, whose index comes first in the result.
 fn inference(line: &str) -> Option<(usize, Inference)> {
     let (head, logits) = line.split_once(" logits=[")?;
     let mut words = head.split(' ');
@@ -118,7 +125,7 @@ fn inference(line: &str) -> Option<(usize, Inference)> {
     ))
 }
 
-/// The number of `key=number`.
+/// Parses the number of `key=number`.
 fn value<T: std::str::FromStr>(word: Option<&str>, key: &str) -> Option<T> {
     let (found, value) = word?.split_once('=')?;
     (found == key).then(|| value.parse().ok())?
@@ -131,7 +138,7 @@ mod tests {
     const START: &str = "rarefy start samples=2 outputs=2 overhead=10 load=900 stack=120 base=40";
 
     #[test]
-    fn a_whole_log_is_read_and_foreign_lines_are_passed_over() {
+    fn a_complete_log_is_parsed_and_other_lines_are_ignored() {
         let log = [
             "booting",
             START,
@@ -151,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn logs_that_are_cut_shuffled_or_garbled_are_refused() {
+    fn truncated_reordered_and_malformed_logs_are_rejected() {
         let sample = "rarefy sample=0 ticks=300 stack=96 logits=[-5, 7]";
         for log in [
             vec![],

@@ -1,0 +1,63 @@
+//! Why a measurement failed.
+
+use rarefy_format::{ParseError, WriteError};
+
+use super::footprint::FootprintError;
+use super::image::ImageError;
+use super::run::RunError;
+
+/// Why a network could not be measured.
+#[derive(Debug, thiserror::Error)]
+pub enum DeviceError {
+    /// The model is not a valid container.
+    #[error("the model cannot be read: {0}")]
+    Model(ParseError),
+    /// The workstation's engine lacks a kernel that the model needs.
+    #[error("the model cannot be run on this workstation: {0}")]
+    Engine(String),
+    /// There are no inputs.
+    #[error("there are no inputs to measure with; add at least one sample")]
+    NoInputs,
+    /// An input has the wrong length.
+    #[error(
+        "input {index} has {found} bytes, but the model takes {expected}; use data of the shape it was trained on"
+    )]
+    InputLength {
+        /// Index of the input, from 0.
+        index: usize,
+        /// Length of the input in bytes.
+        found: usize,
+        /// Length in bytes that the model expects.
+        expected: usize,
+    },
+    /// The program fits in flash, but not with a sample.
+    #[error(
+        "the model fits {board}, but leaves no room in its flash for a sample of {bytes} bytes; measure it on a larger board"
+    )]
+    NoRoomForSamples {
+        /// Name of the board.
+        board: String,
+        /// Size of a sample in bytes.
+        bytes: usize,
+    },
+    /// The dense twin could not be written.
+    #[error("the dense twin of the network cannot be written: {0}; measure without it")]
+    Dense(WriteError),
+    /// The program could not be built.
+    #[error(transparent)]
+    Image(#[from] ImageError),
+    /// The footprint of the program could not be read.
+    #[error(transparent)]
+    Footprint(#[from] FootprintError),
+    /// The program did not run to its end.
+    #[error(transparent)]
+    Run(#[from] RunError),
+    /// The program's log is invalid or incomplete.
+    #[error("the log of {board} is invalid: {why}; measure again")]
+    Log {
+        /// Name of the board.
+        board: String,
+        /// The problem.
+        why: String,
+    },
+}

@@ -1,0 +1,60 @@
+//! Options of a measurement.
+
+use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use super::image::Builder;
+use super::machine::Machine;
+use super::process::Limits;
+
+/// Options of a measurement.
+#[derive(Clone, Debug)]
+pub struct MeasureOptions<'a> {
+    /// Whether to measure the network's dense twin as well.
+    pub dense: bool,
+    /// Time limit of one run on the board.
+    pub timeout: Duration,
+    /// Flag that is set to stop the measurement.
+    pub stop: Option<&'a AtomicBool>,
+    /// Location of the tools.
+    pub machine: Machine,
+    /// Folder for build outputs; `None` selects one inside the firmware workspace.
+    pub target_folder: Option<PathBuf>,
+}
+
+impl Default for MeasureOptions<'_> {
+    /// Measures the dense twin as well, allows five minutes per run, and finds tools on the
+    /// `PATH`.
+    fn default() -> Self {
+        Self {
+            dense: true,
+            timeout: Duration::from_secs(300),
+            stop: None,
+            machine: Machine::default(),
+            target_folder: None,
+        }
+    }
+}
+
+impl MeasureOptions<'_> {
+    /// Returns the builder of programs that these options describe. Building has no time limit.
+    pub(super) fn builder(&self) -> Builder<'_> {
+        Builder {
+            machine: &self.machine,
+            target_folder: self.target_folder.as_deref(),
+            limits: Limits {
+                timeout: None,
+                stop: self.stop,
+            },
+        }
+    }
+
+    /// Returns the limits of one run on the board.
+    pub(super) fn run_limits(&self) -> Limits<'_> {
+        Limits {
+            timeout: Some(self.timeout),
+            stop: self.stop,
+        }
+    }
+}
