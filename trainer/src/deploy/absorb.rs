@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn what_hardly_changes_leaves_its_steps_to_what_does() {
+    fn nearly_constant_activations_gain_resolution() {
         let mut random = Random::new(51);
         let images: Vec<Vec<u8>> = (0..80)
             .map(|_| (0..16).map(|_| random.below(256) as u8).collect())

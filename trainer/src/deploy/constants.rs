@@ -3,7 +3,7 @@
 //! A unit without weights has its bias as its value. So does a position of a map whose windows
 //! cover only padding. Layers that read only constants are constant in turn.
 
-use super::network::{Layer, Network, Operation, disjoint};
+use super::network::{Layer, Network, Operation, covered, disjoint};
 use crate::graph::{Pooling, Window};
 
 /// The value of an element if it is constant.
@@ -149,12 +149,8 @@ fn pooled(maps: &[Constant], size: [usize; 2], window: Window, kind: Pooling) ->
     let mut constants = Vec::new();
     for map in maps.chunks_exact((size[0] * size[1]).max(1)) {
         constants.extend(positions(window, size).map(|[y, x]| {
-            let real = |axis: usize, output: usize| {
-                let first = output * window.stride;
-                let end = (first + window.size).min(size[axis] + window.before[axis]);
-                first.saturating_sub(window.before[axis])..end - window.before[axis]
-            };
-            let (rows, columns) = (real(0, y), real(1, x));
+            let rows = covered(window, 0, y, size);
+            let columns = covered(window, 1, x, size);
             let values: Option<Vec<f32>> = rows
                 .flat_map(|row| &map[row * size[1]..][columns.clone()])
                 .copied()

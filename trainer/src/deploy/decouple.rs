@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_is_too_small_for_the_sums_it_is_added_to_is_copied() {
+    fn only_skips_with_unsuitable_steps_are_copied() {
         let mut random = Random::new(8);
         let image: Vec<u8> = (0..16).map(|_| random.below(256) as u8).collect();
         let bits = WeightType::Int(6);

@@ -12,7 +12,7 @@ use crate::data::Split;
 /// The accuracy of a container.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Score {
-    /// The share of images classified correctly.
+    /// The share of images classified correctly, 0 to 1.
     pub accuracy: f64,
     /// The number of images.
     pub samples: usize,

@@ -3,7 +3,7 @@
 //! Convolutions are computed weight by weight over whole rows of the map, so the cost is
 //! proportional to the number of nonzero weights.
 
-use super::network::{Layer, Network, Operation, disjoint};
+use super::network::{Layer, Network, Operation, covered, disjoint};
 use crate::graph::{Pooling, Window};
 
 impl Network {
@@ -121,16 +121,11 @@ impl Layer {
 /// Returns the maximum or the mean of each window over maps of `size`, padding excluded.
 fn pool(maps: &[f32], size: [usize; 2], window: Window, kind: Pooling) -> Vec<f32> {
     let outputs = window.outputs(size);
-    // The positions along an axis that an output reads.
-    let real = |axis: usize, output: usize| {
-        let first = output * window.stride;
-        let end = (first + window.size).min(size[axis] + window.before[axis]);
-        first.saturating_sub(window.before[axis])..end - window.before[axis]
-    };
     let mut pooled = Vec::new();
     for map in maps.chunks_exact(size[0] * size[1]) {
         for (y, x) in (0..outputs[0]).flat_map(|y| (0..outputs[1]).map(move |x| (y, x))) {
-            let (rows, columns) = (real(0, y), real(1, x));
+            let rows = covered(window, 0, y, size);
+            let columns = covered(window, 1, x, size);
             let count = rows.len() * columns.len();
             let read = rows.flat_map(|row| &map[row * size[1]..][columns.clone()]);
             pooled.push(match kind {

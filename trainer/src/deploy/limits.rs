@@ -51,8 +51,8 @@ impl From<Limit> for DeployError {
     }
 }
 
-/// Returns the reasons, as sentences, why no network of `graph` could be exported; empty if there
-/// are none that its shape reveals. Inputs are pixels normalised by `pixels`, (mean, standard
+/// Returns, as sentences, the reasons known before training why networks of `graph` cannot be
+/// exported; empty if there are none. Inputs are pixels normalised by `pixels`, (mean, standard
 /// deviation).
 #[must_use]
 pub fn before_training(graph: &Graph, pixels: (f32, f32)) -> Vec<String> {
@@ -283,7 +283,7 @@ mod tests {
     use crate::graph;
 
     /// Returns the sentences about a network of these layers before it is trained.
-    fn said(input: &str, layers: &str, mean: f32) -> Vec<String> {
+    fn sentences(input: &str, layers: &str, mean: f32) -> Vec<String> {
         let text = format!("name = \"wide\"\ninput = {input}\n{layers}");
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("wide.toml");
@@ -300,12 +300,12 @@ mod tests {
     }
 
     #[test]
-    fn what_only_dense_layers_read_may_have_any_shape() {
+    fn inputs_of_dense_layers_may_have_any_shape() {
         for input in ["[1, 300, 2]", "[300, 2, 2]", "[3, 20000, 1]"] {
-            assert!(said(input, DENSE, 0.5).is_empty(), "{input}");
+            assert!(sentences(input, DENSE, 0.5).is_empty(), "{input}");
         }
         assert_eq!(
-            said("[1, 300, 300]", DENSE, 0.5),
+            sentences("[1, 300, 300]", DENSE, 0.5),
             [
                 "layer fc1 cannot be exported: it reads 90000 values, but a dense layer of a container reads at most 65535: pool before it or give it fewer inputs"
             ]
@@ -313,25 +313,25 @@ mod tests {
     }
 
     #[test]
-    fn a_layer_is_called_as_the_user_called_it() {
+    fn limits_name_the_layers_of_the_architecture() {
         let layers = |channels: usize| {
             conv(&format!("channels = {channels}\nkernel = 3\npadding = 1")) + DENSE
         };
-        assert!(said("[1, 200, 200]", &layers(1), 0.0).is_empty());
+        assert!(sentences("[1, 200, 200]", &layers(1), 0.0).is_empty());
         // A second channel carries the mean, which the padding needs.
-        let found = said("[1, 200, 200]", &layers(1), 0.5);
+        let found = sentences("[1, 200, 200]", &layers(1), 0.5);
         let [found] = &found[..] else {
             panic!("{found:?}")
         };
-        for says in [
+        for part in [
             "layer conv1 cannot be exported: it reads a map of 2 x 200 x 200 (including a constant channel",
             "takes 81608 bytes",
             "at most 65536",
         ] {
-            assert!(found.contains(says), "{found}");
+            assert!(found.contains(part), "{found}");
         }
         // The dense layer after it reads two channels of 40,000 values.
-        let found = said("[1, 200, 200]", &layers(2), 0.0);
+        let found = sentences("[1, 200, 200]", &layers(2), 0.0);
         let [found] = &found[..] else {
             panic!("{found:?}")
         };
@@ -340,7 +340,7 @@ mod tests {
     }
 
     #[test]
-    fn every_limit_of_a_shape_is_known_before_training() {
+    fn all_limits_of_shapes_are_found_before_training() {
         let pool = "[[layer]]\ntype = \"max-pool\"\nsize = 70\n";
         let wide = conv("channels = 1\nkernel = 1\nnorm = false");
         for (input, layers, says) in [
@@ -363,7 +363,7 @@ mod tests {
             ),
             ("[1, 4, 4]", DENSE.repeat(64), "65 layers"),
         ] {
-            let found = said(input, &(layers + DENSE), 0.0);
+            let found = sentences(input, &(layers + DENSE), 0.0);
             assert!(
                 found.iter().any(|found| found.contains(says)),
                 "{says}: {found:?}"

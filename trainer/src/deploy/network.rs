@@ -4,6 +4,8 @@
 //! are part of a layer. The last layer is dense and returns the class scores. The input is raw
 //! pixels, 0 to 255. [`forward`](super::forward) computes the network.
 
+use std::ops::Range;
+
 use sprs::CsMat;
 
 use super::sparse;
@@ -39,6 +41,19 @@ pub(super) fn disjoint(size: usize) -> Window {
         before: [0; 2],
         after: [0; 2],
     }
+}
+
+/// Returns the positions along `axis` (0 for rows, 1 for columns) of a map of `size` that the window
+/// of `output` covers, padding excluded.
+pub(super) fn covered(
+    window: Window,
+    axis: usize,
+    output: usize,
+    size: [usize; 2],
+) -> Range<usize> {
+    let first = output * window.stride;
+    let end = (first + window.size).min(size[axis] + window.before[axis]);
+    first.saturating_sub(window.before[axis])..end - window.before[axis]
 }
 
 /// One layer: `pooled(act(operation(source) + bias + skip))`.

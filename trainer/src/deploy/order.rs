@@ -53,7 +53,7 @@ mod tests {
     }
 
     #[test]
-    fn hidden_rows_are_sorted_by_length_then_columns_and_nothing_changes() {
+    fn hidden_rows_are_sorted_by_length_then_columns_and_scores_are_unchanged() {
         let first = dense(&[&[0, 2], &[1], &[0, 1], &[2]], 3, None);
         let second = dense(&[&[0, 1, 2], &[0, 3], &[1, 3]], 4, Some(0));
         let mut last = dense(&[&[0, 1, 2], &[0]], 3, Some(1));

@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn units_that_are_active_together_come_together_and_nothing_changes() {
+    fn units_that_are_active_together_are_paired_and_scores_are_unchanged() {
         let network = network();
         let images: [&[u8]; 4] = [&[1, 0, 0], &[2, 0, 9], &[0, 3, 0], &[5, 0, 0]];
         let found = paired(&network, &images, &[Encoding::Columns; 2]);
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn where_the_order_matters_or_others_read_it_stays() {
+    fn layers_with_ordered_rows_or_other_readers_are_unchanged() {
         let network = network();
         let images: [&[u8]; 2] = [&[1, 0, 0], &[0, 3, 0]];
         for encodings in [
@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn partners_are_exchanged_where_that_saves_more() {
+    fn partners_are_exchanged_if_that_saves_more() {
         // The best single pair is 0 with 1, but 0 with 2 and 1 with 3 save more in total.
         let sets = [
             &[1, 1, 1, 1, 1, 1, 0, 0][..],

@@ -71,14 +71,14 @@ impl Work {
         !self.fours.is_empty() || !self.eights.is_empty()
     }
 
-    /// Returns whether the kernel for the DSP extension forms quads.
-    fn groups(&self) -> bool {
+    /// Returns whether the kernel of `core` forms quads: that for the DSP extension does.
+    fn forms_quads(&self, core: Core) -> bool {
         let positions = self.rows * self.output[1] * self.pool;
-        self.in_blocks() && self.window.stride == 1 && positions >= 32
+        core == Core::M4 && self.in_blocks() && self.window.stride == 1 && positions >= 32
     }
 
     /// Returns whether the kernel of `core` tests for zeros.
-    fn looks(&self, core: Core) -> bool {
+    fn tests_for_zeros(&self, core: Core) -> bool {
         core == Core::M4 && self.window.stride == 1 && !self.eights.is_empty()
     }
 }
@@ -86,7 +86,7 @@ impl Work {
 /// Returns whether the instruction count of the convolution `layer` depends on which of its inputs
 /// are 0.
 pub(super) fn depends_on_input(layer: &Layer<'_>, core: Core) -> bool {
-    Work::new(layer).is_some_and(|work| work.looks(core))
+    Work::new(layer).is_some_and(|work| work.tests_for_zeros(core))
 }
 
 /// Returns the units that the convolution `layer` repeats on `core`, with their counts.
@@ -104,16 +104,15 @@ pub(super) fn units(
         row: layer.source().row_stride(),
         plane: layer.source().channel_stride(),
     };
-    let grouped = core == Core::M4 && work.groups();
     let placed: Vec<Placed> = rows
         .iter()
-        .map(|row| match grouped {
+        .map(|row| match work.forms_quads(core) {
             true => Placed::grouped(row, source),
             false => Placed::loose(row, source),
         })
         .collect();
     let mut units = reading(layer, &rows);
-    units.extend(placing(&placed, &rows, core, (grouped, work.in_blocks())));
+    units.extend(placing(&placed, &rows, core, &work));
     if work.in_blocks() {
         units.extend(blocks(layer, &work));
         units.extend(products(layer, &work, core, &placed, activity));
@@ -168,16 +167,11 @@ fn reading(layer: &Layer<'_>, rows: &[Vec<u16>]) -> Vec<(Unit, f64)> {
 }
 
 /// Returns the units of computing the taps' offsets.
-fn placing(
-    placed: &[Placed],
-    rows: &[Vec<u16>],
-    core: Core,
-    (grouped, in_blocks): (bool, bool),
-) -> Vec<(Unit, f64)> {
+fn placing(placed: &[Placed], rows: &[Vec<u16>], core: Core, work: &Work) -> Vec<(Unit, f64)> {
     let taps = rows.iter().map(Vec::len).sum::<usize>() as f64;
     let sum = |of: &dyn Fn(&Placed) -> usize| placed.iter().map(of).sum::<usize>() as f64;
     let passed = sum(&|placed| placed.rows);
-    let mut units = if grouped {
+    let mut units = if work.forms_quads(core) {
         vec![
             (Unit::PlacedTap, taps),
             (Unit::PlacedRow, passed),
@@ -187,7 +181,7 @@ fn placing(
     } else {
         vec![(Unit::LooseTap, taps), (Unit::LooseRow, passed)]
     };
-    if core == Core::M4 && in_blocks {
+    if core == Core::M4 && work.in_blocks() {
         let pairs = sum(&|placed| placed.singles.len().div_ceil(2));
         units.push((Unit::ArrangedPair, pairs));
     }

@@ -104,14 +104,14 @@ mod tests {
     };
 
     #[test]
-    fn offsets_are_those_of_the_window() {
+    fn offsets_follow_the_layout_of_the_source() {
         let placed = Placed::loose(&[0, 4, 8, 9, 17], SOURCE);
         assert_eq!(placed.singles, [0, 11, 22, 100, 122]);
         assert_eq!((placed.rows, placed.groups), (5, 0));
     }
 
     #[test]
-    fn full_rows_become_quads_but_for_the_last() {
+    fn full_rows_become_quads_except_the_last() {
         let placed = Placed::grouped(&(0..18).collect::<Vec<u16>>(), SOURCE);
         // A quad in the last row would read beyond the window.
         assert_eq!(placed.quads, [0, 10, 20, 100, 110]);
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_of_two_taps_become_pairs() {
+    fn adjacent_taps_become_quads_and_others_pairs() {
         let placed = Placed::grouped(&[0, 2, 3, 4, 6, 7, 8, 9], SOURCE);
         assert_eq!(placed.quads, [20]);
         // Forming the quad moved three of the four single taps before it to the end.

@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn the_ratio_is_that_of_signal_and_error() {
+    fn fidelity_is_the_ratio_of_signal_and_error() {
         // Errors of 1 and -1 in 30 and 40: a ratio of 25 sqrt 2, or 30.97 dB.
         let found = fidelity("a", &values(&[30.0, 40.0], &[143.5, 147.5], 2.0, 128.0));
         assert!((found.signal - 1250_f64.sqrt()).abs() < 1e-9 && found.noise == 1.0);

@@ -182,7 +182,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn plain_integers_have_no_zero_and_no_more_bits_than_asked() {
+    fn plain_integers_skip_zero_and_keep_the_requested_bits() {
         for (weights, largest) in [
             (WeightType::Int(8), 127),
             (WeightType::Int(6), 32),
@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn words_are_the_nearest_with_their_index_in_the_low_bits() {
+    fn words_are_the_nearest_ones_with_the_index_in_their_low_bits() {
         let grid = grid(Encoding::Words, WeightType::Int(6), 300, 784).unwrap();
         assert_eq!(grid.unit(), 1.0 / 1024.0);
         for (column, weight) in [(0, 5.2), (783, -3.7), (512, 0.4), (700, -31.0), (1, 30.6)] {
@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn a_word_next_to_0_has_its_index_again() {
+    fn neighbours_of_0_have_the_index_in_their_low_bits() {
         let grid = grid(Encoding::Words, WeightType::Int(6), 300, 784).unwrap();
         for column in [0, 1, 783] {
             for next in grid.neighbours(0, 5, column).into_iter().flatten() {
@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn words_are_there_for_as_many_bits_as_are_left() {
+    fn words_hold_the_bits_that_their_index_leaves() {
         let bits = |bits| WeightType::Int(bits);
         assert!(grid(Encoding::Words, bits(6), 300, 1024).is_some());
         assert!(grid(Encoding::Words, bits(7), 300, 1024).is_none());

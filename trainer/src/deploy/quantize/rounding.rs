@@ -13,6 +13,8 @@
 //! For a unit with a ReLU, samples in which it is off have less weight: there, its sum only needs
 //! to stay negative.
 
+use sprs::CsVecView;
+
 use super::Values;
 use super::grid::Grid;
 use crate::deploy::network::{Layer, Operation};
@@ -21,8 +23,11 @@ use crate::deploy::network::{Layer, Operation};
 /// rounded independently.
 const PRODUCTS: usize = 1_000_000_000;
 
-/// The maximum number of samples, and the minimum that makes joint rounding worthwhile.
-const SAMPLES: [usize; 2] = [4000, 200];
+/// The maximum number of samples.
+const MOST_SAMPLES: usize = 4000;
+
+/// The minimum number of samples that makes joint rounding worthwhile.
+const LEAST_SAMPLES: usize = 200;
 
 /// The weight of a sample in which the unit is off.
 const OFF: f64 = 0.1;
@@ -34,10 +39,94 @@ const HOLD: f64 = 0.02;
 /// The maximum number of rounds; in practice descent converges much earlier.
 const ROUNDS: usize = 30;
 
+/// An output position of a calibration image.
+#[derive(Debug, Clone, Copy)]
+struct Sample {
+    image: usize,
+    position: usize,
+}
+
+/// Returns samples of `layer`, evenly spaced over `images` images of `plane` output positions;
+/// `None` if the correlations would take too long to compute or if there are too few samples.
+fn samples(layer: &Layer, plane: usize, images: usize) -> Option<Vec<Sample>> {
+    let rows = layer.weights.outer_iterator();
+    let squares: usize = rows.map(|row| row.nnz() * row.nnz()).sum();
+    let all = plane * images;
+    let count = all.min(MOST_SAMPLES).min(PRODUCTS / squares.max(1));
+    if count < LEAST_SAMPLES.min(all) || plane == 0 {
+        return None;
+    }
+    let sample = |index: usize| {
+        let place = (index as u128 * all as u128 / count as u128) as usize;
+        Sample {
+            image: place / plane,
+            position: place % plane,
+        }
+    };
+    Some((0..count).map(sample).collect())
+}
+
 /// `G` (n x n, row-major) and `v` (n) of a row of n weights.
 struct Row {
     g: Vec<f64>,
     v: Vec<f64>,
+}
+
+impl Row {
+    /// Returns the correlations of a row of `weights` whose desired sums for `samples` are `y`;
+    /// `relu` tells whether a ReLU follows.
+    fn new(
+        weights: &CsVecView<'_, f32>,
+        mut y: Vec<f64>,
+        samples: &[Sample],
+        reader: &Reader<'_>,
+        relu: bool,
+    ) -> Self {
+        let n = weights.nnz();
+        let counts: Vec<f64> = y
+            .iter()
+            .map(|&y| if relu && y < 0.0 { OFF } else { 1.0 })
+            .collect();
+        centre(&mut y, &counts);
+        // Column-major: the samples of a column are contiguous.
+        let columns: Vec<Vec<f64>> = weights
+            .indices()
+            .iter()
+            .map(|&column| {
+                let read = samples.iter().map(|&Sample { image, position }| {
+                    f64::from(reader.read(image, position, column))
+                });
+                let mut values: Vec<f64> = read.collect();
+                centre(&mut values, &counts);
+                values
+            })
+            .collect();
+        let product = |a: &[f64], b: &[f64]| -> f64 {
+            let pairs = a.iter().zip(b).zip(&counts);
+            pairs.map(|((a, b), count)| a * b * count).sum()
+        };
+        let mut g = vec![0.0; n * n];
+        for i in 0..n {
+            for j in 0..=i {
+                let product = product(&columns[i], &columns[j]);
+                (g[i * n + j], g[j * n + i]) = (product, product);
+            }
+        }
+        let mut v: Vec<f64> = columns.iter().map(|column| product(column, &y)).collect();
+        let mean = (0..n).map(|i| g[i * n + i]).sum::<f64>() / n.max(1) as f64;
+        for (i, &weight) in weights.data().iter().enumerate() {
+            g[i * n + i] += HOLD * mean;
+            v[i] += HOLD * mean * f64::from(weight) * reader.source.step;
+        }
+        Self { g, v }
+    }
+}
+
+/// Subtracts the mean from `values`, weighted by `counts`.
+fn centre(values: &mut [f64], counts: &[f64]) {
+    let total: f64 = counts.iter().sum();
+    let sum: f64 = values.iter().zip(counts).map(|(x, count)| x * count).sum();
+    values.iter_mut().for_each(|x| *x -= sum / total);
 }
 
 /// `G` and `v` of every row of a layer, in units of the stored inputs and the f32 sums.
@@ -50,80 +139,21 @@ impl Correlations {
     /// are `sums` for the stored inputs of `source`; `None` if they would take too long to compute
     /// or if there are too few samples.
     pub(super) fn new(layer: &Layer, source: &Values, sums: &[Vec<f32>]) -> Option<Self> {
-        let rows = layer.weights.rows();
-        let plane = sums.first()?.len() / rows.max(1);
-        let squares: usize = layer
-            .weights
-            .outer_iterator()
-            .map(|row| row.nnz() * row.nnz())
-            .sum();
-        let all = plane * sums.len();
-        let count = all.min(SAMPLES[0]).min(PRODUCTS / squares.max(1));
-        if count < SAMPLES[1].min(all) || plane == 0 {
-            return None;
-        }
-        // Evenly spaced over images and positions.
-        let samples: Vec<(usize, usize)> = (0..count)
-            .map(|sample| {
-                let place = (sample as u128 * all as u128 / count as u128) as usize;
-                (place / plane, place % plane)
-            })
-            .collect();
-        let window = Reader::new(layer, source);
-        let rows = layer
-            .weights
-            .outer_iterator()
-            .enumerate()
-            .map(|(row, weights)| {
-                let n = weights.nnz();
-                let y: Vec<f64> = samples
-                    .iter()
-                    .map(|&(image, position)| sums[image][row * plane + position].into())
-                    .collect();
-                let counts: Vec<f64> = y
-                    .iter()
-                    .map(|&y| if layer.relu && y < 0.0 { OFF } else { 1.0 })
-                    .collect();
-                let total: f64 = counts.iter().sum();
-                let centred = |values: &mut Vec<f64>| {
-                    let sum: f64 = values.iter().zip(&counts).map(|(x, count)| x * count).sum();
-                    values.iter_mut().for_each(|x| *x -= sum / total);
-                };
-                let mut y = y;
-                centred(&mut y);
-                // Column-major: the samples of a column are contiguous.
-                let columns: Vec<Vec<f64>> = weights
-                    .indices()
-                    .iter()
-                    .map(|&column| {
-                        let read = samples
-                            .iter()
-                            .map(|&(image, position)| window.read(image, position, column).into());
-                        let mut values: Vec<f64> = read.collect();
-                        centred(&mut values);
-                        values
-                    })
-                    .collect();
-                let product = |a: &[f64], b: &[f64]| -> f64 {
-                    let pairs = a.iter().zip(b).zip(&counts);
-                    pairs.map(|((a, b), count)| a * b * count).sum()
-                };
-                let mut g = vec![0.0; n * n];
-                for i in 0..n {
-                    for j in 0..=i {
-                        let product = product(&columns[i], &columns[j]);
-                        (g[i * n + j], g[j * n + i]) = (product, product);
-                    }
-                }
-                let v = columns.iter().map(|column| product(column, &y));
-                let mut row = Row { v: v.collect(), g };
-                let mean = (0..n).map(|i| row.g[i * n + i]).sum::<f64>() / n.max(1) as f64;
-                for (i, &weight) in weights.data().iter().enumerate() {
-                    row.g[i * n + i] += HOLD * mean;
-                    row.v[i] += HOLD * mean * f64::from(weight) * source.step;
-                }
-                row
-            });
+        let plane = sums.first()?.len() / layer.weights.rows().max(1);
+        let samples = samples(layer, plane, sums.len())?;
+        let reader = Reader::new(layer, source);
+        let rows = layer.weights.outer_iterator().enumerate();
+        let rows = rows.map(|(row, weights)| {
+            let sum =
+                |sample: &Sample| f64::from(sums[sample.image][row * plane + sample.position]);
+            Row::new(
+                &weights,
+                samples.iter().map(sum).collect(),
+                &samples,
+                &reader,
+                layer.relu,
+            )
+        });
         Some(Self {
             rows: rows.collect(),
         })
