@@ -43,8 +43,8 @@ pub(super) fn disjoint(size: usize) -> Window {
     }
 }
 
-/// Returns the positions along `axis` (0 for rows, 1 for columns) of a map of `size` that the window
-/// of `output` covers, padding excluded.
+/// Returns the positions along `axis` (0 for rows, 1 for columns) of a map of `size` that the
+/// window of `output` covers, padding excluded.
 pub(super) fn covered(
     window: Window,
     axis: usize,
