@@ -1,13 +1,13 @@
 //! A neural network as code: 40 bytes in, 4 logits out.
 //!
-//! Written by `rarefy export --emit rust`, from the network in `columns.rfy` (checksum 6ba1df6f):
-//! the same logits, bit for bit. It needs `core` alone, allocates nothing and cannot panic.
+//! Written by `rarefy export --emit rust` from the network in `columns.rfy` (checksum 6ba1df6f):
+//! the same logits, bit for bit. It depends on `core` only, allocates nothing and cannot panic.
 //!
-//! What its time depends on are the values that are 0: their weights may be skipped. The values of the
-//! layers lie on the stack.
+//! Its run time depends only on which values are 0, since their weights may be skipped. The layers'
+//! values are on the stack.
 //!
 //! ```text
-//! layer  kind               reads          gives  weights   (channels x height x width)
+//! layer  kind               input         output  weights   (channels x height x width)
 //!     1  dense                 40             18      176
 //!     2  dense                 18              9       47
 //!     3  dense                  9              4       10
@@ -21,13 +21,13 @@
 //! ```
 #![allow(unused, clippy::all, clippy::pedantic)]
 
-/// Bytes that it reads: 40, channel by channel, row by row.
+/// The number of input bytes: 40, channel by channel, row by row.
 pub const INPUTS: usize = 40;
 
-/// Logits that it gives: one a class.
+/// The number of logits: one per class.
 pub const OUTPUTS: usize = 4;
 
-/// The class of `input`: the place of the largest logit, the first of equal ones.
+/// Returns the class of `input`: the index of the largest logit, the first one of a tie.
 pub fn classify(input: &[u8; INPUTS]) -> usize {
     let logits = infer(input);
     let (mut class, mut largest) = (0, logits[0]);
@@ -39,14 +39,14 @@ pub fn classify(input: &[u8; INPUTS]) -> usize {
     class
 }
 
-/// The logits for `input`.
+/// Returns the logits for `input`.
 pub fn infer(input: &[u8; INPUTS]) -> [i32; OUTPUTS] {
     let values_1 = layer_1(input);
     let values_2 = layer_2(&values_1);
     layer_3(&values_2)
 }
 
-/// What a hidden unit stores for its sum.
+/// Returns the stored value of a hidden unit's sum.
 #[inline(always)]
 fn store(sum: i32, shift: u32) -> u8 {
     (sum >> shift).clamp(0, 255) as u8

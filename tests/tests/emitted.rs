@@ -183,7 +183,7 @@ fn what_code_cannot_hold_is_refused() {
     const { assert!(66_000 > MOST_WEIGHTS) };
     assert_eq!(
         refusal(full(1, 1_000, 32_767)),
-        "row 0 of layer 1 could sum up to 8355585001, beyond 32 bits"
+        "row 0 of layer 1 could sum up to 8355585001, beyond 32 bits; use a container"
     );
     let mut network = network(full(2, 1_000, 1));
     network.layers[0].source = 2;

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 
-use anyhow::{Result, anyhow};
+use anyhow::{Error, Result, anyhow};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
@@ -12,6 +12,7 @@ use super::next::{Line, Next, Why};
 use super::table::{percent, table, text, thousands};
 use super::{data, inspect, interrupt, measure, output};
 use crate::data::Dataset;
+use crate::deploy::DeployError;
 use crate::deploy::bits::Wider;
 use crate::deploy::choose::{EncodingChoice, Goal};
 use crate::deploy::costs::Core;
@@ -144,7 +145,9 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
         );
     }
     let out = out("model.rfy");
-    let report = run.export_for(arguments.board.as_deref(), &data, &options, &out)?;
+    let report = run
+        .export_for(arguments.board.as_deref(), &data, &options, &out)
+        .map_err(|error| with_option(error, &options))?;
     notes(&report, &options, console);
     let (pruned, deployed) = (report.accuracy.pruned, report.accuracy.deployed);
     console.result(&report, || {
@@ -248,6 +251,18 @@ fn shown(fidelity: &[Fidelity], arguments: &Arguments) -> String {
     format!("\n{}", text(&rows))
 }
 
+/// Returns `error` with the option that its remedy refers to.
+fn with_option(error: DeployError, options: &Options) -> Error {
+    let option = match error {
+        DeployError::Encoding { .. } | DeployError::Overflow { .. } => "--encoding auto",
+        DeployError::Loss { .. } => "--allow-loss",
+        DeployError::InTheWay { .. } => "-o",
+        DeployError::Quantize { .. } if options.weights == WeightType::F32 => "--weights int8",
+        error => return error.into(),
+    };
+    anyhow!("{error} ({option})")
+}
+
 /// Writes the network as code.
 fn code(
     run: &FinishedRun,
@@ -257,7 +272,9 @@ fn code(
     arguments: &Arguments,
     console: &Console,
 ) -> Result<()> {
-    let code = run.export_code(data, options, out)?;
+    let code = run
+        .export_code(data, options, out)
+        .map_err(|error| with_option(error, options))?;
     note_loss(&code.report, options.weights, console);
     let (flash_bytes, flash_unknown) = match flash(&code, board, console) {
         Ok(bytes) => (Some(bytes), None),

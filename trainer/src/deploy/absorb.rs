@@ -1,23 +1,35 @@
-//! Moves what a nearly constant layer always gives into its readers' biases.
+//! Moves the constant part of nearly constant activations into their readers' biases.
 //!
-//! A unit that gives 990 to 1010 spends all but two of its 255 steps on what never changes. Its
-//! bias less a constant, and its readers' biases more what they make of that, leave 20 to 40:
-//! exact where no ReLU cuts what is left, which the calibration images are asked, with their whole
-//! range as a margin (Nagel et al. 2019, "Data-free quantization", section 4.1.3, absorbs high
-//! biases by their statistics). Done only where the layer gains two bits: other networks stay as
-//! they are.
+//! A unit whose activation ranges from 990 to 1010 wastes all but a few of the 255 quantization
+//! levels. Subtracting a constant from its bias, and adding the constant's contribution to its
+//! readers' biases, reduces the range to 20 to 40. This is exact if no ReLU clips the remainder,
+//! which is judged by the calibration images, with their whole range as a margin (Nagel et al.
+//! 2019, "Data-free quantization", section 4.1.3, absorbs high biases by their statistics). It is
+//! done only if a layer gains two bits; other networks are returned unchanged.
 
 use super::network::{Layer, Network, Operation};
 use crate::graph::Pooling;
 
-/// How many times smaller a layer's largest activation becomes where it is worth it.
+/// The factor by which a layer's largest activation must shrink to make the change worthwhile.
 const GAIN: f32 = 4.0;
 
-/// The least and the most that a unit gives.
-type Range = [f32; 2];
+/// The smallest and the largest activation of a unit.
+#[derive(Debug, Clone, Copy)]
+struct Range {
+    low: f32,
+    high: f32,
+}
 
-/// `network` with the constant part of nearly constant layers in their readers' biases, judged by
-/// `images`.
+impl Range {
+    /// The range of no values.
+    const EMPTY: Self = Self {
+        low: f32::INFINITY,
+        high: f32::NEG_INFINITY,
+    };
+}
+
+/// Returns `network` with the constant part of nearly constant layers moved into their readers'
+/// biases, judged by the activations for `images`.
 #[must_use]
 pub fn absorb(network: &Network, images: &[&[u8]]) -> Network {
     let mut network = network.clone();
@@ -26,22 +38,25 @@ pub fn absorb(network: &Network, images: &[&[u8]]) -> Network {
         if movable(&network, layer)
             && let Some(constants) = constants(&network.layers[layer], ranges)
         {
-            shift(&mut network, layer, &constants);
+            move_constants(&mut network, layer, &constants);
         }
     }
     network
 }
 
-/// What the units (of a map: the channels) of each layer give for `images`.
+/// Returns the range of each unit (channel, for a map) of each layer over `images`.
 fn ranges(network: &Network, images: &[&[u8]]) -> Vec<Vec<Range>> {
-    let empty = |layer: &Layer| vec![[f32::INFINITY, f32::NEG_INFINITY]; layer.shape[0]];
+    let empty = |layer: &Layer| vec![Range::EMPTY; layer.shape[0]];
     let mut ranges: Vec<Vec<Range>> = network.layers.iter().map(empty).collect();
     for image in images {
         for (ranges, outputs) in ranges.iter_mut().zip(network.forward(image)) {
             let plane = outputs.len() / ranges.len().max(1);
             for (range, values) in ranges.iter_mut().zip(outputs.chunks(plane.max(1))) {
                 for &value in values {
-                    *range = [range[0].min(value), range[1].max(value)];
+                    *range = Range {
+                        low: range.low.min(value),
+                        high: range.high.max(value),
+                    };
                 }
             }
         }
@@ -49,8 +64,8 @@ fn ranges(network: &Network, images: &[&[u8]]) -> Vec<Vec<Range>> {
     ranges
 }
 
-/// Whether a constant can be moved from the output of `layer` to its readers: not past zeros
-/// around a map, means of what a ReLU cut, nor pooling.
+/// Returns whether a constant can be moved from the output of `layer` to its readers: not through
+/// zero padding, pooling, or a fused mean of rectified values.
 fn movable(network: &Network, layer: usize) -> bool {
     let own = &network.layers[layer];
     let mean = matches!(
@@ -60,26 +75,27 @@ fn movable(network: &Network, layer: usize) -> bool {
             ..
         }
     );
-    let scores = layer + 1 == network.layers.len();
+
     !own.is_pool()
         && !mean
-        && !scores
+        && !network.is_last(layer)
         && network
             .readers(layer)
             .all(|reader| !(reader.is_pool() || reader.pads() && reader.source == Some(layer)))
 }
 
-/// For each unit of `layer` the constant to move, where that makes its activations much smaller.
+/// Returns the constant to subtract from each unit of `layer` if that makes its activations much
+/// smaller.
 fn constants(layer: &Layer, ranges: &[Range]) -> Option<Vec<f32>> {
-    let constant = |&[low, high]: &Range| match layer.relu {
-        // What is left stays above 0 by as much as it varies.
+    let constant = |&Range { low, high }: &Range| match layer.relu {
+        // The remainder keeps a distance from 0 as large as its own range.
         true => (low - (high - low)).max(0.0),
         false => (low + high) / 2.0,
     };
     let constants: Vec<f32> = ranges.iter().map(constant).collect();
     let largest = |moved: &dyn Fn(usize) -> f32| {
         let units = ranges.iter().enumerate();
-        units.fold(0.0_f32, |most, (unit, [low, high])| {
+        units.fold(0.0_f32, |most, (unit, Range { low, high })| {
             let constant = moved(unit);
             most.max((low - constant).abs())
                 .max((high - constant).abs())
@@ -90,7 +106,7 @@ fn constants(layer: &Layer, ranges: &[Range]) -> Option<Vec<f32>> {
 }
 
 /// Moves `constants` from the outputs of `layer` into the biases of its readers.
-fn shift(network: &mut Network, layer: usize, constants: &[f32]) {
+fn move_constants(network: &mut Network, layer: usize, constants: &[f32]) {
     let shape = network.layers[layer].shape;
     let own = &mut network.layers[layer].bias;
     own.iter_mut()
@@ -126,7 +142,7 @@ mod tests {
     use crate::deploy::sparse::from_rows;
     use crate::random::Random;
 
-    /// Two dense layers, of which the first varies by 20 around `level`.
+    /// Returns two dense layers, the first of which varies by 20 around `level`.
     fn network(level: f32, relu: bool) -> Network {
         let random = &mut Random::new(50);
         let mut layer = |rows: usize, columns: usize, scale: f64, bias: f32| {
@@ -156,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn what_hardly_changes_leaves_its_steps_to_what_does() {
+    fn nearly_constant_activations_gain_resolution() {
         let mut random = Random::new(51);
         let images: Vec<Vec<u8>> = (0..80)
             .map(|_| (0..16).map(|_| random.below(256) as u8).collect())
@@ -175,7 +191,7 @@ mod tests {
                 let quantized = quantize(network, &images, bits, &[Encoding::Csr; 2]).unwrap();
                 quantized.fidelity[1].noise
             };
-            // 40 instead of 1,000 in 255 steps.
+            // A range of 40 instead of 1,000 over 255 levels.
             let (before, after) = (noise(&near), noise(&absorbed));
             assert!(after * 8.0 < before, "{relu}: {before} {after}");
         }

@@ -1,25 +1,27 @@
-//! How often values are not zero: what an encoding that skips zeros is chosen, ordered and predicted by.
+//! How often activations are nonzero: the measure by which encodings that skip zeros are chosen,
+//! ordered and predicted.
 //!
-//! Values are those that a layer reads, in their order; a pair is the values 2k and 2k + 1, a last one
-//! alone where their number is odd.
+//! The values are those that a layer reads, in order. A pair is the values 2k and 2k + 1; if their
+//! number is odd, the last value is a pair of its own.
 
-/// Images of which the values are kept as they are.
+/// Images whose individual values are recorded.
 const SAMPLES: usize = 32;
 
-/// Shares of images.
+/// How often each value is nonzero, as shares of images.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Activity {
-    /// For each value in how many of them it is not 0.
+    /// Per value, the share of images in which it is nonzero.
     pub values: Vec<f64>,
-    /// For each pair in how many of them one of it is not 0.
+    /// Per pair, the share of images in which at least one of its values is nonzero.
     pub pairs: Vec<f64>,
-    /// Of some images, evenly spaced, for each value whether it is not 0: what a kernel that looks at
+    /// For some evenly spaced images, whether each value is nonzero. What a kernel that tests
     /// neighbouring values skips depends on which of them are 0 together.
     pub samples: Vec<Vec<bool>>,
 }
 
 impl Activity {
-    /// Of so many values in so many images, where `active` says of an image whether a value is not 0.
+    /// Measures the activity of `values` values over `images` images; `active(image, value)` tells
+    /// whether a value is nonzero.
     pub fn measure(values: usize, images: usize, active: impl Fn(usize, usize) -> bool) -> Self {
         let share = |active: &dyn Fn(usize) -> bool| {
             let count = (0..images).filter(|&image| active(image)).count();
@@ -39,7 +41,7 @@ impl Activity {
         }
     }
 
-    /// Of so many values, none ever 0.
+    /// Returns the activity of `values` values that are never 0.
     #[must_use]
     pub fn full(values: usize) -> Self {
         Self {
@@ -49,13 +51,13 @@ impl Activity {
         }
     }
 
-    /// Returns the mean share of the values.
+    /// Returns the mean share of nonzero values.
     #[must_use]
     pub fn mean(&self) -> f64 {
         self.values.iter().sum::<f64>() / self.values.len().max(1) as f64
     }
 
-    /// Returns at most `count` of the samples, evenly spaced.
+    /// Returns at most `count` of the recorded images, evenly spaced.
     #[must_use]
     pub fn samples(&self, count: usize) -> Vec<&[bool]> {
         spaced(self.samples.len(), count)

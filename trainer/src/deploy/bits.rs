@@ -1,8 +1,8 @@
-//! Which layers store more bits a weight than asked for, and why.
+//! Finds the layers that store more bits per weight than requested.
 //!
-//! An encoding has room for a number of bits that fewer do not make smaller: a packed word gives a
-//! weight what an index leaves of 16 bits, compressed and dense rows give it a byte. Only the
-//! entropy-coded encoding stores as many as asked for.
+//! An encoding may have room for bits that cannot be saved: a packed word uses whatever its index
+//! leaves of 16 bits for the weight, and compressed and dense rows use a byte. Only the
+//! entropy-coded encoding stores exactly the requested number of bits.
 
 use rarefy_format::{Encoding, index_bits};
 use serde::Serialize;
@@ -10,21 +10,21 @@ use serde::Serialize;
 use super::Network;
 use super::quantize::{self, WeightType};
 
-/// A layer that stores more bits a weight than asked for.
+/// A layer that stores more bits per weight than requested.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Wider {
     /// The layer's name in the architecture.
     pub layer: String,
-    /// Its encoding.
+    /// The name of its encoding.
     pub encoding: &'static str,
-    /// The bits that a weight takes there.
+    /// Bits stored per weight.
     pub stored_bits: u8,
-    /// The bits that the weights use of them.
+    /// Bits that the quantized weights make use of.
     pub used_bits: u8,
 }
 
-/// The layers of `network` that store more bits than `weights` has, where they are stored as
-/// `encodings`.
+/// Returns the layers of `network` that, stored as `encodings`, take more bits per weight than
+/// `weights` has.
 #[must_use]
 pub fn wider(
     network: &Network,

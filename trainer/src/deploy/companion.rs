@@ -1,8 +1,10 @@
-//! What is known of a container and costs no byte of it: the file `model.rfy.json` beside `model.rfy`.
+//! The companion `model.rfy.json` of a container `model.rfy`: metadata that costs the container no
+//! byte.
 //!
-//! `export` writes it: the data that the network was trained on, how often what each layer reads is
-//! not 0, the report. `eval`, `measure` and `inspect` read it. It belongs to one container, by that
-//! one's SHA-256: beside any other it is ignored, as is one that cannot be read.
+//! `export` writes the dataset that the network was trained on, the activity of each layer's
+//! source, and the export report. `eval`, `measure` and `inspect` read it. A companion belongs to
+//! the one container whose SHA-256 it holds; beside any other it is ignored, as is a file that
+//! cannot be read.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,42 +15,43 @@ use serde::{Deserialize, Serialize};
 use super::DeployError;
 use super::activity::Activity;
 use super::costs::Core;
-use super::export::ExportReport;
+
 use crate::artifact;
 use crate::data::{Dataset, catalogue};
 use crate::digest::sha256;
 use crate::training::Recipe;
 
-/// Most bytes of a companion that are read; the largest networks have some megabytes.
+/// The size above which a companion is not read; those of the largest networks have a few
+/// megabytes.
 const MOST_BYTES: u64 = 256 << 20;
 
-/// What is known of a container.
+/// The metadata of a container.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Companion {
     /// SHA-256 of the container, in hexadecimal.
     pub container_sha256: String,
-    /// The data that the network was trained on.
+    /// The dataset that the network was trained on.
     pub data: Origin,
-    /// The board that it was exported for, where one was named.
+    /// The board that the container was exported for, if one was named.
     pub board: Option<String>,
     /// The core that instructions were counted for.
     pub core: Core,
-    /// For each layer the mean share of what it reads that is not 0, over the calibration images.
+    /// Per layer, the mean share of nonzero values that it reads, over the calibration images.
     pub activity: Vec<f64>,
-    /// What the export printed with `--json`.
+    /// The export report, as printed by `--json`.
     pub export: serde_json::Value,
 }
 
-/// A dataset and what of it a network depends on.
+/// A dataset, and the properties of it that a network depends on.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Origin {
-    /// A name of the catalogue, or the absolute path of a folder: what `--data` takes.
+    /// The name in the catalogue, or the absolute path of a folder; accepted by `--data`.
     pub name: String,
     /// [`Dataset::fingerprint`].
     pub fingerprint: String,
-    /// Channels, height and width of an image.
+    /// The shape of an image, (channels, height, width).
     pub shape: [usize; 3],
-    /// Classes that the labels tell apart.
+    /// The number of classes.
     pub classes: usize,
     /// The mean of pixel / 255 that the network was trained with.
     pub pixel_mean: f32,
@@ -56,27 +59,27 @@ pub struct Origin {
     pub pixel_std: f32,
 }
 
-/// What lies beside a container.
+/// The result of looking for a companion.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Found {
-    /// Its companion.
+    /// The container's companion.
     Companion(Box<Companion>),
-    /// A file of that name that says nothing about this container, and why.
+    /// A file of that name that is not the container's companion, and why.
     Ignored(String),
-    /// Nothing.
+    /// No file of that name.
     Nothing,
 }
 
 impl Companion {
-    /// Returns the companion of the container `model`, exported from the run of `recipe` with its
-    /// `data`; `activity` is that of the model's layers.
+    /// Returns the companion of the container `model`, exported from the run of `recipe` on its
+    /// `data`; `activity` is that of each layer's source.
     #[must_use]
     pub fn new(
         model: &Model<'_>,
         (recipe, data): (&Recipe, &Dataset),
         (board, core): (Option<&str>, Core),
         activity: &[Activity],
-        report: &ExportReport,
+        report: &impl Serialize,
     ) -> Self {
         Self {
             container_sha256: sha256(model.bytes()),
@@ -91,11 +94,11 @@ impl Companion {
             board: board.map(str::to_owned),
             core,
             activity: activity.iter().map(Activity::mean).collect(),
-            export: serde_json::to_value(report).expect("a report is plain values"),
+            export: serde_json::to_value(report).expect("a report serializes"),
         }
     }
 
-    /// Returns the instructions that `export` predicted from what layers read: for each layer, and for
+    /// Returns the instructions that `export` predicted with measured activity: per layer, and for
     /// a whole inference.
     #[must_use]
     pub fn instructions(&self) -> Option<(Vec<u64>, u64)> {
@@ -107,25 +110,29 @@ impl Companion {
         ))
     }
 
-    /// Reads what lies beside `model`, a container of these `bytes`.
+    /// Looks for the companion of `model`, a container of these `bytes`.
     #[must_use]
     pub fn find(model: &Path, bytes: &[u8]) -> Found {
         let path = path(model);
         let shown = path.display();
         let size = match fs::metadata(&path) {
             Ok(found) if found.is_file() => found.len(),
-            Ok(_) => return Found::Ignored(format!("{shown} is not an ordinary file")),
+            Ok(_) => return Found::Ignored(format!("{shown} is not a regular file")),
             Err(_) => return Found::Nothing,
         };
         if size > MOST_BYTES {
-            return Found::Ignored(format!("{shown} is too large: {size} bytes"));
+            return Found::Ignored(format!(
+                "{shown} is too large for a companion: {size} bytes"
+            ));
         }
         let text = match artifact::read(&path) {
             Ok(text) => text,
             Err(error) => return Found::Ignored(error.to_string()),
         };
         match serde_json::from_slice::<Self>(&text) {
-            Err(error) => Found::Ignored(format!("{shown} is not what `export` writes ({error})")),
+            Err(error) => Found::Ignored(format!(
+                "{shown} is not a companion written by `export` ({error})"
+            )),
             Ok(found) if found.container_sha256 != sha256(bytes) => {
                 Found::Ignored(format!("{shown} belongs to another container"))
             }
@@ -133,13 +140,13 @@ impl Companion {
         }
     }
 
-    /// Writes it beside `model`.
+    /// Writes the companion beside `model`.
     ///
     /// # Errors
-    /// When another file is in the way, or the system refuses.
+    /// Returns an error if a file that is not a companion has its name, or if writing fails.
     pub fn write(&self, model: &Path) -> Result<(), DeployError> {
         check_free(model)?;
-        let mut text = serde_json::to_vec(self).expect("a companion is plain values");
+        let mut text = serde_json::to_vec(self).expect("a companion serializes");
         text.push(b'\n');
         Ok(artifact::write(&path(model), &text)?)
     }
@@ -153,10 +160,11 @@ pub fn path(model: &Path) -> PathBuf {
     path.into()
 }
 
-/// Checks that the companion of the container `model` would replace nothing but a companion.
+/// Checks that writing the companion of the container `model` would overwrite nothing but a
+/// companion.
 ///
 /// # Errors
-/// When it would.
+/// Returns an error if it would.
 pub fn check_free(model: &Path) -> Result<(), DeployError> {
     let path = path(model);
     let is_ours = |text: Vec<u8>| {
@@ -172,7 +180,7 @@ pub fn check_free(model: &Path) -> Result<(), DeployError> {
     }
 }
 
-/// Returns what `--data` takes from any folder to mean the dataset called `name` from this one.
+/// Returns the name of a dataset in a form that is valid in any working directory.
 fn whereabouts(name: &str) -> String {
     if catalogue::names().contains(&name) {
         return name.to_owned();
@@ -195,7 +203,7 @@ mod tests {
         let error = check_free(&model).unwrap_err().to_string();
         assert!(error.contains("result.json is in the way"), "{error}");
         let Found::Ignored(reason) = Companion::find(&model, b"") else {
-            panic!("it is no companion")
+            panic!("not a companion")
         };
         assert!(reason.contains("result.json"), "{reason}");
         fs::write(path(&model), "{\"container_sha256\": \"\"}").unwrap();

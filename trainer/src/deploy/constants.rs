@@ -1,15 +1,15 @@
-//! Which elements of a network are the same whatever the input, and what they are.
+//! Finds the elements of a network whose value does not depend on the input.
 //!
-//! A unit that reads nothing gives its bias. So does a position of a map whose windows see only
-//! padding, and more positions follow from those: what reads constants alone is constant.
+//! A unit without weights has its bias as its value. So does a position of a map whose windows
+//! cover only padding. Layers that read only constants are constant in turn.
 
-use super::network::{Layer, Network, Operation, disjoint};
+use super::network::{Layer, Network, Operation, covered, disjoint};
 use crate::graph::{Pooling, Window};
 
-/// What an element gives, if it is constant.
+/// The value of an element if it is constant.
 type Constant = Option<f32>;
 
-/// The constants of each layer's output, channel first.
+/// Returns the constants of each layer's output, channel-major.
 pub(super) fn constants(network: &Network) -> Vec<Vec<Constant>> {
     let mut constants: Vec<Vec<Constant>> = Vec::with_capacity(network.layers.len());
     for layer in &network.layers {
@@ -28,8 +28,8 @@ pub(super) fn constants(network: &Network) -> Vec<Vec<Constant>> {
     constants
 }
 
-/// The constant that `column` of `layer` reads at every position of its output, padding counted as
-/// 0; none where it reads anything else. `source` are the constants of what the layer reads, of
+/// Returns the constant that `column` of `layer` reads at every output position, counting padding
+/// as 0; `None` if it reads anything else. `source` holds the constants of the layer's source, of
 /// `shape`.
 pub(super) fn read_everywhere(
     layer: &Layer,
@@ -48,7 +48,7 @@ pub(super) fn read_everywhere(
     reads.all(|read| read == Some(first)).then_some(first)
 }
 
-/// The constants of `layer`'s output.
+/// Returns the constants of `layer`'s output. `source` holds those of its source, a map of `size`.
 fn of_layer(
     layer: &Layer,
     source: &[Constant],
@@ -75,7 +75,7 @@ fn of_layer(
     }
 }
 
-/// The constant sums of a dense layer.
+/// Returns the constant sums of a dense layer.
 fn dense(layer: &Layer, source: &[Constant]) -> Vec<Constant> {
     let rows = layer.weights.outer_iterator().zip(&layer.bias);
     rows.map(|(row, &bias)| {
@@ -87,7 +87,7 @@ fn dense(layer: &Layer, source: &[Constant]) -> Vec<Constant> {
     .collect()
 }
 
-/// The constant sums of a convolution of maps of `size`.
+/// Returns the constant sums of a convolution over maps of `size`.
 fn convolved(
     layer: &Layer,
     source: &[Constant],
@@ -115,13 +115,14 @@ fn convolved(
     sums
 }
 
-/// The output positions of `window` over a map of `size`, row by row.
+/// Returns the output positions of `window` over a map of `size`, in row-major order.
 fn positions(window: Window, size: [usize; 2]) -> impl Iterator<Item = [usize; 2]> {
     let [height, width] = window.outputs(size);
     (0..height).flat_map(move |y| (0..width).map(move |x| [y, x]))
 }
 
-/// What `tap` of a window reads of `map` for the output at a position: 0 beside it.
+/// Returns the element of `map` that `tap` of `window` reads for the output at (y, x); 0 for
+/// padding.
 fn read(
     window: Window,
     size: [usize; 2],
@@ -143,17 +144,13 @@ fn read(
     }
 }
 
-/// The constants of pooled maps of `size`: padding is left out.
+/// Returns the constants of pooled maps of `size`, padding excluded.
 fn pooled(maps: &[Constant], size: [usize; 2], window: Window, kind: Pooling) -> Vec<Constant> {
     let mut constants = Vec::new();
     for map in maps.chunks_exact((size[0] * size[1]).max(1)) {
         constants.extend(positions(window, size).map(|[y, x]| {
-            let real = |axis: usize, output: usize| {
-                let first = output * window.stride;
-                let end = (first + window.size).min(size[axis] + window.before[axis]);
-                first.saturating_sub(window.before[axis])..end - window.before[axis]
-            };
-            let (rows, columns) = (real(0, y), real(1, x));
+            let rows = covered(window, 0, y, size);
+            let columns = covered(window, 1, x, size);
             let values: Option<Vec<f32>> = rows
                 .flat_map(|row| &map[row * size[1]..][columns.clone()])
                 .copied()

@@ -1,4 +1,4 @@
-//! Reading and writing `.rfy` containers.
+//! Reads and writes `.rfy` containers.
 
 use std::path::Path;
 
@@ -10,13 +10,13 @@ use rarefy_format::{
 use super::{DeployError, Network};
 use crate::artifact;
 
-/// The most bytes a container can have: full blocks, each with the padding before it.
+/// The maximum size of a container: full blocks, each preceded by its padding.
 const MOST_BYTES: usize = HEADER_BYTES + MAX_LAYERS * (RECORD_BYTES + 3 + MAX_BLOCK_BYTES);
 
-/// The container of `spec`, made from `network`.
+/// Returns the container that holds `spec`, which was quantized from `network`.
 ///
 /// # Errors
-/// When the format cannot hold it.
+/// Returns an error that names the layer if the format cannot represent it.
 pub fn write(spec: &NetworkSpec, network: &Network) -> Result<AlignedBytes, DeployError> {
     match rarefy_format::write(spec) {
         Ok(bytes) => Ok(AlignedBytes::copy_from(&bytes)),
@@ -28,19 +28,19 @@ pub fn write(spec: &NetworkSpec, network: &Network) -> Result<AlignedBytes, Depl
     }
 }
 
-/// Reads the file `path` for [`parse`].
+/// Reads the container file `path`, to be passed to [`parse`].
 ///
 /// # Errors
-/// When it cannot be read or is longer than any container.
+/// Returns an error if the file cannot be read or is longer than any container.
 pub fn read(path: &Path) -> Result<AlignedBytes, DeployError> {
     let bytes = artifact::read_at_most(path, MOST_BYTES as u64, "a container")?;
     Ok(AlignedBytes::copy_from(&bytes))
 }
 
-/// The model in `bytes`, which came from `path`.
+/// Returns the model in `bytes`, which were read from `path`.
 ///
 /// # Errors
-/// When it is no whole and valid container.
+/// Returns an error if the bytes are not a complete, valid container.
 pub fn parse<'a>(bytes: &'a AlignedBytes, path: &Path) -> Result<Model<'a>, DeployError> {
     Model::parse(bytes).map_err(|reason| DeployError::Container {
         path: path.display().to_string(),

@@ -1,10 +1,10 @@
-//! Gives an addition a copy of what it adds, where both cannot share a step.
+//! Inserts a copy of a skip whose quantization step does not suit the addition.
 //!
-//! Quantization makes the step of what is added at least that of the sums it is added to. Where
-//! other layers read it too, and the sums are so much larger that this would cost them more than a
-//! bit of its resolution, the addition reads a copy of it instead: a diagonal layer, whose step is
-//! its own. The same where the step cannot change, as that of pooled pixels. The network computes
-//! the same; most have no such addition and stay as they are.
+//! An addition requires the step of its skip to be at least that of its sums. Other readers of the
+//! skip may lose resolution by that: if they would lose more than a bit, the addition reads a copy
+//! of the skip instead, made by a diagonal layer with a step of its own. So does an addition whose
+//! skip has a fixed step, such as pooled pixels. The network's function is preserved; most
+//! networks need no copy and are returned unchanged.
 
 use sprs::CsMat;
 
@@ -12,11 +12,11 @@ use super::network::{Layer, Network, Operation, disjoint};
 use super::quantize::{WeightType, finest, owner, room};
 use super::sparse::from_rows;
 
-/// Powers of two by which a step may be too small before a copy is worth its layer.
+/// The mismatch of steps, in powers of two, that is tolerated before a copy is worth a layer.
 const SHARED: f64 = 1.0;
 
-/// `network` with the copies that its additions need, its weights in `weights`, judged by
-/// `images`.
+/// Returns `network` with the copies that its additions need when weights are stored as `weights`,
+/// judged by the activations for `images`.
 #[must_use]
 pub fn decouple(network: &Network, images: &[&[u8]], weights: WeightType) -> Network {
     let mut network = network.clone();
@@ -33,7 +33,7 @@ pub fn decouple(network: &Network, images: &[&[u8]], weights: WeightType) -> Net
     network
 }
 
-/// About the step of each layer's output, and last that of the pixels.
+/// Returns the approximate step of each layer's output, followed by that of the pixels.
 fn steps(network: &Network, images: &[&[u8]]) -> Vec<f64> {
     let mut largest = vec![0.0_f32; network.layers.len()];
     for image in images {
@@ -52,7 +52,7 @@ fn steps(network: &Network, images: &[&[u8]]) -> Vec<f64> {
     steps.chain([1.0]).collect()
 }
 
-/// Whether `layer` is to add a copy.
+/// Returns whether the addition in `layer` needs a copy of its skip.
 fn needs_copy(network: &Network, layer: usize, steps: &[f64], weights: WeightType) -> bool {
     let adds = &network.layers[layer];
     let Some(skip) = adds.skip else {
@@ -65,7 +65,7 @@ fn needs_copy(network: &Network, layer: usize, steps: &[f64], weights: WeightTyp
     let step = |source: Option<usize>| steps[source.unwrap_or(network.layers.len())];
     let far = (step(Some(skip)) / step(adds.source) / finest).log2();
     match owner(network, Some(skip)) {
-        // Its step is that of a pixel, whatever is asked.
+        // The step is fixed to that of a pixel.
         None => far < room(levels),
         Some(owner) => {
             let shared = network.readers(owner).count() > 1 || network.readers(skip).count() > 1;
@@ -74,7 +74,7 @@ fn needs_copy(network: &Network, layer: usize, steps: &[f64], weights: WeightTyp
     }
 }
 
-/// Inserts a copy of what `layer` adds, before it.
+/// Inserts a copy of the skip of `layer` before it, and makes it the skip.
 fn insert_copy(network: &mut Network, layer: usize) {
     let skip = network.layers[layer].skip;
     let shape = network.shape(skip);
@@ -112,7 +112,7 @@ mod tests {
     use super::*;
     use crate::random::Random;
 
-    /// A layer of 1 x 1 over maps of 4 x 4 whose one weight and bias are given.
+    /// Returns a 1 x 1 convolution over maps of 4 x 4 with a single weight.
     fn conv(weight: f32, source: Option<usize>, skip: Option<usize>) -> Layer {
         Layer {
             name: format!("conv{}", source.map_or(0, |source| source + 1)),
@@ -130,8 +130,8 @@ mod tests {
         }
     }
 
-    /// The first layer, added to one that makes `gain` times as much of it, and read by the
-    /// second.
+    /// Returns a network whose first layer is read by the second and added to a layer that
+    /// multiplies the second's output by `gain`.
     fn network(gain: f32) -> Network {
         let dense = Layer {
             operation: Operation::Dense,
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_is_too_small_for_the_sums_it_is_added_to_is_copied() {
+    fn only_skips_with_unsuitable_steps_are_copied() {
         let mut random = Random::new(8);
         let image: Vec<u8> = (0..16).map(|_| random.below(256) as u8).collect();
         let bits = WeightType::Int(6);

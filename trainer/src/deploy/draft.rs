@@ -1,86 +1,117 @@
-//! A network as folding makes it: layers that grow, and what the nodes of the graph read of them.
+//! The network under construction during folding, and the values that graph nodes have in it.
 //!
-//! A [`Value`] is what a node gives: a layer's output with a scale and a shift for each unit that no
-//! weights have taken in yet. [`Draft::finish`] makes pooling part of convolutions and puts the
-//! layers in order.
+//! A [`Value`] is a layer's output with a scale and a shift per unit that no weights have absorbed
+//! yet. [`Draft::finish`] fuses pooling into convolutions and orders the layers.
 
 use sprs::CsMat;
 
 use super::network::{Layer, Network, Operation, disjoint, in_order};
 use super::sparse::from_rows;
 
-/// What a node gives: the output of a layer, for each unit times a scale plus a shift.
+/// A scale and a shift: `scale * x + shift`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Affine {
+    pub(super) scale: f64,
+    pub(super) shift: f64,
+}
+
+impl Affine {
+    /// The identity.
+    const IDENTITY: Self = Self {
+        scale: 1.0,
+        shift: 0.0,
+    };
+}
+
+/// The value of a graph node: a layer's output with a scale and a shift per unit.
 #[derive(Debug, Clone)]
 pub(super) struct Value {
-    /// None for the input.
+    /// The layer; `None` for the input.
     pub(super) layer: Option<usize>,
-    /// Scale and shift of each channel, of a flat value of each element.
-    pub(super) units: Vec<[f64; 2]>,
-    /// Whether a map is taken as its elements in a row.
+    /// The scale and shift of each channel, or of each element of a flat value.
+    pub(super) units: Vec<Affine>,
+    /// Whether a map is read as a vector of its elements.
     pub(super) flat: bool,
-    /// Whether nothing else reads the layer.
+    /// Whether this value is the layer's only use.
     pub(super) sole: bool,
 }
 
 impl Value {
-    /// The output of `layer` as it is, read by nothing else yet.
+    /// Returns the unmodified output of `layer`, which has no other use yet.
     pub(super) fn new(layer: usize, units: usize, flat: bool) -> Self {
         Self {
             layer: Some(layer),
-            units: vec![[1.0, 0.0]; units],
+            units: vec![Affine::IDENTITY; units],
             flat,
             sole: true,
         }
     }
 
-    /// Whether it is what the layer gives, without scale or shift.
+    /// Returns whether the value is the layer's output itself: all scales are 1, all shifts 0.
     pub(super) fn is_plain(&self) -> bool {
-        self.units.iter().all(|unit| *unit == [1.0, 0.0])
+        self.units.iter().all(|unit| *unit == Affine::IDENTITY)
     }
 }
 
-/// A layer and why it is refused.
-pub(super) type Refusal = (String, String);
+/// A layer that cannot be deployed, and why.
+pub(super) struct Refusal {
+    /// The layer's name.
+    pub(super) layer: String,
+    /// The reason, as a clause: "it pads a signed map: ...".
+    pub(super) reason: String,
+}
 
-/// The layers so far.
+impl Refusal {
+    /// Returns a refusal of the layer called `layer`.
+    pub(super) fn new(layer: &str, reason: impl Into<String>) -> Self {
+        Self {
+            layer: layer.into(),
+            reason: reason.into(),
+        }
+    }
+}
+
+/// The network built so far.
 pub(super) struct Draft {
-    /// The input's shape, (channels, height, width).
+    /// The input shape, (channels, height, width).
     pub(super) input: [usize; 3],
     pub(super) layers: Vec<Layer>,
-    /// For each layer whether it is the only one to read its source.
-    pub(super) alone: Vec<bool>,
+    /// Per layer, whether it is the only reader of its source.
+    pub(super) sole_reader: Vec<bool>,
 }
 
 impl Draft {
-    /// The layer of `value`, where it has weights, nothing but this value reads it, and it is not done
-    /// yet: no ReLU and no addition.
-    pub(super) fn open(&self, value: &Value) -> Option<usize> {
+    /// Returns the layer of `value` if it can still be modified for `value`: it has weights, no
+    /// ReLU and no addition yet, and no other use.
+    pub(super) fn modifiable_layer(&self, value: &Value) -> Option<usize> {
         let index = value.layer.filter(|_| value.sole && value.is_plain())?;
         let layer = &self.layers[index];
         let done = layer.is_pool() || layer.relu || layer.skip.is_some();
         (!done && layer.bias.len() == value.units.len()).then_some(index)
     }
 
-    /// A layer that gives `value` as its output: each unit from itself alone.
+    /// Appends a diagonal layer that computes `value`, with a ReLU if `relu` is set; returns its
+    /// output.
     pub(super) fn diagonal(&mut self, name: &str, value: &Value, relu: bool) -> Value {
         let (count, shape) = (value.units.len(), self.shape(value));
-        let row = |(index, &[scale, _]): (usize, &[f64; 2])| vec![(index, scale as f32)];
+        let row = |(index, unit): (usize, &Affine)| vec![(index, unit.scale as f32)];
         let weights = from_rows(count, value.units.iter().enumerate().map(row));
         let (operation, shape) = if value.flat {
             (Operation::Dense, [count, 1, 1])
         } else {
             (pointwise(), shape)
         };
-        let bias = value.units.iter().map(|unit| unit[1] as f32).collect();
+        let bias = value.units.iter().map(|unit| unit.shift as f32).collect();
         let layer = Layer {
             bias,
             relu,
             ..bare(name, operation, weights, value.layer, shape)
         };
-        self.push(layer, value.sole, value.flat)
+        self.push(layer, value.sole)
     }
 
-    /// A layer that gives the map of `value`, which must not be signed, and one more channel of `constant`.
+    /// Appends a layer that copies the map of `value`, which must not be negative, and adds a
+    /// channel whose value is `constant` everywhere; returns its output.
     pub(super) fn with_constant(&mut self, name: &str, value: &Value, constant: f64) -> Value {
         let [channels, height, width] = self.shape(value);
         let row = |channel| (0..channels).contains(&channel).then_some((channel, 1.0));
@@ -90,49 +121,54 @@ impl Draft {
         let mut layer = bare(name, pointwise(), weights, value.layer, shape);
         layer.bias[channels] = constant as f32;
         layer.relu = true;
-        self.push(layer, value.sole, false)
+        self.push(layer, value.sole)
     }
 
-    /// Appends a layer; `alone` says whether nothing else reads its source, `flat` whether it gives units
-    /// in a row.
-    pub(super) fn push(&mut self, layer: Layer, alone: bool, flat: bool) -> Value {
+    /// Appends `layer` and returns its output; `sole_reader` tells whether nothing else reads its
+    /// source.
+    pub(super) fn push(&mut self, layer: Layer, sole_reader: bool) -> Value {
+        let flat = layer.operation == Operation::Dense;
         let value = Value::new(self.layers.len(), layer.shape[0], flat);
         self.layers.push(layer);
-        self.alone.push(alone);
+        self.sole_reader.push(sole_reader);
         value
     }
 
-    /// The shape of what the layer of `value` gives.
+    /// Returns the shape of the layer of `value`, before flattening.
     pub(super) fn shape(&self, value: &Value) -> [usize; 3] {
         value
             .layer
             .map_or(self.input, |layer| self.layers[layer].shape)
     }
 
-    /// The network whose class scores are `value`, that of node `name`; refused where they come from
-    /// no dense layer or a ReLU cuts them.
+    /// Returns the network whose class scores are `value`, the output of node `name`.
+    ///
+    /// # Errors
+    /// Returns a refusal if the class scores do not come from a dense layer or pass through a
+    /// ReLU.
     pub(super) fn finish(mut self, mut value: Value, name: &str) -> Result<Network, Refusal> {
         if !value.is_plain() {
             value = self.diagonal(&format!("{name}.output"), &value, false);
         }
         let dense = |&layer: &usize| self.layers[layer].operation == Operation::Dense;
         let Some(output) = value.layer.filter(dense) else {
-            let reason = "it gives the class scores, but only a dense layer can: train it with one at the end";
-            return Err((name.into(), reason.into()));
+            let reason = "it returns the class scores, but only a dense layer can do that: end the network with a dense layer";
+            return Err(Refusal::new(name, reason));
         };
         if self.layers[output].relu {
-            let reason = "the ReLU of the last layer cuts class scores: train it without";
-            return Err((name.into(), reason.into()));
+            let reason = "the ReLU of the last layer would clip the class scores: train the network without it";
+            return Err(Refusal::new(name, reason));
         }
-        self.fuse();
+        self.fuse_pooling();
         Ok(Network {
             input: self.input,
             layers: in_order(self.layers, output),
         })
     }
 
-    /// Makes pooling without overlap part of the convolution before it, where nothing else reads that.
-    fn fuse(&mut self) {
+    /// Fuses non-overlapping pooling into the preceding convolution if nothing else reads the
+    /// latter.
+    fn fuse_pooling(&mut self) {
         for pool in 0..self.layers.len() {
             let Layer {
                 operation:
@@ -150,7 +186,9 @@ impl Draft {
             let before = &mut self.layers[source];
             match &mut before.operation {
                 Operation::Conv { pooling, .. }
-                    if pooling.is_none() && self.alone[pool] && pooled == disjoint(pooled.size) =>
+                    if pooling.is_none()
+                        && self.sole_reader[pool]
+                        && pooled == disjoint(pooled.size) =>
                 {
                     *pooling = Some((kind, pooled.size));
                     before.shape = shape;
@@ -168,7 +206,7 @@ impl Draft {
     }
 }
 
-/// A layer with no bias, ReLU nor addition.
+/// Returns a layer with zero biases, no ReLU and no addition.
 pub(super) fn bare(
     name: &str,
     operation: Operation,
@@ -189,7 +227,7 @@ pub(super) fn bare(
     }
 }
 
-/// A convolution of one tap.
+/// Returns a 1 x 1 convolution.
 fn pointwise() -> Operation {
     Operation::Conv {
         window: disjoint(1),

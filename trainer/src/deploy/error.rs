@@ -1,68 +1,70 @@
-//! Why a network cannot be deployed as asked.
+//! Errors of deployment.
 
+use super::network::name_in_architecture;
 use crate::artifact::FileError;
 use crate::network::state::StateError;
 use crate::pruning::PruneError;
 use crate::training::TrainError;
 
-/// A refusal to export or to evaluate.
+/// An error of exporting or evaluating a network.
 #[derive(Debug, thiserror::Error)]
 pub enum DeployError {
-    /// An architecture with something that cannot be folded.
+    /// A layer that the device cannot compute, found by folding.
     #[error("layer {layer} of {arch} cannot be exported: {reason}")]
     Fold {
-        /// The architecture.
+        /// The architecture's name.
         arch: String,
         /// The layer.
         layer: String,
-        /// What is in the way.
+        /// The reason and a remedy.
         reason: String,
     },
-    /// A network whose shape exceeds a limit of the container.
+    /// A network whose shape exceeds a limit of the container format.
     #[error("{what} cannot be exported: {reason}")]
     Limit {
-        /// The layer, or the network.
+        /// What exceeds it: "layer conv1", "the network".
         what: String,
-        /// The limit, and what to do.
+        /// The limit and a remedy.
         reason: String,
     },
-    /// A layer whose numbers do not fit integers.
-    #[error("layer {} cannot be quantized: {reason}", of_architecture(layer))]
+    /// A layer that cannot be quantized.
+    #[error("layer {} cannot be quantized: {reason}", name_in_architecture(layer))]
     Quantize {
         /// The layer.
         layer: String,
         /// What does not fit.
         reason: String,
     },
-    /// An encoding in which a layer's sums leave 32 bits at every scale that keeps the bits asked for.
+    /// A layer whose sums overflow 32 bits in an encoding, at every scale that keeps the requested
+    /// bits.
     #[error(
-        "layer {layer} cannot be stored as {}: its sums would not fit 32 bits; export it with --encoding auto or fewer bits",
-        encoding.name()
+        "layer {} cannot be stored as {}: its sums would overflow 32 bits; let the encoding be chosen, or use fewer bits",
+        name_in_architecture(layer), encoding.name()
     )]
     Overflow {
         /// The layer.
         layer: String,
-        /// Its place in the network.
+        /// Its index in the network.
         index: usize,
         /// The encoding.
         encoding: rarefy_format::Encoding,
     },
-    /// A container that would lose much of what was trained.
+    /// A container that loses too much accuracy.
     #[error(
-        "the network would have {deployed} of test images right, {trained} trained: {reason}, or write it all the same with --allow-loss"
+        "the container would classify {deployed} of the test images correctly, the trained network {trained}: {reason}, or allow the loss"
     )]
     Loss {
-        /// The accuracy of the trained network.
+        /// The accuracy of the trained network, in percent.
         trained: String,
-        /// The accuracy of the container.
+        /// The accuracy of the container, in percent.
         deployed: String,
-        /// Where it is lost, and what to do.
+        /// Where accuracy is lost, and a remedy.
         reason: String,
     },
-    /// An encoding that does not hold a layer.
+    /// An encoding that cannot represent a layer.
     #[error(
-        "layer {} cannot be stored as {encoding}: {reason}; export it with --encoding auto",
-        of_architecture(layer)
+        "layer {} cannot be stored as {encoding}: {reason}; let the encoding be chosen",
+        name_in_architecture(layer)
     )]
     Encoding {
         /// The layer.
@@ -72,10 +74,10 @@ pub enum DeployError {
         /// What does not fit.
         reason: String,
     },
-    /// The format cannot hold a layer.
+    /// A layer that the container format cannot represent.
     #[error(
         "layer {} does not fit the container: {reason}",
-        of_architecture(layer)
+        name_in_architecture(layer)
     )]
     Layer {
         /// The layer.
@@ -83,65 +85,55 @@ pub enum DeployError {
         /// What does not fit.
         reason: rarefy_format::SpecError,
     },
-    /// Options that do not go together.
+    /// Conflicting options.
     #[error("{0}")]
     Options(String),
-    /// The format cannot hold the network.
+    /// A network that the container format cannot represent.
     #[error("the network does not fit the container: {0}")]
     Write(rarefy_format::WriteError),
-    /// A network that is not written as code.
+    /// A network that cannot be written as code.
     #[error("the network cannot be written as code: {0}")]
     Emit(super::emit::EmitError),
-    /// A container that is not whole or not one.
+    /// A file that is not a complete, valid container.
     #[error("{path}: {reason}; export the model again")]
     Container {
         /// The file.
         path: String,
-        /// What the reader found.
+        /// The parser's reason.
         reason: rarefy_format::ParseError,
     },
-    /// A file that is no companion of a container, where one is to be written.
+    /// A file that is not a companion but has the name of the one to be written.
     #[error(
-        "{path} is in the way: what is known of the container is written there, and it is another file; move it, or choose another -o"
+        "{path} is in the way: the container's companion would overwrite it; move it, or choose another output file"
     )]
     InTheWay {
         /// The file.
         path: String,
     },
-    /// A model and data that do not belong together.
+    /// A model and a dataset that do not belong together.
     #[error("{0}")]
     Mismatch(String),
-    /// The run's weights cannot be used.
+    /// A run whose weights cannot be used.
     #[error("{0}; repeat the run: give its command again with --force")]
     Weights(StateError),
-    /// The run's masks cannot be used.
+    /// A run whose masks cannot be used.
     #[error(transparent)]
     Prune(#[from] PruneError),
-    /// The run folder cannot be used.
+    /// A run folder that cannot be used.
     #[error(transparent)]
     Run(#[from] TrainError),
-    /// A file could not be read or written.
+    /// A file that could not be read or written.
     #[error(transparent)]
     File(#[from] FileError),
 }
 
 impl DeployError {
-    /// Returns whether the request alone is at fault: options that make no sense. What a run folder
-    /// says is no request.
+    /// Returns whether the request alone is at fault: conflicting options. The contents of a run
+    /// folder are not part of the request.
     #[must_use]
     pub fn is_wrong_usage(&self) -> bool {
         matches!(self, Self::Options(_))
     }
-}
-
-/// What folding appends to a layer's name to name one that it inserts for it.
-const INSERTED: [&str; 5] = [".input", ".output", ".source1", ".source2", ".skip"];
-
-/// Returns the layer of the architecture that `layer` was inserted for, or its own name: users know no
-/// others.
-fn of_architecture(layer: &str) -> &str {
-    let inserted = INSERTED.iter().find_map(|end| layer.strip_suffix(end));
-    inserted.unwrap_or(layer)
 }
 
 #[cfg(test)]
@@ -149,13 +141,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn refusals_name_layers_that_the_architecture_has() {
+    fn errors_name_layers_of_the_architecture() {
         for (layer, named) in [
             ("conv1.input", "conv1"),
             ("add2.source1", "add2"),
             ("stage1.conv1", "stage1.conv1"),
         ] {
-            let reason = String::from("it is for dense layers alone");
+            let reason = String::from("it is for dense layers only");
             let encoding = DeployError::Encoding {
                 layer: layer.into(),
                 encoding: "columns",

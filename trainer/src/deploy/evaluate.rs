@@ -1,4 +1,4 @@
-//! Running a container on the host with the device's own kernels: the same bits as on a board.
+//! Runs a container on the host with the device's own kernels: logits are the same to the bit.
 
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
@@ -9,22 +9,22 @@ use serde::Serialize;
 use super::DeployError;
 use crate::data::Split;
 
-/// How many images were classified rightly.
+/// The accuracy of a container.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Score {
-    /// The share of images classified rightly.
+    /// The share of images classified correctly, 0 to 1.
     pub accuracy: f64,
-    /// Images.
+    /// The number of images.
     pub samples: usize,
-    /// Those classified rightly.
+    /// The number of images classified correctly.
     pub correct: usize,
 }
 
-/// Runs `model` on every image of `split`; `progress` is told the images done. None when `stop`
-/// was raised.
+/// Runs `model` on every image of `split`; `progress` receives the number of images done. Returns
+/// `None` if `stop` was raised.
 ///
 /// # Errors
-/// When the images do not fit the model's inputs, or there are none.
+/// Returns an error if there are no images, or if their size or labels do not match the model.
 pub fn evaluate(
     model: Model<'_>,
     split: &Split,
@@ -33,15 +33,19 @@ pub fn evaluate(
 ) -> Result<Option<Score>, DeployError> {
     if split.features() != model.inputs() {
         return Err(DeployError::Mismatch(format!(
-            "the images have {} pixels, but the model takes {} inputs: give the data it was trained on with --data",
+            "the images have {} pixels, but the model takes {} inputs; use the dataset that it was trained on",
             split.features(),
             model.inputs()
         )));
     }
     let highest = split.labels().iter().copied().max().map_or(0, usize::from);
-    if split.is_empty() || highest >= model.outputs() {
+    if split.is_empty() {
+        let reason = "the dataset has no images to evaluate on; use the dataset that the model was trained on";
+        return Err(DeployError::Mismatch(reason.into()));
+    }
+    if highest >= model.outputs() {
         return Err(DeployError::Mismatch(format!(
-            "the images have labels up to {highest}, but the model tells {} classes apart: give the data it was trained on with --data",
+            "the images have labels up to {highest}, but the model distinguishes {} classes; use the dataset that it was trained on",
             model.outputs()
         )));
     }

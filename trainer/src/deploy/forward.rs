@@ -1,19 +1,19 @@
-//! What a [`Network`] computes, in f32, layer by layer: the oracle of every step after folding.
+//! The f32 forward pass of a [`Network`]: the reference for every step after folding.
 //!
-//! Convolutions go weight by weight over whole rows of the map, so a pruned one costs what its
-//! weights cost.
+//! Convolutions are computed weight by weight over whole rows of the map, so the cost is
+//! proportional to the number of nonzero weights.
 
-use super::network::{Layer, Network, Operation, disjoint};
+use super::network::{Layer, Network, Operation, covered, disjoint};
 use crate::graph::{Pooling, Window};
 
 impl Network {
-    /// The output of every layer, channel first, for an image of raw pixels.
+    /// Returns the output of every layer, channel-major, for an image of raw pixels.
     ///
     /// # Panics
-    /// When the number of pixels is not the input's.
+    /// If the number of pixels is not that of the input.
     pub fn forward(&self, pixels: &[u8]) -> Vec<Vec<f32>> {
         let elements: usize = self.input.iter().product();
-        assert_eq!(pixels.len(), elements, "pixels of an image");
+        assert_eq!(pixels.len(), elements, "number of pixels");
         let pixels: Vec<f32> = pixels.iter().map(|&pixel| f32::from(pixel)).collect();
         let mut outputs: Vec<Vec<f32>> = Vec::with_capacity(self.layers.len());
         for layer in &self.layers {
@@ -24,20 +24,21 @@ impl Network {
         outputs
     }
 
-    /// The class scores of an image of raw pixels.
+    /// Returns the class scores of an image of raw pixels.
     ///
     /// # Panics
-    /// When the number of pixels is not the input's.
+    /// If the number of pixels is not that of the input.
     pub fn scores(&self, pixels: &[u8]) -> Vec<f32> {
         self.forward(pixels).pop().unwrap_or_default()
     }
 }
 
 impl Layer {
-    /// Its output for a source of `shape` and a skip, where it has one.
+    /// Returns the layer's output, channel-major, for a `source` of `shape` and the values of its
+    /// skip, if it has one.
     ///
     /// # Panics
-    /// When they are of other shapes than the layer's own.
+    /// If their shapes do not fit the layer.
     pub fn forward(&self, source: &[f32], shape: [usize; 3], skip: Option<&[f32]>) -> Vec<f32> {
         let [_, height, width] = shape;
         let (mut values, size, pooling) = match self.operation {
@@ -51,7 +52,7 @@ impl Layer {
             }
         };
         if let Some(skip) = skip {
-            assert_eq!(values.len(), skip.len(), "what layer {} adds", self.name);
+            assert_eq!(values.len(), skip.len(), "skip of layer {}", self.name);
             values
                 .iter_mut()
                 .zip(skip)
@@ -66,7 +67,7 @@ impl Layer {
         }
     }
 
-    /// W x + b.
+    /// Returns W x + b.
     fn dense(&self, source: &[f32]) -> Vec<f32> {
         assert_eq!(source.len(), self.weights.cols(), "inputs of {}", self.name);
         let rows = self.weights.outer_iterator().zip(&self.bias);
@@ -77,13 +78,14 @@ impl Layer {
         .collect()
     }
 
-    /// The convolution of maps of `size` (height, width), with the bias.
+    /// Returns the convolution of maps of `size` (height, width), including the bias.
     fn convolve(&self, source: &[f32], size: [usize; 2], window: Window) -> Vec<f32> {
         let ([height, width], plane) = (window.outputs(size), size[0] * size[1]);
         let taps = window.size * window.size;
         let inputs = self.weights.cols() / taps * plane;
         assert_eq!(source.len(), inputs, "inputs of {}", self.name);
-        // The output rows and columns for which a tap reads real positions, by its row and column.
+        // Per row and column of the window, the output rows and columns for which it reads real
+        // positions.
         let rows: Vec<_> = (0..window.size)
             .map(|tap| window.reading(0, tap, size[0], height))
             .collect();
@@ -116,19 +118,14 @@ impl Layer {
     }
 }
 
-/// The largest or the mean of the real positions of each window over maps of `size`.
+/// Returns the maximum or the mean of each window over maps of `size`, padding excluded.
 fn pool(maps: &[f32], size: [usize; 2], window: Window, kind: Pooling) -> Vec<f32> {
     let outputs = window.outputs(size);
-    // The positions of an axis that an output of it reads.
-    let real = |axis: usize, output: usize| {
-        let first = output * window.stride;
-        let end = (first + window.size).min(size[axis] + window.before[axis]);
-        first.saturating_sub(window.before[axis])..end - window.before[axis]
-    };
     let mut pooled = Vec::new();
     for map in maps.chunks_exact(size[0] * size[1]) {
         for (y, x) in (0..outputs[0]).flat_map(|y| (0..outputs[1]).map(move |x| (y, x))) {
-            let (rows, columns) = (real(0, y), real(1, x));
+            let rows = covered(window, 0, y, size);
+            let columns = covered(window, 1, x, size);
             let count = rows.len() * columns.len();
             let read = rows.flat_map(|row| &map[row * size[1]..][columns.clone()]);
             pooled.push(match kind {

@@ -1,44 +1,47 @@
-//! The limits of the container that a network exceeds by its shape, whatever its weights.
+//! Checks a network's shape against the limits of the container format.
 //!
-//! `format/SPEC.md` states them; here each has the name that the user gave the layer at fault, and what
-//! to do. They hold for a folded network, before or after stripping; most are known before training
-//! ([`before_training`]), so that nobody trains for hours what no device can be given.
+//! `format/SPEC.md` states the limits; errors name the user's layer and suggest a remedy. The
+//! limits apply to a folded network, before or after stripping. Most can be checked before
+//! training ([`before_training`]), so that nobody trains a network for hours that cannot be
+//! deployed.
 
-use super::network::{Layer, Network, Operation};
+use super::network::{Layer, Network, Operation, name_in_architecture};
 use super::{DeployError, fold};
 use crate::graph::{Graph, Window};
 use crate::network::{State, initial};
 use crate::pruning::Masks;
 
-/// Layers of a network.
+/// The maximum number of layers.
 const LAYERS: usize = rarefy_format::MAX_LAYERS;
 
-/// Channels and rows of an input that is read as a map: a byte each.
+/// The maximum number of channels and rows of an input that is read as a map: one byte each.
 const INPUT_AXIS: usize = u8::MAX as usize;
 
-/// Units or channels of a layer, and values that a dense layer reads: 16 bits.
+/// The maximum number of units or channels of a layer, and of values that a dense layer reads: 16
+/// bits.
 const UNITS: usize = u16::MAX as usize;
 
-/// Bytes of a map with its margins that a convolution or a pooling reads.
+/// The maximum size of a map that a convolution or a pooling layer reads, in bytes with its
+/// margins.
 const MAP_BYTES: usize = rarefy_format::MAX_SOURCE_BYTES;
 
-/// Size, stride and padding of a window: four bits.
+/// The maximum size, stride and padding of a window: four bits each.
 const WINDOW: usize = 15;
 
-/// Size of a pooling that is fused into a convolution: six bits.
+/// The maximum window size of pooling that is fused into a convolution: six bits.
 const POOLED: usize = 63;
 
-/// Layers that a link reaches back.
+/// The maximum distance, in layers, between a layer and what it reads or adds.
 const BACK: usize = 15;
 
-/// A limit that a network exceeds.
+/// An exceeded limit of the container format.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limit {
-    /// What exceeds it: "layer conv1", "the network".
+    /// What exceeds the limit: "layer conv1", "the network".
     pub what: String,
-    /// The limit, by how much it is exceeded, and what to do.
+    /// The limit, the actual value, and a remedy.
     pub reason: String,
-    /// Whether pruning may bring it below the limit, by detaching units.
+    /// Whether pruning may help by detaching units.
     pub may_shrink: bool,
 }
 
@@ -48,8 +51,9 @@ impl From<Limit> for DeployError {
     }
 }
 
-/// Returns why a network of `graph` could not be exported, as far as its shape tells, as sentences;
-/// inputs are pixels normalised by this mean and standard deviation.
+/// Returns, as sentences, the reasons known before training why networks of `graph` cannot be
+/// exported; empty if there are none. Inputs are pixels normalised by `pixels`, (mean, standard
+/// deviation).
 #[must_use]
 pub fn before_training(graph: &Graph, pixels: (f32, f32)) -> Vec<String> {
     let none = Masks::from_fn(&graph.prunable(), |_, _| false);
@@ -68,7 +72,7 @@ pub fn before_training(graph: &Graph, pixels: (f32, f32)) -> Vec<String> {
     }
 }
 
-/// A state of `graph` with weights of 0.
+/// Returns a state of `graph` whose weights are all 0.
 fn untrained(graph: &Graph) -> State {
     let mut state = initial::without_kernels(graph);
     for tensor in graph.prunable() {
@@ -87,10 +91,10 @@ fn untrained(graph: &Graph) -> State {
     state
 }
 
-/// Checks that a container can state the shape of `network`.
+/// Checks that a container can represent the shape of `network`.
 ///
 /// # Errors
-/// Returns the first limit that it exceeds.
+/// Returns the first exceeded limit.
 pub fn check(network: &Network) -> Result<(), DeployError> {
     match exceeded(network).into_iter().next() {
         Some(limit) => Err(limit.into()),
@@ -98,7 +102,7 @@ pub fn check(network: &Network) -> Result<(), DeployError> {
     }
 }
 
-/// Returns every limit that `network` exceeds, of each layer the first.
+/// Returns the limits that `network` exceeds, at most one per layer.
 #[must_use]
 pub fn exceeded(network: &Network) -> Vec<Limit> {
     let mut limits = Vec::new();
@@ -106,7 +110,7 @@ pub fn exceeded(network: &Network) -> Vec<Limit> {
         limits.push(Limit {
             what: "the network".into(),
             reason: format!(
-                "it takes {} layers, and a container holds at most {LAYERS}: leave some out",
+                "it has {} layers, but a container holds at most {LAYERS}: remove some",
                 network.layers.len()
             ),
             may_shrink: false,
@@ -117,38 +121,42 @@ pub fn exceeded(network: &Network) -> Vec<Limit> {
             .or_else(|| source(layer, network))
             .or_else(|| units(layer).or_else(|| links(layer, index)))
             .or_else(|| scores(layer, index, network));
-        if let Some((reason, may_shrink)) = found {
+        if let Some(excess) = found {
             limits.push(Limit {
-                what: format!("layer {}", written(&layer.name)),
-                reason,
-                may_shrink,
+                what: format!("layer {}", name_in_architecture(&layer.name)),
+                reason: excess.reason,
+                may_shrink: excess.may_shrink,
             });
         }
     }
     limits
 }
 
-/// The name that the user gave the layer which a layer called `name` belongs to.
-fn written(name: &str) -> &str {
-    // Folding calls the layers that it inserts after what needs them.
-    let inserted = [".input", ".output", ".source1", ".source2"];
-    let owner = inserted.iter().find_map(|suffix| name.strip_suffix(suffix));
-    owner.unwrap_or(name)
+/// A limit that a layer exceeds; see [`Limit`].
+struct Excess {
+    reason: String,
+    may_shrink: bool,
 }
 
-/// What is exceeded, and whether pruning may help.
-type Found = Option<(String, bool)>;
+impl Excess {
+    /// Returns an excess that pruning cannot mend.
+    fn fixed(reason: impl Into<String>) -> Self {
+        Self {
+            reason: reason.into(),
+            may_shrink: false,
+        }
+    }
+}
 
-/// Windows that a container cannot state.
-fn operation(layer: &Layer, network: &Network) -> Found {
+/// Checks the windows of `layer`.
+fn operation(layer: &Layer, network: &Network) -> Option<Excess> {
     let (window, pooled) = match layer.operation {
         Operation::Dense if layer.skip.is_some() => {
             let [_, height, width] = network.shape(layer.source);
             if height != width || height > WINDOW {
-                let reason = format!(
-                    "it is dense, reads a map of {height} x {width} and is added to another layer, which only square maps of at most {WINDOW} x {WINDOW} allow: pool before it"
-                );
-                return Some((reason, false));
+                return Some(Excess::fixed(format!(
+                    "it is dense, reads a map of {height} x {width} and is added to another layer, which requires a square map of at most {WINDOW} x {WINDOW}: pool before it"
+                )));
             }
             return None;
         }
@@ -164,56 +172,61 @@ fn operation(layer: &Layer, network: &Network) -> Found {
     } = window;
     let padding = before.into_iter().chain(after).max().unwrap_or(0);
     for (what, found, most) in [
-        ("a window", size, WINDOW),
-        ("a stride", stride, WINDOW),
-        ("a padding", padding, WINDOW),
-        ("a pooling behind it", pooled, POOLED),
+        ("window size", size, WINDOW),
+        ("stride", stride, WINDOW),
+        ("padding", padding, WINDOW),
+        ("fused pooling size", pooled, POOLED),
     ] {
         if found > most {
-            let reason = format!(
-                "it has {what} of {found}, and a container states at most {most}: split it in two"
-            );
-            return Some((reason, false));
+            return Some(Excess::fixed(format!(
+                "its {what} is {found}, but a container supports at most {most}: split the layer in two"
+            )));
         }
     }
     None
 }
 
-/// Sources that are too large.
-fn source(layer: &Layer, network: &Network) -> Found {
+/// Checks the size of the source of `layer`.
+fn source(layer: &Layer, network: &Network) -> Option<Excess> {
     let [channels, height, width] = network.shape(layer.source);
     let length = channels * height * width;
     let shape = format!("{channels} x {height} x {width}");
     let hidden = layer.source.is_some();
     if layer.operation == Operation::Dense && layer.skip.is_none() {
         let reason = format!(
-            "it reads {length} values, and a dense layer of a container reads at most {UNITS}: pool before it or give it fewer inputs"
+            "it reads {length} values, but a dense layer of a container reads at most {UNITS}: pool before it or give it fewer inputs"
         );
-        return (length > UNITS).then_some((reason, hidden));
+        return (length > UNITS).then_some(Excess {
+            reason,
+            may_shrink: hidden,
+        });
     }
     if !hidden && (channels > INPUT_AXIS || height > INPUT_AXIS) {
-        let reason = format!(
-            "it reads an input of {shape} as a map, of which a container states at most {INPUT_AXIS} channels and {INPUT_AXIS} rows: crop the input, or swap its axes"
-        );
-        return Some((reason, false));
+        return Some(Excess::fixed(format!(
+            "it reads an input of {shape} as a map, but a container supports at most {INPUT_AXIS} channels and {INPUT_AXIS} rows: crop the input, or swap its axes"
+        )));
     }
     let [[top, left], [bottom, right]] = margins(layer.source, network);
     let bytes = channels * (top + height + bottom) * (left + width + right);
     let inserted = layer.source.is_some_and(|source| {
         let name = &network.layers[source].name;
-        written(name) != name
+        name_in_architecture(name) != name
     });
     let why = match inserted {
-        true => " (one channel of it stands for the mean of the data in the padding)",
+        true => " (including a constant channel for the data's mean, which the padding needs)",
         false => "",
     };
     let reason = format!(
-        "it reads a map of {shape}{why}, which takes {bytes} bytes with its padding, and a container allows at most {MAP_BYTES}: pool before it or give it fewer channels"
+        "it reads a map of {shape}{why}, which takes {bytes} bytes with its padding, but a container allows at most {MAP_BYTES}: pool before it or give it fewer channels"
     );
-    (bytes > MAP_BYTES).then_some((reason, hidden && !inserted))
+    (bytes > MAP_BYTES).then_some(Excess {
+        reason,
+        may_shrink: hidden && !inserted,
+    })
 }
 
-/// The widest padding of those that read `source` as a map: before and after, rows and columns.
+/// Returns the margins of `source`: the widest padding among its readers, \[top, left\] and
+/// \[bottom, right\].
 fn margins(source: Option<usize>, network: &Network) -> [[usize; 2]; 2] {
     let mut widest = [[0; 2]; 2];
     for reader in &network.layers {
@@ -232,17 +245,17 @@ fn margins(source: Option<usize>, network: &Network) -> [[usize; 2]; 2] {
     widest
 }
 
-/// More units than can be stated, before or after stripping.
-fn units(layer: &Layer) -> Found {
+/// Checks the number of units, before and after stripping.
+fn units(layer: &Layer) -> Option<Excess> {
     let units = layer.shape[0].max(layer.original.0);
     let reason = format!(
-        "it has {units} units, and a container states at most {UNITS}: give it fewer, pruned or not"
+        "it has {units} units, pruned ones included, but a container supports at most {UNITS}: give it fewer"
     );
-    (units > UNITS).then_some((reason, false))
+    (units > UNITS).then(|| Excess::fixed(reason))
 }
 
-/// Links that reach too far back.
-fn links(layer: &Layer, index: usize) -> Found {
+/// Checks how far back `layer` reads and adds.
+fn links(layer: &Layer, index: usize) -> Option<Excess> {
     let place = |source: Option<usize>| source.map_or(0, |source| source + 1);
     let reads = [
         place(layer.source),
@@ -250,17 +263,17 @@ fn links(layer: &Layer, index: usize) -> Found {
     ];
     let back = reads.iter().map(|read| index + 1 - read).max().unwrap_or(0);
     let reason = format!(
-        "it reads or adds what is {back} layers back, and a container reaches {BACK}: shorten the branch beside it"
+        "it reads or adds the output of a layer {back} layers back, but a container supports at most {BACK}: shorten the branch in between"
     );
-    (back > BACK).then_some((reason, false))
+    (back > BACK).then(|| Excess::fixed(reason))
 }
 
-/// Class scores that add another layer.
-fn scores(layer: &Layer, index: usize, network: &Network) -> Found {
-    let last = index + 1 == network.layers.len();
-    (last && layer.skip.is_some()).then(|| {
-        let reason = "it gives the class scores and adds another layer, which no container can: train it with a dense layer behind";
-        (reason.into(), false)
+/// Checks that the last layer adds nothing.
+fn scores(layer: &Layer, index: usize, network: &Network) -> Option<Excess> {
+    (network.is_last(index) && layer.skip.is_some()).then(|| {
+        Excess::fixed(
+            "it returns the class scores and adds another layer, which a container does not support: end the network with another dense layer",
+        )
     })
 }
 
@@ -269,8 +282,8 @@ mod tests {
     use super::*;
     use crate::graph;
 
-    /// What is said of a network of these layers before it is trained.
-    fn said(input: &str, layers: &str, mean: f32) -> Vec<String> {
+    /// Returns the sentences about a network of these layers before it is trained.
+    fn sentences(input: &str, layers: &str, mean: f32) -> Vec<String> {
         let text = format!("name = \"wide\"\ninput = {input}\n{layers}");
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("wide.toml");
@@ -281,44 +294,44 @@ mod tests {
 
     const DENSE: &str = "[[layer]]\ntype = \"dense\"\nunits = 2\n";
 
-    /// A convolution of these keys.
+    /// Returns a convolution with these keys.
     fn conv(keys: &str) -> String {
         format!("[[layer]]\ntype = \"conv\"\n{keys}\n")
     }
 
     #[test]
-    fn what_only_dense_layers_read_may_have_any_shape() {
+    fn inputs_of_dense_layers_may_have_any_shape() {
         for input in ["[1, 300, 2]", "[300, 2, 2]", "[3, 20000, 1]"] {
-            assert!(said(input, DENSE, 0.5).is_empty(), "{input}");
+            assert!(sentences(input, DENSE, 0.5).is_empty(), "{input}");
         }
         assert_eq!(
-            said("[1, 300, 300]", DENSE, 0.5),
+            sentences("[1, 300, 300]", DENSE, 0.5),
             [
-                "layer fc1 cannot be exported: it reads 90000 values, and a dense layer of a container reads at most 65535: pool before it or give it fewer inputs"
+                "layer fc1 cannot be exported: it reads 90000 values, but a dense layer of a container reads at most 65535: pool before it or give it fewer inputs"
             ]
         );
     }
 
     #[test]
-    fn a_layer_is_called_as_the_user_called_it() {
+    fn limits_name_the_layers_of_the_architecture() {
         let layers = |channels: usize| {
             conv(&format!("channels = {channels}\nkernel = 3\npadding = 1")) + DENSE
         };
-        assert!(said("[1, 200, 200]", &layers(1), 0.0).is_empty());
-        // A second channel carries the mean into the padding.
-        let found = said("[1, 200, 200]", &layers(1), 0.5);
+        assert!(sentences("[1, 200, 200]", &layers(1), 0.0).is_empty());
+        // A second channel carries the mean, which the padding needs.
+        let found = sentences("[1, 200, 200]", &layers(1), 0.5);
         let [found] = &found[..] else {
             panic!("{found:?}")
         };
-        for says in [
-            "layer conv1 cannot be exported: it reads a map of 2 x 200 x 200 (one channel of it",
+        for part in [
+            "layer conv1 cannot be exported: it reads a map of 2 x 200 x 200 (including a constant channel",
             "takes 81608 bytes",
             "at most 65536",
         ] {
-            assert!(found.contains(says), "{found}");
+            assert!(found.contains(part), "{found}");
         }
-        // The dense layer behind reads two channels of 40,000.
-        let found = said("[1, 200, 200]", &layers(2), 0.0);
+        // The dense layer after it reads two channels of 40,000 values.
+        let found = sentences("[1, 200, 200]", &layers(2), 0.0);
         let [found] = &found[..] else {
             panic!("{found:?}")
         };
@@ -327,7 +340,7 @@ mod tests {
     }
 
     #[test]
-    fn every_limit_of_a_shape_is_known_before_training() {
+    fn all_limits_of_shapes_are_found_before_training() {
         let pool = "[[layer]]\ntype = \"max-pool\"\nsize = 70\n";
         let wide = conv("channels = 1\nkernel = 1\nnorm = false");
         for (input, layers, says) in [
@@ -340,9 +353,9 @@ mod tests {
             (
                 "[1, 20, 20]",
                 conv("channels = 2\nkernel = 16"),
-                "a window of 16",
+                "its window size is 16",
             ),
-            ("[1, 70, 70]", wide + pool, "a pooling behind it of 70"),
+            ("[1, 70, 70]", wide + pool, "its fused pooling size is 70"),
             (
                 "[1, 2, 2]",
                 "[[layer]]\ntype = \"dense\"\nunits = 70000\n".into(),
@@ -350,7 +363,7 @@ mod tests {
             ),
             ("[1, 4, 4]", DENSE.repeat(64), "65 layers"),
         ] {
-            let found = said(input, &(layers + DENSE), 0.0);
+            let found = sentences(input, &(layers + DENSE), 0.0);
             assert!(
                 found.iter().any(|found| found.contains(says)),
                 "{says}: {found:?}"

@@ -1,14 +1,22 @@
-//! From trained weights to a container for the device.
+//! Deployment: from trained weights to a container for the device.
 //!
-//! [`fold`] turns a trained graph into a [`network`] of weights, biases and ReLUs, [`strip`]
-//! removes detached units, [`forward`] computes what it gives, [`order`] sorts the units,
-//! [`absorb`] takes out what hardly changes, [`decouple`] copies what an addition cannot share,
-//! [`choose`] decides by [`costs`] and [`activity`] how each layer is stored, [`quantize`] makes
-//! it integers, [`container`] writes the `.rfy` file, [`companion`] what is known of it beside it,
-//! [`emit`] straight-line code, and [`evaluate`] runs it with the device's own kernels. Every step
-//! before quantization is exact up to rounding, for the calibration images at least. [`limits`]
-//! says what no container can hold; [`export`] takes a run folder through all of them, and
-//! [`report`] tells what came of it.
+//! A [`Network`] passes through these steps:
+//!
+//! 1. [`fold`] turns a trained graph into layers of weights, biases and ReLUs;
+//! 2. [`strip`] removes detached units, and [`order`] sorts the units of hidden layers;
+//! 3. [`absorb`] moves constant parts of activations into biases, and [`decouple`] copies what an
+//!    addition cannot share a quantization step with;
+//! 4. [`choose`] selects an encoding per layer by [`costs`] and [`activity`], and [`pairs`]
+//!    reorders units for encodings by columns;
+//! 5. [`quantize`] converts weights and activations to integers;
+//! 6. [`container`] writes the `.rfy` file, [`companion`] a JSON file with its metadata, and
+//!    [`emit`] straight-line Rust code;
+//! 7. [`evaluate`] measures accuracy with the device's own kernels.
+//!
+//! Every step before quantization preserves the network's function up to rounding, at least on the
+//! calibration images; [`forward`] is the reference implementation. [`limits`] checks what a
+//! container can represent, [`export`] takes a run folder through all steps, and [`report`]
+//! describes the result.
 
 pub mod absorb;
 pub mod activity;

@@ -1,8 +1,10 @@
-//! The network on its way to the device, in f32: what folding makes and stripping shrinks.
+//! The network during deployment, in f32: folding builds it and stripping shrinks it.
 //!
-//! A list of layers, each after what it reads; batch norms, ReLUs, most pooling and residual
-//! additions are part of a layer. The last layer is dense and gives the class scores. It takes raw
-//! pixels, 0 to 255. What it computes is in [`forward`](super::forward).
+//! Layers are listed in topological order. Batch norms, ReLUs, most pooling and residual additions
+//! are part of a layer. The last layer is dense and returns the class scores. The input is raw
+//! pixels, 0 to 255. [`forward`](super::forward) computes the network.
+
+use std::ops::Range;
 
 use sprs::CsMat;
 
@@ -12,26 +14,26 @@ use crate::graph::{Pooling, Window};
 /// What a layer computes from its source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Operation {
-    /// `W x + b` of the source's elements, a map's channel first.
+    /// `W x + b` over the source's elements, channel-major.
     Dense,
-    /// A convolution of the source's map.
+    /// A convolution over the source's map.
     Conv {
-        /// The window and its padding of zeros.
+        /// The window and its zero padding.
         window: Window,
-        /// The pooling that follows the ReLU: its kind and size. Its windows do not overlap, and
-        /// positions that fill none are dropped.
+        /// The pooling after the ReLU: its kind and window size. Windows do not overlap; positions
+        /// that do not fill a window are dropped.
         pooling: Option<(Pooling, usize)>,
     },
-    /// Pooling of each channel of the source; padding is left out, of means too.
+    /// Pooling of each channel of the source; padding is excluded, from means too.
     Pool {
         /// The window.
         window: Window,
-        /// What is kept of it.
+        /// The reduction over the window.
         kind: Pooling,
     },
 }
 
-/// A window of `size` at every `size` positions, without padding: of one tap at 1.
+/// Returns a window of `size` with stride `size` and no padding; a size of 1 is a single tap.
 pub(super) fn disjoint(size: usize) -> Window {
     Window {
         size,
@@ -41,47 +43,72 @@ pub(super) fn disjoint(size: usize) -> Window {
     }
 }
 
+/// Returns the positions along `axis` (0 for rows, 1 for columns) of a map of `size` that the
+/// window of `output` covers, padding excluded.
+pub(super) fn covered(
+    window: Window,
+    axis: usize,
+    output: usize,
+    size: [usize; 2],
+) -> Range<usize> {
+    let first = output * window.stride;
+    let end = (first + window.size).min(size[axis] + window.before[axis]);
+    first.saturating_sub(window.before[axis])..end - window.before[axis]
+}
+
 /// One layer: `pooled(act(operation(source) + bias + skip))`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Layer {
-    /// Its name in the architecture, such as `fc1`; inserted layers are called after what needs them.
+    /// The name in the architecture, such as `fc1`. Inserted layers are named after the layer that
+    /// needs them plus one of the `INSERTED` suffixes.
     pub name: String,
-    /// What it computes.
+    /// The operation.
     pub operation: Operation,
-    /// Sparse rows, one for each unit or channel given; a column for each element read of a dense
-    /// layer, for each (channel read, tap) of a convolution, PyTorch's order. Of pooling 0 x 0.
+    /// Sparse weights: one row per output unit or channel; one column per source element for a
+    /// dense layer, per (source channel, tap) for a convolution, in PyTorch's order. 0 x 0 for
+    /// pooling.
     pub weights: CsMat<f32>,
-    /// One for each row.
+    /// One bias per row.
     pub bias: Vec<f32>,
-    /// Whether max(0, ·) follows.
+    /// Whether a ReLU follows.
     pub relu: bool,
-    /// The layer it reads; none for the input.
+    /// The index of the layer that is read; `None` for the network's input.
     pub source: Option<usize>,
-    /// A layer before it whose output is added before the ReLU, element by element.
+    /// The index of an earlier layer whose output is added element-wise before the ReLU.
     pub skip: Option<usize>,
-    /// The shape of its output, (channels, height, width); (units, 1, 1) of a dense layer.
+    /// The output shape, (channels, height, width); (units, 1, 1) for a dense layer.
     pub shape: [usize; 3],
-    /// (rows, columns) before stripping; of pooling (channels, 0).
+    /// (rows, columns) before stripping; (channels, 0) for pooling.
     pub original: (usize, usize),
 }
 
-/// A network of layers.
+/// Suffixes that name inserted layers: they are appended to the name of the layer that needs them.
+const INSERTED: [&str; 5] = [".input", ".output", ".source1", ".source2", ".skip"];
+
+/// Returns the layer of the architecture that the layer called `name` was inserted for, or `name`
+/// itself if it was not inserted.
+pub(super) fn name_in_architecture(name: &str) -> &str {
+    let owner = INSERTED.iter().find_map(|suffix| name.strip_suffix(suffix));
+    owner.unwrap_or(name)
+}
+
+/// A network of layers in topological order.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Network {
-    /// The input's shape, (channels, height, width).
+    /// The input shape, (channels, height, width).
     pub input: [usize; 3],
-    /// The layers, each after its source and its skip; the last gives the class scores.
+    /// The layers, each after its source and its skip; the last returns the class scores.
     pub layers: Vec<Layer>,
 }
 
 impl Layer {
-    /// Elements of its output.
+    /// Returns the number of output elements.
     pub fn outputs(&self) -> usize {
         self.shape.iter().product()
     }
 
-    /// Weight columns for each channel of a source of `shape`: its positions for a dense layer, taps for a
-    /// convolution, none for pooling.
+    /// Returns the number of weight columns per channel of a source of `shape`: positions for a
+    /// dense layer, taps for a convolution, 0 for pooling.
     pub fn columns(&self, shape: [usize; 3]) -> usize {
         match self.operation {
             Operation::Dense => shape[1] * shape[2],
@@ -90,7 +117,8 @@ impl Layer {
         }
     }
 
-    /// Whether zeros are read around the source: then a constant channel gives no constant.
+    /// Returns whether the layer reads zero padding. If so, a constant source channel does not
+    /// yield a constant sum.
     pub fn pads(&self) -> bool {
         match self.operation {
             Operation::Conv { window, .. } => [window.before, window.after] != [[0; 2]; 2],
@@ -98,55 +126,68 @@ impl Layer {
         }
     }
 
-    /// Whether it is pooling alone, with no weights.
+    /// Returns whether the layer is stand-alone pooling, without weights.
     pub fn is_pool(&self) -> bool {
         matches!(self.operation, Operation::Pool { .. })
     }
 }
 
 impl Network {
-    /// The shape of what `source` gives: a layer's output, or the input.
+    /// Returns the output shape of layer `source`, or the input shape for `None`.
     pub fn shape(&self, source: Option<usize>) -> [usize; 3] {
         source.map_or(self.input, |layer| self.layers[layer].shape)
     }
 
-    /// Whether `source` can give negative numbers: a layer without ReLU, or pooling of one.
+    /// Returns whether `layer` is the last layer, which returns the class scores.
+    pub fn is_last(&self, layer: usize) -> bool {
+        layer + 1 == self.layers.len()
+    }
+
+    /// Returns whether the output of `source` can be negative: that of a layer without ReLU, or
+    /// pooling over one.
     pub fn signed(&self, source: Option<usize>) -> bool {
         signed(&self.layers, source)
     }
 
-    /// Weights stored in all layers.
+    /// Returns the number of stored weights in all layers.
     pub fn nonzeros(&self) -> usize {
         self.layers.iter().map(|layer| layer.weights.nnz()).sum()
     }
 
-    /// The layers that read `layer`, as their source or skip.
+    /// Returns the layers that read `layer` as their source or skip.
     pub fn readers(&self, layer: usize) -> impl Iterator<Item = &Layer> {
         let reads = move |reader: &&Layer| [reader.source, reader.skip].contains(&Some(layer));
         self.layers.iter().filter(reads)
     }
 
-    /// Whether the units (of a map: the channels) of `layer` can be reordered: not where they are class
-    /// scores, nor tied to another layer's by an addition or by pooling.
-    pub fn free(&self, layer: usize) -> bool {
+    /// Returns whether the units (channels, for a map) of `layer` can be reordered. Class scores
+    /// cannot, nor can units tied to another layer's by an addition or by pooling.
+    pub fn can_reorder(&self, layer: usize) -> bool {
         let own = &self.layers[layer];
-        let scores = layer + 1 == self.layers.len();
+
         let tied = |reader: &Layer| reader.skip == Some(layer) || reader.is_pool();
         let tied = own.skip.is_some() || own.is_pool() || self.readers(layer).any(tied);
-        !scores && !tied
+        !self.is_last(layer) && !tied
     }
 
-    /// Reorders the units (of a map: the channels) of `layer`, with the columns of its readers: unit `i`
-    /// becomes what unit `order[i]` was. The network computes the same.
+    /// Reorders the units (channels, for a map) of `layer` and the columns of its readers: the new
+    /// unit `i` is the former unit `order[i]`. The network's function is unchanged.
     ///
     /// # Panics
-    /// When the layer is not [`free`](Self::free) or `order` is no permutation of its units.
+    /// If the units [cannot be reordered](Self::can_reorder), or if `order` is not a permutation
+    /// of them.
     pub fn permute(&mut self, layer: usize, order: &[usize]) {
-        assert!(self.free(layer), "the units of layer {layer} can move");
+        assert!(
+            self.can_reorder(layer),
+            "the units of layer {layer} can be reordered"
+        );
         let shape = self.layers[layer].shape;
         let mut sorted = order.to_vec();
         sorted.sort_unstable();
-        assert!(sorted.into_iter().eq(0..shape[0]), "a permutation");
+        assert!(
+            sorted.into_iter().eq(0..shape[0]),
+            "the order is a permutation"
+        );
         let Layer { weights, bias, .. } = &mut self.layers[layer];
         let every: Vec<usize> = (0..weights.cols()).collect();
         *weights = sparse::select(weights, order, &every);
@@ -161,7 +202,7 @@ impl Network {
     }
 }
 
-/// Whether `source` of one of `layers` can give negative numbers.
+/// Returns whether the output of `source`, one of `layers` or the input, can be negative.
 pub(super) fn signed(layers: &[Layer], mut source: Option<usize>) -> bool {
     while let Some(layer) = source.map(|source| &layers[source]) {
         if !layer.is_pool() {
@@ -172,7 +213,7 @@ pub(super) fn signed(layers: &[Layer], mut source: Option<usize>) -> bool {
     false
 }
 
-/// Those of `layers` that `output` needs, each after what it reads, otherwise in the order given.
+/// Returns the layers that `output` depends on in topological order, otherwise in the order given.
 pub(super) fn in_order(layers: Vec<Layer>, output: usize) -> Vec<Layer> {
     let mut needed = vec![false; layers.len()];
     let mut open = vec![output];
@@ -192,9 +233,7 @@ pub(super) fn in_order(layers: Vec<Layer>, output: usize) -> Vec<Layer> {
             let layer = layers[*index].as_ref();
             needed[*index] && layer.is_some_and(|layer| placed(&places, layer))
         };
-        let next = (0..layers.len())
-            .find(ready)
-            .expect("layers form no circle");
+        let next = (0..layers.len()).find(ready).expect("layers form no cycle");
         let mut layer = layers[next].take().expect("it was ready");
         layer.source = layer.source.and_then(|source| places[source]);
         layer.skip = layer.skip.and_then(|skip| places[skip]);

@@ -1,18 +1,19 @@
-//! The order of hidden units, which is free: the columns of what reads them follow.
+//! Sorts hidden units; the columns of their readers follow.
 //!
-//! Rows sorted by their number of weights, then by their columns. Packed words need no row headers where
-//! rows of one length follow one another; the entropy-coded encoding stores a row's length and where it
-//! begins as small steps from the row before. So one order serves them all, and no other encoding minds.
+//! Rows are sorted by their number of weights, then by their columns. Packed words need no row
+//! headers for consecutive rows of equal length, and the entropy-coded encoding stores a row's
+//! length and first column as differences to the previous row. So one order serves both, and the
+//! other encodings do not depend on it.
 
 use super::Network;
 
-/// `network` with the units of every layer in which they can move in their order, from the first layer
-/// on: each is sorted by columns that are in order themselves.
+/// Returns `network` with the units of every layer sorted where they can be reordered. Layers are
+/// sorted from first to last, so that each compares columns that are in their final order.
 #[must_use]
 pub fn sorted(network: &Network) -> Network {
     let mut network = network.clone();
     for layer in 0..network.layers.len() {
-        if network.free(layer) {
+        if network.can_reorder(layer) {
             let rows: Vec<Vec<usize>> = network.layers[layer]
                 .weights
                 .outer_iterator()
@@ -52,7 +53,7 @@ mod tests {
     }
 
     #[test]
-    fn hidden_rows_are_sorted_by_length_then_columns_and_nothing_changes() {
+    fn hidden_rows_are_sorted_by_length_then_columns_and_scores_are_unchanged() {
         let first = dense(&[&[0, 2], &[1], &[0, 1], &[2]], 3, None);
         let second = dense(&[&[0, 1, 2], &[0, 3], &[1, 3]], 4, Some(0));
         let mut last = dense(&[&[0, 1, 2], &[0]], 3, Some(1));
@@ -67,9 +68,9 @@ mod tests {
             rows.map(|row| row.indices().to_vec()).collect()
         };
         assert_eq!(rows(0), [vec![1], vec![2], vec![0, 1], vec![0, 2]]);
-        // Units 1, 3, 2, 0 of the first layer in this order.
+        // The first layer's units are now 1, 3, 2, 0.
         assert_eq!(rows(1), [vec![0, 1], vec![1, 3], vec![0, 2, 3]]);
-        // Class scores stay where they are.
+        // Class scores keep their order.
         assert_eq!(rows(2)[1].len(), 1);
         for image in [[1, 2, 3], [200, 0, 7], [0, 90, 255]] {
             assert_eq!(sorted.scores(&image), network.scores(&image));

@@ -1,33 +1,34 @@
-//! Which hidden units stand side by side where a layer by columns reads them: those that are active together.
+//! Pairs hidden units that are active together, for layers stored by columns.
 //!
-//! Columns take inputs two at a time: where both have a weight of a row, one instruction multiplies both,
-//! and a pair is visited once. A visit in which both units are active so saves what the rows that both have
-//! cost, and the visit of the other; and a pair is better where each of them alone reads an even number of rows, since an odd one
-//! costs two bytes. Of all matchings that should save most; this takes the best pair of what is left
-//! until none is, then exchanges partners between two pairs as long as that saves more. (100 digits,
-//! LeNet-300-100 at 10x, second layer: products saved by neighbours 326, matched 605, and 85 visits instead
-//! of 95.)
+//! The kernel for columns reads its inputs in pairs. Where both inputs of a pair have a weight in
+//! the same row, one instruction multiplies both, and each pair is visited once. If both units of
+//! a pair are active, pairing them saves one visit and one multiplication per row that they share.
+//! A pair is also better if each unit has an even number of rows to itself, since an odd number
+//! costs two bytes of padding. The ideal is the matching that saves most; this is a greedy
+//! approximation that takes the best remaining pair until none is left, then exchanges partners
+//! between two pairs while that saves more. (100 digits, LeNet-300-100 at 10x, second layer: 326
+//! products saved by the original neighbours, 605 by matched ones, and 85 visits instead of 95.)
 //!
-//! Pairs follow one another by how often they are active, so that those that seldom are can be skipped
-//! four at a time. Layers whose own rows are stored in an order that matters (packed words, entropy-coded)
-//! stay as they are, and so do those that a layer in another encoding, or one of maps, reads.
+//! Pairs are sorted by how often they are active, so that rarely active ones can be skipped four
+//! at a time. Layers are left alone if the order of their own rows matters (packed words,
+//! entropy-coded rows), or if one of their readers uses another encoding or reads maps.
 
 use rarefy_format::Encoding;
 
 use super::Network;
 use super::network::Operation;
 
-/// The products that a visit costs as much as.
+/// The cost of a visit, in products.
 const VISIT: u32 = 7;
 
-/// The products of an inference that two bytes are worth, which fill up an odd section.
+/// The value of two bytes of padding in an odd section, in products per inference.
 const FILL: u64 = 2;
 
-/// Rounds of exchanges at most; they end before.
+/// The maximum number of rounds of exchanges; in practice they converge earlier.
 const ROUNDS: usize = 30;
 
-/// `network`, to be stored as `encodings` say, with the units of every layer that only columns read in pairs,
-/// by what they give for `images`.
+/// Returns `network`, which is to be stored as `encodings`, with units paired in every layer that
+/// is read by columns only, judged by the activations for `images`.
 #[must_use]
 pub fn paired(network: &Network, images: &[&[u8]], encodings: &[Encoding]) -> Network {
     let mut network = network.clone();
@@ -43,19 +44,19 @@ pub fn paired(network: &Network, images: &[&[u8]], encodings: &[Encoding]) -> Ne
             });
         let single = network.layers[layer].operation == Operation::Dense;
         let ordered = matches!(encodings[layer], Encoding::Words | Encoding::Rice);
-        if by_columns && single && !ordered && network.free(layer) {
+        if by_columns && single && !ordered && network.can_reorder(layer) {
             let units = network.layers[layer].weights.rows();
             let active = (0..units)
                 .map(|unit| Bits::new(given.iter().map(|outputs| outputs[layer][unit] != 0.0)));
-            let order = order(&active.collect::<Vec<_>>(), &read(&network, layer));
+            let order = order(&active.collect::<Vec<_>>(), &reading_rows(&network, layer));
             network.permute(layer, &order);
         }
     }
     network
 }
 
-/// For each unit of `layer` which rows of its readers have a weight of it.
-fn read(network: &Network, layer: usize) -> Vec<Bits> {
+/// Returns, per unit of `layer`, the rows of its readers that have a weight for it.
+fn reading_rows(network: &Network, layer: usize) -> Vec<Bits> {
     let mut rows = vec![Vec::new(); network.layers[layer].weights.rows()];
     for reader in network.readers(layer) {
         for row in reader.weights.outer_iterator() {
@@ -68,7 +69,7 @@ fn read(network: &Network, layer: usize) -> Vec<Bits> {
     rows.into_iter().map(Bits::new).collect()
 }
 
-/// The order of units that are `active` in these images and have weights in the rows `read`.
+/// Returns the order of units that are `active` in the given images and read by the given rows.
 fn order(active: &[Bits], read: &[Bits]) -> Vec<usize> {
     let units = active.len();
     let images = active.first().map_or(0, |set| set.size);
@@ -119,18 +120,20 @@ fn order(active: &[Bits], read: &[Bits]) -> Vec<usize> {
         .into_iter()
         .flat_map(|[a, b]| [a.min(b), a.max(b)])
         .collect();
-    // One that is left over has no partner.
+    // A unit that is left over has no partner.
     order.extend((0..units).filter(|&unit| free[unit]));
     order
 }
 
-/// A set, of images or of rows.
+/// A set of images or of rows.
 struct Bits {
     bits: Vec<u64>,
+    /// The number of possible members.
     size: u64,
 }
 
 impl Bits {
+    /// Returns the set of the places at which `members` is true.
     fn new(members: impl IntoIterator<Item = bool>) -> Self {
         let (mut bits, mut size) = (Vec::new(), 0);
         for (place, is_member) in members.into_iter().enumerate() {
@@ -145,11 +148,12 @@ impl Bits {
         Self { bits, size }
     }
 
+    /// Returns the number of members.
     fn count(&self) -> u32 {
         self.bits.iter().map(|bits| bits.count_ones()).sum()
     }
 
-    /// How many members both have.
+    /// Returns the size of the intersection.
     fn common(&self, other: &Bits) -> u32 {
         let pairs = self.bits.iter().zip(&other.bits);
         pairs.map(|(a, b)| (a & b).count_ones()).sum()
@@ -177,7 +181,7 @@ mod tests {
         }
     }
 
-    /// Five units that copy inputs 0, 1, 0, 1, 2 and are read by three rows.
+    /// Returns five units that copy inputs 0, 1, 0, 1, 2 and are read by three rows.
     fn network() -> Network {
         Network {
             input: [1, 1, 3],
@@ -189,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn units_that_are_active_together_come_together_and_nothing_changes() {
+    fn units_that_are_active_together_are_paired_and_scores_are_unchanged() {
         let network = network();
         let images: [&[u8]; 4] = [&[1, 0, 0], &[2, 0, 9], &[0, 3, 0], &[5, 0, 0]];
         let found = paired(&network, &images, &[Encoding::Columns; 2]);
@@ -203,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn where_the_order_matters_or_others_read_it_stays() {
+    fn layers_with_ordered_rows_or_other_readers_are_unchanged() {
         let network = network();
         let images: [&[u8]; 2] = [&[1, 0, 0], &[0, 3, 0]];
         for encodings in [
@@ -217,8 +221,8 @@ mod tests {
     }
 
     #[test]
-    fn partners_are_exchanged_where_that_saves_more() {
-        // Alone, 0 and 1 save most; but 0 with 2 and 1 with 3 save more in all.
+    fn partners_are_exchanged_if_that_saves_more() {
+        // The best single pair is 0 with 1, but 0 with 2 and 1 with 3 save more in total.
         let sets = [
             &[1, 1, 1, 1, 1, 1, 0, 0][..],
             &[1, 1, 1, 1, 0, 0, 1, 1],

@@ -1,9 +1,9 @@
-//! Sparse matrices on the host: building them, and taking parts of them.
+//! Builds sparse matrices and selects parts of them.
 
 use sprs::CsMat;
 
-/// Compressed sparse rows of `columns` columns; each row is given as its (column, value) pairs,
-/// columns rising.
+/// Returns a CSR matrix of `columns` columns. Each row is given as (column, value) pairs, sorted
+/// by column.
 pub(super) fn from_rows<T>(
     columns: usize,
     rows: impl Iterator<Item = Vec<(usize, T)>>,
@@ -19,7 +19,7 @@ pub(super) fn from_rows<T>(
     CsMat::new((starts.len() - 1, columns), starts, indices, values)
 }
 
-/// The elements of `matrix` that `keep(row, column)` keeps.
+/// Returns `matrix` with only the elements for which `keep(row, column)` is true.
 pub(super) fn retain(matrix: &CsMat<f32>, keep: impl Fn(usize, usize) -> bool) -> CsMat<f32> {
     let rows = matrix.outer_iterator().enumerate().map(|(row, values)| {
         let kept = values.iter().filter(|&(column, _)| keep(row, column));
@@ -28,7 +28,7 @@ pub(super) fn retain(matrix: &CsMat<f32>, keep: impl Fn(usize, usize) -> bool) -
     from_rows(matrix.cols(), rows)
 }
 
-/// The `rows` and `columns` of `matrix`, in the order given.
+/// Returns the submatrix of the given `rows` and `columns`, in the order given.
 pub(super) fn select(matrix: &CsMat<f32>, rows: &[usize], columns: &[usize]) -> CsMat<f32> {
     let mut places = vec![None; matrix.cols()];
     for (place, &column) in columns.iter().enumerate() {
@@ -46,7 +46,7 @@ pub(super) fn select(matrix: &CsMat<f32>, rows: &[usize], columns: &[usize]) -> 
     from_rows(columns.len(), selected)
 }
 
-/// The numbers of the elements of the blocks `order`, each of `size` elements.
+/// Returns the element indices of the blocks `order`, each of `size` elements.
 pub(super) fn blocks(order: &[usize], size: usize) -> Vec<usize> {
     let elements = |&block: &usize| block * size..(block + 1) * size;
     order.iter().flat_map(elements).collect()

@@ -1,23 +1,24 @@
-//! Stripping: detached units and channels go, and nothing else changes.
+//! Stripping: removes detached units and channels.
 //!
-//! A hidden unit that nothing reads is removed. One that reads nothing gives the constant
-//! `act(bias)`, and so does a position of a map that sees only padding. What reads the same
-//! constant everywhere takes it into its bias and no longer reads it. A
-//! convolution that sees a constant here and padding or something else there keeps reading it: its
-//! weights stay. Additions and pooling tie the channels of layers together: those go only
-//! together, when none of them is read. A layer that reads nothing but its skip lets go of its
-//! source, and layers that nothing needs go whole.
+//! - A hidden unit that is not read is removed.
+//! - A unit that reads nothing has the constant value `act(bias)`, as has a position of a map that
+//!   sees only padding. A weight that reads the same constant at every position is folded into the
+//!   bias and removed. A convolution that reads a constant at some positions and padding or other
+//!   values at others keeps its weights.
+//! - Additions and pooling tie the channels of layers together: tied channels are removed
+//!   together, if none of them is read.
+//! - A layer whose sum is only its skip is detached from its source; layers that are not needed
+//!   are removed.
 //!
-//! Removing one kind can make more of the other, so this repeats until nothing is left to do. The
-//! result computes what the network computed, up to the rounding of the folded biases. The inputs
-//! and outputs of the network stay: they are the device's interface. One channel stays of a layer
-//! that is needed for its shape alone.
+//! Each removal may enable others, so this repeats until nothing changes. The network's function
+//! is preserved up to rounding of the folded biases. Its inputs and outputs are kept, since they
+//! are the device's interface. A layer of which only the shape is needed keeps one channel.
 
 use super::constants::{constants, read_everywhere};
 use super::network::{Layer, Network, Operation, disjoint, in_order};
 use super::sparse;
 
-/// `network` without detached hidden units.
+/// Returns `network` without detached hidden units.
 #[must_use]
 pub fn strip(network: &Network) -> Network {
     let mut network = network.clone();
@@ -32,16 +33,27 @@ pub fn strip(network: &Network) -> Network {
     }
 }
 
-/// What stripping changes: each layer's source and skip, its channels and its weights.
-fn structure(network: &Network) -> Vec<[Option<usize>; 4]> {
-    let of = |layer: &Layer| {
-        let (channels, weights) = (layer.shape[0], layer.weights.nnz());
-        [layer.source, layer.skip, Some(channels), Some(weights)]
+/// The properties of a layer that stripping changes.
+#[derive(PartialEq, Eq)]
+struct Structure {
+    source: Option<usize>,
+    skip: Option<usize>,
+    channels: usize,
+    nonzeros: usize,
+}
+
+/// Returns the structure of each layer.
+fn structure(network: &Network) -> Vec<Structure> {
+    let of = |layer: &Layer| Structure {
+        source: layer.source,
+        skip: layer.skip,
+        channels: layer.shape[0],
+        nonzeros: layer.weights.nnz(),
     };
     network.layers.iter().map(of).collect()
 }
 
-/// Moves what constant elements send into their readers' biases, where that is exact.
+/// Folds constant elements into their readers' biases where that is exact.
 fn fold_constants(network: &mut Network) {
     let constants = constants(network);
     let shapes: Vec<[usize; 3]> = network.layers.iter().map(|layer| layer.shape).collect();
@@ -49,10 +61,10 @@ fn fold_constants(network: &mut Network) {
     for layer in &mut network.layers {
         if !layer.is_pool() {
             let pixels: Vec<Option<f32>> = vec![None; input.iter().product()];
-            let (read, shape) = layer.source.map_or((&pixels, input), |source| {
+            let (source, shape) = layer.source.map_or((&pixels, input), |source| {
                 (&constants[source], shapes[source])
             });
-            fold_columns(layer, read, shape);
+            fold_columns(layer, source, shape);
         }
         let Some(skip) = layer.skip else { continue };
         if let Some(added) = by_channel(&constants[skip], shapes[skip][0]) {
@@ -63,24 +75,24 @@ fn fold_constants(network: &mut Network) {
     }
 }
 
-/// Moves the columns of `layer` that read the same constant everywhere into its biases.
-fn fold_columns(layer: &mut Layer, read: &[Option<f32>], shape: [usize; 3]) {
-    if !layer.pads() && read.iter().all(Option::is_none) {
+/// Folds the columns of `layer` that read the same constant everywhere into its biases.
+fn fold_columns(layer: &mut Layer, source: &[Option<f32>], shape: [usize; 3]) {
+    if !layer.pads() && source.iter().all(Option::is_none) {
         return;
     }
-    let sent: Vec<Option<f32>> = (0..layer.weights.cols())
-        .map(|column| read_everywhere(layer, read, shape, column))
+    let read: Vec<Option<f32>> = (0..layer.weights.cols())
+        .map(|column| read_everywhere(layer, source, shape, column))
         .collect();
     for (row, bias) in layer.weights.outer_iterator().zip(&mut layer.bias) {
-        let sent = row
+        let products = row
             .iter()
-            .filter_map(|(column, &weight)| Some(f64::from(weight) * f64::from(sent[column]?)));
-        *bias = (f64::from(*bias) + sent.sum::<f64>()) as f32;
+            .filter_map(|(column, &weight)| Some(f64::from(weight) * f64::from(read[column]?)));
+        *bias = (f64::from(*bias) + products.sum::<f64>()) as f32;
     }
-    layer.weights = sparse::retain(&layer.weights, |_, column| sent[column].is_none());
+    layer.weights = sparse::retain(&layer.weights, |_, column| read[column].is_none());
 }
 
-/// The constant of each of `channels`, where all are constant and each is the same at all its
+/// Returns the constant of each of `channels` if every channel has the same constant at all its
 /// positions.
 fn by_channel(constants: &[Option<f32>], channels: usize) -> Option<Vec<f32>> {
     let maps = constants.chunks_exact(constants.len() / channels.max(1));
@@ -91,8 +103,8 @@ fn by_channel(constants: &[Option<f32>], channels: usize) -> Option<Vec<f32>> {
     .collect()
 }
 
-/// Lets layers without weights read their skip, or the input, instead of their source, and removes
-/// the layers that are then not needed.
+/// Makes layers without weights read their skip, or the input, instead of their source, and
+/// removes the layers that are no longer needed.
 fn release_sources(network: &mut Network) {
     for index in 0..network.layers.len() {
         let shape = network.shape(network.layers[index].skip);
@@ -102,7 +114,7 @@ fn release_sources(network: &mut Network) {
         }
         match &mut layer.operation {
             Operation::Dense => {}
-            // One tap over the skip's map gives a map of its shape.
+            // A 1 x 1 window over the skip's map preserves its shape.
             Operation::Conv { window, .. } if layer.skip.is_some() => *window = disjoint(1),
             Operation::Conv { .. } | Operation::Pool { .. } => continue,
         }
@@ -114,8 +126,8 @@ fn release_sources(network: &mut Network) {
     network.layers = in_order(std::mem::take(&mut network.layers), output);
 }
 
-/// For each layer the first of those that its channels are tied to, itself included, by additions
-/// and by pooling.
+/// Returns, per layer, the first of the layers that its channels are tied to by additions and
+/// pooling, possibly itself.
 fn ties(layers: &[Layer]) -> Vec<usize> {
     let mut ties: Vec<usize> = (0..layers.len()).collect();
     for (index, layer) in layers.iter().enumerate() {
@@ -130,33 +142,33 @@ fn ties(layers: &[Layer]) -> Vec<usize> {
     ties
 }
 
-/// For each layer and channel whether the class scores depend on it, by the first of the layers that its
-/// channels are tied to. Grows from the output back: a layer that adds to what it reads would keep its
-/// channels by itself.
-fn read(network: &Network, ties: &[usize]) -> Vec<Vec<bool>> {
+/// Returns, per layer and channel, whether the class scores depend on it; tied layers share the
+/// entry of the first one, `ties[layer]`. The set grows backwards from the output: if it started
+/// with all channels, a layer that also reads its skip would keep its own channels alive.
+fn live_channels(network: &Network, ties: &[usize]) -> Vec<Vec<bool>> {
     let layers = &network.layers;
-    let mut read: Vec<Vec<bool>> = layers.iter().map(|l| vec![false; l.shape[0]]).collect();
+    let mut live: Vec<Vec<bool>> = layers.iter().map(|l| vec![false; l.shape[0]]).collect();
     let output = layers.len() - 1;
     for (index, layer) in layers.iter().enumerate() {
         if index == output || (layer.is_pool() && layer.source.is_none()) {
-            read[ties[index]].fill(true);
+            live[ties[index]].fill(true);
         }
     }
     loop {
-        let before = read.clone();
+        let before = live.clone();
         for (index, layer) in layers.iter().enumerate().rev() {
             let Some(source) = layer.source else { continue };
             let block = layer.columns(layers[source].shape);
             for (channel, row) in layer.weights.outer_iterator().enumerate() {
-                if read[ties[index]][channel] {
+                if live[ties[index]][channel] {
                     row.indices()
                         .iter()
-                        .for_each(|column| read[ties[source]][column / block] = true);
+                        .for_each(|column| live[ties[source]][column / block] = true);
                 }
             }
         }
-        if read == before {
-            return read;
+        if live == before {
+            return live;
         }
     }
 }
@@ -164,11 +176,11 @@ fn read(network: &Network, ties: &[usize]) -> Vec<Vec<bool>> {
 /// Removes the channels that the class scores do not depend on.
 fn remove_unread(network: &mut Network) {
     let ties = ties(&network.layers);
-    let read = read(network, &ties);
-    let kept: Vec<Vec<usize>> = read
+    let live = live_channels(network, &ties);
+    let kept: Vec<Vec<usize>> = live
         .iter()
-        .map(|read| {
-            let kept: Vec<usize> = (0..read.len()).filter(|&channel| read[channel]).collect();
+        .map(|live| {
+            let kept: Vec<usize> = (0..live.len()).filter(|&channel| live[channel]).collect();
             if kept.is_empty() { vec![0] } else { kept }
         })
         .collect();

@@ -234,7 +234,7 @@ fn what_is_known_of_a_container_never_replaces_another_file() {
     let folder = tempfile::tempdir().unwrap();
     runs::pruned().lay_out(&folder.path().join("run"));
     // Beside the container `run/result` it would be the run's own figures.
-    let words = ["run/result.json is in the way", "choose another -o"];
+    let words = ["run/result.json is in the way", "another output file (-o)"];
     refused(folder.path(), "export run -o run/result", &words);
     fs::write(folder.path().join("m.rfy.json"), "[\"mine\"]").unwrap();
     let words = ["m.rfy.json is in the way"];

@@ -62,12 +62,12 @@ fn what_no_container_holds_is_said_before_training_and_refused_by_the_same_sente
         (
             (300, 4),
             conv,
-            "layer conv1 cannot be exported: it reads an input of 1 x 300 x 4 as a map, of which a container states at most 255 channels and 255 rows",
+            "layer conv1 cannot be exported: it reads an input of 1 x 300 x 4 as a map, but a container supports at most 255 channels and 255 rows",
         ),
         (
             (1, 66_000),
             "",
-            "layer fc1 cannot be exported: it reads 66000 values, and a dense layer of a container reads at most 65535",
+            "layer fc1 cannot be exported: it reads 66000 values, but a dense layer of a container reads at most 65535",
         ),
     ] {
         let folder = tempfile::tempdir().unwrap();

@@ -1,10 +1,10 @@
-//! Small networks of the kinds that are deployed.
+//! Small graphs of the kinds that are deployed.
 
 use std::path::Path;
 
 use rarefy_trainer::graph::{self, Graph, Operation, Padding, Pooling, Window, architecture};
 
-/// Appends nodes, naming them by their number.
+/// A graph under construction, whose nodes are named by number.
 pub(crate) struct Builder(pub(crate) Graph);
 
 impl Builder {
@@ -31,7 +31,8 @@ impl Builder {
         Window::new(numbers.0, numbers.1, padding, [shape[1], shape[2]]).unwrap()
     }
 
-    /// A convolution (channels, size, stride).
+    /// Appends a convolution and returns its node. Convolutions with an even number of channels
+    /// have a bias.
     pub(crate) fn conv(
         &mut self,
         source: usize,
@@ -39,7 +40,6 @@ impl Builder {
         padding: Padding,
     ) -> usize {
         let window = self.window(source, (size, stride), padding);
-        // Some have a bias.
         let bias = channels.is_multiple_of(2);
         let operation = Operation::Conv {
             channels,
@@ -61,7 +61,7 @@ impl Builder {
         self.push(Operation::Add, &[a, b])
     }
 
-    /// Pooling (size, stride) without padding.
+    /// Appends unpadded pooling and returns its node.
     pub(crate) fn pool(&mut self, source: usize, kind: Pooling, numbers: (usize, usize)) -> usize {
         let window = self.window(source, numbers, Padding::Valid);
         self.push(Operation::Pool { kind, window }, &[source])
@@ -76,12 +76,12 @@ impl Builder {
     }
 }
 
-/// Dense layers as LeNet-300-100 has them.
+/// Returns a small LeNet-300-100.
 pub(crate) fn lenet_300_100() -> Graph {
     architecture::multilayer("lenet-300-100", [1, 14, 14], &[60, 20, 10]).unwrap()
 }
 
-/// LeNet-5-Caffe with fewer channels.
+/// Returns LeNet-5-Caffe with fewer channels.
 pub(crate) fn lenet_5_caffe() -> Graph {
     let mut builder = Builder::new("lenet-5-caffe", [1, 28, 28]);
     let mut last = 0;
@@ -99,7 +99,7 @@ pub(crate) fn lenet_5_caffe() -> Graph {
     builder.0
 }
 
-/// Two stages of VGG.
+/// Returns two stages of VGG.
 pub(crate) fn vgg() -> Graph {
     let mut builder = Builder::new("vgg", [3, 12, 12]);
     let mut last = 0;
@@ -116,7 +116,8 @@ pub(crate) fn vgg() -> Graph {
     builder.0
 }
 
-/// ResNet with one block of each kind: a normalised identity, and a strided 1 x 1 convolution.
+/// Returns a ResNet with a block of each kind: with a normalised identity, and with a strided 1 x
+/// 1 convolution.
 pub(crate) fn resnet() -> Graph {
     let mut builder = Builder::new("resnet", [3, 16, 16]);
     let mut last = builder.conv(0, (6, 3, 1), Padding::Same);
@@ -144,7 +145,7 @@ pub(crate) fn resnet() -> Graph {
     builder.0
 }
 
-/// The repository's file `name` of an architecture.
+/// Returns the architecture in the repository's file `name`.
 pub(crate) fn file(name: &str) -> Graph {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("architectures");
     graph::load(folder.join(name).to_str().unwrap()).unwrap()

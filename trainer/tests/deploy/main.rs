@@ -1,4 +1,5 @@
-//! From a trained graph to a stripped network: it computes what the trainer's own forward pass does.
+//! Tests folding and stripping: the resulting networks must compute what the trainer's forward
+//! pass does.
 
 mod graphs;
 mod random;

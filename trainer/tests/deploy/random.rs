@@ -1,4 +1,4 @@
-//! Random graphs with operations in any order: whatever is not refused is computed exactly.
+//! Random graphs with operations in any order: those that are not rejected are computed exactly.
 
 use rarefy_trainer::deploy::network::Operation as Layer;
 use rarefy_trainer::deploy::{DeployError, Network, strip};
@@ -8,13 +8,13 @@ use rarefy_trainer::random::Random;
 use crate::graphs::Builder;
 use crate::trained::{MNIST, Trained, random_masks};
 
-/// A graph of some operations, each of which reads any of the nodes before it.
+/// Returns a random graph in which each operation reads any earlier node.
 fn graph(random: &mut Random) -> Graph {
     let mut below = |bound: usize| random.below(bound as u64) as usize;
     let mut builder = Builder::new("random", [1 + below(2), 6 + below(4), 6 + below(4)]);
     for _ in 0..3 + below(9) {
         let count = builder.last() + 1;
-        // Mostly the last, sometimes one that others read too.
+        // Mostly the last node, sometimes one that has other readers.
         let source = if below(4) > 0 {
             count - 1
         } else {
@@ -65,11 +65,14 @@ fn graph(random: &mut Random) -> Graph {
     builder.0
 }
 
-/// Checks what every stripped network promises.
+/// Checks the guarantees of a stripped network.
 fn is_stripped(network: &Network) {
     let (output, layers) = (network.layers.len() - 1, &network.layers);
     for (index, layer) in layers.iter().enumerate() {
-        assert!(layer.source.max(layer.skip) < Some(index), "in order");
+        assert!(
+            layer.source.max(layer.skip) < Some(index),
+            "topological order"
+        );
         assert!(
             index == output || network.readers(index).count() > 0,
             "{}",
@@ -85,7 +88,7 @@ fn is_stripped(network: &Network) {
                 layer.name
             );
         }
-        if !network.free(index) {
+        if !network.can_reorder(index) {
             continue;
         }
         for (unit, row) in layer.weights.outer_iterator().enumerate() {
@@ -125,13 +128,14 @@ fn random_graphs_compute_the_same_folded_stripped_and_permuted() {
         let folded = match trained.fold() {
             Ok(folded) => folded,
             Err(DeployError::Fold { reason, .. }) => {
-                assert!(reason.contains("without a ReLU"), "{reason}");
+                assert!(reason.contains("which has no ReLU"), "{reason}");
                 refused += 1;
                 continue;
             }
             Err(error) => panic!("{error}"),
         };
-        // A batch norm of what hardly varies multiplies rounding: then f32 says nothing.
+        // A batch norm over almost constant values amplifies rounding: f32 results are then
+        // meaningless.
         if trained.rounding > 2e-6 {
             continue;
         }
@@ -153,7 +157,7 @@ fn random_graphs_compute_the_same_folded_stripped_and_permuted() {
                 )
             };
             pooled += usize::from(fused(&layer.operation));
-            if stripped.free(index) {
+            if stripped.can_reorder(index) {
                 let mut order: Vec<usize> = (0..layer.shape[0]).collect();
                 random.shuffle(&mut order);
                 moved += usize::from(!order.is_sorted());
@@ -162,7 +166,7 @@ fn random_graphs_compute_the_same_folded_stripped_and_permuted() {
         }
         trained.agrees(&stripped, "permuted");
     }
-    // Enough of each kind was seen.
+    // Every kind of network was covered.
     let seen = [folds, refused, skips, pooled, moved];
     assert!(seen.iter().all(|&count| count > 50), "{seen:?}");
 }

@@ -1,4 +1,4 @@
-//! What folding refuses, and the sentence it says.
+//! Networks that folding rejects, and its error messages.
 
 use rarefy_trainer::graph::{Graph, Operation, Padding, Pooling};
 use rarefy_trainer::pruning::Masks;
@@ -7,7 +7,7 @@ use rarefy_trainer::random::Random;
 use crate::graphs::Builder;
 use crate::trained::{MNIST, Trained};
 
-/// The refusal to fold `graph`.
+/// Returns the message of the error of folding `graph`.
 fn refusal(graph: Graph) -> String {
     let masks = Masks::dense(&graph);
     let trained = Trained::new(graph, masks, MNIST, &mut Random::new(5));
@@ -15,7 +15,7 @@ fn refusal(graph: Graph) -> String {
 }
 
 #[test]
-fn zeros_around_signed_maps_are_refused() {
+fn padding_of_signed_maps_is_rejected() {
     let mut builder = Builder::new("toy", [1, 6, 6]);
     let conv = builder.conv(0, (2, 3, 1), Padding::Valid);
     let norm = builder.norm(conv);
@@ -24,13 +24,13 @@ fn zeros_around_signed_maps_are_refused() {
     builder.dense(padded, 3);
     assert_eq!(
         refusal(builder.0),
-        "layer node4 of toy cannot be exported: it pads what node3 gives without a ReLU: \
-         train it with a ReLU there or without padding here"
+        "layer node4 of toy cannot be exported: it pads the output of node3, which has no ReLU: \
+         train node3 with a ReLU, or this layer without padding"
     );
 }
 
 #[test]
-fn means_over_padded_windows_are_refused() {
+fn means_over_padded_windows_are_rejected() {
     let mut builder = Builder::new("toy", [1, 6, 6]);
     let window = builder.window(0, (3, 2), Padding::Each(1));
     let kind = Pooling::Average;
@@ -44,7 +44,7 @@ fn means_over_padded_windows_are_refused() {
 }
 
 #[test]
-fn class_scores_come_from_a_dense_layer_without_relu() {
+fn class_scores_must_come_from_a_dense_layer_without_relu() {
     let mut builder = Builder::new("toy", [1, 6, 6]);
     let conv = builder.conv(0, (2, 6, 1), Padding::Valid);
     builder.push(Operation::Flatten, &[conv]);

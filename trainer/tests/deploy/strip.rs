@@ -1,11 +1,11 @@
-//! Stripping by hand: small networks of which it is known what must go.
+//! Stripping of small networks whose result is known by hand.
 
 use rarefy_trainer::deploy::network::{Layer, Network, Operation};
 use rarefy_trainer::deploy::strip::strip;
 use rarefy_trainer::graph::{Padding, Pooling, Window};
 use sprs::CsMat;
 
-/// Dense weights, zeros left out.
+/// Returns the row-major `weights` as a sparse matrix without its zeros.
 fn matrix(rows: usize, weights: &[f32]) -> CsMat<f32> {
     let columns = weights.len() / rows;
     let (mut starts, mut indices, mut values) = (vec![0], vec![], vec![]);
@@ -19,7 +19,7 @@ fn matrix(rows: usize, weights: &[f32]) -> CsMat<f32> {
     CsMat::new((rows, columns), starts, indices, values)
 }
 
-/// A layer that reads `source`: a dense one with ReLU.
+/// Returns a dense layer with ReLU that reads `source`.
 fn dense(source: Option<usize>, weights: &[f32], bias: &[f32]) -> Layer {
     let weights = matrix(bias.len(), weights);
     Layer {
@@ -35,7 +35,7 @@ fn dense(source: Option<usize>, weights: &[f32], bias: &[f32]) -> Layer {
     }
 }
 
-/// A convolution with ReLU, (size, padding) over maps of `side` x `side`.
+/// Returns a convolution with ReLU, (size, padding), over maps of `side` x `side`.
 fn conv(
     source: Option<usize>,
     (size, padding): (usize, Padding),
@@ -55,14 +55,15 @@ fn conv(
     }
 }
 
-/// The network with the ReLU of its last layer left out.
+/// Returns a network of `layers`, without the last one's ReLU.
 fn network(input: [usize; 3], layers: impl Into<Vec<Layer>>) -> Network {
     let mut layers = layers.into();
     layers.last_mut().unwrap().relu = false;
     Network { input, layers }
 }
 
-/// Strips `network`, and checks on some images that it computes the same; the shapes left.
+/// Strips `network` and checks on some images that it computes the same; returns it with its
+/// layers' shapes.
 fn stripped(network: &Network) -> (Network, Vec<[usize; 3]>) {
     let stripped = strip(network);
     let pixels: usize = network.input.iter().product();
@@ -79,9 +80,9 @@ fn stripped(network: &Network) -> (Network, Vec<[usize; 3]>) {
 }
 
 #[test]
-fn dead_units_go_in_both_directions_and_their_constants_stay() {
-    // Unit 0 lives; unit 1 reads nothing and sends 2; unit 2 is not read; unit 3 would be read
-    // only by unit 1 of the next layer, which is not read itself.
+fn dead_units_are_removed_and_their_constants_are_kept() {
+    // Unit 0 is live. Unit 1 reads nothing and has the constant value 2. Unit 2 is not read. Unit
+    // 3 is read only by unit 1 of the next layer, which is not read itself.
     let first = [0.5, 0.0, 0.0, 0.0, 1.0, 1.0, 0.0, 3.0];
     let second = [1.0, -3.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0];
     let network = network(
@@ -99,7 +100,7 @@ fn dead_units_go_in_both_directions_and_their_constants_stay() {
 }
 
 #[test]
-fn what_is_cut_through_leaves_the_last_biases() {
+fn a_network_without_paths_reduces_to_its_last_biases() {
     let network = network(
         [2, 1, 1],
         [
@@ -117,8 +118,8 @@ fn what_is_cut_through_leaves_the_last_biases() {
 }
 
 #[test]
-fn constant_channels_go_where_nothing_is_padded() {
-    // Channel 0 lives, channel 1 gives 2, channel 2 gives 0.
+fn constant_channels_are_removed_unless_they_are_padded() {
+    // Channel 0 is live, channel 1 is constantly 2, channel 2 constantly 0.
     for (padding, channels) in [(Padding::Valid, 1), (Padding::Each(1), 2)] {
         let first = conv(
             None,
@@ -143,14 +144,14 @@ fn constant_channels_go_where_nothing_is_padded() {
         let (stripped, shapes) = stripped(&network);
         assert_eq!(shapes[0], [channels, 3, 3]);
         assert_eq!(stripped.layers[1].weights.cols(), 4 * channels);
-        // 5 + 6 + 7 + 8, twice.
+        // Twice 5 + 6 + 7 + 8.
         let folded = if channels == 1 { 52.25 } else { 0.25 };
         assert_eq!(stripped.layers[1].bias, [folded]);
     }
 }
 
 #[test]
-fn constants_pass_pooling_and_flattening() {
+fn constants_propagate_through_pooling_and_flattening() {
     let first = conv(None, (1, Padding::Valid), 3, &[1.0, 0.0], &[0.0, 2.0]);
     let window = Window::new(2, 1, Padding::Valid, [3, 3]).unwrap();
     let pool = Layer {
@@ -175,7 +176,8 @@ fn constants_pass_pooling_and_flattening() {
     assert_eq!(stripped.layers[2].bias, [201.0]);
 }
 
-/// A residual block: a stem, two convolutions with the stem's output added, a dense layer.
+/// Returns a residual block: a stem, two convolutions to which the stem's output is added, and a
+/// dense layer.
 fn residual(inner: &[f32], outer: &[f32], last: &[f32]) -> Network {
     let stem = conv(
         None,
@@ -197,8 +199,8 @@ fn residual(inner: &[f32], outer: &[f32], last: &[f32]) -> Network {
 }
 
 #[test]
-fn added_channels_go_only_together() {
-    // Channel 2 of the sum is read by nobody, that of the stem by nobody either.
+fn channels_tied_by_additions_are_removed_together() {
+    // Channel 2 is not read, neither from the sum nor from the stem.
     let (inner, outer) = (
         [1.0, 0.0, 0.0, 0.0, 1.0, 0.0],
         [1.0, 1.0, 1.0, 1.0, 1.0, 1.0],
@@ -206,15 +208,16 @@ fn added_channels_go_only_together() {
     let last = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 0.0, 0.0, 0.0, 0.0];
     let (_, shapes) = stripped(&residual(&inner, &outer, &last));
     assert_eq!(shapes, [[2, 2, 2], [2, 2, 2], [2, 2, 2], [1, 1, 1]]);
-    // Once the inner convolution reads it, it stays in the sum too.
+    // If the inner convolution reads it, the sum keeps it too.
     let inner = [1.0, 0.0, 0.0, 0.0, 1.0, 1.0];
     let (_, shapes) = stripped(&residual(&inner, &outer, &last));
     assert_eq!(shapes, [[3, 2, 2], [2, 2, 2], [3, 2, 2], [1, 1, 1]]);
 }
 
-/// `x + diagonal(x)`: the sum reads the units that it is tied to, which must not keep them.
+/// Checks `x + diagonal(x)`: the sum reads the units that it is tied to, which must not keep them
+/// alive.
 #[test]
-fn a_sum_that_reads_what_it_adds_keeps_no_unit_by_itself() {
+fn a_sum_that_reads_its_own_skip_keeps_no_unit_alive() {
     let sum = dense(Some(0), &[2.0, 0.0, 0.0, 3.0], &[0.0, 1.0]);
     let sum = Layer {
         skip: Some(0),
@@ -228,7 +231,7 @@ fn a_sum_that_reads_what_it_adds_keeps_no_unit_by_itself() {
 }
 
 #[test]
-fn a_dead_branch_goes_whole() {
+fn a_dead_branch_is_removed_as_a_whole() {
     let last: Vec<f32> = (1..=12).map(|weight| weight as f32).collect();
     let network = residual(&[0.0; 6], &[1.0, 1.0, 0.0, 0.0, 0.0, 2.0], &last);
     let (stripped, shapes) = stripped(&network);
@@ -245,7 +248,7 @@ fn a_dead_branch_goes_whole() {
 fn a_constant_skip_becomes_a_bias() {
     let last: Vec<f32> = (1..=12).map(|weight| weight as f32).collect();
     let mut network = residual(&[1.0, 1.0], &[1.0, 1.0, 0.0, 1.0, 1.0, 2.0], &last);
-    // The inner convolution reads the pixels, and the stem nothing at all.
+    // The inner convolution reads the pixels, and the stem reads nothing.
     network.layers[1].source = None;
     network.layers[0].weights = CsMat::zero((3, 1));
     network.layers[0].weights = matrix(3, &[0.0; 3]);
@@ -257,29 +260,31 @@ fn a_constant_skip_becomes_a_bias() {
     );
 }
 
-/// Positions that see only padding give the bias: a dense layer takes them into its own. A tap that only ever
-/// sees padding goes; one that sees padding and pixels stays.
+/// Checks positions that cover only padding, whose value is the bias: a dense layer folds them
+/// into its own bias. A tap that only ever reads padding is removed; one that reads padding and
+/// pixels is kept.
 #[test]
-fn what_sees_only_padding_becomes_a_bias_where_that_is_exact() {
-    // A map of 1 x 1, padded by 2: of 3 x 3 windows the middle one sees the pixel, as do its neighbours.
+fn positions_that_see_only_padding_are_folded_where_that_is_exact() {
+    // A map of 1 x 1, padded by 2: the middle 3 x 3 window and its neighbours cover the pixel.
     let weights = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0];
     let first = conv(None, (1, Padding::Each(2)), 1, &[2.0], &[0.5]);
     assert_eq!(first.shape, [1, 5, 5]);
     let last: Vec<f32> = (0..25).map(|at| at as f32).collect();
     let stem = network([1, 1, 1], [first.clone(), dense(Some(0), &last, &[1.0])]);
     let (by_dense, _) = stripped(&stem);
-    // Of 25 positions the middle one, 12, reads the pixel: the others give 0.5 each.
+    // Of 25 positions only the middle one, 12, reads the pixel; the others have the constant value
+    // 0.5.
     assert_eq!(by_dense.layers[1].weights.indices(), [12]);
     assert_eq!(by_dense.layers[1].bias, [1.0 + 0.5 * (300.0 - 12.0)]);
 
-    // A convolution reads constants and the pixel by the same taps: none goes.
+    // The convolution's taps each read constants and the pixel: none can be removed.
     let second = conv(Some(0), (3, Padding::Valid), 5, &weights, &[0.0]);
     let last: Vec<f32> = (1..=9).map(|at| at as f32).collect();
     let maps = network([1, 1, 1], [first, second, dense(Some(1), &last, &[0.0])]);
     let (by_conv, _) = stripped(&maps);
     assert_eq!(by_conv.layers[1].weights.nnz(), 9);
 
-    // Of a window over one pixel, eight taps only ever see padding.
+    // Eight taps of a window over a single pixel only ever read padding.
     let third = conv(None, (3, Padding::Each(1)), 1, &weights, &[0.25]);
     let one = network([1, 1, 1], [third, dense(Some(0), &[2.0], &[0.0])]);
     let (of_one, _) = stripped(&one);

@@ -1,4 +1,4 @@
-//! Folding and stripping of networks as they come from training, against the trainer's forward pass.
+//! Folding and stripping of trained networks, compared with the trainer's forward pass.
 
 use candle_core::{DType, Device, Tensor};
 use rarefy_trainer::deploy::network::Operation;
@@ -11,13 +11,14 @@ use rarefy_trainer::random::Random;
 
 use crate::graphs;
 
-/// MNIST's mean and deviation.
+/// MNIST's mean and standard deviation.
 pub(crate) const MNIST: (f32, f32) = (0.1307, 0.3081);
 
-/// Images that networks are compared on, and that statistics are of.
+/// The number of images that networks are compared on, and of those that batch-norm statistics are
+/// computed from.
 const IMAGES: usize = 12;
 
-/// A graph with weights, statistics and masks, and the class scores of some images.
+/// A graph with weights, statistics and masks, and its class scores for some images.
 pub(crate) struct Trained {
     pub(crate) graph: Graph,
     state: State,
@@ -25,11 +26,12 @@ pub(crate) struct Trained {
     pixels: (f32, f32),
     images: Vec<Vec<u8>>,
     scores: Vec<Vec<f32>>,
-    /// How far rounding to f32 moves the trainer's own scores.
+    /// The effect of f32 rounding on the trainer's own scores.
     pub(crate) rounding: f32,
 }
 
-/// The largest distance of two images' class scores, relative to the largest score of the second.
+/// Returns the largest difference between two images' class scores, relative to the largest score
+/// of the second.
 fn distance(found: &[f32], expected: &[f32]) -> f32 {
     assert_eq!(found.len(), expected.len());
     let largest = |scores: &mut dyn Iterator<Item = f32>| scores.fold(1e-3_f32, f32::max);
@@ -38,7 +40,8 @@ fn distance(found: &[f32], expected: &[f32]) -> f32 {
     apart.fold(0.0, f32::max) / scale
 }
 
-/// Masks of `graph` of some density, among which whole rows and columns are missing.
+/// Returns random masks of `graph` of the given density, in which some whole rows and columns are
+/// empty.
 pub(crate) fn random_masks(graph: &Graph, density: f64, random: &mut Random) -> Masks {
     let tensors = graph.prunable();
     let kept: Vec<Vec<usize>> = tensors
@@ -63,8 +66,8 @@ pub(crate) fn random_masks(graph: &Graph, density: f64, random: &mut Random) -> 
 }
 
 impl Trained {
-    /// `graph` with random weights, biases and batch norms (of either sign) under `masks`, and the
-    /// statistics of random images normalised by `pixels`.
+    /// Returns `graph` with random weights, biases and batch norms (of either sign) under `masks`,
+    /// and the statistics of random images normalised by `pixels`, (mean, standard deviation).
     pub(crate) fn new(graph: Graph, masks: Masks, pixels: (f32, f32), random: &mut Random) -> Self {
         let mut state = initial::state(&graph, random.next_u64());
         for (name, array) in &mut state.0 {
@@ -130,7 +133,7 @@ impl Trained {
         fold::fold(&self.graph, &self.state, &self.masks, self.pixels)
     }
 
-    /// Checks that `network` gives the class scores of the trainer.
+    /// Checks that `network` computes the trainer's class scores.
     pub(crate) fn agrees(&self, network: &Network, what: &str) {
         for (image, expected) in self.images.iter().zip(&self.scores) {
             let (found, name) = (network.scores(image), self.graph.name());
@@ -143,7 +146,8 @@ impl Trained {
     }
 }
 
-/// Every network under effective masks and under random ones, whose dead units send constants.
+/// Tests every network under dense, random and effective masks; random ones leave dead units with
+/// constant values.
 #[test]
 fn folded_and_stripped_networks_compute_what_was_trained() {
     let mut random = Random::new(1);
@@ -173,7 +177,7 @@ fn folded_and_stripped_networks_compute_what_was_trained() {
             trained.agrees(&stripped, "stripped");
             assert_eq!(strip::strip(&stripped), stripped);
             if masks == &whole {
-                // Nothing goes but taps that read a constant channel at every position.
+                // Only taps that read a constant channel at every position are removed.
                 let outline = |network: &Network| -> Vec<_> {
                     let layers = network.layers.iter();
                     layers.map(|l| (l.source, l.skip, l.shape)).collect()
@@ -187,7 +191,7 @@ fn folded_and_stripped_networks_compute_what_was_trained() {
     }
 }
 
-/// The layers of a folded network in short: name, source, skip, and how they pool.
+/// Returns a folded network's layers in short: name, source, skip, ReLU and fused pooling.
 fn outline(graph: Graph, pixels: (f32, f32)) -> Vec<String> {
     let masks = Masks::dense(&graph);
     let trained = Trained::new(graph, masks, pixels, &mut Random::new(2));
@@ -223,7 +227,8 @@ fn pooling_and_additions_become_part_of_layers() {
             "fc3 3 -"
         ]
     );
-    // Pixels pooled; with a mean other than 0 the stem, which pads, needs a constant channel.
+    // Pixels are pooled first. With a mean other than 0, the stem, which pads, needs a constant
+    // channel.
     let residual = |first: &[&str], pool: usize| {
         let at = |layer: usize| layer + pool;
         let mut lines: Vec<String> = first.iter().map(|line| (*line).into()).collect();
@@ -243,15 +248,15 @@ fn pooling_and_additions_become_part_of_layers() {
     assert_eq!(outline(graph.clone(), (0.0, 0.5)), plain);
     let shifted = residual(&["pool1 - -", "stem.input 0 - relu"], 1);
     assert_eq!(outline(graph, MNIST), shifted);
-    // A normalised identity is a layer of its own, and the later of the two it is added with.
+    // A normalised identity becomes a layer of its own, the later one of the two that are added.
     let resnet = outline(graphs::resnet(), (0.0, 1.0));
     assert_eq!(resnet[3], "node10.source2 0 2 relu", "{resnet:?}");
 }
 
-/// Under masks with nothing detached every weight stays, and without constants stripping leaves what
-/// the effective masks say.
+/// Tests that stripping keeps exactly the effective weights of networks without padding, in which
+/// every constant can be folded.
 #[test]
-fn stripping_leaves_the_effective_weights() {
+fn stripping_keeps_the_effective_weights() {
     let mut random = Random::new(3);
     for (graph, density) in [
         (graphs::lenet_300_100(), 0.03),
@@ -269,9 +274,9 @@ fn stripping_leaves_the_effective_weights() {
     }
 }
 
-/// A map that is pooled (and cut by a ReLU behind that) and also read as it is.
+/// Tests a map that is read twice: as it is, and after pooling and a ReLU.
 #[test]
-fn what_is_read_twice_is_neither_pooled_nor_cut_for_both() {
+fn a_map_with_two_readers_is_neither_pooled_nor_rectified_for_both() {
     let mut builder = graphs::Builder::new("twice", [1, 8, 8]);
     let stem = builder.conv(0, (4, 3, 1), Padding::Valid);
     let stem = builder.norm(stem);

@@ -175,7 +175,7 @@ fn an_encoding_asked_for_is_taken_or_refused_with_the_layer_at_fault() {
         only(WeightType::Int(8), Encoding::Words)
             .unwrap_err()
             .to_string(),
-        "layer fc1 cannot be stored as words: with 700 columns it has 6 bits left for a weight, fewer than the 8 asked for; export it with --encoding auto"
+        "layer fc1 cannot be stored as words: with 700 columns it has 6 bits left for a weight, fewer than the 8 asked for; let the encoding be chosen"
     );
 }
 

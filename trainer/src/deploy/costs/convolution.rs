@@ -1,8 +1,8 @@
-//! What the convolution kernels repeat, core by core.
+//! Counts the operations of the convolution kernels, per core.
 //!
-//! Which taps become quads and pairs, which positions lie in blocks of eight and of four, and, on cores
-//! whose kernel looks for zeros, which quads and pairs find nothing else, is counted as the kernels
-//! (`runtime/src/kernels/unchecked/taps*.rs`) decide it.
+//! The counts follow the kernels' own decisions (`runtime/src/kernels/unchecked/taps*.rs`): which
+//! taps form quads and pairs, which positions form blocks of eight and of four, and, on cores
+//! whose kernel tests for zeros, which quads and pairs are skipped.
 
 use rarefy_format::{Encoding, Layer, LayerSpec, Operation, Weights, WeightsSpec, Window};
 
@@ -10,29 +10,30 @@ use super::taps::{Placed, Source};
 use super::{Core, Unit};
 use crate::deploy::activity::Activity;
 
-/// Places at which zeros are looked for at most, over all images.
+/// The maximum number of places that are tested for zeros, over all images.
 const LOOKS: usize = 4_000_000;
 
-/// Bytes that a quad reads for eight positions, and half a pair of one tap.
+/// Bytes that a quad reads for eight positions, and that a tap of a pair reads for four.
 const QUAD: u8 = 11;
 const HALF: u8 = 4;
 
-/// Positions of a channel, as they are taken.
+/// The positions of an output channel and how they are divided into blocks.
 struct Work {
     /// Rows of positions before pooling.
     rows: usize,
-    /// Where in a row blocks of eight and of four positions begin; none where positions are taken one
-    /// at a time.
+    /// The positions in a row at which blocks of eight and of four begin; empty if positions are
+    /// computed singly.
     eights: Vec<usize>,
     fours: Vec<usize>,
     window: Window,
+    /// The size of the fused pooling; 1 for none.
     pool: usize,
-    /// Height and width of the output.
+    /// The height and width of the output.
     output: [usize; 2],
 }
 
 impl Work {
-    /// The work of `layer`, a convolution.
+    /// Returns the work of `layer`; `None` unless it is a convolution.
     fn new(layer: &Layer<'_>) -> Option<Self> {
         let Operation::Conv { window, pooling } = layer.operation() else {
             return None;
@@ -47,7 +48,7 @@ impl Work {
             let x = width / 8 * 8;
             match width - x {
                 0 => {}
-                // The last block overlaps the one before.
+                // The last block overlaps its predecessor.
                 5.. if x > 0 => eights.push(width - 8),
                 rest => {
                     fours.extend((rest > 4).then_some(x));
@@ -65,28 +66,30 @@ impl Work {
         })
     }
 
+    /// Returns whether positions are computed in blocks.
     fn in_blocks(&self) -> bool {
         !self.fours.is_empty() || !self.eights.is_empty()
     }
 
-    /// Whether the kernel with the DSP extension makes quads.
-    fn groups(&self) -> bool {
+    /// Returns whether the kernel of `core` forms quads: that for the DSP extension does.
+    fn forms_quads(&self, core: Core) -> bool {
         let positions = self.rows * self.output[1] * self.pool;
-        self.in_blocks() && self.window.stride == 1 && positions >= 32
+        core == Core::M4 && self.in_blocks() && self.window.stride == 1 && positions >= 32
     }
 
-    /// Whether the kernel of `core` may leave out what only reads zeros.
-    fn looks(&self, core: Core) -> bool {
+    /// Returns whether the kernel of `core` tests for zeros.
+    fn tests_for_zeros(&self, core: Core) -> bool {
         core == Core::M4 && self.window.stride == 1 && !self.eights.is_empty()
     }
 }
 
-/// Whether the instructions of the convolution `layer` depend on how many of its inputs are 0.
+/// Returns whether the instruction count of the convolution `layer` depends on which of its inputs
+/// are 0.
 pub(super) fn depends_on_input(layer: &Layer<'_>, core: Core) -> bool {
-    Work::new(layer).is_some_and(|work| work.looks(core))
+    Work::new(layer).is_some_and(|work| work.tests_for_zeros(core))
 }
 
-/// What the convolution `layer` repeats on `core`.
+/// Returns the units that the convolution `layer` repeats on `core`, with their counts.
 pub(super) fn units(
     layer: &Layer<'_>,
     core: Core,
@@ -101,16 +104,15 @@ pub(super) fn units(
         row: layer.source().row_stride(),
         plane: layer.source().channel_stride(),
     };
-    let grouped = core == Core::M4 && work.groups();
     let placed: Vec<Placed> = rows
         .iter()
-        .map(|row| match grouped {
+        .map(|row| match work.forms_quads(core) {
             true => Placed::grouped(row, source),
             false => Placed::loose(row, source),
         })
         .collect();
     let mut units = reading(layer, &rows);
-    units.extend(placing(&placed, &rows, core, (grouped, work.in_blocks())));
+    units.extend(placing(&placed, &rows, core, &work));
     if work.in_blocks() {
         units.extend(blocks(layer, &work));
         units.extend(products(layer, &work, core, &placed, activity));
@@ -127,7 +129,7 @@ pub(super) fn units(
     units
 }
 
-/// For each channel the columns of its taps.
+/// Returns the columns of the nonzero taps of each output channel.
 fn taps(layer: &Layer<'_>) -> Vec<Vec<u16>> {
     match LayerSpec::from_layer(layer).weights {
         WeightsSpec::Integers { rows, .. } => {
@@ -141,7 +143,7 @@ fn taps(layer: &Layer<'_>) -> Vec<Vec<u16>> {
     }
 }
 
-/// Reading the weights.
+/// Returns the units of reading the weights.
 fn reading(layer: &Layer<'_>, rows: &[Vec<u16>]) -> Vec<(Unit, f64)> {
     let taps = rows.iter().map(Vec::len).sum::<usize>() as f64;
     let channels = rows.len() as f64;
@@ -164,17 +166,12 @@ fn reading(layer: &Layer<'_>, rows: &[Vec<u16>]) -> Vec<(Unit, f64)> {
     units
 }
 
-/// Giving the taps their offsets.
-fn placing(
-    placed: &[Placed],
-    rows: &[Vec<u16>],
-    core: Core,
-    (grouped, in_blocks): (bool, bool),
-) -> Vec<(Unit, f64)> {
+/// Returns the units of computing the taps' offsets.
+fn placing(placed: &[Placed], rows: &[Vec<u16>], core: Core, work: &Work) -> Vec<(Unit, f64)> {
     let taps = rows.iter().map(Vec::len).sum::<usize>() as f64;
     let sum = |of: &dyn Fn(&Placed) -> usize| placed.iter().map(of).sum::<usize>() as f64;
     let passed = sum(&|placed| placed.rows);
-    let mut units = if grouped {
+    let mut units = if work.forms_quads(core) {
         vec![
             (Unit::PlacedTap, taps),
             (Unit::PlacedRow, passed),
@@ -184,14 +181,14 @@ fn placing(
     } else {
         vec![(Unit::LooseTap, taps), (Unit::LooseRow, passed)]
     };
-    if core == Core::M4 && in_blocks {
+    if core == Core::M4 && work.in_blocks() {
         let pairs = sum(&|placed| placed.singles.len().div_ceil(2));
         units.push((Unit::ArrangedPair, pairs));
     }
     units
 }
 
-/// The blocks, whatever their taps.
+/// Returns the units of the blocks, excluding their taps.
 fn blocks(layer: &Layer<'_>, work: &Work) -> Vec<(Unit, f64)> {
     let channels = layer.outputs();
     let count = |columns: &[usize]| (channels * work.rows * columns.len()) as f64;
@@ -211,7 +208,7 @@ fn blocks(layer: &Layer<'_>, work: &Work) -> Vec<(Unit, f64)> {
     units
 }
 
-/// The products of blocks.
+/// Returns the units of the products in blocks.
 fn products(
     layer: &Layer<'_>,
     work: &Work,
@@ -222,7 +219,7 @@ fn products(
     let sum = |of: &dyn Fn(&Placed) -> usize| placed.iter().map(of).sum::<usize>();
     let [eights, fours] = [&work.eights, &work.fours].map(|columns| work.rows * columns.len());
     if core != Core::M4 || work.window.stride > 1 {
-        // With the DSP extension two taps at a time.
+        // The DSP extension multiplies two taps at a time.
         let at_a_time = if core == Core::M4 { 2 } else { 1 };
         let taps = sum(&|placed| placed.singles.len().div_ceil(at_a_time));
         return vec![
@@ -234,7 +231,7 @@ fn products(
     let pairs = sum(&|placed| placed.singles.len().div_ceil(2));
     let [quads8, pairs8] = [quads, pairs].map(|groups| (groups * eights) as f64);
     let found = match activity {
-        // Zeros are looked for, and there are none.
+        // The kernel tests for zeros and finds none.
         None => Found {
             looking: 1.0,
             ..Found::default()
@@ -253,19 +250,19 @@ fn products(
     ]
 }
 
-/// What a kernel that looks for zeros finds, of an image on average.
+/// The zeros that a kernel finds, on average over images.
 #[derive(Debug, Default)]
 struct Found {
-    /// The share of images in which it looks.
+    /// The share of images for which it tests.
     looking: f64,
-    /// Quads left out.
+    /// Skipped quads.
     quads: f64,
-    /// Halves of pairs left out.
+    /// Skipped halves of pairs.
     halves: f64,
 }
 
 impl Found {
-    /// Over the images of `activity`, or as many of them as are not too much work.
+    /// Averages over the images of `activity`, limited to a number that keeps the effort bounded.
     fn over(layer: &Layer<'_>, work: &Work, placed: &[Placed], activity: &Activity) -> Self {
         let blocks = work.rows * work.eights.len();
         let groups = |placed: &Placed| placed.quads.len() + placed.singles.len();
@@ -290,7 +287,7 @@ impl Found {
         }
     }
 
-    /// Adds what a channel leaves out.
+    /// Adds what is skipped for a channel.
     fn add(&mut self, zeros: &Zeros, work: &Work, placed: &Placed) {
         for &x in &work.eights {
             for y in 0..work.rows {
@@ -299,7 +296,7 @@ impl Found {
                 let none = quads.filter(|&&offset| zeros.run(base + offset) >= QUAD);
                 self.quads += none.count() as f64;
                 for pair in placed.singles.chunks(2) {
-                    // An odd tap has a partner of weight 0 at offset 0.
+                    // An odd tap is paired with weight 0 at offset 0.
                     let [first, second] = [pair[0], pair.get(1).copied().unwrap_or(0)];
                     for half in [base, base + 4] {
                         let none =
@@ -312,19 +309,19 @@ impl Found {
     }
 }
 
-/// The zeros of a source as it lies in memory.
+/// The zeros of a source in its memory layout.
 struct Zeros {
-    /// From each byte on how many bytes are 0, 255 at most.
+    /// Per byte, the number of zero bytes that begin there, at most 255.
     runs: Vec<u8>,
-    /// Where the first position begins to read.
+    /// The offset of the first position's window.
     corner: usize,
-    /// From one row to the next.
+    /// Bytes from one row to the next.
     row: usize,
 }
 
 impl Zeros {
-    /// Those of `sample`, which says of each value whether it is 0; `None` where there are too few for the
-    /// kernel to look for them.
+    /// Returns the zeros of `sample`, which tells whether each value is nonzero; `None` if there
+    /// are too few for the kernel to test for them.
     fn new(layer: &Layer<'_>, sample: &[bool]) -> Option<Self> {
         let Operation::Conv { window, .. } = layer.operation() else {
             return None;
@@ -359,12 +356,13 @@ impl Zeros {
         })
     }
 
+    /// Returns the number of zero bytes that begin at `place`.
     fn run(&self, place: usize) -> u8 {
         self.runs.get(place).copied().unwrap_or(0)
     }
 }
 
-/// Whether the kernel looks for zeros in a source that is 0 where `zeros` is 1, as
+/// Returns whether the kernel tests for zeros in a source that is 0 where `zeros` is 1, as
 /// `runtime/src/kernels/map.rs` decides.
 fn has_zeros(zeros: &[u8]) -> bool {
     let apart = (zeros.len() / 32).max(4) | 1;

@@ -1,170 +1,173 @@
-//! What a kernel repeats, and what each repetition costs: the table that `cargo xtask bench kernels`
-//! fits and prints.
+//! The operations that kernels repeat, and the cost of each: the table that `cargo xtask bench
+//! kernels` fits and prints.
 
-/// What is repeated in an inference, each with a cost of its own.
+/// An operation that an inference repeats, with a cost of its own. Costs of operations that
+/// contain others exclude those.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unit {
-    /// An inference, besides its layers.
+    /// An inference, excluding its layers.
     Inference,
-    /// A layer, besides its weights.
+    /// A layer, excluding its weights.
     Layer,
-    /// A layer of a network with maps: the walk reads its geometry.
+    /// A layer of a network with maps: reading its geometry.
     Walk,
-    /// A layer again for each encoding of the network beyond one: the walk asks which it is.
+    /// Dispatch cost of mixing encodings: per layer, for each encoding of the network beyond the
+    /// first.
     Mixed,
-    /// A logit: the class is the largest.
+    /// A logit, for finding the largest.
     Logit,
-    /// A byte of a padded input, copied.
+    /// A byte of a padded input that is copied.
     CopiedByte,
-    /// A row of it.
+    /// A row of a padded input that is copied.
     CopiedRow,
-    /// A word of a map with a margin, cleared.
+    /// A word of a map with a margin that is cleared.
     ClearedWord,
     /// A weight of compressed rows.
     CsrWeight,
     /// A row of compressed rows.
     CsrRow,
-    /// A row of the last layer, which stores its sum as it is.
+    /// A row of compressed rows in the last layer, which stores the sum itself.
     CsrSum,
-    /// A weight of packed words, with those that fill a row up.
+    /// A weight of packed words, including those that pad a row.
     WordsWeight,
     /// A row of packed words.
     WordsRow,
-    /// A run of rows of one length.
+    /// A run of rows of equal length.
     WordsRun,
-    /// A row of eight words or more.
+    /// A row of at least eight words.
     WordsLong,
-    /// Two words behind the first eight and the rounds of eight, or one.
+    /// Two words, or the last one, after the first eight words and the rounds of eight.
     WordsPair,
-    /// A round of eight words behind the first eight.
+    /// A round of eight words after the first eight.
     WordsRound,
-    /// A row of the last layer.
+    /// A row of packed words in the last layer.
     WordsLast,
-    /// A row that reads both inputs of a pair of columns, one of which is not 0.
+    /// A row that reads both inputs of a pair, at least one of which is nonzero.
     ColumnsBoth,
-    /// A row that reads an input that is not 0 and not its partner.
+    /// A row that reads a nonzero input, but not its partner.
     ColumnsWeight,
-    /// An input that is not 0 and has rows that do not read its partner.
+    /// A nonzero input with rows that do not read its partner.
     ColumnsSection,
-    /// A pair of columns that rows read, one of whose inputs is not 0.
+    /// A pair that rows read, at least one input of which is nonzero.
     ColumnsVisit,
-    /// A pair that no row reads, one of whose inputs is not 0.
+    /// A pair that no row reads, at least one input of which is nonzero.
     ColumnsEmpty,
-    /// An input, 0 or not.
+    /// An input of a layer by columns, zero or not.
     ColumnsInput,
-    /// A sum of columns, set up and finished.
+    /// An output of a layer by columns: initialising and storing its sum.
     ColumnsOutput,
-    /// A weight of the entropy-coded encoding.
+    /// A weight of entropy-coded rows.
     RiceWeight,
-    /// A gap between two weights that is coded.
+    /// A coded gap between two weights of entropy-coded rows.
     RiceGap,
-    /// A row of it.
+    /// An entropy-coded row.
     RiceRow,
-    /// A run of rows of one length.
+    /// A run of entropy-coded rows of equal length.
     RiceRun,
-    /// An input that it lists as used.
+    /// An input in the list of used inputs of entropy-coded rows.
     RiceInput,
-    /// A run of such inputs.
+    /// A run of consecutive inputs in that list.
     RiceList,
-    /// A weight of dense rows, 0 or not, in a group of columns; those computed again included.
+    /// A weight of dense rows, zero or not, in a group of columns, including recomputed ones.
     DenseWeight,
-    /// A weight of the columns that fill no group.
+    /// A weight of dense rows in the columns left over from groups.
     DenseRest,
-    /// A dense row, those computed again included.
+    /// A dense row, including recomputed ones.
     DenseRow,
-    /// A weight of floats.
+    /// An f32 weight.
     FloatsWeight,
-    /// A row of floats.
+    /// A row of f32 weights.
     FloatsRow,
-    /// A quad of taps for eight positions, multiplied.
+    /// A quad of taps multiplied for eight positions.
     ConvQuad,
-    /// The same where the kernel looks for zeros first, more.
+    /// The additional cost of a multiplied quad when the kernel tests for zeros.
     ConvLook,
-    /// A quad of taps that only reads zeros, left out.
+    /// A quad of taps that is skipped, since it reads only zeros.
     ConvSkipped,
-    /// Two taps for eight positions, besides their products.
+    /// A pair of taps for eight positions, excluding the products.
     ConvPair,
-    /// The same where the kernel looks for zeros first, more.
+    /// The additional cost of a pair when the kernel tests for zeros.
     ConvPairLook,
-    /// The products of two taps for four of eight positions.
+    /// The products of a pair of taps for four of eight positions.
     ConvHalf,
     /// A quad of taps for four positions.
     ConvQuad4,
-    /// Two taps for four positions.
+    /// A pair of taps for four positions.
     ConvPair4,
-    /// Two taps for eight positions at stride 2; of cores without the DSP extension one, at any stride.
+    /// A pair of taps for eight positions at stride 2; on cores without the DSP extension a single
+    /// tap at any stride.
     ConvTap8,
-    /// The same for four positions.
+    /// The same as [`ConvTap8`](Self::ConvTap8), for four positions.
     ConvTap4,
     /// A block of eight positions.
     ConvBlock8,
     /// A block of four positions.
     ConvBlock4,
-    /// A block of eight positions that are pooled, more.
+    /// The additional cost of a block of eight positions that are pooled.
     ConvPooled8,
-    /// A block of four positions that are pooled, more.
+    /// The additional cost of a block of four positions that are pooled.
     ConvPooled4,
-    /// Four positions to which another map is added.
+    /// Four positions to which a skip is added.
     ConvAdded,
-    /// A column of blocks of a channel.
+    /// A column of blocks of an output channel.
     ConvColumn,
-    /// A channel.
+    /// An output channel of a convolution.
     ConvChannel,
-    /// A tap where positions are taken one at a time.
+    /// A tap at a position that is computed singly, outside blocks.
     ConvSingle,
-    /// A position of a channel there.
+    /// A position of an output channel that is computed singly.
     ConvPosition,
-    /// A value stored there.
+    /// A stored output of positions that are computed singly.
     ConvStored,
-    /// A tap that is placed by the walk that looks for quads.
+    /// A tap placed by the pass that forms quads.
     PlacedTap,
-    /// A group of taps of that walk.
+    /// A group of taps in that pass.
     PlacedGroup,
-    /// A quad that it makes.
+    /// A quad formed by that pass.
     PlacedQuad,
-    /// A row of the kernel that it passes.
+    /// A row of the window that the pass advances.
     PlacedRow,
-    /// A tap that is placed without looking for quads.
+    /// A tap placed without forming quads.
     LooseTap,
-    /// A row of the kernel that is passed so.
+    /// A row of the window advanced without forming quads.
     LooseRow,
-    /// Two taps that become a pair.
+    /// A pair formed of two single taps.
     ArrangedPair,
-    /// A weight of a convolution that is read, of packed words, with those that fill a row up.
+    /// Reading a convolution's weight from packed words, including those that pad a row.
     TapWords,
-    /// The same of compressed rows.
+    /// Reading a convolution's weight from compressed rows.
     TapCsr,
-    /// A weight of a dense row, 0 or not.
+    /// Reading a convolution's weight, zero or not, from dense rows.
     TapDense,
-    /// One that is not 0, more.
+    /// The additional cost of a nonzero weight read from dense rows.
     TapKept,
-    /// A weight of the entropy-coded encoding.
+    /// Reading a convolution's weight from entropy-coded rows.
     TapRice,
-    /// A row of it.
+    /// Reading an entropy-coded row of a convolution.
     TapRiceRow,
-    /// A value that pooling on its own reads.
+    /// An input that a pooling layer reads.
     PoolRead,
-    /// A row of a window of it.
+    /// A row of a window of a pooling layer.
     PoolRow,
-    /// A value that it gives.
+    /// An output of a pooling layer.
     PoolGiven,
-    /// A channel of it.
+    /// A channel of a pooling layer.
     PoolChannel,
-    /// A dense layer of compressed rows, more than one of packed words.
+    /// A dense layer of compressed rows, in excess of one of packed words; likewise below.
     CsrLayer,
-    /// One of columns.
+    /// A dense layer by columns.
     ColumnsLayer,
-    /// One of the entropy-coded encoding.
+    /// A dense layer of entropy-coded rows.
     RiceLayer,
-    /// One of dense rows.
+    /// A dense layer of dense rows.
     DenseLayer,
-    /// One of floats.
+    /// A dense layer of f32 weights.
     FloatsLayer,
-    /// A convolution.
+    /// A convolution, in excess of a dense layer of packed words.
     ConvLayer,
 }
 
-/// The table: instructions of each unit on Cortex-M4, M3 and M0.
+/// Instructions per unit on Cortex-M4, M3 and M0.
 pub const COSTS: [(Unit, [f64; 3]); 79] = [
     (Unit::Inference, [77.6, 82.1, 78.6]),
     (Unit::Layer, [55.1, 53.8, 103.0]),

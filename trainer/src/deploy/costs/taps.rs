@@ -1,35 +1,37 @@
-//! Where the taps of a channel go: quads, pairs and single ones, as the convolution kernels make them.
+//! Groups the taps of an output channel into quads, pairs and single taps, as the convolution
+//! kernels do.
 //!
-//! The kernel for cores with the DSP extension (`runtime/src/kernels/unchecked/taps_place.rs`) makes
-//! quads of three or four taps at neighbouring offsets; the others become pairs in the order in which
-//! it leaves them. This repeats its decisions, so that a cost model counts what it does.
+//! The kernel for cores with the DSP extension (`runtime/src/kernels/unchecked/taps_place.rs`)
+//! makes quads of three or four taps at adjacent offsets. The other taps become pairs, in the
+//! order in which quad formation leaves them. This module repeats the kernel's decisions, so that
+//! the cost model counts exactly what the kernel executes.
 
-/// Where the source of a convolution lies.
+/// The memory layout of a convolution's source.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Source {
-    /// Height and width of the kernel.
+    /// The height and width of the window.
     pub(super) size: usize,
-    /// From one row of the source to the next.
+    /// Bytes from one row of the source to the next.
     pub(super) row: usize,
-    /// From one channel of the source to the next.
+    /// Bytes from one channel of the source to the next.
     pub(super) plane: usize,
 }
 
-/// The taps of a channel as they are multiplied, and the work of placing them.
+/// The taps of a channel as they are multiplied, and the number of steps it takes to group them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Placed {
     /// The first offset of each quad.
     pub(super) quads: Vec<usize>,
-    /// The offsets of the taps in no quad, in the order in which they become pairs.
+    /// The offsets of the taps outside quads, in the order in which they become pairs.
     pub(super) singles: Vec<usize>,
-    /// Rows of the kernel that the walk passed.
+    /// Rows of windows that the pass over the taps advanced.
     pub(super) rows: usize,
-    /// Groups of taps that it closed.
+    /// Groups of taps that the pass completed.
     pub(super) groups: usize,
 }
 
 impl Placed {
-    /// Places the taps at `columns`, which rise, without looking for quads.
+    /// Places the taps at `columns` (ascending) without forming quads.
     pub(super) fn loose(columns: &[u16], source: Source) -> Self {
         let offset = |&column: &u16| {
             let (row, tap) = (
@@ -47,12 +49,11 @@ impl Placed {
         }
     }
 
-    /// Places the taps at `columns`, which rise, and makes quads of some.
+    /// Places the taps at `columns` (ascending), forming quads where possible.
     pub(super) fn grouped(columns: &[u16], source: Source) -> Self {
         let offsets = Self::loose(columns, source).singles;
         let mut placed = Self::default();
-        // The first tap of the group, the column before which it ends, the kernel's row in which the
-        // walk is.
+        // The first tap of the group, the column that ends it, and the current row of the window.
         let (mut group, mut next, mut row) = (0, 0, 0);
         for (place, &column) in columns.iter().enumerate() {
             let column = usize::from(column);
@@ -70,19 +71,19 @@ impl Placed {
         placed
     }
 
-    /// Ends a group of taps at the walk's `row`: they become a quad, or stay as they are.
+    /// Completes a group of taps in `row`: they become a quad or remain single.
     fn close(&mut self, group: &[usize], source: Source, row: usize) {
         if group.is_empty() {
             return;
         }
         self.groups += 1;
-        // The last offset of the row: a quad must not read beyond it.
+        // The last offset of the row, beyond which a quad must not read.
         let last =
             row / source.size * source.plane + row % source.size * source.row + source.size - 1;
         let near = group[group.len() - 1] - group[0] < 4;
         if group.len() >= 3 && near && group[0] + 3 <= last {
             self.quads.push(group[0]);
-            // The first three of the other taps make room.
+            // Making room for the quad moves the first three of the other taps to the end.
             if self.singles.len() >= 3 {
                 self.singles.rotate_left(3);
             }
@@ -103,26 +104,26 @@ mod tests {
     };
 
     #[test]
-    fn offsets_are_those_of_the_window() {
+    fn offsets_follow_the_layout_of_the_source() {
         let placed = Placed::loose(&[0, 4, 8, 9, 17], SOURCE);
         assert_eq!(placed.singles, [0, 11, 22, 100, 122]);
         assert_eq!((placed.rows, placed.groups), (5, 0));
     }
 
     #[test]
-    fn full_rows_become_quads_but_for_the_last() {
+    fn full_rows_become_quads_except_the_last() {
         let placed = Placed::grouped(&(0..18).collect::<Vec<u16>>(), SOURCE);
-        // A quad of the last row would read beyond what the kernel may.
+        // A quad in the last row would read beyond the window.
         assert_eq!(placed.quads, [0, 10, 20, 100, 110]);
         assert_eq!(placed.singles, [120, 121, 122]);
         assert_eq!((placed.rows, placed.groups), (5, 6));
     }
 
     #[test]
-    fn rows_of_two_taps_become_pairs() {
+    fn adjacent_taps_become_quads_and_others_pairs() {
         let placed = Placed::grouped(&[0, 2, 3, 4, 6, 7, 8, 9], SOURCE);
         assert_eq!(placed.quads, [20]);
-        // Three of the four before it have gone behind the other one.
+        // Forming the quad moved three of the four single taps before it to the end.
         assert_eq!(placed.singles, [11, 0, 2, 10, 100]);
     }
 }

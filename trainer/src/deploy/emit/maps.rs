@@ -1,14 +1,14 @@
-//! Convolutions and pooling: loops over positions around straight-line sums.
+//! Emits convolutions and pooling: loops over positions around straight-line sums.
 //!
-//! A map with padding is copied into one with the zeros around it first, so that no tap tests for a
-//! border; each position then reads one window of fixed length, and every tap lies at a fixed offset
-//! in it.
+//! A map that needs padding is first copied into one with a zero margin, so that no tap tests for
+//! a border. Each position then reads a window of fixed length, in which every tap has a fixed
+//! offset.
 
 use rarefy_format::{LayerSpec, Margin, Operation, Pooling, Shape, WeightsSpec, Window};
 
-use super::rows::{Rows, function};
+use super::rows::{Output, Rows, function};
 
-/// What an operation gives for a map; `None` when its window does not fit.
+/// Returns the output shape of an operation over a map; `None` if its window does not fit.
 pub(super) fn output(operation: &Operation, outputs: usize, source: Shape) -> Option<Shape> {
     let channels = u16::try_from(outputs).ok()?;
     Some(match operation {
@@ -33,7 +33,7 @@ pub(super) fn output(operation: &Operation, outputs: usize, source: Shape) -> Op
     })
 }
 
-/// Positions of a window over a map, down and across.
+/// Returns the number of positions of a window over a map, (height, width).
 fn positions(window: Window, source: Shape) -> (u16, u16) {
     let Margin {
         top,
@@ -45,7 +45,7 @@ fn positions(window: Window, source: Shape) -> (u16, u16) {
     (height, window.outputs(left, source.width, right))
 }
 
-/// The functions of a convolution or a pooling layer that reads `source` and gives `output`.
+/// Returns the functions of a convolution or a pooling layer, from shape `source` to `output`.
 pub(super) fn layer(layer: &LayerSpec, number: usize, source: Shape, output: Shape) -> String {
     let (window, pooling) = match layer.operation {
         Operation::Conv { window, pooling } => (window, pooling),
@@ -89,13 +89,15 @@ fn layer_{number}(x: &[u8; {inputs}]{skip}) -> [u8; {outputs}] {{
     )
 }
 
-/// What a kind of layer puts into the common frame.
+/// The parts of a layer's code that depend on its operation.
 struct Body {
+    /// Functions that precede the layer's own.
     functions: String,
+    /// The loops that compute the outputs `y` from the padded map `x`.
     loops: String,
 }
 
-/// Statements that shadow `x` with the map and zeros around it.
+/// Returns statements that shadow `x` with the padded map.
 fn pad(source: Shape, padded: Shape, padding: Margin) -> String {
     format!(
         "    let mut padded = [0; {length}];
@@ -119,7 +121,7 @@ fn pad(source: Shape, padded: Shape, padding: Margin) -> String {
     )
 }
 
-/// A convolution, with the pooling behind it.
+/// Returns the body of a convolution and the pooling fused into it.
 fn convolution(
     layer: &LayerSpec,
     number: usize,
@@ -129,26 +131,7 @@ fn convolution(
     padded: Shape,
     output: Shape,
 ) -> Body {
-    let size = usize::from(window.size);
-    let plane = usize::from(padded.height) * usize::from(padded.width);
-    // From the column of a weight to the offset of its tap.
-    let offset = |column: u16| {
-        let (channel, tap) = (
-            usize::from(column) / (size * size),
-            usize::from(column) % (size * size),
-        );
-        let offset = channel * plane + tap / size * usize::from(padded.width) + tap % size;
-        u16::try_from(offset).expect("a map of at most 65,535 values")
-    };
-    let taps: Vec<Vec<(u16, i16)>> = part
-        .rows
-        .iter()
-        .map(|row| {
-            row.iter()
-                .map(|&(column, weight)| (offset(column), weight))
-                .collect()
-        })
-        .collect();
+    let taps = taps(part, window, padded);
     let taps = Rows {
         bias: part.bias,
         rows: &taps,
@@ -160,23 +143,11 @@ fn convolution(
         None | Some(Pooling::Max) => ("i32::MIN", "(*kept).max(sum)"),
         Some(Pooling::Average) => ("0", "*kept + sum.max(0)"),
     };
-    let skip = layer.skip.map_or(String::new(), |skip| {
-        // Rows and columns of the map before pooling, what pooling drops included.
-        let height = (usize::from(padded.height) - size) / usize::from(window.stride) + 1;
-        let width = (usize::from(padded.width) - size) / usize::from(window.stride) + 1;
-        format!(
-            "                for (sum, plane) in sums.iter_mut().zip(skip.chunks_exact({})) {{
-                    *sum += (plane[row * {width} + column] as i32) << {};
-                }}
-",
-            height * width,
-            skip.shift
-        )
-    });
+    let skip = addition(layer, window, padded);
     let mutable = if skip.is_empty() { "" } else { "mut " };
     let outputs = output.channels;
     Body {
-        functions: function(&taps, &format!("layer_{number}_sums"), span, None),
+        functions: function(&taps, &format!("layer_{number}_sums"), span, Output::Sums),
         loops: format!(
             "    for place in 0..{places} {{
         let (down, across) = (place / {width}, place % {width});
@@ -208,7 +179,47 @@ fn convolution(
     }
 }
 
-/// Pooling of each channel.
+/// Returns the rows of a convolution with each weight's column replaced by the offset of its tap
+/// from the first element of the window in the `padded` map.
+fn taps(part: &Rows<'_>, window: Window, padded: Shape) -> Vec<Vec<(u16, i16)>> {
+    let size = usize::from(window.size);
+    let plane = usize::from(padded.height) * usize::from(padded.width);
+    let offset = |column: u16| {
+        let (channel, tap) = (
+            usize::from(column) / (size * size),
+            usize::from(column) % (size * size),
+        );
+        let offset = channel * plane + tap / size * usize::from(padded.width) + tap % size;
+        u16::try_from(offset).expect("a map has at most 65,535 elements")
+    };
+    let row = |row: &Vec<(u16, i16)>| {
+        let taps = row.iter();
+        taps.map(|&(column, weight)| (offset(column), weight))
+            .collect()
+    };
+    part.rows.iter().map(row).collect()
+}
+
+/// Returns the statements that add the skip of a convolution, if it has one.
+fn addition(layer: &LayerSpec, window: Window, padded: Shape) -> String {
+    let Some(skip) = layer.skip else {
+        return String::new();
+    };
+    // The map before pooling, including the positions that pooling drops.
+    let (size, stride) = (usize::from(window.size), usize::from(window.stride));
+    let height = (usize::from(padded.height) - size) / stride + 1;
+    let width = (usize::from(padded.width) - size) / stride + 1;
+    format!(
+        "                for (sum, plane) in sums.iter_mut().zip(skip.chunks_exact({})) {{
+                    *sum += (plane[row * {width} + column] as i32) << {};
+                }}
+",
+        height * width,
+        skip.shift
+    )
+}
+
+/// Returns the body of a pooling layer.
 fn pool(
     layer: &LayerSpec,
     pooling: Option<(Pooling, u8)>,

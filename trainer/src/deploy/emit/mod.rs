@@ -1,17 +1,17 @@
-//! A network as Rust code: `rarefy export RUN --emit rust`.
+//! Emits a network as Rust code.
 //!
-//! The module needs `core` alone, holds no unsafe code and computes what the container holds, bit for
-//! bit ([`NetworkSpec::infer`]). There is no engine in it: weights are constants of the instructions,
-//! inputs lie at fixed offsets, and nothing tests a bound. For tiny networks nothing is faster: about
-//! three instructions a weight on a Cortex-M4, five on a Cortex-M0; but a weight takes about ten bytes
-//! of flash instead of two.
+//! The module depends on `core` only, contains no unsafe code and computes the container's logits
+//! to the bit ([`NetworkSpec::infer`]). It contains no inference engine: weights are constants in
+//! the instructions, inputs are read at fixed offsets without bounds checks. For tiny networks
+//! nothing is faster (about three instructions per weight on a Cortex-M4, five on a Cortex-M0),
+//! but a weight takes about ten bytes of flash instead of two.
 //!
 //! - `rows` writes weighted sums as expressions;
 //! - `maps` writes the loops of convolutions and pooling around them;
-//! - this file puts the layers together.
+//! - this file assembles the layers.
 //!
-//! Refuses floats, networks of so many weights that a compiler would take minutes for them
-//! ([`MOST_WEIGHTS`]), and weights with which an intermediate sum could leave 32 bits.
+//! Rejects floats, networks with so many weights that compiling them would take minutes
+//! ([`MOST_WEIGHTS`]), and weights for which an intermediate sum could overflow 32 bits.
 
 mod maps;
 mod rows;
@@ -20,109 +20,170 @@ use std::fmt::Write as _;
 
 use rarefy_format::{LayerSpec, NetworkSpec, Operation, Shape, WeightsSpec};
 
-/// The most weights that are written as code: a compiler takes about a second for a thousand.
+use rows::{Output, Rows};
+
+/// The maximum number of weights; compiling takes about a second per thousand.
 pub const MOST_WEIGHTS: usize = 65_536;
 
-/// Why a network is not written as code. Layers count from 1.
+/// Why a network cannot be written as code. Layers are numbered from 1.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EmitError {
-    /// A layer of floats.
-    #[error("layer {0} holds floats, which are not written as code; export with integer weights")]
+    /// A layer with f32 weights.
+    #[error("layer {0} has f32 weights, which cannot be written as code; use integer weights")]
     Floats(usize),
-    /// More weights than a compiler takes in minutes.
+    /// More weights than [`MOST_WEIGHTS`].
     #[error(
-        "{0} weights are more than the {MOST_WEIGHTS} that are written as code; prune further, or run the container"
+        "{0} weights are more than the {MOST_WEIGHTS} that can be written as code; prune further, or use a container"
     )]
     Weights(usize),
-    /// A row whose terms, added in another order, could leave 32 bits.
-    #[error("row {row} of layer {layer} could sum up to {most}, beyond 32 bits")]
+    /// A row whose sum could overflow 32 bits in some order of its terms.
+    #[error("row {row} of layer {layer} could sum up to {most}, beyond 32 bits; use a container")]
     Overflow {
         /// The layer.
         layer: usize,
-        /// Its row, counted from 0.
+        /// The row, counted from 0.
         row: usize,
-        /// The sum of all magnitudes.
+        /// The sum of the magnitudes of all terms.
         most: i64,
     },
-    /// A layer that no container holds.
-    #[error("layer {0} does not fit what it reads, or is no layer for its place")]
+    /// A layer that a container could not hold either.
+    #[error("layer {0} does not fit its source or its position in the network")]
     Layer(usize),
 }
 
-/// The source of a module that computes `network`. `model` names the container that holds the same
-/// network, `checksum` is that container's; both only go into the module's documentation.
+/// Returns the source of a module that computes `network`. `model` and `checksum` are the name and
+/// the checksum of the container that holds the same network; they only appear in the module's
+/// documentation.
 ///
 /// # Errors
-///
-/// When the network is one that is not written as code (see [`EmitError`]).
+/// Returns an error if the network cannot be written as code; see [`EmitError`].
 pub fn rust(network: &NetworkSpec, model: &str, checksum: u32) -> Result<String, EmitError> {
     let weights = network.layers.iter().map(|layer| layer.weights.len()).sum();
     if weights > MOST_WEIGHTS {
         return Err(EmitError::Weights(weights));
     }
     let shapes = shapes(network)?;
-    let mut layers = String::new();
-    let mut calls = String::new();
-    let mut table = String::new();
-    for (index, layer) in network.layers.iter().enumerate() {
-        let number = index + 1;
-        let source = number
-            .checked_sub(layer.source)
-            .ok_or(EmitError::Layer(number))?;
-        let last = number == network.layers.len();
+    let mut module = Module::default();
+    for index in 0..network.layers.len() {
+        let step = Step::new(network, &shapes, index)?;
+        module.functions += &step.function()?;
+        module.calls += &step.call();
+        module.table += &step.line();
+    }
+    let outputs = shapes.last().map_or(0, Shape::len);
+    Ok(module.source(network.input, outputs, (model, checksum)))
+}
+
+/// A layer as one step of the module.
+struct Step<'a> {
+    layer: &'a LayerSpec,
+    /// The layer's number, from 1.
+    number: usize,
+    /// The number of the layer that is read; 0 for the input.
+    source: usize,
+    is_last: bool,
+    /// The shape of the input, followed by those of the layers' outputs.
+    shapes: &'a [Shape],
+}
+
+impl<'a> Step<'a> {
+    /// Returns the step of the layer at `index`.
+    fn new(network: &'a NetworkSpec, shapes: &'a [Shape], index: usize) -> Result<Self, EmitError> {
+        let (layer, number) = (&network.layers[index], index + 1);
+        let source = number.checked_sub(layer.source);
+        Ok(Self {
+            layer,
+            number,
+            source: source.ok_or(EmitError::Layer(number))?,
+            is_last: number == network.layers.len(),
+            shapes,
+        })
+    }
+
+    /// Returns the functions that compute the layer.
+    fn function(&self) -> Result<String, EmitError> {
+        let Self { layer, number, .. } = *self;
         check(layer, number)?;
-        let code = match (&layer.operation, &layer.weights) {
+        let (source, output) = (self.shapes[self.source], self.shapes[number]);
+        match (&layer.operation, &layer.weights) {
             (Operation::Dense, WeightsSpec::Integers { bias, rows }) => {
-                let part = rows::Rows { bias, rows };
-                let inputs = shapes[source].len();
-                let shift = (!last).then_some(layer.shift);
-                rows::function(&part, &format!("layer_{number}"), inputs, shift)
+                let rows = Rows { bias, rows };
+                let result = match self.is_last {
+                    true => Output::Sums,
+                    false => Output::Stored { shift: layer.shift },
+                };
+                let name = format!("layer_{number}");
+                Ok(rows::function(&rows, &name, source.len(), result))
             }
-            (Operation::Conv { .. } | Operation::Pool { .. }, _) if !last => {
-                maps::layer(layer, number, shapes[source], shapes[number])
+            (Operation::Conv { .. } | Operation::Pool { .. }, _) if !self.is_last => {
+                Ok(maps::layer(layer, number, source, output))
             }
-            _ => return Err(EmitError::Layer(number)),
-        };
-        layers += &code;
-        let value = |slot: usize| match slot {
+            _ => Err(EmitError::Layer(number)),
+        }
+    }
+
+    /// Returns the statement that calls the layer's function.
+    fn call(&self) -> String {
+        let number = self.number;
+        let value = |layer: usize| match layer {
             0 => "input".to_owned(),
-            slot => format!("&values_{slot}"),
+            layer => format!("&values_{layer}"),
         };
-        let skip = match layer.skip {
+        let skip = match self.layer.skip {
             Some(skip) => format!(", {}", value(number - skip.back)),
             None => String::new(),
         };
-        let call = format!("layer_{number}({}{skip})", value(source));
-        let call = if last {
-            format!("    {call}\n")
-        } else {
-            format!("    let values_{number} = {call};\n")
-        };
-        calls += &call;
-        put(
-            &mut table,
-            format_args!(
-                "//! {number:>5}  {:<9}  {:>13}  {:>13}  {:>7}\n",
-                layer.operation.name(),
-                dimensions(shapes[source]),
-                dimensions(shapes[number]),
-                layer.weights.len()
-            ),
-        );
+        let call = format!("layer_{number}({}{skip})", value(self.source));
+        match self.is_last {
+            true => format!("    {call}\n"),
+            false => format!("    let values_{number} = {call};\n"),
+        }
     }
-    let inputs = network.input.len();
-    let outputs = shapes.last().map_or(0, Shape::len);
-    Ok(format!(
-        "//! A neural network as code: {inputs} bytes in, {outputs} logits out.
+
+    /// Returns the layer's line of the table in the module's documentation.
+    fn line(&self) -> String {
+        format!(
+            "//! {:>5}  {:<9}  {:>13}  {:>13}  {:>7}\n",
+            self.number,
+            self.layer.operation.name(),
+            dimensions(self.shapes[self.source]),
+            dimensions(self.shapes[self.number]),
+            self.layer.weights.len()
+        )
+    }
+}
+
+/// The parts of a module, layer by layer.
+#[derive(Default)]
+struct Module {
+    /// The functions that compute the layers.
+    functions: String,
+    /// The calls of these functions.
+    calls: String,
+    /// The table of layers in the documentation.
+    table: String,
+}
+
+impl Module {
+    /// Returns the source of the module, for the container of the given name and checksum.
+    fn source(&self, input: Shape, outputs: usize, (model, checksum): (&str, u32)) -> String {
+        let Self {
+            functions,
+            calls,
+            table,
+        } = self;
+        let inputs = input.len();
+        format!(
+            "//! A neural network as code: {inputs} bytes in, {outputs} logits out.
 //!
-//! Written by `rarefy export --emit rust`, from the network in `{model}` (checksum {checksum:08x}):
-//! the same logits, bit for bit. It needs `core` alone, allocates nothing and cannot panic.
+//! Written by `rarefy export --emit rust` from the network in `{model}` (checksum {checksum:08x}):
+//! the same logits, bit for bit. It depends on `core` only, allocates nothing and cannot panic.
 //!
-//! What its time depends on are the values that are 0: their weights may be skipped. The values of the
-//! layers lie on the stack.
+//! Its run time depends only on which values are 0, since their weights may be skipped. The layers'
+//! values are on the stack.
 //!
 //! ```text
-//! layer  kind               reads          gives  weights   (channels x height x width)
+//! layer  kind               input         output  weights   (channels x height x width)
 {table}//! ```
 //!
 //! Save it as `src/network.rs`, then:
@@ -133,13 +194,13 @@ pub fn rust(network: &NetworkSpec, model: &str, checksum: u32) -> Result<String,
 //! ```
 #![allow(unused, clippy::all, clippy::pedantic)]
 
-/// Bytes that it reads: {input}, channel by channel, row by row.
+/// The number of input bytes: {input}, channel by channel, row by row.
 pub const INPUTS: usize = {inputs};
 
-/// Logits that it gives: one a class.
+/// The number of logits: one per class.
 pub const OUTPUTS: usize = {outputs};
 
-/// The class of `input`: the place of the largest logit, the first of equal ones.
+/// Returns the class of `input`: the index of the largest logit, the first one of a tie.
 pub fn classify(input: &[u8; INPUTS]) -> usize {{
     let logits = infer(input);
     let (mut class, mut largest) = (0, logits[0]);
@@ -151,21 +212,22 @@ pub fn classify(input: &[u8; INPUTS]) -> usize {{
     class
 }}
 
-/// The logits for `input`.
+/// Returns the logits for `input`.
 pub fn infer(input: &[u8; INPUTS]) -> [i32; OUTPUTS] {{
 {calls}}}
 
-/// What a hidden unit stores for its sum.
+/// Returns the stored value of a hidden unit's sum.
 #[inline(always)]
 fn store(sum: i32, shift: u32) -> u8 {{
     (sum >> shift).clamp(0, 255) as u8
 }}
-{layers}",
-        input = dimensions(network.input),
-    ))
+{functions}",
+            input = dimensions(input),
+        )
+    }
 }
 
-/// The shape of the input, then of each layer's output.
+/// Returns the shape of the input followed by those of the layers' outputs.
 fn shapes(network: &NetworkSpec) -> Result<Vec<Shape>, EmitError> {
     let mut shapes = vec![network.input];
     for (index, layer) in network.layers.iter().enumerate() {
@@ -180,7 +242,8 @@ fn shapes(network: &NetworkSpec) -> Result<Vec<Shape>, EmitError> {
     Ok(shapes)
 }
 
-/// Refuses floats, and sums that could leave 32 bits in whatever order they are added.
+/// Checks that `layer` has no floats, and no sums that could overflow 32 bits, whatever the order
+/// of their terms.
 fn check(layer: &LayerSpec, number: usize) -> Result<(), EmitError> {
     let (bias, rows) = match &layer.weights {
         WeightsSpec::None => return Ok(()),
@@ -209,7 +272,7 @@ fn check(layer: &LayerSpec, number: usize) -> Result<(), EmitError> {
     Ok(())
 }
 
-/// A shape for a reader.
+/// Returns a shape as text.
 fn dimensions(shape: Shape) -> String {
     match (shape.channels, shape.height, shape.width) {
         (n, 1, 1) | (1, 1, n) => n.to_string(),
@@ -217,8 +280,8 @@ fn dimensions(shape: Shape) -> String {
     }
 }
 
-/// Appends formatted text.
+/// Appends formatted text to `text`.
 fn put(text: &mut String, arguments: std::fmt::Arguments<'_>) {
     text.write_fmt(arguments)
-        .expect("a string takes everything");
+        .expect("writing to a string succeeds");
 }

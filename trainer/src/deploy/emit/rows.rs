@@ -1,42 +1,52 @@
-//! Weighted sums as expressions, and dense layers made of them.
+//! Emits weighted sums as expressions, and the dense layers that consist of them.
 //!
-//! Two ways. **By rows**: one expression a row, its inputs loaded one after the other, its sum in one
-//! register; inputs of equal magnitude of weight are added first and multiplied once. **By columns**:
-//! where there are few rows, all sums stay in registers, each input is loaded once, and one that is 0
-//! is skipped with all its weights.
+//! There are two forms. **By rows**: one expression per row loads its inputs one after the other
+//! and keeps the sum in a register; inputs with weights of equal magnitude are added first and
+//! multiplied once. **By columns**, for few rows: all sums are kept in registers, each input is
+//! loaded once, and an input of 0 is skipped with all its weights.
 //!
-//! Functions are kept to so many weights each that a compiler's time stays linear.
+//! The number of weights per function is limited, so that compile time stays linear.
 
 use super::put;
 
-/// Rows up to which all sums fit the registers of an ARMv7-M.
+/// The maximum number of rows whose sums fit the registers of an ARMv7-M.
 const FEW_ROWS: usize = 12;
 
-/// Weights up to which that is one function.
+/// The maximum number of weights of a function by columns.
 const MOST_BY_COLUMNS: usize = 8_000;
 
-/// Weights of one function by rows.
+/// The maximum number of weights of a function by rows.
 const PART: usize = 1_500;
 
-/// Characters of a line.
+/// The maximum length of a line.
 const LINE: usize = 100;
 
-/// Biases and rows of (column, weight).
+/// The biases and the rows of a layer, each row as (column, weight) pairs sorted by column.
 pub(super) struct Rows<'a> {
     pub(super) bias: &'a [i32],
     pub(super) rows: &'a [Vec<(u16, i16)>],
 }
 
+/// The values that a function returns.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Output {
+    /// The sums, as `i32`.
+    Sums,
+    /// The activations: the sums, shifted right and clamped to `u8`.
+    Stored { shift: u8 },
+}
+
 impl Rows<'_> {
-    /// Whether the sums are written by columns: few rows, and columns that several of them share.
+    /// Returns whether the sums are to be written by columns: few rows, and columns that several
+    /// of them share.
     fn by_columns(&self) -> bool {
         let weights: usize = self.rows.iter().map(Vec::len).sum();
         let columns = self.columns().len();
         self.rows.len() <= FEW_ROWS && 2 * weights >= 3 * columns && weights <= MOST_BY_COLUMNS
     }
 
-    /// The rows in an order in which each shares columns with the two before it, so that a compiler
-    /// finds inputs in registers; cut where a function holds enough.
+    /// Returns the rows, split into functions, in an order in which each shares columns with the
+    /// two before it, so that the compiler finds inputs in registers.
     fn parts(&self) -> Vec<Vec<usize>> {
         let mut left: Vec<usize> = (0..self.rows.len()).collect();
         let mut parts: Vec<Vec<usize>> = vec![Vec::new()];
@@ -44,7 +54,7 @@ impl Rows<'_> {
         let (mut before, mut last): (&[_], &[_]) = (&[], &[]);
         while !left.is_empty() {
             let shared = |row: &[(u16, i16)]| 2 * common(row, last) + common(row, before);
-            // The first of equal ones.
+            // The first one of a tie.
             let next = (0..left.len())
                 .rev()
                 .max_by_key(|&index| shared(&self.rows[left[index]]));
@@ -60,7 +70,7 @@ impl Rows<'_> {
         parts
     }
 
-    /// The columns with a weight, rising, and each one's (row, weight).
+    /// Returns the columns that have weights, ascending, each with its (row, weight) pairs.
     fn columns(&self) -> Vec<(u16, Vec<(usize, i16)>)> {
         let mut columns = std::collections::BTreeMap::<u16, Vec<(usize, i16)>>::new();
         for (row, weights) in self.rows.iter().enumerate() {
@@ -72,17 +82,20 @@ impl Rows<'_> {
     }
 }
 
-/// A function `name(x)` that gives the sums of all rows over `inputs` values, or what hidden units
-/// store for them when there is a shift; a long one in parts.
-pub(super) fn function(part: &Rows<'_>, name: &str, inputs: usize, shift: Option<u8>) -> String {
+/// Returns a function `name(x)` that computes all rows over `inputs` values; a long one is split
+/// into parts.
+pub(super) fn function(part: &Rows<'_>, name: &str, inputs: usize, result: Output) -> String {
     let outputs = part.rows.len();
-    let kind = if shift.is_some() { "u8" } else { "i32" };
+    let kind = match result {
+        Output::Sums => "i32",
+        Output::Stored { .. } => "u8",
+    };
     let source = format!("x: &[u8; {inputs}]");
     let target = format!("[{kind}; {outputs}]");
     let closure = "    let x = |column: usize| x[column] as i32;\n";
-    let store = |row: usize, sum: &str| match shift {
-        Some(shift) => format!("y[{row}] = store({sum}, {shift});"),
-        None => format!("y[{row}] = {sum};"),
+    let store = |row: usize, sum: &str| match result {
+        Output::Sums => format!("y[{row}] = {sum};"),
+        Output::Stored { shift } => format!("y[{row}] = store({sum}, {shift});"),
     };
     let whole = |body: &str| {
         format!(
@@ -127,7 +140,7 @@ pub(super) fn function(part: &Rows<'_>, name: &str, inputs: usize, shift: Option
     code + &whole(&calls)
 }
 
-/// Statements that leave the sums in `s0`, `s1`, ...
+/// Appends statements that compute the sums `s0`, `s1`, ... by columns.
 fn by_columns(code: &mut String, part: &Rows<'_>) {
     for (row, bias) in part.bias.iter().enumerate() {
         put(code, format_args!("    let mut s{row} = {bias};\n"));
@@ -149,7 +162,7 @@ fn by_columns(code: &mut String, part: &Rows<'_>) {
     }
 }
 
-/// The sign and the multiplication by the magnitude.
+/// Returns the sign of a weight and a factor of its magnitude: "3 * ", or "" for 1.
 fn factor(weight: i16) -> (char, String) {
     let sign = if weight < 0 { '-' } else { '+' };
     match weight.unsigned_abs() {
@@ -158,7 +171,8 @@ fn factor(weight: i16) -> (char, String) {
     }
 }
 
-/// `bias + sum of weight * x(column)`, columns of one magnitude together.
+/// Returns the expression `bias + sum of weight * x(column)`, with columns of equal magnitude
+/// grouped.
 fn expression(bias: i32, row: &[(u16, i16)]) -> String {
     let mut groups: Vec<(u16, Vec<(u16, i16)>)> = Vec::new();
     for &(column, weight) in row.iter().filter(|(_, weight)| *weight != 0) {
@@ -170,7 +184,7 @@ fn expression(bias: i32, row: &[(u16, i16)]) -> String {
     }
     let mut text = bias.to_string();
     for (_, group) in groups {
-        // Within parentheses the first one's sign is taken out.
+        // The sign of the first term is factored out of the parentheses.
         let first = group[0].1;
         let (sign, factor) = factor(first);
         let terms = group.iter().enumerate().map(|(index, &(column, weight))| {
@@ -195,7 +209,7 @@ fn expression(bias: i32, row: &[(u16, i16)]) -> String {
     text
 }
 
-/// Appends `text` in lines, broken at spaces.
+/// Appends `text`, broken into lines at spaces.
 fn line(code: &mut String, indent: usize, text: &str) {
     let mut room = 0;
     for (index, word) in text.split(' ').enumerate() {
@@ -216,7 +230,7 @@ fn line(code: &mut String, indent: usize, text: &str) {
     code.push('\n');
 }
 
-/// Columns that two rows share.
+/// Returns the number of columns that two rows share.
 fn common(one: &[(u16, i16)], other: &[(u16, i16)]) -> usize {
     let has = |column| {
         other

@@ -1,31 +1,32 @@
-//! How near a layer's integers are to the floats they stand for.
+//! Measures how closely a layer's integers follow the f32 network.
 //!
-//! What a layer stores, taken times its step, is compared with what the network in floats computes
-//! for the same calibration images, from the pixels on: errors add up from layer to layer.
+//! A layer's stored activations times their step are compared with the f32 network's activations
+//! for the same calibration images. Both are computed from the pixels, so errors accumulate from
+//! layer to layer.
 
 use serde::Serialize;
 
 use super::Values;
 use crate::deploy::Network;
 
-/// Below this many decibels the integers of a layer no longer follow the floats: the error is a
-/// third of the signal.
+/// The signal-to-noise ratio, in decibels, below which a layer's integers no longer follow the f32
+/// network: the error is a third of the signal.
 const APART: f64 = 10.0;
 
-/// The difference between a layer's integers and floats over the calibration images.
+/// The error of a layer's integers relative to f32, over the calibration images.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Fidelity {
     /// The layer's name in the architecture.
     pub layer: String,
-    /// The root mean square of what the floats give.
+    /// The root mean square of the f32 activations.
     pub signal: f64,
-    /// The root mean square of the difference.
+    /// The root mean square of the error.
     pub noise: f64,
-    /// The signal-to-noise ratio in decibels, 20 log10(signal / noise); none where either is 0.
+    /// The signal-to-noise ratio in decibels, 20 log10(signal / noise); `None` if either is 0.
     pub snr_db: Option<f64>,
 }
 
-/// The fidelity of each layer of `network`, of which `values` are what the layers give.
+/// Returns the fidelity of each layer of `network`; `values` are the layers' outputs.
 pub(super) fn of(network: &Network, values: &[Values]) -> Vec<Fidelity> {
     let layers = network.layers.iter().zip(values);
     layers
@@ -33,6 +34,7 @@ pub(super) fn of(network: &Network, values: &[Values]) -> Vec<Fidelity> {
         .collect()
 }
 
+/// Returns the fidelity of the layer called `layer` from its output `values`.
 fn fidelity(layer: &str, values: &Values) -> Fidelity {
     let (mut signal, mut noise, mut count) = (0.0, 0.0, 0_usize);
     for (stored, exact) in values.stored.iter().zip(&values.exact) {
@@ -54,13 +56,13 @@ fn fidelity(layer: &str, values: &Values) -> Fidelity {
     }
 }
 
-/// The first of `layers` where the integers part from the floats: the first below 10 dB, else the
-/// one with the lowest ratio; none where no layer differs.
+/// Returns the first of `layers` whose ratio is below 10 dB, or else the layer with the lowest
+/// ratio; `None` if no layer has an error.
 #[must_use]
 pub fn first_apart(layers: &[Fidelity]) -> Option<&Fidelity> {
     let ratio = |layer: &Fidelity| match layer.snr_db {
         Some(ratio) => ratio,
-        // Something where the floats give nothing, or nothing wrong.
+        // Either the signal is 0, or there is no error.
         None if layer.noise > 0.0 => f64::NEG_INFINITY,
         None => f64::INFINITY,
     };
@@ -85,8 +87,8 @@ mod tests {
     }
 
     #[test]
-    fn the_ratio_is_that_of_signal_and_error() {
-        // Errors of 1 and -1 of 30 and 40: 25 sqrt 2 to 1, which is 30.97 dB.
+    fn fidelity_is_the_ratio_of_signal_and_error() {
+        // Errors of 1 and -1 in 30 and 40: a ratio of 25 sqrt 2, or 30.97 dB.
         let found = fidelity("a", &values(&[30.0, 40.0], &[143.5, 147.5], 2.0, 128.0));
         assert!((found.signal - 1250_f64.sqrt()).abs() < 1e-9 && found.noise == 1.0);
         assert!((found.snr_db.unwrap() - 30.969).abs() < 1e-3);

@@ -1,4 +1,4 @@
-//! A network in floats, for reference: chains of dense layers alone.
+//! Stores a network in floats, as a reference: chains of dense layers only.
 
 use rarefy_format::{Encoding, LayerSpec, NetworkSpec, WeightsSpec};
 
@@ -7,20 +7,22 @@ use crate::deploy::activity::Activity;
 use crate::deploy::network::Operation;
 use crate::deploy::{DeployError, Network};
 
-/// The largest class score that needs no scaling: twice as much is far from 2^15, where logits saturate.
+/// The largest class score that is stored unscaled; logits saturate at 2^15, far above its double.
 const LARGEST: f32 = 8192.0;
 
-/// The smallest that needs none: logits in steps of 2^-16 keep 12 bits of it.
+/// The smallest class score that is stored unscaled: logits in steps of 2^-16 keep 12 bits of it.
 const SMALLEST: f32 = 0.0625;
 
-/// The power of two that the largest is brought to: 22 bits of a logit, and 9 for larger ones.
+/// The power of two that the largest class score is scaled to: 22 bits of a logit, leaving 9 for
+/// larger scores.
 const AIM: f32 = 6.0;
 
-/// `network` as it is, in compressed sparse rows of floats. Class scores that are too large or too small for
-/// logits, which are whole numbers, are multiplied by a power of two: the classes are the same.
+/// Returns `network` in compressed sparse rows of f32. Logits are integers, so class scores that
+/// are too large or too small for them are multiplied by a power of two, which preserves the
+/// classes.
 ///
 /// # Errors
-/// When it is no chain of dense layers, hidden ones with a ReLU.
+/// Returns an error if the network is not a chain of dense layers whose hidden layers have a ReLU.
 pub fn floats(network: &Network, images: &[&[u8]]) -> Result<Quantized, DeployError> {
     let mut outputs: Vec<Vec<Vec<f32>>> = Vec::new();
     let mut layers = Vec::new();
@@ -29,22 +31,21 @@ pub fn floats(network: &Network, images: &[&[u8]]) -> Result<Quantized, DeployEr
             layer: layer.name.clone(),
             reason,
         };
-        let last = index + 1 == network.layers.len();
+        let last = network.is_last(index);
         let chained = layer.source == index.checked_sub(1) && layer.skip.is_none();
         if layer.operation != Operation::Dense || !chained || layer.relu == last {
             return Err(refuse(
-                "floats are for chains of dense layers with ReLUs alone: export it with --weights int8"
-                    .into(),
+                "floats are for chains of dense layers with ReLUs only: use integer weights".into(),
             ));
         }
         let mut factor = 1.0;
         if last {
-            // All layers are what is asked for: the network is one that can be run.
+            // All layers were checked, so the forward pass can run.
             outputs = images.iter().map(|image| network.forward(image)).collect();
             factor = scale(&outputs);
         }
         let rows = layer.weights.outer_iterator().map(|row| {
-            // The container has no more columns than that.
+            // A container has at most 65,535 columns.
             let weights = row
                 .iter()
                 .map(|(column, &weight)| (column as u16, weight * factor));
@@ -83,8 +84,8 @@ pub fn floats(network: &Network, images: &[&[u8]]) -> Result<Quantized, DeployEr
     })
 }
 
-/// Returns the power of two that brings the largest class score of `outputs`, those of each image by
-/// layer, to where logits hold it well.
+/// Returns the power of two that scales the largest class score to the range of logits; `outputs`
+/// holds each image's outputs per layer.
 fn scale(outputs: &[Vec<Vec<f32>>]) -> f32 {
     let scores = outputs.iter().filter_map(|layers| layers.last()).flatten();
     let largest = scores.fold(0.0_f32, |most, score| most.max(score.abs()));

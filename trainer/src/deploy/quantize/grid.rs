@@ -1,9 +1,9 @@
-//! The integers that a layer's weights can be, by what it is stored as.
+//! The integers that represent a layer's weights, depending on its encoding.
 //!
-//! Compressed rows, dense rows and the entropy-coded rows hold `sign * 1..=largest`: no level is spent on
-//! zero, since a weight of zero is not stored. Packed words hold what is left of 16 bits beside an index, and
-//! are multiplied whole: the word `h << c | index` is a weight of `h + index / 2^c` steps, a grid of its
-//! own for every column (or row).
+//! Compressed, dense and entropy-coded rows hold `sign * 1..=largest`: no level is spent on 0,
+//! since zero weights are not stored. Packed words hold the weight in the bits that the index
+//! leaves of 16, and are multiplied as a whole: the word `h << c | index` represents a weight of
+//! `h + index / 2^c` steps, so each column (or row) has a grid of its own.
 
 use rarefy_format::{Encoding, index_bits};
 
@@ -12,14 +12,15 @@ use rarefy_format::{Encoding, index_bits};
 pub enum WeightType {
     /// 32-bit floats.
     F32,
-    /// Signed integers of so many bits, 2 to 8, or of more where an encoding has room for more.
+    /// Signed integers of the given number of bits, 2 to 8, or more where an encoding has room for
+    /// them.
     Int(u8),
-    /// A sign: every weight of a layer has the same size.
+    /// Signs: all weights of a layer have the same magnitude.
     Ternary,
 }
 
 impl WeightType {
-    /// Bits of a weight.
+    /// Returns the number of bits per weight.
     #[must_use]
     pub fn bits(self) -> u8 {
         match self {
@@ -29,21 +30,21 @@ impl WeightType {
         }
     }
 
-    /// The largest integer of a weight, where an encoding has room for no more bits.
+    /// Returns the largest integer of a weight in an encoding without room for additional bits.
     pub(in crate::deploy) fn levels(self) -> f64 {
         f64::from(self.largest())
     }
 
-    /// The largest integer of a weight.
+    /// Returns the largest integer of a weight.
     fn largest(self) -> i16 {
         match self.bits() {
-            // -128 would be one more than 127.
+            // Symmetric: -128 is not used.
             8.. => 127,
             bits => 1 << (bits - 1),
         }
     }
 
-    /// The name on the command line.
+    /// Returns the name, such as `int6`.
     #[must_use]
     pub fn name(self) -> String {
         match self {
@@ -54,15 +55,15 @@ impl WeightType {
     }
 }
 
-/// The integers that weights can be.
+/// The integers that weights can have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Grid {
     /// `sign * 1..=largest`.
     Plain {
-        /// The largest.
+        /// The largest integer.
         largest: i16,
     },
-    /// Whole words, an index in their low bits.
+    /// Whole words with an index in their low bits.
     Words {
         /// Bits of the index.
         index_bits: u8,
@@ -71,8 +72,8 @@ pub(super) enum Grid {
     },
 }
 
-/// The integers of weights of this type in `encoding`, for a layer of so many rows and columns; none where
-/// it keeps fewer bits.
+/// Returns the grid of weights of this type in `encoding`, for a layer of `rows` x `columns`;
+/// `None` if the encoding cannot hold that many bits.
 pub(super) fn grid(
     encoding: Encoding,
     weights: WeightType,
@@ -95,7 +96,7 @@ pub(super) fn grid(
 }
 
 impl Grid {
-    /// The steps of the largest weight.
+    /// Returns the largest weight in steps.
     pub(super) fn levels(self) -> f64 {
         match self {
             Grid::Plain { largest } => largest.into(),
@@ -103,7 +104,7 @@ impl Grid {
         }
     }
 
-    /// The steps that an integer of 1 stands for.
+    /// Returns the number of steps that an integer of 1 represents.
     pub(super) fn unit(self) -> f64 {
         match self {
             Grid::Plain { .. } => 1.0,
@@ -111,7 +112,8 @@ impl Grid {
         }
     }
 
-    /// The integer nearest to a weight of so many steps; 0 for one that is not stored.
+    /// Returns the integer nearest to `weight`, given in steps; 0 for a weight of 0, which is not
+    /// stored.
     pub(super) fn integer(self, weight: f64, row: usize, column: usize) -> i16 {
         match self {
             Grid::Plain { largest } => {
@@ -127,13 +129,14 @@ impl Grid {
                 let levels = self.levels();
                 let high = (weight - index as f64 * self.unit()).round();
                 let high = high.clamp(-levels, levels - 1.0) as i32;
-                // The index has no more bits than that: the word fits.
+                // The index has `index_bits` bits, so the word fits.
                 (high << index_bits | index as i32) as i16
             }
         }
     }
 
-    /// These integers with all values of a byte, where each weight has one to itself.
+    /// Returns the grid with the full range of a byte if weights are bytes; packed words are
+    /// unchanged.
     pub(super) fn whole_byte(self) -> Self {
         match self {
             Grid::Plain { .. } => Grid::Plain { largest: 127 },
@@ -141,8 +144,8 @@ impl Grid {
         }
     }
 
-    /// The integer of a weight that is nearest, 0 included: for steps so coarse that most of a layer's weights
-    /// are less than one.
+    /// Returns the integer nearest to `weight`, or 0 if that is nearer: for steps so coarse that
+    /// most weights are smaller than one.
     pub(super) fn integer_or_zero(self, weight: f64, row: usize, column: usize) -> i16 {
         let integer = self.integer(weight, row, column);
         let apart = f64::from(integer) * self.unit() - weight;
@@ -153,8 +156,8 @@ impl Grid {
         }
     }
 
-    /// The integers next to one, below and above; 0 among them, which is not to store the weight. A word
-    /// that follows 0 has the index of its `row` or `column` again.
+    /// Returns the next smaller and the next larger integer, which may be 0 for a weight that is
+    /// not stored. The neighbour of 0 is a word with the index of its `row` or `column`.
     pub(super) fn neighbours(self, integer: i16, row: usize, column: usize) -> [Option<i16>; 2] {
         [-1, 1].map(|by| match self {
             Grid::Plain { largest } => {
@@ -164,7 +167,7 @@ impl Grid {
             Grid::Words { index_bits, by_row } => {
                 let index = if by_row { row } else { column };
                 match integer {
-                    // The index alone is the next above 0.
+                    // The next word above 0 is the index alone.
                     0 if index > 0 && by > 0 => Some(index as i16),
                     0 => Some(by << index_bits | index as i16),
                     _ => integer.checked_add(by << index_bits),
@@ -179,7 +182,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn plain_integers_have_no_zero_and_no_more_bits_than_asked() {
+    fn plain_integers_skip_zero_and_keep_the_requested_bits() {
         for (weights, largest) in [
             (WeightType::Int(8), 127),
             (WeightType::Int(6), 32),
@@ -197,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn words_are_the_nearest_with_their_index_in_the_low_bits() {
+    fn words_are_the_nearest_ones_with_the_index_in_their_low_bits() {
         let grid = grid(Encoding::Words, WeightType::Int(6), 300, 784).unwrap();
         assert_eq!(grid.unit(), 1.0 / 1024.0);
         for (column, weight) in [(0, 5.2), (783, -3.7), (512, 0.4), (700, -31.0), (1, 30.6)] {
@@ -206,13 +209,13 @@ mod tests {
             let apart = f64::from(word) * grid.unit() - weight;
             assert!(apart.abs() <= 0.5, "{weight} at {column}: {word}");
         }
-        // Beyond the range: the last one inside.
+        // Weights beyond the range saturate.
         assert_eq!(grid.integer(99.0, 0, 3) >> 10, 31);
         assert_eq!(grid.integer(-99.0, 0, 3) >> 10, -32);
     }
 
     #[test]
-    fn a_word_next_to_0_has_its_index_again() {
+    fn neighbours_of_0_have_the_index_in_their_low_bits() {
         let grid = grid(Encoding::Words, WeightType::Int(6), 300, 784).unwrap();
         for column in [0, 1, 783] {
             for next in grid.neighbours(0, 5, column).into_iter().flatten() {
@@ -226,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn words_are_there_for_as_many_bits_as_are_left() {
+    fn words_hold_the_bits_that_their_index_leaves() {
         let bits = |bits| WeightType::Int(bits);
         assert!(grid(Encoding::Words, bits(6), 300, 1024).is_some());
         assert!(grid(Encoding::Words, bits(7), 300, 1024).is_none());

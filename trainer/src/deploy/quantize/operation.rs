@@ -1,17 +1,22 @@
-//! What layers compute, in the words of the container.
+//! Converts operations and shapes to those of the container format.
 
 use rarefy_format::{Margin, Operation, Pooling, Shape, Window};
 
 use crate::deploy::network::{self, Layer, Network};
 use crate::graph;
 
-/// Why a layer cannot be told, a half sentence.
+/// Why a layer cannot be represented, as a clause.
 type Reason = String;
 
-/// The shape as a container has it.
+/// Returns the shape in the container format.
+///
+/// # Errors
+/// Returns an error if an axis is longer than 65,535.
 pub(super) fn shape([channels, height, width]: [usize; 3]) -> Result<Shape, Reason> {
     let narrow = |axis: usize| {
-        u16::try_from(axis).map_err(|_| format!("an axis of {axis} is longer than 65535"))
+        u16::try_from(axis).map_err(|_| {
+            format!("an axis has {axis} elements, but at most 65535 are supported: make it smaller")
+        })
     };
     Ok(Shape {
         channels: narrow(channels)?,
@@ -20,8 +25,8 @@ pub(super) fn shape([channels, height, width]: [usize; 3]) -> Result<Shape, Reas
     })
 }
 
-/// Returns the shape of the input of `network` as a container has it: its values in a row where the
-/// header has no room for its axes and no layer reads it as a map.
+/// Returns the input shape of `network` in the container format: flattened if the header has no
+/// room for its axes and no layer reads it as a map.
 pub(super) fn input(network: &Network) -> Result<Shape, Reason> {
     let [channels, height, width] = network.input;
     let map = network.layers.iter().any(|layer| {
@@ -35,8 +40,12 @@ pub(super) fn input(network: &Network) -> Result<Shape, Reason> {
     shape(network.input)
 }
 
-/// The operation of `layer`, which reads `source`. A dense layer that adds something becomes a
-/// convolution of one position: only those add.
+/// Returns the operation of `layer`, whose source has the shape `source`. A dense layer with a
+/// skip becomes a convolution with a single position, since only convolutions support skips.
+///
+/// # Errors
+/// Returns an error if a window, its padding or pooling is too large for the format, or if a dense
+/// layer with a skip reads a map that is not square.
 pub(super) fn operation(layer: &Layer, source: [usize; 3]) -> Result<Operation, Reason> {
     let kind = |kind| match kind {
         graph::Pooling::Max => Pooling::Max,
@@ -48,7 +57,7 @@ pub(super) fn operation(layer: &Layer, source: [usize; 3]) -> Result<Operation, 
             let [_, height, width] = source;
             if height != width {
                 return Err(format!(
-                    "it adds to a dense layer of maps of {height} x {width}, which only square maps allow"
+                    "it is dense, reads a map of {height} x {width} and is added to another layer, which requires a square map: pool before it"
                 ));
             }
             Operation::Conv {
@@ -67,7 +76,11 @@ pub(super) fn operation(layer: &Layer, source: [usize; 3]) -> Result<Operation, 
             window: window(of)?,
             pooling: match pooling {
                 Some((of, size @ 0..64)) => Some((kind(of), size as u8)),
-                Some((_, size)) => return Err(format!("it pools {size} positions, more than 63")),
+                Some((_, size)) => {
+                    return Err(format!(
+                        "its fused pooling size is {size}, but at most 63 is supported: split the layer in two"
+                    ));
+                }
                 None => None,
             },
         },
@@ -81,6 +94,7 @@ pub(super) fn operation(layer: &Layer, source: [usize; 3]) -> Result<Operation, 
     })
 }
 
+/// Returns the window in the container format.
 fn window(window: graph::Window) -> Result<Window, Reason> {
     let graph::Window {
         size,
@@ -100,12 +114,12 @@ fn window(window: graph::Window) -> Result<Window, Reason> {
     })
 }
 
-/// A number of a geometry.
+/// Checks that a size, stride or padding fits four bits.
 fn nibble(number: usize) -> Result<u8, Reason> {
     match number {
         0..16 => Ok(number as u8),
         _ => Err(format!(
-            "its window has a size, stride or padding of {number}, more than 15"
+            "its window has a size, stride or padding of {number}, more than 15: split the layer in two"
         )),
     }
 }

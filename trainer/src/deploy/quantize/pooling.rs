@@ -1,4 +1,4 @@
-//! Pooling on its own, in integers.
+//! Quantizes pooling layers.
 
 use rarefy_format::MAX_SHIFT;
 
@@ -6,10 +6,11 @@ use super::Values;
 use crate::deploy::network::{Layer, Operation};
 use crate::graph::Pooling;
 
-/// Pooling on its own: its shift, and what it gives. A maximum needs none; a mean over `area`
-/// integers is their sum by a shift, which gives the outputs a step and a zero point of their own.
+/// Quantizes a pooling layer; returns its shift and its output values. Maxima need no shift. The
+/// mean of `area` integers is their sum shifted right, so its step and zero point differ from the
+/// source's.
 ///
-/// The step of a mean is at least `least` where that is possible: a larger shift makes it coarser.
+/// The step of a mean is at least `least` if a larger shift can make it so.
 pub(super) fn pool(layer: &Layer, source: &Values, kind: Pooling, least: f64) -> (u8, Values) {
     let every = |images: &[Vec<f32>]| -> Vec<Vec<f32>> {
         let images = images.iter();
@@ -24,7 +25,7 @@ pub(super) fn pool(layer: &Layer, source: &Values, kind: Pooling, least: f64) ->
     let area = (window.size * window.size) as f64;
     let with_shift = |shift: u8| {
         let one = 2_f64.powi(shift.into());
-        // Rounds half up, from a shift of 1 on.
+        // With a shift of 1 or more, the kernel rounds half up.
         let half = if shift == 0 { 0.0 } else { 0.5 };
         let requantize = |mean: &f32| {
             let sum = (f64::from(*mean) * area).round();
@@ -56,7 +57,7 @@ pub(super) fn pool(layer: &Layer, source: &Values, kind: Pooling, least: f64) ->
             let exponent = area.log2();
             let coarse = (least * area / source.step).log2().ceil();
             let choices = [exponent.floor(), exponent.ceil()].map(|shift| {
-                // Minus infinity where no step is too small.
+                // `coarse` is minus infinity if any step will do.
                 let shift = shift.max(coarse).min(MAX_SHIFT.into()) as u8;
                 (shift, with_shift(shift))
             });
@@ -70,7 +71,7 @@ pub(super) fn pool(layer: &Layer, source: &Values, kind: Pooling, least: f64) ->
     }
 }
 
-/// The squared error of what is stored.
+/// Returns the squared error of the stored values.
 fn error(values: &Values) -> f64 {
     let images = values.stored.iter().zip(&values.exact);
     let of = |(stored, exact): (&f32, &f32)| {

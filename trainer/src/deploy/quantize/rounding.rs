@@ -1,131 +1,166 @@
-//! Rounding the weights of a row together: what one loses, another can make good.
+//! Rounds the weights of a row jointly, so that their errors compensate each other.
 //!
-//! The nearest integer of each weight alone is not the row that computes nearest to the same. Over
-//! calibration samples of what it reads (`x`, less its mean: the bias takes that) and of the sums `y` it
-//! should give, the squared error of integers `w` is `w' G w - 2 v' w` plus a constant, with `G = x' x` and
-//! `v = x' y`. From the nearest integers, weights move a step up or down as long as one such move makes
-//! that smaller (the objective of Nagel et al. 2020, "Up or down? Adaptive rounding for post-training
-//! quantization", by coordinate descent). A weight may come out 0 on the way: it is then not stored, which
-//! with few bits is better and smaller at once (100x LeNet-300-100, 2 bits: 2.0 points lost instead of
-//! 4.1, in 2,115 bytes instead of 2,404).
+//! Rounding each weight to the nearest integer does not minimise the error of the row's sums. Over
+//! calibration samples of the inputs `x` (with their mean removed, since the bias absorbs it) and
+//! the desired sums `y`, the squared error of integer weights `w` is `w' G w - 2 v' w` plus a
+//! constant, with `G = x' x` and `v = x' y`. Starting from the nearest integers, weights move up
+//! or down by one step while a move reduces the error: the objective of Nagel et al. 2020, "Up or
+//! down? Adaptive rounding for post-training quantization", by coordinate descent. A weight may
+//! become 0 and is then not stored, which at few bits improves both accuracy and size
+//! (LeNet-300-100 at 100x, 2 bits: 2.0 points lost instead of 4.1, in 2,115 bytes instead of
+//! 2,404).
 //!
-//! Samples on which a unit behind a ReLU is off count a part: it needs to stay off there, no more.
+//! For a unit with a ReLU, samples in which it is off have less weight: there, its sum only needs
+//! to stay negative.
+
+use sprs::CsVecView;
 
 use super::Values;
 use super::grid::Grid;
 use crate::deploy::network::{Layer, Operation};
 
-/// Products that [`Correlations`] may take for a layer; rows of larger ones are rounded alone.
+/// The maximum number of products for a layer's [`Correlations`]; the weights of larger layers are
+/// rounded independently.
 const PRODUCTS: usize = 1_000_000_000;
 
-/// Samples at most, and at least for rounding rows together to be worth it.
-const SAMPLES: [usize; 2] = [4000, 200];
+/// The maximum number of samples.
+const MOST_SAMPLES: usize = 4000;
 
-/// How much a sample counts on which the unit is off.
+/// The minimum number of samples that makes joint rounding worthwhile.
+const LEAST_SAMPLES: usize = 200;
+
+/// The weight of a sample in which the unit is off.
 const OFF: f64 = 0.1;
 
-/// How strongly weights are held to what they were, relative to their inputs' mean square: what a few
-/// samples do not show still matters.
+/// The strength of the pull towards the original weights, relative to the mean square of their
+/// inputs; it covers what a few samples do not show.
 const HOLD: f64 = 0.02;
 
-/// Rounds of moves at most; descent ends long before.
+/// The maximum number of rounds; in practice descent converges much earlier.
 const ROUNDS: usize = 30;
 
-/// `G` and `v` of a row.
+/// An output position of a calibration image.
+#[derive(Debug, Clone, Copy)]
+struct Sample {
+    image: usize,
+    position: usize,
+}
+
+/// Returns samples of `layer`, evenly spaced over `images` images of `plane` output positions;
+/// `None` if the correlations would take too long to compute or if there are too few samples.
+fn samples(layer: &Layer, plane: usize, images: usize) -> Option<Vec<Sample>> {
+    let rows = layer.weights.outer_iterator();
+    let squares: usize = rows.map(|row| row.nnz() * row.nnz()).sum();
+    let all = plane * images;
+    let count = all.min(MOST_SAMPLES).min(PRODUCTS / squares.max(1));
+    if count < LEAST_SAMPLES.min(all) || plane == 0 {
+        return None;
+    }
+    let sample = |index: usize| {
+        let place = (index as u128 * all as u128 / count as u128) as usize;
+        Sample {
+            image: place / plane,
+            position: place % plane,
+        }
+    };
+    Some((0..count).map(sample).collect())
+}
+
+/// `G` (n x n, row-major) and `v` (n) of a row of n weights.
 struct Row {
     g: Vec<f64>,
     v: Vec<f64>,
 }
 
-/// `G` and `v` of every row of a layer, in units of what it reads and of its sums in f32.
+impl Row {
+    /// Returns the correlations of a row of `weights` whose desired sums for `samples` are `y`;
+    /// `relu` tells whether a ReLU follows.
+    fn new(
+        weights: &CsVecView<'_, f32>,
+        mut y: Vec<f64>,
+        samples: &[Sample],
+        reader: &Reader<'_>,
+        relu: bool,
+    ) -> Self {
+        let n = weights.nnz();
+        let counts: Vec<f64> = y
+            .iter()
+            .map(|&y| if relu && y < 0.0 { OFF } else { 1.0 })
+            .collect();
+        centre(&mut y, &counts);
+        // Column-major: the samples of a column are contiguous.
+        let columns: Vec<Vec<f64>> = weights
+            .indices()
+            .iter()
+            .map(|&column| {
+                let read = samples.iter().map(|&Sample { image, position }| {
+                    f64::from(reader.read(image, position, column))
+                });
+                let mut values: Vec<f64> = read.collect();
+                centre(&mut values, &counts);
+                values
+            })
+            .collect();
+        let product = |a: &[f64], b: &[f64]| -> f64 {
+            let pairs = a.iter().zip(b).zip(&counts);
+            pairs.map(|((a, b), count)| a * b * count).sum()
+        };
+        let mut g = vec![0.0; n * n];
+        for i in 0..n {
+            for j in 0..=i {
+                let product = product(&columns[i], &columns[j]);
+                (g[i * n + j], g[j * n + i]) = (product, product);
+            }
+        }
+        let mut v: Vec<f64> = columns.iter().map(|column| product(column, &y)).collect();
+        let mean = (0..n).map(|i| g[i * n + i]).sum::<f64>() / n.max(1) as f64;
+        for (i, &weight) in weights.data().iter().enumerate() {
+            g[i * n + i] += HOLD * mean;
+            v[i] += HOLD * mean * f64::from(weight) * reader.source.step;
+        }
+        Self { g, v }
+    }
+}
+
+/// Subtracts the mean from `values`, weighted by `counts`.
+fn centre(values: &mut [f64], counts: &[f64]) {
+    let total: f64 = counts.iter().sum();
+    let sum: f64 = values.iter().zip(counts).map(|(x, count)| x * count).sum();
+    values.iter_mut().for_each(|x| *x -= sum / total);
+}
+
+/// `G` and `v` of every row of a layer, in units of the stored inputs and the f32 sums.
 pub(super) struct Correlations {
     rows: Vec<Row>,
 }
 
 impl Correlations {
-    /// Those of `layer`, which should give `sums` (before pooling, without what it adds) for what `source`
-    /// stores; none where that is too much work.
+    /// Returns the correlations of `layer`, whose desired sums (before pooling, without the skip)
+    /// are `sums` for the stored inputs of `source`; `None` if they would take too long to compute
+    /// or if there are too few samples.
     pub(super) fn new(layer: &Layer, source: &Values, sums: &[Vec<f32>]) -> Option<Self> {
-        let rows = layer.weights.rows();
-        let plane = sums.first()?.len() / rows.max(1);
-        let squares: usize = layer
-            .weights
-            .outer_iterator()
-            .map(|row| row.nnz() * row.nnz())
-            .sum();
-        let all = plane * sums.len();
-        let count = all.min(SAMPLES[0]).min(PRODUCTS / squares.max(1));
-        if count < SAMPLES[1].min(all) || plane == 0 {
-            return None;
-        }
-        // Evenly over images and positions.
-        let samples: Vec<(usize, usize)> = (0..count)
-            .map(|sample| {
-                let place = (sample as u128 * all as u128 / count as u128) as usize;
-                (place / plane, place % plane)
-            })
-            .collect();
-        let window = Reader::new(layer, source);
-        let rows = layer
-            .weights
-            .outer_iterator()
-            .enumerate()
-            .map(|(row, weights)| {
-                let n = weights.nnz();
-                let y: Vec<f64> = samples
-                    .iter()
-                    .map(|&(image, position)| sums[image][row * plane + position].into())
-                    .collect();
-                let counts: Vec<f64> = y
-                    .iter()
-                    .map(|&y| if layer.relu && y < 0.0 { OFF } else { 1.0 })
-                    .collect();
-                let total: f64 = counts.iter().sum();
-                let centred = |values: &mut Vec<f64>| {
-                    let sum: f64 = values.iter().zip(&counts).map(|(x, count)| x * count).sum();
-                    values.iter_mut().for_each(|x| *x -= sum / total);
-                };
-                let mut y = y;
-                centred(&mut y);
-                // A column's samples lie together.
-                let columns: Vec<Vec<f64>> = weights
-                    .indices()
-                    .iter()
-                    .map(|&column| {
-                        let read = samples
-                            .iter()
-                            .map(|&(image, position)| window.read(image, position, column).into());
-                        let mut values: Vec<f64> = read.collect();
-                        centred(&mut values);
-                        values
-                    })
-                    .collect();
-                let product = |a: &[f64], b: &[f64]| -> f64 {
-                    let pairs = a.iter().zip(b).zip(&counts);
-                    pairs.map(|((a, b), count)| a * b * count).sum()
-                };
-                let mut g = vec![0.0; n * n];
-                for i in 0..n {
-                    for j in 0..=i {
-                        let product = product(&columns[i], &columns[j]);
-                        (g[i * n + j], g[j * n + i]) = (product, product);
-                    }
-                }
-                let v = columns.iter().map(|column| product(column, &y));
-                let mut row = Row { v: v.collect(), g };
-                let mean = (0..n).map(|i| row.g[i * n + i]).sum::<f64>() / n.max(1) as f64;
-                for (i, &weight) in weights.data().iter().enumerate() {
-                    row.g[i * n + i] += HOLD * mean;
-                    row.v[i] += HOLD * mean * f64::from(weight) * source.step;
-                }
-                row
-            });
+        let plane = sums.first()?.len() / layer.weights.rows().max(1);
+        let samples = samples(layer, plane, sums.len())?;
+        let reader = Reader::new(layer, source);
+        let rows = layer.weights.outer_iterator().enumerate();
+        let rows = rows.map(|(row, weights)| {
+            let sum =
+                |sample: &Sample| f64::from(sums[sample.image][row * plane + sample.position]);
+            Row::new(
+                &weights,
+                samples.iter().map(sum).collect(),
+                &samples,
+                &reader,
+                layer.relu,
+            )
+        });
         Some(Self {
             rows: rows.collect(),
         })
     }
 
-    /// Moves the `integers` of `row`, which stand at `columns` and whose sums have the step `sum_step`.
+    /// Improves the `integers` of `row`, which belong to `columns` and whose sums have the step
+    /// `sum_step`, by coordinate descent.
     pub(super) fn descend(
         &self,
         integers: &mut [i16],
@@ -171,15 +206,16 @@ impl Correlations {
     }
 }
 
-/// What the columns of a layer read.
+/// Reads the inputs of a layer's columns.
 struct Reader<'a> {
     source: &'a Values,
     operation: Operation,
-    /// Positions of an output row.
+    /// The number of positions in an output row.
     width: usize,
 }
 
 impl<'a> Reader<'a> {
+    /// Returns a reader of the inputs of `layer`.
     fn new(layer: &Layer, source: &'a Values) -> Self {
         let [_, height, width] = source.shape;
         Self {
@@ -192,7 +228,8 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// What `column` reads of an image for an output position; zero points count as zeros do.
+    /// Returns the stored value that `column` reads of an image for an output position; 0 for
+    /// padding. Zero points are not subtracted, since centring the samples removes them.
     fn read(&self, image: usize, position: usize, column: usize) -> f32 {
         let stored = &self.source.stored[image];
         let Operation::Conv { window, .. } = self.operation else {

@@ -1,14 +1,15 @@
-//! Biases, and whether sums with them fit 32 bits.
+//! Quantizes biases and checks sums for 32-bit overflow.
 
 use super::{Fit, Integers, LARGEST, ZERO};
 use crate::deploy::quantize::short;
 use crate::graph::Pooling;
 
-/// The least and the most that a row can add to its bias, whatever is read.
+/// The smallest and the largest sum of a row without its bias, over all possible inputs: \[least,
+/// most\].
 pub(super) type Reach = [i64; 2];
 
 impl Fit<'_> {
-    /// The reach of each row, with what is added.
+    /// Returns the reach of each row, including its skip.
     pub(super) fn reach(&self, integers: &Integers) -> Vec<Reach> {
         let skip = match self.skip {
             Some(_) => 255_i64 << integers.skip_shift,
@@ -26,8 +27,8 @@ impl Fit<'_> {
         rows.collect()
     }
 
-    /// The biases for this shift, with the zero point of the outputs and half of what it drops;
-    /// none where they do not fit.
+    /// Returns the biases for this shift, including the outputs' zero point and half of the
+    /// shift's rounding unit; `None` if they do not fit 32 bits.
     pub(super) fn biases(
         &self,
         centres: impl Iterator<Item = f64>,
@@ -58,8 +59,8 @@ impl Fit<'_> {
         })
     }
 
-    /// `bias`, or, where its row gives the same whatever is read, as much of it as that takes: 0
-    /// of what is always below, 255 of what is always above.
+    /// Returns `bias`, limited where the row's output saturates whatever the inputs are: to the
+    /// bias that just keeps it at 0, or just at 255.
     fn enough(&self, bias: f64, [least, most]: Reach, one: f64) -> f64 {
         if self.storage.last {
             return bias;
@@ -75,7 +76,7 @@ impl Fit<'_> {
         }
     }
 
-    /// Whether the sums of some row could leave 32 bits.
+    /// Returns whether the sums of any row could overflow 32 bits.
     pub(super) fn overflows(&self, biases: &[i32], reach: &[Reach]) -> bool {
         let rows = biases.iter().zip(reach);
         rows.into_iter().any(|(&bias, [least, most])| {
