@@ -9,6 +9,9 @@ use super::next::Line;
 use super::table::{table, text, thousands};
 use crate::device::{Board, Boards, firmware_folder};
 
+/// The board that is meant where none is named.
+pub(super) const DEFAULT_BOARD: &str = "mps2-an386";
+
 #[derive(Debug, Args)]
 pub(super) struct Arguments {}
 

@@ -7,6 +7,7 @@ use anyhow::{Result, anyhow};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
+use super::boards::DEFAULT_BOARD;
 use super::console::Console;
 use super::next::{Line, Next, Why};
 use super::table::{percent, table, text, thousands};
@@ -18,9 +19,6 @@ use crate::deploy::costs::Core;
 use crate::deploy::export::{Code, ExportAccuracy, ExportReport, FinishedRun, Options};
 use crate::deploy::quantize::{Fidelity, WeightType};
 use crate::device::{self, Boards, firmware_folder};
-
-/// The board that is meant where none is named.
-pub(super) const DEFAULT_BOARD: &str = "mps2-an386";
 
 /// Points of accuracy lost in quantization that a person should hear of.
 const NOTABLE_LOSS: f64 = 0.003;

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Error, Result, anyhow};
 use rarefy_format::{AlignedBytes, Model, Shape};
 
+use super::boards::DEFAULT_BOARD;
 use super::console::Console;
 use super::next::Line;
 use super::table::thousands;
@@ -224,7 +225,7 @@ impl ModelFile {
         let board = companion
             .and_then(|companion| companion.board.clone())
             .or_else(|| emulated(core))
-            .unwrap_or_else(|| super::export::DEFAULT_BOARD.into());
+            .unwrap_or_else(|| DEFAULT_BOARD.into());
         let line = Line::new(&["measure"])
             .path(&self.path)
             .option("--board", board);
