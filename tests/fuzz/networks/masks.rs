@@ -127,7 +127,7 @@ fn justified(graph: &Graph, family: &Family, compression: f64, error: &PruneErro
     let valid = family.valid();
     match error {
         PruneError::Disconnected { .. } => {
-            pruning::wanted(total, compression) < reachability::shortest_path(graph)
+            compression > total as f64 / reachability::shortest_path(graph) as f64
         }
         PruneError::NeverConnected { .. } => valid.is_none_or(|valid| most(&valid) == 0),
         PruneError::TooDense { .. } | PruneError::TooSparse { .. } => {

@@ -35,7 +35,7 @@ pub enum PruneError {
     /// A quota that asks a layer for less than nothing or more than all.
     #[error(
         "{quota} at compression {} would keep {} of {tensor}: on this network it is valid for \
-         compressions from {} to {}", decimals(*.compression), percent(*.share), up(*.least), down(*.most)
+         compressions from {} to {}", shown(*.compression), percent(*.share), shown(*.least), shown(*.most)
     )]
     InvalidQuota {
         /// The quota.
@@ -54,7 +54,7 @@ pub enum PruneError {
     /// An effective compression below those at which a quota is valid.
     #[error(
         "{pruner} leaves effective compressions from {} on, not {}: for more, {tensor} would have \
-         to keep more than all of its weights", up(*.least), decimals(*.compression)
+         to keep more than all of its weights", shown(up(*.least)), shown(*.compression)
     )]
     TooDense {
         /// The pruner.
@@ -69,7 +69,7 @@ pub enum PruneError {
     /// An effective compression above those at which a quota is valid.
     #[error(
         "{pruner} leaves effective compressions up to {}, not {}: for less, {tensor} would have to \
-         keep less than none of its weights", up(*.most), decimals(*.compression)
+         keep less than none of its weights", shown(down(*.most)), shown(*.compression)
     )]
     TooSparse {
         /// The pruner.
@@ -96,7 +96,7 @@ pub enum PruneError {
     /// A compression at which no path from input to output is left.
     #[error(
         "{pruner} at {kind} compression {} disconnects the network: no path from input to output \
-         is left; it can go as far as {kind} compression {}", decimals(*.compression), reach(kind, *.reachable)
+         is left; it can go as far as {kind} compression {}", shown(*.compression), shown(down(*.reachable))
     )]
     Disconnected {
         /// The pruner.
@@ -123,7 +123,7 @@ pub enum PruneError {
     #[error(
         "{pruner} at {kind} compression {} disconnects the network: it would keep {left}, and a path \
          from input to output takes {shortest}; no pruner gets beyond {kind} compression {}",
-        decimals(*.compression), down(*.most)
+        shown(*.compression), shown(down(*.most))
     )]
     NoPath {
         /// The pruner.
@@ -212,16 +212,6 @@ impl PruneError {
     }
 }
 
-/// The highest compression of a kind, rounded so that asking for it succeeds: a direct one is
-/// rounded down, an effective one up, since it asks for at least so many connections.
-fn reach(kind: &str, reachable: f64) -> f64 {
-    if kind == "direct" {
-        down(reachable)
-    } else {
-        up(reachable)
-    }
-}
-
 /// A share of a layer that is not possible.
 fn percent(share: f64) -> String {
     if share < 0.0 {
@@ -231,21 +221,51 @@ fn percent(share: f64) -> String {
     }
 }
 
-/// At most two decimals.
-fn decimals(compression: f64) -> f64 {
-    (compression * 100.0).round() / 100.0
-}
-
-/// One decimal, rounded down so that what the message promises can be reached.
-fn down(compression: f64) -> f64 {
-    if compression >= 2.0 {
-        (compression * 10.0).floor() / 10.0
-    } else {
-        1.0
+/// Returns `compression` with at most two decimals, or as a power of ten where it is too large to be
+/// read otherwise.
+pub fn shown(compression: f64) -> String {
+    match compression {
+        large if large >= 1e15 => format!("{large:e}"),
+        _ => ((compression * 100.0).round() / 100.0).to_string(),
     }
 }
 
-/// Two decimals, rounded up for the same reason.
+/// Rounds down to two decimals: the highest compression that is reached, which can be asked for.
+fn down(compression: f64) -> f64 {
+    let nearest = (compression * 100.0).round() / 100.0;
+    match nearest <= compression {
+        true => nearest,
+        false => (compression * 100.0).floor() / 100.0,
+    }
+}
+
+/// Rounds up to two decimals, for the lowest one.
 fn up(compression: f64) -> f64 {
     (compression * 100.0 - 1e-9).ceil() / 100.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_printed_can_be_asked_for() {
+        // 266,200 weights and paths of three: 3 weights are left at 88733.33, fewer beyond.
+        assert_eq!(down(266_200.0 / 3.0), 88733.33);
+        assert_eq!(down(266_200.0 / 2662.0), 100.0);
+        for count in 1..3000 {
+            let compression = 266_200.0 / f64::from(count);
+            let (below, above) = (down(compression), up(compression));
+            assert!(
+                below <= compression && compression < below + 0.0101,
+                "{count}"
+            );
+            assert!(
+                above + 1e-9 >= compression && above < compression + 0.0101,
+                "{count}"
+            );
+        }
+        let texts = [100.0, 43.984, 1e9, 1e15, 1e308].map(shown);
+        assert_eq!(texts, ["100", "43.98", "1000000000", "1e15", "1e308"]);
+    }
 }

@@ -53,8 +53,8 @@ fn every_prefix_is_the_mask_of_its_budget() {
 
 /// What the definitions say of effective pruning to one compression.
 enum Expected {
-    /// The mask without so many weights, and whether it still has more than wanted and the next
-    /// has no path any more.
+    /// The mask without so many weights, and whether its compression is below the wanted one and the
+    /// next mask has no path any more.
     Without { k: usize, collapsed: bool },
     /// Fewer weights than any path has; the fewest that this pruner leaves connected, if any.
     TooFew { fewest: usize },
@@ -71,7 +71,8 @@ fn expected(sample: &Sample, compression: f64) -> Expected {
     let total = family.total();
     let wanted = oracle::wanted(total, compression);
     let k = family.search(compression);
-    if wanted < reachability::shortest_path(&sample.graph) || active(*valid.start()) == 0 {
+    let beyond = |kept: usize| compression > total as f64 / kept as f64;
+    if beyond(reachability::shortest_path(&sample.graph)) || active(*valid.start()) == 0 {
         let last = family.search(2.0 * total as f64);
         return Expected::TooFew {
             fewest: active(last),
@@ -80,7 +81,7 @@ fn expected(sample: &Sample, compression: f64) -> Expected {
     if active(k) < wanted && *valid.start() > 0 {
         return Expected::TooDense { most: active(k) };
     }
-    let more = active(k) > wanted;
+    let more = beyond(active(k));
     if more && k == *valid.end() && k + 1 < total {
         return Expected::TooSparse { fewest: active(k) };
     }
