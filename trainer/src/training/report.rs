@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::pruning::Target;
+
 /// Numbers of weights.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Weights {
@@ -44,10 +46,17 @@ pub struct TrainReport {
     pub arch: String,
     /// The pruner.
     pub pruner: String,
+    /// Which compression was asked for; none in reports of earlier versions.
+    #[serde(rename = "type", default)]
+    pub kind: Option<Target>,
     /// The seed.
     pub seed: u64,
     /// Weights left.
     pub weights: Weights,
+    /// Connections that the mask keeps by their place alone, among others of the same score; none where
+    /// an earlier version pruned.
+    #[serde(default)]
+    pub kept_by_index: Option<usize>,
     /// Compressions reached.
     pub compression: Compression,
     /// Accuracies on the test images, batch norms on population statistics.
