@@ -42,8 +42,8 @@ before and after what is detached was stripped.";
 pub(super) struct Arguments {
     /// The container
     model: PathBuf,
-    /// Draw where the bytes go, layer by layer, into this file
-    #[arg(long, value_name = "FILE")]
+    /// Draw where the bytes go, layer by layer, into this SVG file
+    #[arg(long, value_name = "FILE.svg")]
     svg: Option<PathBuf>,
 }
 
@@ -60,6 +60,7 @@ struct Report {
 
 pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
     if let Some(picture) = &arguments.svg {
+        output::check_svg("--svg", picture)?;
         output::check(
             "--svg",
             picture,

@@ -35,7 +35,7 @@ pub use measure::{
     DeviceError, MeasureOptions, STACK_RESERVE, build, footprint, measure, measure_code,
 };
 pub use report::{BoardReport, Cost, Counts, Flash, Mismatch, NetworkReport, Ram};
-pub use run::RunError;
+pub use run::{RunError, check_runner};
 pub use selftest::selftest;
 pub use setup::{Setup, SetupError};
 pub use toolchain::{Compiler, Toolchain, ToolchainError};

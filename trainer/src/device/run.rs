@@ -196,6 +196,14 @@ fn telling(said: &str) -> Option<&str> {
     lines.clone().find(complains).or_else(|| lines.next_back())
 }
 
+/// Checks that the program that runs `board` is installed.
+///
+/// # Errors
+/// [`RunError::NoEmulator`] or [`RunError::NoProbe`] where it is not.
+pub fn check_runner(board: &Board, machine: &Machine) -> Result<(), RunError> {
+    runner(board, machine).map(drop)
+}
+
 /// The program that runs `board`: asked for before anything is built.
 pub(crate) fn runner(board: &Board, machine: &Machine) -> Result<PathBuf, RunError> {
     let name = board.name.clone();
