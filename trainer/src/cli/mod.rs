@@ -33,7 +33,8 @@ mod train;
 mod usage;
 
 use std::backtrace::Backtrace;
-use std::borrow::Cow;
+use std::env;
+use std::ffi::OsString;
 use std::io::{self, Write};
 use std::panic::{self, PanicHookInfo};
 use std::process::ExitCode;
@@ -132,10 +133,11 @@ fn fail(error: &anyhow::Error) -> ExitCode {
 
 /// Prints what clap has to say, help or wrong usage; returns the exit code that goes with it.
 fn tell(told: &clap::Error) -> ExitCode {
-    let plain = told.render().to_string();
-    let printed = match printable(&plain) {
-        Cow::Borrowed(_) => told.print(),
-        Cow::Owned(escaped) => write!(io::stderr(), "{escaped}"),
+    // clap repeats arguments as they are, in colours of its own on a terminal.
+    let repeats = |word: OsString| word.to_string_lossy().contains(char::is_control);
+    let printed = match told.use_stderr() && env::args_os().any(repeats) {
+        false => told.print(),
+        true => write!(io::stderr(), "{}", printable(&told.render().to_string())),
     };
     if told.use_stderr() {
         return ExitCode::from(2);
@@ -154,7 +156,7 @@ fn report_panic(panic: &PanicHookInfo<'_>) {
         io::stderr(),
         "error: this is a fault of rarefy itself: {message}{place}; please report it with the command that you gave"
     );
-    if std::env::var_os("RUST_BACKTRACE").is_some_and(|depth| depth == "full") {
+    if env::var_os("RUST_BACKTRACE").is_some_and(|depth| depth == "full") {
         let _ = writeln!(io::stderr(), "{}", Backtrace::force_capture());
     }
 }

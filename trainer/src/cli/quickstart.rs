@@ -86,10 +86,10 @@ pub(super) fn run(arguments: Arguments, console: &Console) -> Result<()> {
         .map(|name| known.get(name))
         .collect::<Result<Vec<_>, _>>()?;
     Pruner::by_name(options.pruner())?;
-    check_boards(&boards)?;
     let data = options.data(&name, console)?;
     options.check_limits(&data)?;
     let recipe = options.recipe(&name, &data)?;
+    check_boards(&boards)?;
     console.note(&format!(
         "training {} on {} images of {}, then pruning it to {}x by {} and training what is left",
         recipe.arch,

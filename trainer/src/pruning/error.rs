@@ -69,7 +69,7 @@ pub enum PruneError {
     /// An effective compression above those at which a quota is valid.
     #[error(
         "{pruner} leaves effective compressions up to {}, not {}: for less, {tensor} would have to \
-         keep less than none of its weights", shown(down(*.most)), shown(*.compression)
+         keep less than none of its weights", shown(up(*.most)), shown(*.compression)
     )]
     TooSparse {
         /// The pruner.
@@ -96,7 +96,7 @@ pub enum PruneError {
     /// A compression at which no path from input to output is left.
     #[error(
         "{pruner} at {kind} compression {} disconnects the network: no path from input to output \
-         is left; it can go as far as {kind} compression {}", shown(*.compression), shown(down(*.reachable))
+         is left; it can go as far as {kind} compression {}", shown(*.compression), shown(reach(kind, *.reachable))
     )]
     Disconnected {
         /// The pruner.
@@ -123,7 +123,7 @@ pub enum PruneError {
     #[error(
         "{pruner} at {kind} compression {} disconnects the network: it would keep {left}, and a path \
          from input to output takes {shortest}; no pruner gets beyond {kind} compression {}",
-        shown(*.compression), shown(down(*.most))
+        shown(*.compression), shown(reach(kind, *.most))
     )]
     NoPath {
         /// The pruner.
@@ -230,41 +230,47 @@ pub fn shown(compression: f64) -> String {
     }
 }
 
-/// Rounds down to two decimals: the highest compression that is reached, which can be asked for.
-fn down(compression: f64) -> f64 {
-    let nearest = (compression * 100.0).round() / 100.0;
-    match nearest <= compression {
-        true => nearest,
-        false => (compression * 100.0).floor() / 100.0,
+/// Rounds the highest compression of a kind to two decimals so that asking for it succeeds and asking
+/// for the next number does not: a direct one down, an effective one up, since it asks for at least so
+/// many connections.
+fn reach(kind: &str, reachable: f64) -> f64 {
+    match kind {
+        "direct" => hundredths(reachable, f64::floor),
+        _ => up(reachable),
     }
 }
 
-/// Rounds up to two decimals, for the lowest one.
+/// Rounds up to two decimals.
 fn up(compression: f64) -> f64 {
-    (compression * 100.0 - 1e-9).ceil() / 100.0
+    hundredths(compression, f64::ceil)
+}
+
+/// Rounds to two decimals by `round` what is not one of them but for the rounding of the division.
+fn hundredths(compression: f64, round: fn(f64) -> f64) -> f64 {
+    let hundredths = compression * 100.0;
+    let nearest = hundredths.round();
+    let is_near = (hundredths - nearest).abs() < 1e-13 * hundredths;
+    (if is_near { nearest } else { round(hundredths) }) / 100.0
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pruning::search::is_beyond;
 
     #[test]
-    fn what_is_printed_can_be_asked_for() {
-        // 266,200 weights and paths of three: 3 weights are left at 88733.33, fewer beyond.
-        assert_eq!(down(266_200.0 / 3.0), 88733.33);
-        assert_eq!(down(266_200.0 / 2662.0), 100.0);
-        for count in 1..3000 {
-            let compression = 266_200.0 / f64::from(count);
-            let (below, above) = (down(compression), up(compression));
-            assert!(
-                below <= compression && compression < below + 0.0101,
-                "{count}"
-            );
-            assert!(
-                above + 1e-9 >= compression && above < compression + 0.0101,
-                "{count}"
-            );
+    fn what_is_printed_can_be_asked_for_and_the_next_number_cannot() {
+        for (total, counts) in [(266_200, 1..3000), (20_070_080, 1..300)] {
+            for count in counts {
+                let text = shown(reach("effective", total as f64 / count as f64));
+                let printed: f64 = text.parse().unwrap();
+                assert!(!is_beyond(printed, total, count), "{text} of {count}");
+                let next = format!("{:.2}", printed + 0.01).parse().unwrap();
+                assert!(is_beyond(next, total, count), "{text} of {count}");
+            }
         }
+        assert_eq!(reach("effective", 266_200.0 / 3.0), 88_733.34);
+        assert_eq!(reach("direct", 266_200.0 / 3.0), 88_733.33);
         let texts = [100.0, 43.984, 1e9, 1e15, 1e308].map(shown);
         assert_eq!(texts, ["100", "43.98", "1000000000", "1e15", "1e308"]);
     }

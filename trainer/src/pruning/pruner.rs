@@ -241,7 +241,10 @@ impl Pruner {
                 kept.iter().sum()
             }
             (Target::Direct, _) => total - (sparsity * total as f64) as usize,
-            (Target::Effective, _) => (total as f64 / compression) as usize,
+            (Target::Effective, _) if search::is_beyond(compression, total, shortest) => {
+                (total as f64 / compression) as usize
+            }
+            (Target::Effective, _) => return Ok(()),
         };
         if left < shortest {
             return refuse(format!("{left} of {total} weights"));

@@ -187,9 +187,10 @@ pub(super) fn last_hundredth(mut low: u64, mut high: u64, holds: impl Fn(f64) ->
     low as f64 / 100.0
 }
 
-/// Whether `compression` of `total` connections asks for less than `fewest` of them.
+/// Whether `compression` of `total` connections is beyond that which leaves `fewest` of them, which is
+/// rounded up to two decimals as messages print it: one rounded down asks for a connection more.
 pub(super) fn is_beyond(compression: f64, total: usize, fewest: usize) -> bool {
-    compression > total as f64 / fewest as f64
+    compression > (100 * total).div_ceil(fewest.max(1)) as f64 / 100.0
 }
 
 /// Checks that `compression` is a number of at least 1.

@@ -300,7 +300,7 @@ fn inspecting_and_evaluating_agree_with_the_export() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     let run = runs::pruned();
-    std::fs::write(folder.join("model.rfy"), &run.container).unwrap();
+    fs::write(folder.join("model.rfy"), &run.container).unwrap();
     let inspected = json(folder, "inspect model.rfy");
     for (key, value) in inspected.as_object().unwrap() {
         // What layers read is not known without what `export` wrote beside the container.
@@ -357,7 +357,7 @@ fn the_truth_about_a_runs_masks_is_what_the_run_reported() {
         );
         let count = |kind: &str| weights[kind].as_u64().unwrap();
         assert!(count("direct") > count("effective") + apart, "{weights}");
-        let written = std::fs::read(folder.join("connected.safetensors")).unwrap();
+        let written = fs::read(folder.join("connected.safetensors")).unwrap();
         assert_eq!(written, run.file("masks.safetensors"));
         // What is connected stays so: asking again changes nothing.
         let again = json(folder, "effective --masks masks.safetensors");
@@ -526,12 +526,14 @@ fn control_characters_of_names_are_escaped() {
         &["inspect", evil][..],
         &["train", "--data", evil],
         &["arch", evil],
-        &["export", "run", evil],
-        &["train", "--type", evil],
         &["prune", "--weights", "w", "--pruner", "lamp"],
         &["effective", "--masks", evil],
     ] {
         says(&said(arguments), &[escaped]);
+    }
+    for arguments in [["export", "run", evil], ["train", "--type", evil]] {
+        // clap leaves out sequences that begin with an escape.
+        says(&said(&arguments), &[r"\u{9b}31m\u{7f}"]);
     }
     // What could not be pasted is not said to be next.
     let prune = ["prune", "--pruner", "random/igq", "-o", evil];

@@ -170,10 +170,10 @@ fn quotas_that_no_such_network_can_have_are_refused_with_the_range() {
     // The first and the last that is said to be valid are, their neighbours are not.
     let quota = "quotas --arch lenet-5-28 --quota";
     let uniform = &format!("{quota} uniform+ --compression");
-    let words = ["uniform+", "conv2.weight", "from 1 to 139.35"];
+    let words = ["uniform+", "conv2.weight", "from 1 to 138.96"];
     misused(&format!("{uniform} 10000"), &words);
-    json(folder.path(), &format!("{uniform} 139.35"));
-    misused(&format!("{uniform} 139.36"), &words);
+    json(folder.path(), &format!("{uniform} 138.96"));
+    misused(&format!("{uniform} 138.97"), &words);
     json(folder.path(), &format!("{quota} erk --compression 6.93"));
     misused(&format!("{quota} erk --compression 6.92"), &range);
 }

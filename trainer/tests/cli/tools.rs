@@ -152,6 +152,13 @@ fn a_board_without_its_probe_is_measured_by_building() {
     let build = format!("{measure} --build-only");
     assert_eq!(next("export run -o m.rfy --board nrf52840-dk"), build);
     assert_eq!(next("eval m.rfy --data digits"), build);
+    // That there are fewer images than asked for is said before anything is run.
+    let many = "measure m.rfy --board nrf52840-dk --samples 2001";
+    let (_, stderr) = texts(&with_only_tools(folder, many).output().unwrap());
+    says(
+        &stderr,
+        &["--samples 2001 is more than the 2,000 test images of digits"],
+    );
     fake(&tools, "probe-rs", "exit 9");
     assert_eq!(next("eval m.rfy"), measure);
     let board = next("eval m.rfy --data digits");

@@ -71,7 +71,8 @@ fn expected(sample: &Sample, compression: f64) -> Expected {
     let total = family.total();
     let wanted = oracle::wanted(total, compression);
     let k = family.search(compression);
-    let beyond = |kept: usize| compression > total as f64 / kept as f64;
+    // What leaves so many weights, rounded up to two decimals.
+    let beyond = |kept: usize| compression > (100 * total).div_ceil(kept.max(1)) as f64 / 100.0;
     if beyond(reachability::shortest_path(&sample.graph)) || active(*valid.start()) == 0 {
         let last = family.search(2.0 * total as f64);
         return Expected::TooFew {
