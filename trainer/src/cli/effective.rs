@@ -64,8 +64,8 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
     let mode = arguments.mode;
     if let Some(picture) = &arguments.curve {
         let read = || (arguments.source.files()).chain(output::of_arch(&arguments.arch));
-        output::check_svg("--curve", picture)?;
         output::check("--curve", picture, read())?;
+        output::check_svg("--curve", picture)?;
         let numbers = picture.with_extension("csv");
         output::check("the numbers beside --curve,", &numbers, read())?;
         let advice = "move it, or give --curve another name";

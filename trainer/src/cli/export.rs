@@ -123,8 +123,8 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
             "--emit rust writes integers alone: leave out --weights f32, or give --weights int8",
         ));
     }
-    let out = out(arguments)?;
     let run = FinishedRun::open(&arguments.run)?;
+    let out = out(arguments)?;
     let given = arguments.data.as_deref();
     let name = given.unwrap_or(&run.recipe.data);
     output::check("-o", &out, output::of_data(name))?;

@@ -60,12 +60,12 @@ struct Report {
 
 pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
     if let Some(picture) = &arguments.svg {
-        output::check_svg("--svg", picture)?;
         output::check(
             "--svg",
             picture,
             [&arguments.model, &companion::path(&arguments.model)],
         )?;
+        output::check_svg("--svg", picture)?;
     }
     let file = ModelFile::open(&arguments.model, console)?;
     let companion = file.companion();
