@@ -31,13 +31,19 @@ pub fn choose(threads: Option<NonZeroUsize>) -> Result<(), String> {
         None => gemm::set_threading_threshold(WORTHWHILE),
         Some(1) => gemm::set_threading_threshold(usize::MAX),
         Some(threads) => {
-            let threads = threads.min(thread::available_parallelism().map_or(1, NonZeroUsize::get));
+            let threads = threads.min(most());
             let pool = ThreadPoolBuilder::new().num_threads(threads).build_global();
             pool.map_err(|e| format!("cannot start {threads} threads ({e}): use fewer"))?;
             gemm::set_threading_threshold(SPLIT);
         }
     }
     Ok(())
+}
+
+/// Returns the most threads that are started: the number of cores.
+#[must_use]
+pub fn most() -> usize {
+    thread::available_parallelism().map_or(1, NonZeroUsize::get)
 }
 
 #[cfg(test)]

@@ -127,7 +127,8 @@ fn justified(graph: &Graph, family: &Family, compression: f64, error: &PruneErro
     let valid = family.valid();
     match error {
         PruneError::Disconnected { .. } => {
-            pruning::wanted(total, compression) < reachability::shortest_path(graph)
+            let shortest = reachability::shortest_path(graph);
+            compression > (100 * total).div_ceil(shortest) as f64 / 100.0
         }
         PruneError::NeverConnected { .. } => valid.is_none_or(|valid| most(&valid) == 0),
         PruneError::TooDense { .. } | PruneError::TooSparse { .. } => {

@@ -1,6 +1,11 @@
 //! What a command says, and where: results to stdout, everything else to stderr.
+//!
+//! Names of files, tensors and layers may hold bytes that a terminal obeys. All text passes
+//! [`printable`], which escapes them.
 
+use std::borrow::Cow;
 use std::io::{self, IsTerminal, Write};
+use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use anyhow::{Result, anyhow};
@@ -8,6 +13,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 
 use super::next::Next;
+use super::table::thousands;
 
 /// The voice of a command.
 #[derive(Debug)]
@@ -33,33 +39,43 @@ impl Console {
         next: impl Into<Next>,
     ) -> Result<()> {
         let mut line = if self.json {
-            serde_json::to_string(value)?
+            printable_json(&serde_json::to_string(value)?)
         } else {
-            text()
+            printable(&text()).into_owned()
         };
         if !line.ends_with('\n') {
             line.push('\n');
         }
-        if let (false, Next::Run(command)) = (self.json, next.into()) {
-            line += &format!("Next: {command}\n");
+        if !self.json {
+            line += &match next.into() {
+                Next::Run(command) => format!("Next: {command}\n"),
+                Next::Nothing(why) => format!("No command is next: {why}\n"),
+            };
         }
         let mut stdout = io::stdout().lock();
-        match stdout
-            .write_all(line.as_bytes())
-            .and_then(|()| stdout.flush())
-        {
-            Err(e) if e.kind() != io::ErrorKind::BrokenPipe => {
-                Err(anyhow!("cannot write the result to standard output: {e}"))
-            }
-            _ => Ok(()),
-        }
+        written(
+            stdout
+                .write_all(line.as_bytes())
+                .and_then(|()| stdout.flush()),
+        )
     }
 
     /// Says something to a person, on stderr.
     pub(super) fn note(&self, text: &str) {
         if !self.quiet {
             // A closed stderr is no reason to stop.
-            let _ = writeln!(io::stderr(), "{text}");
+            let _ = writeln!(io::stderr(), "{}", printable(text));
+        }
+    }
+
+    /// Says that of the number asked for by `option` there are only `most`, if so; `things` names
+    /// them.
+    pub(super) fn most(&self, (option, asked): (&str, NonZeroUsize), most: usize, things: &str) {
+        if asked.get() > most {
+            let most = thousands(most);
+            self.note(&format!(
+                "{option} {asked} is more than the {most} {things}: all {most} are used"
+            ));
         }
     }
 
@@ -100,12 +116,12 @@ pub(super) struct Bar(ProgressBar);
 impl Bar {
     /// Sets what stands before the bar.
     pub(super) fn name(&self, name: String) {
-        self.0.set_prefix(name);
+        self.0.set_prefix(printable(&name).into_owned());
     }
 
     /// Sets what stands behind it.
     pub(super) fn message(&self, message: String) {
-        self.0.set_message(message);
+        self.0.set_message(printable(&message).into_owned());
     }
 
     /// Sets how far it is.
@@ -127,5 +143,66 @@ impl Bar {
 impl Drop for Bar {
     fn drop(&mut self) {
         self.0.finish_and_clear();
+    }
+}
+
+/// Checks that stdout was written; a reader that has gone away is no error.
+///
+/// # Errors
+/// With the system's reason.
+pub(super) fn written(result: io::Result<()>) -> Result<()> {
+    match result {
+        Err(e) if e.kind() != io::ErrorKind::BrokenPipe => {
+            Err(anyhow!("cannot write the result to standard output: {e}"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Returns `text` with every control character but the ends of lines escaped, as in `\u{1b}`.
+pub(super) fn printable(text: &str) -> Cow<'_, str> {
+    if !text.chars().any(is_obeyed) {
+        return Cow::Borrowed(text);
+    }
+    let mut escaped = String::with_capacity(text.len() + 8);
+    for c in text.chars() {
+        match is_obeyed(c) {
+            true => escaped.extend(c.escape_default()),
+            false => escaped.push(c),
+        }
+    }
+    Cow::Owned(escaped)
+}
+
+/// Returns the JSON `text` with the control characters escaped that JSON allows in strings.
+fn printable_json(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for c in text.chars() {
+        match is_obeyed(c) {
+            true => escaped += &format!("\\u{:04x}", u32::from(c)),
+            false => escaped.push(c),
+        }
+    }
+    escaped
+}
+
+/// Whether a terminal obeys `c` instead of showing it.
+fn is_obeyed(c: char) -> bool {
+    c.is_control() && c != '\n'
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_terminal_obeys_is_escaped_and_nothing_else() {
+        assert_eq!(printable("läufe/it's\nmine"), "läufe/it's\nmine");
+        let obeyed = "a\x1b[31mb\u{9b}0m\x07\r\t\x7f";
+        let shown = r"a\u{1b}[31mb\u{9b}0m\u{7}\r\t\u{7f}";
+        assert_eq!(printable(obeyed), shown);
+        let json = printable_json(&serde_json::to_string(obeyed).unwrap());
+        assert!(!json.contains(char::is_control), "{json:?}");
+        assert_eq!(serde_json::from_str::<String>(&json).unwrap(), obeyed);
     }
 }

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::console::Console;
 use super::next::{Next, Why};
-use super::{source, usage};
+use super::source;
 use crate::artifact;
 use crate::graph::Graph;
 use crate::plot::curves;
@@ -45,12 +45,6 @@ pub(super) fn draw(
 ) -> Result<()> {
     search::check_compression(most)?;
     let numbers = picture.with_extension("csv");
-    if numbers == picture {
-        return Err(usage::wrong(format!(
-            "--curve {} names the numbers: give the picture's name, ending in .svg",
-            picture.display()
-        )));
-    }
     let pruners = names
         .iter()
         .map(|name| Pruner::by_name(name))

@@ -11,6 +11,7 @@ use super::counts::Counts;
 use super::next::{Line, Next, Why, free};
 use super::{curve, output, source, usage};
 use crate::graph;
+use crate::pruning;
 use crate::pruning::effective::{self, Mode};
 use crate::pruning::{Masks, Pruner};
 
@@ -30,7 +31,8 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
     /// Instead of one mask, draw effective against direct compression of whole pruners into this
-    /// SVG file, and write the numbers beside it as CSV
+    /// SVG file, and write the numbers beside it as CSV; a file there that holds no such numbers is
+    /// not replaced
     #[arg(long, value_name = "FILE.svg", conflicts_with_all = ["masks", "out"], requires = "pruners")]
     curve: Option<PathBuf>,
     #[arg(long = "pruner", value_name = "PRUNER", requires = "curve", conflicts_with = "masks", help = format!("A pruner to draw (may be given again): {}", Pruner::names().join(", ")))]
@@ -63,7 +65,12 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
     if let Some(picture) = &arguments.curve {
         let read = || (arguments.source.files()).chain(output::of_arch(&arguments.arch));
         output::check("--curve", picture, read())?;
-        output::check("--curve", &picture.with_extension("csv"), read())?;
+        output::check_svg("--curve", picture)?;
+        let numbers = picture.with_extension("csv");
+        output::check("the numbers beside --curve,", &numbers, read())?;
+        let advice = "move it, or give --curve another name";
+        let is_ours = |bytes: &[u8]| bytes.starts_with(pruning::curve::HEADER.as_bytes());
+        output::check_unnamed(&numbers, is_ours, advice)?;
         let Arguments {
             pruners,
             source,
@@ -72,10 +79,10 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
         } = arguments;
         return curve::draw(&graph, pruners, source, (mode, *most), picture, console);
     }
-    if arguments.source.is_given() {
-        return Err(usage::wrong(
-            "--weights and --data are for pruners, with --curve: a mask is looked at alone",
-        ));
+    if let Some(option) = arguments.source.given() {
+        return Err(usage::wrong(format!(
+            "{option} is for pruners, with --curve: a mask is looked at alone"
+        )));
     }
     // The command line asks for one or the other.
     let masks = arguments.masks.as_deref().unwrap_or(Path::new(""));

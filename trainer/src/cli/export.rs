@@ -7,10 +7,11 @@ use anyhow::{Error, Result, anyhow};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
+use super::boards::{self, DEFAULT_BOARD};
 use super::console::Console;
-use super::next::{Line, Next, Why};
+use super::next::{Next, Why};
 use super::table::{percent, table, text, thousands};
-use super::{data, inspect, interrupt, measure, output};
+use super::{data, inspect, interrupt, measure, output, usage};
 use crate::data::Dataset;
 use crate::deploy::DeployError;
 use crate::deploy::bits::Wider;
@@ -20,9 +21,6 @@ use crate::deploy::export::{Code, ExportAccuracy, ExportReport, FinishedRun, Opt
 use crate::deploy::quantize::{Fidelity, WeightType};
 use crate::device::{self, Boards, firmware_folder};
 
-/// The board that is meant where none is named.
-pub(super) const DEFAULT_BOARD: &str = "mps2-an386";
-
 /// Points of accuracy lost in quantization that a person should hear of.
 const NOTABLE_LOSS: f64 = 0.003;
 
@@ -30,7 +28,8 @@ const NOTABLE_LOSS: f64 = 0.003;
 pub(super) struct Arguments {
     /// The run folder, made by `rarefy train`
     run: PathBuf,
-    /// The file to write [default: model.rfy, or model.rs for Rust code]
+    /// The file to write; it is replaced if it exists [default: model.rfy, or model.rs for Rust code,
+    /// which are not]
     #[arg(long, short, value_name = "FILE")]
     out: Option<PathBuf>,
     /// What to write
@@ -71,7 +70,7 @@ enum Emit {
     Rust,
 }
 
-/// What to have least of.
+/// The objective to minimise.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Optimize {
     /// Bytes
@@ -119,32 +118,25 @@ enum Encoding {
 }
 
 pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
-    let out = |name: &str| arguments.out.clone().unwrap_or_else(|| name.into());
     let options = options(arguments)?;
+    if (arguments.emit, arguments.weights) == (Emit::Rust, Weights::F32) {
+        return Err(usage::wrong(
+            "--emit rust writes integers alone: leave out --weights f32, or give --weights int8",
+        ));
+    }
     let run = FinishedRun::open(&arguments.run)?;
+    let out = out(arguments)?;
     let given = arguments.data.as_deref();
     let name = given.unwrap_or(&run.recipe.data);
-    let file = match arguments.emit {
-        Emit::Container => "model.rfy",
-        Emit::Rust => "model.rs",
-    };
-    output::check("-o", &out(file), output::of_data(name))?;
+    output::check("-o", &out, output::of_data(name))?;
     let data = data::load(name, console).map_err(|error| match given {
         Some(_) => error,
         None => anyhow!("{error}; if the run's data is elsewhere now, give it with --data"),
     })?;
     if arguments.emit == Emit::Rust {
         let board = arguments.board.as_deref().unwrap_or(DEFAULT_BOARD);
-        return code(
-            &run,
-            &data,
-            &options,
-            (&out("model.rs"), board),
-            arguments,
-            console,
-        );
+        return code(&run, &data, &options, (&out, board), arguments, console);
     }
-    let out = out("model.rfy");
     let report = run
         .export_for(arguments.board.as_deref(), &data, &options, &out)
         .map_err(|error| with_option(error, &options))?;
@@ -161,7 +153,21 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
             percent(pruned),
             path = report.model.path,
         )
-    }, Line::new(&["measure"]).path(&out).option("--board", arguments.board.as_deref().unwrap_or(DEFAULT_BOARD)))
+    }, boards::measure_line(&out, arguments.board.as_deref().unwrap_or(DEFAULT_BOARD), None))
+}
+
+/// Returns the file to write. One that the user did not name is not replaced: it may be another run's.
+fn out(arguments: &Arguments) -> Result<PathBuf> {
+    if let Some(out) = &arguments.out {
+        return Ok(out.clone());
+    }
+    let name = match arguments.emit {
+        Emit::Container => "model.rfy",
+        Emit::Rust => "model.rs",
+    };
+    let advice = format!("name the file with -o, which may be -o {name}");
+    output::check_unnamed(Path::new(name), |_| false, &advice)?;
+    Ok(name.into())
 }
 
 /// Says when quantization cost more than it should.

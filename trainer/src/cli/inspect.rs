@@ -42,8 +42,8 @@ before and after what is detached was stripped.";
 pub(super) struct Arguments {
     /// The container
     model: PathBuf,
-    /// Draw where the bytes go, layer by layer, into this file
-    #[arg(long, value_name = "FILE")]
+    /// Draw where the bytes go, layer by layer, into this SVG file
+    #[arg(long, value_name = "FILE.svg")]
     svg: Option<PathBuf>,
 }
 
@@ -65,6 +65,7 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
             picture,
             [&arguments.model, &companion::path(&arguments.model)],
         )?;
+        output::check_svg("--svg", picture)?;
     }
     let file = ModelFile::open(&arguments.model, console)?;
     let companion = file.companion();

@@ -53,6 +53,8 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
         build(board, file.bytes(), &options, console)?
     } else {
         let data = file.data(arguments.data.as_deref(), console)?.data;
+        let images = format!("test images of {}", data.name);
+        console.most(("--samples", arguments.samples), data.test.len(), &images);
         let inputs = inputs(&data, arguments.samples.get());
         measure(board, file.bytes(), &inputs, &options, console)?
     };

@@ -33,6 +33,8 @@ mod train;
 mod usage;
 
 use std::backtrace::Backtrace;
+use std::env;
+use std::ffi::OsString;
 use std::io::{self, Write};
 use std::panic::{self, PanicHookInfo};
 use std::process::ExitCode;
@@ -40,7 +42,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::memory;
-use console::Console;
+use console::{Console, printable, written};
 
 /// Takes a neural network from a workstation to a microcontroller as the smallest thing that still
 /// computes the same answer: prunes and trains it by effective sparsity, strips what came
@@ -103,7 +105,10 @@ const LEAST_MEMORY: usize = 32 << 20;
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
     panic::set_hook(Box::new(report_panic));
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(told) => return tell(&told),
+    };
     interrupt::install();
     let console = Console::new(cli.json, cli.quiet);
     let granted = memory::require(LEAST_MEMORY, "rarefy");
@@ -112,15 +117,33 @@ pub fn main() -> ExitCode {
         .and_then(|()| run(cli.command, &console))
     {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            // Nobody may be listening any more: then the exit code alone tells.
-            let _ = writeln!(io::stderr(), "error: {}", one_line(&error.to_string()));
-            match usage::is_wrong(&error) {
-                true => ExitCode::from(2),
-                false => ExitCode::FAILURE,
-            }
-        }
+        Err(error) => fail(&error),
     }
+}
+
+/// Says what went wrong; returns the exit code that goes with it.
+fn fail(error: &anyhow::Error) -> ExitCode {
+    // Nobody may be listening any more: then the exit code alone tells.
+    let _ = writeln!(io::stderr(), "error: {}", one_line(&error.to_string()));
+    match usage::is_wrong(error) {
+        true => ExitCode::from(2),
+        false => ExitCode::FAILURE,
+    }
+}
+
+/// Prints what clap has to say, help or wrong usage; returns the exit code that goes with it.
+fn tell(told: &clap::Error) -> ExitCode {
+    // clap repeats arguments as they are, in colours of its own on a terminal.
+    let repeats = |word: OsString| word.to_string_lossy().contains(char::is_control);
+    let printed = match told.use_stderr() && env::args_os().any(repeats) {
+        false => told.print(),
+        true => write!(io::stderr(), "{}", printable(&told.render().to_string())),
+    };
+    if told.use_stderr() {
+        return ExitCode::from(2);
+    }
+    let printed = printed.and_then(|()| io::stdout().flush());
+    written(printed).map_or_else(|error| fail(&error), |()| ExitCode::SUCCESS)
 }
 
 /// Says in one line that Rarefy is at fault; where `RUST_BACKTRACE=full` asks for it, where.
@@ -133,14 +156,15 @@ fn report_panic(panic: &PanicHookInfo<'_>) {
         io::stderr(),
         "error: this is a fault of rarefy itself: {message}{place}; please report it with the command that you gave"
     );
-    if std::env::var_os("RUST_BACKTRACE").is_some_and(|depth| depth == "full") {
+    if env::var_os("RUST_BACKTRACE").is_some_and(|depth| depth == "full") {
         let _ = writeln!(io::stderr(), "{}", Backtrace::force_capture());
     }
 }
 
-/// `text` in one line, whatever a library put into it.
+/// Returns `text` in one line that is safe to print, whatever a library put into it.
 fn one_line(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
+    let words: Vec<&str> = text.split_whitespace().collect();
+    printable(&words.join(" ")).into_owned()
 }
 
 /// Runs one command.

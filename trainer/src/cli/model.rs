@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Error, Result, anyhow};
 use rarefy_format::{AlignedBytes, Model, Shape};
 
+use super::boards::{self, DEFAULT_BOARD};
 use super::console::Console;
 use super::next::Line;
 use super::table::thousands;
@@ -27,6 +28,8 @@ pub(super) struct ModelFile {
     path: PathBuf,
     bytes: AlignedBytes,
     companion: Option<Companion>,
+    /// Why what lies beside it is not its companion, if something does.
+    ignored: Option<String>,
 }
 
 /// The data that a container is run on.
@@ -51,20 +54,21 @@ impl ModelFile {
     pub(super) fn open(path: &Path, console: &Console) -> Result<Self> {
         let bytes = container::read(path)?;
         container::parse(&bytes, path)?;
-        let companion = match Companion::find(path, &bytes) {
-            Found::Companion(companion) => Some(*companion),
-            Found::Nothing => None,
+        let (companion, ignored) = match Companion::find(path, &bytes) {
+            Found::Companion(companion) => (Some(*companion), None),
+            Found::Nothing => (None, None),
             Found::Ignored(reason) => {
                 console.note(&format!(
                     "{reason}: ignored; export the model again to have one"
                 ));
-                None
+                (None, Some(reason))
             }
         };
         Ok(Self {
             path: path.to_path_buf(),
             bytes,
             companion,
+            ignored,
         })
     }
 
@@ -93,9 +97,15 @@ impl ModelFile {
         let shown = self.path.display();
         let Some(origin) = self.origin() else {
             let Some(name) = given else {
+                let missing = match &self.ignored {
+                    Some(reason) => format!("{reason}, so nothing tells"),
+                    None => format!(
+                        "there is no {} to tell",
+                        companion::path(&self.path).display()
+                    ),
+                };
                 return Err(usage::wrong(format!(
-                    "there is no {} to tell which data {shown} was made for: give it with --data",
-                    companion::path(&self.path).display()
+                    "{missing} which data {shown} was made for: give it with --data"
                 )));
             };
             let data = catalogue::load(name, &Places::from_environment())?;
@@ -222,16 +232,15 @@ impl ModelFile {
         let companion = self.companion();
         let core = companion.map_or(Core::M4, |companion| companion.core);
         let board = companion
-            .and_then(|companion| companion.board.clone())
+            .and_then(|companion| {
+                companion
+                    .board
+                    .clone()
+                    .filter(|name| boards::is_known(name))
+            })
             .or_else(|| emulated(core))
-            .unwrap_or_else(|| super::export::DEFAULT_BOARD.into());
-        let line = Line::new(&["measure"])
-            .path(&self.path)
-            .option("--board", board);
-        match data {
-            Some(data) => line.option("--data", data),
-            None => line,
-        }
+            .unwrap_or_else(|| DEFAULT_BOARD.into());
+        boards::measure_line(&self.path, &board, data)
     }
 }
 

@@ -9,8 +9,8 @@
 //! | `quotas` | `train` by the quota, or `prune` where no set fits | [`Why::NoPath`] |
 //! | `prune` | the same with `-o`, then `effective` of the masks | |
 //! | `effective` | the same with `--out` | [`Why::Masks`], [`Why::Picture`] |
-//! | `train` | `export` the run | |
-//! | `export` | `measure` the container on the board it is for | [`Why::Code`] |
+//! | `train` | `export` the run | [`Why::Limit`] |
+//! | `export` | `measure` the container on the board it is for, `--build-only` without its probe | [`Why::Code`] |
 //! | `inspect` | `eval` the container | [`Why::Data`] |
 //! | `eval` | `measure` the container | |
 //! | `boards` | `setup --dry-run` | |
@@ -22,6 +22,7 @@
 
 use std::borrow::Cow;
 use std::env;
+use std::ffi::OsStr;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -49,8 +50,26 @@ pub(super) enum Why {
     Data,
     /// What was asked for leaves no path from input to output.
     NoPath,
-    /// A path that is not Unicode cannot be printed so that it can be pasted.
+    /// The network exceeds a limit of the container.
+    Limit,
+    /// A path that is not Unicode or holds control characters cannot be printed so that it can be
+    /// pasted.
     Path,
+}
+
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Arrived => "the network is on its board",
+            Self::Code => "the code goes into a program of your own",
+            Self::Masks => "the masks go wherever you train by them",
+            Self::Picture => "look at the picture",
+            Self::Data => "`eval` needs --data with the data that the container was made for",
+            Self::NoPath => "this compression leaves no path from input to output",
+            Self::Limit => "the network cannot be exported as it stands",
+            Self::Path => "a path in it cannot be printed so that it can be pasted",
+        })
+    }
 }
 
 /// A command line of `rarefy`, word by word.
@@ -75,17 +94,23 @@ impl Line {
     pub(super) fn again(words: &[&str]) -> Self {
         let mut line = Self::new(&[]);
         for word in env::args_os().skip(1) {
-            line.exact &= word.to_str().is_some();
+            line.exact &= is_printable(&word);
             line.words.push(word.to_string_lossy().into_owned());
         }
         line.words.extend(words.iter().map(|&word| word.into()));
         line
     }
 
+    /// Adds `word` as it is.
+    pub(super) fn word(mut self, word: &str) -> Self {
+        self.words.push(word.into());
+        self
+    }
+
     /// Adds a path, or a name that is none: `./` comes before one that would pass for an option.
     pub(super) fn path(mut self, path: impl AsRef<Path>) -> Self {
         let path = path.as_ref();
-        self.exact &= path.to_str().is_some();
+        self.exact &= is_printable(path.as_os_str());
         let text = path.to_string_lossy();
         self.words.push(match text.starts_with('-') {
             true => format!("./{text}"),
@@ -99,6 +124,12 @@ impl Line {
         self.words.push(name.into());
         self.path(value)
     }
+}
+
+/// Whether `word` can be printed as it is.
+fn is_printable(word: &OsStr) -> bool {
+    word.to_str()
+        .is_some_and(|word| !word.contains(char::is_control))
 }
 
 impl From<Line> for Next {
@@ -183,8 +214,10 @@ mod tests {
     #[cfg(unix)]
     fn a_path_that_is_no_text_makes_no_line() {
         use std::os::unix::ffi::OsStrExt;
-        let path = Path::new(std::ffi::OsStr::from_bytes(b"\xff.rfy"));
-        let next: Next = Line::new(&["inspect"]).path(path).into();
-        assert_eq!(next, Next::Nothing(Why::Path));
+        for bytes in [&b"\xff.rfy"[..], b"\x1b[2J.rfy", b"a\nNext: b"] {
+            let path = Path::new(OsStr::from_bytes(bytes));
+            let next: Next = Line::new(&["inspect"]).path(path).into();
+            assert_eq!(next, Next::Nothing(Why::Path));
+        }
     }
 }

@@ -1,10 +1,15 @@
 //! Which files a command may write: none that it reads, and none that a run folder is made of.
+//!
+//! A file that the user named is replaced. A file that a command names itself, a default or one beside
+//! another, is not replaced unless a command of that kind wrote it ([`check_unnamed`]).
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, anyhow};
 
+use super::usage;
+use crate::artifact;
 use crate::data::catalogue::{Places, Published};
 use crate::data::folder::ROLES;
 use crate::training::folder::RunFolder;
@@ -42,6 +47,39 @@ pub(super) fn check<P: AsRef<Path>>(
         }
     }
     Ok(())
+}
+
+/// Checks that `output`, a name that the user did not give, replaces no file but one that `is_ours`
+/// knows by its contents; `advice` says what to do about another.
+///
+/// # Errors
+/// Naming the file.
+pub(super) fn check_unnamed(
+    output: &Path,
+    is_ours: impl FnOnce(&[u8]) -> bool,
+    advice: &str,
+) -> Result<()> {
+    if output.symlink_metadata().is_err() || artifact::read(output).is_ok_and(|it| is_ours(&it)) {
+        return Ok(());
+    }
+    Err(anyhow!(
+        "{} exists already and is not replaced unasked: {advice}",
+        output.display()
+    ))
+}
+
+/// Checks that the name `picture`, given after `option`, promises no other kind of file than SVG.
+///
+/// # Errors
+/// Wrong usage, naming the option and the file.
+pub(super) fn check_svg(option: &str, picture: &Path) -> Result<()> {
+    match picture.extension() {
+        Some(ending) if !ending.eq_ignore_ascii_case("svg") => Err(usage::wrong(format!(
+            "{option} {} would hold SVG: give a name that ends in .svg",
+            picture.display()
+        ))),
+        _ => Ok(()),
+    }
 }
 
 /// The folder of `path`, whatever links lead there, and the name in it; none where there is no such
@@ -97,6 +135,28 @@ mod tests {
             std::os::unix::fs::symlink(at("in"), at("link")).unwrap();
             assert!(refused("in", "link") && refused("link", "link"));
             assert!(!refused("link", "in"), "the link is replaced, not the file");
+        }
+    }
+
+    #[test]
+    fn a_name_that_was_not_given_replaces_only_what_is_ours() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        let ours = |bytes: &[u8]| bytes.starts_with(b"ours");
+        let check = |name: &str| check_unnamed(&at(name), ours, "name it");
+        check("free").unwrap();
+        fs::write(at("ours"), "ours, 1").unwrap();
+        check("ours").unwrap();
+        fs::write(at("other"), "mine").unwrap();
+        fs::create_dir(at("folder")).unwrap();
+        for name in ["other", "folder"] {
+            let error = check(name).unwrap_err().to_string();
+            assert!(error.ends_with("unasked: name it"), "{error}");
+        }
+        #[cfg(unix)]
+        {
+            std::os::unix::fs::symlink(at("nowhere"), at("link")).unwrap();
+            assert!(check("link").is_err());
         }
     }
 

@@ -1,22 +1,23 @@
 //! `rarefy quickstart`: the whole way, from digits to two boards, ending with a table.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use anyhow::{Result, anyhow};
+use anyhow::{Error, Result, anyhow};
 use clap::Args;
 use serde::Serialize;
 
+use super::boards::DEFAULT_BOARD;
 use super::console::Console;
-use super::next::Line;
+use super::next::{Line, quoted};
 use super::table::{percent, table, text, thousands};
 use super::{measure, train};
 use crate::artifact;
 use crate::deploy::container;
 use crate::deploy::export::{FinishedRun, Options};
 use crate::deploy::report::ModelReport;
-use crate::device::{BoardReport, Boards, firmware_folder};
-use crate::pruning::Pruner;
-use crate::training::folder::{Compression, FIGURES, RunFolder, Weights};
+use crate::device::{self, Board, BoardReport, Boards, Machine, RunError, Setup, firmware_folder};
+use crate::pruning::{Pruner, error};
+use crate::training::folder::{Compressions, FIGURES, RunFolder, WeightCounts};
 
 /// Test images run on each board.
 const SAMPLES: usize = 100;
@@ -86,13 +87,15 @@ pub(super) fn run(arguments: Arguments, console: &Console) -> Result<()> {
         .collect::<Result<Vec<_>, _>>()?;
     Pruner::by_name(options.pruner())?;
     let data = options.data(&name, console)?;
+    options.check_limits(&data)?;
     let recipe = options.recipe(&name, &data)?;
+    check_boards(&boards)?;
     console.note(&format!(
         "training {} on {} images of {}, then pruning it to {}x by {} and training what is left",
         recipe.arch,
         thousands(data.train.len()),
         data.name,
-        recipe.compression,
+        error::shown(recipe.compression),
         recipe.pruner
     ));
     // The figures are written last. A folder without them holds a quickstart that was interrupted, which
@@ -104,11 +107,17 @@ pub(super) fn run(arguments: Arguments, console: &Console) -> Result<()> {
             out.display()
         ));
     }
-    let device = options.device()?;
-    let trained = train::train(&recipe, &data, &out, finished, &device, console)?;
+    let device = options.device(console)?;
+    let trained = train::train(&recipe, &data, &out, finished, &device, console)
+        .map_err(|error| without_force(error, &out))?;
 
     let path = out.join("model.rfy");
-    let exported = FinishedRun::open(&out)?.export(&data, &Options::default(), &path)?;
+    let exported = FinishedRun::open(&out)?
+        .export(&data, &Options::default(), &path)
+        .map_err(|error| {
+            let run = quoted(&out.to_string_lossy()).into_owned();
+            anyhow!("{error} (the run is whole: `rarefy export {run}` takes such options)")
+        })?;
     let bytes = container::read(&path)?;
     let inputs = measure::inputs(&data, SAMPLES);
     let options = measure::options(true, TIMEOUT);
@@ -149,6 +158,45 @@ pub(super) fn run(arguments: Arguments, console: &Console) -> Result<()> {
         .boards
         .iter()
         .try_for_each(|board| measure::judge(board, &report.container.path))
+}
+
+/// Adds what quickstart takes to an `error` that advises an option of `train`.
+fn without_force(error: Error, out: &Path) -> Error {
+    match error.to_string() {
+        text if text.contains("--force") => anyhow!(
+            "{text} (quickstart has no --force: remove {} or choose another -o)",
+            out.display()
+        ),
+        _ => error,
+    }
+}
+
+/// Checks that programs for `boards` can be built here and run, before anything is trained.
+fn check_boards(boards: &[&Board]) -> Result<()> {
+    let machine = Machine::default();
+    for board in boards {
+        match device::check_runner(board, &machine) {
+            Err(RunError::NoProbe { board }) => {
+                return Err(anyhow!(
+                    "{board} is a real board, and probe-rs, which runs it, is not on the PATH: install it from https://probe.rs, or give an emulated board, such as --board {DEFAULT_BOARD}"
+                ));
+            }
+            checked => checked?,
+        }
+    }
+    let setup = Setup::plan(&machine, boards.iter().copied())?;
+    if !setup.is_complete() {
+        return Err(anyhow!(
+            "programs for {} cannot be built here yet: run `rarefy setup`, or by hand: {}",
+            boards
+                .iter()
+                .map(|board| board.name.as_str())
+                .collect::<Vec<_>>()
+                .join(" and "),
+            setup.steps().join("; ")
+        ));
+    }
+    Ok(())
 }
 
 /// The final table.

@@ -9,7 +9,8 @@ use super::next::{Line, Next, Why, free};
 use super::table::{table, text, thousands};
 use crate::data::digits;
 use crate::graph::{self, Prunable};
-use crate::pruning::quota::{self, Quota, igq};
+use crate::pruning::error;
+use crate::pruning::quota::{Quota, igq};
 use crate::pruning::{Pruner, Target, search};
 
 #[derive(Debug, Args)]
@@ -30,6 +31,8 @@ struct Report {
     arch: String,
     quota: &'static str,
     compression: f64,
+    /// The pruner whose direct pruning keeps as many; others may round otherwise.
+    kept_by: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     force: Option<f64>,
     layers: Vec<Layer>,
@@ -53,32 +56,35 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
     let tensors = graph.prunable();
     let sizes: Vec<usize> = tensors.iter().map(Prunable::len).collect();
     let densities = quota.densities(&tensors, 1.0 / compression)?;
+    let name = format!("magnitude/{}", quota.name());
+    let pruner = Pruner::by_name(&name)?;
+    // What direct pruning keeps, by the same function.
+    let kept = pruner.shares(&graph, compression)?.unwrap_or_default();
+    let layers = tensors.iter().zip(densities.into_iter().zip(kept));
     let report = Report {
         arch: graph.name().into(),
         quota: quota.name(),
         compression,
+        kept_by: pruner.name(),
         force: (quota == Quota::Igq)
             .then(|| igq::force(&sizes, graph.total() as f64 / compression)),
-        layers: tensors
-            .iter()
-            .zip(densities)
-            .map(|(tensor, density)| Layer {
+        layers: layers
+            .map(|(tensor, (density, kept))| Layer {
                 name: tensor.name.clone(),
                 total: tensor.len(),
-                kept: quota::kept(tensor.len(), density),
+                kept,
                 density,
                 sparsity: 1.0 - density,
             })
             .collect(),
     };
-    let pruner = format!("magnitude/{}", report.quota);
     // The sets that have names are of these images and classes.
     let fits = graph.input_shape() == [1, 28, 28] && graph.classes() >= 10;
     let line = Line::new(if fits { &["train"] } else { &["prune"] })
         .option("--arch", &arguments.arch)
-        .option("--pruner", &pruner)
+        .option("--pruner", &name)
         .option("--compression", compression.to_string());
-    let path = Pruner::by_name(&pruner)?.check_path(&graph, Target::Effective, compression);
+    let path = pruner.check_path(&graph, Target::Effective, compression);
     let next: Next = match (path, fits) {
         (Err(error), _) => {
             console.note(&format!("warning: {error}"));
@@ -103,11 +109,13 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
                 rows.add_row([name.clone(), thousands(*total), thousands(*kept), density]);
             }
             format!(
-                "{} by {} at {}x\n\n{}",
+                "{} by {} at {}x\n\n{}\nAs {} keeps them with --type direct; random/{} rounds up, to one weight more of a tensor\n",
                 report.arch,
                 report.quota,
-                compression,
-                text(&rows)
+                error::shown(compression),
+                text(&rows),
+                report.kept_by,
+                report.quota
             )
         },
         next,

@@ -67,9 +67,14 @@ impl Options {
             .chain(data.into_iter().flatten())
     }
 
-    /// Whether there is something to look at.
-    pub(super) fn is_given(&self) -> bool {
-        self.weights.is_some() || self.data.is_some()
+    /// The first option that was given of those that name something to look at.
+    pub(super) fn given(&self) -> Option<&'static str> {
+        match (&self.weights, &self.data, self.samples) {
+            (Some(_), ..) => Some("--weights"),
+            (_, Some(_), _) => Some("--data"),
+            (.., Some(_)) => Some("--samples"),
+            _ => None,
+        }
     }
 
     /// Reads what `pruners` will look at.
@@ -79,7 +84,7 @@ impl Options {
         pruners: &[Pruner],
         console: &Console,
     ) -> Result<Material<'a>> {
-        self.threads.apply()?;
+        self.threads.apply(console)?;
         let weights = match &self.weights {
             Some(path) => Some(Weights::load(graph, path)?),
             None => {
@@ -99,6 +104,13 @@ impl Options {
             Some(name) if needed => Some(data::load(name, console)?),
             _ => None,
         };
+        if let (Some(samples), Some(data)) = (self.samples, &data) {
+            console.most(
+                ("--samples", samples),
+                data.train.len(),
+                &format!("training images of {}", data.name),
+            );
+        }
         Ok(Material {
             graph,
             options: self,

@@ -5,6 +5,7 @@ use std::num::NonZeroUsize;
 use anyhow::Result;
 use clap::Args;
 
+use super::console::Console;
 use super::usage;
 use crate::threads;
 
@@ -17,8 +18,16 @@ pub(super) struct Options {
 }
 
 impl Options {
-    /// Has this process compute with as many threads; to be called once, before it does.
-    pub(super) fn apply(&self) -> Result<()> {
+    /// Has this process compute with as many threads, and says so where there are fewer cores; to
+    /// be called once, before it does.
+    pub(super) fn apply(&self, console: &Console) -> Result<()> {
+        if let Some(asked) = self.threads {
+            console.most(
+                ("--threads", asked),
+                threads::most(),
+                "cores of this machine",
+            );
+        }
         threads::choose(self.threads).map_err(usage::wrong)
     }
 }

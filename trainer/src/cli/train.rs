@@ -1,6 +1,6 @@
 //! `rarefy train`: dense training, pruning, training of what is left.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Result, anyhow};
 use candle_core::Device;
@@ -8,14 +8,15 @@ use clap::Args;
 
 use super::accelerator::DeviceChoice;
 use super::console::Console;
-use super::next::{Line, free};
+use super::next::{Line, Next, Why, free};
 use super::table::{percent, thousands};
 use super::{data, goal, interrupt, threads};
 use crate::data::{Dataset, Normalisation};
-use crate::deploy::limits;
+use crate::deploy::export::FinishedRun;
+use crate::deploy::{limits, strip};
 use crate::graph;
-use crate::pruning::Pruner;
 use crate::pruning::score::snip::Loss;
+use crate::pruning::{Pruner, error};
 use crate::training::folder::TrainReport;
 use crate::training::run::{self, Event};
 use crate::training::{After, Recipe, TrainError, recipe};
@@ -66,7 +67,8 @@ pub(super) struct Options {
     #[arg(long, value_enum, default_value_t)]
     loss: Loss,
     /// The weights of a trained dense network, a safetensors file with the tensors of `rarefy arch`:
-    /// no dense network is trained then; with --after finetune, biases and batch norms must be in it
+    /// no dense network is trained then; with --after finetune, biases and batch norms must be in it,
+    /// but for running_mean and running_var: those of the training images take their place
     #[arg(long, value_name = "FILE")]
     weights: Option<PathBuf>,
     /// The mean that the network expects its inputs to be normalised by: an input is
@@ -140,9 +142,18 @@ impl Options {
         })
     }
 
+    /// Checks that a network of the architecture can be exported, as far as its shape tells.
+    pub(super) fn check_limits(&self, data: &Dataset) -> Result<()> {
+        let pixels = (data.normalisation.mean, data.normalisation.std);
+        match limits::forbids(&graph::load(&self.goal.arch)?, pixels) {
+            Some(reason) => Err(reason.into()),
+            None => Ok(()),
+        }
+    }
+
     /// The device to train on, and the threads where it is the processor.
-    pub(super) fn device(&self) -> Result<Device> {
-        self.threads.apply()?;
+    pub(super) fn device(&self, console: &Console) -> Result<Device> {
+        self.threads.apply(console)?;
         self.device.open()
     }
 }
@@ -160,7 +171,8 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
     let graph = graph::load(arch)?;
     let data = arguments.options.data(&arguments.data, console)?;
     let pixels = (data.normalisation.mean, data.normalisation.std);
-    for reason in limits::before_training(&graph, pixels) {
+    let limits = limits::before_training(&graph, pixels);
+    for reason in &limits {
         console.note(&format!(
             "what this trains cannot be exported as it stands: {reason}"
         ));
@@ -169,12 +181,13 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
     let folder = arguments.out.clone().unwrap_or_else(|| {
         let pruner = pruner.replace('/', "-");
         PathBuf::from(format!(
-            "runs/{}_{pruner}_{compression}_{}_{seed}",
+            "runs/{}_{pruner}_{}_{}_{seed}",
             recipe.arch,
+            in_name(*compression),
             data.name.replace('/', "-")
         ))
     });
-    let device = arguments.options.device()?;
+    let device = arguments.options.device(console)?;
     let report = train(&recipe, &data, &folder, arguments.force, &device, console);
     let report = report.map_err(|error| match error.downcast_ref() {
         Some(TrainError::Interrupted { .. }) if arguments.force => {
@@ -182,6 +195,13 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
         }
         _ => error,
     })?;
+    let next = match limits.is_empty() || is_exportable(&folder) {
+        true => {
+            let line = Line::new(&["export"]).path(&folder);
+            line.option("-o", free("model.rfy")).into()
+        }
+        false => Next::Nothing(Why::Limit),
+    };
     console.result(&report, || {
         let TrainReport { weights, compression, accuracy, .. } = &report;
         let dense = accuracy.dense.map_or(String::new(), |dense| format!(" (dense {})", percent(dense)));
@@ -196,14 +216,28 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
             compression.direct,
             report.seconds,
         )
-    }, Line::new(&["export"]).path(&folder).option("-o", free("model.rfy")))
+    }, next)
+}
+
+/// Returns `compression` as a folder's name states it: in full, unless that takes too many letters.
+fn in_name(compression: f64) -> String {
+    match compression {
+        large if large >= 1e15 => error::shown(large),
+        _ => compression.to_string(),
+    }
+}
+
+/// Whether the finished run in `folder` is within the limits of a container, stripped.
+fn is_exportable(folder: &Path) -> bool {
+    let stripped = FinishedRun::open(folder).and_then(|run| Ok(strip::strip(&run.fold()?)));
+    stripped.is_ok_and(|network| limits::check(&network).is_ok())
 }
 
 /// Trains by `recipe` with a bar.
 pub(super) fn train(
     recipe: &Recipe,
     data: &Dataset,
-    folder: &std::path::Path,
+    folder: &Path,
     force: bool,
     device: &Device,
     console: &Console,

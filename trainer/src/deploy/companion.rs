@@ -4,12 +4,12 @@
 //! `export` writes the dataset that the network was trained on, the activity of each layer's
 //! source, and the export report. `eval`, `measure` and `inspect` read it. A companion belongs to
 //! the one container whose SHA-256 it holds; beside any other it is ignored, as is a file that
-//! cannot be read.
+//! cannot be read or that states what no export of that container can.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use rarefy_format::Model;
+use rarefy_format::{AlignedBytes, Model};
 use serde::{Deserialize, Serialize};
 
 use super::DeployError;
@@ -136,7 +136,69 @@ impl Companion {
             Ok(found) if found.container_sha256 != sha256(bytes) => {
                 Found::Ignored(format!("{shown} belongs to another container"))
             }
-            Ok(found) => Found::Companion(Box::new(found)),
+            Ok(found) => match found.check(bytes) {
+                Ok(()) => Found::Companion(Box::new(found)),
+                Err(reason) => Found::Ignored(format!("{shown}: {reason}")),
+            },
+        }
+    }
+
+    /// Checks that every field can be of the container of these `bytes`.
+    ///
+    /// # Errors
+    /// Naming the first field that cannot.
+    fn check(&self, bytes: &[u8]) -> Result<(), String> {
+        let bytes = AlignedBytes::copy_from(bytes);
+        let model = Model::parse(&bytes).map_err(|e| format!("its container is damaged ({e})"))?;
+        let Origin {
+            fingerprint,
+            shape,
+            classes,
+            pixel_mean,
+            pixel_std,
+            ..
+        } = &self.data;
+        if fingerprint.len() != 64 || !fingerprint.bytes().all(|c| c.is_ascii_hexdigit()) {
+            return Err("data.fingerprint is no SHA-256".into());
+        }
+        let pixels = shape
+            .iter()
+            .try_fold(1_usize, |all, &axis| all.checked_mul(axis));
+        if pixels != Some(model.inputs()) {
+            return Err(format!(
+                "data.shape is {shape:?}, but the container has {} inputs",
+                model.inputs()
+            ));
+        }
+        if !(1..=model.outputs()).contains(classes) {
+            return Err(format!(
+                "data.classes is {classes}, but the container has {} outputs",
+                model.outputs()
+            ));
+        }
+        if !pixel_mean.is_finite() {
+            return Err(format!(
+                "data.pixel_mean is {pixel_mean}, not a finite number"
+            ));
+        }
+        if !(*pixel_std > 0.0 && pixel_std.is_finite()) {
+            return Err(format!(
+                "data.pixel_std is {pixel_std}, not a positive number"
+            ));
+        }
+        let layers = model.layers().count();
+        let share = |share: &f64| (0.0..=1.0).contains(share);
+        if self.activity.len() != layers || !self.activity.iter().all(share) {
+            return Err(format!(
+                "activity is not a share of 0 to 1 for each of {layers} layers"
+            ));
+        }
+        match self.instructions() {
+            Some((instructions, _)) if instructions.len() != layers => Err(format!(
+                "export.layers has {} layers, but the container has {layers}",
+                instructions.len()
+            )),
+            _ => Ok(()),
         }
     }
 

@@ -72,6 +72,20 @@ pub fn before_training(graph: &Graph, pixels: (f32, f32)) -> Vec<String> {
     }
 }
 
+/// Returns why no network of `graph` can be exported, however it is pruned, if its shape tells;
+/// inputs are pixels normalised by this mean and standard deviation.
+#[must_use]
+pub fn forbids(graph: &Graph, pixels: (f32, f32)) -> Option<DeployError> {
+    let none = Masks::from_fn(&graph.prunable(), |_, _| false);
+    match fold::fold(graph, &untrained(graph), &none, pixels) {
+        Err(error) => Some(error),
+        Ok(network) => {
+            let mut limits = exceeded(&network).into_iter();
+            limits.find(|limit| !limit.may_shrink).map(Into::into)
+        }
+    }
+}
+
 /// Returns a state of `graph` whose weights are all 0.
 fn untrained(graph: &Graph) -> State {
     let mut state = initial::without_kernels(graph);

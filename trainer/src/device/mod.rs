@@ -41,7 +41,7 @@ pub use measure::{build, footprint, measure, measure_code};
 pub use options::MeasureOptions;
 pub use packages::InstallError;
 pub use report::{BoardReport, Cost, Counts, Flash, Mismatch, NetworkReport, Ram};
-pub use run::RunError;
+pub use run::{RunError, check_runner};
 pub use selftest::selftest;
 pub use setup::{Setup, SetupError};
 pub use toolchain::{Compiler, Toolchain, ToolchainError};

@@ -146,6 +146,14 @@ pub(crate) fn run(
     }
 }
 
+/// Checks that the program that runs `board` is installed.
+///
+/// # Errors
+/// [`RunError::NoEmulator`] or [`RunError::NoProbe`] if it is not.
+pub fn check_runner(board: &Board, machine: &Machine) -> Result<(), RunError> {
+    runner(board, machine).map(drop)
+}
+
 /// Returns the name of the program that runs `board`.
 fn program(board: &Board) -> &'static str {
     match board.runner {

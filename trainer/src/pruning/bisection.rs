@@ -49,7 +49,7 @@ pub fn search(
             short = found;
         }
     }
-    if wanted < graph.shortest_path() {
+    if search::is_beyond(compression, total, graph.shortest_path()) {
         return Err(PruneError::Disconnected {
             pruner: pruner.into(),
             kind: search::Target::Effective.name(),
@@ -57,8 +57,15 @@ pub fn search(
             reachable: total as f64 / enough.connected().max(1) as f64,
         });
     }
+    let beyond = search::is_beyond(compression, total, enough.connected());
+    if beyond && short.budget + 1 < enough.budget && enough.budget > 1 {
+        // Nothing sparser was looked at, because nothing sparser can be enough.
+        short = look(enough.budget - 1, &|layer, size| {
+            size.min(enough.sizes[layer])
+        })?;
+    }
     Ok(Outcome {
-        collapsed: short.connected() == 0 && enough.connected() > wanted,
+        collapsed: beyond && short.connected() == 0,
         direct: enough.direct,
         effective: enough.effective,
     })

@@ -38,34 +38,39 @@ const POINTS_A_DECADE: usize = 50;
 
 impl Curve {
     /// The curve of `ordering`, evenly spaced in the logarithm of the compression, as far as a path
-    /// from input to output is left and `most` (a direct compression) allows.
+    /// from input to output is left and `most` (a direct compression) allows. The last point is the
+    /// last connected mask, or the last that the quota is valid for, unless `most` ends it earlier.
     pub fn new(graph: &Graph, ordering: &Ordering, pruner: &str, mode: Mode, most: f64) -> Self {
         let total = ordering.total();
         let (least, all) = ordering.budgets().into_inner();
         let direct = ordering.first(all);
         let born = counts(&direct, all);
         let effective = counts(&effective::births(graph, direct, mode), all);
+        let point = |budget: u32| Point {
+            direct: born[budget as usize],
+            effective: effective[budget as usize],
+        };
         let mut points: Vec<Point> = Vec::new();
         let mut falls_apart = false;
         for step in 0.. {
             let compression = 10_f64.powf(step as f64 / POINTS_A_DECADE as f64);
             let budget = (total as f64 / compression).round() as u32;
-            if compression > most || (budget < least && least > 1) {
+            if compression > most {
                 break;
             }
             if budget > all {
                 continue;
             }
-            let point = Point {
-                direct: born[budget as usize],
-                effective: effective[budget as usize],
-            };
-            if point.effective == 0 {
-                falls_apart = true;
+            if (budget < least && least > 1) || effective[budget as usize] == 0 {
+                // The end lies between two steps.
+                let connected = (least..=all).find(|&budget| effective[budget as usize] > 0);
+                let end = connected.filter(|&end| total as f64 <= most * point(end).direct as f64);
+                falls_apart = end.is_some_and(|end| end > least || least == 1);
+                points.extend(end.map(point).filter(|end| points.last() != Some(end)));
                 break;
             }
-            if points.last() != Some(&point) {
-                points.push(point);
+            if points.last() != Some(&point(budget)) {
+                points.push(point(budget));
             }
         }
         Self {
@@ -101,10 +106,12 @@ fn counts(connections: &[Vec<Connection<u32>>], most: u32) -> Vec<usize> {
     counts
 }
 
+/// The first line of the numbers of curves.
+pub const HEADER: &str = "pruner,direct,effective,direct_compression,effective_compression\n";
+
 /// `curves` as CSV, one line a point.
 pub fn csv(curves: &[Curve]) -> String {
-    let mut text =
-        String::from("pruner,direct,effective,direct_compression,effective_compression\n");
+    let mut text = String::from(HEADER);
     for curve in curves {
         for (point, (direct, effective)) in curve.points.iter().zip(curve.compressions()) {
             let Curve { pruner, .. } = curve;
@@ -126,6 +133,7 @@ mod tests {
     use crate::pruning::ordering::Rounding;
     use crate::pruning::quota::Quota;
     use crate::pruning::score::random;
+    use crate::pruning::search::{self, Target};
 
     #[test]
     fn points_are_the_counts_of_their_masks() {
@@ -151,7 +159,12 @@ mod tests {
             assert!(curve.falls_apart);
             let short = Curve::new(&graph, &ordering, "random", Mode::Exact, 4.0);
             assert!(!short.falls_apart && curve.points.starts_with(&short.points));
-            let last = curve.points.last().unwrap();
+            // It ends where the effective search does.
+            let far = graph.total() as f64 / graph.shortest_path() as f64;
+            let end = search::prune(&graph, &ordering, Target::Effective, far, "random").unwrap();
+            let last = *curve.points.last().unwrap();
+            let (direct, effective) = (end.direct.nonzeros(), end.effective.nonzeros());
+            assert_eq!(last, Point { direct, effective });
             assert!(last.effective >= 3 && last.effective < 40, "{last:?}");
             assert_eq!(
                 csv(std::slice::from_ref(&curve)).lines().count(),

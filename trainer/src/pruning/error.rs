@@ -35,7 +35,7 @@ pub enum PruneError {
     /// A quota that asks a layer for less than nothing or more than all.
     #[error(
         "{quota} at compression {} would keep {} of {tensor}: on this network it is valid for \
-         compressions from {} to {}", decimals(*.compression), percent(*.share), up(*.least), down(*.most)
+         compressions from {} to {}", shown(*.compression), percent(*.share), shown(*.least), shown(*.most)
     )]
     InvalidQuota {
         /// The quota.
@@ -54,7 +54,7 @@ pub enum PruneError {
     /// An effective compression below those at which a quota is valid.
     #[error(
         "{pruner} leaves effective compressions from {} on, not {}: for more, {tensor} would have \
-         to keep more than all of its weights", up(*.least), decimals(*.compression)
+         to keep more than all of its weights", shown(up(*.least)), shown(*.compression)
     )]
     TooDense {
         /// The pruner.
@@ -69,7 +69,7 @@ pub enum PruneError {
     /// An effective compression above those at which a quota is valid.
     #[error(
         "{pruner} leaves effective compressions up to {}, not {}: for less, {tensor} would have to \
-         keep less than none of its weights", up(*.most), decimals(*.compression)
+         keep less than none of its weights", shown(up(*.most)), shown(*.compression)
     )]
     TooSparse {
         /// The pruner.
@@ -96,7 +96,7 @@ pub enum PruneError {
     /// A compression at which no path from input to output is left.
     #[error(
         "{pruner} at {kind} compression {} disconnects the network: no path from input to output \
-         is left; it can go as far as {kind} compression {}", decimals(*.compression), reach(kind, *.reachable)
+         is left; it can go as far as {kind} compression {}", shown(*.compression), shown(reach(kind, *.reachable))
     )]
     Disconnected {
         /// The pruner.
@@ -123,7 +123,7 @@ pub enum PruneError {
     #[error(
         "{pruner} at {kind} compression {} disconnects the network: it would keep {left}, and a path \
          from input to output takes {shortest}; no pruner gets beyond {kind} compression {}",
-        decimals(*.compression), down(*.most)
+        shown(*.compression), shown(reach(kind, *.most))
     )]
     NoPath {
         /// The pruner.
@@ -212,16 +212,6 @@ impl PruneError {
     }
 }
 
-/// The highest compression of a kind, rounded so that asking for it succeeds: a direct one is
-/// rounded down, an effective one up, since it asks for at least so many connections.
-fn reach(kind: &str, reachable: f64) -> f64 {
-    if kind == "direct" {
-        down(reachable)
-    } else {
-        up(reachable)
-    }
-}
-
 /// A share of a layer that is not possible.
 fn percent(share: f64) -> String {
     if share < 0.0 {
@@ -231,21 +221,57 @@ fn percent(share: f64) -> String {
     }
 }
 
-/// At most two decimals.
-fn decimals(compression: f64) -> f64 {
-    (compression * 100.0).round() / 100.0
-}
-
-/// One decimal, rounded down so that what the message promises can be reached.
-fn down(compression: f64) -> f64 {
-    if compression >= 2.0 {
-        (compression * 10.0).floor() / 10.0
-    } else {
-        1.0
+/// Returns `compression` with at most two decimals, or as a power of ten where it is too large to be
+/// read otherwise.
+pub fn shown(compression: f64) -> String {
+    match compression {
+        large if large >= 1e15 => format!("{large:e}"),
+        _ => ((compression * 100.0).round() / 100.0).to_string(),
     }
 }
 
-/// Two decimals, rounded up for the same reason.
+/// Rounds the highest compression of a kind to two decimals so that asking for it succeeds and asking
+/// for the next number does not: a direct one down, an effective one up, since it asks for at least so
+/// many connections.
+fn reach(kind: &str, reachable: f64) -> f64 {
+    match kind {
+        "direct" => hundredths(reachable, f64::floor),
+        _ => up(reachable),
+    }
+}
+
+/// Rounds up to two decimals.
 fn up(compression: f64) -> f64 {
-    (compression * 100.0 - 1e-9).ceil() / 100.0
+    hundredths(compression, f64::ceil)
+}
+
+/// Rounds to two decimals by `round` what is not one of them but for the rounding of the division.
+fn hundredths(compression: f64, round: fn(f64) -> f64) -> f64 {
+    let hundredths = compression * 100.0;
+    let nearest = hundredths.round();
+    let is_near = (hundredths - nearest).abs() < 1e-13 * hundredths;
+    (if is_near { nearest } else { round(hundredths) }) / 100.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pruning::search::is_beyond;
+
+    #[test]
+    fn what_is_printed_can_be_asked_for_and_the_next_number_cannot() {
+        for (total, counts) in [(266_200, 1..3000), (20_070_080, 1..300)] {
+            for count in counts {
+                let text = shown(reach("effective", total as f64 / count as f64));
+                let printed: f64 = text.parse().unwrap();
+                assert!(!is_beyond(printed, total, count), "{text} of {count}");
+                let next = format!("{:.2}", printed + 0.01).parse().unwrap();
+                assert!(is_beyond(next, total, count), "{text} of {count}");
+            }
+        }
+        assert_eq!(reach("effective", 266_200.0 / 3.0), 88_733.34);
+        assert_eq!(reach("direct", 266_200.0 / 3.0), 88_733.33);
+        let texts = [100.0, 43.984, 1e9, 1e15, 1e308].map(shown);
+        assert_eq!(texts, ["100", "43.98", "1000000000", "1e15", "1e308"]);
+    }
 }

@@ -213,13 +213,18 @@ impl Pruner {
     ) -> Result<(), PruneError> {
         let (total, shortest) = (graph.total(), graph.shortest_path());
         let refuse = |left: String| {
+            let most = match target {
+                Target::Effective => total as f64 / shortest as f64,
+                // The last that is rounded up to as many weights.
+                Target::Direct => ((100 * total).div_ceil(shortest.max(2) - 1) - 1) as f64 / 100.0,
+            };
             Err(PruneError::NoPath {
                 pruner: self.name,
                 kind: target.name(),
                 compression,
                 left,
                 shortest,
-                most: total as f64 / shortest as f64,
+                most,
             })
         };
         if self.is_dense() {
@@ -236,12 +241,53 @@ impl Pruner {
                 kept.iter().sum()
             }
             (Target::Direct, _) => total - (sparsity * total as f64) as usize,
-            (Target::Effective, _) => search::effective_count(total, compression),
+            (Target::Effective, _) if search::is_beyond(compression, total, shortest) => {
+                (total as f64 / compression) as usize
+            }
+            (Target::Effective, _) => return Ok(()),
         };
         if left < shortest {
             return refuse(format!("{left} of {total} weights"));
         }
         Ok(())
+    }
+
+    /// Returns how many weights of each prunable tensor of `graph` direct pruning to `compression`
+    /// keeps by this pruner's quota; none where it has no quota.
+    ///
+    /// # Errors
+    /// When the quota is not valid there.
+    pub fn shares(
+        &self,
+        graph: &Graph,
+        compression: f64,
+    ) -> Result<Option<Vec<usize>>, PruneError> {
+        let Sharing::Quota(quota) = self.sharing else {
+            return Ok(None);
+        };
+        let sparsity = 1.0 - 1.0 / compression;
+        ordering::shares(&graph.prunable(), quota, self.rounding(), sparsity).map(Some)
+    }
+
+    /// Returns the highest compression of the kind `target` at which this pruner keeps a path from
+    /// input to output; none where it finds none.
+    ///
+    /// # Errors
+    /// As [`Self::order`].
+    pub fn reach(&self, source: &Source<'_>, target: Target) -> Result<Option<f64>, PruneError> {
+        let graph = source.graph;
+        let (total, shortest) = (graph.total() as f64, graph.shortest_path());
+        let most = total / shortest as f64;
+        if target == Target::Direct {
+            let ordering = self.order(source, most)?;
+            return Ok(Some(search::direct_reach(graph, &ordering, total)));
+        }
+        match self.prune(source, target, most) {
+            Ok(pruned) => Ok(pruned.outcome.effective.compression()),
+            Err(PruneError::TooSparse { most, .. }) => Ok(Some(most)),
+            Err(PruneError::NeverConnected { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// How direct pruning rounds a layer's share.

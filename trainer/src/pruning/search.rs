@@ -106,7 +106,8 @@ fn effectively(
         });
     };
     let fewest = times.iter().filter(|&&time| time == first).count();
-    if wanted < graph.shortest_path() {
+    let collapsed = is_beyond(compression, total, fewest);
+    if is_beyond(compression, total, graph.shortest_path()) {
         return Err(PruneError::Disconnected {
             pruner: pruner.into(),
             kind: Target::Effective.name(),
@@ -115,7 +116,7 @@ fn effectively(
         });
     }
     // Targets beyond the quota's range, where the network would still be connected.
-    if wanted < fewest && first == least && least > 1 {
+    if collapsed && first == least && least > 1 {
         return Err(PruneError::TooSparse {
             pruner: pruner.into(),
             compression,
@@ -139,7 +140,7 @@ fn effectively(
     Ok(Outcome {
         direct: effective::within(graph, &direct, budget),
         effective: effective::within(graph, &births, budget),
-        collapsed: wanted < fewest,
+        collapsed,
     })
 }
 
@@ -155,24 +156,40 @@ fn at_fault(ordering: &Ordering, budget: u32) -> String {
     }
 }
 
-/// The highest direct compression that keeps a path, within 1/2000 below, given one `beyond` that
-/// keeps none. Direct pruning rounds by its own rules and for any compression, not only whole
-/// budgets, so births do not tell; but its masks are nested, so bisection does.
+/// The highest direct compression of two decimals that keeps a path, given one `beyond` that keeps
+/// none. Direct pruning rounds by its own rules and for any compression, not only whole budgets, so
+/// births do not tell; but its masks are nested, so bisection does.
 pub fn direct_reach(graph: &Graph, ordering: &Ordering, beyond: f64) -> f64 {
     let total = ordering.total() as f64;
     let (least, most) = ordering.budgets().into_inner();
-    let (mut low, mut high) = (
-        total / f64::from(most),
-        beyond.min(total / f64::from(least)),
-    );
-    while high / low > 1.0005 {
-        let middle = (low * high).sqrt();
-        let connected = ordering
-            .direct(middle)
-            .is_ok_and(|direct| effective::masks(graph, &direct, Mode::Exact).nonzeros() > 0);
-        *(if connected { &mut low } else { &mut high }) = middle;
+    let is_connected = |compression: f64| {
+        ordering
+            .direct(compression)
+            .is_ok_and(|direct| effective::masks(graph, &direct, Mode::Exact).nonzeros() > 0)
+    };
+    let low = (total / f64::from(most) * 100.0).ceil();
+    let high = (beyond.min(total / f64::from(least)) * 100.0).ceil();
+    last_hundredth(low as u64, high as u64, is_connected)
+}
+
+/// Returns the last of the compressions `low` to `high`, in hundredths, that `holds`, which no later
+/// one does; `low` holds, and `high` does not.
+pub(super) fn last_hundredth(mut low: u64, mut high: u64, holds: impl Fn(f64) -> bool) -> f64 {
+    while high > low + 1 {
+        let middle = low.midpoint(high);
+        *(if holds(middle as f64 / 100.0) {
+            &mut low
+        } else {
+            &mut high
+        }) = middle;
     }
-    low
+    low as f64 / 100.0
+}
+
+/// Whether `compression` of `total` connections is beyond that which leaves `fewest` of them, which is
+/// rounded up to two decimals as messages print it: one rounded down asks for a connection more.
+pub(super) fn is_beyond(compression: f64, total: usize, fewest: usize) -> bool {
+    compression > (100 * total).div_ceil(fewest.max(1)) as f64 / 100.0
 }
 
 /// Checks that `compression` is a number of at least 1.

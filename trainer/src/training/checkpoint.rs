@@ -24,6 +24,8 @@ pub struct Checkpoint {
     pub seconds: f64,
     /// The files of the folder that it goes with.
     pub files: Sums,
+    /// Connections that the mask keeps by their place alone, where that is known.
+    pub kept_by_index: Option<usize>,
     /// The weights.
     pub weights: State,
     /// The velocities, by the weights' names.
@@ -41,6 +43,9 @@ pub struct Expected<'a> {
     pub arrays: &'a State,
 }
 
+/// The note of [`Checkpoint::kept_by_index`].
+const KEPT: &str = "kept_by_index";
+
 /// The prefix of velocities.
 const VELOCITY: &str = "velocity:";
 
@@ -54,12 +59,15 @@ impl Checkpoint {
         for (name, array) in &self.velocities.0 {
             state.0.insert(format!("{VELOCITY}{name}"), array.clone());
         }
-        let notes = [
+        let mut notes = vec![
             ("phase", self.phase.clone()),
             ("epochs", self.epochs.to_string()),
             ("seconds", self.seconds.to_string()),
             ("files", self.files.text()),
         ];
+        if let Some(kept) = self.kept_by_index {
+            notes.push((KEPT, kept.to_string()));
+        }
         state.save(path, &notes)
     }
 
@@ -89,6 +97,10 @@ impl Checkpoint {
             epochs: number(&notes, "epochs")?,
             seconds: number(&notes, "seconds")?,
             files: Sums::parse(note(&notes, "files")?).ok_or("its note of files is damaged")?,
+            kept_by_index: match notes.contains_key(KEPT) {
+                true => Some(number(&notes, KEPT)?),
+                false => None,
+            },
             weights,
             velocities,
         };
@@ -169,6 +181,7 @@ mod tests {
             epochs: 2,
             seconds: 1.5,
             files: Sums::default(),
+            kept_by_index: Some(3),
             weights: arrays.clone(),
             velocities: arrays.clone(),
         };

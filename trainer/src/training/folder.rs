@@ -29,7 +29,7 @@ use crate::artifact::{self, FileError};
 use crate::graph::{self, Graph};
 
 pub use super::metrics::Metrics;
-pub use super::report::{Accuracy, Compression, TrainReport, Weights};
+pub use super::report::{Accuracy, Compressions, TrainReport, WeightCounts};
 
 /// The figures of a quickstart, which keeps them beside its run.
 pub const FIGURES: &str = "quickstart.json";

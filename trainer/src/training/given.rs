@@ -1,7 +1,8 @@
 //! The trained weights that a recipe names: what they must hold, and what they are worth.
 //!
 //! Ranking reads kernels alone. Fine-tuning goes on from the whole network, so biases and batch
-//! norms must be in the file too, and nothing may be so large that training, in f32, overflows: no
+//! norms must be in the file too. Running statistics need not: training reads none, and the accuracy
+//! of a network that lacks any is told under statistics of the training images. Nothing may be so large that training, in f32, overflows: no
 //! learning rate helps then.
 
 use std::path::Path;
@@ -81,6 +82,16 @@ pub(super) fn accuracy(
         None => Statistics::compute(&network, || train.in_order(usize::MAX))?,
     };
     phase::accuracy(&network, &statistics, test).map(Some)
+}
+
+/// Returns the names of the running statistics of `graph` that `state` lacks.
+pub(super) fn missing_statistics(graph: &Graph, state: &State) -> Vec<String> {
+    let norms = graph.nodes().iter();
+    let norms = norms.filter(|node| node.operation == Operation::BatchNorm);
+    let names = norms.flat_map(|node| {
+        ["running_mean", "running_var"].map(|kind| format!("{}.{kind}", node.name))
+    });
+    names.filter(|name| !state.0.contains_key(name)).collect()
 }
 
 /// Checks that training can go on from `kernels`, where `recipe` does: that loss and gradients of a

@@ -2,9 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::pruning::Target;
+
 /// Numbers of weights.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct Weights {
+pub struct WeightCounts {
     /// All prunable weights, N.
     pub total: usize,
     /// Those the mask keeps.
@@ -15,7 +17,7 @@ pub struct Weights {
 
 /// Compressions, N over weights left.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct Compression {
+pub struct Compressions {
     /// What was asked for.
     pub target: f64,
     /// By the mask.
@@ -44,12 +46,19 @@ pub struct TrainReport {
     pub arch: String,
     /// The pruner.
     pub pruner: String,
+    /// Which compression was asked for; none in reports of earlier versions.
+    #[serde(rename = "type", default)]
+    pub kind: Option<Target>,
     /// The seed.
     pub seed: u64,
     /// Weights left.
-    pub weights: Weights,
+    pub weights: WeightCounts,
+    /// Connections that the mask keeps by their place alone, among others of the same score; none where
+    /// an earlier version pruned.
+    #[serde(default)]
+    pub kept_by_index: Option<usize>,
     /// Compressions reached.
-    pub compression: Compression,
+    pub compression: Compressions,
     /// Accuracies on the test images, batch norms on population statistics.
     pub accuracy: Accuracy,
     /// Time spent training and pruning, over all the run's parts.

@@ -12,8 +12,8 @@ use candle_core::Device;
 
 use super::checkpoint::{Checkpoint, Expected};
 use super::folder::{
-    Accuracy, Compression, DENSE, MASKS, MASKS_DIRECT, Metrics, RunFolder, TrainReport, WEIGHTS,
-    Weights,
+    Accuracy, Compressions, DENSE, MASKS, MASKS_DIRECT, Metrics, RunFolder, TrainReport, WEIGHTS,
+    WeightCounts,
 };
 use super::momentum::{Coefficients, Momentum};
 use super::recipe::{self, After, DeviceKind, Recipe};
@@ -24,11 +24,14 @@ use crate::graph::{self, Graph};
 use crate::memory;
 use crate::network::{Network, State, Statistics, initial};
 use crate::pruning::score::snip;
-use crate::pruning::{self, Masks, Outcome, PruneError, Pruner, Source, Target, Weights};
+use crate::pruning::{self, Masks, Outcome, PruneError, Pruner, Source, Target, Weights, error};
 
 /// Training images that the statistics behind each epoch's accuracy are taken over; the final
 /// statistics are taken over all.
 const SAMPLE: usize = 5000;
+
+/// Compressions below this are not in doubt.
+const EASY: f64 = 4.0;
 
 /// What a run tells while it goes.
 #[derive(Debug)]
@@ -77,6 +80,9 @@ struct Run<'a> {
     clock: (f64, Instant),
     /// The trained weights that the recipe names.
     given: Option<Weights>,
+    /// Connections kept by their index alone; none before pruning, and where an earlier version
+    /// pruned.
+    kept_by_index: Option<usize>,
 }
 
 /// Runs `recipe` on `data` in the folder `path`, going on where an interrupted run stopped.
@@ -137,6 +143,11 @@ pub fn run(
         )));
         return Ok(report);
     }
+    if recipe.trains_dense(&pruner)
+        && let Some(doubt) = doubt(&pruner, recipe, &graph, device, stop)?
+    {
+        tell(Event::Note(doubt));
+    }
     let sample = data.train.limit(SAMPLE);
     let phases = 1 + usize::from(recipe.trains_dense(&pruner));
     let mut run = Run {
@@ -152,6 +163,7 @@ pub fn run(
         graph,
         folder,
         given,
+        kept_by_index: None,
     };
     let outcome = run.whole(&pruner, tell);
     if let Err(TrainError::Prune(error)) = &outcome
@@ -160,6 +172,48 @@ pub fn run(
         run.folder.discard_untrained()?;
     }
     outcome
+}
+
+/// How near to the reach of untrained weights a compression is said to be in doubt, as a share.
+const NEAR: f64 = 0.25;
+
+/// Returns, for a pruner that ranks weights which are yet to be trained, that it may not reach the
+/// compression, where it hardly reaches it with the weights that training starts from.
+fn doubt(
+    pruner: &Pruner,
+    recipe: &Recipe,
+    graph: &Graph,
+    device: &Device,
+    stop: &AtomicBool,
+) -> Result<Option<String>, TrainError> {
+    let Recipe {
+        seed,
+        target,
+        compression,
+        ..
+    } = *recipe;
+    // No search is needed to see that a network of many weights keeps one in some.
+    if compression < EASY {
+        return Ok(None);
+    }
+    let untrained = Weights::initial(graph, seed);
+    let source = Source {
+        trained: Some(&untrained),
+        device,
+        seed,
+        stop,
+        ..Source::new(graph)
+    };
+    let reach = pruner.reach(&source, target)?.unwrap_or(1.0);
+    Ok((compression > NEAR * reach).then(|| {
+        format!(
+            "how far {} goes is known after dense training alone (with untrained weights to {} compression {}): if {} is beyond that, this run ends then",
+            pruner.name(),
+            target.name(),
+            error::shown((100.0 * reach).floor() / 100.0),
+            error::shown(compression)
+        )
+    }))
 }
 
 /// Checks that replacing the run in `folder` removes no file that the new one begins with.
@@ -215,9 +269,18 @@ impl Run<'_> {
             trained = Some(given).filter(|_| !pruned_already);
         }
 
+        let known = checkpoint.as_ref().and_then(|it| it.kept_by_index);
+        let (outcome, kept_by_index) = match pruned_already {
+            true => (self.masks()?, known),
+            false => {
+                let (outcome, kept) = self.prune(pruner, (&initial, trained.as_ref()), tell)?;
+                (outcome, Some(kept))
+            }
+        };
+        self.kept_by_index = kept_by_index;
         let Outcome {
             direct, effective, ..
-        } = self.prune(pruner, (&initial, trained.as_ref()), pruned_already, tell)?;
+        } = outcome;
         let (weights, compression) = self.counts(&direct, &effective);
         tell(Event::Note(format!(
             "{} keeps {} of {} weights ({:.1}x), {} of them connected ({:.1}x)",
@@ -249,8 +312,10 @@ impl Run<'_> {
             dataset: self.recipe.data.clone(),
             arch: self.recipe.arch.clone(),
             pruner: pruner.name().into(),
+            kind: Some(self.recipe.target),
             seed: self.recipe.seed,
             weights,
+            kept_by_index: self.kept_by_index,
             compression,
             accuracy: Accuracy {
                 dense: dense_accuracy,
@@ -307,13 +372,13 @@ impl Run<'_> {
     }
 
     /// The numbers of weights that masks keep, and what they mean.
-    fn counts(&self, direct: &Masks, effective: &Masks) -> (Weights, Compression) {
-        let weights = Weights {
+    fn counts(&self, direct: &Masks, effective: &Masks) -> (WeightCounts, Compressions) {
+        let weights = WeightCounts {
             total: effective.total(),
             direct: direct.nonzeros(),
             effective: effective.nonzeros(),
         };
-        let compression = Compression {
+        let compression = Compressions {
             target: self.recipe.compression,
             direct: weights.total as f64 / weights.direct as f64,
             effective: weights.total as f64 / weights.effective as f64,
@@ -345,10 +410,16 @@ impl Run<'_> {
         let path = self.recipe.weights.as_deref().unwrap_or("");
         let (graph, device) = (&self.graph, &self.device);
         let accuracy = given::accuracy(given, graph, device, &self.train, &self.test)?;
+        let absent = given::missing_statistics(graph, &given.state(graph));
         tell(Event::Note(match accuracy {
-            Some(accuracy) => format!(
+            Some(accuracy) if absent.is_empty() => format!(
                 "{path}: {:.2} % of test images right before pruning",
                 100.0 * accuracy
+            ),
+            Some(accuracy) => format!(
+                "{path}: {:.2} % of test images right before pruning, under statistics of the training images: it lacks {}",
+                100.0 * accuracy,
+                absent.join(", ")
             ),
             None => format!(
                 "{path} lacks {}: its kernels are ranked, its own accuracy is not known",
@@ -358,26 +429,24 @@ impl Run<'_> {
         Ok(accuracy)
     }
 
+    /// The masks in the folder, of a run whose pruned phase had begun.
+    fn masks(&self) -> Result<Outcome, TrainError> {
+        Ok(Outcome {
+            direct: Masks::load(&self.graph, &self.folder.file(MASKS_DIRECT))?,
+            effective: Masks::load(&self.graph, &self.folder.file(MASKS))?,
+            collapsed: false,
+        })
+    }
+
     /// The masks of `pruner`, which may rank the `trained` weights or the `initial` ones, kept in the
-    /// folder; read back when the pruned phase had begun. Scores of untrained weights are taken of those that the
-    /// pruned phase begins with.
+    /// folder, and how many connections they keep by their place alone. Scores of untrained weights
+    /// are taken of those that the pruned phase begins with.
     fn prune(
         &self,
         pruner: &Pruner,
         (initial, trained): (&State, Option<&Weights>),
-        again: bool,
         tell: &mut dyn FnMut(Event<'_>),
-    ) -> Result<Outcome, TrainError> {
-        let (direct_path, effective_path) =
-            (self.folder.file(MASKS_DIRECT), self.folder.file(MASKS));
-        if again {
-            let direct = Masks::load(&self.graph, &direct_path)?;
-            return Ok(Outcome {
-                direct,
-                effective: Masks::load(&self.graph, &effective_path)?,
-                collapsed: false,
-            });
-        }
+    ) -> Result<(Outcome, usize), TrainError> {
         let Recipe {
             target,
             compression,
@@ -414,7 +483,7 @@ impl Run<'_> {
         if let Some(doubt) = pruned.doubt(pruner.name()) {
             tell.borrow_mut()(Event::Note(format!("warning: {doubt}")));
         }
-        let outcome = pruned.outcome;
+        let (outcome, kept_by_index) = (pruned.outcome, pruned.kept_by_index);
         if outcome.collapsed {
             let reachable = match target {
                 Target::Direct => {
@@ -429,15 +498,15 @@ impl Run<'_> {
                 reachable,
             }));
         }
-        outcome.direct.save(&direct_path)?;
+        outcome.direct.save(&self.folder.file(MASKS_DIRECT))?;
         // What is trained: all of a network that nothing is pruned of, what is effective of others.
         let trained = if pruner.is_dense() {
             &outcome.direct
         } else {
             &outcome.effective
         };
-        trained.save(&effective_path)?;
-        Ok(outcome)
+        trained.save(&self.folder.file(MASKS))?;
+        Ok((outcome, kept_by_index))
     }
 
     /// One phase of training from `start`, or from `checkpoint` where it is of this phase.
@@ -506,6 +575,7 @@ impl Run<'_> {
                 epochs: epoch,
                 seconds,
                 files: files.clone(),
+                kept_by_index: self.kept_by_index,
                 weights: network.state()?,
                 velocities: optimizer.state(&network)?,
             })?;

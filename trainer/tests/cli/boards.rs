@@ -200,7 +200,7 @@ fn code_is_compiled_for_the_board_to_tell_its_flash() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     runs::pruned().lay_out(&folder.join("run"));
-    let export = "export run --emit rust --board microbit";
+    let export = "export run --emit rust --board microbit -o code.rs";
     let report = json(folder, export);
     assert_eq!(report["board"], "microbit");
     let (flash, nonzeros) = (

@@ -1,6 +1,6 @@
 //! What every command keeps to: stdout and stderr, exit codes, help, pipes that close.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io;
 
 use serde_json::Value;
@@ -247,6 +247,9 @@ fn training_and_exporting_print_what_they_made() {
         "{trained}"
     );
     assert!(number("/accuracy/dense") > 0.85, "{trained}");
+    // Weights that training leaves are all different.
+    assert_eq!(trained["kept_by_index"], 0);
+    assert_eq!(trained["type"], "effective");
     let result: Value = serde_json::from_slice(run.file("result.json")).unwrap();
     assert_eq!(
         &result, trained,
@@ -297,7 +300,7 @@ fn inspecting_and_evaluating_agree_with_the_export() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     let run = runs::pruned();
-    std::fs::write(folder.join("model.rfy"), &run.container).unwrap();
+    fs::write(folder.join("model.rfy"), &run.container).unwrap();
     let inspected = json(folder, "inspect model.rfy");
     for (key, value) in inspected.as_object().unwrap() {
         // What layers read is not known without what `export` wrote beside the container.
@@ -354,7 +357,7 @@ fn the_truth_about_a_runs_masks_is_what_the_run_reported() {
         );
         let count = |kind: &str| weights[kind].as_u64().unwrap();
         assert!(count("direct") > count("effective") + apart, "{weights}");
-        let written = std::fs::read(folder.join("connected.safetensors")).unwrap();
+        let written = fs::read(folder.join("connected.safetensors")).unwrap();
         assert_eq!(written, run.file("masks.safetensors"));
         // What is connected stays so: asking again changes nothing.
         let again = json(folder, "effective --masks masks.safetensors");
@@ -480,7 +483,13 @@ fn nobody_listening_on_stderr_changes_no_exit_code() {
 #[cfg(target_os = "linux")]
 fn a_result_that_cannot_be_written_is_an_error() {
     let folder = tempfile::tempdir().unwrap();
-    for arguments in ["arch lenet-300-100", "data list --json"] {
+    for arguments in [
+        "arch lenet-300-100",
+        "data list --json",
+        "--help",
+        "train --help",
+        "--version",
+    ] {
         let full = File::options().write(true).open("/dev/full").unwrap();
         let output = command(folder.path(), arguments)
             .stdout(full)
@@ -488,4 +497,59 @@ fn a_result_that_cannot_be_written_is_an_error() {
             .unwrap();
         says(&sentence(&output), &["standard output", "No space left"]);
     }
+}
+
+/// Names may hold what a terminal obeys; it never reaches one.
+#[test]
+fn control_characters_of_names_are_escaped() {
+    use std::os::unix::ffi::OsStrExt;
+
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let evil = "\u{1b}[2J\u{9b}31m\u{7f}";
+    let tensors = [(evil, crate::tensors::single(&[1], &[0.0]))].into();
+    crate::tensors::write(&folder.join("w"), &tensors);
+    let network = "name = \"own\"\ninput = [1, 28, 28]\n[[layer]]\ntype = \"dense\"\nunits = 10\n";
+    fs::write(folder.join(format!("{evil}.toml")), network).unwrap();
+    let said = |arguments: &[&str]| {
+        let mut command = command(folder, "");
+        let output = command.args(arguments).output().unwrap();
+        let shown = [output.stdout.as_slice(), &output.stderr].concat();
+        let shown = String::from_utf8(shown).unwrap();
+        let obeyed = |c: char| c.is_control() && c != '\n';
+        assert!(!shown.contains(obeyed), "{arguments:?}: {shown:?}");
+        shown
+    };
+    let escaped = r"\u{1b}[2J\u{9b}31m\u{7f}";
+    let network = format!("{evil}.toml");
+    for arguments in [
+        &["inspect", evil][..],
+        &["train", "--data", evil],
+        &["arch", evil],
+        &["prune", "--weights", "w", "--pruner", "lamp"],
+        &["effective", "--masks", evil],
+    ] {
+        says(&said(arguments), &[escaped]);
+    }
+    for arguments in [["export", "run", evil], ["train", "--type", evil]] {
+        // clap leaves out most of them.
+        says(&said(&arguments), &[r"\u{9b}31m"]);
+    }
+    // What could not be pasted is not said to be next.
+    let prune = ["prune", "--pruner", "random/igq", "-o", evil];
+    says(&said(&prune), &["No command is next"]);
+    says(&said(&["arch", &network]), &["No command is next"]);
+    says(&said(&["data", "list"]), &["Next: rarefy train"]);
+    // JSON has escapes of its own.
+    let mut prune = command(folder, "effective --pruner random/igq --json --quiet");
+    let output = prune.args(["--curve", evil]).output().unwrap();
+    let (stdout, stderr) = texts(&output);
+    assert_eq!(stderr, "");
+    assert!(!stdout.trim_end().contains(char::is_control), "{stdout:?}");
+    assert_eq!(object(&stdout)["svg"], evil);
+    assert!(
+        folder
+            .join(std::ffi::OsStr::from_bytes(evil.as_bytes()))
+            .exists()
+    );
 }

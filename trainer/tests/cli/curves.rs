@@ -105,6 +105,31 @@ fn a_point_is_what_pruning_directly_leaves() {
     }
 }
 
+/// Each curve ends at the last mask that is connected, which `prune` finds by search.
+#[test]
+fn a_curve_ends_where_the_network_falls_apart() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let source = "--arch lenet-5-28 --seed 1";
+    let pruners = ["magnitude/global", "random/erk", "lamp"];
+    let given: String = pruners
+        .iter()
+        .map(|name| format!(" --pruner {name}"))
+        .collect();
+    let report = json(folder, &format!("effective {source} --curve c.svg{given}"));
+    for (curve, pruner) in report["curves"].as_array().unwrap().iter().zip(pruners) {
+        let last = curve["points"].as_array().unwrap().last().unwrap();
+        // The compression of the shortest path, beyond what these reach.
+        let prune = format!("prune {source} --pruner {pruner} --compression 8838");
+        let pruned = json(folder, &prune);
+        assert_eq!(last["direct"], pruned["direct"]["nonzeros"], "{pruner}");
+        assert_eq!(
+            last["effective"], pruned["effective"]["nonzeros"],
+            "{pruner}"
+        );
+    }
+}
+
 #[test]
 fn a_curve_that_cannot_be_drawn_leaves_no_file() {
     let folder = tempfile::tempdir().unwrap();
@@ -119,6 +144,18 @@ fn a_curve_that_cannot_be_drawn_leaves_no_file() {
         folder,
         "effective --curve c.svg --pruner lamp --pruner random/uniform+",
         &["uniform+", "convolution"],
+    );
+    misused(
+        folder,
+        "effective --curve c.png --pruner lamp",
+        &["--curve c.png", "would hold SVG", ".svg"],
+    );
+    // Numbers of somebody's own, beside the picture.
+    fs::write(folder.join("mine.csv"), "day,pruner\n").unwrap();
+    refused(
+        folder,
+        "effective --curve mine.svg --pruner lamp",
+        &["mine.csv exists already", "--curve another name"],
     );
     fs::create_dir(folder.join("c.csv")).unwrap();
     refused(folder, "effective --curve c.svg --pruner lamp", &["c.csv"]);

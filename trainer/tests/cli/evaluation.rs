@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use rarefy_trainer::data::idx::{self, Images};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::program::{json, misuse, refusal, run, says, texts};
 use crate::runs;
@@ -91,6 +91,35 @@ fn a_container_is_run_on_the_data_it_was_made_for_or_the_data_is_asked_for() {
         (&"digits".into(), &0.into())
     );
 
+    let sound = fs::read(folder.join("model.rfy.json")).unwrap();
+    // Each field is believed only where it can be of this container.
+    for (pointer, value, word) in [
+        ("/data/fingerprint", json!("0123"), "data.fingerprint"),
+        ("/data/shape/1", json!(29), "data.shape"),
+        ("/data/shape/1", json!(u64::MAX), "data.shape"),
+        ("/data/classes", json!(0), "data.classes is 0"),
+        ("/data/classes", json!(11), "data.classes is 11"),
+        ("/data/pixel_std", json!(0.0), "data.pixel_std is 0"),
+        ("/data/pixel_std", json!(-0.3), "data.pixel_std is -0.3"),
+        ("/data/pixel_std", json!(1e39), "data.pixel_std is inf"),
+        ("/data/pixel_mean", json!(1e300), "data.pixel_mean is inf"),
+        ("/data/pixel_mean", json!(null), "model.rfy.json"),
+        ("/activity/0", json!(1.5), "activity"),
+        ("/activity", json!([]), "activity"),
+        ("/export/layers", json!([]), "export.layers"),
+    ] {
+        change(folder, |companion| {
+            *companion.pointer_mut(pointer).unwrap() = value.clone();
+        });
+        let sentence = misuse(folder, "eval model.rfy");
+        says(&sentence, &["model.rfy.json", word, "--data"]);
+        fs::write(folder.join("model.rfy.json"), &sound).unwrap();
+    }
+    // A board that is not known is not advised.
+    change(folder, |companion| companion["board"] = json!("abacus"));
+    let (stdout, _) = said(folder, "eval model.rfy");
+    says(&stdout, &["measure model.rfy --board mps2-an386"]);
+
     // Beside another container it says nothing.
     json(folder, "export run --weights int8 -o other.rfy");
     fs::copy(folder.join("other.rfy.json"), folder.join("model.rfy.json")).unwrap();
@@ -108,6 +137,9 @@ fn a_container_is_run_on_the_data_it_was_made_for_or_the_data_is_asked_for() {
     for command in ["eval model.rfy", "measure model.rfy --board microbit"] {
         let sentence = misuse(folder, command);
         says(&sentence, &["which data model.rfy was made for", "--data"]);
+        // It is there, and why it does not count is said.
+        says(&sentence, &["model.rfy.json is not what `export` writes"]);
+        assert!(!sentence.contains("there is no"), "{sentence}");
     }
     // With the data given, nobody knows what the network has seen of it.
     fs::remove_file(folder.join("model.rfy.json")).unwrap();

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::program::{json, misuse, refusal, run, says, texts};
+use crate::program::{json, misuse, refusal, refused, run, says, texts};
 use crate::runs;
 
 /// A small network with convolutions and a residual addition, over the digits.
@@ -53,7 +53,7 @@ fn the_goal_and_the_board_decide_how_layers_are_stored() {
     let folder = folder.path();
     runs::pruned().lay_out(&folder.join("run"));
     let figures = |options: &str| {
-        let report = json(folder, &format!("export run {options}"));
+        let report = json(folder, &format!("export run -o m.rfy {options}"));
         let layers = report["layers"].as_array().unwrap();
         let instructions = layers.iter().map(|layer| layer["instructions"].as_u64());
         let instructions = instructions.sum::<Option<u64>>().unwrap();
@@ -109,6 +109,12 @@ fn options_that_do_not_go_together_are_refused() {
             "--weights f32 --encoding csr",
             ["--encoding", "--weights int8"],
         ),
+        // No --encoding was given.
+        (
+            true,
+            "--emit rust --weights f32",
+            ["--emit rust", "leave out --weights f32"],
+        ),
         // That a layer is too wide for its encoding only trying shows.
         (
             false,
@@ -124,4 +130,25 @@ fn options_that_do_not_go_together_are_refused() {
         );
         assert!(!folder.join("m.rfy").exists());
     }
+}
+
+#[test]
+fn a_file_that_was_not_named_is_not_replaced() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    runs::pruned().lay_out(&folder.join("run"));
+    for (name, options) in [("model.rfy", ""), ("model.rs", "--emit rust")] {
+        fs::write(folder.join(name), "another run's").unwrap();
+        refused(
+            folder,
+            &format!("export run {options}"),
+            &[name, "exists already", &format!("-o {name}")],
+        );
+    }
+    let report = json(folder, "export run -o model.rfy");
+    assert_eq!(report["path"], "model.rfy");
+    assert_eq!(
+        fs::read(folder.join("model.rfy")).unwrap(),
+        runs::pruned().container
+    );
 }

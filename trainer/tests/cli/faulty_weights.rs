@@ -105,6 +105,18 @@ fn the_given_networks_own_accuracy_is_told() {
         threes as f64 / labels.len() as f64
     );
 
+    // Where any is missing, none counts: those of the training images do, and it is said.
+    weights.remove("bn1.running_var");
+    write(&folder.join("w"), &weights);
+    let output = run(folder, &FINETUNE.replace("-o run", "-o some"));
+    let (_, stderr) = texts(&output);
+    assert_eq!(output.status.code(), Some(0), "{stderr}");
+    says(
+        &stderr,
+        &["under statistics of the training images: it lacks bn1.running_var\n"],
+    );
+
+    weights.insert("bn1.running_var", single(&[10], &[1.0; 10]));
     weights.insert("bn2.running_var", single(&[10], &[-1.0; 10]));
     write(&folder.join("w"), &weights);
     refused(

@@ -1,6 +1,8 @@
 //! Options and names that make no sense: each refused before anything is written.
 
-use crate::program::{json, misused, refusal, refused, says};
+use std::fs;
+
+use crate::program::{json, misused, refusal, refused, run, says, texts};
 
 #[test]
 fn unknown_names_are_wrong_usage_with_one_that_may_be_meant() {
@@ -165,10 +167,74 @@ fn quotas_that_no_such_network_can_have_are_refused_with_the_range() {
         &["magnitude/erk", "conv1.weight", "from 6.93 on, not 1.1"],
     );
     json(folder.path(), &format!("{prune} --compression 6.93"));
-    misused(
-        "quotas --arch lenet-5-28 --quota uniform+ --compression 10000",
-        &["uniform+", "conv2.weight", "to 138.9"],
+    // The first and the last that is said to be valid are, their neighbours are not.
+    let quota = "quotas --arch lenet-5-28 --quota";
+    let uniform = &format!("{quota} uniform+ --compression");
+    let words = ["uniform+", "conv2.weight", "from 1 to 138.96"];
+    misused(&format!("{uniform} 10000"), &words);
+    json(folder.path(), &format!("{uniform} 138.96"));
+    misused(&format!("{uniform} 138.97"), &words);
+    json(folder.path(), &format!("{quota} erk --compression 6.93"));
+    misused(&format!("{quota} erk --compression 6.92"), &range);
+}
+
+/// `quotas` shows what direct pruning keeps, to the weight.
+#[test]
+fn a_quota_shows_what_direct_pruning_keeps() {
+    let folder = tempfile::tempdir().unwrap();
+    for quota in ["uniform", "uniform+", "erk", "igq"] {
+        for compression in ["7", "33.3", "100"] {
+            let options = format!("--arch lenet-5-28 --compression {compression}");
+            let shown = json(folder.path(), &format!("quotas {options} --quota {quota}"));
+            assert_eq!(shown["kept_by"], format!("magnitude/{quota}"));
+            for (pruner, most) in [("magnitude", 0), ("random", 1)] {
+                let prune = format!("prune {options} --type direct --pruner {pruner}/{quota}");
+                let pruned = json(folder.path(), &prune);
+                let layers = shown["layers"].as_array().unwrap().iter();
+                for (layer, kept) in layers.zip(pruned["layers"].as_array().unwrap()) {
+                    let (layer, kept) = (layer["kept"].as_u64(), kept["direct"].as_u64());
+                    let more = kept.unwrap() - layer.unwrap();
+                    assert!(more <= most, "{pruner}/{quota} at {compression}: {more}");
+                }
+            }
+        }
+    }
+}
+
+/// A reach that only dense training tells is in doubt from the start, where it is near.
+#[test]
+fn a_compression_that_may_be_out_of_reach_is_said_before_dense_training() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let layers = "[[layer]]\ntype = \"dense\"\nunits = 10\n".repeat(2);
+    let network = format!("name = \"small\"\ninput = [1, 28, 28]\n{layers}");
+    fs::write(folder.join("small.toml"), network).unwrap();
+    let doubt = |compression: &str| {
+        let train = "train --arch small.toml --pruner lamp --epochs 1 --force -o run";
+        let output = run(folder, &format!("{train} --compression {compression}"));
+        texts(&output).1
+    };
+    let far = doubt("3000");
+    let first = far.lines().next().unwrap();
+    says(
+        first,
+        &[
+            "how far lamp goes",
+            "after dense training",
+            "if 3000 is beyond that",
+        ],
     );
+    assert!(!doubt("10").contains("how far"));
+    // What nothing reaches is refused at once, in figures that can be read.
+    for compression in ["1e308", "3970.01"] {
+        let most = [
+            "no pruner gets beyond effective compression 3970",
+            compression,
+        ];
+        says(&doubt(compression), &most);
+    }
+    let reach = doubt("3970");
+    assert!(!reach.contains("no pruner gets beyond"), "{reach}");
 }
 
 #[test]

@@ -112,12 +112,21 @@ fn what_no_connected_network_reaches_is_refused_with_how_far_it_goes() {
         );
         let reach: f64 = reach.parse().unwrap();
         assert!(reach > 20.0 && reach <= 8838.0, "{sentence}");
-        // What is said is rounded to tenths. The rounds of snip/iterative end elsewhere for
-        // another compression.
+        // What is said can be asked for, and the next number that can be said is too much. The rounds
+        // of snip/iterative end elsewhere for another compression.
         if pruner != "snip/iterative" {
-            let report = json(folder, &format!("{prune} --compression {}", reach + 0.1));
+            let report = json(folder, &format!("{prune} --compression {reach}"));
+            assert_eq!(report["collapsed"], false, "{sentence} {report}");
             let reached = report["effective"]["compression"].as_f64().unwrap();
-            assert!((reached - reach).abs() < 0.1001, "{sentence} {report}");
+            assert!(
+                (0.0..0.0101).contains(&(reach - reached)),
+                "{sentence} {report}"
+            );
+            let beyond = format!("{prune} --compression {:.2}", reach + 0.01);
+            let output = run(folder, &format!("{beyond} --json --quiet"));
+            let refused = output.status.code() == Some(1);
+            let collapsed = || crate::program::object(&texts(&output).0)["collapsed"] == true;
+            assert!(refused || collapsed(), "{beyond}");
         }
     }
 }

@@ -74,6 +74,7 @@ fn a_checkpoint_that_does_not_belong_to_the_run_is_refused() {
             ],
         )
         .unwrap(),
+        kept_by_index: None,
         velocities: rest(&State(weights.clone())),
         weights: State(weights),
     };

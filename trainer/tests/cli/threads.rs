@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use crate::program::{command, run, texts};
+use crate::program::{command, run, says, texts};
 
 /// Runs `arguments`, with as many threads as the machine's cores allow where `--threads` asks for
 /// them.
@@ -48,6 +48,32 @@ fn one_two_and_three_threads_train_the_same_bits() {
         assert!(*files == runs[0].1, "training with {name} differs");
         assert!(*masks == runs[0].2, "scores with {name} differ");
     }
+}
+
+/// Numbers that are larger than what there is are not cut down without a word.
+#[test]
+fn more_than_there_is_is_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let prune = "prune --arch lenet-5-28 --pruner snip --data digits --compression 5 --out m";
+    let said = |options: &str| {
+        let output = run(folder, &format!("{prune} {options}"));
+        let (_, stderr) = texts(&output);
+        assert_eq!(output.status.code(), Some(0), "{stderr}");
+        stderr
+    };
+    let digits =
+        "--samples 8001 is more than the 8,000 training images of digits: all 8,000 are used";
+    says(&said("--samples 8001"), &[digits]);
+    let masks = fs::read(folder.join("m")).unwrap();
+    assert!(!said("--samples 8000").contains("--samples"));
+    assert_eq!(fs::read(folder.join("m")).unwrap(), masks);
+    let threads = "--threads 1000000 is more than the";
+    says(
+        &said("--samples 100 --threads 1000000"),
+        &[threads, "cores"],
+    );
+    assert!(!said("--samples 100 --threads 1").contains("--threads"));
 }
 
 #[test]

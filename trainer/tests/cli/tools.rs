@@ -103,6 +103,69 @@ fn a_missing_emulator_or_compiler_is_named_with_the_way_to_get_it() {
 }
 
 #[test]
+fn what_boards_need_is_checked_before_the_quickstart_trains() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let tools = prepare(folder);
+    fake(&tools, "cargo", "exit 9");
+    fake(&tools, "rustc", "exit 9");
+    let refused = |boards: &str, words: &[&str]| {
+        let output = with_only_tools(folder, &format!("quickstart {boards} --quiet --json"))
+            .output()
+            .unwrap();
+        let sentence = sentence(&output);
+        says(&sentence, words);
+        assert!(!sentence.contains("--build-only"), "{sentence}");
+        assert!(!folder.join("runs").exists(), "{sentence}");
+    };
+    refused("", &["qemu-system-arm", "rarefy setup"]);
+    let words = [
+        "nrf52840-dk is a real board",
+        "probe-rs",
+        "--board mps2-an386",
+    ];
+    refused("--board nrf52840-dk", &words);
+    fake(&tools, "qemu-system-arm", "exit 9");
+    let machine = Machine {
+        path: tools.clone().into(),
+        ..Machine::default()
+    };
+    if Toolchain::find(&machine, "thumbv6m-none-eabi").is_err() {
+        refused("--board microbit", &["microbit", "rarefy setup"]);
+    }
+}
+
+/// A board that no probe can reach is built for, which the line after an export does at once.
+#[test]
+fn a_board_without_its_probe_is_measured_by_building() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let tools = prepare(folder);
+    runs::pruned().lay_out(&folder.join("run"));
+    let next = |arguments: &str| {
+        let output = with_only_tools(folder, arguments).output().unwrap();
+        let (stdout, stderr) = texts(&output);
+        assert_eq!(output.status.code(), Some(0), "{stderr}");
+        stdout.lines().last().unwrap().to_owned()
+    };
+    let measure = "Next: rarefy measure m.rfy --board nrf52840-dk";
+    let build = format!("{measure} --build-only");
+    assert_eq!(next("export run -o m.rfy --board nrf52840-dk"), build);
+    assert_eq!(next("eval m.rfy --data digits"), build);
+    // That there are fewer images than asked for is said before anything is run.
+    let many = "measure m.rfy --board nrf52840-dk --samples 2001";
+    let (_, stderr) = texts(&with_only_tools(folder, many).output().unwrap());
+    says(
+        &stderr,
+        &["--samples 2001 is more than the 2,000 test images of digits"],
+    );
+    fake(&tools, "probe-rs", "exit 9");
+    assert_eq!(next("eval m.rfy"), measure);
+    let board = next("eval m.rfy --data digits");
+    assert_eq!(board, format!("{measure} --data digits"));
+}
+
+#[test]
 fn code_is_written_without_a_compiler_and_its_flash_said_to_be_unknown() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
@@ -121,7 +184,7 @@ fn code_is_written_without_a_compiler_and_its_flash_said_to_be_unknown() {
     let why = report["flash_unknown"].as_str().unwrap();
     assert!(!why.is_empty() && !why.contains('\n'), "{why}");
     assert!(folder.join("model.rs").exists());
-    let output = with_only_tools(folder, "export run --emit rust --quiet")
+    let output = with_only_tools(folder, "export run --emit rust --quiet -o model.rs")
         .output()
         .unwrap();
     says(

@@ -54,8 +54,8 @@ fn every_prefix_is_the_mask_of_its_budget_by_definition() {
 
 /// The outcome of effective pruning to a compression, by definition.
 enum Expected {
-    /// The mask without so many weights, and whether it still has more than wanted and the next
-    /// has no path any more.
+    /// The mask without so many weights, and whether its compression is below the wanted one and the
+    /// next mask has no path any more.
     Without { k: usize, collapsed: bool },
     /// The target is below the length of any path; `fewest` is the smallest nonempty effective
     /// mask of the pruner, or 0.
@@ -74,7 +74,9 @@ fn expected(sample: &Sample, compression: f64) -> Expected {
     let total = family.total();
     let wanted = oracle::wanted(total, compression);
     let k = family.search(compression);
-    if wanted < reachability::shortest_path(&sample.graph) || active(*valid.start()) == 0 {
+    // What leaves so many weights, rounded up to two decimals.
+    let beyond = |kept: usize| compression > (100 * total).div_ceil(kept.max(1)) as f64 / 100.0;
+    if beyond(reachability::shortest_path(&sample.graph)) || active(*valid.start()) == 0 {
         let last = family.search(2.0 * total as f64);
         return Expected::TooFew {
             fewest: active(last),
@@ -83,7 +85,7 @@ fn expected(sample: &Sample, compression: f64) -> Expected {
     if active(k) < wanted && *valid.start() > 0 {
         return Expected::TooDense { most: active(k) };
     }
-    let more = active(k) > wanted;
+    let more = beyond(active(k));
     if more && k == *valid.end() && k + 1 < total {
         return Expected::TooSparse { fewest: active(k) };
     }

@@ -20,6 +20,7 @@ pub mod uniform_plus;
 use std::ops::RangeInclusive;
 
 use super::PruneError;
+use super::search::last_hundredth;
 use crate::graph::Prunable;
 
 /// The rounding error allowed for densities below 0 or above 1.
@@ -72,21 +73,54 @@ impl Quota {
     pub fn densities(self, tensors: &[Prunable], density: f64) -> Result<Vec<f64>, PruneError> {
         let mut densities = self.shares(tensors, density)?;
         if let Some(layer) = densities.iter().position(|&density| !is_valid(density)) {
-            let budgets = self.budgets(tensors)?;
-            let total = total(tensors) as f64;
+            let (least, most) = self.compressions(tensors)?;
             return Err(PruneError::InvalidQuota {
                 quota: self.name(),
                 compression: 1.0 / density,
                 tensor: tensors[layer].name.clone(),
                 share: 100.0 * densities[layer],
-                least: total / f64::from(*budgets.end()),
-                most: total / f64::from(*budgets.start()),
+                least,
+                most,
             });
         }
         for density in &mut densities {
             *density = density.clamp(0.0, 1.0);
         }
         Ok(densities)
+    }
+
+    /// Returns the lowest and the highest direct compression of two decimals at which the quota is
+    /// valid; at most that which leaves one connection.
+    ///
+    /// # Errors
+    /// Returns an error if the quota does not apply to the network.
+    fn compressions(self, tensors: &[Prunable]) -> Result<(f64, f64), PruneError> {
+        let (start, end) = self.budgets(tensors)?.into_inner();
+        let total = total(tensors) as f64;
+        let hundredths = |budget: u32| 100.0 * total / f64::from(budget);
+        let is_valid_at = |compression: f64| {
+            let shares = self.shares(tensors, 1.0 / compression);
+            shares.is_ok_and(|shares| shares.into_iter().all(is_valid))
+        };
+        let most = match start {
+            1 => total,
+            _ => last_hundredth(
+                hundredths(start).floor() as u64,
+                hundredths(start - 1).ceil() as u64,
+                is_valid_at,
+            ),
+        };
+        // The lowest is one above the last that is not valid.
+        let least = match end {
+            end if f64::from(end) == total => 1.0,
+            _ => {
+                let low = hundredths(end + 1).floor() as u64;
+                let high = hundredths(end).ceil() as u64;
+                let last = last_hundredth(low, high, |compression| !is_valid_at(compression));
+                ((100.0 * last).round() + 1.0) / 100.0
+            }
+        };
+        Ok((least, most))
     }
 
     /// Returns the budgets, in connections, at which the quota is valid.
