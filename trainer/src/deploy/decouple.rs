@@ -9,7 +9,7 @@
 use sprs::CsMat;
 
 use super::network::{Layer, Network, Operation, disjoint};
-use super::quantize::{WeightType, finest, owner, room};
+use super::quantize::{WeightType, finest, owner, room, step_of_biases};
 use super::sparse::from_rows;
 
 /// Powers of two by which a step may be too small before a copy is worth its layer.
@@ -63,6 +63,8 @@ fn needs_copy(network: &Network, layer: usize, steps: &[f64], weights: WeightTyp
         return false;
     };
     let step = |source: Option<usize>| steps[source.unwrap_or(network.layers.len())];
+    // Biases that decide alone need a coarser step than the weights beside them.
+    let finest = finest.max(step_of_biases(adds) / step(adds.source));
     let far = (step(Some(skip)) / step(adds.source) / finest).log2();
     match owner(network, Some(skip)) {
         // Its step is that of a pixel, whatever is asked.
