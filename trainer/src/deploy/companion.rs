@@ -14,6 +14,7 @@ use super::DeployError;
 use super::activity::Activity;
 use super::costs::Core;
 use super::export::ExportReport;
+use super::report::LayerOrigin;
 use crate::artifact;
 use crate::data::{Dataset, catalogue};
 use crate::digest::sha256;
@@ -105,6 +106,12 @@ impl Companion {
             layers.iter().map(of).collect::<Option<_>>()?,
             of(&self.export)?,
         ))
+    }
+
+    /// Returns where `export` found each layer to come from.
+    #[must_use]
+    pub fn origins(&self) -> Option<Vec<LayerOrigin>> {
+        serde_json::from_value(self.export.get("layers")?.clone()).ok()
     }
 
     /// Reads what lies beside `model`, a container of these `bytes`.

@@ -130,8 +130,8 @@ pub fn exceeded(network: &Network) -> Vec<Limit> {
 
 /// The name that the user gave the layer which a layer called `name` belongs to.
 fn written(name: &str) -> &str {
-    // Folding calls the layers that it inserts after what needs them.
-    let inserted = [".input", ".output", ".source1", ".source2"];
+    // Layers that deployment inserts are called after what needs them.
+    let inserted = [".input", ".output", ".source1", ".source2", ".skip"];
     let owner = inserted.iter().find_map(|suffix| name.strip_suffix(suffix));
     owner.unwrap_or(name)
 }
