@@ -47,6 +47,19 @@ fn random_networks_agree_with_the_oracle_at_every_step() {
     read_by_python(&kept);
 }
 
+/// Networks whose sums add a layer that gives nearly its bias alone: its weights are so faint that at
+/// their scale no shift reaches the step of the sum.
+#[test]
+fn a_layer_of_faint_weights_is_added_without_a_refusal() {
+    for number in [450, 1766] {
+        let mut counts = Counts::default();
+        if let Err(failure) = case(2, number, &mut counts) {
+            panic!("{}", failure.report());
+        }
+        assert_eq!(counts.seen.get("networks with an addition left"), Some(&1));
+    }
+}
+
 /// Lets the reader in Python, written from the specification by itself, judge the same containers, where
 /// there is a Python.
 fn read_by_python(kept: &[Kept]) {

@@ -297,14 +297,14 @@ fn code(
         flash_bytes,
         flash_unknown,
         weights: code.report.weights.clone(),
-        nonzeros: code.report.model.nonzeros,
+        nonzeros: code.report.model.nonzeros + code.report.model.inserted_nonzeros,
         accuracy: code.report.accuracy,
         stripping_error: code.report.stripping_error,
         fidelity: code.report.fidelity.clone(),
     };
     console.result(&report, || {
         format!(
-            "{}{}: {} weights as code ({} bytes of source), {} of test images right ({} trained)\n{}\nA container of the same integers takes {} bytes, beside the engine that all containers share\n",
+            "{}{}: {} weights as code ({} bytes of source), {} of test images right ({} trained)\n{}\nA container of the same integers takes {} bytes without the engine, which all containers share; `rarefy measure` tells the flash of both\n",
             shown(&report.fidelity, arguments),
             report.path,
             thousands(report.nonzeros),
@@ -312,7 +312,10 @@ fn code(
             percent(report.accuracy.deployed),
             percent(report.accuracy.pruned),
             match (report.flash_bytes, &report.flash_unknown) {
-                (Some(bytes), _) => format!("Its flash on {board} is {} bytes", thousands(bytes)),
+                (Some(bytes), _) => format!(
+                    "Its flash on {board} is {} bytes, with everything that computes it",
+                    thousands(bytes)
+                ),
                 (None, why) => format!(
                     "Its flash on {board} is not known: {}",
                     why.as_deref().unwrap_or_default()

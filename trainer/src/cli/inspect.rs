@@ -34,6 +34,9 @@ Cortex-M4, and \"at most\" stands before those of layers that skip zeros (column
 that look for them): they are predicted as if no input were zero. The last line adds what an \
 inference takes besides its layers.
 
+A layer that deployment inserted (a copy of what is added, a channel that is constant) is marked, \
+where `export` left its report beside the container; its weights are counted apart.
+
 Dimensions are outputs x inputs of a dense layer, and outputs x channels x window of a convolution, \
 before and after what is detached was stripped.";
 
@@ -74,6 +77,9 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
     if let Some((layers, all)) = companion.and_then(Companion::instructions) {
         model.predicted(&layers, all);
     }
+    if let Some(origins) = companion.and_then(Companion::origins) {
+        model.named(&origins);
+    }
     if let Some(picture) = &arguments.svg {
         let svg = bytes::svg(&model).map_err(|reason| anyhow!(reason))?;
         artifact::write(picture, svg.as_bytes())?;
@@ -100,7 +106,7 @@ fn describe(report: &Report) -> String {
     format!(
         "{}: format {}, {} bytes ({} of them header and layer records, {} padding)\n\
          {} inputs of one byte, {} outputs, {} bytes of RAM for activations\n\
-         {} of {} weights are not zero ({:.1}x); instructions predicted for a Cortex-{:?}\n\n{}",
+         {} of {} weights are not zero ({:.1}x){}; instructions predicted for a Cortex-{:?}\n\n{}",
         model.path,
         model.format,
         thousands(model.bytes),
@@ -112,9 +118,18 @@ fn describe(report: &Report) -> String {
         thousands(model.nonzeros),
         thousands(model.total),
         model.total as f64 / model.nonzeros.max(1) as f64,
+        inserted(model),
         report.core,
         layers(model)
     )
+}
+
+/// Returns how many weights deployment inserted, as the rest of a sentence; empty where none.
+fn inserted(model: &ModelReport) -> String {
+    match model.inserted_nonzeros {
+        0 => String::new(),
+        count => format!(", and {} were inserted by deployment", thousands(count)),
+    }
 }
 
 /// The table of layers.
@@ -166,7 +181,10 @@ pub(super) fn layers(report: &ModelReport) -> String {
         let has_weights = layer.original_inputs > 0;
         let or_dash = |text: String| if has_weights { text } else { "-".into() };
         let names = [
-            format!("{} {}", layer.layer, layer.operation),
+            match layer.inserted {
+                true => format!("{} {} (inserted)", layer.layer, layer.operation),
+                false => format!("{} {}", layer.layer, layer.operation),
+            },
             layer.original_shape(),
             layer.shape(),
             or_dash(thousands(layer.nonzeros)),
@@ -181,7 +199,8 @@ pub(super) fn layers(report: &ModelReport) -> String {
                 .chain([predicted]),
         );
     }
-    let names = ["all", "", "", &thousands(report.nonzeros), "", ""].map(String::from);
+    let stored = thousands(report.nonzeros + report.inserted_nonzeros);
+    let names = ["all", "", "", &stored, "", ""].map(String::from);
     let all: Vec<&LayerReport> = report.layers.iter().collect();
     let predicted = instructions(report.instructions, report.at_most);
     rows.add_row(names.into_iter().chain(figures(&all)).chain([predicted]));

@@ -2,8 +2,12 @@
 //!
 //! Every encoding that can represent a layer at the requested bit width is tried: writing the layer
 //! gives its exact size, and the [cost model](super::costs) predicts its instructions. Both are
-//! independent of the other layers (except for the dispatch cost of mixing encodings) and of the
-//! weight values (except for `rice`), so a rough quantization is enough to compare by.
+//! nearly independent of the other layers (except for the dispatch cost of mixing encodings), so a
+//! rough quantization is enough to compare by: one per grid of weights, since rounding decides how
+//! many of them are left.
+//!
+//! The choice and the single encodings near it are the finalists, which are quantized in full and
+//! rated on their containers.
 //!
 //! Predictions have an error, so [`Goal::Speed`] does not buy bytes with it: encodings of a layer
 //! whose predictions are within [`TIE`] of the fastest are equally fast, and the smallest of them is
@@ -18,6 +22,10 @@ use rarefy_format::{
 use super::costs::{self, Core, ENCODINGS};
 use super::quantize::{self, Quantized, WeightType};
 use super::{DeployError, Layer, Network};
+
+mod finalists;
+
+pub use finalists::best;
 
 /// The objective to minimise.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -128,9 +136,8 @@ impl Candidates {
         weights: WeightType,
         core: Core,
     ) -> Result<Self, DeployError> {
-        let rough = vec![Encoding::Csr; network.layers.len()];
         let images = &images[..images.len().min(IMAGES)];
-        let rough = quantize::quantize(network, images, weights, &rough)?;
+        let rough = Rough::new(network, images, weights)?;
         let layers = network.layers.iter().enumerate().map(|(index, layer)| {
             let mut tried = Tried {
                 layer: layer.name.clone(),
@@ -176,6 +183,31 @@ impl Candidates {
         }
         let trials: Vec<&[Trial]> = self.layers.iter().map(|tried| &tried.trials[..]).collect();
         Ok(cheapest(&trials, goal, self.core))
+    }
+
+    /// Returns what storing the layers as `encodings` takes, as far as the rough quantization tells;
+    /// `None` where an encoding cannot represent its layer.
+    fn total(&self, encodings: &[Encoding]) -> Option<Cost> {
+        let mut total = Cost {
+            bytes: 0.0,
+            instructions: costs::cost(self.core, &[costs::mixed(encodings)]),
+        };
+        for (tried, encoding) in self.layers.iter().zip(encodings) {
+            let (_, cost) = tried.trials.iter().find(|trial| trial.0 == *encoding)?;
+            total.bytes += cost.bytes;
+            total.instructions += cost.instructions;
+        }
+        Some(total)
+    }
+
+    /// Returns the encodings of a network that stores every layer as `encoding`.
+    fn single(&self, encoding: Encoding) -> Vec<Encoding> {
+        let layers = self.layers.iter();
+        let of_layer = |tried: &Tried| match tried.trials[..] {
+            [(Encoding::None, _)] => Encoding::None,
+            _ => encoding,
+        };
+        layers.map(of_layer).collect()
     }
 
     /// Excludes `encoding` for the layer at `index`, which it turned out not to represent for this
@@ -252,12 +284,73 @@ fn cheapest_allowed(
     Some((encodings, total))
 }
 
+/// A network quantized on a few images, once per grid that weights can have.
+struct Rough {
+    /// In compressed rows, whose integers dense and entropy-coded rows share.
+    plain: Quantized,
+    /// In packed words, by column and by row, where these hold a layer.
+    packed: Vec<Quantized>,
+}
+
+impl Rough {
+    /// Quantizes `network` on `images`.
+    ///
+    /// # Errors
+    /// Returns an error if a layer cannot be quantized in compressed rows.
+    fn new(network: &Network, images: &[&[u8]], weights: WeightType) -> Result<Self, DeployError> {
+        let mut packed = Vec::new();
+        for encoding in [Encoding::Words, Encoding::Columns] {
+            packed.extend(packed_as(encoding, network, images, weights)?);
+        }
+        let plain = vec![Encoding::Csr; network.layers.len()];
+        Ok(Self {
+            plain: quantize::quantize(network, images, weights, &plain)?,
+            packed,
+        })
+    }
+
+    /// Returns the layer at `index`, quantized for `encoding`; in compressed rows where it is not
+    /// among those quantized for it.
+    fn layer(&self, index: usize, encoding: Encoding) -> &LayerSpec {
+        let layers = self.packed.iter().map(|packed| &packed.spec.layers[index]);
+        let mut of_encoding = layers.filter(|layer| layer.encoding == encoding);
+        of_encoding.next().unwrap_or(&self.plain.spec.layers[index])
+    }
+}
+
+/// Returns `network` with the layers that `encoding` holds quantized for it, the others in compressed
+/// rows; `None` where it holds none.
+///
+/// # Errors
+/// Returns an error if a layer cannot be quantized in compressed rows.
+fn packed_as(
+    encoding: Encoding,
+    network: &Network,
+    images: &[&[u8]],
+    weights: WeightType,
+) -> Result<Option<Quantized>, DeployError> {
+    let of_layer = |layer| match quantize::holds(encoding, weights, layer) {
+        true => encoding,
+        false => Encoding::Csr,
+    };
+    let mut encodings: Vec<Encoding> = network.layers.iter().map(of_layer).collect();
+    while encodings.contains(&encoding) {
+        match quantize::quantize(network, images, weights, &encodings) {
+            Err(DeployError::Overflow { index, .. }) if encodings[index] == encoding => {
+                encodings[index] = Encoding::Csr;
+            }
+            quantized => return quantized.map(Some),
+        }
+    }
+    Ok(None)
+}
+
 /// Returns the cost of a layer in `encoding`, or the limit in the way.
 ///
 /// # Errors
 /// Returns an error if the format cannot hold the network, whatever this layer is stored as.
 fn trial(
-    rough: &Quantized,
+    rough: &Rough,
     (index, layer): (usize, &Layer),
     weights: WeightType,
     encoding: Encoding,
@@ -266,13 +359,19 @@ fn trial(
     if !quantize::holds(encoding, weights, layer) {
         return Ok(Err(refusal(encoding, weights, layer)));
     }
-    let mut layers: Vec<LayerSpec> = rough.spec.layers.iter().map(empty).collect();
+    let plain = &rough.plain;
+    let mut layers: Vec<LayerSpec> = plain.spec.layers.iter().map(empty).collect();
+    let quantized = rough.layer(index, encoding);
+    let weights = match quantized.encoding == encoding {
+        true => quantized.weights.clone(),
+        false => stand_in(&quantized.weights, encoding, layer),
+    };
     layers[index] = LayerSpec {
         encoding,
-        weights: stand_in(&rough.spec.layers[index].weights, encoding, layer),
-        ..rough.spec.layers[index].clone()
+        weights,
+        ..quantized.clone()
     };
-    let input = rough.spec.input;
+    let input = plain.spec.input;
     let container = match rarefy_format::write(&NetworkSpec { input, layers }) {
         Ok(container) => AlignedBytes::copy_from(&container),
         Err(WriteError::Layer { layer, error }) if layer == index => {
@@ -283,7 +382,7 @@ fn trial(
     };
     let written = Model::parse(&container).map_err(|error| DeployError::Write(error.into()))?;
     let written = written.layers().nth(index).expect("it was written");
-    let instructions = costs::instructions(&written, core, Some(&rough.activity[index]));
+    let instructions = costs::instructions(&written, core, Some(&plain.activity[index]));
     Ok(Ok(Cost {
         bytes: written.block().len() as f64,
         instructions,
@@ -305,7 +404,7 @@ fn empty(layer: &LayerSpec) -> LayerSpec {
     }
 }
 
-/// Integers as `encoding` needs them, about as large as they will be.
+/// Returns integers of compressed rows as `encoding` needs them, about as large as they will be.
 fn stand_in(rough: &WeightsSpec, encoding: Encoding, layer: &Layer) -> WeightsSpec {
     let WeightsSpec::Integers { bias, rows } = rough else {
         return rough.clone();

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use super::DeployError;
 use super::activity::Activity;
 use super::costs::Core;
-
+use super::report::LayerOrigin;
 use crate::artifact;
 use crate::data::{Dataset, catalogue};
 use crate::digest::sha256;
@@ -108,6 +108,12 @@ impl Companion {
             layers.iter().map(of).collect::<Option<_>>()?,
             of(&self.export)?,
         ))
+    }
+
+    /// Returns the origin of each layer, as `export` recorded it.
+    #[must_use]
+    pub fn origins(&self) -> Option<Vec<LayerOrigin>> {
+        serde_json::from_value(self.export.get("layers")?.clone()).ok()
     }
 
     /// Looks for the companion of `model`, a container of these `bytes`.

@@ -9,7 +9,7 @@
 use sprs::CsMat;
 
 use super::network::{Layer, Network, Operation, disjoint};
-use super::quantize::{WeightType, finest, owner, room};
+use super::quantize::{WeightType, finest, owner, room, step_of_biases};
 use super::sparse::from_rows;
 
 /// The mismatch of steps, in powers of two, that is tolerated before a copy is worth a layer.
@@ -63,6 +63,8 @@ fn needs_copy(network: &Network, layer: usize, steps: &[f64], weights: WeightTyp
         return false;
     };
     let step = |source: Option<usize>| steps[source.unwrap_or(network.layers.len())];
+    // Biases that decide alone need a coarser step than the weights beside them.
+    let finest = finest.max(step_of_biases(adds) / step(adds.source));
     let far = (step(Some(skip)) / step(adds.source) / finest).log2();
     match owner(network, Some(skip)) {
         // The step is fixed to that of a pixel.

@@ -293,8 +293,10 @@ impl FinishedRun {
             ));
         }
         let encodings = spec.layers.iter().map(|layer| layer.encoding);
+        let mut contents = report::report(&model, path, options.core, Some(&activity));
+        contents.named(&report::origins(&self.graph, &network, &spec));
         let report = ExportReport {
-            model: report::report(&model, path, options.core, Some(&activity)),
+            model: contents,
             weights: options.weights.name(),
             accuracy,
             stripping_error,
@@ -436,24 +438,10 @@ fn integers_of_adapted(
         let encodings = choose::choose(network, images, weights, (goal, core), encoding)?;
         return with(&encodings);
     }
-    let mut candidates = match Candidates::new(network, images, weights, core) {
-        Err(error @ DeployError::Overflow { .. }) => return Err(too_large(error)),
-        candidates => candidates?,
-    };
-    loop {
-        let encodings = candidates.encodings(goal)?;
-        let quantized = with(&encodings);
-        let Err(DeployError::Overflow {
-            index, encoding, ..
-        }) = quantized
-        else {
-            return quantized;
-        };
-        // Another encoding may hold what this one does not.
-        if !candidates.exclude(index, encoding, "its sums would not fit 32 bits") {
-            return quantized.map_err(too_large);
-        }
-    }
+    let candidates = Candidates::new(network, images, weights, core);
+    candidates
+        .and_then(|candidates| choose::best(candidates, goal, with))
+        .map_err(too_large)
 }
 
 /// The refusal of a layer whose sums leave 32 bits in every encoding, where none was asked for.

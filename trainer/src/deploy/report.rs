@@ -13,6 +13,7 @@
 //! Assumes a parsed model: nothing is refused.
 
 mod operation;
+mod origin;
 
 use std::path::Path;
 
@@ -25,6 +26,7 @@ use serde::Serialize;
 use super::activity::Activity;
 use super::costs::{self, Core, Prediction};
 use operation::{number_of, operation};
+pub use origin::{LayerOrigin, origins};
 
 /// Bytes of a block by columns before its biases.
 const COLUMNS_HEAD_BYTES: usize = 4;
@@ -48,9 +50,12 @@ pub struct ModelReport {
     pub outputs: usize,
     /// Bytes of RAM that an inference needs beside its input and stack.
     pub arena_bytes: usize,
-    /// Weights other than zero.
+    /// Weights other than zero, without those known to be inserted.
     pub nonzeros: usize,
-    /// Weights of the dense network before stripping.
+    /// Weights other than zero that deployment inserted; 0 where that is not known, as of a
+    /// container without its companion.
+    pub inserted_nonzeros: usize,
+    /// Weights of the dense network before stripping, without those known to be inserted.
     pub total: usize,
     /// Instructions that an inference is predicted to take, from the input's bytes to the class: those
     /// of the layers and of the walk over them.
@@ -81,6 +86,11 @@ impl ModelReport {
 pub struct LayerReport {
     /// Place in the network, from 1.
     pub layer: usize,
+    /// Its name in the architecture, where that is known; an inserted layer is called after what
+    /// needs it.
+    pub name: Option<String>,
+    /// Whether deployment is known to have inserted it.
+    pub inserted: bool,
     /// What it computes: "dense", "conv 5x5, padding 2, max 2", "max 2x2, stride 2".
     pub operation: String,
     /// The window's size along an axis; none for a dense layer.
@@ -95,7 +105,10 @@ pub struct LayerReport {
     pub original_outputs: usize,
     /// Weights other than zero.
     pub nonzeros: usize,
-    /// Of all the layer had before stripping; 0 where it never had any.
+    /// Of these the weights known to be inserted: all of an inserted layer, and those that read a
+    /// constant channel.
+    pub inserted_nonzeros: usize,
+    /// Share of the weights before stripping, both without inserted ones; 0 where it never had any.
     pub density: f64,
     /// How weights are stored.
     pub encoding: &'static str,
@@ -197,6 +210,7 @@ pub fn report(
         outputs: model.outputs(),
         arena_bytes: 4 * model.arena_words(),
         nonzeros: layers.iter().map(|layer| layer.nonzeros).sum(),
+        inserted_nonzeros: 0,
         total: layers
             .iter()
             .map(|layer| layer.original_inputs * layer.original_outputs)
@@ -231,6 +245,8 @@ fn layer_report(layer: &Layer<'_>, channels: usize, predicted: Prediction) -> La
     let (bytes, bits) = bytes(layer);
     LayerReport {
         layer: layer.index() + 1,
+        name: None,
+        inserted: false,
         operation: operation(layer),
         window,
         inputs: layer.columns(),
@@ -238,6 +254,7 @@ fn layer_report(layer: &Layer<'_>, channels: usize, predicted: Prediction) -> La
         original_inputs,
         original_outputs: layer.original_outputs(),
         nonzeros,
+        inserted_nonzeros: 0,
         density: nonzeros as f64 / original.max(1) as f64,
         encoding: layer.encoding().name(),
         shift: layer.shift(),

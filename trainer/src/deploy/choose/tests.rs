@@ -4,9 +4,9 @@ use std::path::Path;
 
 use super::*;
 use crate::data;
-use crate::deploy::container;
 use crate::deploy::network::Operation;
 use crate::deploy::sparse::from_rows;
+use crate::deploy::{container, export};
 use crate::random::Random;
 
 /// A chain of dense layers that keep so much of their weights.
@@ -194,6 +194,30 @@ fn no_layer_is_stored_as_what_cannot_hold_it() {
         speed[0] != Encoding::Words && speed[0] != Encoding::Columns,
         "{speed:?}"
     );
+}
+
+/// Packed words keep the weights that rounding takes from compressed rows at few bits; dense rows
+/// take a byte a weight at any.
+#[test]
+fn fewer_bits_do_not_take_more_bytes() {
+    let network = chain(&[784, 100, 100, 10], &[0.014, 0.1, 0.53]);
+    let random = &mut Random::new(9);
+    let images: Vec<Vec<u8>> = (0..40)
+        .map(|_| (0..784).map(|_| random.below(256) as u8).collect())
+        .collect();
+    let images: Vec<&[u8]> = images.iter().map(Vec::as_slice).collect();
+    let bytes = |weights| {
+        let options = export::Options {
+            weights,
+            ..export::Options::default()
+        };
+        let quantized = export::integers(&network, &images, &options).unwrap();
+        rarefy_format::write(&quantized.spec).unwrap().len()
+    };
+    let bits = [6, 4, 3, 2].map(WeightType::Int);
+    let bytes = bits.into_iter().chain([WeightType::Ternary]).map(bytes);
+    let bytes: Vec<usize> = bytes.collect();
+    assert!(bytes.is_sorted_by(|a, b| a >= b), "{bytes:?}");
 }
 
 /// A chain of dense layers that computes what the container at `path` does, up to rounding.

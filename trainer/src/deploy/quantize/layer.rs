@@ -21,7 +21,7 @@ use crate::deploy::sparse::from_rows;
 use crate::graph::Pooling;
 
 use scales::{Scale, largest_of, spread};
-pub(in crate::deploy) use scales::{finest, room};
+pub(in crate::deploy) use scales::{finest, room, step_of_biases};
 
 /// The largest activation.
 const LARGEST: f64 = 255.0;
@@ -188,7 +188,7 @@ impl<'a> Fit<'a> {
     /// ones.
     fn choice(&self) -> Option<Choice> {
         let mut best: Option<Choice> = None;
-        let scales = self.scales();
+        let scales = self.coarse_enough(self.scales());
         for &scale in &scales {
             self.attempt(scale, &mut best);
         }

@@ -29,7 +29,7 @@ pub use fidelity::Fidelity;
 pub use floats::floats;
 pub use grid::WeightType;
 use layer::{Fit, Storage, Unfit};
-pub(super) use layer::{finest, room};
+pub(super) use layer::{finest, room, step_of_biases};
 
 /// Calibration images that choices are compared on, for a network of few multiplications.
 pub const CALIBRATION: usize = 500;

@@ -137,6 +137,53 @@ fn what_is_added_may_be_of_any_size() {
     }
 }
 
+/// Weights that add next to nothing to a bias, in the layer that adds and in the one that is added: at a
+/// scale of theirs the bias would not fit.
+#[test]
+fn faint_weights_beside_a_bias_fit_whatever_they_are_added_to() {
+    let alive = (0.01, 0.0);
+    for (main, added, gain, bias) in [
+        (alive, alive, 1e-9, 10.0),
+        (alive, (1e-12, 0.0), 1e-9, 10.0),
+        (alive, (1e-12, 3.0), 1.0, 0.0),
+    ] {
+        for relu in [true, false] {
+            let (mut network, exact) = branches(main, added, gain);
+            network.layers[1].relu = relu;
+            network.layers[2].bias = vec![bias];
+            let ones: Vec<f64> = network.layers[3]
+                .weights
+                .outer_iterator()
+                .map(|row| row.data().iter().map(|&weight| f64::from(weight)).sum())
+                .collect();
+            let exact = |image: &[u8]| -> Vec<f64> {
+                let scores = exact(image).into_iter().zip(&ones);
+                scores
+                    .map(|(score, ones)| score + f64::from(bias) * ones)
+                    .collect()
+            };
+            let images = images(&network, 9);
+            let images: Vec<&[u8]> = images.iter().map(Vec::as_slice).collect();
+            for (encoding, bits) in [
+                (Encoding::Csr, 8),
+                (Encoding::Words, 2),
+                (Encoding::Rice, 2),
+            ] {
+                let bits = WeightType::Int(bits);
+                let Quantized { fidelity, spec, .. } = quantized(&network, &images, bits, encoding);
+                let case = format!("{main:?} {added:?} {gain} {bias} {relu} {encoding:?}");
+                let sum = fidelity.iter().find(|layer| layer.layer == "sum").unwrap();
+                let size = sum.signal.max(f64::from(bias));
+                assert!(sum.noise < 0.01 * size, "{case}: {sum:?}");
+                if bits == WeightType::Int(8) {
+                    let cosine = cosine(&spec, exact, &images);
+                    assert!(cosine > 0.9995, "{case}: {cosine}");
+                }
+            }
+        }
+    }
+}
+
 /// A branch that is hardly ever on, added to one that other layers read at their full resolution.
 #[test]
 fn what_else_reads_a_small_branch_keeps_its_resolution() {

@@ -6,14 +6,20 @@
 use rarefy_format::MAX_SHIFT;
 
 use super::{Fit, LARGEST, ZERO};
-use crate::deploy::network::Layer;
+use crate::deploy::network::{Layer, Operation};
+use crate::deploy::quantize::Values;
 use crate::deploy::quantize::grid::Grid;
+use crate::graph::Pooling;
 
 /// The step of a weight's integer, and the shift of what is added that goes with it.
 pub(super) type Scale = (f64, u8);
 
 /// The largest shift of what is added: 8 bits by more leave 31.
 const MOST_SKIP_SHIFT: u8 = 22;
+
+/// The shift that is enough for a step that outputs have at least: the zero point by one more leaves
+/// 31 bits.
+const LEAST_SHIFT: i32 = 22;
 
 /// How much coarser than the finest a scale may be, in powers of two, before its weights are
 /// mostly less than a step.
@@ -23,7 +29,7 @@ const COARSE: f64 = 1.5;
 /// for the others' sake.
 const OUTLYING: f64 = 8.0;
 
-/// How many times larger than what weights add biases are that decide the sums alone.
+/// How many times larger than what weights add biases are that decide alone what they add up to.
 const FAINT: f64 = 1024.0;
 
 /// Quarters of a power of two by which the largest weights are worth clipping: the fewer the
@@ -43,6 +49,26 @@ fn clips(levels: f64) -> i32 {
 pub(in crate::deploy) fn finest(layer: &Layer, levels: f64) -> Option<f64> {
     let largest = largest(layer.weights.data());
     (largest > 0.0).then_some(largest / levels)
+}
+
+/// Returns the largest bias of `layer` that has to fit, by size: below a ReLU a negative one need be no
+/// larger than what is added to it.
+fn largest_bias(layer: &Layer) -> f64 {
+    let size = |bias: &f32| if layer.relu { *bias } else { bias.abs() };
+    layer.bias.iter().map(size).fold(0.0, f32::max).into()
+}
+
+/// Returns the step of the sums of `layer` at which its biases fit, two bits below the 31 of a sum (of
+/// all sums that a fused mean adds up), for what rounding and the weights add; 0 where any will do.
+pub(in crate::deploy) fn step_of_biases(layer: &Layer) -> f64 {
+    let area = match layer.operation {
+        Operation::Conv {
+            pooling: Some((Pooling::Average, size)),
+            ..
+        } => (size * size) as f64,
+        _ => 1.0,
+    };
+    largest_bias(layer) * area / 2_f64.powi(29)
 }
 
 /// How far above the finest the step of weights must reach that go with what is added, a power of
@@ -93,10 +119,7 @@ impl Fit<'_> {
             let all = std::iter::once(finest).chain(others).flat_map(around);
             return all.map(|weight| (weight, 0)).collect();
         };
-        let all = (0..=MOST_SKIP_SHIFT).map(|shift| {
-            let weight = skip.step / self.source.step * 0.5_f64.powi(shift.into());
-            (weight, shift)
-        });
+        let all = (0..=MOST_SKIP_SHIFT).map(|shift| self.scale_added(skip, shift));
         let far = |weight: f64| (weight / finest).log2();
         let near = all.clone().filter(|&(weight, _)| {
             let mut finests = std::iter::once(&finest).chain(&others);
@@ -134,25 +157,75 @@ impl Fit<'_> {
         kept.chain(self.scale_of_biases()).collect()
     }
 
-    /// The scale at which biases fit, where they decide the sums alone: weights that add next to
-    /// nothing to them need no bits.
+    /// Returns the finest scale at which biases fit, where they [decide](Self::biases_decide) alone.
     fn scale_of_biases(&self) -> Option<Scale> {
-        let largest = largest(&self.layer.bias);
-        let positions = self.size[0] * self.size[1];
-        let added = |sums: &Vec<f32>| {
-            let rows = sums.chunks(positions.max(1)).zip(&self.layer.bias);
-            let of_row = |(sums, bias): (&[f32], &f32)| {
-                sums.iter()
-                    .map(|sum| f64::from((sum - bias).abs()))
-                    .fold(0.0, f64::max)
-            };
-            rows.map(of_row).fold(0.0, f64::max)
+        let step = self.step_of_biases();
+        let decide = step > 0.0 && self.biases_decide();
+        decide.then(|| self.scale_from(step.max(self.step_of_least())))?
+    }
+
+    /// Returns `scales`, or the finest at which the step that outputs have at least can be reached and
+    /// biases fit that [decide](Self::biases_decide) alone, where all of `scales` are finer than that:
+    /// what weights add is then far below a step.
+    pub(super) fn coarse_enough(&self, scales: Vec<Scale>) -> Vec<Scale> {
+        let coarsest = scales.iter().map(|scale| scale.0).fold(0.0, f64::max);
+        let (mut step, biases) = (self.step_of_least(), self.step_of_biases());
+        // Class scores differ by what weights add, however large a bias is.
+        let scores = self.storage.last;
+        if biases > coarsest.max(step) && !scores && self.biases_decide() {
+            step = biases;
+        }
+        if coarsest >= step {
+            return scales;
+        }
+        self.scale_from(step).map_or(scales, |scale| vec![scale])
+    }
+
+    /// Returns the step of a weight's integer from which on a shift of at most [`LEAST_SHIFT`] gives
+    /// outputs the step that they have at least; 0 where any will do.
+    fn step_of_least(&self) -> f64 {
+        self.storage.least * self.area() / 2_f64.powi(LEAST_SHIFT) / self.source.step
+    }
+
+    /// Returns the finest scale with a step of at least `step`; `None` where what is added has a
+    /// step too small.
+    fn scale_from(&self, step: f64) -> Option<Scale> {
+        let Some(skip) = self.skip else {
+            return Some((step, 0));
         };
-        let most = self.sums.iter().map(added).fold(0.0, f64::max);
-        let faint = self.skip.is_none() && most * FAINT < largest;
-        // Two bits below the 31 of a sum, for what rounding and the weights add.
-        let step = largest / 2_f64.powi(29) / self.source.step;
-        (faint && step > 0.0).then_some((step, 0))
+        let shift = (skip.step / self.source.step / step).log2().floor();
+        let shift = (shift >= 0.0).then(|| shift.min(MOST_SKIP_SHIFT.into()) as u8)?;
+        Some(self.scale_added(skip, shift))
+    }
+
+    /// Returns the step of a weight's integer at which biases fit; 0 where there are none.
+    fn step_of_biases(&self) -> f64 {
+        step_of_biases(self.layer) / self.source.step
+    }
+
+    /// Returns whether weights add next to nothing to the biases, and so need no bits.
+    fn biases_decide(&self) -> bool {
+        self.most_of_weights() * FAINT < largest_bias(self.layer)
+    }
+
+    /// Returns the most that the weights of a row add to its bias for an image.
+    fn most_of_weights(&self) -> f64 {
+        let positions = (self.size[0] * self.size[1]).max(1);
+        let most = |(image, sums): (usize, &Vec<f32>)| {
+            let added = |at: usize| self.skip.map_or(0.0, |skip| skip.exact[image][at]);
+            let of_weights = |(at, sum): (usize, &f32)| {
+                f64::from((sum - self.layer.bias[at / positions] - added(at)).abs())
+            };
+            sums.iter().enumerate().map(of_weights).fold(0.0, f64::max)
+        };
+        let images = self.sums.iter().enumerate();
+        images.map(most).fold(0.0, f64::max)
+    }
+
+    /// Returns the scale that goes with what is added, shifted by this many bits.
+    fn scale_added(&self, skip: &Values, shift: u8) -> Scale {
+        let weight = skip.step / self.source.step * 0.5_f64.powi(shift.into());
+        (weight, shift)
     }
 
     /// The finest of `scales`.
@@ -175,13 +248,18 @@ impl Fit<'_> {
         weight > self.finest() * 2_f64.powf(COARSE)
     }
 
-    /// The step that what is added should have at least, where its own is too small: weights
-    /// saturate at the finest scale that goes with it.
+    /// Returns the step that what is added should have at least, where its own is too small: at the
+    /// finest scale that goes with it, weights saturate or biases that decide alone do not fit.
     pub(in crate::deploy::quantize) fn least_of_skip(&self) -> Option<f64> {
         let skip = self.skip?;
         let (room, finest) = (room(self.storage.grid.levels()), self.finest());
-        let saturates = (skip.step / self.source.step / finest).log2() < room;
-        saturates.then(|| self.source.step * finest * 2_f64.powf(room + 0.5))
+        let scale = skip.step / self.source.step;
+        let saturates = (scale / finest).log2() < room;
+        let of_weights = saturates.then(|| finest * 2_f64.powf(room + 0.5));
+        let step = self.step_of_biases();
+        let of_biases = (scale < step && self.biases_decide()).then(|| step * 2_f64.sqrt());
+        let least = of_weights.into_iter().chain(of_biases).reduce(f64::max);
+        least.map(|scale| self.source.step * scale)
     }
 
     /// The shifts worth trying: those that bring the largest activation to the largest integer, or
