@@ -199,7 +199,12 @@ impl FolderLock {
         let path = (!cfg!(unix)).then(|| folder.join(".rarefy-fetch.lock"));
         let file = match &path {
             None => File::open(folder),
-            Some(path) => File::create(path),
+            // Truncating a file that another process has locked may fail.
+            Some(path) => File::options()
+                .write(true)
+                .create(true)
+                .truncate(false)
+                .open(path),
         };
         let file = file.ok();
         if let Some(Err(TryLockError::WouldBlock)) = file.as_ref().map(File::try_lock) {
