@@ -4,21 +4,18 @@
 //! meant. A new golden container is added in `golden_networks` and written with
 //! `RAREFY_BLESS=1 cargo test -p rarefy-format --features alloc --test golden`.
 
-#[allow(dead_code)]
 mod golden_networks;
-#[allow(dead_code)]
-mod networks;
 
 use std::fmt::Write as _;
 use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
-use networks::Random;
 use rarefy_format::{
     CHECKSUM_OFFSET, Encoding, LayerSpec, Model, NetworkSpec, Shape, Values, container_checksum,
     write,
 };
+use rarefy_test_support::networks::Random;
 
 fn folder() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden")

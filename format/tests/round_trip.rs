@@ -1,10 +1,8 @@
 //! What is written is what is read.
 
-#[allow(dead_code)]
-mod networks;
-
 use proptest::prelude::*;
 use rarefy_format::{Model, NetworkSpec, WriteError, write};
+use rarefy_test_support::networks;
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2000))]

@@ -9,14 +9,6 @@
 //! meets the same cases in the same order; only how far it comes depends on the machine.
 #![forbid(unsafe_code)]
 
-mod corpus;
-#[path = "../../runtime/tests/harmless/mod.rs"]
-mod harmless;
-mod mutate;
-#[path = "../../format/tests/networks/mod.rs"]
-#[allow(dead_code, unreachable_pub, missing_docs)]
-mod networks;
-
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -26,9 +18,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use std::{fs, thread};
 
-use corpus::Picker;
-use harmless::Verdict;
-use networks::Random;
+use rarefy_test_support::corpus::{self, Picker};
+use rarefy_test_support::harmless::{self, Verdict};
+use rarefy_test_support::mutate;
+use rarefy_test_support::networks::Random;
 
 /// The longest that one container may take.
 const LONGEST: Duration = Duration::from_secs(2);

@@ -1,19 +1,15 @@
 //! Networks written as code give, compiled, what the numbers they were written from give.
 
-#[path = "../../format/tests/networks/mod.rs"]
-#[allow(dead_code)]
-mod networks;
-
 use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use networks::Random;
 use rarefy_format::{
     AlignedBytes, Encoding, LayerSpec, Margin, Model, NetworkSpec, Operation, Pooling, Shape,
     SkipSpec, WeightsSpec, Window, container_checksum, write,
 };
+use rarefy_test_support::networks::{self, Random};
 use rarefy_trainer::deploy::emit::{EmitError, MOST_WEIGHTS, rust};
 
 /// Networks compiled together.

@@ -7,8 +7,7 @@ use rarefy_format::{
     Encoding, LayerSpec, Margin, NetworkSpec, Operation, Pooling, Shape, SkipSpec, WeightsSpec,
     Window,
 };
-
-use crate::networks::{Random, weight};
+use rarefy_test_support::networks::{Random, weight};
 
 /// All of them, by the name of their file.
 pub(crate) fn all() -> Vec<(&'static str, NetworkSpec)> {

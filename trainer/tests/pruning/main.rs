@@ -7,9 +7,10 @@
 
 mod direct;
 mod golden;
-mod oracle;
 mod properties;
 mod refusals;
 mod samples;
 mod search;
 mod synflow;
+
+use rarefy_test_support::oracle;

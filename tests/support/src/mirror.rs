@@ -1,6 +1,4 @@
-//! A mirror on loopback that answers as mirrors do at their worst.
-
-#![allow(unreachable_pub)] // Shared by tests as a module of each, never by a crate.
+//! A mirror of datasets on loopback that fails in a chosen way.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -11,16 +9,16 @@ use std::time::Duration;
 /// The name of the largest of the four files, which most tests break.
 pub const FIRST: &str = "train-images-idx3-ubyte.gz";
 
-/// What a mirror does wrong.
+/// How a mirror fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
-    /// Nothing.
+    /// Not at all.
     None,
     /// Closes the connection after this many bytes of the first file, the first time only.
     CutOnce(usize),
     /// Closes the connection after this many bytes of the first file, every time.
     CutAlways(usize),
-    /// Sends the whole file whatever range is asked for, cutting the first answer.
+    /// Ignores ranges and sends the whole file; cuts the first answer after this many bytes.
     IgnoresRange(usize),
     /// Answers every request with this status.
     Status(u16),
@@ -30,7 +28,7 @@ pub enum Fault {
     Shortened,
     /// Never ends a file.
     Endless,
-    /// Accepts and says nothing.
+    /// Accepts the connection and sends nothing.
     Silent,
     /// Sends ten bytes every few milliseconds.
     Trickle,
@@ -39,13 +37,19 @@ pub enum Fault {
 /// A request as the server saw it, and how many bytes of body it sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Seen {
+    /// The name of the file.
     pub file: String,
+    /// The header `Range`.
     pub range: Option<String>,
+    /// Bytes of the body.
     pub sent: usize,
 }
 
+/// A running mirror.
 pub struct Mirror {
+    /// The address of its folder.
     pub url: String,
+    /// All requests so far.
     pub seen: Arc<Mutex<Vec<Seen>>>,
 }
 
@@ -71,18 +75,19 @@ impl Mirror {
         Self { url, seen }
     }
 
-    /// All requests so far.
+    /// Returns all requests so far.
     pub fn seen(&self) -> Vec<Seen> {
         self.seen.lock().unwrap().clone()
     }
 
-    /// The requests for the first file: the range asked for and the bytes sent.
+    /// Returns the range and the bytes sent of each request for [`FIRST`].
     pub fn seen_of_first(&self) -> Vec<(Option<String>, usize)> {
         let of_first = |seen: Seen| (seen.file == FIRST).then_some((seen.range, seen.sent));
         self.seen().into_iter().filter_map(of_first).collect()
     }
 }
 
+/// Answers one request.
 fn serve(
     mut stream: &TcpStream,
     files: &[(String, Vec<u8>)],

@@ -12,17 +12,17 @@ use super::PerLayer;
 use super::reachability::links;
 
 /// Rounds of the schedule.
-pub(crate) const ROUNDS: usize = 100;
+pub const ROUNDS: usize = 100;
 
-/// How many of `total` weights are gone after round `round` on the way to `sparsity`.
-pub(crate) fn removed(total: usize, sparsity: f64, round: usize) -> usize {
+/// Returns how many of `total` weights are gone after round `round` on the way to `sparsity`.
+pub fn removed(total: usize, sparsity: f64, round: usize) -> usize {
     let total = total as f64;
     let left = total * (1.0 - sparsity).powf(round as f64 / ROUNDS as f64);
     (total - left) as usize
 }
 
-/// The score of every weight of `kernels` that `mask` keeps, else 0.
-pub(crate) fn scores(graph: &Graph, kernels: &[Vec<f64>], mask: &[Vec<bool>]) -> PerLayer<f64> {
+/// Scores every weight of `kernels` that `mask` keeps; the others score 0.
+pub fn scores(graph: &Graph, kernels: &[Vec<f64>], mask: &[Vec<bool>]) -> PerLayer<f64> {
     let nodes = graph.nodes();
     let tensors = graph.prunable();
     let place = |index: usize| tensors.iter().position(|tensor| tensor.node == index);

@@ -10,7 +10,7 @@ use super::ideal_gas;
 
 /// How the layers share what is removed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Sharing {
+pub enum Sharing {
     /// One order over the whole network.
     Global,
     /// Every layer the same fraction.
@@ -24,12 +24,12 @@ pub(crate) enum Sharing {
     Igq,
 }
 
-/// How many weights each of `tensors` loses when `k` of all are to go; none where the quota asks
+/// Returns how many weights each of `tensors` loses when `k` are removed; `None` where the quota asks
 /// a layer to lose less than nothing or more than it has.
 ///
 /// # Panics
-/// With [`Sharing::Global`], which is no quota.
-pub(crate) fn removed(sharing: Sharing, tensors: &[Prunable], k: usize) -> Option<Vec<usize>> {
+/// With [`Sharing::Global`], which is not a quota.
+pub fn removed(sharing: Sharing, tensors: &[Prunable], k: usize) -> Option<Vec<usize>> {
     let sizes: Vec<usize> = tensors.iter().map(Prunable::len).collect();
     let total: usize = sizes.iter().sum();
     match sharing {
@@ -41,6 +41,8 @@ pub(crate) fn removed(sharing: Sharing, tensors: &[Prunable], k: usize) -> Optio
     }
 }
 
+/// Applies the quota uniform+.
+///
 /// With D the weights after the first tensor and M those between it and the last, all layers lose
 /// `k / D` until the last is down to a fifth; from there on it rests and those between lose
 /// `k - 4/5 n_L` together.
@@ -69,6 +71,8 @@ fn uniform_plus(tensors: &[Prunable], sizes: &[usize], k: usize) -> Option<Vec<u
     Some(sizes.iter().enumerate().map(of).collect())
 }
 
+/// Applies the quota ERK.
+///
 /// A layer keeps `(N - k) d / D` with `d` the sum of its dimensions and D that of all; a layer that
 /// would keep more than it has hands the surplus to the layer before it, from the last on.
 fn erk(tensors: &[Prunable], sizes: &[usize], k: usize) -> Option<Vec<usize>> {
@@ -86,8 +90,8 @@ fn erk(tensors: &[Prunable], sizes: &[usize], k: usize) -> Option<Vec<usize>> {
     (surplus == 0).then_some(removed)
 }
 
-/// `numerator / denominator`, rounded half to even, in whole numbers.
-pub(crate) fn half_to_even(numerator: usize, denominator: usize) -> usize {
+/// Divides, rounding half to even, in whole numbers.
+pub fn half_to_even(numerator: usize, denominator: usize) -> usize {
     let (whole, rest) = (numerator / denominator, numerator % denominator);
     match (2 * rest).cmp(&denominator) {
         std::cmp::Ordering::Less => whole,

@@ -1,6 +1,8 @@
-//! ResNet-8 of MLPerf Tiny in integers: 32 x 32 x 3 inputs, three residual stacks of 16, 32 and 64
-//! channels, 1 x 1 shortcuts at stride 2, a mean over the last map. Weights are random, as many as asked
-//! for, spread evenly over every layer.
+//! ResNet-8 of MLPerf Tiny in integers.
+//!
+//! It reads 32 x 32 x 3 values and has three residual stacks of 16, 32 and 64 channels, 1 x 1
+//! shortcuts at stride 2, and a mean over the last map. Weights are random, at a chosen density that is
+//! the same in every layer.
 
 use rarefy_format::{
     Encoding, LayerSpec, Margin, NetworkSpec, Operation, Pooling, Shape, SkipSpec, Window,
@@ -13,7 +15,7 @@ const INPUT: Shape = Shape {
     width: 32,
 };
 
-/// A small generator: the same numbers everywhere.
+/// A small generator of pseudorandom numbers, the same everywhere.
 struct Numbers(u64);
 
 impl Numbers {
@@ -26,8 +28,8 @@ impl Numbers {
     }
 }
 
-/// So many inputs: smooth, as pictures are, some of them dark in parts.
-pub(crate) fn inputs(count: usize) -> Vec<Vec<u8>> {
+/// Returns `count` inputs: smooth, as pictures are, some of them dark in parts.
+pub fn inputs(count: usize) -> Vec<Vec<u8>> {
     let numbers = &mut Numbers(11);
     let image = |_| {
         let [down, across, dark] = [0; 3].map(|_| numbers.below(60) as usize + 20);
@@ -42,9 +44,9 @@ pub(crate) fn inputs(count: usize) -> Vec<Vec<u8>> {
     (0..count).map(image).collect()
 }
 
-/// The network with one of `part` weights kept; outputs of hidden layers, of which 255 is the largest,
-/// are `bias` more.
-pub(crate) fn network(part: u64, encoding: Encoding, bias: i32) -> NetworkSpec {
+/// Returns the network with one in `part` weights kept, whose biases add `bias` to the outputs of
+/// hidden layers (0..=255).
+pub fn network(part: u64, encoding: Encoding, bias: i32) -> NetworkSpec {
     let numbers = &mut Numbers(part);
     let mut layer = |channels: usize, outputs: usize, size: u8, stride: u8| {
         let columns = channels * usize::from(size) * usize::from(size);
@@ -62,7 +64,7 @@ pub(crate) fn network(part: u64, encoding: Encoding, bias: i32) -> NetworkSpec {
         };
         let rows = (0..outputs).map(row).collect();
         let bias = vec![bias << shift; outputs];
-        // An even length is halved: the odd zero comes behind it.
+        // At stride 2 an even length is halved: the odd zero comes after it.
         let after = u8::from(size > 1);
         let before = u8::from(size > 1 && stride == 1);
         let padding = Margin {

@@ -9,7 +9,7 @@ use rarefy_trainer::pruning::effective::Mode;
 use super::{PerLayer, Sharing, count, effective, sharing, wanted};
 
 /// The family of masks of one pruner, by the number `k` of weights to remove.
-pub(crate) struct Family {
+pub struct Family {
     graph: Graph,
     tensors: Vec<Prunable>,
     sharing: Sharing,
@@ -19,7 +19,8 @@ pub(crate) struct Family {
 }
 
 impl Family {
-    pub(crate) fn new(graph: &Graph, sharing: Sharing, scores: &[Vec<f64>]) -> Self {
+    /// Creates the family of masks in which weights of `graph` go by ascending score.
+    pub fn new(graph: &Graph, sharing: Sharing, scores: &[Vec<f64>]) -> Self {
         let elements = |(tensor, scores): (usize, &Vec<f64>)| {
             (0..scores.len()).map(move |element| (tensor, element))
         };
@@ -36,12 +37,13 @@ impl Family {
         }
     }
 
-    pub(crate) fn total(&self) -> usize {
+    /// Returns the number of prunable weights.
+    pub fn total(&self) -> usize {
         self.removal.len()
     }
 
-    /// How many weights each layer loses when `k` of all are to go, if its quota allows that `k`.
-    pub(crate) fn removed(&self, k: usize) -> Option<Vec<usize>> {
+    /// Returns how many weights each layer loses when `k` are removed, if the quota allows that `k`.
+    pub fn removed(&self, k: usize) -> Option<Vec<usize>> {
         if self.sharing != Sharing::Global {
             return sharing::removed(self.sharing, &self.tensors, k);
         }
@@ -52,8 +54,8 @@ impl Family {
         Some(removed)
     }
 
-    /// The `k` that the quota allows, by bisection from both ends; none when it allows none.
-    pub(crate) fn valid(&self) -> Option<RangeInclusive<usize>> {
+    /// Finds the `k` that the quota allows, by bisection from both ends.
+    pub fn valid(&self) -> Option<RangeInclusive<usize>> {
         let total = self.total();
         let is_valid = |k: usize| self.removed(k).is_some();
         // The first of `0..end` where `from_here` holds, which holds from there on.
@@ -77,8 +79,11 @@ impl Family {
         }
     }
 
-    /// The mask without `k` weights, a number that the quota allows.
-    pub(crate) fn mask(&self, k: usize) -> PerLayer<bool> {
+    /// Returns the mask without `k` weights.
+    ///
+    /// # Panics
+    /// If the quota does not allow that `k`.
+    pub fn mask(&self, k: usize) -> PerLayer<bool> {
         let mut left = self.removed(k).expect("the quota allows it");
         let mut mask: PerLayer<bool> = self.tensors.iter().map(|t| vec![true; t.len()]).collect();
         for &(tensor, element) in &self.removal {
@@ -90,14 +95,14 @@ impl Family {
         mask
     }
 
-    /// The effective weights of the mask without `k`.
-    pub(crate) fn effective(&self, k: usize) -> PerLayer<bool> {
+    /// Returns the effective weights of the mask without `k` weights.
+    pub fn effective(&self, k: usize) -> PerLayer<bool> {
         effective(&self.graph, &self.mask(k), Mode::Exact)
     }
 
-    /// The largest valid `k` whose mask has at least `1 / compression` of all weights effective;
-    /// the lowest where none has. Beyond the valid ones every mask is too sparse.
-    pub(crate) fn search(&self, compression: f64) -> usize {
+    /// Finds the largest valid `k` whose mask has at least `1 / compression` of all weights effective,
+    /// or the lowest valid one if none has. Beyond the valid ones every mask is too sparse.
+    pub fn search(&self, compression: f64) -> usize {
         let wanted = wanted(self.total(), compression);
         let valid = self.valid().expect("some budget is valid");
         let (mut low, mut high) = (*valid.start(), valid.end() + 1);
