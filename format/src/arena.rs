@@ -1,15 +1,15 @@
 //! The memory of an inference: one rule for writer, parser, engine and compile time.
 //!
-//! A buffer takes one byte per value, including margins. It takes four bytes per value for the sums of
-//! the last layer, for a layer stored by columns, and for floats. Sizes are rounded up to words. A
-//! convolution has a scratch buffer of one word per tap of its longest row, and six more: directly
-//! before an output at the arena's end, directly after any other.
+//! A buffer takes one byte per value, including margins. It takes four bytes per value for the
+//! sums of the last layer, for a layer stored by columns, and for floats. Sizes are rounded up to
+//! words. A convolution has a scratch buffer of one word per tap of its longest row, and six more:
+//! directly before an output at the arena's end, directly after any other.
 //!
-//! Layer 0 reads the caller's input, or, if it pads, a copy with margins at the arena's end. Without
-//! links the arena is a ping-pong buffer: even layers write at its front and odd ones at its end, so
-//! only the source and the output of one layer must fit at a time. With links each layer states its
-//! place. The arena then holds all of them, and the copy of the input after those that are written
-//! while it is still needed.
+//! Layer 0 reads the caller's input, or, if it pads, a copy with margins at the arena's end.
+//! Without links the arena is a ping-pong buffer: even layers write at its front and odd ones at
+//! its end, so only the source and the output of one layer must fit at a time. With links each
+//! layer states its place. The arena then holds all of them, and the copy of the input after those
+//! that are written while it is still needed.
 
 use crate::encoding::Encoding;
 use crate::header::{HEADER_BYTES, MAGIC, VERSION};
@@ -26,8 +26,8 @@ pub(crate) const fn buffer_words(values: usize, encoding: Encoding, is_last: boo
 
 /// Returns the size of the arena in 32-bit words, as the header of `model` states it.
 ///
-/// Use it to size a static arena at compile time. [`crate::Model::parse`] checks that the stated size
-/// is right.
+/// Use it to size a static arena at compile time. [`crate::Model::parse`] checks that the stated
+/// size is right.
 ///
 /// # Panics
 ///

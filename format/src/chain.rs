@@ -1,7 +1,8 @@
 //! A lean walk over the layers of a chain of dense layers.
 //!
-//! For engines built without `maps`: every layer is dense and reads the previous one, so the walk only
-//! keeps a length. It takes a third of the instructions per layer that [`crate::Layers`] takes.
+//! For engines built without `maps`: every layer is dense and reads the previous one, so the walk
+//! only keeps a length. It takes a third of the instructions per layer that [`crate::Layers`]
+//! takes.
 
 use crate::encoding::{Dimensions, Encoding, Weights};
 use crate::record::{RECORD_BYTES, Record};

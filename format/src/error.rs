@@ -1,4 +1,5 @@
-//! The errors of [`crate::Model::parse`]: the layer, the position, and the two numbers that disagree.
+//! The errors of [`crate::Model::parse`]: the layer, the position, and the two numbers that
+//! disagree.
 
 use core::fmt;
 
@@ -57,7 +58,8 @@ pub enum ParseError {
         max: usize,
         found: usize,
     },
-    /// A block whose length is not what the layer needs; where `needed` is larger, it is a minimum.
+    /// A block whose length is not what the layer needs; where `needed` is larger, it is a
+    /// minimum.
     BlockLength {
         layer: usize,
         needed: usize,

@@ -1,10 +1,11 @@
 //! The header: magic, version, checksum, number of layers, size of the arena, shape of the input.
 //!
 //! ```text
-//!  0      3         4          8        9       12            14             15               16
-//!  +------+---------+----------+--------+-------+-------------+--------------+----------------+
-//!  | RFY  | version | checksum | layers | arena | input width | input height | input channels | layer records ...
-//!  +------+---------+----------+--------+-------+-------------+--------------+----------------+
+//!  0      3         4          8        9       12      14       15         16
+//!  +------+---------+----------+--------+-------+-------+--------+----------+
+//!  |      |         |          |        |       |       input               |
+//!  | RFY  | version | checksum | layers | arena | width | height | channels | layer records ...
+//!  +------+---------+----------+--------+-------+-------+--------+----------+
 //! ```
 
 use crate::bytes::Bytes;
@@ -17,8 +18,8 @@ pub const MAGIC: [u8; 3] = *b"RFY";
 
 /// The version of the format, byte 3.
 ///
-/// It changes with the layout, the meaning of a field, or the arithmetic, independently of the version
-/// of this crate. A reader rejects every other version.
+/// It changes with the layout, the meaning of a field, or the arithmetic, independently of the
+/// version of this crate. A reader rejects every other version.
 pub const VERSION: u8 = 1;
 
 /// The size of the header in bytes.
@@ -43,8 +44,8 @@ pub(crate) struct Header {
 }
 
 impl Header {
-    /// Reads the header and checks magic, version and the number of layers. Returns the header and the
-    /// stated checksum.
+    /// Reads the header and checks magic, version and the number of layers. Returns the header and
+    /// the stated checksum.
     #[inline(always)]
     pub(crate) const fn read(bytes: &mut Bytes<'_>) -> Result<(Header, u32), ParseError> {
         let found = bytes.rest().len();
@@ -99,8 +100,8 @@ impl Header {
 
 /// Computes the checksum that the container `bytes` must state.
 ///
-/// It covers all bytes after the checksum itself; the bytes before have fixed values. If `bytes` is too
-/// short, it is the checksum of no bytes.
+/// It covers all bytes after the checksum itself; the bytes before have fixed values. If `bytes`
+/// is too short, it is the checksum of no bytes.
 #[must_use]
 #[inline(always)]
 pub const fn container_checksum(bytes: &[u8]) -> u32 {

@@ -8,7 +8,8 @@ use crate::operation::{GEOMETRY_BYTES, Operation, Window};
 use crate::record::{LINKS_BYTES, Links, Record};
 use crate::shape::{Buffer, Shape};
 
-/// The largest map that a convolution may read, in bytes including margins: an offset takes 16 bits.
+/// The largest map that a convolution may read, in bytes including margins: an offset takes 16
+/// bits.
 pub const MAX_SOURCE_BYTES: usize = 1 << 16;
 
 /// The words of a convolution's scratch buffer in addition to one per tap, for arranging the taps.
@@ -138,8 +139,8 @@ impl<'a> Layer<'a> {
                 .is_some()
     }
 
-    /// Returns the size of the scratch buffer in words: for a convolution, one per weight of the longest
-    /// row and [`SPARE_WORDS`]; for a dense layer in `rice`, room for the used inputs.
+    /// Returns the size of the scratch buffer in words: for a convolution, one per weight of the
+    /// longest row and [`SPARE_WORDS`]; for a dense layer in `rice`, room for the used inputs.
     #[doc(hidden)]
     #[must_use]
     #[inline(always)]
@@ -158,8 +159,8 @@ impl<'a> Layer<'a> {
         }
     }
 
-    /// Returns whether the scratch buffer lies before the output, which it does if the output lies at the
-    /// arena's end.
+    /// Returns whether the scratch buffer lies before the output, which it does if the output lies
+    /// at the arena's end.
     #[doc(hidden)]
     #[must_use]
     pub const fn scratch_first(&self) -> bool {

@@ -1,7 +1,8 @@
 //! The walk over all layers of a network.
 //!
-//! [`Layers`] reads records one by one instead of keeping a table in RAM. It remembers the outputs that
-//! later layers may read: the last one, or, with the feature `residual`, the input and the last 15.
+//! [`Layers`] reads records one by one instead of keeping a table in RAM. It remembers the outputs
+//! that later layers may read: the last one, or, with the feature `residual`, the input and the
+//! last 15.
 
 use crate::arena;
 use crate::bytes::{Bytes, check};
@@ -81,6 +82,8 @@ impl<'a> Layers<'a> {
     }
 
     /// Reads the next layer without checking it; returns `None` after the last.
+    // One function of 75 lines: split in any way, it makes engines larger, since structs then pass
+    // through memory instead of registers.
     #[inline(always)]
     pub(crate) const fn read_next(&mut self) -> Result<Option<Layer<'a>>, ParseError> {
         let layer = self.index;
@@ -89,10 +92,43 @@ impl<'a> Layers<'a> {
         };
         let record = check!(Record::read(layer, record));
         let (padding, mut block) = check!(self.block(&record));
-        let geometry = check!(read_geometry(layer, &record, &mut block));
-        let links = check!(read_links(layer, &record, &mut block));
-        let operation = geometry.operation;
+        let too_short = ParseError::BlockLength {
+            layer,
+            needed: GEOMETRY_BYTES + LINKS_BYTES,
+            found: record.length,
+        };
         let last = layer + 1 == self.count;
+
+        let (mut operation, mut margin, mut taps) = (Operation::Dense, Margin::NONE, 0);
+        if record.operation != 0 {
+            if !cfg!(feature = "maps") {
+                return Err(ParseError::UnknownOperation {
+                    layer,
+                    found: record.operation,
+                });
+            }
+            let Some(bytes) = block.array::<GEOMETRY_BYTES>() else {
+                return Err(too_short);
+            };
+            match Geometry::read(record.operation, bytes) {
+                Ok(geometry) => {
+                    operation = geometry.operation;
+                    margin = geometry.margin;
+                    taps = geometry.taps;
+                }
+                Err(found) => return Err(ParseError::Field { layer, found }),
+            }
+        }
+        let mut links = Links::NONE;
+        if record.links {
+            if !cfg!(feature = "residual") {
+                return Err(ParseError::UnknownOperation { layer, found: 0x40 });
+            }
+            let Some(bytes) = block.array::<LINKS_BYTES>() else {
+                return Err(too_short);
+            };
+            links = Links::from_bytes(bytes);
+        }
 
         if let (0, Operation::Conv { window, .. } | Operation::Pool { window, .. }) =
             (layer, operation)
@@ -111,7 +147,7 @@ impl<'a> Layers<'a> {
             operation,
             links,
             linked: cfg!(feature = "residual") && record.links,
-            taps: geometry.taps,
+            taps,
             last,
             source,
             skip,
@@ -119,7 +155,7 @@ impl<'a> Layers<'a> {
             padding,
             block: block.rest(),
         };
-        this.output = self.output(&this, geometry.margin);
+        this.output = self.output(&this, margin);
         self.index += 1;
         self.history[self.index % HISTORY] = this.output;
         Ok(Some(this))
@@ -245,7 +281,8 @@ impl<'a> Layers<'a> {
         Err(ParseError::WrongLength { stated, found })
     }
 
-    /// Returns the bytes from the container's start to the end of the last block, as the records state.
+    /// Returns the bytes from the container's start to the end of the last block, as the records
+    /// state.
     pub(crate) const fn stated_bytes(&self) -> usize {
         let (mut end, mut layer) = (0usize, 0);
         while let Some(record) = self.record(layer) {
@@ -253,59 +290,6 @@ impl<'a> Layers<'a> {
             layer += 1;
         }
         HEADER_BYTES + RECORD_BYTES * layer + end
-    }
-}
-
-/// Reads the geometry of a layer from the front of its block; a dense layer has none.
-#[inline(always)]
-const fn read_geometry(
-    layer: usize,
-    record: &Record,
-    block: &mut Bytes<'_>,
-) -> Result<Geometry, ParseError> {
-    if record.operation == 0 {
-        return Ok(Geometry::DENSE);
-    }
-    if !cfg!(feature = "maps") {
-        return Err(ParseError::UnknownOperation {
-            layer,
-            found: record.operation,
-        });
-    }
-    let Some(bytes) = block.array::<GEOMETRY_BYTES>() else {
-        return Err(too_short(layer, record));
-    };
-    match Geometry::read(record.operation, bytes) {
-        Ok(geometry) => Ok(geometry),
-        Err(found) => Err(ParseError::Field { layer, found }),
-    }
-}
-
-/// Reads the links of a layer, which follow its geometry, if it has any.
-#[inline(always)]
-const fn read_links(
-    layer: usize,
-    record: &Record,
-    block: &mut Bytes<'_>,
-) -> Result<Links, ParseError> {
-    if !record.links {
-        return Ok(Links::NONE);
-    }
-    if !cfg!(feature = "residual") {
-        return Err(ParseError::UnknownOperation { layer, found: 0x40 });
-    }
-    match block.array::<LINKS_BYTES>() {
-        Some(bytes) => Ok(Links::from_bytes(bytes)),
-        None => Err(too_short(layer, record)),
-    }
-}
-
-/// Returns the error for a block without room for geometry and links.
-const fn too_short(layer: usize, record: &Record) -> ParseError {
-    ParseError::BlockLength {
-        layer,
-        needed: GEOMETRY_BYTES + LINKS_BYTES,
-        found: record.length,
     }
 }
 

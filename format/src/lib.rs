@@ -1,12 +1,13 @@
 //! The `.rfy` container: a sparse neural network as bytes that a microcontroller runs in place.
 //!
-//! [`Model::parse`] checks a container once, in time linear in its length and without allocating. The
-//! [`Model`] that it returns is a view that borrows the bytes, from flash if they are there. It
-//! guarantees everything listed under *Validation* in `SPEC.md`: sections lie inside the bytes, columns
-//! lie inside their layer's inputs, and the arena has the stated size. A kernel needs no checks.
+//! [`Model::parse`] checks a container once, in time linear in its length and without allocating.
+//! The [`Model`] that it returns is a view that borrows the bytes, from flash if they are there.
+//! It guarantees everything listed under *Validation* in `SPEC.md`: sections lie inside the bytes,
+//! columns lie inside their layer's inputs, and the arena has the stated size. A kernel needs no
+//! checks.
 //!
-//! With the feature `alloc`, for the host, [`write()`] makes a container from a [`NetworkSpec`]. It
-//! rejects networks whose accumulators could overflow.
+//! With the feature `alloc`, for the host, [`write()`] makes a container from a [`NetworkSpec`].
+//! It rejects networks whose accumulators could overflow.
 //!
 //! ```
 //! # #[cfg(feature = "alloc")] {
@@ -37,8 +38,8 @@
 //! | `alloc` | no | the writer and the reference implementation, which need a heap |
 //! | `defmt` | no | `defmt::Format` for the types that firmware logs |
 //!
-//! A device turns off what its model does not need. The crate is `no_std`, forbids unsafe code, and
-//! supports little-endian targets only.
+//! A device turns off what its model does not need. The crate is `no_std`, forbids unsafe code,
+//! and supports little-endian targets only.
 #![no_std]
 #![forbid(unsafe_code)]
 
@@ -108,8 +109,8 @@ pub use write::{
 
 /// Whether this build reads maps (feature `maps`).
 ///
-/// An engine built without maps must not be linked with a parser built with them: it would run accepted
-/// maps as dense layers.
+/// An engine built without maps must not be linked with a parser built with them: it would run
+/// accepted maps as dense layers.
 #[doc(hidden)]
 pub const MAPS: bool = cfg!(feature = "maps");
 

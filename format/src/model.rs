@@ -1,7 +1,8 @@
 //! A validated container.
 //!
-//! Once [`Model::parse`] has succeeded, no accessor panics and no kernel can leave its slices, whatever
-//! the bytes are. `SPEC.md` lists the checks under *Validation*; each has an error in [`ParseError`].
+//! Once [`Model::parse`] has succeeded, no accessor panics and no kernel can leave its slices,
+//! whatever the bytes are. `SPEC.md` lists the checks under *Validation*; each has an error in
+//! [`ParseError`].
 
 use crate::bytes::{Bytes, check};
 use crate::chain::DenseLayers;
@@ -41,8 +42,8 @@ impl<'a> Model<'a> {
         let mut layers = check!(Layers::new(header, body));
         let computed = container_checksum(bytes);
         if computed != checksum {
-            // The length is the better explanation if bytes are missing or added, where the code size
-            // does not matter.
+            // The length is the better explanation if bytes are missing or added, where the code
+            // size does not matter.
             if cfg!(feature = "alloc") {
                 check!(layers.check_length(layers.stated_bytes()));
             }
@@ -104,7 +105,8 @@ impl<'a> Model<'a> {
         self.outputs
     }
 
-    /// Returns the size of the arena: the memory of an inference besides its input, in 32-bit words.
+    /// Returns the size of the arena: the memory of an inference besides its input, in 32-bit
+    /// words.
     #[must_use]
     pub const fn arena_words(&self) -> usize {
         self.header.arena_words
@@ -127,7 +129,8 @@ impl<'a> Model<'a> {
         }
     }
 
-    /// Returns an iterator over the layers of a chain of dense layers, for engines built without `maps`.
+    /// Returns an iterator over the layers of a chain of dense layers, for engines built without
+    /// `maps`.
     ///
     /// It yields no layers if a layer is not dense or has links.
     #[doc(hidden)]

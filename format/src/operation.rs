@@ -1,11 +1,14 @@
 //! The operations of layers, and the geometry of convolutions and pooling.
 //!
 //! ```text
-//!  0               1            2               3                  4               5               6    8
-//!  +---------------+------------+---------------+------------------+---------------+---------------+----+
-//!  | size | stride | top | left | bottom | right| pooling | size   | margin of the output          | taps |
-//!  +---------------+------------+---------------+------------------+---------------+---------------+----+
+//!  0             1          2              3              4          5              6      8
+//!  +-------------+----------+--------------+--------------+----------+--------------+------+
+//!  | size|stride | padding  | padding      | pooling|size | margin   | margin       | taps |
+//!  |             | top|left | bottom|right |              | top|left | bottom|right |      |
+//!  +-------------+----------+--------------+--------------+----------+--------------+------+
 //! ```
+//!
+//! The margin is that of the output.
 
 use crate::shape::Margin;
 
@@ -25,8 +28,8 @@ pub struct Window {
 }
 
 impl Window {
-    /// Returns the number of outputs along an axis of `length` with `before` and `after` zeros; 0 if the
-    /// window does not fit.
+    /// Returns the number of outputs along an axis of `length` with `before` and `after` zeros; 0
+    /// if the window does not fit.
     #[must_use]
     pub const fn outputs(&self, before: u8, length: u16, after: u8) -> u16 {
         let padded = before as u32 + length as u32 + after as u32;
@@ -58,8 +61,8 @@ pub enum Pooling {
 pub enum Operation {
     /// A fully connected layer over the flattened source. Code 0.
     Dense,
-    /// A convolution (without flipping the kernel), with optional fused pooling over windows that do not
-    /// overlap. Code 1.
+    /// A convolution (without flipping the kernel), with optional fused pooling over windows that
+    /// do not overlap. Code 1.
     Conv {
         /// Its window.
         window: Window,
@@ -107,13 +110,6 @@ pub(crate) struct Geometry {
 }
 
 impl Geometry {
-    /// The geometry of a dense layer.
-    pub(crate) const DENSE: Geometry = Geometry {
-        operation: Operation::Dense,
-        margin: Margin::NONE,
-        taps: 0,
-    };
-
     /// Reads the geometry of an operation with this code; returns the invalid byte as the error.
     #[inline(always)]
     pub(crate) const fn read(code: u8, bytes: [u8; GEOMETRY_BYTES]) -> Result<Geometry, u8> {

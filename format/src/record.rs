@@ -1,10 +1,11 @@
 //! Layer records, and the links of layers that do not simply read the previous layer.
 //!
 //! ```text
-//!  0                               1                    2         4                  6           8
-//!  +---------------------------------+------------------+---------+------------------+-----------+
-//!  | encoding | operation | links | 0 | shift | length.. | outputs | original outputs | ..length  |
-//!  +---------------------------------+------------------+---------+------------------+-----------+
+//!  0                                1                2         4                6        8
+//!  +--------------------------------+----------------+---------+----------------+--------+
+//!  | encoding | operation | links|0 | shift | length | outputs | original       | length |
+//!  |                                |       | 16..19 |         | outputs        | 0..16  |
+//!  +--------------------------------+----------------+---------+----------------+--------+
 //! ```
 
 use crate::encoding::{self, Encoding};
@@ -33,7 +34,8 @@ pub(crate) struct Record {
 }
 
 impl Record {
-    /// Returns the alignment of the block of the record in `bytes`, whether or not this build reads it.
+    /// Returns the alignment of the block of the record in `bytes`, whether or not this build
+    /// reads it.
     #[inline(always)]
     pub(crate) const fn alignment(bytes: [u8; RECORD_BYTES]) -> usize {
         encoding::alignment(bytes[0] & 15)
@@ -92,13 +94,13 @@ impl Record {
     }
 }
 
-/// The source, skip and place of a layer that does not read the previous layer, adds a map, or is part
-/// of a network with such layers.
+/// The source, skip and place of a layer that does not read the previous layer, adds a map, or is
+/// part of a network with such layers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Links {
-    /// The distance to the source, in layers: 1 is the previous layer, and one more than the layer's
-    /// index is the network's input.
+    /// The distance to the source, in layers: 1 is the previous layer, and one more than the
+    /// layer's index is the network's input.
     pub source: u8,
     /// The distance to the map that is added before the ReLU, in layers; 0 for none.
     pub skip: u8,

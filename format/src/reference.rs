@@ -1,7 +1,7 @@
 //! The reference implementation of inference, in the simplest possible way.
 //!
-//! Nothing here is fast, and nothing is shared with an engine or an encoding: it works on the numbers
-//! of a [`NetworkSpec`], one output at a time. Every kernel is compared with it.
+//! Nothing here is fast, and nothing is shared with an engine or an encoding: it works on the
+//! numbers of a [`NetworkSpec`], one output at a time. Every kernel is compared with it.
 
 use alloc::vec;
 use alloc::vec::Vec;

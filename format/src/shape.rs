@@ -1,7 +1,7 @@
 //! Feature maps, vectors, and the buffers that hold them.
 //!
-//! The buffer of a map may have a zero margin around each channel for the convolutions that pad it, so
-//! that no kernel tests for borders. The layer that writes the map clears its margin.
+//! The buffer of a map may have a zero margin around each channel for the convolutions that pad
+//! it, so that no kernel tests for borders. The layer that writes the map clears its margin.
 
 /// The shape of a map: `channels` x `height` x `width`, in this order in memory.
 ///

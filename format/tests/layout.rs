@@ -17,7 +17,7 @@ fn nonzeros(layer: &LayerSpec) -> usize {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(500))]
+    #![proptest_config(ProptestConfig::with_cases(200))]
 
     #[test]
     fn parts_add_up_and_nonzeros_are_those_written(seed in any::<u64>()) {
@@ -63,11 +63,11 @@ fn the_parts_of_a_layer_drawn_by_hand_are_known() {
     for (encoding, [positions, values, biases, parameters, value_bits]) in [
         (Encoding::Dense, [0, 10, 8, 0, 8]),
         (Encoding::Csr, [4 + 6, 3, 8, 0, 8]),
-        // One run of two rows of two words (the first filled up): 8 bytes of words with 3 of 16 bits
-        // of index, a head, the end, the mask.
+        // One run of two rows of two words (the first filled up): 8 bytes of words with 3 of 16
+        // bits of index, a head, the end, the mask.
         (Encoding::Words, [4 + 4 + 2, 6, 8, 4, 13]),
-        // Starts of three pairs in 8 bytes, the empty block, the counts of two blocks, and three words
-        // with 1 of 16 bits of index, each after 2 bytes of padding.
+        // Starts of three pairs in 8 bytes, the empty block, the counts of two blocks, and three
+        // words with 1 of 16 bits of index, each after 2 bytes of padding.
         (Encoding::Columns, [8 + 4 + 8 + 6, 6, 8, 4, 15]),
     ] {
         let layer = LayerSpec::dense(encoding, 0, vec![3, -3], integers(encoding));

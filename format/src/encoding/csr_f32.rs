@@ -47,8 +47,8 @@ impl<'a> CsrF32<'a> {
         self.inputs
     }
 
-    /// Reads the next row: returns its bias and its weights as (column, weight), in order, or `None`
-    /// after the last row.
+    /// Reads the next row: returns its bias and its weights as (column, weight), in order, or
+    /// `None` after the last row.
     #[inline]
     pub fn next_row(&mut self) -> Option<(f32, impl Iterator<Item = (usize, f32)> + use<'a>)> {
         let (&this, bias) = self.bias.split_first()?;

@@ -111,8 +111,8 @@ impl Encoding {
     }
 }
 
-/// Returns the alignment of a block in the encoding with this code, whether or not this build reads
-/// it.
+/// Returns the alignment of a block in the encoding with this code, whether or not this build
+/// reads it.
 pub(crate) const fn alignment(code: u8) -> usize {
     if code == 4 || code == 15 { 1 } else { 4 }
 }

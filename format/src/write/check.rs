@@ -16,7 +16,8 @@ pub(super) fn check_length(spec: &LayerSpec, columns: usize) -> Result<(), SpecE
     Ok(())
 }
 
-/// Checks that there are as many biases and rows as outputs, and that the columns of each row rise.
+/// Checks that there are as many biases and rows as outputs, and that the columns of each row
+/// rise.
 pub(super) fn check_lists(spec: &LayerSpec) -> Result<(), SpecError> {
     let check = |name, found: usize| {
         if found == spec.outputs {

@@ -7,7 +7,8 @@ use crate::encoding::Unfit;
 use crate::error::ParseError;
 use crate::record::MAX_BLOCK_BYTES;
 
-/// Why a layer cannot be written. The messages complete the sentence "layer 3 cannot be written: ...".
+/// Why a layer cannot be written. The messages complete the sentence "layer 3 cannot be written:
+/// ...".
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 #[allow(

@@ -1,8 +1,8 @@
 //! Writing containers, on the host.
 //!
-//! [`write()`] plans the arena, lays out the bytes, and parses the result with [`Model::parse`], so that
-//! no device rejects it. It also rejects networks that have no layout, and those whose sums could
-//! overflow 32 bits.
+//! [`write()`] plans the arena, lays out the bytes, and parses the result with [`Model::parse`],
+//! so that no device rejects it. It also rejects networks that have no layout, and those whose
+//! sums could overflow 32 bits.
 
 mod check;
 mod encode;

@@ -1,8 +1,8 @@
 //! Planning the arena: shapes, margins and places.
 //!
-//! A chain needs no places: its layers write at the two ends of the arena in turn. As soon as one layer
-//! reads another layer than the previous one, or adds a map, every layer states its place: the first
-//! one, from the arena's front, where it overlaps nothing that is still to be read.
+//! A chain needs no places: its layers write at the two ends of the arena in turn. As soon as one
+//! layer reads another layer than the previous one, or adds a map, every layer states its place:
+//! the first one, from the arena's front, where it overlaps nothing that is still to be read.
 
 use alloc::vec;
 use alloc::vec::Vec;
@@ -183,8 +183,8 @@ fn place(buffers: &mut [Buffer], reads: &[Reads], weights: &[Weights]) -> usize 
             place = place.max(start + length);
         }
         buffers[layer + 1].place = place;
-        // The copy of a padded input lies at the arena's end, after all that is written while it is
-        // still to be read.
+        // The copy of a padded input lies at the arena's end, after all that is written while it
+        // is still to be read.
         let copy = if until[0] >= layer {
             buffers[0].words
         } else {

@@ -50,14 +50,14 @@ pub struct SkipSpec {
 
 /// The biases and weights of a layer.
 ///
-/// A row is a list of (column, weight) with rising columns. A column is an input of a dense layer, or
-/// `(channel * size + y) * size + x` of a convolution.
+/// A row is a list of (column, weight) with rising columns. A column is an input of a dense layer,
+/// or `(channel * size + y) * size + x` of a convolution.
 #[derive(Clone, Debug, PartialEq)]
 pub enum WeightsSpec {
     /// No weights: a pooling layer.
     None,
-    /// Integers, as they are multiplied: for [`Encoding::Words`] and [`Encoding::Columns`], whole words
-    /// whose low bits are the column or row (see [`crate::pack_word`]).
+    /// Integers, as they are multiplied: for [`Encoding::Words`] and [`Encoding::Columns`], whole
+    /// words whose low bits are the column or row (see [`crate::pack_word`]).
     Integers {
         /// One bias per row, in units of the accumulator, including the rounding term.
         bias: Vec<i32>,

@@ -36,7 +36,8 @@ impl SumRange {
         }
     }
 
-    /// Returns whether the accumulator fits 32 bits. Partial sums may wrap: arithmetic is modulo 2^32.
+    /// Returns whether the accumulator fits 32 bits. Partial sums may wrap: arithmetic is modulo
+    /// 2^32.
     #[must_use]
     pub const fn fits(&self) -> bool {
         self.most <= i32::MAX as i64 && self.least >= i32::MIN as i64
@@ -44,7 +45,8 @@ impl SumRange {
 }
 
 impl LayerSpec {
-    /// Returns an iterator over the ranges of all rows' sums; nothing for floats and pooling layers.
+    /// Returns an iterator over the ranges of all rows' sums; nothing for floats and pooling
+    /// layers.
     pub fn sum_ranges(&self) -> impl Iterator<Item = SumRange> + '_ {
         let (bias, rows) = match &self.weights {
             WeightsSpec::Integers { bias, rows } => (&bias[..], &rows[..]),

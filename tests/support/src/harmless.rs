@@ -1,5 +1,5 @@
-//! The check that any bytes are either rejected or harmless to run, for the fuzzers and the tests of
-//! damaged containers.
+//! The check that any bytes are either rejected or harmless to run, for the fuzzers and the tests
+//! of damaged containers.
 
 use rarefy_format::{
     AlignedBytes, CHECKSUM_OFFSET, Encoding, LayerSpec, Model, NetworkSpec, ParseError, write,
@@ -53,7 +53,8 @@ pub fn check(bytes: &[u8], input: impl Fn(usize, usize) -> Vec<u8>) -> Result<Ve
     }
     let network = NetworkSpec::from_model(&model);
     let is_compared = products <= COMPARED;
-    // Writing rice blocks is slow: the round trip is tried for some of them, chosen by the checksum.
+    // Writing rice blocks is slow: the round trip is tried for some of them, chosen by the
+    // checksum.
     let coded = |layer: &LayerSpec| layer.encoding == Encoding::Rice;
     if !network.layers.iter().any(coded) || bytes[CHECKSUM_OFFSET].is_multiple_of(64) {
         comes_back(&network, &bytes)?;
@@ -112,7 +113,8 @@ fn comes_back(network: &NetworkSpec, bytes: &[u8]) -> Result<(), String> {
                 _ => Err("a written network is read back differently".into()),
             }
         }
-        // A forged container may hold what the writer rejects: sums that wrap, values out of range.
+        // A forged container may hold what the writer rejects: sums that wrap, values out of
+        // range.
         Err(_) => Ok(()),
     }
 }

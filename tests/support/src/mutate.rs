@@ -1,8 +1,8 @@
 //! Mutates containers such that many mutants pass the first checks of the parser.
 //!
-//! A container is split into header, records and blocks, edited a few times, and joined with correct
-//! lengths. Most are then repaired where the parser states the value it expects (taps, arena, sizes);
-//! a few have random bits flipped or are truncated. The checksum is always correct.
+//! A container is split into header, records and blocks, edited a few times, and joined with
+//! correct lengths. Most are then repaired where the parser states the value it expects (taps,
+//! arena, sizes); a few have random bits flipped or are truncated. The checksum is always correct.
 
 use rarefy_format::{
     CHECKSUM_OFFSET, HEADER_BYTES, Model, ParseError, RECORD_BYTES, container_checksum,
@@ -71,7 +71,8 @@ fn sign(bytes: &mut [u8]) {
 }
 
 impl Parts {
-    /// Splits a container, whose header and records must be complete; blocks past the end are empty.
+    /// Splits a container, whose header and records must be complete; blocks past the end are
+    /// empty.
     fn of(bytes: &[u8]) -> Parts {
         let (mut header, layers) = ([0; HEADER_BYTES], usize::from(bytes[8]));
         header.copy_from_slice(&bytes[..HEADER_BYTES]);

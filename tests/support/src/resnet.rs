@@ -1,8 +1,8 @@
 //! ResNet-8 of MLPerf Tiny in integers.
 //!
 //! It reads 32 x 32 x 3 values and has three residual stacks of 16, 32 and 64 channels, 1 x 1
-//! shortcuts at stride 2, and a mean over the last map. Weights are random, at a chosen density that is
-//! the same in every layer.
+//! shortcuts at stride 2, and a mean over the last map. Weights are random, at a chosen density
+//! that is the same in every layer.
 
 use rarefy_format::{
     Encoding, LayerSpec, Margin, NetworkSpec, Operation, Pooling, Shape, SkipSpec, Window,

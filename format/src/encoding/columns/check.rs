@@ -26,14 +26,20 @@ pub(crate) const fn check(
         });
     }
     if zeros != 0 {
-        return Err(ParseError::NotZero {
-            layer,
-            found: zeros,
-        });
+        return Err(not_zero(layer, zeros));
     }
-    let skipped = columns.inputs[0];
-    if !is_trimmed(columns) {
-        return Err(lengths(layer, skipped, columns.starts.len()));
+    // Inputs that no row reads must be left out before the first pair and after the last.
+    let (starts, skipped) = (columns.starts, columns.inputs[0]);
+    let is_trimmed = match starts {
+        [] => skipped == 0,
+        [one] => u16_at(&[*one], 0) != 0,
+        [one, two, ..] => {
+            let first = u16_at(&[*one], 0) | u16_at(&[*two], 0);
+            (first != 0 || skipped == 4 * 255) && u16_at(starts, starts.len() - 1) != 0
+        }
+    };
+    if !is_trimmed {
+        return Err(lengths(layer, skipped, starts.len()));
     }
     let (mut pair, mut end) = (0, 1);
     while pair < columns.starts.len() {
@@ -60,18 +66,9 @@ pub(crate) const fn check(
     Ok(0)
 }
 
-/// Returns whether inputs that no row reads are left out before the first pair and after the last.
-#[inline(always)]
-const fn is_trimmed(columns: Columns<'_>) -> bool {
-    let (starts, skipped) = (columns.starts, columns.inputs[0]);
-    match starts {
-        [] => skipped == 0,
-        [one] => u16_at(&[*one], 0) != 0,
-        [one, two, ..] => {
-            let first = u16_at(&[*one], 0) | u16_at(&[*two], 0);
-            (first != 0 || skipped == 4 * 255) && u16_at(starts, starts.len() - 1) != 0
-        }
-    }
+/// Returns the error for padding that is not 0.
+const fn not_zero(layer: usize, found: u8) -> ParseError {
+    ParseError::NotZero { layer, found }
 }
 
 /// Returns the error for a block with the wrong start or length.
@@ -108,10 +105,11 @@ const fn check_rows(
     Err(misfit(layer, dims, columns, counts.sections(start)))
 }
 
-/// Returns whether each `u32` has two words of one row, and the rows rise and stay below `outputs`.
+/// Returns whether each `u32` has two words of one row, and the rows rise and stay below
+/// `outputs`.
 ///
-/// Kept out of line, like the next, because it would otherwise compete for registers with the rest of
-/// the parser.
+/// Kept out of line, like the next, because it would otherwise compete for registers with the rest
+/// of the parser.
 #[inline(never)]
 const fn is_both(mut words: &[[u8; 4]], mask: u32, outputs: i32) -> bool {
     let mut last = -1;
@@ -133,8 +131,8 @@ const fn is_one(mut words: &[[u8; 4]], count: usize, mask: u32, outputs: i32) ->
     let mut last = -1;
     if let [start, rest @ ..] = words {
         let start = u32::from_le_bytes(*start);
-        // A word of 0 names row 0, so it can only be the first one. There it is the padding of an odd
-        // section.
+        // A word of 0 names row 0, so it can only be the first one. There it is the padding of an
+        // odd section.
         let mut word = start << 16;
         if count % 2 == 1 {
             if word != 0 {
@@ -182,10 +180,7 @@ const fn misfit(
         if section > 0 && position > sections[section - 1][1] {
             let padding = u16_at(words, position - 1);
             if padding != 0 {
-                return ParseError::NotZero {
-                    layer,
-                    found: (padding | padding >> 8) as u8,
-                };
+                return not_zero(layer, (padding | padding >> 8) as u8);
             }
         }
         let mut floor = 0;

@@ -3,10 +3,10 @@
 //! An engine skips inputs that are zero, and computes two products of a row at once.
 //!
 //! ```text
-//!  0    1      2       4                     4 + 4 * outputs         to a multiple of 4
-//!  +----+------+-------+---------------------+-----------------------+----------------------------------+
-//!  | c  | skip | pairs | i32 bias[outputs]   | u16 starts[pairs], 0  | u32 0 | block of each pair read  |
-//!  +----+------+-------+---------------------+-----------------------+----------------------------------+
+//!  0    1      2       4                   4 + 4 * outputs         to a multiple of 4
+//!  +----+------+-------+-------------------+-----------------------+-------+---------------+
+//!  | c  | skip | pairs | i32 bias[outputs] | u16 starts[pairs], 0  | u32 0 | pairs' blocks |
+//!  +----+------+-------+-------------------+-----------------------+-------+---------------+
 //!
 //!  block:  [ both : 10 | first : 11 | second : 11 ]   the number of entries that follow (32 bits)
 //!           31            21            10       0
@@ -17,15 +17,15 @@
 //!  word (16 bits):  [ weight : 16 - c | row : c ]
 //! ```
 //!
-//! Pair k is the inputs 2k and 2k + 1; a last odd input has no partner. No row reads the first
-//! `4 * skip` inputs or the inputs after the last pair, so the empty margin of an image costs nothing.
-//! `starts[k - 2 * skip]` is the offset of the block of pair k from the `u32 0`, in units of 4 bytes.
-//! It is 0 if no row reads the pair: the `u32 0` is an empty block. As with packed words, the whole
-//! word, as `i16`, is the weight. Where `first` or `second` is odd, a word of 0 precedes its words, so
-//! that the last one ends a `u32`, where an engine's loop ends.
+//! Pair k is the inputs 2k and 2k + 1; a last odd input has no partner. No row reads the first `4
+//! * skip` inputs or the inputs after the last pair, so the empty margin of an image costs
+//! nothing. `starts[k - 2 * skip]` is the offset of the block of pair k from the `u32 0`, in units
+//! of 4 bytes. It is 0 if no row reads the pair: the `u32 0` is an empty block. As with packed
+//! words, the whole word, as `i16`, is the weight. Where `first` or `second` is odd, a word of 0
+//! precedes its words, so that the last one ends a `u32`, where an engine's loop ends.
 //!
-//! A writer puts a row into one section of a block. If a container has it in two, both weights count;
-//! no kernel depends on it, so parsing does not check it.
+//! A writer puts a row into one section of a block. If a container has it in two, both weights
+//! count; no kernel depends on it, so parsing does not check it.
 //!
 //! For dense layers only. Rejected if
 //! - `c` is above 15 or too small for the rows, or there are more pairs than inputs,
@@ -34,8 +34,8 @@
 //! - a start is neither 0 nor the end of the block before,
 //! - a block is empty, ends after the last byte, or has weights of an absent input,
 //! - bytes follow the last block,
-//! - a row is not below the outputs, the rows of a section do not rise, or the two words of a row name
-//!   different rows, or
+//! - a row is not below the outputs, the rows of a section do not rise, or the two words of a row
+//!   name different rows, or
 //! - a word is 0.
 
 mod check;
@@ -90,8 +90,8 @@ impl Counts {
         1 + self.both + self.first.div_ceil(2) + self.second.div_ceil(2)
     }
 
-    /// Returns the ranges of the packed words of the three sections, in units of 2 bytes; the block
-    /// begins at `block` units of 4 bytes.
+    /// Returns the ranges of the packed words of the three sections, in units of 2 bytes; the
+    /// block begins at `block` units of 4 bytes.
     const fn sections(self, block: usize) -> [[usize; 2]; 3] {
         let both = 2 * block + 2;
         let first = both + 2 * self.both + self.first % 2;
@@ -149,7 +149,8 @@ impl<'a> Columns<'a> {
         self.blocks
     }
 
-    /// Calls `visit` with every weight as (column, row, weight), pair by pair. The columns of a row rise.
+    /// Calls `visit` with every weight as (column, row, weight), pair by pair. The columns of a
+    /// row rise.
     pub fn each(&self, mut visit: impl FnMut(u16, u16, i16)) {
         let mask = self.mask() as u16;
         let words: &[[u8; 2]] = self.blocks.as_flattened().as_chunks().0;
@@ -203,8 +204,8 @@ impl<'a> Columns<'a> {
     }
 }
 
-/// Splits a block into its sections. Also returns the bytes between them, which must be 0, combined
-/// by OR.
+/// Splits a block into its sections. Also returns the bytes between them, which must be 0,
+/// combined by OR.
 #[inline(always)]
 const fn sections(dims: Dimensions, block: &[u8]) -> Option<(Columns<'_>, u8)> {
     let mut bytes = Bytes::new(block);

@@ -1,10 +1,10 @@
 //! Reading the bit stream, from a block's last byte to its first, and the Rice code.
 //!
-//! Everything here is `const` and total: there is no division, panic or allocation. Reading past the
-//! end of an invalid stream returns wrong numbers, and [`Bits::left`] becomes negative.
+//! Everything here is `const` and total: there is no division, panic or allocation. Reading past
+//! the end of an invalid stream returns wrong numbers, and [`Bits::left`] becomes negative.
 //!
-//! The next bits are the upper ones of a little-endian `u32`, which is one load at any address. The
-//! [`HEAD`] bytes before the stream ensure that these four bytes always lie inside the block.
+//! The next bits are the upper ones of a little-endian `u32`, which is one load at any address.
+//! The [`HEAD`] bytes before the stream ensure that these four bytes always lie inside the block.
 
 /// The least number of bytes before a stream, which is the size of a window.
 pub(super) const HEAD: usize = 4;
@@ -29,14 +29,15 @@ impl<'a> Bits<'a> {
         }
     }
 
-    /// Returns the number of unread bits down to byte `front` of the block; negative if more were read
-    /// than there are.
+    /// Returns the number of unread bits down to byte `front` of the block; negative if more were
+    /// read than there are.
     pub(super) const fn left(&self, front: usize) -> i32 {
         let unread = self.at.wrapping_sub(7) as i32;
         unread.wrapping_sub(8 * front as i32 - 8 * HEAD as i32)
     }
 
-    /// Returns the next bits, the first one most significant: at least [`WINDOW`] bits, then zeros.
+    /// Returns the next bits, the first one most significant: at least [`WINDOW`] bits, then
+    /// zeros.
     #[inline(always)]
     pub(super) const fn window(&self) -> u32 {
         // `split_at_checked` because `get` is not `const`.
@@ -66,8 +67,8 @@ impl<'a> Bits<'a> {
         self.at = self.at.wrapping_sub(count);
     }
 
-    /// Reads a number in Rice code, see the [module](super). A code that does not fit a window ends the
-    /// stream.
+    /// Reads a number in Rice code, see the [module](super). A code that does not fit a window
+    /// ends the stream.
     #[inline(never)]
     pub(super) const fn rice(&mut self, k: u32) -> u32 {
         let mut window = self.window();
@@ -80,8 +81,8 @@ impl<'a> Bits<'a> {
     }
 }
 
-/// Decodes the number at the top of a window and shifts it out; returns the number and the length of
-/// its code. `k` is at most 31.
+/// Decodes the number at the top of a window and shifts it out; returns the number and the length
+/// of its code. `k` is at most 31.
 #[inline(always)]
 pub(super) const fn rice(window: &mut u32, k: u32) -> (u32, u32) {
     let zeros = leading_zeros(*window | 1);
@@ -93,8 +94,8 @@ pub(super) const fn rice(window: &mut u32, k: u32) -> (u32, u32) {
 
 /// Returns `number.leading_zeros()`.
 ///
-/// ARMv6-M, recognised by its lack of atomic instructions, has no instruction for it. There a loop is
-/// used, since zeros are few and the library function takes as long for few as for many.
+/// ARMv6-M, recognised by its lack of atomic instructions, has no instruction for it. There a loop
+/// is used, since zeros are few and the library function takes as long for few as for many.
 #[inline(always)]
 const fn leading_zeros(number: u32) -> u32 {
     if cfg!(not(all(target_arch = "arm", not(target_has_atomic = "32")))) {

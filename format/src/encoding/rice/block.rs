@@ -17,7 +17,8 @@ pub struct Rice<'a> {
 }
 
 impl<'a> Rice<'a> {
-    /// Views a block that [`Rice::check`] accepted. The view of any other block is wrong but harmless.
+    /// Views a block that [`Rice::check`] accepted. The view of any other block is wrong but
+    /// harmless.
     #[inline(always)]
     pub(crate) const fn read(dims: Dimensions, block: &'a [u8]) -> Self {
         let selected = match Parameters::read(block) {

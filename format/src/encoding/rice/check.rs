@@ -23,8 +23,9 @@ impl<'a> Rice<'a> {
     /// Decodes and checks a whole block for a layer of these dimensions, in time linear in the
     /// dimensions and the block's length, without allocating.
     ///
-    /// An accepted block has exactly `outputs` rows, columns that rise within a row and lie inside the
-    /// layer, no weights of 0, and no bits or bytes after the last row that a writer would not write.
+    /// An accepted block has exactly `outputs` rows, columns that rise within a row and lie inside
+    /// the layer, no weights of 0, and no bits or bytes after the last row that a writer would not
+    /// write.
     ///
     /// # Errors
     ///
@@ -36,8 +37,10 @@ impl<'a> Rice<'a> {
     ) -> Result<(Rice<'a>, Summary), RiceError> {
         let parameters = check!(Parameters::read(block));
         let front = parameters.length;
-        let selection = Selection::new(Bits::new(block), parameters.is(SELECTED), inputs as u32);
-        let mut rows = check!(check_selection(selection, front, inputs));
+        let mut selection =
+            Selection::new(Bits::new(block), parameters.is(SELECTED), inputs as u32);
+        check!(check_selection(&mut selection, front, inputs));
+        let mut rows = selection.rows();
         let columns = rows.columns() as u32;
         if parameters.is(SELECTED) && columns != parameters.columns as u32 {
             return Err(RiceError::Selection { inputs });
@@ -48,7 +51,8 @@ impl<'a> Rice<'a> {
         };
         let mut row = 0;
         while row < outputs {
-            let length = check!(check_row(&mut rows, row, front, columns));
+            check!(check_row(&mut rows, row, front, columns));
+            let length = rows.length() as u32;
             if length as u16 > summary.longest_row {
                 summary.longest_row = length as u16;
             }
@@ -74,13 +78,13 @@ impl<'a> Rice<'a> {
     }
 }
 
-/// Checks the list of used inputs, and returns the rows that follow it.
+/// Checks the list of used inputs.
 #[inline(always)]
 const fn check_selection(
-    mut selection: Selection<'_>,
+    selection: &mut Selection<'_>,
     front: usize,
     inputs: u16,
-) -> Result<Rows<'_>, RiceError> {
+) -> Result<(), RiceError> {
     while selection.next_run().is_some() {
         if selection.bits.left(front) < 0 {
             break;
@@ -92,17 +96,17 @@ const fn check_selection(
     if selection.overran() {
         return Err(RiceError::Selection { inputs });
     }
-    Ok(selection.rows())
+    Ok(())
 }
 
-/// Checks the next row, and returns its number of weights.
+/// Starts and checks the next row.
 #[inline(always)]
 const fn check_row(
     rows: &mut Rows<'_>,
     row: u16,
     front: usize,
     columns: u32,
-) -> Result<u32, RiceError> {
+) -> Result<(), RiceError> {
     rows.start();
     if rows.row.bits.left(front) < 0 {
         return Err(RiceError::Ended { row });
@@ -136,7 +140,7 @@ const fn check_row(
             return Err(RiceError::Weight { row });
         }
     }
-    Ok(length)
+    Ok(())
 }
 
 /// Checks that only padding follows the last row.

@@ -7,28 +7,30 @@
 //!
 //! # What makes it small and fast to read
 //!
-//! - All numbers use one code, Rice's, with fitting parameters: rows of one length share a parameter
-//!   for gaps, derived from their density, and one for the steps between their first columns.
-//! - Rows sorted by length need one count per length instead of one length per row, and among rows of
-//!   one length first columns do not decrease. That saves nearly `log2(outputs!)` bits.
-//! - Weights on images come in clusters: half of them directly follow another one, at one bit each.
+//! - All numbers use one code, Rice's, with fitting parameters: rows of one length share a
+//!   parameter for gaps, derived from their density, and one for the steps between their first
+//!   columns.
+//! - Rows sorted by length need one count per length instead of one length per row, and among rows
+//!   of one length first columns do not decrease. That saves nearly `log2(outputs!)` bits.
+//! - Weights on images come in clusters: half of them directly follow another one, at one bit
+//!   each.
 //! - Inputs that no row uses (an image's border) are listed once, as runs, and left out.
 //! - Small magnitudes are more frequent than large ones, and Rice coded too.
-//! - No code is longer than 25 bits, nor is a weight with the gap that follows it, so one load of four
-//!   bytes at any address contains it. The stream runs from the block's end to its front, where the
-//!   head is, so these four bytes always lie inside the block.
+//! - No code is longer than 25 bits, nor is a weight with the gap that follows it, so one load of
+//!   four bytes at any address contains it. The stream runs from the block's end to its front,
+//!   where the head is, so these four bytes always lie inside the block.
 //!
 //! # Bits
 //!
-//! The stream begins with the block's last byte and continues to the byte before it, down to the one
-//! after the head. The first bit of a byte is its most significant; numbers have their most
+//! The stream begins with the block's last byte and continues to the byte before it, down to the
+//! one after the head. The first bit of a byte is its most significant; numbers have their most
 //! significant bit first. (So the bytes after the head are one little-endian number, read from its
-//! most significant bit.) The last byte of the stream, the first in memory, is padded with zeros, and
-//! nothing follows it.
+//! most significant bit.) The last byte of the stream, the first in memory, is padded with zeros,
+//! and nothing follows it.
 //!
-//! `R(k)`, a **Rice code**, represents a number `n` of 0 or more: `n >> k` zeros, then a one, then the
-//! low `k` bits of `n`. It has at most 25 bits. A weight's `R(weight_k)` and everything up to the next
-//! weight have at most 25 bits together.
+//! `R(k)`, a **Rice code**, represents a number `n` of 0 or more: `n >> k` zeros, then a one, then
+//! the low `k` bits of `n`. It has at most 25 bits. A weight's `R(weight_k)` and everything up to
+//! the next weight have at most 25 bits together.
 //!
 //! **Folded** numbers carry a sign: 0, 1, 2, 3, 4, ... mean 0, -1, 1, -2, 2, ...
 //!
@@ -75,13 +77,14 @@
 //!     for each weight of the row:
 //!       R(weight_k)   the weight's number
 //!       unless it is the row's last, the gap: the number of columns between it and the next one
-//!         if adjacent:    one bit, 1 if the gap is 0, else R(K(gap_spread, length)) of the gap less one
+//!         if adjacent:    a bit, 1 if the gap is 0; after a 0,
+//!                         R(K(gap_spread, length)) of the gap less one
 //!         if not:         R(K(gap_spread, length)) of the gap
 //! ```
 //!
-//! `columns` is the number of used inputs if there is a list, and columns then number these; otherwise
-//! it is the layer's inputs. A **weight's number** is `2 * (|w| - 1)`, plus 1 for a negative weight; with a
-//! codebook it is the index of the entry.
+//! `columns` is the number of used inputs if there is a list, and columns then number these;
+//! otherwise it is the layer's inputs. A **weight's number** is `2 * (|w| - 1)`, plus 1 for a
+//! negative weight; with a codebook it is the index of the entry.
 //!
 //! For example `80 00 02 00 c0 c2 5f 66`, three inputs and the rows `5 - x[1]` and
 //! `-2 + 3 x[0] + x[2]`: sorted, `bias_k` 2 and all other parameters 0. The stream is 66 5f c2 c0:

@@ -1,9 +1,9 @@
 //! An order of hidden units that makes rows cheap to store.
 //!
-//! The units of a hidden layer may be in any order, if the columns of the layer that reads them are
-//! permuted alike. The encoding is made for rows sorted by their number of weights, then by their
-//! columns: lengths become counts of rows, and first columns become small steps. Together that saves
-//! nearly all the `log2(rows!)` bits that an order is worth.
+//! The units of a hidden layer may be in any order, if the columns of the layer that reads them
+//! are permuted alike. The encoding is made for rows sorted by their number of weights, then by
+//! their columns: lengths become counts of rows, and first columns become small steps. Together
+//! that saves nearly all the `log2(rows!)` bits that an order is worth.
 
 use alloc::vec::Vec;
 
@@ -19,9 +19,9 @@ pub struct Pattern {
 
 /// Returns the order in which to store the units of each layer except the last.
 ///
-/// Layers are given from first to last, each reading the previous one. `order[layer][new]` is the old
-/// number of the unit. If the inputs of a layer are not a multiple of the units before it, those units
-/// keep their order.
+/// Layers are given from first to last, each reading the previous one. `order[layer][new]` is the
+/// old number of the unit. If the inputs of a layer are not a multiple of the units before it,
+/// those units keep their order.
 #[must_use]
 pub fn unit_order(layers: &[Pattern]) -> Vec<Vec<usize>> {
     let mut orders: Vec<Vec<usize>> = Vec::new();

@@ -113,8 +113,8 @@ impl<'a> Parameters<'a> {
     }
 }
 
-/// Returns the Rice parameter of the distances of `weights` weights in `columns` columns: the least `k`
-/// with `weights << k` at least `columns * spread / 8`.
+/// Returns the Rice parameter of the distances of `weights` weights in `columns` columns: the
+/// least `k` with `weights << k` at least `columns * spread / 8`.
 #[inline(never)]
 pub(super) const fn gap_k(columns: u32, spread: u32, weights: u32) -> u32 {
     let reach = reach(columns, spread);

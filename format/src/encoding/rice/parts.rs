@@ -29,7 +29,8 @@ impl Parts {
 }
 
 impl Rice<'_> {
-    /// Returns the bits of the block by purpose, as [`write_rice`](super::write_rice) returned them.
+    /// Returns the bits of the block by purpose, as [`write_rice`](super::write_rice) returned
+    /// them.
     #[must_use]
     pub fn parts(&self) -> Parts {
         let Ok(parameters) = Parameters::read(self.block) else {
@@ -55,8 +56,8 @@ impl Rice<'_> {
         parts
     }
 
-    /// Returns the bits of a weight if all codes had the same length: enough for the codebook, or for
-    /// all weights up to the largest magnitude.
+    /// Returns the bits of a weight if all codes had the same length: enough for the codebook, or
+    /// for all weights up to the largest magnitude.
     #[must_use]
     pub fn value_bits(&self) -> u32 {
         let Ok(parameters) = Parameters::read(self.block) else {

@@ -6,7 +6,8 @@ use crate::encoding::rows::Rows;
 
 /// The remaining rows of a [`Rice`], whose columns index the layer's inputs.
 ///
-/// Slower than [`RiceRows`] if the block has a list of used inputs, which is read again for each row.
+/// Slower than [`RiceRows`] if the block has a list of used inputs, which is read again for each
+/// row.
 #[derive(Clone, Debug)]
 pub struct RiceReader<'a> {
     rice: Rice<'a>,

@@ -1,7 +1,7 @@
 //! Reading the rows of a block, one after another: a bias, then columns and weights.
 //!
-//! Reading never panics; an invalid stream yields wrong numbers. [`super::Rice::check`] rejects invalid
-//! streams by the same code that kernels use.
+//! Reading never panics; an invalid stream yields wrong numbers. [`super::Rice::check`] rejects
+//! invalid streams by the same code that kernels use.
 
 use super::bits::{Bits, rice, unfold};
 use super::parameters::{
@@ -52,7 +52,8 @@ impl<'a> Rows<'a> {
         }
     }
 
-    /// Returns the number of columns: the length of the list of used inputs, or the layer's inputs.
+    /// Returns the number of columns: the length of the list of used inputs, or the layer's
+    /// inputs.
     #[must_use]
     pub const fn columns(&self) -> usize {
         self.columns as usize
@@ -132,7 +133,8 @@ pub struct Stream<'a> {
     pub head: u32,
     /// The weights by their numbers; empty if there is no codebook.
     pub codebook: &'a [u8],
-    /// The Rice parameter of first columns is the least `k` with `length * rows << k` at least this.
+    /// The Rice parameter of first columns is the least `k` with `length * rows << k` at least
+    /// this.
     pub first_reach: u32,
     /// The Rice parameter of gaps is the least `k` with `length << k` at least this.
     pub gap_reach: u32,
@@ -153,8 +155,8 @@ pub(super) struct Row<'a> {
 }
 
 impl Row<'_> {
-    /// Reads the weight at `column`, which must exist, and the gap after it. Returns the weight, and
-    /// whether another one follows.
+    /// Reads the weight at `column`, which must exist, and the gap after it. Returns the weight,
+    /// and whether another one follows.
     #[inline(always)]
     pub(super) const fn step(&mut self) -> (i32, bool) {
         let mut window = self.bits.window();
@@ -172,7 +174,8 @@ impl Row<'_> {
             if window & self.adjacent != 0 {
                 taken += 1;
             } else {
-                // In adjacent mode one zero bit is read already, and the gap is at least one column.
+                // In adjacent mode one zero bit is read already, and the gap is at least one
+                // column.
                 let known = self.adjacent >> 31;
                 window <<= known;
                 let (gap, bits) = rice(&mut window, self.gap_k & 31);

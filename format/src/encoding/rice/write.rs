@@ -30,8 +30,8 @@ pub(crate) fn write(
     Ok(block)
 }
 
-/// Writes a layer of `inputs` columns as a block that is as small as possible for these rows in this
-/// order. If the order is free, sort them first (see [`super::unit_order`]).
+/// Writes a layer of `inputs` columns as a block that is as small as possible for these rows in
+/// this order. If the order is free, sort them first (see [`super::unit_order`]).
 ///
 /// A list of the used inputs is tried if `may_select`; only dense layers support it.
 ///
@@ -74,7 +74,8 @@ pub fn write_rice(
     Ok((smallest.block, smallest.parts))
 }
 
-/// Returns the distinct weights, the most frequent first, or nothing if they do not fit a codebook.
+/// Returns the distinct weights, the most frequent first, or nothing if they do not fit a
+/// codebook.
 fn codebook(rows: &[RiceRow]) -> Vec<u8> {
     let mut counts = BTreeMap::new();
     for &(_, weight) in rows.iter().flat_map(|row| &row.weights) {
@@ -125,7 +126,8 @@ fn plain<'a>(rows: &[RiceRow], codebook: &'a [u8], sorted: bool) -> Parameters<'
 
 /// Encodes the layer with the best parameters that a writer may choose, starting from `plain`.
 ///
-/// The cost of one parameter does not depend on the others, except among those that shape the gaps.
+/// The cost of one parameter does not depend on the others, except among those that shape the
+/// gaps.
 fn smallest(layer: &Layer<'_>, plain: Parameters<'_>) -> Encoded {
     type Choose = fn(&mut Choice<'_>, u32);
     let choices: [(Choose, u32); 10] = [

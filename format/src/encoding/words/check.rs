@@ -80,20 +80,21 @@ const fn block_length(layer: usize, needed: usize, block: &[u8]) -> ParseError {
 
 /// Skips valid rows of `length` words: columns rise, stay below `inputs`, and only zeros follow.
 ///
-/// Since columns rise, only the last one is compared with the inputs. Kept out of line because it would
-/// otherwise compete for registers with the rest of the parser.
+/// Since columns rise, only the last one is compared with the inputs. Kept out of line because it
+/// would otherwise compete for registers with the rest of the parser.
 #[inline(never)]
 const fn skip_rows(mut rows: &[[u8; 4]], length: usize, mask: u32, inputs: i32) -> &[[u8; 4]] {
     while let Some((row, behind)) = rows.split_at_checked(1 + length.div_ceil(2))
         && let [_bias, pairs @ ..] = row
     {
-        // The column before the first: -1, or, since no weight may follow a word of 0, the highest.
+        // The column before the first: -1, or, since no weight may follow a word of 0, the
+        // highest.
         let mut last = match pairs {
             [[0, 0, ..], ..] => inputs - 1,
             _ => -1,
         };
-        // Collects what follows the last column, which must be 0. A row of odd length must have a word
-        // there.
+        // Collects what follows the last column, which must be 0. A row of odd length must have a
+        // word there.
         let (mut rest, mut zeros) = (pairs, length as u32 % 2);
         while let [pair, behind @ ..] = rest {
             let pair = u32::from_le_bytes(*pair);

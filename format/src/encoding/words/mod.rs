@@ -12,16 +12,17 @@
 //! ```
 //!
 //! The low `c` bits of a word are its column. The whole word, as `i16`, is the weight that is
-//! multiplied: the column is a known fraction of it, so an engine extracts nothing and the quantizer
-//! loses nothing. The hidden units of a network can be ordered such that rows of equal length are
-//! neighbours; a kernel can then have an unrolled body per length.
+//! multiplied: the column is a known fraction of it, so an engine extracts nothing and the
+//! quantizer loses nothing. The hidden units of a network can be ordered such that rows of equal
+//! length are neighbours; a kernel can then have an unrolled body per length.
 //!
-//! A kernel jumps by the form, with one load and one jump per run. The form is `2 * length + e` for
-//! rows of up to 14 words and `30 + e` for longer ones, whose length is the 32-bit number after the
-//! head. `e` is 1 if the number of rows is even, so that a body may compute two rows at a time. The
-//! number 34 in place of a head ends the block.
+//! A kernel jumps by the form, with one load and one jump per run. The form is `2 * length + e`
+//! for rows of up to 14 words and `30 + e` for longer ones, whose length is the 32-bit number
+//! after the head. `e` is 1 if the number of rows is even, so that a body may compute two rows at
+//! a time. The number 34 in place of a head ends the block.
 //!
-//! Words of 0 fill up rows that are shorter than their run, and the last pair of a run of odd length.
+//! Words of 0 fill up rows that are shorter than their run, and the last pair of a run of odd
+//! length.
 //!
 //! Rejected if
 //! - `c` is 0, above 15, or too small for the columns,
@@ -64,7 +65,8 @@ pub struct Words<'a> {
     block: &'a [[u8; 4]],
 }
 
-/// Returns the number of bits, at least 1, that a word needs to name one of `count` columns (or rows).
+/// Returns the number of bits, at least 1, that a word needs to name one of `count` columns (or
+/// rows).
 #[must_use]
 pub const fn index_bits(count: usize) -> u8 {
     let bits = usize::BITS - count.saturating_sub(1).leading_zeros();
@@ -73,7 +75,8 @@ pub const fn index_bits(count: usize) -> u8 {
 
 /// Packs an index into the low `index_bits` bits of a word whose upper bits are `high`.
 ///
-/// The result is the weight that an engine multiplies by. Bits of `high` that leave 16 bits are lost.
+/// The result is the weight that an engine multiplies by. Bits of `high` that leave 16 bits are
+/// lost.
 ///
 /// ```
 /// use rarefy_format::{index_bits, pack_word};
@@ -115,8 +118,8 @@ impl<'a> Words<'a> {
         }
     }
 
-    /// Returns the block as 32-bit words: the mask, the runs, and the end. A run is a head and its rows;
-    /// a row is a bias and pairs of packed words.
+    /// Returns the block as 32-bit words: the mask, the runs, and the end. A run is a head and its
+    /// rows; a row is a bias and pairs of packed words.
     #[must_use]
     pub const fn block(&self) -> &'a [[u8; 4]] {
         self.block
@@ -215,7 +218,8 @@ pub struct WordsRuns<'a> {
 }
 
 impl<'a> WordsRuns<'a> {
-    /// Reads the head of the next run, whose rows follow in the stream; returns `None` after the last.
+    /// Reads the head of the next run, whose rows follow in the stream; returns `None` after the
+    /// last.
     #[inline(always)]
     fn head(&mut self) -> Option<Run> {
         let (head, stream) = self.stream.split_first()?;

@@ -9,8 +9,8 @@ use crate::encoding::unfit::Unfit;
 /// The most rows of a run.
 const MOST_ROWS: usize = 1 << 15;
 
-/// The cost of a run besides its rows, in units of a weight's cost: rows are filled up with words of 0
-/// where that is cheaper than a run of their own.
+/// The cost of a run besides its rows, in units of a weight's cost: rows are filled up with words
+/// of 0 where that is cheaper than a run of their own.
 const RUN_COST: usize = 2;
 
 /// Writes a block.
@@ -62,8 +62,8 @@ fn write_head(run: Run, block: &mut Vec<u8>) -> Result<(), Unfit> {
 
 /// Groups rows of these lengths, in their order, into the cheapest runs.
 ///
-/// Neighbours share a run where filling up the shorter ones costs less than another run. Words of 0
-/// take flash in pairs, so odd lengths are filled up for free.
+/// Neighbours share a run where filling up the shorter ones costs less than another run. Words of
+/// 0 take flash in pairs, so odd lengths are filled up for free.
 fn runs(lengths: &[usize]) -> Vec<Run> {
     let groups = groups(lengths);
     let starts = cheapest_starts(&groups);
@@ -99,8 +99,8 @@ fn groups(lengths: &[usize]) -> Vec<Run> {
     groups
 }
 
-/// Finds, for each end of a run of `groups`, the start that makes all runs up to there cheapest, by
-/// shortest paths over the boundaries between groups.
+/// Finds, for each end of a run of `groups`, the start that makes all runs up to there cheapest,
+/// by shortest paths over the boundaries between groups.
 fn cheapest_starts(groups: &[Run]) -> Vec<usize> {
     let mut costs = vec![usize::MAX; groups.len() + 1];
     let mut starts = vec![0; groups.len() + 1];

@@ -20,8 +20,8 @@ pub fn dense(random: &mut Random, encoding: Encoding, columns: usize, last: bool
     }
 }
 
-/// Returns the shape of an input of `inputs` values along its width: a container's input has at most
-/// 255 channels.
+/// Returns the shape of an input of `inputs` values along its width: a container's input has at
+/// most 255 channels.
 pub fn line(inputs: usize) -> Shape {
     Shape {
         channels: 1,
@@ -82,9 +82,9 @@ pub fn selective(random: &mut Random) -> NetworkSpec {
     }
 }
 
-/// Returns one layer in [`Encoding::Columns`] that has, for each count up to `rows`, three pairs of
-/// inputs: one whose first input that many rows read, one whose second input they read, and one of
-/// which they read both.
+/// Returns one layer in [`Encoding::Columns`] that has, for each count up to `rows`, three pairs
+/// of inputs: one whose first input that many rows read, one whose second input they read, and one
+/// of which they read both.
 pub fn sections(rows: usize) -> NetworkSpec {
     let encoding = Encoding::Columns;
     let columns = 2 * 3 * (rows + 1);

@@ -42,7 +42,8 @@ impl Family {
         self.removal.len()
     }
 
-    /// Returns how many weights each layer loses when `k` are removed, if the quota allows that `k`.
+    /// Returns how many weights each layer loses when `k` are removed, if the quota allows that
+    /// `k`.
     pub fn removed(&self, k: usize) -> Option<Vec<usize>> {
         if self.sharing != Sharing::Global {
             return sharing::removed(self.sharing, &self.tensors, k);
@@ -100,8 +101,9 @@ impl Family {
         effective(&self.graph, &self.mask(k), Mode::Exact)
     }
 
-    /// Finds the largest valid `k` whose mask has at least `1 / compression` of all weights effective,
-    /// or the lowest valid one if none has. Beyond the valid ones every mask is too sparse.
+    /// Finds the largest valid `k` whose mask has at least `1 / compression` of all weights
+    /// effective, or the lowest valid one if none has. Beyond the valid ones every mask is too
+    /// sparse.
     pub fn search(&self, compression: f64) -> usize {
         let wanted = wanted(self.total(), compression);
         let valid = self.valid().expect("some budget is valid");

@@ -31,7 +31,8 @@ pub fn count(masks: &[Vec<bool>]) -> usize {
     counts(masks).iter().sum()
 }
 
-/// Returns the fewest effective weights out of `total` with a compression of at most `compression`.
+/// Returns the fewest effective weights out of `total` with a compression of at most
+/// `compression`.
 pub fn wanted(total: usize, compression: f64) -> usize {
     let total = total as f64;
     (total / compression - 1e-9 * total).ceil() as usize

@@ -145,7 +145,8 @@ fn plane(node: &Node) -> usize {
     node.shape[1..].iter().product()
 }
 
-/// Calls `visit` with each pair of positions, inside a channel, that `tap` reads and contributes to.
+/// Calls `visit` with each pair of positions, inside a channel, that `tap` reads and contributes
+/// to.
 fn reads(
     window: Window,
     tap: usize,

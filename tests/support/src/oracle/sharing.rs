@@ -24,8 +24,8 @@ pub enum Sharing {
     Igq,
 }
 
-/// Returns how many weights each of `tensors` loses when `k` are removed; `None` where the quota asks
-/// a layer to lose less than nothing or more than it has.
+/// Returns how many weights each of `tensors` loses when `k` are removed; `None` where the quota
+/// asks a layer to lose less than nothing or more than it has.
 ///
 /// # Panics
 /// With [`Sharing::Global`], which is not a quota.
@@ -73,8 +73,8 @@ fn uniform_plus(tensors: &[Prunable], sizes: &[usize], k: usize) -> Option<Vec<u
 
 /// Applies the quota ERK.
 ///
-/// A layer keeps `(N - k) d / D` with `d` the sum of its dimensions and D that of all; a layer that
-/// would keep more than it has hands the surplus to the layer before it, from the last on.
+/// A layer keeps `(N - k) d / D` with `d` the sum of its dimensions and D that of all; a layer
+/// that would keep more than it has hands the surplus to the layer before it, from the last on.
 fn erk(tensors: &[Prunable], sizes: &[usize], k: usize) -> Option<Vec<usize>> {
     let dimensions: Vec<usize> = tensors.iter().map(|t| t.shape.iter().sum()).collect();
     let all: usize = dimensions.iter().sum();

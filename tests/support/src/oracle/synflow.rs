@@ -2,8 +2,8 @@
 //! link.
 //!
 //! The network is linear: no batch norm, no activation, average pooling, all weights |w|, an input
-//! of ones. A weight's score is |w| times the derivative by it of the sum of the outputs. In each of
-//! 100 rounds the lowest scores go; f64 throughout, unscaled, so the networks must be small.
+//! of ones. A weight's score is |w| times the derivative by it of the sum of the outputs. In each
+//! of 100 rounds the lowest scores go; f64 throughout, unscaled, so the networks must be small.
 
 use rarefy_trainer::graph::{Graph, Operation};
 use rarefy_trainer::pruning::effective::Mode;
