@@ -26,11 +26,17 @@ impl<'a> Model<'a> {
     ///
     /// In a `const` it runs at compile time, and the program needs no parser:
     ///
-    /// ```ignore
+    /// ```
+    /// use rarefy_format::Model;
+    ///
+    /// // Usually include_bytes!("model.rfy"). This one computes 3 * x + 7.
+    /// const BYTES: &[u8] = b"RFY\x01\x18\xef\x48\xc0\x01\x01\0\0\x01\0\x01\x01\
+    ///     \0\0\x01\0\x01\0\x05\0\x07\0\0\0\x03";
     /// const MODEL: Model<'_> = match Model::parse(BYTES) {
     ///     Ok(model) => model,
     ///     Err(_) => panic!("the model is invalid"),
     /// };
+    /// assert_eq!((MODEL.inputs(), MODEL.outputs()), (1, 1));
     /// ```
     ///
     /// # Errors

@@ -159,7 +159,7 @@ pub(crate) const fn check_columns(
         };
         columns = rest;
         let (mut floor, mut at) = (0, row_columns);
-        while let [column, behind @ ..] = at {
+        while let [column, rest @ ..] = at {
             let column = u16::from_le_bytes(*column);
             if column as usize >= inputs || (column as usize) < floor {
                 return Err(ParseError::Column {
@@ -171,7 +171,7 @@ pub(crate) const fn check_columns(
                 });
             }
             floor = column as usize + 1;
-            at = behind;
+            at = rest;
         }
         position += length;
         if length > longest {

@@ -103,11 +103,11 @@ pub struct DenseRows<'a> {
 impl Rows for DenseRows<'_> {
     #[inline]
     fn next_row(&mut self, mut visit: impl FnMut(u16, i16)) -> Option<i32> {
-        let (_, behind) = self.rest.bias.split_first()?;
+        let (_, rest_bias) = self.rest.bias.split_first()?;
         let (row, values) = self.rest.values.split_at_checked(self.rest.inputs)?;
         let bias = u32_at(self.rest.bias, 0) as i32;
         self.rest = Dense {
-            bias: behind,
+            bias: rest_bias,
             values,
             ..self.rest
         };

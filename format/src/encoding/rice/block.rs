@@ -2,7 +2,6 @@
 
 use super::bits::Bits;
 use super::parameters::{FIRST_SPREAD, GAP_SPREAD, Parameters, SELECTED, reach};
-use super::reader::RiceReader;
 use super::rows::{Rows, Stream};
 use super::selection::Selection;
 use crate::encoding::rows::Dimensions;
@@ -68,12 +67,6 @@ impl<'a> Rice<'a> {
     #[inline]
     pub const fn rows(&self) -> Rows<'a> {
         self.selection().rows()
-    }
-
-    /// Returns an iterator over the rows, whose columns index the layer's inputs.
-    #[must_use]
-    pub const fn each(&self) -> RiceReader<'a> {
-        RiceReader::new(*self)
     }
 
     /// Returns the block for a kernel that reads the bits itself.

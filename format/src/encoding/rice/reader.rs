@@ -15,12 +15,14 @@ pub struct RiceReader<'a> {
     left: u16,
 }
 
-impl<'a> RiceReader<'a> {
-    pub(super) const fn new(rice: Rice<'a>) -> Self {
+impl<'a> Rice<'a> {
+    /// Returns an iterator over the rows, whose columns index the layer's inputs.
+    #[must_use]
+    pub const fn each(&self) -> RiceReader<'a> {
         RiceReader {
-            rows: rice.rows(),
-            left: rice.outputs(),
-            rice,
+            rice: *self,
+            rows: self.rows(),
+            left: self.outputs(),
         }
     }
 }

@@ -84,7 +84,7 @@ const fn block_length(layer: usize, needed: usize, block: &[u8]) -> ParseError {
 /// would otherwise compete for registers with the rest of the parser.
 #[inline(never)]
 const fn skip_rows(mut rows: &[[u8; 4]], length: usize, mask: u32, inputs: i32) -> &[[u8; 4]] {
-    while let Some((row, behind)) = rows.split_at_checked(1 + length.div_ceil(2))
+    while let Some((row, rows_after)) = rows.split_at_checked(1 + length.div_ceil(2))
         && let [_bias, pairs @ ..] = row
     {
         // The column before the first: -1, or, since no weight may follow a word of 0, the
@@ -96,10 +96,10 @@ const fn skip_rows(mut rows: &[[u8; 4]], length: usize, mask: u32, inputs: i32) 
         // Collects what follows the last column, which must be 0. A row of odd length must have a
         // word there.
         let (mut rest, mut zeros) = (pairs, length as u32 % 2);
-        while let [pair, behind @ ..] = rest {
+        while let [pair, after @ ..] = rest {
             let pair = u32::from_le_bytes(*pair);
             let (first, second) = ((pair & mask) as i32, (pair >> 16 & mask) as i32);
-            rest = behind;
+            rest = after;
             if first > last && second > first {
                 last = second;
                 continue;
@@ -110,14 +110,14 @@ const fn skip_rows(mut rows: &[[u8; 4]], length: usize, mask: u32, inputs: i32) 
             }
             break;
         }
-        while let [pair, behind @ ..] = rest {
+        while let [pair, after @ ..] = rest {
             zeros |= u32::from_le_bytes(*pair);
-            rest = behind;
+            rest = after;
         }
         if zeros != 0 || last >= inputs {
             break;
         }
-        rows = behind;
+        rows = rows_after;
     }
     rows
 }
