@@ -7,6 +7,7 @@ pub(crate) struct Bytes<'a> {
 }
 
 impl<'a> Bytes<'a> {
+    /// Starts reading `rest`.
     pub(crate) const fn new(rest: &'a [u8]) -> Self {
         Bytes { rest }
     }

@@ -204,6 +204,7 @@ impl<'a> Layer<'a> {
         parts
     }
 
+    /// Returns the dimensions of the weights.
     const fn dimensions(&self) -> Dimensions {
         Dimensions {
             inputs: self.columns(),

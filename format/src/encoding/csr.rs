@@ -30,6 +30,7 @@ pub struct Csr<'a> {
 }
 
 impl<'a> Csr<'a> {
+    /// Views a block that [`check`] accepted. The view of any other block is wrong but harmless.
     #[inline(always)]
     pub(crate) const fn read(dims: Dimensions, block: &'a [u8]) -> Self {
         match sections(dims, block) {
@@ -86,6 +87,7 @@ impl<'a> Csr<'a> {
         self.values.iter().filter(|&&value| value != 0).count()
     }
 
+    /// Returns what the bytes of the block are for.
     pub(super) fn parts(&self) -> BlockParts {
         BlockParts {
             positions: self.lengths.as_flattened().len() + self.columns.as_flattened().len(),

@@ -27,6 +27,7 @@ pub struct CsrF32<'a> {
 }
 
 impl<'a> CsrF32<'a> {
+    /// Views a block that [`check`] accepted. The view of any other block is wrong but harmless.
     #[inline(always)]
     pub(crate) const fn read(dims: Dimensions, block: &'a [u8]) -> Self {
         match sections(dims, block) {
@@ -79,6 +80,7 @@ impl<'a> CsrF32<'a> {
             .count()
     }
 
+    /// Returns what the bytes of the block are for.
     pub(super) fn parts(&self) -> BlockParts {
         let lengths = self.lengths.as_flattened().len();
         BlockParts {

@@ -23,6 +23,7 @@ pub struct Dense<'a> {
 }
 
 impl<'a> Dense<'a> {
+    /// Views a block that [`check`] accepted. The view of any other block is wrong but harmless.
     #[inline(always)]
     pub(crate) const fn read(dims: Dimensions, block: &'a [u8]) -> Self {
         let mut bytes = Bytes::new(block);
@@ -67,6 +68,7 @@ impl<'a> Dense<'a> {
         self.values.iter().filter(|&&value| value != 0).count()
     }
 
+    /// Returns what the bytes of the block are for.
     pub(super) fn parts(&self) -> BlockParts {
         BlockParts {
             values: self.values.len(),

@@ -30,6 +30,7 @@ pub(super) fn check_lists(spec: &LayerSpec) -> Result<(), SpecError> {
             })
         }
     };
+    /// Checks that columns rise.
     fn rising<T>(rows: &[Vec<(u16, T)>]) -> Result<(), SpecError> {
         for row in rows {
             if let Some(pair) = row.windows(2).find(|pair| pair[0].0 >= pair[1].0) {

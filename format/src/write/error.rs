@@ -43,6 +43,7 @@ pub enum SpecError {
 }
 
 impl SpecError {
+    /// Adds the layer at fault.
     pub(super) fn of(self, layer: usize) -> WriteError {
         WriteError::Layer { layer, error: self }
     }

@@ -76,6 +76,7 @@ struct Counts {
 }
 
 impl Counts {
+    /// Reads the counts.
     const fn of(header: [u8; 4]) -> Self {
         let header = u32::from_le_bytes(header);
         Counts {
@@ -105,6 +106,7 @@ impl Counts {
 }
 
 impl<'a> Columns<'a> {
+    /// Views a block that [`check`] accepted. The view of any other block is wrong but harmless.
     #[inline(always)]
     pub(crate) const fn read(dims: Dimensions, block: &'a [u8]) -> Self {
         match sections(dims, block) {
@@ -185,6 +187,7 @@ impl<'a> Columns<'a> {
         count
     }
 
+    /// Returns what the bytes of the block are for.
     pub(super) fn parts(&self) -> BlockParts {
         let index_bits = self.mask().count_ones() as usize;
         let mut stored = 0;

@@ -69,6 +69,7 @@ struct RowRun {
 }
 
 impl<'a> Layer<'a> {
+    /// Prepares a layer for encoding.
     pub(super) fn new(inputs: u16, rows: &'a [RiceRow], may_select: bool) -> Self {
         let mut used = vec![false; usize::from(inputs)];
         for &(column, _) in rows.iter().flat_map(|row| &row.weights) {

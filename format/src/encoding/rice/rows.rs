@@ -26,6 +26,7 @@ pub struct Rows<'a> {
 }
 
 impl<'a> Rows<'a> {
+    /// Starts reading rows of `columns` columns.
     pub(super) const fn new(bits: Bits<'a>, columns: u32) -> Self {
         // `check` has read the same parameters.
         let parameters = match Parameters::read(bits.block()) {

@@ -20,6 +20,7 @@ pub struct Selection<'a> {
 const ALL: u32 = 0x100;
 
 impl<'a> Selection<'a> {
+    /// Starts reading the list, if the block has one.
     #[inline(always)]
     pub(super) const fn new(mut bits: Bits<'a>, listed: bool, inputs: u32) -> Self {
         let mut both = ALL;

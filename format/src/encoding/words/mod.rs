@@ -88,6 +88,7 @@ pub const fn pack_word(high: i16, index: u16, index_bits: u8) -> i16 {
 }
 
 impl<'a> Words<'a> {
+    /// Views a block that [`check`] accepted. The view of any other block is wrong but harmless.
     #[inline(always)]
     pub(crate) const fn read(dims: Dimensions, block: &'a [u8]) -> Self {
         Words {
@@ -153,6 +154,7 @@ impl<'a> Words<'a> {
         count_nonzeros(self.rows())
     }
 
+    /// Returns what the bytes of the block are for.
     pub(super) fn parts(&self) -> BlockParts {
         let index_bits = self.mask().count_ones() as usize;
         let pairs = self
