@@ -1,11 +1,10 @@
-//! Container bytes on the heap, on the boundary that an engine asks for: a `Vec<u8>`
-//! promises none.
+//! Aligned container bytes on the heap: a `Vec<u8>` guarantees no alignment.
 
 use alloc::vec;
 use alloc::vec::Vec;
 use core::ops::Deref;
 
-/// A copy of bytes that begins on a 4-byte boundary. For bytes in flash use [`crate::Aligned`].
+/// A copy of bytes, aligned to 4 bytes. For bytes in flash use [`crate::Aligned`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AlignedBytes {
     words: Vec<u32>,
@@ -13,7 +12,7 @@ pub struct AlignedBytes {
 }
 
 impl AlignedBytes {
-    /// Copies `bytes`.
+    /// Copies `bytes` to the heap.
     ///
     /// ```
     /// let bytes = rarefy_format::AlignedBytes::copy_from(b"seven b");

@@ -1,36 +1,38 @@
-//! How much memory an inference needs, by one rule for writer, parser, engine and compile time.
+//! The memory of an inference: one rule for writer, parser, engine and compile time.
 //!
-//! A buffer takes a byte a value, its margins included; the sums of the last layer, of a layer stored
-//! by columns, and the floats of a float network four. All are rounded up to words. A convolution takes
-//! a word for each tap of its longest row besides, and six to arrange them in: right before an output at
-//! the arena's end, right behind any other.
+//! A buffer takes one byte per value, including margins. It takes four bytes per value for the
+//! sums of the last layer, for a layer stored by columns, and for floats. Sizes are rounded up to
+//! words. A convolution has a scratch buffer of one word per tap of its longest row, and six more:
+//! directly before an output at the arena's end, directly after any other.
 //!
-//! Layer 0 reads the caller's input, or, where it pads, a copy with margins at the arena's end. Without
-//! links, even layers write at the arena's front and odd ones at its end, so only what a layer reads and
-//! what it writes must fit side by side: the arena is the largest such pair. With links each layer
-//! states its place, and the arena holds them all, and the input's copy behind those that are written
-//! while it is still to be read.
+//! Layer 0 reads the caller's input, or, if it pads, a copy with margins at the arena's end.
+//! Without links the arena is a ping-pong buffer: even layers write at its front and odd ones at
+//! its end, so only the source and the output of one layer must fit at a time. With links each
+//! layer states its place. The arena then holds all of them, and the copy of the input after those
+//! that are written while it is still needed.
 
 use crate::encoding::Encoding;
 use crate::header::{HEADER_BYTES, MAGIC, VERSION};
 
-/// Words that `values` outputs of a layer take.
+/// Returns the words that `values` outputs of a layer take.
 #[inline(always)]
-pub(crate) const fn buffer_words(values: usize, encoding: Encoding, last: bool) -> usize {
-    if last || matches!(encoding, Encoding::Columns | Encoding::CsrF32) {
+pub(crate) const fn buffer_words(values: usize, encoding: Encoding, is_last: bool) -> usize {
+    if is_last || matches!(encoding, Encoding::Columns | Encoding::CsrF32) {
         values
     } else {
         values.div_ceil(4)
     }
 }
 
-/// The arena's size in 32-bit words as the header of `model` states it, for sizing a static arena
-/// at compile time. [`crate::Model::parse`] refuses a container whose statement is not exact.
+/// Returns the size of the arena in 32-bit words, as the header of `model` states it.
+///
+/// Use it to size a static arena at compile time. [`crate::Model::parse`] checks that the stated
+/// size is right.
 ///
 /// # Panics
 ///
-/// When `model` is too short for a header, or its magic or version is wrong. In a `const` that is a
-/// compile error, where it belongs; at run time use [`crate::Model::arena_words`].
+/// If `model` is too short for a header, or its magic or version is wrong. In a `const` that is a
+/// compile error. At run time, use [`crate::Model::arena_words`].
 ///
 /// ```
 /// use rarefy_format::arena_words;
@@ -46,11 +48,11 @@ pub const fn arena_words(model: &[u8]) -> usize {
     );
     assert!(
         model[0] == MAGIC[0] && model[1] == MAGIC[1] && model[2] == MAGIC[2],
-        "the model is no .rfy container: it does not begin with RFY"
+        "the model is not a .rfy container: it does not begin with RFY"
     );
     assert!(
         model[3] == VERSION,
-        "the model is a .rfy container of another format version"
+        "the model has another format version: export it again"
     );
     model[9] as usize | (model[10] as usize) << 8 | (model[11] as usize) << 16
 }

@@ -1,17 +1,18 @@
-//! The arithmetic of the engine, in one function.
+//! Requantization, the arithmetic between layers.
 //!
-//! Activations are unsigned 8-bit integers, weights signed and of at most 16 bits, biases and
-//! accumulators signed 32-bit. Sums are taken modulo 2^32, so the order of adding is free; the writer
-//! refuses weights for which a sum could leave 32 bits, so in a model it has written none ever wraps.
+//! Activations are unsigned 8-bit integers, weights are signed with at most 16 bits, biases and
+//! accumulators are signed 32-bit integers. Sums are taken modulo 2^32, so the order of addition
+//! does not matter. The writer rejects weights for which a sum could overflow, so in a model that
+//! it wrote no sum wraps.
 
 /// The largest shift a layer may have.
 pub const MAX_SHIFT: u8 = 31;
 
-/// What a hidden layer stores for an accumulator: `clamp(acc >> shift, 0, 255)`, where `>>` keeps
-/// the sign. The clamp is the ReLU; to round to nearest, half of what is shifted out is part of the
-/// bias.
+/// Requantizes an accumulator to an activation: `clamp(acc >> shift, 0, 255)`.
 ///
-/// Only the low five bits of `shift` count; a layer's shift is at most [`MAX_SHIFT`].
+/// The shift is arithmetic, and the clamp is the ReLU. There is no rounding term: the writer adds
+/// half a unit of the result to the bias. Only the low five bits of `shift` are used; a layer's
+/// shift is at most [`MAX_SHIFT`].
 ///
 /// ```
 /// use rarefy_format::requantize;

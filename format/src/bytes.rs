@@ -1,22 +1,23 @@
-//! Reading bytes in order, in `const` code and without panics.
+//! Reading bytes sequentially, in `const` code and without panics.
 
-/// What is left of some bytes.
+/// The unread rest of a byte slice.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Bytes<'a> {
     rest: &'a [u8],
 }
 
 impl<'a> Bytes<'a> {
+    /// Starts reading `rest`.
     pub(crate) const fn new(rest: &'a [u8]) -> Self {
         Bytes { rest }
     }
 
-    /// All that is left.
+    /// Returns the unread bytes.
     pub(crate) const fn rest(&self) -> &'a [u8] {
         self.rest
     }
 
-    /// The next `count` bytes.
+    /// Takes the next `count` bytes.
     #[inline(always)]
     pub(crate) const fn take(&mut self, count: usize) -> Option<&'a [u8]> {
         match self.rest.split_at_checked(count) {
@@ -28,7 +29,7 @@ impl<'a> Bytes<'a> {
         }
     }
 
-    /// The next `N` bytes.
+    /// Takes the next `N` bytes.
     #[inline(always)]
     pub(crate) const fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
         match self.rest.split_first_chunk::<N>() {
@@ -40,7 +41,7 @@ impl<'a> Bytes<'a> {
         }
     }
 
-    /// The next `count` elements of `N` bytes.
+    /// Takes the next `count` elements of `N` bytes.
     #[inline(always)]
     pub(crate) const fn elements<const N: usize>(&mut self, count: usize) -> Option<&'a [[u8; N]]> {
         match self.take(count.saturating_mul(N)) {
@@ -50,7 +51,7 @@ impl<'a> Bytes<'a> {
     }
 }
 
-/// Element `index` as a number; 0 behind the end.
+/// Returns element `index` as a number, or 0 past the end.
 #[inline(always)]
 pub(crate) const fn u16_at(elements: &[[u8; 2]], index: usize) -> u16 {
     if index < elements.len() {
@@ -60,7 +61,7 @@ pub(crate) const fn u16_at(elements: &[[u8; 2]], index: usize) -> u16 {
     }
 }
 
-/// Element `index` as a number; 0 behind the end.
+/// Returns element `index` as a number, or 0 past the end.
 #[inline(always)]
 pub(crate) const fn u32_at(elements: &[[u8; 4]], index: usize) -> u32 {
     if index < elements.len() {
@@ -70,7 +71,7 @@ pub(crate) const fn u32_at(elements: &[[u8; 4]], index: usize) -> u32 {
     }
 }
 
-/// `value`, or the error, from a function of the same error: `?` is not for `const` functions yet.
+/// Unwraps a result or returns its error, like `?`, which is not available in `const` functions.
 macro_rules! check {
     ($result:expr) => {
         match $result {

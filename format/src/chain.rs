@@ -1,52 +1,61 @@
-//! A walk over a network of dense layers, with no more than their kernels need.
+//! A lean walk over the layers of a chain of dense layers.
 //!
-//! For builds without `maps`: there every layer is dense and reads the one before, so nothing has to be
-//! remembered but a length. A third of the instructions that [`crate::Layers`] takes for a layer.
+//! For engines built without `maps`: every layer is dense and reads the previous one, so the walk
+//! only keeps a length. It takes a third of the instructions per layer that [`crate::Layers`]
+//! takes.
 
 use crate::encoding::{Dimensions, Encoding, Weights};
 use crate::record::{RECORD_BYTES, Record};
 
-/// One dense layer.
+/// One layer of a chain of dense layers.
+#[doc(hidden)]
 #[derive(Clone, Copy, Debug)]
 pub struct DenseLayer<'a> {
     /// Its biases and weights.
     pub weights: Weights<'a>,
     /// Bits shifted out; 0 for the last layer.
     pub shift: u8,
-    /// Bytes that it reads.
+    /// Length of its input in bytes.
     pub inputs: usize,
-    /// Words of its output in the arena.
+    /// Size of its output in words of the arena.
     pub words: usize,
-    /// Whether it is the last.
+    /// Whether it is the last layer, whose sums are the logits.
     pub last: bool,
-    /// Whether it is the first.
+    /// Whether it is the first layer, which reads the caller's input.
     pub first: bool,
 }
 
-/// The layers of a [`crate::Model`] of dense layers, from the input to the output. Of any other model
-/// it gives harmless nonsense.
+/// An iterator over the layers of a chain of dense layers, from input to output.
+#[doc(hidden)]
 #[derive(Clone, Debug)]
 pub struct DenseLayers<'a> {
     /// Records and blocks.
-    behind: &'a [u8],
-    /// The records that are left.
+    body: &'a [u8],
+    /// The remaining records.
     records: &'a [[u8; RECORD_BYTES]],
-    /// Where the last block read ends.
+    /// The end of the last block read.
     at: usize,
-    /// What the next layer reads.
+    /// The length of the next layer's input.
     inputs: usize,
 }
 
 impl<'a> DenseLayers<'a> {
+    /// Starts a walk over `layers` layers. Yields none of them if one is not dense or has links.
     #[inline(always)]
-    pub(crate) const fn new(behind: &'a [u8], layers: usize, inputs: usize) -> Self {
+    pub(crate) const fn new(body: &'a [u8], layers: usize, inputs: usize) -> Self {
         let at = layers * RECORD_BYTES;
-        let records = match behind.split_at_checked(at) {
+        let records: &[[u8; RECORD_BYTES]] = match body.split_at_checked(at) {
             Some((records, _)) => records.as_chunks().0,
             None => &[],
         };
+        // Without maps, parsing has rejected everything else.
+        let records = if cfg!(feature = "maps") && !is_chain(records) {
+            &[]
+        } else {
+            records
+        };
         DenseLayers {
-            behind,
+            body,
             records,
             at,
             inputs,
@@ -54,24 +63,35 @@ impl<'a> DenseLayers<'a> {
     }
 }
 
+/// Returns whether all layers are dense, without links.
+const fn is_chain(mut records: &[[u8; RECORD_BYTES]]) -> bool {
+    while let [record, rest @ ..] = records {
+        if !Record::is_chained(*record) {
+            return false;
+        }
+        records = rest;
+    }
+    true
+}
+
 impl<'a> Iterator for DenseLayers<'a> {
     type Item = DenseLayer<'a>;
 
     #[inline(always)]
     fn next(&mut self) -> Option<DenseLayer<'a>> {
-        // By the place and not by a flag, for which compilers make the first turn of a loop a copy.
-        let first = core::ptr::eq(self.records.as_ptr().cast(), self.behind.as_ptr());
+        // Tested by the address and not by a flag, for which compilers peel the first iteration.
+        let first = core::ptr::eq(self.records.as_ptr().cast(), self.body.as_ptr());
         let (&record, records) = self.records.split_first()?;
         self.records = records;
         let last = records.is_empty();
         let [kind, shift, o0, o1, ..] = record;
         let encoding = Encoding::from_code(kind & 15)?;
         let outputs = usize::from(u16::from_le_bytes([o0, o1]));
-        // No multiple that fits is missed: what wraps is refused below.
-        let below = encoding.alignment() - 1;
-        let start = self.at.wrapping_add(below) & !below;
+        // A start that wraps is out of bounds, so `get` returns `None` for it.
+        let mask = encoding.alignment() - 1;
+        let start = self.at.wrapping_add(mask) & !mask;
         self.at = start.wrapping_add(Record::length(record));
-        let block = self.behind.get(start..self.at)?;
+        let block = self.body.get(start..self.at)?;
         let dims = Dimensions {
             inputs: self.inputs,
             outputs,

@@ -1,9 +1,10 @@
-//! The checksum of a container: a shift register over words of 32 bits, by shifts alone.
+//! The checksum of a container: a linear shift register over 32-bit words.
 //!
-//! It runs once at start-up on the device, so it takes a word at a time and neither a table nor a
-//! multiplication. `SPEC.md` states what damage it finds; the tests below prove it.
+//! It runs on the device at start-up, so it reads a word at a time and needs neither a table nor a
+//! multiplication. `SPEC.md` states what damage it detects; `tests/checksum.rs` proves it.
 
-/// One word later: the state of Marsaglia's xorshift generator with these three shifts. Its period is 2^32 - 1.
+/// Advances the state by one word, as Marsaglia's xorshift generator with these three shifts,
+/// whose period is 2^32 - 1.
 #[inline(always)]
 const fn step(mut state: u32) -> u32 {
     state ^= state << 5;
@@ -11,7 +12,8 @@ const fn step(mut state: u32) -> u32 {
     state ^ state << 12
 }
 
-/// The checksum of `bytes`: whole words first, then the up to three bytes that are left.
+/// Computes the checksum of `bytes`: of all whole words, then of the remaining bytes (at most
+/// three).
 ///
 /// ```
 /// assert_eq!(rarefy_format::checksum(b"123456789"), 0x20C5_1AE1);

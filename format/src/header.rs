@@ -1,10 +1,11 @@
-//! The first 16 bytes: what this is, whether it arrived whole, what it needs and reads.
+//! The header: magic, version, checksum, number of layers, size of the arena, shape of the input.
 //!
 //! ```text
-//!  0      3         4          8        9       12            14             15               16
-//!  +------+---------+----------+--------+-------+-------------+--------------+----------------+
-//!  | RFY  | version | checksum | layers | arena | input width | input height | input channels | layer records ...
-//!  +------+---------+----------+--------+-------+-------------+--------------+----------------+
+//!  0      3         4          8        9       12      14       15         16
+//!  +------+---------+----------+--------+-------+-------+--------+----------+
+//!  |      |         |          |        |       |       input               |
+//!  | RFY  | version | checksum | layers | arena | width | height | channels | layer records ...
+//!  +------+---------+----------+--------+-------+-------+--------+----------+
 //! ```
 
 use crate::bytes::Bytes;
@@ -15,20 +16,22 @@ use crate::shape::Shape;
 /// The first three bytes of every container.
 pub const MAGIC: [u8; 3] = *b"RFY";
 
-/// The version of the layout, byte 3. It is not the version of this crate: it changes with the
-/// layout, the meaning of a field or the arithmetic. A reader refuses every version but its own.
+/// The version of the format, byte 3.
+///
+/// It changes with the layout, the meaning of a field, or the arithmetic, independently of the
+/// version of this crate. A reader rejects every other version.
 pub const VERSION: u8 = 1;
 
-/// Bytes of the header.
+/// The size of the header in bytes.
 pub const HEADER_BYTES: usize = 16;
 
-/// Where the checksum lies (4 bytes). It covers all bytes after it.
+/// The offset of the checksum (4 bytes), which covers all bytes after it.
 pub const CHECKSUM_OFFSET: usize = 4;
 
-/// The most layers a container may hold.
+/// The largest number of layers.
 pub const MAX_LAYERS: usize = 64;
 
-/// The largest arena the header can state, in 32-bit words.
+/// The largest arena that the header can state, in 32-bit words.
 #[cfg(feature = "alloc")]
 pub(crate) const MAX_ARENA_WORDS: usize = 0xFF_FFFF;
 
@@ -41,8 +44,8 @@ pub(crate) struct Header {
 }
 
 impl Header {
-    /// Reads the header of `bytes` and checks magic, version and the number of layers. With it the
-    /// checksum that it states.
+    /// Reads the header and checks magic, version and the number of layers. Returns the header and
+    /// the stated checksum.
     #[inline(always)]
     pub(crate) const fn read(bytes: &mut Bytes<'_>) -> Result<(Header, u32), ParseError> {
         let found = bytes.rest().len();
@@ -52,7 +55,7 @@ impl Header {
                 found,
             });
         };
-        // Four numbers of 32 bits, which take fewer instructions than sixteen bytes.
+        // Reading four 32-bit numbers takes fewer instructions than reading sixteen bytes.
         let ([start, checksum, sizes, input], _) = header.as_chunks::<4>() else {
             return Err(ParseError::TooShort {
                 needed: HEADER_BYTES,
@@ -95,8 +98,10 @@ impl Header {
     }
 }
 
-/// The checksum that belongs into the container `bytes`: that of all bytes after its own place. The
-/// bytes before have only one value that is read. Of bytes shorter than a header it is that of none.
+/// Computes the checksum that the container `bytes` must state.
+///
+/// It covers all bytes after the checksum itself; the bytes before have fixed values. If `bytes`
+/// is too short, it is the checksum of no bytes.
 #[must_use]
 #[inline(always)]
 pub const fn container_checksum(bytes: &[u8]) -> u32 {

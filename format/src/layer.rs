@@ -1,17 +1,19 @@
-//! One layer, joined from its record, its block and the layers before it, and what is checked of it.
+//! One layer, assembled from its record, its block and the layers before it, and its checks.
 
 use crate::bytes::check;
 use crate::encoding::rice::Rice;
-use crate::encoding::{self, Dimensions, Encoding, Weights};
+use crate::encoding::{self, BlockParts, Dimensions, Encoding, Weights};
 use crate::error::ParseError;
-use crate::operation::{Operation, Window};
-use crate::record::{Links, Record};
+use crate::operation::{GEOMETRY_BYTES, Operation, Window};
+use crate::record::{LINKS_BYTES, Links, Record};
 use crate::shape::{Buffer, Shape};
 
-/// The largest map that a convolution may read, in bytes with margins: what 16 bits can name.
+/// The largest map that a convolution may read, in bytes including margins: an offset takes 16
+/// bits.
 pub const MAX_SOURCE_BYTES: usize = 1 << 16;
 
-/// Words beyond one a tap that a convolution takes of the arena: room to arrange the taps in.
+/// The words of a convolution's scratch buffer in addition to one per tap, for arranging the taps.
+#[doc(hidden)]
 pub const SPARE_WORDS: usize = 6;
 
 /// One layer of a [`crate::Model`], borrowed from its bytes.
@@ -27,55 +29,55 @@ pub struct Layer<'a> {
     pub(crate) source: Buffer,
     pub(crate) skip: Option<Buffer>,
     pub(crate) output: Buffer,
-    /// The bytes skipped before the block.
+    /// The bytes between the previous block and this one.
     pub(crate) padding: &'a [u8],
     pub(crate) block: &'a [u8],
 }
 
 impl<'a> Layer<'a> {
-    /// Its place in the network, from 0.
+    /// Returns the index of the layer, from 0.
     #[must_use]
     pub const fn index(&self) -> usize {
         self.index
     }
 
-    /// What it computes.
+    /// Returns the operation.
     #[must_use]
     pub const fn operation(&self) -> Operation {
         self.operation
     }
 
-    /// How its weights are stored.
+    /// Returns the encoding of the weights.
     #[must_use]
     pub const fn encoding(&self) -> Encoding {
         self.record.encoding
     }
 
-    /// Bits shifted out by [`crate::requantize`], 0..=31; 0 for the last layer.
+    /// Returns the shift for [`crate::requantize`], 0..=31; 0 for the last layer.
     #[must_use]
     pub const fn shift(&self) -> u8 {
         self.record.shift
     }
 
-    /// Whether it is the last: it stores its sums, as 32-bit integers.
+    /// Returns whether this is the last layer, which stores its sums as 32-bit integers.
     #[must_use]
     pub const fn is_last(&self) -> bool {
         self.last
     }
 
-    /// What it reads.
+    /// Returns the buffer that the layer reads.
     #[must_use]
     pub const fn source(&self) -> Buffer {
         self.source
     }
 
-    /// What it writes.
+    /// Returns the buffer that the layer writes.
     #[must_use]
     pub const fn output(&self) -> Buffer {
         self.output
     }
 
-    /// What it adds to its sums before the shift, and the shift to the left of that.
+    /// Returns the buffer that is added to the sums before requantization, and its left shift.
     #[must_use]
     pub const fn skip(&self) -> Option<(Buffer, u8)> {
         match self.skip {
@@ -84,25 +86,26 @@ impl<'a> Layer<'a> {
         }
     }
 
-    /// The links, where the container states them.
+    /// Returns the links, if the container states them.
     #[must_use]
     pub const fn links(&self) -> Option<Links> {
         if self.linked { Some(self.links) } else { None }
     }
 
-    /// Rows: units or channels after stripping.
+    /// Returns the number of rows (units or channels), after stripping.
     #[must_use]
     pub const fn outputs(&self) -> usize {
         self.record.outputs as usize
     }
 
-    /// Rows before stripping, for reports.
+    /// Returns the number of rows before stripping, for reports.
     #[must_use]
     pub const fn original_outputs(&self) -> usize {
         self.record.original_outputs as usize
     }
 
-    /// Columns of the weights: inputs of a dense layer, channels times taps of a convolution.
+    /// Returns the number of columns: the inputs of a dense layer, or channels times taps of a
+    /// convolution.
     #[must_use]
     pub const fn columns(&self) -> usize {
         match self.operation {
@@ -114,7 +117,7 @@ impl<'a> Layer<'a> {
         }
     }
 
-    /// The window that it slides, if it does.
+    /// Returns the window of a convolution or pooling layer.
     #[inline(always)]
     const fn window(&self) -> Option<Window> {
         match self.operation {
@@ -127,7 +130,7 @@ impl<'a> Layer<'a> {
         }
     }
 
-    /// Whether its block lists the inputs that it uses: a dense layer's may.
+    /// Returns whether the block has a list of used inputs, which only dense layers may have.
     const fn lists_inputs(&self) -> bool {
         cfg!(feature = "rice")
             && matches!(self.record.encoding, Encoding::Rice)
@@ -136,9 +139,9 @@ impl<'a> Layer<'a> {
                 .is_some()
     }
 
-    /// Words beside the output: those in which the taps of a channel are expanded, one for each weight
-    /// of the longest row of a convolution and [`SPARE_WORDS`]; those in which the inputs are gathered
-    /// that a dense layer's coded block lists.
+    /// Returns the size of the scratch buffer in words: for a convolution, one per weight of the
+    /// longest row and [`SPARE_WORDS`]; for a dense layer in `rice`, room for the used inputs.
+    #[doc(hidden)]
     #[must_use]
     #[inline(always)]
     pub const fn scratch_words(&self) -> usize {
@@ -156,14 +159,16 @@ impl<'a> Layer<'a> {
         }
     }
 
-    /// Whether those words lie before the output instead of behind it: they do where the output lies
+    /// Returns whether the scratch buffer lies before the output, which it does if the output lies
     /// at the arena's end.
+    #[doc(hidden)]
     #[must_use]
     pub const fn scratch_first(&self) -> bool {
         !self.linked && self.index % 2 == 1
     }
 
-    /// The first word that it writes, output or scratch.
+    /// Returns the first word that the layer writes, output or scratch.
+    #[doc(hidden)]
     #[must_use]
     pub const fn first_word(&self) -> usize {
         if self.scratch_first() {
@@ -173,19 +178,33 @@ impl<'a> Layer<'a> {
         }
     }
 
-    /// The weights, as they are stored.
+    /// Returns a view of the stored weights.
     #[must_use]
     #[inline(always)]
     pub const fn weights(&self) -> Weights<'a> {
         Weights::read(self.record.encoding, self.dimensions(), self.block)
     }
 
-    /// The bytes of its biases and weights: what is left of the block behind geometry and links.
+    /// Returns the bytes of the biases and weights, which follow geometry and links.
     #[must_use]
     pub const fn block(&self) -> &'a [u8] {
         self.block
     }
 
+    /// Returns what the bytes of the whole block are for, geometry and links included.
+    #[must_use]
+    pub fn parts(&self) -> BlockParts {
+        let mut parts = self.weights().parts();
+        if !matches!(self.operation, Operation::Dense) {
+            parts.parameters += GEOMETRY_BYTES;
+        }
+        if self.linked {
+            parts.parameters += LINKS_BYTES;
+        }
+        parts
+    }
+
+    /// Returns the dimensions of the weights.
     const fn dimensions(&self) -> Dimensions {
         Dimensions {
             inputs: self.columns(),
@@ -193,60 +212,17 @@ impl<'a> Layer<'a> {
         }
     }
 
-    /// Checks everything that a walk takes on trust.
+    /// Checks everything that [`crate::Layers`] relies on.
     #[inline(always)]
     pub(crate) const fn check(&self, arena_words: usize, floats: bool) -> Result<(), ParseError> {
-        let (layer, record) = (self.index, &self.record);
-        let mut padding = self.padding;
-        while let Some((&found, rest)) = padding.split_first() {
-            if found != 0 {
-                return Err(ParseError::NotZero { layer, found });
-            }
-            padding = rest;
-        }
-        if record.original_outputs < record.outputs {
-            return Err(ParseError::OriginalSmaller {
-                layer,
-                original: record.original_outputs,
-                stripped: record.outputs,
-            });
-        }
-        let dense = matches!(self.operation, Operation::Dense);
-        if self.last && (!dense || record.shift != 0) {
-            return Err(ParseError::LastLayer {
-                layer,
-                shift: record.shift,
-            });
-        }
-        let pool = matches!(self.operation, Operation::Pool { .. });
-        let only_dense = matches!(record.encoding, Encoding::Columns | Encoding::CsrF32);
-        if pool != matches!(record.encoding, Encoding::None)
-            || (only_dense && !dense)
-            || floats != matches!(record.encoding, Encoding::CsrF32)
-            || (pool && record.outputs != self.source.shape.channels)
-            || (!dense && self.lists_inputs())
-        {
-            return Err(ParseError::Mixed { layer });
-        }
-        if dense && self.source.shape.len() > u16::MAX as usize {
-            return Err(ParseError::SourceTooLarge {
-                layer,
-                max: u16::MAX as usize,
-                found: self.source.shape.len(),
-            });
-        }
-        if self.source.shape.is_empty() || self.output.shape.is_empty() {
-            return Err(ParseError::EmptyLayer {
-                layer,
-                inputs: self.source.shape.len(),
-                outputs: self.output.shape.len(),
-            });
-        }
+        check!(self.check_record());
+        check!(self.check_kind(floats));
         check!(self.check_maps());
         check!(self.check_places(arena_words));
+        let layer = self.index;
         let found = check!(encoding::check(
             layer,
-            record.encoding,
+            self.record.encoding,
             self.dimensions(),
             self.block
         ));
@@ -266,7 +242,67 @@ impl<'a> Layer<'a> {
         Ok(())
     }
 
-    /// Checks that the maps read have the margins and the size that this layer needs.
+    /// Checks the padding before the block, and the fields of the record.
+    #[inline(always)]
+    const fn check_record(&self) -> Result<(), ParseError> {
+        let (layer, record) = (self.index, &self.record);
+        let mut padding = self.padding;
+        while let Some((&found, rest)) = padding.split_first() {
+            if found != 0 {
+                return Err(ParseError::NotZero { layer, found });
+            }
+            padding = rest;
+        }
+        if record.original_outputs < record.outputs {
+            return Err(ParseError::OriginalSmaller {
+                layer,
+                original: record.original_outputs,
+                stripped: record.outputs,
+            });
+        }
+        let is_dense = matches!(self.operation, Operation::Dense);
+        if self.last && (!is_dense || record.shift != 0) {
+            return Err(ParseError::LastLayer {
+                layer,
+                shift: record.shift,
+            });
+        }
+        Ok(())
+    }
+
+    /// Checks that encoding, operation and sizes match each other.
+    #[inline(always)]
+    const fn check_kind(&self, floats: bool) -> Result<(), ParseError> {
+        let (layer, record) = (self.index, &self.record);
+        let is_dense = matches!(self.operation, Operation::Dense);
+        let is_pool = matches!(self.operation, Operation::Pool { .. });
+        let only_dense = matches!(record.encoding, Encoding::Columns | Encoding::CsrF32);
+        if is_pool != matches!(record.encoding, Encoding::None)
+            || (only_dense && !is_dense)
+            || floats != matches!(record.encoding, Encoding::CsrF32)
+            || (is_pool && record.outputs != self.source.shape.channels)
+            || (!is_dense && self.lists_inputs())
+        {
+            return Err(ParseError::Mixed { layer });
+        }
+        if is_dense && self.source.shape.len() > u16::MAX as usize {
+            return Err(ParseError::SourceTooLarge {
+                layer,
+                max: u16::MAX as usize,
+                found: self.source.shape.len(),
+            });
+        }
+        if self.source.shape.is_empty() || self.output.shape.is_empty() {
+            return Err(ParseError::EmptyLayer {
+                layer,
+                inputs: self.source.shape.len(),
+                outputs: self.output.shape.len(),
+            });
+        }
+        Ok(())
+    }
+
+    /// Checks that the source and the skip have the margins and shapes that this layer needs.
     const fn check_maps(&self) -> Result<(), ParseError> {
         let layer = self.index;
         let covered = match self.window() {
@@ -303,7 +339,7 @@ impl<'a> Layer<'a> {
         Ok(())
     }
 
-    /// Checks that the output lies inside the arena and apart from what is read.
+    /// Checks that the output lies inside the arena and does not overlap what is read.
     #[inline(always)]
     const fn check_places(&self, arena_words: usize) -> Result<(), ParseError> {
         let words = self.output.words.saturating_add(self.scratch_words());
@@ -325,7 +361,7 @@ impl<'a> Layer<'a> {
         Ok(())
     }
 
-    /// The shape of the sums before pooling.
+    /// Returns the shape of the sums, before pooling.
     #[must_use]
     pub const fn sums(&self) -> Shape {
         let mut shape = Shape::flat(self.record.outputs);
@@ -337,7 +373,7 @@ impl<'a> Layer<'a> {
         shape
     }
 
-    /// The words of the arena this layer needs, by the rule of its place.
+    /// Returns the words of the arena that this layer needs.
     pub(crate) const fn needed_words(&self) -> usize {
         let own = self.output.words + self.scratch_words();
         if self.linked {
@@ -348,7 +384,7 @@ impl<'a> Layer<'a> {
     }
 }
 
-/// Whether `words` from `place` share a word with `buffer`.
+/// Returns whether the `words` words at `place` overlap `buffer`.
 pub(crate) const fn overlap(place: usize, words: usize, buffer: Buffer) -> bool {
     place < buffer.place.saturating_add(buffer.words) && buffer.place < place.saturating_add(words)
 }

@@ -1,7 +1,8 @@
-//! The walk over all layers, joined as their records and blocks come.
+//! The walk over all layers of a network.
 //!
-//! [`Layers`] reads records as they come instead of keeping a table in RAM. It remembers where the
-//! layers before have written: only the last of them, or, with the feature `residual`, the last 15.
+//! [`Layers`] reads records one by one instead of keeping a table in RAM. It remembers the outputs
+//! that later layers may read: the last one, or, with the feature `residual`, the input and the
+//! last 15.
 
 use crate::arena;
 use crate::bytes::{Bytes, check};
@@ -12,29 +13,29 @@ use crate::operation::{GEOMETRY_BYTES, Geometry, Operation};
 use crate::record::{LINKS_BYTES, Links, RECORD_BYTES, Record};
 use crate::shape::{Buffer, Margin, Shape};
 
-/// Buffers that a walk remembers: enough for the farthest link.
+/// The number of buffers that a walk remembers, enough for the farthest link.
 const HISTORY: usize = if cfg!(feature = "residual") { 16 } else { 1 };
 
-/// The layers of a [`crate::Model`], from the input to the output.
+/// An iterator over the layers of a [`crate::Model`], from input to output.
 #[derive(Clone, Debug)]
 pub struct Layers<'a> {
     /// Records and blocks.
-    behind: &'a [u8],
+    body: &'a [u8],
     count: usize,
-    /// Where in them the last block read ends.
+    /// The offset in `body` of the end of the last block read.
     at: usize,
     arena_words: usize,
     index: usize,
-    /// The output of layer k at k + 1, the input at 0, all modulo the length.
+    /// The input at 0 and the output of layer k at k + 1, modulo the length.
     history: [Buffer; HISTORY],
 }
 
 impl<'a> Layers<'a> {
-    /// The layers behind a header.
+    /// Starts a walk over the layers that follow a header.
     #[inline(always)]
-    pub(crate) const fn new(header: Header, behind: Bytes<'a>) -> Result<Self, ParseError> {
+    pub(crate) const fn new(header: Header, body: Bytes<'a>) -> Result<Self, ParseError> {
         let needed = header.layers * RECORD_BYTES;
-        let found = behind.rest().len();
+        let found = body.rest().len();
         if found < needed {
             return Err(ParseError::TooShort {
                 needed: HEADER_BYTES + needed,
@@ -48,7 +49,7 @@ impl<'a> Layers<'a> {
                 found: header.input.len(),
             });
         }
-        // Without maps all that is read is flat: its length is all that a layer asks for.
+        // Without maps, layers only use the length of the input.
         let flat = Shape::flat(header.input.len() as u16);
         let input = Buffer {
             shape: if cfg!(feature = "maps") {
@@ -59,7 +60,7 @@ impl<'a> Layers<'a> {
             ..Buffer::EMPTY
         };
         Ok(Layers {
-            behind: behind.rest(),
+            body: body.rest(),
             count: header.layers,
             at: needed,
             arena_words: header.arena_words,
@@ -68,10 +69,10 @@ impl<'a> Layers<'a> {
         })
     }
 
-    /// No layers at all.
+    /// Returns a walk over no layers.
     pub(crate) const fn none() -> Self {
         Layers {
-            behind: &[],
+            body: &[],
             count: 0,
             at: 0,
             arena_words: 0,
@@ -80,8 +81,9 @@ impl<'a> Layers<'a> {
         }
     }
 
-    /// The next layer as its record and the layers before say, not yet checked; `None` behind the
-    /// last.
+    /// Reads the next layer without checking it; returns `None` after the last.
+    // One function of 75 lines: split in any way, it makes engines larger, since structs then pass
+    // through memory instead of registers.
     #[inline(always)]
     pub(crate) const fn read_next(&mut self) -> Result<Option<Layer<'a>>, ParseError> {
         let layer = self.index;
@@ -90,7 +92,7 @@ impl<'a> Layers<'a> {
         };
         let record = check!(Record::read(layer, record));
         let (padding, mut block) = check!(self.block(&record));
-        let length_wrong = ParseError::BlockLength {
+        let too_short = ParseError::BlockLength {
             layer,
             needed: GEOMETRY_BYTES + LINKS_BYTES,
             found: record.length,
@@ -106,7 +108,7 @@ impl<'a> Layers<'a> {
                 });
             }
             let Some(bytes) = block.array::<GEOMETRY_BYTES>() else {
-                return Err(length_wrong);
+                return Err(too_short);
             };
             match Geometry::read(record.operation, bytes) {
                 Ok(geometry) => {
@@ -123,7 +125,7 @@ impl<'a> Layers<'a> {
                 return Err(ParseError::UnknownOperation { layer, found: 0x40 });
             }
             let Some(bytes) = block.array::<LINKS_BYTES>() else {
-                return Err(length_wrong);
+                return Err(too_short);
             };
             links = Links::from_bytes(bytes);
         }
@@ -159,13 +161,13 @@ impl<'a> Layers<'a> {
         Ok(Some(this))
     }
 
-    /// The record of a layer.
+    /// Returns the record of a layer.
     #[inline(always)]
     const fn record(&self, layer: usize) -> Option<[u8; RECORD_BYTES]> {
         if layer >= self.count {
             return None;
         }
-        match self.behind.split_at_checked(layer * RECORD_BYTES) {
+        match self.body.split_at_checked(layer * RECORD_BYTES) {
             Some((_, rest)) => match rest.split_first_chunk() {
                 Some((record, _)) => Some(*record),
                 None => None,
@@ -174,12 +176,12 @@ impl<'a> Layers<'a> {
         }
     }
 
-    /// The bytes before the block of the next layer, and the block.
+    /// Returns the padding before the block of the next layer, and the block.
     #[inline(always)]
     const fn block(&mut self, record: &Record) -> Result<(&'a [u8], Bytes<'a>), ParseError> {
         let start = self.at.next_multiple_of(record.encoding.alignment());
         let (before, at) = (self.at, start + record.length);
-        if let Some((front, rest)) = self.behind.split_at_checked(start)
+        if let Some((front, rest)) = self.body.split_at_checked(start)
             && let Some((block, _)) = rest.split_at_checked(record.length)
             && let Some((_, padding)) = front.split_at_checked(before)
         {
@@ -189,11 +191,11 @@ impl<'a> Layers<'a> {
         Err(ParseError::BlockLength {
             layer: self.index,
             needed: record.length,
-            found: self.behind.len().saturating_sub(before),
+            found: self.body.len().saturating_sub(before),
         })
     }
 
-    /// What lies `back` layers before the next.
+    /// Returns the buffer that lies `back` layers before the next.
     #[inline(always)]
     const fn back(&self, back: u8) -> Result<Buffer, ParseError> {
         if HISTORY == 1 {
@@ -206,7 +208,7 @@ impl<'a> Layers<'a> {
         }
     }
 
-    /// Lets the first layer read the input with zeros around it: from a copy at the arena's end.
+    /// Makes the first layer read a padded copy of the input at the arena's end.
     const fn copy_input(&mut self, padding: Margin) {
         if !padding.is_none() {
             let mut input = self.history[0];
@@ -217,7 +219,7 @@ impl<'a> Layers<'a> {
         }
     }
 
-    /// Where `layer` writes.
+    /// Returns the buffer that `layer` writes.
     #[inline(always)]
     const fn output(&self, layer: &Layer<'_>, margin: Margin) -> Buffer {
         let mut shape = layer.sums();
@@ -248,12 +250,11 @@ impl<'a> Layers<'a> {
         output
     }
 
-    /// Gives up what `layer` has written over: whoever reads it from now on is refused, since its
-    /// place holds something else.
-    pub(crate) const fn forget(&mut self, layer: &Layer<'_>) {
+    /// Invalidates the buffers that `layer` overwrites; later reads of them are rejected.
+    pub(crate) const fn invalidate(&mut self, layer: &Layer<'_>) {
         let words = layer.output.words + layer.scratch_words();
         let mut slot = 0;
-        // Without links nothing but the layer before is read.
+        // Without links, layers only read the previous one.
         while slot < HISTORY && HISTORY > 1 {
             let buffer = &mut self.history[slot];
             if slot != self.index % HISTORY && overlap(layer.first_word(), words, *buffer) {
@@ -264,23 +265,24 @@ impl<'a> Layers<'a> {
         }
     }
 
-    /// Bytes from the container's start to the end of the last block read.
+    /// Returns the bytes from the container's start to the end of the last block read.
     #[inline(always)]
     pub(crate) const fn read_bytes(&self) -> usize {
         HEADER_BYTES + self.at
     }
 
-    /// Checks that the container has as many bytes as its layers take.
+    /// Checks that the container has `stated` bytes.
     #[inline(always)]
     pub(crate) const fn check_length(&self, stated: usize) -> Result<(), ParseError> {
-        let found = HEADER_BYTES + self.behind.len();
+        let found = HEADER_BYTES + self.body.len();
         if stated == found {
             return Ok(());
         }
         Err(ParseError::WrongLength { stated, found })
     }
 
-    /// Bytes from the container's start to the end of the last block, as the records state them.
+    /// Returns the bytes from the container's start to the end of the last block, as the records
+    /// state.
     pub(crate) const fn stated_bytes(&self) -> usize {
         let (mut end, mut layer) = (0usize, 0);
         while let Some(record) = self.record(layer) {
@@ -294,10 +296,10 @@ impl<'a> Layers<'a> {
 impl<'a> Iterator for Layers<'a> {
     type Item = Layer<'a>;
 
-    // Inlined, so that an engine pays for the fields it uses and for no error value.
+    // Inlined so that an engine pays only for the fields it uses, and for no error value.
     #[inline(always)]
     fn next(&mut self) -> Option<Layer<'a>> {
-        // `Model::parse` has read every layer once: no error is left to meet here.
+        // `Model::parse` has read every layer, so no error can occur here.
         self.read_next().ok().flatten()
     }
 

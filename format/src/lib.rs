@@ -1,31 +1,45 @@
-//! The `.rfy` container: a neural network as bytes a microcontroller runs where they lie.
+//! The `.rfy` container: a sparse neural network as bytes that a microcontroller runs in place.
 //!
-//! [`Model::parse`] checks a container once, in time linear in its length and without memory of its
-//! own; what it returns is a view that borrows the bytes, from flash if that is where they are.
-//! Whoever holds a [`Model`] may rely on everything listed under *Validation* in `SPEC.md`: sections
-//! lie inside the bytes, columns lie inside their layer's inputs, no accumulator overflows, the
-//! arena is as large as stated. So a kernel has nothing left to check.
+//! [`Model::parse`] checks a container once, in time linear in its length and without allocating.
+//! The [`Model`] that it returns is a view that borrows the bytes, from flash if they are there.
+//! It guarantees everything listed under *Validation* in `SPEC.md`: sections lie inside the bytes,
+//! columns lie inside their layer's inputs, and the arena has the stated size. A kernel needs no
+//! checks.
 //!
-//! With the feature `alloc` (the host), [`write()`] makes a container from a [`NetworkSpec`].
-//!
-//! The other features say what this build reads: an encoding each (`dense`, `csr`, `words`, `columns`,
-//! `rice`, `csr-f32`), `maps` (convolutions and pooling), `residual` (links between layers that are not
-//! neighbours). All are on by default; a device turns off what its model does not need.
-//!
-//! This crate assumes a little-endian machine and refuses to compile for another.
+//! With the feature `alloc`, for the host, [`write()`] makes a container from a [`NetworkSpec`].
+//! It rejects networks whose accumulators could overflow.
 //!
 //! ```
 //! # #[cfg(feature = "alloc")] {
 //! use rarefy_format::{Encoding, LayerSpec, Model, NetworkSpec, Shape, write};
 //!
-//! // One layer of two inputs and one output: 3 * x[1] + 7.
+//! // One dense layer with two inputs and one output: 3 * x[1] + 7.
 //! let layer = LayerSpec::dense(Encoding::Csr, 0, vec![7], vec![vec![(1, 3)]]);
-//! let container = write(&NetworkSpec { input: Shape::flat(2), layers: vec![layer] }).unwrap();
-//! let model = Model::parse(&container).unwrap();
+//! let network = NetworkSpec { input: Shape::flat(2), layers: vec![layer] };
+//! let container = write(&network)?;
+//!
+//! let model = Model::parse(&container)?;
 //! assert_eq!((model.inputs(), model.outputs()), (2, 1));
 //! assert_eq!(model.layers().next().unwrap().encoding(), Encoding::Csr);
+//!
+//! // The reference implementation computes what every engine must compute.
+//! assert_eq!(network.infer(&[100, 5]), [22]);
 //! # }
+//! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
+//!
+//! # Features
+//!
+//! | feature | default | enables |
+//! |---|---|---|
+//! | `dense`, `csr`, `words`, `columns`, `rice`, `csr-f32` | yes | reading one encoding each |
+//! | `maps` | yes | convolutions and pooling |
+//! | `residual` | yes | links between layers that are not neighbours; implies `maps` |
+//! | `alloc` | no | the writer and the reference implementation, which need a heap |
+//! | `defmt` | no | `defmt::Format` for the types that firmware logs |
+//!
+//! A device turns off what its model does not need. The crate is `no_std`, forbids unsafe code,
+//! and supports little-endian targets only.
 #![no_std]
 #![forbid(unsafe_code)]
 
@@ -34,7 +48,7 @@ extern crate alloc;
 
 #[cfg(not(target_endian = "little"))]
 compile_error!(
-    "rarefy-format reads containers in place and they are little-endian: build for a little-endian target"
+    "rarefy-format reads little-endian containers in place: build for a little-endian target"
 );
 
 #[cfg(feature = "alloc")]
@@ -62,6 +76,7 @@ mod write;
 pub use aligned::AlignedBytes;
 pub use arena::arena_words;
 pub use arithmetic::{MAX_SHIFT, requantize};
+#[doc(hidden)]
 pub use chain::{DenseLayer, DenseLayers};
 pub use checksum::checksum;
 #[cfg(feature = "alloc")]
@@ -71,11 +86,13 @@ pub use encoding::csr::{Csr, CsrRows};
 pub use encoding::csr_f32::CsrF32;
 pub use encoding::dense::{Dense, DenseRows};
 pub use encoding::rice;
-pub use encoding::words::{Run, Words, WordsRows, WordsRuns, index_bits};
-pub use encoding::{Dimensions, Encoding, Rows, Weights};
+pub use encoding::words::{Run, Words, WordsRows, WordsRuns, index_bits, pack_word};
+pub use encoding::{BlockParts, Encoding, Rows, Weights};
 pub use error::ParseError;
 pub use header::{CHECKSUM_OFFSET, HEADER_BYTES, MAGIC, MAX_LAYERS, VERSION, container_checksum};
-pub use layer::{Layer, MAX_SOURCE_BYTES, SPARE_WORDS};
+#[doc(hidden)]
+pub use layer::SPARE_WORDS;
+pub use layer::{Layer, MAX_SOURCE_BYTES};
 pub use layers::Layers;
 pub use model::Model;
 pub use operation::{GEOMETRY_BYTES, Operation, Pooling, Window};
@@ -86,13 +103,18 @@ pub use record::{LINKS_BYTES, Links, RECORD_BYTES};
 pub use reference::Values;
 pub use shape::{Buffer, Margin, Shape};
 #[cfg(feature = "alloc")]
-pub use write::{LayerSpec, NetworkSpec, SkipSpec, SpecError, WeightsSpec, WriteError, write};
+pub use write::{
+    LayerSpec, NetworkSpec, SkipSpec, SpecError, SumRange, WeightsSpec, WriteError, write,
+};
 
-/// Whether this build reads maps (the feature `maps`). An engine that was built without has to refuse one
-/// that was built with: it would take for dense layers what [`Model::parse`] has let in.
+/// Whether this build reads maps (feature `maps`).
+///
+/// An engine built without maps must not be linked with a parser built with them: it would run
+/// accepted maps as dense layers.
+#[doc(hidden)]
 pub const MAPS: bool = cfg!(feature = "maps");
 
-/// Bytes on the 4-byte boundary that an engine asks for.
+/// A value aligned to 4 bytes, as an engine requires of a container.
 ///
 /// ```
 /// use rarefy_format::Aligned;

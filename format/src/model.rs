@@ -1,9 +1,8 @@
-//! A container that has been checked.
+//! A validated container.
 //!
-//! # What holds once `parse` has succeeded
-//!
-//! No accessor panics and no kernel can leave its slices, whatever the bytes say: `SPEC.md` lists
-//! under *Validation* what has been checked, and each check is an error of [`ParseError`].
+//! Once [`Model::parse`] has succeeded, no accessor panics and no kernel can leave its slices,
+//! whatever the bytes are. `SPEC.md` lists the checks under *Validation*; each has an error in
+//! [`ParseError`].
 
 use crate::bytes::{Bytes, check};
 use crate::chain::DenseLayers;
@@ -13,30 +12,44 @@ use crate::header::{Header, container_checksum};
 use crate::layers::Layers;
 use crate::shape::Shape;
 
-/// A validated container: a view of its bytes, made by [`Model::parse`] alone.
+/// A validated container: a view of its bytes, which only [`Model::parse`] creates.
 #[derive(Clone, Copy, Debug)]
 pub struct Model<'a> {
     bytes: &'a [u8],
-    behind: Bytes<'a>,
+    body: Bytes<'a>,
     header: Header,
     outputs: usize,
 }
 
 impl<'a> Model<'a> {
-    /// Checks a container and borrows it. Takes time linear in the bytes, no memory, and changes
-    /// nothing. In a `const` it runs in the compiler, and a program that holds the model so carries
-    /// no parser: `const MODEL: Model = match Model::parse(BYTES) { Ok(model) => model, Err(_) => panic!() };`
+    /// Checks a container and borrows it, in time linear in its length and without allocating.
+    ///
+    /// In a `const` it runs at compile time, and the program needs no parser:
+    ///
+    /// ```
+    /// use rarefy_format::Model;
+    ///
+    /// // Usually include_bytes!("model.rfy"). This one computes 3 * x + 7.
+    /// const BYTES: &[u8] = b"RFY\x01\x18\xef\x48\xc0\x01\x01\0\0\x01\0\x01\x01\
+    ///     \0\0\x01\0\x01\0\x05\0\x07\0\0\0\x03";
+    /// const MODEL: Model<'_> = match Model::parse(BYTES) {
+    ///     Ok(model) => model,
+    ///     Err(_) => panic!("the model is invalid"),
+    /// };
+    /// assert_eq!((MODEL.inputs(), MODEL.outputs()), (1, 1));
+    /// ```
     ///
     /// # Errors
     ///
-    /// The first rule of the format that the bytes break.
+    /// Returns the first rule of the format that the bytes violate.
     pub const fn parse(bytes: &'a [u8]) -> Result<Model<'a>, ParseError> {
-        let mut behind = Bytes::new(bytes);
-        let (header, checksum) = check!(Header::read(&mut behind));
-        let mut layers = check!(Layers::new(header, behind));
+        let mut body = Bytes::new(bytes);
+        let (header, checksum) = check!(Header::read(&mut body));
+        let mut layers = check!(Layers::new(header, body));
         let computed = container_checksum(bytes);
         if computed != checksum {
-            // Of bytes that were cut off or added to, their number says more: to whom that is worth the code.
+            // The length is the better explanation if bytes are missing or added, where the code
+            // size does not matter.
             if cfg!(feature = "alloc") {
                 check!(layers.check_length(layers.stated_bytes()));
             }
@@ -51,7 +64,7 @@ impl<'a> Model<'a> {
                 floats = matches!(layer.encoding(), Encoding::CsrF32);
             }
             check!(layer.check(header.arena_words, floats));
-            layers.forget(&layer);
+            layers.invalidate(&layer);
             if layer.needed_words() > needed {
                 needed = layer.needed_words();
             }
@@ -59,7 +72,7 @@ impl<'a> Model<'a> {
             outputs = layer.outputs();
         }
         check!(layers.check_length(layers.read_bytes()));
-        // Between layers that state their places a copy of the input may need room of its own.
+        // With links, the copy of the input may need additional room.
         if needed > header.arena_words || (needed < header.arena_words && !linked) {
             return Err(ParseError::ArenaWords {
                 stated: header.arena_words,
@@ -68,62 +81,67 @@ impl<'a> Model<'a> {
         }
         Ok(Model {
             bytes,
-            behind,
+            body,
             header,
             outputs,
         })
     }
 
-    /// The container itself.
+    /// Returns the bytes of the container.
     #[must_use]
     pub const fn bytes(&self) -> &'a [u8] {
         self.bytes
     }
 
-    /// What an inference reads, one byte a value.
+    /// Returns the shape of the input, which has one byte per value.
     #[must_use]
     pub const fn input(&self) -> Shape {
         self.header.input
     }
 
-    /// Bytes that an inference reads.
+    /// Returns the length of the input in bytes.
     #[must_use]
     pub const fn inputs(&self) -> usize {
         self.header.input.len()
     }
 
-    /// Logits that an inference computes: the outputs of the last layer.
+    /// Returns the number of logits, which are the outputs of the last layer.
     #[must_use]
     pub const fn outputs(&self) -> usize {
         self.outputs
     }
 
-    /// Memory that an inference needs besides its input, in 32-bit words, exactly.
+    /// Returns the size of the arena: the memory of an inference besides its input, in 32-bit
+    /// words.
     #[must_use]
     pub const fn arena_words(&self) -> usize {
         self.header.arena_words
     }
 
-    /// Layers.
+    /// Returns the number of layers.
     #[must_use]
     pub const fn layer_count(&self) -> usize {
         self.header.layers
     }
 
-    /// The layers from the input to the output, read from the container as they come.
+    /// Returns an iterator over the layers, from input to output.
     #[must_use]
     #[inline(always)]
     pub const fn layers(&self) -> Layers<'a> {
-        match Layers::new(self.header, self.behind) {
+        match Layers::new(self.header, self.body) {
             Ok(layers) => layers,
-            // The records have been read once, so they are there; no layers is the harmless answer.
+            // Unreachable, since the records have been read before.
             Err(_) => Layers::none(),
         }
     }
 
-    /// The layers of a network of dense layers alone, as a lean engine reads them.
+    /// Returns an iterator over the layers of a chain of dense layers, for engines built without
+    /// `maps`.
+    ///
+    /// It yields no layers if a layer is not dense or has links.
+    #[doc(hidden)]
     #[must_use]
     pub const fn dense_layers(&self) -> DenseLayers<'a> {
-        DenseLayers::new(self.behind.rest(), self.header.layers, self.inputs())
+        DenseLayers::new(self.body.rest(), self.header.layers, self.inputs())
     }
 }

@@ -1,38 +1,41 @@
-//! What a layer computes, and the geometry of those that slide a window over a map.
+//! The operations of layers, and the geometry of convolutions and pooling.
 //!
 //! ```text
-//!  0               1            2               3                  4               5               6    8
-//!  +---------------+------------+---------------+------------------+---------------+---------------+----+
-//!  | size | stride | top | left | bottom | right| pooling | size   | margin of the output          | taps |
-//!  +---------------+------------+---------------+------------------+---------------+---------------+----+
+//!  0             1          2              3              4          5              6      8
+//!  +-------------+----------+--------------+--------------+----------+--------------+------+
+//!  | size|stride | padding  | padding      | pooling|size | margin   | margin       | taps |
+//!  |             | top|left | bottom|right |              | top|left | bottom|right |      |
+//!  +-------------+----------+--------------+--------------+----------+--------------+------+
 //! ```
+//!
+//! The margin is that of the output.
 
 use crate::shape::Margin;
 
-/// Bytes of a geometry.
+/// The size of a geometry in bytes.
 pub const GEOMETRY_BYTES: usize = 8;
 
-/// A square window over a map and the zeros around the map that it may read.
+/// A square window that slides over a map with zero padding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Window {
     /// Taps along each axis, 1..=15.
     pub size: u8,
-    /// Positions of the map from one output to the next, 1..=15.
+    /// Distance between neighbouring outputs, in positions of the map, 1..=15.
     pub stride: u8,
     /// Zeros around the map.
     pub padding: Margin,
 }
 
 impl Window {
-    /// Outputs along an axis of `length` with `before` and `after` zeros; 0 when the window does not
-    /// fit.
+    /// Returns the number of outputs along an axis of `length` with `before` and `after` zeros; 0
+    /// if the window does not fit.
     #[must_use]
     pub const fn outputs(&self, before: u8, length: u16, after: u8) -> u16 {
         let padded = before as u32 + length as u32 + after as u32;
         match padded.checked_sub(self.size as u32) {
             Some(room) => match room.checked_div(self.stride as u32) {
-                // At most 65,535 + 30 + 1: more than a map has is no map.
+                // Up to 65,535 + 30 + 1, but a map has at most 65,535.
                 Some(steps) if steps < u16::MAX as u32 => steps as u16 + 1,
                 _ => 0,
             },
@@ -41,41 +44,42 @@ impl Window {
     }
 }
 
-/// What pooling keeps of a window.
+/// How pooling reduces a window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Pooling {
     /// The largest value.
     Max,
-    /// The sum of the positive values, shifted: a mean when the scales are chosen so.
+    /// The sum of the positive values, shifted: a mean for suitable scales.
     Average,
 }
 
-/// What a layer computes.
+/// The operation of a layer.
+// Exhaustive for the same reason as `Encoding`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Operation {
-    /// Every output reads every input, flattened. Code 0.
+    /// A fully connected layer over the flattened source. Code 0.
     Dense,
-    /// A convolution (a correlation, as everywhere), followed by pooling over windows that do not
-    /// overlap. Code 1.
+    /// A convolution (without flipping the kernel), with optional fused pooling over windows that
+    /// do not overlap. Code 1.
     Conv {
-        /// Where it reads.
+        /// Its window.
         window: Window,
-        /// The pooling behind it and its size.
+        /// The fused pooling and its size.
         pooling: Option<(Pooling, u8)>,
     },
     /// Pooling of each channel. Code 2.
     Pool {
-        /// What is kept.
+        /// Its kind.
         pooling: Pooling,
-        /// Of which values.
+        /// Its window.
         window: Window,
     },
 }
 
 impl Operation {
-    /// The name used in tables.
+    /// Returns the name used in tables.
     #[must_use]
     pub const fn name(&self) -> &'static str {
         match self {
@@ -85,7 +89,7 @@ impl Operation {
         }
     }
 
-    /// The code in a layer record.
+    /// Returns the code in a layer record.
     #[must_use]
     pub const fn code(&self) -> u8 {
         match self {
@@ -96,17 +100,17 @@ impl Operation {
     }
 }
 
-/// What the geometry of a layer says.
+/// The geometry of a layer.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Geometry {
     pub(crate) operation: Operation,
     pub(crate) margin: Margin,
-    /// The longest list of taps of a channel, which the engine expands into the arena.
+    /// The weights of the longest row, which the engine expands into the arena.
     pub(crate) taps: u16,
 }
 
 impl Geometry {
-    /// The geometry in `bytes` of an operation with this code; the field at fault otherwise.
+    /// Reads the geometry of an operation with this code; returns the invalid byte as the error.
     #[inline(always)]
     pub(crate) const fn read(code: u8, bytes: [u8; GEOMETRY_BYTES]) -> Result<Geometry, u8> {
         let [steps, before, after, pool, m0, m1, t0, t1] = bytes;
@@ -144,7 +148,7 @@ impl Geometry {
         })
     }
 
-    /// The bytes; none for a dense layer.
+    /// Returns the bytes of the geometry, or `None` for a dense layer.
     #[cfg(feature = "alloc")]
     pub(crate) fn to_bytes(self) -> Option<[u8; GEOMETRY_BYTES]> {
         let code = |pooling: Pooling| match pooling {

@@ -1,23 +1,23 @@
-//! What the container says of a layer before its block: 8 bytes a layer, and 4 more for a layer that
-//! does not simply read the one before it.
+//! Layer records, and the links of layers that do not simply read the previous layer.
 //!
 //! ```text
-//!  0                               1                    2         4                  6           8
-//!  +---------------------------------+------------------+---------+------------------+-----------+
-//!  | encoding | operation | links | 0 | shift | length.. | outputs | original outputs | ..length  |
-//!  +---------------------------------+------------------+---------+------------------+-----------+
+//!  0                                1                2         4                6        8
+//!  +--------------------------------+----------------+---------+----------------+--------+
+//!  | encoding | operation | links|0 | shift | length | outputs | original       | length |
+//!  |                                |       | 16..19 |         | outputs        | 0..16  |
+//!  +--------------------------------+----------------+---------+----------------+--------+
 //! ```
 
 use crate::encoding::{self, Encoding};
 use crate::error::ParseError;
 
-/// Bytes of a layer record.
+/// The size of a layer record in bytes.
 pub const RECORD_BYTES: usize = 8;
 
-/// Bytes of the links of a layer that has them.
+/// The size of a layer's links in bytes.
 pub const LINKS_BYTES: usize = 4;
 
-/// The longest block that a record can state, in bytes.
+/// The largest block that a record can state, in bytes.
 #[cfg(feature = "alloc")]
 pub const MAX_BLOCK_BYTES: usize = 0x7_FFFF;
 
@@ -34,14 +34,19 @@ pub(crate) struct Record {
 }
 
 impl Record {
-    /// The boundary on which the block of the record in `bytes` begins, whether or not this build
+    /// Returns the alignment of the block of the record in `bytes`, whether or not this build
     /// reads it.
     #[inline(always)]
     pub(crate) const fn alignment(bytes: [u8; RECORD_BYTES]) -> usize {
         encoding::alignment(bytes[0] & 15)
     }
 
-    /// The bytes of that block.
+    /// Returns whether the layer of the record in `bytes` is dense and has no links.
+    pub(crate) const fn is_chained(bytes: [u8; RECORD_BYTES]) -> bool {
+        bytes[0] & 0x70 == 0
+    }
+
+    /// Returns the length of the block of the record in `bytes`.
     #[inline(always)]
     pub(crate) const fn length(bytes: [u8; RECORD_BYTES]) -> usize {
         let [k, s, o0, o1, p0, p1, l0, l1] = bytes;
@@ -50,6 +55,7 @@ impl Record {
         (above | u32::from_le_bytes(tail) >> 16) as usize
     }
 
+    /// Reads a record, and checks that this build knows its encoding and operation.
     #[inline(always)]
     pub(crate) const fn read(
         layer: usize,
@@ -77,6 +83,7 @@ impl Record {
         })
     }
 
+    /// Returns the bytes of the record.
     #[cfg(feature = "alloc")]
     pub(crate) fn to_bytes(self) -> [u8; RECORD_BYTES] {
         let kind = self.encoding.code() | self.operation << 4 | u8::from(self.links) << 6;
@@ -87,24 +94,24 @@ impl Record {
     }
 }
 
-/// What a layer reads, adds and where it writes, when that is not the layer before it, nothing, and
-/// the next free end of the arena.
+/// The source, skip and place of a layer that does not read the previous layer, adds a map, or is
+/// part of a network with such layers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Links {
-    /// How many layers back the source is: 1 is the layer before. One more than the layer's index is
-    /// the network's input.
+    /// The distance to the source, in layers: 1 is the previous layer, and one more than the
+    /// layer's index is the network's input.
     pub source: u8,
-    /// How many layers back the map is that is added before the ReLU; 0 for none.
+    /// The distance to the map that is added before the ReLU, in layers; 0 for none.
     pub skip: u8,
-    /// The shift to the left of what is added, 0..=31.
+    /// The left shift of the added map, 0..=31.
     pub skip_shift: u8,
     /// The first word of the output in the arena.
     pub place: u16,
 }
 
 impl Links {
-    /// The layer before, nothing added.
+    /// The links of a layer without any: it reads the previous layer and adds nothing.
     pub(crate) const NONE: Links = Links {
         source: 1,
         skip: 0,
@@ -112,6 +119,7 @@ impl Links {
         place: 0,
     };
 
+    /// Reads links.
     #[inline(always)]
     pub(crate) const fn from_bytes([back, skip_shift, p0, p1]: [u8; LINKS_BYTES]) -> Links {
         Links {
@@ -122,6 +130,7 @@ impl Links {
         }
     }
 
+    /// Returns the bytes of the links.
     #[cfg(feature = "alloc")]
     pub(crate) const fn to_bytes(self) -> [u8; LINKS_BYTES] {
         let [p0, p1] = self.place.to_le_bytes();

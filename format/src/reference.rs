@@ -1,7 +1,7 @@
-//! The arithmetic spelled out: what a network computes, in the plainest way there is.
+//! The reference implementation of inference, in the simplest possible way.
 //!
-//! Nothing here is fast and nothing is shared with an engine or an encoding: it works on the numbers of
-//! a [`NetworkSpec`], one output after the other. Every kernel is compared with it.
+//! Nothing here is fast, and nothing is shared with an engine or an encoding: it works on the
+//! numbers of a [`NetworkSpec`], one output at a time. Every kernel is compared with it.
 
 use alloc::vec;
 use alloc::vec::Vec;
@@ -11,40 +11,40 @@ use crate::operation::{Operation, Pooling, Window};
 use crate::shape::Shape;
 use crate::write::{LayerSpec, NetworkSpec, WeightsSpec, output_shape};
 
-/// What a layer gives: a byte a value, or the sums of the last layer.
+/// The outputs of a layer.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Values {
-    /// A hidden layer's.
+    /// Those of a hidden layer.
     Bytes(Vec<u8>),
-    /// A hidden layer's of a network in floats.
+    /// Those of a hidden layer of a network in floats.
     Floats(Vec<f32>),
-    /// The last layer's: the logits.
+    /// Those of the last layer: the logits.
     Sums(Vec<i32>),
 }
 
 impl NetworkSpec {
-    /// What each layer gives for `input`, channel by channel and without margins.
+    /// Computes the outputs of every layer for `input`, channel by channel and without margins.
     ///
     /// # Panics
     ///
-    /// When the network is not one that [`crate::write()`] takes or the input not as long as it reads.
+    /// If [`crate::write()`] would reject the network, or the input has the wrong length.
     #[must_use]
     pub fn outputs(&self, input: &[u8]) -> Vec<Values> {
-        assert_eq!(input.len(), self.input.len(), "bytes of the input");
+        assert_eq!(input.len(), self.input.len(), "length of the input");
         let mut values = vec![Values::Bytes(input.to_vec())];
         let mut shapes = vec![self.input];
         for (layer, spec) in self.layers.iter().enumerate() {
             let slot = layer + 1 - spec.source;
             let shape = output_shape(&spec.operation, spec.outputs, shapes[slot]);
             let shape = shape.expect("the window fits");
-            let last = layer + 1 == self.layers.len();
+            let is_last = layer + 1 == self.layers.len();
             let skip = spec
                 .skip
                 .map(|skip| (&values[layer + 1 - skip.back], skip.shift));
             let output = match (&values[slot], &spec.weights) {
-                (source, WeightsSpec::Floats { bias, rows }) => floats(bias, rows, source, last),
-                (Values::Bytes(source), _) => integers(spec, source, shapes[slot], skip, last),
-                _ => panic!("layer {layer} reads no bytes"),
+                (source, WeightsSpec::Floats { bias, rows }) => floats(bias, rows, source, is_last),
+                (Values::Bytes(source), _) => integers(spec, source, shapes[slot], skip, is_last),
+                _ => panic!("layer {layer} must read bytes"),
             };
             values.push(output);
             shapes.push(shape);
@@ -53,45 +53,45 @@ impl NetworkSpec {
         values
     }
 
-    /// The logits for `input`.
+    /// Computes the logits for `input`.
     ///
     /// # Panics
     ///
-    /// As [`NetworkSpec::outputs`].
+    /// As [`NetworkSpec::outputs`] does.
     #[must_use]
     pub fn infer(&self, input: &[u8]) -> Vec<i32> {
         match self.outputs(input).pop() {
             Some(Values::Sums(logits)) => logits,
-            _ => panic!("the network has no last layer"),
+            _ => panic!("the network has no layers"),
         }
     }
 }
 
-/// A dense layer in floats: products added in order to the bias.
-fn floats(bias: &[f32], rows: &[Vec<(u16, f32)>], source: &Values, last: bool) -> Values {
+/// Computes a dense layer in floats: products are added to the bias in order.
+fn floats(bias: &[f32], rows: &[Vec<(u16, f32)>], source: &Values, is_last: bool) -> Values {
     let input = |column: u16| match source {
         Values::Bytes(bytes) => f32::from(bytes[usize::from(column)]),
         Values::Floats(floats) => floats[usize::from(column)],
-        Values::Sums(_) => panic!("nothing reads logits"),
+        Values::Sums(_) => panic!("no layer reads logits"),
     };
     let sums = bias.iter().zip(rows).map(|(&bias, row)| {
         let products = row.iter().map(|&(column, weight)| weight * input(column));
         products.fold(bias, |sum, product| sum + product)
     });
-    if last {
+    if is_last {
         Values::Sums(sums.map(|sum| (sum * 65_536.0) as i32).collect())
     } else {
         Values::Floats(sums.map(|sum| sum.max(0.0)).collect())
     }
 }
 
-/// A layer in integers.
+/// Computes a layer in integers.
 fn integers(
     spec: &LayerSpec,
     source: &[u8],
     shape: Shape,
     skip: Option<(&Values, u8)>,
-    last: bool,
+    is_last: bool,
 ) -> Values {
     let (bias, rows) = match &spec.weights {
         WeightsSpec::Integers { bias, rows } => (&bias[..], &rows[..]),
@@ -105,28 +105,22 @@ fn integers(
                 });
                 products.fold(bias, i32::wrapping_add)
             });
-            if last {
+            if is_last {
                 Values::Sums(sums.collect())
             } else {
                 Values::Bytes(sums.map(|sum| requantize(sum, spec.shift)).collect())
             }
         }
         Operation::Conv { window, pooling } => {
-            let (height, width) = positions(window, shape);
+            let (_, width) = positions(window, shape);
             let mut output = Vec::new();
             for (channel, (&bias, row)) in bias.iter().zip(rows).enumerate() {
-                let mut sums = Vec::with_capacity(height * width);
-                for y in 0..height {
-                    for x in 0..width {
-                        let mut sum = row.iter().fold(bias, |sum, &(column, weight)| {
-                            let value = tap(source, shape, window, column.into(), y, x);
-                            sum.wrapping_add(i32::from(weight) * i32::from(value))
-                        });
-                        if let Some((Values::Bytes(skip), shift)) = skip {
-                            let value = i32::from(skip[channel * height * width + sums.len()]);
-                            sum = sum.wrapping_add(value.wrapping_shl(shift.into()));
-                        }
-                        sums.push(sum);
+                let mut sums = convolved(bias, row, source, shape, window);
+                if let Some((Values::Bytes(skip), shift)) = skip {
+                    let skip = &skip[channel * sums.len()..];
+                    for (sum, &value) in sums.iter_mut().zip(skip) {
+                        let value = i32::from(value);
+                        *sum = sum.wrapping_add(value.wrapping_shl(shift.into()));
                     }
                 }
                 output.extend(pooled(&sums, width, pooling).map(|sum| requantize(sum, spec.shift)));
@@ -134,31 +128,57 @@ fn integers(
             Values::Bytes(output)
         }
         Operation::Pool { pooling, window } => {
-            let (height, width) = positions(window, shape);
-            let mut output = Vec::new();
-            let area = usize::from(window.size) * usize::from(window.size);
-            for channel in 0..usize::from(shape.channels) {
-                for y in 0..height {
-                    for x in 0..width {
-                        let taps = (0..area).map(|tap_index| {
-                            i32::from(tap(source, shape, window, channel * area + tap_index, y, x))
-                        });
-                        output.push(match pooling {
-                            Pooling::Max => taps.max().unwrap_or(0) as u8,
-                            Pooling::Average => {
-                                let half = (1_i64 << spec.shift >> 1) as i32;
-                                requantize(taps.sum::<i32>().wrapping_add(half), spec.shift)
-                            }
-                        });
-                    }
-                }
-            }
-            Values::Bytes(output)
+            Values::Bytes(pool(source, shape, window, pooling, spec.shift))
         }
     }
 }
 
-/// Output positions of a window over a map.
+/// Computes the sums of a channel of a convolution.
+fn convolved(
+    bias: i32,
+    row: &[(u16, i16)],
+    source: &[u8],
+    shape: Shape,
+    window: Window,
+) -> Vec<i32> {
+    let (height, width) = positions(window, shape);
+    let mut sums = Vec::with_capacity(height * width);
+    for y in 0..height {
+        for x in 0..width {
+            sums.push(row.iter().fold(bias, |sum, &(column, weight)| {
+                let value = tap(source, shape, window, column.into(), y, x);
+                sum.wrapping_add(i32::from(weight) * i32::from(value))
+            }));
+        }
+    }
+    sums
+}
+
+/// Computes a pooling layer.
+fn pool(source: &[u8], shape: Shape, window: Window, pooling: Pooling, shift: u8) -> Vec<u8> {
+    let (height, width) = positions(window, shape);
+    let mut output = Vec::new();
+    let area = usize::from(window.size) * usize::from(window.size);
+    for channel in 0..usize::from(shape.channels) {
+        for y in 0..height {
+            for x in 0..width {
+                let taps = (0..area).map(|tap_index| {
+                    i32::from(tap(source, shape, window, channel * area + tap_index, y, x))
+                });
+                output.push(match pooling {
+                    Pooling::Max => taps.max().unwrap_or(0) as u8,
+                    Pooling::Average => {
+                        let half = (1_i64 << shift >> 1) as i32;
+                        requantize(taps.sum::<i32>().wrapping_add(half), shift)
+                    }
+                });
+            }
+        }
+    }
+    output
+}
+
+/// Returns the number of output positions of a window over a map, per axis.
 fn positions(window: Window, shape: Shape) -> (usize, usize) {
     let padding = window.padding;
     let height = window.outputs(padding.top, shape.height, padding.bottom);
@@ -166,7 +186,7 @@ fn positions(window: Window, shape: Shape) -> (usize, usize) {
     (height.into(), width.into())
 }
 
-/// What a column of a window reads at output position (y, x): 0 outside the map.
+/// Returns what a column reads at output position (y, x), which is 0 outside the map.
 fn tap(source: &[u8], shape: Shape, window: Window, column: usize, y: usize, x: usize) -> u8 {
     let size = usize::from(window.size);
     let (height, width) = (usize::from(shape.height), usize::from(shape.width));
@@ -182,7 +202,7 @@ fn tap(source: &[u8], shape: Shape, window: Window, column: usize, y: usize, x: 
     }
 }
 
-/// The sums of a channel, or what pooling leaves of them.
+/// Applies fused pooling, if any, to the sums of a channel.
 fn pooled(
     sums: &[i32],
     width: usize,

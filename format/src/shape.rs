@@ -1,10 +1,11 @@
-//! What flows between layers: maps, flat vectors, and the buffers that hold them.
+//! Feature maps, vectors, and the buffers that hold them.
 //!
-//! A map's buffer may have a margin of zeros around each channel, for the convolutions that read it
-//! padded: no kernel ever tests for borders. The layer that writes the map clears its margin.
+//! The buffer of a map may have a zero margin around each channel for the convolutions that pad
+//! it, so that no kernel tests for borders. The layer that writes the map clears its margin.
 
-/// A map of `channels` x `height` x `width`, channel by channel, row by row. A vector of n values has
-/// n channels of one value.
+/// The shape of a map: `channels` x `height` x `width`, in this order in memory.
+///
+/// A vector of n values has n channels of 1 x 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Shape {
@@ -17,7 +18,7 @@ pub struct Shape {
 }
 
 impl Shape {
-    /// A vector of `length` values.
+    /// Returns the shape of a vector of `length` values.
     #[must_use]
     pub const fn flat(length: u16) -> Shape {
         Shape {
@@ -27,19 +28,19 @@ impl Shape {
         }
     }
 
-    /// Values: at most 2^32 - 1, more saturate.
+    /// Returns the number of values, which saturates at `usize::MAX`.
     #[must_use]
     pub const fn len(&self) -> usize {
         let plane = self.height as usize * self.width as usize;
         if cfg!(feature = "maps") {
             plane.saturating_mul(self.channels as usize)
         } else {
-            // The header's input, which fits, or a vector.
+            // Either the header's input, which was checked, or a vector.
             plane.wrapping_mul(self.channels as usize)
         }
     }
 
-    /// Whether it holds no value at all.
+    /// Returns whether there are no values.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.channels == 0 || self.height == 0 || self.width == 0
@@ -56,7 +57,7 @@ pub struct Margin {
     pub left: u8,
     /// Rows below.
     pub bottom: u8,
-    /// Columns behind.
+    /// Columns after.
     pub right: u8,
 }
 
@@ -69,15 +70,15 @@ impl Margin {
         right: 0,
     };
 
-    /// Whether there is none.
+    /// Returns whether all sides are 0.
     #[must_use]
     pub const fn is_none(&self) -> bool {
-        // Without maps there is no byte to read one from.
+        // Without maps there are no margins.
         !cfg!(feature = "maps")
             || (self.top == 0 && self.left == 0 && self.bottom == 0 && self.right == 0)
     }
 
-    /// Whether it is at least as wide as `other` on every side.
+    /// Returns whether every side is at least as wide as that of `other`.
     #[must_use]
     pub const fn covers(&self, other: Margin) -> bool {
         self.top >= other.top
@@ -86,7 +87,7 @@ impl Margin {
             && self.right >= other.right
     }
 
-    /// The two bytes in a container: top and left, bottom and right, a nibble each.
+    /// Reads a margin from its two bytes: top and left, bottom and right, a nibble each.
     pub(crate) const fn from_bytes([before, after]: [u8; 2]) -> Margin {
         Margin {
             top: before & 15,
@@ -96,18 +97,19 @@ impl Margin {
         }
     }
 
+    /// Returns the two bytes of the margin.
     #[cfg(feature = "alloc")]
     pub(crate) const fn to_bytes(self) -> [u8; 2] {
         [self.top | self.left << 4, self.bottom | self.right << 4]
     }
 }
 
-/// Where a map or vector lies: in the arena, or, of no words, in the caller's input.
+/// Where a map or vector is stored: in the arena, or, if it has no words, in the caller's input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Buffer {
-    /// What it holds.
+    /// The shape of its values.
     pub shape: Shape,
-    /// The zeros around it.
+    /// The zeros around each channel.
     pub margin: Margin,
     /// Its first word in the arena.
     pub place: usize,
@@ -116,7 +118,7 @@ pub struct Buffer {
 }
 
 impl Buffer {
-    /// Nothing.
+    /// A buffer without values.
     pub(crate) const EMPTY: Buffer = Buffer {
         shape: Shape::flat(0),
         margin: Margin::NONE,
@@ -124,13 +126,13 @@ impl Buffer {
         words: 0,
     };
 
-    /// Values from one row to the next.
+    /// Returns the distance of neighbouring rows, in values.
     #[must_use]
     pub const fn row_stride(&self) -> usize {
         self.shape.width as usize + self.margin.left as usize + self.margin.right as usize
     }
 
-    /// Values from one channel to the next.
+    /// Returns the distance of neighbouring channels, in values.
     #[must_use]
     pub const fn channel_stride(&self) -> usize {
         let rows =
@@ -138,7 +140,7 @@ impl Buffer {
         rows * self.row_stride()
     }
 
-    /// Values with the margins.
+    /// Returns the number of values, including margins.
     #[must_use]
     pub const fn len(&self) -> usize {
         if self.margin.is_none() {
@@ -148,7 +150,7 @@ impl Buffer {
             .saturating_mul(self.shape.channels as usize)
     }
 
-    /// Whether it holds no value at all.
+    /// Returns whether there are no values.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.len() == 0

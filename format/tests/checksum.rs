@@ -1,27 +1,28 @@
-//! The damage that the checksum finds, as `SPEC.md` states it: proved or tried out.
+//! Proofs of the damage that the checksum detects, as `SPEC.md` states it.
 //!
-//! All of it rests on one property: exclusive or passes through, so whether a damage is noticed depends on the
-//! bits that it flips and not on the bytes that they are in.
+//! All of them rest on one property: the checksum is linear under exclusive or, so whether damage
+//! is detected depends on the bits that it flips and not on the bytes around them.
 
 use std::array;
 use std::collections::{BTreeSet, HashSet};
 
 use rarefy_format::checksum;
 
-/// What the checksum makes of its state with every word, seen from outside.
+/// Advances the checksum's state by one word, using only the public function.
 fn step(state: u32) -> u32 {
     checksum(&(state ^ u32::MAX).to_le_bytes())
 }
 
-/// A map of states to states that respects exclusive or: where each bit goes.
+/// A linear map of states: the image of each bit.
 type Map = [u32; 32];
 
+/// Applies a linear map.
 fn apply(map: &Map, state: u32) -> u32 {
     let set = |bit: &usize| state >> bit & 1 == 1;
     (0..32).filter(set).fold(0, |sum, bit| sum ^ map[bit])
 }
 
-/// `step`, `times` over.
+/// Returns [`step`] repeated `times` times.
 fn power(mut times: u64) -> Map {
     let mut square: Map = array::from_fn(|bit| step(1 << bit));
     let mut power: Map = array::from_fn(|bit| 1 << bit);
@@ -35,7 +36,7 @@ fn power(mut times: u64) -> Map {
     power
 }
 
-/// How many of `vectors` are independent under exclusive or.
+/// Returns the rank of `vectors` under exclusive or.
 fn rank(vectors: impl Iterator<Item = u32>) -> usize {
     let mut basis: Vec<u32> = Vec::new();
     for vector in vectors {
@@ -47,7 +48,8 @@ fn rank(vectors: impl Iterator<Item = u32>) -> usize {
     basis.len()
 }
 
-fn step_respects_exclusive_or(a: u32, b: u32) -> bool {
+/// Returns whether [`step`] is linear for two states.
+fn is_linear(a: u32, b: u32) -> bool {
     step(a ^ b) == step(a) ^ step(b) && step(0) == 0
 }
 
@@ -61,12 +63,12 @@ fn the_specified_values_come_out() {
     assert_eq!(different.len(), 8);
 }
 
-/// The premise of what follows: a damage is noticed or not whatever the container holds.
+/// The premise of the other proofs: detection does not depend on the contents of the container.
 #[test]
-fn the_effect_of_a_damage_does_not_depend_on_the_bytes() {
+fn the_effect_of_damage_does_not_depend_on_the_bytes() {
     for a in 0..32 {
         for b in [0x1234_5678_u32, 0xFFFF_FFFF, 0x8000_0001] {
-            assert!(step_respects_exclusive_or(1 << a, b));
+            assert!(is_linear(1 << a, b));
         }
     }
     let (plain, other) = (*b"some bytes or other", [0x5A; 19]);
@@ -81,7 +83,7 @@ fn the_effect_of_a_damage_does_not_depend_on_the_bytes() {
     }
 }
 
-/// So the states that follow a damaged word never vanish, and never meet a second, like damage again.
+/// So a difference of states never vanishes, and two words damaged alike are always detected.
 #[test]
 fn the_period_is_that_of_all_states_but_zero() {
     const PERIOD: u64 = u32::MAX as u64;
@@ -93,23 +95,24 @@ fn the_period_is_that_of_all_states_but_zero() {
 }
 
 #[test]
-fn a_burst_of_29_bits_is_noticed_wherever_it_begins() {
-    // In one word it is, since a step loses nothing; here it begins in the high bits of a word.
-    let noticed = |bits: u32, before: u32| {
+fn a_burst_of_29_bits_is_detected_wherever_it_begins() {
+    // Inside one word it is, since steps are invertible. Here it begins in the high bits of a
+    // word.
+    let is_detected = |bits: u32, before: u32| {
         let first = (32 - before..32).map(|bit| step(1 << bit));
         let second = (0..bits - before).map(|bit| 1 << bit);
         rank(first.chain(second)) == bits as usize
     };
-    assert!((1..29).all(|before| noticed(29, before)));
+    assert!((1..29).all(|before| is_detected(29, before)));
     assert!(
-        !(1..30).all(|before| noticed(30, before)),
-        "SPEC.md may say more"
+        !(1..30).all(|before| is_detected(30, before)),
+        "SPEC.md could promise more"
     );
 }
 
 #[test]
-fn any_two_bits_are_noticed_in_any_container() {
-    // As many words as the largest container has.
+fn any_two_bits_are_detected_in_any_container() {
+    // The words of the largest container.
     const WORDS: u32 = 64 * (0x8_0000 + 8) / 4 + 4;
     let mut states: Map = array::from_fn(|bit| 1 << bit);
     for distance in 1..=WORDS {
@@ -121,7 +124,7 @@ fn any_two_bits_are_noticed_in_any_container() {
 }
 
 #[test]
-fn any_two_bytes_are_noticed_11_kilobytes_apart_and_any_three_bits_1716_bytes() {
+fn any_two_bytes_within_11_kilobytes_and_any_three_bits_within_1716_bytes_are_detected() {
     let in_a_byte = |state: u32| (0..4).any(|byte| state & !(0xFF << (8 * byte)) == 0);
     let mut bytes: Vec<u32> = (0..4)
         .flat_map(|byte| (1..=255).map(move |value| value << (8 * byte)))

@@ -1,30 +1,28 @@
-//! The golden containers and the test vector of `SPEC.md` are what writer and reader mean.
+//! Golden containers and the test vector of `SPEC.md`, against writer and reader.
 //!
-//! A change of the format, its meaning or its arithmetic makes these fail. From version 1 on none is
-//! meant. A new golden container is added in `golden_networks` and written with
-//! `RAREFY_BLESS=1 cargo test -p rarefy-format --features alloc --test golden`.
+//! These fail if the format, its meaning or its arithmetic changes, which version 1 rules out. A
+//! new golden container is added in `golden_networks` and written with `RAREFY_BLESS=1
+//! cargo test -p rarefy-format --features alloc --test golden`.
 
-#[allow(dead_code)]
 mod golden_networks;
-#[allow(dead_code)]
-mod networks;
 
 use std::fmt::Write as _;
 use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
-use networks::Random;
 use rarefy_format::{
     CHECKSUM_OFFSET, Encoding, LayerSpec, Model, NetworkSpec, Shape, Values, container_checksum,
     write,
 };
+use rarefy_test_support::networks::Random;
 
+/// Returns the folder of the golden containers.
 fn folder() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden")
 }
 
-/// The inputs that are asked: a ramp, all of the largest, noise, zeros.
+/// Returns the inputs of the golden files: a ramp, all 255, noise, zeros.
 fn inputs(network: &NetworkSpec) -> [Vec<u8>; 4] {
     let count = network.input.len();
     let mut random = Random::new(7);
@@ -33,7 +31,7 @@ fn inputs(network: &NetworkSpec) -> [Vec<u8>; 4] {
     [ramp, vec![255; count], noise, vec![0; count]]
 }
 
-/// What `NAME.txt` says: inputs and logits, by the arithmetic spelled out.
+/// Returns the text of `NAME.txt`: inputs and logits, by the reference implementation.
 fn answers(name: &str, network: &NetworkSpec) -> String {
     let mut text = format!(
         "# Each line: the input bytes in hexadecimal, then the logits that {name}.rfy gives for them.\n"
@@ -51,7 +49,7 @@ fn answers(name: &str, network: &NetworkSpec) -> String {
 }
 
 #[test]
-fn golden_containers_are_written_and_read_as_ever() {
+fn golden_containers_are_written_and_read_unchanged() {
     for (name, network) in golden_networks::all() {
         let path = folder().join(name).with_extension("rfy");
         let written = write(&network).unwrap_or_else(|error| panic!("{name}: {error}"));
@@ -68,19 +66,19 @@ fn golden_containers_are_written_and_read_as_ever() {
         );
         assert!(
             committed == written,
-            "the writer no longer gives the bytes of {name}"
+            "the writer no longer writes the bytes of {name}"
         );
         let model = Model::parse(&committed).unwrap();
         assert_eq!(NetworkSpec::from_model(&model), network, "{name}");
         let answers = fs::read_to_string(path.with_extension("txt")).unwrap();
         assert_eq!(
             answers, stated,
-            "the arithmetic no longer gives the logits of {name}"
+            "the reference no longer computes the logits of {name}"
         );
     }
 }
 
-/// An engine that gives the same whatever it reads must not pass.
+/// An engine that ignores its input must not pass.
 #[test]
 fn golden_networks_tell_right_from_wrong() {
     for (name, network) in golden_networks::all() {
@@ -91,19 +89,19 @@ fn golden_networks_tell_right_from_wrong() {
             if let Values::Bytes(bytes) = first {
                 let between = bytes.iter().filter(|byte| !matches!(byte, 0 | 255));
                 let between = between.count();
-                assert!(between >= 2, "layer {layer} of {name} gives {bytes:?}");
+                assert!(between >= 2, "layer {layer} of {name} outputs {bytes:?}");
             }
         }
     }
 }
 
-/// With `RAREFY_BLESS=1` the checksum of each is computed again, and nothing else of it changes.
+/// With `RAREFY_BLESS=1` their checksums are written again, and nothing else changes.
 #[test]
 fn the_other_committed_containers_have_the_checksum_of_their_bytes() {
     let mut seen = 0;
     for name in ["../tests/networks", "../tests/fuzz/seeds"] {
         let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(name);
-        // A copy of this crate alone has none.
+        // A copy of this crate alone has no such folder.
         for entry in fs::read_dir(folder).into_iter().flatten() {
             let path = entry.unwrap().path();
             if path.extension().is_none_or(|extension| extension != "rfy") {
@@ -125,7 +123,7 @@ fn the_other_committed_containers_have_the_checksum_of_their_bytes() {
 }
 
 #[test]
-fn no_golden_container_is_without_its_network() {
+fn every_golden_container_has_its_network() {
     let names: Vec<&str> = golden_networks::all()
         .iter()
         .map(|(name, _)| *name)
@@ -133,17 +131,13 @@ fn no_golden_container_is_without_its_network() {
     for entry in fs::read_dir(folder()).unwrap() {
         let path = entry.unwrap().path();
         let stem = path.file_stem().unwrap().to_str().unwrap();
-        assert!(
-            names.contains(&stem),
-            "{} belongs to nothing",
-            path.display()
-        );
+        assert!(names.contains(&stem), "{} has no network", path.display());
     }
     let encodings = Encoding::ALL.map(Encoding::name);
     assert!(encodings.iter().all(|encoding| names.contains(encoding)));
 }
 
-/// The network of the test vector in `SPEC.md`.
+/// Returns the network of the test vector in `SPEC.md`.
 fn example() -> NetworkSpec {
     let rows = vec![
         vec![(1, 7), (4, -7)],
@@ -164,7 +158,7 @@ fn example() -> NetworkSpec {
     }
 }
 
-/// The numbers in the back-quotes behind `before` in `SPEC.md`.
+/// Returns the numbers in backticks that follow `before` in `SPEC.md`.
 fn numbers(before: &str) -> Vec<i32> {
     let text = include_str!("../SPEC.md");
     let quoted = text
@@ -179,7 +173,7 @@ fn numbers(before: &str) -> Vec<i32> {
 }
 
 #[test]
-fn the_specified_test_vector_is_what_is_written() {
+fn the_specified_test_vector_is_written() {
     let text = include_str!("../SPEC.md");
     let block = text
         .split("```hex\n")
@@ -194,7 +188,7 @@ fn the_specified_test_vector_is_what_is_written() {
     let written = write(&example()).unwrap();
     assert_eq!(
         specified, written,
-        "the bytes of SPEC.md against those written: {written:02x?}"
+        "the bytes of SPEC.md are not those written: {written:02x?}"
     );
     let model = Model::parse(&specified).unwrap();
     assert_eq!(NetworkSpec::from_model(&model), example());

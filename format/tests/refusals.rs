@@ -1,4 +1,4 @@
-//! Each error of the parser, from a container forged for it with a checksum that is right.
+//! Each error of the parser, provoked by a forged container with a correct checksum.
 
 use std::collections::BTreeSet;
 
@@ -8,7 +8,7 @@ use rarefy_format::{
     SpecError, Unfit, WeightsSpec, Window, WriteError, container_checksum, rice::RiceError, write,
 };
 
-/// The network of the test vector: csr of 6 inputs and 3 outputs, dense of 2 outputs.
+/// Returns the network of the test vector: csr of 6 inputs and 3 outputs, dense of 2 outputs.
 fn plain() -> NetworkSpec {
     let rows = vec![
         vec![(1, 7), (4, -7)],
@@ -24,7 +24,7 @@ fn plain() -> NetworkSpec {
     }
 }
 
-/// Where its sections lie.
+/// The offsets of the sections of [`plain`].
 mod at {
     pub(crate) const RECORD_0: usize = 16;
     pub(crate) const RECORD_1: usize = 24;
@@ -54,8 +54,8 @@ fn layer(operation: Operation, encoding: Encoding, rows: Vec<Vec<(u16, i16)>>) -
     }
 }
 
-/// A map of 4 x 4: a padded convolution in words of two channels, its largest of 2 x 2, again the largest
-/// of 2 x 2, two outputs in columns.
+/// Returns a network over a map of 4 x 4: a padded convolution in words with two channels and max
+/// pooling of 2 x 2, max pooling of 2 x 2 again, and two outputs in columns.
 fn maps() -> NetworkSpec {
     let convolution = Operation::Conv {
         window: window(3, 1),
@@ -88,7 +88,7 @@ fn maps() -> NetworkSpec {
     }
 }
 
-/// Where its blocks lie.
+/// The offsets of the blocks of [`maps`].
 mod map {
     pub(crate) const CONV: usize = 40;
     pub(crate) const WORDS: usize = 48;
@@ -104,7 +104,7 @@ mod map {
     pub(crate) const BYTES: usize = 116;
 }
 
-/// Two convolutions of one channel, the second adds the first, and a dense layer.
+/// Returns two convolutions of one channel, of which the second adds the first, and a dense layer.
 fn linked() -> NetworkSpec {
     let convolution = || {
         let operation = Operation::Conv {
@@ -129,14 +129,14 @@ fn linked() -> NetworkSpec {
     }
 }
 
-/// Where its links lie.
+/// The offsets of the links of [`linked`].
 mod link {
     pub(crate) const LAYER_0: usize = 48;
     pub(crate) const LAYER_1: usize = 72;
     pub(crate) const LAYER_2: usize = 88;
 }
 
-/// The rows `5 - x[1]` and `-2 + 3 x[0] + x[2]`, coded.
+/// Returns the rows `5 - x[1]` and `-2 + 3 x[0] + x[2]` in rice.
 fn coded() -> NetworkSpec {
     let rows = vec![vec![(1, -1)], vec![(0, 3), (2, 1)]];
     let layer = LayerSpec::dense(Encoding::Rice, 0, vec![5, -2], rows);
@@ -146,8 +146,8 @@ fn coded() -> NetworkSpec {
     }
 }
 
-/// Three inputs and three outputs in columns: of the pair one row reads both, one each alone; one reads the
-/// last input.
+/// Returns a layer in columns with three inputs and three outputs: one row reads both inputs of
+/// the pair, one row each reads one of them, and one reads the last input.
 fn odd() -> NetworkSpec {
     let rows = vec![vec![(0, 4), (1, 8)], vec![(1, 5), (2, 9)], vec![(0, 6)]];
     NetworkSpec {
@@ -156,7 +156,7 @@ fn odd() -> NetworkSpec {
     }
 }
 
-/// Twelve inputs, of which a row in columns reads the fifth and the last.
+/// Returns a layer in columns with twelve inputs, whose row reads the fifth and the last.
 fn margin() -> NetworkSpec {
     let rows = vec![vec![(4, 2), (11, 2)]];
     NetworkSpec {
@@ -165,7 +165,7 @@ fn margin() -> NetworkSpec {
     }
 }
 
-/// One row of two floats.
+/// Returns a layer with one row of two floats.
 fn floats() -> NetworkSpec {
     let mut layer = layer(Operation::Dense, Encoding::CsrF32, vec![vec![]]);
     layer.weights = WeightsSpec::Floats {
@@ -178,13 +178,14 @@ fn floats() -> NetworkSpec {
     }
 }
 
+/// Parses `bytes` after correcting their checksum.
 fn repaired(mut bytes: Vec<u8>) -> Result<(), E> {
     let checksum = container_checksum(&bytes);
     bytes[CHECKSUM_OFFSET..CHECKSUM_OFFSET + 4].copy_from_slice(&checksum.to_le_bytes());
     Model::parse(&bytes).map(|_| ())
 }
 
-/// What becomes of `network` with these bytes put in.
+/// Writes `network`, applies the patches, and parses the result.
 fn forged(network: &NetworkSpec, patches: &[(usize, &[u8])]) -> Result<(), E> {
     let mut bytes = write(network).unwrap();
     for (offset, patch) in patches {
@@ -196,7 +197,7 @@ fn forged(network: &NetworkSpec, patches: &[(usize, &[u8])]) -> Result<(), E> {
 }
 
 #[test]
-fn what_is_forged_is_accepted_as_it_was() {
+fn the_networks_are_accepted_without_a_forgery() {
     for (network, bytes) in [(plain(), at::BYTES), (maps(), map::BYTES)] {
         assert_eq!(write(&network).unwrap().len(), bytes);
     }
@@ -213,7 +214,7 @@ fn what_is_forged_is_accepted_as_it_was() {
     }
 }
 
-/// A forgery: of which network, at which place which bytes, and how it is refused.
+/// A forgery: the network, the patches (offset and bytes), and the error.
 type Forgery = (fn() -> NetworkSpec, &'static [(usize, &'static [u8])], E);
 
 #[rustfmt::skip]
@@ -264,7 +265,7 @@ const FORGERIES: &[Forgery] = &[
     (linked, &[(link::LAYER_1 + 2, &[0])], E::Place { layer: 1, place: 0, words: 10 }),
     (linked, &[(link::LAYER_1 + 2, &[2])], E::Place { layer: 1, place: 2, words: 10 }),
     (linked, &[(link::LAYER_1 + 2, &[0, 1])], E::Place { layer: 1, place: 256, words: 10 }),
-    // Layer 2 reads layer 0, over which layer 1 has not written; then that it has.
+    // Layer 2 reads layer 0, which layer 1 has overwritten.
     (linked, &[(link::LAYER_1, &[0x02]), (link::LAYER_1 + 2, &[0]), (link::LAYER_2, &[0x02])], E::Place { layer: 2, place: 0, words: 1 }),
     // Weights.
     (plain, &[(at::LENGTHS + 4, &[4])], E::RowLengths { layer: 0, stated: 6, found: 5 }),
@@ -299,7 +300,7 @@ const FORGERIES: &[Forgery] = &[
     (maps, &[(map::STARTS, &[0])], E::RowLengths { layer: 2, stated: 0, found: 1 }),
     (maps, &[(map::STARTS + 2, &[7])], E::NotZero { layer: 2, found: 7 }),
     (maps, &[(map::EMPTY, &[1])], E::NotZero { layer: 2, found: 1 }),
-    // No words, a section too many, one too long; then one too few.
+    // No words, a section too many, one too long, one too few.
     (maps, &[(map::COUNTS + 1, &[0, 0])], E::RowLengths { layer: 2, stated: 2, found: 4 }),
     (maps, &[(map::COUNTS, &[1])], E::RowLengths { layer: 2, stated: 5, found: 4 }),
     (maps, &[(map::COUNTS + 1, &[0x18])], E::RowLengths { layer: 2, stated: 5, found: 4 }),
@@ -308,7 +309,7 @@ const FORGERIES: &[Forgery] = &[
     (maps, &[(map::FIRST, &[9])], E::NotZero { layer: 2, found: 9 }),
     (maps, &[(map::FIRST + 1, &[9])], E::NotZero { layer: 2, found: 9 }),
     (maps, &[(map::FIRST + 2, &[0])], E::Column { layer: 2, position: 7, column: 0, floor: 2, inputs: 2 }),
-    // Two rows in the words of one, a second word of 0.
+    // The two words of a row name different rows; a second word of 0.
     (maps, &[(map::BOTH, &[2])], E::Column { layer: 2, position: 5, column: 1, floor: 0, inputs: 2 }),
     (maps, &[(map::BOTH + 2, &[0])], E::Column { layer: 2, position: 5, column: 0, floor: 2, inputs: 2 }),
     (odd, &[(40 + 2, &[4])], E::RowLengths { layer: 0, stated: 4, found: 5 }),
@@ -322,7 +323,7 @@ const FORGERIES: &[Forgery] = &[
     (odd, &[(62, &[0])], E::Column { layer: 0, position: 9, column: 0, floor: 3, inputs: 3 }),
     (odd, &[(62, &[7])], E::Column { layer: 0, position: 9, column: 3, floor: 0, inputs: 3 }),
     (odd, &[(52, &[0])], E::Column { layer: 0, position: 4, column: 0, floor: 3, inputs: 3 }),
-    // The partner of the last input, which is not there.
+    // Words of the absent partner of the last input.
     (odd, &[(64, &[1, 0])], E::RowLengths { layer: 0, stated: 1, found: 0 }),
     (odd, &[(64, &[0, 0, 0x40])], E::RowLengths { layer: 0, stated: 1, found: 0 }),
     (coded, &[(24, &[0x90])], E::Rice { layer: 0, error: RiceError::Ended { row: 0 } }),
@@ -340,7 +341,7 @@ const FORGERIES: &[Forgery] = &[
 ];
 
 #[test]
-fn every_forgery_is_refused_for_what_it_is() {
+fn every_forgery_is_rejected_with_its_error() {
     let mut wrong = Vec::new();
     for (network, patches, expected) in FORGERIES {
         let found = forged(&network(), patches);
@@ -352,7 +353,7 @@ fn every_forgery_is_refused_for_what_it_is() {
 }
 
 #[test]
-fn what_is_cut_or_damaged_is_refused_for_that() {
+fn truncated_and_damaged_containers_are_rejected() {
     let bytes = write(&plain()).unwrap();
     for found in 0..bytes.len() {
         let expected = if found < HEADER_BYTES {
@@ -385,7 +386,7 @@ fn what_is_cut_or_damaged_is_refused_for_that() {
 }
 
 #[test]
-fn every_error_is_met_and_says_one_sentence() {
+fn every_error_occurs_and_has_a_one_line_message() {
     let mut met: BTreeSet<String> = ["WrongLength", "WrongChecksum"].map(String::from).into();
     for (_, _, error) in FORGERIES {
         let (name, text) = (format!("{error:?}"), error.to_string());
@@ -395,7 +396,7 @@ fn every_error_is_met_and_says_one_sentence() {
             "{text}"
         );
     }
-    // Every variant has a line of its own where errors are said.
+    // Every variant has a line of its own in the implementation of `Display`.
     let source = include_str!("../src/error.rs");
     let variants = source.split("            E::").skip(1);
     let variants = variants.map(|line| line.split(' ').next().unwrap_or_default());
@@ -404,7 +405,7 @@ fn every_error_is_met_and_says_one_sentence() {
 }
 
 #[test]
-fn the_writer_refuses_what_it_cannot_lay_out() {
+fn the_writer_rejects_networks_without_a_layout() {
     let spoilt = |spoil: fn(&mut NetworkSpec)| {
         let mut network = plain();
         spoil(&mut network);
@@ -444,7 +445,17 @@ fn the_writer_refuses_what_it_cannot_lay_out() {
         refused(|network| network.layers[0].encoding = Encoding::None),
         SpecError::Unfit(Unfit::Operation)
     );
-    // More rows of a pair of columns than its block counts.
+    let mut overlong = coded();
+    overlong.layers[0].weights = WeightsSpec::Integers {
+        bias: vec![1 << 24 | 1, 0],
+        rows: vec![vec![(1, -1)], vec![]],
+    };
+    let error = SpecError::Unfit(Unfit::Rice(RiceError::Overlong));
+    assert_eq!(write(&overlong), Err(WriteError::Layer { layer: 0, error }));
+}
+
+#[test]
+fn the_writer_rejects_more_rows_of_a_pair_than_its_block_can_count() {
     for (rows, columns, most) in [
         (1024, vec![0, 1], 1023),
         (2048, vec![0], 2047),
@@ -466,11 +477,4 @@ fn the_writer_refuses_what_it_cannot_lay_out() {
         assert_eq!(wide(rows), Err(WriteError::Layer { layer: 0, error }));
         assert_eq!(repaired(wide(most).unwrap()), Ok(()));
     }
-    let mut overlong = coded();
-    overlong.layers[0].weights = WeightsSpec::Integers {
-        bias: vec![1 << 24 | 1, 0],
-        rows: vec![vec![(1, -1)], vec![]],
-    };
-    let error = SpecError::Unfit(Unfit::Rice(RiceError::Overlong));
-    assert_eq!(write(&overlong), Err(WriteError::Layer { layer: 0, error }));
 }

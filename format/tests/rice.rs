@@ -1,9 +1,9 @@
-//! The entropy-coded encoding: what is written is what is read, and no bytes whatever do harm.
+//! The entropy-coded encoding: blocks are read as written, and arbitrary bytes are harmless.
 
 use proptest::prelude::*;
 use rarefy_format::rice::{Pattern, Rice, RiceError, RiceRow, Summary, unit_order, write_rice};
 
-/// The rows of a block, as a kernel sees them: columns among all inputs.
+/// Reads the rows of a block as a kernel does, with columns among all inputs.
 fn read(rice: &Rice<'_>) -> Vec<RiceRow> {
     let mut selection = rice.selection();
     let mut inputs = Vec::new();
@@ -24,7 +24,7 @@ fn read(rice: &Rice<'_>) -> Vec<RiceRow> {
     (0..rice.outputs()).map(read).collect()
 }
 
-/// What the definition says of a layer.
+/// Returns the number of weights and the longest row, by definition.
 fn summary(rows: &[RiceRow]) -> (u32, u16) {
     (
         rows.iter().map(|row| row.weights.len() as u32).sum(),
@@ -35,8 +35,8 @@ fn summary(rows: &[RiceRow]) -> (u32, u16) {
     )
 }
 
-/// A layer of up to 90 inputs and 11 rows, from empty to full, its weights from a range or a list,
-/// some of its columns unused, its rows sorted or not.
+/// Draws a layer of up to 90 inputs and 11 rows, from empty to full: weights from a range or a
+/// list, some columns unused, rows sorted or not.
 fn layer() -> impl Strategy<Value = (u16, Vec<RiceRow>)> {
     let dimensions = (1..90u16, 0..12usize, 0..=100u8, 0..=100u8);
     let weights = prop_oneof![
@@ -58,7 +58,7 @@ fn layer() -> impl Strategy<Value = (u16, Vec<RiceRow>)> {
             let rows = proptest::collection::vec((row, bias), outputs);
             (columns, rows).prop_map(move |(columns, rows)| {
                 let row = |(row, bias): (Vec<(u8, i16)>, i32)| RiceRow {
-                    // Small enough for the weights to fit beside it.
+                    // Halved so that the sum with the weights fits 32 bits.
                     bias: bias / 2,
                     weights: (0u16..)
                         .zip(row)
@@ -81,7 +81,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 1000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn rows_come_back_as_they_were_written((inputs, rows) in layer(), may_select in any::<bool>()) {
+    fn rows_are_read_as_written((inputs, rows) in layer(), may_select in any::<bool>()) {
         let (block, parts) = write_rice(inputs, &rows, may_select).unwrap();
         prop_assert_eq!(block.len(), parts.bits().div_ceil(8));
         let (rice, found) = Rice::check(&block, inputs, rows.len() as u16).unwrap();
@@ -99,7 +99,7 @@ proptest! {
     }
 
     #[test]
-    fn an_order_of_units_is_one_and_costs_nothing((inputs, rows) in layer()) {
+    fn an_order_of_units_is_a_permutation_that_sorts_rows((inputs, rows) in layer()) {
         let columns = |row: &RiceRow| row.weights.iter().map(|w| usize::from(w.0)).collect();
         let pattern = Pattern {
             inputs: usize::from(inputs),
@@ -120,7 +120,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 60, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn missing_bits_are_refused_and_changes_are_harmless((inputs, rows) in layer()) {
+    fn missing_bits_are_rejected_and_changes_are_harmless((inputs, rows) in layer()) {
         let outputs = rows.len() as u16;
         let (mut block, _) = write_rice(inputs, &rows, true).unwrap();
         for length in 0..block.len() {
@@ -134,7 +134,7 @@ proptest! {
             }
             block[place] = byte;
         }
-        // The bits end behind the head, of which the drawn layers have four bytes at least.
+        // The bits end after the head, and the drawn layers have at least four bytes of them.
         let (codebook, selected) = (block[0] >> 4 & 1 != 0, block[0] >> 6 & 1 != 0);
         let entries = if codebook { 2 + usize::from(block[4]) } else { 0 };
         let front = 4 + entries + if selected { 2 } else { 0 };
@@ -149,7 +149,7 @@ proptest! {
     }
 }
 
-/// Refused, or inside the bounds that were announced.
+/// Checks that a block is rejected, or stays inside the stated bounds.
 fn harmless(block: &[u8], inputs: u16, outputs: u16) {
     if let Ok((rice, found)) = Rice::check(block, inputs, outputs) {
         let rows = read(&rice);
@@ -172,8 +172,8 @@ fn harmless(block: &[u8], inputs: u16, outputs: u16) {
 }
 
 #[test]
-fn a_block_is_as_drawn() {
-    // Three inputs; rows of one weight and of two, sorted: 5 - x[1], and -2 + 3 x[0] + x[2].
+fn the_block_of_the_specification_is_written() {
+    // The rows 5 - x[1] and -2 + 3 x[0] + x[2].
     let rows = [
         RiceRow {
             bias: 5,
@@ -191,7 +191,7 @@ fn a_block_is_as_drawn() {
 }
 
 #[test]
-fn rows_that_have_no_block_are_refused() {
+fn rows_without_a_block_are_rejected() {
     let row = |weights| [RiceRow { bias: 0, weights }];
     for weights in [
         vec![(2, 1), (1, 1)],
@@ -206,7 +206,7 @@ fn rows_that_have_no_block_are_refused() {
             "{weights:?}"
         );
     }
-    // Biases have 24 bits, besides zeros that all have in common.
+    // Biases have 24 bits, besides trailing zeros that all have in common.
     for (bias, more) in [((1 << 23) - 1, 1), (-(1 << 23) + 1, -2)] {
         let written = |bias, shift: u32| {
             let row = RiceRow {
@@ -225,7 +225,7 @@ fn rows_that_have_no_block_are_refused() {
 
 #[test]
 fn a_block_can_be_checked_at_compile_time() {
-    // No row at all: only parameters.
+    // No rows, only parameters.
     const EMPTY: Result<(Rice<'_>, Summary), RiceError> = Rice::check(&[0, 0, 0, 0], 5, 0);
     assert!(EMPTY.is_ok());
 }

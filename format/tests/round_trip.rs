@@ -1,20 +1,18 @@
-//! What is written is what is read.
-
-#[allow(dead_code)]
-mod networks;
+//! Networks are read as written.
 
 use proptest::prelude::*;
 use rarefy_format::{Model, NetworkSpec, WriteError, write};
+use rarefy_test_support::networks;
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2000))]
 
     #[test]
-    fn a_network_comes_back_as_it_was(seed in any::<u64>()) {
+    fn a_network_is_read_as_written(seed in any::<u64>()) {
         let network = networks::any(seed);
         let bytes = match write(&network) {
             Ok(bytes) => bytes,
-            // A random network may be too large for its fields; no other refusal is in order.
+            // A random network may be too large for its fields, but must not fail otherwise.
             Err(WriteError::Layer { .. }) => return Ok(()),
             Err(error) => return Err(TestCaseError::fail(format!("{error}"))),
         };

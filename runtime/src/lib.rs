@@ -44,11 +44,9 @@ mod error;
 #[cfg(feature = "maps")]
 mod graph;
 mod kernels;
-#[cfg(test)]
-#[path = "../../format/tests/networks/mod.rs"]
-#[allow(dead_code)]
-mod networks;
 
 pub use arena::Arena;
 pub use engine::{Engine, argmax};
 pub use error::{InferError, Misaligned};
+#[cfg(test)]
+use rarefy_test_support::networks;

@@ -1,14 +1,12 @@
 //! Every change of one byte and every truncation of every golden container: refused as it is, and
 //! refused or harmless where the checksum is made right again.
 
-mod harmless;
-
 use std::fs;
 use std::path::Path;
 use std::thread;
 
-use harmless::{Verdict, check};
 use rarefy_format::{CHECKSUM_OFFSET, Model, container_checksum};
+use rarefy_test_support::harmless::{Verdict, check};
 
 /// The golden containers by name.
 fn golden() -> Vec<(String, Vec<u8>)> {

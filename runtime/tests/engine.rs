@@ -1,13 +1,9 @@
 //! Whole networks through the engine, against the arithmetic spelled out; and what the engine refuses.
 
-#[path = "../../format/tests/networks/mod.rs"]
-#[allow(dead_code)]
-mod networks;
-
-use networks::Random;
 use proptest::prelude::*;
 use rarefy_format::{AlignedBytes, Encoding, LayerSpec, Model, NetworkSpec, Shape, write};
 use rarefy_runtime::{Arena, Engine, InferError, Misaligned, argmax};
+use rarefy_test_support::networks::{self, Random};
 
 /// The logits of the engine; `None` when the network cannot be written.
 fn infer(network: &NetworkSpec, input: &[u8], spare_words: usize) -> Option<Vec<i32>> {

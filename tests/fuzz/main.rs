@@ -1,21 +1,15 @@
-//! `cargo xtask fuzz containers --seconds N`: broken containers with right checksums, parsed and run.
+//! `cargo xtask fuzz containers --seconds N`: parses and runs mutated containers with correct
+//! checksums.
 //!
-//! Takes a golden container, a kept seed (`seeds/`) or a random network, breaks it ([`mutate`]), and lets
-//! [`harmless::check`] judge: refused with a sentence, or run in bounds, twice alike, and equal to the
-//! arithmetic spelled out. A panic, a run of more than two seconds and every difference is a failure: the
-//! container is saved, and how to run it again is printed.
+//! Mutates a golden container, a kept seed (`seeds/`) or a random network ([`mutate`]), and checks
+//! it ([`harmless::check`]): it must be rejected with a message, or run in bounds, twice with the
+//! same result, and agree with the reference implementation. A panic, a run of more than two
+//! seconds and every difference is a failure: the container is saved, and the command to run it
+//! again is printed.
 //!
-//! Case k of thread t follows from the seed alone, so a run with the same seed, and as many threads,
-//! meets the same cases in the same order; only how far it comes depends on the machine.
+//! Case k of thread t follows from the seed alone, so a run with the same seed and number of
+//! threads has the same cases in the same order; only the number of cases depends on the machine.
 #![forbid(unsafe_code)]
-
-mod corpus;
-#[path = "../../runtime/tests/harmless/mod.rs"]
-mod harmless;
-mod mutate;
-#[path = "../../format/tests/networks/mod.rs"]
-#[allow(dead_code, unreachable_pub, missing_docs)]
-mod networks;
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -26,16 +20,17 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use std::{fs, thread};
 
-use corpus::Picker;
-use harmless::Verdict;
-use networks::Random;
+use rarefy_test_support::corpus::{self, Picker};
+use rarefy_test_support::harmless::{self, Verdict};
+use rarefy_test_support::mutate;
+use rarefy_test_support::networks::Random;
 
-/// The longest that one container may take.
+/// The longest time that one container may take.
 const LONGEST: Duration = Duration::from_secs(2);
-/// When a container that is still running is given up.
+/// The time after which a container that is still running is a failure.
 const GIVEN_UP: Duration = Duration::from_secs(20);
 
-/// What is asked for.
+/// The command line.
 struct Options {
     seconds: u64,
     seed: u64,
@@ -43,17 +38,17 @@ struct Options {
     file: Option<PathBuf>,
 }
 
-/// How often what happened.
+/// The outcomes of a thread's cases.
 #[derive(Default)]
 struct Counts {
     executions: usize,
     accepted: usize,
     compared: usize,
-    /// Refusals by the name of their error.
+    /// Rejected containers by the name of their error.
     refused: BTreeMap<String, usize>,
 }
 
-/// The container that a thread is running, and since when.
+/// The start time and bytes of the container that a thread is running.
 type Running = Mutex<(Instant, Vec<u8>)>;
 
 fn main() -> ExitCode {
@@ -77,6 +72,7 @@ fn main() -> ExitCode {
     }
 }
 
+/// Parses the command line.
 fn options() -> Result<Options, String> {
     let mut options = Options {
         seconds: 30,
@@ -90,7 +86,7 @@ fn options() -> Result<Options, String> {
         let number = || {
             value
                 .parse::<u64>()
-                .map_err(|_| format!("{name} {value}: no number"))
+                .map_err(|_| format!("{name} {value}: not a number"))
         };
         match name.as_str() {
             "--seconds" => options.seconds = number()?,
@@ -99,7 +95,7 @@ fn options() -> Result<Options, String> {
             "--file" => options.file = Some(value.into()),
             _ => {
                 return Err(format!(
-                    "{name}: known are --seconds, --seed, --threads and --file"
+                    "{name} is unknown: use --seconds, --seed, --threads or --file"
                 ));
             }
         }
@@ -107,7 +103,7 @@ fn options() -> Result<Options, String> {
     Ok(options)
 }
 
-/// Runs what an earlier run has saved.
+/// Runs a container that an earlier run saved.
 fn again(path: &Path) -> Result<(), String> {
     let bytes = fs::read(path).map_err(|e| format!("cannot read {}: {e}", path.display()))?;
     let verdict = judged(&bytes)?;
@@ -115,7 +111,7 @@ fn again(path: &Path) -> Result<(), String> {
     Ok(())
 }
 
-/// Judges a container; a panic and too long a run are refusals like others.
+/// Checks a container. A panic and too long a run are errors.
 fn judged(bytes: &[u8]) -> Result<Verdict, String> {
     let run = || {
         let start = Instant::now();
@@ -124,7 +120,7 @@ fn judged(bytes: &[u8]) -> Result<Verdict, String> {
     };
     let (mut verdict, mut took) = run();
     if took > LONGEST {
-        // A busy machine may be at fault: once more.
+        // The machine may have been busy: tries once more.
         (verdict, took) = run();
     }
     match verdict {
@@ -134,7 +130,7 @@ fn judged(bytes: &[u8]) -> Result<Verdict, String> {
     }
 }
 
-/// Input `round` of a model that reads `count` bytes: one of noise, one mostly of zeros.
+/// Returns input `round` of a model that reads `count` bytes: noise first, then mostly zeros.
 fn input(round: usize, count: usize) -> Vec<u8> {
     let mut random = Random::new(round as u64);
     let byte = |_| {
@@ -148,6 +144,7 @@ fn input(round: usize, count: usize) -> Vec<u8> {
     (0..count).map(byte).collect()
 }
 
+/// Runs the corpus, then mutants on all threads until the time is up.
 fn fuzz(options: &Options) -> Result<(), String> {
     let corpus = corpus::read()?;
     for bytes in &corpus {
@@ -170,7 +167,7 @@ fn fuzz(options: &Options) -> Result<(), String> {
             for running in &running {
                 let (since, bytes) = &*running.lock().expect("no worker panics");
                 if since.elapsed() > GIVEN_UP {
-                    // Nothing ends a thread that does not end.
+                    // A thread cannot be stopped from outside.
                     eprintln!("error: {}", failure(bytes, "does not end"));
                     std::process::exit(1);
                 }
@@ -186,7 +183,7 @@ fn fuzz(options: &Options) -> Result<(), String> {
     Ok(())
 }
 
-/// Breaks and judges containers until told to stop.
+/// Mutates and checks containers until told to stop.
 fn work(
     corpus: &[Vec<u8>],
     seed: u64,
@@ -222,7 +219,7 @@ fn work(
     Ok(counts)
 }
 
-/// Saves `bytes`, and says what is wrong with them and how to see it again.
+/// Saves a container, and returns what is wrong with it and how to run it again.
 fn failure(bytes: &[u8], what: &str) -> String {
     match corpus::save(bytes) {
         Ok(path) => {
@@ -233,13 +230,14 @@ fn failure(bytes: &[u8], what: &str) -> String {
     }
 }
 
+/// Prints the outcomes of all threads.
 fn report(options: &Options, counts: &[Counts], took: Duration) {
     let sum = |of: fn(&Counts) -> usize| counts.iter().map(of).sum::<usize>();
     let executions = sum(|counts| counts.executions).max(1);
     let (accepted, compared) = (sum(|counts| counts.accepted), sum(|counts| counts.compared));
     let percent = |part: usize| 100.0 * part as f64 / executions as f64;
     println!(
-        "{executions} containers in {:.0} s on {} threads (seed {}): {:.0} a second, {:.1} % accepted and run, {:.1} % compared with the arithmetic",
+        "{executions} containers in {:.0} s on {} threads (seed {}): {:.0} a second, {:.1} % accepted and run, {:.1} % compared with the reference",
         took.as_secs_f64(),
         options.threads,
         options.seed,

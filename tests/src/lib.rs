@@ -1,4 +1,3 @@
-//! What crosses crates is tested in `tests/tests`: this library is empty.
+//! Tests that cross crates live in `tests/tests`; this library is empty.
 //!
-//! What the command `rarefy` prints and refuses is tested where cargo builds it, in
-//! `trainer/tests/cli`.
+//! The command `rarefy` is tested in `trainer/tests/cli`, where cargo builds it.

@@ -1,27 +1,23 @@
-//! Networks written as code give, compiled, what the numbers they were written from give.
-
-#[path = "../../format/tests/networks/mod.rs"]
-#[allow(dead_code)]
-mod networks;
+//! Networks emitted as Rust compute, once compiled, the logits of the reference implementation.
 
 use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use networks::Random;
 use rarefy_format::{
     AlignedBytes, Encoding, LayerSpec, Margin, Model, NetworkSpec, Operation, Pooling, Shape,
     SkipSpec, WeightsSpec, Window, container_checksum, write,
 };
+use rarefy_test_support::networks::{self, Random};
 use rarefy_trainer::deploy::emit::{EmitError, MOST_WEIGHTS, rust};
 
-/// Networks compiled together.
+/// The number of networks, which are compiled together.
 const NETWORKS: usize = 70;
-/// Inputs of each.
+/// The number of inputs per network.
 const INPUTS: usize = 4;
 
-/// Compiles one file of the folder with the compiler that cargo uses.
+/// Compiles a file of the folder with the compiler that cargo uses.
 fn compile(folder: &Path, file: &str, options: &[&str]) {
     let rustc = option_env!("RUSTC").unwrap_or("rustc");
     let mut command = Command::new(rustc);
@@ -31,7 +27,7 @@ fn compile(folder: &Path, file: &str, options: &[&str]) {
     assert!(output.status.success(), "{file}: {errors}");
 }
 
-/// Gives its values as they are.
+/// Returns a layer that copies its values.
 fn identity(operation: Operation, values: usize) -> LayerSpec {
     let rows = (0..values).map(|value| vec![(value as u16, 1)]).collect();
     LayerSpec {
@@ -40,7 +36,8 @@ fn identity(operation: Operation, values: usize) -> LayerSpec {
     }
 }
 
-/// A network of 4 x 4 values and these layers, then one that gives what the last of them gives.
+/// Returns a network over 4 x 4 values of these layers, and one that copies the output of the
+/// last.
 fn network(mut layers: Vec<LayerSpec>, values: usize) -> NetworkSpec {
     layers.push(identity(Operation::Dense, values));
     let input = Shape {
@@ -51,7 +48,7 @@ fn network(mut layers: Vec<LayerSpec>, values: usize) -> NetworkSpec {
     NetworkSpec { input, layers }
 }
 
-/// A window without padding that moves by its size.
+/// Returns a window without padding whose stride is its size.
 fn window(size: u8) -> Window {
     Window {
         size,
@@ -60,7 +57,7 @@ fn window(size: u8) -> Window {
     }
 }
 
-/// Means of 2 x 2 values: random networks often saturate where rounding would show.
+/// Returns a network of means over 2 x 2 values: random ones often saturate instead of rounding.
 fn averaged() -> NetworkSpec {
     let operation = Operation::Pool {
         pooling: Pooling::Average,
@@ -75,7 +72,7 @@ fn averaged() -> NetworkSpec {
     network(vec![pool], 4)
 }
 
-/// Values with twice themselves added, halved.
+/// Returns a network that adds its input twice to itself and halves the sum.
 fn added() -> NetworkSpec {
     let operation = Operation::Conv {
         window: window(1),
@@ -89,9 +86,35 @@ fn added() -> NetworkSpec {
     network(vec![identity(operation, 1), add], 16)
 }
 
+/// Compiles a library and a program that uses it, and returns the lines that the program prints.
+fn printed(library: &str, main: &str) -> Vec<String> {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path();
+    fs::write(path.join("library.rs"), library).expect("the folder is writable");
+    fs::write(path.join("main.rs"), main).expect("the folder is writable");
+    compile(
+        path,
+        "library.rs",
+        &[
+            "--crate-type=rlib",
+            "-Copt-level=1",
+            "-Cdebug-assertions=yes",
+        ],
+    );
+    compile(path, "main.rs", &["--extern=library=liblibrary.rlib"]);
+    let output = Command::new(path.join("main"))
+        .output()
+        .expect("the program starts");
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{errors}");
+    let printed = String::from_utf8(output.stdout).expect("the output is text");
+    printed.lines().map(str::to_owned).collect()
+}
+
 #[test]
-fn compiled_code_gives_the_logits_of_the_network() {
-    // Warnings count, debug assertions find sums that wrap, and there is neither a heap nor unsafe.
+fn compiled_code_computes_the_logits_of_the_network() {
+    // Warnings are errors, debug assertions detect sums that wrap, and there is no heap or unsafe
+    // code.
     let mut library = "#![no_std]\n#![forbid(unsafe_code)]\n#![deny(warnings)]\n".to_owned();
     let mut main = "fn main() {\n".to_owned();
     let mut expected = Vec::new();
@@ -103,7 +126,7 @@ fn compiled_code_gives_the_logits_of_the_network() {
         }
         let plain = plain.get(seed as usize).cloned();
         let network = plain.unwrap_or_else(|| networks::any(seed));
-        // Some random networks fit no container, some hold floats.
+        // Some random networks do not fit a container, and some have floats.
         if write(&network).is_err() {
             continue;
         }
@@ -136,36 +159,17 @@ fn compiled_code_gives_the_logits_of_the_network() {
     );
     main += "}\n";
 
-    let folder = tempfile::tempdir().expect("a folder");
-    let path = folder.path();
-    fs::write(path.join("library.rs"), library).expect("it can be written");
-    fs::write(path.join("main.rs"), main).expect("it can be written");
-    compile(
-        path,
-        "library.rs",
-        &[
-            "--crate-type=rlib",
-            "-Copt-level=1",
-            "-Cdebug-assertions=yes",
-        ],
-    );
-    compile(path, "main.rs", &["--extern=library=liblibrary.rlib"]);
-    let output = Command::new(path.join("main")).output().expect("it starts");
-    let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{errors}");
-    let printed = String::from_utf8(output.stdout).expect("it is text");
-    let printed: Vec<&str> = printed.lines().collect();
-    assert_eq!(printed, expected);
+    assert_eq!(printed(&library, &main), expected);
 }
 
-/// A layer with a weight in each of `columns` columns of `rows` rows.
+/// Returns a layer with a weight in each of `columns` columns of `rows` rows.
 fn full(rows: usize, columns: u16, weight: i16) -> LayerSpec {
     let row: Vec<_> = (0..columns).map(|column| (column, weight)).collect();
     LayerSpec::dense(Encoding::Csr, 0, vec![1; rows], vec![row; rows])
 }
 
 #[test]
-fn what_code_cannot_hold_is_refused() {
+fn networks_that_code_cannot_represent_are_rejected() {
     let network = |layer: LayerSpec| NetworkSpec {
         input: Shape::flat(1_000),
         layers: vec![layer],
@@ -196,14 +200,14 @@ fn what_code_cannot_hold_is_refused() {
     assert_eq!(rust(&floats, "model.rfy", 0), Err(EmitError::Floats(1)));
 }
 
-/// The network that the firmware's lints see as code is what is written of a golden container.
+/// The example that the firmware is linted with is emitted from a golden container.
 /// `RAREFY_BLESS=1` writes it.
 #[test]
-fn the_firmwares_example_is_what_is_written() {
+fn the_example_of_the_firmware_is_emitted() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let bytes = fs::read(root.join("format/tests/golden/columns.rfy")).expect("it is there");
     let bytes = AlignedBytes::copy_from(&bytes);
-    let model = Model::parse(&bytes).expect("it is golden");
+    let model = Model::parse(&bytes).expect("the container is golden");
     let network = NetworkSpec::from_model(&model);
     let source = rust(&network, "columns.rfy", container_checksum(&bytes)).expect("it fits");
     let example = root.join("firmware/code/example.rs");
@@ -214,7 +218,7 @@ fn the_firmwares_example_is_what_is_written() {
 }
 
 #[test]
-fn the_head_tells_what_it_is() {
+fn the_head_of_the_code_describes_the_network() {
     let network = NetworkSpec {
         input: Shape {
             channels: 1,

@@ -11,15 +11,15 @@ use std::error::Error;
 use std::path::Path;
 
 use rarefy_trainer::graph;
-use rarefy_trainer::pruning::{Kernels, Pruner, Source, Target};
+use rarefy_trainer::pruning::{Pruner, Source, Target, Weights};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arch = arguments.first().map_or("lenet-300-100", String::as_str);
     let graph = graph::load(arch)?;
     let weights = match arguments.get(1) {
-        Some(path) => Kernels::load(&graph, Path::new(path))?,
-        None => Kernels::initial(&graph, 0),
+        Some(path) => Weights::load(&graph, Path::new(path))?,
+        None => Weights::initial(&graph, 0),
     };
 
     let source = Source {

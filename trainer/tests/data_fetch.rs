@@ -1,7 +1,5 @@
 //! Tests fetching from a server on loopback with the faults that mirrors have.
 
-mod data_mirror;
-
 use std::fs;
 use std::io::Write;
 use std::net::TcpListener;
@@ -11,8 +9,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use data_mirror::{FIRST, Fault, Mirror};
 use flate2::{Compression, write::GzEncoder};
+use rarefy_test_support::mirror::{FIRST, Fault, Mirror};
 use rarefy_trainer::data::catalogue::{PUBLISHED, Places, Published};
 use rarefy_trainer::data::download::{self, DownloadError, MinimumRate};
 use rarefy_trainer::data::fetch::{FetchError, Fetched, Origin, Progress, fetch};

@@ -1,5 +1,4 @@
-//! Compressed sparse rows: for each row how many weights it keeps, and for each kept weight its column
-//! and its value.
+//! Compressed sparse rows: the number of weights per row, and the column and value of each weight.
 //!
 //! ```text
 //!  0                    4 * outputs              6 * outputs
@@ -8,10 +7,15 @@
 //!  +--------------------+------------------------+-----------------------+--------------------+
 //! ```
 //!
-//! Refused when the lengths do not add up to what is stored, when a column is not below the layer's
-//! inputs, or when the columns of a row do not rise.
+//! Rejected if
+//! - the lengths do not add up to the number of stored weights,
+//! - a column is not below the layer's inputs, or
+//! - the columns of a row do not rise.
 
-use super::{Dimensions, Rows};
+use super::parts::BlockParts;
+use super::rows::{Dimensions, Rows};
+#[cfg(feature = "alloc")]
+use super::unfit::Unfit;
 use crate::bytes::{Bytes, u16_at, u32_at};
 use crate::error::ParseError;
 
@@ -26,6 +30,7 @@ pub struct Csr<'a> {
 }
 
 impl<'a> Csr<'a> {
+    /// Views a block that [`check`] accepted. The view of any other block is wrong but harmless.
     #[inline(always)]
     pub(crate) const fn read(dims: Dimensions, block: &'a [u8]) -> Self {
         match sections(dims, block) {
@@ -40,44 +45,61 @@ impl<'a> Csr<'a> {
         }
     }
 
-    /// The layer's inputs: every column is below this.
+    /// Returns the number of inputs: every column is below it.
     #[must_use]
     pub const fn inputs(&self) -> usize {
         self.inputs
     }
 
-    /// A little-endian `i32` an output.
+    /// Returns the biases: one little-endian `i32` per output.
     #[must_use]
     pub const fn bias(&self) -> &'a [[u8; 4]] {
         self.bias
     }
 
-    /// Weights that each output stores, `u16`; they add up to the number of columns.
+    /// Returns the number of weights per row, as `u16`.
     #[must_use]
     pub const fn lengths(&self) -> &'a [[u8; 2]] {
         self.lengths
     }
 
-    /// The input each stored weight reads, `u16`: row by row, rising inside a row.
+    /// Returns the column of each weight, as `u16`, row by row; columns rise within a row.
     #[must_use]
     pub const fn columns(&self) -> &'a [[u8; 2]] {
         self.columns
     }
 
-    /// The stored weights as `i8`, as many as columns.
+    /// Returns the weights as `i8`, in the order of [`Csr::columns`].
     #[must_use]
     pub const fn values(&self) -> &'a [u8] {
         self.values
     }
 
-    /// The rows.
+    /// Returns an iterator over the rows.
     #[must_use]
     pub const fn rows(&self) -> CsrRows<'a> {
         CsrRows { rest: *self }
     }
+
+    /// Counts the weights that are not 0.
+    #[must_use]
+    pub fn nonzeros(&self) -> usize {
+        self.values.iter().filter(|&&value| value != 0).count()
+    }
+
+    /// Returns what the bytes of the block are for.
+    pub(super) fn parts(&self) -> BlockParts {
+        BlockParts {
+            positions: self.lengths.as_flattened().len() + self.columns.as_flattened().len(),
+            values: self.values.len(),
+            biases: self.bias.as_flattened().len(),
+            value_bits: 8,
+            ..BlockParts::default()
+        }
+    }
 }
 
-/// Cuts the sections; none when the block is no whole number of weights.
+/// Splits a block into its sections; returns `None` if it does not hold whole weights.
 #[inline(always)]
 const fn sections(dims: Dimensions, block: &[u8]) -> Option<Csr<'_>> {
     let mut bytes = Bytes::new(block);
@@ -104,6 +126,7 @@ const fn sections(dims: Dimensions, block: &[u8]) -> Option<Csr<'_>> {
     })
 }
 
+/// Checks a block and returns the length of its longest row.
 pub(crate) const fn check(
     layer: usize,
     dims: Dimensions,
@@ -119,7 +142,7 @@ pub(crate) const fn check(
     check_columns(layer, dims.inputs, csr.lengths, csr.columns)
 }
 
-/// Checks rows of these lengths, whose weights read these columns; gives the longest.
+/// Checks the columns of rows of these lengths, and returns the longest length.
 pub(crate) const fn check_columns(
     layer: usize,
     inputs: usize,
@@ -138,7 +161,7 @@ pub(crate) const fn check_columns(
         };
         columns = rest;
         let (mut floor, mut at) = (0, row_columns);
-        while let [column, behind @ ..] = at {
+        while let [column, rest @ ..] = at {
             let column = u16::from_le_bytes(*column);
             if column as usize >= inputs || (column as usize) < floor {
                 return Err(ParseError::Column {
@@ -150,7 +173,7 @@ pub(crate) const fn check_columns(
                 });
             }
             floor = column as usize + 1;
-            at = behind;
+            at = rest;
         }
         position += length;
         if length > longest {
@@ -168,7 +191,7 @@ pub(crate) const fn check_columns(
     Ok(longest)
 }
 
-/// The rows of a [`Csr`] that are left.
+/// The remaining rows of a [`Csr`].
 #[derive(Clone, Copy, Debug)]
 pub struct CsrRows<'a> {
     rest: Csr<'a>,
@@ -197,20 +220,21 @@ impl Rows for CsrRows<'_> {
     }
 }
 
+/// Writes a block.
 #[cfg(feature = "alloc")]
 pub(crate) fn write(
     bias: &[i32],
     rows: &[alloc::vec::Vec<(u16, i16)>],
-) -> Result<alloc::vec::Vec<u8>, super::Unfit> {
+) -> Result<alloc::vec::Vec<u8>, Unfit> {
     let mut block: alloc::vec::Vec<u8> = bias.iter().flat_map(|bias| bias.to_le_bytes()).collect();
     for row in rows {
-        let length = u16::try_from(row.len()).map_err(|_| super::Unfit::Row(row.len()))?;
+        let length = u16::try_from(row.len()).map_err(|_| Unfit::Row(row.len()))?;
         block.extend(length.to_le_bytes());
     }
     let weights = || rows.iter().flatten();
     block.extend(weights().flat_map(|(column, _)| column.to_le_bytes()));
     for &(_, weight) in weights() {
-        let value = i8::try_from(weight).map_err(|_| super::Unfit::Weight(weight))?;
+        let value = i8::try_from(weight).map_err(|_| Unfit::Weight(weight))?;
         block.push(value as u8);
     }
     Ok(block)

@@ -7,9 +7,12 @@
 //!  +--------------------+-----------------------+----------------------+----------------------+
 //! ```
 //!
-//! Refused as `csr` is. What the floats are is not looked at: no float can lead a kernel astray.
+//! Rejected as `csr` is. The floats are not checked: no float can harm a kernel.
 
-use super::Dimensions;
+use super::parts::BlockParts;
+use super::rows::Dimensions;
+#[cfg(feature = "alloc")]
+use super::unfit::Unfit;
 use crate::bytes::Bytes;
 use crate::error::ParseError;
 
@@ -24,6 +27,7 @@ pub struct CsrF32<'a> {
 }
 
 impl<'a> CsrF32<'a> {
+    /// Views a block that [`check`] accepted. The view of any other block is wrong but harmless.
     #[inline(always)]
     pub(crate) const fn read(dims: Dimensions, block: &'a [u8]) -> Self {
         match sections(dims, block) {
@@ -38,14 +42,14 @@ impl<'a> CsrF32<'a> {
         }
     }
 
-    /// The layer's inputs: every column is below this.
+    /// Returns the number of inputs: every column is below it.
     #[must_use]
     pub const fn inputs(&self) -> usize {
         self.inputs
     }
 
-    /// The next row and what is left: bias, weights as (column, weight) in order; `None` behind the
-    /// last.
+    /// Reads the next row: returns its bias and its weights as (column, weight), in order, or
+    /// `None` after the last row.
     #[inline]
     pub fn next_row(&mut self) -> Option<(f32, impl Iterator<Item = (usize, f32)> + use<'a>)> {
         let (&this, bias) = self.bias.split_first()?;
@@ -66,9 +70,31 @@ impl<'a> CsrF32<'a> {
         });
         Some((f32::from_le_bytes(this), weights))
     }
+
+    /// Counts the weights that are not 0.
+    #[must_use]
+    pub fn nonzeros(&self) -> usize {
+        let values = self.values.iter();
+        values
+            .filter(|&&value| f32::from_le_bytes(value) != 0.0)
+            .count()
+    }
+
+    /// Returns what the bytes of the block are for.
+    pub(super) fn parts(&self) -> BlockParts {
+        let lengths = self.lengths.as_flattened().len();
+        BlockParts {
+            positions: lengths + self.columns.as_flattened().len(),
+            values: self.values.as_flattened().len(),
+            biases: self.bias.as_flattened().len(),
+            // The padding after the lengths.
+            parameters: lengths % 4,
+            value_bits: 32,
+        }
+    }
 }
 
-/// Cuts the sections; none when the block is no whole number of weights.
+/// Splits a block into its sections; returns `None` if it does not hold whole weights.
 #[inline(always)]
 const fn sections(dims: Dimensions, block: &[u8]) -> Option<CsrF32<'_>> {
     let mut bytes = Bytes::new(block);
@@ -100,6 +126,7 @@ const fn sections(dims: Dimensions, block: &[u8]) -> Option<CsrF32<'_>> {
     })
 }
 
+/// Checks a block and returns the length of its longest row.
 pub(crate) const fn check(
     layer: usize,
     dims: Dimensions,
@@ -115,14 +142,15 @@ pub(crate) const fn check(
     super::csr::check_columns(layer, dims.inputs, csr.lengths, csr.columns)
 }
 
+/// Writes a block.
 #[cfg(feature = "alloc")]
 pub(crate) fn write(
     bias: &[f32],
     rows: &[alloc::vec::Vec<(u16, f32)>],
-) -> Result<alloc::vec::Vec<u8>, super::Unfit> {
+) -> Result<alloc::vec::Vec<u8>, Unfit> {
     let mut block: alloc::vec::Vec<u8> = bias.iter().flat_map(|bias| bias.to_le_bytes()).collect();
     for row in rows {
-        let length = u16::try_from(row.len()).map_err(|_| super::Unfit::Row(row.len()))?;
+        let length = u16::try_from(row.len()).map_err(|_| Unfit::Row(row.len()))?;
         block.extend(length.to_le_bytes());
     }
     block.resize(block.len().next_multiple_of(4), 0);

@@ -1,4 +1,4 @@
-//! Dense weights: every weight of the layer as one signed byte, row by row.
+//! Dense weights: every weight of the layer as a signed byte, row by row.
 //!
 //! ```text
 //!  0                      4 * outputs
@@ -7,13 +7,14 @@
 //!  +----------------------+-----------------------------+
 //! ```
 //!
-//! Refused when the block has another length.
+//! Rejected if the block has any other length.
 
-use super::{Dimensions, Rows};
+use super::parts::BlockParts;
+use super::rows::{Dimensions, Rows};
 use crate::bytes::{Bytes, u32_at};
 use crate::error::ParseError;
 
-/// Weights stored whole.
+/// Weights that are all stored.
 #[derive(Clone, Copy, Debug)]
 pub struct Dense<'a> {
     inputs: usize,
@@ -22,6 +23,7 @@ pub struct Dense<'a> {
 }
 
 impl<'a> Dense<'a> {
+    /// Views a block that [`check`] accepted. The view of any other block is wrong but harmless.
     #[inline(always)]
     pub(crate) const fn read(dims: Dimensions, block: &'a [u8]) -> Self {
         let mut bytes = Bytes::new(block);
@@ -36,31 +38,48 @@ impl<'a> Dense<'a> {
         }
     }
 
-    /// The length of a row.
+    /// Returns the number of inputs, which is the length of a row.
     #[must_use]
     pub const fn inputs(&self) -> usize {
         self.inputs
     }
 
-    /// A little-endian `i32` an output.
+    /// Returns the biases: one little-endian `i32` per output.
     #[must_use]
     pub const fn bias(&self) -> &'a [[u8; 4]] {
         self.bias
     }
 
-    /// The weights as `i8`, row-major: `outputs` rows of `inputs` values.
+    /// Returns the weights as `i8`, row-major: `outputs` rows of `inputs` values.
     #[must_use]
     pub const fn values(&self) -> &'a [u8] {
         self.values
     }
 
-    /// The rows.
+    /// Returns an iterator over the rows.
     #[must_use]
     pub const fn rows(&self) -> DenseRows<'a> {
         DenseRows { rest: *self }
     }
+
+    /// Counts the weights that are not 0.
+    #[must_use]
+    pub fn nonzeros(&self) -> usize {
+        self.values.iter().filter(|&&value| value != 0).count()
+    }
+
+    /// Returns what the bytes of the block are for.
+    pub(super) fn parts(&self) -> BlockParts {
+        BlockParts {
+            values: self.values.len(),
+            biases: self.bias.as_flattened().len(),
+            value_bits: 8,
+            ..BlockParts::default()
+        }
+    }
 }
 
+/// Checks a block and returns the length of its longest row.
 pub(crate) const fn check(
     layer: usize,
     dims: Dimensions,
@@ -77,7 +96,7 @@ pub(crate) const fn check(
     Ok(dims.inputs)
 }
 
-/// The rows of a [`Dense`] that are left; weights of 0 are not told.
+/// The remaining rows of a [`Dense`]; weights of 0 are not visited.
 #[derive(Clone, Copy, Debug)]
 pub struct DenseRows<'a> {
     rest: Dense<'a>,
@@ -86,15 +105,15 @@ pub struct DenseRows<'a> {
 impl Rows for DenseRows<'_> {
     #[inline]
     fn next_row(&mut self, mut visit: impl FnMut(u16, i16)) -> Option<i32> {
-        let (_, behind) = self.rest.bias.split_first()?;
+        let (_, rest_bias) = self.rest.bias.split_first()?;
         let (row, values) = self.rest.values.split_at_checked(self.rest.inputs)?;
         let bias = u32_at(self.rest.bias, 0) as i32;
         self.rest = Dense {
-            bias: behind,
+            bias: rest_bias,
             values,
             ..self.rest
         };
-        // Not by a `u16` that counts: behind 65,535 columns it would be one too far.
+        // Not zipped with a range of `u16`, which would overflow after 65,535 columns.
         for (column, &value) in row.iter().enumerate() {
             if value != 0 {
                 visit(column as u16, i16::from(value as i8));
@@ -104,18 +123,19 @@ impl Rows for DenseRows<'_> {
     }
 }
 
+/// Writes a block.
 #[cfg(feature = "alloc")]
 pub(crate) fn write(
     inputs: usize,
     bias: &[i32],
     rows: &[alloc::vec::Vec<(u16, i16)>],
-) -> Result<alloc::vec::Vec<u8>, super::Unfit> {
+) -> Result<alloc::vec::Vec<u8>, super::unfit::Unfit> {
     let mut block: alloc::vec::Vec<u8> = bias.iter().flat_map(|bias| bias.to_le_bytes()).collect();
     for row in rows {
         let start = block.len();
         block.resize(start + inputs, 0);
         for &(column, weight) in row {
-            let value = i8::try_from(weight).map_err(|_| super::Unfit::Weight(weight))?;
+            let value = i8::try_from(weight).map_err(|_| super::unfit::Unfit::Weight(weight))?;
             block[start + usize::from(column)] = value as u8;
         }
     }

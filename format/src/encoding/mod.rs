@@ -1,12 +1,24 @@
-//! How a layer's weights are stored: one module an encoding, each with its block, its check, its rows
-//! and (feature `alloc`) its writing. A kernel in `rarefy-runtime` belongs to each.
+//! How a layer's weights are stored.
+//!
+//! Each encoding has a module with the layout of its block, its check, its view, and (feature
+//! `alloc`) its writer. Each has a kernel in `rarefy-runtime`.
 
 pub(crate) mod columns;
 pub(crate) mod csr;
 pub(crate) mod csr_f32;
 pub(crate) mod dense;
+mod parts;
 pub mod rice;
+mod rows;
+#[cfg(feature = "alloc")]
+mod unfit;
 pub(crate) mod words;
+
+pub use parts::BlockParts;
+pub(crate) use rows::Dimensions;
+pub use rows::Rows;
+#[cfg(feature = "alloc")]
+pub use unfit::Unfit;
 
 use crate::error::ParseError;
 use columns::Columns;
@@ -17,6 +29,8 @@ use rice::Rice;
 use words::Words;
 
 /// The encodings of format 1, by their code in a layer record.
+// Exhaustive on purpose: engines and tools must handle every encoding, so that a new one does not
+// compile until they do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Encoding {
@@ -24,11 +38,11 @@ pub enum Encoding {
     Dense,
     /// Compressed sparse rows. Code 1.
     Csr,
-    /// Weight and column in 16 bits, rows of a length together. Code 2.
+    /// Weight and column packed into 16 bits, rows grouped by length. Code 2.
     Words,
-    /// Weight and row in 16 bits, column by column. Code 3.
+    /// Weight and row packed into 16 bits, column by column. Code 3.
     Columns,
-    /// A stream of bits: coded gaps, few-bit values. Code 4.
+    /// An entropy-coded bit stream. Code 4.
     Rice,
     /// Compressed sparse rows of 32-bit floats. Code 5.
     CsrF32,
@@ -37,7 +51,7 @@ pub enum Encoding {
 }
 
 impl Encoding {
-    /// All that hold weights.
+    /// All encodings that store weights.
     pub const ALL: [Encoding; 6] = [
         Encoding::Dense,
         Encoding::Csr,
@@ -47,7 +61,7 @@ impl Encoding {
         Encoding::CsrF32,
     ];
 
-    /// The name used on command lines, in tables, and as feature of the crates.
+    /// Returns the name used on command lines, in tables, and for the crates' features.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -61,7 +75,7 @@ impl Encoding {
         }
     }
 
-    /// The code in a layer record.
+    /// Returns the code in a layer record.
     #[must_use]
     pub const fn code(self) -> u8 {
         match self {
@@ -75,7 +89,7 @@ impl Encoding {
         }
     }
 
-    /// The encoding with this code, if format 1 knows it and this build reads it.
+    /// Returns the encoding with this code, if format 1 defines it and this build reads it.
     #[must_use]
     pub const fn from_code(code: u8) -> Option<Encoding> {
         match code {
@@ -90,39 +104,32 @@ impl Encoding {
         }
     }
 
-    /// The boundary on which a block in this encoding begins, in bytes.
+    /// Returns the alignment of a block in this encoding, in bytes.
     #[must_use]
     pub const fn alignment(self) -> usize {
         alignment(self.code())
     }
 }
 
-/// The boundary of a block in the encoding with this code, also of one that is not known here.
+/// Returns the alignment of a block in the encoding with this code, whether or not this build
+/// reads it.
 pub(crate) const fn alignment(code: u8) -> usize {
     if code == 4 || code == 15 { 1 } else { 4 }
 }
 
-/// What an encoding knows of its layer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Dimensions {
-    /// Columns: every column of a weight is below this.
-    pub inputs: usize,
-    /// Rows.
-    pub outputs: usize,
-}
-
 /// The weights and biases of one layer, borrowed from the container.
+// Exhaustive for the same reason as `Encoding`.
 #[derive(Clone, Copy, Debug)]
 pub enum Weights<'a> {
     /// Every weight.
     Dense(Dense<'a>),
     /// Compressed sparse rows.
     Csr(Csr<'a>),
-    /// Packed words.
+    /// Packed words by row.
     Words(Words<'a>),
     /// Packed words by column.
     Columns(Columns<'a>),
-    /// A stream of bits.
+    /// An entropy-coded bit stream.
     Rice(Rice<'a>),
     /// Compressed sparse rows of floats.
     CsrF32(CsrF32<'a>),
@@ -131,7 +138,7 @@ pub enum Weights<'a> {
 }
 
 impl<'a> Weights<'a> {
-    /// The view of a `block` that [`check`] accepted; of any other it is harmless nonsense.
+    /// Views a `block` that [`check`] accepted. The view of any other block is wrong but harmless.
     #[inline(always)]
     pub(crate) const fn read(encoding: Encoding, dims: Dimensions, block: &'a [u8]) -> Self {
         match encoding {
@@ -144,9 +151,37 @@ impl<'a> Weights<'a> {
             Encoding::None => Weights::None,
         }
     }
+
+    /// Counts the weights that are not 0.
+    #[must_use]
+    pub fn nonzeros(&self) -> usize {
+        match self {
+            Weights::Dense(dense) => dense.nonzeros(),
+            Weights::Csr(csr) => csr.nonzeros(),
+            Weights::Words(words) => words.nonzeros(),
+            Weights::Columns(columns) => columns.nonzeros(),
+            Weights::Rice(rice) => rice.nonzeros(),
+            Weights::CsrF32(csr) => csr.nonzeros(),
+            Weights::None => 0,
+        }
+    }
+
+    /// Returns what the bytes of the biases and weights are for.
+    #[must_use]
+    pub fn parts(&self) -> BlockParts {
+        match self {
+            Weights::Dense(dense) => dense.parts(),
+            Weights::Csr(csr) => csr.parts(),
+            Weights::Words(words) => words.parts(),
+            Weights::Columns(columns) => columns.parts(),
+            Weights::Rice(rice) => rice.block_parts(),
+            Weights::CsrF32(csr) => csr.parts(),
+            Weights::None => BlockParts::default(),
+        }
+    }
 }
 
-/// Checks all that a kernel relies on; gives the length of the longest row.
+/// Checks everything that a kernel relies on, and returns the length of the longest row.
 #[inline(always)]
 pub(crate) const fn check(
     layer: usize,
@@ -154,7 +189,8 @@ pub(crate) const fn check(
     dims: Dimensions,
     block: &[u8],
 ) -> Result<usize, ParseError> {
-    // What this build does not read, `Encoding::from_code` has refused: here it is only not linked.
+    // `Encoding::from_code` has rejected what this build does not read: the features only keep the
+    // code for it from being linked.
     match encoding {
         Encoding::Dense if cfg!(feature = "dense") => dense::check(layer, dims, block),
         Encoding::Csr if cfg!(feature = "csr") => csr::check(layer, dims, block),
@@ -168,45 +204,5 @@ pub(crate) const fn check(
             needed: 0,
             found: block.len(),
         }),
-    }
-}
-
-/// Weights that can be read row by row: the seam between the encodings and all that works on each of
-/// them (the direct convolution, the reference, the report).
-pub trait Rows {
-    /// Tells each weight of the next row to `visit` as (column, weight), and gives the row's bias;
-    /// `None` behind the last row.
-    fn next_row(&mut self, visit: impl FnMut(u16, i16)) -> Option<i32>;
-}
-
-/// Why an encoding does not hold a layer.
-#[cfg(feature = "alloc")]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Unfit {
-    /// A weight that it cannot write.
-    Weight(i16),
-    /// A row (or column) too long for its fields.
-    Row(usize),
-    /// More columns (or rows) than its index bits name.
-    Columns(usize),
-    /// A bias that it cannot write.
-    Bias(i32),
-    /// A row that the entropy-coded encoding cannot write.
-    Rice(rice::RiceError),
-    /// A kind of layer that it is not for.
-    Operation,
-}
-
-#[cfg(feature = "alloc")]
-impl core::fmt::Display for Unfit {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        match self {
-            Unfit::Weight(weight) => write!(f, "it cannot write the weight {weight}"),
-            Unfit::Row(length) => write!(f, "a row of {length} weights is too long for it"),
-            Unfit::Columns(count) => write!(f, "its words cannot name {count} units"),
-            Unfit::Bias(bias) => write!(f, "it cannot write the bias {bias}"),
-            Unfit::Rice(error) => write!(f, "{error}"),
-            Unfit::Operation => write!(f, "it is not for this kind of layer"),
-        }
     }
 }

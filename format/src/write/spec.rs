@@ -1,5 +1,4 @@
-//! A network to write, in numbers and independent of how they will be stored; and the one that a
-//! container holds, for writing it again.
+//! Networks to write, as plain numbers, and conversion of a parsed model back to one.
 
 use alloc::vec;
 use alloc::vec::Vec;
@@ -13,28 +12,28 @@ use crate::shape::Shape;
 /// A network to write.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NetworkSpec {
-    /// What it reads: at most 255 channels and rows.
+    /// The shape of its input, with at most 255 channels and 255 rows.
     pub input: Shape,
-    /// Its layers, from the input to the output.
+    /// Its layers, from input to output.
     pub layers: Vec<LayerSpec>,
 }
 
 /// One layer to write.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LayerSpec {
-    /// What it computes.
+    /// The operation.
     pub operation: Operation,
-    /// How its weights are stored; [`Encoding::None`] for pooling.
+    /// The encoding of the weights; [`Encoding::None`] for pooling.
     pub encoding: Encoding,
-    /// Rows: units or channels.
+    /// Rows (units or channels).
     pub outputs: usize,
     /// Rows before stripping, at least `outputs`.
     pub original_outputs: usize,
-    /// Bits that [`crate::requantize`] shifts out, 0..=31; 0 for the last layer.
+    /// The shift for [`crate::requantize`], 0..=31; 0 for the last layer.
     pub shift: u8,
-    /// How many layers back the source is: 1 is the layer before.
+    /// The distance to the source, in layers: 1 is the previous layer.
     pub source: usize,
-    /// The map added before the shift.
+    /// The map that is added before requantization.
     pub skip: Option<SkipSpec>,
     /// Biases and weights.
     pub weights: WeightsSpec,
@@ -43,29 +42,31 @@ pub struct LayerSpec {
 /// A map that a layer adds to its sums.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SkipSpec {
-    /// How many layers back it is.
+    /// The distance to the map, in layers.
     pub back: usize,
-    /// Its shift to the left, 0..=31.
+    /// Its left shift, 0..=31.
     pub shift: u8,
 }
 
-/// The biases and weights of a layer. A row is a list of (column, weight), columns rising; a column is
-/// an input of a dense layer, of a convolution `(channel * size + y) * size + x`.
+/// The biases and weights of a layer.
+///
+/// A row is a list of (column, weight) with rising columns. A column is an input of a dense layer,
+/// or `(channel * size + y) * size + x` of a convolution.
 #[derive(Clone, Debug, PartialEq)]
 pub enum WeightsSpec {
-    /// None: pooling.
+    /// No weights: a pooling layer.
     None,
-    /// Integers. The weights are those that are multiplied: for [`Encoding::Words`] and
-    /// [`Encoding::Columns`] whole words, their low bits the column or row.
+    /// Integers, as they are multiplied: for [`Encoding::Words`] and [`Encoding::Columns`], whole
+    /// words whose low bits are the column or row (see [`crate::pack_word`]).
     Integers {
-        /// One bias a row, in units of the accumulator, with the rounding.
+        /// One bias per row, in units of the accumulator, including the rounding term.
         bias: Vec<i32>,
         /// The rows.
         rows: Vec<Vec<(u16, i16)>>,
     },
     /// Floats, for [`Encoding::CsrF32`].
     Floats {
-        /// One bias a row.
+        /// One bias per row.
         bias: Vec<f32>,
         /// The rows.
         rows: Vec<Vec<(u16, f32)>>,
@@ -73,7 +74,7 @@ pub enum WeightsSpec {
 }
 
 impl LayerSpec {
-    /// A dense layer that reads the one before.
+    /// Returns a dense layer that reads the previous layer.
     #[must_use]
     pub fn dense(
         encoding: Encoding,
@@ -93,7 +94,7 @@ impl LayerSpec {
         }
     }
 
-    /// A copy of a layer that has been read.
+    /// Copies a parsed layer.
     #[must_use]
     pub fn from_layer(layer: &Layer<'_>) -> LayerSpec {
         let links = layer.links();
@@ -114,6 +115,7 @@ impl LayerSpec {
 }
 
 impl WeightsSpec {
+    /// Copies the weights of a parsed layer.
     fn from_layer(layer: &Layer<'_>) -> WeightsSpec {
         match layer.weights() {
             Weights::None => WeightsSpec::None,
@@ -145,7 +147,7 @@ impl WeightsSpec {
         }
     }
 
-    /// Weights stored.
+    /// Returns the number of stored weights.
     #[must_use]
     pub fn len(&self) -> usize {
         match self {
@@ -155,14 +157,14 @@ impl WeightsSpec {
         }
     }
 
-    /// Whether no weight is stored.
+    /// Returns whether no weights are stored.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 }
 
-/// All rows of integers.
+/// Collects all rows of integers.
 fn integers(mut from: impl Rows) -> WeightsSpec {
     let (mut bias, mut rows) = (Vec::new(), Vec::new());
     loop {
@@ -176,7 +178,7 @@ fn integers(mut from: impl Rows) -> WeightsSpec {
 }
 
 impl NetworkSpec {
-    /// A copy of a model that has been read.
+    /// Copies a parsed model.
     #[must_use]
     pub fn from_model(model: &Model<'_>) -> NetworkSpec {
         NetworkSpec {

@@ -1,16 +1,15 @@
-//! The networks of the golden containers: small, fixed, and between them everything that format 1 has.
+//! The networks of the golden containers: small, fixed, and together they use all of format 1.
 //!
-//! Their numbers follow from a seed each. Do not change one: a golden container is a promise to those
-//! who keep models in flash. Add another instead.
+//! Their numbers follow from a seed each. Never change one: a golden container is a promise to
+//! those who keep models in flash. Add another one instead.
 
 use rarefy_format::{
     Encoding, LayerSpec, Margin, NetworkSpec, Operation, Pooling, Shape, SkipSpec, WeightsSpec,
     Window,
 };
+use rarefy_test_support::networks::{Random, weight};
 
-use crate::networks::{Random, weight};
-
-/// All of them, by the name of their file.
+/// Returns all networks with the names of their files.
 pub(crate) fn all() -> Vec<(&'static str, NetworkSpec)> {
     let mut networks = vec![
         (
@@ -32,10 +31,10 @@ pub(crate) fn all() -> Vec<(&'static str, NetworkSpec)> {
     networks
 }
 
-/// Three dense layers in one encoding, of as many inputs and outputs as `sizes` says.
+/// Returns three dense layers in one encoding, with `sizes` inputs and outputs.
 fn multilayer(encoding: Encoding, sizes: [usize; 4]) -> NetworkSpec {
     let mut random = Random::new(u64::from(encoding.code()) + 1);
-    // Whole words are larger than bytes, and those than the numbers of few bits.
+    // Whole words are larger than bytes, and bytes than weights of few bits.
     let shifts = match encoding {
         Encoding::Words | Encoding::Columns => [8, 8, 0],
         Encoding::Rice => [3, 3, 0],
@@ -64,7 +63,7 @@ fn multilayer(encoding: Encoding, sizes: [usize; 4]) -> NetworkSpec {
     }
 }
 
-/// A csr network in floats.
+/// Returns a csr network in floats.
 fn floats() -> NetworkSpec {
     let mut network = multilayer(Encoding::Csr, [13, 9, 6, 3]);
     for layer in &mut network.layers {
@@ -85,8 +84,8 @@ fn floats() -> NetworkSpec {
     network
 }
 
-/// What the coded encoding is made for: inputs that nothing reads, rows sorted by their number of weights
-/// and first column; small weights that follow one another, then a few different large ones.
+/// Returns a network that suits the encoding rice: inputs that nothing reads, rows sorted by their
+/// number of weights and first column, small adjacent weights, then a few distinct large ones.
 fn sorted() -> NetworkSpec {
     let mut random = Random::new(40);
     let mut hidden: Vec<Vec<(u16, i16)>> = (0..20)
@@ -125,7 +124,8 @@ fn sorted() -> NetworkSpec {
     }
 }
 
-/// Padding on four sides, a stride, all kinds of pooling, three encodings of convolutions.
+/// Returns a network with padding on four sides, a stride, all kinds of pooling, and three
+/// encodings of convolutions.
 fn convolutional() -> NetworkSpec {
     let mut random = Random::new(20);
     let padded = |size, stride, [top, left, bottom, right]: [u8; 4]| Window {
@@ -185,7 +185,7 @@ fn convolutional() -> NetworkSpec {
     }
 }
 
-/// A padded input that is read twice, sources farther back than one layer, two additions.
+/// Returns a network whose padded input is read twice, with distant sources and two additions.
 fn residual() -> NetworkSpec {
     let mut random = Random::new(30);
     let window = |size, padding| Window {
@@ -232,7 +232,7 @@ fn residual() -> NetworkSpec {
     }
 }
 
-/// A layer with weights: empty rows, full rows and rows between them, biases that keep some units
+/// Draws a layer with weights: empty, full and other rows, with biases that keep some units
 /// between 0 and 255.
 fn layer(
     random: &mut Random,
@@ -250,7 +250,7 @@ fn layer(
         };
         let mut list = Vec::new();
         for column in 0..columns {
-            // Full rows of larger layers would take all the bytes.
+            // Full rows of large layers would take too many bytes.
             if random.chance(percent.min(1200 / columns)) {
                 let magnitude = (1 + random.below(8)) as i16;
                 let magnitude = if random.chance(50) {
@@ -283,7 +283,7 @@ fn layer(
     }
 }
 
-/// A layer of pooling.
+/// Returns a pooling layer.
 fn pool(pooling: Pooling, window: Window, channels: usize, shift: u8) -> LayerSpec {
     LayerSpec {
         operation: Operation::Pool { pooling, window },

@@ -11,15 +11,8 @@
 
 mod cases;
 mod controls;
-#[path = "../corpus.rs"]
-mod corpus;
 mod coverage;
 mod large;
-#[path = "../mutate.rs"]
-mod mutate;
-#[path = "../../../format/tests/networks/mod.rs"]
-#[allow(dead_code, unreachable_pub, missing_docs)]
-mod networks;
 mod program;
 mod source;
 
@@ -31,6 +24,7 @@ use std::{fs, thread};
 use cases::{Case, Mode, Origin};
 use coverage::Coverage;
 use program::{Accesses, Core, Program, Walk};
+use rarefy_test_support::{corpus, mutate, networks};
 use source::Source;
 
 /// Cases per run of the emulator, which starts in a fraction of a second.

@@ -3,7 +3,7 @@
 //!
 //! | step | oracle |
 //! |---|---|
-//! | effective masks, pruning | reachability by links (`trainer/tests/pruning/oracle`) |
+//! | effective masks, pruning | reachability by links (`rarefy_test_support::oracle`) |
 //! | statistics, forward pass | [`forward`], in f64 |
 //! | fold, strip, order | the same scores; what is left, by reachability |
 //! | quantize | the same scores, as signal to noise |
@@ -36,11 +36,6 @@ mod short;
 mod shrink;
 mod values;
 
-// The pruning tests of the trainer have the oracle; here it serves all steps.
-#[path = "../../../trainer/tests/pruning/oracle/mod.rs"]
-#[allow(dead_code, unused_imports, missing_docs)]
-mod pruning;
-
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -52,6 +47,7 @@ use std::time::{Duration, Instant};
 use case::case;
 use check::Counts;
 use kept::Kept;
+use rarefy_test_support::oracle as pruning;
 
 /// What is asked for.
 struct Options {

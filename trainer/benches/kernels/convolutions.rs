@@ -2,7 +2,7 @@
 
 use rarefy_format::{
     Encoding, LayerSpec, Margin, NetworkSpec, Operation, Pooling, Shape, SkipSpec, Window,
-    index_bits,
+    index_bits, pack_word,
 };
 
 use super::resnet;
@@ -173,11 +173,12 @@ impl Case {
             });
             let weight = |column: usize| {
                 let value = [-7, 3, 1, -2, 5, 8, -4][(column + row) % 7];
+                let column = column as u16;
                 let value = match self.encoding {
-                    Encoding::Words => value << bits | column as i32,
+                    Encoding::Words => pack_word(value, column, bits),
                     _ => value,
                 };
-                (column as u16, value as i16)
+                (column, value)
             };
             chosen.map(weight).collect()
         };

@@ -15,8 +15,6 @@ mod convolutions;
 mod fit;
 mod networks;
 mod programs;
-#[path = "../../tests/device/resnet.rs"]
-mod resnet;
 mod synthetic;
 mod table;
 
@@ -24,6 +22,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use rarefy_test_support::resnet;
 use rarefy_trainer::deploy::costs::Core;
 use rarefy_trainer::device::{Board, Boards, Machine, MeasureOptions, Toolchain, firmware_folder};
 

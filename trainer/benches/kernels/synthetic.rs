@@ -3,7 +3,7 @@
 
 use rarefy_format::{
     Encoding, LayerSpec, Margin, NetworkSpec, Operation, Pooling, Shape, WeightsSpec, Window,
-    index_bits,
+    index_bits, pack_word,
 };
 
 /// Number of inputs of networks of dense layers.
@@ -248,14 +248,12 @@ fn dense(encoding: Encoding, columns: u16, lengths: &[usize]) -> LayerSpec {
         let weight = |at: usize| {
             let column = at * columns / length;
             let value = [-7, 3, 1, -2, 5, 8, -4][(at + row) % 7];
-            let packed = |index: usize, count: usize| {
-                let bits = index_bits(count);
-                (value << bits | index as i32) as i16
-            };
+            let packed =
+                |index: usize, count: usize| pack_word(value, index as u16, index_bits(count));
             let weight = match encoding {
                 Encoding::Words => packed(column, columns),
                 Encoding::Columns => packed(row, lengths.len()),
-                _ => value as i16,
+                _ => value,
             };
             (column as u16, weight)
         };

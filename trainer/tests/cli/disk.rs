@@ -3,17 +3,13 @@
 //! The disk is a small tmpfs in a mount namespace of the test's own, so no root is needed; where
 //! the system allows no such namespace these tests say so and pass.
 
-#[path = "../data_mirror/mod.rs"]
-#[allow(dead_code)]
-mod data_mirror;
-
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use crate::program::{self, says, sentence};
 use crate::runs;
-use data_mirror::{FIRST, Fault, Mirror};
+use rarefy_test_support::mirror::{FIRST, Fault, Mirror};
 
 /// Runs `rarefy` with `arguments` in `folder`, where `disk` is a disk of `kilobytes`; what it
 /// holds afterwards is copied to `left`. None where there are no namespaces.

@@ -7,8 +7,6 @@ mod models;
 mod predictions;
 #[cfg(unix)]
 mod refusals;
-#[allow(dead_code)] // Shared with the kernels' benchmark, which counts more networks.
-mod resnet;
 
 use std::env;
 use std::fs;

@@ -4,7 +4,8 @@ use rarefy_format::{AlignedBytes, Encoding, Model, write};
 use rarefy_trainer::deploy::costs::{Core, cost, inference, predict};
 use rarefy_trainer::device::{MeasureOptions, measure};
 
-use super::{quiet, ready, resnet};
+use super::{quiet, ready};
+use rarefy_test_support::resnet;
 
 /// Largest relative error of a prediction.
 const ERROR: f64 = 0.05;

@@ -9,8 +9,9 @@
 mod direct;
 mod errors;
 mod golden;
-mod oracle;
 mod properties;
 mod samples;
 mod search;
 mod synflow;
+
+use rarefy_test_support::oracle;

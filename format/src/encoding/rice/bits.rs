@@ -1,28 +1,27 @@
 //! Reading the bit stream, from a block's last byte to its first, and the Rice code.
 //!
-//! Everything here is `const` and total: of a stream that no writer made, what is behind its end is
-//! nonsense, and [`Bits::left`] tells. No division, no panic, no memory.
+//! Everything here is `const` and total: there is no division, panic or allocation. Reading past
+//! the end of an invalid stream returns wrong numbers, and [`Bits::left`] becomes negative.
 //!
-//! The next bits are the upper ones of four bytes in memory, the last of which is the most
-//! significant: one load, wherever they lie. Because a block begins with [`HEAD`] bytes that are no
-//! bits of the stream, these four bytes are always inside the block.
+//! The next bits are the upper ones of a little-endian `u32`, which is one load at any address.
+//! The [`HEAD`] bytes before the stream ensure that these four bytes always lie inside the block.
 
-/// The bytes in front of every stream, at least: as many as a window has.
+/// The least number of bytes before a stream, which is the size of a window.
 pub(super) const HEAD: usize = 4;
 
-/// The bits that a window shows for certain: 32, less those of its last byte that are read already.
+/// The bits that every window has: 32, less those of its last byte that may be read already.
 pub(super) const WINDOW: u32 = 25;
 
 /// A bit stream that is being read.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Bits<'a> {
     block: &'a [u8],
-    /// 7 more than the bits left behind the block's head.
+    /// 7 more than the number of unread bits after the block's head.
     at: u32,
 }
 
 impl<'a> Bits<'a> {
-    /// The bits of a block, which has a head and at most 2^28 bytes.
+    /// Starts reading a block, which must have a head and at most 2^28 bytes.
     pub(super) const fn new(block: &'a [u8]) -> Self {
         Bits {
             block,
@@ -30,14 +29,15 @@ impl<'a> Bits<'a> {
         }
     }
 
-    /// How many bits are left in front of a byte of the block; negative where some were read that
-    /// are not there.
+    /// Returns the number of unread bits down to byte `front` of the block; negative if more were
+    /// read than there are.
     pub(super) const fn left(&self, front: usize) -> i32 {
-        let behind = self.at.wrapping_sub(7) as i32;
-        behind.wrapping_sub(8 * front as i32 - 8 * HEAD as i32)
+        let unread = self.at.wrapping_sub(7) as i32;
+        unread.wrapping_sub(8 * front as i32 - 8 * HEAD as i32)
     }
 
-    /// The next bits, the first one on top: at least [`WINDOW`] of them, and zeros below.
+    /// Returns the next bits, the first one most significant: at least [`WINDOW`] bits, then
+    /// zeros.
     #[inline(always)]
     pub(super) const fn window(&self) -> u32 {
         // `split_at_checked` because `get` is not `const`.
@@ -50,25 +50,25 @@ impl<'a> Bits<'a> {
         }
     }
 
-    /// The block.
+    /// Returns the block.
     pub(super) const fn block(&self) -> &'a [u8] {
         self.block
     }
 
-    /// `at` where nothing is read.
+    /// Returns `at` for an unread block.
     const fn all(block: &[u8]) -> u32 {
         let bytes = (block.len() as u32).wrapping_sub(HEAD as u32);
         bytes.wrapping_mul(8).wrapping_add(7)
     }
 
-    /// Goes on behind `count` bits.
+    /// Skips `count` bits.
     #[inline(always)]
     pub(super) const fn skip(&mut self, count: u32) {
         self.at = self.at.wrapping_sub(count);
     }
 
-    /// A number in Rice code: see the [module](super). Behind one that no window holds, no bits are
-    /// left.
+    /// Reads a number in Rice code, see the [module](super). A code that does not fit a window
+    /// ends the stream.
     #[inline(never)]
     pub(super) const fn rice(&mut self, k: u32) -> u32 {
         let mut window = self.window();
@@ -81,8 +81,8 @@ impl<'a> Bits<'a> {
     }
 }
 
-/// The number on top of a window in Rice code, and the bits it takes, which are shifted out; `k` is
-/// at most 31.
+/// Decodes the number at the top of a window and shifts it out; returns the number and the length
+/// of its code. `k` is at most 31.
 #[inline(always)]
 pub(super) const fn rice(window: &mut u32, k: u32) -> (u32, u32) {
     let zeros = leading_zeros(*window | 1);
@@ -92,9 +92,10 @@ pub(super) const fn rice(window: &mut u32, k: u32) -> (u32, u32) {
     (number, zeros + 1 + k)
 }
 
-/// `number.leading_zeros()`. Where there is no instruction for it (ARMv6-M, which is told from the
-/// other Cortex-M by its lack of atomic instructions) by counting, since there are few: the library
-/// function takes as long as for many.
+/// Returns `number.leading_zeros()`.
+///
+/// ARMv6-M, recognised by its lack of atomic instructions, has no instruction for it. There a loop
+/// is used, since zeros are few and the library function takes as long for few as for many.
 #[inline(always)]
 const fn leading_zeros(number: u32) -> u32 {
     if cfg!(not(all(target_arch = "arm", not(target_has_atomic = "32")))) {
@@ -108,14 +109,13 @@ const fn leading_zeros(number: u32) -> u32 {
     zeros
 }
 
-/// The signed number behind an unsigned one: 0, -1, 1, -2, 2, ...
+/// Unfolds an unsigned number to a signed one: 0, 1, 2, 3, 4, ... become 0, -1, 1, -2, 2, ...
 #[inline(always)]
 pub(super) const fn unfold(number: u32) -> i32 {
     (number >> 1) as i32 ^ -((number & 1) as i32)
 }
 
-/// The unsigned number of a signed one: 0, -1, 1, -2, 2, ... become 0, 1, 2, 3, 4, ...
-#[cfg(feature = "alloc")]
+/// Folds a signed number to an unsigned one: 0, -1, 1, -2, 2, ... become 0, 1, 2, 3, 4, ...
 pub(super) const fn fold(number: i32) -> u32 {
     (number << 1 ^ number >> 31) as u32
 }

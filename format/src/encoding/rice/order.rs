@@ -1,26 +1,27 @@
 //! An order of hidden units that makes rows cheap to store.
 //!
-//! The units of a hidden layer may come in any order, if the columns of the layer that reads them
-//! follow. Of the orders that cost nothing to describe this takes the one the encoding is made for:
-//! rows sorted by their number of weights, then by their columns. A number of rows of one length
-//! stands for their lengths, and where a row begins is a small step from where the one before
-//! began: together nearly the whole `log2(rows!)` bits that an order is worth.
+//! The units of a hidden layer may be in any order, if the columns of the layer that reads them
+//! are permuted alike. The encoding is made for rows sorted by their number of weights, then by
+//! their columns: lengths become counts of rows, and first columns become small steps. Together
+//! that saves nearly all the `log2(rows!)` bits that an order is worth.
 
 use alloc::vec::Vec;
 
-/// Which weights a layer has.
+/// The positions of a layer's weights.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pattern {
-    /// The inputs; where each unit of the layer before makes several (a channel's positions, or the
-    /// taps of a window), those of a unit follow one another.
+    /// The number of inputs. If each unit of the previous layer provides several (a channel's
+    /// positions, or the taps of a window), those of a unit are consecutive.
     pub inputs: usize,
-    /// For each unit (or channel) the inputs it reads, ascending.
+    /// The inputs that each unit (or channel) reads, ascending.
     pub rows: Vec<Vec<usize>>,
 }
 
-/// The order to store the units of each layer but the last in, the layers given from first to last,
-/// each reading the one before: `order[layer][new]` is the old number of the unit. Where the inputs
-/// of a layer are not a multiple of the units before it, these stay in the order they have.
+/// Returns the order in which to store the units of each layer except the last.
+///
+/// Layers are given from first to last, each reading the previous one. `order[layer][new]` is the
+/// old number of the unit. If the inputs of a layer are not a multiple of the units before it,
+/// those units keep their order.
 #[must_use]
 pub fn unit_order(layers: &[Pattern]) -> Vec<Vec<usize>> {
     let mut orders: Vec<Vec<usize>> = Vec::new();
@@ -41,7 +42,7 @@ pub fn unit_order(layers: &[Pattern]) -> Vec<Vec<usize>> {
     orders
 }
 
-/// The rows of a layer once the units that it reads are in this order.
+/// Returns the rows of a layer after the units that it reads are put in this order.
 fn renumbered(layer: &Pattern, order: &[usize]) -> Vec<Vec<usize>> {
     let each = layer.inputs / order.len().max(1);
     let mut place = alloc::vec![0; order.len()];

@@ -1,50 +1,50 @@
-//! What a block says about itself in front of its bits: four bytes, and the codebook if there is one.
+//! The parameters before the bit stream of a block: four bytes, and the codebook if there is one.
 
-use super::RiceError;
 use super::bits::HEAD;
+use crate::error::RiceError;
 
 /// The parameters of a layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Parameters<'a> {
     /// The first four bytes, which hold the [`Field`]s.
     pub(super) head: u32,
-    /// The weights by their numbers; empty if they are uniform.
+    /// The weights by their numbers; empty if there is no codebook.
     pub(super) codebook: &'a [u8],
-    /// How many columns the list has; 0 without a list.
+    /// The length of the list of used inputs; 0 without a list.
     pub(super) columns: u16,
-    /// The bytes of all this: behind them are those of the bits.
+    /// Bytes before the bit stream.
     pub(super) length: usize,
 }
 
-/// Some bits of the first four bytes: the lowest of them, and how many.
+/// A field of the first four bytes: its lowest bit, and its number of bits.
 #[derive(Clone, Copy)]
 pub(super) struct Field(u32, u32);
 
-/// Rows are sorted by their number of weights, then by their first column.
+/// Whether rows are sorted by their number of weights, then by their first column.
 pub(super) const SORTED: Field = Field(31, 1);
-/// Only the columns of a list are used.
+/// Whether there is a list of used inputs.
 pub(super) const SELECTED: Field = Field(30, 1);
-/// A bit says of each gap whether there is one.
+/// Whether a bit before each gap says whether it is 0.
 pub(super) const ADJACENT: Field = Field(29, 1);
-/// There is a codebook.
+/// Whether there is a codebook.
 pub(super) const LISTED: Field = Field(28, 1);
-/// How far first columns of a run lie apart, in eighths of what they would if they were spread evenly.
+/// The distance of the first columns of a run, in eighths of the distance if spread evenly.
 pub(super) const FIRST_SPREAD: Field = Field(24, 4);
-/// How far weights of a row lie apart, likewise.
+/// The distance of the weights of a row, likewise.
 pub(super) const GAP_SPREAD: Field = Field(20, 4);
 /// Rice parameter of row lengths.
 pub(super) const LENGTH_K: Field = Field(16, 4);
-/// Rice parameter of the numbers of rows of one length.
+/// Rice parameter of the number of rows of one length.
 pub(super) const COUNT_K: Field = Field(13, 3);
 /// Rice parameter of folded biases.
 pub(super) const BIAS_K: Field = Field(8, 5);
-/// What biases are shifted left by.
+/// The left shift of biases.
 pub(super) const BIAS_SHIFT: Field = Field(4, 4);
 /// Rice parameter of a weight's number.
 pub(super) const WEIGHT_K: Field = Field(0, 4);
 
 impl<'a> Parameters<'a> {
-    /// All 0.
+    /// The parameters of an empty head.
     pub(super) const EMPTY: Self = Parameters {
         head: 0,
         codebook: &[],
@@ -52,7 +52,7 @@ impl<'a> Parameters<'a> {
         length: HEAD,
     };
 
-    /// The parameters of a block.
+    /// Reads the parameters of a block.
     pub(super) const fn read(block: &'a [u8]) -> Result<Self, RiceError> {
         let Some((&head, mut rest)) = block.split_first_chunk::<HEAD>() else {
             return Err(RiceError::Ended { row: 0 });
@@ -62,28 +62,27 @@ impl<'a> Parameters<'a> {
             ..Self::EMPTY
         };
         if parameters.is(LISTED) {
-            let Some((&last, behind)) = rest.split_first() else {
+            let Some((&last, after)) = rest.split_first() else {
                 return Err(RiceError::Ended { row: 0 });
             };
-            let Some((codebook, behind)) = behind.split_at_checked(last as usize + 1) else {
+            let Some((codebook, after)) = after.split_at_checked(last as usize + 1) else {
                 return Err(RiceError::Ended { row: 0 });
             };
             parameters.codebook = codebook;
-            rest = behind;
+            rest = after;
         }
         if parameters.is(SELECTED) {
-            let Some((&columns, behind)) = rest.split_first_chunk::<2>() else {
+            let Some((&columns, after)) = rest.split_first_chunk::<2>() else {
                 return Err(RiceError::Ended { row: 0 });
             };
             parameters.columns = u16::from_be_bytes(columns);
-            rest = behind;
+            rest = after;
         }
         parameters.length = block.len() - rest.len();
         Ok(parameters)
     }
 
-    /// The number of a weight; 0 for one that the codebook does not have.
-    #[cfg(feature = "alloc")]
+    /// Returns the number of a weight, or 0 if the codebook does not have it.
     pub(super) fn number(&self, weight: i16) -> u32 {
         match self.codebook {
             [] => (u32::from(weight.unsigned_abs()).wrapping_sub(1)) << 1 | u32::from(weight < 0),
@@ -94,19 +93,19 @@ impl<'a> Parameters<'a> {
         }
     }
 
-    /// What a field holds.
+    /// Returns the value of a field.
     #[inline(always)]
     pub(super) const fn get(&self, Field(low, bits): Field) -> u32 {
         self.head >> low & ((1 << bits) - 1)
     }
 
-    /// Whether a field of one bit is set.
+    /// Returns whether a field of one bit is set.
     #[inline(always)]
     pub(super) const fn is(&self, field: Field) -> bool {
         self.get(field) != 0
     }
 
-    /// Sets a field to a value that it holds.
+    /// Sets a field to a value, which must fit.
     #[cfg(feature = "alloc")]
     pub(super) const fn set(&mut self, Field(low, bits): Field, value: u32) {
         let mask = ((1 << bits) - 1) << low;
@@ -114,8 +113,8 @@ impl<'a> Parameters<'a> {
     }
 }
 
-/// The Rice parameter of distances between `weights` in so many columns, of which `spread` says how
-/// evenly they lie there: the least `k` with `weights << k` at least `columns * spread / 8`.
+/// Returns the Rice parameter of the distances of `weights` weights in `columns` columns: the
+/// least `k` with `weights << k` at least `columns * spread / 8`.
 #[inline(never)]
 pub(super) const fn gap_k(columns: u32, spread: u32, weights: u32) -> u32 {
     let reach = reach(columns, spread);
@@ -127,7 +126,7 @@ pub(super) const fn gap_k(columns: u32, spread: u32, weights: u32) -> u32 {
     k
 }
 
-/// `columns * spread / 8`.
+/// Returns `columns * spread / 8`.
 #[inline(always)]
 pub(super) const fn reach(columns: u32, spread: u32) -> u32 {
     columns.wrapping_mul(spread) / 8

@@ -1,11 +1,36 @@
-//! What the bits of a block are for, for reports.
+//! What the bits of a block are for, for reports and the cost model.
 
 use super::bits::fold;
+use super::block::Rice;
 use super::parameters::{BIAS_K, BIAS_SHIFT, Parameters, WEIGHT_K};
-use super::{Parts, Rice};
+use crate::encoding::parts::BlockParts;
+use crate::encoding::rows::count_nonzeros;
+
+/// The bits of a block by purpose, without the padding of the last byte.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Parts {
+    /// Head and codebook.
+    pub parameters: usize,
+    /// The list of used inputs, row lengths, first columns, gaps.
+    pub positions: usize,
+    /// Weights.
+    pub values: usize,
+    /// Biases.
+    pub biases: usize,
+}
+
+impl Parts {
+    /// Returns the sum of all parts.
+    #[must_use]
+    pub fn bits(&self) -> usize {
+        self.parameters + self.positions + self.values + self.biases
+    }
+}
 
 impl Rice<'_> {
-    /// What the parts of the block take, in bits: the same that its writer told.
+    /// Returns the bits of the block by purpose, as [`write_rice`](super::write_rice) returned
+    /// them.
     #[must_use]
     pub fn parts(&self) -> Parts {
         let Ok(parameters) = Parameters::read(self.block) else {
@@ -24,15 +49,15 @@ impl Rice<'_> {
                 parts.values += length(parameters.get(WEIGHT_K), number);
             });
         }
-        // Everything else says where weights are.
+        // All other bits state positions.
         let unread = rows.row.bits.left(parameters.length).max(0) as usize;
         let others = parts.bits() + unread;
         parts.positions = (8 * self.block.len()).saturating_sub(others);
         parts
     }
 
-    /// Bits that tell one weight from the others that the block could have, were all codes of one
-    /// length: those of the codebook, or all up to the largest magnitude.
+    /// Returns the bits of a weight if all codes had the same length: enough for the codebook, or
+    /// for all weights up to the largest magnitude.
     #[must_use]
     pub fn value_bits(&self) -> u32 {
         let Ok(parameters) = Parameters::read(self.block) else {
@@ -49,7 +74,7 @@ impl Rice<'_> {
         values.next_power_of_two().ilog2()
     }
 
-    /// Runs of rows of one length: what a kernel does once for all their rows.
+    /// Counts the runs of rows of one length, which kernels start once each.
     #[must_use]
     pub fn runs(&self) -> usize {
         let mut rows = self.rows();
@@ -61,21 +86,42 @@ impl Rice<'_> {
         };
         (0..self.outputs).filter(starts).count()
     }
+
+    /// Counts the weights, none of which is 0.
+    #[must_use]
+    pub fn nonzeros(&self) -> usize {
+        count_nonzeros(self.each())
+    }
+
+    /// Returns the parts in whole bytes; the padding of the last byte counts as positions.
+    pub(in crate::encoding) fn block_parts(&self) -> BlockParts {
+        let parts = self.parts();
+        let (values, biases) = ((parts.values + 4) / 8, (parts.biases + 4) / 8);
+        let parameters = parts.parameters / 8;
+        let others = parameters + values + biases;
+        BlockParts {
+            positions: self.block.len().saturating_sub(others),
+            values,
+            biases,
+            parameters,
+            value_bits: self.value_bits() as usize,
+        }
+    }
 }
 
-/// Bits of a number in Rice code.
+/// Returns the length of a Rice code in bits.
 fn length(k: u32, number: u32) -> usize {
     ((number >> k) + 1 + k) as usize
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "alloc"))]
 mod tests {
     use alloc::vec::Vec;
 
     use super::*;
     use crate::encoding::rice::{RiceRow, write_rice};
 
-    /// Rows of so many columns; `weight` and `keep` of (row, column).
+    /// Returns `count` rows of `columns` columns; `weight` and `keep` take (row, column).
     fn rows(
         count: u16,
         columns: u16,
@@ -93,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn parts_are_those_that_the_writer_told() {
+    fn the_parts_are_those_that_the_writer_returned() {
         let sign = |row: u16, column: u16| if (row ^ column) & 1 == 0 { 1 } else { -1 };
         let few = |row, column| sign(row, column) * [3, 50, 111][usize::from(column % 3)];
         let small = |row: u16, column: u16| sign(row, column) * (1 + (row * column % 8) as i16);

@@ -1,7 +1,7 @@
-//! The rows of a block, one after another: a bias, then columns and weights.
+//! Reading the rows of a block, one after another: a bias, then columns and weights.
 //!
-//! Total for any bytes: what no writer made gives wrong numbers, never a panic. [`super::Rice::check`]
-//! refuses it, and reads by the same code that kernels use.
+//! Reading never panics; an invalid stream yields wrong numbers. [`super::Rice::check`] rejects
+//! invalid streams by the same code that kernels use.
 
 use super::bits::{Bits, rice, unfold};
 use super::parameters::{
@@ -11,12 +11,12 @@ use super::parameters::{
 
 /// Reads the rows of a layer in order.
 ///
-/// For each of the layer's outputs call [`Rows::start`] once, then [`Rows::weights`].
+/// For each of the layer's outputs, call [`Rows::start`] once, then [`Rows::weights`].
 #[derive(Clone, Debug)]
 pub struct Rows<'a> {
     parameters: Parameters<'a>,
     columns: u32,
-    /// The rows of the current length that are not started yet.
+    /// The rows of the current length that are not yet started.
     pub(super) run: u32,
     length: u32,
     /// The first column of the last row of this length, and the Rice parameter of the step to it.
@@ -26,6 +26,7 @@ pub struct Rows<'a> {
 }
 
 impl<'a> Rows<'a> {
+    /// Starts reading rows of `columns` columns.
     pub(super) const fn new(bits: Bits<'a>, columns: u32) -> Self {
         // `check` has read the same parameters.
         let parameters = match Parameters::read(bits.block()) {
@@ -52,20 +53,20 @@ impl<'a> Rows<'a> {
         }
     }
 
-    /// How many columns there are: every column is below. The layer's inputs, or as many as are
-    /// selected.
+    /// Returns the number of columns: the length of the list of used inputs, or the layer's
+    /// inputs.
     #[must_use]
     pub const fn columns(&self) -> usize {
         self.columns as usize
     }
 
-    /// The number of weights of the row started last.
+    /// Returns the number of weights of the row that was started last.
     #[must_use]
     pub const fn length(&self) -> usize {
         self.length as usize
     }
 
-    /// Starts the next row: its bias.
+    /// Starts the next row and returns its bias.
     #[inline(never)]
     pub const fn start(&mut self) -> i32 {
         if self.run == 0 {
@@ -82,7 +83,7 @@ impl<'a> Rows<'a> {
         unfold(bias).wrapping_shl(self.parameters.get(BIAS_SHIFT))
     }
 
-    /// The length of the next rows.
+    /// Reads the length of the next rows.
     const fn start_run(&mut self) {
         let bits = &mut self.row.bits;
         let change = bits.rice(self.parameters.get(LENGTH_K));
@@ -99,10 +100,10 @@ impl<'a> Rows<'a> {
         self.row.gap_k = gap_k(self.columns, self.parameters.get(GAP_SPREAD), self.length);
     }
 
-    /// Gives `each` the columns and values of the row's weights, the columns ascending.
+    /// Calls `each` with the column and value of each weight of the row; columns rise.
     #[inline(always)]
     pub fn weights(&mut self, mut each: impl FnMut(usize, i32)) {
-        // A copy, so that it can be in registers.
+        // A local copy can be kept in registers.
         let mut row = self.row;
         if row.left != 0 {
             loop {
@@ -117,45 +118,46 @@ impl<'a> Rows<'a> {
         self.row = row;
     }
 
-    /// Whether rows of a length are announced that the layer does not have.
+    /// Returns whether more rows are announced than the layer has.
     pub(super) const fn overran(&self) -> bool {
         self.run != 0
     }
 }
 
-/// A block for a kernel that reads its bits itself: see the [module](super).
+/// A block for a kernel that reads the bits itself, see the [module](super).
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Stream<'a> {
     /// The block, which is read from its end.
     pub block: &'a [u8],
-    /// The block's first four bytes as the one number they are.
+    /// The block's first four bytes, as one number.
     pub head: u32,
-    /// The weights by their numbers; empty if they are uniform.
+    /// The weights by their numbers; empty if there is no codebook.
     pub codebook: &'a [u8],
-    /// The Rice parameter of first columns is the least `k` with `length * rows << k` at least this.
+    /// The Rice parameter of first columns is the least `k` with `length * rows << k` at least
+    /// this.
     pub first_reach: u32,
     /// The Rice parameter of gaps is the least `k` with `length << k` at least this.
     pub gap_reach: u32,
 }
 
-/// The rest of a row.
+/// The state of reading a row.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Row<'a> {
     pub(super) bits: Bits<'a>,
-    /// The next weight's column.
+    /// The column of the next weight.
     pub(super) column: u32,
     pub(super) left: u32,
     gap_k: u32,
     weight_k: u32,
-    /// The uppermost bit, if that bit of a window can mean that there is no gap.
+    /// The most significant bit, if that bit of a window says whether a gap is 0.
     adjacent: u32,
     codebook: &'a [u8],
 }
 
 impl Row<'_> {
-    /// The weight at `column`, which there must be; and whether there is another, to whose column
-    /// this goes on.
+    /// Reads the weight at `column`, which must exist, and the gap after it. Returns the weight,
+    /// and whether another one follows.
     #[inline(always)]
     pub(super) const fn step(&mut self) -> (i32, bool) {
         let mut window = self.bits.window();
@@ -173,7 +175,8 @@ impl Row<'_> {
             if window & self.adjacent != 0 {
                 taken += 1;
             } else {
-                // Of a gap that is none, one zero is said already, and so is one column of it.
+                // In adjacent mode one zero bit is read already, and the gap is at least one
+                // column.
                 let known = self.adjacent >> 31;
                 window <<= known;
                 let (gap, bits) = rice(&mut window, self.gap_k & 31);
@@ -186,7 +189,7 @@ impl Row<'_> {
     }
 }
 
-/// The weight of a number; 0 if the codebook has none.
+/// Returns the codebook's entry for a number, or 0 if there is none.
 #[inline(always)]
 const fn codebook_entry(codebook: &[u8], number: u32) -> i32 {
     // `split_at_checked` because `get` is not `const`.

@@ -1,25 +1,26 @@
-//! The list of columns that a layer uses, where it does not use all.
+//! Reading the list of used inputs, for layers that do not use all.
 
 use super::bits::Bits;
 use super::rows::Rows;
 
-/// The inputs that a layer uses, as runs in order; all of them where the block has no list.
+/// A reader of the inputs that a layer uses, as runs; all inputs if the block has no list.
 #[derive(Clone, Debug)]
 pub struct Selection<'a> {
     pub(super) bits: Bits<'a>,
     inputs: u32,
-    /// What the stream begins with: `gap_k` and `run_k`; anything above if there is no list.
+    /// `gap_k` and `run_k`, four bits each, or [`ALL`].
     both: u32,
     /// Where the last run ended.
     at: u32,
-    /// How many inputs the runs had.
+    /// The number of inputs in the runs.
     selected: u32,
 }
 
-/// `both` where there is no list.
+/// The value of `both` if there is no list.
 const ALL: u32 = 0x100;
 
 impl<'a> Selection<'a> {
+    /// Starts reading the list, if the block has one.
     #[inline(always)]
     pub(super) const fn new(mut bits: Bits<'a>, listed: bool, inputs: u32) -> Self {
         let mut both = ALL;
@@ -37,7 +38,7 @@ impl<'a> Selection<'a> {
         }
     }
 
-    /// The next inputs that are used: the first of them, and how many follow one another.
+    /// Returns the next run of used inputs, as its first input and its length.
     #[inline(never)]
     pub const fn next_run(&mut self) -> Option<(usize, usize)> {
         if self.at >= self.inputs {
@@ -45,10 +46,10 @@ impl<'a> Selection<'a> {
         }
         let (mut start, mut length) = (0, self.inputs);
         if self.both != ALL {
-            // Between two runs there is an input at least.
-            let behind = self.at + (self.at != 0) as u32;
+            // At least one unused input separates two runs.
+            let after = self.at + (self.at != 0) as u32;
             let gap = self.bits.rice(self.both >> 4);
-            start = behind.saturating_add(gap);
+            start = after.saturating_add(gap);
             if start >= self.inputs {
                 self.at = start;
                 return None;
@@ -61,12 +62,12 @@ impl<'a> Selection<'a> {
         Some((start as usize, length as usize))
     }
 
-    /// Whether the runs went behind the last input.
+    /// Returns whether a run went past the last input.
     pub(super) const fn overran(&self) -> bool {
         self.at > self.inputs
     }
 
-    /// The rows behind the list.
+    /// Skips the rest of the list and returns the rows after it.
     #[must_use]
     #[inline(never)]
     pub const fn rows(mut self) -> Rows<'a> {

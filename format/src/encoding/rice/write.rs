@@ -1,61 +1,45 @@
-//! Writing a block: the parameters that make it smallest are found by trying.
+//! Writing a block: tries the parameters and keeps the smallest result.
 
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
-use super::bits::{WINDOW, fold};
+use super::block::Rice;
+use super::encode::{Choice, Encoded, Layer, RiceRow};
 use super::parameters::{
     ADJACENT, BIAS_K, BIAS_SHIFT, COUNT_K, FIRST_SPREAD, GAP_SPREAD, LENGTH_K, LISTED, Parameters,
-    SELECTED, SORTED, WEIGHT_K, gap_k,
+    SELECTED, SORTED, WEIGHT_K,
 };
-use super::{Rice, RiceError};
+use super::parts::Parts;
+use crate::encoding::unfit::Unfit;
+use crate::error::RiceError;
 
-/// A row to be written.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct RiceRow {
-    /// What the row's sum begins with.
-    pub bias: i32,
-    /// The row's columns, ascending, each with its weight, which is not 0.
-    pub weights: Vec<(u16, i16)>,
+/// Writes the block of a layer. Only a dense layer may have a list of used inputs (`may_select`).
+pub(crate) fn write(
+    inputs: usize,
+    bias: &[i32],
+    rows: &[Vec<(u16, i16)>],
+    may_select: bool,
+) -> Result<Vec<u8>, Unfit> {
+    let inputs = u16::try_from(inputs).map_err(|_| Unfit::Columns(inputs))?;
+    let rows = bias.iter().zip(rows).map(|(&bias, weights)| RiceRow {
+        bias,
+        weights: weights.clone(),
+    });
+    let rows: Vec<RiceRow> = rows.collect();
+    let (block, _) = write_rice(inputs, &rows, may_select).map_err(Unfit::Rice)?;
+    Ok(block)
 }
 
-/// What the parts of a block take, in bits; the padding of the last byte comes on top.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Parts {
-    /// Parameters and codebook.
-    pub parameters: usize,
-    /// The list of selected columns, row lengths, first columns, gaps.
-    pub positions: usize,
-    /// Weights.
-    pub values: usize,
-    /// Biases.
-    pub biases: usize,
-    /// By how much codes are longer than a reader sees at once: 0 in a block that can be read.
-    pub(super) overlong: usize,
-}
-
-impl Parts {
-    /// All of them.
-    #[must_use]
-    pub fn bits(&self) -> usize {
-        self.parameters + self.positions + self.values + self.biases
-    }
-
-    /// What a choice is to make small: first that the block can be read.
-    fn cost(&self) -> (usize, usize) {
-        (self.overlong, self.bits())
-    }
-}
-
-/// Writes a layer of `inputs` columns as the smallest block this encoding has for these rows in this
-/// order: sort them first where they may be (see [`super::unit_order`]). A list of the columns that
-/// are used is tried if `may_select`, which only a dense layer may.
+/// Writes a layer of `inputs` columns as a block that is as small as possible for these rows in
+/// this order. If the order is free, sort them first (see [`super::unit_order`]).
+///
+/// A list of the used inputs is tried if `may_select`; only dense layers support it.
 ///
 /// # Errors
 ///
-/// [`RiceError::Unwritable`] for columns that do not ascend or lie outside, and weights that are 0;
-/// [`RiceError::Overlong`] for biases or weights too large or too far apart; else what
-/// [`Rice::check`] says of the block.
+/// - [`RiceError::Unwritable`] if columns do not rise or are out of range, or a weight is 0.
+/// - [`RiceError::Overlong`] if biases or weights are too large or too far apart.
+/// - [`RiceError::Rows`] if there are more than 65,535 rows.
 pub fn write_rice(
     inputs: u16,
     rows: &[RiceRow],
@@ -80,17 +64,18 @@ pub fn write_rice(
             }
         }
     }
-    let smallest = candidates.into_iter().min_by_key(|(_, parts)| parts.cost());
-    let (bytes, parts) = smallest.ok_or(RiceError::Unwritable { row: 0 })?;
-    if parts.overlong > 0 {
+    let smallest = candidates.into_iter().min_by_key(Encoded::cost);
+    let smallest = smallest.ok_or(RiceError::Unwritable { row: 0 })?;
+    if smallest.overlong > 0 {
         return Err(RiceError::Overlong);
     }
     let outputs = u16::try_from(rows.len()).map_err(|_| RiceError::Rows { outputs: u16::MAX })?;
-    Rice::check(&bytes, inputs, outputs)?;
-    Ok((bytes, parts))
+    Rice::check(&smallest.block, inputs, outputs)?;
+    Ok((smallest.block, smallest.parts))
 }
 
-/// The different weights, the most frequent first; nothing if they are too many or too large.
+/// Returns the distinct weights, the most frequent first, or nothing if they do not fit a
+/// codebook.
 fn codebook(rows: &[RiceRow]) -> Vec<u8> {
     let mut counts = BTreeMap::new();
     for &(_, weight) in rows.iter().flat_map(|row| &row.weights) {
@@ -105,13 +90,13 @@ fn codebook(rows: &[RiceRow]) -> Vec<u8> {
     }
 }
 
-/// Whether lengths do not fall and, among equal lengths, neither do first columns.
+/// Returns whether lengths do not decrease and, among equal lengths, neither do first columns.
 fn is_sorted(rows: &[RiceRow]) -> bool {
     let key = |row: &RiceRow| (row.weights.len(), row.weights.first().map(|first| first.0));
     rows.is_sorted_by_key(key)
 }
 
-/// The parameters that follow from the rows alone; what may be chosen is such that long codes fit.
+/// Returns the parameters that follow from the rows; the others start where long codes fit.
 fn plain<'a>(rows: &[RiceRow], codebook: &'a [u8], sorted: bool) -> Parameters<'a> {
     let bits = rows.iter().fold(0, |bits, row| bits | row.bias);
     let shift = if bits == 0 {
@@ -139,9 +124,11 @@ fn plain<'a>(rows: &[RiceRow], codebook: &'a [u8], sorted: bool) -> Parameters<'
     plain
 }
 
-/// The smallest block that differs from these parameters in what may be chosen. What one choice
-/// costs does not depend on the others, but for those that shape the gaps.
-fn smallest(layer: &Layer<'_>, plain: Parameters<'_>) -> (Vec<u8>, Parts) {
+/// Encodes the layer with the best parameters that a writer may choose, starting from `plain`.
+///
+/// The cost of one parameter does not depend on the others, except among those that shape the
+/// gaps.
+fn smallest(layer: &Layer<'_>, plain: Parameters<'_>) -> Encoded {
     type Choose = fn(&mut Choice<'_>, u32);
     let choices: [(Choose, u32); 10] = [
         (|choice, value| choice.gap_k = value, 16),
@@ -167,211 +154,25 @@ fn smallest(layer: &Layer<'_>, plain: Parameters<'_>) -> (Vec<u8>, Parts) {
         run_k: 0,
     };
     best.parameters.set(SELECTED, layer.may_select.into());
-    let mut written = layer.write(&best);
+    let mut encoded = layer.encode(&best);
     for (choose, values) in choices {
         for value in 0..values {
             let mut choice = best.clone();
             choose(&mut choice, value);
             if layer.may_select || !choice.parameters.is(SELECTED) {
-                let other = layer.write(&choice);
-                if other.1.cost() < written.1.cost() {
-                    (best, written) = (choice, other);
+                let other = layer.encode(&choice);
+                if other.cost() < encoded.cost() {
+                    (best, encoded) = (choice, other);
                 }
             }
         }
     }
-    written
+    encoded
 }
 
-/// What shapes the gaps: these are tried together.
+/// Sets the parameters that shape the gaps, which are tried together.
 fn shape(choice: &mut Choice<'_>, value: u32) {
     choice.parameters.set(SELECTED, value);
     choice.parameters.set(ADJACENT, value >> 1);
     choice.parameters.set(GAP_SPREAD, value >> 2);
-}
-
-/// All that a writer may choose.
-#[derive(Clone)]
-struct Choice<'a> {
-    parameters: Parameters<'a>,
-    gap_k: u32,
-    run_k: u32,
-}
-
-/// A layer to be written.
-struct Layer<'a> {
-    inputs: u32,
-    rows: &'a [RiceRow],
-    may_select: bool,
-    /// For each input its place among those that are used.
-    place: Vec<u32>,
-    used: Vec<bool>,
-}
-
-impl<'a> Layer<'a> {
-    fn new(inputs: u16, rows: &'a [RiceRow], may_select: bool) -> Self {
-        let mut used = alloc::vec![false; usize::from(inputs)];
-        for &(column, _) in rows.iter().flat_map(|row| &row.weights) {
-            used[usize::from(column)] = true;
-        }
-        let place = used.iter().scan(0, |count, &used| {
-            let place = *count;
-            *count += u32::from(used);
-            Some(place)
-        });
-        Layer {
-            inputs: u32::from(inputs),
-            rows,
-            may_select,
-            place: place.collect(),
-            used,
-        }
-    }
-
-    /// The block with these choices, and what its parts take. [`super::rows::Rows`] step by step.
-    fn write(&self, choice: &Choice<'_>) -> (Vec<u8>, Parts) {
-        let parameters = &choice.parameters;
-        let mut head = parameters.head.to_be_bytes().to_vec();
-        if let Some(last) = parameters.codebook.len().checked_sub(1) {
-            head.push(last as u8);
-        }
-        head.extend_from_slice(parameters.codebook);
-        let mut bits = BitWriter::default();
-        let mut parts = Parts::default();
-        let mut columns = self.inputs;
-        if parameters.is(SELECTED) {
-            columns = self.used.iter().map(|&used| u32::from(used)).sum();
-            head.extend((columns as u16).to_be_bytes());
-            self.select(choice, &mut bits);
-            parts.positions += bits.lap();
-        }
-        parts.parameters = 8 * head.len();
-        let mut length = if parameters.is(SORTED) { u32::MAX } else { 0 };
-        let (mut run, mut first, mut first_k, mut row_k) = (0, 0, 0, 0);
-        for (index, row) in self.rows.iter().enumerate() {
-            let weights = row.weights.len() as u32;
-            if run == 0 {
-                let change = weights.wrapping_sub(length);
-                run = 1;
-                if parameters.is(SORTED) {
-                    let rest = &self.rows[index..];
-                    run = rest.partition_point(|row| row.weights.len() as u32 == weights) as u32;
-                    bits.rice(parameters.get(LENGTH_K), change.wrapping_sub(1));
-                    bits.rice(parameters.get(COUNT_K), run - 1);
-                } else {
-                    bits.rice(parameters.get(LENGTH_K), fold(change as i32));
-                }
-                (length, first) = (weights, 0);
-                first_k = gap_k(columns, parameters.get(FIRST_SPREAD), length * run);
-                row_k = gap_k(columns, parameters.get(GAP_SPREAD), length);
-            }
-            run -= 1;
-            parts.positions += bits.lap();
-            bits.rice(
-                parameters.get(BIAS_K),
-                fold(row.bias >> parameters.get(BIAS_SHIFT)),
-            );
-            parts.biases += bits.lap();
-            let mut next = None;
-            let mut window = bits.bits;
-            for &(column, weight) in &row.weights {
-                let column = if parameters.is(SELECTED) {
-                    self.place[usize::from(column)]
-                } else {
-                    u32::from(column)
-                };
-                match next {
-                    None => {
-                        bits.rice(first_k, column - first);
-                        first = column;
-                    }
-                    Some(next) if !parameters.is(ADJACENT) => bits.rice(row_k, column - next),
-                    Some(next) if next == column => bits.number(1, 1),
-                    Some(next) => {
-                        bits.number(0, 1);
-                        bits.rice(row_k, column - next - 1);
-                    }
-                }
-                // A weight and the gap behind it are read from one window.
-                bits.overlong += (bits.bits - window).saturating_sub(WINDOW as usize);
-                window = bits.bits;
-                parts.positions += bits.lap();
-                bits.rice(parameters.get(WEIGHT_K), parameters.number(weight));
-                parts.values += bits.lap();
-                next = Some(column + 1);
-            }
-        }
-        parts.overlong = bits.overlong;
-        bits.bytes.reverse();
-        head.extend(bits.bytes);
-        (head, parts)
-    }
-
-    /// The list of used columns. [`super::Selection`] step by step.
-    fn select(&self, choice: &Choice<'_>, bits: &mut BitWriter) {
-        bits.number(choice.gap_k, 4);
-        bits.number(choice.run_k, 4);
-        let mut rest = &self.used[..];
-        while !rest.is_empty() {
-            // Between two runs there is an input at least.
-            if rest.len() < self.used.len() {
-                rest = &rest[1..];
-            }
-            let gap = rest.iter().take_while(|&&used| !used).count();
-            bits.rice(choice.gap_k, gap as u32);
-            rest = &rest[gap..];
-            let run = rest.iter().take_while(|&&used| used).count();
-            if run > 0 {
-                bits.rice(choice.run_k, run as u32 - 1);
-            }
-            rest = &rest[run..];
-        }
-    }
-}
-
-/// A bit stream that is being written.
-#[derive(Default)]
-struct BitWriter {
-    /// The first byte to be read first.
-    bytes: Vec<u8>,
-    bits: usize,
-    /// The bits at the last lap.
-    lap: usize,
-    overlong: usize,
-}
-
-impl BitWriter {
-    /// The bits since this was asked last.
-    fn lap(&mut self) -> usize {
-        let bits = self.bits - self.lap;
-        self.lap = self.bits;
-        bits
-    }
-
-    /// The low `count` bits of a number.
-    fn number(&mut self, number: u32, count: u32) {
-        for place in (0..count).rev() {
-            if self.bits.is_multiple_of(8) {
-                self.bytes.push(0);
-            }
-            if let Some(last) = self.bytes.last_mut() {
-                *last |= ((number >> place & 1) as u8) << (7 - self.bits % 8);
-            }
-            self.bits += 1;
-        }
-    }
-
-    /// A number in Rice code, if a window holds it.
-    fn rice(&mut self, k: u32, number: u32) {
-        let bits = (number >> k) as usize + 1 + k as usize;
-        if bits > WINDOW as usize {
-            self.overlong += bits;
-            return;
-        }
-        for _ in 0..number >> k {
-            self.number(0, 1);
-        }
-        self.number(1, 1);
-        self.number(number, k);
-    }
 }

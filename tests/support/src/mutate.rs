@@ -1,8 +1,8 @@
-//! Breaking containers so that much of what is broken gets past the first checks.
+//! Mutates containers such that many mutants pass the first checks of the parser.
 //!
-//! A container is taken apart into header, records and blocks, edited a few times, put together again
-//! with right lengths, and mostly repaired where the parser names what it wants (taps, arena, sizes); then a few
-//! get bytes changed blindly or are cut. The checksum is always right.
+//! A container is split into header, records and blocks, edited a few times, and joined with
+//! correct lengths. Most are then repaired where the parser states the value it expects (taps,
+//! arena, sizes); a few have random bits flipped or are truncated. The checksum is always correct.
 
 use rarefy_format::{
     CHECKSUM_OFFSET, HEADER_BYTES, Model, ParseError, RECORD_BYTES, container_checksum,
@@ -10,21 +10,21 @@ use rarefy_format::{
 
 use crate::networks::Random;
 
-/// Bytes near which things change.
+/// Bytes at the edges of ranges.
 const BYTES: [u8; 12] = [0, 1, 2, 3, 15, 16, 31, 63, 127, 128, 254, 255];
-/// The like for two bytes.
+/// Values of two bytes at the edges of ranges.
 const SHORTS: [u16; 8] = [0, 1, 2, 255, 256, 32_767, 32_768, 65_535];
-/// The like for biases.
+/// Biases at the edges of ranges.
 const LONGS: [u32; 6] = [0, 1, 0x7FFF_FFFF, 0x8000_0000, 0xFFFF_FFFF, 0x7F80_0000];
 
-/// A container taken apart.
+/// The header, records and blocks of a container.
 struct Parts {
     header: [u8; HEADER_BYTES],
     layers: Vec<([u8; RECORD_BYTES], Vec<u8>)>,
 }
 
-/// A broken container, from one or two that `pick` gives.
-pub(crate) fn container(random: &mut Random, pick: impl Fn(&mut Random) -> Vec<u8>) -> Vec<u8> {
+/// Returns a mutant of one or two containers returned by `pick`.
+pub fn container(random: &mut Random, pick: impl Fn(&mut Random) -> Vec<u8>) -> Vec<u8> {
     let mut parts = Parts::of(&pick(random));
     for _ in 0..1 + random.below(4) {
         match random.below(20) {
@@ -62,7 +62,7 @@ pub(crate) fn container(random: &mut Random, pick: impl Fn(&mut Random) -> Vec<u
     bytes
 }
 
-/// Makes the checksum right.
+/// Writes the correct checksum.
 fn sign(bytes: &mut [u8]) {
     let checksum = container_checksum(bytes);
     if let Some(place) = bytes.get_mut(CHECKSUM_OFFSET..CHECKSUM_OFFSET + 4) {
@@ -71,7 +71,8 @@ fn sign(bytes: &mut [u8]) {
 }
 
 impl Parts {
-    /// The parts of a container with a whole header and whole records; what else is missing is empty.
+    /// Splits a container, whose header and records must be complete; blocks past the end are
+    /// empty.
     fn of(bytes: &[u8]) -> Parts {
         let (mut header, layers) = ([0; HEADER_BYTES], usize::from(bytes[8]));
         header.copy_from_slice(&bytes[..HEADER_BYTES]);
@@ -92,7 +93,7 @@ impl Parts {
         Parts { header, layers }
     }
 
-    /// A container with these parts, their number and lengths made right.
+    /// Joins the parts to a container with the correct number of layers and lengths.
     fn joined(&self) -> Vec<u8> {
         let mut bytes = self.header.to_vec();
         bytes[8] = self.layers.len() as u8;
@@ -111,14 +112,14 @@ impl Parts {
         bytes
     }
 
-    /// A layer, or none where there is none.
+    /// Picks a layer, if there is one.
     fn any(&mut self, random: &mut Random) -> Option<&mut ([u8; RECORD_BYTES], Vec<u8>)> {
         let count = self.layers.len().max(1);
         self.layers.get_mut(random.below(count))
     }
 }
 
-/// Where a block may begin, for the first byte of its record.
+/// Aligns `at` to where a block may begin; `kind` is the first byte of its record.
 fn aligned(at: usize, kind: u8) -> usize {
     match kind & 15 {
         4 | 15 => at,
@@ -126,14 +127,14 @@ fn aligned(at: usize, kind: u8) -> usize {
     }
 }
 
-/// Bytes of geometry and links in a block with this record.
+/// Returns the bytes of geometry and links in a block with this record.
 fn front_bytes(record: &[u8; RECORD_BYTES]) -> usize {
     let geometry = if record[0] >> 4 & 3 == 0 { 0 } else { 8 };
     let links = if record[0] & 64 == 0 { 0 } else { 4 };
     geometry + links
 }
 
-/// A number near `old`, a special one, or any.
+/// Returns a number near `old`, one at the edge of a range, or any.
 fn other(random: &mut Random, old: u8) -> u8 {
     match random.below(4) {
         0 => old.wrapping_add(1),
@@ -149,7 +150,7 @@ fn header(random: &mut Random, header: &mut [u8; HEADER_BYTES]) {
     header[at] = other(random, header[at]);
 }
 
-/// Changes what a record says.
+/// Changes a field of a record.
 fn record(random: &mut Random, parts: &mut Parts) {
     let Some((record, block)) = parts.any(random) else {
         return;
@@ -157,7 +158,7 @@ fn record(random: &mut Random, parts: &mut Parts) {
     match random.below(8) {
         0 => record[0] ^= 1 << random.below(8),
         1 => record[0] = record[0] & 0xF0 | [0, 1, 2, 3, 4, 5, 15][random.below(7)],
-        // With links that it had not, or without those it had.
+        // Adds or removes links.
         2 if record[0] & 64 == 0 => {
             let links = [1 + random.below(3) as u8, 0, random.below(64) as u8, 0];
             let at = front_bytes(record).min(block.len());
@@ -196,7 +197,7 @@ fn front(random: &mut Random, parts: &mut Parts) {
     }
 }
 
-/// Changes biases and weights: a byte, a pair, a bias, a stretch.
+/// Changes biases and weights: a byte, two, a bias, or a copied range.
 fn weights(random: &mut Random, parts: &mut Parts) {
     let Some((record, block)) = parts.any(random) else {
         return;
@@ -220,7 +221,7 @@ fn weights(random: &mut Random, parts: &mut Parts) {
             let at = at & !3;
             body[at..at + 4].copy_from_slice(&long);
         }
-        // Biases stand first in most encodings.
+        // Biases come first in most encodings.
         4 => body[(at % 16) & !3] = random.next() as u8,
         _ => {
             let from = random.below(body.len() - 3);
@@ -237,7 +238,7 @@ fn weights(random: &mut Random, parts: &mut Parts) {
     }
 }
 
-/// Puts bytes into a block or takes some out.
+/// Inserts bytes into a block or removes some.
 fn resize(random: &mut Random, parts: &mut Parts) {
     let Some((_, block)) = parts.any(random) else {
         return;
@@ -252,7 +253,7 @@ fn resize(random: &mut Random, parts: &mut Parts) {
     }
 }
 
-/// Puts a layer of another container into this one.
+/// Copies a layer of another container into this one.
 fn splice(random: &mut Random, parts: &mut Parts, mut from: Parts) {
     let layer = from.layers.swap_remove(random.below(from.layers.len()));
     let at = random.below(parts.layers.len() + 1);
@@ -263,7 +264,7 @@ fn splice(random: &mut Random, parts: &mut Parts, mut from: Parts) {
     }
 }
 
-/// Doubles, drops or swaps layers.
+/// Duplicates, removes or swaps layers.
 fn rearrange(random: &mut Random, parts: &mut Parts) {
     let count = parts.layers.len();
     let (a, b) = (random.below(count.max(1)), random.below(count.max(1)));
@@ -275,7 +276,7 @@ fn rearrange(random: &mut Random, parts: &mut Parts) {
     }
 }
 
-/// Does what the parser asks for; `false` when it asks for nothing that can be done simply.
+/// Applies the value that the parser expects; returns `false` if there is no simple repair.
 fn repair(parts: &mut Parts, bytes: &[u8]) -> bool {
     let Err(error) = Model::parse(bytes) else {
         return false;
@@ -295,7 +296,7 @@ fn repair(parts: &mut Parts, bytes: &[u8]) -> bool {
         }
         ParseError::LastLayer { layer, .. } => parts.layers[layer].0[1] = 0,
         ParseError::Place { place, words, .. } if place + words < 1 << 16 => {
-            // More room; when that is too much, the parser says how much it needs.
+            // Makes room; if that is too much, the parser then states the size it needs.
             let room = (place + words + 64).to_le_bytes();
             if parts.header[9..12] == room[..3] {
                 return false;

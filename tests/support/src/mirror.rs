@@ -1,6 +1,4 @@
-//! A mirror on loopback with the faults that real mirrors have.
-
-#![allow(unreachable_pub)] // Shared by tests as a module of each, never by a crate.
+//! A mirror of datasets on loopback that fails in a chosen way.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -11,16 +9,16 @@ use std::time::Duration;
 /// Name of the largest of the four files, which most tests break.
 pub const FIRST: &str = "train-images-idx3-ubyte.gz";
 
-/// The fault of a mirror.
+/// How a mirror fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
-    /// No fault.
+    /// Not at all.
     None,
     /// Closes the connection after this many bytes of the first file, the first time only.
     CutOnce(usize),
     /// Closes the connection after this many bytes of the first file, every time.
     CutAlways(usize),
-    /// Ignores ranges and sends the whole file, truncating the first response.
+    /// Ignores ranges and sends the whole file; cuts the first answer after this many bytes.
     IgnoresRange(usize),
     /// Answers every request with this status code.
     Status(u16),
@@ -30,7 +28,7 @@ pub enum Fault {
     Shortened,
     /// Never ends a file.
     Endless,
-    /// Accepts connections and never answers.
+    /// Accepts the connection and sends nothing.
     Silent,
     /// Sends ten bytes every few milliseconds.
     Trickle,
@@ -39,13 +37,19 @@ pub enum Fault {
 /// A request as the server received it, and the number of body bytes sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Seen {
+    /// The name of the file.
     pub file: String,
+    /// The header `Range`.
     pub range: Option<String>,
+    /// Bytes of the body.
     pub sent: usize,
 }
 
+/// A running mirror.
 pub struct Mirror {
+    /// The address of its folder.
     pub url: String,
+    /// All requests so far.
     pub seen: Arc<Mutex<Vec<Seen>>>,
 }
 
@@ -76,13 +80,14 @@ impl Mirror {
         self.seen.lock().unwrap().clone()
     }
 
-    /// Returns the range and the number of bytes sent of each request for the first file.
+    /// Returns the range and the bytes sent of each request for [`FIRST`].
     pub fn seen_of_first(&self) -> Vec<(Option<String>, usize)> {
         let of_first = |seen: Seen| (seen.file == FIRST).then_some((seen.range, seen.sent));
         self.seen().into_iter().filter_map(of_first).collect()
     }
 }
 
+/// Answers one request.
 fn serve(
     mut stream: &TcpStream,
     files: &[(String, Vec<u8>)],

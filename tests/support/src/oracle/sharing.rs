@@ -10,7 +10,7 @@ use super::ideal_gas;
 
 /// The division of the removed weights among layers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Sharing {
+pub enum Sharing {
     /// One order over the whole network.
     Global,
     /// The same fraction of every layer.
@@ -25,12 +25,12 @@ pub(crate) enum Sharing {
     Igq,
 }
 
-/// Returns the number of weights that each of `tensors` loses if `k` are removed in total; none if
-/// the quota would remove fewer than 0 weights of a layer, or more than it has.
+/// Returns how many weights each of `tensors` loses when `k` are removed; `None` where the quota
+/// asks a layer to lose less than nothing or more than it has.
 ///
 /// # Panics
-/// Panics if `sharing` is [`Sharing::Global`], which is not a quota.
-pub(crate) fn removed(sharing: Sharing, tensors: &[Prunable], k: usize) -> Option<Vec<usize>> {
+/// With [`Sharing::Global`], which is not a quota.
+pub fn removed(sharing: Sharing, tensors: &[Prunable], k: usize) -> Option<Vec<usize>> {
     let sizes: Vec<usize> = tensors.iter().map(Prunable::len).collect();
     let total: usize = sizes.iter().sum();
     match sharing {
@@ -42,11 +42,11 @@ pub(crate) fn removed(sharing: Sharing, tensors: &[Prunable], k: usize) -> Optio
     }
 }
 
-/// Returns the removals of uniform+.
+/// Applies the quota uniform+.
 ///
-/// Let D be the number of weights after the first tensor. All later layers lose the fraction
-/// `k / D` until the last is down to a fifth. Beyond that, those between lose `k - 4/5 n_L`
-/// together.
+/// With D the weights after the first tensor and M those between it and the last, all layers lose
+/// `k / D` until the last is down to a fifth; from there on it rests and those between lose
+/// `k - 4/5 n_L` together.
 fn uniform_plus(tensors: &[Prunable], sizes: &[usize], k: usize) -> Option<Vec<usize>> {
     if tensors[0].shape.len() < 3 {
         return None;
@@ -72,11 +72,10 @@ fn uniform_plus(tensors: &[Prunable], sizes: &[usize], k: usize) -> Option<Vec<u
     Some(sizes.iter().enumerate().map(of).collect())
 }
 
-/// Returns the removals of Erdős–Rényi.
+/// Applies the quota ERK.
 ///
-/// A layer whose dimensions sum to `d` keeps `(N - k) d / D` weights, where D is the sum over all
-/// layers. From the last layer on, a layer that would keep more weights than it has passes the
-/// surplus to the one before it.
+/// A layer keeps `(N - k) d / D` with `d` the sum of its dimensions and D that of all; a layer
+/// that would keep more than it has hands the surplus to the layer before it, from the last on.
 fn erk(tensors: &[Prunable], sizes: &[usize], k: usize) -> Option<Vec<usize>> {
     let dimensions: Vec<usize> = tensors.iter().map(|t| t.shape.iter().sum()).collect();
     let all: usize = dimensions.iter().sum();
@@ -92,8 +91,8 @@ fn erk(tensors: &[Prunable], sizes: &[usize], k: usize) -> Option<Vec<usize>> {
     (surplus == 0).then_some(removed)
 }
 
-/// Returns `numerator / denominator`, rounded half to even.
-pub(crate) fn half_to_even(numerator: usize, denominator: usize) -> usize {
+/// Divides, rounding half to even, in whole numbers.
+pub fn half_to_even(numerator: usize, denominator: usize) -> usize {
     let (whole, rest) = (numerator / denominator, numerator % denominator);
     match (2 * rest).cmp(&denominator) {
         std::cmp::Ordering::Less => whole,

@@ -4,8 +4,8 @@
 //! keep N - k (paper, section 4). Fractions have 128 bits, which suffice for the sample networks;
 //! an overflow panics.
 
-/// Returns the number of weights that each layer loses if `k` are removed in total.
-pub(crate) fn removed(sizes: &[usize], k: usize) -> Vec<usize> {
+/// Returns how many weights each layer loses when `k` are removed.
+pub fn removed(sizes: &[usize], k: usize) -> Vec<usize> {
     let total: usize = sizes.iter().sum();
     if k == 0 {
         return vec![0; sizes.len()];
@@ -34,13 +34,13 @@ pub(crate) fn removed(sizes: &[usize], k: usize) -> Vec<usize> {
         .collect()
 }
 
-/// Returns the number of weights that a layer of `size` keeps at `force`.
-pub(crate) fn kept(force: f64, size: usize) -> f64 {
+/// Returns how many weights a layer of `size` keeps under `force`.
+pub fn kept(force: f64, size: usize) -> f64 {
     size as f64 / (force * size as f64 + 1.0)
 }
 
-/// Returns the force at which layers of `sizes` keep `budget` weights in total.
-pub(crate) fn force(sizes: &[usize], budget: f64) -> f64 {
+/// Returns the force at which layers of `sizes` keep `budget` weights together.
+pub fn force(sizes: &[usize], budget: f64) -> f64 {
     let (mut low, mut high) = (-100.0_f64, 100.0_f64);
     for _ in 0..200 {
         let middle = (low + high) / 2.0;
@@ -81,9 +81,10 @@ impl Exact {
     }
 }
 
-/// Returns the number of weights that all layers keep at the force that removes `removed + 1/2` of
-/// a layer of `size` n. If that layer keeps h/2 weights, then F = 2/h - 1/n, and a layer of m
-/// weights keeps m / (F m + 1) = h n m / (2 n m + h n - h m).
+/// Returns what all layers keep at the force that takes `removed + 1/2` from a layer of `size`.
+///
+/// With h the doubled number that layer keeps, F = 2/h - 1/n, and a layer of m keeps
+/// m / (F m + 1) = h n m / (2 n m + h n - h m).
 fn kept_at_half(sizes: &[usize], size: usize, removed: usize) -> Exact {
     let (n, h) = (size as u128, (2 * (size - removed) - 1) as u128);
     let mut sum = Exact {

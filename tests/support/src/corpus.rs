@@ -1,4 +1,4 @@
-//! What fuzzing starts from: golden containers, kept seeds, random networks.
+//! The containers that fuzzing starts from: golden ones, kept seeds, random networks.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -17,10 +17,10 @@ const RANDOM: usize = 5000;
 /// # Errors
 ///
 /// Returns the folder or file that cannot be read.
-pub(crate) fn read() -> Result<Vec<Vec<u8>>, String> {
+pub fn read() -> Result<Vec<Vec<u8>>, String> {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut corpus = Vec::new();
-    for folder in ["../format/tests/golden", "fuzz/seeds"] {
+    for folder in ["../../format/tests/golden", "../fuzz/seeds"] {
         let folder = here.join(folder);
         let entries = fs::read_dir(&folder).map_err(|e| format!("{}: {e}", folder.display()))?;
         let mut paths: Vec<PathBuf> = entries.filter_map(|e| Some(e.ok()?.path())).collect();
@@ -38,7 +38,7 @@ pub(crate) fn read() -> Result<Vec<Vec<u8>>, String> {
 
 /// Picks containers to mutate. Caches written random networks, since writing coded streams is
 /// slow.
-pub(crate) struct Picker<'a> {
+pub struct Picker<'a> {
     corpus: &'a [Vec<u8>],
     /// Per cent of random networks.
     percent: usize,
@@ -47,7 +47,7 @@ pub(crate) struct Picker<'a> {
 
 impl<'a> Picker<'a> {
     /// Picks a random network in `percent` per cent of cases, otherwise a container of `corpus`.
-    pub(crate) fn new(corpus: &'a [Vec<u8>], percent: usize) -> Picker<'a> {
+    pub fn new(corpus: &'a [Vec<u8>], percent: usize) -> Picker<'a> {
         Picker {
             corpus,
             percent,
@@ -56,12 +56,12 @@ impl<'a> Picker<'a> {
     }
 
     /// Returns the next container.
-    pub(crate) fn pick(&self, random: &mut Random) -> Vec<u8> {
+    pub fn pick(&self, random: &mut Random) -> Vec<u8> {
         if random.chance(self.percent) {
             let number = random.below(RANDOM);
             let mut written = self.written.borrow_mut();
             let network = || write(&networks::any(number as u64)).ok();
-            // One that is too large for its fields is not written: then a golden one.
+            // Falls back to a golden container if the network is too large to write.
             if let Some(bytes) = written.entry(number).or_insert_with(network) {
                 return bytes.clone();
             }
@@ -71,7 +71,7 @@ impl<'a> Picker<'a> {
 }
 
 /// Returns the random numbers of case `case` in a run with `seed`.
-pub(crate) fn random(seed: u64, case: u64) -> Random {
+pub fn random(seed: u64, case: u64) -> Random {
     Random::new(seed.wrapping_mul(0x9E37_79B9).wrapping_add(case))
 }
 
@@ -80,8 +80,8 @@ pub(crate) fn random(seed: u64, case: u64) -> Random {
 /// # Errors
 ///
 /// Returns why the file cannot be written.
-pub(crate) fn save(bytes: &[u8]) -> Result<PathBuf, String> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/fuzz");
+pub fn save(bytes: &[u8]) -> Result<PathBuf, String> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/fuzz");
     let path = folder.join(format!(
         "{:08x}.rfy",
         rarefy_format::container_checksum(bytes)

@@ -1,10 +1,9 @@
 //! SynFlow by its definition (Tanaka et al. 2020, with the schedule of the paper's code), computed
 //! link by link.
 //!
-//! The network is linear: no batch norms, no activations, average pooling, weights |w|, and an
-//! input of ones. The score of a weight is |w| times the derivative of the sum of the outputs with
-//! respect to it. Each of 100 rounds removes the lowest scores. Values are f64 and not rescaled,
-//! so networks must be small.
+//! The network is linear: no batch norm, no activation, average pooling, all weights |w|, an input
+//! of ones. A weight's score is |w| times the derivative by it of the sum of the outputs. In each
+//! of 100 rounds the lowest scores go; f64 throughout, unscaled, so the networks must be small.
 
 use rarefy_trainer::graph::{Graph, Operation};
 use rarefy_trainer::pruning::effective::Mode;
@@ -12,19 +11,18 @@ use rarefy_trainer::pruning::effective::Mode;
 use super::PerLayer;
 use super::reachability::links;
 
-/// The number of rounds.
-pub(crate) const ROUNDS: usize = 100;
+/// Rounds of the schedule.
+pub const ROUNDS: usize = 100;
 
-/// Returns the number of `total` weights removed after round `round`, of a schedule that ends at
-/// `sparsity`.
-pub(crate) fn removed(total: usize, sparsity: f64, round: usize) -> usize {
+/// Returns how many of `total` weights are gone after round `round` on the way to `sparsity`.
+pub fn removed(total: usize, sparsity: f64, round: usize) -> usize {
     let total = total as f64;
     let left = total * (1.0 - sparsity).powf(round as f64 / ROUNDS as f64);
     (total - left) as usize
 }
 
-/// Returns the score of every weight of `kernels` that `mask` keeps, and 0 for the others.
-pub(crate) fn scores(graph: &Graph, kernels: &[Vec<f64>], mask: &[Vec<bool>]) -> PerLayer<f64> {
+/// Scores every weight of `kernels` that `mask` keeps; the others score 0.
+pub fn scores(graph: &Graph, kernels: &[Vec<f64>], mask: &[Vec<bool>]) -> PerLayer<f64> {
     let nodes = graph.nodes();
     let tensors = graph.prunable();
     let place = |index: usize| tensors.iter().position(|tensor| tensor.node == index);

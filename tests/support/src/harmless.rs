@@ -1,41 +1,39 @@
-//! What must hold of any bytes whatever: refused, or harmless. For the tests of damage and the fuzzer.
+//! The check that any bytes are either rejected or harmless to run, for the fuzzers and the tests
+//! of damaged containers.
 
 use rarefy_format::{
     AlignedBytes, CHECKSUM_OFFSET, Encoding, LayerSpec, Model, NetworkSpec, ParseError, write,
 };
 use rarefy_runtime::{Engine, InferError};
 
-/// Words around the arena that nobody may write.
+/// Words around the arena that the engine must not write.
 const GUARD: usize = 16;
-/// The longest input and the largest arena (in words) that are tried.
+/// The longest input (in bytes) and the largest arena (in words) that are tried.
 const MOST: usize = 1 << 16;
 /// Products up to which a model is run: about a tenth of a second.
 const RUN: usize = 1 << 26;
-/// Products up to which the arithmetic spelled out is asked too: it is slow.
-const SPELLED_OUT: usize = 1 << 15;
+/// Products up to which the reference implementation, which is slow, is compared too.
+const COMPARED: usize = 1 << 15;
 
-/// What became of some bytes.
+/// The outcome for a container.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Verdict {
-    /// Refused by the parser.
+pub enum Verdict {
+    /// Rejected by the parser.
     Refused(ParseError),
-    /// Accepted, but larger than what is tried.
+    /// Accepted, but too large to run here.
     TooLarge,
     /// Accepted and run.
     Ran,
-    /// Accepted, run, and equal to the arithmetic spelled out.
+    /// Accepted, run, and equal to the reference implementation.
     Compared,
 }
 
-/// Parses `bytes` and, where they are accepted, runs them on `inputs` made of bytes of a kind each.
+/// Parses `bytes` and, if they are accepted, runs them on two inputs, `input(round, length)` each.
 ///
 /// # Errors
 ///
-/// What is wrong with parser or engine, in a sentence.
-pub(crate) fn check(
-    bytes: &[u8],
-    input: impl Fn(usize, usize) -> Vec<u8>,
-) -> Result<Verdict, String> {
+/// Returns what is wrong with parser or engine, in a sentence.
+pub fn check(bytes: &[u8], input: impl Fn(usize, usize) -> Vec<u8>) -> Result<Verdict, String> {
     let bytes = AlignedBytes::copy_from(bytes);
     let model = match Model::parse(&bytes) {
         Ok(model) => model,
@@ -54,8 +52,9 @@ pub(crate) fn check(
         };
     }
     let network = NetworkSpec::from_model(&model);
-    let spelled_out = products <= SPELLED_OUT;
-    // The writer of coded streams tries many: it is asked now and then, as the checksum has it.
+    let is_compared = products <= COMPARED;
+    // Writing rice blocks is slow: the round trip is tried for some of them, chosen by the
+    // checksum.
     let coded = |layer: &LayerSpec| layer.encoding == Encoding::Rice;
     if !network.layers.iter().any(coded) || bytes[CHECKSUM_OFFSET].is_multiple_of(64) {
         comes_back(&network, &bytes)?;
@@ -71,30 +70,30 @@ pub(crate) fn check(
             ));
         }
         if infer(&engine, &input, 0x0102_0304)? != logits {
-            return Err("what lay in the arena changes the logits".into());
+            return Err("the logits depend on what the arena held before".into());
         }
-        if spelled_out && network.infer(&input) != logits {
+        if is_compared && network.infer(&input) != logits {
             return Err(format!(
-                "the engine gives {logits:?} where the arithmetic gives {:?}",
+                "the engine computes {logits:?} where the reference computes {:?}",
                 network.infer(&input)
             ));
         }
     }
-    Ok(if spelled_out {
+    Ok(if is_compared {
         Verdict::Compared
     } else {
         Verdict::Ran
     })
 }
 
-/// The logits, in an arena of exactly the stated size that is full of `fill`.
+/// Computes the logits in an arena of exactly the stated size, filled with `fill`.
 fn infer(engine: &Engine<'_>, input: &[u8], fill: u32) -> Result<Vec<i32>, String> {
     let words = engine.model().arena_words();
     let mut memory = vec![fill; words + 2 * GUARD];
     let arena = &mut memory[GUARD..GUARD + words];
     let logits = match engine.infer(input, arena) {
         Ok(logits) => logits.to_vec(),
-        Err(error) => return Err(format!("an accepted model is not run: {error}")),
+        Err(error) => return Err(format!("the engine rejects an accepted model: {error}")),
     };
     let guards = memory[..GUARD].iter().chain(&memory[GUARD + words..]);
     if guards.into_iter().any(|&word| word != fill) {
@@ -103,7 +102,7 @@ fn infer(engine: &Engine<'_>, input: &[u8], fill: u32) -> Result<Vec<i32>, Strin
     Ok(logits)
 }
 
-/// What the writer takes comes back as it was; `network` is what `bytes` hold.
+/// Checks that `network`, read from `bytes`, is the same after being written and read again.
 fn comes_back(network: &NetworkSpec, bytes: &[u8]) -> Result<(), String> {
     match write(network) {
         Ok(written) if written == bytes => Ok(()),
@@ -111,20 +110,21 @@ fn comes_back(network: &NetworkSpec, bytes: &[u8]) -> Result<(), String> {
             let model = Model::parse(&written).map_err(|error| error.to_string())?;
             match write(&NetworkSpec::from_model(&model)) {
                 Ok(again) if again == written => Ok(()),
-                _ => Err("what is written comes back as something else".into()),
+                _ => Err("a written network is read back differently".into()),
             }
         }
-        // Sums that wrap, more than the fields hold: what is forged may be more than what is written.
+        // A forged container may hold what the writer rejects: sums that wrap, values out of
+        // range.
         Err(_) => Ok(()),
     }
 }
 
-/// Multiplications, roughly.
+/// Estimates the number of multiplications.
 fn products(model: &Model<'_>) -> usize {
     let layer = |layer: rarefy_format::Layer<'_>| {
         let sums = layer.sums();
         let positions = usize::from(sums.height) * usize::from(sums.width);
-        // A weight takes a byte at least, as far as it matters here; a window has at most 225 taps.
+        // A weight takes about a byte or more; a window has at most 225 taps.
         let weights = match layer.operation() {
             rarefy_format::Operation::Pool { .. } => layer.outputs() * 225,
             _ => layer.outputs() + layer.block().len(),

@@ -1,8 +1,8 @@
 //! ResNet-8 of MLPerf Tiny in integers.
 //!
-//! The network has 32 x 32 x 3 inputs, three residual stacks of 16, 32 and 64 channels, 1 x 1
-//! shortcuts with stride 2, and average pooling over the last map. Its weights are random, with
-//! the same density in every layer.
+//! It reads 32 x 32 x 3 values and has three residual stacks of 16, 32 and 64 channels, 1 x 1
+//! shortcuts at stride 2, and a mean over the last map. Weights are random, at a chosen density
+//! that is the same in every layer.
 
 use rarefy_format::{
     Encoding, LayerSpec, Margin, NetworkSpec, Operation, Pooling, Shape, SkipSpec, Window,
@@ -15,7 +15,7 @@ const INPUT: Shape = Shape {
     width: 32,
 };
 
-/// A linear congruential generator, for reproducible numbers.
+/// A small generator of pseudorandom numbers, the same everywhere.
 struct Numbers(u64);
 
 impl Numbers {
@@ -29,8 +29,8 @@ impl Numbers {
     }
 }
 
-/// Returns `count` inputs that are smooth, as photographs are, and partly dark.
-pub(crate) fn inputs(count: usize) -> Vec<Vec<u8>> {
+/// Returns `count` inputs: smooth, as pictures are, some of them dark in parts.
+pub fn inputs(count: usize) -> Vec<Vec<u8>> {
     let numbers = &mut Numbers(11);
     let image = |_| {
         let [down, across, dark] = [0; 3].map(|_| numbers.below(60) as usize + 20);
@@ -45,9 +45,9 @@ pub(crate) fn inputs(count: usize) -> Vec<Vec<u8>> {
     (0..count).map(image).collect()
 }
 
-/// Returns the network with one of `part` weights kept. `bias` is added to the outputs of hidden
-/// layers, which are at most 255.
-pub(crate) fn network(part: u64, encoding: Encoding, bias: i32) -> NetworkSpec {
+/// Returns the network with one in `part` weights kept, whose biases add `bias` to the outputs of
+/// hidden layers (0..=255).
+pub fn network(part: u64, encoding: Encoding, bias: i32) -> NetworkSpec {
     let numbers = &mut Numbers(part);
     let mut layer = |channels: usize, outputs: usize, size: u8, stride: u8| {
         let columns = channels * usize::from(size) * usize::from(size);
@@ -65,7 +65,7 @@ pub(crate) fn network(part: u64, encoding: Encoding, bias: i32) -> NetworkSpec {
         };
         let rows = (0..outputs).map(row).collect();
         let bias = vec![bias << shift; outputs];
-        // Halving an even length takes a single row or column of padding, after the map.
+        // At stride 2 an even length is halved: the odd zero comes after it.
         let after = u8::from(size > 1);
         let before = u8::from(size > 1 && stride == 1);
         let padding = Margin {

@@ -13,16 +13,20 @@ use rarefy_trainer::pruning::effective::Mode;
 
 use super::PerLayer;
 
-/// One use of a weight. In operations without weights, `weight` is 0.
-pub(crate) struct Link {
-    pub(crate) weight: usize,
-    pub(crate) source: usize,
-    pub(crate) from: usize,
-    pub(crate) to: usize,
+/// One use of a weight. In an operation without weights `weight` is 0.
+pub struct Link {
+    /// The weight, by its flat index in the tensor.
+    pub weight: usize,
+    /// The node that is read.
+    pub source: usize,
+    /// The unit of that node.
+    pub from: usize,
+    /// The unit that reads.
+    pub to: usize,
 }
 
 /// Returns the active weights of `masks`.
-pub(crate) fn effective(graph: &Graph, masks: &[Vec<bool>], mode: Mode) -> PerLayer<bool> {
+pub fn effective(graph: &Graph, masks: &[Vec<bool>], mode: Mode) -> PerLayer<bool> {
     let nodes = graph.nodes();
     let tensors = graph.prunable();
     let mask_of = |index: usize| -> Option<&[bool]> {
@@ -66,7 +70,7 @@ pub(crate) fn effective(graph: &Graph, masks: &[Vec<bool>], mode: Mode) -> PerLa
         .collect()
 }
 
-/// Returns the number of units of the output of `node`.
+/// Counts the units of the output of `node`.
 fn units(node: &Node, mode: Mode) -> usize {
     match mode {
         Mode::Exact => node.shape.iter().product(),
@@ -74,8 +78,8 @@ fn units(node: &Node, mode: Mode) -> usize {
     }
 }
 
-/// Calls `visit` for every link of node `index` whose weight `mask` keeps.
-pub(crate) fn links(
+/// Calls `visit` with every link of node `index` whose weight `mask` keeps.
+pub fn links(
     graph: &Graph,
     index: usize,
     mask: Option<&[bool]>,
@@ -136,12 +140,13 @@ pub(crate) fn links(
     }
 }
 
-/// Returns the number of positions of a channel of the output of `node`.
+/// Counts the positions of a channel of the output of `node`.
 fn plane(node: &Node) -> usize {
     node.shape[1..].iter().product()
 }
 
-/// Calls `visit(input, output)` for each pair of positions, within a channel, that `tap` links.
+/// Calls `visit` with each pair of positions, inside a channel, that `tap` reads and contributes
+/// to.
 fn reads(
     window: Window,
     tap: usize,
@@ -166,8 +171,8 @@ fn reads(
     }
 }
 
-/// Returns the smallest number of weights on a path from input to output.
-pub(crate) fn shortest_path(graph: &Graph) -> usize {
+/// Returns the fewest weights on a path from input to output.
+pub fn shortest_path(graph: &Graph) -> usize {
     let mut fewest: Vec<usize> = Vec::new();
     for (index, node) in graph.nodes().iter().enumerate() {
         let before = node.sources.iter().map(|&source| fewest[source]).min();
@@ -176,9 +181,8 @@ pub(crate) fn shortest_path(graph: &Graph) -> usize {
     fewest[fewest.len() - 1]
 }
 
-/// Returns the weights on some path of kept weights, by walking every path separately. For tiny
-/// networks only.
-pub(crate) fn on_some_path(graph: &Graph, masks: &[Vec<bool>], mode: Mode) -> PerLayer<bool> {
+/// Returns the weights on some path of kept weights, by walking every path: for tiny networks.
+pub fn on_some_path(graph: &Graph, masks: &[Vec<bool>], mode: Mode) -> PerLayer<bool> {
     let tensors = graph.prunable();
     // A link out of a unit: (tensor and weight, if any; node; unit).
     type Step = (Option<(usize, usize)>, usize, usize);

@@ -8,8 +8,8 @@ use rarefy_trainer::pruning::effective::Mode;
 
 use super::{PerLayer, Sharing, count, effective, sharing, wanted};
 
-/// The masks of a pruner, by the number `k` of weights removed.
-pub(crate) struct Family {
+/// The family of masks of one pruner, by the number `k` of weights to remove.
+pub struct Family {
     graph: Graph,
     tensors: Vec<Prunable>,
     sharing: Sharing,
@@ -19,8 +19,8 @@ pub(crate) struct Family {
 }
 
 impl Family {
-    /// Returns the family of `scores` that share removals by `sharing`.
-    pub(crate) fn new(graph: &Graph, sharing: Sharing, scores: &[Vec<f64>]) -> Self {
+    /// Creates the family of masks in which weights of `graph` go by ascending score.
+    pub fn new(graph: &Graph, sharing: Sharing, scores: &[Vec<f64>]) -> Self {
         let elements = |(tensor, scores): (usize, &Vec<f64>)| {
             (0..scores.len()).map(move |element| (tensor, element))
         };
@@ -37,14 +37,14 @@ impl Family {
         }
     }
 
-    /// Returns the number of weights, N.
-    pub(crate) fn total(&self) -> usize {
+    /// Returns the number of prunable weights.
+    pub fn total(&self) -> usize {
         self.removal.len()
     }
 
-    /// Returns the number of weights that each layer loses if `k` are removed in total; none if
-    /// the quota is not valid there.
-    pub(crate) fn removed(&self, k: usize) -> Option<Vec<usize>> {
+    /// Returns how many weights each layer loses when `k` are removed, if the quota allows that
+    /// `k`.
+    pub fn removed(&self, k: usize) -> Option<Vec<usize>> {
         if self.sharing != Sharing::Global {
             return sharing::removed(self.sharing, &self.tensors, k);
         }
@@ -55,8 +55,8 @@ impl Family {
         Some(removed)
     }
 
-    /// Returns the range of `k` at which the quota is valid, by bisection; none if there is none.
-    pub(crate) fn valid(&self) -> Option<RangeInclusive<usize>> {
+    /// Finds the `k` that the quota allows, by bisection from both ends.
+    pub fn valid(&self) -> Option<RangeInclusive<usize>> {
         let total = self.total();
         let is_valid = |k: usize| self.removed(k).is_some();
         // Finds the first of `0..end` for which `holds` is true; it is true for all after it.
@@ -80,9 +80,12 @@ impl Family {
         }
     }
 
-    /// Returns the mask without `k` weights, at which the quota must be valid.
-    pub(crate) fn mask(&self, k: usize) -> PerLayer<bool> {
-        let mut left = self.removed(k).expect("the quota is valid");
+    /// Returns the mask without `k` weights.
+    ///
+    /// # Panics
+    /// If the quota does not allow that `k`.
+    pub fn mask(&self, k: usize) -> PerLayer<bool> {
+        let mut left = self.removed(k).expect("the quota allows it");
         let mut mask: PerLayer<bool> = self.tensors.iter().map(|t| vec![true; t.len()]).collect();
         for &(tensor, element) in &self.removal {
             if left[tensor] > 0 {
@@ -93,14 +96,15 @@ impl Family {
         mask
     }
 
-    /// Returns the effective mask of the mask without `k` weights.
-    pub(crate) fn effective(&self, k: usize) -> PerLayer<bool> {
+    /// Returns the effective weights of the mask without `k` weights.
+    pub fn effective(&self, k: usize) -> PerLayer<bool> {
         effective(&self.graph, &self.mask(k), Mode::Exact)
     }
 
-    /// Returns the largest valid `k` whose mask has at least N / `compression` effective weights,
-    /// or the smallest valid `k` if none has. Masks beyond the valid range count as too sparse.
-    pub(crate) fn search(&self, compression: f64) -> usize {
+    /// Finds the largest valid `k` whose mask has at least `1 / compression` of all weights
+    /// effective, or the lowest valid one if none has. Beyond the valid ones every mask is too
+    /// sparse.
+    pub fn search(&self, compression: f64) -> usize {
         let wanted = wanted(self.total(), compression);
         let valid = self.valid().expect("some budget is valid");
         let (mut low, mut high) = (*valid.start(), valid.end() + 1);

@@ -1,0 +1,24 @@
+//! What the tests of several crates share. Never published.
+//!
+//! | module | holds | feature |
+//! |---|---|---|
+//! | [`networks`] | random networks of every kind, each from a seed | |
+//! | [`resnet`] | ResNet-8 of MLPerf Tiny, with random weights | |
+//! | [`corpus`], [`mutate`] | containers to start fuzzing from, and how to break them | |
+//! | [`mirror`] | a server of datasets that fails in a chosen way | |
+//! | [`harmless`] | the check that any bytes are rejected or run in bounds | `engine` |
+//! | [`oracle`] | pruning by its definitions | `graphs` |
+//!
+//! The crates under test depend on this one for their tests alone. The features keep the trainer
+//! out of the tests of `rarefy-format` and `rarefy-runtime`.
+#![forbid(unsafe_code)]
+
+pub mod corpus;
+#[cfg(feature = "engine")]
+pub mod harmless;
+pub mod mirror;
+pub mod mutate;
+pub mod networks;
+#[cfg(feature = "graphs")]
+pub mod oracle;
+pub mod resnet;

@@ -1,0 +1,38 @@
+//! Pruning by its definitions, written naively: what the trainer's sweeps must reproduce.
+//!
+//! Nothing here calls the trainer's pruning; a network is read from its [`Graph`] alone. Masks are
+//! lists of `bool`, one per prunable tensor, row-major. Counts are exact: where a quota comes
+//! close to a tie, integers decide instead of floating point, so tests need no tolerance.
+//!
+//! [`Graph`]: rarefy_trainer::graph::Graph
+
+pub mod family;
+pub mod ideal_gas;
+pub mod reachability;
+pub mod sharing;
+pub mod synflow;
+
+pub use family::Family;
+pub use reachability::effective;
+pub use sharing::Sharing;
+
+/// One mask or one score per prunable tensor.
+pub type PerLayer<T> = Vec<Vec<T>>;
+
+/// Counts the weights kept per layer.
+pub fn counts(masks: &[Vec<bool>]) -> Vec<usize> {
+    let kept = |mask: &Vec<bool>| mask.iter().filter(|&&keep| keep).count();
+    masks.iter().map(kept).collect()
+}
+
+/// Counts the weights kept.
+pub fn count(masks: &[Vec<bool>]) -> usize {
+    counts(masks).iter().sum()
+}
+
+/// Returns the fewest effective weights out of `total` with a compression of at most
+/// `compression`.
+pub fn wanted(total: usize, compression: f64) -> usize {
+    let total = total as f64;
+    (total / compression - 1e-9 * total).ceil() as usize
+}
