@@ -115,13 +115,13 @@ pub(super) struct Bar(ProgressBar);
 
 impl Bar {
     /// Sets what stands before the bar.
-    pub(super) fn name(&self, name: String) {
-        self.0.set_prefix(printable(&name).into_owned());
+    pub(super) fn name(&self, name: &str) {
+        self.0.set_prefix(printable(name).into_owned());
     }
 
     /// Sets what stands behind it.
-    pub(super) fn message(&self, message: String) {
-        self.0.set_message(printable(&message).into_owned());
+    pub(super) fn message(&self, message: &str) {
+        self.0.set_message(printable(message).into_owned());
     }
 
     /// Sets how far it is.

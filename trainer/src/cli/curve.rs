@@ -53,7 +53,7 @@ pub(super) fn draw(
     let bar = console.bar(0);
     let mut lines = Vec::new();
     for pruner in &pruners {
-        bar.name(pruner.name().into());
+        bar.name(pruner.name());
         bar.length(pruners.len() as u64);
         bar.at(lines.len() as u64);
         let ordering = pruner.order(&material.source(&source::follow(&bar)), most)?;

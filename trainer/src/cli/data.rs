@@ -59,8 +59,12 @@ pub(super) fn run(arguments: Arguments, console: &Console) -> Result<()> {
                 &folder,
                 &mirror,
                 &mut |progress| {
-                    bar.name(progress.file.into());
-                    bar.message(format!("file {} of {}", progress.index + 1, progress.files));
+                    bar.name(progress.file);
+                    bar.message(&format!(
+                        "file {} of {}",
+                        progress.index + 1,
+                        progress.files
+                    ));
                     bar.length(progress.total.unwrap_or(progress.received));
                     bar.at(progress.received);
                 },

@@ -331,7 +331,7 @@ fn flash(code: &Code, board: &str, console: &Console) -> Result<u64> {
     let boards = Boards::discover(&firmware_folder()?)?;
     let options = measure::options(false, 0);
     let spinner = console.spinner();
-    let progress = &mut |step: &str| spinner.message(step.to_owned());
+    let progress = &mut |step: &str| spinner.message(step);
     let board = boards.get(board)?;
     Ok(device::code_flash(
         board,

@@ -95,7 +95,7 @@ pub(super) fn measure(
 ) -> Result<BoardReport> {
     let spinner = console.spinner();
     let report = device::measure(board, model, inputs, options, &mut |step| {
-        spinner.message(step.into());
+        spinner.message(step);
     });
     drop(spinner);
     Ok(report?)
@@ -110,7 +110,7 @@ fn build(
 ) -> Result<BoardReport> {
     let spinner = console.spinner();
     let report = device::build(board, model, options, &mut |step| {
-        spinner.message(step.into());
+        spinner.message(step);
     });
     drop(spinner);
     Ok(report?)

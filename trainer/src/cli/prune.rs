@@ -57,7 +57,7 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
     }
     let material = arguments.source.gather(&graph, &[pruner], console)?;
     let bar = console.bar(0);
-    bar.name(pruner.name().into());
+    bar.name(pruner.name());
     let pruned = pruner.prune(
         &material.source(&source::follow(&bar)),
         arguments.goal.target,

@@ -36,7 +36,7 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
         let spinner = console.spinner();
         setup.apply(&machine, Some(interrupt::flag()), &mut |step| {
             spinner.aside(|| console.note(&format!("installing: {step}")));
-            spinner.message(step.into());
+            spinner.message(step);
         })?;
         complete = true;
     }

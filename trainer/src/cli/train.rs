@@ -255,7 +255,7 @@ pub(super) fn train(
             Event::Note(note) => bar.aside(|| console.note(&note)),
             Event::Scoring { done, of } => {
                 bar.length(of as u64);
-                bar.name("scoring connections".into());
+                bar.name("scoring connections");
                 bar.at(done as u64);
             }
             Event::Epoch {
@@ -267,11 +267,11 @@ pub(super) fn train(
                 // One bar a phase, in images, so that the time left is that of the phase.
                 (before, now) = ((epoch - 1) * images, images);
                 bar.length((of * images) as u64);
-                bar.name(format!("{phase}, epoch {epoch} of {of}"));
+                bar.name(&format!("{phase}, epoch {epoch} of {of}"));
             }
             Event::Images(done) => bar.at((before + done.min(now)) as u64),
             Event::Done(row) => {
-                bar.message(format!(
+                bar.message(&format!(
                     "loss {:.4}, accuracy {}",
                     row.loss,
                     percent(row.accuracy)
