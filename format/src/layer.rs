@@ -213,38 +213,9 @@ impl<'a> Layer<'a> {
     }
 
     /// Checks everything that [`crate::Layers`] relies on.
+    // One function of 70 lines: split, it takes a device more instructions to load a model.
     #[inline(always)]
     pub(crate) const fn check(&self, arena_words: usize, floats: bool) -> Result<(), ParseError> {
-        check!(self.check_record());
-        check!(self.check_kind(floats));
-        check!(self.check_maps());
-        check!(self.check_places(arena_words));
-        let layer = self.index;
-        let found = check!(encoding::check(
-            layer,
-            self.record.encoding,
-            self.dimensions(),
-            self.block
-        ));
-        let stated = self.taps as usize;
-        let wanted = if matches!(self.operation, Operation::Conv { .. }) {
-            found
-        } else {
-            0
-        };
-        if stated != wanted {
-            return Err(ParseError::Taps {
-                layer,
-                stated,
-                found: wanted,
-            });
-        }
-        Ok(())
-    }
-
-    /// Checks the padding before the block, and the fields of the record.
-    #[inline(always)]
-    const fn check_record(&self) -> Result<(), ParseError> {
         let (layer, record) = (self.index, &self.record);
         let mut padding = self.padding;
         while let Some((&found, rest)) = padding.split_first() {
@@ -267,14 +238,6 @@ impl<'a> Layer<'a> {
                 shift: record.shift,
             });
         }
-        Ok(())
-    }
-
-    /// Checks that encoding, operation and sizes match each other.
-    #[inline(always)]
-    const fn check_kind(&self, floats: bool) -> Result<(), ParseError> {
-        let (layer, record) = (self.index, &self.record);
-        let is_dense = matches!(self.operation, Operation::Dense);
         let is_pool = matches!(self.operation, Operation::Pool { .. });
         let only_dense = matches!(record.encoding, Encoding::Columns | Encoding::CsrF32);
         if is_pool != matches!(record.encoding, Encoding::None)
@@ -297,6 +260,27 @@ impl<'a> Layer<'a> {
                 layer,
                 inputs: self.source.shape.len(),
                 outputs: self.output.shape.len(),
+            });
+        }
+        check!(self.check_maps());
+        check!(self.check_places(arena_words));
+        let found = check!(encoding::check(
+            layer,
+            record.encoding,
+            self.dimensions(),
+            self.block
+        ));
+        let stated = self.taps as usize;
+        let wanted = if matches!(self.operation, Operation::Conv { .. }) {
+            found
+        } else {
+            0
+        };
+        if stated != wanted {
+            return Err(ParseError::Taps {
+                layer,
+                stated,
+                found: wanted,
             });
         }
         Ok(())

@@ -51,8 +51,7 @@ impl<'a> Rice<'a> {
         };
         let mut row = 0;
         while row < outputs {
-            check!(check_row(&mut rows, row, front, columns));
-            let length = rows.length() as u32;
+            let length = check!(check_row(&mut rows, row, front, columns));
             if length as u16 > summary.longest_row {
                 summary.longest_row = length as u16;
             }
@@ -99,14 +98,14 @@ const fn check_selection(
     Ok(())
 }
 
-/// Starts and checks the next row.
+/// Starts and checks the next row, and returns its number of weights.
 #[inline(always)]
 const fn check_row(
     rows: &mut Rows<'_>,
     row: u16,
     front: usize,
     columns: u32,
-) -> Result<(), RiceError> {
+) -> Result<u32, RiceError> {
     rows.start();
     if rows.row.bits.left(front) < 0 {
         return Err(RiceError::Ended { row });
@@ -140,7 +139,7 @@ const fn check_row(
             return Err(RiceError::Weight { row });
         }
     }
-    Ok(())
+    Ok(length)
 }
 
 /// Checks that only padding follows the last row.
