@@ -90,7 +90,7 @@ fn every_command_refuses_what_does_not_hang_together() {
         ),
         (
             format!("{}{DENSE}", sum("a", ["input", "nowhere"])),
-            ["line 7, layer a", "\"nowhere\"", "no layer is called so"],
+            ["line 7, layer a", "\"nowhere\"", "no layer has this name"],
         ),
         (
             format!("{DENSE}{}{DENSE}", sum("a", ["fc1", "input"])),
