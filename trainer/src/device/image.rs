@@ -343,7 +343,7 @@ mod tests {
     }
 
     #[test]
-    fn the_most_most_useful_line_is_found() {
+    fn the_most_useful_line_is_selected() {
         let script = "error: failed to run custom build command\n  --- stderr\n  thread 'main' panicked at build.rs:1:1:\n  set RAREFY_BOARD\n  note: run with";
         assert_eq!(most_useful_line(script), "set RAREFY_BOARD");
         let compile = "   Compiling x\nerror[E0425]: cannot find y\nerror: could not compile `x`\n";

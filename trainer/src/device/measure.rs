@@ -124,8 +124,8 @@ pub fn build(
 /// # Errors
 ///
 /// Returns an error if the container is invalid or the program cannot be built, and
-/// [`ImageError::NoRoom`] if its static data exceeds the board's RAM. A program that links may still
-/// not fit: check [`Footprint::excess`].
+/// [`ImageError::NoRoom`] if its static data exceeds the board's RAM. A program that links may
+/// still not fit: check [`Footprint::excess`].
 pub fn footprint(
     board: &Board,
     model: &[u8],

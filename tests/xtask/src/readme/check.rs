@@ -34,7 +34,33 @@ pub(crate) fn check() -> Outcome {
         ));
     }
 
-    let shown = blocks::find(&text, "mnist")?;
+    check_mnist(&text)?;
+
+    let mut rarefy = command::rarefy()?;
+    rarefy.args(["quickstart", "--epochs", "5", "-o", QUICKSTART]);
+    let printed = command::output(&mut rarefy)?.replace(QUICKSTART, "runs/quickstart");
+    compare("quickstart", blocks::find(&text, "quickstart")?, &printed)?;
+
+    let answers = xtask("xtask bench pruning --answers")?;
+    let shown = blocks::find(&text, "pruning")?.lines();
+    let shown: Vec<String> = shown
+        .filter(|line| line.starts_with('|'))
+        .map(without_time)
+        .collect();
+    let found: Vec<String> = answers
+        .lines()
+        .filter(|line| line.starts_with('|'))
+        .map(without_time)
+        .collect();
+    if shown != found {
+        return Err(stale("pruning", "the searches find other counts"));
+    }
+    Ok(())
+}
+
+/// Checks the command lines of the block `mnist`, and the words that they print for `digits`.
+fn check_mnist(text: &str) -> Outcome {
+    let shown = blocks::find(text, "mnist")?;
     let folder = super::FOLDER;
     let mut lines: Vec<String> = MNIST
         .iter()
@@ -63,28 +89,7 @@ pub(crate) fn check() -> Outcome {
         .lines()
         .filter(|line| !line.starts_with("$ "))
         .collect();
-    compare("mnist", &outputs.join("\n"), &printed)?;
-
-    let mut rarefy = command::rarefy()?;
-    rarefy.args(["quickstart", "--epochs", "5", "-o", QUICKSTART]);
-    let printed = command::output(&mut rarefy)?.replace(QUICKSTART, "runs/quickstart");
-    compare("quickstart", blocks::find(&text, "quickstart")?, &printed)?;
-
-    let answers = xtask("xtask bench pruning --answers")?;
-    let shown = blocks::find(&text, "pruning")?.lines();
-    let shown: Vec<String> = shown
-        .filter(|line| line.starts_with('|'))
-        .map(without_time)
-        .collect();
-    let found: Vec<String> = answers
-        .lines()
-        .filter(|line| line.starts_with('|'))
-        .map(without_time)
-        .collect();
-    if shown != found {
-        return Err(stale("pruning", "the searches find other counts"));
-    }
-    Ok(())
+    compare("mnist", &outputs.join("\n"), &printed)
 }
 
 /// Returns the error for a block that is out of date.
