@@ -44,6 +44,8 @@ mod error;
 #[cfg(feature = "maps")]
 mod graph;
 mod kernels;
+#[cfg(feature = "maps")]
+mod maps;
 #[cfg(test)]
 #[path = "../../format/tests/networks/mod.rs"]
 #[allow(dead_code)]
