@@ -7,8 +7,8 @@ use rarefy_format::{Buffer, Layer, Model, Operation};
 use crate::kernels::output::Output;
 use crate::{kernels, maps};
 
-/// Runs all layers of `model`. Returns the range of the logits in `arena`, or `None` if a layer does
-/// not fit the arena.
+/// Runs all layers of `model`. Returns the range of the logits in `arena`, or `None` if a layer
+/// does not fit the arena.
 #[inline(always)]
 pub(crate) fn run(model: &Model<'_>, input: &[u8], arena: &mut [u32]) -> Option<Range<usize>> {
     let mut logits = 0..0;

@@ -35,8 +35,8 @@ pub(crate) fn copy(input: &[u8], buffer: &Buffer, arena: &mut [u32]) -> Option<(
     Some(())
 }
 
-/// Runs a convolution or a pooling layer; `scratch` holds the taps of one channel. Returns `None` if
-/// a slice is too short.
+/// Runs a convolution or a pooling layer; `scratch` holds the taps of one channel. Returns `None`
+/// if a slice is too short.
 pub(crate) fn run(
     layer: &Layer<'_>,
     source: &[u8],

@@ -1,4 +1,5 @@
-//! Whole networks through the engine, against the arithmetic spelled out; and what the engine refuses.
+//! Whole networks through the engine, against the arithmetic spelled out; and what the engine
+//! refuses.
 
 #[path = "../../format/tests/networks/mod.rs"]
 #[allow(dead_code)]

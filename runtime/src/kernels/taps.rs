@@ -70,7 +70,8 @@ impl<'a> Taps<'a> {
         self.words.get(self.single.clone()).unwrap_or_default()
     }
 
-    /// Returns an upper bound of the offsets: the largest in the rows of the window that have taps.
+    /// Returns an upper bound of the offsets: the largest in the rows of the window that have
+    /// taps.
     pub(crate) fn last(&self) -> usize {
         self.last
     }

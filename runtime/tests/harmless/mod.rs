@@ -1,4 +1,5 @@
-//! What must hold of any bytes whatever: refused, or harmless. For the tests of damage and the fuzzer.
+//! What must hold of any bytes whatever: refused, or harmless. For the tests of damage and the
+//! fuzzer.
 
 use rarefy_format::{
     AlignedBytes, CHECKSUM_OFFSET, Encoding, LayerSpec, Model, NetworkSpec, ParseError, write,
@@ -27,7 +28,8 @@ pub(crate) enum Verdict {
     Compared,
 }
 
-/// Parses `bytes` and, where they are accepted, runs them on `inputs` made of bytes of a kind each.
+/// Parses `bytes` and, where they are accepted, runs them on `inputs` made of bytes of a kind
+/// each.
 ///
 /// # Errors
 ///
@@ -114,7 +116,8 @@ fn comes_back(network: &NetworkSpec, bytes: &[u8]) -> Result<(), String> {
                 _ => Err("what is written comes back as something else".into()),
             }
         }
-        // Sums that wrap, more than the fields hold: what is forged may be more than what is written.
+        // Sums that wrap, more than the fields hold: what is forged may be more than what is
+        // written.
         Err(_) => Ok(()),
     }
 }
@@ -124,7 +127,8 @@ fn products(model: &Model<'_>) -> usize {
     let layer = |layer: rarefy_format::Layer<'_>| {
         let sums = layer.sums();
         let positions = usize::from(sums.height) * usize::from(sums.width);
-        // A weight takes a byte at least, as far as it matters here; a window has at most 225 taps.
+        // A weight takes a byte at least, as far as it matters here; a window has at most 225
+        // taps.
         let weights = match layer.operation() {
             rarefy_format::Operation::Pool { .. } => layer.outputs() * 225,
             _ => layer.outputs() + layer.block().len(),

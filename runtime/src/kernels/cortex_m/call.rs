@@ -69,8 +69,8 @@ impl Target {
         })
     }
 
-    /// Returns the target of a layer whose sums are computed in `output` itself, one `i32` per row,
-    /// before they are stored there. `None` if `output` is too short for that.
+    /// Returns the target of a layer whose sums are computed in `output` itself, one `i32` per
+    /// row, before they are stored there. `None` if `output` is too short for that.
     #[cfg(all(cortex_m, feature = "columns"))]
     #[inline(always)]
     pub(super) fn in_place(output: Output<'_>, rows: usize) -> Option<Target> {
@@ -221,13 +221,13 @@ mod convolution {
         Average = 2,
     }
 
-    /// Adds the products of the taps for a block of positions to the values at `start`, and finishes
-    /// the sums as `block` says.
+    /// Adds the products of the taps for a block of positions to the values at `start`, and
+    /// finishes the sums as `block` says.
     ///
     /// # Safety
     ///
-    /// 1. The taps must be arranged for this routine, and every byte that they read from `base` for
-    ///    a position of the block must be readable.
+    /// 1. The taps must be arranged for this routine, and every byte that they read from `base`
+    ///    for a position of the block must be readable.
     /// 2. There must be as many values at `start` as the block has positions.
     /// 3. What `block` says is stored must be writable.
     pub(crate) type Routine = unsafe extern "C" fn(

@@ -1,10 +1,11 @@
 //! A channel of a sparse convolution, eight or four neighbouring positions at a time.
 //!
-//! The routines of each instruction set compute the sums of a block of positions in registers, tap
-//! after tap. What surrounds them (blocks, skip source, pooling, storing) is the same for all. Blocks
-//! proceed down the map, one column of blocks after the other, at some dozen instructions each. The
-//! last column may overlap the previous one: its positions are then computed twice. Strides and
-//! pools above 2, and maps of fewer than four positions per row, go one position at a time.
+//! The routines of each instruction set compute the sums of a block of positions in registers,
+//! tap after tap. What surrounds them (blocks, skip source, pooling, storing) is the same for
+//! all. Blocks proceed down the map, one column of blocks after the other, at some dozen
+//! instructions each. The last column may overlap the previous one: its positions are then
+//! computed twice. Strides and pools above 2, and maps of fewer than four positions per row, go
+//! one position at a time.
 //!
 //! The logic of this file is Rust code: the tests run it on the host, with routines in Rust.
 
@@ -24,8 +25,8 @@ use crate::kernels::taps::Taps;
 #[cfg(all(cortex_m, not(cortex_m = "v7em")))]
 pub(crate) use crate::kernels::portable::convolution::place;
 
-/// Turns the columns of the first `count` taps in `words` into offsets. With `grouped`, it groups some
-/// of them into quads, unless the geometry is too large for that.
+/// Turns the columns of the first `count` taps in `words` into offsets. With `grouped`, it groups
+/// some of them into quads, unless the geometry is too large for that.
 #[cfg(cortex_m = "v7em")]
 pub(crate) fn place<'a>(
     words: &'a mut [u32],
@@ -180,8 +181,8 @@ impl Channel<'_> {
     ///
     /// # Safety
     ///
-    /// `source` and `skip` must belong to the first of `lanes` positions of the map before pooling,
-    /// and `block.output` to the output.
+    /// `source` and `skip` must belong to the first of `lanes` positions of the map before
+    /// pooling, and `block.output` to the output.
     #[inline(always)]
     unsafe fn compute(
         &self,

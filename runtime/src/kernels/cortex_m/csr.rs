@@ -1,9 +1,9 @@
 //! Compressed sparse rows without checks.
 //!
 //! On a Cortex-M4, an inference of LeNet-300-100 at 100x (2,662 weights in 393 rows) takes 49,900
-//! instructions with bounds checks and 18,300 here, for three reasons: no bounds check per gathered
-//! input, straight code behind one jump for the last weights of a row, and loads kept in order
-//! ([`in_order`]) so that the row's pointers stay in registers.
+//! instructions with bounds checks and 18,300 here, for three reasons: no bounds check per
+//! gathered input, straight code behind one jump for the last weights of a row, and loads kept in
+//! order ([`in_order`]) so that the row's pointers stay in registers.
 //!
 //! This kernel is Rust code, so the tests run it on the host, too.
 

@@ -3,8 +3,8 @@
 
 use super::call::{Block, Finish};
 
-/// Pools, shifts, clamps and stores the sums of a block of eight or four positions, and prepares the
-/// block for the row below.
+/// Pools, shifts, clamps and stores the sums of a block of eight or four positions, and prepares
+/// the block for the row below.
 ///
 /// # Safety
 ///

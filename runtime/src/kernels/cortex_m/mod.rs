@@ -15,14 +15,14 @@
 //! [`Model`](rarefy_format::Model), and its bytes cannot change while it borrows them. So a kernel
 //! relies on what `Model::parse` has checked of them:
 //!
-//! - **words**: the runs end with the number 34. A head has the form of its run's length and number
-//!   of rows, at most 32,768. All runs together have as many rows as the layer has outputs. The
-//!   masked value of each half word of a row, padding included, is below the layer's inputs, of
-//!   which there is at least one.
-//! - **columns**: there is a start per pair of inputs and for a last one alone. It is the index of a
-//!   header whose three sections lie inside the block. The masked value of each word is below the
-//!   layer's outputs, and the two words of a row that reads both inputs have the same. An absent
-//!   second input has no section.
+//! - **words**: the runs end with the number 34. A head has the form of its run's length and
+//!   number of rows, at most 32,768. All runs together have as many rows as the layer has
+//!   outputs. The masked value of each half word of a row, padding included, is below the layer's
+//!   inputs, of which there is at least one.
+//! - **columns**: there is a start per pair of inputs and for a last one alone. It is the index
+//!   of a header whose three sections lie inside the block. The masked value of each word is
+//!   below the layer's outputs, and the two words of a row that reads both inputs have the same.
+//!   An absent second input has no section.
 //! - **csr**: the row lengths add up to the number of columns, which is the number of values. Each
 //!   column is below the layer's inputs.
 //! - **dense**: nothing but the shape; the kernel checks the lengths.
@@ -30,7 +30,8 @@
 //!   inside the layer's inputs. Each column is below their number, or below the layer's inputs
 //!   without a list. Each weight has an entry in the codebook, if there is one.
 //!
-//! A layer has at least one input and one output. The rest is checked by each entry: once per layer, or once per channel of a convolution.
+//! A layer has at least one input and one output. The rest is checked by each entry: once per
+//! layer, or once per channel of a convolution.
 //!
 //! # Style of the assembly
 //!
@@ -42,7 +43,8 @@
 //! own. The documentation of the file or the routine lists the registers.
 
 #![allow(unsafe_code)]
-// Before 1.90 the compiler denied named labels even in naked functions, which are never duplicated.
+// Before 1.90 the compiler denied named labels even in naked functions, which are never
+// duplicated.
 #![allow(named_asm_labels)]
 
 #[cfg(any(all(cortex_m, not(feature = "maps")), test))]

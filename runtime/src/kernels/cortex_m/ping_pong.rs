@@ -11,9 +11,9 @@ use rarefy_format::{MAPS, Model, Operation};
 
 use crate::kernels::run_layer::RunLayer;
 
-/// Runs each layer with its source, its output and its scratch area. Returns the range of the logits
-/// in `arena`, or `None` if the arena is too small, the model is no chain of dense layers, or a
-/// layer cannot be run.
+/// Runs each layer with its source, its output and its scratch area. Returns the range of the
+/// logits in `arena`, or `None` if the arena is too small, the model is no chain of dense layers,
+/// or a layer cannot be run.
 #[inline(always)]
 pub(crate) fn walk<L: RunLayer>(
     model: &Model<'_>,
@@ -33,9 +33,9 @@ pub(crate) fn walk<L: RunLayer>(
     let end = unsafe { start.add(len) };
     let (mut at_front, mut read, mut source) = (true, 0, input);
     for layer in model.dense_layers() {
-        // A layer's output lies at one end of the arena, its source at the other (that of the first
-        // layer is the input), its scratch area between them. `Model::parse` has checked for each
-        // layer that output and source together take at most `arena_words`, so
+        // A layer's output lies at one end of the arena, its source at the other (that of the
+        // first layer is the input), its scratch area between them. `Model::parse` has checked
+        // for each layer that output and source together take at most `arena_words`, so
         // `layer.words + read <= len`.
         let place = match at_front {
             true => start,

@@ -50,11 +50,11 @@ pub(crate) fn run(
         first: scratch.as_mut_ptr(),
         first_k: u32::from(rice.inputs()),
     };
-    // SAFETY: `Model::parse` has decoded the same bits of the same block. So the list, if there is
-    // one, copies as many bytes as `scratch` has from inside `source`; a row reads bits inside the
-    // block, entries inside the codebook and activations inside `source` or `scratch`; and as many
-    // outputs, at least one, are stored as `target` has. Every code is in the four bytes that are loaded for it,
-    // and these are inside the block because its head precedes the bits.
+    // SAFETY: `Model::parse` has decoded the same bits of the same block. So the list, if there
+    // is one, copies as many bytes as `scratch` has from inside `source`; a row reads bits inside
+    // the block, entries inside the codebook and activations inside `source` or `scratch`; and as
+    // many outputs, at least one, are stored as `target` has. Every code is in the four bytes
+    // that are loaded for it, and these are inside the block because its head precedes the bits.
     unsafe { rows(&mut call) };
     Some(())
 }

@@ -26,8 +26,8 @@ use crate::kernels::output::Output;
 pub(crate) fn run(words: Words<'_>, source: &[u8], output: Output<'_>) -> Option<()> {
     let block = WordsBlock::new(words)?;
     let source = source.get(..words.inputs())?;
-    // Two calls instead of one: with one, the compiler merges the branches around it and needs more
-    // registers in the loop over the layers.
+    // Two calls instead of one: with one, the compiler merges the branches around it and needs
+    // more registers in the loop over the layers.
     match output {
         Output::Activations { words: to, shift } => {
             let target = Target::activations(to, shift, words.outputs())?;

@@ -1,8 +1,8 @@
 //! Direct sparse convolution, one output channel per call: no im2col, no tests for borders.
 //!
 //! In its buffer, each channel of a map is surrounded by margins of zeros, so a tap (a nonzero
-//! weight of the output channel) reads at the same offset from every position. [`Taps`] pairs these
-//! offsets with the weights. Pooling is fused: the map before pooling is never stored.
+//! weight of the output channel) reads at the same offset from every position. [`Taps`] pairs
+//! these offsets with the weights. Pooling is fused: the map before pooling is never stored.
 
 use crate::kernels::geometry::{Convolution, FusedPooling, WindowStrides};
 use crate::kernels::taps::Taps;

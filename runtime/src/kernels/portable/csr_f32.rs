@@ -2,9 +2,9 @@
 //! added in the order of the container.
 //!
 //! Floats are multiplied and added one after the other, never fused, so host and boards agree bit
-//! for bit, with or without a floating-point unit. The activations in the arena are floats; a layer
-//! that reads the network's input reads its bytes. The last layer stores its sums as integers, in
-//! units of 1 / 65,536.
+//! for bit, with or without a floating-point unit. The activations in the arena are floats; a
+//! layer that reads the network's input reads its bytes. The last layer stores its sums as
+//! integers, in units of 1 / 65,536.
 
 use rarefy_format::CsrF32;
 

@@ -7,8 +7,8 @@ use rarefy_format::Model;
 
 use crate::kernels::run_layer::RunLayer;
 
-/// Runs each layer with its source, its output and its scratch area. Returns the range of the logits
-/// in `arena`, or `None` if a layer does not fit the arena or cannot be run.
+/// Runs each layer with its source, its output and its scratch area. Returns the range of the
+/// logits in `arena`, or `None` if a layer does not fit the arena or cannot be run.
 pub(crate) fn walk<L: RunLayer>(
     model: &Model<'_>,
     input: &[u8],

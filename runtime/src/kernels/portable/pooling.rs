@@ -7,8 +7,8 @@
 
 use crate::kernels::geometry::{Pooling, Reduction};
 
-/// Pools a channel. `source` starts at the corner of the first window, `output` at position (0, 0),
-/// after its margins. Positions outside either slice are skipped.
+/// Pools a channel. `source` starts at the corner of the first window, `output` at position (0,
+/// 0), after its margins. Positions outside either slice are skipped.
 pub(crate) fn run(geometry: &Pooling, source: &[u8], output: &mut [u8]) {
     match geometry.reduction {
         Reduction::Max => pool(geometry, source, output, 0, u8::max, |largest| largest),

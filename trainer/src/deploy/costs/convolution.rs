@@ -2,7 +2,7 @@
 //!
 //! Which taps become quads and pairs, which positions lie in blocks of eight and of four, and, on cores
 //! whose kernel looks for zeros, which quads and pairs find nothing else, is counted as the kernels
-//! (`runtime/src/kernels/unchecked/taps*.rs`) decide it.
+//! (`runtime/src/kernels/cortex_m/*/convolution.rs`) decide it.
 
 use rarefy_format::{Encoding, Layer, LayerSpec, Operation, Weights, WeightsSpec, Window};
 

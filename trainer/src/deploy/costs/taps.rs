@@ -1,6 +1,6 @@
 //! Where the taps of a channel go: quads, pairs and single ones, as the convolution kernels make them.
 //!
-//! The kernel for cores with the DSP extension (`runtime/src/kernels/unchecked/taps_place.rs`) makes
+//! The kernel for cores with the DSP extension (`runtime/src/kernels/cortex_m/v7em/quads.rs`) makes
 //! quads of three or four taps at neighbouring offsets; the others become pairs in the order in which
 //! it leaves them. This repeats its decisions, so that a cost model counts what it does.
 

@@ -3,8 +3,8 @@
 /// Columns per round of [`products`].
 pub(crate) const GROUP: usize = 4;
 
-/// Adds the products of `groups` rounds of [`GROUP`] columns for four rows. On entry, `sums[0]` is the
-/// distance in bytes from one row to the next; on return, `sums` are the sums.
+/// Adds the products of `groups` rounds of [`GROUP`] columns for four rows. On entry, `sums[0]`
+/// is the distance in bytes from one row to the next; on return, `sums` are the sums.
 ///
 /// # Safety
 ///

@@ -1,17 +1,18 @@
 //! Columns on ARMv6-M: Cortex-M0, M0+ and M1, and the baseline of ARMv8-M.
 //!
 //! A weight of an activation that is not 0 takes seven instructions: two for the row, `ldr` (its
-//! sum), one to extend the sign of the weight, `muls`, `adds`, `str`; besides, one per `u32` of two
-//! words. The two weights of a row that reads both inputs of a pair take 12, or eight if one of the
-//! inputs is 0. The input is searched by words; up to the first word boundary by pairs of bytes, and
-//! to its end if it starts at an odd address. A section is processed in rounds of four `u32` (eight
-//! if it is of both inputs). A jump into the first round accounts for the remainder, to half a
-//! `u32`.
+//! sum), one to extend the sign of the weight, `muls`, `adds`, `str`; besides, one per `u32` of
+//! two words. The two weights of a row that reads both inputs of a pair take 12, or eight if one
+//! of the inputs is 0. The input is searched by words; up to the first word boundary by pairs of
+//! bytes, and to its end if it starts at an odd address. A section is processed in rounds of four
+//! `u32` (eight if it is of both inputs). A jump into the first round accounts for the remainder,
+//! to half a `u32`.
 //!
-//! Registers: r0 sums, r1 mask (times 4), r2 activation, r3 section (during the search: input), r4 to
-//! r6 scratch, r7 words, r8 pairs, r9 input, r10 address of the last whole word, r11 distance from an
-//! input to its start, r12 end of the section, lr second activation. Stack: 0 the end of the input, 4
-//! the call, 8 `store`; in a pair, its header and return address precede them.
+//! Registers: r0 sums, r1 mask (times 4), r2 activation, r3 section (during the search: input),
+//! r4 to r6 scratch, r7 words, r8 pairs, r9 input, r10 address of the last whole word, r11
+//! distance from an input to its start, r12 end of the section, lr second activation. Stack: 0
+//! the end of the input, 4 the call, 8 `store`; in a pair, its header and return address precede
+//! them.
 
 use core::arch::naked_asm;
 
@@ -24,8 +25,8 @@ use crate::kernels::cortex_m::call::{ColumnsCall, Store};
 /// # Safety
 ///
 /// 1. `call` must be complete, with `rows` sums and biases.
-/// 2. There must be a start per two activations, and for a last one alone: the index of a header whose
-///    three sections follow it.
+/// 2. There must be a start per two activations, and for a last one alone: the index of a header
+///    whose three sections follow it.
 /// 3. The masked value of each word, of both words of a row alike, must be below `rows`.
 #[unsafe(naked)]
 pub(crate) unsafe extern "C" fn run(call: *const ColumnsCall, store: Store) {
@@ -165,7 +166,8 @@ pub(crate) unsafe extern "C" fn run(call: *const ColumnsCall, store: Store) {
     adds r3, r3, #4
     b 6b
 
-    // The words of both if neither is 0. Placed here because the jump to it could not reach over it.
+    // The words of both if neither is 0. Placed here because the jump to it could not reach over
+    // it.
 1:  rfy_both
 .Lrfy_both_7:
     rfy_both

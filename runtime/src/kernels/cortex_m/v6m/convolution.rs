@@ -1,12 +1,12 @@
 //! Blocks of positions of a convolution on ARMv6-M.
 //!
 //! Per tap and position `ldrb`, `muls` and `add`: 29 instructions for eight positions, or 3.6 per
-//! weight and position. Four of the sums are in high registers, which can be added to. The taps stay
-//! as they are and end with a word 0, as no tap is 0.
+//! weight and position. Four of the sums are in high registers, which can be added to. The taps
+//! stay as they are and end with a word 0, as no tap is 0.
 //!
-//! Registers: r0 taps, r1 weight, r2 activation, r3 tap, then pointer, r12 base; sums in r4 to r7, of
-//! eight positions in r8 to r11 and r4 to r7. Stack: the block's sums, at 16 for eight positions and
-//! at 0 for four.
+//! Registers: r0 taps, r1 weight, r2 activation, r3 tap, then pointer, r12 base; sums in r4 to
+//! r7, of eight positions in r8 to r11 and r4 to r7. Stack: the block's sums, at 16 for eight
+//! positions and at 0 for four.
 
 use core::arch::naked_asm;
 

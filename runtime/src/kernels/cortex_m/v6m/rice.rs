@@ -1,14 +1,15 @@
 //! Entropy-coded rows on ARMv6-M: Cortex-M0, M0+ and M1, and the baseline of ARMv8-M.
 //!
 //! Words are assembled from four bytes, since they may lie at any address: a third of a weight's
-//! instructions. Zeros are counted one by one, since they are few; each adds a step of the size of
-//! the remainder. There are two loops, one for rows whose gaps have a bit that states whether there
-//! is a gap, and one for the others.
+//! instructions. Zeros are counted one by one, since they are few; each adds a step of the size
+//! of the remainder. There are two loops, one for rows whose gaps have a bit that states whether
+//! there is a gap, and one for the others.
 //!
-//! Registers: r0 the word, r1, r2 and r7 scratch, r3 bits read, r4 the weight's activation (between
-//! rows: the call), r5 weights left of the row, r6 sum, r8 the block's last four bytes, r9 `weight_k`,
-//! r10 32 minus it, r11 2 to the power of it, r12 the same of gaps. Stack: 0 the call, 4 the bits of a
-//! weight and a gap without their zeros, 8 the codebook, 12 32 minus the parameter of gaps.
+//! Registers: r0 the word, r1, r2 and r7 scratch, r3 bits read, r4 the weight's activation
+//! (between rows: the call), r5 weights left of the row, r6 sum, r8 the block's last four bytes,
+//! r9 `weight_k`, r10 32 minus it, r11 2 to the power of it, r12 the same of gaps. Stack: 0 the
+//! call, 4 the bits of a weight and a gap without their zeros, 8 the codebook, 12 32 minus the
+//! parameter of gaps.
 
 use core::arch::naked_asm;
 
@@ -18,8 +19,8 @@ use crate::kernels::cortex_m::call::RiceCall;
 ///
 /// # Safety
 ///
-/// 1. `call` must be complete, and the parser must have accepted its block for `first_k` inputs and
-///    `left` outputs, of which there is at least one.
+/// 1. `call` must be complete, and the parser must have accepted its block for `first_k` inputs
+///    and `left` outputs, of which there is at least one.
 /// 2. If there is a list, `first` must have room for the inputs that it selects.
 #[unsafe(naked)]
 pub(crate) unsafe extern "C" fn rows(call: *mut RiceCall) {
@@ -44,7 +45,8 @@ pub(crate) unsafe extern "C" fn rows(call: *mut RiceCall) {
     ands r1, r1, r3
     lsls r0, r0, r1
 .endm
-// Sets r1 to the quotient of the code at the top, times `step`, and moves the remainder to the top.
+// Sets r1 to the quotient of the code at the top, times `step`, and moves the remainder to the
+// top.
 .macro rfy_quotient step
     movs r1, #0
     lsls r0, r0, #1
@@ -137,8 +139,8 @@ pub(crate) unsafe extern "C" fn rows(call: *mut RiceCall) {
     lsls r5, r5, #1
     bpl .Lrfy_rice_row
 
-// The list: r6 an input, r5 its destination, r12 and 4 of the stack the parameters, 12 of the stack
-// the end of the inputs.
+// The list: r6 an input, r5 its destination, r12 and 4 of the stack the parameters, 12 of the
+// stack the end of the inputs.
     rfy_window
     adds r3, r3, #8
     lsrs r1, r0, #28

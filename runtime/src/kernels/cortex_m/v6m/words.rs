@@ -3,32 +3,33 @@
 //! A weight takes six instructions: two for the column, `ldrb` (the activation), one to extend the
 //! sign of the weight, `muls`, `adds`. Around them
 //!
-//! - rows of up to 8 weights have code for each length: one or two `ldmia` load bias and weights, and
-//!   nine more instructions shift, clamp, store and compare;
-//! - longer rows are processed in rounds of 8; a jump into the first round accounts for the remaining
-//!   pairs. An odd row multiplies its padding, too.
+//! - rows of up to 8 weights have code for each length: one or two `ldmia` load bias and weights,
+//!   and nine more instructions shift, clamp, store and compare;
+//! - longer rows are processed in rounds of 8; a jump into the first round accounts for the
+//!   remaining pairs. An odd row multiplies its padding, too.
 //!
-//! The head of a run is its number of rows and its form, which selects the code. The last layer uses
-//! the same code one row at a time: the byte that it stores lies in the place of the logit, which
-//! then overwrites it.
+//! The head of a run is its number of rows and its form, which selects the code. The last layer
+//! uses the same code one row at a time: the byte that it stores lies in the place of the logit,
+//! which then overwrites it.
 //!
-//! Registers: r0 stream, r1 input, r2 and r3 scratch, r4 sum, r5 to r7 weights, r8 mask, r9 output,
-//! r10 its end for this run, r11 shift, r12 where to continue after a run (in a long run, the code of
-//! a row's first pairs), lr 1 (in a long run, the row's end). Stack: 0 r12 while it is in use, 4 the
-//! bytes of a long row, 8 the run's head (last layer).
+//! Registers: r0 stream, r1 input, r2 and r3 scratch, r4 sum, r5 to r7 weights, r8 mask, r9
+//! output, r10 its end for this run, r11 shift, r12 where to continue after a run (in a long run,
+//! the code of a row's first pairs), lr 1 (in a long run, the row's end). Stack: 0 r12 while it
+//! is in use, 4 the bytes of a long row, 8 the run's head (last layer).
 
 use core::arch::naked_asm;
 
 use crate::kernels::cortex_m::call::Store;
 
-/// Runs a layer. Reads what the heads of the runs announce, up to the number 34 in place of a head,
-/// and an activation per half word; stores an output per row.
+/// Runs a layer. Reads what the heads of the runs announce, up to the number 34 in place of a
+/// head, and an activation per half word; stores an output per row.
 ///
 /// # Safety
 ///
-/// 1. `block` must be a mask, runs, and the number 34. A head must have the form of its run's length
-///    and number of rows, which is at most 32,768. There must be an output per row.
-/// 2. The masked value of each half word of a row, padding included, must be an index into `input`.
+/// 1. `block` must be a mask, runs, and the number 34. A head must have the form of its run's
+///    length and number of rows, which is at most 32,768. There must be an output per row.
+/// 2. The masked value of each half word of a row, padding included, must be an index into
+///    `input`.
 #[unsafe(naked)]
 pub(crate) unsafe extern "C" fn run(
     block: *const u32,

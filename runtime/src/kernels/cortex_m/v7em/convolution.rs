@@ -5,17 +5,17 @@
 //! taps go in groups:
 //!
 //! - a *quad* is up to four taps at successive offsets o to o + 3, neighbours in a row of the
-//!   window. With `D(i) = (x[i], x[i + 2])`, which one `uxtb16` yields, position i adds
-//!   `D(i) * (w0, w2) + D(i + 1) * (w1, w3)`: 34 instructions for eight positions, or 1.1 per weight
-//!   and position. Pays off from three taps. If the source has many zeros, [`zeros8`] tests the
-//!   bytes first (6 instructions more) and skips quads that would add nothing.
+//!   window. With `D(i) = (x[i], x[i + 2])`, which one `uxtb16` yields, position i adds `D(i) *
+//!   (w0, w2) + D(i + 1) * (w1, w3)`: 34 instructions for eight positions, or 1.1 per weight and
+//!   position. Pays off from three taps. If the source has many zeros, [`zeros8`] tests the bytes
+//!   first (6 instructions more) and skips quads that would add nothing.
 //! - a *pair* is any two taps: `pkhbt` and `pkhtb` combine the bytes of both in one word first. 31
 //!   instructions for eight positions, or 1.9 per weight and position. An odd tap is paired with a
 //!   weight 0.
 //!
-//! A quad has three words (see [`super::quads`]); a word 0 and the address of the pairs follow the last
-//! one. A pair has two words (offsets, weights); two words 0 follow the last one. Each group has a
-//! weight that is not 0, so the zeros end the loops without a counter.
+//! A quad has three words (see [`super::quads`]); a word 0 and the address of the pairs follow
+//! the last one. A pair has two words (offsets, weights); two words 0 follow the last one. Each
+//! group has a weight that is not 0, so the zeros end the loops without a counter.
 
 use core::arch::naked_asm;
 
@@ -93,8 +93,9 @@ macro_rules! quad {
 /// Defines `rfy_pairs`, which adds the pairs from r10 on, and `rfy_products`, which adds a pair's
 /// products for four sums.
 ///
-/// Registers: r6 and r7 pointers, then bytes; r10 pairs; r11 base; r12 offsets, then bytes; lr weights.
-/// Stack: two words are overwritten at 0. If `zeros` is not 0, products of zeros are skipped.
+/// Registers: r6 and r7 pointers, then bytes; r10 pairs; r11 base; r12 offsets, then bytes; lr
+/// weights. Stack: two words are overwritten at 0. If `zeros` is not 0, products of zeros are
+/// skipped.
 macro_rules! pairs {
     () => {
         r"
@@ -154,7 +155,8 @@ macro_rules! purge {
 }
 
 /// Computes eight positions at stride 1. Registers: r6 pointer; r7 weights 0 and 2; r10 taps; r11
-/// distance; r12 weights 1 and 3; sums in r0 to r5, r8, r9. Stack: 0 the base, 4 scratch, 8 the block.
+/// distance; r12 weights 1 and 3; sums in r0 to r5, r8, r9. Stack: 0 the base, 4 scratch, 8 the
+/// block.
 ///
 /// # Safety
 ///
@@ -241,9 +243,9 @@ unsafe extern "C" fn zeros8(
     );
 }
 
-/// Computes four positions at stride 1. Registers: r4 pointer, then offsets; r5 weights 0 and 2, then
-/// those of a pair; r6 distance; r8 weights 1 and 3; r10 taps; r11 base; sums in r0 to r3. Stack: 0
-/// the block.
+/// Computes four positions at stride 1. Registers: r4 pointer, then offsets; r5 weights 0 and 2,
+/// then those of a pair; r6 distance; r8 weights 1 and 3; r10 taps; r11 base; sums in r0 to r3.
+/// Stack: 0 the block.
 ///
 /// # Safety
 ///
@@ -316,9 +318,9 @@ unsafe extern "C" fn words4(
     );
 }
 
-/// Computes eight positions at stride 2, without quads. Registers: r6 offsets, then pointer of the
-/// second tap; r7 pointer of the first; r10 taps; r11 base; r12 weights; lr activation; sums in r0 to
-/// r5, r8, r9. Stack: 8 the block.
+/// Computes eight positions at stride 2, without quads. Registers: r6 offsets, then pointer of
+/// the second tap; r7 pointer of the first; r10 taps; r11 base; r12 weights; lr activation; sums
+/// in r0 to r5, r8, r9. Stack: 8 the block.
 ///
 /// # Safety
 ///
@@ -369,8 +371,8 @@ unsafe extern "C" fn bytes8(
     );
 }
 
-/// Computes four positions at stride 2, without quads. Registers: r4 offsets; r5 weights; r8 and r9
-/// pointers; r10 taps; r11 base; r12 activation; sums in r0 to r3. Stack: 0 the block.
+/// Computes four positions at stride 2, without quads. Registers: r4 offsets; r5 weights; r8 and
+/// r9 pointers; r10 taps; r11 base; r12 activation; sums in r0 to r3. Stack: 0 the block.
 ///
 /// # Safety
 ///

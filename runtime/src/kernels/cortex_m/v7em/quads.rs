@@ -1,12 +1,12 @@
 //! Quads: three or four taps at four successive offsets, for the DSP extension.
 //!
-//! [`place`] turns the columns of a channel's taps into offsets and groups taps on the way. Taps of
-//! one row of the window that are less than four offsets after the first of them form a group;
+//! [`place`] turns the columns of a channel's taps into offsets and groups taps on the way. Taps
+//! of one row of the window that are less than four offsets after the first of them form a group;
 //! three or four in a group become a quad. A quad has three words: weights 0 and 2 as two halves,
-//! the distance of its first offset from that of the previous quad (of the first quad: from 0), and
-//! weights 1 and 3. The quads start at the first word. Three free words follow, into which the next
-//! quad goes, then the other taps, of which the first three make room by moving to the end. This
-//! takes some eight instructions per tap, twenty per group and forty per quad.
+//! the distance of its first offset from that of the previous quad (of the first quad: from 0),
+//! and weights 1 and 3. The quads start at the first word. Three free words follow, into which
+//! the next quad goes, then the other taps, of which the first three make room by moving to the
+//! end. This takes some eight instructions per tap, twenty per group and forty per quad.
 //!
 //! A quad reads all four offsets, so the last of them must be in reach: at most the last offset of
 //! the row of the window that the walk has reached.
@@ -17,7 +17,8 @@ use core::ops::Range;
 
 use crate::kernels::taps::Taps;
 
-/// The state of the walk: the first eleven fields are registers r0 to r10, the others stay in memory.
+/// The state of the walk: the first eleven fields are registers r0 to r10, the others stay in
+/// memory.
 #[repr(C)]
 struct Walk {
     /// The next tap.

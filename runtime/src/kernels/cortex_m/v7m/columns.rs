@@ -1,22 +1,22 @@
 //! Columns on ARMv7-M: Cortex-M4 and M7 (`v7em`), M3 and M33 (`v7m`).
 //!
-//! A word of a row that reads both inputs of a pair takes four instructions: `and` (the row), `ldr`
-//! (its sum), `smlad` (multiply both undecoded halves, add both), `str`. A word of one input takes
-//! the same with `smlabb` or `smlatb`. Without the DSP extension it is seven and five. To save on
-//! what surrounds them
+//! A word of a row that reads both inputs of a pair takes four instructions: `and` (the row),
+//! `ldr` (its sum), `smlad` (multiply both undecoded halves, add both), `str`. A word of one
+//! input takes the same with `smlabb` or `smlatb`. Without the DSP extension it is seven and
+//! five. To save on what surrounds them
 //!
 //! - the input is searched by words: four zeros take three instructions;
-//! - a section is processed in rounds of 16 `u32`, and a jump into the first round accounts for the
-//!   remainder, to half a `u32`;
+//! - a section is processed in rounds of 16 `u32`, and a jump into the first round accounts for
+//!   the remainder, to half a `u32`;
 //! - four `u32` are loaded by one `ldmia`;
-//! - the rounds of a section are counted in the topmost bits of the header, where a borrow ends them;
-//!   a shift moves the next count there. The sections of the two inputs share a loop.
+//! - the rounds of a section are counted in the topmost bits of the header, where a borrow ends
+//!   them; a shift moves the next count there. The sections of the two inputs share a loop.
 //!
-//! Registers: r0 sums, r1 mask (times 4), r2 the pair's activations, a half each (M3: the first), r3
-//! section, r4 and r5 scratch, r6 to r9 words, r10 header (during the search: address of the last two
-//! words), r11 input, r12 distance from an input to its start, less 4 for the word after it (M3, in a
-//! pair: the second activation). Stack: 0 the pairs, 4 the address of the last two words, 8 that of
-//! the last two bytes, 12 the call, 16 `store`.
+//! Registers: r0 sums, r1 mask (times 4), r2 the pair's activations, a half each (M3: the first),
+//! r3 section, r4 and r5 scratch, r6 to r9 words, r10 header (during the search: address of the
+//! last two words), r11 input, r12 distance from an input to its start, less 4 for the word after
+//! it (M3, in a pair: the second activation). Stack: 0 the pairs, 4 the address of the last two
+//! words, 8 that of the last two bytes, 12 the call, 16 `store`.
 
 use core::arch::naked_asm;
 
@@ -48,8 +48,8 @@ macro_rules! dsp {
 /// # Safety
 ///
 /// 1. `call` must be complete, with `rows` sums and biases.
-/// 2. There must be a start per two activations, and for a last one alone: the index of a header whose
-///    three sections follow it.
+/// 2. There must be a start per two activations, and for a last one alone: the index of a header
+///    whose three sections follow it.
 /// 3. The masked value of each word, of both words of a row alike, must be below `rows`.
 #[unsafe(naked)]
 pub(crate) unsafe extern "C" fn run(call: *const ColumnsCall, store: Store) {

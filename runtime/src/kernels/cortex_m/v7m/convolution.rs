@@ -3,8 +3,8 @@
 //! Per tap and position a byte load and `mla`: 21 instructions for eight positions, or 2.6 per
 //! weight and position. The taps stay as they are and end with a word 0, as no tap is 0.
 //!
-//! Registers: r6 offset, then pointer, r7 weight, r10 taps, r11 base, r12 activation; sums in r0 to
-//! r5, r8, r9 (eight positions) or r0 to r3 (four). Stack: 0 the block.
+//! Registers: r6 offset, then pointer, r7 weight, r10 taps, r11 base, r12 activation; sums in r0
+//! to r5, r8, r9 (eight positions) or r0 to r3 (four). Stack: 0 the block.
 
 use core::arch::naked_asm;
 
@@ -29,8 +29,8 @@ pub(crate) fn arrange(taps: Taps<'_>) -> Option<*const u32> {
     Some(words.as_ptr().wrapping_add(single.start))
 }
 
-/// Defines a [`Routine`](crate::kernels::cortex_m::call::Routine) for `$positions` (`eight` or `four`)
-/// positions, whose sums are in the registers `$sums`.
+/// Defines a [`Routine`](crate::kernels::cortex_m::call::Routine) for `$positions` (`eight` or
+/// `four`) positions, whose sums are in the registers `$sums`.
 macro_rules! routine {
     ($(#[$doc:meta])* $name:ident, $positions:ident, $sums:literal, $stride:literal) => {
         $(#[$doc])*

@@ -1,9 +1,9 @@
 //! Finishing of blocks of positions, shared by the routines of ARMv7-M and ARMv7E-M.
 //!
-//! A routine defines the macros of [`eight`] or [`four`] and of [`finish`], ends with `rfy_finish`, and
-//! purges them with [`purge`]. Registers at `rfy_finish`: sums in r0 to r5, r8, r9 (eight positions)
-//! or r0 to r3 (four), r10 block (`crate::kernels::cortex_m::call::Block`); r6, r7, r11 and r12 are
-//! scratch.
+//! A routine defines the macros of [`eight`] or [`four`] and of [`finish`], ends with
+//! `rfy_finish`, and purges them with [`purge`]. Registers at `rfy_finish`: sums in r0 to r5, r8,
+//! r9 (eight positions) or r0 to r3 (four), r10 block (`crate::kernels::cortex_m::call::Block`);
+//! r6, r7, r11 and r12 are scratch.
 
 /// Defines the macros that apply to all of eight sums.
 macro_rules! eight {
@@ -69,8 +69,8 @@ macro_rules! four {
     };
 }
 
-/// Defines `rfy_finish`, which pools, shifts, clamps and stores the sums as the block says, prepares
-/// the block for the row below, and returns by `pop {first-r11, pc}`.
+/// Defines `rfy_finish`, which pools, shifts, clamps and stores the sums as the block says,
+/// prepares the block for the row below, and returns by `pop {first-r11, pc}`.
 macro_rules! finish {
     () => {
         r"

@@ -1,18 +1,18 @@
 //! Entropy-coded rows on ARMv7-M: Cortex-M3, M4, M7, M33.
 //!
-//! A code and what follows it lie in one word, which is loaded at any address and shifted so that the
-//! code is at the top: four instructions. `clz` counts the zeros of the code. A weight and the gap
-//! after it share the word. There are two loops, one for rows whose gaps have a bit that states
-//! whether there is a gap, and one for the others.
+//! A code and what follows it lie in one word, which is loaded at any address and shifted so that
+//! the code is at the top: four instructions. `clz` counts the zeros of the code. A weight and
+//! the gap after it share the word. There are two loops, one for rows whose gaps have a bit that
+//! states whether there is a gap, and one for the others.
 //!
-//! A number is its zeros times 2 to the power of `k`, plus the `k` bits after the one that ends them.
-//! If `k` is the same for many, a register holds -2^k: `bic` with it keeps the lower bits, `mls`
-//! subtracts a multiple of it.
+//! A number is its zeros times 2 to the power of `k`, plus the `k` bits after the one that ends
+//! them. If `k` is the same for many, a register holds -2^k: `bic` with it keeps the lower bits,
+//! `mls` subtracts a multiple of it.
 //!
-//! Registers: r0 the word, r1 and r2 scratch, r3 bits read, r4 the weight's activation (between rows:
-//! the call), r5 weights left of the row, r6 sum, r7 codebook, r8 the block's last four bytes, r9
-//! -2^`weight_k`, r10 31 minus `weight_k`, r11 and r12 the same of gaps, lr the bits of a weight and a
-//! gap without their zeros. Stack: the call.
+//! Registers: r0 the word, r1 and r2 scratch, r3 bits read, r4 the weight's activation (between
+//! rows: the call), r5 weights left of the row, r6 sum, r7 codebook, r8 the block's last four
+//! bytes, r9 -2^`weight_k`, r10 31 minus `weight_k`, r11 and r12 the same of gaps, lr the bits of
+//! a weight and a gap without their zeros. Stack: the call.
 
 use core::arch::naked_asm;
 
@@ -22,8 +22,8 @@ use crate::kernels::cortex_m::call::RiceCall;
 ///
 /// # Safety
 ///
-/// 1. `call` must be complete, and the parser must have accepted its block for `first_k` inputs and
-///    `left` outputs, of which there is at least one.
+/// 1. `call` must be complete, and the parser must have accepted its block for `first_k` inputs
+///    and `left` outputs, of which there is at least one.
 /// 2. If there is a list, `first` must have room for the inputs that it selects.
 #[unsafe(naked)]
 pub(crate) unsafe extern "C" fn rows(call: *mut RiceCall) {
@@ -50,8 +50,8 @@ pub(crate) unsafe extern "C" fn rows(call: *mut RiceCall) {
     lsrs r0, r0, r2
     add r0, r0, r1
 .endm
-// Sets r2 to the least left shift of r0 that makes it at least r1; clobbers r6. (Meaningless, at most
-// 32, for r0 = 0: the rows have no weights then.)
+// Sets r2 to the least left shift of r0 that makes it at least r1; clobbers r6. (Meaningless, at
+// most 32, for r0 = 0: the rows have no weights then.)
 .macro rfy_reach
     clz r2, r0
     clz r6, r1

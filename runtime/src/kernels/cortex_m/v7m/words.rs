@@ -1,28 +1,29 @@
 //! Packed words on ARMv7-M: Cortex-M4 and M7 (`v7em`), M3 and M33 (`v7m`).
 //!
 //! A weight takes three instructions: `and` (the column), `ldrb` (the activation), `smlabb` or
-//! `smlatb` (multiply the undecoded half word, add); four without the DSP extension. To save on what
-//! surrounds them
+//! `smlatb` (multiply the undecoded half word, add); four without the DSP extension. To save on
+//! what surrounds them
 //!
-//! - rows of up to 7 weights have code for each length: one `ldmia` loads bias and weights, and five
-//!   more instructions shift, clamp, store and count;
+//! - rows of up to 7 weights have code for each length: one `ldmia` loads bias and weights, and
+//!   five more instructions shift, clamp, store and count;
 //! - the code for 1 to 3 weights holds two rows, which share the counting;
 //! - all longer rows share code. It takes 8 weights the same way, then jumps to the code for the
 //!   remaining pairs and an odd weight; rows of 15 and more go through rounds of 8 in between.
 //!
-//! The head of a run is its number of rows, which counts down in the upper half, and its form, which
-//! selects the code: if two rows share it and the number is odd, the second row of it. So a run takes
-//! four instructions.
+//! The head of a run is its number of rows, which counts down in the upper half, and its form,
+//! which selects the code: if two rows share it and the number is odd, the second row of it. So a
+//! run takes four instructions.
 //!
-//! The last layer uses the same code one row at a time: the byte that it stores lies in the place of
-//! the logit, which then overwrites it. The low byte of its `store` is 0, so `asrs` does not change
-//! the logit.
+//! The last layer uses the same code one row at a time: the byte that it stores lies in the place
+//! of the logit, which then overwrites it. The low byte of its `store` is 0, so `asrs` does not
+//! change the logit.
 //!
-//! Registers: r0 input, r1 scratch, r2 the run's head, r3 stream, r4 sum, r5, r6, r8 and r11 weights,
-//! r7 `store` (`asrs` uses the low byte), r9 mask, r10 output, r12 the run's head (last layer; scratch
-//! for v7m, which keeps it on the stack), lr where to continue after a run (in a long row, rounds
-//! left). Stack: 0 where a row of 8 and more continues after its first 8 words, 4 and 8 the last pairs
-//! and the rounds of a long row, 12 a copy of lr, 16 the run's head (v7m, last layer).
+//! Registers: r0 input, r1 scratch, r2 the run's head, r3 stream, r4 sum, r5, r6, r8 and r11
+//! weights, r7 `store` (`asrs` uses the low byte), r9 mask, r10 output, r12 the run's head (last
+//! layer; scratch for v7m, which keeps it on the stack), lr where to continue after a run (in a
+//! long row, rounds left). Stack: 0 where a row of 8 and more continues after its first 8 words,
+//! 4 and 8 the last pairs and the rounds of a long row, 12 a copy of lr, 16 the run's head (v7m,
+//! last layer).
 
 use core::arch::naked_asm;
 
@@ -49,14 +50,15 @@ macro_rules! dsp {
     };
 }
 
-/// Runs a layer. Reads what the heads of the runs announce, up to the number 34 in place of a head,
-/// and an activation per half word; stores an output per row.
+/// Runs a layer. Reads what the heads of the runs announce, up to the number 34 in place of a
+/// head, and an activation per half word; stores an output per row.
 ///
 /// # Safety
 ///
-/// 1. `block` must be a mask, runs, and the number 34. A head must have the form of its run's length
-///    and number of rows, which is at most 32,768. There must be an output per row.
-/// 2. The masked value of each half word of a row, padding included, must be an index into `input`.
+/// 1. `block` must be a mask, runs, and the number 34. A head must have the form of its run's
+///    length and number of rows, which is at most 32,768. There must be an output per row.
+/// 2. The masked value of each half word of a row, padding included, must be an index into
+///    `input`.
 #[unsafe(naked)]
 pub(crate) unsafe extern "C" fn run(
     block: *const u32,
@@ -263,8 +265,8 @@ pub(crate) unsafe extern "C" fn run(
     adds r1, r1, #2
     str r1, [sp, #16]
 .endif
-    // The pairs after the first 8 words are rounds of 4 and up to 3 more. The address of the code of
-    // the latter is odd, as `ldr pc` needs for Thumb.
+    // The pairs after the first 8 words are rounds of 4 and up to 3 more. The address of the code
+    // of the latter is odd, as `ldr pc` needs for Thumb.
     ldmia r3!, {r1}
     adr.w r5, .Lrfy_words_no_pair + 1
     lsls r6, r1, #31
