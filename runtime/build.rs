@@ -1,6 +1,6 @@
-//! Tells the kernels for which Cortex-M core they are built, which no stable `cfg` does:
-//! `cortex_m = "v6m"` (M0), `"v7m"` (M3; also v8-M, whose DSP extension is optional) or
-//! `"v7em"` (M4, M7). Nothing on every other target: those run the portable kernels.
+//! Sets `cortex_m` to the instruction set of the target, for which there is no stable `cfg`: `"v6m"`
+//! (M0), `"v7m"` (M3; also v8-M, whose DSP extension is optional) or `"v7em"` (M4, M7). Other
+//! targets leave it unset and use the portable kernels.
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");

@@ -1,8 +1,7 @@
-//! What the programs for the boards share: the counter, the stack's high-water mark, the way
-//! out.
+//! What the programs for the boards share: the counter, the high-water mark of the stack, exiting.
 //!
-//! Assumes one core, thread mode on the main stack, and the memory layout of cortex-m-rt.
-//! Nothing here belongs to one board: its clock and memory come from `boards/NAME`.
+//! Assumes one core, thread mode on the main stack, and the memory layout of cortex-m-rt. Nothing
+//! here depends on the board: its timer and memory come from `boards/NAME`.
 #![no_std]
 
 #[cfg(not(any(feature = "semihosting", feature = "rtt")))]
@@ -18,4 +17,5 @@ use defmt_rtt as _;
 
 pub mod counter;
 pub mod exit;
+pub mod measurement;
 pub mod stack;

@@ -1,20 +1,21 @@
-//! The memory of an inference, owned by the caller.
+//! The memory of an inference, which the caller owns.
 
-/// `WORDS` words of 32 bits for [`crate::Engine::infer`]. As a static in firmware it is sized by the
-/// model at compile time: `Arena<{ rarefy_format::arena_words(MODEL) }>`.
+/// An arena of `WORDS` 32-bit words for [`crate::Engine::infer`].
 ///
-/// What an earlier inference left in it does not matter to the next.
+/// The model can size a static in firmware at compile time:
+/// `Arena<{ rarefy_format::arena_words(MODEL) }>`. An inference does not depend on what the arena
+/// contains.
 #[derive(Clone, Debug)]
 pub struct Arena<const WORDS: usize>([u32; WORDS]);
 
 impl<const WORDS: usize> Arena<WORDS> {
-    /// An arena of zeros.
+    /// Creates an arena of zeros.
     #[must_use]
     pub const fn new() -> Self {
         Arena([0; WORDS])
     }
 
-    /// Its words, to infer in.
+    /// Returns the words.
     #[must_use]
     pub const fn as_mut_words(&mut self) -> &mut [u32] {
         &mut self.0

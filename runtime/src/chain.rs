@@ -1,64 +1,33 @@
-//! The walk over dense layers alone, for builds without `maps`: they write at the two ends of the arena
-//! in turn, and what lies between what a layer reads and what it writes is its scratch.
+//! Execution of a chain of dense layers, for builds without `maps`.
 
 use core::ops::Range;
 
-use rarefy_format::Model;
+use rarefy_format::{DenseLayer, Model};
 
-use crate::kernels;
-#[cfg(any(test, not(cortex_m)))]
-use crate::kernels::Output;
+use crate::kernels::output::Output;
+use crate::kernels::run_layer::RunLayer;
+use crate::kernels::{self, ping_pong};
 
-/// Computes all layers of `model`; gives the words of `arena`, which has as many as the model needs, in
-/// which the logits are. `None` when the arena does not hold what a layer reads and writes.
-#[cfg(any(test, not(cortex_m)))]
-pub(crate) fn run(model: &Model<'_>, input: &[u8], arena: &mut [u32]) -> Option<Range<usize>> {
-    let (mut at_front, mut read) = (true, 0);
-    for layer in model.dense_layers() {
-        let (write, scratch, source) = if at_front {
-            let (write, rest) = arena.split_at_mut_checked(layer.words)?;
-            let (scratch, source) = rest.split_at_mut_checked(rest.len().checked_sub(read)?)?;
-            (write, scratch, &*source)
-        } else {
-            let (source, rest) = arena.split_at_mut_checked(read)?;
-            let end = rest.len().checked_sub(layer.words)?;
-            let (scratch, write) = rest.split_at_mut_checked(end)?;
-            (write, scratch, &*source)
-        };
-        let source = if layer.first {
-            input
-        } else {
-            bytemuck::must_cast_slice(source)
-        };
-        let output = if layer.last {
-            Output::Sums(bytemuck::must_cast_slice_mut(write))
-        } else {
-            Output::Bytes {
-                words: write,
-                shift: layer.shift,
-            }
-        };
-        kernels::dense(layer.weights, layer.first, source, output, scratch)?;
-        at_front = !at_front;
-        read = layer.words;
-    }
-    // The last layer wrote where the next would have read.
-    Some(if at_front {
-        arena.len().checked_sub(read)?..arena.len()
-    } else {
-        0..read
-    })
-}
-
-/// The same without checks, see [`kernels::unchecked::chain`].
-#[cfg(all(cortex_m, not(test)))]
+/// Runs all layers of `model`, which must be a chain of dense layers. Returns the range of the
+/// logits in `arena`, or `None` if a layer does not fit the arena.
 #[inline(always)]
 pub(crate) fn run(model: &Model<'_>, input: &[u8], arena: &mut [u32]) -> Option<Range<usize>> {
-    // SAFETY: this build has no `maps`, nor has its parser (`lib.rs` asserts it), so `Model::parse` has refused
-    // all but chains of dense layers; the engine has cut the arena to what the model states.
-    #[allow(unsafe_code)]
-    unsafe {
-        kernels::unchecked::chain::run(model, input, arena)
+    ping_pong::walk::<Dense>(model, input, arena)
+}
+
+/// Runs each layer with the kernel of its encoding.
+struct Dense;
+
+impl RunLayer for Dense {
+    #[inline(always)]
+    fn run(
+        layer: DenseLayer<'_>,
+        source: &[u8],
+        write: &mut [u32],
+        scratch: &mut [u32],
+    ) -> Option<()> {
+        let output = Output::new(write, layer.shift, layer.last);
+        kernels::dense(layer.weights, layer.first, source, output, scratch)
     }
 }
 
@@ -71,11 +40,10 @@ mod tests {
     use rarefy_format::{AlignedBytes, write};
 
     use super::*;
-    use crate::kernels::unchecked;
     use crate::{Engine, networks};
 
     #[test]
-    fn gives_what_the_walk_over_any_network_gives() {
+    fn returns_the_logits_of_the_graph() {
         let mut compared = 0;
         for seed in 0..500 {
             let mut random = networks::Random::new(seed);
@@ -86,12 +54,6 @@ mod tests {
             let input = random.bytes(model.inputs());
             let mut arena = vec![7; model.arena_words()];
             let logits = run(&model, &input, &mut arena).unwrap();
-            let mut third = vec![5; model.arena_words()];
-            // SAFETY: a chain of dense layers, and its arena.
-            #[allow(unsafe_code)]
-            let again = unsafe { unchecked::chain::run(&model, &input, &mut third) };
-            assert_eq!(again, Some(logits.clone()));
-            assert_eq!(third[logits.clone()], arena[logits.clone()], "seed {seed}");
             let mut other = vec![9; model.arena_words()];
             let expected = Engine::new(model).unwrap().infer(&input, &mut other);
             let found: &[i32] = bytemuck::cast_slice(&arena[logits]);

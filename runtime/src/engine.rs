@@ -1,4 +1,4 @@
-//! The engine: what a program holds and calls. The walk over the layers is in `chain` or `graph`.
+//! The engine: the interface that a program calls. `chain` or `graph` executes the layers.
 
 use rarefy_format::Model;
 
@@ -8,18 +8,19 @@ use crate::error::{InferError, Misaligned};
 #[cfg(feature = "maps")]
 use crate::graph as walk;
 
-/// Runs one model. Holds nothing but the view of it: make as many as you like.
+/// An engine for one model. It holds nothing but a view of the model, so it is cheap to create.
 #[derive(Clone, Copy, Debug)]
 pub struct Engine<'m> {
     model: Model<'m>,
 }
 
 impl<'m> Engine<'m> {
-    /// An engine for `model`.
+    /// Creates an engine for `model`.
     ///
     /// # Errors
     ///
-    /// When the container does not lie on a 4-byte boundary ([`rarefy_format::Aligned`]).
+    /// Returns an error if the container is not aligned to 4 bytes (see
+    /// [`rarefy_format::Aligned`]).
     pub fn new(model: Model<'m>) -> Result<Engine<'m>, Misaligned> {
         match model.bytes().as_ptr().addr() % 4 {
             0 => Ok(Engine { model }),
@@ -27,20 +28,20 @@ impl<'m> Engine<'m> {
         }
     }
 
-    /// The model it runs.
+    /// Returns the model.
     #[must_use]
     pub fn model(&self) -> Model<'m> {
         self.model
     }
 
-    /// Computes the logits of `input` (one byte an input) in `arena`, where they are left.
-    /// Of a larger arena only the first [`Model::arena_words`] words are used.
+    /// Computes the logits of `input`, one byte per input. They are stored in `arena`, of which the
+    /// first [`Model::arena_words`] words are used.
     ///
     /// # Errors
     ///
-    /// When the input has not exactly [`Model::inputs`] bytes, or the arena less than
-    /// [`Model::arena_words`] words.
-    // A function of its own: in its caller it would share registers with what is around the call.
+    /// Returns an error if the input does not have exactly [`Model::inputs`] bytes, or if the arena
+    /// has fewer than [`Model::arena_words`] words.
+    // Out of line: inlined into its caller it would share registers with the code around the call.
     #[inline(never)]
     pub fn infer<'a>(&self, input: &[u8], arena: &'a mut [u32]) -> Result<&'a [i32], InferError> {
         let (expected, needed) = (self.model.inputs(), self.model.arena_words());
@@ -54,15 +55,16 @@ impl<'m> Engine<'m> {
         let too_small = InferError::ArenaTooSmall { needed, found };
         let arena = arena.get_mut(..needed).ok_or(too_small)?;
 
-        // A parsed model's arena holds what each layer reads and writes, side by side: neither
-        // `ok_or` is ever met.
+        // The parser has checked that the arena holds what each layer reads and writes, so neither
+        // of these is ever an error.
         let logits = walk::run(&self.model, input, arena).ok_or(too_small)?;
         let logits = arena.get(logits).ok_or(too_small)?;
         Ok(bytemuck::must_cast_slice(logits))
     }
 }
 
-/// The class of `logits`: the index of the largest, the first of several; 0 for none.
+/// Returns the class: the index of the largest of `logits`, of the first of them if there are
+/// several, 0 if there are none.
 ///
 /// ```
 /// assert_eq!(rarefy_runtime::argmax(&[-3, 8, 8, 1]), 1);

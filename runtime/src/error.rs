@@ -1,12 +1,12 @@
-//! What an engine refuses.
+//! Errors of the engine.
 
 use core::fmt;
 
-/// The container does not lie on the 4-byte boundary that kernels read it from.
+/// The container is not aligned to 4 bytes, as the kernels need it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Misaligned {
-    /// Bytes behind such a boundary.
+    /// Bytes from the previous multiple of 4.
     pub offset: usize,
 }
 
@@ -15,30 +15,30 @@ impl fmt::Display for Misaligned {
         let offset = self.offset;
         write!(
             f,
-            "the container lies {offset} bytes behind a 4-byte boundary: place it on one"
+            "the container is misaligned by {offset} bytes; align it to 4"
         )
     }
 }
 
 impl core::error::Error for Misaligned {}
 
-/// Why an inference did not take place.
+/// Why an inference failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum InferError {
-    /// The input is not as long as the model's.
+    /// The input does not have the length that the model needs.
     InputLength {
-        /// Bytes that the model reads.
+        /// Bytes that the model needs.
         expected: usize,
-        /// Bytes that were given.
+        /// Bytes of the input.
         found: usize,
     },
     /// The arena is smaller than the model needs.
     ArenaTooSmall {
         /// Words that the model needs.
         needed: usize,
-        /// Words that were given.
+        /// Words of the arena.
         found: usize,
     },
 }
@@ -49,13 +49,13 @@ impl fmt::Display for InferError {
             InferError::InputLength { expected, found } => {
                 write!(
                     f,
-                    "the input has {found} bytes where the model reads {expected}"
+                    "the input has {found} bytes, but the model needs {expected}"
                 )
             }
             InferError::ArenaTooSmall { needed, found } => {
                 write!(
                     f,
-                    "the arena has {found} words where the model needs {needed}"
+                    "the arena has {found} words, but the model needs {needed}"
                 )
             }
         }

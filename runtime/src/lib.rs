@@ -1,39 +1,56 @@
-//! The engine that runs `.rfy` models where they lie.
+//! The engine that runs neural networks in `.rfy` containers in place, on microcontrollers and hosts.
 //!
-//! No heap, no global state, no panic: a [`Model`](rarefy_format::Model) has been validated once, so
-//! what is left to go wrong at an inference is an input or an arena of the wrong length, and both are
-//! errors. The same kernels run on the host and on the device, on integers alone: a prediction on
-//! the host *is* the prediction on the device.
+//! It uses no heap and no global state, and it never panics. A [`Model`](rarefy_format::Model) has
+//! been validated once, so only an input or an arena of the wrong length can fail an inference, and
+//! both are errors. All arithmetic is on integers (except in the `csr-f32` encoding), and every
+//! kernel computes the same bits on every target: a prediction on the host *is* the prediction on
+//! the device.
 //!
-//! The features are those of `rarefy-format`: an encoding each, `maps` and `residual`. A device turns
-//! off what its model does not need, and neither the kernel nor its check is linked.
+//! The features are those of `rarefy-format`: one per encoding, `maps` (convolutions and pooling) and
+//! `residual`. A device turns off what its model does not need; neither the kernel nor the check of
+//! it is linked then. The feature `defmt` implements `defmt::Format` for the error types.
+//!
+//! # Examples
 //!
 //! ```
 //! use rarefy_format::{AlignedBytes, Encoding, LayerSpec, Model, NetworkSpec, Shape, write};
 //! use rarefy_runtime::{Arena, Engine, argmax};
 //!
-//! # let rows = vec![vec![(0, 2), (3, -1)], vec![(1, 1)]];
-//! # let layer = LayerSpec::dense(Encoding::Csr, 0, vec![-10, 5], rows);
-//! # let network = NetworkSpec { input: Shape::flat(4), layers: vec![layer] };
-//! # let container = AlignedBytes::copy_from(&write(&network).unwrap());
-//! // In firmware: static MODEL: &Aligned<[u8]> = &Aligned(*include_bytes!("model.rfy"));
-//! //              static mut ARENA: Arena<{ arena_words(&MODEL.0) }> = Arena::new();
-//! let model = Model::parse(&container).unwrap();
-//! let engine = Engine::new(model).unwrap();
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! // A dense layer of four inputs and two outputs. Per output: a bias, and (input, weight) pairs.
+//! let rows = vec![vec![(0, 2), (3, -1)], vec![(1, 1)]];
+//! let layer = LayerSpec::dense(Encoding::Csr, 0, vec![-10, 5], rows);
+//! let network = NetworkSpec { input: Shape::flat(4), layers: vec![layer] };
+//! let container = AlignedBytes::copy_from(&write(&network)?);
+//!
+//! let model = Model::parse(&container)?;
+//! let engine = Engine::new(model)?;
 //! let mut arena = Arena::<8>::new();
-//! let logits = engine.infer(&[40, 3, 0, 1], arena.as_mut_words()).unwrap();
+//! let logits = engine.infer(&[40, 3, 0, 1], arena.as_mut_words())?;
 //! assert_eq!(logits, [69, 8]);
 //! assert_eq!(argmax(logits), 0);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! In firmware, the container is a static in flash and the compiler sizes the arena:
+//!
+//! ```ignore
+//! static MODEL: &Aligned<[u8]> = &Aligned(*include_bytes!("model.rfy"));
+//! static mut ARENA: Arena<{ arena_words(&MODEL.0) }> = Arena::new();
 //! ```
 #![cfg_attr(not(test), no_std)]
-#![deny(unsafe_code)]
+// All unsafe code is in `kernels::cortex_m`, which allows it.
+#![deny(unsafe_code, unsafe_op_in_unsafe_fn)]
+#![deny(clippy::missing_safety_doc, clippy::undocumented_unsafe_blocks)]
 
-// Cargo joins the features that a program's crates ask of one: the walk over dense layers alone relies on a
-// parser that refuses everything else.
+// Cargo unifies the features that the crates of a program ask for: `chain` relies on a parser that
+// rejects everything but chains of dense layers.
 #[cfg(not(any(feature = "maps", test)))]
 const _: () = assert!(
     !rarefy_format::MAPS,
-    "rarefy-format is built with the feature maps and rarefy-runtime without: give both the same (rarefy-format has it by default)"
+    "rarefy-format is built with the feature maps and rarefy-runtime without: \
+     give both the same (rarefy-format has it by default)"
 );
 
 mod arena;
@@ -44,6 +61,8 @@ mod error;
 #[cfg(feature = "maps")]
 mod graph;
 mod kernels;
+#[cfg(feature = "maps")]
+mod maps;
 
 pub use arena::Arena;
 pub use engine::{Engine, argmax};

@@ -1,4 +1,5 @@
-//! Whole networks through the engine, against the arithmetic spelled out; and what the engine refuses.
+//! Whole networks through the engine, against the arithmetic spelled out; and what the engine
+//! refuses.
 
 use proptest::prelude::*;
 use rarefy_format::{AlignedBytes, Encoding, LayerSpec, Model, NetworkSpec, Shape, write};

@@ -1,9 +1,9 @@
-//! Runs a network that was written as code on every sample, as `measure` runs a container.
+//! Runs a network that was emitted as code on every sample, as `measure` runs a container.
 //!
-//! The same lines, the same way of counting; there is no model to check and no arena.
+//! It logs the same lines and counts the same way, but there is no model to load and no arena.
 #![no_std]
 #![no_main]
-// Of what the build lays out, only the samples are needed: the model is code here.
+// Of what the build script generates, only the samples are used: the model is code here.
 #![allow(dead_code)]
 
 use core::hint::black_box;
@@ -12,13 +12,14 @@ use cortex_m_rt::entry;
 use rarefy_code as network;
 use rarefy_firmware::counter::Counter;
 use rarefy_firmware::exit::exit;
-use rarefy_firmware::stack::{self, Peak, Window};
+use rarefy_firmware::measurement::{Measured, log_sample, measure};
+use rarefy_firmware::stack::{self, Window};
 
 include!(concat!(env!("OUT_DIR"), "/model.rs"));
 
 #[entry]
 fn main() -> ! {
-    // A device has its input in RAM, whatever sensor it came from.
+    // A device has its input in RAM.
     static mut RAREFY_INPUT: [u8; INPUTS] = [0; INPUTS];
 
     let Some(mut counter) = Counter::start() else {
@@ -37,41 +38,30 @@ fn main() -> ! {
 
     let mut window = Window::new();
     let (mut index, mut rest) = (0_usize, samples);
-    while let Some((sample, behind)) = rest.split_at_checked(INPUTS) {
+    while let Some((sample, after)) = rest.split_at_checked(INPUTS) {
         RAREFY_INPUT.copy_from_slice(sample);
-        window.paint();
-        let (ticks, class) =
-            counter.ticks(|| black_box(network::classify(black_box(RAREFY_INPUT))));
-        let peak = match window.peak() {
-            Peak::Bytes(peak) => peak,
-            Peak::BelowWindow => {
-                window.widen();
-                continue;
-            }
-            Peak::Overflow => {
-                defmt::error!("rarefy failed: the stack ran into the static data");
-                exit(false)
-            }
+        let run = || black_box(network::classify(black_box(RAREFY_INPUT)));
+        let Some(measured) = measure(&mut counter, &mut window, run) else {
+            continue;
         };
+        let Measured {
+            ticks,
+            stack,
+            result: class,
+        } = measured;
         let logits = network::infer(RAREFY_INPUT);
         if logits
             .get(class)
             .is_none_or(|logit| logits.iter().max() != Some(logit))
         {
             defmt::error!(
-                "rarefy failed: the class of sample {=usize} is another",
+                "rarefy failed: the class of sample {=usize} is not that of its logits",
                 index
             );
             exit(false)
         }
-        defmt::info!(
-            "rarefy sample={=usize} ticks={=u64} stack={=usize} logits={=[?]}",
-            index,
-            ticks,
-            peak,
-            logits
-        );
-        (index, rest) = (index + 1, behind);
+        log_sample(index, ticks, stack, &logits);
+        (index, rest) = (index + 1, after);
     }
     defmt::info!("rarefy done");
     exit(true)

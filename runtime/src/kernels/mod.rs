@@ -1,67 +1,68 @@
-//! The kernels: one module an encoding, each a loop over a layer's rows, and those that slide windows
-//! over maps.
+//! The kernels: the inner loops of the engine.
 //!
-//! A kernel may assume what `Model::parse` has checked of its weights. Slices of another length than
-//! the layer's make it give up (`None`) or compute less; nothing makes it panic or leave its slices.
-//! Sums are taken modulo 2^32, so the order in which a kernel adds is free.
+//! - `blocks`, `geometry`, `output`, `run_layer` and `taps` are the types that kernels share;
+//! - `portable` holds every kernel in safe Rust: it runs on all targets and is the oracle of the
+//!   others;
+//! - `cortex_m` holds those that have a version in the instructions of a Cortex-M, with the same
+//!   signatures. It contains all unsafe code of the crate.
 //!
-//! All unsafe code is in [`unchecked`]; everything there has a version in safe Rust beside it, which
-//! other processors run and tests compare with.
+//! A kernel may rely on what `Model::parse` has checked of its weights. If its slices do not match
+//! the layer, it returns `None` or computes less; it never panics and never accesses memory
+//! outside its slices. Sums are taken modulo 2^32, so a kernel may add in any order.
 
-#[cfg(feature = "columns")]
-mod columns;
+pub(crate) mod blocks;
+#[cfg(any(cortex_m, test))]
+mod cortex_m;
 #[cfg(feature = "maps")]
-mod convolution;
-#[cfg(feature = "csr")]
-mod csr;
-#[cfg(feature = "csr-f32")]
-mod csr_f32;
-#[cfg(feature = "dense")]
-mod dense;
+pub(crate) mod geometry;
+pub(crate) mod output;
+mod portable;
+#[cfg(any(test, not(feature = "maps")))]
+pub(crate) mod run_layer;
 #[cfg(feature = "maps")]
-pub(crate) mod map;
-#[cfg(feature = "maps")]
-mod pooling;
-#[cfg(feature = "rice")]
-mod rice;
-pub(crate) mod unchecked;
-#[cfg(feature = "words")]
-mod words;
+pub(crate) mod taps;
 
 use rarefy_format::Weights;
 
-/// Where a dense layer stores its sums.
-pub(crate) enum Output<'a> {
-    /// A hidden layer: shifted and clamped to a byte each, from the front of these words.
-    Bytes { words: &'a mut [u32], shift: u8 },
-    /// The last layer: as they are.
-    Sums(&'a mut [i32]),
-}
+#[cfg(cortex_m)]
+use cortex_m as native;
+#[cfg(not(cortex_m))]
+use portable as native;
 
-/// Runs a dense layer, the `first` of its network or not, with the kernel of its encoding.
+#[cfg(any(test, not(feature = "maps")))]
+pub(crate) use native::ping_pong;
+#[cfg(feature = "maps")]
+pub(crate) use native::{convolution, pooling};
+use output::Output;
+
+/// Runs a dense layer with the kernel of its encoding. `raw` says that `source` is the network's
+/// input, whose bytes are not activations of another layer.
 #[inline(always)]
 pub(crate) fn dense(
     weights: Weights<'_>,
-    first: bool,
+    raw: bool,
     source: &[u8],
     output: Output<'_>,
     scratch: &mut [u32],
 ) -> Option<()> {
-    // What only some kernels look at.
-    let _ = (first, &scratch);
+    // Only some kernels use these.
+    let _ = (raw, &scratch);
     match weights {
         #[cfg(feature = "words")]
-        Weights::Words(words) => words::run(words, source, output),
+        Weights::Words(words) => native::words::run(words, source, output),
         #[cfg(feature = "columns")]
-        Weights::Columns(columns) => columns::run(columns, source, output),
+        Weights::Columns(columns) => native::columns::run(columns, source, output),
         #[cfg(feature = "csr")]
-        Weights::Csr(csr) => csr::run(csr, source, output),
+        Weights::Csr(csr) => native::csr::run(csr, source, output),
         #[cfg(feature = "dense")]
-        Weights::Dense(dense) => dense::run(dense, source, output),
+        Weights::Dense(dense) => native::dense::run(dense, source, output),
         #[cfg(feature = "rice")]
-        Weights::Rice(rice) => rice::run(rice, source, output, scratch),
+        Weights::Rice(rice) => native::rice::run(rice, source, output, scratch),
         #[cfg(feature = "csr-f32")]
-        Weights::CsrF32(csr) => csr_f32::run(csr, first, source, output),
+        Weights::CsrF32(csr) => native::csr_f32::run(csr, raw, source, output),
         _ => None,
     }
 }
+
+#[cfg(all(test, feature = "maps"))]
+mod tests;

@@ -1,6 +1,6 @@
 //! Counts the operations of the convolution kernels, per core.
 //!
-//! The counts follow the kernels' own decisions (`runtime/src/kernels/unchecked/taps*.rs`): which
+//! The counts follow the kernels' own decisions (`runtime/src/kernels/cortex_m/*/convolution.rs`): which
 //! taps form quads and pairs, which positions form blocks of eight and of four, and, on cores
 //! whose kernel tests for zeros, which quads and pairs are skipped.
 

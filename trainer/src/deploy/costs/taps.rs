@@ -1,7 +1,7 @@
 //! Groups the taps of an output channel into quads, pairs and single taps, as the convolution
 //! kernels do.
 //!
-//! The kernel for cores with the DSP extension (`runtime/src/kernels/unchecked/taps_place.rs`)
+//! The kernel for cores with the DSP extension (`runtime/src/kernels/cortex_m/v7em/quads.rs`)
 //! makes quads of three or four taps at adjacent offsets. The other taps become pairs, in the
 //! order in which quad formation leaves them. This module repeats the kernel's decisions, so that
 //! the cost model counts exactly what the kernel executes.

@@ -1,0 +1,50 @@
+//! Blocks of positions of a convolution.
+
+use crate::kernels::cortex_m::call::{Block, Routines};
+use crate::kernels::geometry::Convolution;
+use crate::kernels::taps::Taps;
+
+/// Returns the routines for a geometry of stride 1 or 2.
+pub(crate) fn routines(geometry: &Convolution) -> Routines {
+    let (eight, four) = match geometry.stride {
+        1 => (positions::<8, 1> as _, positions::<4, 1> as _),
+        _ => (positions::<8, 2> as _, positions::<4, 2> as _),
+    };
+    Routines { eight, four }
+}
+
+/// Ends the taps with a word 0. Returns the first of them.
+pub(crate) fn arrange(taps: Taps<'_>) -> Option<*const u32> {
+    let (words, single) = taps.into_parts()?;
+    *words.get_mut(single.end)? = 0;
+    Some(words.as_ptr().wrapping_add(single.start))
+}
+
+/// Computes `COUNT` positions.
+///
+/// # Safety
+///
+/// See [`Routine`](crate::kernels::cortex_m::call::Routine).
+unsafe extern "C" fn positions<const COUNT: usize, const STRIDE: usize>(
+    mut taps: *const u32,
+    base: *const u8,
+    start: *const i32,
+    block: *mut Block,
+) {
+    // SAFETY: the caller guarantees the starting values, the taps up to the word 0, and the bytes
+    // that they read; `block` is borrowed for this call.
+    unsafe {
+        let block = &mut *block;
+        for (position, sum) in block.sums.iter_mut().take(COUNT).enumerate() {
+            *sum = *start.add(position);
+        }
+        while *taps != 0 {
+            let (weight, offset) = (*taps as i32 >> 16, *taps as usize & 0xffff);
+            for (position, sum) in block.sums.iter_mut().take(COUNT).enumerate() {
+                let x = i32::from(*base.add(offset + position * STRIDE));
+                *sum = sum.wrapping_add(weight * x);
+            }
+            taps = taps.add(1);
+        }
+    }
+}

@@ -1,0 +1,28 @@
+//! Dense rows.
+
+/// Columns per round of [`products`].
+pub(crate) const GROUP: usize = 4;
+
+/// Adds the products of `groups` rounds of [`GROUP`] columns for four rows. On entry, `sums[0]`
+/// is the distance in bytes from one row to the next; on return, `sums` are the sums.
+///
+/// # Safety
+///
+/// `groups` must be at least 1. `input`, and each of the four rows from `weights` on, must have
+/// `groups * GROUP` columns.
+pub(crate) unsafe extern "C" fn products(
+    weights: *const i8,
+    input: *const u8,
+    groups: usize,
+    sums: &mut [i32; 4],
+) {
+    let apart = sums[0] as usize;
+    for (row, sum) in sums.iter_mut().enumerate() {
+        *sum = 0;
+        for column in 0..groups * GROUP {
+            // SAFETY: the caller guarantees these columns.
+            let (weight, x) = unsafe { (*weights.add(row * apart + column), *input.add(column)) };
+            *sum = sum.wrapping_add(i32::from(weight) * i32::from(x));
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! Geometries of the layers over feature maps. Lengths and strides are in bytes.
+
+/// What a convolution does with the sums of a window of `pool` x `pool` positions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum FusedPooling {
+    /// Stores each sum; `pool` is 1.
+    None,
+    /// Stores the largest sum.
+    Max,
+    /// Stores the total of the sums that are positive; the shift divides it.
+    Average,
+}
+
+/// The geometry of a convolution, the same for each of its output channels.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Convolution {
+    /// Source positions from one output position to the next, in both directions.
+    pub(crate) stride: usize,
+    /// From one row of the source to the next.
+    pub(crate) source_row: usize,
+    /// Rows of the output, after pooling.
+    pub(crate) height: usize,
+    /// Positions per row of the output, after pooling.
+    pub(crate) width: usize,
+    /// From one row of the output to the next.
+    pub(crate) output_row: usize,
+    /// The fused pooling.
+    pub(crate) pooling: FusedPooling,
+    /// Height, width and stride of the pooling windows; 1 without pooling.
+    pub(crate) pool: usize,
+    /// Right shift that turns a sum into an activation, at most 31.
+    pub(crate) shift: u8,
+    /// From one row of the skip source to the next.
+    pub(crate) skip_row: usize,
+    /// Left shift of the activations of the skip source, at most 31.
+    pub(crate) skip_shift: u8,
+    /// Whether the source has so many zeros that testing for them pays off.
+    #[cfg_attr(not(cortex_m = "v7em"), allow(dead_code))]
+    pub(crate) zeros: bool,
+}
+
+impl Convolution {
+    /// Returns the bytes from position (0, 0) to the last one, inclusive, of a map of `height` x
+    /// `width` positions.
+    fn reach(height: usize, width: usize, row: usize, stride: usize) -> usize {
+        let down = height.saturating_sub(1).saturating_mul(row);
+        let right = width.saturating_sub(1);
+        down.saturating_add(right)
+            .saturating_mul(stride)
+            .saturating_add(1)
+    }
+
+    /// Checks that source, skip source and output hold every byte that a channel accesses, whose
+    /// taps have offsets of at most `last`. Products saturate, so a geometry that overflows never
+    /// fits.
+    pub(crate) fn fits(
+        &self,
+        last: usize,
+        source: &[u8],
+        skip: Option<&[u8]>,
+        output: &[u8],
+    ) -> bool {
+        let height = self.height.saturating_mul(self.pool);
+        let width = self.width.saturating_mul(self.pool);
+        let read = Convolution::reach(height, width, self.source_row, self.stride);
+        source.len() >= read.saturating_add(last)
+            && output.len() >= Convolution::reach(self.height, self.width, self.output_row, 1)
+            && skip.is_none_or(|skip| {
+                skip.len() >= Convolution::reach(height, width, self.skip_row, 1)
+            })
+    }
+
+    /// Returns whether a Cortex-M computes blocks of neighbouring positions.
+    pub(crate) fn in_blocks(&self) -> bool {
+        self.stride <= 2 && self.pool <= 2 && self.width * self.pool >= 4
+    }
+
+    /// Returns whether grouping taps into quads pays off: a quad takes some 40 instructions to
+    /// form, and saves 12 (three taps) or 28 (four) per block of eight positions.
+    pub(crate) fn groups(&self) -> bool {
+        let positions = self.height * self.width * self.pool * self.pool;
+        self.in_blocks() && self.stride == 1 && positions >= 32
+    }
+
+    /// Requantizes a sum.
+    #[inline(always)]
+    pub(crate) fn requantize(&self, sum: i32) -> u8 {
+        sum.wrapping_shr(u32::from(self.shift)).clamp(0, 255) as u8
+    }
+}
+
+/// Where the weights of a convolution read, relative to a position: the weight at (channel, y, x)
+/// has column `(channel * size + y) * size + x` and reads at offset
+/// `channel * plane + y * row + x`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct WindowStrides {
+    /// Height and width of the window.
+    pub(crate) size: usize,
+    /// From one row of the source to the next.
+    pub(crate) row: usize,
+    /// From one channel of the source to the next.
+    pub(crate) plane: usize,
+}
+
+impl WindowStrides {
+    /// Returns by how much more an offset grows than its column from one row of the window to the
+    /// next.
+    pub(crate) fn row_gap(&self) -> usize {
+        self.row.saturating_sub(self.size.max(1))
+    }
+
+    /// Returns by how much more an offset grows than its column, besides [`Self::row_gap`], from
+    /// one channel to the next.
+    pub(crate) fn plane_gap(&self) -> usize {
+        let rows = self.size.max(1).saturating_mul(self.row);
+        self.plane.saturating_sub(rows)
+    }
+}
+
+/// What a pooling layer reduces a window to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reduction {
+    /// The largest activation.
+    Max,
+    /// The sum, shifted right by this (at most 31), rounded half up.
+    Average(u8),
+}
+
+/// The geometry of a pooling layer, the same for each channel.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pooling {
+    /// What a window becomes.
+    pub(crate) reduction: Reduction,
+    /// Height and width of a window.
+    pub(crate) size: usize,
+    /// Source positions from one window to the next, in both directions.
+    pub(crate) stride: usize,
+    /// From one row of the source to the next.
+    pub(crate) source_row: usize,
+    /// Rows of the output.
+    pub(crate) height: usize,
+    /// Positions per row of the output.
+    pub(crate) width: usize,
+    /// From one row of the output to the next.
+    pub(crate) output_row: usize,
+}

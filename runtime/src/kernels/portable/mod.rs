@@ -1,0 +1,28 @@
+//! The kernels in safe Rust, for every target.
+//!
+//! On a Cortex-M some of them are replaced by those in `cortex_m`, whose oracle they are in tests.
+
+#![cfg_attr(
+    any(cortex_m, test),
+    allow(dead_code, reason = "not every build runs every kernel of this module")
+)]
+
+#[cfg(feature = "columns")]
+pub(super) mod columns;
+#[cfg(feature = "maps")]
+pub(crate) mod convolution;
+#[cfg(feature = "csr")]
+pub(super) mod csr;
+#[cfg(feature = "csr-f32")]
+pub(super) mod csr_f32;
+#[cfg(feature = "dense")]
+pub(super) mod dense;
+#[cfg(any(test, not(feature = "maps")))]
+pub(crate) mod ping_pong;
+
+#[cfg(feature = "maps")]
+pub(crate) mod pooling;
+#[cfg(feature = "rice")]
+pub(super) mod rice;
+#[cfg(feature = "words")]
+pub(super) mod words;
