@@ -1,39 +1,37 @@
-//! What must hold of any bytes whatever: refused, or harmless. For the tests of damage and the
-//! fuzzer.
+//! The property that any bytes are rejected or harmless, for the tests of damage and the fuzzer.
 
 use rarefy_format::{
     AlignedBytes, CHECKSUM_OFFSET, Encoding, LayerSpec, Model, NetworkSpec, ParseError, write,
 };
 use rarefy_runtime::{Engine, InferError};
 
-/// Words around the arena that nobody may write.
+/// Words around the arena that must not be written.
 const GUARD: usize = 16;
-/// The longest input and the largest arena (in words) that are tried.
+/// The longest input and the largest arena (in words) that are tested.
 const MOST: usize = 1 << 16;
-/// Products up to which a model is run: about a tenth of a second.
+/// The largest number of products of a model that is run: about a tenth of a second.
 const RUN: usize = 1 << 26;
-/// Products up to which the arithmetic spelled out is asked too: it is slow.
-const SPELLED_OUT: usize = 1 << 15;
+/// The largest number of products for the reference implementation, which is slow.
+const REFERENCE: usize = 1 << 15;
 
-/// What became of some bytes.
+/// What happened to some bytes.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Verdict {
-    /// Refused by the parser.
+    /// Rejected by the parser.
     Refused(ParseError),
-    /// Accepted, but larger than what is tried.
+    /// Accepted, but larger than what is tested.
     TooLarge,
     /// Accepted and run.
     Ran,
-    /// Accepted, run, and equal to the arithmetic spelled out.
+    /// Accepted, run, and equal to the reference implementation.
     Compared,
 }
 
-/// Parses `bytes` and, where they are accepted, runs them on `inputs` made of bytes of a kind
-/// each.
+/// Parses `bytes` and, if they are accepted, runs them on two inputs: `input(round, length)`.
 ///
 /// # Errors
 ///
-/// What is wrong with parser or engine, in a sentence.
+/// Returns what is wrong with the parser or the engine, in a sentence.
 pub(crate) fn check(
     bytes: &[u8],
     input: impl Fn(usize, usize) -> Vec<u8>,
@@ -56,8 +54,8 @@ pub(crate) fn check(
         };
     }
     let network = NetworkSpec::from_model(&model);
-    let spelled_out = products <= SPELLED_OUT;
-    // The writer of coded streams tries many: it is asked now and then, as the checksum has it.
+    let reference = products <= REFERENCE;
+    // The writer of coded streams is slow: it is tested for a few of the checksums.
     let coded = |layer: &LayerSpec| layer.encoding == Encoding::Rice;
     if !network.layers.iter().any(coded) || bytes[CHECKSUM_OFFSET].is_multiple_of(64) {
         comes_back(&network, &bytes)?;
@@ -75,21 +73,21 @@ pub(crate) fn check(
         if infer(&engine, &input, 0x0102_0304)? != logits {
             return Err("what lay in the arena changes the logits".into());
         }
-        if spelled_out && network.infer(&input) != logits {
+        if reference && network.infer(&input) != logits {
             return Err(format!(
                 "the engine gives {logits:?} where the arithmetic gives {:?}",
                 network.infer(&input)
             ));
         }
     }
-    Ok(if spelled_out {
+    Ok(if reference {
         Verdict::Compared
     } else {
         Verdict::Ran
     })
 }
 
-/// The logits, in an arena of exactly the stated size that is full of `fill`.
+/// Returns the logits, computed in an arena of exactly the stated size that is full of `fill`.
 fn infer(engine: &Engine<'_>, input: &[u8], fill: u32) -> Result<Vec<i32>, String> {
     let words = engine.model().arena_words();
     let mut memory = vec![fill; words + 2 * GUARD];
@@ -105,7 +103,7 @@ fn infer(engine: &Engine<'_>, input: &[u8], fill: u32) -> Result<Vec<i32>, Strin
     Ok(logits)
 }
 
-/// What the writer takes comes back as it was; `network` is what `bytes` hold.
+/// Checks that what the writer accepts is read back unchanged; `network` is what `bytes` hold.
 fn comes_back(network: &NetworkSpec, bytes: &[u8]) -> Result<(), String> {
     match write(network) {
         Ok(written) if written == bytes => Ok(()),
@@ -116,19 +114,17 @@ fn comes_back(network: &NetworkSpec, bytes: &[u8]) -> Result<(), String> {
                 _ => Err("what is written comes back as something else".into()),
             }
         }
-        // Sums that wrap, more than the fields hold: what is forged may be more than what is
-        // written.
+        // A forged container may hold what the writer rejects, such as sums that wrap.
         Err(_) => Ok(()),
     }
 }
 
-/// Multiplications, roughly.
+/// Estimates the number of multiplications.
 fn products(model: &Model<'_>) -> usize {
     let layer = |layer: rarefy_format::Layer<'_>| {
         let sums = layer.sums();
         let positions = usize::from(sums.height) * usize::from(sums.width);
-        // A weight takes a byte at least, as far as it matters here; a window has at most 225
-        // taps.
+        // A weight takes at least about a byte; a window has at most 225 taps.
         let weights = match layer.operation() {
             rarefy_format::Operation::Pool { .. } => layer.outputs() * 225,
             _ => layer.outputs() + layer.block().len(),
