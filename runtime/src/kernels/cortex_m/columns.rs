@@ -30,14 +30,15 @@ use crate::kernels::output::Output;
 pub(crate) fn run(columns: Columns<'_>, source: &[u8], output: Output<'_>) -> Option<()> {
     let block = ColumnsBlock::new(columns)?;
     let input = source.get(columns.inputs())?.as_ptr_range();
-    // Two calls instead of one: with one, the compiler merges the branches around it and needs more
-    // registers in the loop over the layers.
+    // Two calls instead of one: with one, the compiler merges the branches around it and needs
+    // more registers in the loop over the layers.
     match output {
         Output::Activations { words, shift } => {
             let sums = bytemuck::must_cast_slice_mut(words).get_mut(..block.bias.len())?;
             let call = call(block, input, sums, Store::of(shift));
-            // SAFETY: `Model::parse` has checked starts, pairs and words for the layer's numbers of
-            // inputs and outputs, which are those of `input` and `sums`. There is a bias per row.
+            // SAFETY: `Model::parse` has checked starts, pairs and words for the layer's numbers
+            // of inputs and outputs, which are those of `input` and `sums`. There is a bias per
+            // row.
             unsafe { run_block(&call, call.store.is_logits()) };
         }
         Output::Logits(logits) => {
