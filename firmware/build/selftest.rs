@@ -1,7 +1,7 @@
-//! The self-test's questions and answers: golden containers, one an encoding and kind of layer.
+//! The cases of the self-test: golden containers, one per encoding and kind of layer.
 //!
-//! A golden container `NAME.rfy` comes with `NAME.txt`: lines of an input in hexadecimal and the
-//! logits it must give. Refuses files that do not go together.
+//! A golden container `NAME.rfy` comes with `NAME.txt`: per line an input in hexadecimal and its
+//! logits. Fails if the two do not match.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use rarefy_format::Model;
 
-/// The golden containers in the folder `golden`, by name.
+/// Returns the golden containers in the folder `golden`, sorted by name.
 pub(crate) fn containers(golden: &Path) -> Vec<PathBuf> {
     let mut containers: Vec<_> = fs::read_dir(golden)
         .unwrap_or_else(|e| panic!("cannot list {}: {e}", golden.display()))
@@ -25,14 +25,14 @@ pub(crate) fn containers(golden: &Path) -> Vec<PathBuf> {
     containers
 }
 
-/// Writes `selftest.rs`: the constants `ARENA_WORDS` and `CASES`.
+/// Writes `selftest.rs`, which defines `ARENA_WORDS` and `CASES`.
 pub(crate) fn generate(containers: &[PathBuf], out: &Path) {
     let (mut cases, mut statics) = (String::new(), String::new());
     let mut arena_words = 0;
     for (number, path) in containers.iter().enumerate() {
         let bytes = super::read(path);
-        let model =
-            Model::parse(&bytes).unwrap_or_else(|e| panic!("{} is no model: {e}", path.display()));
+        let model = Model::parse(&bytes)
+            .unwrap_or_else(|e| panic!("{} is not a model: {e}", path.display()));
         arena_words = arena_words.max(model.arena_words());
         let rows = rows(&path.with_extension("txt"), &model);
         let name = path.file_stem().unwrap_or_default().to_string_lossy();
@@ -52,12 +52,12 @@ pub(crate) fn generate(containers: &[PathBuf], out: &Path) {
     }
     let source = format!(
         "{statics}\n/// Words of the largest arena.\nconst ARENA_WORDS: usize = {arena_words};\n\n\
-         /// What is asked.\nstatic CASES: &[Case] = &[\n{cases}];\n"
+         /// The containers and their answers.\nstatic CASES: &[Case] = &[\n{cases}];\n"
     );
     super::write(&out.join("selftest.rs"), source.as_bytes());
 }
 
-/// The inputs and logits that `path` lists, as Rust source.
+/// Returns the inputs and logits that `path` lists, as Rust source.
 fn rows(path: &Path, model: &Model<'_>) -> String {
     let text = String::from_utf8(super::read(path)).expect("answers are text");
     let mut rows = String::new();
@@ -65,7 +65,12 @@ fn rows(path: &Path, model: &Model<'_>) -> String {
         .lines()
         .filter(|line| !line.starts_with('#') && !line.is_empty())
     {
-        let refuse = || -> ! { panic!("{}: the line `{line}` makes no sense", path.display()) };
+        let reject = || -> ! {
+            panic!(
+                "{}: the line `{line}` does not fit the model",
+                path.display()
+            )
+        };
         let mut words = line.split_whitespace();
         let hexadecimal = words.next().unwrap_or_default().as_bytes();
         let input: Option<Vec<u8>> = hexadecimal
@@ -74,10 +79,10 @@ fn rows(path: &Path, model: &Model<'_>) -> String {
             .collect();
         let logits: Result<Vec<i32>, _> = words.map(str::parse).collect();
         let (Some(input), Ok(logits)) = (input, logits) else {
-            refuse()
+            reject()
         };
         if input.len() != model.inputs() || logits.len() != model.outputs() {
-            refuse();
+            reject();
         }
         writeln!(rows, "    (&{input:?}, &{logits:?}),").expect("a string takes everything");
     }

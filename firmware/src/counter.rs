@@ -1,10 +1,10 @@
 //! Counts what a piece of code costs: executed instructions or clock cycles.
 //!
-//! On an emulated board SysTick advances by a fixed number of ticks an instruction (QEMU's
-//! `-icount`), exactly and in every run alike; the workstation turns ticks into instructions.
-//! On a real board the ticks are cycles: DWT's counter, or SysTick where there is none
-//! (ARMv6-M). SysTick has 24 bits: an interrupt counts its wraps, a few instructions each
-//! every 2^24 ticks. DWT's counter has 32 bits and may wrap once.
+//! On an emulated board SysTick advances by a fixed number of ticks per instruction (QEMU's
+//! `-icount`), exactly and in every run; the workstation converts ticks to instructions. On a
+//! real board a tick is a cycle of DWT's counter, or of SysTick where there is no DWT (ARMv6-M).
+//! SysTick has 24 bits: an interrupt counts its wraps, which costs a few instructions every 2^24
+//! ticks. DWT's counter has 32 bits and may wrap once.
 
 use core::sync::atomic::{Ordering, compiler_fence};
 
@@ -13,15 +13,14 @@ use self::dwt as timer;
 #[cfg(not(all(rarefy_counter = "cycles", not(armv6m))))]
 use self::systick as timer;
 
-/// The counter, started.
+/// A running counter.
 pub struct Counter {
     timer: timer::Timer,
     overhead: u64,
 }
 
 impl Counter {
-    /// Starts the counter and measures what an empty piece of code costs; `None` when it has
-    /// been started before.
+    /// Starts the counter and measures its overhead. Returns `None` if it has been started before.
     pub fn start() -> Option<Self> {
         let mut counter = Self {
             timer: timer::Timer::start(cortex_m::Peripherals::take()?),
@@ -31,12 +30,12 @@ impl Counter {
         Some(counter)
     }
 
-    /// Ticks that measuring itself costs: to be subtracted from every figure.
+    /// Returns the ticks of an empty piece of code, which every figure includes.
     pub fn overhead(&self) -> u64 {
         self.overhead
     }
 
-    /// Runs `code` and tells its ticks, overhead included.
+    /// Runs `code` and returns its ticks, overhead included, and its result.
     #[inline(always)]
     pub fn ticks<R>(&mut self, code: impl FnOnce() -> R) -> (u64, R) {
         let start = self.timer.reset();
@@ -49,7 +48,7 @@ impl Counter {
 
 #[cfg(not(all(rarefy_counter = "cycles", not(armv6m))))]
 mod systick {
-    //! SysTick at the processor's clock, counting down.
+    //! SysTick at the processor's clock, which counts down.
 
     use core::sync::atomic::{AtomicU32, Ordering};
 
@@ -59,12 +58,12 @@ mod systick {
 
     const TOP: u32 = 0x00ff_ffff;
 
-    /// How often the counter went from 0 to `TOP`.
+    /// The number of times that the counter went from 0 to `TOP`.
     static WRAPS: AtomicU32 = AtomicU32::new(0);
 
     #[exception]
     fn SysTick() {
-        // Only this handler and code that cannot run meanwhile write it: load and store do.
+        // Nothing else writes it while this handler runs, so load and store suffice.
         WRAPS.store(
             WRAPS.load(Ordering::Relaxed).wrapping_add(1),
             Ordering::Relaxed,
@@ -84,7 +83,7 @@ mod systick {
             Self(syst)
         }
 
-        /// Begins a full round, so that every measurement meets the same wraps.
+        /// Starts a full round, so that every measurement includes the same wraps.
         #[inline(never)]
         pub(super) fn reset(&mut self) -> u32 {
             self.0.clear_current();
@@ -110,7 +109,7 @@ mod systick {
 
 #[cfg(all(rarefy_counter = "cycles", not(armv6m)))]
 mod dwt {
-    //! DWT's cycle counter (ARMv7-M and later), counting up.
+    //! DWT's cycle counter (ARMv7-M and later), which counts up.
 
     use cortex_m::peripheral::DWT;
 

@@ -1,14 +1,14 @@
-//! How a program ends: with a status in the emulator, standing still on a real board.
+//! The end of a program: with a status in the emulator, in an endless loop on a real board.
 //!
-//! A panic and a hard fault end the program with failure and one log line, so that the
-//! workstation never waits for a device that is lost.
+//! A panic or a hard fault ends the program with failure and a log line, so that the workstation
+//! does not wait for it.
 
 use core::panic::PanicInfo;
 
 use cortex_m_rt::{ExceptionFrame, exception};
 
-/// Ends the program. In the emulator the status becomes its exit code; a real board stands
-/// still, and whoever reads its log knows from the last line.
+/// Ends the program. In the emulator the status becomes the exit code; on a real board the last
+/// line of the log states it.
 pub fn exit(success: bool) -> ! {
     #[cfg(feature = "semihosting")]
     semihosting::process::exit(i32::from(!success));
@@ -22,7 +22,7 @@ pub fn exit(success: bool) -> ! {
     }
 }
 
-/// The place alone: formatting a message would link code that nothing else needs.
+/// Logs the location alone: formatting the message would link code that nothing else needs.
 #[panic_handler]
 fn panic(info: &PanicInfo) -> ! {
     let (file, line) = info
@@ -39,7 +39,7 @@ unsafe fn HardFault(frame: &ExceptionFrame) -> ! {
     exit(false)
 }
 
-/// Any other exception: none is enabled, so it is a fault of the program.
+/// Ends the program at any other exception: none is enabled, so it is a fault.
 #[exception]
 unsafe fn DefaultHandler(number: i16) -> ! {
     defmt::error!("rarefy failed: unexpected exception {=i16}", number);

@@ -1,18 +1,20 @@
-//! How deep the stack has been: paint what is free, run, look how far the paint is gone.
+//! The depth of the stack: paint the free part, run the code, and find the lowest word that
+//! changed.
 //!
-//! Assumes one stack that grows down from `_stack_start` to `_stack_end`, the end of the
-//! static data (cortex-m-rt's layout), and thread mode on the main stack pointer.
+//! Assumes one stack that grows down from `_stack_start` to `_stack_end`, the end of the static
+//! data (cortex-m-rt's layout), and thread mode on the main stack pointer.
 //!
-//! Only a [`Window`] below the stack pointer is painted: a board may have megabytes of RAM, and an emulator
-//! takes longer to paint them than to run a network. Whoever finds it touched too far down widens it
-//! and runs the code again.
+//! Only a [`Window`] below the stack pointer is painted: a board may have megabytes of RAM, and an
+//! emulator takes longer to paint them than to run a network. If the stack goes below the upper
+//! half of the window, widen it and run the code again.
 
 use core::arch::asm;
 use core::ptr;
 
+/// The value of a painted word.
 const PAINT: u32 = 0x5afe_c0de;
 
-/// Bytes painted at first: enough for networks of dense layers.
+/// Bytes of the first window: enough for networks of dense layers.
 const FIRST: usize = 1024;
 
 unsafe extern "C" {
@@ -20,42 +22,42 @@ unsafe extern "C" {
     static _stack_end: u32;
 }
 
-/// Address just above the stack.
+/// Returns the address just above the stack.
 fn top() -> usize {
     (&raw const _stack_start).addr()
 }
 
-/// Lowest address of the stack.
+/// Returns the lowest address of the stack.
 fn bottom() -> usize {
     (&raw const _stack_end).addr()
 }
 
-/// Bytes from the top of memory to the end of the static data: what the stack may take.
+/// Returns the bytes that the stack may take: from the top of memory to the static data.
 pub fn capacity() -> usize {
     top() - bottom()
 }
 
-/// Bytes that the caller and its callers have on the stack.
+/// Returns the bytes of the caller and its callers on the stack.
 #[inline(always)]
 pub fn depth() -> usize {
     let pointer: usize;
-    // SAFETY: copies a register and nothing else.
+    // SAFETY: the assembly only copies a register.
     unsafe { asm!("mov {}, sp", out(reg) pointer, options(nomem, nostack, preserves_flags)) };
     top() - pointer
 }
 
-/// How deep the stack has been.
+/// The depth that the stack has reached.
 #[derive(Clone, Copy)]
 pub enum Peak {
-    /// Bytes from the top of the stack to the lowest byte written, to the next multiple of 8.
+    /// Bytes from the top of the stack to the lowest byte written, rounded up to a multiple of 8.
     Bytes(usize),
     /// Below the upper half of the window: paint a wider one and run again.
     BelowWindow,
-    /// To the very last word, so the stack may have run into the static data.
+    /// The whole stack, so it may have run into the static data.
     Overflow,
 }
 
-/// What is painted below the stack pointer.
+/// A painted area below the stack pointer.
 pub struct Window {
     bytes: usize,
     /// Lowest address painted.
@@ -63,11 +65,8 @@ pub struct Window {
 }
 
 impl Window {
-    /// The window to begin with.
-    #[expect(
-        clippy::new_without_default,
-        reason = "nothing asks for a default here"
-    )]
+    /// Creates the first window.
+    #[expect(clippy::new_without_default, reason = "nothing needs a default")]
     pub const fn new() -> Self {
         Self {
             bytes: FIRST,
@@ -86,16 +85,16 @@ impl Window {
         // Saturates: from an address of RAM, which begins far above 0, to the bottom.
         let start = (top() - depth()).saturating_sub(self.bytes).max(bottom()) & !3;
         self.start = start;
-        // One piece of assembly, so that no push of the compiler's can come between reading the
+        // One block of assembly, so that the compiler cannot push anything between reading the
         // stack pointer and painting up to it.
         //
         // SAFETY: [start, sp) is RAM between the end of all statics and the stack pointer, so no
         // Rust object lives there: the stack grows down, thread mode runs on it, Arm's ABI has no
-        // red zone below the pointer, and an interrupt's frame there exists only while its handler
-        // runs and is never painted over meanwhile. The addresses are valid and aligned: `start` is
-        // a multiple of 4 at or above the bottom, which the linker script aligns as it does the
-        // pointer's start. When nothing is free the loop ends before its first store. Registers
-        // are declared; flags may change; memory may too (no `nomem`).
+        // red zone below the pointer, and an interrupt's frame there exists only while its
+        // handler runs and is never painted over meanwhile. The addresses are valid and aligned:
+        // `start` is a multiple of 4 at or above the bottom, which the linker script aligns as it
+        // does the pointer's start. When nothing is free the loop ends before its first store.
+        // Registers are declared; flags may change; memory may too (no `nomem`).
         unsafe {
             asm!(
                 "mov {end}, sp",
@@ -116,7 +115,7 @@ impl Window {
         }
     }
 
-    /// The deepest stack since `paint`.
+    /// Returns the deepest stack since `paint`.
     ///
     /// A function may leave a part of its frame unwritten, so a window counts as wide enough only
     /// when its lower half is untouched, or when it reaches to the bottom.

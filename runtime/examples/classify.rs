@@ -44,8 +44,8 @@ fn network() -> Result<Vec<u8>, Box<dyn Error>> {
         input: Shape::flat(3),
         layers: vec![
             // The hidden activations are the sums shifted right by 1 and clamped to a byte.
-            LayerSpec::dense(Encoding::Words, 1, vec![10, 0], hidden),
-            LayerSpec::dense(Encoding::Csr, 0, vec![0, 40], classes),
+            LayerSpec::dense(Encoding::Csr, 1, vec![10, 0], hidden),
+            LayerSpec::dense(Encoding::Dense, 0, vec![0, 40], classes),
         ],
     };
     Ok(write(&network)?)

@@ -34,13 +34,13 @@ impl<'m> Engine<'m> {
         self.model
     }
 
-    /// Computes the logits of `input`, one byte per input. They are stored in `arena`, of which the
-    /// first [`Model::arena_words`] words are used.
+    /// Computes the logits of `input`, one byte per input. They are stored in `arena`, of which
+    /// the first [`Model::arena_words`] words are used.
     ///
     /// # Errors
     ///
-    /// Returns an error if the input does not have exactly [`Model::inputs`] bytes, or if the arena
-    /// has fewer than [`Model::arena_words`] words.
+    /// Returns an error if the input does not have exactly [`Model::inputs`] bytes, or if the
+    /// arena has fewer than [`Model::arena_words`] words.
     // Out of line: inlined into its caller it would share registers with the code around the call.
     #[inline(never)]
     pub fn infer<'a>(&self, input: &[u8], arena: &'a mut [u32]) -> Result<&'a [i32], InferError> {

@@ -1,5 +1,5 @@
-//! Every change of one byte and every truncation of every golden container: refused as it is, and
-//! refused or harmless where the checksum is made right again.
+//! Every change of a byte and every truncation of every golden container is rejected; with a
+//! corrected checksum it is rejected or harmless.
 
 use std::fs;
 use std::path::Path;
@@ -8,7 +8,7 @@ use std::thread;
 use rarefy_format::{CHECKSUM_OFFSET, Model, container_checksum};
 use rarefy_test_support::harmless::{Verdict, check};
 
-/// The golden containers by name.
+/// Returns the golden containers with their names.
 fn golden() -> Vec<(String, Vec<u8>)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../format/tests/golden");
     let mut containers = Vec::new();
@@ -23,7 +23,7 @@ fn golden() -> Vec<(String, Vec<u8>)> {
     containers
 }
 
-/// Checks `bytes` with their checksum made right.
+/// Checks `bytes` with a corrected checksum.
 fn repaired(mut bytes: Vec<u8>) -> Result<Verdict, String> {
     let checksum = container_checksum(&bytes);
     if let Some(place) = bytes.get_mut(CHECKSUM_OFFSET..CHECKSUM_OFFSET + 4) {
@@ -35,7 +35,7 @@ fn repaired(mut bytes: Vec<u8>) -> Result<Verdict, String> {
 }
 
 #[test]
-fn every_changed_byte_is_refused() {
+fn every_changed_byte_is_rejected() {
     for (name, mut bytes) in golden() {
         for offset in 0..bytes.len() {
             for change in 1..=255 {
@@ -51,7 +51,7 @@ fn every_changed_byte_is_refused() {
 }
 
 #[test]
-fn every_truncation_and_every_surplus_is_refused() {
+fn every_truncation_and_every_surplus_is_rejected() {
     for (name, mut bytes) in golden() {
         for length in 0..bytes.len() {
             assert!(Model::parse(&bytes[..length]).is_err(), "{name}: {length}");
@@ -67,7 +67,7 @@ fn every_truncation_and_every_surplus_is_refused() {
 }
 
 #[test]
-fn every_changed_byte_under_a_right_checksum_is_refused_or_harmless() {
+fn every_changed_byte_with_a_corrected_checksum_is_rejected_or_harmless() {
     let count = |(name, bytes): (String, Vec<u8>)| {
         let (mut refused, mut ran) = (0_usize, 0_usize);
         for offset in 0..bytes.len() {
@@ -89,6 +89,6 @@ fn every_changed_byte_under_a_right_checksum_is_refused_or_harmless() {
         let joined = threads.into_iter().map(|thread| thread.join().unwrap());
         joined.fold((0, 0), |sum, (refused, ran)| (sum.0 + refused, sum.1 + ran))
     });
-    // As many of one as of the other: neither side is tested in name only.
+    // Both outcomes must occur often.
     assert!(counts.0 > 100_000 && counts.1 > 100_000, "{counts:?}");
 }

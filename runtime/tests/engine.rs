@@ -1,16 +1,15 @@
-//! Whole networks through the engine, against the arithmetic spelled out; and what the engine
-//! refuses.
+//! Whole networks: the engine against the reference implementation, and what the engine rejects.
 
 use proptest::prelude::*;
 use rarefy_format::{AlignedBytes, Encoding, LayerSpec, Model, NetworkSpec, Shape, write};
 use rarefy_runtime::{Arena, Engine, InferError, Misaligned, argmax};
 use rarefy_test_support::networks::{self, Random};
 
-/// The logits of the engine; `None` when the network cannot be written.
+/// Returns the logits of the engine, `None` if the network cannot be written.
 fn infer(network: &NetworkSpec, input: &[u8], spare_words: usize) -> Option<Vec<i32>> {
     let bytes = AlignedBytes::copy_from(&write(network).ok()?);
     let engine = Engine::new(Model::parse(&bytes).unwrap()).unwrap();
-    // What an earlier inference left must not matter.
+    // The content of the arena must not matter.
     let mut arena = vec![0xDEAD_BEEF; engine.model().arena_words() + spare_words];
     let logits = engine.infer(input, &mut arena).unwrap().to_vec();
     let spare = &arena[engine.model().arena_words()..];
@@ -66,7 +65,7 @@ fn columns_with_sections_of_every_length() {
     }
 }
 
-/// One layer of three inputs and two outputs.
+/// Returns a layer of three inputs and two outputs.
 fn network() -> NetworkSpec {
     let rows = vec![vec![(0, 5), (2, -7)], vec![(1, 127)]];
     NetworkSpec {
@@ -76,7 +75,7 @@ fn network() -> NetworkSpec {
 }
 
 #[test]
-fn wrong_lengths_are_refused() {
+fn wrong_lengths_are_rejected() {
     let bytes = AlignedBytes::copy_from(&write(&network()).unwrap());
     let engine = Engine::new(Model::parse(&bytes).unwrap()).unwrap();
     let mut arena = Arena::<2>::new();
@@ -99,7 +98,7 @@ fn wrong_lengths_are_refused() {
 }
 
 #[test]
-fn a_container_off_its_boundary_is_refused() {
+fn a_misaligned_container_is_rejected() {
     let bytes = write(&network()).unwrap();
     for offset in 1..4 {
         let mut shifted = vec![0; offset];

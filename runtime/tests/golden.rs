@@ -1,4 +1,4 @@
-//! The engine gives the logits that stand beside the golden containers and in the specification.
+//! The engine against the logits of the golden containers and of the specification.
 
 use std::fs;
 use std::path::Path;
@@ -14,7 +14,7 @@ fn infer(container: &[u8], input: &[u8]) -> Vec<i32> {
 }
 
 #[test]
-fn golden_containers_give_the_committed_logits() {
+fn golden_containers_have_the_committed_logits() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../format/tests/golden");
     let mut lines = 0;
     for entry in fs::read_dir(folder).unwrap() {
@@ -37,7 +37,7 @@ fn golden_containers_give_the_committed_logits() {
 }
 
 #[test]
-fn the_specified_test_vector_gives_the_specified_logits() {
+fn the_specified_container_has_the_specified_logits() {
     let text = include_str!("../../format/SPEC.md");
     let block = text.split("```hex\n").nth(1).unwrap();
     let block = block.split("```").next().unwrap();

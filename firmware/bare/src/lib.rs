@@ -1,8 +1,8 @@
-//! What the programs here share: a panic handler that does not link.
+//! A panic handler that does not link, which the programs of this package share.
 //!
-//! They are for no board: nothing runs them, no log, no vector table. What matters is whether they
-//! link, and how long their code is. The optimizer removes the handler with the last path that leads
-//! to it, so a program that links has none.
+//! The programs are for no board and never run: they have no log and no vector table. What matters
+//! is whether they link, and the size of their code. The optimizer removes the handler with the
+//! last path that leads to it, so a program that links cannot panic.
 #![no_std]
 
 use core::panic::PanicInfo;
@@ -14,6 +14,6 @@ unsafe extern "C" {
 
 #[panic_handler]
 fn panic(_: &PanicInfo<'_>) -> ! {
-    // SAFETY: a program in which this call is left does not link, so it is never made.
+    // SAFETY: a program that contains this call does not link, so the call never happens.
     unsafe { a_path_to_a_panic_is_left() }
 }

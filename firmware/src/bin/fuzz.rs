@@ -202,7 +202,8 @@ impl<'a> Case<'a> {
     }
 }
 
-/// Copies `bytes` into a yard at `start`, between bytes that would show in the logits if they were read.
+/// Copies `bytes` into a yard at `start`, between bytes that would show in the logits if they
+/// were read.
 fn put<'y>(yard: &'y mut [u8; SIZE], start: usize, bytes: &[u8]) -> &'y [u8] {
     const AROUND: usize = 32;
     let end = start + bytes.len();

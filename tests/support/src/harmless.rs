@@ -10,7 +10,7 @@ use rarefy_runtime::{Engine, InferError};
 const GUARD: usize = 16;
 /// The longest input (in bytes) and the largest arena (in words) that are tried.
 const MOST: usize = 1 << 16;
-/// Products up to which a model is run: about a tenth of a second.
+/// The largest number of products of a model that is run: about a tenth of a second.
 const RUN: usize = 1 << 26;
 /// Products up to which the reference implementation, which is slow, is compared too.
 const COMPARED: usize = 1 << 15;

@@ -1,8 +1,8 @@
-//! The proof that nothing panics from the bytes of a container to the class.
+//! Proof that nothing panics between the bytes of a container and the class.
 //!
-//! Container, input and arena are unknown to the compiler, as their lengths are: whatever lies there, no
-//! path leads to the panic handler, or this program would not link. It calls everything that a
-//! device calls: `Model::parse` and what a model tells, the layers, `Engine::new`, `infer`, `argmax`.
+//! The compiler knows neither contents nor lengths of container, input and arena. If a path to the
+//! panic handler existed, this program would not link. It calls everything that a device calls:
+//! `Model::parse` and the accessors of a model, the layers, `Engine::new`, `infer`, `argmax`.
 #![no_std]
 #![no_main]
 
@@ -12,7 +12,7 @@ use rarefy_bare as _;
 use rarefy_format::Model;
 use rarefy_runtime::{Engine, argmax};
 
-/// The class of `input`, or what was refused.
+/// Returns the class of `input`, `None` if something is rejected.
 fn classify(container: &[u8], input: &[u8], arena: &mut [u32]) -> Option<usize> {
     #[cfg(feature = "can-panic")]
     black_box(container[16]);
@@ -25,7 +25,7 @@ fn classify(container: &[u8], input: &[u8], arena: &mut [u32]) -> Option<usize> 
     engine.infer(input, arena).ok().map(argmax)
 }
 
-/// Where the program would start.
+/// The entry point.
 // SAFETY: the only symbol of this name in the program.
 #[unsafe(no_mangle)]
 extern "C" fn _start() -> ! {

@@ -23,6 +23,18 @@ impl Store {
     /// The sums are stored as they are.
     pub(super) const LOGITS: Store = Store(1 << 31);
 
+    /// Returns 1 for logits, 0 for a hidden layer.
+    #[inline(always)]
+    pub(super) fn is_logits(self) -> u32 {
+        self.0 >> 31
+    }
+
+    /// Returns the value of a hidden layer.
+    #[inline(always)]
+    pub(super) fn of(shift: u8) -> Store {
+        Store(u32::from(shift & 31))
+    }
+
     /// Returns the shift, or `None` for logits.
     #[inline(always)]
     pub(super) fn shift(self) -> Option<u8> {
@@ -56,7 +68,7 @@ impl Target {
         let bytes: &mut [u8] = bytemuck::must_cast_slice_mut(words);
         Some(Target {
             start: bytes.get_mut(..rows)?.as_mut_ptr(),
-            store: Store(u32::from(shift & 31)),
+            store: Store::of(shift),
         })
     }
 
@@ -68,29 +80,13 @@ impl Target {
             store: Store::LOGITS,
         })
     }
-
-    /// Returns the target of a layer whose sums are computed in `output` itself, one `i32` per
-    /// row, before they are stored there. `None` if `output` is too short for that.
-    #[cfg(all(cortex_m, feature = "columns"))]
-    #[inline(always)]
-    pub(super) fn in_place(output: Output<'_>, rows: usize) -> Option<Target> {
-        let (sums, store): (&mut [i32], _) = match output {
-            Output::Activations { words, shift } => {
-                let sums = bytemuck::must_cast_slice_mut(words);
-                (sums, Store(u32::from(shift & 31)))
-            }
-            Output::Logits(logits) => (logits, Store::LOGITS),
-        };
-        Some(Target {
-            start: sums.get_mut(..rows)?.as_mut_ptr().cast(),
-            store,
-        })
-    }
 }
 
 #[cfg(all(cortex_m, feature = "columns"))]
 mod columns {
     use core::mem::offset_of;
+
+    use super::Store;
 
     /// The arguments of the columns kernel, in the order in which it needs them.
     #[repr(C)]
@@ -111,12 +107,14 @@ mod columns {
         pub(crate) input: *const u8,
         /// 28: the end of the activations.
         pub(crate) end: *const u8,
+        /// 32: what becomes of the sums.
+        pub(crate) store: Store,
     }
 
     const _: () = assert!(
         offset_of!(ColumnsCall, rows) == 8
             && offset_of!(ColumnsCall, mask) == 12
-            && offset_of!(ColumnsCall, end) == 28
+            && offset_of!(ColumnsCall, store) == 32
     );
 }
 

@@ -23,10 +23,10 @@ pub(crate) fn run(
     output: Output<'_>,
     scratch: &mut [u32],
 ) -> Option<()> {
+    let target = Target::new(output, usize::from(rice.outputs()))?;
     let source = source.get(..usize::from(rice.inputs()))?;
     let scratch: &mut [u8] = bytemuck::must_cast_slice_mut(scratch);
     let scratch = scratch.get_mut(..rice.selected().map_or(0, usize::from))?;
-    let target = Target::new(output, usize::from(rice.outputs()))?;
     let stream = rice.stream();
     let mut call = RiceCall {
         // The block starts with a head of four bytes, so this is not before its first byte.

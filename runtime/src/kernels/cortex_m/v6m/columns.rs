@@ -11,25 +11,25 @@
 //! Registers: r0 sums, r1 mask (times 4), r2 activation, r3 section (during the search: input),
 //! r4 to r6 scratch, r7 words, r8 pairs, r9 input, r10 address of the last whole word, r11
 //! distance from an input to its start, r12 end of the section, lr second activation. Stack: 0
-//! the end of the input, 4 the call, 8 `store`; in a pair, its header and return address precede
+//! the end of the input, 4 the call, 8 `logits`; in a pair, its header and return address precede
 //! them.
 
 use core::arch::naked_asm;
 
-use crate::kernels::cortex_m::call::{ColumnsCall, Store};
+use crate::kernels::cortex_m::call::ColumnsCall;
 
 /// Runs a layer. Reads an activation once; of the pairs whose activations are not both 0, it reads
 /// the start, the header, and the sections of activations that are not 0; for each word it updates
-/// a sum. Finally it requantizes the sums in place, unless `store` is for logits.
+/// a sum. Finally it requantizes the sums in place, unless `logits` is 1.
 ///
 /// # Safety
 ///
-/// 1. `call` must be complete, with `rows` sums and biases.
+/// 1. `call` must be complete, with `rows` sums and biases; `logits` must be that of `store`.
 /// 2. There must be a start per two activations, and for a last one alone: the index of a header
 ///    whose three sections follow it.
 /// 3. The masked value of each word, of both words of a row alike, must be below `rows`.
 #[unsafe(naked)]
-pub(crate) unsafe extern "C" fn run(call: *const ColumnsCall, store: Store) {
+pub(crate) unsafe extern "C" fn run(call: *const ColumnsCall, logits: u32) {
     naked_asm!(
         r"
 .macro rfy_low
@@ -305,11 +305,12 @@ pub(crate) unsafe extern "C" fn run(call: *const ColumnsCall, store: Store) {
     b 6b
 
 .Lrfy_columns_done:
-    ldr r2, [sp, #8]
-    cmp r2, #0
-    blt 4f
+    ldr r4, [sp, #8]
+    cmp r4, #0
+    bne 4f
     ldr r4, [sp, #4]
     ldr r3, [r4, #8]
+    ldr r2, [r4, #32]
     mov r1, r0
     adds r3, r3, r1
     b 3f

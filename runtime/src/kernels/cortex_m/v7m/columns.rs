@@ -16,11 +16,11 @@
 //! r3 section, r4 and r5 scratch, r6 to r9 words, r10 header (during the search: address of the
 //! last two words), r11 input, r12 distance from an input to its start, less 4 for the word after
 //! it (M3, in a pair: the second activation). Stack: 0 the pairs, 4 the address of the last two
-//! words, 8 that of the last two bytes, 12 the call, 16 `store`.
+//! words, 8 that of the last two bytes, 12 the call, 16 `logits`.
 
 use core::arch::naked_asm;
 
-use crate::kernels::cortex_m::call::{ColumnsCall, Store};
+use crate::kernels::cortex_m::call::ColumnsCall;
 
 /// States that the DSP extension is there.
 #[cfg(cortex_m = "v7em")]
@@ -43,16 +43,16 @@ macro_rules! dsp {
 
 /// Runs a layer. Reads an activation once; of the pairs whose activations are not both 0, it reads
 /// the start, the header, and the sections of activations that are not 0; for each word it updates
-/// a sum. Finally it requantizes the sums in place, unless `store` is for logits.
+/// a sum. Finally it requantizes the sums in place, unless `logits` is 1.
 ///
 /// # Safety
 ///
-/// 1. `call` must be complete, with `rows` sums and biases.
+/// 1. `call` must be complete, with `rows` sums and biases; `logits` must be that of `store`.
 /// 2. There must be a start per two activations, and for a last one alone: the index of a header
 ///    whose three sections follow it.
 /// 3. The masked value of each word, of both words of a row alike, must be below `rows`.
 #[unsafe(naked)]
-pub(crate) unsafe extern "C" fn run(call: *const ColumnsCall, store: Store) {
+pub(crate) unsafe extern "C" fn run(call: *const ColumnsCall, logits: u32) {
     naked_asm!(
         dsp!(),
         r"
@@ -208,10 +208,10 @@ pub(crate) unsafe extern "C" fn run(call: *const ColumnsCall, store: Store) {
     blo 2b
     beq 1b
 
-    ldrd r2, r10, [sp, #12]
-    cmp r10, #0
-    blt 3f
+    ldrd r2, r3, [sp, #12]
+    cbnz r3, 3f
     ldr r3, [r2, #8]
+    ldr r10, [r2, #32]
     mov r1, r0
     b 2f
 1:  ldmia r0!, {r4-r9}
