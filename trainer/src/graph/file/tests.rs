@@ -366,25 +366,14 @@ fn unknown_names_and_unreadable_files_are_rejected() {
     );
 }
 
-/// Checks that ten times as many layers take about ten times as long, not a hundred times.
+/// Parses more layers than any step that is quadratic in their number would finish in a test.
 #[test]
-fn time_is_linear_in_the_number_of_layers() {
-    let text = |layers: usize| {
-        let layer = "[[layer]]\ntype = \"dense\"\nunits = 2\n";
-        format!(
-            "name = \"deep\"\ninput = [1, 1, 2]\n{}",
-            layer.repeat(layers)
-        )
-    };
-    let (few, many) = (text(2000), text(20_000));
-    let time = |text: &str| {
-        let begun = std::time::Instant::now();
-        let graph = parse(text).unwrap();
-        assert_eq!(graph.prunable().len(), text.matches("[[layer]]").count());
-        begun.elapsed()
-    };
-    // The minimum of several, because the machine may be busy.
-    let best = |text: &str| (0..5).map(|_| time(text)).min().unwrap();
-    let (few, many) = (best(&few), best(&many));
-    assert!(many < 40 * few, "{many:?} after {few:?}");
+fn a_hundred_thousand_layers_are_parsed() {
+    const LAYERS: usize = 100_000;
+    let layer = "[[layer]]\ntype = \"dense\"\nunits = 2\n";
+    let text = format!(
+        "name = \"deep\"\ninput = [1, 1, 2]\n{}",
+        layer.repeat(LAYERS)
+    );
+    assert_eq!(parse(&text).unwrap().prunable().len(), LAYERS);
 }
