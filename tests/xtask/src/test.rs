@@ -30,6 +30,9 @@ const FEATURES: &[&str] = &[
     "csr,residual",
 ];
 
+/// Oldest compiler that builds the format and the runtime: `rust-version` of their manifests.
+const OLDEST: &str = "1.88.0";
+
 /// Lints of the host's workspace.
 const LINTS: &[&str] = &["clippy", "--release", "--workspace", "--all-targets"];
 
@@ -56,6 +59,7 @@ const STEPS: &[Step] = &[
     ("firmware lints", |_| firmware_lints()),
     ("documentation", |_| documentation()),
     ("runtime features", |_| runtime_features()),
+    ("oldest compiler", |_| oldest_compiler()),
     ("windows", |_| windows()),
     ("dependencies", |_| dependencies()),
     ("tests", tests),
@@ -158,6 +162,31 @@ fn runtime_features() -> Result<Done, String> {
         command::run(&format!("runtime with only {features}"), &mut check)?;
     }
     Ok(Done::Run)
+}
+
+/// Checks that the format and the runtime compile with the oldest compiler that they state.
+fn oldest_compiler() -> Result<Done, String> {
+    let rustup = || {
+        let mut rustup = Command::new("rustup");
+        rustup.args(["run", OLDEST]).current_dir(root());
+        rustup
+    };
+    if !command::succeeds(rustup().args(["rustc", "--version"])) {
+        return Ok(Done::Skipped(format!(
+            "`rustup toolchain install --profile minimal {OLDEST}` installs it"
+        )));
+    }
+    let mut check = rustup();
+    check
+        .args(["cargo", "check", "--lib"])
+        .args(["--package", "rarefy-format", "--package", "rarefy-runtime"])
+        .args(["--features", "rarefy-format/alloc"])
+        .arg("--target-dir")
+        .arg(root().join("target").join("oldest"));
+    all(command::run(
+        &format!("format and runtime with Rust {OLDEST}"),
+        &mut check,
+    ))
 }
 
 /// Checks that the trainer compiles for Windows.
