@@ -216,7 +216,7 @@ fn code_is_compiled_for_the_board_to_tell_its_flash() {
         &[
             &format!("flash on microbit is {flash} bytes"),
             &format!(
-                "same integers takes {} bytes",
+                "same weights takes {} bytes",
                 number(&report, "/container_bytes")
             ),
         ],

@@ -404,7 +404,7 @@ fn without_json_people_are_told_on_stdout_and_progress_goes_to_stderr() {
         ("arch lenet-300-100", ["fc2.weight", "235,200"]),
         ("arch", ["resnet-18", "20,070,080"]),
         ("quotas", ["fc3.weight", "igq"]),
-        ("data list", ["digits", "inside the program"]),
+        ("data list", ["digits", "built in"]),
         ("boards", ["microbit", "262,144"]),
         (
             "effective --masks run/masks-direct.safetensors",

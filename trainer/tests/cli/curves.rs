@@ -148,7 +148,7 @@ fn a_curve_that_cannot_be_drawn_leaves_no_file() {
     misused(
         folder,
         "effective --curve c.png --pruner lamp",
-        &["--curve c.png", "would hold SVG", ".svg"],
+        &["--curve c.png", "would be an SVG file", ".svg"],
     );
     // Numbers of somebody's own, beside the picture.
     fs::write(folder.join("mine.csv"), "day,pruner\n").unwrap();

@@ -216,6 +216,7 @@ fn fewer_bits_than_a_layer_stores_are_told() {
             &notes,
             &[
                 &format!("{name} ({encoding}, {stored} bits)"),
+                "some layers store more bits than --weights int4",
                 "--encoding rice",
             ],
         );
@@ -229,10 +230,10 @@ fn fewer_bits_than_a_layer_stores_are_told() {
         folder,
         "export run --weights int4 --encoding rice -o s.rfy",
     ));
-    assert!(!notes.contains("less than some layers store"), "{notes}");
-    // The default is no wish.
+    assert!(!notes.contains("more bits than"), "{notes}");
+    // The default was not asked for.
     let (_, notes) = texts(&run(folder, "export run -o m.rfy"));
-    assert!(!notes.contains("less than some layers store"), "{notes}");
+    assert!(!notes.contains("more bits than"), "{notes}");
 }
 
 #[test]

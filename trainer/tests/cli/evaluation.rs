@@ -79,7 +79,7 @@ fn a_container_is_run_on_the_data_it_was_made_for_or_the_data_is_asked_for() {
         runs::pruned().container
     );
     let (stdout, stderr) = said(folder, "eval model.rfy");
-    says(&stdout, &["2,000 test images of digits right"]);
+    says(&stdout, &["2,000 test images of digits correct"]);
     assert_eq!(stderr, "data: digits, which model.rfy was made for\n");
     let score = json(folder, "eval model.rfy");
     assert_eq!(
@@ -126,28 +126,28 @@ fn a_container_is_run_on_the_data_it_was_made_for_or_the_data_is_asked_for() {
     let (_, stderr) = said(folder, "inspect model.rfy");
     says(
         &stderr,
-        &["model.rfy.json belongs to another container", "ignored"],
+        &["model.rfy.json belongs to another container", "ignoring"],
     );
     fs::write(folder.join("model.rfy.json"), "{").unwrap();
     let (_, stderr) = said(folder, "inspect model.rfy");
     says(
         &stderr,
-        &["model.rfy.json", "ignored", "export the model again"],
+        &["ignoring model.rfy.json", "export the model again"],
     );
     for command in ["eval model.rfy", "measure model.rfy --board microbit"] {
         let sentence = misuse(folder, command);
         says(&sentence, &["which data model.rfy was made for", "--data"]);
         // It is there, and why it does not count is said.
-        says(&sentence, &["model.rfy.json is not what `export` writes"]);
+        says(
+            &sentence,
+            &["model.rfy.json is not a companion written by `export`"],
+        );
         assert!(!sentence.contains("there is no"), "{sentence}");
     }
     // With the data given, nobody knows what the network has seen of it.
     fs::remove_file(folder.join("model.rfy.json")).unwrap();
     let (_, stderr) = said(folder, "eval model.rfy --data digits");
-    says(
-        &stderr,
-        &["which images model.rfy was trained on is not known"],
-    );
+    says(&stderr, &["the training images of model.rfy are unknown"]);
     assert!(json(folder, "eval model.rfy --data digits")["trained_on"].is_null());
 }
 
@@ -175,7 +175,7 @@ fn a_folder_is_found_from_elsewhere_and_missed_when_it_moves_or_changes() {
         10,
     );
     let (stdout, stderr) = said(folder, "eval model.rfy --data ./mixed");
-    says(&stdout, &["(7 of them it was trained on)"]);
+    says(&stdout, &["(7 of them used for training)"]);
     says(
         &stderr,
         &[
@@ -204,7 +204,10 @@ fn a_folder_is_found_from_elsewhere_and_missed_when_it_moves_or_changes() {
 
     write(&folder.join("data"), [&train, &images(200..260, SHAPE)], 10);
     let sentence = refusal(folder, "eval model.rfy");
-    says(&sentence, &["holds other images", "model.rfy", "--data"]);
+    says(
+        &sentence,
+        &["images or labels of", "changed since model.rfy", "--data"],
+    );
     json(folder, "eval model.rfy --data ./data");
     fs::rename(folder.join("data"), folder.join("moved")).unwrap();
     let sentence = refusal(folder, "eval model.rfy");
@@ -214,7 +217,7 @@ fn a_folder_is_found_from_elsewhere_and_missed_when_it_moves_or_changes() {
     );
     // What it was trained on is not here to compare with.
     let (_, stderr) = said(folder, "eval model.rfy --data ./moved");
-    says(&stderr, &["warning", "which is not here"]);
+    says(&stderr, &["warning", "which was not found"]);
 }
 
 #[test]
@@ -228,7 +231,7 @@ fn digits_are_training_images_of_mnist_even_where_that_is_not() {
     let (stdout, stderr) = said(folder, "eval model.rfy --data digits");
     says(
         &stdout,
-        &["2,000 test images of digits (2,000 of them it was trained on)"],
+        &["2,000 test images of digits (2,000 of them used for training)"],
     );
     says(&stderr, &["warning: model.rfy was trained on mnist"]);
     // Without --data it is MNIST that is wanted, and how to have it is said.
@@ -267,8 +270,8 @@ fn data_that_cannot_be_right_is_refused_and_what_is_apart_is_said() {
     let (_, stderr) = said(folder, &format!("eval {narrow}"));
     let words = [
         "made for digits",
-        "mean 0.1307 and deviation 0.3081",
-        "10 classes apart",
+        "mean 0.1307 and standard deviation 0.3081",
+        "has 10 classes",
         "has 4",
     ];
     says(&stderr, &words);

@@ -171,7 +171,7 @@ fn an_interruption_says_truly_what_goes_on() {
         (
             "train --epochs 3 -o forced --force",
             "forced",
-            "the same command goes on from forced, with --force left out",
+            "the same command goes on from forced, without --force",
         ),
         (
             "quickstart --epochs 3 -o quick",

@@ -249,7 +249,10 @@ fn a_pruner_that_falls_apart_before_the_target_leaves_its_last_connected_masks()
     let output = program::run(folder, &format!("{prune} --compression 6 --json"));
     let (stdout, stderr) = texts(&output);
     assert_eq!(output.status.code(), Some(0), "{stderr}");
-    says(&stderr, &["magnitude/global", "falls apart", "6", "3.6x"]);
+    says(
+        &stderr,
+        &["magnitude/global", "disconnects the network", "6", "3.6x"],
+    );
     let report = object(&stdout);
     assert_eq!(report["collapsed"], true);
     assert_eq!(

@@ -62,8 +62,7 @@ fn more_than_there_is_is_said() {
         assert_eq!(output.status.code(), Some(0), "{stderr}");
         stderr
     };
-    let digits =
-        "--samples 8001 is more than the 8,000 training images of digits: all 8,000 are used";
+    let digits = "--samples 8001 is more than the 8,000 training images of digits: using all 8,000";
     says(&said("--samples 8001"), &[digits]);
     let masks = fs::read(folder.join("m")).unwrap();
     assert!(!said("--samples 8000").contains("--samples"));
