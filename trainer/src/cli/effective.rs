@@ -30,8 +30,8 @@ pub(super) struct Arguments {
     /// Safetensors file to write the effective masks to
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
-    /// Plot effective against direct compression of pruners to this SVG file, and write the numbers
-    /// to a CSV file of the same name (an unrelated CSV file is not overwritten)
+    /// Plot effective against direct compression of pruners to this SVG file, and write the
+    /// numbers to a CSV file of the same name (an unrelated CSV file is not overwritten)
     #[arg(long, value_name = "FILE.svg", conflicts_with_all = ["masks", "out"], requires = "pruners")]
     curve: Option<PathBuf>,
     #[arg(long = "pruner", value_name = "PRUNER", requires = "curve", conflicts_with = "masks", help = format!("Pruner to plot (repeatable): {}", Pruner::names().join(", ")))]

@@ -29,8 +29,8 @@ const NOTABLE_LOSS: f64 = 0.003;
 pub(super) struct Arguments {
     /// Run folder written by `rarefy train`
     run: PathBuf,
-    /// Output file, overwritten if it exists [default: model.rfy, or model.rs with --emit rust; the
-    /// default file is not overwritten]
+    /// Output file, overwritten if it exists [default: model.rfy, or model.rs with --emit rust;
+    /// the default file is not overwritten]
     #[arg(long, short, value_name = "FILE")]
     out: Option<PathBuf>,
     /// Output format
@@ -39,8 +39,8 @@ pub(super) struct Arguments {
     /// Objective to minimise when choosing the encodings
     #[arg(long, value_enum, default_value_t = Optimize::Balanced)]
     optimize: Optimize,
-    /// Type of the stored weights; weights packed with an index in 16 bits use all bits left by the
-    /// index
+    /// Type of the stored weights; weights packed with an index in 16 bits use all bits left by
+    /// the index
     #[arg(long, value_enum, default_value_t = Weights::Int6)]
     weights: Weights,
     /// Board to predict instructions for, and to measure the flash of Rust code on [default:

@@ -125,8 +125,8 @@ fn describe(report: &Report) -> String {
     )
 }
 
-/// Formats the number of weights that deployment inserted: ", plus 3 inserted by deployment". Empty
-/// if there are none.
+/// Formats the number of weights that deployment inserted: ", plus 3 inserted by deployment".
+/// Empty if there are none.
 fn inserted(model: &ModelReport) -> String {
     match model.inserted_nonzeros {
         0 => String::new(),

@@ -17,8 +17,8 @@ use crate::deploy::{DeployError, container};
 use crate::device::{Boards, firmware_folder};
 use crate::numbers::thousands;
 
-/// Means and standard deviations of pixels count as equal if they differ by less than this share of
-/// the standard deviation.
+/// Means and standard deviations of pixels count as equal if they differ by less than this share
+/// of the standard deviation.
 const SAME_NORMALISATION: f32 = 0.01;
 
 /// The advice on data that has moved.
@@ -51,7 +51,8 @@ pub(super) enum Seen {
 }
 
 impl ModelFile {
-    /// Reads the container `path` and its companion, and notes why the companion is ignored if it is.
+    /// Reads the container `path` and its companion, and notes why the companion is ignored if it
+    /// is.
     pub(super) fn open(path: &Path, console: &Console) -> Result<Self> {
         let bytes = container::read(path)?;
         container::parse(&bytes, path)?;
@@ -231,7 +232,8 @@ impl ModelFile {
         seen
     }
 
-    /// Returns the command that measures it on the board it was exported for, with `data` if given.
+    /// Returns the command that measures it on the board it was exported for, with `data` if
+    /// given.
     pub(super) fn measure_line(&self, data: Option<&str>) -> Line {
         let companion = self.companion();
         let core = companion.map_or(Core::M4, |companion| companion.core);
@@ -262,8 +264,8 @@ fn seen_elsewhere(origin: &Origin, data: &Dataset) -> Seen {
     }
 }
 
-/// Describes why accuracy on `data`, another dataset than `origin`, may not be comparable, if there
-/// is a reason.
+/// Describes why accuracy on `data`, another dataset than `origin`, may not be comparable, if
+/// there is a reason.
 fn apart(origin: &Origin, data: &Dataset) -> Option<String> {
     let Normalisation { mean, std, .. } = data.normalisation;
     let (trained_mean, trained_std) = (origin.pixel_mean, origin.pixel_std);

@@ -10,7 +10,7 @@
 //! | `prune` | the same command with `-o`, or `effective` of the masks | |
 //! | `effective` | the same command with `--out` | [`Why::Masks`], [`Why::Picture`] |
 //! | `train` | `export` the run | [`Why::Limit`] |
-//! | `export` | `measure` on the target board, with `--build-only` if its probe is missing | [`Why::Code`] |
+//! | `export` | `measure` on the target board (`--build-only` without a probe) | [`Why::Code`] |
 //! | `inspect` | `eval` the container | [`Why::Data`] |
 //! | `eval` | `measure` the container | |
 //! | `boards` | `setup --dry-run` | |
@@ -150,8 +150,8 @@ impl fmt::Display for Line {
     }
 }
 
-/// Quotes `word` for a POSIX shell if it contains anything but letters, digits and punctuation that
-/// a shell does not interpret.
+/// Quotes `word` for a POSIX shell if it contains anything but letters, digits and punctuation
+/// that a shell does not interpret.
 pub(super) fn quoted(word: &str) -> Cow<'_, str> {
     let plain = |c: char| c.is_ascii_alphanumeric() || "_@%+=:,./-".contains(c);
     if !word.is_empty() && word.chars().all(plain) {
@@ -161,7 +161,8 @@ pub(super) fn quoted(word: &str) -> Cow<'_, str> {
     }
 }
 
-/// Returns `name`, or the first of `stem-2.ending`, `stem-3.ending` and so on, that does not exist.
+/// Returns `name`, or the first of `stem-2.ending`, `stem-3.ending` and so on, that does not
+/// exist.
 pub(super) fn free(name: &str) -> PathBuf {
     let (stem, ending) = name.rsplit_once('.').unwrap_or((name, ""));
     let names = (2..).map(|number| PathBuf::from(format!("{stem}-{number}.{ending}")));

@@ -1,7 +1,7 @@
 //! Checks of output files: a command never writes to a file it reads or to a file of a run folder.
 //!
-//! A file that the user named is overwritten. A file that the command named itself (a default name, or
-//! one derived from another) is overwritten only if the same kind of command wrote it
+//! A file that the user named is overwritten. A file that the command named itself (a default
+//! name, or one derived from another) is overwritten only if the same kind of command wrote it
 //! ([`check_unnamed`]).
 
 use std::ffi::OsString;
@@ -83,8 +83,8 @@ pub(super) fn check_svg(option: &str, picture: &Path) -> Result<()> {
     }
 }
 
-/// Returns the folder of `path` with links resolved, and the file name. None if the folder does not
-/// exist.
+/// Returns the folder of `path` with links resolved, and the file name. None if the folder does
+/// not exist.
 fn place(path: &Path) -> Option<(PathBuf, OsString)> {
     let name = path.file_name()?.to_owned();
     let folder = match path.parent()? {

@@ -20,7 +20,8 @@ pub(super) struct Arguments {
     pruning: pruning::Options,
     #[command(flatten)]
     source: source::Options,
-    /// Safetensors file to write the masks to (`rarefy effective --out` writes their connected part)
+    /// Safetensors file to write the masks to (`rarefy effective --out` writes their connected
+    /// part)
     #[arg(long, short, value_name = "FILE")]
     out: Option<PathBuf>,
 }

@@ -1,4 +1,5 @@
-//! `rarefy quickstart`: trains, prunes and exports a network, runs it on boards, and prints a summary.
+//! `rarefy quickstart`: trains, prunes and exports a network, runs it on boards, and prints a
+//! summary.
 
 use std::path::{Path, PathBuf};
 
@@ -35,8 +36,8 @@ pub(super) struct Arguments {
     /// Dataset: a name listed by `rarefy data list`, or a folder of IDX files
     #[arg(long, default_value = "digits")]
     data: String,
-    /// Folder for the run, the container and the results; an interrupted quickstart in it is resumed,
-    /// a finished one is replaced
+    /// Folder for the run, the container and the results; an interrupted quickstart in it is
+    /// resumed, a finished one is replaced
     #[arg(long, short, value_name = "FOLDER", default_value = "runs/quickstart")]
     out: PathBuf,
     /// Board to measure on (repeatable)
@@ -157,8 +158,8 @@ pub(super) fn run(arguments: Arguments, console: &Console) -> Result<()> {
 /// # Errors
 /// Returns an error if it holds another run.
 fn check_folder(out: &Path, recipe: &Recipe) -> Result<bool> {
-    // The figures are written last. A folder without them holds an interrupted quickstart, which is
-    // resumed, or another command's run, which is not replaced.
+    // The figures are written last. A folder without them holds an interrupted quickstart, which
+    // is resumed, or another command's run, which is not replaced.
     let finished = out.join(FIGURES).exists();
     if !finished && out.join("run.toml").exists() && !RunFolder::holds(out, recipe) {
         return Err(anyhow!(
@@ -210,7 +211,9 @@ fn check_boards(boards: &[&Board]) -> Result<()> {
         match device::check_runner(board, &machine) {
             Err(RunError::NoProbe { board }) => {
                 return Err(anyhow!(
-                    "{board} is a real board, but probe-rs, which runs it, is not on the PATH: install it from https://probe.rs, or give an emulated board, such as --board {DEFAULT_BOARD}"
+                    "{board} is a real board, but probe-rs, which runs it, is not on the PATH: \
+                     install it from https://probe.rs, or give an emulated board, such as \
+                     --board {DEFAULT_BOARD}"
                 ));
             }
             checked => checked?,

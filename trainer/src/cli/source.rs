@@ -18,12 +18,12 @@ use crate::pruning::{Pruner, Source, Weights};
 /// The input of pruners.
 #[derive(Debug, Args)]
 pub(super) struct Options {
-    /// Safetensors file of the weights to rank, with the tensors listed by `rarefy arch` [default: the
-    /// initial weights of --seed]
+    /// Safetensors file of the weights to rank, with the tensors listed by `rarefy arch` [default:
+    /// the initial weights of --seed]
     #[arg(long, value_name = "FILE")]
     weights: Option<PathBuf>,
-    /// Dataset whose training images snip and grasp read: a name listed by `rarefy data list`, or a
-    /// folder of IDX files
+    /// Dataset whose training images snip and grasp read: a name listed by `rarefy data list`, or
+    /// a folder of IDX files
     #[arg(long)]
     data: Option<String>,
     /// Seed of all random numbers
@@ -32,7 +32,8 @@ pub(super) struct Options {
     /// Loss whose gradients snip computes
     #[arg(long, value_enum, default_value_t)]
     loss: Loss,
-    /// Number of training images for snip [default: as in the paper's code, 30,000 for LeNet-300-100]
+    /// Number of training images for snip [default: as in the paper's code, 30,000 for
+    /// LeNet-300-100]
     #[arg(long, value_name = "IMAGES", value_parser = usage::count)]
     samples: Option<NonZeroUsize>,
     /// Device to compute gradients on

@@ -12,8 +12,8 @@ use crate::threads;
 /// The number of threads.
 #[derive(Debug, Args)]
 pub(super) struct Options {
-    /// Number of threads, at most the number of cores; does not affect results [default: all cores for
-    /// layers large enough to benefit, otherwise one]
+    /// Number of threads, at most the number of cores; does not affect results [default: all cores
+    /// for layers large enough to benefit, otherwise one]
     #[arg(long, value_name = "N")]
     threads: Option<NonZeroUsize>,
 }

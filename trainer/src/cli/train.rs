@@ -67,13 +67,13 @@ pub(super) struct Options {
     /// Loss whose gradients snip computes
     #[arg(long, value_enum, default_value_t)]
     loss: Loss,
-    /// Safetensors file of a trained dense network, with the tensors listed by `rarefy arch`; replaces
-    /// dense training. With --after finetune it must include biases and batch norms; running_mean and
-    /// running_var are optional and computed from the training images if missing
+    /// Safetensors file of a trained dense network, with the tensors listed by `rarefy arch`;
+    /// replaces dense training. With --after finetune it must include biases and batch norms;
+    /// running_mean and running_var are optional and computed from the training images if missing
     #[arg(long, value_name = "FILE")]
     weights: Option<PathBuf>,
-    /// Mean of the input normalisation (pixel / 255 - MEAN) / STD, a number or a fraction [default: the
-    /// dataset's]
+    /// Mean of the input normalisation (pixel / 255 - MEAN) / STD, a number or a fraction
+    /// [default: the dataset's]
     #[arg(long, value_parser = number, allow_hyphen_values = true)]
     mean: Option<f32>,
     /// Standard deviation of the input normalisation; for raw pixels (0 to 255), give --mean 0

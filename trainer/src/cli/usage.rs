@@ -1,8 +1,8 @@
 //! Distinguishes wrong usage (exit code 2) from failures (exit code 1).
 //!
-//! Wrong usage is an error in the command line itself: unknown names, numbers out of range, options
-//! that are missing or contradict each other. clap finds most of these; the rest are errors of the
-//! library or of [`wrong`].
+//! Wrong usage is an error in the command line itself: unknown names, numbers out of range,
+//! options that are missing or contradict each other. clap finds most of these; the rest are
+//! errors of the library or of [`wrong`].
 
 use std::num::NonZeroUsize;
 

@@ -1,6 +1,6 @@
-//! The bytes of a container as stacked bars: one bar per layer, split into positions, values, biases
-//! and parameters, with a mark at the information limit of positions and values. The last bar is the
-//! overhead that belongs to no layer.
+//! The bytes of a container as stacked bars: one bar per layer, split into positions, values,
+//! biases and parameters, with a mark at the information limit of positions and values. The last
+//! bar is the overhead that belongs to no layer.
 
 use plotters::coord::Shift;
 use plotters::prelude::*;
@@ -24,8 +24,8 @@ const HEIGHT: i32 = 20;
 /// Pixels below the last layer.
 const BOTTOM: i32 = 46;
 
-/// Parts of a layer's bytes, in colours that are distinct for all kinds of colour vision (Okabe & Ito
-/// 2008).
+/// Parts of a layer's bytes, in colours that are distinct for all kinds of colour vision (Okabe &
+/// Ito 2008).
 const PARTS: [(&str, RGBColor); 4] = [
     ("positions", RGBColor(0, 114, 178)),
     ("values", RGBColor(230, 159, 0)),

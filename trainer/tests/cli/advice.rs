@@ -26,12 +26,12 @@ impl Desk {
         Self { root }
     }
 
-    /// Where the user stands.
+    /// Returns the folder the user works in.
     fn here(&self) -> PathBuf {
         self.root.path().join("here I stand")
     }
 
-    /// The command that a shell runs here when `line` is pasted.
+    /// Returns the command that a shell runs here for `line`.
     fn shell(&self, line: &str) -> Command {
         let environment = command(&self.here(), "");
         let mut shell = Command::new("sh");
@@ -49,7 +49,7 @@ impl Desk {
         shell
     }
 
-    /// What is next after `line`, pasted here, which must succeed.
+    /// Runs `line` here, which must succeed, and returns the next command.
     fn next(&self, line: &str) -> Option<String> {
         next(line, &self.shell(line).output().unwrap())
     }
@@ -66,7 +66,7 @@ impl Desk {
     }
 }
 
-/// What `output`, of the command `line`, says to run next.
+/// Returns the next command that `output`, of the command `line`, names.
 fn next(line: &str, output: &Output) -> Option<String> {
     let (stdout, stderr) = texts(output);
     assert_eq!(output.status.code(), Some(0), "{line}: {stderr}");

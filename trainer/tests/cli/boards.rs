@@ -13,7 +13,7 @@ use crate::program::{self, json, object, says, texts};
 use crate::runs;
 use crate::tools::fake;
 
-/// Whether programs for the board `name` can be built and run here; says why not.
+/// Returns whether programs for the board `name` can be built and run here; prints why not.
 pub(crate) fn ready(name: &str) -> bool {
     let boards = Boards::discover(&firmware_folder().unwrap()).unwrap();
     let setup = Setup::plan(&Machine::default(), [boards.get(name).unwrap()]).unwrap();
@@ -142,7 +142,8 @@ fn a_board_that_is_not_here_is_told_what_the_program_takes() {
     if !ready("mps2-an386") {
         return;
     }
-    // The same core and compiler as the emulated board's, so nothing is needed that may be missing.
+    // The same core and compiler as the emulated board's, so nothing is needed that may be
+    // missing.
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     fs::write(folder.join("model.rfy"), &runs::pruned().container).unwrap();

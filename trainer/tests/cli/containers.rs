@@ -102,7 +102,7 @@ fn what_is_no_container_is_said_to_be_none() {
     }
 }
 
-/// A container of one dense layer.
+/// Returns a container of one dense layer.
 fn one_layer(inputs: u16, outputs: usize) -> Vec<u8> {
     let row = (0..inputs).map(|column| (column, 1)).collect();
     let layer = LayerSpec::dense(Encoding::Dense, 0, vec![1; outputs], vec![row; outputs]);
@@ -135,8 +135,8 @@ fn a_model_for_other_data_is_refused_with_both_sizes() {
     );
 }
 
-/// A container of a strided, padded and pooled convolution, four of its six channels left, and a
-/// dense layer.
+/// Returns a container of a strided, padded and pooled convolution, four of its six channels left,
+/// and a dense layer.
 fn convolution() -> Vec<u8> {
     let padding = Margin {
         top: 1,

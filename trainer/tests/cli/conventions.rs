@@ -1,11 +1,10 @@
-//! What every command keeps to: stdout and stderr, exit codes, help, pipes that close.
+//! Conventions of every command: help, exit codes, results on stdout, notes on stderr.
 
-use std::fs::{self, File};
-use std::io;
+use std::fs;
 
 use serde_json::Value;
 
-use crate::program::{command, json, object, refusal, run, says, sentence, texts};
+use crate::program::{json, object, refusal, run, says, sentence, texts};
 use crate::runs;
 
 /// Each command with options of its own that its help must tell of.
@@ -64,7 +63,7 @@ const COMMANDS: [(&str, &[&str]); 13] = [
     ("setup", &["--dry-run"]),
 ];
 
-/// Whether `value` has all of `keys`, none of them null; a key may be a path such as `a/b`.
+/// Checks that `value` has all of `keys`, none of them null. A key may be a path such as `a/b`.
 fn has(value: &Value, keys: &[&str]) {
     for key in keys {
         let found = value.pointer(&format!("/{key}"));
@@ -215,7 +214,7 @@ fn commands_that_show_something_print_one_object() {
 }
 
 #[test]
-fn training_and_exporting_print_what_they_made() {
+fn training_prints_what_it_made() {
     let run = runs::pruned();
     let trained = &run.trained;
     has(
@@ -274,7 +273,11 @@ fn training_and_exporting_print_what_they_made() {
         .map(|line| line.split(',').next().unwrap())
         .collect();
     assert_eq!(heads, ["phase", "dense", "dense", "pruned", "pruned"]);
+}
 
+#[test]
+fn exporting_prints_what_it_made() {
+    let run = runs::pruned();
     let exported = &run.exported;
     has(
         exported,
@@ -290,7 +293,7 @@ fn training_and_exporting_print_what_they_made() {
     );
     assert_eq!(
         exported["accuracy"]["pruned"],
-        trained["accuracy"]["pruned"]
+        run.trained["accuracy"]["pruned"]
     );
     assert_eq!(exported["bytes"], run.container.len());
 }
@@ -432,124 +435,4 @@ fn errors_are_one_line_with_exit_code_1() {
     let output = run(folder, "inspect missing.rfy");
     assert_eq!(texts(&output).0, "");
     says(&sentence(&output), &["missing.rfy"]);
-}
-
-#[test]
-fn a_reader_that_goes_away_is_no_error() {
-    let folder = tempfile::tempdir().unwrap();
-    for arguments in [
-        "arch lenet-300-100",
-        "quotas --json",
-        "--help",
-        "train --help",
-        "--version",
-    ] {
-        let (reader, writer) = io::pipe().unwrap();
-        drop(reader);
-        let output = command(folder.path(), arguments)
-            .stdout(writer)
-            .output()
-            .unwrap();
-        assert_eq!(
-            (output.status.code(), texts(&output).1.as_str()),
-            (Some(0), ""),
-            "{arguments}"
-        );
-    }
-}
-
-#[test]
-fn nobody_listening_on_stderr_changes_no_exit_code() {
-    let folder = tempfile::tempdir().unwrap();
-    for (arguments, code) in [
-        ("inspect missing.rfy", 1),
-        ("train --no-such-option", 2),
-        (
-            "train --pruner random/igq --compression 10 --epochs 1 -o run",
-            0,
-        ),
-    ] {
-        let (reader, writer) = io::pipe().unwrap();
-        drop(reader);
-        let output = command(folder.path(), arguments)
-            .stderr(writer)
-            .output()
-            .unwrap();
-        assert_eq!(output.status.code(), Some(code), "{arguments}");
-    }
-}
-
-#[test]
-#[cfg(target_os = "linux")]
-fn a_result_that_cannot_be_written_is_an_error() {
-    let folder = tempfile::tempdir().unwrap();
-    for arguments in [
-        "arch lenet-300-100",
-        "data list --json",
-        "--help",
-        "train --help",
-        "--version",
-    ] {
-        let full = File::options().write(true).open("/dev/full").unwrap();
-        let output = command(folder.path(), arguments)
-            .stdout(full)
-            .output()
-            .unwrap();
-        says(&sentence(&output), &["standard output", "No space left"]);
-    }
-}
-
-/// Names may hold what a terminal obeys; it never reaches one.
-#[test]
-fn control_characters_of_names_are_escaped() {
-    use std::os::unix::ffi::OsStrExt;
-
-    let folder = tempfile::tempdir().unwrap();
-    let folder = folder.path();
-    let evil = "\u{1b}[2J\u{9b}31m\u{7f}";
-    let tensors = [(evil, crate::tensors::single(&[1], &[0.0]))].into();
-    crate::tensors::write(&folder.join("w"), &tensors);
-    let network = "name = \"own\"\ninput = [1, 28, 28]\n[[layer]]\ntype = \"dense\"\nunits = 10\n";
-    fs::write(folder.join(format!("{evil}.toml")), network).unwrap();
-    let said = |arguments: &[&str]| {
-        let mut command = command(folder, "");
-        let output = command.args(arguments).output().unwrap();
-        let shown = [output.stdout.as_slice(), &output.stderr].concat();
-        let shown = String::from_utf8(shown).unwrap();
-        let obeyed = |c: char| c.is_control() && c != '\n';
-        assert!(!shown.contains(obeyed), "{arguments:?}: {shown:?}");
-        shown
-    };
-    let escaped = r"\u{1b}[2J\u{9b}31m\u{7f}";
-    let network = format!("{evil}.toml");
-    for arguments in [
-        &["inspect", evil][..],
-        &["train", "--data", evil],
-        &["arch", evil],
-        &["prune", "--weights", "w", "--pruner", "lamp"],
-        &["effective", "--masks", evil],
-    ] {
-        says(&said(arguments), &[escaped]);
-    }
-    for arguments in [["export", "run", evil], ["train", "--type", evil]] {
-        // clap leaves out most of them.
-        says(&said(&arguments), &[r"\u{9b}31m"]);
-    }
-    // What could not be pasted is not said to be next.
-    let prune = ["prune", "--pruner", "random/igq", "-o", evil];
-    says(&said(&prune), &["No command is next"]);
-    says(&said(&["arch", &network]), &["No command is next"]);
-    says(&said(&["data", "list"]), &["Next: rarefy train"]);
-    // JSON has escapes of its own.
-    let mut prune = command(folder, "effective --pruner random/igq --json --quiet");
-    let output = prune.args(["--curve", evil]).output().unwrap();
-    let (stdout, stderr) = texts(&output);
-    assert_eq!(stderr, "");
-    assert!(!stdout.trim_end().contains(char::is_control), "{stdout:?}");
-    assert_eq!(object(&stdout)["svg"], evil);
-    assert!(
-        folder
-            .join(std::ffi::OsStr::from_bytes(evil.as_bytes()))
-            .exists()
-    );
 }

@@ -7,11 +7,38 @@ use serde_json::Value;
 
 use crate::program::{json, misused, refused, run, says, texts};
 
-/// The lines of the CSV file `path`, divided at commas.
+/// Reads the CSV file `path` as lines of fields.
 fn lines(path: &Path) -> Vec<Vec<String>> {
     let text = fs::read_to_string(path).unwrap();
     let fields = |line: &str| line.split(',').map(str::to_owned).collect();
     text.lines().map(fields).collect()
+}
+
+/// Checks that the points of a pruner's `curve` are those of the next `rows` of the CSV file.
+fn check<'a>(curve: &Value, pruner: &str, rows: &mut impl Iterator<Item = &'a Vec<String>>) {
+    let points = curve["points"].as_array().unwrap();
+    assert!(points.len() > 50, "{pruner}");
+    let mut before = u64::MAX;
+    for point in points {
+        let count = |key: &str| point[key].as_u64().unwrap();
+        let (direct, effective) = (count("direct"), count("effective"));
+        assert!(
+            0 < effective && effective <= direct && direct <= before,
+            "{pruner}"
+        );
+        assert!(direct >= 44, "--most: {point}");
+        before = direct;
+        let row = rows.next().unwrap();
+        assert_eq!(
+            row[..3],
+            [pruner.into(), direct.to_string(), effective.to_string()]
+        );
+        let compression: f64 = row[4].parse().unwrap();
+        assert!(
+            (compression - 44_190.0 / effective as f64).abs() < 1e-3,
+            "{row:?}"
+        );
+    }
 }
 
 #[test]
@@ -44,29 +71,7 @@ fn the_picture_and_the_numbers_are_those_printed() {
     assert_eq!(curves.len(), pruners.len());
     for (curve, pruner) in curves.iter().zip(pruners) {
         assert_eq!(curve["pruner"], pruner);
-        let points = curve["points"].as_array().unwrap();
-        assert!(points.len() > 50, "{pruner}");
-        let mut before = u64::MAX;
-        for point in points {
-            let count = |key: &str| point[key].as_u64().unwrap();
-            let (direct, effective) = (count("direct"), count("effective"));
-            assert!(
-                0 < effective && effective <= direct && direct <= before,
-                "{pruner}"
-            );
-            assert!(direct >= 44, "--most: {point}");
-            before = direct;
-            let row = rows.next().unwrap();
-            assert_eq!(
-                row[..3],
-                [pruner.into(), direct.to_string(), effective.to_string()]
-            );
-            let compression: f64 = row[4].parse().unwrap();
-            assert!(
-                (compression - 44_190.0 / effective as f64).abs() < 1e-3,
-                "{row:?}"
-            );
-        }
+        check(curve, pruner, &mut rows);
     }
     assert_eq!(rows.next(), None);
 
@@ -105,7 +110,7 @@ fn a_point_is_what_pruning_directly_leaves() {
     }
 }
 
-/// Each curve ends at the last mask that is connected, which `prune` finds by search.
+/// Checks that each curve ends at the last connected mask, which `prune` finds by search.
 #[test]
 fn a_curve_ends_where_the_network_falls_apart() {
     let folder = tempfile::tempdir().unwrap();

@@ -40,7 +40,7 @@ fn labels(count: usize) -> Vec<u8> {
     bytes
 }
 
-/// A whole set of 200 and 100 images of 28 x 28 pixels.
+/// Writes a complete dataset of 200 and 100 images of 28 x 28 pixels.
 fn whole(folder: &Path) {
     fs::create_dir_all(folder).unwrap();
     for (name, bytes) in
@@ -52,7 +52,8 @@ fn whole(folder: &Path) {
     }
 }
 
-/// Checks that training and evaluating on the folder `data` are refused alike, and nothing is made.
+/// Checks that training and evaluating on the folder `data` are refused alike, and nothing is
+/// made.
 fn refused(folder: &Path, words: &[&str]) {
     fs::write(folder.join("model.rfy"), &runs::pruned().container).unwrap();
     let train = refusal(folder, "train --data ./data --epochs 1 --batch 50 -o run");

@@ -49,7 +49,7 @@ fn run(folder: &Path, kilobytes: usize, arguments: &str) -> Option<Output> {
     Some(command.output().unwrap())
 }
 
-/// The names of the files that were left on the disk.
+/// Returns the names of the files left on the disk.
 fn left(folder: &Path, run: &str) -> Vec<String> {
     let entries = fs::read_dir(folder.join("left").join(run)).unwrap();
     let mut names: Vec<String> = entries

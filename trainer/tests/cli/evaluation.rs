@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::program::{json, misuse, refusal, run, says, texts};
 use crate::runs;
 
-/// Images of `shape`, none like another: the place of an image is in its pixels.
+/// Returns distinct images of `shape`: the pixels encode the index.
 fn images(places: impl Iterator<Item = usize>, [channels, rows, columns]: [usize; 3]) -> Images {
     let size = channels * rows * columns;
     let pixel = |place: usize, i: usize| match i {
@@ -45,7 +45,7 @@ fn write(folder: &Path, [train, test]: [&Images; 2], classes: usize) {
 
 const SHAPE: [usize; 3] = [1, 28, 28];
 
-/// What `arguments` print on stdout and stderr, of a command that succeeds.
+/// Runs a command that succeeds, and returns its stdout and stderr.
 fn said(folder: &Path, arguments: &str) -> (String, String) {
     let output = run(folder, arguments);
     let (stdout, stderr) = texts(&output);
@@ -53,7 +53,7 @@ fn said(folder: &Path, arguments: &str) -> (String, String) {
     (stdout, stderr)
 }
 
-/// A folder with the shared run, exported to `model.rfy`.
+/// Creates a folder with the shared run, exported to `model.rfy`.
 fn exported() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     runs::pruned().lay_out(&folder.path().join("run"));
@@ -70,7 +70,7 @@ fn change(folder: &Path, change: impl Fn(&mut Value)) {
 }
 
 #[test]
-fn a_container_is_run_on_the_data_it_was_made_for_or_the_data_is_asked_for() {
+fn a_container_is_run_on_the_data_it_was_made_for() {
     let folder = exported();
     let folder = folder.path();
     // Not a byte more than without.
@@ -90,9 +90,18 @@ fn a_container_is_run_on_the_data_it_was_made_for_or_the_data_is_asked_for() {
         (&score["data"], &score["trained_on"]),
         (&"digits".into(), &0.into())
     );
+    // An unknown board is not advised.
+    change(folder, |companion| companion["board"] = json!("abacus"));
+    let (stdout, _) = said(folder, "eval model.rfy");
+    says(&stdout, &["measure model.rfy --board mps2-an386"]);
+}
 
+#[test]
+fn a_companion_that_is_not_of_this_container_is_ignored() {
+    let folder = exported();
+    let folder = folder.path();
     let sound = fs::read(folder.join("model.rfy.json")).unwrap();
-    // Each field is believed only where it can be of this container.
+    // Each field must be possible for this container.
     for (pointer, value, word) in [
         ("/data/fingerprint", json!("0123"), "data.fingerprint"),
         ("/data/shape/1", json!(29), "data.shape"),
@@ -115,12 +124,7 @@ fn a_container_is_run_on_the_data_it_was_made_for_or_the_data_is_asked_for() {
         says(&sentence, &["model.rfy.json", word, "--data"]);
         fs::write(folder.join("model.rfy.json"), &sound).unwrap();
     }
-    // A board that is not known is not advised.
-    change(folder, |companion| companion["board"] = json!("abacus"));
-    let (stdout, _) = said(folder, "eval model.rfy");
-    says(&stdout, &["measure model.rfy --board mps2-an386"]);
-
-    // Beside another container it says nothing.
+    // The companion of another container.
     json(folder, "export run --weights int8 -o other.rfy");
     fs::copy(folder.join("other.rfy.json"), folder.join("model.rfy.json")).unwrap();
     let (_, stderr) = said(folder, "inspect model.rfy");
@@ -194,14 +198,6 @@ fn a_folder_is_found_from_elsewhere_and_missed_when_it_moves_or_changes() {
         (&200.into(), &200.into())
     );
 
-    // A set whose test images are trained on is told when it is trained on, too.
-    write(&folder.join("same"), [&train, &train], 10);
-    let options = options.replace("-o run", "-o same-run");
-    let (_, stderr) = said(folder, &format!("train --data ./same {options}"));
-    says(&stderr, &["warning: 200 of the 200 test images of ./same"]);
-    json(folder, "export same-run -o same.rfy");
-    assert_eq!(json(folder, "eval same.rfy")["trained_on"], 200);
-
     write(&folder.join("data"), [&train, &images(200..260, SHAPE)], 10);
     let sentence = refusal(folder, "eval model.rfy");
     says(
@@ -218,6 +214,19 @@ fn a_folder_is_found_from_elsewhere_and_missed_when_it_moves_or_changes() {
     // What it was trained on is not here to compare with.
     let (_, stderr) = said(folder, "eval model.rfy --data ./moved");
     says(&stderr, &["warning", "which was not found"]);
+}
+
+#[test]
+fn test_images_that_are_trained_on_are_noted() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let train = images(0..200, SHAPE);
+    write(&folder.join("same"), [&train, &train], 10);
+    let options = "--pruner random/igq --compression 5 --epochs 1 --batch 50 -o same-run";
+    let (_, stderr) = said(folder, &format!("train --data ./same {options}"));
+    says(&stderr, &["warning: 200 of the 200 test images of ./same"]);
+    json(folder, "export same-run -o same.rfy");
+    assert_eq!(json(folder, "eval same.rfy")["trained_on"], 200);
 }
 
 #[test]

@@ -17,13 +17,13 @@ const SMALL: &str = "name = \"small\"\ninput = [1, 28, 28]\n\n\
 const FINETUNE: &str = "train --arch small.toml --weights w --after finetune --pruner lamp \
                         --compression 5 --epochs 1 -o run";
 
-/// Weights that are all different.
+/// Returns weights that are all different.
 fn spread(count: usize) -> Vec<f32> {
     let value = |i: usize| ((i * 7919 % count) as f32 / count as f32 - 0.5) * 0.2;
     (0..count).map(value).collect()
 }
 
-/// A whole network of small.toml, which is written into `folder`.
+/// Writes small.toml into `folder` and returns weights of that network.
 fn whole(folder: &Path) -> Tensors {
     fs::write(folder.join("small.toml"), SMALL).unwrap();
     let mut weights = Tensors::new();
@@ -69,7 +69,8 @@ fn fine_tuning_names_what_is_missing_and_ranking_does_without() {
     refused(folder, FINETUNE, &["w:", "no tensor called fc1.scale"]);
 }
 
-/// The accuracy of given weights is told and kept, under their own statistics where they have some.
+/// Checks that the accuracy of given weights, with their own running statistics if they have some,
+/// is reported and stored.
 #[test]
 fn the_given_networks_own_accuracy_is_told() {
     let folder = tempfile::tempdir().unwrap();
@@ -146,7 +147,8 @@ fn weights_too_large_to_train_from_are_named() {
             &["w: tensor fc1.weight holds", shown, "element 1234", "f32"],
         );
     }
-    // No weight alone overflows, but what passes three layers does: there is no batch norm between.
+    // No weight alone overflows, but what passes three layers does: there is no batch norm
+    // between.
     let layer = "\n[[layer]]\ntype = \"dense\"\nunits = 10\n";
     let plain = format!("{SMALL}{layer}").replace("units = 10\n", "units = 10\nnorm = false\n");
     let mut weights = whole(folder);
@@ -170,23 +172,27 @@ fn weights_too_large_to_train_from_are_named() {
     refused(folder, FINETUNE, &words);
 }
 
+/// Writes weights of small.toml with these of the dense layers.
+fn put(folder: &Path, first: &[f64], second: &[f64]) {
+    let mut weights = whole(folder);
+    weights.insert("fc1.weight", double(&[10, 784], first));
+    weights.insert("fc2.weight", double(&[10, 10], second));
+    write(&folder.join("w"), &weights);
+}
+
+/// Returns the arguments that prune these weights to direct compression 10.
+fn prune(pruner: &str) -> String {
+    format!(
+        "prune --arch small.toml --weights w --pruner {pruner} --data digits --samples 100 \
+         --compression 10 --type direct --out m"
+    )
+}
+
 #[test]
-fn scores_that_are_all_the_same_are_refused_and_many_ties_told() {
+fn scores_that_are_all_the_same_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
-    let put = |first: &[f64], second: &[f64]| {
-        let mut weights = whole(folder);
-        weights.insert("fc1.weight", double(&[10, 784], first));
-        weights.insert("fc2.weight", double(&[10, 10], second));
-        write(&folder.join("w"), &weights);
-    };
-    let prune = |pruner: &str| {
-        format!(
-            "prune --arch small.toml --weights w --pruner {pruner} --data digits --samples 100 \
-             --compression 10 --type direct --out m"
-        )
-    };
-    put(&[0.0; 7840], &[0.0; 100]);
+    put(folder, &[0.0; 7840], &[0.0; 100]);
     for pruner in [
         "magnitude/global",
         "magnitude/igq",
@@ -209,7 +215,7 @@ fn scores_that_are_all_the_same_are_refused_and_many_ties_told() {
     refused(folder, &prune("synflow"), &["synflow", "no flow"]);
     // All different, but so small that squares and products with gradients vanish.
     let tiny: Vec<f64> = (1..=7840).map(|i| f64::from(i) * 1e-323).collect();
-    put(&tiny, &tiny[..100]);
+    put(folder, &tiny, &tiny[..100]);
     for pruner in ["lamp", "snip", "grasp"] {
         refused(folder, &prune(pruner), &[pruner, "nothing to rank by"]);
     }
@@ -217,14 +223,19 @@ fn scores_that_are_all_the_same_are_refused_and_many_ties_told() {
         json(folder, &prune("magnitude/uniform"))["kept_by_index"],
         0
     );
+}
 
+#[test]
+fn many_ties_are_noted() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
     // 400 weights that are not zero, and 794 to keep.
     let mut few = vec![0.0; 7840];
     few.iter_mut()
         .step_by(20)
         .enumerate()
         .for_each(|(i, w)| *w = 1.0 + i as f64);
-    put(&few, &[0.0; 100]);
+    put(folder, &few, &[0.0; 100]);
     few[..20].fill(0.0);
     let output = run(folder, &format!("{} --json", prune("magnitude/global")));
     let (stdout, stderr) = texts(&output);
@@ -236,7 +247,7 @@ fn scores_that_are_all_the_same_are_refused_and_many_ties_told() {
     assert_eq!(crate::program::object(&stdout)["kept_by_index"], 402);
 }
 
-/// The file of `weights` with another tensor called `name`, of 40 bytes more, in its header.
+/// Writes `weights` to `path` with a second tensor called `name`, of 40 bytes, in the header.
 fn twice(weights: &Tensors, name: &str, path: &Path) {
     write(path, weights);
     let file = fs::read(path).unwrap();

@@ -20,7 +20,7 @@ const FILES: [&str; 4] = [
     "weights.safetensors",
 ];
 
-/// The files of a run that nothing disturbed, and its lines of metrics without the time.
+/// Returns the files of an undisturbed run, and its lines of metrics without the time.
 fn undisturbed() -> &'static (Vec<Vec<u8>>, Vec<String>) {
     static FILES_OF: OnceLock<(Vec<Vec<u8>>, Vec<String>)> = OnceLock::new();
     FILES_OF.get_or_init(|| {
@@ -81,7 +81,7 @@ pub(crate) fn signal(name: &str, target: i64) {
     );
 }
 
-/// Whether the process `pid` is there.
+/// Returns whether the process `pid` exists.
 fn is_alive(pid: &str) -> bool {
     let mut command = Command::new("sh");
     command
@@ -90,8 +90,8 @@ fn is_alive(pid: &str) -> bool {
     command.status().unwrap().success()
 }
 
-/// Waits until none of the processes `pids` runs; fails when one still does after five seconds. One that has ended
-/// and that nobody has asked how does not run.
+/// Waits until none of the processes `pids` runs; fails when one still does after five seconds.
+/// One that has ended and that nobody has asked how does not run.
 pub(crate) fn wait_until_dead(pids: &str) {
     let runs = |pid: &str| {
         let state = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();

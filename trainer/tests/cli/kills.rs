@@ -1,9 +1,9 @@
 //! SIGKILL at any moment, from the start of the process to its end: the same command, given again,
 //! ends with the same bits as one that nothing disturbed, and leaves no litter.
 //!
-//! Half of the moments are random times, half the moments right after a change in the folder, found
-//! by watching it: those are short and rarely met by chance. A few moments here; `cargo xtask fuzz
-//! kill --moments N` tries any number.
+//! Half of the moments are random times, half the moments right after a change in the folder,
+//! found by watching it: those are short and rarely met by chance. A few moments here; `cargo
+//! xtask fuzz kill --moments N` tries any number.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -89,7 +89,7 @@ enum Moment {
     Changes(usize),
 }
 
-/// The names and lengths of the files below `folder`.
+/// Lists the names and lengths of the files below `folder`.
 fn listing(folder: &Path) -> Vec<(String, u64)> {
     let mut names = Vec::new();
     for place in ["", "run"] {
@@ -189,8 +189,8 @@ impl Undisturbed {
         }
     }
 
-    /// Kills the command once, or twice in a row, and gives it again; returns the kills that met it
-    /// alive, or what went wrong.
+    /// Kills the command once, or twice in a row, and gives it again; returns the kills that met
+    /// it alive, or what went wrong.
     fn disturb(&self, random: &mut Random) -> Result<usize, String> {
         let folder = tempfile::tempdir().unwrap();
         let folder = folder.path();
@@ -228,7 +228,7 @@ impl Undisturbed {
     }
 }
 
-/// The files below `folder` as they are.
+/// Reads all files below `folder`.
 fn raw(folder: &Path) -> Files {
     let names = files(folder).into_keys();
     names

@@ -1,4 +1,5 @@
-//! Networks that exceed what a container states: said before training, and by the same sentence after it.
+//! Networks that exceed what a container states: said before training, and by the same sentence
+//! after it.
 
 use std::fs;
 use std::path::Path;
@@ -6,7 +7,7 @@ use std::path::Path;
 use crate::boards::ready;
 use crate::program::{json, refused, run, says, texts};
 
-/// Two classes of 24 images of `shape`, (rows, columns): bright above or bright below.
+/// Writes two classes of 24 images of `shape` (rows, columns): bright above or bright below.
 fn data(folder: &Path, (rows, columns): (usize, usize)) {
     let folder = folder.join("data");
     fs::create_dir_all(&folder).unwrap();
@@ -31,7 +32,7 @@ fn data(folder: &Path, (rows, columns): (usize, usize)) {
     }
 }
 
-/// A network over one channel of this shape: `layers`, then two classes.
+/// Writes a network over one channel of this shape: `layers`, then two classes.
 fn network(folder: &Path, (rows, columns): (usize, usize), layers: &str) {
     let text = format!(
         "name = \"wide\"\ninput = [1, {rows}, {columns}]\n{layers}\n[[layer]]\ntype = \"dense\"\nunits = 2\n"

@@ -35,6 +35,7 @@ mod run_folders;
 mod run_safety;
 mod runs;
 mod strange_files;
+mod streams;
 mod tensors;
 mod threads;
 mod tools;

@@ -201,7 +201,8 @@ fn a_quota_shows_what_direct_pruning_keeps() {
     }
 }
 
-/// A reach that only dense training tells is in doubt from the start, where it is near.
+/// Checks that a compression near the limit, which only dense training determines, is noted at the
+/// start.
 #[test]
 fn a_compression_that_may_be_out_of_reach_is_said_before_dense_training() {
     let folder = tempfile::tempdir().unwrap();

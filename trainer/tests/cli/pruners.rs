@@ -112,8 +112,8 @@ fn what_no_connected_network_reaches_is_refused_with_how_far_it_goes() {
         );
         let reach: f64 = reach.parse().unwrap();
         assert!(reach > 20.0 && reach <= 8838.0, "{sentence}");
-        // What is said can be asked for, and the next number that can be said is too much. The rounds
-        // of snip/iterative end elsewhere for another compression.
+        // What is said can be asked for, and the next number that can be said is too much. The
+        // rounds of snip/iterative end elsewhere for another compression.
         if pruner != "snip/iterative" {
             let report = json(folder, &format!("{prune} --compression {reach}"));
             assert_eq!(report["collapsed"], false, "{sentence} {report}");

@@ -31,7 +31,7 @@ fn like(value: &Value, example: &Value) {
     assert!(same, "{value} is not like {example}");
 }
 
-/// What both `prune` and `effective` count.
+/// Returns the counts that both `prune` and `effective` print.
 fn counts() -> Value {
     json!({
         "arch": "", "total": 1,

@@ -83,8 +83,14 @@ fn damaged_files_of_a_run_are_named() {
         };
         refused(folder, &words);
     }
+}
 
-    // Epochs and the dense network are not what is deployed: they may go, but not change.
+#[test]
+fn files_that_are_not_deployed_may_be_missing_but_not_changed() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let run = runs::pruned();
+    // Metrics and the dense network are not deployed.
     run.lay_out(&folder.join("run"));
     for name in ["metrics.csv", "dense.safetensors"] {
         fs::write(folder.join("run").join(name), "mine").unwrap();

@@ -1,5 +1,5 @@
-//! What a run folder is kept from: two processes, foreign checkpoints, other commands' outputs, and
-//! what a process that was killed leaves.
+//! What a run folder is kept from: two processes, foreign checkpoints, other commands' outputs,
+//! and what a process that was killed leaves.
 
 use std::fs::{self, File};
 
@@ -38,17 +38,8 @@ fn a_damaged_checkpoint_is_named_and_left_alone() {
     assert_eq!(report["accuracy"], run.trained["accuracy"]);
 }
 
-#[test]
-fn a_checkpoint_that_does_not_belong_to_the_run_is_refused() {
-    let folder = tempfile::tempdir().unwrap();
-    let folder = folder.path();
-    fs::write(folder.join("small.toml"), SMALL).unwrap();
-    let train =
-        "train --arch small.toml --pruner lamp --compression 4 --epochs 2 --batch 500 -o run";
-    let expected = json(folder, train);
-    let run = folder.join("run");
-    let read = |name: &str| fs::read(run.join(name)).unwrap();
-    let (masks, metrics) = (read("masks.safetensors"), read("metrics.csv"));
+/// Returns a checkpoint at the end of the finished `run`, with velocities of zero.
+fn checkpoint(run: &Path) -> Checkpoint {
     let weights = State::load(&run.join("weights.safetensors")).unwrap().0;
     let mut weights = weights.0;
     weights.retain(|name, _| !name.contains("running"));
@@ -60,12 +51,12 @@ fn a_checkpoint_that_does_not_belong_to_the_run_is_refused() {
             .for_each(|array| array.values.fill(0.0));
         velocities
     };
-    let sound = Checkpoint {
+    Checkpoint {
         phase: "pruned".into(),
         epochs: 2,
         seconds: 1.0,
         files: Sums::of(
-            &run,
+            run,
             &[
                 "run.toml",
                 "dense.safetensors",
@@ -77,7 +68,21 @@ fn a_checkpoint_that_does_not_belong_to_the_run_is_refused() {
         kept_by_index: None,
         velocities: rest(&State(weights.clone())),
         weights: State(weights),
-    };
+    }
+}
+
+#[test]
+fn a_checkpoint_that_does_not_belong_to_the_run_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    fs::write(folder.join("small.toml"), SMALL).unwrap();
+    let train =
+        "train --arch small.toml --pruner lamp --compression 4 --epochs 2 --batch 500 -o run";
+    let expected = json(folder, train);
+    let run = folder.join("run");
+    let read = |name: &str| fs::read(run.join(name)).unwrap();
+    let (masks, metrics) = (read("masks.safetensors"), read("metrics.csv"));
+    let sound = checkpoint(&run);
     fs::remove_file(run.join("result.json")).unwrap();
     let path = run.join("checkpoint.safetensors");
     let refused = |checkpoint: &Checkpoint, word: &str| {
@@ -261,7 +266,7 @@ fn a_compression_that_cannot_be_reached_leaves_nothing_behind() {
     }
 }
 
-/// `quickstart` replaces what a quickstart made, and nobody else's run.
+/// Checks that `quickstart` replaces the results of a quickstart, but no other run.
 #[test]
 fn a_quickstart_leaves_other_runs_alone() {
     let folder = tempfile::tempdir().unwrap();

@@ -23,7 +23,7 @@ pub(crate) fn fake(folder: &Path, name: &str, script: &str) {
     fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
 }
 
-/// A folder with a model, the boards in `firmware` and an empty folder `tools`.
+/// Creates a folder with a model, the boards in `firmware` and an empty folder `tools`.
 fn prepare(folder: &Path) -> PathBuf {
     fs::write(folder.join("model.rfy"), &runs::pruned().container).unwrap();
     let real = Path::new(env!("CARGO_MANIFEST_DIR")).join("../firmware");
@@ -41,7 +41,7 @@ fn prepare(folder: &Path) -> PathBuf {
     folder.join("tools")
 }
 
-/// `rarefy` with `arguments` where nothing but `tools` is on the path.
+/// Returns the command `rarefy` with `arguments` and only `tools` on the PATH.
 fn with_only_tools(folder: &Path, arguments: &str) -> Command {
     let mut command = program::command(folder, arguments);
     command
@@ -135,7 +135,7 @@ fn what_boards_need_is_checked_before_the_quickstart_trains() {
     }
 }
 
-/// A board that no probe can reach is built for, which the line after an export does at once.
+/// Checks that the next command for a board without a probe only builds.
 #[test]
 fn a_board_without_its_probe_is_measured_by_building() {
     let folder = tempfile::tempdir().unwrap();
@@ -221,7 +221,8 @@ fn however_the_command_ends_while_the_firmware_is_being_built_nothing_keeps_runn
         pids.display()
     );
     fake(&tools, "cargo", &hang);
-    // A terminal's Ctrl-C reaches the whole group; `kill` reaches rarefy alone; a closed terminal hangs up.
+    // A terminal's Ctrl-C reaches the whole group; `kill` reaches rarefy alone; a closed terminal
+    // hangs up.
     for (name, whole_group) in [
         ("INT", false),
         ("INT", true),
