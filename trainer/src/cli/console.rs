@@ -49,7 +49,7 @@ impl Console {
         if !self.json {
             line += &match next.into() {
                 Next::Run(command) => format!("Next: {command}\n"),
-                Next::Nothing(why) => format!("No command is next: {why}\n"),
+                Next::Nothing(why) => format!("No next command: {why}\n"),
             };
         }
         let mut stdout = io::stdout().lock();
@@ -160,12 +160,12 @@ pub(super) fn written(result: io::Result<()>) -> Result<()> {
 
 /// Returns `text` with every control character except newlines escaped, as in `\u{1b}`.
 pub(super) fn printable(text: &str) -> Cow<'_, str> {
-    if !text.chars().any(is_control) {
+    if !text.chars().any(is_escaped) {
         return Cow::Borrowed(text);
     }
     let mut escaped = String::with_capacity(text.len() + 8);
     for c in text.chars() {
-        match is_control(c) {
+        match is_escaped(c) {
             true => escaped.extend(c.escape_default()),
             false => escaped.push(c),
         }
@@ -177,7 +177,7 @@ pub(super) fn printable(text: &str) -> Cow<'_, str> {
 fn printable_json(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {
-        match is_control(c) {
+        match is_escaped(c) {
             true => escaped += &format!("\\u{:04x}", u32::from(c)),
             false => escaped.push(c),
         }
@@ -185,8 +185,8 @@ fn printable_json(text: &str) -> String {
     escaped
 }
 
-/// Returns whether `c` is a control character other than a newline.
-fn is_control(c: char) -> bool {
+/// Returns whether `c` must be escaped: a control character other than a newline.
+fn is_escaped(c: char) -> bool {
     c.is_control() && c != '\n'
 }
 

@@ -20,8 +20,8 @@ pub(super) struct Arguments {
     /// Architecture of the masks: a name listed by `rarefy arch`, or a TOML file
     #[arg(long, default_value = "lenet-300-100")]
     arch: String,
-    /// Safetensors file with a tensor of 0 and 1 per prunable tensor (of a float tensor, nonzeros
-    /// are kept)
+    /// Safetensors file with a mask per prunable tensor: 0 and 1, or floats whose nonzeros are
+    /// kept
     #[arg(long, value_name = "FILE", required_unless_present = "curve")]
     masks: Option<PathBuf>,
     /// What counts as a connection

@@ -29,8 +29,8 @@ bits, and each value takes as many bits as its encoding stores per value. An enc
 the limit if weights cluster, if small values are more frequent, or if the exporter reordered units \
 to suit it.
 
-Instructions are predicted for the core that the container was exported for, with the inputs that \
-its layers read then, if `export` left its report next to the container. Otherwise they are \
+Instructions are predicted for the core that the container was exported for, from the layer inputs \
+observed at export, if `export` left its report next to the container. Otherwise they are \
 predicted for a Cortex-M4, and \"at most\" marks layers that skip zero inputs (columns, and \
 convolutions that test for zeros): the prediction then assumes that no input is zero. The last row \
 includes the instructions of an inference outside its layers.
@@ -46,7 +46,7 @@ before and after detached units were stripped.";
 pub(super) struct Arguments {
     /// Container (.rfy file)
     model: PathBuf,
-    /// SVG file to draw the bytes of each layer to
+    /// Draw the bytes of each layer to this SVG file
     #[arg(long, value_name = "FILE.svg")]
     svg: Option<PathBuf>,
 }

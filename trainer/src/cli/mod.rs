@@ -54,10 +54,10 @@ struct Cli {
     #[command(subcommand)]
     command: Command,
     /// Print the result as one JSON object on stdout
-    #[arg(long, global = true)]
+    #[arg(long, global = true, display_order = 100)]
     json: bool,
     /// Print only errors on stderr
-    #[arg(long, short, global = true)]
+    #[arg(long, short, global = true, display_order = 100)]
     quiet: bool,
 }
 

@@ -254,7 +254,7 @@ fn describe(report: &Report) -> String {
         ]);
     }
     rows.add_row([
-        "mask (direct), f32".into(),
+        "kept by mask (direct)".into(),
         String::new(),
         thousands(weights.direct),
         times(compression.direct),

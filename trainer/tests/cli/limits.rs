@@ -83,7 +83,7 @@ fn what_no_container_holds_is_said_before_training_and_refused_by_the_same_sente
         says(&stderr, &["as it stands", says_so]);
         assert_eq!(output.status.code(), Some(0), "{stderr}");
         let last = stdout.lines().last().unwrap();
-        says(last, &["No command is next", "cannot be exported"]);
+        says(last, &["No next command", "cannot be exported"]);
         assert!(!stdout.contains("Next: "), "{stdout}");
         refused(folder, "export run --data data -o model.rfy", &[says_so]);
         if ready("mps2-an386") {

@@ -108,8 +108,8 @@ fn control_characters_of_names_are_escaped() {
     }
     // What could not be pasted is not said to be next.
     let prune = ["prune", "--pruner", "random/igq", "-o", evil];
-    says(&said(&prune), &["No command is next"]);
-    says(&said(&["arch", &network]), &["No command is next"]);
+    says(&said(&prune), &["No next command"]);
+    says(&said(&["arch", &network]), &["No next command"]);
     says(&said(&["data", "list"]), &["Next: rarefy train"]);
     // JSON has escapes of its own.
     let mut prune = command(folder, "effective --pruner random/igq --json --quiet");
