@@ -195,7 +195,10 @@ impl<'a> Picture<'a> {
 
     /// Draws the bar of the bytes that belong to no layer at `y`.
     fn overhead(&self, model: &ModelReport, y: i32) -> Drawn {
-        let detail = format!("including {} of padding", thousands(model.padding_bytes));
+        let detail = format!(
+            "including {} bytes of padding",
+            thousands(model.padding_bytes)
+        );
         self.label(y, "header and layer records", &detail)?;
         let x = self.x(model.overhead_bytes as f64);
         self.bar(BARS.0, x, y, OVERHEAD)?;

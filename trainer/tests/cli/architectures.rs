@@ -1,4 +1,4 @@
-//! Architectures given as files, wherever a name is taken.
+//! Architectures given as files wherever a name is accepted.
 
 use std::fs;
 use std::path::Path;

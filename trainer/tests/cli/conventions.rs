@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::program::{json, object, refusal, run, says, sentence, texts};
 use crate::runs;
 
-/// Each command with options of its own that its help must tell of.
+/// Each command with words that its help must contain.
 const COMMANDS: [(&str, &[&str]); 13] = [
     (
         "quickstart",
@@ -246,7 +246,7 @@ fn training_prints_what_it_made() {
         "{trained}"
     );
     assert!(number("/accuracy/dense") > 0.85, "{trained}");
-    // Weights that training leaves are all different.
+    // Trained weights are all different.
     assert_eq!(trained["kept_by_index"], 0);
     assert_eq!(trained["type"], "effective");
     let result: Value = serde_json::from_slice(run.file("result.json")).unwrap();
@@ -306,7 +306,7 @@ fn inspecting_and_evaluating_agree_with_the_export() {
     fs::write(folder.join("model.rfy"), &run.container).unwrap();
     let inspected = json(folder, "inspect model.rfy");
     for (key, value) in inspected.as_object().unwrap() {
-        // What layers read is not known without what `export` wrote beside the container.
+        // Layer inputs are unknown without the companion that `export` wrote.
         if !["layers", "instructions", "core", "at_most"].contains(&key.as_str()) {
             assert_eq!(value, &run.exported[key], "{key}");
         }
@@ -331,7 +331,7 @@ fn inspecting_and_evaluating_agree_with_the_export() {
     assert_eq!(sum("/nonzeros"), inspected["nonzeros"].as_u64().unwrap());
     let overhead = inspected["overhead_bytes"].as_u64().unwrap();
     assert_eq!(sum("/bytes/total") + overhead, run.container.len() as u64);
-    // Quantization makes few weights zero, and those are not stored.
+    // Quantization rounds a few weights to zero, which are not stored.
     assert!((2500..=2662).contains(&sum("/nonzeros")), "{inspected}");
 
     let score = json(folder, "eval model.rfy --data digits");
@@ -362,7 +362,7 @@ fn the_truth_about_a_runs_masks_is_what_the_run_reported() {
         assert!(count("direct") > count("effective") + apart, "{weights}");
         let written = fs::read(folder.join("connected.safetensors")).unwrap();
         assert_eq!(written, run.file("masks.safetensors"));
-        // What is connected stays so: asking again changes nothing.
+        // The connected part of a connected mask is the mask itself.
         let again = json(folder, "effective --masks masks.safetensors");
         assert_eq!(again["direct"], again["effective"]);
     }
@@ -431,7 +431,7 @@ fn errors_are_one_line_with_exit_code_1() {
         &refusal(folder, "inspect missing.rfy"),
         &["missing.rfy", "No such file"],
     );
-    // In the words for people too.
+    // The same as text.
     let output = run(folder, "inspect missing.rfy");
     assert_eq!(texts(&output).0, "");
     says(&sentence(&output), &["missing.rfy"]);

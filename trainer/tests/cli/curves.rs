@@ -1,4 +1,4 @@
-//! `rarefy effective --curve`: a picture of whole pruners and the numbers beside it.
+//! `rarefy effective --curve`: the picture and the CSV file.
 
 use std::fs;
 use std::path::Path;
@@ -75,7 +75,7 @@ fn the_picture_and_the_numbers_are_those_printed() {
     }
     assert_eq!(rows.next(), None);
 
-    // The same again is the same to the byte; by graph, never less.
+    // A repeated run gives the same bytes; --mode graph never counts fewer weights.
     let read = || ["new/c.svg", "new/c.csv"].map(|name| fs::read(folder.join(name)).unwrap());
     let before = read();
     json(folder, &draw);
@@ -124,7 +124,7 @@ fn a_curve_ends_where_the_network_falls_apart() {
     let report = json(folder, &format!("effective {source} --curve c.svg{given}"));
     for (curve, pruner) in report["curves"].as_array().unwrap().iter().zip(pruners) {
         let last = curve["points"].as_array().unwrap().last().unwrap();
-        // The compression of the shortest path, beyond what these reach.
+        // The compression of the shortest path, which these pruners do not reach.
         let prune = format!("prune {source} --pruner {pruner} --compression 8838");
         let pruned = json(folder, &prune);
         assert_eq!(last["direct"], pruned["direct"]["nonzeros"], "{pruner}");
@@ -144,7 +144,7 @@ fn a_curve_that_cannot_be_drawn_leaves_no_file() {
         "effective --curve c.csv --pruner lamp",
         &["--curve c.csv", ".svg"],
     );
-    // One of two is enough to refuse.
+    // One invalid pruner of two is enough to fail.
     misused(
         folder,
         "effective --curve c.svg --pruner lamp --pruner random/uniform+",
@@ -155,7 +155,7 @@ fn a_curve_that_cannot_be_drawn_leaves_no_file() {
         "effective --curve c.png --pruner lamp",
         &["--curve c.png", "would be an SVG file", ".svg"],
     );
-    // Numbers of somebody's own, beside the picture.
+    // The user's own CSV file next to the picture.
     fs::write(folder.join("mine.csv"), "day,pruner\n").unwrap();
     refused(
         folder,

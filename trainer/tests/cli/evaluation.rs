@@ -1,5 +1,5 @@
-//! Which data a container is run on, and what is said of it: the data it was made for unless other
-//! is given, never its own training images without a word.
+//! The data a container is run on: the data it was made for unless other data is given, with a
+//! warning if test images were training images.
 
 use std::fs;
 use std::path::Path;
@@ -29,7 +29,8 @@ fn images(places: impl Iterator<Item = usize>, [channels, rows, columns]: [usize
     }
 }
 
-/// Writes a set of these training and test images into `folder`, with labels of `classes` classes.
+/// Writes a dataset of these training and test images into `folder`, with labels of `classes`
+/// classes.
 fn write(folder: &Path, [train, test]: [&Images; 2], classes: usize) {
     fs::create_dir_all(folder).unwrap();
     for (name, images) in [("train", train), ("t10k", test)] {
@@ -61,7 +62,7 @@ fn exported() -> tempfile::TempDir {
     folder
 }
 
-/// Changes what lies beside `model.rfy`.
+/// Edits the companion of `model.rfy`.
 fn change(folder: &Path, change: impl Fn(&mut Value)) {
     let path = folder.join("model.rfy.json");
     let mut companion = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
@@ -73,7 +74,7 @@ fn change(folder: &Path, change: impl Fn(&mut Value)) {
 fn a_container_is_run_on_the_data_it_was_made_for() {
     let folder = exported();
     let folder = folder.path();
-    // Not a byte more than without.
+    // The container itself is the same as without a companion.
     assert_eq!(
         fs::read(folder.join("model.rfy")).unwrap(),
         runs::pruned().container
@@ -141,14 +142,14 @@ fn a_companion_that_is_not_of_this_container_is_ignored() {
     for command in ["eval model.rfy", "measure model.rfy --board microbit"] {
         let sentence = misuse(folder, command);
         says(&sentence, &["which data model.rfy was made for", "--data"]);
-        // It is there, and why it does not count is said.
+        // The file exists; the error says why it is ignored.
         says(
             &sentence,
             &["model.rfy.json is not a companion written by `export`"],
         );
         assert!(!sentence.contains("there is no"), "{sentence}");
     }
-    // With the data given, nobody knows what the network has seen of it.
+    // With --data alone, the training images are unknown.
     fs::remove_file(folder.join("model.rfy.json")).unwrap();
     let (_, stderr) = said(folder, "eval model.rfy --data digits");
     says(&stderr, &["the training images of model.rfy are unknown"]);
@@ -171,7 +172,8 @@ fn a_folder_is_found_from_elsewhere_and_missed_when_it_moves_or_changes() {
     says(&stdout, &["50 test images of", data.to_str().unwrap()]);
     says(&stderr, &["which ../model.rfy was made for"]);
 
-    // Other data has seven of its training images to test on, or its test images to train on.
+    // Other data: seven of its training images as test images, then training and test images
+    // swapped.
     let mixed = images((0..7).chain(300..343), SHAPE);
     write(
         &folder.join("mixed"),
@@ -211,7 +213,7 @@ fn a_folder_is_found_from_elsewhere_and_missed_when_it_moves_or_changes() {
         &sentence,
         &["model.rfy was made for", "no folder", "--data"],
     );
-    // What it was trained on is not here to compare with.
+    // The training data is missing, so it cannot be compared.
     let (_, stderr) = said(folder, "eval model.rfy --data ./moved");
     says(&stderr, &["warning", "which was not found"]);
 }
@@ -243,7 +245,7 @@ fn digits_are_training_images_of_mnist_even_where_that_is_not() {
         &["2,000 test images of digits (2,000 of them used for training)"],
     );
     says(&stderr, &["warning: model.rfy was trained on mnist"]);
-    // Without --data it is MNIST that is wanted, and how to have it is said.
+    // Without --data it asks for MNIST and says how to fetch it.
     let sentence = refusal(folder, "eval model.rfy");
     says(
         &sentence,
@@ -260,7 +262,7 @@ fn data_that_cannot_be_right_is_refused_and_what_is_apart_is_said() {
         write(&folder.join(name), [&train, &test], classes);
         format!("model.rfy --data ./{name}")
     };
-    // Ten labels are tested on, and 256 trained on.
+    // Labels up to 255 for a network of ten classes.
     let wide = other("wide", SHAPE, 256);
     let flat = other("flat", [1, 14, 56], 10);
     let narrow = other("narrow", SHAPE, 4);
@@ -284,7 +286,7 @@ fn data_that_cannot_be_right_is_refused_and_what_is_apart_is_said() {
         "has 4",
     ];
     says(&stderr, &words);
-    // The companion's word is not needed for it.
+    // The check does not need the companion.
     fs::remove_file(folder.join("model.rfy.json")).unwrap();
     for command in [wide, flat] {
         says(&refusal(folder, &format!("eval {command}")), &["--data"]);
@@ -325,7 +327,7 @@ fn instructions_are_predicted_by_what_layers_read_or_said_to_be_at_most() {
     for (most, predicted) in instructions(&bounded).iter().zip(instructions(&exported)) {
         assert!(*most > predicted, "{most} {predicted}");
     }
-    // Words cost the same whatever they read.
+    // The cost of `words` does not depend on the inputs.
     json(
         folder,
         "export run --weights int4 --encoding words -o words.rfy",

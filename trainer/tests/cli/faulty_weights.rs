@@ -1,5 +1,4 @@
-//! Given weights that go wrong: of which something is missing, too large, all the same, or there
-//! twice.
+//! Faulty files for `--weights`: tensors that are missing, too large, constant, or duplicated.
 
 use std::fs;
 use std::path::Path;
@@ -91,7 +90,7 @@ fn the_given_networks_own_accuracy_is_told() {
         dense
     };
     accuracy(&weights, "computed");
-    // Statistics that leave only the last shift to decide, which says 3 to every image.
+    // Statistics that leave only the last shift, which predicts class 3 for every image.
     let mut shift = [0.0; 10];
     shift[3] = 1e6;
     weights.insert("bn2.bias", single(&[10], &shift));
@@ -106,7 +105,7 @@ fn the_given_networks_own_accuracy_is_told() {
         threes as f64 / labels.len() as f64
     );
 
-    // Where any is missing, none counts: those of the training images do, and it is said.
+    // If any statistic is missing, all are computed from the training images, with a note.
     weights.remove("bn1.running_var");
     write(&folder.join("w"), &weights);
     let output = run(folder, &FINETUNE.replace("-o run", "-o some"));
@@ -147,8 +146,7 @@ fn weights_too_large_to_train_from_are_named() {
             &["w: tensor fc1.weight holds", shown, "element 1234", "f32"],
         );
     }
-    // No weight alone overflows, but what passes three layers does: there is no batch norm
-    // between.
+    // No single weight overflows, but the activations after three layers without batch norm do.
     let layer = "\n[[layer]]\ntype = \"dense\"\nunits = 10\n";
     let plain = format!("{SMALL}{layer}").replace("units = 10\n", "units = 10\nnorm = false\n");
     let mut weights = whole(folder);
@@ -229,14 +227,13 @@ fn scores_that_are_all_the_same_are_refused() {
 fn many_ties_are_noted() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
-    // 400 weights that are not zero, and 794 to keep.
+    // 392 nonzero weights, and 794 to keep.
     let mut few = vec![0.0; 7840];
     few.iter_mut()
         .step_by(20)
         .enumerate()
         .for_each(|(i, w)| *w = 1.0 + i as f64);
     put(folder, &few, &[0.0; 100]);
-    few[..20].fill(0.0);
     let output = run(folder, &format!("{} --json", prune("magnitude/global")));
     let (stdout, stderr) = texts(&output);
     assert_eq!(output.status.code(), Some(0), "{stderr}");

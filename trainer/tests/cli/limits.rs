@@ -1,5 +1,5 @@
-//! Networks that exceed what a container states: said before training, and by the same sentence
-//! after it.
+//! Networks that exceed the limits of a container: noted before training, and rejected with the
+//! same sentence at export.
 
 use std::fs;
 use std::path::Path;
@@ -87,7 +87,7 @@ fn what_no_container_holds_is_said_before_training_and_refused_by_the_same_sente
         assert!(!stdout.contains("Next: "), "{stdout}");
         refused(folder, "export run --data data -o model.rfy", &[says_so]);
         if ready("mps2-an386") {
-            // The quickstart ends with a container, so it does not begin.
+            // The quickstart needs a container, so it fails at the start.
             let quick = "quickstart --arch wide.toml --data data --board mps2-an386";
             refused(folder, quick, &[says_so]);
         }

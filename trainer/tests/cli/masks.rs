@@ -1,4 +1,4 @@
-//! Masks made elsewhere: what counts as kept, and which files are refused.
+//! Masks from other programs: what counts as kept, and which files are rejected.
 
 use std::fs;
 use std::path::Path;
@@ -30,7 +30,7 @@ fn what_is_connected_is_written_and_stays_connected() {
     for mode in ["exact", "graph"] {
         let told = json(folder, &format!("{ASK} --mode {mode}"));
         assert_eq!(told["direct"]["nonzeros"], 9);
-        // The second unit of three is read by nobody.
+        // No weight reads the second of three units.
         assert_eq!(
             told["effective"],
             json!({"nonzeros": 8, "compression": 2.25})
@@ -52,8 +52,8 @@ fn what_is_connected_is_written_and_stays_connected() {
     }
 }
 
-/// Returns a mask of seven ones and five zeros in each type. As floats, the ones are numbers of all
-/// magnitudes, and one zero is negative.
+/// Returns a mask of seven ones and five zeros in each type. As floats, the ones are numbers of
+/// all magnitudes, and one zero is negative.
 fn nonzero_patterns() -> [(&'static str, Tensor); 6] {
     let kept = [1, 0, 1, 1, 0, 0, 0, 1, 1, 1, 1, 0];
     let one_of = |some: &[u64; 7], negative_zero: u64| -> Vec<u64> {
@@ -66,7 +66,7 @@ fn nonzero_patterns() -> [(&'static str, Tensor); 6] {
         numbers[4] = negative_zero;
         numbers
     };
-    // 1, -1, the largest, the smallest normal number, and the smallest of all of either sign.
+    // 1, -1, the largest, the smallest normal number, and the smallest number of either sign.
     let half = one_of(
         &[0x3c00, 0xbc00, 0x7bff, 0x0400, 0x0001, 0x8001, 0x5140],
         1 << 15,
@@ -153,7 +153,7 @@ fn masks_that_are_not_the_networks_are_refused_by_name() {
         &put("fc1.bias", bytes(&[3], &[1, 1, 1])),
         &["m:", "fc1.bias"],
     );
-    // PyTorch's names of a module inside another.
+    // PyTorch's names in a nested module.
     refused(
         &|masks| {
             let first = masks.remove("fc1.weight").unwrap();
@@ -161,7 +161,7 @@ fn masks_that_are_not_the_networks_are_refused_by_name() {
         },
         &["fc1.weight", "missing"],
     );
-    // Transposed, flattened, of a larger layer.
+    // Transposed, flattened, with extra dimensions.
     for shape in [&[4, 3][..], &[12], &[1, 3, 4], &[3, 4, 1]] {
         let first = put("fc1.weight", bytes(shape, &[1; 12]));
         refused(&first, &["fc1.weight", &format!("{shape:?}"), "[3, 4]"]);

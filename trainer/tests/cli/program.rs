@@ -1,4 +1,4 @@
-//! Running the program and judging how it ended.
+//! Running the program and checking how it ended.
 
 use std::collections::BTreeMap;
 use std::fs;

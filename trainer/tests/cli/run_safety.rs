@@ -1,5 +1,5 @@
-//! What a run folder is kept from: two processes, foreign checkpoints, other commands' outputs,
-//! and what a process that was killed leaves.
+//! Protection of run folders from concurrent processes, foreign checkpoints, outputs of other
+//! commands, and leftovers of killed processes.
 
 use std::fs::{self, File};
 
@@ -10,7 +10,7 @@ use rarefy_trainer::training::sums::Sums;
 use crate::program::{self, json, misuse, refusal, says};
 use crate::runs;
 
-/// An architecture of one's own, trained in a moment.
+/// An architecture file that trains quickly.
 const SMALL: &str =
     "name = \"small\"\ninput = [1, 28, 28]\n[[layer]]\ntype = \"dense\"\nunits = 10\n";
 
@@ -22,7 +22,7 @@ fn a_damaged_checkpoint_is_named_and_left_alone() {
     run.lay_out(&folder.join("run"));
     fs::remove_file(folder.join("run/result.json")).unwrap();
     let checkpoint = folder.join("run/checkpoint.safetensors");
-    // Cut to nothing, cut, whole but of something else.
+    // Empty, truncated, and a valid file of another kind.
     let weights = run.file("weights.safetensors");
     for (damaged, words) in [
         (&b""[..], "not a valid safetensors file"),
@@ -106,7 +106,7 @@ fn a_checkpoint_that_does_not_belong_to_the_run_is_refused() {
         ..sound.clone()
     };
     refused(&unbound, "fingerprint of run.toml");
-    // Masks of another run, lines that were lost.
+    // Masks of another run, and missing lines of metrics.
     let mut other = masks.clone();
     let last = masks.len() - 1;
     other[last] ^= 1;
@@ -117,7 +117,7 @@ fn a_checkpoint_that_does_not_belong_to_the_run_is_refused() {
     fs::write(run.join("masks.safetensors"), &masks).unwrap();
     fs::write(run.join("metrics.csv"), &metrics[..metrics.len() - 40]).unwrap();
     refused(&sound, "metrics.csv lacks");
-    // The one that is sound is taken.
+    // The valid checkpoint is accepted.
     fs::write(run.join("metrics.csv"), &metrics).unwrap();
     sound.save(&path).unwrap();
     assert_eq!(json(folder, train)["accuracy"], expected["accuracy"]);
@@ -148,7 +148,7 @@ fn one_process_at_a_time_works_in_a_folder() {
             run.file(name)
         );
     }
-    // The lock of a process that is no more means nothing.
+    // The lock of a process that has ended does not count.
     drop(lock);
     assert_eq!(json(folder, "train --epochs 2 -o run"), run.trained);
     json(folder, "export run");
@@ -165,7 +165,7 @@ fn what_a_process_killed_at_once_leaves_is_no_strangers() {
         fs::create_dir(folder.join("run")).unwrap();
         fs::write(folder.join("run").join(leftovers[name]), "").unwrap();
         if name == 0 {
-            // Refused before anything begins, nothing is touched.
+            // The command fails before it changes anything.
             says(
                 &misuse(folder, "train --compression 0.5 -o run"),
                 &["compression"],
@@ -178,7 +178,7 @@ fn what_a_process_killed_at_once_leaves_is_no_strangers() {
         }
         fs::remove_dir_all(folder.join("run")).unwrap();
     }
-    // Beside a stranger's file they protect nothing and are left alone.
+    // Next to a foreign file, leftovers are left alone.
     fs::create_dir(folder.join("run")).unwrap();
     for name in [".run.toml.a1B2c3.rarefy-tmp", "cat.jpg"] {
         fs::write(folder.join("run").join(name), "").unwrap();

@@ -1,4 +1,4 @@
-//! Trained runs that tests share: made once, kept in memory, laid out anew for each test.
+//! Trained runs shared by tests: made once, kept in memory, written again for each test.
 
 use std::fs;
 use std::path::Path;

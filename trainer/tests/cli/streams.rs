@@ -70,7 +70,7 @@ fn a_result_that_cannot_be_written_is_an_error() {
     }
 }
 
-/// Names may hold what a terminal obeys; it never reaches one.
+/// Checks that control characters in names never reach the terminal.
 #[test]
 fn control_characters_of_names_are_escaped() {
     use std::os::unix::ffi::OsStrExt;
@@ -103,15 +103,15 @@ fn control_characters_of_names_are_escaped() {
         says(&said(arguments), &[escaped]);
     }
     for arguments in [["export", "run", evil], ["train", "--type", evil]] {
-        // clap leaves out most of them.
+        // clap drops most of them.
         says(&said(&arguments), &[r"\u{9b}31m"]);
     }
-    // What could not be pasted is not said to be next.
+    // A command that cannot be pasted is not printed as the next one.
     let prune = ["prune", "--pruner", "random/igq", "-o", evil];
     says(&said(&prune), &["No next command"]);
     says(&said(&["arch", &network]), &["No next command"]);
     says(&said(&["data", "list"]), &["Next: rarefy train"]);
-    // JSON has escapes of its own.
+    // JSON has its own escapes.
     let mut prune = command(folder, "effective --pruner random/igq --json --quiet");
     let output = prune.args(["--curve", evil]).output().unwrap();
     let (stdout, stderr) = texts(&output);

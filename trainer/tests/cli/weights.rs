@@ -1,4 +1,4 @@
-//! Weights given with `--weights`: ranked in the precision they come in, refused by name.
+//! Weights given with `--weights`: ranked in their own precision; errors name the tensor.
 
 use std::fs;
 use std::path::Path;
