@@ -2,6 +2,7 @@
 //! commands, and leftovers of killed processes.
 
 use std::fs::{self, File};
+use std::path::Path;
 
 use rarefy_trainer::network::State;
 use rarefy_trainer::training::checkpoint::Checkpoint;
