@@ -113,7 +113,7 @@ fn options_that_do_not_go_together_are_refused() {
         (
             true,
             "--emit rust --weights f32",
-            ["--emit rust", "leave out --weights f32"],
+            ["--emit rust", "--weights int8 instead"],
         ),
         // Only encoding the layer shows that it is too wide.
         (
