@@ -39,6 +39,7 @@ pub mod graph;
 pub mod memory;
 pub mod names;
 pub mod network;
+mod numbers;
 pub mod plot;
 pub mod pruning;
 pub mod random;

@@ -1,4 +1,4 @@
-//! Where to compute: the processor, or a GPU where this program was built for one.
+//! The compute device (`--device`): the CPU, or a GPU if this program was built with CUDA.
 
 use anyhow::{Result, anyhow};
 use candle_core::Device;
@@ -6,17 +6,17 @@ use clap::ValueEnum;
 
 use crate::training::DeviceKind;
 
-/// Where to compute.
+/// Devices to compute on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum DeviceChoice {
-    /// The processor
+    /// CPU
     Cpu,
-    /// The first NVIDIA GPU
+    /// First NVIDIA GPU
     Cuda,
 }
 
 impl DeviceChoice {
-    /// What a run records of it.
+    /// Returns the kind of device that a run records.
     pub(super) fn kind(self) -> DeviceKind {
         match self {
             Self::Cpu => DeviceKind::Cpu,
@@ -24,7 +24,10 @@ impl DeviceChoice {
         }
     }
 
-    /// The device.
+    /// Opens the device.
+    ///
+    /// # Errors
+    /// Returns an error if this program has no CUDA support or no GPU can be used.
     pub(super) fn open(self) -> Result<Device> {
         match self {
             DeviceChoice::Cpu => Ok(Device::Cpu),
@@ -32,7 +35,7 @@ impl DeviceChoice {
                 anyhow!("--device cuda: no NVIDIA GPU can be used ({e}); use --device cpu")
             }),
             DeviceChoice::Cuda => Err(anyhow!(
-                "--device cuda: this rarefy was built without it; build with `--features cuda` where CUDA is installed, or use --device cpu"
+                "--device cuda: this rarefy was built without CUDA; install CUDA and build with `--features cuda`, or use --device cpu"
             )),
         }
     }

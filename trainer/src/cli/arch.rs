@@ -1,4 +1,4 @@
-//! `rarefy arch`: an architecture's prunable tensors, or the architectures there are.
+//! `rarefy arch`: the prunable tensors of an architecture, or a list of architectures.
 
 use anyhow::Result;
 use clap::Args;
@@ -6,34 +6,35 @@ use serde::Serialize;
 
 use super::console::Console;
 use super::next::Line;
-use super::table::{table, text, thousands};
+use super::table::{table, text};
 use crate::deploy::limits;
 use crate::graph::{self, Graph, Operation, Prunable, architecture};
 use crate::network::EPSILON;
+use crate::numbers::thousands;
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    #[arg(value_name = "ARCH", help = format!("The architecture: {}, or a TOML file [default: list them]", architecture::NAMES.join(", ")))]
+    #[arg(value_name = "ARCH", help = format!("Architecture: {}, or a TOML file [default: list all]", architecture::NAMES.join(", ")))]
     arch: Option<String>,
 }
 
-/// What is printed of one architecture.
+/// The report on one architecture.
 #[derive(Debug, Serialize)]
 struct Report {
     #[serde(flatten)]
     summary: Summary,
-    /// What batch norms add to a variance before its root; none where there are none.
+    /// The epsilon that batch norms add to the variance; none without batch norms.
     batch_norm_epsilon: Option<f64>,
     tensors: Vec<Prunable>,
 }
 
-/// What is printed of all.
+/// The report that lists all architectures.
 #[derive(Debug, Serialize)]
 struct List {
     architectures: Vec<Summary>,
 }
 
-/// An architecture in a line.
+/// One architecture in the list.
 #[derive(Debug, Serialize)]
 struct Summary {
     arch: String,
@@ -60,13 +61,13 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
     }
 }
 
-/// One architecture's tensors.
+/// Prints the prunable tensors of one architecture.
 fn show(arch: &str, console: &Console) -> Result<()> {
     let graph = graph::load(arch)?;
     let mut operations = graph.nodes().iter().map(|node| node.operation);
     let normalised = operations.any(|operation| operation == Operation::BatchNorm);
     for reason in limits::before_training(&graph, (0.0, 1.0)) {
-        console.note(&format!("it cannot be exported as it stands: {reason}"));
+        console.note(&format!("warning: as it stands, {reason}"));
     }
     let report = Report {
         summary: Summary::of(&graph),
@@ -101,7 +102,7 @@ fn show(arch: &str, console: &Console) -> Result<()> {
     )
 }
 
-/// All architectures that have names.
+/// Prints all built-in architectures.
 fn list(console: &Console) -> Result<()> {
     let mut architectures = Vec::new();
     for name in architecture::NAMES {
@@ -119,13 +120,13 @@ fn list(console: &Console) -> Result<()> {
             ]);
         }
         format!(
-            "{}\nOr give a TOML file: trainer/architectures/README.md tells how to write one.\n",
+            "{}\nA TOML file works too; trainer/architectures/README.md describes its format.\n",
             text(&rows)
         )
     }, Line::new(&["arch", architecture::NAMES[0]]))
 }
 
-/// "6 x 14 x 14".
+/// Formats a shape: "6 x 14 x 14".
 fn dimensions(shape: &[usize]) -> String {
     let numbers: Vec<String> = shape.iter().map(usize::to_string).collect();
     numbers.join(" x ")

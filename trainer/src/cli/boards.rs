@@ -1,4 +1,4 @@
-//! `rarefy boards`: where a container can be measured.
+//! `rarefy boards`: the boards a container can be measured on.
 
 use std::path::Path;
 
@@ -8,16 +8,17 @@ use serde::Serialize;
 
 use super::console::Console;
 use super::next::Line;
-use super::table::{table, text, thousands};
+use super::table::{table, text};
 use crate::device::{self, Board, Boards, Machine, firmware_folder};
+use crate::numbers::thousands;
 
-/// The board that is meant where none is named.
+/// The board used unless one is named.
 pub(super) const DEFAULT_BOARD: &str = "mps2-an386";
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {}
 
-/// What is printed.
+/// The report.
 #[derive(Debug, Serialize)]
 struct Report {
     boards: Vec<Row>,
@@ -35,14 +36,14 @@ struct Row {
     description: String,
 }
 
-/// Whether there is a board called `name`.
+/// Returns whether a board called `name` exists.
 pub(super) fn is_known(name: &str) -> bool {
     let boards = firmware_folder().and_then(|folder| Boards::discover(&folder));
     boards.is_ok_and(|boards| boards.get(name).is_ok())
 }
 
-/// Returns the line that measures the container `model` on the board of this name, on `data` where
-/// that was given; it builds alone where the board is real and no probe can reach it.
+/// Returns the command that measures the container `model` on `board`, on `data` if given. The
+/// command only builds if the board is real and probe-rs is not installed.
 pub(super) fn measure_line(model: &Path, board: &str, data: Option<&str>) -> Line {
     let line = Line::new(&["measure"]).path(model).option("--board", board);
     let boards = firmware_folder().and_then(|folder| Boards::discover(&folder));
@@ -74,9 +75,9 @@ pub(super) fn run(_: &Arguments, console: &Console) -> Result<()> {
     console.result(
         &report,
         || {
-            let mut rows = table(["board", "core", "flash", "RAM", "run by"]);
+            let mut rows = table(["board", "core", "flash", "RAM", "runs on"]);
             for row in &report.boards {
-                let by = if row.emulated { "emulator" } else { "probe-rs" };
+                let by = if row.emulated { "emulator" } else { "hardware" };
                 let (flash, ram) = (thousands(row.flash), thousands(row.ram));
                 rows.add_row([row.board.clone(), row.core.clone(), flash, ram, by.into()]);
             }

@@ -1,6 +1,6 @@
-//! What a command says, and where: results to stdout, everything else to stderr.
+//! Output of commands: results go to stdout, everything else to stderr.
 //!
-//! Names of files, tensors and layers may hold bytes that a terminal obeys. All text passes
+//! Names of files, tensors and layers may contain control characters. All text passes through
 //! [`printable`], which escapes them.
 
 use std::borrow::Cow;
@@ -13,9 +13,9 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 
 use super::next::Next;
-use super::table::thousands;
+use crate::numbers::thousands;
 
-/// The voice of a command.
+/// The output of a command.
 #[derive(Debug)]
 pub(super) struct Console {
     json: bool,
@@ -23,15 +23,15 @@ pub(super) struct Console {
 }
 
 impl Console {
-    /// A console that prints JSON or text, and is quiet or not.
+    /// Creates a console that prints JSON or text, with or without notes on stderr.
     pub(super) fn new(json: bool, quiet: bool) -> Self {
         Self { json, quiet }
     }
 
-    /// Prints the result: `value` as one line of JSON, or `text` and what comes `next`.
+    /// Prints the result: `value` as one line of JSON, or `text` followed by the `next` command.
     ///
     /// # Errors
-    /// When stdout cannot be written; a reader that has gone away is no error.
+    /// Returns an error if stdout cannot be written. A closed pipe is not an error.
     pub(super) fn result<T: Serialize>(
         &self,
         value: &T,
@@ -49,7 +49,7 @@ impl Console {
         if !self.json {
             line += &match next.into() {
                 Next::Run(command) => format!("Next: {command}\n"),
-                Next::Nothing(why) => format!("No command is next: {why}\n"),
+                Next::Nothing(why) => format!("No next command: {why}\n"),
             };
         }
         let mut stdout = io::stdout().lock();
@@ -60,27 +60,26 @@ impl Console {
         )
     }
 
-    /// Says something to a person, on stderr.
+    /// Prints a note on stderr unless quiet.
     pub(super) fn note(&self, text: &str) {
         if !self.quiet {
-            // A closed stderr is no reason to stop.
+            // A closed stderr must not stop the command.
             let _ = writeln!(io::stderr(), "{}", printable(text));
         }
     }
 
-    /// Says that of the number asked for by `option` there are only `most`, if so; `things` names
-    /// them.
+    /// Notes that all `most` `things` are used if `option` asked for more than that.
     pub(super) fn most(&self, (option, asked): (&str, NonZeroUsize), most: usize, things: &str) {
         if asked.get() > most {
             let most = thousands(most);
             self.note(&format!(
-                "{option} {asked} is more than the {most} {things}: all {most} are used"
+                "{option} {asked} is more than the {most} {things}: using all {most}"
             ));
         }
     }
 
-    /// A bar of `length` steps with the time left, on stderr and only on a terminal; it shows
-    /// itself as soon as it is first moved.
+    /// Creates a progress bar of `length` steps with the remaining time, on stderr and only on a
+    /// terminal. It appears when it is first updated.
     pub(super) fn bar(&self, length: u64) -> Bar {
         Bar(self.draw(
             length,
@@ -88,14 +87,14 @@ impl Console {
         ))
     }
 
-    /// A spinner for work of unknown length, on stderr and only on a terminal.
+    /// Creates a spinner for work of unknown length, on stderr and only on a terminal.
     pub(super) fn spinner(&self) -> Bar {
         let bar = self.draw(0, "{spinner} {msg} ({elapsed})");
         bar.enable_steady_tick(Duration::from_millis(120));
         Bar(bar)
     }
 
-    /// A bar or spinner by `template`, hidden where nobody would see it.
+    /// Creates a bar or spinner from `template`, hidden if quiet or without a terminal.
     fn draw(&self, length: u64, template: &str) -> ProgressBar {
         let target = if self.quiet || !io::stderr().is_terminal() {
             ProgressDrawTarget::hidden()
@@ -109,32 +108,32 @@ impl Console {
     }
 }
 
-/// A progress bar that goes away when dropped.
+/// A progress bar or spinner that is cleared when dropped.
 #[derive(Debug)]
 pub(super) struct Bar(ProgressBar);
 
 impl Bar {
-    /// Sets what stands before the bar.
+    /// Sets the text before the bar.
     pub(super) fn name(&self, name: &str) {
         self.0.set_prefix(printable(name).into_owned());
     }
 
-    /// Sets what stands behind it.
+    /// Sets the text after the bar.
     pub(super) fn message(&self, message: &str) {
         self.0.set_message(printable(message).into_owned());
     }
 
-    /// Sets how far it is.
+    /// Sets the number of steps done.
     pub(super) fn at(&self, position: u64) {
         self.0.set_position(position);
     }
 
-    /// Sets how long it is.
+    /// Sets the total number of steps.
     pub(super) fn length(&self, length: u64) {
         self.0.set_length(length);
     }
 
-    /// Runs `write` with the bar out of the way.
+    /// Runs `write` with the bar hidden.
     pub(super) fn aside(&self, write: impl FnOnce()) {
         self.0.suspend(write);
     }
@@ -146,10 +145,10 @@ impl Drop for Bar {
     }
 }
 
-/// Checks that stdout was written; a reader that has gone away is no error.
+/// Converts the result of writing to stdout. A closed pipe is not an error.
 ///
 /// # Errors
-/// With the system's reason.
+/// Returns an error with the system's reason if writing failed otherwise.
 pub(super) fn written(result: io::Result<()>) -> Result<()> {
     match result {
         Err(e) if e.kind() != io::ErrorKind::BrokenPipe => {
@@ -159,14 +158,14 @@ pub(super) fn written(result: io::Result<()>) -> Result<()> {
     }
 }
 
-/// Returns `text` with every control character but the ends of lines escaped, as in `\u{1b}`.
+/// Returns `text` with every control character except newlines escaped, as in `\u{1b}`.
 pub(super) fn printable(text: &str) -> Cow<'_, str> {
-    if !text.chars().any(is_obeyed) {
+    if !text.chars().any(is_escaped) {
         return Cow::Borrowed(text);
     }
     let mut escaped = String::with_capacity(text.len() + 8);
     for c in text.chars() {
-        match is_obeyed(c) {
+        match is_escaped(c) {
             true => escaped.extend(c.escape_default()),
             false => escaped.push(c),
         }
@@ -174,11 +173,11 @@ pub(super) fn printable(text: &str) -> Cow<'_, str> {
     Cow::Owned(escaped)
 }
 
-/// Returns the JSON `text` with the control characters escaped that JSON allows in strings.
+/// Returns the JSON `text` with the control characters escaped that JSON strings may contain.
 fn printable_json(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {
-        match is_obeyed(c) {
+        match is_escaped(c) {
             true => escaped += &format!("\\u{:04x}", u32::from(c)),
             false => escaped.push(c),
         }
@@ -186,8 +185,8 @@ fn printable_json(text: &str) -> String {
     escaped
 }
 
-/// Whether a terminal obeys `c` instead of showing it.
-fn is_obeyed(c: char) -> bool {
+/// Returns whether `c` must be escaped: a control character other than a newline.
+fn is_escaped(c: char) -> bool {
     c.is_control() && c != '\n'
 }
 
@@ -196,13 +195,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_terminal_obeys_is_escaped_and_nothing_else() {
+    fn only_control_characters_are_escaped() {
         assert_eq!(printable("läufe/it's\nmine"), "läufe/it's\nmine");
-        let obeyed = "a\x1b[31mb\u{9b}0m\x07\r\t\x7f";
+        let raw = "a\x1b[31mb\u{9b}0m\x07\r\t\x7f";
         let shown = r"a\u{1b}[31mb\u{9b}0m\u{7}\r\t\u{7f}";
-        assert_eq!(printable(obeyed), shown);
-        let json = printable_json(&serde_json::to_string(obeyed).unwrap());
+        assert_eq!(printable(raw), shown);
+        let json = printable_json(&serde_json::to_string(raw).unwrap());
         assert!(!json.contains(char::is_control), "{json:?}");
-        assert_eq!(serde_json::from_str::<String>(&json).unwrap(), obeyed);
+        assert_eq!(serde_json::from_str::<String>(&json).unwrap(), raw);
     }
 }

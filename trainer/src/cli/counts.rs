@@ -1,14 +1,15 @@
-//! Counts of what masks keep and what of it is connected, as `prune` and `effective` print them.
+//! Counts of kept and connected weights, as `prune` and `effective` print them.
 
 use serde::Serialize;
 
 use super::console::Console;
-use super::table::{table, text, thousands};
+use super::table::{table, text};
 use crate::graph::Graph;
+use crate::numbers::thousands;
 use crate::pruning::effective::{self, Mode};
 use crate::pruning::{Mask, Masks};
 
-/// A number of weights and the compression it makes; none when nothing is left.
+/// A number of weights and the resulting compression; none if no weights are left.
 #[derive(Debug, Serialize)]
 pub(super) struct Count {
     pub(super) nonzeros: usize,
@@ -31,7 +32,7 @@ pub(super) struct Layer {
     total: usize,
     direct: usize,
     effective: usize,
-    /// Output units or channels, and those with an effective connection.
+    /// Output units or channels, in total and with an effective connection.
     units: usize,
     live_units: usize,
 }
@@ -43,12 +44,12 @@ pub(super) struct Counts {
     pub(super) direct: Count,
     pub(super) effective: Count,
     pub(super) layers: Vec<Layer>,
-    /// Layers and branches that died though the network is connected.
+    /// Dead layers and branches of a network that is connected.
     dead: Vec<String>,
 }
 
 impl Counts {
-    /// The counts of masks and of their effective part, looked at in `mode`.
+    /// Counts the weights of `direct` masks and of their `effective` part in `mode`.
     pub(super) fn new(graph: &Graph, direct: &Masks, effective: &Masks, mode: Mode) -> Self {
         let layers = direct.iter().zip(effective.iter());
         let dead = match effective.nonzeros() {
@@ -73,23 +74,29 @@ impl Counts {
         }
     }
 
-    /// Says on stderr what is not well.
+    /// Notes on stderr that the network is disconnected or has dead layers.
     pub(super) fn warn(&self, console: &Console) {
         if self.effective.nonzeros == 0 {
             console.note(
-                "the network is disconnected: no path of unpruned weights joins input and output",
+                "the network is disconnected: no path of unpruned weights leads from input to output",
             );
         }
         for dead in &self.dead {
             console.note(&format!(
-                "warning: {dead} is dead: nothing passes it, though the network is connected"
+                "warning: {dead} is dead: no path passes through it, though the network is connected"
             ));
         }
     }
 
-    /// The table.
+    /// Formats the counts as a table.
     pub(super) fn text(&self) -> String {
-        let mut rows = table(["tensor", "weights", "mask keeps", "connected", "live units"]);
+        let mut rows = table([
+            "tensor",
+            "weights",
+            "kept by mask",
+            "connected",
+            "live units",
+        ]);
         for layer in &self.layers {
             rows.add_row([
                 layer.name.clone(),
@@ -104,14 +111,14 @@ impl Counts {
             ]);
         }
         rows.add_row([
-            "all".into(),
+            "total".into(),
             thousands(self.total),
             thousands(self.direct.nonzeros),
             thousands(self.effective.nonzeros),
             String::new(),
         ]);
         let times = |compression: Option<f64>| {
-            compression.map_or("none: disconnected".into(), |c| format!("{c:.2}x"))
+            compression.map_or("disconnected".into(), |c| format!("{c:.2}x"))
         };
         rows.add_row([
             "compression".into(),
@@ -124,7 +131,7 @@ impl Counts {
     }
 }
 
-/// Output units or channels with a weight left.
+/// Counts the output units or channels with at least one weight left.
 fn live_units(mask: &Mask) -> usize {
     let inputs: usize = mask.shape[1..].iter().product();
     let rows = mask.keep.chunks(inputs.max(1));

@@ -1,4 +1,4 @@
-//! `rarefy effective --curve`: effective against direct compression, the whole curve of pruners.
+//! `rarefy effective --curve`: plots effective against direct compression of pruners.
 
 use std::path::Path;
 
@@ -15,7 +15,7 @@ use crate::pruning::curve::{self, Curve, Point};
 use crate::pruning::effective::Mode;
 use crate::pruning::{Pruner, search};
 
-/// What is printed.
+/// The report.
 #[derive(Debug, Serialize)]
 struct Report {
     arch: String,
@@ -33,8 +33,8 @@ struct Line {
     points: Vec<Point>,
 }
 
-/// Draws the curves of the pruners called `names` up to the direct compression `most` into the SVG
-/// file `picture`, and writes their numbers beside it as CSV.
+/// Plots the curves of the pruners called `names` up to the direct compression `most` to the SVG
+/// file `picture`, and writes the numbers to a CSV file of the same name.
 pub(super) fn draw(
     graph: &Graph,
     names: &[String],
@@ -49,27 +49,9 @@ pub(super) fn draw(
         .iter()
         .map(|name| Pruner::by_name(name))
         .collect::<Result<Vec<_>, _>>()?;
-    let material = source.gather(graph, &pruners, console)?;
-    let bar = console.bar(0);
-    let mut lines = Vec::new();
-    for pruner in &pruners {
-        bar.name(pruner.name());
-        bar.length(pruners.len() as u64);
-        bar.at(lines.len() as u64);
-        let ordering = pruner.order(&material.source(&source::follow(&bar)), most)?;
-        let line = Curve::new(graph, &ordering, pruner.name(), mode, most);
-        if line.points.is_empty() {
-            return Err(anyhow!(
-                "{} has no connected mask of {} up to direct compression {most}: draw further with --most, or leave it out",
-                pruner.name(),
-                graph.name()
-            ));
-        }
-        lines.push(line);
-    }
-    drop(bar);
+    let lines = trace(graph, &pruners, source, (mode, most), console)?;
     let svg = curves::svg(graph.name(), &lines).map_err(|reason| anyhow!(reason))?;
-    // Both or neither.
+    // Checked before writing, so that both files are written or neither.
     if let Some(folder) = [numbers.as_path(), picture]
         .into_iter()
         .find(|path| path.is_dir())
@@ -97,4 +79,34 @@ pub(super) fn draw(
         || format!("{} and {}", report.svg, report.csv),
         Next::Nothing(Why::Picture),
     )
+}
+
+/// Returns the curves of `pruners` up to the direct compression `most`, with a progress bar.
+fn trace(
+    graph: &Graph,
+    pruners: &[Pruner],
+    source: &source::Options,
+    (mode, most): (Mode, f64),
+    console: &Console,
+) -> Result<Vec<Curve>> {
+    let material = source.gather(graph, pruners, console)?;
+    let bar = console.bar(0);
+    let mut lines = Vec::new();
+    for pruner in pruners {
+        bar.name(pruner.name());
+        bar.length(pruners.len() as u64);
+        bar.at(lines.len() as u64);
+        let ordering = pruner.order(&material.source(&source::follow(&bar)), most)?;
+        let line = Curve::new(graph, &ordering, pruner.name(), mode, most);
+        if line.points.is_empty() {
+            return Err(anyhow!(
+                "{} has no connected mask of {} up to direct compression {most}: raise --most, or leave this pruner out",
+                pruner.name(),
+                graph.name()
+            ));
+        }
+        lines.push(line);
+    }
+    drop(bar);
+    Ok(lines)
 }

@@ -9,10 +9,11 @@ use serde::Serialize;
 use super::console::Console;
 use super::interrupt;
 use super::next::Line;
-use super::table::{table, text, thousands};
+use super::table::{table, text};
 use crate::data::catalogue::{self, Found, Listing, Places, Published};
 use crate::data::{Dataset, Normalisation, NormalisationSource};
 use crate::data::{digits, fetch};
+use crate::numbers::thousands;
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
@@ -22,22 +23,22 @@ pub(super) struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// List the datasets that can be given after --data, and where they are
+    /// List the datasets that --data accepts by name, and where they are
     List,
-    /// Fetch a published dataset; an interrupted fetch goes on where it stopped
+    /// Fetch a published dataset; an interrupted fetch resumes where it stopped
     Fetch {
-        /// The dataset: mnist, fashion-mnist
+        /// Dataset: mnist or fashion-mnist
         name: String,
-        /// Put it into this folder [default: $RAREFY_DATA/NAME, else the user's cache folder]
+        /// Destination folder [default: $RAREFY_DATA/NAME, or the user's cache folder]
         #[arg(long, short, value_name = "FOLDER")]
         out: Option<PathBuf>,
-        /// Try this address first: the files' names are added to it (may be given again)
+        /// Base URL to try first; file names are appended (repeatable)
         #[arg(long, value_name = "URL")]
         mirror: Vec<String>,
     },
 }
 
-/// What `list` prints.
+/// The report of `data list`.
 #[derive(Debug, Serialize)]
 struct List {
     datasets: Vec<Listing>,
@@ -51,7 +52,9 @@ pub(super) fn run(arguments: Arguments, console: &Console) -> Result<()> {
             let set = Published::named(&name)?;
             let folder = out.or_else(|| places.destination(set));
             let folder = folder.ok_or_else(|| {
-                anyhow!("there is no place to put {name}: set RAREFY_DATA or give -o FOLDER")
+                anyhow!(
+                    "no default folder for {name} on this system: set RAREFY_DATA or give -o FOLDER"
+                )
             })?;
             let bar = console.bar(0);
             let fetched = fetch::fetch(
@@ -71,7 +74,7 @@ pub(super) fn run(arguments: Arguments, console: &Console) -> Result<()> {
                 interrupt::flag(),
             )?;
             drop(bar);
-            // Found by its name where that is looked for, else by its folder.
+            // The name works if it leads to this folder; otherwise the folder is given.
             let found = set.locate(&places);
             let by_name = found.is_ok_and(|(folder, _)| folder == fetched.folder);
             let next = train_line(&name, (!by_name).then_some(&fetched.folder));
@@ -79,7 +82,7 @@ pub(super) fn run(arguments: Arguments, console: &Console) -> Result<()> {
                 &fetched,
                 || {
                     format!(
-                        "{name} is in {}, every file checked",
+                        "{name} is in {}; all files have the right checksum",
                         fetched.folder.display()
                     )
                 },
@@ -89,7 +92,7 @@ pub(super) fn run(arguments: Arguments, console: &Console) -> Result<()> {
     }
 }
 
-/// The line that trains on the set called `name`, by its `folder` where its name does not lead there.
+/// Returns the command that trains on the dataset `name`, given by its `folder` if there is one.
 fn train_line(name: &str, folder: Option<&PathBuf>) -> Line {
     let line = Line::new(&["train"]);
     match folder {
@@ -102,7 +105,7 @@ fn train_line(name: &str, folder: Option<&PathBuf>) -> Line {
     }
 }
 
-/// All datasets.
+/// Prints all datasets.
 fn list(places: &Places, console: &Console) -> Result<()> {
     let list = List {
         datasets: catalogue::list(places),
@@ -114,17 +117,17 @@ fn list(places: &Places, console: &Console) -> Result<()> {
         }
         for set in &list.datasets {
             let place = match &set.found {
-                Found::Embedded => "inside the program".into(),
+                Found::Embedded => "built in".into(),
                 Found::Folder { path } => path.display().to_string(),
-                Found::Missing { advice } => format!("not here: {advice}"),
+                Found::Missing { advice } => format!("not found: {advice}"),
             };
             rows.add_row([set.name.into(), thousands(set.train), thousands(set.test), place]);
         }
-        format!("{}\nOr give a folder with IDX files (train-images-idx3-ubyte and so on, plain or .gz; idx4 for images with channels).\n", text(&rows))
+        format!("{}\nA folder of IDX files works too (train-images-idx3-ubyte etc., plain or .gz; idx4 for images with channels).\n", text(&rows))
     }, Line::new(&["train", "--data", here(&list)]))
 }
 
-/// The largest of the datasets that are here, the first of those.
+/// Returns the name of the largest available dataset, the first one if several are that large.
 fn here(list: &List) -> &'static str {
     let here = list
         .datasets
@@ -135,13 +138,13 @@ fn here(list: &List) -> &'static str {
         .map_or(digits::NAME, |set| set.name)
 }
 
-/// The dataset given after `--data`.
+/// Loads the dataset given with `--data`.
 pub(super) fn load(name: &str, console: &Console) -> Result<Dataset> {
     load_as(name, (None, None), console)
 }
 
-/// The dataset given after `--data`, its pixels normalised by the mean and deviation stated, each
-/// its own where it is not.
+/// Loads the dataset given with `--data` and sets the mean and standard deviation that its pixels
+/// are normalised by. Each one that is not stated is the dataset's own.
 pub(super) fn load_as(
     name: &str,
     (mean, std): (Option<f32>, Option<f32>),
@@ -158,15 +161,15 @@ pub(super) fn load_as(
     } else if own.source == NormalisationSource::Computed {
         let Normalisation { mean, std, .. } = own;
         console.note(&format!(
-            "{name}: pixels normalised by their own mean {mean:.4} and deviation {std:.4}"
+            "{name}: pixels are normalised by their own mean {mean:.4} and standard deviation {std:.4}"
         ));
     }
-    // The published sets and `digits` have none, or a few that are known.
+    // Published sets and `digits` have no duplicates, or a known few.
     if own.source == NormalisationSource::Computed {
         match data.repeated() {
             0 => {}
             repeated => console.note(&format!(
-                "warning: {repeated} of the {} test images of {name} are among its training images: scores are too good by what a network remembers of them",
+                "warning: {repeated} of the {} test images of {name} are also training images: accuracies will be too high",
                 data.test.len()
             )),
         }

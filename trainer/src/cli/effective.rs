@@ -1,4 +1,4 @@
-//! `rarefy effective`: the truth about a mask, or about a whole pruner.
+//! `rarefy effective`: the connected weights of a mask, or the effective compression of pruners.
 
 use std::path::{Path, PathBuf};
 
@@ -17,28 +17,27 @@ use crate::pruning::{Masks, Pruner};
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// The architecture the masks belong to: a name of `rarefy arch`, or a TOML file
+    /// Architecture of the masks: a name listed by `rarefy arch`, or a TOML file
     #[arg(long, default_value = "lenet-300-100")]
     arch: String,
-    /// A safetensors file with one tensor of 0 and 1 for each prunable tensor (a float tensor
-    /// counts its nonzeros)
+    /// Safetensors file with a mask per prunable tensor: 0 and 1, or floats whose nonzeros are
+    /// kept
     #[arg(long, value_name = "FILE", required_unless_present = "curve")]
     masks: Option<PathBuf>,
-    /// How connections are looked at
+    /// What counts as a connection
     #[arg(long, value_enum, default_value_t)]
     mode: Mode,
-    /// Write the effective masks to this safetensors file
+    /// Safetensors file to write the effective masks to
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
-    /// Instead of one mask, draw effective against direct compression of whole pruners into this
-    /// SVG file, and write the numbers beside it as CSV; a file there that holds no such numbers is
-    /// not replaced
+    /// Plot effective against direct compression of pruners to this SVG file, and write the
+    /// numbers to a CSV file of the same name (an unrelated CSV file is not overwritten)
     #[arg(long, value_name = "FILE.svg", conflicts_with_all = ["masks", "out"], requires = "pruners")]
     curve: Option<PathBuf>,
-    #[arg(long = "pruner", value_name = "PRUNER", requires = "curve", conflicts_with = "masks", help = format!("A pruner to draw (may be given again): {}", Pruner::names().join(", ")))]
+    #[arg(long = "pruner", value_name = "PRUNER", requires = "curve", conflicts_with = "masks", help = format!("Pruner to plot (repeatable): {}", Pruner::names().join(", ")))]
     pruners: Vec<String>,
-    /// How far to draw, a direct compression; synflow and snip/iterative are drawn through the
-    /// masks of one run to there
+    /// Highest direct compression to plot; synflow and snip/iterative are run once, to this
+    /// compression
     #[arg(
         long,
         default_value_t = 1e5,
@@ -46,11 +45,11 @@ pub(super) struct Arguments {
         conflicts_with = "masks"
     )]
     most: f64,
-    #[command(flatten, next_help_heading = "What pruners look at, with --curve")]
+    #[command(flatten, next_help_heading = "Input of the pruners (with --curve)")]
     source: source::Options,
 }
 
-/// What is printed.
+/// The report.
 #[derive(Debug, Serialize)]
 struct Report {
     arch: String,
@@ -67,7 +66,7 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
         output::check("--curve", picture, read())?;
         output::check_svg("--curve", picture)?;
         let numbers = picture.with_extension("csv");
-        output::check("the numbers beside --curve,", &numbers, read())?;
+        output::check("the CSV file of --curve,", &numbers, read())?;
         let advice = "move it, or give --curve another name";
         let is_ours = |bytes: &[u8]| bytes.starts_with(pruning::curve::HEADER.as_bytes());
         output::check_unnamed(&numbers, is_ours, advice)?;
@@ -81,10 +80,10 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
     }
     if let Some(option) = arguments.source.given() {
         return Err(usage::wrong(format!(
-            "{option} is for pruners, with --curve: a mask is looked at alone"
+            "{option} needs --curve: a mask is analysed without it"
         )));
     }
-    // The command line asks for one or the other.
+    // clap requires --masks or --curve.
     let masks = arguments.masks.as_deref().unwrap_or(Path::new(""));
     if let Some(out) = &arguments.out {
         let read = output::of_arch(&arguments.arch);

@@ -1,4 +1,4 @@
-//! `rarefy eval`: a container's accuracy with the device's own arithmetic.
+//! `rarefy eval`: a container's accuracy, computed with the device's arithmetic.
 
 use std::path::PathBuf;
 
@@ -9,27 +9,28 @@ use serde::Serialize;
 use super::console::Console;
 use super::interrupt;
 use super::model::{ModelFile, Seen};
-use super::table::{percent, thousands};
+use super::table::percent;
 use crate::deploy::evaluate::{self, Score};
+use crate::numbers::thousands;
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// The container
+    /// Container (.rfy file)
     model: PathBuf,
-    /// The dataset whose test images to run: a name of `rarefy data list`, or a folder with IDX
-    /// files [default: what the container was made for, where `export` left its report beside it]
+    /// Dataset whose test images to run: a name listed by `rarefy data list`, or a folder of IDX
+    /// files [default: the dataset recorded by `export` next to the container]
     #[arg(long)]
     data: Option<String>,
 }
 
-/// What is printed.
+/// The report.
 #[derive(Debug, Serialize)]
 struct Report {
     #[serde(flatten)]
     score: Score,
-    /// The dataset.
+    /// Name of the dataset.
     data: String,
-    /// Test images that the network was trained on; none where nobody can tell.
+    /// Test images that the network was trained on; none if unknown.
     trained_on: Option<usize>,
 }
 
@@ -57,10 +58,10 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
     let text = || {
         let remembered = match report.trained_on {
             Some(0) | None => String::new(),
-            Some(count) => format!(" ({} of them it was trained on)", thousands(count)),
+            Some(count) => format!(" ({} of them used for training)", thousands(count)),
         };
         format!(
-            "{} of {} test images of {}{remembered} right: {}",
+            "{} of {} test images of {}{remembered} correct: {}",
             thousands(report.score.correct),
             thousands(report.score.samples),
             report.data,

@@ -1,4 +1,4 @@
-//! `rarefy export`: a finished run as a container.
+//! `rarefy export`: converts a finished run to a container or to Rust code.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::boards::{self, DEFAULT_BOARD};
 use super::console::Console;
 use super::next::{Next, Why};
-use super::table::{percent, table, text, thousands};
+use super::table::{percent, table, text};
 use super::{data, inspect, interrupt, measure, output, usage};
 use crate::data::Dataset;
 use crate::deploy::DeployError;
@@ -20,57 +20,58 @@ use crate::deploy::costs::Core;
 use crate::deploy::export::{Code, ExportAccuracy, ExportReport, FinishedRun, Options};
 use crate::deploy::quantize::{Fidelity, WeightType};
 use crate::device::{self, Boards, firmware_folder};
+use crate::numbers::thousands;
 
-/// Points of accuracy lost in quantization that a person should hear of.
+/// Loss of accuracy in quantization above which the user is told.
 const NOTABLE_LOSS: f64 = 0.003;
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// The run folder, made by `rarefy train`
+    /// Run folder written by `rarefy train`
     run: PathBuf,
-    /// The file to write; it is replaced if it exists [default: model.rfy, or model.rs for Rust code,
-    /// which are not]
+    /// Output file, overwritten if it exists [default: model.rfy, or model.rs with --emit rust;
+    /// the default file is not overwritten]
     #[arg(long, short, value_name = "FILE")]
     out: Option<PathBuf>,
-    /// What to write
+    /// Output format
     #[arg(long, value_enum, default_value_t = Emit::Container)]
     emit: Emit,
-    /// What the encodings are chosen for, layer by layer
+    /// Objective to minimise when choosing the encodings
     #[arg(long, value_enum, default_value_t = Optimize::Balanced)]
     optimize: Optimize,
-    /// The type of the stored weights; those that share 16 bits with an index keep more where there is
-    /// room
+    /// Type of the stored weights; weights packed with an index in 16 bits use all bits left by
+    /// the index
     #[arg(long, value_enum, default_value_t = Weights::Int6)]
     weights: Weights,
-    /// The board that instructions are counted for, and the flash of Rust code measured [default:
+    /// Board to predict instructions for, and to measure the flash of Rust code on [default:
     /// mps2-an386, a Cortex-M4]
     #[arg(long)]
     board: Option<String>,
-    /// How weights are stored
+    /// Encoding of the weights
     #[arg(long, value_enum, default_value_t = Encoding::Auto)]
     encoding: Encoding,
-    /// Where the run's dataset is now [default: as the run was given it]
+    /// Dataset of the run, if it has moved [default: the one given to `rarefy train`]
     #[arg(long)]
     data: Option<String>,
-    /// Show for each layer how near its integers are to the floats
+    /// Show the quantization error of each layer
     #[arg(long)]
     report: bool,
-    /// Write the network even if it has more than 5 points fewer of the test images right than trained
+    /// Write the network even if quantization costs more than 5 percentage points of accuracy
     #[arg(long)]
     allow_loss: bool,
 }
 
-/// What can be written.
+/// Output formats.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Emit {
-    /// A container, for `rarefy-runtime`
+    /// Container for `rarefy-runtime`
     Container,
-    /// Rust code: a module without dependencies that computes the same, fastest for tiny networks; its
-    /// flash is measured by compiling it for the board, where a compiler for that is installed
+    /// Rust module without dependencies that computes the same outputs, fastest for tiny networks;
+    /// its flash is measured by compiling it for the board if a compiler is installed
     Rust,
 }
 
-/// The objective to minimise.
+/// Objectives to minimise.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Optimize {
     /// Bytes
@@ -84,7 +85,7 @@ enum Optimize {
 /// Types of stored weights.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Weights {
-    /// 32-bit floats, for reference: chains of dense layers alone
+    /// 32-bit floats, for reference; only for chains of dense layers
     F32,
     /// 8-bit integers
     Int8,
@@ -96,24 +97,24 @@ enum Weights {
     Int3,
     /// 2-bit integers
     Int2,
-    /// A sign and one size a layer
+    /// A sign per weight and one magnitude per layer
     Ternary,
 }
 
-/// How weights are stored.
+/// Encodings of the weights.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Encoding {
-    /// Layer by layer what --optimize asks for
+    /// The best encoding per layer by --optimize
     Auto,
     /// Compressed sparse rows
     Csr,
     /// Weight and column packed in 16 bits
     Words,
-    /// Weight and row packed in 16 bits, by pairs of inputs: skips those that are zero
+    /// Weight and row packed in 16 bits, by pairs of inputs; skips inputs that are zero
     Columns,
     /// Entropy-coded gaps and weights
     Rice,
-    /// Every weight, zeros included
+    /// All weights, including zeros
     Dense,
 }
 
@@ -121,7 +122,7 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
     let options = options(arguments)?;
     if (arguments.emit, arguments.weights) == (Emit::Rust, Weights::F32) {
         return Err(usage::wrong(
-            "--emit rust writes integers alone: leave out --weights f32, or give --weights int8",
+            "--emit rust supports integer weights only: give --weights int8 instead of f32",
         ));
     }
     let run = FinishedRun::open(&arguments.run)?;
@@ -131,7 +132,7 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
     output::check("-o", &out, output::of_data(name))?;
     let data = data::load(name, console).map_err(|error| match given {
         Some(_) => error,
-        None => anyhow!("{error}; if the run's data is elsewhere now, give it with --data"),
+        None => anyhow!("{error}; if the run's dataset has moved, give its new place with --data"),
     })?;
     if arguments.emit == Emit::Rust {
         let board = arguments.board.as_deref().unwrap_or(DEFAULT_BOARD);
@@ -144,7 +145,7 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
     let (pruned, deployed) = (report.accuracy.pruned, report.accuracy.deployed);
     console.result(&report, || {
         format!(
-            "{}{}\n{path}: {} bytes, about {} instructions, {} of test images right with the device's arithmetic ({} trained)\n",
+            "{}{}\n{path}: {} bytes, about {} instructions, accuracy {} with the device's arithmetic ({} before quantization)\n",
             inspect::layers(&report.model),
             shown(&report.fidelity, arguments),
             thousands(report.model.bytes),
@@ -156,7 +157,7 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
     }, boards::measure_line(&out, arguments.board.as_deref().unwrap_or(DEFAULT_BOARD), None))
 }
 
-/// Returns the file to write. One that the user did not name is not replaced: it may be another run's.
+/// Returns the file to write. A default file that exists is rejected: it may be another run's.
 fn out(arguments: &Arguments) -> Result<PathBuf> {
     if let Some(out) = &arguments.out {
         return Ok(out.clone());
@@ -165,39 +166,39 @@ fn out(arguments: &Arguments) -> Result<PathBuf> {
         Emit::Container => "model.rfy",
         Emit::Rust => "model.rs",
     };
-    let advice = format!("name the file with -o, which may be -o {name}");
+    let advice = format!("name a file with -o (-o {name} overwrites this one)");
     output::check_unnamed(Path::new(name), |_| false, &advice)?;
     Ok(name.into())
 }
 
-/// Says when quantization cost more than it should.
+/// Notes a loss of accuracy in quantization above [`NOTABLE_LOSS`].
 fn note_loss(report: &ExportReport, weights: WeightType, console: &Console) {
     let (pruned, deployed) = (report.accuracy.pruned, report.accuracy.deployed);
     if pruned - deployed > NOTABLE_LOSS {
         console.note(&format!(
-            "quantization to {} cost {:.2} points of accuracy: {}",
+            "quantization to {} costs {:.2} percentage points of accuracy: {}",
             report.weights,
             100.0 * (pruned - deployed),
             match weights {
-                WeightType::Int(6..) | WeightType::F32 => "more than expected of so many bits",
+                WeightType::Int(6..) | WeightType::F32 => "more than expected at this bit width",
                 WeightType::Int(_) | WeightType::Ternary =>
-                    "more bits lose less, such as --weights int6",
+                    "a wider type loses less, such as --weights int6",
             }
         ));
     }
 }
 
-/// What a person should hear of an export.
+/// Prints the notes of an export: accuracy lost, and weights stored wider than requested.
 fn notes(report: &ExportReport, options: &Options, console: &Console) {
     note_loss(report, options.weights, console);
-    // What is asked for by default is no less than what most layers store.
+    // Only a type narrower than the default was asked for deliberately.
     let asked = options.weights.bits() < Options::default().weights.bits();
     if asked && !report.wider.is_empty() {
         console.note(&more_bits(report, options));
     }
 }
 
-/// Which layers store more bits than asked for, and why.
+/// Describes which layers store more bits than requested, and why.
 fn more_bits(report: &ExportReport, options: &Options) -> String {
     let of = |kinds: &[&str]| {
         let layers = report.wider.iter();
@@ -213,15 +214,15 @@ fn more_bits(report: &ExportReport, options: &Options) -> String {
     let reasons = [
         (
             of(&["words", "columns"]),
-            "a weight shares 16 bits with an index and has all that it leaves",
+            "a weight shares 16 bits with an index and uses all bits left by it",
         ),
         (
             of(&["csr", "dense"]),
-            "a weight takes a byte, however few bits of it are used",
+            "a weight takes a whole byte at any bit width",
         ),
         (
             of(&["rice"]),
-            "a channel that is passed on and added to keeps 8 bits",
+            "a channel of a residual addition keeps 8 bits",
         ),
     ];
     let reasons = reasons.iter().filter(|(layers, _)| !layers.is_empty());
@@ -230,21 +231,21 @@ fn more_bits(report: &ExportReport, options: &Options) -> String {
         .collect();
     let instead = match options.encoding {
         EncodingChoice::Only(rarefy_format::Encoding::Rice) => "",
-        _ => "; --encoding rice stores no more bits than asked for",
+        _ => "; --encoding rice stores only the requested bits",
     };
     format!(
-        "--weights {} is less than some layers store: {}{instead}",
+        "some layers store more bits than --weights {}: {}{instead}",
         report.weights,
         reasons.join("; ")
     )
 }
 
-/// The table of how near integers are to floats, if it was asked for.
+/// Formats the table of quantization errors; empty unless `--report` was given.
 fn shown(fidelity: &[Fidelity], arguments: &Arguments) -> String {
     if !arguments.report || fidelity.is_empty() {
         return String::new();
     }
-    let mut rows = table(["layer", "floats, rms", "error, rms", "signal to noise"]);
+    let mut rows = table(["layer", "floats (RMS)", "error (RMS)", "signal to noise"]);
     for layer in fidelity {
         let ratio = match layer.snr_db {
             Some(ratio) => format!("{ratio:.1} dB"),
@@ -257,7 +258,7 @@ fn shown(fidelity: &[Fidelity], arguments: &Arguments) -> String {
     format!("\n{}", text(&rows))
 }
 
-/// Returns `error` with the option that its remedy refers to.
+/// Adds the option that remedies `error` to its message.
 fn with_option(error: DeployError, options: &Options) -> Error {
     let option = match error {
         DeployError::Encoding { .. } | DeployError::Overflow { .. } => "--encoding auto",
@@ -269,7 +270,7 @@ fn with_option(error: DeployError, options: &Options) -> Error {
     anyhow!("{error} ({option})")
 }
 
-/// Writes the network as code.
+/// Writes the network as Rust code.
 fn code(
     run: &FinishedRun,
     data: &Dataset,
@@ -304,7 +305,7 @@ fn code(
     };
     console.result(&report, || {
         format!(
-            "{}{}: {} weights as code ({} bytes of source), {} of test images right ({} trained)\n{}\nA container of the same integers takes {} bytes without the engine, which all containers share; `rarefy measure` tells the flash of both\n",
+            "{}{}: {} weights as code ({} bytes of source), accuracy {} ({} before quantization)\n{}\nA container of the same weights takes {} bytes, plus the engine, which all containers share; `rarefy measure` reports the flash of both\n",
             shown(&report.fidelity, arguments),
             report.path,
             thousands(report.nonzeros),
@@ -313,11 +314,11 @@ fn code(
             percent(report.accuracy.pruned),
             match (report.flash_bytes, &report.flash_unknown) {
                 (Some(bytes), _) => format!(
-                    "Its flash on {board} is {} bytes, with everything that computes it",
+                    "Its flash on {board} is {} bytes, including all code it needs",
                     thousands(bytes)
                 ),
                 (None, why) => format!(
-                    "Its flash on {board} is not known: {}",
+                    "Its flash on {board} is unknown: {}",
                     why.as_deref().unwrap_or_default()
                 ),
             },
@@ -326,7 +327,7 @@ fn code(
     }, Next::Nothing(Why::Code))
 }
 
-/// The flash that `code` takes on the board of this name, measured by compiling it.
+/// Measures the flash that `code` takes on `board` in bytes by compiling it.
 fn flash(code: &Code, board: &str, console: &Console) -> Result<u64> {
     let boards = Boards::discover(&firmware_folder()?)?;
     let options = measure::options(false, 0);
@@ -342,34 +343,34 @@ fn flash(code: &Code, board: &str, console: &Console) -> Result<u64> {
     )?)
 }
 
-/// What an export as code made.
+/// The report on an export as Rust code.
 #[derive(Debug, Serialize)]
 struct CodeReport {
-    /// The file.
+    /// Path of the file.
     path: String,
-    /// Bytes of it, as text.
+    /// Size of the source in bytes.
     source_bytes: usize,
-    /// Bytes of a container that holds the same integers.
+    /// Size in bytes of a container with the same weights.
     container_bytes: usize,
-    /// The board that flash is told for.
+    /// The board that flash was measured for.
     board: String,
-    /// Bytes of flash that the code takes there, if it could be compiled.
+    /// Flash of the code in bytes, if it could be compiled.
     flash_bytes: Option<u64>,
-    /// Why it could not.
+    /// Why it could not be compiled.
     flash_unknown: Option<String>,
-    /// The type of the weights.
+    /// Type of the weights.
     weights: String,
-    /// Weights in the code.
+    /// Number of weights in the code.
     nonzeros: usize,
-    /// Shares of test images right.
+    /// Accuracies on the test images.
     accuracy: ExportAccuracy,
-    /// The largest relative difference between the trained and the stripped network.
+    /// Largest relative difference between the outputs of the trained and the stripped network.
     stripping_error: f64,
-    /// For each layer how near its integers are to the floats.
+    /// Quantization error of each layer.
     fidelity: Vec<Fidelity>,
 }
 
-/// The options of the library.
+/// Converts the arguments to the library's options.
 fn options(arguments: &Arguments) -> Result<Options> {
     let only = |encoding| EncodingChoice::Only(encoding);
     Ok(Options {

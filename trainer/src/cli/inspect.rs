@@ -1,4 +1,4 @@
-//! `rarefy inspect`: what a container holds, as a table and as a picture.
+//! `rarefy inspect`: shows the contents of a container as a table and as a picture.
 
 use std::path::PathBuf;
 
@@ -10,52 +10,53 @@ use super::console::Console;
 use super::model::ModelFile;
 use super::next::{Line, Next, Why};
 use super::output;
-use super::table::{table, text, thousands};
+use super::table::{percent, table, text};
 use crate::artifact;
 use crate::deploy::companion::{self, Companion};
 use crate::deploy::costs::Core;
 use crate::deploy::report::{self, LayerReport, ModelReport};
+use crate::numbers::thousands;
 use crate::plot::bytes;
 
-/// What the columns mean.
+/// The meaning of the columns.
 const EXPLANATION: &str = "\
-Every byte of a layer is counted once: positions (where weights are: columns, row lengths, starts, \
-runs), values (the weights; a packed word of 16 bits is partly one, partly the other), biases, \
-parameters (geometry of a convolution, links to other layers, the head of the block, a codebook).
+Every byte of a layer is counted once: positions (where the weights are: columns, row lengths, \
+starts, runs), values (the weights; a packed 16-bit word counts partly as each), biases, and \
+parameters (convolution geometry, links to other layers, the block header, a codebook).
 
-\"At least\" is the information limit. Which k of a layer's n stored weights are not zero takes \
-log2 C(n, k) bits, and each of their values as many bits as the encoding gives a value. An encoding \
-may go below it where weights cluster, where small ones are more frequent, and where the exporter \
-chose the order of units to suit it.
+\"At least\" is the information limit. Choosing the k nonzero weights of n takes log2 C(n, k) \
+bits, and each value takes as many bits as its encoding stores per value. An encoding can go below \
+the limit if weights cluster, if small values are more frequent, or if the exporter reordered units \
+to suit it.
 
-Instructions are predicted for the core that the container was exported for, by what its layers \
-read then, where `export` left its report beside it. Without that they are predicted for a \
-Cortex-M4, and \"at most\" stands before those of layers that skip zeros (columns, and convolutions \
-that look for them): they are predicted as if no input were zero. The last line adds what an \
-inference takes besides its layers.
+Instructions are predicted for the core that the container was exported for, from the layer inputs \
+observed at export, if `export` left its report next to the container. Otherwise they are \
+predicted for a Cortex-M4, and \"at most\" marks layers that skip zero inputs (columns, and \
+convolutions that test for zeros): the prediction then assumes that no input is zero. The last row \
+includes the instructions of an inference outside its layers.
 
-A layer that deployment inserted (a copy of what is added, a channel that is constant) is marked, \
-where `export` left its report beside the container; its weights are counted apart.
+Layers inserted by deployment (a copy for an addition, a constant channel) are marked if `export` \
+left its report next to the container; their weights are counted separately.
 
-Dimensions are outputs x inputs of a dense layer, and outputs x channels x window of a convolution, \
-before and after what is detached was stripped.";
+A shape is outputs x inputs for a dense layer, and outputs x channels x window for a convolution, \
+before and after detached units were stripped.";
 
 #[derive(Debug, Args)]
 #[command(after_help = EXPLANATION)]
 pub(super) struct Arguments {
-    /// The container
+    /// Container (.rfy file)
     model: PathBuf,
-    /// Draw where the bytes go, layer by layer, into this SVG file
+    /// Draw the bytes of each layer to this SVG file
     #[arg(long, value_name = "FILE.svg")]
     svg: Option<PathBuf>,
 }
 
-/// What is printed.
+/// The report.
 #[derive(Serialize)]
 struct Report {
     #[serde(flatten)]
     model: ModelReport,
-    /// The core that instructions are predicted for.
+    /// Core that instructions are predicted for.
     core: Core,
     #[serde(skip_serializing_if = "Option::is_none")]
     svg: Option<String>,
@@ -100,13 +101,13 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
     console.result(&report, text, next)
 }
 
-/// Everything, for people.
+/// Formats the report as text.
 fn describe(report: &Report) -> String {
     let model = &report.model;
     format!(
-        "{}: format {}, {} bytes ({} of them header and layer records, {} padding)\n\
+        "{}: format {}, {} bytes ({} for header and layer records, {} padding)\n\
          {} inputs of one byte, {} outputs, {} bytes of RAM for activations\n\
-         {} of {} weights are not zero ({:.1}x){}; instructions predicted for a Cortex-{:?}\n\n{}",
+         {} of {} weights are nonzero ({:.1}x){}; instructions are predicted for a Cortex-{:?}\n\n{}",
         model.path,
         model.format,
         thousands(model.bytes),
@@ -124,28 +125,27 @@ fn describe(report: &Report) -> String {
     )
 }
 
-/// Returns how many weights deployment inserted, as the rest of a sentence; empty where none.
+/// Formats the number of weights that deployment inserted: ", plus 3 inserted by deployment".
+/// Empty if there are none.
 fn inserted(model: &ModelReport) -> String {
     match model.inserted_nonzeros {
         0 => String::new(),
-        count => format!(", and {} were inserted by deployment", thousands(count)),
+        count => format!(", plus {} inserted by deployment", thousands(count)),
     }
 }
 
-/// The table of layers.
+/// Formats the table of layers.
 pub(super) fn layers(report: &ModelReport) -> String {
-    // Instructions are there for all layers or none.
-    let predicted = report
-        .layers
-        .iter()
-        .any(|layer| layer.instructions.is_some());
+    // Instructions are predicted for all layers or for none.
+    let mut layers = report.layers.iter();
+    let predicted = layers.any(|layer| layer.instructions.is_some());
     let mut rows = table([
         "layer",
         "shape",
         "stripped to",
         "nonzeros",
         "density",
-        "stored as",
+        "encoding",
         "positions",
         "at least",
         "values",
@@ -155,54 +155,56 @@ pub(super) fn layers(report: &ModelReport) -> String {
         "bytes",
         if predicted { "instructions" } else { "" },
     ]);
-    let figures = |layers: &[&LayerReport]| {
-        let sum = |figure: &dyn Fn(&LayerReport) -> usize| {
-            thousands(layers.iter().map(|layer| figure(layer)).sum::<usize>())
-        };
-        let least = |figure: &dyn Fn(&LayerReport) -> f64| {
-            let bytes: f64 = layers.iter().map(|layer| figure(layer)).sum();
-            thousands(bytes.ceil() as u64)
-        };
-        [
-            sum(&|l| l.bytes.positions),
-            least(&|l| l.limit.positions),
-            sum(&|l| l.bytes.values),
-            least(&|l| l.limit.values),
-            sum(&|l| l.bytes.biases),
-            sum(&|l| l.bytes.parameters),
-            sum(&|l| l.bytes.total),
-        ]
-    };
-    let instructions = |predicted: Option<u64>, at_most: bool| {
-        let bound = if at_most { "at most " } else { "" };
-        predicted.map_or_else(String::new, |count| bound.to_owned() + &thousands(count))
-    };
     for layer in &report.layers {
-        let has_weights = layer.original_inputs > 0;
-        let or_dash = |text: String| if has_weights { text } else { "-".into() };
-        let names = [
-            match layer.inserted {
-                true => format!("{} {} (inserted)", layer.layer, layer.operation),
-                false => format!("{} {}", layer.layer, layer.operation),
-            },
-            layer.original_shape(),
-            layer.shape(),
-            or_dash(thousands(layer.nonzeros)),
-            or_dash(format!("{:.2} %", 100.0 * layer.density)),
-            or_dash(layer.encoding.into()),
-        ];
         let predicted = instructions(layer.instructions, layer.at_most);
-        rows.add_row(
-            names
-                .into_iter()
-                .chain(figures(&[layer]))
-                .chain([predicted]),
-        );
+        let figures = names(layer).into_iter().chain(bytes_of(&[layer]));
+        rows.add_row(figures.chain([predicted]));
     }
     let stored = thousands(report.nonzeros + report.inserted_nonzeros);
-    let names = ["all", "", "", &stored, "", ""].map(String::from);
+    let names = ["total", "", "", &stored, "", ""].map(String::from);
     let all: Vec<&LayerReport> = report.layers.iter().collect();
     let predicted = instructions(report.instructions, report.at_most);
-    rows.add_row(names.into_iter().chain(figures(&all)).chain([predicted]));
+    rows.add_row(names.into_iter().chain(bytes_of(&all)).chain([predicted]));
     text(&rows)
+}
+
+/// Formats the columns that describe a layer: its name, shapes, nonzeros, density and encoding.
+fn names(layer: &LayerReport) -> [String; 6] {
+    let has_weights = layer.original_inputs > 0;
+    let or_dash = |text: String| if has_weights { text } else { "-".into() };
+    let inserted = if layer.inserted { " (inserted)" } else { "" };
+    [
+        format!("{} {}{inserted}", layer.layer, layer.operation),
+        layer.original_shape(),
+        layer.shape(),
+        or_dash(thousands(layer.nonzeros)),
+        or_dash(percent(layer.density)),
+        or_dash(layer.encoding.into()),
+    ]
+}
+
+/// Formats the sums of bytes and information limits over `layers`.
+fn bytes_of(layers: &[&LayerReport]) -> [String; 7] {
+    let sum = |figure: &dyn Fn(&LayerReport) -> usize| {
+        thousands(layers.iter().map(|layer| figure(layer)).sum::<usize>())
+    };
+    let least = |figure: &dyn Fn(&LayerReport) -> f64| {
+        let bytes: f64 = layers.iter().map(|layer| figure(layer)).sum();
+        thousands(bytes.ceil() as u64)
+    };
+    [
+        sum(&|l| l.bytes.positions),
+        least(&|l| l.limit.positions),
+        sum(&|l| l.bytes.values),
+        least(&|l| l.limit.values),
+        sum(&|l| l.bytes.biases),
+        sum(&|l| l.bytes.parameters),
+        sum(&|l| l.bytes.total),
+    ]
+}
+
+/// Formats predicted instructions, an upper bound if `at_most`; empty if there is no prediction.
+fn instructions(predicted: Option<u64>, at_most: bool) -> String {
+    let bound = if at_most { "at most " } else { "" };
+    predicted.map_or_else(String::new, |count| bound.to_owned() + &thousands(count))
 }

@@ -1,4 +1,4 @@
-//! Ctrl-C: the first one asks the command to stop in good order, the second ends the process.
+//! Ctrl-C: the first one asks the command to stop cleanly, the second one ends the process.
 
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 
@@ -6,9 +6,9 @@ use anyhow::{Error, anyhow};
 
 static RAISED: AtomicBool = AtomicBool::new(false);
 
-/// Listens for Ctrl-C and termination requests.
+/// Installs the handler of Ctrl-C and termination requests.
 pub(super) fn install() {
-    // Where no handler can be set the signal ends the process, and files are whole all the same.
+    // Without a handler the signal ends the process; files stay whole all the same.
     let _ = ctrlc::set_handler(|| {
         if RAISED.swap(true, SeqCst) {
             std::process::exit(1);
@@ -16,12 +16,12 @@ pub(super) fn install() {
     });
 }
 
-/// Raised when the user wants to stop.
+/// Returns the flag that is raised when the user asks to stop.
 pub(super) fn flag() -> &'static AtomicBool {
     &RAISED
 }
 
-/// What a command that was stopped fails with.
+/// Returns the error of a command that was stopped.
 pub(super) fn interrupted() -> Error {
-    anyhow!("interrupted; nothing half-written is left, run the same command again")
+    anyhow!("interrupted; no partial files are left: run the same command again")
 }

@@ -10,36 +10,37 @@ use clap::Args;
 use super::console::Console;
 use super::model::ModelFile;
 use super::next::{Next, Why};
-use super::table::{table, text, thousands};
+use super::table::{table, text};
 use super::{interrupt, usage};
 use crate::data::Dataset;
 use crate::device::{
     self, Board, BoardReport, Boards, Cost, Machine, MeasureOptions, NetworkReport, STACK_RESERVE,
     firmware_folder,
 };
+use crate::numbers::thousands;
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// The container
+    /// Container (.rfy file)
     model: PathBuf,
-    /// The board: see `rarefy boards`
+    /// Board: a name listed by `rarefy boards`
     #[arg(long)]
     board: String,
-    /// The dataset whose test images to run: a name of `rarefy data list`, or a folder with IDX
-    /// files [default: what the container was made for, where `export` left its report beside it]
+    /// Dataset whose test images to run: a name listed by `rarefy data list`, or a folder of IDX
+    /// files [default: the dataset recorded by `export` next to the container]
     #[arg(long)]
     data: Option<String>,
-    /// How many test images to run
+    /// Number of test images to run
     #[arg(long, default_value = "100", value_parser = usage::count)]
     samples: NonZeroUsize,
-    /// Do not measure the same network stored dense
+    /// Skip measuring the same network stored dense
     #[arg(long)]
     no_dense: bool,
-    /// Do not run anything: tell flash and static RAM, and whether they fit, from the program alone;
-    /// needs neither the board nor a probe or an emulator
+    /// Only build the firmware: report flash, static RAM and whether they fit, without a board, a
+    /// probe or an emulator
     #[arg(long, conflicts_with_all = ["data", "samples", "timeout"])]
     build_only: bool,
-    /// Seconds that one run on the board may take
+    /// Time limit of one run on the board, in seconds
     #[arg(long, default_value = "300", value_parser = usage::count)]
     timeout: NonZeroUsize,
 }
@@ -66,7 +67,7 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
     judge(&report, &arguments.model.display().to_string())
 }
 
-/// How to measure.
+/// Returns the options of a measurement; `timeout` is in seconds.
 pub(super) fn options(dense: bool, timeout: u64) -> MeasureOptions<'static> {
     MeasureOptions {
         dense,
@@ -77,7 +78,7 @@ pub(super) fn options(dense: bool, timeout: u64) -> MeasureOptions<'static> {
     }
 }
 
-/// The test images to run: `samples` of them, evenly spaced.
+/// Returns `samples` evenly spaced test images.
 pub(super) fn inputs(data: &Dataset, samples: usize) -> Vec<Vec<u8>> {
     let chosen = data.test.limit(samples);
     (0..chosen.len())
@@ -85,7 +86,7 @@ pub(super) fn inputs(data: &Dataset, samples: usize) -> Vec<Vec<u8>> {
         .collect()
 }
 
-/// Measures with a spinner.
+/// Measures `model` on `board`, with a spinner.
 pub(super) fn measure(
     board: &Board,
     model: &[u8],
@@ -101,7 +102,7 @@ pub(super) fn measure(
     Ok(report?)
 }
 
-/// Builds with a spinner and runs nothing.
+/// Builds the firmware of `model` for `board` without running it, with a spinner.
 fn build(
     board: &Board,
     model: &[u8],
@@ -116,13 +117,16 @@ fn build(
     Ok(report?)
 }
 
-/// Fails where the network does not fit the board or computes something else there.
+/// Checks that the network fits the board and computes the same outputs there as here.
+///
+/// # Errors
+/// Returns an error that names the memory that is too small, or the first output that differs.
 pub(super) fn judge(report: &BoardReport, model: &str) -> Result<()> {
     let board = &report.board;
     if let (false, Some(over)) = (report.network.fits, report.network.over_by) {
         let memory = report.network.over_in.unwrap_or("memory");
         return Err(anyhow!(
-            "{model} does not fit {board}: its {memory} is {} bytes too small; compress further or choose a larger board (`rarefy boards`)",
+            "{model} does not fit {board}: its {memory} is {} bytes too small; compress the network further or choose a larger board (`rarefy boards`)",
             thousands(over)
         ));
     }
@@ -132,7 +136,7 @@ pub(super) fn judge(report: &BoardReport, model: &str) -> Result<()> {
     ] {
         if let Some(mismatch) = network.and_then(|network| network.mismatch) {
             return Err(anyhow!(
-                "{what}{model} computes something else on {board}: logit {} of sample {} is {} there and {} here; please report this",
+                "{what}{model} computes different outputs on {board}: logit {} of sample {} is {} there and {} here; please report this",
                 mismatch.logit,
                 mismatch.sample,
                 mismatch.device,
@@ -143,21 +147,20 @@ pub(super) fn judge(report: &BoardReport, model: &str) -> Result<()> {
     Ok(())
 }
 
-/// The table of one board.
+/// Formats the report on one board as a table with remarks.
 pub(super) fn describe(report: &BoardReport) -> String {
+    figures(report) + &remarks(report)
+}
+
+/// Formats the figures of a report as a table, with the dense network beside the pruned one.
+fn figures(report: &BoardReport) -> String {
     let dense = report.dense.as_ref();
     let kind = if report.emulated { "emulated" } else { "real" };
-    let mut heads = [
-        format!("{} ({kind} {})", report.board, report.core),
-        "pruned".into(),
-        String::new(),
-        String::new(),
-    ];
-    if dense.is_some() {
-        heads[2] = "stored dense".into();
-        heads[3] = "saved".into();
-    }
-    let mut rows = table([heads[0].as_str(), &heads[1], &heads[2], &heads[3]]);
+    let board = format!("{} ({kind} {})", report.board, report.core);
+    let mut rows = match dense {
+        Some(_) => table([&*board, "pruned", "stored dense", "saved"]),
+        None => table([&*board, "pruned", "", ""]),
+    };
     let mut row = |name: &str, figure: &dyn Fn(&NetworkReport) -> Option<u64>| {
         let pruned = figure(&report.network);
         let dense = dense.map(figure);
@@ -175,38 +178,39 @@ pub(super) fn describe(report: &BoardReport) -> String {
             saved,
         ]);
     };
-    row("flash, bytes: code", &|n| Some(n.flash?.code));
-    row("  model", &|n| Some(n.flash?.model));
-    row(
-        &format!("  total of {}", thousands(report.flash_size)),
-        &|n| Some(n.flash?.total),
-    );
-    row("RAM, bytes: static (with the input)", &|n| {
-        Some(n.ram?.static_bytes)
-    });
-    row("  arena", &|n| Some(n.ram?.arena));
-    row("  deepest stack", &|n| n.ram?.stack_peak);
-    row(
-        &format!("  total of {}", thousands(report.ram_size)),
-        &|n| n.ram?.total,
-    );
+    let total = |size: u64| format!("  total, of {}", thousands(size));
     let unit = match report.network.cost {
         Cost::Instructions(_) => "instructions",
         Cost::Cycles(_) => "cycles",
     };
-    row(&format!("{unit} an inference: median"), &|n| {
+    row("flash, bytes: code", &|n| Some(n.flash?.code));
+    row("  model", &|n| Some(n.flash?.model));
+    row(&total(report.flash_size), &|n| Some(n.flash?.total));
+    row("RAM, bytes: static (with the input)", &|n| {
+        Some(n.ram?.static_bytes)
+    });
+    row("  arena", &|n| Some(n.ram?.arena));
+    row("  peak stack", &|n| n.ram?.stack_peak);
+    row(&total(report.ram_size), &|n| n.ram?.total);
+    row(&format!("{unit} per inference: median"), &|n| {
         Some(n.cost.counts()?.median)
     });
-    row("  fewest", &|n| Some(n.cost.counts()?.min));
-    row("  most", &|n| Some(n.cost.counts()?.max));
+    row("  minimum", &|n| Some(n.cost.counts()?.min));
+    row("  maximum", &|n| Some(n.cost.counts()?.max));
     row(&format!("{unit} to load (checked once)"), &|n| n.load);
-    let mut lines = text(&rows);
+    text(&rows)
+}
+
+/// Formats what a report's figures do not show: what loading is, whether the network ran, whether
+/// its outputs are right, and how many bytes are missing.
+fn remarks(report: &BoardReport) -> String {
+    let mut lines = String::new();
     if report.network.load.is_some() {
-        lines += "  loading is parsing at start; a model that the compiler verifies (a const parse) costs nothing there\n";
+        lines += "  loading parses the model at startup; a model parsed at compile time (a const parse) costs nothing there\n";
     }
     if report.samples == 0 && report.network.fits {
         lines += &format!(
-            "  built, not run: it fits, with {} bytes of RAM or more for the stack\n",
+            "  built, not run: it fits, leaving at least {} bytes of RAM for the stack\n",
             thousands(STACK_RESERVE)
         );
     }
@@ -216,10 +220,13 @@ pub(super) fn describe(report: &BoardReport) -> String {
             report.samples
         );
     }
-    for (network, what) in [(Some(&report.network), "pruned"), (dense, "stored dense")] {
+    for (network, what) in [
+        (Some(&report.network), "pruned"),
+        (report.dense.as_ref(), "stored dense"),
+    ] {
         if let Some((over, memory)) = network.and_then(|n| Some((n.over_by?, n.over_in?))) {
             lines += &format!(
-                "  {what} it does not fit: {memory} is {} bytes too small\n",
+                "  {what}, it does not fit: {memory} is {} bytes too small\n",
                 thousands(over)
             );
         }

@@ -1,9 +1,11 @@
-//! The command line: one file per command, the conventions in `console` and `interrupt`.
+//! The command line: one file per command; `console` and `interrupt` hold what they share.
 //!
-//! Every command: `--json` prints one JSON object on stdout and nothing else there; people's text,
-//! bars and logs go to stderr. What people read ends with the command to run next, where there is
-//! one (`next`). Exit code 0 done, 1 failed with one line that says what to do, 2 wrong usage
-//! (`usage`).
+//! Conventions of every command:
+//! - Results go to stdout; notes, progress bars and errors go to stderr.
+//! - `--json` prints the result as one JSON object, and nothing else on stdout.
+//! - Text output ends with the command to run next, if there is one (`next`).
+//! - The exit code is 0 on success, 1 on failure with a one-line error that says what to do, and 2
+//!   for wrong usage (`usage`).
 
 mod accelerator;
 mod arch;
@@ -15,7 +17,6 @@ mod data;
 mod effective;
 mod eval;
 mod export;
-mod goal;
 mod inspect;
 mod interrupt;
 mod measure;
@@ -23,6 +24,7 @@ mod model;
 mod next;
 mod output;
 mod prune;
+mod pruning;
 mod quickstart;
 mod quotas;
 mod setup;
@@ -44,62 +46,61 @@ use clap::{Parser, Subcommand};
 use crate::memory;
 use console::{Console, printable, written};
 
-/// Takes a neural network from a workstation to a microcontroller as the smallest thing that still
-/// computes the same answer: prunes and trains it by effective sparsity, strips what came
-/// detached, writes the rest as a compact container, and measures it on boards.
+/// Prunes and trains neural networks by effective sparsity, strips detached units, writes the rest
+/// as a compact container for microcontrollers, and measures it on boards.
 #[derive(Debug, Parser)]
 #[command(name = "rarefy", version, after_help = EXAMPLES, max_term_width = 100)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
-    /// Print one JSON object on stdout, and nothing else there
-    #[arg(long, global = true)]
+    /// Print the result as one JSON object on stdout
+    #[arg(long, global = true, display_order = 100)]
     json: bool,
-    /// Say nothing on stderr but errors
-    #[arg(long, short, global = true)]
+    /// Print only errors on stderr
+    #[arg(long, short, global = true, display_order = 100)]
     quiet: bool,
 }
 
 const EXAMPLES: &str = "\
 Examples:
-  rarefy quickstart                      the whole way on digits that come with the program
+  rarefy quickstart                      train, prune, export and run on built-in digits
   rarefy train --pruner magnitude/igq --compression 100 --data mnist -o runs/a
   rarefy export runs/a -o model.rfy
   rarefy eval model.rfy --data mnist
   rarefy measure model.rfy --board mps2-an386";
 
-/// The commands, in the order of a network's way to a device.
+/// The commands, in the order a network passes through them.
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// The whole way: train, prune, export, run on emulated boards, print the table
+    /// Train, prune and export a network, run it on emulated boards, and print a summary
     Quickstart(quickstart::Arguments),
     /// List datasets, or fetch one
     Data(data::Arguments),
-    /// List architectures, or show one's prunable tensors
+    /// List architectures, or show the prunable tensors of one
     Arch(arch::Arguments),
-    /// Show what a quota leaves each layer at a compression
+    /// Show how many weights of each layer a quota keeps
     Quotas(quotas::Arguments),
-    /// Train a network, prune it, and train what is left
+    /// Train a network, prune it, and train the pruned network
     Train(train::Arguments),
-    /// Make masks alone, of given or untrained weights
+    /// Compute masks from given or untrained weights, without training
     Prune(prune::Arguments),
-    /// Count what of a mask is really connected
+    /// Count the connected weights of a mask, or plot effective compression
     Effective(effective::Arguments),
-    /// Write a finished run as a container for the device
+    /// Convert a finished run to a container for the device
     Export(export::Arguments),
-    /// Show what a container holds
+    /// Show the contents of a container
     Inspect(inspect::Arguments),
-    /// Run a container on test images with the device's own arithmetic
+    /// Compute a container's accuracy with the device's arithmetic
     Eval(eval::Arguments),
-    /// List the boards that a container can be measured on
+    /// List the boards a container can be measured on
     Boards(boards::Arguments),
-    /// Measure a container's flash, RAM and latency on a board, emulated or real
+    /// Measure a container's flash, RAM and latency on an emulated or real board
     Measure(measure::Arguments),
-    /// Install what `measure` needs and this machine lacks
+    /// Install missing tools that `measure` needs
     Setup(setup::Arguments),
 }
 
-/// What every command may allocate besides its data: the embedded dataset, buffers, threads.
+/// Bytes that every command may allocate besides its data: the built-in dataset, buffers, threads.
 const LEAST_MEMORY: usize = 32 << 20;
 
 /// Runs the command line of this process.
@@ -121,9 +122,9 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// Says what went wrong; returns the exit code that goes with it.
+/// Prints `error` and returns its exit code.
 fn fail(error: &anyhow::Error) -> ExitCode {
-    // Nobody may be listening any more: then the exit code alone tells.
+    // If stderr is closed, only the exit code is left.
     let _ = writeln!(io::stderr(), "error: {}", one_line(&error.to_string()));
     match usage::is_wrong(error) {
         true => ExitCode::from(2),
@@ -131,9 +132,10 @@ fn fail(error: &anyhow::Error) -> ExitCode {
     }
 }
 
-/// Prints what clap has to say, help or wrong usage; returns the exit code that goes with it.
+/// Prints clap's help or error and returns its exit code.
 fn tell(told: &clap::Error) -> ExitCode {
-    // clap repeats arguments as they are, in colours of its own on a terminal.
+    // clap prints arguments unescaped, so an error that may repeat control characters is escaped
+    // here, without clap's colours.
     let repeats = |word: OsString| word.to_string_lossy().contains(char::is_control);
     let printed = match told.use_stderr() && env::args_os().any(repeats) {
         false => told.print(),
@@ -146,22 +148,22 @@ fn tell(told: &clap::Error) -> ExitCode {
     written(printed).map_or_else(|error| fail(&error), |()| ExitCode::SUCCESS)
 }
 
-/// Says in one line that Rarefy is at fault; where `RUST_BACKTRACE=full` asks for it, where.
+/// Reports a panic as a bug in one line, with a backtrace if `RUST_BACKTRACE=full`.
 fn report_panic(panic: &PanicHookInfo<'_>) {
-    let message = one_line(panic.payload_as_str().unwrap_or("no reason is known"));
+    let message = one_line(panic.payload_as_str().unwrap_or("unknown reason"));
     let place = panic
         .location()
         .map_or(String::new(), |at| format!(" ({at})"));
     let _ = writeln!(
         io::stderr(),
-        "error: this is a fault of rarefy itself: {message}{place}; please report it with the command that you gave"
+        "error: this is a bug in rarefy: {message}{place}; please report it with the command you ran"
     );
     if env::var_os("RUST_BACKTRACE").is_some_and(|depth| depth == "full") {
         let _ = writeln!(io::stderr(), "{}", Backtrace::force_capture());
     }
 }
 
-/// Returns `text` in one line that is safe to print, whatever a library put into it.
+/// Returns `text` as one printable line.
 fn one_line(text: &str) -> String {
     let words: Vec<&str> = text.split_whitespace().collect();
     printable(&words.join(" ")).into_owned()
@@ -192,7 +194,7 @@ mod tests {
 
     use super::*;
 
-    /// Every `rarefy …` line of the README is understood.
+    /// Checks that every `rarefy …` line of the README parses.
     #[test]
     fn the_readme_shows_commands_that_exist() {
         let mut seen = 0;

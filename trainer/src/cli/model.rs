@@ -1,4 +1,4 @@
-//! A container from the command line: its file, what is known of it, the data to run it on.
+//! The container given on the command line: its file, its companion, and the data to run it on.
 
 use std::path::{Path, PathBuf};
 
@@ -8,7 +8,6 @@ use rarefy_format::{AlignedBytes, Model, Shape};
 use super::boards::{self, DEFAULT_BOARD};
 use super::console::Console;
 use super::next::Line;
-use super::table::thousands;
 use super::usage;
 use crate::data::catalogue::{self, Places};
 use crate::data::{Dataset, Normalisation, overlap};
@@ -16,41 +15,44 @@ use crate::deploy::companion::{self, Companion, Found, Origin};
 use crate::deploy::costs::Core;
 use crate::deploy::{DeployError, container};
 use crate::device::{Boards, firmware_folder};
+use crate::numbers::thousands;
 
-/// Means and deviations of pixels that differ by less than this share of a deviation are the same.
+/// Means and standard deviations of pixels count as equal if they differ by less than this share
+/// of the standard deviation.
 const SAME_NORMALISATION: f32 = 0.01;
 
-/// What to do about data that is not where it was.
-const ELSEWHERE: &str = "if the data it was made for is elsewhere now, give it with --data";
+/// The advice on data that has moved.
+const MOVED: &str = "if the data it was made for has moved, give its new place with --data";
 
-/// A container that has been read and is valid.
+/// A valid container, and the companion file that `export` wrote next to it.
 pub(super) struct ModelFile {
     path: PathBuf,
     bytes: AlignedBytes,
     companion: Option<Companion>,
-    /// Why what lies beside it is not its companion, if something does.
+    /// Why the file next to it is ignored, if there is one.
     ignored: Option<String>,
 }
 
 /// The data that a container is run on.
 pub(super) struct Chosen {
-    /// The data.
+    /// The dataset.
     pub(super) data: Dataset,
-    /// Whether the container was made for it; not known without a companion.
+    /// Whether the container was made for it; unknown without a companion.
     same: Option<bool>,
 }
 
-/// Images that a network was trained on and is tested on.
+/// How many test images a network was trained on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Seen {
-    /// So many of the test images.
+    /// This number of the test images.
     Images(usize),
-    /// Nobody can tell.
+    /// Unknown.
     Unknown,
 }
 
 impl ModelFile {
-    /// Reads the container `path` and what lies beside it; says why that is ignored, if it is.
+    /// Reads the container `path` and its companion, and notes why the companion is ignored if it
+    /// is.
     pub(super) fn open(path: &Path, console: &Console) -> Result<Self> {
         let bytes = container::read(path)?;
         container::parse(&bytes, path)?;
@@ -59,7 +61,7 @@ impl ModelFile {
             Found::Nothing => (None, None),
             Found::Ignored(reason) => {
                 console.note(&format!(
-                    "{reason}: ignored; export the model again to have one"
+                    "ignoring {reason}: export the model again to write a new one"
                 ));
                 (None, Some(reason))
             }
@@ -72,35 +74,35 @@ impl ModelFile {
         })
     }
 
-    /// The file.
+    /// Returns the path of the file.
     pub(super) fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Its bytes.
+    /// Returns the bytes of the file.
     pub(super) fn bytes(&self) -> &AlignedBytes {
         &self.bytes
     }
 
-    /// The model in it.
+    /// Returns the model in the file.
     pub(super) fn model(&self) -> Result<Model<'_>> {
         Ok(container::parse(&self.bytes, &self.path)?)
     }
 
-    /// What is known of it.
+    /// Returns the companion, if there is one.
     pub(super) fn companion(&self) -> Option<&Companion> {
         self.companion.as_ref()
     }
 
-    /// The data to run it on: what was `given` after `--data`, else what it was made for.
+    /// Loads the data to run it on: the dataset `given` with `--data`, or the one it was made for.
     pub(super) fn data(&self, given: Option<&str>, console: &Console) -> Result<Chosen> {
         let shown = self.path.display();
         let Some(origin) = self.origin() else {
             let Some(name) = given else {
                 let missing = match &self.ignored {
-                    Some(reason) => format!("{reason}, so nothing tells"),
+                    Some(reason) => format!("{reason}, so it is unknown"),
                     None => format!(
-                        "there is no {} to tell",
+                        "there is no {}, so it is unknown",
                         companion::path(&self.path).display()
                     ),
                 };
@@ -125,7 +127,7 @@ impl ModelFile {
             )),
             (None, false) => {
                 return Err(anyhow!(
-                    "{} holds other images or labels than when {shown} was made from it: {ELSEWHERE}",
+                    "the images or labels of {} have changed since {shown} was made for it: {MOVED}",
                     origin.name
                 ));
             }
@@ -142,23 +144,26 @@ impl ModelFile {
         })
     }
 
-    /// What it was made for, where that is known.
+    /// Returns the data it was made for, if known.
     fn origin(&self) -> Option<&Origin> {
         self.companion().map(|companion| &companion.data)
     }
 
-    /// The data of the name under which the container was made.
+    /// Loads the data that the container was made for, by its name.
     fn made_for(&self, origin: &Origin) -> Result<Dataset> {
         catalogue::load(&origin.name, &Places::from_environment()).map_err(|error| {
             anyhow!(
-                "{} was made for {}: {error}; {ELSEWHERE}",
+                "{} was made for {}: {error}; {MOVED}",
                 self.path.display(),
                 origin.name
             )
         })
     }
 
-    /// Checks that the network can be right about `data`.
+    /// Checks that the network's inputs and outputs suit `data`.
+    ///
+    /// # Errors
+    /// Returns an error if the image shape differs or the network has too few classes.
     fn check(&self, data: &Dataset) -> Result<()> {
         let model = self.model()?;
         let shown = self.path.display();
@@ -170,7 +175,7 @@ impl ModelFile {
             height,
             width,
         } = model.input();
-        // A container may state its input as a row of values; its companion then knows better.
+        // A container may declare a flat input; the companion then records the image shape.
         let flat = channels == 1 && height == 1;
         let known = self.origin().map(|origin| origin.shape);
         let shape = known.unwrap_or([channels, height, width].map(usize::from));
@@ -187,7 +192,7 @@ impl ModelFile {
         }
         if data.classes > model.outputs() {
             return Err(refuse(format!(
-                "{} has labels up to {}, but {shown} tells {} classes apart: {advice}",
+                "{} has labels up to {}, but {shown} has {} classes: {advice}",
                 data.name,
                 data.classes - 1,
                 model.outputs()
@@ -196,13 +201,13 @@ impl ModelFile {
         Ok(())
     }
 
-    /// How many test images of `data` the network was trained on; says so where it is any, or not
-    /// known.
+    /// Counts the test images that the network was trained on, and notes it if there are any or if
+    /// it is unknown.
     pub(super) fn seen(&self, Chosen { data, same }: &Chosen, console: &Console) -> Seen {
         let shown = self.path.display();
         let Some(origin) = self.origin() else {
             console.note(&format!(
-                "which images {shown} was trained on is not known: if some of these are among them, this score is too good"
+                "the training images of {shown} are unknown: if test images are among them, this accuracy is too high"
             ));
             return Seen::Unknown;
         };
@@ -213,21 +218,22 @@ impl ModelFile {
         match seen {
             Seen::Images(0) => {}
             Seen::Images(count) => console.note(&format!(
-                "warning: {shown} was trained on {}: {} of the {} test images of {} are among its training images, and the score is too good by what it remembers of them",
+                "warning: {shown} was trained on {}: {} of the {} test images of {} were training images, so this accuracy is too high",
                 origin.name,
                 thousands(count),
                 thousands(data.test.len()),
                 data.name
             )),
             Seen::Unknown => console.note(&format!(
-                "warning: {shown} was trained on {}, which is not here: whether test images of {} are among its training images is not known",
+                "warning: {shown} was trained on {}, which was not found: test images of {} may be among its training images",
                 origin.name, data.name
             )),
         }
         seen
     }
 
-    /// The line that measures it, on the board it was exported for, with `data` where that was given.
+    /// Returns the command that measures it on the board it was exported for, with `data` if
+    /// given.
     pub(super) fn measure_line(&self, data: Option<&str>) -> Line {
         let companion = self.companion();
         let core = companion.map_or(Core::M4, |companion| companion.core);
@@ -244,7 +250,7 @@ impl ModelFile {
     }
 }
 
-/// How many test images of `data` are among the training images of `origin`, another set.
+/// Counts the test images of `data` that are training images of `origin`, another dataset.
 fn seen_elsewhere(origin: &Origin, data: &Dataset) -> Seen {
     let trained = catalogue::load(&origin.name, &Places::from_environment());
     match trained {
@@ -258,7 +264,8 @@ fn seen_elsewhere(origin: &Origin, data: &Dataset) -> Seen {
     }
 }
 
-/// What may make scores on `data`, another set than `origin`, mean something else, if anything.
+/// Describes why accuracy on `data`, another dataset than `origin`, may not be comparable, if
+/// there is a reason.
 fn apart(origin: &Origin, data: &Dataset) -> Option<String> {
     let Normalisation { mean, std, .. } = data.normalisation;
     let (trained_mean, trained_std) = (origin.pixel_mean, origin.pixel_std);
@@ -266,13 +273,13 @@ fn apart(origin: &Origin, data: &Dataset) -> Option<String> {
     let mut notes = Vec::new();
     if difference > SAME_NORMALISATION * trained_std {
         notes.push(format!(
-            "expects pixels of mean {trained_mean:.4} and deviation {trained_std:.4}, those of {} have {mean:.4} and {std:.4}",
+            "expects pixels of mean {trained_mean:.4} and standard deviation {trained_std:.4}, but {} has {mean:.4} and {std:.4}",
             data.name
         ));
     }
     if data.classes < origin.classes {
         notes.push(format!(
-            "tells {} classes apart, {} has {}",
+            "has {} classes, but {} has {}",
             origin.classes, data.name, data.classes
         ));
     }
@@ -287,7 +294,7 @@ fn apart(origin: &Origin, data: &Dataset) -> Option<String> {
     })
 }
 
-/// The first emulated board with this core.
+/// Returns the name of the first emulated board with this core.
 fn emulated(core: Core) -> Option<String> {
     let boards = Boards::discover(&firmware_folder().ok()?).ok()?;
     let board = boards
@@ -296,7 +303,7 @@ fn emulated(core: Core) -> Option<String> {
     Some(board.name.clone())
 }
 
-/// "1 x 28 x 28".
+/// Formats a shape: "1 x 28 x 28".
 fn dimensions(shape: [usize; 3]) -> String {
     shape.map(|length| length.to_string()).join(" x ")
 }

@@ -1,24 +1,24 @@
-//! What comes next: the line `Next: rarefy …` that ends what a command prints, to be pasted.
+//! The last line of a command's text output: `Next: rarefy …`, a command ready to paste.
 //!
-//! | after | next | or nothing |
+//! | after | next | or none because |
 //! |---|---|---|
 //! | `quickstart` | `inspect` its container | |
-//! | `data list` | `train` on a set that is here | |
+//! | `data list` | `train` on an available dataset | |
 //! | `data fetch` | `train` on it | |
-//! | `arch` | `arch` of one, `quotas` of that one | |
-//! | `quotas` | `train` by the quota, or `prune` where no set fits | [`Why::NoPath`] |
-//! | `prune` | the same with `-o`, then `effective` of the masks | |
-//! | `effective` | the same with `--out` | [`Why::Masks`], [`Why::Picture`] |
+//! | `arch` | `arch NAME`, or `quotas` of that architecture | |
+//! | `quotas` | `train` with the quota, or `prune` if no dataset fits | [`Why::NoPath`] |
+//! | `prune` | the same command with `-o`, or `effective` of the masks | |
+//! | `effective` | the same command with `--out` | [`Why::Masks`], [`Why::Picture`] |
 //! | `train` | `export` the run | [`Why::Limit`] |
-//! | `export` | `measure` the container on the board it is for, `--build-only` without its probe | [`Why::Code`] |
+//! | `export` | `measure` on the target board (`--build-only` without a probe) | [`Why::Code`] |
 //! | `inspect` | `eval` the container | [`Why::Data`] |
 //! | `eval` | `measure` the container | |
 //! | `boards` | `setup --dry-run` | |
-//! | `setup` | `setup` where something is missing, else `quickstart` | |
+//! | `setup` | `setup` if tools are missing, otherwise `quickstart` | |
 //! | `measure` | | [`Why::Arrived`] |
 //!
-//! A line works where the user stands, in any POSIX shell, and replaces no file: paths are those
-//! that were given, quoted, and names of new files are free.
+//! The command works in the current folder and in any POSIX shell, and overwrites no file: paths
+//! are quoted as given, and output files get unused names.
 
 use std::borrow::Cow;
 use std::env;
@@ -26,62 +26,61 @@ use std::ffi::OsStr;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-/// What a user may do after a command.
+/// What the user can run after a command.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Next {
-    /// Run this.
+    /// This command.
     Run(Line),
-    /// There is nothing to run.
+    /// No command.
     Nothing(Why),
 }
 
-/// Why nothing is next.
+/// Why no command is next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Why {
-    /// The network is on its board: the way ends here.
+    /// The network runs on its board.
     Arrived,
-    /// The code goes into a program of the user's own.
+    /// The code belongs in the user's own program.
     Code,
-    /// No command takes masks but those that made and counted them.
+    /// No further command reads masks.
     Masks,
-    /// A picture is to be looked at.
+    /// The result is a picture.
     Picture,
-    /// Which data the container is for is not known.
+    /// The data that the container was made for is unknown.
     Data,
-    /// What was asked for leaves no path from input to output.
+    /// The requested compression leaves no path from input to output.
     NoPath,
-    /// The network exceeds a limit of the container.
+    /// The network exceeds a limit of the container format.
     Limit,
-    /// A path that is not Unicode or holds control characters cannot be printed so that it can be
-    /// pasted.
+    /// A path is not Unicode or contains control characters, so it cannot be pasted.
     Path,
 }
 
 impl fmt::Display for Why {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Arrived => "the network is on its board",
-            Self::Code => "the code goes into a program of your own",
-            Self::Masks => "the masks go wherever you train by them",
-            Self::Picture => "look at the picture",
-            Self::Data => "`eval` needs --data with the data that the container was made for",
+            Self::Arrived => "the network runs on its board",
+            Self::Code => "add the code to your own program",
+            Self::Masks => "use the masks in your own training",
+            Self::Picture => "open the picture",
+            Self::Data => "`rarefy eval` needs --data with the dataset the container was made for",
             Self::NoPath => "this compression leaves no path from input to output",
-            Self::Limit => "the network cannot be exported as it stands",
-            Self::Path => "a path in it cannot be printed so that it can be pasted",
+            Self::Limit => "the network cannot be exported",
+            Self::Path => "a path contains characters that cannot be pasted",
         })
     }
 }
 
-/// A command line of `rarefy`, word by word.
+/// A `rarefy` command line as a list of words.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Line {
     words: Vec<String>,
-    /// Whether every word is what was meant.
+    /// Whether every word can be printed exactly.
     exact: bool,
 }
 
 impl Line {
-    /// `rarefy` with these words.
+    /// Creates a command line: `rarefy` and these words.
     pub(super) fn new(words: &[&str]) -> Self {
         let words = ["rarefy"].iter().chain(words).map(|&word| word.into());
         Self {
@@ -90,7 +89,7 @@ impl Line {
         }
     }
 
-    /// The command line of this process, with these words more.
+    /// Returns the command line of this process with more words appended.
     pub(super) fn again(words: &[&str]) -> Self {
         let mut line = Self::new(&[]);
         for word in env::args_os().skip(1) {
@@ -101,13 +100,13 @@ impl Line {
         line
     }
 
-    /// Adds `word` as it is.
+    /// Appends `word` unchanged.
     pub(super) fn word(mut self, word: &str) -> Self {
         self.words.push(word.into());
         self
     }
 
-    /// Adds a path, or a name that is none: `./` comes before one that would pass for an option.
+    /// Appends a path or name, with `./` in front if it looks like an option.
     pub(super) fn path(mut self, path: impl AsRef<Path>) -> Self {
         let path = path.as_ref();
         self.exact &= is_printable(path.as_os_str());
@@ -119,14 +118,14 @@ impl Line {
         self
     }
 
-    /// Adds the option `name` with the path or name `value`.
+    /// Appends the option `name` with the path or name `value`.
     pub(super) fn option(mut self, name: &str, value: impl AsRef<Path>) -> Self {
         self.words.push(name.into());
         self.path(value)
     }
 }
 
-/// Whether `word` can be printed as it is.
+/// Returns whether `word` is Unicode without control characters.
 fn is_printable(word: &OsStr) -> bool {
     word.to_str()
         .is_some_and(|word| !word.contains(char::is_control))
@@ -151,8 +150,8 @@ impl fmt::Display for Line {
     }
 }
 
-/// `word` as a POSIX shell reads it back: in single quotes where it holds more than letters, digits
-/// and marks that mean nothing to a shell.
+/// Quotes `word` for a POSIX shell if it contains anything but letters, digits and punctuation
+/// that a shell does not interpret.
 pub(super) fn quoted(word: &str) -> Cow<'_, str> {
     let plain = |c: char| c.is_ascii_alphanumeric() || "_@%+=:,./-".contains(c);
     if !word.is_empty() && word.chars().all(plain) {
@@ -162,7 +161,8 @@ pub(super) fn quoted(word: &str) -> Cow<'_, str> {
     }
 }
 
-/// `name`, or the first of `stem-2.ending`, `stem-3.ending` and so on that does not exist.
+/// Returns `name`, or the first of `stem-2.ending`, `stem-3.ending` and so on, that does not
+/// exist.
 pub(super) fn free(name: &str) -> PathBuf {
     let (stem, ending) = name.rsplit_once('.').unwrap_or((name, ""));
     let names = (2..).map(|number| PathBuf::from(format!("{stem}-{number}.{ending}")));

@@ -1,7 +1,8 @@
-//! Which files a command may write: none that it reads, and none that a run folder is made of.
+//! Checks of output files: a command never writes to a file it reads or to a file of a run folder.
 //!
-//! A file that the user named is replaced. A file that a command names itself, a default or one beside
-//! another, is not replaced unless a command of that kind wrote it ([`check_unnamed`]).
+//! A file that the user named is overwritten. A file that the command named itself (a default
+//! name, or one derived from another) is overwritten only if the same kind of command wrote it
+//! ([`check_unnamed`]).
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -14,11 +15,11 @@ use crate::data::catalogue::{Places, Published};
 use crate::data::folder::ROLES;
 use crate::training::folder::RunFolder;
 
-/// Checks that the file `output`, given after `option`, is none of the files `inputs` and no file
-/// of a run folder.
+/// Checks that the file `output`, given with `option`, is none of `inputs` and not part of a run
+/// folder.
 ///
 /// # Errors
-/// Naming the option and the file.
+/// Returns an error that names the option and the file.
 pub(super) fn check<P: AsRef<Path>>(
     option: &str,
     output: &Path,
@@ -26,7 +27,7 @@ pub(super) fn check<P: AsRef<Path>>(
 ) -> Result<()> {
     if RunFolder::owns(output) {
         return Err(anyhow!(
-            "{option} {} is a file that the run folder around it is made of: give another name",
+            "{option} {} is part of a run folder: give another name",
             output.display()
         ));
     }
@@ -35,7 +36,7 @@ pub(super) fn check<P: AsRef<Path>>(
     };
     for input in inputs {
         let input = input.as_ref();
-        // Through a link, too: it would point to what was written.
+        // Also through a link, which would then point to the output.
         let real = input.canonicalize().unwrap_or_default();
         if self::place(input).as_ref() == Some(&place)
             || self::place(&real).as_ref() == Some(&place)
@@ -49,11 +50,11 @@ pub(super) fn check<P: AsRef<Path>>(
     Ok(())
 }
 
-/// Checks that `output`, a name that the user did not give, replaces no file but one that `is_ours`
-/// knows by its contents; `advice` says what to do about another.
+/// Checks that `output`, a name that the user did not give, is free or holds contents accepted by
+/// `is_ours`; `advice` tells what to do otherwise.
 ///
 /// # Errors
-/// Naming the file.
+/// Returns an error that names the file.
 pub(super) fn check_unnamed(
     output: &Path,
     is_ours: impl FnOnce(&[u8]) -> bool,
@@ -63,27 +64,27 @@ pub(super) fn check_unnamed(
         return Ok(());
     }
     Err(anyhow!(
-        "{} exists already and is not replaced unasked: {advice}",
+        "{} exists already and will not be overwritten: {advice}",
         output.display()
     ))
 }
 
-/// Checks that the name `picture`, given after `option`, promises no other kind of file than SVG.
+/// Checks that the file name `picture`, given with `option`, has the extension `.svg` or none.
 ///
 /// # Errors
-/// Wrong usage, naming the option and the file.
+/// Returns an error of wrong usage that names the option and the file.
 pub(super) fn check_svg(option: &str, picture: &Path) -> Result<()> {
     match picture.extension() {
         Some(ending) if !ending.eq_ignore_ascii_case("svg") => Err(usage::wrong(format!(
-            "{option} {} would hold SVG: give a name that ends in .svg",
+            "{option} {} would be an SVG file: give a name that ends in .svg",
             picture.display()
         ))),
         _ => Ok(()),
     }
 }
 
-/// The folder of `path`, whatever links lead there, and the name in it; none where there is no such
-/// folder.
+/// Returns the folder of `path` with links resolved, and the file name. None if the folder does
+/// not exist.
 fn place(path: &Path) -> Option<(PathBuf, OsString)> {
     let name = path.file_name()?.to_owned();
     let folder = match path.parent()? {
@@ -93,7 +94,7 @@ fn place(path: &Path) -> Option<(PathBuf, OsString)> {
     Some((folder.canonicalize().ok()?, name))
 }
 
-/// The files that are read of the dataset given after `--data`.
+/// Returns the files that are read of the dataset given with `--data`.
 pub(super) fn of_data(name: &str) -> Vec<PathBuf> {
     let folder = match Published::named(name) {
         Ok(set) => set
@@ -108,7 +109,7 @@ pub(super) fn of_data(name: &str) -> Vec<PathBuf> {
         .unwrap_or_default()
 }
 
-/// The file that the architecture given after `--arch` is read from, if it is one.
+/// Returns the file that the architecture given with `--arch` is read from, if it is a file.
 pub(super) fn of_arch(arch: &str) -> Option<PathBuf> {
     Some(PathBuf::from(arch)).filter(|path| path.is_file())
 }
@@ -134,7 +135,10 @@ mod tests {
         {
             std::os::unix::fs::symlink(at("in"), at("link")).unwrap();
             assert!(refused("in", "link") && refused("link", "link"));
-            assert!(!refused("link", "in"), "the link is replaced, not the file");
+            assert!(
+                !refused("link", "in"),
+                "the link is overwritten, not the file"
+            );
         }
     }
 
@@ -151,7 +155,7 @@ mod tests {
         fs::create_dir(at("folder")).unwrap();
         for name in ["other", "folder"] {
             let error = check(name).unwrap_err().to_string();
-            assert!(error.ends_with("unasked: name it"), "{error}");
+            assert!(error.ends_with("overwritten: name it"), "{error}");
         }
         #[cfg(unix)]
         {

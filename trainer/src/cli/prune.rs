@@ -1,4 +1,4 @@
-//! `rarefy prune`: masks alone, no training.
+//! `rarefy prune`: computes masks without training.
 
 use std::path::PathBuf;
 
@@ -9,24 +9,24 @@ use serde::Serialize;
 use super::console::Console;
 use super::counts::Counts;
 use super::next::{Line, free};
-use super::{goal, output, source};
-use crate::graph;
+use super::{output, pruning, source};
+use crate::graph::{self, Graph};
 use crate::pruning::pruner::{Pruned, Seconds};
-use crate::pruning::{Outcome, Pruner, Target, effective::Mode, search};
+use crate::pruning::{Outcome, Pruner, Target, effective::Mode, error, search};
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
     #[command(flatten)]
-    goal: goal::Options,
+    pruning: pruning::Options,
     #[command(flatten)]
     source: source::Options,
-    /// Write the pruner's masks to this safetensors file (`rarefy effective --out` writes what of
-    /// them is connected)
+    /// Safetensors file to write the masks to (`rarefy effective --out` writes their connected
+    /// part)
     #[arg(long, short, value_name = "FILE")]
     out: Option<PathBuf>,
 }
 
-/// What is printed.
+/// The report.
 #[derive(Debug, Serialize)]
 struct Report {
     arch: String,
@@ -38,70 +38,50 @@ struct Report {
     #[serde(flatten)]
     counts: Counts,
     seconds: Seconds,
-    /// Whether the network fell apart before the target.
+    /// Whether the network became disconnected before the target.
     collapsed: bool,
-    /// Connections kept by their place alone, among others of the same score.
+    /// Connections kept by index among others of the same score.
     kept_by_index: usize,
 }
 
 pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
-    let graph = graph::load(&arguments.goal.arch)?;
-    let pruner = Pruner::by_name(&arguments.goal.pruner)?;
-    search::check_compression(arguments.goal.compression)?;
+    let graph = graph::load(&arguments.pruning.arch)?;
+    let pruner = Pruner::by_name(&arguments.pruning.pruner)?;
+    search::check_compression(arguments.pruning.compression)?;
     if let Some(out) = &arguments.out {
-        let read = (arguments.source.files()).chain(output::of_arch(&arguments.goal.arch));
+        let read = (arguments.source.files()).chain(output::of_arch(&arguments.pruning.arch));
         output::check("--out", out, read)?;
     }
     if pruner.is_dense() {
-        console.note("dense prunes nothing, whatever the compression");
+        console.note("dense prunes nothing: the compression is ignored");
     }
     let material = arguments.source.gather(&graph, &[pruner], console)?;
     let bar = console.bar(0);
     bar.name(pruner.name());
     let pruned = pruner.prune(
         &material.source(&source::follow(&bar)),
-        arguments.goal.target,
-        arguments.goal.compression,
+        arguments.pruning.target,
+        arguments.pruning.compression,
     )?;
     drop(bar);
     if let Some(doubt) = pruned.doubt(pruner.name()) {
         console.note(&format!("warning: {doubt}"));
     }
-    let Pruned {
-        outcome,
-        seconds,
-        kept_by_index,
-        ..
-    } = pruned;
-    let Outcome {
-        direct,
-        effective,
-        collapsed,
-    } = outcome;
     if let Some(out) = &arguments.out {
-        direct.save(out)?;
+        pruned.outcome.direct.save(out)?;
     }
-    let report = Report {
-        arch: graph.name().into(),
-        pruner: pruner.name(),
-        kind: arguments.goal.target,
-        target: arguments.goal.compression,
-        seed: arguments.source.seed(),
-        counts: Counts::new(&graph, &direct, &effective, Mode::Exact),
-        seconds,
-        collapsed,
-        kept_by_index,
-    };
-    if let (true, Some(reached)) = (collapsed, report.counts.effective.compression) {
+    let report = report(arguments, &graph, pruner, &pruned);
+    if let (true, Some(reached)) = (report.collapsed, report.counts.effective.compression) {
         console.note(&format!(
-            "warning: {} falls apart before effective compression {}: these are its last connected masks, {reached:.1}x",
-            report.pruner, report.target
+            "warning: {} disconnects the network before effective compression {}: using its last connected masks, {reached:.1}x",
+            report.pruner,
+            error::shown(report.target)
         ));
     }
     report.counts.warn(console);
     let next = match &arguments.out {
         Some(out) => Line::new(&["effective"])
-            .option("--arch", &arguments.goal.arch)
+            .option("--arch", &arguments.pruning.arch)
             .option("--masks", out),
         None => Line::again(&[]).option("-o", free("masks.safetensors")),
     };
@@ -113,11 +93,31 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
                 report.arch,
                 report.pruner,
                 report.kind.name(),
-                report.target,
+                error::shown(report.target),
                 report.seconds.scores + report.seconds.search,
                 report.counts.text()
             )
         },
         next,
     )
+}
+
+/// Returns the report on what `pruner` left of `graph`.
+fn report(arguments: &Arguments, graph: &Graph, pruner: Pruner, pruned: &Pruned) -> Report {
+    let Outcome {
+        direct,
+        effective,
+        collapsed,
+    } = &pruned.outcome;
+    Report {
+        arch: graph.name().into(),
+        pruner: pruner.name(),
+        kind: arguments.pruning.target,
+        target: arguments.pruning.compression,
+        seed: arguments.source.seed(),
+        counts: Counts::new(graph, direct, effective, Mode::Exact),
+        seconds: pruned.seconds,
+        collapsed: *collapsed,
+        kept_by_index: pruned.kept_by_index,
+    }
 }

@@ -1,4 +1,5 @@
-//! `rarefy quickstart`: the whole way, from digits to two boards, ending with a table.
+//! `rarefy quickstart`: trains, prunes and exports a network, runs it on boards, and prints a
+//! summary.
 
 use std::path::{Path, PathBuf};
 
@@ -9,39 +10,42 @@ use serde::Serialize;
 use super::boards::DEFAULT_BOARD;
 use super::console::Console;
 use super::next::{Line, quoted};
-use super::table::{percent, table, text, thousands};
+use super::table::{percent, table, text};
 use super::{measure, train};
 use crate::artifact;
+use crate::data::Dataset;
 use crate::deploy::container;
-use crate::deploy::export::{FinishedRun, Options};
+use crate::deploy::export::{ExportReport, FinishedRun, Options};
 use crate::deploy::report::ModelReport;
 use crate::device::{self, Board, BoardReport, Boards, Machine, RunError, Setup, firmware_folder};
+use crate::numbers::thousands;
 use crate::pruning::{Pruner, error};
-use crate::training::folder::{Compressions, FIGURES, RunFolder, WeightCounts};
+use crate::training::Recipe;
+use crate::training::folder::{Compressions, FIGURES, RunFolder, TrainReport, WeightCounts};
 
-/// Test images run on each board.
+/// Number of test images run on each board.
 const SAMPLES: usize = 100;
 
-/// Seconds that one run on a board may take.
+/// Time limit of one run on a board, in seconds.
 const TIMEOUT: u64 = 300;
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
     #[command(flatten)]
     options: train::Options,
-    /// The dataset: a name of `rarefy data list`, or a folder with IDX files
+    /// Dataset: a name listed by `rarefy data list`, or a folder of IDX files
     #[arg(long, default_value = "digits")]
     data: String,
-    /// Where the run, the container and the figures go; a quickstart that was interrupted there
-    /// goes on, a finished one is replaced
+    /// Folder for the run, the container and the results; an interrupted quickstart in it is
+    /// resumed, a finished one is replaced
     #[arg(long, short, value_name = "FOLDER", default_value = "runs/quickstart")]
     out: PathBuf,
-    /// A board to measure on (may be given again)
+    /// Board to measure on (repeatable)
     #[arg(long = "board", value_name = "BOARD", default_values = ["mps2-an386", "microbit"])]
     boards: Vec<String>,
 }
 
-/// What is printed, and kept as `quickstart.json`.
+/// The report, also written to `quickstart.json`.
 #[derive(Debug, Serialize)]
 struct Report {
     dataset: String,
@@ -57,7 +61,7 @@ struct Report {
     model: ModelReport,
 }
 
-/// Shares of test images right.
+/// Accuracies on the test images.
 #[derive(Debug, Serialize)]
 struct Accuracy {
     dense: Option<f64>,
@@ -65,11 +69,35 @@ struct Accuracy {
     deployed: f64,
 }
 
-/// The file for the device.
+/// The container file.
 #[derive(Debug, Serialize)]
 struct Container {
     path: String,
     bytes: usize,
+}
+
+impl Report {
+    fn new(trained: TrainReport, exported: ExportReport, boards: Vec<BoardReport>) -> Self {
+        Self {
+            dataset: trained.dataset,
+            arch: trained.arch,
+            pruner: trained.pruner,
+            seed: trained.seed,
+            weights: trained.weights,
+            compression: trained.compression,
+            accuracy: Accuracy {
+                dense: trained.accuracy.dense,
+                pruned: trained.accuracy.pruned,
+                deployed: exported.accuracy.deployed,
+            },
+            container: Container {
+                path: exported.model.path.clone(),
+                bytes: exported.model.bytes,
+            },
+            boards,
+            model: exported.model,
+        }
+    }
 }
 
 pub(super) fn run(arguments: Arguments, console: &Console) -> Result<()> {
@@ -79,7 +107,7 @@ pub(super) fn run(arguments: Arguments, console: &Console) -> Result<()> {
         out,
         boards: names,
     } = arguments;
-    // What would fail at the end is told at the beginning.
+    // Everything that would fail at the end is checked first.
     let known = Boards::discover(&firmware_folder()?)?;
     let boards = names
         .iter()
@@ -91,22 +119,14 @@ pub(super) fn run(arguments: Arguments, console: &Console) -> Result<()> {
     let recipe = options.recipe(&name, &data)?;
     check_boards(&boards)?;
     console.note(&format!(
-        "training {} on {} images of {}, then pruning it to {}x by {} and training what is left",
+        "training {} on {} images of {}, pruning it to {}x by {}, and training the pruned network",
         recipe.arch,
         thousands(data.train.len()),
         data.name,
         error::shown(recipe.compression),
         recipe.pruner
     ));
-    // The figures are written last. A folder without them holds a quickstart that was interrupted, which
-    // goes on, or another command's run, which is not replaced.
-    let finished = out.join(FIGURES).exists();
-    if !finished && out.join("run.toml").exists() && !RunFolder::holds(&out, &recipe) {
-        return Err(anyhow!(
-            "{} holds another run than this quickstart's: choose another -o",
-            out.display()
-        ));
-    }
+    let finished = check_folder(&out, &recipe)?;
     let device = options.device(console)?;
     let trained = train::train(&recipe, &data, &out, finished, &device, console)
         .map_err(|error| without_force(error, &out))?;
@@ -116,38 +136,11 @@ pub(super) fn run(arguments: Arguments, console: &Console) -> Result<()> {
         .export(&data, &Options::default(), &path)
         .map_err(|error| {
             let run = quoted(&out.to_string_lossy()).into_owned();
-            anyhow!("{error} (the run is whole: `rarefy export {run}` takes such options)")
+            anyhow!("{error} (the run is complete: `rarefy export {run}` has such options)")
         })?;
     let bytes = container::read(&path)?;
-    let inputs = measure::inputs(&data, SAMPLES);
-    let options = measure::options(true, TIMEOUT);
-    let mut measured = Vec::new();
-    for board in boards {
-        console.note(&format!(
-            "building the firmware for {} and running it",
-            board.name
-        ));
-        measured.push(measure::measure(board, &bytes, &inputs, &options, console)?);
-    }
-    let report = Report {
-        dataset: trained.dataset,
-        arch: trained.arch,
-        pruner: trained.pruner,
-        seed: trained.seed,
-        weights: trained.weights,
-        compression: trained.compression,
-        accuracy: Accuracy {
-            dense: trained.accuracy.dense,
-            pruned: trained.accuracy.pruned,
-            deployed: exported.accuracy.deployed,
-        },
-        container: Container {
-            path: exported.model.path.clone(),
-            bytes: exported.model.bytes,
-        },
-        boards: measured,
-        model: exported.model,
-    };
+    let boards = measure_all(&boards, &bytes, &data, console)?;
+    let report = Report::new(trained, exported, boards);
     artifact::write(
         &out.join(FIGURES),
         serde_json::to_string_pretty(&report)?.as_bytes(),
@@ -160,7 +153,44 @@ pub(super) fn run(arguments: Arguments, console: &Console) -> Result<()> {
         .try_for_each(|board| measure::judge(board, &report.container.path))
 }
 
-/// Adds what quickstart takes to an `error` that advises an option of `train`.
+/// Returns whether `out` holds a finished quickstart, which is replaced.
+///
+/// # Errors
+/// Returns an error if it holds another run.
+fn check_folder(out: &Path, recipe: &Recipe) -> Result<bool> {
+    // The figures are written last. A folder without them holds an interrupted quickstart, which
+    // is resumed, or another command's run, which is not replaced.
+    let finished = out.join(FIGURES).exists();
+    if !finished && out.join("run.toml").exists() && !RunFolder::holds(out, recipe) {
+        return Err(anyhow!(
+            "{} holds another run than this quickstart's: choose another -o",
+            out.display()
+        ));
+    }
+    Ok(finished)
+}
+
+/// Measures the container `model` on every one of `boards`.
+fn measure_all(
+    boards: &[&Board],
+    model: &[u8],
+    data: &Dataset,
+    console: &Console,
+) -> Result<Vec<BoardReport>> {
+    let inputs = measure::inputs(data, SAMPLES);
+    let options = measure::options(true, TIMEOUT);
+    let mut measured = Vec::new();
+    for board in boards {
+        console.note(&format!(
+            "building the firmware for {} and running it",
+            board.name
+        ));
+        measured.push(measure::measure(board, model, &inputs, &options, console)?);
+    }
+    Ok(measured)
+}
+
+/// Adds the advice for quickstart to an `error` that advises an option of `train`.
 fn without_force(error: Error, out: &Path) -> Error {
     match error.to_string() {
         text if text.contains("--force") => anyhow!(
@@ -171,14 +201,19 @@ fn without_force(error: Error, out: &Path) -> Error {
     }
 }
 
-/// Checks that programs for `boards` can be built here and run, before anything is trained.
+/// Checks that firmware for `boards` can be built and run, before anything is trained.
+///
+/// # Errors
+/// Returns an error that names what is missing and how to install it.
 fn check_boards(boards: &[&Board]) -> Result<()> {
     let machine = Machine::default();
     for board in boards {
         match device::check_runner(board, &machine) {
             Err(RunError::NoProbe { board }) => {
                 return Err(anyhow!(
-                    "{board} is a real board, and probe-rs, which runs it, is not on the PATH: install it from https://probe.rs, or give an emulated board, such as --board {DEFAULT_BOARD}"
+                    "{board} is a real board, but probe-rs, which runs it, is not on the PATH: \
+                     install it from https://probe.rs, or give an emulated board, such as \
+                     --board {DEFAULT_BOARD}"
                 ));
             }
             checked => checked?,
@@ -187,7 +222,7 @@ fn check_boards(boards: &[&Board]) -> Result<()> {
     let setup = Setup::plan(&machine, boards.iter().copied())?;
     if !setup.is_complete() {
         return Err(anyhow!(
-            "programs for {} cannot be built here yet: run `rarefy setup`, or by hand: {}",
+            "firmware for {} cannot be built or run here yet: run `rarefy setup`, or these commands: {}",
             boards
                 .iter()
                 .map(|board| board.name.as_str())
@@ -199,7 +234,7 @@ fn check_boards(boards: &[&Board]) -> Result<()> {
     Ok(())
 }
 
-/// The final table.
+/// Formats the summary.
 fn describe(report: &Report) -> String {
     let Report {
         weights,
@@ -219,26 +254,26 @@ fn describe(report: &Report) -> String {
         ]);
     }
     rows.add_row([
-        "what the mask says (direct)".into(),
+        "kept by mask (direct)".into(),
         String::new(),
         thousands(weights.direct),
         times(compression.direct),
     ]);
     rows.add_row([
-        "what is connected (effective), f32".into(),
+        "connected (effective), f32".into(),
         percent(accuracy.pruned),
         thousands(weights.effective),
         times(compression.effective),
     ]);
     rows.add_row([
-        "what is deployed, integers".into(),
+        "deployed, integers".into(),
         percent(accuracy.deployed),
         thousands(model.nonzeros),
         times(model.total as f64 / model.nonzeros.max(1) as f64),
     ]);
     let boards: Vec<String> = report.boards.iter().map(measure::describe).collect();
     format!(
-        "\n{} on {}, {}, seed {}\n\n{}\n  container {}: {} bytes, {:.1}x smaller than every weight in a byte\n\n{}",
+        "\n{} on {}, {}, seed {}\n\n{}\n  container {}: {} bytes, {:.1}x smaller than one byte per dense weight\n\n{}",
         report.arch,
         report.dataset,
         report.pruner,

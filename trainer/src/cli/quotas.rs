@@ -1,4 +1,4 @@
-//! `rarefy quotas`: what a quota leaves each layer.
+//! `rarefy quotas`: shows how many weights of each layer a quota keeps.
 
 use anyhow::Result;
 use clap::Args;
@@ -6,39 +6,40 @@ use serde::Serialize;
 
 use super::console::Console;
 use super::next::{Line, Next, Why, free};
-use super::table::{table, text, thousands};
+use super::table::{table, text};
 use crate::data::digits;
-use crate::graph::{self, Prunable};
+use crate::graph::{self, Graph, Prunable};
+use crate::numbers::thousands;
 use crate::pruning::error;
 use crate::pruning::quota::{Quota, igq};
 use crate::pruning::{Pruner, Target, search};
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// The architecture: a name of `rarefy arch`, or a TOML file
+    /// Architecture: a name listed by `rarefy arch`, or a TOML file
     #[arg(long, default_value = "lenet-300-100")]
     arch: String,
-    #[arg(long, default_value = "igq", help = format!("The quota: {}", Quota::ALL.map(Quota::name).join(", ")))]
+    #[arg(long, default_value = "igq", help = format!("Quota: {}", Quota::ALL.map(Quota::name).join(", ")))]
     quota: String,
-    /// How many weights there are to one that stays
+    /// Compression ratio: total weights / remaining weights
     #[arg(long, default_value_t = 100.0)]
     compression: f64,
 }
 
-/// What is printed.
+/// The report.
 #[derive(Debug, Serialize)]
 struct Report {
     arch: String,
     quota: &'static str,
     compression: f64,
-    /// The pruner whose direct pruning keeps as many; others may round otherwise.
+    /// The pruner whose direct pruning keeps these numbers; others may round differently.
     kept_by: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     force: Option<f64>,
     layers: Vec<Layer>,
 }
 
-/// One layer's share.
+/// The quota of one layer.
 #[derive(Debug, Serialize)]
 struct Layer {
     name: String,
@@ -58,7 +59,6 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
     let densities = quota.densities(&tensors, 1.0 / compression)?;
     let name = format!("magnitude/{}", quota.name());
     let pruner = Pruner::by_name(&name)?;
-    // What direct pruning keeps, by the same function.
     let kept = pruner.shares(&graph, compression)?.unwrap_or_default();
     let layers = tensors.iter().zip(densities.into_iter().zip(kept));
     let report = Report {
@@ -78,46 +78,48 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
             })
             .collect(),
     };
-    // The sets that have names are of these images and classes.
+    let next = next(arguments, &graph, pruner, console);
+    console.result(&report, || describe(&report), next)
+}
+
+/// Returns the command that prunes with the quota; notes it if no path is left.
+fn next(arguments: &Arguments, graph: &Graph, pruner: Pruner, console: &Console) -> Next {
+    let compression = arguments.compression;
+    // The shape of the named datasets.
     let fits = graph.input_shape() == [1, 28, 28] && graph.classes() >= 10;
     let line = Line::new(if fits { &["train"] } else { &["prune"] })
         .option("--arch", &arguments.arch)
-        .option("--pruner", &name)
+        .option("--pruner", pruner.name())
         .option("--compression", compression.to_string());
-    let path = pruner.check_path(&graph, Target::Effective, compression);
-    let next: Next = match (path, fits) {
+    let path = pruner.check_path(graph, Target::Effective, compression);
+    match (path, fits) {
         (Err(error), _) => {
             console.note(&format!("warning: {error}"));
             Next::Nothing(Why::NoPath)
         }
         (Ok(()), true) => line.option("--data", digits::NAME).into(),
         (Ok(()), false) => line.option("-o", free("masks.safetensors")).into(),
-    };
-    console.result(
-        &report,
-        || {
-            let mut rows = table(["tensor", "weights", "stay", "density"]);
-            for Layer {
-                name,
-                total,
-                kept,
-                density,
-                ..
-            } in &report.layers
-            {
-                let density = format!("{density:.6}");
-                rows.add_row([name.clone(), thousands(*total), thousands(*kept), density]);
-            }
-            format!(
-                "{} by {} at {}x\n\n{}\nAs {} keeps them with --type direct; random/{} rounds up, to one weight more of a tensor\n",
-                report.arch,
-                report.quota,
-                error::shown(compression),
-                text(&rows),
-                report.kept_by,
-                report.quota
-            )
-        },
-        next,
+    }
+}
+
+/// Formats the report as text.
+fn describe(report: &Report) -> String {
+    let mut rows = table(["tensor", "weights", "kept", "density"]);
+    for layer in &report.layers {
+        rows.add_row([
+            layer.name.clone(),
+            thousands(layer.total),
+            thousands(layer.kept),
+            format!("{:.6}", layer.density),
+        ]);
+    }
+    format!(
+        "{} with quota {} at {}x\n\n{}\nThese are the counts of {} with --type direct; random/{} rounds up, keeping at most one weight more per tensor\n",
+        report.arch,
+        report.quota,
+        error::shown(report.compression),
+        text(&rows),
+        report.kept_by,
+        report.quota
     )
 }

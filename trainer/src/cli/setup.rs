@@ -1,4 +1,4 @@
-//! `rarefy setup`: what `measure` needs and this machine lacks.
+//! `rarefy setup`: installs the tools that `measure` needs and this machine lacks.
 
 use anyhow::Result;
 use clap::Args;
@@ -11,12 +11,12 @@ use crate::device::{Board, Boards, Machine, Setup, firmware_folder};
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// Only say what would be installed
+    /// List what would be installed without installing it
     #[arg(long)]
     dry_run: bool,
 }
 
-/// What is printed.
+/// The report.
 #[derive(Debug, Serialize)]
 struct Report {
     complete: bool,
@@ -26,7 +26,7 @@ struct Report {
 pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
     let boards = Boards::discover(&firmware_folder()?)?;
     let machine = Machine::default();
-    // A real board's probe is its owner's affair; its compiler comes with the emulated boards'.
+    // Compilers of real boards come with the emulated boards'; probe-rs is left to the user.
     let setup = Setup::plan(
         &machine,
         boards.iter().filter(|board| Board::emulated(board)),
@@ -47,12 +47,12 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
     console.result(
         &report,
         || match (report.steps.is_empty(), arguments.dry_run) {
-            (true, _) => "everything that measuring needs is here\n".into(),
+            (true, _) => "all tools for measuring are installed\n".into(),
             (false, true) => format!(
-                "missing; `rarefy setup` would do:\n  {}\n",
+                "`rarefy setup` would run:\n  {}\n",
                 report.steps.join("\n  ")
             ),
-            (false, false) => "installed; everything that measuring needs is here\n".into(),
+            (false, false) => "done; all tools for measuring are installed\n".into(),
         },
         Line::new(if report.complete {
             &["quickstart"]

@@ -1,4 +1,4 @@
-//! What pruners look at, from the command line: weights, data, a seed.
+//! Options that give pruners their input: weights, data, a seed.
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -15,50 +15,51 @@ use crate::graph::Graph;
 use crate::pruning::score::snip::{self, Loss};
 use crate::pruning::{Pruner, Source, Weights};
 
-/// The options that say what a pruner looks at.
+/// The input of pruners.
 #[derive(Debug, Args)]
 pub(super) struct Options {
-    /// The weights to rank, a safetensors file with the tensors of `rarefy arch` (without it, those
-    /// that training from the seed starts from)
+    /// Safetensors file of the weights to rank, with the tensors listed by `rarefy arch` [default:
+    /// the initial weights of --seed]
     #[arg(long, value_name = "FILE")]
     weights: Option<PathBuf>,
-    /// The dataset whose training images snip and grasp read: a name of `rarefy data list`, or a
-    /// folder with IDX files
+    /// Dataset whose training images snip and grasp read: a name listed by `rarefy data list`, or
+    /// a folder of IDX files
     #[arg(long)]
     data: Option<String>,
-    /// The seed of everything random
+    /// Seed of all random numbers
     #[arg(long, default_value_t = 0)]
     seed: u64,
-    /// The loss whose gradients snip reads
+    /// Loss whose gradients snip computes
     #[arg(long, value_enum, default_value_t)]
     loss: Loss,
-    /// Images that snip looks at [default: as many as the paper's code, 30,000 for LeNet-300-100]
+    /// Number of training images for snip [default: as in the paper's code, 30,000 for
+    /// LeNet-300-100]
     #[arg(long, value_name = "IMAGES", value_parser = usage::count)]
     samples: Option<NonZeroUsize>,
-    /// Where to compute gradients
+    /// Device to compute gradients on
     #[arg(long, value_enum, default_value_t = DeviceChoice::Cpu)]
     device: DeviceChoice,
     #[command(flatten)]
     threads: threads::Options,
 }
 
-/// What the options name, in memory.
+/// The input that the options name, in memory.
 pub(super) struct Material<'a> {
     graph: &'a Graph,
     options: &'a Options,
-    /// None where those that training starts from are to be drawn, if anybody looks.
+    /// None if no pruner reads weights.
     weights: Option<Weights>,
     data: Option<Dataset>,
     device: Device,
 }
 
 impl Options {
-    /// The seed.
+    /// Returns the seed.
     pub(super) fn seed(&self) -> u64 {
         self.seed
     }
 
-    /// The files that are read.
+    /// Returns the files that are read.
     pub(super) fn files(&self) -> impl Iterator<Item = PathBuf> {
         let data = self.data.as_deref().map(output::of_data);
         self.weights
@@ -67,7 +68,7 @@ impl Options {
             .chain(data.into_iter().flatten())
     }
 
-    /// The first option that was given of those that name something to look at.
+    /// Returns the first given option that names an input.
     pub(super) fn given(&self) -> Option<&'static str> {
         match (&self.weights, &self.data, self.samples) {
             (Some(_), ..) => Some("--weights"),
@@ -77,7 +78,7 @@ impl Options {
         }
     }
 
-    /// Reads what `pruners` will look at.
+    /// Reads the input of `pruners`.
     pub(super) fn gather<'a>(
         &'a self,
         graph: &'a Graph,
@@ -90,7 +91,7 @@ impl Options {
             None => {
                 if let Some(pruner) = pruners.iter().find(|p| p.needs_dense_training()) {
                     console.note(&format!(
-                        "without --weights {} ranks untrained weights, those of seed {}",
+                        "without --weights, {} ranks the initial weights of seed {}",
                         pruner.name(),
                         self.seed
                     ));
@@ -122,7 +123,7 @@ impl Options {
 }
 
 impl Material<'_> {
-    /// The source that a pruner takes, telling its progress to `progress`.
+    /// Returns the source for a pruner, which reports its steps done and in total to `progress`.
     pub(super) fn source<'a>(&'a self, progress: &'a dyn Fn(usize, usize)) -> Source<'a> {
         Source {
             initial: self.weights.as_ref(),
@@ -141,7 +142,7 @@ impl Material<'_> {
     }
 }
 
-/// Moves `bar` as a pruner's steps are done.
+/// Returns a callback that updates `bar` with a pruner's steps.
 pub(super) fn follow(bar: &Bar) -> impl Fn(usize, usize) {
     |done, all| {
         bar.length(all as u64);

@@ -1,8 +1,9 @@
-//! Tables for people: aligned columns, thousands set apart.
+//! Text tables: aligned columns and percentages.
 
 use comfy_table::{CellAlignment, Table, presets};
 
-/// A table with the given heads; the first column is of names, the others of numbers.
+/// Returns an empty table with these headings: a left-aligned first column of names, then
+/// right-aligned columns of numbers.
 pub(super) fn table<const N: usize>(heads: [&str; N]) -> Table {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_header(heads);
@@ -17,7 +18,7 @@ pub(super) fn table<const N: usize>(heads: [&str; N]) -> Table {
     table
 }
 
-/// The text of `table`, without spaces at the ends of lines.
+/// Renders `table` without trailing spaces.
 pub(super) fn text(table: &Table) -> String {
     table
         .lines()
@@ -25,31 +26,7 @@ pub(super) fn text(table: &Table) -> String {
         .collect()
 }
 
-/// `number` with its thousands set apart: 266,200.
-pub(super) fn thousands(number: impl TryInto<u64>) -> String {
-    let digits = number.try_into().unwrap_or(0_u64).to_string();
-    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
-/// A share in percent: 96.88 %.
+/// Formats a share as a percentage: 96.88 %.
 pub(super) fn percent(share: f64) -> String {
     format!("{:.2} %", 100.0 * share)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn thousands_are_set_apart() {
-        let texts = [0_u64, 999, 1000, 266_200, 1_234_567].map(thousands);
-        assert_eq!(texts, ["0", "999", "1,000", "266,200", "1,234,567"]);
-    }
 }

@@ -1,4 +1,4 @@
-//! `--threads`, of every command that trains or scores connections.
+//! The option `--threads` of commands that train or score connections.
 
 use std::num::NonZeroUsize;
 
@@ -9,17 +9,18 @@ use super::console::Console;
 use super::usage;
 use crate::threads;
 
+/// The number of threads.
 #[derive(Debug, Args)]
 pub(super) struct Options {
-    /// Threads to compute with, up to the number of cores; results are the same bits [default: all
-    /// cores for layers large enough to gain by it, else one]
+    /// Number of threads, at most the number of cores; does not affect results [default: all cores
+    /// for layers large enough to benefit, otherwise one]
     #[arg(long, value_name = "N")]
     threads: Option<NonZeroUsize>,
 }
 
 impl Options {
-    /// Has this process compute with as many threads, and says so where there are fewer cores; to
-    /// be called once, before it does.
+    /// Sets the number of threads of this process, and notes it if there are fewer cores. Must be
+    /// called once, before any computation.
     pub(super) fn apply(&self, console: &Console) -> Result<()> {
         if let Some(asked) = self.threads {
             console.most(

@@ -1,4 +1,4 @@
-//! `rarefy train`: dense training, pruning, training of what is left.
+//! `rarefy train`: trains the dense network, prunes it, and trains the pruned network.
 
 use std::path::{Path, PathBuf};
 
@@ -9,12 +9,13 @@ use clap::Args;
 use super::accelerator::DeviceChoice;
 use super::console::Console;
 use super::next::{Line, Next, Why, free};
-use super::table::{percent, thousands};
-use super::{data, goal, interrupt, threads};
+use super::table::percent;
+use super::{data, interrupt, pruning, threads};
 use crate::data::{Dataset, Normalisation};
 use crate::deploy::export::FinishedRun;
 use crate::deploy::{limits, strip};
 use crate::graph;
+use crate::numbers::thousands;
 use crate::pruning::score::snip::Loss;
 use crate::pruning::{Pruner, error};
 use crate::training::folder::TrainReport;
@@ -22,75 +23,75 @@ use crate::training::run::{self, Event};
 use crate::training::{After, Recipe, TrainError, recipe};
 
 #[derive(Debug, Args)]
-#[command(after_help = "A run that was interrupted goes on when the same command is given again.")]
+#[command(after_help = "To resume an interrupted run, give the same command again.")]
 pub(super) struct Arguments {
     #[command(flatten)]
     options: Options,
-    /// The dataset: a name of `rarefy data list`, or a folder with IDX files
+    /// Dataset: a name listed by `rarefy data list`, or a folder of IDX files
     #[arg(long, default_value = "digits")]
     data: String,
-    /// The run folder [default: runs/ARCH_PRUNER_COMPRESSION_DATA_SEED]
+    /// Run folder to write [default: runs/ARCH_PRUNER_COMPRESSION_DATA_SEED]
     #[arg(long, short, value_name = "FOLDER")]
     out: Option<PathBuf>,
-    /// Replace a run that is in the folder already
+    /// Replace an existing run in the folder
     #[arg(long)]
     force: bool,
 }
 
-/// The options that make a recipe, shared with `quickstart`.
+/// The options of a recipe, shared with `quickstart`.
 #[derive(Debug, Args)]
 pub(super) struct Options {
     #[command(flatten)]
-    goal: goal::Options,
-    /// The seed of everything random
+    pruning: pruning::Options,
+    /// Seed of all random numbers
     #[arg(long, default_value_t = 0)]
     seed: u64,
-    /// Epochs of each phase: the dense network's (where the pruner needs it), and what is left's
+    /// Epochs per phase: the dense network (if the pruner needs it trained) and the pruned network
     #[arg(long, default_value_t = 20)]
     epochs: usize,
-    /// Images per step
+    /// Images per training step
     #[arg(long, default_value_t = 100)]
     batch: usize,
-    /// The first learning rate; it falls to a tenth after 26, 52 and 78 % of a phase
+    /// Initial learning rate, divided by 10 after 26, 52 and 78 % of a phase
     #[arg(long, default_value_t = 0.1)]
     learning_rate: f64,
-    /// The share of the velocity that is kept from step to step
+    /// Momentum of stochastic gradient descent
     #[arg(long, default_value_t = 0.9)]
     momentum: f64,
-    /// The factor of the sum of squared weights in the loss
+    /// Factor of the sum of squared weights in the loss
     #[arg(long, default_value_t = 5e-4)]
     l2: f64,
-    /// What the pruned network is trained from
+    /// Weights that training of the pruned network starts from
     #[arg(long, value_enum, default_value_t)]
     after: After,
-    /// The loss whose gradients snip reads
+    /// Loss whose gradients snip computes
     #[arg(long, value_enum, default_value_t)]
     loss: Loss,
-    /// The weights of a trained dense network, a safetensors file with the tensors of `rarefy arch`:
-    /// no dense network is trained then; with --after finetune, biases and batch norms must be in it,
-    /// but for running_mean and running_var: those of the training images take their place
+    /// Safetensors file of a trained dense network, with the tensors listed by `rarefy arch`;
+    /// replaces dense training. With --after finetune it must include biases and batch norms;
+    /// running_mean and running_var are optional and computed from the training images if missing
     #[arg(long, value_name = "FILE")]
     weights: Option<PathBuf>,
-    /// The mean that the network expects its inputs to be normalised by: an input is
-    /// (pixel / 255 - MEAN) / STD; a number or a fraction [default: the dataset's]
+    /// Mean of the input normalisation (pixel / 255 - MEAN) / STD, a number or a fraction
+    /// [default: the dataset's]
     #[arg(long, value_parser = number, allow_hyphen_values = true)]
     mean: Option<f32>,
-    /// The standard deviation that goes with it: of raw pixels, 0 to 255, the mean is 0 and this is
-    /// 1/255 [default: the dataset's]
+    /// Standard deviation of the input normalisation; 1/255 (with a mean of 0) for raw pixels from 0
+    /// to 255 [default: the dataset's]
     #[arg(long, value_parser = number)]
     std: Option<f32>,
-    /// Where to train
+    /// Device to train on
     #[arg(long, value_enum, default_value_t = DeviceChoice::Cpu)]
     device: DeviceChoice,
     #[command(flatten)]
     threads: threads::Options,
 }
 
-/// A number, or a fraction such as 1/255.
+/// Parses a number or a fraction such as 1/255.
 fn number(text: &str) -> Result<f32, String> {
     let part = |text: &str| {
         let number: Result<f64, _> = text.trim().parse();
-        number.map_err(|_| format!("{text:?} is no number"))
+        number.map_err(|_| format!("{text:?} is not a number"))
     };
     Ok(match text.split_once('/') {
         None => part(text)? as f32,
@@ -99,33 +100,34 @@ fn number(text: &str) -> Result<f32, String> {
 }
 
 impl Options {
-    /// The dataset called `name`, normalised as the network expects.
+    /// Loads the dataset `name`, with the normalisation that the network expects.
     pub(super) fn data(&self, name: &str, console: &Console) -> Result<Dataset> {
         let data = data::load_as(name, (self.mean, self.std), console)?;
         if let (Some(path), None, None) = (&self.weights, self.mean, self.std) {
             let Normalisation { mean, std, .. } = data.normalisation;
             console.note(&format!(
-                "{} is taken to expect inputs of (pixel / 255 - {mean}) / {std}, as {name} is normalised: state another with --mean and --std",
+                "assuming that {} expects inputs (pixel / 255 - {mean}) / {std}, the normalisation of {name}: give another with --mean and --std",
                 path.display()
             ));
         }
         Ok(data)
     }
 
-    /// The pruner's name.
+    /// Returns the pruner's name.
     pub(super) fn pruner(&self) -> &str {
-        &self.goal.pruner
+        &self.pruning.pruner
     }
 
-    /// The recipe of these options for `data`, which was given as `name`.
+    /// Returns the recipe of these options for `data`, which was given as `name`.
     pub(super) fn recipe(&self, name: &str, data: &Dataset) -> Result<Recipe> {
-        let graph = graph::load(&self.goal.arch)?;
+        let graph = graph::load(&self.pruning.arch)?;
         let weights_fingerprint = self.weights.as_deref().map(recipe::fingerprint);
         Ok(Recipe {
-            arch_file: (graph.name() != self.goal.arch).then(|| PathBuf::from(&self.goal.arch)),
-            pruner: self.goal.pruner.clone(),
-            target: self.goal.target,
-            compression: self.goal.compression,
+            arch_file: (graph.name() != self.pruning.arch)
+                .then(|| PathBuf::from(&self.pruning.arch)),
+            pruner: self.pruning.pruner.clone(),
+            target: self.pruning.target,
+            compression: self.pruning.compression,
             data: name.into(),
             device: self.device.kind(),
             seed: self.seed,
@@ -142,16 +144,16 @@ impl Options {
         })
     }
 
-    /// Checks that a network of the architecture can be exported, as far as its shape tells.
+    /// Checks that the shape of the architecture does not rule out an export.
     pub(super) fn check_limits(&self, data: &Dataset) -> Result<()> {
         let pixels = (data.normalisation.mean, data.normalisation.std);
-        match limits::forbids(&graph::load(&self.goal.arch)?, pixels) {
+        match limits::forbids(&graph::load(&self.pruning.arch)?, pixels) {
             Some(reason) => Err(reason.into()),
             None => Ok(()),
         }
     }
 
-    /// The device to train on, and the threads where it is the processor.
+    /// Sets the number of threads and opens the device to train on.
     pub(super) fn device(&self, console: &Console) -> Result<Device> {
         self.threads.apply(console)?;
         self.device.open()
@@ -159,23 +161,21 @@ impl Options {
 }
 
 pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
-    let Options { goal, seed, .. } = &arguments.options;
-    let goal::Options {
+    let Options { pruning, seed, .. } = &arguments.options;
+    let pruning::Options {
         arch,
         pruner,
         compression,
         ..
-    } = goal;
-    // Wrong names are told before the data is read.
+    } = pruning;
+    // Wrong names are reported before the data is read.
     Pruner::by_name(pruner)?;
     let graph = graph::load(arch)?;
     let data = arguments.options.data(&arguments.data, console)?;
     let pixels = (data.normalisation.mean, data.normalisation.std);
     let limits = limits::before_training(&graph, pixels);
     for reason in &limits {
-        console.note(&format!(
-            "what this trains cannot be exported as it stands: {reason}"
-        ));
+        console.note(&format!("warning: as it stands, {reason}"));
     }
     let recipe = arguments.options.recipe(&arguments.data, &data)?;
     let folder = arguments.out.clone().unwrap_or_else(|| {
@@ -191,7 +191,7 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
     let report = train(&recipe, &data, &folder, arguments.force, &device, console);
     let report = report.map_err(|error| match error.downcast_ref() {
         Some(TrainError::Interrupted { .. }) if arguments.force => {
-            anyhow!("{error}, with --force left out")
+            anyhow!("{error}, without --force")
         }
         _ => error,
     })?;
@@ -206,7 +206,7 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
         let TrainReport { weights, compression, accuracy, .. } = &report;
         let dense = accuracy.dense.map_or(String::new(), |dense| format!(" (dense {})", percent(dense)));
         format!(
-            "{}: {} of test images right{dense}; {} of {} weights connected ({:.1}x), {} in the mask ({:.1}x); {:.0} s",
+            "{}: accuracy {}{dense}; {} of {} weights connected ({:.1}x), {} kept by the mask ({:.1}x); {:.0} s",
             report.run,
             percent(accuracy.pruned),
             thousands(weights.effective),
@@ -219,7 +219,7 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
     }, next)
 }
 
-/// Returns `compression` as a folder's name states it: in full, unless that takes too many letters.
+/// Formats `compression` for a folder name: in full, unless that takes too many digits.
 fn in_name(compression: f64) -> String {
     match compression {
         large if large >= 1e15 => error::shown(large),
@@ -227,13 +227,13 @@ fn in_name(compression: f64) -> String {
     }
 }
 
-/// Whether the finished run in `folder` is within the limits of a container, stripped.
+/// Returns whether the stripped network of the finished run in `folder` fits the container format.
 fn is_exportable(folder: &Path) -> bool {
     let stripped = FinishedRun::open(folder).and_then(|run| Ok(strip::strip(&run.fold()?)));
     stripped.is_ok_and(|network| limits::check(&network).is_ok())
 }
 
-/// Trains by `recipe` with a bar.
+/// Trains by `recipe`, with a progress bar.
 pub(super) fn train(
     recipe: &Recipe,
     data: &Dataset,
@@ -264,7 +264,7 @@ pub(super) fn train(
                 of,
                 images,
             } => {
-                // One bar a phase, in images, so that the time left is that of the phase.
+                // One bar per phase, in images, so that it shows the remaining time of the phase.
                 (before, now) = ((epoch - 1) * images, images);
                 bar.length((of * images) as u64);
                 bar.name(&format!("{phase}, epoch {epoch} of {of}"));

@@ -1,8 +1,8 @@
-//! Wrong usage, exit code 2, told apart from what failed, exit code 1.
+//! Distinguishes wrong usage (exit code 2) from failures (exit code 1).
 //!
-//! Wrong usage is what the command line alone shows to be wrong: names that nothing has, numbers
-//! out of range, options that contradict each other or are missing. clap finds most of it; the
-//! rest comes as errors of the library, or as [`wrong`].
+//! Wrong usage is an error in the command line itself: unknown names, numbers out of range,
+//! options that are missing or contradict each other. clap finds most of these; the rest are
+//! errors of the library or of [`wrong`].
 
 use std::num::NonZeroUsize;
 
@@ -20,21 +20,21 @@ use crate::training::TrainError;
 #[error("{0}")]
 struct WrongUsage(String);
 
-/// The error of a command line that is wrong for this `reason`.
+/// Returns an error of wrong usage with this `reason`.
 pub(super) fn wrong(reason: impl Into<String>) -> Error {
     WrongUsage(reason.into()).into()
 }
 
-/// The number of at least 1 that `text` is, for clap.
+/// Parses a whole number of at least 1, for clap.
 ///
 /// # Errors
-/// When it is none.
+/// Returns an error if `text` is not such a number.
 pub(super) fn count(text: &str) -> Result<NonZeroUsize, &'static str> {
     text.parse()
         .map_err(|_| "give a whole number of at least 1")
 }
 
-/// Whether `error` says that the command line is wrong.
+/// Returns whether `error` is wrong usage.
 pub(super) fn is_wrong(error: &Error) -> bool {
     let of = error;
     of.downcast_ref::<WrongUsage>().is_some()

@@ -1,17 +1,18 @@
-//! Effective against direct compression, both logarithmic: one line a pruner, the diagonal where
-//! nothing is detached.
+//! Plots effective against direct compression on logarithmic axes: one line per pruner, and the
+//! diagonal of masks without detached weights.
 
-use plotters::coord::combinators::IntoLogRange;
+use plotters::coord::combinators::{IntoLogRange, LogCoord};
 use plotters::element::DashedPathElement;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
+use crate::numbers::thousands;
 use crate::pruning::curve::Curve;
 
 /// Width and height in pixels.
 const SIZE: (u32, u32) = (720, 520);
 
-/// Colours that people with any kind of colour vision tell apart (Okabe & Ito 2008).
+/// Colours that are distinct for all kinds of colour vision (Okabe & Ito 2008).
 const COLOURS: [RGBColor; 7] = [
     RGBColor(0, 114, 178),
     RGBColor(213, 94, 0),
@@ -22,17 +23,23 @@ const COLOURS: [RGBColor; 7] = [
     RGBColor(60, 60, 60),
 ];
 
-/// The picture of `curves`, which are of the architecture `arch`.
+/// Plots the `curves` of the architecture `arch`, as SVG.
 ///
 /// # Errors
-/// With the plotting library's reason when it cannot be drawn.
+/// Returns the plotting library's reason if the picture cannot be drawn.
 pub fn svg(arch: &str, curves: &[Curve]) -> Result<String, String> {
     let mut text = String::new();
     draw(arch, curves, &mut text).map_err(|e| format!("the picture cannot be drawn: {e}"))?;
     Ok(text)
 }
 
-fn draw(arch: &str, curves: &[Curve], text: &mut String) -> Result<(), Box<dyn std::error::Error>> {
+/// What drawing returns.
+type Drawn = Result<(), Box<dyn std::error::Error>>;
+
+/// The area and its logarithmic axes.
+type Chart<'a, 'b> = ChartContext<'a, SVGBackend<'b>, Cartesian2d<LogCoord<f64>, LogCoord<f64>>>;
+
+fn draw(arch: &str, curves: &[Curve], text: &mut String) -> Drawn {
     let area = SVGBackend::with_string(text, SIZE).into_drawing_area();
     area.fill(&WHITE)?;
     let points = || curves.iter().flat_map(Curve::compressions);
@@ -44,7 +51,7 @@ fn draw(arch: &str, curves: &[Curve], text: &mut String) -> Result<(), Box<dyn s
     );
     let mut chart = ChartBuilder::on(&area)
         .caption(
-            format!("{arch}: what is connected against what the mask says"),
+            format!("{arch}: effective against direct compression"),
             ("sans-serif", 18),
         )
         .margin(12)
@@ -53,6 +60,27 @@ fn draw(arch: &str, curves: &[Curve], text: &mut String) -> Result<(), Box<dyn s
         .x_label_area_size(44)
         .y_label_area_size(80)
         .build_cartesian_2d((1.0..direct).log_scale(), (1.0..effective).log_scale())?;
+    axes(&mut chart)?;
+    diagonal(&mut chart, direct.min(effective))?;
+    for (curve, &colour) in curves.iter().zip(COLOURS.iter().cycle()) {
+        line(&mut chart, curve, colour)?;
+    }
+    legend(&mut chart)?;
+    let note = ("sans-serif", 12)
+        .into_text_style(&area)
+        .color(&RGBColor(110, 110, 110))
+        .pos(Pos::new(HPos::Right, VPos::Bottom));
+    area.draw_text(
+        "a dot marks the last point with a path from input to output",
+        &note,
+        (SIZE.0 as i32 - 12, SIZE.1 as i32 - 4),
+    )?;
+    area.present()?;
+    Ok(())
+}
+
+/// Draws the axes and the grid.
+fn axes(chart: &mut Chart<'_, '_>) -> Drawn {
     chart
         .configure_mesh()
         .x_desc("direct compression")
@@ -64,23 +92,35 @@ fn draw(arch: &str, curves: &[Curve], text: &mut String) -> Result<(), Box<dyn s
         .bold_line_style(RGBColor(210, 210, 210))
         .light_line_style(RGBColor(238, 238, 238))
         .draw()?;
-    let end = direct.min(effective);
-    let diagonal = [(1.0, 1.0), (end, end)];
+    Ok(())
+}
+
+/// Draws the diagonal from 1 to `end`, on which masks without detached weights lie.
+fn diagonal(chart: &mut Chart<'_, '_>, end: f64) -> Drawn {
     let grey = RGBColor(150, 150, 150);
+    let ends = [(1.0, 1.0), (end, end)];
     chart
-        .draw_series(DashedLineSeries::new(diagonal, 6, 5, grey.into()))?
-        .label("nothing detached")
+        .draw_series(DashedLineSeries::new(ends, 6, 5, grey.into()))?
+        .label("no detached weights")
         .legend(move |(x, y)| DashedPathElement::new([(x, y), (x + 22, y)], 6, 5, grey));
-    for (curve, &colour) in curves.iter().zip(COLOURS.iter().cycle()) {
-        let style = colour.stroke_width(2);
-        chart
-            .draw_series(LineSeries::new(curve.compressions(), style))?
-            .label(&curve.pruner)
-            .legend(move |(x, y)| PathElement::new([(x, y), (x + 22, y)], style));
-        if let (true, Some(last)) = (curve.falls_apart, curve.compressions().last()) {
-            chart.draw_series([Circle::new(last, 4, colour.filled())])?;
-        }
+    Ok(())
+}
+
+/// Draws the line of one pruner, with a dot at its end if the next mask is disconnected.
+fn line(chart: &mut Chart<'_, '_>, curve: &Curve, colour: RGBColor) -> Drawn {
+    let style = colour.stroke_width(2);
+    chart
+        .draw_series(LineSeries::new(curve.compressions(), style))?
+        .label(&curve.pruner)
+        .legend(move |(x, y)| PathElement::new([(x, y), (x + 22, y)], style));
+    if let (true, Some(last)) = (curve.falls_apart, curve.compressions().last()) {
+        chart.draw_series([Circle::new(last, 4, colour.filled())])?;
     }
+    Ok(())
+}
+
+/// Draws the legend.
+fn legend<'a, 'b: 'a>(chart: &mut Chart<'a, 'b>) -> Drawn {
     chart
         .configure_series_labels()
         .position(SeriesLabelPosition::LowerRight)
@@ -90,28 +130,12 @@ fn draw(arch: &str, curves: &[Curve], text: &mut String) -> Result<(), Box<dyn s
         .legend_area_size(30)
         .margin(8)
         .draw()?;
-    let note = ("sans-serif", 12)
-        .into_text_style(&area)
-        .color(&RGBColor(110, 110, 110))
-        .pos(Pos::new(HPos::Right, VPos::Bottom));
-    area.draw_text(
-        "a dot: beyond it no path from input to output is left",
-        &note,
-        (SIZE.0 as i32 - 12, SIZE.1 as i32 - 4),
-    )?;
-    area.present()?;
     Ok(())
 }
 
-/// "100x", "10,000x".
+/// Formats a compression: "100x", "10,000x".
 fn label(compression: &f64) -> String {
-    let mut text = format!("{compression:.0}");
-    let mut at = text.len();
-    while at > 3 {
-        at -= 3;
-        text.insert(at, ',');
-    }
-    text + "x"
+    thousands(compression.round() as u64) + "x"
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Pictures as SVG, for people and papers.
+//! Draws reports as SVG pictures.
 
 pub mod bytes;
 pub mod curves;

@@ -1,4 +1,4 @@
-//! The tool's own advice: every `Next:` line is pasted into a shell and does what it should.
+//! The `Next:` lines: each one works when pasted into a shell.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -10,7 +10,7 @@ use crate::interrupts::{signal, start, wait_until};
 use crate::program::{command, refused, says, texts};
 use crate::runs;
 
-/// A folder as people have them, one beside it in which the user stands, and `rarefy` on the path.
+/// A user's folder, a second one next to it as the current folder, and `rarefy` on the PATH.
 struct Desk {
     root: tempfile::TempDir,
 }
@@ -26,12 +26,12 @@ impl Desk {
         Self { root }
     }
 
-    /// Where the user stands.
+    /// Returns the folder the user works in.
     fn here(&self) -> PathBuf {
         self.root.path().join("here I stand")
     }
 
-    /// The command that a shell runs here when `line` is pasted.
+    /// Returns the command that a shell runs here for `line`.
     fn shell(&self, line: &str) -> Command {
         let environment = command(&self.here(), "");
         let mut shell = Command::new("sh");
@@ -49,12 +49,12 @@ impl Desk {
         shell
     }
 
-    /// What is next after `line`, pasted here, which must succeed.
+    /// Runs `line` here, which must succeed, and returns the next command.
     fn next(&self, line: &str) -> Option<String> {
         next(line, &self.shell(line).output().unwrap())
     }
 
-    /// Pastes `line`, which trains for minutes, and interrupts it when it has made `file`.
+    /// Starts `line`, which trains for minutes, and interrupts it once it has written `file`.
     fn begins(&self, line: &str, file: &str) {
         let mut child = start(self.shell(&format!("exec {line}")));
         let file = self.here().join(file);
@@ -66,7 +66,7 @@ impl Desk {
     }
 }
 
-/// What `output`, of the command `line`, says to run next.
+/// Returns the next command that `output`, of the command `line`, names.
 fn next(line: &str, output: &Output) -> Option<String> {
     let (stdout, stderr) = texts(output);
     assert_eq!(output.status.code(), Some(0), "{line}: {stderr}");
@@ -92,7 +92,7 @@ fn from_a_run_to_a_board_by_pasting_alone() {
     let desk = Desk::new();
     let run = desk.root.path().join("läufe/it's mine/a run");
     runs::pruned().lay_out(&run);
-    // The run is finished, so this shows its figures alone.
+    // The run is finished, so this only prints its figures.
     let train = r#"rarefy train --epochs 2 -o "../läufe/it's mine/a run""#;
     let export = desk.next(train).unwrap();
     assert_eq!(
@@ -103,10 +103,10 @@ fn from_a_run_to_a_board_by_pasting_alone() {
     assert_eq!(measure, "rarefy measure model.rfy --board mps2-an386");
     let made = fs::read(desk.here().join("model.rfy")).unwrap();
     assert_eq!(made, runs::pruned().container);
-    // No line replaces what is there.
+    // No command overwrites an existing file.
     assert!(desk.next(train).unwrap().ends_with("-o model-2.rfy"));
 
-    // The board that was given, a file whose name begins like an option.
+    // The given board; a file name that begins like an option.
     let export = format!(
         "{} --board microbit -o=-b.rfy",
         export.rsplit_once(" -o").unwrap().0
@@ -129,7 +129,7 @@ fn from_a_run_to_a_board_by_pasting_alone() {
     if ready("microbit") {
         assert_eq!(desk.next(&measure), None);
     }
-    // Of a container alone it is not known which data it is for.
+    // A container without a companion does not tell which data it was made for.
     fs::remove_file(desk.here().join("-b.rfy.json")).unwrap();
     assert_eq!(desk.next("rarefy inspect ./-b.rfy"), None);
 }
@@ -159,7 +159,7 @@ fn what_looks_around_leads_to_training_or_masks() {
         "runs/own_magnitude-erk_12.5_digits_0/checkpoint.safetensors",
     );
 
-    // No known set is of its images.
+    // No named dataset has images of this shape.
     let prune = desk
         .next(&desk.next("rarefy arch lenet-5").unwrap())
         .unwrap();
@@ -172,7 +172,7 @@ fn what_looks_around_leads_to_training_or_masks() {
     let written = desk.next(&effective).unwrap();
     assert_eq!(written, format!("{effective} --out connected.safetensors"));
     assert_eq!(desk.next(&written), None);
-    // Without -o: the same with it, under a name that is free.
+    // Without -o: the same command with -o and an unused name.
     let again = desk
         .next("rarefy prune --pruner random/igq --seed 3")
         .unwrap();
@@ -233,7 +233,7 @@ fn json_has_no_next_line() {
 fn what_is_known_of_a_container_never_replaces_another_file() {
     let folder = tempfile::tempdir().unwrap();
     runs::pruned().lay_out(&folder.path().join("run"));
-    // Beside the container `run/result` it would be the run's own figures.
+    // The companion of `run/result` would be the run's own result.json.
     let words = ["run/result.json is in the way", "another output file (-o)"];
     refused(folder.path(), "export run -o run/result", &words);
     fs::write(folder.path().join("m.rfy.json"), "[\"mine\"]").unwrap();

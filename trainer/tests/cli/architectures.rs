@@ -1,4 +1,4 @@
-//! Architectures given as files, wherever a name is taken.
+//! Architectures given as files wherever a name is accepted.
 
 use std::fs;
 use std::path::Path;
@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::program::{json, refusal, refused, run, says, texts};
 
-/// An architecture of four weights, in `folder`.
+/// Writes an architecture of four weights into `folder`.
 fn write(folder: &Path, layers: &str) {
     let text = format!("name = \"own\"\ninput = [1, 1, 2]\n\n{layers}");
     fs::write(folder.join("own.toml"), text).unwrap();

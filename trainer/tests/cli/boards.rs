@@ -1,4 +1,4 @@
-//! Measuring for real, from the command line: built, linked, run in the emulator.
+//! `rarefy measure` with real firmware: built, linked and run in the emulator.
 
 use std::env;
 use std::fs;
@@ -13,7 +13,7 @@ use crate::program::{self, json, object, says, texts};
 use crate::runs;
 use crate::tools::fake;
 
-/// Whether programs for the board `name` can be built and run here; says why not.
+/// Returns whether programs for the board `name` can be built and run here; prints why not.
 pub(crate) fn ready(name: &str) -> bool {
     let boards = Boards::discover(&firmware_folder().unwrap()).unwrap();
     let setup = Setup::plan(&Machine::default(), [boards.get(name).unwrap()]).unwrap();
@@ -34,7 +34,7 @@ fn number(value: &Value, pointer: &str) -> u64 {
     found.unwrap_or_else(|| panic!("{pointer} in {value}"))
 }
 
-/// Measures the shared container twice on `board` and checks what must hold of any board.
+/// Measures the shared container twice on `board` and checks what must hold on every board.
 fn measured(folder: &Path, board: &str) -> Value {
     fs::write(folder.join("model.rfy"), &runs::pruned().container).unwrap();
     let measure = format!("measure model.rfy --board {board} --samples 10 --data digits");
@@ -117,7 +117,7 @@ fn a_program_too_large_for_its_board_fails_with_the_bytes() {
     }
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
-    // Half of all weights stay, so that hardly a unit is stripped.
+    // Half of all weights are kept, so that hardly any unit is stripped.
     json(
         folder,
         "train --pruner random/uniform --compression 2 --epochs 1 -o run",
@@ -142,7 +142,7 @@ fn a_board_that_is_not_here_is_told_what_the_program_takes() {
     if !ready("mps2-an386") {
         return;
     }
-    // The same core and compiler as the emulated board's, so nothing is needed that may be missing.
+    // The same core and compiler as the emulated board, so no further tools are needed.
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     fs::write(folder.join("model.rfy"), &runs::pruned().container).unwrap();
@@ -172,7 +172,7 @@ fn a_board_that_is_not_here_is_told_what_the_program_takes() {
     let words = texts(&program::run(folder, &format!("{measure} --no-dense"))).0;
     says(&words, &["built, not run", "it fits", "1,024 bytes of RAM"]);
 
-    // What the emulator measures of the same sources has the same parts.
+    // The emulated board, with the same sources, has the same code and model sizes.
     let measured = json(
         folder,
         "measure model.rfy --data digits --board mps2-an386 --samples 1",
@@ -207,7 +207,7 @@ fn code_is_compiled_for_the_board_to_tell_its_flash() {
         number(&report, "/flash_bytes"),
         number(&report, "/nonzeros"),
     );
-    // A weight is an instruction of two bytes and more, and less than a page.
+    // A weight takes at least one instruction of two bytes, and less than a page.
     assert!(flash > 4 * nonzeros && flash < 40 * nonzeros, "{report}");
     assert!(report["flash_unknown"].is_null());
     let words = texts(&program::run(folder, export)).0.replace(',', "");
@@ -216,7 +216,7 @@ fn code_is_compiled_for_the_board_to_tell_its_flash() {
         &[
             &format!("flash on microbit is {flash} bytes"),
             &format!(
-                "same integers takes {} bytes",
+                "same weights takes {} bytes",
                 number(&report, "/container_bytes")
             ),
         ],

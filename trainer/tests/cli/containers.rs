@@ -1,4 +1,4 @@
-//! Containers that are damaged, cut, empty, none at all, or for other data.
+//! Containers that are damaged, truncated, empty, missing, or made for other data.
 
 use std::fs;
 use std::path::Path;
@@ -10,14 +10,14 @@ use rarefy_format::{
 use crate::program::{self, json, refusal, says, texts};
 use crate::runs;
 
-/// The commands that read a container. Measuring refuses it before it looks for tools.
+/// The commands that read a container. `measure` reads it before it looks for tools.
 const READERS: [&str; 3] = [
     "inspect model.rfy",
     "eval model.rfy",
     "measure model.rfy --board microbit",
 ];
 
-/// Checks that every command of `readers` refuses a file of `bytes` with one same sentence.
+/// Checks that every command of `readers` rejects a file of `bytes` with the same error.
 fn refused(folder: &Path, readers: &[&str], bytes: &[u8]) -> String {
     fs::write(folder.join("model.rfy"), bytes).unwrap();
     let sentences: Vec<String> = readers
@@ -102,7 +102,7 @@ fn what_is_no_container_is_said_to_be_none() {
     }
 }
 
-/// A container of one dense layer.
+/// Returns a container of one dense layer.
 fn one_layer(inputs: u16, outputs: usize) -> Vec<u8> {
     let row = (0..inputs).map(|column| (column, 1)).collect();
     let layer = LayerSpec::dense(Encoding::Dense, 0, vec![1; outputs], vec![row; outputs]);
@@ -135,8 +135,8 @@ fn a_model_for_other_data_is_refused_with_both_sizes() {
     );
 }
 
-/// A container of a strided, padded and pooled convolution, four of its six channels left, and a
-/// dense layer.
+/// Returns a container of a strided, padded and pooled convolution, four of its six channels left,
+/// and a dense layer.
 fn convolution() -> Vec<u8> {
     let padding = Margin {
         top: 1,
@@ -198,7 +198,7 @@ fn inspecting_tells_and_draws_where_the_bytes_go() {
         "{limit}"
     );
     assert_eq!(conv["limit"]["values"], 12.0);
-    // Of the dense network two channels more: 54 inputs instead of 36.
+    // The dense network has two more channels: 54 inputs instead of 36.
     assert_eq!(report["layers"][1]["original_inputs"], 54);
     assert_eq!(report["total"], 6 * 18 + 3 * 54);
 

@@ -1,14 +1,13 @@
-//! What every command keeps to: stdout and stderr, exit codes, help, pipes that close.
+//! Conventions of every command: help, exit codes, results on stdout, notes on stderr.
 
-use std::fs::{self, File};
-use std::io;
+use std::fs;
 
 use serde_json::Value;
 
-use crate::program::{command, json, object, refusal, run, says, sentence, texts};
+use crate::program::{json, object, refusal, run, says, sentence, texts};
 use crate::runs;
 
-/// Each command with options of its own that its help must tell of.
+/// Each command with words that its help must contain.
 const COMMANDS: [(&str, &[&str]); 13] = [
     (
         "quickstart",
@@ -64,7 +63,7 @@ const COMMANDS: [(&str, &[&str]); 13] = [
     ("setup", &["--dry-run"]),
 ];
 
-/// Whether `value` has all of `keys`, none of them null; a key may be a path such as `a/b`.
+/// Checks that `value` has all of `keys`, none of them null. A key may be a path such as `a/b`.
 fn has(value: &Value, keys: &[&str]) {
     for key in keys {
         let found = value.pointer(&format!("/{key}"));
@@ -215,7 +214,7 @@ fn commands_that_show_something_print_one_object() {
 }
 
 #[test]
-fn training_and_exporting_print_what_they_made() {
+fn training_prints_what_it_made() {
     let run = runs::pruned();
     let trained = &run.trained;
     has(
@@ -247,7 +246,7 @@ fn training_and_exporting_print_what_they_made() {
         "{trained}"
     );
     assert!(number("/accuracy/dense") > 0.85, "{trained}");
-    // Weights that training leaves are all different.
+    // Trained weights are all different.
     assert_eq!(trained["kept_by_index"], 0);
     assert_eq!(trained["type"], "effective");
     let result: Value = serde_json::from_slice(run.file("result.json")).unwrap();
@@ -274,7 +273,11 @@ fn training_and_exporting_print_what_they_made() {
         .map(|line| line.split(',').next().unwrap())
         .collect();
     assert_eq!(heads, ["phase", "dense", "dense", "pruned", "pruned"]);
+}
 
+#[test]
+fn exporting_prints_what_it_made() {
+    let run = runs::pruned();
     let exported = &run.exported;
     has(
         exported,
@@ -290,7 +293,7 @@ fn training_and_exporting_print_what_they_made() {
     );
     assert_eq!(
         exported["accuracy"]["pruned"],
-        trained["accuracy"]["pruned"]
+        run.trained["accuracy"]["pruned"]
     );
     assert_eq!(exported["bytes"], run.container.len());
 }
@@ -303,7 +306,7 @@ fn inspecting_and_evaluating_agree_with_the_export() {
     fs::write(folder.join("model.rfy"), &run.container).unwrap();
     let inspected = json(folder, "inspect model.rfy");
     for (key, value) in inspected.as_object().unwrap() {
-        // What layers read is not known without what `export` wrote beside the container.
+        // Layer inputs are unknown without the companion that `export` wrote.
         if !["layers", "instructions", "core", "at_most"].contains(&key.as_str()) {
             assert_eq!(value, &run.exported[key], "{key}");
         }
@@ -328,7 +331,7 @@ fn inspecting_and_evaluating_agree_with_the_export() {
     assert_eq!(sum("/nonzeros"), inspected["nonzeros"].as_u64().unwrap());
     let overhead = inspected["overhead_bytes"].as_u64().unwrap();
     assert_eq!(sum("/bytes/total") + overhead, run.container.len() as u64);
-    // Quantization makes few weights zero, and those are not stored.
+    // Quantization rounds a few weights to zero, which are not stored.
     assert!((2500..=2662).contains(&sum("/nonzeros")), "{inspected}");
 
     let score = json(folder, "eval model.rfy --data digits");
@@ -359,7 +362,7 @@ fn the_truth_about_a_runs_masks_is_what_the_run_reported() {
         assert!(count("direct") > count("effective") + apart, "{weights}");
         let written = fs::read(folder.join("connected.safetensors")).unwrap();
         assert_eq!(written, run.file("masks.safetensors"));
-        // What is connected stays so: asking again changes nothing.
+        // The connected part of a connected mask is the mask itself.
         let again = json(folder, "effective --masks masks.safetensors");
         assert_eq!(again["direct"], again["effective"]);
     }
@@ -404,7 +407,7 @@ fn without_json_people_are_told_on_stdout_and_progress_goes_to_stderr() {
         ("arch lenet-300-100", ["fc2.weight", "235,200"]),
         ("arch", ["resnet-18", "20,070,080"]),
         ("quotas", ["fc3.weight", "igq"]),
-        ("data list", ["digits", "inside the program"]),
+        ("data list", ["digits", "built in"]),
         ("boards", ["microbit", "262,144"]),
         (
             "effective --masks run/masks-direct.safetensors",
@@ -428,128 +431,8 @@ fn errors_are_one_line_with_exit_code_1() {
         &refusal(folder, "inspect missing.rfy"),
         &["missing.rfy", "No such file"],
     );
-    // In the words for people too.
+    // The same as text.
     let output = run(folder, "inspect missing.rfy");
     assert_eq!(texts(&output).0, "");
     says(&sentence(&output), &["missing.rfy"]);
-}
-
-#[test]
-fn a_reader_that_goes_away_is_no_error() {
-    let folder = tempfile::tempdir().unwrap();
-    for arguments in [
-        "arch lenet-300-100",
-        "quotas --json",
-        "--help",
-        "train --help",
-        "--version",
-    ] {
-        let (reader, writer) = io::pipe().unwrap();
-        drop(reader);
-        let output = command(folder.path(), arguments)
-            .stdout(writer)
-            .output()
-            .unwrap();
-        assert_eq!(
-            (output.status.code(), texts(&output).1.as_str()),
-            (Some(0), ""),
-            "{arguments}"
-        );
-    }
-}
-
-#[test]
-fn nobody_listening_on_stderr_changes_no_exit_code() {
-    let folder = tempfile::tempdir().unwrap();
-    for (arguments, code) in [
-        ("inspect missing.rfy", 1),
-        ("train --no-such-option", 2),
-        (
-            "train --pruner random/igq --compression 10 --epochs 1 -o run",
-            0,
-        ),
-    ] {
-        let (reader, writer) = io::pipe().unwrap();
-        drop(reader);
-        let output = command(folder.path(), arguments)
-            .stderr(writer)
-            .output()
-            .unwrap();
-        assert_eq!(output.status.code(), Some(code), "{arguments}");
-    }
-}
-
-#[test]
-#[cfg(target_os = "linux")]
-fn a_result_that_cannot_be_written_is_an_error() {
-    let folder = tempfile::tempdir().unwrap();
-    for arguments in [
-        "arch lenet-300-100",
-        "data list --json",
-        "--help",
-        "train --help",
-        "--version",
-    ] {
-        let full = File::options().write(true).open("/dev/full").unwrap();
-        let output = command(folder.path(), arguments)
-            .stdout(full)
-            .output()
-            .unwrap();
-        says(&sentence(&output), &["standard output", "No space left"]);
-    }
-}
-
-/// Names may hold what a terminal obeys; it never reaches one.
-#[test]
-fn control_characters_of_names_are_escaped() {
-    use std::os::unix::ffi::OsStrExt;
-
-    let folder = tempfile::tempdir().unwrap();
-    let folder = folder.path();
-    let evil = "\u{1b}[2J\u{9b}31m\u{7f}";
-    let tensors = [(evil, crate::tensors::single(&[1], &[0.0]))].into();
-    crate::tensors::write(&folder.join("w"), &tensors);
-    let network = "name = \"own\"\ninput = [1, 28, 28]\n[[layer]]\ntype = \"dense\"\nunits = 10\n";
-    fs::write(folder.join(format!("{evil}.toml")), network).unwrap();
-    let said = |arguments: &[&str]| {
-        let mut command = command(folder, "");
-        let output = command.args(arguments).output().unwrap();
-        let shown = [output.stdout.as_slice(), &output.stderr].concat();
-        let shown = String::from_utf8(shown).unwrap();
-        let obeyed = |c: char| c.is_control() && c != '\n';
-        assert!(!shown.contains(obeyed), "{arguments:?}: {shown:?}");
-        shown
-    };
-    let escaped = r"\u{1b}[2J\u{9b}31m\u{7f}";
-    let network = format!("{evil}.toml");
-    for arguments in [
-        &["inspect", evil][..],
-        &["train", "--data", evil],
-        &["arch", evil],
-        &["prune", "--weights", "w", "--pruner", "lamp"],
-        &["effective", "--masks", evil],
-    ] {
-        says(&said(arguments), &[escaped]);
-    }
-    for arguments in [["export", "run", evil], ["train", "--type", evil]] {
-        // clap leaves out most of them.
-        says(&said(&arguments), &[r"\u{9b}31m"]);
-    }
-    // What could not be pasted is not said to be next.
-    let prune = ["prune", "--pruner", "random/igq", "-o", evil];
-    says(&said(&prune), &["No command is next"]);
-    says(&said(&["arch", &network]), &["No command is next"]);
-    says(&said(&["data", "list"]), &["Next: rarefy train"]);
-    // JSON has escapes of its own.
-    let mut prune = command(folder, "effective --pruner random/igq --json --quiet");
-    let output = prune.args(["--curve", evil]).output().unwrap();
-    let (stdout, stderr) = texts(&output);
-    assert_eq!(stderr, "");
-    assert!(!stdout.trim_end().contains(char::is_control), "{stdout:?}");
-    assert_eq!(object(&stdout)["svg"], evil);
-    assert!(
-        folder
-            .join(std::ffi::OsStr::from_bytes(evil.as_bytes()))
-            .exists()
-    );
 }

@@ -1,4 +1,4 @@
-//! `rarefy effective --curve`: a picture of whole pruners and the numbers beside it.
+//! `rarefy effective --curve`: the picture and the CSV file.
 
 use std::fs;
 use std::path::Path;
@@ -7,11 +7,38 @@ use serde_json::Value;
 
 use crate::program::{json, misused, refused, run, says, texts};
 
-/// The lines of the CSV file `path`, divided at commas.
+/// Reads the CSV file `path` as lines of fields.
 fn lines(path: &Path) -> Vec<Vec<String>> {
     let text = fs::read_to_string(path).unwrap();
     let fields = |line: &str| line.split(',').map(str::to_owned).collect();
     text.lines().map(fields).collect()
+}
+
+/// Checks that the points of a pruner's `curve` are those of the next `rows` of the CSV file.
+fn check<'a>(curve: &Value, pruner: &str, rows: &mut impl Iterator<Item = &'a Vec<String>>) {
+    let points = curve["points"].as_array().unwrap();
+    assert!(points.len() > 50, "{pruner}");
+    let mut before = u64::MAX;
+    for point in points {
+        let count = |key: &str| point[key].as_u64().unwrap();
+        let (direct, effective) = (count("direct"), count("effective"));
+        assert!(
+            0 < effective && effective <= direct && direct <= before,
+            "{pruner}"
+        );
+        assert!(direct >= 44, "--most: {point}");
+        before = direct;
+        let row = rows.next().unwrap();
+        assert_eq!(
+            row[..3],
+            [pruner.into(), direct.to_string(), effective.to_string()]
+        );
+        let compression: f64 = row[4].parse().unwrap();
+        assert!(
+            (compression - 44_190.0 / effective as f64).abs() < 1e-3,
+            "{row:?}"
+        );
+    }
 }
 
 #[test]
@@ -44,33 +71,11 @@ fn the_picture_and_the_numbers_are_those_printed() {
     assert_eq!(curves.len(), pruners.len());
     for (curve, pruner) in curves.iter().zip(pruners) {
         assert_eq!(curve["pruner"], pruner);
-        let points = curve["points"].as_array().unwrap();
-        assert!(points.len() > 50, "{pruner}");
-        let mut before = u64::MAX;
-        for point in points {
-            let count = |key: &str| point[key].as_u64().unwrap();
-            let (direct, effective) = (count("direct"), count("effective"));
-            assert!(
-                0 < effective && effective <= direct && direct <= before,
-                "{pruner}"
-            );
-            assert!(direct >= 44, "--most: {point}");
-            before = direct;
-            let row = rows.next().unwrap();
-            assert_eq!(
-                row[..3],
-                [pruner.into(), direct.to_string(), effective.to_string()]
-            );
-            let compression: f64 = row[4].parse().unwrap();
-            assert!(
-                (compression - 44_190.0 / effective as f64).abs() < 1e-3,
-                "{row:?}"
-            );
-        }
+        check(curve, pruner, &mut rows);
     }
     assert_eq!(rows.next(), None);
 
-    // The same again is the same to the byte; by graph, never less.
+    // A repeated run gives the same bytes; --mode graph never counts fewer weights.
     let read = || ["new/c.svg", "new/c.csv"].map(|name| fs::read(folder.join(name)).unwrap());
     let before = read();
     json(folder, &draw);
@@ -105,7 +110,7 @@ fn a_point_is_what_pruning_directly_leaves() {
     }
 }
 
-/// Each curve ends at the last mask that is connected, which `prune` finds by search.
+/// Checks that each curve ends at the last connected mask, which `prune` finds by search.
 #[test]
 fn a_curve_ends_where_the_network_falls_apart() {
     let folder = tempfile::tempdir().unwrap();
@@ -119,7 +124,7 @@ fn a_curve_ends_where_the_network_falls_apart() {
     let report = json(folder, &format!("effective {source} --curve c.svg{given}"));
     for (curve, pruner) in report["curves"].as_array().unwrap().iter().zip(pruners) {
         let last = curve["points"].as_array().unwrap().last().unwrap();
-        // The compression of the shortest path, beyond what these reach.
+        // The compression of the shortest path, which these pruners do not reach.
         let prune = format!("prune {source} --pruner {pruner} --compression 8838");
         let pruned = json(folder, &prune);
         assert_eq!(last["direct"], pruned["direct"]["nonzeros"], "{pruner}");
@@ -139,7 +144,7 @@ fn a_curve_that_cannot_be_drawn_leaves_no_file() {
         "effective --curve c.csv --pruner lamp",
         &["--curve c.csv", ".svg"],
     );
-    // One of two is enough to refuse.
+    // One invalid pruner of two is enough to fail.
     misused(
         folder,
         "effective --curve c.svg --pruner lamp --pruner random/uniform+",
@@ -148,9 +153,9 @@ fn a_curve_that_cannot_be_drawn_leaves_no_file() {
     misused(
         folder,
         "effective --curve c.png --pruner lamp",
-        &["--curve c.png", "would hold SVG", ".svg"],
+        &["--curve c.png", "would be an SVG file", ".svg"],
     );
-    // Numbers of somebody's own, beside the picture.
+    // The user's own CSV file next to the picture.
     fs::write(folder.join("mine.csv"), "day,pruner\n").unwrap();
     refused(
         folder,

@@ -1,4 +1,4 @@
-//! IDX files that are missing, damaged or do not belong together: the file at fault is named.
+//! IDX files that are missing, damaged or inconsistent: the error names the file.
 
 use std::fs;
 use std::io::Write;
@@ -40,7 +40,7 @@ fn labels(count: usize) -> Vec<u8> {
     bytes
 }
 
-/// A whole set of 200 and 100 images of 28 x 28 pixels.
+/// Writes a complete dataset of 200 and 100 images of 28 x 28 pixels.
 fn whole(folder: &Path) {
     fs::create_dir_all(folder).unwrap();
     for (name, bytes) in
@@ -52,7 +52,8 @@ fn whole(folder: &Path) {
     }
 }
 
-/// Checks that training and evaluating on the folder `data` are refused alike, and nothing is made.
+/// Checks that training and evaluating on the folder `data` fail with the same error and write
+/// nothing.
 fn refused(folder: &Path, words: &[&str]) {
     fs::write(folder.join("model.rfy"), &runs::pruned().container).unwrap();
     let train = refusal(folder, "train --data ./data --epochs 1 --batch 50 -o run");
@@ -86,7 +87,7 @@ fn a_whole_folder_plain_or_compressed_is_trained_on_and_exported() {
         "compression of the files changes nothing"
     );
 
-    // The run's data has moved: it can be given again; another set cannot be given for it.
+    // If the run's data has moved, its new place can be given, but not another dataset.
     fs::rename(&data, folder.join("moved")).unwrap();
     says(&refusal(folder, "export plain -o again.rfy"), &["./data"]);
     json(folder, "export plain -o again.rfy --data ./moved");

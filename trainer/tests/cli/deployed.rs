@@ -1,5 +1,5 @@
-//! What is deployed is what was trained: no branch, weight or normalisation is lost on the way,
-//! and a container that loses much is not written without a word.
+//! The deployed network is the trained one: export loses no branch, weight or normalisation, and
+//! rejects a container that loses much accuracy.
 
 use std::fs;
 use std::path::Path;
@@ -11,7 +11,7 @@ use crate::program::{json, misuse, refusal, refused, run, says, texts};
 use crate::runs;
 use crate::tensors::{self, Tensors, single};
 
-/// A 1 x 1 convolution `a`, another `b` that is always off, their sum, class scores.
+/// A 1 x 1 convolution `a`, another `b` that is always off, their sum, and logits.
 const BRANCHES: &str = "name = \"branches\"\ninput = [1, 28, 28]\n\
     [[layer]]\ntype = \"conv\"\nname = \"a\"\nchannels = 1\nkernel = 1\nnorm = false\n\
     [[layer]]\ntype = \"conv\"\nname = \"b\"\nfrom = \"input\"\nchannels = 1\nkernel = 1\nnorm = false\n\
@@ -23,7 +23,7 @@ const PADDED: &str = "name = \"padded\"\ninput = [1, 28, 28]\n\
     [[layer]]\ntype = \"conv\"\nchannels = 2\nkernel = 5\nstride = 4\npadding = 15\n\
     [[layer]]\ntype = \"dense\"\nunits = 10\n";
 
-/// A linear classifier, and one with a layer between.
+/// A linear classifier, and one with a hidden layer.
 const LINEAR: &str = "name = \"linear\"\ninput = [1, 28, 28]\n\
     [[layer]]\ntype = \"dense\"\nunits = 10\nnorm = false\n";
 const TWO_LAYERS: &str = "name = \"two\"\ninput = [1, 28, 28]\n\
@@ -35,7 +35,7 @@ fn accuracies(report: &Value) -> (f64, f64) {
     (share("pruned"), share("deployed"))
 }
 
-/// Numbers between -1 and 1 that look random.
+/// Returns pseudorandom numbers between -1 and 1.
 fn noise(count: usize) -> Vec<f32> {
     let mut state = 1_u32;
     let next = |_| {
@@ -94,7 +94,7 @@ fn a_dense_network_is_deployed_with_every_weight_it_trained() {
         assert!((pruned - deployed).abs() < 0.01, "{options}: {report}");
         assert!(report["stripping_error"].as_f64().unwrap() < 1e-4);
     }
-    // Weights that were trained but are left out by the mask are not lost without a word.
+    // Nonzero weights outside the mask are an error.
     json(
         folder,
         "effective --arch padded.toml --masks run/masks.safetensors --out effective.safetensors",
@@ -216,23 +216,24 @@ fn fewer_bits_than_a_layer_stores_are_told() {
             &notes,
             &[
                 &format!("{name} ({encoding}, {stored} bits)"),
+                "some layers store more bits than --weights int4",
                 "--encoding rice",
             ],
         );
         let layers = report["layers"].as_array().unwrap();
         assert!(layers.iter().any(|layer| layer["encoding"] == encoding));
     }
-    // What the note advises takes effect.
+    // The advice of the note works.
     let small = json(folder, "export run --weights int4 --encoding rice -o s.rfy");
     assert_eq!(small["wider"], Value::Array(Vec::new()));
     let (_, notes) = texts(&run(
         folder,
         "export run --weights int4 --encoding rice -o s.rfy",
     ));
-    assert!(!notes.contains("less than some layers store"), "{notes}");
-    // The default is no wish.
+    assert!(!notes.contains("more bits than"), "{notes}");
+    // The default was not asked for.
     let (_, notes) = texts(&run(folder, "export run -o m.rfy"));
-    assert!(!notes.contains("less than some layers store"), "{notes}");
+    assert!(!notes.contains("more bits than"), "{notes}");
 }
 
 #[test]
@@ -253,7 +254,7 @@ fn a_network_may_expect_other_inputs_than_the_dataset_is_normalised_to() {
     assert_eq!(layers("--mean 0 --std 1/255", "raw"), 2);
     let recipe = fs::read_to_string(folder.join("raw/run.toml")).unwrap();
     says(&recipe, &["pixel_mean = 0.0", "pixel_std = 0.0039215"]);
-    // It is a recipe's option like the others: another is another run.
+    // The normalisation is part of the recipe: another value is another run.
     says(
         &refusal(folder, &format!("{train} -o raw")),
         &["pixel-mean"],

@@ -1,7 +1,7 @@
-//! A disk that is full: nothing half-written, and the sentence says what to do.
+//! A full disk: no partial files, and an error that says what to do.
 //!
-//! The disk is a small tmpfs in a mount namespace of the test's own, so no root is needed; where
-//! the system allows no such namespace these tests say so and pass.
+//! The disk is a small tmpfs in a private mount namespace, which needs no root. On systems that do
+//! not allow such namespaces, these tests say so and pass.
 
 use std::fs;
 use std::path::Path;
@@ -49,7 +49,7 @@ fn run(folder: &Path, kilobytes: usize, arguments: &str) -> Option<Output> {
     Some(command.output().unwrap())
 }
 
-/// The names of the files that were left on the disk.
+/// Returns the names of the files left on the disk.
 fn left(folder: &Path, run: &str) -> Vec<String> {
     let entries = fs::read_dir(folder.join("left").join(run)).unwrap();
     let mut names: Vec<String> = entries
@@ -79,7 +79,7 @@ fn training_onto_a_full_disk_stops_with_whole_files_only() {
         assert!(output.stdout.is_empty());
         assert_eq!(left(folder, "run"), names, "{kilobytes}: {sentence}");
         if names.contains(&"checkpoint.safetensors") {
-            // What is there is whole: with more room the run goes on from it.
+            // The files left are whole: with more space, the run resumes from them.
             fs::rename(folder.join("left/run"), folder.join("run")).unwrap();
             let output = program::run(folder, "train --epochs 1 -o run");
             says(
@@ -104,7 +104,7 @@ fn exporting_onto_a_full_disk_leaves_no_container() {
         &["disk/model.rfy", "No space left", "free some space"],
     );
     assert_eq!(left(folder, ""), [""; 0]);
-    // The same with room: the disk is what was in the way.
+    // The same command works with enough space.
     let output = run(folder, 64, "export run --quiet -o disk/model.rfy").unwrap();
     assert!(output.status.success(), "{output:?}");
     assert_eq!(
@@ -148,6 +148,6 @@ fn fetching_onto_a_full_disk_ends_with_advice_and_no_final_file() {
         &["disk/mnist", FIRST, "No space left", "free some space"],
     );
     assert_eq!(left(folder, "mnist"), [format!("{FIRST}.part")]);
-    // Another mirror, or the same once more, would not help.
+    // Neither another mirror nor a retry would help.
     assert_eq!(mirror.seen().len(), 1);
 }

@@ -1,5 +1,5 @@
-//! Which data a container is run on, and what is said of it: the data it was made for unless other
-//! is given, never its own training images without a word.
+//! The data a container is run on: the data it was made for unless other data is given, with a
+//! warning if test images were training images.
 
 use std::fs;
 use std::path::Path;
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::program::{json, misuse, refusal, run, says, texts};
 use crate::runs;
 
-/// Images of `shape`, none like another: the place of an image is in its pixels.
+/// Returns distinct images of `shape`: the pixels encode the index.
 fn images(places: impl Iterator<Item = usize>, [channels, rows, columns]: [usize; 3]) -> Images {
     let size = channels * rows * columns;
     let pixel = |place: usize, i: usize| match i {
@@ -29,7 +29,8 @@ fn images(places: impl Iterator<Item = usize>, [channels, rows, columns]: [usize
     }
 }
 
-/// Writes a set of these training and test images into `folder`, with labels of `classes` classes.
+/// Writes a dataset of these training and test images into `folder`, with labels of `classes`
+/// classes.
 fn write(folder: &Path, [train, test]: [&Images; 2], classes: usize) {
     fs::create_dir_all(folder).unwrap();
     for (name, images) in [("train", train), ("t10k", test)] {
@@ -45,7 +46,7 @@ fn write(folder: &Path, [train, test]: [&Images; 2], classes: usize) {
 
 const SHAPE: [usize; 3] = [1, 28, 28];
 
-/// What `arguments` print on stdout and stderr, of a command that succeeds.
+/// Runs a command that succeeds, and returns its stdout and stderr.
 fn said(folder: &Path, arguments: &str) -> (String, String) {
     let output = run(folder, arguments);
     let (stdout, stderr) = texts(&output);
@@ -53,7 +54,7 @@ fn said(folder: &Path, arguments: &str) -> (String, String) {
     (stdout, stderr)
 }
 
-/// A folder with the shared run, exported to `model.rfy`.
+/// Creates a folder with the shared run, exported to `model.rfy`.
 fn exported() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     runs::pruned().lay_out(&folder.path().join("run"));
@@ -61,7 +62,7 @@ fn exported() -> tempfile::TempDir {
     folder
 }
 
-/// Changes what lies beside `model.rfy`.
+/// Edits the companion of `model.rfy`.
 fn change(folder: &Path, change: impl Fn(&mut Value)) {
     let path = folder.join("model.rfy.json");
     let mut companion = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
@@ -70,16 +71,16 @@ fn change(folder: &Path, change: impl Fn(&mut Value)) {
 }
 
 #[test]
-fn a_container_is_run_on_the_data_it_was_made_for_or_the_data_is_asked_for() {
+fn a_container_is_run_on_the_data_it_was_made_for() {
     let folder = exported();
     let folder = folder.path();
-    // Not a byte more than without.
+    // The container itself is the same as without a companion.
     assert_eq!(
         fs::read(folder.join("model.rfy")).unwrap(),
         runs::pruned().container
     );
     let (stdout, stderr) = said(folder, "eval model.rfy");
-    says(&stdout, &["2,000 test images of digits right"]);
+    says(&stdout, &["2,000 test images of digits correct"]);
     assert_eq!(stderr, "data: digits, which model.rfy was made for\n");
     let score = json(folder, "eval model.rfy");
     assert_eq!(
@@ -90,9 +91,18 @@ fn a_container_is_run_on_the_data_it_was_made_for_or_the_data_is_asked_for() {
         (&score["data"], &score["trained_on"]),
         (&"digits".into(), &0.into())
     );
+    // An unknown board is not advised.
+    change(folder, |companion| companion["board"] = json!("abacus"));
+    let (stdout, _) = said(folder, "eval model.rfy");
+    says(&stdout, &["measure model.rfy --board mps2-an386"]);
+}
 
+#[test]
+fn a_companion_that_is_not_of_this_container_is_ignored() {
+    let folder = exported();
+    let folder = folder.path();
     let sound = fs::read(folder.join("model.rfy.json")).unwrap();
-    // Each field is believed only where it can be of this container.
+    // Each field must be possible for this container.
     for (pointer, value, word) in [
         ("/data/fingerprint", json!("0123"), "data.fingerprint"),
         ("/data/shape/1", json!(29), "data.shape"),
@@ -115,39 +125,34 @@ fn a_container_is_run_on_the_data_it_was_made_for_or_the_data_is_asked_for() {
         says(&sentence, &["model.rfy.json", word, "--data"]);
         fs::write(folder.join("model.rfy.json"), &sound).unwrap();
     }
-    // A board that is not known is not advised.
-    change(folder, |companion| companion["board"] = json!("abacus"));
-    let (stdout, _) = said(folder, "eval model.rfy");
-    says(&stdout, &["measure model.rfy --board mps2-an386"]);
-
-    // Beside another container it says nothing.
+    // The companion of another container.
     json(folder, "export run --weights int8 -o other.rfy");
     fs::copy(folder.join("other.rfy.json"), folder.join("model.rfy.json")).unwrap();
     let (_, stderr) = said(folder, "inspect model.rfy");
     says(
         &stderr,
-        &["model.rfy.json belongs to another container", "ignored"],
+        &["model.rfy.json belongs to another container", "ignoring"],
     );
     fs::write(folder.join("model.rfy.json"), "{").unwrap();
     let (_, stderr) = said(folder, "inspect model.rfy");
     says(
         &stderr,
-        &["model.rfy.json", "ignored", "export the model again"],
+        &["ignoring model.rfy.json", "export the model again"],
     );
     for command in ["eval model.rfy", "measure model.rfy --board microbit"] {
         let sentence = misuse(folder, command);
         says(&sentence, &["which data model.rfy was made for", "--data"]);
-        // It is there, and why it does not count is said.
-        says(&sentence, &["model.rfy.json is not what `export` writes"]);
+        // The file exists; the error says why it is ignored.
+        says(
+            &sentence,
+            &["model.rfy.json is not a companion written by `export`"],
+        );
         assert!(!sentence.contains("there is no"), "{sentence}");
     }
-    // With the data given, nobody knows what the network has seen of it.
+    // With --data alone, the training images are unknown.
     fs::remove_file(folder.join("model.rfy.json")).unwrap();
     let (_, stderr) = said(folder, "eval model.rfy --data digits");
-    says(
-        &stderr,
-        &["which images model.rfy was trained on is not known"],
-    );
+    says(&stderr, &["the training images of model.rfy are unknown"]);
     assert!(json(folder, "eval model.rfy --data digits")["trained_on"].is_null());
 }
 
@@ -167,7 +172,8 @@ fn a_folder_is_found_from_elsewhere_and_missed_when_it_moves_or_changes() {
     says(&stdout, &["50 test images of", data.to_str().unwrap()]);
     says(&stderr, &["which ../model.rfy was made for"]);
 
-    // Other data has seven of its training images to test on, or its test images to train on.
+    // Other data: seven of its training images as test images, then training and test images
+    // swapped.
     let mixed = images((0..7).chain(300..343), SHAPE);
     write(
         &folder.join("mixed"),
@@ -175,7 +181,7 @@ fn a_folder_is_found_from_elsewhere_and_missed_when_it_moves_or_changes() {
         10,
     );
     let (stdout, stderr) = said(folder, "eval model.rfy --data ./mixed");
-    says(&stdout, &["(7 of them it was trained on)"]);
+    says(&stdout, &["(7 of them used for training)"]);
     says(
         &stderr,
         &[
@@ -194,17 +200,12 @@ fn a_folder_is_found_from_elsewhere_and_missed_when_it_moves_or_changes() {
         (&200.into(), &200.into())
     );
 
-    // A set whose test images are trained on is told when it is trained on, too.
-    write(&folder.join("same"), [&train, &train], 10);
-    let options = options.replace("-o run", "-o same-run");
-    let (_, stderr) = said(folder, &format!("train --data ./same {options}"));
-    says(&stderr, &["warning: 200 of the 200 test images of ./same"]);
-    json(folder, "export same-run -o same.rfy");
-    assert_eq!(json(folder, "eval same.rfy")["trained_on"], 200);
-
     write(&folder.join("data"), [&train, &images(200..260, SHAPE)], 10);
     let sentence = refusal(folder, "eval model.rfy");
-    says(&sentence, &["holds other images", "model.rfy", "--data"]);
+    says(
+        &sentence,
+        &["images or labels of", "changed since model.rfy", "--data"],
+    );
     json(folder, "eval model.rfy --data ./data");
     fs::rename(folder.join("data"), folder.join("moved")).unwrap();
     let sentence = refusal(folder, "eval model.rfy");
@@ -212,9 +213,22 @@ fn a_folder_is_found_from_elsewhere_and_missed_when_it_moves_or_changes() {
         &sentence,
         &["model.rfy was made for", "no folder", "--data"],
     );
-    // What it was trained on is not here to compare with.
+    // The training data is missing, so it cannot be compared.
     let (_, stderr) = said(folder, "eval model.rfy --data ./moved");
-    says(&stderr, &["warning", "which is not here"]);
+    says(&stderr, &["warning", "which was not found"]);
+}
+
+#[test]
+fn test_images_that_are_trained_on_are_noted() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let train = images(0..200, SHAPE);
+    write(&folder.join("same"), [&train, &train], 10);
+    let options = "--pruner random/igq --compression 5 --epochs 1 --batch 50 -o same-run";
+    let (_, stderr) = said(folder, &format!("train --data ./same {options}"));
+    says(&stderr, &["warning: 200 of the 200 test images of ./same"]);
+    json(folder, "export same-run -o same.rfy");
+    assert_eq!(json(folder, "eval same.rfy")["trained_on"], 200);
 }
 
 #[test]
@@ -228,10 +242,10 @@ fn digits_are_training_images_of_mnist_even_where_that_is_not() {
     let (stdout, stderr) = said(folder, "eval model.rfy --data digits");
     says(
         &stdout,
-        &["2,000 test images of digits (2,000 of them it was trained on)"],
+        &["2,000 test images of digits (2,000 of them used for training)"],
     );
     says(&stderr, &["warning: model.rfy was trained on mnist"]);
-    // Without --data it is MNIST that is wanted, and how to have it is said.
+    // Without --data it asks for MNIST and says how to fetch it.
     let sentence = refusal(folder, "eval model.rfy");
     says(
         &sentence,
@@ -248,7 +262,7 @@ fn data_that_cannot_be_right_is_refused_and_what_is_apart_is_said() {
         write(&folder.join(name), [&train, &test], classes);
         format!("model.rfy --data ./{name}")
     };
-    // Ten labels are tested on, and 256 trained on.
+    // Labels up to 255 for a network of ten classes.
     let wide = other("wide", SHAPE, 256);
     let flat = other("flat", [1, 14, 56], 10);
     let narrow = other("narrow", SHAPE, 4);
@@ -267,12 +281,12 @@ fn data_that_cannot_be_right_is_refused_and_what_is_apart_is_said() {
     let (_, stderr) = said(folder, &format!("eval {narrow}"));
     let words = [
         "made for digits",
-        "mean 0.1307 and deviation 0.3081",
-        "10 classes apart",
+        "mean 0.1307 and standard deviation 0.3081",
+        "has 10 classes",
         "has 4",
     ];
     says(&stderr, &words);
-    // The companion's word is not needed for it.
+    // The check does not need the companion.
     fs::remove_file(folder.join("model.rfy.json")).unwrap();
     for command in [wide, flat] {
         says(&refusal(folder, &format!("eval {command}")), &["--data"]);
@@ -313,7 +327,7 @@ fn instructions_are_predicted_by_what_layers_read_or_said_to_be_at_most() {
     for (most, predicted) in instructions(&bounded).iter().zip(instructions(&exported)) {
         assert!(*most > predicted, "{most} {predicted}");
     }
-    // Words cost the same whatever they read.
+    // The cost of `words` does not depend on the inputs.
     json(
         folder,
         "export run --weights int4 --encoding words -o words.rfy",

@@ -1,4 +1,4 @@
-//! What `rarefy export` makes of its options: types of weights, goals, encodings.
+//! The options of `rarefy export`: weight types, objectives, encodings.
 
 use std::fs;
 
@@ -42,7 +42,7 @@ fn fewer_bits_are_fewer_bytes_and_eight_cost_no_accuracy() {
         bytes.push(report["bytes"].as_u64().unwrap());
     }
     assert!(bytes.is_sorted_by(|a, b| a > b), "{bytes:?}");
-    // People hear of what two values a layer cost.
+    // The accuracy lost by ternary weights is noted.
     let (_, stderr) = texts(&run(folder, "export run --weights ternary --optimize size"));
     says(&stderr, &["quantization to ternary cost", "--weights int6"]);
 }
@@ -113,9 +113,9 @@ fn options_that_do_not_go_together_are_refused() {
         (
             true,
             "--emit rust --weights f32",
-            ["--emit rust", "leave out --weights f32"],
+            ["--emit rust", "--weights int8 instead"],
         ),
-        // That a layer is too wide for its encoding only trying shows.
+        // Only encoding the layer shows that it is too wide.
         (
             false,
             "--weights int8 --encoding words",

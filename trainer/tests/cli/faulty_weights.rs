@@ -1,5 +1,4 @@
-//! Given weights that go wrong: of which something is missing, too large, all the same, or there
-//! twice.
+//! Faulty files for `--weights`: tensors that are missing, too large, constant, or duplicated.
 
 use std::fs;
 use std::path::Path;
@@ -17,13 +16,13 @@ const SMALL: &str = "name = \"small\"\ninput = [1, 28, 28]\n\n\
 const FINETUNE: &str = "train --arch small.toml --weights w --after finetune --pruner lamp \
                         --compression 5 --epochs 1 -o run";
 
-/// Weights that are all different.
+/// Returns weights that are all different.
 fn spread(count: usize) -> Vec<f32> {
     let value = |i: usize| ((i * 7919 % count) as f32 / count as f32 - 0.5) * 0.2;
     (0..count).map(value).collect()
 }
 
-/// A whole network of small.toml, which is written into `folder`.
+/// Writes small.toml into `folder` and returns weights of that network.
 fn whole(folder: &Path) -> Tensors {
     fs::write(folder.join("small.toml"), SMALL).unwrap();
     let mut weights = Tensors::new();
@@ -69,7 +68,8 @@ fn fine_tuning_names_what_is_missing_and_ranking_does_without() {
     refused(folder, FINETUNE, &["w:", "no tensor called fc1.scale"]);
 }
 
-/// The accuracy of given weights is told and kept, under their own statistics where they have some.
+/// Checks that the accuracy of given weights, with their own running statistics if they have some,
+/// is reported and stored.
 #[test]
 fn the_given_networks_own_accuracy_is_told() {
     let folder = tempfile::tempdir().unwrap();
@@ -90,7 +90,7 @@ fn the_given_networks_own_accuracy_is_told() {
         dense
     };
     accuracy(&weights, "computed");
-    // Statistics that leave only the last shift to decide, which says 3 to every image.
+    // Statistics that leave only the last shift, which predicts class 3 for every image.
     let mut shift = [0.0; 10];
     shift[3] = 1e6;
     weights.insert("bn2.bias", single(&[10], &shift));
@@ -105,7 +105,7 @@ fn the_given_networks_own_accuracy_is_told() {
         threes as f64 / labels.len() as f64
     );
 
-    // Where any is missing, none counts: those of the training images do, and it is said.
+    // If any statistic is missing, all are computed from the training images, with a note.
     weights.remove("bn1.running_var");
     write(&folder.join("w"), &weights);
     let output = run(folder, &FINETUNE.replace("-o run", "-o some"));
@@ -146,7 +146,7 @@ fn weights_too_large_to_train_from_are_named() {
             &["w: tensor fc1.weight holds", shown, "element 1234", "f32"],
         );
     }
-    // No weight alone overflows, but what passes three layers does: there is no batch norm between.
+    // No single weight overflows, but the activations after three layers without batch norm do.
     let layer = "\n[[layer]]\ntype = \"dense\"\nunits = 10\n";
     let plain = format!("{SMALL}{layer}").replace("units = 10\n", "units = 10\nnorm = false\n");
     let mut weights = whole(folder);
@@ -170,23 +170,27 @@ fn weights_too_large_to_train_from_are_named() {
     refused(folder, FINETUNE, &words);
 }
 
+/// Writes weights of small.toml with these of the dense layers.
+fn put(folder: &Path, first: &[f64], second: &[f64]) {
+    let mut weights = whole(folder);
+    weights.insert("fc1.weight", double(&[10, 784], first));
+    weights.insert("fc2.weight", double(&[10, 10], second));
+    write(&folder.join("w"), &weights);
+}
+
+/// Returns the arguments that prune these weights to direct compression 10.
+fn prune(pruner: &str) -> String {
+    format!(
+        "prune --arch small.toml --weights w --pruner {pruner} --data digits --samples 100 \
+         --compression 10 --type direct --out m"
+    )
+}
+
 #[test]
-fn scores_that_are_all_the_same_are_refused_and_many_ties_told() {
+fn scores_that_are_all_the_same_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
-    let put = |first: &[f64], second: &[f64]| {
-        let mut weights = whole(folder);
-        weights.insert("fc1.weight", double(&[10, 784], first));
-        weights.insert("fc2.weight", double(&[10, 10], second));
-        write(&folder.join("w"), &weights);
-    };
-    let prune = |pruner: &str| {
-        format!(
-            "prune --arch small.toml --weights w --pruner {pruner} --data digits --samples 100 \
-             --compression 10 --type direct --out m"
-        )
-    };
-    put(&[0.0; 7840], &[0.0; 100]);
+    put(folder, &[0.0; 7840], &[0.0; 100]);
     for pruner in [
         "magnitude/global",
         "magnitude/igq",
@@ -209,7 +213,7 @@ fn scores_that_are_all_the_same_are_refused_and_many_ties_told() {
     refused(folder, &prune("synflow"), &["synflow", "no flow"]);
     // All different, but so small that squares and products with gradients vanish.
     let tiny: Vec<f64> = (1..=7840).map(|i| f64::from(i) * 1e-323).collect();
-    put(&tiny, &tiny[..100]);
+    put(folder, &tiny, &tiny[..100]);
     for pruner in ["lamp", "snip", "grasp"] {
         refused(folder, &prune(pruner), &[pruner, "nothing to rank by"]);
     }
@@ -217,15 +221,19 @@ fn scores_that_are_all_the_same_are_refused_and_many_ties_told() {
         json(folder, &prune("magnitude/uniform"))["kept_by_index"],
         0
     );
+}
 
-    // 400 weights that are not zero, and 794 to keep.
+#[test]
+fn many_ties_are_noted() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    // 392 nonzero weights, and 794 to keep.
     let mut few = vec![0.0; 7840];
     few.iter_mut()
         .step_by(20)
         .enumerate()
         .for_each(|(i, w)| *w = 1.0 + i as f64);
-    put(&few, &[0.0; 100]);
-    few[..20].fill(0.0);
+    put(folder, &few, &[0.0; 100]);
     let output = run(folder, &format!("{} --json", prune("magnitude/global")));
     let (stdout, stderr) = texts(&output);
     assert_eq!(output.status.code(), Some(0), "{stderr}");
@@ -236,7 +244,7 @@ fn scores_that_are_all_the_same_are_refused_and_many_ties_told() {
     assert_eq!(crate::program::object(&stdout)["kept_by_index"], 402);
 }
 
-/// The file of `weights` with another tensor called `name`, of 40 bytes more, in its header.
+/// Writes `weights` to `path` with a second tensor called `name`, of 40 bytes, in the header.
 fn twice(weights: &Tensors, name: &str, path: &Path) {
     write(path, weights);
     let file = fs::read(path).unwrap();

@@ -1,4 +1,5 @@
-//! Ctrl-C and worse in the middle: one sentence, whole files, and the same bits in the end.
+//! Ctrl-C and other signals during a run: a one-line error, whole files, and the same bits after
+//! resuming.
 
 use std::fs;
 use std::path::Path;
@@ -9,10 +10,10 @@ use std::time::{Duration, Instant};
 
 use crate::program::{self, says, sentence, texts};
 
-/// A run long enough to be met in its middle.
+/// A run long enough to interrupt.
 const TRAIN: &str = "train --epochs 3 --seed 5 -o run";
 
-/// Files that must be the same bits whatever happened on the way.
+/// Files that must have the same bits whatever happened during the run.
 const FILES: [&str; 4] = [
     "dense.safetensors",
     "masks-direct.safetensors",
@@ -20,7 +21,7 @@ const FILES: [&str; 4] = [
     "weights.safetensors",
 ];
 
-/// The files of a run that nothing disturbed, and its lines of metrics without the time.
+/// Returns the files of an undisturbed run, and its lines of metrics without the time.
 fn undisturbed() -> &'static (Vec<Vec<u8>>, Vec<String>) {
     static FILES_OF: OnceLock<(Vec<Vec<u8>>, Vec<String>)> = OnceLock::new();
     FILES_OF.get_or_init(|| {
@@ -51,8 +52,8 @@ pub(crate) fn start(mut command: Command) -> Child {
         .unwrap()
 }
 
-/// Waits until `ready` says so; fails when `child` ends before, or nothing happens for ten minutes
-/// (the firmware may have to be built from nothing first).
+/// Waits until `ready` returns true. Fails if `child` ends first, or after ten minutes (the
+/// firmware may have to be built first).
 pub(crate) fn wait_until(child: &mut Child, ready: impl Fn() -> bool) {
     let start = Instant::now();
     while !ready() {
@@ -81,7 +82,7 @@ pub(crate) fn signal(name: &str, target: i64) {
     );
 }
 
-/// Whether the process `pid` is there.
+/// Returns whether the process `pid` exists.
 fn is_alive(pid: &str) -> bool {
     let mut command = Command::new("sh");
     command
@@ -90,8 +91,8 @@ fn is_alive(pid: &str) -> bool {
     command.status().unwrap().success()
 }
 
-/// Waits until none of the processes `pids` runs; fails when one still does after five seconds. One that has ended
-/// and that nobody has asked how does not run.
+/// Waits until none of the processes `pids` runs. Fails if one still runs after five seconds;
+/// zombies do not count.
 pub(crate) fn wait_until_dead(pids: &str) {
     let runs = |pid: &str| {
         let state = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
@@ -116,7 +117,7 @@ fn disturb(folder: &Path, name: &str, line: &str) -> Output {
     child.wait_with_output().unwrap()
 }
 
-/// Runs the same command again and checks that it ends as if nothing had happened.
+/// Runs the same command again and checks that it ends with the same files as an undisturbed run.
 fn ends_the_same(folder: &Path, note: &str) {
     let output = program::run(folder, &format!("{TRAIN} --json"));
     let (stdout, stderr) = texts(&output);
@@ -141,7 +142,7 @@ fn ctrl_c_in_the_middle_of_training_can_be_gone_on_from_to_the_same_bits() {
         &["interrupted after", "of 6 epochs", "goes on from run"],
     );
     assert!(output.stdout.is_empty());
-    // It cannot be exported as it is, and says what to do.
+    // An unfinished run cannot be exported; the error says what to do.
     says(
         &program::refusal(folder, "export run"),
         &["not finished", "rarefy train"],
@@ -171,7 +172,7 @@ fn an_interruption_says_truly_what_goes_on() {
         (
             "train --epochs 3 -o forced --force",
             "forced",
-            "the same command goes on from forced, with --force left out",
+            "the same command goes on from forced, without --force",
         ),
         (
             "quickstart --epochs 3 -o quick",

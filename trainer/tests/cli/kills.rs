@@ -1,9 +1,9 @@
-//! SIGKILL at any moment, from the start of the process to its end: the same command, given again,
-//! ends with the same bits as one that nothing disturbed, and leaves no litter.
+//! SIGKILL at any moment of a run: the same command, given again, ends with the same bits as an
+//! undisturbed run and leaves no temporary files.
 //!
-//! Half of the moments are random times, half the moments right after a change in the folder, found
-//! by watching it: those are short and rarely met by chance. A few moments here; `cargo xtask fuzz
-//! kill --moments N` tries any number.
+//! Half of the moments are random times; the other half come right after a change in the folder,
+//! since these short moments are rarely hit by chance. The test tries a few moments, and
+//! `cargo xtask fuzz kill --moments N` any number.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -16,26 +16,26 @@ use rarefy_trainer::random::Random;
 
 use crate::program;
 
-/// A network that is trained in a moment.
+/// A network that trains quickly.
 const SMALL: &str = "name = \"small\"\ninput = [1, 28, 28]\n\
     [[layer]]\ntype = \"average-pool\"\nsize = 4\n\
     [[layer]]\ntype = \"dense\"\nunits = 12\n\
     [[layer]]\ntype = \"dense\"\nunits = 10\n";
 
-/// A run with everything that runs have: an architecture of one's own, a dense phase, masks.
+/// A run with an architecture file, a dense phase, and masks.
 const TRAIN: &str = "train --arch small.toml --pruner lamp --type direct --compression 4 \
     --epochs 2 --batch 500 -o run --quiet";
 
 /// Its export.
 const EXPORT: &str = "export run -o model.rfy --quiet";
 
-/// The variable with the number of moments, and how many are tried without it.
+/// The variable with the number of moments, and its default.
 const MOMENTS: (&str, usize) = ("RAREFY_KILL_MOMENTS", 10);
 
 /// The variable with the seed of the moments.
 const SEED: &str = "RAREFY_KILL_SEED";
 
-/// What must be the same bits, by path: everything but times.
+/// The contents that must be the same, by path: everything but times.
 type Files = BTreeMap<String, Vec<u8>>;
 
 /// Reads the files below `folder`, without the times in them.
@@ -89,7 +89,7 @@ enum Moment {
     Changes(usize),
 }
 
-/// The names and lengths of the files below `folder`.
+/// Lists the names and lengths of the files below `folder`.
 fn listing(folder: &Path) -> Vec<(String, u64)> {
     let mut names = Vec::new();
     for place in ["", "run"] {
@@ -108,7 +108,7 @@ fn listing(folder: &Path) -> Vec<(String, u64)> {
     names
 }
 
-/// Starts `arguments` in `folder`, which says nothing to anybody.
+/// Starts `arguments` in `folder` with its output discarded.
 fn start(folder: &Path, arguments: &str) -> Child {
     let mut command = program::command(folder, arguments);
     command.env("RAYON_NUM_THREADS", "1");
@@ -116,11 +116,11 @@ fn start(folder: &Path, arguments: &str) -> Child {
     command.spawn().unwrap()
 }
 
-/// Watches `folder` until `child` has ended or `until` says so; returns the changes seen.
+/// Watches `folder` until `child` has ended or `until` returns true, and counts the changes.
 fn watch(folder: &Path, child: &mut Child, until: impl Fn(usize) -> bool) -> usize {
     let (mut changes, mut before) = (0, listing(folder));
     loop {
-        // Asked first, so that the last change is seen too.
+        // Checked first, so that the last change is counted too.
         let ended = child.try_wait().unwrap().is_some();
         let now = listing(folder);
         changes += usize::from(now != before);
@@ -144,8 +144,7 @@ fn killed(folder: &Path, arguments: &str, moment: Moment) -> bool {
     child.wait().unwrap().code().is_none()
 }
 
-/// A command that nothing disturbed: what it began with and left, how long it took, and how many
-/// changes were seen.
+/// An undisturbed command: its files before and after, its duration, and the number of changes.
 struct Undisturbed {
     arguments: &'static str,
     begins: Files,
@@ -168,7 +167,7 @@ impl Undisturbed {
         let _ = fs::remove_file(folder.join(output));
         let begun = Instant::now();
         assert!(start(folder, arguments).wait().unwrap().success());
-        // The shorter: a machine that is busy for a moment would put moments past the end.
+        // The shorter time, so that a busy machine does not put moments past the end.
         let time = begun.elapsed().min(watched);
         assert!(files(folder) == ends, "{arguments} does not repeat itself");
         Self {
@@ -189,8 +188,8 @@ impl Undisturbed {
         }
     }
 
-    /// Kills the command once, or twice in a row, and gives it again; returns the kills that met it
-    /// alive, or what went wrong.
+    /// Kills the command once or twice and runs it again. Returns the number of kills that hit the
+    /// running process, or what went wrong.
     fn disturb(&self, random: &mut Random) -> Result<usize, String> {
         let folder = tempfile::tempdir().unwrap();
         let folder = folder.path();
@@ -228,7 +227,7 @@ impl Undisturbed {
     }
 }
 
-/// The files below `folder` as they are.
+/// Reads all files below `folder`.
 fn raw(folder: &Path) -> Files {
     let names = files(folder).into_keys();
     names

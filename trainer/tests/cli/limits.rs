@@ -1,4 +1,5 @@
-//! Networks that exceed what a container states: said before training, and by the same sentence after it.
+//! Networks that exceed the limits of a container: noted before training, and rejected with the
+//! same sentence at export.
 
 use std::fs;
 use std::path::Path;
@@ -6,7 +7,7 @@ use std::path::Path;
 use crate::boards::ready;
 use crate::program::{json, refused, run, says, texts};
 
-/// Two classes of 24 images of `shape`, (rows, columns): bright above or bright below.
+/// Writes two classes of 24 images of `shape` (rows, columns): bright above or bright below.
 fn data(folder: &Path, (rows, columns): (usize, usize)) {
     let folder = folder.join("data");
     fs::create_dir_all(&folder).unwrap();
@@ -31,7 +32,7 @@ fn data(folder: &Path, (rows, columns): (usize, usize)) {
     }
 }
 
-/// A network over one channel of this shape: `layers`, then two classes.
+/// Writes a network over one channel of this shape: `layers`, then two classes.
 fn network(folder: &Path, (rows, columns): (usize, usize), layers: &str) {
     let text = format!(
         "name = \"wide\"\ninput = [1, {rows}, {columns}]\n{layers}\n[[layer]]\ntype = \"dense\"\nunits = 2\n"
@@ -82,11 +83,11 @@ fn what_no_container_holds_is_said_before_training_and_refused_by_the_same_sente
         says(&stderr, &["as it stands", says_so]);
         assert_eq!(output.status.code(), Some(0), "{stderr}");
         let last = stdout.lines().last().unwrap();
-        says(last, &["No command is next", "cannot be exported"]);
+        says(last, &["No next command", "cannot be exported"]);
         assert!(!stdout.contains("Next: "), "{stdout}");
         refused(folder, "export run --data data -o model.rfy", &[says_so]);
         if ready("mps2-an386") {
-            // The quickstart ends with a container, so it does not begin.
+            // The quickstart needs a container, so it fails at the start.
             let quick = "quickstart --arch wide.toml --data data --board mps2-an386";
             refused(folder, quick, &[says_so]);
         }

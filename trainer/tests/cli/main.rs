@@ -1,12 +1,12 @@
-//! The command `rarefy` as its users meet it: what it prints, what it refuses, how it stops.
+//! The command `rarefy` as users see it: its output, its errors, and how it stops.
 //!
-//! These tests drive the program itself, so they live in the package that builds it: cargo builds
-//! it first and says where it is (`CARGO_BIN_EXE_rarefy`). What crosses crates through libraries
-//! is in the package `rarefy-tests`. One program with modules, because it links candle.
+//! These tests run the program itself, so they belong to the package that builds it: cargo builds
+//! it first and sets its path (`CARGO_BIN_EXE_rarefy`). Tests across crates are in the package
+//! `rarefy-tests`. All modules are one test program, because linking candle takes long.
 //!
-//! Every test has a folder of its own, which is the program's current folder, its cache and its
-//! place for datasets. Tests that build firmware need a compiler for the board and QEMU; where
-//! those are missing they say so and pass, and fail instead with RAREFY_REQUIRE_DEVICE=1.
+//! Every test has its own folder: the program's current folder, cache and dataset folder. Tests
+//! that build firmware need a compiler for the board and QEMU; without them they say so and pass,
+//! or fail if RAREFY_REQUIRE_DEVICE=1.
 #![cfg(unix)]
 
 mod advice;
@@ -35,6 +35,7 @@ mod run_folders;
 mod run_safety;
 mod runs;
 mod strange_files;
+mod streams;
 mod tensors;
 mod threads;
 mod tools;

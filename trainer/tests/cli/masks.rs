@@ -1,4 +1,4 @@
-//! Masks made elsewhere: what counts as kept, and which files are refused.
+//! Masks from other programs: what counts as kept, and which files are rejected.
 
 use std::fs;
 use std::path::Path;
@@ -9,7 +9,8 @@ use serde_json::json;
 use crate::program::{json, refused};
 use crate::tensors::{self, Tensor, Tensors, bytes, double, single, tensor, write};
 
-/// A network of 18 weights in `folder`, and masks for it that keep ten, nine of them connected.
+/// Writes a network of 18 weights into `folder` and returns masks that keep ten, nine of them
+/// connected.
 fn tiny(folder: &Path) -> Tensors {
     let layers = "[[layer]]\ntype = \"dense\"\nunits = 3\n[[layer]]\ntype = \"dense\"\nunits = 2\n";
     let text = format!("name = \"tiny\"\ninput = [1, 1, 4]\n{layers}");
@@ -29,7 +30,7 @@ fn what_is_connected_is_written_and_stays_connected() {
     for mode in ["exact", "graph"] {
         let told = json(folder, &format!("{ASK} --mode {mode}"));
         assert_eq!(told["direct"]["nonzeros"], 9);
-        // The second unit of three is read by nobody.
+        // No weight reads the second of three units.
         assert_eq!(
             told["effective"],
             json!({"nonzeros": 8, "compression": 2.25})
@@ -51,12 +52,9 @@ fn what_is_connected_is_written_and_stays_connected() {
     }
 }
 
-#[test]
-fn a_tensor_of_floats_keeps_what_is_not_zero() {
-    let folder = tempfile::tempdir().unwrap();
-    let folder = folder.path();
-    let mut masks = tiny(folder);
-    // Seven kinds of something, five times nothing, one of it negative.
+/// Returns a mask of seven ones and five zeros in each type. As floats, the ones are numbers of
+/// all magnitudes, and one zero is negative.
+fn nonzero_patterns() -> [(&'static str, Tensor); 6] {
     let kept = [1, 0, 1, 1, 0, 0, 0, 1, 1, 1, 1, 0];
     let one_of = |some: &[u64; 7], negative_zero: u64| -> Vec<u64> {
         let mut some = some.iter();
@@ -68,7 +66,7 @@ fn a_tensor_of_floats_keeps_what_is_not_zero() {
         numbers[4] = negative_zero;
         numbers
     };
-    // 1, -1, the largest, the smallest normal number, and the smallest of all of either sign.
+    // 1, -1, the largest, the smallest normal number, and the smallest number of either sign.
     let half = one_of(
         &[0x3c00, 0xbc00, 0x7bff, 0x0400, 0x0001, 0x8001, 0x5140],
         1 << 15,
@@ -94,7 +92,7 @@ fn a_tensor_of_floats_keeps_what_is_not_zero() {
     let short = |numbers: &[u64]| -> Vec<[u8; 2]> {
         numbers.iter().map(|&n| (n as u16).to_le_bytes()).collect()
     };
-    let files: [(&str, Tensor); 6] = [
+    [
         ("u8", bytes(&shape, &kept)),
         ("bool", tensor(Dtype::BOOL, &shape, kept.map(|byte| [byte]))),
         ("f16", tensor(Dtype::F16, &shape, short(&half))),
@@ -111,9 +109,16 @@ fn a_tensor_of_floats_keeps_what_is_not_zero() {
             "f64",
             tensor(Dtype::F64, &shape, wide.iter().map(|n| n.to_le_bytes())),
         ),
-    ];
+    ]
+}
+
+#[test]
+fn a_tensor_of_floats_keeps_what_is_not_zero() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let mut masks = tiny(folder);
     let mut written = Vec::new();
-    for (name, first) in files {
+    for (name, first) in nonzero_patterns() {
         masks.insert("fc1.weight", first);
         write(&folder.join("m"), &masks);
         let told = json(folder, ASK);
@@ -148,7 +153,7 @@ fn masks_that_are_not_the_networks_are_refused_by_name() {
         &put("fc1.bias", bytes(&[3], &[1, 1, 1])),
         &["m:", "fc1.bias"],
     );
-    // PyTorch's names of a module inside another.
+    // PyTorch's names in a nested module.
     refused(
         &|masks| {
             let first = masks.remove("fc1.weight").unwrap();
@@ -156,7 +161,7 @@ fn masks_that_are_not_the_networks_are_refused_by_name() {
         },
         &["fc1.weight", "missing"],
     );
-    // Transposed, flattened, of a larger layer.
+    // Transposed, flattened, with extra dimensions.
     for shape in [&[4, 3][..], &[12], &[1, 3, 4], &[3, 4, 1]] {
         let first = put("fc1.weight", bytes(shape, &[1; 12]));
         refused(&first, &["fc1.weight", &format!("{shape:?}"), "[3, 4]"]);
@@ -173,8 +178,24 @@ fn masks_that_are_not_the_networks_are_refused_by_name() {
         };
         refused(&put("fc1.weight", first), &["fc1.weight", name, "u8"]);
     }
+    refused(&|masks| masks.clear(), &["fc1.weight", "missing"]);
+}
+
+#[test]
+fn masks_with_impossible_values_are_refused_by_element() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let whole = tiny(folder);
+    let refused = |second: Tensor, words: &[&str]| {
+        let mut masks = whole.clone();
+        masks.insert("fc2.weight", second);
+        write(&folder.join("m"), &masks);
+        for mode in ["exact", "graph"] {
+            refused(folder, &format!("{ASK} --mode {mode}"), words);
+        }
+    };
     refused(
-        &put("fc2.weight", bytes(&[2, 3], &[1, 1, 255, 1, 1, 1])),
+        bytes(&[2, 3], &[1, 1, 255, 1, 1, 1]),
         &["fc2.weight", "255", "element 2", "0 and 1"],
     );
     let second = |bad: f64| [0.5, bad, 0.0, 1.0, 1.0, 1.0];
@@ -184,20 +205,16 @@ fn masks_that_are_not_the_networks_are_refused_by_name() {
         (f64::NEG_INFINITY, "-inf"),
     ] {
         let words = ["fc2.weight", shown, "element 1"];
-        refused(&put("fc2.weight", double(&[2, 3], &second(bad))), &words);
+        refused(double(&[2, 3], &second(bad)), &words);
         let narrow = second(bad).map(|number| number as f32);
-        refused(&put("fc2.weight", single(&[2, 3], &narrow)), &words);
+        refused(single(&[2, 3], &narrow), &words);
         refused(
-            &put(
-                "fc2.weight",
-                tensor(
-                    Dtype::BF16,
-                    &[2, 3],
-                    narrow.map(|number| [number.to_le_bytes()[2], number.to_le_bytes()[3]]),
-                ),
+            tensor(
+                Dtype::BF16,
+                &[2, 3],
+                narrow.map(|number| [number.to_le_bytes()[2], number.to_le_bytes()[3]]),
             ),
             &words,
         );
     }
-    refused(&|masks| masks.clear(), &["fc1.weight", "missing"]);
 }

@@ -1,4 +1,4 @@
-//! Options and names that make no sense: each refused before anything is written.
+//! Invalid options and names: each is rejected before anything is written.
 
 use std::fs;
 
@@ -8,7 +8,7 @@ use crate::program::{json, misused, refusal, refused, run, says, texts};
 fn unknown_names_are_wrong_usage_with_one_that_may_be_meant() {
     let folder = tempfile::tempdir().unwrap();
     let misused = |arguments: &str, words: &[&str]| misused(folder.path(), arguments, words);
-    // What is similar to none of them, and a slip of the finger.
+    // A name similar to none, and a typo.
     let told = |command: &str, (other, slip, meant): (&str, &str, &str), listed: &str| {
         misused(&format!("{command} {other}"), &[other, listed]);
         let meant = format!("did you mean {meant}?");
@@ -167,7 +167,7 @@ fn quotas_that_no_such_network_can_have_are_refused_with_the_range() {
         &["magnitude/erk", "conv1.weight", "from 6.93 on, not 1.1"],
     );
     json(folder.path(), &format!("{prune} --compression 6.93"));
-    // The first and the last that is said to be valid are, their neighbours are not.
+    // The limits named in the error are valid, their neighbours are not.
     let quota = "quotas --arch lenet-5-28 --quota";
     let uniform = &format!("{quota} uniform+ --compression");
     let words = ["uniform+", "conv2.weight", "from 1 to 138.96"];
@@ -178,7 +178,7 @@ fn quotas_that_no_such_network_can_have_are_refused_with_the_range() {
     misused(&format!("{quota} erk --compression 6.92"), &range);
 }
 
-/// `quotas` shows what direct pruning keeps, to the weight.
+/// Checks that `quotas` shows exactly what direct pruning keeps.
 #[test]
 fn a_quota_shows_what_direct_pruning_keeps() {
     let folder = tempfile::tempdir().unwrap();
@@ -201,7 +201,8 @@ fn a_quota_shows_what_direct_pruning_keeps() {
     }
 }
 
-/// A reach that only dense training tells is in doubt from the start, where it is near.
+/// Checks that a compression near the limit, which only dense training determines, is noted at the
+/// start.
 #[test]
 fn a_compression_that_may_be_out_of_reach_is_said_before_dense_training() {
     let folder = tempfile::tempdir().unwrap();
@@ -225,7 +226,7 @@ fn a_compression_that_may_be_out_of_reach_is_said_before_dense_training() {
         ],
     );
     assert!(!doubt("10").contains("how far"));
-    // What nothing reaches is refused at once, in figures that can be read.
+    // An unreachable compression is rejected at once, with readable figures.
     for compression in ["1e308", "3970.01"] {
         let most = [
             "no pruner gets beyond effective compression 3970",
@@ -290,8 +291,8 @@ fn training_that_diverges_stops_with_the_learning_rate_to_lower() {
 fn a_compression_that_disconnects_says_how_far_it_can_go_and_that_works() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
-    // The last trains before it prunes: what leaves no path whatever it prunes is refused before,
-    // without a promise.
+    // The last pruner trains before it prunes: a compression that leaves no path for any mask is
+    // rejected before training, without naming a reachable one.
     for (index, (pruner, far)) in [
         ("random/uniform --type direct", 200_000),
         ("random/igq --type direct", 200_000),

@@ -1,4 +1,4 @@
-//! Training networks described in a file, and from weights given in one.
+//! Training networks described by a file, and training from given weights.
 
 use std::fs;
 use std::path::Path;
@@ -53,7 +53,7 @@ fn a_network_of_ones_own_is_trained_interrupted_and_exported() {
     );
     fs::write(&file, "name =").unwrap();
     refused(folder, &train, &["small.toml, line 1"]);
-    // The same network, told in other words.
+    // The same network, written differently.
     fs::write(&file, format!("# The same.\n{SMALL}")).unwrap();
     let output = run(folder, &format!("{train} --json"));
     let (stdout, stderr) = texts(&output);
@@ -64,7 +64,7 @@ fn a_network_of_ones_own_is_trained_interrupted_and_exported() {
         assert_eq!(report[key], whole[key], "{key}");
     }
 
-    // A finished run's folder is no other network's either.
+    // The folder of a finished run does not accept another network either.
     fs::write(&file, another).unwrap();
     refused(folder, &train, &["another architecture"]);
     refused(
@@ -72,7 +72,7 @@ fn a_network_of_ones_own_is_trained_interrupted_and_exported() {
         "train --compression 10 --epochs 8 -o run",
         &["\"small\"", "lenet-300-100", "--force"],
     );
-    // What it needs is in its folder.
+    // The run folder holds everything that the export needs.
     fs::remove_file(&file).unwrap();
     for name in ["whole", "run"] {
         json(folder, &format!("export {name} -o {name}.rfy"));
@@ -112,7 +112,7 @@ fn given_weights_take_the_place_of_dense_training_and_must_stay_the_same() {
     );
     let report = json(folder, &train);
     assert_eq!(report["weights"]["effective"], 794);
-    // What the given network is worth by itself.
+    // The accuracy of the given network.
     assert_eq!(report["accuracy"]["dense"], dense["accuracy"]["dense"]);
     let metrics = fs::read_to_string(folder.join("run/metrics.csv")).unwrap();
     assert!(!metrics.contains("\ndense,"), "{metrics}");
@@ -132,7 +132,7 @@ fn fine_tuning_needs_a_trained_network() {
             &["--after finetune", pruner, "--weights"],
         );
     }
-    // Weights that nothing would look at.
+    // Weights that nothing would read.
     let trained = json(
         folder,
         "train --arch small.toml --compression 10 --epochs 1 -o first",

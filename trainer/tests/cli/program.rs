@@ -1,4 +1,4 @@
-//! Running the program and judging how it ended.
+//! Running the program and checking how it ended.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -7,8 +7,8 @@ use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 
-/// The command `rarefy` with `arguments` (split at spaces), to be run in `folder` and kept there:
-/// nothing of the user's own data is found.
+/// Returns the command `rarefy` with `arguments` (split at spaces), to be run in `folder` without
+/// access to the user's own data.
 pub(crate) fn command(folder: &Path, arguments: &str) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_rarefy"));
     command
@@ -27,14 +27,14 @@ pub(crate) fn run(folder: &Path, arguments: &str) -> Output {
     command(folder, arguments).output().unwrap()
 }
 
-/// Standard output and standard error as text.
+/// Returns standard output and standard error as text.
 pub(crate) fn texts(output: &Output) -> (String, String) {
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
     (text(&output.stdout), text(&output.stderr))
 }
 
-/// The result of a command that succeeds: one JSON object, nothing else on stdout, and by
-/// `--quiet` nothing at all on stderr.
+/// Returns the result of a command that succeeds: one JSON object, nothing else on stdout, and,
+/// with `--quiet`, nothing on stderr.
 pub(crate) fn json(folder: &Path, arguments: &str) -> Value {
     let output = run(folder, &format!("{arguments} --json --quiet"));
     let (stdout, stderr) = texts(&output);
@@ -43,7 +43,7 @@ pub(crate) fn json(folder: &Path, arguments: &str) -> Value {
     object(&stdout)
 }
 
-/// The JSON object that `stdout` is.
+/// Parses `stdout` as one line with a JSON object.
 pub(crate) fn object(stdout: &str) -> Value {
     assert!(
         stdout.ends_with('\n') && stdout.lines().count() == 1,
@@ -54,28 +54,28 @@ pub(crate) fn object(stdout: &str) -> Value {
     value
 }
 
-/// The sentence with which a command fails: exit code 1, nothing on stdout, one line on stderr.
+/// Returns the error of a command that fails: exit code 1, nothing on stdout, one line on stderr.
 pub(crate) fn refusal(folder: &Path, arguments: &str) -> String {
     let output = run(folder, &format!("{arguments} --json --quiet"));
     assert_eq!(texts(&output).0, "", "{arguments}");
     sentence(&output)
 }
 
-/// The sentence with which wrong usage is told: exit code 2, nothing on stdout, one line on stderr.
+/// Returns the error of wrong usage: exit code 2, nothing on stdout, one line on stderr.
 pub(crate) fn misuse(folder: &Path, arguments: &str) -> String {
     let output = run(folder, &format!("{arguments} --json --quiet"));
     assert_eq!(texts(&output).0, "", "{arguments}");
     sentence_of(&output, 2)
 }
 
-/// Checks that `arguments` are refused with `words` and that no file in `folder` comes, goes or
-/// changes.
+/// Checks that `arguments` fail with an error that contains `words` and change no file in
+/// `folder`.
 pub(crate) fn refused(folder: &Path, arguments: &str, words: &[&str]) {
     unchanged(folder, arguments, words, refusal);
 }
 
-/// Checks that `arguments` are said to be wrong usage with `words` and that no file in `folder`
-/// comes, goes or changes.
+/// Checks that `arguments` are wrong usage with an error that contains `words` and change no file
+/// in `folder`.
 pub(crate) fn misused(folder: &Path, arguments: &str, words: &[&str]) {
     unchanged(folder, arguments, words, misuse);
 }
@@ -92,7 +92,7 @@ fn unchanged(folder: &Path, arguments: &str, words: &[&str], sentence: fn(&Path,
 /// Files and folders by path; a folder has no contents.
 type Files = BTreeMap<PathBuf, Option<Vec<u8>>>;
 
-/// Everything below `folder`.
+/// Reads everything below `folder`.
 fn contents(folder: &Path) -> Files {
     let mut files = Files::new();
     for entry in folder.read_dir().unwrap() {
@@ -108,12 +108,12 @@ fn contents(folder: &Path) -> Files {
     files
 }
 
-/// The one line of a command that failed with exit code 1, without its `error: `.
+/// Returns the one line of a command that failed with exit code 1, without its `error: `.
 pub(crate) fn sentence(output: &Output) -> String {
     sentence_of(output, 1)
 }
 
-/// The one line of a command that ended with exit code `code`, without its `error: `.
+/// Returns the one line of a command that ended with exit code `code`, without its `error: `.
 fn sentence_of(output: &Output, code: i32) -> String {
     let (_, stderr) = texts(output);
     assert_eq!(
@@ -136,7 +136,7 @@ fn sentence_of(output: &Output, code: i32) -> String {
     line.to_owned()
 }
 
-/// Checks that `sentence` says all of `words`.
+/// Checks that `sentence` contains all of `words`.
 pub(crate) fn says(sentence: &str, words: &[&str]) {
     for word in words {
         assert!(sentence.contains(word), "{word:?} is not in: {sentence}");

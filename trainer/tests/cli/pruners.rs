@@ -1,11 +1,11 @@
-//! `rarefy prune` by every pruner: how far it goes, that a seed repeats it, that the masks it
-//! writes are those it counts.
+//! `rarefy prune` with every pruner: the compression it reaches, reproducibility by seed, and that
+//! the masks written are those counted.
 
 use std::fs;
 
 use crate::program::{json, refusal, run, texts};
 
-/// Every pruner that is for networks without convolutions, but for the dense one.
+/// Every pruner for networks without convolutions except `dense`.
 const PRUNERS: [&str; 14] = [
     "random/uniform",
     "random/erk",
@@ -43,7 +43,7 @@ fn every_pruner_reaches_thirty_times_and_its_masks_say_so() {
         for key in ["direct", "effective", "layers", "total"] {
             assert_eq!(told[key], pruned[key], "{pruner}");
         }
-        // What is connected is so by itself.
+        // The connected part of a connected mask is the mask itself.
         let again = json(folder, "effective --masks e --out f");
         assert_eq!(again["direct"], told["effective"], "{pruner}");
         assert_eq!(again["effective"], told["effective"], "{pruner}");
@@ -112,8 +112,8 @@ fn what_no_connected_network_reaches_is_refused_with_how_far_it_goes() {
         );
         let reach: f64 = reach.parse().unwrap();
         assert!(reach > 20.0 && reach <= 8838.0, "{sentence}");
-        // What is said can be asked for, and the next number that can be said is too much. The rounds
-        // of snip/iterative end elsewhere for another compression.
+        // The limit named in the error can be reached, and the next higher number cannot. The
+        // rounds of snip/iterative depend on the compression.
         if pruner != "snip/iterative" {
             let report = json(folder, &format!("{prune} --compression {reach}"));
             assert_eq!(report["collapsed"], false, "{sentence} {report}");

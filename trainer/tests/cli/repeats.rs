@@ -1,4 +1,4 @@
-//! The same seed gives the same bits, another seed others.
+//! The same seed gives the same bits, another seed different ones.
 
 use std::fs;
 
@@ -17,7 +17,7 @@ fn the_same_seed_repeats_every_bit() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     let run = runs::pruned();
-    // Once more as the shared run was made, on one thread whatever the machine has.
+    // The shared run again, on one thread.
     json(folder, "train --epochs 2 -o run --threads 1");
     for name in FILES {
         assert!(

@@ -1,5 +1,5 @@
-//! The objects that `arch`, `quotas`, `prune` and `effective` print with `--json`: the keys and
-//! types that other programs rely on.
+//! The JSON of `arch`, `quotas`, `prune` and `effective`: keys and types that other programs rely
+//! on.
 
 use std::fs;
 
@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 use crate::program::{self, json, object, refused, says, texts};
 use crate::tensors::{bytes, double, masks, write};
 
-/// Checks that `value` has what `example` has: every key, of the same type, where a list is of
-/// things like the first of the example's; whole numbers are no fractions.
+/// Checks that `value` has every key of `example` with the same type. Elements of a list have the
+/// type of the example's first element, and whole numbers are not fractions.
 fn like(value: &Value, example: &Value) {
     let same = match (value, example) {
         (Value::Object(found), Value::Object(keys)) => {
@@ -31,7 +31,7 @@ fn like(value: &Value, example: &Value) {
     assert!(same, "{value} is not like {example}");
 }
 
-/// What both `prune` and `effective` count.
+/// Returns the counts that both `prune` and `effective` print.
 fn counts() -> Value {
     json!({
         "arch": "", "total": 1,
@@ -234,8 +234,8 @@ fn a_pruner_that_falls_apart_before_the_target_leaves_its_last_connected_masks()
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     fs::write(folder.join("tiny.toml"), TINY).unwrap();
-    // All of the second layer goes before any of the first: the last connected network is the
-    // first layer with one weight of the second.
+    // The second layer is pruned before the first: the last connected network is the first layer
+    // with one weight of the second.
     let first: Vec<f64> = (0..12).map(|i| 1.0 + f64::from(i)).collect();
     let tensors = [
         ("fc1.weight", double(&[3, 4], &first)),
@@ -249,7 +249,10 @@ fn a_pruner_that_falls_apart_before_the_target_leaves_its_last_connected_masks()
     let output = program::run(folder, &format!("{prune} --compression 6 --json"));
     let (stdout, stderr) = texts(&output);
     assert_eq!(output.status.code(), Some(0), "{stderr}");
-    says(&stderr, &["magnitude/global", "falls apart", "6", "3.6x"]);
+    says(
+        &stderr,
+        &["magnitude/global", "disconnects the network", "6", "3.6x"],
+    );
     let report = object(&stdout);
     assert_eq!(report["collapsed"], true);
     assert_eq!(

@@ -1,4 +1,4 @@
-//! Run folders that are none, unfinished, another's or damaged.
+//! Folders that are not a run, or hold an unfinished, different or damaged one.
 
 use std::fs;
 use std::path::Path;
@@ -6,8 +6,8 @@ use std::path::Path;
 use crate::program::{json, refusal, says};
 use crate::runs;
 
-/// Checks that exporting `run` is refused with `words` and leaves no container, nor touches an
-/// earlier one.
+/// Checks that exporting `run` fails with `words` and neither writes a container nor changes an
+/// existing one.
 fn refused(folder: &Path, words: &[&str]) {
     let model = folder.join("model.rfy");
     says(&refusal(folder, "export run -o new.rfy"), words);
@@ -58,7 +58,7 @@ fn damaged_files_of_a_run_are_named() {
         let path = folder.join("run").join(name);
         let whole = run.file(name);
         run.lay_out(&folder.join("run"));
-        // Cut, one bit turned, another file of the run in its place, a comment at its end.
+        // Truncated, one bit flipped, replaced by another file of the run, a comment appended.
         let mut turned = whole.to_vec();
         turned[whole.len() / 2] ^= 1;
         let other = run.file(if name == needed[3] {
@@ -83,8 +83,14 @@ fn damaged_files_of_a_run_are_named() {
         };
         refused(folder, &words);
     }
+}
 
-    // Epochs and the dense network are not what is deployed: they may go, but not change.
+#[test]
+fn files_that_are_not_deployed_may_be_missing_but_not_changed() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let run = runs::pruned();
+    // Metrics and the dense network are not deployed.
     run.lay_out(&folder.join("run"));
     for name in ["metrics.csv", "dense.safetensors"] {
         fs::write(folder.join("run").join(name), "mine").unwrap();
@@ -93,7 +99,7 @@ fn damaged_files_of_a_run_are_named() {
     }
     json(folder, "export run -o model.rfy");
 
-    // Sums that are none, or not there.
+    // Invalid or missing checksums.
     let sums = folder.join("run/SHA256SUMS");
     for text in ["", "none", "00  run.toml\n"] {
         fs::write(&sums, text).unwrap();
@@ -132,7 +138,7 @@ fn a_recipe_that_was_edited_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     let run = runs::pruned();
-    // What no run can be made with is named; what one could be is known by its fingerprint.
+    // An impossible value is named; a possible one is detected by its checksum.
     for (key, value, words) in [
         ("pixel_std", "inf", ["(pixel_std) inf", "--force"]),
         ("pixel_std", "-0.3", ["(pixel_std) -0.3", "--force"]),
@@ -154,7 +160,7 @@ fn a_recipe_that_was_edited_is_refused() {
         refused(folder, &words);
         refused(folder, &["run"]);
     }
-    // A recipe of before, without what is recorded now.
+    // An older recipe without fields that are recorded now.
     run.lay_out(&folder.join("run"));
     let text = String::from_utf8(run.file("run.toml").to_vec()).unwrap();
     let old = text.lines().filter(|line| !line.starts_with("device"));
@@ -164,7 +170,7 @@ fn a_recipe_that_was_edited_is_refused() {
         folder,
         &["run.toml", "device", "another version", "--force"],
     );
-    // It says what is recorded: everything that makes the bits.
+    // The recipe records everything that determines the result.
     for line in ["batch_norm_epsilon = 0.001\n", "device = \"cpu\"\n"] {
         says(&text, &[line]);
     }
@@ -180,7 +186,7 @@ fn an_architecture_that_was_edited_is_refused() {
     json(folder, train);
     fs::remove_file(folder.join("small.toml")).unwrap();
     let copy = folder.join("run/arch.toml");
-    // The same network in other words is not the file that the run made, either.
+    // The same network written differently is not the run's file either.
     for edited in [
         arch.replace("units", "norm = false\nunits"),
         format!("# mine\n{arch}"),
@@ -252,7 +258,7 @@ fn a_folder_with_another_run_or_other_files_is_not_trained_into() {
             "{name}"
         );
     }
-    // Replacing it takes saying so, and leaves what is not a run's.
+    // Only --force replaces a run, and other files are left alone.
     fs::write(run.join("notes.txt"), "mine").unwrap();
     let report = json(
         folder,

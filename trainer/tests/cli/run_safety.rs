@@ -1,7 +1,8 @@
-//! What a run folder is kept from: two processes, foreign checkpoints, other commands' outputs, and
-//! what a process that was killed leaves.
+//! Protection of run folders from concurrent processes, foreign checkpoints, outputs of other
+//! commands, and leftovers of killed processes.
 
 use std::fs::{self, File};
+use std::path::Path;
 
 use rarefy_trainer::network::State;
 use rarefy_trainer::training::checkpoint::Checkpoint;
@@ -10,7 +11,7 @@ use rarefy_trainer::training::sums::Sums;
 use crate::program::{self, json, misuse, refusal, says};
 use crate::runs;
 
-/// An architecture of one's own, trained in a moment.
+/// An architecture file that trains quickly.
 const SMALL: &str =
     "name = \"small\"\ninput = [1, 28, 28]\n[[layer]]\ntype = \"dense\"\nunits = 10\n";
 
@@ -22,7 +23,7 @@ fn a_damaged_checkpoint_is_named_and_left_alone() {
     run.lay_out(&folder.join("run"));
     fs::remove_file(folder.join("run/result.json")).unwrap();
     let checkpoint = folder.join("run/checkpoint.safetensors");
-    // Cut to nothing, cut, whole but of something else.
+    // Empty, truncated, and a valid file of another kind.
     let weights = run.file("weights.safetensors");
     for (damaged, words) in [
         (&b""[..], "not a valid safetensors file"),
@@ -38,17 +39,8 @@ fn a_damaged_checkpoint_is_named_and_left_alone() {
     assert_eq!(report["accuracy"], run.trained["accuracy"]);
 }
 
-#[test]
-fn a_checkpoint_that_does_not_belong_to_the_run_is_refused() {
-    let folder = tempfile::tempdir().unwrap();
-    let folder = folder.path();
-    fs::write(folder.join("small.toml"), SMALL).unwrap();
-    let train =
-        "train --arch small.toml --pruner lamp --compression 4 --epochs 2 --batch 500 -o run";
-    let expected = json(folder, train);
-    let run = folder.join("run");
-    let read = |name: &str| fs::read(run.join(name)).unwrap();
-    let (masks, metrics) = (read("masks.safetensors"), read("metrics.csv"));
+/// Returns a checkpoint at the end of the finished `run`, with velocities of zero.
+fn checkpoint(run: &Path) -> Checkpoint {
     let weights = State::load(&run.join("weights.safetensors")).unwrap().0;
     let mut weights = weights.0;
     weights.retain(|name, _| !name.contains("running"));
@@ -60,12 +52,12 @@ fn a_checkpoint_that_does_not_belong_to_the_run_is_refused() {
             .for_each(|array| array.values.fill(0.0));
         velocities
     };
-    let sound = Checkpoint {
+    Checkpoint {
         phase: "pruned".into(),
         epochs: 2,
         seconds: 1.0,
         files: Sums::of(
-            &run,
+            run,
             &[
                 "run.toml",
                 "dense.safetensors",
@@ -77,7 +69,21 @@ fn a_checkpoint_that_does_not_belong_to_the_run_is_refused() {
         kept_by_index: None,
         velocities: rest(&State(weights.clone())),
         weights: State(weights),
-    };
+    }
+}
+
+#[test]
+fn a_checkpoint_that_does_not_belong_to_the_run_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    fs::write(folder.join("small.toml"), SMALL).unwrap();
+    let train =
+        "train --arch small.toml --pruner lamp --compression 4 --epochs 2 --batch 500 -o run";
+    let expected = json(folder, train);
+    let run = folder.join("run");
+    let read = |name: &str| fs::read(run.join(name)).unwrap();
+    let (masks, metrics) = (read("masks.safetensors"), read("metrics.csv"));
+    let sound = checkpoint(&run);
     fs::remove_file(run.join("result.json")).unwrap();
     let path = run.join("checkpoint.safetensors");
     let refused = |checkpoint: &Checkpoint, word: &str| {
@@ -101,7 +107,7 @@ fn a_checkpoint_that_does_not_belong_to_the_run_is_refused() {
         ..sound.clone()
     };
     refused(&unbound, "fingerprint of run.toml");
-    // Masks of another run, lines that were lost.
+    // Masks of another run, and missing lines of metrics.
     let mut other = masks.clone();
     let last = masks.len() - 1;
     other[last] ^= 1;
@@ -112,7 +118,7 @@ fn a_checkpoint_that_does_not_belong_to_the_run_is_refused() {
     fs::write(run.join("masks.safetensors"), &masks).unwrap();
     fs::write(run.join("metrics.csv"), &metrics[..metrics.len() - 40]).unwrap();
     refused(&sound, "metrics.csv lacks");
-    // The one that is sound is taken.
+    // The valid checkpoint is accepted.
     fs::write(run.join("metrics.csv"), &metrics).unwrap();
     sound.save(&path).unwrap();
     assert_eq!(json(folder, train)["accuracy"], expected["accuracy"]);
@@ -143,7 +149,7 @@ fn one_process_at_a_time_works_in_a_folder() {
             run.file(name)
         );
     }
-    // The lock of a process that is no more means nothing.
+    // The lock of a process that has ended does not count.
     drop(lock);
     assert_eq!(json(folder, "train --epochs 2 -o run"), run.trained);
     json(folder, "export run");
@@ -160,7 +166,7 @@ fn what_a_process_killed_at_once_leaves_is_no_strangers() {
         fs::create_dir(folder.join("run")).unwrap();
         fs::write(folder.join("run").join(leftovers[name]), "").unwrap();
         if name == 0 {
-            // Refused before anything begins, nothing is touched.
+            // The command fails before it changes anything.
             says(
                 &misuse(folder, "train --compression 0.5 -o run"),
                 &["compression"],
@@ -173,7 +179,7 @@ fn what_a_process_killed_at_once_leaves_is_no_strangers() {
         }
         fs::remove_dir_all(folder.join("run")).unwrap();
     }
-    // Beside a stranger's file they protect nothing and are left alone.
+    // Next to a foreign file, leftovers are left alone.
     fs::create_dir(folder.join("run")).unwrap();
     for name in [".run.toml.a1B2c3.rarefy-tmp", "cat.jpg"] {
         fs::write(folder.join("run").join(name), "").unwrap();
@@ -261,7 +267,7 @@ fn a_compression_that_cannot_be_reached_leaves_nothing_behind() {
     }
 }
 
-/// `quickstart` replaces what a quickstart made, and nobody else's run.
+/// Checks that `quickstart` replaces the results of a quickstart, but no other run.
 #[test]
 fn a_quickstart_leaves_other_runs_alone() {
     let folder = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! Trained runs that tests share: made once, kept in memory, laid out anew for each test.
+//! Trained runs shared by tests: made once, kept in memory, written again for each test.
 
 use std::fs;
 use std::path::Path;
@@ -54,12 +54,12 @@ impl Run {
         }
     }
 
-    /// The names of its files, in alphabetical order.
+    /// Returns the names of its files, in alphabetical order.
     pub(crate) fn names(&self) -> Vec<&str> {
         self.files.iter().map(|(name, _)| name.as_str()).collect()
     }
 
-    /// The contents of its file `name`.
+    /// Returns the contents of its file `name`.
     pub(crate) fn file(&self, name: &str) -> &[u8] {
         let file = self.files.iter().find(|(found, _)| found == name);
         &file
@@ -68,13 +68,14 @@ impl Run {
     }
 }
 
-/// The main job in short: magnitude/igq to 100x effective compression, 2 epochs a phase.
+/// Returns the main run in short: magnitude/igq to 100x effective compression, 2 epochs per phase.
 pub(crate) fn pruned() -> &'static Run {
     static RUN: OnceLock<Run> = OnceLock::new();
     RUN.get_or_init(|| Run::make("--epochs 2"))
 }
 
-/// A run whose direct mask leaves units detached: random/uniform to 20x direct compression.
+/// Returns a run whose direct mask leaves units detached: random/uniform to 20x direct
+/// compression.
 pub(crate) fn direct() -> &'static Run {
     static RUN: OnceLock<Run> = OnceLock::new();
     RUN.get_or_init(|| {

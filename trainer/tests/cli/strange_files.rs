@@ -1,4 +1,4 @@
-//! Files that are none, that have no end or no reader, and machines that are too small.
+//! Paths that are not ordinary files, huge files, and machines with too little memory.
 
 use std::fs;
 use std::path::Path;
@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use crate::program::{self, says, sentence};
 use crate::runs;
 
-/// Every command with an option that reads a file, `FILE` standing for it.
+/// Every command with an option that reads a file; `FILE` stands for the file.
 const READERS: [&str; 9] = [
     "inspect FILE",
     "eval FILE --data digits",
@@ -21,7 +21,7 @@ const READERS: [&str; 9] = [
     "effective --arch FILE --masks masks.safetensors",
 ];
 
-/// Runs `arguments` to its end, which must come soon; returns the sentence of its failure.
+/// Runs `arguments`, which must fail soon, and returns the error.
 fn soon(folder: &Path, arguments: &str) -> String {
     let mut child = program::command(folder, &format!("{arguments} --quiet"))
         .stdout(Stdio::piped())
@@ -58,7 +58,7 @@ fn devices_and_pipes_are_not_read() {
 fn a_file_longer_than_any_container_is_not_read() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
-    // Takes no room on the disk.
+    // A sparse file takes no disk space.
     let file = fs::File::create(folder.join("long.rfy")).unwrap();
     file.set_len(1 << 40).unwrap();
     for reader in &READERS[..3] {
@@ -67,7 +67,7 @@ fn a_file_longer_than_any_container_is_not_read() {
     }
 }
 
-/// Runs `rarefy` where the address space has `kilobytes`.
+/// Runs `rarefy` with an address space of this many `kilobytes`.
 fn limited(folder: &Path, kilobytes: usize, arguments: &str) -> std::process::Output {
     let program = program::command(folder, arguments);
     let mut command = Command::new("sh");
@@ -99,7 +99,7 @@ fn too_little_memory_is_said_in_one_sentence() {
             "prune --arch lenet-5 --pruner synflow --compression 2",
             30_000,
         ),
-        // Enough to begin with, not for steps of 8,000 images.
+        // Enough to start, but not for batches of 8,000 images.
         ("train --epochs 1 --batch 8000 -o new", 120_000),
     ] {
         let sentence = sentence(&limited(folder, kilobytes, &format!("{arguments} --quiet")));

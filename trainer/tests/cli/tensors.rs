@@ -14,7 +14,7 @@ pub(crate) struct Tensor(Dtype, Vec<usize>, Vec<u8>);
 /// Tensors by name.
 pub(crate) type Tensors = BTreeMap<&'static str, Tensor>;
 
-/// A tensor whose numbers are `numbers`, in little-endian bytes.
+/// Returns a tensor of `numbers`, in little-endian bytes.
 pub(crate) fn tensor<const N: usize>(
     dtype: Dtype,
     shape: &[usize],
@@ -24,17 +24,17 @@ pub(crate) fn tensor<const N: usize>(
     Tensor(dtype, shape.to_vec(), bytes)
 }
 
-/// A tensor of f64.
+/// Returns a tensor of f64.
 pub(crate) fn double(shape: &[usize], numbers: &[f64]) -> Tensor {
     tensor(Dtype::F64, shape, numbers.iter().map(|n| n.to_le_bytes()))
 }
 
-/// A tensor of f32.
+/// Returns a tensor of f32.
 pub(crate) fn single(shape: &[usize], numbers: &[f32]) -> Tensor {
     tensor(Dtype::F32, shape, numbers.iter().map(|n| n.to_le_bytes()))
 }
 
-/// A tensor of u8.
+/// Returns a tensor of u8.
 pub(crate) fn bytes(shape: &[usize], numbers: &[u8]) -> Tensor {
     tensor(Dtype::U8, shape, numbers.iter().map(|&n| [n]))
 }
@@ -48,7 +48,7 @@ pub(crate) fn write(path: &Path, tensors: &Tensors) {
     fs::write(path, safetensors::serialize(views, None).unwrap()).unwrap();
 }
 
-/// The masks in the file `path`, by name: one byte a weight.
+/// Reads the masks in the file `path` by name: one byte per weight.
 pub(crate) fn masks(path: &Path) -> BTreeMap<String, Vec<u8>> {
     let file = fs::read(path).unwrap();
     let tensors = SafeTensors::deserialize(&file).unwrap().tensors();

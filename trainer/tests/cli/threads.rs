@@ -1,12 +1,11 @@
-//! The number of threads changes no bit.
+//! The number of threads does not change results.
 
 use std::fs;
 use std::path::Path;
 
 use crate::program::{command, run, says, texts};
 
-/// Runs `arguments`, with as many threads as the machine's cores allow where `--threads` asks for
-/// them.
+/// Runs `arguments`, which must succeed, without RAYON_NUM_THREADS.
 fn succeeds(folder: &Path, arguments: &str) {
     let output = command(folder, &format!("{arguments} --json --quiet"))
         .env_remove("RAYON_NUM_THREADS")
@@ -50,7 +49,7 @@ fn one_two_and_three_threads_train_the_same_bits() {
     }
 }
 
-/// Numbers that are larger than what there is are not cut down without a word.
+/// Checks that numbers above the maximum are reduced with a note.
 #[test]
 fn more_than_there_is_is_said() {
     let folder = tempfile::tempdir().unwrap();
@@ -62,8 +61,7 @@ fn more_than_there_is_is_said() {
         assert_eq!(output.status.code(), Some(0), "{stderr}");
         stderr
     };
-    let digits =
-        "--samples 8001 is more than the 8,000 training images of digits: all 8,000 are used";
+    let digits = "--samples 8001 is more than the 8,000 training images of digits: using all 8,000";
     says(&said("--samples 8001"), &[digits]);
     let masks = fs::read(folder.join("m")).unwrap();
     assert!(!said("--samples 8000").contains("--samples"));

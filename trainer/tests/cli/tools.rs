@@ -1,7 +1,7 @@
-//! Measuring where tools are missing or hang: one sentence, and nothing keeps running.
+//! Measuring with tools that are missing or hang: a one-line error, and no process keeps running.
 //!
-//! The tools are shell scripts in a folder of the test's own, in a firmware folder that has the
-//! real boards and no sources, so neither a compiler nor an emulator is needed.
+//! The tools are shell scripts, and the firmware folder has the real boards but no sources, so
+//! neither a compiler nor an emulator is needed.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -15,7 +15,7 @@ use crate::interrupts::{signal, start, wait_until, wait_until_dead};
 use crate::program::{self, object, says, sentence, texts};
 use crate::runs;
 
-/// Writes a program called `name` into `folder` that does what the shell `script` says.
+/// Writes a program called `name` into `folder` that runs the shell `script`.
 pub(crate) fn fake(folder: &Path, name: &str, script: &str) {
     fs::create_dir_all(folder).unwrap();
     let path = folder.join(name);
@@ -23,7 +23,7 @@ pub(crate) fn fake(folder: &Path, name: &str, script: &str) {
     fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
 }
 
-/// A folder with a model, the boards in `firmware` and an empty folder `tools`.
+/// Creates a folder with a model, the boards in `firmware` and an empty folder `tools`.
 fn prepare(folder: &Path) -> PathBuf {
     fs::write(folder.join("model.rfy"), &runs::pruned().container).unwrap();
     let real = Path::new(env!("CARGO_MANIFEST_DIR")).join("../firmware");
@@ -41,7 +41,7 @@ fn prepare(folder: &Path) -> PathBuf {
     folder.join("tools")
 }
 
-/// `rarefy` with `arguments` where nothing but `tools` is on the path.
+/// Returns the command `rarefy` with `arguments` and only `tools` on the PATH.
 fn with_only_tools(folder: &Path, arguments: &str) -> Command {
     let mut command = program::command(folder, arguments);
     command
@@ -135,7 +135,7 @@ fn what_boards_need_is_checked_before_the_quickstart_trains() {
     }
 }
 
-/// A board that no probe can reach is built for, which the line after an export does at once.
+/// Checks that the next command for a board without a probe only builds.
 #[test]
 fn a_board_without_its_probe_is_measured_by_building() {
     let folder = tempfile::tempdir().unwrap();
@@ -152,7 +152,7 @@ fn a_board_without_its_probe_is_measured_by_building() {
     let build = format!("{measure} --build-only");
     assert_eq!(next("export run -o m.rfy --board nrf52840-dk"), build);
     assert_eq!(next("eval m.rfy --data digits"), build);
-    // That there are fewer images than asked for is said before anything is run.
+    // Too large a number of images is noted before anything runs.
     let many = "measure m.rfy --board nrf52840-dk --samples 2001";
     let (_, stderr) = texts(&with_only_tools(folder, many).output().unwrap());
     says(
@@ -187,10 +187,7 @@ fn code_is_written_without_a_compiler_and_its_flash_said_to_be_unknown() {
     let output = with_only_tools(folder, "export run --emit rust --quiet -o model.rs")
         .output()
         .unwrap();
-    says(
-        &texts(&output).0,
-        &["flash on mps2-an386 is not known", why],
-    );
+    says(&texts(&output).0, &["flash on mps2-an386 is unknown", why]);
 }
 
 #[test]
@@ -209,7 +206,7 @@ fn however_the_command_ends_while_the_firmware_is_being_built_nothing_keeps_runn
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     let tools = prepare(folder);
-    // A compiler that has every target, and a build that never ends and has a child of its own.
+    // A compiler with every target, and a build that never ends and has a child process.
     fs::create_dir(folder.join("lib")).unwrap();
     fs::write(folder.join("lib/libcore-0.rlib"), "").unwrap();
     fake(
@@ -224,7 +221,8 @@ fn however_the_command_ends_while_the_firmware_is_being_built_nothing_keeps_runn
         pids.display()
     );
     fake(&tools, "cargo", &hang);
-    // A terminal's Ctrl-C reaches the whole group; `kill` reaches rarefy alone; a closed terminal hangs up.
+    // A terminal's Ctrl-C signals the whole group, `kill` only rarefy, and a closed terminal sends
+    // SIGHUP.
     for (name, whole_group) in [
         ("INT", false),
         ("INT", true),

@@ -1,4 +1,4 @@
-//! Weights given with `--weights`: ranked in the precision they come in, refused by name.
+//! Weights given with `--weights`: ranked in their own precision; errors name the tensor.
 
 use std::fs;
 use std::path::Path;
@@ -8,8 +8,8 @@ use safetensors::tensor::Dtype;
 use crate::program::{self, json, refused};
 use crate::tensors::{self, Tensor, Tensors, double, single, tensor, write};
 
-/// A network over the digits in `folder`, and weights for it in f64: all of a layer distinct and
-/// equal in f32, not in order.
+/// Writes a network over the digits into `folder` and returns its weights in f64: all of a layer
+/// distinct and equal in f32, not in order.
 fn small(folder: &Path) -> [Vec<f64>; 2] {
     let layers =
         "[[layer]]\ntype = \"dense\"\nunits = 20\n[[layer]]\ntype = \"dense\"\nunits = 10\n";
