@@ -1,4 +1,4 @@
-//! The short run that is part of the tests.
+//! The short run that belongs to the tests.
 
 use std::path::Path;
 use std::process::Command;
@@ -7,7 +7,7 @@ use super::case::case;
 use super::check::Counts;
 use super::kept::Kept;
 
-/// Networks checked here.
+/// The number of networks checked.
 const NETWORKS: u64 = 200;
 
 #[test]
@@ -26,7 +26,7 @@ fn random_networks_agree_with_the_oracle_at_every_step() {
         failures.len(),
         failures.join("\n\n")
     );
-    // Enough of each kind was seen.
+    // There were enough networks of each kind.
     for (what, least) in [
         ("networks folded and stripped", 120),
         ("networks with an addition left", 20),
@@ -47,8 +47,8 @@ fn random_networks_agree_with_the_oracle_at_every_step() {
     read_by_python(&kept);
 }
 
-/// Networks whose sums add a layer that gives nearly its bias alone: its weights are so faint that at
-/// their scale no shift reaches the step of the sum.
+/// Tests networks in which a sum adds a layer that outputs little more than its bias: its weights
+/// are so small that at their scale no shift reaches the step of the sum.
 #[test]
 fn a_layer_of_faint_weights_is_added_without_a_refusal() {
     for number in [450, 1766] {
@@ -60,15 +60,15 @@ fn a_layer_of_faint_weights_is_added_without_a_refusal() {
     }
 }
 
-/// Lets the reader in Python, written from the specification by itself, judge the same containers, where
-/// there is a Python.
+/// Checks the same containers with the Python reader, which was written from the specification
+/// independently, if Python is installed.
 fn read_by_python(kept: &[Kept]) {
     if Command::new("python3").arg("--version").output().is_err() {
         eprintln!("skipped the reader in Python: there is no python3");
         return;
     }
     let folder = tempfile::tempdir().unwrap();
-    // Every third: a container takes Python longer than the engine.
+    // Every third one: Python is slower than the engine.
     for (number, kept) in kept.iter().step_by(3).enumerate() {
         kept.write(folder.path(), &format!("{number:04}")).unwrap();
     }
