@@ -1,6 +1,6 @@
-//! Sets `cortex_m` to the instruction set of the target, for which there is no stable `cfg`: `"v6m"`
-//! (M0), `"v7m"` (M3; also v8-M, whose DSP extension is optional) or `"v7em"` (M4, M7). Other
-//! targets leave it unset and use the portable kernels.
+//! Sets `cortex_m` to the instruction set of the target, for which there is no stable `cfg`:
+//! `"v6m"` (M0), `"v7m"` (M3; also v8-M, whose DSP extension is optional) or `"v7em"` (M4, M7).
+//! Other targets leave it unset and use the portable kernels.
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");

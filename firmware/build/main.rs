@@ -1,11 +1,15 @@
-//! Lays out one image: the board's memory, the model built in, the samples to run.
+//! Configures an image: the memory of the board, the model and the samples to run.
 //!
-//! Reads `RAREFY_BOARD` (a folder of `boards/`), `RAREFY_MODEL` (a .rfy container) and
-//! `RAREFY_SAMPLES` (inputs, one after the other); without the last two the first of the format's
-//! golden containers and an input of zeros. `RAREFY_FLASH_SPARE` (bytes, default 0) lengthens the board's
-//! flash, so that an image which does not fit still links and can be measured; whoever sets
-//! it must check the fit. Refuses an unknown board, a container that does not parse, samples
-//! of the wrong length.
+//! | variable | value |
+//! |---|---|
+//! | `RAREFY_BOARD` | a folder of `boards/` |
+//! | `RAREFY_MODEL` | a `.rfy` container; by default the first of the format's golden containers |
+//! | `RAREFY_SAMPLES` | inputs, concatenated; by default one input of zeros |
+//! | `RAREFY_FLASH_SPARE` | bytes added to the board's flash, by default 0 |
+//!
+//! With spare flash an image that does not fit the board still links and can be measured; its user
+//! must check that it fits. The build fails for an unknown board, a container that does not parse,
+//! and samples of the wrong length.
 
 mod selftest;
 
@@ -14,9 +18,8 @@ use std::{env, fs};
 
 use rarefy_format::Model;
 
-/// Where the model and the samples lie: sections of their own, so that the ELF tells their
-/// bytes apart from the code's. The samples come last in flash: what is before them is what
-/// a product would ship.
+/// Sections for the model and the samples, so that the ELF file shows their sizes separately from
+/// the code. The samples come last in flash: a product would ship what precedes them.
 const SECTIONS: &str = "\
 SECTIONS
 {
@@ -75,7 +78,7 @@ fn main() {
     selftest::generate(&containers, &out);
 }
 
-/// The folder of the board that `RAREFY_BOARD` names.
+/// Returns the folder of the board that `RAREFY_BOARD` names.
 fn board_folder(boards: &Path) -> PathBuf {
     let mut known: Vec<String> = fs::read_dir(boards)
         .unwrap_or_else(|e| panic!("cannot list {}: {e}", boards.display()))
@@ -85,20 +88,20 @@ fn board_folder(boards: &Path) -> PathBuf {
     match variable("RAREFY_BOARD") {
         Some(name) if known.contains(&name) => boards.join(name),
         Some(name) => panic!(
-            "RAREFY_BOARD={name} is no board here; known: {}",
+            "RAREFY_BOARD={name} is not a known board; choose one of: {}",
             known.join(", ")
         ),
         None => panic!("set RAREFY_BOARD to one of: {}", known.join(", ")),
     }
 }
 
-/// The board's memory.x, its flash lengthened by `RAREFY_FLASH_SPARE` bytes.
+/// Returns the board's memory.x with `RAREFY_FLASH_SPARE` bytes of additional flash.
 fn memory(path: &Path) -> String {
     let text = String::from_utf8(read(path)).expect("memory.x is text");
     let spare = variable("RAREFY_FLASH_SPARE").unwrap_or_else(|| "0".into());
     let spare: u32 = spare
         .parse()
-        .unwrap_or_else(|_| panic!("RAREFY_FLASH_SPARE={spare}: no number"));
+        .unwrap_or_else(|_| panic!("RAREFY_FLASH_SPARE={spare} is not a number"));
     let mut longer = String::new();
     for line in text.lines() {
         longer.push_str(line);
@@ -110,7 +113,7 @@ fn memory(path: &Path) -> String {
     longer
 }
 
-/// What the board's timer counts.
+/// Returns the unit of the board's timer.
 fn counter(path: &Path) -> String {
     let text = String::from_utf8(read(path)).expect("board.toml is text");
     text.lines()
@@ -121,12 +124,12 @@ fn counter(path: &Path) -> String {
         .unwrap_or_else(|| panic!("{}: counter must be instructions or cycles", path.display()))
 }
 
-/// Rust source that embeds the model and the samples it is to run on.
+/// Returns Rust source that embeds the model and its samples.
 fn embed(model: &Path, samples: Option<PathBuf>, out: &Path) -> String {
     watch(model);
     let bytes = read(model);
     let parsed =
-        Model::parse(&bytes).unwrap_or_else(|e| panic!("{} is no model: {e}", model.display()));
+        Model::parse(&bytes).unwrap_or_else(|e| panic!("{} is not a model: {e}", model.display()));
     let inputs = parsed.inputs();
     let samples = samples.unwrap_or_else(|| {
         let zeros = out.join("zeros.bin");
@@ -137,31 +140,31 @@ fn embed(model: &Path, samples: Option<PathBuf>, out: &Path) -> String {
     let samples_bytes = read(&samples).len();
     assert!(
         samples_bytes.is_multiple_of(inputs),
-        "{} holds {samples_bytes} bytes, no multiple of the model's {inputs} inputs",
+        "{} has {samples_bytes} bytes, which is not a multiple of the model's {inputs} inputs",
         samples.display()
     );
     let model = path(model);
     let samples = path(&samples);
     format!(
-        "/// Bytes that one inference reads.\n\
+        "/// The number of input bytes of an inference.\n\
          const INPUTS: usize = {inputs};\n\
-         /// The model, for the compiler alone.\n\
+         /// The model, for constant evaluation only.\n\
          const MODEL_BYTES: &[u8] = include_bytes!({model:?});\n\
-         /// The model, as it lies in flash.\n\
+         /// The model in flash.\n\
          #[unsafe(link_section = \".rarefy_model\")]\n\
          static MODEL: rarefy_format::Aligned<[u8; {bytes}]> =\n\
          \x20   rarefy_format::Aligned(*include_bytes!({model:?}));\n\
-         /// The samples, one after the other.\n\
+         /// The samples, concatenated.\n\
          #[unsafe(link_section = \".rarefy_samples\")]\n\
          static SAMPLES_BYTES: [u8; {samples_bytes}] = *include_bytes!({samples:?});\n\
-         /// Where they are and how many: data, so that their number shapes no instruction.\n\
+         /// The address and length of the samples, as data so that no instruction depends on them.\n\
          #[unsafe(link_section = \".rarefy_samples\")]\n\
          static SAMPLES: &[u8] = &SAMPLES_BYTES;\n",
         bytes = bytes.len(),
     )
 }
 
-/// The path as `include_bytes!` needs it: absolute.
+/// Returns the absolute path, as `include_bytes!` requires.
 fn path(path: &Path) -> String {
     let absolute = path
         .canonicalize()
@@ -172,13 +175,13 @@ fn path(path: &Path) -> String {
         .to_owned()
 }
 
-/// An environment variable that this build depends on.
+/// Returns an environment variable that the build depends on.
 fn variable(name: &str) -> Option<String> {
     println!("cargo:rerun-if-env-changed={name}");
     env::var(name).ok()
 }
 
-/// Builds again when `path` changes.
+/// Repeats the build if `path` changes.
 fn watch(path: &Path) {
     println!("cargo:rerun-if-changed={}", path.display());
 }

@@ -1,7 +1,7 @@
-//! The self-test's questions and answers: golden containers, one an encoding and kind of layer.
+//! Generates the cases of the self-test: golden containers of each encoding and kind of layer.
 //!
-//! A golden container `NAME.rfy` comes with `NAME.txt`: lines of an input in hexadecimal and the
-//! logits it must give. Refuses files that do not go together.
+//! A golden container `NAME.rfy` comes with `NAME.txt`, whose lines consist of an input in
+//! hexadecimal and its logits. The build fails if the two files do not match.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use rarefy_format::Model;
 
-/// The golden containers in the folder `golden`, by name.
+/// Returns the golden containers in the folder `golden`, sorted by name.
 pub(crate) fn containers(golden: &Path) -> Vec<PathBuf> {
     let mut containers: Vec<_> = fs::read_dir(golden)
         .unwrap_or_else(|e| panic!("cannot list {}: {e}", golden.display()))
@@ -32,7 +32,7 @@ pub(crate) fn generate(containers: &[PathBuf], out: &Path) {
     for (number, path) in containers.iter().enumerate() {
         let bytes = super::read(path);
         let model =
-            Model::parse(&bytes).unwrap_or_else(|e| panic!("{} is no model: {e}", path.display()));
+            Model::parse(&bytes).unwrap_or_else(|e| panic!("{} is not a model: {e}", path.display()));
         arena_words = arena_words.max(model.arena_words());
         let rows = rows(&path.with_extension("txt"), &model);
         let name = path.file_stem().unwrap_or_default().to_string_lossy();
@@ -51,13 +51,13 @@ pub(crate) fn generate(containers: &[PathBuf], out: &Path) {
         .expect("a string takes everything");
     }
     let source = format!(
-        "{statics}\n/// Words of the largest arena.\nconst ARENA_WORDS: usize = {arena_words};\n\n\
-         /// What is asked.\nstatic CASES: &[Case] = &[\n{cases}];\n"
+        "{statics}\n/// The number of words of the largest arena.\nconst ARENA_WORDS: usize = {arena_words};\n\n\
+         /// The cases.\nstatic CASES: &[Case] = &[\n{cases}];\n"
     );
     super::write(&out.join("selftest.rs"), source.as_bytes());
 }
 
-/// The inputs and logits that `path` lists, as Rust source.
+/// Returns the inputs and logits that `path` lists, as Rust source.
 fn rows(path: &Path, model: &Model<'_>) -> String {
     let text = String::from_utf8(super::read(path)).expect("answers are text");
     let mut rows = String::new();
@@ -65,7 +65,7 @@ fn rows(path: &Path, model: &Model<'_>) -> String {
         .lines()
         .filter(|line| !line.starts_with('#') && !line.is_empty())
     {
-        let refuse = || -> ! { panic!("{}: the line `{line}` makes no sense", path.display()) };
+        let refuse = || -> ! { panic!("{}: the line `{line}` is not an input with its logits", path.display()) };
         let mut words = line.split_whitespace();
         let hexadecimal = words.next().unwrap_or_default().as_bytes();
         let input: Option<Vec<u8>> = hexadecimal

@@ -1,5 +1,5 @@
-//! Takes the module that `RAREFY_CODE` names as the whole of this crate; without it the example, which is
-//! the first of the format's golden containers as code.
+//! Builds this crate from the module that `RAREFY_CODE` names; by default from the example, which
+//! is the first of the format's golden containers as code.
 
 use std::path::PathBuf;
 use std::{env, fs};
@@ -10,7 +10,7 @@ fn main() {
     let code = env::var("RAREFY_CODE").unwrap_or_else(|_| format!("{root}/example.rs"));
     println!("cargo:rerun-if-changed={code}");
     let text = fs::read_to_string(&code).unwrap_or_else(|e| panic!("cannot read {code}: {e}"));
-    // What a file says of itself from within cannot be included.
+    // Inner attributes and inner documentation cannot be included.
     let inner = |line: &&str| !line.starts_with("//!") && !line.starts_with("#![");
     let lines: Vec<&str> = text.lines().filter(inner).collect();
     let out = PathBuf::from(env::var("OUT_DIR").expect("cargo sets it")).join("network.rs");

@@ -1,10 +1,10 @@
-//! Counts what a piece of code costs: executed instructions or clock cycles.
+//! Counts the cost of a piece of code: executed instructions or clock cycles.
 //!
-//! On an emulated board SysTick advances by a fixed number of ticks an instruction (QEMU's
-//! `-icount`), exactly and in every run alike; the workstation turns ticks into instructions.
-//! On a real board the ticks are cycles: DWT's counter, or SysTick where there is none
-//! (ARMv6-M). SysTick has 24 bits: an interrupt counts its wraps, a few instructions each
-//! every 2^24 ticks. DWT's counter has 32 bits and may wrap once.
+//! On an emulated board SysTick advances by a fixed number of ticks per instruction (QEMU's
+//! `-icount`), exactly and reproducibly; the workstation converts ticks to instructions. On a real
+//! board the ticks are cycles, of DWT's counter or, on ARMv6-M, which has none, of SysTick.
+//! SysTick has 24 bits; an interrupt counts its wraps, at the cost of a few instructions every
+//! 2^24 ticks. DWT's counter has 32 bits and may wrap once.
 
 use core::sync::atomic::{Ordering, compiler_fence};
 
@@ -13,15 +13,15 @@ use self::dwt as timer;
 #[cfg(not(all(rarefy_counter = "cycles", not(armv6m))))]
 use self::systick as timer;
 
-/// The counter, started.
+/// The running counter.
 pub struct Counter {
     timer: timer::Timer,
     overhead: u64,
 }
 
 impl Counter {
-    /// Starts the counter and measures what an empty piece of code costs; `None` when it has
-    /// been started before.
+    /// Starts the counter and measures the cost of an empty piece of code. Returns `None` if it
+    /// has been started before.
     pub fn start() -> Option<Self> {
         let mut counter = Self {
             timer: timer::Timer::start(cortex_m::Peripherals::take()?),
@@ -31,12 +31,12 @@ impl Counter {
         Some(counter)
     }
 
-    /// Ticks that measuring itself costs: to be subtracted from every figure.
+    /// Returns the ticks that a measurement itself costs, to be subtracted from every result.
     pub fn overhead(&self) -> u64 {
         self.overhead
     }
 
-    /// Runs `code` and tells its ticks, overhead included.
+    /// Runs `code` and returns its ticks, including the overhead.
     #[inline(always)]
     pub fn ticks<R>(&mut self, code: impl FnOnce() -> R) -> (u64, R) {
         let start = self.timer.reset();
@@ -59,12 +59,13 @@ mod systick {
 
     const TOP: u32 = 0x00ff_ffff;
 
-    /// How often the counter went from 0 to `TOP`.
+    /// The number of wraps from 0 to `TOP`.
     static WRAPS: AtomicU32 = AtomicU32::new(0);
 
     #[exception]
     fn SysTick() {
-        // Only this handler and code that cannot run meanwhile write it: load and store do.
+        // Only this handler, and code that cannot run at the same time, writes it, so a load and a
+        // store suffice.
         WRAPS.store(
             WRAPS.load(Ordering::Relaxed).wrapping_add(1),
             Ordering::Relaxed,
@@ -84,11 +85,11 @@ mod systick {
             Self(syst)
         }
 
-        /// Begins a full round, so that every measurement meets the same wraps.
+        /// Begins a full period, so that every measurement includes the same wraps.
         #[inline(never)]
         pub(super) fn reset(&mut self) -> u32 {
             self.0.clear_current();
-            // Clearing shows 0 until the next tick reloads the counter.
+            // The counter reads 0 until the next tick reloads it.
             while SYST::get_current() == 0 {}
             WRAPS.store(0, Ordering::Relaxed);
             SYST::get_current()

@@ -1,14 +1,14 @@
-//! How a program ends: with a status in the emulator, standing still on a real board.
+//! Ends a program: with an exit code in the emulator, with an endless loop on a real board.
 //!
-//! A panic and a hard fault end the program with failure and one log line, so that the
-//! workstation never waits for a device that is lost.
+//! A panic or a hard fault logs one line and ends the program with failure, so that the
+//! workstation never waits for a device that no longer responds.
 
 use core::panic::PanicInfo;
 
 use cortex_m_rt::{ExceptionFrame, exception};
 
-/// Ends the program. In the emulator the status becomes its exit code; a real board stands
-/// still, and whoever reads its log knows from the last line.
+/// Ends the program. In the emulator `success` determines the exit code; a real board loops
+/// forever, after a last log line that states the result.
 pub fn exit(success: bool) -> ! {
     #[cfg(feature = "semihosting")]
     semihosting::process::exit(i32::from(!success));
@@ -22,7 +22,7 @@ pub fn exit(success: bool) -> ! {
     }
 }
 
-/// The place alone: formatting a message would link code that nothing else needs.
+/// Logs only the location: formatting the message would link code that nothing else needs.
 #[panic_handler]
 fn panic(info: &PanicInfo) -> ! {
     let (file, line) = info
@@ -39,7 +39,7 @@ unsafe fn HardFault(frame: &ExceptionFrame) -> ! {
     exit(false)
 }
 
-/// Any other exception: none is enabled, so it is a fault of the program.
+/// Handles all other exceptions. None is enabled, so each is a fault of the program.
 #[exception]
 unsafe fn DefaultHandler(number: i16) -> ! {
     defmt::error!("rarefy failed: unexpected exception {=i16}", number);

@@ -1,5 +1,5 @@
-//! Every change of one byte and every truncation of every golden container: refused as it is, and
-//! refused or harmless where the checksum is made right again.
+//! Tests every change of one byte and every truncation of every golden container: the parser
+//! rejects it, and with a corrected checksum it is rejected or harmless.
 
 use std::fs;
 use std::path::Path;
@@ -8,7 +8,7 @@ use std::thread;
 use rarefy_format::{CHECKSUM_OFFSET, Model, container_checksum};
 use rarefy_test_support::harmless::{Verdict, check};
 
-/// The golden containers by name.
+/// Returns the golden containers with their names.
 fn golden() -> Vec<(String, Vec<u8>)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../format/tests/golden");
     let mut containers = Vec::new();
@@ -23,7 +23,7 @@ fn golden() -> Vec<(String, Vec<u8>)> {
     containers
 }
 
-/// Checks `bytes` with their checksum made right.
+/// Checks `bytes` after correcting their checksum.
 fn repaired(mut bytes: Vec<u8>) -> Result<Verdict, String> {
     let checksum = container_checksum(&bytes);
     if let Some(place) = bytes.get_mut(CHECKSUM_OFFSET..CHECKSUM_OFFSET + 4) {
@@ -89,6 +89,6 @@ fn every_changed_byte_under_a_right_checksum_is_refused_or_harmless() {
         let joined = threads.into_iter().map(|thread| thread.join().unwrap());
         joined.fold((0, 0), |sum, (refused, ran)| (sum.0 + refused, sum.1 + ran))
     });
-    // As many of one as of the other: neither side is tested in name only.
+    // Both outcomes are frequent, so both are really tested.
     assert!(counts.0 > 100_000 && counts.1 > 100_000, "{counts:?}");
 }

@@ -1,16 +1,15 @@
-//! Whole networks through the engine, against the arithmetic spelled out; and what the engine
-//! refuses.
+//! Tests whole networks against the reference implementation, and the errors of the engine.
 
 use proptest::prelude::*;
 use rarefy_format::{AlignedBytes, Encoding, LayerSpec, Model, NetworkSpec, Shape, write};
 use rarefy_runtime::{Arena, Engine, InferError, Misaligned, argmax};
 use rarefy_test_support::networks::{self, Random};
 
-/// The logits of the engine; `None` when the network cannot be written.
+/// Returns the logits of the engine; `None` if the network cannot be written.
 fn infer(network: &NetworkSpec, input: &[u8], spare_words: usize) -> Option<Vec<i32>> {
     let bytes = AlignedBytes::copy_from(&write(network).ok()?);
     let engine = Engine::new(Model::parse(&bytes).unwrap()).unwrap();
-    // What an earlier inference left must not matter.
+    // The content left by an earlier inference must not matter.
     let mut arena = vec![0xDEAD_BEEF; engine.model().arena_words() + spare_words];
     let logits = engine.infer(input, &mut arena).unwrap().to_vec();
     let spare = &arena[engine.model().arena_words()..];
@@ -66,7 +65,7 @@ fn columns_with_sections_of_every_length() {
     }
 }
 
-/// One layer of three inputs and two outputs.
+/// Returns a network of one layer with three inputs and two outputs.
 fn network() -> NetworkSpec {
     let rows = vec![vec![(0, 5), (2, -7)], vec![(1, 127)]];
     NetworkSpec {
@@ -112,7 +111,7 @@ fn a_container_off_its_boundary_is_refused() {
 
 #[test]
 fn a_model_is_verified_by_the_compiler() {
-    // One dense layer of one input and one output, 3 * x - 1.
+    // A dense layer of one input and one output, 3 * x - 1.
     const BYTES: &[u8] = &[
         b'R', b'F', b'Y', 1, 0x98, 0xe0, 0x48, 0x38, 1, 1, 0, 0, 1, 0, 1, 1, 0x00, 0, 1, 0, 1, 0,
         5, 0, 255, 255, 255, 255, 3,

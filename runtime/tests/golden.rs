@@ -1,4 +1,5 @@
-//! The engine gives the logits that stand beside the golden containers and in the specification.
+//! Tests that the engine computes the logits that are committed with the golden containers and
+//! stated in the specification.
 
 use std::fs;
 use std::path::Path;

@@ -1,19 +1,19 @@
-//! What the programs here share: a panic handler that does not link.
+//! The panic handler of the programs in this crate, which does not link.
 //!
-//! They are for no board: nothing runs them, no log, no vector table. What matters is whether they
-//! link, and how long their code is. The optimizer removes the handler with the last path that leads
-//! to it, so a program that links has none.
+//! These programs are for no board and never run: there is no log and no vector table. They show
+//! whether code links, and how large it is. The optimizer removes the handler with the last path
+//! to it, so a program that links cannot panic.
 #![no_std]
 
 use core::panic::PanicInfo;
 
 unsafe extern "C" {
-    /// Defined nowhere.
+    /// Is defined nowhere, so that no program that calls it links.
     fn a_path_to_a_panic_is_left() -> !;
 }
 
 #[panic_handler]
 fn panic(_: &PanicInfo<'_>) -> ! {
-    // SAFETY: a program in which this call is left does not link, so it is never made.
+    // SAFETY: a program that contains this call does not link, so the call is never made.
     unsafe { a_path_to_a_panic_is_left() }
 }

@@ -1,5 +1,5 @@
-//! A network that was written as Rust code (`rarefy export --emit rust`): a crate of its own, so that it
-//! is compiled for speed as the engine is.
+//! A network emitted as Rust code (`rarefy export --emit rust`), in a crate of its own so that it
+//! is optimized for speed like the engine.
 #![no_std]
 #![forbid(unsafe_code)]
 #![allow(unused, clippy::all, clippy::pedantic)]

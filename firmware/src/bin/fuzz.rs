@@ -187,7 +187,7 @@ impl<'a> Case<'a> {
             let start = placement.arena.start(words, ground.arena.len());
             let start = start.ok_or(Failure::TooLarge)?;
             let arena = &mut ground.arena[start..start + words];
-            // The arena's previous content must not matter.
+            // The previous content of the arena must not matter.
             arena.fill(0x0101_0101_u32.wrapping_mul(round as u32 * 77 + 255));
             set(trap, true);
             let found = engine.infer(input, arena);
@@ -202,7 +202,8 @@ impl<'a> Case<'a> {
     }
 }
 
-/// Copies `bytes` into a yard at `start`, between bytes that would show in the logits if they were read.
+/// Copies `bytes` into a yard at `start`, surrounded by bytes that would change the logits if they
+/// were read.
 fn put<'y>(yard: &'y mut [u8; SIZE], start: usize, bytes: &[u8]) -> &'y [u8] {
     const AROUND: usize = 32;
     let end = start + bytes.len();

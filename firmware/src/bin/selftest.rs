@@ -1,8 +1,7 @@
-//! Checks the engine on the device: golden containers of every encoding and kind of layer, answers
-//! known before.
+//! Checks the engine on the device with golden containers of every encoding and kind of layer.
 //!
-//! Needs no workstation's kernels: inputs and logits are built in. One line a container; ends with
-//! failure when any logit of any of them differs.
+//! Inputs and expected logits are built in, so the test does not rely on the workstation's
+//! kernels. It logs one line per container, and ends with failure if any logit differs.
 #![no_std]
 #![no_main]
 
@@ -14,7 +13,7 @@ use rarefy_firmware::exit::exit;
 use rarefy_format::Model;
 use rarefy_runtime::{Arena, Engine};
 
-/// A container and what it must answer.
+/// A container with inputs and their logits.
 struct Case {
     name: &'static str,
     model: &'static [u8],
@@ -24,15 +23,15 @@ struct Case {
 
 include!(concat!(env!("OUT_DIR"), "/selftest.rs"));
 
-/// Failures kept to be told at the end; more are only counted.
+/// The number of failures that are reported at the end; further ones are only counted.
 const KEPT: usize = 8;
 
-/// How a case went wrong.
+/// Why a case failed.
 #[derive(Clone, Copy, defmt::Format)]
 enum Failure {
-    /// The engine refuses the model or an input.
+    /// The engine rejects the model or an input.
     Refused,
-    /// The first logit that is not the known one.
+    /// The first logit that differs from the expected one.
     Logit {
         input: usize,
         logit: usize,
@@ -53,7 +52,7 @@ fn main() -> ! {
         defmt::info!("rarefy selftest {=str}: {=str}", case.name, verdict);
         if let Err(failure) = outcome {
             wrong += 1;
-            // Full: the count below still tells of it.
+            // If the list is full, the failure still counts below.
             let _ = failures.push((case, failure));
         }
     }
@@ -72,7 +71,7 @@ fn main() -> ! {
     exit(true)
 }
 
-/// Checks that every logit is the known one.
+/// Checks all logits of a case.
 fn check(case: &Case, arena: &mut [u32]) -> Result<(), Failure> {
     let model = Model::parse(case.model).map_err(|_| Failure::Refused)?;
     let engine = Engine::new(model).map_err(|_| Failure::Refused)?;

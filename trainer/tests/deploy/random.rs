@@ -1,4 +1,5 @@
-//! Random graphs with operations in any order: those that are not rejected are computed exactly.
+//! Tests random graphs with operations in any order: folding rejects them or preserves their
+//! function.
 
 use rarefy_trainer::deploy::network::Operation as Layer;
 use rarefy_trainer::deploy::{DeployError, Network, strip};
@@ -8,7 +9,7 @@ use rarefy_trainer::random::Random;
 use crate::graphs::Builder;
 use crate::trained::{MNIST, Trained, random_masks};
 
-/// Returns a random graph in which each operation reads any earlier node.
+/// Returns a random graph in which each operation may read any earlier node.
 fn graph(random: &mut Random) -> Graph {
     let mut below = |bound: usize| random.below(bound as u64) as usize;
     let mut builder = Builder::new("random", [1 + below(2), 6 + below(4), 6 + below(4)]);

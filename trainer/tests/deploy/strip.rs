@@ -1,4 +1,4 @@
-//! Stripping of small networks whose result is known by hand.
+//! Tests stripping with small networks whose result is known.
 
 use rarefy_trainer::deploy::network::{Layer, Network, Operation};
 use rarefy_trainer::deploy::strip::strip;
@@ -19,7 +19,7 @@ fn matrix(rows: usize, weights: &[f32]) -> CsMat<f32> {
     CsMat::new((rows, columns), starts, indices, values)
 }
 
-/// Returns a dense layer with ReLU that reads `source`.
+/// Returns a dense layer with a ReLU that reads `source`.
 fn dense(source: Option<usize>, weights: &[f32], bias: &[f32]) -> Layer {
     let weights = matrix(bias.len(), weights);
     Layer {
@@ -35,7 +35,7 @@ fn dense(source: Option<usize>, weights: &[f32], bias: &[f32]) -> Layer {
     }
 }
 
-/// Returns a convolution with ReLU, (size, padding), over maps of `side` x `side`.
+/// Returns a convolution with a ReLU, (size, padding), over maps of `side` x `side`.
 fn conv(
     source: Option<usize>,
     (size, padding): (usize, Padding),
@@ -55,15 +55,15 @@ fn conv(
     }
 }
 
-/// Returns a network of `layers`, without the last one's ReLU.
+/// Returns a network of `layers` whose last layer has no ReLU.
 fn network(input: [usize; 3], layers: impl Into<Vec<Layer>>) -> Network {
     let mut layers = layers.into();
     layers.last_mut().unwrap().relu = false;
     Network { input, layers }
 }
 
-/// Strips `network` and checks on some images that it computes the same; returns it with its
-/// layers' shapes.
+/// Strips `network` and checks on some images that its function is preserved; returns the stripped
+/// network and the shapes of its layers.
 fn stripped(network: &Network) -> (Network, Vec<[usize; 3]>) {
     let stripped = strip(network);
     let pixels: usize = network.input.iter().product();

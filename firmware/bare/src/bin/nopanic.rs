@@ -1,8 +1,9 @@
-//! The proof that nothing panics from the bytes of a container to the class.
+//! Proves that nothing panics between the bytes of a container and the class.
 //!
-//! Container, input and arena are unknown to the compiler, as their lengths are: whatever lies there, no
-//! path leads to the panic handler, or this program would not link. It calls everything that a
-//! device calls: `Model::parse` and what a model tells, the layers, `Engine::new`, `infer`, `argmax`.
+//! The compiler knows neither container, input and arena nor their lengths; if any of them could
+//! lead to the panic handler, this program would not link. It calls everything that a device
+//! calls: `Model::parse` and the accessors of a model, the layers, `Engine::new`, `infer` and
+//! `argmax`.
 #![no_std]
 #![no_main]
 
@@ -12,7 +13,7 @@ use rarefy_bare as _;
 use rarefy_format::Model;
 use rarefy_runtime::{Engine, argmax};
 
-/// The class of `input`, or what was refused.
+/// Returns the class of `input`, or `None` if anything is rejected.
 fn classify(container: &[u8], input: &[u8], arena: &mut [u32]) -> Option<usize> {
     #[cfg(feature = "can-panic")]
     black_box(container[16]);
@@ -25,7 +26,7 @@ fn classify(container: &[u8], input: &[u8], arena: &mut [u32]) -> Option<usize> 
     engine.infer(input, arena).ok().map(argmax)
 }
 
-/// Where the program would start.
+/// The entry point.
 // SAFETY: the only symbol of this name in the program.
 #[unsafe(no_mangle)]
 extern "C" fn _start() -> ! {

@@ -1,4 +1,4 @@
-//! The engine alone, on a model that the compiler has verified: the text of this program is what it costs.
+//! Measures the code size of the engine alone, on a model verified by the compiler.
 #![no_std]
 #![no_main]
 
@@ -15,26 +15,27 @@ static BYTES: &Aligned<[u8; 44]> = &Aligned([
     0x64, 0x00, 0x00, 0x00, 0x06, 0x00, 0x00, 0x00, 0x22, 0x00, 0x00, 0x00,
 ]);
 
-/// The same, verified.
+/// The container, verified.
 static MODEL: Model<'static> = match Model::parse(&BYTES.0) {
     Ok(model) => model,
     Err(_) => panic!("the model is no container"),
 };
 
-/// The class of `input`, or what was refused. Not inlined: the loop around it is no program's.
+/// Returns the class of `input`, or `None` if anything is rejected. Not inlined: programs do not
+/// share its surroundings.
 #[inline(never)]
 fn classify(model: Model<'_>, input: &[u8], arena: &mut [u32]) -> Option<usize> {
     let engine = Engine::new(model).ok()?;
     engine.infer(input, arena).ok().map(argmax)
 }
 
-/// Where the program would start.
+/// The entry point.
 // SAFETY: the only symbol of this name in the program.
 #[unsafe(no_mangle)]
 extern "C" fn _start() -> ! {
     let (input, arena): (&[u8], &mut [u32]) = (&[], &mut []);
     loop {
-        // The model is seen through a veil, so that the code is what it is for any.
+        // The compiler must not specialise the code for this model.
         let class = classify(*black_box(&MODEL), black_box(input), black_box(arena));
         black_box(class);
     }

@@ -1,4 +1,4 @@
-//! Engine and parser, and nothing else: the text of this program is what they cost.
+//! Measures the code size of engine and parser.
 #![no_std]
 #![no_main]
 
@@ -8,14 +8,15 @@ use rarefy_bare as _;
 use rarefy_format::Model;
 use rarefy_runtime::{Engine, argmax};
 
-/// The class of `input`, or what was refused. Not inlined: the loop around it is no program's.
+/// Returns the class of `input`, or `None` if anything is rejected. Not inlined: programs do not
+/// share its surroundings.
 #[inline(never)]
 fn classify(container: &[u8], input: &[u8], arena: &mut [u32]) -> Option<usize> {
     let engine = Engine::new(Model::parse(container).ok()?).ok()?;
     engine.infer(input, arena).ok().map(argmax)
 }
 
-/// Where the program would start.
+/// The entry point.
 // SAFETY: the only symbol of this name in the program.
 #[unsafe(no_mangle)]
 extern "C" fn _start() -> ! {
