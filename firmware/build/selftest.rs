@@ -31,8 +31,8 @@ pub(crate) fn generate(containers: &[PathBuf], out: &Path) {
     let mut arena_words = 0;
     for (number, path) in containers.iter().enumerate() {
         let bytes = super::read(path);
-        let model =
-            Model::parse(&bytes).unwrap_or_else(|e| panic!("{} is not a model: {e}", path.display()));
+        let model = Model::parse(&bytes)
+            .unwrap_or_else(|e| panic!("{} is not a model: {e}", path.display()));
         arena_words = arena_words.max(model.arena_words());
         let rows = rows(&path.with_extension("txt"), &model);
         let name = path.file_stem().unwrap_or_default().to_string_lossy();
@@ -65,7 +65,12 @@ fn rows(path: &Path, model: &Model<'_>) -> String {
         .lines()
         .filter(|line| !line.starts_with('#') && !line.is_empty())
     {
-        let refuse = || -> ! { panic!("{}: the line `{line}` is not an input with its logits", path.display()) };
+        let refuse = || -> ! {
+            panic!(
+                "{}: the line `{line}` is not an input with its logits",
+                path.display()
+            )
+        };
         let mut words = line.split_whitespace();
         let hexadecimal = words.next().unwrap_or_default().as_bytes();
         let input: Option<Vec<u8>> = hexadecimal

@@ -93,19 +93,21 @@ fn candidates(plan: &Plan) -> Vec<Plan> {
     candidates
 }
 
+/// Returns `tail` without batch norm, and without bias.
+fn simpler_tails(tail: Tail) -> [Tail; 2] {
+    let norm = Tail {
+        norm: false,
+        ..tail
+    };
+    let bias = Tail {
+        bias: false,
+        ..tail
+    };
+    [norm, bias]
+}
+
 /// Returns simpler kinds of step that may replace `kind`.
 fn simpler(kind: StepKind) -> Vec<StepKind> {
-    let plain = |tail: Tail| {
-        let norm = Tail {
-            norm: false,
-            ..tail
-        };
-        let bias = Tail {
-            bias: false,
-            ..tail
-        };
-        [norm, bias]
-    };
     match kind {
         StepKind::Conv {
             channels,
@@ -127,13 +129,13 @@ fn simpler(kind: StepKind) -> Vec<StepKind> {
                 conv(channels, 1, zeros, tail),
                 conv(channels, size, Zeros::Valid, tail),
             ];
-            simpler.extend(plain(tail).map(|tail| conv(channels, size, zeros, tail)));
+            simpler.extend(simpler_tails(tail).map(|tail| conv(channels, size, zeros, tail)));
             simpler
         }
         StepKind::Dense { units, tail } => {
             let dense = |units, tail| StepKind::Dense { units, tail };
             let mut simpler = vec![dense(1, tail), dense(units.div_ceil(2), tail)];
-            simpler.extend(plain(tail).map(|tail| dense(units, tail)));
+            simpler.extend(simpler_tails(tail).map(|tail| dense(units, tail)));
             simpler
         }
         StepKind::Block {
@@ -151,7 +153,7 @@ fn simpler(kind: StepKind) -> Vec<StepKind> {
                 tail,
             };
             let mut simpler = vec![block(1, depth, tail), block(channels, 1, tail)];
-            simpler.extend(plain(tail).map(|tail| block(channels, depth, tail)));
+            simpler.extend(simpler_tails(tail).map(|tail| block(channels, depth, tail)));
             simpler
         }
         StepKind::Add { other, .. } => vec![StepKind::Add { other, relu: false }],

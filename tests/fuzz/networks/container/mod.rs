@@ -212,26 +212,34 @@ fn layer(
         let skip = (usize::from(links[0] >> 4), u32::from(links[1]));
         layer.skip = (skip.0 > 0).then_some(skip);
     }
+    let columns = shapes(&mut layer, before, index)?;
+    layer.weights = encodings::read(encoding, &mut block, columns, outputs)?;
+    need(block.left() == 0, "a block that is used up")?;
+    Ok((layer, start + length))
+}
+
+/// Sets the shapes of layer `index` from those of its source, checks the shape of its skip, and
+/// returns the number of weight columns.
+fn shapes(layer: &mut Layer, before: &Container, index: usize) -> Result<usize, Unreadable> {
     let source = before.shape(index, layer.source)?;
     let mut columns = source.iter().product();
-    if kind != Kind::Dense {
-        let pool = layer
-            .pooling
-            .map_or(1, |(_, size)| if kind == Kind::Conv { size } else { 1 });
+    if layer.kind != Kind::Dense {
+        let pool = layer.pooling.map_or(
+            1,
+            |(_, size)| if layer.kind == Kind::Conv { size } else { 1 },
+        );
         layer.sums = layer.window.outputs(source[1], source[2])?;
-        layer.shape = [outputs, layer.sums[0] / pool, layer.sums[1] / pool];
+        layer.shape = [layer.shape[0], layer.sums[0] / pool, layer.sums[1] / pool];
         columns = source[0] * layer.window.size.pow(2);
     }
     if let Some((back, _)) = layer.skip {
-        let sums = [outputs, layer.sums[0], layer.sums[1]];
+        let sums = [layer.shape[0], layer.sums[0], layer.sums[1]];
         need(
             before.shape(index, back)? == sums,
             "a skip of the shape of the sums",
         )?;
     }
-    layer.weights = encodings::read(encoding, &mut block, columns, outputs)?;
-    need(block.left() == 0, "a block that is used up")?;
-    Ok((layer, start + length))
+    Ok(columns)
 }
 
 /// Reads the geometry of a convolution or a pooling layer.

@@ -99,26 +99,34 @@ struct Choice {
     weight: f64,
 }
 
+/// Returns `operation` without fused pooling.
+fn without_pooling(operation: Operation) -> Operation {
+    match operation {
+        Operation::Conv { window, .. } => Operation::Conv {
+            window,
+            pooling: None,
+        },
+        other => other,
+    }
+}
+
 impl<'a> Fit<'a> {
+    /// Computes the f32 sums and outputs of `layer` for the images of `source` and `skip`.
     pub(super) fn new(
         layer: &'a Layer,
         storage: Storage,
         source: &'a Values,
         skip: Option<&'a Values>,
     ) -> Self {
-        let (operation, size, pooled) = match layer.operation {
+        let (size, pooled) = match layer.operation {
             Operation::Conv { window, pooling } => (
-                Operation::Conv {
-                    window,
-                    pooling: None,
-                },
                 window.outputs([source.shape[1], source.shape[2]]),
                 pooling.unwrap_or((Pooling::Max, 1)),
             ),
-            other => (other, [1, 1], (Pooling::Max, 1)),
+            _ => ([1, 1], (Pooling::Max, 1)),
         };
         let linear = Layer {
-            operation,
+            operation: without_pooling(layer.operation),
             relu: false,
             ..layer.clone()
         };
@@ -306,13 +314,7 @@ impl<'a> Fit<'a> {
             weights: from_rows(self.layer.weights.cols(), rows),
             bias: vec![0.0; self.layer.bias.len()],
             relu: false,
-            operation: match self.layer.operation {
-                Operation::Conv { window, .. } => Operation::Conv {
-                    window,
-                    pooling: None,
-                },
-                other => other,
-            },
+            operation: without_pooling(self.layer.operation),
             ..self.layer.clone()
         };
         let factor = 2_f32.powi(integers.skip_shift.into());

@@ -22,6 +22,7 @@ mod rounding;
 use rarefy_format::{Encoding, LayerSpec, NetworkSpec, SkipSpec, WeightsSpec};
 
 use super::activity::Activity;
+use super::limits::LAST_LAYER_ADDS;
 use super::network::Operation;
 use super::{DeployError, Layer, Network};
 use crate::graph::Pooling;
@@ -183,20 +184,14 @@ impl<'a> Walk<'a> {
     fn step(&mut self) -> Result<(), DeployError> {
         let index = self.layers.len();
         let layer = &self.network.layers[index];
-        let refuse = |reason: String| DeployError::Quantize {
-            layer: layer.name.clone(),
-            reason,
-        };
         let source = &self.values[place(layer.source)];
-        let last = index + 1 == self.network.layers.len();
-        if last && layer.skip.is_some() {
-            return Err(refuse(
-                "it gives the class scores and adds another layer, which no container can: train it with a dense layer behind"
-                    .into(),
-            ));
+        if self.network.is_last(index) && layer.skip.is_some() {
+            return Err(unquantizable(layer, LAST_LAYER_ADDS.into()));
         }
+        let operation = operation::operation(layer, source.shape)
+            .map_err(|reason| unquantizable(layer, reason))?;
         let mut stored = LayerSpec {
-            operation: operation::operation(layer, source.shape).map_err(refuse)?,
+            operation,
             encoding: self.encodings[index],
             outputs: layer.shape[0],
             original_outputs: layer.original.0.max(layer.shape[0]),
@@ -211,36 +206,46 @@ impl<'a> Walk<'a> {
             stored.shift = shift;
             values
         } else {
-            let skip = layer.skip.map(|skip| &self.values[place(Some(skip))]);
-            let fit = Fit::new(layer, self.storage(index), source, skip);
-            if let Some((owner, step)) = self.coarser(index, &fit) {
-                self.go_back(owner, step);
-                self.returns[index] -= 1;
-                return Ok(());
+            match self.fit(index, &mut stored)? {
+                Some(values) => values,
+                None => return Ok(()),
             }
-            let overflow = || DeployError::Overflow {
-                layer: layer.name.clone(),
-                index,
-                encoding: self.encodings[index],
-            };
-            let (integers, values) = fit.best().map_err(|unfit| match unfit {
-                Unfit::Reason(reason) => refuse(reason),
-                Unfit::Overflow => overflow(),
-            })?;
-            stored.shift = integers.shift;
-            stored.skip = layer.skip.map(|skip| SkipSpec {
-                back: index + 1 - place(Some(skip)),
-                shift: integers.skip_shift,
-            });
-            stored.weights = WeightsSpec::Integers {
-                bias: integers.bias,
-                rows: integers.rows,
-            };
-            values
         };
         self.values.push(values);
         self.layers.push(stored);
         Ok(())
+    }
+
+    /// Quantizes layer `index`, which has weights, into `stored`, and returns its outputs; `None`
+    /// if the walk went back to an earlier layer instead.
+    fn fit(&mut self, index: usize, stored: &mut LayerSpec) -> Result<Option<Values>, DeployError> {
+        let layer = &self.network.layers[index];
+        let source = &self.values[place(layer.source)];
+        let skip = layer.skip.map(|skip| &self.values[place(Some(skip))]);
+        let fit = Fit::new(layer, self.storage(index), source, skip);
+        if let Some((owner, step)) = self.coarser(index, &fit) {
+            self.go_back(owner, step);
+            self.returns[index] -= 1;
+            return Ok(None);
+        }
+        let (integers, values) = fit.best().map_err(|unfit| match unfit {
+            Unfit::Reason(reason) => unquantizable(layer, reason),
+            Unfit::Overflow => DeployError::Overflow {
+                layer: layer.name.clone(),
+                index,
+                encoding: stored.encoding,
+            },
+        })?;
+        stored.shift = integers.shift;
+        stored.skip = layer.skip.map(|skip| SkipSpec {
+            back: index + 1 - place(Some(skip)),
+            shift: integers.skip_shift,
+        });
+        stored.weights = WeightsSpec::Integers {
+            bias: integers.bias,
+            rows: integers.rows,
+        };
+        Ok(Some(values))
     }
 
     /// Discards the results of `owner` and all layers after it, and sets the minimum step of
@@ -265,7 +270,7 @@ impl<'a> Walk<'a> {
             grid,
             bits: self.weights.bits(),
             short_biases: encoding == Encoding::Rice,
-            last: index + 1 == self.network.layers.len(),
+            last: self.network.is_last(index),
             least: self.least[index],
         }
     }
@@ -276,6 +281,14 @@ impl<'a> Walk<'a> {
         let step = fit.least_of_skip()?;
         let owner = owner(self.network, self.network.layers[index].skip)?;
         (self.returns[index] > 0 && step > self.least[owner]).then_some((owner, step))
+    }
+}
+
+/// Returns the error of a `layer` that cannot be quantized for this reason.
+fn unquantizable(layer: &Layer, reason: String) -> DeployError {
+    DeployError::Quantize {
+        layer: layer.name.clone(),
+        reason,
     }
 }
 
