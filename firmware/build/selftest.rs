@@ -65,7 +65,7 @@ fn rows(path: &Path, model: &Model<'_>) -> String {
         .lines()
         .filter(|line| !line.starts_with('#') && !line.is_empty())
     {
-        let refuse = || -> ! {
+        let fail = || -> ! {
             panic!(
                 "{}: the line `{line}` is not an input with its logits",
                 path.display()
@@ -79,10 +79,10 @@ fn rows(path: &Path, model: &Model<'_>) -> String {
             .collect();
         let logits: Result<Vec<i32>, _> = words.map(str::parse).collect();
         let (Some(input), Ok(logits)) = (input, logits) else {
-            refuse()
+            fail()
         };
         if input.len() != model.inputs() || logits.len() != model.outputs() {
-            refuse();
+            fail();
         }
         writeln!(rows, "    (&{input:?}, &{logits:?}),").expect("a string takes everything");
     }

@@ -54,7 +54,7 @@ fn is_linear(a: u32, b: u32) -> bool {
 }
 
 #[test]
-fn the_specified_values_come_out() {
+fn checksums_have_the_specified_values() {
     assert_eq!(checksum(&[]), 0xFFFF_FFFF);
     assert_eq!(checksum(b"1234"), step(!u32::from_le_bytes(*b"1234")));
     assert_eq!(checksum(b"1234\0"), checksum(b"1234").rotate_right(8));

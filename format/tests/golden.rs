@@ -80,7 +80,7 @@ fn golden_containers_are_written_and_read_unchanged() {
 
 /// Checks that an engine which ignores its input would fail.
 #[test]
-fn golden_networks_tell_right_from_wrong() {
+fn golden_logits_depend_on_the_input() {
     for (name, network) in golden_networks::all() {
         let outputs = inputs(&network).map(|input| network.outputs(&input));
         for (layer, first) in outputs[0].iter().enumerate() {

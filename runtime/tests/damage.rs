@@ -35,7 +35,7 @@ fn repaired(mut bytes: Vec<u8>) -> Result<Verdict, String> {
 }
 
 #[test]
-fn every_changed_byte_is_refused() {
+fn every_changed_byte_is_rejected() {
     for (name, mut bytes) in golden() {
         for offset in 0..bytes.len() {
             for change in 1..=255 {
@@ -51,7 +51,7 @@ fn every_changed_byte_is_refused() {
 }
 
 #[test]
-fn every_truncation_and_every_surplus_is_refused() {
+fn every_truncation_and_every_surplus_is_rejected() {
     for (name, mut bytes) in golden() {
         for length in 0..bytes.len() {
             assert!(Model::parse(&bytes[..length]).is_err(), "{name}: {length}");
@@ -67,7 +67,7 @@ fn every_truncation_and_every_surplus_is_refused() {
 }
 
 #[test]
-fn every_changed_byte_under_a_right_checksum_is_refused_or_harmless() {
+fn every_changed_byte_with_a_correct_checksum_is_rejected_or_harmless() {
     let count = |(name, bytes): (String, Vec<u8>)| {
         let (mut refused, mut ran) = (0_usize, 0_usize);
         for offset in 0..bytes.len() {

@@ -75,7 +75,7 @@ fn network() -> NetworkSpec {
 }
 
 #[test]
-fn wrong_lengths_are_refused() {
+fn wrong_lengths_are_rejected() {
     let bytes = AlignedBytes::copy_from(&write(&network()).unwrap());
     let engine = Engine::new(Model::parse(&bytes).unwrap()).unwrap();
     let mut arena = Arena::<2>::new();
@@ -98,7 +98,7 @@ fn wrong_lengths_are_refused() {
 }
 
 #[test]
-fn a_container_off_its_boundary_is_refused() {
+fn a_misaligned_container_is_rejected() {
     let bytes = write(&network()).unwrap();
     for offset in 1..4 {
         let mut shifted = vec![0; offset];

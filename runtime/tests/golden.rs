@@ -38,7 +38,7 @@ fn golden_containers_give_the_committed_logits() {
 }
 
 #[test]
-fn the_specified_test_vector_gives_the_specified_logits() {
+fn the_specified_test_vector_has_the_specified_logits() {
     let text = include_str!("../../format/SPEC.md");
     let block = text.split("```hex\n").nth(1).unwrap();
     let block = block.split("```").next().unwrap();

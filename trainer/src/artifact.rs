@@ -269,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn leftovers_of_the_dead_are_removed_and_nothing_else() {
+    fn files_left_by_killed_processes_are_removed_and_no_others() {
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| folder.path().join(name);
         for name in [
@@ -291,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn names_as_long_as_they_get_can_be_written() {
+    fn the_longest_names_can_be_written() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("ü".repeat(127));
         write(&path, b"whole").unwrap();
@@ -300,7 +300,7 @@ mod tests {
 
     #[cfg(target_os = "linux")]
     #[test]
-    fn a_folder_that_takes_no_files_is_told_with_the_name_asked_for() {
+    fn a_failed_write_names_the_final_path() {
         let error = write(Path::new("/proc/new"), b"").unwrap_err().to_string();
         assert!(error.starts_with("cannot write /proc/new: "), "{error}");
         assert!(!error.contains(".tmp"), "{error}");
@@ -308,7 +308,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn what_is_no_file_is_not_replaced_by_one() {
+    fn a_socket_is_not_replaced() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("socket");
         let _socket = std::os::unix::net::UnixListener::bind(&path).unwrap();

@@ -73,7 +73,7 @@ fn phases(epochs: &[(String, f64)]) -> Vec<&str> {
 }
 
 #[test]
-fn dense_trains_the_dense_network_and_nothing_else() {
+fn the_pruner_dense_trains_only_the_dense_network() {
     let folder = tempfile::tempdir().unwrap();
     let (report, epochs) = whole(&recipe("dense"), &folder.path().join("dense"));
     assert_eq!(phases(&epochs), ["dense", "dense"]);
@@ -93,7 +93,7 @@ fn dense_trains_the_dense_network_and_nothing_else() {
 }
 
 #[test]
-fn a_file_of_weights_takes_the_place_of_dense_training() {
+fn given_weights_replace_dense_training() {
     let folder = tempfile::tempdir().unwrap();
     let of = |name: &str| folder.path().join(name);
     let trained = recipe("magnitude/global");
@@ -157,7 +157,7 @@ fn fine_tuning_starts_where_the_dense_network_ended() {
 }
 
 #[test]
-fn an_interrupted_run_goes_on_to_the_same_end() {
+fn an_interrupted_run_resumes_to_the_same_result() {
     let folder = tempfile::tempdir().unwrap();
     for (pruner, after, epochs) in [
         ("lamp", After::Finetune, 4),
@@ -193,7 +193,7 @@ fn an_interrupted_run_goes_on_to_the_same_end() {
 }
 
 #[test]
-fn a_run_stays_on_the_kind_of_device_it_began_on() {
+fn a_run_cannot_resume_on_another_kind_of_device() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("run");
     let ours = recipe("dense");

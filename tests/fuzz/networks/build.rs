@@ -77,11 +77,11 @@ impl Builder {
             StepKind::Dense { units, tail } => Some(self.dense(source, units, tail)),
             StepKind::Add { other, relu } => {
                 let nodes = self.graph.nodes();
-                let alike = ends
+                let equal = ends
                     .iter()
                     .filter(|end| nodes[**end].shape == nodes[source].shape);
-                let alike: Vec<usize> = alike.copied().collect();
-                let sum = self.push("add", Operation::Add, &[source, alike[other % alike.len()]]);
+                let equal: Vec<usize> = equal.copied().collect();
+                let sum = self.push("add", Operation::Add, &[source, equal[other % equal.len()]]);
                 Some(self.relu_if(relu, sum))
             }
             StepKind::Block {
@@ -209,7 +209,7 @@ pub(crate) fn describe(graph: &Graph) -> String {
             _ => String::new(),
         };
         format!(
-            "    {} of {:?} gives {:?} {what}",
+            "    {} of {:?} -> {:?} {what}",
             node.name, node.sources, node.shape
         )
     });

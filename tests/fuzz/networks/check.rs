@@ -128,7 +128,7 @@ impl Subject {
             let apart = distance(&found, expected) / self.largest();
             if found.len() != expected.len() || apart.is_nan() || apart > allowed {
                 let what = format!(
-                    "image {number} gives {found:?}, not {expected:?}: {apart:.1e} apart, {allowed:.1e} allowed"
+                    "image {number} has the scores {found:?}, not {expected:?}: {apart:.1e} apart, {allowed:.1e} allowed"
                 );
                 return fault(step, what);
             }

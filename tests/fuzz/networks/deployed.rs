@@ -32,7 +32,7 @@ pub(crate) fn check(
         Ok(exported) => exported,
         Err(error) => {
             let reason = refusals::export(subject, network, options, &error)?;
-            counts.count(format!("refused: {reason}"));
+            counts.count(format!("rejected: {reason}"));
             return Ok(());
         }
     };
@@ -131,7 +131,7 @@ fn run(
 ) -> Result<Vec<Vec<i32>>, Fault> {
     let model = match Model::parse(bytes) {
         Ok(model) => model,
-        Err(error) => return fault("engine", format!("refuses the container: {error}")),
+        Err(error) => return fault("engine", format!("rejects the container: {error}")),
     };
     let engine = match Engine::new(model) {
         Ok(engine) => engine,
@@ -150,7 +150,7 @@ fn run(
             Err(error) => return fault("engine", error.to_string()),
         };
         if expected != Some(Values::Sums(found.clone())) {
-            let what = format!("image {number} gives {found:?}, not {expected:?}");
+            let what = format!("image {number} has the logits {found:?}, not {expected:?}");
             return fault("engine", what);
         }
         logits.push(found);

@@ -70,7 +70,7 @@ pub(crate) fn check(subject: &Subject, counts: &mut Counts) -> Result<Option<Net
         Ok(folded) => folded,
         Err(error) => {
             let reason = refusals::fold(subject, &error)?;
-            counts.count(format!("refused: {reason}"));
+            counts.count(format!("rejected: {reason}"));
             return Ok(None);
         }
     };

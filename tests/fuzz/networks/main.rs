@@ -64,7 +64,7 @@ struct Options {
 }
 
 /// The number of failures per step that are made smaller and reported in full.
-const TOLD: usize = 3;
+const REPORTED: usize = 3;
 
 fn main() -> ExitCode {
     let options = match options() {
@@ -123,13 +123,13 @@ fn work(
         match case(options.seed, number, &mut counts) {
             Ok(kept) => write(options, number, &kept),
             Err(failure) => {
-                let told = {
+                let reported = {
                     let mut failures = failures.lock().expect("no worker panics");
                     let of_step = failures.entry(failure.fault.step).or_insert(0);
                     *of_step += 1;
-                    *of_step <= TOLD || options.case.is_some()
+                    *of_step <= REPORTED || options.case.is_some()
                 };
-                match told {
+                match reported {
                     true => println!("{}\n", failure.report()),
                     false => println!("{failure}"),
                 }

@@ -110,9 +110,10 @@ fn prune(plan: &Plan, graph: &Graph, counts: &mut Counts) -> Result<(), Fault> {
             }
         }
         Err(error) => {
-            counts.count("pruning refused");
+            counts.count("pruning rejected");
             if !justified(graph, &family, compression, &error) {
-                let what = format!("{name} at {compression} is refused without need: {error}");
+                let what =
+                    format!("{name} at {compression} is rejected for no valid reason: {error}");
                 return fault("pruning", what);
             }
         }

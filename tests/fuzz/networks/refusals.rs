@@ -16,7 +16,7 @@ pub(crate) type Reason = &'static str;
 
 /// Returns the fault of a refusal without a valid reason.
 fn unjustified<T>(error: &DeployError) -> Result<T, Fault> {
-    fault("refusal", format!("without need: {error}"))
+    fault("refusal", format!("no valid reason: {error}"))
 }
 
 /// Returns whether `sentence` names a layer of the architecture.
@@ -44,13 +44,13 @@ pub(crate) fn fold(subject: &Subject, error: &DeployError) -> Result<Reason, Fau
         Operation::Conv { window, .. }
             if [window.before, window.after] != [[0; 2]; 2] && signed(graph, node.source()) =>
         {
-            Ok("a convolution pads a map that may be negative")
+            Ok("a convolution pads a signed map")
         }
         Operation::Pool {
             kind: Pooling::Average,
             window,
         } if [window.before, window.after] != [[0; 2]; 2] => {
-            Ok("means over windows that reach beyond the map")
+            Ok("average pooling over padded windows")
         }
         _ => unjustified(error),
     }
@@ -94,7 +94,7 @@ pub(crate) fn export(
     let reason = match error {
         DeployError::Quantize { .. } if options.weights == WeightType::F32 => chain(network)
             .is_none()
-            .then_some("floats are for chains of dense layers"),
+            .then_some("floats require a chain of dense layers"),
         DeployError::Quantize { reason, .. } => not_square(network, layer, reason),
         DeployError::Encoding { .. } => no_room(layer, options),
         _ => None,
@@ -129,7 +129,7 @@ fn not_square(network: &Network, layer: &Layer, reason: &str) -> Option<Reason> 
     let [_, height, width] = network.shape(layer.source);
     let adds = layer.operation == Deployed::Dense && layer.skip.is_some();
     (adds && height != width && reason.contains("square"))
-        .then_some("a dense layer of a map that is not square adds")
+        .then_some("a dense layer with a skip reads a map that is not square")
 }
 
 /// Returns the reason why the one allowed encoding cannot store `layer`, if that holds.
@@ -138,15 +138,15 @@ fn no_room(layer: &Layer, options: &Options) -> Option<Reason> {
     let full = |count: usize| index_bits(count) + options.weights.bits() > 16;
     match options.encoding {
         EncodingChoice::Only(Encoding::Words) if full(columns) => {
-            Some("packed words lack room for the weights")
+            Some("packed words have too few bits for the weights")
         }
         EncodingChoice::Only(Encoding::Columns)
             if layer.operation != Deployed::Dense || layer.skip.is_some() =>
         {
-            Some("columns are for dense layers")
+            Some("columns require a dense layer")
         }
         EncodingChoice::Only(Encoding::Columns) if full(rows) => {
-            Some("packed words lack room for the weights")
+            Some("packed words have too few bits for the weights")
         }
         _ => None,
     }

@@ -50,7 +50,7 @@ fn random_networks_agree_with_the_oracle_at_every_step() {
 /// Tests networks in which a sum adds a layer that outputs little more than its bias: its weights
 /// are so small that at their scale no shift reaches the step of the sum.
 #[test]
-fn a_layer_of_faint_weights_is_added_without_a_refusal() {
+fn a_layer_of_faint_weights_can_be_a_skip() {
     for number in [450, 1766] {
         let mut counts = Counts::default();
         if let Err(failure) = case(2, number, &mut counts) {

@@ -48,10 +48,10 @@ fn graph(random: &mut Random) -> Graph {
                 builder.norm(source);
             }
             5 | 6 => {
-                let alike: Vec<usize> = (0..count)
+                let equal: Vec<usize> = (0..count)
                     .filter(|&node| builder.0.nodes()[node].shape == shape)
                     .collect();
-                builder.add(source, alike[below(alike.len())]);
+                builder.add(source, equal[below(equal.len())]);
             }
             _ => {
                 builder.relu(source);
@@ -117,7 +117,7 @@ fn is_stripped(network: &Network) {
 }
 
 #[test]
-fn random_graphs_compute_the_same_folded_stripped_and_permuted() {
+fn random_graphs_compute_the_same_after_folding_stripping_and_permuting() {
     let mut random = Random::new(4);
     let (mut refused, mut folds, mut skips, mut pooled, mut moved) = (0, 0, 0, 0, 0);
     for sample in 0..3000 {

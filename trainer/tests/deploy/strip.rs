@@ -264,7 +264,7 @@ fn a_constant_skip_becomes_a_bias() {
 /// into its own bias. A tap that only ever reads padding is removed; one that reads padding and
 /// pixels is kept.
 #[test]
-fn positions_that_see_only_padding_are_folded_where_that_is_exact() {
+fn positions_over_padding_are_folded_if_that_is_exact() {
     // A map of 1 x 1, padded by 2: the middle 3 x 3 window and its neighbours cover the pixel.
     let weights = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0];
     let first = conv(None, (1, Padding::Each(2)), 1, &[2.0], &[0.5]);

@@ -138,7 +138,7 @@ impl<'a> Fit<'a> {
                 .collect()
         };
         let sums = every(&linear);
-        let unadded: Vec<Vec<f32>> = match skip {
+        let without_skip: Vec<Vec<f32>> = match skip {
             None => sums.clone(),
             Some(skip) => {
                 let images = sums.iter().zip(&skip.stored);
@@ -161,7 +161,7 @@ impl<'a> Fit<'a> {
             storage,
             source,
             skip,
-            correlations: Correlations::new(layer, source, &unadded),
+            correlations: Correlations::new(layer, source, &without_skip),
             range: largest_of(&exact).max(unseen),
             sums,
             exact,

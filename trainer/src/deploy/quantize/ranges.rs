@@ -106,7 +106,7 @@ fn quantized(
 }
 
 #[test]
-fn what_is_added_may_be_of_any_size() {
+fn skips_may_have_any_magnitude() {
     let alive = (0.01, 0.0);
     let dead = [(1e-5, -5.0), (1e-3, -0.5), (0.01, -2.549), (1e-7, -1e-3)];
     let sizes = (-20..=20).step_by(5).map(|power| 0.01 * 2_f64.powi(power));
@@ -140,7 +140,7 @@ fn what_is_added_may_be_of_any_size() {
 /// Checks weights that add next to nothing to a bias, both in a layer with a skip and in the layer
 /// that it adds: at a scale chosen for the weights, the bias would overflow.
 #[test]
-fn faint_weights_beside_a_bias_fit_whatever_they_are_added_to() {
+fn faint_weights_with_a_large_bias_fit() {
     let alive = (0.01, 0.0);
     for (main, added, gain, bias) in [
         (alive, alive, 1e-9, 10.0),
@@ -187,7 +187,7 @@ fn faint_weights_beside_a_bias_fit_whatever_they_are_added_to() {
 /// Checks a branch that is nearly always off, added to one that other layers read at full
 /// resolution.
 #[test]
-fn what_else_reads_a_small_branch_keeps_its_resolution() {
+fn other_readers_of_a_small_branch_keep_its_resolution() {
     let (mut network, _) = branches((0.01, 0.0), (0.01, 0.0), 1.0);
     // x0 -> x1 -> 2000 x1 + x0: the sums are far larger than what is added to them.
     network.layers[1].source = Some(0);
@@ -306,7 +306,7 @@ fn a_dead_channel_does_not_take_the_levels_of_the_others() {
 /// Checks fused average pooling over 64 positions, which multiplies sums by 64: packed words,
 /// whose weights have 12 bits or more here, take a coarser scale.
 #[test]
-fn sums_that_leave_32_bits_take_a_coarser_scale() {
+fn sums_that_overflow_take_a_coarser_scale() {
     let random = &mut Random::new(40);
     let mut layers = vec![
         random_layer(
@@ -355,7 +355,7 @@ fn sums_that_leave_32_bits_take_a_coarser_scale() {
 }
 
 #[test]
-fn sums_that_fit_at_no_scale_are_told_with_layer_and_encoding() {
+fn sums_that_overflow_at_every_scale_are_reported_with_layer_and_encoding() {
     let random = &mut Random::new(41);
     let mut layer = random_layer(random, (Operation::Dense, [4, 1, 1]), 8000, (0.9, 0.01));
     (layer.name, layer.relu) = ("fc1".into(), false);

@@ -231,7 +231,7 @@ fn integers_follow_the_floats_and_the_engine_follows_the_integers() {
 }
 
 #[test]
-fn every_layer_spends_its_eight_bits_and_no_stored_weight_is_zero() {
+fn every_layer_uses_its_eight_bits_and_no_stored_weight_is_zero() {
     let network = everything(9);
     let images = images(&network, 9);
     let images: Vec<&[u8]> = images.iter().map(Vec::as_slice).collect();
@@ -263,7 +263,7 @@ fn every_layer_spends_its_eight_bits_and_no_stored_weight_is_zero() {
 }
 
 #[test]
-fn fewer_bits_have_smaller_integers_and_ternary_ones_alone() {
+fn fewer_bits_have_smaller_integers_and_ternary_weights_are_signs() {
     let network = everything(3);
     let images = images(&network, 3);
     let images: Vec<&[u8]> = images.iter().map(Vec::as_slice).collect();
@@ -355,7 +355,7 @@ fn floats_are_for_chains_of_dense_layers() {
 }
 
 #[test]
-fn what_a_container_cannot_state_is_refused_with_the_layer_at_fault() {
+fn a_layer_that_a_container_cannot_represent_is_named() {
     let mut network = everything(1);
     let images = images(&network, 1);
     let images: Vec<&[u8]> = images.iter().map(Vec::as_slice).collect();
@@ -373,7 +373,7 @@ fn what_a_container_cannot_state_is_refused_with_the_layer_at_fault() {
 }
 
 #[test]
-fn rows_rounded_together_compute_nearer_to_the_floats() {
+fn rows_rounded_jointly_have_smaller_errors() {
     // Two inputs that are always equal: one weight can compensate for the error of the other.
     let random = &mut Random::new(4);
     let pair = from_rows(2, vec![vec![(0, 0.4_f32), (1, 0.4)]].into_iter());
