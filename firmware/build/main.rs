@@ -157,7 +157,7 @@ fn embed(model: &Path, samples: Option<PathBuf>, out: &Path) -> String {
          /// The samples, concatenated.\n\
          #[unsafe(link_section = \".rarefy_samples\")]\n\
          static SAMPLES_BYTES: [u8; {samples_bytes}] = *include_bytes!({samples:?});\n\
-         /// The address and length of the samples, as data so that no instruction depends on them.\n\
+         /// The samples' address and length, as data so that no instruction depends on them.\n\
          #[unsafe(link_section = \".rarefy_samples\")]\n\
          static SAMPLES: &[u8] = &SAMPLES_BYTES;\n",
         bytes = bytes.len(),
