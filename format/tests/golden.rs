@@ -1,8 +1,11 @@
 //! Tests the writer and the reader with golden containers and the test vector of `SPEC.md`.
 //!
 //! They fail if the format, its meaning or its arithmetic changes, which version 1 excludes. To
-//! add a golden container, extend `golden_networks` and run `RAREFY_BLESS=1 cargo test -p
-//! rarefy-format --features alloc --test golden`.
+//! add a golden container, extend `golden_networks` and run the tests with `RAREFY_BLESS=1`:
+//!
+//! ```sh
+//! RAREFY_BLESS=1 cargo test -p rarefy-format --features alloc --test golden
+//! ```
 
 mod golden_networks;
 

@@ -113,7 +113,7 @@ fn sums_fit(read: &Container) -> Result<(), Fault> {
             if i32::try_from(most).is_err() || i32::try_from(least).is_err() {
                 return fault(
                     "container",
-                    format!("sums of layer {index} may leave 32 bits"),
+                    format!("sums of layer {index} could overflow 32 bits"),
                 );
             }
         }

@@ -82,7 +82,7 @@ pub(crate) fn check(subject: &Subject, counts: &mut Counts) -> Result<Option<Net
     subject.agrees("order", |image| sorted.scores(image))?;
     counts.count("networks folded and stripped");
     if sorted.layers.iter().any(|layer| layer.skip.is_some()) {
-        counts.count("networks with an addition left");
+        counts.count("networks with an addition");
     }
     Ok(Some(sorted))
 }

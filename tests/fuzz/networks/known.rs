@@ -4,11 +4,11 @@
 use super::check::Fault;
 
 /// A step, a part of the fault's sentence, and the cause.
-const SET_ASIDE: &[(&str, &str, &str)] = &[];
+const KNOWN: &[(&str, &str, &str)] = &[];
 
 /// Returns the cause of `fault` if it is known.
-pub(crate) fn set_aside(fault: &Fault) -> Option<&'static str> {
-    let known = SET_ASIDE
+pub(crate) fn known_cause(fault: &Fault) -> Option<&'static str> {
+    let known = KNOWN
         .iter()
         .find(|(step, part, _)| fault.step == *step && fault.what.contains(part));
     known.map(|(_, _, cause)| *cause)

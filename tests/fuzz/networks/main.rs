@@ -179,7 +179,7 @@ fn options() -> Result<Options, String> {
             "--threads" => options.threads = number()?.clamp(1, 64) as usize,
             _ => {
                 return Err(format!(
-                    "{name}: known are --time, --count, --seed, --case, --threads and --write"
+                    "{name} is not an option: use --time, --count, --seed, --case, --threads or --write"
                 ));
             }
         }

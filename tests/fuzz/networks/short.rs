@@ -29,7 +29,7 @@ fn random_networks_agree_with_the_oracle_at_every_step() {
     // There were enough networks of each kind.
     for (what, least) in [
         ("networks folded and stripped", 120),
-        ("networks with an addition left", 20),
+        ("networks with an addition", 20),
         ("networks pruned", 100),
         ("layers in dense", 50),
         ("layers in csr", 50),
@@ -56,7 +56,7 @@ fn a_layer_of_faint_weights_can_be_a_skip() {
         if let Err(failure) = case(2, number, &mut counts) {
             panic!("{}", failure.report());
         }
-        assert_eq!(counts.seen.get("networks with an addition left"), Some(&1));
+        assert_eq!(counts.seen.get("networks with an addition"), Some(&1));
     }
 }
 

@@ -6,7 +6,7 @@ use super::Unreadable;
 pub(super) fn need(condition: bool, what: &str) -> Result<(), Unreadable> {
     match condition {
         true => Ok(()),
-        false => Err(format!("the specification asks for {what}")),
+        false => Err(format!("the specification requires {what}")),
     }
 }
 

@@ -77,7 +77,7 @@ fn split<T: Copy>(values: &[T], lengths: &[u16]) -> Result<Vec<Vec<T>>, Unreadab
 
 fn csr(block: &mut Cursor<'_>, outputs: usize) -> Result<(Vec<i32>, Rows), Unreadable> {
     let (bias, lengths) = (block.i32s(outputs)?, block.u16s(outputs)?);
-    need(block.left().is_multiple_of(3), "three bytes a weight")?;
+    need(block.left().is_multiple_of(3), "three bytes per weight")?;
     let stored = block.left() / 3;
     let places = block.u16s(stored)?;
     let weights = block.take(stored)?.iter();
@@ -99,7 +99,7 @@ fn floats(block: &mut Cursor<'_>, outputs: usize) -> Result<(Vec<f32>, Rows<f32>
     if outputs % 2 == 1 {
         need(block.u16()? == 0, "zeros that align")?;
     }
-    need(block.left().is_multiple_of(6), "six bytes a weight")?;
+    need(block.left().is_multiple_of(6), "six bytes per weight")?;
     let stored = block.left() / 6;
     let weights = bits(block, stored)?;
     let places = block.u16s(stored)?;

@@ -52,7 +52,7 @@ pub(crate) fn run(container: &Container, input: &[u8]) -> Result<Vec<Values>, St
 
 /// Returns `sum` if it fits 32 bits.
 fn narrow(sum: i64) -> Result<i64, String> {
-    i32::try_from(sum).map_or(Err(format!("a sum of {sum} leaves 32 bits")), |sum| {
+    i32::try_from(sum).map_or(Err(format!("a sum of {sum} overflows 32 bits")), |sum| {
         Ok(sum.into())
     })
 }

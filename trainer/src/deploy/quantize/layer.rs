@@ -1,11 +1,11 @@
 //! Quantizes one layer: chooses the steps of its weights and outputs, its biases and its shift.
 //!
-//! With an input step `s_x`, a weight step `s_w` and a shift by `k` bits, the output step is `s_x
-//! s_w 2^k` (divided by `a` after fused average pooling over `a` positions). Requantization has no
-//! multiplier, so these steps cannot be chosen independently: coarser weights, clipped weights and
-//! clipped activations are alternatives. A layer takes the choice with the smallest squared error
-//! of its outputs on the calibration images, for the inputs that the already quantized layers
-//! produce.
+//! With an input step `s_x`, a weight step `s_w` and a shift by `k` bits, the output step is
+//! `s_x s_w 2^k` (divided by `a` after fused average pooling over `a` positions). Requantization
+//! has no multiplier, so these steps cannot be chosen independently: coarser weights, clipped
+//! weights and clipped activations are alternatives. A layer takes the choice with the smallest
+//! squared error of its outputs on the calibration images, for the inputs that the already
+//! quantized layers produce.
 //!
 //! Signed activations have a zero point. The biases absorb the zero points of inputs, outputs and
 //! skips, and half of the shift's rounding unit. If it reduces the error, they also absorb the
