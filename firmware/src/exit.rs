@@ -7,8 +7,8 @@ use core::panic::PanicInfo;
 
 use cortex_m_rt::{ExceptionFrame, exception};
 
-/// Ends the program. In the emulator `success` determines the exit code; a real board loops
-/// forever, after a last log line that states the result.
+/// Ends the program. In the emulator `success` determines the exit code. A real board loops
+/// forever; the line that the caller logged last states the result.
 pub fn exit(success: bool) -> ! {
     #[cfg(feature = "semihosting")]
     semihosting::process::exit(i32::from(!success));

@@ -137,7 +137,7 @@ impl Subject {
     }
 }
 
-/// Returns the largest difference between two images' scores.
+/// Returns the largest difference between the scores `found` and `expected` of an image.
 fn distance(found: &[f32], expected: &[f64]) -> f64 {
     let apart = found
         .iter()
