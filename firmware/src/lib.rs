@@ -1,7 +1,8 @@
-//! What the programs for the boards share: the counter, the high-water mark of the stack, exiting.
+//! Shared parts of the programs for the boards: the counter, the high-water mark of the stack, and
+//! exiting.
 //!
-//! Assumes one core, thread mode on the main stack, and the memory layout of cortex-m-rt. Nothing
-//! here depends on the board: its timer and memory come from `boards/NAME`.
+//! They assume one core, thread mode on the main stack, and the memory layout of cortex-m-rt.
+//! Nothing here depends on the board, whose timer and memory `boards/NAME` describes.
 #![no_std]
 
 #[cfg(not(any(feature = "semihosting", feature = "rtt")))]

@@ -1,23 +1,23 @@
-//! A measured run: its cost and the depth of the stack.
+//! Measures the cost and the stack depth of a piece of code.
 
 use crate::counter::Counter;
 use crate::exit::exit;
 use crate::stack::{Peak, Window};
 
-/// The result of a run and what it cost.
+/// The result and the cost of a run.
 pub struct Measured<R> {
-    /// Ticks of the counter, its overhead included.
+    /// Ticks of the counter, including its overhead.
     pub ticks: u64,
-    /// Depth of the stack in bytes.
+    /// The stack depth in bytes.
     pub stack: usize,
-    /// What the code returned.
+    /// The return value of the code.
     pub result: R,
 }
 
-/// Runs `code` once. Returns `None` if the stack went below the painted window, which is wider the
-/// next time: run the code again.
+/// Runs `code` once. Returns `None` if the stack grew below the painted window; the next window is
+/// wider, so call it again with the same code.
 ///
-/// Ends the program with a log line if the stack may have run into the static data.
+/// Ends the program with a log line if the stack may have overwritten static data.
 #[inline(always)]
 pub fn measure<R>(
     counter: &mut Counter,

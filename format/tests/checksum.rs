@@ -54,7 +54,7 @@ fn is_linear(a: u32, b: u32) -> bool {
 }
 
 #[test]
-fn the_specified_values_come_out() {
+fn checksums_have_the_specified_values() {
     assert_eq!(checksum(&[]), 0xFFFF_FFFF);
     assert_eq!(checksum(b"1234"), step(!u32::from_le_bytes(*b"1234")));
     assert_eq!(checksum(b"1234\0"), checksum(b"1234").rotate_right(8));
@@ -63,7 +63,8 @@ fn the_specified_values_come_out() {
     assert_eq!(different.len(), 8);
 }
 
-/// The premise of the other proofs: detection does not depend on the contents of the container.
+/// Tests the premise of the other proofs: detection does not depend on the contents of the
+/// container.
 #[test]
 fn the_effect_of_damage_does_not_depend_on_the_bytes() {
     for a in 0..32 {
@@ -83,7 +84,8 @@ fn the_effect_of_damage_does_not_depend_on_the_bytes() {
     }
 }
 
-/// So a difference of states never vanishes, and two words damaged alike are always detected.
+/// Tests that a difference of states never vanishes, so that two words with equal damage are
+/// always detected.
 #[test]
 fn the_period_is_that_of_all_states_but_zero() {
     const PERIOD: u64 = u32::MAX as u64;
@@ -96,8 +98,8 @@ fn the_period_is_that_of_all_states_but_zero() {
 
 #[test]
 fn a_burst_of_29_bits_is_detected_wherever_it_begins() {
-    // Inside one word it is, since steps are invertible. Here it begins in the high bits of a
-    // word.
+    // A burst within one word is always detected, since steps are invertible. Here it begins in
+    // the high bits of a word.
     let is_detected = |bits: u32, before: u32| {
         let first = (32 - before..32).map(|bit| step(1 << bit));
         let second = (0..bits - before).map(|bit| 1 << bit);

@@ -1,8 +1,11 @@
-//! Golden containers and the test vector of `SPEC.md`, against writer and reader.
+//! Tests the writer and the reader with golden containers and the test vector of `SPEC.md`.
 //!
-//! These fail if the format, its meaning or its arithmetic changes, which version 1 rules out. A
-//! new golden container is added in `golden_networks` and written with `RAREFY_BLESS=1
-//! cargo test -p rarefy-format --features alloc --test golden`.
+//! They fail if the format, its meaning or its arithmetic changes, which version 1 excludes. To
+//! add a golden container, extend `golden_networks` and run the tests with `RAREFY_BLESS=1`:
+//!
+//! ```sh
+//! RAREFY_BLESS=1 cargo test -p rarefy-format --features alloc --test golden
+//! ```
 
 mod golden_networks;
 
@@ -31,7 +34,7 @@ fn inputs(network: &NetworkSpec) -> [Vec<u8>; 4] {
     [ramp, vec![255; count], noise, vec![0; count]]
 }
 
-/// Returns the text of `NAME.txt`: inputs and logits, by the reference implementation.
+/// Returns the text of `NAME.txt`: inputs and the logits of the reference implementation.
 fn answers(name: &str, network: &NetworkSpec) -> String {
     let mut text = format!(
         "# Each line: the input bytes in hexadecimal, then the logits that {name}.rfy gives for them.\n"
@@ -78,9 +81,9 @@ fn golden_containers_are_written_and_read_unchanged() {
     }
 }
 
-/// An engine that ignores its input must not pass.
+/// Checks that an engine which ignores its input would fail.
 #[test]
-fn golden_networks_tell_right_from_wrong() {
+fn golden_logits_depend_on_the_input() {
     for (name, network) in golden_networks::all() {
         let outputs = inputs(&network).map(|input| network.outputs(&input));
         for (layer, first) in outputs[0].iter().enumerate() {
@@ -95,13 +98,14 @@ fn golden_networks_tell_right_from_wrong() {
     }
 }
 
-/// With `RAREFY_BLESS=1` their checksums are written again, and nothing else changes.
+/// Checks the committed checksums; with `RAREFY_BLESS=1` it corrects them and changes nothing
+/// else.
 #[test]
 fn the_other_committed_containers_have_the_checksum_of_their_bytes() {
     let mut seen = 0;
     for name in ["../tests/networks", "../tests/fuzz/seeds"] {
         let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(name);
-        // A copy of this crate alone has no such folder.
+        // A published copy of this crate has no such folder.
         for entry in fs::read_dir(folder).into_iter().flatten() {
             let path = entry.unwrap().path();
             if path.extension().is_none_or(|extension| extension != "rfy") {
@@ -204,7 +208,8 @@ fn the_specified_test_vector_is_written() {
     assert_eq!(outputs[1], Values::Sums(numbers("the logits `")));
 }
 
-/// A reader written from `SPEC.md` alone decodes every golden container and agrees on every logit.
+/// Checks that a reader written from `SPEC.md` alone decodes every golden container and agrees on
+/// every logit.
 #[test]
 fn a_reader_from_the_specification_alone_agrees() {
     let reader = folder().with_file_name("reader.py");

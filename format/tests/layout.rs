@@ -1,4 +1,4 @@
-//! What views say about a block, against the numbers it was written from.
+//! Compares the properties that views report of a block with the numbers it was written from.
 
 use proptest::prelude::*;
 use rarefy_format::{
@@ -7,7 +7,7 @@ use rarefy_format::{
 };
 use rarefy_test_support::networks;
 
-/// Counts the weights of a layer that are not 0.
+/// Returns the number of nonzero weights of a layer.
 fn nonzeros(layer: &LayerSpec) -> usize {
     match &layer.weights {
         WeightsSpec::None => 0,
@@ -51,7 +51,7 @@ proptest! {
     }
 }
 
-/// The figures of a block drawn by hand, one per encoding.
+/// Checks the sizes of the parts of blocks drawn by hand, one per encoding.
 #[test]
 fn the_parts_of_a_layer_drawn_by_hand_are_known() {
     // Five inputs, two rows of one and two weights.
@@ -63,11 +63,11 @@ fn the_parts_of_a_layer_drawn_by_hand_are_known() {
     for (encoding, [positions, values, biases, parameters, value_bits]) in [
         (Encoding::Dense, [0, 10, 8, 0, 8]),
         (Encoding::Csr, [4 + 6, 3, 8, 0, 8]),
-        // One run of two rows of two words (the first filled up): 8 bytes of words with 3 of 16
-        // bits of index, a head, the end, the mask.
+        // One run of two rows of two words (the first row padded): 8 bytes of words with 3 of 16
+        // bits for the index, a header, the end, the mask.
         (Encoding::Words, [4 + 4 + 2, 6, 8, 4, 13]),
         // Starts of three pairs in 8 bytes, the empty block, the counts of two blocks, and three
-        // words with 1 of 16 bits of index, each after 2 bytes of padding.
+        // words with 1 of 16 bits for the index, each after 2 bytes of padding.
         (Encoding::Columns, [8 + 4 + 8 + 6, 6, 8, 4, 15]),
     ] {
         let layer = LayerSpec::dense(encoding, 0, vec![3, -3], integers(encoding));
@@ -90,7 +90,8 @@ fn the_parts_of_a_layer_drawn_by_hand_are_known() {
     }
 }
 
-/// The walk for engines without maps reads chains of dense layers and nothing else.
+/// Checks that the iterator for engines without maps yields the layers of chains of dense layers,
+/// and no others.
 #[test]
 fn the_lean_walk_yields_no_layers_of_other_networks() {
     let mut seen = [0, 0];
@@ -115,7 +116,7 @@ fn the_lean_walk_yields_no_layers_of_other_networks() {
     assert!(seen.iter().all(|&count| count > 50), "{seen:?}");
 }
 
-/// The bound against the sums of the worst inputs, found by trying all of them.
+/// Compares the range of sums with the sums of all extreme inputs.
 #[test]
 fn the_range_of_sums_is_that_of_the_worst_inputs() {
     let layer = LayerSpec::dense(

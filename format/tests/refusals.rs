@@ -1,4 +1,4 @@
-//! Each error of the parser, provoked by a forged container with a correct checksum.
+//! Provokes each error of the parser with a forged container whose checksum is correct.
 
 use std::collections::BTreeSet;
 
@@ -300,7 +300,7 @@ const FORGERIES: &[Forgery] = &[
     (maps, &[(map::STARTS, &[0])], E::RowLengths { layer: 2, stated: 0, found: 1 }),
     (maps, &[(map::STARTS + 2, &[7])], E::NotZero { layer: 2, found: 7 }),
     (maps, &[(map::EMPTY, &[1])], E::NotZero { layer: 2, found: 1 }),
-    // No words, a section too many, one too long, one too few.
+    // No words, one section too many, one too long, one missing.
     (maps, &[(map::COUNTS + 1, &[0, 0])], E::RowLengths { layer: 2, stated: 2, found: 4 }),
     (maps, &[(map::COUNTS, &[1])], E::RowLengths { layer: 2, stated: 5, found: 4 }),
     (maps, &[(map::COUNTS + 1, &[0x18])], E::RowLengths { layer: 2, stated: 5, found: 4 }),
@@ -396,7 +396,7 @@ fn every_error_occurs_and_has_a_one_line_message() {
             "{text}"
         );
     }
-    // Every variant has a line of its own in the implementation of `Display`.
+    // Every variant has a line of its own in the `Display` implementation.
     let source = include_str!("../src/error.rs");
     let variants = source.split("            E::").skip(1);
     let variants = variants.map(|line| line.split(' ').next().unwrap_or_default());

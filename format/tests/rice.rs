@@ -1,4 +1,4 @@
-//! The entropy-coded encoding: blocks are read as written, and arbitrary bytes are harmless.
+//! Tests the entropy-coded encoding: blocks are read as written, and arbitrary bytes are harmless.
 
 use proptest::prelude::*;
 use rarefy_format::rice::{Pattern, Rice, RiceError, RiceRow, Summary, unit_order, write_rice};
@@ -134,7 +134,7 @@ proptest! {
             }
             block[place] = byte;
         }
-        // The bits end after the head, and the drawn layers have at least four bytes of them.
+        // The bits follow the header, and the drawn layers have at least four bytes of them.
         let (codebook, selected) = (block[0] >> 4 & 1 != 0, block[0] >> 6 & 1 != 0);
         let entries = if codebook { 2 + usize::from(block[4]) } else { 0 };
         let front = 4 + entries + if selected { 2 } else { 0 };
@@ -206,7 +206,7 @@ fn rows_without_a_block_are_rejected() {
             "{weights:?}"
         );
     }
-    // Biases have 24 bits, besides trailing zeros that all have in common.
+    // Biases have 24 bits, besides the trailing zeros that all of them share.
     for (bias, more) in [((1 << 23) - 1, 1), (-(1 << 23) + 1, -2)] {
         let written = |bias, shift: u32| {
             let row = RiceRow {

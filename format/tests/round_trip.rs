@@ -1,4 +1,4 @@
-//! Networks are read as written.
+//! Tests that networks are read as they were written.
 
 use proptest::prelude::*;
 use rarefy_format::{Model, NetworkSpec, WriteError, write};

@@ -63,8 +63,8 @@ impl<'m> Engine<'m> {
     }
 }
 
-/// Returns the class: the index of the largest of `logits`, of the first of them if there are
-/// several, 0 if there are none.
+/// Returns the class: the index of the largest of `logits`, the first one of a tie; 0 if there are
+/// none.
 ///
 /// ```
 /// assert_eq!(rarefy_runtime::argmax(&[-3, 8, 8, 1]), 1);

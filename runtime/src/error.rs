@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-/// The container is not aligned to 4 bytes, as the kernels need it.
+/// The container is not aligned to 4 bytes, as the kernels require.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Misaligned {

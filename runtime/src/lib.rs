@@ -1,14 +1,16 @@
-//! The engine that runs neural networks in `.rfy` containers in place, on microcontrollers and hosts.
+//! The engine: it runs neural networks in `.rfy` containers in place, on microcontrollers and
+//! hosts.
 //!
-//! It uses no heap and no global state, and it never panics. A [`Model`](rarefy_format::Model) has
-//! been validated once, so only an input or an arena of the wrong length can fail an inference, and
-//! both are errors. All arithmetic is on integers (except in the `csr-f32` encoding), and every
-//! kernel computes the same bits on every target: a prediction on the host *is* the prediction on
-//! the device.
+//! It uses no heap and no global state, and it never panics. A [`Model`](rarefy_format::Model) is
+//! validated once, so an inference fails only if the input or the arena has the wrong length, and
+//! then returns an error. All arithmetic is on integers (except in the `csr-f32` encoding), and
+//! every kernel computes the same bits on every target: a prediction on the host *is* the
+//! prediction on the device.
 //!
-//! The features are those of `rarefy-format`: one per encoding, `maps` (convolutions and pooling) and
-//! `residual`. A device turns off what its model does not need; neither the kernel nor the check of
-//! it is linked then. The feature `defmt` implements `defmt::Format` for the error types.
+//! The features are those of `rarefy-format`: one per encoding, `maps` (convolutions and pooling)
+//! and `residual`. If a device turns off the features that its model does not need, neither their
+//! kernels nor their validation is linked. The feature `defmt` implements `defmt::Format` for the
+//! error types.
 //!
 //! # Examples
 //!
@@ -44,8 +46,8 @@
 #![deny(unsafe_code, unsafe_op_in_unsafe_fn)]
 #![deny(clippy::missing_safety_doc, clippy::undocumented_unsafe_blocks)]
 
-// Cargo unifies the features that the crates of a program ask for: `chain` relies on a parser that
-// rejects everything but chains of dense layers.
+// Cargo unifies the features of all crates in a program, but `chain` relies on a parser that
+// rejects everything except chains of dense layers.
 #[cfg(not(any(feature = "maps", test)))]
 const _: () = assert!(
     !rarefy_format::MAPS,

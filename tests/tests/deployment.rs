@@ -1,4 +1,5 @@
-//! From training to the engine through the libraries: a network is deployed as it was trained.
+//! Tests the path from training to the engine through the libraries: a container must compute what
+//! was trained.
 //!
 //! Short runs on the digits are folded, stripped, quantized, written and executed. Stripped f32
 //! networks are compared with candle's own forward pass on the population statistics, containers
@@ -24,7 +25,7 @@ use rarefy_trainer::pruning::effective::{self, Mode};
 use rarefy_trainer::pruning::{Masks, Pruner, Source, Target};
 use rarefy_trainer::training::{Recipe, run};
 
-/// The largest difference of a class score, relative to the largest score of the image.
+/// The largest tolerated difference of a class score, relative to the largest score of the image.
 const TOLERANCE: f64 = 1e-4;
 
 fn data() -> &'static Dataset {
@@ -47,7 +48,7 @@ fn recipe(pruner: &str, target: Target, compression: f64) -> Recipe {
     }
 }
 
-/// Trains by `recipe` in `folder`.
+/// Trains `recipe` in `folder`.
 fn train(recipe: &Recipe, folder: &Path) -> FinishedRun {
     let never = AtomicBool::new(false);
     run::run(
@@ -68,7 +69,7 @@ fn thousand() -> Split {
     data().test.select(0..1000)
 }
 
-/// Computes the class scores of the first 1,000 test digits by candle, with batch norms on the
+/// Computes the class scores of the first 1,000 test digits with candle; batch norms use the
 /// population statistics of all training digits.
 fn candle_scores(graph: &Graph, state: &State) -> Vec<Vec<f32>> {
     let network = Network::new(graph, state, &Device::Cpu).unwrap();
@@ -87,7 +88,7 @@ fn candle_scores(graph: &Graph, state: &State) -> Vec<Vec<f32>> {
     scores
 }
 
-/// Computes the class scores of the first 1,000 test digits by `network`.
+/// Computes the class scores of the first 1,000 test digits with `network`.
 fn scores(network: &deploy::Network) -> Vec<Vec<f32>> {
     let images = thousand();
     (0..images.len())
@@ -113,7 +114,7 @@ fn agree(found: &[Vec<f32>], expected: &[Vec<f32>], what: &str) {
     }
 }
 
-/// Counts the hidden units.
+/// Returns the number of hidden units.
 fn units(network: &deploy::Network) -> usize {
     let hidden = network.layers.iter().rev().skip(1);
     hidden.map(Layer::outputs).sum()
@@ -142,7 +143,7 @@ struct Figures {
     instructions: u64,
 }
 
-/// Deploys a run, and checks each step against another implementation of it.
+/// Deploys a run and checks each step against another implementation.
 fn deploys(run: &FinishedRun, folder: &Path) {
     // Folding and stripping, against candle on the trained weights.
     let (state, _) = State::load(&folder.join("weights.safetensors")).unwrap();
@@ -267,9 +268,9 @@ fn a_direct_run_with_detached_units_is_deployed_as_it_was_trained() {
     deploys(&run, folder.path());
 }
 
-/// Returns masks of `graph` with all kinds of detached units: in the first layer every third reads
-/// nothing and every seventh is not read; in the second every tenth reads only those that read
-/// nothing, and every eighth is not read.
+/// Returns masks of `graph` with detached units of all kinds. In the first layer, every third unit
+/// reads nothing and every seventh is not read. In the second, every tenth reads only units that
+/// read nothing, and every eighth is not read.
 fn with_detached_units(graph: &Graph) -> Masks {
     let tensors = graph.prunable();
     Masks::from_fn(&tensors, |tensor, element| {
@@ -286,7 +287,7 @@ fn with_detached_units(graph: &Graph) -> Masks {
     })
 }
 
-/// With masks that are not effective, units that read nothing still output constants.
+/// Tests masks that are not effective: units that read nothing still output constants.
 #[test]
 fn stripping_keeps_the_constants_of_units_that_read_nothing() {
     let graph = lenet();

@@ -1,4 +1,5 @@
-//! Networks emitted as Rust compute, once compiled, the logits of the reference implementation.
+//! Tests that networks emitted as Rust code, once compiled, compute the logits of the reference
+//! implementation.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -12,12 +13,12 @@ use rarefy_format::{
 use rarefy_test_support::networks::{self, Random};
 use rarefy_trainer::deploy::emit::{EmitError, MOST_WEIGHTS, rust};
 
-/// The number of networks, which are compiled together.
+/// The number of networks, all of which are compiled together.
 const NETWORKS: usize = 70;
 /// The number of inputs per network.
 const INPUTS: usize = 4;
 
-/// Compiles a file of the folder with the compiler that cargo uses.
+/// Compiles `file` in `folder` with the compiler that cargo uses.
 fn compile(folder: &Path, file: &str, options: &[&str]) {
     let rustc = option_env!("RUSTC").unwrap_or("rustc");
     let mut command = Command::new(rustc);
@@ -36,8 +37,8 @@ fn identity(operation: Operation, values: usize) -> LayerSpec {
     }
 }
 
-/// Returns a network over 4 x 4 values of these layers, and one that copies the output of the
-/// last.
+/// Returns a network over 4 x 4 values of these layers, followed by a layer that copies the output
+/// of the last.
 fn network(mut layers: Vec<LayerSpec>, values: usize) -> NetworkSpec {
     layers.push(identity(Operation::Dense, values));
     let input = Shape {
@@ -113,8 +114,8 @@ fn printed(library: &str, main: &str) -> Vec<String> {
 
 #[test]
 fn compiled_code_computes_the_logits_of_the_network() {
-    // Warnings are errors, debug assertions detect sums that wrap, and there is no heap or unsafe
-    // code.
+    // Warnings are errors, debug assertions detect overflowing sums, and there is neither a heap
+    // nor unsafe code.
     let mut library = "#![no_std]\n#![forbid(unsafe_code)]\n#![deny(warnings)]\n".to_owned();
     let mut main = "fn main() {\n".to_owned();
     let mut expected = Vec::new();
@@ -126,7 +127,7 @@ fn compiled_code_computes_the_logits_of_the_network() {
         }
         let plain = plain.get(seed as usize).cloned();
         let network = plain.unwrap_or_else(|| networks::any(seed));
-        // Some random networks do not fit a container, and some have floats.
+        // Some random networks do not fit a container, and some contain floats.
         if write(&network).is_err() {
             continue;
         }
@@ -200,7 +201,7 @@ fn networks_that_code_cannot_represent_are_rejected() {
     assert_eq!(rust(&floats, "model.rfy", 0), Err(EmitError::Floats(1)));
 }
 
-/// The example that the firmware is linted with is emitted from a golden container.
+/// Tests that the example which the firmware is linted with is the code of a golden container;
 /// `RAREFY_BLESS=1` writes it.
 #[test]
 fn the_example_of_the_firmware_is_emitted() {

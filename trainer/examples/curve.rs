@@ -1,5 +1,5 @@
-//! Prints the effective compression of random pruning at every direct compression (paper, figure 1):
-//! uniform quotas against ideal gas quotas.
+//! Prints the effective compression of random pruning for every direct compression: uniform quotas
+//! compared with ideal gas quotas (figure 1 of the paper).
 //!
 //! ```sh
 //! cargo run --release -p rarefy-trainer --example curve -- lenet-300-100
@@ -18,7 +18,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let source = Source::new(&graph);
 
     for name in ["random/uniform", "random/igq"] {
-        // One pass over the network answers for every budget at once.
+        // A single pass over the network serves every budget.
         let ordering = Pruner::by_name(name)?.order(&source, 1e4)?;
         let curve = Curve::new(&graph, &ordering, name, Mode::Exact, 1e4);
         println!("{name}\n  direct  effective");

@@ -1,10 +1,10 @@
-//! Files that appear whole or not at all.
+//! Writes files atomically: each appears whole or not at all.
 //!
-//! Everything Rarefy writes goes to a temporary name in the same folder first and is renamed
-//! when complete, so an interrupted run or a full disk leaves nothing half-written under the
-//! final name. The temporary file of `NAME` is called `.NAME.XXXXXX.rarefy-tmp` and locked while it
-//! is written: one that nobody holds is what a killed process left, and the next write of `NAME`
-//! removes it. Errors name the path and the system's reason.
+//! All output is written to a temporary file in the same folder and renamed when complete, so an
+//! interrupted run or a full disk leaves nothing half-written under the final name. The temporary
+//! file of `NAME` is called `.NAME.XXXXXX.rarefy-tmp` and is locked while it is written. A
+//! temporary file that no process has locked was left by a killed process; the next write of
+//! `NAME` removes it. Errors name the path and the system's reason.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
@@ -17,7 +17,7 @@ use tempfile::NamedTempFile;
 #[derive(Debug, thiserror::Error)]
 #[error("cannot {action} {path}: {source}{}", advice(.source))]
 pub struct FileError {
-    /// What was being done: "write", "read", "create the folder".
+    /// What was attempted: "write", "read", "create the folder".
     pub action: &'static str,
     /// The path at fault.
     pub path: String,
@@ -26,7 +26,7 @@ pub struct FileError {
 }
 
 impl FileError {
-    /// An error about `path` while doing `action`.
+    /// Returns an error of `action` on `path`.
     pub fn new(action: &'static str, path: &Path, source: io::Error) -> Self {
         Self {
             action,
@@ -36,7 +36,7 @@ impl FileError {
     }
 }
 
-/// What to do about the commonest reasons.
+/// Returns a remedy for the most common reasons.
 fn advice(source: &io::Error) -> &'static str {
     match source.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
@@ -52,24 +52,25 @@ fn advice(source: &io::Error) -> &'static str {
 /// Creates `folder` and its parents.
 ///
 /// # Errors
-/// When the system refuses.
+/// Returns an error if the system cannot create it.
 pub fn create_folder(folder: &Path) -> Result<(), FileError> {
     fs::create_dir_all(folder).map_err(|e| FileError::new("create the folder", folder, e))
 }
 
-/// Reads the whole of the ordinary file `path`.
+/// Reads the ordinary file `path`.
 ///
 /// # Errors
-/// When it is a device, a pipe or a folder, or the system refuses.
+/// Returns an error if it is a device, a pipe or a folder, or if it cannot be read.
 pub fn read(path: &Path) -> Result<Vec<u8>, FileError> {
     read_at_most(path, u64::MAX, "a file")
 }
 
-/// Reads the whole of the ordinary file `path`, which as `kind` ("a container") has at most `most`
-/// bytes. A longer one is not read.
+/// Reads the ordinary file `path`, unless it has more than `most` bytes; `kind` ("a container")
+/// names the kind of file that has this limit.
 ///
 /// # Errors
-/// When it is longer, a device, a pipe or a folder, or the system refuses.
+/// Returns an error if it is longer, if it is a device, a pipe or a folder, or if it cannot be
+/// read.
 pub fn read_at_most(path: &Path, most: u64, kind: &str) -> Result<Vec<u8>, FileError> {
     let read = || -> io::Result<Vec<u8>> {
         let too_long = |bytes: u64| {
@@ -82,7 +83,7 @@ pub fn read_at_most(path: &Path, most: u64, kind: &str) -> Result<Vec<u8>, FileE
         }
         let mut bytes = Vec::new();
         bytes.try_reserve_exact(usize::try_from(length).unwrap_or(usize::MAX))?;
-        // It may grow while it is read.
+        // The file may grow while it is read.
         let bound = most.saturating_add(1);
         File::open(path)?.take(bound).read_to_end(&mut bytes)?;
         let found = bytes.len() as u64;
@@ -97,7 +98,8 @@ pub fn read_at_most(path: &Path, most: u64, kind: &str) -> Result<Vec<u8>, FileE
 /// Returns the length in bytes of the ordinary file `path`.
 ///
 /// # Errors
-/// When it is a folder, a device or a pipe, which may have no end, or the system refuses.
+/// Returns an error if it is a folder, or a device or a pipe, which may have no end, or if the
+/// system cannot tell its length.
 pub(crate) fn ordinary_length(path: &Path) -> io::Result<u64> {
     let metadata = fs::metadata(path)?;
     if metadata.is_dir() {
@@ -110,18 +112,18 @@ pub(crate) fn ordinary_length(path: &Path) -> io::Result<u64> {
     Ok(metadata.len())
 }
 
-/// Writes `bytes` to `path`, all or nothing; parent folders are created.
+/// Writes `bytes` to `path` atomically; missing parent folders are created.
 ///
 /// # Errors
-/// When the system refuses; `path` is then as it was before.
+/// Returns an error if writing fails; `path` is then unchanged.
 pub fn write(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
     write_with(path, |file| file.write_all(bytes))
 }
 
-/// Lets `fill` write the contents of `path`, all or nothing; parent folders are created.
+/// Writes to `path` atomically what `fill` writes; missing parent folders are created.
 ///
 /// # Errors
-/// When the system or `fill` refuses; `path` is then as it was before.
+/// Returns an error if writing or `fill` fails; `path` is then unchanged.
 pub fn write_with(
     path: &Path,
     fill: impl FnOnce(&mut dyn Write) -> io::Result<()>,
@@ -134,7 +136,7 @@ pub fn write_with(
     let prefix = prefix(path.file_name().unwrap_or_default());
     remove_leftovers(&folder, &prefix);
     let whole = || -> io::Result<()> {
-        // Renaming would put a file in the place of a device or a pipe, `/dev/null` say.
+        // Renaming would replace a device or a pipe, such as `/dev/null`, by a file.
         if fs::metadata(path).is_ok_and(|there| !there.is_file() && !there.is_dir()) {
             let kind = io::ErrorKind::InvalidInput;
             return Err(io::Error::new(kind, "it is not an ordinary file"));
@@ -153,16 +155,17 @@ pub fn write_with(
     whole().map_err(|e| FileError::new("write", path, e))
 }
 
-/// How the names of temporary files end.
+/// The suffix of temporary names.
 const ENDING: &str = ".rarefy-tmp";
 
-/// Random letters in such a name.
+/// The number of random letters in a temporary name.
 const RANDOM: usize = 6;
 
-/// The longest part of a final name, in bytes, that its temporary name repeats: systems allow 255.
+/// The maximum number of bytes of a final name that its temporary name repeats; systems allow 255
+/// in all.
 const LONGEST: usize = 150;
 
-/// How the names of the temporary files of the final name `name` begin.
+/// Returns the prefix of the temporary names of the final name `name`.
 fn prefix(name: &OsStr) -> OsString {
     let mut prefix = OsString::from(".");
     if name.len() <= LONGEST {
@@ -175,35 +178,35 @@ fn prefix(name: &OsStr) -> OsString {
     prefix
 }
 
-/// Creates a locked file of a temporary name in `folder`, with the permissions of an ordinary one:
-/// those that the library would give it are for its owner alone.
+/// Creates and locks a temporary file in `folder`. It has the permissions of an ordinary file; by
+/// default, the library makes temporary files accessible only to their owner.
 fn temporary(folder: &Path, prefix: &OsStr) -> io::Result<NamedTempFile> {
     let mut builder = tempfile::Builder::new();
     builder.prefix(prefix).suffix(ENDING).rand_bytes(RANDOM);
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
-        // The system takes the user's umask from it.
+        // The system applies the user's umask.
         builder.permissions(fs::Permissions::from_mode(0o666));
     }
     loop {
         let file = builder.tempfile_in(folder).map_err(|error| {
-            // The library adds the temporary name, which nobody has asked for.
+            // The library's message contains the temporary name, which means nothing to the user.
             let reason = error.to_string();
             let reason = reason.split(" at path ").next().unwrap_or_default();
             io::Error::new(error.kind(), reason)
         })?;
-        // Where the system has no locks, nobody removes leftovers either.
+        // If the system has no locks, leftovers are never removed.
         let locked = file.as_file().lock().is_ok();
-        // Another process may have taken it for a leftover before it was locked.
+        // Another process may have removed the file as a leftover before it was locked.
         if !locked || file.path().exists() {
             return Ok(file);
         }
     }
 }
 
-/// Whether `name` is that of a temporary file of this module, whatever its final name, or of one
-/// as earlier versions called theirs: `.tmpXXXXXX`.
+/// Returns whether `name` is the name of a temporary file of this module, or of an earlier version
+/// of it: `.tmpXXXXXX`.
 pub fn is_temporary(name: &OsStr) -> bool {
     let name = name.as_encoded_bytes();
     let earlier = name.strip_prefix(b".tmp");
@@ -218,8 +221,8 @@ pub fn remove_all_leftovers(folder: &Path) {
     remove_leftovers(folder, OsStr::new("."));
 }
 
-/// Removes the temporary files in `folder` whose names begin with `prefix` and that no living
-/// process holds. One that cannot be removed stays: it does no harm.
+/// Removes the temporary files in `folder` whose names begin with `prefix` and that no process has
+/// locked. Files that cannot be removed do no harm and are ignored.
 fn remove_leftovers(folder: &Path, prefix: &OsStr) {
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         let (name, path) = (entry.file_name(), entry.path());
@@ -229,16 +232,16 @@ fn remove_leftovers(folder: &Path, prefix: &OsStr) {
         let Some(file) = ours.then(|| File::open(&path).ok()).flatten() else {
             continue;
         };
-        // Held until it is gone, so that its writer notices; see `temporary`.
+        // The lock is held until the file is removed, so that its writer notices; see `temporary`.
         if file.try_lock().is_ok() {
             let _ = fs::remove_file(&path);
         }
     }
 }
 
-/// Brings what was created, renamed and removed in `folder` to the disk, so that no later change
-/// survives a loss of power without the earlier ones. Not every system can; it is no reason to
-/// fail, for the files themselves are whole.
+/// Flushes the creations, renamings and removals in `folder` to the disk, so that no later change
+/// survives a power failure without the earlier ones. Failures are ignored, since not every system
+/// supports it and the files themselves are complete.
 pub fn sync_folder(folder: &Path) {
     if cfg!(unix) {
         let _ = File::open(folder).and_then(|folder| folder.sync_all());
@@ -266,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn leftovers_of_the_dead_are_removed_and_nothing_else() {
+    fn files_left_by_killed_processes_are_removed_and_no_others() {
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| folder.path().join(name);
         for name in [
@@ -288,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn names_as_long_as_they_get_can_be_written() {
+    fn the_longest_names_can_be_written() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("ü".repeat(127));
         write(&path, b"whole").unwrap();
@@ -297,7 +300,7 @@ mod tests {
 
     #[cfg(target_os = "linux")]
     #[test]
-    fn a_folder_that_takes_no_files_is_told_with_the_name_asked_for() {
+    fn a_failed_write_names_the_final_path() {
         let error = write(Path::new("/proc/new"), b"").unwrap_err().to_string();
         assert!(error.starts_with("cannot write /proc/new: "), "{error}");
         assert!(!error.contains(".tmp"), "{error}");
@@ -305,7 +308,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn what_is_no_file_is_not_replaced_by_one() {
+    fn a_socket_is_not_replaced() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("socket");
         let _socket = std::os::unix::net::UnixListener::bind(&path).unwrap();

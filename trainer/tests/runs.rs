@@ -1,5 +1,5 @@
-//! Runs by the library: which phases a pruner has, what the pruned phase starts from, and that an
-//! interruption changes nothing.
+//! Tests training runs through the library: the phases of each pruner, the initial weights of the
+//! pruned phase, and that interruptions do not change the result.
 
 use std::cell::RefCell;
 use std::fs;
@@ -37,8 +37,8 @@ fn recipe(pruner: &str) -> Recipe {
     }
 }
 
-/// A run in `folder` that is stopped after `epochs` epochs, if that many come; with the phases and
-/// losses of the epochs.
+/// Trains in `folder` and stops after `epochs` epochs, if there are as many. Returns the report,
+/// and the phase and loss of each epoch.
 fn run(
     recipe: &Recipe,
     folder: &Path,
@@ -73,7 +73,7 @@ fn phases(epochs: &[(String, f64)]) -> Vec<&str> {
 }
 
 #[test]
-fn dense_trains_the_dense_network_and_nothing_else() {
+fn the_pruner_dense_trains_only_the_dense_network() {
     let folder = tempfile::tempdir().unwrap();
     let (report, epochs) = whole(&recipe("dense"), &folder.path().join("dense"));
     assert_eq!(phases(&epochs), ["dense", "dense"]);
@@ -83,7 +83,7 @@ fn dense_trains_the_dense_network_and_nothing_else() {
     let graph = architecture::by_name("lenet-300-100").unwrap();
     let masks = Masks::load(&graph, &folder.path().join("dense/masks.safetensors")).unwrap();
     assert_eq!(masks, Masks::dense(&graph));
-    // It is the dense network that a pruner which needs one trains.
+    // A pruner that needs a dense network trains the same one.
     whole(&recipe("lamp"), &folder.path().join("lamp"));
     let state = |file: &str| State::load(&folder.path().join(file)).unwrap().0;
     assert_eq!(
@@ -93,7 +93,7 @@ fn dense_trains_the_dense_network_and_nothing_else() {
 }
 
 #[test]
-fn a_file_of_weights_takes_the_place_of_dense_training() {
+fn given_weights_replace_dense_training() {
     let folder = tempfile::tempdir().unwrap();
     let of = |name: &str| folder.path().join(name);
     let trained = recipe("magnitude/global");
@@ -108,11 +108,11 @@ fn a_file_of_weights_takes_the_place_of_dense_training() {
     };
     let (found, epochs) = whole(&given, &of("given"));
     assert_eq!(phases(&epochs), ["pruned", "pruned"]);
-    // The given network's own accuracy is what it was when it had been trained.
+    // The accuracy of the given network is the accuracy it had after training.
     assert_eq!(found.accuracy, expected.accuracy);
     assert_eq!(found.weights, expected.weights);
 
-    // Another folder's file is not taken for it, nor one that changed.
+    // Another folder's file is rejected, and so is a file that has changed.
     let strange = Recipe {
         weights_fingerprint: Some("0".repeat(64)),
         ..given.clone()
@@ -157,7 +157,7 @@ fn fine_tuning_starts_where_the_dense_network_ended() {
 }
 
 #[test]
-fn an_interrupted_run_goes_on_to_the_same_end() {
+fn an_interrupted_run_resumes_to_the_same_result() {
     let folder = tempfile::tempdir().unwrap();
     for (pruner, after, epochs) in [
         ("lamp", After::Finetune, 4),
@@ -193,7 +193,7 @@ fn an_interrupted_run_goes_on_to_the_same_end() {
 }
 
 #[test]
-fn a_run_stays_on_the_kind_of_device_it_began_on() {
+fn a_run_cannot_resume_on_another_kind_of_device() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("run");
     let ours = recipe("dense");
@@ -208,7 +208,7 @@ fn a_run_stays_on_the_kind_of_device_it_began_on() {
         refused.contains("device \"cpu\", not \"cuda\""),
         "{refused}"
     );
-    // Nor does a recipe say one and use another.
+    // A recipe with one kind of device cannot run on another.
     let refused = run(&elsewhere, &folder.path().join("other"), 9)
         .0
         .unwrap_err();

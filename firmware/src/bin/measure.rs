@@ -1,8 +1,8 @@
-//! Runs the model on every sample and logs its logits, its cost and the depth of the stack.
+//! Runs the model on every sample and logs the logits, the cost and the stack depth.
 //!
 //! The workstation (`rarefy measure`) reads a line per sample, compares every logit with its own,
 //! and converts ticks to instructions or cycles. The program fails with one line if the engine
-//! rejects the model, or if the stack runs into the static data.
+//! rejects the model, or if the stack overwrites static data.
 #![no_std]
 #![no_main]
 
@@ -19,7 +19,7 @@ use rarefy_runtime::{Arena, Engine, argmax};
 include!(concat!(env!("OUT_DIR"), "/model.rs"));
 
 /// Computes the logits and the class of `input`, as a device does. Returns `None` if the engine
-/// rejects the input. Out of line, so that its stack is not the program's.
+/// rejects the input. Kept out of line, so that its stack does not merge with the program's.
 #[inline(never)]
 fn infer<'a>(engine: &Engine<'_>, input: &[u8], arena: &'a mut [u32]) -> Option<&'a [i32]> {
     let logits = engine.infer(input, arena).ok()?;

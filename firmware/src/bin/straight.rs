@@ -1,9 +1,10 @@
-//! Runs a network that was emitted as code on every sample, as `measure` runs a container.
+//! Runs a network emitted as code on every sample, as `measure` runs a container.
 //!
-//! It logs the same lines and counts the same way, but there is no model to load and no arena.
+//! It logs the same lines and measures in the same way, but there is no model to load and no
+//! arena.
 #![no_std]
 #![no_main]
-// Of what the build script generates, only the samples are used: the model is code here.
+// Only the samples are used of what the build script generates; the model is code here.
 #![allow(dead_code)]
 
 use core::hint::black_box;

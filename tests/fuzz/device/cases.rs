@@ -1,4 +1,4 @@
-//! Cases for the device: a container, inputs, and the logits that the host's engine gives.
+//! Cases for the device: a container, inputs, and the logits that the host's engine computes.
 
 use std::fmt;
 

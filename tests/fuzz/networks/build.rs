@@ -1,4 +1,4 @@
-//! The graph of a plan.
+//! Builds the graph of a plan.
 
 use rarefy_trainer::graph::{Graph, Operation, Padding, Window};
 
@@ -10,7 +10,7 @@ pub(crate) fn graph(plan: &Plan) -> Graph {
     let mut builder = Builder {
         graph: Graph::new("random", plan.input),
     };
-    // The node that each step ends with.
+    // The last node of each step.
     let mut ends = vec![0];
     for step in &plan.steps {
         let source = ends[ends.len() - 1 - step.back.min(ends.len() - 1)];
@@ -27,26 +27,26 @@ pub(crate) fn graph(plan: &Plan) -> Graph {
     builder.graph
 }
 
-/// A graph as it grows.
+/// A graph under construction.
 struct Builder {
     graph: Graph,
 }
 
 impl Builder {
-    /// Appends `operation`, named after its kind and its place.
+    /// Appends `operation`, named after its kind and its index.
     fn push(&mut self, kind: &str, operation: Operation, sources: &[usize]) -> usize {
         let name = format!("{kind}{}", self.graph.nodes().len());
         let pushed = self.graph.push_from(&name, operation, sources);
         pushed.expect("a step that fits")
     }
 
-    /// The map that `node` gives, if it gives one.
+    /// Returns the output shape of `node` if it is a map.
     fn map(&self, node: usize) -> Option<[usize; 3]> {
         self.graph.nodes()[node].shape.as_slice().try_into().ok()
     }
 
-    /// Appends a step that reads `source`, of those that end with `ends`; its last node, or none where
-    /// it does not fit.
+    /// Appends a step that reads `source`; `ends` are the last nodes of the steps before it.
+    /// Returns the step's last node, or `None` if the step does not fit.
     fn step(&mut self, source: usize, kind: StepKind, ends: &[usize]) -> Option<usize> {
         match kind {
             StepKind::Conv {
@@ -77,11 +77,11 @@ impl Builder {
             StepKind::Dense { units, tail } => Some(self.dense(source, units, tail)),
             StepKind::Add { other, relu } => {
                 let nodes = self.graph.nodes();
-                let alike = ends
+                let equal = ends
                     .iter()
                     .filter(|end| nodes[**end].shape == nodes[source].shape);
-                let alike: Vec<usize> = alike.copied().collect();
-                let sum = self.push("add", Operation::Add, &[source, alike[other % alike.len()]]);
+                let equal: Vec<usize> = equal.copied().collect();
+                let sum = self.push("add", Operation::Add, &[source, equal[other % equal.len()]]);
                 Some(self.relu_if(relu, sum))
             }
             StepKind::Block {
@@ -104,7 +104,7 @@ impl Builder {
         }
     }
 
-    /// What follows layer `node`.
+    /// Appends the operations that follow layer `node`, and returns the last of them.
     fn tail(&mut self, mut node: usize, tail: Tail) -> usize {
         if tail.norm {
             node = self.push("bn", Operation::BatchNorm, &[node]);
@@ -154,7 +154,7 @@ impl Builder {
         self.tail(dense, tail)
     }
 
-    /// A residual block.
+    /// Appends a residual block and returns its last node.
     fn block(
         &mut self,
         source: usize,
@@ -187,7 +187,7 @@ impl Builder {
     }
 }
 
-/// Returns a graph in a few words a node.
+/// Returns `graph` as text, with a few words per node.
 #[must_use]
 pub(crate) fn describe(graph: &Graph) -> String {
     let window = |window: &Window| {
@@ -209,7 +209,7 @@ pub(crate) fn describe(graph: &Graph) -> String {
             _ => String::new(),
         };
         format!(
-            "    {} of {:?} gives {:?} {what}",
+            "    {} of {:?} -> {:?} {what}",
             node.name, node.sources, node.shape
         )
     });

@@ -1,4 +1,4 @@
-//! A case: a plan by its number, checked, and the report of a failure.
+//! Checks the plan of a case and reports its failure.
 
 use std::fmt;
 
@@ -8,20 +8,21 @@ use super::kept::Kept;
 use super::plan::Plan;
 use super::shrink::shrink;
 
-/// A network that differs from the oracle.
+/// A network for which the trainer or the engine differs from an oracle.
 #[derive(Debug, Clone)]
 pub(crate) struct Failure {
     seed: u64,
     case: u64,
     plan: Plan,
-    /// How it differs.
+    /// The difference.
     pub(crate) fault: Fault,
 }
 
-/// Checks case `case` of the run with `seed`, adding to `counts`, and returns its containers.
+/// Checks case `case` of the run with `seed`, adds to `counts`, and returns the network's
+/// containers.
 ///
 /// # Errors
-/// How it differs from the oracle.
+/// Returns the difference from the oracle.
 pub(crate) fn case(seed: u64, case: u64, counts: &mut Counts) -> Result<Vec<Kept>, Box<Failure>> {
     let plan = Plan::draw(seed, case);
     counts.networks += 1;
@@ -39,7 +40,8 @@ pub(crate) fn case(seed: u64, case: u64, counts: &mut Counts) -> Result<Vec<Kept
 }
 
 impl Failure {
-    /// Returns what differs, the smallest network found that still does, and the command that repeats it.
+    /// Returns a report: the fault, the smallest network found that still has it, and the command
+    /// that repeats the case.
     pub(crate) fn report(&self) -> String {
         let Failure { seed, case, .. } = self;
         let (plan, smaller) = shrink(&self.plan, &self.fault);

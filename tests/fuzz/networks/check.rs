@@ -1,4 +1,4 @@
-//! One network through all steps.
+//! Takes one network through all steps.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -18,9 +18,9 @@ use super::{build, deployed, folded, known, masks};
 /// A difference from the oracle.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Fault {
-    /// The step at fault.
+    /// The step that differs.
     pub(crate) step: &'static str,
-    /// What is wrong.
+    /// The difference, as a sentence.
     pub(crate) what: String,
 }
 
@@ -30,16 +30,16 @@ pub(crate) fn fault<T>(step: &'static str, what: impl Into<String>) -> Result<T,
     Err(Fault { step, what })
 }
 
-/// What was checked.
+/// Counts of the checks made.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Counts {
-    /// Networks.
+    /// The number of networks.
     pub(crate) networks: usize,
-    /// How often each thing happened.
+    /// The number of times that each event occurred.
     pub(crate) seen: BTreeMap<String, usize>,
-    /// Signal to noise of containers, in dB, by weight type.
+    /// The signal-to-noise ratios of containers, in dB, by weight type.
     pub(crate) noise: BTreeMap<String, Vec<f64>>,
-    /// Containers of the last network.
+    /// The containers of the last network.
     pub(crate) kept: Vec<Kept>,
 }
 
@@ -49,7 +49,7 @@ impl Counts {
         *self.seen.entry(what.into()).or_default() += 1;
     }
 
-    /// Adds those of another run.
+    /// Adds the counts of another run.
     pub(crate) fn add(&mut self, other: Counts) {
         self.networks += other.networks;
         for (what, count) in other.seen {
@@ -84,39 +84,39 @@ impl fmt::Display for Counts {
     }
 }
 
-/// A network with parameters and what it should compute.
+/// A network with its parameters and the scores that it should compute.
 pub(crate) struct Subject {
     pub(crate) graph: Graph,
     pub(crate) state: State,
     pub(crate) masks: Masks,
     pub(crate) keep: Vec<Vec<bool>>,
     pub(crate) pixels: (f32, f32),
-    /// Pixels.
+    /// The images as pixels.
     pub(crate) images: Vec<Vec<u8>>,
-    /// The same, normalised.
+    /// The images, normalised.
     pub(crate) normal: Vec<Vec<f64>>,
-    /// The class scores of each image.
+    /// The class scores per image.
     pub(crate) scores: Vec<Vec<f64>>,
-    /// How far rounding to f32 may move a score, relative to the largest.
+    /// The change of a score that rounding to f32 can cause, relative to the largest score.
     pub(crate) rounding: f64,
-    /// The same of each unit's mean and variance, by node.
+    /// The same for the mean and variance of each unit, by node.
     pub(crate) moments: Vec<Vec<[f64; 2]>>,
 }
 
 impl Subject {
-    /// The images for calibration.
+    /// Returns the calibration images.
     pub(crate) fn calibration(&self) -> Vec<&[u8]> {
         let images = self.images[..values::IMAGES].iter();
         images.map(Vec::as_slice).collect()
     }
 
-    /// The largest score of all images.
+    /// Returns the largest magnitude of a score, over all images.
     fn largest(&self) -> f64 {
         let scores = self.scores.iter().flatten();
         scores.fold(1e-6, |most, score| most.max(score.abs()))
     }
 
-    /// Checks that `found` gives the scores of each image, but for rounding.
+    /// Checks that `found` returns the scores of each image, up to rounding.
     pub(crate) fn agrees(
         &self,
         step: &'static str,
@@ -128,7 +128,7 @@ impl Subject {
             let apart = distance(&found, expected) / self.largest();
             if found.len() != expected.len() || apart.is_nan() || apart > allowed {
                 let what = format!(
-                    "image {number} gives {found:?}, not {expected:?}: {apart:.1e} apart, {allowed:.1e} allowed"
+                    "image {number} has the scores {found:?}, not {expected:?}: {apart:.1e} apart, {allowed:.1e} allowed"
                 );
                 return fault(step, what);
             }
@@ -137,7 +137,7 @@ impl Subject {
     }
 }
 
-/// The largest difference of two images' scores.
+/// Returns the largest difference between the scores `found` and `expected` of an image.
 fn distance(found: &[f32], expected: &[f64]) -> f64 {
     let apart = found
         .iter()
@@ -152,10 +152,10 @@ fn distance(found: &[f32], expected: &[f64]) -> f64 {
     })
 }
 
-/// Checks the network of `plan`, adding to `counts`.
+/// Checks the network of `plan`, and adds to `counts`.
 ///
 /// # Errors
-/// The first difference from the oracle.
+/// Returns the first difference from an oracle.
 pub(crate) fn check(plan: &Plan, counts: &mut Counts) -> Result<(), Fault> {
     let graph = build::graph(plan);
     let keep = masks::check(plan, &graph, counts)?;
@@ -172,18 +172,18 @@ pub(crate) fn check(plan: &Plan, counts: &mut Counts) -> Result<(), Fault> {
         let Err(fault) = deployed::check(&subject, &stripped, options, counts) else {
             continue;
         };
-        match known::set_aside(&fault) {
-            Some(cause) => counts.count(format!("set aside: {cause}")),
+        match known::known_cause(&fault) {
+            Some(cause) => counts.count(format!("known: {cause}")),
             None => return Err(fault),
         }
     }
     Ok(())
 }
 
-/// As [`check()`], a panic being a fault.
+/// Calls [`check()`] and turns a panic into a fault.
 ///
 /// # Errors
-/// The first difference from the oracle.
+/// Returns the first difference from an oracle.
 pub(crate) fn checked(plan: &Plan, counts: &mut Counts) -> Result<(), Fault> {
     let checked = catch_unwind(AssertUnwindSafe(|| check(plan, counts)));
     checked.unwrap_or_else(|panic| {
@@ -193,7 +193,7 @@ pub(crate) fn checked(plan: &Plan, counts: &mut Counts) -> Result<(), Fault> {
     })
 }
 
-/// `graph` with the parameters that `plan` draws, and its scores by the oracle.
+/// Returns `graph` with the parameters that `plan` draws and the scores that the oracle computes.
 fn subject(plan: &Plan, graph: Graph, keep: Vec<Vec<bool>>) -> Subject {
     let parameters = values::parameters(plan, &graph, &keep);
     let images: Vec<Vec<f64>> = parameters

@@ -1,4 +1,4 @@
-//! The container and what the engine computes from it.
+//! Checks the container and the logits that the engine computes from it.
 
 use rarefy_format::{AlignedBytes, Encoding, LayerSpec, Model, WeightsSpec};
 use rarefy_runtime::Engine;
@@ -15,7 +15,7 @@ use super::kept::Kept;
 use super::noise::{self, Rounding};
 use super::{refusals, values};
 
-/// Exports `network` and checks the container, its logits, and how far they are from the scores.
+/// Exports `network`, then checks the container, its logits, and their distance from the scores.
 pub(crate) fn check(
     subject: &Subject,
     network: &Network,
@@ -32,7 +32,7 @@ pub(crate) fn check(
         Ok(exported) => exported,
         Err(error) => {
             let reason = refusals::export(subject, network, options, &error)?;
-            counts.count(format!("refused: {reason}"));
+            counts.count(format!("rejected: {reason}"));
             return Ok(());
         }
     };
@@ -53,7 +53,7 @@ pub(crate) fn check(
     quality(step, subject, options, &logits, counts)
 }
 
-/// Checks that the container holds the integers it was written from.
+/// Checks that the container holds the integers that were written to it.
 fn holds(read: &Container, spec: &[LayerSpec]) -> Result<(), Fault> {
     let step = "container";
     for (index, (read, spec)) in read.layers.iter().zip(spec).enumerate() {
@@ -90,7 +90,7 @@ fn holds(read: &Container, spec: &[LayerSpec]) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Checks that no input whatever makes a sum leave 32 bits.
+/// Checks that no input can make a sum overflow 32 bits.
 fn sums_fit(read: &Container) -> Result<(), Fault> {
     for (index, layer) in read.layers.iter().enumerate() {
         let Weights::Integers(bias, rows) = &layer.weights else {
@@ -113,7 +113,7 @@ fn sums_fit(read: &Container) -> Result<(), Fault> {
             if i32::try_from(most).is_err() || i32::try_from(least).is_err() {
                 return fault(
                     "container",
-                    format!("sums of layer {index} may leave 32 bits"),
+                    format!("sums of layer {index} could overflow 32 bits"),
                 );
             }
         }
@@ -121,7 +121,8 @@ fn sums_fit(read: &Container) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Checks that the engine gives what the interpreter does, and returns the logits of each image.
+/// Checks that the engine computes what the interpreter does, and returns the logits of each
+/// image.
 fn run(
     subject: &Subject,
     bytes: &AlignedBytes,
@@ -130,7 +131,7 @@ fn run(
 ) -> Result<Vec<Vec<i32>>, Fault> {
     let model = match Model::parse(bytes) {
         Ok(model) => model,
-        Err(error) => return fault("engine", format!("refuses the container: {error}")),
+        Err(error) => return fault("engine", format!("rejects the container: {error}")),
     };
     let engine = match Engine::new(model) {
         Ok(engine) => engine,
@@ -142,14 +143,14 @@ fn run(
             Ok(mut values) => values.pop(),
             Err(what) => return fault("container", what),
         };
-        // An inference depends on nothing that lay in the arena.
+        // An inference does not depend on the previous content of the arena.
         let mut arena = vec![0xA5A5_A5A5 ^ number as u32; model.arena_words()];
         let found = match engine.infer(image, &mut arena) {
             Ok(found) => found.to_vec(),
             Err(error) => return fault("engine", error.to_string()),
         };
         if expected != Some(Values::Sums(found.clone())) {
-            let what = format!("image {number} gives {found:?}, not {expected:?}");
+            let what = format!("image {number} has the logits {found:?}, not {expected:?}");
             return fault("engine", what);
         }
         logits.push(found);
@@ -168,15 +169,16 @@ fn run(
     Ok(logits)
 }
 
-/// How much less than rounding explains a signal to noise may be, in dB: steps are powers of two apart,
-/// and few images tell noise roughly.
+/// The tolerated loss of signal-to-noise ratio, in dB, beyond what rounding explains. Steps are
+/// powers of two apart, and few images measure noise only roughly.
 const MARGIN: f64 = 14.0;
 
-/// A signal to noise that is enough whatever rounding explains, in dB: a mean over signed positions keeps their
-/// step, two bits coarser than its range asks for.
+/// A sufficient signal-to-noise ratio, in dB, whatever rounding explains. Average pooling over
+/// signed positions keeps their step, which is two bits coarser than its range requires.
 const ENOUGH: f64 = 12.0;
 
-/// What rounding does to weights in this type; none where it is so coarse that it explains anything.
+/// Returns how weights of this type are rounded; `None` if rounding is so coarse that any noise is
+/// possible.
 fn rounding(options: &Options) -> Option<Rounding> {
     let bits = match options.weights {
         WeightType::Int(bits @ 4..) => bits,
@@ -189,7 +191,7 @@ fn rounding(options: &Options) -> Option<Rounding> {
     })
 }
 
-/// Checks that the logits follow the scores about as well as rounding lets them.
+/// Checks that the noise of the logits is no larger than rounding explains.
 fn quality(
     step: &'static str,
     subject: &Subject,
@@ -224,7 +226,8 @@ fn quality(
     Ok(())
 }
 
-/// The signal to noise that rounding alone leaves, in dB: the least of some draws.
+/// Returns the signal-to-noise ratio that rounding alone causes, in dB: the smallest of several
+/// draws.
 fn explained(subject: &Subject, rounding: Rounding, scores: &[Vec<f64>]) -> f64 {
     let oracle = || Oracle::new(&subject.graph, &subject.state, &subject.keep);
     let draws = (0..3).map(|draw| {
@@ -236,8 +239,8 @@ fn explained(subject: &Subject, rounding: Rounding, scores: &[Vec<f64>]) -> f64 
     draws.fold(f64::INFINITY, f64::min)
 }
 
-/// How far `logits`, in the unit that fits them best, follow `scores`, in dB: of both only what varies
-/// from image to image. None where next to nothing of the scores does.
+/// Returns the signal-to-noise ratio of `logits` relative to `scores`, in dB, in the unit that
+/// fits them best. Only variation between images counts; returns `None` if the scores hardly vary.
 fn signal_to_noise(scores: &[Vec<f64>], logits: &[Vec<f64>]) -> Option<f64> {
     let (varying, means) = centred(scores);
     let (found, _) = centred(logits);
@@ -260,7 +263,7 @@ fn signal_to_noise(scores: &[Vec<f64>], logits: &[Vec<f64>]) -> Option<f64> {
     Some(10.0 * (signal / noise).log10())
 }
 
-/// `values` of images in a row, less the mean of each class; and the means.
+/// Returns the `values` of all images minus the mean of each class, concatenated, and the means.
 fn centred(values: &[Vec<f64>]) -> (Vec<f64>, Vec<f64>) {
     let classes = values.first().map_or(0, Vec::len);
     let mean = |class: usize| {

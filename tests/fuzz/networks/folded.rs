@@ -1,4 +1,4 @@
-//! The trainer's own forward pass, and the folded, stripped and sorted network.
+//! Checks the trainer's own forward pass, and the folded, stripped and sorted network.
 
 use candle_core::{DType, Device, Tensor};
 use rarefy_trainer::deploy::{Network, fold, order, strip};
@@ -10,7 +10,7 @@ use super::check::{Counts, Fault, Subject, fault};
 use super::values::IMAGES;
 use super::{pruning, refusals};
 
-/// Checks statistics and class scores of the trainer's own network.
+/// Checks the statistics and class scores of the trainer's own network.
 pub(crate) fn trained(subject: &Subject) -> Result<(), Fault> {
     let step = "forward pass of the trainer";
     let trained = || -> candle_core::Result<(Statistics, Vec<Vec<f32>>)> {
@@ -58,8 +58,8 @@ pub(crate) fn trained(subject: &Subject) -> Result<(), Fault> {
     subject.agrees(step, |image| scores[place(image).unwrap_or(0)].clone())
 }
 
-/// Checks folding and stripping; returns the network as it is quantized, or none where folding refuses
-/// with good reason.
+/// Checks folding and stripping; returns the network ready to be quantized, or `None` if folding
+/// rejects the network for a valid reason.
 pub(crate) fn check(subject: &Subject, counts: &mut Counts) -> Result<Option<Network>, Fault> {
     let folded = match fold::fold(
         &subject.graph,
@@ -70,7 +70,7 @@ pub(crate) fn check(subject: &Subject, counts: &mut Counts) -> Result<Option<Net
         Ok(folded) => folded,
         Err(error) => {
             let reason = refusals::fold(subject, &error)?;
-            counts.count(format!("refused: {reason}"));
+            counts.count(format!("rejected: {reason}"));
             return Ok(None);
         }
     };
@@ -82,19 +82,19 @@ pub(crate) fn check(subject: &Subject, counts: &mut Counts) -> Result<Option<Net
     subject.agrees("order", |image| sorted.scores(image))?;
     counts.count("networks folded and stripped");
     if sorted.layers.iter().any(|layer| layer.skip.is_some()) {
-        counts.count("networks with an addition left");
+        counts.count("networks with an addition");
     }
     Ok(Some(sorted))
 }
 
-/// Checks that each layer keeps the weights that are effective by positions, and no others than those that are
-/// by channels, but where a constant cannot become a bias.
+/// Checks which weights are left: all that are effective by positions, and none that are not
+/// effective by channels, unless a constant cannot become a bias.
 fn left(subject: &Subject, stripped: &Network, counts: &mut Counts) -> Result<(), Fault> {
     let step = "strip";
     let [exact, channels] = [Mode::Exact, Mode::Graph]
         .map(|mode| pruning::effective(&subject.graph, &subject.keep, mode));
     let tensors = subject.graph.prunable();
-    // What a padded convolution reads may stay although it is constant.
+    // Constant inputs of a padded convolution may remain.
     let pads = stripped.layers.iter().any(|layer| layer.pads());
     for (place, tensor) in tensors.iter().enumerate() {
         let node = &subject.graph.nodes()[tensor.node];
@@ -103,7 +103,7 @@ fn left(subject: &Subject, stripped: &Network, counts: &mut Counts) -> Result<()
         let (least, expected) = (count(&exact), count(&channels));
         let found = layer.map_or(0, |layer| layer.weights.nnz());
         let most = count(&subject.keep);
-        // A constant channel beside the map has weights of its own.
+        // An added constant channel has weights of its own.
         let shifted = layer.is_some_and(|layer| layer.original.1 != tensor.len() / tensor.shape[0]);
         if found < least || (!pads && found > expected) || (!shifted && found > most) {
             let what = format!(

@@ -1,6 +1,6 @@
-//! The oracle of what a graph computes: masked weights, link by link, in f64.
+//! The oracle for a graph's class scores: masked weights, link by link, in f64.
 //!
-//! Built on the links of the pruning oracle (one for each time that a weight is used), so it shares no
+//! It is built on the links of the pruning oracle, one per use of a weight, so it shares no
 //! indexing with the trainer's operators, the folded network or the engine.
 
 use std::cell::RefCell;
@@ -12,27 +12,27 @@ use rarefy_trainer::random::Random;
 
 use super::pruning::reachability::{Link, links};
 
-/// What batch norms add to a variance, as the reference does (Keras).
+/// The constant that batch norms add to a variance; the trainer has the same (Keras' default).
 pub(crate) const EPSILON: f64 = 1e-3;
 
-/// A graph with its parameters, ready to be run.
+/// A graph with its parameters, ready to run.
 pub(crate) struct Oracle<'a> {
     pub(crate) graph: &'a Graph,
-    /// Of each node.
+    /// The links of each node.
     links: Vec<Vec<Link>>,
-    /// The kernel of each node, masked; empty where it has none.
+    /// The masked kernel of each node; empty if it has none.
     pub(crate) kernels: Vec<Vec<f64>>,
-    /// The bias of each node, a value a unit.
+    /// The biases of each node, one per unit.
     pub(crate) biases: Vec<Vec<f64>>,
-    /// Of each batch norm: scale and shift of each unit, mean and variance.
+    /// The scale, shift, mean and variance of each unit of each batch norm.
     pub(crate) norms: Vec<Vec<[f64; 4]>>,
-    /// Draws the rounding of values, where they are to be rounded.
+    /// Draws the rounding errors of values, if values are to be rounded.
     rounding: Option<RefCell<Random>>,
 }
 
 impl<'a> Oracle<'a> {
-    /// `graph` with the parameters of `state` under `masks`. Running statistics that the state lacks are
-    /// 0 and 1.
+    /// Returns the oracle of `graph` with the parameters of `state` under `masks`. Running
+    /// statistics that `state` lacks are 0 and 1.
     #[must_use]
     pub(crate) fn new(graph: &'a Graph, state: &State, masks: &[Vec<bool>]) -> Self {
         let values = |name: &str, kind: &str, otherwise: f64, count: usize| -> Vec<f64> {
@@ -83,8 +83,8 @@ impl<'a> Oracle<'a> {
         oracle
     }
 
-    /// Moves every parameter, and from now on every value, at random as rounding to f32 could: how far
-    /// results then move says what rounding can do to them.
+    /// Changes every parameter, and from now on every value, at random by as much as rounding to
+    /// f32 could: the changes of the results show their sensitivity to rounding.
     pub(crate) fn round(&mut self, mut random: Random) {
         let kernels = self.kernels.iter_mut().chain(&mut self.biases).flatten();
         let norms = self.norms.iter_mut().flatten().flatten();
@@ -94,7 +94,7 @@ impl<'a> Oracle<'a> {
         self.rounding = Some(RefCell::new(random));
     }
 
-    /// The values of node `index`, those of the nodes before it being `values`.
+    /// Computes node `index` from the `values` of the nodes before it.
     pub(crate) fn node(&self, index: usize, values: &[Vec<f64>]) -> Vec<f64> {
         let node = &self.graph.nodes()[index];
         let units: usize = node.shape.iter().product();
@@ -105,7 +105,7 @@ impl<'a> Oracle<'a> {
                 .map(|link| (link, values[link.source][link.from]))
         };
         let mut given = vec![0.0; units];
-        // The largest that is added up.
+        // The largest term of each sum.
         let mut largest = vec![0.0_f64; units];
         match node.operation {
             Operation::Dense { .. } | Operation::Conv { .. } => {
@@ -144,7 +144,7 @@ impl<'a> Oracle<'a> {
                     let [scale, shift, mean, variance] = self.norms[index][link.to / plane];
                     let part = scale / (variance + EPSILON).sqrt();
                     given[link.to] = part * (value - mean) + shift;
-                    // The trainer adds `part * value` and the rest.
+                    // The trainer computes `part * value` and adds the rest.
                     largest[link.to] = (part * mean).abs();
                 }
             }
@@ -157,7 +157,7 @@ impl<'a> Oracle<'a> {
         given
     }
 
-    /// Rounds values, where they are to be, that are sums of numbers up to `largest`.
+    /// Rounds values that are sums of terms up to `largest`, if values are to be rounded.
     fn rounded(&self, given: &mut [f64], largest: &[f64]) {
         if let Some(random) = &self.rounding {
             for (value, largest) in given.iter_mut().zip(largest) {
@@ -167,7 +167,7 @@ impl<'a> Oracle<'a> {
         }
     }
 
-    /// The class scores of a normalised image.
+    /// Computes the class scores of a normalised image.
     #[must_use]
     pub(crate) fn scores(&self, image: &[f64]) -> Vec<f64> {
         let mut values = vec![image.to_vec()];
@@ -177,8 +177,8 @@ impl<'a> Oracle<'a> {
         values.pop().unwrap_or_default()
     }
 
-    /// Sets the mean and the (biased) variance of each batch norm to those of `images`, from the first on,
-    /// and returns them by node.
+    /// Sets the mean and the (biased) variance of each batch norm to those of `images`, from the
+    /// first batch norm to the last, and returns them by node.
     pub(crate) fn measure(&mut self, images: &[Vec<f64>]) -> Vec<Vec<[f64; 2]>> {
         let mut values: Vec<Vec<Vec<f64>>> =
             images.iter().map(|image| vec![image.clone()]).collect();
@@ -195,7 +195,7 @@ impl<'a> Oracle<'a> {
                     let count = (images.len() * plane) as f64;
                     let mean = of_unit.clone().sum::<f64>() / count;
                     let variance = of_unit.map(|x| (x - mean).powi(2)).sum::<f64>() / count;
-                    // As they are stored.
+                    // As stored, in f32.
                     self.norms[index][unit][2] = f64::from(mean as f32);
                     self.norms[index][unit][3] = f64::from(variance as f32);
                     moments.push([mean, variance]);

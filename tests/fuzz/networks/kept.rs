@@ -1,9 +1,9 @@
-//! Containers that the engine and the interpreter agree on, for other readers.
+//! Containers for other readers, on which engine and interpreter agree.
 
 use std::path::Path;
 use std::{fs, io};
 
-/// A container with some inputs and the logits that all agree on.
+/// A container with some inputs and the logits that all implementations agree on.
 #[derive(Debug, Clone)]
 pub(crate) struct Kept {
     /// The container.
@@ -13,10 +13,10 @@ pub(crate) struct Kept {
 }
 
 impl Kept {
-    /// Writes `NAME.rfy` and `NAME.txt` in `folder`, as those in `format/tests/golden` are.
+    /// Writes `NAME.rfy` and `NAME.txt` to `folder`, in the format of `format/tests/golden`.
     ///
     /// # Errors
-    /// When a file cannot be written.
+    /// Returns an error if a file cannot be written.
     pub(crate) fn write(&self, folder: &Path, name: &str) -> io::Result<()> {
         fs::write(folder.join(format!("{name}.rfy")), &self.container)?;
         let line = |(input, logits): &(Vec<u8>, Vec<i32>)| {

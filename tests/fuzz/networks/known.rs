@@ -1,13 +1,14 @@
-//! Differences that are known and whose mending is under way: each is counted instead of told. To be empty.
+//! Known differences that are not fixed yet: they are counted instead of reported. This list
+//! should be empty.
 
 use super::check::Fault;
 
-/// A step, a part of the sentence, and what is at fault.
-const SET_ASIDE: &[(&str, &str, &str)] = &[];
+/// A step, a part of the fault's sentence, and the cause.
+const KNOWN: &[(&str, &str, &str)] = &[];
 
-/// What is at fault, where `fault` is set aside.
-pub(crate) fn set_aside(fault: &Fault) -> Option<&'static str> {
-    let known = SET_ASIDE
+/// Returns the cause of `fault` if it is known.
+pub(crate) fn known_cause(fault: &Fault) -> Option<&'static str> {
+    let known = KNOWN
         .iter()
         .find(|(step, part, _)| fault.step == *step && fault.what.contains(part));
     known.map(|(_, _, cause)| *cause)

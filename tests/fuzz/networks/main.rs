@@ -1,21 +1,25 @@
-//! `cargo xtask fuzz networks`: random networks through the trainer's spine, each step against an
-//! independent oracle.
+//! `cargo xtask fuzz networks`: takes random networks through all steps of the trainer, and checks
+//! each step against an independent oracle.
 //!
 //! | step | oracle |
 //! |---|---|
 //! | effective masks, pruning | reachability by links (`rarefy_test_support::oracle`) |
 //! | statistics, forward pass | [`forward`], in f64 |
-//! | fold, strip, order | the same scores; what is left, by reachability |
-//! | quantize | the same scores, as signal to noise |
+//! | fold, strip, order | the same scores; the remaining weights, by reachability |
+//! | quantize | the same scores, by signal-to-noise ratio |
 //! | container, engine | [`container`], a reader and interpreter written from `format/SPEC.md` |
-//! | refusals | [`refusals`]: only what the architecture justifies, naming one of its layers |
+//! | refusals | [`refusals`]: only for reasons that hold, naming a layer of the architecture |
 //!
-//! A case follows from a seed and its number ([`Plan::draw`]); one that fails is made smaller
-//! ([`shrink()`]) and told with the command that repeats it.
+//! A seed and a number determine a case ([`Plan::draw`]). A failing case is made smaller
+//! ([`shrink()`]) and reported with the command that repeats it. The first failures of each step
+//! are reported in full, the others in one line each.
 //!
-//! `--count N` networks or as many as `--time SECONDS` allow, from case 0 of `--seed S`; `--case N` checks
-//! that one alone. `--write FOLDER` keeps the containers, with inputs and logits, for other readers. The first failures of each step are made smaller and told in full, others in a line. The
-//! tests are a short run.
+//! - `--count N` checks N networks, `--time SECONDS` as many as the time allows.
+//! - `--seed S` selects the run; it starts with case 0.
+//! - `--case N` checks only that case.
+//! - `--write FOLDER` keeps the containers, with inputs and logits, for other readers.
+//!
+//! The tests are a short run.
 #![forbid(unsafe_code)]
 
 mod build;
@@ -49,7 +53,7 @@ use check::Counts;
 use kept::Kept;
 use rarefy_test_support::oracle as pruning;
 
-/// What is asked for.
+/// The options of the command line.
 struct Options {
     time: Duration,
     count: u64,
@@ -59,8 +63,8 @@ struct Options {
     write: Option<PathBuf>,
 }
 
-/// Failures of each step that are made smaller and told in full.
-const TOLD: usize = 3;
+/// The number of failures per step that are made smaller and reported in full.
+const REPORTED: usize = 3;
 
 fn main() -> ExitCode {
     let options = match options() {
@@ -70,7 +74,7 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    // Panics are faults that are told with their network.
+    // Panics are faults, reported with their network.
     std::panic::set_hook(Box::new(|_| {}));
     let begun = Instant::now();
     let first = options.case.unwrap_or(0);
@@ -102,7 +106,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Checks networks until there are enough; what fails is told and counted by its step.
+/// Checks networks until there are enough; failures are reported and counted by step.
 fn work(
     options: &Options,
     begun: Instant,
@@ -119,13 +123,13 @@ fn work(
         match case(options.seed, number, &mut counts) {
             Ok(kept) => write(options, number, &kept),
             Err(failure) => {
-                let told = {
+                let reported = {
                     let mut failures = failures.lock().expect("no worker panics");
                     let of_step = failures.entry(failure.fault.step).or_insert(0);
                     *of_step += 1;
-                    *of_step <= TOLD || options.case.is_some()
+                    *of_step <= REPORTED || options.case.is_some()
                 };
-                match told {
+                match reported {
                     true => println!("{}\n", failure.report()),
                     false => println!("{failure}"),
                 }
@@ -135,7 +139,7 @@ fn work(
     counts
 }
 
-/// Writes the containers of network `number` where they are asked for.
+/// Writes the containers of network `number` if the options ask for it.
 fn write(options: &Options, number: u64, kept: &[Kept]) {
     let Some(folder) = &options.write else { return };
     for (export, kept) in kept.iter().enumerate() {
@@ -175,7 +179,7 @@ fn options() -> Result<Options, String> {
             "--threads" => options.threads = number()?.clamp(1, 64) as usize,
             _ => {
                 return Err(format!(
-                    "{name}: known are --time, --count, --seed, --case, --threads and --write"
+                    "{name} is not an option: use --time, --count, --seed, --case, --threads or --write"
                 ));
             }
         }

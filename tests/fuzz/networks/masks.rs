@@ -1,4 +1,4 @@
-//! Effective masks and pruning, against reachability by links.
+//! Checks effective masks and pruning against reachability by links.
 
 use std::ops::RangeInclusive;
 
@@ -12,7 +12,7 @@ use super::plan::{MaskKind, Plan};
 use super::pruning::{self, Family, PerLayer, Sharing, reachability};
 use super::values;
 
-/// The bits of `masks`.
+/// Returns the bits of `masks`.
 fn bits(masks: &Masks) -> PerLayer<bool> {
     masks.iter().map(|mask| mask.keep.clone()).collect()
 }
@@ -49,7 +49,7 @@ pub(crate) fn check(
     })
 }
 
-/// Pruners whose scores follow from the weights alone.
+/// Pruners whose scores depend on the weights alone.
 const PRUNERS: [(&str, Sharing); 6] = [
     ("magnitude/global", Sharing::Global),
     ("magnitude/uniform", Sharing::Uniform),
@@ -59,12 +59,12 @@ const PRUNERS: [(&str, Sharing); 6] = [
     ("lamp", Sharing::Global),
 ];
 
-/// Prunes `graph` by one of the pruners and checks what is left.
+/// Prunes `graph` by one of the pruners and checks the resulting mask.
 fn prune(plan: &Plan, graph: &Graph, counts: &mut Counts) -> Result<(), Fault> {
     let random = &mut Random::stream(plan.seed, "pruning");
     let (name, sharing) = PRUNERS[random.below(PRUNERS.len() as u64) as usize];
     let total = graph.total();
-    // From nothing pruned to a little beyond what can be.
+    // From no pruning to slightly more than is possible.
     let compression = (2.0 * total as f64).powf(random.unit()).max(1.0);
     let tensors = graph.prunable();
     let weights: PerLayer<f64> = tensors
@@ -110,9 +110,10 @@ fn prune(plan: &Plan, graph: &Graph, counts: &mut Counts) -> Result<(), Fault> {
             }
         }
         Err(error) => {
-            counts.count("pruning refused");
+            counts.count("pruning rejected");
             if !justified(graph, &family, compression, &error) {
-                let what = format!("{name} at {compression} is refused without need: {error}");
+                let what =
+                    format!("{name} at {compression} is rejected for no valid reason: {error}");
                 return fault("pruning", what);
             }
         }
@@ -120,7 +121,7 @@ fn prune(plan: &Plan, graph: &Graph, counts: &mut Counts) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Whether `error` states a reason for which `family` cannot be pruned to `compression`.
+/// Returns whether `error` states a valid reason why `family` cannot prune to `compression`.
 fn justified(graph: &Graph, family: &Family, compression: f64, error: &PruneError) -> bool {
     let total = graph.total();
     let most = |valid: &RangeInclusive<usize>| pruning::count(&family.effective(*valid.start()));
@@ -139,7 +140,8 @@ fn justified(graph: &Graph, family: &Family, compression: f64, error: &PruneErro
     }
 }
 
-/// LAMP by its definition: a weight's square by the sum of those of its layer that are no smaller.
+/// Returns the LAMP scores by definition: a weight's square divided by the sum of the squares of
+/// its layer's weights that are no smaller.
 fn lamp(weights: &[f64]) -> Vec<f64> {
     let mut order: Vec<usize> = (0..weights.len()).collect();
     order.sort_by(|&a, &b| weights[b].abs().total_cmp(&weights[a].abs()));

@@ -1,25 +1,26 @@
-//! How well integers could do: the oracle with noise of the size that plain rounding makes.
+//! Estimates how accurate integers can be: runs the oracle with noise as large as that of plain
+//! rounding.
 //!
-//! Per layer, each weight is moved by up to half a step of its tensor (batch norm folded in), each
-//! activation by up to half a step of the layer's range over the calibration images, 8 bits wide, and each
-//! bias, where an encoding keeps 8 bits of it, likewise. A container may do better; one that does much
-//! worse has lost something that rounding does not explain.
+//! Per layer, noise moves each weight by up to half a step of its tensor (batch norm folded in),
+//! each activation by up to half of an 8-bit step of the layer's range over the calibration
+//! images, and, if the encoding has 8-bit biases, each bias likewise. A container may be more
+//! accurate; one that is much less accurate has an error that rounding does not explain.
 
 use rarefy_trainer::graph::{Graph, Operation};
 use rarefy_trainer::random::Random;
 
 use super::forward::{EPSILON, Oracle};
 
-/// What is rounded, and how finely.
+/// How weights and biases are rounded.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Rounding {
-    /// Steps of the largest weight.
+    /// The number of steps in the largest weight.
     pub(crate) levels: f64,
-    /// Whether biases keep 8 bits.
+    /// Whether biases have 8 bits.
     pub(crate) short_biases: bool,
 }
 
-/// The batch norm that alone reads node `index`.
+/// Returns the batch norm that is the only reader of node `index`.
 fn norm_after(graph: &Graph, index: usize) -> Option<usize> {
     let mut readers = (0..graph.nodes().len()).filter(|&at| {
         let node = &graph.nodes()[at];
@@ -30,7 +31,8 @@ fn norm_after(graph: &Graph, index: usize) -> Option<usize> {
     (alone && graph.nodes()[reader].operation == Operation::BatchNorm).then_some(reader)
 }
 
-/// Whether what node `index` gives is stored: something else than a norm or a ReLU reads it.
+/// Returns whether the output of node `index` is stored: whether anything but a batch norm or a
+/// ReLU reads it.
 fn is_stored(graph: &Graph, index: usize) -> bool {
     let own = graph.nodes()[index].operation;
     let reads = graph.nodes().iter().any(|node| {
@@ -49,7 +51,7 @@ fn round(oracle: &mut Oracle<'_>, rounding: Rounding, random: &mut Random) {
         let rows = oracle.graph.nodes()[index].shape[0];
         let columns = oracle.kernels[index].len() / rows;
         let norm = norm_after(oracle.graph, index);
-        // Scale and shift of each row that folding takes in.
+        // The scale and shift of each row that folding applies to the weights.
         let affine = |row: usize| match norm {
             None => [1.0, 0.0],
             Some(norm) => {
@@ -85,7 +87,7 @@ fn round(oracle: &mut Oracle<'_>, rounding: Rounding, random: &mut Random) {
     }
 }
 
-/// Returns the scores of each of `images` with noise: activations have the ranges of `exact`.
+/// Computes the scores of each of `images` with noise; activations have the ranges of `exact`.
 pub(crate) fn scores(
     exact: &Oracle<'_>,
     mut noisy: Oracle<'_>,
@@ -115,7 +117,7 @@ pub(crate) fn scores(
         };
         for values in &mut of_noisy {
             let mut given = noisy.node(index, values);
-            // A zero stays a zero, as it does in integers.
+            // A zero stays exact, as it does in integers.
             for value in given.iter_mut().filter(|value| **value != 0.0) {
                 *value += (random.unit() - 0.5) * step;
             }

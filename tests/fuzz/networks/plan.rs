@@ -1,7 +1,7 @@
-//! What a random network is drawn as: a plan that stays buildable whatever is taken out of it.
+//! The plan of a random network, of which every part is again a valid plan.
 //!
-//! Steps say what they read by how far back it is, and a step that does not fit what it reads is
-//! left out when the graph is built. So any part of a plan is a plan, which is what shrinking needs.
+//! A step refers to its source by a distance, and a step that does not fit its source is omitted
+//! when the graph is built. So steps can be removed at will, as shrinking needs.
 
 use rarefy_format::Encoding;
 use rarefy_trainer::deploy::choose::{EncodingChoice, Goal};
@@ -11,54 +11,54 @@ use rarefy_trainer::deploy::quantize::WeightType;
 use rarefy_trainer::graph::Pooling;
 use rarefy_trainer::random::Random;
 
-/// A random network and what is done to it.
+/// A random network and the options of its pruning and export.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Plan {
     /// (channels, height, width) of the input.
     pub(crate) input: [usize; 3],
-    /// From the input to the last hidden layer.
+    /// The steps from the input to the last hidden layer.
     pub(crate) steps: Vec<Step>,
-    /// The last layer.
+    /// The number of outputs of the last layer.
     pub(crate) classes: usize,
-    /// Whether the class scores are normalised.
+    /// Whether a batch norm follows the last layer.
     pub(crate) norm: bool,
-    /// Mean and deviation that pixels are normalised by.
+    /// The mean and standard deviation that pixels are normalised by.
     pub(crate) pixels: (f32, f32),
-    /// The share of weights that the direct mask keeps.
+    /// The density of the direct mask.
     pub(crate) density: f64,
-    /// Which mask the network has.
+    /// The kind of mask.
     pub(crate) mask: MaskKind,
-    /// Whether some units and layers are dead, nearly dead, or give a constant.
+    /// Whether some units and layers are dead, nearly dead, or constant.
     pub(crate) odd_units: bool,
-    /// What weights, masks and images are drawn from.
+    /// The seed of weights, masks and images.
     pub(crate) seed: u64,
-    /// How it is exported.
+    /// The options of each export.
     pub(crate) exports: Vec<Options>,
 }
 
-/// Which mask a network has.
+/// The kind of a network's mask.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum MaskKind {
-    /// Everything stays.
+    /// All weights are kept.
     Dense,
-    /// As drawn, with what is detached.
+    /// The direct mask as drawn, with detached weights.
     Direct,
-    /// The effective part of what was drawn, by positions.
+    /// The effective part of the direct mask, by positions.
     Exact,
-    /// The same by channels.
+    /// The effective part of the direct mask, by channels.
     Graph,
 }
 
-/// One step.
+/// A step of a plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Step {
-    /// How many steps back what it reads is; 0 is the step before.
+    /// The distance to its source in steps; 0 is the previous step.
     pub(crate) back: usize,
-    /// What it does.
+    /// The operation.
     pub(crate) kind: StepKind,
 }
 
-/// What follows a layer.
+/// The operations that follow a layer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Tail {
     /// Whether the layer has a bias.
@@ -69,7 +69,7 @@ pub(crate) struct Tail {
     pub(crate) relu: bool,
 }
 
-/// What a step does.
+/// The operation of a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum StepKind {
     /// A convolution.
@@ -80,7 +80,7 @@ pub(crate) enum StepKind {
         zeros: Zeros,
         tail: Tail,
     },
-    /// Pooling, with `before` and `after` zeros around the map.
+    /// Pooling over a map padded by `before` and `after`.
     Pool {
         kind: Pooling,
         size: usize,
@@ -90,7 +90,7 @@ pub(crate) enum StepKind {
     },
     /// A dense layer, after flattening.
     Dense { units: usize, tail: Tail },
-    /// The sum of two steps of one shape; `other` chooses among them.
+    /// The sum of two steps of equal shape; `other` selects the second one.
     Add { other: usize, relu: bool },
     /// A residual block of `depth` convolutions.
     Block {
@@ -100,9 +100,9 @@ pub(crate) enum StepKind {
         shortcut: Shortcut,
         tail: Tail,
     },
-    /// A batch norm on its own.
+    /// A batch norm by itself.
     Norm,
-    /// A ReLU on its own.
+    /// A ReLU by itself.
     Relu,
 }
 
@@ -111,30 +111,30 @@ pub(crate) enum StepKind {
 pub(crate) enum Zeros {
     /// None.
     Valid,
-    /// As many as keep the size, the odd one after the map.
+    /// As many zeros as preserve the size; an odd one comes after the map.
     Same,
-    /// These before and after the map, along height and width.
+    /// The given zeros before and after the map, each as \[height, width\].
     Around([usize; 2], [usize; 2]),
 }
 
 /// The shortcut of a residual block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Shortcut {
-    /// The identity where the shape allows it, else a convolution.
+    /// The identity if the shapes agree, else a convolution.
     Identity,
-    /// The identity through a batch norm where the shape allows it, else a convolution.
+    /// The identity with a batch norm if the shapes agree, else a convolution.
     Normalised,
-    /// A convolution of 1 x 1.
+    /// A 1 x 1 convolution.
     Conv,
 }
 
-/// Draws from a list.
+/// Draws an element of `list`.
 fn one_of<T: Copy>(random: &mut Random, list: &[T]) -> T {
     list[random.below(list.len() as u64) as usize]
 }
 
 impl Plan {
-    /// The plan of case `case` of the run with `seed`.
+    /// Draws the plan of case `case` of the run with `seed`.
     #[must_use]
     pub(crate) fn draw(seed: u64, case: u64) -> Self {
         let purpose = format!("random network {case}");
@@ -174,7 +174,7 @@ impl Plan {
     }
 }
 
-/// The input of a chain of dense layers.
+/// Draws the input shape of a chain of dense layers.
 fn chain_input(random: &mut Random) -> [usize; 3] {
     match random.below(3) {
         0 => [1, 1, 1 + random.below(400) as usize],
@@ -186,7 +186,7 @@ fn chain_input(random: &mut Random) -> [usize; 3] {
     }
 }
 
-/// The input of a network of maps.
+/// Draws the input shape of a network over maps.
 fn map_input(random: &mut Random) -> [usize; 3] {
     let side = |random: &mut Random| 3 + random.below(8) as usize;
     let (height, width) = (side(random), side(random));
@@ -198,7 +198,8 @@ fn map_input(random: &mut Random) -> [usize; 3] {
     ]
 }
 
-/// What follows a layer; `norms` 0 never, 1 always, 2 sometimes normalises.
+/// Draws the operations that follow a layer; a batch norm never if `norms` is 0, always if it is
+/// 1, sometimes if it is 2.
 fn tail(random: &mut Random, norms: u64) -> Tail {
     let norm = match norms {
         0 => false,
@@ -297,7 +298,7 @@ fn pool(random: &mut Random) -> StepKind {
     }
 }
 
-/// How to export.
+/// Draws the options of an export.
 #[allow(clippy::needless_update)]
 fn options(random: &mut Random, chain: bool) -> Options {
     let weights = match random.below(if chain { 10 } else { 9 }) {
@@ -323,7 +324,7 @@ fn options(random: &mut Random, chain: bool) -> Options {
         goal: one_of(random, &[Goal::Size, Goal::Speed, Goal::Balanced]),
         core: one_of(random, &[Core::M4, Core::M3, Core::M0]),
         encoding,
-        // What is lost is judged by the oracle.
+        // The oracle judges the loss of accuracy.
         allow_loss: true,
     }
 }

@@ -1,5 +1,5 @@
-//! Which refusals are justified: only those with a reason that holds for the network, in a sentence that
-//! names a layer of the architecture.
+//! Judges refusals: the reason stated must hold for the network, and the sentence must name a
+//! layer of the architecture.
 
 use rarefy_format::{Encoding, index_bits};
 use rarefy_trainer::deploy::choose::EncodingChoice;
@@ -14,12 +14,12 @@ use super::check::{Fault, Subject, fault};
 /// A documented reason.
 pub(crate) type Reason = &'static str;
 
-/// A refusal that has no good reason.
+/// Returns the fault of a refusal without a valid reason.
 fn unjustified<T>(error: &DeployError) -> Result<T, Fault> {
-    fault("refusal", format!("without need: {error}"))
+    fault("refusal", format!("no valid reason: {error}"))
 }
 
-/// Whether the sentence names a layer of the architecture.
+/// Returns whether `sentence` names a layer of the architecture.
 fn names(graph: &Graph, sentence: &str) -> bool {
     let named = sentence
         .strip_prefix("layer ")
@@ -30,7 +30,7 @@ fn names(graph: &Graph, sentence: &str) -> bool {
         .any(|node| Some(node.name.as_str()) == named)
 }
 
-/// The reason for which folding may refuse `subject`, if `error` states one that holds.
+/// Returns the reason that `error` states for not folding `subject`, if it holds.
 pub(crate) fn fold(subject: &Subject, error: &DeployError) -> Result<Reason, Fault> {
     let graph = &subject.graph;
     let DeployError::Fold { layer, .. } = error else {
@@ -44,24 +44,24 @@ pub(crate) fn fold(subject: &Subject, error: &DeployError) -> Result<Reason, Fau
         Operation::Conv { window, .. }
             if [window.before, window.after] != [[0; 2]; 2] && signed(graph, node.source()) =>
         {
-            Ok("a convolution pads a map that may be negative")
+            Ok("a convolution pads a signed map")
         }
         Operation::Pool {
             kind: Pooling::Average,
             window,
         } if [window.before, window.after] != [[0; 2]; 2] => {
-            Ok("means over windows that reach beyond the map")
+            Ok("average pooling over padded windows")
         }
         _ => unjustified(error),
     }
 }
 
-/// Whether what `node` gives, scaled and shifted or not, comes from something without a ReLU.
+/// Returns whether the output of `node` can be negative.
 fn signed(graph: &Graph, node: usize) -> bool {
     let of = &graph.nodes()[node];
     match of.operation {
         Operation::Input | Operation::Relu => false,
-        // A negative scale makes a maximum one of negative numbers.
+        // With a negative scale, max pooling selects among negative values.
         Operation::Pool {
             kind: Pooling::Max, ..
         } => {
@@ -75,7 +75,7 @@ fn signed(graph: &Graph, node: usize) -> bool {
     }
 }
 
-/// The reason for which `network` may not be exported with `options`, if `error` states one that holds.
+/// Returns the reason that `error` states for not exporting `network` with `options`, if it holds.
 pub(crate) fn export(
     subject: &Subject,
     network: &Network,
@@ -94,7 +94,7 @@ pub(crate) fn export(
     let reason = match error {
         DeployError::Quantize { .. } if options.weights == WeightType::F32 => chain(network)
             .is_none()
-            .then_some("floats are for chains of dense layers"),
+            .then_some("floats require a chain of dense layers"),
         DeployError::Quantize { reason, .. } => not_square(network, layer, reason),
         DeployError::Encoding { .. } => no_room(layer, options),
         _ => None,
@@ -111,7 +111,7 @@ pub(crate) fn export(
     Ok(reason)
 }
 
-/// Whether `network` is a chain of dense layers with ReLUs.
+/// Returns `Some` if `network` is a chain of dense layers with ReLUs.
 fn chain(network: &Network) -> Option<()> {
     let last = network.layers.len() - 1;
     let chained = network.layers.iter().enumerate().all(|(index, layer)| {
@@ -123,29 +123,30 @@ fn chain(network: &Network) -> Option<()> {
     chained.then_some(())
 }
 
-/// A dense layer that adds becomes a convolution of the size of its map.
+/// Returns the reason why a dense layer with a skip cannot become a convolution of the size of its
+/// map, if that holds.
 fn not_square(network: &Network, layer: &Layer, reason: &str) -> Option<Reason> {
     let [_, height, width] = network.shape(layer.source);
     let adds = layer.operation == Deployed::Dense && layer.skip.is_some();
     (adds && height != width && reason.contains("square"))
-        .then_some("a dense layer of a map that is not square adds")
+        .then_some("a dense layer with a skip reads a map that is not square")
 }
 
-/// Why the one encoding asked for cannot hold `layer`.
+/// Returns the reason why the one allowed encoding cannot store `layer`, if that holds.
 fn no_room(layer: &Layer, options: &Options) -> Option<Reason> {
     let (rows, columns) = layer.weights.shape();
     let full = |count: usize| index_bits(count) + options.weights.bits() > 16;
     match options.encoding {
         EncodingChoice::Only(Encoding::Words) if full(columns) => {
-            Some("packed words lack room for the weights")
+            Some("packed words have too few bits for the weights")
         }
         EncodingChoice::Only(Encoding::Columns)
             if layer.operation != Deployed::Dense || layer.skip.is_some() =>
         {
-            Some("columns are for dense layers")
+            Some("columns require a dense layer")
         }
         EncodingChoice::Only(Encoding::Columns) if full(rows) => {
-            Some("packed words lack room for the weights")
+            Some("packed words have too few bits for the weights")
         }
         _ => None,
     }

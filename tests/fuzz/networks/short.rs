@@ -1,4 +1,4 @@
-//! The short run that is part of the tests.
+//! The short run that belongs to the tests.
 
 use std::path::Path;
 use std::process::Command;
@@ -7,7 +7,7 @@ use super::case::case;
 use super::check::Counts;
 use super::kept::Kept;
 
-/// Networks checked here.
+/// The number of networks checked.
 const NETWORKS: u64 = 200;
 
 #[test]
@@ -26,10 +26,10 @@ fn random_networks_agree_with_the_oracle_at_every_step() {
         failures.len(),
         failures.join("\n\n")
     );
-    // Enough of each kind was seen.
+    // There were enough networks of each kind.
     for (what, least) in [
         ("networks folded and stripped", 120),
-        ("networks with an addition left", 20),
+        ("networks with an addition", 20),
         ("networks pruned", 100),
         ("layers in dense", 50),
         ("layers in csr", 50),
@@ -47,28 +47,28 @@ fn random_networks_agree_with_the_oracle_at_every_step() {
     read_by_python(&kept);
 }
 
-/// Networks whose sums add a layer that gives nearly its bias alone: its weights are so faint that at
-/// their scale no shift reaches the step of the sum.
+/// Tests networks in which a sum adds a layer that outputs little more than its bias: its weights
+/// are so small that at their scale no shift reaches the step of the sum.
 #[test]
-fn a_layer_of_faint_weights_is_added_without_a_refusal() {
+fn a_layer_of_faint_weights_can_be_a_skip() {
     for number in [450, 1766] {
         let mut counts = Counts::default();
         if let Err(failure) = case(2, number, &mut counts) {
             panic!("{}", failure.report());
         }
-        assert_eq!(counts.seen.get("networks with an addition left"), Some(&1));
+        assert_eq!(counts.seen.get("networks with an addition"), Some(&1));
     }
 }
 
-/// Lets the reader in Python, written from the specification by itself, judge the same containers, where
-/// there is a Python.
+/// Checks the same containers with the Python reader, which was written from the specification
+/// independently, if Python is installed.
 fn read_by_python(kept: &[Kept]) {
     if Command::new("python3").arg("--version").output().is_err() {
         eprintln!("skipped the reader in Python: there is no python3");
         return;
     }
     let folder = tempfile::tempdir().unwrap();
-    // Every third: a container takes Python longer than the engine.
+    // Every third one: Python is slower than the engine.
     for (number, kept) in kept.iter().step_by(3).enumerate() {
         kept.write(folder.path(), &format!("{number:04}")).unwrap();
     }

@@ -1,4 +1,4 @@
-//! Making a failing network smaller.
+//! Makes a failing network smaller.
 
 use rarefy_trainer::graph::Graph;
 
@@ -6,10 +6,10 @@ use super::build;
 use super::check::{Counts, Fault, checked};
 use super::plan::{MaskKind, Plan, StepKind, Tail, Zeros};
 
-/// Networks tried at most.
+/// The maximum number of networks tried.
 const TRIES: usize = 300;
 
-/// Returns the smallest plan found that fails at the step of `fault`, and how it fails.
+/// Returns the smallest plan found that fails at the step of `fault`, and its fault.
 #[must_use]
 pub(crate) fn shrink(plan: &Plan, fault: &Fault) -> (Plan, Fault) {
     let (mut smallest, mut found) = (plan.clone(), fault.clone());
@@ -35,7 +35,8 @@ pub(crate) fn shrink(plan: &Plan, fault: &Fault) -> (Plan, Fault) {
     }
 }
 
-/// What is to become less: nodes, then weights and elements, then what is special.
+/// Returns the sizes to reduce, most important first: nodes, then weights and elements, then
+/// special properties.
 fn size(plan: &Plan) -> [usize; 4] {
     let graph: Graph = build::graph(plan);
     let elements: usize = graph
@@ -55,7 +56,7 @@ fn size(plan: &Plan) -> [usize; 4] {
     ]
 }
 
-/// Plans that may be smaller.
+/// Returns plans that may be smaller.
 fn candidates(plan: &Plan) -> Vec<Plan> {
     let mut candidates = Vec::new();
     let mut with = |change: &dyn Fn(&mut Plan)| {
@@ -92,19 +93,21 @@ fn candidates(plan: &Plan) -> Vec<Plan> {
     candidates
 }
 
-/// Kinds of step that may do instead of `kind`.
-fn simpler(kind: StepKind) -> Vec<StepKind> {
-    let plain = |tail: Tail| {
-        let norm = Tail {
-            norm: false,
-            ..tail
-        };
-        let bias = Tail {
-            bias: false,
-            ..tail
-        };
-        [norm, bias]
+/// Returns `tail` without batch norm, and without bias.
+fn simpler_tails(tail: Tail) -> [Tail; 2] {
+    let norm = Tail {
+        norm: false,
+        ..tail
     };
+    let bias = Tail {
+        bias: false,
+        ..tail
+    };
+    [norm, bias]
+}
+
+/// Returns simpler kinds of step that may replace `kind`.
+fn simpler(kind: StepKind) -> Vec<StepKind> {
     match kind {
         StepKind::Conv {
             channels,
@@ -126,13 +129,13 @@ fn simpler(kind: StepKind) -> Vec<StepKind> {
                 conv(channels, 1, zeros, tail),
                 conv(channels, size, Zeros::Valid, tail),
             ];
-            simpler.extend(plain(tail).map(|tail| conv(channels, size, zeros, tail)));
+            simpler.extend(simpler_tails(tail).map(|tail| conv(channels, size, zeros, tail)));
             simpler
         }
         StepKind::Dense { units, tail } => {
             let dense = |units, tail| StepKind::Dense { units, tail };
             let mut simpler = vec![dense(1, tail), dense(units.div_ceil(2), tail)];
-            simpler.extend(plain(tail).map(|tail| dense(units, tail)));
+            simpler.extend(simpler_tails(tail).map(|tail| dense(units, tail)));
             simpler
         }
         StepKind::Block {
@@ -150,7 +153,7 @@ fn simpler(kind: StepKind) -> Vec<StepKind> {
                 tail,
             };
             let mut simpler = vec![block(1, depth, tail), block(channels, 1, tail)];
-            simpler.extend(plain(tail).map(|tail| block(channels, depth, tail)));
+            simpler.extend(simpler_tails(tail).map(|tail| block(channels, depth, tail)));
             simpler
         }
         StepKind::Add { other, .. } => vec![StepKind::Add { other, relu: false }],

@@ -1,5 +1,5 @@
-//! Weights, masks and images of a plan, each tensor from a stream of its own: what is taken out of a
-//! plan leaves the others as they were.
+//! Draws the weights, masks and images of a plan. Each tensor has its own random stream, so
+//! removing a part of the plan does not change the others.
 
 use rarefy_trainer::graph::{Graph, Operation, Prunable};
 use rarefy_trainer::network::{State, initial};
@@ -8,18 +8,20 @@ use rarefy_trainer::random::Random;
 use super::forward::Oracle;
 use super::plan::Plan;
 
-/// Images that a network is calibrated on and whose moments batch norms have, and as many more.
+/// The number of images for calibration and batch-norm statistics; as many again are drawn for
+/// testing.
 pub(crate) const IMAGES: usize = 16;
 
 /// A graph's random parameters.
 pub(crate) struct Parameters {
-    /// All of them, with statistics; kernels are 0 outside the mask.
+    /// All parameters and statistics; kernels are 0 outside the mask.
     pub(crate) state: State,
-    /// Pixels: [`IMAGES`] for calibration, then others.
+    /// The images as pixels: [`IMAGES`] for calibration, then the others.
     pub(crate) images: Vec<Vec<u8>>,
 }
 
-/// Draws the direct mask of `graph`: sparse, some rows and columns missing, hardly ever a whole tensor.
+/// Draws the direct mask of `graph`: sparse, with some empty rows and columns, but hardly ever a
+/// whole empty tensor.
 pub(crate) fn direct_mask(plan: &Plan, graph: &Graph) -> Vec<Vec<bool>> {
     let draw = |tensor: &Prunable| -> Vec<bool> {
         let random = &mut Random::stream(plan.seed, &format!("mask {}", tensor.name));
@@ -41,7 +43,7 @@ pub(crate) fn direct_mask(plan: &Plan, graph: &Graph) -> Vec<Vec<bool>> {
     graph.prunable().iter().map(draw).collect()
 }
 
-/// Draws an image: of noise, of few pixels, or of one brightness.
+/// Draws an image: noise, a few pixels, or uniform brightness.
 fn image(plan: &Plan, number: usize, length: usize) -> Vec<u8> {
     let random = &mut Random::stream(plan.seed, &format!("image {number}"));
     let most = 32 + random.below(224);
@@ -57,15 +59,15 @@ fn image(plan: &Plan, number: usize, length: usize) -> Vec<u8> {
     (0..length).map(|_| pixel(random)).collect()
 }
 
-/// A unit that is not like others.
+/// How a unit behaves.
 #[derive(Clone, Copy, PartialEq)]
 enum Fate {
     Ordinary,
-    /// Never above zero.
+    /// Its sum is never positive.
     Dead,
-    /// Seldom above zero.
+    /// Its sum is rarely positive.
     Seldom,
-    /// Of small weights.
+    /// Its weights are scaled by this factor.
     Faint(f64),
 }
 
@@ -81,7 +83,7 @@ fn fate(random: &mut Random, chance: u64) -> Fate {
     }
 }
 
-/// The fates of the units of layer `name`: a layer may share one.
+/// Draws the fates of the units of layer `name`; all units of a layer may share one.
 fn fates(plan: &Plan, name: &str, units: usize) -> Vec<Fate> {
     if !plan.odd_units {
         return vec![Fate::Ordinary; units];
@@ -127,7 +129,7 @@ pub(crate) fn parameters(plan: &Plan, graph: &Graph, masks: &[Vec<bool>]) -> Par
     Parameters { state, images }
 }
 
-/// `shift`, of a unit of this fate.
+/// Returns `shift`, changed to suit the unit's fate.
 fn shift(shift: f64, fate: Fate) -> f64 {
     match fate {
         Fate::Ordinary => shift,
@@ -137,7 +139,7 @@ fn shift(shift: f64, fate: Fate) -> f64 {
     }
 }
 
-/// Random weights, 0 outside the mask, that keep the size of what they read.
+/// Draws random weights, 0 outside the mask, that preserve the magnitude of their inputs.
 fn kernel(plan: &Plan, graph: &Graph, tensor: &Prunable, mask: &[bool]) -> Vec<f32> {
     let random = &mut Random::stream(plan.seed, &tensor.name);
     let node = &graph.nodes()[tensor.node];
@@ -160,7 +162,7 @@ fn kernel(plan: &Plan, graph: &Graph, tensor: &Prunable, mask: &[bool]) -> Vec<f
     (0..tensor.len()).map(draw).collect()
 }
 
-/// Scales of either sign, some of them 0, and shifts.
+/// Adds a batch norm's scales, of either sign and some of them 0, and shifts to `state`.
 fn norm(plan: &Plan, graph: &Graph, name: &str, state: &mut State) {
     let random = &mut Random::stream(plan.seed, name);
     let node = graph.nodes().iter().find(|node| node.name == name);
@@ -181,7 +183,7 @@ fn norm(plan: &Plan, graph: &Graph, name: &str, state: &mut State) {
     state.insert(format!("{name}.bias"), vec![units], shifts);
 }
 
-/// Adds the statistics of `images`.
+/// Adds the statistics of `images` to the state.
 fn statistics(
     plan: &Plan,
     graph: &Graph,
@@ -202,7 +204,7 @@ fn statistics(
     }
 }
 
-/// `image`, normalised.
+/// Returns the normalised pixels of `image`.
 pub(crate) fn normal(plan: &Plan, image: &[u8]) -> Vec<f64> {
     let (mean, deviation) = (f64::from(plan.pixels.0), f64::from(plan.pixels.1));
     let pixels = image.iter();

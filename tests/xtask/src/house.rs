@@ -62,7 +62,7 @@ fn check(text: &str) -> Vec<String> {
     let mut faults = Vec::new();
     for (index, line) in lines.iter().enumerate() {
         let columns = line.chars().count();
-        if line.contains("//") && columns > COLUMNS {
+        if columns > COLUMNS && has_comment(line) {
             faults.push(format!("{}: comment ends at column {columns}", index + 1));
         }
         if is_function(line)
@@ -77,6 +77,26 @@ fn check(text: &str) -> Vec<String> {
     faults
 }
 
+/// Returns `true` if `line` contains a comment: two slashes outside a string literal. The lines of
+/// a literal of several lines count as code, so comments of emitted code are found.
+fn has_comment(line: &str) -> bool {
+    let mut rest = line.as_bytes();
+    let mut in_string = false;
+    loop {
+        rest = match rest {
+            [] => return false,
+            [b'/', b'/', ..] if !in_string => return true,
+            [b'\'', b'"', b'\'', rest @ ..] if !in_string => rest,
+            [b'\\', _, rest @ ..] if in_string => rest,
+            [b'"', rest @ ..] => {
+                in_string = !in_string;
+                rest
+            }
+            [_, rest @ ..] => rest,
+        };
+    }
+}
+
 /// Returns `true` if `line` begins a function.
 fn is_function(line: &str) -> bool {
     let mut words = line.split_whitespace();
@@ -88,19 +108,21 @@ fn is_function(line: &str) -> bool {
 }
 
 /// Returns the index of the first line of the documentation that precedes an item, skipping
-/// attributes.
+/// attributes; `None` if there is none, or if a macro takes it from its caller.
 fn summary(before: &[&str]) -> Option<usize> {
     let is_doc = |line: &str| line.trim_start().starts_with("///");
-    let is_attribute = |line: &str| {
+    let mut in_attribute = false;
+    let last = before.iter().rposition(|line| {
         let line = line.trim();
-        !line.starts_with("//") && (line.starts_with("#[") || line.ends_with(']'))
-    };
-    let last = before.iter().rposition(|line| !is_attribute(line))?;
+        let begins = line.starts_with("#[");
+        let is_attribute = begins || in_attribute || !line.starts_with("//") && line.ends_with(']');
+        in_attribute = is_attribute && !begins;
+        !is_attribute
+    })?;
     let docs = before[..=last].iter().rev().take_while(|line| is_doc(line));
-    match docs.count() {
-        0 => None,
-        count => Some(last + 1 - count),
-    }
+    let first = last + 1 - docs.count();
+    let is_continued = first > 0 && before[first - 1].trim_start().starts_with("$(#[");
+    (first <= last && !is_continued).then_some(first)
 }
 
 /// Returns `true` if the first word of `summary` looks like a verb in the third person.
@@ -127,6 +149,10 @@ mod tests {
         );
         assert_eq!(check("/// Weights of it.\nunsafe fn a() {}\n").len(), 1);
         assert_eq!(check("fn undocumented() {}\n"), [""; 0]);
+        let expected = "/// The a.\n#[expect(\n    b,\n    reason = \"c\"\n)]\nfn a() {}\n";
+        assert_eq!(check(expected).len(), 1);
+        let of_caller = "$(#[$doc])*\n///\n/// # Safety\nunsafe fn $name() {}\n";
+        assert_eq!(check(of_caller), [""; 0]);
     }
 
     #[test]
@@ -135,7 +161,9 @@ mod tests {
         assert_eq!(check(&comment), [""; 0]);
         let wide = format!("\n//! {}\n", "ü".repeat(COLUMNS - 3));
         assert_eq!(check(&wide), ["2: comment ends at column 101"]);
-        let code = format!("let a = \"{}\";\n", "x".repeat(COLUMNS));
+        let code = format!("let a = (\"\\\"//{}\", '\"');\n", "x".repeat(COLUMNS));
         assert_eq!(check(&code), [""; 0]);
+        let both = format!("let a = (\"\\\"{}\", '\"'); // b\n", "x".repeat(COLUMNS));
+        assert_eq!(check(&both).len(), 1);
     }
 }

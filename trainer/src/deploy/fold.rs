@@ -40,7 +40,7 @@ pub fn fold(
     masks: &Masks,
     (mean, std): (f32, f32),
 ) -> Result<Network, DeployError> {
-    let refuse = |refusal: Refusal| DeployError::Fold {
+    let error = |refusal: Refusal| DeployError::Fold {
         arch: graph.name().into(),
         layer: refusal.layer,
         reason: refusal.reason,
@@ -85,11 +85,11 @@ pub fn fold(
             None => Ok(pixels.clone()),
             Some(first) => folding.node(node, first, read.next(), mask.map(|mask| &mask.keep[..])),
         };
-        values.push(Some(value.map_err(refuse)?));
+        values.push(Some(value.map_err(error)?));
     }
     let last = values.pop().flatten().expect("a graph has an input");
     let name = graph.nodes().last().map_or("", |node| &node.name);
-    folding.draft.finish(last, name).map_err(refuse)
+    folding.draft.finish(last, name).map_err(error)
 }
 
 /// Returns the number of uses of each node among the nodes that the last one depends on.

@@ -34,6 +34,9 @@ const POOLED: usize = 63;
 /// The maximum distance, in layers, between a layer and what it reads or adds.
 const BACK: usize = 15;
 
+/// Why the last layer cannot have a skip.
+pub(super) const LAST_LAYER_ADDS: &str = "it returns the class scores and adds another layer, which a container does not support: end the network with another dense layer";
+
 /// An exceeded limit of the container format.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limit {
@@ -284,11 +287,7 @@ fn links(layer: &Layer, index: usize) -> Option<Excess> {
 
 /// Checks that the last layer adds nothing.
 fn scores(layer: &Layer, index: usize, network: &Network) -> Option<Excess> {
-    (network.is_last(index) && layer.skip.is_some()).then(|| {
-        Excess::fixed(
-            "it returns the class scores and adds another layer, which a container does not support: end the network with another dense layer",
-        )
-    })
+    (network.is_last(index) && layer.skip.is_some()).then(|| Excess::fixed(LAST_LAYER_ADDS))
 }
 
 #[cfg(test)]

@@ -1,4 +1,5 @@
-//! Random graphs with operations in any order: those that are not rejected are computed exactly.
+//! Tests random graphs with operations in any order: folding rejects them or preserves their
+//! function.
 
 use rarefy_trainer::deploy::network::Operation as Layer;
 use rarefy_trainer::deploy::{DeployError, Network, strip};
@@ -8,7 +9,7 @@ use rarefy_trainer::random::Random;
 use crate::graphs::Builder;
 use crate::trained::{MNIST, Trained, random_masks};
 
-/// Returns a random graph in which each operation reads any earlier node.
+/// Returns a random graph in which each operation may read any earlier node.
 fn graph(random: &mut Random) -> Graph {
     let mut below = |bound: usize| random.below(bound as u64) as usize;
     let mut builder = Builder::new("random", [1 + below(2), 6 + below(4), 6 + below(4)]);
@@ -47,10 +48,10 @@ fn graph(random: &mut Random) -> Graph {
                 builder.norm(source);
             }
             5 | 6 => {
-                let alike: Vec<usize> = (0..count)
+                let equal: Vec<usize> = (0..count)
                     .filter(|&node| builder.0.nodes()[node].shape == shape)
                     .collect();
-                builder.add(source, alike[below(alike.len())]);
+                builder.add(source, equal[below(equal.len())]);
             }
             _ => {
                 builder.relu(source);
@@ -116,7 +117,7 @@ fn is_stripped(network: &Network) {
 }
 
 #[test]
-fn random_graphs_compute_the_same_folded_stripped_and_permuted() {
+fn random_graphs_compute_the_same_after_folding_stripping_and_permuting() {
     let mut random = Random::new(4);
     let (mut refused, mut folds, mut skips, mut pooled, mut moved) = (0, 0, 0, 0, 0);
     for sample in 0..3000 {

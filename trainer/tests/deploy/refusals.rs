@@ -1,4 +1,4 @@
-//! Networks that folding rejects, and its error messages.
+//! Tests the errors of folding.
 
 use rarefy_trainer::graph::{Graph, Operation, Padding, Pooling};
 use rarefy_trainer::pruning::Masks;
@@ -7,7 +7,7 @@ use rarefy_trainer::random::Random;
 use crate::graphs::Builder;
 use crate::trained::{MNIST, Trained};
 
-/// Returns the message of the error of folding `graph`.
+/// Returns the error message of folding `graph`.
 fn refusal(graph: Graph) -> String {
     let masks = Masks::dense(&graph);
     let trained = Trained::new(graph, masks, MNIST, &mut Random::new(5));

@@ -1,4 +1,4 @@
-//! Stripping of small networks whose result is known by hand.
+//! Tests stripping with small networks whose result is known.
 
 use rarefy_trainer::deploy::network::{Layer, Network, Operation};
 use rarefy_trainer::deploy::strip::strip;
@@ -19,7 +19,7 @@ fn matrix(rows: usize, weights: &[f32]) -> CsMat<f32> {
     CsMat::new((rows, columns), starts, indices, values)
 }
 
-/// Returns a dense layer with ReLU that reads `source`.
+/// Returns a dense layer with a ReLU that reads `source`.
 fn dense(source: Option<usize>, weights: &[f32], bias: &[f32]) -> Layer {
     let weights = matrix(bias.len(), weights);
     Layer {
@@ -35,7 +35,7 @@ fn dense(source: Option<usize>, weights: &[f32], bias: &[f32]) -> Layer {
     }
 }
 
-/// Returns a convolution with ReLU, (size, padding), over maps of `side` x `side`.
+/// Returns a convolution with a ReLU, (size, padding), over maps of `side` x `side`.
 fn conv(
     source: Option<usize>,
     (size, padding): (usize, Padding),
@@ -55,15 +55,15 @@ fn conv(
     }
 }
 
-/// Returns a network of `layers`, without the last one's ReLU.
+/// Returns a network of `layers` whose last layer has no ReLU.
 fn network(input: [usize; 3], layers: impl Into<Vec<Layer>>) -> Network {
     let mut layers = layers.into();
     layers.last_mut().unwrap().relu = false;
     Network { input, layers }
 }
 
-/// Strips `network` and checks on some images that it computes the same; returns it with its
-/// layers' shapes.
+/// Strips `network` and checks on some images that its function is preserved; returns the stripped
+/// network and the shapes of its layers.
 fn stripped(network: &Network) -> (Network, Vec<[usize; 3]>) {
     let stripped = strip(network);
     let pixels: usize = network.input.iter().product();
@@ -264,7 +264,7 @@ fn a_constant_skip_becomes_a_bias() {
 /// into its own bias. A tap that only ever reads padding is removed; one that reads padding and
 /// pixels is kept.
 #[test]
-fn positions_that_see_only_padding_are_folded_where_that_is_exact() {
+fn positions_over_padding_are_folded_if_that_is_exact() {
     // A map of 1 x 1, padded by 2: the middle 3 x 3 window and its neighbours cover the pixel.
     let weights = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0];
     let first = conv(None, (1, Padding::Each(2)), 1, &[2.0], &[0.5]);

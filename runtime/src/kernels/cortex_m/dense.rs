@@ -2,7 +2,7 @@
 //!
 //! | core | instructions per weight | method |
 //! |---|---|---|
-//! | M4, M7 | 1.6 | words of four bytes, spread by `uxtb16` and `sxtb16`, two products per `smlad` |
+//! | M4, M7 | 1.6 | words of four bytes, spread by `uxtb16`, `sxtb16`; two products per `smlad` |
 //! | M3 | 2.4 | `ldrsb` and `mla`, four columns per round |
 //! | M0 | 3.8 | `ldrsb`, `muls`, `add`; the sums are in high registers |
 //!

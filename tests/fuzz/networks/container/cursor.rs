@@ -1,16 +1,16 @@
-//! Bytes and bits taken one after the other.
+//! Reads bytes and bits in sequence.
 
 use super::Unreadable;
 
-/// Requires `condition`.
+/// Returns an error with the text `what` unless `condition` holds.
 pub(super) fn need(condition: bool, what: &str) -> Result<(), Unreadable> {
     match condition {
         true => Ok(()),
-        false => Err(format!("the specification asks for {what}")),
+        false => Err(format!("the specification requires {what}")),
     }
 }
 
-/// Little-endian numbers from the front of some bytes.
+/// Reads little-endian numbers from the front of some bytes.
 pub(super) struct Cursor<'a> {
     bytes: &'a [u8],
 }
@@ -20,7 +20,7 @@ impl<'a> Cursor<'a> {
         Self { bytes }
     }
 
-    /// Bytes not taken yet.
+    /// Returns the number of bytes that are left.
     pub(super) fn left(&self) -> usize {
         self.bytes.len()
     }
@@ -55,7 +55,8 @@ impl<'a> Cursor<'a> {
     }
 }
 
-/// A stream of bits, from the last byte to the first, the most significant bit of a byte first.
+/// Reads a stream of bits, from the last byte to the first, each byte from its most significant
+/// bit.
 pub(super) struct Bits<'a> {
     bytes: &'a [u8],
     pub(super) at: usize,
@@ -66,7 +67,7 @@ impl<'a> Bits<'a> {
         Self { bytes, at: 0 }
     }
 
-    /// Bits not taken yet, and whether all of them are zero.
+    /// Returns the number of bits that are left, and whether all of them are zero.
     pub(super) fn rest(&mut self) -> Result<(usize, bool), Unreadable> {
         let left = 8 * self.bytes.len() - self.at;
         let mut zero = true;
@@ -92,7 +93,7 @@ impl<'a> Bits<'a> {
         Ok(number)
     }
 
-    /// `R(k)`: a quotient in unary, then a remainder of `k` bits.
+    /// Reads `R(k)`: a quotient in unary, then a remainder of `k` bits.
     pub(super) fn rice(&mut self, k: u32) -> Result<u64, Unreadable> {
         let start = self.at;
         let mut quotient = 0;

@@ -1,4 +1,4 @@
-//! Biases and weights of each encoding.
+//! Reads the biases and weights of each encoding.
 
 use super::cursor::{Cursor, need};
 use super::{Unreadable, Weights, rice};
@@ -6,7 +6,7 @@ use super::{Unreadable, Weights, rice};
 /// Rows of (column, weight).
 type Rows<T = i32> = Vec<Vec<(usize, T)>>;
 
-/// Reads what is left of `block` as `encoding`, `outputs` rows of `columns` columns.
+/// Reads the rest of `block`, stored as `encoding`: `outputs` rows of `columns` columns.
 pub(super) fn read(
     encoding: u8,
     block: &mut Cursor<'_>,
@@ -35,7 +35,7 @@ pub(super) fn read(
     Ok(Weights::Integers(bias, rows))
 }
 
-/// Checks that the columns of each row rise and exist.
+/// Checks that the columns of each row are ascending and exist.
 fn check<T>(rows: &[Vec<(usize, T)>], columns: usize) -> Result<(), Unreadable> {
     for row in rows {
         let rise = row.windows(2).all(|pair| pair[0].0 < pair[1].0);
@@ -62,7 +62,7 @@ fn dense(
     Ok((bias, rows))
 }
 
-/// Parts `values`, row by row, into rows of these lengths.
+/// Splits `values` into rows of the given lengths.
 fn split<T: Copy>(values: &[T], lengths: &[u16]) -> Result<Vec<Vec<T>>, Unreadable> {
     let total: usize = lengths.iter().map(|&length| usize::from(length)).sum();
     need(total == values.len(), "row lengths that add up")?;
@@ -77,7 +77,7 @@ fn split<T: Copy>(values: &[T], lengths: &[u16]) -> Result<Vec<Vec<T>>, Unreadab
 
 fn csr(block: &mut Cursor<'_>, outputs: usize) -> Result<(Vec<i32>, Rows), Unreadable> {
     let (bias, lengths) = (block.i32s(outputs)?, block.u16s(outputs)?);
-    need(block.left().is_multiple_of(3), "three bytes a weight")?;
+    need(block.left().is_multiple_of(3), "three bytes per weight")?;
     let stored = block.left() / 3;
     let places = block.u16s(stored)?;
     let weights = block.take(stored)?.iter();
@@ -99,7 +99,7 @@ fn floats(block: &mut Cursor<'_>, outputs: usize) -> Result<(Vec<f32>, Rows<f32>
     if outputs % 2 == 1 {
         need(block.u16()? == 0, "zeros that align")?;
     }
-    need(block.left().is_multiple_of(6), "six bytes a weight")?;
+    need(block.left().is_multiple_of(6), "six bytes per weight")?;
     let stored = block.left() / 6;
     let weights = bits(block, stored)?;
     let places = block.u16s(stored)?;
@@ -111,7 +111,7 @@ fn floats(block: &mut Cursor<'_>, outputs: usize) -> Result<(Vec<f32>, Rows<f32>
     Ok((bias, split(&pairs, &lengths)?))
 }
 
-/// What a word is multiplied as.
+/// Returns the factor that a word represents: the whole word as a signed number.
 fn signed(word: u16) -> i32 {
     i32::from(word as i16)
 }
@@ -213,7 +213,7 @@ fn by_columns(
     Ok((bias, rows))
 }
 
-/// Whether so many pairs after so many skipped fours are of `columns` inputs.
+/// Returns whether `pairs` pairs after `skip` skipped groups of four lie within `columns` inputs.
 fn input_pairs(skip: usize, pairs: usize, columns: usize) -> bool {
     4 * skip + 2 * pairs <= columns.next_multiple_of(2)
 }

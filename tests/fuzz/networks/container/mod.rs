@@ -1,8 +1,8 @@
 //! A reader of `.rfy` containers written from `format/SPEC.md` alone.
 //!
-//! Shares no code with `rarefy-format`: it exists to contradict it. It is neither fast nor economical,
-//! and it checks only what it needs in order not to misread: well-formed numbers, columns that rise,
-//! blocks that are used up.
+//! It shares no code with `rarefy-format`, since its purpose is to contradict it. It is neither
+//! fast nor economical, and checks only what it needs in order not to misread: numbers are
+//! well-formed, columns ascend, and blocks are used up.
 
 mod cursor;
 mod encodings;
@@ -15,46 +15,46 @@ pub(crate) use run::{Values, run};
 /// Why a container could not be read.
 pub(crate) type Unreadable = String;
 
-/// What a layer computes.
+/// The kind of a layer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// Fully connected.
+    /// A dense layer.
     Dense,
     /// A convolution.
     Conv,
-    /// Pooling alone.
+    /// Pooling by itself.
     Pool,
 }
 
-/// How positions are combined.
+/// The reduction over a pooling window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Pooling {
-    /// The largest.
+    /// The maximum.
     Max,
     /// The mean.
     Average,
 }
 
-/// A window: size, stride, and zeros around the map.
+/// A window: size, stride, and zero padding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Window {
-    /// Rows and columns seen.
+    /// The number of rows and columns covered.
     pub(crate) size: usize,
-    /// Positions from one to the next.
+    /// The distance between adjacent output positions.
     pub(crate) stride: usize,
-    /// Top, left, bottom, right.
+    /// The padding: top, left, bottom, right.
     pub(crate) padding: [usize; 4],
 }
 
 impl Window {
-    /// The one position of a dense layer.
+    /// The single position of a dense layer.
     const ONE: Self = Self {
         size: 1,
         stride: 1,
         padding: [0; 4],
     };
 
-    /// Height and width of what it gives over a map of `height` x `width`.
+    /// Returns the height and width of the output over a map of `height` x `width`.
     fn outputs(&self, height: usize, width: usize) -> Result<[usize; 2], Unreadable> {
         let [top, left, bottom, right] = self.padding;
         let (height, width) = (top + height + bottom, left + width + right);
@@ -70,50 +70,50 @@ impl Window {
 /// Biases and weights; a row is a list of (column, weight).
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Weights {
-    /// Of pooling.
+    /// Those of pooling: none.
     None,
-    /// Of all layers but those in floats.
+    /// Those of all encodings except csr-f32.
     Integers(Vec<i32>, Vec<Vec<(usize, i32)>>),
-    /// Of the encoding csr-f32.
+    /// Those of the encoding csr-f32.
     Floats(Vec<f32>, Vec<Vec<(usize, f32)>>),
 }
 
-/// A layer in numbers.
+/// A decoded layer.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Layer {
-    /// What it computes.
+    /// The kind of the layer.
     pub(crate) kind: Kind,
     /// The code of its encoding.
     pub(crate) encoding: u8,
-    /// Bits that requantization shifts out.
+    /// The number of bits that requantization shifts out.
     pub(crate) shift: u32,
-    /// Its window; of a dense layer 1 x 1.
+    /// The window; 1 x 1 for a dense layer.
     pub(crate) window: Window,
-    /// The pooling fused into a convolution, or that of a pooling layer, and the fused size.
+    /// The pooling of a pooling layer or fused into a convolution, with the size of its window.
     pub(crate) pooling: Option<(Pooling, usize)>,
-    /// How many layers back the source is.
+    /// The distance to the source in layers.
     pub(crate) source: usize,
-    /// How many layers back what is added is, and its shift to the left.
+    /// The distance to the skip in layers, and its left shift.
     pub(crate) skip: Option<(usize, u32)>,
-    /// Height and width of the sums, before pooling.
+    /// The height and width of the sums, before pooling.
     pub(crate) sums: [usize; 2],
-    /// (channels, height, width) of its output.
+    /// The output shape, (channels, height, width).
     pub(crate) shape: [usize; 3],
     /// Biases and weights.
     pub(crate) weights: Weights,
 }
 
-/// A container in numbers.
+/// A decoded container.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Container {
-    /// (channels, height, width).
+    /// The input shape, (channels, height, width).
     pub(crate) input: [usize; 3],
-    /// From the input to the logits.
+    /// The layers from the input to the logits.
     pub(crate) layers: Vec<Layer>,
 }
 
 impl Container {
-    /// The shape of what layer `index` reads that lies `back` layers back.
+    /// Returns the shape of the output `back` layers before layer `index`.
     fn shape(&self, index: usize, back: usize) -> Result<[usize; 3], Unreadable> {
         need(
             (1..=index + 1).contains(&back),
@@ -129,7 +129,7 @@ impl Container {
 /// Reads a whole container.
 ///
 /// # Errors
-/// When it is not as the specification says.
+/// Returns an error if it violates the specification.
 pub(crate) fn read(bytes: &[u8]) -> Result<Container, Unreadable> {
     let mut header = Cursor::new(bytes);
     need(header.take(4)? == b"RFY\x01", "the magic and version 1")?;
@@ -163,8 +163,8 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Container, Unreadable> {
     Ok(container)
 }
 
-/// Reads layer `index` from its `record` and its block, which begins at `at` of `bytes` or after the
-/// zeros there; alignment counts from `base`. Returns the layer and the end of its block.
+/// Reads layer `index` from its `record` and its block, which begins in `bytes` at `at` or after
+/// the zeros there; alignment counts from `base`. Returns the layer and the end of its block.
 fn layer(
     before: &Container,
     index: usize,
@@ -212,26 +212,34 @@ fn layer(
         let skip = (usize::from(links[0] >> 4), u32::from(links[1]));
         layer.skip = (skip.0 > 0).then_some(skip);
     }
+    let columns = shapes(&mut layer, before, index)?;
+    layer.weights = encodings::read(encoding, &mut block, columns, outputs)?;
+    need(block.left() == 0, "a block that is used up")?;
+    Ok((layer, start + length))
+}
+
+/// Sets the shapes of layer `index` from those of its source, checks the shape of its skip, and
+/// returns the number of weight columns.
+fn shapes(layer: &mut Layer, before: &Container, index: usize) -> Result<usize, Unreadable> {
     let source = before.shape(index, layer.source)?;
     let mut columns = source.iter().product();
-    if kind != Kind::Dense {
-        let pool = layer
-            .pooling
-            .map_or(1, |(_, size)| if kind == Kind::Conv { size } else { 1 });
+    if layer.kind != Kind::Dense {
+        let pool = layer.pooling.map_or(
+            1,
+            |(_, size)| if layer.kind == Kind::Conv { size } else { 1 },
+        );
         layer.sums = layer.window.outputs(source[1], source[2])?;
-        layer.shape = [outputs, layer.sums[0] / pool, layer.sums[1] / pool];
+        layer.shape = [layer.shape[0], layer.sums[0] / pool, layer.sums[1] / pool];
         columns = source[0] * layer.window.size.pow(2);
     }
     if let Some((back, _)) = layer.skip {
-        let sums = [outputs, layer.sums[0], layer.sums[1]];
+        let sums = [layer.shape[0], layer.sums[0], layer.sums[1]];
         need(
             before.shape(index, back)? == sums,
             "a skip of the shape of the sums",
         )?;
     }
-    layer.weights = encodings::read(encoding, &mut block, columns, outputs)?;
-    need(block.left() == 0, "a block that is used up")?;
-    Ok((layer, start + length))
+    Ok(columns)
 }
 
 /// Reads the geometry of a convolution or a pooling layer.
@@ -254,7 +262,8 @@ fn geometry(layer: &mut Layer, bytes: &[u8]) -> Result<(), Unreadable> {
     Ok(())
 }
 
-/// The checksum of the bytes after it, bit by bit: bit `i` of a shifted word is bit `i - by` of the word.
+/// Computes the checksum of `bytes` bit by bit: bit `i` of a shifted word is bit `i - by` of the
+/// word.
 fn shift_register(bytes: &[u8]) -> u32 {
     type Bits = [bool; 32];
     let bits = |word: u32| -> Bits { std::array::from_fn(|i| word >> i & 1 == 1) };
@@ -286,7 +295,8 @@ fn shift_register(bytes: &[u8]) -> u32 {
 mod tests {
     use super::*;
 
-    /// Every golden container: this reader and interpreter give the committed logits.
+    /// Tests that this reader and interpreter compute the committed logits of every golden
+    /// container.
     #[test]
     fn golden_containers_give_the_committed_logits() {
         assert_eq!(shift_register(b"123456789"), 0x20C5_1AE1);

@@ -1,4 +1,4 @@
-//! The entropy-coded encoding.
+//! Reads the entropy-coded encoding.
 
 use super::Unreadable;
 use super::cursor::{Bits, Cursor, need};
@@ -7,7 +7,7 @@ use super::cursor::{Bits, Cursor, need};
 struct Head(u32);
 
 impl Head {
-    /// The number in `count` bits from bit `low`.
+    /// Returns the number in `count` bits from bit `low`.
     fn field(&self, low: u32, count: u32) -> u32 {
         self.0 >> low & ((1 << count) - 1)
     }
@@ -20,7 +20,7 @@ impl Head {
 /// Biases, and rows of (column, weight).
 type Parts = (Vec<i32>, Vec<Vec<(usize, i32)>>);
 
-/// Reads what is left of `block`.
+/// Reads the rest of `block`.
 pub(super) fn read(
     block: &mut Cursor<'_>,
     columns: usize,
@@ -70,7 +70,7 @@ fn list(bits: &mut Bits<'_>, columns: usize) -> Result<Vec<usize>, Unreadable> {
     Ok(inputs)
 }
 
-/// `K(spread, weights)`.
+/// Returns `K(spread, weights)`.
 fn parameter(columns: usize, spread: u32, weights: usize) -> u32 {
     let wanted = columns * spread as usize / 8;
     match weights {
@@ -81,7 +81,7 @@ fn parameter(columns: usize, spread: u32, weights: usize) -> u32 {
     }
 }
 
-/// The number that a folded one means.
+/// Returns the signed number that a folded one represents.
 fn unfold(number: u64) -> i64 {
     let half = (number / 2) as i64;
     if number % 2 == 1 { -half - 1 } else { half }

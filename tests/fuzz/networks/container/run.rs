@@ -1,11 +1,11 @@
-//! The arithmetic of a container, in 64 bits: a sum that leaves 32 is a fault of the writer's.
+//! Computes a container in 64 bits. A sum that overflows 32 bits is a fault of the writer.
 
 use super::{Container, Kind, Layer, Pooling, Weights};
 
-/// What a layer gives.
+/// The output of a layer.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Values {
-    /// Activations, or the input.
+    /// Activations, or the network's input.
     Bytes(Vec<u8>),
     /// Activations of a network in floats.
     Floats(Vec<f32>),
@@ -22,10 +22,10 @@ impl Values {
     }
 }
 
-/// Returns what every layer of `container` gives for `input`, the logits last.
+/// Returns the output of every layer of `container` for `input`; the logits come last.
 ///
 /// # Errors
-/// When a sum leaves 32 bits.
+/// Returns an error if a sum overflows 32 bits.
 pub(crate) fn run(container: &Container, input: &[u8]) -> Result<Vec<Values>, String> {
     let mut values = vec![Values::Bytes(input.to_vec())];
     for (index, layer) in container.layers.iter().enumerate() {
@@ -50,9 +50,9 @@ pub(crate) fn run(container: &Container, input: &[u8]) -> Result<Vec<Values>, St
     Ok(values)
 }
 
-/// `sum`, which must have 32 bits.
+/// Returns `sum` if it fits 32 bits.
 fn narrow(sum: i64) -> Result<i64, String> {
-    i32::try_from(sum).map_or(Err(format!("a sum of {sum} leaves 32 bits")), |sum| {
+    i32::try_from(sum).map_or(Err(format!("a sum of {sum} overflows 32 bits")), |sum| {
         Ok(sum.into())
     })
 }
@@ -100,14 +100,14 @@ fn floats(bias: &[f32], rows: &[Vec<(usize, f32)>], source: &Values, last: bool)
         sum
     });
     match last {
-        // A cast saturates and rounds towards zero, as asked for.
+        // The cast saturates and rounds towards zero, as specified.
         true => Values::Sums(rows.map(|sum| (sum * 65536.0) as i32).collect()),
         false => Values::Floats(rows.map(|sum| sum.max(0.0)).collect()),
     }
 }
 
-/// The place in a map of `height` x `width` that the window of `layer` sees at (`y`, `x`) through its
-/// row `i` and column `j`; none in the padding.
+/// Returns the position in a map of `height` x `width` that row `i` and column `j` of the window
+/// of `layer` cover for the output at (`y`, `x`); `None` in the padding.
 fn seen(
     layer: &Layer,
     [_, height, width]: [usize; 3],
@@ -171,7 +171,7 @@ fn pooling(layer: &Layer, source: &[u8], shape: [usize; 3]) -> Result<Values, St
     for map in source.chunks_exact(shape[1] * shape[2]) {
         for at in (0..height).flat_map(|y| (0..width).map(move |x| (y, x))) {
             let taps = (0..size).flat_map(|i| (0..size).map(move |j| (i, j)));
-            // What lies in the padding is 0, the least there is.
+            // Padding counts as 0, the smallest activation.
             let window = taps.map(|tap| seen(layer, shape, at, tap).map_or(0, |place| map[place]));
             outputs.push(match kind {
                 Pooling::Max => window.max().unwrap_or(0),

@@ -231,13 +231,13 @@ fn store(sum: i32, shift: u32) -> u8 {{
 fn shapes(network: &NetworkSpec) -> Result<Vec<Shape>, EmitError> {
     let mut shapes = vec![network.input];
     for (index, layer) in network.layers.iter().enumerate() {
-        let refuse = EmitError::Layer(index + 1);
+        let error = EmitError::Layer(index + 1);
         let slot = (index + 1).checked_sub(layer.source);
         let Some(&source) = slot.and_then(|slot| shapes.get(slot)) else {
-            return Err(refuse);
+            return Err(error);
         };
         let shape = maps::output(&layer.operation, layer.outputs, source);
-        shapes.push(shape.filter(|shape| !shape.is_empty()).ok_or(refuse)?);
+        shapes.push(shape.filter(|shape| !shape.is_empty()).ok_or(error)?);
     }
     Ok(shapes)
 }

@@ -2,7 +2,7 @@
 
 use rarefy_format::{Encoding, LayerSpec, NetworkSpec, WeightsSpec};
 
-use super::{Quantized, operation};
+use super::{Quantized, operation, unquantizable};
 use crate::deploy::activity::Activity;
 use crate::deploy::network::Operation;
 use crate::deploy::{DeployError, Network};
@@ -27,16 +27,12 @@ pub fn floats(network: &Network, images: &[&[u8]]) -> Result<Quantized, DeployEr
     let mut outputs: Vec<Vec<Vec<f32>>> = Vec::new();
     let mut layers = Vec::new();
     for (index, layer) in network.layers.iter().enumerate() {
-        let refuse = |reason: String| DeployError::Quantize {
-            layer: layer.name.clone(),
-            reason,
-        };
         let last = network.is_last(index);
         let chained = layer.source == index.checked_sub(1) && layer.skip.is_none();
         if layer.operation != Operation::Dense || !chained || layer.relu == last {
-            return Err(refuse(
-                "floats are for chains of dense layers with ReLUs only: use integer weights".into(),
-            ));
+            let reason =
+                "floats are for chains of dense layers with ReLUs only: use integer weights";
+            return Err(unquantizable(layer, reason.into()));
         }
         let mut factor = 1.0;
         if last {

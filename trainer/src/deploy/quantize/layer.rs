@@ -1,14 +1,16 @@
-//! One layer in integers: the steps of its weights and activations, its biases, its shift.
+//! Quantizes one layer: chooses the steps of its weights and outputs, its biases and its shift.
 //!
-//! With steps `s_x` of what it reads, `s_w` of a weight's integer and a shift by `k` bits, an output's
-//! step is `s_x s_w 2^k` (behind a fused mean over `a` positions a part `a` of it): requantization has
-//! no multiplier, so the steps cannot be chosen apart. Coarser weights, clipped weights, clipped
-//! activations: of all choices a layer takes the one with the least squared error of its outputs on
-//! the calibration images, what it reads being what the layers quantized before really give.
+//! With an input step `s_x`, a weight step `s_w` and a shift by `k` bits, the output step is
+//! `s_x s_w 2^k` (divided by `a` after fused average pooling over `a` positions). Requantization
+//! has no multiplier, so these steps cannot be chosen independently: coarser weights, clipped
+//! weights and clipped activations are alternatives. A layer takes the choice with the smallest
+//! squared error of its outputs on the calibration images, for the inputs that the already
+//! quantized layers produce.
 //!
-//! What reads, gives or adds signed activations has a zero point, which goes into the biases with half
-//! of what the shift drops. There too, where that makes the error smaller, goes the mean error of each
-//! row's sums on the calibration images (Nagel et al. 2019, "Data-free quantization", section 4.2).
+//! Signed activations have a zero point. The biases absorb the zero points of inputs, outputs and
+//! skips, and half of the shift's rounding unit. If it reduces the error, they also absorb the
+//! mean error of each row's sums on the calibration images (Nagel et al. 2019, "Data-free
+//! quantization", section 4.2).
 
 mod biases;
 mod scales;
@@ -23,20 +25,20 @@ use crate::graph::Pooling;
 use scales::{Scale, largest_of, spread};
 pub(in crate::deploy) use scales::{finest, room, step_of_biases};
 
-/// The largest activation.
+/// The largest stored activation.
 const LARGEST: f64 = 255.0;
 
 /// The zero point of signed activations.
 const ZERO: f64 = 128.0;
 
-/// Steps beyond the finest scale that are tried at most.
+/// The maximum number of steps tried beyond the finest scale.
 const FINER: usize = 24;
 
-/// The standard deviations of its sums that a layer's outputs are expected to reach, even where the
-/// calibration images show less: a branch that is off for all of them has a step, too.
+/// The outputs of a layer are expected to reach this many standard deviations of its sums, even if
+/// they do not on the calibration images: a branch that is off for all of these needs a step, too.
 const UNSEEN: f64 = 0.25;
 
-/// The integers of a layer.
+/// The quantized parameters of a layer.
 #[derive(Debug, Clone)]
 pub(super) struct Integers {
     pub(super) rows: Vec<Vec<(u16, i16)>>,
@@ -49,74 +51,82 @@ pub(super) struct Integers {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Storage {
     pub(super) grid: Grid,
-    /// The bits asked for a weight; the grid may have more.
+    /// The requested bits per weight; the grid may have more.
     pub(super) bits: u8,
-    /// Whether biases keep 8 bits, the same for all rows, instead of 32.
+    /// Whether biases have 8 bits and a common shift instead of 32 bits.
     pub(super) short_biases: bool,
-    /// Whether the layer gives its sums.
+    /// Whether this is the last layer, whose outputs are its sums.
     pub(super) last: bool,
-    /// The step that its outputs have at least; 0 where any will do.
+    /// The minimum step of the outputs; 0 if any step will do.
     pub(super) least: f64,
 }
 
-/// Why a layer has no integers.
+/// Why a layer cannot be quantized.
 #[derive(Debug)]
 pub(super) enum Unfit {
-    /// Its sums leave 32 bits at every scale that keeps the bits asked for.
+    /// Its sums overflow 32 bits at every scale that keeps the requested bits.
     Overflow,
-    /// Another reason, a half sentence.
+    /// Another reason, as a clause.
     Reason(String),
 }
 
-/// A layer, what it reads, and what it should give.
+/// A layer with its inputs and the f32 outputs to approximate.
 pub(super) struct Fit<'a> {
     layer: &'a Layer,
     storage: Storage,
     source: &'a Values,
     skip: Option<&'a Values>,
-    /// The sums of each image in f32, with bias and skip.
+    /// The f32 sums of each image, including bias and skip.
     sums: Vec<Vec<f32>>,
-    /// The outputs of each image in f32.
+    /// The f32 outputs of each image.
     exact: Vec<Vec<f32>>,
-    /// For rounding the weights of a row together.
+    /// For rounding the weights of a row jointly.
     correlations: Option<Correlations>,
-    /// Height and width of the map of sums.
+    /// Height and width of the feature map of sums.
     size: [usize; 2],
-    /// The size of the windows pooled, 1 for none, and of what kind they are.
+    /// The kind and size of fused pooling windows; size 1 if there is no pooling.
     pooled: (Pooling, usize),
-    /// The largest output that the steps must reach.
+    /// The largest output that must be representable.
     range: f64,
 }
 
-/// A choice and the squared error it makes.
+/// A choice of steps and its squared error.
 struct Choice {
     error: f64,
     step: f64,
     integers: Integers,
-    /// The step of a weight's integer.
+    /// The step of a weight.
     weight: f64,
 }
 
+/// Returns `operation` without fused pooling.
+fn without_pooling(operation: Operation) -> Operation {
+    match operation {
+        Operation::Conv { window, .. } => Operation::Conv {
+            window,
+            pooling: None,
+        },
+        other => other,
+    }
+}
+
 impl<'a> Fit<'a> {
+    /// Computes the f32 sums and outputs of `layer` for the images of `source` and `skip`.
     pub(super) fn new(
         layer: &'a Layer,
         storage: Storage,
         source: &'a Values,
         skip: Option<&'a Values>,
     ) -> Self {
-        let (operation, size, pooled) = match layer.operation {
+        let (size, pooled) = match layer.operation {
             Operation::Conv { window, pooling } => (
-                Operation::Conv {
-                    window,
-                    pooling: None,
-                },
                 window.outputs([source.shape[1], source.shape[2]]),
                 pooling.unwrap_or((Pooling::Max, 1)),
             ),
-            other => (other, [1, 1], (Pooling::Max, 1)),
+            _ => ([1, 1], (Pooling::Max, 1)),
         };
         let linear = Layer {
-            operation,
+            operation: without_pooling(layer.operation),
             relu: false,
             ..layer.clone()
         };
@@ -128,7 +138,7 @@ impl<'a> Fit<'a> {
                 .collect()
         };
         let sums = every(&linear);
-        let unadded: Vec<Vec<f32>> = match skip {
+        let without_skip: Vec<Vec<f32>> = match skip {
             None => sums.clone(),
             Some(skip) => {
                 let images = sums.iter().zip(&skip.stored);
@@ -139,7 +149,7 @@ impl<'a> Fit<'a> {
             }
         };
         let exact = every(layer);
-        // A mean over independent positions varies so much less.
+        // The mean of independent positions has a smaller deviation.
         let mean_of = if pooled.0 == Pooling::Average {
             pooled.1
         } else {
@@ -151,7 +161,7 @@ impl<'a> Fit<'a> {
             storage,
             source,
             skip,
-            correlations: Correlations::new(layer, source, &unadded),
+            correlations: Correlations::new(layer, source, &without_skip),
             range: largest_of(&exact).max(unseen),
             sums,
             exact,
@@ -160,7 +170,10 @@ impl<'a> Fit<'a> {
         }
     }
 
-    /// The best integers and what they give, or what is in the way.
+    /// Returns the best integers and the outputs they produce.
+    ///
+    /// # Errors
+    /// Returns why the layer cannot be quantized.
     pub(super) fn best(self) -> Result<(Integers, Values), Unfit> {
         let weights = self.layer.weights.data().iter().chain(&self.layer.bias);
         if !weights
@@ -184,8 +197,8 @@ impl<'a> Fit<'a> {
         Ok((best.integers, values))
     }
 
-    /// The best choice among the scales worth trying, those next to it, and, where sums overflow, coarser
-    /// ones.
+    /// Returns the best choice among the candidate scales and their neighbours; if all of them
+    /// overflow, among coarser ones.
     fn choice(&self) -> Option<Choice> {
         let mut best: Option<Choice> = None;
         let scales = self.coarse_enough(self.scales());
@@ -198,7 +211,8 @@ impl<'a> Fit<'a> {
             }
             self.attempt(scale, &mut best);
         }
-        // Weights far larger than the others, such as those of a nearly dead channel, are worth clipping more.
+        // Weights far larger than the others, such as those of a nearly dead channel, are worth
+        // clipping further.
         let mut edge = self.finest_of(&scales);
         for _ in 0..FINER {
             if best.as_ref().is_none_or(|best| best.weight != edge.0) {
@@ -215,7 +229,7 @@ impl<'a> Fit<'a> {
         best
     }
 
-    /// Tries a scale with every shift, with and without correction of the biases.
+    /// Tries a scale with every candidate shift, with and without bias correction.
     fn attempt(&self, (weight, skip_shift): Scale, best: &mut Option<Choice>) {
         let sum_step = self.source.step * weight;
         let mut integers = Integers {
@@ -259,7 +273,7 @@ impl<'a> Fit<'a> {
         }
     }
 
-    /// The weights by this step; those that come out 0 are left out.
+    /// Rounds the weights to this step; those that become 0 are left out.
     fn round(&self, weight: f64) -> Vec<Vec<(u16, i16)>> {
         let grid = self.storage.grid;
         let step = weight / grid.unit();
@@ -278,7 +292,7 @@ impl<'a> Fit<'a> {
                 let place = (row, weights.indices());
                 correlations.descend(&mut integers, place, grid, self.source.step * weight);
             }
-            // The container has no more columns than that.
+            // A container has at most 65,535 columns.
             let columns = weights.indices().iter().map(|&column| column as u16);
             columns
                 .zip(integers)
@@ -288,7 +302,7 @@ impl<'a> Fit<'a> {
         .collect()
     }
 
-    /// The sums of each image without biases: of what is read and what is added, as they are stored.
+    /// Returns the integer sums of each image, with the skip but without biases.
     fn stored_sums(&self, integers: &Integers) -> Vec<Vec<f32>> {
         let rows = integers.rows.iter().map(|row| {
             let weights = row
@@ -300,13 +314,7 @@ impl<'a> Fit<'a> {
             weights: from_rows(self.layer.weights.cols(), rows),
             bias: vec![0.0; self.layer.bias.len()],
             relu: false,
-            operation: match self.layer.operation {
-                Operation::Conv { window, .. } => Operation::Conv {
-                    window,
-                    pooling: None,
-                },
-                other => other,
-            },
+            operation: without_pooling(self.layer.operation),
             ..self.layer.clone()
         };
         let factor = 2_f32.powi(integers.skip_shift.into());
@@ -323,7 +331,7 @@ impl<'a> Fit<'a> {
             .collect()
     }
 
-    /// For each row the bias in units of the sums, less what zero points add.
+    /// Returns the bias of each row in units of the sums, minus the contribution of zero points.
     fn centres(&self, integers: &Integers, sum_step: f64) -> Vec<f64> {
         let skip = self.skip.map_or(0.0, |skip| {
             skip.zero * 2_f64.powi(integers.skip_shift.into())
@@ -336,7 +344,7 @@ impl<'a> Fit<'a> {
         .collect()
     }
 
-    /// For each row the mean of what its sums lack.
+    /// Returns the mean error of each row's sums.
     fn mean_errors(&self, sums: &[Vec<f32>], centres: &[f64], sum_step: f64) -> Vec<f64> {
         let mut totals = vec![0.0; centres.len()];
         let plane = self.size[0] * self.size[1];
@@ -355,7 +363,7 @@ impl<'a> Fit<'a> {
             .collect()
     }
 
-    /// Positions that a fused mean adds up.
+    /// Returns the number of positions that fused average pooling adds up; 1 if there is none.
     fn area(&self) -> f64 {
         match self.pooled {
             (Pooling::Average, size) => (size * size) as f64,
@@ -363,7 +371,7 @@ impl<'a> Fit<'a> {
         }
     }
 
-    /// The squared error of the outputs.
+    /// Returns the squared error of the outputs.
     fn error(&self, sums: &[Vec<f32>], integers: &Integers, step: f64) -> f64 {
         let zero = if self.layer.relu || self.storage.last {
             0.0
@@ -383,7 +391,7 @@ impl<'a> Fit<'a> {
             .sum()
     }
 
-    /// What is stored for the sums of an image.
+    /// Returns the stored outputs for the sums of an image.
     fn finish(&self, sums: &[f32], integers: &Integers) -> Vec<f32> {
         let [height, width] = self.size;
         let (kind, size) = self.pooled;

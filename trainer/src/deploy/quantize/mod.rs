@@ -1,14 +1,15 @@
-//! Quantization: a stripped network in f32 becomes the integers of a container.
+//! Quantizes a stripped f32 network to the integers of a container.
 //!
-//! Activations are unsigned 8-bit integers with a step each layer (and a zero point where they are
-//! signed), weights what their encoding holds, biases and sums 32-bit. Layer by layer, each
-//! calibrated on what those before it really give for some training images: `layer` chooses the
-//! steps of one, `grid` and `rounding` round its weights.
+//! Activations are unsigned 8-bit integers with one step per layer, and a zero point if they are
+//! signed. The encoding determines the integers that weights can have; biases and sums have 32
+//! bits. Layers are quantized in order: `layer` chooses the steps of a layer on calibration
+//! images, given the quantized outputs of the layers before it, and `grid` and `rounding` round
+//! its weights.
 //!
-//! Calibration computes in f32 on whole numbers: exact up to 2^24, beyond that to one part in
-//! 10^7, which is enough to choose by. Assumes a network in which every layer follows what it
-//! reads, its last dense. Refuses what a container cannot state (windows, dimensions) and numbers
-//! that are not finite.
+//! Calibration computes whole numbers in f32, which is exact up to 2^24 and has a relative error
+//! of 10^-7 above: enough to compare choices. Every layer must follow its sources, and the last
+//! layer must be dense. Windows and dimensions that a container cannot represent, and values that
+//! are not finite, are errors.
 
 pub mod fidelity;
 mod floats;
@@ -21,6 +22,7 @@ mod rounding;
 use rarefy_format::{Encoding, LayerSpec, NetworkSpec, SkipSpec, WeightsSpec};
 
 use super::activity::Activity;
+use super::limits::LAST_LAYER_ADDS;
 use super::network::Operation;
 use super::{DeployError, Layer, Network};
 use crate::graph::Pooling;
@@ -31,39 +33,39 @@ pub use grid::WeightType;
 use layer::{Fit, Storage, Unfit};
 pub(super) use layer::{finest, room, step_of_biases};
 
-/// Calibration images that choices are compared on, for a network of few multiplications.
+/// The maximum number of calibration images.
 pub const CALIBRATION: usize = 500;
 
-/// Multiplications that calibration spends at most on one pass over its images: what larger
-/// networks are calibrated on are fewer images, 50 at least.
+/// The maximum number of multiplications per pass over the calibration images; larger networks are
+/// calibrated on fewer images, but on 50 at least.
 const MULTIPLICATIONS: usize = 200_000_000;
 
-/// A network in integers.
+/// A quantized network.
 #[derive(Debug, Clone)]
 pub struct Quantized {
-    /// What a container is to hold.
+    /// The contents of the container.
     pub spec: NetworkSpec,
-    /// For each layer how often, over the calibration images, what it reads is not 0.
+    /// How often the values that each layer reads are nonzero, over the calibration images.
     pub activity: Vec<Activity>,
-    /// For each layer how near its integers are to the floats.
+    /// How closely the integers of each layer follow the f32 network.
     pub fidelity: Vec<Fidelity>,
 }
 
-/// What the input or a layer gives for each calibration image.
+/// The output of a layer, or the network's input, for each calibration image.
 pub(super) struct Values {
-    /// In f32.
+    /// The f32 values.
     exact: Vec<Vec<f32>>,
-    /// In the integers that are stored.
+    /// The stored integers.
     stored: Vec<Vec<f32>>,
-    /// What an integer's one stands for.
+    /// The value that a difference of one integer represents.
     step: f64,
-    /// The integer that stands for 0.
+    /// The integer that represents 0.
     zero: f64,
     /// (channels, height, width).
     shape: [usize; 3],
 }
 
-/// Whether `encoding` can store the weights of `layer` in this type.
+/// Returns whether `encoding` can store the weights of `layer` in this type.
 #[must_use]
 pub fn holds(encoding: Encoding, weights: WeightType, layer: &Layer) -> bool {
     let (rows, columns) = layer.weights.shape();
@@ -75,15 +77,16 @@ pub fn holds(encoding: Encoding, weights: WeightType, layer: &Layer) -> bool {
     !layer.is_pool() && for_operation && grid::grid(encoding, weights, rows, columns).is_some()
 }
 
-/// Quantizes `network`, its layers with weights stored as `encodings` say, calibrated on `images` (raw
-/// pixels).
+/// Quantizes `network`, with the weights of each layer in its encoding of `encodings`, calibrated
+/// on `images` (raw pixels).
 ///
 /// # Errors
-/// When a layer's numbers are not finite or do not fit, or a container cannot state it.
-/// [`DeployError::Overflow`] where another encoding may have room for the layer's sums.
+/// Returns an error if a layer has values that are not finite or too large, or if a container
+/// cannot represent it; [`DeployError::Overflow`] if only the layer's sums are too large, which
+/// another encoding may avoid.
 ///
 /// # Panics
-/// When an encoding does not [hold](holds) its layer, or there are no images.
+/// Panics if an encoding does not [hold](holds) its layer, or if there are no images.
 pub fn quantize(
     network: &Network,
     images: &[&[u8]],
@@ -114,38 +117,40 @@ pub fn quantize(
     })
 }
 
-/// Those of `images` that `network` is calibrated on: fewer where an image takes many multiplications.
+/// Returns the `images` that `network` is calibrated on: fewer if an image takes many
+/// multiplications.
 pub(super) fn enough<'a>(network: &Network, images: &'a [&'a [u8]]) -> &'a [&'a [u8]] {
     let enough = MULTIPLICATIONS / multiplications(network).max(1);
     &images[..images.len().min(enough.max(50))]
 }
 
-/// Where in [`Walk::values`] the output of `source` is.
+/// Returns the index in [`Walk::values`] of the output of `source`.
 fn place(source: Option<usize>) -> usize {
     source.map_or(0, |layer| layer + 1)
 }
 
-/// Quantization under way, layer after layer.
+/// The state of quantizing a network layer by layer.
 ///
-/// A layer that adds another fixes the ratio of their steps to a power of two. Where what is added
-/// has a step too small for the sums it is added to (its branch is nearly always zero, or gives
-/// little), the weights would saturate: then the walk goes back to the layer that gives it, which
-/// takes a coarser step. The sums are no finer than that, so nothing is lost in them.
+/// A skip fixes the ratio of its own step to the step of the sums it is added to, up to a power of
+/// two. If the step of the skip is too small for these sums (its branch is nearly always zero, or
+/// its values are small), the weights would saturate. Then the walk goes back to the layer that
+/// chose the step of the skip and requires a coarser one. The sums are no finer than that, so they
+/// lose nothing.
 struct Walk<'a> {
     network: &'a Network,
     weights: WeightType,
     encodings: &'a [Encoding],
-    /// The input and the layers so far.
+    /// The network's input and the outputs of the layers quantized so far.
     values: Vec<Values>,
     layers: Vec<LayerSpec>,
-    /// The step that each layer has at least.
+    /// The minimum step of each layer's outputs.
     least: Vec<f64>,
-    /// How often the walk may still go back for each layer's addition.
+    /// How often the walk may still go back on behalf of each layer.
     returns: Vec<u8>,
 }
 
-/// How often a layer asks for a coarser step of what it adds: what is quantized again may change
-/// its own step a little.
+/// How often a layer may require a coarser step of its skip: more than once, since the layer's own
+/// step may change slightly each time.
 const RETURNS: u8 = 3;
 
 impl<'a> Walk<'a> {
@@ -175,24 +180,18 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Quantizes the next layer, or goes back to one before it.
+    /// Quantizes the next layer, or goes back to an earlier one.
     fn step(&mut self) -> Result<(), DeployError> {
         let index = self.layers.len();
         let layer = &self.network.layers[index];
-        let refuse = |reason: String| DeployError::Quantize {
-            layer: layer.name.clone(),
-            reason,
-        };
         let source = &self.values[place(layer.source)];
-        let last = index + 1 == self.network.layers.len();
-        if last && layer.skip.is_some() {
-            return Err(refuse(
-                "it gives the class scores and adds another layer, which no container can: train it with a dense layer behind"
-                    .into(),
-            ));
+        if self.network.is_last(index) && layer.skip.is_some() {
+            return Err(unquantizable(layer, LAST_LAYER_ADDS.into()));
         }
+        let operation = operation::operation(layer, source.shape)
+            .map_err(|reason| unquantizable(layer, reason))?;
         let mut stored = LayerSpec {
-            operation: operation::operation(layer, source.shape).map_err(refuse)?,
+            operation,
             encoding: self.encodings[index],
             outputs: layer.shape[0],
             original_outputs: layer.original.0.max(layer.shape[0]),
@@ -207,53 +206,63 @@ impl<'a> Walk<'a> {
             stored.shift = shift;
             values
         } else {
-            let skip = layer.skip.map(|skip| &self.values[place(Some(skip))]);
-            let fit = Fit::new(layer, self.storage(index), source, skip);
-            if let Some((owner, step)) = self.coarser(index, &fit) {
-                self.go_back(owner, step);
-                self.returns[index] -= 1;
-                return Ok(());
+            match self.fit(index, &mut stored)? {
+                Some(values) => values,
+                None => return Ok(()),
             }
-            let overflow = || DeployError::Overflow {
-                layer: layer.name.clone(),
-                index,
-                encoding: self.encodings[index],
-            };
-            let (integers, values) = fit.best().map_err(|unfit| match unfit {
-                Unfit::Reason(reason) => refuse(reason),
-                Unfit::Overflow => overflow(),
-            })?;
-            stored.shift = integers.shift;
-            stored.skip = layer.skip.map(|skip| SkipSpec {
-                back: index + 1 - place(Some(skip)),
-                shift: integers.skip_shift,
-            });
-            stored.weights = WeightsSpec::Integers {
-                bias: integers.bias,
-                rows: integers.rows,
-            };
-            values
         };
         self.values.push(values);
         self.layers.push(stored);
         Ok(())
     }
 
-    /// Forgets `owner` and what follows it: it is to take a step of at least `step`.
+    /// Quantizes layer `index`, which has weights, into `stored`, and returns its outputs; `None`
+    /// if the walk went back to an earlier layer instead.
+    fn fit(&mut self, index: usize, stored: &mut LayerSpec) -> Result<Option<Values>, DeployError> {
+        let layer = &self.network.layers[index];
+        let source = &self.values[place(layer.source)];
+        let skip = layer.skip.map(|skip| &self.values[place(Some(skip))]);
+        let fit = Fit::new(layer, self.storage(index), source, skip);
+        if let Some((owner, step)) = self.coarser(index, &fit) {
+            self.go_back(owner, step);
+            self.returns[index] -= 1;
+            return Ok(None);
+        }
+        let (integers, values) = fit.best().map_err(|unfit| match unfit {
+            Unfit::Reason(reason) => unquantizable(layer, reason),
+            Unfit::Overflow => DeployError::Overflow {
+                layer: layer.name.clone(),
+                index,
+                encoding: stored.encoding,
+            },
+        })?;
+        stored.shift = integers.shift;
+        stored.skip = layer.skip.map(|skip| SkipSpec {
+            back: index + 1 - place(Some(skip)),
+            shift: integers.skip_shift,
+        });
+        stored.weights = WeightsSpec::Integers {
+            bias: integers.bias,
+            rows: integers.rows,
+        };
+        Ok(Some(values))
+    }
+
+    /// Discards the results of `owner` and all layers after it, and sets the minimum step of
+    /// `owner`.
     fn go_back(&mut self, owner: usize, step: f64) {
         self.least[owner] = step;
         self.layers.truncate(owner);
         self.values.truncate(place(Some(owner)));
     }
 
-    /// How layer `index` is to be stored.
+    /// Returns how layer `index` is stored.
     fn storage(&self, index: usize) -> Storage {
         let layer = &self.network.layers[index];
         let (rows, columns) = layer.weights.shape();
         let encoding = self.encodings[index];
         let grid = match grid::grid(encoding, self.weights, rows, columns) {
-            // What is added fixes the scale, and few weights stand for a whole map: they take a
-            // byte.
+            // The skip fixes the scale, and few weights act on a whole map: they get a byte each.
             Some(grid) if passes_on(layer) => grid.whole_byte(),
             grid => grid.expect("the encoding holds the layer"),
         };
@@ -261,12 +270,13 @@ impl<'a> Walk<'a> {
             grid,
             bits: self.weights.bits(),
             short_biases: encoding == Encoding::Rice,
-            last: index + 1 == self.network.layers.len(),
+            last: self.network.is_last(index),
             least: self.least[index],
         }
     }
 
-    /// The layer whose step is too small for what layer `index` adds, and the step that would do.
+    /// Returns the layer whose step is too small for the skip of layer `index`, and the step
+    /// required.
     fn coarser(&self, index: usize, fit: &Fit<'_>) -> Option<(usize, f64)> {
         let step = fit.least_of_skip()?;
         let owner = owner(self.network, self.network.layers[index].skip)?;
@@ -274,8 +284,16 @@ impl<'a> Walk<'a> {
     }
 }
 
-/// The layer that chooses the step of what `layer` gives: a maximum passes on that of its source.
-/// None for the input.
+/// Returns the error of a `layer` that cannot be quantized for this reason.
+fn unquantizable(layer: &Layer, reason: String) -> DeployError {
+    DeployError::Quantize {
+        layer: layer.name.clone(),
+        reason,
+    }
+}
+
+/// Returns the layer that chooses the step of the output of `layer`: max pooling keeps the step of
+/// its source. Returns `None` for the network's input.
 pub(super) fn owner(network: &Network, mut layer: Option<usize>) -> Option<usize> {
     while let Operation::Pool {
         kind: Pooling::Max, ..
@@ -286,7 +304,8 @@ pub(super) fn owner(network: &Network, mut layer: Option<usize>) -> Option<usize
     layer
 }
 
-/// Whether `layer` passes on what it reads, each channel from itself alone, plus what it adds.
+/// Returns whether each channel of `layer` reads only the same channel of its source, and adds a
+/// skip.
 #[must_use]
 pub fn passes_on(layer: &Layer) -> bool {
     let rows = layer.weights.outer_iterator().enumerate();
@@ -294,11 +313,11 @@ pub fn passes_on(layer: &Layer) -> bool {
     layer.skip.is_some() && layer.weights.nnz() > 0 && rows.all(|diagonal| diagonal)
 }
 
-/// `biases` in 8 bits times a power of two that they share: the nearest.
+/// Rounds `biases` to 8 bits times a common power of two.
 #[must_use]
 pub fn short(biases: &[i32]) -> Vec<i32> {
     let largest = biases.iter().map(|bias| bias.unsigned_abs()).max();
-    // The smallest by which the largest, rounded, has 7 bits beside its sign.
+    // The smallest shift for which the largest bias, rounded, has 7 bits besides its sign.
     let rounded = |bias: i32, shift: u32| {
         let half = 1_i64 << shift >> 1;
         (i64::from(bias) + half) >> shift
@@ -311,7 +330,7 @@ pub fn short(biases: &[i32]) -> Vec<i32> {
         .collect()
 }
 
-/// Multiplications of one image.
+/// Returns the number of multiplications per image.
 fn multiplications(network: &Network) -> usize {
     let of = |layer: &Layer| match layer.operation {
         Operation::Conv { window, .. } => {
@@ -324,7 +343,7 @@ fn multiplications(network: &Network) -> usize {
     network.layers.iter().map(of).sum()
 }
 
-/// How often what is stored is not 0.
+/// Returns how often the stored values are nonzero.
 fn activity(values: &Values) -> Activity {
     let count = values.shape.iter().product();
     let active = |image: usize, value: usize| values.stored[image][value] != 0.0;

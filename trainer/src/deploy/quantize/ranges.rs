@@ -1,6 +1,5 @@
-//! Networks whose numbers are of very different size: what is added and what it is added to, a
-//! channel and the others, sums and 32 bits. Judged by scores worked out in f64, one formula a
-//! network.
+//! Quantizes networks whose values have very different magnitudes: skips and sums, one channel and
+//! the others, sums near the limit of 32 bits. Scores are judged by closed formulas in f64.
 
 use rarefy_format::{Encoding, NetworkSpec, write};
 
@@ -11,10 +10,10 @@ use crate::deploy::sparse::from_rows;
 use crate::graph::Padding;
 use crate::random::Random;
 
-/// Pixels of an image.
+/// The number of pixels of an image.
 const PIXELS: usize = 36;
 
-/// A layer of 1 x 1 over a map of one channel.
+/// Returns a 1 x 1 convolution over a map of one channel.
 fn scaled(
     (weight, bias): (f64, f64),
     source: Option<usize>,
@@ -34,8 +33,9 @@ fn scaled(
     }
 }
 
-/// Two branches `relu(weight x + bias)` of the pixels, the first times `gain` plus the second, and
-/// four scores of that: as a network, and what the scores of an image are.
+/// Returns a network with two branches `relu(weight x + bias)` over the pixels `x`, whose output
+/// is four scores of `gain` times the first branch plus the second; and a function that computes
+/// the scores of an image.
 fn branches(
     main: (f64, f64),
     added: (f64, f64),
@@ -80,7 +80,7 @@ fn branches(
     (network, exact)
 }
 
-/// The cosine between a container's scores and the exact ones.
+/// Returns the cosine similarity of a container's scores and the exact ones.
 fn cosine(spec: &NetworkSpec, exact: impl Fn(&[u8]) -> Vec<f64>, images: &[&[u8]]) -> f64 {
     let (mut dot, mut a2, mut b2) = (0.0, 0.0, 0.0);
     for image in images {
@@ -92,7 +92,7 @@ fn cosine(spec: &NetworkSpec, exact: impl Fn(&[u8]) -> Vec<f64>, images: &[&[u8]
     dot / (a2 * b2).sqrt()
 }
 
-/// Quantizes `network` with what it can as `encoding`, and checks that it can be written.
+/// Quantizes `network` with `encoding` wherever possible, and checks that it can be written.
 fn quantized(
     network: &Network,
     images: &[&[u8]],
@@ -106,7 +106,7 @@ fn quantized(
 }
 
 #[test]
-fn what_is_added_may_be_of_any_size() {
+fn skips_may_have_any_magnitude() {
     let alive = (0.01, 0.0);
     let dead = [(1e-5, -5.0), (1e-3, -0.5), (0.01, -2.549), (1e-7, -1e-3)];
     let sizes = (-20..=20).step_by(5).map(|power| 0.01 * 2_f64.powi(power));
@@ -137,10 +137,10 @@ fn what_is_added_may_be_of_any_size() {
     }
 }
 
-/// Weights that add next to nothing to a bias, in the layer that adds and in the one that is added: at a
-/// scale of theirs the bias would not fit.
+/// Checks weights that add next to nothing to a bias, both in a layer with a skip and in the layer
+/// that it adds: at a scale chosen for the weights, the bias would overflow.
 #[test]
-fn faint_weights_beside_a_bias_fit_whatever_they_are_added_to() {
+fn faint_weights_with_a_large_bias_fit() {
     let alive = (0.01, 0.0);
     for (main, added, gain, bias) in [
         (alive, alive, 1e-9, 10.0),
@@ -184,9 +184,10 @@ fn faint_weights_beside_a_bias_fit_whatever_they_are_added_to() {
     }
 }
 
-/// A branch that is hardly ever on, added to one that other layers read at their full resolution.
+/// Checks a branch that is nearly always off, added to one that other layers read at full
+/// resolution.
 #[test]
-fn what_else_reads_a_small_branch_keeps_its_resolution() {
+fn other_readers_of_a_small_branch_keep_its_resolution() {
     let (mut network, _) = branches((0.01, 0.0), (0.01, 0.0), 1.0);
     // x0 -> x1 -> 2000 x1 + x0: the sums are far larger than what is added to them.
     network.layers[1].source = Some(0);
@@ -206,7 +207,7 @@ fn what_else_reads_a_small_branch_keeps_its_resolution() {
         let ratio = ratio(&decoupled, name);
         assert!(ratio > 40.0, "{name}: {ratio} dB");
     }
-    // Together they still add up, at the price of the branch's resolution.
+    // Together they still add up, at the cost of the branch's resolution.
     assert!(ratio(&network, "layer") < 40.0);
 }
 
@@ -223,7 +224,8 @@ fn a_chain_of_additions_follows_the_floats() {
         )
     };
     let mut layers = vec![layer(random, 1, 0.01)];
-    // Blocks that give a thousandth, as much, and a thousand times of what they are added to.
+    // Blocks whose values are a thousandth of, equal to, and a thousand times the values they are
+    // added to.
     for (block, scale) in [0.001, 0.5, 30.0, 0.0001].into_iter().enumerate() {
         let (inner, outer) = (layer(random, 3, 0.5), layer(random, 3, scale));
         layers.push(Layer {
@@ -257,7 +259,7 @@ fn a_chain_of_additions_follows_the_floats() {
     }
 }
 
-/// Channels that are off for every pixel, with weights far larger than the others'.
+/// Checks channels that are off for every pixel and have far larger weights than the others.
 #[test]
 fn a_dead_channel_does_not_take_the_levels_of_the_others() {
     let random = &mut Random::new(30);
@@ -301,10 +303,10 @@ fn a_dead_channel_does_not_take_the_levels_of_the_others() {
     }
 }
 
-/// A mean over 64 positions, fused, multiplies sums by 64: packed words, whose weights have 12
-/// bits and more here, take a coarser scale.
+/// Checks fused average pooling over 64 positions, which multiplies sums by 64: packed words,
+/// whose weights have 12 bits or more here, take a coarser scale.
 #[test]
-fn sums_that_leave_32_bits_take_a_coarser_scale() {
+fn sums_that_overflow_take_a_coarser_scale() {
     let random = &mut Random::new(40);
     let mut layers = vec![
         random_layer(
@@ -324,7 +326,7 @@ fn sums_that_leave_32_bits_take_a_coarser_scale() {
         ),
         random_layer(random, (Operation::Dense, [4, 1, 1]), 16, (1.0, 0.3)),
     ];
-    // All of one sign, so that the sums are as large as they can be.
+    // All weights have one sign, so that the sums are as large as possible.
     for layer in &mut layers[..2] {
         layer
             .weights
@@ -353,7 +355,7 @@ fn sums_that_leave_32_bits_take_a_coarser_scale() {
 }
 
 #[test]
-fn sums_that_fit_at_no_scale_are_told_with_layer_and_encoding() {
+fn sums_that_overflow_at_every_scale_are_reported_with_layer_and_encoding() {
     let random = &mut Random::new(41);
     let mut layer = random_layer(random, (Operation::Dense, [4, 1, 1]), 8000, (0.9, 0.01));
     (layer.name, layer.relu) = ("fc1".into(), false);

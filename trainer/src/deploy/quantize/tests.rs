@@ -1,5 +1,5 @@
-//! Small random networks with every operation, in integers: against the floats they came from, and
-//! the engine against the arithmetic spelled out.
+//! Quantizes small random networks with every operation, and compares the integers with the f32
+//! network and the engine with the reference implementation.
 
 use rarefy_format::{AlignedBytes, Encoding, Model, Values as Stored, write};
 use rarefy_runtime::Engine;
@@ -9,7 +9,7 @@ use crate::deploy::sparse::from_rows;
 use crate::graph::{Padding, Window};
 use crate::random::Random;
 
-/// A layer with random weights, of which it keeps `density`, and biases.
+/// Returns a layer of random weights with the given density, and random biases.
 pub(super) fn random_layer(
     random: &mut Random,
     (operation, shape): (Operation, [usize; 3]),
@@ -47,14 +47,15 @@ pub(super) fn conv(window: Window, pooling: Option<(Pooling, usize)>) -> Operati
     Operation::Conv { window, pooling }
 }
 
-/// Convolutions padded and strided, both poolings fused and alone, a skip, a signed source, dense layers.
+/// Returns a network with padded and strided convolutions, both kinds of pooling (fused and
+/// alone), a skip, a signed source and dense layers.
 fn everything(seed: u64) -> Network {
     let random = &mut Random::new(seed);
     let same = window(3, 1, Padding::Same, 12);
     let mut layers = vec![
         random_layer(random, (conv(same, None), [4, 12, 12]), 9, (0.7, 0.004)),
         random_layer(random, (conv(same, None), [4, 12, 12]), 36, (0.4, 0.4)),
-        // Signed, and what adds it.
+        // A signed map, and a layer that adds it.
         random_layer(
             random,
             (conv(window(1, 1, Padding::Valid, 12), None), [4, 12, 12]),
@@ -104,7 +105,8 @@ fn everything(seed: u64) -> Network {
     }
 }
 
-/// Pooling on its own, of the input, of a signed map, and overlapping; dense layers with an addition.
+/// Returns a network with pooling layers over the input, over a signed map and with overlapping
+/// windows, and dense layers with a skip.
 fn pooled(seed: u64) -> Network {
     let random = &mut Random::new(seed);
     let pool = |kind, window: Window, shape: [usize; 3]| Layer {
@@ -158,7 +160,7 @@ pub(super) fn images(network: &Network, seed: u64) -> Vec<Vec<u8>> {
         .collect()
 }
 
-/// How much alike the class scores of integers and floats are, over all images: a cosine.
+/// Returns the cosine similarity of the class scores of integers and floats, over all images.
 pub(super) fn likeness(network: &Network, spec: &NetworkSpec, images: &[&[u8]]) -> f64 {
     let (mut dot, mut a2, mut b2) = (0.0, 0.0, 0.0);
     for image in images {
@@ -170,7 +172,7 @@ pub(super) fn likeness(network: &Network, spec: &NetworkSpec, images: &[&[u8]]) 
     dot / (a2 * b2).sqrt()
 }
 
-/// The encodings of a network that stores what it can as `encoding`, the rest as compressed rows.
+/// Returns `encoding` for each layer that it can store, and compressed rows for the others.
 pub(super) fn encodings(
     network: &Network,
     weights: WeightType,
@@ -229,7 +231,7 @@ fn integers_follow_the_floats_and_the_engine_follows_the_integers() {
 }
 
 #[test]
-fn every_layer_spends_its_eight_bits_and_no_stored_weight_is_zero() {
+fn every_layer_uses_its_eight_bits_and_no_stored_weight_is_zero() {
     let network = everything(9);
     let images = images(&network, 9);
     let images: Vec<&[u8]> = images.iter().map(Vec::as_slice).collect();
@@ -254,14 +256,14 @@ fn every_layer_spends_its_eight_bits_and_no_stored_weight_is_zero() {
         assert!(stored <= all && stored + 2 >= all, "{stored} of {all}");
         assert!(rows.iter().flatten().all(|&(_, weight)| weight != 0));
     }
-    // Half of the pixels are 0; signed activations have a zero point, so that few are.
+    // Half of the pixels are 0; signed activations have a zero point, so few of them are.
     let mean = |shares: &[f64]| shares.iter().sum::<f64>() / shares.len() as f64;
     assert!((mean(&activity[0].values) - 0.5).abs() < 0.05);
     assert_eq!(activity[1].values.len(), 4 * 12 * 12);
 }
 
 #[test]
-fn fewer_bits_have_smaller_integers_and_ternary_ones_alone() {
+fn fewer_bits_have_smaller_integers_and_ternary_weights_are_signs() {
     let network = everything(3);
     let images = images(&network, 3);
     let images: Vec<&[u8]> = images.iter().map(Vec::as_slice).collect();
@@ -288,7 +290,7 @@ fn fewer_bits_have_smaller_integers_and_ternary_ones_alone() {
 fn biases_are_shortened_to_the_nearest_of_eight_bits() {
     assert_eq!(short(&[127, -127, 3]), [127, -127, 3]);
     assert_eq!(short(&[254, -254, 3, 1]), [254, -254, 4, 2]);
-    // 255 would round to 128 twice: so steps of 4.
+    // 255 would be rounded to 128 steps of 2, which is too large: the step becomes 4.
     assert_eq!(short(&[255, 2, -3]), [256, 4, -4]);
     assert_eq!(
         short(&[1 << 30, -1 << 30, 1 << 23]),
@@ -319,7 +321,7 @@ fn floats_are_for_chains_of_dense_layers() {
         }
     }
     assert_eq!((activity[0].values.len(), activity[1].values.len()), (9, 6));
-    // Scores that logits could not tell apart, or could not hold, are scaled.
+    // Scores too close for logits to tell apart, or too large for them, are scaled.
     for size in [1e-7_f32, 1e7] {
         let mut network = network.clone();
         network.layers[1]
@@ -337,7 +339,7 @@ fn floats_are_for_chains_of_dense_layers() {
             [largest(logits), largest(exact)]
         });
         let pairs: Vec<[f64; 2]> = pairs.collect();
-        // All by one factor, up to the rounding of a logit.
+        // All scores are scaled by one factor, up to the rounding of a logit.
         let most = pairs.iter().max_by(|a, b| a[0].total_cmp(&b[0])).unwrap();
         assert!(most[0] > 4.0 * 65_536.0, "{pairs:?}");
         for [logit, exact] in &pairs {
@@ -353,7 +355,7 @@ fn floats_are_for_chains_of_dense_layers() {
 }
 
 #[test]
-fn what_a_container_cannot_state_is_refused_with_the_layer_at_fault() {
+fn a_layer_that_a_container_cannot_represent_is_named() {
     let mut network = everything(1);
     let images = images(&network, 1);
     let images: Vec<&[u8]> = images.iter().map(Vec::as_slice).collect();
@@ -371,8 +373,8 @@ fn what_a_container_cannot_state_is_refused_with_the_layer_at_fault() {
 }
 
 #[test]
-fn rows_rounded_together_compute_nearer_to_the_floats() {
-    // Two inputs that are always the same: what one weight loses the other can make good.
+fn rows_rounded_jointly_have_smaller_errors() {
+    // Two inputs that are always equal: one weight can compensate for the error of the other.
     let random = &mut Random::new(4);
     let pair = from_rows(2, vec![vec![(0, 0.4_f32), (1, 0.4)]].into_iter());
     let layer = Layer {
@@ -391,11 +393,11 @@ fn rows_rounded_together_compute_nearer_to_the_floats() {
     let sums: Vec<Vec<f32>> = source.exact.iter().map(|x| vec![0.8 * x[0]]).collect();
     let correlations = rounding::Correlations::new(&layer, &source, &sums).unwrap();
     let grid = grid::grid(Encoding::Rice, WeightType::Int(4), 1, 2).unwrap();
-    // In steps of 0.1 a weight of 8 is wanted in all: alone, these would give 2.
+    // In steps of 0.1 the weights must add up to 8; rounded independently, they would add up to 2.
     let mut integers = [1, 1];
     correlations.descend(&mut integers, (0, &[0, 1]), grid, 0.1);
     assert_eq!(integers.iter().sum::<i16>(), 8);
-    // Not beyond the largest, and a weight that is not needed goes.
+    // No weight exceeds the largest integer, and a weight that is not needed becomes 0.
     let mut integers = [-1, 8];
     correlations.descend(&mut integers, (0, &[0, 1]), grid, 0.1);
     assert_eq!(integers, [0, 8]);

@@ -43,7 +43,7 @@ impl Fit<'_> {
             (false, _) => (zero + 0.5) * one / self.area(),
         };
         let rows = centres.zip(reach);
-        let biases = rows.map(|(centre, reach)| self.enough(centre + more, *reach, one));
+        let biases = rows.map(|(centre, reach)| self.limited(centre + more, *reach, one));
         let biases: Vec<f64> = biases.collect();
         let largest = biases
             .iter()
@@ -59,9 +59,9 @@ impl Fit<'_> {
         })
     }
 
-    /// Returns `bias`, limited where the row's output saturates whatever the inputs are: to the
-    /// bias that just keeps it at 0, or just at 255.
-    fn enough(&self, bias: f64, [least, most]: Reach, one: f64) -> f64 {
+    /// Returns `bias`, limited if the row's output saturates for all inputs: to the bias that just
+    /// keeps the output at 0 or at 255.
+    fn limited(&self, bias: f64, [least, most]: Reach, one: f64) -> f64 {
         if self.storage.last {
             return bias;
         }

@@ -1,7 +1,7 @@
-//! Which scales and shifts of a layer are worth trying.
+//! Lists the scales and shifts worth trying for a layer.
 //!
-//! The step of a weight's integer is free where nothing is added. What is added fixes it up to a
-//! power of two: the step of what is added is that of the sums times one.
+//! Without a skip, the step of the weights is free. A skip fixes it up to a power of two, since
+//! the step of the sums times that power must be the step of the skip.
 
 use rarefy_format::MAX_SHIFT;
 
@@ -11,29 +11,28 @@ use crate::deploy::quantize::Values;
 use crate::deploy::quantize::grid::Grid;
 use crate::graph::Pooling;
 
-/// The step of a weight's integer, and the shift of what is added that goes with it.
+/// The step of a weight, and the left shift of the skip that goes with it.
 pub(super) type Scale = (f64, u8);
 
-/// The largest shift of what is added: 8 bits by more leave 31.
+/// The largest left shift of a skip; 8-bit values shifted further would overflow 31 bits.
 const MOST_SKIP_SHIFT: u8 = 22;
 
-/// The shift that is enough for a step that outputs have at least: the zero point by one more leaves
-/// 31 bits.
+/// The largest shift used to reach a minimum output step; the zero point, shifted further, would
+/// overflow 31 bits.
 const LEAST_SHIFT: i32 = 22;
 
-/// How much coarser than the finest a scale may be, in powers of two, before its weights are
-/// mostly less than a step.
+/// How much coarser than the finest a scale may be, in powers of two, before most weights are
+/// smaller than a step.
 const COARSE: f64 = 1.5;
 
-/// How many times larger than those of most rows the largest weights are where they are clipped
-/// for the others' sake.
+/// Rows are clipped if their largest weights exceed those of most rows by this factor.
 const OUTLYING: f64 = 8.0;
 
-/// How many times larger than what weights add biases are that decide alone what they add up to.
+/// Biases determine the sums alone if they exceed the contribution of the weights by this factor.
 const FAINT: f64 = 1024.0;
 
-/// Quarters of a power of two by which the largest weights are worth clipping: the fewer the
-/// levels, the more.
+/// Returns how far clipping the largest weights is worthwhile, in quarters of a power of two: the
+/// fewer levels, the further.
 fn clips(levels: f64) -> i32 {
     match levels {
         32.0.. => 4,
@@ -44,22 +43,23 @@ fn clips(levels: f64) -> i32 {
     }
 }
 
-/// The step of a weight's integer by which the largest weight of `layer` is the largest integer of
-/// `levels`; none for a layer without weights.
+/// Returns the step with which the largest weight of `layer` becomes the largest of `levels`;
+/// `None` for a layer without weights.
 pub(in crate::deploy) fn finest(layer: &Layer, levels: f64) -> Option<f64> {
     let largest = largest(layer.weights.data());
     (largest > 0.0).then_some(largest / levels)
 }
 
-/// Returns the largest bias of `layer` that has to fit, by size: below a ReLU a negative one need be no
-/// larger than what is added to it.
+/// Returns the largest magnitude of a bias of `layer` that must fit. Negative biases before a ReLU
+/// do not count: they are limited to the value that keeps the output at 0.
 fn largest_bias(layer: &Layer) -> f64 {
     let size = |bias: &f32| if layer.relu { *bias } else { bias.abs() };
     layer.bias.iter().map(size).fold(0.0, f32::max).into()
 }
 
-/// Returns the step of the sums of `layer` at which its biases fit, two bits below the 31 of a sum (of
-/// all sums that a fused mean adds up), for what rounding and the weights add; 0 where any will do.
+/// Returns the step of the sums of `layer` at which its biases fit into 29 bits (of the total of a
+/// window, for fused average pooling). The other two of the 31 bits of a sum are for rounding and
+/// the weights. Returns 0 if any step will do.
 pub(in crate::deploy) fn step_of_biases(layer: &Layer) -> f64 {
     let area = match layer.operation {
         Operation::Conv {
@@ -71,26 +71,26 @@ pub(in crate::deploy) fn step_of_biases(layer: &Layer) -> f64 {
     largest_bias(layer) * area / 2_f64.powi(29)
 }
 
-/// How far above the finest the step of weights must reach that go with what is added, a power of
-/// two: so far that half of the clipping worth trying is left.
+/// Returns the minimum of log2(step / finest step) for a weight step that a skip fixes. A smaller
+/// step would clip the weights by more than half of what is worth trying.
 pub(in crate::deploy) fn room(levels: f64) -> f64 {
     -f64::from(clips(levels)) / 8.0
 }
 
 impl Fit<'_> {
-    /// The step of an integer of 1 by which the largest weight is the largest integer.
+    /// Returns the step with which the largest weight becomes the largest integer.
     fn finest(&self) -> f64 {
         let grid = self.storage.grid;
         match finest(self.layer, grid.levels()) {
             Some(step) => step * grid.unit(),
-            // Biases alone: as fine as leaves a shift of 8 bits.
+            // There are only biases: the step is as fine as a shift by 8 bits allows.
             None => self.range.max(1e-6) / (LARGEST * 256.0 * self.source.step),
         }
     }
 
-    /// Further finest steps, of most rows, where the largest weights are those of a few: a nearly
-    /// dead channel, whose batch norm divides by next to nothing, would take the levels of all
-    /// others.
+    /// Returns finest steps that suit most rows, for layers in which a few rows have far larger
+    /// weights. One nearly dead channel, whose batch norm divides by almost zero, would otherwise
+    /// take the levels of all others.
     fn finest_of_most(&self) -> Vec<f64> {
         let rows = self.layer.weights.outer_iterator();
         let mut rows: Vec<f64> = rows.map(|row| largest(row.data())).collect();
@@ -109,7 +109,7 @@ impl Fit<'_> {
             .collect()
     }
 
-    /// The scales worth trying.
+    /// Returns the scales worth trying.
     pub(super) fn scales(&self) -> Vec<Scale> {
         let clips = clips(self.storage.grid.levels());
         let (finest, others) = (self.finest(), self.finest_of_most());
@@ -134,12 +134,12 @@ impl Fit<'_> {
         near
     }
 
-    /// Scales coarser than `tried`, as long as weights keep the bits asked for: where sums
-    /// overflow.
+    /// Returns scales coarser than `tried`, for layers whose sums overflow, while weights keep the
+    /// requested bits.
     pub(super) fn coarser_scales(&self, tried: &[Scale]) -> Vec<Scale> {
         let grid = self.storage.grid;
         let halvings = match grid {
-            // All the way: there is no encoding with smaller sums.
+            // All the way: no encoding has smaller sums.
             Grid::Plain { .. } => grid.levels().log2(),
             Grid::Words { .. } => {
                 let asked = 2_f64.powi(i32::from(self.storage.bits).max(1) - 1);
@@ -157,20 +157,21 @@ impl Fit<'_> {
         kept.chain(self.scale_of_biases()).collect()
     }
 
-    /// Returns the finest scale at which biases fit, where they [decide](Self::biases_decide) alone.
+    /// Returns the finest scale at which the biases fit, if they [decide](Self::biases_decide)
+    /// alone.
     fn scale_of_biases(&self) -> Option<Scale> {
         let step = self.step_of_biases();
         let decide = step > 0.0 && self.biases_decide();
         decide.then(|| self.scale_from(step.max(self.step_of_least())))?
     }
 
-    /// Returns `scales`, or the finest at which the step that outputs have at least can be reached and
-    /// biases fit that [decide](Self::biases_decide) alone, where all of `scales` are finer than that:
-    /// what weights add is then far below a step.
+    /// Replaces `scales` if all of them are too fine: for the minimum step of the outputs, or for
+    /// biases that [decide](Self::biases_decide) alone. The only scale is then the finest that is
+    /// coarse enough; the weights contribute much less than a step.
     pub(super) fn coarse_enough(&self, scales: Vec<Scale>) -> Vec<Scale> {
         let coarsest = scales.iter().map(|scale| scale.0).fold(0.0, f64::max);
         let (mut step, biases) = (self.step_of_least(), self.step_of_biases());
-        // Class scores differ by what weights add, however large a bias is.
+        // Class scores differ by the contribution of the weights, however large the biases are.
         let scores = self.storage.last;
         if biases > coarsest.max(step) && !scores && self.biases_decide() {
             step = biases;
@@ -181,14 +182,14 @@ impl Fit<'_> {
         self.scale_from(step).map_or(scales, |scale| vec![scale])
     }
 
-    /// Returns the step of a weight's integer from which on a shift of at most [`LEAST_SHIFT`] gives
-    /// outputs the step that they have at least; 0 where any will do.
+    /// Returns the smallest weight step with which a shift of at most [`LEAST_SHIFT`] reaches the
+    /// minimum output step; 0 if any step will do.
     fn step_of_least(&self) -> f64 {
         self.storage.least * self.area() / 2_f64.powi(LEAST_SHIFT) / self.source.step
     }
 
-    /// Returns the finest scale with a step of at least `step`; `None` where what is added has a
-    /// step too small.
+    /// Returns the finest scale with a step of at least `step`; `None` if the step of the skip is
+    /// too small for that.
     fn scale_from(&self, step: f64) -> Option<Scale> {
         let Some(skip) = self.skip else {
             return Some((step, 0));
@@ -198,17 +199,17 @@ impl Fit<'_> {
         Some(self.scale_added(skip, shift))
     }
 
-    /// Returns the step of a weight's integer at which biases fit; 0 where there are none.
+    /// Returns the weight step at which the biases fit; 0 if there are no biases.
     fn step_of_biases(&self) -> f64 {
         step_of_biases(self.layer) / self.source.step
     }
 
-    /// Returns whether weights add next to nothing to the biases, and so need no bits.
+    /// Returns whether the weights add next to nothing to the biases, and therefore need no bits.
     fn biases_decide(&self) -> bool {
         self.most_of_weights() * FAINT < largest_bias(self.layer)
     }
 
-    /// Returns the most that the weights of a row add to its bias for an image.
+    /// Returns the largest magnitude that the weights of a row add to its bias, over all images.
     fn most_of_weights(&self) -> f64 {
         let positions = (self.size[0] * self.size[1]).max(1);
         let most = |(image, sums): (usize, &Vec<f32>)| {
@@ -222,19 +223,19 @@ impl Fit<'_> {
         images.map(most).fold(0.0, f64::max)
     }
 
-    /// Returns the scale that goes with what is added, shifted by this many bits.
+    /// Returns the scale that goes with the skip shifted by `shift` bits.
     fn scale_added(&self, skip: &Values, shift: u8) -> Scale {
         let weight = skip.step / self.source.step * 0.5_f64.powi(shift.into());
         (weight, shift)
     }
 
-    /// The finest of `scales`.
+    /// Returns the finest of `scales`.
     pub(super) fn finest_of(&self, scales: &[Scale]) -> Scale {
         let finest = scales.iter().copied().min_by(|a, b| a.0.total_cmp(&b.0));
         finest.unwrap_or((self.finest(), 0))
     }
 
-    /// The scale next to one, finer.
+    /// Returns the next finer scale.
     pub(super) fn finer(&self, (weight, shift): Scale) -> Scale {
         match self.skip {
             None => (weight * 0.5_f64.powf(0.25), 0),
@@ -243,13 +244,13 @@ impl Fit<'_> {
         }
     }
 
-    /// Whether a scale is so coarse that most weights are less than a step.
+    /// Returns whether a scale is so coarse that most weights are smaller than a step.
     pub(super) fn is_coarse(&self, weight: f64) -> bool {
         weight > self.finest() * 2_f64.powf(COARSE)
     }
 
-    /// Returns the step that what is added should have at least, where its own is too small: at the
-    /// finest scale that goes with it, weights saturate or biases that decide alone do not fit.
+    /// Returns the minimum step that the skip should have, if its own is too small: at the finest
+    /// scale that goes with it, weights saturate, or biases that decide alone do not fit.
     pub(in crate::deploy::quantize) fn least_of_skip(&self) -> Option<f64> {
         let skip = self.skip?;
         let (room, finest) = (room(self.storage.grid.levels()), self.finest());
@@ -262,8 +263,8 @@ impl Fit<'_> {
         least.map(|scale| self.source.step * scale)
     }
 
-    /// The shifts worth trying: those that bring the largest activation to the largest integer, or
-    /// up to four times beyond, and that make the step as coarse as it must be.
+    /// Returns the shifts worth trying: those that map the largest activation to the largest
+    /// integer, or to up to four times beyond it, and that reach the minimum output step.
     pub(super) fn shifts(&self, sum_step: f64) -> Vec<u8> {
         if self.storage.last {
             return vec![0];
@@ -274,7 +275,7 @@ impl Fit<'_> {
             LARGEST - ZERO
         };
         let in_steps = |size: f64| (size * self.area() / sum_step).log2();
-        // Minus infinity where nothing is active, or any step will do.
+        // Minus infinity if nothing is active, or if any step will do.
         let (exponent, least) = (in_steps(self.range / levels), in_steps(self.storage.least));
         let shifts = [-1.0, 0.0, 1.0].map(|more| {
             let shift = (exponent.floor() + more).max(least.ceil());
@@ -286,7 +287,7 @@ impl Fit<'_> {
     }
 }
 
-/// The largest size of these numbers.
+/// Returns the largest magnitude of `values`.
 fn largest(values: &[f32]) -> f64 {
     values
         .iter()
@@ -294,7 +295,7 @@ fn largest(values: &[f32]) -> f64 {
         .into()
 }
 
-/// The largest size of the numbers of all images.
+/// Returns the largest magnitude over all images.
 pub(super) fn largest_of(images: &[Vec<f32>]) -> f64 {
     images
         .iter()
@@ -302,8 +303,8 @@ pub(super) fn largest_of(images: &[Vec<f32>]) -> f64 {
         .fold(0.0, f64::max)
 }
 
-/// The standard deviation of the sums of a row, the median of `rows`: a dead channel's may be of
-/// any size.
+/// Returns the median over `rows` of the standard deviation of a row's sums; the median ignores
+/// dead channels, whose deviation may have any size.
 pub(super) fn spread(images: &[Vec<f32>], rows: usize) -> f64 {
     let plane = images.first().map_or(0, Vec::len) / rows.max(1);
     if plane == 0 {
