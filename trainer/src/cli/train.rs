@@ -76,8 +76,8 @@ pub(super) struct Options {
     /// [default: the dataset's]
     #[arg(long, value_parser = number, allow_hyphen_values = true)]
     mean: Option<f32>,
-    /// Standard deviation of the input normalisation; 1/255 (with a mean of 0) for raw pixels from 0
-    /// to 255 [default: the dataset's]
+    /// Standard deviation of the input normalisation; 1/255 (with a mean of 0) for raw pixels from
+    /// 0 to 255 [default: the dataset's]
     #[arg(long, value_parser = number)]
     std: Option<f32>,
     /// Device to train on
