@@ -11,10 +11,10 @@ use candle_core::Device;
 use rarefy_trainer::data::{Dataset, digits};
 use rarefy_trainer::graph::architecture;
 use rarefy_trainer::network::State;
-use rarefy_trainer::pruning::Masks;
+use rarefy_trainer::pruning::{Compression, Masks};
 use rarefy_trainer::training::folder::{RunFolder, TrainReport};
 use rarefy_trainer::training::run::{self, Event};
-use rarefy_trainer::training::{After, DeviceKind, Recipe, TrainError, recipe};
+use rarefy_trainer::training::{After, DeviceKind, Existing, Recipe, TrainError, recipe};
 
 fn data() -> &'static Dataset {
     static DATA: OnceLock<Dataset> = OnceLock::new();
@@ -30,15 +30,15 @@ fn recipe(pruner: &str) -> Recipe {
     let graph = architecture::by_name("lenet-300-100").unwrap();
     Recipe {
         pruner: pruner.into(),
-        compression: 10.0,
+        compression: Compression::new(10.0).unwrap(),
         seed: 3,
         epochs: 2,
         ..Recipe::new(&graph, data())
     }
 }
 
-/// A run in `folder` that is stopped after `epochs` epochs, if that many come; with the phases and
-/// losses of the epochs.
+/// Runs `recipe` in `folder` and interrupts it after `epochs` epochs, if it has so many. Returns the
+/// report with the phases and losses of the epochs.
 fn run(
     recipe: &Recipe,
     folder: &Path,
@@ -50,7 +50,7 @@ fn run(
         recipe,
         data(),
         folder,
-        false,
+        Existing::Resume,
         &Device::Cpu,
         &stop,
         &mut |event| {
@@ -148,12 +148,12 @@ fn fine_tuning_starts_where_the_dense_network_ended() {
         after: After::Finetune,
         ..recipe("snip")
     };
-    refused(&snip, "--weights");
+    refused(&snip, "provide the weights");
     let rewound = Recipe {
         weights: Some("dense.safetensors".into()),
         ..recipe("snip")
     };
-    refused(&rewound, "--after finetune");
+    refused(&rewound, "fine-tune from them");
 }
 
 #[test]
@@ -202,7 +202,7 @@ fn a_run_stays_on_the_kind_of_device_it_began_on() {
         device: DeviceKind::Cuda,
         ..ours.clone()
     };
-    let refused = RunFolder::open(&path, &elsewhere, false).unwrap_err();
+    let refused = RunFolder::open(&path, &elsewhere, Existing::Resume).unwrap_err();
     let refused = refused.to_string();
     assert!(
         refused.contains("device \"cpu\", not \"cuda\""),

@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use crate::pruning::{Pruner, Target};
+use crate::pruning::{Compression, InvalidCompression, Pruner, Target};
 
 /// The options that say what is pruned, by what, and to which compression.
 #[derive(Debug, Args)]
@@ -12,10 +12,20 @@ pub(super) struct Options {
     pub(super) arch: String,
     #[arg(long, default_value = "magnitude/igq", help = format!("The pruner: {}", Pruner::names().join(", ")))]
     pub(super) pruner: String,
-    /// How many weights there are to one that stays
-    #[arg(long, default_value_t = 100.0)]
-    pub(super) compression: f64,
-    /// Which compression that is: of what stays connected, or of what the mask says
+    /// The compression ratio: total weights / remaining weights
+    #[arg(long, default_value_t = Compression::default().get())]
+    compression: f64,
+    /// Which remaining weights the ratio counts
     #[arg(long = "type", value_enum, default_value_t = Target::Effective)]
     pub(super) target: Target,
+}
+
+impl Options {
+    /// Returns the compression ratio.
+    ///
+    /// # Errors
+    /// Returns an error if it is not a finite number of at least 1.
+    pub(super) fn compression(&self) -> Result<Compression, InvalidCompression> {
+        Compression::new(self.compression)
+    }
 }

@@ -16,6 +16,7 @@ mod effective;
 mod eval;
 mod export;
 mod goal;
+mod hints;
 mod inspect;
 mod interrupt;
 mod measure;
@@ -124,7 +125,7 @@ pub fn main() -> ExitCode {
 /// Says what went wrong; returns the exit code that goes with it.
 fn fail(error: &anyhow::Error) -> ExitCode {
     // Nobody may be listening any more: then the exit code alone tells.
-    let _ = writeln!(io::stderr(), "error: {}", one_line(&error.to_string()));
+    let _ = writeln!(io::stderr(), "error: {}", one_line(&hints::message(error)));
     match usage::is_wrong(error) {
         true => ExitCode::from(2),
         false => ExitCode::FAILURE,

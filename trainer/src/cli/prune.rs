@@ -11,8 +11,8 @@ use super::counts::Counts;
 use super::next::{Line, free};
 use super::{goal, output, source};
 use crate::graph;
-use crate::pruning::pruner::{Pruned, Seconds};
-use crate::pruning::{Outcome, Pruner, Target, effective::Mode, search};
+use crate::pruning::prune::{Pruned, Seconds};
+use crate::pruning::{Compression, Outcome, Pruner, Target, effective::Mode};
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
@@ -33,7 +33,7 @@ struct Report {
     pruner: &'static str,
     #[serde(rename = "type")]
     kind: Target,
-    target: f64,
+    target: Compression,
     seed: u64,
     #[serde(flatten)]
     counts: Counts,
@@ -47,7 +47,7 @@ struct Report {
 pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
     let graph = graph::load(&arguments.goal.arch)?;
     let pruner = Pruner::by_name(&arguments.goal.pruner)?;
-    search::check_compression(arguments.goal.compression)?;
+    let compression = arguments.goal.compression()?;
     if let Some(out) = &arguments.out {
         let read = (arguments.source.files()).chain(output::of_arch(&arguments.goal.arch));
         output::check("--out", out, read)?;
@@ -61,7 +61,7 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
     let pruned = pruner.prune(
         &material.source(&source::follow(&bar)),
         arguments.goal.target,
-        arguments.goal.compression,
+        compression,
     )?;
     drop(bar);
     if let Some(doubt) = pruned.doubt(pruner.name()) {
@@ -85,7 +85,7 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
         arch: graph.name().into(),
         pruner: pruner.name(),
         kind: arguments.goal.target,
-        target: arguments.goal.compression,
+        target: compression,
         seed: arguments.source.seed(),
         counts: Counts::new(&graph, &direct, &effective, Mode::Exact),
         seconds,

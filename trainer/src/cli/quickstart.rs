@@ -10,13 +10,14 @@ use super::boards::DEFAULT_BOARD;
 use super::console::Console;
 use super::next::{Line, quoted};
 use super::table::{percent, table, text, thousands};
-use super::{measure, train};
+use super::{hints, measure, train};
 use crate::artifact;
 use crate::deploy::container;
 use crate::deploy::export::{FinishedRun, Options};
 use crate::deploy::report::ModelReport;
 use crate::device::{self, Board, BoardReport, Boards, Machine, RunError, Setup, firmware_folder};
-use crate::pruning::{Pruner, error};
+use crate::pruning::Pruner;
+use crate::pruning::hundredths::shown;
 use crate::training::folder::{Compressions, FIGURES, RunFolder, WeightCounts};
 
 /// Test images run on each board.
@@ -95,7 +96,7 @@ pub(super) fn run(arguments: Arguments, console: &Console) -> Result<()> {
         recipe.arch,
         thousands(data.train.len()),
         data.name,
-        error::shown(recipe.compression),
+        shown(recipe.compression.get()),
         recipe.pruner
     ));
     // The figures are written last. A folder without them holds a quickstart that was interrupted, which
@@ -162,7 +163,7 @@ pub(super) fn run(arguments: Arguments, console: &Console) -> Result<()> {
 
 /// Adds what quickstart takes to an `error` that advises an option of `train`.
 fn without_force(error: Error, out: &Path) -> Error {
-    match error.to_string() {
+    match hints::message(&error) {
         text if text.contains("--force") => anyhow!(
             "{text} (quickstart has no --force: remove {} or choose another -o)",
             out.display()

@@ -9,9 +9,9 @@ use super::next::{Line, Next, Why, free};
 use super::table::{table, text, thousands};
 use crate::data::digits;
 use crate::graph::{self, Prunable};
-use crate::pruning::error;
+use crate::pruning::hundredths::shown;
 use crate::pruning::quota::{Quota, igq};
-use crate::pruning::{Pruner, Target, search};
+use crate::pruning::{Compression, Pruner, Target};
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
@@ -20,8 +20,8 @@ pub(super) struct Arguments {
     arch: String,
     #[arg(long, default_value = "igq", help = format!("The quota: {}", Quota::ALL.map(Quota::name).join(", ")))]
     quota: String,
-    /// How many weights there are to one that stays
-    #[arg(long, default_value_t = 100.0)]
+    /// The compression ratio: total weights / remaining weights
+    #[arg(long, default_value_t = Compression::default().get())]
     compression: f64,
 }
 
@@ -30,7 +30,7 @@ pub(super) struct Arguments {
 struct Report {
     arch: String,
     quota: &'static str,
-    compression: f64,
+    compression: Compression,
     /// The pruner whose direct pruning keeps as many; others may round otherwise.
     kept_by: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -51,11 +51,10 @@ struct Layer {
 pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
     let graph = graph::load(&arguments.arch)?;
     let quota = Quota::by_name(&arguments.quota)?;
-    let compression = arguments.compression;
-    search::check_compression(compression)?;
+    let compression = Compression::new(arguments.compression)?;
     let tensors = graph.prunable();
     let sizes: Vec<usize> = tensors.iter().map(Prunable::len).collect();
-    let densities = quota.densities(&tensors, 1.0 / compression)?;
+    let densities = quota.densities(&tensors, compression.density())?;
     let name = format!("magnitude/{}", quota.name());
     let pruner = Pruner::by_name(&name)?;
     // What direct pruning keeps, by the same function.
@@ -67,7 +66,7 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
         compression,
         kept_by: pruner.name(),
         force: (quota == Quota::Igq)
-            .then(|| igq::force(&sizes, graph.total() as f64 / compression)),
+            .then(|| igq::force(&sizes, compression.share_of(graph.total()))),
         layers: layers
             .map(|(tensor, (density, kept))| Layer {
                 name: tensor.name.clone(),
@@ -112,7 +111,7 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
                 "{} by {} at {}x\n\n{}\nAs {} keeps them with --type direct; random/{} rounds up, to one weight more of a tensor\n",
                 report.arch,
                 report.quota,
-                error::shown(compression),
+                shown(compression.get()),
                 text(&rows),
                 report.kept_by,
                 report.quota

@@ -15,11 +15,11 @@ use crate::data::{Dataset, Normalisation};
 use crate::deploy::export::FinishedRun;
 use crate::deploy::{limits, strip};
 use crate::graph;
-use crate::pruning::score::snip::Loss;
-use crate::pruning::{Pruner, error};
+use crate::pruning::hundredths::shown;
+use crate::pruning::{Compression, Loss, Pruner};
 use crate::training::folder::TrainReport;
 use crate::training::run::{self, Event};
-use crate::training::{After, Recipe, TrainError, recipe};
+use crate::training::{After, Existing, Recipe, TrainError, recipe};
 
 #[derive(Debug, Args)]
 #[command(after_help = "A run that was interrupted goes on when the same command is given again.")]
@@ -125,7 +125,7 @@ impl Options {
             arch_file: (graph.name() != self.goal.arch).then(|| PathBuf::from(&self.goal.arch)),
             pruner: self.goal.pruner.clone(),
             target: self.goal.target,
-            compression: self.goal.compression,
+            compression: self.goal.compression()?,
             data: name.into(),
             device: self.device.kind(),
             seed: self.seed,
@@ -160,12 +160,7 @@ impl Options {
 
 pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
     let Options { goal, seed, .. } = &arguments.options;
-    let goal::Options {
-        arch,
-        pruner,
-        compression,
-        ..
-    } = goal;
+    let goal::Options { arch, pruner, .. } = goal;
     // Wrong names are told before the data is read.
     Pruner::by_name(pruner)?;
     let graph = graph::load(arch)?;
@@ -183,7 +178,7 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
         PathBuf::from(format!(
             "runs/{}_{pruner}_{}_{}_{seed}",
             recipe.arch,
-            in_name(*compression),
+            in_name(recipe.compression),
             data.name.replace('/', "-")
         ))
     });
@@ -220,9 +215,9 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
 }
 
 /// Returns `compression` as a folder's name states it: in full, unless that takes too many letters.
-fn in_name(compression: f64) -> String {
-    match compression {
-        large if large >= 1e15 => error::shown(large),
+fn in_name(compression: Compression) -> String {
+    match compression.get() {
+        large if large >= 1e15 => shown(large),
         _ => compression.to_string(),
     }
 }
@@ -248,7 +243,11 @@ pub(super) fn train(
         recipe,
         data,
         folder,
-        force,
+        if force {
+            Existing::Replace
+        } else {
+            Existing::Resume
+        },
         device,
         interrupt::flag(),
         &mut |event| match event {

@@ -5,8 +5,9 @@ use std::path::Path;
 
 use safetensors::tensor::{Dtype, TensorView};
 
+use super::error::PruneError;
+use super::floats;
 use super::paths::Connection;
-use super::{PruneError, floats};
 use crate::artifact;
 use crate::graph::{Graph, Prunable};
 

@@ -17,7 +17,8 @@ use candle_core::Device;
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
 
-use super::{PruneError, floats};
+use super::error::PruneError;
+use super::floats;
 use crate::artifact;
 use crate::graph::{Graph, Operation, Prunable};
 use crate::network::{Network, State, initial};

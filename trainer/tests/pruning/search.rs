@@ -3,12 +3,12 @@
 //!
 //! The oracle counts in integers, so comparisons need no tolerance.
 
-use rarefy_trainer::pruning::PruneError;
-use rarefy_trainer::pruning::search::{Target, prune};
+use rarefy_trainer::pruning::search::prune;
+use rarefy_trainer::pruning::{PruneError, Target};
 use rarefy_trainer::random::Random;
 
 use crate::oracle::{self, reachability};
-use crate::samples::{Sample, bits};
+use crate::samples::{Sample, bits, to};
 
 /// Draws compressions for a network of `total` weights: 1, integers, one that keeps an integer
 /// number of weights, an arbitrary one, and one that is too high.
@@ -102,7 +102,13 @@ fn selection_over_births_finds_what_bisection_finds() {
         for compression in compressions(&mut random, total) {
             let label = format!("{} to {compression}", sample.label());
             let (graph, ordering) = (&sample.graph, &sample.ordering);
-            let searched = prune(graph, ordering, Target::Effective, compression, "a/pruner");
+            let searched = prune(
+                graph,
+                ordering,
+                Target::Effective,
+                to(compression),
+                "a/pruner",
+            );
             let of_total = |kept: usize| total as f64 / kept as f64;
             match (expected(&sample, compression), searched) {
                 (Expected::Without { k, collapsed }, Ok(outcome)) => {
@@ -118,12 +124,12 @@ fn selection_over_births_finds_what_bisection_finds() {
                     Expected::TooFew { fewest },
                     Err(PruneError::Disconnected {
                         pruner,
-                        kind,
+                        target,
                         compression: asked,
                         reachable,
                     }),
                 ) => {
-                    assert_eq!((pruner.as_str(), kind), ("a/pruner", "effective"));
+                    assert_eq!((pruner.as_str(), target), ("a/pruner", Target::Effective));
                     assert_eq!(asked, compression, "{label}");
                     assert_eq!(reachable, of_total(fewest), "{label}");
                     few += 1;
