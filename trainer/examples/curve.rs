@@ -1,5 +1,5 @@
-//! Prints the effective compression of random pruning at every direct compression (paper, figure 1):
-//! uniform quotas against ideal gas quotas.
+//! Prints effective against direct compression of random pruning (paper, figure 1), with uniform
+//! and with ideal gas quotas.
 //!
 //! ```sh
 //! cargo run --release -p rarefy-trainer --example curve -- lenet-300-100
@@ -20,7 +20,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let most = Compression::new(1e4)?;
 
     for name in ["random/uniform", "random/igq"] {
-        // One pass over the network answers for every budget at once.
+        // One sweep over the network covers every budget.
         let ordering = Pruner::by_name(name)?.order(&source, most)?;
         let curve = Curve::new(&graph, &ordering, name, Mode::Exact, most);
         println!("{name}\n  direct  effective");
@@ -28,7 +28,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             println!("{direct:>7.1}x {effective:>9.1}x");
         }
         if curve.falls_apart {
-            println!("  beyond: no path from input to output is left");
+            println!("  beyond: no path from input to output");
         }
     }
     Ok(())

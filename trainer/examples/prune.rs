@@ -1,11 +1,12 @@
-//! Prunes a trained network to an effective compression and writes its masks, by the library alone.
+//! Prunes a trained network to an effective compression and writes its masks.
 //!
 //! ```sh
-//! cargo run --release -p rarefy-trainer --example prune -- lenet-300-100 dense.safetensors masks.safetensors
+//! cargo run --release -p rarefy-trainer --example prune -- \
+//!     lenet-300-100 dense.safetensors masks.safetensors
 //! ```
 //!
-//! The weights are a safetensors file with the tensor names that `rarefy arch lenet-300-100` prints.
-//! Without arguments, the weights that training would start from are pruned and nothing is written.
+//! The weights are a safetensors file with the tensor names that `rarefy arch lenet-300-100`
+//! prints. Without arguments, the initial weights are pruned and nothing is written.
 
 use std::error::Error;
 use std::path::Path;

@@ -37,8 +37,8 @@ fn recipe(pruner: &str) -> Recipe {
     }
 }
 
-/// Runs `recipe` in `folder` and interrupts it after `epochs` epochs, if it has so many. Returns the
-/// report with the phases and losses of the epochs.
+/// Runs `recipe` in `folder` and interrupts it after `epochs` epochs, if it has so many. Returns
+/// the report with the phases and losses of the epochs.
 fn run(
     recipe: &Recipe,
     folder: &Path,

@@ -88,7 +88,7 @@ mod tests {
             ),
             (
                 folder(Remedy::NameRun).into(),
-                "runs/a is broken: give the folder of a training run",
+                "runs/a is broken: give a folder made by `rarefy train`",
             ),
             (
                 DeployError::Run(folder(Remedy::Repeat)).into(),

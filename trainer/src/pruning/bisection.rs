@@ -136,7 +136,8 @@ mod tests {
     use crate::pruning::quota::{Quota, kept};
     use crate::pruning::{score, search as selection};
 
-    /// Compares with the selection over births; it applies because the sizes of a quota are nested.
+    /// Compares with the selection over births; it applies because the sizes of a quota are
+    /// nested.
     #[test]
     fn nested_sizes_yield_the_mask_of_the_selection_over_births() {
         for seed in 0..30 {

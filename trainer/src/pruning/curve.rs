@@ -1,7 +1,7 @@
 //! Curves of effective against direct compression (paper, figure 1).
 //!
-//! One sweep over the whole ordering computes the budget at which each connection becomes effective.
-//! Counting births and these budgets yields both numbers of weights at every budget.
+//! One sweep over the whole ordering computes the budget at which each connection becomes
+//! effective. Counting births and these budgets yields both numbers of weights at every budget.
 
 use std::fmt::Write;
 

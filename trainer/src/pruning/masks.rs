@@ -133,8 +133,8 @@ impl Masks {
     /// u8 or bool zeros and ones, or as floats, whose nonzeros are kept.
     ///
     /// # Errors
-    /// Returns an error that names the file, and the tensor at fault, if the file cannot be read or
-    /// a tensor is missing, unknown, duplicate, of another shape or type, or is not a mask.
+    /// Returns an error that names the file, and the tensor at fault, if the file cannot be read
+    /// or a tensor is missing, unknown, duplicate, of another shape or type, or is not a mask.
     pub fn load(graph: &Graph, path: &Path) -> Result<Self, PruneError> {
         let reject = |reason: String| PruneError::MaskFile {
             path: path.display().to_string(),

@@ -23,8 +23,8 @@ pub struct Pruned {
     pub ordering: Ordering,
     /// The time it took.
     pub seconds: Seconds,
-    /// The number of connections kept only by their index, because pruned connections have the same
-    /// score; 0 if scores are random or by SynFlow.
+    /// The number of connections kept only by their index, because pruned connections have the
+    /// same score; 0 if scores are random or by SynFlow.
     pub kept_by_index: usize,
 }
 
@@ -47,8 +47,8 @@ impl Pruned {
 pub struct Seconds {
     /// Scoring.
     pub scores: f64,
-    /// Finding the mask of the requested compression. For `random/synflow` this includes the scores
-    /// of every step.
+    /// Finding the mask of the requested compression. For `random/synflow` this includes the
+    /// scores of every step.
     pub search: f64,
 }
 
@@ -94,8 +94,9 @@ impl Pruner {
     /// of their rounds.
     ///
     /// # Errors
-    /// Returns an error if the source lacks an input of the pruner, if a score is not finite, if the
-    /// quota does not apply to the network, if the device fails, or if the pruner is interrupted.
+    /// Returns an error if the source lacks an input of the pruner, if a score is not finite, if
+    /// the quota does not apply to the network, if the device fails, or if the pruner is
+    /// interrupted.
     pub fn order(
         &self,
         source: &Source<'_>,
@@ -138,8 +139,8 @@ impl Pruner {
         }
     }
 
-    /// Searches by bisection for `random/synflow`, which takes new layer sizes from SynFlow at every
-    /// step.
+    /// Searches by bisection for `random/synflow`, which takes new layer sizes from SynFlow at
+    /// every step.
     fn bisect(&self, source: &Source<'_>, compression: Compression) -> Result<Outcome, PruneError> {
         let tensors = source.graph.prunable();
         let order = Ordering::global(&tensors, random::scores(&tensors, source.seed))?;

@@ -32,8 +32,9 @@ pub struct Outcome {
 /// Errors name `pruner`.
 ///
 /// # Errors
-/// Returns an error if the compression keeps fewer connections than the shortest path from input to
-/// output has, or if the quota is not valid at it. It states the compressions that can be reached.
+/// Returns an error if the compression keeps fewer connections than the shortest path from input
+/// to output has, or if the quota is not valid at it. It states the compressions that can be
+/// reached.
 pub fn prune(
     graph: &Graph,
     ordering: &Ordering,

@@ -165,7 +165,7 @@ pub enum Remedy {
 impl fmt::Display for Remedy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::NameRun => "give the folder of a training run",
+            Self::NameRun => "give a folder made by `rarefy train`",
             Self::Wait => "wait until that process has ended, or choose another folder",
             Self::Elsewhere => "choose another folder",
             Self::ElsewhereOrReplace => "choose another folder, or replace the run",

@@ -1,9 +1,9 @@
 //! The run folder: plain files that document a run and let it resume. [`layout`](super::layout)
 //! lists them.
 //!
-//! A killed run leaves a folder from which the same command resumes, whatever the moment. Each file
-//! appears whole or not at all; a checkpoint names the files it belongs to; and whatever was made
-//! after it is made again, bit for bit.
+//! A killed run leaves a folder from which the same command resumes, whatever the moment. Each
+//! file appears whole or not at all; a checkpoint names the files it belongs to; and whatever was
+//! made after it is made again, bit for bit.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -42,8 +42,8 @@ impl RunFolder {
     /// which `existing` deals. Other processes are locked out while the value lives.
     ///
     /// # Errors
-    /// Returns an error if another process uses the folder, if it holds another run or other files,
-    /// or if it cannot be written.
+    /// Returns an error if another process uses the folder, if it holds another run or other
+    /// files, or if it cannot be written.
     pub fn open(path: &Path, recipe: &Recipe, existing: Existing) -> Result<Self, TrainError> {
         // Before locking: nothing is written into a folder of other files.
         check_own(path)?;

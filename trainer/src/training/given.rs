@@ -1,9 +1,10 @@
 //! The trained weights that a recipe names.
 //!
-//! Ranking reads the weights of layers alone. Fine-tuning starts from the whole network, so it also
-//! needs biases and batch norms, but not running statistics: training reads none, and without them
-//! the accuracy of the network is reported with statistics of the training images. Values must be
-//! small enough that training in f32 does not overflow, which no learning rate would prevent.
+//! Ranking reads the weights of layers alone. Fine-tuning starts from the whole network, so it
+//! also needs biases and batch norms, but not running statistics: training reads none, and without
+//! them the accuracy of the network is reported with statistics of the training images. Values
+//! must be small enough that training in f32 does not overflow, which no learning rate would
+//! prevent.
 
 use std::path::Path;
 
@@ -54,7 +55,7 @@ pub(super) fn load(recipe: &Recipe, graph: &Graph) -> Result<Option<Weights>, Tr
     Ok(Some(weights))
 }
 
-/// Checks that the weights file that `recipe` names, if any, is still the one the run started with.
+/// Checks that the weights file that `recipe` names, if any, has not changed since the run started.
 ///
 /// # Errors
 /// Returns an error if it is not, or if it cannot be read.
@@ -92,9 +93,9 @@ fn largest(state: &State) -> Option<Largest<'_>> {
     trained.max_by(|a, b| a.value.abs().total_cmp(&b.value.abs()))
 }
 
-/// Returns the share of images of `test` that the network of `weights` classifies correctly; `None`
-/// if the file holds the weights of layers alone. Batch norms use the running statistics of the
-/// file, or else statistics of the images of `train`.
+/// Returns the share of images of `test` that the network of `weights` classifies correctly;
+/// `None` if the file holds the weights of layers alone. Batch norms use the running statistics of
+/// the file, or else statistics of the images of `train`.
 ///
 /// # Errors
 /// Returns an error if the device fails.

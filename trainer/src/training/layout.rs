@@ -8,7 +8,7 @@
 //! | `checkpoint.safetensors` | weights and velocities after the last epoch (removed at the end) |
 //! | `dense.safetensors` | the dense network, if the pruner trains one |
 //! | `masks-direct.safetensors` | the connections that the pruner keeps |
-//! | `masks.safetensors` | the connections that are trained: the effective ones, or all if nothing is pruned |
+//! | `masks.safetensors` | the trained connections: the effective ones, or all if none is pruned |
 //! | `weights.safetensors` | the trained weights with the statistics they are deployed with |
 //! | `SHA256SUMS` | the SHA-256 of each file of a finished run |
 //! | `result.json` | the figures; written last, so a run that has them is finished |

@@ -2,8 +2,8 @@
 //!
 //! The lock is an operating system lock on the file `run.lock` in the folder, so it ends with its
 //! process. The file's content is irrelevant, and it is removed with the lock. Training takes an
-//! exclusive lock; reading a finished run takes a shared one. On systems without file locks, nothing
-//! is locked out.
+//! exclusive lock; reading a finished run takes a shared one. On systems without file locks,
+//! nothing is locked out.
 
 use std::fs::{self, File, TryLockError};
 use std::io::ErrorKind;
@@ -41,7 +41,8 @@ impl Lock {
         acquire(&path, File::try_lock).map_err(|e| FileError::new("write", &path, e))
     }
 
-    /// Takes a shared lock on `folder`, so that no process trains in it; returns `None` if one does.
+    /// Takes a shared lock on `folder`, so that no process trains in it; returns `None` if one
+    /// does.
     ///
     /// # Errors
     /// Returns an error if the lock file cannot be created, unless the folder is read-only.

@@ -92,6 +92,11 @@ impl Session<'_> {
             tell.borrow_mut()(Event::Note(format!("warning: {doubt}")));
         }
         self.check_connected(pruner, &pruned)?;
+        self.save_masks(pruner, pruned)
+    }
+
+    /// Saves the masks in the folder.
+    fn save_masks(&self, pruner: &Pruner, pruned: Pruned) -> Result<RunMasks, TrainError> {
         let Pruned {
             outcome: Outcome {
                 direct, effective, ..

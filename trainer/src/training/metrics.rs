@@ -18,8 +18,8 @@ pub struct Metrics {
     pub epoch: usize,
     /// The mean training loss.
     pub loss: f64,
-    /// The share of test images classified correctly, with batch-norm statistics of a sample of the
-    /// training images.
+    /// The share of test images classified correctly, with batch-norm statistics of a sample of
+    /// the training images.
     pub accuracy: f64,
     /// The seconds since the start of the run.
     pub seconds: f64,
@@ -61,8 +61,8 @@ fn read(path: &Path) -> Result<String, FileError> {
     }
 }
 
-/// Returns the first epoch that has no line in the file `path`. `phases` are in order, each with its
-/// number of epochs.
+/// Returns the first epoch that has no line in the file `path`. `phases` are in order, each with
+/// its number of epochs.
 ///
 /// # Errors
 /// Returns an error if the file cannot be read.

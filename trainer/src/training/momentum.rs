@@ -1,9 +1,9 @@
 //! Stochastic gradient descent with momentum and l2 regularization (candle-nn has neither).
 //!
-//! `v <- mu v - rate (g + 2 l2 w)`, `w <- w + v`: the rate is part of the velocity, and the loss has a
-//! term `l2 w^2` for kernels only, as in Keras (half of PyTorch's weight decay). Pruned weights are not
-//! updated: the weight and its velocity remain zero. On the CPU, the step of a tensor is one in-place
-//! pass.
+//! `v <- mu v - rate (g + 2 l2 w)`, `w <- w + v`: the rate is part of the velocity, and the loss
+//! has a term `l2 w^2` for kernels only, as in Keras (half of PyTorch's weight decay). Pruned
+//! weights are not updated: the weight and its velocity remain zero. On the CPU, the step of a
+//! tensor is one in-place pass.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -56,7 +56,8 @@ enum Velocity {
 }
 
 impl Momentum {
-    /// Creates the optimizer of `network` with velocities of zero. `masks` name the pruned weights.
+    /// Creates the optimizer of `network` with velocities of zero. `masks` name the pruned
+    /// weights.
     ///
     /// # Errors
     /// Returns an error if the device fails.
@@ -113,8 +114,8 @@ impl Momentum {
         })
     }
 
-    /// Updates every parameter of `network` at the learning rate `rate`. Gradients are taken from the
-    /// parameters' slots, or else from `gradients`; a parameter without one is not updated.
+    /// Updates every parameter of `network` at the learning rate `rate`. Gradients are taken from
+    /// the parameters' slots, or else from `gradients`; a parameter without one is not updated.
     ///
     /// # Errors
     /// Returns an error if the device fails.

@@ -24,9 +24,9 @@ pub struct Epoch<'a> {
 /// Trains one epoch and returns the mean loss; `None` if `stop` was set. Calls `progress` with the
 /// number of images done.
 ///
-/// Images are shuffled by a random stream of the recipe's seed, the phase and the epoch, so an epoch
-/// is the same whether or not the run was interrupted before it. The last incomplete batch is left
-/// out.
+/// Images are shuffled by a random stream of the recipe's seed, the phase and the epoch, so an
+/// epoch is the same whether or not the run was interrupted before it. The last incomplete batch
+/// is left out.
 ///
 /// # Errors
 /// Returns an error if the loss is not finite, or if the device fails.

@@ -51,8 +51,8 @@ pub(super) fn check(
     Ok(())
 }
 
-/// Returns a warning if `pruner`, which ranks weights that are yet to be trained, may not reach the
-/// compression: if it hardly reaches it with the initial weights.
+/// Returns a warning if `pruner`, which ranks weights that are yet to be trained, may not reach
+/// the compression: if it hardly reaches it with the initial weights.
 ///
 /// # Errors
 /// Returns an error if pruning fails or `stop` is set.
@@ -107,8 +107,8 @@ pub(super) fn check_inputs_survive(recipe: &Recipe, folder: &Path) -> Result<(),
     Ok(())
 }
 
-/// Returns a lower bound of the memory, in bytes, that training `graph` in batches of `batch` images
-/// needs.
+/// Returns a lower bound of the memory, in bytes, that training `graph` in batches of `batch`
+/// images needs.
 ///
 /// Each weight has a value, gradient, velocity, initial value, trained value and rank of 4 bytes
 /// each; each unit has a value and a gradient per image.

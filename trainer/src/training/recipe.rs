@@ -63,8 +63,8 @@ pub struct Recipe {
     pub arch_file: Option<PathBuf>,
     /// The architecture's fingerprint, from [`Graph::fingerprint`].
     pub arch_fingerprint: String,
-    /// The epsilon of batch norms, always [`EPSILON`]. PyTorch's default is 1e-5: set this one when
-    /// loading the weights there.
+    /// The epsilon of batch norms, always [`EPSILON`]. PyTorch's default is 1e-5: set this one
+    /// when loading the weights there.
     pub batch_norm_epsilon: f64,
     /// The pruner's name.
     pub pruner: String,

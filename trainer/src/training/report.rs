@@ -53,8 +53,8 @@ pub struct TrainReport {
     pub seed: u64,
     /// The remaining weights.
     pub weights: WeightCounts,
-    /// The number of connections kept only by their index, because pruned connections have the same
-    /// score; `None` if an earlier version pruned.
+    /// The number of connections kept only by their index, because pruned connections have the
+    /// same score; `None` if an earlier version pruned.
     #[serde(default)]
     pub kept_by_index: Option<usize>,
     /// The compression ratios reached.

@@ -11,7 +11,6 @@
 
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
-use std::time::Instant;
 
 use candle_core::Device;
 
@@ -26,6 +25,7 @@ use super::session::{Clock, Progress, Session};
 use super::{given, preflight};
 use crate::data::Dataset;
 use crate::data::batches::Batches;
+use crate::graph::Graph;
 use crate::network::{State, initial};
 use crate::pruning::{Masks, PruneError, Pruner, Weights};
 
@@ -35,8 +35,8 @@ pub use super::event::Event;
 /// same recipe resumes, and a finished one is not repeated, unless `existing` says to replace it.
 ///
 /// # Errors
-/// Returns an error if the recipe does not fit the data, if training diverges, if pruning fails, if
-/// a file cannot be read or written, or if `stop` is set.
+/// Returns an error if the recipe does not fit the data, if training diverges, if pruning fails,
+/// if a file cannot be read or written, or if `stop` is set.
 pub fn run(
     recipe: &Recipe,
     data: &Dataset,
@@ -54,13 +54,7 @@ pub fn run(
     if let Some(given) = &given {
         given::probe(recipe, given, &graph, device, &train)?;
     }
-    if existing == Existing::Replace {
-        preflight::check_inputs_survive(recipe, path)?;
-    }
-    let folder = RunFolder::open(path, recipe, existing)?;
-    if let Some(file) = &recipe.arch_file {
-        folder.keep_architecture(file, &graph)?;
-    }
+    let folder = open(path, recipe, &graph, existing)?;
     if let Some(report) = folder.result(recipe)? {
         folder.remove_checkpoint()?;
         tell(Event::Note(format!(
@@ -84,14 +78,8 @@ pub fn run(
         test: Batches::new(&data.test, &data.normalisation, device),
         sample: Batches::new(&sample, &data.normalisation, device),
         stop,
-        progress: Progress {
-            done: 0,
-            all: phases * recipe.epochs,
-        },
-        clock: Clock {
-            before: 0.0,
-            start: Instant::now(),
-        },
+        progress: Progress::new(phases * recipe.epochs),
+        clock: Clock::start(),
         graph,
         folder,
         kept_by_index: None,
@@ -103,6 +91,23 @@ pub fn run(
         session.folder.discard_untrained()?;
     }
     report
+}
+
+/// Opens the run folder and keeps a copy of the architecture's file in it.
+fn open(
+    path: &Path,
+    recipe: &Recipe,
+    graph: &Graph,
+    existing: Existing,
+) -> Result<RunFolder, TrainError> {
+    if existing == Existing::Replace {
+        preflight::check_inputs_survive(recipe, path)?;
+    }
+    let folder = RunFolder::open(path, recipe, existing)?;
+    if let Some(file) = &recipe.arch_file {
+        folder.keep_architecture(file, graph)?;
+    }
+    Ok(folder)
 }
 
 /// The dense network of a run.

@@ -1,7 +1,7 @@
 //! The learning rate over a phase: it is divided by ten after fixed fractions of the phase.
 //!
-//! The paper trains LeNet-300-100 for 96,000 iterations and divides the rate after 25,000, 50,000 and
-//! 75,000; shorter phases use the same fractions.
+//! The paper trains LeNet-300-100 for 96,000 iterations and divides the rate after 25,000, 50,000
+//! and 75,000; shorter phases use the same fractions.
 
 /// The fractions of a phase after which the rate is divided by ten.
 const BOUNDARIES: [f64; 3] = [25.0 / 96.0, 50.0 / 96.0, 75.0 / 96.0];

@@ -39,6 +39,13 @@ pub(super) struct Progress {
     pub(super) all: usize,
 }
 
+impl Progress {
+    /// Creates the progress of a run of `all` epochs, of which none is done.
+    pub(super) fn new(all: usize) -> Self {
+        Self { done: 0, all }
+    }
+}
+
 /// The time spent on a run.
 pub(super) struct Clock {
     /// The seconds spent by earlier processes.
@@ -48,6 +55,14 @@ pub(super) struct Clock {
 }
 
 impl Clock {
+    /// Starts the clock of a new run.
+    pub(super) fn start() -> Self {
+        Self {
+            before: 0.0,
+            start: Instant::now(),
+        }
+    }
+
     /// Returns the seconds spent by this process and by earlier ones.
     pub(super) fn seconds(&self) -> f64 {
         self.before + self.start.elapsed().as_secs_f64()

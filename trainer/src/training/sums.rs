@@ -68,8 +68,8 @@ impl Sums {
         text.lines().map(line).collect::<Option<_>>().map(Self)
     }
 
-    /// Compares the files in `folder` with the checksums, and returns the first difference. The files
-    /// in `needed` must be listed and exist; other listed files may be missing.
+    /// Compares the files in `folder` with the checksums, and returns the first difference. The
+    /// files in `needed` must be listed and exist; other listed files may be missing.
     ///
     /// # Errors
     /// Returns an error if a file exists but cannot be read.

@@ -49,7 +49,7 @@ fn fine_tuning_names_what_is_missing_and_ranking_does_without() {
     refused(
         folder,
         FINETUNE,
-        &["w lacks bn2.weight, fc1.bias", "finetune"],
+        &["w lacks bn2.weight, fc1.bias", "fine-tuning"],
     );
     let rank = FINETUNE.replace("--after finetune ", "");
     let output = run(folder, &format!("{rank} --json"));
@@ -113,7 +113,7 @@ fn the_given_networks_own_accuracy_is_told() {
     assert_eq!(output.status.code(), Some(0), "{stderr}");
     says(
         &stderr,
-        &["under statistics of the training images: it lacks bn1.running_var\n"],
+        &["with statistics of the training images: it lacks bn1.running_var\n"],
     );
 
     weights.insert("bn1.running_var", single(&[10], &[1.0; 10]));
@@ -231,7 +231,7 @@ fn scores_that_are_all_the_same_are_refused_and_many_ties_told() {
     assert_eq!(output.status.code(), Some(0), "{stderr}");
     says(
         &stderr,
-        &["warning:", "402 of the 794", "by their place alone"],
+        &["warning:", "402 of the 794", "only by their index"],
     );
     assert_eq!(crate::program::object(&stdout)["kept_by_index"], 402);
 }

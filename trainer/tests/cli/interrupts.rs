@@ -138,7 +138,7 @@ fn ctrl_c_in_the_middle_of_training_can_be_gone_on_from_to_the_same_bits() {
     let output = disturb(folder, "INT", "dense,1,");
     says(
         &sentence(&output),
-        &["interrupted after", "of 6 epochs", "goes on from run"],
+        &["interrupted after", "of 6 epochs", "resumes from run"],
     );
     assert!(output.stdout.is_empty());
     // It cannot be exported as it is, and says what to do.
@@ -171,12 +171,12 @@ fn an_interruption_says_truly_what_goes_on() {
         (
             "train --epochs 3 -o forced --force",
             "forced",
-            "the same command goes on from forced, with --force left out",
+            "the same command resumes from forced, with --force left out",
         ),
         (
             "quickstart --epochs 3 -o quick",
             "quick",
-            "the same command goes on from quick",
+            "the same command resumes from quick",
         ),
     ] {
         let stop = |epoch: &str| {

@@ -100,7 +100,7 @@ fn a_checkpoint_that_does_not_belong_to_the_run_is_refused() {
         files: Sums::default(),
         ..sound.clone()
     };
-    refused(&unbound, "fingerprint of run.toml");
+    refused(&unbound, "checksum of run.toml");
     // Masks of another run, lines that were lost.
     let mut other = masks.clone();
     let last = masks.len() - 1;
@@ -239,7 +239,7 @@ fn no_command_writes_over_a_run_or_what_it_reads() {
         ),
         (
             "train --weights run/dense.safetensors --epochs 1 -o run --force",
-            ["--weights run/dense.safetensors", "--force"],
+            ["run/dense.safetensors", "--force"],
         ),
     ] {
         program::refused(folder, command, &words);

@@ -54,8 +54,8 @@ fn every_prefix_is_the_mask_of_its_budget_by_definition() {
 
 /// The outcome of effective pruning to a compression, by definition.
 enum Expected {
-    /// The mask without so many weights, and whether its compression is below the wanted one and the
-    /// next mask has no path any more.
+    /// The mask without so many weights, and whether its compression is below the wanted one and
+    /// the next mask has no path any more.
     Without { k: usize, collapsed: bool },
     /// The target is below the length of any path; `fewest` is the smallest nonempty effective
     /// mask of the pruner, or 0.

@@ -71,8 +71,8 @@ impl Quota {
     /// Returns the density of each of `tensors` at the overall `density`, in (0, 1].
     ///
     /// # Errors
-    /// Returns an error if the quota does not apply to the network, or if the density of a layer is
-    /// below 0 or above 1; it names the layer and the compressions at which the quota is valid.
+    /// Returns an error if the quota does not apply to the network, or if the density of a layer
+    /// is below 0 or above 1; it names the layer and the compressions at which the quota is valid.
     pub fn densities(self, tensors: &[Prunable], density: f64) -> Result<Vec<f64>, PruneError> {
         let mut densities = self.shares(tensors, density)?;
         if let Some(layer) = densities.iter().position(|&density| !is_valid(density)) {

@@ -2,7 +2,8 @@
 //!
 //! The score is `|g w|`, where `g` is the mean gradient of the loss over images drawn from the
 //! training set. The paper's code uses 300 times as many images as in one round of iterative SNIP.
-//! It swaps prediction and label in the loss, which [`Loss::Reference`](crate::pruning::Loss::Reference) reproduces.
+//! It swaps prediction and label in the loss, which
+//! [`Loss::Reference`](crate::pruning::Loss::Reference) reproduces.
 
 use super::{Scores, gradient};
 use crate::graph::Graph;
