@@ -1,5 +1,5 @@
-//! Runs by the library: which phases a pruner has, what the pruned phase starts from, and that an
-//! interruption changes nothing.
+//! Training runs: the phases of each pruner, the weights at which the pruned phase starts, and
+//! resuming after an interruption.
 
 use std::cell::RefCell;
 use std::fs;
@@ -37,8 +37,8 @@ fn recipe(pruner: &str) -> Recipe {
     }
 }
 
-/// Runs `recipe` in `folder` and interrupts it after `epochs` epochs, if it has so many. Returns
-/// the report with the phases and losses of the epochs.
+/// Runs `recipe` in `folder` and interrupts it after `epochs` epochs, if the run has that
+/// many. Returns the report with the phases and losses of the epochs.
 fn run(
     recipe: &Recipe,
     folder: &Path,
@@ -83,7 +83,7 @@ fn dense_trains_the_dense_network_and_nothing_else() {
     let graph = architecture::by_name("lenet-300-100").unwrap();
     let masks = Masks::load(&graph, &folder.path().join("dense/masks.safetensors")).unwrap();
     assert_eq!(masks, Masks::dense(&graph));
-    // It is the dense network that a pruner which needs one trains.
+    // Pruners that rank trained weights train the same dense network.
     whole(&recipe("lamp"), &folder.path().join("lamp"));
     let state = |file: &str| State::load(&folder.path().join(file)).unwrap().0;
     assert_eq!(
@@ -108,11 +108,11 @@ fn a_file_of_weights_takes_the_place_of_dense_training() {
     };
     let (found, epochs) = whole(&given, &of("given"));
     assert_eq!(phases(&epochs), ["pruned", "pruned"]);
-    // The given network's own accuracy is what it was when it had been trained.
+    // The accuracy of the given network equals that after its training.
     assert_eq!(found.accuracy, expected.accuracy);
     assert_eq!(found.weights, expected.weights);
 
-    // Another folder's file is not taken for it, nor one that changed.
+    // A file that has changed is rejected, and so is a run of other weights in the folder.
     let strange = Recipe {
         weights_fingerprint: Some("0".repeat(64)),
         ..given.clone()
@@ -157,7 +157,7 @@ fn fine_tuning_starts_where_the_dense_network_ended() {
 }
 
 #[test]
-fn an_interrupted_run_goes_on_to_the_same_end() {
+fn an_interrupted_run_resumes_to_the_same_result() {
     let folder = tempfile::tempdir().unwrap();
     for (pruner, after, epochs) in [
         ("lamp", After::Finetune, 4),
@@ -208,7 +208,7 @@ fn a_run_stays_on_the_kind_of_device_it_began_on() {
         refused.contains("device \"cpu\", not \"cuda\""),
         "{refused}"
     );
-    // Nor does a recipe say one and use another.
+    // The device must be the one of the recipe.
     let refused = run(&elsewhere, &folder.path().join("other"), 9)
         .0
         .unwrap_err();

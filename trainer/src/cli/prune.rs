@@ -40,7 +40,7 @@ struct Report {
     seconds: Seconds,
     /// Whether the network fell apart before the target.
     collapsed: bool,
-    /// Connections kept by their place alone, among others of the same score.
+    /// The number of connections kept only by their index.
     kept_by_index: usize,
 }
 

@@ -31,7 +31,7 @@ pub struct Curve {
     /// The points, by descending number of weights in the mask.
     pub points: Vec<Point>,
     /// Whether the network is disconnected beyond the last point. If not, the curve ends where the
-    /// quota stops being valid or where it was told to end.
+    /// quota stops being valid, or at the requested end.
     pub falls_apart: bool,
 }
 

@@ -102,7 +102,7 @@ impl Masks {
         self.0.iter().map(|mask| mask.keep.len()).sum()
     }
 
-    /// Returns the compression ratio, N over the number of weights kept; none if all are pruned.
+    /// Returns the compression ratio, N over the number of weights kept; `None` if all are pruned.
     pub fn compression(&self) -> Option<f64> {
         let nonzeros = self.nonzeros();
         (nonzeros > 0).then(|| self.total() as f64 / nonzeros as f64)

@@ -30,7 +30,7 @@ pub enum Rounding {
 pub struct Ordering {
     tensors: Vec<Prunable>,
     scores: Scores,
-    /// The quota of the layers and its rounding; none for one order over the whole network.
+    /// The quota of the layers and its rounding; `None` for one order over the whole network.
     quota: Option<(Quota, Rounding)>,
 }
 
@@ -87,7 +87,7 @@ impl Ordering {
         &self.scores
     }
 
-    /// Returns the quota of the layers; none for one order over the whole network.
+    /// Returns the quota of the layers; `None` for one order over the whole network.
     pub fn quota(&self) -> Option<Quota> {
         self.quota.map(|(quota, _)| quota)
     }

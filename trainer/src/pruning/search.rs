@@ -1,10 +1,10 @@
 //! Direct and effective pruning of an ordering to a compression.
 //!
 //! The effective search needs no bisection: [`effective::births`] returns the budget at which each
-//! connection becomes effective, and the smallest budget with enough of them is one selection.
-//! This holds because the prefixes of an [`Ordering`] are nested. Nor does it look at the whole
-//! ordering: a prefix that has enough effective connections holds the answer, so prefixes of
-//! growing budgets are tried, the first a little larger than the wanted number.
+//! connection becomes effective, and one selection finds the smallest budget with enough of them.
+//! This holds because the prefixes of an [`Ordering`] are nested. It rarely needs the whole
+//! ordering either: a prefix with enough effective connections is sufficient. So prefixes of
+//! growing budgets are tried, the first slightly larger than the wanted number.
 
 use super::compression::{Compression, Target};
 use super::effective::{self, Mode, NEVER};

@@ -1,9 +1,9 @@
 //! The run folder: plain files that document a run and let it resume. [`layout`](super::layout)
 //! lists them.
 //!
-//! A killed run leaves a folder from which the same command resumes, whatever the moment. Each
-//! file appears whole or not at all; a checkpoint names the files it belongs to; and whatever was
-//! made after it is made again, bit for bit.
+//! A run can be killed at any time, and the same command resumes it from its folder. Each file
+//! appears whole or not at all, a checkpoint names the files it belongs to, and everything made
+//! after the checkpoint is made again, bit for bit.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! Checks before a run: whatever can be known to fail, fails before hours of training.
+//! Checks before a run, so that impossible requests fail before hours of training.
 
 use std::path::Path;
 use std::sync::atomic::AtomicBool;

@@ -1,4 +1,4 @@
-//! A whole run.
+//! The phases of a run.
 //!
 //! 1. The dense network is trained, if the pruner ranks trained weights; a file of trained weights
 //!    takes the place of this phase.

@@ -54,8 +54,8 @@ fn every_prefix_is_the_mask_of_its_budget_by_definition() {
 
 /// The outcome of effective pruning to a compression, by definition.
 enum Expected {
-    /// The mask without so many weights, and whether its compression is below the wanted one and
-    /// the next mask has no path any more.
+    /// The mask `k` of the family. `collapsed` says that its compression is below the wanted one
+    /// and that the next mask has no path.
     Without { k: usize, collapsed: bool },
     /// The target is below the length of any path; `fewest` is the smallest nonempty effective
     /// mask of the pruner, or 0.
@@ -74,7 +74,7 @@ fn expected(sample: &Sample, compression: f64) -> Expected {
     let total = family.total();
     let wanted = oracle::wanted(total, compression);
     let k = family.search(compression);
-    // What leaves so many weights, rounded up to two decimals.
+    // The compression that keeps `kept` weights is rounded up to two decimals.
     let beyond = |kept: usize| compression > (100 * total).div_ceil(kept.max(1)) as f64 / 100.0;
     if beyond(reachability::shortest_path(&sample.graph)) || active(*valid.start()) == 0 {
         let last = family.search(2.0 * total as f64);
