@@ -164,7 +164,7 @@ fn quotas_that_no_such_network_can_have_are_refused_with_the_range() {
     refused(
         folder.path(),
         &format!("{prune} --compression 1.1"),
-        &["magnitude/erk", "conv1.weight", "from 6.93 on, not 1.1"],
+        &["magnitude/erk", "conv1.weight", "from 6.93, not 1.1"],
     );
     json(folder.path(), &format!("{prune} --compression 6.93"));
     // The first and the last that is said to be valid are, their neighbours are not.
