@@ -106,7 +106,7 @@ fn a_checkpoint_that_does_not_belong_to_the_run_is_refused() {
     let last = masks.len() - 1;
     other[last] ^= 1;
     fs::write(run.join("masks.safetensors"), other).unwrap();
-    refused(&sound, "masks.safetensors is not the one");
+    refused(&sound, "masks.safetensors has changed");
     fs::remove_file(run.join("masks.safetensors")).unwrap();
     refused(&sound, "masks.safetensors is missing");
     fs::write(run.join("masks.safetensors"), &masks).unwrap();
