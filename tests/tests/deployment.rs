@@ -22,8 +22,8 @@ use rarefy_trainer::device;
 use rarefy_trainer::graph::{Graph, architecture};
 use rarefy_trainer::network::{Network, State, Statistics, initial};
 use rarefy_trainer::pruning::effective::{self, Mode};
-use rarefy_trainer::pruning::{Masks, Pruner, Source, Target};
-use rarefy_trainer::training::{Recipe, run};
+use rarefy_trainer::pruning::{Compression, Masks, Pruner, Source, Target};
+use rarefy_trainer::training::{Existing, Recipe, run};
 
 /// The largest tolerated difference of a class score, relative to the largest score of the image.
 const TOLERANCE: f64 = 1e-4;
@@ -41,7 +41,7 @@ fn recipe(pruner: &str, target: Target, compression: f64) -> Recipe {
     Recipe {
         pruner: pruner.into(),
         target,
-        compression,
+        compression: Compression::new(compression).unwrap(),
         seed: 3,
         epochs: 2,
         ..Recipe::new(&lenet(), data())
@@ -55,7 +55,7 @@ fn train(recipe: &Recipe, folder: &Path) -> FinishedRun {
         recipe,
         data(),
         folder,
-        false,
+        Existing::Resume,
         &Device::Cpu,
         &never,
         &mut |_| {},
@@ -291,7 +291,8 @@ fn with_detached_units(graph: &Graph) -> Masks {
 #[test]
 fn stripping_keeps_the_constants_of_units_that_read_nothing() {
     let graph = lenet();
-    let random = |compression| {
+    let random = |ratio| {
+        let compression = Compression::new(ratio).unwrap();
         let pruner = Pruner::by_name("random/uniform").unwrap();
         let source = Source {
             seed: 1,

@@ -11,7 +11,8 @@ use rarefy_trainer::pruning::effective::{self, Mode};
 use rarefy_trainer::pruning::ordering::Rounding;
 use rarefy_trainer::pruning::quota::Quota;
 use rarefy_trainer::pruning::score::{Scores, random};
-use rarefy_trainer::pruning::search::{Target, prune};
+use rarefy_trainer::pruning::search::prune;
+use rarefy_trainer::pruning::{Compression, Target};
 use rarefy_trainer::pruning::{Ordering, Outcome};
 
 /// Effective compression to search for.
@@ -96,7 +97,7 @@ fn search(graph: &Graph, scores: Scores, quota: Option<Quota>) -> Outcome {
         graph,
         &ordering,
         Target::Effective,
-        COMPRESSION,
+        Compression::new(COMPRESSION).expect("a constant of at least 1"),
         "the benchmark",
     )
     .expect("a reachable target")

@@ -13,7 +13,7 @@ use std::error::Error;
 use std::path::Path;
 
 use rarefy_trainer::graph;
-use rarefy_trainer::pruning::{Pruner, Source, Target, Weights};
+use rarefy_trainer::pruning::{Compression, Pruner, Source, Target, Weights};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -28,7 +28,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         trained: Some(&weights),
         ..Source::new(&graph)
     };
-    let pruned = Pruner::by_name("magnitude/igq")?.prune(&source, Target::Effective, 100.0)?;
+    let compression = Compression::new(100.0)?;
+    let pruned =
+        Pruner::by_name("magnitude/igq")?.prune(&source, Target::Effective, compression)?;
 
     let (mask, connected) = (&pruned.outcome.direct, &pruned.outcome.effective);
     println!(

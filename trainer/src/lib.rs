@@ -11,11 +11,12 @@
 //!
 //! ```
 //! use rarefy_trainer::graph;
-//! use rarefy_trainer::pruning::{Pruner, Source, Target};
+//! use rarefy_trainer::pruning::{Compression, Pruner, Source, Target};
 //!
 //! let graph = graph::load("lenet-300-100")?;
 //! let source = Source::new(&graph);
-//! let pruned = Pruner::by_name("random/igq")?.prune(&source, Target::Effective, 100.0)?;
+//! let compression = Compression::new(100.0)?;
+//! let pruned = Pruner::by_name("random/igq")?.prune(&source, Target::Effective, compression)?;
 //!
 //! let connected = &pruned.outcome.effective;
 //! assert_eq!((connected.total(), connected.nonzeros()), (266_200, 2_662));

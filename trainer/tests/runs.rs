@@ -11,10 +11,10 @@ use candle_core::Device;
 use rarefy_trainer::data::{Dataset, digits};
 use rarefy_trainer::graph::architecture;
 use rarefy_trainer::network::State;
-use rarefy_trainer::pruning::Masks;
+use rarefy_trainer::pruning::{Compression, Masks};
 use rarefy_trainer::training::folder::{RunFolder, TrainReport};
 use rarefy_trainer::training::run::{self, Event};
-use rarefy_trainer::training::{After, DeviceKind, Recipe, TrainError, recipe};
+use rarefy_trainer::training::{After, DeviceKind, Existing, Recipe, TrainError, recipe};
 
 fn data() -> &'static Dataset {
     static DATA: OnceLock<Dataset> = OnceLock::new();
@@ -30,15 +30,15 @@ fn recipe(pruner: &str) -> Recipe {
     let graph = architecture::by_name("lenet-300-100").unwrap();
     Recipe {
         pruner: pruner.into(),
-        compression: 10.0,
+        compression: Compression::new(10.0).unwrap(),
         seed: 3,
         epochs: 2,
         ..Recipe::new(&graph, data())
     }
 }
 
-/// Trains in `folder` and stops after `epochs` epochs, if there are as many. Returns the report,
-/// and the phase and loss of each epoch.
+/// Runs `recipe` in `folder` and interrupts it after `epochs` epochs, if the run has that
+/// many. Returns the report with the phases and losses of the epochs.
 fn run(
     recipe: &Recipe,
     folder: &Path,
@@ -50,7 +50,7 @@ fn run(
         recipe,
         data(),
         folder,
-        false,
+        Existing::Resume,
         &Device::Cpu,
         &stop,
         &mut |event| {
@@ -83,7 +83,7 @@ fn the_pruner_dense_trains_only_the_dense_network() {
     let graph = architecture::by_name("lenet-300-100").unwrap();
     let masks = Masks::load(&graph, &folder.path().join("dense/masks.safetensors")).unwrap();
     assert_eq!(masks, Masks::dense(&graph));
-    // A pruner that needs a dense network trains the same one.
+    // Pruners that rank trained weights train the same dense network.
     whole(&recipe("lamp"), &folder.path().join("lamp"));
     let state = |file: &str| State::load(&folder.path().join(file)).unwrap().0;
     assert_eq!(
@@ -108,11 +108,11 @@ fn given_weights_replace_dense_training() {
     };
     let (found, epochs) = whole(&given, &of("given"));
     assert_eq!(phases(&epochs), ["pruned", "pruned"]);
-    // The accuracy of the given network is the accuracy it had after training.
+    // The accuracy of the given network equals that after its training.
     assert_eq!(found.accuracy, expected.accuracy);
     assert_eq!(found.weights, expected.weights);
 
-    // Another folder's file is rejected, and so is a file that has changed.
+    // A file that has changed is rejected, and so is a run of other weights in the folder.
     let strange = Recipe {
         weights_fingerprint: Some("0".repeat(64)),
         ..given.clone()
@@ -148,12 +148,12 @@ fn fine_tuning_starts_where_the_dense_network_ended() {
         after: After::Finetune,
         ..recipe("snip")
     };
-    refused(&snip, "--weights");
+    refused(&snip, "provide the weights");
     let rewound = Recipe {
         weights: Some("dense.safetensors".into()),
         ..recipe("snip")
     };
-    refused(&rewound, "--after finetune");
+    refused(&rewound, "fine-tune from them");
 }
 
 #[test]
@@ -202,13 +202,13 @@ fn a_run_cannot_resume_on_another_kind_of_device() {
         device: DeviceKind::Cuda,
         ..ours.clone()
     };
-    let refused = RunFolder::open(&path, &elsewhere, false).unwrap_err();
+    let refused = RunFolder::open(&path, &elsewhere, Existing::Resume).unwrap_err();
     let refused = refused.to_string();
     assert!(
         refused.contains("device \"cpu\", not \"cuda\""),
         "{refused}"
     );
-    // A recipe with one kind of device cannot run on another.
+    // The device must be the one of the recipe.
     let refused = run(&elsewhere, &folder.path().join("other"), 9)
         .0
         .unwrap_err();

@@ -4,7 +4,7 @@ use std::ops::RangeInclusive;
 
 use rarefy_trainer::graph::Graph;
 use rarefy_trainer::pruning::effective::{self, Mode};
-use rarefy_trainer::pruning::{Masks, PruneError, Pruner, Source, Target, Weights};
+use rarefy_trainer::pruning::{Compression, Masks, PruneError, Pruner, Source, Target, Weights};
 use rarefy_trainer::random::Random;
 
 use super::check::{Counts, Fault, fault};
@@ -91,7 +91,10 @@ fn prune(plan: &Plan, graph: &Graph, counts: &mut Counts) -> Result<(), Fault> {
     let Ok(pruner) = Pruner::by_name(name) else {
         return fault("pruning", format!("there is no pruner {name}"));
     };
-    match pruner.prune(&source, Target::Effective, compression) {
+    let Ok(requested) = Compression::new(compression) else {
+        return fault("pruning", format!("{compression} is no compression"));
+    };
+    match pruner.prune(&source, Target::Effective, requested) {
         Ok(pruned) => {
             counts.count("networks pruned");
             let (direct, left) = (

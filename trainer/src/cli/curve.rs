@@ -13,7 +13,7 @@ use crate::graph::Graph;
 use crate::plot::curves;
 use crate::pruning::curve::{self, Curve, Point};
 use crate::pruning::effective::Mode;
-use crate::pruning::{Pruner, search};
+use crate::pruning::{Compression, Pruner};
 
 /// The report.
 #[derive(Debug, Serialize)]
@@ -43,7 +43,7 @@ pub(super) fn draw(
     picture: &Path,
     console: &Console,
 ) -> Result<()> {
-    search::check_compression(most)?;
+    let most = Compression::new(most)?;
     let numbers = picture.with_extension("csv");
     let pruners = names
         .iter()
@@ -86,7 +86,7 @@ fn trace(
     graph: &Graph,
     pruners: &[Pruner],
     source: &source::Options,
-    (mode, most): (Mode, f64),
+    (mode, most): (Mode, Compression),
     console: &Console,
 ) -> Result<Vec<Curve>> {
     let material = source.gather(graph, pruners, console)?;

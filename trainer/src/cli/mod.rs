@@ -17,6 +17,7 @@ mod data;
 mod effective;
 mod eval;
 mod export;
+mod hints;
 mod inspect;
 mod interrupt;
 mod measure;
@@ -125,7 +126,7 @@ pub fn main() -> ExitCode {
 /// Prints `error` and returns its exit code.
 fn fail(error: &anyhow::Error) -> ExitCode {
     // If stderr is closed, only the exit code is left.
-    let _ = writeln!(io::stderr(), "error: {}", one_line(&error.to_string()));
+    let _ = writeln!(io::stderr(), "error: {}", one_line(&hints::message(error)));
     match usage::is_wrong(error) {
         true => ExitCode::from(2),
         false => ExitCode::FAILURE,

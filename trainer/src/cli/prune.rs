@@ -11,8 +11,9 @@ use super::counts::Counts;
 use super::next::{Line, free};
 use super::{output, pruning, source};
 use crate::graph::{self, Graph};
-use crate::pruning::pruner::{Pruned, Seconds};
-use crate::pruning::{Outcome, Pruner, Target, effective::Mode, error, search};
+use crate::pruning::hundredths::shown;
+use crate::pruning::prune::{Pruned, Seconds};
+use crate::pruning::{Compression, Outcome, Pruner, Target, effective::Mode};
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
@@ -33,7 +34,7 @@ struct Report {
     pruner: &'static str,
     #[serde(rename = "type")]
     kind: Target,
-    target: f64,
+    target: Compression,
     seed: u64,
     #[serde(flatten)]
     counts: Counts,
@@ -47,7 +48,7 @@ struct Report {
 pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
     let graph = graph::load(&arguments.pruning.arch)?;
     let pruner = Pruner::by_name(&arguments.pruning.pruner)?;
-    search::check_compression(arguments.pruning.compression)?;
+    let compression = arguments.pruning.compression()?;
     if let Some(out) = &arguments.out {
         let read = (arguments.source.files()).chain(output::of_arch(&arguments.pruning.arch));
         output::check("--out", out, read)?;
@@ -61,7 +62,7 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
     let pruned = pruner.prune(
         &material.source(&source::follow(&bar)),
         arguments.pruning.target,
-        arguments.pruning.compression,
+        compression,
     )?;
     drop(bar);
     if let Some(doubt) = pruned.doubt(pruner.name()) {
@@ -70,12 +71,12 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
     if let Some(out) = &arguments.out {
         pruned.outcome.direct.save(out)?;
     }
-    let report = report(arguments, &graph, pruner, &pruned);
+    let report = report(arguments, &graph, pruner, compression, &pruned);
     if let (true, Some(reached)) = (report.collapsed, report.counts.effective.compression) {
         console.note(&format!(
             "warning: {} disconnects the network before effective compression {}: using its last connected masks, {reached:.1}x",
             report.pruner,
-            error::shown(report.target)
+            shown(report.target.get())
         ));
     }
     report.counts.warn(console);
@@ -93,7 +94,7 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
                 report.arch,
                 report.pruner,
                 report.kind.name(),
-                error::shown(report.target),
+                shown(report.target.get()),
                 report.seconds.scores + report.seconds.search,
                 report.counts.text()
             )
@@ -103,7 +104,13 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
 }
 
 /// Returns the report on what `pruner` left of `graph`.
-fn report(arguments: &Arguments, graph: &Graph, pruner: Pruner, pruned: &Pruned) -> Report {
+fn report(
+    arguments: &Arguments,
+    graph: &Graph,
+    pruner: Pruner,
+    compression: Compression,
+    pruned: &Pruned,
+) -> Report {
     let Outcome {
         direct,
         effective,
@@ -113,7 +120,7 @@ fn report(arguments: &Arguments, graph: &Graph, pruner: Pruner, pruned: &Pruned)
         arch: graph.name().into(),
         pruner: pruner.name(),
         kind: arguments.pruning.target,
-        target: arguments.pruning.compression,
+        target: compression,
         seed: arguments.source.seed(),
         counts: Counts::new(graph, direct, effective, Mode::Exact),
         seconds: pruned.seconds,

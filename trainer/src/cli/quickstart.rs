@@ -11,7 +11,7 @@ use super::boards::DEFAULT_BOARD;
 use super::console::Console;
 use super::next::{Line, quoted};
 use super::table::{percent, table, text};
-use super::{measure, train};
+use super::{hints, measure, train};
 use crate::artifact;
 use crate::data::Dataset;
 use crate::deploy::container;
@@ -19,7 +19,8 @@ use crate::deploy::export::{ExportReport, FinishedRun, Options};
 use crate::deploy::report::ModelReport;
 use crate::device::{self, Board, BoardReport, Boards, Machine, RunError, Setup, firmware_folder};
 use crate::numbers::thousands;
-use crate::pruning::{Pruner, error};
+use crate::pruning::Pruner;
+use crate::pruning::hundredths::shown;
 use crate::training::Recipe;
 use crate::training::folder::{Compressions, FIGURES, RunFolder, TrainReport, WeightCounts};
 
@@ -123,7 +124,7 @@ pub(super) fn run(arguments: Arguments, console: &Console) -> Result<()> {
         recipe.arch,
         thousands(data.train.len()),
         data.name,
-        error::shown(recipe.compression),
+        shown(recipe.compression.get()),
         recipe.pruner
     ));
     let finished = check_folder(&out, &recipe)?;
@@ -192,7 +193,7 @@ fn measure_all(
 
 /// Adds the advice for quickstart to an `error` that advises an option of `train`.
 fn without_force(error: Error, out: &Path) -> Error {
-    match error.to_string() {
+    match hints::message(&error) {
         text if text.contains("--force") => anyhow!(
             "{text} (quickstart has no --force: remove {} or choose another -o)",
             out.display()

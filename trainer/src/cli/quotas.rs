@@ -10,9 +10,9 @@ use super::table::{table, text};
 use crate::data::digits;
 use crate::graph::{self, Graph, Prunable};
 use crate::numbers::thousands;
-use crate::pruning::error;
+use crate::pruning::hundredths::shown;
 use crate::pruning::quota::{Quota, igq};
-use crate::pruning::{Pruner, Target, search};
+use crate::pruning::{Compression, Pruner, Target};
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
@@ -22,7 +22,7 @@ pub(super) struct Arguments {
     #[arg(long, default_value = "igq", help = format!("Quota: {}", Quota::ALL.map(Quota::name).join(", ")))]
     quota: String,
     /// Compression ratio: total weights / remaining weights
-    #[arg(long, default_value_t = 100.0)]
+    #[arg(long, default_value_t = Compression::default().get())]
     compression: f64,
 }
 
@@ -31,7 +31,7 @@ pub(super) struct Arguments {
 struct Report {
     arch: String,
     quota: &'static str,
-    compression: f64,
+    compression: Compression,
     /// The pruner whose direct pruning keeps these numbers; others may round differently.
     kept_by: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -52,11 +52,10 @@ struct Layer {
 pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
     let graph = graph::load(&arguments.arch)?;
     let quota = Quota::by_name(&arguments.quota)?;
-    let compression = arguments.compression;
-    search::check_compression(compression)?;
+    let compression = Compression::new(arguments.compression)?;
     let tensors = graph.prunable();
     let sizes: Vec<usize> = tensors.iter().map(Prunable::len).collect();
-    let densities = quota.densities(&tensors, 1.0 / compression)?;
+    let densities = quota.densities(&tensors, compression.density())?;
     let name = format!("magnitude/{}", quota.name());
     let pruner = Pruner::by_name(&name)?;
     let kept = pruner.shares(&graph, compression)?.unwrap_or_default();
@@ -67,7 +66,7 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
         compression,
         kept_by: pruner.name(),
         force: (quota == Quota::Igq)
-            .then(|| igq::force(&sizes, graph.total() as f64 / compression)),
+            .then(|| igq::force(&sizes, compression.share_of(graph.total()))),
         layers: layers
             .map(|(tensor, (density, kept))| Layer {
                 name: tensor.name.clone(),
@@ -78,13 +77,18 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
             })
             .collect(),
     };
-    let next = next(arguments, &graph, pruner, console);
+    let next = next(arguments, &graph, pruner, compression, console);
     console.result(&report, || describe(&report), next)
 }
 
 /// Returns the command that prunes with the quota; notes it if no path is left.
-fn next(arguments: &Arguments, graph: &Graph, pruner: Pruner, console: &Console) -> Next {
-    let compression = arguments.compression;
+fn next(
+    arguments: &Arguments,
+    graph: &Graph,
+    pruner: Pruner,
+    compression: Compression,
+    console: &Console,
+) -> Next {
     // The shape of the named datasets.
     let fits = graph.input_shape() == [1, 28, 28] && graph.classes() >= 10;
     let line = Line::new(if fits { &["train"] } else { &["prune"] })
@@ -117,7 +121,7 @@ fn describe(report: &Report) -> String {
         "{} with quota {} at {}x\n\n{}\nThese are the counts of {} with --type direct; random/{} rounds up, keeping at most one weight more per tensor\n",
         report.arch,
         report.quota,
-        error::shown(report.compression),
+        shown(report.compression.get()),
         text(&rows),
         report.kept_by,
         report.quota

@@ -12,8 +12,7 @@ use super::console::{Bar, Console};
 use super::{data, interrupt, output, threads, usage};
 use crate::data::Dataset;
 use crate::graph::Graph;
-use crate::pruning::score::snip::{self, Loss};
-use crate::pruning::{Pruner, Source, Weights};
+use crate::pruning::{Loss, Pruner, SnipOptions, Source, Weights};
 
 /// The input of pruners.
 #[derive(Debug, Args)]
@@ -131,7 +130,7 @@ impl Material<'_> {
             data: self.data.as_ref(),
             device: &self.device,
             seed: self.options.seed,
-            snip: snip::Options {
+            snip: SnipOptions {
                 loss: self.options.loss,
                 samples: self.options.samples.map(NonZeroUsize::get),
             },

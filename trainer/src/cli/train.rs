@@ -16,11 +16,11 @@ use crate::deploy::export::FinishedRun;
 use crate::deploy::{limits, strip};
 use crate::graph;
 use crate::numbers::thousands;
-use crate::pruning::score::snip::Loss;
-use crate::pruning::{Pruner, error};
+use crate::pruning::hundredths::shown;
+use crate::pruning::{Compression, Loss, Pruner};
 use crate::training::folder::TrainReport;
 use crate::training::run::{self, Event};
-use crate::training::{After, Recipe, TrainError, recipe};
+use crate::training::{After, Existing, Recipe, TrainError, recipe};
 
 #[derive(Debug, Args)]
 #[command(after_help = "To resume an interrupted run, give the same command again.")]
@@ -127,7 +127,7 @@ impl Options {
                 .then(|| PathBuf::from(&self.pruning.arch)),
             pruner: self.pruning.pruner.clone(),
             target: self.pruning.target,
-            compression: self.pruning.compression,
+            compression: self.pruning.compression()?,
             data: name.into(),
             device: self.device.kind(),
             seed: self.seed,
@@ -162,12 +162,7 @@ impl Options {
 
 pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
     let Options { pruning, seed, .. } = &arguments.options;
-    let pruning::Options {
-        arch,
-        pruner,
-        compression,
-        ..
-    } = pruning;
+    let pruning::Options { arch, pruner, .. } = pruning;
     // Wrong names are reported before the data is read.
     Pruner::by_name(pruner)?;
     let graph = graph::load(arch)?;
@@ -183,7 +178,7 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
         PathBuf::from(format!(
             "runs/{}_{pruner}_{}_{}_{seed}",
             recipe.arch,
-            in_name(*compression),
+            in_name(recipe.compression),
             data.name.replace('/', "-")
         ))
     });
@@ -220,9 +215,9 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
 }
 
 /// Formats `compression` for a folder name: in full, unless that takes too many digits.
-fn in_name(compression: f64) -> String {
-    match compression {
-        large if large >= 1e15 => error::shown(large),
+fn in_name(compression: Compression) -> String {
+    match compression.get() {
+        large if large >= 1e15 => shown(large),
         _ => compression.to_string(),
     }
 }
@@ -248,7 +243,11 @@ pub(super) fn train(
         recipe,
         data,
         folder,
-        force,
+        if force {
+            Existing::Replace
+        } else {
+            Existing::Resume
+        },
         device,
         interrupt::flag(),
         &mut |event| match event {

@@ -12,7 +12,7 @@ use crate::data::catalogue::CatalogueError;
 use crate::deploy::DeployError;
 use crate::device::BoardError;
 use crate::graph::ArchitectureError;
-use crate::pruning::PruneError;
+use crate::pruning::{InvalidCompression, PruneError};
 use crate::training::TrainError;
 
 /// Wrong usage found by a command.
@@ -38,6 +38,7 @@ pub(super) fn count(text: &str) -> Result<NonZeroUsize, &'static str> {
 pub(super) fn is_wrong(error: &Error) -> bool {
     let of = error;
     of.downcast_ref::<WrongUsage>().is_some()
+        || of.downcast_ref::<InvalidCompression>().is_some()
         || of.downcast_ref().is_some_and(PruneError::is_wrong_usage)
         || of.downcast_ref().is_some_and(TrainError::is_wrong_usage)
         || of.downcast_ref().is_some_and(DeployError::is_wrong_usage)

@@ -25,7 +25,7 @@ use crate::network::state::StateError;
 use crate::network::{State, initial};
 use crate::pruning::Masks;
 use crate::training::folder::{RunFolder, TrainReport};
-use crate::training::{Recipe, TrainError};
+use crate::training::{Recipe, Remedy, TrainError};
 
 /// How to export.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -108,8 +108,8 @@ impl FinishedRun {
         let Some(report) = folder.result(&recipe)? else {
             return Err(DeployError::Run(TrainError::Folder {
                 folder: folder.path().display().to_string(),
-                reason: "holds a run that is not finished: run the same `rarefy train` again"
-                    .into(),
+                reason: "holds a run that is not finished".into(),
+                remedy: Remedy::Finish,
             }));
         };
         let graph = folder.architecture(&recipe)?;

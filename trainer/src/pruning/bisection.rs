@@ -7,8 +7,12 @@
 //! in the last that had enough. One random order per layer, drawn once, selects the connections.
 //! Counts are integers.
 
-use super::search::{self, Outcome};
-use super::{Masks, Ordering, PruneError, effective};
+use super::compression::{Compression, Target};
+use super::effective;
+use super::error::PruneError;
+use super::masks::Masks;
+use super::ordering::Ordering;
+use super::search::Outcome;
 use crate::graph::Graph;
 
 /// Returns the mask of the smallest budget found that has as many effective connections as
@@ -16,20 +20,19 @@ use crate::graph::Graph;
 /// sizes at a direct compression; errors name `pruner`.
 ///
 /// # Errors
-/// Returns an error if the compression is below 1, if it keeps fewer connections than the shortest
-/// path needs, or if `sizes` fails.
+/// Returns an error if the compression keeps fewer connections than the shortest path needs, or if
+/// `sizes` fails.
 pub fn search(
     graph: &Graph,
     order: &Ordering,
-    compression: f64,
+    compression: Compression,
     pruner: &str,
-    mut sizes: impl FnMut(f64) -> Result<Vec<usize>, PruneError>,
+    mut sizes: impl FnMut(Compression) -> Result<Vec<usize>, PruneError>,
 ) -> Result<Outcome, PruneError> {
-    search::check_compression(compression)?;
     let total = order.total();
-    let wanted = search::effective_count(total, compression);
+    let wanted = compression.effective_count(total);
     let mut look = |budget: usize, clamp: &dyn Fn(usize, usize) -> usize| {
-        let sizes = sizes(total as f64 / budget as f64)?.into_iter();
+        let sizes = sizes(Compression::of(total, budget))?.into_iter();
         let sizes = sizes.enumerate().map(|(layer, size)| clamp(layer, size));
         let candidate = Candidate::of(graph, order, budget, sizes.collect());
         Ok::<_, PruneError>(candidate)
@@ -49,15 +52,15 @@ pub fn search(
             short = found;
         }
     }
-    if search::is_beyond(compression, total, graph.shortest_path()) {
+    if compression.is_beyond(total, graph.shortest_path()) {
         return Err(PruneError::Disconnected {
             pruner: pruner.into(),
-            kind: search::Target::Effective.name(),
-            compression,
+            target: Target::Effective,
+            compression: compression.get(),
             reachable: total as f64 / enough.connected().max(1) as f64,
         });
     }
-    let beyond = search::is_beyond(compression, total, enough.connected());
+    let beyond = compression.is_beyond(total, enough.connected());
     if beyond && short.budget + 1 < enough.budget && enough.budget > 1 {
         // Nothing sparser was looked at, because nothing sparser can be enough.
         short = look(enough.budget - 1, &|layer, size| {
@@ -129,11 +132,12 @@ impl Candidate {
 mod tests {
     use super::*;
     use crate::graph::architecture::multilayer;
+    use crate::pruning::ordering::Rounding;
     use crate::pruning::quota::{Quota, kept};
-    use crate::pruning::search::Target;
-    use crate::pruning::{ordering::Rounding, score};
+    use crate::pruning::{score, search as selection};
 
-    /// Compares with the selection over births; it applies because the sizes of a quota are nested.
+    /// Compares with the selection over births; it applies because the sizes of a quota are
+    /// nested.
     #[test]
     fn nested_sizes_yield_the_mask_of_the_selection_over_births() {
         for seed in 0..30 {
@@ -144,23 +148,31 @@ mod tests {
                 Ordering::by_quota(&tensors, scores, Quota::Igq, Rounding::HalfToEven).unwrap()
             };
             let order = by(scores());
-            let sizes = |compression: f64| {
-                let densities = Quota::Igq.densities(&tensors, 1.0 / compression)?;
+            let sizes = |compression: Compression| {
+                let densities = Quota::Igq.densities(&tensors, compression.density())?;
                 let sizes = tensors.iter().zip(densities);
                 Ok(sizes
                     .map(|(tensor, density)| kept(tensor.len(), density))
                     .collect())
             };
-            for compression in [1.0, 1.5, 3.0, 8.0, 20.0, 60.0] {
+            for ratio in [1.0, 1.5, 3.0, 8.0, 20.0, 60.0] {
+                let compression = Compression::new(ratio).unwrap();
                 let found = search(&graph, &order, compression, "toy", sizes).unwrap();
                 let expected =
-                    search::prune(&graph, &order, Target::Effective, compression, "toy").unwrap();
+                    selection::prune(&graph, &order, Target::Effective, compression, "toy")
+                        .unwrap();
                 assert_eq!(found.direct, expected.direct, "{compression} {seed}");
                 assert_eq!(found.effective, expected.effective);
                 assert_eq!(found.collapsed, expected.collapsed, "{compression} {seed}");
             }
             assert!(matches!(
-                search(&graph, &order, 300.0, "toy", sizes),
+                search(
+                    &graph,
+                    &order,
+                    Compression::new(300.0).unwrap(),
+                    "toy",
+                    sizes
+                ),
                 Err(PruneError::Disconnected { .. })
             ));
         }
@@ -173,15 +185,16 @@ mod tests {
         let tensors = graph.prunable();
         let order = Ordering::global(&tensors, score::random::scores(&tensors, 1)).unwrap();
         let total = order.total();
-        let oscillating = |compression: f64| {
-            let budget = (total as f64 / compression).round() as usize;
+        let oscillating = |compression: Compression| {
+            let budget = compression.share_of(total).round() as usize;
             let second = (budget % 7 * 20).min(200);
             Ok(vec![budget.saturating_sub(second).min(600), second])
         };
-        for compression in [2.0, 5.0, 10.0] {
+        for ratio in [2.0, 5.0, 10.0] {
+            let compression = Compression::new(ratio).unwrap();
             let found = search(&graph, &order, compression, "toy", oscillating).unwrap();
             let left = found.effective.nonzeros();
-            assert!(left as f64 >= total as f64 / compression, "{left}");
+            assert!(left as f64 >= compression.share_of(total), "{left}");
             assert!(left <= found.direct.nonzeros());
         }
     }

@@ -1,46 +1,57 @@
-//! The curve of a pruner: effective against direct compression, for every budget at once (paper,
-//! figure 1).
+//! Curves of effective against direct compression (paper, figure 1).
 //!
-//! One sweep over the whole ordering gives the budget at which each connection becomes effective;
-//! counting births and these budgets gives both numbers of weights wherever one looks.
+//! One sweep over the whole ordering computes the budget at which each connection becomes
+//! effective. Counting births and these budgets yields both numbers of weights at every budget.
 
 use std::fmt::Write;
 
+use super::compression::Compression;
+use super::effective;
+use super::ordering::Ordering;
+use super::paths::Connection;
 use super::units::Mode;
-use super::{Connection, Ordering, effective};
 use crate::graph::Graph;
 
-/// One point of a curve.
+/// A point of a curve.
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
 pub struct Point {
-    /// Weights in the mask.
+    /// The number of weights in the mask.
     pub direct: usize,
-    /// Weights of it that are effective.
+    /// The number of effective weights among them.
     pub effective: usize,
 }
 
-/// A pruner's curve, from all weights to few.
+/// The curve of a pruner.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Curve {
     /// The pruner's name.
     pub pruner: String,
-    /// Weights in all, N.
+    /// The number of all weights, N.
     pub total: usize,
-    /// The points, by falling number of weights in the mask.
+    /// The points, by descending number of weights in the mask.
     pub points: Vec<Point>,
-    /// Whether the network falls apart beyond the last point; else its quota ends there, or what
-    /// was asked for does.
+    /// Whether the network is disconnected beyond the last point. If not, the curve ends where the
+    /// quota stops being valid, or at the requested end.
     pub falls_apart: bool,
 }
 
-/// Points to a factor of ten in compression.
+/// The number of points per factor of ten in compression.
 const POINTS_A_DECADE: usize = 50;
 
 impl Curve {
-    /// The curve of `ordering`, evenly spaced in the logarithm of the compression, as far as a path
-    /// from input to output is left and `most` (a direct compression) allows. The last point is the
-    /// last connected mask, or the last that the quota is valid for, unless `most` ends it earlier.
-    pub fn new(graph: &Graph, ordering: &Ordering, pruner: &str, mode: Mode, most: f64) -> Self {
+    /// Computes the curve of `ordering`, with points evenly spaced in the logarithm of the
+    /// compression.
+    ///
+    /// The curve ends at the direct compression `most`, at the last connected mask, or at the last
+    /// mask for which the quota is valid, whichever comes first.
+    pub fn new(
+        graph: &Graph,
+        ordering: &Ordering,
+        pruner: &str,
+        mode: Mode,
+        most: Compression,
+    ) -> Self {
+        let most = most.get();
         let total = ordering.total();
         let (least, all) = ordering.budgets().into_inner();
         let direct = ordering.first(all);
@@ -62,7 +73,7 @@ impl Curve {
                 continue;
             }
             if (budget < least && least > 1) || effective[budget as usize] == 0 {
-                // The end lies between two steps.
+                // The last connected mask lies between two steps.
                 let connected = (least..=all).find(|&budget| effective[budget as usize] > 0);
                 let end = connected.filter(|&end| total as f64 <= most * point(end).direct as f64);
                 falls_apart = end.is_some_and(|end| end > least || least == 1);
@@ -81,7 +92,7 @@ impl Curve {
         }
     }
 
-    /// Direct and effective compression of each point.
+    /// Returns the direct and the effective compression of each point.
     pub fn compressions(&self) -> impl Iterator<Item = (f64, f64)> + '_ {
         let total = self.total as f64;
         let compressions =
@@ -90,7 +101,7 @@ impl Curve {
     }
 }
 
-/// How many of `connections` have each value or less, for 0 to `most`.
+/// Returns, for each value from 0 to `most`, the number of `connections` of at most that value.
 fn counts(connections: &[Vec<Connection<u32>>], most: u32) -> Vec<usize> {
     let mut counts = vec![0; most as usize + 1];
     for connection in connections.iter().flatten() {
@@ -106,16 +117,16 @@ fn counts(connections: &[Vec<Connection<u32>>], most: u32) -> Vec<usize> {
     counts
 }
 
-/// The first line of the numbers of curves.
+/// The header of the CSV file of curves.
 pub const HEADER: &str = "pruner,direct,effective,direct_compression,effective_compression\n";
 
-/// `curves` as CSV, one line a point.
+/// Formats `curves` as CSV, one line per point.
 pub fn csv(curves: &[Curve]) -> String {
     let mut text = String::from(HEADER);
     for curve in curves {
         for (point, (direct, effective)) in curve.points.iter().zip(curve.compressions()) {
             let Curve { pruner, .. } = curve;
-            // Writing to a string does not fail.
+            // Writing to a string cannot fail.
             let _ = writeln!(
                 text,
                 "{pruner},{},{},{direct:.4},{effective:.4}",
@@ -130,10 +141,11 @@ pub fn csv(curves: &[Curve]) -> String {
 mod tests {
     use super::*;
     use crate::graph::architecture;
+    use crate::pruning::compression::Target;
     use crate::pruning::ordering::Rounding;
     use crate::pruning::quota::Quota;
     use crate::pruning::score::random;
-    use crate::pruning::search::{self, Target};
+    use crate::pruning::search;
 
     #[test]
     fn points_are_the_counts_of_their_masks() {
@@ -144,7 +156,13 @@ mod tests {
             Ordering::global(&tensors, scores.clone()).unwrap(),
             Ordering::by_quota(&tensors, scores, Quota::Igq, Rounding::HalfToEven).unwrap(),
         ] {
-            let curve = Curve::new(&graph, &ordering, "random", Mode::Exact, 1e5);
+            let curve = Curve::new(
+                &graph,
+                &ordering,
+                "random",
+                Mode::Exact,
+                Compression::new(1e5).unwrap(),
+            );
             assert_eq!(curve.points[0].direct, graph.total());
             assert_eq!(curve.points[0].effective, graph.total());
             assert!(curve.points.len() > 30, "{}", curve.points.len());
@@ -157,10 +175,16 @@ mod tests {
                 assert_eq!(effective.nonzeros(), point.effective);
             }
             assert!(curve.falls_apart);
-            let short = Curve::new(&graph, &ordering, "random", Mode::Exact, 4.0);
+            let short = Curve::new(
+                &graph,
+                &ordering,
+                "random",
+                Mode::Exact,
+                Compression::new(4.0).unwrap(),
+            );
             assert!(!short.falls_apart && curve.points.starts_with(&short.points));
-            // It ends where the effective search does.
-            let far = graph.total() as f64 / graph.shortest_path() as f64;
+            // The curve ends where the effective search does.
+            let far = Compression::of(graph.total(), graph.shortest_path());
             let end = search::prune(&graph, &ordering, Target::Effective, far, "random").unwrap();
             let last = *curve.points.last().unwrap();
             let (direct, effective) = (end.direct.nonzeros(), end.effective.nonzeros());

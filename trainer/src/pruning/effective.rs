@@ -12,7 +12,7 @@
 //! Biases and batch normalization do not count: a unit without an effective input is dead, even if
 //! its output is a nonzero constant.
 
-use super::Masks;
+use super::masks::Masks;
 use super::paths::{Connection, Flow, Semiring, sum_over_paths};
 use crate::graph::{Graph, Operation};
 

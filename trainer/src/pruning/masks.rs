@@ -5,8 +5,9 @@ use std::path::Path;
 
 use safetensors::tensor::{Dtype, TensorView};
 
+use super::error::PruneError;
+use super::floats;
 use super::paths::Connection;
-use super::{PruneError, floats};
 use crate::artifact;
 use crate::graph::{Graph, Prunable};
 
@@ -101,7 +102,7 @@ impl Masks {
         self.0.iter().map(|mask| mask.keep.len()).sum()
     }
 
-    /// Returns the compression ratio, N over the number of weights kept; none if all are pruned.
+    /// Returns the compression ratio, N over the number of weights kept; `None` if all are pruned.
     pub fn compression(&self) -> Option<f64> {
         let nonzeros = self.nonzeros();
         (nonzeros > 0).then(|| self.total() as f64 / nonzeros as f64)
@@ -132,8 +133,8 @@ impl Masks {
     /// u8 or bool zeros and ones, or as floats, whose nonzeros are kept.
     ///
     /// # Errors
-    /// Returns an error that names the file, and the tensor at fault, if the file cannot be read or
-    /// a tensor is missing, unknown, duplicate, of another shape or type, or is not a mask.
+    /// Returns an error that names the file, and the tensor at fault, if the file cannot be read
+    /// or a tensor is missing, unknown, duplicate, of another shape or type, or is not a mask.
     pub fn load(graph: &Graph, path: &Path) -> Result<Self, PruneError> {
         let reject = |reason: String| PruneError::MaskFile {
             path: path.display().to_string(),

@@ -11,19 +11,25 @@
 //!   connections: those on a path from an input to an output ([`effective`]).
 //!
 //! A [`Pruner`] is a named combination of score and quota; a [`Source`] holds the weights and data
-//! that it may read. A new pruner is a new score or quota, and a line in [`pruner`].
+//! that it may read. [`prune`] runs it to a [`Compression`]. A new pruner is a new score or quota,
+//! and a line in [`pruner`].
 //!
 //! Reference, cited as "paper" in this module: Vysogorets & Kempe, "Connectivity Matters: Neural
 //! Network Pruning Through the Lens of Effective Sparsity", JMLR 24(99), 2023.
 
 pub mod bisection;
+pub mod compression;
 pub mod curve;
 pub mod effective;
 pub mod error;
+mod feasibility;
 mod floats;
+pub mod hundredths;
+pub mod loss;
 pub mod masks;
 pub mod ordering;
 pub mod paths;
+pub mod prune;
 pub mod pruner;
 pub mod quota;
 mod ranking;
@@ -34,11 +40,14 @@ mod ties;
 mod units;
 pub mod weights;
 
+pub use compression::{Compression, InvalidCompression, Target};
 pub use error::PruneError;
+pub use loss::Loss;
 pub use masks::{Mask, Masks};
 pub use ordering::Ordering;
 pub use paths::Connection;
-pub use pruner::{Pruned, Pruner};
-pub use search::{Outcome, Target};
-pub use source::Source;
+pub use prune::Pruned;
+pub use pruner::Pruner;
+pub use search::Outcome;
+pub use source::{SnipOptions, Source};
 pub use weights::Weights;

@@ -7,10 +7,13 @@
 
 use std::ops::RangeInclusive;
 
+use super::compression::Compression;
+use super::error::PruneError;
+use super::masks::Masks;
 use super::paths::Connection;
 use super::quota::{self, Quota};
+use super::ranking;
 use super::score::Scores;
-use super::{Masks, PruneError, ranking};
 use crate::graph::Prunable;
 
 /// The rounding of the number of weights that direct pruning removes from a layer.
@@ -27,7 +30,7 @@ pub enum Rounding {
 pub struct Ordering {
     tensors: Vec<Prunable>,
     scores: Scores,
-    /// The quota of the layers and its rounding; none for one order over the whole network.
+    /// The quota of the layers and its rounding; `None` for one order over the whole network.
     quota: Option<(Quota, Rounding)>,
 }
 
@@ -84,7 +87,7 @@ impl Ordering {
         &self.scores
     }
 
-    /// Returns the quota of the layers; none for one order over the whole network.
+    /// Returns the quota of the layers; `None` for one order over the whole network.
     pub fn quota(&self) -> Option<Quota> {
         self.quota.map(|(quota, _)| quota)
     }
@@ -142,8 +145,8 @@ impl Ordering {
     ///
     /// # Errors
     /// Returns an error if the quota is not valid at this compression.
-    pub fn direct(&self, compression: f64) -> Result<Masks, PruneError> {
-        let sparsity = 1.0 - 1.0 / compression;
+    pub fn direct(&self, compression: Compression) -> Result<Masks, PruneError> {
+        let sparsity = compression.sparsity();
         let Some((quota, rounding)) = self.quota else {
             let total = self.total();
             return Ok(self.prefix((total - (sparsity * total as f64) as usize) as u32));

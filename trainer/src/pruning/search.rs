@@ -1,70 +1,56 @@
 //! Direct and effective pruning of an ordering to a compression.
 //!
-//! The effective search needs no bisection: [`effective::births`] tells the budget at which each
-//! connection becomes effective, and the smallest budget with enough of them is one selection.
-//! This holds because the prefixes of an [`Ordering`] are nested. Nor does it look at the whole
-//! ordering: a prefix that has enough effective connections holds the answer, so prefixes of
-//! growing budgets are tried, the first a little larger than the wanted number.
+//! The effective search needs no bisection: [`effective::births`] returns the budget at which each
+//! connection becomes effective, and one selection finds the smallest budget with enough of them.
+//! This holds because the prefixes of an [`Ordering`] are nested. It rarely needs the whole
+//! ordering either: a prefix with enough effective connections is sufficient. So prefixes of
+//! growing budgets are tried, the first slightly larger than the wanted number.
 
-use super::{Masks, Ordering, PruneError, effective};
+use super::compression::{Compression, Target};
+use super::effective::{self, Mode, NEVER};
+use super::error::PruneError;
+use super::hundredths;
+use super::masks::Masks;
+use super::ordering::Ordering;
+use super::paths::Connection;
 use crate::graph::Graph;
-use effective::{Mode, NEVER};
 
-/// Which of the two compressions is to be reached.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
-#[serde(rename_all = "lowercase")]
-pub enum Target {
-    /// What the mask says
-    Direct,
-    /// What is connected
-    Effective,
-}
-
-impl Target {
-    /// "direct" or "effective".
-    pub fn name(self) -> &'static str {
-        match self {
-            Target::Direct => "direct",
-            Target::Effective => "effective",
-        }
-    }
-}
-
-/// What pruning left.
+/// The masks that a pruner found.
 #[derive(Debug, Clone)]
 pub struct Outcome {
-    /// What the pruner keeps.
+    /// The connections that the pruner keeps.
     pub direct: Masks,
-    /// What of it is connected.
+    /// The effective ones among them.
     pub effective: Masks,
-    /// Whether the network falls apart before the target: the mask is then the last that is
-    /// connected or, pruned directly, of no connected network at all.
+    /// Whether the network is disconnected at the requested compression. Effective pruning then
+    /// returns its last connected mask; direct pruning returns the mask as requested, without any
+    /// effective connection.
     pub collapsed: bool,
 }
 
-/// Prunes by `ordering` to `compression` of the kind `target`; `pruner` is named in refusals.
+/// Prunes `graph` by `ordering` to `compression`, which counts the weights that `target` says.
+/// Errors name `pruner`.
 ///
 /// # Errors
-/// When the compression is below 1, leaves fewer connections than the shortest path from input to
-/// output has, or is not one of the quota's; the message says how far it can go.
+/// Returns an error if the compression keeps fewer connections than the shortest path from input
+/// to output has, or if the quota is not valid at it. It states the compressions that can be
+/// reached.
 pub fn prune(
     graph: &Graph,
     ordering: &Ordering,
     target: Target,
-    compression: f64,
+    compression: Compression,
     pruner: &str,
 ) -> Result<Outcome, PruneError> {
-    check_compression(compression)?;
     match target {
         Target::Direct => {
             let direct = ordering.direct(compression)?;
             if direct.nonzeros() < graph.shortest_path() {
                 return Err(PruneError::Disconnected {
                     pruner: pruner.into(),
-                    kind: target.name(),
-                    compression,
-                    reachable: direct_reach(graph, ordering, compression),
+                    target,
+                    compression: compression.get(),
+                    reachable: direct_reach(graph, ordering, compression.get()),
                 });
             }
             let effective = effective::masks(graph, &direct, Mode::Exact);
@@ -75,77 +61,100 @@ pub fn prune(
                 collapsed,
             })
         }
-        Target::Effective => effectively(graph, ordering, compression, pruner),
+        Target::Effective => prune_effectively(graph, ordering, compression, pruner),
     }
 }
 
-/// The smallest budget with as many effective connections as `compression` leaves.
-fn effectively(
+/// Finds the smallest budget with as many effective connections as `compression` keeps.
+fn prune_effectively(
     graph: &Graph,
     ordering: &Ordering,
-    compression: f64,
+    compression: Compression,
     pruner: &str,
 ) -> Result<Outcome, PruneError> {
-    let total = ordering.total();
-    let wanted = effective_count(total, compression);
     let (least, most) = ordering.budgets().into_inner();
-    let mut bound = (wanted as u32 + wanted as u32 / 4 + 16).clamp(least, most);
-    let (direct, births, mut times) = loop {
-        let direct = ordering.first(bound);
-        let births = effective::births(graph, direct.clone(), Mode::Exact);
-        let times = births.iter().flatten().map(|c| c.value);
-        let times: Vec<u32> = times.filter(|&time| time != NEVER).collect();
-        if times.len() >= wanted || bound == most {
-            break (direct, births, times);
-        }
-        bound = bound.saturating_mul(4).min(most);
-    };
-    let Some(first) = times.iter().copied().min() else {
+    let total = ordering.total();
+    let wanted = compression.effective_count(total);
+    let mut prefix = Prefix::with(graph, ordering, wanted);
+    let Some(first) = prefix.times.iter().copied().min() else {
         return Err(PruneError::NeverConnected {
             pruner: pruner.into(),
         });
     };
-    let fewest = times.iter().filter(|&&time| time == first).count();
-    let collapsed = is_beyond(compression, total, fewest);
-    if is_beyond(compression, total, graph.shortest_path()) {
+    let fewest = prefix.times.iter().filter(|&&time| time == first).count();
+    let collapsed = compression.is_beyond(total, fewest);
+    if compression.is_beyond(total, graph.shortest_path()) {
         return Err(PruneError::Disconnected {
             pruner: pruner.into(),
-            kind: Target::Effective.name(),
-            compression,
+            target: Target::Effective,
+            compression: compression.get(),
             reachable: total as f64 / fewest as f64,
         });
     }
-    // Targets beyond the quota's range, where the network would still be connected.
+    // Beyond the quota's range, where the network would still be connected.
     if collapsed && first == least && least > 1 {
         return Err(PruneError::TooSparse {
             pruner: pruner.into(),
-            compression,
+            compression: compression.get(),
             most: total as f64 / fewest as f64,
-            tensor: at_fault(ordering, least - 1),
+            tensor: invalid_tensor(ordering, least - 1),
         });
     }
-    if times.len() < wanted && (most as usize) < total {
+    let found = prefix.times.len();
+    if found < wanted && (most as usize) < total {
         return Err(PruneError::TooDense {
             pruner: pruner.into(),
-            compression,
-            least: total as f64 / times.len() as f64,
-            tensor: at_fault(ordering, most + 1),
+            compression: compression.get(),
+            least: total as f64 / found as f64,
+            tensor: invalid_tensor(ordering, most + 1),
         });
     }
-    // Where even the whole network has less (taps that see only padding), it is all there is.
-    let budget = match times.len() {
-        all if all < wanted => most,
-        _ => *times.select_nth_unstable(wanted - 1).1,
+    // Even the whole network can have fewer effective connections: some taps see only padding.
+    let budget = match found < wanted {
+        true => most,
+        false => *prefix.times.select_nth_unstable(wanted - 1).1,
     };
     Ok(Outcome {
-        direct: effective::within(graph, &direct, budget),
-        effective: effective::within(graph, &births, budget),
+        direct: effective::within(graph, &prefix.direct, budget),
+        effective: effective::within(graph, &prefix.births, budget),
         collapsed,
     })
 }
 
-/// The tensor for which the quota is not valid at `budget`.
-fn at_fault(ordering: &Ordering, budget: u32) -> String {
+/// The connections of an ordering up to a budget.
+struct Prefix {
+    /// The connections with their births.
+    direct: Vec<Vec<Connection<u32>>>,
+    /// The same connections with the budgets at which they become effective.
+    births: Vec<Vec<Connection<u32>>>,
+    /// These budgets of all connections that become effective, in no order.
+    times: Vec<u32>,
+}
+
+impl Prefix {
+    /// Returns the first prefix tried that has `wanted` effective connections, or the longest.
+    fn with(graph: &Graph, ordering: &Ordering, wanted: usize) -> Self {
+        let (least, most) = ordering.budgets().into_inner();
+        let mut bound = (wanted as u32 + wanted as u32 / 4 + 16).clamp(least, most);
+        loop {
+            let direct = ordering.first(bound);
+            let births = effective::births(graph, direct.clone(), Mode::Exact);
+            let times = births.iter().flatten().map(|c| c.value);
+            let times: Vec<u32> = times.filter(|&time| time != NEVER).collect();
+            if times.len() >= wanted || bound == most {
+                return Self {
+                    direct,
+                    births,
+                    times,
+                };
+            }
+            bound = bound.saturating_mul(4).min(most);
+        }
+    }
+}
+
+/// Returns the name of the tensor for which the quota is not valid at `budget`.
+fn invalid_tensor(ordering: &Ordering, budget: u32) -> String {
     let density = f64::from(budget) / ordering.total() as f64;
     let densities = ordering
         .quota()
@@ -156,57 +165,22 @@ fn at_fault(ordering: &Ordering, budget: u32) -> String {
     }
 }
 
-/// The highest direct compression of two decimals that keeps a path, given one `beyond` that keeps
-/// none. Direct pruning rounds by its own rules and for any compression, not only whole budgets, so
-/// births do not tell; but its masks are nested, so bisection does.
+/// Returns the highest direct compression of two decimals at which a path from input to output is
+/// left. None is left at `beyond`.
+///
+/// Direct pruning has its own rounding and takes any compression, not only those of whole budgets,
+/// so births do not answer this. Its masks are nested, so bisection does.
 pub fn direct_reach(graph: &Graph, ordering: &Ordering, beyond: f64) -> f64 {
     let total = ordering.total() as f64;
     let (least, most) = ordering.budgets().into_inner();
-    let is_connected = |compression: f64| {
-        ordering
-            .direct(compression)
-            .is_ok_and(|direct| effective::masks(graph, &direct, Mode::Exact).nonzeros() > 0)
+    let is_connected = |ratio: f64| {
+        let direct = Compression::new(ratio).map(|compression| ordering.direct(compression));
+        let Ok(Ok(direct)) = direct else {
+            return false;
+        };
+        effective::masks(graph, &direct, Mode::Exact).nonzeros() > 0
     };
     let low = (total / f64::from(most) * 100.0).ceil();
     let high = (beyond.min(total / f64::from(least)) * 100.0).ceil();
-    last_hundredth(low as u64, high as u64, is_connected)
-}
-
-/// Returns the last of the compressions `low` to `high`, in hundredths, that `holds`, which no later
-/// one does; `low` holds, and `high` does not.
-pub(super) fn last_hundredth(mut low: u64, mut high: u64, holds: impl Fn(f64) -> bool) -> f64 {
-    while high > low + 1 {
-        let middle = low.midpoint(high);
-        *(if holds(middle as f64 / 100.0) {
-            &mut low
-        } else {
-            &mut high
-        }) = middle;
-    }
-    low as f64 / 100.0
-}
-
-/// Whether `compression` of `total` connections is beyond that which leaves `fewest` of them, which is
-/// rounded up to two decimals as messages print it: one rounded down asks for a connection more.
-pub(super) fn is_beyond(compression: f64, total: usize, fewest: usize) -> bool {
-    compression > (100 * total).div_ceil(fewest.max(1)) as f64 / 100.0
-}
-
-/// Checks that `compression` is a number of at least 1.
-///
-/// # Errors
-/// When it is not.
-pub fn check_compression(compression: f64) -> Result<(), PruneError> {
-    if compression.is_finite() && compression >= 1.0 {
-        Ok(())
-    } else {
-        Err(PruneError::Compression { compression })
-    }
-}
-
-/// The number of effective connections that `compression` of `total` asks for, at least 1.
-pub(super) fn effective_count(total: usize, compression: f64) -> usize {
-    let total = total as f64;
-    // The last term forgives the rounding of N / c where it is a whole number.
-    ((total / compression - 1e-9 * total).ceil() as usize).max(1)
+    hundredths::last(low as u64, high as u64, is_connected)
 }

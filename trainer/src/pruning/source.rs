@@ -4,10 +4,20 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use candle_core::Device;
 
-use super::score::snip;
-use super::{PruneError, Weights};
+use super::error::PruneError;
+use super::loss::Loss;
+use super::weights::Weights;
 use crate::data::Dataset;
 use crate::graph::Graph;
+
+/// The options of SNIP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct SnipOptions {
+    /// The loss whose gradient is taken.
+    pub loss: Loss,
+    /// The number of images in total; by default that of the paper's code.
+    pub samples: Option<usize>,
+}
 
 /// The inputs of a pruner. Start from [`Source::new`] and add what is available.
 #[derive(Clone, Copy)]
@@ -26,7 +36,7 @@ pub struct Source<'a> {
     /// The seed of all random draws.
     pub seed: u64,
     /// The options of SNIP.
-    pub snip: snip::Options,
+    pub snip: SnipOptions,
     /// Called by slow pruners with the steps done and the steps in total.
     pub progress: &'a dyn Fn(usize, usize),
     /// Set to interrupt the pruner.
@@ -44,7 +54,7 @@ impl<'a> Source<'a> {
             data: None,
             device: &Device::Cpu,
             seed: 0,
-            snip: snip::Options::default(),
+            snip: SnipOptions::default(),
             progress: &|_, _| {},
             stop: &NEVER,
         }

@@ -3,7 +3,9 @@
 //! Ties go to the lower index, which is deterministic but arbitrary. A few are harmless. If all
 //! weights are zero, or so small that their scores underflow, the index alone decides.
 
-use super::{Masks, Ordering, PruneError};
+use super::error::PruneError;
+use super::masks::Masks;
+use super::ordering::Ordering;
 
 /// Checks that the `scores` of `pruner` are not all equal.
 ///

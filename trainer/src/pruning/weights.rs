@@ -17,7 +17,8 @@ use candle_core::Device;
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
 
-use super::{PruneError, floats};
+use super::error::PruneError;
+use super::floats;
 use crate::artifact;
 use crate::graph::{Graph, Operation, Prunable};
 use crate::network::{Network, State, initial};
@@ -85,9 +86,9 @@ impl Weights {
     /// Reads the weights of `graph` from the safetensors file `path`, of f64, f32, f16 or bf16.
     ///
     /// # Errors
-    /// Returns an error that names the file, and the tensor at fault, if the file cannot be read or
-    /// a tensor is missing, duplicate, unknown, of another shape or type, or holds a number that is
-    /// not finite.
+    /// Returns an error that names the file, and the tensor at fault, if the file cannot be read
+    /// or a tensor is missing, duplicate, unknown, of another shape or type, or holds a number
+    /// that is not finite.
     pub fn load(graph: &Graph, path: &Path) -> Result<Self, PruneError> {
         let reject = |reason: String| PruneError::WeightsFile {
             path: path.display().to_string(),

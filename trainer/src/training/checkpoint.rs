@@ -1,8 +1,8 @@
-//! Where an interrupted run stands: `checkpoint.safetensors`.
+//! The state of an interrupted run: `checkpoint.safetensors`.
 //!
-//! Weights and velocities after the last whole epoch, with notes: the phase, its epochs, the time
-//! spent, and the SHA-256 of the files that the run made before. Loading checks all of it against
-//! the recipe and the folder; [`Checkpoint::check_masks`] checks it against the masks.
+//! The file holds weights and velocities after the last finished epoch, and notes: the phase, its
+//! epochs, the time spent, and the SHA-256 of the files that the run made before. Loading checks
+//! it against the recipe; [`Checkpoint::check_masks`] checks it against the masks.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -13,18 +13,18 @@ use crate::network::State;
 use crate::network::state::Array;
 use crate::pruning::Masks;
 
-/// Where an interrupted run stands.
+/// The state of an interrupted run.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Checkpoint {
-    /// The phase under way.
+    /// The current phase, "dense" or "pruned".
     pub phase: String,
-    /// Whole epochs done of it.
+    /// The number of finished epochs of the phase.
     pub epochs: usize,
-    /// Time spent so far.
+    /// The seconds spent so far.
     pub seconds: f64,
-    /// The files of the folder that it goes with.
+    /// The checksums of the files that the run made before the phase.
     pub files: Sums,
-    /// Connections that the mask keeps by their place alone, where that is known.
+    /// The number of connections kept only by their index, if known.
     pub kept_by_index: Option<usize>,
     /// The weights.
     pub weights: State,
@@ -32,28 +32,28 @@ pub struct Checkpoint {
     pub velocities: State,
 }
 
-/// What a checkpoint must go with.
+/// What a checkpoint must match.
 #[derive(Debug, Clone, Copy)]
 pub struct Expected<'a> {
     /// The phases of the run.
     pub phases: &'a [&'a str],
-    /// The epochs of each.
+    /// The number of epochs of each phase.
     pub epochs: usize,
-    /// The network's arrays.
+    /// The arrays of the network, whose names and shapes must match.
     pub arrays: &'a State,
 }
 
 /// The note of [`Checkpoint::kept_by_index`].
 const KEPT: &str = "kept_by_index";
 
-/// The prefix of velocities.
+/// The prefix of the names of velocities.
 const VELOCITY: &str = "velocity:";
 
 impl Checkpoint {
-    /// Writes it to `path`.
+    /// Writes the checkpoint to `path`.
     ///
     /// # Errors
-    /// When the file cannot be written.
+    /// Returns an error if the file cannot be written.
     pub fn save(&self, path: &Path) -> Result<(), FileError> {
         let mut state = self.weights.clone();
         for (name, array) in &self.velocities.0 {
@@ -71,10 +71,10 @@ impl Checkpoint {
         state.save(path, &notes)
     }
 
-    /// Reads the one at `path` and checks that it can be one of a run as `expected`.
+    /// Reads the checkpoint at `path` and checks that it matches `expected`.
     ///
     /// # Errors
-    /// Saying what is wrong with it.
+    /// Returns what is wrong with it.
     pub fn load(path: &Path, expected: &Expected<'_>) -> Result<Self, String> {
         let (mut weights, notes) = State::load(path).map_err(|e| e.to_string())?;
         let mut velocities = State::default();
@@ -96,7 +96,7 @@ impl Checkpoint {
             phase: note(&notes, "phase")?.into(),
             epochs: number(&notes, "epochs")?,
             seconds: number(&notes, "seconds")?,
-            files: Sums::parse(note(&notes, "files")?).ok_or("its note of files is damaged")?,
+            files: Sums::parse(note(&notes, "files")?).ok_or("its note \"files\" is damaged")?,
             kept_by_index: match notes.contains_key(KEPT) {
                 true => Some(number(&notes, KEPT)?),
                 false => None,
@@ -108,12 +108,12 @@ impl Checkpoint {
         Ok(checkpoint)
     }
 
-    /// Checks what the notes say against the recipe.
+    /// Checks the notes against the recipe.
     fn check_notes(&self, expected: &Expected<'_>) -> Result<(), String> {
         let Expected { phases, epochs, .. } = *expected;
         if !phases.contains(&self.phase.as_str()) {
             return Err(format!(
-                "its phase is {:?}, and the run has {}",
+                "its phase is {:?}, but the run has {}",
                 self.phase,
                 phases.join(" and ")
             ));
@@ -133,7 +133,7 @@ impl Checkpoint {
     /// Checks that pruned weights and their velocities are zero under `masks`.
     ///
     /// # Errors
-    /// Naming the first that is not.
+    /// Returns the first that is not.
     pub fn check_masks(&self, masks: &Masks) -> Result<(), String> {
         for (state, what) in [(&self.weights, "weight"), (&self.velocities, "velocity")] {
             for mask in masks.iter() {
@@ -143,7 +143,7 @@ impl Checkpoint {
                 let mut pairs = values.iter().zip(&mask.keep);
                 if let Some(at) = pairs.position(|(&value, &keep)| !keep && value != 0.0) {
                     return Err(format!(
-                        "the {what} of {} at element {at} is {}, and the mask prunes it",
+                        "the {what} of {} at element {at} is {}, but the mask prunes it",
                         mask.name, values[at]
                     ));
                 }
@@ -153,17 +153,17 @@ impl Checkpoint {
     }
 }
 
-/// The note called `key`.
+/// Returns the note called `key`.
 fn note<'a>(notes: &'a HashMap<String, String>, key: &str) -> Result<&'a str, String> {
-    let missing = || format!("its note of {key} is missing");
+    let missing = || format!("its note {key:?} is missing");
     notes.get(key).map(String::as_str).ok_or_else(missing)
 }
 
-/// The number in the note called `key`.
+/// Parses the number in the note called `key`.
 fn number<T: std::str::FromStr>(notes: &HashMap<String, String>, key: &str) -> Result<T, String> {
     let text = note(notes, key)?;
     text.parse()
-        .map_err(|_| format!("its note of {key} is {text:?}"))
+        .map_err(|_| format!("its note {key:?} is {text:?}, not a number"))
 }
 
 #[cfg(test)]
@@ -172,7 +172,7 @@ mod tests {
     use crate::graph::architecture::multilayer;
     use crate::network::initial;
 
-    /// Saves a whole checkpoint after `damage`, and loads it again.
+    /// Saves a valid checkpoint after `damage`, and loads it again.
     fn reloaded(damage: impl FnOnce(&mut Checkpoint)) -> Result<Checkpoint, String> {
         let graph = multilayer("toy", [1, 1, 4], &[3, 2]).unwrap();
         let arrays = initial::state(&graph, 1);
@@ -200,8 +200,9 @@ mod tests {
         found.check_masks(&masks).map(|()| found)
     }
 
-    /// Puts `value` where the mask prunes, and zero elsewhere in the mask's way.
-    fn obey(state: &mut State, value: f32) {
+    /// Sets the pruned weights of `state` to zero, except for one in fc2.weight, which becomes
+    /// `value`.
+    fn prune(state: &mut State, value: f32) {
         for name in ["fc1.weight", "fc2.weight"] {
             state.0.get_mut(name).unwrap().values[1] = 0.0;
         }
@@ -209,16 +210,16 @@ mod tests {
     }
 
     #[test]
-    fn one_that_goes_with_the_recipe_and_the_masks_is_read_back_whole() {
+    fn a_checkpoint_that_matches_recipe_and_masks_is_read_back() {
         reloaded(|checkpoint| {
-            obey(&mut checkpoint.weights, 0.0);
-            obey(&mut checkpoint.velocities, -0.0);
+            prune(&mut checkpoint.weights, 0.0);
+            prune(&mut checkpoint.velocities, -0.0);
         })
         .unwrap();
     }
 
     #[test]
-    fn what_contradicts_the_recipe_or_the_masks_is_named() {
+    fn the_error_names_what_contradicts_the_recipe_or_the_masks() {
         type Damage = fn(&mut Checkpoint);
         let cases: [(Damage, &str); 11] = [
             (|c| c.epochs = 3, "epoch 3 of a phase of 2"),
@@ -241,22 +242,22 @@ mod tests {
             ),
             (
                 |c| {
-                    obey(&mut c.weights, 0.5);
-                    obey(&mut c.velocities, 0.0);
+                    prune(&mut c.weights, 0.5);
+                    prune(&mut c.velocities, 0.0);
                 },
                 "the weight of fc2.weight at element 1 is 0.5",
             ),
             (
                 |c| {
-                    obey(&mut c.weights, 0.0);
-                    obey(&mut c.velocities, 0.25);
+                    prune(&mut c.weights, 0.0);
+                    prune(&mut c.velocities, 0.25);
                 },
                 "the velocity of fc2.weight at element 1 is 0.25",
             ),
         ];
         for (damage, words) in cases {
-            let refused = reloaded(damage).unwrap_err();
-            assert!(refused.contains(words), "{words}: {refused}");
+            let error = reloaded(damage).unwrap_err();
+            assert!(error.contains(words), "{words}: {error}");
         }
     }
 }

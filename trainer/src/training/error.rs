@@ -1,4 +1,6 @@
-//! Why training stopped.
+//! Why a training run failed.
+
+use std::fmt;
 
 use crate::artifact::FileError;
 use crate::graph::ArchitectureError;
@@ -6,13 +8,14 @@ use crate::memory::OutOfMemory;
 use crate::network::state::StateError;
 use crate::pruning::PruneError;
 
-/// A training run that did not end well; every message says what to do.
+/// Why a training run failed. Each message says what to do.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum TrainError {
-    /// The loss is no longer a number.
+    /// The loss is infinite or NaN.
     #[error(
         "the loss became {loss} in epoch {epoch} of the {phase} phase, step {step}: training \
-         diverged; lower --learning-rate (it was {learning_rate})"
+         diverged; lower the learning rate (it was {learning_rate})"
     )]
     Diverged {
         /// The loss.
@@ -26,37 +29,106 @@ pub enum TrainError {
         /// The initial learning rate.
         learning_rate: f64,
     },
-    /// The user asked to stop.
-    #[error("interrupted after {done} of {all} epochs; the same command goes on from {folder}")]
+    /// The run was asked to stop.
+    #[error("interrupted after {done} of {all} epochs; the same command resumes from {folder}")]
     Interrupted {
-        /// Epochs done.
+        /// The number of epochs done.
         done: usize,
-        /// Epochs in all.
+        /// The number of epochs of all phases.
         all: usize,
         /// The run folder.
         folder: String,
     },
-    /// The run folder holds something else.
-    #[error("{folder} {reason}")]
+    /// The run folder cannot be used.
+    #[error("{folder} {reason}: {remedy}")]
     Folder {
         /// The folder.
         folder: String,
-        /// What is wrong and what to do.
+        /// What is wrong with it.
+        reason: String,
+        /// What to do.
+        remedy: Remedy,
+    },
+    /// A field of the recipe is out of range.
+    #[error("{field} {value} {reason}")]
+    Value {
+        /// The field of [`Recipe`](super::Recipe).
+        field: &'static str,
+        /// Its value.
+        value: String,
+        /// The values allowed.
         reason: String,
     },
-    /// The data does not fit the architecture.
+    /// The recipe fine-tunes, but no dense network is trained or given.
+    #[error(
+        "fine-tuning starts from a trained dense network, but {pruner} trains none: provide the \
+         weights of one"
+    )]
+    NothingToFinetune {
+        /// The pruner.
+        pruner: &'static str,
+    },
+    /// The recipe names trained weights that nothing reads.
+    #[error("{pruner} does not read trained weights: leave them out, or fine-tune from them")]
+    UnusedWeights {
+        /// The pruner.
+        pruner: &'static str,
+    },
+    /// The recipe normalizes pixels in another way than the dataset.
+    #[error(
+        "the recipe normalizes pixels with mean {} and standard deviation {}, but dataset {dataset} \
+         with {} and {}: use the same for both",
+        .recipe[0], .recipe[1], .found[0], .found[1]
+    )]
+    Normalization {
+        /// Mean and standard deviation of the recipe.
+        recipe: [f32; 2],
+        /// The dataset.
+        dataset: String,
+        /// Mean and standard deviation of the dataset.
+        found: [f32; 2],
+    },
+    /// The weights to fine-tune from are incomplete.
+    #[error(
+        "{path} lacks {}: fine-tuning starts from the whole network; add these tensors to the file, \
+         or rewind to the initial weights", .missing.join(", ")
+    )]
+    IncompleteWeights {
+        /// The weights file.
+        path: String,
+        /// The names of the missing tensors.
+        missing: Vec<String>,
+    },
+    /// The weights file has changed since the run started.
+    #[error(
+        "{path} is not the weights file that the run started with (its SHA-256 is now {found}): \
+         restore that file, or repeat the run from the start"
+    )]
+    WeightsChanged {
+        /// The weights file.
+        path: String,
+        /// The SHA-256 of the file as it is now.
+        found: String,
+    },
+    /// Replacing the run would delete a file that the new run reads.
+    #[error(
+        "{path} is a file of the run that would be replaced: copy it elsewhere first, or choose \
+         another folder for the new run"
+    )]
+    ReplacesInput {
+        /// The file.
+        path: String,
+    },
+    /// The data, the weights or the device do not fit the recipe or the architecture.
     #[error("{0}")]
     Mismatch(String),
-    /// An option that is out of range, or options that contradict each other.
-    #[error("{0}")]
-    Options(String),
-    /// The architecture is not known or its file unusable.
+    /// The architecture is unknown, or its file is invalid.
     #[error(transparent)]
     Architecture(#[from] ArchitectureError),
-    /// Pruning refused.
+    /// Pruning failed.
     #[error(transparent)]
     Prune(#[from] PruneError),
-    /// A weights file is unusable.
+    /// A weights file is invalid.
     #[error(transparent)]
     State(#[from] StateError),
     /// A file could not be read or written.
@@ -65,17 +137,54 @@ pub enum TrainError {
     /// The network is too large for this machine.
     #[error(transparent)]
     Memory(#[from] OutOfMemory),
-    /// candle or its device refused.
+    /// candle or its device failed.
     #[error("the tensor library failed: {0}")]
     Tensor(#[from] candle_core::Error),
 }
 
+/// What to do about a run folder that cannot be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Remedy {
+    /// Name a folder that holds a run.
+    NameRun,
+    /// Wait for the other process, or choose another folder.
+    Wait,
+    /// Choose another folder.
+    Elsewhere,
+    /// Choose another folder, or replace the run.
+    ElsewhereOrReplace,
+    /// Finish the run by the same command.
+    Finish,
+    /// Repeat the run from the start.
+    Repeat,
+    /// Restore the original file, or repeat the run from the start.
+    RestoreOrRepeat,
+}
+
+impl fmt::Display for Remedy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NameRun => "give a folder made by `rarefy train`",
+            Self::Wait => "wait until that process has ended, or choose another folder",
+            Self::Elsewhere => "choose another folder",
+            Self::ElsewhereOrReplace => "choose another folder, or replace the run",
+            Self::Finish => "run the same `rarefy train` again",
+            Self::Repeat => "repeat the run from the start",
+            Self::RestoreOrRepeat => "restore the original, or repeat the run from the start",
+        })
+    }
+}
+
 impl TrainError {
-    /// Returns whether the request alone is at fault: options that make no sense.
+    /// Checks whether the request itself is wrong: the values of the recipe or how they combine.
     #[must_use]
     pub fn is_wrong_usage(&self) -> bool {
         match self {
-            Self::Options(_) => true,
+            Self::Value { .. }
+            | Self::NothingToFinetune { .. }
+            | Self::UnusedWeights { .. }
+            | Self::Normalization { .. } => true,
             Self::Prune(error) => error.is_wrong_usage(),
             _ => false,
         }

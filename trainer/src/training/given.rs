@@ -1,81 +1,115 @@
-//! The trained weights that a recipe names: what they must hold, and what they are worth.
+//! The trained weights that a recipe names.
 //!
-//! Ranking reads kernels alone. Fine-tuning goes on from the whole network, so biases and batch
-//! norms must be in the file too. Running statistics need not: training reads none, and the accuracy
-//! of a network that lacks any is told under statistics of the training images. Nothing may be so large that training, in f32, overflows: no
-//! learning rate helps then.
+//! Ranking reads the weights of layers alone. Fine-tuning starts from the whole network, so it
+//! also needs biases and batch norms, but not running statistics: training reads none, and without
+//! them the accuracy of the network is reported with statistics of the training images. Values
+//! must be small enough that training in f32 does not overflow, which no learning rate would
+//! prevent.
 
 use std::path::Path;
 
 use candle_core::{Device, Result as TensorResult, Tensor};
 
-use super::recipe::{After, Recipe};
-use super::{TrainError, phase};
+use super::error::TrainError;
+use super::phase;
+use super::recipe::{self, After, Recipe};
 use crate::data::batches::Batches;
 use crate::graph::{Graph, Operation};
 use crate::network::{Network, State, Statistics};
 use crate::pruning::Weights;
 
-/// The largest weight that training goes on from: 2^60, about 1e18. Batch norms square sums of
-/// weights, and f32 ends at 2^128.
+/// The largest weight to fine-tune from: 2^60, about 1e18. Batch norms square sums of weights, and
+/// f32 ends at 2^128.
 const LARGEST: f32 = (1_u64 << 60) as f32;
 
-/// Reads the weights that `recipe` names, if it does.
+/// Reads the weights that `recipe` names, if any.
 ///
 /// # Errors
-/// When the file is not one of `graph`'s weights, or the recipe goes on from them and something is
-/// missing or too large; the message names the file and the tensor.
+/// Returns an error if the file does not fit `graph`, or if the recipe fine-tunes and a tensor is
+/// missing or a value too large. It names the file and the tensor.
 pub(super) fn load(recipe: &Recipe, graph: &Graph) -> Result<Option<Weights>, TrainError> {
     let Some(path) = &recipe.weights else {
         return Ok(None);
     };
-    let kernels = Weights::load(graph, Path::new(path))?;
+    let weights = Weights::load(graph, Path::new(path))?;
     if recipe.after == After::Finetune {
-        let missing = kernels.missing();
+        let missing = weights.missing();
         if !missing.is_empty() {
-            return Err(TrainError::Mismatch(format!(
-                "{path} lacks {}: --after finetune goes on from the whole network; write them too, or leave out --after finetune to rank the kernels alone",
-                missing.join(", ")
-            )));
+            return Err(TrainError::IncompleteWeights {
+                path: path.clone(),
+                missing: missing.to_vec(),
+            });
         }
-        if let Some((name, element, value)) = largest(&kernels.state(graph))
+        if let Some(Largest {
+            tensor,
+            element,
+            value,
+        }) = largest(&weights.state(graph))
             && value.abs() > LARGEST
         {
             return Err(TrainError::Mismatch(format!(
-                "{path}: tensor {name} holds {value:e} at element {element}: training computes in f32, where weights above {LARGEST:.0e} overflow; scale it down, or train the network again"
+                "{path}: tensor {tensor} holds {value:e} at element {element}: training computes in f32, where weights above {LARGEST:.0e} overflow; scale it down, or train the network again"
             )));
         }
     }
-    Ok(Some(kernels))
+    Ok(Some(weights))
 }
 
-/// The largest number of `state` by magnitude: its tensor, its element and itself.
-fn largest(state: &State) -> Option<(&str, usize, f32)> {
-    let all = state.0.iter().flat_map(|(name, array)| {
-        let values = array.values.iter().enumerate();
-        values.map(move |(element, &value)| (name.as_str(), element, value))
-    });
-    // Running statistics are not trained on.
-    let trained = all.filter(|(name, ..)| !name.contains(".running_"));
-    trained.max_by(|a, b| a.2.abs().total_cmp(&b.2.abs()))
-}
-
-/// The share of images of `test` that the network of `kernels` classifies rightly, under the
-/// statistics it came with, or else those of the images of `train`; none where only kernels came.
+/// Checks that the weights file that `recipe` names, if any, has not changed since the run started.
 ///
 /// # Errors
-/// When the device refuses.
+/// Returns an error if it is not, or if it cannot be read.
+pub(super) fn check_unchanged(recipe: &Recipe) -> Result<(), TrainError> {
+    let Some(path) = &recipe.weights else {
+        return Ok(());
+    };
+    let found = recipe::fingerprint(Path::new(path))?;
+    if recipe.weights_fingerprint.as_ref() == Some(&found) {
+        return Ok(());
+    }
+    let path = path.clone();
+    Err(TrainError::WeightsChanged { path, found })
+}
+
+/// The value of the largest magnitude in a network.
+struct Largest<'a> {
+    tensor: &'a str,
+    element: usize,
+    value: f32,
+}
+
+/// Finds the trained value of the largest magnitude in `state`.
+fn largest(state: &State) -> Option<Largest<'_>> {
+    let all = state.0.iter().flat_map(|(tensor, array)| {
+        let values = array.values.iter().enumerate();
+        values.map(move |(element, &value)| Largest {
+            tensor,
+            element,
+            value,
+        })
+    });
+    // Running statistics are not trained.
+    let trained = all.filter(|largest| !largest.tensor.contains(".running_"));
+    trained.max_by(|a, b| a.value.abs().total_cmp(&b.value.abs()))
+}
+
+/// Returns the share of images of `test` that the network of `weights` classifies correctly;
+/// `None` if the file holds the weights of layers alone. Batch norms use the running statistics of
+/// the file, or else statistics of the images of `train`.
+///
+/// # Errors
+/// Returns an error if the device fails.
 pub(super) fn accuracy(
-    kernels: &Weights,
+    weights: &Weights,
     graph: &Graph,
     device: &Device,
     train: &Batches<'_>,
     test: &Batches<'_>,
 ) -> TensorResult<Option<f64>> {
-    if !kernels.missing().is_empty() {
+    if !weights.missing().is_empty() {
         return Ok(None);
     }
-    let state = kernels.state(graph);
+    let state = weights.state(graph);
     let network = Network::new(graph, &state, device)?;
     let statistics = match Statistics::of_state(graph, &state) {
         Some(statistics) => statistics,
@@ -94,14 +128,14 @@ pub(super) fn missing_statistics(graph: &Graph, state: &State) -> Vec<String> {
     names.filter(|name| !state.0.contains_key(name)).collect()
 }
 
-/// Checks that training can go on from `kernels`, where `recipe` does: that loss and gradients of a
-/// batch of the images of `train` are finite.
+/// Checks, if `recipe` fine-tunes from `weights`, that the loss and the gradients of one batch of
+/// `train` are finite.
 ///
 /// # Errors
-/// When they are not, naming the largest weight, which no learning rate makes smaller.
+/// Returns an error that names the largest weight if they are not.
 pub(super) fn probe(
     recipe: &Recipe,
-    kernels: &Weights,
+    weights: &Weights,
     graph: &Graph,
     device: &Device,
     train: &Batches<'_>,
@@ -110,7 +144,7 @@ pub(super) fn probe(
         return Ok(());
     };
     let batch = recipe.batch;
-    let state = kernels.state(graph);
+    let state = weights.state(graph);
     let network = Network::new(graph, &state, device)?;
     let indices: Vec<u32> = (0..batch.min(train.split().len()) as u32).collect();
     let scores = network.train_forward(&train.inputs(&indices)?)?;
@@ -124,25 +158,19 @@ pub(super) fn probe(
         }
     }
     match largest(&state) {
-        Some((name, element, value)) if !finite => Err(TrainError::Mismatch(format!(
-            "{path}: the loss of this network or its gradient is not a finite number, so nothing can be trained from it; its largest weight is {value:e}, of tensor {name} at element {element}: scale it down, or train the network again"
+        Some(Largest {
+            tensor,
+            element,
+            value,
+        }) if !finite => Err(TrainError::Mismatch(format!(
+            "{path}: the loss of this network or its gradient is not finite, so it cannot be trained; its largest weight is {value:e}, in tensor {tensor} at element {element}: scale it down, or train the network again"
         ))),
         _ => Ok(()),
     }
 }
 
-/// Whether every number of `tensor` is finite.
+/// Checks whether every value of `tensor` is finite.
 fn is_finite(tensor: &Tensor) -> TensorResult<bool> {
     let sum = tensor.abs()?.sum_all()?.to_scalar::<f32>()?;
     Ok(sum.is_finite())
-}
-
-/// The first batch norm of `graph` that sees one value of a unit in a batch of one image, and so
-/// has no variance to normalise by.
-pub(super) fn needs_two_images(graph: &Graph) -> Option<&str> {
-    let mut norms = graph.nodes().iter();
-    let norm = norms.find(|node| {
-        node.operation == Operation::BatchNorm && node.shape[1..].iter().product::<usize>() == 1
-    });
-    norm.map(|node| node.name.as_str())
 }

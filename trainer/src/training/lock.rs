@@ -1,8 +1,9 @@
 //! One process at a time in a run folder.
 //!
-//! The lock is the system's, on the file `run.lock` in the folder, so it dies with its process; the
-//! file itself means nothing and is removed with the lock. Training takes the lock for itself;
-//! reading a finished run shares it. Where the system has no locks, nothing is kept out.
+//! The lock is an operating system lock on the file `run.lock` in the folder, so it ends with its
+//! process. The file's content is irrelevant, and it is removed with the lock. Training takes an
+//! exclusive lock; reading a finished run takes a shared one. On systems without file locks,
+//! nothing is locked out.
 
 use std::fs::{self, File, TryLockError};
 use std::io::ErrorKind;
@@ -15,33 +16,36 @@ use crate::artifact::FileError;
 /// The name of the file that is locked.
 pub const LOCK: &str = "run.lock";
 
-/// How often a shared lock is tried, and the pause between: another reader that ends has the file
-/// for itself while it removes it.
+/// The number of attempts to take a shared lock: another reader locks the file exclusively for a
+/// moment while it removes it.
 const ATTEMPTS: usize = 10;
+
+/// The pause between two attempts.
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// A lock on a run folder, for as long as it lives.
+/// A lock on a run folder, held while the value lives.
 #[derive(Debug)]
 pub struct Lock {
     path: PathBuf,
-    /// None where it cannot be created or locked.
+    /// The locked file; `None` if it cannot be created or locked.
     file: Option<File>,
 }
 
 impl Lock {
-    /// Locks `folder` for this process alone; none when another process uses the folder.
+    /// Takes an exclusive lock on `folder`; returns `None` if another process uses the folder.
     ///
     /// # Errors
-    /// When the file to be locked cannot be created.
+    /// Returns an error if the lock file cannot be created.
     pub fn alone(folder: &Path) -> Result<Option<Self>, FileError> {
         let path = folder.join(LOCK);
         acquire(&path, File::try_lock).map_err(|e| FileError::new("write", &path, e))
     }
 
-    /// Keeps others from training in `folder`; none when another process trains there.
+    /// Takes a shared lock on `folder`, so that no process trains in it; returns `None` if one
+    /// does.
     ///
     /// # Errors
-    /// When the file to be locked cannot be created, unless nobody may write there.
+    /// Returns an error if the lock file cannot be created, unless the folder is read-only.
     pub fn shared(folder: &Path) -> Result<Option<Self>, FileError> {
         let path = folder.join(LOCK);
         for _ in 0..ATTEMPTS {
@@ -55,7 +59,7 @@ impl Lock {
     }
 }
 
-/// Whether an error says that one may not write.
+/// Checks whether an error means that the place is read-only.
 fn is_read_only(kind: ErrorKind) -> bool {
     matches!(
         kind,
@@ -63,7 +67,8 @@ fn is_read_only(kind: ErrorKind) -> bool {
     )
 }
 
-/// Locks the file `path`, created if need be, by `lock`; none when another process has it.
+/// Locks the file `path` with `lock`, after creating it if necessary; returns `None` if another
+/// process has locked it.
 fn acquire(
     path: &Path,
     lock: fn(&File) -> Result<(), TryLockError>,
@@ -71,14 +76,14 @@ fn acquire(
     loop {
         let mut options = File::options();
         let file = match options.read(true).write(true).create(true).open(path) {
-            // A file that is there can be locked without writing to it.
+            // An existing file can be locked without write access.
             Err(e) if is_read_only(e.kind()) => File::open(path).map_err(|_| e)?,
             opened => opened?,
         };
         let file = match lock(&file) {
             Err(TryLockError::WouldBlock) => return Ok(None),
             Err(TryLockError::Error(_)) => None,
-            // Whoever had it may have removed it since it was opened here.
+            // The last owner may have removed the file since it was opened here.
             Ok(()) if !is_at(&file, path) => continue,
             Ok(()) => Some(file),
         };
@@ -87,7 +92,7 @@ fn acquire(
     }
 }
 
-/// Whether `path` is still the name of `file`.
+/// Checks whether `path` still refers to `file`.
 #[cfg(unix)]
 fn is_at(file: &File, path: &Path) -> bool {
     use std::os::unix::fs::MetadataExt;
@@ -97,14 +102,15 @@ fn is_at(file: &File, path: &Path) -> bool {
     }
 }
 
-/// Whether `path` is still the name of `file`: elsewhere it is never removed.
+/// Returns true: on systems other than Unix, the file is never removed.
 #[cfg(not(unix))]
 fn is_at(_: &File, _: &Path) -> bool {
     true
 }
 
 impl Lock {
-    /// Removes the file, if nobody else has it: whoever opened it before it was removed notices.
+    /// Removes the file, unless another process has locked it. A process that opened it before
+    /// notices that it is gone.
     pub fn remove(&self) {
         let Some(file) = &self.file else { return };
         if cfg!(unix) && file.try_lock().is_ok() && is_at(file, &self.path) {
@@ -124,19 +130,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_trains_or_many_read_and_leftovers_mean_nothing() {
+    fn one_process_trains_or_many_read_and_leftover_files_do_not_matter() {
         let folder = tempfile::tempdir().unwrap();
         let folder = folder.path();
         fs::write(folder.join(LOCK), "of a dead process").unwrap();
-        let alone = Lock::alone(folder).unwrap().expect("nobody has it");
+        let alone = Lock::alone(folder).unwrap().expect("it is free");
         assert!(Lock::alone(folder).unwrap().is_none());
         assert!(Lock::shared(folder).unwrap().is_none());
         drop(alone);
         assert!(!folder.join(LOCK).exists());
-        let first = Lock::shared(folder).unwrap().expect("nobody has it");
+        let first = Lock::shared(folder).unwrap().expect("it is free");
         let second = Lock::shared(folder).unwrap().expect("it can be shared");
         drop(first);
-        assert!(Lock::alone(folder).unwrap().is_none(), "one still reads");
+        assert!(Lock::alone(folder).unwrap().is_none(), "one reader is left");
         drop(second);
         assert!(Lock::alone(folder).unwrap().is_some());
         assert!(!folder.join(LOCK).exists());

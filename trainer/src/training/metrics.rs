@@ -1,4 +1,4 @@
-//! The lines of the epochs: `metrics.csv`.
+//! The metrics of each epoch: `metrics.csv`.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -14,13 +14,14 @@ pub const METRICS: &str = "metrics.csv";
 pub struct Metrics {
     /// "dense" or "pruned".
     pub phase: String,
-    /// From 1.
+    /// The epoch, from 1.
     pub epoch: usize,
-    /// Mean training loss.
+    /// The mean training loss.
     pub loss: f64,
-    /// Share of test images right, statistics taken over a sample of the training images.
+    /// The share of test images classified correctly, with batch-norm statistics of a sample of
+    /// the training images.
     pub accuracy: f64,
-    /// Since the run began.
+    /// The seconds since the start of the run.
     pub seconds: f64,
 }
 
@@ -28,10 +29,10 @@ pub struct Metrics {
 const HEADER: &str = "phase,epoch,loss,accuracy,seconds\n";
 
 impl Metrics {
-    /// Adds the line to the file `path`, after dropping the lines of epochs that are being repeated.
+    /// Appends the line to the file `path`, after dropping the lines of epochs that are repeated.
     ///
     /// # Errors
-    /// When the file cannot be read or written.
+    /// Returns an error if the file cannot be read or written.
     pub fn add_to(&self, path: &Path) -> Result<(), FileError> {
         let key = key(&self.phase, self.epoch);
         let old = read(path)?;
@@ -47,12 +48,12 @@ impl Metrics {
     }
 }
 
-/// How the line of an epoch begins.
+/// Returns the beginning of the line of an epoch.
 fn key(phase: &str, epoch: usize) -> String {
     format!("{phase},{epoch},")
 }
 
-/// Reads the file `path`; where it is not there yet, it is one without lines.
+/// Reads the file `path`; returns the header alone if it does not exist yet.
 fn read(path: &Path) -> Result<String, FileError> {
     match fs::read_to_string(path) {
         Err(e) if e.kind() == ErrorKind::NotFound => Ok(HEADER.into()),
@@ -60,11 +61,11 @@ fn read(path: &Path) -> Result<String, FileError> {
     }
 }
 
-/// Returns the first epoch that the file `path` has no line of, among those of `phases` in order,
-/// each with its number of epochs.
+/// Returns the first epoch that has no line in the file `path`. `phases` are in order, each with
+/// its number of epochs.
 ///
 /// # Errors
-/// When the file cannot be read.
+/// Returns an error if the file cannot be read.
 pub fn missing<'a>(
     path: &Path,
     phases: impl IntoIterator<Item = (&'a str, usize)>,
@@ -87,7 +88,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn epochs_that_are_repeated_replace_what_came_after() {
+    fn a_repeated_epoch_replaces_its_line_and_those_after_it() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(METRICS);
         let row = |phase: &str, epoch, loss| Metrics {

@@ -1,24 +1,35 @@
 //! Training: from a dataset and a recipe to a run folder with trained, pruned weights.
 //!
-//! [`phase`] trains one network for some epochs by [`momentum`] under a [`schedule`]; [`run`] puts
-//! the phases of a pruner together (dense first where it ranks trained weights, then what is
-//! left), keeps the [`folder`] so that an interrupted run resumes from its [`checkpoint`], and leaves
-//! weights with the population statistics they are deployed with. A [`lock`] keeps a second process
-//! out, and [`sums`] bind the files of a finished run together. What is trained is the *effective* mask.
+//! [`run`] goes through the phases of a run: dense training if the pruner ranks trained weights,
+//! pruning, and training of the effective connections. [`phase`] trains an epoch by [`momentum`]
+//! with the learning rate of a [`schedule`]. A run leaves weights with the population statistics
+//! they are deployed with.
+//!
+//! The [`folder`] of an interrupted run holds a [`checkpoint`] from which it resumes. A [`lock`]
+//! keeps other processes out, and [`sums`] show whether a file of a finished run has changed.
 
 pub mod checkpoint;
+mod epochs;
 pub mod error;
+mod event;
+mod finished;
 pub mod folder;
 mod given;
+pub mod layout;
 pub mod lock;
+mod masking;
 pub mod metrics;
 pub mod momentum;
 pub mod phase;
+mod preflight;
 pub mod recipe;
 pub mod report;
+mod resume;
 pub mod run;
 pub mod schedule;
+mod session;
 pub mod sums;
 
-pub use error::TrainError;
+pub use error::{Remedy, TrainError};
+pub use folder::Existing;
 pub use recipe::{After, DeviceKind, Recipe};

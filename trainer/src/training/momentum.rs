@@ -1,9 +1,9 @@
-//! Stochastic gradient descent with momentum and l2 (candle-nn has neither).
+//! Stochastic gradient descent with momentum and l2 regularization (candle-nn has neither).
 //!
-//! `v <- mu v - rate (g + 2 l2 w)`, `w <- w + v`: the rate inside the velocity and l2 as a term
-//! `l2 w^2` of the loss, on kernels alone, as Keras has it (half of PyTorch's weight decay).
-//! Pruned weights take no step: they, their velocity and their share of the gradient stay zero. On
-//! the CPU the whole step of a tensor is one in-place pass.
+//! `v <- mu v - rate (g + 2 l2 w)`, `w <- w + v`: the rate is part of the velocity, and the loss
+//! has a term `l2 w^2` for kernels only, as in Keras (half of PyTorch's weight decay). Pruned
+//! weights are not updated: the weight and its velocity remain zero. On the CPU, the step of a
+//! tensor is one in-place pass.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -15,38 +15,40 @@ use crate::network::model::Parameter;
 use crate::network::{Network, State};
 use crate::pruning::{Mask, Masks};
 
-/// What stays the same over a phase.
+/// The coefficients that are constant over a phase.
 #[derive(Debug, Clone, Copy)]
 pub struct Coefficients {
-    /// The share of the velocity that is kept, mu.
+    /// The momentum coefficient, mu.
     pub momentum: f64,
     /// The factor of the sum of squared kernel weights in the loss.
     pub l2: f64,
 }
 
-/// The optimizer's memory: one velocity per parameter.
+/// The optimizer's state: one velocity per parameter.
 #[derive(Debug)]
 pub struct Momentum {
     coefficients: Coefficients,
     slots: Vec<Slot>,
 }
 
-/// The memory of one parameter.
+/// The state of one parameter.
 #[derive(Debug)]
 struct Slot {
     velocity: Velocity,
     l2: f32,
 }
 
-/// A velocity, on the host for the CPU's in-place step, else beside its parameter.
+/// A velocity: on the host for the in-place step on the CPU, otherwise on the device of its
+/// parameter.
 #[derive(Debug)]
 enum Velocity {
-    /// With the flat indices of the weights that are not pruned, where some are.
+    /// On the host. `alive` are the flat indices of the weights that are not pruned, if any are
+    /// pruned.
     Host {
         values: Vec<f32>,
         alive: Option<Vec<u32>>,
     },
-    /// With the mask as zeros and ones, where there is one.
+    /// On the device. `mask` is zero for pruned weights and one for the others, if any are pruned.
     Device {
         values: Tensor,
         mask: Option<Tensor>,
@@ -54,10 +56,11 @@ enum Velocity {
 }
 
 impl Momentum {
-    /// Velocities at rest for `network`, whose kernels are pruned by `masks` if given.
+    /// Creates the optimizer of `network` with velocities of zero. `masks` name the pruned
+    /// weights.
     ///
     /// # Errors
-    /// When the device refuses.
+    /// Returns an error if the device fails.
     pub fn new(
         network: &Network,
         masks: Option<&Masks>,
@@ -111,11 +114,11 @@ impl Momentum {
         })
     }
 
-    /// One step of every parameter of `network` at the given `rate`. Gradients come from the
-    /// operators' slots or else from `gradients`; a parameter without one stays.
+    /// Updates every parameter of `network` at the learning rate `rate`. Gradients are taken from
+    /// the parameters' slots, or else from `gradients`; a parameter without one is not updated.
     ///
     /// # Errors
-    /// When the device refuses.
+    /// Returns an error if the device fails.
     pub fn step(&mut self, network: &Network, gradients: &GradStore, rate: f64) -> Result<()> {
         let momentum = self.coefficients.momentum as f32;
         for (slot, parameter) in self.slots.iter_mut().zip(network.parameters()) {
@@ -150,10 +153,10 @@ impl Momentum {
         Ok(())
     }
 
-    /// The velocities as host arrays, by the parameters' names.
+    /// Returns the velocities as host arrays, by the names of the parameters.
     ///
     /// # Errors
-    /// When the device refuses.
+    /// Returns an error if the device fails.
     pub fn state(&self, network: &Network) -> Result<State> {
         let mut state = State::default();
         for (slot, parameter) in self.slots.iter().zip(network.parameters()) {
@@ -172,10 +175,10 @@ impl Momentum {
         Ok(state)
     }
 
-    /// Takes velocities over from `state`, which must hold those of `network`.
+    /// Sets the velocities to those in `state`, which must hold all of `network`.
     ///
     /// # Errors
-    /// When the device refuses.
+    /// Returns an error if the device fails.
     pub fn restore(&mut self, network: &Network, state: &State) -> Result<()> {
         for (slot, parameter) in self.slots.iter_mut().zip(network.parameters()) {
             let array = state.get(&parameter.name);
@@ -192,7 +195,7 @@ impl Momentum {
     }
 }
 
-/// The in-place step of one tensor.
+/// The in-place update of one tensor.
 struct Step<'a> {
     velocity: RefCell<&'a mut Vec<f32>>,
     alive: Option<&'a [u32]>,
@@ -202,7 +205,7 @@ struct Step<'a> {
 }
 
 impl Step<'_> {
-    /// Moves one weight.
+    /// Updates one weight.
     #[inline]
     fn apply(&self, weight: &mut f32, velocity: &mut f32, gradient: f32) {
         *velocity = self.momentum * *velocity - self.rate * (gradient + 2.0 * self.l2 * *weight);

@@ -1,36 +1,47 @@
-//! One phase of training: some epochs over the training images.
+//! One epoch of training, and the accuracy of a network.
 
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use candle_core::Result as TensorResult;
 
+use super::error::TrainError;
 use super::momentum::Momentum;
+use super::recipe::Recipe;
 use super::schedule::Schedule;
-use super::{Recipe, TrainError};
 use crate::data::batches::Batches;
 use crate::network::{Network, Statistics};
 use crate::random::Random;
 
-/// Trains epoch `epoch` (from 0) of the phase called `phase`; gives the mean loss. `progress` is
-/// told the images done; none is returned when `stop` was raised.
+/// An epoch of a phase.
+#[derive(Debug, Clone, Copy)]
+pub struct Epoch<'a> {
+    /// The phase, "dense" or "pruned".
+    pub phase: &'a str,
+    /// The epoch, from 0.
+    pub index: usize,
+}
+
+/// Trains one epoch and returns the mean loss; `None` if `stop` was set. Calls `progress` with the
+/// number of images done.
 ///
-/// Images are shuffled anew every epoch by a stream of the recipe's seed, the phase and the
-/// epoch, so that an epoch is the same whether or not the run was interrupted before it. The last
-/// incomplete batch is left out.
+/// Images are shuffled by a random stream of the recipe's seed, the phase and the epoch, so an
+/// epoch is the same whether or not the run was interrupted before it. The last incomplete batch
+/// is left out.
 ///
 /// # Errors
-/// When the loss is no longer finite or the device refuses.
+/// Returns an error if the loss is not finite, or if the device fails.
 pub fn train_epoch(
     network: &Network,
     optimizer: &mut Momentum,
     batches: &Batches<'_>,
     recipe: &Recipe,
-    (phase, epoch): (&str, usize),
+    epoch: Epoch<'_>,
     stop: &AtomicBool,
     progress: &mut dyn FnMut(usize),
 ) -> Result<Option<f64>, TrainError> {
+    let Epoch { phase, index } = epoch;
     let mut order: Vec<u32> = (0..batches.split().len() as u32).collect();
-    Random::stream(recipe.seed, &format!("shuffle {phase} {epoch}")).shuffle(&mut order);
+    Random::stream(recipe.seed, &format!("shuffle {phase} {index}")).shuffle(&mut order);
     let steps = order.len() / recipe.batch;
     let schedule = Schedule::new(recipe.learning_rate, steps * recipe.epochs);
     let mut sum = 0.0;
@@ -45,23 +56,23 @@ pub fn train_epoch(
             return Err(TrainError::Diverged {
                 loss: value,
                 phase: phase.into(),
-                epoch: epoch + 1,
+                epoch: index + 1,
                 step: step + 1,
                 learning_rate: recipe.learning_rate,
             });
         }
         sum += f64::from(value);
         let gradients = loss.backward()?;
-        optimizer.step(network, &gradients, schedule.rate(epoch * steps + step))?;
+        optimizer.step(network, &gradients, schedule.rate(index * steps + step))?;
         progress((step + 1) * recipe.batch);
     }
     Ok(Some(sum / steps as f64))
 }
 
-/// The share of images of `test` that `network` classifies rightly under `statistics`.
+/// Returns the share of images of `test` that `network` classifies correctly with `statistics`.
 ///
 /// # Errors
-/// When the device refuses.
+/// Returns an error if the device fails.
 pub fn accuracy(
     network: &Network,
     statistics: &Statistics,

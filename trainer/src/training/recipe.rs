@@ -1,35 +1,34 @@
-//! Everything needed to repeat a run: `run.toml`.
+//! The recipe of a run: everything needed to repeat it. It is stored as `run.toml`.
 
 use std::path::{Path, PathBuf};
 
 use candle_core::{Device, DeviceLocation};
 use serde::{Deserialize, Serialize};
 
-use super::{TrainError, given};
+use super::error::TrainError;
 use crate::artifact::{self, FileError};
 use crate::data::Dataset;
 use crate::digest;
-use crate::graph::Graph;
+use crate::graph::{self, Graph, Operation};
 use crate::network::EPSILON;
-use crate::pruning::score::snip::Loss;
-use crate::pruning::{Pruner, Target, search, source};
+use crate::pruning::{Compression, Loss, Pruner, Target, source};
 
-/// The most epochs of a phase: no count of steps overflows, and nobody waits longer.
+/// The largest number of epochs of a phase, far below an overflow of the number of steps.
 const MOST_EPOCHS: usize = 1_000_000;
 
-/// What the pruned network is trained from.
+/// The weights from which the pruned network is trained.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 #[serde(rename_all = "lowercase")]
 pub enum After {
-    /// From its initial weights, as in the paper
+    /// The initial weights, as in the paper
     #[default]
     Rewind,
-    /// From the weights of the trained dense network
+    /// The weights of the trained dense network
     Finetune,
 }
 
-/// The kinds of devices that train. They round differently, so a run stays on one kind.
+/// A kind of device that trains. Kinds round differently, so a run stays on one kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum DeviceKind {
@@ -52,77 +51,81 @@ impl DeviceKind {
     }
 }
 
-/// The options of a run.
+/// The recipe of a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Recipe {
     /// The architecture's name.
     pub arch: String,
-    /// The TOML file it is read from, where it is not one of the named; the run folder keeps a
+    /// The TOML file of the architecture, unless it is a predefined one. The run folder keeps a
     /// copy, which later commands read.
     #[serde(skip)]
     pub arch_file: Option<PathBuf>,
     /// The architecture's fingerprint, from [`Graph::fingerprint`].
     pub arch_fingerprint: String,
-    /// What batch norms add to a variance before its root: [`EPSILON`]. PyTorch's own default is
-    /// 1e-5, so whoever reads the weights there has to give this one.
+    /// The epsilon of batch norms, always [`EPSILON`]. PyTorch's default is 1e-5: set this one
+    /// when loading the weights there.
     pub batch_norm_epsilon: f64,
     /// The pruner's name.
     pub pruner: String,
-    /// Which compression is to be reached.
+    /// The weights that the compression counts.
     #[serde(rename = "type")]
     pub target: Target,
-    /// How far to compress.
-    pub compression: f64,
-    /// The dataset as given after `--data`.
+    /// The compression ratio.
+    pub compression: Compression,
+    /// The dataset: its name, or the path of its folder.
     pub data: String,
-    /// SHA-256 over its images and labels.
+    /// SHA-256 of its images and labels.
     pub data_fingerprint: String,
-    /// The mean that inputs are normalised by: (pixel / 255 - mean) / std. The dataset's, or what the
-    /// network is stated to expect.
+    /// The mean with which pixels are normalized: an input is `(pixel / 255 - mean) / std`. By
+    /// default the dataset's.
     pub pixel_mean: f32,
-    /// The standard deviation that goes with it.
+    /// The standard deviation with which pixels are normalized.
     pub pixel_std: f32,
-    /// Where it trains.
+    /// The kind of device that trains.
     pub device: DeviceKind,
-    /// The seed of everything random.
+    /// The seed of all random draws.
     pub seed: u64,
-    /// Epochs of each phase.
+    /// The number of epochs of each phase.
     pub epochs: usize,
-    /// Images per step.
+    /// The number of images per step.
     pub batch: usize,
-    /// The learning rate of the first steps.
+    /// The initial learning rate.
     pub learning_rate: f64,
-    /// The share of the velocity kept from step to step.
+    /// The momentum coefficient.
     pub momentum: f64,
-    /// The factor of the sum of squared kernel weights in the loss.
+    /// The factor of the sum of squared weights in the loss.
     pub l2: f64,
-    /// What the pruned network is trained from.
+    /// The weights from which the pruned network is trained.
     pub after: After,
     /// The loss whose gradients SNIP reads.
     pub loss: Loss,
-    /// A safetensors file with the weights of a trained dense network; none is trained then.
+    /// A safetensors file with the weights of a trained dense network, which replaces dense
+    /// training.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weights: Option<String>,
-    /// Its SHA-256, from [`fingerprint`].
+    /// The SHA-256 of that file, from [`fingerprint`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weights_fingerprint: Option<String>,
 }
 
-/// SHA-256, in hexadecimal, of the file `path`.
+/// Returns the SHA-256 of the file `path`, in hexadecimal.
 ///
 /// # Errors
-/// When it cannot be read.
+/// Returns an error if the file cannot be read.
 pub fn fingerprint(path: &Path) -> Result<String, FileError> {
     Ok(digest::sha256(artifact::read(path)?))
 }
 
 impl Recipe {
-    /// What [`Recipe::difference`] calls the architecture's fingerprint.
+    /// The name of the architecture's fingerprint in a [`Difference`].
     pub(super) const ARCHITECTURE: &str = "an architecture of SHA-256";
 
-    /// Returns the recipe of `rarefy train` without options: `graph`, a named architecture, on
-    /// `data`, a named dataset, on the processor.
+    /// Returns the default recipe for `graph`, a predefined architecture, and `data`, a named
+    /// dataset: an effective compression of 100 by `magnitude/igq`, trained on the CPU.
+    ///
+    /// Other options are set by struct update syntax:
+    /// `Recipe { epochs: 5, ..Recipe::new(&graph, &data) }`.
     pub fn new(graph: &Graph, data: &Dataset) -> Self {
         Self {
             arch: graph.name().into(),
@@ -131,7 +134,7 @@ impl Recipe {
             batch_norm_epsilon: EPSILON,
             pruner: "magnitude/igq".into(),
             target: Target::Effective,
-            compression: 100.0,
+            compression: Compression::default(),
             data: data.name.clone(),
             data_fingerprint: data.fingerprint(),
             pixel_mean: data.normalisation.mean,
@@ -150,127 +153,164 @@ impl Recipe {
         }
     }
 
-    /// Checks what the options and the data must satisfy together.
+    /// Loads the architecture.
     ///
     /// # Errors
-    /// Naming the option or the data at fault.
+    /// Returns an error if the architecture is unknown, or if its file is invalid.
+    pub fn graph(&self) -> Result<Graph, TrainError> {
+        Ok(match &self.arch_file {
+            Some(file) => graph::load(&file.to_string_lossy())?,
+            None => graph::load(&self.arch)?,
+        })
+    }
+
+    /// Checks the recipe against the architecture `graph` and the dataset `data`.
+    ///
+    /// # Errors
+    /// Returns an error that names the field or the input at fault.
     pub fn check(&self, graph: &Graph, data: &Dataset) -> Result<(), TrainError> {
-        let refuse = |message: String| Err(TrainError::Options(message));
         source::fits(graph, data).map_err(TrainError::Mismatch)?;
-        self.check_numbers().or_else(refuse)?;
+        self.check_numbers()?;
         self.check_pixels(data)?;
-        let pruner = Pruner::by_name(&self.pruner)?;
-        let trained = self.weights.is_some() || pruner.needs_dense_training();
-        if self.after == After::Finetune && !trained {
-            return refuse(format!(
-                "--after finetune goes on from a trained dense network, which {} needs none of: give its weights with --weights",
-                pruner.name()
-            ));
-        }
-        let reads = pruner.needs_dense_training() || self.after == After::Finetune;
-        if self.weights.is_some() && !reads {
-            return refuse(format!(
-                "{} does not look at trained weights: leave out --weights, or add --after finetune",
-                pruner.name()
-            ));
-        }
+        self.check_weights()?;
+        let refuse = |reason| Err(value("batch", self.batch, reason));
         if self.batch == 0 || self.batch > data.train.len() {
             return refuse(format!(
-                "--batch {} does not fit: give at least 1 and at most the {} training images of dataset {}",
-                self.batch,
+                "must be at least 1 and at most {}, the number of training images of {}",
                 data.train.len(),
                 data.name
             ));
         }
-        if let (1, Some(norm)) = (self.batch, given::needs_two_images(graph)) {
+        if let (1, Some(norm)) = (self.batch, needs_two_images(graph)) {
             return refuse(format!(
-                "--batch 1 does not fit: batch norm {norm} of {} needs at least 2 images to take a variance over",
+                "must be at least 2: batch norm {norm} of {} computes a variance over the images",
                 graph.name()
             ));
         }
         Ok(())
     }
 
-    /// Checks the numbers that make sense or not whatever the architecture and the data.
+    /// Checks the numbers whose range depends neither on the architecture nor on the data.
     ///
     /// # Errors
-    /// Saying which is wrong and what it may be.
-    pub fn check_numbers(&self) -> Result<(), String> {
-        let positive = |number: f64| number > 0.0 && number.is_finite();
+    /// Returns an error that names the first field out of range, and its range.
+    pub fn check_numbers(&self) -> Result<(), TrainError> {
+        let is_positive = |number: f64| number > 0.0 && number.is_finite();
         let (rate, std) = (self.learning_rate, self.pixel_std);
-        if self.epochs == 0 {
-            return Err("--epochs 0 trains nothing: give at least 1".into());
+        if self.epochs == 0 || self.epochs > MOST_EPOCHS {
+            let reason = format!("must be at least 1 and at most {MOST_EPOCHS}");
+            return Err(value("epochs", self.epochs, reason));
         }
-        if self.epochs > MOST_EPOCHS {
-            return Err(format!(
-                "--epochs {} never ends: give at most {MOST_EPOCHS}",
-                self.epochs
-            ));
-        }
-        if !positive(rate) {
-            return Err(format!("--learning-rate {rate} must be a positive number"));
+        if !is_positive(rate) {
+            return Err(value("learning_rate", rate, "must be a positive number"));
         }
         if !(0.0..1.0).contains(&self.momentum) {
-            return Err(format!(
-                "--momentum {} must be at least 0 and below 1",
-                self.momentum
-            ));
+            let reason = "must be at least 0 and below 1";
+            return Err(value("momentum", self.momentum, reason));
         }
         if !(self.l2 >= 0.0 && self.l2.is_finite()) {
-            return Err(format!("--l2 {} must be a number of at least 0", self.l2));
+            return Err(value("l2", self.l2, "must be a number of at least 0"));
         }
-        search::check_compression(self.compression).map_err(|e| e.to_string())?;
         if !self.pixel_mean.is_finite() {
-            return Err(format!(
-                "--mean (pixel_mean) {} must be a number",
-                self.pixel_mean
-            ));
+            return Err(value("pixel_mean", self.pixel_mean, "must be a number"));
         }
-        if !positive(f64::from(std)) {
-            return Err(format!("--std (pixel_std) {std} must be a positive number"));
+        if !is_positive(f64::from(std)) {
+            return Err(value("pixel_std", std, "must be a positive number"));
         }
         if self.batch_norm_epsilon != EPSILON {
-            return Err(format!(
-                "batch_norm_epsilon {} is not what this rarefy trains and deploys with, {EPSILON}",
-                self.batch_norm_epsilon
-            ));
+            let reason = format!("must be {EPSILON}, with which networks are deployed");
+            return Err(value("batch_norm_epsilon", self.batch_norm_epsilon, reason));
         }
         Ok(())
     }
 
-    /// Checks that the recipe normalises pixels as the data does.
+    /// Checks that the recipe normalizes pixels as the dataset does.
     fn check_pixels(&self, data: &Dataset) -> Result<(), TrainError> {
-        let normalisation = [data.normalisation.mean, data.normalisation.std];
-        if normalisation == [self.pixel_mean, self.pixel_std] {
+        let found = [data.normalisation.mean, data.normalisation.std];
+        let recipe = [self.pixel_mean, self.pixel_std];
+        if recipe == found {
             return Ok(());
         }
-        Err(TrainError::Options(format!(
-            "the recipe normalises pixels by {} and {}, but dataset {} by {} and {}: state the recipe's with --mean and --std",
-            self.pixel_mean, self.pixel_std, data.name, normalisation[0], normalisation[1]
-        )))
+        Err(TrainError::Normalization {
+            recipe,
+            dataset: data.name.clone(),
+            found,
+        })
     }
 
-    /// Whether a dense network is trained first.
+    /// Checks that trained weights are there if, and only if, they are read.
+    fn check_weights(&self) -> Result<(), TrainError> {
+        let pruner = Pruner::by_name(&self.pruner)?;
+        let finetunes = self.after == After::Finetune;
+        let has_trained = self.weights.is_some() || pruner.needs_dense_training();
+        if finetunes && !has_trained {
+            return Err(TrainError::NothingToFinetune {
+                pruner: pruner.name(),
+            });
+        }
+        if self.weights.is_some() && !(pruner.needs_dense_training() || finetunes) {
+            return Err(TrainError::UnusedWeights {
+                pruner: pruner.name(),
+            });
+        }
+        Ok(())
+    }
+
+    /// Checks whether a dense network is trained before pruning.
     pub fn trains_dense(&self, pruner: &Pruner) -> bool {
         pruner.needs_dense_training() && self.weights.is_none()
     }
 
-    /// The name of the first option in which `self` and `other` differ, with both values.
-    pub fn difference(&self, other: &Recipe) -> Option<(String, String, String)> {
+    /// Returns the first field in which `self` and `other` differ.
+    pub fn difference(&self, other: &Recipe) -> Option<Difference> {
         let table = |recipe: &Recipe| toml::Table::try_from(recipe).unwrap_or_default();
         let (ours, theirs) = (table(self), table(other));
         let text = |value: Option<&toml::Value>| {
             value.map_or_else(|| "none".into(), toml::Value::to_string)
         };
-        let mut options = ours.keys().chain(theirs.keys());
-        options.find_map(|key| {
+        let mut fields = ours.keys().chain(theirs.keys());
+        fields.find_map(|key| {
             let (our, their) = (ours.get(key), theirs.get(key));
-            let name = match key.as_str() {
+            let field = match key.as_str() {
                 "arch_fingerprint" => Self::ARCHITECTURE.into(),
                 "weights_fingerprint" => "weights of SHA-256".into(),
                 key => key.replace('_', "-"),
             };
-            (our != their).then(|| (name, text(our), text(their)))
+            (our != their).then(|| Difference {
+                field,
+                ours: text(our),
+                theirs: text(their),
+            })
         })
     }
+}
+
+/// A field in which two recipes differ.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Difference {
+    /// The field's name.
+    pub field: String,
+    /// Its value in the one recipe.
+    pub ours: String,
+    /// Its value in the other.
+    pub theirs: String,
+}
+
+/// Returns the error for a `field` whose value is out of range.
+fn value(field: &'static str, value: impl ToString, reason: impl Into<String>) -> TrainError {
+    TrainError::Value {
+        field,
+        value: value.to_string(),
+        reason: reason.into(),
+    }
+}
+
+/// Returns the name of the first batch norm of `graph` whose units have a single value per image:
+/// over a batch of one image, it has no variance.
+fn needs_two_images(graph: &Graph) -> Option<&str> {
+    let mut norms = graph.nodes().iter();
+    let norm = norms.find(|node| {
+        node.operation == Operation::BatchNorm && node.shape[1..].iter().product::<usize>() == 1
+    });
+    norm.map(|node| node.name.as_str())
 }

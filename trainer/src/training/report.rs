@@ -4,34 +4,34 @@ use serde::{Deserialize, Serialize};
 
 use crate::pruning::Target;
 
-/// Numbers of weights.
+/// The numbers of weights.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct WeightCounts {
     /// All prunable weights, N.
     pub total: usize,
-    /// Those the mask keeps.
+    /// The weights that the mask keeps.
     pub direct: usize,
-    /// Those that are connected.
+    /// The effective ones among them.
     pub effective: usize,
 }
 
-/// Compressions, N over weights left.
+/// The compression ratios.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Compressions {
-    /// What was asked for.
+    /// The requested ratio.
     pub target: f64,
-    /// By the mask.
+    /// N over the weights that the mask keeps.
     pub direct: f64,
-    /// By what is connected.
+    /// N over the effective weights.
     pub effective: f64,
 }
 
-/// Shares of the test images classified rightly.
+/// The shares of test images classified correctly.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Accuracy {
-    /// By the dense network; none where the pruner trains none.
+    /// The dense network; `None` if the pruner needs none.
     pub dense: Option<f64>,
-    /// By the pruned network.
+    /// The pruned network.
     pub pruned: f64,
 }
 
@@ -46,21 +46,21 @@ pub struct TrainReport {
     pub arch: String,
     /// The pruner.
     pub pruner: String,
-    /// Which compression was asked for; none in reports of earlier versions.
+    /// The weights that the requested compression counts; `None` in reports of earlier versions.
     #[serde(rename = "type", default)]
     pub kind: Option<Target>,
     /// The seed.
     pub seed: u64,
-    /// Weights left.
+    /// The remaining weights.
     pub weights: WeightCounts,
-    /// Connections that the mask keeps by their place alone, among others of the same score; none where
-    /// an earlier version pruned.
+    /// The number of connections kept only by their index, because pruned connections have the
+    /// same score; `None` if an earlier version pruned.
     #[serde(default)]
     pub kept_by_index: Option<usize>,
-    /// Compressions reached.
+    /// The compression ratios reached.
     pub compression: Compressions,
-    /// Accuracies on the test images, batch norms on population statistics.
+    /// The accuracies on the test images, with population statistics in batch norms.
     pub accuracy: Accuracy,
-    /// Time spent training and pruning, over all the run's parts.
+    /// The seconds spent training and pruning, by all processes of the run.
     pub seconds: f64,
 }

@@ -1,12 +1,12 @@
-//! The learning rate over a phase: divided by ten at fixed fractions of it.
+//! The learning rate over a phase: it is divided by ten after fixed fractions of the phase.
 //!
-//! The paper trains LeNet-300-100 for 96,000 iterations and divides after 25, 50 and 75 thousand;
-//! shorter phases keep these fractions.
+//! The paper trains LeNet-300-100 for 96,000 iterations and divides the rate after 25,000, 50,000
+//! and 75,000; shorter phases use the same fractions.
 
 /// The fractions of a phase after which the rate is divided by ten.
 const BOUNDARIES: [f64; 3] = [25.0 / 96.0, 50.0 / 96.0, 75.0 / 96.0];
 
-/// A stepwise learning rate.
+/// A stepwise constant learning rate.
 #[derive(Debug, Clone, Copy)]
 pub struct Schedule {
     initial: f64,
@@ -14,12 +14,12 @@ pub struct Schedule {
 }
 
 impl Schedule {
-    /// The schedule of a phase of `steps` steps from the rate `initial`.
+    /// Creates the schedule of a phase of `steps` steps that starts at the rate `initial`.
     pub fn new(initial: f64, steps: usize) -> Self {
         Self { initial, steps }
     }
 
-    /// The rate at `step`, counted from 0.
+    /// Returns the rate at `step`, counted from 0.
     pub fn rate(&self, step: usize) -> f64 {
         let passed = BOUNDARIES
             .iter()

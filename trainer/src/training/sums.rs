@@ -1,7 +1,7 @@
-//! What a finished run is bound by: the SHA-256 of each of its files, in `SHA256SUMS`.
+//! The SHA-256 of each file of a finished run: `SHA256SUMS`.
 //!
-//! The file is laid out as `sha256sum` does it, so `sha256sum -c SHA256SUMS` checks a folder too.
-//! Names are relative: a folder that is moved or copied stays what it was.
+//! The file has the format of `sha256sum`, so `sha256sum -c SHA256SUMS` checks a folder too. Names
+//! are relative, so a folder can be moved or copied.
 
 use std::collections::BTreeMap;
 use std::path::{Path, is_separator};
@@ -12,26 +12,26 @@ use crate::digest;
 /// The name of the file.
 pub const SUMS: &str = "SHA256SUMS";
 
-/// SHA-256, in hexadecimal, by the names of files in one folder.
+/// The SHA-256 of files in one folder, in hexadecimal, by name.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Sums(BTreeMap<String, String>);
 
-/// How a folder differs from its sums.
+/// How a folder differs from its checksums.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Difference {
-    /// A file that is not there.
+    /// A file is missing.
     Missing(String),
-    /// A file that holds something else.
+    /// A file has changed.
     Changed(String),
-    /// A file that no sum is kept of.
+    /// A file has no checksum.
     Unknown(String),
 }
 
 impl Sums {
-    /// Computes the sums of those files called `names` in `folder` that are there.
+    /// Computes the checksums of those files called `names` that exist in `folder`.
     ///
     /// # Errors
-    /// When one is there and cannot be read.
+    /// Returns an error if a file exists but cannot be read.
     pub fn of(folder: &Path, names: &[&str]) -> Result<Self, FileError> {
         let mut sums = Self::default();
         for name in names {
@@ -42,7 +42,7 @@ impl Sums {
         Ok(sums)
     }
 
-    /// Adds the sum of a file called `name` that holds `bytes`.
+    /// Adds the checksum of a file called `name` that holds `bytes`.
     pub fn insert(&mut self, name: &str, bytes: &[u8]) {
         self.0.insert(name.into(), digest::sha256(bytes));
     }
@@ -58,22 +58,21 @@ impl Sums {
         self.0.iter().map(line).collect()
     }
 
-    /// Reads the text of `SHA256SUMS`; none when it is not one.
+    /// Parses the text of `SHA256SUMS`; returns `None` if it is malformed.
     pub fn parse(text: &str) -> Option<Self> {
         let line = |line: &str| {
             let (sum, name) = line.split_once("  ")?;
-            let whole = sum.len() == 64 && sum.bytes().all(|byte| byte.is_ascii_hexdigit());
-            let whole = whole && !name.contains(is_separator);
-            whole.then(|| (name.to_owned(), sum.to_owned()))
+            let is_sum = sum.len() == 64 && sum.bytes().all(|byte| byte.is_ascii_hexdigit());
+            (is_sum && !name.contains(is_separator)).then(|| (name.to_owned(), sum.to_owned()))
         };
         text.lines().map(line).collect::<Option<_>>().map(Self)
     }
 
-    /// Compares the files in `folder` with the sums: all of `needed` must be listed and be there,
-    /// and whatever else is listed must be as it was, if it is there.
+    /// Compares the files in `folder` with the checksums, and returns the first difference. The
+    /// files in `needed` must be listed and exist; other listed files may be missing.
     ///
     /// # Errors
-    /// When a file is there and cannot be read.
+    /// Returns an error if a file exists but cannot be read.
     pub fn difference(
         &self,
         folder: &Path,
@@ -105,7 +104,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn they_are_those_of_sha256sum_and_tell_what_differs() {
+    fn checksums_equal_those_of_sha256sum_and_show_differences() {
         let folder = tempfile::tempdir().unwrap();
         let folder = folder.path();
         fs::write(folder.join("a"), "abc").unwrap();

@@ -84,7 +84,7 @@ fn training_onto_a_full_disk_stops_with_whole_files_only() {
             let output = program::run(folder, "train --epochs 1 -o run");
             says(
                 &program::texts(&output).1,
-                &["going on after epoch 1 of the dense phase"],
+                &["resuming after epoch 1 of the dense phase"],
             );
             assert!(output.status.success());
         }

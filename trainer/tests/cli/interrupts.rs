@@ -139,7 +139,7 @@ fn ctrl_c_in_the_middle_of_training_can_be_gone_on_from_to_the_same_bits() {
     let output = disturb(folder, "INT", "dense,1,");
     says(
         &sentence(&output),
-        &["interrupted after", "of 6 epochs", "goes on from run"],
+        &["interrupted after", "of 6 epochs", "resumes from run"],
     );
     assert!(output.stdout.is_empty());
     // An unfinished run cannot be exported; the error says what to do.
@@ -172,12 +172,12 @@ fn an_interruption_says_truly_what_goes_on() {
         (
             "train --epochs 3 -o forced --force",
             "forced",
-            "the same command goes on from forced, without --force",
+            "the same command resumes from forced, with --force left out",
         ),
         (
             "quickstart --epochs 3 -o quick",
             "quick",
-            "the same command goes on from quick",
+            "the same command resumes from quick",
         ),
     ] {
         let stop = |epoch: &str| {

@@ -23,7 +23,7 @@ fn interrupt(folder: &Path, arguments: &str, line: &str) {
     let output = child.wait_with_output().unwrap();
     says(
         &sentence(&output),
-        &["interrupted after", "goes on from run"],
+        &["interrupted after", "resumes from run"],
     );
 }
 
@@ -58,7 +58,7 @@ fn a_network_of_ones_own_is_trained_interrupted_and_exported() {
     let output = run(folder, &format!("{train} --json"));
     let (stdout, stderr) = texts(&output);
     assert_eq!(output.status.code(), Some(0), "{stderr}");
-    says(&stderr, &["going on after epoch"]);
+    says(&stderr, &["resuming after epoch"]);
     let report = crate::program::object(&stdout);
     for key in ["arch", "weights", "accuracy", "compression"] {
         assert_eq!(report[key], whole[key], "{key}");
@@ -129,7 +129,7 @@ fn fine_tuning_needs_a_trained_network() {
         misused(
             folder,
             &format!("{train} {pruner} --after finetune"),
-            &["--after finetune", pruner, "--weights"],
+            &["fine-tuning", pruner, "--weights"],
         );
     }
     // Weights that nothing would read.

@@ -106,13 +106,13 @@ fn a_checkpoint_that_does_not_belong_to_the_run_is_refused() {
         files: Sums::default(),
         ..sound.clone()
     };
-    refused(&unbound, "fingerprint of run.toml");
+    refused(&unbound, "checksum of run.toml");
     // Masks of another run, and missing lines of metrics.
     let mut other = masks.clone();
     let last = masks.len() - 1;
     other[last] ^= 1;
     fs::write(run.join("masks.safetensors"), other).unwrap();
-    refused(&sound, "masks.safetensors is not the one");
+    refused(&sound, "masks.safetensors has changed");
     fs::remove_file(run.join("masks.safetensors")).unwrap();
     refused(&sound, "masks.safetensors is missing");
     fs::write(run.join("masks.safetensors"), &masks).unwrap();
@@ -245,7 +245,7 @@ fn no_command_writes_over_a_run_or_what_it_reads() {
         ),
         (
             "train --weights run/dense.safetensors --epochs 1 -o run --force",
-            ["--weights run/dense.safetensors", "--force"],
+            ["run/dense.safetensors", "--force"],
         ),
     ] {
         program::refused(folder, command, &words);

@@ -5,11 +5,11 @@ use rarefy_trainer::pruning::Ordering;
 use rarefy_trainer::pruning::ordering::Rounding;
 use rarefy_trainer::pruning::quota::Quota;
 
-use crate::samples::{Sample, bits};
+use crate::samples::{Sample, bits, to};
 
 /// Returns the number of weights kept per layer.
 fn kept(ordering: &Ordering, compression: f64) -> Vec<usize> {
-    let masks = ordering.direct(compression).unwrap();
+    let masks = ordering.direct(to(compression)).unwrap();
     masks.iter().map(|mask| mask.nonzeros()).collect()
 }
 
@@ -98,7 +98,7 @@ fn uniform_plus_keeps_the_first_layer_and_a_fifth_of_the_last() {
     assert_eq!(kept(&even, 70.0 / 8.0), [2, 3, 1, 2]);
     assert_eq!(kept(&truncated, 70.0 / 8.0), [2, 3, 2, 2]);
     // Of 67 to remove, the two would have to lose 60.6 of their 60.
-    let error = even.direct(70.0 / 3.0).unwrap_err().to_string();
+    let error = even.direct(to(70.0 / 3.0)).unwrap_err().to_string();
     assert!(error.contains("fc0.weight"), "{error}");
 }
 
@@ -106,7 +106,7 @@ fn uniform_plus_keeps_the_first_layer_and_a_fifth_of_the_last() {
 fn keeps_the_highest_scores_of_each_layer() {
     for sample in Sample::all(60, 15) {
         for compression in [1.0, 1.7, 3.0, 10.0, 64.0] {
-            let Ok(direct) = sample.ordering.direct(compression) else {
+            let Ok(direct) = sample.ordering.direct(to(compression)) else {
                 continue;
             };
             for (scores, keep) in sample.scores.iter().zip(bits(&direct)) {

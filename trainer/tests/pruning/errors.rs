@@ -3,12 +3,12 @@
 use rarefy_trainer::graph::architecture;
 use rarefy_trainer::pruning::ordering::Rounding;
 use rarefy_trainer::pruning::quota::Quota;
-use rarefy_trainer::pruning::search::{Target, prune};
-use rarefy_trainer::pruning::{Ordering, PruneError};
+use rarefy_trainer::pruning::search::prune;
+use rarefy_trainer::pruning::{Compression, Ordering, PruneError, Target};
 use rarefy_trainer::random::Random;
 
 use crate::oracle::{self, reachability};
-use crate::samples::{SHARINGS, Sample};
+use crate::samples::{SHARINGS, Sample, to};
 
 #[test]
 fn the_compression_in_an_error_can_be_reached() {
@@ -17,7 +17,7 @@ fn the_compression_in_an_error_can_be_reached() {
         let total = sample.ordering.total() as f64;
         let label = sample.label();
         let (graph, ordering) = (&sample.graph, &sample.ordering);
-        let at = |compression| prune(graph, ordering, Target::Effective, compression, "p");
+        let at = |ratio| prune(graph, ordering, Target::Effective, to(ratio), "p");
         if let Err(PruneError::Disconnected { reachable, .. }) = at(2.0 * total) {
             // If even the largest valid mask has no path, nothing can be promised.
             let all = *sample.family.valid().unwrap().start();
@@ -49,7 +49,7 @@ fn the_compression_in_an_error_can_be_reached() {
 fn direct_masks_without_a_path_are_marked_as_collapsed() {
     let mut collapsed = 0;
     for sample in Sample::all(150, 20) {
-        for compression in [1.5, 3.0, 20.0, 200.0] {
+        for compression in [1.5, 3.0, 20.0, 200.0].map(to) {
             let (graph, ordering) = (&sample.graph, &sample.ordering);
             let Ok(outcome) = prune(graph, ordering, Target::Direct, compression, "p") else {
                 // Only an invalid quota or a mask too small for any path is an error.
@@ -91,7 +91,7 @@ fn messages_promise_only_what_can_be_reached() {
             }
         };
         let ordering = ordering.unwrap();
-        let at = |target, compression| prune(&graph, &ordering, target, compression, "a/pruner");
+        let at = |target, ratio| prune(&graph, &ordering, target, to(ratio), "a/pruner");
         let message = at(Target::Effective, 44_190.0).unwrap_err().to_string();
         let promised = number(&message, "compression");
         let outcome = at(Target::Effective, promised).unwrap();
@@ -119,16 +119,13 @@ fn messages_promise_only_what_can_be_reached() {
 }
 
 #[test]
-fn rejects_compressions_below_one() {
-    let sample = Sample::all(1, 10).next().unwrap();
-    for target in [Target::Direct, Target::Effective] {
-        for compression in [0.99, 0.0, -3.0, f64::NAN, f64::INFINITY] {
-            let error = prune(&sample.graph, &sample.ordering, target, compression, "p");
-            assert!(
-                matches!(error, Err(PruneError::Compression { .. })),
-                "{compression}"
-            );
-        }
+fn compressions_below_one_are_wrong_usage() {
+    for ratio in [0.99, 0.0, -3.0, f64::NAN, f64::INFINITY] {
+        let error = PruneError::from(Compression::new(ratio).unwrap_err());
+        assert!(error.is_wrong_usage());
+        let message = error.to_string();
+        let words = format!("compression of {ratio} ");
+        assert!(message.contains(&words), "{message}");
     }
 }
 

@@ -4,10 +4,15 @@ use rarefy_trainer::graph::window::{Padding, Window};
 use rarefy_trainer::graph::{Graph, Operation, Pooling, architecture};
 use rarefy_trainer::pruning::ordering::Rounding;
 use rarefy_trainer::pruning::quota::Quota;
-use rarefy_trainer::pruning::{Masks, Ordering};
+use rarefy_trainer::pruning::{Compression, Masks, Ordering};
 use rarefy_trainer::random::Random;
 
 use crate::oracle::{Family, PerLayer, Sharing};
+
+/// Returns the compression ratio `ratio`.
+pub(crate) fn to(ratio: f64) -> Compression {
+    Compression::new(ratio).unwrap()
+}
 
 /// Draws a network of a few hundred weights at most, on an input of at most `side` x `side`. One
 /// in three consists of 2 to 5 dense layers of at most `most` units.

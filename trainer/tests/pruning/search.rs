@@ -3,12 +3,12 @@
 //!
 //! The oracle counts in integers, so comparisons need no tolerance.
 
-use rarefy_trainer::pruning::PruneError;
-use rarefy_trainer::pruning::search::{Target, prune};
+use rarefy_trainer::pruning::search::prune;
+use rarefy_trainer::pruning::{PruneError, Target};
 use rarefy_trainer::random::Random;
 
 use crate::oracle::{self, reachability};
-use crate::samples::{Sample, bits};
+use crate::samples::{Sample, bits, to};
 
 /// Draws compressions for a network of `total` weights: 1, integers, one that keeps an integer
 /// number of weights, an arbitrary one, and one that is too high.
@@ -54,8 +54,8 @@ fn every_prefix_is_the_mask_of_its_budget_by_definition() {
 
 /// The outcome of effective pruning to a compression, by definition.
 enum Expected {
-    /// The mask without so many weights, and whether its compression is below the wanted one and the
-    /// next mask has no path any more.
+    /// The mask `k` of the family. `collapsed` says that its compression is below the wanted one
+    /// and that the next mask has no path.
     Without { k: usize, collapsed: bool },
     /// The target is below the length of any path; `fewest` is the smallest nonempty effective
     /// mask of the pruner, or 0.
@@ -74,7 +74,7 @@ fn expected(sample: &Sample, compression: f64) -> Expected {
     let total = family.total();
     let wanted = oracle::wanted(total, compression);
     let k = family.search(compression);
-    // What leaves so many weights, rounded up to two decimals.
+    // The compression that keeps `kept` weights is rounded up to two decimals.
     let beyond = |kept: usize| compression > (100 * total).div_ceil(kept.max(1)) as f64 / 100.0;
     if beyond(reachability::shortest_path(&sample.graph)) || active(*valid.start()) == 0 {
         let last = family.search(2.0 * total as f64);
@@ -102,7 +102,13 @@ fn selection_over_births_finds_what_bisection_finds() {
         for compression in compressions(&mut random, total) {
             let label = format!("{} to {compression}", sample.label());
             let (graph, ordering) = (&sample.graph, &sample.ordering);
-            let searched = prune(graph, ordering, Target::Effective, compression, "a/pruner");
+            let searched = prune(
+                graph,
+                ordering,
+                Target::Effective,
+                to(compression),
+                "a/pruner",
+            );
             let of_total = |kept: usize| total as f64 / kept as f64;
             match (expected(&sample, compression), searched) {
                 (Expected::Without { k, collapsed }, Ok(outcome)) => {
@@ -118,12 +124,12 @@ fn selection_over_births_finds_what_bisection_finds() {
                     Expected::TooFew { fewest },
                     Err(PruneError::Disconnected {
                         pruner,
-                        kind,
+                        target,
                         compression: asked,
                         reachable,
                     }),
                 ) => {
-                    assert_eq!((pruner.as_str(), kind), ("a/pruner", "effective"));
+                    assert_eq!((pruner.as_str(), target), ("a/pruner", Target::Effective));
                     assert_eq!(asked, compression, "{label}");
                     assert_eq!(reachable, of_total(fewest), "{label}");
                     few += 1;

@@ -6,7 +6,7 @@ use rarefy_trainer::pruning::{Masks, Ordering, PruneError, Pruner, Source, Weigh
 use rarefy_trainer::random::Random;
 
 use crate::oracle::{PerLayer, synflow};
-use crate::samples::{self, bits, describe};
+use crate::samples::{self, bits, describe, to};
 
 /// Checks that each round removes the connections of the lowest scores. As much flows into a unit
 /// as out of it, so equal scores are common, and rounding errors may decide between them.
@@ -61,7 +61,7 @@ fn synflow_removes_the_lowest_scores_round_by_round() {
             ..Source::new(&graph)
         };
         let synflow = Pruner::by_name("synflow").unwrap();
-        let ordering = match synflow.order(&source, compression) {
+        let ordering = match synflow.order(&source, to(compression)) {
             // The windows alone disconnect some samples.
             Err(PruneError::NoFlow) => {
                 let whole = effective::masks(&graph, &Masks::dense(&graph), Mode::Exact);

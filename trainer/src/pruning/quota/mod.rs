@@ -19,8 +19,8 @@ pub mod uniform_plus;
 
 use std::ops::RangeInclusive;
 
-use super::PruneError;
-use super::search::last_hundredth;
+use super::error::PruneError;
+use super::hundredths;
 use crate::graph::Prunable;
 
 /// The rounding error allowed for densities below 0 or above 1.
@@ -62,14 +62,17 @@ impl Quota {
         Self::ALL
             .into_iter()
             .find(|quota| quota.name() == name)
-            .ok_or_else(|| PruneError::UnknownQuota { name: name.into() })
+            .ok_or_else(|| PruneError::UnknownQuota {
+                name: name.into(),
+                known: Self::ALL.map(Self::name).to_vec(),
+            })
     }
 
     /// Returns the density of each of `tensors` at the overall `density`, in (0, 1].
     ///
     /// # Errors
-    /// Returns an error if the quota does not apply to the network, or if the density of a layer is
-    /// below 0 or above 1; it names the layer and the compressions at which the quota is valid.
+    /// Returns an error if the quota does not apply to the network, or if the density of a layer
+    /// is below 0 or above 1; it names the layer and the compressions at which the quota is valid.
     pub fn densities(self, tensors: &[Prunable], density: f64) -> Result<Vec<f64>, PruneError> {
         let mut densities = self.shares(tensors, density)?;
         if let Some(layer) = densities.iter().position(|&density| !is_valid(density)) {
@@ -104,7 +107,7 @@ impl Quota {
         };
         let most = match start {
             1 => total,
-            _ => last_hundredth(
+            _ => hundredths::last(
                 hundredths(start).floor() as u64,
                 hundredths(start - 1).ceil() as u64,
                 is_valid_at,
@@ -116,7 +119,7 @@ impl Quota {
             _ => {
                 let low = hundredths(end + 1).floor() as u64;
                 let high = hundredths(end).ceil() as u64;
-                let last = last_hundredth(low, high, |compression| !is_valid_at(compression));
+                let last = hundredths::last(low, high, |compression| !is_valid_at(compression));
                 ((100.0 * last).round() + 1.0) / 100.0
             }
         };

@@ -13,9 +13,12 @@
 
 use candle_core::Tensor;
 
-use super::{Scores, gradient, gradient::Loss};
+use super::{Scores, gradient};
 use crate::graph::Graph;
-use crate::pruning::{PruneError, Source, Weights};
+use crate::pruning::error::PruneError;
+use crate::pruning::loss::Loss;
+use crate::pruning::source::Source;
+use crate::pruning::weights::Weights;
 use crate::random::Random;
 
 /// The temperature that divides the logits.

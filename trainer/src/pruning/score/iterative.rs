@@ -5,7 +5,11 @@
 
 use super::rounds::Rounds;
 use super::{Scores, gradient, snip};
-use crate::pruning::{PruneError, Source, Weights, ties};
+use crate::pruning::compression::Compression;
+use crate::pruning::error::PruneError;
+use crate::pruning::source::Source;
+use crate::pruning::ties;
+use crate::pruning::weights::Weights;
 use crate::random::Random;
 
 /// Returns [keys](Rounds::keys) of the weights of `kernels` that order them by the rounds that
@@ -16,7 +20,7 @@ use crate::random::Random;
 pub fn scores(
     source: &Source<'_>,
     kernels: &Weights,
-    compression: f64,
+    compression: Compression,
 ) -> Result<Scores, PruneError> {
     let data = source.data("snip/iterative")?;
     // The variance of a batch norm needs two images.

@@ -9,7 +9,9 @@
 
 use super::Scores;
 use crate::graph::Prunable;
-use crate::pruning::{Connection, ranking};
+use crate::pruning::compression::Compression;
+use crate::pruning::paths::Connection;
+use crate::pruning::ranking;
 
 /// The state of iterative pruning.
 #[derive(Debug)]
@@ -29,7 +31,7 @@ pub struct Rounds {
 impl Rounds {
     /// Prepares `rounds` rounds over `tensors` that keep as many connections as direct pruning to
     /// `compression`.
-    pub fn new(tensors: &[Prunable], rounds: usize, compression: f64) -> Self {
+    pub fn new(tensors: &[Prunable], rounds: usize, compression: Compression) -> Self {
         let all = |tensor: &Prunable| {
             let elements = 0..tensor.len() as u32;
             let alive = elements.map(|element| Connection {
@@ -41,7 +43,7 @@ impl Rounds {
         Self {
             alive: tensors.iter().map(all).collect(),
             keys: tensors.iter().map(|t| vec![0.0; t.len()]).collect(),
-            sparsity: 1.0 - 1.0 / compression,
+            sparsity: compression.sparsity(),
             rounds,
             done: 0,
         }
@@ -143,7 +145,7 @@ mod tests {
             node,
         };
         let tensors: Vec<Prunable> = scores.iter().enumerate().map(tensor).collect();
-        let mut rounds = Rounds::new(&tensors, 4, 5.0);
+        let mut rounds = Rounds::new(&tensors, 4, Compression::new(5.0).unwrap());
         let mut left = Vec::new();
         for _ in 0..4 {
             for (alive, scores) in rounds.alive.iter_mut().zip(&scores) {

@@ -2,25 +2,15 @@
 //!
 //! The score is `|g w|`, where `g` is the mean gradient of the loss over images drawn from the
 //! training set. The paper's code uses 300 times as many images as in one round of iterative SNIP.
-//! It swaps prediction and label in the loss, which [`Loss::Reference`] reproduces.
-
-use serde::{Deserialize, Serialize};
+//! It swaps prediction and label in the loss, which
+//! [`Loss::Reference`](crate::pruning::Loss::Reference) reproduces.
 
 use super::{Scores, gradient};
 use crate::graph::Graph;
-use crate::pruning::{PruneError, Source, Weights};
+use crate::pruning::error::PruneError;
+use crate::pruning::source::{SnipOptions, Source};
+use crate::pruning::weights::Weights;
 use crate::random::Random;
-
-pub use gradient::Loss;
-
-/// The options of SNIP.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Options {
-    /// The loss whose gradient is taken.
-    pub loss: Loss,
-    /// The number of images in total; by default that of the paper's code, see [`images`].
-    pub samples: Option<usize>,
-}
 
 /// The rounds of iterative SNIP; also the ratio of the images of SNIP to those of one round.
 pub const ROUNDS: usize = 300;
@@ -37,7 +27,7 @@ fn images_per_round(graph: &Graph) -> usize {
 }
 
 /// Returns the number of images of which SNIP takes gradients, in total.
-pub fn images(graph: &Graph, options: Options) -> usize {
+pub fn images(graph: &Graph, options: SnipOptions) -> usize {
     options.samples.unwrap_or(ROUNDS * images_per_round(graph))
 }
 

@@ -11,9 +11,11 @@
 use super::Scores;
 use super::rounds::Rounds;
 use crate::graph::Graph;
-use crate::pruning::effective::Mode;
+use crate::pruning::compression::Compression;
+use crate::pruning::error::PruneError;
 use crate::pruning::paths::{Semiring, sum_over_paths};
-use crate::pruning::{PruneError, Source};
+use crate::pruning::source::Source;
+use crate::pruning::units::Mode;
 
 /// The number of rounds, as in the paper.
 const ROUNDS: usize = 100;
@@ -51,7 +53,7 @@ impl Semiring for SynapticFlow {
 pub fn scores(
     source: &Source<'_>,
     kernels: &[Vec<f64>],
-    compression: f64,
+    compression: Compression,
 ) -> Result<Scores, PruneError> {
     let tensors = source.graph.prunable();
     let mut rounds = Rounds::new(&tensors, ROUNDS, compression);
@@ -83,7 +85,7 @@ fn set_scores(rounds: &mut Rounds, graph: &Graph, kernels: &[Vec<f64>]) {
 mod tests {
     use super::*;
     use crate::graph::{Operation, Padding, Pooling, Window};
-    use crate::pruning::Connection;
+    use crate::pruning::paths::Connection;
     use crate::random::Random;
 
     /// Returns a residual block with a strided shortcut, pooling with overlapping windows, and a
@@ -157,7 +159,7 @@ mod tests {
         let tiny: Vec<Vec<f64>> = (graph.prunable().iter())
             .map(|tensor| vec![1e-200; tensor.len()])
             .collect();
-        let rejected = scores(&Source::new(&graph), &tiny, 2.0);
+        let rejected = scores(&Source::new(&graph), &tiny, Compression::new(2.0).unwrap());
         assert!(matches!(rejected, Err(PruneError::NoFlow)));
     }
 
@@ -166,7 +168,8 @@ mod tests {
         let graph = network();
         let kernels = crate::pruning::score::random::scores(&graph.prunable(), 3);
         let source = Source::new(&graph);
-        let survivors = |compression| {
+        let survivors = |ratio| {
+            let compression = Compression::new(ratio).unwrap();
             let keys = scores(&source, &kernels, compression).unwrap().concat();
             keys.iter().filter(|&&key| key >= 2.0 * 101.0).count()
         };
@@ -179,7 +182,7 @@ mod tests {
             stop: &stop,
             ..source
         };
-        let rejected = scores(&stopped, &kernels, 4.0);
+        let rejected = scores(&stopped, &kernels, Compression::NONE);
         assert!(matches!(rejected, Err(PruneError::Interrupted)));
     }
 }

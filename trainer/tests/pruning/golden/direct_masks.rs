@@ -10,7 +10,7 @@ use super::bits::of_digits;
 use super::layout::weights;
 use super::*;
 use crate::oracle::PerLayer;
-use crate::samples::bits;
+use crate::samples::{bits, to};
 
 #[derive(Deserialize)]
 struct File {
@@ -86,7 +86,7 @@ impl Scored {
             (&self.lamp, &case.lamp),
         ] {
             let ordering = Ordering::global(&self.tensors, scores.clone()).unwrap();
-            let ours = bits(&ordering.direct(case.compression()).unwrap());
+            let ours = bits(&ordering.direct(to(case.compression())).unwrap());
             assert!(ours == of_digits(theirs), "global at {}", case.sparsity);
             same += ours.len();
         }
@@ -105,7 +105,7 @@ impl Scored {
         let (name, at) = (quota.name(), case.sparsity);
         let scores = self.magnitude.clone();
         let ordering = Ordering::by_quota(&self.tensors, scores, quota, Rounding::HalfToEven);
-        let ours = ordering.unwrap().direct(case.compression());
+        let ours = ordering.unwrap().direct(to(case.compression()));
         let Some(theirs) = theirs else {
             // At sparsity 0, the sparsities of erk miss 0 by a rounding error only.
             let by_rounding = stated.iter().all(|s| (-1e-15..=1.0).contains(s));

@@ -4,13 +4,13 @@ use rarefy_trainer::graph::Graph;
 use rarefy_trainer::pruning::effective::{self, Mode};
 use rarefy_trainer::pruning::ordering::Rounding;
 use rarefy_trainer::pruning::quota::Quota;
-use rarefy_trainer::pruning::search::{Target, prune};
-use rarefy_trainer::pruning::{Ordering, score};
+use rarefy_trainer::pruning::search::prune;
+use rarefy_trainer::pruning::{Ordering, Target, score};
 
 use super::layout::{Layout, network};
 use super::*;
 use crate::oracle::{self, Family, PerLayer, Sharing};
-use crate::samples::bits;
+use crate::samples::{bits, to};
 
 #[derive(Deserialize)]
 struct Case {
@@ -62,7 +62,7 @@ fn check(case: &Case) {
         &graph,
         &ordering,
         Target::Effective,
-        case.target_compression,
+        to(case.target_compression),
         &case.kind,
     );
     let outcome = outcome.unwrap_or_else(|error| panic!("{label}: {error}"));

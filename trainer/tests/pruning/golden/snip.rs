@@ -9,6 +9,7 @@ use rarefy_trainer::random::Random;
 
 use super::layout::{Layout, network};
 use super::*;
+use crate::samples::to;
 
 #[derive(Deserialize)]
 struct File {
@@ -90,7 +91,7 @@ fn check(weight_seed: u64, loss: Loss, case: &Case) {
     }
     let ordering = Ordering::global(&tensors, scores).unwrap();
     for Masked { compression, nnz } in &case.masks {
-        let direct = ordering.direct(*compression).unwrap();
+        let direct = ordering.direct(to(*compression)).unwrap();
         assert_eq!(counts(&direct), *nnz, "{compression}");
     }
 }

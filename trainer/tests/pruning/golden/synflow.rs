@@ -5,7 +5,7 @@ use rarefy_trainer::pruning::{Pruner, Source, Target, Weights};
 use super::bits::base64;
 use super::layout::{Layout, network};
 use super::*;
-use crate::samples::bits;
+use crate::samples::{bits, to};
 
 #[derive(Deserialize)]
 struct Case {
@@ -43,7 +43,11 @@ fn check(case: &Case) {
         ..Source::new(&graph)
     };
     let synflow = Pruner::by_name("synflow").unwrap();
-    let to = |target| synflow.prune(&source, target, case.compression).unwrap();
+    let to = |target| {
+        synflow
+            .prune(&source, target, to(case.compression))
+            .unwrap()
+    };
 
     let direct = to(Target::Direct);
     assert_eq!(counts(&direct.outcome.direct), case.nnz_direct, "{label}");

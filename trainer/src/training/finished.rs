@@ -1,0 +1,70 @@
+//! The end of a run: its figures, and the checksums that bind its files together.
+
+use super::error::{Remedy, TrainError};
+use super::folder::RunFolder;
+use super::layout::{CHECKPOINT, FIGURES, FILES, NEEDED, RESULT};
+use super::recipe::Recipe;
+use super::report::TrainReport;
+use super::sums::{Difference, SUMS, Sums};
+use crate::artifact;
+
+impl RunFolder {
+    /// Returns the figures of the run of `recipe`, if it is finished.
+    ///
+    /// # Errors
+    /// Returns an error if the figures cannot be read or belong to another run, or if a file has
+    /// changed since the run finished.
+    pub fn result(&self, recipe: &Recipe) -> Result<Option<TrainReport>, TrainError> {
+        let path = self.file(RESULT);
+        if !path.exists() {
+            return Ok(None);
+        }
+        let report: TrainReport = serde_json::from_slice(&artifact::read(&path)?).map_err(|e| {
+            let reason = format!("holds a result.json that cannot be read ({e})");
+            self.unusable_folder(reason, Remedy::Repeat)
+        })?;
+        self.check_sums()?;
+        let found = (&report.arch, &report.dataset, &report.pruner, report.seed);
+        if found != (&recipe.arch, &recipe.data, &recipe.pruner, recipe.seed) {
+            let reason = "holds the result.json of another run than its run.toml";
+            return Err(self.unusable_folder(reason, Remedy::Repeat));
+        }
+        // The folder can have been moved.
+        let run = self.path().display().to_string();
+        Ok(Some(TrainReport { run, ..report }))
+    }
+
+    /// Checks that the files of the finished run have not changed.
+    fn check_sums(&self) -> Result<(), TrainError> {
+        let text = artifact::read(&self.file(SUMS))?;
+        let Some(sums) = str::from_utf8(&text).ok().and_then(Sums::parse) else {
+            return Err(self.changed(SUMS));
+        };
+        match sums.difference(self.path(), &NEEDED)? {
+            None => Ok(()),
+            Some(Difference::Changed(name)) => Err(self.changed(&name)),
+            Some(Difference::Missing(name)) => {
+                let reason = format!("lacks {name}, which its run ended with");
+                Err(self.unusable_folder(reason, Remedy::RestoreOrRepeat))
+            }
+            Some(Difference::Unknown(_)) => Err(self.changed(SUMS)),
+        }
+    }
+
+    /// Writes the checksums and then the figures, which mark the run as finished.
+    ///
+    /// # Errors
+    /// Returns an error if a file cannot be written.
+    pub fn finish(&self, report: &TrainReport) -> Result<(), TrainError> {
+        let text = serde_json::to_string_pretty(report).expect("a report is plain values") + "\n";
+        // Without those that are written now, removed at the end, or written afterwards.
+        let kept = FILES
+            .iter()
+            .filter(|&&name| ![FIGURES, RESULT, SUMS, CHECKPOINT].contains(&name));
+        let mut sums = Sums::of(self.path(), &kept.copied().collect::<Vec<_>>())?;
+        sums.insert(RESULT, text.as_bytes());
+        artifact::write(&self.file(SUMS), sums.text().as_bytes())?;
+        artifact::write(&self.file(RESULT), text.as_bytes())?;
+        self.remove(CHECKPOINT)
+    }
+}

@@ -1,0 +1,103 @@
+//! The files of a run folder.
+//!
+//! | file | contents |
+//! |---|---|
+//! | `run.toml` | the recipe: everything needed to repeat the run |
+//! | `arch.toml` | a copy of the architecture's file, unless it is a predefined one |
+//! | `metrics.csv` | one line per epoch |
+//! | `checkpoint.safetensors` | weights and velocities after the last epoch (removed at the end) |
+//! | `dense.safetensors` | the dense network, if the pruner trains one |
+//! | `masks-direct.safetensors` | the connections that the pruner keeps |
+//! | `masks.safetensors` | the trained connections: the effective ones, or all if none is pruned |
+//! | `weights.safetensors` | the trained weights with the statistics they are deployed with |
+//! | `SHA256SUMS` | the SHA-256 of each file of a finished run |
+//! | `result.json` | the figures; written last, so a run that has them is finished |
+//! | `run.lock` | there while a process uses the folder, see [`super::lock`] |
+
+use std::fs;
+use std::path::Path;
+
+use super::lock::LOCK;
+use super::metrics::METRICS;
+use super::sums::SUMS;
+use crate::artifact::{self, FileError};
+
+/// The figures of a quickstart, stored beside its run.
+pub const FIGURES: &str = "quickstart.json";
+
+/// The recipe.
+pub(super) const RECIPE: &str = "run.toml";
+
+/// The copy of the architecture's file.
+pub(super) const ARCHITECTURE: &str = "arch.toml";
+
+/// The figures.
+pub(super) const RESULT: &str = "result.json";
+
+/// The state of an interrupted run.
+pub(super) const CHECKPOINT: &str = "checkpoint.safetensors";
+
+/// The dense network.
+pub const DENSE: &str = "dense.safetensors";
+
+/// The connections that the pruner keeps.
+pub const MASKS_DIRECT: &str = "masks-direct.safetensors";
+
+/// The connections that are trained.
+pub const MASKS: &str = "masks.safetensors";
+
+/// The trained weights.
+pub const WEIGHTS: &str = "weights.safetensors";
+
+/// All files of a run, in the order in which they are removed: a folder without figures holds an
+/// unfinished run, and one without a recipe holds no run.
+pub(super) const FILES: [&str; 11] = [
+    FIGURES,
+    RESULT,
+    SUMS,
+    CHECKPOINT,
+    METRICS,
+    WEIGHTS,
+    MASKS,
+    MASKS_DIRECT,
+    DENSE,
+    ARCHITECTURE,
+    RECIPE,
+];
+
+/// The files that every finished run has.
+pub(super) const NEEDED: [&str; 5] = [RECIPE, MASKS_DIRECT, MASKS, WEIGHTS, RESULT];
+
+/// The content of a folder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Content {
+    /// No files, or only the lock and temporary files of a process that was killed.
+    Nothing,
+    /// A run.
+    Run,
+    /// Other files.
+    Foreign,
+}
+
+/// Returns what `folder` holds.
+///
+/// # Errors
+/// Returns an error if it cannot be read.
+pub(super) fn content(folder: &Path) -> Result<Content, FileError> {
+    let failed = |e| FileError::new("open the run folder", folder, e);
+    let entries = match fs::read_dir(folder) {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Content::Nothing),
+        entries => entries.map_err(failed)?,
+    };
+    let mut content = Content::Nothing;
+    for entry in entries {
+        let name = entry.map_err(failed)?.file_name();
+        if name == RECIPE {
+            return Ok(Content::Run);
+        }
+        if name != LOCK && !artifact::is_temporary(&name) {
+            content = Content::Foreign;
+        }
+    }
+    Ok(content)
+}

@@ -1,0 +1,122 @@
+//! Checks before a run, so that impossible requests fail before hours of training.
+
+use std::path::Path;
+use std::sync::atomic::AtomicBool;
+
+use candle_core::Device;
+
+use super::error::TrainError;
+use super::folder::RunFolder;
+use super::recipe::{DeviceKind, Recipe};
+use crate::data::Dataset;
+use crate::graph::Graph;
+use crate::memory;
+use crate::pruning::hundredths::shown;
+use crate::pruning::{Pruner, Source, Weights};
+
+/// Compressions below this are reached by every pruner, so no estimate is needed.
+const EASY: f64 = 4.0;
+
+/// The share of the estimated reach from which a compression is in doubt.
+const NEAR: f64 = 0.25;
+
+/// Checks that `recipe` fits the architecture `graph`, the data, the machine and the device, and
+/// that its compression can be possible.
+///
+/// # Errors
+/// Returns an error that names what does not fit.
+pub(super) fn check(
+    recipe: &Recipe,
+    graph: &Graph,
+    pruner: &Pruner,
+    data: &Dataset,
+    device: &Device,
+) -> Result<(), TrainError> {
+    recipe.check(graph, data)?;
+    memory::require(
+        least_memory(graph, recipe.batch),
+        &format!("training {}", graph.name()),
+    )?;
+    pruner.check(graph, recipe.target, recipe.compression)?;
+    if recipe.trains_dense(pruner) {
+        pruner.check_path(graph, recipe.target, recipe.compression)?;
+    }
+    if recipe.device != DeviceKind::of(device) {
+        return Err(TrainError::Mismatch(format!(
+            "the recipe is for {:?}, not {:?}",
+            recipe.device,
+            DeviceKind::of(device)
+        )));
+    }
+    Ok(())
+}
+
+/// Returns a warning if `pruner`, which ranks weights that are yet to be trained, may not reach
+/// the compression: if it hardly reaches it with the initial weights.
+///
+/// # Errors
+/// Returns an error if pruning fails or `stop` is set.
+pub(super) fn doubt(
+    pruner: &Pruner,
+    recipe: &Recipe,
+    graph: &Graph,
+    device: &Device,
+    stop: &AtomicBool,
+) -> Result<Option<String>, TrainError> {
+    let Recipe { seed, target, .. } = *recipe;
+    let compression = recipe.compression.get();
+    if compression < EASY {
+        return Ok(None);
+    }
+    let untrained = Weights::initial(graph, seed);
+    let source = Source {
+        trained: Some(&untrained),
+        device,
+        seed,
+        stop,
+        ..Source::new(graph)
+    };
+    let reach = pruner.reach(&source, target)?.unwrap_or(1.0);
+    Ok((compression > NEAR * reach).then(|| {
+        format!(
+            "the highest compression of {} is known only after dense training (with untrained weights, {} compression {}); if {} is beyond it, this run ends then",
+            pruner.name(),
+            target.name(),
+            shown((100.0 * reach).floor() / 100.0),
+            shown(compression)
+        )
+    }))
+}
+
+/// Checks that replacing the run in `folder` deletes no file that the new run reads.
+///
+/// # Errors
+/// Returns an error that names the file.
+pub(super) fn check_inputs_survive(recipe: &Recipe, folder: &Path) -> Result<(), TrainError> {
+    let weights = recipe.weights.as_ref().map(Path::new);
+    for file in [weights, recipe.arch_file.as_deref()].into_iter().flatten() {
+        let Ok(real) = file.canonicalize() else {
+            continue;
+        };
+        if RunFolder::owns(&real) && real.parent() == folder.canonicalize().ok().as_deref() {
+            return Err(TrainError::ReplacesInput {
+                path: file.display().to_string(),
+            });
+        }
+    }
+    Ok(())
+}
+
+/// Returns a lower bound of the memory, in bytes, that training `graph` in batches of `batch`
+/// images needs.
+///
+/// Each weight has a value, gradient, velocity, initial value, trained value and rank of 4 bytes
+/// each; each unit has a value and a gradient per image.
+fn least_memory(graph: &Graph, batch: usize) -> usize {
+    let units = graph
+        .nodes()
+        .iter()
+        .map(|node| node.shape.iter().product::<usize>());
+    let units: usize = units.sum();
+    24 * graph.total() + units.saturating_mul(8 * batch)
+}

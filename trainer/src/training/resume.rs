@@ -1,0 +1,105 @@
+//! The state of an unfinished run in its folder: the checkpoint and the metrics.
+
+use super::checkpoint::{Checkpoint, Expected};
+use super::error::{Remedy, TrainError};
+use super::folder::RunFolder;
+use super::layout::{ARCHITECTURE, CHECKPOINT, DENSE, MASKS, MASKS_DIRECT, RECIPE};
+use super::metrics::{self, METRICS, Metrics};
+use super::sums::{Difference, Sums};
+
+impl RunFolder {
+    /// Saves the state of the run.
+    ///
+    /// # Errors
+    /// Returns an error if the file cannot be written.
+    pub fn save_checkpoint(&self, checkpoint: &Checkpoint) -> Result<(), TrainError> {
+        Ok(checkpoint.save(&self.file(CHECKPOINT))?)
+    }
+
+    /// Removes the checkpoint, if there is one.
+    ///
+    /// # Errors
+    /// Returns an error if the system fails to remove it.
+    pub fn remove_checkpoint(&self) -> Result<(), TrainError> {
+        self.remove(CHECKPOINT)
+    }
+
+    /// Returns the checksums of the files made before the phase called `phase`, which its
+    /// checkpoints name.
+    ///
+    /// # Errors
+    /// Returns an error if a file cannot be read.
+    pub fn before(&self, phase: &str) -> Result<Sums, TrainError> {
+        let masks = [RECIPE, ARCHITECTURE, DENSE, MASKS_DIRECT, MASKS];
+        let names = if phase == "pruned" {
+            &masks[..]
+        } else {
+            &masks[..2]
+        };
+        Ok(Sums::of(self.path(), names)?)
+    }
+
+    /// Returns the state of the run, if it was interrupted.
+    ///
+    /// # Errors
+    /// Returns an error if the checkpoint does not match `expected`, if a file that it names is
+    /// missing or has changed, or if the metrics lack an epoch.
+    pub fn checkpoint(&self, expected: &Expected<'_>) -> Result<Option<Checkpoint>, TrainError> {
+        let path = self.file(CHECKPOINT);
+        if !path.exists() {
+            return Ok(None);
+        }
+        let checkpoint = Checkpoint::load(&path, expected).map_err(|e| self.unusable(&e))?;
+        let mut needed = vec![RECIPE];
+        if checkpoint.phase == "pruned" {
+            needed.extend([MASKS_DIRECT, MASKS]);
+            needed.extend(expected.phases.contains(&"dense").then_some(DENSE));
+        }
+        match checkpoint.files.difference(self.path(), &needed)? {
+            None => {}
+            Some(Difference::Changed(name)) => {
+                return Err(self.unusable(&format!("{name} has changed since it was saved")));
+            }
+            Some(Difference::Missing(name)) => {
+                return Err(self.unusable(&format!("{name} is missing")));
+            }
+            Some(Difference::Unknown(name)) => {
+                return Err(self.unusable(&format!("it has no checksum of {name}")));
+            }
+        }
+        self.check_metrics(&checkpoint, expected)?;
+        Ok(Some(checkpoint))
+    }
+
+    /// Returns the error for a checkpoint that cannot be used for `reason`.
+    pub fn unusable(&self, reason: &str) -> TrainError {
+        let reason = format!("holds a {CHECKPOINT} from which the run cannot resume ({reason})");
+        self.unusable_folder(reason, Remedy::Repeat)
+    }
+
+    /// Checks that `metrics.csv` has the lines of all epochs up to `checkpoint`.
+    fn check_metrics(
+        &self,
+        checkpoint: &Checkpoint,
+        expected: &Expected<'_>,
+    ) -> Result<(), TrainError> {
+        let is_before = |phase: &&str| *phase != checkpoint.phase;
+        let before = expected.phases.iter().copied().take_while(is_before);
+        let before = before.map(|phase| (phase, expected.epochs));
+        let now = (checkpoint.phase.as_str(), checkpoint.epochs);
+        match metrics::missing(&self.file(METRICS), before.chain([now]))? {
+            Some((phase, epoch)) => Err(self.unusable(&format!(
+                "{METRICS} lacks the line of epoch {epoch} of the {phase} phase"
+            ))),
+            None => Ok(()),
+        }
+    }
+
+    /// Appends a line to `metrics.csv`, after dropping the lines of epochs that are repeated.
+    ///
+    /// # Errors
+    /// Returns an error if the file cannot be read or written.
+    pub fn add_metrics(&self, row: &Metrics) -> Result<(), TrainError> {
+        Ok(row.add_to(&self.file(METRICS))?)
+    }
+}
