@@ -11,7 +11,7 @@ use super::console::Console;
 use super::next::{Line, quoted};
 use super::table::{percent, table, text, thousands};
 use super::{measure, train};
-use crate::artifact;
+use crate::atomic;
 use crate::deploy::container;
 use crate::deploy::export::{FinishedRun, Options};
 use crate::deploy::report::ModelReport;
@@ -148,7 +148,7 @@ pub(super) fn run(arguments: Arguments, console: &Console) -> Result<()> {
         boards: measured,
         model: exported.model,
     };
-    artifact::write(
+    atomic::write(
         &out.join(FIGURES),
         serde_json::to_string_pretty(&report)?.as_bytes(),
     )?;

@@ -2,7 +2,7 @@
 
 use super::Pruner;
 use super::quota::Quota;
-use crate::artifact::FileError;
+use crate::atomic::FileError;
 use crate::names;
 
 /// A refusal to prune; every message names the option or tensor at fault and what to do.

@@ -1,6 +1,6 @@
 //! Why training stopped.
 
-use crate::artifact::FileError;
+use crate::atomic::FileError;
 use crate::graph::ArchitectureError;
 use crate::memory::OutOfMemory;
 use crate::network::state::StateError;

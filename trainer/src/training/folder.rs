@@ -25,7 +25,7 @@ use super::lock::{LOCK, Lock};
 use super::metrics::{self, METRICS};
 use super::sums::{Difference, SUMS, Sums};
 use super::{Recipe, TrainError};
-use crate::artifact::{self, FileError};
+use crate::atomic::{self, FileError};
 use crate::graph::{self, Graph};
 
 pub use super::metrics::Metrics;
@@ -109,7 +109,7 @@ impl RunFolder {
         // First without a lock: nothing is written into a stranger's folder.
         check_own(path)?;
         let is_new = !path.exists();
-        artifact::create_folder(path)?;
+        atomic::create_folder(path)?;
         let lock = Lock::alone(path)?.ok_or_else(|| in_use(path))?;
         let folder = Self {
             path: path.to_path_buf(),
@@ -126,7 +126,7 @@ impl RunFolder {
             let text = format!(
                 "# What this run was made with: `rarefy train` with these options repeats it.\n{text}"
             );
-            artifact::write(&folder.file(RECIPE), text.as_bytes())?;
+            atomic::write(&folder.file(RECIPE), text.as_bytes())?;
         }
         folder.remove_leftovers();
         Ok(folder)
@@ -185,7 +185,7 @@ impl RunFolder {
     pub fn keep_architecture(&self, file: &Path, graph: &Graph) -> Result<(), TrainError> {
         let copy = self.file(ARCHITECTURE);
         if !copy.exists() {
-            artifact::write(&copy, &artifact::read(file)?)?;
+            atomic::write(&copy, &atomic::read(file)?)?;
         } else if graph::load(&copy.to_string_lossy())? != *graph {
             return Err(self.changed(ARCHITECTURE));
         }
@@ -238,7 +238,7 @@ impl RunFolder {
     fn clear(&self) -> Result<(), TrainError> {
         let mut names = FILES.iter().filter(|&&name| name != RECIPE);
         names.try_for_each(|name| self.remove(name))?;
-        artifact::sync_folder(&self.path);
+        atomic::sync_folder(&self.path);
         Ok(())
     }
 
@@ -266,7 +266,7 @@ impl RunFolder {
 
     /// Removes what processes that were killed left half-written.
     fn remove_leftovers(&self) {
-        artifact::remove_all_leftovers(&self.path);
+        atomic::remove_all_leftovers(&self.path);
     }
 
     /// The refusal of this folder for `reason`.
@@ -297,7 +297,7 @@ impl RunFolder {
 
     /// Reads `run.toml`.
     fn recipe(&self) -> Result<Recipe, TrainError> {
-        let text = String::from_utf8_lossy(&artifact::read(&self.file(RECIPE))?).into_owned();
+        let text = String::from_utf8_lossy(&atomic::read(&self.file(RECIPE))?).into_owned();
         let recipe: Recipe = toml::from_str(&text).map_err(|e| {
             let reason = e.message().replace('\n', " ");
             self.refuse(format!(
@@ -321,7 +321,7 @@ impl RunFolder {
         if !path.exists() {
             return Ok(None);
         }
-        let report: TrainReport = serde_json::from_slice(&artifact::read(&path)?).map_err(|e| {
+        let report: TrainReport = serde_json::from_slice(&atomic::read(&path)?).map_err(|e| {
             self.refuse(format!(
                 "holds a result.json that cannot be read ({e}): repeat the run with --force"
             ))
@@ -340,7 +340,7 @@ impl RunFolder {
 
     /// Checks that the files of the finished run here are those it ended with.
     fn check_sums(&self) -> Result<(), TrainError> {
-        let text = artifact::read(&self.file(SUMS))?;
+        let text = atomic::read(&self.file(SUMS))?;
         let Some(sums) = str::from_utf8(&text).ok().and_then(Sums::parse) else {
             return Err(self.changed(SUMS));
         };
@@ -366,8 +366,8 @@ impl RunFolder {
         });
         let mut sums = Sums::of(&self.path, &kept.copied().collect::<Vec<_>>())?;
         sums.insert(RESULT, text.as_bytes());
-        artifact::write(&self.file(SUMS), sums.text().as_bytes())?;
-        artifact::write(&self.file(RESULT), text.as_bytes())?;
+        atomic::write(&self.file(SUMS), sums.text().as_bytes())?;
+        atomic::write(&self.file(RESULT), text.as_bytes())?;
         self.remove(CHECKPOINT)
     }
 
@@ -508,7 +508,7 @@ fn content(folder: &Path) -> Result<Content, FileError> {
         if name == RECIPE {
             return Ok(Content::Run);
         }
-        if name != LOCK && !artifact::is_temporary(&name) {
+        if name != LOCK && !atomic::is_temporary(&name) {
             content = Content::Strangers;
         }
     }
