@@ -231,7 +231,7 @@ fn the_head_of_the_code_describes_the_network() {
     let source = rust(&network, "digits.rfy", 0x00c0_ffee).expect("it fits");
     for line in [
         "//! A neural network as code: 784 bytes in, 10 logits out.",
-        "//! Written by `rarefy export --emit rust`, from the network in `digits.rfy` (checksum 00c0ffee):",
+        "//! Written by `rarefy export --emit rust` from the network in `digits.rfy` (checksum 00c0ffee):",
         "//!     1  dense        1 x 28 x 28             10     7840",
         "pub const INPUTS: usize = 784;",
     ] {

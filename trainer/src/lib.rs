@@ -29,7 +29,7 @@
 //! - `cuda`: training on an NVIDIA GPU.
 #![forbid(unsafe_code)]
 
-pub mod artifact;
+pub mod atomic;
 #[cfg(feature = "cli")]
 pub mod cli;
 pub mod data;

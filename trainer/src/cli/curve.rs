@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::console::Console;
 use super::next::{Next, Why};
 use super::source;
-use crate::artifact;
+use crate::atomic;
 use crate::graph::Graph;
 use crate::plot::curves;
 use crate::pruning::curve::{self, Curve, Point};
@@ -61,8 +61,8 @@ pub(super) fn draw(
             folder.display()
         ));
     }
-    artifact::write(picture, svg.as_bytes())?;
-    artifact::write(&numbers, curve::csv(&lines).as_bytes())?;
+    atomic::write(picture, svg.as_bytes())?;
+    atomic::write(&numbers, curve::csv(&lines).as_bytes())?;
     let report = Report {
         arch: graph.name().into(),
         mode,

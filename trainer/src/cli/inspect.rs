@@ -11,7 +11,7 @@ use super::model::ModelFile;
 use super::next::{Line, Next, Why};
 use super::output;
 use super::table::{percent, table, text};
-use crate::artifact;
+use crate::atomic;
 use crate::deploy::companion::{self, Companion};
 use crate::deploy::costs::Core;
 use crate::deploy::report::{self, LayerReport, ModelReport};
@@ -83,7 +83,7 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
     }
     if let Some(picture) = &arguments.svg {
         let svg = bytes::svg(&model).map_err(|reason| anyhow!(reason))?;
-        artifact::write(picture, svg.as_bytes())?;
+        atomic::write(picture, svg.as_bytes())?;
     }
     let svg = arguments
         .svg

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, anyhow};
 
 use super::usage;
-use crate::artifact;
+use crate::atomic;
 use crate::data::catalogue::{Places, Published};
 use crate::data::folder::ROLES;
 use crate::training::folder::RunFolder;
@@ -60,7 +60,7 @@ pub(super) fn check_unnamed(
     is_ours: impl FnOnce(&[u8]) -> bool,
     advice: &str,
 ) -> Result<()> {
-    if output.symlink_metadata().is_err() || artifact::read(output).is_ok_and(|it| is_ours(&it)) {
+    if output.symlink_metadata().is_err() || atomic::read(output).is_ok_and(|it| is_ours(&it)) {
         return Ok(());
     }
     Err(anyhow!(

@@ -12,7 +12,7 @@ use super::console::Console;
 use super::next::{Line, quoted};
 use super::table::{percent, table, text};
 use super::{hints, measure, train};
-use crate::artifact;
+use crate::atomic;
 use crate::data::Dataset;
 use crate::deploy::container;
 use crate::deploy::export::{ExportReport, FinishedRun, Options};
@@ -142,7 +142,7 @@ pub(super) fn run(arguments: Arguments, console: &Console) -> Result<()> {
     let bytes = container::read(&path)?;
     let boards = measure_all(&boards, &bytes, &data, console)?;
     let report = Report::new(trained, exported, boards);
-    artifact::write(
+    atomic::write(
         &out.join(FIGURES),
         serde_json::to_string_pretty(&report)?.as_bytes(),
     )?;

@@ -11,7 +11,7 @@ use std::path::Path;
 use sha2::{Digest, Sha256};
 
 use super::gzip::Members;
-use crate::artifact::{FileError, ordinary_length};
+use crate::atomic::{FileError, ordinary_length};
 use crate::digest::hexadecimal;
 
 /// The magic number of gzip (RFC 1952).

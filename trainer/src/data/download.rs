@@ -17,7 +17,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::partial;
-use crate::artifact::FileError;
+use crate::atomic::FileError;
 
 /// Timeout for resolving a name, for connecting, and for each read.
 const TIMEOUT: Duration = Duration::from_secs(20);

@@ -17,7 +17,7 @@ use super::content;
 use super::download::{self, DownloadError, Downloaded, MinimumRate};
 use super::folder::ROLES;
 use super::published::{Published, PublishedFile};
-use crate::artifact::{self, FileError};
+use crate::atomic::{self, FileError};
 
 /// Attempts per mirror, as long as each receives something.
 const ROUNDS: usize = 4;
@@ -139,7 +139,7 @@ pub fn fetch(
     progress: &mut dyn FnMut(&Progress<'_>),
     stop: &AtomicBool,
 ) -> Result<Fetched, FetchError> {
-    artifact::create_folder(folder)?;
+    atomic::create_folder(folder)?;
     let _lock = FolderLock::acquire(folder)?;
     let mirrors: Vec<&str> = mirrors
         .iter()

@@ -17,7 +17,7 @@ use std::path::Path;
 use sha2::{Digest, Sha256};
 
 use super::content::{self, Content};
-use crate::artifact::FileError;
+use crate::atomic::FileError;
 use crate::digest::hexadecimal;
 
 const IMAGES_MAGIC: u32 = 0x0000_0803;

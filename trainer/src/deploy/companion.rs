@@ -16,7 +16,7 @@ use super::DeployError;
 use super::activity::Activity;
 use super::costs::Core;
 use super::report::LayerOrigin;
-use crate::artifact;
+use crate::atomic;
 use crate::data::{Dataset, catalogue};
 use crate::digest::sha256;
 use crate::training::Recipe;
@@ -131,7 +131,7 @@ impl Companion {
                 "{shown} is too large for a companion: {size} bytes"
             ));
         }
-        let text = match artifact::read(&path) {
+        let text = match atomic::read(&path) {
             Ok(text) => text,
             Err(error) => return Found::Ignored(error.to_string()),
         };
@@ -216,7 +216,7 @@ impl Companion {
         check_free(model)?;
         let mut text = serde_json::to_vec(self).expect("a companion serializes");
         text.push(b'\n');
-        Ok(artifact::write(&path(model), &text)?)
+        Ok(atomic::write(&path(model), &text)?)
     }
 }
 
@@ -241,7 +241,7 @@ pub fn check_free(model: &Path) -> Result<(), DeployError> {
     };
     match fs::metadata(&path) {
         Err(_) => Ok(()),
-        Ok(found) if found.is_file() && artifact::read(&path).is_ok_and(is_ours) => Ok(()),
+        Ok(found) if found.is_file() && atomic::read(&path).is_ok_and(is_ours) => Ok(()),
         Ok(_) => Err(DeployError::InTheWay {
             path: path.display().to_string(),
         }),

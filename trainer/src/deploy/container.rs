@@ -8,7 +8,7 @@ use rarefy_format::{
 };
 
 use super::{DeployError, Network};
-use crate::artifact;
+use crate::atomic;
 
 /// The maximum size of a container: full blocks, each preceded by its padding.
 const MOST_BYTES: usize = HEADER_BYTES + MAX_LAYERS * (RECORD_BYTES + 3 + MAX_BLOCK_BYTES);
@@ -33,7 +33,7 @@ pub fn write(spec: &NetworkSpec, network: &Network) -> Result<AlignedBytes, Depl
 /// # Errors
 /// Returns an error if the file cannot be read or is longer than any container.
 pub fn read(path: &Path) -> Result<AlignedBytes, DeployError> {
-    let bytes = artifact::read_at_most(path, MOST_BYTES as u64, "a container")?;
+    let bytes = atomic::read_at_most(path, MOST_BYTES as u64, "a container")?;
     Ok(AlignedBytes::copy_from(&bytes))
 }
 

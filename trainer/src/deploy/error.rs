@@ -1,7 +1,7 @@
 //! Errors of deployment.
 
 use super::network::name_in_architecture;
-use crate::artifact::FileError;
+use crate::atomic::FileError;
 use crate::network::state::StateError;
 use crate::pruning::PruneError;
 use crate::training::TrainError;

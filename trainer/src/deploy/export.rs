@@ -18,7 +18,7 @@ use super::{
     DeployError, Network, absorb, container, decouple, emit, evaluate, fold, limits, order, pairs,
     strip,
 };
-use crate::artifact;
+use crate::atomic;
 use crate::data::{Dataset, Split};
 use crate::graph::{Graph, Operation};
 use crate::network::state::StateError;
@@ -209,7 +209,7 @@ impl FinishedRun {
         let model = container::parse(&bytes, path)?;
         let (run, target) = ((&self.recipe, data), (board, options.core));
         let companion = Companion::new(&model, run, target, &activity, &report);
-        artifact::write(path, &bytes)?;
+        atomic::write(path, &bytes)?;
         companion.write(path)?;
         Ok(report)
     }
@@ -241,7 +241,7 @@ impl FinishedRun {
         } = self.prepare(data, &options, path)?;
         let checksum = rarefy_format::container_checksum(&bytes);
         let source = emit::rust(&spec, &self.report.run, checksum).map_err(DeployError::Emit)?;
-        artifact::write(path, source.as_bytes())?;
+        atomic::write(path, source.as_bytes())?;
         Ok(Code {
             source,
             container: bytes,

@@ -10,7 +10,7 @@ use std::path::{self, Path, PathBuf};
 
 use serde::Deserialize;
 
-use crate::artifact::FileError;
+use crate::atomic::FileError;
 use crate::names;
 
 /// A region of a board's address space.

@@ -12,7 +12,7 @@ use std::time::SystemTime;
 
 use sha2::{Digest, Sha256};
 
-use crate::artifact;
+use crate::atomic;
 use crate::digest::hexadecimal;
 
 /// Capacity in programs: more than one command builds (boards times networks).
@@ -54,8 +54,8 @@ impl Entry {
 
     /// Stores `program`. A failure is ignored: the program is then built again.
     pub(super) fn put(&self, program: &[u8]) {
-        let stored = artifact::create_folder(&self.folder)
-            .and_then(|()| artifact::write(&self.folder.join(&self.key), program));
+        let stored = atomic::create_folder(&self.folder)
+            .and_then(|()| atomic::write(&self.folder.join(&self.key), program));
         if stored.is_ok() {
             delete_oldest(&self.folder);
         }

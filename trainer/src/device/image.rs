@@ -18,7 +18,7 @@ use super::cache::Entry;
 use super::machine::Machine;
 use super::process::{self, End, Flow, Limits};
 use super::toolchain::{Toolchain, ToolchainError};
-use crate::artifact::{self, FileError};
+use crate::atomic::{self, FileError};
 
 /// A program of the firmware.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -112,7 +112,7 @@ impl Builder<'_> {
             None => plan.board.firmware.join(toolchain.target_folder()),
         };
         let work = target_folder.join("rarefy");
-        artifact::create_folder(&work)?;
+        atomic::create_folder(&work)?;
         let cached = cache_entry(&work, &toolchain, &plan);
         if let Some(program) = cached.as_ref().and_then(Entry::get) {
             return Image::new(&plan, program);
@@ -135,7 +135,7 @@ impl Builder<'_> {
             .join(&plan.board.target)
             .join("release")
             .join(plan.role.program());
-        let program = artifact::read(&built)?;
+        let program = atomic::read(&built)?;
         drop(lock);
         if let Some(entry) = cached {
             entry.put(&program);
@@ -154,7 +154,7 @@ impl Builder<'_> {
         .map_err(|e| FileError::new("start", &cargo, e))?;
         let output = String::from_utf8_lossy(&output);
         let log = work.join(format!("{}.log", board.name));
-        artifact::write(&log, output.as_bytes())?;
+        atomic::write(&log, output.as_bytes())?;
         let board = board.name.clone();
         match end {
             End::Exit(status) if status.success() => Ok(()),
@@ -194,7 +194,7 @@ impl Image {
             .map_err(|e| FileError::new("create a folder in", &std::env::temp_dir(), e))?;
         let name = format!("{}-{}", plan.role.program(), plan.board.name);
         let path = folder.path().join(name);
-        artifact::write(&path, &bytes)?;
+        atomic::write(&path, &bytes)?;
         Ok(Self {
             path,
             bytes,
@@ -285,7 +285,7 @@ fn update(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
     if fs::read(path).is_ok_and(|old| old == bytes) {
         return Ok(());
     }
-    artifact::write(path, bytes)
+    atomic::write(path, bytes)
 }
 
 /// Returns the bytes by which static data exceeds RAM, if the linker reports that.

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 
-use crate::artifact::{self, FileError};
+use crate::atomic::{self, FileError};
 use crate::tensors;
 
 /// A row-major array of f32.
@@ -82,7 +82,7 @@ impl State {
             .collect();
         let notes = (!notes.is_empty()).then_some(notes);
         let file = safetensors::serialize(views, notes).expect("names and shapes are valid");
-        artifact::write(path, &file)
+        atomic::write(path, &file)
     }
 
     /// Reads all arrays and the metadata of a safetensors file.
@@ -95,7 +95,7 @@ impl State {
             path: path.display().to_string(),
             reason,
         };
-        let bytes = artifact::read(path)?;
+        let bytes = atomic::read(path)?;
         let file = tensors::parse(&bytes).map_err(refuse)?;
         let (_, metadata) = SafeTensors::read_metadata(&bytes).map_err(|e| {
             refuse(format!(

@@ -2,7 +2,7 @@
 
 use super::compression::{InvalidCompression, Target};
 use super::hundredths::{down, shown, up};
-use crate::artifact::FileError;
+use crate::atomic::FileError;
 use crate::names;
 
 /// Why pruning failed. Each message names what is at fault and what to do.

@@ -8,7 +8,7 @@ use safetensors::tensor::{Dtype, TensorView};
 use super::error::PruneError;
 use super::floats;
 use super::paths::Connection;
-use crate::artifact;
+use crate::atomic;
 use crate::graph::{Graph, Prunable};
 
 /// The mask of one tensor: which of its weights are kept.
@@ -123,7 +123,7 @@ impl Masks {
             (mask.name.as_str(), view.expect("one byte per weight"))
         });
         let file = safetensors::serialize(views, None).expect("masks have plain names and shapes");
-        artifact::write(path, &file)?;
+        atomic::write(path, &file)?;
         Ok(())
     }
 
@@ -140,7 +140,7 @@ impl Masks {
             path: path.display().to_string(),
             reason,
         };
-        let bytes = artifact::read(path)?;
+        let bytes = atomic::read(path)?;
         let file = crate::tensors::parse(&bytes).map_err(reject)?;
         let mut found: BTreeMap<String, TensorView<'_>> = file.tensors().into_iter().collect();
         let tensors = graph.prunable();

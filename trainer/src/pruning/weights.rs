@@ -19,7 +19,7 @@ use safetensors::tensor::{Dtype, TensorView};
 
 use super::error::PruneError;
 use super::floats;
-use crate::artifact;
+use crate::atomic;
 use crate::graph::{Graph, Operation, Prunable};
 use crate::network::{Network, State, initial};
 use crate::tensors;
@@ -94,7 +94,7 @@ impl Weights {
             path: path.display().to_string(),
             reason,
         };
-        let bytes = artifact::read(path)?;
+        let bytes = atomic::read(path)?;
         let file = tensors::parse(&bytes).map_err(reject)?;
         let file = WeightsFile { graph, file };
         file.read().map_err(reject)

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use super::sums::Sums;
-use crate::artifact::FileError;
+use crate::atomic::FileError;
 use crate::network::State;
 use crate::network::state::Array;
 use crate::pruning::Masks;

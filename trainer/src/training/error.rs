@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::artifact::FileError;
+use crate::atomic::FileError;
 use crate::graph::ArchitectureError;
 use crate::memory::OutOfMemory;
 use crate::network::state::StateError;

@@ -6,7 +6,7 @@ use super::layout::{CHECKPOINT, FIGURES, FILES, NEEDED, RESULT};
 use super::recipe::Recipe;
 use super::report::TrainReport;
 use super::sums::{Difference, SUMS, Sums};
-use crate::artifact;
+use crate::atomic;
 
 impl RunFolder {
     /// Returns the figures of the run of `recipe`, if it is finished.
@@ -19,7 +19,7 @@ impl RunFolder {
         if !path.exists() {
             return Ok(None);
         }
-        let report: TrainReport = serde_json::from_slice(&artifact::read(&path)?).map_err(|e| {
+        let report: TrainReport = serde_json::from_slice(&atomic::read(&path)?).map_err(|e| {
             let reason = format!("holds a result.json that cannot be read ({e})");
             self.unusable_folder(reason, Remedy::Repeat)
         })?;
@@ -36,7 +36,7 @@ impl RunFolder {
 
     /// Checks that the files of the finished run have not changed.
     fn check_sums(&self) -> Result<(), TrainError> {
-        let text = artifact::read(&self.file(SUMS))?;
+        let text = atomic::read(&self.file(SUMS))?;
         let Some(sums) = str::from_utf8(&text).ok().and_then(Sums::parse) else {
             return Err(self.changed(SUMS));
         };
@@ -63,8 +63,8 @@ impl RunFolder {
             .filter(|&&name| ![FIGURES, RESULT, SUMS, CHECKPOINT].contains(&name));
         let mut sums = Sums::of(self.path(), &kept.copied().collect::<Vec<_>>())?;
         sums.insert(RESULT, text.as_bytes());
-        artifact::write(&self.file(SUMS), sums.text().as_bytes())?;
-        artifact::write(&self.file(RESULT), text.as_bytes())?;
+        atomic::write(&self.file(SUMS), sums.text().as_bytes())?;
+        atomic::write(&self.file(RESULT), text.as_bytes())?;
         self.remove(CHECKPOINT)
     }
 }

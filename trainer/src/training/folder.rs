@@ -12,7 +12,7 @@ use super::error::{Remedy, TrainError};
 use super::layout::{ARCHITECTURE, CHECKPOINT, Content, FILES, RECIPE, content};
 use super::lock::{LOCK, Lock};
 use super::recipe::{Difference, Recipe};
-use crate::artifact::{self, FileError};
+use crate::atomic::{self, FileError};
 use crate::graph::{self, Graph};
 
 pub use super::layout::{DENSE, FIGURES, MASKS, MASKS_DIRECT, WEIGHTS};
@@ -48,7 +48,7 @@ impl RunFolder {
         // Before locking: nothing is written into a folder of other files.
         check_own(path)?;
         let is_new = !path.exists();
-        artifact::create_folder(path)?;
+        atomic::create_folder(path)?;
         let lock = Lock::alone(path)?.ok_or_else(|| in_use(path))?;
         let folder = Self {
             path: path.to_path_buf(),
@@ -65,7 +65,7 @@ impl RunFolder {
             let text = format!(
                 "# What this run was made with: `rarefy train` with these options repeats it.\n{text}"
             );
-            artifact::write(&folder.file(RECIPE), text.as_bytes())?;
+            atomic::write(&folder.file(RECIPE), text.as_bytes())?;
         }
         folder.remove_leftovers();
         Ok(folder)
@@ -121,7 +121,7 @@ impl RunFolder {
     pub fn keep_architecture(&self, file: &Path, graph: &Graph) -> Result<(), TrainError> {
         let copy = self.file(ARCHITECTURE);
         if !copy.exists() {
-            artifact::write(&copy, &artifact::read(file)?)?;
+            atomic::write(&copy, &atomic::read(file)?)?;
         } else if graph::load(&copy.to_string_lossy())? != *graph {
             return Err(self.changed(ARCHITECTURE));
         }
@@ -178,7 +178,7 @@ impl RunFolder {
     fn clear(&self) -> Result<(), TrainError> {
         let mut names = FILES.iter().filter(|&&name| name != RECIPE);
         names.try_for_each(|name| self.remove(name))?;
-        artifact::sync_folder(&self.path);
+        atomic::sync_folder(&self.path);
         Ok(())
     }
 
@@ -205,7 +205,7 @@ impl RunFolder {
 
     /// Removes the temporary files of killed processes.
     fn remove_leftovers(&self) {
-        artifact::remove_all_leftovers(&self.path);
+        atomic::remove_all_leftovers(&self.path);
     }
 
     /// Returns the error for this folder, which cannot be used for `reason`.
@@ -235,7 +235,7 @@ impl RunFolder {
 
     /// Reads `run.toml`.
     fn recipe(&self) -> Result<Recipe, TrainError> {
-        let text = String::from_utf8_lossy(&artifact::read(&self.file(RECIPE))?).into_owned();
+        let text = String::from_utf8_lossy(&atomic::read(&self.file(RECIPE))?).into_owned();
         let recipe: Recipe = toml::from_str(&text).map_err(|e| {
             let reason = e.message().replace('\n', " ");
             let reason = format!(

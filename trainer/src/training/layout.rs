@@ -20,7 +20,7 @@ use std::path::Path;
 use super::lock::LOCK;
 use super::metrics::METRICS;
 use super::sums::SUMS;
-use crate::artifact::{self, FileError};
+use crate::atomic::{self, FileError};
 
 /// The figures of a quickstart, stored beside its run.
 pub const FIGURES: &str = "quickstart.json";
@@ -95,7 +95,7 @@ pub(super) fn content(folder: &Path) -> Result<Content, FileError> {
         if name == RECIPE {
             return Ok(Content::Run);
         }
-        if name != LOCK && !artifact::is_temporary(&name) {
+        if name != LOCK && !atomic::is_temporary(&name) {
             content = Content::Foreign;
         }
     }

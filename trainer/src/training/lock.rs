@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
-use crate::artifact::FileError;
+use crate::atomic::FileError;
 
 /// The name of the file that is locked.
 pub const LOCK: &str = "run.lock";

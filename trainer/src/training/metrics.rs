@@ -4,7 +4,7 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::Path;
 
-use crate::artifact::{self, FileError};
+use crate::atomic::{self, FileError};
 
 /// The name of the file.
 pub const METRICS: &str = "metrics.csv";
@@ -44,7 +44,7 @@ impl Metrics {
             "{key}{:.6},{:.4},{:.1}\n",
             self.loss, self.accuracy, self.seconds
         );
-        artifact::write(path, text.as_bytes())
+        atomic::write(path, text.as_bytes())
     }
 }
 

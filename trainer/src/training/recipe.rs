@@ -6,7 +6,7 @@ use candle_core::{Device, DeviceLocation};
 use serde::{Deserialize, Serialize};
 
 use super::error::TrainError;
-use crate::artifact::{self, FileError};
+use crate::atomic::{self, FileError};
 use crate::data::Dataset;
 use crate::digest;
 use crate::graph::{self, Graph, Operation};
@@ -114,7 +114,7 @@ pub struct Recipe {
 /// # Errors
 /// Returns an error if the file cannot be read.
 pub fn fingerprint(path: &Path) -> Result<String, FileError> {
-    Ok(digest::sha256(artifact::read(path)?))
+    Ok(digest::sha256(atomic::read(path)?))
 }
 
 impl Recipe {

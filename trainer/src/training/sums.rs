@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, is_separator};
 
-use crate::artifact::{self, FileError};
+use crate::atomic::{self, FileError};
 use crate::digest;
 
 /// The name of the file.
@@ -36,7 +36,7 @@ impl Sums {
         let mut sums = Self::default();
         for name in names {
             if folder.join(name).exists() {
-                sums.insert(name, &artifact::read(&folder.join(name))?);
+                sums.insert(name, &atomic::read(&folder.join(name))?);
             }
         }
         Ok(sums)
@@ -89,7 +89,7 @@ impl Sums {
                 }
                 continue;
             }
-            if digest::sha256(artifact::read(&path)?) != *sum {
+            if digest::sha256(atomic::read(&path)?) != *sum {
                 return Ok(Some(Difference::Changed(name.clone())));
             }
         }

@@ -21,7 +21,7 @@ mod tests;
 use std::path::{Path, is_separator};
 
 use super::architecture::{self, UnknownArchitecture};
-use crate::artifact::{self, FileError};
+use crate::atomic::{self, FileError};
 use crate::graph::topology::Graph;
 
 /// Maximum number of weights, and of elements of all feature maps together; also the largest
@@ -67,7 +67,7 @@ pub fn load(name_or_path: &str) -> Result<Graph, ArchitectureError> {
 
 /// Reads the architecture in the file `path`.
 fn read(path: &Path) -> Result<Graph, ArchitectureError> {
-    let bytes = artifact::read(path)?;
+    let bytes = atomic::read(path)?;
     let graph = match str::from_utf8(&bytes) {
         Ok(text) => parse(text),
         Err(e) => Err(Fault::new(e.valid_up_to(), None, "it is not UTF-8 text")),
