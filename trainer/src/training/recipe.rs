@@ -297,7 +297,11 @@ pub struct Difference {
 }
 
 /// Returns the error for a `field` whose value is out of range.
-fn value(field: &'static str, value: impl ToString, reason: impl Into<String>) -> TrainError {
+fn value(
+    field: &'static str,
+    value: impl ToString + Copy,
+    reason: impl Into<String>,
+) -> TrainError {
     TrainError::Value {
         field,
         value: value.to_string(),
