@@ -12,7 +12,7 @@ use super::next::{Line, Next, Why, free};
 use super::table::{percent, thousands};
 use super::{data, goal, interrupt, threads};
 use crate::data::{Dataset, Normalisation};
-use crate::deploy::export::FinishedRun;
+use crate::deploy::FinishedRun;
 use crate::deploy::{limits, strip};
 use crate::graph;
 use crate::pruning::score::snip::Loss;
@@ -229,7 +229,8 @@ fn in_name(compression: f64) -> String {
 
 /// Whether the finished run in `folder` is within the limits of a container, stripped.
 fn is_exportable(folder: &Path) -> bool {
-    let stripped = FinishedRun::open(folder).and_then(|run| Ok(strip::strip(&run.fold()?)));
+    let stripped =
+        FinishedRun::open(folder).and_then(|run| Ok(strip::strip(&run.trained().fold()?)));
     stripped.is_ok_and(|network| limits::check(&network).is_ok())
 }
 
