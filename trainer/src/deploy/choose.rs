@@ -9,9 +9,9 @@
 //! The choice and the single encodings near it are the finalists, which are quantized in full and
 //! rated on their containers.
 //!
-//! Predictions have an error, so [`Goal::Speed`] spends no bytes on a gain within it: encodings of a
-//! layer whose predictions are within [`TIE`] of the fastest count as equally fast, and the smallest
-//! of them is chosen. The same holds for choices that mix different encodings.
+//! Predictions have an error, so [`Goal::Speed`] spends no bytes on a gain within it: encodings of
+//! a layer whose predictions are within [`TIE`] of the fastest count as equally fast, and the
+//! smallest of them is chosen. The same holds for choices that mix different encodings.
 
 use std::cmp::Ordering;
 
@@ -318,8 +318,8 @@ impl Rough {
     }
 }
 
-/// Returns `network` with every layer that `encoding` can represent quantized for it, and the others
-/// for compressed rows; `None` if it can represent none.
+/// Returns `network` with every layer that `encoding` can represent quantized for it, and the
+/// others for compressed rows; `None` if it can represent none.
 ///
 /// # Errors
 /// Returns an error if a layer cannot be quantized in compressed rows.
@@ -389,8 +389,8 @@ fn trial(
     }))
 }
 
-/// Returns `layer` without its weights, so that a container's limits depend on the layer in question
-/// alone.
+/// Returns `layer` without its weights, so that a container's limits depend on the layer in
+/// question alone.
 fn empty(layer: &LayerSpec) -> LayerSpec {
     let weights = match &layer.weights {
         WeightsSpec::Integers { bias, .. } => WeightsSpec::Integers {
@@ -405,7 +405,8 @@ fn empty(layer: &LayerSpec) -> LayerSpec {
     }
 }
 
-/// Returns the integers of compressed rows in the form that `encoding` needs, of about the right size.
+/// Returns the integers of compressed rows in the form that `encoding` needs, of about the right
+/// size.
 fn stand_in(rough: &WeightsSpec, encoding: Encoding, layer: &Layer) -> WeightsSpec {
     let WeightsSpec::Integers { bias, rows } = rough else {
         return rough.clone();

@@ -1,7 +1,8 @@
 //! Describes a container layer by layer: dimensions, operations, and what its bytes are for.
 //!
-//! Every byte of a layer is counted once, as [`BlockParts`] assigns it: to positions, values, biases
-//! or parameters. Packed words and entropy-coded streams are split by bits, to the nearest byte.
+//! Every byte of a layer is counted once, as [`BlockParts`] assigns it: to positions, values,
+//! biases or parameters. Packed words and entropy-coded streams are split by bits, to the nearest
+//! byte.
 //!
 //! The information limit is given for comparison: if k of a layer's n weights are nonzero and every
 //! choice is equally likely, no code stores their positions in fewer than log2 C(n, k) bits on
@@ -176,8 +177,8 @@ pub struct Limit {
 }
 
 /// Returns the report of `model`, which was read from `path`, with the instructions predicted for
-/// `core`. `activity` is that of each layer's source; without it, layers whose cost depends on zeros
-/// get an upper bound.
+/// `core`. `activity` is that of each layer's source; without it, layers whose cost depends on
+/// zeros get an upper bound.
 ///
 /// # Panics
 /// Panics if `activity` does not match the model's layers.
@@ -223,7 +224,8 @@ pub fn report(
     }
 }
 
-/// Returns the report of one layer, whose source had the given number of `channels` before stripping.
+/// Returns the report of one layer, whose source had the given number of `channels` before
+/// stripping.
 fn layer_report(layer: &Layer<'_>, channels: usize, predicted: Prediction) -> LayerReport {
     let source = layer.source().shape;
     let (window, original_inputs) = match layer.operation() {

@@ -166,8 +166,8 @@ mod tests {
         }
     }
 
-    /// Tests packed words that seem a little faster than compressed rows, which keep a quarter of the
-    /// weights.
+    /// Tests packed words that seem a little faster than compressed rows, which keep a quarter of
+    /// the weights.
     #[test]
     fn finalists_are_rated_on_what_they_give() {
         let sparse_rows = |encodings: &[Encoding]| match encodings {

@@ -1,10 +1,10 @@
 //! Predicts the executed instructions of a layer on a core from a table of costs.
 //!
-//! A [`Unit`] is an operation that a kernel repeats. Its count follows from the layer's weights and,
-//! where zeros are cheaper, from the [`Activity`] of the layer's source. `cargo xtask bench kernels`
-//! counts the instructions of a hundred networks on emulated boards, fits the cost of each unit to
-//! them, and prints [`COSTS`] for `table.rs`. Predictions for the committed networks, ResNet-8 and
-//! networks in f32 are within 5 % of counted instructions, as tests check.
+//! A [`Unit`] is an operation that a kernel repeats. Its count follows from the layer's weights
+//! and, where zeros are cheaper, from the [`Activity`] of the layer's source. `cargo xtask bench
+//! kernels` counts the instructions of a hundred networks on emulated boards, fits the cost of
+//! each unit to them, and prints [`COSTS`] for `table.rs`. Predictions for the committed networks,
+//! ResNet-8 and networks in f32 are within 5 % of counted instructions, as tests check.
 //!
 //! Without an activity, a layer whose cost depends on zeros gets an upper bound.
 
@@ -290,7 +290,7 @@ mod tests {
             (Unit::Logit, 8.0),
         ];
         assert_eq!(found, expected);
-        // Rows 0 and 1, 2 and 3 and so on read the inputs of the same pairs, but each another one of it.
+        // Rows 2k and 2k + 1 read inputs of the same pairs, but not the same inputs.
         for share in [1.0, 0.5, 0.0] {
             let activity = Activity {
                 values: vec![share; 64],

@@ -3,8 +3,8 @@
 
 use rarefy_format::{Layer, Margin, Operation, Pooling, Window};
 
-/// Returns the number, from 1, of the layer that is `back` layers before `layer`; 0 for the network's
-/// input.
+/// Returns the number, from 1, of the layer that is `back` layers before `layer`; 0 for the
+/// network's input.
 pub(super) fn number_of(layer: &Layer<'_>, back: u8) -> usize {
     layer.index() + 1 - usize::from(back)
 }

@@ -89,8 +89,8 @@ fn count(weights: &WeightsSpec, of: impl Fn(usize) -> bool) -> usize {
 }
 
 impl ModelReport {
-    /// Names the layers, and counts inserted weights separately. Does nothing if the number of layers
-    /// differs.
+    /// Names the layers, and counts inserted weights separately. Does nothing if the number of
+    /// layers differs.
     pub fn named(&mut self, origins: &[LayerOrigin]) {
         if origins.len() != self.layers.len() {
             return;
@@ -130,8 +130,8 @@ mod tests {
     use crate::network::initial;
     use crate::pruning::Masks;
 
-    /// Tests a padded convolution of pixels with a mean other than 0, for which folding inserts a layer
-    /// and a constant channel.
+    /// Tests a padded convolution of pixels with a mean other than 0, for which folding inserts a
+    /// layer and a constant channel.
     #[test]
     fn what_is_inserted_is_none_of_the_users_weights() {
         let mut graph = Graph::new("padded", [1, 8, 8]);

@@ -41,9 +41,10 @@ fn every_byte_of_every_encoding_is_counted_once() {
     for (encoding, positions, values, parameters, bits) in [
         (Encoding::Dense, 0, 10, 0, 8),
         (Encoding::Csr, 4 + 6, 3, 0, 8),
-        // One run for both rows, and the end; four words of 3 and 13 bits: 12 bits are nearest to 2 bytes.
+        // One run for both rows, and the end; four words of 3 and 13 bits, of which 12 bits round
+        // to 2 bytes.
         (Encoding::Words, 4 + 4 + 2, 6, 4, 13),
-        // Three starts and what fills them up, the empty block, two counts, three words of 0 that fill up
+        // Three starts and their padding, the empty block, two counts, three words of 0 that pad
         // sections; three words of 1 and 15 bits: 3 bits are nearest to no byte.
         (Encoding::Columns, 8 + 4 + 8 + 6, 6, 4, 15),
     ] {
@@ -105,7 +106,7 @@ fn an_entropy_coded_block_is_cut_by_bits() {
     assert_eq!(bytes.total, positions + values + biases + bytes.parameters);
     // The head, a codebook of sixteen weights, the length of the list.
     assert_eq!(bytes.parameters, 4 + 17 + 2);
-    // The sizes are spread evenly, and positive ones more frequent: hardly more than four bits each.
+    // Magnitudes are uniform and positive weights more frequent: hardly more than four bits each.
     assert_eq!((limit.values, values), (256.0, 266));
     // A bias is a multiple of 8 from -125 to 123 of them: eight bits, and half a one for the code.
     assert_eq!(biases, 34);
