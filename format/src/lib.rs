@@ -104,7 +104,8 @@ pub use reference::Values;
 pub use shape::{Buffer, Margin, Shape};
 #[cfg(feature = "alloc")]
 pub use write::{
-    LayerSpec, NetworkSpec, SkipSpec, SpecError, SumRange, WeightsSpec, WriteError, write,
+    LayerSpec, NetworkSpec, SkipSpec, SpecError, SumRange, WeightsSpec, WriteError, output_shape,
+    write,
 };
 
 /// Whether this build reads maps (feature `maps`).

@@ -15,9 +15,11 @@ use rarefy_runtime::Engine;
 use rarefy_trainer::data::batches::Batches;
 use rarefy_trainer::data::{Dataset, Split, digits};
 use rarefy_trainer::deploy::choose::{self, EncodingChoice, Goal};
-use rarefy_trainer::deploy::export::{self, FinishedRun, Options};
+use rarefy_trainer::deploy::export;
 use rarefy_trainer::deploy::quantize::{CALIBRATION, WeightType};
-use rarefy_trainer::deploy::{self, Layer, container, evaluate, fold, order, strip};
+use rarefy_trainer::deploy::{
+    self, Export, FinishedRun, Layer, Options, Trained, container, evaluate, order, strip,
+};
 use rarefy_trainer::device;
 use rarefy_trainer::graph::{Graph, architecture};
 use rarefy_trainer::network::{Network, State, Statistics, initial};
@@ -148,7 +150,7 @@ fn deploys(run: &FinishedRun, folder: &Path) {
     // Folding and stripping, against candle on the trained weights.
     let (state, _) = State::load(&folder.join("weights.safetensors")).unwrap();
     let expected = candle_scores(&lenet(), &state);
-    let folded = run.fold().unwrap();
+    let folded = run.trained().fold().unwrap();
     let stripped = strip::strip(&folded);
     agree(&scores(&folded), &expected, "folded");
     agree(&scores(&stripped), &expected, "stripped");
@@ -185,6 +187,25 @@ fn deploys(run: &FinishedRun, folder: &Path) {
         let most = tolerated(other.instructions);
         assert!(speed.instructions as f64 <= most, "{figures:?}");
     }
+    deploys_without_folder(run, folder);
+}
+
+/// Checks that the network of a run, without its run folder, is exported to the same container.
+fn deploys_without_folder(run: &FinishedRun, folder: &Path) {
+    let trained = run.trained();
+    let (graph, state, masks) = (trained.graph(), trained.state(), trained.masks());
+    let parts = (graph.clone(), state.clone(), masks.clone());
+    let trained = Trained::new(parts.0, parts.1, parts.2, trained.pixels()).unwrap();
+    let options = Options::default();
+    let [with, without] = ["with.rfy", "without.rfy"].map(|name| folder.join(name));
+    let expected = run.export(data(), &options, &with).unwrap().accuracy;
+    let export = Export::new(&trained, data(), options);
+    let found = export.container(&without).unwrap().accuracy;
+    let [with, without] = [with, without].map(|path| container::read(&path).unwrap());
+    assert!(with[..] == without[..]);
+    assert_eq!(found.deployed, expected.deployed);
+    // Measured by folded weights instead of candle: rounding may decide a digit or two.
+    assert!((found.pruned - expected.pruned).abs() <= 0.001);
 }
 
 /// Exports a run with `options`, and checks that the logits are those of the quantizer's own
@@ -210,7 +231,9 @@ fn exports(
     let images: Vec<&[u8]> = (0..calibration.len())
         .map(|i| calibration.image(i))
         .collect();
-    let spec = export::integers(sorted, &images, options).unwrap().spec;
+    let written = export::integers(sorted, &images, options).unwrap();
+    assert!(written.bytes[..] == bytes[..], "{what}");
+    let spec = written.quantized.spec;
     let expected: Vec<Vec<i32>> = (0..300)
         .map(|index| spec.infer(data().test.image(index)))
         .collect();
@@ -263,7 +286,7 @@ fn a_direct_run_with_detached_units_is_deployed_as_it_was_trained() {
     let recipe = recipe("random/uniform", Target::Direct, 20.0);
     let run = train(&recipe, folder.path());
     assert!(run.report.weights.effective < run.report.weights.direct);
-    let stripped = strip::strip(&run.fold().unwrap());
+    let stripped = strip::strip(&run.trained().fold().unwrap());
     assert!(units(&stripped) < 400, "units are stripped here");
     deploys(&run, folder.path());
 }
@@ -326,7 +349,8 @@ fn stripping_keeps_the_constants_of_units_that_read_nothing() {
         statistics.add_to(&network, &mut state);
 
         let pixels = (data().normalisation.mean, data().normalisation.std);
-        let folded = fold::fold(&graph, &state, &masks, pixels).unwrap();
+        let trained = Trained::new(graph.clone(), state, masks, pixels).unwrap();
+        let folded = trained.fold().unwrap();
         let stripped = strip::strip(&folded);
         assert!(units(&stripped) < units(&folded));
         // Exactly the connected weights remain.

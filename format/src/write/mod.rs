@@ -15,7 +15,7 @@ mod sums;
 use alloc::vec::Vec;
 
 pub use error::{SpecError, WriteError};
-pub(crate) use shapes::output_shape;
+pub use shapes::output_shape;
 pub use spec::{LayerSpec, NetworkSpec, SkipSpec, WeightsSpec};
 pub use sums::SumRange;
 

@@ -20,7 +20,8 @@ pub(super) fn columns(operation: &Operation, source: Shape) -> usize {
 
 /// Returns the shape of an operation's output, after fused pooling, or `None` if its window does
 /// not fit.
-pub(crate) fn output_shape(operation: &Operation, outputs: usize, source: Shape) -> Option<Shape> {
+#[must_use]
+pub fn output_shape(operation: &Operation, outputs: usize, source: Shape) -> Option<Shape> {
     let channels = u16::try_from(outputs).ok()?;
     let (window, size) = match *operation {
         Operation::Dense => return Some(Shape::flat(channels)),

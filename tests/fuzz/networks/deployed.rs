@@ -2,10 +2,11 @@
 
 use rarefy_format::{AlignedBytes, Encoding, LayerSpec, Model, WeightsSpec};
 use rarefy_runtime::Engine;
+use rarefy_trainer::deploy::Network;
 use rarefy_trainer::deploy::choose::EncodingChoice;
+use rarefy_trainer::deploy::container::Written;
 use rarefy_trainer::deploy::export::{self, Options};
 use rarefy_trainer::deploy::quantize::WeightType;
-use rarefy_trainer::deploy::{Network, container as writer};
 use rarefy_trainer::random::Random;
 
 use super::check::{Counts, Fault, Subject, fault};
@@ -23,13 +24,8 @@ pub(crate) fn check(
     counts: &mut Counts,
 ) -> Result<(), Fault> {
     let images = subject.calibration();
-    let exported = export::integers(network, &images, options);
-    let exported = exported.and_then(|integers| {
-        let bytes = writer::write(&integers.spec, network)?;
-        Ok((integers.spec, bytes))
-    });
-    let (spec, bytes) = match exported {
-        Ok(exported) => exported,
+    let Written { quantized, bytes } = match export::integers(network, &images, options) {
+        Ok(written) => written,
         Err(error) => {
             let reason = refusals::export(subject, network, options, &error)?;
             counts.count(format!("rejected: {reason}"));
@@ -40,7 +36,7 @@ pub(crate) fn check(
         Ok(read) => read,
         Err(what) => return fault("container", what),
     };
-    holds(&read, &spec.layers)?;
+    holds(&read, &quantized.spec.layers)?;
     sums_fit(&read)?;
     let logits = run(subject, &bytes, &read, counts)?;
     counts.count(format!("containers of {}", options.weights.name()));

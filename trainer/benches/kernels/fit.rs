@@ -124,8 +124,8 @@ fn counted(bench: &Bench, core: Core) -> Outcome<Vec<Counted>> {
 
 /// Returns the synthetic networks, each with one or several kinds of inputs.
 fn synthetic_cases(core: Core) -> Outcome<Vec<Case>> {
-    // A third of the inputs is 0. Kernels that skip zeros are also measured with nearly all inputs
-    // 0, and with none.
+    // A third of the inputs is 0. Kernels to which zeros cost less are also measured with nearly all
+    // inputs 0, and with none.
     let dense: [(&str, Active); 3] = [
         ("", |at| at % 3 > 0),
         (", few inputs", |at| at % 16 == 5),
@@ -136,7 +136,8 @@ fn synthetic_cases(core: Core) -> Outcome<Vec<Case>> {
         ("", |at| at % 2 > 0),
         (", patches", |at| at / 40 % 8 == 5 || at % 97 == 3),
     ];
-    let skipping = |layer: &LayerSpec| layer.encoding == Encoding::Columns;
+    let skipping =
+        |layer: &LayerSpec| matches!(layer.encoding, Encoding::Columns | Encoding::CsrF32);
     let mut cases = Vec::new();
     for (name, network) in synthetic::networks() {
         let skips = network.layers.iter().any(skipping);

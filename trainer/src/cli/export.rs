@@ -13,12 +13,12 @@ use super::next::{Next, Why};
 use super::table::{percent, table, text};
 use super::{data, inspect, interrupt, measure, output, usage};
 use crate::data::Dataset;
-use crate::deploy::DeployError;
 use crate::deploy::bits::Wider;
 use crate::deploy::choose::{EncodingChoice, Goal};
 use crate::deploy::costs::Core;
-use crate::deploy::export::{Code, ExportAccuracy, ExportReport, FinishedRun, Options};
+use crate::deploy::export::{Code, ExportAccuracy};
 use crate::deploy::quantize::{Fidelity, WeightType};
+use crate::deploy::{DeployError, ExportReport, FinishedRun, Options};
 use crate::device::{self, Boards, firmware_folder};
 use crate::numbers::thousands;
 

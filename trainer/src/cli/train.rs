@@ -12,7 +12,7 @@ use super::next::{Line, Next, Why, free};
 use super::table::percent;
 use super::{data, interrupt, pruning, threads};
 use crate::data::{Dataset, Normalisation};
-use crate::deploy::export::FinishedRun;
+use crate::deploy::FinishedRun;
 use crate::deploy::{limits, strip};
 use crate::graph;
 use crate::numbers::thousands;
@@ -224,7 +224,8 @@ fn in_name(compression: Compression) -> String {
 
 /// Returns whether the stripped network of the finished run in `folder` fits the container format.
 fn is_exportable(folder: &Path) -> bool {
-    let stripped = FinishedRun::open(folder).and_then(|run| Ok(strip::strip(&run.fold()?)));
+    let stripped =
+        FinishedRun::open(folder).and_then(|run| Ok(strip::strip(&run.trained().fold()?)));
     stripped.is_ok_and(|network| limits::check(&network).is_ok())
 }
 

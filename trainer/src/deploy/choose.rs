@@ -9,14 +9,15 @@
 //! The choice and the single encodings near it are the finalists, which are quantized in full and
 //! rated on their containers.
 //!
-//! Predictions have an error, so [`Goal::Speed`] does not buy bytes with it: encodings of a layer
-//! whose predictions are within [`TIE`] of the fastest are equally fast, and the smallest of them is
-//! taken; so are, for the whole network, choices that mix other kinds of encodings.
+//! Predictions have an error, so [`Goal::Speed`] spends no bytes on a gain within it: encodings of
+//! a layer whose predictions are within [`TIE`] of the fastest count as equally fast, and the
+//! smallest of them is chosen. The same holds for choices that mix different encodings.
 
 use std::cmp::Ordering;
 
 use rarefy_format::{
     AlignedBytes, Encoding, LayerSpec, Model, NetworkSpec, WeightsSpec, WriteError, index_bits,
+    pack_word,
 };
 
 use super::costs::{self, Core, ENCODINGS};
@@ -50,8 +51,8 @@ pub enum EncodingChoice {
 /// Calibration images used for the comparison.
 const IMAGES: usize = 100;
 
-/// Predictions that differ by less than this share are a tie. A prediction may be wrong by more, but
-/// what encodings of a layer have in common, most of a convolution, is wrong in the same way.
+/// The relative difference below which two predictions are a tie. A prediction may have a larger
+/// error, but encodings of one layer share most of it, in particular in convolutions.
 pub const TIE: f64 = 0.005;
 
 /// Returns the encoding of each layer of `network`, whose units must already be in their final
@@ -82,7 +83,7 @@ pub fn choose(
     Candidates::new(network, images, weights, core)?.encodings(goal)
 }
 
-/// What storing a layer, or a network, takes.
+/// The cost of a layer or a network.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Cost {
     bytes: f64,
@@ -95,7 +96,7 @@ impl Cost {
         instructions: 0.0,
     };
 
-    /// What `goal` minimises, then what decides a tie.
+    /// Returns the value that `goal` minimises, then the one that decides a tie.
     fn keys(self, goal: Goal) -> [f64; 2] {
         match goal {
             Goal::Size => [self.bytes, self.instructions],
@@ -185,8 +186,8 @@ impl Candidates {
         Ok(cheapest(&trials, goal, self.core))
     }
 
-    /// Returns what storing the layers as `encodings` takes, as far as the rough quantization tells;
-    /// `None` where an encoding cannot represent its layer.
+    /// Returns the total cost of storing the layers as `encodings`, by the rough quantization;
+    /// `None` if an encoding cannot represent its layer.
     fn total(&self, encodings: &[Encoding]) -> Option<Cost> {
         let mut total = Cost {
             bytes: 0.0,
@@ -210,7 +211,7 @@ impl Candidates {
         layers.map(of_layer).collect()
     }
 
-    /// Excludes `encoding` for the layer at `index`, which it turned out not to represent for this
+    /// Excludes `encoding` for the layer at `index`, which it cannot represent for the given
     /// `reason`. Returns whether it was allowed before.
     pub fn exclude(&mut self, index: usize, encoding: Encoding, reason: &str) -> bool {
         let tried = &mut self.layers[index];
@@ -229,11 +230,11 @@ fn by_both(a: &[f64; 2], b: &[f64; 2]) -> Ordering {
     a[0].total_cmp(&b[0]).then(a[1].total_cmp(&b[1]))
 }
 
-/// The encodings of a network, and their total in what the goal minimises and what decides a tie.
+/// The encodings of a network, and their total cost as [`Cost::keys`].
 type Choice = (Vec<Encoding>, [f64; 2]);
 
-/// Returns the cheapest encodings for the whole network: what is fastest in each layer may not be
-/// in the whole, since mixing encodings costs instructions too.
+/// Returns the cheapest encodings for the whole network. The fastest encoding of each layer may not
+/// be among them, since mixing encodings costs instructions too.
 fn cheapest(trials: &[&[Trial]], goal: Goal, core: Core) -> Vec<Encoding> {
     let kinds = (1..1_u32 << ENCODINGS.len()).filter_map(|kinds| {
         let allowed = |encoding: Encoding| {
@@ -262,7 +263,7 @@ fn pick<T>(choices: &[T], goal: Goal, keys: impl Fn(&T) -> [f64; 2]) -> Option<&
     })
 }
 
-/// Returns the cheapest of the `allowed` encodings per layer; `None` where a layer has none of them.
+/// Returns the cheapest of the `allowed` encodings per layer; `None` if a layer has none of them.
 fn cheapest_allowed(
     trials: &[&[Trial]],
     goal: Goal,
@@ -284,11 +285,11 @@ fn cheapest_allowed(
     Some((encodings, total))
 }
 
-/// A network quantized on a few images, once per grid that weights can have.
+/// A network quantized on a few images, once per kind of grid.
 struct Rough {
-    /// In compressed rows, whose integers dense and entropy-coded rows share.
+    /// Quantized for compressed rows, whose integers dense and entropy-coded rows share.
     plain: Quantized,
-    /// In packed words, by column and by row, where these hold a layer.
+    /// Quantized for packed words, by column and by row, where these can represent a layer.
     packed: Vec<Quantized>,
 }
 
@@ -309,8 +310,7 @@ impl Rough {
         })
     }
 
-    /// Returns the layer at `index`, quantized for `encoding`; in compressed rows where it is not
-    /// among those quantized for it.
+    /// Returns the layer at `index`, quantized for `encoding`, or else for compressed rows.
     fn layer(&self, index: usize, encoding: Encoding) -> &LayerSpec {
         let layers = self.packed.iter().map(|packed| &packed.spec.layers[index]);
         let mut of_encoding = layers.filter(|layer| layer.encoding == encoding);
@@ -318,8 +318,8 @@ impl Rough {
     }
 }
 
-/// Returns `network` with the layers that `encoding` holds quantized for it, the others in compressed
-/// rows; `None` where it holds none.
+/// Returns `network` with every layer that `encoding` can represent quantized for it, and the
+/// others for compressed rows; `None` if it can represent none.
 ///
 /// # Errors
 /// Returns an error if a layer cannot be quantized in compressed rows.
@@ -345,10 +345,10 @@ fn packed_as(
     Ok(None)
 }
 
-/// Returns the cost of a layer in `encoding`, or the limit in the way.
+/// Returns the cost of a layer in `encoding`, or the limit that it hits.
 ///
 /// # Errors
-/// Returns an error if the format cannot hold the network, whatever this layer is stored as.
+/// Returns an error if the format cannot represent the network, regardless of this layer.
 fn trial(
     rough: &Rough,
     (index, layer): (usize, &Layer),
@@ -389,7 +389,8 @@ fn trial(
     }))
 }
 
-/// The layer without its weights, so that only the one in question decides whether a container holds it.
+/// Returns `layer` without its weights, so that a container's limits depend on the layer in
+/// question alone.
 fn empty(layer: &LayerSpec) -> LayerSpec {
     let weights = match &layer.weights {
         WeightsSpec::Integers { bias, .. } => WeightsSpec::Integers {
@@ -404,7 +405,8 @@ fn empty(layer: &LayerSpec) -> LayerSpec {
     }
 }
 
-/// Returns integers of compressed rows as `encoding` needs them, about as large as they will be.
+/// Returns the integers of compressed rows in the form that `encoding` needs, of about the right
+/// size.
 fn stand_in(rough: &WeightsSpec, encoding: Encoding, layer: &Layer) -> WeightsSpec {
     let WeightsSpec::Integers { bias, rows } = rough else {
         return rough.clone();
@@ -412,12 +414,14 @@ fn stand_in(rough: &WeightsSpec, encoding: Encoding, layer: &Layer) -> WeightsSp
     let (units, columns) = layer.weights.shape();
     let words = |count: usize, by_row: bool| {
         let index_bits = index_bits(count);
-        let most = (1_i32 << (15 - index_bits)) - 1;
+        let most = i16::MAX >> index_bits;
         let rows = rows.iter().enumerate().map(|(row, weights)| {
             let word = |&(column, weight): &(u16, i16)| {
-                let index = if by_row { row as i32 } else { column.into() };
-                let high = i32::from(weight).clamp(-most, most);
-                (column, (high << index_bits | index) as i16)
+                let index = if by_row { row as u16 } else { column };
+                (
+                    column,
+                    pack_word(weight.clamp(-most, most), index, index_bits),
+                )
             };
             weights.iter().map(word).collect()
         });
@@ -436,7 +440,7 @@ fn stand_in(rough: &WeightsSpec, encoding: Encoding, layer: &Layer) -> WeightsSp
     WeightsSpec::Integers { bias, rows }
 }
 
-/// Why `encoding` does not hold `layer`.
+/// Returns why `encoding` cannot represent `layer`.
 fn refusal(encoding: Encoding, weights: WeightType, layer: &Layer) -> String {
     let (rows, columns) = layer.weights.shape();
     let (count, what) = match encoding {

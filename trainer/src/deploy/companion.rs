@@ -19,7 +19,6 @@ use super::report::LayerOrigin;
 use crate::atomic;
 use crate::data::{Dataset, catalogue};
 use crate::digest::sha256;
-use crate::training::Recipe;
 
 /// The size above which a companion is not read; those of the largest networks have a few
 /// megabytes.
@@ -71,25 +70,26 @@ pub enum Found {
 }
 
 impl Companion {
-    /// Returns the companion of the container `model`, exported from the run of `recipe` on its
-    /// `data`; `activity` is that of each layer's source.
+    /// Returns the companion of `container`, exported on a dataset (with its fingerprint, and the
+    /// mean and standard deviation that its pixels are normalised with) for a board and core;
+    /// `activity` is that of each layer's source.
     #[must_use]
     pub fn new(
-        model: &Model<'_>,
-        (recipe, data): (&Recipe, &Dataset),
+        container: &[u8],
+        (data, fingerprint, (pixel_mean, pixel_std)): (&Dataset, &str, (f32, f32)),
         (board, core): (Option<&str>, Core),
         activity: &[Activity],
         report: &impl Serialize,
     ) -> Self {
         Self {
-            container_sha256: sha256(model.bytes()),
+            container_sha256: sha256(container),
             data: Origin {
                 name: whereabouts(&data.name),
-                fingerprint: recipe.data_fingerprint.clone(),
+                fingerprint: fingerprint.to_owned(),
                 shape: data.train.shape(),
                 classes: data.classes,
-                pixel_mean: recipe.pixel_mean,
-                pixel_std: recipe.pixel_std,
+                pixel_mean,
+                pixel_std,
             },
             board: board.map(str::to_owned),
             core,

@@ -7,11 +7,32 @@ use rarefy_format::{
     WriteError,
 };
 
+use super::quantize::Quantized;
 use super::{DeployError, Network};
 use crate::atomic;
 
 /// The maximum size of a container: full blocks, each preceded by its padding.
 const MOST_BYTES: usize = HEADER_BYTES + MAX_LAYERS * (RECORD_BYTES + 3 + MAX_BLOCK_BYTES);
+
+/// A quantized network and its container.
+#[derive(Debug, Clone)]
+pub struct Written {
+    /// The network.
+    pub quantized: Quantized,
+    /// The container.
+    pub bytes: AlignedBytes,
+}
+
+impl Written {
+    /// Writes the container of `quantized`, which was quantized from `network`.
+    ///
+    /// # Errors
+    /// Returns an error that names the layer if the format cannot represent it.
+    pub fn new(quantized: Quantized, network: &Network) -> Result<Self, DeployError> {
+        let bytes = write(&quantized.spec, network)?;
+        Ok(Self { quantized, bytes })
+    }
+}
 
 /// Returns the container that holds `spec`, which was quantized from `network`.
 ///

@@ -113,6 +113,9 @@ pub enum DeployError {
     /// A model and a dataset that do not belong together.
     #[error("{0}")]
     Mismatch(String),
+    /// Weights, masks and an architecture that do not form a trained network.
+    #[error("the network cannot be deployed: {0}")]
+    Trained(String),
     /// A run whose weights cannot be used.
     #[error("{0}; repeat the run: give its command again with --force")]
     Weights(StateError),

@@ -1,8 +1,9 @@
 //! Deployment: from trained weights to a container for the device.
 //!
-//! A [`Network`] passes through these steps:
+//! It starts from a [`Trained`] network, whose parts may come from anywhere; a [`FinishedRun`] reads
+//! them from a run folder. An [`Export`] takes it through these steps:
 //!
-//! 1. [`fold`] turns a trained graph into layers of weights, biases and ReLUs;
+//! 1. [`fold`] turns a trained graph into a [`Network`]: layers of weights, biases and ReLUs;
 //! 2. [`strip`] removes detached units, and [`order`] sorts the units of hidden layers;
 //! 3. [`absorb`] moves constant parts of activations into biases, and [`decouple`] copies what an
 //!    addition cannot share a quantization step with;
@@ -15,8 +16,7 @@
 //!
 //! Every step before quantization preserves the network's function up to rounding, at least on the
 //! calibration images; [`forward`] is the reference implementation. [`limits`] checks what a
-//! container can represent, [`export`] takes a run folder through all steps, and [`report`]
-//! describes the result.
+//! container can represent, and [`report`] describes the result.
 
 pub mod absorb;
 pub mod activity;
@@ -32,6 +32,7 @@ pub mod emit;
 pub mod error;
 pub mod evaluate;
 pub mod export;
+pub mod finished;
 pub mod fold;
 pub mod forward;
 pub mod limits;
@@ -42,6 +43,10 @@ pub mod quantize;
 pub mod report;
 mod sparse;
 pub mod strip;
+pub mod trained;
 
 pub use error::DeployError;
+pub use export::{Export, ExportReport, Options};
+pub use finished::FinishedRun;
 pub use network::{Layer, Network};
+pub use trained::Trained;

@@ -123,29 +123,32 @@ impl State {
     /// # Errors
     /// Returns an error that names `path`, the state's file, and the first array at fault.
     pub fn check(&self, expected: &State, path: &Path) -> Result<(), StateError> {
-        let refuse = |reason: String| StateError::Tensor {
-            path: path.display().to_string(),
-            reason,
-        };
-        for (name, Array { shape, .. }) in &expected.0 {
-            match self.0.get(name) {
-                None => return Err(refuse(format!("tensor {name} is missing"))),
-                Some(found) if found.shape != *shape => {
-                    let found = &found.shape;
-                    return Err(refuse(format!(
-                        "tensor {name} has shape {found:?}, but the architecture has {shape:?}"
-                    )));
-                }
-                Some(found) => {
-                    if let Some(at) = found.values.iter().position(|value| !value.is_finite()) {
-                        let value = found.values[at];
-                        return Err(refuse(format!(
-                            "tensor {name} holds {value} at element {at}"
-                        )));
-                    }
-                }
-            }
+        match self.mismatch(expected) {
+            None => Ok(()),
+            Some(reason) => Err(StateError::Tensor {
+                path: path.display().to_string(),
+                reason,
+            }),
         }
-        Ok(())
+    }
+
+    /// Returns a clause about the first array of `expected` that is missing, has another shape, or
+    /// has a value that is not finite; `None` if there is no such array.
+    #[must_use]
+    pub fn mismatch(&self, expected: &State) -> Option<String> {
+        expected.0.iter().find_map(|(name, Array { shape, .. })| {
+            let Some(found) = self.0.get(name) else {
+                return Some(format!("tensor {name} is missing"));
+            };
+            if found.shape != *shape {
+                let found = &found.shape;
+                return Some(format!(
+                    "tensor {name} has shape {found:?}, but the architecture has {shape:?}"
+                ));
+            }
+            let at = found.values.iter().position(|value| !value.is_finite())?;
+            let value = found.values[at];
+            Some(format!("tensor {name} holds {value} at element {at}"))
+        })
     }
 }

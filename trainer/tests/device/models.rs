@@ -285,6 +285,30 @@ pub(crate) fn lenet() -> Vec<u8> {
     )
 }
 
+/// Returns a network in f32 whose hidden units are 0 about half of the time.
+pub(crate) fn floats() -> Vec<u8> {
+    let mut numbers = Numbers(8);
+    let mut layer = |outputs: usize, inputs: usize, nonzeros: usize| {
+        let rows = numbers.rows(outputs, inputs, nonzeros);
+        let float = |row: &Vec<(u16, i16)>| {
+            let weights = row.iter();
+            weights
+                .map(|&(column, weight)| (column, f32::from(weight) * 0.001_23))
+                .collect()
+        };
+        let weights = WeightsSpec::Floats {
+            bias: vec![0.05; outputs],
+            rows: rows.iter().map(float).collect(),
+        };
+        LayerSpec {
+            weights,
+            ..LayerSpec::dense(Encoding::CsrF32, 0, vec![0; outputs], rows)
+        }
+    };
+    let layers = vec![layer(60, 784, 700), layer(20, 60, 200), layer(10, 20, 100)];
+    container(IMAGE, layers)
+}
+
 /// Returns inputs that are mostly zero, as images of digits are, and otherwise include the
 /// extremes.
 pub(crate) fn samples(count: usize, bytes: usize) -> Vec<Vec<u8>> {

@@ -4,6 +4,7 @@ use rarefy_format::{AlignedBytes, Encoding, Model, write};
 use rarefy_trainer::deploy::costs::{Core, cost, inference, predict};
 use rarefy_trainer::device::{MeasureOptions, measure};
 
+use super::models::{floats, samples};
 use super::{quiet, ready};
 use rarefy_test_support::resnet;
 
@@ -49,5 +50,35 @@ fn instructions_of_resnet_8_are_predicted_within_five_percent() {
         assert!(bounds.iter().any(|bound| bound.at_most));
         let bound: f64 = bounds.iter().map(|bound| bound.instructions).sum();
         assert!(bound >= counted.mean, "1/{part}: at most {bound:.0}");
+    }
+}
+
+/// Tests f32 networks on every core, with many zeros in the input and without any: cores that
+/// compute with floats in software take fewer instructions for zeros.
+#[test]
+fn instructions_of_floats_are_predicted_within_five_percent() {
+    let bytes = floats();
+    let aligned = AlignedBytes::copy_from(&bytes);
+    let model = Model::parse(&aligned).unwrap();
+    let options = MeasureOptions {
+        dense: false,
+        ..MeasureOptions::default()
+    };
+    for (board, core) in [
+        ("mps2-an386", Core::M4),
+        ("mps2-an385", Core::M3),
+        ("microbit", Core::M0),
+    ] {
+        let Some(board) = ready(board) else { continue };
+        for inputs in [samples(4, 784), vec![vec![77; 784]]] {
+            let report = measure(&board, &bytes, &inputs, &options, &mut quiet).unwrap();
+            let counted = report.network.cost.counts().unwrap().mean;
+            let predicted = cost(core, &inference(&model, core, &inputs));
+            let error = predicted / counted - 1.0;
+            assert!(
+                error.abs() <= ERROR,
+                "{core:?}: {predicted:.0} predicted, {counted} counted"
+            );
+        }
     }
 }

@@ -1,40 +1,46 @@
-//! Rates the choice and every single encoding that is near it on the containers they really give.
+//! Rates the choice and every near single encoding by their actual containers.
 
-use rarefy_format::{AlignedBytes, Encoding, Model, write};
+use rarefy_format::{Encoding, Model};
 
+use super::super::container::Written;
 use super::super::costs::{self, Core, ENCODINGS};
-use super::super::quantize::Quantized;
+use super::super::quantize::Fidelity;
 use super::{Candidates, Cost, DeployError, Goal, pick};
 
-/// How much worse than the choice a single encoding may look, by the rough quantization, and still
-/// be rated: more images change a few weights and activations.
+/// How much costlier than the choice a single encoding may seem by the rough quantization and still
+/// be rated: with more images, a few weights and activations change.
 const NEAR: f64 = 1.03;
 
-/// Returns the network quantized in the encodings that serve `goal` best, among the choice of
-/// `candidates` and every single encoding near it. `quantize` quantizes it with these encodings.
+/// Returns the best network for `goal` among the choice of `candidates` and every single encoding
+/// near it. `write` quantizes the network in the given encodings and writes its container.
 ///
 /// # Errors
-/// Returns an error if no encoding can represent a layer, or if quantization fails.
+/// Returns an error if no encoding can represent a layer, or if `write` fails for another reason
+/// than an overflow.
 pub fn best(
     mut candidates: Candidates,
     goal: Goal,
-    quantize: impl Fn(&[Encoding]) -> Result<Quantized, DeployError>,
-) -> Result<Quantized, DeployError> {
+    write: impl Fn(&[Encoding]) -> Result<Written, DeployError>,
+) -> Result<Written, DeployError> {
     let core = candidates.core;
     let (encodings, chosen) = loop {
         let encodings = candidates.encodings(goal)?;
-        match quantize(&encodings) {
-            // Another encoding may hold what this one does not.
+        let written = match write(&encodings) {
+            // Another encoding may represent the layer.
             Err(DeployError::Overflow {
                 index, encoding, ..
-            }) if candidates.exclude(index, encoding, "its sums would not fit 32 bits") => {}
-            quantized => break (encodings, quantized?),
+            }) if candidates.exclude(index, encoding, "its sums would not fit 32 bits") => continue,
+            written => written?,
+        };
+        match lost_by_biases(&written, &encodings, &write)? {
+            Some(index) if candidates.exclude(index, Encoding::Rice, "8 bits lose its biases") => {}
+            _ => break (encodings, written),
         }
     };
     let mut finalists = vec![chosen];
     for encodings in near(&candidates, goal, &encodings) {
-        match quantize(&encodings) {
-            Ok(quantized) => finalists.push(quantized),
+        match write(&encodings) {
+            Ok(written) => finalists.push(written),
             Err(DeployError::Overflow { .. }) => {}
             Err(error) => return Err(error),
         }
@@ -42,13 +48,38 @@ pub fn best(
     if finalists.len() == 1 {
         return Ok(finalists.remove(0));
     }
-    let rated = finalists.into_iter().map(|quantized| {
-        let cost = rate(&quantized, core)?;
-        Ok((quantized, cost))
-    });
-    let rated = rated.collect::<Result<Vec<_>, DeployError>>()?;
-    let best = pick(&rated, goal, |(_, cost)| cost.keys(goal));
-    Ok(best.expect("the choice is among them").0.clone())
+    let costs = finalists.iter().map(|written| rate(written, core));
+    let costs: Vec<Cost> = costs.collect::<Result<_, _>>()?;
+    let places: Vec<usize> = (0..costs.len()).collect();
+    let best = pick(&places, goal, |&place| costs[place].keys(goal));
+    let best = *best.expect("the choice is among them");
+    Ok(finalists.swap_remove(best))
+}
+
+/// Returns the first layer in [`Encoding::Rice`], stored as `encodings` in `written`, whose outputs
+/// do not follow the f32 network because its biases have 8 bits: with biases of 32 bits, in
+/// compressed rows of the same weights, they do.
+///
+/// # Errors
+/// Returns an error if `write` fails for another reason than an overflow.
+fn lost_by_biases(
+    written: &Written,
+    encodings: &[Encoding],
+    write: &impl Fn(&[Encoding]) -> Result<Written, DeployError>,
+) -> Result<Option<usize>, DeployError> {
+    let mut layers = written.quantized.fidelity.iter().zip(encodings);
+    let is_lost =
+        |(layer, encoding): (&Fidelity, &Encoding)| *encoding == Encoding::Rice && layer.is_apart();
+    let Some(index) = layers.position(is_lost) else {
+        return Ok(None);
+    };
+    let mut plain = encodings.to_vec();
+    plain[index] = Encoding::Csr;
+    match write(&plain) {
+        Ok(written) if !written.quantized.fidelity[index].is_apart() => Ok(Some(index)),
+        Ok(_) | Err(DeployError::Overflow { .. }) => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 /// Returns the encodings of the networks of a single encoding that are near the `chosen` ones.
@@ -64,42 +95,47 @@ fn near(candidates: &Candidates, goal: Goal, chosen: &[Encoding]) -> Vec<Vec<Enc
     singles.into_iter().filter(is_near).collect()
 }
 
-/// Returns what the container of `quantized` takes.
-fn rate(quantized: &Quantized, core: Core) -> Result<Cost, DeployError> {
-    let container = AlignedBytes::copy_from(&write(&quantized.spec).map_err(DeployError::Write)?);
-    let model = Model::parse(&container).map_err(|error| DeployError::Write(error.into()))?;
+/// Returns the cost of the container of `written`.
+fn rate(written: &Written, core: Core) -> Result<Cost, DeployError> {
+    let Written { quantized, bytes } = written;
+    let model = Model::parse(bytes).map_err(|error| DeployError::Write(error.into()))?;
     let layers = model.layers().zip(&quantized.activity);
     let of_layers =
         layers.map(|(layer, activity)| costs::instructions(&layer, core, Some(activity)));
     Ok(Cost {
-        bytes: container.len() as f64,
+        bytes: bytes.len() as f64,
         instructions: costs::overhead(&model, core) + of_layers.sum::<f64>(),
     })
 }
 
 #[cfg(test)]
 mod tests {
-    use rarefy_format::{LayerSpec, NetworkSpec, Shape};
+    use rarefy_format::{AlignedBytes, LayerSpec, NetworkSpec, Shape, pack_word};
 
     use super::super::Tried;
     use super::*;
     use crate::deploy::activity::Activity;
+    use crate::deploy::quantize::Quantized;
 
-    /// A layer of eight rows of `each` weights in `encoding`.
-    fn stored(encoding: Encoding, each: u16) -> Quantized {
+    /// Returns a layer of eight rows of `each` weights in `encoding`.
+    fn stored(encoding: Encoding, each: u16) -> Written {
         let weight = |column: u16| match encoding {
             // Six bits are the column.
-            Encoding::Words => (column, (1 << 6 | column) as i16),
+            Encoding::Words => (column, pack_word(1, column, 6)),
             _ => (column, 1),
         };
         let rows = vec![(0..each).map(weight).collect(); 8];
-        Quantized {
-            spec: NetworkSpec {
-                input: Shape::flat(64),
-                layers: vec![LayerSpec::dense(encoding, 0, vec![0; 8], rows)],
+        let spec = NetworkSpec {
+            input: Shape::flat(64),
+            layers: vec![LayerSpec::dense(encoding, 0, vec![0; 8], rows)],
+        };
+        Written {
+            bytes: AlignedBytes::copy_from(&rarefy_format::write(&spec).unwrap()),
+            quantized: Quantized {
+                spec,
+                activity: vec![Activity::full(64)],
+                fidelity: Vec::new(),
             },
-            activity: vec![Activity::full(64)],
-            fidelity: Vec::new(),
         }
     }
 
@@ -130,7 +166,8 @@ mod tests {
         }
     }
 
-    /// Packed words look a little faster, but compressed rows keep a quarter of the weights.
+    /// Tests packed words that seem a little faster than compressed rows, which keep a quarter of
+    /// the weights.
     #[test]
     fn finalists_are_rated_on_what_they_give() {
         let sparse_rows = |encodings: &[Encoding]| match encodings {
@@ -145,7 +182,41 @@ mod tests {
                 (Encoding::Dense, 700.0, 3000.0),
             ];
             let best = best(candidates(&trials), Goal::Speed, sparse_rows).unwrap();
-            assert_eq!(best.spec.layers[0].encoding, expected, "{csr}");
+            assert_eq!(best.quantized.spec.layers[0].encoding, expected, "{csr}");
+        }
+    }
+
+    /// Tests that the smallest encoding is not taken if its short biases lose a layer, unless wide
+    /// biases lose it as well.
+    #[test]
+    fn biases_that_lose_a_layer_exclude_its_encoding() {
+        let trials = [
+            (Encoding::Rice, 500.0, 3000.0),
+            (Encoding::Csr, 800.0, 1000.0),
+            (Encoding::Dense, 900.0, 3000.0),
+        ];
+        for (rice, csr, expected) in [
+            (0.0, 30.0, Encoding::Csr),
+            (0.0, 9.0, Encoding::Rice),
+            (20.0, 30.0, Encoding::Rice),
+        ] {
+            let with_ratio = |encodings: &[Encoding]| {
+                let mut written = stored(Encoding::Csr, 10);
+                written.quantized.spec.layers[0].encoding = encodings[0];
+                written.quantized.fidelity = vec![Fidelity {
+                    layer: "fc1".into(),
+                    signal: 1.0,
+                    noise: 1.0,
+                    snr_db: Some(if encodings == [Encoding::Rice] {
+                        rice
+                    } else {
+                        csr
+                    }),
+                }];
+                Ok(written)
+            };
+            let best = best(candidates(&trials), Goal::Size, with_ratio).unwrap();
+            assert_eq!(best.quantized.spec.layers[0].encoding, expected, "{csr}");
         }
     }
 
@@ -164,7 +235,7 @@ mod tests {
         };
         for kept in [Encoding::Words, Encoding::Csr, Encoding::Dense] {
             let best = best(candidates(&trials), Goal::Speed, only(kept)).unwrap();
-            assert_eq!(best.spec.layers[0].encoding, kept);
+            assert_eq!(best.quantized.spec.layers[0].encoding, kept);
         }
         let none = best(candidates(&trials), Goal::Speed, only(Encoding::Rice));
         let error = none.unwrap_err().to_string();

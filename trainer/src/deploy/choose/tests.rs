@@ -1,4 +1,4 @@
-//! Choices on networks made by hand, and on the committed ones.
+//! Chooses encodings for synthetic networks and for the committed ones.
 
 use std::path::Path;
 
@@ -9,7 +9,7 @@ use crate::deploy::sparse::from_rows;
 use crate::deploy::{container, export};
 use crate::random::Random;
 
-/// A chain of dense layers that keep so much of their weights.
+/// Returns a chain of dense layers of the given sizes and densities.
 fn chain(sizes: &[usize], density: &[f64]) -> Network {
     let random = &mut Random::new(6);
     let count = density.len();
@@ -196,8 +196,8 @@ fn no_layer_is_stored_as_what_cannot_hold_it() {
     );
 }
 
-/// Packed words keep the weights that rounding takes from compressed rows at few bits; dense rows
-/// take a byte a weight at any.
+/// Tests that fewer bits never take more bytes, although packed words keep weights that rounding
+/// removes from compressed rows, and dense rows take a byte per weight at any number of bits.
 #[test]
 fn fewer_bits_do_not_take_more_bytes() {
     let network = chain(&[784, 100, 100, 10], &[0.014, 0.1, 0.53]);
@@ -211,8 +211,10 @@ fn fewer_bits_do_not_take_more_bytes() {
             weights,
             ..export::Options::default()
         };
-        let quantized = export::integers(&network, &images, &options).unwrap();
-        rarefy_format::write(&quantized.spec).unwrap().len()
+        export::integers(&network, &images, &options)
+            .unwrap()
+            .bytes
+            .len()
     };
     let bits = [6, 4, 3, 2].map(WeightType::Int);
     let bytes = bits.into_iter().chain([WeightType::Ternary]).map(bytes);
@@ -220,7 +222,7 @@ fn fewer_bits_do_not_take_more_bytes() {
     assert!(bytes.is_sorted_by(|a, b| a >= b), "{bytes:?}");
 }
 
-/// A chain of dense layers that computes what the container at `path` does, up to rounding.
+/// Returns a chain of dense layers that computes what the container at `path` does, up to rounding.
 fn committed(path: &Path) -> (Network, Vec<Encoding>) {
     let bytes = container::read(path).unwrap();
     let model = container::parse(&bytes, path).unwrap();
@@ -254,8 +256,8 @@ fn committed(path: &Path) -> (Network, Vec<Encoding>) {
     (network, encodings.collect())
 }
 
-/// No committed network would be stored in more bytes than it is, nor in more instructions than a
-/// tie is.
+/// Tests that no committed network would grow: not in bytes, and in instructions by no more than a
+/// tie.
 #[test]
 fn committed_networks_do_not_grow() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/networks");

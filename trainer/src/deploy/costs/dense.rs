@@ -1,24 +1,27 @@
-//! What the kernels of dense layers repeat, encoding by encoding.
+//! Counts the units of work of dense layers, per encoding.
 
-use rarefy_format::{Columns, Layer, LayerSpec, Weights, WeightsSpec, Words};
+use rarefy_format::{Columns, CsrF32, Layer, LayerSpec, Weights, WeightsSpec, Words};
 
-use super::{Core, Unit, nonzeros};
+use super::{Core, Unit};
 use crate::deploy::activity::Activity;
 
-/// Words of a row up to which it has a body of its own, and up to which it has no rounds.
+/// The longest row of packed words that has an unrolled body of its own.
 const SHORT: usize = 7;
+
+/// The longest row of packed words without rounds.
 const BODY: usize = 8;
 
-/// What the dense layer `layer` repeats on `core`.
+/// Returns the units of the dense layer `layer` on `core`.
 ///
 /// # Panics
-/// When `activity` is not that of as many values as the layer has columns.
+/// Panics if `activity` does not have one value per column.
 pub(super) fn units(
     layer: &Layer<'_>,
     core: Core,
     activity: Option<&Activity>,
 ) -> Vec<(Unit, f64)> {
-    let (rows, stored) = (layer.outputs() as f64, nonzeros(layer));
+    let rows = layer.outputs() as f64;
+    let stored = layer.weights().nonzeros() as f64;
     match layer.weights() {
         Weights::None => Vec::new(),
         Weights::Csr(_) => {
@@ -29,12 +32,12 @@ pub(super) fn units(
             };
             vec![(Unit::CsrWeight, stored), (row, rows)]
         }
-        Weights::CsrF32(_) => vec![(Unit::FloatsWeight, stored), (Unit::FloatsRow, rows)],
+        Weights::CsrF32(csr) => of_floats(csr, layer, activity),
         Weights::Rice(rice) => {
             let listed = rice.selected().is_some();
             let mut selection = rice.selection();
             let runs = core::iter::from_fn(|| selection.next_run()).count();
-            // Without a list there is one run of all inputs, which nothing copies.
+            // Without a list there is one run of all inputs, which is not copied.
             let (inputs, lists) = match rice.selected() {
                 Some(inputs) => (f64::from(inputs), runs as f64),
                 None => (0.0, 0.0),
@@ -49,7 +52,7 @@ pub(super) fn units(
             ]
         }
         Weights::Dense(_) => {
-            // Rows are computed four at a time; of fewer each as often.
+            // Rows are computed four at a time, fewer than four several times each.
             let computed = if rows < 4.0 {
                 4.0 * rows
             } else {
@@ -68,14 +71,14 @@ pub(super) fn units(
     }
 }
 
-/// The gaps that entropy-coded rows code: those between neighbours (of the inputs that are listed, if
-/// they are) are said by a bit where the block has such bits.
+/// Returns the number of coded gaps of entropy-coded rows. If the block has adjacency bits, the gap
+/// between neighbouring inputs (in the list of used inputs, if there is one) is not coded.
 fn gaps(layer: &Layer<'_>, listed: bool) -> f64 {
     let WeightsSpec::Integers { rows, .. } = LayerSpec::from_layer(layer).weights else {
         return 0.0;
     };
     let has_bits = layer.block().first().is_some_and(|head| head >> 5 & 1 == 1);
-    // The place of each input among those that some row reads, which are those listed.
+    // The place of each input in the list of used inputs.
     let mut places = vec![usize::from(!listed); layer.columns() + 1];
     for &(column, _) in rows.iter().flatten() {
         places[usize::from(column) + 1] = 1;
@@ -91,7 +94,32 @@ fn gaps(layer: &Layer<'_>, listed: bool) -> f64 {
     rows.iter().map(of_row).sum::<usize>() as f64
 }
 
-/// What packed words repeat.
+/// Returns the units of f32 rows. Computing with a 0 in software is cheaper.
+fn of_floats(
+    mut csr: CsrF32<'_>,
+    layer: &Layer<'_>,
+    activity: Option<&Activity>,
+) -> Vec<(Unit, f64)> {
+    let (mut active, mut all) = (0.0, 0.0);
+    while let Some((_, row)) = csr.next_row() {
+        for (column, _) in row {
+            active += activity.map_or(1.0, |activity| activity.values[column]);
+            all += 1.0;
+        }
+    }
+    let (weight, zero) = match layer.index() {
+        0 => (Unit::FloatsByte, Unit::FloatsZeroByte),
+        _ => (Unit::FloatsWeight, Unit::FloatsZero),
+    };
+    let row = match layer.is_last() {
+        true => Unit::FloatsSum,
+        false => Unit::FloatsRow,
+    };
+    let rows = layer.outputs() as f64;
+    vec![(weight, active), (zero, all - active), (row, rows)]
+}
+
+/// Returns the units of packed words.
 fn of_words(words: Words<'_>, layer: &Layer<'_>) -> Vec<(Unit, f64)> {
     let sum = |each: &dyn Fn(usize) -> usize| {
         let runs = words.runs().map(|run| each(run.length) * run.rows);
@@ -113,7 +141,7 @@ fn of_words(words: Words<'_>, layer: &Layer<'_>) -> Vec<(Unit, f64)> {
     ]
 }
 
-/// What columns repeat.
+/// Returns the units of columns.
 fn of_columns(
     columns: Columns<'_>,
     layer: &Layer<'_>,
@@ -122,7 +150,7 @@ fn of_columns(
     let rows = layer.outputs() as f64;
     let full = Activity::full(layer.columns());
     let Activity { values, pairs, .. } = activity.unwrap_or(&full);
-    // Of a row each pair that it reads, by the first input of it that it reads.
+    // Reads of both inputs per pair, and of a single input per input.
     let (mut both, mut last) = (vec![0.0; pairs.len()], vec![None; layer.outputs()]);
     let mut single = vec![0.0; values.len()];
     columns.each(|column, row, _| {

@@ -74,10 +74,18 @@ pub enum Unit {
     DenseRest,
     /// A dense row, including recomputed ones.
     DenseRow,
-    /// An f32 weight.
+    /// An f32 weight that reads a nonzero byte of the input.
+    FloatsByte,
+    /// An f32 weight that reads a zero byte of the input.
+    FloatsZeroByte,
+    /// An f32 weight that reads a nonzero activation.
     FloatsWeight,
+    /// An f32 weight that reads an activation of 0.
+    FloatsZero,
     /// A row of f32 weights.
     FloatsRow,
+    /// A row of f32 weights in the last layer, which stores the sum as an integer.
+    FloatsSum,
     /// A quad of taps multiplied for eight positions.
     ConvQuad,
     /// The additional cost of a multiplied quad when the kernel tests for zeros.
@@ -168,7 +176,7 @@ pub enum Unit {
 }
 
 /// Instructions per unit on Cortex-M4, M3 and M0.
-pub const COSTS: [(Unit, [f64; 3]); 79] = [
+pub const COSTS: [(Unit, [f64; 3]); 83] = [
     (Unit::Inference, [77.6, 82.1, 78.6]),
     (Unit::Layer, [55.1, 53.8, 103.0]),
     (Unit::Walk, [17.1, 4.34, 3.49]),
@@ -203,8 +211,12 @@ pub const COSTS: [(Unit, [f64; 3]); 79] = [
     (Unit::DenseWeight, [1.57, 2.38, 3.76]),
     (Unit::DenseRest, [6.43, 6.40, 8.00]),
     (Unit::DenseRow, [21.8, 21.8, 29.9]),
-    (Unit::FloatsWeight, [13.0, 131.0, 241.0]),
-    (Unit::FloatsRow, [53.0, 108.0, 183.0]),
+    (Unit::FloatsByte, [13.0, 155.0, 306.0]),
+    (Unit::FloatsZeroByte, [13.0, 93.1, 137.0]),
+    (Unit::FloatsWeight, [12.0, 140.0, 249.0]),
+    (Unit::FloatsZero, [12.0, 85.7, 130.0]),
+    (Unit::FloatsRow, [52.9, 105.0, 154.0]),
+    (Unit::FloatsSum, [40.6, 184.0, 363.0]),
     (Unit::ConvQuad, [35.0, 0.00, 0.00]),
     (Unit::ConvLook, [6.00, 0.00, 0.00]),
     (Unit::ConvSkipped, [10.0, 0.00, 0.00]),
@@ -246,6 +258,6 @@ pub const COSTS: [(Unit, [f64; 3]); 79] = [
     (Unit::ColumnsLayer, [123.0, 123.0, 161.0]),
     (Unit::RiceLayer, [227.0, 225.0, 381.0]),
     (Unit::DenseLayer, [94.7, 96.3, 62.9]),
-    (Unit::FloatsLayer, [73.6, 195.0, 262.0]),
+    (Unit::FloatsLayer, [98.1, 196.0, 379.0]),
     (Unit::ConvLayer, [1526.0, 1069.0, 1935.0]),
 ];

@@ -4,45 +4,19 @@
 //! a border. Each position then reads a window of fixed length, in which every tap has a fixed
 //! offset.
 
-use rarefy_format::{LayerSpec, Margin, Operation, Pooling, Shape, WeightsSpec, Window};
+use rarefy_format::{
+    LayerSpec, Margin, Operation, Pooling, Shape, WeightsSpec, Window, output_shape,
+};
 
 use super::rows::{Output, Rows, function};
 
-/// Returns the output shape of an operation over a map; `None` if its window does not fit.
-pub(super) fn output(operation: &Operation, outputs: usize, source: Shape) -> Option<Shape> {
-    let channels = u16::try_from(outputs).ok()?;
-    Some(match operation {
-        Operation::Dense => Shape::flat(channels),
-        Operation::Conv { window, pooling } => {
-            let (height, width) = positions(*window, source);
-            let size = pooling.map_or(1, |(_, size)| u16::from(size));
-            Shape {
-                channels,
-                height: height.checked_div(size)?,
-                width: width.checked_div(size)?,
-            }
-        }
-        Operation::Pool { window, .. } => {
-            let (height, width) = positions(*window, source);
-            Shape {
-                channels,
-                height,
-                width,
-            }
-        }
-    })
-}
-
-/// Returns the number of positions of a window over a map, (height, width).
-fn positions(window: Window, source: Shape) -> (u16, u16) {
-    let Margin {
-        top,
-        left,
-        bottom,
-        right,
-    } = window.padding;
-    let height = window.outputs(top, source.height, bottom);
-    (height, window.outputs(left, source.width, right))
+/// Returns the shape of a convolution's sums, before pooling.
+fn sums(window: Window, channels: u16, source: Shape) -> Shape {
+    let operation = Operation::Conv {
+        window,
+        pooling: None,
+    };
+    output_shape(&operation, channels.into(), source).expect("the window fits")
 }
 
 /// Returns the functions of a convolution or a pooling layer, from shape `source` to `output`.
@@ -66,8 +40,7 @@ pub(super) fn layer(layer: &LayerSpec, number: usize, source: Shape, output: Sha
         _ => pool(layer, pooling, window, padded, output),
     };
     let skip = layer.skip.map_or(String::new(), |_| {
-        let (height, width) = positions(window, source);
-        let length = usize::from(output.channels) * usize::from(height) * usize::from(width);
+        let length = sums(window, output.channels, source).len();
         format!(", skip: &[u8; {length}]")
     });
     let copy = if padding.is_none() {
@@ -206,15 +179,17 @@ fn addition(layer: &LayerSpec, window: Window, padded: Shape) -> String {
         return String::new();
     };
     // The map before pooling, including the positions that pooling drops.
-    let (size, stride) = (usize::from(window.size), usize::from(window.stride));
-    let height = (usize::from(padded.height) - size) / stride + 1;
-    let width = (usize::from(padded.width) - size) / stride + 1;
+    let window = Window {
+        padding: Margin::NONE,
+        ..window
+    };
+    let Shape { height, width, .. } = sums(window, padded.channels, padded);
     format!(
         "                for (sum, plane) in sums.iter_mut().zip(skip.chunks_exact({})) {{
                     *sum += (plane[row * {width} + column] as i32) << {};
                 }}
 ",
-        height * width,
+        usize::from(height) * usize::from(width),
         skip.shift
     )
 }

@@ -18,7 +18,7 @@ mod rows;
 
 use std::fmt::Write as _;
 
-use rarefy_format::{LayerSpec, NetworkSpec, Operation, Shape, WeightsSpec};
+use rarefy_format::{LayerSpec, NetworkSpec, Operation, Shape, WeightsSpec, output_shape};
 
 use rows::{Output, Rows};
 
@@ -236,7 +236,7 @@ fn shapes(network: &NetworkSpec) -> Result<Vec<Shape>, EmitError> {
         let Some(&source) = slot.and_then(|slot| shapes.get(slot)) else {
             return Err(error);
         };
-        let shape = maps::output(&layer.operation, layer.outputs, source);
+        let shape = output_shape(&layer.operation, layer.outputs, source);
         shapes.push(shape.filter(|shape| !shape.is_empty()).ok_or(error)?);
     }
     Ok(shapes)
@@ -245,27 +245,15 @@ fn shapes(network: &NetworkSpec) -> Result<Vec<Shape>, EmitError> {
 /// Checks that `layer` has no floats, and no sums that could overflow 32 bits, whatever the order
 /// of their terms.
 fn check(layer: &LayerSpec, number: usize) -> Result<(), EmitError> {
-    let (bias, rows) = match &layer.weights {
-        WeightsSpec::None => return Ok(()),
-        WeightsSpec::Floats { .. } => return Err(EmitError::Floats(number)),
-        WeightsSpec::Integers { bias, rows } => (bias, rows),
-    };
-    let area = match layer.operation {
-        Operation::Conv {
-            pooling: Some((_, size)),
-            ..
-        } => i64::from(size) * i64::from(size),
-        _ => 1,
-    };
-    let skip = layer.skip.map_or(0, |skip| 255_i64 << skip.shift.min(31));
-    for (row, (bias, weights)) in bias.iter().zip(rows).enumerate() {
-        let weights = weights.iter().map(|&(_, weight)| i64::from(weight).abs());
-        let most = (i64::from(*bias).abs() + 255 * weights.sum::<i64>() + skip) * area;
-        if most > i64::from(i32::MAX) {
+    if let WeightsSpec::Floats { .. } = layer.weights {
+        return Err(EmitError::Floats(number));
+    }
+    for (row, range) in layer.sum_ranges().enumerate() {
+        if range.partial > i64::from(i32::MAX) {
             return Err(EmitError::Overflow {
                 layer: number,
                 row,
-                most,
+                most: range.partial,
             });
         }
     }

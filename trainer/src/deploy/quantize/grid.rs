@@ -5,7 +5,7 @@
 //! leaves of 16, and are multiplied as a whole: the word `h << c | index` represents a weight of
 //! `h + index / 2^c` steps, so each column (or row) has a grid of its own.
 
-use rarefy_format::{Encoding, index_bits};
+use rarefy_format::{Encoding, index_bits, pack_word};
 
 /// The type of the stored weights.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -128,9 +128,8 @@ impl Grid {
                 let index = if by_row { row } else { column };
                 let levels = self.levels();
                 let high = (weight - index as f64 * self.unit()).round();
-                let high = high.clamp(-levels, levels - 1.0) as i32;
-                // The index has `index_bits` bits, so the word fits.
-                (high << index_bits | index as i32) as i16
+                let high = high.clamp(-levels, levels - 1.0) as i16;
+                pack_word(high, index as u16, index_bits)
             }
         }
     }
@@ -169,7 +168,7 @@ impl Grid {
                 match integer {
                     // The next word above 0 is the index alone.
                     0 if index > 0 && by > 0 => Some(index as i16),
-                    0 => Some(by << index_bits | index as i16),
+                    0 => Some(pack_word(by, index as u16, index_bits)),
                     _ => integer.checked_add(by << index_bits),
                 }
             }

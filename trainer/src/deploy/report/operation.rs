@@ -1,14 +1,15 @@
-//! What a layer computes, in words: its window, its pooling, and what it reads and adds where that is
-//! not the layer before it.
+//! Describes a layer's operation: its window, its pooling, and its source and skip if they are not
+//! the previous layer.
 
 use rarefy_format::{Layer, Margin, Operation, Pooling, Window};
 
-/// The number, from 1, of the layer that is `back` before `layer`; 0 for the network's input.
+/// Returns the number, from 1, of the layer that is `back` layers before `layer`; 0 for the
+/// network's input.
 pub(super) fn number_of(layer: &Layer<'_>, back: u8) -> usize {
     layer.index() + 1 - usize::from(back)
 }
 
-/// What `layer` computes, in words.
+/// Returns a description of the operation of `layer`.
 pub(super) fn operation(layer: &Layer<'_>) -> String {
     let mut text = match layer.operation() {
         Operation::Dense => "dense".into(),
@@ -44,7 +45,7 @@ fn name(pooling: Pooling) -> &'static str {
     }
 }
 
-/// "5x5, stride 2, padding 1".
+/// Formats a window, such as "5x5, stride 2, padding 1".
 fn slide(window: Window) -> String {
     let Window {
         size,

@@ -1,9 +1,8 @@
-//! Where the layers of a container come from: the user's architecture, or deployment itself.
+//! Traces the layers of a container to their origin: the architecture, or deployment itself.
 //!
-//! Folding passes a map on with a channel more, or gives a normalised sum a layer of its own;
-//! decoupling copies what is added. Such layers, and the weights that read their constant channel,
-//! are stored and run like any other, but they are none of the user's: a compression ratio does not
-//! count them.
+//! Folding may copy a map to add a constant channel, or insert a layer for a normalised sum;
+//! decoupling copies the source of an addition. Such layers, and the weights that read a constant
+//! channel, are stored and run like any other, but compression ratios exclude them.
 
 use rarefy_format::{NetworkSpec, WeightsSpec};
 use serde::Deserialize;
@@ -12,16 +11,17 @@ use super::ModelReport;
 use crate::deploy::Network;
 use crate::graph::{Graph, Operation};
 
-/// Where a layer comes from.
+/// The origin of a layer.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct LayerOrigin {
-    /// The layer's name in the architecture; inserted layers are called after what needs them.
+    /// The layer's name in the architecture; inserted layers are named after the layer that needs
+    /// them.
     pub name: String,
     /// Whether deployment inserted it.
     pub inserted: bool,
-    /// The weights other than zero that deployment inserted in it.
+    /// The number of its nonzero weights that deployment inserted.
     pub inserted_nonzeros: usize,
-    /// Columns in the architecture.
+    /// The number of columns in the architecture.
     pub original_inputs: usize,
 }
 
@@ -36,7 +36,7 @@ pub fn origins(graph: &Graph, network: &Network, spec: &NetworkSpec) -> Vec<Laye
         .collect();
     let layers = network.layers.iter().zip(&spec.layers).enumerate();
     let origins = layers.map(|(index, (layer, stored))| {
-        // A channel of an inserted layer that reads nothing is its constant.
+        // The constant channel of an inserted layer is the one that reads nothing.
         let constant = |column: usize| {
             let source = layer
                 .source
@@ -59,8 +59,8 @@ pub fn origins(graph: &Graph, network: &Network, spec: &NetworkSpec) -> Vec<Laye
     origins.collect()
 }
 
-/// Returns the columns of the layer called `name` in the architecture; none where it has no such
-/// layer.
+/// Returns the number of columns of the layer called `name` in the architecture; `None` if there is
+/// no such layer.
 fn written_inputs(graph: &Graph, name: &str) -> Option<usize> {
     let index = graph.nodes().iter().position(|node| node.name == name)?;
     match graph.nodes()[index].operation {
@@ -73,7 +73,7 @@ fn written_inputs(graph: &Graph, name: &str) -> Option<usize> {
     }
 }
 
-/// Returns how many weights other than zero stand in these columns.
+/// Returns the number of nonzero weights in the columns for which `of` is true.
 fn count(weights: &WeightsSpec, of: impl Fn(usize) -> bool) -> usize {
     match weights {
         WeightsSpec::None => 0,
@@ -89,9 +89,8 @@ fn count(weights: &WeightsSpec, of: impl Fn(usize) -> bool) -> usize {
 }
 
 impl ModelReport {
-    /// Names the layers, and counts what deployment inserted apart.
-    ///
-    /// Does nothing where `origins` are not of as many layers.
+    /// Names the layers, and counts inserted weights separately. Does nothing if the number of
+    /// layers differs.
     pub fn named(&mut self, origins: &[LayerOrigin]) {
         if origins.len() != self.layers.len() {
             return;
@@ -131,8 +130,8 @@ mod tests {
     use crate::network::initial;
     use crate::pruning::Masks;
 
-    /// A padded convolution of pixels less their mean takes a layer and a channel that the
-    /// architecture does not have.
+    /// Tests a padded convolution of pixels with a mean other than 0, for which folding inserts a
+    /// layer and a constant channel.
     #[test]
     fn what_is_inserted_is_none_of_the_users_weights() {
         let mut graph = Graph::new("padded", [1, 8, 8]);
@@ -180,9 +179,9 @@ mod tests {
             assert_eq!(marked, [vec![true; inserted], vec![false; 2]].concat());
             assert_eq!(found.total, total);
             assert_eq!(found.nonzeros + found.inserted_nonzeros, stored);
-            // Rounding may leave a weight out, but makes none.
+            // Rounding may remove a weight, but adds none.
             assert!(found.nonzeros <= kept && 10 * found.nonzeros >= 9 * kept);
-            // One that passes the map on, and at most a weight for each of 4 x 9 taps.
+            // One weight that copies the map, and at most one for each of 4 x 9 taps.
             let most = 37 * inserted;
             assert!(found.inserted_nonzeros <= most && (inserted == 0) == (stored <= kept));
             assert_eq!(found.layers[inserted].original_inputs, 9);

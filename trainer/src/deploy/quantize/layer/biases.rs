@@ -1,5 +1,7 @@
 //! Quantizes biases and checks sums for 32-bit overflow.
 
+use rarefy_format::SumRange;
+
 use super::{Fit, Integers, LARGEST, ZERO};
 use crate::deploy::quantize::short;
 use crate::graph::Pooling;
@@ -78,10 +80,8 @@ impl Fit<'_> {
 
     /// Returns whether the sums of any row could overflow 32 bits.
     pub(super) fn overflows(&self, biases: &[i32], reach: &[Reach]) -> bool {
-        let rows = biases.iter().zip(reach);
-        rows.into_iter().any(|(&bias, [least, most])| {
-            let bias = i64::from(bias);
-            (bias + most) * self.area() as i64 > i32::MAX.into() || bias + least < i32::MIN.into()
-        })
+        let pooled = self.area() as i64;
+        let mut rows = biases.iter().zip(reach);
+        rows.any(|(&bias, &[least, most])| !SumRange::new(bias, least, most, pooled).fits())
     }
 }

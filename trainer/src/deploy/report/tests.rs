@@ -1,0 +1,225 @@
+//! Reports of synthetic networks.
+
+use rarefy_format::{
+    Encoding, LINKS_BYTES, LayerSpec, Margin, NetworkSpec, Pooling, Shape, SkipSpec, WeightsSpec,
+    Window, pack_word, write,
+};
+
+use super::*;
+
+fn report_of(network: &NetworkSpec) -> ModelReport {
+    let bytes = write(network).unwrap();
+    let model = Model::parse(&bytes).unwrap();
+    report(&model, Path::new("model.rfy"), Core::M4, None)
+}
+
+/// Two rows over five columns, three weights, in `encoding`.
+fn dense(encoding: Encoding) -> NetworkSpec {
+    let word = |index: u16, weight: i16, bits: u8| pack_word(weight, index, bits);
+    let rows = match encoding {
+        // Three bits name five columns, one bit two rows.
+        Encoding::Words => vec![
+            vec![(0, word(0, 3, 3)), (4, word(4, -2, 3))],
+            vec![(1, word(1, 9, 3))],
+        ],
+        Encoding::Columns => vec![
+            vec![(0, word(0, 3, 1)), (4, word(0, -2, 1))],
+            vec![(1, word(1, 9, 1))],
+        ],
+        _ => vec![vec![(0, 3), (4, -2)], vec![(1, 9)]],
+    };
+    let mut layer = LayerSpec::dense(encoding, 0, vec![7, -7], rows);
+    layer.original_outputs = 4;
+    NetworkSpec {
+        input: Shape::flat(5),
+        layers: vec![layer],
+    }
+}
+
+#[test]
+fn every_byte_of_every_encoding_is_counted_once() {
+    for (encoding, positions, values, parameters, bits) in [
+        (Encoding::Dense, 0, 10, 0, 8),
+        (Encoding::Csr, 4 + 6, 3, 0, 8),
+        // One run for both rows, and the end; four words of 3 and 13 bits, of which 12 bits round
+        // to 2 bytes.
+        (Encoding::Words, 4 + 4 + 2, 6, 4, 13),
+        // Three starts and their padding, the empty block, two counts, three words of 0 that pad
+        // sections; three words of 1 and 15 bits: 3 bits are nearest to no byte.
+        (Encoding::Columns, 8 + 4 + 8 + 6, 6, 4, 15),
+    ] {
+        let report = report_of(&dense(encoding));
+        let layer = &report.layers[0];
+        let expected = LayerBytes {
+            positions,
+            values,
+            biases: 8,
+            parameters,
+            total: positions + values + 8 + parameters,
+        };
+        assert_eq!(layer.bytes, expected, "{encoding:?}");
+        assert_eq!(layer.nonzeros, 3, "{encoding:?}");
+        assert_eq!(
+            report.bytes,
+            16 + 8 + layer.bytes.total + report.padding_bytes
+        );
+        // 120 ways to choose three of ten.
+        assert!((layer.limit.positions - 120_f64.log2() / 8.0).abs() < 1e-12);
+        assert_eq!(layer.limit.values, f64::from(3 * bits) / 8.0);
+        assert_eq!((layer.original_outputs, layer.original_inputs), (4, 5));
+        assert_eq!(layer.density, 3.0 / 20.0);
+        // Of these only columns skip zeros.
+        let skips = encoding == Encoding::Columns;
+        assert_eq!((layer.at_most, report.at_most), (skips, skips));
+        assert!(report.instructions > layer.instructions, "{encoding:?}");
+    }
+}
+
+#[test]
+fn an_entropy_coded_block_is_cut_by_bits() {
+    // One weight of each four columns, of four bits.
+    let weight = |row: u16, place: u16| {
+        let magnitude = (row * 5 + place * 3) % 8 + 1;
+        let sign = if (row + place).is_multiple_of(3) {
+            -1
+        } else {
+            1
+        };
+        (4 * place + (row * place) % 4, sign * magnitude as i16)
+    };
+    let row = |row: u16| (0..16).map(|place| weight(row, place)).collect();
+    let rows = (0..32).map(row).collect();
+    let bias = (0..32).map(|row| row * 64 - 1000).collect();
+    let network = NetworkSpec {
+        input: Shape::flat(64),
+        layers: vec![LayerSpec::dense(Encoding::Rice, 0, bias, rows)],
+    };
+    let report = report_of(&network);
+    let LayerReport { bytes, limit, .. } = &report.layers[0];
+    assert_eq!(report.bytes, 16 + 8 + bytes.total);
+    let LayerBytes {
+        positions,
+        values,
+        biases,
+        ..
+    } = *bytes;
+    assert_eq!(bytes.total, positions + values + biases + bytes.parameters);
+    // The head, a codebook of sixteen weights, the length of the list.
+    assert_eq!(bytes.parameters, 4 + 17 + 2);
+    // Magnitudes are uniform and positive weights more frequent: hardly more than four bits each.
+    assert_eq!((limit.values, values), (256.0, 266));
+    // A bias is a multiple of 8 from -125 to 123 of them: eight bits, and half a one for the code.
+    assert_eq!(biases, 34);
+    // Rows alike and weights evenly spread: less than if any choice were as likely.
+    let positions = positions as f64 / limit.positions;
+    assert!((0.7..1.0).contains(&positions), "{positions}");
+}
+
+#[test]
+fn floats_are_counted_with_their_width() {
+    let mut network = dense(Encoding::CsrF32);
+    network.layers[0].weights = WeightsSpec::Floats {
+        bias: vec![0.5, -0.5],
+        rows: vec![vec![(0, 1.5), (4, 0.0)], vec![(1, 9.0)]],
+    };
+    let layer = &report_of(&network).layers[0];
+    let expected = LayerBytes {
+        positions: 4 + 6,
+        values: 12,
+        biases: 8,
+        parameters: 0,
+        total: 30,
+    };
+    assert_eq!((layer.bytes, layer.nonzeros), (expected, 2));
+    assert_eq!(layer.limit.values, 8.0);
+}
+
+#[test]
+fn maps_and_links_are_told_with_the_dimensions_before_stripping() {
+    let window = |size, stride, padding| Window {
+        size,
+        stride,
+        padding: Margin {
+            top: padding,
+            left: padding,
+            bottom: padding,
+            right: padding,
+        },
+    };
+    let conv = |window, pooling, outputs: usize, rows: &[(u16, i16)]| LayerSpec {
+        operation: Operation::Conv { window, pooling },
+        original_outputs: outputs + 3,
+        ..LayerSpec::dense(
+            Encoding::Csr,
+            4,
+            vec![1; outputs],
+            vec![rows.to_vec(); outputs],
+        )
+    };
+    let mut added = conv(window(3, 1, 1), Some((Pooling::Max, 2)), 2, &[(17, 5)]);
+    added.skip = Some(SkipSpec { back: 2, shift: 3 });
+    let pool = LayerSpec {
+        operation: Operation::Pool {
+            pooling: Pooling::Average,
+            window: window(2, 2, 0),
+        },
+        encoding: Encoding::None,
+        weights: WeightsSpec::None,
+        original_outputs: 5,
+        ..LayerSpec::dense(Encoding::Csr, 2, vec![0; 2], Vec::new())
+    };
+    let network = NetworkSpec {
+        input: Shape {
+            channels: 1,
+            height: 8,
+            width: 8,
+        },
+        layers: vec![
+            conv(window(3, 1, 1), None, 2, &[(0, 1), (8, -1)]),
+            conv(window(3, 1, 1), None, 2, &[(3, 2)]),
+            added,
+            pool,
+            LayerSpec::dense(Encoding::Dense, 0, vec![0; 3], vec![vec![(7, 1)]; 3]),
+        ],
+    };
+    let report = report_of(&network);
+    let operations: Vec<&str> = report.layers.iter().map(|l| &*l.operation).collect();
+    assert_eq!(
+        operations,
+        [
+            "conv 3x3, padding 1",
+            "conv 3x3, padding 1",
+            "conv 3x3, padding 1, max 2, plus layer 1",
+            "average 2x2, stride 2",
+            "dense",
+        ]
+    );
+    let dimensions = |l: &LayerReport| {
+        (
+            (l.original_outputs, l.original_inputs),
+            (l.outputs, l.inputs),
+        )
+    };
+    let dimensions: Vec<_> = report.layers.iter().map(dimensions).collect();
+    assert_eq!(
+        dimensions,
+        [
+            ((5, 9), (2, 9)),
+            ((5, 45), (2, 18)),
+            ((5, 45), (2, 18)),
+            ((5, 0), (2, 0)),
+            // Four positions of each channel are left.
+            ((3, 20), (3, 8)),
+        ]
+    );
+    let parameters: Vec<usize> = report.layers.iter().map(|l| l.bytes.parameters).collect();
+    let links = LINKS_BYTES;
+    assert_eq!(
+        parameters,
+        [8 + links, 8 + links, 8 + links, 8 + links, links]
+    );
+    let blocks: usize = report.layers.iter().map(|l| l.bytes.total).sum();
+    assert_eq!(report.bytes, blocks + report.overhead_bytes);
+    assert_eq!(report.overhead_bytes, 16 + 5 * 8 + report.padding_bytes);
+    assert_eq!(report.layers[3].limit, Limit::default());
+}
