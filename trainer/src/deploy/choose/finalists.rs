@@ -4,7 +4,6 @@ use rarefy_format::{Encoding, Model};
 
 use super::super::container::Written;
 use super::super::costs::{self, Core, ENCODINGS};
-use super::super::quantize::Fidelity;
 use super::{Candidates, Cost, DeployError, Goal, pick};
 
 /// How much costlier than the choice a single encoding may seem by the rough quantization and still
@@ -25,16 +24,12 @@ pub fn best(
     let core = candidates.core;
     let (encodings, chosen) = loop {
         let encodings = candidates.encodings(goal)?;
-        let written = match write(&encodings) {
+        match write(&encodings) {
             // Another encoding may represent the layer.
             Err(DeployError::Overflow {
                 index, encoding, ..
-            }) if candidates.exclude(index, encoding, "its sums would not fit 32 bits") => continue,
-            written => written?,
-        };
-        match lost_by_biases(&written, &encodings, &write)? {
-            Some(index) if candidates.exclude(index, Encoding::Rice, "8 bits lose its biases") => {}
-            _ => break (encodings, written),
+            }) if candidates.exclude(index, encoding, "its sums would not fit 32 bits") => {}
+            written => break (encodings, written?),
         }
     };
     let mut finalists = vec![chosen];
@@ -54,32 +49,6 @@ pub fn best(
     let best = pick(&places, goal, |&place| costs[place].keys(goal));
     let best = *best.expect("the choice is among them");
     Ok(finalists.swap_remove(best))
-}
-
-/// Returns the first layer in [`Encoding::Rice`], stored as `encodings` in `written`, whose outputs
-/// do not follow the f32 network because its biases have 8 bits: with biases of 32 bits, in
-/// compressed rows of the same weights, they do.
-///
-/// # Errors
-/// Returns an error if `write` fails for another reason than an overflow.
-fn lost_by_biases(
-    written: &Written,
-    encodings: &[Encoding],
-    write: &impl Fn(&[Encoding]) -> Result<Written, DeployError>,
-) -> Result<Option<usize>, DeployError> {
-    let mut layers = written.quantized.fidelity.iter().zip(encodings);
-    let is_lost =
-        |(layer, encoding): (&Fidelity, &Encoding)| *encoding == Encoding::Rice && layer.is_apart();
-    let Some(index) = layers.position(is_lost) else {
-        return Ok(None);
-    };
-    let mut plain = encodings.to_vec();
-    plain[index] = Encoding::Csr;
-    match write(&plain) {
-        Ok(written) if !written.quantized.fidelity[index].is_apart() => Ok(Some(index)),
-        Ok(_) | Err(DeployError::Overflow { .. }) => Ok(None),
-        Err(error) => Err(error),
-    }
 }
 
 /// Returns the encodings of the networks of a single encoding that are near the `chosen` ones.
@@ -182,40 +151,6 @@ mod tests {
                 (Encoding::Dense, 700.0, 3000.0),
             ];
             let best = best(candidates(&trials), Goal::Speed, sparse_rows).unwrap();
-            assert_eq!(best.quantized.spec.layers[0].encoding, expected, "{csr}");
-        }
-    }
-
-    /// Tests that the smallest encoding is not taken if its short biases lose a layer, unless wide
-    /// biases lose it as well.
-    #[test]
-    fn biases_that_lose_a_layer_exclude_its_encoding() {
-        let trials = [
-            (Encoding::Rice, 500.0, 3000.0),
-            (Encoding::Csr, 800.0, 1000.0),
-            (Encoding::Dense, 900.0, 3000.0),
-        ];
-        for (rice, csr, expected) in [
-            (0.0, 30.0, Encoding::Csr),
-            (0.0, 9.0, Encoding::Rice),
-            (20.0, 30.0, Encoding::Rice),
-        ] {
-            let with_ratio = |encodings: &[Encoding]| {
-                let mut written = stored(Encoding::Csr, 10);
-                written.quantized.spec.layers[0].encoding = encodings[0];
-                written.quantized.fidelity = vec![Fidelity {
-                    layer: "fc1".into(),
-                    signal: 1.0,
-                    noise: 1.0,
-                    snr_db: Some(if encodings == [Encoding::Rice] {
-                        rice
-                    } else {
-                        csr
-                    }),
-                }];
-                Ok(written)
-            };
-            let best = best(candidates(&trials), Goal::Size, with_ratio).unwrap();
             assert_eq!(best.quantized.spec.layers[0].encoding, expected, "{csr}");
         }
     }

@@ -26,14 +26,6 @@ pub struct Fidelity {
     pub snr_db: Option<f64>,
 }
 
-impl Fidelity {
-    /// Returns whether the integers do not follow the f32 network: the ratio is below 10 dB.
-    #[must_use]
-    pub fn is_apart(&self) -> bool {
-        self.snr_db.is_some_and(|ratio| ratio < APART)
-    }
-}
-
 /// Returns the fidelity of each layer of `network`; `values` are the layers' outputs.
 pub(super) fn of(network: &Network, values: &[Values]) -> Vec<Fidelity> {
     let layers = network.layers.iter().zip(values);
