@@ -62,7 +62,7 @@ impl Desk {
         signal("INT", i64::from(child.id()));
         let (stdout, stderr) = texts(&child.wait_with_output().unwrap());
         assert_eq!(stdout, "", "{line}");
-        says(&stderr, &["interrupted", "the same command goes on"]);
+        says(&stderr, &["interrupted", "the same command resumes"]);
     }
 }
 
