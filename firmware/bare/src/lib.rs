@@ -8,7 +8,7 @@
 use core::panic::PanicInfo;
 
 unsafe extern "C" {
-    /// Defined nowhere.
+    /// Fails to link: nothing defines it.
     fn a_path_to_a_panic_is_left() -> !;
 }
 

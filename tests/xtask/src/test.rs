@@ -5,7 +5,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use crate::command::{self, Outcome, cargo, root};
-use crate::{bare, bench, fuzz, quickstart, readme};
+use crate::{bare, bench, fuzz, house, quickstart, readme};
 
 /// Boards that cover every target and transport: target, board, transport of the log.
 const BOARDS: &[(&str, &str, &str)] = &[
@@ -50,6 +50,7 @@ type Step = (&'static str, fn(&[String]) -> Result<Done, String>);
 /// All steps, in order.
 const STEPS: &[Step] = &[
     ("format", |_| formatting()),
+    ("comments", |_| all(house::run(&[]))),
     ("setup", |_| all(quickstart::setup(&[]))),
     ("lints", |_| {
         let mut lints = cargo();

@@ -124,8 +124,8 @@ fn counted(bench: &Bench, core: Core) -> Outcome<Vec<Counted>> {
 
 /// Returns the synthetic networks, each with one or several kinds of inputs.
 fn synthetic_cases(core: Core) -> Outcome<Vec<Case>> {
-    // A third of the inputs is 0. Kernels to which zeros cost less are also measured with nearly all
-    // inputs 0, and with none.
+    // A third of the inputs is 0. Kernels to which zeros cost less are also measured with nearly
+    // all inputs 0, and with none.
     let dense: [(&str, Active); 3] = [
         ("", |at| at % 3 > 0),
         (", few inputs", |at| at % 16 == 5),

@@ -1,7 +1,7 @@
 //! Deployment: from trained weights to a container for the device.
 //!
-//! It starts from a [`Trained`] network, whose parts may come from anywhere; a [`FinishedRun`] reads
-//! them from a run folder. An [`Export`] takes it through these steps:
+//! It starts from a [`Trained`] network, whose parts may come from anywhere; a [`FinishedRun`]
+//! reads them from a run folder. An [`Export`] takes it through these steps:
 //!
 //! 1. [`fold`] turns a trained graph into a [`Network`]: layers of weights, biases and ReLUs;
 //! 2. [`strip`] removes detached units, and [`order`] sorts the units of hidden layers;

@@ -237,7 +237,8 @@ mod tests {
 
     #[test]
     fn every_fault_names_its_tensor() {
-        let fault = |change: &dyn Fn(&mut State, &mut Masks, &mut (f32, f32)), clause: &str| {
+        type Change = dyn Fn(&mut State, &mut Masks, &mut (f32, f32));
+        let fault = |change: &Change, clause: &str| {
             let (graph, mut state, mut masks) = parts();
             let mut pixels = (0.1, 0.3);
             change(&mut state, &mut masks, &mut pixels);

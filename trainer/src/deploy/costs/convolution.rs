@@ -1,8 +1,9 @@
 //! Counts the operations of the convolution kernels, per core.
 //!
-//! The counts follow the kernels' own decisions (`runtime/src/kernels/cortex_m/*/convolution.rs`): which
-//! taps form quads and pairs, which positions form blocks of eight and of four, and, on cores
-//! whose kernel tests for zeros, which quads and pairs are skipped.
+//! The counts follow the kernels' own decisions
+//! (`runtime/src/kernels/cortex_m/*/convolution.rs`): which taps form quads and pairs, which
+//! positions form blocks of eight and of four, and, on cores whose kernel tests for zeros, which
+//! quads and pairs are skipped.
 
 use rarefy_format::{Encoding, Layer, LayerSpec, Operation, Weights, WeightsSpec, Window};
 

@@ -13,7 +13,7 @@ fn report_of(network: &NetworkSpec) -> ModelReport {
     report(&model, Path::new("model.rfy"), Core::M4, None)
 }
 
-/// Two rows over five columns, three weights, in `encoding`.
+/// Builds a layer of two rows over five columns with three weights in `encoding`.
 fn dense(encoding: Encoding) -> NetworkSpec {
     let word = |index: u16, weight: i16, bits: u8| pack_word(weight, index, bits);
     let rows = match encoding {
