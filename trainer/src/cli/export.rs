@@ -263,6 +263,7 @@ fn with_option(error: DeployError, options: &Options) -> Error {
     let option = match error {
         DeployError::Encoding { .. } | DeployError::Overflow { .. } => "--encoding auto",
         DeployError::Loss { .. } => "--allow-loss",
+        DeployError::Mismatch(_) => "--data",
         DeployError::InTheWay { .. } => "-o",
         DeployError::Quantize { .. } if options.weights == WeightType::F32 => "--weights int8",
         error => return error.into(),

@@ -9,6 +9,9 @@ use crate::training::{Remedy, TrainError};
 /// Returns the message of `error` with the options that help: `… repeat the run (--force)`.
 pub(super) fn message(error: &Error) -> String {
     let text = error.to_string();
+    if let Some(DeployError::Weights(_)) = error.downcast_ref() {
+        return format!("{text} (--force)");
+    }
     let train = match error.downcast_ref() {
         Some(DeployError::Run(error)) => Some(error),
         _ => error.downcast_ref(),

@@ -117,7 +117,7 @@ pub enum DeployError {
     #[error("the network cannot be deployed: {0}")]
     Trained(String),
     /// A run whose weights cannot be used.
-    #[error("{0}; repeat the run: give its command again with --force")]
+    #[error("{0}; repeat the run")]
     Weights(StateError),
     /// A run whose masks cannot be used.
     #[error(transparent)]

@@ -199,8 +199,8 @@ impl<'a> Export<'a> {
         };
         if accuracy.pruned - accuracy.deployed > MOST_LOSS && !options.allow_loss {
             let advice = match options.weights.bits() {
-                8.. => "look there for weights or biases far larger than the others",
-                _ => "export it with more bits, such as --weights int8",
+                8.. => "look there for weights or biases far larger than others",
+                _ => "export it with more bits per weight, such as int8",
             };
             let reason = loss(
                 accuracy,
@@ -273,7 +273,7 @@ fn loss(
             }
         ),
         _ => format!(
-            "its weights in floats have {} as well, so they are not what this run trained: give its command again with --force",
+            "its weights in floats have {} as well, so they are not what this run trained: repeat the run",
             percent(floats)
         ),
     };
@@ -328,7 +328,7 @@ fn integers_of_adapted(
     limits::check(network)?;
     if weights == WeightType::F32 {
         if encoding != EncodingChoice::Auto {
-            let reason = "floats are stored in an encoding of their own: leave out --encoding, or give --weights int8";
+            let reason = "floats are stored in an encoding of their own: choose no encoding, or 8-bit weights";
             return Err(DeployError::Options(reason.into()));
         }
         return Written::new(quantize::floats(network, images)?, network);
