@@ -7,7 +7,7 @@
 //! | [`corpus`], [`mutate`] | containers to start fuzzing from, and how to break them | |
 //! | [`mirror`] | a server of datasets that fails in a chosen way | |
 //! | [`harmless`] | the check that any bytes are rejected or run in bounds | `engine` |
-//! | [`oracle`] | pruning by its definitions | `graphs` |
+//! | `oracle` | pruning by its definitions | `graphs` |
 //!
 //! The crates under test depend on this one for their tests alone. The features keep the trainer
 //! out of the tests of `rarefy-format` and `rarefy-runtime`.
