@@ -10,7 +10,7 @@
 //! Rejected if
 //! - the lengths do not add up to the number of stored weights,
 //! - a column is not below the layer's inputs, or
-//! - the columns of a row do not rise.
+//! - the columns of a row are not strictly increasing.
 
 use super::parts::BlockParts;
 use super::rows::{Dimensions, Rows};
@@ -63,7 +63,7 @@ impl<'a> Csr<'a> {
         self.lengths
     }
 
-    /// Returns the column of each weight, as `u16`, row by row; columns rise within a row.
+    /// Returns the column of each weight, as `u16`, row by row; columns increase strictly within a row.
     #[must_use]
     pub const fn columns(&self) -> &'a [[u8; 2]] {
         self.columns

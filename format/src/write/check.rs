@@ -17,7 +17,7 @@ pub(super) fn check_length(spec: &LayerSpec, columns: usize) -> Result<(), SpecE
 }
 
 /// Checks that there are as many biases and rows as outputs, and that the columns of each row
-/// rise.
+/// are strictly increasing.
 pub(super) fn check_lists(spec: &LayerSpec) -> Result<(), SpecError> {
     let check = |name, found: usize| {
         if found == spec.outputs {
@@ -30,7 +30,7 @@ pub(super) fn check_lists(spec: &LayerSpec) -> Result<(), SpecError> {
             })
         }
     };
-    /// Checks that columns rise.
+    /// Checks that columns are strictly increasing.
     fn rising<T>(rows: &[Vec<(u16, T)>]) -> Result<(), SpecError> {
         for row in rows {
             if let Some(pair) = row.windows(2).find(|pair| pair[0].0 >= pair[1].0) {

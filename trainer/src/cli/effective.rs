@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::console::Console;
 use super::counts::Counts;
 use super::next::{Line, Next, Why, free};
-use super::{curve, output, source, usage};
+use super::{curve, overwrite, source, usage};
 use crate::graph;
 use crate::pruning;
 use crate::pruning::effective::{self, Mode};
@@ -62,14 +62,14 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
     let graph = graph::load(&arguments.arch)?;
     let mode = arguments.mode;
     if let Some(picture) = &arguments.curve {
-        let read = || (arguments.source.files()).chain(output::of_arch(&arguments.arch));
-        output::check("--curve", picture, read())?;
-        output::check_svg("--curve", picture)?;
+        let read = || (arguments.source.files()).chain(overwrite::of_arch(&arguments.arch));
+        overwrite::check("--curve", picture, read())?;
+        overwrite::check_svg("--curve", picture)?;
         let numbers = picture.with_extension("csv");
-        output::check("the CSV file of --curve,", &numbers, read())?;
+        overwrite::check("the CSV file of --curve,", &numbers, read())?;
         let advice = "move it, or give --curve another name";
         let is_ours = |bytes: &[u8]| bytes.starts_with(pruning::curve::HEADER.as_bytes());
-        output::check_unnamed(&numbers, is_ours, advice)?;
+        overwrite::check_unnamed(&numbers, is_ours, advice)?;
         let Arguments {
             pruners,
             source,
@@ -86,8 +86,8 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
     // clap requires --masks or --curve.
     let masks = arguments.masks.as_deref().unwrap_or(Path::new(""));
     if let Some(out) = &arguments.out {
-        let read = output::of_arch(&arguments.arch);
-        output::check("--out", out, read.into_iter().chain([masks.into()]))?;
+        let read = overwrite::of_arch(&arguments.arch);
+        overwrite::check("--out", out, read.into_iter().chain([masks.into()]))?;
     }
     let direct = Masks::load(&graph, masks)?;
     let connected = effective::masks(&graph, &direct, mode);

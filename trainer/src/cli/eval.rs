@@ -17,7 +17,7 @@ use crate::numbers::thousands;
 pub(super) struct Arguments {
     /// Container (.rfy file)
     model: PathBuf,
-    /// Dataset whose test images to run: a name listed by `rarefy data list`, or a folder of IDX
+    /// Dataset to take the test images from: a name listed by `rarefy data list`, or a folder of IDX
     /// files [default: the dataset recorded by `export` next to the container]
     #[arg(long)]
     data: Option<String>,

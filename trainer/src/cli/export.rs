@@ -11,7 +11,7 @@ use super::boards::{self, DEFAULT_BOARD};
 use super::console::Console;
 use super::next::{Next, Why};
 use super::table::{percent, table, text};
-use super::{data, inspect, interrupt, measure, output, usage};
+use super::{data, inspect, interrupt, measure, overwrite, usage};
 use crate::data::Dataset;
 use crate::deploy::bits::Wider;
 use crate::deploy::choose::{EncodingChoice, Goal};
@@ -29,8 +29,8 @@ const NOTABLE_LOSS: f64 = 0.003;
 pub(super) struct Arguments {
     /// Run folder written by `rarefy train`
     run: PathBuf,
-    /// Output file, overwritten if it exists [default: model.rfy, or model.rs with --emit rust;
-    /// the default file is not overwritten]
+    /// Output file; an existing file is overwritten only if it is named here [default: model.rfy,
+    /// or model.rs with --emit rust]
     #[arg(long, short, value_name = "FILE")]
     out: Option<PathBuf>,
     /// Output format
@@ -129,7 +129,7 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
     let out = out(arguments)?;
     let given = arguments.data.as_deref();
     let name = given.unwrap_or(&run.recipe.data);
-    output::check("-o", &out, output::of_data(name))?;
+    overwrite::check("-o", &out, overwrite::of_data(name))?;
     let data = data::load(name, console).map_err(|error| match given {
         Some(_) => error,
         None => anyhow!("{error}; if the run's dataset has moved, give its new place with --data"),
@@ -167,7 +167,7 @@ fn out(arguments: &Arguments) -> Result<PathBuf> {
         Emit::Rust => "model.rs",
     };
     let advice = format!("name a file with -o (-o {name} overwrites this one)");
-    output::check_unnamed(Path::new(name), |_| false, &advice)?;
+    overwrite::check_unnamed(Path::new(name), |_| false, &advice)?;
     Ok(name.into())
 }
 

@@ -44,7 +44,7 @@ fn flag(field: &'static str) -> &'static str {
     }
 }
 
-/// Returns the options that help with an error of training.
+/// Returns the options that can resolve a [`TrainError`].
 fn for_training(error: &TrainError) -> Option<&'static str> {
     Some(match error {
         TrainError::Diverged { .. } => "--learning-rate",
@@ -64,7 +64,7 @@ fn for_training(error: &TrainError) -> Option<&'static str> {
     })
 }
 
-/// Returns the options that help with an error of pruning.
+/// Returns the options that can resolve a [`PruneError`].
 fn for_pruning(error: &PruneError) -> Option<&'static str> {
     match error {
         PruneError::NeedsTraining { .. } => Some("--weights"),

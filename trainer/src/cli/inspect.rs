@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::console::Console;
 use super::model::ModelFile;
 use super::next::{Line, Next, Why};
-use super::output;
+use super::overwrite;
 use super::table::{percent, table, text};
 use crate::atomic;
 use crate::deploy::companion::{self, Companion};
@@ -35,7 +35,7 @@ predicted for a Cortex-M4, and \"at most\" marks layers that skip zero inputs (c
 convolutions that test for zeros): the prediction then assumes that no input is zero. The last row \
 includes the instructions of an inference outside its layers.
 
-Layers inserted by deployment (a copy for an addition, a constant channel) are marked if `export` \
+Layers that `export` inserted (a copy of a map for an addition, or a constant channel) are marked if `export` \
 left its report next to the container; their weights are counted separately.
 
 A shape is outputs x inputs for a dense layer, and outputs x channels x window for a convolution, \
@@ -64,12 +64,12 @@ struct Report {
 
 pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
     if let Some(picture) = &arguments.svg {
-        output::check(
+        overwrite::check(
             "--svg",
             picture,
             [&arguments.model, &companion::path(&arguments.model)],
         )?;
-        output::check_svg("--svg", picture)?;
+        overwrite::check_svg("--svg", picture)?;
     }
     let file = ModelFile::open(&arguments.model, console)?;
     let companion = file.companion();

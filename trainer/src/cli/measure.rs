@@ -26,7 +26,7 @@ pub(super) struct Arguments {
     /// Board: a name listed by `rarefy boards`
     #[arg(long)]
     board: String,
-    /// Dataset whose test images to run: a name listed by `rarefy data list`, or a folder of IDX
+    /// Dataset to take the test images from: a name listed by `rarefy data list`, or a folder of IDX
     /// files [default: the dataset recorded by `export` next to the container]
     #[arg(long)]
     data: Option<String>,

@@ -23,7 +23,7 @@ mod interrupt;
 mod measure;
 mod model;
 mod next;
-mod output;
+mod overwrite;
 mod prune;
 mod pruning;
 mod quickstart;

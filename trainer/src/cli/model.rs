@@ -22,7 +22,7 @@ use crate::numbers::thousands;
 const SAME_NORMALISATION: f32 = 0.01;
 
 /// The advice on data that has moved.
-const MOVED: &str = "if the data it was made for has moved, give its new place with --data";
+const MOVED: &str = "if that dataset has moved, give its new folder with --data";
 
 /// A valid container, and the companion file that `export` wrote next to it.
 pub(super) struct ModelFile {
@@ -127,7 +127,7 @@ impl ModelFile {
             )),
             (None, false) => {
                 return Err(anyhow!(
-                    "the images or labels of {} have changed since {shown} was made for it: {MOVED}",
+                    "the images or labels of {} are not those that {shown} was exported with; {MOVED}",
                     origin.name
                 ));
             }

@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::console::Console;
 use super::counts::Counts;
 use super::next::{Line, free};
-use super::{output, pruning, source};
+use super::{overwrite, pruning, source};
 use crate::graph::{self, Graph};
 use crate::pruning::hundredths::shown;
 use crate::pruning::prune::{Pruned, Seconds};
@@ -50,8 +50,8 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
     let pruner = Pruner::by_name(&arguments.pruning.pruner)?;
     let compression = arguments.pruning.compression()?;
     if let Some(out) = &arguments.out {
-        let read = (arguments.source.files()).chain(output::of_arch(&arguments.pruning.arch));
-        output::check("--out", out, read)?;
+        let read = (arguments.source.files()).chain(overwrite::of_arch(&arguments.pruning.arch));
+        overwrite::check("--out", out, read)?;
     }
     if pruner.is_dense() {
         console.note("dense prunes nothing: the compression is ignored");

@@ -9,7 +9,7 @@ use clap::Args;
 
 use super::accelerator::DeviceChoice;
 use super::console::{Bar, Console};
-use super::{data, interrupt, output, threads, usage};
+use super::{data, interrupt, overwrite, threads, usage};
 use crate::data::Dataset;
 use crate::graph::Graph;
 use crate::pruning::{Loss, Pruner, SnipOptions, Source, Weights};
@@ -60,7 +60,7 @@ impl Options {
 
     /// Returns the files that are read.
     pub(super) fn files(&self) -> impl Iterator<Item = PathBuf> {
-        let data = self.data.as_deref().map(output::of_data);
+        let data = self.data.as_deref().map(overwrite::of_data);
         self.weights
             .clone()
             .into_iter()

@@ -154,8 +154,8 @@ struct Transfer<'a> {
 }
 
 impl<'a> Transfer<'a> {
-    /// Creates the transfer that resumes `part`, or starts over if `part` is above `limit`
-    /// already.
+    /// Creates the transfer that resumes `part`, or starts over if `part` is already
+    /// longer than `limit`.
     fn new(part: &'a Path, limit: u64) -> Self {
         let length = partial::length(part);
         Self {

@@ -46,7 +46,7 @@ pub enum FetchError {
     },
     /// The user requested to stop.
     #[error(
-        "stopped while fetching {name}: the bytes received are kept in {folder}, fetch again to resume"
+        "stopped while fetching {name}: the bytes received are kept in {folder}; fetch again to resume"
     )]
     Stopped {
         /// The dataset's name.

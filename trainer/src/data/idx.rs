@@ -90,7 +90,7 @@ pub enum IdxError {
     },
     /// The file is shorter than announced.
     #[error(
-        "{path} is truncated: {announced} need {needed} bytes, it holds {found}; download it again"
+        "{path} is truncated: {announced} need {needed} bytes, but the file has {found}; download it again"
     )]
     Truncated {
         /// The file at fault.
@@ -104,7 +104,7 @@ pub enum IdxError {
     },
     /// The file is longer than announced.
     #[error(
-        "{path} is too long: {announced} need {needed} bytes, it holds {found}; download it again or \
+        "{path} is too long: {announced} need {needed} bytes, but the file has {found}; download it again or \
          correct its header"
     )]
     Trailing {

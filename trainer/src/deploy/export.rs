@@ -86,7 +86,7 @@ pub struct ExportAccuracy {
 pub struct Code {
     /// The source of the module.
     pub source: String,
-    /// A container of the same integers, which computes the same logits.
+    /// A container with the same integer weights, which computes the same logits as `source`.
     pub container: AlignedBytes,
     /// The report of that container.
     pub report: ExportReport,

@@ -1,6 +1,6 @@
 //! The trained weights that a recipe names.
 //!
-//! Ranking reads the weights of layers alone. Fine-tuning starts from the whole network, so it
+//! Ranking reads only the weights of layers. Fine-tuning starts from the whole network, so it
 //! also needs biases and batch norms, but not running statistics: training reads none, and without
 //! them the accuracy of the network is reported with statistics of the training images. Values
 //! must be small enough that training in f32 does not overflow, which no learning rate would

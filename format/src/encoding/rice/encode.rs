@@ -15,7 +15,7 @@ use super::parts::Parts;
 pub struct RiceRow {
     /// The row's bias.
     pub bias: i32,
-    /// The column and value of each weight; columns rise, values are not 0.
+    /// The column and value of each weight; columns increase strictly, values are not 0.
     pub weights: Vec<(u16, i16)>,
 }
 

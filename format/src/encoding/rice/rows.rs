@@ -100,7 +100,7 @@ impl<'a> Rows<'a> {
         self.row.gap_k = gap_k(self.columns, self.parameters.get(GAP_SPREAD), self.length);
     }
 
-    /// Calls `each` with the column and value of each weight of the row; columns rise.
+    /// Calls `each` with the column and value of each weight of the row, in increasing columns.
     #[inline(always)]
     pub fn weights(&mut self, mut each: impl FnMut(usize, i32)) {
         // A local copy can be kept in registers.

@@ -31,13 +31,13 @@ pub(crate) fn write(
 }
 
 /// Writes a layer of `inputs` columns as a block that is as small as possible for these rows in
-/// this order. If the order is free, sort them first (see [`super::unit_order`]).
+/// this order. If the rows may be reordered, sort them first (see [`super::unit_order`]).
 ///
 /// A list of the used inputs is tried if `may_select`; only dense layers support it.
 ///
 /// # Errors
 ///
-/// - [`RiceError::Unwritable`] if columns do not rise or are out of range, or a weight is 0.
+/// - [`RiceError::Unwritable`] if columns are not strictly increasing or are out of range, or a weight is 0.
 /// - [`RiceError::Overlong`] if biases or weights are too large or too far apart.
 /// - [`RiceError::Rows`] if there are more than 65,535 rows.
 pub fn write_rice(

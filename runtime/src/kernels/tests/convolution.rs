@@ -1,5 +1,5 @@
-//! Both versions of the convolution against its definition, in 64-bit arithmetic. That of a
-//! Cortex-M runs with the routines of `cortex_m::host`.
+//! Both versions of the convolution against its definition, in 64-bit arithmetic. The
+//! Cortex-M version runs on the stand-ins of `cortex_m::host`.
 
 use std::vec;
 use std::vec::Vec;

@@ -284,7 +284,7 @@ impl<'a> Walk<'a> {
     }
 }
 
-/// Returns the error of a `layer` that cannot be quantized for this reason.
+/// Returns the error that `layer` cannot be quantized, for `reason`.
 fn unquantizable(layer: &Layer, reason: String) -> DeployError {
     DeployError::Quantize {
         layer: layer.name.clone(),

@@ -44,7 +44,7 @@ pub enum ArchitectureError {
         path: String,
         /// Number of the line at fault, from 1.
         line: usize,
-        /// Name of the layer at fault, if a named layer is.
+        /// Name of the faulty layer, if the fault is in a named layer.
         layer: Option<String>,
         /// What is wrong.
         reason: String,

@@ -14,8 +14,8 @@ fn read_text(text: &str) -> Result<Graph, ArchitectureError> {
     load(path.to_str().unwrap())
 }
 
-/// Loads the network of `layers` over `input`. Each layer is its type, a colon, and keys separated
-/// by semicolons.
+/// Loads a network with the given input shape and layers. A layer is written as
+/// `type: key; key; ...`.
 fn network(input: &str, layers: &[&str]) -> Result<Graph, ArchitectureError> {
     let mut text = format!("name = \"own\"\ninput = {input}\n");
     for layer in layers {

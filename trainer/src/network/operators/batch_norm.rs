@@ -10,7 +10,7 @@ use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor};
 use super::operand::{GradientSlot, Operand, slice, with_slice};
 use super::units::UnitLayout;
 
-/// The operator of one application.
+/// One application of batch normalisation, as a candle operator.
 struct BatchNorm {
     epsilon: f64,
     scale: GradientSlot,

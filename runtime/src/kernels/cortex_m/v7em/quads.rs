@@ -25,7 +25,7 @@ struct Walk {
     read: *mut u32,
     /// The end of the taps.
     stop: *mut u32,
-    /// The end of the taps that have their offsets.
+    /// The end of the taps already converted from columns to offsets.
     rest: *mut u32,
     /// The column at which the current group ends.
     next: usize,

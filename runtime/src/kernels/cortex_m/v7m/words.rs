@@ -1,8 +1,8 @@
 //! Packed words on ARMv7-M: Cortex-M4 and M7 (`v7em`), M3 and M33 (`v7m`).
 //!
 //! A weight takes three instructions: `and` (the column), `ldrb` (the activation), `smlabb` or
-//! `smlatb` (multiply the undecoded half word, add); four without the DSP extension. To save on
-//! what surrounds them
+//! `smlatb` (multiply the undecoded half word, add); four without the DSP extension. To reduce
+//! the overhead per row:
 //!
 //! - rows of up to 7 weights have code for each length: one `ldmia` loads bias and weights, and
 //!   five more instructions shift, clamp, store and count;
