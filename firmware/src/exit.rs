@@ -22,7 +22,7 @@ pub fn exit(success: bool) -> ! {
     }
 }
 
-/// Logs the location alone: formatting the message would link code that nothing else needs.
+/// Logs only the location: formatting the message would link code that nothing else needs.
 #[panic_handler]
 fn panic(info: &PanicInfo) -> ! {
     let (file, line) = info

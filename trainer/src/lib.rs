@@ -1,7 +1,7 @@
 //! Prunes and trains networks by effective sparsity, exports them as `.rfy` containers and measures
 //! them on boards: Rarefy on the workstation, as a library and as the command `rarefy`.
 //!
-//! Data flows one way, and each module is usable alone:
+//! Data flows one way, and each module is usable on its own:
 //! [`data`] -> [`graph`] (architecture) -> [`pruning`] (ordering, effective masks) -> [`training`]
 //! of a [`network`] -> [`deploy`] (fold, strip, quantize, container) -> [`device`] (measure).
 //!

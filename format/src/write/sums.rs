@@ -28,7 +28,7 @@ impl SumRange {
     #[must_use]
     pub const fn new(bias: i32, least: i64, most: i64, pooled: i64) -> SumRange {
         let bias = bias as i64;
-        // Average pooling adds up positive sums alone.
+        // Average pooling adds up only positive sums.
         SumRange {
             least: bias + least,
             most: (bias + most) * pooled,

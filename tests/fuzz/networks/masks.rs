@@ -49,7 +49,7 @@ pub(crate) fn check(
     })
 }
 
-/// Pruners whose scores depend on the weights alone.
+/// Pruners whose scores depend only on the weights.
 const PRUNERS: [(&str, Sharing); 6] = [
     ("magnitude/global", Sharing::Global),
     ("magnitude/uniform", Sharing::Uniform),

@@ -9,7 +9,7 @@
 //! | [`harmless`] | the check that any bytes are rejected or run in bounds | `engine` |
 //! | `oracle` | pruning by its definitions | `graphs` |
 //!
-//! The crates under test depend on this one for their tests alone. The features keep the trainer
+//! The crates under test depend on this one only for their tests. The features keep the trainer
 //! out of the tests of `rarefy-format` and `rarefy-runtime`.
 #![forbid(unsafe_code)]
 

@@ -21,7 +21,7 @@ pub(super) fn flag() -> &'static AtomicBool {
     &RAISED
 }
 
-/// Returns the error of a command that was stopped.
+/// Returns the error for a command that was stopped.
 pub(super) fn interrupted() -> Error {
     anyhow!("interrupted; no partial files are left: run the same command again")
 }

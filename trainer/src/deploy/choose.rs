@@ -449,7 +449,7 @@ fn refusal(encoding: Encoding, weights: WeightType, layer: &Layer) -> String {
     };
     let left = 16_u8.saturating_sub(index_bits(count));
     if left >= weights.bits() {
-        return "it is for dense layers alone".into();
+        return "it is for dense layers only".into();
     }
     format!(
         "with {count} {what} it has {left} bits left for a weight, fewer than the {} asked for",

@@ -34,7 +34,7 @@ pub struct ModelReport {
     pub bytes: usize,
     /// Bytes of the header, the layer records, and the padding between blocks.
     pub overhead_bytes: usize,
-    /// Bytes of that padding alone.
+    /// Bytes of that padding.
     pub padding_bytes: usize,
     /// Inputs, one byte each.
     pub inputs: usize,

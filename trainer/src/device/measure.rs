@@ -119,7 +119,7 @@ pub fn build(
     Ok(BoardReport::new(board, 0, pruned, dense))
 }
 
-/// Returns the footprint of `model` on `board` from the linked program alone, without running it.
+/// Returns the footprint of `model` on `board` from the linked program, without running it.
 ///
 /// # Errors
 ///

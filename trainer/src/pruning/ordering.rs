@@ -45,7 +45,7 @@ impl Ordering {
     }
 
     /// Creates the order of descending `scores` within each layer, where `quota` divides each
-    /// budget among the layers. `rounding` applies to [direct pruning](Self::direct) alone.
+    /// budget among the layers. `rounding` applies only to [direct pruning](Self::direct).
     ///
     /// # Errors
     /// Returns an error if a score is not finite, or if the quota does not apply to the network.

@@ -94,7 +94,7 @@ fn largest(state: &State) -> Option<Largest<'_>> {
 }
 
 /// Returns the share of images of `test` that the network of `weights` classifies correctly;
-/// `None` if the file holds the weights of layers alone. Batch norms use the running statistics of
+/// `None` if the file holds only the weights of layers. Batch norms use the running statistics of
 /// the file, or else statistics of the images of `train`.
 ///
 /// # Errors

@@ -53,7 +53,7 @@ fn key(phase: &str, epoch: usize) -> String {
     format!("{phase},{epoch},")
 }
 
-/// Reads the file `path`; returns the header alone if it does not exist yet.
+/// Reads the file `path`; returns only the header if it does not exist yet.
 fn read(path: &Path) -> Result<String, FileError> {
     match fs::read_to_string(path) {
         Err(e) if e.kind() == ErrorKind::NotFound => Ok(HEADER.into()),

@@ -256,7 +256,7 @@ impl Session<'_> {
     }
 
     /// Returns and reports the accuracy of the network of the `given` weights; `None` if the file
-    /// holds the weights of layers alone.
+    /// holds only the weights of layers.
     fn judge(
         &self,
         given: &Weights,

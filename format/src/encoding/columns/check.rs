@@ -80,7 +80,7 @@ const fn lengths(layer: usize, stated: usize, found: usize) -> ParseError {
     }
 }
 
-/// Checks that the rows of each section of a block rise and stay below the outputs.
+/// Checks that the rows of each section of a block increase and stay below the outputs.
 #[inline(always)]
 const fn check_rows(
     layer: usize,
@@ -105,7 +105,7 @@ const fn check_rows(
     Err(misfit(layer, dims, columns, counts.sections(start)))
 }
 
-/// Returns whether each `u32` has two words of one row, and the rows rise and stay below
+/// Returns whether each `u32` has two words of one row, and the rows increase and stay below
 /// `outputs`.
 ///
 /// Kept out of line, like the next, because it would otherwise compete for registers with the rest
@@ -125,7 +125,7 @@ const fn is_both(mut words: &[[u8; 4]], mask: u32, outputs: i32) -> bool {
     last < outputs
 }
 
-/// Returns whether the rows of `count` words, after the padding, rise and stay below `outputs`.
+/// Returns whether the rows of `count` words, after the padding, increase and stay below `outputs`.
 #[inline(never)]
 const fn is_one(mut words: &[[u8; 4]], count: usize, mask: u32, outputs: i32) -> bool {
     let mut last = -1;

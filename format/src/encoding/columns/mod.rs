@@ -11,8 +11,8 @@
 //!  block:  [ both : 10 | first : 11 | second : 11 ]   the number of entries that follow (32 bits)
 //!           31            21            10       0
 //!          both:    [ word of 2k + 1 : 16 | word of 2k : 16 ]   a row that reads both inputs
-//!          first:   [ word : 16 | word : 16 ]                   rows that read input 2k alone
-//!          second:  [ word : 16 | word : 16 ]                   rows that read input 2k + 1 alone
+//!          first:   [ word : 16 | word : 16 ]                   rows that read only input 2k
+//!          second:  [ word : 16 | word : 16 ]                   rows that read only input 2k + 1
 //!
 //!  word (16 bits):  [ weight : 16 - c | row : c ]
 //! ```
@@ -69,9 +69,9 @@ pub struct Columns<'a> {
 struct Counts {
     /// Rows that read both inputs, a `u32` each.
     both: usize,
-    /// Rows that read the first input alone, half a `u32` each.
+    /// Rows that read only the first input, half a `u32` each.
     first: usize,
-    /// Rows that read the second input alone, half a `u32` each.
+    /// Rows that read only the second input, half a `u32` each.
     second: usize,
 }
 
@@ -152,7 +152,7 @@ impl<'a> Columns<'a> {
     }
 
     /// Calls `visit` with every weight as (column, row, weight), pair by pair. The columns of a
-    /// row rise.
+    /// row increase.
     pub fn each(&self, mut visit: impl FnMut(u16, u16, i16)) {
         let mask = self.mask() as u16;
         let words: &[[u8; 2]] = self.blocks.as_flattened().as_chunks().0;

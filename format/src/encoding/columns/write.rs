@@ -11,9 +11,9 @@ use crate::encoding::words::index_bits;
 struct Pair {
     /// Two words for each row that reads both inputs.
     both: Vec<i16>,
-    /// A word for each row that reads the first input alone.
+    /// A word for each row that reads only the first input.
     first: Vec<i16>,
-    /// A word for each row that reads the second input alone.
+    /// A word for each row that reads only the second input.
     second: Vec<i16>,
 }
 

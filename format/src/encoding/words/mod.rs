@@ -30,7 +30,7 @@
 //! - the runs have more or fewer rows than the layer has outputs,
 //! - the block has another length,
 //! - a column is not below the inputs,
-//! - the columns of a row do not rise, or
+//! - the columns of a row are not strictly increasing, or
 //! - a word other than 0 follows a word of 0.
 
 mod check;

@@ -41,7 +41,7 @@ fn check<T>(rows: &[Vec<(usize, T)>], columns: usize) -> Result<(), Unreadable> 
         let rise = row.windows(2).all(|pair| pair[0].0 < pair[1].0);
         need(
             rise && row.last().is_none_or(|last| last.0 < columns),
-            "columns that rise",
+            "increasing columns",
         )?;
     }
     Ok(())

@@ -1,4 +1,4 @@
-//! Networks of dense layers alone.
+//! Networks of only dense layers.
 
 use rarefy_format::{Encoding, LayerSpec, NetworkSpec, Operation, Shape, WeightsSpec};
 

@@ -1,6 +1,6 @@
 //! Pruning by its definitions, written naively: what the trainer's sweeps must reproduce.
 //!
-//! Nothing here calls the trainer's pruning; a network is read from its [`Graph`] alone. Masks are
+//! Nothing here calls the trainer's pruning; a network is read only from its [`Graph`]. Masks are
 //! lists of `bool`, one per prunable tensor, row-major. Counts are exact: where a quota comes
 //! close to a tie, integers decide instead of floating point, so tests need no tolerance.
 //!

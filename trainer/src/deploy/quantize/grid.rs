@@ -166,7 +166,7 @@ impl Grid {
             Grid::Words { index_bits, by_row } => {
                 let index = if by_row { row } else { column };
                 match integer {
-                    // The next word above 0 is the index alone.
+                    // The next word above 0 is just the index.
                     0 if index > 0 && by > 0 => Some(index as i16),
                     0 => Some(pack_word(by, index as u16, index_bits)),
                     _ => integer.checked_add(by << index_bits),

@@ -28,7 +28,7 @@ const COARSE: f64 = 1.5;
 /// Rows are clipped if their largest weights exceed those of most rows by this factor.
 const OUTLYING: f64 = 8.0;
 
-/// Biases determine the sums alone if they exceed the contribution of the weights by this factor.
+/// Biases alone determine the sums if they exceed the contribution of the weights by this factor.
 const FAINT: f64 = 1024.0;
 
 /// Returns how far clipping the largest weights is worthwhile, in quarters of a power of two: the
