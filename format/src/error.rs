@@ -167,7 +167,8 @@ pub enum RiceError {
     Padding,
     /// Bytes after the last row.
     Surplus { bytes: u32 },
-    /// Writing: a row whose columns are not strictly increasing or do not exist, or with a weight of 0.
+    /// Writing: a row whose columns are not strictly increasing or do not exist, or with a weight
+    /// of 0.
     Unwritable { row: u16 },
     /// Writing: a code of more than 25 bits.
     Overlong,

@@ -63,7 +63,8 @@ impl<'a> Csr<'a> {
         self.lengths
     }
 
-    /// Returns the column of each weight, as `u16`, row by row; columns increase strictly within a row.
+    /// Returns the column of each weight, as `u16`, row by row; columns increase strictly within a
+    /// row.
     #[must_use]
     pub const fn columns(&self) -> &'a [[u8; 2]] {
         self.columns

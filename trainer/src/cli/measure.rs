@@ -26,8 +26,8 @@ pub(super) struct Arguments {
     /// Board: a name listed by `rarefy boards`
     #[arg(long)]
     board: String,
-    /// Dataset to take the test images from: a name listed by `rarefy data list`, or a folder of IDX
-    /// files [default: the dataset recorded by `export` next to the container]
+    /// Dataset to take the test images from: a name listed by `rarefy data list`, or a folder of
+    /// IDX files [default: the dataset recorded by `export` next to the container]
     #[arg(long)]
     data: Option<String>,
     /// Number of test images to run

@@ -14,7 +14,8 @@ use crate::graph::{Node, Operation, Window};
 #[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 #[serde(rename_all = "lowercase")]
 pub enum Mode {
-    /// Positions: a kernel weight counts only at positions where it reads the feature map, not padding
+    /// Positions: a kernel weight counts only at positions where it reads the feature map, not
+    /// padding
     #[default]
     Exact,
     /// Channels: a kernel connects two channels if any of its taps is unpruned

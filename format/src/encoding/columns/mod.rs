@@ -34,8 +34,8 @@
 //! - a start is neither 0 nor the end of the block before,
 //! - a block is empty, ends after the last byte, or has weights of an absent input,
 //! - bytes follow the last block,
-//! - a row is not below the outputs, the rows of a section are not strictly increasing, or the two words of a row
-//!   name different rows, or
+//! - a row is not below the outputs, the rows of a section are not strictly increasing, or the two
+//!   words of a row name different rows, or
 //! - a word is 0.
 
 mod check;

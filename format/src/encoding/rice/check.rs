@@ -23,9 +23,9 @@ impl<'a> Rice<'a> {
     /// Decodes and checks a whole block for a layer of these dimensions, in time linear in the
     /// dimensions and the block's length, without allocating.
     ///
-    /// An accepted block has exactly `outputs` rows, strictly increasing columns per row that lie inside
-    /// the layer, no weights of 0, and no bits or bytes after the last row that a writer would not
-    /// write.
+    /// An accepted block has exactly `outputs` rows, strictly increasing columns per row that lie
+    /// inside the layer, no weights of 0, and no bits or bytes after the last row that a writer
+    /// would not write.
     ///
     /// # Errors
     ///

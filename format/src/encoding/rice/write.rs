@@ -37,7 +37,8 @@ pub(crate) fn write(
 ///
 /// # Errors
 ///
-/// - [`RiceError::Unwritable`] if columns are not strictly increasing or are out of range, or a weight is 0.
+/// - [`RiceError::Unwritable`] if columns are not strictly increasing or are out of range, or a
+///   weight is 0.
 /// - [`RiceError::Overlong`] if biases or weights are too large or too far apart.
 /// - [`RiceError::Rows`] if there are more than 65,535 rows.
 pub fn write_rice(

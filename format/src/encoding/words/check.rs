@@ -78,10 +78,11 @@ const fn block_length(layer: usize, needed: usize, block: &[u8]) -> ParseError {
     }
 }
 
-/// Skips valid rows of `length` words: columns increase, stay below `inputs`, and only zeros follow.
+/// Skips valid rows of `length` words: columns increase, stay below `inputs`, and only zeros
+/// follow.
 ///
-/// Since columns increase, only the last one is compared with the inputs. Kept out of line because it
-/// would otherwise compete for registers with the rest of the parser.
+/// Since columns increase, only the last one is compared with the inputs. Kept out of line because
+/// it would otherwise compete for registers with the rest of the parser.
 #[inline(never)]
 const fn skip_rows(mut rows: &[[u8; 4]], length: usize, mask: u32, inputs: i32) -> &[[u8; 4]] {
     while let Some((row, rows_after)) = rows.split_at_checked(1 + length.div_ceil(2))

@@ -12,9 +12,10 @@
 //! ```
 //!
 //! The low `c` bits of a word are its column. The whole word, as `i16`, is the weight that is
-//! multiplied: the column acts as the fractional part of the weight, which the quantizer knows
-//! and compensates for, so an engine extracts nothing. The hidden units of a network can be ordered such that rows of equal
-//! length are neighbours; a kernel can then have an unrolled body per length.
+//! multiplied: the column acts as the fractional part of the weight, which the quantizer knows and
+//! compensates for, so an engine extracts nothing. The hidden units of a network can be ordered
+//! such that rows of equal length are neighbours; a kernel can then have an unrolled body per
+//! length.
 //!
 //! A kernel jumps by the form, with one load and one jump per run. The form is `2 * length + e`
 //! for rows of up to 14 words and `30 + e` for longer ones, whose length is the 32-bit number
