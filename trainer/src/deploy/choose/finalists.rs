@@ -22,8 +22,8 @@ const ENOUGH: f64 = 20.0;
 const MARGIN: f64 = 10.0;
 
 /// Returns the best network for `goal` among the choice of `candidates` and every single encoding
-/// near it, in which no encoding [loses](lost) a layer. `write` quantizes the network in the given
-/// encodings and writes its container.
+/// near it. Excludes encodings that lose a layer which plain rows keep. `write` quantizes the
+/// network in the given encodings and writes its container.
 ///
 /// # Errors
 /// Returns an error if no encoding can represent a layer, or if `write` fails for another reason
