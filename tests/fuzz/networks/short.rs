@@ -60,6 +60,17 @@ fn a_layer_of_faint_weights_can_be_a_skip() {
     }
 }
 
+/// Tests a network whose last layer reads a channel that stays at its zero point: the biases that
+/// cancel its large weights leave no bits for the others where biases have 8.
+#[test]
+fn the_choice_takes_no_encoding_whose_biases_lose_a_layer() {
+    let mut counts = Counts::default();
+    if let Err(failure) = case(3, 247, &mut counts) {
+        panic!("{}", failure.report());
+    }
+    assert_eq!(counts.seen.get("containers of int6"), Some(&1));
+}
+
 /// Checks the same containers with the Python reader, which was written from the specification
 /// independently, if Python is installed.
 fn read_by_python(kept: &[Kept]) {

@@ -7,7 +7,8 @@
 //! many of them are left.
 //!
 //! The choice and the single encodings near it are the finalists, which are quantized in full and
-//! rated on their containers.
+//! rated on their containers. The best of them must follow the f32 network: an encoding that loses
+//! a layer, compared with plain rows of the same bits, is excluded for it.
 //!
 //! Predictions have an error, so [`Goal::Speed`] spends no bytes on a gain within it: encodings of
 //! a layer whose predictions are within [`TIE`] of the fastest count as equally fast, and the

@@ -1,4 +1,9 @@
 //! Rates the choice and every near single encoding by their actual containers.
+//!
+//! The cheapest of them is checked against the f32 network. An encoding can lose a layer that
+//! others keep: entropy-coded rows give the biases of a layer 8 bits and a common scale, and one
+//! large bias leaves none of them for the others. Such an encoding is excluded for the layer, and
+//! the choice is made again.
 
 use rarefy_format::{Encoding, Model};
 
@@ -10,8 +15,15 @@ use super::{Candidates, Cost, DeployError, Goal, pick};
 /// be rated: with more images, a few weights and activations change.
 const NEAR: f64 = 1.03;
 
+/// The signal-to-noise ratio of a layer, in dB, from which on its encoding is not in doubt.
+const ENOUGH: f64 = 20.0;
+
+/// How many dB an encoding in doubt may lose to plain rows.
+const MARGIN: f64 = 10.0;
+
 /// Returns the best network for `goal` among the choice of `candidates` and every single encoding
-/// near it. `write` quantizes the network in the given encodings and writes its container.
+/// near it. Excludes encodings that lose a layer which plain rows keep. `write` quantizes the
+/// network in the given encodings and writes its container.
 ///
 /// # Errors
 /// Returns an error if no encoding can represent a layer, or if `write` fails for another reason
@@ -20,6 +32,29 @@ pub fn best(
     mut candidates: Candidates,
     goal: Goal,
     write: impl Fn(&[Encoding]) -> Result<Written, DeployError>,
+) -> Result<Written, DeployError> {
+    loop {
+        let best = cheapest(&mut candidates, goal, &write)?;
+        let Some((index, encoding)) = lost(&best, &candidates, &write) else {
+            return Ok(best);
+        };
+        candidates.exclude(
+            index,
+            encoding,
+            "it loses more than its weights' bits explain",
+        );
+    }
+}
+
+/// Returns the cheapest network for `goal` among the choice of `candidates` and every single
+/// encoding near it. Excludes the encodings whose sums overflow.
+///
+/// # Errors
+/// Returns the errors of [`best`].
+fn cheapest(
+    candidates: &mut Candidates,
+    goal: Goal,
+    write: &impl Fn(&[Encoding]) -> Result<Written, DeployError>,
 ) -> Result<Written, DeployError> {
     let core = candidates.core;
     let (encodings, chosen) = loop {
@@ -33,7 +68,7 @@ pub fn best(
         }
     };
     let mut finalists = vec![chosen];
-    for encodings in near(&candidates, goal, &encodings) {
+    for encodings in near(candidates, goal, &encodings) {
         match write(&encodings) {
             Ok(written) => finalists.push(written),
             Err(DeployError::Overflow { .. }) => {}
@@ -49,6 +84,79 @@ pub fn best(
     let best = pick(&places, goal, |&place| costs[place].keys(goal));
     let best = *best.expect("the choice is among them");
     Ok(finalists.swap_remove(best))
+}
+
+/// Returns the first layer of `written` that its encoding loses, and that encoding: its
+/// signal-to-noise ratio is below [`ENOUGH`], and in [plain rows](plain) it is higher by more than
+/// [`MARGIN`]. Returns `None` if there is no such layer.
+fn lost(
+    written: &Written,
+    candidates: &Candidates,
+    write: &impl Fn(&[Encoding]) -> Result<Written, DeployError>,
+) -> Option<(usize, Encoding)> {
+    let layers = written.quantized.spec.layers.iter();
+    let chosen: Vec<Encoding> = layers.map(|layer| layer.encoding).collect();
+    let doubtful = (0..chosen.len()).filter_map(|index| {
+        if matches!(chosen[index], Encoding::Csr | Encoding::Dense) {
+            return None;
+        }
+        let plain = plain(candidates, index)?;
+        let ratio = ratio(written, index).filter(|ratio| *ratio < ENOUGH)?;
+        Some(Doubt {
+            index,
+            ratio,
+            plain,
+        })
+    });
+    let doubtful: Vec<Doubt> = doubtful.collect();
+    if doubtful.is_empty() {
+        return None;
+    }
+    let improved = |doubtful: &[Doubt]| {
+        let mut encodings = chosen.clone();
+        for doubt in doubtful {
+            encodings[doubt.index] = doubt.plain;
+        }
+        // Where plain rows fail, there is nothing better.
+        let plain = write(&encodings).ok();
+        let is_better = |doubt: &&Doubt| {
+            let plain = plain.as_ref().and_then(|plain| ratio(plain, doubt.index));
+            plain.is_some_and(|plain| plain > doubt.ratio + MARGIN)
+        };
+        doubtful
+            .iter()
+            .filter(is_better)
+            .copied()
+            .collect::<Vec<_>>()
+    };
+    // All are compared at once, since mostly none improves. An earlier layer may be the cause, so
+    // those that do are compared by themselves.
+    let mut together = improved(&doubtful).into_iter();
+    let lost = together.find(|doubt| !improved(&[*doubt]).is_empty())?;
+    Some((lost.index, chosen[lost.index]))
+}
+
+/// A layer whose encoding may lose it.
+#[derive(Debug, Clone, Copy)]
+struct Doubt {
+    index: usize,
+    /// Its signal-to-noise ratio in dB.
+    ratio: f64,
+    /// The encoding to compare with.
+    plain: Encoding,
+}
+
+/// Returns the signal-to-noise ratio of the layer at `index` in dB, if it has one.
+fn ratio(written: &Written, index: usize) -> Option<f64> {
+    written.quantized.fidelity.get(index)?.snr_db
+}
+
+/// Returns the encoding of the layer at `index` in plain rows, which store weights in the requested
+/// bits and biases in 32; `None` if neither of the two can represent it.
+fn plain(candidates: &Candidates, index: usize) -> Option<Encoding> {
+    let trials = &candidates.layers[index].trials;
+    let holds = |encoding: &Encoding| trials.iter().any(|trial| trial.0 == *encoding);
+    [Encoding::Csr, Encoding::Dense].into_iter().find(holds)
 }
 
 /// Returns the encodings of the networks of a single encoding that are near the `chosen` ones.
@@ -84,7 +192,7 @@ mod tests {
     use super::super::Tried;
     use super::*;
     use crate::deploy::activity::Activity;
-    use crate::deploy::quantize::Quantized;
+    use crate::deploy::quantize::{Fidelity, Quantized};
 
     /// Returns a layer of eight rows of `each` weights in `encoding`.
     fn stored(encoding: Encoding, each: u16) -> Written {
@@ -104,6 +212,33 @@ mod tests {
                 spec,
                 activity: vec![Activity::full(64)],
                 fidelity: Vec::new(),
+            },
+        }
+    }
+
+    /// Returns a network of dense layers in `encodings`, of which each has eight rows of `each`
+    /// weights and the given signal-to-noise ratio.
+    fn with_ratios(encodings: &[Encoding], each: u16, ratios: &[f64]) -> Written {
+        let row: Vec<_> = (0..each).map(|column| (column, 1)).collect();
+        let layers = encodings.iter();
+        let layers =
+            layers.map(|encoding| LayerSpec::dense(*encoding, 0, vec![0; 8], vec![row.clone(); 8]));
+        let spec = NetworkSpec {
+            input: Shape::flat(8),
+            layers: layers.collect(),
+        };
+        let of_layer = |ratio: &f64| Fidelity {
+            layer: "fc".into(),
+            signal: 1.0,
+            noise: 1.0,
+            snr_db: Some(*ratio),
+        };
+        Written {
+            bytes: AlignedBytes::copy_from(&rarefy_format::write(&spec).unwrap()),
+            quantized: Quantized {
+                spec,
+                activity: vec![Activity::full(8); encodings.len()],
+                fidelity: ratios.iter().map(of_layer).collect(),
             },
         }
     }
@@ -153,6 +288,61 @@ mod tests {
             let best = best(candidates(&trials), Goal::Speed, sparse_rows).unwrap();
             assert_eq!(best.quantized.spec.layers[0].encoding, expected, "{csr}");
         }
+    }
+
+    fn encodings(written: &Written) -> Vec<Encoding> {
+        let layers = written.quantized.spec.layers.iter();
+        layers.map(|layer| layer.encoding).collect()
+    }
+
+    /// Tests entropy-coded rows that are smaller than compressed rows: as the choice, and as a
+    /// single encoding near it.
+    #[test]
+    fn an_encoding_that_loses_a_layer_is_not_taken() {
+        for (rice, csr, expected) in [
+            (0.0, 30.0, Encoding::Csr),
+            (15.0, 26.0, Encoding::Csr),
+            // Less than the margin.
+            (15.0, 24.0, Encoding::Rice),
+            // Enough.
+            (21.0, 60.0, Encoding::Rice),
+            // The weights have too few bits.
+            (0.0, 3.0, Encoding::Rice),
+            (8.0, -20.0, Encoding::Rice),
+        ] {
+            let write = |encodings: &[Encoding]| match encodings {
+                [Encoding::Rice] => Ok(with_ratios(encodings, 4, &[rice])),
+                _ => Ok(with_ratios(encodings, 8, &[csr])),
+            };
+            for rough in [400.0, 510.0] {
+                let trials = [
+                    (Encoding::Rice, rough, 3000.0),
+                    (Encoding::Csr, 500.0, 1000.0),
+                ];
+                let best = best(candidates(&trials), Goal::Size, write).unwrap();
+                assert_eq!(encodings(&best), [expected], "{rice} {csr} {rough}");
+            }
+        }
+    }
+
+    /// Tests two layers of which the first is lost by its encoding, and the second by its inputs.
+    #[test]
+    fn an_encoding_that_reads_a_lost_layer_is_kept() {
+        let trials = [
+            (Encoding::Rice, 400.0, 3000.0),
+            (Encoding::Csr, 500.0, 1000.0),
+        ];
+        let Candidates { mut layers, core } = candidates(&trials);
+        layers.extend(candidates(&trials).layers);
+        let write = |encodings: &[Encoding]| {
+            let ratio = match encodings[0] {
+                Encoding::Rice => 2.0,
+                _ => 25.0,
+            };
+            Ok(with_ratios(encodings, 8, &[ratio, ratio]))
+        };
+        let best = best(Candidates { layers, core }, Goal::Size, write).unwrap();
+        assert_eq!(encodings(&best), [Encoding::Csr, Encoding::Rice]);
     }
 
     #[test]
