@@ -35,14 +35,12 @@ pub fn best(
 ) -> Result<Written, DeployError> {
     loop {
         let best = cheapest(&mut candidates, goal, &write)?;
-        let Some((index, encoding)) = lost(&best, &candidates, &write) else {
-            return Ok(best);
-        };
-        candidates.exclude(
-            index,
-            encoding,
-            "it loses more than its weights' bits explain",
-        );
+        let lost = lost(&best, &candidates, &write);
+        let reason = "it loses more than its weights' bits explain";
+        match lost {
+            Some((index, encoding)) if candidates.exclude(index, encoding, reason) => {}
+            _ => return Ok(best),
+        }
     }
 }
 
