@@ -4,30 +4,69 @@ use anyhow::Error;
 
 use crate::deploy::DeployError;
 use crate::pruning::PruneError;
-use crate::training::{Remedy, TrainError};
+use crate::training::TrainError;
 
-/// Returns the message of `error` with the options that help: `… repeat the run (--force)`.
+/// Advice of the library, and the options by which it is followed.
+const ADVICE: &[(&str, &str)] = &[
+    ("choose another folder", "-o"),
+    ("replace the run", "`train --force`"),
+    ("repeat the run from the start", "`train --force`"),
+    ("repeat the run", "`train --force`"),
+    ("lower the learning rate", "--learning-rate"),
+    ("provide the weights of one", "--weights"),
+    ("provide them", "--weights"),
+    ("provide a dataset", "--data"),
+    ("leave them out", "--weights"),
+    ("fine-tune from them", "--after finetune"),
+    ("rewind to the initial weights", "--after rewind"),
+    ("use the same for both", "--mean, --std"),
+];
+
+/// Returns the message of `error`, in which every advice is followed by its option:
+/// `... repeat the run (`train --force`)`.
 pub(super) fn message(error: &Error) -> String {
     let text = error.to_string();
-    if let Some(DeployError::Weights(_)) = error.downcast_ref() {
-        return format!("{text} (--force)");
-    }
     let train = match error.downcast_ref() {
         Some(DeployError::Run(error)) => Some(error),
         _ => error.downcast_ref(),
     };
-    let options = match (train, error.downcast_ref()) {
-        (Some(TrainError::Value { field, .. }), _) => {
-            return text.replacen(field, flag(field), 1);
-        }
-        (Some(TrainError::Prune(error)), _) | (_, Some(error)) => for_pruning(error),
-        (Some(error), _) => for_training(error),
-        (None, None) => None,
-    };
-    match options {
-        Some(options) => format!("{text} ({options})"),
-        None => text,
+    if let Some(TrainError::Value { field, .. }) = train {
+        return text.replacen(field, flag(field), 1);
     }
+    let is_deploy = matches!(
+        error.downcast_ref(),
+        Some(DeployError::Weights(_) | DeployError::Run(_))
+    );
+    if train.is_none() && !is_deploy && error.downcast_ref::<PruneError>().is_none() {
+        return text;
+    }
+    with_options(&text)
+}
+
+/// Returns `text` with the options of the advice in it. Of two pieces of advice at one place, the
+/// longer one counts.
+fn with_options(text: &str) -> String {
+    let mut found: Vec<(usize, &str)> = Vec::new();
+    for (advice, option) in ADVICE {
+        let Some(at) = text.find(advice) else {
+            continue;
+        };
+        let end = at + advice.len();
+        let is_part = ADVICE.iter().any(|(longer, _)| {
+            longer.len() > advice.len()
+                && longer.starts_with(advice)
+                && text[at..].starts_with(longer)
+        });
+        if !is_part {
+            found.push((end, option));
+        }
+    }
+    found.sort_unstable();
+    let mut text = text.to_owned();
+    for (end, option) in found.into_iter().rev() {
+        text.insert_str(end, &format!(" ({option})"));
+    }
+    text
 }
 
 /// Returns the option of a field of a recipe.
@@ -44,41 +83,13 @@ fn flag(field: &'static str) -> &'static str {
     }
 }
 
-/// Returns the options that can resolve a [`TrainError`].
-fn for_training(error: &TrainError) -> Option<&'static str> {
-    Some(match error {
-        TrainError::Diverged { .. } => "--learning-rate",
-        TrainError::NothingToFinetune { .. } => "--weights",
-        TrainError::UnusedWeights { .. } => "--weights, --after finetune",
-        TrainError::IncompleteWeights { .. } => "--after rewind",
-        TrainError::Normalization { .. } => "--mean, --std",
-        TrainError::WeightsChanged { .. } => "--force",
-        TrainError::ReplacesInput { .. } => "-o; --force replaces the run",
-        TrainError::Folder { remedy, .. } => match remedy {
-            Remedy::Wait | Remedy::Elsewhere => "-o",
-            Remedy::ElsewhereOrReplace => "-o, --force",
-            Remedy::Repeat | Remedy::RestoreOrRepeat => "--force",
-            _ => return None,
-        },
-        _ => return None,
-    })
-}
-
-/// Returns the options that can resolve a [`PruneError`].
-fn for_pruning(error: &PruneError) -> Option<&'static str> {
-    match error {
-        PruneError::NeedsTraining { .. } => Some("--weights"),
-        PruneError::NeedsData { .. } => Some("--data"),
-        _ => None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::training::Remedy;
 
     #[test]
-    fn errors_of_the_library_end_with_the_options_that_help() {
+    fn advice_of_the_library_is_followed_by_its_options() {
         let folder = |remedy| TrainError::Folder {
             folder: "runs/a".into(),
             reason: "is broken".into(),
@@ -87,7 +98,11 @@ mod tests {
         for (error, expected) in [
             (
                 folder(Remedy::Repeat).into(),
-                "runs/a is broken: repeat the run from the start (--force)",
+                "runs/a is broken: repeat the run from the start (`train --force`)",
+            ),
+            (
+                folder(Remedy::ElsewhereOrReplace).into(),
+                "runs/a is broken: choose another folder (-o), or replace the run (`train --force`)",
             ),
             (
                 folder(Remedy::NameRun).into(),
@@ -95,7 +110,7 @@ mod tests {
             ),
             (
                 DeployError::Run(folder(Remedy::Repeat)).into(),
-                "runs/a is broken: repeat the run from the start (--force)",
+                "runs/a is broken: repeat the run from the start (`train --force`)",
             ),
             (
                 TrainError::Value {
@@ -114,7 +129,7 @@ mod tests {
                 PruneError::NeedsTraining { pruner: "lamp" }.into(),
                 "lamp ranks the weights of a trained dense network: provide them (--weights)",
             ),
-        ] as [(Error, &str); 6]
+        ] as [(Error, &str); 7]
         {
             assert_eq!(message(&error), expected);
         }

@@ -62,7 +62,11 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
     console.result(
         &report,
         || format!("{}:\n\n{}", arguments.model.display(), describe(&report)),
-        Next::Nothing(Why::Arrived),
+        Next::Nothing(if arguments.build_only {
+            Why::Built
+        } else {
+            Why::Arrived
+        }),
     )?;
     judge(&report, &arguments.model.display().to_string())
 }

@@ -61,7 +61,7 @@ impl ModelFile {
             Found::Nothing => (None, None),
             Found::Ignored(reason) => {
                 console.note(&format!(
-                    "ignoring {reason}: export the model again to write a new one"
+                    "{reason}: it is ignored; export the model again to write a new one"
                 ));
                 (None, Some(reason))
             }

@@ -15,7 +15,7 @@
 //! | `eval` | `measure` the container | |
 //! | `boards` | `setup --dry-run` | |
 //! | `setup` | `setup` if tools are missing, otherwise `quickstart` | |
-//! | `measure` | | [`Why::Arrived`] |
+//! | `measure` | | [`Why::Arrived`], [`Why::Built`] |
 //!
 //! The command works in the current folder and in any POSIX shell, and overwrites no file: paths
 //! are quoted as given, and output files get unused names.
@@ -40,6 +40,8 @@ pub(super) enum Next {
 pub(super) enum Why {
     /// The network runs on its board.
     Arrived,
+    /// The program is built, but not run.
+    Built,
     /// The code belongs in the user's own program.
     Code,
     /// No further command reads masks.
@@ -60,6 +62,7 @@ impl fmt::Display for Why {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Arrived => "the network runs on its board",
+            Self::Built => "the program was built, not run; leave out --build-only to run it",
             Self::Code => "add the code to your own program",
             Self::Masks => "use the masks in your own training",
             Self::Picture => "open the picture",

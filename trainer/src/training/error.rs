@@ -15,7 +15,7 @@ pub enum TrainError {
     /// The loss is infinite or NaN.
     #[error(
         "the loss became {loss} in epoch {epoch} of the {phase} phase, step {step}: training \
-         diverged; lower the learning rate (it was {learning_rate})"
+         diverged; lower the learning rate, which is {learning_rate:?}"
     )]
     Diverged {
         /// The loss.

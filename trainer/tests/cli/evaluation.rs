@@ -131,13 +131,16 @@ fn a_companion_that_is_not_of_this_container_is_ignored() {
     let (_, stderr) = said(folder, "inspect model.rfy");
     says(
         &stderr,
-        &["model.rfy.json belongs to another container", "ignoring"],
+        &[
+            "model.rfy.json belongs to another container",
+            "it is ignored",
+        ],
     );
     fs::write(folder.join("model.rfy.json"), "{").unwrap();
     let (_, stderr) = said(folder, "inspect model.rfy");
     says(
         &stderr,
-        &["ignoring model.rfy.json", "export the model again"],
+        &["model.rfy.json", "it is ignored; export the model again"],
     );
     for command in ["eval model.rfy", "measure model.rfy --board microbit"] {
         let sentence = misuse(folder, command);
