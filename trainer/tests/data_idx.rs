@@ -171,7 +171,7 @@ fn every_truncation_is_rejected() {
             );
         } else {
             let numbers = [
-                &format!("holds {end}"),
+                &format!("the file has {end}"),
                 "3 images of 4 x 5 pixels need 76 bytes",
             ];
             sentence(&error.to_string(), "the-images", &numbers);

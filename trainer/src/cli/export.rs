@@ -268,7 +268,9 @@ fn with_option(error: DeployError, options: &Options) -> Error {
         DeployError::Quantize { .. } if options.weights == WeightType::F32 => "--weights int8",
         error => return error.into(),
     };
-    anyhow!("{error} ({option})")
+    let text = error.to_string();
+    let text = text.replacen("such as int8", "such as --weights int8", 1);
+    anyhow!("{text} ({option})")
 }
 
 /// Writes the network as Rust code.

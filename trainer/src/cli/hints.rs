@@ -20,6 +20,8 @@ const ADVICE: &[(&str, &str)] = &[
     ("fine-tune from them", "--after finetune"),
     ("rewind to the initial weights", "--after rewind"),
     ("use the same for both", "--mean, --std"),
+    ("choose no encoding", "without --encoding"),
+    ("use integer weights", "--weights int8"),
 ];
 
 /// Returns the message of `error`, in which every advice is followed by its option:
@@ -35,7 +37,7 @@ pub(super) fn message(error: &Error) -> String {
     }
     let is_deploy = matches!(
         error.downcast_ref(),
-        Some(DeployError::Weights(_) | DeployError::Run(_))
+        Some(DeployError::Weights(_) | DeployError::Run(_) | DeployError::Options(_))
     );
     if train.is_none() && !is_deploy && error.downcast_ref::<PruneError>().is_none() {
         return text;

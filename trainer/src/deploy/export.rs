@@ -328,7 +328,7 @@ fn integers_of_adapted(
     limits::check(network)?;
     if weights == WeightType::F32 {
         if encoding != EncodingChoice::Auto {
-            let reason = "floats are stored in an encoding of their own: choose no encoding, or 8-bit weights";
+            let reason = "floats are stored in an encoding of their own: choose no encoding, or use integer weights";
             return Err(DeployError::Options(reason.into()));
         }
         return Written::new(quantize::floats(network, images)?, network);

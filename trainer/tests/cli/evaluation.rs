@@ -207,7 +207,11 @@ fn a_folder_is_found_from_elsewhere_and_missed_when_it_moves_or_changes() {
     let sentence = refusal(folder, "eval model.rfy");
     says(
         &sentence,
-        &["images or labels of", "changed since model.rfy", "--data"],
+        &[
+            "images or labels of",
+            "not those that model.rfy was exported with",
+            "--data",
+        ],
     );
     json(folder, "eval model.rfy --data ./data");
     fs::rename(folder.join("data"), folder.join("moved")).unwrap();

@@ -172,7 +172,7 @@ fn an_interruption_says_truly_what_goes_on() {
         (
             "train --epochs 3 -o forced --force",
             "forced",
-            "the same command resumes from forced, with --force left out",
+            "the same command resumes from forced, without --force",
         ),
         (
             "quickstart --epochs 3 -o quick",

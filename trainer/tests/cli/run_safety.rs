@@ -245,7 +245,7 @@ fn no_command_writes_over_a_run_or_what_it_reads() {
         ),
         (
             "train --weights run/dense.safetensors --epochs 1 -o run --force",
-            ["run/dense.safetensors", "--force"],
+            ["run/dense.safetensors", "another folder (-o)"],
         ),
     ] {
         program::refused(folder, command, &words);
