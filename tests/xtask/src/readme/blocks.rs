@@ -1,4 +1,4 @@
-//! Generated blocks of README.md.
+//! Generated blocks of the pages.
 
 use std::fs;
 
@@ -11,7 +11,7 @@ pub(super) fn find<'t>(text: &'t str, name: &str) -> Result<&'t str, String> {
     let inside = block.strip_prefix("```text\n");
     inside
         .and_then(|block| block.strip_suffix("\n```"))
-        .ok_or_else(|| format!("the block {name} of README.md is not fenced as text"))
+        .ok_or_else(|| format!("the block {name} is not fenced as text"))
 }
 
 /// Returns `text` with `contents` as the block `name`.
@@ -30,7 +30,7 @@ fn split<'t>(text: &'t str, name: &str) -> Result<(&'t str, &'t str, &'t str), S
         (Some(start), Some(end)) if start <= end => {
             Ok((&text[..start], &text[start..end], &text[end..]))
         }
-        _ => Err(format!("README.md has no block {name}")),
+        _ => Err(format!("no page has a block {name}")),
     }
 }
 

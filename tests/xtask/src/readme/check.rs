@@ -1,4 +1,4 @@
-//! `cargo xtask readme --check`: whether README.md still shows what the commands print.
+//! `cargo xtask readme --check`: whether the pages still show what the commands print.
 //!
 //! Figures of training, time and memory depend on the machine, so they are not compared. Compared
 //! are:
@@ -23,7 +23,7 @@ const SECONDS: usize = 3;
 ///
 /// # Errors
 ///
-/// Returns the first line that README.md shows and no command prints any more.
+/// Returns the first line that a page shows and no command prints any more.
 pub(crate) fn check() -> Outcome {
     let text = read()?;
     let shown = blocks::find(&text, "kernels")?;
@@ -94,7 +94,7 @@ fn check_mnist(text: &str) -> Outcome {
 
 /// Returns the error for a block that is out of date.
 fn stale(block: &str, why: &str) -> String {
-    format!("the block {block} of README.md is out of date: {why}; run `cargo xtask readme`")
+    format!("the block {block} is out of date: {why}; run `cargo xtask readme`")
 }
 
 /// Compares the words of a block with those that commands print.

@@ -1,4 +1,4 @@
-//! `cargo xtask readme`: runs the commands that README.md shows, and writes their output to it.
+//! `cargo xtask readme`: runs the commands that the [`PAGES`] show, and writes their output there.
 //!
 //! A generated block stands between `<!-- NAME -->` and `<!-- /NAME -->`. MNIST is needed (`rarefy
 //! data fetch mnist`). With `--check` nothing is written: see [`check()`].
@@ -14,6 +14,12 @@ use std::path::Path;
 use crate::command::{self, Outcome, root};
 use crate::quickstart;
 
+/// The pages with generated blocks.
+const PAGES: [&str; 2] = ["README.md", "trainer/README.md"];
+
+/// What stands between two pages in memory: a form feed.
+const PAGE_BREAK: &str = "\u{c}";
+
 /// The commands of the block `mnist`; FOLDER stands for the run folder.
 const MNIST: &[&str] = &[
     "rarefy train --arch lenet-300-100 --pruner magnitude/igq --compression 100 --data mnist --epochs 10 -o FOLDER",
@@ -27,7 +33,7 @@ const TRAINING: &str = "cargo xtask bench training";
 /// Run folder of the block `mnist`.
 const FOLDER: &str = "runs/readme";
 
-/// Runs all commands and rewrites the blocks. The file is left unchanged if a command fails.
+/// Runs all commands and rewrites the blocks. The pages are left unchanged if a command fails.
 pub(crate) fn run(arguments: &[String]) -> Outcome {
     if arguments == ["--check"] {
         return check();
@@ -52,17 +58,19 @@ pub(crate) fn run(arguments: &[String]) -> Outcome {
     text = blocks::replace(&text, "kernels", &blocks::kernels()?)?;
     text = blocks::replace(&text, "pruning", &xtask("xtask bench pruning")?)?;
 
-    fs::write(path(), text).map_err(|e| format!("cannot write README.md: {e}"))
+    for (page, text) in PAGES.iter().zip(text.split(PAGE_BREAK)) {
+        fs::write(root().join(page), text).map_err(|e| format!("cannot write {page}: {e}"))?;
+    }
+    Ok(())
 }
 
-/// Returns the path of README.md.
-fn path() -> std::path::PathBuf {
-    root().join("README.md")
-}
-
-/// Reads README.md.
+/// Reads all pages, with a [`PAGE_BREAK`] between them.
 fn read() -> Result<String, String> {
-    fs::read_to_string(path()).map_err(|e| format!("cannot read README.md: {e}"))
+    let page = |page: &&str| {
+        fs::read_to_string(root().join(page)).map_err(|e| format!("cannot read {page}: {e}"))
+    };
+    let pages: Vec<String> = PAGES.iter().map(page).collect::<Result<_, _>>()?;
+    Ok(pages.join(PAGE_BREAK))
 }
 
 /// Runs the `rarefy` commands of `lines`, which start with an empty `folder`. Returns each command
