@@ -131,7 +131,8 @@ mod tests {
                 .map_err(|e| e.to_string())
         };
         for name in ["lamp", "magnitude/global"] {
-            // Direct pruning rounds the number of removed weights down, so it keeps two up to there.
+            // Direct pruning rounds the number of removed weights down, so it keeps two up to
+            // there.
             for (target, most) in [(Target::Direct, 15_879.99), (Target::Effective, 7940.0)] {
                 check(name, target, most).unwrap();
                 let rejected = check(name, target, 15_880.0).unwrap_err();
