@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 
-use anyhow::{Error, Result, anyhow};
+use anyhow::{Result, anyhow};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
@@ -18,7 +18,7 @@ use crate::deploy::choose::{EncodingChoice, Goal};
 use crate::deploy::costs::Core;
 use crate::deploy::export::{Code, ExportAccuracy};
 use crate::deploy::quantize::{Fidelity, WeightType};
-use crate::deploy::{DeployError, ExportReport, FinishedRun, Options};
+use crate::deploy::{ExportReport, FinishedRun, Options};
 use crate::device::{self, Boards, firmware_folder};
 use crate::numbers::thousands;
 
@@ -138,9 +138,7 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
         let board = arguments.board.as_deref().unwrap_or(DEFAULT_BOARD);
         return code(&run, &data, &options, (&out, board), arguments, console);
     }
-    let report = run
-        .export_for(arguments.board.as_deref(), &data, &options, &out)
-        .map_err(|error| with_option(error, &options))?;
+    let report = run.export_for(arguments.board.as_deref(), &data, &options, &out)?;
     notes(&report, &options, console);
     let (pruned, deployed) = (report.accuracy.pruned, report.accuracy.deployed);
     console.result(&report, || {
@@ -258,21 +256,6 @@ fn shown(fidelity: &[Fidelity], arguments: &Arguments) -> String {
     format!("\n{}", text(&rows))
 }
 
-/// Adds the option that remedies `error` to its message.
-fn with_option(error: DeployError, options: &Options) -> Error {
-    let option = match error {
-        DeployError::Encoding { .. } | DeployError::Overflow { .. } => "--encoding auto",
-        DeployError::Loss { .. } => "--allow-loss",
-        DeployError::Mismatch(_) => "--data",
-        DeployError::InTheWay { .. } => "-o",
-        DeployError::Quantize { .. } if options.weights == WeightType::F32 => "--weights int8",
-        error => return error.into(),
-    };
-    let text = error.to_string();
-    let text = text.replacen("such as int8", "such as --weights int8", 1);
-    anyhow!("{text} ({option})")
-}
-
 /// Writes the network as Rust code.
 fn code(
     run: &FinishedRun,
@@ -282,9 +265,7 @@ fn code(
     arguments: &Arguments,
     console: &Console,
 ) -> Result<()> {
-    let code = run
-        .export_code(data, options, out)
-        .map_err(|error| with_option(error, options))?;
+    let code = run.export_code(data, options, out)?;
     note_loss(&code.report, options.weights, console);
     let (flash_bytes, flash_unknown) = match flash(&code, board, console) {
         Ok(bytes) => (Some(bytes), None),

@@ -167,7 +167,6 @@ impl ModelFile {
     fn check(&self, data: &Dataset) -> Result<()> {
         let model = self.model()?;
         let shown = self.path.display();
-        let advice = "give the data it was made for with --data";
         let refuse = |reason: String| -> Error { DeployError::Mismatch(reason).into() };
         let images = data.test.shape();
         let Shape {
@@ -182,7 +181,7 @@ impl ModelFile {
         let same = images == shape || (flat && known.is_none());
         if !same || data.test.features() != model.inputs() {
             return Err(refuse(format!(
-                "the images of {} have {} pixels ({}), but {shown} takes {} inputs ({}): {advice}",
+                "the images of {} have {} pixels ({}), but {shown} takes {} inputs ({})",
                 data.name,
                 data.test.features(),
                 dimensions(images),
@@ -192,7 +191,7 @@ impl ModelFile {
         }
         if data.classes > model.outputs() {
             return Err(refuse(format!(
-                "{} has labels up to {}, but {shown} has {} classes: {advice}",
+                "{} has labels up to {}, but {shown} has {} classes",
                 data.name,
                 data.classes - 1,
                 model.outputs()

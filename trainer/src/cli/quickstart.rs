@@ -12,6 +12,7 @@ use super::console::Console;
 use super::next::{Line, quoted};
 use super::table::{percent, table, text};
 use super::{hints, measure, train};
+use crate::Remedy;
 use crate::atomic;
 use crate::data::Dataset;
 use crate::deploy::container;
@@ -138,7 +139,9 @@ pub(super) fn run(arguments: Arguments, console: &Console) -> Result<()> {
         .export(&data, &Options::default(), &path)
         .map_err(|error| {
             let run = quoted(&out.to_string_lossy()).into_owned();
-            anyhow!("{error} (the run is complete: `rarefy export {run}` has such options)")
+            let text =
+                format!("{error} (the run is complete: `rarefy export {run}` has such options)");
+            hints::verbatim(error.into(), text)
         })?;
     let bytes = container::read(&path)?;
     let boards = measure_all(&boards, &bytes, &data, console)?;
@@ -187,18 +190,26 @@ fn measure_all(
             "building the firmware for {} and running it",
             board.name
         ));
-        measured.push(measure::measure(board, model, &inputs, &options, console)?);
+        let report = measure::measure(board, model, &inputs, &options, console);
+        // The options of `measure` do not exist here.
+        measured.push(report.map_err(|error| {
+            let text = error.to_string();
+            hints::verbatim(error, text)
+        })?);
     }
     Ok(measured)
 }
 
-/// Adds the advice for quickstart to an `error` that advises an option of `train`.
+/// Adds the advice for quickstart to an `error` that advises to replace the run.
 fn without_force(error: Error, out: &Path) -> Error {
-    match hints::message(&error) {
-        text if text.contains("--force") => anyhow!(
-            "{text} (quickstart has no --force: remove {} or choose another -o)",
-            out.display()
-        ),
+    match hints::remedy(&error) {
+        Some(Remedy::ElsewhereOrReplace | Remedy::Repeat | Remedy::RestoreOrRepeat) => {
+            let text = format!(
+                "{error} (in quickstart: remove {} or choose another -o)",
+                out.display()
+            );
+            hints::verbatim(error, text)
+        }
         _ => error,
     }
 }

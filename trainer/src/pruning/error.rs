@@ -4,6 +4,7 @@ use super::compression::{InvalidCompression, Target};
 use super::hundredths::{down, shown, up};
 use crate::atomic::FileError;
 use crate::names;
+use crate::remedy::Remedy;
 
 /// Why pruning failed. Each message names what is at fault and what to do.
 #[derive(Debug, thiserror::Error)]
@@ -156,13 +157,16 @@ pub enum PruneError {
         value: f64,
     },
     /// The pruner ranks trained weights, and the source has none.
-    #[error("{pruner} ranks the weights of a trained dense network: provide them")]
+    #[error(
+        "{pruner} ranks the weights of a trained dense network: {}",
+        Remedy::GiveWeights
+    )]
     NeedsTraining {
         /// The pruner.
         pruner: &'static str,
     },
     /// The score reads images, and the source has no dataset.
-    #[error("{reader} computes gradients on training images: provide a dataset")]
+    #[error("{reader} computes gradients on training images: {}", Remedy::GiveData)]
     NeedsData {
         /// The score.
         reader: &'static str,
@@ -198,6 +202,16 @@ pub enum PruneError {
 }
 
 impl PruneError {
+    /// Returns what to do about it, if its message says so in words that a program may replace.
+    #[must_use]
+    pub fn remedy(&self) -> Option<Remedy> {
+        match self {
+            Self::NeedsTraining { .. } => Some(Remedy::GiveWeights),
+            Self::NeedsData { .. } => Some(Remedy::GiveData),
+            _ => None,
+        }
+    }
+
     /// Checks whether the request itself is wrong (an unknown name, a number out of range, a
     /// missing input), as opposed to what only scores, masks or files can show.
     #[must_use]
@@ -211,6 +225,7 @@ impl PruneError {
                 | Self::InvalidQuota { .. }
                 | Self::NeedsTraining { .. }
                 | Self::NeedsData { .. }
+                | Self::Data(_)
         )
     }
 }
