@@ -22,7 +22,7 @@ pub(super) struct Arguments {
     arch: String,
     /// Safetensors file with a mask per prunable tensor: 0 and 1, or floats whose nonzeros are
     /// kept
-    #[arg(long, value_name = "FILE", required_unless_present = "curve")]
+    #[arg(long, value_name = "FILE", required_unless_present_any = ["curve", "pruners"])]
     masks: Option<PathBuf>,
     /// What counts as a connection
     #[arg(long, value_enum, default_value_t)]

@@ -42,7 +42,7 @@ use std::io::{self, Write};
 use std::panic::{self, PanicHookInfo};
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::memory;
 use console::{Console, printable, written};
@@ -107,7 +107,8 @@ const LEAST_MEMORY: usize = 32 << 20;
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
     panic::set_hook(Box::new(report_panic));
-    let cli = match Cli::try_parse() {
+    let matches = usage::with_numbers(Cli::command()).try_get_matches();
+    let cli = match matches.and_then(|matches| Cli::from_arg_matches(&matches)) {
         Ok(cli) => cli,
         Err(told) => return tell(&told),
     };
@@ -191,8 +192,6 @@ fn run(command: Command, console: &Console) -> anyhow::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     /// Checks that every `rarefy …` line of the README parses.
@@ -213,6 +212,6 @@ mod tests {
 
     #[test]
     fn the_command_line_is_sound() {
-        Cli::command().debug_assert();
+        usage::with_numbers(Cli::command()).debug_assert();
     }
 }

@@ -26,10 +26,10 @@ pub(super) fn check<P: AsRef<Path>>(
     inputs: impl IntoIterator<Item = P>,
 ) -> Result<()> {
     if RunFolder::owns(output) {
-        return Err(anyhow!(
+        return Err(usage::wrong(format!(
             "{option} {} is part of a run folder: give another name",
             output.display()
-        ));
+        )));
     }
     let Some(place) = place(output) else {
         return Ok(());
@@ -41,10 +41,10 @@ pub(super) fn check<P: AsRef<Path>>(
         if self::place(input).as_ref() == Some(&place)
             || self::place(&real).as_ref() == Some(&place)
         {
-            return Err(anyhow!(
+            return Err(usage::wrong(format!(
                 "{option} {} is read by this command: give another name",
                 output.display()
-            ));
+            )));
         }
     }
     Ok(())

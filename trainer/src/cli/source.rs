@@ -9,7 +9,7 @@ use clap::Args;
 
 use super::accelerator::DeviceChoice;
 use super::console::{Bar, Console};
-use super::{data, interrupt, overwrite, threads, usage};
+use super::{data, interrupt, overwrite, threads};
 use crate::data::Dataset;
 use crate::graph::Graph;
 use crate::pruning::{Loss, Pruner, SnipOptions, Source, Weights};
@@ -33,7 +33,7 @@ pub(super) struct Options {
     loss: Loss,
     /// Number of training images for snip [default: as in the paper's code, 30,000 for
     /// LeNet-300-100]
-    #[arg(long, value_name = "IMAGES", value_parser = usage::count)]
+    #[arg(long, value_name = "IMAGES")]
     samples: Option<NonZeroUsize>,
     /// Device to compute gradients on
     #[arg(long, value_enum, default_value_t = DeviceChoice::Cpu)]

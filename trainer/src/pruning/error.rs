@@ -125,9 +125,10 @@ pub enum PruneError {
     },
     /// The compression leaves no path from input to output, whatever the scores.
     #[error(
-        "{pruner} at {} compression {} disconnects the network: it would keep {left}, but a path \
-         from input to output needs {shortest}; no pruner gets beyond {} compression {}",
-        .target.name(), shown(*.compression), .target.name(), shown(limit(*.target, *.most))
+        "{pruner} at {} compression {} disconnects the network: {}a path from input to output \
+         needs {shortest} of {total} weights; no pruner gets beyond {} compression {}",
+        .target.name(), shown(*.compression), but(.left), .target.name(),
+        shown(limit(*.target, *.most))
     )]
     NoPath {
         /// The pruner.
@@ -136,10 +137,13 @@ pub enum PruneError {
         target: Target,
         /// The requested compression.
         compression: f64,
-        /// What would be kept, in words.
+        /// What would be kept, in words; empty for an effective compression, which keeps whole
+        /// paths or nothing.
         left: String,
         /// The number of weights on the shortest path.
         shortest: usize,
+        /// The number of all prunable weights.
+        total: usize,
         /// The compression that keeps that number.
         most: f64,
     },
@@ -174,6 +178,19 @@ pub enum PruneError {
     /// The dataset does not fit the architecture.
     #[error("{0}")]
     Data(String),
+    /// The network has more nodes than gradients are computed for.
+    #[error(
+        "{network} is too deep for gradients: it has {nodes} layers, counting batch norms, ReLUs and \
+         additions, and at most {most} are supported; use fewer layers"
+    )]
+    TooDeep {
+        /// The architecture's name.
+        network: String,
+        /// The number of its nodes.
+        nodes: usize,
+        /// The largest number supported.
+        most: usize,
+    },
     /// The pruner was asked to stop.
     #[error("interrupted while scoring connections; run the same command again")]
     Interrupted,
@@ -223,6 +240,7 @@ impl PruneError {
                 | Self::Compression(_)
                 | Self::NoConvolution { .. }
                 | Self::InvalidQuota { .. }
+                | Self::NoPath { .. }
                 | Self::NeedsTraining { .. }
                 | Self::NeedsData { .. }
                 | Self::Data(_)
@@ -233,6 +251,14 @@ impl PruneError {
 /// Returns the sentence that lists the `known` names.
 fn listed(known: &[&str]) -> String {
     format!("choose one of {}", known.join(", "))
+}
+
+/// Returns the clause that says what would be kept, if there is one.
+fn but(left: &str) -> String {
+    match left {
+        "" => String::new(),
+        left => format!("it would keep {left}, but "),
+    }
 }
 
 /// Formats an invalid density: `share` is in percent, below 0 or above 100.

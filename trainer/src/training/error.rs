@@ -171,7 +171,8 @@ impl TrainError {
             Self::Value { .. }
             | Self::NothingToFinetune { .. }
             | Self::UnusedWeights { .. }
-            | Self::Normalization { .. } => true,
+            | Self::Normalization { .. }
+            | Self::ReplacesInput { .. } => true,
             Self::Prune(error) => error.is_wrong_usage(),
             _ => false,
         }

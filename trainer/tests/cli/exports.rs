@@ -86,7 +86,7 @@ fn networks_with_maps_are_exported_too() {
     assert_eq!(score["accuracy"], report["accuracy"]["deployed"]);
     says(
         &refusal(folder, "export run --weights f32 -o f.rfy"),
-        &["floats are for chains of dense layers", "--weights int8"],
+        &["only chains of dense layers", "--weights int8"],
     );
     says(
         &refusal(folder, "export run --encoding columns -o c.rfy"),

@@ -248,7 +248,7 @@ fn no_command_writes_over_a_run_or_what_it_reads() {
             ["run/dense.safetensors", "another folder (-o)"],
         ),
     ] {
-        program::refused(folder, command, &words);
+        program::misused(folder, command, &words);
     }
 }
 
@@ -263,7 +263,7 @@ fn a_compression_that_cannot_be_reached_leaves_nothing_behind() {
         "--compression 1000000 --pruner random/igq",
     ] {
         let train = format!("train {options} --epochs 1000000 -o runs");
-        program::refused(folder, &train, &["1000000", "disconnects"]);
+        program::misused(folder, &train, &["1000000", "disconnects"]);
     }
 }
 
