@@ -51,16 +51,6 @@ pub(super) fn draw(
         .collect::<Result<Vec<_>, _>>()?;
     let lines = trace(graph, &pruners, source, (mode, most), console)?;
     let svg = curves::svg(graph.name(), &lines).map_err(|reason| anyhow!(reason))?;
-    // Checked before writing, so that both files are written or neither.
-    if let Some(folder) = [numbers.as_path(), picture]
-        .into_iter()
-        .find(|path| path.is_dir())
-    {
-        return Err(anyhow!(
-            "cannot write {}: it is a folder; give --curve another name",
-            folder.display()
-        ));
-    }
     atomic::write(picture, svg.as_bytes())?;
     atomic::write(&numbers, curve::csv(&lines).as_bytes())?;
     let report = Report {

@@ -10,6 +10,7 @@ use serde::Serialize;
 use super::boards::{self, DEFAULT_BOARD};
 use super::console::Console;
 use super::next::{Next, Why};
+use super::overwrite::Kind;
 use super::table::{percent, table, text};
 use super::{data, inspect, interrupt, measure, overwrite, usage};
 use crate::data::Dataset;
@@ -29,8 +30,8 @@ const NOTABLE_LOSS: f64 = 0.003;
 pub(super) struct Arguments {
     /// Run folder written by `rarefy train`
     run: PathBuf,
-    /// Output file; an existing file is overwritten only if it is named here [default: model.rfy,
-    /// or model.rs with --emit rust]
+    /// Output file; an existing file is overwritten only if it is named here and holds the same
+    /// kind of output [default: model.rfy, or model.rs with --emit rust]
     #[arg(long, short, value_name = "FILE")]
     out: Option<PathBuf>,
     /// Output format
@@ -129,7 +130,11 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
     let out = out(arguments)?;
     let given = arguments.data.as_deref();
     let name = given.unwrap_or(&run.recipe.data);
-    overwrite::check("-o", &out, overwrite::of_data(name))?;
+    let kind = match arguments.emit {
+        Emit::Container => Kind::Container,
+        Emit::Rust => Kind::Code,
+    };
+    overwrite::check("-o", &out, kind, overwrite::of_data(name))?;
     let data = data::load(name, console).map_err(|error| match given {
         Some(_) => error,
         None => anyhow!("{error}; if the run's dataset has moved, give its new place with --data"),
@@ -165,7 +170,7 @@ fn out(arguments: &Arguments) -> Result<PathBuf> {
         Emit::Rust => "model.rs",
     };
     let advice = format!("name a file with -o (-o {name} overwrites this one)");
-    overwrite::check_unnamed(Path::new(name), |_| false, &advice)?;
+    overwrite::check_free(Path::new(name), &advice)?;
     Ok(name.into())
 }
 

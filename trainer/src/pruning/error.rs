@@ -240,7 +240,6 @@ impl PruneError {
                 | Self::Compression(_)
                 | Self::NoConvolution { .. }
                 | Self::InvalidQuota { .. }
-                | Self::NoPath { .. }
                 | Self::NeedsTraining { .. }
                 | Self::NeedsData { .. }
                 | Self::Data(_)

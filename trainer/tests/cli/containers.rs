@@ -177,6 +177,7 @@ fn inspecting_tells_and_draws_where_the_bytes_go() {
     let container = convolution();
     fs::write(folder.join("model.rfy"), &container).unwrap();
 
+    fs::create_dir(folder.join("pictures")).unwrap();
     let report = json(folder, "inspect model.rfy --svg pictures/bytes.svg");
     assert_eq!(report["bytes"], container.len());
     assert_eq!(report["svg"], "pictures/bytes.svg");

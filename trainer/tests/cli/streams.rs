@@ -112,6 +112,7 @@ fn control_characters_of_names_are_escaped() {
     says(&said(&["arch", &network]), &["No next command"]);
     says(&said(&["data", "list"]), &["Next: rarefy train"]);
     // JSON has its own escapes.
+    std::fs::remove_file(folder.join(evil)).unwrap();
     let mut prune = command(folder, "effective --pruner random/igq --json --quiet");
     let output = prune.args(["--curve", evil]).output().unwrap();
     let (stdout, stderr) = texts(&output);
