@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::console::Console;
 use super::next::{Next, Why};
 use super::source;
+use super::usage::each_once;
 use crate::atomic;
 use crate::graph::Graph;
 use crate::plot::curves;
@@ -45,10 +46,11 @@ pub(super) fn draw(
 ) -> Result<()> {
     let most = Compression::new(most)?;
     let numbers = picture.with_extension("csv");
-    let pruners = names
+    let mut pruners = names
         .iter()
         .map(|name| Pruner::by_name(name))
         .collect::<Result<Vec<_>, _>>()?;
+    each_once(&mut pruners, |a, b| a.name() == b.name());
     let lines = trace(graph, &pruners, source, (mode, most), console)?;
     let svg = curves::svg(graph.name(), &lines).map_err(|reason| anyhow!(reason))?;
     atomic::write(picture, svg.as_bytes())?;

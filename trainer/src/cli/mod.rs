@@ -45,7 +45,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::memory;
-use console::{Console, printable, written};
+use console::{Console, one_line, printable, written};
 
 /// Prunes and trains neural networks by effective sparsity, strips detached units, writes the rest
 /// as a compact container for microcontrollers, and measures it on boards.
@@ -163,12 +163,6 @@ fn report_panic(panic: &PanicHookInfo<'_>) {
     if env::var_os("RUST_BACKTRACE").is_some_and(|depth| depth == "full") {
         let _ = writeln!(io::stderr(), "{}", Backtrace::force_capture());
     }
-}
-
-/// Returns `text` as one printable line.
-fn one_line(text: &str) -> String {
-    let words: Vec<&str> = text.split_whitespace().collect();
-    printable(&words.join(" ")).into_owned()
 }
 
 /// Runs one command.

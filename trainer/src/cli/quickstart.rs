@@ -11,6 +11,7 @@ use super::boards::DEFAULT_BOARD;
 use super::console::Console;
 use super::next::{Line, quoted};
 use super::table::{percent, table, text};
+use super::usage::each_once;
 use super::{hints, measure, train};
 use crate::Remedy;
 use crate::atomic;
@@ -112,10 +113,11 @@ pub(super) fn run(arguments: Arguments, console: &Console) -> Result<()> {
     } = arguments;
     // Everything that would fail at the end is checked first.
     let known = Boards::discover(&firmware_folder()?)?;
-    let boards = names
+    let mut boards = names
         .iter()
         .map(|name| known.get(name))
         .collect::<Result<Vec<_>, _>>()?;
+    each_once(&mut boards, |a, b| a.name == b.name);
     Pruner::by_name(options.pruner())?;
     let data = options.data(&name, console)?;
     options.check_limits(&data)?;

@@ -77,6 +77,37 @@ impl Options {
         }
     }
 
+    /// Notes the given options that none of `pruners` reads.
+    fn note_unread(&self, pruners: &[Pruner], console: &Console) {
+        let any = |reads: fn(&Pruner) -> bool| pruners.iter().any(reads);
+        let names: Vec<&str> = pruners.iter().map(Pruner::name).collect();
+        let by = match names[..] {
+            [name] => format!("{name} reads"),
+            _ => format!("{} read", names.join(", ")),
+        };
+        for (is_ignored, option, what) in [
+            (
+                self.weights.is_some() && !any(Pruner::reads_weights),
+                "--weights",
+                "weights",
+            ),
+            (
+                self.data.is_some() && !any(Pruner::needs_data),
+                "--data",
+                "images",
+            ),
+            (
+                self.samples.is_some() && !any(Pruner::reads_samples),
+                "--samples",
+                "number of images",
+            ),
+        ] {
+            if is_ignored {
+                console.note(&format!("{option} is ignored: {by} no {what}"));
+            }
+        }
+    }
+
     /// Reads the input of `pruners`.
     pub(super) fn gather<'a>(
         &'a self,
@@ -85,8 +116,12 @@ impl Options {
         console: &Console,
     ) -> Result<Material<'a>> {
         self.threads.apply(console)?;
+        self.note_unread(pruners, console);
         let weights = match &self.weights {
-            Some(path) => Some(Weights::load(graph, path)?),
+            Some(path) => match pruners.iter().any(Pruner::reads_weights) {
+                true => Some(Weights::load(graph, path)?),
+                false => None,
+            },
             None => {
                 if let Some(pruner) = pruners.iter().find(|p| p.needs_dense_training()) {
                     console.note(&format!(

@@ -68,6 +68,17 @@ where
         })
 }
 
+/// Removes from `values` of a repeatable option all that are the `same` as an earlier one.
+pub(super) fn each_once<T>(values: &mut Vec<T>, same: impl Fn(&T, &T) -> bool) {
+    let mut kept: Vec<T> = Vec::new();
+    for value in values.drain(..) {
+        if !kept.iter().any(|other| same(other, &value)) {
+            kept.push(value);
+        }
+    }
+    *values = kept;
+}
+
 /// Returns whether `error` is wrong usage.
 pub(super) fn is_wrong(error: &Error) -> bool {
     let of = error;
@@ -86,4 +97,16 @@ pub(super) fn is_wrong(error: &Error) -> bool {
                     | CatalogueError::Embedded { .. }
             )
         )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn repeated_values_count_once() {
+        let mut values = vec!["b", "a", "b", "c", "a"];
+        each_once(&mut values, |a, b| a == b);
+        assert_eq!(values, ["b", "a", "c"]);
+    }
 }

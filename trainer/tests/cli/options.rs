@@ -414,3 +414,36 @@ fn a_compression_that_disconnects_says_how_far_it_can_go_and_that_works() {
         assert!((kept - asked).abs() < 3.0, "{reachable} {report}");
     }
 }
+
+#[test]
+fn what_no_pruner_reads_is_said_to_be_ignored() {
+    let folder = tempfile::tempdir().unwrap();
+    let noted = |arguments: &str| texts(&run(folder.path(), arguments)).1;
+    let prune = "prune --data digits --samples 100 --weights gone --pruner";
+    let all = noted(&format!("{prune} random/igq"));
+    for (option, what) in [
+        ("--weights", "weights"),
+        ("--data", "images"),
+        ("--samples", "number of images"),
+    ] {
+        says(
+            &all,
+            &[&format!("{option} is ignored: random/igq reads no {what}")],
+        );
+    }
+    let lamp = noted("prune --pruner lamp --samples 100");
+    says(&lamp, &["--samples is ignored: lamp reads"]);
+    let snip = noted("prune --pruner random/snip --samples 100 --data digits");
+    assert!(!snip.contains("ignored"), "{snip}");
+    let curve = "effective --most 10 --curve c.svg --samples 9 --pruner";
+    let both = noted(&format!(
+        "{curve} random/igq --pruner random/erk --pruner random/igq"
+    ));
+    says(&both, &["random/igq, random/erk read no number of images"]);
+    // A value that is repeated counts once.
+    let curves = json(
+        folder.path(),
+        &format!("{curve} random/igq --pruner random/igq"),
+    );
+    assert_eq!(curves["curves"].as_array().unwrap().len(), 1);
+}
