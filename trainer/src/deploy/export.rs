@@ -91,6 +91,9 @@ pub struct Code {
     pub container: AlignedBytes,
     /// The report of that container.
     pub report: ExportReport,
+    /// The container that [`Export::container`] writes by the same options, to compare with;
+    /// `None` if it writes none.
+    pub instead: Option<AlignedBytes>,
 }
 
 /// An export of a trained network, ready to run.
@@ -165,16 +168,39 @@ impl<'a> Export<'a> {
             encoding,
             ..self.options
         };
-        let Prepared { written, report } = self.prepare(&options, path)?;
+        let prepared = self.prepare(&options, path);
+        let Prepared { written, report } = prepared.map_err(|error| self.too_many(error))?;
         let checksum = rarefy_format::container_checksum(&written.bytes);
         let source =
             emit::rust(&written.quantized.spec, name, checksum).map_err(DeployError::Emit)?;
         atomic::write(path, source.as_bytes())?;
+        let instead = match options == self.options {
+            true => Some(written.bytes.clone()),
+            false => {
+                let prepared = self.prepare(&self.options, path).ok();
+                prepared.map(|prepared| prepared.written.bytes)
+            }
+        };
         Ok(Code {
             source,
             container: written.bytes,
             report,
+            instead,
         })
+    }
+
+    /// Returns the error of writing code: `error`, unless the network has too many weights for
+    /// code, which then is the reason, whatever the limits of a container.
+    fn too_many(&self, error: DeployError) -> DeployError {
+        let network = self.trained.fold().map(|folded| strip::strip(&folded));
+        let weights = network.map_or(0, |network| {
+            let layers = network.layers.iter();
+            layers.map(|layer| layer.weights.nnz()).sum()
+        });
+        match weights > emit::MOST_WEIGHTS {
+            true => DeployError::Emit(emit::EmitError::Weights(weights)),
+            false => error,
+        }
     }
 
     /// Runs every step but the writing of files; `path` is where the container is to go.
