@@ -192,12 +192,11 @@ mod tests {
             assert_eq!(message(&error), expected);
         }
     }
-    /// Checks that messages end in the remedy, so that it can be replaced by one with options.
-    #[test]
-    fn messages_end_in_their_remedy() {
+    /// Returns an error of deployment with each remedy.
+    fn deploy_errors() -> [DeployError; 9] {
         let text = || String::from("x");
         let name = "x";
-        let deploy: [DeployError; 9] = [
+        [
             DeployError::Overflow {
                 layer: text(),
                 index: 0,
@@ -223,8 +222,14 @@ mod tests {
                 reason: text(),
             }),
             PruneError::NeedsData { reader: name }.into(),
-        ];
-        let train = [
+        ]
+    }
+
+    /// Returns an error of training with each remedy.
+    fn train_errors() -> [TrainError; 7] {
+        let text = || String::from("x");
+        let name = "x";
+        [
             TrainError::Diverged {
                 loss: f32::NAN,
                 phase: text(),
@@ -248,7 +253,14 @@ mod tests {
                 found: text(),
             },
             TrainError::ReplacesInput { path: text() },
-        ];
+        ]
+    }
+
+    /// Checks that messages end in the remedy, so that it can be replaced by one with options.
+    #[test]
+    fn messages_end_in_their_remedy() {
+        let text = || String::from("x");
+        let name = "x";
         let fetch = [
             FetchError::Busy { folder: text() },
             FetchError::InTheWay { path: text(), name },
@@ -266,8 +278,8 @@ mod tests {
                 seconds: 1,
             },
         ];
-        let errors = (deploy.into_iter().map(Error::from))
-            .chain(train.into_iter().map(Error::from))
+        let errors = (deploy_errors().into_iter().map(Error::from))
+            .chain(train_errors().into_iter().map(Error::from))
             .chain(fetch.into_iter().map(Error::from))
             .chain(run.into_iter().map(|error| DeviceError::from(error).into()));
         for error in errors {

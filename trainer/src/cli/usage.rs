@@ -43,12 +43,12 @@ fn number(option: Arg) -> Arg {
     let kind = option.get_value_parser().type_id();
     let option = option.allow_negative_numbers(true);
     if kind == TypeId::of::<NonZeroUsize>() {
-        option.value_parser(|text: &str| whole::<NonZeroUsize>(text, 1, NonZeroUsize::MAX))
+        option.value_parser(|text: &str| whole::<NonZeroUsize>(text, 1, &NonZeroUsize::MAX))
     } else if kind == TypeId::of::<usize>() {
         // The library checks the range of these, which are all counts.
-        option.value_parser(|text: &str| whole::<usize>(text, 1, usize::MAX))
+        option.value_parser(|text: &str| whole::<usize>(text, 1, &usize::MAX))
     } else if kind == TypeId::of::<u64>() {
-        option.value_parser(|text: &str| whole::<u64>(text, 0, u64::MAX))
+        option.value_parser(|text: &str| whole::<u64>(text, 0, &u64::MAX))
     } else if kind == TypeId::of::<f64>() {
         option.value_parser(|text: &str| text.parse::<f64>().map_err(|_| "give a number"))
     } else {
@@ -57,7 +57,7 @@ fn number(option: Arg) -> Arg {
 }
 
 /// Parses a whole number; an error says that it is at least `least` and at most `most`.
-fn whole<T>(text: &str, least: usize, most: T) -> Result<T, String>
+fn whole<T>(text: &str, least: usize, most: &T) -> Result<T, String>
 where
     T: FromStr<Err = ParseIntError> + Display,
 {
