@@ -118,10 +118,8 @@ impl Options {
         self.threads.apply(console)?;
         self.note_unread(pruners, console);
         let weights = match &self.weights {
-            Some(path) => match pruners.iter().any(Pruner::reads_weights) {
-                true => Some(Weights::load(graph, path)?),
-                false => None,
-            },
+            // Checked even if no pruner reads them.
+            Some(path) => Some(Weights::load(graph, path)?),
             None => {
                 if let Some(pruner) = pruners.iter().find(|p| p.needs_dense_training()) {
                     console.note(&format!(

@@ -419,8 +419,8 @@ fn a_compression_that_disconnects_says_how_far_it_can_go_and_that_works() {
 fn what_no_pruner_reads_is_said_to_be_ignored() {
     let folder = tempfile::tempdir().unwrap();
     let noted = |arguments: &str| texts(&run(folder.path(), arguments)).1;
-    let prune = "prune --data digits --samples 100 --weights gone --pruner";
-    let all = noted(&format!("{prune} random/igq"));
+    let prune = "prune --data digits --samples 100 --pruner random/igq --weights";
+    let all = noted(&format!("{prune} gone"));
     for (option, what) in [
         ("--weights", "weights"),
         ("--data", "images"),
