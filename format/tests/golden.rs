@@ -40,9 +40,7 @@ fn answers(name: &str, network: &NetworkSpec) -> String {
         "# Each line: the input bytes in hexadecimal, then the logits that {name}.rfy gives for them.\n"
     );
     for input in inputs(network) {
-        for byte in &input {
-            write!(text, "{byte:02x}").unwrap();
-        }
+        text += &rarefy_test_support::hexadecimal(&input);
         for logit in network.infer(&input) {
             write!(text, " {logit}").unwrap();
         }

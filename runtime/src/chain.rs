@@ -37,29 +37,19 @@ mod tests {
 
     use std::vec;
 
-    use rarefy_format::{AlignedBytes, write};
-
     use super::*;
     use crate::{Engine, networks};
 
     #[test]
     fn returns_the_logits_of_the_graph() {
-        let mut compared = 0;
-        for seed in 0..500 {
-            let mut random = networks::Random::new(seed);
-            let network = networks::multilayer(&mut random, &networks::DENSE);
-            let Ok(bytes) = write(&network) else { continue };
-            let bytes = AlignedBytes::copy_from(&bytes);
-            let model = Model::parse(&bytes).unwrap();
-            let input = random.bytes(model.inputs());
+        let compared = networks::each_multilayer(500, |seed, model, input| {
             let mut arena = vec![7; model.arena_words()];
-            let logits = run(&model, &input, &mut arena).unwrap();
+            let logits = run(&model, input, &mut arena).unwrap();
             let mut other = vec![9; model.arena_words()];
-            let expected = Engine::new(model).unwrap().infer(&input, &mut other);
+            let expected = Engine::new(model).unwrap().infer(input, &mut other);
             let found: &[i32] = bytemuck::cast_slice(&arena[logits]);
             assert_eq!(found, expected.unwrap(), "seed {seed}");
-            compared += 1;
-        }
+        });
         assert!(compared > 400, "{compared}");
     }
 }

@@ -15,7 +15,7 @@ use tempfile::NamedTempFile;
 
 /// A file that could not be written or read.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot {action} {path}: {source}{}", advice(.source))]
+#[error("cannot {action} {path}: {source}{}", advice(.action, .source))]
 pub struct FileError {
     /// What was attempted: "write", "read", "create the folder".
     pub action: &'static str,
@@ -37,8 +37,10 @@ impl FileError {
 }
 
 /// Returns a remedy for the most common reasons.
-fn advice(source: &io::Error) -> &'static str {
+fn advice(action: &str, source: &io::Error) -> &'static str {
     match source.kind() {
+        io::ErrorKind::NotFound if action == "read" => "; check its path",
+        io::ErrorKind::IsADirectory if action == "read" => "; give a file",
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
             "; free some space or write to another disk"
         }

@@ -44,6 +44,9 @@ mod numbers;
 pub mod plot;
 pub mod pruning;
 pub mod random;
+mod remedy;
 pub mod tensors;
 pub mod threads;
 pub mod training;
+
+pub use remedy::Remedy;

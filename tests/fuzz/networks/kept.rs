@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::{fs, io};
 
+use rarefy_test_support::hexadecimal;
+
 /// A container with some inputs and the logits that all implementations agree on.
 #[derive(Debug, Clone)]
 pub(crate) struct Kept {
@@ -20,9 +22,8 @@ impl Kept {
     pub(crate) fn write(&self, folder: &Path, name: &str) -> io::Result<()> {
         fs::write(folder.join(format!("{name}.rfy")), &self.container)?;
         let line = |(input, logits): &(Vec<u8>, Vec<i32>)| {
-            let input = input.iter().map(|byte| format!("{byte:02x}"));
             let logits = logits.iter().map(|logit| format!(" {logit}"));
-            input.chain(logits).collect::<String>() + "\n"
+            hexadecimal(input) + &logits.collect::<String>() + "\n"
         };
         let lines: String = self.answers.iter().map(line).collect();
         fs::write(folder.join(format!("{name}.txt")), lines)

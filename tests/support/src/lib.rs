@@ -22,3 +22,9 @@ pub mod networks;
 #[cfg(feature = "graphs")]
 pub mod oracle;
 pub mod resnet;
+
+/// Returns `bytes` in hexadecimal, two digits each.
+#[must_use]
+pub fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,11 +1,16 @@
 //! Output of commands: results go to stdout, everything else to stderr.
 //!
 //! Names of files, tensors and layers may contain control characters. All text passes through
-//! [`printable`], which escapes them.
+//! [`printable`], which escapes them. Line breaks are escaped only in the names that the user gave:
+//! all other text may have several lines.
 
 use std::borrow::Cow;
+use std::env;
+use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
 use std::num::NonZeroUsize;
+use std::path::Path;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use anyhow::{Result, anyhow};
@@ -158,10 +163,58 @@ pub(super) fn written(result: io::Result<()>) -> Result<()> {
     }
 }
 
-/// Returns `text` with every control character except newlines escaped, as in `\u{1b}`.
+/// The names with line breaks that the user gave: as arguments, or by variables that name folders.
+static BROKEN_NAMES: LazyLock<Vec<String>> = LazyLock::new(|| {
+    let variables = ["RAREFY_DATA", "RAREFY_FIRMWARE", "XDG_CACHE_HOME"];
+    let variables = variables.into_iter().filter_map(env::var_os);
+    broken_names(env::args_os().skip(1).chain(variables))
+});
+
+/// Returns the components of `paths` that contain line breaks, without an extension, by which
+/// outputs may differ.
+fn broken_names(paths: impl IntoIterator<Item = OsString>) -> Vec<String> {
+    let mut names = Vec::new();
+    for path in paths {
+        for part in Path::new(&path) {
+            let stem = Path::new(part).file_stem().unwrap_or(part);
+            let stem = stem.to_string_lossy();
+            let name = match stem.contains('\n') {
+                true => stem,
+                false => part.to_string_lossy(),
+            };
+            // A name of line breaks alone cannot be told from the text's own.
+            if name.contains('\n') && !name.trim().is_empty() {
+                names.push(name.into_owned());
+            }
+        }
+    }
+    names
+}
+
+/// Returns `text` with the line breaks of `names` escaped.
+fn unbroken<'a>(text: &'a str, names: &[String]) -> Cow<'a, str> {
+    let mut text = Cow::Borrowed(text);
+    for name in names {
+        if text.contains(name) {
+            text = Cow::Owned(text.replace(name, &name.replace('\n', "\\n")));
+        }
+    }
+    text
+}
+
+/// Returns `text` as one line, with every control character escaped.
+pub(super) fn one_line(text: &str) -> String {
+    let text = unbroken(text, &BROKEN_NAMES);
+    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    printable(&lines.collect::<Vec<_>>().join(" ")).into_owned()
+}
+
+/// Returns `text` with every control character escaped, as in `\u{1b}`, except the newlines that
+/// are not part of a given name.
 pub(super) fn printable(text: &str) -> Cow<'_, str> {
+    let text = unbroken(text, &BROKEN_NAMES);
     if !text.chars().any(is_escaped) {
-        return Cow::Borrowed(text);
+        return text;
     }
     let mut escaped = String::with_capacity(text.len() + 8);
     for c in text.chars() {
@@ -193,6 +246,19 @@ fn is_escaped(c: char) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn line_breaks_of_given_names_are_escaped() {
+        let names =
+            broken_names(["a\nb/c.svg", "in/d\ne.svg", "plain", "\n", "f.\n"].map(Into::into));
+        assert_eq!(names, ["a\nb", "d\ne", "f.\n"]);
+        let text = "a\nb/c.svg\nand d\ne.csv: f.\n\n";
+        assert_eq!(
+            unbroken(text, &names),
+            "a\\nb/c.svg\nand d\\ne.csv: f.\\n\n"
+        );
+        assert_eq!(one_line("a  b\n\n   c\td"), r"a  b c\td");
+    }
 
     #[test]
     fn only_control_characters_are_escaped() {

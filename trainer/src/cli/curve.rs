@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::console::Console;
 use super::next::{Next, Why};
 use super::source;
+use super::usage::each_once;
 use crate::atomic;
 use crate::graph::Graph;
 use crate::plot::curves;
@@ -45,22 +46,13 @@ pub(super) fn draw(
 ) -> Result<()> {
     let most = Compression::new(most)?;
     let numbers = picture.with_extension("csv");
-    let pruners = names
+    let mut pruners = names
         .iter()
         .map(|name| Pruner::by_name(name))
         .collect::<Result<Vec<_>, _>>()?;
+    each_once(&mut pruners, |a, b| a.name() == b.name());
     let lines = trace(graph, &pruners, source, (mode, most), console)?;
     let svg = curves::svg(graph.name(), &lines).map_err(|reason| anyhow!(reason))?;
-    // Checked before writing, so that both files are written or neither.
-    if let Some(folder) = [numbers.as_path(), picture]
-        .into_iter()
-        .find(|path| path.is_dir())
-    {
-        return Err(anyhow!(
-            "cannot write {}: it is a folder; give --curve another name",
-            folder.display()
-        ));
-    }
     atomic::write(picture, svg.as_bytes())?;
     atomic::write(&numbers, curve::csv(&lines).as_bytes())?;
     let report = Report {

@@ -9,9 +9,9 @@ use serde::Serialize;
 use super::console::Console;
 use super::counts::Counts;
 use super::next::{Line, Next, Why, free};
+use super::overwrite::Kind;
 use super::{curve, overwrite, source, usage};
 use crate::graph;
-use crate::pruning;
 use crate::pruning::effective::{self, Mode};
 use crate::pruning::{Masks, Pruner};
 
@@ -22,16 +22,17 @@ pub(super) struct Arguments {
     arch: String,
     /// Safetensors file with a mask per prunable tensor: 0 and 1, or floats whose nonzeros are
     /// kept
-    #[arg(long, value_name = "FILE", required_unless_present = "curve")]
+    #[arg(long, value_name = "FILE", required_unless_present_any = ["curve", "pruners"])]
     masks: Option<PathBuf>,
     /// What counts as a connection
     #[arg(long, value_enum, default_value_t)]
     mode: Mode,
-    /// Safetensors file to write the effective masks to
+    /// Safetensors file to write the effective masks to; an existing file is overwritten only if
+    /// it holds masks
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
     /// Plot effective against direct compression of pruners to this SVG file, and write the
-    /// numbers to a CSV file of the same name (an unrelated CSV file is not overwritten)
+    /// numbers to a CSV file of the same name (unrelated files are not overwritten)
     #[arg(long, value_name = "FILE.svg", conflicts_with_all = ["masks", "out"], requires = "pruners")]
     curve: Option<PathBuf>,
     #[arg(long = "pruner", value_name = "PRUNER", requires = "curve", conflicts_with = "masks", help = format!("Pruner to plot (repeatable): {}", Pruner::names().join(", ")))]
@@ -63,13 +64,10 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
     let mode = arguments.mode;
     if let Some(picture) = &arguments.curve {
         let read = || (arguments.source.files()).chain(overwrite::of_arch(&arguments.arch));
-        overwrite::check("--curve", picture, read())?;
+        overwrite::check("--curve", picture, Kind::Picture, read())?;
         overwrite::check_svg("--curve", picture)?;
         let numbers = picture.with_extension("csv");
-        overwrite::check("the CSV file of --curve,", &numbers, read())?;
-        let advice = "move it, or give --curve another name";
-        let is_ours = |bytes: &[u8]| bytes.starts_with(pruning::curve::HEADER.as_bytes());
-        overwrite::check_unnamed(&numbers, is_ours, advice)?;
+        overwrite::check("the CSV file of --curve,", &numbers, Kind::Numbers, read())?;
         let Arguments {
             pruners,
             source,
@@ -87,7 +85,8 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
     let masks = arguments.masks.as_deref().unwrap_or(Path::new(""));
     if let Some(out) = &arguments.out {
         let read = overwrite::of_arch(&arguments.arch);
-        overwrite::check("--out", out, read.into_iter().chain([masks.into()]))?;
+        let read = read.into_iter().chain([masks.into()]);
+        overwrite::check("--out", out, Kind::Masks, read)?;
     }
     let direct = Masks::load(&graph, masks)?;
     let connected = effective::masks(&graph, &direct, mode);

@@ -10,8 +10,9 @@ use serde::Serialize;
 use super::boards::{self, DEFAULT_BOARD};
 use super::console::Console;
 use super::next::{Next, Why};
+use super::overwrite::Kind;
 use super::table::{percent, table, text};
-use super::{data, inspect, interrupt, measure, overwrite, usage};
+use super::{data, hints, inspect, interrupt, measure, overwrite, usage};
 use crate::data::Dataset;
 use crate::deploy::bits::Wider;
 use crate::deploy::choose::{EncodingChoice, Goal};
@@ -19,7 +20,7 @@ use crate::deploy::costs::Core;
 use crate::deploy::export::{Code, ExportAccuracy};
 use crate::deploy::quantize::{Fidelity, WeightType};
 use crate::deploy::{DeployError, ExportReport, FinishedRun, Options};
-use crate::device::{self, Boards, firmware_folder};
+use crate::device::{self, Boards, CodeFlash, firmware_folder};
 use crate::numbers::thousands;
 
 /// Loss of accuracy in quantization above which the user is told.
@@ -29,8 +30,8 @@ const NOTABLE_LOSS: f64 = 0.003;
 pub(super) struct Arguments {
     /// Run folder written by `rarefy train`
     run: PathBuf,
-    /// Output file; an existing file is overwritten only if it is named here [default: model.rfy,
-    /// or model.rs with --emit rust]
+    /// Output file; an existing file is overwritten only if it is named here and holds the same
+    /// kind of output [default: model.rfy, or model.rs with --emit rust]
     #[arg(long, short, value_name = "FILE")]
     out: Option<PathBuf>,
     /// Output format
@@ -129,7 +130,11 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
     let out = out(arguments)?;
     let given = arguments.data.as_deref();
     let name = given.unwrap_or(&run.recipe.data);
-    overwrite::check("-o", &out, overwrite::of_data(name))?;
+    let kind = match arguments.emit {
+        Emit::Container => Kind::Container,
+        Emit::Rust => Kind::Code,
+    };
+    overwrite::check("-o", &out, kind, overwrite::of_data(name))?;
     let data = data::load(name, console).map_err(|error| match given {
         Some(_) => error,
         None => anyhow!("{error}; if the run's dataset has moved, give its new place with --data"),
@@ -140,7 +145,7 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
     }
     let report = run
         .export_for(arguments.board.as_deref(), &data, &options, &out)
-        .map_err(|error| with_option(error, &options))?;
+        .map_err(|error| of_data(error, given))?;
     notes(&report, &options, console);
     let (pruned, deployed) = (report.accuracy.pruned, report.accuracy.deployed);
     console.result(&report, || {
@@ -157,6 +162,15 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
     }, boards::measure_line(&out, arguments.board.as_deref().unwrap_or(DEFAULT_BOARD), None))
 }
 
+/// Returns `error`, which is no wrong usage if the dataset has changed that the run names, instead
+/// of one that was `given`.
+fn of_data(error: DeployError, given: Option<&str>) -> Error {
+    match (&error, given) {
+        (DeployError::Mismatch(_), None) => anyhow!(hints::message(&error.into())),
+        _ => error.into(),
+    }
+}
+
 /// Returns the file to write. A default file that exists is rejected: it may be another run's.
 fn out(arguments: &Arguments) -> Result<PathBuf> {
     if let Some(out) = &arguments.out {
@@ -167,7 +181,7 @@ fn out(arguments: &Arguments) -> Result<PathBuf> {
         Emit::Rust => "model.rs",
     };
     let advice = format!("name a file with -o (-o {name} overwrites this one)");
-    overwrite::check_unnamed(Path::new(name), |_| false, &advice)?;
+    overwrite::check_free(Path::new(name), &advice)?;
     Ok(name.into())
 }
 
@@ -258,21 +272,6 @@ fn shown(fidelity: &[Fidelity], arguments: &Arguments) -> String {
     format!("\n{}", text(&rows))
 }
 
-/// Adds the option that remedies `error` to its message.
-fn with_option(error: DeployError, options: &Options) -> Error {
-    let option = match error {
-        DeployError::Encoding { .. } | DeployError::Overflow { .. } => "--encoding auto",
-        DeployError::Loss { .. } => "--allow-loss",
-        DeployError::Mismatch(_) => "--data",
-        DeployError::InTheWay { .. } => "-o",
-        DeployError::Quantize { .. } if options.weights == WeightType::F32 => "--weights int8",
-        error => return error.into(),
-    };
-    let text = error.to_string();
-    let text = text.replacen("such as int8", "such as --weights int8", 1);
-    anyhow!("{text} ({option})")
-}
-
 /// Writes the network as Rust code.
 fn code(
     run: &FinishedRun,
@@ -284,63 +283,83 @@ fn code(
 ) -> Result<()> {
     let code = run
         .export_code(data, options, out)
-        .map_err(|error| with_option(error, options))?;
+        .map_err(|error| of_data(error, arguments.data.as_deref()))?;
     note_loss(&code.report, options.weights, console);
-    let (flash_bytes, flash_unknown) = match flash(&code, board, console) {
-        Ok(bytes) => (Some(bytes), None),
-        Err(why) => (None, Some(why.to_string())),
-    };
+    let measured = flash(&code, board, console);
     if interrupt::flag().load(Ordering::SeqCst) {
         return Err(interrupt::interrupted());
     }
+    let flash = measured.as_ref().ok();
     let report = CodeReport {
         path: out.display().to_string(),
         source_bytes: code.source.len(),
-        container_bytes: code.container.len(),
+        container_bytes: code.instead.as_ref().map(|container| container.len()),
         board: board.into(),
-        flash_bytes,
-        flash_unknown,
+        flash_bytes: flash.map(|flash| flash.code),
+        container_flash_bytes: flash.and_then(|flash| flash.container),
+        flash_unknown: measured.as_ref().err().map(ToString::to_string),
         weights: code.report.weights.clone(),
         nonzeros: code.report.model.nonzeros + code.report.model.inserted_nonzeros,
         accuracy: code.report.accuracy,
         stripping_error: code.report.stripping_error,
         fidelity: code.report.fidelity.clone(),
     };
-    console.result(&report, || {
-        format!(
-            "{}{}: {} weights as code ({} bytes of source), accuracy {} ({} before quantization)\n{}\nA container of the same weights takes {} bytes, plus the engine, which all containers share; `rarefy measure` reports the flash of both\n",
-            shown(&report.fidelity, arguments),
-            report.path,
-            thousands(report.nonzeros),
-            thousands(report.source_bytes),
-            percent(report.accuracy.deployed),
-            percent(report.accuracy.pruned),
-            match (report.flash_bytes, &report.flash_unknown) {
-                (Some(bytes), _) => format!(
-                    "Its flash on {board} is {} bytes, including all code it needs",
-                    thousands(bytes)
-                ),
-                (None, why) => format!(
-                    "Its flash on {board} is unknown: {}",
-                    why.as_deref().unwrap_or_default()
-                ),
-            },
-            thousands(report.container_bytes),
-        )
-    }, Next::Nothing(Why::Code))
+    let next = Next::Nothing(Why::Code);
+    console.result(
+        &report,
+        || shown(&report.fidelity, arguments) + &report.text(),
+        next,
+    )
 }
 
-/// Measures the flash that `code` takes on `board` in bytes by compiling it.
-fn flash(code: &Code, board: &str, console: &Console) -> Result<u64> {
+impl CodeReport {
+    /// Formats the report as text.
+    fn text(&self) -> String {
+        let board = &self.board;
+        let flash = match (self.flash_bytes, &self.flash_unknown) {
+            (Some(bytes), _) => format!(
+                "Its flash on {board} is {} bytes, including all code it needs",
+                thousands(bytes)
+            ),
+            (None, why) => format!(
+                "Its flash on {board} is unknown: {}",
+                why.as_deref().unwrap_or_default()
+            ),
+        };
+        let instead = match (self.container_flash_bytes, self.container_bytes) {
+            (Some(flash), Some(bytes)) => format!(
+                "A container by the same options takes {} bytes there: {} bytes and the engine",
+                thousands(flash),
+                thousands(bytes)
+            ),
+            (None, Some(bytes)) => format!(
+                "A container by the same options has {} bytes and needs the engine; `rarefy measure` reports the flash of both",
+                thousands(bytes)
+            ),
+            _ => "A container by the same options cannot be written".into(),
+        };
+        format!(
+            "{}: {} weights as code ({} bytes of source), accuracy {} ({} before quantization)\n{flash}\n{instead}\n",
+            self.path,
+            thousands(self.nonzeros),
+            thousands(self.source_bytes),
+            percent(self.accuracy.deployed),
+            percent(self.accuracy.pruned),
+        )
+    }
+}
+
+/// Measures the flash of `code`, and that of the container instead of it, on `board` by compiling
+/// both.
+fn flash(code: &Code, board: &str, console: &Console) -> Result<CodeFlash> {
     let boards = Boards::discover(&firmware_folder()?)?;
     let options = measure::options(false, 0);
     let spinner = console.spinner();
     let progress = &mut |step: &str| spinner.message(step);
-    let board = boards.get(board)?;
     Ok(device::code_flash(
-        board,
-        &code.container,
-        &code.source,
+        boards.get(board)?,
+        (&code.container, &code.source),
+        code.instead.as_deref(),
         &options,
         progress,
     )?)
@@ -353,13 +372,15 @@ struct CodeReport {
     path: String,
     /// Size of the source in bytes.
     source_bytes: usize,
-    /// Size in bytes of a container with the same weights.
-    container_bytes: usize,
+    /// Size in bytes of the container that the same options export, if it can be written.
+    container_bytes: Option<usize>,
     /// The board that flash was measured for.
     board: String,
     /// Flash of the code in bytes, if it could be compiled.
     flash_bytes: Option<u64>,
-    /// Why it could not be compiled.
+    /// Flash in bytes of that container with its engine, if it could be compiled.
+    container_flash_bytes: Option<u64>,
+    /// Why the flash is unknown.
     flash_unknown: Option<String>,
     /// Type of the weights.
     weights: String,

@@ -1,74 +1,131 @@
-//! The options that help with an error of the library, which knows no command line.
+//! The messages of the library's errors, with the options by which their advice is followed.
+
+use std::fmt;
 
 use anyhow::Error;
 
+use crate::Remedy;
+use crate::data::fetch::FetchError;
 use crate::deploy::DeployError;
+use crate::device::{DeviceError, RunError};
 use crate::pruning::PruneError;
 use crate::training::TrainError;
 
-/// Advice of the library, and the options by which it is followed.
-const ADVICE: &[(&str, &str)] = &[
-    ("choose another folder", "-o"),
-    ("replace the run", "`train --force`"),
-    ("repeat the run from the start", "`train --force`"),
-    ("repeat the run", "`train --force`"),
-    ("lower the learning rate", "--learning-rate"),
-    ("provide the weights of one", "--weights"),
-    ("provide them", "--weights"),
-    ("provide a dataset", "--data"),
-    ("leave them out", "--weights"),
-    ("fine-tune from them", "--after finetune"),
-    ("rewind to the initial weights", "--after rewind"),
-    ("use the same for both", "--mean, --std"),
-    ("choose no encoding", "without --encoding"),
-    ("use integer weights", "--weights int8"),
-];
+/// Context of an error whose message is printed as it is, since the options of other commands do
+/// not exist in this one.
+#[derive(Debug)]
+struct Verbatim(String);
 
-/// Returns the message of `error`, in which every advice is followed by its option:
-/// `... repeat the run (`train --force`)`.
-pub(super) fn message(error: &Error) -> String {
-    let text = error.to_string();
-    let train = match error.downcast_ref() {
-        Some(DeployError::Run(error)) => Some(error),
-        _ => error.downcast_ref(),
-    };
-    if let Some(TrainError::Value { field, .. }) = train {
-        return text.replacen(field, flag(field), 1);
+impl fmt::Display for Verbatim {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
     }
-    let is_deploy = matches!(
-        error.downcast_ref(),
-        Some(DeployError::Weights(_) | DeployError::Run(_) | DeployError::Options(_))
-    );
-    if train.is_none() && !is_deploy && error.downcast_ref::<PruneError>().is_none() {
-        return text;
-    }
-    with_options(&text)
 }
 
-/// Returns `text` with the options of the advice in it. Of two pieces of advice at one place, the
-/// longer one counts.
-fn with_options(text: &str) -> String {
-    let mut found: Vec<(usize, &str)> = Vec::new();
-    for (advice, option) in ADVICE {
-        let Some(at) = text.find(advice) else {
-            continue;
-        };
-        let end = at + advice.len();
-        let is_part = ADVICE.iter().any(|(longer, _)| {
-            longer.len() > advice.len()
-                && longer.starts_with(advice)
-                && text[at..].starts_with(longer)
-        });
-        if !is_part {
-            found.push((end, option));
+/// Returns `error` with the message `text`, which is printed as it is. The error keeps its type.
+pub(super) fn verbatim(error: Error, text: String) -> Error {
+    error.context(Verbatim(text))
+}
+
+/// Returns the message of `error`, in which the library's advice names the options that follow it.
+pub(super) fn message(error: &Error) -> String {
+    let text = error.to_string();
+    if error.downcast_ref::<Verbatim>().is_some() {
+        return text;
+    }
+    if let Some(TrainError::Value {
+        field,
+        value,
+        reason,
+    }) = train(error)
+    {
+        return format!("{} {value} {reason}", flag(field));
+    }
+    let Some((remedy, option)) = remedy(error).and_then(|it| Some((it, with_options(it)?))) else {
+        return text;
+    };
+    match text.strip_suffix(&remedy.to_string()) {
+        Some(problem) => format!("{problem}{option}"),
+        None => format!("{text} ({option})"),
+    }
+}
+
+/// Returns the error of training that `error` is, if it is one.
+fn train(error: &Error) -> Option<&TrainError> {
+    match error.downcast_ref() {
+        Some(DeployError::Run(error)) => Some(error),
+        _ => error.downcast_ref(),
+    }
+}
+
+/// Returns the library's remedy of `error`.
+pub(super) fn remedy(error: &Error) -> Option<Remedy> {
+    let of = error;
+    None.or_else(|| of.downcast_ref().and_then(TrainError::remedy))
+        .or_else(|| of.downcast_ref().and_then(DeployError::remedy))
+        .or_else(|| of.downcast_ref().and_then(PruneError::remedy))
+        .or_else(|| of.downcast_ref().and_then(FetchError::remedy))
+        .or_else(|| of.downcast_ref().and_then(DeviceError::remedy))
+        .or_else(|| of.downcast_ref().and_then(RunError::remedy))
+}
+
+/// Returns the sentence of `remedy` with the options that follow it, if there are any.
+fn with_options(remedy: Remedy) -> Option<&'static str> {
+    Some(match remedy {
+        Remedy::Wait => "wait until that process has ended, or choose another folder (-o)",
+        Remedy::Elsewhere => "choose another folder (-o)",
+        Remedy::ElsewhereOrReplace => {
+            "choose another folder (-o), or replace the run (`train --force`)"
         }
-    }
-    found.sort_unstable();
-    let mut text = text.to_owned();
-    for (end, option) in found.into_iter().rev() {
-        text.insert_str(end, &format!(" ({option})"));
-    }
-    text
+        Remedy::Repeat => "repeat the run from the start (`train --force`)",
+        Remedy::RestoreOrRepeat => {
+            "restore the original, or repeat the run from the start (`train --force`)"
+        }
+        Remedy::CopyOrElsewhere => {
+            "copy it elsewhere first, or choose another folder (-o) for the new run"
+        }
+        Remedy::RemoveOrElsewhere => "remove it, or choose another folder (-o)",
+        Remedy::LowerRate => "lower the learning rate (--learning-rate)",
+        Remedy::GiveWeights => "provide its weights (--weights)",
+        Remedy::LeaveOutOrFinetune => {
+            "leave them out (--weights), or fine-tune from them (--after finetune)"
+        }
+        Remedy::CompleteOrRewind => {
+            "add these tensors to the file, or rewind to the initial weights (--after rewind)"
+        }
+        Remedy::GiveData => "provide a dataset (--data)",
+        Remedy::SameData => "use the dataset that the network was trained on (--data)",
+        Remedy::SameNormalization => "use the same for both (--mean, --std)",
+        Remedy::OtherMirror => "check the network connection, or name another mirror (--mirror)",
+        Remedy::AnyEncoding => "let the encoding be chosen (--encoding auto)",
+        Remedy::AnyEncodingOrFewerBits => {
+            "let the encoding be chosen (--encoding auto), or use fewer bits (--weights)"
+        }
+        Remedy::NoEncodingOrIntegers => {
+            "choose no encoding (without --encoding), or use integer weights (--weights int8)"
+        }
+        Remedy::Integers => "use integer weights (--weights int8)",
+        Remedy::LookOrAllowLoss => {
+            "look there for weights or biases far larger than others, or allow the loss \
+             (--allow-loss)"
+        }
+        Remedy::MoreBitsOrAllowLoss => {
+            "use more bits per weight (such as --weights int8), or allow the loss (--allow-loss)"
+        }
+        Remedy::RepeatOrAllowLoss => {
+            "repeat the run (`train --force`), or allow the loss (--allow-loss)"
+        }
+        Remedy::MoveOrOtherFile => "move it, or choose another output file (-o)",
+        Remedy::InstallProbeOrBuild => {
+            "install it from https://probe.rs, or build the program without running it \
+             (--build-only)"
+        }
+        Remedy::MoreTimeOrFewerSamples => {
+            "allow more time (--timeout), or run fewer samples (--samples)"
+        }
+        Remedy::WithoutDense => "measure without it (--no-dense)",
+        Remedy::NameRun | Remedy::Finish => return None,
+    })
 }
 
 /// Returns the option of a field of a recipe.
@@ -88,7 +145,6 @@ fn flag(field: &'static str) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::training::Remedy;
 
     #[test]
     fn advice_of_the_library_is_followed_by_its_options() {
@@ -129,11 +185,112 @@ mod tests {
             ),
             (
                 PruneError::NeedsTraining { pruner: "lamp" }.into(),
-                "lamp ranks the weights of a trained dense network: provide them (--weights)",
+                "lamp ranks the weights of a trained dense network: provide its weights (--weights)",
             ),
         ] as [(Error, &str); 7]
         {
             assert_eq!(message(&error), expected);
+        }
+    }
+    /// Returns an error of deployment with each remedy.
+    fn deploy_errors() -> [DeployError; 9] {
+        let text = || String::from("x");
+        let name = "x";
+        [
+            DeployError::Overflow {
+                layer: text(),
+                index: 0,
+                encoding: rarefy_format::Encoding::Csr,
+            },
+            DeployError::Loss {
+                trained: text(),
+                deployed: text(),
+                reason: text(),
+                remedy: Remedy::MoreBitsOrAllowLoss,
+            },
+            DeployError::Encoding {
+                layer: text(),
+                encoding: name,
+                reason: text(),
+            },
+            DeployError::EncodingOfFloats,
+            DeployError::Floats { layer: text() },
+            DeployError::InTheWay { path: text() },
+            DeployError::Mismatch(text()),
+            DeployError::Weights(crate::network::state::StateError::Tensor {
+                path: text(),
+                reason: text(),
+            }),
+            PruneError::NeedsData { reader: name }.into(),
+        ]
+    }
+
+    /// Returns an error of training with each remedy.
+    fn train_errors() -> [TrainError; 7] {
+        let text = || String::from("x");
+        let name = "x";
+        [
+            TrainError::Diverged {
+                loss: f32::NAN,
+                phase: text(),
+                epoch: 1,
+                step: 1,
+                learning_rate: 0.1,
+            },
+            TrainError::NothingToFinetune { pruner: name },
+            TrainError::UnusedWeights { pruner: name },
+            TrainError::Normalization {
+                recipe: [0.0; 2],
+                dataset: text(),
+                found: [1.0; 2],
+            },
+            TrainError::IncompleteWeights {
+                path: text(),
+                missing: vec![text()],
+            },
+            TrainError::WeightsChanged {
+                path: text(),
+                found: text(),
+            },
+            TrainError::ReplacesInput { path: text() },
+        ]
+    }
+
+    /// Checks that messages end in the remedy, so that it can be replaced by one with options.
+    #[test]
+    fn messages_end_in_their_remedy() {
+        let text = || String::from("x");
+        let name = "x";
+        let fetch = [
+            FetchError::Busy { folder: text() },
+            FetchError::InTheWay { path: text(), name },
+            FetchError::Failed {
+                file: text(),
+                name,
+                attempts: text(),
+                folder: text(),
+            },
+        ];
+        let run = [
+            RunError::NoProbe { board: text() },
+            RunError::TimedOut {
+                board: text(),
+                seconds: 1,
+            },
+        ];
+        let errors = (deploy_errors().into_iter().map(Error::from))
+            .chain(train_errors().into_iter().map(Error::from))
+            .chain(fetch.into_iter().map(Error::from))
+            .chain(run.into_iter().map(|error| DeviceError::from(error).into()));
+        for error in errors {
+            let remedy = remedy(&error).unwrap();
+            let (library, shown) = (error.to_string(), message(&error));
+            let problem = library.strip_suffix(&remedy.to_string());
+            let problem = problem.unwrap_or_else(|| panic!("{library} / {remedy}"));
+            assert_eq!(shown, format!("{problem}{}", with_options(remedy).unwrap()));
+            let verbatim = verbatim(error, library.clone());
+            assert_eq!(message(&verbatim), library);
+            assert_eq!(self::remedy(&verbatim), Some(remedy), "it keeps its type");
         }
     }
 }

@@ -46,7 +46,7 @@ before and after detached units were stripped.";
 pub(super) struct Arguments {
     /// Container (.rfy file)
     model: PathBuf,
-    /// Draw the bytes of each layer to this SVG file
+    /// Draw the bytes of each layer to this SVG file (an unrelated file is not overwritten)
     #[arg(long, value_name = "FILE.svg")]
     svg: Option<PathBuf>,
 }
@@ -64,11 +64,8 @@ struct Report {
 
 pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
     if let Some(picture) = &arguments.svg {
-        overwrite::check(
-            "--svg",
-            picture,
-            [&arguments.model, &companion::path(&arguments.model)],
-        )?;
+        let read = [&arguments.model, &companion::path(&arguments.model)];
+        overwrite::check("--svg", picture, overwrite::Kind::Picture, read)?;
         overwrite::check_svg("--svg", picture)?;
     }
     let file = ModelFile::open(&arguments.model, console)?;

@@ -8,10 +8,10 @@ use anyhow::{Result, anyhow};
 use clap::Args;
 
 use super::console::Console;
+use super::interrupt;
 use super::model::ModelFile;
 use super::next::{Next, Why};
 use super::table::{table, text};
-use super::{interrupt, usage};
 use crate::data::Dataset;
 use crate::device::{
     self, Board, BoardReport, Boards, Cost, Machine, MeasureOptions, NetworkReport, STACK_RESERVE,
@@ -31,7 +31,7 @@ pub(super) struct Arguments {
     #[arg(long)]
     data: Option<String>,
     /// Number of test images to run
-    #[arg(long, default_value = "100", value_parser = usage::count)]
+    #[arg(long, default_value = "100")]
     samples: NonZeroUsize,
     /// Skip measuring the same network stored dense
     #[arg(long)]
@@ -41,7 +41,7 @@ pub(super) struct Arguments {
     #[arg(long, conflicts_with_all = ["data", "samples", "timeout"])]
     build_only: bool,
     /// Time limit of one run on the board, in seconds
-    #[arg(long, default_value = "300", value_parser = usage::count)]
+    #[arg(long, default_value = "300")]
     timeout: NonZeroUsize,
 }
 

@@ -42,10 +42,10 @@ use std::io::{self, Write};
 use std::panic::{self, PanicHookInfo};
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::memory;
-use console::{Console, printable, written};
+use console::{Console, one_line, printable, written};
 
 /// Prunes and trains neural networks by effective sparsity, strips detached units, writes the rest
 /// as a compact container for microcontrollers, and measures it on boards.
@@ -107,7 +107,8 @@ const LEAST_MEMORY: usize = 32 << 20;
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
     panic::set_hook(Box::new(report_panic));
-    let cli = match Cli::try_parse() {
+    let matches = usage::with_numbers(Cli::command()).try_get_matches();
+    let cli = match matches.and_then(|matches| Cli::from_arg_matches(&matches)) {
         Ok(cli) => cli,
         Err(told) => return tell(&told),
     };
@@ -164,12 +165,6 @@ fn report_panic(panic: &PanicHookInfo<'_>) {
     }
 }
 
-/// Returns `text` as one printable line.
-fn one_line(text: &str) -> String {
-    let words: Vec<&str> = text.split_whitespace().collect();
-    printable(&words.join(" ")).into_owned()
-}
-
 /// Runs one command.
 fn run(command: Command, console: &Console) -> anyhow::Result<()> {
     match command {
@@ -191,8 +186,6 @@ fn run(command: Command, console: &Console) -> anyhow::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     /// Checks that every `rarefy …` line of the README parses.
@@ -213,6 +206,6 @@ mod tests {
 
     #[test]
     fn the_command_line_is_sound() {
-        Cli::command().debug_assert();
+        usage::with_numbers(Cli::command()).debug_assert();
     }
 }

@@ -118,8 +118,10 @@ impl ModelFile {
             Some(name) => catalogue::load(name, &Places::from_environment())?,
             None => self.made_for(origin)?,
         };
-        self.check(&data)?;
         let same = data.fingerprint() == origin.fingerprint;
+        if given.is_some() || same {
+            self.check(&data)?;
+        }
         match (given, same) {
             (None, true) => console.note(&format!(
                 "data: {}, which {shown} was made for",
@@ -167,7 +169,6 @@ impl ModelFile {
     fn check(&self, data: &Dataset) -> Result<()> {
         let model = self.model()?;
         let shown = self.path.display();
-        let advice = "give the data it was made for with --data";
         let refuse = |reason: String| -> Error { DeployError::Mismatch(reason).into() };
         let images = data.test.shape();
         let Shape {
@@ -182,7 +183,7 @@ impl ModelFile {
         let same = images == shape || (flat && known.is_none());
         if !same || data.test.features() != model.inputs() {
             return Err(refuse(format!(
-                "the images of {} have {} pixels ({}), but {shown} takes {} inputs ({}): {advice}",
+                "the images of {} have {} pixels ({}), but {shown} takes {} inputs ({})",
                 data.name,
                 data.test.features(),
                 dimensions(images),
@@ -192,7 +193,7 @@ impl ModelFile {
         }
         if data.classes > model.outputs() {
             return Err(refuse(format!(
-                "{} has labels up to {}, but {shown} has {} classes: {advice}",
+                "{} has labels up to {}, but {shown} has {} classes",
                 data.name,
                 data.classes - 1,
                 model.outputs()

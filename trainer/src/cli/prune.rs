@@ -21,8 +21,8 @@ pub(super) struct Arguments {
     pruning: pruning::Options,
     #[command(flatten)]
     source: source::Options,
-    /// Safetensors file to write the masks to (`rarefy effective --out` writes their connected
-    /// part)
+    /// Safetensors file to write the masks to; an existing file is overwritten only if it holds
+    /// masks (`rarefy effective --out` writes their connected part)
     #[arg(long, short, value_name = "FILE")]
     out: Option<PathBuf>,
 }
@@ -51,7 +51,7 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
     let compression = arguments.pruning.compression()?;
     if let Some(out) = &arguments.out {
         let read = (arguments.source.files()).chain(overwrite::of_arch(&arguments.pruning.arch));
-        overwrite::check("--out", out, read)?;
+        overwrite::check("--out", out, overwrite::Kind::Masks, read)?;
     }
     if pruner.is_dense() {
         console.note("dense prunes nothing: the compression is ignored");

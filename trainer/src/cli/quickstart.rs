@@ -11,7 +11,9 @@ use super::boards::DEFAULT_BOARD;
 use super::console::Console;
 use super::next::{Line, quoted};
 use super::table::{percent, table, text};
+use super::usage::each_once;
 use super::{hints, measure, train};
+use crate::Remedy;
 use crate::atomic;
 use crate::data::Dataset;
 use crate::deploy::container;
@@ -111,10 +113,11 @@ pub(super) fn run(arguments: Arguments, console: &Console) -> Result<()> {
     } = arguments;
     // Everything that would fail at the end is checked first.
     let known = Boards::discover(&firmware_folder()?)?;
-    let boards = names
+    let mut boards = names
         .iter()
         .map(|name| known.get(name))
         .collect::<Result<Vec<_>, _>>()?;
+    each_once(&mut boards, |a, b| a.name == b.name);
     Pruner::by_name(options.pruner())?;
     let data = options.data(&name, console)?;
     options.check_limits(&data)?;
@@ -138,7 +141,9 @@ pub(super) fn run(arguments: Arguments, console: &Console) -> Result<()> {
         .export(&data, &Options::default(), &path)
         .map_err(|error| {
             let run = quoted(&out.to_string_lossy()).into_owned();
-            anyhow!("{error} (the run is complete: `rarefy export {run}` has such options)")
+            let text =
+                format!("{error} (the run is complete: `rarefy export {run}` has such options)");
+            hints::verbatim(error.into(), text)
         })?;
     let bytes = container::read(&path)?;
     let boards = measure_all(&boards, &bytes, &data, console)?;
@@ -187,18 +192,26 @@ fn measure_all(
             "building the firmware for {} and running it",
             board.name
         ));
-        measured.push(measure::measure(board, model, &inputs, &options, console)?);
+        let report = measure::measure(board, model, &inputs, &options, console);
+        // The options of `measure` do not exist here.
+        measured.push(report.map_err(|error| {
+            let text = error.to_string();
+            hints::verbatim(error, text)
+        })?);
     }
     Ok(measured)
 }
 
-/// Adds the advice for quickstart to an `error` that advises an option of `train`.
+/// Adds the advice for quickstart to an `error` that advises to replace the run.
 fn without_force(error: Error, out: &Path) -> Error {
-    match hints::message(&error) {
-        text if text.contains("--force") => anyhow!(
-            "{text} (quickstart has no --force: remove {} or choose another -o)",
-            out.display()
-        ),
+    match hints::remedy(&error) {
+        Some(Remedy::ElsewhereOrReplace | Remedy::Repeat | Remedy::RestoreOrRepeat) => {
+            let text = format!(
+                "{error} (in quickstart: remove {} or choose another -o)",
+                out.display()
+            );
+            hints::verbatim(error, text)
+        }
         _ => error,
     }
 }

@@ -9,7 +9,7 @@ use clap::Args;
 
 use super::accelerator::DeviceChoice;
 use super::console::{Bar, Console};
-use super::{data, interrupt, overwrite, threads, usage};
+use super::{data, interrupt, overwrite, threads};
 use crate::data::Dataset;
 use crate::graph::Graph;
 use crate::pruning::{Loss, Pruner, SnipOptions, Source, Weights};
@@ -33,7 +33,7 @@ pub(super) struct Options {
     loss: Loss,
     /// Number of training images for snip [default: as in the paper's code, 30,000 for
     /// LeNet-300-100]
-    #[arg(long, value_name = "IMAGES", value_parser = usage::count)]
+    #[arg(long, value_name = "IMAGES")]
     samples: Option<NonZeroUsize>,
     /// Device to compute gradients on
     #[arg(long, value_enum, default_value_t = DeviceChoice::Cpu)]
@@ -77,6 +77,37 @@ impl Options {
         }
     }
 
+    /// Notes the given options that none of `pruners` reads.
+    fn note_unread(&self, pruners: &[Pruner], console: &Console) {
+        let any = |reads: fn(&Pruner) -> bool| pruners.iter().any(reads);
+        let names: Vec<&str> = pruners.iter().map(Pruner::name).collect();
+        let by = match names[..] {
+            [name] => format!("{name} reads"),
+            _ => format!("{} read", names.join(", ")),
+        };
+        for (is_ignored, option, what) in [
+            (
+                self.weights.is_some() && !any(Pruner::reads_weights),
+                "--weights",
+                "weights",
+            ),
+            (
+                self.data.is_some() && !any(Pruner::needs_data),
+                "--data",
+                "images",
+            ),
+            (
+                self.samples.is_some() && !any(Pruner::reads_samples),
+                "--samples",
+                "number of images",
+            ),
+        ] {
+            if is_ignored {
+                console.note(&format!("{option} is ignored: {by} no {what}"));
+            }
+        }
+    }
+
     /// Reads the input of `pruners`.
     pub(super) fn gather<'a>(
         &'a self,
@@ -85,7 +116,9 @@ impl Options {
         console: &Console,
     ) -> Result<Material<'a>> {
         self.threads.apply(console)?;
+        self.note_unread(pruners, console);
         let weights = match &self.weights {
+            // Checked even if no pruner reads them.
             Some(path) => Some(Weights::load(graph, path)?),
             None => {
                 if let Some(pruner) = pruners.iter().find(|p| p.needs_dense_training()) {

@@ -4,9 +4,13 @@
 //! options that are missing or contradict each other. clap finds most of these; the rest are
 //! errors of the library or of [`wrong`].
 
-use std::num::NonZeroUsize;
+use std::any::TypeId;
+use std::fmt::Display;
+use std::num::{IntErrorKind, NonZeroUsize, ParseIntError};
+use std::str::FromStr;
 
 use anyhow::Error;
+use clap::{Arg, Command};
 
 use crate::data::catalogue::CatalogueError;
 use crate::deploy::DeployError;
@@ -25,13 +29,54 @@ pub(super) fn wrong(reason: impl Into<String>) -> Error {
     WrongUsage(reason.into()).into()
 }
 
-/// Parses a whole number of at least 1, for clap.
-///
-/// # Errors
-/// Returns an error if `text` is not such a number.
-pub(super) fn count(text: &str) -> Result<NonZeroUsize, &'static str> {
+/// Returns `command`, whose options take negative numbers as values, so that their parsers reject
+/// them by the numbers that are allowed. Without this clap takes them for unknown options.
+pub(super) fn with_numbers(command: Command) -> Command {
+    command.mut_args(number).mut_subcommands(with_numbers)
+}
+
+/// Gives an option of a number a parser whose error states the numbers allowed.
+fn number(option: Arg) -> Arg {
+    if option.is_positional() || !option.get_action().takes_values() {
+        return option;
+    }
+    let kind = option.get_value_parser().type_id();
+    let option = option.allow_negative_numbers(true);
+    if kind == TypeId::of::<NonZeroUsize>() {
+        option.value_parser(|text: &str| whole::<NonZeroUsize>(text, 1, &NonZeroUsize::MAX))
+    } else if kind == TypeId::of::<usize>() {
+        // The library checks the range of these, which are all counts.
+        option.value_parser(|text: &str| whole::<usize>(text, 1, &usize::MAX))
+    } else if kind == TypeId::of::<u64>() {
+        option.value_parser(|text: &str| whole::<u64>(text, 0, &u64::MAX))
+    } else if kind == TypeId::of::<f64>() {
+        option.value_parser(|text: &str| text.parse::<f64>().map_err(|_| "give a number"))
+    } else {
+        option
+    }
+}
+
+/// Parses a whole number; an error says that it is at least `least` and at most `most`.
+fn whole<T>(text: &str, least: usize, most: &T) -> Result<T, String>
+where
+    T: FromStr<Err = ParseIntError> + Display,
+{
     text.parse()
-        .map_err(|_| "give a whole number of at least 1")
+        .map_err(|error: ParseIntError| match error.kind() {
+            IntErrorKind::PosOverflow => format!("give a whole number of at most {most}"),
+            _ => format!("give a whole number of at least {least}"),
+        })
+}
+
+/// Removes from `values` of a repeatable option all that are the `same` as an earlier one.
+pub(super) fn each_once<T>(values: &mut Vec<T>, same: impl Fn(&T, &T) -> bool) {
+    let mut kept: Vec<T> = Vec::new();
+    for value in values.drain(..) {
+        if !kept.iter().any(|other| same(other, &value)) {
+            kept.push(value);
+        }
+    }
+    *values = kept;
 }
 
 /// Returns whether `error` is wrong usage.
@@ -52,4 +97,16 @@ pub(super) fn is_wrong(error: &Error) -> bool {
                     | CatalogueError::Embedded { .. }
             )
         )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn repeated_values_count_once() {
+        let mut values = vec!["b", "a", "b", "c", "a"];
+        each_once(&mut values, |a, b| a == b);
+        assert_eq!(values, ["b", "a", "c"]);
+    }
 }

@@ -18,6 +18,7 @@ use super::download::{self, DownloadError, Downloaded, MinimumRate};
 use super::folder::ROLES;
 use super::published::{Published, PublishedFile};
 use crate::atomic::{self, FileError};
+use crate::remedy::Remedy;
 
 /// Attempts per mirror, as long as each receives something.
 const ROUNDS: usize = 4;
@@ -29,14 +30,15 @@ pub enum FetchError {
     #[error(transparent)]
     File(#[from] FileError),
     /// Another process fetches into the same folder.
-    #[error("another rarefy is fetching into {folder}: wait for it or choose another folder")]
+    #[error("another rarefy is fetching into {folder}: {}", Remedy::Wait)]
     Busy {
         /// The folder.
         folder: String,
     },
     /// A file of another set has a name that takes precedence over the fetched one.
     #[error(
-        "{path} is in the way: it does not belong to {name}; remove it or choose another folder"
+        "{path} is in the way: it does not belong to {name}; {}",
+        Remedy::RemoveOrElsewhere
     )]
     InTheWay {
         /// The file.
@@ -56,8 +58,8 @@ pub enum FetchError {
     },
     /// No mirror served the file.
     #[error(
-        "cannot fetch {file} of {name}: {attempts}; check the network, give another mirror, or put the \
-         file into {folder} yourself"
+        "cannot fetch {file} of {name}: {attempts}; put the file into {folder} yourself, {}",
+        Remedy::OtherMirror
     )]
     Failed {
         /// The file.
@@ -69,6 +71,19 @@ pub enum FetchError {
         /// The folder that lacks the file.
         folder: String,
     },
+}
+
+impl FetchError {
+    /// Returns what to do about it, if its message says so in words that a program may replace.
+    #[must_use]
+    pub fn remedy(&self) -> Option<Remedy> {
+        match self {
+            Self::Busy { .. } => Some(Remedy::Wait),
+            Self::InTheWay { .. } => Some(Remedy::RemoveOrElsewhere),
+            Self::Failed { .. } => Some(Remedy::OtherMirror),
+            Self::File(_) | Self::Stopped { .. } => None,
+        }
+    }
 }
 
 /// Progress of a fetch.

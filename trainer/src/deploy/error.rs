@@ -4,6 +4,7 @@ use super::network::name_in_architecture;
 use crate::atomic::FileError;
 use crate::network::state::StateError;
 use crate::pruning::PruneError;
+use crate::remedy::Remedy;
 use crate::training::TrainError;
 
 /// An error of exporting or evaluating a network.
@@ -38,8 +39,8 @@ pub enum DeployError {
     /// A layer whose sums overflow 32 bits in an encoding, at every scale that keeps the requested
     /// bits.
     #[error(
-        "layer {} cannot be stored as {}: its sums would overflow 32 bits; let the encoding be chosen, or use fewer bits",
-        name_in_architecture(layer), encoding.name()
+        "layer {} cannot be stored as {}: its sums would overflow 32 bits; {}",
+        name_in_architecture(layer), encoding.name(), Remedy::AnyEncodingOrFewerBits
     )]
     Overflow {
         /// The layer.
@@ -51,20 +52,23 @@ pub enum DeployError {
     },
     /// A container that loses too much accuracy.
     #[error(
-        "the container would classify {deployed} of the test images correctly, the trained network {trained}: {reason}, or allow the loss"
+        "the container would classify {deployed} of the test images correctly, the trained network {trained}: {reason}: {remedy}"
     )]
     Loss {
         /// The accuracy of the trained network, in percent.
         trained: String,
         /// The accuracy of the container, in percent.
         deployed: String,
-        /// Where accuracy is lost, and a remedy.
+        /// Where accuracy is lost.
         reason: String,
+        /// What to do.
+        remedy: Remedy,
     },
     /// An encoding that cannot represent a layer.
     #[error(
-        "layer {} cannot be stored as {encoding}: {reason}; let the encoding be chosen",
-        name_in_architecture(layer)
+        "layer {} cannot be stored as {encoding}: {reason}; {}",
+        name_in_architecture(layer),
+        Remedy::AnyEncoding
     )]
     Encoding {
         /// The layer.
@@ -85,9 +89,22 @@ pub enum DeployError {
         /// What does not fit.
         reason: rarefy_format::SpecError,
     },
-    /// Conflicting options.
-    #[error("{0}")]
-    Options(String),
+    /// An encoding was requested for a layer of floats.
+    #[error(
+        "floats are stored in an encoding of their own: {}",
+        Remedy::NoEncodingOrIntegers
+    )]
+    EncodingOfFloats,
+    /// A network that cannot be stored as floats.
+    #[error(
+        "layer {} cannot be stored as floats: only chains of dense layers with ReLUs can; {}",
+        name_in_architecture(layer),
+        Remedy::Integers
+    )]
+    Floats {
+        /// The layer that is none of such a chain.
+        layer: String,
+    },
     /// A network that the container format cannot represent.
     #[error("the network does not fit the container: {0}")]
     Write(rarefy_format::WriteError),
@@ -104,20 +121,24 @@ pub enum DeployError {
     },
     /// A file that is not a companion but has the name of the one to be written.
     #[error(
-        "{path} is in the way: the container's companion would overwrite it; move it, or choose another output file"
+        "{path} is in the way: the container's companion would overwrite it; {}",
+        Remedy::MoveOrOtherFile
     )]
     InTheWay {
         /// The file.
         path: String,
     },
     /// A model and a dataset that do not belong together.
-    #[error("{0}")]
+    #[error("{0}; {remedy}", remedy = Remedy::SameData)]
     Mismatch(String),
+    /// The engine rejects the model.
+    #[error("the model cannot be run: {0}")]
+    Engine(String),
     /// Weights, masks and an architecture that do not form a trained network.
     #[error("the network cannot be deployed: {0}")]
     Trained(String),
     /// A run whose weights cannot be used.
-    #[error("{0}; repeat the run")]
+    #[error("{0}; {remedy}", remedy = Remedy::Repeat)]
     Weights(StateError),
     /// A run whose masks cannot be used.
     #[error(transparent)]
@@ -131,11 +152,30 @@ pub enum DeployError {
 }
 
 impl DeployError {
-    /// Returns whether the request alone is at fault: conflicting options. The contents of a run
-    /// folder are not part of the request.
+    /// Returns what to do about it, if its message says so in words that a program may replace.
+    #[must_use]
+    pub fn remedy(&self) -> Option<Remedy> {
+        Some(match self {
+            Self::Overflow { .. } => Remedy::AnyEncodingOrFewerBits,
+            Self::Loss { remedy, .. } => *remedy,
+            Self::Encoding { .. } => Remedy::AnyEncoding,
+            Self::EncodingOfFloats => Remedy::NoEncodingOrIntegers,
+            Self::Floats { .. } => Remedy::Integers,
+            Self::InTheWay { .. } => Remedy::MoveOrOtherFile,
+            Self::Mismatch(_) => Remedy::SameData,
+            Self::Weights(_) => Remedy::Repeat,
+            Self::Prune(error) => return error.remedy(),
+            Self::Run(error) => return error.remedy(),
+            _ => return None,
+        })
+    }
+
+    /// Returns whether the request alone is at fault: conflicting options, or a model and a
+    /// dataset that do not belong together. The contents of a run folder are not part of the
+    /// request.
     #[must_use]
     pub fn is_wrong_usage(&self) -> bool {
-        matches!(self, Self::Options(_))
+        matches!(self, Self::EncodingOfFloats | Self::Mismatch(_))
     }
 }
 

@@ -33,23 +33,23 @@ pub fn evaluate(
 ) -> Result<Option<Score>, DeployError> {
     if split.features() != model.inputs() {
         return Err(DeployError::Mismatch(format!(
-            "the images have {} pixels, but the model takes {} inputs; use the dataset that it was trained on",
+            "the images have {} pixels, but the model takes {} inputs",
             split.features(),
             model.inputs()
         )));
     }
     let highest = split.labels().iter().copied().max().map_or(0, usize::from);
     if split.is_empty() {
-        let reason = "the dataset has no images to evaluate on; use the dataset that the model was trained on";
+        let reason = "the dataset has no images to evaluate on";
         return Err(DeployError::Mismatch(reason.into()));
     }
     if highest >= model.outputs() {
         return Err(DeployError::Mismatch(format!(
-            "the images have labels up to {highest}, but the model distinguishes {} classes; use the dataset that it was trained on",
+            "the images have labels up to {highest}, but the model distinguishes {} classes",
             model.outputs()
         )));
     }
-    let engine = Engine::new(model).map_err(|e| DeployError::Mismatch(e.to_string()))?;
+    let engine = Engine::new(model).map_err(|e| DeployError::Engine(e.to_string()))?;
     let mut arena = vec![0_u32; model.arena_words()];
     let mut correct = 0;
     for index in 0..split.len() {
@@ -58,7 +58,7 @@ pub fn evaluate(
         }
         let logits = engine
             .infer(split.image(index), &mut arena)
-            .map_err(|e| DeployError::Mismatch(e.to_string()))?;
+            .map_err(|e| DeployError::Engine(e.to_string()))?;
         correct += usize::from(argmax(logits) == usize::from(split.label(index)));
         progress(index + 1);
     }

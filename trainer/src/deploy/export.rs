@@ -20,6 +20,7 @@ use super::{
 };
 use crate::atomic;
 use crate::data::{Dataset, Split};
+use crate::remedy::Remedy;
 
 /// Options of an export.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,6 +91,9 @@ pub struct Code {
     pub container: AlignedBytes,
     /// The report of that container.
     pub report: ExportReport,
+    /// The container that [`Export::container`] writes by the same options, to compare with;
+    /// `None` if it writes none.
+    pub instead: Option<AlignedBytes>,
 }
 
 /// An export of a trained network, ready to run.
@@ -164,16 +168,39 @@ impl<'a> Export<'a> {
             encoding,
             ..self.options
         };
-        let Prepared { written, report } = self.prepare(&options, path)?;
+        let prepared = self.prepare(&options, path);
+        let Prepared { written, report } = prepared.map_err(|error| self.too_many(error))?;
         let checksum = rarefy_format::container_checksum(&written.bytes);
         let source =
             emit::rust(&written.quantized.spec, name, checksum).map_err(DeployError::Emit)?;
         atomic::write(path, source.as_bytes())?;
+        let instead = match options == self.options {
+            true => Some(written.bytes.clone()),
+            false => {
+                let prepared = self.prepare(&self.options, path).ok();
+                prepared.map(|prepared| prepared.written.bytes)
+            }
+        };
         Ok(Code {
             source,
             container: written.bytes,
             report,
+            instead,
         })
+    }
+
+    /// Returns the error of writing code: `error`, unless the network has too many weights for
+    /// code, which then is the reason, whatever the limits of a container.
+    fn too_many(&self, error: DeployError) -> DeployError {
+        let network = self.trained.fold().map(|folded| strip::strip(&folded));
+        let weights = network.map_or(0, |network| {
+            let layers = network.layers.iter();
+            layers.map(|layer| layer.weights.nnz()).sum()
+        });
+        match weights > emit::MOST_WEIGHTS {
+            true => DeployError::Emit(emit::EmitError::Weights(weights)),
+            false => error,
+        }
     }
 
     /// Runs every step but the writing of files; `path` is where the container is to go.
@@ -198,18 +225,17 @@ impl<'a> Export<'a> {
             deployed: score.map_or(0.0, |score| score.accuracy),
         };
         if accuracy.pruned - accuracy.deployed > MOST_LOSS && !options.allow_loss {
-            let advice = match options.weights.bits() {
-                8.. => "look there for weights or biases far larger than others",
-                _ => "export it with more bits per weight, such as int8",
+            let remedy = match options.weights.bits() {
+                8.. => Remedy::LookOrAllowLoss,
+                _ => Remedy::MoreBitsOrAllowLoss,
             };
-            let reason = loss(
+            return Err(loss(
                 accuracy,
                 &network,
                 &quantized.fidelity,
                 &self.data.test,
-                advice,
-            );
-            return Err(reason);
+                remedy,
+            ));
         }
         let encodings = quantized.spec.layers.iter().map(|layer| layer.encoding);
         let wider = bits::wider(&network, encodings, options.weights);
@@ -252,35 +278,39 @@ fn accuracy(network: &Network, split: &Split) -> f64 {
 }
 
 /// Returns the error for a container that loses too much: it names the layer where the integers
-/// first deviate from the floats of `network`, or says that the floats lose as much.
+/// first deviate from the floats of `network`, with `remedy`, or says that the floats lose as much.
 fn loss(
     accuracies: ExportAccuracy,
     network: &Network,
     fidelity: &[Fidelity],
     test: &Split,
-    advice: &str,
+    remedy: Remedy,
 ) -> DeployError {
     let floats = accuracy(network, &test.limit(JUDGED));
     let percent = |share: f64| format!("{:.2} %", 100.0 * share);
     let ExportAccuracy { pruned, deployed } = accuracies;
-    let reason = match fidelity::first_apart(fidelity) {
-        Some(layer) if floats - deployed > (pruned - deployed) / 2.0 => format!(
-            "its integers part from the floats at layer {}{}: {advice}",
-            layer.layer,
-            match layer.snr_db {
-                Some(ratio) => format!(" (signal to noise {ratio:.1} dB)"),
-                None => String::new(),
-            }
-        ),
-        _ => format!(
-            "its weights in floats have {} as well, so they are not what this run trained: repeat the run",
-            percent(floats)
-        ),
+    let (reason, remedy) = match fidelity::first_apart(fidelity) {
+        Some(layer) if floats - deployed > (pruned - deployed) / 2.0 => {
+            let ratio = layer.snr_db.map_or(String::new(), |ratio| {
+                format!(" (signal to noise {ratio:.1} dB)")
+            });
+            let layer = &layer.layer;
+            let reason = format!("its integers part from the floats at layer {layer}{ratio}");
+            (reason, remedy)
+        }
+        _ => {
+            let reason = format!(
+                "its weights in floats have {} as well, so they are not what this run trained",
+                percent(floats)
+            );
+            (reason, Remedy::RepeatOrAllowLoss)
+        }
     };
     DeployError::Loss {
         trained: percent(pruned),
         deployed: percent(deployed),
         reason,
+        remedy,
     }
 }
 
@@ -328,8 +358,7 @@ fn integers_of_adapted(
     limits::check(network)?;
     if weights == WeightType::F32 {
         if encoding != EncodingChoice::Auto {
-            let reason = "floats are stored in an encoding of their own: choose no encoding, or use integer weights";
-            return Err(DeployError::Options(reason.into()));
+            return Err(DeployError::EncodingOfFloats);
         }
         return Written::new(quantize::floats(network, images)?, network);
     }

@@ -1,7 +1,7 @@
 //! Flash size of a network emitted as Rust code.
 //!
 //! The size is the difference between two linked programs: one with the network and one with an
-//! empty network. Nothing is run, so neither an emulator nor a debug probe is needed.
+//! empty network. A container with its engine is measured against the same empty network. Nothing is run, so neither an emulator nor a debug probe is needed.
 
 use rarefy_format::{
     AlignedBytes, Encoding, LayerSpec, Model, NetworkSpec, WriteError, container_checksum, write,
@@ -28,40 +28,56 @@ pub enum CodeError {
     Device(#[from] DeviceError),
 }
 
-/// Returns the flash size in bytes on `board` of `code`, the network of the container `model`
-/// emitted as Rust. `progress` receives a line per step.
+/// Flash that a network takes on a board, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CodeFlash {
+    /// As Rust code.
+    pub code: u64,
+    /// As a container with its engine, if there is one.
+    pub container: Option<u64>,
+}
+
+/// Returns the flash size on `board` of `code`, the network of the container `model` emitted as
+/// Rust, and that of the container `instead` with its engine. `progress` receives a line per step.
 ///
 /// # Errors
 ///
-/// Returns an error if `model` is not a valid container or if a program cannot be built.
+/// Returns an error if a container is invalid or if a program cannot be built.
 pub fn code_flash(
     board: &Board,
-    model: &[u8],
-    code: &str,
+    (model, code): (&[u8], &str),
+    instead: Option<&[u8]>,
     options: &MeasureOptions<'_>,
     progress: &mut dyn FnMut(&str),
-) -> Result<u64, CodeError> {
-    let mut flash = |model: &Model<'_>, code: &str, what: &str| -> Result<u64, DeviceError> {
+) -> Result<CodeFlash, CodeError> {
+    let mut flash = |model: &[u8], code: Option<&str>, what: &str| -> Result<u64, DeviceError> {
         progress(&format!("{}: building {what}", board.name));
+        let model = AlignedBytes::copy_from(model);
+        let model = Model::parse(&model).map_err(DeviceError::Model)?;
         // A sample of zeros makes the program the same as a runnable one.
         let image = options.builder().build(Plan {
             board,
-            role: Role::Straight,
-            content: Some((*model, &vec![0; model.inputs()])),
-            code: Some(code),
+            role: code.map_or(Role::Measure, |_| Role::Straight),
+            content: Some((model, &vec![0; model.inputs()])),
+            code,
         })?;
-        Ok(Footprint::read(&image.bytes, board)?.code)
+        let footprint = Footprint::read(&image.bytes, board)?;
+        Ok(footprint.code + if code.is_none() { footprint.model } else { 0 })
     };
-    let model = AlignedBytes::copy_from(model);
-    let model = Model::parse(&model).map_err(DeviceError::Model)?;
-    let with = flash(&model, code, "the network as code")?;
-    let empty = empty(&NetworkSpec::from_model(&model), model.outputs());
+    let parsed = AlignedBytes::copy_from(model);
+    let parsed = Model::parse(&parsed).map_err(DeviceError::Model)?;
+    let empty = empty(&NetworkSpec::from_model(&parsed), parsed.outputs());
     let bytes = write(&empty).map_err(CodeError::Empty)?;
-    let code = emit::rust(&empty, "no network", container_checksum(&bytes))?;
-    let bytes = AlignedBytes::copy_from(&bytes);
-    let model = Model::parse(&bytes).map_err(DeviceError::Model)?;
-    let without = flash(&model, &code, "a program without a network")?;
-    Ok(with.saturating_sub(without))
+    let nothing = emit::rust(&empty, "no network", container_checksum(&bytes))?;
+    let with = flash(model, Some(code), "the network as code")?;
+    let without = flash(&bytes, Some(&nothing), "a program without a network")?;
+    let container = instead.map(|instead| flash(instead, None, "the container with its engine"));
+    Ok(CodeFlash {
+        code: with.saturating_sub(without),
+        container: container
+            .transpose()?
+            .map(|all| all.saturating_sub(without)),
+    })
 }
 
 /// Returns a network without weights that has the input of `network` and `outputs` outputs.

@@ -5,6 +5,7 @@ use rarefy_format::{ParseError, WriteError};
 use super::footprint::FootprintError;
 use super::image::ImageError;
 use super::run::RunError;
+use crate::remedy::Remedy;
 
 /// Why a network could not be measured.
 #[derive(Debug, thiserror::Error)]
@@ -41,7 +42,7 @@ pub enum DeviceError {
         bytes: usize,
     },
     /// The dense twin could not be written.
-    #[error("the dense twin of the network cannot be written: {0}; measure without it")]
+    #[error("the dense twin of the network cannot be written: {0}; {remedy}", remedy = Remedy::WithoutDense)]
     Dense(WriteError),
     /// The program could not be built.
     #[error(transparent)]
@@ -60,4 +61,16 @@ pub enum DeviceError {
         /// The problem.
         why: String,
     },
+}
+
+impl DeviceError {
+    /// Returns what to do about it, if its message says so in words that a program may replace.
+    #[must_use]
+    pub fn remedy(&self) -> Option<Remedy> {
+        match self {
+            Self::Dense(_) => Some(Remedy::WithoutDense),
+            Self::Run(error) => error.remedy(),
+            _ => None,
+        }
+    }
 }

@@ -32,7 +32,7 @@ mod twin;
 mod watchdog;
 
 pub use boards::{Board, BoardError, Boards, Counter, Region, Runner, firmware_folder};
-pub use code::{CodeError, code_flash};
+pub use code::{CodeError, CodeFlash, code_flash};
 pub use error::DeviceError;
 pub use footprint::{Excess, Footprint, FootprintError, Memory, STACK_RESERVE, code_size};
 pub use image::ImageError;

@@ -16,6 +16,7 @@ use super::image::Image;
 use super::log;
 use super::machine::Machine;
 use super::process::{self, End, Flow, Limits, Output};
+use crate::remedy::Remedy;
 
 /// Name of the emulator's program.
 const QEMU: &str = "qemu-system-arm";
@@ -35,8 +36,8 @@ pub enum RunError {
     },
     /// probe-rs is not installed.
     #[error(
-        "probe-rs is not on the PATH, and {board} is a real board; install it from \
-         https://probe.rs, or build the program without running it"
+        "probe-rs is not on the PATH, and {board} is a real board; {}",
+        Remedy::InstallProbeOrBuild
     )]
     NoProbe {
         /// Name of the board.
@@ -52,7 +53,8 @@ pub enum RunError {
     },
     /// The program reached its time limit.
     #[error(
-        "{board} did not finish within {seconds} seconds; allow more time or run fewer samples"
+        "{board} did not finish within {seconds} seconds; {}",
+        Remedy::MoreTimeOrFewerSamples
     )]
     TimedOut {
         /// Name of the board.
@@ -96,6 +98,18 @@ pub enum RunError {
         /// Its error message or exit status.
         said: String,
     },
+}
+
+impl RunError {
+    /// Returns what to do about it, if its message says so in words that a program may replace.
+    #[must_use]
+    pub fn remedy(&self) -> Option<Remedy> {
+        match self {
+            Self::NoProbe { .. } => Some(Remedy::InstallProbeOrBuild),
+            Self::TimedOut { .. } => Some(Remedy::MoreTimeOrFewerSamples),
+            _ => None,
+        }
+    }
 }
 
 /// Runs `image` on `board` until it is done, and returns the lines of its log.

@@ -44,7 +44,7 @@ const PALE: RGBColor = RGBColor(110, 110, 110);
 pub fn svg(model: &ModelReport) -> Result<String, String> {
     let mut text = String::new();
     draw(model, &mut text).map_err(|e| format!("the picture cannot be drawn: {e}"))?;
-    Ok(text)
+    Ok(super::marked(&text))
 }
 
 /// What drawing returns.

@@ -30,7 +30,7 @@ const COLOURS: [RGBColor; 7] = [
 pub fn svg(arch: &str, curves: &[Curve]) -> Result<String, String> {
     let mut text = String::new();
     draw(arch, curves, &mut text).map_err(|e| format!("the picture cannot be drawn: {e}"))?;
-    Ok(text)
+    Ok(super::marked(&text))
 }
 
 /// What drawing returns.

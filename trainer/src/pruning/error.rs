@@ -4,6 +4,7 @@ use super::compression::{InvalidCompression, Target};
 use super::hundredths::{down, shown, up};
 use crate::atomic::FileError;
 use crate::names;
+use crate::remedy::Remedy;
 
 /// Why pruning failed. Each message names what is at fault and what to do.
 #[derive(Debug, thiserror::Error)]
@@ -124,9 +125,10 @@ pub enum PruneError {
     },
     /// The compression leaves no path from input to output, whatever the scores.
     #[error(
-        "{pruner} at {} compression {} disconnects the network: it would keep {left}, but a path \
-         from input to output needs {shortest}; no pruner gets beyond {} compression {}",
-        .target.name(), shown(*.compression), .target.name(), shown(limit(*.target, *.most))
+        "{pruner} at {} compression {} disconnects the network: {}a path from input to output \
+         needs {shortest} of {total} weights; no pruner gets beyond {} compression {}",
+        .target.name(), shown(*.compression), but(.left), .target.name(),
+        shown(limit(*.target, *.most))
     )]
     NoPath {
         /// The pruner.
@@ -135,10 +137,13 @@ pub enum PruneError {
         target: Target,
         /// The requested compression.
         compression: f64,
-        /// What would be kept, in words.
+        /// What would be kept, in words; empty for an effective compression, which keeps whole
+        /// paths or nothing.
         left: String,
         /// The number of weights on the shortest path.
         shortest: usize,
+        /// The number of all prunable weights.
+        total: usize,
         /// The compression that keeps that number.
         most: f64,
     },
@@ -156,13 +161,16 @@ pub enum PruneError {
         value: f64,
     },
     /// The pruner ranks trained weights, and the source has none.
-    #[error("{pruner} ranks the weights of a trained dense network: provide them")]
+    #[error(
+        "{pruner} ranks the weights of a trained dense network: {}",
+        Remedy::GiveWeights
+    )]
     NeedsTraining {
         /// The pruner.
         pruner: &'static str,
     },
     /// The score reads images, and the source has no dataset.
-    #[error("{reader} computes gradients on training images: provide a dataset")]
+    #[error("{reader} computes gradients on training images: {}", Remedy::GiveData)]
     NeedsData {
         /// The score.
         reader: &'static str,
@@ -170,6 +178,19 @@ pub enum PruneError {
     /// The dataset does not fit the architecture.
     #[error("{0}")]
     Data(String),
+    /// The network has more nodes than gradients are computed for.
+    #[error(
+        "{network} is too deep for gradients: it has {nodes} layers, counting batch norms, ReLUs and \
+         additions, and at most {most} are supported; use fewer layers"
+    )]
+    TooDeep {
+        /// The architecture's name.
+        network: String,
+        /// The number of its nodes.
+        nodes: usize,
+        /// The largest number supported.
+        most: usize,
+    },
     /// The pruner was asked to stop.
     #[error("interrupted while scoring connections; run the same command again")]
     Interrupted,
@@ -198,6 +219,16 @@ pub enum PruneError {
 }
 
 impl PruneError {
+    /// Returns what to do about it, if its message says so in words that a program may replace.
+    #[must_use]
+    pub fn remedy(&self) -> Option<Remedy> {
+        match self {
+            Self::NeedsTraining { .. } => Some(Remedy::GiveWeights),
+            Self::NeedsData { .. } => Some(Remedy::GiveData),
+            _ => None,
+        }
+    }
+
     /// Checks whether the request itself is wrong (an unknown name, a number out of range, a
     /// missing input), as opposed to what only scores, masks or files can show.
     #[must_use]
@@ -211,6 +242,7 @@ impl PruneError {
                 | Self::InvalidQuota { .. }
                 | Self::NeedsTraining { .. }
                 | Self::NeedsData { .. }
+                | Self::Data(_)
         )
     }
 }
@@ -218,6 +250,14 @@ impl PruneError {
 /// Returns the sentence that lists the `known` names.
 fn listed(known: &[&str]) -> String {
     format!("choose one of {}", known.join(", "))
+}
+
+/// Returns the clause that says what would be kept, if there is one.
+fn but(left: &str) -> String {
+    match left {
+        "" => String::new(),
+        left => format!("it would keep {left}, but "),
+    }
 }
 
 /// Formats an invalid density: `share` is in percent, below 0 or above 100.

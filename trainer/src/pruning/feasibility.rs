@@ -62,18 +62,18 @@ impl Pruner {
                 )
             }
             Target::Effective if compression.is_beyond(total, shortest) => {
-                compression.share_of(total) as usize
+                return Err(self.no_path(graph, target, compression, String::new()));
             }
             Target::Effective => return Ok(()),
         };
         if left < shortest {
-            let left = format!("{left} of {total} weights");
+            let left = left.to_string();
             return Err(self.no_path(graph, target, compression, left));
         }
         Ok(())
     }
 
-    /// Returns the error for a `compression` that keeps only what `left` says.
+    /// Returns the error for a `compression` that keeps only what `left` says, if it is not empty.
     fn no_path(
         &self,
         graph: &Graph,
@@ -88,6 +88,7 @@ impl Pruner {
             compression: compression.get(),
             left,
             shortest,
+            total,
             most: match target {
                 Target::Effective => total as f64 / shortest as f64,
                 // The highest compression whose number of weights is rounded up to `shortest`.
@@ -136,10 +137,10 @@ mod tests {
             for (target, most) in [(Target::Direct, 15_879.99), (Target::Effective, 7940.0)] {
                 check(name, target, most).unwrap();
                 let rejected = check(name, target, 15_880.0).unwrap_err();
-                assert!(
-                    rejected.contains("would keep 1 of 15880 weights"),
-                    "{rejected}"
-                );
+                let needs = "a path from input to output needs 2 of 15880 weights";
+                assert!(rejected.contains(needs), "{rejected}");
+                let keeps = rejected.contains("would keep 1, but");
+                assert_eq!(keeps, target == Target::Direct, "{rejected}");
                 let reach = format!("compression {most}");
                 assert!(rejected.ends_with(&reach), "{rejected}");
             }

@@ -125,6 +125,12 @@ impl Pruner {
         matches!(self.sizing(), Snip | SnipIterative | Grasp)
     }
 
+    /// Checks whether the pruner reads a number of training images that can be chosen
+    /// ([`SnipOptions::samples`](super::SnipOptions)).
+    pub fn reads_samples(&self) -> bool {
+        matches!(self.sizing(), Scoring::Snip | Scoring::SnipIterative)
+    }
+
     /// Checks whether equal scores are a warning sign. They are not if scores are random, nor in
     /// SynFlow, where all connections of an isolated path have the same flow.
     pub(super) fn ranks_by_score(&self) -> bool {

@@ -66,7 +66,7 @@ impl<'a> Source<'a> {
     /// Returns an error if there is none, or if it does not fit the architecture.
     pub(super) fn data(&self, reader: &'static str) -> Result<&'a Dataset, PruneError> {
         let data = self.data.ok_or(PruneError::NeedsData { reader })?;
-        fits(self.graph, data).map_err(PruneError::Data)?;
+        fits(self.graph, data)?;
         Ok(data)
     }
 
@@ -102,32 +102,33 @@ const MOST_NODES: usize = 10_000;
 /// be computed.
 ///
 /// # Errors
-/// Returns the reason: a mismatch, or a network that is too deep.
-pub fn fits(graph: &Graph, data: &Dataset) -> Result<(), String> {
+/// Returns an error if they do not fit, or if the network is too deep.
+pub fn fits(graph: &Graph, data: &Dataset) -> Result<(), PruneError> {
     let nodes = graph.nodes().len();
     if nodes > MOST_NODES {
-        return Err(format!(
-            "{} is too deep for gradients: it has {nodes} layers, counting batch norms, ReLUs and additions, and at most {MOST_NODES} are supported; use fewer layers",
-            graph.name()
-        ));
+        return Err(PruneError::TooDeep {
+            network: graph.name().into(),
+            nodes,
+            most: MOST_NODES,
+        });
     }
     if data.train.shape().as_slice() != graph.input_shape() {
-        return Err(format!(
+        return Err(PruneError::Data(format!(
             "dataset {} has images of {:?} (channels, height, width), but {} expects {:?}",
             data.name,
             data.train.shape(),
             graph.name(),
             graph.input_shape()
-        ));
+        )));
     }
     if data.classes > graph.classes() {
-        return Err(format!(
+        return Err(PruneError::Data(format!(
             "dataset {} has {} classes, but {} has only {} outputs",
             data.name,
             data.classes,
             graph.name(),
             graph.classes()
-        ));
+        )));
     }
     Ok(())
 }

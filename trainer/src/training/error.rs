@@ -1,12 +1,12 @@
 //! Why a training run failed.
 
-use std::fmt;
-
 use crate::atomic::FileError;
 use crate::graph::ArchitectureError;
 use crate::memory::OutOfMemory;
 use crate::network::state::StateError;
 use crate::pruning::PruneError;
+
+pub use crate::remedy::Remedy;
 
 /// Why a training run failed. Each message says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -15,7 +15,8 @@ pub enum TrainError {
     /// The loss is infinite or NaN.
     #[error(
         "the loss became {loss} in epoch {epoch} of the {phase} phase, step {step}: training \
-         diverged; lower the learning rate, which is {learning_rate:?}"
+         diverged with learning rate {learning_rate:?}; {}",
+        Remedy::LowerRate
     )]
     Diverged {
         /// The loss.
@@ -61,15 +62,18 @@ pub enum TrainError {
     },
     /// The recipe fine-tunes, but no dense network is trained or given.
     #[error(
-        "fine-tuning starts from a trained dense network, but {pruner} trains none: provide the \
-         weights of one"
+        "{pruner} trains no dense network, but fine-tuning starts from a trained one: {}",
+        Remedy::GiveWeights
     )]
     NothingToFinetune {
         /// The pruner.
         pruner: &'static str,
     },
     /// The recipe names trained weights that nothing reads.
-    #[error("{pruner} does not read trained weights: leave them out, or fine-tune from them")]
+    #[error(
+        "{pruner} does not read trained weights: {}",
+        Remedy::LeaveOutOrFinetune
+    )]
     UnusedWeights {
         /// The pruner.
         pruner: &'static str,
@@ -77,8 +81,8 @@ pub enum TrainError {
     /// The recipe normalizes pixels in another way than the dataset.
     #[error(
         "the recipe normalizes pixels with mean {} and standard deviation {}, but dataset {dataset} \
-         with {} and {}: use the same for both",
-        .recipe[0], .recipe[1], .found[0], .found[1]
+         with {} and {}: {}",
+        .recipe[0], .recipe[1], .found[0], .found[1], Remedy::SameNormalization
     )]
     Normalization {
         /// Mean and standard deviation of the recipe.
@@ -90,8 +94,8 @@ pub enum TrainError {
     },
     /// The weights to fine-tune from are incomplete.
     #[error(
-        "{path} lacks {}: fine-tuning starts from the whole network; add these tensors to the file, \
-         or rewind to the initial weights", .missing.join(", ")
+        "{path} lacks {}: fine-tuning starts from the whole network; {}", .missing.join(", "),
+        Remedy::CompleteOrRewind
     )]
     IncompleteWeights {
         /// The weights file.
@@ -101,8 +105,8 @@ pub enum TrainError {
     },
     /// The weights file has changed since the run started.
     #[error(
-        "{path} is not the weights file that the run started with (its SHA-256 is now {found}): \
-         restore that file, or repeat the run from the start"
+        "{path} is not the weights file that the run started with (its SHA-256 is now {found}): {}",
+        Remedy::RestoreOrRepeat
     )]
     WeightsChanged {
         /// The weights file.
@@ -112,8 +116,8 @@ pub enum TrainError {
     },
     /// Replacing the run would delete a file that the new run reads.
     #[error(
-        "{path} is a file of the run that would be replaced: copy it elsewhere first, or choose \
-         another folder for the new run"
+        "{path} is a file of the run that would be replaced: {}",
+        Remedy::CopyOrElsewhere
     )]
     ReplacesInput {
         /// The file.
@@ -142,41 +146,24 @@ pub enum TrainError {
     Tensor(#[from] candle_core::Error),
 }
 
-/// What to do about a run folder that cannot be used.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Remedy {
-    /// Name a folder that holds a run.
-    NameRun,
-    /// Wait for the other process, or choose another folder.
-    Wait,
-    /// Choose another folder.
-    Elsewhere,
-    /// Choose another folder, or replace the run.
-    ElsewhereOrReplace,
-    /// Finish the run by the same command.
-    Finish,
-    /// Repeat the run from the start.
-    Repeat,
-    /// Restore the original file, or repeat the run from the start.
-    RestoreOrRepeat,
-}
-
-impl fmt::Display for Remedy {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::NameRun => "give a folder made by `rarefy train`",
-            Self::Wait => "wait until that process has ended, or choose another folder",
-            Self::Elsewhere => "choose another folder",
-            Self::ElsewhereOrReplace => "choose another folder, or replace the run",
-            Self::Finish => "run the same `rarefy train` again",
-            Self::Repeat => "repeat the run from the start",
-            Self::RestoreOrRepeat => "restore the original, or repeat the run from the start",
+impl TrainError {
+    /// Returns what to do about it, if its message says so in words that a program may replace.
+    #[must_use]
+    pub fn remedy(&self) -> Option<Remedy> {
+        Some(match self {
+            Self::Diverged { .. } => Remedy::LowerRate,
+            Self::Folder { remedy, .. } => *remedy,
+            Self::NothingToFinetune { .. } => Remedy::GiveWeights,
+            Self::UnusedWeights { .. } => Remedy::LeaveOutOrFinetune,
+            Self::Normalization { .. } => Remedy::SameNormalization,
+            Self::IncompleteWeights { .. } => Remedy::CompleteOrRewind,
+            Self::WeightsChanged { .. } => Remedy::RestoreOrRepeat,
+            Self::ReplacesInput { .. } => Remedy::CopyOrElsewhere,
+            Self::Prune(error) => return error.remedy(),
+            _ => return None,
         })
     }
-}
 
-impl TrainError {
     /// Checks whether the request itself is wrong: the values of the recipe or how they combine.
     #[must_use]
     pub fn is_wrong_usage(&self) -> bool {
@@ -184,7 +171,8 @@ impl TrainError {
             Self::Value { .. }
             | Self::NothingToFinetune { .. }
             | Self::UnusedWeights { .. }
-            | Self::Normalization { .. } => true,
+            | Self::Normalization { .. }
+            | Self::ReplacesInput { .. } => true,
             Self::Prune(error) => error.is_wrong_usage(),
             _ => false,
         }

@@ -169,7 +169,7 @@ impl Recipe {
     /// # Errors
     /// Returns an error that names the field or the input at fault.
     pub fn check(&self, graph: &Graph, data: &Dataset) -> Result<(), TrainError> {
-        source::fits(graph, data).map_err(TrainError::Mismatch)?;
+        source::fits(graph, data)?;
         self.check_numbers()?;
         self.check_pixels(data)?;
         self.check_weights()?;

@@ -207,6 +207,7 @@ fn code_is_compiled_for_the_board_to_tell_its_flash() {
         number(&report, "/flash_bytes"),
         number(&report, "/nonzeros"),
     );
+    let container = number(&report, "/container_bytes");
     // A weight takes at least one instruction of two bytes, and less than a page.
     assert!(flash > 4 * nonzeros && flash < 40 * nonzeros, "{report}");
     assert!(report["flash_unknown"].is_null());
@@ -216,11 +217,25 @@ fn code_is_compiled_for_the_board_to_tell_its_flash() {
         &[
             &format!("flash on microbit is {flash} bytes"),
             &format!(
-                "same weights takes {} bytes",
-                number(&report, "/container_bytes")
+                "takes {} bytes there: {container} bytes and the engine",
+                number(&report, "/container_flash_bytes")
             ),
         ],
     );
+    // The container to compare with is what the same options export, and its flash is what
+    // `measure` reports, but for the program around it.
+    json(folder, "export run --board microbit -o model.rfy");
+    assert_eq!(
+        fs::read(folder.join("model.rfy")).unwrap().len() as u64,
+        container
+    );
+    let built = json(
+        folder,
+        "measure model.rfy --board microbit --build-only --no-dense",
+    );
+    let whole = number(&built, "/flash/total");
+    let engine = number(&report, "/container_flash_bytes");
+    assert!(engine > container && engine < whole, "{report} {built}");
 }
 
 #[test]

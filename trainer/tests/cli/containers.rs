@@ -7,7 +7,7 @@ use rarefy_format::{
     Encoding, LayerSpec, Margin, NetworkSpec, Operation, Pooling, Shape, Window, write,
 };
 
-use crate::program::{self, json, refusal, says, texts};
+use crate::program::{self, json, misuse, refusal, says, texts};
 use crate::runs;
 
 /// The commands that read a container. `measure` reads it before it looks for tools.
@@ -125,12 +125,12 @@ fn a_model_for_other_data_is_refused_with_both_sizes() {
     fs::write(folder.join("model.rfy"), one_layer(64, 10)).unwrap();
     assert_eq!(json(folder, "inspect model.rfy")["inputs"], 64);
     says(
-        &refusal(folder, "eval model.rfy --data digits"),
+        &misuse(folder, "eval model.rfy --data digits"),
         &["784 pixels", "64 inputs", "--data"],
     );
     fs::write(folder.join("model.rfy"), one_layer(784, 4)).unwrap();
     says(
-        &refusal(folder, "eval model.rfy --data digits"),
+        &misuse(folder, "eval model.rfy --data digits"),
         &["labels up to 9", "4 classes", "--data"],
     );
 }
@@ -177,6 +177,7 @@ fn inspecting_tells_and_draws_where_the_bytes_go() {
     let container = convolution();
     fs::write(folder.join("model.rfy"), &container).unwrap();
 
+    fs::create_dir(folder.join("pictures")).unwrap();
     let report = json(folder, "inspect model.rfy --svg pictures/bytes.svg");
     assert_eq!(report["bytes"], container.len());
     assert_eq!(report["svg"], "pictures/bytes.svg");

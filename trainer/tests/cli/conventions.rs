@@ -393,6 +393,7 @@ fn without_json_people_are_told_on_stdout_and_progress_goes_to_stderr() {
         ""
     );
 
+    fs::create_dir(folder.join("deep")).unwrap();
     let (stdout, _) = texts(&run(folder, "export run -o deep/model.rfy"));
     says(
         &stdout,

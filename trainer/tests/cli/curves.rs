@@ -50,6 +50,7 @@ fn the_picture_and_the_numbers_are_those_printed() {
         .iter()
         .map(|name| format!(" --pruner {name}"))
         .collect();
+    fs::create_dir(folder.join("new")).unwrap();
     let draw = format!("effective --arch lenet-5-28 --most 1000 --curve new/c.svg{given}");
     let report = json(folder, &draw);
     assert_eq!(report["arch"], "lenet-5-28");
@@ -160,7 +161,7 @@ fn a_curve_that_cannot_be_drawn_leaves_no_file() {
     refused(
         folder,
         "effective --curve mine.svg --pruner lamp",
-        &["mine.csv exists already", "--curve another name"],
+        &["mine.csv exists", "give another name"],
     );
     fs::create_dir(folder.join("c.csv")).unwrap();
     refused(folder, "effective --curve c.svg --pruner lamp", &["c.csv"]);

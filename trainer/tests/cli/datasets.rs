@@ -7,7 +7,7 @@ use std::path::Path;
 use flate2::{Compression, write::GzEncoder};
 use rarefy_trainer::data::idx::{self, Images};
 
-use crate::program::{json, refusal, says};
+use crate::program::{json, misuse, refusal, says};
 use crate::runs;
 
 const FILES: [&str; 4] = [
@@ -95,7 +95,7 @@ fn a_whole_folder_plain_or_compressed_is_trained_on_and_exported() {
         fs::read(folder.join("again.rfy")).unwrap(),
         fs::read(folder.join("plain.rfy")).unwrap()
     );
-    let sentence = refusal(folder, "export plain -o other.rfy --data digits");
+    let sentence = misuse(folder, "export plain -o other.rfy --data digits");
     says(&sentence, &["digits", "not the one", "plain"]);
     assert!(!folder.join("other.rfy").exists());
 }
@@ -193,12 +193,12 @@ fn images_of_another_size_than_the_network_takes_are_refused() {
     whole(&data);
     fs::write(data.join(FILES[0]), images(200, 20)).unwrap();
     fs::write(data.join(FILES[2]), images(100, 20)).unwrap();
-    let sentence = refusal(folder, "train --data ./data --batch 50 -o run");
+    let sentence = misuse(folder, "train --data ./data --batch 50 -o run");
     says(&sentence, &["./data", "20", "lenet-300-100", "28"]);
     assert!(!folder.join("run").exists());
     fs::write(folder.join("model.rfy"), &runs::pruned().container).unwrap();
     says(
-        &refusal(folder, "eval model.rfy --data ./data"),
+        &misuse(folder, "eval model.rfy --data ./data"),
         &["400 pixels", "784 inputs", "--data"],
     );
 }

@@ -274,12 +274,12 @@ fn data_that_cannot_be_right_is_refused_and_what_is_apart_is_said() {
     let flat = other("flat", [1, 14, 56], 10);
     let narrow = other("narrow", SHAPE, 4);
     for command in ["eval", "measure --board microbit"] {
-        let sentence = refusal(folder, &format!("{command} {wide}"));
+        let sentence = misuse(folder, &format!("{command} {wide}"));
         says(
             &sentence,
             &["./wide", "labels up to 255", "10 classes", "--data"],
         );
-        let sentence = refusal(folder, &format!("{command} {flat}"));
+        let sentence = misuse(folder, &format!("{command} {flat}"));
         says(
             &sentence,
             &["./flat", "1 x 14 x 56", "1 x 28 x 28", "--data"],
@@ -296,7 +296,7 @@ fn data_that_cannot_be_right_is_refused_and_what_is_apart_is_said() {
     // The check does not need the companion.
     fs::remove_file(folder.join("model.rfy.json")).unwrap();
     for command in [wide, flat] {
-        says(&refusal(folder, &format!("eval {command}")), &["--data"]);
+        says(&misuse(folder, &format!("eval {command}")), &["--data"]);
     }
 }
 

@@ -67,6 +67,30 @@ fn the_goal_and_the_board_decide_how_layers_are_stored() {
     assert!(on_m0 > fast);
 }
 
+/// Checks that code is refused for its own limit, not for one of the container that it is compared
+/// with.
+#[test]
+fn too_many_weights_for_code_are_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let layers =
+        "[[layer]]\ntype = \"dense\"\nunits = 500\n[[layer]]\ntype = \"dense\"\nunits = 10\n";
+    let network = format!("name = \"wide\"\ninput = [1, 28, 28]\n{layers}");
+    fs::write(folder.join("wide.toml"), network).unwrap();
+    json(
+        folder,
+        "train --arch wide.toml --pruner dense --epochs 1 -o run",
+    );
+    // 784 x 500 + 500 x 10 weights are more than a layer of csr holds.
+    let sentence = refusal(folder, "export run --emit rust");
+    says(
+        &sentence,
+        &["weights are more than the 65536", "use a container"],
+    );
+    assert!(!sentence.contains("csr"), "{sentence}");
+    json(folder, "export run");
+}
+
 #[test]
 fn networks_with_maps_are_exported_too() {
     let folder = tempfile::tempdir().unwrap();
@@ -86,7 +110,7 @@ fn networks_with_maps_are_exported_too() {
     assert_eq!(score["accuracy"], report["accuracy"]["deployed"]);
     says(
         &refusal(folder, "export run --weights f32 -o f.rfy"),
-        &["floats are for chains of dense layers", "--weights int8"],
+        &["only chains of dense layers", "--weights int8"],
     );
     says(
         &refusal(folder, "export run --encoding columns -o c.rfy"),
@@ -145,6 +169,9 @@ fn a_file_that_was_not_named_is_not_replaced() {
             &[name, "exists already", &format!("-o {name}")],
         );
     }
+    // A container may be replaced by one, but only if it is named.
+    fs::write(folder.join("model.rfy"), "RFY, another run's").unwrap();
+    refused(folder, "export run", &["exists already", "-o model.rfy"]);
     let report = json(folder, "export run -o model.rfy");
     assert_eq!(report["path"], "model.rfy");
     assert_eq!(

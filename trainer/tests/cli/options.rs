@@ -109,6 +109,92 @@ fn compressions_that_are_no_numbers_of_at_least_1_are_wrong_usage() {
     }
 }
 
+/// Checks that negative numbers are values, not options, and that errors state the range.
+#[test]
+fn numbers_out_of_range_are_wrong_usage_with_the_range() {
+    let folder = tempfile::tempdir().unwrap();
+    let whole = "a whole number of at least";
+    for (arguments, range) in [
+        ("quotas --compression -1", "finite number of at least 1"),
+        ("prune --compression -1e3", "finite number of at least 1"),
+        (
+            "effective --curve c.svg --pruner lamp --most -1",
+            "at least 1",
+        ),
+        ("train --epochs -1", &format!("{whole} 1")),
+        ("train --batch -1", &format!("{whole} 1")),
+        ("train --seed -1", &format!("{whole} 0")),
+        (
+            "prune --seed 18446744073709551616",
+            "at most 18446744073709551615",
+        ),
+        ("train --learning-rate -0.5", "positive"),
+        ("train --momentum -0.5", "at least 0"),
+        ("train --l2 -1", "at least 0"),
+        ("train --l2 much", "give a number"),
+        ("train --std -1", "positive"),
+        ("train --threads 0", &format!("{whole} 1")),
+        ("prune --threads -2", &format!("{whole} 1")),
+        ("prune --samples 0", &format!("{whole} 1")),
+        (
+            "measure m.rfy --board microbit --samples -1",
+            &format!("{whole} 1"),
+        ),
+        (
+            "measure m.rfy --board microbit --timeout 0",
+            &format!("{whole} 1"),
+        ),
+    ] {
+        let output = run(folder.path(), arguments);
+        let (stdout, stderr) = texts(&output);
+        let ended = (output.status.code(), stdout.as_str());
+        assert_eq!(ended, (Some(2), ""), "{arguments}: {stderr}");
+        says(&stderr, &[range]);
+        assert!(!stderr.contains("unexpected"), "{arguments}: {stderr}");
+    }
+    assert_eq!(folder.path().read_dir().unwrap().count(), 0);
+}
+
+/// Checks that a warning does not contradict the table, which counts direct pruning.
+#[test]
+fn a_quota_beyond_the_shortest_path_is_noted_without_other_counts() {
+    let folder = tempfile::tempdir().unwrap();
+    let (stdout, stderr) = texts(&run(folder.path(), "quotas --compression 100000"));
+    let kept = stdout.lines().filter(|line| line.contains(".weight"));
+    let kept: Vec<_> = kept.map(|line| line.split_whitespace().nth(2)).collect();
+    assert_eq!(kept, [Some("1"); 3]);
+    // 266,200 / 3 = 88,733.33.
+    let words = ["needs 3 of 266200 weights", "compression 88733.34"];
+    says(&stderr, &words);
+    assert!(!stderr.contains("keep"), "{stderr}");
+}
+
+#[test]
+fn a_missing_file_comes_with_a_remedy() {
+    let folder = tempfile::tempdir().unwrap();
+    for arguments in [
+        "eval gone.rfy",
+        "inspect gone.rfy",
+        "measure gone.rfy --board microbit",
+        "arch gone.toml",
+        "prune --pruner lamp --weights gone.rfy",
+        "effective --masks gone.rfy",
+        "train --weights gone.rfy",
+    ] {
+        refused(
+            folder.path(),
+            arguments,
+            &["gone.", "No such file", "check its path"],
+        );
+    }
+    let (_, stderr) = texts(&run(folder.path(), "effective --pruner lamp"));
+    says(&stderr, &["--curve"]);
+    assert!(
+        !stderr.contains("--masks"),
+        "the two exclude each other: {stderr}"
+    );
+}
+
 #[test]
 fn what_a_pruner_reads_must_be_given() {
     let folder = tempfile::tempdir().unwrap();
@@ -118,7 +204,7 @@ fn what_a_pruner_reads_must_be_given() {
             let reader = pruner.trim_start_matches("random/");
             let reader = reader.trim_end_matches("/iterative");
             misused(folder.path(), &arguments, &[reader, "images", "--data"]);
-            refused(
+            misused(
                 folder.path(),
                 &format!("{arguments} --data digits --arch lenet-5"),
                 &["digits", "[1, 28, 28]", "lenet-5", "[3, 32, 32]"],
@@ -327,4 +413,37 @@ fn a_compression_that_disconnects_says_how_far_it_can_go_and_that_works() {
         let asked = 266_200.0 / reachable;
         assert!((kept - asked).abs() < 3.0, "{reachable} {report}");
     }
+}
+
+#[test]
+fn what_no_pruner_reads_is_said_to_be_ignored() {
+    let folder = tempfile::tempdir().unwrap();
+    let noted = |arguments: &str| texts(&run(folder.path(), arguments)).1;
+    let prune = "prune --data digits --samples 100 --pruner random/igq --weights";
+    let all = noted(&format!("{prune} gone"));
+    for (option, what) in [
+        ("--weights", "weights"),
+        ("--data", "images"),
+        ("--samples", "number of images"),
+    ] {
+        says(
+            &all,
+            &[&format!("{option} is ignored: random/igq reads no {what}")],
+        );
+    }
+    let lamp = noted("prune --pruner lamp --samples 100");
+    says(&lamp, &["--samples is ignored: lamp reads"]);
+    let snip = noted("prune --pruner random/snip --samples 100 --data digits");
+    assert!(!snip.contains("ignored"), "{snip}");
+    let curve = "effective --most 10 --curve c.svg --samples 9 --pruner";
+    let both = noted(&format!(
+        "{curve} random/igq --pruner random/erk --pruner random/igq"
+    ));
+    says(&both, &["random/igq, random/erk read no number of images"]);
+    // A value that is repeated counts once.
+    let curves = json(
+        folder.path(),
+        &format!("{curve} random/igq --pruner random/igq"),
+    );
+    assert_eq!(curves["curves"].as_array().unwrap().len(), 1);
 }

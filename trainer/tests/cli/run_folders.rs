@@ -97,6 +97,7 @@ fn files_that_are_not_deployed_may_be_missing_but_not_changed() {
         refused(folder, &[name, "changed", "--force"]);
         fs::remove_file(folder.join("run").join(name)).unwrap();
     }
+    fs::remove_file(folder.join("model.rfy")).unwrap();
     json(folder, "export run -o model.rfy");
 
     // Invalid or missing checksums.

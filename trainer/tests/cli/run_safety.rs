@@ -248,7 +248,59 @@ fn no_command_writes_over_a_run_or_what_it_reads() {
             ["run/dense.safetensors", "another folder (-o)"],
         ),
     ] {
-        program::refused(folder, command, &words);
+        program::misused(folder, command, &words);
+    }
+}
+
+/// Checks that a named file is replaced only by the same kind of output, in every command.
+#[test]
+fn no_command_writes_over_what_is_not_its_output() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let run = runs::pruned();
+    run.lay_out(&folder.join("run"));
+    fs::write(folder.join("m.safetensors"), run.file("masks.safetensors")).unwrap();
+    fs::write(folder.join("w.safetensors"), run.file("dense.safetensors")).unwrap();
+    fs::write(
+        folder.join("notes.svg"),
+        "<svg>\n<text>mine</text>\n</svg>\n",
+    )
+    .unwrap();
+    json(folder, "export run -o model.rfy");
+    for (command, outputs) in [
+        (
+            "prune --pruner random/igq -o",
+            ["w.safetensors", "notes.svg"],
+        ),
+        (
+            "effective --masks m.safetensors --out",
+            ["w.safetensors", "model.rfy"],
+        ),
+        (
+            "effective --pruner random/igq --most 10 --curve",
+            ["notes.svg", "m.safetensors"],
+        ),
+        ("inspect model.rfy --svg", ["notes.svg", "m.safetensors"]),
+        ("export run -o", ["w.safetensors", "notes.svg"]),
+        // The companion of the container would be left beside the code.
+        ("export run --emit rust -o", ["model.rfy", "notes.svg"]),
+    ] {
+        for output in outputs {
+            let words = [output, "exists and does not hold", "another name"];
+            program::refused(folder, &format!("{command} {output}"), &words);
+        }
+    }
+    // Its own output of before is replaced.
+    for command in [
+        "prune --pruner random/igq -o own.safetensors",
+        "effective --masks m.safetensors --out own.safetensors",
+        "effective --pruner random/igq --most 10 --curve own.svg",
+        "inspect model.rfy --svg own.svg",
+        "export run -o model.rfy",
+    ] {
+        for _ in 0..2 {
+            json(folder, command);
+        }
     }
 }
 

@@ -112,6 +112,7 @@ fn control_characters_of_names_are_escaped() {
     says(&said(&["arch", &network]), &["No next command"]);
     says(&said(&["data", "list"]), &["Next: rarefy train"]);
     // JSON has its own escapes.
+    fs::remove_file(folder.join(evil)).unwrap();
     let mut prune = command(folder, "effective --pruner random/igq --json --quiet");
     let output = prune.args(["--curve", evil]).output().unwrap();
     let (stdout, stderr) = texts(&output);
@@ -123,4 +124,47 @@ fn control_characters_of_names_are_escaped() {
             .join(std::ffi::OsStr::from_bytes(evil.as_bytes()))
             .exists()
     );
+}
+
+/// Checks that errors, notes, results and clap show a line break of a name in the same way.
+#[test]
+fn line_breaks_of_names_are_escaped_everywhere() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    crate::runs::pruned().lay_out(&folder.join("run"));
+    let name = "a\nNext: b.rfy";
+    let shown = r"a\nNext: b";
+    let said = |arguments: &[&str]| {
+        let output = command(folder, "").args(arguments).output().unwrap();
+        texts(&output)
+    };
+    let (_, error) = said(&["inspect", name]);
+    says(&error, &[shown, "check its path"]);
+    let (result, _) = said(&["export", "run", "-o", name]);
+    says(&result, &[shown, "No next command"]);
+    // The companion, the picture and its numbers are derived names.
+    let (_, note) = said(&["eval", name]);
+    fs::write(folder.join(format!("{name}.json")), "{}").unwrap();
+    let (_, ignored) = said(&["eval", name, "--data", "digits"]);
+    says(&ignored, &[&format!("{shown}.rfy.json is not a companion")]);
+    let curve = [
+        "effective",
+        "--pruner",
+        "random/igq",
+        "--most",
+        "10",
+        "--curve",
+        "a\nb.svg",
+    ];
+    let (curve, _) = said(&curve);
+    says(&curve, &[r"a\nb.svg and a\nb.csv"]);
+    let (_, clap) = said(&["quotas", "--quota", "igq", name]);
+    says(&clap, &[shown]);
+    for text in [error, result, note, ignored, curve, clap] {
+        assert!(
+            !text
+                .lines()
+                .any(|line| line.starts_with("Next: ") || line.starts_with("b."))
+        );
+    }
 }

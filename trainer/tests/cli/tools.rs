@@ -157,7 +157,11 @@ fn a_board_without_its_probe_is_measured_by_building() {
     let (_, stderr) = texts(&with_only_tools(folder, many).output().unwrap());
     says(
         &stderr,
-        &["--samples 2001 is more than the 2,000 test images of digits"],
+        &[
+            "--samples 2001 is more than the 2,000 test images of digits",
+            "install it from https://probe.rs",
+            "(--build-only)",
+        ],
     );
     fake(&tools, "probe-rs", "exit 9");
     assert_eq!(next("eval m.rfy"), measure);

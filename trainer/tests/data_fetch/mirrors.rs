@@ -68,7 +68,7 @@ fn the_error_reports_every_failed_mirror() {
         &format!("{}: ", down.url),
         "refused",
         "not an address: ",
-        "give another mirror",
+        "name another mirror",
         &tiny.folder.path().display().to_string(),
     ] {
         assert!(message.contains(part), "'{part}' is not in: {message}");

@@ -105,23 +105,15 @@ mod tests {
 
     #[test]
     fn matches_the_portable_one() {
-        let mut compared = 0;
-        for seed in 0..500 {
-            let mut random = networks::Random::new(seed);
-            let network = networks::multilayer(&mut random, &networks::DENSE);
-            let Ok(bytes) = write(&network) else { continue };
-            let bytes = AlignedBytes::copy_from(&bytes);
-            let model = Model::parse(&bytes).unwrap();
-            let input = random.bytes(model.inputs());
+        let compared = networks::each_multilayer(500, |seed, model, input| {
             let words = model.arena_words();
             let (mut arena, mut other) = (vec![7; words], vec![7; words]);
-            let logits = walk::<Fill>(&model, &input, &mut arena);
-            let expected = portable::ping_pong::walk::<Fill>(&model, &input, &mut other);
+            let logits = walk::<Fill>(&model, input, &mut arena);
+            let expected = portable::ping_pong::walk::<Fill>(&model, input, &mut other);
             assert!(logits.is_some());
             assert_eq!((logits, &arena), (expected, &other), "seed {seed}");
-            assert_eq!(walk::<Fill>(&model, &input, &mut arena[1..]), None);
-            compared += 1;
-        }
+            assert_eq!(walk::<Fill>(&model, input, &mut arena[1..]), None);
+        });
         assert!(compared > 400, "{compared}");
     }
 

@@ -1,6 +1,8 @@
 //! Networks of only dense layers.
 
-use rarefy_format::{Encoding, LayerSpec, NetworkSpec, Operation, Shape, WeightsSpec};
+use rarefy_format::{
+    AlignedBytes, Encoding, LayerSpec, Model, NetworkSpec, Operation, Shape, WeightsSpec, write,
+};
 
 use super::{DENSE, Random, weight, weights, weights_of};
 
@@ -28,6 +30,27 @@ pub fn line(inputs: usize) -> Shape {
         height: 1,
         width: inputs as u16,
     }
+}
+
+/// Calls `check` with every seed below `seeds`, the model of that seed's [`multilayer`] network in
+/// all encodings of [`DENSE`], and an input. Returns the number of models; networks that the format
+/// cannot hold are left out.
+///
+/// # Panics
+/// Panics if a written container is not a valid one.
+pub fn each_multilayer(seeds: u64, mut check: impl FnMut(u64, Model<'_>, &[u8])) -> usize {
+    let mut models = 0;
+    for seed in 0..seeds {
+        let mut random = Random::new(seed);
+        let network = multilayer(&mut random, &DENSE);
+        let Ok(bytes) = write(&network) else { continue };
+        let bytes = AlignedBytes::copy_from(&bytes);
+        let model = Model::parse(&bytes).expect("a written container is valid");
+        let input = random.bytes(model.inputs());
+        check(seed, model, &input);
+        models += 1;
+    }
+    models
 }
 
 /// Draws a chain of dense layers, each in one of `encodings`.

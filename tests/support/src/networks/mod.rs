@@ -8,7 +8,7 @@ mod maps;
 
 use rarefy_format::{Encoding, NetworkSpec, WeightsSpec, index_bits, pack_word};
 
-pub use dense::{dense, floats, line, multilayer, sections, selective};
+pub use dense::{dense, each_multilayer, floats, line, multilayer, sections, selective};
 pub use maps::{convolutional, joined, residual};
 
 /// A generator of pseudorandom numbers (SplitMix64).

@@ -25,6 +25,15 @@ use rows::{Output, Rows};
 /// The maximum number of weights; compiling takes about a second per thousand.
 pub const MOST_WEIGHTS: usize = 65_536;
 
+/// The first words of every module.
+const START: &str = "//! A neural network as code: ";
+
+/// Returns whether `file` begins as a module of [`rust`].
+#[must_use]
+pub fn is_ours(file: &[u8]) -> bool {
+    file.starts_with(START.as_bytes())
+}
+
 /// Why a network cannot be written as code. Layers are numbered from 1.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EmitError {
@@ -174,7 +183,7 @@ impl Module {
         } = self;
         let inputs = input.len();
         format!(
-            "//! A neural network as code: {inputs} bytes in, {outputs} logits out.
+            "{START}{inputs} bytes in, {outputs} logits out.
 //!
 //! Written by `rarefy export --emit rust` from the network in `{model}` (checksum {checksum:08x}):
 //! the same logits, bit for bit. It depends on `core` only, allocates nothing and cannot panic.

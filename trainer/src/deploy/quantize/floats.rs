@@ -2,7 +2,7 @@
 
 use rarefy_format::{Encoding, LayerSpec, NetworkSpec, WeightsSpec};
 
-use super::{Quantized, operation, unquantizable};
+use super::{Quantized, operation};
 use crate::deploy::activity::Activity;
 use crate::deploy::network::Operation;
 use crate::deploy::{DeployError, Network};
@@ -30,9 +30,8 @@ pub fn floats(network: &Network, images: &[&[u8]]) -> Result<Quantized, DeployEr
         let last = network.is_last(index);
         let chained = layer.source == index.checked_sub(1) && layer.skip.is_none();
         if layer.operation != Operation::Dense || !chained || layer.relu == last {
-            let reason =
-                "floats are for chains of dense layers with ReLUs only: use integer weights";
-            return Err(unquantizable(layer, reason.into()));
+            let layer = layer.name.clone();
+            return Err(DeployError::Floats { layer });
         }
         let mut factor = 1.0;
         if last {

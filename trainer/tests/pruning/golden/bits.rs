@@ -1,5 +1,6 @@
 //! The encodings of masks in the collection: packed bits, base64, hashes, and digits.
 
+use rarefy_test_support::hexadecimal;
 use sha2::{Digest, Sha256};
 
 use crate::oracle::PerLayer;
@@ -18,10 +19,7 @@ pub(super) fn packed(masks: &[Vec<bool>]) -> PerLayer<u8> {
 
 /// Returns the SHA-256 of each layer's packed bits, in hexadecimal.
 pub(super) fn sha256(masks: &[Vec<bool>]) -> Vec<String> {
-    let hex = |layer: &Vec<u8>| {
-        let bytes = Sha256::digest(layer);
-        bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-    };
+    let hex = |layer: &Vec<u8>| hexadecimal(&Sha256::digest(layer));
     packed(masks).iter().map(hex).collect()
 }
 

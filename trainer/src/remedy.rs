@@ -1,0 +1,113 @@
+//! What to do about an error.
+
+use std::fmt;
+
+/// What to do about an error of this library, as its message says it.
+///
+/// The message ends in the remedy. A program can show its own sentence instead: the command
+/// `rarefy` names the options that follow it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Remedy {
+    /// Name a folder that holds a run.
+    NameRun,
+    /// Wait for the other process, or choose another folder.
+    Wait,
+    /// Choose another folder.
+    Elsewhere,
+    /// Choose another folder, or replace the run.
+    ElsewhereOrReplace,
+    /// Finish the run by the same command.
+    Finish,
+    /// Repeat the run from the start.
+    Repeat,
+    /// Restore the original file, or repeat the run from the start.
+    RestoreOrRepeat,
+    /// Copy the file out of the run, or choose another folder.
+    CopyOrElsewhere,
+    /// Remove the file, or choose another folder.
+    RemoveOrElsewhere,
+    /// Lower the learning rate.
+    LowerRate,
+    /// Provide the weights of a trained dense network.
+    GiveWeights,
+    /// Leave out the weights, or fine-tune from them.
+    LeaveOutOrFinetune,
+    /// Complete the weights file, or rewind to the initial weights.
+    CompleteOrRewind,
+    /// Provide a dataset.
+    GiveData,
+    /// Use the dataset that the network was trained on.
+    SameData,
+    /// Normalize pixels in the same way in both places.
+    SameNormalization,
+    /// Check the network connection, or name another mirror.
+    OtherMirror,
+    /// Let the encodings be chosen.
+    AnyEncoding,
+    /// Let the encodings be chosen, or use fewer bits.
+    AnyEncodingOrFewerBits,
+    /// Choose no encoding, or use integer weights.
+    NoEncodingOrIntegers,
+    /// Use integer weights.
+    Integers,
+    /// Look at the layer, or allow the loss.
+    LookOrAllowLoss,
+    /// Use more bits per weight, or allow the loss.
+    MoreBitsOrAllowLoss,
+    /// Repeat the run, or allow the loss.
+    RepeatOrAllowLoss,
+    /// Move the file, or choose another output file.
+    MoveOrOtherFile,
+    /// Install probe-rs, or build without running.
+    InstallProbeOrBuild,
+    /// Allow more time, or run fewer samples.
+    MoreTimeOrFewerSamples,
+    /// Leave the dense twin out.
+    WithoutDense,
+}
+
+impl fmt::Display for Remedy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NameRun => "give a folder made by `rarefy train`",
+            Self::Wait => "wait until that process has ended, or choose another folder",
+            Self::Elsewhere => "choose another folder",
+            Self::ElsewhereOrReplace => "choose another folder, or replace the run",
+            Self::Finish => "run the same `rarefy train` again",
+            Self::Repeat => "repeat the run from the start",
+            Self::RestoreOrRepeat => "restore the original, or repeat the run from the start",
+            Self::CopyOrElsewhere => {
+                "copy it elsewhere first, or choose another folder for the new run"
+            }
+            Self::RemoveOrElsewhere => "remove it, or choose another folder",
+            Self::LowerRate => "lower the learning rate",
+            Self::GiveWeights => "provide its weights",
+            Self::LeaveOutOrFinetune => "leave them out, or fine-tune from them",
+            Self::CompleteOrRewind => {
+                "add these tensors to the file, or rewind to the initial weights"
+            }
+            Self::GiveData => "provide a dataset",
+            Self::SameData => "use the dataset that the network was trained on",
+            Self::SameNormalization => "use the same for both",
+            Self::OtherMirror => "check the network connection, or name another mirror",
+            Self::AnyEncoding => "let the encoding be chosen",
+            Self::AnyEncodingOrFewerBits => "let the encoding be chosen, or use fewer bits",
+            Self::NoEncodingOrIntegers => "choose no encoding, or use integer weights",
+            Self::Integers => "use integer weights",
+            Self::LookOrAllowLoss => {
+                "look there for weights or biases far larger than others, or allow the loss"
+            }
+            Self::MoreBitsOrAllowLoss => {
+                "use more bits per weight, such as int8, or allow the loss"
+            }
+            Self::RepeatOrAllowLoss => "repeat the run, or allow the loss",
+            Self::MoveOrOtherFile => "move it, or choose another output file",
+            Self::InstallProbeOrBuild => {
+                "install it from https://probe.rs, or build the program without running it"
+            }
+            Self::MoreTimeOrFewerSamples => "allow more time, or run fewer samples",
+            Self::WithoutDense => "measure without it",
+        })
+    }
+}
