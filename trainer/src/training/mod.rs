@@ -15,6 +15,7 @@ mod event;
 mod finished;
 pub mod folder;
 mod given;
+pub mod hyperparameters;
 pub mod layout;
 pub mod lock;
 mod masking;
@@ -32,4 +33,5 @@ pub mod sums;
 
 pub use error::{Remedy, TrainError};
 pub use folder::Existing;
+pub use hyperparameters::Hyperparameters;
 pub use recipe::{After, DeviceKind, Recipe};

@@ -7,7 +7,7 @@ use candle_core::Result as TensorResult;
 use super::error::TrainError;
 use super::momentum::Momentum;
 use super::recipe::Recipe;
-use super::schedule::Schedule;
+use super::schedule::{Rates, Schedule};
 use crate::data::batches::Batches;
 use crate::network::{Network, Statistics};
 use crate::random::Random;
@@ -43,7 +43,11 @@ pub fn train_epoch(
     let mut order: Vec<u32> = (0..batches.split().len() as u32).collect();
     Random::stream(recipe.seed, &format!("shuffle {phase} {index}")).shuffle(&mut order);
     let steps = order.len() / recipe.batch;
-    let schedule = Schedule::new(recipe.learning_rate, steps * recipe.epochs);
+    let rates = Rates::new(
+        &Schedule::default(),
+        recipe.learning_rate,
+        steps * recipe.epochs,
+    );
     let mut sum = 0.0;
     for (step, indices) in order.chunks_exact(recipe.batch).enumerate() {
         if stop.load(Relaxed) {
@@ -63,7 +67,7 @@ pub fn train_epoch(
         }
         sum += f64::from(value);
         let gradients = loss.backward()?;
-        optimizer.step(network, &gradients, schedule.rate(index * steps + step))?;
+        optimizer.step(network, &gradients, rates.at(index * steps + step))?;
         progress((step + 1) * recipe.batch);
     }
     Ok(Some(sum / steps as f64))
