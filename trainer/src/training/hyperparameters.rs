@@ -3,7 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::error::TrainError;
+use super::loss::{CrossEntropy, Loss};
 use super::schedule::Schedule;
+use crate::data::Split;
 use crate::data::augment::Augmentation;
 
 /// The hyperparameters of a phase. The defaults are the paper's for LeNet-300-100.
@@ -168,7 +170,23 @@ pub enum LossKind {
     CrossEntropy,
 }
 
+impl LossKind {
+    /// Returns the loss whose targets are smoothed by `label_smoothing`.
+    #[must_use]
+    pub fn with_smoothing(self, label_smoothing: f64) -> Box<dyn Loss> {
+        match self {
+            Self::CrossEntropy => Box::new(CrossEntropy { label_smoothing }),
+        }
+    }
+}
+
 impl Hyperparameters {
+    /// Returns the loss.
+    #[must_use]
+    pub fn loss(&self) -> Box<dyn Loss> {
+        self.loss.with_smoothing(self.label_smoothing)
+    }
+
     /// Checks what depends neither on the architecture nor on the data.
     ///
     /// # Errors
@@ -226,12 +244,18 @@ impl Hyperparameters {
         Ok(())
     }
 
-    /// Checks what depends on the images, whose shape is (channels, height, width): shifts,
-    /// smoothing and padding within their size.
+    /// Checks that augmentation and schedule fit a phase of `epochs` epochs on the images `train`.
     ///
     /// # Errors
     /// Returns an error that names the first field out of range, and its range.
-    pub fn check_images(&self, [_, height, width]: [usize; 3]) -> Result<(), TrainError> {
+    pub fn check_phase(&self, train: &Split, epochs: usize) -> Result<(), TrainError> {
+        self.check_images(train.shape())?;
+        let steps = train.len() / self.batch.max(1);
+        self.schedule.check_length(steps * epochs)
+    }
+
+    /// Checks that images of shape (channels, height, width) are larger than what moves them.
+    fn check_images(&self, [_, height, width]: [usize; 3]) -> Result<(), TrainError> {
         let side = height.min(width);
         let reason = format!("must be below {side} pixels, the shorter side of an image");
         let Augmentation {

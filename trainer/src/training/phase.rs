@@ -2,15 +2,19 @@
 
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
-use candle_core::Result as TensorResult;
+use candle_core::{DType, Device, Result as TensorResult, Tensor};
 
 use super::error::TrainError;
-use super::momentum::Momentum;
-use super::recipe::Recipe;
-use super::schedule::{Rates, Schedule};
+use super::hyperparameters::Hyperparameters;
+use super::optimizer::Optimizer;
+use super::schedule::Rates;
 use crate::data::batches::Batches;
 use crate::network::{Network, Statistics};
 use crate::random::Random;
+
+/// The number of steps on a device other than the CPU after which losses are looked at. Looking
+/// waits for the device.
+const STEPS_PER_LOOK: usize = 100;
 
 /// An epoch of a phase.
 #[derive(Debug, Clone, Copy)]
@@ -19,58 +23,128 @@ pub struct Epoch<'a> {
     pub phase: &'a str,
     /// The epoch, from 0.
     pub index: usize,
+    /// The number of epochs of the phase.
+    pub of: usize,
+    /// The seed of all random draws.
+    pub seed: u64,
+    /// The hyperparameters of the phase.
+    pub hyperparameters: &'a Hyperparameters,
 }
 
 /// Trains one epoch and returns the mean loss; `None` if `stop` was set. Calls `progress` with the
 /// number of images done.
 ///
-/// Images are shuffled by a random stream of the recipe's seed, the phase and the epoch, so an
-/// epoch is the same whether or not the run was interrupted before it. The last incomplete batch
-/// is left out.
+/// Images are shuffled by a random stream of the seed, the phase and the epoch, so an epoch is the
+/// same whether or not the run was interrupted before it. The last incomplete batch is left out.
 ///
 /// # Errors
 /// Returns an error if the loss is not finite, or if the device fails.
 pub fn train_epoch(
     network: &Network,
-    optimizer: &mut Momentum,
+    optimizer: &mut Optimizer,
     batches: &Batches<'_>,
-    recipe: &Recipe,
     epoch: Epoch<'_>,
     stop: &AtomicBool,
     progress: &mut dyn FnMut(usize),
 ) -> Result<Option<f64>, TrainError> {
-    let Epoch { phase, index } = epoch;
+    let Hyperparameters {
+        batch,
+        learning_rate,
+        ref schedule,
+        ..
+    } = *epoch.hyperparameters;
     let mut order: Vec<u32> = (0..batches.split().len() as u32).collect();
-    Random::stream(recipe.seed, &format!("shuffle {phase} {index}")).shuffle(&mut order);
-    let steps = order.len() / recipe.batch;
-    let rates = Rates::new(
-        &Schedule::default(),
-        recipe.learning_rate,
-        steps * recipe.epochs,
-    );
-    let mut sum = 0.0;
-    for (step, indices) in order.chunks_exact(recipe.batch).enumerate() {
+    epoch.stream("shuffle").shuffle(&mut order);
+    let steps = order.len() / batch;
+    let rates = Rates::new(schedule, learning_rate, steps * epoch.of);
+    let loss = epoch.hyperparameters.loss();
+    let mut losses = Losses::new(network.device());
+    for (step, indices) in order.chunks_exact(batch).enumerate() {
         if stop.load(Relaxed) {
             return Ok(None);
         }
         let scores = network.train_forward(&batches.inputs(indices)?)?;
-        let loss = candle_nn::loss::cross_entropy(&scores, &batches.classes(indices)?)?;
-        let value = loss.to_scalar::<f32>()?;
-        if !value.is_finite() {
-            return Err(TrainError::Diverged {
-                loss: value,
-                phase: phase.into(),
-                epoch: index + 1,
-                step: step + 1,
-                learning_rate: recipe.learning_rate,
-            });
-        }
-        sum += f64::from(value);
+        let loss = loss.mean(&scores, &batches.classes(indices)?)?;
+        losses.add(&loss, epoch)?;
         let gradients = loss.backward()?;
-        optimizer.step(network, &gradients, rates.at(index * steps + step))?;
-        progress((step + 1) * recipe.batch);
+        optimizer.step(network, &gradients, rates.at(epoch.index * steps + step))?;
+        progress((step + 1) * batch);
     }
-    Ok(Some(sum / steps as f64))
+    losses.mean(epoch).map(Some)
+}
+
+impl Epoch<'_> {
+    /// Returns the random stream of this epoch for `purpose`.
+    fn stream(&self, purpose: &str) -> Random {
+        let Self { phase, index, .. } = self;
+        Random::stream(self.seed, &format!("{purpose} {phase} {index}"))
+    }
+}
+
+/// The losses of an epoch, which stay on the device until enough of them are looked at together.
+struct Losses {
+    unseen: Vec<Tensor>,
+    /// The number of losses to look at together.
+    together: usize,
+    /// The number of losses seen, and their sum.
+    seen: usize,
+    sum: f64,
+}
+
+impl Losses {
+    /// Creates the list of an epoch on `device`.
+    fn new(device: &Device) -> Self {
+        Self {
+            unseen: Vec::new(),
+            together: if device.is_cpu() { 1 } else { STEPS_PER_LOOK },
+            seen: 0,
+            sum: 0.0,
+        }
+    }
+
+    /// Adds the loss of the next step.
+    ///
+    /// # Errors
+    /// Returns an error if a loss looked at is not finite.
+    fn add(&mut self, loss: &Tensor, epoch: Epoch<'_>) -> Result<(), TrainError> {
+        self.unseen.push(loss.detach());
+        if self.unseen.len() >= self.together {
+            self.look(epoch)?;
+        }
+        Ok(())
+    }
+
+    /// Looks at all losses that are yet to be seen.
+    fn look(&mut self, epoch: Epoch<'_>) -> Result<(), TrainError> {
+        if self.unseen.is_empty() {
+            return Ok(());
+        }
+        let values = Tensor::stack(&self.unseen, 0)?.to_dtype(DType::F32)?;
+        self.unseen.clear();
+        for loss in values.to_vec1::<f32>()? {
+            self.seen += 1;
+            if !loss.is_finite() {
+                return Err(TrainError::Diverged {
+                    loss,
+                    phase: epoch.phase.into(),
+                    epoch: epoch.index + 1,
+                    step: self.seen,
+                    learning_rate: epoch.hyperparameters.learning_rate,
+                });
+            }
+            self.sum += f64::from(loss);
+        }
+        Ok(())
+    }
+
+    /// Returns the mean of all losses.
+    ///
+    /// # Errors
+    /// Returns an error if a loss is not finite.
+    fn mean(mut self, epoch: Epoch<'_>) -> Result<f64, TrainError> {
+        self.look(epoch)?;
+        Ok(self.sum / self.seen as f64)
+    }
 }
 
 /// Returns the share of images of `test` that `network` classifies correctly with `statistics`.

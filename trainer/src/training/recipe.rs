@@ -6,6 +6,7 @@ use candle_core::{Device, DeviceLocation};
 use serde::{Deserialize, Serialize};
 
 use super::error::TrainError;
+use super::hyperparameters::{Decay, DecayKind, Hyperparameters, OptimizerKind, Sgd};
 use crate::atomic::{self, FileError};
 use crate::data::Dataset;
 use crate::digest;
@@ -254,6 +255,23 @@ impl Recipe {
             });
         }
         Ok(())
+    }
+
+    /// Returns the hyperparameters of every phase.
+    pub fn hyperparameters(&self) -> Hyperparameters {
+        Hyperparameters {
+            batch: self.batch,
+            learning_rate: self.learning_rate,
+            optimizer: OptimizerKind::Sgd(Sgd {
+                momentum: self.momentum,
+                ..Sgd::default()
+            }),
+            decay: Decay {
+                kind: DecayKind::L2,
+                amount: self.l2,
+            },
+            ..Hyperparameters::default()
+        }
     }
 
     /// Checks whether a dense network is trained before pruning.
