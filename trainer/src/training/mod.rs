@@ -13,6 +13,7 @@ pub mod checkpoint;
 mod epochs;
 pub mod error;
 mod event;
+mod feed;
 mod finished;
 pub mod folder;
 mod given;

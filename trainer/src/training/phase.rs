@@ -1,13 +1,16 @@
 //! One epoch of training, and the accuracy of a network.
 
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::thread;
 
 use candle_core::{DType, Device, Result as TensorResult, Tensor};
 
 use super::error::TrainError;
+use super::feed::{Changes, Feed};
 use super::hyperparameters::Hyperparameters;
 use super::optimizer::Optimizer;
 use super::schedule::Rates;
+use crate::data::augment::Augmenter;
 use crate::data::batches::Batches;
 use crate::network::{Network, Statistics};
 use crate::random::Random;
@@ -35,7 +38,8 @@ pub struct Epoch<'a> {
 /// number of images done.
 ///
 /// Images are shuffled by a random stream of the seed, the phase and the epoch, so an epoch is the
-/// same whether or not the run was interrupted before it. The last incomplete batch is left out.
+/// same whether or not the run was interrupted before it. So are their changes, by a stream per
+/// image. The last incomplete batch is left out.
 ///
 /// # Errors
 /// Returns an error if the loss is not finite, or if the device fails.
@@ -47,37 +51,57 @@ pub fn train_epoch(
     stop: &AtomicBool,
     progress: &mut dyn FnMut(usize),
 ) -> Result<Option<f64>, TrainError> {
-    let Hyperparameters {
-        batch,
-        learning_rate,
-        ref schedule,
-        ..
-    } = *epoch.hyperparameters;
+    let batch = epoch.hyperparameters.batch;
     let mut order: Vec<u32> = (0..batches.split().len() as u32).collect();
     epoch.stream("shuffle").shuffle(&mut order);
-    let steps = order.len() / batch;
-    let rates = Rates::new(schedule, learning_rate, steps * epoch.of);
+    let rates = epoch.rates(order.len() / batch);
     let loss = epoch.hyperparameters.loss();
-    let mut losses = Losses::new(network.device());
-    for (step, indices) in order.chunks_exact(batch).enumerate() {
-        if stop.load(Relaxed) {
-            return Ok(None);
+    let mut losses = Losses::new(match network.device() {
+        Device::Cpu => 1,
+        _ => STEPS_PER_LOOK,
+    });
+    thread::scope(|scope| {
+        let feed = Feed::new(scope, batches, &order, batch, epoch.changes(batches));
+        for (step, indices) in order.chunks_exact(batch).enumerate() {
+            if stop.load(Relaxed) {
+                return Ok(None);
+            }
+            let scores = network.train_forward(&feed.next(indices)?)?;
+            let loss = loss.mean(&scores, &batches.classes(indices)?)?;
+            losses.add(&loss, epoch)?;
+            optimizer.step(network, &loss.backward()?, rates(step))?;
+            progress((step + 1) * batch);
         }
-        let scores = network.train_forward(&batches.inputs(indices)?)?;
-        let loss = loss.mean(&scores, &batches.classes(indices)?)?;
-        losses.add(&loss, epoch)?;
-        let gradients = loss.backward()?;
-        optimizer.step(network, &gradients, rates.at(epoch.index * steps + step))?;
-        progress((step + 1) * batch);
-    }
-    losses.mean(epoch).map(Some)
+        losses.mean(epoch).map(Some)
+    })
 }
 
-impl Epoch<'_> {
+impl<'a> Epoch<'a> {
     /// Returns the random stream of this epoch for `purpose`.
     fn stream(&self, purpose: &str) -> Random {
         let Self { phase, index, .. } = self;
         Random::stream(self.seed, &format!("{purpose} {phase} {index}"))
+    }
+
+    /// Returns the learning rate of each of the epoch's `steps`.
+    fn rates(&self, steps: usize) -> impl Fn(usize) -> f64 {
+        let Hyperparameters {
+            learning_rate,
+            ref schedule,
+            ..
+        } = *self.hyperparameters;
+        let rates = Rates::new(schedule, learning_rate, steps * self.of);
+        let first = self.index * steps;
+        move |step| rates.at(first + step)
+    }
+
+    /// Returns the changes of the images of `batches`, if there are any.
+    fn changes(self, batches: &Batches<'_>) -> Option<Changes<'a>> {
+        let augmentation = self.hyperparameters.augmentation;
+        (!augmentation.is_identity()).then(|| Changes {
+            augmenter: Augmenter::new(augmentation, batches.split().shape()),
+            stream: Box::new(move |image| self.stream(&format!("augment {image}"))),
+        })
     }
 }
 
@@ -92,11 +116,11 @@ struct Losses {
 }
 
 impl Losses {
-    /// Creates the list of an epoch on `device`.
-    fn new(device: &Device) -> Self {
+    /// Creates the list of an epoch, whose losses are looked at `together` at a time.
+    fn new(together: usize) -> Self {
         Self {
             unseen: Vec::new(),
-            together: if device.is_cpu() { 1 } else { STEPS_PER_LOOK },
+            together,
             seen: 0,
             sum: 0.0,
         }
@@ -167,4 +191,40 @@ pub fn accuracy(
             .count();
     }
     Ok(correct as f64 / test.split().len() as f64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn losses_looked_at_together_name_the_first_that_is_not_finite() {
+        let hyperparameters = Hyperparameters::default();
+        let epoch = Epoch {
+            phase: "dense",
+            index: 2,
+            of: 5,
+            seed: 0,
+            hyperparameters: &hyperparameters,
+        };
+        let loss = |value: f32| Tensor::new(value, &Device::Cpu).unwrap();
+        let mut losses = Losses::new(3);
+        for value in [3.0, 2.0, 1.0, f32::NAN, f32::INFINITY] {
+            losses.add(&loss(value), epoch).unwrap();
+        }
+        assert_eq!((losses.seen, losses.sum), (3, 6.0));
+        let error = losses.mean(epoch).unwrap_err().to_string();
+        let words = "the loss became NaN in epoch 3 of the dense phase, step 4:";
+        assert!(error.starts_with(words), "{error}");
+
+        let mut losses = Losses::new(1);
+        losses.add(&loss(4.0), epoch).unwrap();
+        losses.add(&loss(2.0), epoch).unwrap();
+        assert!(losses.add(&loss(f32::NAN), epoch).is_err());
+
+        let mut losses = Losses::new(100);
+        losses.add(&loss(4.0), epoch).unwrap();
+        losses.add(&loss(2.0), epoch).unwrap();
+        assert_eq!(losses.mean(epoch).unwrap(), 3.0);
+    }
 }
