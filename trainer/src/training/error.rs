@@ -181,7 +181,7 @@ impl TrainError {
     /// the range.
     pub(super) fn value(
         field: &'static str,
-        value: impl ToString,
+        value: impl ToString + Copy,
         reason: impl Into<String>,
     ) -> Self {
         Self::Value {

@@ -188,7 +188,9 @@ impl Recipe {
                 graph.name()
             ));
         }
-        Ok(())
+        let hyperparameters = self.hyperparameters();
+        hyperparameters.check()?;
+        hyperparameters.check_phase(&data.train, self.epochs)
     }
 
     /// Checks the numbers whose range depends neither on the architecture nor on the data.
