@@ -12,7 +12,8 @@ use rarefy_trainer::data::batches::Batches;
 use rarefy_trainer::data::{Dataset, digits};
 use rarefy_trainer::graph::{Graph, architecture};
 use rarefy_trainer::network::{Network, State, initial};
-use rarefy_trainer::training::momentum::{Coefficients, Momentum};
+use rarefy_trainer::training::Hyperparameters;
+use rarefy_trainer::training::optimizer::Optimizer;
 
 /// Images per step.
 const BATCH: usize = 100;
@@ -90,24 +91,21 @@ fn initial(name: &str) -> (Graph, State) {
 }
 
 /// Creates an optimizer for `network`.
-fn optimizer(network: &Network) -> Momentum {
-    let coefficients = Coefficients {
-        momentum: 0.9,
-        l2: 5e-4,
-    };
-    Momentum::new(network, None, coefficients).expect("the CPU")
+fn optimizer(network: &Network) -> Optimizer {
+    Optimizer::new(network, None, &Hyperparameters::default()).expect("the CPU")
 }
 
 /// Trains for [`STEPS`] steps, as an epoch does, and returns the last loss.
-fn steps(network: &Network, optimizer: &mut Momentum, data: &Dataset) -> f32 {
+fn steps(network: &Network, optimizer: &mut Optimizer, data: &Dataset) -> f32 {
     let batches = Batches::new(&data.train, &data.normalisation, &Device::Cpu);
+    let loss = Hyperparameters::default().loss();
     let mut last = f32::NAN;
     for step in 0..STEPS {
         // Images are sorted by class, so spread the batch over all of them.
         let indices: Vec<u32> = (0..BATCH).map(|i| (i * 80 + step * 5) as u32).collect();
         let mut run = || -> candle_core::Result<()> {
             let scores = network.train_forward(&batches.inputs(&indices)?)?;
-            let loss = candle_nn::loss::cross_entropy(&scores, &batches.classes(&indices)?)?;
+            let loss = loss.mean(&scores, &batches.classes(&indices)?)?;
             last = loss.to_dtype(DType::F32)?.to_scalar()?;
             optimizer.step(network, &loss.backward()?, 0.01)
         };

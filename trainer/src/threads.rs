@@ -40,6 +40,12 @@ pub fn choose(threads: Option<NonZeroUsize>) -> Result<(), String> {
     Ok(())
 }
 
+/// Checks whether this process is limited to one thread.
+#[must_use]
+pub fn is_one() -> bool {
+    gemm::get_threading_threshold() == usize::MAX || rayon::current_num_threads() == 1
+}
+
 /// Returns the most threads that are started: the number of cores.
 #[must_use]
 pub fn most() -> usize {

@@ -35,13 +35,27 @@ impl<'a> Batches<'a> {
     /// # Errors
     /// Returns an error if the tensor cannot be created on the device.
     pub fn inputs(&self, indices: &[u32]) -> Result<Tensor> {
-        let features = self.split.features();
-        let mut values = Vec::with_capacity(indices.len() * features);
-        for &index in indices {
-            let pixels = self.split.image(index as usize).iter();
-            values.extend(pixels.map(|&pixel| self.table[usize::from(pixel)]));
+        let images = indices.iter();
+        self.tensor(images.map(|&index| self.split.image(index as usize)))
+    }
+
+    /// Returns the inputs of images like those of the split, stored consecutively in `pixels`, of
+    /// shape (images, pixels).
+    ///
+    /// # Errors
+    /// Returns an error if the tensor cannot be created on the device.
+    pub fn inputs_of(&self, pixels: &[u8]) -> Result<Tensor> {
+        self.tensor(pixels.chunks_exact(self.split.features()))
+    }
+
+    /// Returns the normalised `images`, of shape (images, pixels).
+    fn tensor<'p>(&self, images: impl ExactSizeIterator<Item = &'p [u8]>) -> Result<Tensor> {
+        let shape = (images.len(), self.split.features());
+        let mut values = Vec::with_capacity(shape.0 * shape.1);
+        for image in images {
+            values.extend(image.iter().map(|&pixel| self.table[usize::from(pixel)]));
         }
-        Tensor::from_vec(values, (indices.len(), features), &self.device)
+        Tensor::from_vec(values, shape, &self.device)
     }
 
     /// Returns the classes of the images with the given indices, of shape (images) and type u32.

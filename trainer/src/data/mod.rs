@@ -8,6 +8,7 @@
 //! A loaded dataset is valid: every image has the announced shape, and every label is below the
 //! number of classes. Loading anything else fails with an error that names the file at fault.
 
+pub mod augment;
 pub mod batches;
 pub mod catalogue;
 pub mod content;

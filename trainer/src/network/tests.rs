@@ -8,7 +8,9 @@ use super::{Network, State, Statistics, initial, plain};
 use crate::graph::architecture::{self, multilayer};
 use crate::graph::{Graph, Operation, Padding, Pooling, Window};
 use crate::random::Random;
-use crate::training::momentum::{Coefficients, Momentum};
+use crate::training::Hyperparameters;
+use crate::training::hyperparameters::{Decay, DecayKind};
+use crate::training::optimizer::Optimizer;
 
 fn random_tensor(random: &mut Random, shape: (usize, usize)) -> Tensor {
     let values: Vec<f32> = (0..shape.0 * shape.1)
@@ -439,11 +441,14 @@ fn every_architecture_takes_a_step() {
     for &name in architecture::NAMES {
         let graph = architecture::by_name(name).unwrap();
         let network = Network::new(&graph, &initial::state(&graph, 1), &Device::Cpu).unwrap();
-        let coefficients = Coefficients {
-            momentum: 0.9,
-            l2: 0.0,
+        let hyperparameters = Hyperparameters {
+            decay: Decay {
+                kind: DecayKind::L2,
+                amount: 0.0,
+            },
+            ..Hyperparameters::default()
         };
-        let mut optimizer = Momentum::new(&network, None, coefficients).unwrap();
+        let mut optimizer = Optimizer::new(&network, None, &hyperparameters).unwrap();
         let x = random_tensor(&mut Random::new(2), (IMAGES, graph.input_len()));
         let classes = Tensor::arange(0, IMAGES as u32, &Device::Cpu).unwrap();
         let loss = || cross_entropy(&network.train_forward(&x).unwrap(), &classes).unwrap();

@@ -1,12 +1,13 @@
 //! The state of an interrupted run: `checkpoint.safetensors`.
 //!
-//! The file holds weights and velocities after the last finished epoch, and notes: the phase, its
+//! The file holds weights and the optimizer's state after the last finished epoch, and notes: the phase, its
 //! epochs, the time spent, and the SHA-256 of the files that the run made before. Loading checks
 //! it against the recipe; [`Checkpoint::check_masks`] checks it against the masks.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
+use super::optimizer::OptimizerState;
 use super::sums::Sums;
 use crate::atomic::FileError;
 use crate::network::State;
@@ -28,8 +29,8 @@ pub struct Checkpoint {
     pub kept_by_index: Option<usize>,
     /// The weights.
     pub weights: State,
-    /// The velocities, by the weights' names.
-    pub velocities: State,
+    /// The optimizer's state: its moments by the weights' names, and its steps.
+    pub optimizer: OptimizerState,
 }
 
 /// What a checkpoint must match.
@@ -41,13 +42,15 @@ pub struct Expected<'a> {
     pub epochs: usize,
     /// The arrays of the network, whose names and shapes must match.
     pub arrays: &'a State,
+    /// The names of the optimizer's moments, each of which has arrays like the network's.
+    pub moments: &'a [&'a str],
 }
 
 /// The note of [`Checkpoint::kept_by_index`].
 const KEPT: &str = "kept_by_index";
 
-/// The prefix of the names of velocities.
-const VELOCITY: &str = "velocity:";
+/// The note of [`OptimizerState::steps`].
+const STEPS: &str = "optimizer_steps";
 
 impl Checkpoint {
     /// Writes the checkpoint to `path`.
@@ -56,14 +59,17 @@ impl Checkpoint {
     /// Returns an error if the file cannot be written.
     pub fn save(&self, path: &Path) -> Result<(), FileError> {
         let mut state = self.weights.clone();
-        for (name, array) in &self.velocities.0 {
-            state.0.insert(format!("{VELOCITY}{name}"), array.clone());
+        for (moment, arrays) in &self.optimizer.moments {
+            for (name, array) in &arrays.0 {
+                state.0.insert(format!("{moment}:{name}"), array.clone());
+            }
         }
         let mut notes = vec![
             ("phase", self.phase.clone()),
             ("epochs", self.epochs.to_string()),
             ("seconds", self.seconds.to_string()),
             ("files", self.files.text()),
+            (STEPS, self.optimizer.steps.to_string()),
         ];
         if let Some(kept) = self.kept_by_index {
             notes.push((KEPT, kept.to_string()));
@@ -77,13 +83,17 @@ impl Checkpoint {
     /// Returns what is wrong with it.
     pub fn load(path: &Path, expected: &Expected<'_>) -> Result<Self, String> {
         let (mut weights, notes) = State::load(path).map_err(|e| e.to_string())?;
-        let mut velocities = State::default();
-        for name in expected.arrays.0.keys() {
-            if let Some(array) = weights.0.remove(&format!("{VELOCITY}{name}")) {
-                velocities.0.insert(name.clone(), array);
+        let mut moments = BTreeMap::new();
+        for &moment in expected.moments {
+            let mut arrays = State::default();
+            for name in expected.arrays.0.keys() {
+                if let Some(array) = weights.0.remove(&format!("{moment}:{name}")) {
+                    arrays.0.insert(name.clone(), array);
+                }
             }
+            moments.insert(moment.into(), arrays);
         }
-        for state in [&weights, &velocities] {
+        for state in std::iter::once(&weights).chain(moments.values()) {
             state
                 .check(expected.arrays, path)
                 .map_err(|e| e.to_string())?;
@@ -102,7 +112,10 @@ impl Checkpoint {
                 false => None,
             },
             weights,
-            velocities,
+            optimizer: OptimizerState {
+                steps: number(&notes, STEPS)?,
+                moments,
+            },
         };
         checkpoint.check_notes(expected)?;
         Ok(checkpoint)
@@ -130,12 +143,14 @@ impl Checkpoint {
         Ok(())
     }
 
-    /// Checks that pruned weights and their velocities are zero under `masks`.
+    /// Checks that pruned weights and their moments are zero under `masks`.
     ///
     /// # Errors
     /// Returns the first that is not.
     pub fn check_masks(&self, masks: &Masks) -> Result<(), String> {
-        for (state, what) in [(&self.weights, "weight"), (&self.velocities, "velocity")] {
+        let moments = self.optimizer.moments.iter();
+        let moments = moments.map(|(moment, arrays)| (arrays, moment.as_str()));
+        for (state, what) in std::iter::once((&self.weights, "weight")).chain(moments) {
             for mask in masks.iter() {
                 let Some(Array { values, .. }) = state.0.get(&mask.name) else {
                     return Err(format!("tensor {} is missing", mask.name));
@@ -183,7 +198,10 @@ mod tests {
             files: Sums::default(),
             kept_by_index: Some(3),
             weights: arrays.clone(),
-            velocities: arrays.clone(),
+            optimizer: OptimizerState {
+                steps: 12,
+                moments: [("velocity".into(), arrays.clone())].into(),
+            },
         };
         damage(&mut checkpoint);
         let folder = tempfile::tempdir().unwrap();
@@ -193,6 +211,7 @@ mod tests {
             phases: &["dense", "pruned"],
             epochs: 2,
             arrays: &arrays,
+            moments: &["velocity"],
         };
         let found = Checkpoint::load(&path, &expected)?;
         assert_eq!(found, checkpoint);
@@ -209,11 +228,16 @@ mod tests {
         state.0.get_mut("fc2.weight").unwrap().values[1] = value;
     }
 
+    /// Returns the velocities of `checkpoint`.
+    fn velocities(checkpoint: &mut Checkpoint) -> &mut State {
+        checkpoint.optimizer.moments.get_mut("velocity").unwrap()
+    }
+
     #[test]
     fn a_checkpoint_that_matches_recipe_and_masks_is_read_back() {
         reloaded(|checkpoint| {
             prune(&mut checkpoint.weights, 0.0);
-            prune(&mut checkpoint.velocities, -0.0);
+            prune(velocities(checkpoint), -0.0);
         })
         .unwrap();
     }
@@ -233,7 +257,7 @@ mod tests {
                 "fc1.bias holds NaN",
             ),
             (
-                |c| c.velocities.0.get_mut("fc1.bias").unwrap().values[0] = f32::INFINITY,
+                |c| velocities(c).0.get_mut("fc1.bias").unwrap().values[0] = f32::INFINITY,
                 "fc1.bias holds inf",
             ),
             (
@@ -243,14 +267,14 @@ mod tests {
             (
                 |c| {
                     prune(&mut c.weights, 0.5);
-                    prune(&mut c.velocities, 0.0);
+                    prune(velocities(c), 0.0);
                 },
                 "the weight of fc2.weight at element 1 is 0.5",
             ),
             (
                 |c| {
                     prune(&mut c.weights, 0.0);
-                    prune(&mut c.velocities, 0.25);
+                    prune(velocities(c), 0.25);
                 },
                 "the velocity of fc2.weight at element 1 is 0.25",
             ),

@@ -4,7 +4,7 @@ use super::checkpoint::Checkpoint;
 use super::error::TrainError;
 use super::event::Event;
 use super::metrics::Metrics;
-use super::momentum::{Coefficients, Momentum};
+use super::optimizer::Optimizer;
 use super::phase::{self, Epoch};
 use super::session::Session;
 use crate::network::{Network, State, Statistics};
@@ -46,14 +46,11 @@ impl Session<'_> {
             .as_ref()
             .map_or(phase.start, |checkpoint| &checkpoint.weights);
         let network = Network::new(&self.graph, weights, &self.device)?;
-        let coefficients = Coefficients {
-            momentum: self.recipe.momentum,
-            l2: self.recipe.l2,
-        };
-        let mut optimizer = Momentum::new(&network, phase.masks, coefficients)?;
+        let hyperparameters = self.recipe.hyperparameters();
+        let mut optimizer = Optimizer::new(&network, phase.masks, &hyperparameters)?;
         let mut first = 0;
         if let Some(checkpoint) = &checkpoint {
-            optimizer.restore(&network, &checkpoint.velocities)?;
+            optimizer.restore(&network, &checkpoint.optimizer)?;
             first = checkpoint.epochs;
         }
         self.progress.done += first;
@@ -61,6 +58,9 @@ impl Session<'_> {
             let epoch = Epoch {
                 phase: phase.name,
                 index,
+                of: self.recipe.epochs,
+                seed: self.recipe.seed,
+                hyperparameters: &hyperparameters,
             };
             let row = self.train_epoch(&network, &mut optimizer, epoch, tell)?;
             self.folder.add_metrics(&row)?;
@@ -71,7 +71,7 @@ impl Session<'_> {
                 files: files.clone(),
                 kept_by_index: self.kept_by_index,
                 weights: network.state()?,
-                velocities: optimizer.state(&network)?,
+                optimizer: optimizer.state(&network)?,
             })?;
             tell(Event::Done(&row));
         }
@@ -82,21 +82,20 @@ impl Session<'_> {
     fn train_epoch(
         &mut self,
         network: &Network,
-        optimizer: &mut Momentum,
+        optimizer: &mut Optimizer,
         epoch: Epoch<'_>,
         tell: &mut dyn FnMut(Event<'_>),
     ) -> Result<Metrics, TrainError> {
         tell(Event::Epoch {
             phase: epoch.phase,
             epoch: epoch.index + 1,
-            of: self.recipe.epochs,
+            of: epoch.of,
             images: self.train.split().len(),
         });
         let loss = phase::train_epoch(
             network,
             optimizer,
             &self.train,
-            self.recipe,
             epoch,
             self.stop,
             &mut |done| tell(Event::Images(done)),

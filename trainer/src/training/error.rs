@@ -164,6 +164,20 @@ impl TrainError {
         })
     }
 
+    /// Returns the error for a `field` of a recipe whose `value` is out of range; `reason` names
+    /// the range.
+    pub(super) fn value(
+        field: &'static str,
+        value: impl ToString + Copy,
+        reason: impl Into<String>,
+    ) -> Self {
+        Self::Value {
+            field,
+            value: value.to_string(),
+            reason: reason.into(),
+        }
+    }
+
     /// Checks whether the request itself is wrong: the values of the recipe or how they combine.
     #[must_use]
     pub fn is_wrong_usage(&self) -> bool {

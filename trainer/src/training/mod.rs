@@ -1,9 +1,10 @@
 //! Training: from a dataset and a recipe to a run folder with trained, pruned weights.
 //!
 //! [`run`] goes through the phases of a run: dense training if the pruner ranks trained weights,
-//! pruning, and training of the effective connections. [`phase`] trains an epoch by [`momentum`]
-//! with the learning rate of a [`schedule`]. A run leaves weights with the population statistics
-//! they are deployed with.
+//! pruning, and training of the effective connections. [`phase`] trains an epoch: steps of an
+//! [`optimizer`] along the gradients of a [`loss`], at the learning rates of a [`schedule`], as the
+//! [`hyperparameters`] say. A run leaves weights with the population statistics they are deployed
+//! with.
 //!
 //! The [`folder`] of an interrupted run holds a [`checkpoint`] from which it resumes. A [`lock`]
 //! keeps other processes out, and [`sums`] show whether a file of a finished run has changed.
@@ -12,14 +13,17 @@ pub mod checkpoint;
 mod epochs;
 pub mod error;
 mod event;
+mod feed;
 mod finished;
 pub mod folder;
 mod given;
+pub mod hyperparameters;
 pub mod layout;
 pub mod lock;
+pub mod loss;
 mod masking;
 pub mod metrics;
-pub mod momentum;
+pub mod optimizer;
 pub mod phase;
 mod preflight;
 pub mod recipe;
@@ -32,4 +36,5 @@ pub mod sums;
 
 pub use error::{Remedy, TrainError};
 pub use folder::Existing;
+pub use hyperparameters::Hyperparameters;
 pub use recipe::{After, DeviceKind, Recipe};

@@ -1,16 +1,23 @@
 //! One epoch of training, and the accuracy of a network.
 
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::thread;
 
-use candle_core::Result as TensorResult;
+use candle_core::{DType, Device, Result as TensorResult, Tensor};
 
 use super::error::TrainError;
-use super::momentum::Momentum;
-use super::recipe::Recipe;
-use super::schedule::Schedule;
+use super::feed::{Changes, Feed};
+use super::hyperparameters::Hyperparameters;
+use super::optimizer::Optimizer;
+use super::schedule::Rates;
+use crate::data::augment::Augmenter;
 use crate::data::batches::Batches;
 use crate::network::{Network, Statistics};
 use crate::random::Random;
+
+/// The number of steps on a device other than the CPU after which losses are looked at. Looking
+/// waits for the device.
+const STEPS_PER_LOOK: usize = 100;
 
 /// An epoch of a phase.
 #[derive(Debug, Clone, Copy)]
@@ -19,54 +26,149 @@ pub struct Epoch<'a> {
     pub phase: &'a str,
     /// The epoch, from 0.
     pub index: usize,
+    /// The number of epochs of the phase.
+    pub of: usize,
+    /// The seed of all random draws.
+    pub seed: u64,
+    /// The hyperparameters of the phase.
+    pub hyperparameters: &'a Hyperparameters,
 }
 
 /// Trains one epoch and returns the mean loss; `None` if `stop` was set. Calls `progress` with the
 /// number of images done.
 ///
-/// Images are shuffled by a random stream of the recipe's seed, the phase and the epoch, so an
-/// epoch is the same whether or not the run was interrupted before it. The last incomplete batch
-/// is left out.
+/// Images are shuffled by a random stream of the seed, the phase and the epoch, so an epoch is the
+/// same whether or not the run was interrupted before it. So are their changes, by a stream per
+/// image. The last incomplete batch is left out.
 ///
 /// # Errors
 /// Returns an error if the loss is not finite, or if the device fails.
 pub fn train_epoch(
     network: &Network,
-    optimizer: &mut Momentum,
+    optimizer: &mut Optimizer,
     batches: &Batches<'_>,
-    recipe: &Recipe,
     epoch: Epoch<'_>,
     stop: &AtomicBool,
     progress: &mut dyn FnMut(usize),
 ) -> Result<Option<f64>, TrainError> {
-    let Epoch { phase, index } = epoch;
+    let batch = epoch.hyperparameters.batch;
     let mut order: Vec<u32> = (0..batches.split().len() as u32).collect();
-    Random::stream(recipe.seed, &format!("shuffle {phase} {index}")).shuffle(&mut order);
-    let steps = order.len() / recipe.batch;
-    let schedule = Schedule::new(recipe.learning_rate, steps * recipe.epochs);
-    let mut sum = 0.0;
-    for (step, indices) in order.chunks_exact(recipe.batch).enumerate() {
-        if stop.load(Relaxed) {
-            return Ok(None);
+    epoch.stream("shuffle").shuffle(&mut order);
+    let rates = epoch.rates(order.len() / batch);
+    let loss = epoch.hyperparameters.loss();
+    let mut losses = Losses::new(match network.device() {
+        Device::Cpu => 1,
+        _ => STEPS_PER_LOOK,
+    });
+    thread::scope(|scope| {
+        let feed = Feed::new(scope, batches, &order, batch, epoch.changes(batches));
+        for (step, indices) in order.chunks_exact(batch).enumerate() {
+            if stop.load(Relaxed) {
+                return Ok(None);
+            }
+            let scores = network.train_forward(&feed.next(indices)?)?;
+            let loss = loss.mean(&scores, &batches.classes(indices)?)?;
+            losses.add(&loss, epoch)?;
+            optimizer.step(network, &loss.backward()?, rates(step))?;
+            progress((step + 1) * batch);
         }
-        let scores = network.train_forward(&batches.inputs(indices)?)?;
-        let loss = candle_nn::loss::cross_entropy(&scores, &batches.classes(indices)?)?;
-        let value = loss.to_scalar::<f32>()?;
-        if !value.is_finite() {
-            return Err(TrainError::Diverged {
-                loss: value,
-                phase: phase.into(),
-                epoch: index + 1,
-                step: step + 1,
-                learning_rate: recipe.learning_rate,
-            });
-        }
-        sum += f64::from(value);
-        let gradients = loss.backward()?;
-        optimizer.step(network, &gradients, schedule.rate(index * steps + step))?;
-        progress((step + 1) * recipe.batch);
+        losses.mean(epoch).map(Some)
+    })
+}
+
+impl<'a> Epoch<'a> {
+    /// Returns the random stream of this epoch for `purpose`.
+    fn stream(&self, purpose: &str) -> Random {
+        let Self { phase, index, .. } = self;
+        Random::stream(self.seed, &format!("{purpose} {phase} {index}"))
     }
-    Ok(Some(sum / steps as f64))
+
+    /// Returns the learning rate of each of the epoch's `steps`.
+    fn rates(&self, steps: usize) -> impl Fn(usize) -> f64 {
+        let Hyperparameters {
+            learning_rate,
+            ref schedule,
+            ..
+        } = *self.hyperparameters;
+        let rates = Rates::new(schedule, learning_rate, steps * self.of);
+        let first = self.index * steps;
+        move |step| rates.at(first + step)
+    }
+
+    /// Returns the changes of the images of `batches`, if there are any.
+    fn changes(self, batches: &Batches<'_>) -> Option<Changes<'a>> {
+        let augmentation = self.hyperparameters.augmentation;
+        (!augmentation.is_identity()).then(|| Changes {
+            augmenter: Augmenter::new(augmentation, batches.split().shape()),
+            stream: Box::new(move |image| self.stream(&format!("augment {image}"))),
+        })
+    }
+}
+
+/// The losses of an epoch, which stay on the device until enough of them are looked at together.
+struct Losses {
+    unseen: Vec<Tensor>,
+    /// The number of losses to look at together.
+    together: usize,
+    /// The number of losses seen, and their sum.
+    seen: usize,
+    sum: f64,
+}
+
+impl Losses {
+    /// Creates the list of an epoch, whose losses are looked at `together` at a time.
+    fn new(together: usize) -> Self {
+        Self {
+            unseen: Vec::new(),
+            together,
+            seen: 0,
+            sum: 0.0,
+        }
+    }
+
+    /// Adds the loss of the next step.
+    ///
+    /// # Errors
+    /// Returns an error if a loss looked at is not finite.
+    fn add(&mut self, loss: &Tensor, epoch: Epoch<'_>) -> Result<(), TrainError> {
+        self.unseen.push(loss.detach());
+        if self.unseen.len() >= self.together {
+            self.look(epoch)?;
+        }
+        Ok(())
+    }
+
+    /// Looks at all losses that are yet to be seen.
+    fn look(&mut self, epoch: Epoch<'_>) -> Result<(), TrainError> {
+        if self.unseen.is_empty() {
+            return Ok(());
+        }
+        let values = Tensor::stack(&self.unseen, 0)?.to_dtype(DType::F32)?;
+        self.unseen.clear();
+        for loss in values.to_vec1::<f32>()? {
+            self.seen += 1;
+            if !loss.is_finite() {
+                return Err(TrainError::Diverged {
+                    loss,
+                    phase: epoch.phase.into(),
+                    epoch: epoch.index + 1,
+                    step: self.seen,
+                    learning_rate: epoch.hyperparameters.learning_rate,
+                });
+            }
+            self.sum += f64::from(loss);
+        }
+        Ok(())
+    }
+
+    /// Returns the mean of all losses.
+    ///
+    /// # Errors
+    /// Returns an error if a loss is not finite.
+    fn mean(mut self, epoch: Epoch<'_>) -> Result<f64, TrainError> {
+        self.look(epoch)?;
+        Ok(self.sum / self.seen as f64)
+    }
 }
 
 /// Returns the share of images of `test` that `network` classifies correctly with `statistics`.
@@ -89,4 +191,91 @@ pub fn accuracy(
             .count();
     }
     Ok(correct as f64 / test.split().len() as f64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::digits;
+    use crate::graph::architecture::multilayer;
+    use crate::network::initial;
+
+    #[test]
+    fn an_epoch_with_every_option_is_the_same_after_an_interruption() {
+        let options = r#"
+            batch = 25
+            learning_rate = 3e-3
+            optimizer = { kind = "adam" }
+            decay = { kind = "decoupled", amount = 1e-3 }
+            schedule = { kind = "cosine", to = 0.1, warmup = 5, restarts = 1 }
+            clip = 2
+            label_smoothing = 0.1
+            augmentation = { rotation = 10, shift = 1, scale = 0.1, crop = 1, elastic = {} }
+        "#;
+        let hyperparameters: Hyperparameters = toml::from_str(options).unwrap();
+        let data = digits::load();
+        let images = data.train.limit(500);
+        hyperparameters.check().unwrap();
+        hyperparameters.check_phase(&images, 4).unwrap();
+        let batches = Batches::new(&images, &data.normalisation, &Device::Cpu);
+        let graph = multilayer("toy", images.shape(), &[20, 10]).unwrap();
+        let network = |state| Network::new(&graph, &state, &Device::Cpu).unwrap();
+        let create = |network: &Network| Optimizer::new(network, None, &hyperparameters).unwrap();
+        let train = |network: &Network, optimizer: &mut Optimizer, index: usize| {
+            let epoch = Epoch {
+                phase: "dense",
+                index,
+                of: 4,
+                seed: 7,
+                hyperparameters: &hyperparameters,
+            };
+            let stop = AtomicBool::new(false);
+            let loss = train_epoch(network, optimizer, &batches, epoch, &stop, &mut |_| ());
+            loss.unwrap().unwrap()
+        };
+        let whole = network(initial::state(&graph, 1));
+        let mut optimizer = create(&whole);
+        let losses = [0, 1].map(|index| train(&whole, &mut optimizer, index));
+        let states = (whole.state().unwrap(), optimizer.state(&whole).unwrap());
+        let last = [2, 3].map(|index| train(&whole, &mut optimizer, index));
+        assert!(last[1] < 0.8 * losses[0], "{losses:?} {last:?}");
+
+        let resumed = network(states.0);
+        let mut optimizer = create(&resumed);
+        optimizer.restore(&resumed, &states.1).unwrap();
+        let again = [2, 3].map(|index| train(&resumed, &mut optimizer, index));
+        assert_eq!(again, last);
+        assert_eq!(resumed.state().unwrap(), whole.state().unwrap());
+    }
+
+    #[test]
+    fn losses_looked_at_together_name_the_first_that_is_not_finite() {
+        let hyperparameters = Hyperparameters::default();
+        let epoch = Epoch {
+            phase: "dense",
+            index: 2,
+            of: 5,
+            seed: 0,
+            hyperparameters: &hyperparameters,
+        };
+        let loss = |value: f32| Tensor::new(value, &Device::Cpu).unwrap();
+        let mut losses = Losses::new(3);
+        for value in [3.0, 2.0, 1.0, f32::NAN, f32::INFINITY] {
+            losses.add(&loss(value), epoch).unwrap();
+        }
+        assert_eq!((losses.seen, losses.sum), (3, 6.0));
+        let error = losses.mean(epoch).unwrap_err().to_string();
+        let words = "the loss became NaN in epoch 3 of the dense phase, step 4:";
+        assert!(error.starts_with(words), "{error}");
+
+        let mut losses = Losses::new(1);
+        losses.add(&loss(4.0), epoch).unwrap();
+        losses.add(&loss(2.0), epoch).unwrap();
+        assert!(losses.add(&loss(f32::NAN), epoch).is_err());
+
+        let mut losses = Losses::new(100);
+        losses.add(&loss(4.0), epoch).unwrap();
+        losses.add(&loss(2.0), epoch).unwrap();
+        assert_eq!(losses.mean(epoch).unwrap(), 3.0);
+    }
 }

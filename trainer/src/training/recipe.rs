@@ -6,6 +6,7 @@ use candle_core::{Device, DeviceLocation};
 use serde::{Deserialize, Serialize};
 
 use super::error::TrainError;
+use super::hyperparameters::{Decay, DecayKind, Hyperparameters, OptimizerKind, Sgd};
 use crate::atomic::{self, FileError};
 use crate::data::Dataset;
 use crate::digest;
@@ -187,7 +188,9 @@ impl Recipe {
                 graph.name()
             ));
         }
-        Ok(())
+        let hyperparameters = self.hyperparameters();
+        hyperparameters.check()?;
+        hyperparameters.check_phase(&data.train, self.epochs)
     }
 
     /// Checks the numbers whose range depends neither on the architecture nor on the data.
@@ -254,6 +257,23 @@ impl Recipe {
             });
         }
         Ok(())
+    }
+
+    /// Returns the hyperparameters of every phase.
+    pub fn hyperparameters(&self) -> Hyperparameters {
+        Hyperparameters {
+            batch: self.batch,
+            learning_rate: self.learning_rate,
+            optimizer: OptimizerKind::Sgd(Sgd {
+                momentum: self.momentum,
+                ..Sgd::default()
+            }),
+            decay: Decay {
+                kind: DecayKind::L2,
+                amount: self.l2,
+            },
+            ..Hyperparameters::default()
+        }
     }
 
     /// Checks whether a dense network is trained before pruning.

@@ -193,6 +193,7 @@ impl Session<'_> {
             },
             epochs: self.recipe.epochs,
             arrays: initial,
+            moments: self.recipe.hyperparameters().optimizer.moments(),
         })?;
         if let Some(Checkpoint {
             phase,

@@ -1,30 +1,326 @@
-//! The learning rate over a phase: it is divided by ten after fixed fractions of the phase.
+//! The learning rate over a phase: constant, in steps, or along a line or a cosine, with warm-up
+//! and restarts.
 //!
-//! The paper trains LeNet-300-100 for 96,000 iterations and divides the rate after 25,000, 50,000
-//! and 75,000; shorter phases use the same fractions.
+//! [`Schedule`] is the option of a recipe, and [`Rates`] are its learning rates over a phase of
+//! known length.
 
-/// The fractions of a phase after which the rate is divided by ten.
-const BOUNDARIES: [f64; 3] = [25.0 / 96.0, 50.0 / 96.0, 75.0 / 96.0];
+use std::f64::consts::PI;
 
-/// A stepwise constant learning rate.
-#[derive(Debug, Clone, Copy)]
+use serde::{Deserialize, Serialize};
+
+use super::error::TrainError;
+
+/// How the learning rate changes over a phase. By default, it is divided by ten after the paper's
+/// fractions of the phase.
+///
+/// In a recipe it is a table with a `kind` and the options of that kind, such as
+/// `{ kind = "cosine", to = 0.01, warmup = 500 }`.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(try_from = "Table", into = "Table")]
 pub struct Schedule {
+    /// The course of the rate after warm-up.
+    pub course: Course,
+    /// The number of steps of warm-up. In step `s` of these, from 0, the rate is multiplied by
+    /// `(s + 1) / (warmup + 1)`.
+    pub warmup: usize,
+    /// How often the schedule starts again, warm-up included (Loshchilov & Hutter 2017). It runs
+    /// over `restarts + 1` parts of the phase of equal length.
+    pub restarts: usize,
+}
+
+/// The course of a learning rate. Rates are factors of the initial rate.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Course {
+    /// The initial rate throughout.
+    Constant,
+    /// The rate is multiplied by `factor` after each of the `boundaries`.
+    Step {
+        /// The boundaries, in increasing order, warm-up included.
+        boundaries: Boundaries,
+        /// The factor, between 0 and 1.
+        factor: f64,
+    },
+    /// A straight line from 1, after warm-up, to `to`.
+    Linear {
+        /// The factor at the end, between 0 and 1.
+        to: f64,
+    },
+    /// Half a cosine wave from 1, after warm-up, to `to`.
+    Cosine {
+        /// The factor at the end, between 0 and 1.
+        to: f64,
+    },
+}
+
+/// The boundaries of a stepwise constant rate.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Boundaries {
+    /// Fractions of the phase, between 0 and 1.
+    Fractions(Vec<f64>),
+    /// Numbers of steps.
+    Steps(Vec<usize>),
+}
+
+/// The fractions of the phase after which the paper divides the rate by ten: it trains
+/// LeNet-300-100 for 96,000 steps and divides after 25,000, 50,000 and 75,000.
+pub const FRACTIONS: [f64; 3] = [25.0 / 96.0, 50.0 / 96.0, 75.0 / 96.0];
+
+/// The factor of the paper.
+const FACTOR: f64 = 0.1;
+
+impl Default for Course {
+    fn default() -> Self {
+        Self::Step {
+            boundaries: Boundaries::Fractions(FRACTIONS.to_vec()),
+            factor: FACTOR,
+        }
+    }
+}
+
+/// The name of a [`Course`] in a recipe.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Kind {
+    #[default]
+    Step,
+    Cosine,
+    Linear,
+    Constant,
+}
+
+/// A [`Schedule`] as it is written in a recipe: options of one kind only.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Table {
+    kind: Kind,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fractions: Option<Vec<f64>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    boundaries: Option<Vec<usize>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    factor: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    to: Option<f64>,
+    #[serde(skip_serializing_if = "is_zero")]
+    warmup: usize,
+    #[serde(skip_serializing_if = "is_zero")]
+    restarts: usize,
+}
+
+/// Checks whether `number` is the default of a count.
+fn is_zero(number: &usize) -> bool {
+    *number == 0
+}
+
+impl TryFrom<Table> for Schedule {
+    type Error = String;
+
+    fn try_from(table: Table) -> Result<Self, String> {
+        let stepwise = [
+            ("fractions", table.fractions.is_some()),
+            ("boundaries", table.boundaries.is_some()),
+            ("factor", table.factor.is_some()),
+        ];
+        let gradual = [("to", table.to.is_some())];
+        let (foreign, kinds): (&[_], _) = match table.kind {
+            Kind::Step => (&gradual, "`linear` or `cosine`"),
+            Kind::Linear | Kind::Cosine => (&stepwise, "`step`"),
+            Kind::Constant if table.to.is_some() => (&gradual, "`linear` or `cosine`"),
+            Kind::Constant => (&stepwise, "`step`"),
+        };
+        if let Some((name, _)) = foreign.iter().find(|(_, given)| *given) {
+            return Err(format!("`{name}` is an option of the schedule {kinds}"));
+        }
+        let to = table.to.unwrap_or(0.0);
+        let course = match table.kind {
+            Kind::Constant => Course::Constant,
+            Kind::Linear => Course::Linear { to },
+            Kind::Cosine => Course::Cosine { to },
+            Kind::Step => Course::Step {
+                boundaries: match (table.fractions, table.boundaries) {
+                    (Some(_), Some(_)) => {
+                        return Err("a schedule has either `fractions` or `boundaries`".into());
+                    }
+                    (None, Some(steps)) => Boundaries::Steps(steps),
+                    (Some(fractions), None) => Boundaries::Fractions(fractions),
+                    (None, None) => Boundaries::Fractions(FRACTIONS.to_vec()),
+                },
+                factor: table.factor.unwrap_or(FACTOR),
+            },
+        };
+        Ok(Self {
+            course,
+            warmup: table.warmup,
+            restarts: table.restarts,
+        })
+    }
+}
+
+impl From<Schedule> for Table {
+    fn from(schedule: Schedule) -> Self {
+        let mut table = Self {
+            warmup: schedule.warmup,
+            restarts: schedule.restarts,
+            ..Self::default()
+        };
+        match schedule.course {
+            Course::Constant => table.kind = Kind::Constant,
+            Course::Linear { to } => (table.kind, table.to) = (Kind::Linear, Some(to)),
+            Course::Cosine { to } => (table.kind, table.to) = (Kind::Cosine, Some(to)),
+            Course::Step { boundaries, factor } => {
+                table.factor = (factor != FACTOR).then_some(factor);
+                match boundaries {
+                    Boundaries::Fractions(at) if at == FRACTIONS => {}
+                    Boundaries::Fractions(at) => table.fractions = Some(at),
+                    Boundaries::Steps(at) => table.boundaries = Some(at),
+                }
+            }
+        }
+        table
+    }
+}
+
+impl Schedule {
+    /// Checks what does not depend on the length of the phase.
+    ///
+    /// # Errors
+    /// Returns an error that names the first option out of range.
+    pub fn check(&self) -> Result<(), TrainError> {
+        let is_share = |share: f64| (0.0..=1.0).contains(&share);
+        match &self.course {
+            Course::Constant => {}
+            Course::Linear { to } | Course::Cosine { to } => {
+                if !is_share(*to) {
+                    let reason = "must be between 0 and 1: it is a factor of the learning rate";
+                    return Err(TrainError::value("schedule.to", to, reason));
+                }
+            }
+            Course::Step { boundaries, factor } => {
+                if !(*factor > 0.0 && *factor <= 1.0) {
+                    let reason = "must be above 0 and at most 1";
+                    return Err(TrainError::value("schedule.factor", factor, reason));
+                }
+                let (field, list, increases) = match boundaries {
+                    Boundaries::Fractions(at) => (
+                        "schedule.fractions",
+                        format!("{at:?}"),
+                        at.is_sorted_by(|a, b| a < b) && at.iter().all(|&at| is_share(at)),
+                    ),
+                    Boundaries::Steps(at) => (
+                        "schedule.boundaries",
+                        format!("{at:?}"),
+                        at.is_sorted_by(|a, b| a < b),
+                    ),
+                };
+                if !increases {
+                    let reason = match boundaries {
+                        Boundaries::Fractions(_) => "must be increasing numbers between 0 and 1",
+                        Boundaries::Steps(_) => "must be increasing numbers of steps",
+                    };
+                    return Err(TrainError::value(field, list.as_str(), reason));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Checks that the schedule fits in a phase of `steps` steps.
+    ///
+    /// # Errors
+    /// Returns an error that names the option which exceeds the phase.
+    pub fn check_length(&self, steps: usize) -> Result<(), TrainError> {
+        if self.restarts >= steps {
+            let reason = format!("must be below {steps}, the number of steps of the phase");
+            return Err(TrainError::value(
+                "schedule.restarts",
+                self.restarts,
+                reason,
+            ));
+        }
+        let cycle = steps / (self.restarts + 1);
+        let limit = match self.restarts {
+            0 => format!("must be below {cycle}, the number of steps of the phase"),
+            _ => format!("must be below {cycle}, the number of steps from one restart to the next"),
+        };
+        if self.warmup >= cycle {
+            return Err(TrainError::value("schedule.warmup", self.warmup, limit));
+        }
+        if let Course::Step {
+            boundaries: Boundaries::Steps(at),
+            ..
+        } = &self.course
+            && let Some(last) = at.last()
+            && *last >= cycle
+        {
+            return Err(TrainError::value("schedule.boundaries", last, limit));
+        }
+        Ok(())
+    }
+}
+
+/// The learning rates of a phase.
+#[derive(Debug, Clone)]
+pub struct Rates {
+    schedule: Schedule,
     initial: f64,
     steps: usize,
 }
 
-impl Schedule {
-    /// Creates the schedule of a phase of `steps` steps that starts at the rate `initial`.
-    pub fn new(initial: f64, steps: usize) -> Self {
-        Self { initial, steps }
+impl Rates {
+    /// Creates the rates of a phase of `steps` steps by `schedule`, which
+    /// [fits](Schedule::check_length), from the rate `initial`.
+    #[must_use]
+    pub fn new(schedule: &Schedule, initial: f64, steps: usize) -> Self {
+        Self {
+            schedule: schedule.clone(),
+            initial,
+            steps,
+        }
     }
 
     /// Returns the rate at `step`, counted from 0.
-    pub fn rate(&self, step: usize) -> f64 {
-        let passed = BOUNDARIES
-            .iter()
-            .filter(|&&at| step > (at * self.steps as f64) as usize);
-        self.initial * 0.1_f64.powi(passed.count() as i32)
+    #[must_use]
+    pub fn at(&self, step: usize) -> f64 {
+        let Schedule {
+            ref course,
+            warmup,
+            restarts,
+        } = self.schedule;
+        let cycles = restarts + 1;
+        let start = |cycle: usize| (cycle as u128 * self.steps as u128 / cycles as u128) as usize;
+        // The last cycle that has started.
+        let mut cycle = (step as u128 * cycles as u128 / self.steps.max(1) as u128) as usize;
+        cycle = cycle.min(restarts);
+        if cycle < restarts && start(cycle + 1) <= step {
+            cycle += 1;
+        }
+        let (step, steps) = (step - start(cycle), start(cycle + 1) - start(cycle));
+        let rate = self.initial * factor(course, step, steps, warmup);
+        if step < warmup {
+            rate * (step + 1) as f64 / (warmup + 1) as f64
+        } else {
+            rate
+        }
+    }
+}
+
+/// Returns the factor of `course` at `step` of a cycle of `steps`, of which `warmup` are warm-up.
+fn factor(course: &Course, step: usize, steps: usize, warmup: usize) -> f64 {
+    let progress = step.saturating_sub(warmup) as f64 / steps.saturating_sub(warmup).max(1) as f64;
+    match course {
+        Course::Constant => 1.0,
+        Course::Linear { to } => 1.0 + (to - 1.0) * progress,
+        Course::Cosine { to } => to + (1.0 - to) * 0.5 * (1.0 + (PI * progress).cos()),
+        Course::Step { boundaries, factor } => {
+            let passed = match boundaries {
+                Boundaries::Fractions(at) => {
+                    let passed = at.iter().filter(|&&at| step > (at * steps as f64) as usize);
+                    passed.count()
+                }
+                Boundaries::Steps(at) => at.iter().filter(|&&at| step >= at).count(),
+            };
+            factor.powi(passed as i32)
+        }
     }
 }
 
@@ -32,19 +328,94 @@ impl Schedule {
 mod tests {
     use super::*;
 
+    /// Checks the rates of `schedule` at some steps, given as (step, factor of the initial rate).
+    fn check(schedule: &str, steps: usize, expected: &[(usize, f64)]) {
+        let schedule: Schedule = toml::from_str(schedule).unwrap();
+        schedule.check().unwrap();
+        schedule.check_length(steps).unwrap();
+        let rates = Rates::new(&schedule, 0.1, steps);
+        for &(step, factor) in expected {
+            let rate = rates.at(step);
+            assert!((rate - 0.1 * factor).abs() < 1e-12, "{step}: {rate}");
+        }
+    }
+
     #[test]
     fn six_thousand_steps_fall_where_the_papers_fractions_do() {
-        let schedule = Schedule::new(0.1, 6000);
-        for (step, rate) in [
-            (0, 0.1),
-            (1562, 0.1),
-            (1563, 0.01),
-            (3125, 0.01),
-            (3126, 1e-3),
-            (4688, 1e-4),
-            (5999, 1e-4),
+        let at = [(0, 1.0), (1562, 1.0), (1563, 0.1), (3125, 0.1)];
+        check("", 6000, &at);
+        check("", 6000, &[(3126, 1e-2), (4688, 1e-3), (5999, 1e-3)]);
+    }
+
+    #[test]
+    fn boundaries_count_steps_and_the_factor_is_the_users() {
+        let schedule = "boundaries = [3, 5]\nfactor = 0.5";
+        check(
+            schedule,
+            7,
+            &[(2, 1.0), (3, 0.5), (4, 0.5), (5, 0.25), (6, 0.25)],
+        );
+        check("fractions = []", 7, &[(0, 1.0), (6, 1.0)]);
+    }
+
+    #[test]
+    fn lines_and_cosines_run_from_the_end_of_warm_up_to_the_end() {
+        check("kind = \"constant\"", 3, &[(0, 1.0), (2, 1.0)]);
+        let warm = [(0, 0.25), (1, 0.5), (2, 0.75), (3, 1.0)];
+        check("kind = \"constant\"\nwarmup = 3", 8, &warm);
+        check("kind = \"linear\"\nwarmup = 3", 8, &warm);
+        check("kind = \"cosine\"\nwarmup = 3", 8, &warm);
+        check(
+            "kind = \"linear\"\nto = 0.2\nwarmup = 3",
+            7,
+            &[(5, 0.6), (6, 0.4)],
+        );
+        // (1 + cos(pi / 3)) / 2 = 0.75 and (1 + cos(2 pi / 3)) / 2 = 0.25.
+        check("kind = \"cosine\"", 3, &[(0, 1.0), (1, 0.75), (2, 0.25)]);
+        check(
+            "kind = \"cosine\"\nto = 0.2",
+            3,
+            &[(0, 1.0), (1, 0.8), (2, 0.4)],
+        );
+    }
+
+    #[test]
+    fn restarts_repeat_the_whole_schedule_in_equal_parts() {
+        let schedule = "kind = \"linear\"\nwarmup = 1\nrestarts = 2";
+        // Ten steps are cut before steps 3 and 6; the parts have 3, 3 and 4 steps.
+        let first = [(0, 0.5), (1, 1.0), (2, 0.5), (3, 0.5), (4, 1.0), (5, 0.5)];
+        check(schedule, 10, &first);
+        let third = [(6, 0.5), (7, 1.0), (8, 2.0 / 3.0), (9, 1.0 / 3.0)];
+        check(schedule, 10, &third);
+    }
+
+    #[test]
+    fn a_schedule_longer_than_its_phase_is_refused() {
+        for (schedule, steps, sentence) in [
+            (
+                "warmup = 10",
+                10,
+                "schedule.warmup 10 must be below 10, the number of steps of the phase",
+            ),
+            (
+                "warmup = 5\nrestarts = 1",
+                10,
+                "schedule.warmup 5 must be below 5, the number of steps from one restart to the next",
+            ),
+            (
+                "boundaries = [3, 12]",
+                10,
+                "schedule.boundaries 12 must be below 10, the number of steps of the phase",
+            ),
+            (
+                "restarts = 10",
+                10,
+                "schedule.restarts 10 must be below 10, the number of steps of the phase",
+            ),
         ] {
-            assert!((schedule.rate(step) / rate - 1.0).abs() < 1e-12, "{step}");
+            let schedule: Schedule = toml::from_str(schedule).unwrap();
+            let error = schedule.check_length(steps).unwrap_err();
+            assert_eq!(error.to_string(), sentence);
         }
     }
 }

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use rarefy_trainer::network::State;
 use rarefy_trainer::training::checkpoint::Checkpoint;
+use rarefy_trainer::training::optimizer::OptimizerState;
 use rarefy_trainer::training::sums::Sums;
 
 use crate::program::{self, json, misuse, refusal, says};
@@ -67,7 +68,10 @@ fn checkpoint(run: &Path) -> Checkpoint {
         )
         .unwrap(),
         kept_by_index: None,
-        velocities: rest(&State(weights.clone())),
+        optimizer: OptimizerState {
+            steps: 100,
+            moments: [("velocity".into(), rest(&State(weights.clone())))].into(),
+        },
         weights: State(weights),
     }
 }
