@@ -40,12 +40,16 @@ fn lenet() -> Graph {
 }
 
 fn recipe(pruner: &str, target: Target, compression: f64) -> Recipe {
-    Recipe {
+    let plan = Plan {
         pruner: pruner.into(),
         target,
         compression: Compression::new(compression).unwrap(),
-        seed: 3,
         epochs: 2,
+        ..Plan::default()
+    };
+    Recipe {
+        seed: 3,
+        phases: plan.phases().unwrap(),
         ..Recipe::new(&lenet(), data())
     }
 }

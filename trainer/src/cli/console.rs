@@ -68,6 +68,13 @@ impl Console {
         }
     }
 
+    /// Prints a line of progress on stderr where no terminal shows a bar.
+    pub(super) fn log(&self, text: &str) {
+        if !io::stderr().is_terminal() {
+            self.note(text);
+        }
+    }
+
     /// Notes that all `most` `things` are used if `option` asked for more than that.
     pub(super) fn most(&self, (option, asked): (&str, NonZeroUsize), most: usize, things: &str) {
         if asked.get() > most {

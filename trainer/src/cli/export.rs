@@ -128,7 +128,8 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
     let run = FinishedRun::open(&arguments.run)?;
     let out = out(arguments)?;
     let given = arguments.data.as_deref();
-    let name = given.unwrap_or(&run.recipe.data);
+    let recorded = run.recipe.data_source();
+    let name = given.unwrap_or(&recorded);
     overwrite::check("-o", &out, overwrite::of_data(name))?;
     let data = data::load(name, console).map_err(|error| match given {
         Some(_) => error,

@@ -20,7 +20,7 @@ pub enum TrainError {
     Diverged {
         /// The loss.
         loss: f32,
-        /// The phase, "dense" or "pruned".
+        /// The phase, such as "dense".
         phase: String,
         /// The epoch, from 1.
         epoch: usize,
@@ -57,6 +57,12 @@ pub enum TrainError {
         /// Its value.
         value: String,
         /// The values allowed.
+        reason: String,
+    },
+    /// The recipe or its file makes no sense.
+    #[error("{reason}")]
+    Recipe {
+        /// What is wrong with it, and what to do.
         reason: String,
     },
     /// The recipe fine-tunes, but no dense network is trained or given.
@@ -196,6 +202,7 @@ impl TrainError {
     pub fn is_wrong_usage(&self) -> bool {
         match self {
             Self::Value { .. }
+            | Self::Recipe { .. }
             | Self::NothingToFinetune { .. }
             | Self::UnusedWeights { .. }
             | Self::Normalization { .. } => true,

@@ -2,7 +2,7 @@
 
 use super::error::{Remedy, TrainError};
 use super::folder::RunFolder;
-use super::layout::{CHECKPOINT, FIGURES, FILES, NEEDED, RESULT};
+use super::layout::{CHECKPOINT, FIGURES, FILES, NEEDED, RESULT, earlier_masks};
 use super::recipe::Recipe;
 use super::report::TrainReport;
 use super::sums::{Difference, SUMS, Sums};
@@ -24,8 +24,9 @@ impl RunFolder {
             self.unusable_folder(reason, Remedy::Repeat)
         })?;
         self.check_sums()?;
-        let found = (&report.arch, &report.dataset, &report.pruner, report.seed);
-        if found != (&recipe.arch, &recipe.data, &recipe.pruner, recipe.seed) {
+        let pruner = report.pruner.as_str();
+        let found = (&report.arch, &report.dataset, pruner, report.seed);
+        if found != (&recipe.arch, &recipe.data, recipe.pruner(), recipe.seed) {
             let reason = "holds the result.json of another run than its run.toml";
             return Err(self.unusable_folder(reason, Remedy::Repeat));
         }
@@ -61,7 +62,9 @@ impl RunFolder {
         let kept = FILES
             .iter()
             .filter(|&&name| ![FIGURES, RESULT, SUMS, CHECKPOINT].contains(&name));
-        let mut sums = Sums::of(self.path(), &kept.copied().collect::<Vec<_>>())?;
+        let masks = earlier_masks(self.path());
+        let kept = kept.copied().chain(masks.iter().map(String::as_str));
+        let mut sums = Sums::of(self.path(), &kept.collect::<Vec<_>>())?;
         sums.insert(RESULT, text.as_bytes());
         atomic::write(&self.file(SUMS), sums.text().as_bytes())?;
         atomic::write(&self.file(RESULT), text.as_bytes())?;
