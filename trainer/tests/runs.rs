@@ -39,7 +39,7 @@ fn plan(pruner: &str) -> Plan {
     }
 }
 
-fn of(plan: &Plan) -> Recipe {
+fn planned(plan: &Plan) -> Recipe {
     with(plan.phases().unwrap())
 }
 
@@ -53,7 +53,7 @@ fn with(phases: Vec<Phase>) -> Recipe {
 }
 
 fn recipe(pruner: &str) -> Recipe {
-    of(&plan(pruner))
+    planned(&plan(pruner))
 }
 
 /// Runs `recipe` in `folder` and interrupts it after `epochs` epochs, if the run has that
@@ -127,7 +127,7 @@ fn given_weights_replace_dense_training() {
     let given = Recipe {
         weights: Some(weights.display().to_string()),
         weights_fingerprint: Some(recipe::fingerprint(&weights).unwrap()),
-        ..of(&replaced)
+        ..planned(&replaced)
     };
     let (found, epochs) = whole(&given, &of("given"));
     assert_eq!(phases(&epochs), ["pruned", "pruned"]);
@@ -150,7 +150,7 @@ fn given_weights_replace_dense_training() {
 fn fine_tuning_starts_where_the_dense_network_ended() {
     let folder = tempfile::tempdir().unwrap();
     let losses = |after: After| {
-        let recipe = of(&Plan {
+        let recipe = planned(&Plan {
             after,
             ..plan("magnitude/global")
         });
@@ -212,7 +212,7 @@ fn an_interrupted_run_resumes_to_the_same_result() {
         ("snip/iterative", After::Rewind),
         ("dense", After::Rewind),
     ] {
-        let recipe = of(&Plan {
+        let recipe = planned(&Plan {
             after,
             ..plan(pruner)
         });
@@ -222,7 +222,7 @@ fn an_interrupted_run_resumes_to_the_same_result() {
 
 #[test]
 fn rounds_rewind_to_a_step_and_prune_what_is_left() {
-    let recipe = of(&Plan {
+    let recipe = planned(&Plan {
         rounds: 2,
         rewind_to: 7,
         epochs: 1,

@@ -247,14 +247,18 @@ impl Recipe {
             let mut fields = BTreeMap::new();
             let table = toml::Table::try_from(recipe).unwrap_or_default();
             flatten("", toml::Value::Table(table), &mut fields);
+            let kinds: Vec<&str> = recipe.phases.iter().map(Phase::kind).collect();
+            fields.insert("phases".into(), kinds.join(", ").into());
             fields
         };
         let (ours, theirs) = (fields(self), fields(other));
         let text = |value: Option<&toml::Value>| {
             value.map_or_else(|| "none".into(), toml::Value::to_string)
         };
-        let mut keys = ours.keys().chain(theirs.keys());
-        keys.find_map(|key| {
+        let is_of_phase = |key: &&String| key.starts_with("phase ");
+        let keys = || ours.keys().chain(theirs.keys());
+        let others = keys().filter(|key| !is_of_phase(key));
+        others.chain(keys().filter(is_of_phase)).find_map(|key| {
             let (our, their) = (ours.get(key), theirs.get(key));
             let field = match key.as_str() {
                 "arch_fingerprint" => Self::ARCHITECTURE.into(),
