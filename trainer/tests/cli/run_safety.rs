@@ -54,6 +54,7 @@ fn checkpoint(run: &Path) -> Checkpoint {
         velocities
     };
     Checkpoint {
+        masks: None,
         phase: "pruned".into(),
         epochs: 2,
         seconds: 1.0,

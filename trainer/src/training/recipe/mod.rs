@@ -257,8 +257,12 @@ impl Recipe {
         };
         let is_of_phase = |key: &&String| key.starts_with("phase ");
         let keys = || ours.keys().chain(theirs.keys());
-        let others = keys().filter(|key| !is_of_phase(key));
-        others.chain(keys().filter(is_of_phase)).find_map(|key| {
+        let is_list = |key: &&String| *key == "phases";
+        let others = keys().filter(|key| !is_of_phase(key) && !is_list(key));
+        let mut keys = others
+            .chain(keys().filter(is_list))
+            .chain(keys().filter(is_of_phase));
+        keys.find_map(|key| {
             let (our, their) = (ours.get(key), theirs.get(key));
             let field = match key.as_str() {
                 "arch_fingerprint" => Self::ARCHITECTURE.into(),
