@@ -98,13 +98,14 @@ fn optimizer(network: &Network) -> Optimizer {
 /// Trains for [`STEPS`] steps, as an epoch does, and returns the last loss.
 fn steps(network: &Network, optimizer: &mut Optimizer, data: &Dataset) -> f32 {
     let batches = Batches::new(&data.train, &data.normalisation, &Device::Cpu);
+    let loss = Hyperparameters::default().loss();
     let mut last = f32::NAN;
     for step in 0..STEPS {
         // Images are sorted by class, so spread the batch over all of them.
         let indices: Vec<u32> = (0..BATCH).map(|i| (i * 80 + step * 5) as u32).collect();
         let mut run = || -> candle_core::Result<()> {
             let scores = network.train_forward(&batches.inputs(&indices)?)?;
-            let loss = candle_nn::loss::cross_entropy(&scores, &batches.classes(&indices)?)?;
+            let loss = loss.mean(&scores, &batches.classes(&indices)?)?;
             last = loss.to_dtype(DType::F32)?.to_scalar()?;
             optimizer.step(network, &loss.backward()?, 0.01)
         };

@@ -4,12 +4,13 @@
 //! [`printable`], which escapes them.
 
 use std::borrow::Cow;
+use std::fmt;
 use std::io::{self, IsTerminal, Write};
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use anyhow::{Result, anyhow};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use serde::Serialize;
 
 use super::next::Next;
@@ -90,7 +91,7 @@ impl Console {
     pub(super) fn bar(&self, length: u64) -> Bar {
         Bar(self.draw(
             length,
-            "{prefix:24} {bar:30} {pos:>6}/{len} {eta:>5} left  {msg}",
+            "{prefix:24} {bar:30} {pos:>6}/{len} {left:>10}  {msg}",
         ))
     }
 
@@ -110,6 +111,16 @@ impl Console {
         };
         let style = ProgressStyle::with_template(template)
             .unwrap_or_else(|_| ProgressStyle::default_bar())
+            .with_key(
+                "left",
+                |state: &ProgressState, text: &mut dyn fmt::Write| {
+                    // A bar that has hardly moved knows no time.
+                    let _ = match state.eta() {
+                        Duration::ZERO => write!(text, ""),
+                        eta => write!(text, "{:#} left", HumanDuration(eta)),
+                    };
+                },
+            )
             .progress_chars("=> ");
         ProgressBar::with_draw_target(Some(length), target).with_style(style)
     }
@@ -133,6 +144,12 @@ impl Bar {
     /// Sets the number of steps done.
     pub(super) fn at(&self, position: u64) {
         self.0.set_position(position);
+    }
+
+    /// Sets the number of steps that an earlier process did, from which no speed is estimated.
+    pub(super) fn from(&self, position: u64) {
+        self.0.set_position(position);
+        self.0.reset_eta();
     }
 
     /// Sets the total number of steps.

@@ -9,6 +9,7 @@ use crate::training::TrainError;
 /// Advice of the library, and the options by which it is followed.
 const ADVICE: &[(&str, &str)] = &[
     ("choose another folder", "-o"),
+    ("as the weights of a run", "--weights"),
     ("replace the run", "`train --force`"),
     ("repeat the run from the start", "`train --force`"),
     ("repeat the run", "`train --force`"),

@@ -312,7 +312,6 @@ impl PhaseOptions {
         };
         if Pruner::by_name(&plan.pruner)?.is_dense() {
             let unused = [
-                ("--compression", compression.is_some()),
                 ("--pattern", self.pattern.is_some()),
                 ("--keep-dense", !self.keep_dense.is_empty()),
                 ("--rounds", self.rounds.is_some()),
@@ -424,6 +423,9 @@ impl Options {
     /// before the data is read.
     pub(super) fn load(&self, console: &Console) -> Result<Loaded> {
         let mut file = self.file()?;
+        if let (Some("dense"), Some(_)) = (self.phases.pruner.as_deref(), self.phases.compression) {
+            console.note("--compression has no effect with --pruner dense, which prunes nothing");
+        }
         let graph = graph::load(file.arch.as_deref().unwrap_or("lenet-300-100"))?;
         let name = file.data.get_or_insert_with(|| digits::NAME.into()).clone();
         let source = match &file.data_folder {

@@ -112,7 +112,7 @@ pub(super) fn train(
     console: &Console,
 ) -> Result<TrainReport> {
     let bar = console.bar(0);
-    let (mut before, mut now, mut left) = (0, 0, (0, 0));
+    let (mut before, mut now, mut left, mut is_first) = (0, 0, (0, 0), true);
     let report = run::run(
         recipe,
         data,
@@ -144,7 +144,11 @@ pub(super) fn train(
                 left = (done + 1, all);
                 bar.length((all * images) as u64);
                 bar.name(&format!("{phase}, epoch {epoch} of {of}"));
-                bar.at(before as u64);
+                match is_first {
+                    true => bar.from(before as u64),
+                    false => bar.at(before as u64),
+                }
+                is_first = false;
             }
             Event::Images(done) => bar.at((before + done.min(now)) as u64),
             Event::Done(row) => {

@@ -1,7 +1,8 @@
 //! The state of an interrupted run: `checkpoint.safetensors`.
 //!
-//! The file holds weights and the optimizer's state after the last finished epoch, and notes: the phase, its
-//! epochs, the time spent, and the SHA-256 of the files that the run made before. Loading checks
+//! The file holds weights and the optimizer's state after the last finished epoch, the masks if the
+//! phase changes them, and notes: the phase, its epochs, the time spent, and the SHA-256 of the
+//! files that the run made before. Loading checks
 //! it against the recipe; [`Checkpoint::check_masks`] checks it against the masks.
 
 use std::collections::{BTreeMap, HashMap};
@@ -12,7 +13,7 @@ use super::sums::Sums;
 use crate::atomic::FileError;
 use crate::graph::Prunable;
 use crate::network::State;
-use crate::network::state::Array;
+use crate::network::state::{Array, StateError};
 use crate::pruning::Masks;
 
 /// The state of an interrupted run.
@@ -92,7 +93,7 @@ impl Checkpoint {
     /// # Errors
     /// Returns what is wrong with it.
     pub fn load(path: &Path, expected: &Expected<'_>) -> Result<Self, String> {
-        let (mut weights, notes) = State::load(path).map_err(|e| e.to_string())?;
+        let (mut weights, notes) = State::load(path).map_err(|e| reason(&e))?;
         let phase = note(&notes, "phase")?;
         let Some(&(_, epochs, names)) = expected.phases.iter().find(|(name, ..)| *name == phase)
         else {
@@ -178,6 +179,14 @@ impl Checkpoint {
             }
         }
         Ok(())
+    }
+}
+
+/// Returns what is wrong with a file of the run, without the remedy for a file of the user's.
+fn reason(error: &StateError) -> String {
+    match error {
+        StateError::Tensor { reason, .. } => reason.replace("; write it again", ""),
+        StateError::File(error) => error.to_string(),
     }
 }
 

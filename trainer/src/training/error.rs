@@ -65,6 +65,17 @@ pub enum TrainError {
         /// What is wrong with it, and what to do.
         reason: String,
     },
+    /// The run failed after its dense network was trained.
+    #[error(
+        "{error}; the dense network is kept: give {dense} as the weights of a run in another folder, \
+         or replace the run"
+    )]
+    AfterDense {
+        /// Why the run failed.
+        error: Box<TrainError>,
+        /// The file of the dense network.
+        dense: String,
+    },
     /// The recipe fine-tunes, but no dense network is trained or given.
     #[error(
         "fine-tuning starts from a trained dense network, but {pruner} trains none: provide the \
@@ -187,7 +198,7 @@ impl TrainError {
     /// the range.
     pub(super) fn value(
         field: &'static str,
-        value: impl ToString,
+        value: impl ToString + Copy,
         reason: impl Into<String>,
     ) -> Self {
         Self::Value {

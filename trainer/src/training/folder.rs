@@ -9,9 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::error::{Remedy, TrainError};
-use super::layout::{
-    ARCHITECTURE, CHECKPOINT, Content, FILES, RECIPE, content, earlier_masks, is_own,
-};
+use super::layout::{ARCHITECTURE, Content, FILES, RECIPE, content, earlier_masks, is_own};
 use super::lock::{LOCK, Lock};
 use super::recipe::{Difference, Recipe};
 use crate::atomic::{self, FileError};
@@ -186,17 +184,11 @@ impl RunFolder {
         Ok(())
     }
 
-    /// Removes the run if nothing has been trained yet, and the folder if this process created it.
+    /// Removes the run, and the folder if this process created it.
     ///
     /// # Errors
     /// Returns an error if the system fails to remove a file.
-    pub fn discard_untrained(&self) -> Result<(), TrainError> {
-        if [CHECKPOINT, DENSE]
-            .iter()
-            .any(|name| self.file(name).exists())
-        {
-            return Ok(());
-        }
+    pub(super) fn discard(&self) -> Result<(), TrainError> {
         self.clear()?;
         self.remove(RECIPE)?;
         self.lock.remove();

@@ -148,7 +148,8 @@ pub(super) fn probe(
     let network = Network::new(graph, &state, device)?;
     let indices: Vec<u32> = (0..batch.min(train.split().len()) as u32).collect();
     let scores = network.train_forward(&train.inputs(&indices)?)?;
-    let loss = candle_nn::loss::cross_entropy(&scores, &train.classes(&indices)?)?;
+    let loss = recipe.hyperparameters.loss();
+    let loss = loss.mean(&scores, &train.classes(&indices)?)?;
     let gradients = loss.backward()?;
     let mut finite = loss.to_scalar::<f32>()?.is_finite();
     for parameter in network.parameters() {

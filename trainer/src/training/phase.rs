@@ -226,6 +226,57 @@ pub fn accuracy(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::digits;
+    use crate::graph::architecture::multilayer;
+    use crate::network::initial;
+
+    #[test]
+    fn an_epoch_with_every_option_is_the_same_after_an_interruption() {
+        let options = r#"
+            batch = 25
+            learning_rate = 3e-3
+            optimizer = { kind = "adam" }
+            decay = { kind = "decoupled", amount = 1e-3 }
+            schedule = { kind = "cosine", to = 0.1, warmup = 5, restarts = 1 }
+            clip = 2
+            label_smoothing = 0.1
+            augmentation = { rotation = 10, shift = 1, scale = 0.1, crop = 1, elastic = {} }
+        "#;
+        let hyperparameters: Hyperparameters = toml::from_str(options).unwrap();
+        let data = digits::load();
+        let images = data.train.limit(500);
+        hyperparameters.check().unwrap();
+        hyperparameters.check_phase(&images, 4).unwrap();
+        let batches = Batches::new(&images, &data.normalisation, &Device::Cpu);
+        let graph = multilayer("toy", images.shape(), &[20, 10]).unwrap();
+        let network = |state| Network::new(&graph, &state, &Device::Cpu).unwrap();
+        let create = |network: &Network| Optimizer::new(network, None, &hyperparameters).unwrap();
+        let train = |network: &Network, optimizer: &mut Optimizer, index: usize| {
+            let epoch = Epoch {
+                phase: "dense",
+                index,
+                of: 4,
+                seed: 7,
+                hyperparameters: &hyperparameters,
+            };
+            let stop = AtomicBool::new(false);
+            let loss = train_epoch(network, optimizer, &batches, epoch, &stop, &mut |_| ());
+            loss.unwrap().unwrap()
+        };
+        let whole = network(initial::state(&graph, 1));
+        let mut optimizer = create(&whole);
+        let losses = [0, 1].map(|index| train(&whole, &mut optimizer, index));
+        let states = (whole.state().unwrap(), optimizer.state(&whole).unwrap());
+        let last = [2, 3].map(|index| train(&whole, &mut optimizer, index));
+        assert!(last[1] < 0.8 * losses[0], "{losses:?} {last:?}");
+
+        let resumed = network(states.0);
+        let mut optimizer = create(&resumed);
+        optimizer.restore(&resumed, &states.1).unwrap();
+        let again = [2, 3].map(|index| train(&resumed, &mut optimizer, index));
+        assert_eq!(again, last);
+        assert_eq!(resumed.state().unwrap(), whole.state().unwrap());
+    }
 
     #[test]
     fn losses_looked_at_together_name_the_first_that_is_not_finite() {

@@ -80,12 +80,7 @@ pub fn run(
         left_at_start: 0,
     };
     let report = session.run_phases(given, tell);
-    if let Err(TrainError::Prune(error)) = &report
-        && !matches!(error, PruneError::File(_) | PruneError::Tensor(_))
-    {
-        session.folder.discard_untrained()?;
-    }
-    report
+    report.map_err(|error| session.given_up(error))
 }
 
 /// Opens the run folder and keeps a copy of the architecture's file in it.
@@ -106,6 +101,30 @@ fn open(
 }
 
 impl Session<'_> {
+    /// Returns the error of a run that failed with `error`. If the same recipe always fails so,
+    /// what nothing can use is removed.
+    fn given_up(&self, error: TrainError) -> TrainError {
+        let always = match &error {
+            TrainError::Prune(error) => {
+                !matches!(error, PruneError::File(_) | PruneError::Tensor(_))
+            }
+            TrainError::Diverged { .. } | TrainError::Recipe { .. } => true,
+            _ => false,
+        };
+        let dense = self.folder.file(DENSE);
+        match always {
+            true if dense.exists() => TrainError::AfterDense {
+                error: Box::new(error),
+                dense: dense.display().to_string(),
+            },
+            true => match self.folder.discard() {
+                Ok(()) => error,
+                Err(failed) => failed,
+            },
+            false => error,
+        }
+    }
+
     /// Runs all phases. `given` are the trained weights that the recipe names.
     fn run_phases(
         &mut self,

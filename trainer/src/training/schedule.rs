@@ -217,7 +217,7 @@ impl Schedule {
                         Boundaries::Fractions(_) => "must be increasing numbers between 0 and 1",
                         Boundaries::Steps(_) => "must be increasing numbers of steps",
                     };
-                    return Err(TrainError::value(field, list, reason));
+                    return Err(TrainError::value(field, list.as_str(), reason));
                 }
             }
         }

@@ -145,13 +145,21 @@ fn options_override_a_recipe_or_are_refused() {
 }
 
 #[test]
-fn options_that_the_pruner_dense_ignores_are_refused() {
+fn options_that_the_pruner_dense_ignores_are_said_or_refused() {
     let folder = tempfile::tempdir().unwrap();
-    for option in ["--compression 10", "--rounds 2", "--keep-dense first"] {
+    for option in ["--pattern 2:4", "--rounds 2", "--keep-dense first"] {
         let line = format!("train --pruner dense {option} -o run");
         let error = program::misuse(folder.path(), &line);
         says(&error, &[option.split(' ').next().unwrap(), "no effect"]);
     }
+    let line = "train --pruner dense --compression 10 --epochs 1 -o run";
+    let (_, stderr) = program::texts(&program::run(folder.path(), line));
+    says(
+        &stderr,
+        &["--compression has no effect with --pruner dense"],
+    );
+    // Without a terminal, each epoch is a line.
+    says(&stderr, &["epoch 1 of 1 (dense 1): loss "]);
 }
 
 #[test]
@@ -160,4 +168,31 @@ fn a_jump_past_the_compression_is_said() {
     let line = "train --pruner random/uniform --compression 50000 --epochs 1 -o run";
     let (_, stderr) = program::texts(&program::run(folder.path(), line));
     says(&stderr, &["random/uniform jumps past 50000"]);
+}
+
+#[test]
+fn a_run_that_failed_after_dense_training_says_how_to_go_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let line = "train --pruner magnitude/uniform --type direct --epochs 1";
+    let error = program::refusal(folder, &format!("{line} --compression 1900 -o run"));
+    says(
+        &error,
+        &[
+            "disconnects the network",
+            "run/dense.safetensors",
+            "--weights",
+            "--force",
+        ],
+    );
+    let given = "--weights run/dense.safetensors -o other";
+    let report = json(folder, &format!("{line} --compression 100 {given}"));
+    assert_eq!(report["weights"]["direct"], 2662);
+    // A run that diverges at once leaves nothing.
+    let line = "train --pruner dense --epochs 1 --learning-rate 1e30 -o diverged";
+    says(
+        &program::refusal(folder, line),
+        &["diverged", "--learning-rate"],
+    );
+    assert!(!folder.join("diverged").exists());
 }

@@ -77,27 +77,47 @@ struct Reading {
 impl Reading {
     /// Locates `point` in an image of `size`; `None` if all four pixels are outside.
     fn new(point: [f32; 2], size: [usize; 2]) -> Option<Self> {
-        let floors = point.map(f32::floor);
-        let inside = (0..2).all(|axis| (-1.0..size[axis] as f32).contains(&floors[axis]));
-        inside.then(|| Self {
-            corner: floors.map(|floor| floor as isize),
-            shares: [point[0] - floors[0], point[1] - floors[1]],
-            size,
+        let inside = (0..2).all(|axis| (-1.0..size[axis] as f32).contains(&point[axis]));
+        inside.then(|| {
+            let corner = point.map(floor);
+            let shares = [0, 1].map(|axis| point[axis] - corner[axis] as f32);
+            Self {
+                corner,
+                shares,
+                size,
+            }
         })
     }
 
     /// Returns the interpolated value of a channel of `width` pixels per row, rounded.
     fn of(&self, channel: &[u8], width: usize) -> u8 {
-        let pixel = |down: isize, right: isize| {
-            let (row, column) = (self.corner[0] + down, self.corner[1] + right);
+        let [row, column] = self.corner;
+        let pixel = |row: isize, column: isize| {
             let within = |at: isize, size: usize| usize::try_from(at).ok().filter(|&at| at < size);
             match (within(row, self.size[0]), within(column, self.size[1])) {
-                (Some(row), Some(column)) => f32::from(channel[row * width + column]),
-                _ => 0.0,
+                (Some(row), Some(column)) => channel[row * width + column],
+                _ => 0,
             }
         };
+        let inner = |at: isize, size: usize| at >= 0 && at + 1 < size as isize;
+        let pixels = if inner(row, self.size[0]) && inner(column, self.size[1]) {
+            let at = row as usize * width + column as usize;
+            let (upper, lower) = (&channel[at..at + 2], &channel[at + width..at + width + 2]);
+            [[upper[0], upper[1]], [lower[0], lower[1]]]
+        } else {
+            [row, row + 1].map(|row| [column, column + 1].map(|column| pixel(row, column)))
+        };
         let [lower, right] = self.shares;
-        let row = |down| pixel(down, 0) * (1.0 - right) + pixel(down, 1) * right;
-        (row(0) * (1.0 - lower) + row(1) * lower).round() as u8
+        let across = pixels.map(|[a, b]| f32::from(a) * (1.0 - right) + f32::from(b) * right);
+        let value = across[0] * (1.0 - lower) + across[1] * lower;
+        // A value is not negative, so this rounds to the nearest.
+        (value + 0.5) as u8
     }
+}
+
+/// Returns the largest whole number that is at most `value`, whose magnitude is small.
+/// (`f32::floor` is a function call on processors that need not have SSE 4.1.)
+fn floor(value: f32) -> isize {
+    let whole = value as i32;
+    (whole - i32::from(whole as f32 > value)) as isize
 }

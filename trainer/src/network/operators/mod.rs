@@ -8,6 +8,7 @@
 
 pub mod batch_norm;
 pub mod conv;
+pub mod likelihood;
 pub mod linear;
 mod operand;
 pub mod pool;

@@ -60,10 +60,10 @@ fn take(network: &Network, optimizer: &mut Optimizer, number: usize) {
 fn oracle(kernel: Formula, bias: Formula, scale: [f64; 3]) -> Vec<f64> {
     let mut weights = [1.0, 0.0, -2.0, 3.0, 0.5, -0.5];
     let mut moments = [[0.0; 2]; 6];
-    for number in 0..3 {
+    for (number, scale) in scale.into_iter().enumerate() {
         let gradients = gradients(number).concat();
         for at in [0, 2, 3, 4, 5] {
-            let gradient = f64::from(gradients[at]) * scale[number];
+            let gradient = f64::from(gradients[at]) * scale;
             let formula = if at < 4 { kernel } else { bias };
             formula(
                 &mut weights[at],

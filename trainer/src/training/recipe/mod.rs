@@ -159,8 +159,7 @@ impl Recipe {
         source::fits(graph, data).map_err(TrainError::Mismatch)?;
         self.check_numbers()?;
         self.check_pixels(data)?;
-        self.check_sense(graph, data)?;
-        Ok(())
+        self.check_sense(graph, data)
     }
 
     /// Checks the numbers whose range depends neither on the architecture nor on the data.
@@ -223,7 +222,7 @@ impl Recipe {
 
     /// Returns the name or the path by which the dataset is found.
     pub fn data_source(&self) -> String {
-        let folder = self.data_folder.as_ref();
+        let folder = self.data_folder.as_ref().filter(|path| path.is_dir());
         folder.map_or_else(|| self.data.clone(), |path| path.display().to_string())
     }
 
@@ -249,6 +248,9 @@ impl Recipe {
             flatten("", toml::Value::Table(table), &mut fields);
             let kinds: Vec<&str> = recipe.phases.iter().map(Phase::kind).collect();
             fields.insert("phases".into(), kinds.join(", ").into());
+            fields.insert("pruner".into(), recipe.pruner().into());
+            let (compression, _) = recipe.compression();
+            fields.insert("compression".into(), compression.get().into());
             fields
         };
         let (ours, theirs) = (fields(self), fields(other));
