@@ -25,7 +25,7 @@ use rarefy_trainer::graph::{Graph, architecture};
 use rarefy_trainer::network::{Network, State, Statistics, initial};
 use rarefy_trainer::pruning::effective::{self, Mode};
 use rarefy_trainer::pruning::{Compression, Masks, Pruner, Source, Target};
-use rarefy_trainer::training::{Existing, Recipe, run};
+use rarefy_trainer::training::{Existing, Plan, Recipe, run};
 
 /// The largest tolerated difference of a class score, relative to the largest score of the image.
 const TOLERANCE: f64 = 1e-4;
@@ -40,12 +40,16 @@ fn lenet() -> Graph {
 }
 
 fn recipe(pruner: &str, target: Target, compression: f64) -> Recipe {
-    Recipe {
+    let plan = Plan {
         pruner: pruner.into(),
         target,
         compression: Compression::new(compression).unwrap(),
-        seed: 3,
         epochs: 2,
+        ..Plan::default()
+    };
+    Recipe {
+        seed: 3,
+        phases: plan.phases().unwrap(),
         ..Recipe::new(&lenet(), data())
     }
 }

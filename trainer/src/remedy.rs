@@ -65,6 +65,14 @@ pub enum Remedy {
     MoreTimeOrFewerSamples,
     /// Leave the dense twin out.
     WithoutDense,
+    /// Start another run from the dense network, or replace the run.
+    ReuseDense,
+    /// Keep the first layer dense, or choose another pattern.
+    KeepFirstOrOtherPattern,
+    /// Keep the last layer dense, or choose another pattern.
+    KeepLastOrOtherPattern,
+    /// Choose another pattern.
+    OtherPattern,
 }
 
 impl fmt::Display for Remedy {
@@ -108,6 +116,14 @@ impl fmt::Display for Remedy {
             }
             Self::MoreTimeOrFewerSamples => "allow more time, or run fewer samples",
             Self::WithoutDense => "measure without it",
+            Self::ReuseDense => {
+                "give it as the weights of a run in another folder, or replace the run"
+            }
+            Self::KeepFirstOrOtherPattern => {
+                "keep the first layer dense, or choose another pattern"
+            }
+            Self::KeepLastOrOtherPattern => "keep the last layer dense, or choose another pattern",
+            Self::OtherPattern => "choose another pattern",
         })
     }
 }

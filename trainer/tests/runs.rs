@@ -11,10 +11,13 @@ use candle_core::Device;
 use rarefy_trainer::data::{Dataset, digits};
 use rarefy_trainer::graph::architecture;
 use rarefy_trainer::network::State;
-use rarefy_trainer::pruning::{Compression, Masks};
+use rarefy_trainer::pruning::{Compression, Mask, Masks, Place, Target};
 use rarefy_trainer::training::folder::{RunFolder, TrainReport};
+use rarefy_trainer::training::phases::{Gradual, Method, Prune, Regrow, Training};
 use rarefy_trainer::training::run::{self, Event};
-use rarefy_trainer::training::{After, DeviceKind, Existing, Recipe, TrainError, recipe};
+use rarefy_trainer::training::{
+    After, DeviceKind, Existing, Phase, Plan, Recipe, RecipeFile, TrainError, recipe,
+};
 
 fn data() -> &'static Dataset {
     static DATA: OnceLock<Dataset> = OnceLock::new();
@@ -26,15 +29,31 @@ fn data() -> &'static Dataset {
     })
 }
 
-fn recipe(pruner: &str) -> Recipe {
-    let graph = architecture::by_name("lenet-300-100").unwrap();
-    Recipe {
+/// Returns the default options for `pruner`, with short phases and a compression of 10.
+fn plan(pruner: &str) -> Plan {
+    Plan {
         pruner: pruner.into(),
         compression: Compression::new(10.0).unwrap(),
-        seed: 3,
         epochs: 2,
+        ..Plan::default()
+    }
+}
+
+fn planned(plan: &Plan) -> Recipe {
+    with(plan.phases().unwrap())
+}
+
+fn with(phases: Vec<Phase>) -> Recipe {
+    let graph = architecture::by_name("lenet-300-100").unwrap();
+    Recipe {
+        seed: 3,
+        phases,
         ..Recipe::new(&graph, data())
     }
+}
+
+fn recipe(pruner: &str) -> Recipe {
+    planned(&plan(pruner))
 }
 
 /// Runs `recipe` in `folder` and interrupts it after `epochs` epochs, if the run has that
@@ -101,10 +120,14 @@ fn given_weights_replace_dense_training() {
     assert_eq!(phases(&epochs), ["dense", "dense", "pruned", "pruned"]);
 
     let weights = of("trained/dense.safetensors");
+    let replaced = Plan {
+        has_weights: true,
+        ..plan("magnitude/global")
+    };
     let given = Recipe {
         weights: Some(weights.display().to_string()),
         weights_fingerprint: Some(recipe::fingerprint(&weights).unwrap()),
-        ..trained.clone()
+        ..planned(&replaced)
     };
     let (found, epochs) = whole(&given, &of("given"));
     assert_eq!(phases(&epochs), ["pruned", "pruned"]);
@@ -127,10 +150,10 @@ fn given_weights_replace_dense_training() {
 fn fine_tuning_starts_where_the_dense_network_ended() {
     let folder = tempfile::tempdir().unwrap();
     let losses = |after: After| {
-        let recipe = Recipe {
+        let recipe = planned(&Plan {
             after,
-            ..recipe("magnitude/global")
-        };
+            ..plan("magnitude/global")
+        });
         let (report, epochs) = whole(&recipe, &folder.path().join(format!("{after:?}")));
         (report.weights, epochs)
     };
@@ -139,56 +162,271 @@ fn fine_tuning_starts_where_the_dense_network_ended() {
     assert_eq!(a[..2], b[..2], "the dense phase is the same");
     assert!(b[2].1 < a[2].1, "trained weights lose less: {a:?} {b:?}");
 
-    let refused = |recipe: &Recipe, word: &str| {
-        let refused = run(recipe, &folder.path().join("refused"), 9).0;
-        let message = refused.unwrap_err().to_string();
+    let refused = |recipe: Result<Vec<Phase>, TrainError>, word: &str| {
+        let message = recipe.unwrap_err().to_string();
         assert!(message.contains(word), "{message}");
     };
-    let snip = Recipe {
+    let tuned = Plan {
         after: After::Finetune,
-        ..recipe("snip")
+        ..plan("snip")
     };
-    refused(&snip, "provide the weights");
-    let rewound = Recipe {
-        weights: Some("dense.safetensors".into()),
-        ..recipe("snip")
+    refused(tuned.phases(), "provide the weights");
+    let rewound = Plan {
+        has_weights: true,
+        ..plan("snip")
     };
-    refused(&rewound, "fine-tune from them");
+    refused(rewound.phases(), "fine-tune from them");
+}
+
+/// Runs `recipe` at once and in parts of one epoch, and compares files and figures to the bit.
+/// Returns the report and the phases of the epochs.
+fn compare(recipe: &Recipe, files: &[&str]) -> (TrainReport, Vec<String>) {
+    let folder = tempfile::tempdir().unwrap();
+    let of = |kind: &str| folder.path().join(kind);
+    let (expected, epochs) = whole(recipe, &of("whole"));
+    for _ in 0..epochs.len() {
+        let (stopped, done) = run(recipe, &of("halting"), 1);
+        assert_eq!(done.len(), 1);
+        if let Ok(found) = stopped {
+            assert_eq!(found.accuracy, expected.accuracy);
+        }
+    }
+    let (found, done) = whole(recipe, &of("halting"));
+    assert!(done.is_empty());
+    assert_eq!(found.accuracy, expected.accuracy);
+    for file in files
+        .iter()
+        .chain(&["weights.safetensors", "masks.safetensors"])
+    {
+        let read = |kind: &str| fs::read(of(kind).join(file)).unwrap();
+        assert!(read("whole") == read("halting"), "{file}");
+    }
+    let names = epochs.into_iter().map(|(phase, _)| phase);
+    (expected, names.collect())
 }
 
 #[test]
 fn an_interrupted_run_resumes_to_the_same_result() {
-    let folder = tempfile::tempdir().unwrap();
-    for (pruner, after, epochs) in [
-        ("lamp", After::Finetune, 4),
-        ("snip/iterative", After::Rewind, 2),
-        ("dense", After::Rewind, 2),
+    for (pruner, after) in [
+        ("lamp", After::Finetune),
+        ("snip/iterative", After::Rewind),
+        ("dense", After::Rewind),
     ] {
-        let recipe = Recipe {
+        let recipe = planned(&Plan {
             after,
-            ..recipe(pruner)
+            ..plan(pruner)
+        });
+        compare(&recipe, &[]);
+    }
+}
+
+#[test]
+fn rounds_rewind_to_a_step_and_prune_what_is_left() {
+    let recipe = planned(&Plan {
+        rounds: 2,
+        rewind_to: 7,
+        epochs: 1,
+        ..plan("magnitude/global")
+    });
+    let files = [
+        "rewind.safetensors",
+        "masks-1.safetensors",
+        "dense.safetensors",
+    ];
+    let (report, phases) = compare(&recipe, &files);
+    assert_eq!(phases, ["dense", "pruned-1", "pruned-2"]);
+    assert_eq!(report.weights.effective, 26_620);
+
+    let folder = tempfile::tempdir().unwrap();
+    whole(&recipe, folder.path());
+    let graph = architecture::by_name("lenet-300-100").unwrap();
+    let masks = |name: &str| Masks::load(&graph, &folder.path().join(name)).unwrap();
+    let (first, second) = (masks("masks-1.safetensors"), masks("masks.safetensors"));
+    // 266,200 / sqrt(10) = 84,179.9.
+    assert_eq!(first.nonzeros(), 84_180);
+    for (first, second) in first.iter().zip(second.iter()) {
+        let mut pairs = first.keep.iter().zip(&second.keep);
+        assert!(pairs.all(|(&first, &second)| first || !second));
+    }
+    // Training that stops after seven steps has the weights that are rewound to: two epochs of
+    // one image less would not.
+    let rewound = State::load(&folder.path().join("rewind.safetensors"))
+        .unwrap()
+        .0;
+    let dense = State::load(&folder.path().join("dense.safetensors"))
+        .unwrap()
+        .0;
+    assert_ne!(rewound.get("fc1.weight"), dense.get("fc1.weight"));
+}
+
+#[test]
+fn a_run_rewinds_to_the_end_of_a_shorter_one() {
+    let folder = tempfile::tempdir().unwrap();
+    // Ten steps are one epoch, after which a constant rate makes both runs the same.
+    let phases = |list: &str| -> Vec<Phase> {
+        let file: RecipeFile = RecipeFile::parse(list).unwrap();
+        file.phases.unwrap()
+    };
+    let train = "[[phase]]\nkind = \"train\"\nschedule = { kind = \"constant\" }\n";
+    let short = with(phases(&format!("{train}epochs = 1\n")));
+    whole(&short, &folder.path().join("short"));
+    let long = with(phases(&format!(
+        "{train}epochs = 2\n[[phase]]\nkind = \"prune\"\ncompression = 4\n[[phase]]\nkind = \"rewind\"\nto = 10\n{train}epochs = 1\n"
+    )));
+    whole(&long, &folder.path().join("long"));
+    let state = |file: &str| State::load(&folder.path().join(file)).unwrap().0;
+    let mut expected = state("short/weights.safetensors");
+    expected.0.retain(|name, _| !name.contains(".running_"));
+    assert_eq!(state("long/rewind.safetensors"), expected);
+}
+
+#[test]
+fn gradual_pruning_ends_at_the_effective_compression_exactly() {
+    let recipe = with(vec![Phase::Gradual(Gradual {
+        training: Training::epochs(3),
+        pruner: "magnitude/igq".into(),
+        compression: Compression::new(20.0).unwrap(),
+        every: 4,
+        ..Gradual::default()
+    })]);
+    let (report, phases) = compare(&recipe, &["masks-direct.safetensors"]);
+    assert_eq!(phases, ["gradual"; 3]);
+    assert_eq!(report.weights.effective, 13_310);
+    assert_eq!(report.pruner, "magnitude/igq");
+}
+
+#[test]
+fn connections_move_while_their_number_stays() {
+    for method in [Method::Set, Method::Rigl] {
+        let prune = Prune {
+            pruner: "random/erk-rigl".into(),
+            target: Target::Direct,
+            compression: Some(Compression::new(10.0).unwrap()),
+            ..Prune::default()
         };
-        let of = |kind: &str| {
-            folder
-                .path()
-                .join(format!("{kind}-{}", recipe.epochs))
-                .join(pruner)
+        let regrow = Regrow {
+            training: Training::epochs(3),
+            method,
+            every: 4,
+            ..Regrow::default()
         };
-        let (expected, _) = whole(&recipe, &of("whole"));
-        for _ in 0..epochs {
-            let (stopped, done) = run(&recipe, &of("halting"), 1);
-            assert_eq!(done.len(), 1, "{pruner}");
-            if let Ok(found) = stopped {
-                assert_eq!(found.accuracy, expected.accuracy, "{pruner}");
-            }
+        let recipe = with(vec![Phase::Prune(prune), Phase::Regrow(regrow)]);
+        let (report, phases) = compare(&recipe, &["masks-1.safetensors"]);
+        assert_eq!(phases, ["regrow"; 3]);
+        assert_eq!(report.pruner, method.name());
+        assert!(report.weights.direct.abs_diff(26_620) <= 3, "{report:?}");
+        assert!(report.weights.effective <= report.weights.direct);
+
+        let folder = tempfile::tempdir().unwrap();
+        whole(&recipe, folder.path());
+        let graph = architecture::by_name("lenet-300-100").unwrap();
+        let masks = |name: &str| Masks::load(&graph, &folder.path().join(name)).unwrap();
+        let first = masks("masks-direct-1.safetensors");
+        let last = masks("masks-direct.safetensors");
+        assert_ne!(first, last);
+        let counts = |masks: &Masks| masks.iter().map(Mask::nonzeros).collect::<Vec<_>>();
+        assert_eq!(counts(&first), counts(&last), "{method:?}");
+        // The densities of RigL's formula, see the quota.
+        let expected = [18_714, 6906, 1000];
+        for (found, expected) in counts(&first).iter().zip(expected) {
+            assert!(found.abs_diff(expected) <= 1, "{found} of {expected}");
         }
-        let (found, done) = whole(&recipe, &of("halting"));
-        assert!(done.is_empty(), "{pruner}");
-        assert_eq!(found.accuracy, expected.accuracy, "{pruner}");
-        for file in ["weights.safetensors", "masks.safetensors"] {
-            let read = |kind: &str| fs::read(of(kind).join(file)).unwrap();
-            assert!(read("whole") == read("halting"), "{pruner}: {file}");
-        }
+    }
+}
+
+#[test]
+fn patterns_and_dense_layers_are_kept_to_the_end() {
+    let recipe = with(vec![
+        Phase::Prune(Prune {
+            pruner: "snip".into(),
+            pattern: Some("2:4".parse().unwrap()),
+            dense: vec![Place::Last],
+            ..Prune::default()
+        }),
+        Phase::Train(Training::epochs(1)),
+    ]);
+    let (report, _) = compare(&recipe, &[]);
+    assert_eq!(report.weights.direct, 117_600 + 15_000 + 1000);
+    let recipe = with(vec![
+        Phase::Prune(Prune {
+            pruner: "random/igq".into(),
+            compression: Some(Compression::new(100.0).unwrap()),
+            dense: vec![Place::Last],
+            ..Prune::default()
+        }),
+        Phase::Train(Training::epochs(1)),
+    ]);
+    let folder = tempfile::tempdir().unwrap();
+    let (report, _) = whole(&recipe, folder.path());
+    assert_eq!(report.weights.effective, 2662);
+    let graph = architecture::by_name("lenet-300-100").unwrap();
+    let masks = Masks::load(&graph, &folder.path().join("masks-direct.safetensors")).unwrap();
+    assert_eq!(masks.get(2).nonzeros(), 1000);
+}
+
+#[test]
+fn phases_that_make_no_sense_are_refused_and_leave_no_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let train = "[[phase]]\nkind = \"train\"\n";
+    let prune = |options: &str| format!("[[phase]]\nkind = \"prune\"\n{options}\n");
+    let rewind = |to: usize| format!("[[phase]]\nkind = \"rewind\"\nto = {to}\n");
+    let gradual = "[[phase]]\nkind = \"gradual\"\n";
+    let regrow = "[[phase]]\nkind = \"regrow\"\n";
+    for (text, words) in [
+        (
+            prune("") + train,
+            "phase 1 prunes by magnitude/igq, but there are no trained",
+        ),
+        (rewind(0) + train, "phase 1 rewinds, but nothing is trained"),
+        (prune("pruner = \"snip\""), "trains nothing"),
+        (
+            train.to_owned() + &prune("compression = 10") + &prune("compression = 5"),
+            "phase 3 prunes to 5, but phase 2 has pruned to 10",
+        ),
+        (
+            train.to_owned() + &prune("compression = 10\npattern = \"2:4\""),
+            "both a compression and a pattern",
+        ),
+        (
+            train.to_owned() + &prune("pattern = \"2:3\""),
+            "the pattern 2:3 does not divide fc1.weight, whose outputs read 784 inputs",
+        ),
+        (
+            train.to_owned() + &prune("pattern = \"2:7\"") + train,
+            "does not divide fc2.weight",
+        ),
+        (
+            train.to_owned() + &prune("compression = 300\ndense = [\"last\"]"),
+            "the layers kept dense have 1000 of 266200",
+        ),
+        (
+            train.to_owned() + "epochs = 1\n" + &prune("") + &rewind(11) + train,
+            "rewind_to 11 must be at most 10",
+        ),
+        (regrow.to_owned(), "nothing is pruned before it"),
+        (
+            train.to_owned() + &prune("pattern = \"2:4\"") + regrow,
+            "would break the pattern",
+        ),
+        (
+            gradual.to_owned() + "every = 500",
+            "every 500 must be below 200",
+        ),
+        (
+            gradual.to_owned() + "pruner = \"snip\"",
+            "ranks weights while they train",
+        ),
+        (
+            train.to_owned() + "epochs = 1\nschedule = { warmup = 10 }",
+            "schedule.warmup 10 must be below 10",
+        ),
+    ] {
+        let file = RecipeFile::parse(&text).unwrap();
+        let recipe = with(file.phases.unwrap());
+        let path = folder.path().join("run");
+        let refused = run(&recipe, &path, 9).0.unwrap_err().to_string();
+        assert!(refused.contains(words), "{words}: {refused}");
+        assert!(!path.exists(), "{words}");
     }
 }
 

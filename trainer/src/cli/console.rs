@@ -7,6 +7,7 @@
 use std::borrow::Cow;
 use std::env;
 use std::ffi::OsString;
+use std::fmt;
 use std::io::{self, IsTerminal, Write};
 use std::num::NonZeroUsize;
 use std::path::Path;
@@ -14,7 +15,7 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use anyhow::{Result, anyhow};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use serde::Serialize;
 
 use super::next::Next;
@@ -73,6 +74,13 @@ impl Console {
         }
     }
 
+    /// Prints a line of progress on stderr where no terminal shows a bar.
+    pub(super) fn log(&self, text: &str) {
+        if !io::stderr().is_terminal() {
+            self.note(text);
+        }
+    }
+
     /// Notes that all `most` `things` are used if `option` asked for more than that.
     pub(super) fn most(&self, (option, asked): (&str, NonZeroUsize), most: usize, things: &str) {
         if asked.get() > most {
@@ -88,7 +96,7 @@ impl Console {
     pub(super) fn bar(&self, length: u64) -> Bar {
         Bar(self.draw(
             length,
-            "{prefix:24} {bar:30} {pos:>6}/{len} {eta:>5} left  {msg}",
+            "{prefix:24} {bar:30} {pos:>6}/{len} {left:>10}  {msg}",
         ))
     }
 
@@ -108,6 +116,16 @@ impl Console {
         };
         let style = ProgressStyle::with_template(template)
             .unwrap_or_else(|_| ProgressStyle::default_bar())
+            .with_key(
+                "left",
+                |state: &ProgressState, text: &mut dyn fmt::Write| {
+                    // A bar that has hardly moved knows no time.
+                    let _ = match state.eta() {
+                        Duration::ZERO => write!(text, ""),
+                        eta => write!(text, "{:#} left", HumanDuration(eta)),
+                    };
+                },
+            )
             .progress_chars("=> ");
         ProgressBar::with_draw_target(Some(length), target).with_style(style)
     }
@@ -131,6 +149,12 @@ impl Bar {
     /// Sets the number of steps done.
     pub(super) fn at(&self, position: u64) {
         self.0.set_position(position);
+    }
+
+    /// Sets the number of steps that an earlier process did, from which no speed is estimated.
+    pub(super) fn from(&self, position: u64) {
+        self.0.set_position(position);
+        self.0.reset_eta();
     }
 
     /// Sets the total number of steps.

@@ -129,7 +129,8 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
     let run = FinishedRun::open(&arguments.run)?;
     let out = out(arguments)?;
     let given = arguments.data.as_deref();
-    let name = given.unwrap_or(&run.recipe.data);
+    let recorded = run.recipe.data_source();
+    let name = given.unwrap_or(&recorded);
     let kind = match arguments.emit {
         Emit::Container => Kind::Container,
         Emit::Rust => Kind::Code,

@@ -29,7 +29,7 @@ pub(super) fn verbatim(error: Error, text: String) -> Error {
 
 /// Returns the message of `error`, in which the library's advice names the options that follow it.
 pub(super) fn message(error: &Error) -> String {
-    let text = error.to_string();
+    let mut text = error.to_string();
     if error.downcast_ref::<Verbatim>().is_some() {
         return text;
     }
@@ -40,6 +40,12 @@ pub(super) fn message(error: &Error) -> String {
     }) = train(error)
     {
         return format!("{} {value} {reason}", flag(field));
+    }
+    if let Some(TrainError::AfterDense { error: inner, .. }) = train(error)
+        && let Some(remedy) = inner.remedy()
+        && let Some(option) = with_options(remedy)
+    {
+        text = text.replacen(&remedy.to_string(), option, 1);
     }
     let Some((remedy, option)) = remedy(error).and_then(|it| Some((it, with_options(it)?))) else {
         return text;
@@ -124,6 +130,17 @@ fn with_options(remedy: Remedy) -> Option<&'static str> {
             "allow more time (--timeout), or run fewer samples (--samples)"
         }
         Remedy::WithoutDense => "measure without it (--no-dense)",
+        Remedy::ReuseDense => {
+            "give it as the weights of a run in another folder (--weights, -o), or replace the run \
+             (`train --force`)"
+        }
+        Remedy::KeepFirstOrOtherPattern => {
+            "keep the first layer dense (--keep-dense first), or choose another pattern (--pattern)"
+        }
+        Remedy::KeepLastOrOtherPattern => {
+            "keep the last layer dense (--keep-dense last), or choose another pattern (--pattern)"
+        }
+        Remedy::OtherPattern => "choose another pattern (--pattern)",
         Remedy::NameRun | Remedy::Finish => return None,
     })
 }
@@ -136,6 +153,11 @@ fn flag(field: &'static str) -> &'static str {
         "learning_rate" => "--learning-rate",
         "momentum" => "--momentum",
         "l2" => "--l2",
+        "clip" => "--clip",
+        "label_smoothing" => "--label-smoothing",
+        "schedule.warmup" => "--warmup",
+        "rounds" => "--rounds",
+        "rewind_to" => "--rewind-to",
         "pixel_mean" => "--mean",
         "pixel_std" => "--std",
         _ => field,
@@ -226,7 +248,7 @@ mod tests {
     }
 
     /// Returns an error of training with each remedy.
-    fn train_errors() -> [TrainError; 7] {
+    fn train_errors() -> [TrainError; 9] {
         let text = || String::from("x");
         let name = "x";
         [
@@ -253,6 +275,16 @@ mod tests {
                 found: text(),
             },
             TrainError::ReplacesInput { path: text() },
+            TrainError::Pattern {
+                pattern: text(),
+                tensor: text(),
+                inputs: 1,
+                remedy: Remedy::OtherPattern,
+            },
+            TrainError::AfterDense {
+                error: Box::new(TrainError::UnusedWeights { pruner: name }),
+                dense: text(),
+            },
         ]
     }
 

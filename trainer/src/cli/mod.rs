@@ -28,6 +28,7 @@ mod prune;
 mod pruning;
 mod quickstart;
 mod quotas;
+mod recipe;
 mod setup;
 mod source;
 mod table;

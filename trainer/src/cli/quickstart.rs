@@ -10,19 +10,19 @@ use serde::Serialize;
 use super::boards::DEFAULT_BOARD;
 use super::console::Console;
 use super::next::{Line, quoted};
+use super::recipe::{self, Loaded};
 use super::table::{percent, table, text};
 use super::usage::each_once;
 use super::{hints, measure, train};
 use crate::Remedy;
 use crate::atomic;
 use crate::data::Dataset;
-use crate::deploy::container;
 use crate::deploy::export::ExportReport;
 use crate::deploy::report::ModelReport;
 use crate::deploy::{FinishedRun, Options};
+use crate::deploy::{container, limits};
 use crate::device::{self, Board, BoardReport, Boards, Machine, RunError, Setup, firmware_folder};
 use crate::numbers::thousands;
-use crate::pruning::Pruner;
 use crate::pruning::hundredths::shown;
 use crate::training::Recipe;
 use crate::training::folder::{Compressions, FIGURES, RunFolder, TrainReport, WeightCounts};
@@ -36,10 +36,7 @@ const TIMEOUT: u64 = 300;
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
     #[command(flatten)]
-    options: train::Options,
-    /// Dataset: a name listed by `rarefy data list`, or a folder of IDX files
-    #[arg(long, default_value = "digits")]
-    data: String,
+    options: recipe::Options,
     /// Folder for the run, the container and the results; an interrupted quickstart in it is
     /// resumed, a finished one is replaced
     #[arg(long, short, value_name = "FOLDER", default_value = "runs/quickstart")]
@@ -107,7 +104,6 @@ impl Report {
 pub(super) fn run(arguments: Arguments, console: &Console) -> Result<()> {
     let Arguments {
         options,
-        data: name,
         out,
         boards: names,
     } = arguments;
@@ -118,18 +114,23 @@ pub(super) fn run(arguments: Arguments, console: &Console) -> Result<()> {
         .map(|name| known.get(name))
         .collect::<Result<Vec<_>, _>>()?;
     each_once(&mut boards, |a, b| a.name == b.name);
-    Pruner::by_name(options.pruner())?;
-    let data = options.data(&name, console)?;
-    options.check_limits(&data)?;
-    let recipe = options.recipe(&name, &data)?;
+    let Loaded {
+        recipe,
+        graph,
+        data,
+    } = options.load(console)?;
+    let pixels = (data.normalisation.mean, data.normalisation.std);
+    if let Some(reason) = limits::forbids(&graph, pixels) {
+        return Err(reason.into());
+    }
     check_boards(&boards)?;
     console.note(&format!(
         "training {} on {} images of {}, pruning it to {}x by {}, and training the pruned network",
         recipe.arch,
         thousands(data.train.len()),
         data.name,
-        shown(recipe.compression.get()),
-        recipe.pruner
+        shown(recipe.compression().0.get()),
+        recipe.pruner()
     ));
     let finished = check_folder(&out, &recipe)?;
     let device = options.device(console)?;
@@ -205,7 +206,12 @@ fn measure_all(
 /// Adds the advice for quickstart to an `error` that advises to replace the run.
 fn without_force(error: Error, out: &Path) -> Error {
     match hints::remedy(&error) {
-        Some(Remedy::ElsewhereOrReplace | Remedy::Repeat | Remedy::RestoreOrRepeat) => {
+        Some(
+            Remedy::ElsewhereOrReplace
+            | Remedy::Repeat
+            | Remedy::RestoreOrRepeat
+            | Remedy::ReuseDense,
+        ) => {
             let text = format!(
                 "{error} (in quickstart: remove {} or choose another -o)",
                 out.display()

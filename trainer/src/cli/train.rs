@@ -6,30 +6,26 @@ use anyhow::{Result, anyhow};
 use candle_core::Device;
 use clap::Args;
 
-use super::accelerator::DeviceChoice;
 use super::console::Console;
+use super::interrupt;
 use super::next::{Line, Next, Why, free};
+use super::recipe::{Loaded, Options};
 use super::table::percent;
-use super::{data, interrupt, pruning, threads};
-use crate::data::{Dataset, Normalisation};
+use crate::data::Dataset;
 use crate::deploy::FinishedRun;
 use crate::deploy::{limits, strip};
-use crate::graph;
 use crate::numbers::thousands;
+use crate::pruning::Compression;
 use crate::pruning::hundredths::shown;
-use crate::pruning::{Compression, Loss, Pruner};
 use crate::training::folder::TrainReport;
 use crate::training::run::{self, Event};
-use crate::training::{After, Existing, Recipe, TrainError, recipe};
+use crate::training::{Existing, Recipe, TrainError};
 
 #[derive(Debug, Args)]
 #[command(after_help = "To resume an interrupted run, give the same command again.")]
 pub(super) struct Arguments {
     #[command(flatten)]
     options: Options,
-    /// Dataset: a name listed by `rarefy data list`, or a folder of IDX files
-    #[arg(long, default_value = "digits")]
-    data: String,
     /// Run folder to write [default: runs/ARCH_PRUNER_COMPRESSION_DATA_SEED]
     #[arg(long, short, value_name = "FOLDER")]
     out: Option<PathBuf>,
@@ -38,148 +34,25 @@ pub(super) struct Arguments {
     force: bool,
 }
 
-/// The options of a recipe, shared with `quickstart`.
-#[derive(Debug, Args)]
-pub(super) struct Options {
-    #[command(flatten)]
-    pruning: pruning::Options,
-    /// Seed of all random numbers
-    #[arg(long, default_value_t = 0)]
-    seed: u64,
-    /// Epochs per phase: the dense network (if the pruner needs it trained) and the pruned network
-    #[arg(long, default_value_t = 20)]
-    epochs: usize,
-    /// Images per training step
-    #[arg(long, default_value_t = 100)]
-    batch: usize,
-    /// Initial learning rate, divided by 10 after 26, 52 and 78 % of a phase
-    #[arg(long, default_value_t = 0.1)]
-    learning_rate: f64,
-    /// Momentum of stochastic gradient descent
-    #[arg(long, default_value_t = 0.9)]
-    momentum: f64,
-    /// Factor of the sum of squared weights in the loss
-    #[arg(long, default_value_t = 5e-4)]
-    l2: f64,
-    /// Weights that training of the pruned network starts from
-    #[arg(long, value_enum, default_value_t)]
-    after: After,
-    /// Loss whose gradients snip computes
-    #[arg(long, value_enum, default_value_t)]
-    loss: Loss,
-    /// Safetensors file of a trained dense network, with the tensors listed by `rarefy arch`;
-    /// replaces dense training. With --after finetune it must include biases and batch norms;
-    /// running_mean and running_var are optional and computed from the training images if missing
-    #[arg(long, value_name = "FILE")]
-    weights: Option<PathBuf>,
-    /// Mean of the input normalisation (pixel / 255 - MEAN) / STD, a number or a fraction
-    /// [default: the dataset's]
-    #[arg(long, value_parser = number, allow_hyphen_values = true)]
-    mean: Option<f32>,
-    /// Standard deviation of the input normalisation; 1/255 (with a mean of 0) for raw pixels from
-    /// 0 to 255 [default: the dataset's]
-    #[arg(long, value_parser = number)]
-    std: Option<f32>,
-    /// Device to train on
-    #[arg(long, value_enum, default_value_t = DeviceChoice::Cpu)]
-    device: DeviceChoice,
-    #[command(flatten)]
-    threads: threads::Options,
-}
-
-/// Parses a number or a fraction such as 1/255.
-fn number(text: &str) -> Result<f32, String> {
-    let part = |text: &str| {
-        let number: Result<f64, _> = text.trim().parse();
-        number.map_err(|_| format!("{text:?} is not a number"))
-    };
-    Ok(match text.split_once('/') {
-        None => part(text)? as f32,
-        Some((a, b)) => (part(a)? / part(b)?) as f32,
-    })
-}
-
-impl Options {
-    /// Loads the dataset `name`, with the normalisation that the network expects.
-    pub(super) fn data(&self, name: &str, console: &Console) -> Result<Dataset> {
-        let data = data::load_as(name, (self.mean, self.std), console)?;
-        if let (Some(path), None, None) = (&self.weights, self.mean, self.std) {
-            let Normalisation { mean, std, .. } = data.normalisation;
-            console.note(&format!(
-                "assuming that {} expects inputs (pixel / 255 - {mean}) / {std}, the normalisation of {name}: give another with --mean and --std",
-                path.display()
-            ));
-        }
-        Ok(data)
-    }
-
-    /// Returns the pruner's name.
-    pub(super) fn pruner(&self) -> &str {
-        &self.pruning.pruner
-    }
-
-    /// Returns the recipe of these options for `data`, which was given as `name`.
-    pub(super) fn recipe(&self, name: &str, data: &Dataset) -> Result<Recipe> {
-        let graph = graph::load(&self.pruning.arch)?;
-        let weights_fingerprint = self.weights.as_deref().map(recipe::fingerprint);
-        Ok(Recipe {
-            arch_file: (graph.name() != self.pruning.arch)
-                .then(|| PathBuf::from(&self.pruning.arch)),
-            pruner: self.pruning.pruner.clone(),
-            target: self.pruning.target,
-            compression: self.pruning.compression()?,
-            data: name.into(),
-            device: self.device.kind(),
-            seed: self.seed,
-            epochs: self.epochs,
-            batch: self.batch,
-            learning_rate: self.learning_rate,
-            momentum: self.momentum,
-            l2: self.l2,
-            after: self.after,
-            loss: self.loss,
-            weights: self.weights.as_ref().map(|path| path.display().to_string()),
-            weights_fingerprint: weights_fingerprint.transpose()?,
-            ..Recipe::new(&graph, data)
-        })
-    }
-
-    /// Checks that the shape of the architecture does not rule out an export.
-    pub(super) fn check_limits(&self, data: &Dataset) -> Result<()> {
-        let pixels = (data.normalisation.mean, data.normalisation.std);
-        match limits::forbids(&graph::load(&self.pruning.arch)?, pixels) {
-            Some(reason) => Err(reason.into()),
-            None => Ok(()),
-        }
-    }
-
-    /// Sets the number of threads and opens the device to train on.
-    pub(super) fn device(&self, console: &Console) -> Result<Device> {
-        self.threads.apply(console)?;
-        self.device.open()
-    }
-}
-
 pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
-    let Options { pruning, seed, .. } = &arguments.options;
-    let pruning::Options { arch, pruner, .. } = pruning;
-    // Wrong names are reported before the data is read.
-    Pruner::by_name(pruner)?;
-    let graph = graph::load(arch)?;
-    let data = arguments.options.data(&arguments.data, console)?;
+    let Loaded {
+        recipe,
+        graph,
+        data,
+    } = arguments.options.load(console)?;
     let pixels = (data.normalisation.mean, data.normalisation.std);
     let limits = limits::before_training(&graph, pixels);
     for reason in &limits {
         console.note(&format!("warning: as it stands, {reason}"));
     }
-    let recipe = arguments.options.recipe(&arguments.data, &data)?;
     let folder = arguments.out.clone().unwrap_or_else(|| {
-        let pruner = pruner.replace('/', "-");
+        let pruner = recipe.pruner().replace('/', "-");
         PathBuf::from(format!(
-            "runs/{}_{pruner}_{}_{}_{seed}",
+            "runs/{}_{pruner}_{}_{}_{}",
             recipe.arch,
-            in_name(recipe.compression),
-            data.name.replace('/', "-")
+            in_name(recipe.compression().0),
+            data.name.replace('/', "-"),
+            recipe.seed
         ))
     });
     let device = arguments.options.device(console)?;
@@ -239,7 +112,7 @@ pub(super) fn train(
     console: &Console,
 ) -> Result<TrainReport> {
     let bar = console.bar(0);
-    let (mut before, mut now) = (0, 0);
+    let (mut before, mut now, mut left, mut is_first) = (0, 0, (0, 0), true);
     let report = run::run(
         recipe,
         data,
@@ -263,18 +136,28 @@ pub(super) fn train(
                 epoch,
                 of,
                 images,
+                done,
+                all,
             } => {
-                // One bar per phase, in images, so that it shows the remaining time of the phase.
-                (before, now) = ((epoch - 1) * images, images);
-                bar.length((of * images) as u64);
+                // One bar for all phases, in images, so that it shows the remaining time of the run.
+                (before, now) = (done * images, images);
+                left = (done + 1, all);
+                bar.length((all * images) as u64);
                 bar.name(&format!("{phase}, epoch {epoch} of {of}"));
+                match is_first {
+                    true => bar.from(before as u64),
+                    false => bar.at(before as u64),
+                }
+                is_first = false;
             }
             Event::Images(done) => bar.at((before + done.min(now)) as u64),
             Event::Done(row) => {
-                bar.message(&format!(
-                    "loss {:.4}, accuracy {}",
-                    row.loss,
-                    percent(row.accuracy)
+                let text = format!("loss {:.4}, accuracy {}", row.loss, percent(row.accuracy));
+                bar.message(&text);
+                let (done, all) = left;
+                console.log(&format!(
+                    "epoch {done} of {all} ({} {}): {text}, {:.0} s",
+                    row.phase, row.epoch, row.seconds
                 ));
             }
         },

@@ -14,6 +14,7 @@ use super::paths::Connection;
 use super::quota::{self, Quota};
 use super::ranking;
 use super::score::Scores;
+use super::source::Limits;
 use crate::graph::Prunable;
 
 /// The rounding of the number of weights that direct pruning removes from a layer.
@@ -32,6 +33,10 @@ pub struct Ordering {
     scores: Scores,
     /// The quota of the layers and its rounding; `None` for one order over the whole network.
     quota: Option<(Quota, Rounding)>,
+    /// The connections that compete; `None` for all.
+    within: Option<Masks>,
+    /// Whether everything is kept, per tensor.
+    dense: Vec<bool>,
 }
 
 impl Ordering {
@@ -69,7 +74,51 @@ impl Ordering {
             tensors: tensors.to_vec(),
             scores,
             quota,
+            within: None,
+            dense: vec![false; tensors.len()],
         })
+    }
+
+    /// Restricts the order to `limits`. Tensors that are kept whole come first; connections that
+    /// do not compete are in no mask.
+    #[must_use]
+    pub(super) fn limited(mut self, limits: Limits<'_>) -> Self {
+        if let Some(within) = limits.within {
+            for (scores, mask) in self.scores.iter_mut().zip(within.iter()) {
+                let pruned = scores
+                    .iter_mut()
+                    .zip(&mask.keep)
+                    .filter(|(_, keep)| !**keep);
+                pruned.for_each(|(score, _)| *score = f64::MIN);
+            }
+            self.within = Some(within.clone());
+        }
+        for &tensor in limits.dense {
+            let kept = self.scores[tensor].iter_mut();
+            kept.filter(|score| **score > f64::MIN)
+                .for_each(|score| *score = f64::MAX);
+            self.dense[tensor] = true;
+        }
+        self
+    }
+
+    /// Checks whether the connection `element` of `tensor` competes.
+    fn competes(&self, tensor: usize, element: u32) -> bool {
+        let within = self.within.as_ref();
+        within.is_none_or(|masks| masks.get(tensor).keep[element as usize])
+    }
+
+    /// Returns the births of every tensor by `quota`, up to `budget`. A tensor that is kept whole
+    /// is born at the lowest budget.
+    fn births(&self, quota: Quota, budget: u32) -> Vec<Vec<u32>> {
+        let mut births = quota.births(&self.tensors, budget);
+        let least = *self.budgets().start();
+        for (tensor, births) in births.iter_mut().enumerate() {
+            if self.dense[tensor] {
+                *births = vec![least; self.scores[tensor].len()];
+            }
+        }
+        births
     }
 
     /// Returns the prunable tensors that are ordered.
@@ -110,17 +159,22 @@ impl Ordering {
         };
         let Some((quota, _)) = self.quota else {
             let highest = ranking::highest(&slices(&self.scores), budget as usize);
-            let layers = highest.into_iter().map(|layer| {
+            let layers = highest.into_iter().enumerate().map(|(tensor, layer)| {
                 let connections = layer.into_iter();
-                connections.map(|(element, rank)| born((element, rank + 1)))
+                connections
+                    .filter(|&(element, _)| self.competes(tensor, element))
+                    .map(|(element, rank)| born((element, rank + 1)))
+                    .collect()
             });
-            return layers.map(Iterator::collect).collect();
+            return layers.collect();
         };
-        let births = quota.births(&self.tensors, budget);
-        let layers = self.scores.iter().zip(births).map(|(scores, births)| {
+        let births = self.births(quota, budget);
+        let layers = self.scores.iter().zip(births).enumerate();
+        let layers = layers.map(|(tensor, (scores, births))| {
             let highest = ranking::highest(&[scores], births.len()).remove(0);
             let connections = highest.into_iter();
             connections
+                .filter(|&(element, _)| self.competes(tensor, element))
                 .map(|(element, rank)| born((element, births[rank as usize])))
                 .collect()
         });
@@ -132,7 +186,7 @@ impl Ordering {
         match self.quota {
             None => self.masks(ranking::above(&slices(&self.scores), budget as usize)),
             Some((quota, _)) => {
-                let births = quota.births(&self.tensors, budget);
+                let births = self.births(quota, budget);
                 let kept: Vec<usize> = births.iter().map(Vec::len).collect();
                 self.keeping(&kept)
             }
@@ -151,7 +205,21 @@ impl Ordering {
             let total = self.total();
             return Ok(self.prefix((total - (sparsity * total as f64) as usize) as u32));
         };
-        Ok(self.keeping(&shares(&self.tensors, quota, rounding, sparsity)?))
+        let shares = shares(&self.tensors, quota, rounding, sparsity)?;
+        if !self.dense.contains(&true) {
+            return Ok(self.keeping(&shares));
+        }
+        let wanted = self.total() - (sparsity * self.total() as f64) as usize;
+        let (mut low, mut high) = self.budgets().into_inner();
+        while low < high {
+            let middle = low + (high - low) / 2;
+            let kept: usize = self.births(quota, middle).iter().map(Vec::len).sum();
+            match kept < wanted {
+                true => low = middle + 1,
+                false => high = middle,
+            }
+        }
+        Ok(self.prefix(low))
     }
 
     /// Returns the mask that keeps the `kept[l]` highest scores of each layer `l`.
@@ -162,9 +230,12 @@ impl Ordering {
 
     /// Returns the masks that keep the `chosen` elements of each layer.
     fn masks(&self, chosen: impl IntoIterator<Item = Vec<u32>>) -> Masks {
-        let elements = chosen
-            .into_iter()
-            .map(|layer| layer.into_iter().map(|element| element as usize));
+        let elements = chosen.into_iter().enumerate().map(|(tensor, layer)| {
+            let competing = layer.into_iter();
+            competing
+                .filter(move |&element| self.competes(tensor, element))
+                .map(|element| element as usize)
+        });
         Masks::of(&self.tensors, elements)
     }
 }

@@ -112,10 +112,11 @@ impl Pruner {
         if self.ranks_by_score() {
             ties::check(self.name(), scores.iter().flatten().copied())?;
         }
-        let Sharing::Quota(quota) = self.sharing() else {
-            return Ordering::global(&tensors, scores);
+        let ordering = match self.sharing() {
+            Sharing::Quota(quota) => Ordering::by_quota(&tensors, scores, quota, self.rounding())?,
+            _ => Ordering::global(&tensors, scores)?,
         };
-        Ordering::by_quota(&tensors, scores, quota, self.rounding())
+        Ok(ordering.limited(source.limits))
     }
 
     /// Returns the highest compression of the kind `target` at which this pruner keeps a path from

@@ -6,6 +6,7 @@ use candle_core::Device;
 
 use super::error::PruneError;
 use super::loss::Loss;
+use super::masks::Masks;
 use super::weights::Weights;
 use crate::data::Dataset;
 use crate::graph::Graph;
@@ -17,6 +18,15 @@ pub struct SnipOptions {
     pub loss: Loss,
     /// The number of images in total; by default that of the paper's code.
     pub samples: Option<usize>,
+}
+
+/// Limits of what a pruner keeps. `random/synflow` to an effective compression has none.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Limits<'a> {
+    /// The connections that compete; all others are pruned already. By default all compete.
+    pub within: Option<&'a Masks>,
+    /// The indices of the prunable tensors of which everything is kept.
+    pub dense: &'a [usize],
 }
 
 /// The inputs of a pruner. Start from [`Source::new`] and add what is available.
@@ -37,6 +47,8 @@ pub struct Source<'a> {
     pub seed: u64,
     /// The options of SNIP.
     pub snip: SnipOptions,
+    /// The connections that may be kept.
+    pub limits: Limits<'a>,
     /// Called by slow pruners with the steps done and the steps in total.
     pub progress: &'a dyn Fn(usize, usize),
     /// Set to interrupt the pruner.
@@ -55,6 +67,7 @@ impl<'a> Source<'a> {
             device: &Device::Cpu,
             seed: 0,
             snip: SnipOptions::default(),
+            limits: Limits::default(),
             progress: &|_, _| {},
             stop: &NEVER,
         }

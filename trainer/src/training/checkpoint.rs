@@ -1,7 +1,8 @@
 //! The state of an interrupted run: `checkpoint.safetensors`.
 //!
-//! The file holds weights and the optimizer's state after the last finished epoch, and notes: the phase, its
-//! epochs, the time spent, and the SHA-256 of the files that the run made before. Loading checks
+//! The file holds weights and the optimizer's state after the last finished epoch, the masks if the
+//! phase changes them, and notes: the phase, its epochs, the time spent, and the SHA-256 of the
+//! files that the run made before. Loading checks
 //! it against the recipe; [`Checkpoint::check_masks`] checks it against the masks.
 
 use std::collections::{BTreeMap, HashMap};
@@ -10,14 +11,15 @@ use std::path::Path;
 use super::optimizer::OptimizerState;
 use super::sums::Sums;
 use crate::atomic::FileError;
+use crate::graph::Prunable;
 use crate::network::State;
-use crate::network::state::Array;
+use crate::network::state::{Array, StateError};
 use crate::pruning::Masks;
 
 /// The state of an interrupted run.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Checkpoint {
-    /// The current phase, "dense" or "pruned".
+    /// The name of the current phase, such as "dense".
     pub phase: String,
     /// The number of finished epochs of the phase.
     pub epochs: usize,
@@ -31,23 +33,27 @@ pub struct Checkpoint {
     pub weights: State,
     /// The optimizer's state: its moments by the weights' names, and its steps.
     pub optimizer: OptimizerState,
+    /// The masks, if the phase changes them.
+    pub masks: Option<Masks>,
 }
 
 /// What a checkpoint must match.
 #[derive(Debug, Clone, Copy)]
 pub struct Expected<'a> {
-    /// The phases of the run.
-    pub phases: &'a [&'a str],
-    /// The number of epochs of each phase.
-    pub epochs: usize,
+    /// The phases of the run that train, with the numbers of their epochs and the names of their
+    /// optimizers' moments, each of which has arrays like the network's.
+    pub phases: &'a [(&'a str, usize, &'a [&'a str])],
+    /// The tensors that masks can prune.
+    pub prunable: &'a [Prunable],
     /// The arrays of the network, whose names and shapes must match.
     pub arrays: &'a State,
-    /// The names of the optimizer's moments, each of which has arrays like the network's.
-    pub moments: &'a [&'a str],
 }
 
 /// The note of [`Checkpoint::kept_by_index`].
 const KEPT: &str = "kept_by_index";
+
+/// The prefix of the names of masks.
+const MASK: &str = "mask:";
 
 /// The note of [`OptimizerState::steps`].
 const STEPS: &str = "optimizer_steps";
@@ -63,6 +69,11 @@ impl Checkpoint {
             for (name, array) in &arrays.0 {
                 state.0.insert(format!("{moment}:{name}"), array.clone());
             }
+        }
+        for mask in self.masks.iter().flat_map(Masks::iter) {
+            let values = mask.keep.iter().map(|&keep| f32::from(u8::from(keep)));
+            let name = format!("{MASK}{}", mask.name);
+            state.insert(name, mask.shape.clone(), values.collect());
         }
         let mut notes = vec![
             ("phase", self.phase.clone()),
@@ -82,9 +93,18 @@ impl Checkpoint {
     /// # Errors
     /// Returns what is wrong with it.
     pub fn load(path: &Path, expected: &Expected<'_>) -> Result<Self, String> {
-        let (mut weights, notes) = State::load(path).map_err(|e| e.to_string())?;
+        let (mut weights, notes) = State::load(path).map_err(|e| reason(&e))?;
+        let phase = note(&notes, "phase")?;
+        let Some(&(_, epochs, names)) = expected.phases.iter().find(|(name, ..)| *name == phase)
+        else {
+            let phases: Vec<&str> = expected.phases.iter().map(|(name, ..)| *name).collect();
+            return Err(format!(
+                "its phase is {phase:?}, but the run has {}",
+                phases.join(" and ")
+            ));
+        };
         let mut moments = BTreeMap::new();
-        for &moment in expected.moments {
+        for &moment in names {
             let mut arrays = State::default();
             for name in expected.arrays.0.keys() {
                 if let Some(array) = weights.0.remove(&format!("{moment}:{name}")) {
@@ -93,6 +113,7 @@ impl Checkpoint {
             }
             moments.insert(moment.into(), arrays);
         }
+        let masks = take_masks(&mut weights, expected.prunable)?;
         for state in std::iter::once(&weights).chain(moments.values()) {
             state
                 .check(expected.arrays, path)
@@ -103,7 +124,7 @@ impl Checkpoint {
             return Err(format!("the network has no tensor {name}"));
         }
         let checkpoint = Self {
-            phase: note(&notes, "phase")?.into(),
+            phase: phase.into(),
             epochs: number(&notes, "epochs")?,
             seconds: number(&notes, "seconds")?,
             files: Sums::parse(note(&notes, "files")?).ok_or("its note \"files\" is damaged")?,
@@ -116,21 +137,14 @@ impl Checkpoint {
                 steps: number(&notes, STEPS)?,
                 moments,
             },
+            masks,
         };
-        checkpoint.check_notes(expected)?;
+        checkpoint.check_notes(epochs)?;
         Ok(checkpoint)
     }
 
-    /// Checks the notes against the recipe.
-    fn check_notes(&self, expected: &Expected<'_>) -> Result<(), String> {
-        let Expected { phases, epochs, .. } = *expected;
-        if !phases.contains(&self.phase.as_str()) {
-            return Err(format!(
-                "its phase is {:?}, but the run has {}",
-                self.phase,
-                phases.join(" and ")
-            ));
-        }
+    /// Checks the notes against a phase of `epochs` epochs.
+    fn check_notes(&self, epochs: usize) -> Result<(), String> {
         if !(1..=epochs).contains(&self.epochs) {
             return Err(format!(
                 "it claims epoch {} of a phase of {epochs}",
@@ -168,6 +182,39 @@ impl Checkpoint {
     }
 }
 
+/// Returns what is wrong with a file of the run, without the remedy for a file of the user's.
+fn reason(error: &StateError) -> String {
+    match error {
+        StateError::Tensor { reason, .. } => reason.replace("; write it again", ""),
+        StateError::File(error) => error.to_string(),
+    }
+}
+
+/// Takes the masks of the tensors `prunable` out of `state`, if it has them.
+fn take_masks(state: &mut State, prunable: &[Prunable]) -> Result<Option<Masks>, String> {
+    let mut kept = Vec::new();
+    for tensor in prunable {
+        let Some(array) = state.0.remove(&format!("{MASK}{}", tensor.name)) else {
+            continue;
+        };
+        if array.shape != tensor.shape {
+            return Err(format!("the mask of {} has another shape", tensor.name));
+        }
+        let values = array.values.iter().enumerate();
+        kept.push(
+            values
+                .filter(|(_, value)| **value != 0.0)
+                .map(|(at, _)| at)
+                .collect(),
+        );
+    }
+    match kept.len() {
+        0 => Ok(None),
+        count if count == prunable.len() => Ok(Some(Masks::of::<Vec<usize>>(prunable, kept))),
+        _ => Err("some of its masks are missing".into()),
+    }
+}
+
 /// Returns the note called `key`.
 fn note<'a>(notes: &'a HashMap<String, String>, key: &str) -> Result<&'a str, String> {
     let missing = || format!("its note {key:?} is missing");
@@ -202,16 +249,16 @@ mod tests {
                 steps: 12,
                 moments: [("velocity".into(), arrays.clone())].into(),
             },
+            masks: Some(Masks::from_fn(&graph.prunable(), |_, at| at % 2 == 0)),
         };
         damage(&mut checkpoint);
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("checkpoint.safetensors");
         checkpoint.save(&path).unwrap();
         let expected = Expected {
-            phases: &["dense", "pruned"],
-            epochs: 2,
+            phases: &[("dense", 2, &["velocity"]), ("pruned", 2, &["velocity"])],
+            prunable: &graph.prunable(),
             arrays: &arrays,
-            moments: &["velocity"],
         };
         let found = Checkpoint::load(&path, &expected)?;
         assert_eq!(found, checkpoint);

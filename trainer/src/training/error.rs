@@ -21,7 +21,7 @@ pub enum TrainError {
     Diverged {
         /// The loss.
         loss: f32,
-        /// The phase, "dense" or "pruned".
+        /// The phase, such as "dense".
         phase: String,
         /// The epoch, from 1.
         epoch: usize,
@@ -59,6 +59,38 @@ pub enum TrainError {
         value: String,
         /// The values allowed.
         reason: String,
+    },
+    /// The recipe or its file makes no sense.
+    #[error("{reason}")]
+    Recipe {
+        /// What is wrong with it, and what to do.
+        reason: String,
+    },
+    /// The pattern of masks does not divide a layer.
+    #[error(
+        "the pattern {pattern} does not divide {tensor}, whose outputs read {inputs} inputs each: \
+         {remedy}"
+    )]
+    Pattern {
+        /// The pattern, such as "2:4".
+        pattern: String,
+        /// The layer's weights.
+        tensor: String,
+        /// The number of inputs of each of its outputs.
+        inputs: usize,
+        /// What to do.
+        remedy: Remedy,
+    },
+    /// The run failed after its dense network was trained.
+    #[error(
+        "{error}; the dense network is kept in {dense}: {}",
+        Remedy::ReuseDense
+    )]
+    AfterDense {
+        /// Why the run failed.
+        error: Box<TrainError>,
+        /// The file of the dense network.
+        dense: String,
     },
     /// The recipe fine-tunes, but no dense network is trained or given.
     #[error(
@@ -152,7 +184,8 @@ impl TrainError {
     pub fn remedy(&self) -> Option<Remedy> {
         Some(match self {
             Self::Diverged { .. } => Remedy::LowerRate,
-            Self::Folder { remedy, .. } => *remedy,
+            Self::Folder { remedy, .. } | Self::Pattern { remedy, .. } => *remedy,
+            Self::AfterDense { .. } => Remedy::ReuseDense,
             Self::NothingToFinetune { .. } => Remedy::GiveWeights,
             Self::UnusedWeights { .. } => Remedy::LeaveOutOrFinetune,
             Self::Normalization { .. } => Remedy::SameNormalization,
@@ -183,6 +216,8 @@ impl TrainError {
     pub fn is_wrong_usage(&self) -> bool {
         match self {
             Self::Value { .. }
+            | Self::Recipe { .. }
+            | Self::Pattern { .. }
             | Self::NothingToFinetune { .. }
             | Self::UnusedWeights { .. }
             | Self::Normalization { .. }

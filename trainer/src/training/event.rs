@@ -16,7 +16,7 @@ pub enum Event<'a> {
     },
     /// An epoch starts.
     Epoch {
-        /// The phase, "dense" or "pruned".
+        /// The phase, such as "dense".
         phase: &'a str,
         /// The epoch, from 1.
         epoch: usize,
@@ -24,6 +24,10 @@ pub enum Event<'a> {
         of: usize,
         /// The number of images of an epoch.
         images: usize,
+        /// The number of epochs done, of all phases.
+        done: usize,
+        /// The number of epochs of all phases.
+        all: usize,
     },
     /// The given number of images of the epoch are done.
     Images(usize),

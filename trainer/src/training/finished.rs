@@ -2,7 +2,7 @@
 
 use super::error::{Remedy, TrainError};
 use super::folder::RunFolder;
-use super::layout::{CHECKPOINT, FIGURES, FILES, NEEDED, RESULT};
+use super::layout::{ARCHITECTURE, CHECKPOINT, FIGURES, FILES, NEEDED, RESULT, earlier_masks};
 use super::recipe::Recipe;
 use super::report::TrainReport;
 use super::sums::{Difference, SUMS, Sums};
@@ -24,8 +24,9 @@ impl RunFolder {
             self.unusable_folder(reason, Remedy::Repeat)
         })?;
         self.check_sums()?;
-        let found = (&report.arch, &report.dataset, &report.pruner, report.seed);
-        if found != (&recipe.arch, &recipe.data, &recipe.pruner, recipe.seed) {
+        let pruner = report.pruner.as_str();
+        let found = (&report.arch, &report.dataset, pruner, report.seed);
+        if found != (&recipe.arch, &recipe.data, recipe.pruner(), recipe.seed) {
             let reason = "holds the result.json of another run than its run.toml";
             return Err(self.unusable_folder(reason, Remedy::Repeat));
         }
@@ -36,17 +37,31 @@ impl RunFolder {
 
     /// Checks that the files of the finished run have not changed.
     fn check_sums(&self) -> Result<(), TrainError> {
+        let lacks = |name: &str| {
+            let reason = format!("lacks {name}, which its run ended with");
+            self.unusable_folder(reason, Remedy::RestoreOrRepeat)
+        };
+        if !self.file(SUMS).exists() {
+            return Err(lacks(SUMS));
+        }
         let text = atomic::read(&self.file(SUMS))?;
         let Some(sums) = str::from_utf8(&text).ok().and_then(Sums::parse) else {
             return Err(self.changed(SUMS));
         };
-        match sums.difference(self.path(), &NEEDED)? {
+        let has_own = sums.names().any(|name| name == ARCHITECTURE);
+        let needed = NEEDED
+            .iter()
+            .copied()
+            .chain(has_own.then_some(ARCHITECTURE));
+        match sums.difference(self.path(), &needed.collect::<Vec<_>>())? {
             None => Ok(()),
-            Some(Difference::Changed(name)) => Err(self.changed(&name)),
-            Some(Difference::Missing(name)) => {
-                let reason = format!("lacks {name}, which its run ended with");
+            Some(Difference::Changed(name)) => {
+                let reason = format!(
+                    "holds a {name} that does not match its checksum in {SUMS} (one of the two was changed after the run made them)"
+                );
                 Err(self.unusable_folder(reason, Remedy::RestoreOrRepeat))
             }
+            Some(Difference::Missing(name)) => Err(lacks(&name)),
             Some(Difference::Unknown(_)) => Err(self.changed(SUMS)),
         }
     }
@@ -61,7 +76,9 @@ impl RunFolder {
         let kept = FILES
             .iter()
             .filter(|&&name| ![FIGURES, RESULT, SUMS, CHECKPOINT].contains(&name));
-        let mut sums = Sums::of(self.path(), &kept.copied().collect::<Vec<_>>())?;
+        let masks = earlier_masks(self.path());
+        let kept = kept.copied().chain(masks.iter().map(String::as_str));
+        let mut sums = Sums::of(self.path(), &kept.collect::<Vec<_>>())?;
         sums.insert(RESULT, text.as_bytes());
         atomic::write(&self.file(SUMS), sums.text().as_bytes())?;
         atomic::write(&self.file(RESULT), text.as_bytes())?;

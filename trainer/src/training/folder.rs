@@ -9,7 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::error::{Remedy, TrainError};
-use super::layout::{ARCHITECTURE, CHECKPOINT, Content, FILES, RECIPE, content};
+use super::layout::{ARCHITECTURE, Content, FILES, RECIPE, content, earlier_masks, is_own};
 use super::lock::{LOCK, Lock};
 use super::recipe::{Difference, Recipe};
 use crate::atomic::{self, FileError};
@@ -63,7 +63,7 @@ impl RunFolder {
         if existing == Existing::Replace || !folder.file(RECIPE).exists() {
             let text = toml::to_string(recipe).expect("a recipe is plain values");
             let text = format!(
-                "# What this run was made with: `rarefy train` with these options repeats it.\n{text}"
+                "# What this run was made with: `rarefy train --recipe` with this file repeats it.\n{text}"
             );
             atomic::write(&folder.file(RECIPE), text.as_bytes())?;
         }
@@ -95,7 +95,7 @@ impl RunFolder {
         let Some(name) = path.file_name().and_then(|name| name.to_str()) else {
             return false;
         };
-        (FILES.contains(&name) || name == LOCK) && path.with_file_name(RECIPE).exists()
+        (is_own(name) || name == LOCK) && path.with_file_name(RECIPE).exists()
     }
 
     /// Checks whether `path` holds a run of `recipe`, finished or not.
@@ -178,21 +178,17 @@ impl RunFolder {
     fn clear(&self) -> Result<(), TrainError> {
         let mut names = FILES.iter().filter(|&&name| name != RECIPE);
         names.try_for_each(|name| self.remove(name))?;
+        let masks = earlier_masks(&self.path);
+        masks.iter().try_for_each(|name| self.remove(name))?;
         atomic::sync_folder(&self.path);
         Ok(())
     }
 
-    /// Removes the run if nothing has been trained yet, and the folder if this process created it.
+    /// Removes the run, and the folder if this process created it.
     ///
     /// # Errors
     /// Returns an error if the system fails to remove a file.
-    pub fn discard_untrained(&self) -> Result<(), TrainError> {
-        if [CHECKPOINT, DENSE]
-            .iter()
-            .any(|name| self.file(name).exists())
-        {
-            return Ok(());
-        }
+    pub(super) fn discard(&self) -> Result<(), TrainError> {
         self.clear()?;
         self.remove(RECIPE)?;
         self.lock.remove();

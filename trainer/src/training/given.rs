@@ -12,7 +12,7 @@ use candle_core::{Device, Result as TensorResult, Tensor};
 
 use super::error::TrainError;
 use super::phase;
-use super::recipe::{self, After, Recipe};
+use super::recipe::{self, Recipe};
 use crate::data::batches::Batches;
 use crate::graph::{Graph, Operation};
 use crate::network::{Network, State, Statistics};
@@ -32,7 +32,7 @@ pub(super) fn load(recipe: &Recipe, graph: &Graph) -> Result<Option<Weights>, Tr
         return Ok(None);
     };
     let weights = Weights::load(graph, Path::new(path))?;
-    if recipe.after == After::Finetune {
+    if recipe.trains_given() {
         let missing = weights.missing();
         if !missing.is_empty() {
             return Err(TrainError::IncompleteWeights {
@@ -140,15 +140,15 @@ pub(super) fn probe(
     device: &Device,
     train: &Batches<'_>,
 ) -> Result<(), TrainError> {
-    let (After::Finetune, Some(path)) = (recipe.after, &recipe.weights) else {
+    let Some(path) = recipe.weights.as_ref().filter(|_| recipe.trains_given()) else {
         return Ok(());
     };
-    let batch = recipe.batch;
+    let batch = recipe.hyperparameters.batch;
     let state = weights.state(graph);
     let network = Network::new(graph, &state, device)?;
     let indices: Vec<u32> = (0..batch.min(train.split().len()) as u32).collect();
     let scores = network.train_forward(&train.inputs(&indices)?)?;
-    let loss = recipe.hyperparameters().loss();
+    let loss = recipe.hyperparameters.loss();
     let loss = loss.mean(&scores, &train.classes(&indices)?)?;
     let gradients = loss.backward()?;
     let mut finite = loss.to_scalar::<f32>()?.is_finite();

@@ -7,8 +7,10 @@
 //! | `metrics.csv` | one line per epoch |
 //! | `checkpoint.safetensors` | weights and velocities after the last epoch (removed at the end) |
 //! | `dense.safetensors` | the dense network, if the pruner trains one |
+//! | `rewind.safetensors` | the weights to which phases rewind, unless they are the initial ones |
 //! | `masks-direct.safetensors` | the connections that the pruner keeps |
 //! | `masks.safetensors` | the trained connections: the effective ones, or all if none is pruned |
+//! | `masks-direct-1.safetensors`, `masks-1.safetensors`, ... | those of earlier phases that prune |
 //! | `weights.safetensors` | the trained weights with the statistics they are deployed with |
 //! | `SHA256SUMS` | the SHA-256 of each file of a finished run |
 //! | `result.json` | the figures; written last, so a run that has them is finished |
@@ -40,6 +42,9 @@ pub(super) const CHECKPOINT: &str = "checkpoint.safetensors";
 /// The dense network.
 pub const DENSE: &str = "dense.safetensors";
 
+/// The weights to which later phases rewind.
+pub(super) const REWIND: &str = "rewind.safetensors";
+
 /// The connections that the pruner keeps.
 pub const MASKS_DIRECT: &str = "masks-direct.safetensors";
 
@@ -51,7 +56,7 @@ pub const WEIGHTS: &str = "weights.safetensors";
 
 /// All files of a run, in the order in which they are removed: a folder without figures holds an
 /// unfinished run, and one without a recipe holds no run.
-pub(super) const FILES: [&str; 11] = [
+pub(super) const FILES: [&str; 12] = [
     FIGURES,
     RESULT,
     SUMS,
@@ -61,12 +66,35 @@ pub(super) const FILES: [&str; 11] = [
     MASKS,
     MASKS_DIRECT,
     DENSE,
+    REWIND,
     ARCHITECTURE,
     RECIPE,
 ];
 
 /// The files that every finished run has.
 pub(super) const NEEDED: [&str; 5] = [RECIPE, MASKS_DIRECT, MASKS, WEIGHTS, RESULT];
+
+/// Checks whether `name` is that of a file of a run: one of [`FILES`], or masks of an earlier
+/// phase.
+pub(super) fn is_own(name: &str) -> bool {
+    let number = name.strip_prefix("masks-").map(|rest| {
+        let rest = rest.strip_prefix("direct-").unwrap_or(rest);
+        rest.strip_suffix(".safetensors").unwrap_or("")
+    });
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    FILES.contains(&name) || number.is_some_and(is_number)
+}
+
+/// Returns the names of the masks of earlier phases in `folder`, in order.
+pub(super) fn earlier_masks(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
+    let mut names: Vec<String> = names
+        .filter(|name| is_own(name) && !FILES.contains(&name.as_str()))
+        .collect();
+    names.sort_unstable();
+    names
+}
 
 /// The content of a folder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -12,7 +12,7 @@ pub const METRICS: &str = "metrics.csv";
 /// One line of `metrics.csv`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Metrics {
-    /// "dense" or "pruned".
+    /// The name of the phase, such as "dense".
     pub phase: String,
     /// The epoch, from 1.
     pub epoch: usize,

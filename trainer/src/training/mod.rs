@@ -1,7 +1,8 @@
 //! Training: from a dataset and a recipe to a run folder with trained, pruned weights.
 //!
-//! [`run`] goes through the phases of a run: dense training if the pruner ranks trained weights,
-//! pruning, and training of the effective connections. [`phase`] trains an epoch: steps of an
+//! [`run`] goes through the [`phases`] of a [`recipe`], a list of values: by default dense training
+//! if the pruner ranks trained weights, pruning, and training of the effective connections.
+//! [`phase`] trains an epoch: steps of an
 //! [`optimizer`] along the gradients of a [`loss`], at the learning rates of a [`schedule`], as the
 //! [`hyperparameters`] say. A run leaves weights with the population statistics they are deployed
 //! with.
@@ -10,7 +11,6 @@
 //! keeps other processes out, and [`sums`] show whether a file of a finished run has changed.
 
 pub mod checkpoint;
-mod epochs;
 pub mod error;
 mod event;
 mod feed;
@@ -21,10 +21,10 @@ pub mod hyperparameters;
 pub mod layout;
 pub mod lock;
 pub mod loss;
-mod masking;
 pub mod metrics;
 pub mod optimizer;
 pub mod phase;
+pub mod phases;
 mod preflight;
 pub mod recipe;
 pub mod report;
@@ -37,4 +37,5 @@ pub mod sums;
 pub use error::{Remedy, TrainError};
 pub use folder::Existing;
 pub use hyperparameters::Hyperparameters;
-pub use recipe::{After, DeviceKind, Recipe};
+pub use phases::Phase;
+pub use recipe::{After, DeviceKind, Plan, Recipe, RecipeFile};

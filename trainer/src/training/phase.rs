@@ -1,5 +1,6 @@
 //! One epoch of training, and the accuracy of a network.
 
+use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
 
@@ -51,18 +52,38 @@ pub fn train_epoch(
     stop: &AtomicBool,
     progress: &mut dyn FnMut(usize),
 ) -> Result<Option<f64>, TrainError> {
+    let steps = batches.split().len() / epoch.hyperparameters.batch;
+    let sum = train_steps(network, optimizer, batches, epoch, 0..steps, stop, progress)?;
+    Ok(sum.map(|sum| sum / steps as f64))
+}
+
+/// Trains the steps `range` of an epoch, as [`train_epoch`] does, and returns the sum of their
+/// losses. An epoch in parts takes the same steps as the whole.
+///
+/// # Errors
+/// Returns an error if the loss is not finite, or if the device fails.
+pub fn train_steps(
+    network: &Network,
+    optimizer: &mut Optimizer,
+    batches: &Batches<'_>,
+    epoch: Epoch<'_>,
+    range: Range<usize>,
+    stop: &AtomicBool,
+    progress: &mut dyn FnMut(usize),
+) -> Result<Option<f64>, TrainError> {
     let batch = epoch.hyperparameters.batch;
-    let mut order: Vec<u32> = (0..batches.split().len() as u32).collect();
-    epoch.stream("shuffle").shuffle(&mut order);
+    let order = epoch.order(batches.split().len());
     let rates = epoch.rates(order.len() / batch);
+    let order = &order[range.start * batch..range.end * batch];
     let loss = epoch.hyperparameters.loss();
-    let mut losses = Losses::new(match network.device() {
+    let together = match network.device() {
         Device::Cpu => 1,
         _ => STEPS_PER_LOOK,
-    });
+    };
+    let mut losses = Losses::new(together, range.start);
     thread::scope(|scope| {
-        let feed = Feed::new(scope, batches, &order, batch, epoch.changes(batches));
-        for (step, indices) in order.chunks_exact(batch).enumerate() {
+        let feed = Feed::new(scope, batches, order, batch, epoch.changes(batches));
+        for (step, indices) in range.zip(order.chunks_exact(batch)) {
             if stop.load(Relaxed) {
                 return Ok(None);
             }
@@ -72,7 +93,7 @@ pub fn train_epoch(
             optimizer.step(network, &loss.backward()?, rates(step))?;
             progress((step + 1) * batch);
         }
-        losses.mean(epoch).map(Some)
+        losses.sum(epoch).map(Some)
     })
 }
 
@@ -81,6 +102,13 @@ impl<'a> Epoch<'a> {
     fn stream(&self, purpose: &str) -> Random {
         let Self { phase, index, .. } = self;
         Random::stream(self.seed, &format!("{purpose} {phase} {index}"))
+    }
+
+    /// Returns the order of the `images` in the epoch.
+    pub fn order(&self, images: usize) -> Vec<u32> {
+        let mut order: Vec<u32> = (0..images as u32).collect();
+        self.stream("shuffle").shuffle(&mut order);
+        order
     }
 
     /// Returns the learning rate of each of the epoch's `steps`.
@@ -110,18 +138,20 @@ struct Losses {
     unseen: Vec<Tensor>,
     /// The number of losses to look at together.
     together: usize,
-    /// The number of losses seen, and their sum.
+    /// The number of the epoch's losses seen or left to an earlier part.
     seen: usize,
+    /// The sum of the losses seen here.
     sum: f64,
 }
 
 impl Losses {
-    /// Creates the list of an epoch, whose losses are looked at `together` at a time.
-    fn new(together: usize) -> Self {
+    /// Creates the list of a part of an epoch that begins with step `first`. Losses are looked at
+    /// `together` at a time.
+    fn new(together: usize, first: usize) -> Self {
         Self {
             unseen: Vec::new(),
             together,
-            seen: 0,
+            seen: first,
             sum: 0.0,
         }
     }
@@ -161,13 +191,13 @@ impl Losses {
         Ok(())
     }
 
-    /// Returns the mean of all losses.
+    /// Returns the sum of all losses.
     ///
     /// # Errors
     /// Returns an error if a loss is not finite.
-    fn mean(mut self, epoch: Epoch<'_>) -> Result<f64, TrainError> {
+    fn sum(mut self, epoch: Epoch<'_>) -> Result<f64, TrainError> {
         self.look(epoch)?;
-        Ok(self.sum / self.seen as f64)
+        Ok(self.sum)
     }
 }
 
@@ -259,23 +289,23 @@ mod tests {
             hyperparameters: &hyperparameters,
         };
         let loss = |value: f32| Tensor::new(value, &Device::Cpu).unwrap();
-        let mut losses = Losses::new(3);
+        let mut losses = Losses::new(3, 0);
         for value in [3.0, 2.0, 1.0, f32::NAN, f32::INFINITY] {
             losses.add(&loss(value), epoch).unwrap();
         }
         assert_eq!((losses.seen, losses.sum), (3, 6.0));
-        let error = losses.mean(epoch).unwrap_err().to_string();
+        let error = losses.sum(epoch).unwrap_err().to_string();
         let words = "the loss became NaN in epoch 3 of the dense phase, step 4:";
         assert!(error.starts_with(words), "{error}");
 
-        let mut losses = Losses::new(1);
+        let mut losses = Losses::new(1, 0);
         losses.add(&loss(4.0), epoch).unwrap();
         losses.add(&loss(2.0), epoch).unwrap();
         assert!(losses.add(&loss(f32::NAN), epoch).is_err());
 
-        let mut losses = Losses::new(100);
+        let mut losses = Losses::new(100, 0);
         losses.add(&loss(4.0), epoch).unwrap();
         losses.add(&loss(2.0), epoch).unwrap();
-        assert_eq!(losses.mean(epoch).unwrap(), 3.0);
+        assert_eq!(losses.sum(epoch).unwrap(), 6.0);
     }
 }

@@ -7,6 +7,7 @@ use candle_core::Device;
 
 use super::error::TrainError;
 use super::folder::RunFolder;
+use super::phases::{self, Phase};
 use super::recipe::{DeviceKind, Recipe};
 use crate::data::Dataset;
 use crate::graph::Graph;
@@ -28,18 +29,34 @@ const NEAR: f64 = 0.25;
 pub(super) fn check(
     recipe: &Recipe,
     graph: &Graph,
-    pruner: &Pruner,
     data: &Dataset,
     device: &Device,
 ) -> Result<(), TrainError> {
     recipe.check(graph, data)?;
+    let batches = phases::stages(recipe)?;
+    let batch = batches
+        .iter()
+        .map(|stage| stage.hyperparameters.batch)
+        .max();
     memory::require(
-        least_memory(graph, recipe.batch),
+        least_memory(graph, batch.unwrap_or(1)),
         &format!("training {}", graph.name()),
     )?;
-    pruner.check(graph, recipe.target, recipe.compression)?;
-    if recipe.trains_dense(pruner) {
-        pruner.check_path(graph, recipe.target, recipe.compression)?;
+    let mut has_trained = false;
+    for phase in &recipe.phases {
+        has_trained |= phase.training().is_some();
+        let (name, target, compression) = match phase {
+            Phase::Prune(prune) if prune.pattern.is_none() => {
+                (&prune.pruner, prune.target, prune.compression())
+            }
+            Phase::Gradual(gradual) => (&gradual.pruner, gradual.target, gradual.compression),
+            _ => continue,
+        };
+        let pruner = Pruner::by_name(name)?;
+        pruner.check(graph, target, compression)?;
+        if has_trained {
+            pruner.check_path(graph, target, compression)?;
+        }
     }
     if recipe.device != DeviceKind::of(device) {
         return Err(TrainError::Mismatch(format!(
@@ -51,20 +68,28 @@ pub(super) fn check(
     Ok(())
 }
 
-/// Returns a warning if `pruner`, which ranks weights that are yet to be trained, may not reach
-/// the compression: if it hardly reaches it with the initial weights.
+/// Returns a warning if the pruner of the last phase, which ranks weights that are yet to be
+/// trained, may not reach the compression: if it hardly reaches it with the initial weights.
 ///
 /// # Errors
 /// Returns an error if pruning fails or `stop` is set.
 pub(super) fn doubt(
-    pruner: &Pruner,
     recipe: &Recipe,
     graph: &Graph,
     device: &Device,
     stop: &AtomicBool,
 ) -> Result<Option<String>, TrainError> {
-    let Recipe { seed, target, .. } = *recipe;
-    let compression = recipe.compression.get();
+    let seed = recipe.seed;
+    let pruner = Pruner::by_name(recipe.pruner());
+    let trains = recipe
+        .phases
+        .first()
+        .is_some_and(|phase| phase.training().is_some());
+    let Some(pruner) = pruner.ok().filter(|p| trains && p.needs_dense_training()) else {
+        return Ok(None);
+    };
+    let (compression, target) = recipe.compression();
+    let compression = compression.get();
     if compression < EASY {
         return Ok(None);
     }

@@ -3,9 +3,9 @@
 use super::checkpoint::{Checkpoint, Expected};
 use super::error::{Remedy, TrainError};
 use super::folder::RunFolder;
-use super::layout::{ARCHITECTURE, CHECKPOINT, DENSE, MASKS, MASKS_DIRECT, RECIPE};
+use super::layout::CHECKPOINT;
 use super::metrics::{self, METRICS, Metrics};
-use super::sums::{Difference, Sums};
+use super::sums::Difference;
 
 impl RunFolder {
     /// Saves the state of the run.
@@ -24,37 +24,24 @@ impl RunFolder {
         self.remove(CHECKPOINT)
     }
 
-    /// Returns the checksums of the files made before the phase called `phase`, which its
-    /// checkpoints name.
-    ///
-    /// # Errors
-    /// Returns an error if a file cannot be read.
-    pub fn before(&self, phase: &str) -> Result<Sums, TrainError> {
-        let masks = [RECIPE, ARCHITECTURE, DENSE, MASKS_DIRECT, MASKS];
-        let names = if phase == "pruned" {
-            &masks[..]
-        } else {
-            &masks[..2]
-        };
-        Ok(Sums::of(self.path(), names)?)
-    }
-
-    /// Returns the state of the run, if it was interrupted.
+    /// Returns the state of the run, if it was interrupted. `needed` returns the names of the files
+    /// that the phases before the one of this name make.
     ///
     /// # Errors
     /// Returns an error if the checkpoint does not match `expected`, if a file that it names is
     /// missing or has changed, or if the metrics lack an epoch.
-    pub fn checkpoint(&self, expected: &Expected<'_>) -> Result<Option<Checkpoint>, TrainError> {
+    pub(super) fn checkpoint(
+        &self,
+        expected: &Expected<'_>,
+        needed: impl Fn(&str) -> Vec<String>,
+    ) -> Result<Option<Checkpoint>, TrainError> {
         let path = self.file(CHECKPOINT);
         if !path.exists() {
             return Ok(None);
         }
         let checkpoint = Checkpoint::load(&path, expected).map_err(|e| self.unusable(&e))?;
-        let mut needed = vec![RECIPE];
-        if checkpoint.phase == "pruned" {
-            needed.extend([MASKS_DIRECT, MASKS]);
-            needed.extend(expected.phases.contains(&"dense").then_some(DENSE));
-        }
+        let needed = needed(&checkpoint.phase);
+        let needed: Vec<&str> = needed.iter().map(String::as_str).collect();
         match checkpoint.files.difference(self.path(), &needed)? {
             None => {}
             Some(Difference::Changed(name)) => {
@@ -83,9 +70,9 @@ impl RunFolder {
         checkpoint: &Checkpoint,
         expected: &Expected<'_>,
     ) -> Result<(), TrainError> {
-        let is_before = |phase: &&str| *phase != checkpoint.phase;
-        let before = expected.phases.iter().copied().take_while(is_before);
-        let before = before.map(|phase| (phase, expected.epochs));
+        let phases = expected.phases.iter();
+        let before = phases.take_while(|(phase, ..)| *phase != checkpoint.phase);
+        let before = before.map(|&(phase, epochs, _)| (phase, epochs));
         let now = (checkpoint.phase.as_str(), checkpoint.epochs);
         match metrics::missing(&self.file(METRICS), before.chain([now]))? {
             Some((phase, epoch)) => Err(self.unusable(&format!(

@@ -1,13 +1,8 @@
-//! The phases of a run.
+//! A run: the phases of a recipe one after another.
 //!
-//! 1. The dense network is trained, if the pruner ranks trained weights; a file of trained weights
-//!    takes the place of this phase.
-//! 2. The network is pruned.
-//! 3. The effective connections are trained: from their initial values (rewinding, Frankle &
-//!    Carbin, as in the paper) or from those of the dense network.
-//! 4. Population statistics are computed and everything is saved.
-//!
-//! The pruner `dense`, which keeps everything, has the dense phase only.
+//! Each phase starts from where the one before it ended: weights and masks. A file of trained
+//! weights takes the place of the initial ones. At the end, population statistics are computed and
+//! everything is saved.
 
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
@@ -15,11 +10,10 @@ use std::sync::atomic::AtomicBool;
 use candle_core::Device;
 
 use super::checkpoint::{Checkpoint, Expected};
-use super::epochs::{Phase, SAMPLE, Trained};
 use super::error::TrainError;
-use super::folder::{DENSE, Existing, RunFolder, WEIGHTS};
-use super::masking::{Networks, RunMasks};
-use super::recipe::{After, Recipe};
+use super::folder::{DENSE, Existing, MASKS, MASKS_DIRECT, RunFolder, WEIGHTS};
+use super::phases::{self, Phase, Point, RunMasks, SAMPLE, Trained};
+use super::recipe::Recipe;
 use super::report::{Accuracy, Compressions, TrainReport, WeightCounts};
 use super::session::{Clock, Progress, Session};
 use super::{given, preflight};
@@ -27,7 +21,8 @@ use crate::data::Dataset;
 use crate::data::batches::Batches;
 use crate::graph::Graph;
 use crate::network::{State, initial};
-use crate::pruning::{Masks, PruneError, Pruner, Weights};
+use crate::pruning::effective::{self, Mode};
+use crate::pruning::{Masks, PruneError, Weights};
 
 pub use super::event::Event;
 
@@ -47,8 +42,8 @@ pub fn run(
     tell: &mut dyn FnMut(Event<'_>),
 ) -> Result<TrainReport, TrainError> {
     let graph = recipe.graph()?;
-    let pruner = Pruner::by_name(&recipe.pruner)?;
-    preflight::check(recipe, &graph, &pruner, data, device)?;
+    preflight::check(recipe, &graph, data, device)?;
+    let stages = phases::stages(recipe)?;
     let train = Batches::new(&data.train, &data.normalisation, device);
     let given = given::load(recipe, &graph)?;
     if let Some(given) = &given {
@@ -63,34 +58,29 @@ pub fn run(
         )));
         return Ok(report);
     }
-    if recipe.trains_dense(&pruner)
-        && let Some(doubt) = preflight::doubt(&pruner, recipe, &graph, device, stop)?
-    {
+    if let Some(doubt) = preflight::doubt(recipe, &graph, device, stop)? {
         tell(Event::Note(doubt));
     }
     let sample = data.train.limit(SAMPLE);
-    let phases = 1 + usize::from(recipe.trains_dense(&pruner));
+    let epochs = stages.iter().map(|stage| stage.epochs).sum();
     let mut session = Session {
         recipe,
+        stages,
         data,
         device: device.clone(),
         train,
         test: Batches::new(&data.test, &data.normalisation, device),
         sample: Batches::new(&sample, &data.normalisation, device),
         stop,
-        progress: Progress::new(phases * recipe.epochs),
+        progress: Progress::new(epochs),
         clock: Clock::start(),
         graph,
         folder,
         kept_by_index: None,
+        left_at_start: 0,
     };
-    let report = session.run_phases(&pruner, given, tell);
-    if let Err(TrainError::Prune(error)) = &report
-        && !matches!(error, PruneError::File(_) | PruneError::Tensor(_))
-    {
-        session.folder.discard_untrained()?;
-    }
-    report
+    let report = session.run_phases(given, tell);
+    report.map_err(|error| session.given_up(error))
 }
 
 /// Opens the run folder and keeps a copy of the architecture's file in it.
@@ -110,91 +100,99 @@ fn open(
     Ok(folder)
 }
 
-/// The dense network of a run.
-struct Dense {
-    /// Its accuracy on the test images, if known.
-    accuracy: Option<f64>,
-    /// Its weights, unless the pruned phase has started from a file of weights.
-    weights: Option<Weights>,
-}
-
 impl Session<'_> {
+    /// Returns the error of a run that failed with `error`. If the same recipe always fails so,
+    /// what nothing can use is removed.
+    fn given_up(&self, error: TrainError) -> TrainError {
+        let always = match &error {
+            TrainError::Prune(error) => {
+                !matches!(error, PruneError::File(_) | PruneError::Tensor(_))
+            }
+            TrainError::Diverged { .. } | TrainError::Recipe { .. } => true,
+            _ => false,
+        };
+        let dense = self.folder.file(DENSE);
+        match always {
+            true if dense.exists() => TrainError::AfterDense {
+                error: Box::new(error),
+                dense: dense.display().to_string(),
+            },
+            true => match self.folder.discard() {
+                Ok(()) => error,
+                Err(failed) => failed,
+            },
+            false => error,
+        }
+    }
+
     /// Runs all phases. `given` are the trained weights that the recipe names.
     fn run_phases(
         &mut self,
-        pruner: &Pruner,
         given: Option<Weights>,
         tell: &mut dyn FnMut(Event<'_>),
     ) -> Result<TrainReport, TrainError> {
         let initial = initial::state(&self.graph, self.recipe.seed);
-        let mut checkpoint = self.resume(pruner, &initial, tell)?;
-        let is_pruned = checkpoint.as_ref().is_some_and(|c| c.phase == "pruned");
-        let dense = match self.recipe.trains_dense(pruner) {
-            true => {
-                if is_pruned {
-                    self.progress.done = self.recipe.epochs;
-                } else {
-                    self.train_dense(&initial, checkpoint.take(), tell)?;
-                }
-                self.load_dense()?
-            }
-            false => self.take_given(given, is_pruned, tell)?,
+        let mut checkpoint = self.resume(&initial, tell)?;
+        let first = checkpoint.as_ref().map_or(0, |checkpoint| {
+            let mut names = self.stages.iter().map(|stage| &stage.name);
+            names
+                .position(|name| *name == checkpoint.phase)
+                .unwrap_or(0)
+        });
+        self.kept_by_index = checkpoint.as_ref().and_then(|c| c.kept_by_index);
+        given::check_unchanged(self.recipe)?;
+        let given_accuracy = match &given {
+            Some(given) => self.judge(given, tell)?,
+            None => None,
         };
-        let masks = if is_pruned {
-            self.load_masks(checkpoint.as_ref().and_then(|c| c.kept_by_index))?
-        } else {
-            let networks = Networks {
-                initial: &initial,
-                trained: dense.weights.as_ref(),
-            };
-            self.prune(pruner, &networks, tell)?
-        };
-        self.kept_by_index = masks.kept_by_index;
-        let (weights, compression) = self.counts(&masks);
-        tell(Event::Note(format!(
-            "{} keeps {} of {} weights ({:.1}x), {} of them connected ({:.1}x)",
-            pruner.name(),
-            weights.direct,
-            weights.total,
-            compression.direct,
-            weights.effective,
-            compression.effective
-        )));
-        let start = match (self.recipe.after, dense.weights) {
-            (After::Finetune, Some(trained)) => trained.state(&self.graph),
-            _ => initial,
-        };
-        let trained = self.train_kept(pruner, start, &masks.effective, checkpoint, tell)?;
-        trained.state.save(&self.folder.file(WEIGHTS), &[])?;
-        let accuracy = Accuracy {
-            dense: match pruner.is_dense() {
-                true => Some(trained.accuracy),
-                false => dense.accuracy,
+        let mut point = Point {
+            state: match &given {
+                Some(given) => given.state(&self.graph),
+                None => initial.clone(),
             },
-            pruned: trained.accuracy,
+            is_trained: given.is_some(),
+            given,
+            masks: self.masks_before(first, self.kept_by_index)?,
         };
-        let report = self.report(pruner, weights, compression, accuracy);
-        self.folder.finish(&report)?;
-        Ok(report)
+        self.progress.done = self.stages[..first].iter().map(|stage| stage.epochs).sum();
+        for index in first..self.stages.len() {
+            match self.stages[index].phase.clone() {
+                Phase::Train(_) | Phase::Gradual(_) | Phase::Regrow(_) => {
+                    self.train(index, &mut point, checkpoint.take(), tell)?;
+                }
+                Phase::Prune(options) => self.prune(index, &options, &mut point, tell)?,
+                Phase::Rewind(options) => self.rewind(options, &initial, &mut point)?,
+            }
+        }
+        let dense = match self.stages.iter().any(|stage| stage.ends_dense) {
+            true => self.dense_accuracy()?,
+            false => given_accuracy,
+        };
+        self.finish(point, dense)
     }
 
     /// Returns the checkpoint of an interrupted run, which started from `initial`.
     fn resume(
         &mut self,
-        pruner: &Pruner,
         initial: &State,
         tell: &mut dyn FnMut(Event<'_>),
     ) -> Result<Option<Checkpoint>, TrainError> {
-        let checkpoint = self.folder.checkpoint(&Expected {
-            phases: match (pruner.is_dense(), self.recipe.trains_dense(pruner)) {
-                (true, _) => &["dense"],
-                (_, true) => &["dense", "pruned"],
-                _ => &["pruned"],
-            },
-            epochs: self.recipe.epochs,
+        let trains = self.stages.iter().filter(|stage| stage.epochs > 0);
+        let phases = trains.map(|stage| {
+            let moments = stage.hyperparameters.optimizer.moments();
+            (stage.name.as_str(), stage.epochs, moments)
+        });
+        let expected = Expected {
+            phases: &phases.collect::<Vec<_>>(),
+            prunable: &self.graph.prunable(),
             arrays: initial,
-            moments: self.recipe.hyperparameters().optimizer.moments(),
-        })?;
+        };
+        let index = |name: &str| {
+            let mut stages = self.stages.iter();
+            stages.position(|stage| stage.name == name).unwrap_or(0)
+        };
+        let made = |name: &str| self.made_before(index(name));
+        let checkpoint = self.folder.checkpoint(&expected, made)?;
         if let Some(Checkpoint {
             phase,
             epochs,
@@ -204,55 +202,57 @@ impl Session<'_> {
         {
             self.clock.before = *seconds;
             tell(Event::Note(format!(
-                "resuming after epoch {epochs} of the {phase} phase"
+                "resuming after epoch {epochs} of the {phase} phase (phase {} of {})",
+                index(phase) + 1,
+                self.stages.len()
             )));
         }
         Ok(checkpoint)
     }
 
-    /// Trains the dense network from `initial`, or from `checkpoint`, and saves it in the folder.
-    fn train_dense(
-        &mut self,
-        initial: &State,
-        checkpoint: Option<Checkpoint>,
-        tell: &mut dyn FnMut(Event<'_>),
-    ) -> Result<(), TrainError> {
-        let phase = Phase {
-            name: "dense",
-            start: initial,
-            masks: None,
-        };
-        let network = self.train_phase(&phase, checkpoint, tell)?;
-        let Trained { state, accuracy } = self.conclude(&network)?;
-        let notes = [("accuracy", accuracy.to_string())];
-        Ok(state.save(&self.folder.file(DENSE), &notes)?)
+    /// Reads the accuracy of the dense network in the folder.
+    fn dense_accuracy(&self) -> Result<Option<f64>, TrainError> {
+        let (_, notes) = State::load(&self.folder.file(DENSE))?;
+        Ok(notes.get("accuracy").and_then(|text| text.parse().ok()))
     }
 
-    /// Loads the dense network from the folder.
-    fn load_dense(&self) -> Result<Dense, TrainError> {
-        let (state, notes) = State::load(&self.folder.file(DENSE))?;
-        Ok(Dense {
-            accuracy: notes.get("accuracy").and_then(|text| text.parse().ok()),
-            weights: Some(Weights::of(&self.graph, state)),
-        })
+    /// Saves the network at the end of the last phase, and returns the figures of the run. `dense`
+    /// is the accuracy before pruning, if known.
+    fn finish(&mut self, mut point: Point, dense: Option<f64>) -> Result<TrainReport, TrainError> {
+        let is_pruned = point.masks.is_some();
+        let masks = match point.masks.take() {
+            Some(masks) => masks,
+            None => self.keep_all()?,
+        };
+        if is_pruned {
+            phases::apply(&masks.effective, &mut point.state);
+        }
+        let (weights, compression) = masks.counts(self.recipe.compression().0.get());
+        let Trained { state, accuracy } = self.conclude(&point.state)?;
+        state.save(&self.folder.file(WEIGHTS), &[])?;
+        let accuracy = Accuracy {
+            dense: match is_pruned {
+                true => dense,
+                false => Some(accuracy),
+            },
+            pruned: accuracy,
+        };
+        let report = self.report(masks.kept_by_index, weights, compression, accuracy);
+        self.folder.finish(&report)?;
+        Ok(report)
     }
 
-    /// Returns the dense network of the `given` weights, if the recipe names any, and reports its
-    /// accuracy. Its weights are left out once the network `is_pruned`.
-    fn take_given(
-        &self,
-        given: Option<Weights>,
-        is_pruned: bool,
-        tell: &mut dyn FnMut(Event<'_>),
-    ) -> Result<Dense, TrainError> {
-        given::check_unchanged(self.recipe)?;
-        let accuracy = match &given {
-            Some(given) => self.judge(given, tell)?,
-            None => None,
-        };
-        Ok(Dense {
-            accuracy,
-            weights: given.filter(|_| !is_pruned),
+    /// Saves and returns the masks of a run that prunes nothing.
+    fn keep_all(&self) -> Result<RunMasks, TrainError> {
+        let direct = Masks::dense(&self.graph);
+        // All weights are trained and deployed, those that see only padding included.
+        for name in [MASKS_DIRECT, MASKS] {
+            direct.save(&self.folder.file(name))?;
+        }
+        Ok(RunMasks {
+            effective: effective::masks(&self.graph, &direct, Mode::Exact),
+            direct,
+            kept_by_index: Some(0),
         })
     }
 
@@ -285,48 +285,10 @@ impl Session<'_> {
         Ok(accuracy)
     }
 
-    /// Trains the last phase: the `effective` connections from `start`, or all for the pruner
-    /// `dense`.
-    fn train_kept(
-        &mut self,
-        pruner: &Pruner,
-        mut start: State,
-        effective: &Masks,
-        checkpoint: Option<Checkpoint>,
-        tell: &mut dyn FnMut(Event<'_>),
-    ) -> Result<Trained, TrainError> {
-        let is_dense = pruner.is_dense();
-        if !is_dense {
-            apply(effective, &mut start);
-        }
-        let phase = Phase {
-            name: if is_dense { "dense" } else { "pruned" },
-            start: &start,
-            masks: (!is_dense).then_some(effective),
-        };
-        let network = self.train_phase(&phase, checkpoint, tell)?;
-        self.conclude(&network)
-    }
-
-    /// Returns the numbers of weights that the masks keep, and their compression ratios.
-    fn counts(&self, masks: &RunMasks) -> (WeightCounts, Compressions) {
-        let weights = WeightCounts {
-            total: masks.effective.total(),
-            direct: masks.direct.nonzeros(),
-            effective: masks.effective.nonzeros(),
-        };
-        let compression = Compressions {
-            target: self.recipe.compression.get(),
-            direct: weights.total as f64 / weights.direct as f64,
-            effective: weights.total as f64 / weights.effective as f64,
-        };
-        (weights, compression)
-    }
-
     /// Returns the figures of the finished run.
     fn report(
         &self,
-        pruner: &Pruner,
+        kept_by_index: Option<usize>,
         weights: WeightCounts,
         compression: Compressions,
         accuracy: Accuracy,
@@ -335,11 +297,11 @@ impl Session<'_> {
             run: self.folder.path().display().to_string(),
             dataset: self.recipe.data.clone(),
             arch: self.recipe.arch.clone(),
-            pruner: pruner.name().into(),
-            kind: Some(self.recipe.target),
+            pruner: self.recipe.pruner().into(),
+            kind: Some(self.recipe.compression().1),
             seed: self.recipe.seed,
             weights,
-            kept_by_index: self.kept_by_index,
+            kept_by_index,
             compression,
             accuracy,
             seconds: (self.clock.seconds() * 1000.0).round() / 1000.0,
@@ -347,15 +309,20 @@ impl Session<'_> {
     }
 }
 
-/// Sets the weights of `state` that `masks` prune to zero.
-fn apply(masks: &Masks, state: &mut State) {
-    for mask in masks.iter() {
-        if let Some(array) = state.0.get_mut(&mask.name) {
-            for (value, &keep) in array.values.iter_mut().zip(&mask.keep) {
-                if !keep {
-                    *value = 0.0;
-                }
-            }
-        }
+impl RunMasks {
+    /// Returns the numbers of weights that the masks keep, and their compression ratios beside the
+    /// `target`.
+    pub(super) fn counts(&self, target: f64) -> (WeightCounts, Compressions) {
+        let weights = WeightCounts {
+            total: self.effective.total(),
+            direct: self.direct.nonzeros(),
+            effective: self.effective.nonzeros(),
+        };
+        let compression = Compressions {
+            target,
+            direct: weights.total as f64 / weights.direct as f64,
+            effective: weights.total as f64 / weights.effective as f64,
+        };
+        (weights, compression)
     }
 }

@@ -7,7 +7,10 @@ use candle_core::Device;
 
 use super::error::TrainError;
 use super::folder::RunFolder;
+use super::layout::{ARCHITECTURE, DENSE, RECIPE, REWIND};
+use super::phases::Stage;
 use super::recipe::Recipe;
+use super::sums::Sums;
 use crate::data::Dataset;
 use crate::data::batches::Batches;
 use crate::graph::Graph;
@@ -15,6 +18,8 @@ use crate::graph::Graph;
 /// A run in progress.
 pub(super) struct Session<'a> {
     pub(super) recipe: &'a Recipe,
+    /// The phases of the recipe.
+    pub(super) stages: Vec<Stage>,
     pub(super) data: &'a Dataset,
     pub(super) graph: Graph,
     pub(super) device: Device,
@@ -29,6 +34,8 @@ pub(super) struct Session<'a> {
     /// The number of connections kept only by their index; `None` before pruning, and in runs that
     /// an earlier version pruned.
     pub(super) kept_by_index: Option<usize>,
+    /// The number of weights left at the start of the current phase.
+    pub(super) left_at_start: usize,
 }
 
 /// How many epochs are done.
@@ -70,6 +77,29 @@ impl Clock {
 }
 
 impl Session<'_> {
+    /// Returns the names of the files that the phases before `index` make.
+    pub(super) fn made_before(&self, index: usize) -> Vec<String> {
+        let mut names = vec![RECIPE.to_owned()];
+        for stage in &self.stages[..index] {
+            names.extend(stage.ends_dense.then(|| DENSE.to_owned()));
+            names.extend(stage.keeps.map(|_| REWIND.to_owned()));
+            names.extend(stage.masks.iter().flatten().cloned());
+        }
+        names
+    }
+
+    /// Returns the checksums of the files made before the phase `index`, which its checkpoints
+    /// name.
+    ///
+    /// # Errors
+    /// Returns an error if a file cannot be read.
+    pub(super) fn files_before(&self, index: usize) -> Result<Sums, TrainError> {
+        let names = self.made_before(index);
+        let mut names: Vec<&str> = names.iter().map(String::as_str).collect();
+        names.push(ARCHITECTURE);
+        Ok(Sums::of(self.folder.path(), &names)?)
+    }
+
     /// Returns the error for an interrupted run.
     pub(super) fn interrupted(&self) -> TrainError {
         TrainError::Interrupted {

@@ -47,6 +47,22 @@ impl Sums {
         self.0.insert(name.into(), digest::sha256(bytes));
     }
 
+    /// Adds the checksum of the file `path`, which is called `name`.
+    ///
+    /// # Errors
+    /// Returns an error if the file cannot be read.
+    pub fn add(&mut self, path: &Path, name: &str) -> Result<(), FileError> {
+        self.insert(name, &atomic::read(path)?);
+        Ok(())
+    }
+
+    /// Adds the checksums that `other` has.
+    pub fn extend(&mut self, other: &Self) {
+        let others = other.0.iter();
+        self.0
+            .extend(others.map(|(name, sum)| (name.clone(), sum.clone())));
+    }
+
     /// Returns the names, in order.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.0.keys().map(String::as_str)

@@ -29,6 +29,7 @@ mod options;
 mod own_networks;
 mod program;
 mod pruners;
+mod recipes;
 mod repeats;
 mod reports;
 mod run_folders;

@@ -13,6 +13,7 @@
 //! births.
 
 pub mod erk;
+pub mod erk_rigl;
 pub mod igq;
 pub mod uniform;
 pub mod uniform_plus;
@@ -36,13 +37,21 @@ pub enum Quota {
     UniformPlus,
     /// Connections in proportion to the sum of the layer's dimensions.
     Erk,
+    /// The same, except that layers which would overflow are dense, as in RigL.
+    ErkRigl,
     /// Ideal gas: one force compresses all layers.
     Igq,
 }
 
 impl Quota {
     /// All quotas.
-    pub const ALL: [Quota; 4] = [Quota::Uniform, Quota::UniformPlus, Quota::Erk, Quota::Igq];
+    pub const ALL: [Quota; 5] = [
+        Quota::Uniform,
+        Quota::UniformPlus,
+        Quota::Erk,
+        Quota::ErkRigl,
+        Quota::Igq,
+    ];
 
     /// Returns the quota's name.
     pub fn name(self) -> &'static str {
@@ -50,6 +59,7 @@ impl Quota {
             Quota::Uniform => "uniform",
             Quota::UniformPlus => "uniform+",
             Quota::Erk => "erk",
+            Quota::ErkRigl => "erk-rigl",
             Quota::Igq => "igq",
         }
     }
@@ -163,7 +173,7 @@ impl Quota {
         match self {
             Quota::Uniform => uniform::births(&sizes, budget),
             Quota::Igq => igq::births(&sizes, budget),
-            Quota::UniformPlus | Quota::Erk => self.inverted(tensors, budget),
+            Quota::UniformPlus | Quota::Erk | Quota::ErkRigl => self.inverted(tensors, budget),
         }
     }
 
@@ -176,6 +186,7 @@ impl Quota {
                 Ok(igq::densities(&sizes, density))
             }
             Quota::Erk => Ok(erk::densities(tensors, density)),
+            Quota::ErkRigl => Ok(erk_rigl::densities(tensors, density)),
             Quota::UniformPlus if uniform_plus::is_for(tensors) => {
                 Ok(uniform_plus::densities(tensors, density))
             }

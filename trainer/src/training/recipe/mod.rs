@@ -1,21 +1,27 @@
 //! The recipe of a run: everything needed to repeat it. It is stored as `run.toml`.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use candle_core::{Device, DeviceLocation};
 use serde::{Deserialize, Serialize};
 
-use super::error::TrainError;
-use super::hyperparameters::{Decay, DecayKind, Hyperparameters, OptimizerKind, Sgd};
 use crate::atomic::{self, FileError};
 use crate::data::Dataset;
 use crate::digest;
 use crate::graph::{self, Graph, Operation};
 use crate::network::EPSILON;
-use crate::pruning::{Compression, Loss, Pruner, Target, source};
+use crate::pruning::{Compression, Target, source};
+use crate::training::error::TrainError;
+use crate::training::hyperparameters::Hyperparameters;
+use crate::training::phases::{Gradual, Phase, Prune, Regrow};
 
-/// The largest number of epochs of a phase, far below an overflow of the number of steps.
-const MOST_EPOCHS: usize = 1_000_000;
+mod file;
+mod plan;
+mod sense;
+
+pub use file::RecipeFile;
+pub use plan::Plan;
 
 /// The weights from which the pruned network is trained.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -67,15 +73,11 @@ pub struct Recipe {
     /// The epsilon of batch norms, always [`EPSILON`]. PyTorch's default is 1e-5: set this one
     /// when loading the weights there.
     pub batch_norm_epsilon: f64,
-    /// The pruner's name.
-    pub pruner: String,
-    /// The weights that the compression counts.
-    #[serde(rename = "type")]
-    pub target: Target,
-    /// The compression ratio.
-    pub compression: Compression,
     /// The dataset: its name, or the path of its folder.
     pub data: String,
+    /// The absolute path of that folder, so that commands in other folders find it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data_folder: Option<PathBuf>,
     /// SHA-256 of its images and labels.
     pub data_fingerprint: String,
     /// The mean with which pixels are normalized: an input is `(pixel / 255 - mean) / std`. By
@@ -87,20 +89,6 @@ pub struct Recipe {
     pub device: DeviceKind,
     /// The seed of all random draws.
     pub seed: u64,
-    /// The number of epochs of each phase.
-    pub epochs: usize,
-    /// The number of images per step.
-    pub batch: usize,
-    /// The initial learning rate.
-    pub learning_rate: f64,
-    /// The momentum coefficient.
-    pub momentum: f64,
-    /// The factor of the sum of squared weights in the loss.
-    pub l2: f64,
-    /// The weights from which the pruned network is trained.
-    pub after: After,
-    /// The loss whose gradients SNIP reads.
-    pub loss: Loss,
     /// A safetensors file with the weights of a trained dense network, which replaces dense
     /// training.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -108,6 +96,11 @@ pub struct Recipe {
     /// The SHA-256 of that file, from [`fingerprint`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weights_fingerprint: Option<String>,
+    /// The hyperparameters of all phases, unless a phase overrides them.
+    pub hyperparameters: Hyperparameters,
+    /// The phases, in order.
+    #[serde(rename = "phase")]
+    pub phases: Vec<Phase>,
 }
 
 /// Returns the SHA-256 of the file `path`, in hexadecimal.
@@ -120,37 +113,30 @@ pub fn fingerprint(path: &Path) -> Result<String, FileError> {
 
 impl Recipe {
     /// The name of the architecture's fingerprint in a [`Difference`].
-    pub(super) const ARCHITECTURE: &str = "an architecture of SHA-256";
+    pub(in crate::training) const ARCHITECTURE: &str = "an architecture of SHA-256";
 
     /// Returns the default recipe for `graph`, a predefined architecture, and `data`, a named
     /// dataset: an effective compression of 100 by `magnitude/igq`, trained on the CPU.
     ///
     /// Other options are set by struct update syntax:
-    /// `Recipe { epochs: 5, ..Recipe::new(&graph, &data) }`.
+    /// `Recipe { seed: 5, ..Recipe::new(&graph, &data) }`.
     pub fn new(graph: &Graph, data: &Dataset) -> Self {
         Self {
             arch: graph.name().into(),
             arch_file: None,
             arch_fingerprint: graph.fingerprint(),
             batch_norm_epsilon: EPSILON,
-            pruner: "magnitude/igq".into(),
-            target: Target::Effective,
-            compression: Compression::default(),
             data: data.name.clone(),
+            data_folder: None,
             data_fingerprint: data.fingerprint(),
             pixel_mean: data.normalisation.mean,
             pixel_std: data.normalisation.std,
             device: DeviceKind::Cpu,
             seed: 0,
-            epochs: 20,
-            batch: 100,
-            learning_rate: 0.1,
-            momentum: 0.9,
-            l2: 5e-4,
-            after: After::default(),
-            loss: Loss::default(),
             weights: None,
             weights_fingerprint: None,
+            hyperparameters: Hyperparameters::default(),
+            phases: Plan::default().list(),
         }
     }
 
@@ -173,24 +159,7 @@ impl Recipe {
         source::fits(graph, data)?;
         self.check_numbers()?;
         self.check_pixels(data)?;
-        self.check_weights()?;
-        let refuse = |reason| Err(value("batch", self.batch, reason));
-        if self.batch == 0 || self.batch > data.train.len() {
-            return refuse(format!(
-                "must be at least 1 and at most {}, the number of training images of {}",
-                data.train.len(),
-                data.name
-            ));
-        }
-        if let (1, Some(norm)) = (self.batch, needs_two_images(graph)) {
-            return refuse(format!(
-                "must be at least 2: batch norm {norm} of {} computes a variance over the images",
-                graph.name()
-            ));
-        }
-        let hyperparameters = self.hyperparameters();
-        hyperparameters.check()?;
-        hyperparameters.check_phase(&data.train, self.epochs)
+        self.check_sense(graph, data)
     }
 
     /// Checks the numbers whose range depends neither on the architecture nor on the data.
@@ -198,33 +167,63 @@ impl Recipe {
     /// # Errors
     /// Returns an error that names the first field out of range, and its range.
     pub fn check_numbers(&self) -> Result<(), TrainError> {
-        let is_positive = |number: f64| number > 0.0 && number.is_finite();
-        let (rate, std) = (self.learning_rate, self.pixel_std);
-        if self.epochs == 0 || self.epochs > MOST_EPOCHS {
-            let reason = format!("must be at least 1 and at most {MOST_EPOCHS}");
-            return Err(value("epochs", self.epochs, reason));
-        }
-        if !is_positive(rate) {
-            return Err(value("learning_rate", rate, "must be a positive number"));
-        }
-        if !(0.0..1.0).contains(&self.momentum) {
-            let reason = "must be at least 0 and below 1";
-            return Err(value("momentum", self.momentum, reason));
-        }
-        if !(self.l2 >= 0.0 && self.l2.is_finite()) {
-            return Err(value("l2", self.l2, "must be a number of at least 0"));
-        }
+        self.check_phases()?;
         if !self.pixel_mean.is_finite() {
-            return Err(value("pixel_mean", self.pixel_mean, "must be a number"));
+            return Err(TrainError::value(
+                "pixel_mean",
+                self.pixel_mean,
+                "must be a number",
+            ));
         }
-        if !is_positive(f64::from(std)) {
-            return Err(value("pixel_std", std, "must be a positive number"));
+        if !(self.pixel_std > 0.0 && self.pixel_std.is_finite()) {
+            let reason = "must be a positive number";
+            return Err(TrainError::value("pixel_std", self.pixel_std, reason));
         }
         if self.batch_norm_epsilon != EPSILON {
             let reason = format!("must be {EPSILON}, with which networks are deployed");
-            return Err(value("batch_norm_epsilon", self.batch_norm_epsilon, reason));
+            let value = self.batch_norm_epsilon;
+            return Err(TrainError::value("batch_norm_epsilon", value, reason));
         }
         Ok(())
+    }
+
+    /// Returns what prunes the network: the name of the last pruner, or the method that moves its
+    /// connections, or "dense".
+    pub fn pruner(&self) -> &str {
+        let mut phases = self.phases.iter().rev();
+        let found = phases.find_map(|phase| match phase {
+            Phase::Regrow(Regrow { method, .. }) => Some(method.name()),
+            Phase::Prune(Prune { pruner, .. }) | Phase::Gradual(Gradual { pruner, .. }) => {
+                Some(pruner.as_str())
+            }
+            _ => None,
+        });
+        found.unwrap_or("dense")
+    }
+
+    /// Returns the compression that the run ends with, and what it counts: that of the last phase
+    /// that asks for one.
+    pub fn compression(&self) -> (Compression, Target) {
+        let mut phases = self.phases.iter().rev();
+        let found = phases.find_map(|phase| match phase {
+            Phase::Prune(prune) => Some((prune.compression(), prune.target)),
+            Phase::Gradual(gradual) => Some((gradual.compression, gradual.target)),
+            _ => None,
+        });
+        found.unwrap_or((Compression::NONE, Target::Effective))
+    }
+
+    /// Checks whether training starts from the weights that the recipe names.
+    pub(in crate::training) fn trains_given(&self) -> bool {
+        let mut phases = self.phases.iter();
+        let first = phases.find(|phase| !matches!(phase, Phase::Prune(_)));
+        self.weights.is_some() && first.is_some_and(|phase| phase.training().is_some())
+    }
+
+    /// Returns the name or the path by which the dataset is found.
+    pub fn data_source(&self) -> String {
+        let folder = self.data_folder.as_ref().filter(|path| path.is_dir());
+        folder.map_or_else(|| self.data.clone(), |path| path.display().to_string())
     }
 
     /// Checks that the recipe normalizes pixels as the dataset does.
@@ -241,55 +240,31 @@ impl Recipe {
         })
     }
 
-    /// Checks that trained weights are there if, and only if, they are read.
-    fn check_weights(&self) -> Result<(), TrainError> {
-        let pruner = Pruner::by_name(&self.pruner)?;
-        let finetunes = self.after == After::Finetune;
-        let has_trained = self.weights.is_some() || pruner.needs_dense_training();
-        if finetunes && !has_trained {
-            return Err(TrainError::NothingToFinetune {
-                pruner: pruner.name(),
-            });
-        }
-        if self.weights.is_some() && !(pruner.needs_dense_training() || finetunes) {
-            return Err(TrainError::UnusedWeights {
-                pruner: pruner.name(),
-            });
-        }
-        Ok(())
-    }
-
-    /// Returns the hyperparameters of every phase.
-    pub fn hyperparameters(&self) -> Hyperparameters {
-        Hyperparameters {
-            batch: self.batch,
-            learning_rate: self.learning_rate,
-            optimizer: OptimizerKind::Sgd(Sgd {
-                momentum: self.momentum,
-                ..Sgd::default()
-            }),
-            decay: Decay {
-                kind: DecayKind::L2,
-                amount: self.l2,
-            },
-            ..Hyperparameters::default()
-        }
-    }
-
-    /// Checks whether a dense network is trained before pruning.
-    pub fn trains_dense(&self, pruner: &Pruner) -> bool {
-        pruner.needs_dense_training() && self.weights.is_none()
-    }
-
     /// Returns the first field in which `self` and `other` differ.
     pub fn difference(&self, other: &Recipe) -> Option<Difference> {
-        let table = |recipe: &Recipe| toml::Table::try_from(recipe).unwrap_or_default();
-        let (ours, theirs) = (table(self), table(other));
+        let fields = |recipe: &Recipe| {
+            let mut fields = BTreeMap::new();
+            let table = toml::Table::try_from(recipe).unwrap_or_default();
+            flatten("", toml::Value::Table(table), &mut fields);
+            let kinds: Vec<&str> = recipe.phases.iter().map(Phase::kind).collect();
+            fields.insert("phases".into(), kinds.join(", ").into());
+            fields.insert("pruner".into(), recipe.pruner().into());
+            let (compression, _) = recipe.compression();
+            fields.insert("compression".into(), compression.get().into());
+            fields
+        };
+        let (ours, theirs) = (fields(self), fields(other));
         let text = |value: Option<&toml::Value>| {
             value.map_or_else(|| "none".into(), toml::Value::to_string)
         };
-        let mut fields = ours.keys().chain(theirs.keys());
-        fields.find_map(|key| {
+        let is_of_phase = |key: &&String| key.starts_with("phase ");
+        let keys = || ours.keys().chain(theirs.keys());
+        let is_list = |key: &&String| *key == "phases";
+        let others = keys().filter(|key| !is_of_phase(key) && !is_list(key));
+        let mut keys = others
+            .chain(keys().filter(is_list))
+            .chain(keys().filter(is_of_phase));
+        keys.find_map(|key| {
             let (our, their) = (ours.get(key), theirs.get(key));
             let field = match key.as_str() {
                 "arch_fingerprint" => Self::ARCHITECTURE.into(),
@@ -305,6 +280,30 @@ impl Recipe {
     }
 }
 
+/// Adds the fields of `value`, which is called `name`, to `fields`. Those of the second phase are
+/// called "phase 2 epochs".
+fn flatten(name: &str, value: toml::Value, fields: &mut BTreeMap<String, toml::Value>) {
+    let join = |key: &str| match name {
+        "" | "hyperparameters" => key.to_owned(),
+        _ => format!("{name} {key}"),
+    };
+    match value {
+        toml::Value::Table(table) => {
+            for (key, value) in table {
+                flatten(&join(&key), value, fields);
+            }
+        }
+        toml::Value::Array(list) if list.iter().all(toml::Value::is_table) => {
+            for (index, value) in list.into_iter().enumerate() {
+                flatten(&join(&(index + 1).to_string()), value, fields);
+            }
+        }
+        value => {
+            fields.insert(name.to_owned(), value);
+        }
+    }
+}
+
 /// A field in which two recipes differ.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Difference {
@@ -314,19 +313,6 @@ pub struct Difference {
     pub ours: String,
     /// Its value in the other.
     pub theirs: String,
-}
-
-/// Returns the error for a `field` whose value is out of range.
-fn value(
-    field: &'static str,
-    value: impl ToString + Copy,
-    reason: impl Into<String>,
-) -> TrainError {
-    TrainError::Value {
-        field,
-        value: value.to_string(),
-        reason: reason.into(),
-    }
 }
 
 /// Returns the name of the first batch norm of `graph` whose units have a single value per image:

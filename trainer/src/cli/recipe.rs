@@ -1,0 +1,483 @@
+//! The options of a recipe: a file, and options that override it.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use candle_core::Device;
+use clap::{Args, ValueEnum};
+
+use super::accelerator::DeviceChoice;
+use super::console::Console;
+use super::{data, threads, usage};
+use crate::data::augment::{Augmentation, Elastic};
+use crate::data::catalogue::Published;
+use crate::data::{Dataset, Normalisation, digits};
+use crate::graph::{self, Graph};
+use crate::pruning::{Compression, Loss, Pattern, Place, Pruner, Target};
+use crate::training::hyperparameters::{Adam, Decay, DecayKind, OptimizerKind, Sgd};
+use crate::training::phases::{Method, Phase};
+use crate::training::schedule::{Course, Schedule};
+use crate::training::{After, Hyperparameters, Plan, Recipe, RecipeFile};
+
+/// The options of a recipe, shared by `train` and `quickstart`. Those that are not given have the
+/// values of the recipe file, or else the defaults.
+#[derive(Debug, Args)]
+pub(super) struct Options {
+    /// Recipe file, such as the run.toml of a run; other options override it
+    #[arg(long, value_name = "FILE")]
+    recipe: Option<PathBuf>,
+    /// Architecture: a name listed by `rarefy arch`, or a TOML file [default: lenet-300-100]
+    #[arg(long)]
+    arch: Option<String>,
+    /// Dataset: a name listed by `rarefy data list`, or a folder of IDX files [default: digits]
+    #[arg(long)]
+    data: Option<String>,
+    #[command(flatten)]
+    phases: PhaseOptions,
+    /// Seed of all random numbers [default: 0]
+    #[arg(long)]
+    seed: Option<u64>,
+    #[command(flatten)]
+    hyperparameters: HyperparameterOptions,
+    /// Safetensors file of a trained dense network, with the tensors listed by `rarefy arch`;
+    /// replaces dense training. With --after finetune it must include biases and batch norms;
+    /// running_mean and running_var are optional and computed from the training images if missing
+    #[arg(long, value_name = "FILE")]
+    weights: Option<PathBuf>,
+    /// Mean of the input normalisation (pixel / 255 - MEAN) / STD, a number or a fraction
+    /// [default: the dataset's]
+    #[arg(long, value_parser = number, allow_hyphen_values = true)]
+    mean: Option<f32>,
+    /// Standard deviation of the input normalisation; 1/255 (with a mean of 0) for raw pixels from
+    /// 0 to 255 [default: the dataset's]
+    #[arg(long, value_parser = number)]
+    std: Option<f32>,
+    /// Device to train on
+    #[arg(long, value_enum, default_value_t = DeviceChoice::Cpu)]
+    device: DeviceChoice,
+    #[command(flatten)]
+    threads: threads::Options,
+}
+
+/// The options that decide the phases.
+#[derive(Debug, Args)]
+struct PhaseOptions {
+    #[arg(long, help = format!("Pruner: {} [default: magnitude/igq]", Pruner::names().join(", ")))]
+    pruner: Option<String>,
+    /// Compression ratio: total weights / remaining weights [default: 100]
+    #[arg(long)]
+    compression: Option<f64>,
+    /// Which weights the ratio counts as remaining [default: effective]
+    #[arg(long = "type", value_enum)]
+    target: Option<Target>,
+    /// Keep N of every M inputs of an output, such as 2:4, in place of a compression
+    #[arg(long, value_name = "N:M", conflicts_with = "compression")]
+    pattern: Option<Pattern>,
+    /// Layers that are kept whole
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "PLACES")]
+    keep_dense: Vec<Place>,
+    /// Epochs per phase: the dense network (if the pruner needs it trained) and the pruned network
+    /// [default: 20]
+    #[arg(long)]
+    epochs: Option<usize>,
+    /// Weights that training of the pruned network starts from [default: rewind]
+    #[arg(long, value_enum)]
+    after: Option<After>,
+    /// Step of the first training phase to which --after rewind goes back [default: 0]
+    #[arg(long, value_name = "STEP")]
+    rewind_to: Option<usize>,
+    /// Rounds of pruning and training, each with the same factor of compression [default: 1]
+    #[arg(long)]
+    rounds: Option<usize>,
+    /// Prune while training, along a cubic schedule of the connected weights
+    #[arg(long)]
+    gradual: bool,
+    /// Move connections while the pruned network trains
+    #[arg(long, value_enum, value_name = "METHOD")]
+    regrow: Option<Method>,
+    /// Loss whose gradients snip computes [default: cross-entropy]
+    #[arg(long, value_enum)]
+    loss: Option<Loss>,
+}
+
+/// The options that decide the steps of training.
+#[derive(Debug, Args)]
+struct HyperparameterOptions {
+    /// Images per training step [default: 100]
+    #[arg(long)]
+    batch: Option<usize>,
+    /// Initial learning rate [default: 0.1]
+    #[arg(long)]
+    learning_rate: Option<f64>,
+    /// Optimizer; adamw is adam with decoupled decay [default: sgd]
+    #[arg(long, value_enum)]
+    optimizer: Option<OptimizerChoice>,
+    /// Momentum of stochastic gradient descent [default: 0.9]
+    #[arg(long)]
+    momentum: Option<f64>,
+    /// Use Nesterov momentum
+    #[arg(long)]
+    nesterov: bool,
+    /// Factor of the sum of squared weights in the loss [default: 0.0005]
+    #[arg(long, conflicts_with = "decay")]
+    l2: Option<f64>,
+    /// Decoupled weight decay: each step takes the learning rate times this share of a weight
+    #[arg(long)]
+    decay: Option<f64>,
+    /// Learning rate over a phase; step divides it by 10 after 26, 52 and 78 % [default: step]
+    #[arg(long, value_enum)]
+    schedule: Option<ScheduleChoice>,
+    /// Steps over which the learning rate rises at the start of a phase [default: 0]
+    #[arg(long, value_name = "STEPS")]
+    warmup: Option<usize>,
+    /// Largest norm of all gradients of a step
+    #[arg(long, value_name = "NORM")]
+    clip: Option<f64>,
+    /// Share of the target that is spread over all classes [default: 0]
+    #[arg(long, value_name = "SHARE")]
+    label_smoothing: Option<f64>,
+    /// Random changes of training images, such as rotation=10,shift=2,scale=0.1,elastic,flip,crop=4
+    #[arg(long, value_name = "CHANGES", value_parser = augmentation)]
+    augment: Option<Augmentation>,
+}
+
+/// Optimizers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum OptimizerChoice {
+    /// Stochastic gradient descent with momentum
+    Sgd,
+    /// Adam
+    Adam,
+    /// Adam with decoupled weight decay
+    Adamw,
+}
+
+/// Schedules of the learning rate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum ScheduleChoice {
+    /// Divide by 10 after fixed fractions of a phase
+    Step,
+    /// Half a cosine wave to zero
+    Cosine,
+    /// A line to zero
+    Linear,
+    /// The same rate throughout
+    Constant,
+}
+
+/// Parses a number or a fraction such as 1/255.
+fn number(text: &str) -> Result<f32, String> {
+    let part = |text: &str| {
+        let number: Result<f64, _> = text.trim().parse();
+        number.map_err(|_| format!("{text:?} is not a number"))
+    };
+    Ok(match text.split_once('/') {
+        None => part(text)? as f32,
+        Some((a, b)) => (part(a)? / part(b)?) as f32,
+    })
+}
+
+/// Parses changes of images such as `rotation=10,flip`.
+fn augmentation(text: &str) -> Result<Augmentation, String> {
+    let mut found = Augmentation::default();
+    for change in text.split(',') {
+        let (name, value) = match change.split_once('=') {
+            Some((name, value)) => (name, Some(value)),
+            None => (change, None),
+        };
+        let number = || -> Result<f64, String> {
+            let value = value.ok_or_else(|| format!("{name} needs a number, as in {name}=2"))?;
+            value
+                .parse()
+                .map_err(|_| format!("{value:?} is not a number"))
+        };
+        match name {
+            "rotation" => found.rotation = number()?,
+            "shift" => found.shift = number()?,
+            "scale" => found.scale = number()?,
+            "crop" => {
+                let pixels = number()?;
+                if pixels.fract() != 0.0 || pixels < 0.0 {
+                    return Err(format!("crop {pixels} is not a whole number of pixels"));
+                }
+                found.crop = pixels as usize;
+            }
+            "flip" if value.is_none() => found.flip = true,
+            "elastic" => {
+                let mut elastic = Elastic::default();
+                if value.is_some() {
+                    elastic.alpha = number()?;
+                }
+                found.elastic = Some(elastic);
+            }
+            _ => {
+                return Err(format!(
+                    "{change:?} is not one of rotation=DEGREES, shift=PIXELS, scale=SHARE, elastic, elastic=ALPHA, flip, crop=PIXELS"
+                ));
+            }
+        }
+    }
+    Ok(found)
+}
+
+impl HyperparameterOptions {
+    /// Overrides those of `found` that are given.
+    fn apply(&self, found: &mut Hyperparameters) -> Result<()> {
+        let set = |field: &mut f64, option: Option<f64>| *field = option.unwrap_or(*field);
+        found.batch = self.batch.unwrap_or(found.batch);
+        set(&mut found.learning_rate, self.learning_rate);
+        set(&mut found.label_smoothing, self.label_smoothing);
+        found.clip = self.clip.or(found.clip);
+        found.augmentation = self.augment.unwrap_or(found.augmentation);
+        match (self.optimizer, found.optimizer) {
+            (None, _)
+            | (Some(OptimizerChoice::Sgd), OptimizerKind::Sgd(_))
+            | (Some(OptimizerChoice::Adam | OptimizerChoice::Adamw), OptimizerKind::Adam(_)) => {}
+            (Some(OptimizerChoice::Sgd), _) => {
+                found.optimizer = OptimizerKind::Sgd(Sgd::default());
+            }
+            (Some(_), _) => found.optimizer = OptimizerKind::Adam(Adam::default()),
+        }
+        match &mut found.optimizer {
+            OptimizerKind::Sgd(sgd) => {
+                set(&mut sgd.momentum, self.momentum);
+                sgd.nesterov |= self.nesterov;
+            }
+            OptimizerKind::Adam(_) if self.momentum.is_some() || self.nesterov => {
+                return Err(usage::wrong(
+                    "--momentum and --nesterov are options of sgd: leave them out, or give --optimizer sgd",
+                ));
+            }
+            OptimizerKind::Adam(_) => {}
+        }
+        if self.optimizer == Some(OptimizerChoice::Adamw) {
+            if self.l2.is_some() {
+                return Err(usage::wrong(
+                    "adamw decays weights apart from the loss: give --decay in place of --l2, or --optimizer adam",
+                ));
+            }
+            // PyTorch's default, unless the recipe has a decoupled decay already.
+            if found.decay.kind == DecayKind::L2 {
+                found.decay = Decay {
+                    kind: DecayKind::Decoupled,
+                    amount: 0.01,
+                };
+            }
+        }
+        let decay = |kind, amount| Decay { kind, amount };
+        let decoupled = self.decay.map(|amount| decay(DecayKind::Decoupled, amount));
+        let given = self
+            .l2
+            .map(|amount| decay(DecayKind::L2, amount))
+            .or(decoupled);
+        found.decay = given.unwrap_or(found.decay);
+        if let Some(choice) = self.schedule {
+            found.schedule.course = match choice {
+                ScheduleChoice::Step => Course::default(),
+                ScheduleChoice::Cosine => Course::Cosine { to: 0.0 },
+                ScheduleChoice::Linear => Course::Linear { to: 0.0 },
+                ScheduleChoice::Constant => Course::Constant,
+            };
+        }
+        let Schedule { warmup, .. } = &mut found.schedule;
+        *warmup = self.warmup.unwrap_or(*warmup);
+        Ok(())
+    }
+}
+
+impl PhaseOptions {
+    /// Returns the compression, if it is given.
+    fn compression(&self) -> Result<Option<Compression>> {
+        Ok(self.compression.map(Compression::new).transpose()?)
+    }
+
+    /// Returns the usual list of phases by these options.
+    fn plan(&self, has_weights: bool) -> Result<Vec<Phase>> {
+        let default = Plan::default();
+        let compression = self.compression()?;
+        let plan = Plan {
+            pruner: self.pruner.clone().unwrap_or(default.pruner),
+            target: self.target.unwrap_or(default.target),
+            compression: compression.unwrap_or(default.compression),
+            pattern: self.pattern,
+            dense: self.keep_dense.clone(),
+            epochs: self.epochs.unwrap_or(default.epochs),
+            after: self.after.unwrap_or(default.after),
+            loss: self.loss.unwrap_or(default.loss),
+            rounds: self.rounds.unwrap_or(default.rounds),
+            rewind_to: self.rewind_to.unwrap_or(default.rewind_to),
+            gradual: self.gradual,
+            regrow: self.regrow,
+            has_weights,
+        };
+        if Pruner::by_name(&plan.pruner)?.is_dense() {
+            let unused = [
+                ("--pattern", self.pattern.is_some()),
+                ("--keep-dense", !self.keep_dense.is_empty()),
+                ("--rounds", self.rounds.is_some()),
+                ("--rewind-to", self.rewind_to.is_some()),
+                ("--gradual", self.gradual),
+                ("--regrow", self.regrow.is_some()),
+            ];
+            if let Some((option, _)) = unused.iter().find(|(_, given)| *given) {
+                return Err(usage::wrong(format!(
+                    "{option} has no effect with --pruner dense, which prunes nothing: leave it out, or choose another pruner"
+                )));
+            }
+        }
+        Ok(plan.phases()?)
+    }
+
+    /// Overrides the `phases` of a recipe file.
+    fn apply(&self, phases: &mut Vec<Phase>, has_weights: bool) -> Result<()> {
+        let lists = [
+            ("--rounds", self.rounds.is_some()),
+            ("--rewind-to", self.rewind_to.is_some()),
+            ("--after", self.after.is_some()),
+            ("--gradual", self.gradual),
+            ("--regrow", self.regrow.is_some()),
+        ];
+        if let Some((option, _)) = lists.iter().find(|(_, given)| *given) {
+            return Err(usage::wrong(format!(
+                "{option} makes a list of phases, but the recipe file has one: leave the option out, or change the file"
+            )));
+        }
+        if has_weights {
+            let start = phases.iter().position(Phase::makes_masks).unwrap_or(0);
+            phases.drain(..start);
+        }
+        let makers = phases.iter().filter(|phase| phase.makes_masks()).count();
+        if makers != 1 && (self.compression.is_some() || self.pattern.is_some()) {
+            return Err(usage::wrong(format!(
+                "--compression and --pattern override one phase that prunes, but the recipe file has {makers}: change the file"
+            )));
+        }
+        let compression = self.compression()?;
+        for phase in phases {
+            if let (Some(training), Some(epochs)) = (phase.training_mut(), self.epochs) {
+                training.epochs = epochs;
+            }
+            match phase {
+                Phase::Prune(prune) => {
+                    prune.pruner = self.pruner.clone().unwrap_or(prune.pruner.clone());
+                    prune.target = self.target.unwrap_or(prune.target);
+                    if compression.is_some() || self.pattern.is_some() {
+                        (prune.compression, prune.pattern) = (compression, self.pattern);
+                    }
+                    if !self.keep_dense.is_empty() {
+                        prune.dense.clone_from(&self.keep_dense);
+                    }
+                    prune.loss = self.loss.unwrap_or(prune.loss);
+                }
+                Phase::Gradual(gradual) => {
+                    gradual.pruner = self.pruner.clone().unwrap_or(gradual.pruner.clone());
+                    gradual.target = self.target.unwrap_or(gradual.target);
+                    gradual.compression = compression.unwrap_or(gradual.compression);
+                    if !self.keep_dense.is_empty() {
+                        gradual.dense.clone_from(&self.keep_dense);
+                    }
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A recipe with what it is for.
+pub(super) struct Loaded {
+    pub(super) recipe: Recipe,
+    pub(super) graph: Graph,
+    pub(super) data: Dataset,
+}
+
+impl Options {
+    /// Reads the recipe file, if one is given, and overrides it by the options.
+    fn file(&self) -> Result<RecipeFile> {
+        let mut file = match &self.recipe {
+            Some(path) => RecipeFile::load(path)?,
+            None => RecipeFile::default(),
+        };
+        if let Some(arch) = &self.arch {
+            (file.arch, file.arch_fingerprint) = (Some(arch.clone()), None);
+        }
+        if let Some(data) = &self.data {
+            (file.data, file.data_folder, file.data_fingerprint) = (Some(data.clone()), None, None);
+        }
+        if let Some(path) = &self.weights {
+            let path = path.display().to_string();
+            (file.weights, file.weights_fingerprint) = (Some(path), None);
+        }
+        file.seed = self.seed.or(file.seed);
+        file.device = Some(self.device.kind());
+        self.hyperparameters.apply(&mut file.hyperparameters)?;
+        file.hyperparameters.check()?;
+        match &mut file.phases {
+            Some(phases) => self.phases.apply(phases, self.weights.is_some())?,
+            None => file.phases = Some(self.phases.plan(file.weights.is_some())?),
+        }
+        Ok(file)
+    }
+
+    /// Returns the recipe, and loads its architecture and its dataset. Wrong names are reported
+    /// before the data is read.
+    pub(super) fn load(&self, console: &Console) -> Result<Loaded> {
+        let mut file = self.file()?;
+        if let (Some("dense"), Some(_)) = (self.phases.pruner.as_deref(), self.phases.compression) {
+            console.note("--compression has no effect with --pruner dense, which prunes nothing");
+        }
+        let graph = graph::load(file.arch.as_deref().unwrap_or("lenet-300-100"))?;
+        let name = file.data.get_or_insert_with(|| digits::NAME.into()).clone();
+        let source = match &file.data_folder {
+            Some(folder) if folder.is_dir() => folder.display().to_string(),
+            _ => name.clone(),
+        };
+        let pixels = (self.mean.or(file.pixel_mean), self.std.or(file.pixel_std));
+        let data = data::load_as(&source, pixels, console)?;
+        if let (Some(path), (None, None)) = (&file.weights, pixels) {
+            let Normalisation { mean, std, .. } = data.normalisation;
+            console.note(&format!(
+                "assuming that {path} expects inputs (pixel / 255 - {mean}) / {std}, the normalisation of {name}: give another with --mean and --std"
+            ));
+        }
+        let is_named = name == digits::NAME || Published::named(&name).is_ok();
+        file.data_folder = match is_named {
+            true => None,
+            false => Path::new(&source).canonicalize().ok(),
+        };
+        let recipe = file.resolve(&graph, &data)?;
+        Ok(Loaded {
+            recipe,
+            graph,
+            data,
+        })
+    }
+
+    /// Sets the number of threads and opens the device to train on.
+    pub(super) fn device(&self, console: &Console) -> Result<Device> {
+        self.threads.apply(console)?;
+        self.device.open()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn changes_of_images_are_parsed_from_a_list() {
+        let found = augmentation("rotation=10,shift=2.5,flip,crop=4,elastic=20").unwrap();
+        assert_eq!((found.rotation, found.shift, found.crop), (10.0, 2.5, 4));
+        assert!(found.flip);
+        assert_eq!(found.elastic.unwrap().alpha, 20.0);
+        for (text, words) in [
+            ("blur", "rotation=DEGREES"),
+            ("shift", "shift needs a number"),
+            ("shift=far", "not a number"),
+            ("crop=1.5", "whole number"),
+        ] {
+            let error = augmentation(text).unwrap_err();
+            assert!(error.contains(words), "{text}: {error}");
+        }
+    }
+}

@@ -1,0 +1,250 @@
+//! Pruning at once: to a compression, or to an N:M pattern.
+
+use std::cell::RefCell;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Point, RunMasks, Stage};
+use crate::numbers::thousands;
+use crate::pruning::effective::{self, Mode};
+use crate::pruning::hundredths::shown;
+use crate::pruning::{
+    Compression, Limits, Loss, Masks, Outcome, Pattern, Place, PruneError, Pruned, Pruner,
+    SnipOptions, Source, Target, search,
+};
+use crate::training::error::TrainError;
+use crate::training::event::Event;
+use crate::training::session::Session;
+
+/// The options of pruning.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Prune {
+    /// The pruner's name.
+    pub pruner: String,
+    /// The weights that the compression counts.
+    #[serde(rename = "type")]
+    pub target: Target,
+    /// The compression ratio; by default that of the pattern, or else 100.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub compression: Option<Compression>,
+    /// The pattern that the scores fill, in place of a compression.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pattern: Option<Pattern>,
+    /// The layers that are kept whole.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub dense: Vec<Place>,
+    /// The loss whose gradients SNIP reads.
+    pub loss: Loss,
+}
+
+impl Default for Prune {
+    fn default() -> Self {
+        Self {
+            pruner: "magnitude/igq".into(),
+            target: Target::Effective,
+            compression: None,
+            pattern: None,
+            dense: Vec::new(),
+            loss: Loss::default(),
+        }
+    }
+}
+
+impl Prune {
+    /// Returns the compression that is asked for.
+    pub fn compression(&self) -> Compression {
+        let pattern = self.pattern.map(Pattern::compression);
+        self.compression.or(pattern).unwrap_or_default()
+    }
+}
+
+/// The share by which a compression may exceed the one asked for without a word.
+const JUMP: f64 = 1.05;
+
+impl Session<'_> {
+    /// Prunes `point` as the phase `index` says and saves the masks in the folder. Only weights
+    /// that earlier phases kept compete.
+    ///
+    /// # Errors
+    /// Returns an error if pruning fails, disconnects the network or is interrupted, or if a file
+    /// cannot be written.
+    pub(in crate::training) fn prune(
+        &mut self,
+        index: usize,
+        options: &Prune,
+        point: &mut Point,
+        tell: &mut dyn FnMut(Event<'_>),
+    ) -> Result<(), TrainError> {
+        let stage = self.stages[index].clone();
+        let pruner = Pruner::by_name(&options.pruner)?;
+        let dense = Place::indices(&options.dense, &self.graph);
+        let within = point.masks.as_ref().map(|masks| match options.target {
+            Target::Direct => &masks.direct,
+            Target::Effective => &masks.effective,
+        });
+        let limits = Limits {
+            within,
+            dense: &dense,
+        };
+        let compression = options.compression();
+        let masks = self.masks(&pruner, options, compression, limits, point, tell)?;
+        self.kept_by_index = masks.kept_by_index;
+        self.save_masks(&stage, &masks)?;
+        self.tell_masks(pruner.name(), &masks, tell);
+        let reached = masks.of(options.target).compression().unwrap_or(1.0);
+        if options.pattern.is_none() && reached > JUMP * compression.get() {
+            tell(Event::Note(format!(
+                "warning: {} jumps past {}: the next larger mask has fewer than the {} {} weights asked for, so the {} compression is {}",
+                pruner.name(),
+                shown(compression.get()),
+                thousands(compression.share_of(self.graph.total()).ceil() as usize),
+                options.target.name(),
+                options.target.name(),
+                shown((100.0 * reached).floor() / 100.0),
+            )));
+        }
+        point.masks = Some(masks);
+        Ok(())
+    }
+
+    /// Computes the masks of `pruner` at `compression`.
+    pub(super) fn masks(
+        &self,
+        pruner: &Pruner,
+        options: &Prune,
+        compression: Compression,
+        limits: Limits<'_>,
+        point: &Point,
+        tell: &mut dyn FnMut(Event<'_>),
+    ) -> Result<RunMasks, TrainError> {
+        let tell = RefCell::new(tell);
+        let weights = (pruner.reads_weights()).then(|| point.weights(&self.graph));
+        let source = Source {
+            initial: weights.as_ref(),
+            trained: weights.as_ref().filter(|_| point.is_trained),
+            data: Some(self.data),
+            device: &self.device,
+            seed: self.recipe.seed,
+            snip: SnipOptions {
+                loss: options.loss,
+                samples: None,
+            },
+            limits,
+            progress: &|done, of| tell.borrow_mut()(Event::Scoring { done, of }),
+            stop: self.stop,
+            ..Source::new(&self.graph)
+        };
+        let interrupted = |error| match error {
+            PruneError::Interrupted => self.interrupted(),
+            error => error.into(),
+        };
+        if let Some(pattern) = options.pattern {
+            let ordering = pruner.order(&source, compression).map_err(interrupted)?;
+            let direct = pattern.masks(&ordering, limits.dense);
+            return Ok(RunMasks {
+                effective: effective::masks(&self.graph, &direct, Mode::Exact),
+                direct,
+                kept_by_index: Some(0),
+            });
+        }
+        let pruned = pruner.prune(&source, options.target, compression);
+        let pruned = pruned.map_err(interrupted)?;
+        if let Some(doubt) = pruned.doubt(pruner.name()) {
+            tell.borrow_mut()(Event::Note(format!("warning: {doubt}")));
+        }
+        self.check_connected(pruner, options.target, compression, &pruned)?;
+        let Pruned {
+            outcome: Outcome {
+                direct, effective, ..
+            },
+            kept_by_index,
+            ..
+        } = pruned;
+        Ok(RunMasks {
+            direct,
+            effective,
+            kept_by_index: Some(kept_by_index),
+        })
+    }
+
+    /// Saves the masks of `stage` in the folder.
+    pub(super) fn save_masks(&self, stage: &Stage, masks: &RunMasks) -> Result<(), TrainError> {
+        let [direct, trained] = stage.masks.as_ref().expect("the phase makes masks");
+        masks.direct.save(&self.folder.file(direct))?;
+        masks.effective.save(&self.folder.file(trained))?;
+        Ok(())
+    }
+
+    /// Loads the masks that are in force before the phase `index`.
+    ///
+    /// # Errors
+    /// Returns an error if a file cannot be read or does not fit the architecture.
+    pub(in crate::training) fn masks_before(
+        &self,
+        index: usize,
+        kept_by_index: Option<usize>,
+    ) -> Result<Option<RunMasks>, TrainError> {
+        let mut before = self.stages[..index].iter().rev();
+        let Some([direct, trained]) = before.find_map(|stage| stage.masks.as_ref()) else {
+            return Ok(None);
+        };
+        Ok(Some(RunMasks {
+            direct: Masks::load(&self.graph, &self.folder.file(direct))?,
+            effective: Masks::load(&self.graph, &self.folder.file(trained))?,
+            kept_by_index,
+        }))
+    }
+
+    /// Reports the numbers of weights that `masks`, made by `maker`, keep.
+    pub(super) fn tell_masks(
+        &self,
+        maker: &str,
+        masks: &RunMasks,
+        tell: &mut dyn FnMut(Event<'_>),
+    ) {
+        let (weights, compression) = masks.counts(1.0);
+        tell(Event::Note(format!(
+            "{maker} keeps {} of {} weights ({:.1}x), {} of them connected ({:.1}x)",
+            weights.direct,
+            weights.total,
+            compression.direct,
+            weights.effective,
+            compression.effective
+        )));
+    }
+
+    /// Checks that the network is connected at the requested compression.
+    fn check_connected(
+        &self,
+        pruner: &Pruner,
+        target: Target,
+        compression: Compression,
+        pruned: &Pruned,
+    ) -> Result<(), TrainError> {
+        if !pruned.outcome.collapsed {
+            return Ok(());
+        }
+        let compression = compression.get();
+        let reachable = match target {
+            Target::Direct => search::direct_reach(&self.graph, &pruned.ordering, compression),
+            Target::Effective => pruned.outcome.effective.compression().unwrap_or(1.0),
+        };
+        Err(TrainError::Prune(PruneError::Disconnected {
+            pruner: pruner.name().into(),
+            target,
+            compression,
+            reachable,
+        }))
+    }
+}
+
+impl RunMasks {
+    /// Returns the masks that a compression of the kind `target` counts.
+    fn of(&self, target: Target) -> &Masks {
+        match target {
+            Target::Direct => &self.direct,
+            Target::Effective => &self.effective,
+        }
+    }
+}

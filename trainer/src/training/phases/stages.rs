@@ -1,0 +1,127 @@
+//! The phases of a recipe in their places: named, with their hyperparameters and files.
+
+use std::collections::BTreeMap;
+
+use super::{Phase, Rewind};
+use crate::training::error::TrainError;
+use crate::training::hyperparameters::Hyperparameters;
+use crate::training::layout::{MASKS, MASKS_DIRECT};
+use crate::training::recipe::Recipe;
+
+/// A phase in its place in a run.
+#[derive(Debug, Clone)]
+pub(in crate::training) struct Stage {
+    /// The name, such as "dense" or "pruned"; unique in the run.
+    pub(in crate::training) name: String,
+    pub(in crate::training) phase: Phase,
+    /// The hyperparameters, if the phase trains.
+    pub(in crate::training) hyperparameters: Hyperparameters,
+    /// The number of epochs; 0 if the phase does not train.
+    pub(in crate::training) epochs: usize,
+    /// The files of the masks that the phase makes: the direct ones, and those that are trained.
+    pub(in crate::training) masks: Option<[String; 2]>,
+    /// Whether the phase ends with the dense network that is pruned afterwards, which is kept.
+    pub(in crate::training) ends_dense: bool,
+    /// The step after which its weights are kept for rewinding.
+    pub(in crate::training) keeps: Option<usize>,
+}
+
+/// Returns the stages of `recipe`.
+///
+/// # Errors
+/// Returns an error if a phase overrides a hyperparameter wrongly.
+pub(in crate::training) fn stages(recipe: &Recipe) -> Result<Vec<Stage>, TrainError> {
+    let phases = &recipe.phases;
+    let makers = phases.iter().filter(|phase| phase.makes_masks()).count();
+    let mut keeps = phases.iter().find_map(|phase| match phase {
+        Phase::Rewind(Rewind { to }) if *to > 0 => Some(*to),
+        _ => None,
+    });
+    let names = names(phases);
+    let (mut made, mut stages) = (0, Vec::new());
+    for (index, phase) in phases.iter().enumerate() {
+        let ends_dense = made == 0
+            && matches!(phase, Phase::Train(_))
+            && phases[index + 1..]
+                .iter()
+                .find(|phase| !matches!(phase, Phase::Rewind(_)))
+                .is_some_and(Phase::makes_masks);
+        let masks = phase.makes_masks().then(|| {
+            made += 1;
+            match made == makers {
+                true => [MASKS_DIRECT.into(), MASKS.into()],
+                false => [
+                    format!("masks-direct-{made}.safetensors"),
+                    format!("masks-{made}.safetensors"),
+                ],
+            }
+        });
+        let training = phase.training();
+        stages.push(Stage {
+            name: names[index].clone(),
+            phase: phase.clone(),
+            hyperparameters: match training {
+                Some(training) => training.hyperparameters(&recipe.hyperparameters)?,
+                None => recipe.hyperparameters.clone(),
+            },
+            epochs: training.map_or(0, |training| training.epochs),
+            masks,
+            ends_dense,
+            keeps: training.and_then(|_| keeps.take()),
+        });
+    }
+    Ok(stages)
+}
+
+/// Returns the names of `phases`. A training phase is "dense" while nothing is pruned, and
+/// "pruned" afterwards; other phases have the name of their kind. Names of several phases are
+/// numbered.
+fn names(phases: &[Phase]) -> Vec<String> {
+    let mut is_pruned = false;
+    let bases = phases.iter().map(|phase| {
+        let base = match phase {
+            Phase::Train(_) if is_pruned => "pruned",
+            Phase::Train(_) => "dense",
+            phase => phase.kind(),
+        };
+        is_pruned |= phase.makes_masks();
+        base
+    });
+    let bases: Vec<&str> = bases.collect();
+    let mut seen: BTreeMap<&str, usize> = BTreeMap::new();
+    let name = |base: &&'static str| {
+        if bases.iter().filter(|other| *other == base).count() == 1 {
+            return (*base).to_owned();
+        }
+        let number = seen.entry(base).or_default();
+        *number += 1;
+        format!("{base}-{number}")
+    };
+    bases.iter().map(name).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn phases_of_one_kind_are_numbered() {
+        let list = |kinds: &[&str]| -> Vec<Phase> {
+            let parse = |kind: &&str| toml::from_str(&format!("kind = \"{kind}\"")).unwrap();
+            kinds.iter().map(parse).collect()
+        };
+        assert_eq!(
+            names(&list(&["train", "prune", "rewind", "train"])),
+            ["dense", "prune", "rewind", "pruned"]
+        );
+        assert_eq!(
+            names(&list(&[
+                "train", "prune", "train", "prune", "train", "train"
+            ])),
+            [
+                "dense", "prune-1", "pruned-1", "prune-2", "pruned-2", "pruned-3"
+            ]
+        );
+        assert_eq!(names(&list(&["prune", "regrow"])), ["prune", "regrow"]);
+    }
+}

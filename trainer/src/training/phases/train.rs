@@ -1,0 +1,378 @@
+//! Training: the epochs of a phase, each followed by a checkpoint.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+use toml::Table;
+
+use super::{Phase, Point, RunMasks, Stage, apply, merged};
+use crate::network::{Network, State, Statistics};
+use crate::pruning::Masks;
+use crate::pruning::effective::{self, Mode};
+use crate::training::checkpoint::Checkpoint;
+use crate::training::error::TrainError;
+use crate::training::event::Event;
+use crate::training::folder::DENSE;
+use crate::training::hyperparameters::Hyperparameters;
+use crate::training::layout::REWIND;
+use crate::training::metrics::Metrics;
+use crate::training::optimizer::{Optimizer, OptimizerState};
+use crate::training::phase::{self, Epoch};
+use crate::training::session::Session;
+use crate::training::sums::Sums;
+
+/// The number of training images over which the statistics for each epoch's accuracy are computed.
+/// The final statistics are computed over all.
+pub(in crate::training) const SAMPLE: usize = 5000;
+
+/// How a phase trains.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Training {
+    /// The number of epochs.
+    pub epochs: usize,
+    /// The hyperparameters, by their keys, that differ from those of the recipe.
+    pub overrides: Table,
+}
+
+impl Default for Training {
+    fn default() -> Self {
+        Self {
+            epochs: 20,
+            overrides: Table::new(),
+        }
+    }
+}
+
+impl Training {
+    /// Returns training for `epochs` epochs with the hyperparameters of the recipe.
+    pub fn epochs(epochs: usize) -> Self {
+        Self {
+            epochs,
+            ..Self::default()
+        }
+    }
+
+    /// Returns the keys that a training phase accepts in a file.
+    pub(super) fn keys() -> Vec<String> {
+        let shared = Hyperparameters {
+            clip: Some(1.0),
+            ..Hyperparameters::default()
+        };
+        let table = Table::try_from(shared).expect("hyperparameters are plain values");
+        let epochs = std::iter::once("epochs".to_owned());
+        table.keys().cloned().chain(epochs).collect()
+    }
+
+    /// Takes the keys of training out of the `table` of a phase.
+    pub(super) fn take(table: &mut Table) -> Result<Self, String> {
+        let mut training = Self::default();
+        for key in Self::keys() {
+            match (key.as_str(), table.remove(&key)) {
+                (_, None) => {}
+                ("epochs", Some(value)) => {
+                    let epochs = value.as_integer().and_then(|n| usize::try_from(n).ok());
+                    let wrong = || format!("epochs {value} is not a whole number");
+                    training.epochs = epochs.ok_or_else(wrong)?;
+                }
+                (_, Some(value)) => {
+                    training.overrides.insert(key, value);
+                }
+            }
+        }
+        Ok(training)
+    }
+
+    /// Returns the hyperparameters of the phase in a recipe with the `shared` ones.
+    ///
+    /// # Errors
+    /// Returns an error that names a key of the overrides that is unknown or of another type.
+    pub fn hyperparameters(&self, shared: &Hyperparameters) -> Result<Hyperparameters, TrainError> {
+        merged(shared, &self.overrides)
+    }
+}
+
+/// A network in training.
+pub(super) struct Model {
+    pub(super) network: Network,
+    pub(super) optimizer: Optimizer,
+    /// The weights that are trained; `None` if all are.
+    pub(super) active: Option<Masks>,
+}
+
+/// A trained network.
+pub(in crate::training) struct Trained {
+    /// Its weights and population statistics.
+    pub(in crate::training) state: State,
+    /// Its accuracy on the test images.
+    pub(in crate::training) accuracy: f64,
+}
+
+impl Session<'_> {
+    /// Creates the network and the optimizer that train the weights `active` of `state`, which
+    /// becomes zero elsewhere. Moments start from zero, or from those of `optimizer`.
+    pub(super) fn model(
+        &self,
+        mut state: State,
+        active: Option<Masks>,
+        hyperparameters: &Hyperparameters,
+        moments: Option<OptimizerState>,
+    ) -> Result<Model, TrainError> {
+        if let Some(masks) = &active {
+            apply(masks, &mut state);
+        }
+        let network = Network::new(&self.graph, &state, &self.device)?;
+        let mut optimizer = Optimizer::new(&network, active.as_ref(), hyperparameters)?;
+        if let Some(mut moments) = moments {
+            if let Some(masks) = &active {
+                let arrays = moments.moments.values_mut();
+                arrays.for_each(|array| apply(masks, array));
+            }
+            optimizer.restore(&network, &moments)?;
+        }
+        Ok(Model {
+            network,
+            optimizer,
+            active,
+        })
+    }
+
+    /// Trains the phase `index` from `point`, or from `checkpoint`, and leaves its end in `point`.
+    ///
+    /// # Errors
+    /// Returns an error if training diverges, the run is interrupted, a file cannot be read or
+    /// written, or the device fails.
+    pub(in crate::training) fn train(
+        &mut self,
+        index: usize,
+        point: &mut Point,
+        checkpoint: Option<Checkpoint>,
+        tell: &mut dyn FnMut(Event<'_>),
+    ) -> Result<(), TrainError> {
+        let stage = self.stages[index].clone();
+        let mut files = self.files_before(index)?;
+        let masks = point.masks.as_ref();
+        self.left_at_start = masks.map_or(self.graph.total(), |masks| masks.effective.nonzeros());
+        let (mut model, first) = self.start(&stage, point, checkpoint, &mut files)?;
+        self.progress.done += first;
+        for epoch in first..stage.epochs {
+            let row = self.train_epoch(&stage, epoch, &mut model, &mut files, tell)?;
+            self.folder.add_metrics(&row)?;
+            self.folder.save_checkpoint(&Checkpoint {
+                phase: stage.name.clone(),
+                epochs: row.epoch,
+                seconds: row.seconds,
+                files: files.clone(),
+                kept_by_index: self.kept_by_index,
+                weights: model.network.state()?,
+                optimizer: model.optimizer.state(&model.network)?,
+                masks: stage.moves_masks().then(|| model.active.clone()).flatten(),
+            })?;
+            tell(Event::Done(&row));
+        }
+        let steps = self.steps(&stage) * stage.epochs;
+        if self.cuts(&stage).contains(&steps) {
+            self.at_step(&stage, steps, &mut model, &mut files, tell)?;
+        }
+        point.state = model.network.state()?;
+        point.given = None;
+        point.is_trained = true;
+        if stage.moves_masks() {
+            self.conclude_masks(&stage, point, model.active, tell)?;
+        }
+        if stage.ends_dense {
+            let Trained { state, accuracy } = self.conclude(&point.state)?;
+            let notes = [("accuracy", accuracy.to_string())];
+            state.save(&self.folder.file(DENSE), &notes)?;
+        }
+        Ok(())
+    }
+
+    /// Returns the network with which the phase starts or resumes, and its finished epochs.
+    fn start(
+        &self,
+        stage: &Stage,
+        point: &Point,
+        checkpoint: Option<Checkpoint>,
+        files: &mut Sums,
+    ) -> Result<(Model, usize), TrainError> {
+        let masks = point.masks.as_ref();
+        let active = match &stage.phase {
+            Phase::Regrow(_) => masks.map(|masks| masks.direct.clone()),
+            _ => masks.map(|masks| masks.effective.clone()),
+        };
+        let hyperparameters = &stage.hyperparameters;
+        let Some(checkpoint) = checkpoint else {
+            let model = self.model(point.state.clone(), active, hyperparameters, None)?;
+            return Ok((model, 0));
+        };
+        let active = checkpoint.masks.clone().or(active);
+        if let Some(masks) = &active {
+            let checked = checkpoint.check_masks(masks);
+            checked.map_err(|reason| self.folder.unusable(&reason))?;
+        }
+        files.extend(&checkpoint.files);
+        let model = self.model(
+            checkpoint.weights,
+            active,
+            hyperparameters,
+            Some(checkpoint.optimizer),
+        )?;
+        Ok((model, checkpoint.epochs))
+    }
+
+    /// Returns the number of steps of an epoch of `stage`.
+    pub(super) fn steps(&self, stage: &Stage) -> usize {
+        self.train.split().len() / stage.hyperparameters.batch
+    }
+
+    /// Returns the steps of `stage`, counted from its start, before which [`Self::at_step`] acts.
+    fn cuts(&self, stage: &Stage) -> BTreeSet<usize> {
+        let steps = self.steps(stage) * stage.epochs;
+        let mut cuts = match &stage.phase {
+            Phase::Gradual(options) => options.updates(steps),
+            Phase::Regrow(options) => options.updates(steps),
+            _ => BTreeSet::new(),
+        };
+        cuts.extend(stage.keeps);
+        cuts
+    }
+
+    /// Does what is due before the step `at` of `stage`: keeps the weights for rewinding, and
+    /// changes the masks.
+    fn at_step(
+        &mut self,
+        stage: &Stage,
+        at: usize,
+        model: &mut Model,
+        files: &mut Sums,
+        tell: &mut dyn FnMut(Event<'_>),
+    ) -> Result<(), TrainError> {
+        if stage.keeps == Some(at) {
+            let path = self.folder.file(REWIND);
+            model.network.state()?.save(&path, &[])?;
+            files.add(&path, REWIND)?;
+        }
+        let steps = self.steps(stage) * stage.epochs;
+        match &stage.phase {
+            Phase::Gradual(options) if options.updates(steps).contains(&at) => {
+                self.shrink(stage, options, at, model, tell)
+            }
+            Phase::Regrow(options) if options.updates(steps).contains(&at) => {
+                self.regrow(stage, options, at, model)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Trains one epoch of `stage` and measures the accuracy after it.
+    fn train_epoch(
+        &mut self,
+        stage: &Stage,
+        index: usize,
+        model: &mut Model,
+        files: &mut Sums,
+        tell: &mut dyn FnMut(Event<'_>),
+    ) -> Result<Metrics, TrainError> {
+        tell(Event::Epoch {
+            phase: &stage.name,
+            epoch: index + 1,
+            of: stage.epochs,
+            images: self.train.split().len(),
+            done: self.progress.done,
+            all: self.progress.all,
+        });
+        let steps = self.steps(stage);
+        let cuts = self.cuts(stage);
+        let begin = index * steps;
+        let (mut at, mut sum) = (begin, 0.0);
+        while at < begin + steps {
+            if cuts.contains(&at) {
+                self.at_step(stage, at, model, files, tell)?;
+            }
+            let next = cuts.range(at + 1..).next().copied();
+            let next = next.unwrap_or(usize::MAX).min(begin + steps);
+            let part = phase::train_steps(
+                &model.network,
+                &mut model.optimizer,
+                &self.train,
+                self.epoch(stage, index),
+                at - begin..next - begin,
+                self.stop,
+                &mut |done| tell(Event::Images(done)),
+            )?;
+            sum += part.ok_or_else(|| self.interrupted())?;
+            at = next;
+        }
+        self.progress.done += 1;
+        let statistics = Statistics::compute(&model.network, || self.sample.in_order(SAMPLE))?;
+        Ok(Metrics {
+            phase: stage.name.clone(),
+            epoch: index + 1,
+            loss: sum / steps as f64,
+            accuracy: phase::accuracy(&model.network, &statistics, &self.test)?,
+            seconds: self.clock.seconds(),
+        })
+    }
+
+    /// Returns the epoch `index` of `stage`.
+    pub(super) fn epoch<'s>(&self, stage: &'s Stage, index: usize) -> Epoch<'s> {
+        Epoch {
+            phase: &stage.name,
+            index,
+            of: stage.epochs,
+            seed: self.recipe.seed,
+            hyperparameters: &stage.hyperparameters,
+        }
+    }
+
+    /// Saves the masks with which a phase that moves masks ended: the `active` ones, and the
+    /// effective ones among them.
+    fn conclude_masks(
+        &mut self,
+        stage: &Stage,
+        point: &mut Point,
+        active: Option<Masks>,
+        tell: &mut dyn FnMut(Event<'_>),
+    ) -> Result<(), TrainError> {
+        let direct = active.unwrap_or_else(|| Masks::dense(&self.graph));
+        let effective = effective::masks(&self.graph, &direct, Mode::Exact);
+        if effective.nonzeros() == 0 {
+            return Err(TrainError::Recipe {
+                reason: format!(
+                    "the {} phase left no path from input to output: lower its compression or fraction",
+                    stage.name
+                ),
+            });
+        }
+        let masks = RunMasks {
+            direct,
+            effective,
+            kept_by_index: self.kept_by_index,
+        };
+        self.save_masks(stage, &masks)?;
+        self.tell_masks(&stage.name, &masks, tell);
+        apply(&masks.effective, &mut point.state);
+        point.masks = Some(masks);
+        Ok(())
+    }
+
+    /// Returns the trained network of `state` with population statistics over all training images.
+    ///
+    /// # Errors
+    /// Returns an error if the device fails.
+    pub(in crate::training) fn conclude(&self, state: &State) -> Result<Trained, TrainError> {
+        let network = Network::new(&self.graph, state, &self.device)?;
+        let statistics = Statistics::compute(&network, || self.train.in_order(usize::MAX))?;
+        let mut state = network.state()?;
+        statistics.add_to(&network, &mut state);
+        let accuracy = phase::accuracy(&network, &statistics, &self.test)?;
+        Ok(Trained { state, accuracy })
+    }
+}
+
+impl Stage {
+    /// Checks whether the masks change while the phase trains.
+    pub(in crate::training) fn moves_masks(&self) -> bool {
+        matches!(self.phase, Phase::Gradual(_) | Phase::Regrow(_))
+    }
+}
