@@ -28,7 +28,10 @@ impl Shape {
         }
     }
 
-    /// Returns the number of values, which saturates at `usize::MAX`.
+    /// Returns the number of values, saturating at `usize::MAX`.
+    ///
+    /// Without the feature `maps`, the product of the dimensions must fit a `usize`; it wraps
+    /// otherwise.
     #[must_use]
     pub const fn len(&self) -> usize {
         let plane = self.height as usize * self.width as usize;

@@ -92,7 +92,7 @@ impl fmt::Display for WriteError {
             WriteError::Layer { layer, error } => write!(f, "layer {layer} cannot be written: {error}"),
             WriteError::Input { channels, height } => write!(f, "the input has {channels} channels of {height} rows, but a container allows at most 255 of each"),
             WriteError::ArenaTooLarge { found, max } => write!(f, "the model needs an arena of {found} words, but a container allows at most {max}"),
-            WriteError::Refused(ref error) => write!(f, "the model cannot be written: {error}"),
+            WriteError::Refused(ref error) => write!(f, "no reader would accept the container: {error}"),
         }
     }
 }

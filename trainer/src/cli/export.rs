@@ -138,7 +138,9 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
     overwrite::check("-o", &out, kind, overwrite::of_data(name))?;
     let data = data::load(name, console).map_err(|error| match given {
         Some(_) => error,
-        None => anyhow!("{error}; if the run's dataset has moved, give its new place with --data"),
+        None => {
+            anyhow!("{error}; if the run's dataset has moved, pass its new location with --data")
+        }
     })?;
     if arguments.emit == Emit::Rust {
         let board = arguments.board.as_deref().unwrap_or(DEFAULT_BOARD);

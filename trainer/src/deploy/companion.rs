@@ -152,7 +152,7 @@ impl Companion {
     /// Checks that every field can be of the container of these `bytes`.
     ///
     /// # Errors
-    /// Naming the first field that cannot.
+    /// Returns an error that names the first field that cannot.
     fn check(&self, bytes: &[u8]) -> Result<(), String> {
         let bytes = AlignedBytes::copy_from(bytes);
         let model = Model::parse(&bytes).map_err(|e| format!("its container is damaged ({e})"))?;
@@ -269,7 +269,7 @@ mod tests {
         check_free(&model).unwrap();
         fs::write(path(&model), "{\"accuracy\": 0.97}").unwrap();
         let error = check_free(&model).unwrap_err().to_string();
-        assert!(error.contains("result.json is in the way"), "{error}");
+        assert!(error.contains("result.json is not a report"), "{error}");
         let Found::Ignored(reason) = Companion::find(&model, b"") else {
             panic!("not a companion")
         };

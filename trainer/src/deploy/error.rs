@@ -106,7 +106,7 @@ pub enum DeployError {
         layer: String,
     },
     /// A network that the container format cannot represent.
-    #[error("the network does not fit the container: {0}")]
+    #[error("the network cannot be stored as a container: {0}")]
     Write(rarefy_format::WriteError),
     /// A network that cannot be written as code.
     #[error("the network cannot be written as code: {0}")]
@@ -121,7 +121,7 @@ pub enum DeployError {
     },
     /// A file that is not a companion but has the name of the one to be written.
     #[error(
-        "{path} is in the way: the container's companion would overwrite it; {}",
+        "{path} is not a report of `rarefy export`, which would overwrite it; {}",
         Remedy::MoveOrOtherFile
     )]
     InTheWay {

@@ -163,7 +163,7 @@ pub(crate) fn run(
 /// Checks that the program that runs `board` is installed.
 ///
 /// # Errors
-/// [`RunError::NoEmulator`] or [`RunError::NoProbe`] if it is not.
+/// Returns [`RunError::NoEmulator`] or [`RunError::NoProbe`] if that program is not installed.
 pub fn check_runner(board: &Board, machine: &Machine) -> Result<(), RunError> {
     runner(board, machine).map(drop)
 }

@@ -75,7 +75,8 @@ impl RunFolder {
     /// lives.
     ///
     /// # Errors
-    /// Returns an error if `path` holds no run, or if a process trains in it.
+    /// Returns an error if `path` holds no run, or if another process is training in
+    /// it.
     pub fn existing(path: &Path) -> Result<(Self, Recipe), TrainError> {
         if !path.join(RECIPE).exists() {
             return Err(unusable(path, "holds no run", Remedy::NameRun));

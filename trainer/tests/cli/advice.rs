@@ -234,10 +234,13 @@ fn what_is_known_of_a_container_never_replaces_another_file() {
     let folder = tempfile::tempdir().unwrap();
     runs::pruned().lay_out(&folder.path().join("run"));
     // The companion of `run/result` would be the run's own result.json.
-    let words = ["run/result.json is in the way", "another output file (-o)"];
+    let words = [
+        "run/result.json is not a report",
+        "another output file (-o)",
+    ];
     refused(folder.path(), "export run -o run/result", &words);
     fs::write(folder.path().join("m.rfy.json"), "[\"mine\"]").unwrap();
-    let words = ["m.rfy.json is in the way"];
+    let words = ["m.rfy.json is not a report"];
     refused(folder.path(), "export run -o m.rfy", &words);
     assert!(!Path::new(folder.path()).join("m.rfy").exists());
 }

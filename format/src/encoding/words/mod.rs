@@ -76,8 +76,8 @@ pub const fn index_bits(count: usize) -> u8 {
 
 /// Packs an index into the low `index_bits` bits of a word whose upper bits are `high`.
 ///
-/// The result is the weight that an engine multiplies by. Bits of `high` that leave 16 bits are
-/// lost.
+/// The result is the weight that an engine multiplies by. Bits of `high` that the shift moves
+/// beyond the 16th are lost.
 ///
 /// ```
 /// use rarefy_format::{index_bits, pack_word};

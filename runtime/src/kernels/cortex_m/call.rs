@@ -190,7 +190,7 @@ mod convolution {
         pub(crate) finish: Finish,
         /// 28: 1 in the second row of 2 x 2 windows, otherwise 0; finishing flips it.
         pub(crate) second: u32,
-        /// 32: from one row of the output to the next.
+        /// 32: the distance in bytes from one row of the output to the next.
         pub(crate) output_row: usize,
         /// 36: the sums, if `finish` of the instruction set is Rust code.
         #[cfg(any(cortex_m = "v6m", not(cortex_m)))]

@@ -6,10 +6,11 @@ use crate::graph::Window;
 /// The outputs of one row for which a tap reads positions that are not padding.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Span {
-    /// Index of the first output in its channel; the others are consecutive.
+    /// Index, within its channel, of the first output of the span; the others follow
+    /// consecutively.
     pub(super) output: usize,
-    /// Index of the position that the first output reads in its channel; the others are a stride
-    /// apart.
+    /// Index, within its channel, of the position that the first output reads; those of the
+    /// others follow a stride apart.
     pub(super) input: usize,
     /// Number of outputs.
     pub(super) length: usize,

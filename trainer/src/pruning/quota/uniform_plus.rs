@@ -1,9 +1,10 @@
 //! Uniform+ quota: uniform, except that the first layer is dense and the last keeps at least a
 //! fifth of its weights (Gale et al. 2019; paper, section 4). For convolutional networks only.
 //!
-//! At overall sparsity `s`, all layers but the first have sparsity `t = s N / (N - n_1)`. That of
-//! the last is capped at 0.8, and the layers between make up for the difference. No density grows
-//! with `s`, so the quota is monotone. It is valid until the layers between are empty.
+//! Let `N` be the number of prunable weights and `n_1` that of the first layer. At overall sparsity
+//! `s`, the other layers would each have sparsity `t = s N / (N - n_1)`, but that of the last is
+//! capped at 0.8 and the layers between make up for the difference. No density grows with `s`, so
+//! the quota is monotone. It is valid until the layers between are empty.
 
 use crate::graph::Prunable;
 

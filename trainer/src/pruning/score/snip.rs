@@ -15,8 +15,8 @@ use crate::random::Random;
 /// The rounds of iterative SNIP; also the ratio of the images of SNIP to those of one round.
 pub const ROUNDS: usize = 300;
 
-/// Returns the number of images per round of iterative SNIP in the paper's code; 100 for other
-/// architectures.
+/// Returns the number of images per round of iterative SNIP: that of the paper's code for the
+/// architectures it covers, otherwise 100.
 fn images_per_round(graph: &Graph) -> usize {
     match graph.name() {
         "lenet-5" | "vgg-16" => 128,

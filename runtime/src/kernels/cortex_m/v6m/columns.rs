@@ -10,9 +10,9 @@
 //!
 //! Registers: r0 sums, r1 mask (times 4), r2 activation, r3 section (during the search: input),
 //! r4 to r6 scratch, r7 words, r8 pairs, r9 input, r10 address of the last whole word, r11
-//! distance from an input to its start, r12 end of the section, lr second activation. Stack: 0
-//! the end of the input, 4 the call, 8 `logits`; in a pair, its header and return address precede
-//! them.
+//! distance from an input to its start, r12 end of the section, lr second activation. Stack, by
+//! offset: 0: the end of the input; 4: the call; 8: `logits`; in a pair, its header and return
+//! address precede them.
 
 use core::arch::naked_asm;
 

@@ -14,7 +14,7 @@ pub(crate) const GROUP: usize = 1;
 /// `groups * GROUP` columns.
 ///
 /// Registers: r0 activation, r1 end of the input, r2 minus the columns left, r3 weight, r4 to r7
-/// ends of the rows, r8 to r11 sums. Stack: 16 `sums`.
+/// ends of the rows, r8 to r11 sums. Stack, by offset: 16: `sums`.
 #[unsafe(naked)]
 pub(crate) unsafe extern "C" fn products(
     weights: *const i8,

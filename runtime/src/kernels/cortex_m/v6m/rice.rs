@@ -7,9 +7,9 @@
 //!
 //! Registers: r0 the word, r1, r2 and r7 scratch, r3 bits read, r4 the weight's activation
 //! (between rows: the call), r5 weights left of the row, r6 sum, r8 the block's last four bytes,
-//! r9 `weight_k`, r10 32 minus it, r11 2 to the power of it, r12 the same of gaps. Stack: 0 the
-//! call, 4 the bits of a weight and a gap without their zeros, 8 the codebook, 12 32 minus the
-//! parameter of gaps.
+//! r9 `weight_k`, r10 32 minus it, r11 2 to the power of it, r12 the same of gaps. Stack, by
+//! offset: 0: the call; 4: the bits of a weight and a gap, excluding their zeros; 8: the codebook;
+//! 12: 32 minus the Rice parameter of the gaps.
 
 use core::arch::naked_asm;
 

@@ -14,8 +14,8 @@
 //!
 //! Registers: r0 stream, r1 input, r2 and r3 scratch, r4 sum, r5 to r7 weights, r8 mask, r9
 //! output, r10 its end for this run, r11 shift, r12 where to continue after a run (in a long run,
-//! the code of a row's first pairs), lr 1 (in a long run, the row's end). Stack: 0 r12 while it
-//! is in use, 4 the bytes of a long row, 8 the run's head (last layer).
+//! the code of a row's first pairs), lr 1 (in a long run, the row's end). Stack, by offset:
+//! 0: r12 while it is in use; 4: the bytes of a long row; 8: the run's head (last layer).
 
 use core::arch::naked_asm;
 

@@ -94,7 +94,7 @@ macro_rules! quad {
 /// products for four sums.
 ///
 /// Registers: r6 and r7 pointers, then bytes; r10 pairs; r11 base; r12 offsets, then bytes; lr
-/// weights. Stack: two words are overwritten at 0. If `zeros` is not 0, products of zeros are
+/// weights. Stack: overwrites the two words at offset 0. If `zeros` is not 0, products of zeros are
 /// skipped.
 macro_rules! pairs {
     () => {
@@ -155,8 +155,8 @@ macro_rules! purge {
 }
 
 /// Computes eight positions at stride 1. Registers: r6 pointer; r7 weights 0 and 2; r10 taps; r11
-/// distance; r12 weights 1 and 3; sums in r0 to r5, r8, r9. Stack: 0 the base, 4 scratch, 8 the
-/// block.
+/// distance; r12 weights 1 and 3; sums in r0 to r5, r8, r9. Stack, by offset: 0: the base;
+/// 4: scratch; 8: the block.
 ///
 /// # Safety
 ///
@@ -245,7 +245,7 @@ unsafe extern "C" fn zeros8(
 
 /// Computes four positions at stride 1. Registers: r4 pointer, then offsets; r5 weights 0 and 2,
 /// then those of a pair; r6 distance; r8 weights 1 and 3; r10 taps; r11 base; sums in r0 to r3.
-/// Stack: 0 the block.
+/// Stack, by offset: 0: the block.
 ///
 /// # Safety
 ///
@@ -320,7 +320,8 @@ unsafe extern "C" fn words4(
 
 /// Computes eight positions at stride 2, without quads. Registers: r6 offsets, then pointer of
 /// the second tap; r7 pointer of the first; r10 taps; r11 base; r12 weights; lr activation; sums
-/// in r0 to r5, r8, r9. Stack: 8 the block.
+/// in r0 to r5, r8, r9. Stack, by offset: 8: the
+/// block.
 ///
 /// # Safety
 ///
@@ -372,7 +373,8 @@ unsafe extern "C" fn bytes8(
 }
 
 /// Computes four positions at stride 2, without quads. Registers: r4 offsets; r5 weights; r8 and
-/// r9 pointers; r10 taps; r11 base; r12 activation; sums in r0 to r3. Stack: 0 the block.
+/// r9 pointers; r10 taps; r11 base; r12 activation; sums in r0 to r3. Stack, by offset:
+/// 0: the block.
 ///
 /// # Safety
 ///

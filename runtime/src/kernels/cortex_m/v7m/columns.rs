@@ -15,8 +15,8 @@
 //! Registers: r0 sums, r1 mask (times 4), r2 the pair's activations, a half each (M3: the first),
 //! r3 section, r4 and r5 scratch, r6 to r9 words, r10 header (during the search: address of the
 //! last two words), r11 input, r12 distance from an input to its start, less 4 for the word after
-//! it (M3, in a pair: the second activation). Stack: 0 the pairs, 4 the address of the last two
-//! words, 8 that of the last two bytes, 12 the call, 16 `logits`.
+//! it (M3, in a pair: the second activation). Stack, by offset: 0: the pairs; 4: the address of
+//! the last two words; 8: that of the last two bytes; 12: the call; 16: `logits`.
 
 use core::arch::naked_asm;
 

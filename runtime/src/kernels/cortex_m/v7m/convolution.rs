@@ -4,7 +4,8 @@
 //! weight and position. The taps stay as they are and end with a word 0, as no tap is 0.
 //!
 //! Registers: r6 offset, then pointer, r7 weight, r10 taps, r11 base, r12 activation; sums in r0
-//! to r5, r8, r9 (eight positions) or r0 to r3 (four). Stack: 0 the block.
+//! to r5, r8, r9 (eight positions) or r0 to r3 (four). Stack, by offset:
+//! 0: the block.
 
 use core::arch::naked_asm;
 

@@ -14,7 +14,7 @@ pub(crate) const GROUP: usize = 4;
 /// `groups * GROUP` columns.
 ///
 /// Registers: r0 activation, r1 input, r2 rounds left, r4 to r7 rows, r8 to r11 sums, r12 weight.
-/// Stack: 0 `sums`.
+/// Stack, by offset: 0: `sums`.
 #[unsafe(naked)]
 pub(crate) unsafe extern "C" fn products(
     weights: *const i8,

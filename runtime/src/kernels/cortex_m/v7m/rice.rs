@@ -12,7 +12,7 @@
 //! Registers: r0 the word, r1 and r2 scratch, r3 bits read, r4 the weight's activation (between
 //! rows: the call), r5 weights left of the row, r6 sum, r7 codebook, r8 the block's last four
 //! bytes, r9 -2^`weight_k`, r10 31 minus `weight_k`, r11 and r12 the same of gaps, lr the bits of
-//! a weight and a gap without their zeros. Stack: the call.
+//! a weight and a gap excluding their zeros. Stack: the call.
 
 use core::arch::naked_asm;
 

@@ -21,9 +21,9 @@
 //! Registers: r0 input, r1 scratch, r2 the run's head, r3 stream, r4 sum, r5, r6, r8 and r11
 //! weights, r7 `store` (`asrs` uses the low byte), r9 mask, r10 output, r12 the run's head (last
 //! layer; scratch for v7m, which keeps it on the stack), lr where to continue after a run (in a
-//! long row, rounds left). Stack: 0 where a row of 8 and more continues after its first 8 words,
-//! 4 and 8 the last pairs and the rounds of a long row, 12 a copy of lr, 16 the run's head (v7m,
-//! last layer).
+//! long row, rounds left). Stack, by offset: 0: where a row of 8 and more continues after
+//! its first 8 words; 4 and 8: the last pairs and the rounds of a long row; 12: a copy of lr;
+//! 16: the run's head (v7m, last layer).
 
 use core::arch::naked_asm;
 
