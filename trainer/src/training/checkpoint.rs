@@ -1,7 +1,7 @@
 //! The state of an interrupted run: `checkpoint.safetensors`.
 //!
-//! The file holds weights and the optimizer's state after the last finished epoch, and notes: the phase, its
-//! epochs, the time spent, and the SHA-256 of the files that the run made before. Loading checks
+//! The file holds weights and the optimizer's state after the last finished epoch, and notes: the
+//! phase, its epochs, the time spent, and the SHA-256 of the files that the run made before. Loading checks
 //! it against the recipe; [`Checkpoint::check_masks`] checks it against the masks.
 
 use std::collections::{BTreeMap, HashMap};
