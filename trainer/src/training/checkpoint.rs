@@ -2,8 +2,8 @@
 //!
 //! The file holds weights and the optimizer's state after the last finished epoch, the masks if the
 //! phase changes them, and notes: the phase, its epochs, the time spent, and the SHA-256 of the
-//! files that the run made before. Loading checks
-//! it against the recipe; [`Checkpoint::check_masks`] checks it against the masks.
+//! files that the run made before. Loading checks it against the recipe;
+//! [`Checkpoint::check_masks`] checks it against the masks.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;

@@ -1,7 +1,7 @@
 //! Augmentation: random changes of a training image that keep its class.
 //!
 //! [`Augmentation`] is the option of a recipe, and [`Augmenter`] applies it. An image is turned,
-//! scaled, shifted and distorted in one resampling ([`warp`]), then cropped and mirrored, which
+//! scaled, shifted and distorted in one resampling (`warp`), then cropped and mirrored, which
 //! moves whole pixels. Images stay bytes: a resampled pixel is rounded, as in torchvision.
 
 use serde::{Deserialize, Serialize};

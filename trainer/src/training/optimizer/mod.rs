@@ -2,8 +2,8 @@
 //! (candle-nn's have neither l2 decay of kernels alone, nor masks, nor a state to save).
 //!
 //! Pruned weights are not updated: a weight and its moments remain zero. On the CPU, the step of
-//! a tensor is one in-place pass over it ([`host`]); elsewhere all parameters are one flat tensor
-//! ([`device`]), so that the number of kernels hardly depends on the number of layers. A step
+//! a tensor is one in-place pass over it (`host`); elsewhere all parameters are one flat tensor
+//! (`device`), so that the number of kernels hardly depends on the number of layers. A step
 //! never waits for the device.
 
 use std::collections::BTreeMap;

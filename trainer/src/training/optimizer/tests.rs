@@ -23,7 +23,7 @@ fn toy() -> (Graph, State, Masks) {
     (graph, state, masks)
 }
 
-/// The gradients of the toy's weights and biases in step `number`.
+/// Returns the gradients of the toy's weights and biases in step `number`.
 fn gradients(number: usize) -> [Vec<f32>; 2] {
     let turn = number as f32;
     [
@@ -103,19 +103,20 @@ fn check(recipe: &str, expected: &[f64]) {
     }
 }
 
-/// Momentum 0.5 in PyTorch's form, whose velocity is without the rate: v = 0.5 v + g, w -= rate v.
+/// Takes a step with momentum 0.5 in PyTorch's form, whose velocity is without the rate:
+/// v = 0.5 v + g, w -= rate v.
 fn sgd(weight: &mut f64, [velocity, _]: &mut [f64; 2], gradient: f64, _: i32) {
     *velocity = 0.5 * *velocity + gradient;
     *weight -= RATE * *velocity;
 }
 
-/// PyTorch's form of Nesterov's momentum: v = 0.5 v + g, w -= rate (g + 0.5 v).
+/// Takes a step with PyTorch's form of Nesterov's momentum: v = 0.5 v + g, w -= rate (g + 0.5 v).
 fn nesterov(weight: &mut f64, [velocity, _]: &mut [f64; 2], gradient: f64, _: i32) {
     *velocity = 0.5 * *velocity + gradient;
     *weight -= RATE * (gradient + 0.5 * *velocity);
 }
 
-/// Algorithm 1 of Kingma & Ba with beta1 = 0.8, beta2 = 0.9 and epsilon = 0.01.
+/// Takes a step of algorithm 1 of Kingma & Ba with beta1 = 0.8, beta2 = 0.9 and epsilon = 0.01.
 fn adam(weight: &mut f64, [mean, square]: &mut [f64; 2], gradient: f64, number: i32) {
     *mean = 0.8 * *mean + (1.0 - 0.8) * gradient;
     *square = 0.9 * *square + (1.0 - 0.9) * gradient * gradient;
