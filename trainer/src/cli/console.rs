@@ -152,7 +152,7 @@ impl Bar {
     }
 
     /// Sets the number of steps that an earlier process did, from which no speed is estimated.
-    pub(super) fn from(&self, position: u64) {
+    pub(super) fn resume_at(&self, position: u64) {
         self.0.set_position(position);
         self.0.reset_eta();
     }

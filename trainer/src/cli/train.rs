@@ -145,7 +145,7 @@ pub(super) fn train(
                 bar.length((all * images) as u64);
                 bar.name(&format!("{phase}, epoch {epoch} of {of}"));
                 match is_first {
-                    true => bar.from(before as u64),
+                    true => bar.resume_at(before as u64),
                     false => bar.at(before as u64),
                 }
                 is_first = false;

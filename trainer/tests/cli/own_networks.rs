@@ -80,7 +80,7 @@ fn a_network_of_ones_own_is_trained_interrupted_and_exported() {
     let container = |name: &str| fs::read(folder.join(name)).unwrap();
     assert!(container("whole.rfy") == container("run.rfy"));
     fs::remove_file(folder.join("run/arch.toml")).unwrap();
-    refused(folder, "export run -o model.rfy", &["small"]);
+    refused(folder, "export run -o model.rfy", &["lacks arch.toml"]);
 }
 
 #[test]
@@ -108,7 +108,7 @@ fn given_weights_take_the_place_of_dense_training_and_must_stay_the_same() {
     refused(
         folder,
         &train.replace(" --after finetune", ""),
-        &["after", "finetune", "rewind", "--force"],
+        &["phases", "rewind", "--force"],
     );
     let report = json(folder, &train);
     assert_eq!(report["weights"]["effective"], 794);

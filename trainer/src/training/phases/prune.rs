@@ -59,7 +59,7 @@ impl Prune {
     }
 }
 
-/// The share by which a compression may exceed the one asked for without a word.
+/// The share by which the weights kept may exceed those asked for without a word.
 const JUMP: f64 = 1.05;
 
 impl Session<'_> {
@@ -92,16 +92,21 @@ impl Session<'_> {
         self.kept_by_index = masks.kept_by_index;
         self.save_masks(&stage, &masks)?;
         self.tell_masks(pruner.name(), &masks, tell);
-        let reached = masks.of(options.target).compression().unwrap_or(1.0);
-        if options.pattern.is_none() && reached > JUMP * compression.get() {
+        let wanted = compression.share_of(self.graph.total()).ceil();
+        let kept = masks.of(options.target).nonzeros();
+        if options.pattern.is_none() && kept as f64 > JUMP * wanted + 1.0 {
             tell(Event::Note(format!(
-                "warning: {} jumps past {}: the next larger mask has fewer than the {} {} weights asked for, so the {} compression is {}",
+                "warning: {} keeps {}{} weights, not {}, since its next smaller mask has fewer: the {} compression is {}, not {}",
                 pruner.name(),
+                thousands(kept),
+                match options.target {
+                    Target::Direct => "",
+                    Target::Effective => " connected",
+                },
+                thousands(wanted as usize),
+                options.target.name(),
+                shown((100.0 * self.graph.total() as f64 / kept as f64).floor() / 100.0),
                 shown(compression.get()),
-                thousands(compression.share_of(self.graph.total()).ceil() as usize),
-                options.target.name(),
-                options.target.name(),
-                shown((100.0 * reached).floor() / 100.0),
             )));
         }
         point.masks = Some(masks);

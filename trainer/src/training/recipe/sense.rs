@@ -95,12 +95,12 @@ impl Recipe {
         for (index, phase) in self.phases.iter().enumerate() {
             let number = index + 1;
             match phase {
-                Phase::Prune(Prune { pruner, .. }) => {
-                    if !is_trained && Pruner::by_name(pruner)?.needs_dense_training() {
-                        return refuse(format!(
-                            "phase {number} prunes by {pruner}, but there are no trained weights to rank yet: train before it, or provide them"
-                        ));
-                    }
+                Phase::Prune(Prune { pruner, .. })
+                    if !is_trained && Pruner::by_name(pruner)?.needs_dense_training() =>
+                {
+                    return refuse(format!(
+                        "phase {number} prunes by {pruner}, but there are no trained weights to rank yet: train before it, or provide them"
+                    ));
                 }
                 Phase::Rewind(rewind) => {
                     if !has_run && self.weights.is_none() {
