@@ -10,40 +10,18 @@
 
 use super::Scores;
 use super::rounds::Rounds;
-use crate::graph::Graph;
 use crate::pruning::compression::Compression;
 use crate::pruning::error::PruneError;
-use crate::pruning::paths::{Semiring, sum_over_paths};
 use crate::pruning::source::Source;
-use crate::pruning::units::Mode;
+
+mod layer;
+mod places;
+mod sweep;
+
+use sweep::Sweep;
 
 /// The number of rounds, as in the paper.
 const ROUNDS: usize = 100;
-
-/// The semiring (+, x) over magnitudes.
-#[derive(Debug)]
-enum SynapticFlow {}
-
-impl Semiring for SynapticFlow {
-    type Value = f64;
-    const ZERO: f64 = 0.0;
-    const ONE: f64 = 1.0;
-
-    #[inline]
-    fn add(a: f64, b: f64) -> f64 {
-        a + b
-    }
-
-    #[inline]
-    fn multiply(a: f64, b: f64) -> f64 {
-        a * b
-    }
-
-    #[inline]
-    fn pool(value: f64, area: usize) -> f64 {
-        value / area as f64
-    }
-}
 
 /// Returns [keys](Rounds::keys) that order the weights `kernels` of the source's graph by the
 /// rounds that prune to `compression`.
@@ -56,11 +34,12 @@ pub fn scores(
     compression: Compression,
 ) -> Result<Scores, PruneError> {
     let tensors = source.graph.prunable();
+    let sweep = Sweep::new(source.graph);
     let mut rounds = Rounds::new(&tensors, ROUNDS, compression);
     for round in 0..ROUNDS {
         source.step(round, ROUNDS)?;
         if !rounds.is_idle() {
-            set_scores(&mut rounds, source.graph, kernels);
+            set_scores(&mut rounds, &sweep, kernels);
             let has_flow = || rounds.alive.iter().flatten().any(|c| c.value > 0.0);
             if round == 0 && !has_flow() {
                 return Err(PruneError::NoFlow);
@@ -72,13 +51,13 @@ pub fn scores(
 }
 
 /// Sets the scores of the remaining connections to the synaptic flow through them.
-fn set_scores(rounds: &mut Rounds, graph: &Graph, kernels: &[Vec<f64>]) {
+fn set_scores(rounds: &mut Rounds, sweep: &Sweep, kernels: &[Vec<f64>]) {
     for (alive, kernel) in rounds.alive.iter_mut().zip(kernels) {
         for connection in alive {
             connection.value = kernel[connection.element as usize].abs();
         }
     }
-    sum_over_paths::<SynapticFlow>(graph, &mut rounds.alive, Mode::Exact);
+    sweep.run(&mut rounds.alive);
 }
 
 #[cfg(test)]
