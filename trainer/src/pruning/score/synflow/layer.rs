@@ -54,19 +54,17 @@ impl Layer {
     ) {
         let mut sums = self.widen(after);
         let mut rows = self.rows(connections);
+        // Selects instructions only: every sum adds the same terms in the same order.
+        let arch = pulp::Arch::new();
         let mut columns = Vec::new();
         for tile in self.tiles() {
             self.gather(&tile, before, &mut columns);
-            let products = Products {
-                width: self.width,
-                columns: &columns,
-            };
-            for (output, row) in rows.iter_mut().enumerate() {
-                let sums = &mut sums[output * self.width..][..self.width];
-                let first = self.first(output, &tile);
-                let part = take(row, connections, first + self.columns_of(&tile));
-                products.forward(part, first, sums);
-            }
+            arch.dispatch(Forward {
+                tile: Tile::new(self, &tile, &columns),
+                connections,
+                rows: &mut rows,
+                sums: &mut sums,
+            });
         }
         self.narrow(&sums, after);
     }
@@ -84,23 +82,20 @@ impl Layer {
     ) {
         let sums = self.widen(after);
         let mut rows = self.rows(connections);
+        // Selects instructions only: every sum adds the same terms in the same order.
+        let arch = pulp::Arch::new();
         let (mut columns, mut gradients) = (Vec::new(), Vec::new());
         for tile in self.tiles() {
             self.gather(&tile, reached, &mut columns);
             gradients.clear();
             gradients.resize(columns.len(), 0.0);
-            let products = Products {
-                width: self.width,
-                columns: &columns,
-            };
-            for (output, row) in rows.iter_mut().enumerate() {
-                let sums = &sums[output * self.width..][..self.width];
-                let first = self.first(output, &tile);
-                let start = row.start;
-                let count = take(row, connections, first + self.columns_of(&tile)).len();
-                let part = &mut connections[start..start + count];
-                products.backward(part, first, sums, &mut gradients);
-            }
+            arch.dispatch(Backward {
+                tile: Tile::new(self, &tile, &columns),
+                connections,
+                rows: &mut rows,
+                sums: &sums,
+                gradients: &mut gradients,
+            });
             self.scatter(&tile, &gradients, before);
         }
     }
@@ -111,16 +106,6 @@ impl Layer {
         let size = (CACHED / (self.reads.len() * self.width)).max(1);
         let starts = (0..inputs).step_by(size);
         starts.map(move |start| start..(start + size).min(inputs))
-    }
-
-    /// Returns the element of the first connection from the channels `tile` to `output`.
-    fn first(&self, output: usize, tile: &Range<usize>) -> u32 {
-        ((output * self.inputs + tile.start) * self.reads.len()) as u32
-    }
-
-    /// Returns the number of columns of the channels `tile`.
-    fn columns_of(&self, tile: &Range<usize>) -> u32 {
-        (tile.len() * self.reads.len()) as u32
     }
 
     /// Returns the range of the connections to each output.
@@ -185,99 +170,153 @@ impl Layer {
     }
 }
 
-/// Takes the connections of elements below `end` from the front of `row`, a range of
-/// `connections`.
-fn take<'a>(
-    row: &mut Range<usize>,
-    connections: &'a [Connection<f64>],
-    end: u32,
-) -> &'a [Connection<f64>] {
-    let rest = &connections[row.clone()];
-    let count = if rest.last().is_none_or(|last| last.element < end) {
-        rest.len()
-    } else {
-        let beyond = rest.iter().position(|c| c.element >= end);
-        beyond.unwrap_or(rest.len())
-    };
-    row.start += count;
-    &rest[..count]
-}
-
-/// The products of the connections to one output with some columns.
-struct Products<'a> {
-    width: usize,
+/// The columns of some input channels.
+#[derive(Clone, Copy)]
+struct Tile<'a> {
     columns: &'a [f64],
+    width: usize,
+    /// The element of the connection from the first of them to the first output.
+    first: u32,
+    /// The number of columns.
+    count: u32,
+    /// The number of columns of all input channels.
+    all: u32,
 }
 
-impl Products<'_> {
-    /// Adds the columns times the values of `row` to `sums`. The column of element `first` is the
-    /// first.
-    #[inline]
-    fn forward(&self, row: &[Connection<f64>], first: u32, sums: &mut [f64]) {
-        match self.width {
-            1 => self.extend::<1>(row, first, sums),
-            4 => self.extend::<4>(row, first, sums),
-            width if width.is_multiple_of(32) => self.extend::<32>(row, first, sums),
-            width if width.is_multiple_of(16) => self.extend::<16>(row, first, sums),
-            _ => self.extend::<8>(row, first, sums),
+impl<'a> Tile<'a> {
+    /// Returns the tile of the `channels` of `layer`.
+    fn new(layer: &Layer, channels: &Range<usize>, columns: &'a [f64]) -> Self {
+        let taps = layer.reads.len();
+        Self {
+            columns,
+            width: layer.width,
+            first: (channels.start * taps) as u32,
+            count: (channels.len() * taps) as u32,
+            all: (layer.inputs * taps) as u32,
         }
     }
 
-    /// Does so for blocks of `N` places, whose sums stay in registers.
+    /// Takes the connections of this tile to `output` from the front of `row`, a range of
+    /// `connections`. Returns their range, and the element of the first column.
     #[inline(always)]
-    fn extend<const N: usize>(&self, row: &[Connection<f64>], first: u32, sums: &mut [f64]) {
-        for (block, sums) in sums.as_chunks_mut::<N>().0.iter_mut().enumerate() {
-            let mut total = *sums;
-            for &Connection { element, value } in row {
-                let at = (element - first) as usize * self.width + block * N;
-                let column: &[f64] = &self.columns[at..at + N];
-                for lane in 0..N {
-                    total[lane] += value * column[lane];
-                }
-            }
-            *sums = total;
-        }
-    }
-
-    /// Adds `sums` times the values of `row` to the `gradients` of the columns, and multiplies
-    /// those values by the product of column and `sums`.
-    #[inline]
-    fn backward(
+    fn take(
         &self,
-        row: &mut [Connection<f64>],
-        first: u32,
-        sums: &[f64],
-        gradients: &mut [f64],
-    ) {
-        match self.width {
-            1 => self.reverse::<1>(row, first, sums, gradients),
-            4 => self.reverse::<4>(row, first, sums, gradients),
-            _ => self.reverse::<8>(row, first, sums, gradients),
-        }
+        output: usize,
+        row: &mut Range<usize>,
+        connections: &[Connection<f64>],
+    ) -> (Range<usize>, u32) {
+        let first = output as u32 * self.all + self.first;
+        let end = first + self.count;
+        let rest = &connections[row.clone()];
+        let count = match rest.last() {
+            Some(last) if last.element >= end => rest.iter().position(|c| c.element >= end),
+            _ => None,
+        };
+        let part = row.start..row.start + count.unwrap_or(rest.len());
+        row.start = part.end;
+        (part, first)
     }
+}
 
-    /// Does so for blocks of `N` places.
+/// The forward products of one tile.
+struct Forward<'a> {
+    tile: Tile<'a>,
+    connections: &'a [Connection<f64>],
+    /// The connections to each output that are still to come.
+    rows: &'a mut [Range<usize>],
+    /// The sums at the outputs, which the products are added to.
+    sums: &'a mut [f64],
+}
+
+impl pulp::NullaryFnOnce for Forward<'_> {
+    type Output = ();
+
     #[inline(always)]
-    fn reverse<const N: usize>(
-        &self,
-        row: &mut [Connection<f64>],
-        first: u32,
-        sums: &[f64],
-        gradients: &mut [f64],
-    ) {
-        for Connection { element, value } in row {
-            let at = (*element - first) as usize * self.width;
-            let columns = self.columns[at..at + self.width].as_chunks::<N>().0;
-            let gradients = gradients[at..at + self.width].as_chunks_mut::<N>().0;
-            let mut through = [0.0; N];
-            for ((column, gradient), sums) in columns.iter().zip(gradients).zip(sums.as_chunks::<N>().0) {
-                for lane in 0..N {
-                    let onward = *value * sums[lane];
-                    gradient[lane] += onward;
-                    through[lane] += column[lane] * onward;
+    fn call(self) {
+        match self.tile.width {
+            1 => self.run::<1>(),
+            4 => self.run::<4>(),
+            width if width.is_multiple_of(32) => self.run::<32>(),
+            width if width.is_multiple_of(16) => self.run::<16>(),
+            _ => self.run::<8>(),
+        }
+    }
+}
+
+impl Forward<'_> {
+    /// Adds the products for blocks of `N` places, whose sums stay in registers.
+    #[inline(always)]
+    fn run<const N: usize>(self) {
+        let width = self.tile.width;
+        let outputs = self.rows.iter_mut().zip(self.sums.chunks_exact_mut(width));
+        for (output, (row, sums)) in outputs.enumerate() {
+            let (part, first) = self.tile.take(output, row, self.connections);
+            let part = &self.connections[part];
+            for (block, sums) in sums.as_chunks_mut::<N>().0.iter_mut().enumerate() {
+                let mut total = *sums;
+                for &Connection { element, value } in part {
+                    let at = (element - first) as usize * width + block * N;
+                    let column = &self.tile.columns[at..at + N];
+                    for lane in 0..N {
+                        total[lane] += value * column[lane];
+                    }
                 }
+                *sums = total;
             }
-            *value = through.iter().sum();
+        }
+    }
+}
+
+/// The backward products of one tile.
+struct Backward<'a> {
+    tile: Tile<'a>,
+    connections: &'a mut [Connection<f64>],
+    /// The connections to each output that are still to come.
+    rows: &'a mut [Range<usize>],
+    /// The sums at the outputs.
+    sums: &'a [f64],
+    /// The gradients of the columns, which the products are added to.
+    gradients: &'a mut [f64],
+}
+
+impl pulp::NullaryFnOnce for Backward<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn call(self) {
+        match self.tile.width {
+            1 => self.run::<1>(),
+            4 => self.run::<4>(),
+            _ => self.run::<8>(),
+        }
+    }
+}
+
+impl Backward<'_> {
+    /// Adds the products, for blocks of `N` places, and replaces the values of the connections.
+    #[inline(always)]
+    fn run<const N: usize>(self) {
+        let width = self.tile.width;
+        let outputs = self.rows.iter_mut().zip(self.sums.chunks_exact(width));
+        for (output, (row, sums)) in outputs.enumerate() {
+            let (part, first) = self.tile.take(output, row, self.connections);
+            let sums = sums.as_chunks::<N>().0;
+            for Connection { element, value } in &mut self.connections[part] {
+                let at = (*element - first) as usize * width;
+                let columns = self.tile.columns[at..at + width].as_chunks::<N>().0;
+                let gradients = self.gradients[at..at + width].as_chunks_mut::<N>().0;
+                let mut through = [0.0; N];
+                for ((column, gradient), sums) in columns.iter().zip(gradients).zip(sums) {
+                    let mut next = *gradient;
+                    for lane in 0..N {
+                        let onward = *value * sums[lane];
+                        next[lane] += onward;
+                        through[lane] += column[lane] * onward;
+                    }
+                    *gradient = next;
+                }
+                *value = through.iter().sum();
+            }
         }
     }
 }
