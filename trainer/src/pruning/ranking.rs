@@ -66,7 +66,11 @@ pub(super) struct Selector {
 
 impl Selector {
     /// Returns the selector of the `count` highest of `scores`.
-    pub(super) fn new(scores: impl Iterator<Item = f64> + Clone, total: usize, count: usize) -> Self {
+    pub(super) fn new(
+        scores: impl Iterator<Item = f64> + Clone,
+        total: usize,
+        count: usize,
+    ) -> Self {
         let (lowest, ties) = match count {
             0 => (u64::MAX, 0),
             _ if count >= total => (0, total),

@@ -111,12 +111,16 @@ impl Layer {
     /// Returns the range of the connections to each output.
     fn rows(&self, connections: &[Connection<f64>]) -> Vec<Range<usize>> {
         let length = self.inputs * self.reads.len();
-        let start = |output: usize| {
-            connections.partition_point(|c| (c.element as usize) < output * length)
+        let mut start = 0;
+        let row = |output: usize| {
+            // A row has at most `length` connections.
+            let rest = &connections[start..connections.len().min(start + length)];
+            let end = ((output + 1) * length) as u32;
+            let from = start;
+            start += rest.partition_point(|c| c.element < end);
+            from..start
         };
-        (0..self.outputs)
-            .map(|output| start(output)..start(output + 1))
-            .collect()
+        (0..self.outputs).map(row).collect()
     }
 
     /// Copies `sums` (outputs, places) with zeros up to the width of a column.
@@ -207,12 +211,12 @@ impl<'a> Tile<'a> {
     ) -> (Range<usize>, u32) {
         let first = output as u32 * self.all + self.first;
         let end = first + self.count;
-        let rest = &connections[row.clone()];
+        let rest = &connections[row.start..row.end.min(row.start + self.count as usize)];
         let count = match rest.last() {
-            Some(last) if last.element >= end => rest.iter().position(|c| c.element >= end),
-            _ => None,
+            Some(last) if last.element >= end => rest.partition_point(|c| c.element < end),
+            _ => rest.len(),
         };
-        let part = row.start..row.start + count.unwrap_or(rest.len());
+        let part = row.start..row.start + count;
         row.start = part.end;
         (part, first)
     }
