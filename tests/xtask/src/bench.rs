@@ -5,7 +5,7 @@ use crate::command::{self, Outcome};
 use crate::{accuracy, networks};
 
 /// Benchmarks that are bench targets of the trainer.
-const BENCHES: &[&str] = &["training", "pruning", "kernels"];
+const BENCHES: &[&str] = &["training", "deep", "pruning", "kernels"];
 
 /// Runs the benchmark that the first argument names; those of the trainer run on one core.
 pub(crate) fn run(arguments: &[String]) -> Outcome {

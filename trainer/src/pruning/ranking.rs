@@ -42,42 +42,76 @@ pub(super) fn highest(lists: &[&[f64]], count: usize) -> Vec<Vec<(u32, u32)>> {
 /// Returns the `count` highest scores of all `lists` together: for each list its elements among
 /// them, ascending.
 pub(super) fn above(lists: &[&[f64]], count: usize) -> Vec<Vec<u32>> {
-    let total: usize = lists.iter().map(|list| list.len()).sum();
-    let (lowest, mut ties) = match count {
-        0 => (u64::MAX, 0),
-        _ if count >= total => (0, total),
-        _ => threshold(lists, count),
-    };
+    let total = lists.iter().map(|list| list.len()).sum();
+    let scores = lists.iter().copied().flatten().copied();
+    let mut selector = Selector::new(scores, total, count);
     let mut choose = |list: &&[f64]| {
-        let mut chosen = Vec::new();
-        for (element, &score) in list.iter().enumerate() {
-            let key = key(score);
-            if key > lowest || (key == lowest && ties > 0) {
-                ties -= usize::from(key == lowest);
-                chosen.push(element as u32);
-            }
-        }
-        chosen
+        let places = (0..).zip(list.iter());
+        places
+            .filter(|&(_, &score)| selector.selects(score))
+            .map(|(element, _)| element)
+            .collect()
     };
     lists.iter().map(&mut choose).collect()
 }
 
-/// Returns the key of the `count`-th highest score (1 for the highest), and the number of scores
-/// with exactly this key among the `count` highest.
-fn threshold(lists: &[&[f64]], count: usize) -> (u64, usize) {
+/// A selector of the `count` highest of some scores, ties to the first, in one pass over them.
+#[derive(Debug)]
+pub(super) struct Selector {
+    /// The lowest key among them.
+    lowest: u64,
+    /// How many scores with exactly this key are still to be selected.
+    ties: usize,
+}
+
+impl Selector {
+    /// Returns the selector of the `count` highest of `scores`.
+    pub(super) fn new(
+        scores: impl Iterator<Item = f64> + Clone,
+        total: usize,
+        count: usize,
+    ) -> Self {
+        let (lowest, ties) = match count {
+            0 => (u64::MAX, 0),
+            _ if count >= total => (0, total),
+            _ => threshold(scores, count),
+        };
+        Self { lowest, ties }
+    }
+
+    /// Checks whether `score`, the next in order, is among them.
+    #[inline]
+    pub(super) fn selects(&mut self, score: f64) -> bool {
+        let key = key(score);
+        if key != self.lowest {
+            return key > self.lowest;
+        }
+        let selected = self.ties > 0;
+        self.ties -= usize::from(selected);
+        selected
+    }
+}
+
+/// Returns the key of the `count`-th highest of `scores` (1 for the highest), and the number of
+/// scores with exactly this key among the `count` highest.
+fn threshold(scores: impl Iterator<Item = f64> + Clone, count: usize) -> (u64, usize) {
     let shift = 64 - BITS;
     let mut histogram = vec![0_u32; 1 << BITS];
-    for &score in lists.iter().copied().flatten() {
-        histogram[(key(score) >> shift) as usize] += 1;
-    }
+    scores
+        .clone()
+        .for_each(|score| histogram[(key(score) >> shift) as usize] += 1);
     let (mut bin, mut above) = (histogram.len() - 1, 0);
     while above + (histogram[bin] as usize) < count {
         above += histogram[bin] as usize;
         bin -= 1;
     }
-    let keys = lists.iter().copied().flatten().map(|&score| key(score));
     let mut inside: Vec<u64> = Vec::with_capacity(histogram[bin] as usize);
-    inside.extend(keys.filter(|key| (key >> shift) as usize == bin));
+    scores.for_each(|score| {
+        let key = key(score);
+        if (key >> shift) as usize == bin {
+            inside.push(key);
+        }
+    });
     let wanted = count - above;
     let place = inside.len() - wanted;
     let (_, &mut lowest, higher) = inside.select_nth_unstable(place);

@@ -11,7 +11,7 @@ use super::Scores;
 use crate::graph::Prunable;
 use crate::pruning::compression::Compression;
 use crate::pruning::paths::Connection;
-use crate::pruning::ranking;
+use crate::pruning::ranking::Selector;
 
 /// The state of iterative pruning.
 #[derive(Debug)]
@@ -76,29 +76,20 @@ impl Rounds {
         if kept == self.left() {
             return;
         }
-        let scores: Vec<Vec<f64>> = self
-            .alive
-            .iter()
-            .map(|layer| layer.iter().map(|connection| connection.value).collect())
-            .collect();
-        let slices: Vec<&[f64]> = scores.iter().map(Vec::as_slice).collect();
-        let chosen = ranking::above(&slices, kept);
-        drop(scores);
-
-        let mut all_removed: Vec<Vec<Connection<f64>>> = Vec::new();
-        for (alive, chosen) in self.alive.iter_mut().zip(chosen) {
-            let mut removed = Vec::with_capacity(alive.len() - chosen.len());
-            let (mut chosen, mut place) = (chosen.into_iter().peekable(), 0_u32);
+        let scores = self.alive.iter().flatten().map(|c| c.value);
+        let mut selector = Selector::new(scores, self.left(), kept);
+        let remove = |alive: &mut Vec<Connection<f64>>| {
+            let mut removed = Vec::new();
             alive.retain(|&connection| {
-                let is_kept = chosen.next_if_eq(&place).is_some();
-                place += 1;
+                let is_kept = selector.selects(connection.value);
                 if !is_kept {
                     removed.push(connection);
                 }
                 is_kept
             });
-            all_removed.push(removed);
-        }
+            removed
+        };
+        let all_removed: Vec<Vec<Connection<f64>>> = self.alive.iter_mut().map(remove).collect();
         set_keys(&mut self.keys, &all_removed, 2 * self.done);
     }
 

@@ -5,45 +5,25 @@
 //! outputs. This is the sum, over all paths through the connection, of the product of their `|w|`:
 //! a path sum over the semiring (+, x). It needs no data.
 //!
+//! Because the input is constant, most positions of early feature maps have equal sums: each class
+//! of them is computed once (`places`), by products of connections and columns of values (`layer`).
 //! Each of a hundred rounds scores the connections that the previous one left, so rounds become
 //! cheaper. In f64, no product overflows or underflows in the deepest predefined network.
 
 use super::Scores;
 use super::rounds::Rounds;
-use crate::graph::Graph;
 use crate::pruning::compression::Compression;
 use crate::pruning::error::PruneError;
-use crate::pruning::paths::{Semiring, sum_over_paths};
 use crate::pruning::source::Source;
-use crate::pruning::units::Mode;
+
+mod layer;
+mod places;
+mod sweep;
+
+use sweep::Sweep;
 
 /// The number of rounds, as in the paper.
 const ROUNDS: usize = 100;
-
-/// The semiring (+, x) over magnitudes.
-#[derive(Debug)]
-enum SynapticFlow {}
-
-impl Semiring for SynapticFlow {
-    type Value = f64;
-    const ZERO: f64 = 0.0;
-    const ONE: f64 = 1.0;
-
-    #[inline]
-    fn add(a: f64, b: f64) -> f64 {
-        a + b
-    }
-
-    #[inline]
-    fn multiply(a: f64, b: f64) -> f64 {
-        a * b
-    }
-
-    #[inline]
-    fn pool(value: f64, area: usize) -> f64 {
-        value / area as f64
-    }
-}
 
 /// Returns [keys](Rounds::keys) that order the weights `kernels` of the source's graph by the
 /// rounds that prune to `compression`.
@@ -56,11 +36,12 @@ pub fn scores(
     compression: Compression,
 ) -> Result<Scores, PruneError> {
     let tensors = source.graph.prunable();
+    let sweep = Sweep::new(source.graph);
     let mut rounds = Rounds::new(&tensors, ROUNDS, compression);
     for round in 0..ROUNDS {
         source.step(round, ROUNDS)?;
         if !rounds.is_idle() {
-            set_scores(&mut rounds, source.graph, kernels);
+            set_scores(&mut rounds, &sweep, kernels);
             let has_flow = || rounds.alive.iter().flatten().any(|c| c.value > 0.0);
             if round == 0 && !has_flow() {
                 return Err(PruneError::NoFlow);
@@ -72,20 +53,22 @@ pub fn scores(
 }
 
 /// Sets the scores of the remaining connections to the synaptic flow through them.
-fn set_scores(rounds: &mut Rounds, graph: &Graph, kernels: &[Vec<f64>]) {
+fn set_scores(rounds: &mut Rounds, sweep: &Sweep, kernels: &[Vec<f64>]) {
     for (alive, kernel) in rounds.alive.iter_mut().zip(kernels) {
         for connection in alive {
             connection.value = kernel[connection.element as usize].abs();
         }
     }
-    sum_over_paths::<SynapticFlow>(graph, &mut rounds.alive, Mode::Exact);
+    sweep.run(&mut rounds.alive);
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::graph::{Operation, Padding, Pooling, Window};
-    use crate::pruning::paths::Connection;
+    use crate::graph::architecture::by_name;
+    use crate::graph::{Graph, Operation, Padding, Pooling, Window};
+    use crate::pruning::paths::{Connection, Semiring, sum_over_paths};
+    use crate::pruning::units::Mode;
     use crate::random::Random;
 
     /// Returns a residual block with a strided shortcut, pooling with overlapping windows, and a
@@ -119,10 +102,99 @@ mod tests {
         graph
     }
 
-    /// Returns the sum of the outputs, and replaces the values of `connections` by their scores.
-    fn outputs(graph: &Graph, connections: &mut [Vec<Connection<f64>>]) -> f64 {
-        let flow = sum_over_paths::<SynapticFlow>(graph, connections, Mode::Exact);
-        flow.from_input(graph.nodes().len() - 1).iter().sum()
+    /// Returns a narrow network with the windows of ResNet-18 on maps that have an interior.
+    fn resnet() -> Graph {
+        let mut graph = Graph::new("narrow", [3, 24, 20]);
+        let mut last = 0;
+        for (index, stride) in [1, 1, 2, 1, 2].into_iter().enumerate() {
+            let shape = &graph.nodes()[last].shape;
+            let input = [shape[1], shape[2]];
+            let window = Window::new(3, stride, Padding::Same, input).unwrap();
+            let operation = Operation::Conv {
+                channels: 5,
+                window,
+                bias: false,
+            };
+            let (name, source) = (format!("conv{index}"), last);
+            last = graph.push_from(&name, operation, &[source]).unwrap();
+            if stride == 1 && index > 0 {
+                let name = format!("add{index}");
+                last = graph
+                    .push_from(&name, Operation::Add, &[last, source])
+                    .unwrap();
+            }
+        }
+        graph.push("flatten", Operation::Flatten).unwrap();
+        let (units, bias) = (3, false);
+        graph.push("fc", Operation::Dense { units, bias }).unwrap();
+        graph
+    }
+
+    /// The semiring (+, x) over magnitudes: the definition of the flow, position by position.
+    #[derive(Debug)]
+    enum SynapticFlow {}
+
+    impl Semiring for SynapticFlow {
+        type Value = f64;
+        const ZERO: f64 = 0.0;
+        const ONE: f64 = 1.0;
+
+        #[inline]
+        fn add(a: f64, b: f64) -> f64 {
+            a + b
+        }
+
+        #[inline]
+        fn multiply(a: f64, b: f64) -> f64 {
+            a * b
+        }
+
+        #[inline]
+        fn pool(value: f64, area: usize) -> f64 {
+            value / area as f64
+        }
+    }
+
+    /// Returns connections of random values for every weight of `graph`.
+    fn random_connections(graph: &Graph, random: &mut Random) -> Vec<Vec<Connection<f64>>> {
+        let mut tensor = |length: usize| {
+            let draw = |element| Connection {
+                element,
+                value: random.unit(),
+            };
+            (0..length as u32).map(draw).collect()
+        };
+        let tensors = graph.prunable();
+        tensors
+            .iter()
+            .map(|weights| tensor(weights.len()))
+            .collect()
+    }
+
+    /// Compares with path sums at every position, of dense and of pruned networks.
+    #[test]
+    fn classes_of_positions_give_the_sums_of_all_positions() {
+        let mut random = Random::new(5);
+        for graph in [network(), by_name("lenet-5-28").unwrap(), resnet()] {
+            let mut connections = random_connections(&graph, &mut random);
+            for share in [1.0, 0.6, 0.1] {
+                for layer in &mut connections {
+                    layer.retain(|_| random.unit() < share);
+                }
+                let (mut expected, mut found) = (connections.clone(), connections.clone());
+                let flow = sum_over_paths::<SynapticFlow>(&graph, &mut expected, Mode::Exact);
+                let all: f64 = flow.from_input(graph.nodes().len() - 1).iter().sum();
+                assert!((Sweep::new(&graph).run(&mut found) - all).abs() <= 1e-12 * all);
+                for (found, expected) in found.iter().flatten().zip(expected.iter().flatten()) {
+                    assert_eq!(found.element, expected.element);
+                    let difference = (found.value - expected.value).abs();
+                    assert!(
+                        difference <= 1e-11 * expected.value,
+                        "{found:?} {expected:?}"
+                    );
+                }
+            }
+        }
     }
 
     /// Removes each connection in turn. The outputs are linear in each weight, so its score is
@@ -131,23 +203,15 @@ mod tests {
     fn a_score_is_the_decrease_of_the_outputs_without_the_connection() {
         let graph = network();
         let mut random = Random::new(1);
-        let all: Vec<Vec<Connection<f64>>> = (graph.prunable().iter())
-            .map(|tensor| {
-                let elements = 0..tensor.len() as u32;
-                let draw = |element| Connection {
-                    element,
-                    value: random.unit(),
-                };
-                elements.map(draw).collect()
-            })
-            .collect();
+        let all = random_connections(&graph, &mut random);
+        let sweep = Sweep::new(&graph);
         let mut scored = all.clone();
-        let whole = outputs(&graph, &mut scored);
+        let whole = sweep.run(&mut scored);
         for (layer, connections) in scored.iter().enumerate() {
             for (place, connection) in connections.iter().enumerate() {
                 let mut rest = all.clone();
                 rest[layer].remove(place);
-                let lost = whole - outputs(&graph, &mut rest);
+                let lost = whole - sweep.run(&mut rest);
                 assert!((lost - connection.value).abs() < 1e-10 * whole, "{lost}");
             }
         }
