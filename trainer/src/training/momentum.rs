@@ -70,7 +70,9 @@ impl Momentum {
             .map(|mask| (mask.name.as_str(), mask))
             .collect();
         let slot = |parameter: &Parameter| {
+            // A sparse network holds only what is kept.
             let mask = masks.get(parameter.name.as_str());
+            let mask = mask.filter(|_| parameter.places.is_none());
             let velocity = if network.fused() {
                 let alive = mask.map(|mask| {
                     let kept = mask.keep.iter().enumerate().filter(|&(_, &keep)| keep);
@@ -168,8 +170,8 @@ impl Momentum {
             };
             state.insert(
                 parameter.name.clone(),
-                parameter.var.dims().to_vec(),
-                values,
+                parameter.shape().to_vec(),
+                parameter.spread(values),
             );
         }
         Ok(state)
@@ -183,7 +185,7 @@ impl Momentum {
         for (slot, parameter) in self.slots.iter_mut().zip(network.parameters()) {
             let array = state.get(&parameter.name);
             match &mut slot.velocity {
-                Velocity::Host { values, .. } => values.clone_from(&array.values),
+                Velocity::Host { values, .. } => *values = parameter.select(&array.values),
                 Velocity::Device { values, .. } => {
                     *values =
                         Tensor::from_slice(&array.values, array.shape.as_slice(), values.device())?

@@ -9,7 +9,7 @@
 pub mod batch_norm;
 pub mod conv;
 pub mod linear;
-mod operand;
+pub(super) mod operand;
 pub mod pool;
 pub mod relu;
 mod spans;
