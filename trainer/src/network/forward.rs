@@ -103,7 +103,13 @@ impl Network {
         let source = |at: usize| values.get(node.sources[at]);
         if let (Some(plan), Some(population)) = (self.plan(), population) {
             let sources: Vec<&Tensor> = (0..node.sources.len()).map(source).collect();
-            return plan.node(&|node| self.parameters_of(node), index, x, &sources, population);
+            return plan.node(
+                &|node| self.parameters_of(node),
+                index,
+                x,
+                &sources,
+                population,
+            );
         }
         let parameters = self.parameters_of(index).iter();
         let operands: Vec<Operand<'_>> = parameters

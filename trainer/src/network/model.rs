@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use candle_core::{DType, Device, Result, Var};
 
-pub use super::parameter::Parameter;
 use super::operators::GradientSlot;
+pub use super::parameter::Parameter;
 use super::parameter::suffixes;
 use super::sparse::Plan;
 use super::state::State;

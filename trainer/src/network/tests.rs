@@ -28,7 +28,13 @@ fn largest_difference(a: &Tensor, b: &Tensor) -> f64 {
 pub(super) struct Layers(pub(super) Graph);
 
 impl Layers {
-    pub(super) fn window(&self, source: usize, size: usize, stride: usize, padding: Padding) -> Window {
+    pub(super) fn window(
+        &self,
+        source: usize,
+        size: usize,
+        stride: usize,
+        padding: Padding,
+    ) -> Window {
         let shape = &self.0.nodes()[source].shape;
         Window::new(size, stride, padding, [shape[1], shape[2]]).unwrap()
     }

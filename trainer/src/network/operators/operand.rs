@@ -72,7 +72,10 @@ pub(in crate::network) fn slice<'a>(storage: &'a CpuStorage, layout: &Layout) ->
 ///
 /// # Errors
 /// Returns an error if the tensor is not contiguous, not f32, or not on the CPU.
-pub(in crate::network) fn with_slice<T>(tensor: &Tensor, read: impl FnOnce(&[f32]) -> T) -> Result<T> {
+pub(in crate::network) fn with_slice<T>(
+    tensor: &Tensor,
+    read: impl FnOnce(&[f32]) -> T,
+) -> Result<T> {
     let (storage, layout) = tensor.storage_and_layout();
     match &*storage {
         candle_core::Storage::Cpu(storage) => Ok(read(slice(storage, layout)?)),

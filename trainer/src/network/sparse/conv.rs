@@ -108,9 +108,19 @@ impl Conv {
             window,
             input,
             output,
-            by_output: Side::new(outputs, covering.clone(), |tap| tap.output, |tap| (columns(tap), 0)),
+            by_output: Side::new(
+                outputs,
+                covering.clone(),
+                |tap| tap.output,
+                |tap| (columns(tap), 0),
+            ),
             // A column of the window decides which inputs of a row are reached.
-            by_input: Side::new(inputs, covering, |tap| tap.input, |tap| (columns(tap), tap.at[1])),
+            by_input: Side::new(
+                inputs,
+                covering,
+                |tap| tap.input,
+                |tap| (columns(tap), tap.at[1]),
+            ),
             rows: (0..window.size)
                 .map(|tap| window.reading(0, tap, input[0], output[0]))
                 .collect(),
@@ -166,7 +176,11 @@ impl Conv {
         scratch: &mut Scratch,
     ) {
         let batch = z.len() / self.output_area();
-        let Scratch { starts, weights: row_weights, .. } = scratch;
+        let Scratch {
+            starts,
+            weights: row_weights,
+            ..
+        } = scratch;
         for (y, z) in z.chunks_exact_mut(self.output[1] * batch).enumerate() {
             for group in &self.by_output.groups[channel] {
                 let taps = &self.by_output.taps[self.reading(group, y)];
@@ -244,7 +258,11 @@ impl Conv {
         batch: usize,
         scratch: &mut Scratch,
     ) {
-        let Scratch { starts, weights: row_weights, .. } = scratch;
+        let Scratch {
+            starts,
+            weights: row_weights,
+            ..
+        } = scratch;
         let (window, width) = (&self.window, self.input[1] * batch);
         let channels = dx.chunks_exact_mut(self.input_area() * batch);
         for (dx, groups) in channels.zip(&self.by_input.groups) {

@@ -25,7 +25,9 @@ impl Dense {
     pub(super) fn new(outputs: usize, inputs: usize, weights: &[(usize, usize)]) -> Self {
         let starts = |count: usize, of: &dyn Fn(&(usize, usize)) -> usize| {
             let mut starts = vec![0; count + 1];
-            weights.iter().for_each(|weight| starts[of(weight) + 1] += 1);
+            weights
+                .iter()
+                .for_each(|weight| starts[of(weight) + 1] += 1);
             (0..count).for_each(|at| starts[at + 1] += starts[at]);
             starts
         };
@@ -35,7 +37,10 @@ impl Dense {
             starts: starts(outputs, &|weight| weight.0),
             rows: weights.iter().map(|weight| weight.1 as u32).collect(),
             row_starts: starts(inputs, &|weight| weight.1),
-            outputs: order.iter().map(|&weight| weights[weight as usize].0 as u32).collect(),
+            outputs: order
+                .iter()
+                .map(|&weight| weights[weight as usize].0 as u32)
+                .collect(),
             order,
         }
     }

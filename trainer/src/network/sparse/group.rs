@@ -82,7 +82,11 @@ impl Group {
             Head::Same | Head::Sum => source.area(),
         };
         let mut group = Self {
-            sources: node.sources.iter().map(|&at| unflattened(graph, at)).collect(),
+            sources: node
+                .sources
+                .iter()
+                .map(|&at| unflattened(graph, at))
+                .collect(),
             output: index,
             kernel: mask.map(|_| index),
             head: Arc::new(head),

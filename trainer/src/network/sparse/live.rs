@@ -77,7 +77,10 @@ pub(super) fn units(graph: &Graph, masks: &Masks) -> Vec<LiveUnits> {
     }
     let mut of_node = |(node, (all, size)): (usize, ([usize; 1], [usize; 2]))| {
         let is_live = |&unit: &usize| live[ties.root((node, unit))];
-        let units: Vec<u32> = (0..all[0]).filter(is_live).map(|unit| unit as u32).collect();
+        let units: Vec<u32> = (0..all[0])
+            .filter(is_live)
+            .map(|unit| unit as u32)
+            .collect();
         let mut places = vec![DEAD; all[0]];
         for (place, &unit) in units.iter().enumerate() {
             places[unit as usize] = place as u32;

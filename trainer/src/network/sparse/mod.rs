@@ -26,8 +26,8 @@ use self::group::{Group, unflattened};
 use self::live::LiveUnits;
 use self::norm::Affine;
 use self::operator::{Held, Operands};
-use super::parameter::{Parameter, Places, suffixes};
 use super::operators::Operand;
+use super::parameter::{Parameter, Places, suffixes};
 use super::state::State;
 use super::statistics::{EPSILON, Moments, Statistics};
 use crate::graph::{Graph, Operation};
@@ -79,14 +79,19 @@ impl Plan {
         }
         let area = live[0].area();
         let elements = live[0].units.iter();
-        let elements = elements.flat_map(|&unit| (0..area).map(move |at| unit as usize * area + at));
+        let elements =
+            elements.flat_map(|&unit| (0..area).map(move |at| unit as usize * area + at));
         let mut rest = State::default();
         for (name, array) in expected_arrays(graph, state) {
             rest.0.insert(name, array);
         }
         for mask in masks.iter() {
             if let Some(array) = rest.0.get_mut(&mask.name) {
-                let pruned = array.values.iter_mut().zip(&mask.keep).filter(|(_, keep)| !**keep);
+                let pruned = array
+                    .values
+                    .iter_mut()
+                    .zip(&mask.keep)
+                    .filter(|(_, keep)| !**keep);
                 pruned.for_each(|(value, _)| *value = 0.0);
             }
         }
@@ -163,7 +168,9 @@ impl Plan {
             values[group.output] = Some(value);
         }
         let last = self.last;
-        let scores = values[last].take().expect("the last group computes the scores");
+        let scores = values[last]
+            .take()
+            .expect("the last group computes the scores");
         scores::batch_first(&scores)
     }
 

@@ -8,8 +8,8 @@ use pulp::{Arch, Simd, WithSimd};
 use super::conv::Scratch;
 use super::group::{Group, Head};
 use super::norm::{self, Affine, UnitMoments};
-use crate::network::operators::{GradientSlot, Operand};
 use crate::network::operators::operand::with_slice;
+use crate::network::operators::{GradientSlot, Operand};
 use crate::network::statistics::EPSILON;
 
 /// The parameters of a group, one value per kept weight or live unit.
@@ -49,7 +49,8 @@ impl Held {
     /// Stores the gradient.
     fn put(&self, gradient: Vec<f32>) -> Result<()> {
         let length = gradient.len();
-        self.gradient.put(Tensor::from_vec(gradient, length, &Device::Cpu)?);
+        self.gradient
+            .put(Tensor::from_vec(gradient, length, &Device::Cpu)?);
         Ok(())
     }
 }
@@ -84,13 +85,11 @@ struct Passed {
 /// Computes the output (live units · positions, batch) of `group` for its `sources` of the same
 /// layout, normalising by the statistics of the batch. The backward pass stores the gradients of
 /// the parameters in their slots.
-pub(super) fn train(
-    group: &Arc<Group>,
-    sources: &[&Tensor],
-    operands: Operands,
-) -> Result<Tensor> {
+pub(super) fn train(group: &Arc<Group>, sources: &[&Tensor], operands: Operands) -> Result<Tensor> {
     let (first, batch) = (sources[0], sources[0].dim(1)?);
-    let second = sources.get(1).map_or_else(|| first.detach(), |&second| second.clone());
+    let second = sources
+        .get(1)
+        .map_or_else(|| first.detach(), |&second| second.clone());
     let passed = forward(group, [first, &second], &operands, None, batch)?;
     // A tracked parameter lets candle call the backward pass if no source is tracked.
     let parameter = operands.weight.as_ref().or(operands.scale.as_ref());
@@ -234,7 +233,9 @@ impl<'a> Forward<'a> {
             Head::Same => return &self.x[range],
             Head::Sum => {
                 let pairs = self.x[range.clone()].iter().zip(&self.other[range]);
-                room.iter_mut().zip(pairs).for_each(|(sum, (x, y))| *sum = x + y);
+                room.iter_mut()
+                    .zip(pairs)
+                    .for_each(|(sum, (x, y))| *sum = x + y);
             }
             Head::Dense(dense) => {
                 room.fill(bias.get(unit).copied().unwrap_or(0.0));
@@ -430,7 +431,12 @@ impl CustomOp3 for Application {
             scale: to_scale,
             shift: to_shift,
         } = &self.operands;
-        let pairs = [(to_weight, weight), (to_bias, bias), (to_scale, scale), (to_shift, shift)];
+        let pairs = [
+            (to_weight, weight),
+            (to_bias, bias),
+            (to_scale, scale),
+            (to_shift, shift),
+        ];
         for (held, gradient) in pairs {
             if let Some(held) = held {
                 held.put(gradient)?;

@@ -73,8 +73,12 @@ impl Pool {
             ..Positions::default()
         };
         for readers in readers {
-            backward.sources.extend(readers.iter().map(|reader| reader.0));
-            backward.shares.extend(readers.iter().map(|reader| reader.1));
+            backward
+                .sources
+                .extend(readers.iter().map(|reader| reader.0));
+            backward
+                .shares
+                .extend(readers.iter().map(|reader| reader.1));
             backward.starts.push(backward.sources.len());
         }
         Self {
@@ -100,13 +104,7 @@ impl Pool {
     /// maximum came from to `origins`, unless that is empty. The first position wins ties, and
     /// NaN is larger than every number.
     #[inline(always)]
-    pub(super) fn forward<S: Simd>(
-        &self,
-        simd: S,
-        y: &mut [f32],
-        x: &[f32],
-        origins: &mut [u32],
-    ) {
+    pub(super) fn forward<S: Simd>(&self, simd: S, y: &mut [f32], x: &[f32], origins: &mut [u32]) {
         let batch = x.len() / self.inputs;
         match self.kind {
             Pooling::Average => {
@@ -142,13 +140,7 @@ impl Pool {
 
     /// Writes the gradient of the input to `dx`, from the gradient `dy` of the output.
     #[inline(always)]
-    pub(super) fn backward<S: Simd>(
-        &self,
-        simd: S,
-        dx: &mut [f32],
-        dy: &[f32],
-        origins: &[u32],
-    ) {
+    pub(super) fn backward<S: Simd>(&self, simd: S, dx: &mut [f32], dy: &[f32], origins: &[u32]) {
         let batch = dx.len() / self.inputs;
         dx.fill(0.0);
         match self.kind {

@@ -58,10 +58,20 @@ pub(super) fn combine<S: Simd>(simd: S, out: &mut [f32], runs: Runs<'_>, weights
     let rest = out.len() - at;
     if rest.is_multiple_of(lanes) {
         if rest > 0 {
-            by_width!(rest / lanes, combine_block, false, (simd, out, at, runs, weights));
+            by_width!(
+                rest / lanes,
+                combine_block,
+                false,
+                (simd, out, at, runs, weights)
+            );
         }
     } else {
-        by_width!(rest / lanes, combine_block, true, (simd, out, at, runs, weights));
+        by_width!(
+            rest / lanes,
+            combine_block,
+            true,
+            (simd, out, at, runs, weights)
+        );
     }
 }
 

@@ -98,7 +98,12 @@ fn masked(state: &State, masks: &Masks) -> State {
     let mut state = state.clone();
     for mask in masks.iter() {
         let array = state.0.get_mut(&mask.name).unwrap();
-        for (value, _) in array.values.iter_mut().zip(&mask.keep).filter(|(_, keep)| !**keep) {
+        for (value, _) in array
+            .values
+            .iter_mut()
+            .zip(&mask.keep)
+            .filter(|(_, keep)| !**keep)
+        {
             *value = 0.0;
         }
     }
@@ -130,7 +135,10 @@ fn check_close(a: &State, b: &State, tolerance: f32, what: &str) {
         assert_eq!(array.shape, other.shape, "{what}: {name}");
         for (at, (x, y)) in array.values.iter().zip(&other.values).enumerate() {
             let apart = (x - y).abs();
-            assert!(apart <= tolerance * (1.0 + y.abs()), "{what}: {name}[{at}]: {x}, not {y}");
+            assert!(
+                apart <= tolerance * (1.0 + y.abs()),
+                "{what}: {name}[{at}]: {x}, not {y}"
+            );
         }
     }
 }
@@ -198,7 +206,11 @@ fn evaluation_equals_that_of_the_masked_network() {
             });
         for (row, exact) in scores.iter().zip(&exact) {
             for (a, b) in row.iter().zip(exact) {
-                assert!((a - b).abs() < 2e-4 * (1.0 + b.abs()), "{}: {a} {b}", graph.name());
+                assert!(
+                    (a - b).abs() < 2e-4 * (1.0 + b.abs()),
+                    "{}: {a} {b}",
+                    graph.name()
+                );
             }
         }
         let live = live::units(&graph, &masks);
@@ -213,7 +225,11 @@ fn evaluation_equals_that_of_the_masked_network() {
                 if node.sources == [0] && live[index].place(unit).is_none() {
                     continue;
                 }
-                assert!((a - b).abs() < 1e-4 * (1.0 + b.abs()), "{}: {a} {b}", node.name);
+                assert!(
+                    (a - b).abs() < 1e-4 * (1.0 + b.abs()),
+                    "{}: {a} {b}",
+                    node.name
+                );
             }
         }
     }
@@ -232,7 +248,11 @@ fn gradients_match_finite_differences() {
         weighted(&sparse, &inputs(&sparse, &x), &weighting);
         let exact = kernels(&graph, &state);
         for (tensor, mask) in masks.iter().enumerate() {
-            let parameter = sparse.parameters().iter().find(|p| p.name == mask.name).unwrap();
+            let parameter = sparse
+                .parameters()
+                .iter()
+                .find(|p| p.name == mask.name)
+                .unwrap();
             let gradient = parameter.gradient.take().unwrap().to_vec1::<f32>().unwrap();
             let indices = &parameter.places.as_ref().unwrap().indices;
             assert_eq!(indices.len(), mask.nonzeros());
