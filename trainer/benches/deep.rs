@@ -10,7 +10,8 @@ use candle_core::{Device, Result, Tensor};
 use rarefy_trainer::graph::architecture;
 use rarefy_trainer::network::{Network, initial};
 use rarefy_trainer::random::Random;
-use rarefy_trainer::training::momentum::{Coefficients, Momentum};
+use rarefy_trainer::training::Hyperparameters;
+use rarefy_trainer::training::optimizer::Optimizer;
 
 /// Images per step.
 const BATCH: usize = 32;
@@ -34,11 +35,7 @@ fn main() {
 fn measure(name: &str) -> Result<()> {
     let graph = architecture::by_name(name).unwrap_or_else(|error| panic!("{error}"));
     let network = Network::new(&graph, &initial::state(&graph, 0), &Device::Cpu)?;
-    let coefficients = Coefficients {
-        momentum: 0.9,
-        l2: 5e-4,
-    };
-    let mut optimizer = Momentum::new(&network, None, coefficients)?;
+    let mut optimizer = Optimizer::new(&network, None, &Hyperparameters::default())?;
     let pixels: usize = graph.input_shape().iter().product();
     let mut random = Random::new(1);
     let images: Vec<f32> = (0..BATCH * pixels)

@@ -1,5 +1,7 @@
 //! Converts images and labels to batches of tensors.
 
+use std::sync::Arc;
+
 use candle_core::{Device, Result, Tensor};
 
 use super::dataset::{Normalisation, Split};
@@ -13,7 +15,12 @@ pub struct Batches<'a> {
     split: &'a Split,
     table: [f32; 256],
     device: Device,
+    /// The pixels that are read, if not all of them are.
+    selected: Option<Arc<[u32]>>,
 }
+
+/// Images that are gathered together, so that both reads and writes are nearly contiguous.
+const GATHERED: usize = 16;
 
 impl<'a> Batches<'a> {
     /// Creates a source of normalised batches of `split` on `device`.
@@ -22,6 +29,17 @@ impl<'a> Batches<'a> {
             split,
             table: normalisation.table(),
             device: device.clone(),
+            selected: None,
+        }
+    }
+
+    /// Returns the same batches with only the inputs `selected` of every image, as (inputs,
+    /// images), if any are given: those that a sparse network reads. Others are not normalised.
+    #[must_use]
+    pub fn select(&self, selected: Option<&Arc<[u32]>>) -> Self {
+        Self {
+            selected: selected.cloned(),
+            ..self.clone()
         }
     }
 
@@ -30,7 +48,8 @@ impl<'a> Batches<'a> {
         self.split
     }
 
-    /// Returns the inputs of the images with the given indices, of shape (images, pixels).
+    /// Returns the inputs of the images with the given indices, of shape (images, pixels), or
+    /// (selected pixels, images).
     ///
     /// # Errors
     /// Returns an error if the tensor cannot be created on the device.
@@ -50,12 +69,30 @@ impl<'a> Batches<'a> {
 
     /// Returns the normalised `images`, of shape (images, pixels).
     fn tensor<'p>(&self, images: impl ExactSizeIterator<Item = &'p [u8]>) -> Result<Tensor> {
+        if let Some(selected) = &self.selected {
+            return self.selected(&images.collect::<Vec<_>>(), selected);
+        }
         let shape = (images.len(), self.split.features());
         let mut values = Vec::with_capacity(shape.0 * shape.1);
         for image in images {
             values.extend(image.iter().map(|&pixel| self.table[usize::from(pixel)]));
         }
         Tensor::from_vec(values, shape, &self.device)
+    }
+
+    /// Returns the inputs `selected` of `images`, of shape (selected pixels, images).
+    fn selected(&self, images: &[&[u8]], selected: &[u32]) -> Result<Tensor> {
+        let mut values = vec![0.0; selected.len() * images.len()];
+        for (chunk, gathered) in images.chunks(GATHERED).enumerate() {
+            let rows = values.chunks_exact_mut(images.len());
+            for (row, &pixel) in rows.zip(selected) {
+                let row = row[chunk * GATHERED..].iter_mut();
+                for (value, image) in row.zip(gathered) {
+                    *value = self.table[usize::from(image[pixel as usize])];
+                }
+            }
+        }
+        Tensor::from_vec(values, (selected.len(), images.len()), &self.device)
     }
 
     /// Returns the classes of the images with the given indices, of shape (images) and type u32.

@@ -16,7 +16,8 @@ use crate::graph::{Graph, Operation, Pooling, Window};
 
 impl Network {
     /// Computes the class scores (batch, classes) of `x` (batch, pixels), normalising by the
-    /// statistics of the batch and tracking gradients.
+    /// statistics of the batch and tracking gradients. A sparse network takes the
+    /// [`inputs`](Self::inputs) that it reads instead, as (inputs, batch).
     ///
     /// # Errors
     /// Returns an error if the shapes do not match or the device fails.
@@ -26,10 +27,12 @@ impl Network {
 
     /// Computes the values (batch, shape of the node) of node `last` for `x` (batch, pixels),
     /// normalising by population `statistics` as in deployment. Statistics of nodes after `last`
-    /// are not read.
+    /// are not read. A sparse network takes the [`inputs`](Self::inputs) that it reads, as
+    /// (inputs, batch), and computes the last node only.
     ///
     /// # Errors
-    /// Returns an error if the shapes do not match or the device fails.
+    /// Returns an error if the shapes do not match, the device fails, or a sparse network is asked
+    /// for another node than the last.
     pub fn forward_to(&self, last: usize, x: &Tensor, statistics: &Statistics) -> Result<Tensor> {
         self.forward(last, x, Some(statistics))
     }
@@ -47,6 +50,12 @@ impl Network {
     /// Computes the values of node `last`: for evaluation if `population` is given, otherwise for
     /// training.
     fn forward(&self, last: usize, x: &Tensor, population: Option<&Statistics>) -> Result<Tensor> {
+        if let Some(plan) = self.plan() {
+            if last + 1 < self.graph().nodes().len() {
+                candle_core::bail!("a sparse network computes class scores only")
+            }
+            return plan.scores(&|node| self.parameters_of(node), x, population);
+        }
         let readers = last_readers(self.graph(), last);
         let mut values = Values::default();
         for index in (0..=last).filter(|&index| readers[index].is_some()) {
@@ -92,6 +101,16 @@ impl Network {
     ) -> Result<Tensor> {
         let node = &self.graph().nodes()[index];
         let source = |at: usize| values.get(node.sources[at]);
+        if let (Some(plan), Some(population)) = (self.plan(), population) {
+            let sources: Vec<&Tensor> = (0..node.sources.len()).map(source).collect();
+            return plan.node(
+                &|node| self.parameters_of(node),
+                index,
+                x,
+                &sources,
+                population,
+            );
+        }
         let parameters = self.parameters_of(index).iter();
         let operands: Vec<Operand<'_>> = parameters
             .map(|parameter| Operand {

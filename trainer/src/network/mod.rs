@@ -10,8 +10,10 @@ pub mod forward;
 pub mod initial;
 pub mod model;
 pub mod operators;
+pub mod parameter;
 pub mod plain;
 pub mod population;
+mod sparse;
 pub mod state;
 pub mod statistics;
 #[cfg(test)]

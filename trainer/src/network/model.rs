@@ -1,25 +1,17 @@
 //! A network on a device: its parameters, its precision, and how it computes.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use candle_core::{DType, Device, Result, Var};
 
 use super::operators::GradientSlot;
+pub use super::parameter::Parameter;
+use super::parameter::suffixes;
+use super::sparse::Plan;
 use super::state::State;
 use crate::graph::{Graph, Operation};
-
-/// A trainable parameter.
-#[derive(Debug)]
-pub struct Parameter {
-    /// Name of the tensor, such as `fc1.weight`.
-    pub name: String,
-    /// The values.
-    pub var: Var,
-    /// The slot in which the fused operators store the gradient.
-    pub gradient: GradientSlot,
-    /// Whether it is a kernel. Only kernels are pruned and subject to weight decay.
-    pub kernel: bool,
-}
+use crate::pruning::Masks;
 
 /// The parameters of a graph on a device.
 #[derive(Debug)]
@@ -32,17 +24,8 @@ pub struct Network {
     fused: bool,
     /// The range of `parameters` of each node: weight, then bias, if it has them.
     ranges: Vec<Range<usize>>,
-}
-
-/// Returns the name suffixes of an operation's parameters, in order.
-fn suffixes(operation: Operation) -> &'static [&'static str] {
-    match operation {
-        Operation::Dense { bias: false, .. } | Operation::Conv { bias: false, .. } => &["weight"],
-        Operation::Dense { .. } | Operation::Conv { .. } | Operation::BatchNorm => {
-            &["weight", "bias"]
-        }
-        _ => &[],
-    }
+    /// How it computes with kept weights only, if it does.
+    sparse: Option<Plan>,
 }
 
 impl Network {
@@ -65,6 +48,7 @@ impl Network {
                     var,
                     gradient: GradientSlot::default(),
                     kernel: has_kernel && suffix == "weight",
+                    places: None,
                 });
             }
             ranges.push(first..parameters.len());
@@ -76,7 +60,48 @@ impl Network {
             parameters,
             fused: device.is_cpu(),
             ranges,
+            sparse: None,
         })
+    }
+
+    /// Creates the network of `graph` in f32 on the CPU with the parameters of `state`, of which
+    /// `masks` keep some weights.
+    ///
+    /// It computes and trains what the network with pruned weights at zero does, up to rounding,
+    /// at the cost of what is kept: its parameters are the kept weights, and its values those of
+    /// the units that a kept weight writes or reads. The parameters of other units do not change.
+    /// Its inputs must be selected by [`inputs`](Self::inputs).
+    ///
+    /// # Errors
+    /// Returns an error if a tensor cannot be created.
+    pub fn sparse(graph: &Graph, state: &State, masks: &Masks) -> Result<Self> {
+        let device = Device::Cpu;
+        let plan = Plan::new(graph, state, masks);
+        let mut network = Self::new(graph, plan.rest(), &device)?;
+        let mut masks = masks.iter();
+        for (index, range) in network.ranges.iter().enumerate() {
+            for parameter in &mut network.parameters[range.clone()] {
+                let mask = if parameter.kernel { masks.next() } else { None };
+                let places = plan.places(index, parameter.var.dims(), mask);
+                let values = places.gather(&parameter.values()?);
+                let length = values.len();
+                parameter.var = Var::from_vec(values, length, &device)?;
+                parameter.places = Some(places);
+            }
+        }
+        network.sparse = Some(plan);
+        Ok(network)
+    }
+
+    /// Returns the elements of an image that the network reads, ascending, if it does not read
+    /// whole images. It then takes the inputs of a batch as (elements, images).
+    pub fn inputs(&self) -> Option<&Arc<[u32]>> {
+        self.sparse.as_ref().map(Plan::inputs)
+    }
+
+    /// Returns how the network computes with its kept weights, if it is sparse.
+    pub(super) fn plan(&self) -> Option<&Plan> {
+        self.sparse.as_ref()
     }
 
     /// Creates the network of `graph` in f64 with plain tensor operations.
@@ -155,9 +180,14 @@ impl Network {
     /// Returns an error if the device fails.
     pub fn state(&self) -> Result<State> {
         let mut state = State::default();
-        for Parameter { name, var, .. } in &self.parameters {
-            let values = var.flatten_all()?.to_dtype(DType::F32)?.to_vec1::<f32>()?;
-            state.insert(name.clone(), var.dims().to_vec(), values);
+        for parameter in &self.parameters {
+            let (name, mut values) = (parameter.name.clone(), parameter.values()?);
+            if let (Some(places), Some(plan)) = (&parameter.places, &self.sparse) {
+                let mut array = plan.rest().get(&name).values.clone();
+                places.scatter(&values, &mut array);
+                values = array;
+            }
+            state.insert(name, parameter.shape().to_vec(), values);
         }
         Ok(state)
     }

@@ -12,7 +12,7 @@ use crate::training::Hyperparameters;
 use crate::training::hyperparameters::{Decay, DecayKind};
 use crate::training::optimizer::Optimizer;
 
-fn random_tensor(random: &mut Random, shape: (usize, usize)) -> Tensor {
+pub(super) fn random_tensor(random: &mut Random, shape: (usize, usize)) -> Tensor {
     let values: Vec<f32> = (0..shape.0 * shape.1)
         .map(|_| random.normal() as f32)
         .collect();
@@ -27,21 +27,27 @@ fn largest_difference(a: &Tensor, b: &Tensor) -> f64 {
 }
 
 /// A graph under construction; each method appends a node that reads the given one.
-struct Layers(Graph);
+pub(super) struct Layers(pub(super) Graph);
 
 impl Layers {
-    fn window(&self, source: usize, size: usize, stride: usize, padding: Padding) -> Window {
+    pub(super) fn window(
+        &self,
+        source: usize,
+        size: usize,
+        stride: usize,
+        padding: Padding,
+    ) -> Window {
         let shape = &self.0.nodes()[source].shape;
         Window::new(size, stride, padding, [shape[1], shape[2]]).unwrap()
     }
 
-    fn push(&mut self, operation: Operation, sources: &[usize]) -> usize {
+    pub(super) fn push(&mut self, operation: Operation, sources: &[usize]) -> usize {
         let name = format!("node{}", self.0.nodes().len());
         self.0.push_from(&name, operation, sources).unwrap()
     }
 
     /// Appends a convolution, with a bias if the number of channels is even.
-    fn conv(&mut self, source: usize, channels: usize, window: Window) -> usize {
+    pub(super) fn conv(&mut self, source: usize, channels: usize, window: Window) -> usize {
         let bias = channels.is_multiple_of(2);
         let operation = Operation::Conv {
             channels,
@@ -51,20 +57,20 @@ impl Layers {
         self.push(operation, &[source])
     }
 
-    fn norm(&mut self, source: usize) -> usize {
+    pub(super) fn norm(&mut self, source: usize) -> usize {
         self.push(Operation::BatchNorm, &[source])
     }
 
-    fn relu(&mut self, source: usize) -> usize {
+    pub(super) fn relu(&mut self, source: usize) -> usize {
         self.push(Operation::Relu, &[source])
     }
 
-    fn pool(&mut self, source: usize, kind: Pooling, window: Window) -> usize {
+    pub(super) fn pool(&mut self, source: usize, kind: Pooling, window: Window) -> usize {
         self.push(Operation::Pool { kind, window }, &[source])
     }
 
     /// Ends the graph with a dense layer without bias and its batch norm.
-    fn classify(mut self, source: usize) -> Graph {
+    pub(super) fn classify(mut self, source: usize) -> Graph {
         let flat = self.push(Operation::Flatten, &[source]);
         let dense = Operation::Dense {
             units: 3,
@@ -78,7 +84,7 @@ impl Layers {
 
 /// Returns a network of convolutions and average pooling like LeNet-5, on a map that is not
 /// square.
-fn lenet() -> Graph {
+pub(super) fn lenet() -> Graph {
     let mut layers = Layers(Graph::new("lenet", [2, 14, 12]));
     let mut last = 0;
     for channels in [4, 5] {
@@ -94,7 +100,7 @@ fn lenet() -> Graph {
 
 /// Returns a block with a strided, unevenly padded main path, a strided shortcut and a normalised
 /// identity, between overlapping max pooling and padded average pooling.
-fn residual() -> Graph {
+pub(super) fn residual() -> Graph {
     let mut layers = Layers(Graph::new("residual", [3, 12, 11]));
     let window = layers.window(0, 5, 1, Padding::Each(1));
     let conv = layers.conv(0, 4, window);
@@ -116,7 +122,7 @@ fn residual() -> Graph {
 }
 
 /// Returns the kernels of `graph` in f64.
-fn kernels(graph: &Graph, state: &State) -> Vec<Vec<f64>> {
+pub(super) fn kernels(graph: &Graph, state: &State) -> Vec<Vec<f64>> {
     let kernel = |name: &str| state.get(name).values.iter().map(|&w| f64::from(w));
     let tensors = graph.prunable().into_iter();
     tensors
@@ -125,7 +131,7 @@ fn kernels(graph: &Graph, state: &State) -> Vec<Vec<f64>> {
 }
 
 /// Returns the sum of the scores of `x`, weighted by `weighting`, and its gradients.
-fn weighted(network: &Network, x: &Tensor, weighting: &Tensor) -> (f64, GradStore) {
+pub(super) fn weighted(network: &Network, x: &Tensor, weighting: &Tensor) -> (f64, GradStore) {
     let scores = network.train_forward(x).unwrap();
     let weighting = weighting.to_dtype(scores.dtype()).unwrap();
     let sum = scores.mul(&weighting).unwrap().sum_all().unwrap();

@@ -71,6 +71,7 @@ pub fn train_steps(
     stop: &AtomicBool,
     progress: &mut dyn FnMut(usize),
 ) -> Result<Option<f64>, TrainError> {
+    let batches = &batches.select(network.inputs());
     let batch = epoch.hyperparameters.batch;
     let order = epoch.order(batches.split().len());
     let rates = epoch.rates(order.len() / batch);
@@ -210,6 +211,7 @@ pub fn accuracy(
     statistics: &Statistics,
     test: &Batches<'_>,
 ) -> TensorResult<f64> {
+    let test = test.select(network.inputs());
     let mut labels = test.split().labels().iter();
     let mut correct = 0;
     for batch in test.in_order(usize::MAX) {

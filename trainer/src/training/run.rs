@@ -228,7 +228,8 @@ impl Session<'_> {
             phases::apply(&masks.effective, &mut point.state);
         }
         let (weights, compression) = masks.counts(self.recipe.compression().0.get());
-        let Trained { state, accuracy } = self.conclude(&point.state)?;
+        let active = is_pruned.then_some(&masks.effective);
+        let Trained { state, accuracy } = self.conclude(&point.state, active)?;
         state.save(&self.folder.file(WEIGHTS), &[])?;
         let accuracy = Accuracy {
             dense: match is_pruned {

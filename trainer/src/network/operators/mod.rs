@@ -10,7 +10,7 @@ pub mod batch_norm;
 pub mod conv;
 pub mod likelihood;
 pub mod linear;
-mod operand;
+pub(super) mod operand;
 pub mod pool;
 pub mod relu;
 mod spans;

@@ -61,7 +61,7 @@ impl Bias {
 ///
 /// # Errors
 /// Returns an error if the storage is not contiguous or not f32.
-pub(super) fn slice<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [f32]> {
+pub(in crate::network) fn slice<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [f32]> {
     match layout.contiguous_offsets() {
         Some((start, end)) => Ok(&storage.as_slice::<f32>()?[start..end]),
         None => candle_core::bail!("the fused operators require a contiguous tensor"),
@@ -72,7 +72,10 @@ pub(super) fn slice<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a 
 ///
 /// # Errors
 /// Returns an error if the tensor is not contiguous, not f32, or not on the CPU.
-pub(super) fn with_slice<T>(tensor: &Tensor, read: impl FnOnce(&[f32]) -> T) -> Result<T> {
+pub(in crate::network) fn with_slice<T>(
+    tensor: &Tensor,
+    read: impl FnOnce(&[f32]) -> T,
+) -> Result<T> {
     let (storage, layout) = tensor.storage_and_layout();
     match &*storage {
         candle_core::Storage::Cpu(storage) => Ok(read(slice(storage, layout)?)),

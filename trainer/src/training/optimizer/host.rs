@@ -27,13 +27,14 @@ struct Slot<const N: usize> {
 
 impl<const N: usize> Slot<N> {
     /// Returns moment `index` of `parameter` as an array like the whole tensor.
-    fn whole(&self, _: &Parameter, index: usize) -> Vec<f32> {
-        self.moments.iter().map(|moments| moments[index]).collect()
+    fn whole(&self, parameter: &Parameter, index: usize) -> Vec<f32> {
+        let moments = self.moments.iter().map(|moments| moments[index]);
+        parameter.spread(moments.collect())
     }
 
     /// Sets moment `index` of `parameter` from an array like the whole tensor.
-    fn set(&mut self, _: &Parameter, index: usize, whole: &[f32]) {
-        for (moments, &value) in self.moments.iter_mut().zip(whole) {
+    fn set(&mut self, parameter: &Parameter, index: usize, whole: &[f32]) {
+        for (moments, value) in self.moments.iter_mut().zip(parameter.select(whole)) {
             moments[index] = value;
         }
     }
@@ -47,10 +48,14 @@ impl<const N: usize> Host<N> {
             .collect();
         let slot = |parameter: &Parameter| Slot {
             moments: vec![[0.0; N]; parameter.var.elem_count()],
-            alive: masks.get(parameter.name.as_str()).map(|mask| {
-                let kept = mask.keep.iter().enumerate().filter(|&(_, &keep)| keep);
-                kept.map(|(element, _)| element as u32).collect()
-            }),
+            // A sparse network holds no pruned weights.
+            alive: match (masks.get(parameter.name.as_str()), &parameter.places) {
+                (Some(mask), None) => {
+                    let kept = mask.keep.iter().enumerate().filter(|&(_, &keep)| keep);
+                    Some(kept.map(|(element, _)| element as u32).collect())
+                }
+                _ => None,
+            },
         };
         Self {
             slots: network.parameters().iter().map(slot).collect(),
@@ -113,7 +118,7 @@ impl<const N: usize> Host<N> {
     pub(super) fn state(&self, network: &Network, index: usize) -> State {
         let mut state = State::default();
         for (slot, parameter) in self.slots.iter().zip(network.parameters()) {
-            let shape = parameter.var.dims().to_vec();
+            let shape = parameter.shape().to_vec();
             state.insert(parameter.name.clone(), shape, slot.whole(parameter, index));
         }
         state

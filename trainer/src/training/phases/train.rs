@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use candle_core::Result as TensorResult;
 use serde::{Deserialize, Serialize};
 use toml::Table;
 
@@ -120,7 +121,7 @@ impl Session<'_> {
         if let Some(masks) = &active {
             apply(masks, &mut state);
         }
-        let network = Network::new(&self.graph, &state, &self.device)?;
+        let network = self.network(&state, active.as_ref())?;
         let mut optimizer = Optimizer::new(&network, active.as_ref(), hyperparameters)?;
         if let Some(mut moments) = moments {
             if let Some(masks) = &active {
@@ -134,6 +135,15 @@ impl Session<'_> {
             optimizer,
             active,
         })
+    }
+
+    /// Creates the network of `state`, whose weights outside of `active` are zero. On the CPU it
+    /// computes only what the others need.
+    fn network(&self, state: &State, active: Option<&Masks>) -> TensorResult<Network> {
+        match active {
+            Some(masks) if self.device.is_cpu() => Network::sparse(&self.graph, state, masks),
+            _ => Network::new(&self.graph, state, &self.device),
+        }
     }
 
     /// Trains the phase `index` from `point`, or from `checkpoint`, and leaves its end in `point`.
@@ -180,7 +190,7 @@ impl Session<'_> {
             self.conclude_masks(&stage, point, model.active, tell)?;
         }
         if stage.ends_dense {
-            let Trained { state, accuracy } = self.conclude(&point.state)?;
+            let Trained { state, accuracy } = self.conclude(&point.state, None)?;
             let notes = [("accuracy", accuracy.to_string())];
             state.save(&self.folder.file(DENSE), &notes)?;
         }
@@ -304,7 +314,8 @@ impl Session<'_> {
             at = next;
         }
         self.progress.done += 1;
-        let statistics = Statistics::compute(&model.network, || self.sample.in_order(SAMPLE))?;
+        let sample = self.sample.select(model.network.inputs());
+        let statistics = Statistics::compute(&model.network, || sample.in_order(SAMPLE))?;
         Ok(Metrics {
             phase: stage.name.clone(),
             epoch: index + 1,
@@ -356,13 +367,19 @@ impl Session<'_> {
         Ok(())
     }
 
-    /// Returns the trained network of `state` with population statistics over all training images.
+    /// Returns the trained network of `state`, whose weights outside of `active` are zero, with
+    /// population statistics over all training images.
     ///
     /// # Errors
     /// Returns an error if the device fails.
-    pub(in crate::training) fn conclude(&self, state: &State) -> Result<Trained, TrainError> {
-        let network = Network::new(&self.graph, state, &self.device)?;
-        let statistics = Statistics::compute(&network, || self.train.in_order(usize::MAX))?;
+    pub(in crate::training) fn conclude(
+        &self,
+        state: &State,
+        active: Option<&Masks>,
+    ) -> Result<Trained, TrainError> {
+        let network = self.network(state, active)?;
+        let train = self.train.select(network.inputs());
+        let statistics = Statistics::compute(&network, || train.in_order(usize::MAX))?;
         let mut state = network.state()?;
         statistics.add_to(&network, &mut state);
         let accuracy = phase::accuracy(&network, &statistics, &self.test)?;

@@ -1,0 +1,166 @@
+//! Groups of nodes that are computed together, unit by unit: a layer or an addition, and the batch
+//! norm, ReLU and pooling that follow it. A unit's values stay in the cache from the first to the
+//! last.
+
+use std::sync::Arc;
+
+use super::conv::{Conv, Tap};
+use super::dense::Dense;
+use super::live::LiveUnits;
+use super::pool::Pool;
+use crate::graph::{Graph, Operation};
+use crate::pruning::Mask;
+
+/// How the values of a group's units are made of its sources.
+#[derive(Debug)]
+pub(super) enum Head {
+    /// They are those of the source.
+    Same,
+    /// They are the sums of those of two sources.
+    Sum,
+    /// By the kept weights of a dense layer.
+    Dense(Dense),
+    /// By the kept weights of a convolution.
+    Conv(Conv),
+}
+
+/// A group of nodes.
+#[derive(Debug, Clone)]
+pub(super) struct Group {
+    /// The nodes that it reads, none of which flattens.
+    pub(super) sources: Vec<usize>,
+    /// The node that it computes.
+    pub(super) output: usize,
+    pub(super) head: Arc<Head>,
+    /// Live units.
+    pub(super) units: usize,
+    /// Positions per unit before pooling.
+    pub(super) area: usize,
+    /// The node of its kernel and bias.
+    pub(super) kernel: Option<usize>,
+    /// The node of its batch norm.
+    pub(super) norm: Option<usize>,
+    pub(super) relu: bool,
+    pub(super) pool: Option<Arc<Pool>>,
+}
+
+impl Group {
+    /// Returns the number of positions per unit of the output.
+    pub(super) fn output_area(&self) -> usize {
+        self.pool.as_ref().map_or(self.area, |pool| pool.outputs())
+    }
+
+    /// Returns whether the backward pass needs the values before batch norm and ReLU, and they
+    /// are not those of the source.
+    pub(super) fn keeps_values(&self) -> bool {
+        (self.norm.is_some() || self.relu) && !matches!(*self.head, Head::Same)
+    }
+
+    /// Returns the group of node `index` alone; `None` for the input and for flattening.
+    pub(super) fn of_node(
+        graph: &Graph,
+        index: usize,
+        live: &[LiveUnits],
+        mask: Option<&Mask>,
+    ) -> Option<Self> {
+        let node = &graph.nodes()[index];
+        let source = &live[node.source()];
+        let size = source.size;
+        let head = match node.operation {
+            Operation::Input | Operation::Flatten => return None,
+            Operation::Add => Head::Sum,
+            Operation::Dense { .. } => Head::Dense(dense(&live[index], source, mask?)),
+            Operation::Conv { window, .. } => {
+                let channels = [source.units.len(), live[index].units.len()];
+                let taps = taps(&live[index], source, window.size, mask?);
+                Head::Conv(Conv::new(window, channels, size, &taps))
+            }
+            Operation::Pool { .. } | Operation::BatchNorm | Operation::Relu => Head::Same,
+        };
+        let area = match head {
+            Head::Dense(_) | Head::Conv(_) => live[index].area(),
+            Head::Same | Head::Sum => source.area(),
+        };
+        let mut group = Self {
+            sources: node
+                .sources
+                .iter()
+                .map(|&at| unflattened(graph, at))
+                .collect(),
+            output: index,
+            kernel: mask.map(|_| index),
+            head: Arc::new(head),
+            units: live[index].units.len(),
+            area,
+            norm: None,
+            relu: false,
+            pool: None,
+        };
+        group.append(graph, index, live);
+        Some(group)
+    }
+
+    /// Appends node `index` if it is a batch norm, ReLU or pooling that can follow. Returns
+    /// whether it is.
+    pub(super) fn append(&mut self, graph: &Graph, index: usize, live: &[LiveUnits]) -> bool {
+        let node = &graph.nodes()[index];
+        match node.operation {
+            Operation::BatchNorm if self.norm.is_none() && !self.relu && self.pool.is_none() => {
+                self.norm = Some(index);
+            }
+            Operation::Relu if !self.relu && self.pool.is_none() => self.relu = true,
+            Operation::Pool { kind, window } if self.pool.is_none() => {
+                let size = live[node.source()].size;
+                self.pool = Some(Arc::new(Pool::new(kind, window, size)));
+            }
+            _ => return false,
+        }
+        self.output = index;
+        true
+    }
+}
+
+/// Returns the node whose value node `index` is after flattening.
+pub(super) fn unflattened(graph: &Graph, index: usize) -> usize {
+    let node = &graph.nodes()[index];
+    match node.operation {
+        Operation::Flatten => unflattened(graph, node.source()),
+        _ => index,
+    }
+}
+
+/// Returns the kept weights of a dense layer from units `input` to units `output`.
+fn dense(output: &LiveUnits, input: &LiveUnits, mask: &Mask) -> Dense {
+    let kept = mask.keep.iter().enumerate().filter(|&(_, &keep)| keep);
+    let weights: Vec<(usize, usize)> = kept
+        .map(|(element, _)| {
+            let (unit, source) = (element / input.all(), element % input.all());
+            live_pair(output.place(unit), input.place(source))
+        })
+        .collect();
+    Dense::new(output.units.len(), input.rows(), &weights)
+}
+
+/// Returns the kept weights of a convolution from channels `input` to channels `output`.
+fn taps(output: &LiveUnits, input: &LiveUnits, size: usize, mask: &Mask) -> Vec<Tap> {
+    let kept = mask.keep.iter().enumerate().filter(|&(_, &keep)| keep);
+    kept.enumerate()
+        .map(|(weight, (element, _))| {
+            let (connection, tap) = (element / (size * size), element % (size * size));
+            let (channel, source) = (connection / input.all(), connection % input.all());
+            let (channel, source) = live_pair(output.place(channel), input.place(source));
+            Tap {
+                output: channel as u32,
+                input: source as u32,
+                at: [tap / size, tap % size].map(|at| at as u32),
+                weight: weight as u32,
+            }
+        })
+        .collect()
+}
+
+/// Returns the places of the units that a kept weight connects.
+fn live_pair(output: Option<usize>, input: Option<usize>) -> (usize, usize) {
+    let pair = output.zip(input);
+    pair.expect("units that a kept weight connects are live")
+}

@@ -1,0 +1,98 @@
+//! Batch normalisation and ReLU of one unit, whose values are contiguous.
+
+use pulp::Simd;
+
+use super::simd::sum;
+
+/// How a unit is normalised: y = a z + b.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Affine {
+    pub(super) a: f32,
+    pub(super) b: f32,
+}
+
+/// The mean of a unit, and `1 / sqrt(variance + epsilon)`.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct UnitMoments {
+    pub(super) mean: f32,
+    pub(super) inverse: f32,
+}
+
+impl UnitMoments {
+    /// Computes the moments of the values `z`.
+    #[inline(always)]
+    pub(super) fn of<S: Simd>(simd: S, z: &[f32], epsilon: f32) -> Self {
+        let count = z.len() as f32;
+        let add = |x, _, total| simd.add_f32s(total, x);
+        let mean = sum(simd, z, z, add, |x, _| x) / count;
+        let means = simd.splat_f32s(mean);
+        let squares = |x, _, total| {
+            let x = simd.sub_f32s(x, means);
+            simd.mul_add_e_f32s(x, x, total)
+        };
+        let squares = sum(simd, z, z, squares, |x, _| (x - mean) * (x - mean));
+        let inverse = 1.0 / (squares / count + epsilon).sqrt();
+        Self { mean, inverse }
+    }
+
+    /// Returns the normalisation with `scale` and `shift`.
+    pub(super) fn affine(self, scale: f32, shift: f32) -> Affine {
+        let a = scale * self.inverse;
+        let b = shift - a * self.mean;
+        Affine { a, b }
+    }
+}
+
+/// Writes `a z + b`, or its positive part, to `y`. NaN is passed on.
+#[inline(always)]
+pub(super) fn apply(y: &mut [f32], z: &[f32], affine: Option<Affine>, relu: bool) {
+    let pairs = y.iter_mut().zip(z);
+    let positive = |y: f32| if y < 0.0 { 0.0 } else { y };
+    match (affine, relu) {
+        (Some(Affine { a, b }), true) => pairs.for_each(|(y, z)| *y = positive(a * z + b)),
+        (Some(Affine { a, b }), false) => pairs.for_each(|(y, z)| *y = a * z + b),
+        (None, true) => pairs.for_each(|(y, z)| *y = positive(*z)),
+        (None, false) => y.copy_from_slice(z),
+    }
+}
+
+/// Writes the gradient before the ReLU to `g`, from the gradient `dy` after it.
+#[inline(always)]
+pub(super) fn relu_gradient(g: &mut [f32], dy: &[f32], z: &[f32], affine: Option<Affine>) {
+    let Affine { a, b } = affine.unwrap_or(Affine { a: 1.0, b: 0.0 });
+    for ((g, dy), z) in g.iter_mut().zip(dy).zip(z) {
+        *g = if a * z + b > 0.0 { *dy } else { 0.0 };
+    }
+}
+
+/// Replaces the gradient `g` of a normalised unit by that of its values `z`, for mean 0 and
+/// variance 1 over the batch. Returns the gradients of scale and shift.
+#[inline(always)]
+pub(super) fn norm_gradient<S: Simd>(
+    simd: S,
+    g: &mut [f32],
+    z: &[f32],
+    scale: f32,
+    UnitMoments { mean, inverse }: UnitMoments,
+) -> (f32, f32) {
+    let count = z.len() as f32;
+    let add = |g, _, total| simd.add_f32s(total, g);
+    let d_shift = sum(simd, g, g, add, |g, _| g);
+    let means = simd.splat_f32s(mean);
+    let products = |g, z, total| simd.mul_add_e_f32s(g, simd.sub_f32s(z, means), total);
+    let d_scale = sum(simd, g, z, products, |g, z| g * (z - mean)) * inverse;
+    // dz = a g + b z + c.
+    let a = scale * inverse;
+    let b = -a * inverse * d_scale / count;
+    let c = -a * d_shift / count - b * mean;
+    for (g, z) in g.iter_mut().zip(z) {
+        *g = a * *g + b * z + c;
+    }
+    (d_scale, d_shift)
+}
+
+/// Returns the sum of `x`.
+#[inline(always)]
+pub(super) fn total<S: Simd>(simd: S, x: &[f32]) -> f32 {
+    sum(simd, x, x, |x, _, total| simd.add_f32s(total, x), |x, _| x)
+}
