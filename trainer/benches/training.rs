@@ -1,7 +1,9 @@
-//! Measures the training throughput of dense networks, batch 100, on one core: samples per second.
+//! Measures the training throughput of networks, dense and pruned, batch 100, on one core: samples
+//! per second.
 //!
-//! The fused operators are checked first: their loss and weights must equal those of plain tensor
-//! operations in f64. Run by `cargo xtask bench training [ARCHITECTURE ...]`, on architectures
+//! The answers are checked first: loss and weights of the fused operators must equal those of
+//! plain tensor operations in f64, and those of sparse networks must equal those of dense networks
+//! with masks. Run by `cargo xtask bench training [ARCHITECTURE ...]`, on architectures
 //! whose input is an image of MNIST.
 
 use std::hint::black_box;
@@ -12,6 +14,7 @@ use rarefy_trainer::data::batches::Batches;
 use rarefy_trainer::data::{Dataset, digits};
 use rarefy_trainer::graph::{Graph, architecture};
 use rarefy_trainer::network::{Network, State, initial};
+use rarefy_trainer::pruning::{Compression, Masks, Pruner, Source, Target, Weights};
 use rarefy_trainer::training::Hyperparameters;
 use rarefy_trainer::training::optimizer::Optimizer;
 
@@ -21,11 +24,18 @@ const BATCH: usize = 100;
 /// Steps per timed run: a fifth of an epoch of `digits`.
 const STEPS: usize = 16;
 
+/// Steps after which a pruned network is checked. Later, roundings have been magnified: a ReLU or a
+/// maximum that falls on the other side changes the third digit, in f32 with masks as well.
+const CHECKED: usize = 3;
+
 /// Timed runs.
 const RUNS: usize = 50;
 
 /// Architectures that are measured by default.
 const ARCHITECTURES: [&str; 2] = ["lenet-300-100", "lenet-5-28"];
+
+/// Compressions of the pruned networks that are measured beside the dense one.
+const COMPRESSIONS: [f64; 2] = [10.0, 100.0];
 
 fn main() {
     // Cargo adds the option `--bench`.
@@ -37,25 +47,97 @@ fn main() {
     let data = digits::load();
     for name in &names {
         check(name, &data);
-        let (graph, state) = initial(name);
-        let network = Network::new(&graph, &state, &Device::Cpu).expect("the CPU");
-        let mut optimizer = optimizer(&network);
-        black_box(steps(&network, &mut optimizer, &data));
-        let mut speeds: Vec<f64> = (0..RUNS)
-            .map(|_| {
-                let start = Instant::now();
-                black_box(steps(&network, &mut optimizer, &data));
-                (STEPS * BATCH) as f64 / start.elapsed().as_secs_f64()
-            })
-            .collect();
-        speeds.sort_by(f64::total_cmp);
+        measure(name, &data);
+    }
+}
+
+/// Prints the throughput of the architecture `name`, dense and pruned, in runs that take turns.
+fn measure(name: &str, data: &Dataset) {
+    let (graph, state) = initial(name);
+    let dense = Network::new(&graph, &state, &Device::Cpu).expect("the CPU");
+    let mut networks = vec![("dense".to_owned(), dense)];
+    for compression in COMPRESSIONS {
+        let masks = masks(&graph, &state, compression);
+        check_pruned(name, &graph, &state, &masks, data);
+        let sparse = Network::sparse(&graph, &state, &masks).expect("the CPU");
+        networks.push((format!("pruned {compression}x"), sparse));
+    }
+    let mut optimizers: Vec<Optimizer> = (networks.iter())
+        .map(|(_, network)| optimizer(network, None))
+        .collect();
+    let mut speeds = vec![Vec::new(); networks.len()];
+    for run in 0..=RUNS {
+        for (at, (_, network)) in networks.iter().enumerate() {
+            let start = Instant::now();
+            black_box(steps(network, &mut optimizers[at], data, STEPS));
+            // The first run warms up.
+            if run > 0 {
+                speeds[at].push((STEPS * BATCH) as f64 / start.elapsed().as_secs_f64());
+            }
+        }
+    }
+    speeds
+        .iter_mut()
+        .for_each(|speeds| speeds.sort_by(f64::total_cmp));
+    for ((what, _), of) in networks.iter().zip(&speeds) {
         println!(
-            "{name}, batch {BATCH}: {:.0} samples/s (median of {RUNS} runs; {:.0} to {:.0})",
-            speeds[RUNS / 2],
-            speeds[0],
-            speeds[RUNS - 1]
+            "{name} {what}, batch {BATCH}: {:.0} samples/s, {:.2}x dense (median of {RUNS} runs; \
+             {:.0} to {:.0})",
+            of[RUNS / 2],
+            of[RUNS / 2] / speeds[0][RUNS / 2],
+            of[0],
+            of[RUNS - 1]
         );
     }
+}
+
+/// Returns the effective masks that `magnitude/igq` makes of the weights in `state`.
+fn masks(graph: &Graph, state: &State, compression: f64) -> Masks {
+    let weights = Weights::of(graph, state.clone());
+    let source = Source {
+        trained: Some(&weights),
+        ..Source::new(graph)
+    };
+    let compression = Compression::new(compression).expect("above 1");
+    let pruner = Pruner::by_name("magnitude/igq").expect("a pruner");
+    let pruned = pruner.prune(&source, Target::Effective, compression);
+    pruned.expect("connected").outcome.effective
+}
+
+/// Checks the loss and the weights of the sparse network after some steps against those of the
+/// dense network with masks.
+fn check_pruned(name: &str, graph: &Graph, state: &State, masks: &Masks, data: &Dataset) {
+    let mut start = state.clone();
+    for mask in masks.iter() {
+        let array = start.0.get_mut(&mask.name).expect("a kernel");
+        let weights = array.values.iter_mut().zip(&mask.keep);
+        weights.for_each(|(weight, &keep)| *weight *= f32::from(u8::from(keep)));
+    }
+    let sparse = Network::sparse(graph, &start, masks).expect("the CPU");
+    let dense = Network::new(graph, &start, &Device::Cpu).expect("the CPU");
+    let [(loss, state), (expected, masked)] = [sparse, dense].map(|network| {
+        let loss = steps(
+            &network,
+            &mut optimizer(&network, Some(masks)),
+            data,
+            CHECKED,
+        );
+        (loss, network.state().expect("a state"))
+    });
+    assert!(
+        (loss - expected).abs() < 1e-4,
+        "{name}: loss {loss} of the sparse network is not {expected}"
+    );
+    let difference = difference(&state, &masked);
+    assert!(
+        difference < 1e-3,
+        "{name}: sparse weights are {difference} apart"
+    );
+    eprintln!(
+        "{name}: {} weights kept, loss {loss:.6}, weights within {difference:.1e} of the network \
+         with masks",
+        masks.nonzeros()
+    );
 }
 
 /// Checks the loss and the weights after some steps against plain tensor operations in f64.
@@ -68,7 +150,7 @@ fn check(name: &str, data: &Dataset) {
     let double = Network::in_double(&graph, &state, &kernels, &Device::Cpu).expect("the CPU");
     let single = Network::new(&graph, &state, &Device::Cpu).expect("the CPU");
     let [(loss, state), (expected, plain)] = [single, double].map(|network| {
-        let loss = steps(&network, &mut optimizer(&network), data);
+        let loss = steps(&network, &mut optimizer(&network, None), data, STEPS);
         (loss, network.state().expect("a state"))
     });
     assert!(
@@ -90,17 +172,18 @@ fn initial(name: &str) -> (Graph, State) {
     (graph, state)
 }
 
-/// Creates an optimizer for `network`.
-fn optimizer(network: &Network) -> Optimizer {
-    Optimizer::new(network, None, &Hyperparameters::default()).expect("the CPU")
+/// Creates an optimizer for `network`, of whose weights `masks` prune some.
+fn optimizer(network: &Network, masks: Option<&Masks>) -> Optimizer {
+    Optimizer::new(network, masks, &Hyperparameters::default()).expect("the CPU")
 }
 
-/// Trains for [`STEPS`] steps, as an epoch does, and returns the last loss.
-fn steps(network: &Network, optimizer: &mut Optimizer, data: &Dataset) -> f32 {
+/// Trains for `count` steps, as an epoch does, and returns the last loss.
+fn steps(network: &Network, optimizer: &mut Optimizer, data: &Dataset, count: usize) -> f32 {
     let batches = Batches::new(&data.train, &data.normalisation, &Device::Cpu);
+    let batches = batches.select(network.inputs());
     let loss = Hyperparameters::default().loss();
     let mut last = f32::NAN;
-    for step in 0..STEPS {
+    for step in 0..count {
         // Images are sorted by class, so spread the batch over all of them.
         let indices: Vec<u32> = (0..BATCH).map(|i| (i * 80 + step * 5) as u32).collect();
         let mut run = || -> candle_core::Result<()> {

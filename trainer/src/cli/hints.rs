@@ -282,7 +282,7 @@ mod tests {
                 remedy: Remedy::OtherPattern,
             },
             TrainError::AfterDense {
-                error: Box::new(TrainError::UnusedWeights { pruner: name }),
+                error: Box::new(TrainError::Mismatch(text())),
                 dense: text(),
             },
         ]

@@ -254,7 +254,7 @@ mod tests {
                     after: After::Finetune,
                     ..snip.clone()
                 },
-                "trains none",
+                "trains no dense network",
             ),
             (
                 Plan {
