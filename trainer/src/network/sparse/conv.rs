@@ -153,13 +153,12 @@ impl Conv {
         (tap.input as usize * self.input_area() + row * self.input[1] + column) as u32
     }
 
-    /// Calls `visit(first, steps, length)` for the runs of `columns` outputs: the offset of the
-    /// run, the positions to the right of the first one's input, and its length in positions.
-    #[inline(always)]
-    fn runs(&self, columns: usize, mut visit: impl FnMut(usize, usize, usize)) {
+    /// Returns the number of runs that cover `columns` outputs of a row, and the positions of each:
+    /// neighbouring outputs read neighbouring inputs only if the stride is 1.
+    fn runs(&self, columns: usize) -> (usize, usize) {
         match self.window.stride {
-            1 => visit(0, 0, columns),
-            stride => (0..columns).for_each(|at| visit(at, at * stride, 1)),
+            1 => (1, columns),
+            _ => (columns, 1),
         }
     }
 
@@ -188,7 +187,10 @@ impl Conv {
                 starts.extend(taps.iter().map(|tap| self.position(tap, y, &group.columns)));
                 row_weights.clear();
                 row_weights.extend(taps.iter().map(|tap| weights[tap.weight as usize]));
-                self.runs(group.columns.len(), |at, step, length| {
+                // No closure: it would not be compiled for the vectors of `S`.
+                let (count, length) = self.runs(group.columns.len());
+                for at in 0..count {
+                    let step = at * self.window.stride;
                     let first = (group.columns.start + at) * batch;
                     let z = &mut z[first..first + length * batch];
                     let runs = Runs {
@@ -198,7 +200,7 @@ impl Conv {
                         base: step * batch,
                     };
                     combine(simd, z, runs, row_weights);
-                });
+                }
             }
         }
     }
@@ -228,7 +230,10 @@ impl Conv {
                 starts.clear();
                 starts.extend(taps.iter().map(|tap| self.position(tap, y, &group.columns)));
                 let sums = &mut sums[range.start - first..range.end - first];
-                self.runs(group.columns.len(), |at, step, length| {
+                // No closure: it would not be compiled for the vectors of `S`.
+                let (count, length) = self.runs(group.columns.len());
+                for at in 0..count {
+                    let step = at * self.window.stride;
                     let from = (group.columns.start + at) * batch;
                     let dz = &dz[from..from + length * batch];
                     let runs = Runs {
@@ -238,7 +243,7 @@ impl Conv {
                         base: step * batch,
                     };
                     dots(simd, dz, runs, sums);
-                });
+                }
             }
         }
         for (tap, &sum) in self.by_output.taps[first..].iter().zip(sums.iter()) {
@@ -283,7 +288,10 @@ impl Conv {
                         continue;
                     }
                     let column = window.position(1, taps[0].at[1] as usize, columns.start);
-                    self.runs(columns.len(), |at, step, length| {
+                    // No closure: it would not be compiled for the vectors of `S`.
+                    let (count, length) = self.runs(columns.len());
+                    for at in 0..count {
+                        let step = at * self.window.stride;
                         let first = (column + step) * batch;
                         let dx = &mut dx[first..first + length * batch];
                         let runs = Runs {
@@ -293,7 +301,7 @@ impl Conv {
                             base: at * batch,
                         };
                         combine(simd, dx, runs, row_weights);
-                    });
+                    }
                 }
             }
         }
