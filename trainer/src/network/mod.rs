@@ -6,6 +6,8 @@
 //! where candle's own cost several times as much. On devices other than the CPU, and in f64, the
 //! same mathematics runs as [`plain`] tensor operations.
 
+#[cfg(test)]
+mod equivalence;
 pub mod forward;
 pub mod initial;
 pub mod model;
