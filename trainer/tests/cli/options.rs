@@ -316,7 +316,7 @@ fn an_automatic_device_without_gpu_support_is_the_cpu() {
     let lines = stderr.lines().filter(|line| line.contains("computing on"));
     assert_eq!(lines.count(), 1, "{stderr}");
     says(&stderr, &["computing on the CPU", "without GPU support"]);
-    let run = std::fs::read_to_string(folder.path().join("run/run.toml")).unwrap();
+    let run = fs::read_to_string(folder.path().join("run/run.toml")).unwrap();
     assert!(run.contains("device = \"cpu\""), "{run}");
 }
 
