@@ -392,3 +392,25 @@ fn nan_reaches_every_output_that_depends_on_it() {
         }
     }
 }
+
+/// Checks that no gradient of an input without one is computed, and that the parameters' gradients
+/// are the same to the bit.
+#[test]
+fn an_input_without_gradient_costs_none() {
+    for case in cases() {
+        if !matches!(case.operator, Operator::Linear | Operator::Conv(_)) {
+            continue;
+        }
+        let expected = case.of_plain(DType::F64);
+        let variables = case.variables(DType::F64);
+        let x = &case.operands[0];
+        let mut operands = vec![x.clone()];
+        operands.extend(variables[1..].iter().map(|v| v.as_tensor().clone()));
+        let result = case.plain(&operands);
+        let store = result.mul(&case.weighting()).unwrap().backward().unwrap();
+        assert!(store.get(x).is_none(), "{:?}", case.operator);
+        for (variable, expected) in variables.iter().zip(&expected.gradients).skip(1) {
+            assert_eq!(&values(store.get(variable).unwrap()), expected);
+        }
+    }
+}

@@ -9,6 +9,7 @@
 #[cfg(test)]
 mod equivalence;
 pub mod forward;
+mod gather;
 pub mod initial;
 pub mod model;
 pub mod operators;
@@ -18,6 +19,7 @@ pub mod state;
 pub mod statistics;
 #[cfg(test)]
 mod tests;
+pub mod transfer;
 
 pub use model::Network;
 pub use state::State;
