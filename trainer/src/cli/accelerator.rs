@@ -32,10 +32,12 @@ impl FromStr for DeviceChoice {
             ("cpu", _) => Ok(Self::Cpu),
             ("cuda", _) => Ok(Self::Cuda(0)),
             ("metal", _) => Ok(Self::Metal),
-            (_, Some(number)) if number.bytes().all(|digit| digit.is_ascii_digit()) => number
-                .parse()
-                .map(Self::Cuda)
-                .map_err(|_| format!("{number:?} is not the number of a GPU, such as cuda:1")),
+            (_, Some(number))
+                if !number.is_empty() && number.bytes().all(|digit| digit.is_ascii_digit()) =>
+            {
+                let parsed = number.parse().map(Self::Cuda);
+                parsed.map_err(|_| format!("{number:?} is not the number of a GPU, such as cuda:1"))
+            }
             _ => Err("expected auto, cpu, cuda, cuda:N or metal".into()),
         }
     }
