@@ -52,8 +52,8 @@ pub(super) struct Options {
     /// 0 to 255 [default: the dataset's]
     #[arg(long, value_parser = number)]
     std: Option<f32>,
-    /// Device to train on
-    #[arg(long, value_enum, default_value_t = DeviceChoice::Cpu)]
+    /// Device to train on: auto (a GPU if this program can use one), cpu, cuda, cuda:N or metal
+    #[arg(long, default_value_t = DeviceChoice::Cpu)]
     device: DeviceChoice,
     #[command(flatten)]
     threads: threads::Options,
@@ -456,7 +456,7 @@ impl Options {
     /// Sets the number of threads and opens the device to train on.
     pub(super) fn device(&self, console: &Console) -> Result<Device> {
         self.threads.apply(console)?;
-        self.device.open()
+        self.device.open(console)
     }
 }
 

@@ -35,8 +35,9 @@ pub(super) struct Options {
     /// LeNet-300-100]
     #[arg(long, value_name = "IMAGES")]
     samples: Option<NonZeroUsize>,
-    /// Device to compute gradients on
-    #[arg(long, value_enum, default_value_t = DeviceChoice::Cpu)]
+    /// Device to compute gradients on: auto (a GPU if this program can use one), cpu, cuda, cuda:N
+    /// or metal
+    #[arg(long, default_value_t = DeviceChoice::Cpu)]
     device: DeviceChoice,
     #[command(flatten)]
     threads: threads::Options,
@@ -149,7 +150,7 @@ impl Options {
             options: self,
             weights,
             data,
-            device: self.device.open()?,
+            device: self.device.open(console)?,
         })
     }
 }

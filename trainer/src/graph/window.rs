@@ -18,7 +18,7 @@ pub enum Padding {
 }
 
 /// A square sliding window over an input (height, width).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Window {
     /// Number of taps along each axis.
     pub size: usize,

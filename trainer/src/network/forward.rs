@@ -12,6 +12,7 @@ use super::model::Network;
 use super::operators::{Operand, batch_norm, conv, linear, pool, relu};
 use super::plain;
 use super::statistics::{EPSILON, Statistics};
+use super::transfer::read;
 use crate::graph::{Graph, Operation, Pooling, Window};
 
 impl Network {
@@ -44,7 +45,7 @@ impl Network {
     /// Returns an error if the shapes do not match or the device fails.
     pub fn classify(&self, x: &Tensor, statistics: &Statistics) -> Result<Vec<u32>> {
         let scores = self.forward_to(self.graph().nodes().len() - 1, x, statistics)?;
-        scores.argmax(1)?.to_dtype(DType::U32)?.to_vec1()
+        read(&scores.argmax(1)?.to_dtype(DType::U32)?)
     }
 
     /// Computes the values of node `last`: for evaluation if `population` is given, otherwise for

@@ -3,8 +3,9 @@
 //! They are the reference implementation that the fused operators are tested against. Windows are
 //! gathered position by position, so every stride and padding (also uneven) takes the same path.
 
-use candle_core::{D, DType, Device, Result, Tensor};
+use candle_core::{D, DType, Result, Tensor};
 
+use super::gather::{self, Beyond, Wiring};
 use super::statistics::{EPSILON, Moments};
 use crate::graph::{Pooling, Window};
 
@@ -14,7 +15,10 @@ use crate::graph::{Pooling, Window};
 /// # Errors
 /// Returns an error if the shapes do not match or the device fails.
 pub fn linear(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
-    let product = x.matmul(&weight.t()?)?;
+    let product = match x.track_op() {
+        true => x.matmul(&weight.t()?)?,
+        false => gather::product_of_input(x, weight)?,
+    };
     match bias {
         Some(bias) => product.broadcast_add(bias),
         None => Ok(product),
@@ -27,7 +31,7 @@ pub fn linear(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tens
 /// # Errors
 /// Returns an error if the shapes do not match or the device fails.
 pub fn conv(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>, window: Window) -> Result<Tensor> {
-    let taps = taps(x, window, 0.0)?.flatten_from(1)?;
+    let taps = taps(x, window)?.flatten_from(1)?;
     let weight = weight.permute((0, 2, 3, 1))?.flatten_from(1)?;
     to_maps(&linear(&taps, &weight, bias)?, x, window)
 }
@@ -50,17 +54,30 @@ pub fn relu(x: &Tensor) -> Result<Tensor> {
 /// # Errors
 /// Returns an error if the device fails.
 pub fn pool(x: &Tensor, kind: Pooling, window: Window) -> Result<Tensor> {
+    let (batch, channels, height, width) = x.dims4()?;
+    let input = [height, width];
     let rows = match kind {
         Pooling::Max => {
-            let taps = taps(x, window, f64::NEG_INFINITY)?;
-            taps.gather(&first_largest(&taps.detach())?, 1)?
+            let is_padded = window.before != [0; 2] || window.after != [0; 2];
+            let beyond = match is_padded {
+                true => Beyond::Appended,
+                false => Beyond::Zero,
+            };
+            let wiring = Wiring::of(window, input, beyond, x.device())?;
+            let mut positions = positions(x)?;
+            if is_padded {
+                let lowest = Tensor::full(f32::NEG_INFINITY, (batch, 1, channels), x.device())?;
+                positions = Tensor::cat(&[&positions, &lowest.to_dtype(x.dtype())?], 1)?;
+            }
+            let taps = gather::gather(&positions, &wiring)?;
+            let taps = taps.reshape(((), window.size * window.size, channels))?;
+            taps.gather(&first_largest(&taps.detach(), &wiring)?, 1)?
                 .squeeze(1)?
         }
         Pooling::Average => {
-            // Gathering ones counts the positions of each window that are not padding.
-            let ones = x.narrow(1, 0, 1)?.ones_like()?;
-            let counts = taps(&ones, window, 0.0)?.sum(1)?;
-            taps(x, window, 0.0)?.sum(1)?.broadcast_div(&counts)?
+            let wiring = Wiring::of(window, input, Beyond::Zero, x.device())?;
+            let sums = taps(x, window)?.sum(1)?.reshape((batch, (), channels))?;
+            sums.broadcast_div(&wiring.counts.to_dtype(x.dtype())?)?
         }
     };
     to_maps(&rows, x, window)
@@ -71,11 +88,11 @@ pub fn pool(x: &Tensor, kind: Pooling, window: Window) -> Result<Tensor> {
 ///
 /// candle's `max` sends the gradient to every tie, and its `argmax` does not specify which one it
 /// returns.
-fn first_largest(taps: &Tensor) -> Result<Tensor> {
+fn first_largest(taps: &Tensor, wiring: &Wiring) -> Result<Tensor> {
     let count = taps.dim(1)? as f64;
-    let place = Tensor::arange(0_u32, count as u32, taps.device())?
+    let place = wiring
+        .places
         .to_dtype(taps.dtype())?
-        .reshape((1, (), 1))?
         .broadcast_as(taps.shape())?
         .contiguous()?;
     let largest = taps.max_keepdim(1)?.broadcast_as(taps.shape())?;
@@ -122,9 +139,7 @@ pub fn population_norm(
     moments: &Moments,
 ) -> Result<Tensor> {
     let units = scale.elem_count();
-    let tensor =
-        |values: &[f32]| Tensor::from_slice(values, units, x.device())?.to_dtype(x.dtype());
-    let (mean, variance) = (tensor(&moments.mean)?, tensor(&moments.variance)?);
+    let [mean, variance] = moments.on(x.device(), x.dtype())?;
     let a = scale.div(&(variance + EPSILON)?.sqrt()?)?;
     let b = shift.sub(&a.mul(&mean)?)?;
     // One value per unit, broadcast over the positions of a map.
@@ -135,45 +150,19 @@ pub fn population_norm(
 }
 
 /// Gathers what every output position reads of `x` (batch, channels, height, width): (batch ·
-/// output positions, taps, channels), with `padding` where a tap reads padding.
-fn taps(x: &Tensor, window: Window, padding: f64) -> Result<Tensor> {
-    let (batch, channels, height, width) = x.dims4()?;
-    let positions = x.permute((0, 2, 3, 1))?.reshape(((), channels))?;
-    let padding = Tensor::full(padding, (1, channels), x.device())?.to_dtype(x.dtype())?;
-    let positions = Tensor::cat(&[&positions, &padding], 0)?;
-    let sources = sources(window, batch, [height, width], x.device())?;
-    positions
-        .index_select(&sources, 0)?
-        .reshape(((), window.size * window.size, channels))
+/// output positions, taps, channels), with 0 where a tap reads padding.
+fn taps(x: &Tensor, window: Window) -> Result<Tensor> {
+    let (_, channels, height, width) = x.dims4()?;
+    let wiring = Wiring::of(window, [height, width], Beyond::Zero, x.device())?;
+    gather::gather(&positions(x)?, &wiring)?.reshape(((), window.size * window.size, channels))
 }
 
-/// Returns the position in (batch, height, width) that each tap of each output reads, or the
-/// position after the last one for padding.
-fn sources(window: Window, batch: usize, input: [usize; 2], device: &Device) -> Result<Tensor> {
-    let [height, width] = window.outputs(input);
-    // The position along an axis that a tap of an output reads.
-    let reads = |axis: usize, output: usize, tap: usize| {
-        let outputs = window.outputs(input)[axis];
-        let reading = window.reading(axis, tap, input[axis], outputs);
-        reading
-            .contains(&output)
-            .then(|| window.position(axis, tap, output))
-    };
-    let none = (batch * input[0] * input[1]) as u32;
-    let mut sources = Vec::with_capacity(batch * height * width * window.size * window.size);
-    for image in 0..batch {
-        for (y, x) in (0..height).flat_map(|y| (0..width).map(move |x| (y, x))) {
-            for i in 0..window.size {
-                let row = reads(0, y, i).map(|row| (image * input[0] + row) * input[1]);
-                for j in 0..window.size {
-                    let position = row.zip(reads(1, x, j)).map(|(row, column)| row + column);
-                    sources.push(position.map_or(none, |position| position as u32));
-                }
-            }
-        }
-    }
-    let length = sources.len();
-    Tensor::from_vec(sources, length, device)
+/// Returns the values of `x` (batch, channels, height, width) by position: (batch, positions,
+/// channels).
+fn positions(x: &Tensor) -> Result<Tensor> {
+    let (batch, channels, height, width) = x.dims4()?;
+    x.permute((0, 2, 3, 1))?
+        .reshape((batch, height * width, channels))
 }
 
 /// Reshapes rows (batch · output positions, channels) to feature maps (batch, channels, height,

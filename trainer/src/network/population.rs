@@ -250,11 +250,11 @@ impl Sums {
         let count = self.count as f64;
         let mean: Vec<f64> = self.sum.iter().map(|sum| sum / count).collect();
         let variance = self.squares.iter().zip(&mean);
-        Moments {
-            variance: variance
+        Moments::new(
+            mean.iter().map(|&mean| mean as f32).collect(),
+            variance
                 .map(|(s, m)| (s / count - m * m).max(0.0) as f32)
                 .collect(),
-            mean: mean.iter().map(|&mean| mean as f32).collect(),
-        }
+        )
     }
 }

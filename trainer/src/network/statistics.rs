@@ -1,8 +1,13 @@
 //! Population statistics of batch norms: the mean and variance that they normalise by when
 //! deployed.
 
+use std::sync::OnceLock;
+
+use candle_core::{DType, Device, Result, Tensor};
+
 use super::model::Network;
 use super::state::State;
+use super::transfer::upload;
 use crate::graph::{Graph, Operation};
 
 /// The epsilon of batch norms, added to the variance before taking its square root.
@@ -20,6 +25,58 @@ pub struct Moments {
     pub mean: Vec<f32>,
     /// Biased variance per unit.
     pub variance: Vec<f32>,
+    /// Mean and variance on the device that reads them.
+    pub(super) uploaded: Uploaded,
+}
+
+/// The tensors of [`Moments`], once they have been uploaded. They take no part in comparisons and
+/// are not cloned, because a clone can be changed.
+#[derive(Debug, Default)]
+pub(super) struct Uploaded(OnceLock<[Tensor; 2]>);
+
+impl Clone for Uploaded {
+    fn clone(&self) -> Self {
+        Self::default()
+    }
+}
+
+impl PartialEq for Uploaded {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Moments {
+    /// Creates moments of the given mean and variance per unit.
+    pub fn new(mean: Vec<f32>, variance: Vec<f32>) -> Self {
+        Self {
+            mean,
+            variance,
+            uploaded: Uploaded::default(),
+        }
+    }
+
+    /// Returns the mean and variance as tensors (units) of type `dtype` on `device`. They are
+    /// uploaded once for the first device and type that ask for them.
+    ///
+    /// # Errors
+    /// Returns an error if the device fails.
+    pub(super) fn on(&self, device: &Device, dtype: DType) -> Result<[Tensor; 2]> {
+        if let Some(tensors) = self.uploaded.0.get()
+            && tensors[0].device().same_device(device)
+            && tensors[0].dtype() == dtype
+        {
+            return Ok(tensors.clone());
+        }
+        let tensor = |values: &[f32]| {
+            let tensor = upload(values.to_vec(), values.len(), device);
+            tensor?.to_dtype(dtype)
+        };
+        let tensors = [tensor(&self.mean)?, tensor(&self.variance)?];
+        // The first device keeps its tensors; another one uploads at every call.
+        self.uploaded.0.get_or_init(|| tensors.clone());
+        Ok(tensors)
+    }
 }
 
 /// The moments of the input of every batch norm of a graph, indexed by node.
@@ -38,10 +95,10 @@ impl Statistics {
                 let array = state.0.get(&format!("{}.{kind}", node.name));
                 array.map(|array| array.values.clone())
             };
-            Some(Moments {
-                mean: values("running_mean")?,
-                variance: values("running_var")?,
-            })
+            Some(Moments::new(
+                values("running_mean")?,
+                values("running_var")?,
+            ))
         });
         moments.collect::<Option<_>>().map(Self)
     }

@@ -345,12 +345,65 @@ fn training_options_that_make_no_sense_are_named() {
     ] {
         misused(folder.path(), &format!("train -o run {option}"), words);
     }
-    #[cfg(not(feature = "cuda"))]
-    refused(
+}
+
+/// Checks that a device that this build or machine cannot use is refused in one sentence, without
+/// the backtrace that candle adds to its errors, and before a folder is made.
+#[test]
+fn a_device_that_cannot_be_used_is_refused_before_training() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut devices = vec![("cuda:99", "cuda")];
+    if cfg!(not(feature = "cuda")) {
+        devices.push(("cuda", "cuda"));
+    }
+    if cfg!(not(feature = "metal")) {
+        devices.push(("metal", "metal"));
+    }
+    for (device, feature) in devices {
+        let named = format!("--device {device}:");
+        let built = match feature {
+            "cuda" if cfg!(feature = "cuda") => "cannot be used".into(),
+            _ => format!("--features {feature}"),
+        };
+        let words = [named.as_str(), built.as_str(), "--device cpu"];
+        for command in [
+            "train -o run",
+            "quickstart",
+            "prune --pruner random/igq --compression 10",
+            "effective --curve curve.svg --pruner random/igq",
+        ] {
+            refused(
+                folder.path(),
+                &format!("{command} --device {device}"),
+                &words,
+            );
+        }
+    }
+    for unknown in ["gpu", "CUDA", "cuda:x", "cuda:"] {
+        let output = run(folder.path(), &format!("train -o run --device {unknown}"));
+        let (stdout, stderr) = texts(&output);
+        assert_eq!((output.status.code(), stdout.as_str()), (Some(2), ""));
+        says(&stderr, &["--device", "cuda:N"]);
+    }
+    assert_eq!(folder.path().read_dir().unwrap().count(), 0);
+}
+
+#[cfg(not(any(feature = "cuda", feature = "metal")))]
+#[test]
+fn an_automatic_device_without_gpu_support_is_the_cpu() {
+    let folder = tempfile::tempdir().unwrap();
+    let arguments = "train -o run --arch lenet-300-100 --pruner random/igq --compression 10";
+    let output = run(
         folder.path(),
-        "train -o run --device cuda",
-        &["--device cuda", "--features cuda", "--device cpu"],
+        &format!("{arguments} --epochs 1 --device auto"),
     );
+    let (_, stderr) = texts(&output);
+    assert_eq!(output.status.code(), Some(0), "{stderr}");
+    let lines = stderr.lines().filter(|line| line.contains("computing on"));
+    assert_eq!(lines.count(), 1, "{stderr}");
+    says(&stderr, &["computing on the CPU", "without GPU support"]);
+    let run = fs::read_to_string(folder.path().join("run/run.toml")).unwrap();
+    assert!(run.contains("device = \"cpu\""), "{run}");
 }
 
 #[test]

@@ -249,15 +249,13 @@ impl Plan {
         moments: &Moments,
     ) -> Moments {
         let live = &self.live[norm];
-        let mut all = Moments {
-            mean: self.constants(parameters, self.graph.nodes()[norm].source()),
-            variance: vec![0.0; live.all()],
-        };
+        let mut mean = self.constants(parameters, self.graph.nodes()[norm].source());
+        let mut variance = vec![0.0; live.all()];
         for (place, &unit) in live.units.iter().enumerate() {
-            all.mean[unit as usize] = moments.mean[place];
-            all.variance[unit as usize] = moments.variance[place];
+            mean[unit as usize] = moments.mean[place];
+            variance[unit as usize] = moments.variance[place];
         }
-        all
+        Moments::new(mean, variance)
     }
 
     /// Returns the constant that each dead unit of node `index` has; 0 for live units and for
