@@ -170,7 +170,7 @@ fn fine_tuning_starts_where_the_dense_network_ended() {
         after: After::Finetune,
         ..plan("snip")
     };
-    refused(tuned.phases(), "provide the weights");
+    refused(tuned.phases(), "provide its weights");
     let rewound = Plan {
         has_weights: true,
         ..plan("snip")

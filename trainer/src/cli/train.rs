@@ -139,7 +139,7 @@ pub(super) fn train(
                 done,
                 all,
             } => {
-                // One bar for all phases, in images, so that it shows the remaining time of the run.
+                // One bar for all phases, in images: it shows the remaining time of the run.
                 (before, now) = (done * images, images);
                 left = (done + 1, all);
                 bar.length((all * images) as u64);

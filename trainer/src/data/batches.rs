@@ -82,14 +82,21 @@ impl<'a> Batches<'a> {
 
     /// Returns the inputs `selected` of `images`, of shape (selected pixels, images).
     fn selected(&self, images: &[&[u8]], selected: &[u32]) -> Result<Tensor> {
-        let mut values = vec![0.0; selected.len() * images.len()];
-        for (chunk, gathered) in images.chunks(GATHERED).enumerate() {
-            let rows = values.chunks_exact_mut(images.len());
-            for (row, &pixel) in rows.zip(selected) {
-                let row = row[chunk * GATHERED..].iter_mut();
-                for (value, image) in row.zip(gathered) {
+        let count = images.len();
+        let mut values = vec![0.0; selected.len() * count];
+        let mut first = 0;
+        while let Some(gathered) = images[first..].first_chunk::<GATHERED>() {
+            for (row, &pixel) in values.chunks_exact_mut(count).zip(selected) {
+                let row = &mut row[first..first + GATHERED];
+                for (value, image) in row.iter_mut().zip(gathered) {
                     *value = self.table[usize::from(image[pixel as usize])];
                 }
+            }
+            first += GATHERED;
+        }
+        for (row, &pixel) in values.chunks_exact_mut(count).zip(selected) {
+            for (value, image) in row[first..].iter_mut().zip(&images[first..]) {
+                *value = self.table[usize::from(image[pixel as usize])];
             }
         }
         Tensor::from_vec(values, (selected.len(), images.len()), &self.device)

@@ -1,7 +1,8 @@
 //! Flash size of a network emitted as Rust code.
 //!
 //! The size is the difference between two linked programs: one with the network and one with an
-//! empty network. A container with its engine is measured against the same empty network. Nothing is run, so neither an emulator nor a debug probe is needed.
+//! empty network. A container with its engine is measured against the same empty network. Nothing
+//! is run, so neither an emulator nor a debug probe is needed.
 
 use rarefy_format::{
     AlignedBytes, Encoding, LayerSpec, Model, NetworkSpec, WriteError, container_checksum, write,

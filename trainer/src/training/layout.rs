@@ -7,10 +7,10 @@
 //! | `metrics.csv` | one line per epoch |
 //! | `checkpoint.safetensors` | weights and velocities after the last epoch (removed at the end) |
 //! | `dense.safetensors` | the dense network, if the pruner trains one |
-//! | `rewind.safetensors` | the weights to which phases rewind, unless they are the initial ones |
+//! | `rewind.safetensors` | the weights to which phases rewind, unless they are initial |
 //! | `masks-direct.safetensors` | the connections that the pruner keeps |
 //! | `masks.safetensors` | the trained connections: the effective ones, or all if none is pruned |
-//! | `masks-direct-1.safetensors`, `masks-1.safetensors`, ... | those of earlier phases that prune |
+//! | `masks-direct-1.safetensors`, `masks-1.safetensors`, ... | those of earlier pruning phases |
 //! | `weights.safetensors` | the trained weights with the statistics they are deployed with |
 //! | `SHA256SUMS` | the SHA-256 of each file of a finished run |
 //! | `result.json` | the figures; written last, so a run that has them is finished |

@@ -24,27 +24,37 @@ impl<'a> Runs<'a> {
     }
 }
 
-/// Calls `$function::<S, N, PARTIAL>` with the `N` full vectors that `$vectors` says.
+/// Calls `$function::<S, N, TAIL>` with the `N` full vectors that `$vectors` says.
 macro_rules! by_width {
-    ($vectors:expr, $function:ident, $partial:literal, $arguments:tt) => {
+    ($vectors:expr, $function:ident, $tail:ident, $arguments:tt) => {
         match $vectors {
-            0 => by_width!(@ $function, 0, $partial, $arguments),
-            1 => by_width!(@ $function, 1, $partial, $arguments),
-            2 => by_width!(@ $function, 2, $partial, $arguments),
-            3 => by_width!(@ $function, 3, $partial, $arguments),
-            4 => by_width!(@ $function, 4, $partial, $arguments),
-            5 => by_width!(@ $function, 5, $partial, $arguments),
-            6 => by_width!(@ $function, 6, $partial, $arguments),
-            _ => by_width!(@ $function, 7, $partial, $arguments),
+            0 => by_width!(@ $function, 0, $tail, $arguments),
+            1 => by_width!(@ $function, 1, $tail, $arguments),
+            2 => by_width!(@ $function, 2, $tail, $arguments),
+            3 => by_width!(@ $function, 3, $tail, $arguments),
+            4 => by_width!(@ $function, 4, $tail, $arguments),
+            5 => by_width!(@ $function, 5, $tail, $arguments),
+            6 => by_width!(@ $function, 6, $tail, $arguments),
+            _ => by_width!(@ $function, 7, $tail, $arguments),
         }
     };
-    (@ $function:ident, $width:literal, $partial:literal, ($($argument:expr),*)) => {
-        $function::<S, $width, $partial>($($argument),*)
+    (@ $function:ident, $width:literal, $tail:ident, ($($argument:expr),*)) => {
+        $function::<S, $width, $tail>($($argument),*)
     };
 }
 
 /// Vectors of a block.
 const BLOCK: usize = 8;
+
+/// No elements after the full vectors of a block.
+const NONE: u8 = 0;
+
+/// Elements after the full vectors, which are part of a vector.
+const PART: u8 = 1;
+
+/// Elements after the full vectors, computed by a vector that overlaps the last of those: its
+/// lanes that are computed twice get the same sums, and no lane needs a mask.
+const OVERLAP: u8 = 2;
 
 /// Adds to `out` the sum of the `runs`, each times its weight.
 #[inline(always)]
@@ -52,107 +62,146 @@ pub(super) fn combine<S: Simd>(simd: S, out: &mut [f32], runs: Runs<'_>, weights
     let lanes = S::F32_LANES;
     let mut at = 0;
     while out.len() - at >= BLOCK * lanes {
-        combine_block::<S, BLOCK, false>(simd, out, at, runs, weights);
+        combine_block::<S, BLOCK, NONE>(simd, out, at, runs, weights);
         at += BLOCK * lanes;
     }
     let rest = out.len() - at;
-    if rest.is_multiple_of(lanes) {
-        if rest > 0 {
-            by_width!(
-                rest / lanes,
-                combine_block,
-                false,
-                (simd, out, at, runs, weights)
-            );
-        }
+    let vectors = rest / lanes;
+    if rest == 0 {
+    } else if rest.is_multiple_of(lanes) {
+        by_width!(vectors, combine_block, NONE, (simd, out, at, runs, weights));
+    } else if vectors == 0 {
+        combine_block::<S, 0, PART>(simd, out, at, runs, weights);
     } else {
         by_width!(
-            rest / lanes,
+            vectors,
             combine_block,
-            true,
+            OVERLAP,
             (simd, out, at, runs, weights)
         );
     }
 }
 
-/// Combines `N` vectors of `out` from element `at` on, and the rest of `out` if `PARTIAL`.
+/// Combines `N` vectors of `out` from element `at` on, and the rest of `out` as `TAIL` says.
 #[inline(always)]
-fn combine_block<S: Simd, const N: usize, const PARTIAL: bool>(
+fn combine_block<S: Simd, const N: usize, const TAIL: u8>(
     simd: S,
     out: &mut [f32],
     at: usize,
     runs: Runs<'_>,
     weights: &[f32],
 ) {
-    let length = if PARTIAL {
-        out.len() - at
-    } else {
-        N * S::F32_LANES
+    let length = match TAIL {
+        NONE => N * S::F32_LANES,
+        _ => out.len() - at,
     };
     let out = &mut out[at..at + length];
     let mut sums = [simd.splat_f32s(0.0); N];
-    let mut last = simd.splat_f32s(0.0);
-    {
-        let (vectors, rest) = S::as_simd_f32s(out);
-        let vectors = &vectors[..N];
-        for j in 0..N {
-            sums[j] = vectors[j];
-        }
-        if PARTIAL {
-            last = simd.partial_load_f32s(rest);
-        }
-    }
+    sums.copy_from_slice(&S::as_simd_f32s(out).0[..N]);
+    let mut last = tail::<S, TAIL>(simd, out);
     for (&start, &weight) in runs.starts.iter().zip(weights) {
         let weight = simd.splat_f32s(weight);
-        let (vectors, rest) = S::as_simd_f32s(runs.run(start, at, length));
-        let vectors = &vectors[..N];
+        let run = runs.run(start, at, length);
+        let vectors = &S::as_simd_f32s(run).0[..N];
         for j in 0..N {
             sums[j] = simd.mul_add_e_f32s(weight, vectors[j], sums[j]);
         }
-        if PARTIAL {
-            last = simd.mul_add_e_f32s(weight, simd.partial_load_f32s(rest), last);
+        if TAIL != NONE {
+            last = simd.mul_add_e_f32s(weight, tail::<S, TAIL>(simd, run), last);
         }
     }
     let (vectors, rest) = S::as_mut_simd_f32s(out);
     vectors[..N].copy_from_slice(&sums);
-    if PARTIAL {
-        simd.partial_store_f32s(rest, last);
+    match TAIL {
+        NONE => {}
+        PART => simd.partial_store_f32s(rest, last),
+        _ => S::as_mut_simd_f32s(&mut out[length - S::F32_LANES..]).0[0] = last,
     }
 }
+
+/// Returns the last elements of `run` as `TAIL` says.
+#[inline(always)]
+fn tail<S: Simd, const TAIL: u8>(simd: S, run: &[f32]) -> S::f32s {
+    match TAIL {
+        NONE => simd.splat_f32s(0.0),
+        PART => simd.partial_load_f32s(S::as_simd_f32s(run).1),
+        _ => S::as_simd_f32s(&run[run.len() - S::F32_LANES..]).0[0],
+    }
+}
+
+/// The most lanes of a vector.
+const MOST_LANES: usize = 16;
 
 /// Adds the dot product of `a` with each of the `runs` to `sums`.
 #[inline(always)]
 pub(super) fn dots<S: Simd>(simd: S, a: &[f32], runs: Runs<'_>, sums: &mut [f32]) {
-    let mut fours = runs.starts.chunks_exact(4);
-    let mut four_sums = sums.chunks_exact_mut(4);
-    for (starts, sums) in fours.by_ref().zip(four_sums.by_ref()) {
-        let rows = [0, 1, 2, 3].map(|k| runs.run(starts[k], 0, a.len()));
-        dot_block(simd, a, rows, sums);
+    let lanes = S::F32_LANES;
+    let rest = a.len() % lanes;
+    if rest == 0 {
+        dots_with::<S, NONE>(simd, a, simd.splat_f32s(0.0), runs, sums);
+    } else if a.len() < lanes || lanes > MOST_LANES {
+        let last = simd.partial_load_f32s(S::as_simd_f32s(a).1);
+        dots_with::<S, PART>(simd, a, last, runs, sums);
+    } else {
+        // Lanes of the overlapping vector that belong to the last full one count as 0.
+        let mut last = [0.0; MOST_LANES];
+        last[lanes - rest..lanes].copy_from_slice(&a[a.len() - rest..]);
+        let last = S::as_simd_f32s(&last[..lanes]).0[0];
+        dots_with::<S, OVERLAP>(simd, a, last, runs, sums);
     }
-    let rest = fours.remainder().iter().zip(four_sums.into_remainder());
-    for (&start, sum) in rest {
-        let rows = [runs.run(start, 0, a.len())];
-        dot_block(simd, a, rows, std::slice::from_mut(sum));
+}
+
+/// Adds the dot products, of which `last` is the part of `a` after its full vectors.
+#[inline(always)]
+fn dots_with<S: Simd, const TAIL: u8>(
+    simd: S,
+    a: &[f32],
+    last: S::f32s,
+    runs: Runs<'_>,
+    sums: &mut [f32],
+) {
+    let length = a.len();
+    let mut at = 0;
+    while at + 4 <= runs.starts.len() {
+        let starts = &runs.starts[at..at + 4];
+        let rows = [
+            runs.run(starts[0], 0, length),
+            runs.run(starts[1], 0, length),
+            runs.run(starts[2], 0, length),
+            runs.run(starts[3], 0, length),
+        ];
+        dot_block::<S, 4, TAIL>(simd, (a, last), rows, &mut sums[at..at + 4]);
+        at += 4;
+    }
+    while at < runs.starts.len() {
+        let rows = [runs.run(runs.starts[at], 0, length)];
+        dot_block::<S, 1, TAIL>(simd, (a, last), rows, &mut sums[at..=at]);
+        at += 1;
     }
 }
 
 /// Adds the dot products of `a` with `rows` to `sums`.
 #[inline(always)]
-fn dot_block<S: Simd, const N: usize>(simd: S, a: &[f32], rows: [&[f32]; N], sums: &mut [f32]) {
-    let (vectors, rest) = S::as_simd_f32s(a);
-    let rows = rows.map(|row| S::as_simd_f32s(row));
+fn dot_block<S: Simd, const N: usize, const TAIL: u8>(
+    simd: S,
+    (a, last): (&[f32], S::f32s),
+    rows: [&[f32]; N],
+    sums: &mut [f32],
+) {
+    let vectors = S::as_simd_f32s(a).0;
     let mut totals = [simd.splat_f32s(0.0); N];
-    let heads = rows.map(|(head, _)| &head[..vectors.len()]);
+    let mut heads: [&[S::f32s]; N] = [&[]; N];
+    for k in 0..N {
+        heads[k] = &S::as_simd_f32s(rows[k]).0[..vectors.len()];
+    }
     for (i, &a) in vectors.iter().enumerate() {
         for k in 0..N {
             totals[k] = simd.mul_add_e_f32s(a, heads[k][i], totals[k]);
         }
     }
-    if !rest.is_empty() {
-        let a = simd.partial_load_f32s(rest);
+    if !a.len().is_multiple_of(S::F32_LANES) {
         for k in 0..N {
-            let row = simd.partial_load_f32s(rows[k].1);
-            totals[k] = simd.mul_add_e_f32s(a, row, totals[k]);
+            totals[k] = simd.mul_add_e_f32s(last, tail::<S, TAIL>(simd, rows[k]), totals[k]);
         }
     }
     for k in 0..N {

@@ -1,5 +1,5 @@
-//! Erdős-Rényi-Kernel quota as in RigL (Evci et al. 2020, section 3): layers that would overflow are
-//! dense, and the formula is solved again for the others.
+//! Erdős-Rényi-Kernel quota as in RigL (Evci et al. 2020, section 3): layers that would overflow
+//! are dense, and the formula is solved again for the others.
 //!
 //! At overall density `d` of `N` weights, a layer of `n` weights whose dimensions sum to `q` keeps
 //! `min(n, e q)` of them, where `e` is such that all layers together keep `N d`. `e` grows with
@@ -44,8 +44,8 @@ mod tests {
         shapes.iter().enumerate().map(of).collect()
     }
 
-    /// RigL's procedure by its paper and code: while a layer has a probability above one, the
-    /// layers of the highest raw probability become dense, and epsilon is computed again.
+    /// Follows RigL's procedure by its paper and code: while a layer has a probability above one,
+    /// the layers of the highest raw probability become dense, and epsilon is computed again.
     fn rigl(tensors: &[Prunable], density: f64) -> Vec<f64> {
         let mut dense = vec![false; tensors.len()];
         loop {
