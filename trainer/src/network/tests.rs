@@ -439,6 +439,22 @@ fn plain_operations_agree_on_zeros_ties_and_nan() {
     }
 }
 
+#[test]
+fn the_gradient_of_a_maximum_goes_to_the_first_nan() {
+    let window = Window::new(2, 2, Padding::Valid, [2, 4]).unwrap();
+    let (nan, x) = (f32::NAN, [1.0, f32::NAN, 5.0, 5.0]);
+    let x = [x, [nan, 9.0, 2.0, 5.0]].concat();
+    let x = Tensor::from_vec(x, (1, 1, 2, 4), &Device::Cpu).unwrap();
+    for pool in [super::operators::pool::pool, plain::pool] {
+        let x = candle_core::Var::from_tensor(&x).unwrap();
+        let y = pool(&x, Pooling::Max, window).unwrap();
+        let store = y.sum_all().unwrap().backward().unwrap();
+        let gradient = store.get(&x).unwrap().flatten_all().unwrap();
+        let expected = [0.0, 1.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0];
+        assert_eq!(gradient.to_vec1::<f32>().unwrap(), expected);
+    }
+}
+
 /// Takes a step of every built-in architecture on a few images: each parameter gets a gradient,
 /// the loss on these images falls, and evaluation gives finite scores.
 #[test]

@@ -86,8 +86,8 @@ impl CustomOp1 for Pool {
                         let origins = &mut origins[span.output..][..span.length];
                         let read = (span.input..).step_by(self.window.stride);
                         for ((y, origin), at) in y.iter_mut().zip(origins).zip(read) {
-                            // NaN is passed on, so that training can detect divergence.
-                            if x[at] > *y || x[at].is_nan() {
+                            // The first NaN is passed on, so that training can detect divergence.
+                            if x[at] > *y || (x[at].is_nan() && !y.is_nan()) {
                                 (*y, *origin) = (x[at], at as u32);
                             }
                         }

@@ -127,8 +127,8 @@ impl Pool {
                     for &position in positions {
                         let x = &x[position as usize * batch..][..batch];
                         for ((y, origin), &x) in y.iter_mut().zip(&mut *origins).zip(x) {
-                            // NaN is passed on, so that training can detect divergence.
-                            let larger = x > *y || x.is_nan();
+                            // The first NaN is passed on, so that training can detect divergence.
+                            let larger = x > *y || (x.is_nan() && !y.is_nan());
                             *y = if larger { x } else { *y };
                             *origin = if larger { position } else { *origin };
                         }
