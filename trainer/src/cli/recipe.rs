@@ -50,7 +50,7 @@ pub(super) struct Options {
     mean: Option<f32>,
     /// Standard deviation of the input normalisation; 1/255 (with a mean of 0) for raw pixels from
     /// 0 to 255 [default: the dataset's]
-    #[arg(long, value_parser = number)]
+    #[arg(long, value_parser = number, allow_hyphen_values = true)]
     std: Option<f32>,
     /// Device to train on: auto (a GPU if this program can use one), cpu, cuda, cuda:N or metal
     #[arg(long, default_value_t = DeviceChoice::Cpu)]

@@ -2,15 +2,15 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, anyhow};
+use anyhow::Result;
 use candle_core::Device;
 use clap::Args;
 
 use super::console::Console;
-use super::interrupt;
 use super::next::{Line, Next, Why, free};
 use super::recipe::{Loaded, Options};
 use super::table::percent;
+use super::{hints, interrupt};
 use crate::data::Dataset;
 use crate::deploy::FinishedRun;
 use crate::deploy::{limits, strip};
@@ -59,7 +59,8 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
     let report = train(&recipe, &data, &folder, arguments.force, &device, console);
     let report = report.map_err(|error| match error.downcast_ref() {
         Some(TrainError::Interrupted { .. }) if arguments.force => {
-            anyhow!("{error}, without --force")
+            let text = format!("{error}, without --force");
+            hints::verbatim(error, text)
         }
         _ => error,
     })?;

@@ -133,6 +133,7 @@ fn numbers_out_of_range_are_wrong_usage_with_the_range() {
         ("train --l2 -1", "at least 0"),
         ("train --l2 much", "give a number"),
         ("train --std -1", "positive"),
+        ("train --std -1/255", "positive"),
         ("train --threads 0", &format!("{whole} 1")),
         ("prune --threads -2", &format!("{whole} 1")),
         ("prune --samples 0", &format!("{whole} 1")),
