@@ -3,10 +3,10 @@
 //! A [`Semiring`] defines the value of a path and how alternative paths combine. Over (min, max)
 //! on births, the sum is the budget at which a connection becomes effective
 //! ([`super::effective`]); over (+, x) on magnitudes, it is the synaptic flow through it, which
-//! tests compare [`super::score::synflow`] with. Batch normalization, ReLU and biases do not matter to paths; max
-//! and average pooling combine the elements of their window alike, and an addition combines its
-//! branches. A kernel weight is shared by all output positions, so its value combines those at
-//! which its tap reads the feature map rather than padding.
+//! tests compare [`super::score::synflow`] with. Batch normalization, ReLU and biases do not
+//! matter to paths; max and average pooling combine the elements of their window alike, and an
+//! addition combines its branches. A kernel weight is shared by all output positions, so its value
+//! combines those at which its tap reads the feature map rather than padding.
 //!
 //! Connections are sparse lists: the cost depends on the unpruned weights, not on all of them.
 
