@@ -350,7 +350,7 @@ fn stripping_keeps_the_constants_of_units_that_read_nothing() {
         let network = Network::new(&graph, &state, &Device::Cpu).unwrap();
         let training = Batches::new(&data().train, &data().normalisation, &Device::Cpu);
         let statistics = Statistics::compute(&network, || training.in_order(usize::MAX)).unwrap();
-        statistics.add_to(&network, &mut state);
+        statistics.add_to(network.graph(), &mut state);
 
         let pixels = (data().normalisation.mean, data().normalisation.std);
         let trained = Trained::new(graph.clone(), state, masks, pixels).unwrap();

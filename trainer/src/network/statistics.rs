@@ -5,7 +5,6 @@ use std::sync::OnceLock;
 
 use candle_core::{DType, Device, Result, Tensor};
 
-use super::model::Network;
 use super::state::State;
 use super::transfer::upload;
 use crate::graph::{Graph, Operation};
@@ -110,8 +109,8 @@ impl Statistics {
 
     /// Stores the statistics in `state` under PyTorch's names, `NAME.running_mean` and
     /// `NAME.running_var`.
-    pub fn add_to(&self, network: &Network, state: &mut State) {
-        for (node, moments) in network.graph().nodes().iter().zip(&self.0) {
+    pub fn add_to(&self, graph: &Graph, state: &mut State) {
+        for (node, moments) in graph.nodes().iter().zip(&self.0) {
             if node.operation == Operation::BatchNorm {
                 let (mean, variance) = (moments.mean.clone(), moments.variance.clone());
                 state.insert(

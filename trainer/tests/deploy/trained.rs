@@ -96,7 +96,7 @@ impl Trained {
         let network = network::Network::new(&graph, &state, &Device::Cpu).unwrap();
         let statistics =
             Statistics::compute(&network, || std::iter::once(tensor(training))).unwrap();
-        statistics.add_to(&network, &mut state);
+        statistics.add_to(network.graph(), &mut state);
         let last = graph.nodes().len() - 1;
         let scores = |network: &network::Network| -> Vec<Vec<f32>> {
             let scores = network.forward_to(last, &tensor(images).unwrap(), &statistics);

@@ -381,7 +381,7 @@ impl Session<'_> {
         let train = self.train.select(network.inputs());
         let statistics = Statistics::compute(&network, || train.in_order(usize::MAX))?;
         let mut state = network.state()?;
-        statistics.add_to(&network, &mut state);
+        statistics.add_to(&self.graph, &mut state);
         let accuracy = phase::accuracy(&network, &statistics, &self.test)?;
         Ok(Trained { state, accuracy })
     }
