@@ -18,8 +18,8 @@ use warp::Map;
 
 /// How training images are changed at random. The default changes nothing.
 ///
-/// Every epoch draws anew for every image. A changed image is black (pixel 0, before
-/// normalisation) where it shows what lies outside the original, as in torchvision.
+/// The changes of an image are drawn again in every epoch. A changed image is black (pixel 0,
+/// before normalisation) where it shows what lies outside the original, as in torchvision.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Augmentation {

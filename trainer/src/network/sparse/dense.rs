@@ -56,7 +56,7 @@ impl Dense {
         weights: &[f32],
     ) {
         let range = self.starts[unit]..self.starts[unit + 1];
-        let runs = runs(x, &self.rows[range.clone()], z.len());
+        let runs = Runs::batches(x, &self.rows[range.clone()], z.len());
         combine(simd, z, runs, &weights[range]);
     }
 
@@ -71,7 +71,7 @@ impl Dense {
         d_weights: &mut [f32],
     ) {
         let range = self.starts[unit]..self.starts[unit + 1];
-        let runs = runs(x, &self.rows[range.clone()], dz.len());
+        let runs = Runs::batches(x, &self.rows[range.clone()], dz.len());
         dots(simd, dz, runs, &mut d_weights[range]);
     }
 
@@ -90,18 +90,8 @@ impl Dense {
         let rows = dx.chunks_exact_mut(batch).zip(self.row_starts.windows(2));
         for (dx, ends) in rows {
             let range = ends[0]..ends[1];
-            let runs = runs(dz, &self.outputs[range.clone()], batch);
+            let runs = Runs::batches(dz, &self.outputs[range.clone()], batch);
             combine(simd, dx, runs, &weights[range]);
         }
-    }
-}
-
-/// Returns the batches of the rows `starts` of `values`.
-fn runs<'a>(values: &'a [f32], starts: &'a [u32], batch: usize) -> Runs<'a> {
-    Runs {
-        values,
-        starts,
-        stride: batch,
-        base: 0,
     }
 }

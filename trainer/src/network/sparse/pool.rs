@@ -111,7 +111,7 @@ impl Pool {
                 y.fill(0.0);
                 let outputs = y.chunks_exact_mut(batch).zip(self.forward.each());
                 for (y, (starts, shares)) in outputs {
-                    combine(simd, y, runs(x, starts, batch), shares);
+                    combine(simd, y, Runs::batches(x, starts, batch), shares);
                 }
             }
             Pooling::Max => {
@@ -147,7 +147,7 @@ impl Pool {
             Pooling::Average => {
                 let inputs = dx.chunks_exact_mut(batch).zip(self.backward.each());
                 for (dx, (starts, shares)) in inputs {
-                    combine(simd, dx, runs(dy, starts, batch), shares);
+                    combine(simd, dx, Runs::batches(dy, starts, batch), shares);
                 }
             }
             Pooling::Max => {
@@ -162,15 +162,5 @@ impl Pool {
                 }
             }
         }
-    }
-}
-
-/// Returns the batches of the positions `starts` of `values`.
-fn runs<'a>(values: &'a [f32], starts: &'a [u32], batch: usize) -> Runs<'a> {
-    Runs {
-        values,
-        starts,
-        stride: batch,
-        base: 0,
     }
 }

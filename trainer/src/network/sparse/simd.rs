@@ -16,6 +16,17 @@ pub(super) struct Runs<'a> {
 }
 
 impl<'a> Runs<'a> {
+    /// Returns the batches of the rows `starts` of `values` (rows, batch).
+    #[inline(always)]
+    pub(super) fn batches(values: &'a [f32], starts: &'a [u32], batch: usize) -> Self {
+        Self {
+            values,
+            starts,
+            stride: batch,
+            base: 0,
+        }
+    }
+
     /// Returns `length` elements of run `start`, from element `at` on.
     #[inline(always)]
     fn run(&self, start: u32, at: usize, length: usize) -> &'a [f32] {

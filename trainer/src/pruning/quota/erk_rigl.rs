@@ -34,15 +34,7 @@ pub fn densities(tensors: &[Prunable], density: f64) -> Vec<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn tensors(shapes: &[&[usize]]) -> Vec<Prunable> {
-        let of = |(node, shape): (usize, &&[usize])| Prunable {
-            name: format!("layer{node}.weight"),
-            shape: shape.to_vec(),
-            node,
-        };
-        shapes.iter().enumerate().map(of).collect()
-    }
+    use crate::pruning::quota::tests::tensors;
 
     /// Follows RigL's procedure by its paper and code: while a layer has a probability above one,
     /// the layers of the highest raw probability become dense, and epsilon is computed again.

@@ -280,7 +280,7 @@ mod tests {
     const LENET: [usize; 3] = [235_200, 30_000, 1_000];
 
     /// Returns tensors of the given shapes.
-    fn tensors(shapes: &[&[usize]]) -> Vec<Prunable> {
+    pub(super) fn tensors(shapes: &[&[usize]]) -> Vec<Prunable> {
         let of = |(node, shape): (usize, &&[usize])| Prunable {
             name: format!("layer{node}.weight"),
             shape: shape.to_vec(),

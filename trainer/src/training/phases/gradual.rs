@@ -1,6 +1,6 @@
-//! Gradual pruning: the network is pruned a little every so many steps while it trains, so that
-//! the number of weights left follows a cubic polynomial (Zhu & Gupta 2017). What is scheduled is
-//! the number of *effective* weights, unless the phase counts direct ones.
+//! Gradual pruning: the network is pruned a little at regular intervals while it trains, so that
+//! the number of weights left follows a cubic polynomial (Zhu & Gupta 2017). The schedule counts
+//! *effective* weights, unless the phase counts direct ones.
 
 use std::collections::BTreeSet;
 

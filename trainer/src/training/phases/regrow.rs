@@ -1,7 +1,7 @@
 //! Dynamic sparse training: connections are dropped and as many grown elsewhere in their layer
 //! while the network trains.
 //!
-//! Every so many steps, the smallest weights of each layer are dropped. Either random connections
+//! At regular intervals, the smallest weights of each layer are dropped. Either random connections
 //! grow (SET, Mocanu et al. 2018), or those with the largest gradients of the dense network (RigL,
 //! Evci et al. 2020). The fraction dropped falls to zero along a cosine, and the masks are fixed
 //! after a share of the phase. New connections start at zero. A connection that is dropped and
