@@ -13,7 +13,7 @@ use rarefy_trainer::graph::architecture;
 use rarefy_trainer::network::State;
 use rarefy_trainer::pruning::{Compression, Mask, Masks, Place, Target};
 use rarefy_trainer::training::folder::{RunFolder, TrainReport};
-use rarefy_trainer::training::phases::{Gradual, Method, Prune, Regrow, Training};
+use rarefy_trainer::training::recipe::{Gradual, Method, Prune, Regrow, Training};
 use rarefy_trainer::training::run::{self, Event};
 use rarefy_trainer::training::{
     After, DeviceKind, Existing, Phase, Plan, Recipe, RecipeFile, TrainError, recipe,

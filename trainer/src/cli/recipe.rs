@@ -15,7 +15,7 @@ use crate::data::{Dataset, Normalisation, digits};
 use crate::graph::{self, Graph};
 use crate::pruning::{Compression, Loss, Pattern, Place, Pruner, Target};
 use crate::training::hyperparameters::{Adam, Decay, DecayKind, OptimizerKind, Sgd};
-use crate::training::phases::{Method, Phase};
+use crate::training::recipe::{Method, Phase};
 use crate::training::schedule::{Course, Schedule};
 use crate::training::{After, Hyperparameters, Plan, Recipe, RecipeFile};
 

@@ -7,8 +7,8 @@ use candle_core::Device;
 
 use super::error::TrainError;
 use super::folder::RunFolder;
-use super::phases::{self, Phase};
-use super::recipe::{DeviceKind, Recipe};
+use super::recipe::stages::stages;
+use super::recipe::{DeviceKind, Phase, Recipe};
 use crate::data::Dataset;
 use crate::graph::Graph;
 use crate::memory;
@@ -33,7 +33,7 @@ pub(super) fn check(
     device: &Device,
 ) -> Result<(), TrainError> {
     recipe.check(graph, data)?;
-    let batches = phases::stages(recipe)?;
+    let batches = stages(recipe)?;
     let batch = batches
         .iter()
         .map(|stage| stage.hyperparameters.batch)

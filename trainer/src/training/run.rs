@@ -12,8 +12,10 @@ use candle_core::Device;
 use super::checkpoint::{Checkpoint, Expected};
 use super::error::TrainError;
 use super::folder::{DENSE, Existing, MASKS, MASKS_DIRECT, RunFolder, WEIGHTS};
-use super::phases::{self, Phase, Point, RunMasks, SAMPLE, Trained};
-use super::recipe::Recipe;
+use super::phases::point::{self, Point, RunMasks};
+use super::phases::train::{SAMPLE, Trained};
+use super::recipe::stages::stages;
+use super::recipe::{Phase, Recipe};
 use super::report::{Accuracy, Compressions, TrainReport, WeightCounts};
 use super::session::{Clock, Progress, Session};
 use super::{given, preflight};
@@ -43,7 +45,7 @@ pub fn run(
 ) -> Result<TrainReport, TrainError> {
     let graph = recipe.graph()?;
     preflight::check(recipe, &graph, data, device)?;
-    let stages = phases::stages(recipe)?;
+    let stages = stages(recipe)?;
     let train = Batches::new(&data.train, &data.normalisation, device);
     let given = given::load(recipe, &graph)?;
     if let Some(given) = &given {
@@ -225,7 +227,7 @@ impl Session<'_> {
             None => self.keep_all()?,
         };
         if is_pruned {
-            phases::apply(&masks.effective, &mut point.state);
+            point::apply(&masks.effective, &mut point.state);
         }
         let (weights, compression) = masks.counts(self.recipe.compression().0.get());
         let active = is_pruned.then_some(&masks.effective);
@@ -307,23 +309,5 @@ impl Session<'_> {
             accuracy,
             seconds: (self.clock.seconds() * 1000.0).round() / 1000.0,
         }
-    }
-}
-
-impl RunMasks {
-    /// Returns the numbers of weights that the masks keep, and their compression ratios beside the
-    /// `target`.
-    pub(super) fn counts(&self, target: f64) -> (WeightCounts, Compressions) {
-        let weights = WeightCounts {
-            total: self.effective.total(),
-            direct: self.direct.nonzeros(),
-            effective: self.effective.nonzeros(),
-        };
-        let compression = Compressions {
-            target,
-            direct: weights.total as f64 / weights.direct as f64,
-            effective: weights.total as f64 / weights.effective as f64,
-        };
-        (weights, compression)
     }
 }

@@ -2,84 +2,14 @@
 //! the number of weights left follows a cubic polynomial (Zhu & Gupta 2017). The schedule counts
 //! *effective* weights, unless the phase counts direct ones.
 
-use std::collections::BTreeSet;
-
-use serde::{Deserialize, Serialize};
-
+use super::point::Point;
 use super::train::Model;
-use super::{Point, Prune, Stage, Training};
 use crate::pruning::{Compression, Limits, Place, Pruner, Target};
 use crate::training::error::TrainError;
 use crate::training::event::Event;
+use crate::training::recipe::stages::Stage;
+use crate::training::recipe::{Gradual, Prune};
 use crate::training::session::Session;
-
-/// The options of gradual pruning.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Gradual {
-    /// How the phase trains.
-    #[serde(skip)]
-    pub training: Training,
-    /// The name of a pruner that ranks trained weights.
-    pub pruner: String,
-    /// The weights that the compression counts.
-    #[serde(rename = "type")]
-    pub target: Target,
-    /// The compression ratio at the end.
-    pub compression: Compression,
-    /// The share of the phase after which pruning starts.
-    pub start: f64,
-    /// The share of the phase after which the compression is reached.
-    pub end: f64,
-    /// The number of steps between two prunings.
-    pub every: usize,
-    /// The layers that are kept whole.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub dense: Vec<Place>,
-}
-
-impl Default for Gradual {
-    fn default() -> Self {
-        let Prune { pruner, target, .. } = Prune::default();
-        Self {
-            training: Training::default(),
-            pruner,
-            target,
-            compression: Compression::default(),
-            start: 0.0,
-            end: 0.75,
-            every: 100,
-            dense: Vec::new(),
-        }
-    }
-}
-
-impl Gradual {
-    /// Returns the first and the last step at which a phase of `steps` steps is pruned.
-    fn span(&self, steps: usize) -> (usize, usize) {
-        let at = |share: f64| (share * steps as f64).round() as usize;
-        (at(self.start), at(self.end))
-    }
-
-    /// Returns the steps before which a phase of `steps` steps is pruned. The last one reaches the
-    /// compression.
-    pub(super) fn updates(&self, steps: usize) -> BTreeSet<usize> {
-        let (start, end) = self.span(steps);
-        let mut updates: BTreeSet<usize> = (start..end).step_by(self.every.max(1)).collect();
-        // The first one prunes nothing.
-        updates.remove(&start);
-        updates.insert(end);
-        updates
-    }
-
-    /// Returns the number of weights left after the update before step `at`, of the `first` that
-    /// are left at the start and of the `last` at the end.
-    fn left(&self, steps: usize, at: usize, first: f64, last: f64) -> f64 {
-        let (start, end) = self.span(steps);
-        let progress = (at - start) as f64 / (end - start).max(1) as f64;
-        last + (first - last) * (1.0 - progress.min(1.0)).powi(3)
-    }
-}
 
 impl Session<'_> {
     /// Prunes `model` before the step `at` of `stage`.
@@ -127,31 +57,5 @@ impl Session<'_> {
         let hyperparameters = &stage.hyperparameters;
         *model = self.model(point.state, Some(active), hyperparameters, Some(moments))?;
         Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_schedule_is_the_cubic_of_zhu_and_gupta() {
-        let options = Gradual {
-            start: 0.1,
-            end: 0.9,
-            every: 30,
-            ..Gradual::default()
-        };
-        let updates: Vec<usize> = options.updates(100).into_iter().collect();
-        assert_eq!(updates, [40, 70, 90]);
-        // s = sf + (si - sf) (1 - (t - t0) / (n dt))^3, with si = 0 and sf = 0.9.
-        let sparsity = |at: usize| {
-            let progress = (at as f64 - 10.0) / 80.0;
-            0.9 + (0.0 - 0.9) * (1.0 - progress).powi(3)
-        };
-        for at in updates {
-            let left = options.left(100, at, 1000.0, 100.0);
-            assert!((1.0 - left / 1000.0 - sparsity(at)).abs() < 1e-12, "{at}");
-        }
     }
 }

@@ -2,62 +2,19 @@
 
 use std::cell::RefCell;
 
-use serde::{Deserialize, Serialize};
-
-use super::{Point, RunMasks, Stage};
+use super::point::{Point, RunMasks};
 use crate::numbers::thousands;
 use crate::pruning::effective::{self, Mode};
 use crate::pruning::hundredths::shown;
 use crate::pruning::{
-    Compression, Limits, Loss, Masks, Outcome, Pattern, Place, PruneError, Pruned, Pruner,
-    SnipOptions, Source, Target, search,
+    Compression, Limits, Masks, Outcome, Place, PruneError, Pruned, Pruner, SnipOptions, Source,
+    Target, search,
 };
 use crate::training::error::TrainError;
 use crate::training::event::Event;
+use crate::training::recipe::Prune;
+use crate::training::recipe::stages::Stage;
 use crate::training::session::Session;
-
-/// The options of pruning.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Prune {
-    /// The pruner's name.
-    pub pruner: String,
-    /// The weights that the compression counts.
-    #[serde(rename = "type")]
-    pub target: Target,
-    /// The compression ratio; by default that of the pattern, or else 100.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub compression: Option<Compression>,
-    /// The pattern that the scores fill, in place of a compression.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub pattern: Option<Pattern>,
-    /// The layers that are kept whole.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub dense: Vec<Place>,
-    /// The loss whose gradients SNIP reads.
-    pub loss: Loss,
-}
-
-impl Default for Prune {
-    fn default() -> Self {
-        Self {
-            pruner: "magnitude/igq".into(),
-            target: Target::Effective,
-            compression: None,
-            pattern: None,
-            dense: Vec::new(),
-            loss: Loss::default(),
-        }
-    }
-}
-
-impl Prune {
-    /// Returns the compression that is asked for.
-    pub fn compression(&self) -> Compression {
-        let pattern = self.pattern.map(Pattern::compression);
-        self.compression.or(pattern).unwrap_or_default()
-    }
-}
 
 /// The share by which the weights kept may exceed those asked for without a word.
 const JUMP: f64 = 1.05;
@@ -241,15 +198,5 @@ impl Session<'_> {
             compression,
             reachable,
         }))
-    }
-}
-
-impl RunMasks {
-    /// Returns the masks that a compression of the kind `target` counts.
-    fn of(&self, target: Target) -> &Masks {
-        match target {
-            Target::Direct => &self.direct,
-            Target::Effective => &self.effective,
-        }
     }
 }

@@ -1,22 +1,12 @@
 //! Rewinding: the weights go back to those at a step of the first training phase (Frankle & Carbin
 //! 2019; Frankle et al. 2020). The masks remain.
 
-use serde::{Deserialize, Serialize};
-
-use super::Point;
+use super::point::Point;
 use crate::network::State;
 use crate::training::error::TrainError;
 use crate::training::layout::REWIND;
+use crate::training::recipe::Rewind;
 use crate::training::session::Session;
-
-/// The options of rewinding.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Rewind {
-    /// The number of steps of the first training phase after which the weights are taken; 0 for
-    /// those at which training from the seed starts.
-    pub to: usize,
-}
 
 impl Session<'_> {
     /// Rewinds the weights of `point`. `initial` are those before training.

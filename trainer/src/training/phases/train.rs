@@ -3,10 +3,8 @@
 use std::collections::BTreeSet;
 
 use candle_core::Result as TensorResult;
-use serde::{Deserialize, Serialize};
-use toml::Table;
 
-use super::{Phase, Point, RunMasks, Stage, apply, merged};
+use super::point::{Point, RunMasks, apply};
 use crate::network::{Network, State, Statistics};
 use crate::pruning::Masks;
 use crate::pruning::effective::{self, Mode};
@@ -19,78 +17,14 @@ use crate::training::layout::REWIND;
 use crate::training::metrics::Metrics;
 use crate::training::optimizer::{Optimizer, OptimizerState};
 use crate::training::phase::{self, Epoch};
+use crate::training::recipe::Phase;
+use crate::training::recipe::stages::Stage;
 use crate::training::session::Session;
 use crate::training::sums::Sums;
 
 /// The number of training images over which the statistics for each epoch's accuracy are computed.
 /// The final statistics are computed over all.
 pub(in crate::training) const SAMPLE: usize = 5000;
-
-/// How a phase trains.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Training {
-    /// The number of epochs.
-    pub epochs: usize,
-    /// The hyperparameters, by their keys, that differ from those of the recipe.
-    pub overrides: Table,
-}
-
-impl Default for Training {
-    fn default() -> Self {
-        Self {
-            epochs: 20,
-            overrides: Table::new(),
-        }
-    }
-}
-
-impl Training {
-    /// Returns training for `epochs` epochs with the hyperparameters of the recipe.
-    pub fn epochs(epochs: usize) -> Self {
-        Self {
-            epochs,
-            ..Self::default()
-        }
-    }
-
-    /// Returns the keys that a training phase accepts in a file.
-    pub(super) fn keys() -> Vec<String> {
-        let shared = Hyperparameters {
-            clip: Some(1.0),
-            ..Hyperparameters::default()
-        };
-        let table = Table::try_from(shared).expect("hyperparameters are plain values");
-        let epochs = std::iter::once("epochs".to_owned());
-        table.keys().cloned().chain(epochs).collect()
-    }
-
-    /// Takes the keys of training out of the `table` of a phase.
-    pub(super) fn take(table: &mut Table) -> Result<Self, String> {
-        let mut training = Self::default();
-        for key in Self::keys() {
-            match (key.as_str(), table.remove(&key)) {
-                (_, None) => {}
-                ("epochs", Some(value)) => {
-                    let epochs = value.as_integer().and_then(|n| usize::try_from(n).ok());
-                    let wrong = || format!("epochs {value} is not a whole number");
-                    training.epochs = epochs.ok_or_else(wrong)?;
-                }
-                (_, Some(value)) => {
-                    training.overrides.insert(key, value);
-                }
-            }
-        }
-        Ok(training)
-    }
-
-    /// Returns the hyperparameters of the phase in a recipe with the `shared` ones.
-    ///
-    /// # Errors
-    /// Returns an error that names a key of the overrides that is unknown or of another type.
-    pub fn hyperparameters(&self, shared: &Hyperparameters) -> Result<Hyperparameters, TrainError> {
-        merged(shared, &self.overrides)
-    }
-}
 
 /// A network in training.
 pub(super) struct Model {

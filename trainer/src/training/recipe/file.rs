@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+use super::keys::better;
+use super::phase::Phase;
 use super::{DeviceKind, Plan, Recipe, fingerprint};
 use crate::atomic;
 use crate::data::Dataset;
@@ -11,7 +13,6 @@ use crate::graph::Graph;
 use crate::training::error::TrainError;
 use crate::training::hyperparameters::Hyperparameters;
 use crate::training::layout::{ARCHITECTURE, RECIPE};
-use crate::training::phases::{Phase, better};
 
 /// A recipe as it is written in a file. Fingerprints, which `run.toml` has, must be those of what
 /// the names lead to.

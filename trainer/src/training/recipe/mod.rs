@@ -9,31 +9,22 @@ use serde::{Deserialize, Serialize};
 use crate::atomic::{self, FileError};
 use crate::data::Dataset;
 use crate::digest;
-use crate::graph::{self, Graph, Operation};
+use crate::graph::{self, Graph};
 use crate::network::EPSILON;
 use crate::pruning::{Compression, Target, source};
 use crate::training::error::TrainError;
 use crate::training::hyperparameters::Hyperparameters;
-use crate::training::phases::{Gradual, Phase, Prune, Regrow};
 
 mod file;
+mod keys;
+mod phase;
 mod plan;
 mod sense;
+pub(super) mod stages;
 
 pub use file::RecipeFile;
-pub use plan::Plan;
-
-/// The weights from which the pruned network is trained.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
-#[serde(rename_all = "lowercase")]
-pub enum After {
-    /// The initial weights, as in the paper
-    #[default]
-    Rewind,
-    /// The weights of the trained dense network
-    Finetune,
-}
+pub use phase::{Gradual, Method, Phase, Prune, Regrow, Rewind, Training};
+pub use plan::{After, Plan};
 
 /// A kind of device that trains. Kinds round differently, so a run stays on one kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -313,14 +304,4 @@ pub struct Difference {
     pub ours: String,
     /// Its value in the other.
     pub theirs: String,
-}
-
-/// Returns the name of the first batch norm of `graph` whose units have a single value per image:
-/// over a batch of one image, it has no variance.
-fn needs_two_images(graph: &Graph) -> Option<&str> {
-    let mut norms = graph.nodes().iter();
-    let norm = norms.find(|node| {
-        node.operation == Operation::BatchNorm && node.shape[1..].iter().product::<usize>() == 1
-    });
-    norm.map(|node| node.name.as_str())
 }

@@ -1,9 +1,22 @@
 //! The usual lists of phases, by a few options: those of the command line.
 
-use super::After;
+use serde::{Deserialize, Serialize};
+
+use super::phase::{Gradual, Method, Phase, Prune, Regrow, Rewind, Training};
 use crate::pruning::{Compression, Loss, Pattern, Place, Pruner, Target};
 use crate::training::error::TrainError;
-use crate::training::phases::{Gradual, Method, Phase, Prune, Regrow, Rewind, Training};
+
+/// The weights from which the pruned network is trained.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
+#[serde(rename_all = "lowercase")]
+pub enum After {
+    /// The initial weights, as in the paper
+    #[default]
+    Rewind,
+    /// The weights of the trained dense network
+    Finetune,
+}
 
 /// The options of the usual lists of phases.
 ///

@@ -1,12 +1,13 @@
 //! Whether the phases of a recipe make sense, before anything is trained.
 
-use super::{Recipe, needs_two_images};
+use super::Recipe;
+use super::phase::{Gradual, Phase, Prune, Regrow};
+use super::stages::stages;
 use crate::data::Dataset;
-use crate::graph::Graph;
+use crate::graph::{Graph, Operation};
 use crate::pruning::{Compression, Pattern, Place, Pruner, Target};
 use crate::remedy::Remedy;
 use crate::training::error::TrainError;
-use crate::training::phases::{Gradual, Phase, Prune, Regrow, stages};
 
 /// The largest number of epochs of a phase, far below an overflow of the number of steps.
 const MOST_EPOCHS: usize = 1_000_000;
@@ -342,4 +343,14 @@ fn check_dense(
         "the layers kept dense have {kept} of {total} weights, so that a compression of {compression} is out of reach: keep them below {:.2}, or prune those layers too",
         total as f64 / kept as f64
     ))
+}
+
+/// Returns the name of the first batch norm of `graph` whose units have a single value per image:
+/// over a batch of one image, it has no variance.
+fn needs_two_images(graph: &Graph) -> Option<&str> {
+    let mut norms = graph.nodes().iter();
+    let norm = norms.find(|node| {
+        node.operation == Operation::BatchNorm && node.shape[1..].iter().product::<usize>() == 1
+    });
+    norm.map(|node| node.name.as_str())
 }

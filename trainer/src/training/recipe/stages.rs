@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use super::{Phase, Rewind};
+use super::Recipe;
+use super::phase::{Phase, Rewind};
 use crate::training::error::TrainError;
 use crate::training::hyperparameters::Hyperparameters;
 use crate::training::layout::{MASKS, MASKS_DIRECT};
-use crate::training::recipe::Recipe;
 
 /// A phase in its place in a run.
 #[derive(Debug, Clone)]

@@ -1,0 +1,48 @@
+//! The options of pruning at once.
+
+use serde::{Deserialize, Serialize};
+
+use crate::pruning::{Compression, Loss, Pattern, Place, Target};
+
+/// The options of pruning.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Prune {
+    /// The pruner's name.
+    pub pruner: String,
+    /// The weights that the compression counts.
+    #[serde(rename = "type")]
+    pub target: Target,
+    /// The compression ratio; by default that of the pattern, or else 100.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub compression: Option<Compression>,
+    /// The pattern that the scores fill, in place of a compression.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pattern: Option<Pattern>,
+    /// The layers that are kept whole.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub dense: Vec<Place>,
+    /// The loss whose gradients SNIP reads.
+    pub loss: Loss,
+}
+
+impl Default for Prune {
+    fn default() -> Self {
+        Self {
+            pruner: "magnitude/igq".into(),
+            target: Target::Effective,
+            compression: None,
+            pattern: None,
+            dense: Vec::new(),
+            loss: Loss::default(),
+        }
+    }
+}
+
+impl Prune {
+    /// Returns the compression that is asked for.
+    pub fn compression(&self) -> Compression {
+        let pattern = self.pattern.map(Pattern::compression);
+        self.compression.or(pattern).unwrap_or_default()
+    }
+}

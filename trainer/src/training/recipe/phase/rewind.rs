@@ -1,0 +1,12 @@
+//! The options of rewinding.
+
+use serde::{Deserialize, Serialize};
+
+/// The options of rewinding.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Rewind {
+    /// The number of steps of the first training phase after which the weights are taken; 0 for
+    /// those at which training from the seed starts.
+    pub to: usize,
+}
