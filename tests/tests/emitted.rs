@@ -188,7 +188,7 @@ fn networks_that_code_cannot_represent_are_rejected() {
     const { assert!(66_000 > MOST_WEIGHTS) };
     assert_eq!(
         refusal(full(1, 1_000, 32_767)),
-        "row 0 of layer 1 could sum up to 8355585001, beyond 32 bits; use a container"
+        "the sum of row 0 of layer 1 could reach 8355585001, beyond 32 bits; use a container"
     );
     let mut network = network(full(2, 1_000, 1));
     network.layers[0].source = 2;

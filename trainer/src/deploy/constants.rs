@@ -1,7 +1,8 @@
 //! Finds the elements of a network whose value does not depend on the input.
 //!
-//! A unit without weights has its bias as its value. So does a position of a map whose windows
-//! cover only padding. Layers that read only constants are constant in turn.
+//! The value of a unit without weights is its bias, after the ReLU if there is one, and so is the
+//! value at a position of a map whose window covers only padding. Layers that read only constants
+//! are constant in turn.
 
 use super::network::{Layer, Network, Operation, covered, disjoint};
 use crate::graph::{Pooling, Window};
@@ -144,7 +145,7 @@ fn read(
     }
 }
 
-/// Returns the constants of pooled maps of `size`, padding excluded.
+/// Returns the constants of the output of pooling `maps` of `size`; padding is excluded.
 fn pooled(maps: &[Constant], size: [usize; 2], window: Window, kind: Pooling) -> Vec<Constant> {
     let mut constants = Vec::new();
     for map in maps.chunks_exact((size[0] * size[1]).max(1)) {

@@ -46,7 +46,9 @@ pub enum EmitError {
     )]
     Weights(usize),
     /// A row whose sum could overflow 32 bits in some order of its terms.
-    #[error("row {row} of layer {layer} could sum up to {most}, beyond 32 bits; use a container")]
+    #[error(
+        "the sum of row {row} of layer {layer} could reach {most}, beyond 32 bits; use a container"
+    )]
     Overflow {
         /// The layer.
         layer: usize,
@@ -251,8 +253,8 @@ fn shapes(network: &NetworkSpec) -> Result<Vec<Shape>, EmitError> {
     Ok(shapes)
 }
 
-/// Checks that `layer` has no floats, and no sums that could overflow 32 bits, whatever the order
-/// of their terms.
+/// Checks that `layer` has no floats, and that none of its sums could overflow 32 bits in any order
+/// of its terms.
 fn check(layer: &LayerSpec, number: usize) -> Result<(), EmitError> {
     if let WeightsSpec::Floats { .. } = layer.weights {
         return Err(EmitError::Floats(number));
