@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
 
-/// A file that could not be written or read.
+/// Why a file or folder could not be read, written or created.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot {action} {path}: {source}{}", advice(.action, .source))]
 pub struct FileError {
@@ -26,7 +26,7 @@ pub struct FileError {
 }
 
 impl FileError {
-    /// Returns an error of `action` on `path`.
+    /// Returns the error for a failed `action` on `path`.
     pub fn new(action: &'static str, path: &Path, source: io::Error) -> Self {
         Self {
             action,
@@ -36,7 +36,7 @@ impl FileError {
     }
 }
 
-/// Returns a remedy for the most common reasons.
+/// Returns what to do about the most common reasons, or an empty string for the others.
 fn advice(action: &str, source: &io::Error) -> &'static str {
     match source.kind() {
         io::ErrorKind::NotFound if action == "read" => "; check its path",
@@ -108,7 +108,7 @@ pub(crate) fn ordinary_length(path: &Path) -> io::Result<u64> {
         return Err(io::ErrorKind::IsADirectory.into());
     }
     if !metadata.is_file() {
-        let reason = "it is not an ordinary file; copy what it holds into one";
+        let reason = "it is not an ordinary file; copy its contents into one";
         return Err(io::Error::new(io::ErrorKind::InvalidInput, reason));
     }
     Ok(metadata.len())
@@ -122,7 +122,7 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
     write_with(path, |file| file.write_all(bytes))
 }
 
-/// Writes to `path` atomically what `fill` writes; missing parent folders are created.
+/// Writes the output of `fill` to `path` atomically; missing parent folders are created.
 ///
 /// # Errors
 /// Returns an error if writing or `fill` fails; `path` is then unchanged.
@@ -138,7 +138,7 @@ pub fn write_with(
     let prefix = prefix(path.file_name().unwrap_or_default());
     remove_leftovers(&folder, &prefix);
     let whole = || -> io::Result<()> {
-        // Renaming would replace a device or a pipe, such as `/dev/null`, by a file.
+        // Renaming would replace a device or a pipe, such as `/dev/null`, with a file.
         if fs::metadata(path).is_ok_and(|there| !there.is_file() && !there.is_dir()) {
             let kind = io::ErrorKind::InvalidInput;
             return Err(io::Error::new(kind, "it is not an ordinary file"));
@@ -163,8 +163,8 @@ const ENDING: &str = ".rarefy-tmp";
 /// The number of random letters in a temporary name.
 const RANDOM: usize = 6;
 
-/// The maximum number of bytes of a final name that its temporary name repeats; systems allow 255
-/// in all.
+/// The maximum number of bytes of a final name that its temporary name repeats; file systems allow
+/// 255 bytes per name.
 const LONGEST: usize = 150;
 
 /// Returns the prefix of the temporary names of the final name `name`.

@@ -17,7 +17,7 @@ pub struct OutOfMemory {
     pub bytes: usize,
 }
 
-/// Checks that `bytes` can be allocated for `purpose`, without keeping them.
+/// Checks that `bytes` bytes can be allocated for `purpose`, and frees them at once.
 ///
 /// # Errors
 /// Returns an error if the allocation fails.

@@ -2,10 +2,10 @@
 
 use std::fmt;
 
-/// What to do about an error of this library, as its message says it.
+/// What to do about an error of this library.
 ///
-/// The message ends in the remedy. A program can show its own sentence instead: the command
-/// `rarefy` names the options that follow it.
+/// The error's message ends with the remedy. A program can show its own advice instead: the
+/// command `rarefy` names the options that carry out the remedy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Remedy {

@@ -39,9 +39,9 @@ struct Report {
     #[serde(flatten)]
     counts: Counts,
     seconds: Seconds,
-    /// Whether the network became disconnected before the target.
+    /// Whether the network became disconnected before the target was reached.
     collapsed: bool,
-    /// Connections kept by index among others of the same score.
+    /// Number of kept connections that were chosen by index among others with the same score.
     kept_by_index: usize,
 }
 

@@ -107,7 +107,7 @@ pub(super) fn run(arguments: Arguments, console: &Console) -> Result<()> {
         out,
         boards: names,
     } = arguments;
-    // Everything that would fail at the end is checked first.
+    // Everything that would otherwise fail only at the end is checked first.
     let known = Boards::discover(&firmware_folder()?)?;
     let mut boards = names
         .iter()
@@ -142,8 +142,9 @@ pub(super) fn run(arguments: Arguments, console: &Console) -> Result<()> {
         .export(&data, &Options::default(), &path)
         .map_err(|error| {
             let run = quoted(&out.to_string_lossy()).into_owned();
-            let text =
-                format!("{error} (the run is complete: `rarefy export {run}` has such options)");
+            let text = format!(
+                "{error} (the run is complete: `rarefy export {run}` has options for this)"
+            );
             hints::verbatim(error.into(), text)
         })?;
     let bytes = container::read(&path)?;
@@ -171,14 +172,14 @@ fn check_folder(out: &Path, recipe: &Recipe) -> Result<bool> {
     let finished = out.join(FIGURES).exists();
     if !finished && out.join("run.toml").exists() && !RunFolder::holds(out, recipe) {
         return Err(anyhow!(
-            "{} holds another run than this quickstart's: choose another -o",
+            "{} holds another run, which quickstart does not replace: choose another -o",
             out.display()
         ));
     }
     Ok(finished)
 }
 
-/// Measures the container `model` on every one of `boards`.
+/// Measures the container `model` on each of `boards`.
 fn measure_all(
     boards: &[&Board],
     model: &[u8],

@@ -1,12 +1,12 @@
 //! Loads a folder with the four IDX files of a dataset, under their usual names.
 //!
 //! The names are `train-images-idx3-ubyte`, `train-labels-idx1-ubyte`, `t10k-images-idx3-ubyte`
-//! and `t10k-labels-idx1-ubyte`, optionally with `.gz` appended, with a dot before `idx`, or with
-//! `idx4` for images with channels. A folder is rejected if
+//! and `t10k-labels-idx1-ubyte`, optionally with `.gz` appended, with a dot instead of the hyphen
+//! before `idx`, or with `idx4` for images with channels. A folder is rejected if
 //!
 //! - one of the files is missing or is not valid IDX,
-//! - the numbers of images and labels differ, or the shapes of the two splits,
-//! - the classes have gaps, or a test label has no training image,
+//! - the numbers of images and labels differ, or the shapes of the two splits differ,
+//! - the classes have gaps, or a test label is above every training label,
 //! - all pixels of the training images are equal.
 
 use std::path::{Path, PathBuf};
@@ -281,7 +281,7 @@ impl Files {
     /// Checks that every label of `contents` is below `classes`.
     ///
     /// # Errors
-    /// Returns an error that names the first one that is not.
+    /// Returns an error that names the first label that is not.
     pub fn check_classes(&self, contents: &Contents, classes: usize) -> Result<(), FolderError> {
         self.check_labels(1, &contents.labels[0], classes)?;
         self.check_labels(3, &contents.labels[1], classes)

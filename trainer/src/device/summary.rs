@@ -13,7 +13,7 @@ pub(super) fn summarize(
     recordings: &[Recording],
     expected: &[Vec<i32>],
 ) -> NetworkReport {
-    // Counts of a recording without the overhead of measuring.
+    // Converts ticks of a recording to a count without the overhead of measuring.
     let net = |recording: &Recording, ticks: u64| {
         count(board, ticks).saturating_sub(count(board, recording.start.overhead))
     };

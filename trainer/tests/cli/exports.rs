@@ -169,7 +169,7 @@ fn a_file_that_was_not_named_is_not_replaced() {
             &[name, "exists already", &format!("-o {name}")],
         );
     }
-    // A container may be replaced by one, but only if it is named.
+    // A container may be replaced by another, but only if it is named.
     fs::write(folder.join("model.rfy"), "RFY, another run's").unwrap();
     refused(folder, "export run", &["exists already", "-o model.rfy"]);
     let report = json(folder, "export run -o model.rfy");

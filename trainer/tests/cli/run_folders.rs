@@ -195,7 +195,7 @@ fn an_architecture_that_was_edited_is_refused() {
         fs::write(&copy, edited).unwrap();
         refused(folder, &["arch.toml", "changed", "--force"]);
     }
-    // A copy in a run of a named architecture.
+    // A file arch.toml in a run of a built-in architecture.
     runs::pruned().lay_out(&folder.join("named"));
     fs::write(folder.join("named/arch.toml"), arch).unwrap();
     says(

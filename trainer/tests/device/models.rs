@@ -50,7 +50,8 @@ impl Numbers {
     }
 }
 
-/// Dimensions of a stripped layer: (remaining, original) inputs, outputs, and nonzeros.
+/// Dimensions of a stripped layer: (remaining, original) inputs, (remaining, original) outputs,
+/// and nonzeros.
 pub(crate) type Size = ((usize, usize), (usize, usize), usize);
 
 /// Returns the container of a network of dense layers.
@@ -142,7 +143,8 @@ fn window(size: u8, stride: u8, padding: u8) -> Window {
     }
 }
 
-/// Returns a convolution from `channels` to `outputs`, twice as many before stripping.
+/// Returns a convolution from `channels` to `outputs` channels, of which there were twice as many
+/// before stripping.
 fn conv(
     numbers: &mut Numbers,
     (window, pooling): (Window, Option<(Pooling, u8)>),
@@ -208,7 +210,7 @@ pub(crate) fn convolutional() -> Vec<u8> {
     container(IMAGE, layers)
 }
 
-/// Returns networks of convolutions of all kernel sizes that keep most of their weights: taps are
+/// Returns networks of convolutions of sizes 1 to 7 that keep most of their weights: taps are
 /// adjacent, rows have every length, and weights and words take their extremes.
 pub(crate) fn crowded() -> [Vec<u8>; 2] {
     let mut numbers = Numbers(7);

@@ -8,7 +8,7 @@ use super::models::{floats, samples};
 use super::{quiet, ready};
 use rarefy_test_support::resnet;
 
-/// Largest relative error of a prediction.
+/// Maximum relative error of a prediction.
 const ERROR: f64 = 0.05;
 
 /// Tests ResNet-8 with all weights, a quarter and a sixteenth of them, and with activations that

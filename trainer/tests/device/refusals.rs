@@ -92,7 +92,7 @@ fn a_program_too_large_for_its_board_is_reported_with_its_excess_and_not_run() {
         "{error}"
     );
 
-    // Static data that links but leaves no stack.
+    // Static data that fits in RAM but leaves too little for the stack.
     let tight = sparse_model(&[((15_500, 15_500), (4, 4), 40)], 3);
     let report = measure(&board, &tight, &samples(1, 15_500), &options, &mut quiet).unwrap();
     assert_eq!(
