@@ -22,19 +22,18 @@
 //!
 //! # Bits
 //!
-//! The stream begins with the block's last byte and continues to the byte before it, down to the
-//! one after the head. The first bit of a byte is its most significant; numbers have their most
-//! significant bit first. (So the bytes after the head are one little-endian number, read from its
-//! most significant bit.) The last byte of the stream, the first in memory, is padded with zeros,
-//! and nothing follows it.
+//! The stream begins with the block's last byte and runs backwards, down to the byte after the
+//! head. Within bytes and numbers, the most significant bit comes first. (So the bytes after the
+//! head are one little-endian number, read from its most significant bit.) The last byte of the
+//! stream, which is the one after the head, is padded with zeros, and nothing follows it.
 //!
-//! `R(k)`, a **Rice code**, represents a number `n` of 0 or more: `n >> k` zeros, then a one, then
-//! the low `k` bits of `n`. It has at most 25 bits. A weight's `R(weight_k)` and everything up to
-//! the next weight have at most 25 bits together.
+//! `R(k)`, a **Rice code**, represents a number `n >= 0`: `n >> k` zeros, then a one, then the low
+//! `k` bits of `n`. It has at most 25 bits. A weight's `R(weight_k)` and everything up to the next
+//! weight have at most 25 bits together.
 //!
 //! **Folded** numbers carry a sign: 0, 1, 2, 3, 4, ... mean 0, -1, 1, -2, 2, ...
 //!
-//! `K(spread, weights)`, the Rice parameter of distances, is the least `k` of 0 or more with
+//! `K(spread, weights)`, the Rice parameter of distances, is the smallest `k >= 0` with
 //! `weights << k >= columns * spread / 8` (the quotient rounded down), or 0 if `weights` is 0.
 //!
 //! # Block
@@ -54,21 +53,21 @@
 //!     bits 4-7   bias_shift   0..15
 //!     bits 0-3   weight_k     0..15
 //!   if listed, the codebook:
-//!     1 byte     its entries less one
+//!     1 byte     the number of its entries, less one
 //!     1 byte per entry: an i8, not 0
 //!   if selected:
 //!     2 bytes, most significant first: the number of inputs in the list
 //! the bit stream, from the block's last byte to the one after the head:
 //!   if selected: 4 bits gap_k, 4 bits run_k, and from input 0 until the last input is reached
-//!     R(gap_k)     unused inputs; between two runs less one
-//!     R(run_k)     consecutive used inputs, less one; absent if no input is left
+//!     R(gap_k)     the number of unused inputs; less one between two runs
+//!     R(run_k)     the number of consecutive used inputs, less one; absent if no input is left
 //!   the rows, one after another:
 //!     if sorted, before the first row of each length:
 //!       R(length_k)   the length less the smallest possible one: 0 at first, then one more than
 //!                     the previous length
-//!       R(count_k)    `rows`, the rows of this length, less one
+//!       R(count_k)    `rows`, the number of rows of this length, less one
 //!     if not sorted, before each row:
-//!       R(length_k)   folded: the length less that of the previous row (at first less 0);
+//!       R(length_k)   folded: the length less that of the previous row (the first one less 0);
 //!                     `rows` is 1
 //!     R(bias_k)       folded: the bias >> bias_shift
 //!     if the row has weights:
@@ -82,12 +81,13 @@
 //!         if not:         R(K(gap_spread, length)) of the gap
 //! ```
 //!
-//! `columns` is the number of used inputs if there is a list, and columns then number these;
-//! otherwise it is the layer's inputs. A **weight's number** is `2 * (|w| - 1)`, plus 1 for a
-//! negative weight; with a codebook it is the index of the entry.
+//! `columns` is the number of used inputs if there is a list, and columns are then indices into
+//! this list; otherwise it is the number of the layer's inputs. A **weight's number** is
+//! `2 * (|w| - 1)`, plus 1 for a negative weight; with a codebook it is the index of the entry.
 //!
-//! For example `80 00 02 00 c0 c2 5f 66`, three inputs and the rows `5 - x[1]` and
-//! `-2 + 3 x[0] + x[2]`: sorted, `bias_k` 2 and all other parameters 0. The stream is 66 5f c2 c0:
+//! Example: `80 00 02 00 c0 c2 5f 66` is the block of three inputs and the rows `5 - x[1]` and
+//! `-2 + 3 x[0] + x[2]`, sorted, with `bias_k` 2 and all other parameters 0. Its stream is
+//! 66 5f c2 c0:
 //!
 //! ```text
 //! 01 1         length 1 = 0 + 1, one row
