@@ -7,8 +7,8 @@
 //!   values at others keeps its weights.
 //! - Additions and pooling tie the channels of layers together: tied channels are removed
 //!   together, if none of them is read.
-//! - A layer whose sum is only its skip is detached from its source; layers that are not needed
-//!   are removed.
+//! - A layer without weights, whose sum is its skip and its bias, is detached from its source;
+//!   layers that are not needed are removed.
 //!
 //! Each removal may enable others, so this repeats until nothing changes. The network's function
 //! is preserved up to rounding of the folded biases. Its inputs and outputs are kept, since they

@@ -1,4 +1,4 @@
-//! Reads float tensors of safetensors files, of any type, as f64, which represents all exactly.
+//! Reads float tensors of safetensors files as f64, which represents every float type exactly.
 
 use candle_core::safetensors::Load;
 use candle_core::{DType, Device};

@@ -107,7 +107,7 @@ fn what_no_connected_network_reaches_is_refused_with_how_far_it_goes() {
             "{sentence}"
         );
         assert!(
-            said.ends_with("as far as effective compression"),
+            said.ends_with("at most effective compression"),
             "{sentence}"
         );
         let reach: f64 = reach.parse().unwrap();

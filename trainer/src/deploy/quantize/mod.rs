@@ -261,7 +261,7 @@ impl<'a> Walk<'a> {
         let (rows, columns) = layer.weights.shape();
         let encoding = self.encodings[index];
         let grid = match grid::grid(encoding, self.weights, rows, columns) {
-            // The skip fixes the scale, and the few weights act on a whole map, so each gets a byte.
+            // The skip fixes the scale, and the few weights act on whole maps, so each gets a byte.
             Some(grid) if passes_on(layer) => grid.whole_byte(),
             grid => grid.expect("the encoding holds the layer"),
         };
