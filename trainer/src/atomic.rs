@@ -44,6 +44,9 @@ fn advice(action: &str, source: &io::Error) -> &'static str {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
             "; free some space or write to another disk"
         }
+        io::ErrorKind::PermissionDenied if ["read", "list", "start"].contains(&action) => {
+            "; check its permissions"
+        }
         io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
             "; choose a place you may write to"
         }
@@ -62,7 +65,7 @@ pub fn create_folder(folder: &Path) -> Result<(), FileError> {
 /// Reads the ordinary file `path`.
 ///
 /// # Errors
-/// Returns an error if it is a device, a pipe or a folder, or if it cannot be read.
+/// Returns an error if `path` is a device, a pipe or a folder, or if it cannot be read.
 pub fn read(path: &Path) -> Result<Vec<u8>, FileError> {
     read_at_most(path, u64::MAX, "a file")
 }
@@ -71,8 +74,7 @@ pub fn read(path: &Path) -> Result<Vec<u8>, FileError> {
 /// names the kind of file that has this limit.
 ///
 /// # Errors
-/// Returns an error if it is longer, if it is a device, a pipe or a folder, or if it cannot be
-/// read.
+/// Returns an error if the file is longer, is a device, a pipe or a folder, or cannot be read.
 pub fn read_at_most(path: &Path, most: u64, kind: &str) -> Result<Vec<u8>, FileError> {
     let read = || -> io::Result<Vec<u8>> {
         let too_long = |bytes: u64| {
@@ -100,7 +102,7 @@ pub fn read_at_most(path: &Path, most: u64, kind: &str) -> Result<Vec<u8>, FileE
 /// Returns the length in bytes of the ordinary file `path`.
 ///
 /// # Errors
-/// Returns an error if it is a folder, or a device or a pipe, which may have no end, or if the
+/// Returns an error if `path` is a folder, or a device or a pipe, which may have no end, or if the
 /// system cannot tell its length.
 pub(crate) fn ordinary_length(path: &Path) -> io::Result<u64> {
     let metadata = fs::metadata(path)?;
@@ -180,8 +182,8 @@ fn prefix(name: &OsStr) -> OsString {
     prefix
 }
 
-/// Creates and locks a temporary file in `folder`. It has the permissions of an ordinary file; by
-/// default, the library makes temporary files accessible only to their owner.
+/// Creates and locks a temporary file in `folder`. It has the permissions of an ordinary file;
+/// `tempfile` would by default make it accessible only to its owner.
 fn temporary(folder: &Path, prefix: &OsStr) -> io::Result<NamedTempFile> {
     let mut builder = tempfile::Builder::new();
     builder.prefix(prefix).suffix(ENDING).rand_bytes(RANDOM);
@@ -243,7 +245,7 @@ fn remove_leftovers(folder: &Path, prefix: &OsStr) {
 
 /// Flushes the creations, renamings and removals in `folder` to the disk, so that no later change
 /// survives a power failure without the earlier ones. Failures are ignored, since not every system
-/// supports it and the files themselves are complete.
+/// supports this and the files themselves are complete.
 pub fn sync_folder(folder: &Path) {
     if cfg!(unix) {
         let _ = File::open(folder).and_then(|folder| folder.sync_all());
@@ -290,6 +292,16 @@ mod tests {
         remove_all_leftovers(folder.path());
         assert!(living.path().exists() && !at(".other.a1B2c3.rarefy-tmp").exists());
         assert!(at(".m.rfy.tmp").exists() && at("m.rfy.a1B2c3.rarefy-tmp").exists());
+    }
+
+    #[test]
+    fn a_denied_permission_is_advised_on_by_what_was_attempted() {
+        let denied = io::Error::from(io::ErrorKind::PermissionDenied);
+        assert_eq!(advice("read", &denied), "; check its permissions");
+        assert_eq!(
+            advice("write", &denied),
+            "; choose a place you may write to"
+        );
     }
 
     #[test]

@@ -13,7 +13,7 @@
 pub struct OutOfMemory {
     /// The computation.
     pub purpose: String,
-    /// Estimated bytes that it needs.
+    /// Estimated memory that it needs, in bytes.
     pub bytes: usize,
 }
 
@@ -24,7 +24,7 @@ pub struct OutOfMemory {
 pub fn require(bytes: usize, purpose: &str) -> Result<(), OutOfMemory> {
     let mut probe: Vec<u8> = Vec::new();
     match probe.try_reserve_exact(bytes) {
-        // Without a use, the compiler may remove the allocation.
+        // Without this use, the compiler may remove the allocation.
         Ok(()) => {
             std::hint::black_box(&mut probe);
             Ok(())

@@ -15,8 +15,8 @@ const LENGTH: usize = 8;
 /// Parses the safetensors file `bytes`.
 ///
 /// # Errors
-/// Returns a reason if the file is not valid safetensors, or if it contains a tensor or a metadata
-/// entry twice.
+/// Returns the reason if the file is not valid safetensors, or if it contains a tensor or a
+/// metadata key twice.
 pub fn parse(bytes: &[u8]) -> Result<SafeTensors<'_>, String> {
     // Checked first, because the library reports a duplicate as invalid offsets.
     if let Some(name) = duplicate(bytes) {

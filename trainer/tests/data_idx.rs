@@ -74,7 +74,7 @@ fn sentence(message: &str, name: &str, expected: &[&str]) {
     }
 }
 
-/// Reads and writes images with channels, which have four dimensions.
+/// Checks that images with channels, which have four dimensions, are written and read.
 #[test]
 fn images_with_channels_are_read_channel_first() {
     let folder = tempfile::tempdir().unwrap();

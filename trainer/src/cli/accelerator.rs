@@ -17,7 +17,7 @@ pub(super) enum DeviceChoice {
     Auto,
     /// The CPU.
     Cpu,
-    /// The NVIDIA GPU of the given number.
+    /// The NVIDIA GPU with the given number.
     Cuda(usize),
     /// The Apple GPU.
     Metal,

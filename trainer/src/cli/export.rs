@@ -40,8 +40,8 @@ pub(super) struct Arguments {
     /// Objective to minimise when choosing the encodings
     #[arg(long, value_enum, default_value_t = Optimize::Balanced)]
     optimize: Optimize,
-    /// Type of the stored weights; weights packed with an index in 16 bits use all bits left by
-    /// the index
+    /// Type of the stored weights; weights packed with an index in 16 bits use all bits that the
+    /// index leaves
     #[arg(long, value_enum, default_value_t = Weights::Int6)]
     weights: Weights,
     /// Board to predict instructions for, and to measure the flash of Rust code on [default:
@@ -105,7 +105,7 @@ enum Weights {
 /// Encodings of the weights.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Encoding {
-    /// The best encoding per layer by --optimize
+    /// The best encoding per layer for the objective of --optimize
     Auto,
     /// Compressed sparse rows
     Csr,

@@ -215,7 +215,7 @@ mod tests {
             assert_eq!(message(&error), expected);
         }
     }
-    /// Returns an error of deployment with each remedy.
+    /// Returns one error of deployment per remedy.
     fn deploy_errors() -> [DeployError; 9] {
         let text = || String::from("x");
         let name = "x";
@@ -248,7 +248,7 @@ mod tests {
         ]
     }
 
-    /// Returns an error of training with each remedy.
+    /// Returns one error of training per remedy.
     fn train_errors() -> [TrainError; 9] {
         let text = || String::from("x");
         let name = "x";

@@ -129,7 +129,7 @@ fn build(
 pub(super) fn judge(report: &BoardReport, model: &str) -> Result<()> {
     let board = &report.board;
     if let (false, Some(over)) = (report.network.fits, report.network.over_by) {
-        let memory = report.network.over_in.unwrap_or("memory");
+        let memory = report.network.over_in.map_or("memory", shown);
         return Err(anyhow!(
             "{model} does not fit {board}: its {memory} is {} bytes too small; compress the network further or choose a larger board (`rarefy boards`)",
             thousands(over)
@@ -150,6 +150,14 @@ pub(super) fn judge(report: &BoardReport, model: &str) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Returns the name of a memory in text: the JSON report calls RAM "ram".
+fn shown(memory: &'static str) -> &'static str {
+    match memory {
+        "ram" => "RAM",
+        _ => memory,
+    }
 }
 
 /// Formats the report on one board as a table with remarks.
@@ -231,7 +239,8 @@ fn remarks(report: &BoardReport) -> String {
     ] {
         if let Some((over, memory)) = network.and_then(|n| Some((n.over_by?, n.over_in?))) {
             lines += &format!(
-                "  the {what} does not fit: {memory} is {} bytes too small\n",
+                "  the {what} does not fit: {} is {} bytes too small\n",
+                shown(memory),
                 thousands(over)
             );
         }

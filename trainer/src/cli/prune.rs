@@ -74,7 +74,7 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
     let report = report(arguments, &graph, pruner, compression, &pruned);
     if let (true, Some(reached)) = (report.collapsed, report.counts.effective.compression) {
         console.note(&format!(
-            "warning: {} disconnects the network before effective compression {}: using its last connected masks, {reached:.1}x",
+            "warning: {} disconnects the network before effective compression {}: using its last connected masks ({reached:.1}x)",
             report.pruner,
             shown(report.target.get())
         ));

@@ -165,7 +165,7 @@ pub(super) fn run(arguments: Arguments, console: &Console) -> Result<()> {
 /// Returns whether `out` holds a finished quickstart, which is replaced.
 ///
 /// # Errors
-/// Returns an error if it holds another run.
+/// Returns an error if `out` holds another run.
 fn check_folder(out: &Path, recipe: &Recipe) -> Result<bool> {
     // The figures are written last. A folder without them holds an interrupted quickstart, which
     // is resumed, or another command's run, which is not replaced.
@@ -233,7 +233,7 @@ fn check_boards(boards: &[&Board]) -> Result<()> {
         match device::check_runner(board, &machine) {
             Err(RunError::NoProbe { board }) => {
                 return Err(anyhow!(
-                    "{board} is a real board, but probe-rs, which runs it, is not on the PATH: \
+                    "{board} is a real board, but probe-rs, which runs programs on it, is not on the PATH: \
                      install it from https://probe.rs, or give an emulated board, such as \
                      --board {DEFAULT_BOARD}"
                 ));

@@ -126,7 +126,8 @@ struct HyperparameterOptions {
     /// of the weight
     #[arg(long)]
     decay: Option<f64>,
-    /// Learning rate over a phase; step divides it by 10 after 26, 52 and 78 % [default: step]
+    /// Learning rate over a phase; step divides it by 10 after 26, 52 and 78 % of the phase
+    /// [default: step]
     #[arg(long, value_enum)]
     schedule: Option<ScheduleChoice>,
     /// Steps over which the learning rate rises at the start of a phase [default: 0]
@@ -180,7 +181,7 @@ fn number(text: &str) -> Result<f32, String> {
     })
 }
 
-/// Parses changes of images such as `rotation=10,flip`.
+/// Parses changes to images such as `rotation=10,flip`.
 fn augmentation(text: &str) -> Result<Augmentation, String> {
     let mut found = Augmentation::default();
     for change in text.split(',') {

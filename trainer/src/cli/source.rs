@@ -43,7 +43,7 @@ pub(super) struct Options {
     threads: threads::Options,
 }
 
-/// The input that the options name, in memory.
+/// The inputs that the options name, loaded into memory.
 pub(super) struct Material<'a> {
     graph: &'a Graph,
     options: &'a Options,

@@ -68,7 +68,7 @@ where
         })
 }
 
-/// Removes from `values`, those of a repeatable option, each one that is the `same` as an earlier
+/// Removes repetitions from the `values` of an option: those that are the `same` as an earlier
 /// one.
 pub(super) fn each_once<T>(values: &mut Vec<T>, same: impl Fn(&T, &T) -> bool) {
     let mut kept: Vec<T> = Vec::new();

@@ -33,9 +33,9 @@ impl<'a> Batches<'a> {
         }
     }
 
-    /// Returns a source for the same images that reads only the pixels `selected`, those that a
-    /// sparse network uses, and whose inputs have shape (selected pixels, images). `None` selects
-    /// all pixels, in shape (images, pixels).
+    /// Returns a source that reads only the pixels `selected` of the same images, those that a
+    /// sparse network uses. Its inputs have shape (selected pixels, images). `None` selects all
+    /// pixels, in shape (images, pixels).
     #[must_use]
     pub fn select(&self, selected: Option<&Arc<[u32]>>) -> Self {
         Self {
@@ -49,8 +49,8 @@ impl<'a> Batches<'a> {
         self.split
     }
 
-    /// Returns the inputs of the images with the given indices, of shape (images, pixels), or
-    /// (selected pixels, images) after [`select`](Self::select).
+    /// Returns the inputs of the images with the given indices. Their shape is (images, pixels),
+    /// or (selected pixels, images) after [`select`](Self::select).
     ///
     /// # Errors
     /// Returns an error if the tensor cannot be created on the device.
@@ -59,8 +59,8 @@ impl<'a> Batches<'a> {
         self.tensor(images.map(|&index| self.split.image(index as usize)))
     }
 
-    /// Returns the inputs of other images with the shape of those of the split, stored
-    /// consecutively in `pixels`. The tensor has the shape that [`inputs`](Self::inputs)
+    /// Returns the inputs of other images, stored consecutively in `pixels`, that have the same
+    /// size as those of the split. The tensor has the shape that [`inputs`](Self::inputs)
     /// documents.
     ///
     /// # Errors
@@ -82,7 +82,7 @@ impl<'a> Batches<'a> {
         Tensor::from_vec(values, shape, &self.device)
     }
 
-    /// Returns the normalised pixels `selected` of `images`, of shape (selected pixels, images).
+    /// Returns the normalised pixels `selected` of `images`, in shape (selected pixels, images).
     fn selected(&self, images: &[&[u8]], selected: &[u32]) -> Result<Tensor> {
         let count = images.len();
         let mut values = vec![0.0; selected.len() * count];
@@ -104,7 +104,8 @@ impl<'a> Batches<'a> {
         Tensor::from_vec(values, (selected.len(), images.len()), &self.device)
     }
 
-    /// Returns the classes of the images with the given indices, of shape (images) and type u32.
+    /// Returns the classes of the images with the given indices, as a tensor of shape (images) and
+    /// type u32.
     ///
     /// # Errors
     /// Returns an error if the tensor cannot be created on the device.

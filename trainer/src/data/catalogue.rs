@@ -165,7 +165,8 @@ impl Published {
         )
     }
 
-    /// Finds the files of the set in `places` without reading them. Returns their folder as well.
+    /// Finds the files of the set in `places` without verifying them. Returns their folder as
+    /// well.
     ///
     /// # Errors
     /// Returns an error if no folder holds all four files.
@@ -262,7 +263,7 @@ pub fn part_of(name: &str) -> Option<&'static str> {
     (name == digits::NAME).then_some(digits::PART_OF)
 }
 
-/// Returns the names that [`load`] accepts, in listing order.
+/// Returns the names of all known datasets, in listing order.
 #[must_use]
 pub fn names() -> Vec<&'static str> {
     std::iter::once(digits::NAME)

@@ -18,7 +18,7 @@ pub struct Dataset {
     pub test: Split,
     /// Conversion of a pixel to a network input.
     pub normalisation: Normalisation,
-    /// Number of classes; every label is below it.
+    /// Number of classes; every label is below this number.
     pub classes: usize,
 }
 

@@ -5,9 +5,9 @@
 //! request) and starts over if the server ignores the range. This module does not know what the
 //! file should contain: the caller verifies it.
 //!
-//! A separate thread waits for the network, so a request to stop takes effect at once even while
-//! a server is silent. Proxies are those of the environment (`ALL_PROXY`, `HTTPS_PROXY`,
-//! `HTTP_PROXY`, `NO_PROXY`), except for loopback addresses.
+//! A separate thread waits for the network, so a request to stop takes effect at once even while a
+//! server is silent. Proxies are those of the environment (`ALL_PROXY`, `HTTPS_PROXY`,
+//! `HTTP_PROXY`, `NO_PROXY`); loopback addresses are reached without one.
 
 use std::fs::{self, File};
 use std::io::{Read, Write};
@@ -35,9 +35,9 @@ const CHUNK: usize = 1 << 16;
 /// The minimum rate of a server: `bytes` in every `window`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MinimumRate {
-    /// Bytes of the file.
+    /// The minimum number of bytes per window.
     pub bytes: u64,
-    /// The time in which the server must send them.
+    /// The length of a window.
     pub window: Duration,
 }
 

@@ -106,11 +106,11 @@ pub enum FolderError {
     Counts {
         /// Path of the image file.
         images: String,
-        /// How many it holds.
+        /// Number of images in it.
         image_count: usize,
         /// Path of the label file.
         labels: String,
-        /// How many it holds.
+        /// Number of labels in it.
         label_count: usize,
     },
     /// The shapes of training and test images differ.
@@ -314,7 +314,7 @@ impl Contents {
 /// training images.
 ///
 /// # Errors
-/// Returns an error for every folder that the module documentation lists.
+/// Returns an error in every case that the module documentation lists.
 pub fn load(folder: &Path) -> Result<Dataset, FolderError> {
     let files = Files::locate(folder)?;
     let contents = files.read()?;

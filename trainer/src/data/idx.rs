@@ -54,7 +54,7 @@ pub enum IdxError {
         /// Length of a header in bytes.
         needed: u64,
     },
-    /// The file has another magic number.
+    /// The file has an unexpected magic number.
     #[error(
         "{path} starts with 0x{found:08x}, not with the 0x{expected:08x} of IDX {kind}{}",
         swapped(*.found)
@@ -386,7 +386,7 @@ pub fn write_images(writer: &mut dyn Write, images: &Images) -> io::Result<()> {
 /// Writes `labels` as an uncompressed IDX file.
 ///
 /// # Errors
-/// Returns an error if their number exceeds the header's 32 bits, or if writing fails.
+/// Returns an error if the number of labels exceeds the header's 32 bits, or if writing fails.
 pub fn write_labels(writer: &mut dyn Write, labels: &[u8]) -> io::Result<()> {
     writer.write_all(&header(LABELS_MAGIC, &[labels.len()])?)?;
     writer.write_all(labels)
@@ -395,7 +395,7 @@ pub fn write_labels(writer: &mut dyn Write, labels: &[u8]) -> io::Result<()> {
 /// Returns the SHA-256, in hexadecimal, of `labels` as an uncompressed IDX file.
 ///
 /// # Errors
-/// Returns an error if their number exceeds the header's 32 bits.
+/// Returns an error if the number of labels exceeds the header's 32 bits.
 pub fn labels_sha256(labels: &[u8]) -> io::Result<String> {
     Ok(sha256(&header(LABELS_MAGIC, &[labels.len()])?, labels))
 }

@@ -10,7 +10,7 @@ use std::path::Path;
 
 /// Returns the number of bytes in `part` that a download can resume from.
 ///
-/// It is 0 if there is no such file, or if it is not a regular file with one name.
+/// Returns 0 if there is no such file, or if it is not a regular file with one name.
 pub(super) fn length(part: &Path) -> u64 {
     match fs::symlink_metadata(part) {
         Ok(metadata) if is_exclusive(&metadata) => metadata.len(),

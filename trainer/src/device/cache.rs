@@ -1,9 +1,9 @@
 //! A cache of linked programs, so that unchanged firmware is not built again.
 //!
 //! The key is a hash of everything that goes into a program: the sources of firmware, runtime and
-//! format, cargo's configuration, the compiler, and the plan's model, samples and features. Crates
-//! from the registry are pinned by the lock file. If a source cannot be read, the program is not
-//! cached. Only the newest programs are kept.
+//! format, cargo's configuration, the compiler, and the plan's board, model, samples, code and
+//! features. Crates from the registry are pinned by the lock file. If a source cannot be read, the
+//! program is not cached. Only the newest programs are kept.
 
 use std::env;
 use std::fs;

@@ -56,7 +56,7 @@ pub fn code_flash(
         progress(&format!("{}: building {what}", board.name));
         let model = AlignedBytes::copy_from(model);
         let model = Model::parse(&model).map_err(DeviceError::Model)?;
-        // With a sample of zeros, the program is complete, as one that is run.
+        // The program must contain a sample; zeros will do, since it is not run.
         let image = options.builder().build(Plan {
             board,
             role: code.map_or(Role::Measure, |_| Role::Straight),

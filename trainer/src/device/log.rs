@@ -41,7 +41,7 @@ pub(crate) struct Recording {
 /// Prefix of all lines of the protocol.
 const PREFIX: &str = "rarefy ";
 
-/// Returns the reason of a failure if `line` is what a program logs when it fails.
+/// Returns the reason for a failure if `line` is what a program logs when it fails.
 pub(crate) fn failure(line: &str) -> Option<&str> {
     line.strip_prefix(PREFIX)?.strip_prefix("failed: ")
 }

@@ -106,7 +106,7 @@ pub(crate) fn run_unwatched(
     run_with(None, command, limits, reader)
 }
 
-/// Runs `command` in the process group of `watchdog`.
+/// Runs `command` in the process group of `watchdog`, if there is one.
 fn run_with(
     watchdog: Option<Watchdog>,
     mut command: Command,

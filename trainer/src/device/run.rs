@@ -286,7 +286,7 @@ impl LogReader<'_> {
         }
     }
 
-    /// Returns the reason that the program logged for its failure.
+    /// Returns the reason that the program logged for its failure, if it failed.
     fn failure(&self) -> Option<String> {
         let reason = self.lines.iter().find_map(|line| log::failure(line));
         reason.map(str::to_owned)

@@ -1,11 +1,11 @@
 //! Finds a compiler for the device's target.
 //!
-//! Two are supported, in this order:
+//! Two compilers are supported and tried in this order:
 //! 1. The compiler on the path, if it has the target's `core` (`rustup target add`).
 //! 2. On Debian, the compiler of the packages `rustc-web` and `rust-web-src`. It builds `core`
 //!    first (`-Zbuild-std`) and links with the `rust-lld` of the active toolchain.
 //!
-//! Each has its own target folder, so that neither rebuilds the other's work.
+//! Each compiler has its own target folder, so that neither rebuilds the other's work.
 
 use std::fs;
 use std::path::{Path, PathBuf};

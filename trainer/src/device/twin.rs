@@ -1,4 +1,4 @@
-//! The dense twin: the same network unpruned, every layer dense and in its original dimensions.
+//! The dense twin: the same network with every layer stored dense, in its original dimensions.
 //!
 //! It shows what the network costs without pruning. Units and channels that were stripped are
 //! restored as rows and columns of zeros after the remaining ones, so that no weight changes its
@@ -20,7 +20,7 @@ use rarefy_format::{
 /// Magnitude of the largest weight after scaling floats.
 const LARGEST_WEIGHT: f32 = 127.0;
 
-/// Shift of the outputs of a layer of scaled floats: about the width of its weights.
+/// Output shift of a layer whose floats were scaled: about the bit width of its weights.
 const FLOAT_SHIFT: u8 = 7;
 
 /// Largest bias after scaling floats: with 8-bit weights no accumulator overflows 32 bits.

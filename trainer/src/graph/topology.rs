@@ -1,4 +1,4 @@
-//! The graph itself: nodes in topological order, and the shapes that they compute.
+//! The graph itself: nodes in topological order, and the shapes of their outputs.
 
 use std::collections::HashMap;
 

@@ -10,8 +10,8 @@ use std::ops::Range;
 pub enum Padding {
     /// No padding.
     Valid,
-    /// Padding that makes the output `ceil(input / stride)` long; if it is odd, the extra position
-    /// goes after the input (TensorFlow's rule).
+    /// Padding that makes the output `ceil(input / stride)` long; if the total is odd, the extra
+    /// position goes after the input (TensorFlow's rule).
     Same,
     /// The given padding on each side.
     Each(usize),

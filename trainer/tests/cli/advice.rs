@@ -66,7 +66,7 @@ impl Desk {
     }
 }
 
-/// Returns the next command that `output`, of the command `line`, names.
+/// Returns the next command that `output` names; `line` is the command that printed it.
 fn next(line: &str, output: &Output) -> Option<String> {
     let (stdout, stderr) = texts(output);
     assert_eq!(output.status.code(), Some(0), "{line}: {stderr}");

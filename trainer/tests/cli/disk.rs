@@ -11,8 +11,9 @@ use crate::program::{self, says, sentence};
 use crate::runs;
 use rarefy_test_support::mirror::{FIRST, Fault, Mirror};
 
-/// Runs `rarefy` with `arguments` in `folder`, in which `disk` is a file system of `kilobytes`;
-/// its contents are then copied to `left`. Returns `None` if there are no namespaces.
+/// Runs `rarefy` with `arguments` in `folder`, in which `disk` is a file system of `kilobytes`
+/// KiB; its contents are then copied to `left`. Returns `None` if the system does not allow such
+/// namespaces.
 fn run(folder: &Path, kilobytes: usize, arguments: &str) -> Option<Output> {
     const SCRIPT: &str = "mount -t tmpfs -o size=$0k none disk || exit 97
         \"$@\"; code=$?; cp -R disk left || exit 98; exit $code";

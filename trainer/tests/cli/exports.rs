@@ -5,7 +5,7 @@ use std::fs;
 use crate::program::{json, misuse, refusal, refused, run, says, texts};
 use crate::runs;
 
-/// A small network with convolutions and a residual addition, over the digits.
+/// A small network for the digits, with convolutions and a residual addition.
 const MAPS: &str = "name = \"maps\"\ninput = [1, 28, 28]\n\
     [[layer]]\ntype = \"average-pool\"\nsize = 2\n\
     [[layer]]\ntype = \"conv\"\nname = \"stem\"\nchannels = 4\nkernel = 3\npadding = \"same\"\n\

@@ -90,7 +90,8 @@ fn the_given_networks_own_accuracy_is_told() {
         dense
     };
     accuracy(&weights, "computed");
-    // Statistics that leave only the last shift, which predicts class 3 for every image.
+    // With these statistics, the shift of the last batch norm dominates and predicts class 3 for
+    // every image.
     let mut shift = [0.0; 10];
     shift[3] = 1e6;
     weights.insert("bn2.bias", single(&[10], &shift));

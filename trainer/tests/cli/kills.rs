@@ -26,7 +26,7 @@ const SMALL: &str = "name = \"small\"\ninput = [1, 28, 28]\n\
 const TRAIN: &str = "train --arch small.toml --pruner lamp --type direct --compression 4 \
     --epochs 2 --batch 500 -o run --quiet";
 
-/// Its export.
+/// The export of that run.
 const EXPORT: &str = "export run -o model.rfy --quiet";
 
 /// The environment variable with the number of moments, and its default.

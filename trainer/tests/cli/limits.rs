@@ -33,7 +33,7 @@ fn data(folder: &Path, (rows, columns): (usize, usize)) {
     }
 }
 
-/// Writes a network over one channel of this shape: `layers`, then two classes.
+/// Writes a network whose input has one channel of this shape: `layers`, then two classes.
 fn network(folder: &Path, (rows, columns): (usize, usize), layers: &str) {
     let text = format!(
         "name = \"wide\"\ninput = [1, {rows}, {columns}]\n{layers}\n[[layer]]\ntype = \"dense\"\nunits = 2\n"

@@ -449,7 +449,8 @@ fn a_compression_that_disconnects_says_how_far_it_can_go_and_that_works() {
         );
         let name = pruner.split(' ').next().unwrap();
         says(&sentence, &[name, &far.to_string(), "disconnects"]);
-        // If a dense network was trained before the error, it is kept; the message ends with that.
+        // If a dense network was trained before the error, it is kept; the end of the message says
+        // so.
         let reason = sentence.split("; the dense network").next().unwrap();
         let reachable: f64 = reason.rsplit(' ').next().unwrap().parse().unwrap();
         assert!(reachable > 50.0 && reachable < 200_000.0, "{sentence}");

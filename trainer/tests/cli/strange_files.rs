@@ -21,7 +21,7 @@ const READERS: [&str; 9] = [
     "effective --arch FILE --masks masks.safetensors",
 ];
 
-/// Runs `arguments`, which must fail soon, and returns the error.
+/// Runs `arguments`, which must fail within a minute, and returns the error.
 fn soon(folder: &Path, arguments: &str) -> String {
     let mut child = program::command(folder, &format!("{arguments} --quiet"))
         .stdout(Stdio::piped())

@@ -42,7 +42,7 @@ impl Numbers {
             .collect()
     }
 
-    /// Returns biases of -1000 to 2999.
+    /// Returns biases from -1000 to 2999.
     fn biases(&mut self, outputs: usize) -> Vec<i32> {
         (0..outputs)
             .map(|_| i32::try_from(self.below(4000)).unwrap() - 1000)
@@ -107,7 +107,7 @@ pub(crate) fn coded() -> Vec<u8> {
     container(row(WIDTH), (0..16).map(layer).collect())
 }
 
-/// Returns the shape of one channel of one row.
+/// Returns the shape of a single row of `width` values in one channel.
 fn row(width: usize) -> Shape {
     Shape {
         channels: 1,
@@ -121,7 +121,7 @@ fn container(input: Shape, layers: Vec<LayerSpec>) -> Vec<u8> {
     write(&NetworkSpec { input, layers }).unwrap()
 }
 
-/// Shape of an image of MNIST.
+/// Shape of an MNIST image.
 const IMAGE: Shape = Shape {
     channels: 1,
     height: 28,

@@ -18,7 +18,7 @@ use warp::Map;
 
 /// How training images are changed at random. The default changes nothing.
 ///
-/// The changes of an image are drawn again in every epoch. A changed image is black (pixel 0,
+/// The changes to an image are drawn again in every epoch. A changed image is black (pixel 0,
 /// before normalisation) where it shows what lies outside the original, as in torchvision.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
