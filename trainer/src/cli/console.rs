@@ -151,7 +151,7 @@ impl Bar {
         self.0.set_position(position);
     }
 
-    /// Sets the number of steps done by an earlier process, which the estimated speed ignores.
+    /// Sets the number of steps done by an earlier process; the estimated speed ignores these.
     pub(super) fn resume_at(&self, position: u64) {
         self.0.set_position(position);
         self.0.reset_eta();

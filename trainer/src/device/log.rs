@@ -104,7 +104,7 @@ fn start(line: &str) -> Option<Start> {
     })
 }
 
-/// Parses the line of a sample to the sample's index and its inference.
+/// Parses the line of a sample into the sample's index and its inference.
 fn inference(line: &str) -> Option<(usize, Inference)> {
     let (head, logits) = line.split_once(" logits=[")?;
     let mut words = head.split(' ');

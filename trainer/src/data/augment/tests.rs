@@ -90,8 +90,8 @@ fn a_point_between_pixels_is_interpolated() {
         88, 105,
     ];
     assert_eq!(warped(&image, [1, 2, 2], 0.0, 1.0, [0.5, -0.25]), expected);
-    // Scaled by 2 about the centre, the corners show the points a quarter pixel inside. 0.75² ·
-    // 100 + 0.75 · 0.25 · (200 + 40) + 0.25² · 80 = 106.25, then 148.75, 68.75 and 96.25.
+    // Scaled by 2 about the centre, the corners show the points a quarter pixel inside:
+    // 0.75² · 100 + 0.75 · 0.25 · (200 + 40) + 0.25² · 80 = 106.25, then 148.75, 68.75 and 96.25.
     assert_eq!(
         warped(&image, [1, 2, 2], 0.0, 2.0, [0.0; 2]),
         [106, 149, 69, 96]
