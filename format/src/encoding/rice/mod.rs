@@ -1,23 +1,24 @@
 //! The entropy-coded encoding: the smallest one, decoded row by row in order.
 //!
-//! A block is a byte-aligned bit stream; its dimensions (`inputs`, `outputs`) come from outside.
-//! [`Rice::check`] decodes it once and rejects everything that could harm a kernel; after that
-//! [`Rice::selection`] and [`RiceRows`] decode it again without checks. The writer tries all
-//! parameters; [`unit_order`] proposes the order of hidden units that suits the encoding best.
+//! A block is a head and a bit stream; its dimensions (`inputs`, `outputs`) are not part of it.
+//! [`Rice::check`] decodes it once and rejects everything that could harm a kernel; after that,
+//! [`Rice::selection`] and [`RiceRows`] decode it again without checks. The writer searches for the
+//! parameters that make the block smallest; [`unit_order`] proposes an order of hidden units that
+//! suits the encoding.
 //!
 //! # What makes it small and fast to read
 //!
-//! - All numbers use one code, Rice's, with fitting parameters: rows of one length share a
-//!   parameter for gaps, derived from their density, and one for the steps between their first
-//!   columns.
-//! - Rows sorted by length need one count per length instead of one length per row, and among rows
-//!   of one length first columns do not decrease. That saves nearly `log2(outputs!)` bits.
-//! - Weights on images come in clusters: half of them directly follow another one, at one bit
-//!   each.
-//! - Inputs that no row uses (an image's border) are listed once, as runs, and left out.
-//! - Small magnitudes are more frequent than large ones, and Rice coded too.
-//! - No code is longer than 25 bits, nor is a weight with the gap that follows it, so one load of
-//!   four bytes at any address contains it. The stream runs from the block's end to its front,
+//! - All numbers are Rice-coded with fitting parameters: rows of one length share a parameter for
+//!   gaps, derived from their density, and one for the steps between their first columns.
+//! - Rows sorted by length need one count per length instead of one length per row, and the first
+//!   columns of rows of one length do not decrease. That saves nearly `log2(outputs!)` bits.
+//! - The weights of an image's pixels come in clusters: half of them directly follow another one,
+//!   which takes one bit each.
+//! - Inputs that no row uses (an image's border) are left out of all rows: one list states the runs
+//!   of used inputs.
+//! - Small weights are more frequent than large ones, so Rice codes suit them, too.
+//! - No code is longer than 25 bits, nor is a weight together with the gap that follows it, so one
+//!   unaligned load of four bytes contains it. The stream runs from the block's end to its front,
 //!   where the head is, so these four bytes always lie inside the block.
 //!
 //! # Bits
