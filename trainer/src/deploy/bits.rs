@@ -1,8 +1,8 @@
 //! Finds the layers that store more bits per weight than requested.
 //!
-//! Most encodings have a fixed layout: in a packed word, the weight takes all of the 16 bits that
-//! the index leaves, and in compressed and dense rows, it takes a byte. Only the entropy-coded
-//! encoding stores exactly the requested number of bits.
+//! Most encodings have a fixed layout: in a packed word of 16 bits, the weight takes all bits that
+//! the index leaves; in compressed and dense rows, it takes a byte. Only the entropy-coded encoding
+//! stores exactly the requested number of bits.
 
 use rarefy_format::{Encoding, index_bits};
 use serde::Serialize;

@@ -6,10 +6,11 @@
 //! rough quantization is enough for the comparison. There is one per grid of weights, since
 //! rounding decides how many weights remain nonzero.
 //!
-//! The finalists are this choice and every network of a single encoding that costs little more.
-//! They are quantized in full and rated by their containers. The best of them must follow the f32
-//! network: if an encoding represents a layer much less accurately than plain rows of the same
-//! bits would, that encoding is excluded for the layer, and the choice is repeated.
+//! The finalists are the choice by this comparison and every network of a single encoding that
+//! costs little more. They are quantized in full and rated by their containers. The best of them
+//! must follow the f32 network: if an encoding represents a layer much less accurately than plain
+//! rows of the same bits would, that encoding is excluded for the layer, and the choice is
+//! repeated.
 //!
 //! Predictions are not exact, so [`Goal::Speed`] spends no bytes on a gain that is smaller than
 //! their error: encodings of a layer whose predictions are within [`TIE`] of the fastest count as
@@ -133,8 +134,8 @@ impl Candidates {
     /// Tries every encoding on every layer of `network`.
     ///
     /// # Errors
-    /// Returns an error if quantization fails, or if the format cannot represent the network in any
-    /// encoding.
+    /// Returns an error if quantization fails, or if the format cannot represent the network,
+    /// whatever the encodings.
     pub fn new(
         network: &Network,
         images: &[&[u8]],

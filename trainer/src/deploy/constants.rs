@@ -1,8 +1,8 @@
 //! Finds the elements of a network whose value does not depend on the input.
 //!
-//! The value of a unit without weights is its bias, after the ReLU if there is one, and so is the
-//! value at a position of a map whose window covers only padding. Layers that read only constants
-//! are constant in turn.
+//! A unit without weights has a constant value: its bias, after the ReLU if there is one. So has a
+//! position of a map whose window covers only padding. Layers that read only constants are constant
+//! in turn.
 
 use super::network::{Layer, Network, Operation, covered, disjoint};
 use crate::graph::{Pooling, Window};
@@ -30,8 +30,8 @@ pub(super) fn constants(network: &Network) -> Vec<Vec<Constant>> {
 }
 
 /// Returns the constant that `column` of `layer` reads at every output position, counting padding
-/// as 0; `None` if it reads anything else. `source` holds the constants of the layer's source, of
-/// `shape`.
+/// as 0; `None` if it reads anything else. `source` holds the constants of the layer's source,
+/// whose shape is `shape`.
 pub(super) fn read_everywhere(
     layer: &Layer,
     source: &[Constant],

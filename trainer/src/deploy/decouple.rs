@@ -1,9 +1,9 @@
 //! Inserts a copy of a skip whose quantization step does not suit the addition.
 //!
-//! An addition requires the step of its skip to be at least that of its sums. A coarser step costs
-//! the other readers of the skip resolution: if they would lose more than a bit, the addition reads
+//! An addition requires the step of its skip to be at least that of its sums. With a coarser step,
+//! the skip's other readers lose resolution. If they would lose more than a bit, the addition reads
 //! a copy of the skip instead, which a diagonal layer makes with a step of its own. An addition
-//! also reads a copy if the step of its skip is too fine and fixed, as that of the pixels is. The
+//! also reads a copy if the step of its skip is too fine but fixed, like that of the pixels. The
 //! network's function is preserved; most networks need no copy and are returned unchanged.
 
 use sprs::CsMat;

@@ -23,7 +23,7 @@ pub enum DeployError {
     /// A network whose shape exceeds a limit of the container format.
     #[error("{what} cannot be exported: {reason}")]
     Limit {
-        /// What exceeds it: "layer conv1", "the network".
+        /// What exceeds the limit: "layer conv1", "the network".
         what: String,
         /// The limit and a remedy.
         reason: String,

@@ -4,10 +4,10 @@
 //! norms and the input's normalisation `(pixel / 255 - mean) / std` only change scale and shift: a
 //! batch norm with population mean m and variance v computes `a x + b`, with
 //! `a = scale / sqrt(v + eps)` and `b = shift - a m`. If nothing else reads the layer, its own
-//! weights absorb them; otherwise the weights that read the value do. If neither can (a normalised
-//! identity that is added, a ReLU of a layer whose other readers need the negative values), a
-//! diagonal layer is inserted. An addition becomes the skip of one of its sources, and
-//! non-overlapping pooling becomes part of the preceding convolution.
+//! weights absorb scale and shift; otherwise the weights that read the value do. If neither can (a
+//! normalised identity that is added, a ReLU of a layer whose other readers need the negative
+//! values), a diagonal layer is inserted. An addition becomes the skip of the layer that computes
+//! one of its sources, and non-overlapping pooling becomes part of the preceding convolution.
 //!
 //! If the weights that read a shifted map absorbed the shift, zero padding would be shifted too. So
 //! a 1 x 1 layer is inserted before a convolution that pads a shifted map: it copies the map and

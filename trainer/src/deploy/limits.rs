@@ -2,7 +2,7 @@
 //!
 //! `format/SPEC.md` states the limits; errors name the user's layer and suggest a remedy. The
 //! limits apply to a folded network, before or after stripping. Most can be checked before
-//! training ([`before_training`]), so that nobody trains a network for hours that cannot be
+//! training ([`before_training`]), so that nobody spends hours training a network that cannot be
 //! deployed.
 
 use super::network::{Layer, Network, Operation, name_in_architecture};

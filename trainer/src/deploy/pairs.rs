@@ -183,7 +183,8 @@ mod tests {
         }
     }
 
-    /// Returns five units that copy inputs 0, 1, 0, 1, 2 and are read by three rows.
+    /// Returns a network of five units, which copy inputs 0, 1, 0, 1, 2, and three rows, which read
+    /// these units.
     fn network() -> Network {
         Network {
             input: [1, 1, 3],
@@ -199,7 +200,7 @@ mod tests {
         let network = network();
         let images: [&[u8]; 4] = [&[1, 0, 0], &[2, 0, 9], &[0, 3, 0], &[5, 0, 0]];
         let found = paired(&network, &images, &[Encoding::Columns; 2]);
-        // Units 0 and 2 (three images), 1 and 3 (one), 4.
+        // The pairs are units 0 and 2 (active in three images) and units 1 and 3 (active in one).
         let inputs = found.layers[0].weights.outer_iterator();
         let inputs: Vec<usize> = inputs.map(|row| row.indices()[0]).collect();
         assert_eq!(inputs, [0, 0, 1, 1, 2]);

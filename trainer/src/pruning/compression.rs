@@ -56,7 +56,7 @@ impl Compression {
     }
 
     /// Returns the compression ratio of a network of `total` weights that keeps `kept` of them,
-    /// where `kept` counts as at least 1 and at most `total`.
+    /// where `kept` is clamped to the range from 1 to `total`.
     pub fn of(total: usize, kept: usize) -> Self {
         Self((total as f64 / kept.max(1) as f64).max(1.0))
     }

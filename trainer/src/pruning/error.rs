@@ -148,7 +148,7 @@ pub enum PruneError {
         shortest: usize,
         /// The number of all prunable weights.
         total: usize,
-        /// The compression that keeps that number.
+        /// The highest compression that keeps `shortest` weights.
         most: f64,
     },
     /// A score cannot be ranked.

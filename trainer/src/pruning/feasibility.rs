@@ -31,8 +31,8 @@ impl Pruner {
         Ok(())
     }
 
-    /// Checks that `compression` can leave a path from input to output: that it keeps as many
-    /// weights as the shortest path has, and weights in every layer that all paths cross.
+    /// Checks that `compression` can leave a path from input to output: that it keeps at least as
+    /// many weights as the shortest path has, and weights in every layer that all paths cross.
     ///
     /// A compression that passes can still turn out to disconnect the network.
     ///

@@ -35,7 +35,7 @@ pub struct Ordering {
     quota: Option<(Quota, Rounding)>,
     /// The connections that compete; `None` for all.
     within: Option<Masks>,
-    /// Whether everything is kept, per tensor.
+    /// Per tensor, whether it is kept whole.
     dense: Vec<bool>,
 }
 

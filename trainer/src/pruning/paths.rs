@@ -1,4 +1,4 @@
-//! Sums over all paths through each connection, in one forward and one backward pass.
+//! Computes sums over all paths through each connection, in one forward and one backward pass.
 //!
 //! A [`Semiring`] defines the value of a path and how alternative paths combine. Over (min, max)
 //! on births, the sum is the budget at which a connection becomes effective
@@ -6,10 +6,11 @@
 //! connection, which tests compare [`super::score::synflow`] with. Batch normalization, ReLU and
 //! biases do not matter to paths; max and average pooling combine the elements of their window in
 //! the same way, and an addition combines its branches. A kernel weight is shared by all output
-//! positions, so its value combines the positions at which its tap reads the feature map rather
-//! than padding.
+//! positions, so its value combines those of the positions at which its tap reads the feature map
+//! rather than padding.
 //!
-//! Connections are sparse lists: the cost depends on the unpruned weights, not on all of them.
+//! Connections are sparse lists: the cost depends on the number of unpruned weights, not on that of
+//! all weights.
 
 use super::units::{Edge, Extent, Mode};
 use crate::graph::{Graph, Node, Operation};

@@ -7,7 +7,7 @@
 /// The leading bits that select a bin: the sign, the exponent, and five bits of the fraction.
 const BITS: u32 = 17;
 
-/// Maps `score` to an integer of the same order; -0 and 0 map to the same.
+/// Maps scores to integers in the same order; -0 and 0 map to the same integer.
 #[inline]
 fn key(score: f64) -> u64 {
     let bits = (score + 0.0).to_bits();

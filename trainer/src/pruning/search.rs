@@ -1,4 +1,4 @@
-//! Prunes an ordering to a direct or an effective compression.
+//! Prunes a network by an ordering, to a direct or an effective compression.
 //!
 //! The effective search needs no bisection: [`effective::births`] returns the budget at which each
 //! connection becomes effective, and one selection finds the smallest budget with enough of them.
@@ -23,8 +23,8 @@ pub struct Outcome {
     /// The effective ones among them.
     pub effective: Masks,
     /// Whether the network is disconnected at the requested compression. Effective pruning then
-    /// returns its last connected mask; direct pruning returns the mask as requested, without any
-    /// effective connection.
+    /// returns the sparsest connected mask; direct pruning returns the mask as requested, without
+    /// any effective connection.
     pub collapsed: bool,
 }
 

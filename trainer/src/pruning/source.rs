@@ -16,7 +16,7 @@ use crate::graph::Graph;
 pub struct SnipOptions {
     /// The loss whose gradient is taken.
     pub loss: Loss,
-    /// The number of images in total; by default that of the paper's code.
+    /// The number of images in total; by default the number that the paper's code reads.
     pub samples: Option<usize>,
 }
 

@@ -41,7 +41,7 @@ pub(super) struct Extent {
 }
 
 impl Extent {
-    /// Returns the units of `node`; those of a vector, or in [`Mode::Graph`], are all channels.
+    /// Returns the units of `node`. For a vector, and in [`Mode::Graph`], every unit is a channel.
     pub(super) fn of(node: &Node, mode: Mode) -> Self {
         let (height, width) = match (node.shape.as_slice(), mode) {
             (&[_, height, width], Mode::Exact) => (height, width),
@@ -71,9 +71,10 @@ pub(super) struct Edge {
     pub(super) source: Extent,
     /// The units of the node.
     pub(super) target: Extent,
-    /// The taps of the window along each axis; 1 without a window.
+    /// The number of taps of the window along each axis; 1 without a window.
     size: usize,
-    /// The elements of a pooling window, over which average pooling divides; 1 without pooling.
+    /// The number of elements of a pooling window, by which average pooling divides; 1 without
+    /// pooling.
     pub(super) area: usize,
     /// The distance, in source positions, between the windows of adjacent positions of the node.
     pub(super) stride: usize,
@@ -81,8 +82,8 @@ pub(super) struct Edge {
     rows: Vec<TapRange>,
     /// What each tap reads along the width.
     columns: Vec<TapRange>,
-    /// The units of the node per unit of the source: more than 1 where [`Mode::Graph`] flattens a
-    /// channel.
+    /// The number of units of the node per unit of the source: more than 1 where a channel is
+    /// flattened in [`Mode::Graph`].
     spread: usize,
 }
 

@@ -88,7 +88,7 @@ impl Weights {
     ///
     /// # Errors
     /// Returns an error that names the file, and the tensor at fault, if the file cannot be read
-    /// or a tensor is missing, duplicate, unknown, of another shape or type, or holds a number
+    /// or a tensor is missing, duplicate, unknown, of the wrong shape or type, or holds a number
     /// that is not finite.
     pub fn load(graph: &Graph, path: &Path) -> Result<Self, PruneError> {
         let reject = |reason: String| PruneError::WeightsFile {

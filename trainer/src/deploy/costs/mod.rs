@@ -19,7 +19,7 @@ mod taps;
 use super::activity::Activity;
 pub use table::{COSTS, Unit};
 
-/// A processor core, representing all that execute the same number of instructions.
+/// A processor core, representing all cores that execute the same number of instructions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Core {
     /// Cortex-M4, M7: ARMv7-M with the DSP extension.
@@ -31,7 +31,8 @@ pub enum Core {
 }
 
 impl Core {
-    /// Returns the core that programs for a compiler's target run on; Cortex-M4 if it is unknown.
+    /// Returns the core that runs programs compiled for `target`; Cortex-M4 if the target is
+    /// unknown.
     #[must_use]
     pub fn of_target(target: &str) -> Core {
         if target.starts_with("thumbv6m") {

@@ -82,8 +82,8 @@ impl Rows<'_> {
     }
 }
 
-/// Returns a function `name(x)` that computes all rows over `inputs` values; a long one is split
-/// into parts.
+/// Returns a function `name(x)` that computes all rows over `inputs` values; a long function is
+/// split into parts.
 pub(super) fn function(part: &Rows<'_>, name: &str, inputs: usize, result: Output) -> String {
     let outputs = part.rows.len();
     let kind = match result {

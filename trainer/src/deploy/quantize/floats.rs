@@ -13,8 +13,8 @@ const LARGEST: f32 = 8192.0;
 /// The smallest class score that is stored unscaled: logits in steps of 2^-16 keep 12 bits of it.
 const SMALLEST: f32 = 0.0625;
 
-/// The exponent of the power of two that the largest class score is scaled to: it then has 22 bits
-/// of a logit, which leaves 9 for larger scores.
+/// The exponent of the power of two that the largest class score is scaled to: the score then takes
+/// 22 bits of a logit, which leaves 9 for larger scores.
 const AIM: f32 = 6.0;
 
 /// Returns `network` in compressed sparse rows of f32. Logits are integers, so class scores that

@@ -274,8 +274,7 @@ impl<'a> Fit<'a> {
         }
     }
 
-    /// Rounds the weights to integers of which 1 represents `weight`, and omits those that become
-    /// 0.
+    /// Rounds the weights to integer multiples of the step `weight`, and omits those that become 0.
     fn round(&self, weight: f64) -> Vec<Vec<(u16, i16)>> {
         let grid = self.storage.grid;
         let step = weight / grid.unit();

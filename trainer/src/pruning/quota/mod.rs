@@ -82,7 +82,8 @@ impl Quota {
     ///
     /// # Errors
     /// Returns an error if the quota does not apply to the network, or if the density of a layer
-    /// is below 0 or above 1; it names the layer and the compressions at which the quota is valid.
+    /// is below 0 or above 1. The latter error names the layer and the compressions at which the
+    /// quota is valid.
     pub fn densities(self, tensors: &[Prunable], density: f64) -> Result<Vec<f64>, PruneError> {
         let mut densities = self.shares(tensors, density)?;
         if let Some(layer) = densities.iter().position(|&density| !is_valid(density)) {
@@ -146,7 +147,8 @@ impl Quota {
             let shares = self.shares(tensors, f64::from(budget) / total as f64)?;
             Ok(shares.into_iter().all(is_valid))
         };
-        // The valid budget next to the invalid ones, between a valid and an invalid budget.
+        // Returns the last valid budget on the way from `good`, which is valid, to `bad`, which is
+        // not.
         let edge = |mut good: u32, mut bad: u32| -> Result<u32, PruneError> {
             while good.abs_diff(bad) > 1 {
                 let middle = good.midpoint(bad);
