@@ -52,7 +52,7 @@ pub enum EncodingChoice {
     Only(Encoding),
 }
 
-/// Calibration images used for the comparison.
+/// The number of calibration images used for the comparison.
 const IMAGES: usize = 100;
 
 /// The relative difference below which two predictions are a tie. A prediction may have a larger

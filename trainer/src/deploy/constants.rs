@@ -1,8 +1,8 @@
 //! Finds the elements of a network whose value does not depend on the input.
 //!
-//! A unit without weights has a constant value: its bias, after the ReLU if there is one. So has a
-//! position of a map whose window covers only padding. Layers that read only constants are constant
-//! in turn.
+//! A unit without weights has a constant value: its bias, after the ReLU if there is one. The same
+//! is true of a position of a map whose window covers only padding. Layers that read only constants
+//! are constant in turn.
 
 use super::network::{Layer, Network, Operation, covered, disjoint};
 use crate::graph::{Pooling, Window};

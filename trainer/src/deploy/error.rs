@@ -33,7 +33,7 @@ pub enum DeployError {
     Quantize {
         /// The layer.
         layer: String,
-        /// What does not fit.
+        /// The reason.
         reason: String,
     },
     /// A layer whose sums overflow 32 bits in an encoding, at every scale that keeps the requested
@@ -75,7 +75,7 @@ pub enum DeployError {
         layer: String,
         /// The encoding.
         encoding: &'static str,
-        /// What does not fit.
+        /// The limit that the layer exceeds.
         reason: String,
     },
     /// A layer that the container format cannot represent.
@@ -86,7 +86,7 @@ pub enum DeployError {
     Layer {
         /// The layer.
         layer: String,
-        /// What does not fit.
+        /// The limit that the layer exceeds.
         reason: rarefy_format::SpecError,
     },
     /// An encoding was requested for a layer of floats.

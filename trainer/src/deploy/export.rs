@@ -76,9 +76,9 @@ pub struct ExportReport {
 /// Accuracy before and after export, 0 to 1.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct ExportAccuracy {
-    /// Of the trained f32 network.
+    /// The accuracy of the trained f32 network.
     pub pruned: f64,
-    /// Of the container, with the device's arithmetic.
+    /// The accuracy of the container, with the device's arithmetic.
     pub deployed: f64,
 }
 

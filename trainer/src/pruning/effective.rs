@@ -4,7 +4,7 @@
 //! Let `t(e)` be the birth of connection `e = (u, v)`, the smallest budget whose mask contains it.
 //! Unit `v` is reachable from the input at budgets from
 //! `t_in(v) = min over its incoming e of max(t(e), t_in(u))` on, and reaches the output from
-//! `t_out(v)` on, defined likewise from the output. Connection `e` becomes effective at
+//! `t_out(v)` on, defined in the same way backwards. Connection `e` becomes effective at
 //! `max(t(e), t_in(u), t_out(v))`; a kernel weight at the earliest such budget over the positions
 //! at which its tap reads the feature map. All of these are path sums over the semiring (min,
 //! max), which [`paths`](super::paths) computes in integers, free of underflow and overflow.

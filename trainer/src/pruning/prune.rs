@@ -45,10 +45,10 @@ impl Pruned {
 /// The time that pruning took, in seconds.
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
 pub struct Seconds {
-    /// Scoring.
+    /// The time for scoring.
     pub scores: f64,
-    /// Finding the mask of the requested compression. For `random/synflow` this includes the
-    /// scores of every step.
+    /// The time for finding the mask of the requested compression. For `random/synflow` this
+    /// includes the scores of every step.
     pub search: f64,
 }
 

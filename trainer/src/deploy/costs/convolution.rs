@@ -21,7 +21,7 @@ const HALF: u8 = 4;
 
 /// The positions of an output channel and how they are divided into blocks.
 struct Work {
-    /// Rows of positions before pooling.
+    /// The number of rows of positions before pooling.
     rows: usize,
     /// The positions in a row at which blocks of eight and of four begin; empty if positions are
     /// computed singly.
@@ -257,9 +257,9 @@ fn products(
 struct Found {
     /// The fraction of images for which the kernel tests for zeros.
     looking: f64,
-    /// Skipped quads.
+    /// The number of skipped quads.
     quads: f64,
-    /// Skipped halves of pairs.
+    /// The number of skipped halves of pairs.
     halves: f64,
 }
 

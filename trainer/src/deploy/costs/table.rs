@@ -42,15 +42,15 @@ pub enum Unit {
     WordsRound,
     /// A row of packed words in the last layer.
     WordsLast,
-    /// A row that reads both inputs of a pair, at least one of which is nonzero.
+    /// A row that reads both inputs of a pair, counted if at least one of them is nonzero.
     ColumnsBoth,
     /// A row that reads a nonzero input, but not its partner.
     ColumnsWeight,
     /// A nonzero input that some row reads without its partner.
     ColumnsSection,
-    /// A pair that some row reads, at least one input of which is nonzero.
+    /// A pair of inputs, at least one of them nonzero, that some row reads.
     ColumnsVisit,
-    /// A pair that no row reads, at least one input of which is nonzero.
+    /// A pair of inputs, at least one of them nonzero, that no row reads.
     ColumnsEmpty,
     /// An input of a layer in `columns`, zero or not.
     ColumnsInput,
