@@ -256,7 +256,7 @@ def read_rice(block, columns, outputs):
             column += 1
         rows.append(weights)
         run -= 1
-    need(run == 0 and "1" not in bits.bits[bits.at :] and len(bits.bits) - bits.at < 8, "rows, bits or bytes after the last row")
+    need(run == 0 and "1" not in bits.bits[bits.at :] and len(bits.bits) - bits.at < 8, "data after the last row")
     return bias, rows
 
 

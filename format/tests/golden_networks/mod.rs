@@ -1,8 +1,7 @@
-//! The networks of the golden containers, small and fixed. Together they use all of format version
-//! 1.
+//! The networks of the golden containers, small and fixed. Together they use all of format 1.
 //!
-//! The numbers of each network follow from a seed. Never change one: a golden container is a promise to
-//! those who keep models in flash. Add another one instead.
+//! The numbers of each network follow from a seed. Never change a network: its golden container is
+//! a promise to those who keep models in flash. Add another one instead.
 
 use rarefy_format::{
     Encoding, LayerSpec, Margin, NetworkSpec, Operation, Pooling, Shape, SkipSpec, WeightsSpec,
