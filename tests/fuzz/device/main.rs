@@ -244,7 +244,7 @@ mod tests {
         );
         if !missing.is_empty() {
             eprintln!(
-                "SKIPPED; to run this test, first run: {}",
+                "SKIPPED: to run this test, first run: {}",
                 missing.join("; ")
             );
         }

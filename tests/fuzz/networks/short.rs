@@ -75,7 +75,7 @@ fn the_choice_takes_no_encoding_whose_biases_lose_a_layer() {
 /// specification. Does nothing if Python is not installed.
 fn read_by_python(kept: &[Kept]) {
     if Command::new("python3").arg("--version").output().is_err() {
-        eprintln!("SKIPPED the Python reader: python3 is not installed");
+        eprintln!("SKIPPED: the Python reader, because python3 is not installed");
         return;
     }
     let folder = tempfile::tempdir().unwrap();
