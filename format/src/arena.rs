@@ -3,7 +3,7 @@
 //! A buffer takes one byte per value, including margins. It takes four bytes per value for the
 //! sums of the last layer, for a layer stored by columns, and for floats. Sizes are rounded up to
 //! words. A convolution also needs a scratch buffer of one word per weight of its longest row, and
-//! six more; a dense layer in `rice` with a list of used inputs needs one of a byte per listed
+//! six more; a dense layer in `rice` with a list of used inputs needs one of one byte per listed
 //! input. The scratch buffer lies directly before an output at the arena's end, and directly after
 //! any other output.
 //!
@@ -29,7 +29,7 @@ pub(crate) const fn buffer_words(values: usize, encoding: Encoding, is_last: boo
 /// Returns the size of the arena in 32-bit words, as the header of `model` states it.
 ///
 /// Use it to size a static arena at compile time. [`crate::Model::parse`] checks that the stated
-/// size is right.
+/// size is valid.
 ///
 /// # Panics
 ///

@@ -1,7 +1,7 @@
 //! A lean walk over the layers of a chain of dense layers.
 //!
-//! For engines built without `maps`: every layer is dense and reads the previous one, so the walk
-//! only keeps the length of the next input. Per layer, it takes a third of the instructions of
+//! Engines built without `maps` use it. Every layer is dense and reads the previous one, so the
+//! walk only keeps the length of the next input. Per layer, it takes a third of the instructions of
 //! [`crate::Layers`].
 
 use crate::encoding::{Dimensions, Encoding, Weights};

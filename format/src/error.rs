@@ -47,7 +47,7 @@ pub enum ParseError {
     /// A last layer that is not dense or has a shift.
     LastLayer { layer: usize, shift: u8 },
     /// An encoding that does not match the operation, floats in a network of integers, or a pooling
-    /// layer with another number of channels than its source.
+    /// layer whose outputs are not as many as the channels of its source.
     Mixed { layer: usize },
     /// A source or skip that does not exist, or a skip that the layer cannot add.
     Link { layer: usize, back: u8 },
@@ -157,7 +157,7 @@ impl core::error::Error for ParseError {}
 /// Returns the feature that enables reading the encoding with this code, or `None` if the format
 /// defines no such encoding.
 fn feature(code: u8) -> Option<&'static str> {
-    // Not by `Encoding`, whose module imports this one.
+    // Does not use `Encoding`, whose module imports this one.
     match code {
         0 => Some("dense"),
         1 => Some("csr"),

@@ -1,4 +1,5 @@
-//! One layer, assembled from its record, its block and the layers before it; and its validation.
+//! The view of one layer, assembled from its record, its block and the layers before it, and the
+//! checks of a layer.
 
 use crate::bytes::check;
 use crate::encoding::rice::Rice;
@@ -214,8 +215,8 @@ impl<'a> Layer<'a> {
     }
 
     /// Checks the rules of the format that concern this layer.
-    // Not split, although it has 70 lines: split, it takes a device more instructions to load a
-    // model.
+    // Not split, although it has 70 lines: any split makes a device execute more instructions to
+    // load a model.
     #[inline(always)]
     pub(crate) const fn check(&self, arena_words: usize, floats: bool) -> Result<(), ParseError> {
         let (layer, record) = (self.index, &self.record);

@@ -34,7 +34,7 @@
 //! |---|---|---|
 //! | `dense`, `csr`, `words`, `columns`, `rice`, `csr-f32` | yes | reading one encoding each |
 //! | `maps` | yes | convolutions and pooling |
-//! | `residual` | yes | links to layers before the previous one; implies `maps` |
+//! | `residual` | yes | reading and adding the outputs of earlier layers; implies `maps` |
 //! | `alloc` | no | the writer and the reference implementation, which need a heap |
 //! | `defmt` | no | `defmt::Format` for the types that firmware logs |
 //!

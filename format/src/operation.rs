@@ -50,7 +50,7 @@ impl Window {
 pub enum Pooling {
     /// The largest value.
     Max,
-    /// The sum of the positive values, shifted: a mean for suitable scales.
+    /// The sum of the positive values, shifted right: a mean if the scales are chosen for that.
     Average,
 }
 
@@ -71,7 +71,7 @@ pub enum Operation {
     },
     /// Pooling of each channel. Code 2.
     Pool {
-        /// Its kind.
+        /// How it reduces a window.
         pooling: Pooling,
         /// Its window.
         window: Window,

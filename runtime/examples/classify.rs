@@ -5,7 +5,7 @@
 //! cargo run --release --package rarefy-runtime --example classify -- model.rfy input.bin
 //! ```
 //!
-//! The input file holds one byte per input of the model. Without arguments, the example builds a
+//! The input file contains one byte per input of the model. Without arguments, the example builds a
 //! small network and classifies an input for it.
 
 use std::error::Error;

@@ -56,8 +56,8 @@ impl<'m> Engine<'m> {
         let too_small = InferError::ArenaTooSmall { needed, found };
         let arena = arena.get_mut(..needed).ok_or(too_small)?;
 
-        // The parser has checked that the arena holds what each layer reads and writes, so neither
-        // of these is ever an error.
+        // The parser has checked that the arena has room for what each layer reads and writes, so
+        // neither of these steps fails.
         let logits = walk::run(&self.model, input, arena).ok_or(too_small)?;
         let logits = arena.get(logits).ok_or(too_small)?;
         Ok(bytemuck::must_cast_slice(logits))

@@ -8,8 +8,8 @@
 //! prediction on the device.
 //!
 //! The features are those of `rarefy-format`: one per encoding, `maps` (convolutions and pooling)
-//! and `residual`. If a device turns off the features that its model does not need, neither their
-//! kernels nor their validation is linked. The feature `defmt` implements `defmt::Format` for the
+//! and `residual`. Firmware that disables the features that its model does not need links neither
+//! their kernels nor their validation. The feature `defmt` implements `defmt::Format` for the
 //! error types.
 //!
 //! # Examples

@@ -47,7 +47,7 @@ impl<'a> Csr<'a> {
         }
     }
 
-    /// Returns the number of inputs, an upper bound of every column.
+    /// Returns the number of inputs, which exceeds every column.
     #[must_use]
     pub const fn inputs(&self) -> usize {
         self.inputs

@@ -44,14 +44,14 @@ impl<'a> CsrF32<'a> {
         }
     }
 
-    /// Returns the number of inputs, an upper bound of every column.
+    /// Returns the number of inputs, which exceeds every column.
     #[must_use]
     pub const fn inputs(&self) -> usize {
         self.inputs
     }
 
-    /// Reads the next row: returns its bias and its weights as (column, weight), in order, or
-    /// `None` after the last row.
+    /// Reads the next row. Returns its bias and an iterator over its weights as (column, weight),
+    /// in order, or `None` after the last row.
     #[inline]
     pub fn next_row(&mut self) -> Option<(f32, impl Iterator<Item = (usize, f32)> + use<'a>)> {
         let (&this, bias) = self.bias.split_first()?;

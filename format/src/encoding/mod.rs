@@ -133,7 +133,7 @@ pub enum Weights<'a> {
     Rice(Rice<'a>),
     /// Compressed sparse rows of floats.
     CsrF32(CsrF32<'a>),
-    /// A pooling layer.
+    /// No weights: a pooling layer.
     None,
 }
 

@@ -12,7 +12,7 @@ pub enum Unfit {
     Weight(i16),
     /// A row (or pair of columns) with more weights than its fields can state.
     Row(usize),
-    /// More columns (or rows) than indices can have.
+    /// More columns (or rows) than indices can number.
     Columns(usize),
     /// A layer that the `rice` encoding cannot represent.
     Rice(RiceError),

@@ -165,7 +165,7 @@ fn size(buffers: &mut [Buffer], layers: &[LayerSpec]) {
 /// Places every output at the first word where it and its scratch buffer fit, and returns the size
 /// of the arena in words.
 fn place(buffers: &mut [Buffer], reads: &[Reads], weights: &[Weights]) -> usize {
-    // The last layer that reads each buffer.
+    // The index of the last layer that reads each buffer.
     let mut until = vec![0; buffers.len()];
     for (layer, reads) in reads.iter().enumerate() {
         until[reads.source] = layer;

@@ -3,8 +3,8 @@
 //! - `blocks`, `geometry`, `output`, `run_layer` and `taps` are the types that kernels share;
 //! - `portable` contains every kernel in safe Rust: these run on all targets and are the oracle of
 //!   the others;
-//! - `cortex_m` contains versions of them for Cortex-M cores, with the same signatures, and all
-//!   unsafe code of the crate.
+//! - `cortex_m` contains versions of most of them for Cortex-M cores, with the same signatures, and
+//!   all unsafe code of the crate.
 //!
 //! A kernel may rely on what `Model::parse` has checked about its weights. If its slices do not
 //! match the layer, a kernel returns `None` or computes fewer outputs; it never panics and never

@@ -77,8 +77,8 @@ impl<'a> Taps<'a> {
     }
 
     /// Returns all words, and the range of the taps that are in no quad. The quads end
-    /// [`Taps::FRONT`] words before that range; as many words follow it. Returns `None` if they
-    /// do not.
+    /// [`Taps::FRONT`] words before that range; as many words follow it. Returns `None` if fewer
+    /// follow.
     #[cfg(any(cortex_m, test))]
     pub(crate) fn into_parts(self) -> Option<(&'a mut [u32], Range<usize>)> {
         let fits = self.single.end + Taps::FRONT <= self.words.len();

@@ -29,7 +29,7 @@
 //! weights count; no kernel depends on this rule, so parsing does not check it.
 //!
 //! The encoding is for dense layers only. A block is rejected if
-//! - `c` is above 15 or too small for the rows, or there are more pairs than inputs,
+//! - `c` is above 15 or too small for the rows, or a pair lies beyond the inputs,
 //! - no row reads the first four inputs of the pairs (unless `skip` is 255) or the last pair,
 //! - padding is not 0,
 //! - a start is neither 0 nor the end of the block before it,
@@ -135,7 +135,7 @@ impl<'a> Columns<'a> {
         (1 << (self.index_bits & 15)) - 1
     }
 
-    /// Returns the biases: one little-endian `i32` per output. Every row is below their number.
+    /// Returns the biases: one little-endian `i32` per output. Every row is an index into them.
     #[must_use]
     pub const fn bias(&self) -> &'a [[u8; 4]] {
         self.bias
@@ -210,7 +210,7 @@ impl<'a> Columns<'a> {
 }
 
 /// Splits a block into its sections. Also returns the bytes between them combined by OR, which must
-/// be 0. Returns `None` if the block is too short or has more pairs than the inputs form.
+/// be 0. Returns `None` if the block is too short or a pair lies beyond the inputs.
 #[inline(always)]
 const fn sections(dims: Dimensions, block: &[u8]) -> Option<(Columns<'_>, u8)> {
     let mut bytes = Bytes::new(block);

@@ -66,7 +66,7 @@ pub(crate) fn write(
         }
         starts.push(u16::try_from(start).map_err(|_| Unfit::Row(start))?);
     }
-    // The number of pairs fits, since the last pair is one that a 16-bit column reads.
+    // The number of pairs fits 16 bits, since every column does.
     let [p0, p1] = (pairs.len() as u16).to_le_bytes();
     let mut block = vec![index_bits, skip as u8, p0, p1];
     block.extend(bias.iter().flat_map(|bias| bias.to_le_bytes()));

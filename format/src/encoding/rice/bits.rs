@@ -55,7 +55,7 @@ impl<'a> Bits<'a> {
         self.block
     }
 
-    /// Returns `at` for an unread block.
+    /// Returns the value of `at` for an unread block.
     const fn all(block: &[u8]) -> u32 {
         let bytes = (block.len() as u32).wrapping_sub(HEAD as u32);
         bytes.wrapping_mul(8).wrapping_add(7)

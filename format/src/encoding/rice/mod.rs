@@ -44,7 +44,7 @@
 //!   4 bytes, one number, most significant byte first:
 //!     bit 31     sorted     rows are sorted, see below
 //!     bit 30     selected   a list of used inputs follows
-//!     bit 29     adjacent   a bit before each gap says whether it is 0
+//!     bit 29     adjacent   a bit before each gap states whether the gap is 0
 //!     bit 28     listed     there is a codebook
 //!     bits 24-27 first_spread 0..15
 //!     bits 20-23 gap_spread   0..15

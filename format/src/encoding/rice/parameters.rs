@@ -25,14 +25,15 @@ pub(super) struct Field(u32, u32);
 pub(super) const SORTED: Field = Field(31, 1);
 /// Whether there is a list of used inputs.
 pub(super) const SELECTED: Field = Field(30, 1);
-/// Whether a bit before each gap says whether it is 0.
+/// Whether there is a bit before each gap, which states whether the gap is 0.
 pub(super) const ADJACENT: Field = Field(29, 1);
 /// Whether there is a codebook.
 pub(super) const LISTED: Field = Field(28, 1);
 /// The distance between the first columns of the rows of a run, in eighths of the distance that
 /// evenly spread columns have.
 pub(super) const FIRST_SPREAD: Field = Field(24, 4);
-/// The distance between the weights of a row, likewise.
+/// The distance between the weights of a row, in eighths of the distance that evenly spread weights
+/// have.
 pub(super) const GAP_SPREAD: Field = Field(20, 4);
 /// Rice parameter of row lengths.
 pub(super) const LENGTH_K: Field = Field(16, 4);

@@ -10,7 +10,7 @@ pub struct Selection<'a> {
     inputs: u32,
     /// `gap_k` and `run_k`, four bits each, or [`ALL`].
     both: u32,
-    /// Where the last run ended.
+    /// The end of the last run.
     at: u32,
     /// The number of inputs in the runs.
     selected: u32,

@@ -153,7 +153,7 @@ mod rice {
         pub(crate) left: u32,
         /// 40: the number of rows left in the current run.
         pub(crate) run: u32,
-        /// 44: the number of weights in each of them.
+        /// 44: the number of weights in each row of the current run.
         pub(crate) length: u32,
         /// 48: the activation of the previous row's first column; before the first run, the
         /// scratch area for the selected activations.

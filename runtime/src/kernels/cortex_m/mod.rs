@@ -1,7 +1,7 @@
 //! The kernels of the Cortex-M cores: all assembly and all unsafe code of the crate.
 //!
-//! - Each kernel has a file (`words.rs`, `dense.rs`, ...) with its entry, which has the same
-//!   signature as in [`portable`](super::portable) and is safe to call, and the argument why it is.
+//! - Each kernel has a file (`words.rs`, `dense.rs`, ...) with a safe entry, whose signature is the
+//!   same as in [`portable`](super::portable), and the argument for its safety.
 //! - [`call`] has the structures whose fields assembly reads at fixed offsets.
 //! - Each instruction set has a folder with its assembly: `v6m` (M0, M0+, M1), `v7m` (M3), `v7em`
 //!   (M4, M7). The folder `v7em` contains what benefits from the DSP extension and takes the rest
@@ -12,9 +12,9 @@
 //!
 //! A [`Words`](rarefy_format::Words), [`Columns`](rarefy_format::Columns),
 //! [`Csr`](rarefy_format::Csr), [`Dense`](rarefy_format::Dense) or
-//! [`Rice`](rarefy_format::rice::Rice) with weights exists only inside a
-//! [`Model`](rarefy_format::Model), and its bytes cannot change while it borrows them. So a kernel
-//! relies on what `Model::parse` has checked of them:
+//! [`Rice`](rarefy_format::rice::Rice) with weights is a view of the bytes of a
+//! [`Model`](rarefy_format::Model), which cannot change while they are borrowed. So a kernel relies
+//! on what `Model::parse` has checked about them:
 //!
 //! - **words**: the runs end with the number 34. A head has the form that belongs to its run's
 //!   length and number of rows; a run has at most 32,768 rows. All runs together have as many rows

@@ -3,8 +3,8 @@
 //! A weight whose activation is not 0 takes seven instructions: two for the row, `ldr` (its sum),
 //! one to extend the sign of the weight, `muls`, `adds`, `str`; in addition, each `u32` of two
 //! words takes one. The two weights of a row that reads both inputs of a pair take 12, or eight if
-//! one of the inputs is 0. The input is searched for nonzero bytes by words; before the first word
-//! boundary, and all of it if it starts at an odd address, by pairs of bytes. A section is
+//! one of the inputs is 0. The input is searched for nonzero bytes by words, but by pairs of bytes
+//! before the first word boundary, or throughout if it starts at an odd address. A section is
 //! processed in rounds of four `u32` (eight for rows that read both inputs). A jump into the first
 //! round accounts for the remainder, down to half a `u32`.
 //!

@@ -59,7 +59,7 @@ const _: () = assert!(
 );
 
 /// Turns the columns of `count` taps into offsets and groups some of them into quads. Returns the
-/// range of the other taps, and the largest offset of the rows of the window that have taps.
+/// range of the other taps, and an upper bound of all offsets (see [`Taps::last`]).
 ///
 /// Returns `None` and changes nothing if `words` has fewer than `count` + [`Taps::SPARE`] words, or
 /// if the gaps are so large that the sum of 65,535 gaps of each kind may exceed 32 bits.
