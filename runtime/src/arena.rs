@@ -4,7 +4,7 @@
 ///
 /// In firmware, the compiler can derive the size of a static arena from the model:
 /// `Arena<{ rarefy_format::arena_words(MODEL) }>`. The result of an inference does not depend on
-/// what the arena contains before.
+/// what the arena contained before.
 #[derive(Clone, Debug)]
 pub struct Arena<const WORDS: usize>([u32; WORDS]);
 

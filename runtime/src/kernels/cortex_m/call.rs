@@ -11,7 +11,8 @@ pub(super) use self::rice::RiceCall;
 
 use crate::kernels::output::Output;
 
-/// How a sum is stored: shifted right, by at most 31, in a hidden layer, or as [`Store::LOGITS`].
+/// How a sum is stored: after a right shift of at most 31 in a hidden layer, or unchanged in the
+/// last one ([`Store::LOGITS`]).
 ///
 /// This is how assembly learns which layer is the last: there the value is negative, and its low
 /// byte, which is all that a shift by a register uses, is 0.
@@ -20,7 +21,7 @@ use crate::kernels::output::Output;
 pub(super) struct Store(u32);
 
 impl Store {
-    /// Sums are stored as they are, in the last layer.
+    /// The last layer, whose sums are stored unchanged.
     pub(super) const LOGITS: Store = Store(1 << 31);
 
     /// Returns 1 for logits, 0 for a hidden layer.

@@ -4,14 +4,15 @@
 //! `smlad` multiplies and adds two products at once. Its two products must belong to one position,
 //! so taps are grouped:
 //!
-//! - a *quad* is three or four taps among the successive offsets o to o + 3, in one row of the
-//!   window. With `D(i) = (x[i], x[i + 2])`, which one `uxtb16` yields, position i adds `D(i) *
-//!   (w0, w2) + D(i + 1) * (w1, w3)`: 34 instructions for eight positions, or 1.1 per weight and
-//!   position. Fewer than three taps would not pay off. If the source has many zeros, [`zeros8`]
-//!   tests the bytes first (6 more instructions) and skips quads that would add nothing.
-//! - a *pair* is any two taps: `pkhbt` and `pkhtb` combine the bytes of both in one word first. 31
-//!   instructions for eight positions, or 1.9 per weight and position. A tap that is left
-//!   over is paired with a weight of 0.
+//! - a *quad* is four taps at the successive offsets o to o + 3, in one row of the window, of which
+//!   one may have a weight of 0. With `D(i) = (x[i], x[i + 2])`, which one `uxtb16` yields,
+//!   position i adds `D(i) * (w0, w2) + D(i + 1) * (w1, w3)`. This takes 34 instructions for eight
+//!   positions, or 1.1 per weight and position; with fewer than three taps it would not pay off. If
+//!   the source has many zeros, [`zeros8`] tests the bytes first (6 more instructions) and skips
+//!   quads that would add nothing.
+//! - a *pair* is any two taps: `pkhbt` and `pkhtb` combine the bytes of both in one word first.
+//!   This takes 31 instructions for eight positions, or 1.9 per weight and position. A tap that is
+//!   left over is paired with a weight of 0.
 //!
 //! A quad has three words (see [`super::quads`]); a word of 0 and the address of the pairs follow
 //! the last quad. A pair has two words (offsets, weights); two words of 0 follow the last pair. The

@@ -1,4 +1,4 @@
-//! Quads: three or four taps at four successive offsets, for the DSP extension.
+//! Quads: three or four taps within four successive offsets, for the DSP extension.
 //!
 //! [`place`] turns the columns of a channel's taps into offsets and groups taps in the same pass. A
 //! tap and those at most three offsets after it in the same row of the window form a group; three

@@ -5,7 +5,8 @@
 //! r9 (eight positions) or r0 to r3 (four), r10 block (`crate::kernels::cortex_m::call::Block`);
 //! r6, r7, r11 and r12 are scratch.
 
-/// Defines macros that apply another macro to each of eight sums, or of their pairs.
+/// Defines the macros for eight sums. They apply another macro to each sum or to each pair, or load
+/// or store one sum per pair.
 macro_rules! eight {
     () => {
         r"
@@ -41,7 +42,8 @@ macro_rules! eight {
     };
 }
 
-/// Defines macros that apply another macro to each of four sums, or of their pairs.
+/// Defines the macros for four sums. They apply another macro to each sum or to each pair, or load
+/// or store one sum per pair.
 macro_rules! four {
     () => {
         r"
