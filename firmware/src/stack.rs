@@ -126,9 +126,9 @@ impl Window {
         let mut address = self.start;
         while address < top {
             // SAFETY: [start, top) is the stack's RAM, and `start` is word-aligned by `paint`. The
-            // loop ends at the first word that is not paint, so it reads words that `paint` wrote
-            // and hardly any above them. RAM always reads as some value, a volatile read has no
-            // side effect on it, and the value is only compared.
+            // loop ends at the first word that is not paint: it reads words that `paint` wrote, and
+            // those above them up to that word. RAM always reads as some value, a volatile read has
+            // no side effect on it, and the value is only compared.
             if unsafe { ptr::with_exposed_provenance::<u32>(address).read_volatile() } != PAINT {
                 break;
             }

@@ -239,7 +239,7 @@ fn report(options: &Options, counts: &[Counts], took: Duration) {
     let (accepted, compared) = (sum(|counts| counts.accepted), sum(|counts| counts.compared));
     let percent = |part: usize| 100.0 * part as f64 / executions as f64;
     println!(
-        "{executions} containers in {:.0} s on {} threads (seed {}): {:.0} a second, {:.1} % accepted and run, {:.1} % compared with the reference",
+        "{executions} containers in {:.0} s on {} threads (seed {}): {:.0} per second, {:.1} % accepted and run, {:.1} % compared with the reference",
         took.as_secs_f64(),
         options.threads,
         options.seed,

@@ -114,7 +114,7 @@ fn agree(found: &[Vec<f32>], expected: &[Vec<f32>], what: &str) {
             let apart = f64::from((a - b).abs()) / f64::from(scale);
             assert!(
                 apart <= TOLERANCE,
-                "{what}, digit {image}: {a} against {b} of {scale}"
+                "{what}, digit {image}: {a} instead of {b}, at a scale of {scale}"
             );
         }
     }

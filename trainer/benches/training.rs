@@ -24,9 +24,9 @@ const BATCH: usize = 100;
 /// Steps per timed run: a fifth of an epoch of `digits`.
 const STEPS: usize = 16;
 
-/// Steps after which a pruned network is checked. Later, rounding differences are amplified: one
-/// ReLU or maximum that decides differently changes the third digit, in dense f32 networks with
-/// masks, too.
+/// Steps after which a pruned network is checked. Later, rounding differences are amplified: a
+/// single ReLU or maximum that switches changes the third digit, also in dense f32 networks with
+/// masks.
 const CHECKED: usize = 3;
 
 /// Timed runs.

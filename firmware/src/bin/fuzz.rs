@@ -187,7 +187,7 @@ impl<'a> Case<'a> {
             let start = placement.arena.start(words, ground.arena.len());
             let start = start.ok_or(Failure::TooLarge)?;
             let arena = &mut ground.arena[start..start + words];
-            // The arena's previous content must not matter.
+            // The previous contents of the arena must not matter.
             arena.fill(0x0101_0101_u32.wrapping_mul(round as u32 * 77 + 255));
             set(trap, true);
             let found = engine.infer(input, arena);
@@ -313,7 +313,7 @@ fn main() -> ! {
     };
 
     let Some(mut peripherals) = Peripherals::take() else {
-        defmt::error!("rarefy failed: the peripherals are taken");
+        defmt::error!("rarefy failed: the core's peripherals are already taken");
         exit(false)
     };
     // SAFETY: the MPS2 boards have BATCH_BYTES of RAM at this address, outside the regions of

@@ -30,13 +30,13 @@ fn infer<'a>(engine: &Engine<'_>, input: &[u8], arena: &'a mut [u32]) -> Option<
 
 #[entry]
 fn main() -> ! {
-    // The workstation finds these two in the symbol table, by name, and reports their sizes.
+    // The workstation finds these two statics by name in the symbol table, and reports their sizes.
     static mut RAREFY_ARENA: Arena<{ arena_words(MODEL_BYTES) }> = Arena::new();
     // An application has its input in RAM.
     static mut RAREFY_INPUT: [u8; INPUTS] = [0; INPUTS];
 
     let Some(mut counter) = Counter::start() else {
-        defmt::error!("rarefy failed: the counter is taken");
+        defmt::error!("rarefy failed: the core's peripherals are already taken");
         exit(false)
     };
 

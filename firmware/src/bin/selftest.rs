@@ -52,7 +52,7 @@ fn main() -> ! {
         defmt::info!("rarefy selftest {=str}: {=str}", case.name, verdict);
         if let Err(failure) = outcome {
             wrong += 1;
-            // If the list is full, the count still includes it.
+            // A failure that does not fit the list is still counted.
             let _ = failures.push((case, failure));
         }
     }

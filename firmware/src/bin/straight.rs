@@ -24,7 +24,7 @@ fn main() -> ! {
     static mut RAREFY_INPUT: [u8; INPUTS] = [0; INPUTS];
 
     let Some(mut counter) = Counter::start() else {
-        defmt::error!("rarefy failed: the counter is taken");
+        defmt::error!("rarefy failed: the core's peripherals are already taken");
         exit(false)
     };
     let samples = *black_box::<&&[u8]>(&SAMPLES);

@@ -1,4 +1,4 @@
-//! `cargo xtask fuzz device`: mutated containers on emulated cores, between guards.
+//! `cargo xtask fuzz device`: runs mutated containers on emulated cores, between guards.
 //!
 //! The host's fuzzer covers the portable kernels only. Here the firmware's program `fuzz` runs
 //! accepted containers with the assembly for the Cortex-M0, M3 and M4. Container, input and arena

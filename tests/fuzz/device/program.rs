@@ -59,7 +59,8 @@ impl Core {
         Ok(board)
     }
 
-    /// Returns what must be installed to build and run for this core; empty if nothing is missing.
+    /// Returns the commands that install what building and running for this core needs; empty if
+    /// nothing is missing.
     pub(crate) fn missing(self) -> Result<String, String> {
         let board = self.board()?;
         let setup = Setup::plan(&Machine::default(), [&board]).map_err(|e| e.to_string())?;
@@ -156,7 +157,8 @@ impl Program {
             ));
         }
         let built = target.join(&board.target).join("release/fuzz");
-        let folder = tempfile::tempdir().map_err(|e| format!("a temporary folder: {e}"))?;
+        let folder =
+            tempfile::tempdir().map_err(|e| format!("cannot create a temporary folder: {e}"))?;
         let elf = folder.path().join("fuzz.elf");
         fs::copy(&built, &elf).map_err(|e| format!("{}: {e}", built.display()))?;
         drop(lock);

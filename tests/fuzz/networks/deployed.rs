@@ -212,14 +212,14 @@ fn quality(
     };
     if found < least {
         let what = format!(
-            "the logits of {name} have a signal-to-noise ratio of {found:.1} dB, but rounding explains no less than {least:.1} dB: {options:?}"
+            "the logits of {name} have a signal-to-noise ratio of {found:.1} dB; rounding should leave at least {least:.1} dB: {options:?}"
         );
         return fault(step, what);
     }
     Ok(())
 }
 
-/// Returns the signal-to-noise ratio that rounding alone causes, in dB: the smallest of several
+/// Returns the signal-to-noise ratio, in dB, that rounding alone leaves: the smallest of several
 /// draws.
 fn explained(subject: &Subject, rounding: Rounding, scores: &[Vec<f64>]) -> f64 {
     let oracle = || Oracle::new(&subject.graph, &subject.state, &subject.keep);

@@ -212,7 +212,7 @@ fn table() -> Result<String, String> {
     let accuracy = |folder: &Path| -> Result<f64, String> {
         let result = result(folder)?;
         let share = result["accuracy"]["pruned"].as_f64();
-        Ok(100.0 * share.ok_or_else(|| format!("{}: no accuracy", folder.display()))?)
+        Ok(100.0 * share.ok_or_else(|| format!("{}: no accuracy is stated", folder.display()))?)
     };
     let mut text = String::from(
         "# Accuracy of every pruner\n\n\

@@ -1,6 +1,6 @@
 //! `cargo xtask house`: checks comments against the house style.
 //!
-//! - Comments end before column 100.
+//! - Comments end at column 100 at the latest.
 //! - The summary of a function opens with a verb in the third person: *Returns*, *Checks*.
 
 use std::fs;

@@ -156,7 +156,7 @@ fn synthetic_cases(core: Core) -> Outcome<Vec<Case>> {
     Ok(cases)
 }
 
-/// Adds `network` with an input of each of the `kinds`.
+/// Adds a case of `network` for each of the `kinds` of input.
 fn add_cases(
     cases: &mut Vec<Case>,
     name: &str,

@@ -123,9 +123,11 @@ pub(super) fn measure(bench: &Bench, table: &mut Table) -> Outcome<()> {
             let stack = network.ram.and_then(|ram| ram.stack_inference);
             let mean = instructions(&network, &name, board)?;
             table.put(table::COUNT, &name, &board.name, mean);
-            let load = network.load.ok_or("the board reported no load")?;
+            let load = network
+                .load
+                .ok_or("the board reported no cost of loading")?;
             table.put(table::LOAD, &name, &board.name, load as f64);
-            let stack = stack.ok_or("the board reported no stack")?;
+            let stack = stack.ok_or("the board reported no stack depth")?;
             table.put_stack(&name, &board.name, stack, chain);
             if let Some((prefix, products)) = convolutions(&model) {
                 let bytes = write(&prefix).map_err(|e| refuse(&e))?;
@@ -144,7 +146,7 @@ pub(super) fn measure(bench: &Bench, table: &mut Table) -> Outcome<()> {
 }
 
 /// Returns the network up to its last convolution, followed by a dense layer without weights, and
-/// the number of multiplications by nonzeros of convolutions. Returns `None` if there is no
+/// the number of multiplications by the nonzeros of its convolutions. Returns `None` if there is no
 /// convolution.
 fn convolutions(model: &Model<'_>) -> Option<(NetworkSpec, f64)> {
     let mut spec = NetworkSpec::from_model(model);

@@ -21,7 +21,7 @@ pub(crate) type Paths = BTreeSet<String>;
 pub(crate) struct Coverage(BTreeMap<String, usize>);
 
 impl Coverage {
-    /// Counts the paths of a case.
+    /// Counts the paths that the layers of `case` take.
     pub(crate) fn add(&mut self, case: &Case) {
         for layer in case.model().layers() {
             for path in taken::of(&layer, &case.inputs) {

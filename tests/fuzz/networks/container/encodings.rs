@@ -65,7 +65,10 @@ fn dense(
 /// Splits `values` into rows of the given lengths.
 fn split<T: Copy>(values: &[T], lengths: &[u16]) -> Result<Vec<Vec<T>>, Unreadable> {
     let total: usize = lengths.iter().map(|&length| usize::from(length)).sum();
-    need(total == values.len(), "row lengths that add up")?;
+    need(
+        total == values.len(),
+        "row lengths that add up to the number of weights",
+    )?;
     let mut rest = values;
     let row = |&length: &u16| {
         let (row, others) = rest.split_at(length.into());
@@ -157,7 +160,10 @@ fn words(
             );
         }
     }
-    need(rows.len() == outputs, "runs that add up")?;
+    need(
+        rows.len() == outputs,
+        "runs that add up to the number of outputs",
+    )?;
     Ok((bias, rows))
 }
 

@@ -103,8 +103,8 @@ impl Family {
         effective(&self.graph, &self.mask(k), Mode::Exact)
     }
 
-    /// Finds the largest valid `k` for whose mask at least `1 / compression` of all weights are
-    /// effective, or the smallest valid `k` if there is none. Larger `k` than the valid ones count
+    /// Finds the largest valid `k` whose mask leaves at least `1 / compression` of all weights
+    /// effective, or the smallest valid `k` if no mask does. Every `k` above the valid range counts
     /// as too sparse.
     pub fn search(&self, compression: f64) -> usize {
         let wanted = wanted(self.total(), compression);

@@ -3,9 +3,9 @@
 //! A network is a set of links between units, one link per use of a weight. In exact mode, a unit
 //! is one position of one channel, so a kernel weight has a link for each output position at which
 //! it does not read padding. In graph mode, a unit is a channel, and a kernel weight links two
-//! channels whatever its tap; flattening turns every pixel of a channel into a unit. A weight is
-//! active if it is kept and one of its links leads from a unit reachable from the input to a unit
-//! that reaches the output.
+//! channels regardless of its tap; flattening turns every pixel of a channel into a unit. A weight
+//! is active if it is kept and one of its links leads from a unit reachable from the input to a
+//! unit that reaches the output.
 
 use rarefy_trainer::graph::window::Window;
 use rarefy_trainer::graph::{Graph, Node, Operation};

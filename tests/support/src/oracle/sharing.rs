@@ -111,12 +111,12 @@ fn quotas_match_hand_computed_cases() {
     };
     assert_eq!([5, 7, 6].map(|n| half_to_even(n, 2)), [2, 4, 3]);
 
-    // Layers of 2, 40, 20 and 10 weights: 35 of the last 70 are half of each layer.
+    // Layers of 2, 40, 20 and 10 weights: 35 of the last 70 are half of each of these layers.
     let plus = [[2, 1, 1, 1], [20, 2, 1, 1], [20, 1, 1, 1], [10, 1, 1, 1]].map(|s| tensor(&s));
     let at = |k| removed(Sharing::UniformPlus, &plus, k);
     assert_eq!(at(35).unwrap(), [0, 20, 10, 5]);
     assert_eq!(at(56).unwrap(), [0, 32, 16, 8]);
-    // Of 65 removed, the last layer loses 8 of 10, and 57 of 60 are 38 of 40 and 19 of 20.
+    // If 65 are removed, the last layer loses 8 of 10, and the others lose 38 of 40 and 19 of 20.
     assert_eq!(at(65).unwrap(), [0, 38, 19, 8]);
     assert_eq!(at(68).unwrap(), [0, 40, 20, 8]);
     assert_eq!(at(69), None);
@@ -130,7 +130,7 @@ fn quotas_match_hand_computed_cases() {
     assert_eq!(removed(Sharing::Erk, &erk, 72 - 26).unwrap(), [44, 2, 0]);
     assert_eq!(removed(Sharing::Erk, &erk, 72 - 39).unwrap(), [33, 0, 0]);
     assert_eq!(removed(Sharing::Erk, &erk, 0).unwrap(), [0, 0, 0]);
-    // In the reverse order, the surplus exceeds the first layer.
+    // In the reverse order, the first layer cannot take the surplus.
     let erk = [[2, 2], [4, 2], [6, 10]].map(|s| tensor(&s));
     assert_eq!(removed(Sharing::Erk, &erk, 72 - 26).unwrap(), [0, 2, 44]);
     assert_eq!(removed(Sharing::Erk, &erk, 72 - 27), None);
