@@ -1,6 +1,6 @@
-//! Sets `cortex_m` to the instruction set of the target, for which there is no stable `cfg`:
-//! `"v6m"` (M0), `"v7m"` (M3; also v8-M, whose DSP extension is optional) or `"v7em"` (M4, M7).
-//! Other targets leave it unset and use the portable kernels.
+//! Sets the `cfg` `cortex_m` to the instruction set of the target, since Rust has no stable `cfg`
+//! for it: `"v6m"` (M0, M0+, M1), `"v7m"` (M3; also v8-M, whose DSP extension is optional) or
+//! `"v7em"` (M4, M7). On other targets it is not set, and the portable kernels are used.
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");

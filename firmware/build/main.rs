@@ -2,7 +2,7 @@
 //!
 //! Reads `RAREFY_BOARD` (a folder of `boards/`), `RAREFY_MODEL` (a .rfy container; by default the
 //! first golden container of the format) and `RAREFY_SAMPLES` (consecutive inputs; by default one
-//! of zeros). `RAREFY_FLASH_SPARE` (bytes, default 0) lengthens the board's flash, so that an
+//! input of zeros). `RAREFY_FLASH_SPARE` (bytes, default 0) enlarges the board's flash, so that an
 //! image that does not fit still links and can be measured; the caller must check whether it
 //! fits. Fails if the board is unknown, the container does not parse, or the samples have the
 //! wrong length.
@@ -14,9 +14,9 @@ use std::{env, fs};
 
 use rarefy_format::Model;
 
-/// Linker script that gives model and samples sections of their own, so that the ELF file tells
-/// their bytes from those of the code. The samples come last in flash: a product would ship what
-/// precedes them.
+/// Linker script that puts model and samples into sections of their own, so that the ELF file
+/// states their sizes apart from that of the code. The samples come last in flash: a product would
+/// ship only what precedes them.
 const SECTIONS: &str = "\
 SECTIONS
 {
@@ -92,7 +92,7 @@ fn board_folder(boards: &Path) -> PathBuf {
     }
 }
 
-/// Returns the board's memory.x, with its flash lengthened by `RAREFY_FLASH_SPARE` bytes.
+/// Returns the board's memory.x, with its flash enlarged by `RAREFY_FLASH_SPARE` bytes.
 fn memory(path: &Path) -> String {
     let text = String::from_utf8(read(path)).expect("memory.x is text");
     let spare = variable("RAREFY_FLASH_SPARE").unwrap_or_else(|| "0".into());
@@ -110,7 +110,7 @@ fn memory(path: &Path) -> String {
     longer
 }
 
-/// Returns what the board's timer counts.
+/// Returns what the board's timer counts, as board.toml states: instructions or cycles.
 fn counter(path: &Path) -> String {
     let text = String::from_utf8(read(path)).expect("board.toml is text");
     text.lines()
@@ -145,7 +145,7 @@ fn embed(model: &Path, samples: Option<PathBuf>, out: &Path) -> String {
     format!(
         "/// Bytes of an input.\n\
          const INPUTS: usize = {inputs};\n\
-         /// The model, for constant evaluation.\n\
+         /// The bytes of the model, for constant evaluation.\n\
          const MODEL_BYTES: &[u8] = include_bytes!({model:?});\n\
          /// The model in flash.\n\
          #[unsafe(link_section = \".rarefy_model\")]\n\
@@ -161,7 +161,7 @@ fn embed(model: &Path, samples: Option<PathBuf>, out: &Path) -> String {
     )
 }
 
-/// Returns the absolute path, as `include_bytes!` needs it.
+/// Returns the absolute form of `path`, which `include_bytes!` needs.
 fn path(path: &Path) -> String {
     let absolute = path
         .canonicalize()
@@ -172,7 +172,7 @@ fn path(path: &Path) -> String {
         .to_owned()
 }
 
-/// Returns an environment variable, on which this build then depends.
+/// Returns the value of an environment variable, and makes this build depend on it.
 fn variable(name: &str) -> Option<String> {
     println!("cargo:rerun-if-env-changed={name}");
     env::var(name).ok()

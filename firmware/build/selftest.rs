@@ -1,7 +1,7 @@
 //! The cases of the self-test: golden containers, one per encoding and kind of layer.
 //!
-//! A golden container `NAME.rfy` comes with `NAME.txt`: per line an input in hexadecimal and its
-//! logits. Fails if the two do not match.
+//! A golden container `NAME.rfy` comes with `NAME.txt`, each line of which has an input in
+//! hexadecimal and its logits. The build fails if their numbers do not fit the container.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -43,12 +43,12 @@ pub(crate) fn generate(containers: &[PathBuf], out: &Path) {
              rarefy_format::Aligned({bytes:?});\n\
              static ANSWERS_{number}: &[(&[u8], &[i32])] = &[\n{rows}];"
         )
-        .expect("a string takes everything");
+        .expect("writing to a string cannot fail");
         writeln!(
             cases,
             "    Case {{ name: {name:?}, model: &MODEL_{number}.0, answers: ANSWERS_{number} }},"
         )
-        .expect("a string takes everything");
+        .expect("writing to a string cannot fail");
     }
     let source = format!(
         "{statics}\n/// Words of the largest arena.\nconst ARENA_WORDS: usize = {arena_words};\n\n\
@@ -84,7 +84,7 @@ fn rows(path: &Path, model: &Model<'_>) -> String {
         if input.len() != model.inputs() || logits.len() != model.outputs() {
             reject();
         }
-        writeln!(rows, "    (&{input:?}, &{logits:?}),").expect("a string takes everything");
+        writeln!(rows, "    (&{input:?}, &{logits:?}),").expect("writing to a string cannot fail");
     }
     assert!(!rows.is_empty(), "{} lists no answers", path.display());
     rows

@@ -1,10 +1,10 @@
-//! Counts what a piece of code costs: executed instructions or clock cycles.
+//! Measures the cost of a piece of code in executed instructions or clock cycles.
 //!
 //! On an emulated board SysTick advances by a fixed number of ticks per instruction (QEMU's
 //! `-icount`), exactly and in every run; the workstation converts ticks to instructions. On a
 //! real board a tick is a cycle of DWT's counter, or of SysTick where there is no DWT (ARMv6-M).
 //! SysTick has 24 bits: an interrupt counts its wraps, which costs a few instructions every 2^24
-//! ticks. DWT's counter has 32 bits and may wrap once.
+//! ticks. DWT's counter has 32 bits, so a measurement must take fewer than 2^32 cycles.
 
 use core::sync::atomic::{Ordering, compiler_fence};
 
@@ -20,7 +20,8 @@ pub struct Counter {
 }
 
 impl Counter {
-    /// Starts the counter and measures its overhead. Returns `None` if it has been started before.
+    /// Starts the counter and measures its overhead. Returns `None` if the core's peripherals are
+    /// already taken, as they are once a counter has been started.
     pub fn start() -> Option<Self> {
         let mut counter = Self {
             timer: timer::Timer::start(cortex_m::Peripherals::take()?),
@@ -30,7 +31,7 @@ impl Counter {
         Some(counter)
     }
 
-    /// Returns the ticks of an empty piece of code, which every figure includes.
+    /// Returns the ticks measured for an empty closure; every measurement includes them.
     pub fn overhead(&self) -> u64 {
         self.overhead
     }
@@ -48,7 +49,7 @@ impl Counter {
 
 #[cfg(not(all(rarefy_counter = "cycles", not(armv6m))))]
 mod systick {
-    //! SysTick at the processor's clock, which counts down.
+    //! SysTick, clocked by the processor. It counts down.
 
     use core::sync::atomic::{AtomicU32, Ordering};
 
@@ -63,7 +64,7 @@ mod systick {
 
     #[exception]
     fn SysTick() {
-        // Nothing else writes it while this handler runs, so load and store suffice.
+        // Nothing else writes `WRAPS` while this handler runs, so load and store suffice.
         WRAPS.store(
             WRAPS.load(Ordering::Relaxed).wrapping_add(1),
             Ordering::Relaxed,
@@ -83,11 +84,12 @@ mod systick {
             Self(syst)
         }
 
-        /// Starts a full round, so that every measurement includes the same wraps.
+        /// Restarts the counter at `TOP`, so that measurements of equal length have equally many
+        /// wraps.
         #[inline(never)]
         pub(super) fn reset(&mut self) -> u32 {
             self.0.clear_current();
-            // Clearing shows 0 until the next tick reloads the counter.
+            // After clearing, the counter reads 0 until the next tick reloads it.
             while SYST::get_current() == 0 {}
             WRAPS.store(0, Ordering::Relaxed);
             SYST::get_current()
@@ -109,7 +111,7 @@ mod systick {
 
 #[cfg(all(rarefy_counter = "cycles", not(armv6m)))]
 mod dwt {
-    //! DWT's cycle counter (ARMv7-M and later), which counts up.
+    //! The cycle counter of DWT (ARMv7-M and later). It counts up.
 
     use cortex_m::peripheral::DWT;
 

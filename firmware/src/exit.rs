@@ -1,4 +1,4 @@
-//! The end of a program: with a status in the emulator, in an endless loop on a real board.
+//! Ends a program: it exits with a status in the emulator and loops endlessly on a real board.
 //!
 //! A panic or a hard fault ends the program with failure and a log line, so that the workstation
 //! does not wait for it.
@@ -7,8 +7,8 @@ use core::panic::PanicInfo;
 
 use cortex_m_rt::{ExceptionFrame, exception};
 
-/// Ends the program. In the emulator the status becomes the exit code; on a real board the last
-/// line of the log states it.
+/// Ends the program. In the emulator, the exit code tells whether it succeeded; on a real board,
+/// only the last line of the log does.
 pub fn exit(success: bool) -> ! {
     #[cfg(feature = "semihosting")]
     semihosting::process::exit(i32::from(!success));
@@ -39,7 +39,7 @@ unsafe fn HardFault(frame: &ExceptionFrame) -> ! {
     exit(false)
 }
 
-/// Ends the program at any other exception: none is enabled, so it is a fault.
+/// Ends the program at any exception without a handler of its own: none is expected.
 #[exception]
 unsafe fn DefaultHandler(number: i16) -> ! {
     defmt::error!("rarefy failed: unexpected exception {=i16}", number);

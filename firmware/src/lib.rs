@@ -2,13 +2,13 @@
 //! exiting.
 //!
 //! They assume one core, thread mode on the main stack, and the memory layout of cortex-m-rt.
-//! Nothing here depends on the board, whose timer and memory `boards/NAME` describes.
+//! Nothing here is specific to a board: `boards/NAME` describes the timer and memory of each.
 #![no_std]
 
 #[cfg(not(any(feature = "semihosting", feature = "rtt")))]
-compile_error!("choose how log lines leave the device: feature `semihosting` or `rtt`");
+compile_error!("no transport for log lines: enable feature `semihosting` or `rtt`");
 #[cfg(all(feature = "semihosting", feature = "rtt"))]
-compile_error!("features `semihosting` and `rtt` exclude each other");
+compile_error!("features `semihosting` and `rtt` are mutually exclusive: enable only one");
 
 #[cfg(feature = "semihosting")]
 use defmt_semihosting as _;

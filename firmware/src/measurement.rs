@@ -4,7 +4,7 @@ use crate::counter::Counter;
 use crate::exit::exit;
 use crate::stack::{Peak, Window};
 
-/// The result and the cost of a run.
+/// The result of a piece of code, and the cost of running it once.
 pub struct Measured<R> {
     /// Ticks of the counter, including its overhead.
     pub ticks: u64,
@@ -14,8 +14,8 @@ pub struct Measured<R> {
     pub result: R,
 }
 
-/// Runs `code` once. Returns `None` if the stack grew below the painted window; the next window is
-/// wider, so call it again with the same code.
+/// Runs `code` once. Returns `None` if the painted window was too small to measure the stack; the
+/// window is widened then, so call this function again with the same code.
 ///
 /// Ends the program with a log line if the stack may have overwritten static data.
 #[inline(always)]
@@ -43,7 +43,7 @@ pub fn measure<R>(
     }
 }
 
-/// Logs the line of a sample.
+/// Logs the results of a sample as one line.
 pub fn log_sample(index: usize, ticks: u64, stack: usize, logits: &[i32]) {
     defmt::info!(
         "rarefy sample={=usize} ticks={=u64} stack={=usize} logits={=[?]}",

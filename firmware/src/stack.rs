@@ -1,12 +1,12 @@
-//! The depth of the stack: paint the free part, run the code, and find the lowest word that
-//! changed.
+//! Measures the depth of the stack: the free part is painted, the code runs, and the lowest word
+//! that changed is found.
 //!
 //! Assumes one stack that grows down from `_stack_start` to `_stack_end`, the end of the static
 //! data (cortex-m-rt's layout), and thread mode on the main stack pointer.
 //!
 //! Only a [`Window`] below the stack pointer is painted: a board may have megabytes of RAM, and an
-//! emulator takes longer to paint them than to run a network. If the stack goes below the upper
-//! half of the window, widen it and run the code again.
+//! emulator takes longer to paint them than to run a network. If the stack grows into the lower
+//! half of the window, the caller widens the window and runs the code again.
 
 use core::arch::asm;
 use core::ptr;
@@ -14,7 +14,7 @@ use core::ptr;
 /// The value of a painted word.
 const PAINT: u32 = 0x5afe_c0de;
 
-/// Bytes of the first window: enough for networks of dense layers.
+/// Size of the first window in bytes: enough for networks of dense layers.
 const FIRST: usize = 1024;
 
 unsafe extern "C" {
@@ -32,12 +32,12 @@ fn bottom() -> usize {
     (&raw const _stack_end).addr()
 }
 
-/// Returns the bytes that the stack may take: from the top of memory to the static data.
+/// Returns the maximum size of the stack in bytes: from the top of memory down to the static data.
 pub fn capacity() -> usize {
     top() - bottom()
 }
 
-/// Returns the bytes of the caller and its callers on the stack.
+/// Returns how many bytes of the stack the caller and its callers use.
 #[inline(always)]
 pub fn depth() -> usize {
     let pointer: usize;
@@ -51,16 +51,16 @@ pub fn depth() -> usize {
 pub enum Peak {
     /// Bytes from the top of the stack to the lowest byte written, rounded up to a multiple of 8.
     Bytes(usize),
-    /// Below the upper half of the window: paint a wider one and run again.
+    /// Below the upper half of the window: paint a wider window and run the code again.
     BelowWindow,
-    /// The whole stack, so it may have run into the static data.
+    /// All memory of the stack was used, so the stack may have overwritten static data.
     Overflow,
 }
 
 /// A painted area below the stack pointer.
 pub struct Window {
     bytes: usize,
-    /// Lowest address painted.
+    /// The lowest painted address.
     start: usize,
 }
 
@@ -74,7 +74,7 @@ impl Window {
         }
     }
 
-    /// Makes the next painting four times as large.
+    /// Makes the window four times as large when it is next painted.
     pub fn widen(&mut self) {
         self.bytes = self.bytes.saturating_mul(4);
     }
@@ -82,7 +82,7 @@ impl Window {
     /// Paints the window below the stack pointer.
     #[inline(never)]
     pub fn paint(&mut self) {
-        // Saturates: from an address of RAM, which begins far above 0, to the bottom.
+        // A window that is larger than the free stack ends at the bottom.
         let start = (top() - depth()).saturating_sub(self.bytes).max(bottom()) & !3;
         self.start = start;
         // One block of assembly, so that the compiler cannot push anything between reading the
@@ -92,9 +92,10 @@ impl Window {
         // Rust object lives there: the stack grows down, thread mode runs on it, Arm's ABI has no
         // red zone below the pointer, and an interrupt's frame there exists only while its
         // handler runs and is never painted over meanwhile. The addresses are valid and aligned:
-        // `start` is a multiple of 4 at or above the bottom, which the linker script aligns as it
-        // does the pointer's start. When nothing is free the loop ends before its first store.
-        // Registers are declared; flags may change; memory may too (no `nomem`).
+        // `start` is a multiple of 4 at or above the bottom, and the linker script aligns both the
+        // bottom and the initial stack pointer. If nothing is free, the loop ends before its first
+        // store. All registers are declared as operands, and the compiler must assume that flags
+        // and memory change: neither `preserves_flags` nor `nomem` is given.
         unsafe {
             asm!(
                 "mov {end}, sp",
@@ -105,7 +106,7 @@ impl Window {
                 "3:",
                 "cmp {address}, {end}",
                 "blo 2b",
-                // A register that kept the paint could be pushed and pass for untouched stack.
+                // If the register kept the paint, pushing it would look like untouched stack.
                 "movs {paint}, #0",
                 address = inout(reg) start => _,
                 end = out(reg) _,
@@ -115,19 +116,19 @@ impl Window {
         }
     }
 
-    /// Returns the deepest stack since `paint`.
+    /// Returns the greatest depth of the stack since `paint` was called.
     ///
     /// A function may leave a part of its frame unwritten, so a window counts as wide enough only
-    /// when its lower half is untouched, or when it reaches to the bottom.
+    /// if its lower half is untouched, or if it reaches down to the bottom of the stack.
     #[inline(never)]
     pub fn peak(&self) -> Peak {
         let (top, whole) = (top(), self.start == bottom());
         let mut address = self.start;
         while address < top {
-            // SAFETY: [start, top) is the stack's RAM, word-aligned by `paint`. The loop
-            // ends at the first word that is not paint, so it reads what `paint` wrote and at most
-            // the words just above; RAM reads as some value whoever wrote it, a volatile read has
-            // no effect on it, and the value is only compared.
+            // SAFETY: [start, top) is the stack's RAM, and `start` is word-aligned by `paint`. The
+            // loop ends at the first word that is not paint: it reads words that `paint` wrote, and
+            // those above them up to that word. RAM always reads as some value, a volatile read has
+            // no side effect on it, and the value is only compared.
             if unsafe { ptr::with_exposed_provenance::<u32>(address).read_volatile() } != PAINT {
                 break;
             }
@@ -139,8 +140,8 @@ impl Window {
         if !whole && address - self.start < self.bytes / 2 {
             return Peak::BelowWindow;
         }
-        // Arm's ABI moves the stack pointer by 8 bytes at a time: a word that was taken but never
-        // written, as padding is, looks untouched.
+        // Arm's ABI keeps the stack aligned to 8 bytes, so the lowest word may be padding, which
+        // is never written and looks untouched.
         Peak::Bytes((top - address).next_multiple_of(8))
     }
 }

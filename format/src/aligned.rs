@@ -4,7 +4,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 use core::ops::Deref;
 
-/// A copy of bytes, aligned to 4 bytes. For bytes in flash use [`crate::Aligned`].
+/// A copy of bytes, aligned to 4 bytes. For bytes in flash, use [`crate::Aligned`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AlignedBytes {
     words: Vec<u32>,

@@ -1,20 +1,22 @@
-//! The memory of an inference: one rule for writer, parser, engine and compile time.
+//! The memory that an inference needs: one rule shared by the writer, the parser and the engine.
 //!
 //! A buffer takes one byte per value, including margins. It takes four bytes per value for the
 //! sums of the last layer, for a layer stored by columns, and for floats. Sizes are rounded up to
-//! words. A convolution has a scratch buffer of one word per tap of its longest row, and six more:
-//! directly before an output at the arena's end, directly after any other.
+//! words. A convolution also needs a scratch buffer of one word per weight of its longest row, and
+//! six more; a dense layer in `rice` with a list of used inputs needs one of one byte per listed
+//! input. The scratch buffer lies directly before an output at the arena's end, and directly after
+//! any other output.
 //!
-//! Layer 0 reads the caller's input, or, if it pads, a copy with margins at the arena's end.
+//! Layer 0 reads the caller's input or, if it pads, a copy with margins at the arena's end.
 //! Without links the arena is a ping-pong buffer: even layers write at its front and odd ones at
 //! its end, so only the source and the output of one layer must fit at a time. With links each
-//! layer states its place. The arena then holds all of them, and the copy of the input after those
-//! that are written while it is still needed.
+//! layer states the place of its output. The arena then extends to the end of all outputs, and the
+//! copy of the input lies after those outputs that are written while it is still needed.
 
 use crate::encoding::Encoding;
 use crate::header::{HEADER_BYTES, MAGIC, VERSION};
 
-/// Returns the words that `values` outputs of a layer take.
+/// Returns the size in words of a buffer for `values` outputs of a layer, margins included.
 #[inline(always)]
 pub(crate) const fn buffer_words(values: usize, encoding: Encoding, is_last: bool) -> usize {
     if is_last || matches!(encoding, Encoding::Columns | Encoding::CsrF32) {
@@ -27,7 +29,7 @@ pub(crate) const fn buffer_words(values: usize, encoding: Encoding, is_last: boo
 /// Returns the size of the arena in 32-bit words, as the header of `model` states it.
 ///
 /// Use it to size a static arena at compile time. [`crate::Model::parse`] checks that the stated
-/// size is right.
+/// size is valid.
 ///
 /// # Panics
 ///
@@ -52,7 +54,7 @@ pub const fn arena_words(model: &[u8]) -> usize {
     );
     assert!(
         model[3] == VERSION,
-        "the model has another format version: export it again"
+        "the model has an unsupported format version: export it again"
     );
     model[9] as usize | (model[10] as usize) << 8 | (model[11] as usize) << 16
 }

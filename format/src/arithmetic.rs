@@ -2,16 +2,16 @@
 //!
 //! Activations are unsigned 8-bit integers, weights are signed with at most 16 bits, biases and
 //! accumulators are signed 32-bit integers. Sums are taken modulo 2^32, so the order of addition
-//! does not matter. The writer rejects weights for which a sum could overflow, so in a model that
-//! it wrote no sum wraps.
+//! does not matter. The writer rejects weights for which a sum could overflow, so no sum wraps in a
+//! model that it wrote.
 
 /// The largest shift a layer may have.
 pub const MAX_SHIFT: u8 = 31;
 
 /// Requantizes an accumulator to an activation: `clamp(acc >> shift, 0, 255)`.
 ///
-/// The shift is arithmetic, and the clamp is the ReLU. There is no rounding term: the writer adds
-/// half a unit of the result to the bias. Only the low five bits of `shift` are used; a layer's
+/// The shift is arithmetic, and the clamp is the ReLU. There is no rounding term, since biases
+/// already include half a unit of the result. Only the low five bits of `shift` are used; a layer's
 /// shift is at most [`MAX_SHIFT`].
 ///
 /// ```

@@ -17,7 +17,7 @@ impl<'a> Bytes<'a> {
         self.rest
     }
 
-    /// Takes the next `count` bytes.
+    /// Takes the next `count` bytes; returns `None` if fewer remain.
     #[inline(always)]
     pub(crate) const fn take(&mut self, count: usize) -> Option<&'a [u8]> {
         match self.rest.split_at_checked(count) {
@@ -29,7 +29,7 @@ impl<'a> Bytes<'a> {
         }
     }
 
-    /// Takes the next `N` bytes.
+    /// Takes the next `N` bytes; returns `None` if fewer remain.
     #[inline(always)]
     pub(crate) const fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
         match self.rest.split_first_chunk::<N>() {
@@ -41,7 +41,7 @@ impl<'a> Bytes<'a> {
         }
     }
 
-    /// Takes the next `count` elements of `N` bytes.
+    /// Takes the next `count` elements of `N` bytes; returns `None` if fewer remain.
     #[inline(always)]
     pub(crate) const fn elements<const N: usize>(&mut self, count: usize) -> Option<&'a [[u8; N]]> {
         match self.take(count.saturating_mul(N)) {
@@ -51,7 +51,7 @@ impl<'a> Bytes<'a> {
     }
 }
 
-/// Returns element `index` as a number, or 0 past the end.
+/// Returns element `index` as a little-endian number, or 0 if it is out of range.
 #[inline(always)]
 pub(crate) const fn u16_at(elements: &[[u8; 2]], index: usize) -> u16 {
     if index < elements.len() {
@@ -61,7 +61,7 @@ pub(crate) const fn u16_at(elements: &[[u8; 2]], index: usize) -> u16 {
     }
 }
 
-/// Returns element `index` as a number, or 0 past the end.
+/// Returns element `index` as a little-endian number, or 0 if it is out of range.
 #[inline(always)]
 pub(crate) const fn u32_at(elements: &[[u8; 4]], index: usize) -> u32 {
     if index < elements.len() {

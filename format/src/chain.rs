@@ -1,8 +1,8 @@
 //! A lean walk over the layers of a chain of dense layers.
 //!
-//! For engines built without `maps`: every layer is dense and reads the previous one, so the walk
-//! only keeps a length. It takes a third of the instructions per layer that [`crate::Layers`]
-//! takes.
+//! Engines built without `maps` use it. Every layer is dense and reads the previous one, so the
+//! walk only keeps the length of the next input. Per layer, it takes a third of the instructions of
+//! [`crate::Layers`].
 
 use crate::encoding::{Dimensions, Encoding, Weights};
 use crate::record::{RECORD_BYTES, Record};
@@ -13,11 +13,11 @@ use crate::record::{RECORD_BYTES, Record};
 pub struct DenseLayer<'a> {
     /// Its biases and weights.
     pub weights: Weights<'a>,
-    /// Bits shifted out; 0 for the last layer.
+    /// The shift for [`crate::requantize`]; 0 for the last layer.
     pub shift: u8,
-    /// Length of its input in bytes.
+    /// The number of its inputs.
     pub inputs: usize,
-    /// Size of its output in words of the arena.
+    /// The size of its output in the arena, in words.
     pub words: usize,
     /// Whether it is the last layer, whose sums are the logits.
     pub last: bool,
@@ -33,14 +33,14 @@ pub struct DenseLayers<'a> {
     body: &'a [u8],
     /// The remaining records.
     records: &'a [[u8; RECORD_BYTES]],
-    /// The end of the last block read.
+    /// The offset in `body` of the end of the last block read.
     at: usize,
     /// The length of the next layer's input.
     inputs: usize,
 }
 
 impl<'a> DenseLayers<'a> {
-    /// Starts a walk over `layers` layers. Yields none of them if one is not dense or has links.
+    /// Starts a walk over `layers` layers. It is empty if one of them is not dense or has links.
     #[inline(always)]
     pub(crate) const fn new(body: &'a [u8], layers: usize, inputs: usize) -> Self {
         let at = layers * RECORD_BYTES;
@@ -48,7 +48,7 @@ impl<'a> DenseLayers<'a> {
             Some((records, _)) => records.as_chunks().0,
             None => &[],
         };
-        // Without maps, parsing has rejected everything else.
+        // Without maps, parsing has already rejected such layers.
         let records = if cfg!(feature = "maps") && !is_chain(records) {
             &[]
         } else {
@@ -63,7 +63,7 @@ impl<'a> DenseLayers<'a> {
     }
 }
 
-/// Returns whether all layers are dense, without links.
+/// Returns whether all layers are dense and have no links.
 const fn is_chain(mut records: &[[u8; RECORD_BYTES]]) -> bool {
     while let [record, rest @ ..] = records {
         if !Record::is_chained(*record) {
@@ -79,7 +79,8 @@ impl<'a> Iterator for DenseLayers<'a> {
 
     #[inline(always)]
     fn next(&mut self) -> Option<DenseLayer<'a>> {
-        // Tested by the address and not by a flag, for which compilers peel the first iteration.
+        // Compares addresses instead of keeping a flag, since compilers would peel the first
+        // iteration of a loop with a flag.
         let first = core::ptr::eq(self.records.as_ptr().cast(), self.body.as_ptr());
         let (&record, records) = self.records.split_first()?;
         self.records = records;

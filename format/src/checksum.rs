@@ -3,8 +3,8 @@
 //! It runs on the device at start-up, so it reads a word at a time and needs neither a table nor a
 //! multiplication. `SPEC.md` states what damage it detects; `tests/checksum.rs` proves it.
 
-/// Advances the state by one word, as Marsaglia's xorshift generator with these three shifts,
-/// whose period is 2^32 - 1.
+/// Advances the state by one step of Marsaglia's xorshift generator with these three shifts, whose
+/// period is 2^32 - 1.
 #[inline(always)]
 const fn step(mut state: u32) -> u32 {
     state ^= state << 5;
@@ -12,7 +12,7 @@ const fn step(mut state: u32) -> u32 {
     state ^ state << 12
 }
 
-/// Computes the checksum of `bytes`: of all whole words, then of the remaining bytes (at most
+/// Computes the checksum of `bytes`, processing all whole words, then the remaining bytes (at most
 /// three).
 ///
 /// ```

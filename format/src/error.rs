@@ -1,5 +1,5 @@
-//! The errors of [`crate::Model::parse`]: the layer, the position, and the two numbers that
-//! disagree.
+//! The errors of [`crate::Model::parse`], which name the layer at fault and the numbers that
+//! disagree; and those of the encoding `rice`.
 
 use core::fmt;
 
@@ -16,21 +16,21 @@ pub enum ParseError {
     TooShort { needed: usize, found: usize },
     /// The first three bytes are not `RFY`.
     WrongMagic { found: [u8; 3] },
-    /// Another version of the format.
+    /// A version of the format that this build does not support.
     UnsupportedVersion { found: u8, supported: u8 },
-    /// No layer, or too many.
+    /// No layers, or too many.
     LayerCount { found: usize, max: usize },
     /// The blocks do not end where the bytes end.
     WrongLength { stated: usize, found: usize },
     /// The checksum does not match the bytes.
     WrongChecksum { stated: u32, computed: u32 },
-    /// An encoding that this build does not read.
+    /// An encoding that the format does not define, or that this build does not read.
     UnknownEncoding { layer: usize, found: u8 },
-    /// An operation that this build does not read.
+    /// An operation or a bit that the format does not define, or that this build does not read.
     UnknownOperation { layer: usize, found: u8 },
-    /// An invalid value in a geometry or in links.
+    /// An invalid byte in a geometry.
     Field { layer: usize, found: u8 },
-    /// A byte that must be zero.
+    /// A byte that must be zero but is not.
     NotZero { layer: usize, found: u8 },
     /// A layer without inputs or without outputs.
     EmptyLayer {
@@ -46,11 +46,12 @@ pub enum ParseError {
     },
     /// A last layer that is not dense or has a shift.
     LastLayer { layer: usize, shift: u8 },
-    /// An encoding that does not match the operation, or floats in a network of integers.
+    /// An encoding that does not match the operation, floats in a network of integers, or a pooling
+    /// layer whose outputs are not as many as the channels of its source.
     Mixed { layer: usize },
-    /// A source or skip that does not exist or has the wrong shape.
+    /// A source or skip that does not exist, or a skip that the layer cannot add.
     Link { layer: usize, back: u8 },
-    /// A source whose margin is not what the layer reads.
+    /// A source without the zero margin that the layer expects.
     Margin { layer: usize },
     /// A source that is too large for the operation.
     SourceTooLarge {
@@ -58,8 +59,8 @@ pub enum ParseError {
         max: usize,
         found: usize,
     },
-    /// A block whose length is not what the layer needs; where `needed` is larger, it is a
-    /// minimum.
+    /// A block of an invalid length. If `needed` exceeds `found`, the block needs at least `needed`
+    /// bytes.
     BlockLength {
         layer: usize,
         needed: usize,
@@ -73,13 +74,13 @@ pub enum ParseError {
     },
     /// An invalid head of a run of packed words.
     Run { layer: usize, found: u32 },
-    /// Lengths, runs or block starts that do not add up to what the block holds.
+    /// Row lengths, runs or pairs of columns that are inconsistent.
     RowLengths {
         layer: usize,
         stated: usize,
         found: usize,
     },
-    /// A weight whose index is out of range or not above the one before it.
+    /// A weight whose index is out of range or not above the one before it, or a word of 0.
     Column {
         layer: usize,
         position: usize,
@@ -89,13 +90,13 @@ pub enum ParseError {
     },
     /// An invalid `rice` block.
     Rice { layer: usize, error: RiceError },
-    /// A convolution whose longest row is not as long as stated.
+    /// A layer whose longest row does not have the stated length.
     Taps {
         layer: usize,
         stated: usize,
         found: usize,
     },
-    /// An output that overlaps what the layer reads, or reaches past the arena.
+    /// Buffers that overlap, exceed the arena, or have been overwritten.
     Place {
         layer: usize,
         place: usize,
@@ -112,35 +113,62 @@ impl fmt::Display for ParseError {
         match *self {
             E::TooShort { needed, found } => write!(f, "the container has {found} bytes, but its header and layer records need {needed}"),
             E::WrongMagic { found: [a, b, c] } => write!(f, "not a .rfy container: the first bytes are {a:02x} {b:02x} {c:02x}, not RFY"),
-            E::UnsupportedVersion { found, supported } => write!(f, "the container has format version {found}, but only version {supported} is supported: export the model again"),
+            E::UnsupportedVersion { found, supported } => write!(f, "the container has format version {found}, but only version {supported} is supported"),
             E::LayerCount { found, max } => write!(f, "the container has {found} layers, but 1 to {max} are allowed"),
-            E::WrongLength { stated, found } => write!(f, "the container has a length of {found} bytes, but its layers take {stated}"),
-            E::WrongChecksum { stated, computed } => write!(f, "the container is damaged: its checksum is {computed:08x}, but {stated:08x} is stated"),
-            E::UnknownEncoding { layer, found } => write!(f, "layer {layer} has encoding {found}, which this build does not read: enable its feature"),
-            E::UnknownOperation { layer, found } => write!(f, "layer {layer} has kind {found:#04x}, which this build does not read: enable the features maps and residual"),
+            E::WrongLength { stated, found } => write!(f, "the container has {found} bytes, but its header and layers take {stated}"),
+            E::WrongChecksum { stated, computed } => write!(f, "the container is damaged: its header states the checksum {stated:08x}, but its bytes have {computed:08x}"),
+            E::UnknownEncoding { layer, found } => match feature(found) {
+                Some(feature) => write!(f, "layer {layer} has an encoding that this build does not read: enable the feature {feature}"),
+                None => write!(f, "layer {layer} has encoding {found}, which the format does not define"),
+            },
+            E::UnknownOperation { layer, found } => match found {
+                1 | 2 => write!(f, "layer {layer} is a convolution or pooling layer, which this build does not read: enable the feature maps"),
+                0x40 => write!(f, "layer {layer} has links, which this build does not read: enable the feature residual"),
+                _ => write!(f, "layer {layer} has a record that begins with {found:#04x}, which the format does not define"),
+            },
             E::Field { layer, found } => write!(f, "layer {layer} has the invalid value {found:#04x} in its geometry"),
             E::NotZero { layer, found } => write!(f, "layer {layer} has {found} in a byte that must be 0"),
             E::EmptyLayer { layer, inputs, outputs } => write!(f, "layer {layer} has {inputs} inputs and {outputs} outputs, but needs at least 1 of each"),
             E::OriginalSmaller { layer, original, stripped } => write!(f, "layer {layer} has {stripped} outputs, but only {original} before stripping"),
-            E::LastLayer { layer, shift } => write!(f, "layer {layer} is the last and has shift {shift}, but the last layer must be dense and have shift 0"),
-            E::Mixed { layer } => write!(f, "layer {layer} has an encoding that does not match its operation or the layers before it"),
-            E::Link { layer, back } => write!(f, "layer {layer} refers {back} layers back, where there is no buffer of a matching shape"),
+            E::LastLayer { layer, shift: 0 } => write!(f, "layer {layer} is the last, but is not dense"),
+            E::LastLayer { layer, shift } => write!(f, "layer {layer} is the last and has shift {shift}, but the last layer must have shift 0"),
+            E::Mixed { layer } => write!(f, "layer {layer} has an encoding or a number of outputs that does not match its operation or the other layers"),
+            E::Link { layer, back } => write!(f, "layer {layer} has an invalid link to the buffer {back} layers back"),
             E::Margin { layer } => write!(f, "layer {layer} expects a different zero margin than its source provides"),
             E::SourceTooLarge { layer, max, found } => write!(f, "layer {layer} reads a source of size {found}, but at most {max} is allowed"),
-            E::BlockLength { layer, needed, found } => write!(f, "layer {layer} has a block of {found} bytes, but needs {needed}"),
-            E::IndexBits { layer, found, count } => write!(f, "layer {layer} has {found} index bits for {count} units"),
+            E::BlockLength { layer, needed, found } if needed > found => write!(f, "layer {layer} has a block of {found} bytes, but needs at least {needed}"),
+            E::BlockLength { layer, found, .. } => write!(f, "layer {layer} has a block of {found} bytes, which its encoding does not allow for its dimensions"),
+            E::IndexBits { layer, found, count } => write!(f, "layer {layer} has {found} index bits, which do not suit its {count} columns or rows"),
             E::Run { layer, found } => write!(f, "layer {layer} has a run of rows with the invalid head {found:#010x}"),
-            E::RowLengths { layer, stated, found } => write!(f, "layer {layer} has lengths that add up to {stated}, but its block holds {found}"),
+            E::RowLengths { layer, stated, found } => write!(f, "layer {layer} has row lengths, runs or pairs of columns that are inconsistent (stated {stated}, found {found})"),
+            E::Column { layer, column, floor, inputs, .. } if (floor..inputs).contains(&usize::from(column)) => write!(f, "layer {layer} has a word that is 0 or whose index is out of range, out of order, or not that of its pair"),
+            E::Column { layer, position, column, floor, inputs } if floor >= inputs => write!(f, "layer {layer} has index {column} at weight {position}, where no index is allowed"),
             E::Column { layer, position, column, floor, inputs } => write!(f, "layer {layer} has index {column} at weight {position}, but only {floor}..{inputs} is allowed"),
             E::Rice { layer, error } => write!(f, "layer {layer} has an invalid rice block: {error}"),
             E::Taps { layer, stated, found } => write!(f, "layer {layer} states {stated} weights in its longest row, but has {found}"),
-            E::Place { layer, place, words } => write!(f, "layer {layer} writes {words} words at word {place} of the arena, which overlaps its source or the end"),
+            E::Place { layer, place, words } => write!(f, "layer {layer} writes {words} words at word {place} of the arena, but its buffers overlap, exceed the arena, or have been overwritten"),
             E::ArenaWords { stated, computed } => write!(f, "the container states an arena of {stated} words, but its layers need {computed}"),
         }
     }
 }
 
 impl core::error::Error for ParseError {}
+
+/// Returns the feature that enables reading the encoding with this code, or `None` if the format
+/// defines no such encoding.
+fn feature(code: u8) -> Option<&'static str> {
+    // Does not use `Encoding`, whose module imports this one.
+    match code {
+        0 => Some("dense"),
+        1 => Some("csr"),
+        2 => Some("words"),
+        3 => Some("columns"),
+        4 => Some("rice"),
+        5 => Some("csr-f32"),
+        15 => Some("maps"),
+        _ => None,
+    }
+}
 
 /// Why a `rice` block was rejected, by the reader or the writer. Rows count from 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -151,9 +179,9 @@ impl core::error::Error for ParseError {}
     reason = "the fields are named, and each variant's message explains them"
 )]
 pub enum RiceError {
-    /// The bits end in this row or before, or a code there is too long.
+    /// The bits end in or before this row, or one of its codes is too long.
     Ended { row: u16 },
-    /// A list of used inputs that exceeds the inputs, or has another length than stated.
+    /// A list of used inputs that exceeds the inputs, or does not have the stated length.
     Selection { inputs: u16 },
     /// A row with more weights than there are columns.
     Length { row: u16, length: u32, columns: u32 },
@@ -161,16 +189,16 @@ pub enum RiceError {
     Column { row: u16, column: u32, columns: u32 },
     /// A weight of 0, of more than 16 bits, or without an entry in the codebook.
     Weight { row: u16 },
-    /// More rows of one length than the layer has.
+    /// A run of more rows than the layer has left; when writing, more than 65,535 rows.
     Rows { outputs: u16 },
     /// A set bit after the last row.
     Padding,
     /// Bytes after the last row.
     Surplus { bytes: u32 },
-    /// Writing: a row whose columns are not strictly increasing or do not exist, or with a weight
-    /// of 0.
+    /// When writing: a row whose columns are not strictly increasing or do not exist, or that has a
+    /// weight of 0.
     Unwritable { row: u16 },
-    /// Writing: a code of more than 25 bits.
+    /// When writing: a code of more than 25 bits.
     Overlong,
 }
 
@@ -178,15 +206,15 @@ impl fmt::Display for RiceError {
     #[rustfmt::skip]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
-            RiceError::Ended { row } => write!(f, "the bits end before row {row} does, or a code has more than 25"),
+            RiceError::Ended { row } => write!(f, "the bits end in or before row {row}, or one of its codes has more than 25 bits"),
             RiceError::Selection { inputs } => write!(f, "the list of used inputs does not match the {inputs} inputs"),
             RiceError::Length { row, length, columns } => write!(f, "row {row} has {length} weights, but there are {columns} columns"),
             RiceError::Column { row, column, columns } => write!(f, "row {row} has a weight in column {column}, but there are {columns} columns"),
-            RiceError::Weight { row } => write!(f, "row {row} has a weight of 0, of more than 16 bits, or not in the codebook"),
-            RiceError::Rows { outputs } => write!(f, "it announces more rows than the layer's {outputs}"),
-            RiceError::Padding => write!(f, "a bit after the last row is set"),
+            RiceError::Weight { row } => write!(f, "row {row} has a weight that is 0, exceeds 16 bits, or is not in the codebook"),
+            RiceError::Rows { outputs } => write!(f, "there are more than {outputs} rows"),
+            RiceError::Padding => write!(f, "a bit is set after the last row"),
             RiceError::Surplus { bytes } => write!(f, "{bytes} bytes follow the last row"),
-            RiceError::Unwritable { row } => write!(f, "row {row} has columns out of order or a weight of 0"),
+            RiceError::Unwritable { row } => write!(f, "row {row} has columns that are out of order or out of range, or a weight of 0"),
             RiceError::Overlong => write!(f, "its biases, weights or gaps need codes of more than 25 bits: choose another encoding"),
         }
     }

@@ -16,7 +16,7 @@ use crate::shape::Shape;
 /// The first three bytes of every container.
 pub const MAGIC: [u8; 3] = *b"RFY";
 
-/// The version of the format, byte 3.
+/// The version of the format, stored in byte 3.
 ///
 /// It changes with the layout, the meaning of a field, or the arithmetic, independently of the
 /// version of this crate. A reader rejects every other version.
@@ -28,7 +28,7 @@ pub const HEADER_BYTES: usize = 16;
 /// The offset of the checksum (4 bytes), which covers all bytes after it.
 pub const CHECKSUM_OFFSET: usize = 4;
 
-/// The largest number of layers.
+/// The maximum number of layers.
 pub const MAX_LAYERS: usize = 64;
 
 /// The largest arena that the header can state, in 32-bit words.
@@ -100,8 +100,8 @@ impl Header {
 
 /// Computes the checksum that the container `bytes` must state.
 ///
-/// It covers all bytes after the checksum itself; the bytes before have fixed values. If `bytes`
-/// is too short, it is the checksum of no bytes.
+/// The checksum covers all bytes after itself; the bytes before it have fixed values. If `bytes`
+/// has fewer than 8 bytes, returns the checksum of no bytes.
 #[must_use]
 #[inline(always)]
 pub const fn container_checksum(bytes: &[u8]) -> u32 {

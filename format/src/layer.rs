@@ -1,4 +1,5 @@
-//! One layer, assembled from its record, its block and the layers before it, and its checks.
+//! The view of one layer, assembled from its record, its block and the layers before it, and the
+//! checks of a layer.
 
 use crate::bytes::check;
 use crate::encoding::rice::Rice;
@@ -8,11 +9,12 @@ use crate::operation::{GEOMETRY_BYTES, Operation, Window};
 use crate::record::{LINKS_BYTES, Links, Record};
 use crate::shape::{Buffer, Shape};
 
-/// The largest map that a convolution may read, in bytes including margins: an offset takes 16
-/// bits.
+/// The largest map that a convolution or pooling layer may read, in bytes including margins:
+/// offsets into a map have 16 bits.
 pub const MAX_SOURCE_BYTES: usize = 1 << 16;
 
-/// The words of a convolution's scratch buffer in addition to one per tap, for arranging the taps.
+/// The number of words in a convolution's scratch buffer besides one per tap; kernels use them to
+/// arrange the taps.
 #[doc(hidden)]
 pub const SPARE_WORDS: usize = 6;
 
@@ -104,8 +106,8 @@ impl<'a> Layer<'a> {
         self.record.original_outputs as usize
     }
 
-    /// Returns the number of columns: the inputs of a dense layer, or channels times taps of a
-    /// convolution.
+    /// Returns the number of columns: the inputs of a dense layer, the source's channels times the
+    /// area of the window for a convolution, 0 for pooling.
     #[must_use]
     pub const fn columns(&self) -> usize {
         match self.operation {
@@ -140,7 +142,7 @@ impl<'a> Layer<'a> {
     }
 
     /// Returns the size of the scratch buffer in words: for a convolution, one per weight of the
-    /// longest row and [`SPARE_WORDS`]; for a dense layer in `rice`, room for the used inputs.
+    /// longest row plus [`SPARE_WORDS`]; for a dense layer in `rice`, room for the listed inputs.
     #[doc(hidden)]
     #[must_use]
     #[inline(always)]
@@ -159,15 +161,15 @@ impl<'a> Layer<'a> {
         }
     }
 
-    /// Returns whether the scratch buffer lies before the output, which it does if the output lies
-    /// at the arena's end.
+    /// Returns whether the scratch buffer lies before the output rather than after it. That is so
+    /// if the output lies at the arena's end.
     #[doc(hidden)]
     #[must_use]
     pub const fn scratch_first(&self) -> bool {
         !self.linked && self.index % 2 == 1
     }
 
-    /// Returns the first word that the layer writes, output or scratch.
+    /// Returns the index in the arena of the first word that the layer writes, output or scratch.
     #[doc(hidden)]
     #[must_use]
     pub const fn first_word(&self) -> usize {
@@ -191,7 +193,7 @@ impl<'a> Layer<'a> {
         self.block
     }
 
-    /// Returns what the bytes of the whole block are for, geometry and links included.
+    /// Returns the sizes of the parts of the whole block, geometry and links included.
     #[must_use]
     pub fn parts(&self) -> BlockParts {
         let mut parts = self.weights().parts();
@@ -212,8 +214,9 @@ impl<'a> Layer<'a> {
         }
     }
 
-    /// Checks everything that [`crate::Layers`] relies on.
-    // One function of 70 lines: split, it takes a device more instructions to load a model.
+    /// Checks the rules of the format that concern this layer.
+    // Not split, although it has 70 lines: any split makes a device execute more instructions to
+    // load a model.
     #[inline(always)]
     pub(crate) const fn check(&self, arena_words: usize, floats: bool) -> Result<(), ParseError> {
         let (layer, record) = (self.index, &self.record);
@@ -323,7 +326,8 @@ impl<'a> Layer<'a> {
         Ok(())
     }
 
-    /// Checks that the output lies inside the arena and does not overlap what is read.
+    /// Checks that output, scratch buffer and source lie inside the arena, and that the first two
+    /// overlap neither the source nor the skip.
     #[inline(always)]
     const fn check_places(&self, arena_words: usize) -> Result<(), ParseError> {
         let words = self.output.words.saturating_add(self.scratch_words());
@@ -345,7 +349,7 @@ impl<'a> Layer<'a> {
         Ok(())
     }
 
-    /// Returns the shape of the sums, before pooling.
+    /// Returns the shape of the sums, before fused pooling.
     #[must_use]
     pub const fn sums(&self) -> Shape {
         let mut shape = Shape::flat(self.record.outputs);
@@ -357,7 +361,7 @@ impl<'a> Layer<'a> {
         shape
     }
 
-    /// Returns the words of the arena that this layer needs.
+    /// Returns the size of the arena, in words, that this layer needs.
     pub(crate) const fn needed_words(&self) -> usize {
         let own = self.output.words + self.scratch_words();
         if self.linked {

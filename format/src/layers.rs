@@ -1,8 +1,8 @@
 //! The walk over all layers of a network.
 //!
-//! [`Layers`] reads records one by one instead of keeping a table in RAM. It remembers the outputs
-//! that later layers may read: the last one, or, with the feature `residual`, the input and the
-//! last 15.
+//! [`Layers`] reads records one by one instead of keeping a table in RAM. It remembers the buffers
+//! that later layers may read: the previous layer's output or, with the feature `residual`, the
+//! last 16 buffers, of which the network's input is the very first.
 
 use crate::arena;
 use crate::bytes::{Bytes, check};
@@ -26,12 +26,13 @@ pub struct Layers<'a> {
     at: usize,
     arena_words: usize,
     index: usize,
-    /// The input at 0 and the output of layer k at k + 1, modulo the length.
+    /// The input in slot 0 and the output of layer k in slot k + 1, modulo `HISTORY`.
     history: [Buffer; HISTORY],
 }
 
 impl<'a> Layers<'a> {
-    /// Starts a walk over the layers that follow a header.
+    /// Starts a walk over the layers that follow `header`; rejects bytes that end before the last
+    /// record and, without maps, inputs of more than 65,535 values.
     #[inline(always)]
     pub(crate) const fn new(header: Header, body: Bytes<'a>) -> Result<Self, ParseError> {
         let needed = header.layers * RECORD_BYTES;
@@ -49,7 +50,7 @@ impl<'a> Layers<'a> {
                 found: header.input.len(),
             });
         }
-        // Without maps, layers only use the length of the input.
+        // Without maps, only the length of the input matters.
         let flat = Shape::flat(header.input.len() as u16);
         let input = Buffer {
             shape: if cfg!(feature = "maps") {
@@ -81,8 +82,9 @@ impl<'a> Layers<'a> {
         }
     }
 
-    /// Reads the next layer without checking it; returns `None` after the last.
-    // One function of 75 lines: split in any way, it makes engines larger, since structs then pass
+    /// Reads the next layer, checking no more than reading it requires; returns `None` after the
+    /// last.
+    // Not split, although it has 75 lines: any split makes engines larger, since structs then pass
     // through memory instead of registers.
     #[inline(always)]
     pub(crate) const fn read_next(&mut self) -> Result<Option<Layer<'a>>, ParseError> {
@@ -161,7 +163,7 @@ impl<'a> Layers<'a> {
         Ok(Some(this))
     }
 
-    /// Returns the record of a layer.
+    /// Returns the record of the layer at index `layer`, or `None` if there is no such layer.
     #[inline(always)]
     const fn record(&self, layer: usize) -> Option<[u8; RECORD_BYTES]> {
         if layer >= self.count {
@@ -176,7 +178,7 @@ impl<'a> Layers<'a> {
         }
     }
 
-    /// Returns the padding before the block of the next layer, and the block.
+    /// Returns the padding before the next layer's block, and the block that `record` describes.
     #[inline(always)]
     const fn block(&mut self, record: &Record) -> Result<(&'a [u8], Bytes<'a>), ParseError> {
         let start = self.at.next_multiple_of(record.encoding.alignment());
@@ -195,7 +197,8 @@ impl<'a> Layers<'a> {
         })
     }
 
-    /// Returns the buffer that lies `back` layers before the next.
+    /// Returns the output of the layer `back` layers before the next one, or the network's input;
+    /// rejects links to the layer itself or beyond the input.
     #[inline(always)]
     const fn back(&self, back: u8) -> Result<Buffer, ParseError> {
         if HISTORY == 1 {
@@ -208,7 +211,7 @@ impl<'a> Layers<'a> {
         }
     }
 
-    /// Makes the first layer read a padded copy of the input at the arena's end.
+    /// Makes the first layer read a copy of the input at the arena's end, if it needs padding.
     const fn copy_input(&mut self, padding: Margin) {
         if !padding.is_none() {
             let mut input = self.history[0];
@@ -265,7 +268,7 @@ impl<'a> Layers<'a> {
         }
     }
 
-    /// Returns the bytes from the container's start to the end of the last block read.
+    /// Returns the number of bytes from the container's start to the end of the last block read.
     #[inline(always)]
     pub(crate) const fn read_bytes(&self) -> usize {
         HEADER_BYTES + self.at
@@ -281,8 +284,8 @@ impl<'a> Layers<'a> {
         Err(ParseError::WrongLength { stated, found })
     }
 
-    /// Returns the bytes from the container's start to the end of the last block, as the records
-    /// state.
+    /// Returns the number of bytes from the container's start to the end of the last block,
+    /// according to the records.
     pub(crate) const fn stated_bytes(&self) -> usize {
         let (mut end, mut layer) = (0usize, 0);
         while let Some(record) = self.record(layer) {
@@ -296,7 +299,7 @@ impl<'a> Layers<'a> {
 impl<'a> Iterator for Layers<'a> {
     type Item = Layer<'a>;
 
-    // Inlined so that an engine pays only for the fields it uses, and for no error value.
+    // Inlined so that an engine pays only for the fields that it uses, and not for errors.
     #[inline(always)]
     fn next(&mut self) -> Option<Layer<'a>> {
         // `Model::parse` has read every layer, so no error can occur here.

@@ -1,13 +1,13 @@
 //! The `.rfy` container: a sparse neural network as bytes that a microcontroller runs in place.
 //!
 //! [`Model::parse`] checks a container once, in time linear in its length and without allocating.
-//! The [`Model`] that it returns is a view that borrows the bytes, from flash if they are there.
-//! It guarantees everything listed under *Validation* in `SPEC.md`: sections lie inside the bytes,
-//! columns lie inside their layer's inputs, and the arena has the stated size. A kernel needs no
-//! checks.
+//! The [`Model`] that it returns is a view that borrows the bytes, which may lie in flash. It
+//! guarantees everything listed under *Validation* in `SPEC.md`: sections lie inside the bytes,
+//! columns lie inside their layer's inputs, and the stated arena is large enough. No kernel needs
+//! to check any of this again.
 //!
-//! With the feature `alloc`, for the host, [`write()`] makes a container from a [`NetworkSpec`].
-//! It rejects networks whose accumulators could overflow.
+//! With the feature `alloc`, meant for the host, [`write()`] builds a container from a
+//! [`NetworkSpec`]. It rejects networks whose accumulators could overflow.
 //!
 //! ```
 //! # #[cfg(feature = "alloc")] {
@@ -34,12 +34,12 @@
 //! |---|---|---|
 //! | `dense`, `csr`, `words`, `columns`, `rice`, `csr-f32` | yes | reading one encoding each |
 //! | `maps` | yes | convolutions and pooling |
-//! | `residual` | yes | links between layers that are not neighbours; implies `maps` |
+//! | `residual` | yes | reading and adding the outputs of earlier layers; implies `maps` |
 //! | `alloc` | no | the writer and the reference implementation, which need a heap |
 //! | `defmt` | no | `defmt::Format` for the types that firmware logs |
 //!
-//! A device turns off what its model does not need. The crate is `no_std`, forbids unsafe code,
-//! and supports little-endian targets only.
+//! Firmware should disable the features that its model does not need. The crate is `no_std`,
+//! forbids unsafe code, and supports little-endian targets only.
 #![no_std]
 #![forbid(unsafe_code)]
 
@@ -108,10 +108,10 @@ pub use write::{
     write,
 };
 
-/// Whether this build reads maps (feature `maps`).
+/// Whether this build reads convolutions and pooling layers (feature `maps`).
 ///
-/// An engine built without maps must not be linked with a parser built with them: it would run
-/// accepted maps as dense layers.
+/// An engine built without `maps` must not be linked with a parser built with it: the parser would
+/// accept convolutions, and the engine would run them as dense layers.
 #[doc(hidden)]
 pub const MAPS: bool = cfg!(feature = "maps");
 

@@ -1,8 +1,8 @@
 //! A validated container.
 //!
-//! Once [`Model::parse`] has succeeded, no accessor panics and no kernel can leave its slices,
-//! whatever the bytes are. `SPEC.md` lists the checks under *Validation*; each has an error in
-//! [`ParseError`].
+//! Once [`Model::parse`] has succeeded, no accessor panics and no kernel accesses memory outside
+//! its slices, whatever the bytes are. `SPEC.md` lists the checks under *Validation*; each has an
+//! error in [`ParseError`].
 
 use crate::bytes::{Bytes, check};
 use crate::chain::DenseLayers;
@@ -41,15 +41,15 @@ impl<'a> Model<'a> {
     ///
     /// # Errors
     ///
-    /// Returns the first rule of the format that the bytes violate.
+    /// Returns an error for the first rule of the format that the bytes violate.
     pub const fn parse(bytes: &'a [u8]) -> Result<Model<'a>, ParseError> {
         let mut body = Bytes::new(bytes);
         let (header, checksum) = check!(Header::read(&mut body));
         let mut layers = check!(Layers::new(header, body));
         let computed = container_checksum(bytes);
         if computed != checksum {
-            // The length is the better explanation if bytes are missing or added, where the code
-            // size does not matter.
+            // If bytes are missing or added, the length explains more than the checksum. Devices
+            // build without `alloc`, and save the code for this check.
             if cfg!(feature = "alloc") {
                 check!(layers.check_length(layers.stated_bytes()));
             }
@@ -72,7 +72,7 @@ impl<'a> Model<'a> {
             outputs = layer.outputs();
         }
         check!(layers.check_length(layers.read_bytes()));
-        // With links, the copy of the input may need additional room.
+        // With links, the copy of the input may need additional room, which `needed` excludes.
         if needed > header.arena_words || (needed < header.arena_words && !linked) {
             return Err(ParseError::ArenaWords {
                 stated: header.arena_words,
@@ -111,8 +111,8 @@ impl<'a> Model<'a> {
         self.outputs
     }
 
-    /// Returns the size of the arena: the memory of an inference besides its input, in 32-bit
-    /// words.
+    /// Returns the size of the arena in 32-bit words: the memory that an inference needs besides
+    /// its input.
     #[must_use]
     pub const fn arena_words(&self) -> usize {
         self.header.arena_words

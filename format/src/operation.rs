@@ -19,23 +19,23 @@ pub const GEOMETRY_BYTES: usize = 8;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Window {
-    /// Taps along each axis, 1..=15.
+    /// Its height and width, 1..=15.
     pub size: u8,
-    /// Distance between neighbouring outputs, in positions of the map, 1..=15.
+    /// The distance between the windows of neighbouring outputs, in positions of the map, 1..=15.
     pub stride: u8,
     /// Zeros around the map.
     pub padding: Margin,
 }
 
 impl Window {
-    /// Returns the number of outputs along an axis of `length` with `before` and `after` zeros; 0
-    /// if the window does not fit.
+    /// Returns the number of outputs along an axis of `length` values, with `before` and `after`
+    /// zeros around them; 0 if the window does not fit.
     #[must_use]
     pub const fn outputs(&self, before: u8, length: u16, after: u8) -> u16 {
         let padded = before as u32 + length as u32 + after as u32;
         match padded.checked_sub(self.size as u32) {
             Some(room) => match room.checked_div(self.stride as u32) {
-                // Up to 65,535 + 30 + 1, but a map has at most 65,535.
+                // Padding would allow 65,535 + 30 outputs, but an axis of a map has at most 65,535.
                 Some(steps) if steps < u16::MAX as u32 => steps as u16 + 1,
                 _ => 0,
             },
@@ -50,7 +50,7 @@ impl Window {
 pub enum Pooling {
     /// The largest value.
     Max,
-    /// The sum of the positive values, shifted: a mean for suitable scales.
+    /// The sum of the positive values, shifted right: a mean if the scales are chosen for that.
     Average,
 }
 
@@ -71,7 +71,7 @@ pub enum Operation {
     },
     /// Pooling of each channel. Code 2.
     Pool {
-        /// Its kind.
+        /// How it reduces a window.
         pooling: Pooling,
         /// Its window.
         window: Window,
@@ -105,12 +105,13 @@ impl Operation {
 pub(crate) struct Geometry {
     pub(crate) operation: Operation,
     pub(crate) margin: Margin,
-    /// The weights of the longest row, which the engine expands into the arena.
+    /// The number of weights in the longest row; the engine expands a row at a time in the arena.
     pub(crate) taps: u16,
 }
 
 impl Geometry {
-    /// Reads the geometry of an operation with this code; returns the invalid byte as the error.
+    /// Reads the geometry of the operation with this code; returns the first invalid byte as the
+    /// error.
     #[inline(always)]
     pub(crate) const fn read(code: u8, bytes: [u8; GEOMETRY_BYTES]) -> Result<Geometry, u8> {
         let [steps, before, after, pool, m0, m1, t0, t1] = bytes;

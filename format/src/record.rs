@@ -34,19 +34,19 @@ pub(crate) struct Record {
 }
 
 impl Record {
-    /// Returns the alignment of the block of the record in `bytes`, whether or not this build
-    /// reads it.
+    /// Returns the alignment of the block that the record in `bytes` describes, even if this build
+    /// does not read its encoding.
     #[inline(always)]
     pub(crate) const fn alignment(bytes: [u8; RECORD_BYTES]) -> usize {
         encoding::alignment(bytes[0] & 15)
     }
 
-    /// Returns whether the layer of the record in `bytes` is dense and has no links.
+    /// Returns whether the record in `bytes` describes a dense layer without links.
     pub(crate) const fn is_chained(bytes: [u8; RECORD_BYTES]) -> bool {
         bytes[0] & 0x70 == 0
     }
 
-    /// Returns the length of the block of the record in `bytes`.
+    /// Returns the length in bytes of the block that the record in `bytes` describes.
     #[inline(always)]
     pub(crate) const fn length(bytes: [u8; RECORD_BYTES]) -> usize {
         let [k, s, o0, o1, p0, p1, l0, l1] = bytes;
@@ -55,7 +55,8 @@ impl Record {
         (above | u32::from_le_bytes(tail) >> 16) as usize
     }
 
-    /// Reads a record, and checks that this build knows its encoding and operation.
+    /// Reads a record. Rejects an encoding that this build does not read, and an operation or a bit
+    /// that the format does not define.
     #[inline(always)]
     pub(crate) const fn read(
         layer: usize,
@@ -94,19 +95,19 @@ impl Record {
     }
 }
 
-/// The source, skip and place of a layer that does not read the previous layer, adds a map, or is
-/// part of a network with such layers.
+/// The source, skip and place of a layer, in a network where a layer does not read the previous
+/// layer, or adds a map.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Links {
     /// The distance to the source, in layers: 1 is the previous layer, and one more than the
     /// layer's index is the network's input.
     pub source: u8,
-    /// The distance to the map that is added before the ReLU, in layers; 0 for none.
+    /// The distance, in layers, to the map that is added before the ReLU; 0 for none.
     pub skip: u8,
     /// The left shift of the added map, 0..=31.
     pub skip_shift: u8,
-    /// The first word of the output in the arena.
+    /// The index in the arena of the first word of the output.
     pub place: u16,
 }
 

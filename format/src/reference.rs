@@ -1,7 +1,8 @@
-//! The reference implementation of inference, in the simplest possible way.
+//! The reference implementation of inference, as simple as possible.
 //!
-//! Nothing here is fast, and nothing is shared with an engine or an encoding: it works on the
-//! numbers of a [`NetworkSpec`], one output at a time. Every kernel is compared with it.
+//! It is slow and works on the numbers of a [`NetworkSpec`], one output at a time. Except for
+//! [`requantize`] and the geometry of windows, it shares no code with an engine or an encoding.
+//! Every kernel is compared with it.
 
 use alloc::vec;
 use alloc::vec::Vec;
@@ -14,16 +15,17 @@ use crate::write::{LayerSpec, NetworkSpec, WeightsSpec, output_shape};
 /// The outputs of a layer.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Values {
-    /// Those of a hidden layer.
+    /// The outputs of a hidden layer.
     Bytes(Vec<u8>),
-    /// Those of a hidden layer of a network in floats.
+    /// The outputs of a hidden layer of a network in floats.
     Floats(Vec<f32>),
-    /// Those of the last layer: the logits.
+    /// The outputs of the last layer: the logits.
     Sums(Vec<i32>),
 }
 
 impl NetworkSpec {
-    /// Computes the outputs of every layer for `input`, channel by channel and without margins.
+    /// Computes the outputs of every layer for `input`. Maps are stored channel by channel, without
+    /// margins.
     ///
     /// # Panics
     ///
@@ -57,7 +59,7 @@ impl NetworkSpec {
     ///
     /// # Panics
     ///
-    /// As [`NetworkSpec::outputs`] does.
+    /// In the same cases as [`NetworkSpec::outputs`].
     #[must_use]
     pub fn infer(&self, input: &[u8]) -> Vec<i32> {
         match self.outputs(input).pop() {
@@ -67,7 +69,7 @@ impl NetworkSpec {
     }
 }
 
-/// Computes a dense layer in floats: products are added to the bias in order.
+/// Computes a dense layer in floats, adding products to the bias in order.
 fn floats(bias: &[f32], rows: &[Vec<(u16, f32)>], source: &Values, is_last: bool) -> Values {
     let input = |column: u16| match source {
         Values::Bytes(bytes) => f32::from(bytes[usize::from(column)]),
@@ -133,7 +135,7 @@ fn integers(
     }
 }
 
-/// Computes the sums of a channel of a convolution.
+/// Computes the sums of one output channel of a convolution, row by row.
 fn convolved(
     bias: i32,
     row: &[(u16, i16)],
@@ -178,7 +180,7 @@ fn pool(source: &[u8], shape: Shape, window: Window, pooling: Pooling, shift: u8
     output
 }
 
-/// Returns the number of output positions of a window over a map, per axis.
+/// Returns the number of positions of a window over a map, as (height, width).
 fn positions(window: Window, shape: Shape) -> (usize, usize) {
     let padding = window.padding;
     let height = window.outputs(padding.top, shape.height, padding.bottom);
@@ -186,7 +188,7 @@ fn positions(window: Window, shape: Shape) -> (usize, usize) {
     (height.into(), width.into())
 }
 
-/// Returns what a column reads at output position (y, x), which is 0 outside the map.
+/// Returns the value that a column reads at output position (y, x): 0 outside the map.
 fn tap(source: &[u8], shape: Shape, window: Window, column: usize, y: usize, x: usize) -> u8 {
     let size = usize::from(window.size);
     let (height, width) = (usize::from(shape.height), usize::from(shape.width));

@@ -30,15 +30,15 @@ impl Shape {
 
     /// Returns the number of values, saturating at `usize::MAX`.
     ///
-    /// Without the feature `maps`, the product of the dimensions must fit a `usize`; it wraps
-    /// otherwise.
+    /// Without the feature `maps`, the product of the dimensions must fit a `usize`; otherwise it
+    /// wraps.
     #[must_use]
     pub const fn len(&self) -> usize {
         let plane = self.height as usize * self.width as usize;
         if cfg!(feature = "maps") {
             plane.saturating_mul(self.channels as usize)
         } else {
-            // Either the header's input, which was checked, or a vector.
+            // The shape is the header's input, whose product fits 32 bits, or a vector.
             plane.wrapping_mul(self.channels as usize)
         }
     }
@@ -107,16 +107,16 @@ impl Margin {
     }
 }
 
-/// Where a map or vector is stored: in the arena, or, if it has no words, in the caller's input.
+/// Where a map or vector is stored: in the arena or, if `words` is 0, in the caller's input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Buffer {
     /// The shape of its values.
     pub shape: Shape,
     /// The zeros around each channel.
     pub margin: Margin,
-    /// Its first word in the arena.
+    /// The index of its first word in the arena.
     pub place: usize,
-    /// Its words in the arena.
+    /// The number of its words in the arena.
     pub words: usize,
 }
 
@@ -129,13 +129,13 @@ impl Buffer {
         words: 0,
     };
 
-    /// Returns the distance of neighbouring rows, in values.
+    /// Returns the distance between neighbouring rows, in values.
     #[must_use]
     pub const fn row_stride(&self) -> usize {
         self.shape.width as usize + self.margin.left as usize + self.margin.right as usize
     }
 
-    /// Returns the distance of neighbouring channels, in values.
+    /// Returns the distance between neighbouring channels, in values.
     #[must_use]
     pub const fn channel_stride(&self) -> usize {
         let rows =

@@ -1,4 +1,4 @@
-//! Proofs of the damage that the checksum detects, as `SPEC.md` states it.
+//! Proves that the checksum detects the damage that `SPEC.md` states.
 //!
 //! All of them rest on one property: the checksum is linear under exclusive or, so whether damage
 //! is detected depends on the bits that it flips and not on the bytes around them.
@@ -84,8 +84,8 @@ fn the_effect_of_damage_does_not_depend_on_the_bytes() {
     }
 }
 
-/// Tests that a difference of states never vanishes, so that two words with equal damage are
-/// always detected.
+/// Tests that a difference of states does not recur within any container, so that equal damage in
+/// two words never cancels out.
 #[test]
 fn the_period_is_that_of_all_states_but_zero() {
     const PERIOD: u64 = u32::MAX as u64;

@@ -1,4 +1,4 @@
-//! Compares the properties that views report of a block with the numbers it was written from.
+//! Compares what the view of a block reports with the numbers from which the block was written.
 
 use proptest::prelude::*;
 use rarefy_format::{
@@ -51,7 +51,7 @@ proptest! {
     }
 }
 
-/// Checks the sizes of the parts of blocks drawn by hand, one per encoding.
+/// Checks the sizes of the parts of blocks whose layout was worked out by hand, one per encoding.
 #[test]
 fn the_parts_of_a_layer_drawn_by_hand_are_known() {
     // Five inputs, two rows of one and two weights.

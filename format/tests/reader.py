@@ -1,9 +1,9 @@
-"""A reader of `.rfy` containers, written from SPEC.md alone: no line of it is taken from the Rust.
+"""A reader of `.rfy` containers, written from SPEC.md alone: it shares no line with the Rust code.
 
     python3 reader.py FOLDER
 
 decodes every NAME.rfy in FOLDER into biases and weights, computes the logits of the inputs in NAME.txt
-as SPEC.md says, and ends with 1 when any differs. It also prints what it has read. Standard library only.
+as SPEC.md says, and exits with status 1 if any of them differs. It also prints what it has read. Standard library only.
 """
 
 import struct
@@ -58,7 +58,7 @@ def f32(value):
         return float("inf") if value > 0 else float("-inf")
 
 
-# Encodings: each gives biases and rows, a row a list of (column, weight).
+# The encodings. Each function returns biases and rows; a row is a list of (column, weight).
 
 
 def signed(word):
@@ -108,7 +108,7 @@ def read_words(block, columns, outputs):
             bias.append(block.one("i"))
             words = block.array("H", length + length % 2)
             used = [word for word in words if word]
-            need(words[: len(used)] == used and len(used) <= length, "a word behind the end of its row")
+            need(words[: len(used)] == used and len(used) <= length, "a word after the end of its row")
             rows.append([(word & mask, signed(word)) for word in used])
     need(len(rows) == outputs, "the runs do not add up")
     return bias, rows
@@ -141,13 +141,13 @@ def read_columns(block, columns, outputs):
         need(all((a ^ b) & mask == 0 for a, b in zip(words[::2], words[1::2])), "two rows in one")
         lists = [(words[::2], words[1::2])]
         for count in first, second:
-            need(count % 2 == 0 or block.one("H") == 0, "what fills an odd section")
+            need(count % 2 == 0 or block.one("H") == 0, "the padding of an odd section")
             lists.append((block.array("H", count),))
         for section, (words, *others) in enumerate(lists):
             indices = [word & mask for word in words]
-            need(indices == sorted(set(indices)), "rows that do not rise")
+            need(indices == sorted(set(indices)), "rows that do not increase")
             for index, *word in zip(indices, words, *others):
-                need(index < outputs, "a row that is not there")
+                need(index < outputs, "a row that does not exist")
                 need(all(word), "a word of 0")
                 column = 2 * pair + (section == 2)
                 rows[index] += [(column + place, signed(each)) for place, each in enumerate(word)]
@@ -183,7 +183,7 @@ class Bits:
         while not self.number(1):
             quotient += 1
         number = quotient << k | self.number(k)
-        need(self.at - start <= 25, "a long code")
+        need(self.at - start <= 25, "a code of more than 25 bits")
         return number
 
 
@@ -210,7 +210,7 @@ def read_rice(block, columns, outputs):
         gap_k, run_k = bits.number(4), bits.number(4)
         inputs, at = [], 0
         while at < columns:
-            # Between two runs there is one unused input at least.
+            # At least one unused input separates two runs.
             at += at > 0
             at += bits.rice(gap_k)
             if at < columns:
@@ -245,18 +245,18 @@ def read_rice(block, columns, outputs):
         for left in reversed(range(length)):
             start = bits.at
             code = bits.rice(weight_k)
-            need(not codebook or code < len(codebook), "an entry that is not there")
+            need(not codebook or code < len(codebook), "an entry that does not exist")
             weight = codebook[code] if codebook else (code // 2 + 1) * (-1 if code % 2 else 1)
-            need(column < columns, "a column that is not there")
+            need(column < columns, "a column that does not exist")
             need(weight and -32768 <= weight <= 32767, "a weight of 0 or of more than 16 bits")
             weights.append((inputs[column], weight))
             if left and not (adjacent and bits.number(1)):
                 column += adjacent + bits.rice(gap_k)
-            need(bits.at - start <= 25, "a weight and a gap that are long together")
+            need(bits.at - start <= 25, "a weight and a gap of more than 25 bits together")
             column += 1
         rows.append(weights)
         run -= 1
-    need(run == 0 and "1" not in bits.bits[bits.at :] and len(bits.bits) - bits.at < 8, "what follows")
+    need(run == 0 and "1" not in bits.bits[bits.at :] and len(bits.bits) - bits.at < 8, "data after the last row")
     return bias, rows
 
 
@@ -282,7 +282,7 @@ class Window:
         return height // self.stride + 1, width // self.stride + 1
 
     def tap(self, shape, values, channel, down, right, y, x):
-        """What is seen at (down, right) of the window at output position (y, x)."""
+        """The value at (down, right) of the window at output position (y, x)."""
         _, height, width = shape
         row, column = y * self.stride + down - self.top, x * self.stride + right - self.left
         if 0 <= row < height and 0 <= column < width:
@@ -299,7 +299,7 @@ def nibbles(byte):
 
 
 def checksum_of(data):
-    """Whole words, then the bytes that are left."""
+    """The checksum: whole words, then the remaining bytes."""
     state, whole = 0xFFFFFFFF, len(data) // 4
     for word in struct.unpack_from("<%dI" % whole, data):
         s = state ^ word
@@ -313,7 +313,7 @@ def checksum_of(data):
 
 
 def read(data):
-    """The shape of the input and the layers of a container."""
+    """The shapes of all maps, the input first, and the layers of a container."""
     need(len(data) >= 16 and data[:3] == b"RFY" and data[3] == 1, "no container of version 1")
     checksum, count = struct.unpack_from("<IB", data, 4)
     width, height, channels = struct.unpack_from("<HBB", data, 12)
@@ -361,10 +361,10 @@ def read(data):
         for row in layer.rows:
             places = [column for column, _ in row]
             rises = layer.encoding == "columns" or places == sorted(set(places))
-            need(rises, "columns that do not rise")
-            need(not places or max(places) < columns, "a column that is not there")
+            need(rises, "columns that do not increase")
+            need(not places or max(places) < columns, "a column that does not exist")
         layers.append(layer)
-    need(at == len(data), "bytes behind the last block")
+    need(at == len(data), "bytes after the last block")
     last = layers[-1]
     need(last.operation == DENSE and last.shift == 0, "the last layer")
     return shapes, layers
@@ -467,7 +467,7 @@ def main(folder):
             checked += 1
             if computed != stated:
                 agreed = False
-                print(f"{path.name}: input {checked} gives {computed}, stated are {stated}")
+                print(f"{path.name}: input {checked} has the logits {computed}, but {stated} are stated")
         print(f"{path.name}: {checked} inputs agree" if agreed else f"{path.name}: differs")
     return 0 if agreed else 1
 

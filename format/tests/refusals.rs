@@ -147,7 +147,7 @@ fn coded() -> NetworkSpec {
 }
 
 /// Returns a layer in columns with three inputs and three outputs: one row reads both inputs of
-/// the pair, one row each reads one of them, and one reads the last input.
+/// the pair, two rows read one of them each, and one of these also reads the last input.
 fn odd() -> NetworkSpec {
     let rows = vec![vec![(0, 4), (1, 8)], vec![(1, 5), (2, 9)], vec![(0, 6)]];
     NetworkSpec {
@@ -156,7 +156,7 @@ fn odd() -> NetworkSpec {
     }
 }
 
-/// Returns a layer in columns with twelve inputs, whose row reads the fifth and the last.
+/// Returns a layer in columns with twelve inputs, whose only row reads the fifth and the last.
 fn margin() -> NetworkSpec {
     let rows = vec![vec![(4, 2), (11, 2)]];
     NetworkSpec {
@@ -300,7 +300,7 @@ const FORGERIES: &[Forgery] = &[
     (maps, &[(map::STARTS, &[0])], E::RowLengths { layer: 2, stated: 0, found: 1 }),
     (maps, &[(map::STARTS + 2, &[7])], E::NotZero { layer: 2, found: 7 }),
     (maps, &[(map::EMPTY, &[1])], E::NotZero { layer: 2, found: 1 }),
-    // No words, one section too many, one too long, one missing.
+    // No words; one section too many; one section too long; one section missing.
     (maps, &[(map::COUNTS + 1, &[0, 0])], E::RowLengths { layer: 2, stated: 2, found: 4 }),
     (maps, &[(map::COUNTS, &[1])], E::RowLengths { layer: 2, stated: 5, found: 4 }),
     (maps, &[(map::COUNTS + 1, &[0x18])], E::RowLengths { layer: 2, stated: 5, found: 4 }),
@@ -402,6 +402,17 @@ fn every_error_occurs_and_has_a_one_line_message() {
     let variants = variants.map(|line| line.split(' ').next().unwrap_or_default());
     let variants: BTreeSet<String> = variants.map(String::from).collect();
     assert_eq!(met, variants);
+}
+
+#[test]
+fn an_encoding_that_a_build_lacks_is_named_by_its_feature() {
+    let text = |found| E::UnknownEncoding { layer: 2, found }.to_string();
+    for encoding in Encoding::ALL {
+        let feature = format!("enable the feature {}", encoding.name());
+        assert!(text(encoding.code()).ends_with(&feature));
+    }
+    assert!(text(Encoding::None.code()).ends_with("enable the feature maps"));
+    assert!(!text(9).contains("feature"));
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use rarefy_format::rice::{Pattern, Rice, RiceError, RiceRow, Summary, unit_order, write_rice};
 
-/// Reads the rows of a block as a kernel does, with columns among all inputs.
+/// Reads the rows of a block as a kernel does; columns are indices into all inputs.
 fn read(rice: &Rice<'_>) -> Vec<RiceRow> {
     let mut selection = rice.selection();
     let mut inputs = Vec::new();
@@ -24,7 +24,7 @@ fn read(rice: &Rice<'_>) -> Vec<RiceRow> {
     (0..rice.outputs()).map(read).collect()
 }
 
-/// Returns the number of weights and the longest row, by definition.
+/// Returns the number of weights and the length of the longest row, by definition.
 fn summary(rows: &[RiceRow]) -> (u32, u16) {
     (
         rows.iter().map(|row| row.weights.len() as u32).sum(),
@@ -149,7 +149,7 @@ proptest! {
     }
 }
 
-/// Checks that a block is rejected, or stays inside the stated bounds.
+/// Checks that a block is rejected, or that its rows stay inside the stated bounds.
 fn harmless(block: &[u8], inputs: u16, outputs: u16) {
     if let Ok((rice, found)) = Rice::check(block, inputs, outputs) {
         let rows = read(&rice);

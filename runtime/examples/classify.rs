@@ -1,12 +1,12 @@
-//! Classifies an input on the host, with the kernels' results on a device.
+//! Classifies an input on the host, with the same result as on a device.
 //!
 //! ```text
 //! cargo run --release --package rarefy-runtime --example classify
 //! cargo run --release --package rarefy-runtime --example classify -- model.rfy input.bin
 //! ```
 //!
-//! The input file holds one byte per input of the model. Without arguments, the example builds a
-//! small network and classifies an input of it.
+//! The input file contains one byte per input of the model. Without arguments, the example builds a
+//! small network and classifies an input for it.
 
 use std::error::Error;
 use std::{env, fs};
@@ -19,7 +19,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let (container, input) = match arguments.as_slice() {
         [] => (network()?, vec![200, 10, 30]),
         [model, input] => (read(model)?, read(input)?),
-        _ => return Err("give a container and a file with its input, or nothing".into()),
+        _ => return Err("pass a container and a file with its input, or no arguments".into()),
     };
     let container = AlignedBytes::copy_from(&container);
     let (class, logits) = classify(&container, &input)?;

@@ -1,10 +1,10 @@
-//! The memory of an inference, which the caller owns.
+//! The memory for an inference, which the caller provides.
 
 /// An arena of `WORDS` 32-bit words for [`crate::Engine::infer`].
 ///
-/// The model can size a static in firmware at compile time:
-/// `Arena<{ rarefy_format::arena_words(MODEL) }>`. An inference does not depend on what the arena
-/// contains.
+/// In firmware, the compiler can derive the size of a static arena from the model:
+/// `Arena<{ rarefy_format::arena_words(MODEL) }>`. The result of an inference does not depend on
+/// what the arena contained before.
 #[derive(Clone, Debug)]
 pub struct Arena<const WORDS: usize>([u32; WORDS]);
 
@@ -15,7 +15,7 @@ impl<const WORDS: usize> Arena<WORDS> {
         Arena([0; WORDS])
     }
 
-    /// Returns the words.
+    /// Returns the words of the arena.
     #[must_use]
     pub const fn as_mut_words(&mut self) -> &mut [u32] {
         &mut self.0

@@ -8,7 +8,7 @@ use crate::error::{InferError, Misaligned};
 #[cfg(feature = "maps")]
 use crate::graph as walk;
 
-/// An engine for one model. It holds nothing but a view of the model, so it is cheap to create.
+/// An engine for one model. It consists of a view of the model only, so it is cheap to create.
 #[derive(Clone, Copy, Debug)]
 pub struct Engine<'m> {
     model: Model<'m>,
@@ -34,14 +34,15 @@ impl<'m> Engine<'m> {
         self.model
     }
 
-    /// Computes the logits of `input`, one byte per input. They are stored in `arena`, of which
-    /// the first [`Model::arena_words`] words are used.
+    /// Computes the logits for `input`, which has one byte per value. Uses the first
+    /// [`Model::arena_words`] words of `arena`, and returns the part of them that contains the
+    /// logits.
     ///
     /// # Errors
     ///
     /// Returns an error if the input does not have exactly [`Model::inputs`] bytes, or if the
     /// arena has fewer than [`Model::arena_words`] words.
-    // Out of line: inlined into its caller it would share registers with the code around the call.
+    // Kept out of line: inlined, it would compete for registers with the code around the call.
     #[inline(never)]
     pub fn infer<'a>(&self, input: &[u8], arena: &'a mut [u32]) -> Result<&'a [i32], InferError> {
         let (expected, needed) = (self.model.inputs(), self.model.arena_words());
@@ -55,16 +56,16 @@ impl<'m> Engine<'m> {
         let too_small = InferError::ArenaTooSmall { needed, found };
         let arena = arena.get_mut(..needed).ok_or(too_small)?;
 
-        // The parser has checked that the arena holds what each layer reads and writes, so neither
-        // of these is ever an error.
+        // The parser has checked that the arena has room for what each layer reads and writes, so
+        // neither of these steps fails.
         let logits = walk::run(&self.model, input, arena).ok_or(too_small)?;
         let logits = arena.get(logits).ok_or(too_small)?;
         Ok(bytemuck::must_cast_slice(logits))
     }
 }
 
-/// Returns the class: the index of the largest of `logits`, the first one of a tie; 0 if there are
-/// none.
+/// Returns the class: the index of the largest of `logits`, or of the first one in a tie; 0 if
+/// there are none.
 ///
 /// ```
 /// assert_eq!(rarefy_runtime::argmax(&[-3, 8, 8, 1]), 1);

@@ -6,7 +6,7 @@ use core::fmt;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Misaligned {
-    /// Bytes from the previous multiple of 4.
+    /// The number of bytes from the previous multiple of 4 to the container's address.
     pub offset: usize,
 }
 

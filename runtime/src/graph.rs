@@ -1,4 +1,4 @@
-//! Execution of any network: each layer reads and writes where its record says.
+//! Execution of any network: each layer reads and writes the buffers that [`Layer`] states.
 
 use core::ops::Range;
 

@@ -1,15 +1,15 @@
-//! The engine: it runs neural networks in `.rfy` containers in place, on microcontrollers and
+//! An engine that runs neural networks in place, from `.rfy` containers, on microcontrollers and
 //! hosts.
 //!
 //! It uses no heap and no global state, and it never panics. A [`Model`](rarefy_format::Model) is
-//! validated once, so an inference fails only if the input or the arena has the wrong length, and
-//! then returns an error. All arithmetic is on integers (except in the `csr-f32` encoding), and
+//! validated once. After that, an inference returns an error only if the input has the wrong length
+//! or the arena is too small. All arithmetic is on integers (except in the `csr-f32` encoding), and
 //! every kernel computes the same bits on every target: a prediction on the host *is* the
 //! prediction on the device.
 //!
 //! The features are those of `rarefy-format`: one per encoding, `maps` (convolutions and pooling)
-//! and `residual`. If a device turns off the features that its model does not need, neither their
-//! kernels nor their validation is linked. The feature `defmt` implements `defmt::Format` for the
+//! and `residual`. Firmware that disables the features that its model does not need links neither
+//! their kernels nor their validation. The feature `defmt` implements `defmt::Format` for the
 //! error types.
 //!
 //! # Examples
@@ -51,8 +51,8 @@
 #[cfg(not(any(feature = "maps", test)))]
 const _: () = assert!(
     !rarefy_format::MAPS,
-    "rarefy-format is built with the feature maps and rarefy-runtime without: \
-     give both the same (rarefy-format has it by default)"
+    "rarefy-format is built with the feature maps, but rarefy-runtime without it: \
+     enable it in both or in neither (it is a default feature of both)"
 );
 
 mod arena;

@@ -6,11 +6,11 @@ use crate::kernels::geometry::{Convolution, FusedPooling, Pooling, Reduction, Wi
 use crate::kernels::taps::Incoming;
 use crate::kernels::{convolution, pooling};
 
-/// A skip source: its bytes, their layout, and the left shift of its activations.
+/// A skip source, if there is one: its bytes, their layout, and the left shift of its activations.
 pub(crate) type Skip<'a> = Option<(&'a [u8], Buffer, u8)>;
 
-/// Copies the input into `buffer`, surrounded by zeros, if the buffer lies in the arena. Returns
-/// `None` if it does not fit.
+/// Copies the input into `buffer`, with zeros around each channel, if the buffer lies in the arena.
+/// Returns `None` if the input does not fit.
 pub(crate) fn copy(input: &[u8], buffer: &Buffer, arena: &mut [u32]) -> Option<()> {
     if buffer.words == 0 {
         return Some(());
@@ -26,7 +26,7 @@ pub(crate) fn copy(input: &[u8], buffer: &Buffer, arena: &mut [u32]) -> Option<(
             channel * buffer.channel_stride() + usize::from(top) * stride + usize::from(left);
         for row in 0..usize::from(buffer.shape.height) {
             let to = bytes.get_mut(start + row * stride..)?.get_mut(..width)?;
-            // `copy_from_slice` would keep its panic for rows of another length.
+            // The compiler would not remove the panic of `copy_from_slice` for different lengths.
             for (to, &value) in to.iter_mut().zip(rows.next()?) {
                 *to = value;
             }
@@ -35,8 +35,8 @@ pub(crate) fn copy(input: &[u8], buffer: &Buffer, arena: &mut [u32]) -> Option<(
     Some(())
 }
 
-/// Runs a convolution or a pooling layer; `scratch` holds the taps of one channel. Returns `None`
-/// if a slice is too short.
+/// Runs a convolution or a pooling layer; `scratch` is the memory for the taps of one channel.
+/// Returns `None` if a slice is too short.
 pub(crate) fn run(
     layer: &Layer<'_>,
     source: &[u8],
@@ -78,8 +78,8 @@ pub(crate) fn run(
     }
 }
 
-/// Returns the offset in a buffer of the first window with the given padding; without padding, of
-/// the first value.
+/// Returns the offset in a buffer of the corner of the first window, if windows have the padding
+/// `margin`. Without padding, this is the offset of the first value.
 fn corner(buffer: &Buffer, margin: Margin) -> usize {
     let Margin { top, left, .. } = buffer.margin;
     let down = usize::from(top).saturating_sub(margin.top.into());
@@ -87,8 +87,8 @@ fn corner(buffer: &Buffer, margin: Margin) -> usize {
     down * buffer.row_stride() + right
 }
 
-/// Returns whether testing a source for zeros pays off: whether at least twelve of some thirty
-/// sampled words are 0.
+/// Returns whether testing a source for zeros pays off, which is so if at least twelve of some
+/// thirty sampled words are 0.
 fn has_zeros(source: &[u8]) -> bool {
     // An odd distance, so that the samples are not all of one column.
     let apart = (source.len() / 32).max(4) | 1;
@@ -96,10 +96,11 @@ fn has_zeros(source: &[u8]) -> bool {
     words.filter(|&&word| word == [0; 4]).count() >= 12
 }
 
-/// Fills words with the taps of the next channel; returns its bias and their number.
+/// A function that fills words with the taps of the next channel, and returns the channel's bias
+/// and the number of taps.
 type Next<'a> = &'a mut dyn FnMut(&mut [u32]) -> Option<(i32, usize)>;
 
-/// Collects the taps of the next of `rows`: a [`Next`].
+/// Collects the taps of the next row in `words`, as [`Next`] specifies.
 #[inline(never)]
 fn collect(rows: &mut impl Rows, words: &mut [u32]) -> Option<(i32, usize)> {
     let mut taps = Incoming::new(words);

@@ -1,5 +1,5 @@
-//! Every change of a byte and every truncation of every golden container is rejected; with a
-//! corrected checksum it is rejected or harmless.
+//! Tests that every change of a byte and every truncation of every golden container is rejected,
+//! and that with a corrected checksum it is rejected or harmless.
 
 use std::fs;
 use std::path::Path;

@@ -1,11 +1,12 @@
-//! Whole networks: the engine against the reference implementation, and what the engine rejects.
+//! Compares the engine with the reference implementation on whole networks, and tests what the
+//! engine rejects.
 
 use proptest::prelude::*;
 use rarefy_format::{AlignedBytes, Encoding, LayerSpec, Model, NetworkSpec, Shape, write};
 use rarefy_runtime::{Arena, Engine, InferError, Misaligned, argmax};
 use rarefy_test_support::networks::{self, Random};
 
-/// Returns the logits of the engine, `None` if the network cannot be written.
+/// Returns the logits of the engine, or `None` if the network cannot be written.
 fn infer(network: &NetworkSpec, input: &[u8], spare_words: usize) -> Option<Vec<i32>> {
     let bytes = AlignedBytes::copy_from(&write(network).ok()?);
     let engine = Engine::new(Model::parse(&bytes).unwrap()).unwrap();

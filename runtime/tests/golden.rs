@@ -1,4 +1,4 @@
-//! The engine against the logits of the golden containers and of the specification.
+//! Compares the engine's logits with those of the golden containers and of the specification.
 
 use std::fs;
 use std::path::Path;

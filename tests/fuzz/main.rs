@@ -1,14 +1,14 @@
 //! `cargo xtask fuzz containers --seconds N`: parses and runs mutated containers with correct
 //! checksums.
 //!
-//! Mutates a golden container, a kept seed (`seeds/`) or a random network ([`mutate`]), and checks
-//! it ([`harmless::check`]): it must be rejected with a message, or run in bounds, twice with the
-//! same result, and agree with the reference implementation. A panic, a run of more than two
-//! seconds and every difference is a failure: the container is saved, and the command to run it
-//! again is printed.
+//! Mutates a golden container, a committed seed (`seeds/`) or a random network ([`mutate`]), and
+//! checks the mutant ([`harmless::check`]): it must be rejected with a message, or run within
+//! bounds, twice with the same result, and agree with the reference implementation. A panic, a run
+//! of more than two seconds, or any difference is a failure: the container is saved, and the
+//! command that runs it again is printed.
 //!
-//! Case k of thread t follows from the seed alone, so a run with the same seed and number of
-//! threads has the same cases in the same order; only the number of cases depends on the machine.
+//! The seed alone determines case k of thread t, so runs with the same seed and number of threads
+//! have the same cases in the same order; only the number of cases depends on the machine.
 #![forbid(unsafe_code)]
 
 use std::collections::BTreeMap;
@@ -86,7 +86,7 @@ fn options() -> Result<Options, String> {
         let number = || {
             value
                 .parse::<u64>()
-                .map_err(|_| format!("{name} {value}: not a number"))
+                .map_err(|_| format!("{name} needs a number, not {value}"))
         };
         match name.as_str() {
             "--seconds" => options.seconds = number()?,
@@ -95,7 +95,7 @@ fn options() -> Result<Options, String> {
             "--file" => options.file = Some(value.into()),
             _ => {
                 return Err(format!(
-                    "{name} is unknown: use --seconds, --seed, --threads or --file"
+                    "unknown option {name}; use --seconds, --seed, --threads or --file"
                 ));
             }
         }
@@ -111,7 +111,7 @@ fn again(path: &Path) -> Result<(), String> {
     Ok(())
 }
 
-/// Checks a container. A panic and too long a run are errors.
+/// Checks a container. Panics and runs that take too long are errors.
 fn judged(bytes: &[u8]) -> Result<Verdict, String> {
     let run = || {
         let start = Instant::now();
@@ -120,12 +120,12 @@ fn judged(bytes: &[u8]) -> Result<Verdict, String> {
     };
     let (mut verdict, mut took) = run();
     if took > LONGEST {
-        // The machine may have been busy: tries once more.
+        // The machine may have been busy: try once more.
         (verdict, took) = run();
     }
     match verdict {
-        Err(_) => Err("panicked, see above".into()),
-        Ok(_) if took > LONGEST => Err(format!("took {:.1} s", took.as_secs_f64())),
+        Err(_) => Err("it panicked, see above".into()),
+        Ok(_) if took > LONGEST => Err(format!("it took {:.1} s", took.as_secs_f64())),
         Ok(verdict) => verdict,
     }
 }
@@ -168,7 +168,7 @@ fn fuzz(options: &Options) -> Result<(), String> {
                 let (since, bytes) = &*running.lock().expect("no worker panics");
                 if since.elapsed() > GIVEN_UP {
                     // A thread cannot be stopped from outside.
-                    eprintln!("error: {}", failure(bytes, "does not end"));
+                    eprintln!("error: {}", failure(bytes, "its run does not end"));
                     std::process::exit(1);
                 }
             }
@@ -224,9 +224,11 @@ fn failure(bytes: &[u8], what: &str) -> String {
     match corpus::save(bytes) {
         Ok(path) => {
             let path = path.display();
-            format!("a container {what}\n  again: cargo xtask fuzz containers --file {path}")
+            format!(
+                "a container failed: {what}\n  again: cargo xtask fuzz containers --file {path}"
+            )
         }
-        Err(e) => format!("a container {what}, and {e}"),
+        Err(e) => format!("a container failed: {what}; {e}"),
     }
 }
 
@@ -237,7 +239,7 @@ fn report(options: &Options, counts: &[Counts], took: Duration) {
     let (accepted, compared) = (sum(|counts| counts.accepted), sum(|counts| counts.compared));
     let percent = |part: usize| 100.0 * part as f64 / executions as f64;
     println!(
-        "{executions} containers in {:.0} s on {} threads (seed {}): {:.0} a second, {:.1} % accepted and run, {:.1} % compared with the reference",
+        "{executions} containers in {:.0} s on {} threads (seed {}): {:.0} per second, {:.1} % accepted and run, {:.1} % compared with the reference",
         took.as_secs_f64(),
         options.threads,
         options.seed,

@@ -1,9 +1,9 @@
 //! Tests the path from training to the engine through the libraries: a container must compute what
 //! was trained.
 //!
-//! Short runs on the digits are folded, stripped, quantized, written and executed. Stripped f32
-//! networks are compared with candle's own forward pass on the population statistics, containers
-//! with the quantizer's own integers, and the dense twin with the sparse network.
+//! Networks from short runs on the digits are folded, stripped, quantized, written and executed.
+//! Stripped f32 networks are compared with candle's own forward pass with population statistics,
+//! containers with the quantizer's own integers, and the dense twin with the sparse network.
 
 use std::path::Path;
 use std::sync::OnceLock;
@@ -114,7 +114,7 @@ fn agree(found: &[Vec<f32>], expected: &[Vec<f32>], what: &str) {
             let apart = f64::from((a - b).abs()) / f64::from(scale);
             assert!(
                 apart <= TOLERANCE,
-                "{what}, digit {image}: {a} against {b} of {scale}"
+                "{what}, digit {image}: {a} instead of {b}, at a scale of {scale}"
             );
         }
     }
@@ -182,8 +182,9 @@ fn deploys(run: &FinishedRun, folder: &Path) {
         only(Encoding::Dense, WeightType::Int(8)),
     ];
     let figures = options.map(|options| exports(run, &sorted, &options, folder));
-    // Each goal is reached: no other container is smaller, or takes fewer instructions by more
-    // than the tolerance for ties, per layer and for the whole.
+    // Each goal is reached: no other container is smaller than the one for size, and none takes
+    // fewer instructions than the one for speed by more than the tolerance for ties, which applies
+    // once per layer and once to the whole.
     let tolerated = |instructions: u64| instructions as f64 * (1.0 + choose::TIE).powi(2);
     let [size, speed, ..] = &figures;
     for other in &figures {
@@ -208,7 +209,8 @@ fn deploys_without_folder(run: &FinishedRun, folder: &Path) {
     let [with, without] = [with, without].map(|path| container::read(&path).unwrap());
     assert!(with[..] == without[..]);
     assert_eq!(found.deployed, expected.deployed);
-    // Measured by folded weights instead of candle: rounding may decide a digit or two.
+    // This accuracy is computed with the folded weights instead of candle, so rounding may change
+    // the class of a digit or two.
     assert!((found.pruned - expected.pruned).abs() <= 0.001);
 }
 
@@ -243,7 +245,8 @@ fn exports(
         .collect();
     assert!(logits(&bytes) == expected, "{what}");
 
-    // The integer network is as accurate as the trained one, to 1.5 points on a short run.
+    // The integer network is as accurate as the trained one, to within 1.5 percentage points after
+    // a short run.
     let (pruned, deployed) = (report.accuracy.pruned, report.accuracy.deployed);
     assert!(
         (pruned - deployed).abs() <= 0.015,

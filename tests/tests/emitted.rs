@@ -37,8 +37,8 @@ fn identity(operation: Operation, values: usize) -> LayerSpec {
     }
 }
 
-/// Returns a network over 4 x 4 values of these layers, followed by a layer that copies the output
-/// of the last.
+/// Returns a network with a 4 x 4 input and these layers, followed by a layer that copies the
+/// `values` outputs of the last one.
 fn network(mut layers: Vec<LayerSpec>, values: usize) -> NetworkSpec {
     layers.push(identity(Operation::Dense, values));
     let input = Shape {
@@ -58,7 +58,8 @@ fn window(size: u8) -> Window {
     }
 }
 
-/// Returns a network of means over 2 x 2 values: random ones often saturate instead of rounding.
+/// Returns a network that averages over windows of 2 x 2 values: in random networks, averages often
+/// saturate and so do not show their rounding.
 fn averaged() -> NetworkSpec {
     let operation = Operation::Pool {
         pooling: Pooling::Average,
@@ -73,7 +74,7 @@ fn averaged() -> NetworkSpec {
     network(vec![pool], 4)
 }
 
-/// Returns a network that adds its input twice to itself and halves the sum.
+/// Returns a network that adds twice its input to its input and halves the sum.
 fn added() -> NetworkSpec {
     let operation = Operation::Conv {
         window: window(1),
@@ -163,7 +164,7 @@ fn compiled_code_computes_the_logits_of_the_network() {
     assert_eq!(printed(&library, &main), expected);
 }
 
-/// Returns a layer with a weight in each of `columns` columns of `rows` rows.
+/// Returns a dense layer of `rows` x `columns` weights, all of which are `weight`.
 fn full(rows: usize, columns: u16, weight: i16) -> LayerSpec {
     let row: Vec<_> = (0..columns).map(|column| (column, weight)).collect();
     LayerSpec::dense(Encoding::Csr, 0, vec![1; rows], vec![row; rows])
@@ -188,7 +189,7 @@ fn networks_that_code_cannot_represent_are_rejected() {
     const { assert!(66_000 > MOST_WEIGHTS) };
     assert_eq!(
         refusal(full(1, 1_000, 32_767)),
-        "row 0 of layer 1 could sum up to 8355585001, beyond 32 bits; use a container"
+        "the sum of row 0 of layer 1 could reach 8355585001, beyond 32 bits; use a container"
     );
     let mut network = network(full(2, 1_000, 1));
     network.layers[0].source = 2;
@@ -201,8 +202,8 @@ fn networks_that_code_cannot_represent_are_rejected() {
     assert_eq!(rust(&floats, "model.rfy", 0), Err(EmitError::Floats(1)));
 }
 
-/// Tests that the example which the firmware is linted with is the code of a golden container;
-/// `RAREFY_BLESS=1` writes it.
+/// Tests that the example with which the firmware is linted is the code of a golden container; with
+/// `RAREFY_BLESS=1`, writes it.
 #[test]
 fn the_example_of_the_firmware_is_emitted() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");

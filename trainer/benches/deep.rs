@@ -1,5 +1,5 @@
-//! Measures the training throughput of dense VGG-16 and ResNet-18, batch 32, on one core: samples
-//! per second.
+//! Measures the training throughput of dense VGG-16 and ResNet-18 on one core, in samples per
+//! second at batch size 32.
 //!
 //! Run by `cargo xtask bench deep [ARCHITECTURE ...]`; `trainer/benches/pytorch.py` measures
 //! PyTorch on the same networks.

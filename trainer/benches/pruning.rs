@@ -1,8 +1,10 @@
-//! Times the search for an effective compression of 100x and exact effective masks, on one core.
+//! Times, on one core, the search for an effective compression of 100x and the computation of
+//! effective masks.
 //!
-//! Scores are given. The result of each search is checked first: a bisection over the budget that
-//! computes a whole effective mask per step must find the same masks. Run by `cargo xtask bench
-//! pruning`; with `--answers` nothing is checked or timed, and only the counts are printed.
+//! Computing the scores is not timed. The result of each search is checked first: a bisection over
+//! the budget that computes a whole effective mask per step must find the same masks. Run by
+//! `cargo xtask bench pruning`; with `--answers` nothing is checked or timed, and only the counts
+//! are printed.
 
 use std::time::Instant;
 
@@ -90,7 +92,7 @@ fn main() {
     }
 }
 
-/// Prunes `graph` by `scores` to the compression.
+/// Prunes `graph` by `scores` to [`COMPRESSION`].
 fn search(graph: &Graph, scores: Scores, quota: Option<Quota>) -> Outcome {
     let ordering = ordering(graph, scores, quota);
     prune(

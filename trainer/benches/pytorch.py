@@ -46,7 +46,7 @@ def vgg_16():
 
 
 class Block(nn.Module):
-    """A basic block whose shortcut is normalised, the identity included."""
+    """A basic block with a batch norm on its shortcut, even if that is the identity."""
 
     def __init__(self, before, channels, stride):
         super().__init__()

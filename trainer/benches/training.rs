@@ -1,10 +1,10 @@
-//! Measures the training throughput of networks, dense and pruned, batch 100, on one core: samples
-//! per second.
+//! Measures the training throughput of dense and pruned networks on one core, in samples per second
+//! at batch size 100.
 //!
-//! The answers are checked first: loss and weights of the fused operators must equal those of
-//! plain tensor operations in f64, and those of sparse networks must equal those of dense networks
-//! with masks. Run by `cargo xtask bench training [ARCHITECTURE ...]`, on architectures
-//! whose input is an image of MNIST.
+//! The answers are checked first: loss and weights of the fused operators must agree with those of
+//! plain tensor operations in f64, and those of sparse networks with those of dense networks with
+//! masks. Run by `cargo xtask bench training [ARCHITECTURE ...]`, on architectures whose input is
+//! an image of MNIST.
 
 use std::hint::black_box;
 use std::time::Instant;
@@ -24,8 +24,9 @@ const BATCH: usize = 100;
 /// Steps per timed run: a fifth of an epoch of `digits`.
 const STEPS: usize = 16;
 
-/// Steps after which a pruned network is checked. Later, roundings have been magnified: a ReLU or a
-/// maximum that falls on the other side changes the third digit, in f32 with masks as well.
+/// Steps after which a pruned network is checked. Later, rounding differences are amplified: a
+/// single ReLU or maximum that switches changes the third digit, also in dense f32 networks with
+/// masks.
 const CHECKED: usize = 3;
 
 /// Timed runs.
@@ -51,7 +52,7 @@ fn main() {
     }
 }
 
-/// Prints the throughput of the architecture `name`, dense and pruned, in runs that take turns.
+/// Prints the throughput of the architecture `name`, dense and pruned, from interleaved runs.
 fn measure(name: &str, data: &Dataset) {
     let (graph, state) = initial(name);
     let dense = Network::new(&graph, &state, &Device::Cpu).expect("the CPU");
@@ -91,7 +92,7 @@ fn measure(name: &str, data: &Dataset) {
     }
 }
 
-/// Returns the effective masks that `magnitude/igq` makes of the weights in `state`.
+/// Returns the effective masks that `magnitude/igq` computes from the weights in `state`.
 fn masks(graph: &Graph, state: &State, compression: f64) -> Masks {
     let weights = Weights::of(graph, state.clone());
     let source = Source {
@@ -131,7 +132,7 @@ fn check_pruned(name: &str, graph: &Graph, state: &State, masks: &Masks, data: &
     let difference = difference(&state, &masked);
     assert!(
         difference < 1e-3,
-        "{name}: sparse weights are {difference} apart"
+        "{name}: weights of the sparse network differ by up to {difference}"
     );
     eprintln!(
         "{name}: {} weights kept, loss {loss:.6}, weights within {difference:.1e} of the network \
@@ -158,7 +159,10 @@ fn check(name: &str, data: &Dataset) {
         "{name}: loss {loss} is not {expected}"
     );
     let difference = difference(&state, &plain);
-    assert!(difference < 1e-3, "{name}: weights are {difference} apart");
+    assert!(
+        difference < 1e-3,
+        "{name}: weights differ by up to {difference}"
+    );
     eprintln!(
         "{name}: answers checked, loss {loss:.6}, weights within {difference:.1e} of plain tensor \
          operations in f64"
@@ -172,7 +176,7 @@ fn initial(name: &str) -> (Graph, State) {
     (graph, state)
 }
 
-/// Creates an optimizer for `network`, of whose weights `masks` prune some.
+/// Creates an optimizer for `network`, whose weights are pruned by `masks`, if given.
 fn optimizer(network: &Network, masks: Option<&Masks>) -> Optimizer {
     Optimizer::new(network, masks, &Hyperparameters::default()).expect("the CPU")
 }
@@ -184,7 +188,7 @@ fn steps(network: &Network, optimizer: &mut Optimizer, data: &Dataset, count: us
     let loss = Hyperparameters::default().loss();
     let mut last = f32::NAN;
     for step in 0..count {
-        // Images are sorted by class, so spread the batch over all of them.
+        // Images are sorted by class, so spread the batch over all classes.
         let indices: Vec<u32> = (0..BATCH).map(|i| (i * 80 + step * 5) as u32).collect();
         let mut run = || -> candle_core::Result<()> {
             let scores = network.train_forward(&batches.inputs(&indices)?)?;

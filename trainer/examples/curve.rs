@@ -1,5 +1,5 @@
-//! Prints the effective compression of random pruning for every direct compression: uniform quotas
-//! compared with ideal gas quotas (figure 1 of the paper).
+//! Prints the effective compression of random pruning at direct compressions up to 10,000, for
+//! uniform quotas and for ideal gas quotas (figure 1 of the paper).
 //!
 //! ```sh
 //! cargo run --release -p rarefy-trainer --example curve -- lenet-300-100
@@ -20,7 +20,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let most = Compression::new(1e4)?;
 
     for name in ["random/uniform", "random/igq"] {
-        // A single pass over the network serves every budget.
+        // One forward and one backward pass over the network serve every budget.
         let ordering = Pruner::by_name(name)?.order(&source, most)?;
         let curve = Curve::new(&graph, &ordering, name, Mode::Exact, most);
         println!("{name}\n  direct  effective");

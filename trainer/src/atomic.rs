@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
 
-/// A file that could not be written or read.
+/// Why a file or folder could not be read, written or created.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot {action} {path}: {source}{}", advice(.action, .source))]
 pub struct FileError {
@@ -26,7 +26,7 @@ pub struct FileError {
 }
 
 impl FileError {
-    /// Returns an error of `action` on `path`.
+    /// Returns the error for a failed `action` on `path`.
     pub fn new(action: &'static str, path: &Path, source: io::Error) -> Self {
         Self {
             action,
@@ -36,13 +36,16 @@ impl FileError {
     }
 }
 
-/// Returns a remedy for the most common reasons.
+/// Returns what to do about the most common reasons, or an empty string for the others.
 fn advice(action: &str, source: &io::Error) -> &'static str {
     match source.kind() {
         io::ErrorKind::NotFound if action == "read" => "; check its path",
         io::ErrorKind::IsADirectory if action == "read" => "; give a file",
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
             "; free some space or write to another disk"
+        }
+        io::ErrorKind::PermissionDenied if ["read", "list", "start"].contains(&action) => {
+            "; check its permissions"
         }
         io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
             "; choose a place you may write to"
@@ -62,7 +65,7 @@ pub fn create_folder(folder: &Path) -> Result<(), FileError> {
 /// Reads the ordinary file `path`.
 ///
 /// # Errors
-/// Returns an error if it is a device, a pipe or a folder, or if it cannot be read.
+/// Returns an error if `path` is a device, a pipe or a folder, or if it cannot be read.
 pub fn read(path: &Path) -> Result<Vec<u8>, FileError> {
     read_at_most(path, u64::MAX, "a file")
 }
@@ -71,8 +74,7 @@ pub fn read(path: &Path) -> Result<Vec<u8>, FileError> {
 /// names the kind of file that has this limit.
 ///
 /// # Errors
-/// Returns an error if it is longer, if it is a device, a pipe or a folder, or if it cannot be
-/// read.
+/// Returns an error if the file is longer, is a device, a pipe or a folder, or cannot be read.
 pub fn read_at_most(path: &Path, most: u64, kind: &str) -> Result<Vec<u8>, FileError> {
     let read = || -> io::Result<Vec<u8>> {
         let too_long = |bytes: u64| {
@@ -100,7 +102,7 @@ pub fn read_at_most(path: &Path, most: u64, kind: &str) -> Result<Vec<u8>, FileE
 /// Returns the length in bytes of the ordinary file `path`.
 ///
 /// # Errors
-/// Returns an error if it is a folder, or a device or a pipe, which may have no end, or if the
+/// Returns an error if `path` is a folder, or a device or a pipe, which may have no end, or if the
 /// system cannot tell its length.
 pub(crate) fn ordinary_length(path: &Path) -> io::Result<u64> {
     let metadata = fs::metadata(path)?;
@@ -108,7 +110,7 @@ pub(crate) fn ordinary_length(path: &Path) -> io::Result<u64> {
         return Err(io::ErrorKind::IsADirectory.into());
     }
     if !metadata.is_file() {
-        let reason = "it is not an ordinary file; copy what it holds into one";
+        let reason = "it is not an ordinary file; copy its contents into one";
         return Err(io::Error::new(io::ErrorKind::InvalidInput, reason));
     }
     Ok(metadata.len())
@@ -122,7 +124,7 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
     write_with(path, |file| file.write_all(bytes))
 }
 
-/// Writes to `path` atomically what `fill` writes; missing parent folders are created.
+/// Writes the output of `fill` to `path` atomically; missing parent folders are created.
 ///
 /// # Errors
 /// Returns an error if writing or `fill` fails; `path` is then unchanged.
@@ -138,7 +140,7 @@ pub fn write_with(
     let prefix = prefix(path.file_name().unwrap_or_default());
     remove_leftovers(&folder, &prefix);
     let whole = || -> io::Result<()> {
-        // Renaming would replace a device or a pipe, such as `/dev/null`, by a file.
+        // Renaming would replace a device or a pipe, such as `/dev/null`, with a file.
         if fs::metadata(path).is_ok_and(|there| !there.is_file() && !there.is_dir()) {
             let kind = io::ErrorKind::InvalidInput;
             return Err(io::Error::new(kind, "it is not an ordinary file"));
@@ -163,8 +165,8 @@ const ENDING: &str = ".rarefy-tmp";
 /// The number of random letters in a temporary name.
 const RANDOM: usize = 6;
 
-/// The maximum number of bytes of a final name that its temporary name repeats; systems allow 255
-/// in all.
+/// The maximum number of bytes of a final name that its temporary name repeats; file systems allow
+/// 255 bytes per name.
 const LONGEST: usize = 150;
 
 /// Returns the prefix of the temporary names of the final name `name`.
@@ -180,8 +182,8 @@ fn prefix(name: &OsStr) -> OsString {
     prefix
 }
 
-/// Creates and locks a temporary file in `folder`. It has the permissions of an ordinary file; by
-/// default, the library makes temporary files accessible only to their owner.
+/// Creates and locks a temporary file in `folder`. It has the permissions of an ordinary file;
+/// `tempfile` would by default make it accessible only to its owner.
 fn temporary(folder: &Path, prefix: &OsStr) -> io::Result<NamedTempFile> {
     let mut builder = tempfile::Builder::new();
     builder.prefix(prefix).suffix(ENDING).rand_bytes(RANDOM);
@@ -243,7 +245,7 @@ fn remove_leftovers(folder: &Path, prefix: &OsStr) {
 
 /// Flushes the creations, renamings and removals in `folder` to the disk, so that no later change
 /// survives a power failure without the earlier ones. Failures are ignored, since not every system
-/// supports it and the files themselves are complete.
+/// supports this and the files themselves are complete.
 pub fn sync_folder(folder: &Path) {
     if cfg!(unix) {
         let _ = File::open(folder).and_then(|folder| folder.sync_all());
@@ -290,6 +292,16 @@ mod tests {
         remove_all_leftovers(folder.path());
         assert!(living.path().exists() && !at(".other.a1B2c3.rarefy-tmp").exists());
         assert!(at(".m.rfy.tmp").exists() && at("m.rfy.a1B2c3.rarefy-tmp").exists());
+    }
+
+    #[test]
+    fn a_denied_permission_is_advised_on_by_what_was_attempted() {
+        let denied = io::Error::from(io::ErrorKind::PermissionDenied);
+        assert_eq!(advice("read", &denied), "; check its permissions");
+        assert_eq!(
+            advice("write", &denied),
+            "; choose a place you may write to"
+        );
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! Prunes and trains networks by effective sparsity, exports them as `.rfy` containers and measures
-//! them on boards: Rarefy on the workstation, as a library and as the command `rarefy`.
+//! Prunes and trains networks by effective sparsity, exports them as `.rfy` containers and
+//! measures them on boards: Rarefy on the workstation, as a library and as the command `rarefy`.
 //!
 //! Data flows one way, and each module is usable on its own:
 //! [`data`] -> [`graph`] (architecture) -> [`pruning`] (ordering, effective masks) -> [`training`]
@@ -7,7 +7,8 @@
 //!
 //! # Examples
 //!
-//! Ideal gas quotas keep the weights that they leave connected (paper, section 4):
+//! Prunes LeNet-300-100 to an effective compression of exactly 100, with ideal gas quotas (paper,
+//! section 4) and random scores:
 //!
 //! ```
 //! use rarefy_trainer::graph;
@@ -26,7 +27,8 @@
 //! # Features
 //!
 //! - `cli` (default): the command `rarefy`.
-//! - `cuda`: training on an NVIDIA GPU.
+//! - `cuda`: training on an NVIDIA GPU; `cudnn` also uses cuDNN.
+//! - `metal`: training on an Apple GPU.
 #![forbid(unsafe_code)]
 
 pub mod atomic;

@@ -13,18 +13,18 @@
 pub struct OutOfMemory {
     /// The computation.
     pub purpose: String,
-    /// Estimated bytes that it needs.
+    /// Estimated memory that it needs, in bytes.
     pub bytes: usize,
 }
 
-/// Checks that `bytes` can be allocated for `purpose`, without keeping them.
+/// Checks that `bytes` bytes can be allocated for `purpose`, and frees them at once.
 ///
 /// # Errors
 /// Returns an error if the allocation fails.
 pub fn require(bytes: usize, purpose: &str) -> Result<(), OutOfMemory> {
     let mut probe: Vec<u8> = Vec::new();
     match probe.try_reserve_exact(bytes) {
-        // Without a use, the compiler may remove the allocation.
+        // Without this use, the compiler may remove the allocation.
         Ok(()) => {
             std::hint::black_box(&mut probe);
             Ok(())

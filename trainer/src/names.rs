@@ -16,8 +16,9 @@ pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
         .map(|(_, known)| known)
 }
 
-/// Returns the error message for an unknown `name` of a `kind` of thing ("board"). It suggests the
-/// most similar name in `known` and ends with `listed`, which says where all of them are listed.
+/// Returns the error message for an unknown `name`, where `kind` says what it should name
+/// ("board"). The message suggests the most similar name in `known` and ends with `listed`, which
+/// says where all of them are listed.
 pub fn unknown<'a>(
     kind: &str,
     name: &str,

@@ -1,4 +1,4 @@
-//! Numbers in tables and pictures.
+//! Formats numbers for tables and pictures.
 
 /// Formats `number` with thousands separators: 266,200.
 pub(crate) fn thousands(number: impl TryInto<u64>) -> String {

@@ -18,7 +18,8 @@ impl Random {
 
     /// Creates the stream of `seed` for `purpose`, independent of those for other purposes.
     pub fn stream(seed: u64, purpose: &str) -> Self {
-        // The FNV-1a hash of the purpose is a state; one step mixes it with the seed.
+        // One generator is seeded with `seed`, another with the FNV-1a hash of the purpose; their
+        // first outputs are mixed.
         let mut hash = 0xcbf2_9ce4_8422_2325_u64;
         for byte in purpose.bytes() {
             hash = (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);

@@ -2,10 +2,10 @@
 
 use std::fmt;
 
-/// What to do about an error of this library, as its message says it.
+/// What to do about an error of this library.
 ///
-/// The message ends in the remedy. A program can show its own sentence instead: the command
-/// `rarefy` names the options that follow it.
+/// The error's message ends with the remedy. A program can show its own advice instead: the
+/// command `rarefy` names the options that carry out the remedy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Remedy {
@@ -17,7 +17,7 @@ pub enum Remedy {
     Elsewhere,
     /// Choose another folder, or replace the run.
     ElsewhereOrReplace,
-    /// Finish the run by the same command.
+    /// Finish the run with the same command.
     Finish,
     /// Repeat the run from the start.
     Repeat,
@@ -43,11 +43,11 @@ pub enum Remedy {
     SameNormalization,
     /// Check the network connection, or name another mirror.
     OtherMirror,
-    /// Let the encodings be chosen.
+    /// Let the exporter choose the encodings.
     AnyEncoding,
-    /// Let the encodings be chosen, or use fewer bits.
+    /// Let the exporter choose the encodings, or use fewer bits.
     AnyEncodingOrFewerBits,
-    /// Choose no encoding, or use integer weights.
+    /// Request no particular encoding, or use integer weights.
     NoEncodingOrIntegers,
     /// Use integer weights.
     Integers,

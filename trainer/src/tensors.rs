@@ -1,7 +1,7 @@
-//! Parses safetensors files from any source.
+//! Parses safetensors files and rejects duplicate names.
 //!
 //! The `safetensors` library keeps the last of two entries with the same name, while other readers
-//! may keep the first and so see another network. Duplicate names are therefore an error here.
+//! may keep the first and so see a different network. Duplicate names are therefore an error here.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -18,8 +18,8 @@ const LENGTH: usize = 8;
 /// Parses the safetensors file `bytes`.
 ///
 /// # Errors
-/// Returns a reason if the file is not valid safetensors, or if it contains a tensor or a metadata
-/// entry twice.
+/// Returns the reason if the file is not valid safetensors, or if it contains a tensor or a
+/// metadata key twice.
 pub fn parse(bytes: &[u8]) -> Result<SafeTensors<'_>, String> {
     // Checked first, because the library reports a duplicate as invalid offsets.
     if let Some(name) = duplicate(bytes) {
@@ -46,8 +46,8 @@ pub fn floats(view: &TensorView<'_>) -> Result<Vec<f64>, String> {
     read().map_err(|e: candle_core::Error| format!("cannot be read ({e})"))
 }
 
-/// Returns the tensor or metadata entry that the header of `bytes` contains twice, if the header
-/// can be parsed.
+/// Names the first tensor or metadata key that the header of `bytes` contains twice. Returns
+/// `None` if there is none, or if the header cannot be parsed.
 fn duplicate(bytes: &[u8]) -> Option<String> {
     let (length, rest) = bytes.split_first_chunk::<LENGTH>()?;
     let length = usize::try_from(u64::from_le_bytes(*length)).ok()?;
@@ -72,14 +72,16 @@ struct Notes(Option<String>);
 impl<'de> Deserialize<'de> for Notes {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer
-            .deserialize_map(Twice { what: "note" })
+            .deserialize_map(Twice {
+                what: "metadata key",
+            })
             .map(Self)
     }
 }
 
 /// Visitor that finds the first duplicate key of a map.
 struct Twice {
-    /// What the keys name: "tensor" in a header, "note" in its metadata.
+    /// What a key is: "tensor" in a header, "metadata key" in its metadata.
     what: &'static str,
 }
 
@@ -154,7 +156,11 @@ mod tests {
             "tensor a is in the file twice",
         );
         let notes = r#""__metadata__":{"x":"1","x":"2"}"#;
-        refused(format!("{{{notes},{a}}}"), 4, "note x is in the file twice");
+        refused(
+            format!("{{{notes},{a}}}"),
+            4,
+            "metadata key x is in the file twice",
+        );
         refused(format!("{{{b},"), 4, "not a valid safetensors file");
         let two = entry("b", 4);
         let notes = r#""__metadata__":{"a":"1","b":"1"}"#;

@@ -1,9 +1,9 @@
 //! Sets the number of threads for training and pruning.
 //!
 //! Only matrix products use several threads. Every sum adds the same terms in the same order, so
-//! results are bit-identical for any number of threads. Splitting pays only for large products:
-//! one of LeNet-300-100 takes less than a millisecond, and waking threads, or waiting for a core
-//! that another process uses, costs more than it saves. By default, only products of at least
+//! results are bit-identical for any number of threads. Splitting pays only for large products: a
+//! product of LeNet-300-100 takes less than a millisecond, and waking threads, or waiting for a
+//! core that another process uses, costs more than it saves. By default, only products of at least
 //! [`WORTHWHILE`] multiplications, such as those of VGG-16, are split.
 
 use std::num::NonZeroUsize;
@@ -11,17 +11,19 @@ use std::thread;
 
 use rayon::ThreadPoolBuilder;
 
-/// Minimum multiplications of a product that is split by default: some milliseconds of work.
+/// Minimum number of multiplications in a product that is split by default: some milliseconds of
+/// work.
 pub const WORTHWHILE: usize = 1 << 27;
 
-/// Minimum multiplications of a product that is split if a number of threads is requested.
+/// Minimum number of multiplications in a product that is split if a number of threads is
+/// requested.
 const SPLIT: usize = 1 << 19;
 
-/// Limits this process to `threads` threads. By default, all cores compute products that are large
-/// enough.
+/// Limits this process to `threads` threads. By default, products that are large enough use all
+/// cores.
 ///
 /// A product is split into as many parts as there are cores, or as `RAYON_NUM_THREADS` requests.
-/// No more threads than cores are started, because they would be idle. Must be called before
+/// At most one thread per core is started, because more would be idle. Must be called before
 /// anything is computed.
 ///
 /// # Errors
@@ -46,7 +48,7 @@ pub fn is_one() -> bool {
     gemm::get_threading_threshold() == usize::MAX || rayon::current_num_threads() == 1
 }
 
-/// Returns the most threads that are started: the number of cores.
+/// Returns the maximum number of threads: the number of cores.
 #[must_use]
 pub fn most() -> usize {
     thread::available_parallelism().map_or(1, NonZeroUsize::get)

@@ -106,7 +106,9 @@ fn mnist() -> Option<Dataset> {
         }
     };
     if found.is_none() {
-        eprintln!("skipped: MNIST is not at hand; the smaller twins of this test have run");
+        eprintln!(
+            "skipped: MNIST is not on this machine; the tests of the embedded digits do not need it"
+        );
     }
     found
 }

@@ -49,8 +49,8 @@ fn read(bytes: &[u8]) -> Result<Images, IdxError> {
     idx::read_images(&path)
 }
 
-/// Returns the message with which `bytes` are rejected as images, the same for plain and
-/// compressed files.
+/// Checks that `bytes` are rejected as images, plain and compressed, with a message that contains
+/// all of `expected`.
 #[track_caller]
 fn refusal(bytes: &[u8], expected: &[&str]) {
     for bytes in [bytes.to_vec(), gzip(bytes)] {
@@ -74,7 +74,7 @@ fn sentence(message: &str, name: &str, expected: &[&str]) {
     }
 }
 
-/// Reads and writes images with channels, which have four dimensions.
+/// Checks that images with channels, which have four dimensions, are written and read.
 #[test]
 fn images_with_channels_are_read_channel_first() {
     let folder = tempfile::tempdir().unwrap();
@@ -226,7 +226,8 @@ fn trailing_bytes_are_rejected() {
     sentence(&error, "the-images", &["at least 77"]);
 }
 
-/// Accepts zero padding after gzip data, as `gzip` does for tapes and block devices.
+/// Checks that zero padding after gzip data is accepted, as `gzip` does for tapes and block
+/// devices.
 #[test]
 fn zeros_after_gzip_data_are_padding() {
     let images = images(3, 4, 5);
@@ -300,7 +301,7 @@ fn huge_headers_are_rejected_before_allocation() {
     );
 }
 
-/// Writes a folder with 20 training and 10 test images of 4 classes.
+/// A folder with 20 training and 10 test images of 4 classes.
 struct Set(tempfile::TempDir);
 
 impl Set {

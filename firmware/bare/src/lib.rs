@@ -1,14 +1,14 @@
-//! A panic handler that does not link, which the programs of this package share.
+//! The panic handler of this package's programs, which does not link.
 //!
-//! The programs are for no board and never run: they have no log and no vector table. What matters
-//! is whether they link, and the size of their code. The optimizer removes the handler with the
-//! last path that leads to it, so a program that links cannot panic.
+//! The programs are for no particular board and never run, so they have neither a log nor a vector
+//! table. What matters is whether they link, and the size of their code. The optimizer removes the
+//! handler if no path leads to it, so a program that links cannot panic.
 #![no_std]
 
 use core::panic::PanicInfo;
 
 unsafe extern "C" {
-    /// Fails to link: nothing defines it.
+    /// Makes linking fail, because nothing defines it.
     fn a_path_to_a_panic_is_left() -> !;
 }
 

@@ -1,10 +1,10 @@
 //! Runs containers between guards and compares every logit with the workstation's.
 //!
-//! The host's half, `cargo xtask fuzz device`, mutates containers, computes their logits and loads
+//! The host's part, `cargo xtask fuzz device`, mutates containers, computes their logits and loads
 //! both as a batch into the emulator's memory at [`BATCH`]. Container, input and arena each lie in
-//! a yard of their own between two guards, regions of the MPU that forbid every access. Each piece
-//! touches one of its guards, so reading or writing beyond it faults. Runs on QEMU's MPS2 boards,
-//! whose CPUs have an MPU; code for the M0 runs on the M3 there.
+//! a separate area (a yard) between two guards: MPU regions that forbid every access. Each piece
+//! is placed next to either guard in turn, so an access beyond that end of the piece faults. Runs
+//! on QEMU's MPS2 boards, whose CPUs have an MPU; code for the M0 runs on their M3.
 //!
 //! A batch consists of little-endian words: a control, flags, the number of cases, then the cases.
 //! A case consists of three lengths (bytes of the container, bytes of an input, logits), the
@@ -27,7 +27,7 @@ const BATCH: usize = 0x2100_0000;
 const BATCH_BYTES: usize = 16 << 20;
 /// Inputs per case.
 const INPUTS: usize = 3;
-/// Bytes of a guard and of a yard: a power of two, as an MPU region must be.
+/// Size of a guard and of a yard in bytes: a power of two, as MPU regions require.
 const SIZE: usize = 256 << 10;
 /// Flag of a batch: unaligned accesses by the engine fault, as they do on an M0.
 const TRAP_UNALIGNED: u32 = 1;
@@ -47,15 +47,15 @@ struct Ground {
 /// A position within a yard.
 #[derive(Clone, Copy, defmt::Format)]
 enum Place {
-    /// The given number of elements after the guard that precedes the yard.
+    /// The piece starts the given number of elements after the guard that precedes the yard.
     Front(usize),
-    /// Up to the guard that follows the yard.
+    /// The piece ends at the guard that follows the yard.
     Back,
 }
 
 impl Place {
-    /// Returns the index of the first of `length` elements in a yard of `size`, `None` if they do
-    /// not fit.
+    /// Returns the index at which a piece of `length` elements starts in a yard of `size`
+    /// elements, or `None` if the piece does not fit.
     fn start(self, length: usize, size: usize) -> Option<usize> {
         let start = match self {
             Place::Front(start) => start,
@@ -73,7 +73,7 @@ struct Placement {
     arena: Place,
 }
 
-/// Each piece next to either guard, and inputs at every offset from a word.
+/// Placements that put each piece next to either guard, and inputs at every offset from a word.
 const PLACEMENTS: [Placement; 5] = [
     Placement {
         container: Place::Front(0),
@@ -111,9 +111,9 @@ enum Failure {
     TooLarge,
     /// The parser or the engine rejects what the host accepted.
     Rejected,
-    /// The host has another number of logits than this.
+    /// The engine's number of logits, which differs from the host's.
     Count(usize),
-    /// The first logit that differs from the host's.
+    /// The first logit that differs from the host's, which is `known`.
     Logit {
         logit: usize,
         known: i32,
@@ -187,7 +187,7 @@ impl<'a> Case<'a> {
             let start = placement.arena.start(words, ground.arena.len());
             let start = start.ok_or(Failure::TooLarge)?;
             let arena = &mut ground.arena[start..start + words];
-            // The arena's previous content must not matter.
+            // The previous contents of the arena must not matter.
             arena.fill(0x0101_0101_u32.wrapping_mul(round as u32 * 77 + 255));
             set(trap, true);
             let found = engine.infer(input, arena);
@@ -202,8 +202,8 @@ impl<'a> Case<'a> {
     }
 }
 
-/// Copies `bytes` into a yard at `start`, between bytes that would show in the logits if they
-/// were read.
+/// Copies `bytes` into a yard at `start` and surrounds them with bytes that would change the
+/// logits if they were read.
 fn put<'y>(yard: &'y mut [u8; SIZE], start: usize, bytes: &[u8]) -> &'y [u8] {
     const AROUND: usize = 32;
     let end = start + bytes.len();
@@ -213,7 +213,7 @@ fn put<'y>(yard: &'y mut [u8; SIZE], start: usize, bytes: &[u8]) -> &'y [u8] {
     &yard[start..end]
 }
 
-/// Compares `found` with the host's logits.
+/// Compares `found` with the host's logits, `known`.
 fn compare(known: &[u8], found: &[i32]) -> Result<(), Failure> {
     let (known, _) = known.as_chunks::<4>();
     if known.len() != found.len() {
@@ -232,13 +232,13 @@ fn compare(known: &[u8], found: &[i32]) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Makes unaligned accesses fault, or stops doing so.
+/// Enables or disables faults on unaligned accesses, if the batch asks for them.
 #[inline(never)]
 fn set(trap: &mut Option<SCB>, on: bool) {
     const UNALIGN_TRP: u32 = 1 << 3;
     if let Some(scb) = trap {
         // SAFETY: the bit changes nothing but whether an unaligned access faults. Code for the M0
-        // makes none; where code for another core does, the batch asks for the fault, which ends
+        // makes none; if code for another core makes one, the fault that the batch asks for ends
         // the program.
         unsafe {
             scb.ccr
@@ -251,7 +251,7 @@ fn set(trap: &mut Option<SCB>, on: bool) {
 
 /// Forbids every access to the guards of `ground`.
 fn arm(mpu: &mut MPU, ground: &Ground) {
-    /// No access in any mode, nothing executed, SIZE bytes, enabled.
+    /// Attributes of a guard: no access in any mode, execute never, SIZE bytes, enabled.
     const NO_ACCESS: u32 = (1 << 28) | ((SIZE.ilog2() - 1) << 1) | 1;
     let guards = [
         &ground.guard_0,
@@ -275,9 +275,8 @@ fn arm(mpu: &mut MPU, ground: &Ground) {
     cortex_m::asm::isb();
 }
 
-/// Reads the byte of a guard that is next to a yard: control 1 is the byte before the first yard,
-/// 2 the one after it, and so on. The read must fault; that it does proves that the guard is
-/// armed.
+/// Reads the byte of a guard that is next to a yard: control 1 reads the byte before the first
+/// yard, 2 the one after it, and so on. The read must fault, which proves that the guard is armed.
 fn step_on_guard(control: u32, ground: &Ground) -> ! {
     let byte: *const u8 = match control {
         1 => &raw const ground.guard_0[SIZE - 1],
@@ -291,7 +290,7 @@ fn step_on_guard(control: u32, ground: &Ground) -> ! {
             exit(false)
         }
     };
-    // SAFETY: the pointer is to a byte of a static, initialised at start-up. If the guard is
+    // SAFETY: the pointer is to a byte of a static that is initialised at startup. If the guard is
     // armed, the load faults and the program ends.
     let byte = unsafe { byte.read_volatile() };
     defmt::error!(
@@ -314,7 +313,7 @@ fn main() -> ! {
     };
 
     let Some(mut peripherals) = Peripherals::take() else {
-        defmt::error!("rarefy failed: the peripherals are taken");
+        defmt::error!("rarefy failed: the core's peripherals are already taken");
         exit(false)
     };
     // SAFETY: the MPS2 boards have BATCH_BYTES of RAM at this address, outside the regions of

@@ -18,8 +18,9 @@ use rarefy_runtime::{Arena, Engine, argmax};
 
 include!(concat!(env!("OUT_DIR"), "/model.rs"));
 
-/// Computes the logits and the class of `input`, as a device does. Returns `None` if the engine
-/// rejects the input. Kept out of line, so that its stack does not merge with the program's.
+/// Computes the logits of `input` and then its class, as an application does. Returns the logits,
+/// or `None` if the engine rejects the input. Kept out of line, so that its stack frame is not
+/// merged with that of `main`.
 #[inline(never)]
 fn infer<'a>(engine: &Engine<'_>, input: &[u8], arena: &'a mut [u32]) -> Option<&'a [i32]> {
     let logits = engine.infer(input, arena).ok()?;
@@ -29,13 +30,13 @@ fn infer<'a>(engine: &Engine<'_>, input: &[u8], arena: &'a mut [u32]) -> Option<
 
 #[entry]
 fn main() -> ! {
-    // The workstation finds these two in the symbol table, by name, and reports their sizes.
+    // The workstation finds these two statics by name in the symbol table, and reports their sizes.
     static mut RAREFY_ARENA: Arena<{ arena_words(MODEL_BYTES) }> = Arena::new();
-    // A device has its input in RAM.
+    // An application has its input in RAM.
     static mut RAREFY_INPUT: [u8; INPUTS] = [0; INPUTS];
 
     let Some(mut counter) = Counter::start() else {
-        defmt::error!("rarefy failed: the counter is taken");
+        defmt::error!("rarefy failed: the core's peripherals are already taken");
         exit(false)
     };
 

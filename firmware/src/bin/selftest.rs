@@ -1,7 +1,7 @@
 //! Tests the engine on the device with golden containers of every encoding and kind of layer.
 //!
-//! Inputs and logits are embedded, so the kernels of the workstation are not involved. Logs a line
-//! per container and fails if any logit differs.
+//! Inputs and expected logits are embedded, so the kernels of the workstation are not involved.
+//! Logs a line per container and fails if any logit differs.
 #![no_std]
 #![no_main]
 
@@ -23,7 +23,7 @@ struct Case {
 
 include!(concat!(env!("OUT_DIR"), "/selftest.rs"));
 
-/// Failures that are logged at the end; more are only counted.
+/// Maximum number of failures that are logged at the end; any more are only counted.
 const KEPT: usize = 8;
 
 /// How a case failed.
@@ -52,7 +52,7 @@ fn main() -> ! {
         defmt::info!("rarefy selftest {=str}: {=str}", case.name, verdict);
         if let Err(failure) = outcome {
             wrong += 1;
-            // If the list is full, the count still includes it.
+            // A failure that does not fit the list is still counted.
             let _ = failures.push((case, failure));
         }
     }
@@ -71,7 +71,7 @@ fn main() -> ! {
     exit(true)
 }
 
-/// Compares every logit with the known one.
+/// Runs the inputs of `case` and compares every logit with the known one.
 fn check(case: &Case, arena: &mut [u32]) -> Result<(), Failure> {
     let model = Model::parse(case.model).map_err(|_| Failure::Rejected)?;
     let engine = Engine::new(model).map_err(|_| Failure::Rejected)?;

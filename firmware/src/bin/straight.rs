@@ -4,7 +4,7 @@
 //! arena.
 #![no_std]
 #![no_main]
-// Only the samples are used of what the build script generates; the model is code here.
+// Of what the build script generates, only the samples are used: the model is code here.
 #![allow(dead_code)]
 
 use core::hint::black_box;
@@ -20,11 +20,11 @@ include!(concat!(env!("OUT_DIR"), "/model.rs"));
 
 #[entry]
 fn main() -> ! {
-    // A device has its input in RAM.
+    // An application has its input in RAM.
     static mut RAREFY_INPUT: [u8; INPUTS] = [0; INPUTS];
 
     let Some(mut counter) = Counter::start() else {
-        defmt::error!("rarefy failed: the counter is taken");
+        defmt::error!("rarefy failed: the core's peripherals are already taken");
         exit(false)
     };
     let samples = *black_box::<&&[u8]>(&SAMPLES);
@@ -56,7 +56,7 @@ fn main() -> ! {
             .is_none_or(|logit| logits.iter().max() != Some(logit))
         {
             defmt::error!(
-                "rarefy failed: the class of sample {=usize} is not that of its logits",
+                "rarefy failed: the class of sample {=usize} does not have the largest logit",
                 index
             );
             exit(false)

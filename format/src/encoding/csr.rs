@@ -7,7 +7,8 @@
 //!  +--------------------+------------------------+-----------------------+--------------------+
 //! ```
 //!
-//! Rejected if
+//! A block is rejected if
+//! - it is too short, or its last weight is incomplete,
 //! - the lengths do not add up to the number of stored weights,
 //! - a column is not below the layer's inputs, or
 //! - the columns of a row are not strictly increasing.
@@ -30,7 +31,8 @@ pub struct Csr<'a> {
 }
 
 impl<'a> Csr<'a> {
-    /// Views a block that [`check`] accepted. The view of any other block is wrong but harmless.
+    /// Returns a view of a block that [`check`] accepted. A view of any other block returns wrong
+    /// numbers, but does not panic.
     #[inline(always)]
     pub(crate) const fn read(dims: Dimensions, block: &'a [u8]) -> Self {
         match sections(dims, block) {
@@ -45,7 +47,7 @@ impl<'a> Csr<'a> {
         }
     }
 
-    /// Returns the number of inputs: every column is below it.
+    /// Returns the number of inputs, which exceeds every column.
     #[must_use]
     pub const fn inputs(&self) -> usize {
         self.inputs
@@ -57,14 +59,14 @@ impl<'a> Csr<'a> {
         self.bias
     }
 
-    /// Returns the number of weights per row, as `u16`.
+    /// Returns the number of weights of each row, as little-endian `u16`.
     #[must_use]
     pub const fn lengths(&self) -> &'a [[u8; 2]] {
         self.lengths
     }
 
-    /// Returns the column of each weight, as `u16`, row by row; columns increase strictly within a
-    /// row.
+    /// Returns the column of each weight, as little-endian `u16`, row by row. Columns increase
+    /// strictly within a row.
     #[must_use]
     pub const fn columns(&self) -> &'a [[u8; 2]] {
         self.columns
@@ -88,7 +90,7 @@ impl<'a> Csr<'a> {
         self.values.iter().filter(|&&value| value != 0).count()
     }
 
-    /// Returns what the bytes of the block are for.
+    /// Returns the sizes of the block's parts.
     pub(super) fn parts(&self) -> BlockParts {
         BlockParts {
             positions: self.lengths.as_flattened().len() + self.columns.as_flattened().len(),
@@ -100,7 +102,8 @@ impl<'a> Csr<'a> {
     }
 }
 
-/// Splits a block into its sections; returns `None` if it does not hold whole weights.
+/// Splits a block into its sections; returns `None` if it is too short or its last weight is
+/// incomplete.
 #[inline(always)]
 const fn sections(dims: Dimensions, block: &[u8]) -> Option<Csr<'_>> {
     let mut bytes = Bytes::new(block);
@@ -143,7 +146,7 @@ pub(crate) const fn check(
     check_columns(layer, dims.inputs, csr.lengths, csr.columns)
 }
 
-/// Checks the columns of rows of these lengths, and returns the longest length.
+/// Checks the row lengths and the columns, and returns the largest length.
 pub(crate) const fn check_columns(
     layer: usize,
     inputs: usize,
@@ -221,7 +224,7 @@ impl Rows for CsrRows<'_> {
     }
 }
 
-/// Writes a block.
+/// Returns the block of these biases and rows, or why the encoding cannot represent them.
 #[cfg(feature = "alloc")]
 pub(crate) fn write(
     bias: &[i32],

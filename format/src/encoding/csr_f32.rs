@@ -7,7 +7,8 @@
 //!  +--------------------+-----------------------+----------------------+----------------------+
 //! ```
 //!
-//! Rejected as `csr` is. The floats are not checked: no float can harm a kernel.
+//! A block is rejected under the same conditions as in `csr`, and if the padding is not 0. The
+//! floats are not checked: no float can harm a kernel.
 
 use super::parts::BlockParts;
 use super::rows::Dimensions;
@@ -27,7 +28,8 @@ pub struct CsrF32<'a> {
 }
 
 impl<'a> CsrF32<'a> {
-    /// Views a block that [`check`] accepted. The view of any other block is wrong but harmless.
+    /// Returns a view of a block that [`check`] accepted. A view of any other block returns wrong
+    /// numbers, but does not panic.
     #[inline(always)]
     pub(crate) const fn read(dims: Dimensions, block: &'a [u8]) -> Self {
         match sections(dims, block) {
@@ -42,14 +44,14 @@ impl<'a> CsrF32<'a> {
         }
     }
 
-    /// Returns the number of inputs: every column is below it.
+    /// Returns the number of inputs, which exceeds every column.
     #[must_use]
     pub const fn inputs(&self) -> usize {
         self.inputs
     }
 
-    /// Reads the next row: returns its bias and its weights as (column, weight), in order, or
-    /// `None` after the last row.
+    /// Reads the next row. Returns its bias and an iterator over its weights as (column, weight),
+    /// in order, or `None` after the last row.
     #[inline]
     pub fn next_row(&mut self) -> Option<(f32, impl Iterator<Item = (usize, f32)> + use<'a>)> {
         let (&this, bias) = self.bias.split_first()?;
@@ -80,7 +82,7 @@ impl<'a> CsrF32<'a> {
             .count()
     }
 
-    /// Returns what the bytes of the block are for.
+    /// Returns the sizes of the block's parts.
     pub(super) fn parts(&self) -> BlockParts {
         let lengths = self.lengths.as_flattened().len();
         BlockParts {
@@ -94,7 +96,8 @@ impl<'a> CsrF32<'a> {
     }
 }
 
-/// Splits a block into its sections; returns `None` if it does not hold whole weights.
+/// Splits a block into its sections; returns `None` if it is too short or its last weight is
+/// incomplete, or if the padding is not 0.
 #[inline(always)]
 const fn sections(dims: Dimensions, block: &[u8]) -> Option<CsrF32<'_>> {
     let mut bytes = Bytes::new(block);
@@ -142,7 +145,7 @@ pub(crate) const fn check(
     super::csr::check_columns(layer, dims.inputs, csr.lengths, csr.columns)
 }
 
-/// Writes a block.
+/// Returns the block of these biases and rows, or why the encoding cannot represent them.
 #[cfg(feature = "alloc")]
 pub(crate) fn write(
     bias: &[f32],

@@ -7,14 +7,14 @@
 //!  +----------------------+-----------------------------+
 //! ```
 //!
-//! Rejected if the block has any other length.
+//! A block of any other length is rejected.
 
 use super::parts::BlockParts;
 use super::rows::{Dimensions, Rows};
 use crate::bytes::{Bytes, u32_at};
 use crate::error::ParseError;
 
-/// Weights that are all stored.
+/// Weights that are all stored, zeros included.
 #[derive(Clone, Copy, Debug)]
 pub struct Dense<'a> {
     inputs: usize,
@@ -23,7 +23,8 @@ pub struct Dense<'a> {
 }
 
 impl<'a> Dense<'a> {
-    /// Views a block that [`check`] accepted. The view of any other block is wrong but harmless.
+    /// Returns a view of a block that [`check`] accepted. A view of any other block returns wrong
+    /// numbers, but does not panic.
     #[inline(always)]
     pub(crate) const fn read(dims: Dimensions, block: &'a [u8]) -> Self {
         let mut bytes = Bytes::new(block);
@@ -68,7 +69,7 @@ impl<'a> Dense<'a> {
         self.values.iter().filter(|&&value| value != 0).count()
     }
 
-    /// Returns what the bytes of the block are for.
+    /// Returns the sizes of the block's parts.
     pub(super) fn parts(&self) -> BlockParts {
         BlockParts {
             values: self.values.len(),
@@ -123,7 +124,7 @@ impl Rows for DenseRows<'_> {
     }
 }
 
-/// Writes a block.
+/// Returns the block of these biases and rows, or why the encoding cannot represent them.
 #[cfg(feature = "alloc")]
 pub(crate) fn write(
     inputs: usize,

@@ -28,9 +28,9 @@ use dense::Dense;
 use rice::Rice;
 use words::Words;
 
-/// The encodings of format 1, by their code in a layer record.
-// Exhaustive on purpose: engines and tools must handle every encoding, so that a new one does not
-// compile until they do.
+/// The encodings of format version 1. A layer record states their codes.
+// Exhaustive on purpose: a new encoding breaks the build of every engine and tool that does not
+// handle it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Encoding {
@@ -89,7 +89,7 @@ impl Encoding {
         }
     }
 
-    /// Returns the encoding with this code, if format 1 defines it and this build reads it.
+    /// Returns the encoding with this code, if format version 1 defines it and this build reads it.
     #[must_use]
     pub const fn from_code(code: u8) -> Option<Encoding> {
         match code {
@@ -111,8 +111,8 @@ impl Encoding {
     }
 }
 
-/// Returns the alignment of a block in the encoding with this code, whether or not this build
-/// reads it.
+/// Returns the alignment in bytes of a block in the encoding with this code, even if this build
+/// does not read it.
 pub(crate) const fn alignment(code: u8) -> usize {
     if code == 4 || code == 15 { 1 } else { 4 }
 }
@@ -133,12 +133,13 @@ pub enum Weights<'a> {
     Rice(Rice<'a>),
     /// Compressed sparse rows of floats.
     CsrF32(CsrF32<'a>),
-    /// A pooling layer.
+    /// No weights: a pooling layer.
     None,
 }
 
 impl<'a> Weights<'a> {
-    /// Views a `block` that [`check`] accepted. The view of any other block is wrong but harmless.
+    /// Returns a view of a `block` that [`check`] accepted. A view of any other block returns wrong
+    /// numbers, but does not panic.
     #[inline(always)]
     pub(crate) const fn read(encoding: Encoding, dims: Dimensions, block: &'a [u8]) -> Self {
         match encoding {
@@ -166,7 +167,7 @@ impl<'a> Weights<'a> {
         }
     }
 
-    /// Returns what the bytes of the biases and weights are for.
+    /// Returns the sizes of the parts of the biases and weights.
     #[must_use]
     pub fn parts(&self) -> BlockParts {
         match self {
@@ -181,7 +182,8 @@ impl<'a> Weights<'a> {
     }
 }
 
-/// Checks everything that a kernel relies on, and returns the length of the longest row.
+/// Checks everything in a block that kernels rely on. Returns the length of the longest row, or 0
+/// for `columns` and pooling.
 #[inline(always)]
 pub(crate) const fn check(
     layer: usize,
@@ -189,8 +191,8 @@ pub(crate) const fn check(
     dims: Dimensions,
     block: &[u8],
 ) -> Result<usize, ParseError> {
-    // `Encoding::from_code` has rejected what this build does not read: the features only keep the
-    // code for it from being linked.
+    // `Encoding::from_code` has already rejected encodings that this build does not read. Here the
+    // features only keep their checks from being linked.
     match encoding {
         Encoding::Dense if cfg!(feature = "dense") => dense::check(layer, dims, block),
         Encoding::Csr if cfg!(feature = "csr") => csr::check(layer, dims, block),

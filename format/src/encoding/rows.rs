@@ -1,18 +1,18 @@
-//! What all encodings share: the dimensions of a layer, and reading weights row by row.
+//! What encodings share: the dimensions of a layer, and reading weights row by row.
 
 /// The dimensions of a layer's weights.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Dimensions {
-    /// Columns: the column of every weight is below this.
+    /// The number of columns: the column of every weight is below it.
     pub(crate) inputs: usize,
-    /// Rows.
+    /// The number of rows.
     pub(crate) outputs: usize,
 }
 
 /// Weights that can be read row by row, whatever their encoding.
 ///
-/// The direct convolution, the reference implementation and the reports read every encoding
-/// through this trait.
+/// The engine's convolutions, and the writer when it copies a parsed model, read weights through
+/// this trait.
 pub trait Rows {
     /// Reads the next row: calls `visit` with the column and value of each weight, and returns the
     /// row's bias. Returns `None` after the last row.

@@ -7,7 +7,7 @@ use super::spec::{LayerSpec, WeightsSpec};
 use crate::encoding::Encoding;
 use crate::record::MAX_BLOCK_BYTES;
 
-/// Checks the length of a dense block, which may be too large to allocate.
+/// Checks that a dense block is not too long for a container, before it is allocated.
 pub(super) fn check_length(spec: &LayerSpec, columns: usize) -> Result<(), SpecError> {
     let length = columns.saturating_add(4).saturating_mul(spec.outputs);
     if spec.encoding == Encoding::Dense && length > MAX_BLOCK_BYTES {

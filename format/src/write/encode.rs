@@ -6,7 +6,7 @@ use super::spec::{LayerSpec, WeightsSpec};
 use crate::encoding::{self, Encoding, Unfit};
 use crate::operation::Operation;
 
-/// Encodes the biases and weights of a layer of `columns` columns.
+/// Encodes the biases and weights of a layer with `columns` columns.
 pub(super) fn encode(spec: &LayerSpec, columns: usize) -> Result<Vec<u8>, Unfit> {
     match (&spec.weights, spec.encoding) {
         (WeightsSpec::None, Encoding::None) => Ok(Vec::new()),

@@ -26,13 +26,13 @@ pub enum SpecError {
     Order(u16),
     /// A column that does not exist.
     Column { column: u16, columns: usize },
-    /// More than 65,535 outputs (or taps of a channel).
+    /// More than 65,535 outputs, or taps of a channel.
     Outputs(usize),
     /// A block that is longer than a record can state.
     Length(usize),
     /// A source or skip that does not exist or is too far back.
     Link(usize),
-    /// A window that does not fit its source.
+    /// A window that does not fit its source, or an output without values.
     Shape,
     /// A place in the arena that links cannot state.
     Place(usize),
@@ -58,9 +58,9 @@ impl fmt::Display for SpecError {
             SpecError::Column { column, columns } => write!(f, "it has a weight in column {column}, but only {columns} columns"),
             SpecError::Outputs(found) => write!(f, "it has {found} outputs or taps, but a container allows at most 65535"),
             SpecError::Length(found) => write!(f, "it takes {found} bytes, but a container allows at most {MAX_BLOCK_BYTES} per layer"),
-            SpecError::Link(back) => write!(f, "it refers {back} layers back, but links reach 1 to 15 layers"),
-            SpecError::Shape => write!(f, "its window does not fit the map that it reads"),
-            SpecError::Place(place) => write!(f, "its output would begin at word {place} of the arena, but links reach word 65535"),
+            SpecError::Link(back) => write!(f, "it refers {back} layers back, but links reach 1 to 15 layers, and not beyond the input"),
+            SpecError::Shape => write!(f, "its window does not fit the map that it reads, or its output is empty"),
+            SpecError::Place(place) => write!(f, "its output would begin at word {place} of the arena, but a container allows at most word 65535"),
             SpecError::Overflow { row, range } => write!(f, "the sum of row {row} ranges from {} to {}, which overflows 32 bits: scale its weights down", range.least, range.most),
             SpecError::Unfit(unfit) => write!(f, "its encoding cannot represent it: {unfit}"),
         }

@@ -1,8 +1,8 @@
 //! Writing containers, on the host.
 //!
 //! [`write()`] plans the arena, lays out the bytes, and parses the result with [`Model::parse`],
-//! so that no device rejects it. It also rejects networks that have no layout, and those whose
-//! sums could overflow 32 bits.
+//! so that no device rejects it. It rejects networks that a container cannot represent, and those
+//! whose sums could overflow 32 bits.
 
 mod check;
 mod encode;
@@ -29,12 +29,12 @@ use crate::record::{MAX_BLOCK_BYTES, Record};
 use check::check_lists;
 use plan::{Plan, plan};
 
-/// Writes a container that holds `network`.
+/// Returns a container of `network`.
 ///
 /// # Errors
 ///
 /// Returns an error if
-/// - a number does not fit its field, or the lengths of lists differ,
+/// - a number does not fit its field, or a list does not have an element per output,
 /// - an encoding cannot represent a layer,
 /// - a sum could overflow 32 bits, or
 /// - [`Model::parse`] would reject the result.
@@ -77,7 +77,7 @@ pub fn write(network: &NetworkSpec) -> Result<Vec<u8>, WriteError> {
     Ok(bytes)
 }
 
-/// Writes the header, without its checksum.
+/// Returns the header, with 0 for its checksum.
 fn header(network: &NetworkSpec, arena_words: usize) -> Result<Vec<u8>, WriteError> {
     let input = network.input;
     let (Ok(height), Ok(channels)) = (u8::try_from(input.height), u8::try_from(input.channels))
@@ -110,7 +110,7 @@ fn record(spec: &LayerSpec, plan: &Plan, length: usize) -> Result<Record, SpecEr
     })
 }
 
-/// Writes the block of a layer: geometry, links, weights.
+/// Returns the block of a layer: geometry, links, biases and weights.
 fn block(spec: &LayerSpec, plan: &Plan) -> Result<Vec<u8>, SpecError> {
     let geometry = Geometry {
         operation: spec.operation,

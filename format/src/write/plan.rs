@@ -1,8 +1,8 @@
 //! Planning the arena: shapes, margins and places.
 //!
-//! A chain needs no places: its layers write at the two ends of the arena in turn. As soon as one
-//! layer reads another layer than the previous one, or adds a map, every layer states its place:
-//! the first one, from the arena's front, where it overlaps nothing that is still to be read.
+//! A chain needs no places: its layers write at the two ends of the arena in turn. If a layer reads
+//! a layer other than the previous one, or adds a map, every layer states the place of its output:
+//! the first word of the arena from which the output overlaps nothing that is still to be read.
 
 use alloc::vec;
 use alloc::vec::Vec;
@@ -30,8 +30,8 @@ pub(crate) struct Plan {
     pub(crate) weights: Vec<u8>,
 }
 
-/// The buffers that a layer reads. Buffer 0 is the network's input, buffer k + 1 is the output of
-/// layer k.
+/// The indices of the buffers that a layer reads. Buffer 0 is the network's input, buffer k + 1 is
+/// the output of layer k.
 #[derive(Clone, Copy)]
 struct Reads {
     source: usize,
@@ -41,9 +41,9 @@ struct Reads {
 /// The weights of a layer, and the memory that they need.
 struct Weights {
     encoded: Vec<u8>,
-    /// Weights of the longest row of a convolution.
+    /// The number of weights in the longest row of a convolution.
     taps: usize,
-    /// Words of the scratch buffer.
+    /// The size of the scratch buffer in words.
     scratch: usize,
 }
 
@@ -86,7 +86,7 @@ pub(crate) fn plan(network: &NetworkSpec) -> Result<(Vec<Plan>, usize), WriteErr
     Ok((plans.collect(), arena))
 }
 
-/// Returns the buffers that a layer reads.
+/// Returns the buffers that a layer reads, or an error if a link reaches too far back.
 fn reads(layers: &[LayerSpec], layer: usize) -> Result<Reads, WriteError> {
     let spec = &layers[layer];
     let buffer = |back: usize| match (layer + 1).checked_sub(back) {
@@ -99,7 +99,7 @@ fn reads(layers: &[LayerSpec], layer: usize) -> Result<Reads, WriteError> {
     })
 }
 
-/// Returns the shapes and margins of all buffers.
+/// Returns all buffers with their shapes and margins, but without sizes and places.
 fn buffers(network: &NetworkSpec, reads: &[Reads]) -> Result<Vec<Buffer>, WriteError> {
     let mut buffers = vec![Buffer {
         shape: network.input,
@@ -107,6 +107,9 @@ fn buffers(network: &NetworkSpec, reads: &[Reads]) -> Result<Vec<Buffer>, WriteE
     }];
     for (layer, spec) in network.layers.iter().enumerate() {
         let source = reads[layer].source;
+        if u16::try_from(spec.outputs).is_err() {
+            return Err(SpecError::Outputs(spec.outputs).of(layer));
+        }
         let shape = output_shape(&spec.operation, spec.outputs, buffers[source].shape);
         buffers.push(Buffer {
             shape: shape.ok_or(SpecError::Shape.of(layer))?,
@@ -159,9 +162,10 @@ fn size(buffers: &mut [Buffer], layers: &[LayerSpec]) {
     }
 }
 
-/// Places every output at the first free word, and returns the size of the arena in words.
+/// Places every output at the first word where it and its scratch buffer fit, and returns the size
+/// of the arena in words.
 fn place(buffers: &mut [Buffer], reads: &[Reads], weights: &[Weights]) -> usize {
-    // The last layer that reads each buffer.
+    // The index of the last layer that reads each buffer.
     let mut until = vec![0; buffers.len()];
     for (layer, reads) in reads.iter().enumerate() {
         until[reads.source] = layer;
@@ -183,8 +187,8 @@ fn place(buffers: &mut [Buffer], reads: &[Reads], weights: &[Weights]) -> usize 
             place = place.max(start + length);
         }
         buffers[layer + 1].place = place;
-        // The copy of a padded input lies at the arena's end, after all that is written while it
-        // is still to be read.
+        // The copy of a padded input lies at the arena's end, after everything that is written
+        // before the copy is read for the last time.
         let copy = if until[0] >= layer {
             buffers[0].words
         } else {

@@ -18,8 +18,8 @@ pub(super) fn columns(operation: &Operation, source: Shape) -> usize {
     }
 }
 
-/// Returns the shape of an operation's output, after fused pooling, or `None` if its window does
-/// not fit.
+/// Returns the shape of an operation's output, after fused pooling. Returns `None` if `outputs`
+/// exceeds 65,535, or if the window or the pooling leaves no output.
 #[must_use]
 pub fn output_shape(operation: &Operation, outputs: usize, source: Shape) -> Option<Shape> {
     let channels = u16::try_from(outputs).ok()?;
@@ -40,7 +40,7 @@ pub fn output_shape(operation: &Operation, outputs: usize, source: Shape) -> Opt
 }
 
 /// Returns the length of the longest row of a convolution over `source`, as a reader of its
-/// encoding finds it, or 0 for other operations.
+/// encoding determines it, or 0 for other operations.
 pub(super) fn taps(spec: &LayerSpec, source: Shape) -> usize {
     match (&spec.operation, &spec.weights) {
         (Operation::Conv { .. }, _) if spec.encoding == Encoding::Dense => {

@@ -1,4 +1,4 @@
-//! Networks to write, as plain numbers, and conversion of a parsed model back to one.
+//! Networks to write, as plain numbers, and the conversion of parsed models to them.
 
 use alloc::vec;
 use alloc::vec::Vec;
@@ -25,9 +25,9 @@ pub struct LayerSpec {
     pub operation: Operation,
     /// The encoding of the weights; [`Encoding::None`] for pooling.
     pub encoding: Encoding,
-    /// Rows (units or channels).
+    /// The number of rows (units or channels).
     pub outputs: usize,
-    /// Rows before stripping, at least `outputs`.
+    /// The number of rows before stripping, at least `outputs`.
     pub original_outputs: usize,
     /// The shift for [`crate::requantize`], 0..=31; 0 for the last layer.
     pub shift: u8,
@@ -50,14 +50,15 @@ pub struct SkipSpec {
 
 /// The biases and weights of a layer.
 ///
-/// A row is a list of (column, weight) with rising columns. A column is an input of a dense layer,
-/// or `(channel * size + y) * size + x` of a convolution.
+/// A row is a list of (column, weight) with strictly increasing columns. A column is the index of
+/// an input of a dense layer, or `(channel * size + y) * size + x` in a convolution.
 #[derive(Clone, Debug, PartialEq)]
 pub enum WeightsSpec {
     /// No weights: a pooling layer.
     None,
-    /// Integers, as they are multiplied: for [`Encoding::Words`] and [`Encoding::Columns`], whole
-    /// words whose low bits are the column or row (see [`crate::pack_word`]).
+    /// Integers, exactly as an engine multiplies them: for [`Encoding::Words`] and
+    /// [`Encoding::Columns`], whole words whose low bits are the column or row (see
+    /// [`crate::pack_word`]).
     Integers {
         /// One bias per row, in units of the accumulator, including the rounding term.
         bias: Vec<i32>,
@@ -164,7 +165,7 @@ impl WeightsSpec {
     }
 }
 
-/// Collects all rows of integers.
+/// Collects all rows that `from` has left.
 fn integers(mut from: impl Rows) -> WeightsSpec {
     let (mut bias, mut rows) = (Vec::new(), Vec::new());
     loop {

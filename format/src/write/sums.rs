@@ -1,4 +1,4 @@
-//! The overflow bound: the range of the sums that any input can lead to.
+//! The overflow bound: the range of a row's sum over all inputs.
 
 use super::spec::{LayerSpec, WeightsSpec};
 use crate::operation::{Operation, Pooling};
@@ -7,17 +7,17 @@ use crate::operation::{Operation, Pooling};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SumRange {
-    /// The least accumulator.
+    /// The smallest accumulator.
     pub least: i64,
-    /// The largest accumulator, after average pooling if it is fused.
+    /// The largest accumulator, after fused average pooling if there is any.
     pub most: i64,
-    /// A bound of the magnitude of every partial sum, whatever the order of addition.
+    /// A bound on the magnitude of every partial sum, whatever the order of addition.
     pub partial: i64,
 }
 
 impl SumRange {
-    /// Returns the range for a bias to which products and skip add `least..=most`, with `pooled`
-    /// positions summed by average pooling (1 without).
+    /// Returns the range of a sum of `bias` and of products and a skip that add up to
+    /// `least..=most`. Average pooling adds up `pooled` such sums; without it, `pooled` is 1.
     ///
     /// ```
     /// use rarefy_format::SumRange;
@@ -45,7 +45,7 @@ impl SumRange {
 }
 
 impl LayerSpec {
-    /// Returns an iterator over the ranges of all rows' sums; nothing for floats and pooling
+    /// Returns an iterator over the ranges of all rows' sums, which is empty for floats and pooling
     /// layers.
     pub fn sum_ranges(&self) -> impl Iterator<Item = SumRange> + '_ {
         let (bias, rows) = match &self.weights {

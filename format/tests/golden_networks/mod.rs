@@ -1,7 +1,7 @@
-//! The networks of the golden containers: small, fixed, and together they use all of format 1.
+//! The networks of the golden containers, small and fixed. Together they use all of format 1.
 //!
-//! Their numbers follow from a seed each. Never change one: a golden container is a promise to
-//! those who keep models in flash. Add another one instead.
+//! The numbers of each network follow from a seed. Never change a network: its golden container is
+//! a promise to those who keep models in flash. Add another one instead.
 
 use rarefy_format::{
     Encoding, LayerSpec, Margin, NetworkSpec, Operation, Pooling, Shape, SkipSpec, WeightsSpec,
@@ -232,8 +232,8 @@ fn residual() -> NetworkSpec {
     }
 }
 
-/// Draws a layer with weights: empty, full and other rows, with biases that keep some units
-/// between 0 and 255.
+/// Draws a layer with weights: empty, full and other rows, with biases that keep some activations
+/// strictly between 0 and 255.
 fn layer(
     random: &mut Random,
     operation: Operation,

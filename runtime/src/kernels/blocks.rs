@@ -19,7 +19,7 @@ pub(crate) struct WordsBlock<'m> {
     ///
     /// A run is its head, the length of its rows if that exceeds 14 words, and its rows. A row is
     /// its bias (`i32`) and its words, two per `u32`, the first in the low half. A row of an odd
-    /// number of words ends with a word 0, which adds nothing.
+    /// number of words ends with a word of 0, which adds nothing.
     pub(crate) words: &'m [u32],
 }
 
@@ -40,14 +40,14 @@ impl<'m> WordsBlock<'m> {
 pub(crate) struct ColumnsBlock<'m> {
     /// The initial value of each row's sum.
     pub(crate) bias: &'m [i32],
-    /// The index in `pairs` of each pair of inputs.
+    /// The index in `pairs` of the header of each pair of inputs.
     pub(crate) starts: &'m [u16],
     /// The pairs, each a header and three sections.
     ///
-    /// The header counts the rows that read both inputs (bits 31 to 22), the first alone (21 to
-    /// 11) and the second alone (10 to 0). The first section has a `u32` per row, with the word of
-    /// the first input in the low half and that of the second in the high one. The other two
-    /// sections have a word per row, two per `u32`, and start with a word 0 if that number is odd.
+    /// The header counts the rows that read both inputs (bits 31 to 22), only the first (21 to 11)
+    /// and only the second (10 to 0). The first section has a `u32` per row, with the word of the
+    /// first input in the low half and that of the second in the high half. The other two sections
+    /// have a word per row, two per `u32`, and start with a word of 0 if the number of rows is odd.
     pub(crate) pairs: &'m [u32],
     /// The mask that extracts the row of a word.
     pub(crate) mask: u16,

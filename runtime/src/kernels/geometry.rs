@@ -1,4 +1,4 @@
-//! Geometries of the layers over feature maps. Lengths and strides are in bytes.
+//! The geometries of layers over feature maps. Lengths and distances are in bytes.
 
 /// What a convolution does with the sums of a window of `pool` x `pool` positions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -7,30 +7,30 @@ pub(crate) enum FusedPooling {
     None,
     /// Stores the largest sum.
     Max,
-    /// Stores the total of the sums that are positive; the shift divides it.
+    /// Stores the total of the positive sums; the shift divides it.
     Average,
 }
 
 /// The geometry of a convolution, the same for each of its output channels.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Convolution {
-    /// Source positions from one output position to the next, in both directions.
+    /// The distance between the windows of neighbouring positions, along both axes.
     pub(crate) stride: usize,
-    /// From one row of the source to the next.
+    /// The distance from one row of the source to the next.
     pub(crate) source_row: usize,
     /// Rows of the output, after pooling.
     pub(crate) height: usize,
     /// Positions per row of the output, after pooling.
     pub(crate) width: usize,
-    /// From one row of the output to the next.
+    /// The distance from one row of the output to the next.
     pub(crate) output_row: usize,
     /// The fused pooling.
     pub(crate) pooling: FusedPooling,
-    /// Height, width and stride of the pooling windows; 1 without pooling.
+    /// The height, width and stride of pooling windows; 1 without pooling.
     pub(crate) pool: usize,
     /// Right shift that turns a sum into an activation, at most 31.
     pub(crate) shift: u8,
-    /// From one row of the skip source to the next.
+    /// The distance from one row of the skip source to the next.
     pub(crate) skip_row: usize,
     /// Left shift of the activations of the skip source, at most 31.
     pub(crate) skip_shift: u8,
@@ -40,8 +40,8 @@ pub(crate) struct Convolution {
 }
 
 impl Convolution {
-    /// Returns the bytes from position (0, 0) to the last one, inclusive, of a map of `height` x
-    /// `width` positions.
+    /// Returns the number of bytes from the first to the last of `height` x `width` positions,
+    /// inclusive. Rows are `row` apart, and `stride` scales all distances.
     fn reach(height: usize, width: usize, row: usize, stride: usize) -> usize {
         let down = height.saturating_sub(1).saturating_mul(row);
         let right = width.saturating_sub(1);
@@ -50,7 +50,7 @@ impl Convolution {
             .saturating_add(1)
     }
 
-    /// Checks that source, skip source and output hold every byte that a channel accesses, whose
+    /// Checks that source, skip source and output contain every byte that a channel accesses if its
     /// taps have offsets of at most `last`. Products saturate, so a geometry that overflows never
     /// fits.
     pub(crate) fn fits(
@@ -70,7 +70,7 @@ impl Convolution {
             })
     }
 
-    /// Returns whether a Cortex-M computes blocks of neighbouring positions.
+    /// Returns whether a Cortex-M computes blocks of neighbouring positions at once.
     pub(crate) fn in_blocks(&self) -> bool {
         self.stride <= 2 && self.pool <= 2 && self.width * self.pool >= 4
     }
@@ -96,28 +96,28 @@ impl Convolution {
 pub(crate) struct WindowStrides {
     /// Height and width of the window.
     pub(crate) size: usize,
-    /// From one row of the source to the next.
+    /// The distance from one row of the source to the next.
     pub(crate) row: usize,
-    /// From one channel of the source to the next.
+    /// The distance from one channel of the source to the next.
     pub(crate) plane: usize,
 }
 
 impl WindowStrides {
-    /// Returns by how much more an offset grows than its column from one row of the window to the
+    /// Returns how much more an offset increases than its column from one row of the window to the
     /// next.
     pub(crate) fn row_gap(&self) -> usize {
         self.row.saturating_sub(self.size.max(1))
     }
 
-    /// Returns by how much more an offset grows than its column, besides [`Self::row_gap`], from
-    /// one channel to the next.
+    /// Returns how much more an offset increases than its column from one channel to the next, in
+    /// addition to [`Self::row_gap`].
     pub(crate) fn plane_gap(&self) -> usize {
         let rows = self.size.max(1).saturating_mul(self.row);
         self.plane.saturating_sub(rows)
     }
 }
 
-/// What a pooling layer reduces a window to.
+/// The value to which a pooling layer reduces a window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reduction {
     /// The largest activation.
@@ -129,18 +129,18 @@ pub(crate) enum Reduction {
 /// The geometry of a pooling layer, the same for each channel.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Pooling {
-    /// What a window becomes.
+    /// How a window is reduced.
     pub(crate) reduction: Reduction,
     /// Height and width of a window.
     pub(crate) size: usize,
-    /// Source positions from one window to the next, in both directions.
+    /// The distance between neighbouring windows, along both axes.
     pub(crate) stride: usize,
-    /// From one row of the source to the next.
+    /// The distance from one row of the source to the next.
     pub(crate) source_row: usize,
     /// Rows of the output.
     pub(crate) height: usize,
     /// Positions per row of the output.
     pub(crate) width: usize,
-    /// From one row of the output to the next.
+    /// The distance from one row of the output to the next.
     pub(crate) output_row: usize,
 }

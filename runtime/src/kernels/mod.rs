@@ -1,14 +1,15 @@
 //! The kernels: the inner loops of the engine.
 //!
 //! - `blocks`, `geometry`, `output`, `run_layer` and `taps` are the types that kernels share;
-//! - `portable` holds every kernel in safe Rust: it runs on all targets and is the oracle of the
-//!   others;
-//! - `cortex_m` holds those that have a version in the instructions of a Cortex-M, with the same
-//!   signatures. It contains all unsafe code of the crate.
+//! - `portable` contains every kernel in safe Rust: these run on all targets and are the oracle of
+//!   the others;
+//! - `cortex_m` contains versions of most of them for Cortex-M cores, with the same signatures, and
+//!   all unsafe code of the crate.
 //!
-//! A kernel may rely on what `Model::parse` has checked of its weights. If its slices do not match
-//! the layer, it returns `None` or computes less; it never panics and never accesses memory
-//! outside its slices. Sums are taken modulo 2^32, so a kernel may add in any order.
+//! A kernel may rely on what `Model::parse` has checked about its weights. If its slices do not
+//! match the layer, a kernel returns `None` or computes fewer outputs; it never panics and never
+//! accesses memory outside its slices. Sums are taken modulo 2^32, so a kernel may add in any
+//! order.
 
 pub(crate) mod blocks;
 #[cfg(any(cortex_m, test))]
@@ -35,8 +36,8 @@ pub(crate) use native::ping_pong;
 pub(crate) use native::{convolution, pooling};
 use output::Output;
 
-/// Runs a dense layer with the kernel of its encoding. `raw` says that `source` is the network's
-/// input, whose bytes are not activations of another layer.
+/// Runs a dense layer with the kernel of its encoding. `raw` states whether `source` is the
+/// network's input, which consists of bytes, rather than the activations of a layer.
 #[inline(always)]
 pub(crate) fn dense(
     weights: Weights<'_>,

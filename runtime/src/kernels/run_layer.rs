@@ -1,4 +1,4 @@
-//! What the ping-pong buffer calls for each layer of a chain.
+//! The function that the walk over a chain calls for each layer.
 
 use rarefy_format::DenseLayer;
 

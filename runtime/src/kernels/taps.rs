@@ -1,4 +1,4 @@
-//! Taps: the nonzero weights of one output channel of a convolution, in words lent by the arena.
+//! Taps: the nonzero weights of one output channel of a convolution, in words of the arena.
 
 use core::ops::Range;
 
@@ -39,10 +39,10 @@ impl<'a> Incoming<'a> {
     }
 }
 
-/// The taps of a channel with their offsets: words `weight << 16 | offset`, no weight 0.
+/// The taps of a channel with their offsets: words `weight << 16 | offset`, with nonzero weights.
 ///
-/// [`Taps::FRONT`] words or more precede them and as many follow, for kernels that rearrange them.
-/// Some of the taps may have been grouped into quads, which precede the others.
+/// At least [`Taps::FRONT`] words precede the taps, and as many follow, for kernels that rearrange
+/// them. Some of the taps may have been grouped into quads, which precede the others.
 #[derive(Debug)]
 pub(crate) struct Taps<'a> {
     words: &'a mut [u32],
@@ -51,9 +51,9 @@ pub(crate) struct Taps<'a> {
 }
 
 impl<'a> Taps<'a> {
-    /// Words needed besides one per tap.
+    /// The number of words needed besides one per tap.
     pub(crate) const SPARE: usize = rarefy_format::SPARE_WORDS;
-    /// Those of [`Taps::SPARE`] that precede the first tap; the others follow the last one.
+    /// The number of these words that precede the first tap; the others follow the last one.
     pub(crate) const FRONT: usize = Taps::SPARE / 2;
 
     /// Returns the taps in `words[single]`, which read at offsets of at most `last`.
@@ -70,14 +70,15 @@ impl<'a> Taps<'a> {
         self.words.get(self.single.clone()).unwrap_or_default()
     }
 
-    /// Returns an upper bound of the offsets: the largest in the rows of the window that have
-    /// taps.
+    /// Returns an upper bound of the offsets: that of the last column in the window's row of the
+    /// last tap.
     pub(crate) fn last(&self) -> usize {
         self.last
     }
 
     /// Returns all words, and the range of the taps that are in no quad. The quads end
-    /// [`Taps::FRONT`] words before that range; as many words follow it.
+    /// [`Taps::FRONT`] words before that range; as many words follow it. Returns `None` if fewer
+    /// follow.
     #[cfg(any(cortex_m, test))]
     pub(crate) fn into_parts(self) -> Option<(&'a mut [u32], Range<usize>)> {
         let fits = self.single.end + Taps::FRONT <= self.words.len();

@@ -12,7 +12,7 @@ pub(crate) const INPUTS: usize = 3;
 
 /// Size in bytes of the firmware's yards: the limit for a container, an input and an arena.
 const YARD: usize = 256 << 10;
-/// Limit of multiplications per inference: a fraction of a second in the emulator.
+/// Maximum number of multiplications per inference: a fraction of a second in the emulator.
 const PRODUCTS: usize = 1 << 19;
 /// Capacity of a batch in bytes.
 pub(crate) const BATCH_BYTES: usize = 16 << 20;
@@ -24,11 +24,11 @@ pub(crate) enum Origin {
     Corpus(usize),
     /// A random network, by number.
     Network(u64),
-    /// The layer in columns with sections of every length.
+    /// The layer in the encoding `columns` with sections of every length.
     Sections,
     /// A large network, by index.
     Large(usize),
-    /// A mutant, by the seed of the run and its number.
+    /// A mutant: the seed of the run, and the mutant's number.
     Mutant(u64, u64),
     /// A file.
     File,
@@ -39,7 +39,7 @@ impl fmt::Display for Origin {
         match self {
             Origin::Corpus(index) => write!(f, "container {index} of the corpus"),
             Origin::Network(number) => write!(f, "random network {number}"),
-            Origin::Sections => f.write_str("the columns with sections of every length"),
+            Origin::Sections => f.write_str("the layer in columns with sections of every length"),
             Origin::Large(index) => write!(f, "large network {index}"),
             Origin::Mutant(seed, case) => write!(f, "case {case} of seed {seed}"),
             Origin::File => f.write_str("the file"),
@@ -57,7 +57,7 @@ pub(crate) struct Case {
 }
 
 impl Case {
-    /// Computes the logits of `container` with the host's engine. `None` if the container is
+    /// Creates a case, whose logits the host's engine computes. Returns `None` if the container is
     /// rejected or too large.
     pub(crate) fn new(origin: Origin, container: &[u8]) -> Option<Case> {
         let container = AlignedBytes::copy_from(container);
@@ -134,7 +134,7 @@ fn input(key: u64, zeros: usize, count: usize) -> Vec<u8> {
     (0..count).map(byte).collect()
 }
 
-/// Estimates the multiplications of an inference.
+/// Estimates the number of multiplications of an inference.
 fn products(model: &Model<'_>) -> usize {
     let layer = |layer: Layer<'_>| {
         let sums = layer.sums();
@@ -153,7 +153,7 @@ fn products(model: &Model<'_>) -> usize {
 /// Options of a batch.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Mode {
-    /// The edge of a guard that is read instead of running cases, from 1 to 6; 0 for none.
+    /// The edge of a guard to read instead of running cases, from 1 to 6; 0 to run the cases.
     pub(crate) step_on: u32,
     /// Whether unaligned accesses by the engine fault.
     pub(crate) trap_unaligned: bool,

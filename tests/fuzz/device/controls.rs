@@ -1,6 +1,6 @@
 //! Controls: checks that the fuzzer detects the faults that it looks for.
 //!
-//! Without them, a disarmed guard or a broken comparison would look like faultless kernels.
+//! Without controls, a disarmed guard or a broken comparison would look like faultless kernels.
 
 use rarefy_format::{Encoding, NetworkSpec, Shape, write};
 
@@ -11,12 +11,12 @@ use crate::networks::{self, Random};
 /// Number of guard edges next to yards.
 const EDGES: u32 = 6;
 
-/// Checks that reading any guard of `program` faults at both of its edges, and that a falsified
-/// logit is reported with its case.
+/// Checks that reading any guard of `program` faults at every edge next to a yard, and that a
+/// falsified logit is reported with its case.
 ///
 /// # Errors
 ///
-/// Returns the control that fails.
+/// Returns an error that names the control that failed.
 pub(crate) fn check(program: &Program) -> Result<(), String> {
     let core = program.core.name();
     let complain = |what: &str, outcome: &Result<(), Failure>| {
@@ -54,15 +54,15 @@ fn faulted(outcome: &Result<(), Failure>) -> bool {
 }
 
 /// Checks that exactly the known kernels read unaligned words of their input or weights, and
-/// returns their names. They are those that fault when unaligned accesses are trapped, as on an
-/// M0. This also proves that inputs lie at odd addresses.
+/// returns their names. Such kernels fault when unaligned accesses are trapped, as on an M0. This
+/// also proves that inputs lie at odd addresses.
 ///
-/// `program` must be built with [`Accesses::Aligned`](super::program::Accesses), since compiled
-/// code reads the container's records, which are not aligned.
+/// `program` must be built with [`Accesses::Aligned`](super::program::Accesses): other compiled
+/// code reads the container's unaligned records with unaligned accesses.
 ///
 /// # Errors
 ///
-/// Returns the difference, or the kernel that fails in another way.
+/// Returns an error if other kernels read unaligned words, or if a kernel fails in another way.
 pub(crate) fn unaligned(program: &Program) -> Result<String, String> {
     let known: &[&str] = match program.core {
         Core::M0 => &[],
@@ -72,7 +72,7 @@ pub(crate) fn unaligned(program: &Program) -> Result<String, String> {
     let (found, core) = (read_unaligned(program)?, program.core.name());
     if found != known {
         return Err(format!(
-            "on {core} the kernels {found:?} read unaligned words, expected {known:?}"
+            "on {core} the kernels {found:?} read unaligned words, not {known:?} as expected"
         ));
     }
     Ok(match known {
@@ -115,7 +115,8 @@ fn read_unaligned(program: &Program) -> Result<Vec<&'static str>, String> {
     Ok(found)
 }
 
-/// Returns a container of a dense layer with 43 inputs and more than eight weights for each.
+/// Returns a container of a dense layer with 43 inputs and, on average, more than eight weights per
+/// input.
 fn layer(encoding: Encoding) -> Vec<u8> {
     let columns = 43;
     let network = (0..).find_map(|seed| {

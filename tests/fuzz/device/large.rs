@@ -1,4 +1,4 @@
-//! Large networks: long rows and runs, many inputs, large maps, far offsets.
+//! Large networks: long rows and runs, many inputs, large maps, large offsets.
 //!
 //! Random networks are small, so they cannot reveal a kernel that treats an offset as signed or
 //! drops the upper bits of a count.
@@ -23,12 +23,13 @@ pub(crate) fn networks() -> Vec<NetworkSpec> {
     ]
 }
 
-/// Spreads `weights` over `columns`, including the last one.
+/// Returns the columns of `weights` weights that are spread evenly over `columns` columns,
+/// including the last one.
 fn spread(columns: usize, weights: usize) -> impl Iterator<Item = usize> {
     (1..=weights).map(move |place| place * columns / weights - 1)
 }
 
-/// Returns rows of integers; each pair of `rows` is a number of rows and their length.
+/// Returns rows of integer weights; each element of `rows` is a number of rows and their length.
 fn rows(encoding: Encoding, columns: usize, rows: &[(usize, usize)]) -> Vec<Vec<(u16, i16)>> {
     let count = rows.iter().map(|(count, _)| count).sum();
     let lengths = rows.iter().flat_map(|&(rows, weights)| vec![weights; rows]);
@@ -54,7 +55,7 @@ fn dense(encoding: Encoding, columns: usize, lengths: &[(usize, usize)]) -> Netw
     }
 }
 
-/// Returns a network of one dense layer in floats.
+/// Returns a network of one dense layer with f32 weights.
 fn floats(columns: usize, count: usize, weights: usize) -> NetworkSpec {
     let mut network = dense(Encoding::Csr, columns, &[]);
     let row = |row| {

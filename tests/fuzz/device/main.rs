@@ -1,4 +1,4 @@
-//! `cargo xtask fuzz device`: mutated containers on emulated cores, between guards.
+//! `cargo xtask fuzz device`: runs mutated containers on emulated cores, between guards.
 //!
 //! The host's fuzzer covers the portable kernels only. Here the firmware's program `fuzz` runs
 //! accepted containers with the assembly for the Cortex-M0, M3 and M4. Container, input and arena
@@ -6,7 +6,7 @@
 //! host's. Networks that together take every path through the kernels come first ([`coverage`]),
 //! then mutants.
 //!
-//! The cases follow from the seed alone, the inputs of a case from its container.
+//! The seed alone determines the cases, and a case's container determines its inputs.
 #![forbid(unsafe_code)]
 
 mod cases;
@@ -93,13 +93,13 @@ fn options(mut words: impl Iterator<Item = String>) -> Result<Options, String> {
     Ok(options)
 }
 
-/// Builds the programs for `cores`, one per walk.
+/// Builds a program for each walk on each of `cores`.
 fn programs(cores: &[Core]) -> Result<Vec<Program>, String> {
     let mut programs = Vec::new();
     for &core in cores {
         let missing = core.missing()?;
         if !missing.is_empty() {
-            return Err(format!("{} needs: {missing}", core.name()));
+            return Err(format!("to fuzz {}, first run: {missing}", core.name()));
         }
         for walk in [Walk::Any, Walk::Dense] {
             programs.push(Program::build(core, walk, Accesses::Any)?);
@@ -112,7 +112,7 @@ fn programs(cores: &[Core]) -> Result<Vec<Program>, String> {
 fn replay(path: &Path, cores: &[Core]) -> Result<(), String> {
     let bytes = fs::read(path).map_err(|e| format!("cannot read {}: {e}", path.display()))?;
     let case = Case::new(Origin::File, &bytes).ok_or(format!(
-        "{} cannot be run: it is rejected, or larger than a yard",
+        "{} cannot be run: it is rejected, or too large for the device",
         path.display()
     ))?;
     for program in programs(cores)? {
@@ -142,7 +142,7 @@ fn fuzz(options: &Options) -> Result<String, String> {
     }
     let mut beside = start.elapsed();
     eprintln!(
-        "{} programs built; their guards fault, falsified logits are reported",
+        "{} programs built; reads of guards fault, and falsified logits are reported",
         programs.len()
     );
     let corpus = corpus::read()?;
@@ -182,7 +182,7 @@ fn fuzz(options: &Options) -> Result<String, String> {
     Ok(format!(
         "{}kernels whose assembly reads unaligned words: {unaligned}\n\
          {done} containers per core on {} (seed {}, {} mutants tried): no difference, no fault; \
-         {dense} of them also on the walk over dense layers; {:.0} s, {:.0} of them for building \
+         {dense} of them also on the walk over dense layers; {:.0} s, of which {:.0} s for building \
          and controls\n",
         coverage.report(),
         cores.join(", "),
@@ -239,11 +239,14 @@ mod tests {
             .collect();
         assert!(
             missing.is_empty() || std::env::var_os("RAREFY_REQUIRE_DEVICE").is_none(),
-            "RAREFY_REQUIRE_DEVICE is set, but this needs: {}",
+            "RAREFY_REQUIRE_DEVICE is set; first run: {}",
             missing.join("; ")
         );
         if !missing.is_empty() {
-            eprintln!("SKIPPED: this needs: {}", missing.join("; "));
+            eprintln!(
+                "SKIPPED: to run this test, first run: {}",
+                missing.join("; ")
+            );
         }
         missing.is_empty()
     }

@@ -22,7 +22,7 @@ use super::cases::{self, Case, Mode};
 const QEMU: &str = "qemu-system-arm";
 /// Address at which the emulator loads a batch and the firmware reads it.
 const BATCH: &str = "0x21000000";
-/// Time limit without output: a case takes a fraction of a second.
+/// The longest time without output: a case takes a fraction of a second.
 const SILENCE: Duration = Duration::from_secs(60);
 
 /// A core whose kernels are fuzzed.
@@ -59,7 +59,8 @@ impl Core {
         Ok(board)
     }
 
-    /// Returns what must be installed to build and run for this core; empty if nothing is missing.
+    /// Returns the commands that install what building and running for this core needs; empty if
+    /// nothing is missing.
     pub(crate) fn missing(self) -> Result<String, String> {
         let board = self.board()?;
         let setup = Setup::plan(&Machine::default(), [&board]).map_err(|e| e.to_string())?;
@@ -67,12 +68,12 @@ impl Core {
     }
 }
 
-/// The engine's walks over the layers, of which a program has one.
+/// The engine's walks over the layers; a program contains one of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Walk {
     /// The walk over any network.
     Any,
-    /// The walk over dense layers, without checks, of an engine without maps.
+    /// The walk over dense layers, without checks, of an engine built without maps.
     Dense,
 }
 
@@ -91,7 +92,7 @@ impl Walk {
 pub(crate) enum Accesses {
     /// Those that the core supports.
     Any,
-    /// Aligned ones only: then unaligned accesses are in assembly.
+    /// Aligned ones only, so that all unaligned accesses are in assembly.
     Aligned,
 }
 
@@ -110,7 +111,7 @@ pub(crate) struct Program {
 pub(crate) struct Failure {
     /// Index of the case that was running; `None` if none had started.
     pub(crate) case: Option<usize>,
-    /// Reason that the program logged, or the problem with its log.
+    /// The reason that the program logged, or the problem with its log.
     pub(crate) why: String,
 }
 
@@ -132,7 +133,7 @@ impl Program {
         let work = target.join("rarefy");
         let file = |e: std::io::Error| format!("{}: {e}", work.display());
         fs::create_dir_all(&work).map_err(file)?;
-        // The lock under which `rarefy` builds: another build would replace the program.
+        // The lock under which `rarefy` builds, too: another build would replace the program.
         let lock = File::create(work.join("lock")).map_err(file)?;
         lock.lock().map_err(file)?;
         let mut build = toolchain.build(&machine);
@@ -156,7 +157,8 @@ impl Program {
             ));
         }
         let built = target.join(&board.target).join("release/fuzz");
-        let folder = tempfile::tempdir().map_err(|e| format!("a temporary folder: {e}"))?;
+        let folder =
+            tempfile::tempdir().map_err(|e| format!("cannot create a temporary folder: {e}"))?;
         let elf = folder.path().join("fuzz.elf");
         fs::copy(&built, &elf).map_err(|e| format!("{}: {e}", built.display()))?;
         drop(lock);
@@ -181,7 +183,7 @@ impl Program {
     ///
     /// # Errors
     ///
-    /// Returns the first case that fails.
+    /// Returns the first case that fails, and why.
     pub(crate) fn run<'c>(
         &self,
         cases: impl ExactSizeIterator<Item = &'c Case>,
@@ -200,7 +202,10 @@ impl Program {
         let mut log = Log::new(&self.table);
         let mut why = match self.emulate(&batch, &mut log) {
             Ok(()) if log.done => return Ok(()),
-            Ok(()) => log.failed.take().unwrap_or("ended without a reason".into()),
+            Ok(()) => log
+                .failed
+                .take()
+                .unwrap_or("the program ended without a reason".into()),
             Err(why) => why,
         };
         if let Some(function) = self.function(&why) {
@@ -210,7 +215,7 @@ impl Program {
         Err(Failure { case, why })
     }
 
-    /// Returns the function in which the program faulted.
+    /// Returns the name of the function in which the program faulted, if `why` is a hard fault.
     fn function(&self, why: &str) -> Option<String> {
         let address = why.strip_prefix("hard fault at 0x")?;
         let address = u64::from_str_radix(address, 16).ok()?;
@@ -275,13 +280,13 @@ struct Ending(Child);
 
 impl Drop for Ending {
     fn drop(&mut self) {
-        // It may have exited already.
+        // The emulator may have exited already.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
 }
 
-/// Sends the child's output until it is closed.
+/// Returns a receiver of the child's output, which a thread forwards until the output is closed.
 fn pump(child: &mut Child) -> Receiver<Vec<u8>> {
     let (sender, receiver) = mpsc::channel();
     if let Some(mut output) = child.stdout.take() {

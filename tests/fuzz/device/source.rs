@@ -1,4 +1,4 @@
-//! The cases of a run, which follow from its seed.
+//! The cases of a run, which its seed determines.
 
 use std::collections::HashSet;
 
@@ -9,9 +9,9 @@ use super::corpus::{self, Picker};
 use super::coverage::{self, Coverage};
 use super::{large, mutate, networks};
 
-/// Number of random networks that are searched for paths that no earlier case takes.
+/// Maximum number of random networks that are searched for paths that no earlier case takes.
 const NETWORKS: u64 = 20_000;
-/// Longest section of columns: two rounds of every kernel.
+/// Length of the longest section of a layer in `columns`: two rounds of every kernel.
 const SECTIONS: usize = 80;
 /// Bytes of a batch that are reserved for one more case of any size.
 const SPARE: usize = 1 << 20;
@@ -37,11 +37,11 @@ impl<'a> Source<'a> {
         for (index, bytes) in corpus.iter().enumerate() {
             covering.extend(Case::new(Origin::Corpus(index), bytes));
         }
-        let sections = write(&networks::sections(SECTIONS)).expect("its fields hold it");
+        let sections = write(&networks::sections(SECTIONS)).expect("it fits a container");
         covering.extend(Case::new(Origin::Sections, &sections));
         for (index, network) in large::networks().iter().enumerate() {
-            let bytes = write(network).expect("its fields hold it");
-            covering.push(Case::new(Origin::Large(index), &bytes).expect("a yard holds it"));
+            let bytes = write(network).expect("it fits a container");
+            covering.push(Case::new(Origin::Large(index), &bytes).expect("it fits a yard"));
         }
         for case in &covering {
             coverage.add(case);

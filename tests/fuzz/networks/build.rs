@@ -33,7 +33,7 @@ struct Builder {
 }
 
 impl Builder {
-    /// Appends `operation`, named after its kind and its index.
+    /// Appends `operation`, named after `kind` and its index, and returns the index.
     fn push(&mut self, kind: &str, operation: Operation, sources: &[usize]) -> usize {
         let name = format!("{kind}{}", self.graph.nodes().len());
         let pushed = self.graph.push_from(&name, operation, sources);

@@ -72,7 +72,7 @@ impl fmt::Display for Counts {
             let part = |percent: usize| noise[(noise.len() - 1) * percent / 100];
             writeln!(
                 f,
-                "{:7} {weights} logits follow the scores with {:.1} dB at least, 1 % below {:.1}, 10 % below {:.1}, half below {:.1}",
+                "{:7} containers of {weights}: signal-to-noise ratio at least {:.1} dB, 1 % below {:.1}, 10 % below {:.1}, half below {:.1}",
                 noise.len(),
                 part(0),
                 part(1),
@@ -99,7 +99,8 @@ pub(crate) struct Subject {
     pub(crate) scores: Vec<Vec<f64>>,
     /// The change of a score that rounding to f32 can cause, relative to the largest score.
     pub(crate) rounding: f64,
-    /// The same for the mean and variance of each unit, by node.
+    /// The absolute change of the mean and variance of each unit that rounding to f32 can cause, by
+    /// node.
     pub(crate) moments: Vec<Vec<[f64; 2]>>,
 }
 

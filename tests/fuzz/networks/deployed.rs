@@ -16,7 +16,7 @@ use super::kept::Kept;
 use super::noise::{self, Rounding};
 use super::{refusals, values};
 
-/// Exports `network`, then checks the container, its logits, and their distance from the scores.
+/// Exports `network`, then checks the container, its logits, and their signal-to-noise ratio.
 pub(crate) fn check(
     subject: &Subject,
     network: &Network,
@@ -49,7 +49,7 @@ pub(crate) fn check(
     quality(step, subject, options, &logits, counts)
 }
 
-/// Checks that the container holds the integers that were written to it.
+/// Checks that the container contains the numbers that were written to it.
 fn holds(read: &Container, spec: &[LayerSpec]) -> Result<(), Fault> {
     let step = "container";
     for (index, (read, spec)) in read.layers.iter().zip(spec).enumerate() {
@@ -77,10 +77,7 @@ fn holds(read: &Container, spec: &[LayerSpec]) -> Result<(), Fault> {
         let links = (read.source, read.skip.map(|(back, _)| back));
         let expected = (spec.source, spec.skip.as_ref().map(|skip| skip.back));
         if !same || links != expected || read.shift != u32::from(spec.shift) {
-            return fault(
-                step,
-                format!("layer {index} reads differently than it was written"),
-            );
+            return fault(step, format!("layer {index} is not read as it was written"));
         }
     }
     Ok(())
@@ -117,7 +114,7 @@ fn sums_fit(read: &Container) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Checks that the engine computes what the interpreter does, and returns the logits of each
+/// Checks that the engine computes the same logits as the interpreter, and returns those of each
 /// image.
 fn run(
     subject: &Subject,
@@ -139,7 +136,7 @@ fn run(
             Ok(mut values) => values.pop(),
             Err(what) => return fault("container", what),
         };
-        // An inference does not depend on the previous content of the arena.
+        // An inference must not depend on the previous contents of the arena.
         let mut arena = vec![0xA5A5_A5A5 ^ number as u32; model.arena_words()];
         let found = match engine.infer(image, &mut arena) {
             Ok(found) => found.to_vec(),
@@ -165,16 +162,16 @@ fn run(
     Ok(logits)
 }
 
-/// The tolerated loss of signal-to-noise ratio, in dB, beyond what rounding explains. Steps are
-/// powers of two apart, and few images measure noise only roughly.
+/// The tolerated loss of signal-to-noise ratio, in dB, beyond what rounding explains: steps are
+/// powers of two apart, and a few images give only a rough estimate of the noise.
 const MARGIN: f64 = 14.0;
 
-/// A sufficient signal-to-noise ratio, in dB, whatever rounding explains. Average pooling over
-/// signed positions keeps their step, which is two bits coarser than its range requires.
+/// A signal-to-noise ratio, in dB, that is sufficient whatever rounding explains. Average pooling
+/// of a signed map keeps the map's step, which is two bits coarser than the averages require.
 const ENOUGH: f64 = 12.0;
 
-/// Returns how weights of this type are rounded; `None` if rounding is so coarse that any noise is
-/// possible.
+/// Returns how weights of this type are rounded; `None` if they are not, or so coarsely that any
+/// noise is possible.
 fn rounding(options: &Options) -> Option<Rounding> {
     let bits = match options.weights {
         WeightType::Int(bits @ 4..) => bits,
@@ -215,14 +212,14 @@ fn quality(
     };
     if found < least {
         let what = format!(
-            "logits of {name} follow the scores with {found:.1} dB, rounding explains {least:.1}: {options:?}"
+            "the logits of {name} have a signal-to-noise ratio of {found:.1} dB; rounding should leave at least {least:.1} dB: {options:?}"
         );
         return fault(step, what);
     }
     Ok(())
 }
 
-/// Returns the signal-to-noise ratio that rounding alone causes, in dB: the smallest of several
+/// Returns the signal-to-noise ratio, in dB, that rounding alone leaves: the smallest of several
 /// draws.
 fn explained(subject: &Subject, rounding: Rounding, scores: &[Vec<f64>]) -> f64 {
     let oracle = || Oracle::new(&subject.graph, &subject.state, &subject.keep);
@@ -235,8 +232,9 @@ fn explained(subject: &Subject, rounding: Rounding, scores: &[Vec<f64>]) -> f64 
     draws.fold(f64::INFINITY, f64::min)
 }
 
-/// Returns the signal-to-noise ratio of `logits` relative to `scores`, in dB, in the unit that
-/// fits them best. Only variation between images counts; returns `None` if the scores hardly vary.
+/// Returns the signal-to-noise ratio of `logits` relative to `scores`, in dB, after scaling the
+/// logits to fit the scores best. Only variation between images counts; returns `None` if the
+/// scores hardly vary.
 fn signal_to_noise(scores: &[Vec<f64>], logits: &[Vec<f64>]) -> Option<f64> {
     let (varying, means) = centred(scores);
     let (found, _) = centred(logits);
@@ -259,7 +257,8 @@ fn signal_to_noise(scores: &[Vec<f64>], logits: &[Vec<f64>]) -> Option<f64> {
     Some(10.0 * (signal / noise).log10())
 }
 
-/// Returns the `values` of all images minus the mean of each class, concatenated, and the means.
+/// Returns the concatenated `values` of all images, each minus the mean of its class, and these
+/// means.
 fn centred(values: &[Vec<f64>]) -> (Vec<f64>, Vec<f64>) {
     let classes = values.first().map_or(0, Vec::len);
     let mean = |class: usize| {

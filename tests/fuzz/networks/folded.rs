@@ -1,4 +1,4 @@
-//! Checks the trainer's own forward pass, and the folded, stripped and sorted network.
+//! Checks the trainer's own forward pass, and the folded, stripped and sorted networks.
 
 use candle_core::{DType, Device, Tensor};
 use rarefy_trainer::deploy::{Network, fold, order, strip};
@@ -87,8 +87,8 @@ pub(crate) fn check(subject: &Subject, counts: &mut Counts) -> Result<Option<Net
     Ok(Some(sorted))
 }
 
-/// Checks which weights are left: all that are effective by positions, and none that are not
-/// effective by channels, unless a constant cannot become a bias.
+/// Checks which weights remain: all that are effective by positions, and none that is ineffective
+/// by channels, unless a constant cannot become a bias.
 fn left(subject: &Subject, stripped: &Network, counts: &mut Counts) -> Result<(), Fault> {
     let step = "strip";
     let [exact, channels] = [Mode::Exact, Mode::Graph]
@@ -107,7 +107,7 @@ fn left(subject: &Subject, stripped: &Network, counts: &mut Counts) -> Result<()
         let shifted = layer.is_some_and(|layer| layer.original.1 != tensor.len() / tensor.shape[0]);
         if found < least || (!pads && found > expected) || (!shifted && found > most) {
             let what = format!(
-                "{found} weights of {} are left; of {most} in the mask {expected} are effective by channels, {least} by positions",
+                "{found} weights of {} remain; of {most} in the mask, {expected} are effective by channels and {least} by positions",
                 node.name
             );
             return fault(step, what);

@@ -1,4 +1,4 @@
-//! The oracle for a graph's class scores: masked weights, link by link, in f64.
+//! The oracle for a graph's class scores, computed from masked weights, link by link, in f64.
 //!
 //! It is built on the links of the pruning oracle, one per use of a weight, so it shares no
 //! indexing with the trainer's operators, the folded network or the engine.
@@ -12,7 +12,7 @@ use rarefy_trainer::random::Random;
 
 use super::pruning::reachability::{Link, links};
 
-/// The constant that batch norms add to a variance; the trainer has the same (Keras' default).
+/// The constant that batch norms add to a variance; the trainer uses the same (Keras' default).
 pub(crate) const EPSILON: f64 = 1e-3;
 
 /// A graph with its parameters, ready to run.
@@ -31,8 +31,8 @@ pub(crate) struct Oracle<'a> {
 }
 
 impl<'a> Oracle<'a> {
-    /// Returns the oracle of `graph` with the parameters of `state` under `masks`. Running
-    /// statistics that `state` lacks are 0 and 1.
+    /// Returns the oracle of `graph` with the parameters of `state` under `masks`. Where `state`
+    /// lacks running statistics, means are 0 and variances 1.
     #[must_use]
     pub(crate) fn new(graph: &'a Graph, state: &State, masks: &[Vec<bool>]) -> Self {
         let values = |name: &str, kind: &str, otherwise: f64, count: usize| -> Vec<f64> {
@@ -83,8 +83,8 @@ impl<'a> Oracle<'a> {
         oracle
     }
 
-    /// Changes every parameter, and from now on every value, at random by as much as rounding to
-    /// f32 could: the changes of the results show their sensitivity to rounding.
+    /// Perturbs every parameter, and every value that is computed later, by as much as rounding to
+    /// f32 could. How much the results change shows their sensitivity to rounding.
     pub(crate) fn round(&mut self, mut random: Random) {
         let kernels = self.kernels.iter_mut().chain(&mut self.biases).flatten();
         let norms = self.norms.iter_mut().flatten().flatten();
@@ -157,7 +157,8 @@ impl<'a> Oracle<'a> {
         given
     }
 
-    /// Rounds values that are sums of terms up to `largest`, if values are to be rounded.
+    /// Perturbs values, which are sums of terms of magnitude up to `largest`, if values are to be
+    /// rounded.
     fn rounded(&self, given: &mut [f64], largest: &[f64]) {
         if let Some(random) = &self.rounding {
             for (value, largest) in given.iter_mut().zip(largest) {

@@ -8,18 +8,19 @@
 //! | fold, strip, order | the same scores; the remaining weights, by reachability |
 //! | quantize | the same scores, by signal-to-noise ratio |
 //! | container, engine | [`container`], a reader and interpreter written from `format/SPEC.md` |
-//! | refusals | [`refusals`]: only for reasons that hold, naming a layer of the architecture |
+//! | rejections | [`refusals`]: only for reasons that hold, naming a layer of the architecture |
 //!
 //! A seed and a number determine a case ([`Plan::draw`]). A failing case is made smaller
 //! ([`shrink()`]) and reported with the command that repeats it. The first failures of each step
 //! are reported in full, the others in one line each.
 //!
 //! - `--count N` checks N networks, `--time SECONDS` as many as the time allows.
-//! - `--seed S` selects the run; it starts with case 0.
+//! - `--seed S` selects the run, which starts with case 0.
 //! - `--case N` checks only that case.
+//! - `--threads N` is the number of threads.
 //! - `--write FOLDER` keeps the containers, with inputs and logits, for other readers.
 //!
-//! The tests are a short run.
+//! The tests include a short run.
 #![forbid(unsafe_code)]
 
 mod build;
@@ -168,7 +169,7 @@ fn options() -> Result<Options, String> {
         let value = words.next().ok_or(format!("{name} needs a value"))?;
         let number = || {
             let number = value.parse::<u64>();
-            number.map_err(|_| format!("{name} {value}: not a whole number"))
+            number.map_err(|_| format!("{name} needs a whole number, not {value}"))
         };
         match name.as_str() {
             "--time" => options.time = Duration::from_secs(number()?),
@@ -179,7 +180,7 @@ fn options() -> Result<Options, String> {
             "--threads" => options.threads = number()?.clamp(1, 64) as usize,
             _ => {
                 return Err(format!(
-                    "{name} is not an option: use --time, --count, --seed, --case, --threads or --write"
+                    "unknown option {name}; use --time, --count, --seed, --case, --threads or --write"
                 ));
             }
         }

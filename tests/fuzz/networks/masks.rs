@@ -12,7 +12,7 @@ use super::plan::{MaskKind, Plan};
 use super::pruning::{self, Family, PerLayer, Sharing, reachability};
 use super::values;
 
-/// Returns the bits of `masks`.
+/// Returns `masks` as lists of `bool`.
 fn bits(masks: &Masks) -> PerLayer<bool> {
     masks.iter().map(|mask| mask.keep.clone()).collect()
 }
@@ -31,7 +31,8 @@ pub(crate) fn check(
         let found = effective::masks(graph, &masks, mode);
         if bits(&found) != expected {
             let (found, expected) = (found.nonzeros(), pruning::count(&expected));
-            let what = format!("{mode:?}: {found} weights effective, not {expected}, or others");
+            let what =
+                format!("{mode:?}: the {found} effective weights are not the {expected} expected");
             return fault("effective masks", what);
         }
         if pruning::count(&expected) == 0 {
@@ -59,7 +60,7 @@ const PRUNERS: [(&str, Sharing); 6] = [
     ("lamp", Sharing::Global),
 ];
 
-/// Prunes `graph` by one of the pruners and checks the resulting mask.
+/// Prunes `graph` with one of the pruners and checks the resulting mask.
 fn prune(plan: &Plan, graph: &Graph, counts: &mut Counts) -> Result<(), Fault> {
     let random = &mut Random::stream(plan.seed, "pruning");
     let (name, sharing) = PRUNERS[random.below(PRUNERS.len() as u64) as usize];
@@ -92,7 +93,10 @@ fn prune(plan: &Plan, graph: &Graph, counts: &mut Counts) -> Result<(), Fault> {
         return fault("pruning", format!("there is no pruner {name}"));
     };
     let Ok(requested) = Compression::new(compression) else {
-        return fault("pruning", format!("{compression} is no compression"));
+        return fault(
+            "pruning",
+            format!("{compression} is not a valid compression"),
+        );
     };
     match pruner.prune(&source, Target::Effective, requested) {
         Ok(pruned) => {
@@ -104,7 +108,7 @@ fn prune(plan: &Plan, graph: &Graph, counts: &mut Counts) -> Result<(), Fault> {
             let expected = family.mask(family.search(compression));
             if direct != expected || left != pruning::effective(graph, &expected, Mode::Exact) {
                 let what = format!(
-                    "{name} at {compression}: keeps {:?} of which {:?} are effective, not {:?}",
+                    "{name} at {compression} keeps {:?} weights per layer, {:?} of them effective; the oracle keeps {:?}",
                     pruning::counts(&direct),
                     pruning::counts(&left),
                     pruning::counts(&expected),

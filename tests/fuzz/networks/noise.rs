@@ -1,5 +1,5 @@
-//! Estimates how accurate integers can be: runs the oracle with noise as large as that of plain
-//! rounding.
+//! Estimates how accurate an integer network can be, by running the oracle with noise as large as
+//! that of plain rounding.
 //!
 //! Per layer, noise moves each weight by up to half a step of its tensor (batch norm folded in),
 //! each activation by up to half of an 8-bit step of the layer's range over the calibration
@@ -20,7 +20,7 @@ pub(crate) struct Rounding {
     pub(crate) short_biases: bool,
 }
 
-/// Returns the batch norm that is the only reader of node `index`.
+/// Returns the batch norm that is the only reader of node `index`, if there is one.
 fn norm_after(graph: &Graph, index: usize) -> Option<usize> {
     let mut readers = (0..graph.nodes().len()).filter(|&at| {
         let node = &graph.nodes()[at];
@@ -87,7 +87,8 @@ fn round(oracle: &mut Oracle<'_>, rounding: Rounding, random: &mut Random) {
     }
 }
 
-/// Computes the scores of each of `images` with noise; activations have the ranges of `exact`.
+/// Computes the scores of each of `images` with noise; `exact` determines the ranges of
+/// activations.
 pub(crate) fn scores(
     exact: &Oracle<'_>,
     mut noisy: Oracle<'_>,

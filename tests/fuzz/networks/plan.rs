@@ -1,4 +1,4 @@
-//! The plan of a random network, of which every part is again a valid plan.
+//! The plan of a random network. Every part of a plan is itself a valid plan.
 //!
 //! A step refers to its source by a distance, and a step that does not fit its source is omitted
 //! when the graph is built. So steps can be removed at will, as shrinking needs.
@@ -22,7 +22,7 @@ pub(crate) struct Plan {
     pub(crate) classes: usize,
     /// Whether a batch norm follows the last layer.
     pub(crate) norm: bool,
-    /// The mean and standard deviation that pixels are normalised by.
+    /// The mean and standard deviation with which pixels are normalised.
     pub(crate) pixels: (f32, f32),
     /// The density of the direct mask.
     pub(crate) density: f64,
@@ -111,7 +111,7 @@ pub(crate) enum StepKind {
 pub(crate) enum Zeros {
     /// None.
     Valid,
-    /// As many zeros as preserve the size; an odd one comes after the map.
+    /// As many zeros as preserve the size; if their number is odd, the extra one follows the map.
     Same,
     /// The given zeros before and after the map, each as \[height, width\].
     Around([usize; 2], [usize; 2]),
@@ -198,8 +198,8 @@ fn map_input(random: &mut Random) -> [usize; 3] {
     ]
 }
 
-/// Draws the operations that follow a layer; a batch norm never if `norms` is 0, always if it is
-/// 1, sometimes if it is 2.
+/// Draws the operations that follow a layer. A batch norm never does if `norms` is 0, always if it
+/// is 1, and sometimes if it is 2.
 fn tail(random: &mut Random, norms: u64) -> Tail {
     let norm = match norms {
         0 => false,

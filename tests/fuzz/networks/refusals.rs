@@ -1,4 +1,4 @@
-//! Judges refusals: the reason stated must hold for the network, and the sentence must name a
+//! Judges rejections: the stated reason must hold for the network, and the message must name a
 //! layer of the architecture.
 
 use rarefy_format::{Encoding, index_bits};
@@ -14,7 +14,7 @@ use super::check::{Fault, Subject, fault};
 /// A documented reason.
 pub(crate) type Reason = &'static str;
 
-/// Returns the fault of a refusal without a valid reason.
+/// Returns the fault of a rejection without a valid reason.
 fn unjustified<T>(error: &DeployError) -> Result<T, Fault> {
     fault("refusal", format!("no valid reason: {error}"))
 }
@@ -124,7 +124,7 @@ fn chain(network: &Network) -> Option<()> {
 }
 
 /// Returns the reason why a dense layer with a skip cannot become a convolution of the size of its
-/// map, if that holds.
+/// map, if it cannot.
 fn not_square(network: &Network, layer: &Layer, reason: &str) -> Option<Reason> {
     let [_, height, width] = network.shape(layer.source);
     let adds = layer.operation == Deployed::Dense && layer.skip.is_some();
@@ -132,7 +132,7 @@ fn not_square(network: &Network, layer: &Layer, reason: &str) -> Option<Reason> 
         .then_some("a dense layer with a skip reads a map that is not square")
 }
 
-/// Returns the reason why the one allowed encoding cannot store `layer`, if that holds.
+/// Returns the reason why the one allowed encoding cannot represent `layer`, if it cannot.
 fn no_room(layer: &Layer, options: &Options) -> Option<Reason> {
     let (rows, columns) = layer.weights.shape();
     let full = |count: usize| index_bits(count) + options.weights.bits() > 16;

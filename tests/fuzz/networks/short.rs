@@ -1,4 +1,4 @@
-//! The short run that belongs to the tests.
+//! The short run of the fuzzer that the tests include.
 
 use std::path::Path;
 use std::process::Command;
@@ -26,7 +26,7 @@ fn random_networks_agree_with_the_oracle_at_every_step() {
         failures.len(),
         failures.join("\n\n")
     );
-    // There were enough networks of each kind.
+    // Enough networks of each kind must have been checked.
     for (what, least) in [
         ("networks folded and stripped", 120),
         ("networks with an addition", 20),
@@ -47,8 +47,8 @@ fn random_networks_agree_with_the_oracle_at_every_step() {
     read_by_python(&kept);
 }
 
-/// Tests networks in which a sum adds a layer that outputs little more than its bias: its weights
-/// are so small that at their scale no shift reaches the step of the sum.
+/// Tests networks in which a residual addition reads a layer whose output is little more than its
+/// bias: the weights are so small that no shift can bring their scale to the step of the sum.
 #[test]
 fn a_layer_of_faint_weights_can_be_a_skip() {
     for number in [450, 1766] {
@@ -60,8 +60,8 @@ fn a_layer_of_faint_weights_can_be_a_skip() {
     }
 }
 
-/// Tests a network whose last layer reads a channel that stays at its zero point: the biases that
-/// cancel its large weights leave no bits for the others where biases have 8.
+/// Tests a network whose last layer reads a channel that stays at its zero point. The biases that
+/// cancel the channel's large weights leave no bits for the other biases if biases have 8 bits.
 #[test]
 fn the_choice_takes_no_encoding_whose_biases_lose_a_layer() {
     let mut counts = Counts::default();
@@ -71,11 +71,11 @@ fn the_choice_takes_no_encoding_whose_biases_lose_a_layer() {
     assert_eq!(counts.seen.get("containers of int6"), Some(&1));
 }
 
-/// Checks the same containers with the Python reader, which was written from the specification
-/// independently, if Python is installed.
+/// Checks the same containers with the Python reader, which was written independently from the
+/// specification. Does nothing if Python is not installed.
 fn read_by_python(kept: &[Kept]) {
     if Command::new("python3").arg("--version").output().is_err() {
-        eprintln!("skipped the reader in Python: there is no python3");
+        eprintln!("SKIPPED: the Python reader, because python3 is not installed");
         return;
     }
     let folder = tempfile::tempdir().unwrap();

@@ -35,8 +35,8 @@ pub(crate) fn shrink(plan: &Plan, fault: &Fault) -> (Plan, Fault) {
     }
 }
 
-/// Returns the sizes to reduce, most important first: nodes, then weights and elements, then
-/// special properties.
+/// Returns the sizes to reduce, most important first: exports, nodes, weights and elements, special
+/// properties.
 fn size(plan: &Plan) -> [usize; 4] {
     let graph: Graph = build::graph(plan);
     let elements: usize = graph
@@ -93,7 +93,7 @@ fn candidates(plan: &Plan) -> Vec<Plan> {
     candidates
 }
 
-/// Returns `tail` without batch norm, and without bias.
+/// Returns two simpler tails: `tail` without its batch norm, and `tail` without its bias.
 fn simpler_tails(tail: Tail) -> [Tail; 2] {
     let norm = Tail {
         norm: false,

@@ -12,7 +12,7 @@ use super::plan::Plan;
 /// testing.
 pub(crate) const IMAGES: usize = 16;
 
-/// A graph's random parameters.
+/// A graph's random parameters and images.
 pub(crate) struct Parameters {
     /// All parameters and statistics; kernels are 0 outside the mask.
     pub(crate) state: State,
@@ -20,8 +20,8 @@ pub(crate) struct Parameters {
     pub(crate) images: Vec<Vec<u8>>,
 }
 
-/// Draws the direct mask of `graph`: sparse, with some empty rows and columns, but hardly ever a
-/// whole empty tensor.
+/// Draws the direct mask of `graph`: sparse, with some empty rows and columns, but rarely an empty
+/// tensor.
 pub(crate) fn direct_mask(plan: &Plan, graph: &Graph) -> Vec<Vec<bool>> {
     let draw = |tensor: &Prunable| -> Vec<bool> {
         let random = &mut Random::stream(plan.seed, &format!("mask {}", tensor.name));
@@ -43,7 +43,7 @@ pub(crate) fn direct_mask(plan: &Plan, graph: &Graph) -> Vec<Vec<bool>> {
     graph.prunable().iter().map(draw).collect()
 }
 
-/// Draws an image: noise, a few pixels, or uniform brightness.
+/// Draws an image of noise: all, half or a fifth of its pixels are lit.
 fn image(plan: &Plan, number: usize, length: usize) -> Vec<u8> {
     let random = &mut Random::stream(plan.seed, &format!("image {number}"));
     let most = 32 + random.below(224);
@@ -162,7 +162,8 @@ fn kernel(plan: &Plan, graph: &Graph, tensor: &Prunable, mask: &[bool]) -> Vec<f
     (0..tensor.len()).map(draw).collect()
 }
 
-/// Adds a batch norm's scales, of either sign and some of them 0, and shifts to `state`.
+/// Draws the scales (of either sign, some of them 0) and shifts of a batch norm, and adds them to
+/// `state`.
 fn norm(plan: &Plan, graph: &Graph, name: &str, state: &mut State) {
     let random = &mut Random::stream(plan.seed, name);
     let node = graph.nodes().iter().find(|node| node.name == name);
@@ -183,7 +184,7 @@ fn norm(plan: &Plan, graph: &Graph, name: &str, state: &mut State) {
     state.insert(format!("{name}.bias"), vec![units], shifts);
 }
 
-/// Adds the statistics of `images` to the state.
+/// Adds the batch-norm statistics over `images` to `state`.
 fn statistics(
     plan: &Plan,
     graph: &Graph,

@@ -1,4 +1,4 @@
-//! The containers that fuzzing starts from: golden ones, kept seeds, random networks.
+//! The containers that fuzzing starts from: golden ones, committed seeds, random networks.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -12,11 +12,11 @@ use crate::networks::{self, Random};
 /// Number of random networks.
 const RANDOM: usize = 5000;
 
-/// Reads the golden containers and the kept seeds.
+/// Reads the golden containers and the committed seeds.
 ///
 /// # Errors
 ///
-/// Returns the folder or file that cannot be read.
+/// Returns an error if a folder or a file cannot be read, or if there is no container.
 pub fn read() -> Result<Vec<Vec<u8>>, String> {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut corpus = Vec::new();
@@ -36,17 +36,18 @@ pub fn read() -> Result<Vec<Vec<u8>>, String> {
     Ok(corpus)
 }
 
-/// Picks containers to mutate. Caches written random networks, since writing coded streams is
-/// slow.
+/// Picks containers to mutate. Caches the containers of random networks, since writing coded
+/// streams is slow.
 pub struct Picker<'a> {
     corpus: &'a [Vec<u8>],
-    /// Per cent of random networks.
+    /// Share of random networks among the picks, in per cent.
     percent: usize,
     written: RefCell<BTreeMap<usize, Option<Vec<u8>>>>,
 }
 
 impl<'a> Picker<'a> {
-    /// Picks a random network in `percent` per cent of cases, otherwise a container of `corpus`.
+    /// Creates a picker that picks a random network in `percent` per cent of cases, and otherwise
+    /// a container of `corpus`.
     pub fn new(corpus: &'a [Vec<u8>], percent: usize) -> Picker<'a> {
         Picker {
             corpus,
@@ -61,7 +62,7 @@ impl<'a> Picker<'a> {
             let number = random.below(RANDOM);
             let mut written = self.written.borrow_mut();
             let network = || write(&networks::any(number as u64)).ok();
-            // Falls back to a golden container if the network is too large to write.
+            // Falls back to the corpus if the network is too large to write.
             if let Some(bytes) = written.entry(number).or_insert_with(network) {
                 return bytes.clone();
             }
@@ -70,7 +71,7 @@ impl<'a> Picker<'a> {
     }
 }
 
-/// Returns the random numbers of case `case` in a run with `seed`.
+/// Returns the generator for case `case` of a run with `seed`.
 pub fn random(seed: u64, case: u64) -> Random {
     Random::new(seed.wrapping_mul(0x9E37_79B9).wrapping_add(case))
 }

@@ -1,18 +1,19 @@
-//! The check that any bytes are either rejected or harmless to run, for the fuzzers and the tests
-//! of damaged containers.
+//! Checks that arbitrary bytes are either rejected or harmless to run, for the fuzzers and the
+//! tests of damaged containers.
 
 use rarefy_format::{
     AlignedBytes, CHECKSUM_OFFSET, Encoding, LayerSpec, Model, NetworkSpec, ParseError, write,
 };
 use rarefy_runtime::{Engine, InferError};
 
-/// Words around the arena that the engine must not write.
+/// Guard words before and after the arena, which the engine must not overwrite.
 const GUARD: usize = 16;
-/// The longest input (in bytes) and the largest arena (in words) that are tried.
+/// The largest input (in bytes) and arena (in words) of a model that is run.
 const MOST: usize = 1 << 16;
-/// The largest number of products of a model that is run: about a tenth of a second.
+/// The largest number of multiplications of a model that is run: about a tenth of a second.
 const RUN: usize = 1 << 26;
-/// Products up to which the reference implementation, which is slow, is compared too.
+/// The largest number of multiplications of a model that is also run by the reference
+/// implementation, which is slow.
 const COMPARED: usize = 1 << 15;
 
 /// The outcome for a container.
@@ -28,16 +29,19 @@ pub enum Verdict {
     Compared,
 }
 
-/// Parses `bytes` and, if they are accepted, runs them on two inputs, `input(round, length)` each.
+/// Parses `bytes` and, if they are accepted, runs them on `input(0, length)` and
+/// `input(1, length)`.
 ///
 /// # Errors
 ///
-/// Returns what is wrong with parser or engine, in a sentence.
+/// Returns the fault of the parser or of the engine, as a sentence.
 pub fn check(bytes: &[u8], input: impl Fn(usize, usize) -> Vec<u8>) -> Result<Verdict, String> {
     let bytes = AlignedBytes::copy_from(bytes);
     let model = match Model::parse(&bytes) {
         Ok(model) => model,
-        Err(error) if error.to_string().is_empty() => return Err("an error says nothing".into()),
+        Err(error) if error.to_string().is_empty() => {
+            return Err("the parser's error has no message".into());
+        }
         Err(error) => return Ok(Verdict::Refused(error)),
     };
     let engine = Engine::new(model).map_err(|error| error.to_string())?;
@@ -48,13 +52,15 @@ pub fn check(bytes: &[u8], input: impl Fn(usize, usize) -> Vec<u8>) -> Result<Ve
             Err(InferError::InputLength { expected, .. }) if expected == inputs => {
                 Ok(Verdict::TooLarge)
             }
-            other => Err(format!("an empty input gives {other:?}")),
+            other => Err(format!(
+                "an empty input gives {other:?}, not the error that its length is wrong"
+            )),
         };
     }
     let network = NetworkSpec::from_model(&model);
     let is_compared = products <= COMPARED;
-    // Writing rice blocks is slow: the round trip is tried for some of them, chosen by the
-    // checksum.
+    // Writing `rice` blocks is slow, so the round trip is checked for only some of the containers
+    // that have them, chosen by the checksum.
     let coded = |layer: &LayerSpec| layer.encoding == Encoding::Rice;
     if !network.layers.iter().any(coded) || bytes[CHECKSUM_OFFSET].is_multiple_of(64) {
         comes_back(&network, &bytes)?;
@@ -64,13 +70,13 @@ pub fn check(bytes: &[u8], input: impl Fn(usize, usize) -> Vec<u8>) -> Result<Ve
         let logits = infer(&engine, &input, 0xDEAD_BEEF)?;
         if logits.len() != model.outputs() {
             return Err(format!(
-                "{} logits where {} are stated",
+                "the engine returns {} logits, but the model states {}",
                 logits.len(),
                 model.outputs()
             ));
         }
         if infer(&engine, &input, 0x0102_0304)? != logits {
-            return Err("the logits depend on what the arena held before".into());
+            return Err("the logits depend on the previous contents of the arena".into());
         }
         if is_compared && network.infer(&input) != logits {
             return Err(format!(
@@ -113,13 +119,13 @@ fn comes_back(network: &NetworkSpec, bytes: &[u8]) -> Result<(), String> {
                 _ => Err("a written network is read back differently".into()),
             }
         }
-        // A forged container may hold what the writer rejects: sums that wrap, values out of
+        // A forged container may contain what the writer rejects: sums that wrap, values out of
         // range.
         Err(_) => Ok(()),
     }
 }
 
-/// Estimates the number of multiplications.
+/// Estimates the number of multiplications of an inference.
 fn products(model: &Model<'_>) -> usize {
     let layer = |layer: rarefy_format::Layer<'_>| {
         let sums = layer.sums();

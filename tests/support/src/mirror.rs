@@ -1,4 +1,4 @@
-//! A mirror of datasets on loopback that fails in a chosen way.
+//! A mirror of datasets on the loopback interface, which fails in a chosen way.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -26,7 +26,7 @@ pub enum Fault {
     OtherContents,
     /// Sends only the beginning of the gzip file, as if it were complete.
     Shortened,
-    /// Never ends a file.
+    /// Sends a file that never ends.
     Endless,
     /// Accepts the connection and sends nothing.
     Silent,
@@ -39,22 +39,22 @@ pub enum Fault {
 pub struct Seen {
     /// The name of the file.
     pub file: String,
-    /// The header `Range`.
+    /// The value of the header `Range`, if there was one.
     pub range: Option<String>,
-    /// Bytes of the body.
+    /// The number of body bytes sent.
     pub sent: usize,
 }
 
 /// A running mirror.
 pub struct Mirror {
-    /// The address of its folder.
+    /// The URL of the folder with the files.
     pub url: String,
     /// All requests so far.
     pub seen: Arc<Mutex<Vec<Seen>>>,
 }
 
 impl Mirror {
-    /// Serves `files` until the test ends.
+    /// Starts a mirror that serves `files` until the test's process ends.
     pub fn start(files: &[(String, Vec<u8>)], fault: Fault) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}/sets/tiny", listener.local_addr().unwrap());
@@ -80,14 +80,14 @@ impl Mirror {
         self.seen.lock().unwrap().clone()
     }
 
-    /// Returns the range and the bytes sent of each request for [`FIRST`].
+    /// Returns the range and the number of bytes sent, for each request for [`FIRST`].
     pub fn seen_of_first(&self) -> Vec<(Option<String>, usize)> {
         let of_first = |seen: Seen| (seen.file == FIRST).then_some((seen.range, seen.sent));
         self.seen().into_iter().filter_map(of_first).collect()
     }
 }
 
-/// Answers one request.
+/// Answers one request and logs it.
 fn serve(
     mut stream: &TcpStream,
     files: &[(String, Vec<u8>)],

@@ -10,7 +10,7 @@ use rarefy_format::{
 
 use crate::networks::Random;
 
-/// Bytes at the edges of ranges.
+/// Values of one byte at the edges of ranges.
 const BYTES: [u8; 12] = [0, 1, 2, 3, 15, 16, 31, 63, 127, 128, 254, 255];
 /// Values of two bytes at the edges of ranges.
 const SHORTS: [u16; 8] = [0, 1, 2, 255, 256, 32_767, 32_768, 65_535];
@@ -71,8 +71,8 @@ fn sign(bytes: &mut [u8]) {
 }
 
 impl Parts {
-    /// Splits a container, whose header and records must be complete; blocks past the end are
-    /// empty.
+    /// Splits a container, whose header and records must be complete. A block that extends past
+    /// the end becomes empty.
     fn of(bytes: &[u8]) -> Parts {
         let (mut header, layers) = ([0; HEADER_BYTES], usize::from(bytes[8]));
         header.copy_from_slice(&bytes[..HEADER_BYTES]);
@@ -93,7 +93,7 @@ impl Parts {
         Parts { header, layers }
     }
 
-    /// Joins the parts to a container with the correct number of layers and lengths.
+    /// Joins the parts into a container with the correct number of layers and lengths.
     fn joined(&self) -> Vec<u8> {
         let mut bytes = self.header.to_vec();
         bytes[8] = self.layers.len() as u8;
@@ -127,14 +127,14 @@ fn aligned(at: usize, kind: u8) -> usize {
     }
 }
 
-/// Returns the bytes of geometry and links in a block with this record.
+/// Returns the size in bytes of the geometry and links in the block of this record.
 fn front_bytes(record: &[u8; RECORD_BYTES]) -> usize {
     let geometry = if record[0] >> 4 & 3 == 0 { 0 } else { 8 };
     let links = if record[0] & 64 == 0 { 0 } else { 4 };
     geometry + links
 }
 
-/// Returns a number near `old`, one at the edge of a range, or any.
+/// Returns a value next to `old`, one at the edge of a range, or a random one.
 fn other(random: &mut Random, old: u8) -> u8 {
     match random.below(4) {
         0 => old.wrapping_add(1),
@@ -144,13 +144,13 @@ fn other(random: &mut Random, old: u8) -> u8 {
     }
 }
 
-/// Changes the arena or the shape of the input.
+/// Changes a byte of the arena's size or of the input's shape.
 fn header(random: &mut Random, header: &mut [u8; HEADER_BYTES]) {
     let at = 9 + random.below(7);
     header[at] = other(random, header[at]);
 }
 
-/// Changes a field of a record.
+/// Changes a field of a layer's record.
 fn record(random: &mut Random, parts: &mut Parts) {
     let Some((record, block)) = parts.any(random) else {
         return;
@@ -179,7 +179,7 @@ fn record(random: &mut Random, parts: &mut Parts) {
     }
 }
 
-/// Changes a byte of a geometry or of links.
+/// Changes a byte of a layer's geometry or links.
 fn front(random: &mut Random, parts: &mut Parts) {
     let Some((record, block)) = parts.any(random) else {
         return;
@@ -197,7 +197,8 @@ fn front(random: &mut Random, parts: &mut Parts) {
     }
 }
 
-/// Changes biases and weights: a byte, two, a bias, or a copied range.
+/// Changes the biases and weights of a layer: flips a bit, overwrites one, two or four bytes, or
+/// copies a range.
 fn weights(random: &mut Random, parts: &mut Parts) {
     let Some((record, block)) = parts.any(random) else {
         return;
@@ -253,7 +254,7 @@ fn resize(random: &mut Random, parts: &mut Parts) {
     }
 }
 
-/// Copies a layer of another container into this one.
+/// Copies a random layer of `from` into `parts`.
 fn splice(random: &mut Random, parts: &mut Parts, mut from: Parts) {
     let layer = from.layers.swap_remove(random.below(from.layers.len()));
     let at = random.below(parts.layers.len() + 1);
@@ -276,7 +277,8 @@ fn rearrange(random: &mut Random, parts: &mut Parts) {
     }
 }
 
-/// Applies the value that the parser expects; returns `false` if there is no simple repair.
+/// Applies the value that the parser expects. Returns `false` if `bytes` are accepted or there is
+/// no simple repair.
 fn repair(parts: &mut Parts, bytes: &[u8]) -> bool {
     let Err(error) = Model::parse(bytes) else {
         return false;
@@ -296,7 +298,7 @@ fn repair(parts: &mut Parts, bytes: &[u8]) -> bool {
         }
         ParseError::LastLayer { layer, .. } => parts.layers[layer].0[1] = 0,
         ParseError::Place { place, words, .. } if place + words < 1 << 16 => {
-            // Makes room; if that is too much, the parser then states the size it needs.
+            // Enlarges the arena. If that is too much, the parser states the expected size next.
             let room = (place + words + 64).to_le_bytes();
             if parts.header[9..12] == room[..3] {
                 return false;

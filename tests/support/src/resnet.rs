@@ -1,4 +1,4 @@
-//! ResNet-8 of MLPerf Tiny in integers.
+//! ResNet-8 of MLPerf Tiny with integer weights.
 //!
 //! It reads 32 x 32 x 3 values and has three residual stacks of 16, 32 and 64 channels, 1 x 1
 //! shortcuts at stride 2, and a mean over the last map. Weights are random, at a chosen density
@@ -15,7 +15,7 @@ const INPUT: Shape = Shape {
     width: 32,
 };
 
-/// A small generator of pseudorandom numbers, the same everywhere.
+/// A small generator of pseudorandom numbers, which are the same on every machine.
 struct Numbers(u64);
 
 impl Numbers {
@@ -29,7 +29,7 @@ impl Numbers {
     }
 }
 
-/// Returns `count` inputs: smooth, as pictures are, some of them dark in parts.
+/// Returns `count` inputs that vary smoothly, as pictures do, and have dark parts.
 pub fn inputs(count: usize) -> Vec<Vec<u8>> {
     let numbers = &mut Numbers(11);
     let image = |_| {
@@ -45,14 +45,14 @@ pub fn inputs(count: usize) -> Vec<Vec<u8>> {
     (0..count).map(image).collect()
 }
 
-/// Returns the network with one in `part` weights kept, whose biases add `bias` to the outputs of
-/// hidden layers (0..=255).
+/// Returns the network with one in `part` weights kept. Its biases add `bias` to the outputs of
+/// hidden layers, which are then clamped to 0..=255.
 pub fn network(part: u64, encoding: Encoding, bias: i32) -> NetworkSpec {
     let numbers = &mut Numbers(part);
     let mut layer = |channels: usize, outputs: usize, size: u8, stride: u8| {
         let columns = channels * usize::from(size) * usize::from(size);
         let taps = (columns as f64 / part as f64).max(1.0);
-        // The standard deviation of an accumulator becomes about 64.
+        // After the shift, accumulators have a standard deviation of about 64.
         let shift = (taps.sqrt() * 37.0 * 80.0 / 64.0).log2().round() as u8;
         let row = |_| {
             let kept = (0..columns as u16).filter(|_| numbers.below(part) == 0);
@@ -65,7 +65,7 @@ pub fn network(part: u64, encoding: Encoding, bias: i32) -> NetworkSpec {
         };
         let rows = (0..outputs).map(row).collect();
         let bias = vec![bias << shift; outputs];
-        // At stride 2 an even length is halved: the odd zero comes after it.
+        // At stride 2, halving an even length takes one zero of padding, after the map.
         let after = u8::from(size > 1);
         let before = u8::from(size > 1 && stride == 1);
         let padding = Margin {

@@ -82,9 +82,9 @@ struct Task {
     words: Vec<String>,
 }
 
-/// Executes the missing runs, one per core, and writes the table.
+/// Executes the missing runs, one per core at a time, and writes the table.
 pub(crate) fn run(_: &[String]) -> Outcome {
-    // Build the program before workers need it.
+    // Build the program before the workers need it.
     command::rarefy()?;
     let dense = SEEDS.map(|seed| task("dense", "dense", 1, seed, &[]));
     work(dense.into())?;
@@ -104,8 +104,8 @@ pub(crate) fn run(_: &[String]) -> Outcome {
     Ok(())
 }
 
-/// Returns the run of a pruner. All pruners that rank trained weights rank those of the same dense
-/// network.
+/// Returns the run of a pruner. With the same seed, all pruners that rank trained weights rank
+/// those of the same dense network.
 fn task(label: &str, pruner: &str, compression: u32, seed: u32, options: &[&str]) -> Task {
     let mut words: Vec<String> = [
         "--arch",
@@ -143,7 +143,7 @@ fn folder(label: &str, compression: u32, seed: u32) -> PathBuf {
     Path::new("runs/accuracy").join(format!("{label}_{compression}_{seed}"))
 }
 
-/// Executes `tasks` with one worker per core, until the first failure.
+/// Executes `tasks` with one worker per core. A worker stops at its first failure.
 fn work(tasks: VecDeque<Task>) -> Outcome {
     let (all, queue) = (tasks.len(), Mutex::new(tasks));
     let workers = thread::available_parallelism().map_or(1, usize::from);
@@ -173,7 +173,7 @@ fn work(tasks: VecDeque<Task>) -> Outcome {
     };
     thread::scope(|scope| {
         let workers: Vec<_> = (0..workers).map(|_| scope.spawn(worker)).collect();
-        let stopped = || Err("a worker stopped".into());
+        let stopped = || Err("a worker panicked, see above".into());
         let mut outcomes = workers.into_iter().map(|worker| worker.join());
         outcomes.try_for_each(|outcome| outcome.unwrap_or_else(|_| stopped()))
     })
@@ -204,7 +204,7 @@ fn live_classes(folder: &Path) -> Result<u64, String> {
         serde_json::from_slice(&output.stdout).map_err(|e| format!("{}: {e}", masks.display()))?;
     let last = report["layers"].as_array().and_then(|layers| layers.last());
     let live = last.and_then(|layer| layer["live_units"].as_u64());
-    live.ok_or_else(|| format!("{}: no live units", masks.display()))
+    live.ok_or_else(|| format!("{}: no live units are reported", masks.display()))
 }
 
 /// Formats all results as Markdown.
@@ -212,16 +212,17 @@ fn table() -> Result<String, String> {
     let accuracy = |folder: &Path| -> Result<f64, String> {
         let result = result(folder)?;
         let share = result["accuracy"]["pruned"].as_f64();
-        Ok(100.0 * share.ok_or_else(|| format!("{}: no accuracy", folder.display()))?)
+        Ok(100.0 * share.ok_or_else(|| format!("{}: no accuracy is stated", folder.display()))?)
     };
     let mut text = String::from(
         "# Accuracy of every pruner\n\n\
-         Written by `cargo xtask bench accuracy`: LeNet-300-100 on MNIST, effective pruning, 10 epochs a phase,\n\
-         batch 100, rate 0.1 falling to a tenth three times, momentum 0.9, l2 5e-4; accuracy on the 10,000 test\n\
-         images in percent, batch norms on population statistics, mean of two seeds (half their distance). In\n\
-         brackets what a port of the paper's code to PyTorch reached with the same budget; **bold** where ours\n\
-         is more than 0.7 points below it at 10x or 100x. In square brackets how many of the 10 classes have any\n\
-         connection left, for each seed, where not all have: the others can never be answered.\n\n",
+         Written by `cargo xtask bench accuracy`: LeNet-300-100 on MNIST, effective pruning, 10 epochs per phase,\n\
+         batch size 100, learning rate 0.1 divided by 10 three times, momentum 0.9, l2 5e-4. Each cell is the\n\
+         accuracy on the 10,000 test images in percent, with population statistics in batch norms: the mean of two\n\
+         seeds ± half their difference. In parentheses is the accuracy of a port of the paper's code to PyTorch\n\
+         with the same budget; **bold** marks a mean more than 0.7 points below it at 10x or 100x. If some of the\n\
+         10 classes are no longer connected to the input, their scores are constant, and square brackets give the\n\
+         number of connected classes for each seed.\n\n",
     );
     let dense = SEEDS.map(|seed| accuracy(&folder("dense", 1, seed)));
     let [first, second] = dense;

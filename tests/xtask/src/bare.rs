@@ -2,8 +2,8 @@
 //!
 //! The programs of `firmware/bare` are linked and not run. The panic handler of `nopanic` does not
 //! link, so the program links only if it contains no path to a panic. As a control, a program with
-//! a deliberate panic must fail to link. The targets' `core` is needed, from rustup or from
-//! Debian's compiler (`rarefy setup`).
+//! a deliberate panic must fail to link. The targets' `core` library is needed, from rustup or
+//! built with Debian's compiler (`rarefy setup` installs either).
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -26,9 +26,10 @@ const DEBIAN: &str = "/usr/bin/rustc";
 /// Name of the undefined symbol that the panic handler calls.
 const PATH_LEFT: &str = "a_path_to_a_panic_is_left";
 
-/// Limits in bytes of the text of programs that run dense layers in packed words on the Cortex-M4:
-/// with the parser, and with a model that the compiler has verified. The kernel takes 1,144 bytes
-/// of both. The limits are the current sizes plus a tolerance for other compilers.
+/// Upper limits, in bytes, on the `.text` sections of two programs that run dense layers in packed
+/// words on the Cortex-M4: one with the parser, one with a model that the compiler has verified.
+/// The kernel takes 1,144 bytes of each. The limits are the current sizes plus a tolerance for
+/// other compilers.
 const LIMITS: &[(&str, u64)] = &[("size", 2800), ("size-verified", 1750)];
 
 /// Links all programs and checks the results.
@@ -53,9 +54,15 @@ pub(crate) fn run(_: &[String]) -> Outcome {
         }
         eprintln!("== a deliberate panic for {target}");
         let output = link(target, "nopanic", "all,can-panic")?;
-        if output.status.success() || !said(&output, PATH_LEFT) {
+        if output.status.success() {
             return Err(format!(
                 "nopanic with a deliberate panic links for {target}, so it proves nothing"
+            ));
+        }
+        if !said(&output, PATH_LEFT) {
+            return Err(format!(
+                "nopanic with a deliberate panic fails for another reason for {target}:\n{}",
+                String::from_utf8_lossy(&output.stderr)
             ));
         }
     }
@@ -81,12 +88,12 @@ fn said(output: &Output, what: &str) -> bool {
     String::from_utf8_lossy(&output.stderr).contains(what)
 }
 
-/// Returns the folder for build outputs.
+/// Returns the folder for the outputs of these builds.
 fn target_folder() -> PathBuf {
     root().join("firmware/target-bare")
 }
 
-/// Builds `program` for `target`. The status tells whether it linked.
+/// Builds `program` for `target`. The status of the output tells whether the program linked.
 fn link(target: &str, program: &str, features: &str) -> Result<Output, String> {
     let mut build = cargo();
     build.current_dir(root().join("firmware"));

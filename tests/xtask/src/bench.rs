@@ -7,7 +7,8 @@ use crate::{accuracy, networks};
 /// Benchmarks that are bench targets of the trainer.
 const BENCHES: &[&str] = &["training", "deep", "pruning", "kernels"];
 
-/// Runs the benchmark that the first argument names; those of the trainer run on one core.
+/// Runs the benchmark that the first argument names. Benchmarks that are bench targets run on one
+/// core.
 pub(crate) fn run(arguments: &[String]) -> Outcome {
     let known = format!("{}, accuracy, networks", BENCHES.join(", "));
     let Some(name) = arguments.first() else {

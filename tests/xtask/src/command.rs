@@ -29,7 +29,7 @@ pub(crate) fn git() -> Command {
     command
 }
 
-/// Returns a command for `rarefy`, which is built for release at the first call.
+/// Returns a command for `rarefy`, which the first call builds in release mode.
 pub(crate) fn rarefy() -> Result<Command, String> {
     static BUILT: OnceLock<Result<PathBuf, String>> = OnceLock::new();
     let mut command = Command::new(BUILT.get_or_init(build).as_ref().map_err(String::clone)?);

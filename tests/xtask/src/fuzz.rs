@@ -18,7 +18,7 @@ const FUZZERS: &[Verb] = &[
     ),
     (
         "networks",
-        "random networks from masks to logits, against oracles: --time SECONDS, --count N, --seed N, --case N",
+        "random networks, checked from masks to logits against oracles: --time SECONDS, --count N, --seed N, --case N",
         networks,
     ),
     (
@@ -28,8 +28,8 @@ const FUZZERS: &[Verb] = &[
     ),
 ];
 
-/// Runs the fuzzer that the first argument names, or `containers` if that is an option. Lists all
-/// fuzzers if there are no arguments.
+/// Runs the fuzzer that the first argument names, or `containers` if the first argument is an
+/// option. Lists all fuzzers if there are no arguments.
 pub(crate) fn run(arguments: &[String]) -> Outcome {
     let Some(first) = arguments.first() else {
         print!("{}", crate::help("cargo xtask fuzz FUZZER", FUZZERS));

@@ -1,6 +1,6 @@
 //! `cargo xtask house`: checks comments against the house style.
 //!
-//! - Comments end before column 100.
+//! - Comments end at column 100 at the latest.
 //! - The summary of a function opens with a verb in the third person: *Returns*, *Checks*.
 
 use std::fs;
@@ -10,7 +10,7 @@ use crate::command::{self, Outcome, root};
 /// Last column of a comment.
 const COLUMNS: usize = 100;
 
-/// Words that end in `s` but are not verbs, or are no summary's verb.
+/// Words that end in `s` but are not the verb of a summary.
 const NOT_VERBS: &[&str] = &[
     "across",
     "always",
@@ -43,7 +43,7 @@ pub(crate) fn run(_: &[String]) -> Outcome {
     let mut faults = Vec::new();
     for file in files.lines() {
         let path = root().join(file);
-        // A file that was deleted but not committed.
+        // The file was deleted, but its deletion is not committed.
         let Ok(text) = fs::read_to_string(&path) else {
             continue;
         };
@@ -77,8 +77,8 @@ fn check(text: &str) -> Vec<String> {
     faults
 }
 
-/// Returns `true` if `line` contains a comment: two slashes outside a string literal. The lines of
-/// a literal of several lines count as code, so comments of emitted code are found.
+/// Returns `true` if `line` contains a comment: two slashes outside a string literal. Each line of
+/// a multi-line literal counts as code, so comments in emitted code are found, too.
 fn has_comment(line: &str) -> bool {
     let mut rest = line.as_bytes();
     let mut in_string = false;
@@ -108,7 +108,7 @@ fn is_function(line: &str) -> bool {
 }
 
 /// Returns the index of the first line of the documentation that precedes an item, skipping
-/// attributes; `None` if there is none, or if a macro takes it from its caller.
+/// attributes. Returns `None` if there is no documentation, or if a macro's caller supplies it.
 fn summary(before: &[&str]) -> Option<usize> {
     let is_doc = |line: &str| line.trim_start().starts_with("///");
     let mut in_attribute = false;

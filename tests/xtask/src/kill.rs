@@ -1,4 +1,4 @@
-//! `cargo xtask fuzz kill`: kills train and export at random moments and runs them again.
+//! `cargo xtask fuzz kill`: kills `train` and `export` at random moments and runs them again.
 
 use crate::command::{self, Outcome, cargo};
 
@@ -8,7 +8,7 @@ const OPTIONS: &[(&str, &str)] = &[
     ("--seed", "RAREFY_KILL_SEED"),
 ];
 
-/// Runs the test of the command line that kills processes. Options: `--moments N` (default 200)
+/// Runs the test that kills processes of the command `rarefy`. Options: `--moments N` (default 200)
 /// and `--seed N` (default 1).
 pub(crate) fn run(arguments: &[String]) -> Outcome {
     let mut test = cargo();

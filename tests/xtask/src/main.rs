@@ -1,8 +1,7 @@
 //! Development tasks of Rarefy, called chores: `cargo xtask` lists them.
 //!
-//! Everything that a user may want to do is a command of `rarefy`; chores build and call that.
-//! Cargo and a C linker are required, as rustup installs them; `rarefy setup` installs everything
-//! else.
+//! Everything that a user may want to do is a command of `rarefy`; chores build and call it. Cargo
+//! and a C linker must be installed; `rarefy setup` installs everything else.
 #![forbid(unsafe_code)]
 
 mod accuracy;
@@ -19,7 +18,7 @@ mod test;
 
 use std::process::ExitCode;
 
-/// A chore: its name, its description, and what runs it on the remaining arguments.
+/// A chore: its name, its description, and the function that runs it with the remaining arguments.
 type Verb = (
     &'static str,
     &'static str,
@@ -55,12 +54,12 @@ const VERBS: &[Verb] = &[
     ),
     (
         "bench",
-        "run a benchmark: training, pruning, kernels, accuracy (hours); networks regenerates those of kernels",
+        "run a benchmark: training, deep, pruning, kernels or accuracy (hours); `bench networks` trains and exports the networks of kernels again",
         bench::run,
     ),
     (
         "readme",
-        "run the commands that README.md shows and update their output (needs MNIST); --check compares only",
+        "run the commands that README.md shows and update their output (needs MNIST); --check only compares",
         readme::run,
     ),
     ("house", "check the style of comments", house::run),

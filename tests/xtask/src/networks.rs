@@ -24,11 +24,11 @@ const SPEED_M4: Goal = (
 );
 const SPEED_M0: Goal = ("speed-m0", &["--optimize", "speed", "--board", "microbit"]);
 
-/// The network that `--emit rust` writes as code, in a container. Its weights have 6 bits, so that
-/// many are equal.
+/// The container of a network that is also emitted as code. Its weights have 6 bits, so that many
+/// are equal.
 const CODE: Goal = ("code-m4", &["--encoding", "csr"]);
 
-/// The least pruned network, which would be too large as code.
+/// The exports of the least pruned network, which would be too large as code.
 const LENET_10X: &[&Goal] = &[&SIZE, &SPEED_M0, &SPEED_M4];
 
 const LENET: &[&Goal] = &[&SIZE, &SPEED_M0, &SPEED_M4, &CODE];
@@ -114,7 +114,7 @@ const NETWORKS: &[Network] = &[
     ),
 ];
 
-/// Trains the networks without a finished run, and exports all.
+/// Trains the networks that have no finished run, and exports all networks.
 pub(crate) fn run(_: &[String]) -> Outcome {
     for (name, training, goals) in NETWORKS {
         let folder = root().join("runs/networks").join(name);

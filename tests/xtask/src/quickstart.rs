@@ -2,11 +2,11 @@
 
 use crate::command::{self, Outcome};
 
-/// Installs what measuring needs and the workstation lacks. `arguments` are passed to `rarefy
+/// Installs the tools for measuring that the workstation lacks. `arguments` are passed to `rarefy
 /// setup`.
 pub(crate) fn setup(arguments: &[String]) -> Outcome {
     let mut rarefy = command::rarefy()?;
-    // Stdout belongs to the chore that calls this one.
+    // Stdout is reserved for the chore that calls this function.
     rarefy
         .arg("setup")
         .args(arguments)

@@ -1,4 +1,4 @@
-//! `cargo xtask test`: everything that must hold.
+//! `cargo xtask test`: runs all checks.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -36,7 +36,7 @@ const OLDEST: &str = "1.88.0";
 /// Lints of the host's workspace.
 const LINTS: &[&str] = &["clippy", "--release", "--workspace", "--all-targets"];
 
-/// How a step ended without a failure.
+/// How a step that did not fail ended.
 enum Done {
     /// All of it was run.
     Run,
@@ -44,7 +44,7 @@ enum Done {
     Skipped(String),
 }
 
-/// A step: its name, and what runs it on the words of the command line.
+/// A step: its name, and the function that runs it with the arguments of the command line.
 type Step = (&'static str, fn(&[String]) -> Result<Done, String>);
 
 /// All steps, in order.
@@ -174,7 +174,7 @@ fn oldest_compiler() -> Result<Done, String> {
     };
     if !command::succeeds(rustup().args(["rustc", "--version"])) {
         return Ok(Done::Skipped(format!(
-            "`rustup toolchain install --profile minimal {OLDEST}` installs it"
+            "Rust {OLDEST} is not installed; run `rustup toolchain install --profile minimal {OLDEST}`"
         )));
     }
     let mut check = rustup();
@@ -195,12 +195,12 @@ fn windows() -> Result<Done, String> {
     let (target, compiler) = WINDOWS;
     if !installed(target) {
         return Ok(Done::Skipped(format!(
-            "`rustup target add {target}` installs the target"
+            "the target {target} is not installed; run `rustup target add {target}`"
         )));
     }
     if !command::succeeds(Command::new(compiler).arg("--version")) {
         return Ok(Done::Skipped(format!(
-            "{compiler} is not on the PATH; on Debian `apt-get install gcc-mingw-w64-x86-64` installs it"
+            "{compiler} is not on the PATH; on Debian, run `apt-get install gcc-mingw-w64-x86-64`"
         )));
     }
     let mut check = cargo();
@@ -214,7 +214,7 @@ fn windows() -> Result<Done, String> {
 fn dependencies() -> Result<Done, String> {
     if !command::succeeds(cargo().args(["deny", "--version"])) {
         return Ok(Done::Skipped(
-            "`cargo install --locked cargo-deny` installs cargo-deny".to_owned(),
+            "cargo-deny is not installed; run `cargo install --locked cargo-deny`".to_owned(),
         ));
     }
     for manifest in ["Cargo.toml", "firmware/Cargo.toml"] {
@@ -239,7 +239,7 @@ fn tests(arguments: &[String]) -> Result<Done, String> {
     tests
         .args(["test", "--release", "--workspace"])
         .args(arguments)
-        // Makes tests fail that would otherwise be skipped for want of an emulator.
+        // Makes tests that need an emulator fail if there is none, instead of being skipped.
         .env("RAREFY_REQUIRE_DEVICE", "1");
     all(command::run("tests", &mut tests))
 }

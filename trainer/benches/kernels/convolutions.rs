@@ -7,7 +7,7 @@ use rarefy_format::{
 
 use super::resnet;
 
-/// A convolution to count.
+/// A convolution whose instructions are to be counted.
 struct Case {
     encoding: Encoding,
     /// Size and stride of the window.
@@ -40,8 +40,8 @@ impl Default for Case {
     }
 }
 
-/// Returns ResNet-8 at several densities, in the encodings that an export chooses for them, with
-/// names. The activations of the last one are nearly all 0.
+/// Returns ResNet-8 at several densities, in the encodings that an export chooses for them, each
+/// with a name. Nearly all activations of the last one are 0.
 pub(super) fn resnets() -> Vec<(String, NetworkSpec)> {
     let networks = [
         (1, Encoding::Dense, 0),
@@ -65,7 +65,7 @@ pub(super) fn resnets() -> Vec<(String, NetworkSpec)> {
         .into()
 }
 
-/// Returns all convolutions, with names.
+/// Returns the networks of all convolutions, each with a name.
 #[rustfmt::skip]
 pub(super) fn networks() -> Vec<(String, NetworkSpec)> {
     let (max, average) = (|size| Some((Pooling::Max, size)), |size| Some((Pooling::Average, size)));
@@ -126,8 +126,8 @@ impl Case {
         )
     }
 
-    /// Returns a network of the convolution and a dense layer without weights. A skip connection
-    /// needs another convolution before them.
+    /// Returns a network of the convolution and a dense layer without weights. If there is a skip
+    /// connection, another convolution comes first, whose output it adds.
     fn network(&self) -> NetworkSpec {
         let (read, given) = self.channels;
         let mut layers = Vec::new();
@@ -162,7 +162,7 @@ impl Case {
         }
     }
 
-    /// Returns a layer with `kept` percent of its weights, at pseudorandom columns.
+    /// Returns a layer that keeps `kept` percent of its weights, at pseudorandom columns.
     fn layer(&self, (size, _): (u8, u8), read: usize, given: usize, kept: usize) -> LayerSpec {
         let columns = read * usize::from(size) * usize::from(size);
         let bits = index_bits(columns);

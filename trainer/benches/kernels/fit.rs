@@ -1,8 +1,8 @@
-//! Fits the cost of each unit of work on each core: the table of `costs.rs`.
+//! Fits the cost of each unit of work on each core: the table of `costs/table.rs`.
 //!
-//! Every network, committed or synthetic, contributes one equation: its counts of units, times
-//! their costs, are its instructions. The fit minimises the squared relative error over all
-//! networks.
+//! Every network, committed or synthetic, contributes one equation: its number of instructions is
+//! the sum over all units of count times cost. The fit minimises the squared relative error over
+//! all networks.
 
 use rarefy_format::{AlignedBytes, Encoding, LayerSpec, Model, NetworkSpec, write};
 use rarefy_trainer::deploy::costs::{COSTS, Core, Unit, inference};
@@ -42,7 +42,7 @@ struct Counted {
     instructions: f64,
 }
 
-/// Measures all networks, fits the costs, and prints the table for `costs.rs`.
+/// Measures all networks, fits the costs, and prints the table for `costs/table.rs`.
 pub(super) fn costs(bench: &Bench) -> Outcome<()> {
     let mut columns = Vec::new();
     for core in [Core::M4, Core::M3, Core::M0] {
@@ -122,16 +122,16 @@ fn counted(bench: &Bench, core: Core) -> Outcome<Vec<Counted>> {
     cases.into_iter().map(measure).collect()
 }
 
-/// Returns the synthetic networks, each with one or several kinds of inputs.
+/// Returns the synthetic networks, each with one or more kinds of inputs.
 fn synthetic_cases(core: Core) -> Outcome<Vec<Case>> {
-    // A third of the inputs is 0. Kernels to which zeros cost less are also measured with nearly
-    // all inputs 0, and with none.
+    // A third of the inputs are 0. Kernels for which zeros cost less are also measured with inputs
+    // that are nearly all 0, and with inputs that are all nonzero.
     let dense: [(&str, Active); 3] = [
         ("", |at| at % 3 > 0),
         (", few inputs", |at| at % 16 == 5),
         (", all inputs", |_| true),
     ];
-    // Half of the inputs are 0; then seven of eight patches.
+    // Half of the inputs are 0, or seven of every eight patches of inputs.
     let maps: [(&str, Active); 2] = [
         ("", |at| at % 2 > 0),
         (", patches", |at| at / 40 % 8 == 5 || at % 97 == 3),
@@ -156,7 +156,7 @@ fn synthetic_cases(core: Core) -> Outcome<Vec<Case>> {
     Ok(cases)
 }
 
-/// Adds `network` with an input of each of the `kinds`.
+/// Adds a case of `network` for each of the `kinds` of input.
 fn add_cases(
     cases: &mut Vec<Case>,
     name: &str,
@@ -176,7 +176,7 @@ fn add_cases(
 /// Returns the real networks: ResNet-8, and the committed networks that were exported for `core`.
 fn committed_cases(bench: &Bench, core: Core) -> Outcome<Vec<Case>> {
     let mut cases = Vec::new();
-    // ResNet-8 does not fit the other boards.
+    // ResNet-8 does not fit on the other boards.
     let resnets = (core == Core::M4).then(convolutions::resnets);
     for (name, network) in resnets.into_iter().flatten() {
         let container = write(&network).map_err(|e| format!("{name}: {e}"))?;
@@ -243,7 +243,7 @@ fn least_squares(counted: &[Counted], old: &[f64], free: &[usize]) -> Outcome<Ve
         costs[unit as usize] = old[unit as usize];
     }
     for network in counted {
-        // Share of the instructions that the exact units do not explain.
+        // The share of the instructions that the exact units do not explain.
         let left = -network.error(&costs);
         let share = |place: usize| network.units[free[place]] / network.instructions;
         for (i, row) in rows.iter_mut().enumerate() {

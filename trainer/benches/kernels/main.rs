@@ -1,15 +1,15 @@
 //! Measures instructions, bytes and stack of the networks in `tests/networks` on emulated boards.
 //!
 //! `cargo xtask bench kernels` compares every logit with the workstation's and writes `kernels.md`
-//! and `kernels.csv` to the same folder. It then counts synthetic networks, fits the cost of each
-//! [unit](rarefy_trainer::deploy::costs::Unit) of work, and prints the table for `costs.rs`.
+//! and `kernels.csv` to the same folder. It then measures synthetic networks, fits the cost of each
+//! [unit](rarefy_trainer::deploy::costs::Unit) of work, and prints the table for `costs/table.rs`.
 //!
 //! - `--check` compares the measurements with the committed table instead, as `cargo xtask test`
 //!   does.
 //! - `--costs` only fits the costs.
 //!
-//! Counts are exact and the same in every run with one compiler. The emulator and the compilers
-//! for the boards are required; `cargo xtask setup` installs them.
+//! Counts are exact, and the same in every run with the same compiler. The emulator and the
+//! compilers for the boards are required; `cargo xtask setup` installs them.
 
 mod convolutions;
 mod fit;

@@ -27,7 +27,7 @@ pub(super) struct Committed {
     pub(super) name: String,
     /// Contents of the file.
     pub(super) bytes: AlignedBytes,
-    /// Cores to measure it on: the one in its name, or both.
+    /// Cores to measure the network on: the one in its name, or both.
     pub(super) cores: Vec<Core>,
 }
 
@@ -65,17 +65,20 @@ pub(super) fn digits(bench: &Bench) -> Outcome<Vec<Vec<u8>>> {
         .collect())
 }
 
-/// Returns the mean instructions of an inference. Logits that differ from the workstation's are an
-/// error.
+/// Returns the mean number of instructions of an inference. Returns an error if the network does
+/// not fit on the board, or if a logit differs from the workstation's.
 pub(super) fn instructions(network: &NetworkReport, name: &str, board: &Board) -> Outcome<f64> {
     if network.matches_host != Some(true) {
         return Err(match network.over_by {
-            Some(bytes) => format!("{name} exceeds {} by {bytes} bytes", board.name),
-            None => format!("{name} has other logits on {}", board.name),
+            Some(bytes) => format!("{name} is {bytes} bytes too large for {}", board.name),
+            None => format!(
+                "{name} computes other logits on {} than on the workstation",
+                board.name
+            ),
         });
     }
     let counts = network.cost.counts();
-    Ok(counts.ok_or("the board counted nothing")?.mean)
+    Ok(counts.ok_or("the board reported no instructions")?.mean)
 }
 
 /// Measures the container `bytes` on `board`.
@@ -120,9 +123,11 @@ pub(super) fn measure(bench: &Bench, table: &mut Table) -> Outcome<()> {
             let stack = network.ram.and_then(|ram| ram.stack_inference);
             let mean = instructions(&network, &name, board)?;
             table.put(table::COUNT, &name, &board.name, mean);
-            let load = network.load.ok_or("the board reported no load")?;
+            let load = network
+                .load
+                .ok_or("the board reported no cost of loading")?;
             table.put(table::LOAD, &name, &board.name, load as f64);
-            let stack = stack.ok_or("the board reported no stack")?;
+            let stack = stack.ok_or("the board reported no stack depth")?;
             table.put_stack(&name, &board.name, stack, chain);
             if let Some((prefix, products)) = convolutions(&model) {
                 let bytes = write(&prefix).map_err(|e| refuse(&e))?;
@@ -141,7 +146,8 @@ pub(super) fn measure(bench: &Bench, table: &mut Table) -> Outcome<()> {
 }
 
 /// Returns the network up to its last convolution, followed by a dense layer without weights, and
-/// the number of multiplications of its nonzeros. Returns `None` if there is no convolution.
+/// the number of multiplications by the nonzeros of its convolutions. Returns `None` if there is no
+/// convolution.
 fn convolutions(model: &Model<'_>) -> Option<(NetworkSpec, f64)> {
     let mut spec = NetworkSpec::from_model(model);
     let conv = |layer: &LayerSpec| matches!(layer.operation, Operation::Conv { .. });
@@ -167,8 +173,8 @@ fn empty(outputs: usize) -> LayerSpec {
     )
 }
 
-/// Measures the network as code: instructions, and the flash it adds to a program whose network is
-/// empty.
+/// Measures the network as code: its instructions, and the flash that it takes beyond that of a
+/// program whose network has no weights.
 fn straight(
     bench: &Bench,
     table: &mut Table,

@@ -1,4 +1,4 @@
-//! Measures the code size of the engine: the text of programs that only contain parser and engine.
+//! Measures the code size of the engine: that of programs that contain little else.
 
 use std::fs;
 

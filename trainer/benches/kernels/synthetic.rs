@@ -6,7 +6,7 @@ use rarefy_format::{
     index_bits, pack_word,
 };
 
-/// Number of inputs of networks of dense layers.
+/// Number of inputs of most networks of dense layers.
 const INPUTS: u16 = 192;
 
 /// Channels and width of feature maps.
@@ -15,7 +15,8 @@ const MAP: (u16, u16) = (4, 16);
 /// Networks and their names.
 type Named = Vec<(String, NetworkSpec)>;
 
-/// Returns all synthetic networks of dense layers, small convolutions and pooling, with names.
+/// Returns all synthetic networks of dense layers, small convolutions and pooling, each with a
+/// name.
 pub(super) fn networks() -> Named {
     [
         rows_and_columns(),
@@ -40,14 +41,15 @@ fn rows_and_columns() -> Named {
         Encoding::Dense,
         Encoding::CsrF32,
     ] {
-        // Few and many rows, short and long, of equal and of growing length; few inputs.
+        // Few and many rows, short and long ones, of equal and of growing length; few inputs.
         for (inputs, rows, length, step) in [
             (INPUTS, 8, 5, 0),
             (INPUTS, 64, 5, 0),
             (INPUTS, 64, 24, 0),
             (INPUTS, 48, 4, 1),
             (32, 64, 8, 0),
-            // Rows without an unrolled body, rows in rounds, columns that do not fill a group.
+            // Rows too long for unrolled code, rows that take rounds of a loop, columns that do not
+            // fill a group.
             (INPUTS, 16, 9, 1),
             (INPUTS, 24, 16, 2),
             (INPUTS - 1, 12, 100, 0),
@@ -125,8 +127,8 @@ fn mixed_encodings() -> Named {
     networks
 }
 
-/// Returns networks with entropy-coded lists of inputs, scattered and in runs, for few rows and
-/// many.
+/// Returns networks with entropy-coded lists of used inputs: scattered inputs and runs, few rows
+/// and many.
 fn listed_inputs() -> Named {
     let mut networks = Vec::new();
     for (runs, length, rows) in [(64, 1, 5), (2, 60, 5), (24, 1, 48), (8, 6, 48)] {
@@ -156,7 +158,7 @@ fn listed_inputs() -> Named {
     networks
 }
 
-/// Returns convolutions.
+/// Returns networks of a convolution and an empty layer.
 fn convolutions() -> Named {
     let mut networks = Vec::new();
     let convolutions = [
@@ -191,7 +193,7 @@ fn convolutions() -> Named {
     networks
 }
 
-/// Returns pooling layers.
+/// Returns networks of a pooling layer and an empty layer.
 fn poolings() -> Named {
     let mut networks = Vec::new();
     for (width, size) in [(16, 2), (16, 4), (24, 2), (24, 3), (24, 6)] {
@@ -212,7 +214,7 @@ fn poolings() -> Named {
     networks
 }
 
-/// Returns a network.
+/// Returns the network with this input and these layers.
 fn network(input: Shape, layers: Vec<LayerSpec>) -> NetworkSpec {
     NetworkSpec { input, layers }
 }

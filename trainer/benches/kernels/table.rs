@@ -1,9 +1,10 @@
 //! The table of all figures: writes it as CSV and Markdown, reads it back, and compares two
 //! tables.
 //!
-//! A line of the CSV holds the kind of figure, its subject, the board (empty if the figure is the
-//! same on all boards), the value and its limit. A figure may grow by [`GROWTH`]. Figures of
-//! programs depend on the compiler, so with another compiler they are reported but do not fail.
+//! A line of the CSV has the kind of figure, its subject, the board (empty if the figure is the
+//! same on all boards), the value and its limit. A figure may grow by [`GROWTH`]. Figures measured
+//! on a board depend on the compiler, so if the compiler is a different one, their growth is only
+//! reported.
 
 use std::fmt::Write as _;
 
@@ -20,7 +21,7 @@ const M0: &str = "microbit";
 // Kinds of figures.
 pub(super) const COUNT: &str = "instructions";
 pub(super) const LOAD: &str = "instructions to load";
-pub(super) const EACH: &str = "instructions a nonzero and position";
+pub(super) const EACH: &str = "instructions per nonzero and position";
 pub(super) const CODE: &str = "instructions as code";
 pub(super) const FLASH: &str = "flash bytes as code";
 pub(super) const BYTES: &str = "container bytes";
@@ -29,8 +30,8 @@ pub(super) const ARENA: &str = "arena bytes";
 const STACK: &str = "stack bytes";
 pub(super) const TEXT: &str = "text bytes";
 
-/// Limits of figures: kind, subject, board, value. Containers that were exported for minimum size
-/// or as a source of code have no limit on their speed.
+/// Upper limits on figures, as (kind, subject, board, limit). Containers that were exported for
+/// minimum size, or to be emitted as code, have no limit on their speed.
 const LIMITS: &[(&str, &str, &str, f64)] = &[
     (COUNT, "lenet-300-100-10x-speed-m4", M4, 50_000.0),
     (COUNT, "lenet-300-100-100x-speed-m4", M4, 11_500.0),
@@ -43,7 +44,7 @@ const LIMITS: &[(&str, &str, &str, f64)] = &[
     (COUNT, "lenet-5-28-10x-speed-m4", M4, 190_000.0),
     (COUNT, "lenet-5-28-global-10x-speed-m4", M4, 190_000.0),
     (COUNT, "lenet-5-28-uniform-10x-speed-m4", M4, 190_000.0),
-    // The cost of four inferences.
+    // About the cost of four inferences.
     (LOAD, "lenet-300-100-100x-speed-m4", M4, 45_000.0),
     (CODE, "lenet-300-100-100x-code-m4", M4, 9_500.0),
     (CODE, "lenet-300-100-300x-code-m4", M4, 3_300.0),
@@ -55,7 +56,7 @@ const LIMITS: &[(&str, &str, &str, f64)] = &[
     (BYTES, "lenet-300-100-300x-size", "", 1_330.0),
     (BYTES, "lenet-300-100-1000x-size", "", 500.0),
     (BYTES, "conv6-conv12-3x-size", "", 1_250.0),
-    // 16 bytes, and 8 per layer for three layers.
+    // A header of 16 bytes and three records of 8 bytes.
     (FIXED, "lenet-300-100-10x-size", "", 40.0),
     (FIXED, "lenet-300-100-100x-size", "", 40.0),
     (FIXED, "lenet-300-100-300x-size", "", 40.0),
@@ -64,15 +65,15 @@ const LIMITS: &[(&str, &str, &str, f64)] = &[
     (TEXT, "packed words, verified", M4, 2_048.0),
 ];
 
-/// Limit in bytes of an inference's stack on [`M4`], for dense layers of one encoding.
+/// Upper limit, in bytes, on the stack of an inference on [`M4`] for dense layers of one encoding.
 const CHAIN_STACK: f64 = 256.0;
 
 /// One figure.
 #[derive(Debug, Clone, PartialEq)]
 struct Figure {
-    /// Kind of figure.
+    /// The kind of figure.
     what: String,
-    /// Subject.
+    /// The subject of the figure.
     of: String,
     board: String,
     value: f64,
@@ -129,7 +130,8 @@ impl Table {
         });
     }
 
-    /// Adds the stack use of an inference. A `chain` consists of dense layers of one encoding.
+    /// Adds the stack use of an inference. `chain` tells whether the network consists of dense
+    /// layers of one encoding.
     pub(super) fn put_stack(&mut self, of: &str, board: &str, bytes: u64, chain: bool) {
         self.put(STACK, of, board, bytes as f64);
         if let Some(figure) = self.figures.last_mut() {
@@ -185,14 +187,15 @@ impl Table {
         let mut text = format!(
             "# What the kernels cost\n\n\
              Written by `cargo xtask bench kernels` at revision {}, firmware compiled by {}.\n\n\
-             Instructions are executed ones, counted exactly by the emulator from the input's bytes to the class: mean\n\
-             over the first 100 test digits of MNIST, every logit equal to the workstation's. `mps2-an386` is a\n\
-             Cortex-M4, `microbit` a Cortex-M0. A network's name says what it was exported for; `size` has weights of\n\
-             4 bits, the others of 6 and more. A convolution's instructions a nonzero and position are those of the\n\
-             network up to its last convolution, engine and all. Code is the network written as Rust; its flash is\n\
-             what the program takes beyond one with an empty network. To load is to parse the container, once at start.\n\
-             Stack is that of an inference. Fixed bytes are header, records, geometries, links and padding. Text is\n\
-             parser and engine for dense layers in packed words; verified is the model when the compiler has parsed it.\n",
+             Instructions are executed instructions, counted exactly by the emulator from the input's bytes to the\n\
+             class: the mean over the first 100 test digits of MNIST, with every logit equal to the workstation's.\n\
+             `mps2-an386` is a Cortex-M4, `microbit` a Cortex-M0. A network's name ends with the objective of its\n\
+             export; `size` has weights of 4 bits, the others of 6 and more. Instructions per nonzero and position are\n\
+             those of the network up to its last convolution, the engine's overhead included. \"As code\" means that\n\
+             the network was emitted as Rust; its flash is what the program takes beyond one with an empty network.\n\
+             Loading means parsing the container, once at startup. Stack is that of an inference. Fixed bytes are\n\
+             header, records, geometries, links and padding. Text is the code size of parser and engine for dense\n\
+             layers in packed words; a verified model was parsed by the compiler, so its program has no parser.\n",
             self.revision, self.compiler
         );
         let mut kinds: Vec<&str> = Vec::new();
@@ -204,7 +207,7 @@ impl Table {
         for kind in kinds {
             let _ = write!(
                 text,
-                "\n## {}{}\n\n| of | board | value | at most | |\n|---|---|---|---|---|\n",
+                "\n## {}{}\n\n| subject | board | value | at most | |\n|---|---|---|---|---|\n",
                 kind[..1].to_uppercase(),
                 &kind[1..]
             );
@@ -226,7 +229,7 @@ impl Table {
     pub(super) fn judge(&self, committed: &Table) -> Outcome<Vec<String>> {
         let same_compiler = self.compiler == committed.compiler;
         let (mut notes, mut grown) = (Vec::new(), Vec::new());
-        let again = "commit what `cargo xtask bench kernels` writes";
+        let again = "run `cargo xtask bench kernels` and commit its tables";
         for old in &committed.figures {
             let same = |new: &&Figure| {
                 (&new.what, &new.of, &new.board) == (&old.what, &old.of, &old.board)
@@ -265,18 +268,18 @@ impl Table {
         }
         if !same_compiler {
             notes.push(format!(
-                "the committed table was measured with {}, this one with {}: figures of programs were not compared",
+                "the committed table was measured with {}, this one with {}: growth of figures measured on boards is only reported",
                 committed.compiler, self.compiler
             ));
         } else if !notes.is_empty() {
             notes.push(format!(
-                "these are smaller than in the committed table: {again}"
+                "the figures above are smaller than in the committed table: {again}"
             ));
         }
         match grown.is_empty() {
             true => Ok(notes),
             false => Err(format!(
-                "the kernels cost more than the committed table allows (2 % more):\n{}",
+                "figures grew by more than 2 % over the committed table, or are missing from one of the tables:\n{}",
                 grown.join("\n")
             )),
         }

@@ -17,7 +17,7 @@ pub(super) enum DeviceChoice {
     Auto,
     /// The CPU.
     Cpu,
-    /// The NVIDIA GPU of the given number.
+    /// The NVIDIA GPU with the given number.
     Cuda(usize),
     /// The Apple GPU.
     Metal,
@@ -36,7 +36,11 @@ impl FromStr for DeviceChoice {
                 if !number.is_empty() && number.bytes().all(|digit| digit.is_ascii_digit()) =>
             {
                 let parsed = number.parse().map(Self::Cuda);
-                parsed.map_err(|_| format!("{number:?} is not the number of a GPU, such as cuda:1"))
+                parsed.map_err(|_| {
+                    format!(
+                        "{number} is too large for the number of a GPU; give one such as cuda:1"
+                    )
+                })
             }
             _ => Err("expected auto, cpu, cuda, cuda:N or metal".into()),
         }
@@ -66,7 +70,7 @@ impl DeviceChoice {
         }
     }
 
-    /// Opens the device. Notes which one `auto` chose.
+    /// Opens the device. Prints which one `auto` chose.
     ///
     /// # Errors
     /// Returns an error if this program was not built for the device or cannot use it.

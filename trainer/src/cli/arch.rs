@@ -23,7 +23,7 @@ pub(super) struct Arguments {
 struct Report {
     #[serde(flatten)]
     summary: Summary,
-    /// The epsilon that batch norms add to the variance; none without batch norms.
+    /// The epsilon that batch norms add to the variance; `None` if there are no batch norms.
     batch_norm_epsilon: Option<f64>,
     tensors: Vec<Prunable>,
 }

@@ -42,8 +42,8 @@ pub(super) fn is_known(name: &str) -> bool {
     boards.is_ok_and(|boards| boards.get(name).is_ok())
 }
 
-/// Returns the command that measures the container `model` on `board`, on `data` if given. The
-/// command only builds if the board is real and probe-rs is not installed.
+/// Returns the command that measures the container `model` on `board`, with the dataset `data` if
+/// given. If the board is real and probe-rs is not installed, the command only builds the program.
 pub(super) fn measure_line(model: &Path, board: &str, data: Option<&str>) -> Line {
     let line = Line::new(&["measure"]).path(model).option("--board", board);
     let boards = firmware_folder().and_then(|folder| Boards::discover(&folder));

@@ -1,8 +1,8 @@
 //! Output of commands: results go to stdout, everything else to stderr.
 //!
 //! Names of files, tensors and layers may contain control characters. All text passes through
-//! [`printable`], which escapes them. Line breaks are escaped only in the names that the user gave:
-//! all other text may have several lines.
+//! [`printable`], which escapes them. Line breaks are escaped only in the names that the user
+//! gave: all other text may have several lines.
 
 use std::borrow::Cow;
 use std::env;
@@ -74,14 +74,14 @@ impl Console {
         }
     }
 
-    /// Prints a line of progress on stderr where no terminal shows a bar.
+    /// Prints a line of progress on stderr unless stderr is a terminal, which shows a bar instead.
     pub(super) fn log(&self, text: &str) {
         if !io::stderr().is_terminal() {
             self.note(text);
         }
     }
 
-    /// Notes that all `most` `things` are used if `option` asked for more than that.
+    /// Notes that all `most` `things` are used if `option` asks for more.
     pub(super) fn most(&self, (option, asked): (&str, NonZeroUsize), most: usize, things: &str) {
         if asked.get() > most {
             let most = thousands(most);
@@ -91,8 +91,8 @@ impl Console {
         }
     }
 
-    /// Creates a progress bar of `length` steps with the remaining time, on stderr and only on a
-    /// terminal. It appears when it is first updated.
+    /// Creates a progress bar of `length` steps that shows the remaining time, on stderr and only
+    /// on a terminal. It appears when it is first updated.
     pub(super) fn bar(&self, length: u64) -> Bar {
         Bar(self.draw(
             length,
@@ -119,7 +119,7 @@ impl Console {
             .with_key(
                 "left",
                 |state: &ProgressState, text: &mut dyn fmt::Write| {
-                    // A bar that has hardly moved knows no time.
+                    // While the bar has hardly moved, the remaining time is unknown.
                     let _ = match state.eta() {
                         Duration::ZERO => write!(text, ""),
                         eta => write!(text, "{:#} left", HumanDuration(eta)),
@@ -151,7 +151,7 @@ impl Bar {
         self.0.set_position(position);
     }
 
-    /// Sets the number of steps that an earlier process did, from which no speed is estimated.
+    /// Sets the number of steps done by an earlier process; the estimated speed ignores these.
     pub(super) fn resume_at(&self, position: u64) {
         self.0.set_position(position);
         self.0.reset_eta();
@@ -177,7 +177,7 @@ impl Drop for Bar {
 /// Converts the result of writing to stdout. A closed pipe is not an error.
 ///
 /// # Errors
-/// Returns an error with the system's reason if writing failed otherwise.
+/// Returns an error with the system's reason if writing failed for another reason.
 pub(super) fn written(result: io::Result<()>) -> Result<()> {
     match result {
         Err(e) if e.kind() != io::ErrorKind::BrokenPipe => {
@@ -187,15 +187,16 @@ pub(super) fn written(result: io::Result<()>) -> Result<()> {
     }
 }
 
-/// The names with line breaks that the user gave: as arguments, or by variables that name folders.
+/// The names with line breaks that the user gave as arguments, or in environment variables that
+/// name folders.
 static BROKEN_NAMES: LazyLock<Vec<String>> = LazyLock::new(|| {
     let variables = ["RAREFY_DATA", "RAREFY_FIRMWARE", "XDG_CACHE_HOME"];
     let variables = variables.into_iter().filter_map(env::var_os);
     broken_names(env::args_os().skip(1).chain(variables))
 });
 
-/// Returns the components of `paths` that contain line breaks, without an extension, by which
-/// outputs may differ.
+/// Returns the components of `paths` that contain line breaks. An extension without line breaks is
+/// removed, because output files may have another one.
 fn broken_names(paths: impl IntoIterator<Item = OsString>) -> Vec<String> {
     let mut names = Vec::new();
     for path in paths {
@@ -206,7 +207,8 @@ fn broken_names(paths: impl IntoIterator<Item = OsString>) -> Vec<String> {
                 true => stem,
                 false => part.to_string_lossy(),
             };
-            // A name of line breaks alone cannot be told from the text's own.
+            // A name that consists of line breaks alone cannot be told from line breaks of the
+            // text.
             if name.contains('\n') && !name.trim().is_empty() {
                 names.push(name.into_owned());
             }
@@ -250,7 +252,8 @@ pub(super) fn printable(text: &str) -> Cow<'_, str> {
     Cow::Owned(escaped)
 }
 
-/// Returns the JSON `text` with the control characters escaped that JSON strings may contain.
+/// Returns the JSON `text` with all control characters escaped; JSON allows some of them in
+/// strings.
 fn printable_json(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {

@@ -9,7 +9,7 @@ use crate::numbers::thousands;
 use crate::pruning::effective::{self, Mode};
 use crate::pruning::{Mask, Masks};
 
-/// A number of weights and the resulting compression; none if no weights are left.
+/// A number of weights and the resulting compression, which is `None` if no weights are left.
 #[derive(Debug, Serialize)]
 pub(super) struct Count {
     pub(super) nonzeros: usize,
@@ -32,8 +32,9 @@ pub(super) struct Layer {
     total: usize,
     direct: usize,
     effective: usize,
-    /// Output units or channels, in total and with an effective connection.
+    /// Number of output units or channels.
     units: usize,
+    /// Number of those with an effective connection.
     live_units: usize,
 }
 
@@ -74,7 +75,7 @@ impl Counts {
         }
     }
 
-    /// Notes on stderr that the network is disconnected or has dead layers.
+    /// Prints a note on stderr if the network is disconnected or has dead layers.
     pub(super) fn warn(&self, console: &Console) {
         if self.effective.nonzeros == 0 {
             console.note(

@@ -34,7 +34,7 @@ struct Line {
     points: Vec<Point>,
 }
 
-/// Plots the curves of the pruners called `names` up to the direct compression `most` to the SVG
+/// Plots the curves of the pruners called `names` up to the direct compression `most` into the SVG
 /// file `picture`, and writes the numbers to a CSV file of the same name.
 pub(super) fn draw(
     graph: &Graph,

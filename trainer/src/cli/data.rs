@@ -127,7 +127,8 @@ fn list(places: &Places, console: &Console) -> Result<()> {
     }, Line::new(&["train", "--data", here(&list)]))
 }
 
-/// Returns the name of the largest available dataset, the first one if several are that large.
+/// Returns the name of the largest available dataset, or of the first one if several are equally
+/// large.
 fn here(list: &List) -> &'static str {
     let here = list
         .datasets
@@ -144,7 +145,7 @@ pub(super) fn load(name: &str, console: &Console) -> Result<Dataset> {
 }
 
 /// Loads the dataset given with `--data` and sets the mean and standard deviation that its pixels
-/// are normalised by. Each one that is not stated is the dataset's own.
+/// are normalised by. A value that is `None` is the dataset's own.
 pub(super) fn load_as(
     name: &str,
     (mean, std): (Option<f32>, Option<f32>),

@@ -78,7 +78,7 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
     }
     if let Some(option) = arguments.source.given() {
         return Err(usage::wrong(format!(
-            "{option} needs --curve: a mask is analysed without it"
+            "{option} needs --curve: analysing a mask does not use it"
         )));
     }
     // clap requires --masks or --curve.

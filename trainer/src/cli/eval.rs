@@ -30,7 +30,7 @@ struct Report {
     score: Score,
     /// Name of the dataset.
     data: String,
-    /// Test images that the network was trained on; none if unknown.
+    /// Number of test images that the network was trained on; `None` if unknown.
     trained_on: Option<usize>,
 }
 

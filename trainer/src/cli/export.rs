@@ -23,7 +23,7 @@ use crate::deploy::{DeployError, ExportReport, FinishedRun, Options};
 use crate::device::{self, Boards, CodeFlash, firmware_folder};
 use crate::numbers::thousands;
 
-/// Loss of accuracy in quantization above which the user is told.
+/// Loss of accuracy by quantization above which a note is printed.
 const NOTABLE_LOSS: f64 = 0.003;
 
 #[derive(Debug, Args)]
@@ -40,8 +40,8 @@ pub(super) struct Arguments {
     /// Objective to minimise when choosing the encodings
     #[arg(long, value_enum, default_value_t = Optimize::Balanced)]
     optimize: Optimize,
-    /// Type of the stored weights; weights packed with an index in 16 bits use all bits left by
-    /// the index
+    /// Type of the stored weights; weights packed with an index in 16 bits use all bits that the
+    /// index leaves
     #[arg(long, value_enum, default_value_t = Weights::Int6)]
     weights: Weights,
     /// Board to predict instructions for, and to measure the flash of Rust code on [default:
@@ -105,7 +105,7 @@ enum Weights {
 /// Encodings of the weights.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Encoding {
-    /// The best encoding per layer by --optimize
+    /// The best encoding per layer for the objective of --optimize
     Auto,
     /// Compressed sparse rows
     Csr,
@@ -165,8 +165,8 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
     }, boards::measure_line(&out, arguments.board.as_deref().unwrap_or(DEFAULT_BOARD), None))
 }
 
-/// Returns `error`, which is no wrong usage if the dataset has changed that the run names, instead
-/// of one that was `given`.
+/// Converts `error`. A dataset that does not match is wrong usage if it was `given` with `--data`,
+/// but not if it is the one that the run recorded.
 fn of_data(error: DeployError, given: Option<&str>) -> Error {
     match (&error, given) {
         (DeployError::Mismatch(_), None) => anyhow!(hints::message(&error.into())),
@@ -174,7 +174,8 @@ fn of_data(error: DeployError, given: Option<&str>) -> Error {
     }
 }
 
-/// Returns the file to write. A default file that exists is rejected: it may be another run's.
+/// Returns the file to write. Rejects a default file that exists, because it may belong to another
+/// run.
 fn out(arguments: &Arguments) -> Result<PathBuf> {
     if let Some(out) = &arguments.out {
         return Ok(out.clone());
@@ -188,7 +189,7 @@ fn out(arguments: &Arguments) -> Result<PathBuf> {
     Ok(name.into())
 }
 
-/// Notes a loss of accuracy in quantization above [`NOTABLE_LOSS`].
+/// Notes a loss of accuracy by quantization above [`NOTABLE_LOSS`].
 fn note_loss(report: &ExportReport, weights: WeightType, console: &Console) {
     let (pruned, deployed) = (report.accuracy.pruned, report.accuracy.deployed);
     if pruned - deployed > NOTABLE_LOSS {
@@ -199,7 +200,7 @@ fn note_loss(report: &ExportReport, weights: WeightType, console: &Console) {
             match weights {
                 WeightType::Int(6..) | WeightType::F32 => "more than expected at this bit width",
                 WeightType::Int(_) | WeightType::Ternary =>
-                    "a wider type loses less, such as --weights int6",
+                    "a wider type, such as --weights int6, loses less",
             }
         ));
     }
@@ -208,7 +209,7 @@ fn note_loss(report: &ExportReport, weights: WeightType, console: &Console) {
 /// Prints the notes of an export: accuracy lost, and weights stored wider than requested.
 fn notes(report: &ExportReport, options: &Options, console: &Console) {
     note_loss(report, options.weights, console);
-    // Only a type narrower than the default was asked for deliberately.
+    // Only a type narrower than the default is a deliberate request for fewer bits.
     let asked = options.weights.bits() < Options::default().weights.bits();
     if asked && !report.wider.is_empty() {
         console.note(&more_bits(report, options));
@@ -231,7 +232,7 @@ fn more_bits(report: &ExportReport, options: &Options) -> String {
     let reasons = [
         (
             of(&["words", "columns"]),
-            "a weight shares 16 bits with an index and uses all bits left by it",
+            "a weight shares 16 bits with an index and uses all bits that the index leaves",
         ),
         (
             of(&["csr", "dense"]),
@@ -331,15 +332,15 @@ impl CodeReport {
         };
         let instead = match (self.container_flash_bytes, self.container_bytes) {
             (Some(flash), Some(bytes)) => format!(
-                "A container by the same options takes {} bytes there: {} bytes and the engine",
+                "A container exported with the same options takes {} bytes there: {} bytes and the engine",
                 thousands(flash),
                 thousands(bytes)
             ),
             (None, Some(bytes)) => format!(
-                "A container by the same options has {} bytes and needs the engine; `rarefy measure` reports the flash of both",
+                "A container exported with the same options has {} bytes and needs the engine; `rarefy measure` reports the flash of both",
                 thousands(bytes)
             ),
-            _ => "A container by the same options cannot be written".into(),
+            _ => "A container cannot be written with the same options".into(),
         };
         format!(
             "{}: {} weights as code ({} bytes of source), accuracy {} ({} before quantization)\n{flash}\n{instead}\n",
@@ -352,8 +353,8 @@ impl CodeReport {
     }
 }
 
-/// Measures the flash of `code`, and that of the container instead of it, on `board` by compiling
-/// both.
+/// Measures the flash that `code`, and the container that the same options export, take on
+/// `board`, by compiling both.
 fn flash(code: &Code, board: &str, console: &Console) -> Result<CodeFlash> {
     let boards = Boards::discover(&firmware_folder()?)?;
     let options = measure::options(false, 0);
@@ -381,7 +382,7 @@ struct CodeReport {
     board: String,
     /// Flash of the code in bytes, if it could be compiled.
     flash_bytes: Option<u64>,
-    /// Flash in bytes of that container with its engine, if it could be compiled.
+    /// Flash in bytes of that container with the engine, if it could be compiled.
     container_flash_bytes: Option<u64>,
     /// Why the flash is unknown.
     flash_unknown: Option<String>,

@@ -1,4 +1,4 @@
-//! The messages of the library's errors, with the options by which their advice is followed.
+//! Messages of the library's errors, with the options that carry out their advice.
 
 use std::fmt;
 
@@ -11,8 +11,8 @@ use crate::device::{DeviceError, RunError};
 use crate::pruning::PruneError;
 use crate::training::TrainError;
 
-/// Context of an error whose message is printed as it is, since the options of other commands do
-/// not exist in this one.
+/// Context of an error whose message is printed unchanged, because the options that carry out its
+/// advice do not exist in the current command.
 #[derive(Debug)]
 struct Verbatim(String);
 
@@ -22,12 +22,13 @@ impl fmt::Display for Verbatim {
     }
 }
 
-/// Returns `error` with the message `text`, which is printed as it is. The error keeps its type.
+/// Returns `error` with the message `text`, which is printed unchanged. The error keeps its type.
 pub(super) fn verbatim(error: Error, text: String) -> Error {
     error.context(Verbatim(text))
 }
 
-/// Returns the message of `error`, in which the library's advice names the options that follow it.
+/// Returns the message of `error`, in which the library's advice names the options that carry it
+/// out.
 pub(super) fn message(error: &Error) -> String {
     let mut text = error.to_string();
     if error.downcast_ref::<Verbatim>().is_some() {
@@ -56,7 +57,7 @@ pub(super) fn message(error: &Error) -> String {
     }
 }
 
-/// Returns the error of training that `error` is, if it is one.
+/// Returns `error` as an error of training, if it is one.
 fn train(error: &Error) -> Option<&TrainError> {
     match error.downcast_ref() {
         Some(DeployError::Run(error)) => Some(error),
@@ -64,7 +65,7 @@ fn train(error: &Error) -> Option<&TrainError> {
     }
 }
 
-/// Returns the library's remedy of `error`.
+/// Returns the library's remedy for `error`, if it has one.
 pub(super) fn remedy(error: &Error) -> Option<Remedy> {
     let of = error;
     None.or_else(|| of.downcast_ref().and_then(TrainError::remedy))
@@ -75,7 +76,7 @@ pub(super) fn remedy(error: &Error) -> Option<Remedy> {
         .or_else(|| of.downcast_ref().and_then(RunError::remedy))
 }
 
-/// Returns the sentence of `remedy` with the options that follow it, if there are any.
+/// Returns `remedy` in words that name the options that carry it out, if there are any.
 fn with_options(remedy: Remedy) -> Option<&'static str> {
     Some(match remedy {
         Remedy::Wait => "wait until that process has ended, or choose another folder (-o)",
@@ -94,7 +95,7 @@ fn with_options(remedy: Remedy) -> Option<&'static str> {
         Remedy::LowerRate => "lower the learning rate (--learning-rate)",
         Remedy::GiveWeights => "provide its weights (--weights)",
         Remedy::LeaveOutOrFinetune => {
-            "leave them out (--weights), or fine-tune from them (--after finetune)"
+            "leave them out (no --weights), or fine-tune from them (--after finetune)"
         }
         Remedy::CompleteOrRewind => {
             "add these tensors to the file, or rewind to the initial weights (--after rewind)"
@@ -145,7 +146,7 @@ fn with_options(remedy: Remedy) -> Option<&'static str> {
     })
 }
 
-/// Returns the option of a field of a recipe.
+/// Returns the option that sets a field of a recipe, or the field's name if there is none.
 fn flag(field: &'static str) -> &'static str {
     match field {
         "batch" => "--batch",
@@ -214,7 +215,7 @@ mod tests {
             assert_eq!(message(&error), expected);
         }
     }
-    /// Returns an error of deployment with each remedy.
+    /// Returns one error of deployment per remedy.
     fn deploy_errors() -> [DeployError; 9] {
         let text = || String::from("x");
         let name = "x";
@@ -247,7 +248,7 @@ mod tests {
         ]
     }
 
-    /// Returns an error of training with each remedy.
+    /// Returns one error of training per remedy.
     fn train_errors() -> [TrainError; 9] {
         let text = || String::from("x");
         let name = "x";
@@ -288,7 +289,7 @@ mod tests {
         ]
     }
 
-    /// Checks that messages end in the remedy, so that it can be replaced by one with options.
+    /// Checks that every message ends with its remedy, so that one with options can replace it.
     #[test]
     fn messages_end_in_their_remedy() {
         let text = || String::from("x");

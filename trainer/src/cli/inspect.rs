@@ -21,22 +21,22 @@ use crate::plot::bytes;
 /// The meaning of the columns.
 const EXPLANATION: &str = "\
 Every byte of a layer is counted once: positions (where the weights are: columns, row lengths, \
-starts, runs), values (the weights; a packed 16-bit word counts partly as each), biases, and \
+starts, runs), values (the weights; of a packed 16-bit word, the bits of the weight), biases, and \
 parameters (convolution geometry, links to other layers, the block header, a codebook).
 
-\"At least\" is the information limit. Choosing the k nonzero weights of n takes log2 C(n, k) \
-bits, and each value takes as many bits as its encoding stores per value. An encoding can go below \
-the limit if weights cluster, if small values are more frequent, or if the exporter reordered units \
-to suit it.
+\"At least\" is the information limit. Choosing which k of n weights are nonzero takes \
+log2 C(n, k) bits, and each value takes as many bits as its encoding stores per value. An encoding \
+can go below the limit if weights cluster, if small values are more frequent, or if the exporter \
+reordered units to suit it.
 
 Instructions are predicted for the core that the container was exported for, from the layer inputs \
 observed at export, if `export` left its report next to the container. Otherwise they are \
 predicted for a Cortex-M4, and \"at most\" marks layers that skip zero inputs (columns, and \
 convolutions that test for zeros): the prediction then assumes that no input is zero. The last row \
-includes the instructions of an inference outside its layers.
+includes the instructions that an inference executes outside its layers.
 
-Layers that `export` inserted (a copy of a map for an addition, or a constant channel) are marked if `export` \
-left its report next to the container; their weights are counted separately.
+Layers that `export` inserted (a copy of a map for an addition, or a constant channel) are marked if \
+`export` left its report next to the container; their weights are counted separately.
 
 A shape is outputs x inputs for a dense layer, and outputs x channels x window for a convolution, \
 before and after detached units were stripped.";
@@ -56,7 +56,7 @@ pub(super) struct Arguments {
 struct Report {
     #[serde(flatten)]
     model: ModelReport,
-    /// Core that instructions are predicted for.
+    /// The core for which instructions are predicted.
     core: Core,
     #[serde(skip_serializing_if = "Option::is_none")]
     svg: Option<String>,

@@ -8,7 +8,7 @@ static RAISED: AtomicBool = AtomicBool::new(false);
 
 /// Installs the handler of Ctrl-C and termination requests.
 pub(super) fn install() {
-    // Without a handler the signal ends the process; files stay whole all the same.
+    // Without a handler, the signal ends the process, but files are still complete.
     let _ = ctrlc::set_handler(|| {
         if RAISED.swap(true, SeqCst) {
             std::process::exit(1);

@@ -90,7 +90,7 @@ pub(super) fn inputs(data: &Dataset, samples: usize) -> Vec<Vec<u8>> {
         .collect()
 }
 
-/// Measures `model` on `board`, with a spinner.
+/// Measures `model` on `board` while showing a spinner.
 pub(super) fn measure(
     board: &Board,
     model: &[u8],
@@ -106,7 +106,7 @@ pub(super) fn measure(
     Ok(report?)
 }
 
-/// Builds the firmware of `model` for `board` without running it, with a spinner.
+/// Builds the firmware with `model` for `board` while showing a spinner; does not run it.
 fn build(
     board: &Board,
     model: &[u8],
@@ -121,14 +121,15 @@ fn build(
     Ok(report?)
 }
 
-/// Checks that the network fits the board and computes the same outputs there as here.
+/// Checks that the network fits the board and computes the same outputs on it as on the
+/// workstation.
 ///
 /// # Errors
 /// Returns an error that names the memory that is too small, or the first output that differs.
 pub(super) fn judge(report: &BoardReport, model: &str) -> Result<()> {
     let board = &report.board;
     if let (false, Some(over)) = (report.network.fits, report.network.over_by) {
-        let memory = report.network.over_in.unwrap_or("memory");
+        let memory = report.network.over_in.map_or("memory", shown);
         return Err(anyhow!(
             "{model} does not fit {board}: its {memory} is {} bytes too small; compress the network further or choose a larger board (`rarefy boards`)",
             thousands(over)
@@ -149,6 +150,14 @@ pub(super) fn judge(report: &BoardReport, model: &str) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Returns the name of a memory in text: the JSON report calls RAM "ram".
+fn shown(memory: &'static str) -> &'static str {
+    match memory {
+        "ram" => "RAM",
+        _ => memory,
+    }
 }
 
 /// Formats the report on one board as a table with remarks.
@@ -205,12 +214,12 @@ fn figures(report: &BoardReport) -> String {
     text(&rows)
 }
 
-/// Formats what a report's figures do not show: what loading is, whether the network ran, whether
-/// its outputs are right, and how many bytes are missing.
+/// Formats what a report's figures do not show: what loading means, whether the network was run,
+/// whether its outputs are right, and how many bytes are missing.
 fn remarks(report: &BoardReport) -> String {
     let mut lines = String::new();
     if report.network.load.is_some() {
-        lines += "  loading parses the model at startup; a model parsed at compile time (a const parse) costs nothing there\n";
+        lines += "  loading is parsing the model at startup; a model that is parsed at compile time has no such cost\n";
     }
     if report.samples == 0 && report.network.fits {
         lines += &format!(
@@ -225,12 +234,13 @@ fn remarks(report: &BoardReport) -> String {
         );
     }
     for (network, what) in [
-        (Some(&report.network), "pruned"),
-        (report.dense.as_ref(), "stored dense"),
+        (Some(&report.network), "pruned network"),
+        (report.dense.as_ref(), "network stored dense"),
     ] {
         if let Some((over, memory)) = network.and_then(|n| Some((n.over_by?, n.over_in?))) {
             lines += &format!(
-                "  {what}, it does not fit: {memory} is {} bytes too small\n",
+                "  the {what} does not fit: {} is {} bytes too small\n",
+                shown(memory),
                 thousands(over)
             );
         }

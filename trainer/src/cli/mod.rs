@@ -1,4 +1,4 @@
-//! The command line: one file per command; `console` and `interrupt` hold what they share.
+//! The command line: one file per command, and files such as `console` for what commands share.
 //!
 //! Conventions of every command:
 //! - Results go to stdout; notes, progress bars and errors go to stderr.

@@ -17,8 +17,8 @@ use crate::deploy::{DeployError, container};
 use crate::device::{Boards, firmware_folder};
 use crate::numbers::thousands;
 
-/// Means and standard deviations of pixels count as equal if they differ by less than this share
-/// of the standard deviation.
+/// Means and standard deviations of pixels count as equal if they differ by less than this
+/// fraction of the standard deviation.
 const SAME_NORMALISATION: f32 = 0.01;
 
 /// The advice on data that has moved.
@@ -29,7 +29,7 @@ pub(super) struct ModelFile {
     path: PathBuf,
     bytes: AlignedBytes,
     companion: Option<Companion>,
-    /// Why the file next to it is ignored, if there is one.
+    /// Why the companion file is ignored, if it is.
     ignored: Option<String>,
 }
 
@@ -37,7 +37,7 @@ pub(super) struct ModelFile {
 pub(super) struct Chosen {
     /// The dataset.
     pub(super) data: Dataset,
-    /// Whether the container was made for it; unknown without a companion.
+    /// Whether the container was made for this dataset; `None` without a companion.
     same: Option<bool>,
 }
 
@@ -51,8 +51,7 @@ pub(super) enum Seen {
 }
 
 impl ModelFile {
-    /// Reads the container `path` and its companion, and notes why the companion is ignored if it
-    /// is.
+    /// Reads the container `path` and its companion. If the companion is ignored, notes why.
     pub(super) fn open(path: &Path, console: &Console) -> Result<Self> {
         let bytes = container::read(path)?;
         container::parse(&bytes, path)?;
@@ -94,7 +93,8 @@ impl ModelFile {
         self.companion.as_ref()
     }
 
-    /// Loads the data to run it on: the dataset `given` with `--data`, or the one it was made for.
+    /// Loads the data to run the container on: the dataset `given` with `--data`, or the one that
+    /// the container was made for.
     pub(super) fn data(&self, given: Option<&str>, console: &Console) -> Result<Chosen> {
         let shown = self.path.display();
         let Some(origin) = self.origin() else {
@@ -107,7 +107,7 @@ impl ModelFile {
                     ),
                 };
                 return Err(usage::wrong(format!(
-                    "{missing} which data {shown} was made for: give it with --data"
+                    "{missing} which data {shown} was made for: give the dataset with --data"
                 )));
             };
             let data = catalogue::load(name, &Places::from_environment())?;
@@ -146,7 +146,7 @@ impl ModelFile {
         })
     }
 
-    /// Returns the data it was made for, if known.
+    /// Returns the data that the container was made for, if known.
     fn origin(&self) -> Option<&Origin> {
         self.companion().map(|companion| &companion.data)
     }
@@ -202,8 +202,8 @@ impl ModelFile {
         Ok(())
     }
 
-    /// Counts the test images that the network was trained on, and notes it if there are any or if
-    /// it is unknown.
+    /// Counts the test images that the network was trained on. Prints a note if there are any, or
+    /// if their number is unknown.
     pub(super) fn seen(&self, Chosen { data, same }: &Chosen, console: &Console) -> Seen {
         let shown = self.path.display();
         let Some(origin) = self.origin() else {
@@ -233,8 +233,8 @@ impl ModelFile {
         seen
     }
 
-    /// Returns the command that measures it on the board it was exported for, with `data` if
-    /// given.
+    /// Returns the command that measures the container on the board that it was exported for, with
+    /// `data` if given.
     pub(super) fn measure_line(&self, data: Option<&str>) -> Line {
         let companion = self.companion();
         let core = companion.map_or(Core::M4, |companion| companion.core);
@@ -265,7 +265,7 @@ fn seen_elsewhere(origin: &Origin, data: &Dataset) -> Seen {
     }
 }
 
-/// Describes why accuracy on `data`, another dataset than `origin`, may not be comparable, if
+/// Describes why accuracy on `data`, a dataset other than `origin`, may not be comparable, if
 /// there is a reason.
 fn apart(origin: &Origin, data: &Dataset) -> Option<String> {
     let Normalisation { mean, std, .. } = data.normalisation;

@@ -54,7 +54,7 @@ pub(super) enum Why {
     NoPath,
     /// The network exceeds a limit of the container format.
     Limit,
-    /// A path is not Unicode or contains control characters, so it cannot be pasted.
+    /// A path is not valid Unicode or contains control characters, so it cannot be pasted.
     Path,
 }
 
@@ -164,8 +164,7 @@ pub(super) fn quoted(word: &str) -> Cow<'_, str> {
     }
 }
 
-/// Returns `name`, or the first of `stem-2.ending`, `stem-3.ending` and so on, that does not
-/// exist.
+/// Returns the first of `name`, `stem-2.ending`, `stem-3.ending` and so on that does not exist.
 pub(super) fn free(name: &str) -> PathBuf {
     let (stem, ending) = name.rsplit_once('.').unwrap_or((name, ""));
     let names = (2..).map(|number| PathBuf::from(format!("{stem}-{number}.{ending}")));

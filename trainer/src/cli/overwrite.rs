@@ -1,8 +1,8 @@
-//! Checks of output files, before anything is computed.
+//! Checks output files before anything is computed.
 //!
 //! A command never writes to a file that it reads or to a file of a run folder, and creates no
-//! folder for a file. An existing file is overwritten only if it holds the same [`Kind`] of output,
-//! or nothing. A file with a default name is not overwritten at all ([`check_free`]).
+//! folder for a file. An existing file is overwritten only if it is empty or holds the same
+//! [`Kind`] of output. A file with a default name is not overwritten at all ([`check_free`]).
 
 use std::ffi::OsString;
 use std::fs;
@@ -47,7 +47,7 @@ impl Kind {
         }
     }
 
-    /// Returns whether `file` holds this kind of output, or nothing.
+    /// Returns whether `file` is empty or holds this kind of output.
     fn is_in(self, file: &[u8]) -> bool {
         let is_mask = |dtype| matches!(dtype, Dtype::U8 | Dtype::BOOL);
         file.is_empty()
@@ -82,7 +82,9 @@ pub(super) fn check<P: AsRef<Path>>(
     }
     let Some(place) = place(output) else {
         return Err(match output.file_name() {
-            None => usage::wrong(format!("{option} {shown} is no name of a file: give one")),
+            None => usage::wrong(format!(
+                "{option} {shown} is not the name of a file: give one"
+            )),
             Some(_) => anyhow!(
                 "{option} {shown}: there is no folder {}; create it, or give another name",
                 folder(output).display()
@@ -91,7 +93,7 @@ pub(super) fn check<P: AsRef<Path>>(
     };
     for input in inputs {
         let input = input.as_ref();
-        // Also through a link, which would then point to the output.
+        // The input may also be a link to the output.
         let real = input.canonicalize().unwrap_or_default();
         if self::place(input).as_ref() == Some(&place)
             || self::place(&real).as_ref() == Some(&place)
@@ -105,7 +107,7 @@ pub(super) fn check<P: AsRef<Path>>(
         Ok(found) if found.is_dir() => Err(anyhow!(
             "{option} {shown} is a folder: give the name of a file"
         )),
-        // Whatever else is there, such as a device, cannot be replaced; writing says so.
+        // Anything else, such as a device, cannot be replaced; writing reports that.
         Ok(found) if found.is_file() && !atomic::read(output).is_ok_and(|it| kind.is_in(&it)) => {
             Err(anyhow!(
                 "{option} {shown} exists and does not hold {}: move it, or give another name",
@@ -145,8 +147,8 @@ pub(super) fn check_svg(option: &str, picture: &Path) -> Result<()> {
     }
 }
 
-/// Returns the folder of `path` with links resolved, and the file name. None if the folder does
-/// not exist.
+/// Returns the folder of `path` with links resolved, and the file name. Returns `None` if the
+/// folder does not exist.
 fn place(path: &Path) -> Option<(PathBuf, OsString)> {
     let name = path.file_name()?.to_owned();
     let folder = folder(path).canonicalize().ok()?;
@@ -161,7 +163,7 @@ fn folder(path: &Path) -> &Path {
     }
 }
 
-/// Returns the files that are read of the dataset given with `--data`.
+/// Returns the files that are read for the dataset given with `--data`.
 pub(super) fn of_data(name: &str) -> Vec<PathBuf> {
     let folder = match Published::named(name) {
         Ok(set) => set
@@ -176,7 +178,7 @@ pub(super) fn of_data(name: &str) -> Vec<PathBuf> {
         .unwrap_or_default()
 }
 
-/// Returns the file that the architecture given with `--arch` is read from, if it is a file.
+/// Returns the file of the architecture given with `--arch`, if it is read from a file.
 pub(super) fn of_arch(arch: &str) -> Option<PathBuf> {
     Some(PathBuf::from(arch)).filter(|path| path.is_file())
 }
@@ -187,7 +189,8 @@ mod tests {
 
     use super::*;
 
-    /// Checks a picture with the name `output` in `folder`.
+    /// Checks whether a picture can be written to `output` in `folder` by a command that reads
+    /// `input`.
     fn check_at(folder: &Path, output: &str, input: &str) -> Result<()> {
         let input = folder.join(input);
         check("--out", &folder.join(output), Kind::Picture, [input])

@@ -39,9 +39,9 @@ struct Report {
     #[serde(flatten)]
     counts: Counts,
     seconds: Seconds,
-    /// Whether the network became disconnected before the target.
+    /// Whether the network became disconnected before the target was reached.
     collapsed: bool,
-    /// Connections kept by index among others of the same score.
+    /// Number of kept connections that were chosen by index among others with the same score.
     kept_by_index: usize,
 }
 
@@ -74,7 +74,7 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
     let report = report(arguments, &graph, pruner, compression, &pruned);
     if let (true, Some(reached)) = (report.collapsed, report.counts.effective.compression) {
         console.note(&format!(
-            "warning: {} disconnects the network before effective compression {}: using its last connected masks, {reached:.1}x",
+            "warning: {} disconnects the network before effective compression {}: using its last connected masks ({reached:.1}x)",
             report.pruner,
             shown(report.target.get())
         ));

@@ -107,7 +107,7 @@ pub(super) fn run(arguments: Arguments, console: &Console) -> Result<()> {
         out,
         boards: names,
     } = arguments;
-    // Everything that would fail at the end is checked first.
+    // Everything that would otherwise fail only at the end is checked first.
     let known = Boards::discover(&firmware_folder()?)?;
     let mut boards = names
         .iter()
@@ -142,8 +142,9 @@ pub(super) fn run(arguments: Arguments, console: &Console) -> Result<()> {
         .export(&data, &Options::default(), &path)
         .map_err(|error| {
             let run = quoted(&out.to_string_lossy()).into_owned();
-            let text =
-                format!("{error} (the run is complete: `rarefy export {run}` has such options)");
+            let text = format!(
+                "{error} (the run is complete: `rarefy export {run}` has options for this)"
+            );
             hints::verbatim(error.into(), text)
         })?;
     let bytes = container::read(&path)?;
@@ -164,21 +165,21 @@ pub(super) fn run(arguments: Arguments, console: &Console) -> Result<()> {
 /// Returns whether `out` holds a finished quickstart, which is replaced.
 ///
 /// # Errors
-/// Returns an error if it holds another run.
+/// Returns an error if `out` holds another run.
 fn check_folder(out: &Path, recipe: &Recipe) -> Result<bool> {
     // The figures are written last. A folder without them holds an interrupted quickstart, which
     // is resumed, or another command's run, which is not replaced.
     let finished = out.join(FIGURES).exists();
     if !finished && out.join("run.toml").exists() && !RunFolder::holds(out, recipe) {
         return Err(anyhow!(
-            "{} holds another run than this quickstart's: choose another -o",
+            "{} holds another run, which quickstart does not replace: choose another -o",
             out.display()
         ));
     }
     Ok(finished)
 }
 
-/// Measures the container `model` on every one of `boards`.
+/// Measures the container `model` on each of `boards`.
 fn measure_all(
     boards: &[&Board],
     model: &[u8],
@@ -232,7 +233,7 @@ fn check_boards(boards: &[&Board]) -> Result<()> {
         match device::check_runner(board, &machine) {
             Err(RunError::NoProbe { board }) => {
                 return Err(anyhow!(
-                    "{board} is a real board, but probe-rs, which runs it, is not on the PATH: \
+                    "{board} is a real board, but probe-rs, which runs programs on it, is not on the PATH: \
                      install it from https://probe.rs, or give an emulated board, such as \
                      --board {DEFAULT_BOARD}"
                 ));

@@ -81,7 +81,7 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
     console.result(&report, || describe(&report), next)
 }
 
-/// Returns the command that prunes with the quota; notes it if no path is left.
+/// Returns the command that prunes with the quota; prints a warning if no path is left.
 fn next(
     arguments: &Arguments,
     graph: &Graph,
@@ -89,7 +89,7 @@ fn next(
     compression: Compression,
     console: &Console,
 ) -> Next {
-    // The shape of the named datasets.
+    // The images and classes of the named datasets.
     let fits = graph.input_shape() == [1, 28, 28] && graph.classes() >= 10;
     let line = Line::new(if fits { &["train"] } else { &["prune"] })
         .option("--arch", &arguments.arch)
@@ -118,7 +118,7 @@ fn describe(report: &Report) -> String {
         ]);
     }
     format!(
-        "{} with quota {} at {}x\n\n{}\nThese are the counts of {} with --type direct; random/{} rounds up, keeping at most one weight more per tensor\n",
+        "{} with quota {} at {}x\n\n{}\nThese are the counts of {} with --type direct; random/{} rounds up, keeping at most one more weight per tensor\n",
         report.arch,
         report.quota,
         shown(report.compression.get()),

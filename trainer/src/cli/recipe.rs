@@ -59,7 +59,7 @@ pub(super) struct Options {
     threads: threads::Options,
 }
 
-/// The options that decide the phases.
+/// The options that determine the phases.
 #[derive(Debug, Args)]
 struct PhaseOptions {
     #[arg(long, help = format!("Pruner: {} [default: magnitude/igq]", Pruner::names().join(", ")))]
@@ -73,7 +73,7 @@ struct PhaseOptions {
     /// Keep N of every M inputs of an output, such as 2:4, in place of a compression
     #[arg(long, value_name = "N:M", conflicts_with = "compression")]
     pattern: Option<Pattern>,
-    /// Layers that are kept whole
+    /// Layers that are kept dense
     #[arg(long, value_enum, value_delimiter = ',', value_name = "PLACES")]
     keep_dense: Vec<Place>,
     /// Epochs per phase: the dense network (if the pruner needs it trained) and the pruned network
@@ -86,7 +86,8 @@ struct PhaseOptions {
     /// Step of the first training phase to which --after rewind goes back [default: 0]
     #[arg(long, value_name = "STEP")]
     rewind_to: Option<usize>,
-    /// Rounds of pruning and training, each with the same factor of compression [default: 1]
+    /// Rounds of pruning and training, each multiplying the compression by the same factor
+    /// [default: 1]
     #[arg(long)]
     rounds: Option<usize>,
     /// Prune while training, along a cubic schedule of the connected weights
@@ -100,7 +101,7 @@ struct PhaseOptions {
     loss: Option<Loss>,
 }
 
-/// The options that decide the steps of training.
+/// The options that determine the steps of training.
 #[derive(Debug, Args)]
 struct HyperparameterOptions {
     /// Images per training step [default: 100]
@@ -121,22 +122,25 @@ struct HyperparameterOptions {
     /// Factor of the sum of squared weights in the loss [default: 0.0005]
     #[arg(long, conflicts_with = "decay")]
     l2: Option<f64>,
-    /// Decoupled weight decay: each step takes the learning rate times this share of a weight
+    /// Decoupled weight decay: each step reduces a weight by the learning rate times this fraction
+    /// of the weight
     #[arg(long)]
     decay: Option<f64>,
-    /// Learning rate over a phase; step divides it by 10 after 26, 52 and 78 % [default: step]
+    /// Learning rate over a phase; step divides it by 10 after 26, 52 and 78 % of the phase
+    /// [default: step]
     #[arg(long, value_enum)]
     schedule: Option<ScheduleChoice>,
     /// Steps over which the learning rate rises at the start of a phase [default: 0]
     #[arg(long, value_name = "STEPS")]
     warmup: Option<usize>,
-    /// Largest norm of all gradients of a step
+    /// Maximum norm of all gradients of a step together; larger gradients are scaled down
     #[arg(long, value_name = "NORM")]
     clip: Option<f64>,
-    /// Share of the target that is spread over all classes [default: 0]
+    /// Fraction of the target probability that is spread over all classes [default: 0]
     #[arg(long, value_name = "SHARE")]
     label_smoothing: Option<f64>,
-    /// Random changes of training images, such as rotation=10,shift=2,scale=0.1,elastic,flip,crop=4
+    /// Random changes to training images, such as
+    /// rotation=10,shift=2,scale=0.1,elastic,flip,crop=4
     #[arg(long, value_name = "CHANGES", value_parser = augmentation)]
     augment: Option<Augmentation>,
 }
@@ -157,9 +161,9 @@ enum OptimizerChoice {
 enum ScheduleChoice {
     /// Divide by 10 after fixed fractions of a phase
     Step,
-    /// Half a cosine wave to zero
+    /// Half a cosine wave down to zero
     Cosine,
-    /// A line to zero
+    /// A straight line down to zero
     Linear,
     /// The same rate throughout
     Constant,
@@ -177,7 +181,7 @@ fn number(text: &str) -> Result<f32, String> {
     })
 }
 
-/// Parses changes of images such as `rotation=10,flip`.
+/// Parses changes to images such as `rotation=10,flip`.
 fn augmentation(text: &str) -> Result<Augmentation, String> {
     let mut found = Augmentation::default();
     for change in text.split(',') {
@@ -221,7 +225,7 @@ fn augmentation(text: &str) -> Result<Augmentation, String> {
 }
 
 impl HyperparameterOptions {
-    /// Overrides those of `found` that are given.
+    /// Overrides `found` with the options that are given.
     fn apply(&self, found: &mut Hyperparameters) -> Result<()> {
         let set = |field: &mut f64, option: Option<f64>| *field = option.unwrap_or(*field);
         found.batch = self.batch.unwrap_or(found.batch);
@@ -253,7 +257,7 @@ impl HyperparameterOptions {
         if self.optimizer == Some(OptimizerChoice::Adamw) {
             if self.l2.is_some() {
                 return Err(usage::wrong(
-                    "adamw decays weights apart from the loss: give --decay in place of --l2, or --optimizer adam",
+                    "adamw decays weights separately from the loss: give --decay in place of --l2, or --optimizer adam",
                 ));
             }
             // PyTorch's default, unless the recipe has a decoupled decay already.
@@ -291,7 +295,7 @@ impl PhaseOptions {
         Ok(self.compression.map(Compression::new).transpose()?)
     }
 
-    /// Returns the usual list of phases by these options.
+    /// Returns the list of phases that these options describe.
     fn plan(&self, has_weights: bool) -> Result<Vec<Phase>> {
         let default = Plan::default();
         let compression = self.compression()?;
@@ -339,7 +343,7 @@ impl PhaseOptions {
         ];
         if let Some((option, _)) = lists.iter().find(|(_, given)| *given) {
             return Err(usage::wrong(format!(
-                "{option} makes a list of phases, but the recipe file has one: leave the option out, or change the file"
+                "{option} determines the list of phases, but the recipe file already has one: leave the option out, or change the file"
             )));
         }
         if has_weights {
@@ -349,7 +353,7 @@ impl PhaseOptions {
         let makers = phases.iter().filter(|phase| phase.makes_masks()).count();
         if makers != 1 && (self.compression.is_some() || self.pattern.is_some()) {
             return Err(usage::wrong(format!(
-                "--compression and --pattern override one phase that prunes, but the recipe file has {makers}: change the file"
+                "--compression and --pattern need a recipe file with exactly one pruning phase, but this one has {makers}: change the file"
             )));
         }
         let compression = self.compression()?;
@@ -384,7 +388,7 @@ impl PhaseOptions {
     }
 }
 
-/// A recipe with what it is for.
+/// A recipe with its architecture and its dataset.
 pub(super) struct Loaded {
     pub(super) recipe: Recipe,
     pub(super) graph: Graph,
@@ -392,7 +396,7 @@ pub(super) struct Loaded {
 }
 
 impl Options {
-    /// Reads the recipe file, if one is given, and overrides it by the options.
+    /// Reads the recipe file, if one is given, and overrides it with the options.
     fn file(&self) -> Result<RecipeFile> {
         let mut file = match &self.recipe {
             Some(path) => RecipeFile::load(path)?,
@@ -437,7 +441,7 @@ impl Options {
         if let (Some(path), (None, None)) = (&file.weights, pixels) {
             let Normalisation { mean, std, .. } = data.normalisation;
             console.note(&format!(
-                "assuming that {path} expects inputs (pixel / 255 - {mean}) / {std}, the normalisation of {name}: give another with --mean and --std"
+                "assuming that {path} expects inputs (pixel / 255 - {mean}) / {std}, the normalisation of {name}: if not, give its own with --mean and --std"
             ));
         }
         let is_named = name == digits::NAME || Published::named(&name).is_ok();

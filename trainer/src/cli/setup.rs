@@ -26,7 +26,7 @@ struct Report {
 pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
     let boards = Boards::discover(&firmware_folder()?)?;
     let machine = Machine::default();
-    // Compilers of real boards come with the emulated boards'; probe-rs is left to the user.
+    // The compilers for emulated boards also serve the real ones; probe-rs is left to the user.
     let setup = Setup::plan(
         &machine,
         boards.iter().filter(|board| Board::emulated(board)),

@@ -43,11 +43,11 @@ pub(super) struct Options {
     threads: threads::Options,
 }
 
-/// The input that the options name, in memory.
+/// The inputs that the options name, loaded into memory.
 pub(super) struct Material<'a> {
     graph: &'a Graph,
     options: &'a Options,
-    /// None if no pruner reads weights.
+    /// `None` if no pruner reads weights.
     weights: Option<Weights>,
     data: Option<Dataset>,
     device: Device,
@@ -78,7 +78,7 @@ impl Options {
         }
     }
 
-    /// Notes the given options that none of `pruners` reads.
+    /// Prints a note for each given option that none of `pruners` uses.
     fn note_unread(&self, pruners: &[Pruner], console: &Console) {
         let any = |reads: fn(&Pruner) -> bool| pruners.iter().any(reads);
         let names: Vec<&str> = pruners.iter().map(Pruner::name).collect();
@@ -100,7 +100,7 @@ impl Options {
             (
                 self.samples.is_some() && !any(Pruner::reads_samples),
                 "--samples",
-                "number of images",
+                "sample count",
             ),
         ] {
             if is_ignored {
@@ -156,7 +156,8 @@ impl Options {
 }
 
 impl Material<'_> {
-    /// Returns the source for a pruner, which reports its steps done and in total to `progress`.
+    /// Returns the source for a pruner. The pruner calls `progress` with the number of steps done
+    /// and the total.
     pub(super) fn source<'a>(&'a self, progress: &'a dyn Fn(usize, usize)) -> Source<'a> {
         Source {
             initial: self.weights.as_ref(),

@@ -26,7 +26,7 @@ pub(super) fn text(table: &Table) -> String {
         .collect()
 }
 
-/// Formats a share as a percentage: 96.88 %.
+/// Formats a fraction as a percentage: 96.88 %.
 pub(super) fn percent(share: f64) -> String {
     format!("{:.2} %", 100.0 * share)
 }

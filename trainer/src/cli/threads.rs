@@ -19,8 +19,8 @@ pub(super) struct Options {
 }
 
 impl Options {
-    /// Sets the number of threads of this process, and notes it if there are fewer cores. Must be
-    /// called once, before any computation.
+    /// Sets the number of threads of this process, and prints a note if there are fewer cores.
+    /// Must be called once, before any computation.
     pub(super) fn apply(&self, console: &Console) -> Result<()> {
         if let Some(asked) = self.threads {
             console.most(

@@ -103,7 +103,7 @@ fn is_exportable(folder: &Path) -> bool {
     stripped.is_ok_and(|network| limits::check(&network).is_ok())
 }
 
-/// Trains by `recipe`, with a progress bar.
+/// Trains as `recipe` describes, with a progress bar.
 pub(super) fn train(
     recipe: &Recipe,
     data: &Dataset,

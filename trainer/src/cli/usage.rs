@@ -2,7 +2,7 @@
 //!
 //! Wrong usage is an error in the command line itself: unknown names, numbers out of range,
 //! options that are missing or contradict each other. clap finds most of these; the rest are
-//! errors of the library or of [`wrong`].
+//! errors of the library or made by [`wrong`].
 
 use std::any::TypeId;
 use std::fmt::Display;
@@ -29,13 +29,13 @@ pub(super) fn wrong(reason: impl Into<String>) -> Error {
     WrongUsage(reason.into()).into()
 }
 
-/// Returns `command`, whose options take negative numbers as values, so that their parsers reject
-/// them by the numbers that are allowed. Without this clap takes them for unknown options.
+/// Returns `command` with options that accept negative numbers as values, so that their parsers
+/// can reject these with the allowed range. Otherwise, clap takes them for unknown options.
 pub(super) fn with_numbers(command: Command) -> Command {
     command.mut_args(number).mut_subcommands(with_numbers)
 }
 
-/// Gives an option of a number a parser whose error states the numbers allowed.
+/// Gives a numeric option a parser whose error states the allowed numbers.
 fn number(option: Arg) -> Arg {
     if option.is_positional() || !option.get_action().takes_values() {
         return option;
@@ -45,7 +45,7 @@ fn number(option: Arg) -> Arg {
     if kind == TypeId::of::<NonZeroUsize>() {
         option.value_parser(|text: &str| whole::<NonZeroUsize>(text, 1, &NonZeroUsize::MAX))
     } else if kind == TypeId::of::<usize>() {
-        // The library checks the range of these, which are all counts.
+        // All of these are counts; the library checks their range.
         option.value_parser(|text: &str| whole::<usize>(text, 1, &usize::MAX))
     } else if kind == TypeId::of::<u64>() {
         option.value_parser(|text: &str| whole::<u64>(text, 0, &u64::MAX))
@@ -56,7 +56,7 @@ fn number(option: Arg) -> Arg {
     }
 }
 
-/// Parses a whole number; an error says that it is at least `least` and at most `most`.
+/// Parses a whole number; the error asks for at least `least` or at most `most`.
 fn whole<T>(text: &str, least: usize, most: &T) -> Result<T, String>
 where
     T: FromStr<Err = ParseIntError> + Display,
@@ -68,7 +68,8 @@ where
         })
 }
 
-/// Removes from `values` of a repeatable option all that are the `same` as an earlier one.
+/// Removes repetitions from the `values` of an option: those that are the `same` as an earlier
+/// one.
 pub(super) fn each_once<T>(values: &mut Vec<T>, same: impl Fn(&T, &T) -> bool) {
     let mut kept: Vec<T> = Vec::new();
     for value in values.drain(..) {

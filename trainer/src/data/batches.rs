@@ -15,11 +15,11 @@ pub struct Batches<'a> {
     split: &'a Split,
     table: [f32; 256],
     device: Device,
-    /// The pixels that are read, if not all of them are.
+    /// Indices of the pixels that are read; `None` for all.
     selected: Option<Arc<[u32]>>,
 }
 
-/// Images that are gathered together, so that both reads and writes are nearly contiguous.
+/// Number of images gathered at a time, so that both reads and writes are nearly contiguous.
 const GATHERED: usize = 16;
 
 impl<'a> Batches<'a> {
@@ -33,8 +33,9 @@ impl<'a> Batches<'a> {
         }
     }
 
-    /// Returns the same batches with only the inputs `selected` of every image, as (inputs,
-    /// images), if any are given: those that a sparse network reads. Others are not normalised.
+    /// Returns a source that reads only the pixels `selected` of the same images, those that a
+    /// sparse network uses. Its inputs have shape (selected pixels, images). `None` selects all
+    /// pixels, in shape (images, pixels).
     #[must_use]
     pub fn select(&self, selected: Option<&Arc<[u32]>>) -> Self {
         Self {
@@ -48,8 +49,8 @@ impl<'a> Batches<'a> {
         self.split
     }
 
-    /// Returns the inputs of the images with the given indices, of shape (images, pixels), or
-    /// (selected pixels, images).
+    /// Returns the inputs of the images with the given indices. Their shape is (images, pixels),
+    /// or (selected pixels, images) after [`select`](Self::select).
     ///
     /// # Errors
     /// Returns an error if the tensor cannot be created on the device.
@@ -58,8 +59,9 @@ impl<'a> Batches<'a> {
         self.tensor(images.map(|&index| self.split.image(index as usize)))
     }
 
-    /// Returns the inputs of images like those of the split, stored consecutively in `pixels`, of
-    /// shape (images, pixels).
+    /// Returns the inputs of other images, stored consecutively in `pixels`, that have the same
+    /// size as those of the split. The tensor has the shape that [`inputs`](Self::inputs)
+    /// documents.
     ///
     /// # Errors
     /// Returns an error if the tensor cannot be created on the device.
@@ -67,7 +69,7 @@ impl<'a> Batches<'a> {
         self.tensor(pixels.chunks_exact(self.split.features()))
     }
 
-    /// Returns the normalised `images`, of shape (images, pixels).
+    /// Returns the normalised `images`, in the shape that [`inputs`](Self::inputs) documents.
     fn tensor<'p>(&self, images: impl ExactSizeIterator<Item = &'p [u8]>) -> Result<Tensor> {
         if let Some(selected) = &self.selected {
             return self.selected(&images.collect::<Vec<_>>(), selected);
@@ -80,7 +82,7 @@ impl<'a> Batches<'a> {
         Tensor::from_vec(values, shape, &self.device)
     }
 
-    /// Returns the inputs `selected` of `images`, of shape (selected pixels, images).
+    /// Returns the normalised pixels `selected` of `images`, in shape (selected pixels, images).
     fn selected(&self, images: &[&[u8]], selected: &[u32]) -> Result<Tensor> {
         let count = images.len();
         let mut values = vec![0.0; selected.len() * count];
@@ -102,7 +104,8 @@ impl<'a> Batches<'a> {
         Tensor::from_vec(values, (selected.len(), images.len()), &self.device)
     }
 
-    /// Returns the classes of the images with the given indices, of shape (images) and type u32.
+    /// Returns the classes of the images with the given indices, as a tensor of shape (images) and
+    /// type u32.
     ///
     /// # Errors
     /// Returns an error if the tensor cannot be created on the device.

@@ -37,7 +37,7 @@ pub enum CatalogueError {
         name: String,
     },
     /// The set is built into the program, so there is nothing to fetch.
-    #[error("{name} is built into the program: use it by its name, there is nothing to fetch")]
+    #[error("{name} is built into the program: use it by its name; there is nothing to fetch")]
     Embedded {
         /// Name of the set.
         name: String,
@@ -160,13 +160,16 @@ impl Published {
         let package = self.debian_package.map_or_else(String::new, |package| {
             format!(", install Debian's package {package}")
         });
-        format!("run `rarefy data fetch {name}`{package} or set RAREFY_DATA to the folder with it")
+        format!(
+            "run `rarefy data fetch {name}`{package} or set RAREFY_DATA to the folder that contains it"
+        )
     }
 
-    /// Finds the files of the set in `places` without reading them. Returns their folder as well.
+    /// Finds the files of the set in `places` without verifying them. Returns their folder as
+    /// well.
     ///
     /// # Errors
-    /// Returns an error if no folder holds all four.
+    /// Returns an error if no folder holds all four files.
     pub fn locate(&self, places: &Places) -> Result<(PathBuf, Files), CatalogueError> {
         let mut incomplete = None;
         let candidates = places.candidates(self);
@@ -217,8 +220,8 @@ impl Published {
     /// Finds, verifies and loads the set.
     ///
     /// # Errors
-    /// Returns an error if the set is not in `places`, or if its files are damaged or of another
-    /// set.
+    /// Returns an error if the set is not in `places`, or if its files are damaged or belong to
+    /// another set.
     pub fn load(&self, places: &Places) -> Result<Dataset, CatalogueError> {
         let (_, files) = self.locate(places)?;
         let contents = files.read()?;
@@ -260,7 +263,7 @@ pub fn part_of(name: &str) -> Option<&'static str> {
     (name == digits::NAME).then_some(digits::PART_OF)
 }
 
-/// Returns the names that [`load`] accepts, in listing order.
+/// Returns the names of all known datasets, in listing order.
 #[must_use]
 pub fn names() -> Vec<&'static str> {
     std::iter::once(digits::NAME)

@@ -18,7 +18,7 @@ pub struct Dataset {
     pub test: Split,
     /// Conversion of a pixel to a network input.
     pub normalisation: Normalisation,
-    /// Number of classes; every label is below it.
+    /// Number of classes; every label is below this number.
     pub classes: usize,
 }
 
@@ -155,7 +155,7 @@ impl Split {
         self.select((0..limit).map(|i| i * self.len() / limit))
     }
 
-    /// Returns the number of images per class, for `classes` classes.
+    /// Returns the number of images in each of the first `classes` classes.
     #[must_use]
     pub fn class_counts(&self, classes: usize) -> Vec<usize> {
         let mut counts = vec![0; classes];

@@ -1,12 +1,13 @@
 //! Downloads one file over HTTP to a partial file that later attempts resume.
 //!
-//! The bytes received are kept whatever happens. The next attempt, from this mirror or another
-//! one, requests only the rest (a `Range` request) and starts over if the server ignores the
-//! range. This module does not know what the file should contain: the caller verifies it.
+//! The bytes received are kept when an attempt fails, unless there are more than the file can
+//! have. The next attempt, from this mirror or another one, requests only the rest (a `Range`
+//! request) and starts over if the server ignores the range. This module does not know what the
+//! file should contain: the caller verifies it.
 //!
-//! A separate thread waits for the network, so a request to stop takes effect at once even while
-//! a server is silent. Proxies are those of the environment (`ALL_PROXY`, `HTTPS_PROXY`,
-//! `HTTP_PROXY`, `NO_PROXY`), except for loopback addresses.
+//! A separate thread waits for the network, so a request to stop takes effect at once even while a
+//! server is silent. Proxies are those of the environment (`ALL_PROXY`, `HTTPS_PROXY`,
+//! `HTTP_PROXY`, `NO_PROXY`); loopback addresses are reached without one.
 
 use std::fs::{self, File};
 use std::io::{Read, Write};
@@ -34,9 +35,9 @@ const CHUNK: usize = 1 << 16;
 /// The minimum rate of a server: `bytes` in every `window`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MinimumRate {
-    /// Bytes of the file.
+    /// The minimum number of bytes per window.
     pub bytes: u64,
-    /// The time in which the server must send them.
+    /// The length of a window.
     pub window: Duration,
 }
 
@@ -149,7 +150,7 @@ struct Transfer<'a> {
     resumed_from: u64,
     /// Length of the whole file, once the server has stated it.
     total: Option<u64>,
-    /// Start of the current window of the rate, and the bytes there were at that time.
+    /// Start of the current rate window, and the bytes in the partial file at that time.
     window: (Instant, u64),
 }
 
@@ -188,7 +189,7 @@ impl<'a> Transfer<'a> {
         Ok(())
     }
 
-    /// Processes one message. Returns the result if it was the last one.
+    /// Processes one message. Returns the result if the message was the last one.
     fn receive(&mut self, message: Message) -> Result<Option<Downloaded>, DownloadError> {
         match message {
             Message::Head(head) => self.begin(&head),
@@ -203,7 +204,7 @@ impl<'a> Transfer<'a> {
     }
 
     /// Opens the partial file as the head of the response requires. Returns the result if the
-    /// server has nothing to add to it.
+    /// server has nothing more to send.
     fn begin(&mut self, head: &Head) -> Result<Option<Downloaded>, DownloadError> {
         let from = self.from;
         let start = head.range.and_then(|range| range.start);
@@ -220,11 +221,11 @@ impl<'a> Transfer<'a> {
             }
             206 => {
                 return Err(DownloadError::Refused(
-                    "it sent another range than requested".into(),
+                    "it sent a range that was not requested".into(),
                 ));
             }
-            // The server has nothing after these bytes. Whether they are the file, the caller
-            // checks.
+            // The server has nothing after these bytes. The caller checks whether they are the
+            // file.
             416 if from > 0 && whole.is_none_or(|whole| whole <= from) => {
                 return Ok(Some(Downloaded {
                     bytes: from,
@@ -325,7 +326,7 @@ fn request(url: &str, from: u64, sender: &SyncSender<Message>) {
     }
 }
 
-/// Does the work of [`request`], whose error is sent as a message.
+/// Does the work of [`request`], which sends the returned error as a message.
 fn send_response(url: &str, from: u64, sender: &SyncSender<Message>) -> Result<(), ureq::Error> {
     let mut config = ureq::Agent::config_builder()
         .http_status_as_error(false)
@@ -371,13 +372,15 @@ fn send_response(url: &str, from: u64, sender: &SyncSender<Message>) -> Result<(
     Ok(())
 }
 
-/// Describes an error of the request.
+/// Describes an error of the request for messages.
 fn reason(error: &ureq::Error) -> String {
     match error {
         ureq::Error::Io(error) => error.to_string(),
         ureq::Error::Timeout(what) => format!("no answer in time: {what}"),
         ureq::Error::HostNotFound => "there is no such host, or no network".to_owned(),
-        ureq::Error::BadUri(_) => "this is not a URL; one starts with https://".to_owned(),
+        ureq::Error::BadUri(_) => {
+            "this is not a URL; URLs start with https:// or http://".to_owned()
+        }
         other => other.to_string(),
     }
 }

@@ -2,9 +2,9 @@
 //!
 //! Each of the four files is downloaded as `NAME.gz.part`, resuming where an earlier attempt
 //! stopped, verified by the length and SHA-256 of its uncompressed contents, and only then
-//! renamed: a final name never holds anything but the right file. Mirrors are tried in turn. One
-//! whose connection breaks or that is too slow is tried again, after the others, while it makes
-//! progress. Only one fetch at a time works in a folder.
+//! renamed: a final name never holds anything but the right file. Mirrors are tried in turn. A
+//! mirror whose connection breaks, or that is too slow, is tried again after the others as long as
+//! it makes progress. Only one fetch at a time works in a folder.
 
 use std::fs::{self, File, TryLockError};
 use std::io;
@@ -20,7 +20,7 @@ use super::published::{Published, PublishedFile};
 use crate::atomic::{self, FileError};
 use crate::remedy::Remedy;
 
-/// Attempts per mirror, as long as each receives something.
+/// Maximum number of attempts per mirror; a mirror that sends nothing is not tried again.
 const ROUNDS: usize = 4;
 
 /// Why a dataset could not be fetched.
@@ -74,7 +74,7 @@ pub enum FetchError {
 }
 
 impl FetchError {
-    /// Returns what to do about it, if its message says so in words that a program may replace.
+    /// Returns the remedy that the message ends with, if it is one that a program may replace.
     #[must_use]
     pub fn remedy(&self) -> Option<Remedy> {
         match self {
@@ -128,7 +128,7 @@ pub struct FetchedFile {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "origin", rename_all = "snake_case")]
 pub enum Origin {
-    /// It was present and verified already.
+    /// It was already present, with the right contents.
     AlreadyThere,
     /// It was downloaded.
     Downloaded {
@@ -233,7 +233,7 @@ impl FolderLock {
 
 impl Drop for FolderLock {
     fn drop(&mut self) {
-        // An open file cannot be removed on every system.
+        // Some systems cannot remove an open file.
         drop(self.file.take());
         if let Some(path) = &self.path {
             let _ = fs::remove_file(path);
@@ -358,7 +358,7 @@ impl Fetch<'_> {
         part: &Path,
         progress: &mut dyn FnMut(&Progress<'_>),
     ) -> Result<Downloaded, DownloadError> {
-        // Gzip hardly lengthens what it cannot compress.
+        // Gzip adds little to data that it cannot compress.
         let limit = self.expected.bytes + self.expected.bytes / 100 + 1024;
         let url = format!("{mirror}/{}", self.name);
         let mut report = |received, total| {

@@ -1,12 +1,12 @@
 //! Loads a folder with the four IDX files of a dataset, under their usual names.
 //!
 //! The names are `train-images-idx3-ubyte`, `train-labels-idx1-ubyte`, `t10k-images-idx3-ubyte`
-//! and `t10k-labels-idx1-ubyte`, optionally with `.gz` appended, with a dot before `idx`, or with
-//! `idx4` for images with channels. A folder is rejected if
+//! and `t10k-labels-idx1-ubyte`, optionally with `.gz` appended, with a dot instead of the hyphen
+//! before `idx`, or with `idx4` for images with channels. A folder is rejected if
 //!
 //! - one of the files is missing or is not valid IDX,
-//! - the numbers of images and labels differ, or the shapes of the two splits,
-//! - the classes have gaps, or a test label has no training image,
+//! - the numbers of images and labels differ, or the shapes of the two splits differ,
+//! - the classes have gaps, or a test label is above every training label,
 //! - all pixels of the training images are equal.
 
 use std::path::{Path, PathBuf};
@@ -106,11 +106,11 @@ pub enum FolderError {
     Counts {
         /// Path of the image file.
         images: String,
-        /// How many it holds.
+        /// Number of images in it.
         image_count: usize,
         /// Path of the label file.
         labels: String,
-        /// How many it holds.
+        /// Number of labels in it.
         label_count: usize,
     },
     /// The shapes of training and test images differ.
@@ -281,7 +281,7 @@ impl Files {
     /// Checks that every label of `contents` is below `classes`.
     ///
     /// # Errors
-    /// Returns an error that names the first one that is not.
+    /// Returns an error that names the first label that is not.
     pub fn check_classes(&self, contents: &Contents, classes: usize) -> Result<(), FolderError> {
         self.check_labels(1, &contents.labels[0], classes)?;
         self.check_labels(3, &contents.labels[1], classes)
@@ -314,7 +314,7 @@ impl Contents {
 /// training images.
 ///
 /// # Errors
-/// Returns an error for every folder that the module documentation lists.
+/// Returns an error in every case that the module documentation lists.
 pub fn load(folder: &Path) -> Result<Dataset, FolderError> {
     let files = Files::locate(folder)?;
     let contents = files.read()?;

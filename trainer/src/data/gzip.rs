@@ -77,7 +77,7 @@ mod tests {
         encoder.finish().unwrap()
     }
 
-    /// Decompresses a file of these `bytes`.
+    /// Decompresses a file with these `bytes`.
     fn read(bytes: &[u8]) -> io::Result<Vec<u8>> {
         let mut read = Vec::new();
         // The buffer is small so that the padding crosses its end.

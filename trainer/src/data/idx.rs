@@ -54,7 +54,7 @@ pub enum IdxError {
         /// Length of a header in bytes.
         needed: u64,
     },
-    /// The file is of another kind.
+    /// The file has an unexpected magic number.
     #[error(
         "{path} starts with 0x{found:08x}, not with the 0x{expected:08x} of IDX {kind}{}",
         swapped(*.found)
@@ -70,7 +70,7 @@ pub enum IdxError {
         expected: u32,
     },
     /// The header announces no samples.
-    #[error("{path} announces {announced}, which is empty: give a file with samples")]
+    #[error("{path} is empty (its header announces {announced}): give a file with samples")]
     Empty {
         /// The file at fault.
         path: String,
@@ -124,7 +124,7 @@ fn swapped(found: u32) -> &'static str {
     match found {
         LABELS_MAGIC => ": it holds labels; are two files swapped?",
         IMAGES_MAGIC | CHANNELS_MAGIC => ": it holds images; are two files swapped?",
-        _ => ": it is not such a file; download it again",
+        _ => ": it has another format or is damaged; download it again",
     }
 }
 
@@ -146,7 +146,7 @@ pub struct Images {
 /// Reads the images of `path`.
 ///
 /// # Errors
-/// Returns an error for every file that the module documentation rejects.
+/// Returns an error for every kind of invalid file that the module documentation lists.
 pub fn read_images(path: &Path) -> Result<Images, IdxError> {
     parse_images(&path.display().to_string(), content::open(path)?)
 }
@@ -154,12 +154,12 @@ pub fn read_images(path: &Path) -> Result<Images, IdxError> {
 /// Reads the labels of `path`, one per sample.
 ///
 /// # Errors
-/// Returns an error for every file that the module documentation rejects.
+/// Returns an error for every kind of invalid file that the module documentation lists.
 pub fn read_labels(path: &Path) -> Result<Vec<u8>, IdxError> {
     parse_labels(&path.display().to_string(), content::open(path)?)
 }
 
-/// Parses the images in `content`, which errors call `name`.
+/// Parses the images in `content`; error messages call the file `name`.
 pub(super) fn parse_images(name: &str, content: Content) -> Result<Images, IdxError> {
     let mut source = Source { name, content };
     let dimensions = source.header("images", &[(IMAGES_MAGIC, 3), (CHANNELS_MAGIC, 4)])?;
@@ -170,7 +170,7 @@ pub(super) fn parse_images(name: &str, content: Content) -> Result<Images, IdxEr
     let of = dimensions_text(channels as usize, rows as usize, columns as usize);
     let announced = format!("{count} images of {of} pixels");
     let pixels = source.body(&announced, &dimensions)?;
-    // Each dimension fits because their product does and none is zero.
+    // Each dimension fits in a `usize`, because their product does and none is zero.
     Ok(Images {
         count: count as usize,
         channels: channels as usize,
@@ -180,14 +180,14 @@ pub(super) fn parse_images(name: &str, content: Content) -> Result<Images, IdxEr
     })
 }
 
-/// Parses the labels in `content`, which errors call `name`.
+/// Parses the labels in `content`; error messages call the file `name`.
 pub(super) fn parse_labels(name: &str, content: Content) -> Result<Vec<u8>, IdxError> {
     let mut source = Source { name, content };
     let dimensions = source.header("labels", &[(LABELS_MAGIC, 1)])?;
     source.body(&format!("{} labels", dimensions[0]), &dimensions)
 }
 
-/// Writes dimensions as "28 x 28", or "3 x 32 x 32" if there are several channels.
+/// Formats dimensions as "28 x 28", or "3 x 32 x 32" if there are several channels.
 fn dimensions_text(channels: usize, rows: usize, columns: usize) -> String {
     if channels == 1 {
         format!("{rows} x {columns}")
@@ -223,8 +223,8 @@ impl Source<'_> {
         }
     }
 
-    /// Reads the header and returns its dimensions. The magic number must be one of `expected`,
-    /// each with its number of dimensions.
+    /// Reads the header and returns its dimensions. `expected` lists the accepted magic numbers,
+    /// each with its number of dimensions; errors name the first.
     fn header(
         &mut self,
         kind: &'static str,
@@ -282,8 +282,8 @@ impl Source<'_> {
         Ok(body)
     }
 
-    /// Returns the length of the body in bytes, after checking that it is within the limit and that
-    /// the file can hold it. Nothing has been allocated for it yet.
+    /// Returns the length of the body in bytes, after checking that it is within the limit and
+    /// that the file can hold it. Nothing has been allocated for it yet.
     fn body_length(
         &self,
         announced: &str,
@@ -386,7 +386,7 @@ pub fn write_images(writer: &mut dyn Write, images: &Images) -> io::Result<()> {
 /// Writes `labels` as an uncompressed IDX file.
 ///
 /// # Errors
-/// Returns an error if their number exceeds the header's 32 bits, or if writing fails.
+/// Returns an error if the number of labels exceeds the header's 32 bits, or if writing fails.
 pub fn write_labels(writer: &mut dyn Write, labels: &[u8]) -> io::Result<()> {
     writer.write_all(&header(LABELS_MAGIC, &[labels.len()])?)?;
     writer.write_all(labels)
@@ -395,7 +395,7 @@ pub fn write_labels(writer: &mut dyn Write, labels: &[u8]) -> io::Result<()> {
 /// Returns the SHA-256, in hexadecimal, of `labels` as an uncompressed IDX file.
 ///
 /// # Errors
-/// Returns an error if their number exceeds the header's 32 bits.
+/// Returns an error if the number of labels exceeds the header's 32 bits.
 pub fn labels_sha256(labels: &[u8]) -> io::Result<String> {
     Ok(sha256(&header(LABELS_MAGIC, &[labels.len()])?, labels))
 }

@@ -4,8 +4,8 @@ use std::collections::HashSet;
 
 use super::dataset::{Dataset, Split};
 
-/// Returns the number of images of `test` that equal an image of `train` pixel by pixel. It is 0
-/// if their shapes differ.
+/// Returns the number of images of `test` that equal an image of `train` pixel by pixel. Returns 0
+/// if the shapes differ.
 #[must_use]
 pub fn count(test: &Split, train: &Split) -> usize {
     if test.shape() != train.shape() {

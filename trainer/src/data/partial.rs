@@ -10,7 +10,7 @@ use std::path::Path;
 
 /// Returns the number of bytes in `part` that a download can resume from.
 ///
-/// It is 0 if there is no such file, or if it is not a regular file with one name.
+/// Returns 0 if there is no such file, or if it is not a regular file with one name.
 pub(super) fn length(part: &Path) -> u64 {
     match fs::symlink_metadata(part) {
         Ok(metadata) if is_exclusive(&metadata) => metadata.len(),
@@ -51,7 +51,7 @@ pub(super) fn resume(part: &Path, from: u64) -> io::Result<File> {
 /// Opens `part` for appending after its first `from` bytes, the length that [`length`] returned.
 ///
 /// The standard library does not count the names of a file on this system, so the bytes are copied
-/// to a new file: whatever else the old one is called keeps its contents.
+/// to a new file: if the old file has another name, its contents stay unchanged there.
 ///
 /// # Errors
 /// Returns an error if the file cannot be read or created, or if its length changed in between.
@@ -73,7 +73,8 @@ fn replaced() -> io::Error {
     io::Error::other("it was replaced by another program")
 }
 
-/// Returns whether this is a regular file without a second name, where the system tells.
+/// Returns whether this is a regular file without a second name. Only Unix systems count the
+/// names.
 fn is_exclusive(metadata: &Metadata) -> bool {
     #[cfg(unix)]
     let names = std::os::unix::fs::MetadataExt::nlink(metadata);

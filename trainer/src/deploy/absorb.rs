@@ -2,10 +2,10 @@
 //!
 //! A unit whose activation ranges from 990 to 1010 wastes all but a few of the 255 quantization
 //! levels. Subtracting a constant from its bias, and adding the constant's contribution to its
-//! readers' biases, reduces the range to 20 to 40. This is exact if no ReLU clips the remainder,
-//! which is judged by the calibration images, with their whole range as a margin (Nagel et al.
-//! 2019, "Data-free quantization", section 4.1.3, absorbs high biases by their statistics). It is
-//! done only if a layer gains two bits; other networks are returned unchanged.
+//! readers' biases, reduces the range to 20 to 40. This is exact if no ReLU clips the remainder; as
+//! a margin, the remainder stays above 0 by the whole range that the unit has over the calibration
+//! images (Nagel et al. 2019, "Data-free quantization", section 4.1.3, absorb high biases by their
+//! statistics). Only layers that gain two bits of resolution are changed.
 
 use super::network::{Layer, Network, Operation};
 use crate::graph::Pooling;
@@ -28,8 +28,8 @@ impl Range {
     };
 }
 
-/// Returns `network` with the constant part of nearly constant layers moved into their readers'
-/// biases, judged by the activations for `images`.
+/// Returns `network` with the constant part of nearly constant activations, as measured on
+/// `images`, moved into their readers' biases.
 #[must_use]
 pub fn absorb(network: &Network, images: &[&[u8]]) -> Network {
     let mut network = network.clone();
@@ -64,8 +64,9 @@ fn ranges(network: &Network, images: &[&[u8]]) -> Vec<Vec<Range>> {
     ranges
 }
 
-/// Returns whether a constant can be moved from the output of `layer` to its readers: not through
-/// zero padding, pooling, or a fused mean of rectified values.
+/// Returns whether a constant can be moved from the output of `layer` to its readers. It cannot be
+/// moved out of the last layer, a pooling layer or fused average pooling, nor into a pooling layer
+/// or through zero padding.
 fn movable(network: &Network, layer: usize) -> bool {
     let own = &network.layers[layer];
     let mean = matches!(
@@ -84,8 +85,8 @@ fn movable(network: &Network, layer: usize) -> bool {
             .all(|reader| !(reader.is_pool() || reader.pads() && reader.source == Some(layer)))
 }
 
-/// Returns the constant to subtract from each unit of `layer` if that makes its activations much
-/// smaller.
+/// Returns the constant to subtract from each unit of `layer`; `None` if that does not shrink the
+/// layer's largest activation by more than the factor [`GAIN`].
 fn constants(layer: &Layer, ranges: &[Range]) -> Option<Vec<f32>> {
     let constant = |&Range { low, high }: &Range| match layer.relu {
         // The remainder keeps a distance from 0 as large as its own range.
@@ -142,7 +143,7 @@ mod tests {
     use crate::deploy::sparse::from_rows;
     use crate::random::Random;
 
-    /// Returns two dense layers, the first of which varies by 20 around `level`.
+    /// Returns two dense layers; the activations of the first vary by about 20 around `level`.
     fn network(level: f32, relu: bool) -> Network {
         let random = &mut Random::new(50);
         let mut layer = |rows: usize, columns: usize, scale: f64, bias: f32| {
@@ -191,7 +192,7 @@ mod tests {
                 let quantized = quantize(network, &images, bits, &[Encoding::Csr; 2]).unwrap();
                 quantized.fidelity[1].noise
             };
-            // A range of 40 instead of 1,000 over 255 levels.
+            // The 255 levels cover a range of 40 instead of 1,000.
             let (before, after) = (noise(&near), noise(&absorbed));
             assert!(after * 8.0 < before, "{relu}: {before} {after}");
         }

@@ -1,21 +1,21 @@
-//! How often activations are nonzero: the measure by which encodings that skip zeros are chosen,
-//! ordered and predicted.
+//! Measures how often activations are nonzero, which determines the cost of encodings that skip
+//! zeros.
 //!
-//! The values are those that a layer reads, in order. A pair is the values 2k and 2k + 1; if their
-//! number is odd, the last value is a pair of its own.
+//! Values are the inputs that a layer reads, in order. Values 2k and 2k + 1 form a pair; if the
+//! number of values is odd, the last one forms a pair by itself.
 
-/// Images whose individual values are recorded.
+/// The maximum number of images whose individual values are recorded.
 const SAMPLES: usize = 32;
 
-/// How often each value is nonzero, as shares of images.
+/// How often each value is nonzero, as a fraction of the images.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Activity {
-    /// Per value, the share of images in which it is nonzero.
+    /// Per value, the fraction of images in which it is nonzero.
     pub values: Vec<f64>,
-    /// Per pair, the share of images in which at least one of its values is nonzero.
+    /// Per pair, the fraction of images in which at least one of its values is nonzero.
     pub pairs: Vec<f64>,
-    /// For some evenly spaced images, whether each value is nonzero. What a kernel that tests
-    /// neighbouring values skips depends on which of them are 0 together.
+    /// For some evenly spaced images, whether each value is nonzero. A kernel that tests several
+    /// neighbouring values at once skips them only if all are 0.
     pub samples: Vec<Vec<bool>>,
 }
 
@@ -51,7 +51,7 @@ impl Activity {
         }
     }
 
-    /// Returns the mean share of nonzero values.
+    /// Returns the mean fraction of values that are nonzero.
     #[must_use]
     pub fn mean(&self) -> f64 {
         self.values.iter().sum::<f64>() / self.values.len().max(1) as f64

@@ -1,8 +1,8 @@
 //! Finds the layers that store more bits per weight than requested.
 //!
-//! An encoding may have room for bits that cannot be saved: a packed word uses whatever its index
-//! leaves of 16 bits for the weight, and compressed and dense rows use a byte. Only the
-//! entropy-coded encoding stores exactly the requested number of bits.
+//! Most encodings have a fixed layout: in a packed word of 16 bits, the weight takes all bits that
+//! the index leaves; in compressed and dense rows, it takes a byte. Only the entropy-coded encoding
+//! stores exactly the requested number of bits.
 
 use rarefy_format::{Encoding, index_bits};
 use serde::Serialize;
@@ -19,12 +19,12 @@ pub struct Wider {
     pub encoding: &'static str,
     /// Bits stored per weight.
     pub stored_bits: u8,
-    /// Bits that the quantized weights make use of.
+    /// Bits that the quantized weights use.
     pub used_bits: u8,
 }
 
-/// Returns the layers of `network` that, stored as `encodings`, take more bits per weight than
-/// `weights` has.
+/// Returns the layers of `network` that take more bits per weight in `encodings` (one per layer)
+/// than `weights` asks for.
 #[must_use]
 pub fn wider(
     network: &Network,

@@ -3,16 +3,19 @@
 //! Every encoding that can represent a layer at the requested bit width is tried: writing the layer
 //! gives its exact size, and the [cost model](super::costs) predicts its instructions. Both are
 //! nearly independent of the other layers (except for the dispatch cost of mixing encodings), so a
-//! rough quantization is enough to compare by: one per grid of weights, since rounding decides how
-//! many of them are left.
+//! rough quantization is enough for the comparison. There is one per grid of weights, since
+//! rounding decides how many weights remain nonzero.
 //!
-//! The choice and the single encodings near it are the finalists, which are quantized in full and
-//! rated on their containers. The best of them must follow the f32 network: an encoding that loses
-//! a layer, compared with plain rows of the same bits, is excluded for it.
+//! The finalists are the choice by this comparison and every network of a single encoding that
+//! costs little more. They are quantized in full and rated by their containers. The best of them
+//! must follow the f32 network: if an encoding represents a layer much less accurately than plain
+//! rows of the same bits would, that encoding is excluded for the layer, and the choice is
+//! repeated.
 //!
-//! Predictions have an error, so [`Goal::Speed`] spends no bytes on a gain within it: encodings of
-//! a layer whose predictions are within [`TIE`] of the fastest count as equally fast, and the
-//! smallest of them is chosen. The same holds for choices that mix different encodings.
+//! Predictions are not exact, so [`Goal::Speed`] spends no bytes on a gain that is smaller than
+//! their error: encodings of a layer whose predictions are within [`TIE`] of the fastest count as
+//! equally fast, and the smallest of them is chosen. The same holds for choices that mix different
+//! encodings.
 
 use std::cmp::Ordering;
 
@@ -49,7 +52,7 @@ pub enum EncodingChoice {
     Only(Encoding),
 }
 
-/// Calibration images used for the comparison.
+/// The number of calibration images used for the comparison.
 const IMAGES: usize = 100;
 
 /// The relative difference below which two predictions are a tie. A prediction may have a larger
@@ -60,8 +63,8 @@ pub const TIE: f64 = 0.005;
 /// order. Pooling layers get [`Encoding::None`].
 ///
 /// # Errors
-/// Returns an error if a layer cannot be represented in the requested encoding or in any, or if
-/// quantization fails.
+/// Returns an error if a layer cannot be represented in the requested encoding (in any encoding, if
+/// none was requested), or if quantization fails.
 pub fn choose(
     network: &Network,
     images: &[&[u8]],
@@ -114,13 +117,13 @@ type Trial = (Encoding, Cost);
 #[derive(Debug)]
 struct Tried {
     layer: String,
-    /// Those that can represent it, in the order in which a tie is decided.
+    /// Those that can represent the layer. Of two that tie, the earlier is chosen.
     trials: Vec<Trial>,
-    /// The others, each with the limit that it hit.
+    /// The others, each with the limit that the layer exceeds.
     limits: Vec<(Encoding, String)>,
 }
 
-/// The encodings of every layer of a network that can represent it, with their costs.
+/// For every layer of a network, the encodings that can represent it, with their costs.
 #[derive(Debug)]
 pub struct Candidates {
     layers: Vec<Tried>,
@@ -131,7 +134,8 @@ impl Candidates {
     /// Tries every encoding on every layer of `network`.
     ///
     /// # Errors
-    /// Returns an error if quantization fails or the format cannot hold the network at all.
+    /// Returns an error if quantization fails, or if the format cannot represent the network,
+    /// whatever the encodings.
     pub fn new(
         network: &Network,
         images: &[&[u8]],
@@ -212,8 +216,8 @@ impl Candidates {
         layers.map(of_layer).collect()
     }
 
-    /// Excludes `encoding` for the layer at `index`, which it cannot represent for the given
-    /// `reason`. Returns whether it was allowed before.
+    /// Excludes `encoding` for the layer at `index` and records the `reason`. Returns whether the
+    /// encoding was allowed before.
     pub fn exclude(&mut self, index: usize, encoding: Encoding, reason: &str) -> bool {
         let tried = &mut self.layers[index];
         let before = tried.trials.len();
@@ -234,8 +238,8 @@ fn by_both(a: &[f64; 2], b: &[f64; 2]) -> Ordering {
 /// The encodings of a network, and their total cost as [`Cost::keys`].
 type Choice = (Vec<Encoding>, [f64; 2]);
 
-/// Returns the cheapest encodings for the whole network. The fastest encoding of each layer may not
-/// be among them, since mixing encodings costs instructions too.
+/// Returns the cheapest combination of encodings for the whole network. It may differ from the
+/// fastest encoding of each layer, since mixing encodings costs instructions too.
 fn cheapest(trials: &[&[Trial]], goal: Goal, core: Core) -> Vec<Encoding> {
     let kinds = (1..1_u32 << ENCODINGS.len()).filter_map(|kinds| {
         let allowed = |encoding: Encoding| {
@@ -286,11 +290,11 @@ fn cheapest_allowed(
     Some((encodings, total))
 }
 
-/// A network quantized on a few images, once per kind of grid.
+/// A network quantized on a few images, once per grid of weights.
 struct Rough {
-    /// Quantized for compressed rows, whose integers dense and entropy-coded rows share.
+    /// Quantized for compressed rows; dense and entropy-coded rows have the same integers.
     plain: Quantized,
-    /// Quantized for packed words, by column and by row, where these can represent a layer.
+    /// Quantized for `words` and for `columns`, where these can represent a layer.
     packed: Vec<Quantized>,
 }
 
@@ -311,7 +315,8 @@ impl Rough {
         })
     }
 
-    /// Returns the layer at `index`, quantized for `encoding`, or else for compressed rows.
+    /// Returns the layer at `index`, quantized for `encoding` if that was done, otherwise for
+    /// compressed rows.
     fn layer(&self, index: usize, encoding: Encoding) -> &LayerSpec {
         let layers = self.packed.iter().map(|packed| &packed.spec.layers[index]);
         let mut of_encoding = layers.filter(|layer| layer.encoding == encoding);
@@ -346,7 +351,7 @@ fn packed_as(
     Ok(None)
 }
 
-/// Returns the cost of a layer in `encoding`, or the limit that it hits.
+/// Returns the cost of a layer in `encoding`, or the limit that the layer exceeds.
 ///
 /// # Errors
 /// Returns an error if the format cannot represent the network, regardless of this layer.
@@ -390,8 +395,8 @@ fn trial(
     }))
 }
 
-/// Returns `layer` without its weights, so that a container's limits depend on the layer in
-/// question alone.
+/// Returns `layer` without its weights, so that only the layer on trial can exceed a container's
+/// limits.
 fn empty(layer: &LayerSpec) -> LayerSpec {
     let weights = match &layer.weights {
         WeightsSpec::Integers { bias, .. } => WeightsSpec::Integers {
@@ -406,8 +411,8 @@ fn empty(layer: &LayerSpec) -> LayerSpec {
     }
 }
 
-/// Returns the integers of compressed rows in the form that `encoding` needs, of about the right
-/// size.
+/// Converts the integers of compressed rows to the form that `encoding` needs. The result has about
+/// the size and cost of weights that were quantized for `encoding`.
 fn stand_in(rough: &WeightsSpec, encoding: Encoding, layer: &Layer) -> WeightsSpec {
     let WeightsSpec::Integers { bias, rows } = rough else {
         return rough.clone();
@@ -446,14 +451,15 @@ fn refusal(encoding: Encoding, weights: WeightType, layer: &Layer) -> String {
     let (rows, columns) = layer.weights.shape();
     let (count, what) = match encoding {
         Encoding::Columns => (rows, "rows"),
+        Encoding::CsrF32 | Encoding::None => return "it stores no integer weights".into(),
         _ => (columns, "columns"),
     };
     let left = 16_u8.saturating_sub(index_bits(count));
     if left >= weights.bits() {
-        return "it is for dense layers only".into();
+        return "only dense layers without a residual addition support this encoding".into();
     }
     format!(
-        "with {count} {what} it has {left} bits left for a weight, fewer than the {} asked for",
+        "with {count} {what}, a word has {left} bits left for a weight, fewer than the {} requested",
         weights.bits()
     )
 }

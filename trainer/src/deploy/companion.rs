@@ -1,10 +1,10 @@
-//! The companion `model.rfy.json` of a container `model.rfy`: metadata that costs the container no
-//! byte.
+//! The companion `model.rfy.json` of a container `model.rfy`: metadata that takes no space in the
+//! container.
 //!
 //! `export` writes the dataset that the network was trained on, the activity of each layer's
 //! source, and the export report. `eval`, `measure` and `inspect` read it. A companion belongs to
 //! the one container whose SHA-256 it holds; beside any other it is ignored, as is a file that
-//! cannot be read or that states what no export of that container can.
+//! cannot be read or whose values are impossible for the container.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -20,8 +20,7 @@ use crate::atomic;
 use crate::data::{Dataset, catalogue};
 use crate::digest::sha256;
 
-/// The size above which a companion is not read; those of the largest networks have a few
-/// megabytes.
+/// The maximum size of a companion that is read; those of the largest networks are a few megabytes.
 const MOST_BYTES: u64 = 256 << 20;
 
 /// The metadata of a container.
@@ -35,7 +34,8 @@ pub struct Companion {
     pub board: Option<String>,
     /// The core that instructions were counted for.
     pub core: Core,
-    /// Per layer, the mean share of nonzero values that it reads, over the calibration images.
+    /// Per layer, the mean fraction of its input values that are nonzero, over the calibration
+    /// images.
     pub activity: Vec<f64>,
     /// The export report, as printed by `--json`.
     pub export: serde_json::Value,
@@ -70,9 +70,9 @@ pub enum Found {
 }
 
 impl Companion {
-    /// Returns the companion of `container`, exported on a dataset (with its fingerprint, and the
-    /// mean and standard deviation that its pixels are normalised with) for a board and core;
-    /// `activity` is that of each layer's source.
+    /// Returns the companion of `container`, whose network was trained on the given dataset (with
+    /// its fingerprint, and the mean and standard deviation that its pixels are normalised with)
+    /// and exported for the given board and core; `activity` is that of each layer's source.
     #[must_use]
     pub fn new(
         container: &[u8],
@@ -98,8 +98,8 @@ impl Companion {
         }
     }
 
-    /// Returns the instructions that `export` predicted with measured activity: per layer, and for
-    /// a whole inference.
+    /// Returns the instructions that `export` predicted with measured activity, per layer and for a
+    /// whole inference; `None` if the report does not contain them.
     #[must_use]
     pub fn instructions(&self) -> Option<(Vec<u64>, u64)> {
         let layers = self.export.get("layers")?.as_array()?;
@@ -110,13 +110,14 @@ impl Companion {
         ))
     }
 
-    /// Returns the origin of each layer, as `export` recorded it.
+    /// Returns the origin of each layer as `export` recorded it; `None` if the report does not
+    /// contain all of them.
     #[must_use]
     pub fn origins(&self) -> Option<Vec<LayerOrigin>> {
         serde_json::from_value(self.export.get("layers")?.clone()).ok()
     }
 
-    /// Looks for the companion of `model`, a container of these `bytes`.
+    /// Looks for the companion of the file `model`, a container with the content `bytes`.
     #[must_use]
     pub fn find(model: &Path, bytes: &[u8]) -> Found {
         let path = path(model);
@@ -149,10 +150,10 @@ impl Companion {
         }
     }
 
-    /// Checks that every field can be of the container of these `bytes`.
+    /// Checks that every field is possible for the container `bytes`.
     ///
     /// # Errors
-    /// Returns an error that names the first field that cannot.
+    /// Returns an error that names the first field that is not.
     fn check(&self, bytes: &[u8]) -> Result<(), String> {
         let bytes = AlignedBytes::copy_from(bytes);
         let model = Model::parse(&bytes).map_err(|e| format!("its container is damaged ({e})"))?;
@@ -165,7 +166,7 @@ impl Companion {
             ..
         } = &self.data;
         if fingerprint.len() != 64 || !fingerprint.bytes().all(|c| c.is_ascii_hexdigit()) {
-            return Err("data.fingerprint is no SHA-256".into());
+            return Err("data.fingerprint is not a SHA-256".into());
         }
         let pixels = shape
             .iter()
@@ -196,7 +197,7 @@ impl Companion {
         let share = |share: &f64| (0.0..=1.0).contains(share);
         if self.activity.len() != layers || !self.activity.iter().all(share) {
             return Err(format!(
-                "activity is not a share of 0 to 1 for each of {layers} layers"
+                "activity is not a list of {layers} numbers from 0 to 1, one per layer"
             ));
         }
         match self.instructions() {

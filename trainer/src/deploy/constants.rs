@@ -1,7 +1,8 @@
 //! Finds the elements of a network whose value does not depend on the input.
 //!
-//! A unit without weights has its bias as its value. So does a position of a map whose windows
-//! cover only padding. Layers that read only constants are constant in turn.
+//! A unit without weights has a constant value: its bias, after the ReLU if there is one. The same
+//! is true of a position of a map whose window covers only padding. Layers that read only constants
+//! are constant in turn.
 
 use super::network::{Layer, Network, Operation, covered, disjoint};
 use crate::graph::{Pooling, Window};
@@ -29,8 +30,8 @@ pub(super) fn constants(network: &Network) -> Vec<Vec<Constant>> {
 }
 
 /// Returns the constant that `column` of `layer` reads at every output position, counting padding
-/// as 0; `None` if it reads anything else. `source` holds the constants of the layer's source, of
-/// `shape`.
+/// as 0; `None` if it reads anything else. `source` holds the constants of the layer's source,
+/// whose shape is `shape`.
 pub(super) fn read_everywhere(
     layer: &Layer,
     source: &[Constant],
@@ -144,7 +145,7 @@ fn read(
     }
 }
 
-/// Returns the constants of pooled maps of `size`, padding excluded.
+/// Returns the constants of the output of pooling `maps` of `size`; padding is excluded.
 fn pooled(maps: &[Constant], size: [usize; 2], window: Window, kind: Pooling) -> Vec<Constant> {
     let mut constants = Vec::new();
     for map in maps.chunks_exact((size[0] * size[1]).max(1)) {

@@ -1,10 +1,10 @@
 //! Inserts a copy of a skip whose quantization step does not suit the addition.
 //!
-//! An addition requires the step of its skip to be at least that of its sums. Other readers of the
-//! skip may lose resolution by that: if they would lose more than a bit, the addition reads a copy
-//! of the skip instead, made by a diagonal layer with a step of its own. So does an addition whose
-//! skip has a fixed step, such as pooled pixels. The network's function is preserved; most
-//! networks need no copy and are returned unchanged.
+//! An addition requires the step of its skip to be at least that of its sums. With a coarser step,
+//! the skip's other readers lose resolution. If they would lose more than a bit, the addition reads
+//! a copy of the skip instead, which a diagonal layer makes with a step of its own. An addition
+//! also reads a copy if the step of its skip is too fine but fixed, like that of the pixels. The
+//! network's function is preserved; most networks need no copy and are returned unchanged.
 
 use sprs::CsMat;
 
@@ -15,8 +15,8 @@ use super::sparse::from_rows;
 /// The mismatch of steps, in powers of two, that is tolerated before a copy is worth a layer.
 const SHARED: f64 = 1.0;
 
-/// Returns `network` with the copies that its additions need when weights are stored as `weights`,
-/// judged by the activations for `images`.
+/// Returns `network` with the copies that its additions need when weights are stored as `weights`.
+/// Steps are estimated from the activations for `images`.
 #[must_use]
 pub fn decouple(network: &Network, images: &[&[u8]], weights: WeightType) -> Network {
     let mut network = network.clone();
@@ -63,7 +63,7 @@ fn needs_copy(network: &Network, layer: usize, steps: &[f64], weights: WeightTyp
         return false;
     };
     let step = |source: Option<usize>| steps[source.unwrap_or(network.layers.len())];
-    // Biases that decide alone need a coarser step than the weights beside them.
+    // Large biases may need a coarser step than the weights.
     let finest = finest.max(step_of_biases(adds) / step(adds.source));
     let far = (step(Some(skip)) / step(adds.source) / finest).log2();
     match owner(network, Some(skip)) {
@@ -76,7 +76,7 @@ fn needs_copy(network: &Network, layer: usize, steps: &[f64], weights: WeightTyp
     }
 }
 
-/// Inserts a copy of the skip of `layer` before it, and makes it the skip.
+/// Inserts a copy of the skip of `layer` before `layer`, which then adds the copy instead.
 fn insert_copy(network: &mut Network, layer: usize) {
     let skip = network.layers[layer].skip;
     let shape = network.shape(skip);
@@ -132,8 +132,8 @@ mod tests {
         }
     }
 
-    /// Returns a network whose first layer is read by the second and added to a layer that
-    /// multiplies the second's output by `gain`.
+    /// Returns a network whose first layer is read by the second layer and added by the third,
+    /// which multiplies the second layer's output by `gain`.
     fn network(gain: f32) -> Network {
         let dense = Layer {
             operation: Operation::Dense,

@@ -110,8 +110,8 @@ impl Draft {
         self.push(layer, value.sole)
     }
 
-    /// Appends a layer that copies the map of `value`, which must not be negative, and adds a
-    /// channel whose value is `constant` everywhere; returns its output.
+    /// Appends a layer that copies the map of `value`, which must be nonnegative, and adds a
+    /// channel whose value is `constant` everywhere; returns the layer's output.
     pub(super) fn with_constant(&mut self, name: &str, value: &Value, constant: f64) -> Value {
         let [channels, height, width] = self.shape(value);
         let row = |channel| (0..channels).contains(&channel).then_some((channel, 1.0));
@@ -144,8 +144,8 @@ impl Draft {
     /// Returns the network whose class scores are `value`, the output of node `name`.
     ///
     /// # Errors
-    /// Returns a refusal if the class scores do not come from a dense layer or pass through a
-    /// ReLU.
+    /// Returns a refusal if the class scores do not come from a dense layer, or if they pass
+    /// through a ReLU.
     pub(super) fn finish(mut self, mut value: Value, name: &str) -> Result<Network, Refusal> {
         if !value.is_plain() {
             value = self.diagonal(&format!("{name}.output"), &value, false);
@@ -166,8 +166,8 @@ impl Draft {
         })
     }
 
-    /// Fuses non-overlapping pooling into the preceding convolution if nothing else reads the
-    /// latter.
+    /// Fuses non-overlapping pooling into the preceding convolution if nothing else reads that
+    /// convolution.
     fn fuse_pooling(&mut self) {
         for pool in 0..self.layers.len() {
             let Layer {

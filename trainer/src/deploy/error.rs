@@ -23,7 +23,7 @@ pub enum DeployError {
     /// A network whose shape exceeds a limit of the container format.
     #[error("{what} cannot be exported: {reason}")]
     Limit {
-        /// What exceeds it: "layer conv1", "the network".
+        /// What exceeds the limit: "layer conv1", "the network".
         what: String,
         /// The limit and a remedy.
         reason: String,
@@ -33,7 +33,7 @@ pub enum DeployError {
     Quantize {
         /// The layer.
         layer: String,
-        /// What does not fit.
+        /// The reason.
         reason: String,
     },
     /// A layer whose sums overflow 32 bits in an encoding, at every scale that keeps the requested
@@ -52,7 +52,7 @@ pub enum DeployError {
     },
     /// A container that loses too much accuracy.
     #[error(
-        "the container would classify {deployed} of the test images correctly, the trained network {trained}: {reason}: {remedy}"
+        "the accuracy on the test images would drop from {trained} (trained network) to {deployed} (container): {reason}; {remedy}"
     )]
     Loss {
         /// The accuracy of the trained network, in percent.
@@ -75,7 +75,7 @@ pub enum DeployError {
         layer: String,
         /// The encoding.
         encoding: &'static str,
-        /// What does not fit.
+        /// The limit that the layer exceeds.
         reason: String,
     },
     /// A layer that the container format cannot represent.
@@ -86,7 +86,7 @@ pub enum DeployError {
     Layer {
         /// The layer.
         layer: String,
-        /// What does not fit.
+        /// The limit that the layer exceeds.
         reason: rarefy_format::SpecError,
     },
     /// An encoding was requested for a layer of floats.
@@ -102,7 +102,7 @@ pub enum DeployError {
         Remedy::Integers
     )]
     Floats {
-        /// The layer that is none of such a chain.
+        /// The layer that cannot be part of such a chain.
         layer: String,
     },
     /// A network that the container format cannot represent.
@@ -121,7 +121,7 @@ pub enum DeployError {
     },
     /// A file that is not a companion but has the name of the one to be written.
     #[error(
-        "{path} is not a report of `rarefy export`, which would overwrite it; {}",
+        "{path} is not a report of `rarefy export`, but one would overwrite it; {}",
         Remedy::MoveOrOtherFile
     )]
     InTheWay {
@@ -152,7 +152,7 @@ pub enum DeployError {
 }
 
 impl DeployError {
-    /// Returns what to do about it, if its message says so in words that a program may replace.
+    /// Returns the remedy in the message, if a program may replace its words.
     #[must_use]
     pub fn remedy(&self) -> Option<Remedy> {
         Some(match self {
@@ -189,7 +189,7 @@ mod tests {
             ("add2.source1", "add2"),
             ("stage1.conv1", "stage1.conv1"),
         ] {
-            let reason = String::from("it is for dense layers only");
+            let reason = String::from("only dense layers support this encoding");
             let encoding = DeployError::Encoding {
                 layer: layer.into(),
                 encoding: "columns",

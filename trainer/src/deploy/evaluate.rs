@@ -1,4 +1,5 @@
-//! Runs a container on the host with the device's own kernels: logits are the same to the bit.
+//! Evaluates a container on the host. The runtime's portable kernels compute the same logits, bit
+//! for bit, as the device's kernels.
 
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
@@ -12,7 +13,7 @@ use crate::data::Split;
 /// The accuracy of a container.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Score {
-    /// The share of images classified correctly, 0 to 1.
+    /// The accuracy, 0 to 1.
     pub accuracy: f64,
     /// The number of images.
     pub samples: usize,

@@ -37,7 +37,7 @@ pub struct Options {
     pub allow_loss: bool,
 }
 
-/// The maximum loss of accuracy against the trained network, as a share of the test images.
+/// The maximum loss of accuracy against the trained network, as a fraction of the test images.
 pub const MOST_LOSS: f64 = 0.05;
 
 impl Default for Options {
@@ -76,9 +76,9 @@ pub struct ExportReport {
 /// Accuracy before and after export, 0 to 1.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct ExportAccuracy {
-    /// Of the trained f32 network.
+    /// The accuracy of the trained f32 network.
     pub pruned: f64,
-    /// Of the container, computed by the device's kernels.
+    /// The accuracy of the container, with the device's arithmetic.
     pub deployed: f64,
 }
 
@@ -91,8 +91,8 @@ pub struct Code {
     pub container: AlignedBytes,
     /// The report of that container.
     pub report: ExportReport,
-    /// The container that [`Export::container`] writes by the same options, to compare with;
-    /// `None` if it writes none.
+    /// The container that [`Export::container`] would write with the same options, for comparison;
+    /// `None` if it would fail.
     pub instead: Option<AlignedBytes>,
 }
 
@@ -130,8 +130,8 @@ impl<'a> Export<'a> {
     /// Writes the container file `path`, and its [`Companion`] beside it.
     ///
     /// # Errors
-    /// Returns an error if a step fails, if the container loses more than [`MOST_LOSS`] (unless
-    /// the options allow it), or if a file cannot be written.
+    /// Returns an error if a step fails, if the container loses more accuracy than [`MOST_LOSS`]
+    /// (unless the options allow it), or if a file cannot be written.
     pub fn container(&self, path: &Path) -> Result<ExportReport, DeployError> {
         companion::check_free(path)?;
         let Prepared { written, report } = self.prepare(&self.options, path)?;
@@ -159,7 +159,8 @@ impl<'a> Export<'a> {
     /// Returns the errors of [`Export::container`], and an error if the network cannot be written
     /// as code.
     pub fn code(&self, name: &str, path: &Path) -> Result<Code, DeployError> {
-        // Packed words give each position a weight of its own, so code would share nothing.
+        // A packed word includes its index, so hardly any two weights of a row would be equal and
+        // could share a multiplication.
         let encoding = match self.options.encoding {
             EncodingChoice::Auto => EncodingChoice::Only(Encoding::Csr),
             chosen => chosen,
@@ -189,8 +190,8 @@ impl<'a> Export<'a> {
         })
     }
 
-    /// Returns the error of writing code: `error`, unless the network has too many weights for
-    /// code, which then is the reason, whatever the limits of a container.
+    /// Returns the error to report when writing code: that the network has too many weights for
+    /// code, if it does, otherwise `error`, which may concern the limits of a container.
     fn too_many(&self, error: DeployError) -> DeployError {
         let network = self.trained.fold().map(|folded| strip::strip(&folded));
         let weights = network.map_or(0, |network| {
@@ -203,7 +204,7 @@ impl<'a> Export<'a> {
         }
     }
 
-    /// Runs every step but the writing of files; `path` is where the container is to go.
+    /// Runs every step except writing files; `path` is the file that the report and errors name.
     fn prepare(&self, options: &Options, path: &Path) -> Result<Prepared, DeployError> {
         let folded = self.trained.fold()?;
         let stripped = order::sorted(&strip::strip(&folded));
@@ -266,7 +267,7 @@ struct Prepared {
 /// The number of test images used to find out whether quantization is to blame for a loss.
 const JUDGED: usize = 2000;
 
-/// Returns the share of the images of `split` that `network` classifies correctly, in f32.
+/// Returns the accuracy of `network` on the images of `split`, in f32.
 fn accuracy(network: &Network, split: &Split) -> f64 {
     let is_right = |&image: &usize| {
         let scores = network.scores(split.image(image));
@@ -277,8 +278,9 @@ fn accuracy(network: &Network, split: &Split) -> f64 {
     right as f64 / split.len().max(1) as f64
 }
 
-/// Returns the error for a container that loses too much: it names the layer where the integers
-/// first deviate from the floats of `network`, with `remedy`, or says that the floats lose as much.
+/// Returns the error for a container that loses too much accuracy: it names the layer where the
+/// integers first deviate from the floats of `network` and ends with `remedy`, or it says that the
+/// floats are as inaccurate.
 fn loss(
     accuracies: ExportAccuracy,
     network: &Network,
@@ -292,15 +294,16 @@ fn loss(
     let (reason, remedy) = match fidelity::first_apart(fidelity) {
         Some(layer) if floats - deployed > (pruned - deployed) / 2.0 => {
             let ratio = layer.snr_db.map_or(String::new(), |ratio| {
-                format!(" (signal to noise {ratio:.1} dB)")
+                format!(" (signal-to-noise ratio {ratio:.1} dB)")
             });
             let layer = &layer.layer;
-            let reason = format!("its integers part from the floats at layer {layer}{ratio}");
+            let reason =
+                format!("the integers first deviate from the floats at layer {layer}{ratio}");
             (reason, remedy)
         }
         _ => {
             let reason = format!(
-                "its weights in floats have {} as well, so they are not what this run trained",
+                "in floats, the weights reach only {} too, so they are not those that the run trained",
                 percent(floats)
             );
             (reason, Remedy::RepeatOrAllowLoss)
@@ -314,8 +317,9 @@ fn loss(
     }
 }
 
-/// Returns `network` as it is quantized: the same function, in which constant activations and
-/// added sources have quantization steps of their own. Adapting twice changes nothing more.
+/// Prepares `network` for quantization without changing its function: [`absorb`] and [`decouple`]
+/// let constant activations and skips have quantization steps that suit them. Adapting the result
+/// again changes nothing.
 #[must_use]
 pub fn adapted(network: &Network, images: &[&[u8]], weights: WeightType) -> Network {
     if weights == WeightType::F32 {
@@ -327,7 +331,7 @@ pub fn adapted(network: &Network, images: &[&[u8]], weights: WeightType) -> Netw
 }
 
 /// Returns the integers of `network`, [adapted] and calibrated on `images`, and their container.
-/// Hidden units may have moved.
+/// Hidden units may be reordered.
 ///
 /// # Errors
 /// Returns an error if a step fails, or if the options conflict.
@@ -377,7 +381,8 @@ fn integers_of_adapted(
         .map_err(too_large)
 }
 
-/// Returns the error for a layer whose sums overflow in every encoding, where none was requested.
+/// Returns `error`, reworded if it is an overflow: no encoding was requested, and the sums overflow
+/// in every one.
 fn too_large(error: DeployError) -> DeployError {
     match error {
         DeployError::Overflow { layer, .. } => DeployError::Quantize {
@@ -388,8 +393,8 @@ fn too_large(error: DeployError) -> DeployError {
     }
 }
 
-/// Returns the largest difference between the class scores of two networks over `images`,
-/// relative to the largest score of the image.
+/// Returns the largest difference between the class scores of two networks over `images`, relative
+/// to the largest magnitude of the scores of `a` for the same image.
 #[must_use]
 pub fn difference(a: &Network, b: &Network, images: &[&[u8]]) -> f64 {
     let of_image = |image: &&[u8]| {

@@ -14,7 +14,7 @@ use crate::training::{Recipe, Remedy, TrainError};
 /// A finished run: the network that it trained, and how.
 #[derive(Debug)]
 pub struct FinishedRun {
-    /// The recipe that the run was trained by.
+    /// The recipe that the run followed.
     pub recipe: Recipe,
     /// The figures of the run.
     pub report: TrainReport,
@@ -76,7 +76,7 @@ impl FinishedRun {
         self.export_for(None, data, options, path)
     }
 
-    /// Exports as [`FinishedRun::export`] does, for the board of this name.
+    /// Exports as [`FinishedRun::export`] does, for the board called `board`, if any.
     ///
     /// # Errors
     /// Returns the errors of [`FinishedRun::export`].

@@ -1,21 +1,24 @@
 //! Batch-norm folding: a trained graph becomes a [`Network`] of weights, biases and ReLUs.
 //!
 //! Every node is represented by a value: a layer's output with a scale and a shift per unit. Batch
-//! norms and the input's normalisation `(pixel / 255 - mean) / std` only change scale and shift:
-//! with population mean m and variance v, `a = scale / sqrt(v + eps)` and `b = shift - a m`. If
-//! nothing else reads the layer, its own weights absorb them; otherwise the weights that read the
-//! value do. If neither can (a normalised identity that is added, a ReLU of a layer whose other
-//! readers need the negative values), a diagonal layer is inserted. An addition becomes the skip
-//! of one of its sources, non-overlapping pooling a part of the preceding convolution.
+//! norms and the input's normalisation `(pixel / 255 - mean) / std` only change scale and shift: a
+//! batch norm with population mean m and variance v computes `a x + b`, with
+//! `a = scale / sqrt(v + eps)` and `b = shift - a m`. If nothing else reads the layer, its own
+//! weights absorb scale and shift; otherwise the weights that read the value do. If neither can (a
+//! normalised identity that is added, a ReLU of a layer whose other readers need the negative
+//! values), a diagonal layer is inserted. An addition becomes the skip of the layer that computes
+//! one of its sources, and non-overlapping pooling becomes part of the preceding convolution.
 //!
-//! Zero padding would have to be shifted too. So a 1 x 1 layer is inserted before a convolution
-//! that pads a shifted map: it copies the map and adds a constant channel, from which the
-//! convolution reads the shift at every real position. This is exact. It doubles the weights of a
-//! convolution over a single channel, and is not needed if inputs are normalised with a mean of 0.
+//! If the weights that read a shifted map absorbed the shift, zero padding would be shifted too. So
+//! a 1 x 1 layer is inserted before a convolution that pads a shifted map: it copies the map and
+//! adds a constant channel, from which the convolution reads the shift at every position that is
+//! not padding. This is exact. It doubles the weights of a convolution over a single channel, and
+//! is not needed if inputs are normalised with a mean of 0.
 //!
 //! The state and the masks must belong to the graph. Folding rejects what the device cannot
 //! compute: zero padding of a signed map (whose zero is not stored as 0), means over padded
-//! windows, and class scores that do not come from a dense layer or pass through a ReLU.
+//! windows, class scores that do not come from a dense layer, and class scores that pass through a
+//! ReLU.
 
 use sprs::CsMat;
 
@@ -69,7 +72,7 @@ pub fn fold(
     let mut masks = masks.iter();
     let mut values: Vec<Option<Value>> = Vec::new();
     for (index, node) in graph.nodes().iter().enumerate() {
-        // Every prunable node has a mask, even one that is not needed.
+        // Every prunable node has a mask, even one whose output is not used.
         let mask = graph.kernel_shape(index).and_then(|_| masks.next());
         if uses[index] == 0 && index + 1 < graph.nodes().len() {
             values.push(None);
@@ -142,7 +145,7 @@ impl Folding<'_> {
                     let reason = "it takes means over padded windows: train it without padding";
                     return Err(Refusal::new(&node.name, reason));
                 }
-                // The maximum commutes with a scale only if that is not negative.
+                // The maximum commutes with a scale only if the scale is not negative.
                 if kind == Pooling::Max && value.units.iter().any(|unit| unit.scale < 0.0) {
                     value = self
                         .draft
@@ -167,8 +170,8 @@ impl Folding<'_> {
         Ok(value)
     }
 
-    /// Appends a dense layer or a convolution of `value`, whose scale and shift its weights
-    /// absorb.
+    /// Appends a dense layer or a convolution that reads `value`; its weights absorb the scale and
+    /// the shift of `value`.
     fn weighted(&mut self, node: &Node, mut value: Value, keep: &[bool]) -> Result<Value, Refusal> {
         let name = &node.name;
         let kernel = self.state.get(&format!("{name}.weight"));
@@ -305,7 +308,7 @@ impl Folding<'_> {
     }
 }
 
-/// Returns the output shape of `node`, units as channels of one position.
+/// Returns the output shape of `node`, with units as channels of a 1 x 1 map.
 fn shape(node: &Node) -> [usize; 3] {
     let axis = |axis| node.shape.get(axis).copied().unwrap_or(1);
     [axis(0), axis(1), axis(2)]
@@ -351,8 +354,8 @@ fn take_in(
     (from_rows(columns, rows.into_iter()), biases)
 }
 
-/// Returns the value for a constant channel added to `units`: the largest shift in units of its
-/// channel's scale, so that the weights that read the constant are not much larger than the
+/// Returns the value for a constant channel added to `units`: the largest ratio of a channel's
+/// shift to its scale, so that the weights that read the constant are not much larger than the
 /// others.
 fn constant(units: &[Affine]) -> f64 {
     let ratios = units.iter().map(|unit| (unit.shift / unit.scale).abs());

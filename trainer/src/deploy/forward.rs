@@ -10,7 +10,7 @@ impl Network {
     /// Returns the output of every layer, channel-major, for an image of raw pixels.
     ///
     /// # Panics
-    /// If the number of pixels is not that of the input.
+    /// Panics if the number of pixels is not that of the input.
     pub fn forward(&self, pixels: &[u8]) -> Vec<Vec<f32>> {
         let elements: usize = self.input.iter().product();
         assert_eq!(pixels.len(), elements, "number of pixels");
@@ -27,7 +27,7 @@ impl Network {
     /// Returns the class scores of an image of raw pixels.
     ///
     /// # Panics
-    /// If the number of pixels is not that of the input.
+    /// Panics if the number of pixels is not that of the input.
     pub fn scores(&self, pixels: &[u8]) -> Vec<f32> {
         self.forward(pixels).pop().unwrap_or_default()
     }
@@ -38,7 +38,7 @@ impl Layer {
     /// skip, if it has one.
     ///
     /// # Panics
-    /// If their shapes do not fit the layer.
+    /// Panics if their shapes do not fit the layer.
     pub fn forward(&self, source: &[f32], shape: [usize; 3], skip: Option<&[f32]>) -> Vec<f32> {
         let [_, height, width] = shape;
         let (mut values, size, pooling) = match self.operation {
@@ -84,8 +84,8 @@ impl Layer {
         let taps = window.size * window.size;
         let inputs = self.weights.cols() / taps * plane;
         assert_eq!(source.len(), inputs, "inputs of {}", self.name);
-        // Per row and column of the window, the output rows and columns for which it reads real
-        // positions.
+        // Per row and column of the window, the output rows and columns for which it reads the map
+        // rather than padding.
         let rows: Vec<_> = (0..window.size)
             .map(|tap| window.reading(0, tap, size[0], height))
             .collect();
@@ -118,7 +118,7 @@ impl Layer {
     }
 }
 
-/// Returns the maximum or the mean of each window over maps of `size`, padding excluded.
+/// Returns the maximum or the mean of each window over maps of `size`, excluding padding.
 fn pool(maps: &[f32], size: [usize; 2], window: Window, kind: Pooling) -> Vec<f32> {
     let outputs = window.outputs(size);
     let mut pooled = Vec::new();

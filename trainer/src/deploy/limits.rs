@@ -2,7 +2,7 @@
 //!
 //! `format/SPEC.md` states the limits; errors name the user's layer and suggest a remedy. The
 //! limits apply to a folded network, before or after stripping. Most can be checked before
-//! training ([`before_training`]), so that nobody trains a network for hours that cannot be
+//! training ([`before_training`]), so that nobody spends hours training a network that cannot be
 //! deployed.
 
 use super::network::{Layer, Network, Operation, name_in_architecture};
@@ -14,7 +14,8 @@ use crate::pruning::Masks;
 /// The maximum number of layers.
 const LAYERS: usize = rarefy_format::MAX_LAYERS;
 
-/// The maximum number of channels and rows of an input that is read as a map: one byte each.
+/// The maximum number of channels and the maximum number of rows of an input that is read as a map:
+/// each is stored in one byte.
 const INPUT_AXIS: usize = u8::MAX as usize;
 
 /// The maximum number of units or channels of a layer, and of values that a dense layer reads: 16
@@ -35,7 +36,7 @@ const POOLED: usize = 63;
 const BACK: usize = 15;
 
 /// Why the last layer cannot have a skip.
-pub(super) const LAST_LAYER_ADDS: &str = "it returns the class scores and adds another layer, which a container does not support: end the network with another dense layer";
+pub(super) const LAST_LAYER_ADDS: &str = "it returns the class scores and adds the output of another layer, which a container does not support: end the network with another dense layer";
 
 /// An exceeded limit of the container format.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,9 +55,9 @@ impl From<Limit> for DeployError {
     }
 }
 
-/// Returns, as sentences, the reasons known before training why networks of `graph` cannot be
-/// exported; empty if there are none. Inputs are pixels normalised by `pixels`, (mean, standard
-/// deviation).
+/// Returns the reasons, known before training, why networks of `graph` cannot be exported, one
+/// sentence each; empty if there are none. Inputs are pixels normalised by the mean and the
+/// standard deviation in `pixels`.
 #[must_use]
 pub fn before_training(graph: &Graph, pixels: (f32, f32)) -> Vec<String> {
     let none = Masks::from_fn(&graph.prunable(), |_, _| false);
@@ -66,7 +67,7 @@ pub fn before_training(graph: &Graph, pixels: (f32, f32)) -> Vec<String> {
             .into_iter()
             .map(|limit| {
                 let unless = match limit.may_shrink {
-                    true => " (unless pruning detaches enough of it)",
+                    true => " (not needed if pruning removes enough of its inputs)",
                     false => "",
                 };
                 DeployError::from(limit).to_string() + unless
@@ -75,8 +76,9 @@ pub fn before_training(graph: &Graph, pixels: (f32, f32)) -> Vec<String> {
     }
 }
 
-/// Returns why no network of `graph` can be exported, however it is pruned, if its shape tells;
-/// inputs are pixels normalised by this mean and standard deviation.
+/// Returns why no network of `graph` can be exported, however it is pruned; `None` if its shape
+/// does not rule that out. Inputs are pixels normalised by the mean and the standard deviation in
+/// `pixels`.
 #[must_use]
 pub fn forbids(graph: &Graph, pixels: (f32, f32)) -> Option<DeployError> {
     let none = Masks::from_fn(&graph.prunable(), |_, _| false);
@@ -165,14 +167,14 @@ impl Excess {
     }
 }
 
-/// Checks the windows of `layer`.
+/// Returns the limit that the windows of `layer` exceed, if any.
 fn operation(layer: &Layer, network: &Network) -> Option<Excess> {
     let (window, pooled) = match layer.operation {
         Operation::Dense if layer.skip.is_some() => {
             let [_, height, width] = network.shape(layer.source);
             if height != width || height > WINDOW {
                 return Some(Excess::fixed(format!(
-                    "it is dense, reads a map of {height} x {width} and is added to another layer, which requires a square map of at most {WINDOW} x {WINDOW}: pool before it"
+                    "it adds the output of another layer and reads a map of {height} x {width}, but a dense layer with an addition can read only a square map of at most {WINDOW} x {WINDOW}: pool before it"
                 )));
             }
             return None;
@@ -203,7 +205,7 @@ fn operation(layer: &Layer, network: &Network) -> Option<Excess> {
     None
 }
 
-/// Checks the size of the source of `layer`.
+/// Returns the limit that the size of the source of `layer` exceeds, if any.
 fn source(layer: &Layer, network: &Network) -> Option<Excess> {
     let [channels, height, width] = network.shape(layer.source);
     let length = channels * height * width;
@@ -262,7 +264,8 @@ fn margins(source: Option<usize>, network: &Network) -> [[usize; 2]; 2] {
     widest
 }
 
-/// Checks the number of units, before and after stripping.
+/// Returns the limit that the number of units of `layer`, before or after stripping, exceeds, if
+/// any.
 fn units(layer: &Layer) -> Option<Excess> {
     let units = layer.shape[0].max(layer.original.0);
     let reason = format!(
@@ -271,7 +274,7 @@ fn units(layer: &Layer) -> Option<Excess> {
     (units > UNITS).then(|| Excess::fixed(reason))
 }
 
-/// Checks how far back `layer` reads and adds.
+/// Returns the limit that the distance to what `layer` reads or adds exceeds, if any.
 fn links(layer: &Layer, index: usize) -> Option<Excess> {
     let place = |source: Option<usize>| source.map_or(0, |source| source + 1);
     let reads = [
@@ -285,7 +288,7 @@ fn links(layer: &Layer, index: usize) -> Option<Excess> {
     (back > BACK).then(|| Excess::fixed(reason))
 }
 
-/// Checks that the last layer adds nothing.
+/// Returns an excess if `layer` is the last layer and has a skip.
 fn scores(layer: &Layer, index: usize, network: &Network) -> Option<Excess> {
     (network.is_last(index) && layer.skip.is_some()).then(|| Excess::fixed(LAST_LAYER_ADDS))
 }
@@ -295,7 +298,7 @@ mod tests {
     use super::*;
     use crate::graph;
 
-    /// Returns the sentences about a network of these layers before it is trained.
+    /// Returns the sentences of [`before_training`] about a network of these layers.
     fn sentences(input: &str, layers: &str, mean: f32) -> Vec<String> {
         let text = format!("name = \"wide\"\ninput = {input}\n{layers}");
         let folder = tempfile::tempdir().unwrap();
@@ -349,7 +352,7 @@ mod tests {
             panic!("{found:?}")
         };
         assert!(found.starts_with("layer fc1 cannot be exported: it reads 80000 values"));
-        assert!(found.ends_with("(unless pruning detaches enough of it)"));
+        assert!(found.ends_with("(not needed if pruning removes enough of its inputs)"));
     }
 
     #[test]

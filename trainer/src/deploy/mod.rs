@@ -1,18 +1,19 @@
 //! Deployment: from trained weights to a container for the device.
 //!
-//! It starts from a [`Trained`] network, whose parts may come from anywhere; a [`FinishedRun`]
-//! reads them from a run folder. An [`Export`] takes it through these steps:
+//! Deployment starts from a [`Trained`] network, whose parts may come from anywhere; a
+//! [`FinishedRun`] reads them from a run folder. An [`Export`] takes the network through these
+//! steps:
 //!
 //! 1. [`fold`] turns a trained graph into a [`Network`]: layers of weights, biases and ReLUs;
 //! 2. [`strip`] removes detached units, and [`order`] sorts the units of hidden layers;
-//! 3. [`absorb`] moves constant parts of activations into biases, and [`decouple`] copies what an
-//!    addition cannot share a quantization step with;
+//! 3. [`absorb`] moves constant parts of activations into biases, and [`decouple`] inserts a copy
+//!    of each skip whose quantization step does not suit the addition;
 //! 4. [`choose`] selects an encoding per layer by [`costs`] and [`activity`], and [`pairs`]
-//!    reorders units for encodings by columns;
+//!    reorders units for the encoding `columns`;
 //! 5. [`quantize`] converts weights and activations to integers;
 //! 6. [`container`] writes the `.rfy` file, [`companion`] a JSON file with its metadata, and
-//!    [`emit`] straight-line Rust code;
-//! 7. [`evaluate`] measures accuracy with the device's own kernels.
+//!    [`emit`] Rust code;
+//! 7. [`evaluate`] measures accuracy with the device's arithmetic.
 //!
 //! Every step before quantization preserves the network's function up to rounding, at least on the
 //! calibration images; [`forward`] is the reference implementation. [`limits`] checks what a

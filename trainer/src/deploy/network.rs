@@ -44,7 +44,7 @@ pub(super) fn disjoint(size: usize) -> Window {
 }
 
 /// Returns the positions along `axis` (0 for rows, 1 for columns) of a map of `size` that the
-/// window of `output` covers, padding excluded.
+/// window of the output position `output` covers, excluding padding.
 pub(super) fn covered(
     window: Window,
     axis: usize,
@@ -78,7 +78,7 @@ pub struct Layer {
     pub skip: Option<usize>,
     /// The output shape, (channels, height, width); (units, 1, 1) for a dense layer.
     pub shape: [usize; 3],
-    /// (rows, columns) before stripping; (channels, 0) for pooling.
+    /// The (rows, columns) of the weights before stripping; (channels, 0) for pooling.
     pub original: (usize, usize),
 }
 
@@ -143,8 +143,8 @@ impl Network {
         layer + 1 == self.layers.len()
     }
 
-    /// Returns whether the output of `source` can be negative: that of a layer without ReLU, or
-    /// pooling over one.
+    /// Returns whether the output of `source` can be negative, as that of a layer without a ReLU
+    /// can, and that of pooling over one.
     pub fn signed(&self, source: Option<usize>) -> bool {
         signed(&self.layers, source)
     }
@@ -174,19 +174,19 @@ impl Network {
     /// unit `i` is the former unit `order[i]`. The network's function is unchanged.
     ///
     /// # Panics
-    /// If the units [cannot be reordered](Self::can_reorder), or if `order` is not a permutation
-    /// of them.
+    /// Panics if the units [cannot be reordered](Self::can_reorder), or if `order` is not a
+    /// permutation of them.
     pub fn permute(&mut self, layer: usize, order: &[usize]) {
         assert!(
             self.can_reorder(layer),
-            "the units of layer {layer} can be reordered"
+            "the units of layer {layer} cannot be reordered"
         );
         let shape = self.layers[layer].shape;
         let mut sorted = order.to_vec();
         sorted.sort_unstable();
         assert!(
             sorted.into_iter().eq(0..shape[0]),
-            "the order is a permutation"
+            "the order is not a permutation"
         );
         let Layer { weights, bias, .. } = &mut self.layers[layer];
         let every: Vec<usize> = (0..weights.cols()).collect();
@@ -213,7 +213,8 @@ pub(super) fn signed(layers: &[Layer], mut source: Option<usize>) -> bool {
     false
 }
 
-/// Returns the layers that `output` depends on in topological order, otherwise in the order given.
+/// Returns the layers that `output` depends on, in topological order. Where that order leaves a
+/// choice, the given order is kept.
 pub(super) fn in_order(layers: Vec<Layer>, output: usize) -> Vec<Layer> {
     let mut needed = vec![false; layers.len()];
     let mut open = vec![output];

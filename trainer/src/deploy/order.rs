@@ -1,4 +1,4 @@
-//! Sorts hidden units; the columns of their readers follow.
+//! Sorts hidden units, and with them the columns of the layers that read them.
 //!
 //! Rows are sorted by their number of weights, then by their columns. Packed words need no row
 //! headers for consecutive rows of equal length, and the entropy-coded encoding stores a row's

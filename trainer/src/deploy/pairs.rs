@@ -1,17 +1,18 @@
-//! Pairs hidden units that are active together, for layers stored by columns.
+//! Pairs hidden units that are active together, for layers stored as `columns`.
 //!
-//! The kernel for columns reads its inputs in pairs. Where both inputs of a pair have a weight in
+//! The kernel of `columns` reads its inputs in pairs. Where both inputs of a pair have a weight in
 //! the same row, one instruction multiplies both, and each pair is visited once. If both units of
 //! a pair are active, pairing them saves one visit and one multiplication per row that they share.
-//! A pair is also better if each unit has an even number of rows to itself, since an odd number
-//! costs two bytes of padding. The ideal is the matching that saves most; this is a greedy
-//! approximation that takes the best remaining pair until none is left, then exchanges partners
-//! between two pairs while that saves more. (100 digits, LeNet-300-100 at 10x, second layer: 326
-//! products saved by the original neighbours, 605 by matched ones, and 85 visits instead of 95.)
+//! A pair is also better if each unit has an even number of rows that do not read the other, since
+//! an odd number costs two bytes of padding. The ideal is the matching that saves most; this is a
+//! greedy approximation that takes the best remaining pair until none is left, then exchanges
+//! partners between two pairs while that saves more. (100 digits, LeNet-300-100 at 10x, second
+//! layer: 326 products saved by the original neighbours, 605 by matched ones, and 85 visits instead
+//! of 95.)
 //!
 //! Pairs are sorted by how often they are active, so that rarely active ones can be skipped four
-//! at a time. Layers are left alone if the order of their own rows matters (packed words,
-//! entropy-coded rows), or if one of their readers uses another encoding or reads maps.
+//! at a time. A layer is left unchanged if the order of its own rows matters (packed words,
+//! entropy-coded rows), or if one of its readers uses another encoding or reads maps.
 
 use rarefy_format::Encoding;
 
@@ -21,14 +22,14 @@ use super::network::Operation;
 /// The cost of a visit, in products.
 const VISIT: u32 = 7;
 
-/// The value of two bytes of padding in an odd section, in products per inference.
+/// What saving the two bytes of padding in an odd section is worth, in products per inference.
 const FILL: u64 = 2;
 
 /// The maximum number of rounds of exchanges; in practice they converge earlier.
 const ROUNDS: usize = 30;
 
-/// Returns `network`, which is to be stored as `encodings`, with units paired in every layer that
-/// is read by columns only, judged by the activations for `images`.
+/// Returns `network`, whose layers are to be stored as `encodings`, with units paired by their
+/// activations for `images` in every layer whose readers all use `columns`.
 #[must_use]
 pub fn paired(network: &Network, images: &[&[u8]], encodings: &[Encoding]) -> Network {
     let mut network = network.clone();
@@ -69,7 +70,8 @@ fn reading_rows(network: &Network, layer: usize) -> Vec<Bits> {
     rows.into_iter().map(Bits::new).collect()
 }
 
-/// Returns the order of units that are `active` in the given images and read by the given rows.
+/// Returns an order that makes good pairs of units: `active` holds the images in which each unit is
+/// active, `read` the rows that read it.
 fn order(active: &[Bits], read: &[Bits]) -> Vec<usize> {
     let units = active.len();
     let images = active.first().map_or(0, |set| set.size);
@@ -120,7 +122,7 @@ fn order(active: &[Bits], read: &[Bits]) -> Vec<usize> {
         .into_iter()
         .flat_map(|[a, b]| [a.min(b), a.max(b)])
         .collect();
-    // A unit that is left over has no partner.
+    // If the number of units is odd, one is left without a partner.
     order.extend((0..units).filter(|&unit| free[unit]));
     order
 }
@@ -181,7 +183,8 @@ mod tests {
         }
     }
 
-    /// Returns five units that copy inputs 0, 1, 0, 1, 2 and are read by three rows.
+    /// Returns a network of five units, which copy inputs 0, 1, 0, 1, 2, and three rows, which read
+    /// these units.
     fn network() -> Network {
         Network {
             input: [1, 1, 3],
@@ -197,7 +200,7 @@ mod tests {
         let network = network();
         let images: [&[u8]; 4] = [&[1, 0, 0], &[2, 0, 9], &[0, 3, 0], &[5, 0, 0]];
         let found = paired(&network, &images, &[Encoding::Columns; 2]);
-        // Units 0 and 2 (three images), 1 and 3 (one), 4.
+        // The pairs are units 0 and 2 (active in three images) and units 1 and 3 (active in one).
         let inputs = found.layers[0].weights.outer_iterator();
         let inputs: Vec<usize> = inputs.map(|row| row.indices()[0]).collect();
         assert_eq!(inputs, [0, 0, 1, 1, 2]);

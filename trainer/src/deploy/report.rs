@@ -51,7 +51,7 @@ pub struct ModelReport {
     pub total: usize,
     /// Predicted instructions of an inference, from the input's bytes to the class.
     pub instructions: Option<u64>,
-    /// Whether that is an upper bound, because that of a layer is.
+    /// Whether this prediction is an upper bound, because that of some layer is.
     pub at_most: bool,
     /// The layers.
     pub layers: Vec<LayerReport>,
@@ -97,8 +97,8 @@ pub struct LayerReport {
     /// Nonzero weights known to be inserted: all of an inserted layer, and those that read a
     /// constant channel.
     pub inserted_nonzeros: usize,
-    /// Nonzero weights as a share of the weights before stripping, both excluding inserted ones; 0
-    /// if the layer has no weights.
+    /// Nonzero weights as a fraction of the weights before stripping, both excluding inserted ones;
+    /// 0 if the layer has no weights.
     pub density: f64,
     /// The name of the encoding.
     pub encoding: &'static str,
@@ -110,7 +110,7 @@ pub struct LayerReport {
     pub limit: Limit,
     /// Predicted instructions per inference.
     pub instructions: Option<u64>,
-    /// Whether that is an upper bound: zeros cost less, and their number is unknown.
+    /// Whether this prediction is an upper bound: zeros cost less, and their number is unknown.
     pub at_most: bool,
 }
 
@@ -170,9 +170,9 @@ impl From<BlockParts> for LayerBytes {
 /// The minimum bytes of positions and values, by information theory.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
 pub struct Limit {
-    /// log2 C(n, k) bits, if k of n stored weights are nonzero.
+    /// Bytes of log2 C(n, k) bits, if k of n stored weights are nonzero.
     pub positions: f64,
-    /// The bits of a value, k times.
+    /// Bytes of k values.
     pub values: f64,
 }
 
@@ -268,7 +268,7 @@ fn layer_report(layer: &Layer<'_>, channels: usize, predicted: Prediction) -> La
     }
 }
 
-/// Returns log2 C(n, k): the bits that identify `k` of `n`.
+/// Returns log2 C(n, k): the number of bits that select `k` of `n` elements.
 fn choices(n: usize, k: usize) -> f64 {
     let k = k.min(n - k);
     (1..=k)

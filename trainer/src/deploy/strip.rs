@@ -1,14 +1,14 @@
 //! Stripping: removes detached units and channels.
 //!
 //! - A hidden unit that is not read is removed.
-//! - A unit that reads nothing has the constant value `act(bias)`, as has a position of a map that
-//!   sees only padding. A weight that reads the same constant at every position is folded into the
-//!   bias and removed. A convolution that reads a constant at some positions and padding or other
-//!   values at others keeps its weights.
+//! - A unit that reads nothing has the constant value `act(bias)`, as has a position of a map whose
+//!   window covers only padding. A weight that reads the same constant at every position is folded
+//!   into the bias and removed. A convolution that reads a constant at some positions and padding
+//!   or other values at others keeps its weights.
 //! - Additions and pooling tie the channels of layers together: tied channels are removed
 //!   together, if none of them is read.
-//! - A layer whose sum is only its skip is detached from its source; layers that are not needed
-//!   are removed.
+//! - A layer without weights, whose sum is its skip and its bias, is detached from its source;
+//!   layers that are not needed are removed.
 //!
 //! Each removal may enable others, so this repeats until nothing changes. The network's function
 //! is preserved up to rounding of the folded biases. Its inputs and outputs are kept, since they

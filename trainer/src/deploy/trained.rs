@@ -145,7 +145,7 @@ impl Trained {
                 || mask.keep.len() != tensor.len()
         })?;
         Some(format!(
-            "there is a mask of {} in shape {:?}, but {} expects one of {} in shape {:?}",
+            "there is a mask for {} of shape {:?}, but {} expects one for {} of shape {:?}",
             mask.name,
             mask.shape,
             self.graph.name(),
@@ -177,7 +177,7 @@ impl Trained {
     }
 }
 
-/// Returns a state with every array that a trained network of `graph` has, in its shape.
+/// Returns a state with every array that a trained network of `graph` has, each in its shape.
 fn expected(graph: &Graph) -> State {
     let mut expected = initial::without_kernels(graph);
     for Prunable { name, shape, .. } in graph.prunable() {
@@ -203,7 +203,7 @@ fn expected(graph: &Graph) -> State {
 mod tests {
     use super::*;
 
-    /// Returns the parts of a network with a batch norm, one of whose weights is pruned.
+    /// Returns the parts of a network with a batch norm and one pruned weight.
     fn parts() -> (Graph, State, Masks) {
         let mut graph = Graph::new("toy", [1, 2, 2]);
         let dense = |units| Operation::Dense { units, bias: true };

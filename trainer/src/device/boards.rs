@@ -58,7 +58,7 @@ pub enum Counter {
 /// A board, emulated or real.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Board {
-    /// Name of the board's folder; users select the board by it.
+    /// Name of the board's folder; users select the board by this name.
     pub name: String,
     /// One-line description.
     pub description: String,
@@ -91,8 +91,8 @@ impl Board {
     /// nanoseconds of emulated time.
     ///
     /// This is the smallest shift from 7 on at which an instruction takes more than two ticks of
-    /// the timer. Since a reading may be off by one tick, ticks then determine instructions
-    /// exactly.
+    /// the timer. A reading may be off by one tick, so the number of ticks then determines the
+    /// number of instructions exactly.
     pub(crate) fn icount_shift(&self) -> u32 {
         const NANOSECONDS: u64 = 1_000_000_000;
         (7..=10)
@@ -266,7 +266,8 @@ impl Board {
         // Ticks of a slower timer are too coarse to resolve single instructions.
         if !(2_000_000..=1_000_000_000).contains(&description.clock_hz) {
             let clock = description.clock_hz;
-            let why = format!("clock_hz is {clock}; set it to between 2 MHz and 1 GHz");
+            let why =
+                format!("clock_hz is {clock}; set it to a frequency in Hz from 2 MHz to 1 GHz");
             return Err(invalid(&path, &why));
         }
         if description.counter == Counter::Instructions && matches!(runner, Runner::Probe { .. }) {

@@ -1,9 +1,9 @@
 //! A cache of linked programs, so that unchanged firmware is not built again.
 //!
 //! The key is a hash of everything that goes into a program: the sources of firmware, runtime and
-//! format, cargo's configuration, the compiler, and the plan's model, samples and features. Crates
-//! from the registry are pinned by the lock file. If a source cannot be read, the program is not
-//! cached. Only the newest programs are kept.
+//! format, cargo's configuration, the compiler, and the plan's board, model, samples, code and
+//! features. Crates from the registry are pinned by the lock file. If a source cannot be read, the
+//! program is not cached. Only the newest programs are kept.
 
 use std::env;
 use std::fs;
@@ -15,10 +15,10 @@ use sha2::{Digest, Sha256};
 use crate::atomic;
 use crate::digest::hexadecimal;
 
-/// Capacity in programs: more than one command builds (boards times networks).
+/// Capacity in programs: more than one command builds, which is one per board and network.
 const CAPACITY: usize = 24;
 
-/// Files and folders next to `firmware` that it is built from.
+/// Files and folders next to `firmware` from which programs are also built.
 const SIBLINGS: [&str; 3] = ["format", "runtime", "Cargo.toml"];
 
 /// The cache entry of one program.
@@ -29,7 +29,7 @@ pub(super) struct Entry {
 }
 
 impl Entry {
-    /// Computes the entry in `folder` of the program built from the workspace `firmware` and
+    /// Computes the entry in `folder` for the program built from the workspace `firmware` and
     /// `parts`. Returns `None` if a source cannot be read.
     pub(super) fn new(folder: &Path, firmware: &Path, parts: &[&[u8]]) -> Option<Self> {
         let mut hash = Sha256::new();
@@ -52,7 +52,7 @@ impl Entry {
         fs::read(self.folder.join(&self.key)).ok()
     }
 
-    /// Stores `program`. A failure is ignored: the program is then built again.
+    /// Stores `program`. A failure is ignored; the program is then built again next time.
     pub(super) fn put(&self, program: &[u8]) {
         let stored = atomic::create_folder(&self.folder)
             .and_then(|()| atomic::write(&self.folder.join(&self.key), program));
@@ -69,7 +69,7 @@ fn sources(firmware: &Path) -> Option<Vec<PathBuf>> {
     for name in SIBLINGS {
         collect(&firmware.parent()?.join(name), &mut files)?;
     }
-    // Cargo reads its configuration from every parent folder and from its home.
+    // Cargo reads its configuration from every parent folder and from its home folder.
     let home = env::var_os("CARGO_HOME").map(PathBuf::from);
     let home = home.or_else(|| Some(env::home_dir()?.join(".cargo")));
     let parents = firmware

@@ -38,8 +38,9 @@ pub struct CodeFlash {
     pub container: Option<u64>,
 }
 
-/// Returns the flash size on `board` of `code`, the network of the container `model` emitted as
-/// Rust, and that of the container `instead` with its engine. `progress` receives a line per step.
+/// Returns the flash size on `board` of `code` (the network of the container `model`, emitted as
+/// Rust) and, if given, of the container `instead` with its engine. `progress` receives a line per
+/// step.
 ///
 /// # Errors
 ///
@@ -55,7 +56,7 @@ pub fn code_flash(
         progress(&format!("{}: building {what}", board.name));
         let model = AlignedBytes::copy_from(model);
         let model = Model::parse(&model).map_err(DeviceError::Model)?;
-        // A sample of zeros makes the program the same as a runnable one.
+        // The program must contain a sample; zeros will do, since it is not run.
         let image = options.builder().build(Plan {
             board,
             role: code.map_or(Role::Measure, |_| Role::Straight),

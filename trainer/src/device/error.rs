@@ -64,7 +64,7 @@ pub enum DeviceError {
 }
 
 impl DeviceError {
-    /// Returns what to do about it, if its message says so in words that a program may replace.
+    /// Returns the remedy that the message ends with, if it is one that a program may replace.
     #[must_use]
     pub fn remedy(&self) -> Option<Remedy> {
         match self {

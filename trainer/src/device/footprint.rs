@@ -9,8 +9,8 @@ use std::fmt;
 use super::boards::Board;
 use super::elf::Elf;
 
-/// Bytes of RAM that a program must leave for its stack to be run at all. Logging alone takes
-/// several hundred; the network's own need is measured.
+/// Minimum RAM, in bytes, that must remain for the stack; a program that leaves less is not run.
+/// Logging alone takes several hundred bytes of stack; what the network takes is measured.
 pub const STACK_RESERVE: u64 = 1024;
 
 /// Section of the model.
@@ -57,7 +57,7 @@ impl fmt::Display for Memory {
     }
 }
 
-/// The memory that a program does not fit.
+/// The memory that is too small for a program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Excess {
     /// Memory that is too small.
@@ -72,7 +72,7 @@ pub enum FootprintError {
     /// The file is not a 32-bit ELF file.
     #[error("the linked program is not a readable ELF file ({0}); build it again")]
     Unreadable(#[from] object::Error),
-    /// The sections are not laid out as by the firmware's build script.
+    /// The sections are not laid out as the firmware's build script specifies.
     #[error(
         "the linked program for {board} has an unexpected layout: {why}; check the board's memory.x"
     )]
@@ -89,8 +89,8 @@ impl Footprint {
     ///
     /// # Errors
     ///
-    /// Returns an error if `elf` is not an ELF file or if its sections lie outside the board's
-    /// memories.
+    /// Returns an error if `elf` is not a 32-bit ELF file, or if its sections are not laid out as
+    /// the firmware's build script specifies.
     pub fn read(elf: &[u8], board: &Board) -> Result<Self, FootprintError> {
         let unexpected = |why: String| FootprintError::Layout {
             board: board.name.clone(),
@@ -146,7 +146,7 @@ impl Footprint {
         })
     }
 
-    /// Returns the bytes of flash that a product with this program occupies.
+    /// Returns the flash, in bytes, that this program occupies in a product: without samples.
     #[must_use]
     pub fn flash(&self) -> u64 {
         self.code + self.model
@@ -232,7 +232,7 @@ mod tests {
             model: fits.model - 100,
             ..fits
         };
-        // 96 bytes after the aligned start, 11 of them overhead.
+        // 96 bytes remain after the aligned start; 11 of them are overhead.
         assert_eq!(smaller.room_for_samples(&microbit(), 32), 2);
         assert_eq!(smaller.room_for_samples(&microbit(), 28), 3);
     }

@@ -1,9 +1,10 @@
-//! Firmware images: builds the program for a board, with a model built in, into an ELF file.
+//! Firmware images: builds the program for a board, including its model, as an ELF file.
 //!
 //! The linker is given spare flash, so that a program too large for its board still links and its
-//! excess is known exactly; [`super::footprint`] checks the fit. RAM has no spare because the
-//! stack starts at its end, so too much static data is reported as [`ImageError::NoRoom`]. The
-//! compiler's output goes to a log file, its most useful line into the error.
+//! excess is known exactly; [`super::footprint`] checks the fit. It is given no spare RAM, because
+//! the stack starts at the end of RAM; too much static data is reported as [`ImageError::NoRoom`].
+//! The compiler's output is written to a log file, and its most useful line becomes part of the
+//! error.
 
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
@@ -23,7 +24,7 @@ use crate::atomic::{self, FileError};
 /// A program of the firmware.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Role {
-    /// Runs the model on samples and logs logits, cost and stack.
+    /// Runs the model on samples and logs logits, cost and stack use.
     Measure,
     /// Does the same with the network emitted as Rust code.
     Straight,
@@ -170,8 +171,8 @@ impl Builder<'_> {
         }
     }
 
-    /// Waits until no other build uses the folder: concurrent builds would overwrite each other's
-    /// models and programs. Dropping the returned file releases the lock.
+    /// Locks the folder, waiting until no other build uses it: concurrent builds would overwrite
+    /// each other's models and programs. Dropping the returned file releases the lock.
     fn lock(&self, path: &Path) -> Result<File, ImageError> {
         let file = File::create(path).map_err(|e| FileError::new("create", path, e))?;
         loop {
@@ -225,7 +226,7 @@ fn provide_content(command: &mut Command, plan: &Plan<'_>, work: &Path) -> Resul
     Ok(())
 }
 
-/// Computes the cache entry of the program of `plan`.
+/// Computes the cache entry for the program of `plan`, or `None` if a source cannot be read.
 fn cache_entry(work: &Path, toolchain: &Toolchain, plan: &Plan<'_>) -> Option<Entry> {
     let content = plan
         .content
@@ -250,7 +251,8 @@ fn cache_entry(work: &Path, toolchain: &Toolchain, plan: &Plan<'_>) -> Option<En
 }
 
 /// Returns the cargo features of the program: the log's transport, and the parts of the engine
-/// that the model needs. A program without a model gets the whole engine.
+/// that the model needs. A program without a model gets the whole engine; one with emitted code
+/// gets none of it.
 fn features(plan: &Plan<'_>) -> String {
     let transport = match plan.board.runner {
         Runner::Emulator { .. } => "semihosting",
@@ -279,8 +281,8 @@ fn features(plan: &Plan<'_>) -> String {
     features.join(",")
 }
 
-/// Writes `bytes` to `path` unless the file already holds them: cargo rebuilds by modification
-/// time.
+/// Writes `bytes` to `path` unless the file already holds them, because cargo rebuilds after every
+/// change of the modification time.
 fn update(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
     if fs::read(path).is_ok_and(|old| old == bytes) {
         return Ok(());

@@ -12,7 +12,7 @@ pub(crate) struct Start {
     pub(crate) outputs: usize,
     /// Overhead of measuring, in ticks.
     pub(crate) overhead: u64,
-    /// Ticks of parsing the model, once at startup.
+    /// Ticks that parsing the model takes, once at startup.
     pub(crate) load: u64,
     /// Peak stack use of parsing, in bytes.
     pub(crate) stack: u64,
@@ -41,7 +41,7 @@ pub(crate) struct Recording {
 /// Prefix of all lines of the protocol.
 const PREFIX: &str = "rarefy ";
 
-/// Returns the reason that a program logs when it fails, if `line` is such a line.
+/// Returns the reason for a failure if `line` is what a program logs when it fails.
 pub(crate) fn failure(line: &str) -> Option<&str> {
     line.strip_prefix(PREFIX)?.strip_prefix("failed: ")
 }
@@ -104,7 +104,7 @@ fn start(line: &str) -> Option<Start> {
     })
 }
 
-/// Parses the line of a sample, whose index comes first in the result.
+/// Parses the line of a sample into the sample's index and its inference.
 fn inference(line: &str) -> Option<(usize, Inference)> {
     let (head, logits) = line.split_once(" logits=[")?;
     let mut words = head.split(' ');

@@ -19,8 +19,8 @@ pub struct Machine {
 }
 
 impl Default for Machine {
-    /// Searches the `PATH` and, on Windows, the folder of QEMU's installer, which does not add
-    /// itself to the `PATH`.
+    /// Searches the `PATH` and, on Windows, the folder into which QEMU's installer puts QEMU
+    /// without adding it to the `PATH`.
     fn default() -> Self {
         let path = env::var_os("PATH").unwrap_or_default();
         let qemu = env::var_os("ProgramFiles").filter(|_| cfg!(windows));

@@ -1,4 +1,5 @@
-//! Measures a network on a board: links it into a program, runs that, compares every logit.
+//! Measures a network on a board: links it into a program, runs the program and compares every
+//! logit.
 //!
 //! A network that does not fit its board is not run; its report states the excess in bytes.
 
@@ -63,7 +64,7 @@ pub fn measure(
 ///
 /// # Errors
 ///
-/// As for [`measure`].
+/// Returns an error in the same cases as [`measure`].
 pub fn measure_code(
     board: &Board,
     model: &[u8],
@@ -187,7 +188,7 @@ fn link(plan: Plan<'_>, options: &MeasureOptions<'_>) -> Result<Linked, DeviceEr
 /// A network to measure.
 struct Subject<'a> {
     container: &'a [u8],
-    /// The same network emitted as Rust, which is measured instead.
+    /// The same network emitted as Rust; if given, this is measured instead of the container.
     code: Option<&'a str>,
     /// Prefix of progress messages.
     label: &'a str,
@@ -244,7 +245,7 @@ impl Subject<'_> {
                     options.builder().build(Plan { content, ..plan })?
                 }
             };
-            progress("running it");
+            progress("running the program");
             recordings.push(record(&image, board, batch.len(), options)?);
         }
         Ok(summarize(board, footprint, &recordings, &expected))

@@ -124,7 +124,7 @@ impl Manager {
 /// Runs apt-get as root.
 struct AptGet<'m> {
     machine: &'m Machine,
-    /// Programs and arguments before those of apt-get.
+    /// The command line up to and including `apt-get`.
     prefix: Vec<String>,
 }
 

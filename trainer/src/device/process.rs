@@ -1,7 +1,7 @@
 //! Runs external programs with a time limit and a stop flag.
 //!
 //! Output is passed on in chunks as it arrives. The program is killed at its time limit, when the
-//! stop flag is set, when the reader has seen enough, and when the caller goes away. A
+//! stop flag is set, when the reader has seen enough, and when the calling process ends. A
 //! [`Watchdog`] makes sure that no descendant outlives the call or this process.
 
 use std::io::{self, Read};
@@ -27,7 +27,7 @@ impl Limits<'_> {
         self.stop.is_some_and(|stop| stop.load(Ordering::Relaxed))
     }
 
-    /// Returns the limit that a program started at `start` has reached.
+    /// Returns the limit that a program started at `start` has reached, if any.
     fn reached(&self, start: Instant) -> Option<End> {
         let late = |timeout| start.elapsed() > timeout;
         if self.stopped() {
@@ -106,7 +106,7 @@ pub(crate) fn run_unwatched(
     run_with(None, command, limits, reader)
 }
 
-/// Runs `command` in the process group of `watchdog`.
+/// Runs `command` in the process group of `watchdog`, if there is one.
 fn run_with(
     watchdog: Option<Watchdog>,
     mut command: Command,

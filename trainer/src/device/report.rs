@@ -83,7 +83,7 @@ pub struct NetworkReport {
 pub struct Flash {
     /// Everything except the model: vector table, engine, logging, constants.
     pub code: u64,
-    /// The model, padded to a multiple of 4.
+    /// The model, padded to a multiple of 4 bytes.
     pub model: u64,
     /// Sum of both.
     pub total: u64,
@@ -141,7 +141,7 @@ impl Cost {
 pub struct Counts {
     /// Minimum.
     pub min: u64,
-    /// Median; the lower one of an even number of counts.
+    /// Median; for an even number of counts, the lower of the two middle ones.
     pub median: u64,
     /// Arithmetic mean.
     pub mean: f64,
@@ -222,7 +222,7 @@ impl From<Footprint> for Flash {
 }
 
 impl Ram {
-    /// Combines the footprint with the stack use of the run.
+    /// Creates the RAM use from the footprint and the stack use of the run.
     pub(crate) fn new(
         footprint: Footprint,
         stack_peak: Option<u64>,

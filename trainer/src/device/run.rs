@@ -1,9 +1,9 @@
 //! Runs a linked program on its board, emulated or real, and collects its log.
 //!
 //! The emulator prints raw defmt frames, which are decoded here with the program's own table. For
-//! a real board probe-rs decodes the frames and prints the same lines. A program succeeds if its
-//! last line is `done`; a timeout, a fault, malformed output or silence is an error. The tool is
-//! killed in any case.
+//! a real board, probe-rs decodes the frames and prints the same lines. A program succeeds if its
+//! last line is `done`; a timeout, a fault, malformed output or silence is an error. In any case,
+//! the emulator or probe-rs is killed.
 
 use std::io;
 use std::path::PathBuf;
@@ -88,8 +88,8 @@ pub enum RunError {
         /// Reason that the program logged.
         why: String,
     },
-    /// The emulator or probe-rs exited before the program was done.
-    #[error("{program} ended before the program on {board} was done{said}")]
+    /// The emulator or probe-rs exited before the program had finished.
+    #[error("{program} ended before the program on {board} had finished{said}")]
     Ended {
         /// Name of the board.
         board: String,
@@ -101,7 +101,7 @@ pub enum RunError {
 }
 
 impl RunError {
-    /// Returns what to do about it, if its message says so in words that a program may replace.
+    /// Returns the remedy that the message ends with, if it is one that a program may replace.
     #[must_use]
     pub fn remedy(&self) -> Option<Remedy> {
         match self {
@@ -123,7 +123,12 @@ pub(crate) fn run(
     let table = match board.runner {
         Runner::Emulator { .. } => {
             let table = Table::parse(&image.bytes).ok().flatten();
-            let missing = || garbage(board, "its ELF file has no defmt table".to_owned());
+            let missing = || {
+                garbage(
+                    board,
+                    "the program's ELF file has no defmt table".to_owned(),
+                )
+            };
             Some(table.ok_or_else(missing)?)
         }
         Runner::Probe { .. } => None,
@@ -281,17 +286,20 @@ impl LogReader<'_> {
         }
     }
 
-    /// Returns the reason that the program logged for its failure.
+    /// Returns the reason that the program logged for its failure, if it failed.
     fn failure(&self) -> Option<String> {
         let reason = self.lines.iter().find_map(|line| log::failure(line));
         reason.map(str::to_owned)
     }
 
-    /// Returns the lines if the log is complete, otherwise an error that says how `end` and
-    /// `stderr` explain it.
+    /// Returns the lines if the log is complete. Otherwise, returns an error whose cause is taken
+    /// from `end` and `stderr`.
     fn finish(self, board: &Board, end: &End, stderr: &str) -> Result<Vec<String>, RunError> {
         if self.malformed {
-            return Err(garbage(board, "it is not a defmt frame".to_owned()));
+            return Err(garbage(
+                board,
+                "it contains a malformed defmt frame".to_owned(),
+            ));
         }
         if self.lines.last().is_some_and(|line| log::is_last(line)) {
             return Ok(self.lines);
@@ -299,7 +307,7 @@ impl LogReader<'_> {
         let End::Exit(status) = end else {
             return Err(garbage(board, "the log is incomplete".to_owned()));
         };
-        // Output without a single frame is that of another program.
+        // Output without a single frame comes from another program.
         if self.lines.is_empty() && self.bytes > 0 {
             let why = format!("{} bytes without a defmt frame", self.bytes);
             return Err(garbage(board, why));

@@ -27,7 +27,7 @@ pub fn selftest(
         content: None,
         code: None,
     })?;
-    progress(&format!("{}: running it", board.name));
+    progress(&format!("{}: running the self-test", board.name));
     let limits = options.run_limits();
     Ok(run::run(&image, board, &options.machine, limits)?)
 }

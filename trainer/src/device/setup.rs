@@ -54,7 +54,7 @@ pub enum SetupError {
     },
     /// All installers succeeded, but tools are still missing.
     #[error(
-        "{missing} is still missing after installing; install it by hand and add it to the PATH"
+        "still missing after installation: {missing}; install by hand, and add programs to the PATH"
     )]
     StillMissing {
         /// Missing tools.
@@ -270,7 +270,7 @@ mod tests {
         }
     }
 
-    /// A script of apt-get that installs Debian's compiler, its sources, a linker and the
+    /// A script in place of apt-get that installs Debian's compiler, its sources, a linker and the
     /// emulator.
     const APT_GET: &str = r#"
         echo "$@" >> $TOOLS/apt.log
@@ -362,7 +362,7 @@ END
             let error = workstation.apply().0.unwrap_err().to_string();
             assert!(error.contains("no network"), "{error}");
 
-            // A rustup that adds the targets, which rustc then has.
+            // This rustup adds the targets, so that rustc then has them.
             let add = "mkdir -p $TOOLS/lib; touch $TOOLS/lib/libcore-1.rlib";
             workstation.put("rustc", "echo $TOOLS/lib");
             workstation.put("rustup", add);

@@ -13,7 +13,7 @@ pub(super) fn summarize(
     recordings: &[Recording],
     expected: &[Vec<i32>],
 ) -> NetworkReport {
-    // Counts of a recording without the overhead of measuring.
+    // Converts ticks of a recording to a count without the overhead of measuring.
     let net = |recording: &Recording, ticks: u64| {
         count(board, ticks).saturating_sub(count(board, recording.start.overhead))
     };
@@ -102,7 +102,8 @@ mod tests {
                 continue;
             }
             for instructions in [1_u64, 2, 3, 1_000, 20_912, 33_333_333] {
-                // Start and end fall anywhere between two ticks, so a reading is off by up to one.
+                // Start and end fall anywhere between two ticks, so a reading is off by up to one
+                // tick.
                 let picoseconds = (u128::from(instructions) * 1_000) << board.icount_shift();
                 let ticks = picoseconds * u128::from(board.clock_hz) / 1_000_000_000_000;
                 let ticks = u64::try_from(ticks).unwrap();

@@ -1,11 +1,11 @@
 //! Finds a compiler for the device's target.
 //!
-//! Two are supported, in this order:
+//! Two compilers are supported and tried in this order:
 //! 1. The compiler on the path, if it has the target's `core` (`rustup target add`).
 //! 2. On Debian, the compiler of the packages `rustc-web` and `rust-web-src`. It builds `core`
 //!    first (`-Zbuild-std`) and links with the `rust-lld` of the active toolchain.
 //!
-//! Each has its own target folder, so that neither rebuilds the other's work.
+//! Each compiler has its own target folder, so that neither rebuilds the other's work.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -16,7 +16,7 @@ use super::machine::Machine;
 /// The compiler that builds for the device.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Compiler {
-    /// The compiler on the path, which has the target.
+    /// The compiler on the path, which supports the target.
     Installed,
     /// Debian's compiler, which builds `core` first.
     Debian {
@@ -128,8 +128,8 @@ impl Toolchain {
     }
 }
 
-/// Returns the path of the library `core` for `target` of the compiler on the path. Its file name
-/// identifies the compiler's version.
+/// Returns the path of the `core` library that the compiler on the path has for `target`. Its file
+/// name identifies the compiler's version.
 fn installed(machine: &Machine, target: &str) -> Option<String> {
     let rustc = machine.find("rustc")?;
     // The compiler prints a folder even for a target that is not installed.
@@ -143,8 +143,8 @@ fn installed(machine: &Machine, target: &str) -> Option<String> {
     names.next()
 }
 
-/// Returns Debian's compiler and its version. It needs sources of the same version and a
-/// `rust-lld`.
+/// Returns Debian's compiler and its version, or why it cannot be used. It needs sources of the
+/// same version and a `rust-lld`.
 fn debian(machine: &Machine) -> Result<(Compiler, String), &'static str> {
     let rustc = machine.debian_rustc.clone();
     let version = machine.ask(&rustc, &["--version", "--verbose"]).ok_or(

@@ -1,13 +1,14 @@
-//! The dense twin: the same network unpruned, every layer dense and in its original dimensions.
+//! The dense twin: the same network with every layer stored dense, in its original dimensions.
 //!
 //! It shows what the network costs without pruning. Units and channels that were stripped are
-//! added again as rows and columns of zeros after the remaining ones, so that no weight changes
-//! its column.
+//! restored as rows and columns of zeros after the remaining ones, so that no weight changes its
+//! column.
 //!
-//! If all layers are dense and their weights have at most 8 bits, the twin's logits are equal to
-//! the network's, bit for bit. Otherwise they differ, for two reasons:
-//! - The kernels of convolutions skip weights of 0, which a network that was never pruned hardly
-//!   has. In the twin these weights are 1.
+//! If the network has only dense (fully connected) layers and its weights have at most 8 bits, the
+//! twin's logits are equal to the network's, bit for bit. Otherwise they may differ, for two
+//! reasons:
+//! - Convolution kernels skip zero weights, of which a network that was never pruned has hardly
+//!   any. In the twin, these weights are 1.
 //! - Dense weights have 8 bits. Wider ones (packed words have up to 16) are shifted right to 8
 //!   bits, together with their layer's biases and shifts. Floats are scaled to integers.
 
@@ -19,7 +20,7 @@ use rarefy_format::{
 /// Magnitude of the largest weight after scaling floats.
 const LARGEST_WEIGHT: f32 = 127.0;
 
-/// Shift of the outputs of a layer of scaled floats: about the width of its weights.
+/// Output shift of a layer whose floats were scaled: about the bit width of its weights.
 const FLOAT_SHIFT: u8 = 7;
 
 /// Largest bias after scaling floats: with 8-bit weights no accumulator overflows 32 bits.
@@ -98,7 +99,7 @@ fn narrow_integers(layer: &mut LayerSpec) {
     let WeightsSpec::Integers { bias, rows } = &mut layer.weights else {
         return;
     };
-    // The complement of a negative weight has the same bits apart from the sign.
+    // The complement of a negative weight has as many significant bits.
     let magnitude = |weight: i16| if weight < 0 { !weight } else { weight };
     let weights = rows.iter().flatten().map(|&(_, weight)| weight);
     let largest = weights.map(magnitude).max().unwrap_or(0);
@@ -148,7 +149,7 @@ mod tests {
         NetworkSpec::from_model(&Model::parse(&twin).unwrap())
     }
 
-    /// Returns the outputs, original outputs and stored weights per layer.
+    /// Returns the numbers of outputs, original outputs and stored weights per layer.
     fn sizes(network: &NetworkSpec) -> Vec<(usize, usize, usize)> {
         let size = |layer: &LayerSpec| (layer.outputs, layer.original_outputs, layer.weights.len());
         network.layers.iter().map(size).collect()

@@ -1,10 +1,10 @@
 //! The built-in architectures, as the paper's code defines them (paper, section 5).
 //!
-//! LeNet-300-100 and the variants of LeNet-5 follow LeCun et al. 1998 (Caffe's variant: its
-//! `lenet` example), VGG follows Simonyan & Zisserman 2015 on 32 x 32 images, and ResNet-18
-//! follows He et al. 2016 on 64 x 64 images. Every convolution and dense layer is followed by
-//! batch normalisation, including the one before the softmax. Tensors are called `conv1.weight`,
-//! `shortcut1.weight` and `fc1.weight`, counted from the input.
+//! LeNet-300-100 and the variants of LeNet-5 follow LeCun et al. 1998 (the Caffe variant follows
+//! Caffe's `lenet` example), VGG follows Simonyan & Zisserman 2015 on 32 x 32 images, and
+//! ResNet-18 follows He et al. 2016 on 64 x 64 images. Every convolution and dense layer is
+//! followed by batch normalisation, including the one before the softmax. Tensors are called
+//! `conv1.weight`, `shortcut1.weight` and `fc1.weight`, numbered from the input.
 
 use super::topology::{Graph, GraphError, Operation, Pooling};
 use super::window::{Padding, Window};
@@ -86,8 +86,8 @@ fn lenet_5_caffe(name: &str) -> Result<Graph, GraphError> {
     Ok(builder.graph)
 }
 
-/// Builds VGG: `stages` of the given numbers of 3 x 3 convolutions with 64, 128, 256, 512 and 512
-/// channels, each followed by max pooling, then one dense layer.
+/// Builds VGG: five stages with 64, 128, 256, 512 and 512 channels, then one dense layer. Each
+/// stage has the number of 3 x 3 convolutions given in `stages` and ends with max pooling.
 fn vgg(name: &str, stages: &[usize; 5], classes: usize) -> Result<Graph, GraphError> {
     let mut builder = Builder::new(name, [3, 32, 32]);
     for (&convolutions, channels) in stages.iter().zip([64, 128, 256, 512, 512]) {
@@ -101,8 +101,8 @@ fn vgg(name: &str, stages: &[usize; 5], classes: usize) -> Result<Graph, GraphEr
     Ok(builder.graph)
 }
 
-/// Builds ResNet-18: eight basic blocks without biases. Shortcuts are batch-normalised, identities
-/// included, as in the paper's code.
+/// Builds ResNet-18: eight basic blocks without biases. Shortcuts, including identities, are
+/// batch-normalised, as in the paper's code.
 fn resnet_18(name: &str) -> Result<Graph, GraphError> {
     let mut builder = Builder::new(name, [3, 64, 64]);
     builder.bias = false;
@@ -306,7 +306,7 @@ mod tests {
             shapes("lenet-5")[1],
             ("conv2.weight".into(), vec![16, 6, 5, 5])
         );
-        // Shortcuts follow the main path of their block: 7, 12 and 17.
+        // Each shortcut follows the main path of its block: they are tensors 7, 12 and 17.
         let resnet = shapes("resnet-18");
         assert_eq!(resnet[7], ("shortcut1.weight".into(), vec![128, 64, 1, 1]));
         assert_eq!(

@@ -1,4 +1,4 @@
-//! The graph itself: nodes in topological order, and the shapes that they compute.
+//! The graph itself: nodes in topological order, and the shapes of their outputs.
 
 use std::collections::HashMap;
 
@@ -28,14 +28,15 @@ pub enum Operation {
         /// Whether a bias is added.
         bias: bool,
     },
-    /// Pooling of each channel of a feature map. Padding is ignored, in means too.
+    /// Pooling of each channel of a feature map. Padding is ignored: an average is over the
+    /// positions inside the input.
     Pool {
         /// The value computed from each window.
         kind: Pooling,
         /// The sliding window with its padding.
         window: Window,
     },
-    /// Batch normalisation per unit (of a feature map: per channel), with scale and shift.
+    /// Batch normalisation with scale and shift, per unit or, for a feature map, per channel.
     BatchNorm,
     /// max(0, x).
     Relu,
@@ -59,14 +60,15 @@ pub struct Node {
     pub name: String,
     /// The operation.
     pub operation: Operation,
-    /// Indices of the nodes that it reads: none for the input, two for an addition, otherwise one.
+    /// Indices of the nodes that this node reads: none for the input, two for an addition,
+    /// otherwise one.
     pub sources: Vec<usize>,
     /// Shape of the output per sample: `[units]` or `[channels, height, width]`.
     pub shape: Vec<usize>,
 }
 
 impl Node {
-    /// Returns the first node that it reads, or 0 for the input itself.
+    /// Returns the index of the first node that this node reads, or 0 for the input itself.
     pub fn source(&self) -> usize {
         self.sources.first().copied().unwrap_or(0)
     }
@@ -80,7 +82,7 @@ pub struct Prunable {
     pub name: String,
     /// Shape: (out, in) or (out, in, height, width).
     pub shape: Vec<usize>,
-    /// Index of its node.
+    /// Index of the node whose kernel this is.
     #[serde(skip)]
     pub node: usize,
 }
@@ -91,7 +93,7 @@ impl Prunable {
         self.shape.iter().product()
     }
 
-    /// Returns whether it has no weights, which never holds in a valid graph.
+    /// Returns whether there are no weights, which is never the case in a valid graph.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -135,8 +137,8 @@ impl Graph {
     /// Appends a node that applies `operation` to the last node. Returns its index.
     ///
     /// # Errors
-    /// Returns an error if the name is taken or if the shapes of the sources do not suit the
-    /// operation.
+    /// Returns an error if the name is taken, or if the operation is invalid or does not accept
+    /// the shapes of its sources.
     pub fn push(&mut self, name: &str, operation: Operation) -> Result<usize, GraphError> {
         self.push_from(name, operation, &[self.nodes.len() - 1])
     }
@@ -144,8 +146,8 @@ impl Graph {
     /// Appends a node that applies `operation` to the existing nodes `sources`. Returns its index.
     ///
     /// # Errors
-    /// Returns an error if the name is taken or if the shapes of the sources do not suit the
-    /// operation.
+    /// Returns an error if the name is taken, or if the operation is invalid or does not accept
+    /// the shapes of its sources.
     pub fn push_from(
         &mut self,
         name: &str,
@@ -167,8 +169,8 @@ impl Graph {
         Ok(self.nodes.len() - 1)
     }
 
-    /// Returns the output shape of `operation` on the nodes `sources`, or why it cannot be appended
-    /// under `name`.
+    /// Returns the output shape of `operation` on the nodes `sources`, or why it cannot be
+    /// appended under `name`.
     fn output_shape(
         &self,
         name: &str,
@@ -181,7 +183,7 @@ impl Graph {
         let wanted = if operation == Operation::Add { 2 } else { 1 };
         if sources.len() != wanted || sources.iter().any(|&source| source >= self.nodes.len()) {
             return Err(format!(
-                "it needs {wanted} of the layers before it as its sources"
+                "the number of earlier layers that it reads must be {wanted}"
             ));
         }
         let before = &self.nodes[sources[0]].shape;
@@ -298,8 +300,9 @@ impl Graph {
         lengths.last().copied().unwrap_or(0)
     }
 
-    /// Returns the index of the prunable tensor at which the last path from input to output ends
-    /// if every tensor keeps `kept` of its weights, or `None` if a path may remain.
+    /// Returns the index of the last prunable tensor without weights if no path from input to
+    /// output remains, or `None` if one may remain. `kept` is the number of weights that each
+    /// tensor keeps.
     pub fn blocked(&self, kept: &[usize]) -> Option<usize> {
         let mut kept = kept.iter().enumerate();
         let mut last = None;
@@ -329,8 +332,8 @@ impl Graph {
     }
 }
 
-/// Returns the output shape of `window` over an input (height, width) with `channels` output
-/// channels.
+/// Returns the output shape (channels, height, width) of `window` over `input` (height, width), or
+/// why the window does not fit.
 fn windowed(channels: usize, window: Window, input: [usize; 2]) -> Result<Vec<usize>, String> {
     let padded = [0, 1].map(|axis| window.before[axis] + input[axis] + window.after[axis]);
     if window.size == 0 || window.stride == 0 || padded.iter().any(|&n| n < window.size) {
@@ -344,7 +347,7 @@ fn windowed(channels: usize, window: Window, input: [usize; 2]) -> Result<Vec<us
     Ok(vec![channels, height, width])
 }
 
-/// Writes a shape as "6 x 14 x 14".
+/// Formats a shape as "6 x 14 x 14".
 fn dimensions(shape: &[usize]) -> String {
     let numbers: Vec<String> = shape.iter().map(usize::to_string).collect();
     numbers.join(" x ")

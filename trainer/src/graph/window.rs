@@ -10,8 +10,8 @@ use std::ops::Range;
 pub enum Padding {
     /// No padding.
     Valid,
-    /// Padding that makes the output `ceil(input / stride)` long; an odd one goes after the input
-    /// (TensorFlow's rule).
+    /// Padding that makes the output `ceil(input / stride)` long; if the total is odd, the extra
+    /// position goes after the input (TensorFlow's rule).
     Same,
     /// The given padding on each side.
     Each(usize),
@@ -66,13 +66,13 @@ impl Window {
         })
     }
 
-    /// Returns the outputs along `axis` (0 height, 1 width) for which `tap` does not read padding,
-    /// of `outputs` over `inputs` positions. Output `o` of them reads
-    /// [`position`](Self::position).
+    /// Returns the outputs along `axis` (0 height, 1 width) for which `tap` reads an input
+    /// position, given by [`position`](Self::position), rather than padding. The axis has `inputs`
+    /// input positions and `outputs` outputs.
     pub fn reading(&self, axis: usize, tap: usize, inputs: usize, outputs: usize) -> Range<usize> {
         let before = self.before[axis];
         let first = before.saturating_sub(tap).div_ceil(self.stride);
-        // The last o with o * stride + tap - before < inputs.
+        // The first o with o * stride + tap - before >= inputs.
         let end = (inputs + before)
             .checked_sub(tap + 1)
             .map_or(0, |room| room / self.stride + 1);

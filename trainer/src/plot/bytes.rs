@@ -47,7 +47,7 @@ pub fn svg(model: &ModelReport) -> Result<String, String> {
     Ok(super::marked(&text))
 }
 
-/// What drawing returns.
+/// The result of drawing.
 type Drawn = Result<(), Box<dyn std::error::Error>>;
 
 fn draw(model: &ModelReport, text: &mut String) -> Drawn {
@@ -90,7 +90,7 @@ impl<'a> Picture<'a> {
         BARS.0 + (bytes * scale).round() as i32
     }
 
-    /// Writes `text` at a point on its left or right end or its centre.
+    /// Writes `text` so that its left end, right end or centre is at a point.
     fn write(
         &self,
         text: &str,
@@ -111,13 +111,13 @@ impl<'a> Picture<'a> {
         self.write(detail, (BARS.1, y + 10), (12, PALE), HPos::Right)
     }
 
-    /// Draws a piece of the bar at `y`, from one x coordinate to another.
+    /// Draws a segment of the bar at `y`, from one x coordinate to another.
     fn bar(&self, from: i32, to: i32, y: i32, colour: RGBColor) -> Drawn {
         let corners = [(from, y + LABEL), (to, y + LABEL + HEIGHT)];
         Ok(self.area.draw(&Rectangle::new(corners, colour.filled()))?)
     }
 
-    /// Writes the length of the bar at `y` in bytes, right of `x`.
+    /// Writes the length in bytes of the bar at `y`, to the right of `x`.
     fn length(&self, bytes: usize, x: i32, y: i32) -> Drawn {
         let point = (x + 8, y + LABEL + HEIGHT / 2);
         self.write(&thousands(bytes), point, (13, DARK), HPos::Left)
@@ -149,7 +149,7 @@ impl<'a> Picture<'a> {
         self.write(limit, (x + 10, 55), (13, DARK), HPos::Left)
     }
 
-    /// Draws the vertical lines of the grid down to `end`, with their bytes below.
+    /// Draws the vertical lines of the grid down to `end`, and the number of bytes below each.
     fn grid(&self, end: i32) -> Drawn {
         let grey = RGBColor(225, 225, 225);
         for bytes in (0..=self.longest).step_by(step(self.longest)) {
@@ -193,7 +193,7 @@ impl<'a> Picture<'a> {
         self.length(from, self.x(least(layer).max(from as f64)), y)
     }
 
-    /// Draws the bar of the bytes that belong to no layer at `y`.
+    /// Draws, at `y`, the bar of the bytes that belong to no layer.
     fn overhead(&self, model: &ModelReport, y: i32) -> Drawn {
         let detail = format!(
             "including {} bytes of padding",
@@ -211,7 +211,8 @@ fn least(layer: &LayerReport) -> f64 {
     layer.limit.positions + layer.limit.values
 }
 
-/// Returns the distance of grid lines: a round number of bytes, for at most 6 lines after zero.
+/// Returns the distance between grid lines: a round number of bytes, for at most 6 lines after
+/// zero.
 fn step(longest: usize) -> usize {
     let mut decade = 1;
     loop {

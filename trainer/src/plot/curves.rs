@@ -33,7 +33,7 @@ pub fn svg(arch: &str, curves: &[Curve]) -> Result<String, String> {
     Ok(super::marked(&text))
 }
 
-/// What drawing returns.
+/// The result of drawing.
 type Drawn = Result<(), Box<dyn std::error::Error>>;
 
 /// The area and its logarithmic axes.

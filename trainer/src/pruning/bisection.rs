@@ -5,7 +5,6 @@
 //! again at every budget of the bisection. The masks compared are made nested: the size of each
 //! layer is clamped between its sizes in the last mask that had too few effective connections and
 //! in the last that had enough. One random order per layer, drawn once, selects the connections.
-//! Counts are integers.
 
 use super::compression::{Compression, Target};
 use super::effective;
@@ -15,8 +14,8 @@ use super::search::Outcome;
 use crate::graph::Graph;
 use crate::masks::Masks;
 
-/// Returns the mask of the smallest budget found that has as many effective connections as
-/// `compression` keeps. `order` ranks the connections of each layer; `sizes` returns the layer
+/// Returns the mask of the smallest budget found that has at least as many effective connections
+/// as `compression` keeps. `order` ranks the connections of each layer; `sizes` returns the layer
 /// sizes at a direct compression; errors name `pruner`.
 ///
 /// # Errors
@@ -62,7 +61,7 @@ pub fn search(
     }
     let beyond = compression.is_beyond(total, enough.connected());
     if beyond && short.budget + 1 < enough.budget && enough.budget > 1 {
-        // Nothing sparser was looked at, because nothing sparser can be enough.
+        // No sparser mask was tried, because none can have enough effective connections.
         short = look(enough.budget - 1, &|layer, size| {
             size.min(enough.sizes[layer])
         })?;
@@ -74,8 +73,8 @@ pub fn search(
     })
 }
 
-/// Returns a mask with at least `wanted` effective connections, or else that of the whole network.
-/// Sets `short` to the last mask tried that had fewer.
+/// Returns a mask with at least `wanted` effective connections, or, if none is found, that of the
+/// whole network. Sets `short` to the last mask tried that had fewer.
 ///
 /// A budget below `wanted` cannot be enough, and a slightly larger one often is, so the budgets
 /// grow from there.
@@ -136,8 +135,8 @@ mod tests {
     use crate::pruning::quota::{Quota, kept};
     use crate::pruning::{score, search as selection};
 
-    /// Compares with the selection over births; it applies because the sizes of a quota are
-    /// nested.
+    /// Compares the result with the selection over births, which applies because the sizes of a
+    /// quota are nested.
     #[test]
     fn nested_sizes_yield_the_mask_of_the_selection_over_births() {
         for seed in 0..30 {

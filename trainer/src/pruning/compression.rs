@@ -38,7 +38,7 @@ pub struct InvalidCompression {
 }
 
 impl Compression {
-    /// The ratio of a network of which everything is kept.
+    /// The ratio of a network that keeps all weights.
     pub const NONE: Self = Self(1.0);
 
     /// Creates the compression ratio `ratio`.
@@ -56,7 +56,7 @@ impl Compression {
     }
 
     /// Returns the compression ratio of a network of `total` weights that keeps `kept` of them,
-    /// where `kept` counts as at least 1 and at most `total`.
+    /// where `kept` is clamped to the range from 1 to `total`.
     pub fn of(total: usize, kept: usize) -> Self {
         Self((total as f64 / kept.max(1) as f64).max(1.0))
     }
@@ -66,25 +66,25 @@ impl Compression {
         self.0
     }
 
-    /// Returns the share of weights that are kept, in (0, 1].
+    /// Returns the fraction of weights that are kept, in (0, 1].
     pub fn density(self) -> f64 {
         1.0 / self.0
     }
 
-    /// Returns the share of weights that are removed, in [0, 1).
+    /// Returns the fraction of weights that are removed, in [0, 1).
     pub fn sparsity(self) -> f64 {
         1.0 - self.density()
     }
 
-    /// Returns the number of weights, as a fraction, that this compression keeps of `total`.
+    /// Returns the number of weights, not rounded, that this compression keeps of `total`.
     pub fn share_of(self, total: usize) -> f64 {
         total as f64 / self.0
     }
 
     /// Returns the number of effective weights that this compression keeps of `total`: the lowest
-    /// count with at most this ratio, and at least 1.
+    /// count whose ratio is at most this one, but at least 1.
     pub(super) fn effective_count(self, total: usize) -> usize {
-        // The last term tolerates the rounding of N / c where it is an integer.
+        // The last term tolerates the rounding error of N / c where the exact value is an integer.
         let count = (self.share_of(total) - 1e-9 * total as f64).ceil() as usize;
         count.max(1)
     }

@@ -1,7 +1,8 @@
 //! Curves of effective against direct compression (paper, figure 1).
 //!
 //! One sweep over the whole ordering computes the budget at which each connection becomes
-//! effective. Counting births and these budgets yields both numbers of weights at every budget.
+//! effective. Counting births and these budgets yields the number of direct and of effective
+//! weights at every budget.
 
 use std::fmt::Write;
 
@@ -101,7 +102,7 @@ impl Curve {
     }
 }
 
-/// Returns, for each value from 0 to `most`, the number of `connections` of at most that value.
+/// Returns, for each number from 0 to `most`, how many `connections` have at most that value.
 fn counts(connections: &[Vec<Connection<u32>>], most: u32) -> Vec<usize> {
     let mut counts = vec![0; most as usize + 1];
     for connection in connections.iter().flatten() {

@@ -4,7 +4,7 @@
 //! Let `t(e)` be the birth of connection `e = (u, v)`, the smallest budget whose mask contains it.
 //! Unit `v` is reachable from the input at budgets from
 //! `t_in(v) = min over its incoming e of max(t(e), t_in(u))` on, and reaches the output from
-//! `t_out(v)` on, defined likewise backward. Connection `e` becomes effective at
+//! `t_out(v)` on, defined in the same way backwards. Connection `e` becomes effective at
 //! `max(t(e), t_in(u), t_out(v))`; a kernel weight at the earliest such budget over the positions
 //! at which its tap reads the feature map. All of these are path sums over the semiring (min,
 //! max), which [`paths`](super::paths) computes in integers, free of underflow and overflow.
@@ -47,8 +47,8 @@ impl Semiring for Births {
     }
 }
 
-/// The semiring (or, and): whether any path exists. It is [`Births`] at one budget, and several
-/// times as fast.
+/// The semiring (or, and): whether any path exists. It gives the same answer as [`Births`] for one
+/// budget, several times as fast.
 #[derive(Debug)]
 enum Reachability {}
 
@@ -76,7 +76,7 @@ impl Semiring for Reachability {
 /// Returns `connections` with their births replaced by the budgets at which they become effective,
 /// or [`NEVER`].
 ///
-/// `connections` holds one list per prunable tensor of `graph`. Connections that are left out
+/// `connections` holds one list per prunable tensor of `graph`. Connections that are not listed
 /// count as never born.
 pub fn births(
     graph: &Graph,
@@ -122,7 +122,7 @@ fn kept_by(keep: &[bool]) -> Vec<Connection<bool>> {
     connections
 }
 
-/// Returns masks of the `connections` born at `budget` or before.
+/// Returns masks of the `connections` whose value is at most `budget`.
 pub(super) fn within(graph: &Graph, connections: &[Vec<Connection<u32>>], budget: u32) -> Masks {
     Masks::of(
         &graph.prunable(),

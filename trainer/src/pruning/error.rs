@@ -30,7 +30,9 @@ pub enum PruneError {
     #[error(transparent)]
     Compression(#[from] InvalidCompression),
     /// The quota applies only to networks that begin with a convolution.
-    #[error("quota {quota} applies only to networks that begin with a convolution: choose another")]
+    #[error(
+        "quota {quota} applies only to networks that begin with a convolution: choose another quota"
+    )]
     NoConvolution {
         /// The quota.
         quota: &'static str,
@@ -56,8 +58,8 @@ pub enum PruneError {
     },
     /// The effective compression is below those at which the quota is valid.
     #[error(
-        "{pruner} reaches effective compressions from {}, not {}: below that, {tensor} would have \
-         to keep more than all of its weights", shown(up(*.least)), shown(*.compression)
+        "{pruner} reaches only effective compressions from {}, not {}: below that, the quota would \
+         give {tensor} a density above 1", shown(up(*.least)), shown(*.compression)
     )]
     TooDense {
         /// The pruner.
@@ -71,8 +73,8 @@ pub enum PruneError {
     },
     /// The effective compression is above those at which the quota is valid.
     #[error(
-        "{pruner} reaches effective compressions up to {}, not {}: above that, {tensor} would have \
-         to keep fewer than none of its weights", shown(up(*.most)), shown(*.compression)
+        "{pruner} reaches only effective compressions up to {}, not {}: above that, the quota would \
+         give {tensor} a density below 0", shown(up(*.most)), shown(*.compression)
     )]
     TooSparse {
         /// The pruner.
@@ -91,7 +93,9 @@ pub enum PruneError {
     )]
     NoFlow,
     /// No mask of the ordering connects input and output.
-    #[error("{pruner} connects input and output of this network at no compression: choose another")]
+    #[error(
+        "{pruner} connects input and output of this network at no compression: choose another pruner"
+    )]
     NeverConnected {
         /// The pruner.
         pruner: String,
@@ -99,7 +103,7 @@ pub enum PruneError {
     /// No path from input to output is left at the compression.
     #[error(
         "{pruner} at {} compression {} disconnects the network: no path from input to output is \
-         left; it can go as far as {} compression {}",
+         left; it reaches at most {} compression {}",
         .target.name(), shown(*.compression), .target.name(), shown(limit(*.target, *.reachable))
     )]
     Disconnected {
@@ -144,13 +148,13 @@ pub enum PruneError {
         shortest: usize,
         /// The number of all prunable weights.
         total: usize,
-        /// The compression that keeps that number.
+        /// The highest compression that keeps `shortest` weights.
         most: f64,
     },
     /// A score cannot be ranked.
     #[error(
-        "the score of {tensor} at element {index} is {value}: only finite scores can be ranked; the \
-         weights are too large, scale them down"
+        "the score of {tensor} at element {index} is {value}, but only finite scores can be ranked: \
+         the weights are probably too large; scale them down"
     )]
     NotFinite {
         /// The tensor.
@@ -211,7 +215,7 @@ pub enum PruneError {
 }
 
 impl PruneError {
-    /// Returns what to do about it, if its message says so in words that a program may replace.
+    /// Returns the remedy in the message, if a program may replace its words.
     #[must_use]
     pub fn remedy(&self) -> Option<Remedy> {
         match self {
@@ -222,7 +226,7 @@ impl PruneError {
     }
 
     /// Checks whether the request itself is wrong (an unknown name, a number out of range, a
-    /// missing input), as opposed to what only scores, masks or files can show.
+    /// missing input), as opposed to faults that only scores, masks or files can reveal.
     #[must_use]
     pub fn is_wrong_usage(&self) -> bool {
         matches!(
@@ -262,7 +266,7 @@ fn percent(share: f64) -> String {
 }
 
 /// Rounds the highest compression of the kind `target` to two decimals, so that requesting it
-/// succeeds and requesting the next number does not.
+/// succeeds and requesting the next higher number fails.
 fn limit(target: Target, reachable: f64) -> f64 {
     match target {
         Target::Direct => down(reachable),

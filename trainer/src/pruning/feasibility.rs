@@ -1,4 +1,4 @@
-//! Checks of a compression that need no scores, so that an impossible request fails at once.
+//! Checks a compression without computing scores, so that an impossible request fails at once.
 
 use super::compression::{Compression, Target};
 use super::error::PruneError;
@@ -31,8 +31,8 @@ impl Pruner {
         Ok(())
     }
 
-    /// Checks that `compression` can leave a path from input to output: that it keeps as many
-    /// weights as the shortest path has, and weights in every layer that all paths cross.
+    /// Checks that `compression` can leave a path from input to output: that it keeps at least as
+    /// many weights as the shortest path has, and weights in every layer that all paths cross.
     ///
     /// A compression that passes can still turn out to disconnect the network.
     ///
@@ -73,7 +73,8 @@ impl Pruner {
         Ok(())
     }
 
-    /// Returns the error for a `compression` that keeps only what `left` says, if it is not empty.
+    /// Returns the error for a `compression` that leaves no path; `left` says in words what it
+    /// would keep, or is empty.
     fn no_path(
         &self,
         graph: &Graph,
@@ -132,8 +133,8 @@ mod tests {
                 .map_err(|e| e.to_string())
         };
         for name in ["lamp", "magnitude/global"] {
-            // Direct pruning rounds the number of removed weights down, so it keeps two up to
-            // there.
+            // Direct pruning rounds the number of removed weights down, so it keeps two weights up
+            // to 15,879.99.
             for (target, most) in [(Target::Direct, 15_879.99), (Target::Effective, 7940.0)] {
                 check(name, target, most).unwrap();
                 let rejected = check(name, target, 15_880.0).unwrap_err();
@@ -145,7 +146,7 @@ mod tests {
                 assert!(rejected.ends_with(&reach), "{rejected}");
             }
         }
-        // 200 / 500 of the last layer rounds to none.
+        // Of the 200 weights of the last layer, 200 / 500 rounds to none.
         check("magnitude/uniform", Target::Direct, 300.0).unwrap();
         let rejected = check("magnitude/uniform", Target::Direct, 500.0).unwrap_err();
         assert!(rejected.contains("no weight of fc2.weight"), "{rejected}");

@@ -2,8 +2,8 @@
 //!
 //! A limit that a message states can be requested, and the next larger number cannot.
 
-/// Returns the last of the ratios from `low` to `high`, in hundredths, for which `holds` is true.
-/// It must be true at `low`, false at `high`, and change once.
+/// Returns the largest ratio for which `holds` is true, searching from `low` to `high`, both in
+/// hundredths. `holds` must be true at `low`, false at `high`, and change once.
 pub(super) fn last(mut low: u64, mut high: u64, holds: impl Fn(f64) -> bool) -> f64 {
     while high > low + 1 {
         let middle = low.midpoint(high);
@@ -29,8 +29,8 @@ pub(super) fn down(compression: f64) -> f64 {
     rounded(compression, f64::floor)
 }
 
-/// Rounds a ratio up to two decimals: the limit of effective compression, which asks for at least
-/// a number of weights.
+/// Rounds a ratio up to two decimals: the limit of effective compression, which keeps at least a
+/// given number of weights.
 pub(super) fn up(compression: f64) -> f64 {
     rounded(compression, f64::ceil)
 }

@@ -1,4 +1,4 @@
-//! The loss whose gradient scores read.
+//! The loss whose gradient is read by scores such as SNIP.
 
 use candle_core::{Result as TensorResult, Tensor};
 use serde::{Deserialize, Serialize};

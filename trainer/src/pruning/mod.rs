@@ -11,8 +11,8 @@
 //!   connections: those on a path from an input to an output ([`effective`]).
 //!
 //! A [`Pruner`] is a named combination of score and quota; a [`Source`] holds the weights and data
-//! that it may read. [`prune`] runs it to a [`Compression`]. A new pruner is a new score or quota,
-//! and a line in [`pruner`].
+//! that a pruner may read. [`prune`] runs a pruner to a [`Compression`]. A new pruner is a new
+//! score or quota, and a line in [`pruner`].
 //!
 //! Reference, cited as "paper" in this module: Vysogorets & Kempe, "Connectivity Matters: Neural
 //! Network Pruning Through the Lens of Effective Sparsity", JMLR 24(99), 2023.

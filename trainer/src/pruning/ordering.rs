@@ -35,7 +35,7 @@ pub struct Ordering {
     quota: Option<(Quota, Rounding)>,
     /// The connections that compete; `None` for all.
     within: Option<Masks>,
-    /// Whether everything is kept, per tensor.
+    /// Per tensor, whether it is kept whole.
     dense: Vec<bool>,
 }
 
@@ -228,7 +228,7 @@ impl Ordering {
         self.masks(layers.map(|(scores, &kept)| ranking::above(&[scores], kept).remove(0)))
     }
 
-    /// Returns the masks that keep the `chosen` elements of each layer.
+    /// Returns the masks that keep those of the `chosen` elements of each layer that compete.
     fn masks(&self, chosen: impl IntoIterator<Item = Vec<u32>>) -> Masks {
         let elements = chosen.into_iter().enumerate().map(|(tensor, layer)| {
             let competing = layer.into_iter();

@@ -1,14 +1,16 @@
-//! Sums over all paths through each connection, in one forward and one backward pass.
+//! Computes sums over all paths through each connection, in one forward and one backward pass.
 //!
 //! A [`Semiring`] defines the value of a path and how alternative paths combine. Over (min, max)
 //! on births, the sum is the budget at which a connection becomes effective
-//! ([`super::effective`]); over (+, x) on magnitudes, it is the synaptic flow through it, which
-//! tests compare [`super::score::synflow`] with. Batch normalization, ReLU and biases do not
-//! matter to paths; max and average pooling combine the elements of their window alike, and an
-//! addition combines its branches. A kernel weight is shared by all output positions, so its value
-//! combines those at which its tap reads the feature map rather than padding.
+//! ([`super::effective`]); over (+, x) on magnitudes, it is the synaptic flow through the
+//! connection, which tests compare [`super::score::synflow`] with. Batch normalization, ReLU and
+//! biases do not matter to paths; max and average pooling combine the elements of their window in
+//! the same way, and an addition combines its branches. A kernel weight is shared by all output
+//! positions, so its value combines those of the positions at which its tap reads the feature map
+//! rather than padding.
 //!
-//! Connections are sparse lists: the cost depends on the unpruned weights, not on all of them.
+//! Connections are sparse lists: the cost depends on the number of unpruned weights, not on that of
+//! all weights.
 
 use super::units::{Edge, Extent, Mode};
 use crate::graph::{Graph, Node, Operation};
@@ -30,7 +32,7 @@ pub trait Semiring {
     fn pool(value: Self::Value, area: usize) -> Self::Value;
 }
 
-/// An unpruned weight and a value of it, such as its birth or its score.
+/// An unpruned weight with a value, such as its birth or its score.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Connection<T> {
     /// The weight's flat index in its tensor, row-major.
@@ -80,7 +82,7 @@ pub fn sum_over_paths<S: Semiring>(
     }
 }
 
-/// What both passes over the nodes of a graph need to know of them.
+/// What both passes need to know about the nodes of a graph.
 struct Walk<'a> {
     nodes: &'a [Node],
     mode: Mode,
@@ -162,8 +164,8 @@ impl<'a> Walk<'a> {
     }
 
     /// Returns the sums over the paths from each unit to the output, by slot. Replaces the value
-    /// of each connection by the sum over the paths through it, `from_input` being the result of
-    /// the forward pass.
+    /// of each connection by the sum over the paths through it. `from_input` is the result of the
+    /// forward pass.
     fn backward<S: Semiring>(
         &self,
         connections: &mut [Vec<Connection<S::Value>>],
@@ -201,8 +203,8 @@ impl<'a> Walk<'a> {
     }
 }
 
-/// Extends the paths from the input by the connections of one layer: adds to `after`, the sums at
-/// its outputs, from `before`, the sums at its inputs.
+/// Extends the paths from the input by the connections of one layer: updates `after`, the sums at
+/// the layer's outputs, from `before`, the sums at its inputs.
 fn forward<S: Semiring>(
     edge: &Edge,
     connections: &[Connection<S::Value>],
@@ -238,10 +240,10 @@ fn forward<S: Semiring>(
     }
 }
 
-/// Extends the paths to the output by the connections of one layer: adds to `before`, the sums at
-/// its inputs, from `after`, the sums at its outputs. Replaces the value of each connection by the
-/// sum over the paths through it; `reached` holds the sums over the paths from the input to the
-/// layer's inputs.
+/// Extends the paths to the output by the connections of one layer: updates `before`, the sums at
+/// the layer's inputs, from `after`, the sums at its outputs. Replaces the value of each connection
+/// by the sum over the paths through it; `reached` holds the sums over the paths from the input to
+/// the layer's inputs.
 fn backward<S: Semiring>(
     edge: &Edge,
     connections: &mut [Connection<S::Value>],

@@ -1,7 +1,8 @@
-//! N:M patterns: of every M consecutive inputs of an output, the N of the highest scores are kept.
+//! N:M patterns: of every M consecutive inputs of an output, the N with the highest scores are
+//! kept.
 //!
-//! The inputs of a dense layer are its columns. Those of a convolution are its input channels, one
-//! group of M channels per output channel and tap, as NVIDIA's sparse tensor cores expect.
+//! The inputs of a dense layer are its columns. Those of a convolution are its input channels,
+//! grouped separately for each output channel and tap, as NVIDIA's sparse tensor cores expect.
 
 use std::fmt;
 use std::str::FromStr;
@@ -49,7 +50,7 @@ impl Place {
 }
 
 impl Pattern {
-    /// Returns the number kept of each group.
+    /// Returns the number of weights kept in each group.
     #[must_use]
     pub fn kept(self) -> usize {
         self.kept
@@ -67,8 +68,8 @@ impl Pattern {
         Compression::of(self.of, self.kept)
     }
 
-    /// Returns the first of `tensors` whose inputs are not whole groups, except for those whose
-    /// indices `dense` holds.
+    /// Returns the first of `tensors` whose inputs cannot be divided into whole groups. Tensors
+    /// whose indices are in `dense` are ignored.
     #[must_use]
     pub fn misfit<'a>(self, tensors: &'a [Prunable], dense: &[usize]) -> Option<&'a Prunable> {
         let mut pruned = tensors.iter().enumerate();
@@ -79,7 +80,7 @@ impl Pattern {
     }
 
     /// Returns the masks of the highest scores of `ordering` in each group; of equal scores, the
-    /// lower input is kept. Tensors whose indices `dense` holds are kept whole. All others must
+    /// lower input is kept. Tensors whose indices are in `dense` are kept whole. All others must
     /// [fit](Self::misfit).
     #[must_use]
     pub fn masks(self, ordering: &Ordering, dense: &[usize]) -> Masks {
@@ -124,7 +125,7 @@ impl FromStr for Pattern {
         match numbers {
             Some((kept, of)) if 1 <= kept && kept < of => Ok(Self { kept, of }),
             _ => Err(format!(
-                "{text:?} is not a pattern: give N:M, the number of weights kept of every M inputs, such as 2:4"
+                "{text:?} is not a pattern: give N:M, such as 2:4, to keep N weights of every M inputs, with 1 <= N < M"
             )),
         }
     }
@@ -158,8 +159,8 @@ mod tests {
 
     #[test]
     fn every_group_keeps_its_highest_scores() {
-        // Two outputs of four inputs; one output of four channels with two taps; a layer of three
-        // inputs, which is kept whole.
+        // A dense layer of four inputs and two outputs, a convolution of four channels and two taps
+        // with one output, and a layer of three inputs, which is kept whole.
         let tensors = [
             tensor("fc", &[2, 4]),
             tensor("conv", &[1, 4, 1, 2]),

@@ -21,7 +21,7 @@ pub struct Pruned {
     pub outcome: Outcome,
     /// The ordering of connections that the masks are taken from, for this compression.
     pub ordering: Ordering,
-    /// The time it took.
+    /// The time that pruning took.
     pub seconds: Seconds,
     /// The number of connections kept only by their index, because pruned connections have the
     /// same score; 0 if scores are random or by SynFlow.
@@ -29,8 +29,8 @@ pub struct Pruned {
 }
 
 impl Pruned {
-    /// Returns a warning if more than one connection in a hundred is kept only by its index.
-    /// `pruner` is the pruner's name.
+    /// Returns a warning if more than one in a hundred of the kept connections is kept only by its
+    /// index. `pruner` is the pruner's name.
     pub fn doubt(&self, pruner: &str) -> Option<String> {
         let kept = self.outcome.direct.nonzeros();
         (self.kept_by_index > kept / 100).then(|| {
@@ -45,15 +45,15 @@ impl Pruned {
 /// The time that pruning took, in seconds.
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
 pub struct Seconds {
-    /// Scoring.
+    /// The time for scoring.
     pub scores: f64,
-    /// Finding the mask of the requested compression. For `random/synflow` this includes the
-    /// scores of every step.
+    /// The time for finding the mask of the requested compression. For `random/synflow` this
+    /// includes the scores of every step.
     pub search: f64,
 }
 
 impl Pruner {
-    /// Prunes to `compression`, which counts the weights that `target` says. The pruner `dense`
+    /// Prunes to `compression`; `target` says which weights count as remaining. The pruner `dense`
     /// keeps everything regardless.
     ///
     /// # Errors
@@ -219,7 +219,7 @@ mod tests {
         Compression::new(ratio).unwrap()
     }
 
-    /// Returns a small network for the digits, and 300 of them.
+    /// Returns a small network for the digits, and the dataset with 300 training images.
     fn small() -> (Graph, Dataset) {
         let graph = architecture::multilayer("small", [1, 28, 28], &[20, 10]).unwrap();
         let mut data = digits::load();

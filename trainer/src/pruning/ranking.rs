@@ -1,4 +1,4 @@
-//! Selects the highest scores, ties to the lower index, without sorting the others.
+//! Selects the highest scores, with ties going to the lower index, without sorting the others.
 //!
 //! Pruned networks keep few weights, so the others should cost no more than a pass over them: a
 //! histogram of the leading bits finds the bin in which the count is reached, and a selection
@@ -7,7 +7,7 @@
 /// The leading bits that select a bin: the sign, the exponent, and five bits of the fraction.
 const BITS: u32 = 17;
 
-/// Maps `score` to an integer of the same order; -0 and 0 map to the same.
+/// Maps scores to integers in the same order; -0 and 0 map to the same integer.
 #[inline]
 fn key(score: f64) -> u64 {
     let bits = (score + 0.0).to_bits();
@@ -55,10 +55,10 @@ pub(super) fn above(lists: &[&[f64]], count: usize) -> Vec<Vec<u32>> {
     lists.iter().map(&mut choose).collect()
 }
 
-/// A selector of the `count` highest of some scores, ties to the first, in one pass over them.
+/// Selects the `count` highest of some scores in one pass over them; ties go to the first.
 #[derive(Debug)]
 pub(super) struct Selector {
-    /// The lowest key among them.
+    /// The lowest key to select.
     lowest: u64,
     /// How many scores with exactly this key are still to be selected.
     ties: usize,
@@ -79,7 +79,7 @@ impl Selector {
         Self { lowest, ties }
     }
 
-    /// Checks whether `score`, the next in order, is among them.
+    /// Checks whether `score`, the next in order, is selected.
     #[inline]
     pub(super) fn selects(&mut self, score: f64) -> bool {
         let key = key(score);

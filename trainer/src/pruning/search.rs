@@ -1,4 +1,4 @@
-//! Direct and effective pruning of an ordering to a compression.
+//! Prunes a network by an ordering, to a direct or an effective compression.
 //!
 //! The effective search needs no bisection: [`effective::births`] returns the budget at which each
 //! connection becomes effective, and one selection finds the smallest budget with enough of them.
@@ -23,18 +23,18 @@ pub struct Outcome {
     /// The effective ones among them.
     pub effective: Masks,
     /// Whether the network is disconnected at the requested compression. Effective pruning then
-    /// returns its last connected mask; direct pruning returns the mask as requested, without any
-    /// effective connection.
+    /// returns the sparsest connected mask; direct pruning returns the mask as requested, without
+    /// any effective connection.
     pub collapsed: bool,
 }
 
-/// Prunes `graph` by `ordering` to `compression`, which counts the weights that `target` says.
+/// Prunes `graph` by `ordering` to `compression`; `target` says which weights count as remaining.
 /// Errors name `pruner`.
 ///
 /// # Errors
 /// Returns an error if the compression keeps fewer connections than the shortest path from input
-/// to output has, or if the quota is not valid at it. It states the compressions that can be
-/// reached.
+/// to output has, or if the quota is not valid at that compression. The error states the
+/// compressions that can be reached.
 pub fn prune(
     graph: &Graph,
     ordering: &Ordering,
@@ -65,7 +65,8 @@ pub fn prune(
     }
 }
 
-/// Finds the smallest budget with as many effective connections as `compression` keeps.
+/// Returns the masks of the smallest budget with at least as many effective connections as
+/// `compression` keeps.
 fn prune_effectively(
     graph: &Graph,
     ordering: &Ordering,
@@ -91,7 +92,7 @@ fn prune_effectively(
             reachable: total as f64 / fewest as f64,
         });
     }
-    // Beyond the quota's range, where the network would still be connected.
+    // The compression is beyond the quota's range, where the network would still be connected.
     if collapsed && first == least && least > 1 {
         return Err(PruneError::TooSparse {
             pruner: pruner.into(),
@@ -127,12 +128,13 @@ struct Prefix {
     direct: Vec<Vec<Connection<u32>>>,
     /// The same connections with the budgets at which they become effective.
     births: Vec<Vec<Connection<u32>>>,
-    /// These budgets of all connections that become effective, in no order.
+    /// These budgets, unordered, of the connections that become effective.
     times: Vec<u32>,
 }
 
 impl Prefix {
-    /// Returns the first prefix tried that has `wanted` effective connections, or the longest.
+    /// Returns the first prefix tried that has at least `wanted` effective connections, or, if none
+    /// has, the longest.
     fn with(graph: &Graph, ordering: &Ordering, wanted: usize) -> Self {
         let (least, most) = ordering.budgets().into_inner();
         let mut bound = (wanted as u32 + wanted as u32 / 4 + 16).clamp(least, most);
@@ -165,8 +167,8 @@ fn invalid_tensor(ordering: &Ordering, budget: u32) -> String {
     }
 }
 
-/// Returns the highest direct compression of two decimals at which a path from input to output is
-/// left. None is left at `beyond`.
+/// Returns the highest direct compression, with two decimals, at which a path from input to output
+/// is left. There must be no path at `beyond`.
 ///
 /// Direct pruning has its own rounding and takes any compression, not only those of whole budgets,
 /// so births do not answer this. Its masks are nested, so bisection does.

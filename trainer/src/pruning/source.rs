@@ -16,16 +16,17 @@ use crate::masks::Masks;
 pub struct SnipOptions {
     /// The loss whose gradient is taken.
     pub loss: Loss,
-    /// The number of images in total; by default that of the paper's code.
+    /// The number of images in total; by default the number that the paper's code reads.
     pub samples: Option<usize>,
 }
 
-/// Limits of what a pruner keeps. `random/synflow` to an effective compression has none.
+/// Limits on what a pruner keeps. `random/synflow` ignores them when pruning to an effective
+/// compression.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Limits<'a> {
     /// The connections that compete; all others are pruned already. By default all compete.
     pub within: Option<&'a Masks>,
-    /// The indices of the prunable tensors of which everything is kept.
+    /// The indices of the prunable tensors that are kept whole.
     pub dense: &'a [usize],
 }
 

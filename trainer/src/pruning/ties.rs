@@ -37,7 +37,8 @@ pub(super) fn kept_by_index(ordering: &Ordering, masks: &Masks) -> usize {
     }
 }
 
-/// Returns the same number for `layers` (scores and mask) that are ranked together.
+/// Returns the number of connections kept only by their index in `layers` (scores and mask), which
+/// are ranked together.
 fn tied(layers: &[(&[f64], &[bool])]) -> usize {
     let all = || {
         let layers = layers.iter();

@@ -41,7 +41,7 @@ pub(super) struct Extent {
 }
 
 impl Extent {
-    /// Returns the units of `node`; those of a vector, or in [`Mode::Graph`], are all channels.
+    /// Returns the units of `node`. For a vector, and in [`Mode::Graph`], every unit is a channel.
     pub(super) fn of(node: &Node, mode: Mode) -> Self {
         let (height, width) = match (node.shape.as_slice(), mode) {
             (&[_, height, width], Mode::Exact) => (height, width),
@@ -71,18 +71,19 @@ pub(super) struct Edge {
     pub(super) source: Extent,
     /// The units of the node.
     pub(super) target: Extent,
-    /// The taps of the window along each axis; 1 without a window.
+    /// The number of taps of the window along each axis; 1 without a window.
     size: usize,
-    /// The elements of a pooling window, over which average pooling divides; 1 without pooling.
+    /// The number of elements of a pooling window, by which average pooling divides; 1 without
+    /// pooling.
     pub(super) area: usize,
-    /// Source positions between adjacent positions of the node.
+    /// The distance, in source positions, between the windows of adjacent positions of the node.
     pub(super) stride: usize,
     /// What each tap reads along the height.
     rows: Vec<TapRange>,
     /// What each tap reads along the width.
     columns: Vec<TapRange>,
-    /// The units of the node per unit of the source: more than 1 where [`Mode::Graph`] flattens a
-    /// channel.
+    /// The number of units of the node per unit of the source: more than 1 where a channel is
+    /// flattened in [`Mode::Graph`].
     spread: usize,
 }
 
@@ -95,8 +96,8 @@ struct TapRange {
 }
 
 impl TapRange {
-    /// Returns the range of `tap` of `window` along `axis` (0 height, 1 width), from `inputs` to
-    /// `outputs` positions.
+    /// Returns the range of `tap` of `window` along `axis` (0 height, 1 width), which has `inputs`
+    /// input positions and `outputs` output positions.
     fn new(window: &Window, axis: usize, tap: usize, inputs: usize, outputs: usize) -> Self {
         let outputs = window.reading(axis, tap, inputs, outputs);
         let input = if outputs.is_empty() {
@@ -122,7 +123,8 @@ impl Edge {
             Operation::Flatten => target.units() / source.units(),
             _ => 1,
         };
-        // Where channels are units, each tap connects the same two, and pooling has one element.
+        // Where channels are units, every tap connects the same two channels, and a pooling window
+        // has one element.
         let (taps, area) = match (mode, pools) {
             (Mode::Graph, true) => (1, 1),
             (Mode::Exact, true) => (size, size * size),
@@ -154,7 +156,7 @@ impl Edge {
     }
 
     /// Checks whether every weight connects exactly one pair of units: both sides have one unit
-    /// per channel, and the only tap reads it (it may read padding instead).
+    /// per channel, and the only tap reads that unit rather than padding.
     pub(super) fn is_dense(&self) -> bool {
         let reads = |taps: &[TapRange]| taps.len() == 1 && !taps[0].outputs.is_empty();
         let single = self.source.plane() == 1 && self.target.plane() == 1;
@@ -183,7 +185,7 @@ impl Edge {
         self.runs_at(tap / self.size, tap % self.size, visit);
     }
 
-    /// Does the same for the tap in row `y` and column `x` of the window.
+    /// Does what [`Self::runs`] does, for the tap in row `y` and column `x` of the window.
     #[inline]
     fn runs_at(&self, y: usize, x: usize, mut visit: impl FnMut(usize, usize, usize)) {
         let (rows, mut row) = (self.rows[y].outputs.clone(), self.rows[y].input);

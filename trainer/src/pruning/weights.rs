@@ -1,9 +1,9 @@
 //! The weights that pruners rank, in the precision of their source.
 //!
-//! Values are held in f64, which represents every f16, bf16 and f32 exactly. Whether any came as
-//! f64 is recorded: gradients are then computed in f64 too.
+//! Values are stored in f64, which represents every f16, bf16 and f32 exactly. If any value was
+//! given in f64, gradients are computed in f64 too.
 //!
-//! A weights file must hold:
+//! A weights file holds:
 //! - every prunable tensor, under the name and in the shape that the graph gives it;
 //! - optionally biases, scales and shifts of batch norms, and PyTorch's running statistics.
 //!   Ranking does not need them: a missing bias or shift is 0, a missing scale 1, and
@@ -31,7 +31,7 @@ const RUNNING: [&str; 3] = ["running_mean", "running_var", "num_batches_tracked"
 pub struct Weights {
     /// One list per prunable tensor, row-major.
     values: Vec<Vec<f64>>,
-    /// Whether any of them came as f64.
+    /// Whether any of them was given in f64.
     double: bool,
     /// Biases, scales and shifts of batch norms, and their running statistics if known.
     others: State,
@@ -82,11 +82,12 @@ impl Weights {
         }
     }
 
-    /// Reads the weights of `graph` from the safetensors file `path`, of f64, f32, f16 or bf16.
+    /// Reads the weights of `graph` from the safetensors file `path`. Tensors may be f64, f32, f16
+    /// or bf16.
     ///
     /// # Errors
     /// Returns an error that names the file, and the tensor at fault, if the file cannot be read
-    /// or a tensor is missing, duplicate, unknown, of another shape or type, or holds a number
+    /// or a tensor is missing, duplicate, unknown, of the wrong shape or type, or holds a number
     /// that is not finite.
     pub fn load(graph: &Graph, path: &Path) -> Result<Self, PruneError> {
         let reject = |reason: String| PruneError::WeightsFile {
@@ -110,7 +111,7 @@ impl Weights {
         &self.values
     }
 
-    /// Returns whether any of the kernel weights came as f64.
+    /// Returns whether any of the kernel weights was given in f64.
     pub fn is_double(&self) -> bool {
         self.double
     }
@@ -189,7 +190,7 @@ impl WeightsFile<'_> {
         Ok(())
     }
 
-    /// Reads the prunable tensors, and returns whether any of them is f64.
+    /// Returns the values of the prunable tensors, and whether any of them is f64.
     fn kernels(&self) -> Result<(Vec<Vec<f64>>, bool), String> {
         let (mut kernels, mut double) = (Vec::new(), false);
         for Prunable { name, shape, .. } in self.graph.prunable() {
@@ -226,8 +227,8 @@ impl WeightsFile<'_> {
         Ok(())
     }
 
-    /// Reads the tensor called `name`, which must have `shape`, with its type in the file; none if
-    /// the file does not hold it.
+    /// Returns the values of the tensor called `name`, which must have `shape`, and its type in the
+    /// file; `None` if the file does not contain the tensor.
     fn tensor(&self, name: &str, shape: &[usize]) -> Result<Option<(Vec<f64>, Dtype)>, String> {
         let Ok(view) = self.file.tensor(name) else {
             return Ok(None);
@@ -258,10 +259,10 @@ fn belongs(graph: &Graph, name: &str) -> bool {
     })
 }
 
-/// Reads the values of a tensor, row-major, and checks that it has `shape`.
+/// Returns the values of a tensor, row-major; the tensor must have `shape`.
 ///
 /// # Errors
-/// Returns the reason, without the tensor's name, if its shape or type is another, or a value is
+/// Returns the reason, without the tensor's name, if its shape or type is wrong, or if a value is
 /// not finite.
 fn values(view: &TensorView<'_>, shape: &[usize], graph: &str) -> Result<Vec<f64>, String> {
     if view.shape() != shape {

@@ -393,11 +393,11 @@ mod tests {
             ),
             (
                 "optimizer = { kind = \"adam\", beta2 = nan }",
-                "optimizer.beta2 NaN must be at least 0 and below 1",
+                "optimizer.beta2 is NaN, but must be at least 0 and below 1",
             ),
             (
                 "decay = { amount = -1 }",
-                "l2 -1 must be a number of at least 0",
+                "l2 is -1, but must be a number of at least 0",
             ),
             ("clip = 0", "clip is 0, but must be a positive number"),
             (
@@ -410,7 +410,7 @@ mod tests {
             ),
             (
                 "schedule = { fractions = [0.5, 0.5] }",
-                "schedule.fractions [0.5, 0.5] must be increasing numbers between 0 and 1",
+                "schedule.fractions is [0.5, 0.5], but must be increasing numbers between 0 and 1",
             ),
             (
                 "augmentation = { rotation = 200 }",

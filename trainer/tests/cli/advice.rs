@@ -66,7 +66,7 @@ impl Desk {
     }
 }
 
-/// Returns the next command that `output`, of the command `line`, names.
+/// Returns the next command that `output` names; `line` is the command that printed it.
 fn next(line: &str, output: &Output) -> Option<String> {
     let (stdout, stderr) = texts(output);
     assert_eq!(output.status.code(), Some(0), "{line}: {stderr}");
@@ -106,7 +106,7 @@ fn from_a_run_to_a_board_by_pasting_alone() {
     // No command overwrites an existing file.
     assert!(desk.next(train).unwrap().ends_with("-o model-2.rfy"));
 
-    // The given board; a file name that begins like an option.
+    // With --board, and with a file name that looks like an option.
     let export = format!(
         "{} --board microbit -o=-b.rfy",
         export.rsplit_once(" -o").unwrap().0

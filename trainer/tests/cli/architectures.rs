@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::program::{json, refusal, refused, run, says, texts};
 
-/// Writes an architecture of four weights into `folder`.
+/// Writes an architecture with two inputs and these `layers` into `folder`.
 fn write(folder: &Path, layers: &str) {
     let text = format!("name = \"own\"\ninput = [1, 1, 2]\n\n{layers}");
     fs::write(folder.join("own.toml"), text).unwrap();

@@ -188,7 +188,7 @@ fn a_board_that_is_not_here_is_told_what_the_program_takes() {
     ));
     says(
         &words.0,
-        &["instructions to load (checked once)", "costs nothing there"],
+        &["instructions to load (checked once)", "has no such cost"],
     );
 }
 
@@ -208,7 +208,7 @@ fn code_is_compiled_for_the_board_to_tell_its_flash() {
         number(&report, "/nonzeros"),
     );
     let container = number(&report, "/container_bytes");
-    // A weight takes at least one instruction of two bytes, and less than a page.
+    // A weight takes more than two instructions of two bytes, and fewer than twenty.
     assert!(flash > 4 * nonzeros && flash < 40 * nonzeros, "{report}");
     assert!(report["flash_unknown"].is_null());
     let words = texts(&program::run(folder, export)).0.replace(',', "");
@@ -223,7 +223,7 @@ fn code_is_compiled_for_the_board_to_tell_its_flash() {
         ],
     );
     // The container to compare with is what the same options export, and its flash is what
-    // `measure` reports, but for the program around it.
+    // `measure` reports, except for the program around it.
     json(folder, "export run --board microbit -o model.rfy");
     assert_eq!(
         fs::read(folder.join("model.rfy")).unwrap().len() as u64,

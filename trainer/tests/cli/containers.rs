@@ -17,7 +17,8 @@ const READERS: [&str; 3] = [
     "measure model.rfy --board microbit",
 ];
 
-/// Checks that every command of `readers` rejects a file of `bytes` with the same error.
+/// Checks that every command of `readers` rejects a file of `bytes` with the same error, and
+/// returns that error.
 fn refused(folder: &Path, readers: &[&str], bytes: &[u8]) -> String {
     fs::write(folder.join("model.rfy"), bytes).unwrap();
     let sentences: Vec<String> = readers
@@ -60,7 +61,7 @@ fn a_container_cut_anywhere_is_refused() {
 fn a_container_with_any_byte_changed_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let whole = &runs::pruned().container;
-    // Every byte of the header and the layer records, a sample of the rest, the last.
+    // Every byte of the header and the layer records, a sample of the rest, and the last.
     let places = (0..64)
         .chain((64..whole.len()).step_by(101))
         .chain([whole.len() - 1]);
@@ -135,8 +136,8 @@ fn a_model_for_other_data_is_refused_with_both_sizes() {
     );
 }
 
-/// Returns a container of a strided, padded and pooled convolution, four of its six channels left,
-/// and a dense layer.
+/// Returns a container of a strided, padded and pooled convolution, with four of its six channels
+/// left, and a dense layer.
 fn convolution() -> Vec<u8> {
     let padding = Margin {
         top: 1,
@@ -188,7 +189,7 @@ fn inspecting_tells_and_draws_where_the_bytes_go() {
         dimensions.map(|key| conv[key].as_u64().unwrap()),
         [6, 18, 4, 18]
     );
-    // Row lengths and columns of two bytes, a byte a weight, four a bias, the geometry.
+    // Two bytes per row length and per column, one per weight, four per bias, and the geometry.
     let parts = ["positions", "values", "biases", "parameters", "total"];
     let bytes = parts.map(|part| conv["bytes"][part].as_u64().unwrap());
     assert_eq!(bytes, [8 + 24, 12, 16, 8, 68]);

@@ -432,7 +432,7 @@ fn errors_are_one_line_with_exit_code_1() {
         &refusal(folder, "inspect missing.rfy"),
         &["missing.rfy", "No such file"],
     );
-    // The same as text.
+    // The same without --json.
     let output = run(folder, "inspect missing.rfy");
     assert_eq!(texts(&output).0, "");
     says(&sentence(&output), &["missing.rfy"]);

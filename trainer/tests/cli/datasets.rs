@@ -40,7 +40,7 @@ fn labels(count: usize) -> Vec<u8> {
     bytes
 }
 
-/// Writes a complete dataset of 200 and 100 images of 28 x 28 pixels.
+/// Writes a complete dataset of 200 training and 100 test images of 28 x 28 pixels.
 fn whole(folder: &Path) {
     fs::create_dir_all(folder).unwrap();
     for (name, bytes) in
@@ -153,7 +153,7 @@ fn every_file_that_is_cut_too_long_or_another_is_named() {
             found.contains(name) && sentence.iter().any(|word| found.contains(word)),
             "{found}"
         );
-        // Compressed and truncated, and other bytes after the magic number of gzip.
+        // A truncated gzip file, and one with invalid bytes after its magic number.
         let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());
         gzip.write_all(&bytes).unwrap();
         let gzip = gzip.finish().unwrap();

@@ -107,8 +107,8 @@ fn a_dense_network_is_deployed_with_every_weight_it_trained() {
     refused(folder, "export run -o m2.rfy", &["masks.safetensors"]);
 }
 
-/// Writes weights to `file` that give the scores of those in `linear`, as differences of sums a
-/// thousand times larger, and more than eight bits tell apart.
+/// Writes weights to `file` that have the same scores as those in `linear`, but as differences of
+/// sums a thousand times larger, which eight bits cannot resolve.
 fn hide(linear: &Path, file: &Path) {
     let bytes = fs::read(linear).unwrap();
     let stored = SafeTensors::deserialize(&bytes).unwrap();
@@ -231,7 +231,7 @@ fn fewer_bits_than_a_layer_stores_are_told() {
         "export run --weights int4 --encoding rice -o s.rfy",
     ));
     assert!(!notes.contains("more bits than"), "{notes}");
-    // The default was not asked for.
+    // The default is not a request for a number of bits.
     let (_, notes) = texts(&run(folder, "export run -o m.rfy"));
     assert!(!notes.contains("more bits than"), "{notes}");
 }
@@ -249,7 +249,8 @@ fn a_network_may_expect_other_inputs_than_the_dataset_is_normalised_to() {
         assert!((pruned - deployed).abs() < 0.01, "{options}: {report}");
         report["layers"].as_array().unwrap().len()
     };
-    // Padding is 0 to the network: grey pixels with the mean of the digits, black ones without.
+    // The network's padding is 0: a grey pixel if the mean is that of the digits, a black one if
+    // it is 0.
     assert_eq!(layers("", "digits"), 3);
     assert_eq!(layers("--mean 0 --std 1/255", "raw"), 2);
     let recipe = fs::read_to_string(folder.join("raw/run.toml")).unwrap();

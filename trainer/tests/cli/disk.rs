@@ -11,8 +11,9 @@ use crate::program::{self, says, sentence};
 use crate::runs;
 use rarefy_test_support::mirror::{FIRST, Fault, Mirror};
 
-/// Runs `rarefy` with `arguments` in `folder`, where `disk` is a disk of `kilobytes`; what it
-/// holds afterwards is copied to `left`. None where there are no namespaces.
+/// Runs `rarefy` with `arguments` in `folder`, in which `disk` is a file system of `kilobytes`
+/// KiB; its contents are then copied to `left`. Returns `None` if the system does not allow such
+/// namespaces.
 fn run(folder: &Path, kilobytes: usize, arguments: &str) -> Option<Output> {
     const SCRIPT: &str = "mount -t tmpfs -o size=$0k none disk || exit 97
         \"$@\"; code=$?; cp -R disk left || exit 98; exit $code";
@@ -63,8 +64,8 @@ fn left(folder: &Path, run: &str) -> Vec<String> {
 fn training_onto_a_full_disk_stops_with_whole_files_only() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
-    // Room for the recipe; for the metrics; for the dense checkpoint (2.1 MB), not for the dense
-    // network (1.1 MB) beside it.
+    // Room for the recipe alone; also for the metrics; also for the dense checkpoint (2.1 MB), but
+    // not for the dense network (1.1 MB).
     for (kilobytes, names) in [
         (4, &["run.toml"][..]),
         (200, &["metrics.csv", "run.toml"]),

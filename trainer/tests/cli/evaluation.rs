@@ -152,7 +152,7 @@ fn a_companion_that_is_not_of_this_container_is_ignored() {
         );
         assert!(!sentence.contains("there is no"), "{sentence}");
     }
-    // With --data alone, the training images are unknown.
+    // Without a companion, the training images are unknown.
     fs::remove_file(folder.join("model.rfy.json")).unwrap();
     let (_, stderr) = said(folder, "eval model.rfy --data digits");
     says(&stderr, &["the training images of model.rfy are unknown"]);
@@ -175,8 +175,8 @@ fn a_folder_is_found_from_elsewhere_and_missed_when_it_moves_or_changes() {
     says(&stdout, &["50 test images of", data.to_str().unwrap()]);
     says(&stderr, &["which ../model.rfy was made for"]);
 
-    // Other data: seven of its training images as test images, then training and test images
-    // swapped.
+    // Other data: first with seven of the training images among the test images, then with
+    // training and test images swapped.
     let mixed = images((0..7).chain(300..343), SHAPE);
     write(
         &folder.join("mixed"),
@@ -252,7 +252,7 @@ fn digits_are_training_images_of_mnist_even_where_that_is_not() {
         &["2,000 test images of digits (2,000 of them used for training)"],
     );
     says(&stderr, &["warning: model.rfy was trained on mnist"]);
-    // Without --data it asks for MNIST and says how to fetch it.
+    // Without --data, the command needs MNIST and says how to fetch it.
     let sentence = refusal(folder, "eval model.rfy");
     says(
         &sentence,
@@ -329,7 +329,8 @@ fn instructions_are_predicted_by_what_layers_read_or_said_to_be_at_most() {
     );
     let (table, _) = said(folder, "inspect model.rfy");
     says(&table, &["at most"]);
-    // The same core, so that the two can be compared; digits are mostly black.
+    // Exported for the same core, so that the two can be compared. The prediction is lower,
+    // because digits are mostly black.
     let exported = json(folder, &export.replace("microbit", "mps2-an386"));
     for (most, predicted) in instructions(&bounded).iter().zip(instructions(&exported)) {
         assert!(*most > predicted, "{most} {predicted}");

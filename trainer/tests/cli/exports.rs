@@ -5,7 +5,7 @@ use std::fs;
 use crate::program::{json, misuse, refusal, refused, run, says, texts};
 use crate::runs;
 
-/// A small network with convolutions and a residual addition, over the digits.
+/// A small network for the digits, with convolutions and a residual addition.
 const MAPS: &str = "name = \"maps\"\ninput = [1, 28, 28]\n\
     [[layer]]\ntype = \"average-pool\"\nsize = 2\n\
     [[layer]]\ntype = \"conv\"\nname = \"stem\"\nchannels = 4\nkernel = 3\npadding = \"same\"\n\
@@ -169,7 +169,7 @@ fn a_file_that_was_not_named_is_not_replaced() {
             &[name, "exists already", &format!("-o {name}")],
         );
     }
-    // A container may be replaced by one, but only if it is named.
+    // A container may be replaced by another, but only if it is named.
     fs::write(folder.join("model.rfy"), "RFY, another run's").unwrap();
     refused(folder, "export run", &["exists already", "-o model.rfy"]);
     let report = json(folder, "export run -o model.rfy");

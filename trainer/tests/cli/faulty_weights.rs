@@ -8,7 +8,7 @@ use rarefy_trainer::data::digits;
 use crate::program::{json, refused, run, says, texts};
 use crate::tensors::{Tensors, double, single, write};
 
-/// A network over the digits, of 7,940 weights with two batch norms.
+/// A network for the digits, with 7,940 weights and two batch norms.
 const SMALL: &str = "name = \"small\"\ninput = [1, 28, 28]\n\n\
     [[layer]]\ntype = \"dense\"\nunits = 10\n\n\
     [[layer]]\ntype = \"dense\"\nunits = 10\n";
@@ -90,7 +90,8 @@ fn the_given_networks_own_accuracy_is_told() {
         dense
     };
     accuracy(&weights, "computed");
-    // Statistics that leave only the last shift, which predicts class 3 for every image.
+    // With these statistics, the shift of the last batch norm dominates and predicts class 3 for
+    // every image.
     let mut shift = [0.0; 10];
     shift[3] = 1e6;
     weights.insert("bn2.bias", single(&[10], &shift));
@@ -137,7 +138,7 @@ fn weights_too_large_to_train_from_are_named() {
         weights.insert("fc1.weight", double(&[10, 784], &kernel));
         write(&folder.join("w"), &weights);
     };
-    // The last is infinite in f32.
+    // The last value is infinite in f32.
     for (value, shown) in [(1e38, "1e38"), (-3e20, "-3e20"), (1e39, "inf")] {
         large(value);
         refused(
@@ -165,7 +166,7 @@ fn weights_too_large_to_train_from_are_named() {
     refused(folder, FINETUNE, &words);
 }
 
-/// Writes weights of small.toml with these of the dense layers.
+/// Writes weights of small.toml with these kernels of the dense layers.
 fn put(folder: &Path, first: &[f64], second: &[f64]) {
     let mut weights = whole(folder);
     weights.insert("fc1.weight", double(&[10, 784], first));
@@ -206,7 +207,7 @@ fn scores_that_are_all_the_same_are_refused() {
         &["snip/iterative", "nothing to rank by"],
     );
     refused(folder, &prune("synflow"), &["synflow", "no flow"]);
-    // All different, but so small that squares and products with gradients vanish.
+    // All different, but so small that squares and products with gradients underflow to zero.
     let tiny: Vec<f64> = (1..=7840).map(|i| f64::from(i) * 1e-323).collect();
     put(folder, &tiny, &tiny[..100]);
     for pruner in ["lamp", "snip", "grasp"] {
@@ -275,7 +276,7 @@ fn a_tensor_that_is_there_twice_is_refused() {
     twice(&weights, "fc2.weight", &folder.join("w"));
     let words = ["w:", "tensor fc2.weight is in the file twice"];
     refused(folder, "effective --arch small.toml --masks w", &words);
-    // In a run's folder.
+    // The same in a run folder.
     json(
         folder,
         "train --arch small.toml --pruner dense --epochs 1 -o run",

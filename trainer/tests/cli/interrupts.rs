@@ -43,7 +43,7 @@ fn files(folder: &Path) -> (Vec<Vec<u8>>, Vec<String>) {
     )
 }
 
-/// Starts `command` with its output kept.
+/// Starts `command` with its output captured.
 pub(crate) fn start(mut command: Command) -> Child {
     command
         .stdout(Stdio::piped())
@@ -70,7 +70,8 @@ pub(crate) fn wait_until(child: &mut Child, ready: impl Fn() -> bool) {
     }
 }
 
-/// Sends a signal to the process `target`, or to the group of a negative one.
+/// Sends the signal `name` to the process `target`, or to the process group `-target` if `target`
+/// is negative.
 pub(crate) fn signal(name: &str, target: i64) {
     let script = format!("kill -s {name} -- {target}");
     assert!(
@@ -105,7 +106,8 @@ pub(crate) fn wait_until_dead(pids: &str) {
     }
 }
 
-/// Trains in `folder` and sends `name` once the metrics have a line that begins with `line`.
+/// Trains in `folder` and sends the signal `name` once the metrics have a line that begins with
+/// `line`.
 fn disturb(folder: &Path, name: &str, line: &str) -> Output {
     let mut child = start(program::command(folder, &format!("{TRAIN} --quiet")));
     let metrics = folder.join("run/metrics.csv");

@@ -26,13 +26,13 @@ const SMALL: &str = "name = \"small\"\ninput = [1, 28, 28]\n\
 const TRAIN: &str = "train --arch small.toml --pruner lamp --type direct --compression 4 \
     --epochs 2 --batch 500 -o run --quiet";
 
-/// Its export.
+/// The export of that run.
 const EXPORT: &str = "export run -o model.rfy --quiet";
 
-/// The variable with the number of moments, and its default.
+/// The environment variable with the number of moments, and its default.
 const MOMENTS: (&str, usize) = ("RAREFY_KILL_MOMENTS", 10);
 
-/// The variable with the seed of the moments.
+/// The environment variable with the seed of the moments.
 const SEED: &str = "RAREFY_KILL_SEED";
 
 /// The contents that must be the same, by path: everything but times.
@@ -131,7 +131,8 @@ fn watch(folder: &Path, child: &mut Child, until: impl Fn(usize) -> bool) -> usi
     }
 }
 
-/// Runs `arguments` in `folder` and kills the process at `moment`; returns whether it still lived.
+/// Runs `arguments` in `folder` and kills the process at `moment`; returns whether it was still
+/// running.
 fn killed(folder: &Path, arguments: &str, moment: Moment) -> bool {
     let mut child = start(folder, arguments);
     match moment {
@@ -209,7 +210,7 @@ impl Undisturbed {
         let output = program::run(folder, self.arguments);
         if !output.status.success() {
             let (_, stderr) = program::texts(&output);
-            return Err(format!("{at} does not go on: {stderr}"));
+            return Err(format!("{at} does not resume: {stderr}"));
         }
         let found = files(folder);
         let names = |files: &Files| files.keys().cloned().collect::<Vec<_>>();
@@ -260,7 +261,7 @@ fn killed_at_any_moment_the_same_command_ends_with_the_same_bits() {
     }
     println!(
         "{moments} moments of seed {seed} ({:?} to train, {} changes; {:?} to export): {met} kills met a \
-         living process, {} folders did not go on or ended with other bits",
+         running process, {} folders did not resume or ended with other bits",
         train.time,
         train.changes,
         export.time,

@@ -7,7 +7,8 @@ use std::path::Path;
 use crate::boards::ready;
 use crate::program::{json, refused, run, says, texts};
 
-/// Writes two classes of 24 images of `shape` (rows, columns): bright above or bright below.
+/// Writes a dataset of 24 training and 8 test images of shape (rows, columns) in two classes:
+/// bright in the upper or in the lower half.
 fn data(folder: &Path, (rows, columns): (usize, usize)) {
     let folder = folder.join("data");
     fs::create_dir_all(&folder).unwrap();
@@ -32,7 +33,7 @@ fn data(folder: &Path, (rows, columns): (usize, usize)) {
     }
 }
 
-/// Writes a network over one channel of this shape: `layers`, then two classes.
+/// Writes a network whose input has one channel of this shape: `layers`, then two classes.
 fn network(folder: &Path, (rows, columns): (usize, usize), layers: &str) {
     let text = format!(
         "name = \"wide\"\ninput = [1, {rows}, {columns}]\n{layers}\n[[layer]]\ntype = \"dense\"\nunits = 2\n"

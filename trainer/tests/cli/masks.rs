@@ -9,7 +9,7 @@ use serde_json::json;
 use crate::program::{json, refused};
 use crate::tensors::{self, Tensor, Tensors, bytes, double, single, tensor, write};
 
-/// Writes a network of 18 weights into `folder` and returns masks that keep ten, nine of them
+/// Writes a network of 18 weights into `folder` and returns masks that keep nine, eight of them
 /// connected.
 fn tiny(folder: &Path) -> Tensors {
     let layers = "[[layer]]\ntype = \"dense\"\nunits = 3\n[[layer]]\ntype = \"dense\"\nunits = 2\n";
@@ -66,7 +66,7 @@ fn nonzero_patterns() -> [(&'static str, Tensor); 6] {
         numbers[4] = negative_zero;
         numbers
     };
-    // 1, -1, the largest, the smallest normal number, and the smallest number of either sign.
+    // 1, -1, the largest number, the smallest normal one, the smallest of either sign, and 42.
     let half = one_of(
         &[0x3c00, 0xbc00, 0x7bff, 0x0400, 0x0001, 0x8001, 0x5140],
         1 << 15,

@@ -254,7 +254,7 @@ fn quotas_that_no_such_network_can_have_are_refused_with_the_range() {
         &["magnitude/erk", "conv1.weight", "from 6.93, not 1.1"],
     );
     json(folder.path(), &format!("{prune} --compression 6.93"));
-    // The limits named in the error are valid, their neighbours are not.
+    // The limits named in the error are valid; the numbers beyond them are not.
     let quota = "quotas --arch lenet-5-28 --quota";
     let uniform = &format!("{quota} uniform+ --compression");
     let words = ["uniform+", "conv2.weight", "from 1 to 138.96"];
@@ -334,7 +334,7 @@ fn training_options_that_make_no_sense_are_named() {
             "--epochs 18446744073709551615",
             &["--epochs 18446744073709551615", "at most 1000000"],
         ),
-        ("--batch 0", &["--batch 0", "at least 1"]),
+        ("--batch 0", &["--batch is 0", "at least 1"]),
         ("--batch 1", &["--batch 1", "batch norm bn1", "at least 2"]),
         ("--batch 8001", &["--batch 8001", "8000"]),
         ("--learning-rate 0", &["--learning-rate 0", "positive"]),
@@ -349,7 +349,7 @@ fn training_options_that_make_no_sense_are_named() {
 }
 
 /// Checks that a device that this build or machine cannot use is refused in one sentence, without
-/// the backtrace that candle adds to its errors, and before a folder is made.
+/// the backtrace that candle adds to its errors, and before a folder is created.
 #[test]
 fn a_device_that_cannot_be_used_is_refused_before_training() {
     let folder = tempfile::tempdir().unwrap();
@@ -449,7 +449,8 @@ fn a_compression_that_disconnects_says_how_far_it_can_go_and_that_works() {
         );
         let name = pruner.split(' ').next().unwrap();
         says(&sentence, &[name, &far.to_string(), "disconnects"]);
-        // A dense network that is trained by then is kept, which is said last.
+        // If a dense network was trained before the error, it is kept; the end of the message says
+        // so.
         let reason = sentence.split("; the dense network").next().unwrap();
         let reachable: f64 = reason.rsplit(' ').next().unwrap().parse().unwrap();
         assert!(reachable > 50.0 && reachable < 200_000.0, "{sentence}");
@@ -463,8 +464,8 @@ fn a_compression_that_disconnects_says_how_far_it_can_go_and_that_works() {
             "{report}"
         );
         let kind = pruner.rsplit(' ').next().unwrap();
-        // Each of the three layers keeps a whole number of connections, less than one from its
-        // share: to three of them, it is the compression asked for.
+        // Each of the three layers keeps a whole number of connections, less than one away from
+        // its share, so their sum is less than three away from the requested one.
         let kept = report["weights"][kind].as_f64().unwrap();
         let asked = 266_200.0 / reachable;
         assert!((kept - asked).abs() < 3.0, "{reachable} {report}");
@@ -480,7 +481,7 @@ fn what_no_pruner_reads_is_said_to_be_ignored() {
     for (option, what) in [
         ("--weights", "weights"),
         ("--data", "images"),
-        ("--samples", "number of images"),
+        ("--samples", "sample count"),
     ] {
         says(
             &all,
@@ -495,7 +496,7 @@ fn what_no_pruner_reads_is_said_to_be_ignored() {
     let both = noted(&format!(
         "{curve} random/igq --pruner random/erk --pruner random/igq"
     ));
-    says(&both, &["random/igq, random/erk read no number of images"]);
+    says(&both, &["random/igq, random/erk read no sample count"]);
     // A value that is repeated counts once.
     let curves = json(
         folder.path(),

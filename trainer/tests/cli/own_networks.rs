@@ -6,7 +6,7 @@ use std::path::Path;
 use crate::interrupts::{signal, start, wait_until};
 use crate::program::{command, json, misused, refused, run, says, sentence, texts};
 
-/// A network over the digits, of 7,940 weights.
+/// A network for the digits, with 7,940 weights.
 const SMALL: &str = "name = \"small\"\ninput = [1, 28, 28]\n\n\
     [[layer]]\ntype = \"dense\"\nunits = 10\n\n\
     [[layer]]\ntype = \"dense\"\nunits = 10\n";
@@ -132,7 +132,7 @@ fn fine_tuning_needs_a_trained_network() {
             &["fine-tuning", pruner, "--weights"],
         );
     }
-    // Weights that nothing would read.
+    // Weights that no phase would read.
     let trained = json(
         folder,
         "train --arch small.toml --compression 10 --epochs 1 -o first",

@@ -1,4 +1,4 @@
-//! Running the program and checking how it ended.
+//! Runs the program and checks how it ended.
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -5,7 +5,7 @@ use std::fs;
 
 use crate::program::{json, refusal, run, texts};
 
-/// Every pruner for networks without convolutions except `dense`.
+/// Every pruner that works on networks without convolutions, except `dense`.
 const PRUNERS: [&str; 14] = [
     "random/uniform",
     "random/erk",
@@ -66,7 +66,7 @@ fn the_dense_network_is_kept_whole() {
     }
 }
 
-/// A network over the digits, of 7,940 weights.
+/// A network for the digits, with 7,940 weights.
 const SMALL: &str = "name = \"small\"\ninput = [1, 28, 28]\n\n\
     [[layer]]\ntype = \"dense\"\nunits = 10\n\n\
     [[layer]]\ntype = \"dense\"\nunits = 10\n";
@@ -107,7 +107,7 @@ fn what_no_connected_network_reaches_is_refused_with_how_far_it_goes() {
             "{sentence}"
         );
         assert!(
-            said.ends_with("as far as effective compression"),
+            said.ends_with("at most effective compression"),
             "{sentence}"
         );
         let reach: f64 = reach.parse().unwrap();

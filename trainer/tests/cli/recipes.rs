@@ -1,4 +1,4 @@
-//! Recipe files: those that are shipped, those of finished runs, and those that make no sense.
+//! Recipe files: those that are shipped, those of finished runs, and invalid ones.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -86,7 +86,7 @@ fn the_recipe_of_a_finished_run_repeats_it() {
         recipe,
         fs::read_to_string(folder.join("again/run.toml")).unwrap()
     );
-    // What it names must be the same: other data is told apart by its fingerprint.
+    // The data that the recipe names must be unchanged, which its fingerprint shows.
     let changed = recipe.replace("data_fingerprint = \"", "data_fingerprint = \"0");
     fs::write(folder.join("run/run.toml"), changed).unwrap();
     let error = program::refusal(folder, "train --recipe run/run.toml -o other");

@@ -9,7 +9,7 @@ use crate::program::{self, json, object, refused, says, texts};
 use crate::tensors::{bytes, double, masks, write};
 
 /// Checks that `value` has every key of `example` with the same type. Elements of a list have the
-/// type of the example's first element, and whole numbers are not fractions.
+/// type of the example's first element, and a whole number is not of the same type as a fraction.
 fn like(value: &Value, example: &Value) {
     let same = match (value, example) {
         (Value::Object(found), Value::Object(keys)) => {
@@ -191,7 +191,7 @@ fn a_network_that_is_cut_through_has_no_compression_and_is_told_of() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     fs::write(folder.join("tiny.toml"), TINY).unwrap();
-    // Into the first unit and out of the second.
+    // Weights lead into the first unit and out of the second.
     let tensors = [
         (
             "fc1.weight",
@@ -274,7 +274,7 @@ fn a_pruner_that_falls_apart_before_the_target_leaves_its_last_connected_masks()
         &[
             "magnitude/global",
             "1000000000",
-            "as far as effective compression 3.6",
+            "at most effective compression 3.6",
         ],
     );
 }

@@ -34,7 +34,7 @@ fn a_damaged_checkpoint_is_named_and_left_alone() {
         fs::write(&checkpoint, damaged).unwrap();
         let sentence = refusal(folder, "train --epochs 2 -o run");
         says(&sentence, &["run holds a checkpoint.safetensors", words]);
-        // One remedy: the run wrote the file.
+        // There is only one remedy, because the run wrote the file, not the user.
         assert!(!sentence.contains("write it again"), "{sentence}");
         assert_eq!(fs::read(&checkpoint).unwrap(), damaged);
     }
@@ -297,7 +297,7 @@ fn no_command_writes_over_what_is_not_its_output() {
             program::refused(folder, &format!("{command} {output}"), &words);
         }
     }
-    // Its own output of before is replaced.
+    // A command's own earlier output is replaced.
     for command in [
         "prune --pruner random/igq -o own.safetensors",
         "effective --masks m.safetensors --out own.safetensors",

@@ -54,12 +54,12 @@ impl Run {
         }
     }
 
-    /// Returns the names of its files, in alphabetical order.
+    /// Returns the names of the run's files, in alphabetical order.
     pub(crate) fn names(&self) -> Vec<&str> {
         self.files.iter().map(|(name, _)| name.as_str()).collect()
     }
 
-    /// Returns the contents of its file `name`.
+    /// Returns the contents of the run's file `name`.
     pub(crate) fn file(&self, name: &str) -> &[u8] {
         let file = self.files.iter().find(|(found, _)| found == name);
         &file
@@ -68,7 +68,8 @@ impl Run {
     }
 }
 
-/// Returns the main run in short: magnitude/igq to 100x effective compression, 2 epochs per phase.
+/// Returns a short version of the main run: magnitude/igq to 100x effective compression, 2 epochs
+/// per phase.
 pub(crate) fn pruned() -> &'static Run {
     static RUN: OnceLock<Run> = OnceLock::new();
     RUN.get_or_init(|| Run::make("--epochs 2"))

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use crate::program::{self, says, sentence};
 use crate::runs;
 
-/// Every command with an option that reads a file; `FILE` stands for the file.
+/// Every command that reads a file given by the user; `FILE` stands for the file.
 const READERS: [&str; 9] = [
     "inspect FILE",
     "eval FILE --data digits",
@@ -21,7 +21,7 @@ const READERS: [&str; 9] = [
     "effective --arch FILE --masks masks.safetensors",
 ];
 
-/// Runs `arguments`, which must fail soon, and returns the error.
+/// Runs `arguments`, which must fail within a minute, and returns the error.
 fn soon(folder: &Path, arguments: &str) -> String {
     let mut child = program::command(folder, &format!("{arguments} --quiet"))
         .stdout(Stdio::piped())
@@ -67,7 +67,7 @@ fn a_file_longer_than_any_container_is_not_read() {
     }
 }
 
-/// Runs `rarefy` with an address space of this many `kilobytes`.
+/// Runs `rarefy` with its address space limited to `kilobytes`.
 fn limited(folder: &Path, kilobytes: usize, arguments: &str) -> std::process::Output {
     let program = program::command(folder, arguments);
     let mut command = Command::new("sh");

@@ -103,7 +103,7 @@ fn control_characters_of_names_are_escaped() {
         says(&said(arguments), &[escaped]);
     }
     for arguments in [["export", "run", evil], ["train", "--type", evil]] {
-        // clap drops most of them.
+        // clap drops most of the control characters.
         says(&said(&arguments), &[r"\u{9b}31m"]);
     }
     // A command that cannot be pasted is not printed as the next one.
@@ -142,7 +142,7 @@ fn line_breaks_of_names_are_escaped_everywhere() {
     says(&error, &[shown, "check its path"]);
     let (result, _) = said(&["export", "run", "-o", name]);
     says(&result, &[shown, "No next command"]);
-    // The companion, the picture and its numbers are derived names.
+    // The names of the companion and of the CSV file are derived from given names.
     let (_, note) = said(&["eval", name]);
     fs::write(folder.join(format!("{name}.json")), "{}").unwrap();
     let (_, ignored) = said(&["eval", name, "--data", "digits"]);

@@ -14,7 +14,7 @@ pub(crate) struct Tensor(Dtype, Vec<usize>, Vec<u8>);
 /// Tensors by name.
 pub(crate) type Tensors = BTreeMap<&'static str, Tensor>;
 
-/// Returns a tensor of `numbers`, in little-endian bytes.
+/// Returns a tensor of `numbers`, which are given as little-endian bytes.
 pub(crate) fn tensor<const N: usize>(
     dtype: Dtype,
     shape: &[usize],

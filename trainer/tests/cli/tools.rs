@@ -1,7 +1,7 @@
 //! Measuring with tools that are missing or hang: a one-line error, and no process keeps running.
 //!
-//! The tools are shell scripts, and the firmware folder has the real boards but no sources, so
-//! neither a compiler nor an emulator is needed.
+//! The tools are shell scripts, and the firmware folder has the descriptions of all boards but no
+//! sources, so neither a compiler nor an emulator is needed.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

@@ -8,8 +8,8 @@ use safetensors::tensor::Dtype;
 use crate::program::{self, json, refused};
 use crate::tensors::{self, Tensor, Tensors, double, single, tensor, write};
 
-/// Writes a network over the digits into `folder` and returns its weights in f64: all of a layer
-/// distinct and equal in f32, not in order.
+/// Writes a network for the digits into `folder` and returns its weights in f64. Within a layer,
+/// their magnitudes are distinct, equal when rounded to f32, and not in order.
 fn small(folder: &Path) -> [Vec<f64>; 2] {
     let layers =
         "[[layer]]\ntype = \"dense\"\nunits = 20\n[[layer]]\ntype = \"dense\"\nunits = 10\n";
@@ -50,7 +50,7 @@ fn double_weights_are_ranked_in_double() {
         bits.len()
     };
     assert_eq!(distinct(&weights[0]), 1, "f32 cannot tell them apart");
-    // In a layer all of these, LAMP too, rank by |w|.
+    // Within a layer, all of these, including LAMP, rank by |w|.
     for pruner in [
         "magnitude/global",
         "magnitude/uniform",
@@ -80,14 +80,14 @@ fn every_float_type_of_the_same_numbers_gives_the_same_masks() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     small(folder);
-    // Numbers of three bits, exact in each type.
+    // Numbers of three significant bits, exact in each type.
     let of = |size: u32| {
         (0..size)
             .map(|i| 0.25 * ((i * 5 % 9) as f32 - 4.0))
             .collect()
     };
     let layers: [Vec<f32>; 2] = [of(20 * 784), of(10 * 20)];
-    // To f16: a sign, 5 bits of exponent and 10 of fraction out of 8 and 23.
+    // Converts to f16: the sign, 5 of the 8 exponent bits and 10 of the 23 fraction bits.
     let half = |number: f32| match number.to_bits() {
         0 => 0,
         bits => (bits >> 16 & 0x8000) | (((bits >> 23 & 0xff) - 112) << 10) | (bits >> 13 & 0x3ff),

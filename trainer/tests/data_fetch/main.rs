@@ -1,4 +1,4 @@
-//! Tests fetching data sets from a server on loopback that has the faults of real mirrors.
+//! Tests fetching datasets from a server on loopback that has the faults of real mirrors.
 
 mod mirrors;
 mod resuming;

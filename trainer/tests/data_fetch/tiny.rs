@@ -1,4 +1,4 @@
-//! A small data set to fetch.
+//! A small dataset to fetch.
 
 use std::fs;
 use std::io::Write;
@@ -12,7 +12,7 @@ use rarefy_trainer::data::fetch::{FetchError, Fetched, fetch};
 use rarefy_trainer::data::idx::{self, Images};
 use rarefy_trainer::data::{content, folder};
 
-/// A data set of four small files with published digests, in a temporary folder.
+/// A dataset of four small files with published digests, in a temporary folder.
 pub(crate) struct Tiny {
     pub(crate) set: Published,
     /// The files as mirrors serve them: name and compressed contents.

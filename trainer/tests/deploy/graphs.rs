@@ -1,4 +1,4 @@
-//! Small graphs of the kinds that are deployed.
+//! Builds small graphs of the kinds that are deployed.
 
 use std::path::Path;
 

@@ -72,7 +72,7 @@ fn is_stripped(network: &Network) {
     for (index, layer) in layers.iter().enumerate() {
         assert!(
             layer.source.max(layer.skip) < Some(index),
-            "topological order"
+            "layers are not in topological order"
         );
         assert!(
             index == output || network.readers(index).count() > 0,
@@ -104,12 +104,12 @@ fn is_stripped(network: &Network) {
                 .any(|reader| reader.pads() && reads(reader));
             assert!(
                 read || layer.shape[0] == 1,
-                "unit {unit} of {} is read",
+                "unit {unit} of {} is not read",
                 layer.name
             );
             assert!(
                 row.nnz() > 0 || constant || !read,
-                "unit {unit} of {} reads",
+                "unit {unit} of {} reads nothing",
                 layer.name
             );
         }

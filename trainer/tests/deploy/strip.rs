@@ -35,7 +35,8 @@ fn dense(source: Option<usize>, weights: &[f32], bias: &[f32]) -> Layer {
     }
 }
 
-/// Returns a convolution with a ReLU, (size, padding), over maps of `side` x `side`.
+/// Returns a convolution with a ReLU, of the given window size and padding, over maps of `side` x
+/// `side`.
 fn conv(
     source: Option<usize>,
     (size, padding): (usize, Padding),
@@ -144,7 +145,7 @@ fn constant_channels_are_removed_unless_they_are_padded() {
         let (stripped, shapes) = stripped(&network);
         assert_eq!(shapes[0], [channels, 3, 3]);
         assert_eq!(stripped.layers[1].weights.cols(), 4 * channels);
-        // Twice 5 + 6 + 7 + 8.
+        // The bias plus the constant 2 times the weights of channel 1, 5 + 6 + 7 + 8.
         let folded = if channels == 1 { 52.25 } else { 0.25 };
         assert_eq!(stripped.layers[1].bias, [folded]);
     }
@@ -176,8 +177,8 @@ fn constants_propagate_through_pooling_and_flattening() {
     assert_eq!(stripped.layers[2].bias, [201.0]);
 }
 
-/// Returns a residual block: a stem, two convolutions to which the stem's output is added, and a
-/// dense layer.
+/// Returns a residual network: a stem, two convolutions, the second of which adds the stem's
+/// output, and a dense layer.
 fn residual(inner: &[f32], outer: &[f32], last: &[f32]) -> Network {
     let stem = conv(
         None,
@@ -208,13 +209,13 @@ fn channels_tied_by_additions_are_removed_together() {
     let last = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 0.0, 0.0, 0.0, 0.0];
     let (_, shapes) = stripped(&residual(&inner, &outer, &last));
     assert_eq!(shapes, [[2, 2, 2], [2, 2, 2], [2, 2, 2], [1, 1, 1]]);
-    // If the inner convolution reads it, the sum keeps it too.
+    // If the inner convolution reads channel 2 of the stem, the sum keeps its channel 2 too.
     let inner = [1.0, 0.0, 0.0, 0.0, 1.0, 1.0];
     let (_, shapes) = stripped(&residual(&inner, &outer, &last));
     assert_eq!(shapes, [[3, 2, 2], [2, 2, 2], [3, 2, 2], [1, 1, 1]]);
 }
 
-/// Checks `x + diagonal(x)`: the sum reads the units that it is tied to, which must not keep them
+/// Checks `x + diagonal(x)`: that the sum reads the units that it is tied to must not keep them
 /// alive.
 #[test]
 fn a_sum_that_reads_its_own_skip_keeps_no_unit_alive() {

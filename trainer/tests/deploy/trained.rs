@@ -1,4 +1,4 @@
-//! Folding and stripping of trained networks, compared with the trainer's forward pass.
+//! Compares folded and stripped networks with the trainer's forward pass.
 
 use candle_core::{DType, Device, Tensor};
 use rarefy_trainer::deploy::network::Operation;
@@ -14,8 +14,8 @@ use crate::graphs;
 /// MNIST's mean and standard deviation.
 pub(crate) const MNIST: (f32, f32) = (0.1307, 0.3081);
 
-/// The number of images that networks are compared on, and of those that batch-norm statistics are
-/// computed from.
+/// The number of images that networks are compared on; as many others are used to compute
+/// batch-norm statistics.
 const IMAGES: usize = 12;
 
 /// A graph with weights, statistics and masks, and its class scores for some images.
@@ -30,8 +30,8 @@ pub(crate) struct Trained {
     pub(crate) rounding: f32,
 }
 
-/// Returns the largest difference between two images' class scores, relative to the largest score
-/// of the second.
+/// Returns the largest difference between two lists of class scores, relative to the largest
+/// magnitude in the second.
 fn distance(found: &[f32], expected: &[f32]) -> f32 {
     assert_eq!(found.len(), expected.len());
     let largest = |scores: &mut dyn Iterator<Item = f32>| scores.fold(1e-3_f32, f32::max);
@@ -67,7 +67,8 @@ pub(crate) fn random_masks(graph: &Graph, density: f64, random: &mut Random) -> 
 
 impl Trained {
     /// Returns `graph` with random weights, biases and batch norms (of either sign) under `masks`,
-    /// and the statistics of random images normalised by `pixels`, (mean, standard deviation).
+    /// and the statistics of random images normalised by the mean and the standard deviation in
+    /// `pixels`.
     pub(crate) fn new(graph: Graph, masks: Masks, pixels: (f32, f32), random: &mut Random) -> Self {
         let mut state = initial::state(&graph, random.next_u64());
         for (name, array) in &mut state.0 {
@@ -146,7 +147,7 @@ impl Trained {
     }
 }
 
-/// Tests every network under dense, random and effective masks; random ones leave dead units with
+/// Tests every network under dense, random and effective masks; random masks leave dead units with
 /// constant values.
 #[test]
 fn folded_and_stripped_networks_compute_what_was_trained() {
@@ -191,7 +192,8 @@ fn folded_and_stripped_networks_compute_what_was_trained() {
     }
 }
 
-/// Returns a folded network's layers in short: name, source, skip, ReLU and fused pooling.
+/// Returns one line per layer of the folded network: its name, source, skip, ReLU and fused
+/// pooling.
 fn outline(graph: Graph, pixels: (f32, f32)) -> Vec<String> {
     let masks = Masks::dense(&graph);
     let trained = Trained::new(graph, masks, pixels, &mut Random::new(2));
@@ -248,7 +250,8 @@ fn pooling_and_additions_become_part_of_layers() {
     assert_eq!(outline(graph.clone(), (0.0, 0.5)), plain);
     let shifted = residual(&["pool1 - -", "stem.input 0 - relu"], 1);
     assert_eq!(outline(graph, MNIST), shifted);
-    // A normalised identity becomes a layer of its own, the later one of the two that are added.
+    // A normalised identity becomes a layer of its own; it comes after the block's main branch, so
+    // it is the one that adds the other.
     let resnet = outline(graphs::resnet(), (0.0, 1.0));
     assert_eq!(resnet[3], "node10.source2 0 2 relu", "{resnet:?}");
 }

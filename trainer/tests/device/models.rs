@@ -42,7 +42,7 @@ impl Numbers {
             .collect()
     }
 
-    /// Returns biases of -1000 to 2999.
+    /// Returns biases from -1000 to 2999.
     fn biases(&mut self, outputs: usize) -> Vec<i32> {
         (0..outputs)
             .map(|_| i32::try_from(self.below(4000)).unwrap() - 1000)
@@ -50,7 +50,8 @@ impl Numbers {
     }
 }
 
-/// Dimensions of a stripped layer: (remaining, original) inputs, outputs, and nonzeros.
+/// Dimensions of a stripped layer: (remaining, original) inputs, (remaining, original) outputs,
+/// and nonzeros.
 pub(crate) type Size = ((usize, usize), (usize, usize), usize);
 
 /// Returns the container of a network of dense layers.
@@ -106,7 +107,7 @@ pub(crate) fn coded() -> Vec<u8> {
     container(row(WIDTH), (0..16).map(layer).collect())
 }
 
-/// Returns the shape of one channel of one row.
+/// Returns the shape of a single row of `width` values in one channel.
 fn row(width: usize) -> Shape {
     Shape {
         channels: 1,
@@ -120,7 +121,7 @@ fn container(input: Shape, layers: Vec<LayerSpec>) -> Vec<u8> {
     write(&NetworkSpec { input, layers }).unwrap()
 }
 
-/// Shape of an image of MNIST.
+/// Shape of an MNIST image.
 const IMAGE: Shape = Shape {
     channels: 1,
     height: 28,
@@ -142,7 +143,8 @@ fn window(size: u8, stride: u8, padding: u8) -> Window {
     }
 }
 
-/// Returns a convolution from `channels` to `outputs`, twice as many before stripping.
+/// Returns a convolution from `channels` to `outputs` channels, of which there were twice as many
+/// before stripping.
 fn conv(
     numbers: &mut Numbers,
     (window, pooling): (Window, Option<(Pooling, u8)>),
@@ -208,7 +210,7 @@ pub(crate) fn convolutional() -> Vec<u8> {
     container(IMAGE, layers)
 }
 
-/// Returns networks of convolutions of all kernel sizes that keep most of their weights: taps are
+/// Returns networks of convolutions of sizes 1 to 7 that keep most of their weights: taps are
 /// adjacent, rows have every length, and weights and words take their extremes.
 pub(crate) fn crowded() -> [Vec<u8>; 2] {
     let mut numbers = Numbers(7);

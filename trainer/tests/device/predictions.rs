@@ -8,7 +8,7 @@ use super::models::{floats, samples};
 use super::{quiet, ready};
 use rarefy_test_support::resnet;
 
-/// Largest relative error of a prediction.
+/// Maximum relative error of a prediction.
 const ERROR: f64 = 0.05;
 
 /// Tests ResNet-8 with all weights, a quarter and a sixteenth of them, and with activations that
@@ -44,7 +44,7 @@ fn instructions_of_resnet_8_are_predicted_within_five_percent() {
             counted.mean
         );
 
-        // Without inputs the prediction is an upper bound.
+        // Without inputs, the prediction is an upper bound.
         let bounds = model.layers().map(|layer| predict(&layer, Core::M4, None));
         let bounds: Vec<_> = bounds.collect();
         assert!(bounds.iter().any(|bound| bound.at_most));

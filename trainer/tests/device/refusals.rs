@@ -60,7 +60,7 @@ fn a_program_too_large_for_its_board_is_reported_with_its_excess_and_not_run() {
     let Some(board) = ready("microbit") else {
         return;
     };
-    // With this emulator any run would be an error.
+    // With this emulator, any run would be an error.
     let tools = tempfile::tempdir().unwrap();
     fake(tools.path(), "qemu-system-arm", "exit 9");
     let options = with_tools(tools.path());
@@ -92,7 +92,7 @@ fn a_program_too_large_for_its_board_is_reported_with_its_excess_and_not_run() {
         "{error}"
     );
 
-    // Static data that links but leaves no stack.
+    // Static data that fits in RAM but leaves too little for the stack.
     let tight = sparse_model(&[((15_500, 15_500), (4, 4), 40)], 3);
     let report = measure(&board, &tight, &samples(1, 15_500), &options, &mut quiet).unwrap();
     assert_eq!(

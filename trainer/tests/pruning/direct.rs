@@ -1,4 +1,4 @@
-//! Direct pruning: it keeps the highest scores, and rounds counts as the paper's code does.
+//! Tests direct pruning: it keeps the highest scores, and rounds counts as the paper's code does.
 
 use rarefy_trainer::graph::{Graph, Operation, Padding, Window, architecture};
 use rarefy_trainer::pruning::Ordering;
@@ -41,7 +41,7 @@ fn rounds_counts_as_the_papers_code_does() {
     let by_quota =
         |quota, rounding| Ordering::by_quota(&tensors, rising(&graph), quota, rounding).unwrap();
     let uniform = |rounding| by_quota(Quota::Uniform, rounding);
-    // Half of 15 is 7.5, half of 5 is 2.5: rounded to even 8 and 2 are removed, truncated 7 and 2.
+    // Half of 15 is 7.5, half of 5 is 2.5: rounding to even removes 8 and 2, truncating 7 and 2.
     assert_eq!(kept(&uniform(Rounding::HalfToEven), 2.0), [7, 7, 3]);
     assert_eq!(kept(&uniform(Rounding::Truncate), 2.0), [8, 8, 3]);
     // 7/8 of 15 and 5: 13.125 and 4.375.
@@ -51,9 +51,9 @@ fn rounds_counts_as_the_papers_code_does() {
     assert_eq!(kept(&uniform(Rounding::HalfToEven), 16.0), [1, 1, 0]);
     assert_eq!(kept(&uniform(Rounding::Truncate), 16.0), [1, 1, 1]);
 
-    // Ideal gas with F = 2/15 keeps 15/3 = 5, 5 and 5/(5/3) = 3 weights, 13 in total. Half a
-    // weight more leaves slightly more of each layer; truncating the removals rounds what is kept
-    // up.
+    // Ideal gas with F = 2/15 keeps 15/3 = 5, 5 and 5/(5/3) = 3 weights, 13 in total. Keeping half
+    // a weight more keeps slightly more of each layer; truncating the number removed rounds the
+    // number kept up.
     let igq = |rounding| by_quota(Quota::Igq, rounding);
     assert_eq!(kept(&igq(Rounding::HalfToEven), 35.0 / 13.0), [5, 5, 3]);
     assert_eq!(kept(&igq(Rounding::HalfToEven), 35.0 / 13.5), [5, 5, 3]);
@@ -91,7 +91,7 @@ fn uniform_plus_keeps_the_first_layer_and_a_fifth_of_the_last() {
         Ordering::by_quota(&tensors, rising(&graph), Quota::UniformPlus, rounding).unwrap()
     };
     let (even, truncated) = (of(Rounding::HalfToEven), of(Rounding::Truncate));
-    // Removing 34 of the last 68 weights halves each layer.
+    // Removing 34 of the 68 weights after the first layer halves each of their layers.
     assert_eq!(kept(&even, 70.0 / 36.0), [2, 20, 10, 4]);
     // Of 62 weights to remove, the last layer loses only 6.4; the two before it lose 55.6 of their
     // 60: 37.07 and 18.53.

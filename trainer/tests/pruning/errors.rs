@@ -1,4 +1,4 @@
-//! Errors of pruning: requests that cannot be met, and what the messages promise instead.
+//! Tests the errors of pruning: requests that cannot be met, and what the messages promise instead.
 
 use rarefy_trainer::graph::architecture;
 use rarefy_trainer::pruning::ordering::Rounding;
@@ -77,7 +77,7 @@ fn messages_promise_only_what_can_be_reached() {
         .iter()
         .map(|tensor| (0..tensor.len()).map(|_| random.unit()).collect())
         .collect();
-    // Parses the number after `word` in a message.
+    // Parses the number after the last `word` in a message.
     let number = |message: &str, word: &str| -> f64 {
         let after = message.rsplit(word).next().unwrap();
         let number = after.split([' ', ',']).find(|word| !word.is_empty());

@@ -1,4 +1,4 @@
-//! Properties of effective masks and births on random networks.
+//! Tests properties of effective masks and births on random networks.
 
 use rarefy_trainer::graph::Graph;
 use rarefy_trainer::pruning::Connection;
@@ -83,7 +83,7 @@ fn effective_weights_are_exactly_those_on_a_path() {
         }
         walked += 1;
     }
-    assert!(walked > 400, "only {walked} networks were walked");
+    assert!(walked > 400, "only {walked} networks were checked");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Small random networks, masks and scores.
+//! Draws small random networks, masks and scores.
 
 use rarefy_trainer::graph::window::{Padding, Window};
 use rarefy_trainer::graph::{Graph, Operation, Pooling, architecture};
@@ -112,7 +112,7 @@ impl Builder<'_> {
         self.push(Operation::Relu);
     }
 
-    /// Appends a pooling layer. Its windows may overlap, and may not cover the edges.
+    /// Appends a pooling layer. Its windows may overlap or leave the edges uncovered.
     fn pool(&mut self) {
         let window = self.window(self.last(), &[Padding::Valid]);
         let kind = if self.random.below(2) == 0 {
@@ -206,8 +206,9 @@ pub(crate) struct Sample {
 }
 
 impl Sample {
-    /// Iterates over all sharings that are valid at some budget, on `networks` random networks.
-    /// Uniform+ is included for networks of at least three tensors that begin with a convolution.
+    /// Iterates over the samples of `networks` random networks, one for each sharing that is valid
+    /// at some budget. Uniform+ is included for networks of at least three tensors that begin with
+    /// a convolution.
     pub(crate) fn all(networks: u64, most: u64) -> impl Iterator<Item = Self> {
         (0..networks).flat_map(move |seed| {
             let mut random = Random::stream(seed, "pruning sample");

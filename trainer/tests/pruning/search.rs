@@ -1,5 +1,5 @@
-//! Effective search: selection over births must find the direct and effective masks that bisection
-//! finds.
+//! Tests the effective search: selection over births must find the direct and effective masks that
+//! bisection finds.
 //!
 //! The oracle counts in integers, so comparisons need no tolerance.
 
@@ -33,7 +33,7 @@ fn every_prefix_is_the_mask_of_its_budget_by_definition() {
         let budgets = sample.ordering.budgets();
         let label = sample.label();
         assert_eq!(*budgets.end() as usize, total - valid.start(), "{label}");
-        // An empty mask is not a budget.
+        // The budget 0, an empty mask, is not valid.
         let lowest = (total - valid.end()).max(1);
         assert_eq!(*budgets.start() as usize, lowest, "{label}");
         for budget in budgets {
@@ -54,15 +54,15 @@ fn every_prefix_is_the_mask_of_its_budget_by_definition() {
 
 /// The outcome of effective pruning to a compression, by definition.
 enum Expected {
-    /// The mask `k` of the family. `collapsed` says that its compression is below the wanted one
-    /// and that the next mask has no path.
+    /// The mask `k` of the family. `collapsed` tells whether its compression is below the requested
+    /// one and the next mask has no path.
     Without { k: usize, collapsed: bool },
-    /// The target is below the length of any path; `fewest` is the smallest nonempty effective
-    /// mask of the pruner, or 0.
+    /// The target is below the length of any path; `fewest` is the number of weights in the
+    /// smallest nonempty effective mask of the pruner, or 0.
     TooFew { fewest: usize },
-    /// The target exceeds the effective weights at the largest valid budget, `most`.
+    /// The target exceeds `most`, the number of effective weights at the largest valid budget.
     TooDense { most: usize },
-    /// The target is below the effective weights at the smallest valid budget, `fewest`.
+    /// The target is below `fewest`, the number of effective weights at the smallest valid budget.
     TooSparse { fewest: usize },
 }
 

@@ -1,4 +1,5 @@
-//! SynFlow by path sums against its definition, on networks with padding, pooling and shortcuts.
+//! Compares SynFlow by path sums with its definition, on networks with padding, pooling and
+//! shortcuts.
 
 use rarefy_trainer::graph::Graph;
 use rarefy_trainer::pruning::effective::{self, Mode};

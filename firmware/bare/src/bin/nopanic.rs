@@ -1,8 +1,8 @@
-//! Proof that nothing panics between the bytes of a container and the class.
+//! Proof that inference, from the bytes of a container to the class, cannot panic.
 //!
 //! The compiler knows neither contents nor lengths of container, input and arena. If a path to the
 //! panic handler existed, this program would not link. It calls everything that a device calls:
-//! `Model::parse` and the accessors of a model, the layers, `Engine::new`, `infer`, `argmax`.
+//! `Model::parse`, the accessors of the model and its layers, `Engine::new`, `infer`, `argmax`.
 #![no_std]
 #![no_main]
 
@@ -12,7 +12,7 @@ use rarefy_bare as _;
 use rarefy_format::Model;
 use rarefy_runtime::{Engine, argmax};
 
-/// Returns the class of `input`, `None` if something is rejected.
+/// Returns the class of `input`, or `None` if container, input or arena are rejected.
 fn classify(container: &[u8], input: &[u8], arena: &mut [u32]) -> Option<usize> {
     #[cfg(feature = "can-panic")]
     black_box(container[16]);

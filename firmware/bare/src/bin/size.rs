@@ -1,4 +1,4 @@
-//! Parser and engine alone: the text of this program is their size.
+//! Parser and engine alone: the size of this program's `.text` section is theirs.
 #![no_std]
 #![no_main]
 
@@ -8,8 +8,8 @@ use rarefy_bare as _;
 use rarefy_format::Model;
 use rarefy_runtime::{Engine, argmax};
 
-/// Returns the class of `input`, `None` if something is rejected. Out of line, because no real
-/// program has the loop around it.
+/// Returns the class of `input`, or `None` if container, input or arena are rejected. Kept out of
+/// line, because the loop around it is not part of a real program.
 #[inline(never)]
 fn classify(container: &[u8], input: &[u8], arena: &mut [u32]) -> Option<usize> {
     let engine = Engine::new(Model::parse(container).ok()?).ok()?;

@@ -1,4 +1,4 @@
-//! Checking a block of packed words by column.
+//! The check of a block of packed words by column.
 
 use super::{Columns, Counts, sections};
 use crate::bytes::{Bytes, check, u16_at};
@@ -80,7 +80,7 @@ const fn lengths(layer: usize, stated: usize, found: usize) -> ParseError {
     }
 }
 
-/// Checks that the rows of each section of a block increase and stay below the outputs.
+/// Checks that the rows of each section of a block increase and stay below the number of outputs.
 #[inline(always)]
 const fn check_rows(
     layer: usize,
@@ -108,8 +108,8 @@ const fn check_rows(
 /// Returns whether each `u32` has two words of one row, and the rows increase and stay below
 /// `outputs`.
 ///
-/// Kept out of line, like the next, because it would otherwise compete for registers with the rest
-/// of the parser.
+/// Kept out of line, like [`is_one`], because it would otherwise compete for registers with the
+/// rest of the parser.
 #[inline(never)]
 const fn is_both(mut words: &[[u8; 4]], mask: u32, outputs: i32) -> bool {
     let mut last = -1;

@@ -17,22 +17,23 @@
 //!  word (16 bits):  [ weight : 16 - c | row : c ]
 //! ```
 //!
-//! Pair k is the inputs 2k and 2k + 1; a last odd input has no partner. No row reads the first `4
-//! * skip` inputs or the inputs after the last pair, so the empty margin of an image costs
-//! nothing. `starts[k - 2 * skip]` is the offset of the block of pair k from the `u32 0`, in units
-//! of 4 bytes. It is 0 if no row reads the pair: the `u32 0` is an empty block. As with packed
-//! words, the whole word, as `i16`, is the weight. Where `first` or `second` is odd, a word of 0
-//! precedes its words, so that the last one ends a `u32`, where an engine's loop ends.
+//! Pair k consists of the inputs 2k and 2k + 1; if the number of inputs is odd, the last one has no
+//! partner. No row reads the first `4 * skip` inputs or the inputs after the last pair, so the
+//! empty margin of an image costs nothing. `starts[k - 2 * skip]` is the offset of the block of
+//! pair k from the `u32 0`, in units of 4 bytes. It is 0 if no row reads the pair: the `u32 0` is
+//! an empty block. As with packed words, the whole word, as `i16`, is the weight. If `first` or
+//! `second` is odd, a word of 0 precedes its words, so that they end with a whole `u32`, as an
+//! engine's loop does.
 //!
-//! A writer puts a row into one section of a block. If a container has it in two, both weights
-//! count; no kernel depends on it, so parsing does not check it.
+//! A writer puts a row into only one section of a block. If a container has a row in two, both
+//! weights count; no kernel depends on this rule, so parsing does not check it.
 //!
-//! For dense layers only. Rejected if
-//! - `c` is above 15 or too small for the rows, or there are more pairs than inputs,
-//! - no row reads the first four inputs (unless `skip` is 255) or the last pair,
+//! The encoding is for dense layers only. A block is rejected if
+//! - `c` is above 15 or too small for the rows, or a pair lies beyond the inputs,
+//! - no row reads the first four inputs of the pairs (unless `skip` is 255) or the last pair,
 //! - padding is not 0,
-//! - a start is neither 0 nor the end of the block before,
-//! - a block is empty, ends after the last byte, or has weights of an absent input,
+//! - a start is neither 0 nor the end of the block before it,
+//! - a block is empty, ends after the last byte, or has weights for an absent input,
 //! - bytes follow the last block,
 //! - a row is not below the outputs, the rows of a section are not strictly increasing, or the two
 //!   words of a row name different rows, or
@@ -50,7 +51,7 @@ use super::parts::BlockParts;
 use super::rows::Dimensions;
 use crate::bytes::Bytes;
 
-/// Bytes before the biases.
+/// The number of bytes before the biases.
 const HEAD_BYTES: usize = 4;
 
 /// Weights stored by pairs of columns.
@@ -76,7 +77,7 @@ struct Counts {
 }
 
 impl Counts {
-    /// Reads the counts.
+    /// Reads the counts from the first `u32` of a block.
     const fn of(header: [u8; 4]) -> Self {
         let header = u32::from_le_bytes(header);
         Counts {
@@ -91,8 +92,8 @@ impl Counts {
         1 + self.both + self.first.div_ceil(2) + self.second.div_ceil(2)
     }
 
-    /// Returns the ranges of the packed words of the three sections, in units of 2 bytes; the
-    /// block begins at `block` units of 4 bytes.
+    /// Returns the ranges of the packed words of the three sections, in units of 2 bytes. The
+    /// block begins at `block`, in units of 4 bytes.
     const fn sections(self, block: usize) -> [[usize; 2]; 3] {
         let both = 2 * block + 2;
         let first = both + 2 * self.both + self.first % 2;
@@ -106,7 +107,8 @@ impl Counts {
 }
 
 impl<'a> Columns<'a> {
-    /// Views a block that [`check`] accepted. The view of any other block is wrong but harmless.
+    /// Returns a view of a block that [`check`] accepted. A view of any other block returns wrong
+    /// numbers, but does not panic.
     #[inline(always)]
     pub(crate) const fn read(dims: Dimensions, block: &'a [u8]) -> Self {
         match sections(dims, block) {
@@ -133,7 +135,7 @@ impl<'a> Columns<'a> {
         (1 << (self.index_bits & 15)) - 1
     }
 
-    /// Returns the biases: one little-endian `i32` per output. Every row is below their number.
+    /// Returns the biases: one little-endian `i32` per output. Every row is an index into them.
     #[must_use]
     pub const fn bias(&self) -> &'a [[u8; 4]] {
         self.bias
@@ -187,14 +189,14 @@ impl<'a> Columns<'a> {
         count
     }
 
-    /// Returns what the bytes of the block are for.
+    /// Returns the sizes of the block's parts.
     pub(super) fn parts(&self) -> BlockParts {
         let index_bits = self.mask().count_ones() as usize;
         let mut stored = 0;
         self.each(|_, _, _| stored += 1);
         let indices = (stored * index_bits + 4) / 8;
         let (words, biases) = (2 * stored, self.bias.as_flattened().len());
-        // Starts, counts and padding state positions too.
+        // Starts, counts and padding count as positions, too.
         let starts = self.starts.as_flattened().len().next_multiple_of(4);
         let blocks = self.blocks.as_flattened().len();
         BlockParts {
@@ -207,8 +209,8 @@ impl<'a> Columns<'a> {
     }
 }
 
-/// Splits a block into its sections. Also returns the bytes between them, which must be 0,
-/// combined by OR.
+/// Splits a block into its sections. Also returns the bytes between them combined by OR, which must
+/// be 0. Returns `None` if the block is too short or a pair lies beyond the inputs.
 #[inline(always)]
 const fn sections(dims: Dimensions, block: &[u8]) -> Option<(Columns<'_>, u8)> {
     let mut bytes = Bytes::new(block);

@@ -1,4 +1,4 @@
-//! Writing a block of packed words by column.
+//! The writer of a block of packed words by column.
 
 use alloc::vec;
 use alloc::vec::Vec;
@@ -23,7 +23,7 @@ impl Pair {
         !(self.both.is_empty() && self.first.is_empty() && self.second.is_empty())
     }
 
-    /// Appends the block of the pair.
+    /// Appends the block of the pair to `blocks`.
     fn write(&self, blocks: &mut Vec<u8>) -> Result<(), Unfit> {
         let counts = [self.both.len() / 2, self.first.len(), self.second.len()];
         for (count, most) in counts.into_iter().zip([0x3FF, 0x7FF, 0x7FF]) {
@@ -41,7 +41,7 @@ impl Pair {
     }
 }
 
-/// Writes a block.
+/// Returns the block of these biases and rows, or why the encoding cannot represent them.
 pub(crate) fn write(
     inputs: usize,
     bias: &[i32],
@@ -66,7 +66,7 @@ pub(crate) fn write(
         }
         starts.push(u16::try_from(start).map_err(|_| Unfit::Row(start))?);
     }
-    // The number of pairs fits, since blocks are short enough.
+    // The number of pairs fits 16 bits, since every column does.
     let [p0, p1] = (pairs.len() as u16).to_le_bytes();
     let mut block = vec![index_bits, skip as u8, p0, p1];
     block.extend(bias.iter().flat_map(|bias| bias.to_le_bytes()));

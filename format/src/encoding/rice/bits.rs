@@ -1,15 +1,15 @@
-//! Reading the bit stream, from a block's last byte to its first, and the Rice code.
+//! Reading the bit stream, which runs backwards from a block's last byte, and the Rice code.
 //!
 //! Everything here is `const` and total: there is no division, panic or allocation. Reading past
 //! the end of an invalid stream returns wrong numbers, and [`Bits::left`] becomes negative.
 //!
-//! The next bits are the upper ones of a little-endian `u32`, which is one load at any address.
-//! The [`HEAD`] bytes before the stream ensure that these four bytes always lie inside the block.
+//! The next bits are the upper bits of a little-endian `u32`, which one unaligned load reads. The
+//! [`HEAD`] bytes before the stream ensure that these four bytes always lie inside the block.
 
-/// The least number of bytes before a stream, which is the size of a window.
+/// The minimum number of bytes before a stream: the size of a window.
 pub(super) const HEAD: usize = 4;
 
-/// The bits that every window has: 32, less those of its last byte that may be read already.
+/// The minimum number of unread bits in a window: 32, less up to 7 bits that were read before.
 pub(super) const WINDOW: u32 = 25;
 
 /// A bit stream that is being read.
@@ -29,8 +29,8 @@ impl<'a> Bits<'a> {
         }
     }
 
-    /// Returns the number of unread bits down to byte `front` of the block; negative if more were
-    /// read than there are.
+    /// Returns the number of unread bits down to byte `front` of the block, which is negative if
+    /// more bits were read than there are.
     pub(super) const fn left(&self, front: usize) -> i32 {
         let unread = self.at.wrapping_sub(7) as i32;
         unread.wrapping_sub(8 * front as i32 - 8 * HEAD as i32)
@@ -55,7 +55,7 @@ impl<'a> Bits<'a> {
         self.block
     }
 
-    /// Returns `at` for an unread block.
+    /// Returns the value of `at` for an unread block.
     const fn all(block: &[u8]) -> u32 {
         let bytes = (block.len() as u32).wrapping_sub(HEAD as u32);
         bytes.wrapping_mul(8).wrapping_add(7)
@@ -67,7 +67,7 @@ impl<'a> Bits<'a> {
         self.at = self.at.wrapping_sub(count);
     }
 
-    /// Reads a number in Rice code, see the [module](super). A code that does not fit a window
+    /// Reads a number in Rice code (see the [module](super)). A code that does not fit a window
     /// ends the stream.
     #[inline(never)]
     pub(super) const fn rice(&mut self, k: u32) -> u32 {
@@ -94,8 +94,8 @@ pub(super) const fn rice(window: &mut u32, k: u32) -> (u32, u32) {
 
 /// Returns `number.leading_zeros()`.
 ///
-/// ARMv6-M, recognised by its lack of atomic instructions, has no instruction for it. There a loop
-/// is used, since zeros are few and the library function takes as long for few as for many.
+/// ARMv6-M, recognised by its lack of atomic instructions, has no instruction for this. There a
+/// loop is used, since zeros are few, and the library function takes as long for few as for many.
 #[inline(always)]
 const fn leading_zeros(number: u32) -> u32 {
     if cfg!(not(all(target_arch = "arm", not(target_has_atomic = "32")))) {

@@ -16,8 +16,8 @@ pub struct Rice<'a> {
 }
 
 impl<'a> Rice<'a> {
-    /// Views a block that [`Rice::check`] accepted. The view of any other block is wrong but
-    /// harmless.
+    /// Returns a view of a block that [`Rice::check`] accepted. A view of any other block returns
+    /// wrong numbers, but does not panic.
     #[inline(always)]
     pub(crate) const fn read(dims: Dimensions, block: &'a [u8]) -> Self {
         let selected = match Parameters::read(block) {
@@ -44,10 +44,10 @@ impl<'a> Rice<'a> {
         self.outputs
     }
 
-    /// Returns the number of inputs in the list of used inputs, if the block has one.
+    /// Returns the number of inputs in the list of used inputs, if the block has such a list.
     ///
-    /// The columns of rows then index this list, and a kernel needs this many bytes to gather the
-    /// inputs into.
+    /// The columns of rows then index this list, and a kernel needs this many bytes of memory to
+    /// gather these inputs.
     #[must_use]
     pub const fn selected(&self) -> Option<u16> {
         self.selected
@@ -69,7 +69,7 @@ impl<'a> Rice<'a> {
         self.selection().rows()
     }
 
-    /// Returns the block for a kernel that reads the bits itself.
+    /// Returns the block and its parameters, for a kernel that reads the bits itself.
     #[doc(hidden)]
     #[must_use]
     #[inline]

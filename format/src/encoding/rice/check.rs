@@ -9,13 +9,13 @@ use crate::bytes::check;
 use crate::encoding::rows::Dimensions;
 use crate::error::{ParseError, RiceError};
 
-/// What [`Rice::check`] found out about a layer.
+/// Statistics of a layer, which [`Rice::check`] returns.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Summary {
-    /// Stored weights.
+    /// The number of stored weights.
     pub weights: u32,
-    /// Weights of the longest row.
+    /// The number of weights in the longest row.
     pub longest_row: u16,
 }
 
@@ -23,13 +23,12 @@ impl<'a> Rice<'a> {
     /// Decodes and checks a whole block for a layer of these dimensions, in time linear in the
     /// dimensions and the block's length, without allocating.
     ///
-    /// An accepted block has exactly `outputs` rows, strictly increasing columns per row that lie
-    /// inside the layer, no weights of 0, and no bits or bytes after the last row that a writer
-    /// would not write.
+    /// An accepted block has exactly `outputs` rows. The columns of a row increase strictly and lie
+    /// inside the layer, no weight is 0, and only the padding of a byte follows the last row.
     ///
     /// # Errors
     ///
-    /// Returns the first violation found.
+    /// Returns an error for the first violation found.
     pub const fn check(
         block: &'a [u8],
         inputs: u16,

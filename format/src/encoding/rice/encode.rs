@@ -1,4 +1,4 @@
-//! Encoding a layer with given parameters, step by step as [`super::RiceRows`] decodes it.
+//! Encoding a layer with given parameters, in the order in which [`super::RiceRows`] decodes it.
 
 use alloc::vec;
 use alloc::vec::Vec;
@@ -31,12 +31,13 @@ pub(super) struct Choice<'a> {
 pub(super) struct Encoded {
     pub(super) block: Vec<u8>,
     pub(super) parts: Parts,
-    /// The bits by which codes exceed what a reader sees at once: 0 in a valid block.
+    /// How far codes exceed the window of a reader, in bits: 0 in a valid block.
     pub(super) overlong: usize,
 }
 
 impl Encoded {
-    /// Returns what a choice should minimise: first that the block is valid, then its size.
+    /// Returns the cost that a choice should minimise: the overlong bits, which make the block
+    /// invalid, then its size in bits.
     pub(super) fn cost(&self) -> (usize, usize) {
         (self.overlong, self.parts.bits())
     }
@@ -48,7 +49,7 @@ pub(super) struct Layer<'a> {
     rows: &'a [RiceRow],
     /// Whether the block may have a list of used inputs.
     pub(super) may_select: bool,
-    /// The index of each input among the used ones.
+    /// The index of each used input in the list of used inputs.
     place: Vec<u32>,
     used: Vec<bool>,
 }
@@ -56,9 +57,9 @@ pub(super) struct Layer<'a> {
 /// The run of rows of one length that is being encoded.
 #[derive(Default)]
 struct RowRun {
-    /// Weights per row.
+    /// The number of weights per row.
     length: u32,
-    /// Remaining rows.
+    /// The number of remaining rows.
     left: u32,
     /// The first column of the previous row.
     first: u32,
@@ -193,7 +194,8 @@ impl<'a> Layer<'a> {
 }
 
 impl RowRun {
-    /// Encodes the length of the first of `rows`, and of those that follow it if rows are sorted.
+    /// Starts a run at the first of `rows`: encodes its length and, if rows are sorted, the number
+    /// of rows that have this length.
     fn start(
         &mut self,
         parameters: &Parameters<'_>,

@@ -1,17 +1,17 @@
 //! An order of hidden units that makes rows cheap to store.
 //!
-//! The units of a hidden layer may be in any order, if the columns of the layer that reads them
-//! are permuted alike. The encoding is made for rows sorted by their number of weights, then by
-//! their columns: lengths become counts of rows, and first columns become small steps. Together
-//! that saves nearly all the `log2(rows!)` bits that an order is worth.
+//! The units of a hidden layer may be in any order, if the columns of the layer that reads them are
+//! permuted accordingly. The encoding suits rows that are sorted by their number of weights, then
+//! by their columns: counts of rows replace lengths, and small steps replace first columns. This
+//! saves nearly all of the `log2(rows!)` bits of information in an order.
 
 use alloc::vec::Vec;
 
 /// The positions of a layer's weights.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pattern {
-    /// The number of inputs. If each unit of the previous layer provides several (a channel's
-    /// positions, or the taps of a window), those of a unit are consecutive.
+    /// The number of inputs. If each unit of the previous layer provides several inputs (a
+    /// channel's positions, or the taps of a window), those of one unit are consecutive.
     pub inputs: usize,
     /// The inputs that each unit (or channel) reads, ascending.
     pub rows: Vec<Vec<usize>>,
@@ -19,9 +19,9 @@ pub struct Pattern {
 
 /// Returns the order in which to store the units of each layer except the last.
 ///
-/// Layers are given from first to last, each reading the previous one. `order[layer][new]` is the
-/// old number of the unit. If the inputs of a layer are not a multiple of the units before it,
-/// those units keep their order.
+/// Layers are given from first to last, each reading the previous one. Element `[layer][new]` of
+/// the result is the old index of the unit that moves to index `new`. If the number of inputs of a
+/// layer is not a multiple of the number of units before it, those units keep their order.
 #[must_use]
 pub fn unit_order(layers: &[Pattern]) -> Vec<Vec<usize>> {
     let mut orders: Vec<Vec<usize>> = Vec::new();
@@ -42,7 +42,7 @@ pub fn unit_order(layers: &[Pattern]) -> Vec<Vec<usize>> {
     orders
 }
 
-/// Returns the rows of a layer after the units that it reads are put in this order.
+/// Returns the rows of a layer after the units that it reads have been put in this order.
 fn renumbered(layer: &Pattern, order: &[usize]) -> Vec<Vec<usize>> {
     let each = layer.inputs / order.len().max(1);
     let mut place = alloc::vec![0; order.len()];

@@ -1,4 +1,5 @@
-//! The parameters before the bit stream of a block: four bytes, and the codebook if there is one.
+//! The head of a block: four bytes of parameters, the codebook and the length of the list of used
+//! inputs, if there are any.
 
 use super::bits::HEAD;
 use crate::error::RiceError;
@@ -6,13 +7,13 @@ use crate::error::RiceError;
 /// The parameters of a layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Parameters<'a> {
-    /// The first four bytes, which hold the [`Field`]s.
+    /// The first four bytes, which contain the [`Field`]s.
     pub(super) head: u32,
-    /// The weights by their numbers; empty if there is no codebook.
+    /// The weights, indexed by their numbers; empty if there is no codebook.
     pub(super) codebook: &'a [u8],
     /// The length of the list of used inputs; 0 without a list.
     pub(super) columns: u16,
-    /// Bytes before the bit stream.
+    /// The number of bytes before the bit stream.
     pub(super) length: usize,
 }
 
@@ -24,13 +25,15 @@ pub(super) struct Field(u32, u32);
 pub(super) const SORTED: Field = Field(31, 1);
 /// Whether there is a list of used inputs.
 pub(super) const SELECTED: Field = Field(30, 1);
-/// Whether a bit before each gap says whether it is 0.
+/// Whether there is a bit before each gap, which states whether the gap is 0.
 pub(super) const ADJACENT: Field = Field(29, 1);
 /// Whether there is a codebook.
 pub(super) const LISTED: Field = Field(28, 1);
-/// The distance of the first columns of a run, in eighths of the distance if spread evenly.
+/// The distance between the first columns of the rows of a run, in eighths of the distance that
+/// evenly spread columns have.
 pub(super) const FIRST_SPREAD: Field = Field(24, 4);
-/// The distance of the weights of a row, likewise.
+/// The distance between the weights of a row, in eighths of the distance that evenly spread weights
+/// have.
 pub(super) const GAP_SPREAD: Field = Field(20, 4);
 /// Rice parameter of row lengths.
 pub(super) const LENGTH_K: Field = Field(16, 4);
@@ -82,7 +85,7 @@ impl<'a> Parameters<'a> {
         Ok(parameters)
     }
 
-    /// Returns the number of a weight, or 0 if the codebook does not have it.
+    /// Returns the number of a weight, or 0 if there is a codebook that lacks it.
     pub(super) fn number(&self, weight: i16) -> u32 {
         match self.codebook {
             [] => (u32::from(weight.unsigned_abs()).wrapping_sub(1)) << 1 | u32::from(weight < 0),
@@ -105,7 +108,7 @@ impl<'a> Parameters<'a> {
         self.get(field) != 0
     }
 
-    /// Sets a field to a value, which must fit.
+    /// Sets a field to the low bits of `value`.
     #[cfg(feature = "alloc")]
     pub(super) const fn set(&mut self, Field(low, bits): Field, value: u32) {
         let mask = ((1 << bits) - 1) << low;
@@ -113,8 +116,8 @@ impl<'a> Parameters<'a> {
     }
 }
 
-/// Returns the Rice parameter of the distances of `weights` weights in `columns` columns: the
-/// least `k` with `weights << k` at least `columns * spread / 8`.
+/// Returns the Rice parameter of the distances between `weights` weights in `columns` columns: the
+/// smallest `k` with `weights << k` at least `columns * spread / 8`, or 0 without weights.
 #[inline(never)]
 pub(super) const fn gap_k(columns: u32, spread: u32, weights: u32) -> u32 {
     let reach = reach(columns, spread);

@@ -1,4 +1,4 @@
-//! What the bits of a block are for, for reports and the cost model.
+//! The sizes of a block's parts, for reports and the cost model.
 
 use super::bits::fold;
 use super::block::Rice;
@@ -6,11 +6,11 @@ use super::parameters::{BIAS_K, BIAS_SHIFT, Parameters, WEIGHT_K};
 use crate::encoding::parts::BlockParts;
 use crate::encoding::rows::count_nonzeros;
 
-/// The bits of a block by purpose, without the padding of the last byte.
+/// The sizes of the parts of a block in bits, without the padding of the last byte.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Parts {
-    /// Head and codebook.
+    /// The head, codebook included.
     pub parameters: usize,
     /// The list of used inputs, row lengths, first columns, gaps.
     pub positions: usize,
@@ -29,8 +29,7 @@ impl Parts {
 }
 
 impl Rice<'_> {
-    /// Returns the bits of the block by purpose, as [`write_rice`](super::write_rice) returned
-    /// them.
+    /// Returns the sizes of the block's parts, as [`write_rice`](super::write_rice) returned them.
     #[must_use]
     pub fn parts(&self) -> Parts {
         let Ok(parameters) = Parameters::read(self.block) else {
@@ -56,8 +55,8 @@ impl Rice<'_> {
         parts
     }
 
-    /// Returns the bits of a weight if all codes had the same length: enough for the codebook, or
-    /// for all weights up to the largest magnitude.
+    /// Returns the number of bits that a weight would take if all codes had the same length: enough
+    /// for the codebook, or for all weights up to the largest magnitude.
     #[must_use]
     pub fn value_bits(&self) -> u32 {
         let Ok(parameters) = Parameters::read(self.block) else {
@@ -74,7 +73,8 @@ impl Rice<'_> {
         values.next_power_of_two().ilog2()
     }
 
-    /// Counts the runs of rows of one length, which kernels start once each.
+    /// Counts the runs of rows, each of which has parameters that a kernel computes once. Without
+    /// sorting, each row is a run.
     #[must_use]
     pub fn runs(&self) -> usize {
         let mut rows = self.rows();

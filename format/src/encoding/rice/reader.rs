@@ -1,4 +1,4 @@
-//! The rows of a block by the layer's own inputs.
+//! The rows of a block, with columns that index the layer's own inputs.
 
 use super::block::Rice;
 use super::rows::Rows as RiceRows;
@@ -6,8 +6,8 @@ use crate::encoding::rows::Rows;
 
 /// The remaining rows of a [`Rice`], whose columns index the layer's inputs.
 ///
-/// Slower than [`RiceRows`] if the block has a list of used inputs, which is read again for each
-/// row.
+/// This is slower than [`RiceRows`] if the block has a list of used inputs, which is read again for
+/// each row.
 #[derive(Clone, Debug)]
 pub struct RiceReader<'a> {
     rice: Rice<'a>,
@@ -38,7 +38,7 @@ impl Rows for RiceReader<'_> {
             return Some(bias);
         }
         let mut selection = self.rice.selection();
-        // Columns below `end` are `shift` inputs farther in the layer than in the list.
+        // An input below column `end` comes `shift` places later in the layer than in the list.
         let (mut end, mut shift) = (0, 0);
         self.rows.weights(|column, weight| {
             while column >= end {

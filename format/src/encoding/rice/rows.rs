@@ -1,7 +1,7 @@
 //! Reading the rows of a block, one after another: a bias, then columns and weights.
 //!
 //! Reading never panics; an invalid stream yields wrong numbers. [`super::Rice::check`] rejects
-//! invalid streams by the same code that kernels use.
+//! invalid streams with the same code that the portable kernel uses.
 
 use super::bits::{Bits, rice, unfold};
 use super::parameters::{
@@ -16,10 +16,11 @@ use super::parameters::{
 pub struct Rows<'a> {
     parameters: Parameters<'a>,
     columns: u32,
-    /// The rows of the current length that are not yet started.
+    /// The number of rows of the current run that are not yet started.
     pub(super) run: u32,
     length: u32,
-    /// The first column of the last row of this length, and the Rice parameter of the step to it.
+    /// The first column of the previous row of this run, and the Rice parameter of the step to the
+    /// next one.
     first: u32,
     first_k: u32,
     pub(super) row: Row<'a>,
@@ -28,7 +29,7 @@ pub struct Rows<'a> {
 impl<'a> Rows<'a> {
     /// Starts reading rows of `columns` columns.
     pub(super) const fn new(bits: Bits<'a>, columns: u32) -> Self {
-        // `check` has read the same parameters.
+        // `check` has read the same parameters without an error.
         let parameters = match Parameters::read(bits.block()) {
             Ok(read) => read,
             Err(_) => Parameters::EMPTY,
@@ -36,7 +37,7 @@ impl<'a> Rows<'a> {
         Rows {
             columns,
             run: 0,
-            // Sorted lengths grow by at least one: the first may be 0.
+            // Sorted lengths grow by at least one, and the first may be 0.
             length: if parameters.is(SORTED) { u32::MAX } else { 0 },
             first: 0,
             first_k: 0,
@@ -83,7 +84,7 @@ impl<'a> Rows<'a> {
         unfold(bias).wrapping_shl(self.parameters.get(BIAS_SHIFT))
     }
 
-    /// Reads the length of the next rows.
+    /// Starts a run: reads the length of its rows and, if rows are sorted, their number.
     const fn start_run(&mut self) {
         let bits = &mut self.row.bits;
         let change = bits.rice(self.parameters.get(LENGTH_K));
@@ -100,7 +101,7 @@ impl<'a> Rows<'a> {
         self.row.gap_k = gap_k(self.columns, self.parameters.get(GAP_SPREAD), self.length);
     }
 
-    /// Calls `each` with the column and value of each weight of the row, in increasing columns.
+    /// Calls `each` with the column and value of each weight of the row, in order of columns.
     #[inline(always)]
     pub fn weights(&mut self, mut each: impl FnMut(usize, i32)) {
         // A local copy can be kept in registers.
@@ -118,13 +119,13 @@ impl<'a> Rows<'a> {
         self.row = row;
     }
 
-    /// Returns whether more rows are announced than the layer has.
+    /// Returns whether the current run announces more rows than were started.
     pub(super) const fn overran(&self) -> bool {
         self.run != 0
     }
 }
 
-/// A block for a kernel that reads the bits itself, see the [module](super).
+/// A block for a kernel that reads the bits itself (see the [module](super)).
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Stream<'a> {
@@ -132,12 +133,12 @@ pub struct Stream<'a> {
     pub block: &'a [u8],
     /// The block's first four bytes, as one number.
     pub head: u32,
-    /// The weights by their numbers; empty if there is no codebook.
+    /// The weights, indexed by their numbers; empty if there is no codebook.
     pub codebook: &'a [u8],
-    /// The Rice parameter of first columns is the least `k` with `length * rows << k` at least
-    /// this.
+    /// The Rice parameter of first columns is the smallest `k` for which `length * rows << k` is at
+    /// least this.
     pub first_reach: u32,
-    /// The Rice parameter of gaps is the least `k` with `length << k` at least this.
+    /// The Rice parameter of gaps is the smallest `k` for which `length << k` is at least this.
     pub gap_reach: u32,
 }
 
@@ -150,7 +151,8 @@ pub(super) struct Row<'a> {
     pub(super) left: u32,
     gap_k: u32,
     weight_k: u32,
-    /// The most significant bit, if that bit of a window says whether a gap is 0.
+    /// A mask of the window's bit that states whether a gap is 0: the most significant bit, or none
+    /// if there is no such bit.
     adjacent: u32,
     codebook: &'a [u8],
 }
@@ -175,8 +177,7 @@ impl Row<'_> {
             if window & self.adjacent != 0 {
                 taken += 1;
             } else {
-                // In adjacent mode one zero bit is read already, and the gap is at least one
-                // column.
+                // In adjacent mode a bit of 0 has been seen, and the gap is at least one column.
                 let known = self.adjacent >> 31;
                 window <<= known;
                 let (gap, bits) = rice(&mut window, self.gap_k & 31);

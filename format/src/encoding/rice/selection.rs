@@ -1,4 +1,4 @@
-//! Reading the list of used inputs, for layers that do not use all.
+//! Reading the list of used inputs, for layers that do not use all inputs.
 
 use super::bits::Bits;
 use super::rows::Rows;
@@ -10,7 +10,7 @@ pub struct Selection<'a> {
     inputs: u32,
     /// `gap_k` and `run_k`, four bits each, or [`ALL`].
     both: u32,
-    /// Where the last run ended.
+    /// The end of the last run.
     at: u32,
     /// The number of inputs in the runs.
     selected: u32,
@@ -38,7 +38,8 @@ impl<'a> Selection<'a> {
         }
     }
 
-    /// Returns the next run of used inputs, as its first input and its length.
+    /// Returns the next run of used inputs, as its first input and its length, or `None` after the
+    /// last run.
     #[inline(never)]
     pub const fn next_run(&mut self) -> Option<(usize, usize)> {
         if self.at >= self.inputs {

@@ -1,4 +1,4 @@
-//! Writing a block: tries the parameters and keeps the smallest result.
+//! The writer of a block, which tries parameters and keeps the smallest result.
 
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
@@ -13,7 +13,8 @@ use super::parts::Parts;
 use crate::encoding::unfit::Unfit;
 use crate::error::RiceError;
 
-/// Writes the block of a layer. Only a dense layer may have a list of used inputs (`may_select`).
+/// Returns the block of a layer, or why the encoding cannot represent it. Only a dense layer may
+/// have a list of used inputs (`may_select`).
 pub(crate) fn write(
     inputs: usize,
     bias: &[i32],
@@ -30,16 +31,17 @@ pub(crate) fn write(
     Ok(block)
 }
 
-/// Writes a layer of `inputs` columns as a block that is as small as possible for these rows in
-/// this order. If the rows may be reordered, sort them first (see [`super::unit_order`]).
+/// Returns the smallest block that was found for a layer with `inputs` columns and these rows in
+/// this order, and the sizes of its parts. If the rows may be reordered, sort them first (see
+/// [`super::unit_order`]).
 ///
-/// A list of the used inputs is tried if `may_select`; only dense layers support it.
+/// If `may_select`, a list of the used inputs is tried; only dense layers support one.
 ///
 /// # Errors
 ///
 /// - [`RiceError::Unwritable`] if columns are not strictly increasing or are out of range, or a
 ///   weight is 0.
-/// - [`RiceError::Overlong`] if biases or weights are too large or too far apart.
+/// - [`RiceError::Overlong`] if biases or weights are too large, or weights too far apart.
 /// - [`RiceError::Rows`] if there are more than 65,535 rows.
 pub fn write_rice(
     inputs: u16,
@@ -97,7 +99,8 @@ fn is_sorted(rows: &[RiceRow]) -> bool {
     rows.is_sorted_by_key(key)
 }
 
-/// Returns the parameters that follow from the rows; the others start where long codes fit.
+/// Returns the parameters that follow from the rows. The others, from which the search starts, have
+/// values for which large numbers still fit their codes.
 fn plain<'a>(rows: &[RiceRow], codebook: &'a [u8], sorted: bool) -> Parameters<'a> {
     let bits = rows.iter().fold(0, |bits, row| bits | row.bias);
     let shift = if bits == 0 {
@@ -125,7 +128,7 @@ fn plain<'a>(rows: &[RiceRow], codebook: &'a [u8], sorted: bool) -> Parameters<'
     plain
 }
 
-/// Encodes the layer with the best parameters that a writer may choose, starting from `plain`.
+/// Encodes the layer with the best parameters found, starting from `plain`.
 ///
 /// The cost of one parameter does not depend on the others, except among those that shape the
 /// gaps.
@@ -171,7 +174,7 @@ fn smallest(layer: &Layer<'_>, plain: Parameters<'_>) -> Encoded {
     encoded
 }
 
-/// Sets the parameters that shape the gaps, which are tried together.
+/// Sets the parameters that shape the gaps, which are tried together, from the bits of `value`.
 fn shape(choice: &mut Choice<'_>, value: u32) {
     choice.parameters.set(SELECTED, value);
     choice.parameters.set(ADJACENT, value >> 1);

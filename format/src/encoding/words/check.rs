@@ -1,11 +1,11 @@
-//! Checking a block of packed words.
+//! The check of a block of packed words.
 
 use super::{END, Run};
 use crate::bytes::{Bytes, u16_at};
 use crate::encoding::rows::Dimensions;
 use crate::error::ParseError;
 
-/// Checks a block and returns the length of its longest run.
+/// Checks a block and returns the largest number of words per row.
 #[inline(always)]
 pub(crate) const fn check(
     layer: usize,
@@ -78,24 +78,24 @@ const fn block_length(layer: usize, needed: usize, block: &[u8]) -> ParseError {
     }
 }
 
-/// Skips valid rows of `length` words: columns increase, stay below `inputs`, and only zeros
-/// follow.
+/// Skips valid rows of `length` words, whose columns increase and stay below `inputs` and are
+/// followed by zeros only. Returns what follows them, from the first invalid row on.
 ///
-/// Since columns increase, only the last one is compared with the inputs. Kept out of line because
+/// Since columns increase, only the last one is compared with `inputs`. Kept out of line because
 /// it would otherwise compete for registers with the rest of the parser.
 #[inline(never)]
 const fn skip_rows(mut rows: &[[u8; 4]], length: usize, mask: u32, inputs: i32) -> &[[u8; 4]] {
     while let Some((row, rows_after)) = rows.split_at_checked(1 + length.div_ceil(2))
         && let [_bias, pairs @ ..] = row
     {
-        // The column before the first: -1, or, since no weight may follow a word of 0, the
-        // highest.
+        // The column before the first one: -1 or, if the first word is 0, which no weight may
+        // follow, the highest column.
         let mut last = match pairs {
             [[0, 0, ..], ..] => inputs - 1,
             _ => -1,
         };
-        // Collects what follows the last column, which must be 0. A row of odd length must have a
-        // word there.
+        // Collects the words after the last column, which must be 0. A row of odd length must have
+        // such a word, its padding.
         let (mut rest, mut zeros) = (pairs, length as u32 % 2);
         while let [pair, after @ ..] = rest {
             let pair = u32::from_le_bytes(*pair);

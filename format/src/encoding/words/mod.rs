@@ -14,22 +14,22 @@
 //! The low `c` bits of a word are its column. The whole word, as `i16`, is the weight that is
 //! multiplied: the column acts as the fractional part of the weight, which the quantizer knows and
 //! compensates for, so an engine extracts nothing. The hidden units of a network can be ordered
-//! such that rows of equal length are neighbours; a kernel can then have an unrolled body per
-//! length.
+//! such that rows of equal length are neighbours; a kernel can then have an unrolled loop body for
+//! each length.
 //!
-//! A kernel jumps by the form, with one load and one jump per run. The form is `2 * length + e`
-//! for rows of up to 14 words and `30 + e` for longer ones, whose length is the 32-bit number
-//! after the head. `e` is 1 if the number of rows is even, so that a body may compute two rows at
-//! a time. The number 34 in place of a head ends the block.
+//! A kernel selects its code by the form, with one load and one jump per run. The form is
+//! `2 * length + e` for rows of up to 14 words and `30 + e` for longer ones, whose length is the
+//! 32-bit number after the head. `e` is 1 if the number of rows is even, so that a loop body may
+//! compute two rows at a time. The number 34 in place of a head ends the block.
 //!
-//! Words of 0 fill up rows that are shorter than their run, and the last pair of a run of odd
-//! length.
+//! Words of 0 fill up rows with fewer weights than the length of their run, and the last pair of
+//! each row if that length is odd.
 //!
-//! Rejected if
+//! A block is rejected if
 //! - `c` is 0, above 15, or too small for the columns,
 //! - a head is invalid,
 //! - the runs have more or fewer rows than the layer has outputs,
-//! - the block has another length,
+//! - the block ends before the number 34 or does not end directly after it,
 //! - a column is not below the inputs,
 //! - the columns of a row are not strictly increasing, or
 //! - a word other than 0 follows a word of 0.
@@ -46,7 +46,7 @@ use super::parts::BlockParts;
 use super::rows::{Dimensions, Rows, count_nonzeros};
 use crate::bytes::Bytes;
 
-/// The longest row whose length its form states.
+/// The length of the longest rows whose form states their length.
 const LONGEST: usize = 14;
 
 /// The form of longer rows, if their number is odd.
@@ -55,7 +55,7 @@ const LONG: u32 = 30;
 /// The number after the last run.
 const END: u32 = 34;
 
-/// The bytes of the mask.
+/// The size of the mask in bytes.
 const MASK_BYTES: usize = 4;
 
 /// Weights stored as packed words.
@@ -66,8 +66,8 @@ pub struct Words<'a> {
     block: &'a [[u8; 4]],
 }
 
-/// Returns the number of bits, at least 1, that a word needs to name one of `count` columns (or
-/// rows).
+/// Returns the number of bits, at least 1, that a word needs for the index of one of `count`
+/// columns (or rows).
 #[must_use]
 pub const fn index_bits(count: usize) -> u8 {
     let bits = usize::BITS - count.saturating_sub(1).leading_zeros();
@@ -89,7 +89,8 @@ pub const fn pack_word(high: i16, index: u16, index_bits: u8) -> i16 {
 }
 
 impl<'a> Words<'a> {
-    /// Views a block that [`check`] accepted. The view of any other block is wrong but harmless.
+    /// Returns a view of a block that [`check`] accepted. A view of any other block returns wrong
+    /// numbers, but does not panic.
     #[inline(always)]
     pub(crate) const fn read(dims: Dimensions, block: &'a [u8]) -> Self {
         Words {
@@ -99,7 +100,7 @@ impl<'a> Words<'a> {
         }
     }
 
-    /// Returns the number of inputs: every column is below it.
+    /// Returns the number of inputs, which exceeds every column.
     #[must_use]
     pub const fn inputs(&self) -> usize {
         self.inputs
@@ -120,8 +121,8 @@ impl<'a> Words<'a> {
         }
     }
 
-    /// Returns the block as 32-bit words: the mask, the runs, and the end. A run is a head and its
-    /// rows; a row is a bias and pairs of packed words.
+    /// Returns the block as 32-bit words: the mask, the runs, and the number 34. A run is a head
+    /// and its rows; a row is a bias and pairs of packed words.
     #[must_use]
     pub const fn block(&self) -> &'a [[u8; 4]] {
         self.block
@@ -155,7 +156,7 @@ impl<'a> Words<'a> {
         count_nonzeros(self.rows())
     }
 
-    /// Returns what the bytes of the block are for.
+    /// Returns the sizes of the block's parts.
     pub(super) fn parts(&self) -> BlockParts {
         let index_bits = self.mask().count_ones() as usize;
         let pairs = self
@@ -164,7 +165,7 @@ impl<'a> Words<'a> {
             .sum::<usize>();
         let (words, biases) = (4 * pairs, 4 * self.outputs);
         let indices = (words / 2 * index_bits + 4) / 8;
-        // The heads of the runs and the end state positions too.
+        // The heads of the runs and the end count as positions, too.
         let heads = 4 * self.block.len() - MASK_BYTES - words - biases;
         BlockParts {
             positions: heads + indices,
@@ -176,23 +177,23 @@ impl<'a> Words<'a> {
     }
 }
 
-/// The rows of a run.
+/// The size of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Run {
-    /// Packed words per row, including the words of 0 that fill it up.
+    /// The number of packed words per row, including words of 0 that fill up shorter rows.
     pub length: usize,
-    /// Rows, at least one.
+    /// The number of rows, at least one.
     pub rows: usize,
 }
 
 impl Run {
-    /// Returns the 32-bit words of a row: its bias and its pairs.
+    /// Returns the size of a row in 32-bit words: its bias and its pairs.
     #[inline(always)]
     const fn row(&self) -> usize {
         1 + self.length.div_ceil(2)
     }
 
-    /// Reads the run that begins with `head`; returns `None` if the head is invalid.
+    /// Reads the size of the run that begins with `head`; returns `None` if the head is invalid.
     #[inline(always)]
     const fn read(head: u32, rest: &mut Bytes<'_>) -> Option<Run> {
         let (form, rows) = (head & 0xFFFF, (head >> 16) as usize + 1);

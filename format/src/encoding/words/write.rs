@@ -1,4 +1,4 @@
-//! Writing a block of packed words.
+//! The writer of a block of packed words.
 
 use alloc::vec;
 use alloc::vec::Vec;
@@ -6,14 +6,14 @@ use alloc::vec::Vec;
 use super::{END, LONG, LONGEST, Run, index_bits};
 use crate::encoding::unfit::Unfit;
 
-/// The most rows of a run.
+/// The maximum number of rows in a run.
 const MOST_ROWS: usize = 1 << 15;
 
-/// The cost of a run besides its rows, in units of a weight's cost: rows are filled up with words
+/// The cost of a run besides its rows, in units of a weight's cost. Rows are filled up with words
 /// of 0 where that is cheaper than a run of their own.
 const RUN_COST: usize = 2;
 
-/// Writes a block.
+/// Returns the block of these biases and rows, or why the encoding cannot represent them.
 pub(crate) fn write(
     inputs: usize,
     bias: &[i32],
@@ -62,8 +62,8 @@ fn write_head(run: Run, block: &mut Vec<u8>) -> Result<(), Unfit> {
 
 /// Groups rows of these lengths, in their order, into the cheapest runs.
 ///
-/// Neighbours share a run where filling up the shorter ones costs less than another run. Words of
-/// 0 take flash in pairs, so odd lengths are filled up for free.
+/// Neighbours share a run where filling up the shorter ones costs less than another run. Words take
+/// flash in pairs, so filling up a row of odd length by one word takes none.
 fn runs(lengths: &[usize]) -> Vec<Run> {
     let groups = groups(lengths);
     let starts = cheapest_starts(&groups);
@@ -99,8 +99,8 @@ fn groups(lengths: &[usize]) -> Vec<Run> {
     groups
 }
 
-/// Finds, for each end of a run of `groups`, the start that makes all runs up to there cheapest,
-/// by shortest paths over the boundaries between groups.
+/// Returns, for each boundary between groups, where a run that ends there must start so that all
+/// runs up to there are cheapest: the shortest paths over the boundaries.
 fn cheapest_starts(groups: &[Run]) -> Vec<usize> {
     let mut costs = vec![usize::MAX; groups.len() + 1];
     let mut starts = vec![0; groups.len() + 1];

@@ -1,4 +1,4 @@
-//! What assembly is passed: structures that it reads by the offsets of their fields.
+//! The arguments of the assembly: structures whose fields it reads at fixed offsets.
 
 #![allow(dead_code, reason = "the features decide which of them are used")]
 
@@ -11,16 +11,17 @@ pub(super) use self::rice::RiceCall;
 
 use crate::kernels::output::Output;
 
-/// What becomes of a sum: the right shift of a hidden layer, at most 31, or [`Store::LOGITS`].
+/// How a sum is stored: after a right shift of at most 31 in a hidden layer, or unchanged in the
+/// last one ([`Store::LOGITS`]).
 ///
-/// This is how assembly learns which layer is the last: the value is negative there, and its low
+/// This is how assembly learns which layer is the last: there the value is negative, and its low
 /// byte, which is all that a shift by a register uses, is 0.
 #[repr(transparent)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Store(u32);
 
 impl Store {
-    /// The sums are stored as they are.
+    /// The last layer, whose sums are stored unchanged.
     pub(super) const LOGITS: Store = Store(1 << 31);
 
     /// Returns 1 for logits, 0 for a hidden layer.
@@ -29,7 +30,7 @@ impl Store {
         self.0 >> 31
     }
 
-    /// Returns the value of a hidden layer.
+    /// Returns the value for a hidden layer with this shift.
     #[inline(always)]
     pub(super) fn of(shift: u8) -> Store {
         Store(u32::from(shift & 31))
@@ -42,17 +43,17 @@ impl Store {
     }
 }
 
-/// Where a dense layer stores its sums, and how: a byte per row from `start` on, or for
-/// [`Store::LOGITS`] an `i32`.
+/// Where and how a dense layer stores its sums: from `start` on, as a byte per row or, for
+/// [`Store::LOGITS`], an `i32` per row.
 pub(super) struct Target {
     /// The first row's activation or logit.
     pub(super) start: *mut u8,
-    /// What becomes of the sums.
+    /// How the sums are stored.
     pub(super) store: Store,
 }
 
 impl Target {
-    /// Returns the target of a layer with the given number of rows, `None` if `output` is too
+    /// Returns the target of a layer with the given number of rows, or `None` if `output` is too
     /// short for them.
     #[inline(always)]
     pub(super) fn new(output: Output<'_>, rows: usize) -> Option<Target> {
@@ -62,7 +63,7 @@ impl Target {
         }
     }
 
-    /// Returns the target of a hidden layer.
+    /// Returns the target of a hidden layer, or `None` if `words` is too short.
     #[inline(always)]
     pub(super) fn activations(words: &mut [u32], shift: u8, rows: usize) -> Option<Target> {
         let bytes: &mut [u8] = bytemuck::must_cast_slice_mut(words);
@@ -72,7 +73,7 @@ impl Target {
         })
     }
 
-    /// Returns the target of the last layer.
+    /// Returns the target of the last layer, or `None` if `logits` is too short.
     #[inline(always)]
     pub(super) fn logits(logits: &mut [i32], rows: usize) -> Option<Target> {
         Some(Target {
@@ -97,7 +98,7 @@ mod columns {
         pub(crate) bias: *const i32,
         /// 8: the number of sums.
         pub(crate) rows: usize,
-        /// 12: the mask that extracts four times the row of four times a word.
+        /// 12: the mask that extracts four times a row from four times its word.
         pub(crate) mask: u32,
         /// 16: the pairs.
         pub(crate) pairs: *const u32,
@@ -107,7 +108,7 @@ mod columns {
         pub(crate) input: *const u8,
         /// 28: the end of the activations.
         pub(crate) end: *const u8,
-        /// 32: what becomes of the sums.
+        /// 32: how the sums are stored.
         pub(crate) store: Store,
     }
 
@@ -124,18 +125,18 @@ mod rice {
 
     use super::Store;
 
-    /// The arguments of the entropy-coded kernel and its state between rows: it changes `output`,
-    /// `left`, and the fields after them.
+    /// The arguments of the entropy-coded kernel and its state between rows. The kernel changes
+    /// `output` and all fields after it and, if there is a list, `input`.
     #[repr(C)]
     pub(crate) struct RiceCall {
         /// 0: the last four bytes of the block.
         pub(crate) end: *const u8,
         /// 4: the number of bits that have been read, from the end of the block.
         pub(crate) read: u32,
-        /// 8: the codebook, null if weights are uniform.
+        /// 8: the codebook, or null if there is none.
         pub(crate) codebook: *const u8,
         /// 12: the first four bytes of the block as a number: whether rows are sorted (bit 31),
-        /// whether there is a list (30), whether a bit states for each gap if there is one (29),
+        /// whether there is a list (30), whether a bit states for each gap if it is 0 (29),
         /// `length_k` (19 to 16), `count_k` (15 to 13), `bias_k` (12 to 8), `bias_shift` (7 to 4),
         /// `weight_k` (3 to 0).
         pub(crate) head: u32,
@@ -145,15 +146,15 @@ mod rice {
         pub(crate) gap_reach: u32,
         /// 24: the activations; once a list has been read, those that it selects.
         pub(crate) input: *const u8,
-        /// 28: what becomes of the sums.
+        /// 28: how the sums are stored.
         pub(crate) store: Store,
         /// 32: the next output.
         pub(crate) output: *mut u8,
-        /// 36: the number of rows that are left, at least 1.
+        /// 36: the number of rows left, at least 1.
         pub(crate) left: u32,
-        /// 40: the number of rows that are left of the current run.
+        /// 40: the number of rows left in the current run.
         pub(crate) run: u32,
-        /// 44: the number of weights in each of them.
+        /// 44: the number of weights in each row of the current run.
         pub(crate) length: u32,
         /// 48: the activation of the previous row's first column; before the first run, the
         /// scratch area for the selected activations.
@@ -177,22 +178,22 @@ mod convolution {
     #[cfg(cortex_m)]
     use core::mem::offset_of;
 
-    /// Where a routine stores the sums of a block of positions, and how.
+    /// Where and how a routine stores the sums of a block of positions.
     #[repr(C)]
     pub(crate) struct Block {
-        /// 0: the pooled neighbours of the first row of 2 x 2 windows.
+        /// 0: the pooled neighbours in the first row of windows of 2 x 2.
         pub(crate) joined: [i32; 4],
-        /// 16: the next row of the output; finishing moves on to the one after it.
+        /// 16: the row of the output that is stored next; storing it advances this by a row.
         pub(crate) output: *mut u8,
         /// 20: right shift that turns a sum into an activation.
         pub(crate) shift: u32,
-        /// 24: what becomes of the sums.
+        /// 24: how the sums are pooled and stored.
         pub(crate) finish: Finish,
-        /// 28: 1 in the second row of 2 x 2 windows, otherwise 0; finishing flips it.
+        /// 28: 1 in the second row of windows of 2 x 2, otherwise 0; each row flips it.
         pub(crate) second: u32,
         /// 32: the distance in bytes from one row of the output to the next.
         pub(crate) output_row: usize,
-        /// 36: the sums, if `finish` of the instruction set is Rust code.
+        /// 36: the sums, for instruction sets whose `finish` is Rust code.
         #[cfg(any(cortex_m = "v6m", not(cortex_m)))]
         pub(crate) sums: [i32; 8],
     }
@@ -205,29 +206,29 @@ mod convolution {
             && size_of::<Block>() == if cfg!(cortex_m = "v6m") { 68 } else { 36 }
     );
 
-    /// What becomes of a block's sums.
+    /// How a block's sums are pooled and stored.
     #[repr(u32)]
     #[derive(Clone, Copy)]
     pub(crate) enum Finish {
-        /// Each is requantized and stored.
+        /// Each sum is requantized and stored.
         Store = 0,
-        /// The larger of two neighbours is kept; in the second row it is compared with that of the
-        /// first and stored.
+        /// The first row keeps the larger of two neighbours; the second row stores the largest of
+        /// both rows.
         Max = 1,
-        /// Two neighbours are added, negative ones as 0; in the second row that of the first is
-        /// added, too, and the result stored.
+        /// The first row keeps the total of two neighbours, with 0 for negative ones; the second
+        /// row stores the total of both rows.
         Average = 2,
     }
 
-    /// Adds the products of the taps for a block of positions to the values at `start`, and
-    /// finishes the sums as `block` says.
+    /// Adds the products of the taps for a block of positions to the values at `start`, and pools
+    /// and stores the sums as `block` states.
     ///
     /// # Safety
     ///
     /// 1. The taps must be arranged for this routine, and every byte that they read from `base`
     ///    for a position of the block must be readable.
     /// 2. There must be as many values at `start` as the block has positions.
-    /// 3. What `block` says is stored must be writable.
+    /// 3. Every byte that is stored according to `block` must be writable.
     pub(crate) type Routine = unsafe extern "C" fn(
         taps: *const u32,
         base: *const u8,

@@ -1,9 +1,9 @@
 //! Columns without checks.
 //!
-//! Instructions per inference, mean over 100 digits: LeNet-300-100 pruned 10x (25,676 weights in
-//! columns; a digit visits 168 pairs of inputs, with 3,273 words of rows that read both inputs and
-//! 5,646 of rows that read one), as packed words ([`super::words`]), as columns by the portable
-//! kernel (opt-level "s"), and by this one.
+//! Instructions per inference, mean over 100 digits, of LeNet-300-100 pruned 10x: as packed words
+//! ([`super::words`]), and as columns with the portable kernel (opt-level "s") and with this one.
+//! The network has 25,676 weights in columns. A digit visits 168 pairs of inputs, with 3,273 words
+//! for rows that read both inputs and 5,646 for rows that read one.
 //!
 //! | | words | columns, portable | here | code, bytes |
 //! |---|---|---|---|---|
@@ -11,9 +11,10 @@
 //! | Cortex-M3 | 123,373 | 161,801 | 65,643 | 1,650 |
 //! | Cortex-M0 | 186,439 | 261,756 | 103,031 | 798 |
 //!
-//! On the M4 a word of either kind costs 4 instructions besides its load (M3: 7 and 5, M0: 12 and
-//! 7), a pair about 18, the section of an input 8, a row 4, and an input 1 to 4. There, rounds of
-//! 16 `u32` instead of 8 save 0.8 % where rows read one input, for 320 bytes of code.
+//! On the M4 a word costs 4 instructions besides its load, whether its row reads both inputs or one
+//! (M3: 7 and 5, M0: 12 and 7), a pair about 18, the section of an input 8, a row 4, and an input 1
+//! to 4. On the M4, rounds of 16 `u32` instead of 8 for rows that read one input save 0.8 % of the
+//! instructions and take 320 bytes of code.
 
 use core::ops::Range;
 

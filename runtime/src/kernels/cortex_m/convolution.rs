@@ -1,13 +1,13 @@
 //! A channel of a sparse convolution, eight or four neighbouring positions at a time.
 //!
 //! The routines of each instruction set compute the sums of a block of positions in registers,
-//! tap after tap. What surrounds them (blocks, skip source, pooling, storing) is the same for
-//! all. Blocks proceed down the map, one column of blocks after the other, at some dozen
-//! instructions each. The last column may overlap the previous one: its positions are then
-//! computed twice. Strides and pools above 2, and maps of fewer than four positions per row, go
-//! one position at a time.
+//! tap after tap. The code around the routines (blocks, skip source, pooling, storing) is the same
+//! for all. Blocks are computed column by column, from top to bottom, with an overhead of about a
+//! dozen instructions each. The last column may overlap the previous one: the shared positions are
+//! then computed twice. Layers with a stride or a pooling size above 2, or with fewer than four
+//! positions per row, are computed one position at a time.
 //!
-//! The logic of this file is Rust code: the tests run it on the host, with routines in Rust.
+//! This file is Rust code, so the tests run it on the host, with routines in Rust.
 
 use core::ptr;
 
@@ -25,8 +25,8 @@ use crate::kernels::taps::Taps;
 #[cfg(all(cortex_m, not(cortex_m = "v7em")))]
 pub(crate) use crate::kernels::portable::convolution::place;
 
-/// Turns the columns of the first `count` taps in `words` into offsets. With `grouped`, it groups
-/// some of them into quads, unless the geometry is too large for that.
+/// Turns the columns of the first `count` taps in `words` into offsets. If `grouped`, also groups
+/// some of the taps into quads, unless the geometry is too large for that.
 #[cfg(cortex_m = "v7em")]
 pub(crate) fn place<'a>(
     words: &'a mut [u32],
@@ -55,12 +55,12 @@ pub(crate) fn run(
     output: &mut [u8],
 ) {
     if geometry.fits(taps.last(), source, skip, output) {
-        // SAFETY: just checked. No offset exceeds `taps.last()`.
+        // SAFETY: `fits` has checked this; no offset exceeds `taps.last()`.
         unsafe { run_fitting(geometry, taps, bias, source, skip, output) };
     }
 }
 
-/// Computes an output channel that fits.
+/// Computes an output channel whose geometry fits.
 ///
 /// # Safety
 ///
@@ -78,8 +78,8 @@ unsafe fn run_fitting(
 ) {
     let (source, output) = (source.as_ptr(), output.as_mut_ptr());
     let skip = skip.map_or(ptr::null(), <[u8]>::as_ptr);
-    // SAFETY: the caller guarantees that the geometry fits. If positions are taken in blocks, rows
-    // have at least four of them.
+    // SAFETY: the caller guarantees that the geometry fits. If positions are computed in blocks,
+    // rows have at least four of them.
     unsafe {
         if !geometry.in_blocks() {
             let taps = taps.as_slice();
@@ -181,8 +181,8 @@ impl Channel<'_> {
     ///
     /// # Safety
     ///
-    /// `source` and `skip` must belong to the first of `lanes` positions of the map before
-    /// pooling, and `block.output` to the output.
+    /// `source` and `skip` must point to the bytes for the first of `lanes` positions of the map
+    /// before pooling, and `block.output` into the output.
     #[inline(always)]
     unsafe fn compute(
         &self,
@@ -270,7 +270,7 @@ unsafe fn one_by_one(
     }
 }
 
-/// Returns the sum of the position at `base`.
+/// Returns `sum` plus the products of the taps for the position at `base`.
 ///
 /// # Safety
 ///

@@ -7,7 +7,8 @@
 //! | M0 | 3.8 | `ldrsb`, `muls`, `add`; the sums are in high registers |
 //!
 //! If the number of rows is not a multiple of four, the last block of rows overlaps the previous
-//! one, and some rows are computed twice. With fewer than four rows each is computed four times.
+//! one, and some rows are computed twice. If there are fewer than four rows, each is computed four
+//! times.
 
 use rarefy_format::{Dense, requantize};
 
@@ -29,7 +30,7 @@ pub(crate) fn run(dense: Dense<'_>, source: &[u8], output: Output<'_>) -> Option
     Some(())
 }
 
-/// Computes the rows of `block`; none if its weights are fewer than its rows need.
+/// Computes the rows of `block`, or none if it has too few weights for all of them.
 ///
 /// # Safety
 ///
@@ -42,7 +43,7 @@ unsafe fn multiply(block: DenseBlock<'_>, input: &[u8], target: &Target) {
         return;
     }
     let groups = columns / GROUP;
-    // From one row of a block of rows to the next, and from one block to the next.
+    // The distance in rows within a block of rows, and from one block to the next.
     let (apart, step) = if rows < 4 { (0, 1) } else { (1, 4) };
     let mut next = 0;
     while next < rows {

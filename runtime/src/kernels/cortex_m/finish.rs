@@ -1,4 +1,4 @@
-//! Finishing of blocks of positions in Rust, for ARMv6-M, where eight sums do not fit the low
+//! Pools and stores blocks of positions, in Rust: for ARMv6-M, where eight sums do not fit the low
 //! registers, and for tests on the host.
 
 use super::call::{Block, Finish};
@@ -8,7 +8,7 @@ use super::call::{Block, Finish};
 ///
 /// # Safety
 ///
-/// What `block` says is stored must be writable.
+/// Every byte that is stored according to `block` must be writable.
 #[inline(never)]
 pub(super) unsafe fn finish(block: &mut Block, positions: usize) {
     let average = match block.finish {
@@ -40,7 +40,7 @@ pub(super) unsafe fn finish(block: &mut Block, positions: usize) {
     block.second ^= 1;
 }
 
-/// Stores requantized sums side by side.
+/// Requantizes sums and stores them side by side.
 ///
 /// # Safety
 ///

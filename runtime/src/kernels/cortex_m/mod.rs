@@ -1,37 +1,38 @@
 //! The kernels of the Cortex-M cores: all assembly and all unsafe code of the crate.
 //!
-//! - A file per kernel (`words.rs`, `dense.rs`, ...) holds its contract: an entry of the same
-//!   signature as in [`portable`](super::portable), which is safe to call, and the argument why.
-//! - [`call`] holds the structures that assembly reads, by the offsets of their fields.
-//! - A folder per instruction set holds the assembly: `v6m` (M0, M0+, M1), `v7m` (M3), `v7em` (M4,
-//!   M7). The folder `v7em` holds what benefits from the DSP extension and takes the rest from
-//!   `v7m`. The build script selects one as [`instructions`]; in tests on the host it is [`host`].
+//! - Each kernel has a file (`words.rs`, `dense.rs`, ...) with a safe entry, whose signature is the
+//!   same as in [`portable`](super::portable), and the argument for its safety.
+//! - [`call`] has the structures whose fields assembly reads at fixed offsets.
+//! - Each instruction set has a folder with its assembly: `v6m` (M0, M0+, M1), `v7m` (M3), `v7em`
+//!   (M4, M7). The folder `v7em` contains what benefits from the DSP extension and takes the rest
+//!   from `v7m`. The build script selects one of them as [`instructions`]; in tests on the host,
+//!   that is [`host`].
 //!
 //! # What parsing guarantees
 //!
 //! A [`Words`](rarefy_format::Words), [`Columns`](rarefy_format::Columns),
 //! [`Csr`](rarefy_format::Csr), [`Dense`](rarefy_format::Dense) or
-//! [`Rice`](rarefy_format::rice::Rice) with weights exists only inside a
-//! [`Model`](rarefy_format::Model), and its bytes cannot change while it borrows them. So a kernel
-//! relies on what `Model::parse` has checked of them:
+//! [`Rice`](rarefy_format::rice::Rice) with weights is a view of the bytes of a
+//! [`Model`](rarefy_format::Model), which cannot change while they are borrowed. So a kernel relies
+//! on what `Model::parse` has checked about them:
 //!
-//! - **words**: the runs end with the number 34. A head has the form of its run's length and
-//!   number of rows, at most 32,768. All runs together have as many rows as the layer has
-//!   outputs. The masked value of each half word of a row, padding included, is below the layer's
-//!   inputs, of which there is at least one.
-//! - **columns**: there is a start per pair of inputs and for a last one alone. It is the index
-//!   of a header whose three sections lie inside the block. The masked value of each word is
-//!   below the layer's outputs, and the two words of a row that reads both inputs have the same.
-//!   An absent second input has no section.
+//! - **words**: the runs end with the number 34. A head has the form that belongs to its run's
+//!   length and number of rows; a run has at most 32,768 rows. All runs together have as many rows
+//!   as the layer has outputs. The masked value of each half word of a row, padding included, is
+//!   below the number of the layer's inputs, which is at least one.
+//! - **columns**: there is a start for each pair of inputs, and for a last input without a partner.
+//!   A start is the index of a header whose three sections lie inside the block. The masked value
+//!   of each word is below the number of the layer's outputs, and is the same for both words of a
+//!   row that reads both inputs. There are no words for an absent second input.
 //! - **csr**: the row lengths add up to the number of columns, which is the number of values. Each
-//!   column is below the layer's inputs.
+//!   column is below the number of the layer's inputs.
 //! - **dense**: nothing but the shape; the kernel checks the lengths.
-//! - **rice**: every code has at most 25 bits. The list selects as many inputs as it states, all
-//!   inside the layer's inputs. Each column is below their number, or below the layer's inputs
-//!   without a list. Each weight has an entry in the codebook, if there is one.
+//! - **rice**: every code has at most 25 bits. The list selects as many inputs as the head states,
+//!   all of them inputs of the layer. Each column is below their number or, without a list, below
+//!   the number of the layer's inputs. Each weight has an entry in the codebook, if there is one.
 //!
-//! A layer has at least one input and one output. The rest is checked by each entry: once per
-//! layer, or once per channel of a convolution.
+//! A layer has at least one input and one output. Each entry checks the rest: once per layer, or
+//! once per channel of a convolution.
 //!
 //! # Style of the assembly
 //!

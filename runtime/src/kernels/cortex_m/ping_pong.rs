@@ -1,8 +1,8 @@
-//! The ping-pong buffer of a chain of dense layers, without checks of the arena per layer.
+//! The ping-pong buffer of a chain of dense layers, without checking the arena for each layer.
 //!
 //! Three checked splits, and selecting the source by the end at which it was written, take some 40
-//! instructions per layer on a Cortex-M4: LeNet-300-100 at 1000x takes 1,900 with them and 1,810
-//! without.
+//! instructions per layer on a Cortex-M4: LeNet-300-100 at 1000x takes 1,900 instructions with them
+//! and 1,810 without.
 
 use core::ops::Range;
 use core::slice;
@@ -12,8 +12,8 @@ use rarefy_format::{MAPS, Model, Operation};
 use crate::kernels::run_layer::RunLayer;
 
 /// Runs each layer with its source, its output and its scratch area. Returns the range of the
-/// logits in `arena`, or `None` if the arena is too small, the model is no chain of dense layers,
-/// or a layer cannot be run.
+/// logits in `arena`, or `None` if the arena is too small, the model is not a chain of dense
+/// layers, or a layer cannot be run.
 #[inline(always)]
 pub(crate) fn walk<L: RunLayer>(
     model: &Model<'_>,
@@ -33,8 +33,8 @@ pub(crate) fn walk<L: RunLayer>(
     let end = unsafe { start.add(len) };
     let (mut at_front, mut read, mut source) = (true, 0, input);
     for layer in model.dense_layers() {
-        // A layer's output lies at one end of the arena, its source at the other (that of the
-        // first layer is the input), its scratch area between them. `Model::parse` has checked
+        // A layer's output lies at one end of the arena, its source at the other (the first layer's
+        // source is the input), and its scratch area between them. `Model::parse` has checked
         // for each layer that output and source together take at most `arena_words`, so
         // `layer.words + read <= len`.
         let place = match at_front {
@@ -81,7 +81,7 @@ mod tests {
 
     use super::*;
 
-    /// Fills output and scratch area with numbers that depend on all that the layer is given.
+    /// Fills output and scratch area with numbers that depend on everything that is passed in.
     struct Fill;
 
     impl RunLayer for Fill {

@@ -1,7 +1,8 @@
 //! Entropy-coded rows without checks.
 //!
-//! Instructions per inference of LeNet-300-100 at 100x (2,366 weights of 4 bits in 293 rows), by
-//! the portable kernel and by this one, and what a weight, a row and a run of rows take of it:
+//! Instructions per inference of LeNet-300-100 at 100x (2,366 weights of 4 bits in 293 rows), with
+//! the portable kernel and with this one, of which the next columns list the instructions per
+//! weight, row and run of rows:
 //!
 //! | | portable | here | weight | row | run | code, bytes |
 //! |---|---|---|---|---|---|---|
@@ -50,11 +51,12 @@ pub(crate) fn run(
         first: scratch.as_mut_ptr(),
         first_k: u32::from(rice.inputs()),
     };
-    // SAFETY: `Model::parse` has decoded the same bits of the same block. So the list, if there
-    // is one, copies as many bytes as `scratch` has from inside `source`; a row reads bits inside
-    // the block, entries inside the codebook and activations inside `source` or `scratch`; and as
-    // many outputs, at least one, are stored as `target` has. Every code is in the four bytes
-    // that are loaded for it, and these are inside the block because its head precedes the bits.
+    // SAFETY: `Model::parse` has decoded the same bits of the same block. So gathering the inputs
+    // of a list, if there is one, copies as many bytes as `scratch` has from inside `source`; a row
+    // reads bits inside the block, entries inside the codebook and activations inside `source` or
+    // `scratch`; and exactly as many outputs are stored as `target` has, at least one. Every code
+    // is in the four bytes that are loaded for it, and these are inside the block because its head
+    // precedes the bits.
     unsafe { rows(&mut call) };
     Some(())
 }

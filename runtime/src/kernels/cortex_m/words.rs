@@ -1,8 +1,8 @@
 //! Packed words without checks.
 //!
-//! Instructions per inference, mean over ten digits: LeNet-300-100 pruned 100x (2,665 weights in
-//! 298 rows and 52 runs), 300x (888, 168, 30) and 1000x (268, 82, 19), by the portable kernel and
-//! by this one.
+//! Instructions per inference, mean over ten digits, of LeNet-300-100 pruned 100x (2,665 weights in
+//! 298 rows and 52 runs), 300x (888, 168, 30) and 1000x (268, 82, 19), with the portable kernel and
+//! with this one:
 //!
 //! | | 100x portable | here | 300x portable | here | 1000x portable | here | code, bytes |
 //! |---|---|---|---|---|---|---|---|
@@ -11,7 +11,7 @@
 //! | Cortex-M0 | 58,673 | 23,292 | 23,677 | 9,008 | 9,737 | 3,687 | 1,204 |
 //!
 //! On the M4, M3 and M0 a weight costs 3, 4 and 6 instructions, a row some 6, 6 and 10 more, a run
-//! 4, 4 and 10: it can pay off to pad a row with a word 0 so that it is as long as its neighbours.
+//! 4, 4 and 10: padding a row with a word of 0 to the length of its neighbours can pay off.
 
 use rarefy_format::Words;
 

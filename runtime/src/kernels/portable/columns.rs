@@ -1,4 +1,4 @@
-//! Columns: each input that is not 0 scatters its weights to the sums of the rows that read it.
+//! Columns: each input that is not 0 scatters its products to the sums of the rows that read it.
 //!
 //! This pays off where a layer keeps so many weights that skipping the zero activations (four of
 //! five pixels of a digit, half of the hidden units) outweighs the load and store of a sum per
@@ -32,7 +32,7 @@ pub(crate) fn run(columns: Columns<'_>, source: &[u8], output: Output<'_>) -> Op
     Some(())
 }
 
-/// Replaces `sums` by their activations, which are the first bytes of the slice afterwards.
+/// Replaces `sums` with their activations, which then occupy the first bytes of the slice.
 fn requantize_in_place(sums: &mut [i32], shift: u8) {
     // Byte `row` lies in word `row / 4`, whose own sum has been read by then.
     for row in 0..sums.len() {

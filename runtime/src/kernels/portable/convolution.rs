@@ -7,11 +7,11 @@
 use crate::kernels::geometry::{Convolution, FusedPooling, WindowStrides};
 use crate::kernels::taps::Taps;
 
-/// Turns the columns of the first `count` taps in `words` into offsets. A Cortex-M may also group
-/// taps, which `grouped` asks for; this function does not.
+/// Turns the columns of the first `count` taps in `words` into offsets. `grouped` asks for taps to
+/// be grouped, which some Cortex-M cores do; this function ignores it.
 ///
 /// An offset is the tap's column plus a gap that grows with each row and channel of the window. If
-/// the geometry overflows, it saturates, out of the reach of any source.
+/// the geometry overflows, the gap saturates, so that [`Taps::last`] exceeds any source.
 pub(crate) fn place<'a>(
     words: &'a mut [u32],
     count: usize,
@@ -23,7 +23,8 @@ pub(crate) fn place<'a>(
     let single = Taps::FRONT..Taps::FRONT + count;
     let size = window.size.max(1);
     let (row_gap, plane_gap) = (window.row_gap(), window.plane_gap());
-    // The column at which the current row of the window ends, and the rows left of the channel.
+    // The column at which the current row of the window ends, the gap in this row, and the number
+    // of rows left in the channel.
     let (mut row_end, mut gap, mut rows) = (size, 0usize, size);
     for word in words.get_mut(single.clone()).unwrap_or_default() {
         let column = *word as usize & 0xffff;

@@ -19,7 +19,8 @@ pub(crate) fn run(csr: Csr<'_>, source: &[u8], output: Output<'_>) -> Option<()>
     }
 }
 
-/// Stores `finish` of each row's sum. Returns `None` if the weights end before the rows.
+/// Stores `finish` of each row's sum. Returns `None` if the weights end before the rows, or a
+/// column is out of range.
 fn rows<T>(
     block: CsrBlock<'_>,
     input: &[u8],

@@ -1,5 +1,5 @@
-//! The encoding in 32-bit floats, a reference for the integer ones: each row's bias and products,
-//! added in the order of the container.
+//! The encoding in 32-bit floats, a reference for the integer ones: each row's bias and products
+//! are added in the order of the container.
 //!
 //! Floats are multiplied and added one after the other, never fused, so host and boards agree bit
 //! for bit, with or without a floating-point unit. The activations in the arena are floats; a
@@ -10,7 +10,7 @@ use rarefy_format::CsrF32;
 
 use crate::kernels::output::Output;
 
-/// The unit of a logit is one part in this many.
+/// The number of units of a logit in a sum of 1.
 const LOGIT: f32 = 65_536.0;
 
 /// Runs a dense layer, whose source is `raw` bytes or floats. Returns `None` if the source is not

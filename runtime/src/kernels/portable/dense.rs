@@ -20,7 +20,7 @@ pub(crate) fn run(dense: Dense<'_>, source: &[u8], output: Output<'_>) -> Option
     Some(())
 }
 
-/// Stores `finish` of the sum of each row, as many as both `block` and `output` have.
+/// Stores `finish` of each row's sum, for as many rows as both `block` and `output` have.
 pub(crate) fn multiply<T>(
     block: DenseBlock<'_>,
     input: &[u8],

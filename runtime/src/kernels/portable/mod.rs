@@ -1,6 +1,6 @@
 //! The kernels in safe Rust, for every target.
 //!
-//! On a Cortex-M some of them are replaced by those in `cortex_m`, whose oracle they are in tests.
+//! On a Cortex-M, kernels in `cortex_m` replace some of them; tests compare both.
 
 #![cfg_attr(
     any(cortex_m, test),

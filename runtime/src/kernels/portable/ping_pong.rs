@@ -1,4 +1,4 @@
-//! The ping-pong buffer of a chain of dense layers: they write alternately at the two ends of the
+//! The ping-pong buffer of a chain of dense layers, which write alternately at the two ends of the
 //! arena. The words between a layer's source and its output are its scratch area.
 
 use core::ops::Range;

@@ -22,7 +22,8 @@ pub(crate) fn run(geometry: &Pooling, source: &[u8], output: &mut [u8]) {
     }
 }
 
-/// Folds the bytes of each window with `join`, from `start` on, and stores the results.
+/// Folds the bytes of each window with `join`, starting from `start`, and stores `store` of the
+/// result.
 #[inline(always)]
 fn pool<T: Copy>(
     geometry: &Pooling,

@@ -1,11 +1,11 @@
 //! The entropy-coded encoding: rows are decoded and multiplied one after the other.
 //!
-//! Relies on a block that [`Rice::check`] has accepted for the layer, and on a scratch area of at
-//! least [`Rice::selected`] bytes. With anything else the result is unspecified, but nothing
-//! panics.
+//! The kernel relies on a block that [`Rice::check`] has accepted for the layer, and on a scratch
+//! area of at least [`Rice::selected`] bytes. With anything else the result is unspecified, but
+//! nothing panics.
 //!
 //! This encoding saves bytes, not instructions. A whole inference of LeNet-300-100 with 4-bit
-//! weights on a Cortex-M, engine included, built for size, takes
+//! weights on a Cortex-M takes the following, with the engine included and built for size:
 //!
 //! | nonzeros (rows) | 24,405 (410) | 2,366 (293) | 799 (163) | 233 (78) |
 //! |---|---|---|---|---|

@@ -1,8 +1,9 @@
 //! Packed words: each row gathers the inputs that its words name.
 //!
 //! A word holds a weight and its column in 16 bits: the column in the low bits, the weight above.
-//! The kernel multiplies by the whole word, as `i16`; the exporter has rounded the weights so that
-//! this is the intended value. Rows of equal length form a run, so no row stores its length.
+//! The kernel multiplies by the whole word, as `i16`; the quantizer has chosen the upper bits so
+//! that this value is close to the weight. Rows of equal length form a run, so no row stores its
+//! length.
 
 use rarefy_format::{Words, requantize};
 
@@ -86,7 +87,7 @@ mod tests {
         input: Vec<u8>,
     }
 
-    /// Generates rows of every length: empty, straight code, several rounds.
+    /// Generates rows that are empty, short enough for straight-line code, or several rounds long.
     fn case() -> impl Strategy<Value = Case> {
         (4..=12u32, 1..80usize).prop_flat_map(|(bits, inputs)| {
             let mask = (1u16 << bits) - 1;

@@ -1,4 +1,4 @@
-//! Both versions of the convolution against its definition, in 64-bit arithmetic. The
+//! Compares both versions of the convolution with its definition in 64-bit arithmetic. The
 //! Cortex-M version runs on the stand-ins of `cortex_m::host`.
 
 use std::vec;
@@ -52,7 +52,7 @@ struct Case {
 }
 
 impl Case {
-    /// Returns the height or width of the map before pooling for that of the input.
+    /// Returns the height or width of the map before pooling, given that of the input.
     fn positions(&self, length: usize) -> usize {
         (length + 2 * self.pad - self.size) / self.stride + 1
     }
@@ -98,7 +98,7 @@ impl Case {
             .collect()
     }
 
-    /// Computes the rows of output `channel` by a kernel, in buffers with margins, which must keep
+    /// Computes the rows of output `channel` with a kernel, in buffers whose margins must keep
     /// their values.
     fn computed(&self, run: Run, channel: usize) -> Vec<Vec<u8>> {
         // The margins on the right and below differ from those on the left and above.
@@ -223,7 +223,8 @@ const WINDOW: WindowStrides = WindowStrides {
     plane: 100,
 };
 
-/// Returns a layer of one channel and one position that reads two bytes, and words for its taps.
+/// Returns the geometry of a layer of one channel and one position that reads two bytes, and words
+/// for its taps.
 fn two_taps() -> (Convolution, [u32; 2 + Taps::SPARE]) {
     let geometry = Convolution {
         stride: 1,

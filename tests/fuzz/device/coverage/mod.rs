@@ -1,7 +1,7 @@
 //! Coverage: the paths through the kernels that the cases take.
 //!
-//! A path is a condition under which the kernel of a core takes other branches. It is named in a
-//! few words, such as `words last: a row of 7`. [`wanted`] lists the paths that the kernels
+//! A path is a condition under which the kernel of some core takes different branches. It has a
+//! short name, such as `words last: a row of 7`. [`wanted`] lists the paths that the kernels
 //! distinguish, [`taken`] those that a layer takes.
 
 mod taken;
@@ -21,7 +21,7 @@ pub(crate) type Paths = BTreeSet<String>;
 pub(crate) struct Coverage(BTreeMap<String, usize>);
 
 impl Coverage {
-    /// Counts the paths of a case.
+    /// Counts the paths that the layers of `case` take.
     pub(crate) fn add(&mut self, case: &Case) {
         for layer in case.model().layers() {
             for path in taken::of(&layer, &case.inputs) {
@@ -44,7 +44,7 @@ impl Coverage {
         paths.into_iter().collect()
     }
 
-    /// Formats a table of layers by encoding and operation, and of paths by kernel.
+    /// Formats a table of layers by encoding and operation, and one of paths by kernel.
     pub(crate) fn report(&self) -> String {
         let mut text = String::from("layers by encoding and operation:\n");
         for (path, count) in &self.0 {
@@ -79,5 +79,5 @@ const LAYERS: &str = "layer: ";
 
 /// Kinds of dense layers: hidden ones store bytes, the last one accumulators.
 const ENDS: [&str; 2] = ["hidden", "last"];
-/// Kinds of fused pooling.
+/// Kinds of fused pooling; `stored` stands for none.
 const POOLINGS: [&str; 3] = ["stored", "max", "average"];

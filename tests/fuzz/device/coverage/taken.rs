@@ -55,8 +55,8 @@ pub(super) fn of(layer: &Layer<'_>, inputs: &[Vec<u8>]) -> Paths {
     paths
 }
 
-/// Adds inputs, blocks and taps from 2^15 on (for words, whose index has fewer bits, from 2^11
-/// on), and rows and runs of 2^8 and more.
+/// Adds the paths with large numbers: offsets of inputs, blocks and taps of at least 2^15 (at least
+/// 2^11 in `words`, whose index has fewer bits), and rows and runs of length 2^8 or more.
 fn large(paths: &mut Paths, layer: &Layer<'_>) {
     let mut found = |what: String| paths.insert(format!("large: {what}"));
     let lists: Vec<Vec<u16>> = match LayerSpec::from_layer(layer).weights {
@@ -192,7 +192,7 @@ fn convolution(
         true => format!("blocks, stride {stride}"),
         false => "one by one".to_owned(),
     };
-    // To the kernels a pool of one position is none.
+    // The kernels treat pooling of a single position as none.
     let kind = if pool == 1 { POOLINGS[0] } else { kind };
     let skip = if layer.skip().is_some() {
         "skip"
@@ -231,8 +231,8 @@ fn convolution(
     }
 }
 
-/// Adds the groups of taps: those of a row of the kernel that are less than four columns apart.
-/// Three or four become a quad on an M4.
+/// Adds the paths of groups of taps. A group consists of taps in one row of the kernel that are
+/// less than four columns apart; on an M4, three or four taps become a quad.
 fn quads(paths: &mut Paths, mut columns: &[u16], size: u16) {
     while let Some((&first, _)) = columns.split_first() {
         let end = (first / size * size + size).min(first + 4);
@@ -249,8 +249,8 @@ fn quads(paths: &mut Paths, mut columns: &[u16], size: u16) {
     }
 }
 
-/// Says whether the runtime considers a map to have many zeros. It samples the map with its
-/// margins, so counts near its limit of 12 samples are undecided.
+/// Returns whether the runtime considers a map to have few or many zeros. The runtime samples the
+/// map with its margins, which `source` lacks, so counts near its limit of 12 samples are `some`.
 fn zeros(source: &[u8]) -> &'static str {
     let apart = (source.len() / 32).max(4) | 1;
     let samples = source.chunks_exact(apart).filter_map(<[u8]>::first_chunk);
@@ -261,7 +261,7 @@ fn zeros(source: &[u8]) -> &'static str {
     }
 }
 
-/// Adds margins and links.
+/// Adds the paths of margins and links.
 fn map(paths: &mut Paths, layer: &Layer<'_>, window: Window) {
     let padding = window.padding;
     let sides = [

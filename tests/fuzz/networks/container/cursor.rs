@@ -2,7 +2,7 @@
 
 use super::Unreadable;
 
-/// Returns an error with the text `what` unless `condition` holds.
+/// Returns an error that says that the specification requires `what`, unless `condition` holds.
 pub(super) fn need(condition: bool, what: &str) -> Result<(), Unreadable> {
     match condition {
         true => Ok(()),
@@ -10,7 +10,7 @@ pub(super) fn need(condition: bool, what: &str) -> Result<(), Unreadable> {
     }
 }
 
-/// Reads little-endian numbers from the front of some bytes.
+/// Reads little-endian numbers from the front of a slice of bytes.
 pub(super) struct Cursor<'a> {
     bytes: &'a [u8],
 }
@@ -67,7 +67,7 @@ impl<'a> Bits<'a> {
         Self { bytes, at: 0 }
     }
 
-    /// Returns the number of bits that are left, and whether all of them are zero.
+    /// Reads all bits that are left. Returns their number, and whether all of them are zero.
     pub(super) fn rest(&mut self) -> Result<(usize, bool), Unreadable> {
         let left = 8 * self.bytes.len() - self.at;
         let mut zero = true;

@@ -6,7 +6,7 @@ use super::{Unreadable, Weights, rice};
 /// Rows of (column, weight).
 type Rows<T = i32> = Vec<Vec<(usize, T)>>;
 
-/// Reads the rest of `block`, stored as `encoding`: `outputs` rows of `columns` columns.
+/// Reads the rest of `block`, which stores `outputs` rows of `columns` columns as `encoding`.
 pub(super) fn read(
     encoding: u8,
     block: &mut Cursor<'_>,
@@ -35,13 +35,13 @@ pub(super) fn read(
     Ok(Weights::Integers(bias, rows))
 }
 
-/// Checks that the columns of each row are ascending and exist.
+/// Checks that the columns of each row ascend and exist.
 fn check<T>(rows: &[Vec<(usize, T)>], columns: usize) -> Result<(), Unreadable> {
     for row in rows {
         let rise = row.windows(2).all(|pair| pair[0].0 < pair[1].0);
         need(
             rise && row.last().is_none_or(|last| last.0 < columns),
-            "increasing columns",
+            "columns that ascend and exist",
         )?;
     }
     Ok(())
@@ -65,7 +65,10 @@ fn dense(
 /// Splits `values` into rows of the given lengths.
 fn split<T: Copy>(values: &[T], lengths: &[u16]) -> Result<Vec<Vec<T>>, Unreadable> {
     let total: usize = lengths.iter().map(|&length| usize::from(length)).sum();
-    need(total == values.len(), "row lengths that add up")?;
+    need(
+        total == values.len(),
+        "row lengths that add up to the number of weights",
+    )?;
     let mut rest = values;
     let row = |&length: &u16| {
         let (row, others) = rest.split_at(length.into());
@@ -97,7 +100,7 @@ fn floats(block: &mut Cursor<'_>, outputs: usize) -> Result<(Vec<f32>, Rows<f32>
     let bias = bits(block, outputs)?;
     let lengths = block.u16s(outputs)?;
     if outputs % 2 == 1 {
-        need(block.u16()? == 0, "zeros that align")?;
+        need(block.u16()? == 0, "padding of zeros")?;
     }
     need(block.left().is_multiple_of(6), "six bytes per weight")?;
     let stored = block.left() / 6;
@@ -127,7 +130,7 @@ fn words(
         (1..=15).contains(&bits) && mask == (1 << bits) - 1,
         "a mask of 1 to 15 bits",
     )?;
-    need(columns <= 1 << bits, "a mask that holds every column")?;
+    need(columns <= 1 << bits, "a mask that covers every column")?;
     let (mut bias, mut rows) = (Vec::new(), Rows::<i32>::new());
     loop {
         let (form, more) = (usize::from(block.u16()?), usize::from(block.u16()?));
@@ -140,7 +143,7 @@ fn words(
         };
         let even = usize::from((more + 1).is_multiple_of(2));
         let expected = if length <= 14 { 2 * length } else { 30 } + even;
-        need(form == expected, "the form of a run")?;
+        need(form == expected, "a form that suits the run's length")?;
         for _ in 0..=more {
             bias.push(block.u32()? as i32);
             let words = block.u16s(length.next_multiple_of(2))?;
@@ -157,7 +160,10 @@ fn words(
             );
         }
     }
-    need(rows.len() == outputs, "runs that add up")?;
+    need(
+        rows.len() == outputs,
+        "runs that add up to the number of outputs",
+    )?;
     Ok((bias, rows))
 }
 
@@ -169,15 +175,18 @@ fn by_columns(
     let bits = u32::from(block.u8()?);
     let skip = usize::from(block.u8()?);
     let pairs = usize::from(block.u16()?);
-    need(bits <= 15 && outputs <= 1 << bits, "bits of a row")?;
+    need(
+        bits <= 15 && outputs <= 1 << bits,
+        "at most 15 bits that number every row",
+    )?;
     let mask = (1_u16 << bits) - 1;
     let bias = block.i32s(outputs)?;
     let starts = block.u16s(pairs)?;
     if pairs % 2 == 1 {
-        need(block.u16()? == 0, "zeros that align")?;
+        need(block.u16()? == 0, "padding of zeros")?;
     }
     let size = block.left() / 4;
-    need(block.u32()? == 0, "an empty block")?;
+    need(block.u32()? == 0, "an empty first block")?;
     let mut rows: Rows = vec![Vec::new(); outputs];
     let mut end = 1;
     for (pair, &start) in starts.iter().enumerate().filter(|(_, start)| **start > 0) {
@@ -188,7 +197,7 @@ fn by_columns(
         let input = 4 * skip + 2 * pair;
         let mut put = |input: usize, word: u16| {
             let row = usize::from(word & mask);
-            need(row < outputs && word != 0, "a word of a row")?;
+            need(row < outputs && word != 0, "nonzero words of existing rows")?;
             rows[row].push((input, signed(word)));
             Ok::<usize, Unreadable>(row)
         };
@@ -199,7 +208,7 @@ fn by_columns(
         for (count, input) in [(first, input), (second, input + 1)] {
             need(
                 count.is_multiple_of(2) || block.u16()? == 0,
-                "what fills an odd section",
+                "a zero that fills up an odd section",
             )?;
             for word in block.u16s(count)? {
                 put(input, word)?;
@@ -213,7 +222,8 @@ fn by_columns(
     Ok((bias, rows))
 }
 
-/// Returns whether `pairs` pairs after `skip` skipped groups of four lie within `columns` inputs.
+/// Returns whether `pairs` pairs after `skip` skipped groups of four inputs lie within `columns`
+/// inputs.
 fn input_pairs(skip: usize, pairs: usize, columns: usize) -> bool {
     4 * skip + 2 * pairs <= columns.next_multiple_of(2)
 }

@@ -1,8 +1,8 @@
 //! A reader of `.rfy` containers written from `format/SPEC.md` alone.
 //!
-//! It shares no code with `rarefy-format`, since its purpose is to contradict it. It is neither
-//! fast nor economical, and checks only what it needs in order not to misread: numbers are
-//! well-formed, columns ascend, and blocks are used up.
+//! It shares no code with `rarefy-format`, so that the two can disagree. It is neither fast nor
+//! economical, and checks only what it needs in order not to misread: that numbers are well-formed,
+//! columns ascend, and blocks are read to their end.
 
 mod cursor;
 mod encodings;
@@ -22,7 +22,7 @@ pub(crate) enum Kind {
     Dense,
     /// A convolution.
     Conv,
-    /// Pooling by itself.
+    /// A pooling layer.
     Pool,
 }
 
@@ -129,12 +129,15 @@ impl Container {
 /// Reads a whole container.
 ///
 /// # Errors
-/// Returns an error if it violates the specification.
+/// Returns an error if the container violates the specification.
 pub(crate) fn read(bytes: &[u8]) -> Result<Container, Unreadable> {
     let mut header = Cursor::new(bytes);
     need(header.take(4)? == b"RFY\x01", "the magic and version 1")?;
     let checksum = header.u32()?;
-    need(checksum == shift_register(&bytes[8..]), "the checksum")?;
+    need(
+        checksum == shift_register(&bytes[8..]),
+        "the checksum of the bytes",
+    )?;
     let layers = usize::from(header.u8()?);
     header.take(3)?;
     let width = usize::from(header.u16()?);
@@ -214,7 +217,7 @@ fn layer(
     }
     let columns = shapes(&mut layer, before, index)?;
     layer.weights = encodings::read(encoding, &mut block, columns, outputs)?;
-    need(block.left() == 0, "a block that is used up")?;
+    need(block.left() == 0, "a block without unused bytes")?;
     Ok((layer, start + length))
 }
 
@@ -236,7 +239,7 @@ fn shapes(layer: &mut Layer, before: &Container, index: usize) -> Result<usize, 
         let sums = [layer.shape[0], layer.sums[0], layer.sums[1]];
         need(
             before.shape(index, back)? == sums,
-            "a skip of the shape of the sums",
+            "a skip with the shape of the sums",
         )?;
     }
     Ok(columns)
@@ -247,7 +250,7 @@ fn geometry(layer: &mut Layer, bytes: &[u8]) -> Result<(), Unreadable> {
     let nibbles = |byte: u8| [usize::from(byte & 15), usize::from(byte >> 4)];
     let [size, stride] = nibbles(bytes[0]);
     let ([top, left], [bottom, right]) = (nibbles(bytes[1]), nibbles(bytes[2]));
-    need(size > 0 && stride > 0, "a size and a stride")?;
+    need(size > 0 && stride > 0, "a size and a stride of at least 1")?;
     layer.window = Window {
         size,
         stride,

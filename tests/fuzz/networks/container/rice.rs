@@ -1,4 +1,4 @@
-//! Reads the entropy-coded encoding.
+//! Reads the entropy-coded encoding, `rice`.
 
 use super::Unreadable;
 use super::cursor::{Bits, Cursor, need};
@@ -81,7 +81,7 @@ fn parameter(columns: usize, spread: u32, weights: usize) -> u32 {
     }
 }
 
-/// Returns the signed number that a folded one represents.
+/// Returns the signed number that the folded `number` represents.
 fn unfold(number: u64) -> i64 {
     let half = (number / 2) as i64;
     if number % 2 == 1 { -half - 1 } else { half }
@@ -112,7 +112,7 @@ fn rows(
             }
             need(
                 (0..=inputs.len() as i64).contains(&length),
-                "the length of a row",
+                "a row length from 0 to the number of inputs",
             )?;
             (of_run, before) = (run, 0);
         }
@@ -125,7 +125,7 @@ fn rows(
         }
         rows.push(row(bits, head, codebook, inputs, (length, before))?);
     }
-    need(run == 0, "no more rows than announced")?;
+    need(run == 0, "as many rows as outputs")?;
     Ok((biases, rows))
 }
 

@@ -1,4 +1,4 @@
-//! Computes a container in 64 bits. A sum that overflows 32 bits is a fault of the writer.
+//! Runs a container in 64-bit arithmetic. A sum that overflows 32 bits is a fault of the writer.
 
 use super::{Container, Kind, Layer, Pooling, Weights};
 
@@ -7,7 +7,7 @@ use super::{Container, Kind, Layer, Pooling, Weights};
 pub(crate) enum Values {
     /// Activations, or the network's input.
     Bytes(Vec<u8>),
-    /// Activations of a network in floats.
+    /// Activations of a network with f32 weights.
     Floats(Vec<f32>),
     /// The logits.
     Sums(Vec<i32>),
@@ -17,7 +17,7 @@ impl Values {
     fn bytes(&self) -> Result<&[u8], String> {
         match self {
             Values::Bytes(bytes) => Ok(bytes),
-            _ => Err("an integer layer reads no integers".into()),
+            _ => Err("an integer layer reads values that are not bytes".into()),
         }
     }
 }
@@ -50,7 +50,7 @@ pub(crate) fn run(container: &Container, input: &[u8]) -> Result<Vec<Values>, St
     Ok(values)
 }
 
-/// Returns `sum` if it fits 32 bits.
+/// Returns `sum` if it fits in 32 bits.
 fn narrow(sum: i64) -> Result<i64, String> {
     i32::try_from(sum).map_or(Err(format!("a sum of {sum} overflows 32 bits")), |sum| {
         Ok(sum.into())

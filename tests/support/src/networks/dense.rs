@@ -1,4 +1,4 @@
-//! Networks of only dense layers.
+//! Networks that have only dense layers.
 
 use rarefy_format::{
     AlignedBytes, Encoding, LayerSpec, Model, NetworkSpec, Operation, Shape, WeightsSpec, write,
@@ -22,8 +22,8 @@ pub fn dense(random: &mut Random, encoding: Encoding, columns: usize, last: bool
     }
 }
 
-/// Returns the shape of an input of `inputs` values along its width: a container's input has at
-/// most 255 channels.
+/// Returns the shape of an input whose `inputs` values lie along its width, since a container's
+/// input has at most 255 channels.
 pub fn line(inputs: usize) -> Shape {
     Shape {
         channels: 1,
@@ -32,12 +32,12 @@ pub fn line(inputs: usize) -> Shape {
     }
 }
 
-/// Calls `check` with every seed below `seeds`, the model of that seed's [`multilayer`] network in
-/// all encodings of [`DENSE`], and an input. Returns the number of models; networks that the format
-/// cannot hold are left out.
+/// Calls `check` for every seed below `seeds` with the seed, the model of a random [`multilayer`]
+/// network in the encodings of [`DENSE`], and an input. Returns the number of models; networks that
+/// the format cannot represent are left out.
 ///
 /// # Panics
-/// Panics if a written container is not a valid one.
+/// Panics if a written container is invalid.
 pub fn each_multilayer(seeds: u64, mut check: impl FnMut(u64, Model<'_>, &[u8])) -> usize {
     let mut models = 0;
     for seed in 0..seeds {
@@ -70,7 +70,8 @@ pub fn multilayer(random: &mut Random, encodings: &[Encoding]) -> NetworkSpec {
     NetworkSpec { input, layers }
 }
 
-/// Draws a dense layer that reads few of its inputs, alone or followed by another one.
+/// Draws a network whose first layer is dense and reads few of its inputs. Another dense layer may
+/// follow.
 pub fn selective(random: &mut Random) -> NetworkSpec {
     let columns = 100 + random.below(400);
     let mut used: Vec<usize> = (0..1 + random.below(6))
@@ -105,9 +106,9 @@ pub fn selective(random: &mut Random) -> NetworkSpec {
     }
 }
 
-/// Returns one layer in [`Encoding::Columns`] that has, for each count up to `rows`, three pairs
-/// of inputs: one whose first input that many rows read, one whose second input they read, and one
-/// of which they read both.
+/// Returns a network of one layer in [`Encoding::Columns`]. For each `count` up to `rows` it has
+/// three pairs of inputs: `count` rows read only the first input of the first pair, only the second
+/// input of the second pair, and both inputs of the third pair.
 pub fn sections(rows: usize) -> NetworkSpec {
     let encoding = Encoding::Columns;
     let columns = 2 * 3 * (rows + 1);
@@ -135,7 +136,7 @@ pub fn sections(rows: usize) -> NetworkSpec {
     }
 }
 
-/// Draws a chain of dense layers in floats.
+/// Draws a chain of dense layers with f32 weights.
 pub fn floats(random: &mut Random) -> NetworkSpec {
     let mut network = multilayer(random, &[Encoding::Csr]);
     for layer in &mut network.layers {

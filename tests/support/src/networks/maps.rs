@@ -1,4 +1,4 @@
-//! Networks of convolutions and pooling, with and without links.
+//! Networks with convolutions and pooling layers, with and without links.
 
 use rarefy_format::{
     Encoding, LayerSpec, Margin, NetworkSpec, Operation, Pooling, Shape, SkipSpec, WeightsSpec,
@@ -105,7 +105,7 @@ fn pool(random: &mut Random, shape: Shape) -> (LayerSpec, Shape) {
     (layer, shape)
 }
 
-/// Draws convolutions and pooling layers, followed by a dense layer.
+/// Draws a network of convolutions and pooling layers, followed by a dense layer.
 pub fn convolutional(random: &mut Random) -> NetworkSpec {
     let input = Shape {
         channels: 1 + random.below(3) as u16,
@@ -128,7 +128,7 @@ pub fn convolutional(random: &mut Random) -> NetworkSpec {
     NetworkSpec { input, layers }
 }
 
-/// Returns a window of 1 x 1.
+/// Returns a 1 x 1 window.
 fn point() -> Window {
     Window {
         size: 1,
@@ -137,8 +137,8 @@ fn point() -> Window {
     }
 }
 
-/// Draws the weights of a convolution by `window` from `channels` to `outputs` channels, without
-/// pooling or links.
+/// Draws a convolution with `window` from `channels` to `outputs` channels, without pooling or
+/// links.
 fn plain_conv(
     random: &mut Random,
     window: Window,
@@ -169,7 +169,8 @@ fn encoding(random: &mut Random) -> Encoding {
     CONV[random.below(CONV.len())]
 }
 
-/// Draws convolutions that keep the shape; some read, and some add, an output from farther back.
+/// Draws a network of convolutions that preserve the shape. Some of them read, and some add, the
+/// output of an earlier layer.
 pub fn residual(random: &mut Random) -> NetworkSpec {
     let shape = Shape {
         channels: 1 + random.below(3) as u16,
@@ -183,7 +184,7 @@ pub fn residual(random: &mut Random) -> NetworkSpec {
         layers.push(layer);
     }
     let last = DENSE[random.below(DENSE.len())];
-    // A dense layer reads no margin: a 1 x 1 convolution before it removes the margin.
+    // A dense layer cannot read a map with a margin, so a 1 x 1 convolution removes it first.
     let kind = encoding(random);
     let channels = shape.channels;
     layers.push(plain_conv(random, point(), kind, channels, channels, 3));
@@ -194,7 +195,7 @@ pub fn residual(random: &mut Random) -> NetworkSpec {
     }
 }
 
-/// Draws a convolution that keeps the shape, to follow `layers`.
+/// Draws a convolution that preserves the shape, to be appended to `layers`.
 fn linked_conv(random: &mut Random, layers: &[LayerSpec], channels: u16) -> LayerSpec {
     let layer = layers.len();
     let half = [0, 1, 2][random.below(3)];
@@ -210,7 +211,7 @@ fn linked_conv(random: &mut Random, layers: &[LayerSpec], channels: u16) -> Laye
         padding,
     };
     let encoding = encoding(random);
-    // The input's copy has the margin that the first layer needs and no more.
+    // The copy of the input has no larger margin than the first layer needs.
     let reads_input = match layers.first() {
         None => true,
         Some(LayerSpec {
@@ -238,14 +239,16 @@ fn linked_conv(random: &mut Random, layers: &[LayerSpec], channels: u16) -> Laye
     }
 }
 
-/// Draws a convolution, of any stride and pooling, that adds another one of the same window.
+/// Draws a network in which a convolution, of any stride and pooling, adds the output of another
+/// convolution with the same window.
 pub fn joined(random: &mut Random) -> NetworkSpec {
     let input = Shape {
         channels: 1 + random.below(3) as u16,
         height: 3 + random.below(12) as u16,
         width: 3 + random.below(28) as u16,
     };
-    // Both read the output of a first layer: the copy of the input has the margin of one reader.
+    // Both read the output of a first layer, not the input: a copy of the input would have the
+    // margin that its first reader needs.
     let channels = input.channels;
     let kind = encoding(random);
     let copy = plain_conv(random, point(), kind, channels, channels, 3);

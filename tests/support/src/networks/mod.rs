@@ -1,7 +1,8 @@
 //! Random small networks of every kind.
 //!
-//! A network follows from its seed alone. Together they cover every encoding, operation, padding,
-//! stride, pooling and kind of link, rows from empty to full, and weights up to their largest.
+//! The seed alone determines a network. Together, the networks cover every encoding, operation,
+//! padding, stride, pooling and kind of link, rows from empty to full, and weights up to the
+//! largest magnitude.
 
 mod dense;
 mod maps;
@@ -15,7 +16,7 @@ pub use maps::{convolutional, joined, residual};
 pub struct Random(u64);
 
 impl Random {
-    /// Creates a generator whose numbers follow from `seed`.
+    /// Creates a generator that starts from `seed`.
     pub fn new(seed: u64) -> Random {
         Random(seed)
     }
@@ -23,7 +24,7 @@ impl Random {
     /// Returns the next number.
     #[allow(
         clippy::should_implement_trait,
-        reason = "it never ends, so it is no iterator"
+        reason = "the generator never ends, so it is not an iterator"
     )]
     pub fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
@@ -43,7 +44,7 @@ impl Random {
         self.below(100) < percent
     }
 
-    /// Returns `count` bytes, often many zeros among them, as in images and hidden layers.
+    /// Returns `count` bytes; often many of them are zero, as in images and hidden layers.
     pub fn bytes(&mut self, count: usize) -> Vec<u8> {
         let zeros = [0, 50, 90][self.below(3)];
         let byte = |random: &mut Self| {
@@ -57,7 +58,8 @@ impl Random {
     }
 }
 
-/// Returns the integer that `encoding` multiplies by for a weight of `magnitude` (-8..=8, not 0).
+/// Returns the integer by which `encoding` multiplies an input, for a weight of `magnitude`
+/// (-8..=8, not 0).
 pub fn weight(
     encoding: Encoding,
     magnitude: i16,
@@ -75,7 +77,7 @@ pub fn weight(
         Encoding::Words => word(column, columns),
         Encoding::Columns => word(row, rows),
         Encoding::Rice => magnitude,
-        // Sometimes the largest of 8 bits.
+        // The extreme magnitudes become the extreme values of 8 bits.
         _ if magnitude == 8 => 127,
         _ if magnitude == -8 => -128,
         _ => magnitude * 9,
@@ -88,7 +90,7 @@ fn weights(random: &mut Random, encoding: Encoding, columns: usize, rows: usize)
     weights_of(random, encoding, &all, columns, rows)
 }
 
-/// Draws the biases and rows of a layer that reads no columns but `used`.
+/// Draws the biases and rows of a layer that reads only the columns `used`.
 fn weights_of(
     random: &mut Random,
     encoding: Encoding,
@@ -100,7 +102,7 @@ fn weights_of(
     let largest = [1, 2, 8][random.below(3)];
     let mut lists = Vec::new();
     for row in 0..rows {
-        // Neighbouring rows differ in length.
+        // Makes neighbouring rows differ in length.
         let percent = if random.chance(30) {
             percent / 2
         } else {
@@ -115,7 +117,7 @@ fn weights_of(
                 } else {
                     -magnitude
                 };
-                // Sometimes the largest weight that fits its bits.
+                // The extreme magnitudes become the extreme weights that fit the bits.
                 let packed = matches!(encoding, Encoding::Words | Encoding::Columns);
                 let magnitude = match magnitude {
                     8 if packed => i16::MAX,
@@ -155,7 +157,7 @@ pub const CONV: [Encoding; 4] = [
     Encoding::Rice,
 ];
 
-/// Draws a network of any kind.
+/// Draws a network of any kind from `seed`.
 pub fn any(seed: u64) -> NetworkSpec {
     let mut random = Random::new(seed);
     match random.below(10) {

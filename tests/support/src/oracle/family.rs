@@ -8,18 +8,18 @@ use rarefy_trainer::pruning::effective::Mode;
 
 use super::{PerLayer, Sharing, count, effective, sharing, wanted};
 
-/// The family of masks of one pruner, by the number `k` of weights to remove.
+/// The family of masks of one pruner: one mask per number `k` of removed weights.
 pub struct Family {
     graph: Graph,
     tensors: Vec<Prunable>,
     sharing: Sharing,
-    /// (tensor, element) in the order of removal: ascending by score, and of equal scores the
-    /// highest index first.
+    /// (tensor, element) in the order of removal: by ascending score, ties by descending index.
     removal: Vec<(usize, usize)>,
 }
 
 impl Family {
-    /// Creates the family of masks in which weights of `graph` go by ascending score.
+    /// Creates the family of masks that remove the weights of `graph` in ascending order of score;
+    /// `sharing` divides them among the layers.
     pub fn new(graph: &Graph, sharing: Sharing, scores: &[Vec<f64>]) -> Self {
         let elements = |(tensor, scores): (usize, &Vec<f64>)| {
             (0..scores.len()).map(move |element| (tensor, element))
@@ -42,8 +42,8 @@ impl Family {
         self.removal.len()
     }
 
-    /// Returns how many weights each layer loses when `k` are removed, if the quota allows that
-    /// `k`.
+    /// Returns how many weights each layer loses when `k` are removed, or `None` if the quota does
+    /// not allow that `k`.
     pub fn removed(&self, k: usize) -> Option<Vec<usize>> {
         if self.sharing != Sharing::Global {
             return sharing::removed(self.sharing, &self.tensors, k);
@@ -55,11 +55,13 @@ impl Family {
         Some(removed)
     }
 
-    /// Finds the `k` that the quota allows, by bisection from both ends.
+    /// Finds the range of `k` that the quota allows, by bisection. Returns `None` if the quota
+    /// allows neither removing nothing nor removing everything.
     pub fn valid(&self) -> Option<RangeInclusive<usize>> {
         let total = self.total();
         let is_valid = |k: usize| self.removed(k).is_some();
-        // Finds the first of `0..end` for which `holds` is true; it is true for all after it.
+        // Finds the first of `0..end` for which `holds` returns true, as it must for all later
+        // ones.
         let first = |end: usize, holds: &dyn Fn(usize) -> bool| {
             let (mut low, mut high) = (0, end);
             while low < high {
@@ -80,10 +82,10 @@ impl Family {
         }
     }
 
-    /// Returns the mask without `k` weights.
+    /// Returns the mask that removes `k` weights.
     ///
     /// # Panics
-    /// If the quota does not allow that `k`.
+    /// Panics if the quota does not allow that `k`.
     pub fn mask(&self, k: usize) -> PerLayer<bool> {
         let mut left = self.removed(k).expect("the quota allows it");
         let mut mask: PerLayer<bool> = self.tensors.iter().map(|t| vec![true; t.len()]).collect();
@@ -96,14 +98,14 @@ impl Family {
         mask
     }
 
-    /// Returns the effective weights of the mask without `k` weights.
+    /// Returns the effective weights of the mask that removes `k` weights.
     pub fn effective(&self, k: usize) -> PerLayer<bool> {
         effective(&self.graph, &self.mask(k), Mode::Exact)
     }
 
-    /// Finds the largest valid `k` whose mask has at least `1 / compression` of all weights
-    /// effective, or the lowest valid one if none has. Beyond the valid ones every mask is too
-    /// sparse.
+    /// Finds the largest valid `k` whose mask leaves at least `1 / compression` of all weights
+    /// effective, or the smallest valid `k` if no mask does. Every `k` above the valid range counts
+    /// as too sparse.
     pub fn search(&self, compression: f64) -> usize {
         let wanted = wanted(self.total(), compression);
         let valid = self.valid().expect("some budget is valid");

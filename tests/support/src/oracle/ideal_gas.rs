@@ -1,8 +1,8 @@
 //! Ideal gas quotas by bisection on the logarithm of the force, with ties decided in integers.
 //!
 //! A layer of n weights keeps n / (F n + 1) of them, where the force F is such that all layers
-//! keep N - k (paper, section 4). Fractions have 128 bits, which suffice for the sample networks;
-//! an overflow panics.
+//! together keep N - k (paper, section 4). Fractions have 128 bits, which suffice for the tested
+//! networks; an overflow panics.
 
 /// Returns how many weights each layer loses when `k` are removed.
 pub fn removed(sizes: &[usize], k: usize) -> Vec<usize> {
@@ -39,7 +39,7 @@ pub fn kept(force: f64, size: usize) -> f64 {
     size as f64 / (force * size as f64 + 1.0)
 }
 
-/// Returns the force at which layers of `sizes` keep `budget` weights together.
+/// Returns the force at which layers of `sizes` together keep `budget` weights.
 pub fn force(sizes: &[usize], budget: f64) -> f64 {
     let (mut low, mut high) = (-100.0_f64, 100.0_f64);
     for _ in 0..200 {
@@ -72,7 +72,7 @@ impl Exact {
         self.rest = reduced(top % bottom, bottom);
     }
 
-    /// Compares with an integer.
+    /// Compares the sum with `whole`.
     fn cmp(&self, whole: &usize) -> std::cmp::Ordering {
         match self.whole.cmp(&(*whole as u128)) {
             std::cmp::Ordering::Equal if self.rest.0 > 0 => std::cmp::Ordering::Greater,
@@ -81,10 +81,11 @@ impl Exact {
     }
 }
 
-/// Returns what all layers keep at the force that takes `removed + 1/2` from a layer of `size`.
+/// Returns how many weights all layers together keep at the force that removes `removed + 1/2`
+/// weights from a layer of `size`.
 ///
-/// With h the doubled number that layer keeps, F = 2/h - 1/n, and a layer of m keeps
-/// m / (F m + 1) = h n m / (2 n m + h n - h m).
+/// If h is twice the number of weights that this layer of n weights keeps, then F = 2/h - 1/n, and
+/// a layer of m weights keeps m / (F m + 1) = h n m / (2 n m + h n - h m).
 fn kept_at_half(sizes: &[usize], size: usize, removed: usize) -> Exact {
     let (n, h) = (size as u128, (2 * (size - removed) - 1) as u128);
     let mut sum = Exact {

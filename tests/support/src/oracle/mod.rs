@@ -1,8 +1,9 @@
-//! Pruning by its definitions, written naively: what the trainer's sweeps must reproduce.
+//! Naive pruning, straight from the definitions: the trainer's sweeps must reproduce its results.
 //!
 //! Nothing here calls the trainer's pruning; a network is read only from its [`Graph`]. Masks are
-//! lists of `bool`, one per prunable tensor, row-major. Counts are exact: where a quota comes
-//! close to a tie, integers decide instead of floating point, so tests need no tolerance.
+//! lists of `bool`, one list per prunable tensor, in row-major order. Counts are exact: where a
+//! quota comes close to a tie, integers decide instead of floating point, so tests need no
+//! tolerance.
 //!
 //! [`Graph`]: rarefy_trainer::graph::Graph
 
@@ -19,18 +20,18 @@ pub use sharing::Sharing;
 /// One mask or one score per prunable tensor.
 pub type PerLayer<T> = Vec<Vec<T>>;
 
-/// Counts the weights kept per layer.
+/// Counts the kept weights of each layer.
 pub fn counts(masks: &[Vec<bool>]) -> Vec<usize> {
     let kept = |mask: &Vec<bool>| mask.iter().filter(|&&keep| keep).count();
     masks.iter().map(kept).collect()
 }
 
-/// Counts the weights kept.
+/// Counts the kept weights of all layers.
 pub fn count(masks: &[Vec<bool>]) -> usize {
     counts(masks).iter().sum()
 }
 
-/// Returns the fewest effective weights out of `total` with a compression of at most
+/// Returns the smallest number of weights, out of `total`, whose compression is at most
 /// `compression`.
 pub fn wanted(total: usize, compression: f64) -> usize {
     let total = total as f64;

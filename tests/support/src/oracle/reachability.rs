@@ -3,9 +3,9 @@
 //! A network is a set of links between units, one link per use of a weight. In exact mode, a unit
 //! is one position of one channel, so a kernel weight has a link for each output position at which
 //! it does not read padding. In graph mode, a unit is a channel, and a kernel weight links two
-//! channels whatever its tap; flattening turns every pixel of a channel into a unit. A weight is
-//! active if it is kept and one of its links leads from a unit reachable from the input to a unit
-//! that reaches the output.
+//! channels regardless of its tap; flattening turns every pixel of a channel into a unit. A weight
+//! is active if it is kept and one of its links leads from a unit reachable from the input to a
+//! unit that reaches the output.
 
 use rarefy_trainer::graph::window::Window;
 use rarefy_trainer::graph::{Graph, Node, Operation};
@@ -25,7 +25,7 @@ pub struct Link {
     pub to: usize,
 }
 
-/// Returns the active weights of `masks`.
+/// Returns which of the weights that `masks` keep are active.
 pub fn effective(graph: &Graph, masks: &[Vec<bool>], mode: Mode) -> PerLayer<bool> {
     let nodes = graph.nodes();
     let tensors = graph.prunable();
@@ -145,8 +145,8 @@ fn plane(node: &Node) -> usize {
     node.shape[1..].iter().product()
 }
 
-/// Calls `visit` with each pair of positions, inside a channel, that `tap` reads and contributes
-/// to.
+/// Calls `visit` with each pair of an input position that `tap` reads and the output position that
+/// it then contributes to, both within a channel.
 fn reads(
     window: Window,
     tap: usize,
@@ -171,7 +171,7 @@ fn reads(
     }
 }
 
-/// Returns the fewest weights on a path from input to output.
+/// Returns the smallest number of weights on a path from input to output.
 pub fn shortest_path(graph: &Graph) -> usize {
     let mut fewest: Vec<usize> = Vec::new();
     for (index, node) in graph.nodes().iter().enumerate() {
@@ -181,7 +181,8 @@ pub fn shortest_path(graph: &Graph) -> usize {
     fewest[fewest.len() - 1]
 }
 
-/// Returns the weights on some path of kept weights, by walking every path: for tiny networks.
+/// Returns which weights are on some path of kept weights, by walking every path, which is only
+/// feasible for tiny networks.
 pub fn on_some_path(graph: &Graph, masks: &[Vec<bool>], mode: Mode) -> PerLayer<bool> {
     let tensors = graph.prunable();
     // A link out of a unit: (tensor and weight, if any; node; unit).
@@ -198,7 +199,7 @@ pub fn on_some_path(graph: &Graph, masks: &[Vec<bool>], mode: Mode) -> PerLayer<
     }
 
     /// Walks all paths from the unit `at` (node, unit) to the output, and marks their weights in
-    /// `found`. `path` holds the weights so far.
+    /// `found`. `path` lists the weights walked so far.
     fn walk(
         leaving: &[Vec<Vec<Step>>],
         at: (usize, usize),
@@ -229,8 +230,8 @@ pub fn on_some_path(graph: &Graph, masks: &[Vec<bool>], mode: Mode) -> PerLayer<
 fn reachability_matches_hand_computed_cases() {
     use rarefy_trainer::graph::{Padding, Pooling, architecture};
 
-    // Two inputs, two hidden units, one output: hidden unit 1 has no input, and 0 reaches the
-    // output.
+    // Two inputs, two hidden units, one output: hidden unit 1 has no input, and hidden unit 0
+    // reaches the output.
     let graph = architecture::multilayer("toy", [1, 1, 2], &[2, 1]).unwrap();
     let masks = [vec![true, false, false, false], vec![true, true]];
     for mode in [Mode::Exact, Mode::Graph] {
@@ -239,8 +240,9 @@ fn reachability_matches_hand_computed_cases() {
     }
     assert_eq!(shortest_path(&graph), 2);
 
-    // A map of 1 x 3 and a 3 x 3 kernel with padding 1: only its middle row reads the map. Pooling
-    // with size 1 and stride 2 keeps columns 0 and 2, at which all three taps of the row are used.
+    // A 1 x 3 map and a 3 x 3 kernel with padding 1: only the kernel's middle row reads the map.
+    // Pooling with size 1 and stride 2 keeps columns 0 and 2, which together use all three taps of
+    // that row.
     let mut graph = Graph::new("toy", [1, 1, 3]);
     let window = Window::new(3, 1, Padding::Each(1), [1, 3]).unwrap();
     let conv = Operation::Conv {
@@ -268,7 +270,7 @@ fn reachability_matches_hand_computed_cases() {
     let row: Vec<bool> = (0..9).map(|tap| tap / 3 == 1).collect();
     assert_eq!(effective(&graph, &all, Mode::Exact), [row, vec![true; 2]]);
     assert_eq!(effective(&graph, &all, Mode::Graph), all);
-    // The left tap alone reads padding at column 0, and column 1 at column 2.
+    // The left tap alone reads padding for output column 0, and input column 1 for output column 2.
     let left = [(0..9).map(|tap| tap == 3).collect(), vec![true; 2]];
     let active = effective(&graph, &left, Mode::Exact);
     assert_eq!(active[1], [false, true]);

@@ -2,8 +2,9 @@
 //! link by link.
 //!
 //! The network is linear: no batch norm, no activation, average pooling, all weights |w|, an input
-//! of ones. A weight's score is |w| times the derivative by it of the sum of the outputs. In each
-//! of 100 rounds the lowest scores go; f64 throughout, unscaled, so the networks must be small.
+//! of ones. A weight's score is |w| times the derivative of the sum of the outputs with respect to
+//! it. Each of 100 rounds removes the weights with the lowest scores. Values are f64 and are not
+//! rescaled, so the networks must be small.
 
 use rarefy_trainer::graph::{Graph, Operation};
 use rarefy_trainer::pruning::effective::Mode;
@@ -14,7 +15,8 @@ use super::reachability::links;
 /// Rounds of the schedule.
 pub const ROUNDS: usize = 100;
 
-/// Returns how many of `total` weights are gone after round `round` on the way to `sparsity`.
+/// Returns how many of `total` weights have been removed after round `round` on the way to
+/// `sparsity`.
 pub fn removed(total: usize, sparsity: f64, round: usize) -> usize {
     let total = total as f64;
     let left = total * (1.0 - sparsity).powf(round as f64 / ROUNDS as f64);

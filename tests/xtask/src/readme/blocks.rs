@@ -34,8 +34,8 @@ fn split<'t>(text: &'t str, name: &str) -> Result<(&'t str, &'t str, &'t str), S
     }
 }
 
-/// Formats the block `kernels`, the cost of LeNet-300-100 at each compression, from the table that
-/// `cargo xtask bench kernels` writes.
+/// Formats the block `kernels` from the table that `cargo xtask bench kernels` writes: the cost of
+/// LeNet-300-100 at each compression.
 pub(super) fn kernels() -> Result<String, String> {
     let path = root().join("tests/networks/kernels.csv");
     let table = fs::read_to_string(&path).map_err(|e| format!("{}: {e}", path.display()))?;

@@ -1,4 +1,4 @@
-//! `cargo xtask readme --check`: whether the pages still show what the commands print.
+//! `cargo xtask readme --check`: checks that the pages still show what the commands print.
 //!
 //! Figures of training, time and memory depend on the machine, so they are not compared. Compared
 //! are:
@@ -16,21 +16,21 @@ use crate::command::{self, Outcome};
 const QUICKSTART: &str = "target/readme/quickstart";
 const RUN: &str = "target/readme/run";
 
-/// Column of the block `pruning` that holds times.
+/// The column of the block `pruning` that shows times.
 const SECONDS: usize = 3;
 
 /// Checks all blocks.
 ///
 /// # Errors
 ///
-/// Returns the first line that a page shows and no command prints any more.
+/// Returns the first difference between a page and what the commands print.
 pub(crate) fn check() -> Outcome {
     let text = read()?;
     let shown = blocks::find(&text, "kernels")?;
     if shown != blocks::kernels()? {
         return Err(stale(
             "kernels",
-            "tests/networks/kernels.csv has other figures",
+            "its figures are not those of tests/networks/kernels.csv",
         ));
     }
 
@@ -69,7 +69,10 @@ fn check_mnist(text: &str) -> Outcome {
     lines.push(TRAINING.to_owned());
     let commands: Vec<&str> = shown.lines().filter_map(|l| l.strip_prefix("$ ")).collect();
     if commands != lines {
-        return Err(stale("mnist", "the commands are others"));
+        return Err(stale(
+            "mnist",
+            "its command lines are not those of the current chore",
+        ));
     }
     let short: Vec<String> = MNIST
         .iter()

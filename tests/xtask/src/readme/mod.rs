@@ -1,4 +1,5 @@
-//! `cargo xtask readme`: runs the commands that the [`PAGES`] show, and writes their output there.
+//! `cargo xtask readme`: runs the commands that the [`PAGES`] show, and writes their output into
+//! the pages.
 //!
 //! A generated block stands between `<!-- NAME -->` and `<!-- /NAME -->`. MNIST is needed (`rarefy
 //! data fetch mnist`). With `--check` nothing is written: see [`check()`].
@@ -17,7 +18,7 @@ use crate::quickstart;
 /// The pages with generated blocks.
 const PAGES: [&str; 2] = ["README.md", "trainer/README.md"];
 
-/// What stands between two pages in memory: a form feed.
+/// The separator of pages that are joined in memory: a form feed.
 const PAGE_BREAK: &str = "\u{c}";
 
 /// The commands of the block `mnist`; FOLDER stands for the run folder.
@@ -73,8 +74,8 @@ fn read() -> Result<String, String> {
     Ok(pages.join(PAGE_BREAK))
 }
 
-/// Runs the `rarefy` commands of `lines`, which start with an empty `folder`. Returns each command
-/// line and its output.
+/// Deletes `folder` and runs the `rarefy` commands of `lines`, in which FOLDER stands for `folder`.
+/// Returns each command line and its output.
 fn run_all(lines: &[&str], folder: &str) -> Result<Vec<(String, String)>, String> {
     fs::remove_dir_all(root().join(Path::new(folder))).ok();
     let run = |line: &&str| {

@@ -2,10 +2,11 @@
 
 use crate::random::Random;
 
-/// Smooths with a Gaussian.
+/// A Gaussian smoothing filter.
 #[derive(Debug, Clone)]
 pub(super) struct Smoother {
-    /// The factors of the offsets 0, 1, 2, …: the sum over all offsets, also negative ones, is 1.
+    /// The factors at offsets 0, 1, 2, …; over all offsets, including negative ones, they sum to
+    /// 1.
     factors: Vec<f32>,
 }
 
@@ -16,8 +17,8 @@ pub(super) struct Field {
 }
 
 impl Smoother {
-    /// Creates a Gaussian of standard deviation `sigma`, in pixels, cut off at four of these (as
-    /// SciPy's).
+    /// Creates a Gaussian filter with standard deviation `sigma`, in pixels, truncated at four
+    /// standard deviations as in SciPy.
     pub(super) fn new(sigma: f64) -> Self {
         let radius = (4.0 * sigma + 0.5) as usize;
         let density = |offset: usize| (-0.5 * (offset as f64 / sigma).powi(2)).exp();
@@ -28,8 +29,8 @@ impl Smoother {
         }
     }
 
-    /// Draws a field for an image of `size` (height, width): uniform in [-1, 1], smoothed, times
-    /// `alpha`.
+    /// Draws a field for an image of `size` (height, width): uniform noise in [-1, 1], smoothed
+    /// and multiplied by `alpha`.
     pub(super) fn field(&self, size: [usize; 2], alpha: f64, random: &mut Random) -> Field {
         let axes = [(); 2].map(|()| {
             let count = size[0] * size[1];
@@ -45,8 +46,8 @@ impl Smoother {
         Field { axes }
     }
 
-    /// Returns `values`, an image of `size` (height, width), smoothed along both axes. It counts
-    /// as zero outside.
+    /// Returns `values`, an image of `size` (height, width), smoothed along both axes. Pixels
+    /// outside it count as zero.
     pub(super) fn smooth(&self, values: &[f32], [height, width]: [usize; 2]) -> Vec<f32> {
         let mut rows = vec![0.0; values.len()];
         let pairs = rows.chunks_exact_mut(width).zip(values.chunks_exact(width));
@@ -78,7 +79,7 @@ fn add(to: &mut [f32], from: &[f32], factor: f32) {
 }
 
 impl Field {
-    /// Returns the displacement of pixel `at`.
+    /// Returns the displacement of the pixel with index `at`.
     pub(super) fn at(&self, at: usize) -> [f32; 2] {
         [self.axes[0][at], self.axes[1][at]]
     }

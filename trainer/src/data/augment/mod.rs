@@ -1,6 +1,6 @@
-//! Augmentation: random changes of a training image that keep its class.
+//! Augmentation: random changes to training images that preserve their classes.
 //!
-//! [`Augmentation`] is the option of a recipe, and [`Augmenter`] applies it. An image is turned,
+//! [`Augmentation`] is the option of a recipe, and [`Augmenter`] applies it. An image is rotated,
 //! scaled, shifted and distorted in one resampling (`warp`), then cropped and mirrored, which
 //! moves whole pixels. Images stay bytes: a resampled pixel is rounded, as in torchvision.
 
@@ -18,7 +18,7 @@ use warp::Map;
 
 /// How training images are changed at random. The default changes nothing.
 ///
-/// The changes of an image are drawn again in every epoch. A changed image is black (pixel 0,
+/// The changes to an image are drawn again in every epoch. A changed image is black (pixel 0,
 /// before normalisation) where it shows what lies outside the original, as in torchvision.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -27,9 +27,9 @@ pub struct Augmentation {
     pub rotation: f64,
     /// The largest shift along each axis, in pixels: uniform in ±`shift`, not rounded.
     pub shift: f64,
-    /// The largest change of size, as a share: the factor is uniform in 1 ± `scale`.
+    /// The largest change of size, as a fraction: the factor is uniform in 1 ± `scale`.
     pub scale: f64,
-    /// Whether half of the images are mirrored left to right.
+    /// Whether each image is mirrored left to right with probability 1/2.
     pub flip: bool,
     /// The padding on each side, in pixels, from which a window of the original size is cropped at
     /// a random position.
@@ -61,7 +61,7 @@ impl Default for Elastic {
 }
 
 impl Augmentation {
-    /// Checks whether images are left as they are.
+    /// Checks whether this augmentation leaves every image unchanged.
     #[must_use]
     pub fn is_identity(&self) -> bool {
         let elastic = self.elastic.is_some_and(|elastic| elastic.alpha != 0.0);
@@ -78,12 +78,12 @@ pub struct Augmenter {
     smoother: Option<Smoother>,
 }
 
-/// What is drawn for an image, beside its elastic distortion.
+/// The random changes to one image, except its elastic distortion.
 #[derive(Debug, Clone, Copy)]
 struct Draws {
     /// The rotation, counterclockwise, in radians.
     angle: f64,
-    /// The factor of the size.
+    /// The scale factor.
     scale: f64,
     /// The shift in pixels, down and to the right.
     shift: [f64; 2],
@@ -105,7 +105,7 @@ impl Augmenter {
         }
     }
 
-    /// Returns `image`, changed by the draws of `random`.
+    /// Returns a randomly changed copy of `image`; `random` supplies the draws.
     ///
     /// # Panics
     /// Panics unless `image` has one byte per pixel of the shape.
@@ -134,8 +134,8 @@ impl Augmenter {
         self.crop(&warped, draws)
     }
 
-    /// Draws the changes of an image. Every draw is made whether it is used or not, so that none
-    /// depends on the other options.
+    /// Draws the changes to one image. Every draw is made whether it is used or not, so that no
+    /// change depends on the options for the others.
     fn draw(&self, random: &mut Random) -> Draws {
         let Augmentation {
             rotation,
@@ -159,7 +159,7 @@ impl Augmenter {
         }
     }
 
-    /// Cuts the window of `draws` out of `image`, and mirrors it if they say so.
+    /// Crops `image` to the window of `draws` and mirrors the result if `draws.flip` is set.
     fn crop(&self, image: &[u8], draws: Draws) -> Vec<u8> {
         let [_, height, width] = self.shape;
         let [down, right] = draws.window;

@@ -1,6 +1,7 @@
 use super::*;
 
-/// Applies `options`, a TOML table, to `image` of `shape` by the draws of `seed`.
+/// Returns `image` of `shape` after the augmentation `options` (TOML) with a generator seeded with
+/// `seed`.
 fn augmented(options: &str, image: &[u8], shape: [usize; 3], seed: u64) -> Vec<u8> {
     let options: Augmentation = toml::from_str(options).unwrap();
     Augmenter::new(options, shape).apply(image, &mut Random::new(seed))
@@ -13,7 +14,8 @@ fn noise(shape: [usize; 3]) -> Vec<u8> {
     (0..count).map(|_| random.below(256) as u8).collect()
 }
 
-/// Returns `image` of `shape` warped by `angle` in degrees, `scale` and `shift`.
+/// Returns `image` of `shape`, rotated by `angle` degrees, scaled by `scale` and shifted by
+/// `shift`.
 fn warped(image: &[u8], shape: [usize; 3], angle: f64, scale: f64, shift: [f64; 2]) -> Vec<u8> {
     let map = Map::new(angle.to_radians(), scale, shift, [shape[1], shape[2]]);
     warp::warp(image, shape, &map, None)
@@ -72,7 +74,7 @@ fn a_shift_by_whole_pixels_moves_them_and_leaves_black() {
     assert_eq!(warped(&image, [1, 2, 3], 0.0, 1.0, [1.0, -1.0]), moved);
 }
 
-/// Values worked out by hand: each pixel shows the point 0.5 above and 0.25 to the right.
+/// Values calculated by hand: each pixel shows the point 0.5 above and 0.25 to the right.
 #[test]
 fn a_point_between_pixels_is_interpolated() {
     #[rustfmt::skip]
@@ -80,15 +82,15 @@ fn a_point_between_pixels_is_interpolated() {
         100, 200,
          40,  80,
     ];
-    // Of the first row, 0.75 · 100 + 0.25 · 200 = 125 and 0.75 · 200 = 150; of the second,
-    // 0.75 · 40 + 0.25 · 80 = 50 and 0.75 · 80 = 60.
+    // Interpolated along the first row: 0.75 · 100 + 0.25 · 200 = 125 and 0.75 · 200 = 150; along
+    // the second: 0.75 · 40 + 0.25 · 80 = 50 and 0.75 · 80 = 60.
     #[rustfmt::skip]
     let expected = [
         63, 75,
         88, 105,
     ];
     assert_eq!(warped(&image, [1, 2, 2], 0.0, 1.0, [0.5, -0.25]), expected);
-    // Twice the size about the centre: the corners show the points a quarter pixel inside.
+    // Scaled by 2 about the centre, the corners show the points a quarter pixel inside:
     // 0.75² · 100 + 0.75 · 0.25 · (200 + 40) + 0.25² · 80 = 106.25, then 148.75, 68.75 and 96.25.
     assert_eq!(
         warped(&image, [1, 2, 2], 0.0, 2.0, [0.0; 2]),
@@ -177,7 +179,8 @@ fn an_elastic_distortion_shows_the_displaced_points() {
         let squares = (0..400).map(|at| f64::from(field.at(at)[axis]).powi(2));
         (squares.sum::<f64>() / 400.0).sqrt()
     });
-    // Far from edges: 34 · √(1/3) / (2 √π · 4) = 1.38 pixels; edges are smoothed with zeros.
+    // Far from the edges, the root mean square is 34 · √(1/3) / (2 √π · 4) = 1.38 pixels. Near
+    // them it is smaller, because pixels outside count as zero.
     assert!(
         means.iter().all(|mean| (0.5..2.0).contains(mean)),
         "{means:?}"

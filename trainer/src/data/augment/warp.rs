@@ -1,23 +1,23 @@
-//! Resampling of an image: an affine map, an elastic distortion, or both at once.
+//! Resamples an image: by an affine map, an elastic distortion, or both at once.
 
 use super::field::Field;
 
 /// An affine map from the pixels of a changed image to the points of the original that they show.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Map {
-    /// The matrix of (row, column).
+    /// The matrix that multiplies (row, column).
     linear: [[f32; 2]; 2],
     /// The point that pixel (0, 0) shows.
     origin: [f32; 2],
 }
 
 impl Map {
-    /// Creates the map of an image of `size` (height, width) that is turned counterclockwise about
-    /// its centre by `angle`, in radians, and scaled there by the factor `scale`, then shifted
+    /// Creates the map for an image of `size` (height, width) that is rotated counterclockwise by
+    /// `angle`, in radians, and scaled by the factor `scale`, both about its centre, then shifted
     /// down and to the right by `shift`, in pixels.
     pub(super) fn new(angle: f64, scale: f64, shift: [f64; 2], size: [usize; 2]) -> Self {
         let (sine, cosine) = angle.sin_cos();
-        // The inverse of the change: rows count downwards, so a counterclockwise turn takes
+        // The inverse of the change: rows count downwards, so a counterclockwise rotation takes
         // (row, column) to (cosine row - sine column, sine row + cosine column).
         let linear = [[cosine, sine], [-sine, cosine]].map(|row| row.map(|value| value / scale));
         let centre = size.map(|size| (size as f64 - 1.0) / 2.0);
@@ -41,8 +41,8 @@ impl Map {
     }
 }
 
-/// Returns the `image` of `shape` (channels, height, width) whose pixels show the points of `map`,
-/// displaced by `field`. Between pixels it is interpolated bilinearly, and outside it is black.
+/// Resamples `image`, of `shape` (channels, height, width), at the points of `map`, displaced by
+/// `field`. Interpolation is bilinear; pixels outside the image are black.
 pub(super) fn warp(image: &[u8], shape: [usize; 3], map: &Map, field: Option<&Field>) -> Vec<u8> {
     let [_, height, width] = shape;
     let area = height * width;
@@ -69,13 +69,13 @@ pub(super) fn warp(image: &[u8], shape: [usize; 3], map: &Map, field: Option<&Fi
 struct Reading {
     /// The row and column of the upper left of the four.
     corner: [isize; 2],
-    /// The shares of the lower and the right pixels.
+    /// The interpolation weights of the lower and the right pixels.
     shares: [f32; 2],
     size: [usize; 2],
 }
 
 impl Reading {
-    /// Locates `point` in an image of `size`; `None` if all four pixels are outside.
+    /// Locates `point` in an image of `size`. Returns `None` if all four pixels are outside.
     fn new(point: [f32; 2], size: [usize; 2]) -> Option<Self> {
         let inside = (0..2).all(|axis| (-1.0..size[axis] as f32).contains(&point[axis]));
         inside.then(|| {
@@ -89,7 +89,7 @@ impl Reading {
         })
     }
 
-    /// Returns the interpolated value of a channel of `width` pixels per row, rounded.
+    /// Returns the interpolated value of `channel`, which has `width` pixels per row, rounded.
     fn of(&self, channel: &[u8], width: usize) -> u8 {
         let [row, column] = self.corner;
         let pixel = |row: isize, column: isize| {
@@ -110,13 +110,13 @@ impl Reading {
         let [lower, right] = self.shares;
         let across = pixels.map(|[a, b]| f32::from(a) * (1.0 - right) + f32::from(b) * right);
         let value = across[0] * (1.0 - lower) + across[1] * lower;
-        // A value is not negative, so this rounds to the nearest.
+        // The value is nonnegative, so this rounds to the nearest integer.
         (value + 0.5) as u8
     }
 }
 
-/// Returns the largest whole number that is at most `value`, whose magnitude is small.
-/// (`f32::floor` is a function call on processors that need not have SSE 4.1.)
+/// Returns the largest integer that is at most `value`, which must fit in an `i32`. (`f32::floor`
+/// is a function call unless the target guarantees SSE 4.1.)
 fn floor(value: f32) -> isize {
     let whole = value as i32;
     (whole - i32::from(whole as f32 > value)) as isize

@@ -1,9 +1,10 @@
-//! Rates the choice and every near single encoding by their actual containers.
+//! Rates the choice, and every network of a single encoding that costs little more, by their actual
+//! containers.
 //!
-//! The cheapest of them is checked against the f32 network. An encoding can lose a layer that
-//! others keep: entropy-coded rows give the biases of a layer 8 bits and a common scale, and one
-//! large bias leaves none of them for the others. Such an encoding is excluded for the layer, and
-//! the choice is made again.
+//! The cheapest of them is checked against the f32 network. An encoding can *lose* a layer, that
+//! is, drown its output in noise, where other encodings do not: in entropy-coded rows, the biases
+//! of a layer have 8 bits and a common scale, so that one large bias leaves no bits for the others.
+//! Such an encoding is excluded for the layer, and the choice is repeated.
 
 use rarefy_format::{Encoding, Model};
 
@@ -11,19 +12,20 @@ use super::super::container::Written;
 use super::super::costs::{self, Core, ENCODINGS};
 use super::{Candidates, Cost, DeployError, Goal, pick};
 
-/// How much costlier than the choice a single encoding may seem by the rough quantization and still
-/// be rated: with more images, a few weights and activations change.
+/// The maximum cost of a single encoding that is rated beside the choice, as a multiple of the
+/// choice's cost. Both costs are those of the rough quantization; with all images, a few weights
+/// and activations change.
 const NEAR: f64 = 1.03;
 
-/// The signal-to-noise ratio of a layer, in dB, from which on its encoding is not in doubt.
+/// The signal-to-noise ratio of a layer, in dB, below which its encoding is in doubt.
 const ENOUGH: f64 = 20.0;
 
-/// How many dB an encoding in doubt may lose to plain rows.
+/// How far, in dB, the ratio of an encoding in doubt may be below that of plain rows.
 const MARGIN: f64 = 10.0;
 
-/// Returns the best network for `goal` among the choice of `candidates` and every single encoding
-/// near it. Excludes encodings that lose a layer which plain rows keep. `write` quantizes the
-/// network in the given encodings and writes its container.
+/// Returns the best network for `goal` among the choice of `candidates` and the networks of a
+/// single encoding that cost little more. Excludes an encoding for a layer that it loses and plain
+/// rows do not. `write` quantizes the network in the given encodings and writes its container.
 ///
 /// # Errors
 /// Returns an error if no encoding can represent a layer, or if `write` fails for another reason
@@ -36,7 +38,7 @@ pub fn best(
     loop {
         let best = cheapest(&mut candidates, goal, &write)?;
         let lost = lost(&best, &candidates, &write);
-        let reason = "it loses more than its weights' bits explain";
+        let reason = "it is much less accurate than plain rows of the same bits";
         match lost {
             Some((index, encoding)) if candidates.exclude(index, encoding, reason) => {}
             _ => return Ok(best),
@@ -44,8 +46,8 @@ pub fn best(
     }
 }
 
-/// Returns the cheapest network for `goal` among the choice of `candidates` and every single
-/// encoding near it. Excludes the encodings whose sums overflow.
+/// Returns the cheapest network for `goal` among the choice of `candidates` and the networks of a
+/// single encoding near it. Excludes the encodings whose sums overflow.
 ///
 /// # Errors
 /// Returns the errors of [`best`].
@@ -84,7 +86,7 @@ fn cheapest(
     Ok(finalists.swap_remove(best))
 }
 
-/// Returns the first layer of `written` that its encoding loses, and that encoding: its
+/// Returns the first layer of `written` that its encoding loses, and that encoding: the layer's
 /// signal-to-noise ratio is below [`ENOUGH`], and in [plain rows](plain) it is higher by more than
 /// [`MARGIN`]. Returns `None` if there is no such layer.
 fn lost(
@@ -115,7 +117,7 @@ fn lost(
         for doubt in doubtful {
             encodings[doubt.index] = doubt.plain;
         }
-        // Where plain rows fail, there is nothing better.
+        // If plain rows cannot be written, there is nothing to compare with.
         let plain = write(&encodings).ok();
         let is_better = |doubt: &&Doubt| {
             let plain = plain.as_ref().and_then(|plain| ratio(plain, doubt.index));
@@ -127,8 +129,8 @@ fn lost(
             .copied()
             .collect::<Vec<_>>()
     };
-    // All are compared at once, since mostly none improves. An earlier layer may be the cause, so
-    // those that do are compared by themselves.
+    // All are compared at once first, since usually none improves. A layer may improve only because
+    // an earlier one did, so each that improves is compared again by itself.
     let mut together = improved(&doubtful).into_iter();
     let lost = together.find(|doubt| !improved(&[*doubt]).is_empty())?;
     Some((lost.index, chosen[lost.index]))
@@ -149,15 +151,17 @@ fn ratio(written: &Written, index: usize) -> Option<f64> {
     written.quantized.fidelity.get(index)?.snr_db
 }
 
-/// Returns the encoding of the layer at `index` in plain rows, which store weights in the requested
-/// bits and biases in 32; `None` if neither of the two can represent it.
+/// Returns the first encoding of plain rows (compressed, then dense) that can represent the layer
+/// at `index`; `None` if neither can. Plain rows have weights of the requested bits and biases of
+/// 32 bits.
 fn plain(candidates: &Candidates, index: usize) -> Option<Encoding> {
     let trials = &candidates.layers[index].trials;
     let holds = |encoding: &Encoding| trials.iter().any(|trial| trial.0 == *encoding);
     [Encoding::Csr, Encoding::Dense].into_iter().find(holds)
 }
 
-/// Returns the encodings of the networks of a single encoding that are near the `chosen` ones.
+/// Returns the encodings of each network of a single encoding that costs at most [`NEAR`] times as
+/// much as the `chosen` encodings.
 fn near(candidates: &Candidates, goal: Goal, chosen: &[Encoding]) -> Vec<Vec<Encoding>> {
     let cost = |encodings: &[Encoding]| Some(candidates.total(encodings)?.keys(goal)[0]);
     let Some(least) = cost(chosen) else {
@@ -192,10 +196,10 @@ mod tests {
     use crate::deploy::activity::Activity;
     use crate::deploy::quantize::{Fidelity, Quantized};
 
-    /// Returns a layer of eight rows of `each` weights in `encoding`.
+    /// Returns a network of one layer in `encoding`: eight rows of `each` weights.
     fn stored(encoding: Encoding, each: u16) -> Written {
         let weight = |column: u16| match encoding {
-            // Six bits are the column.
+            // The low six bits are the column.
             Encoding::Words => (column, pack_word(1, column, 6)),
             _ => (column, 1),
         };
@@ -214,8 +218,8 @@ mod tests {
         }
     }
 
-    /// Returns a network of dense layers in `encodings`, of which each has eight rows of `each`
-    /// weights and the given signal-to-noise ratio.
+    /// Returns a network with one dense layer per encoding. Each has eight rows of `each` weights,
+    /// and the layer's signal-to-noise ratio of `ratios`.
     fn with_ratios(encodings: &[Encoding], each: u16, ratios: &[f64]) -> Written {
         let row: Vec<_> = (0..each).map(|column| (column, 1)).collect();
         let layers = encodings.iter();
@@ -268,8 +272,8 @@ mod tests {
         }
     }
 
-    /// Tests packed words that seem a little faster than compressed rows, which keep a quarter of
-    /// the weights.
+    /// Tests that compressed rows, which turn out to keep only a quarter of the weights, win if
+    /// their predicted cost was near that of packed words, and are not rated if it was not.
     #[test]
     fn finalists_are_rated_on_what_they_give() {
         let sparse_rows = |encodings: &[Encoding]| match encodings {
@@ -300,11 +304,11 @@ mod tests {
         for (rice, csr, expected) in [
             (0.0, 30.0, Encoding::Csr),
             (15.0, 26.0, Encoding::Csr),
-            // Less than the margin.
+            // The difference is below the margin.
             (15.0, 24.0, Encoding::Rice),
-            // Enough.
+            // The ratio is high enough.
             (21.0, 60.0, Encoding::Rice),
-            // The weights have too few bits.
+            // Plain rows are as noisy: the weights have too few bits.
             (0.0, 3.0, Encoding::Rice),
             (8.0, -20.0, Encoding::Rice),
         ] {
@@ -323,7 +327,7 @@ mod tests {
         }
     }
 
-    /// Tests two layers of which the first is lost by its encoding, and the second by its inputs.
+    /// Tests two layers: the first is lost by its encoding, the second because of its inputs.
     #[test]
     fn an_encoding_that_reads_a_lost_layer_is_kept() {
         let trials = [

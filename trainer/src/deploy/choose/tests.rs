@@ -1,4 +1,4 @@
-//! Chooses encodings for synthetic networks and for the committed ones.
+//! Tests the choice of encodings for synthetic networks and for the committed ones.
 
 use std::path::Path;
 
@@ -62,15 +62,15 @@ fn each_goal_gets_what_serves_it() {
     let with = |weights, goal| chosen(&network, weights, goal, EncodingChoice::Auto).unwrap();
     let size = with(WeightType::Int(4), Goal::Size);
     assert_eq!(size, [Encoding::Rice; 3]);
-    // Many weights of inputs that are mostly zero, few weights.
+    // The first layer has many weights and mostly zero inputs, the second has few weights.
     let speed = with(WeightType::Int(6), Goal::Speed);
     assert_eq!(speed[..2], [Encoding::Columns, Encoding::Words]);
-    // All weights of inputs that never are.
+    // A layer that keeps all weights and whose inputs are never zero.
     let (full, image) = (chain(&[64, 12], &[1.0]), [9; 64]);
     let (bits, goal) = (WeightType::Int(6), (Goal::Speed, Core::M4));
     let speed = choose(&full, &[&image], bits, goal, EncodingChoice::Auto).unwrap();
     assert_eq!(speed, [Encoding::Dense]);
-    // 700 columns leave a packed word 6 bits, 100 rows leave it 9.
+    // In a packed word, an index of 700 columns leaves 6 bits for the weight, too few for int8.
     let balanced = with(WeightType::Int(8), Goal::Balanced);
     assert!(balanced[0] != Encoding::Words, "{balanced:?}");
 }
@@ -98,7 +98,7 @@ fn a_second_encoding_has_to_save_what_it_costs() {
         cheapest(&[&trials[0], &trials[1]], goal, Core::M4)
     };
     let both = [Encoding::Csr, Encoding::Words];
-    // 2,000 instructions in all: 9 fewer are a tie, which goes to the fewer bytes.
+    // Of 2,000 instructions, a saving of 9 is a tie, which the smaller network wins.
     assert_eq!(with(mixed + 40.0, Goal::Speed), both);
     assert_eq!(with(mixed + 5.0, Goal::Speed), [Encoding::Words; 2]);
     assert_eq!(with(mixed - 1.0, Goal::Speed), [Encoding::Words; 2]);
@@ -122,7 +122,7 @@ fn a_gain_within_the_error_of_predictions_buys_no_bytes() {
         with(&[&sparse, &full], Goal::Speed),
         [Encoding::Csr, Encoding::Dense]
     );
-    // A gain that is sure does.
+    // A gain beyond the error does buy bytes.
     let sure = [sparse[0], (Encoding::Dense, cost(900.0, 9_900.0))];
     assert_eq!(with(&[&sure], Goal::Speed), [Encoding::Dense]);
 }
@@ -145,7 +145,7 @@ fn an_encoding_that_fails_is_left_out_and_every_limit_is_named() {
             Err(error) => break error.to_string(),
         }
     };
-    // 700 columns leave a word 6 bits.
+    // With 700 columns, a word has 6 bits left for a weight, so `words` was never a candidate.
     assert_eq!(seen.len(), ENCODINGS.len() - 1);
     assert!(
         error.starts_with("layer fc1 cannot be quantized: no encoding"),
@@ -153,7 +153,7 @@ fn an_encoding_that_fails_is_left_out_and_every_limit_is_named() {
     );
     for encoding in ENCODINGS {
         let limit = match encoding {
-            Encoding::Words => "with 700 columns it has 6 bits left for a weight",
+            Encoding::Words => "with 700 columns, a word has 6 bits left for a weight",
             _ => "it is too large",
         };
         let limit = format!("{} ({limit}", encoding.name());
@@ -175,13 +175,13 @@ fn an_encoding_asked_for_is_taken_or_refused_with_the_layer_at_fault() {
         only(WeightType::Int(8), Encoding::Words)
             .unwrap_err()
             .to_string(),
-        "layer fc1 cannot be stored as words: with 700 columns it has 6 bits left for a weight, fewer than the 8 asked for; let the encoding be chosen"
+        "layer fc1 cannot be stored as words: with 700 columns, a word has 6 bits left for a weight, fewer than the 8 requested; let the encoding be chosen"
     );
 }
 
 #[test]
 fn no_layer_is_stored_as_what_cannot_hold_it() {
-    // Rows of 3,000 weights and more: as whole words their sums would not fit 32 bits.
+    // As packed words, rows of more than 3,000 weights have sums that do not fit 32 bits.
     let network = chain(&[4000, 4, 3], &[0.9, 1.0]);
     let speed = chosen(
         &network,
@@ -222,13 +222,14 @@ fn fewer_bits_do_not_take_more_bytes() {
     assert!(bytes.is_sorted_by(|a, b| a >= b), "{bytes:?}");
 }
 
-/// Returns a chain of dense layers that computes what the container at `path` does, up to rounding.
+/// Returns a chain of dense layers that computes what the container at `path` does, up to rounding,
+/// and the container's encodings.
 fn committed(path: &Path) -> (Network, Vec<Encoding>) {
     let bytes = container::read(path).unwrap();
     let model = container::parse(&bytes, path).unwrap();
     let layers = model.layers().map(|layer| {
         let WeightsSpec::Integers { bias, rows } = LayerSpec::from_layer(&layer).weights else {
-            panic!("{} holds integers", path.display());
+            panic!("{} should have integer weights", path.display());
         };
         let one = 2_f32.powi(layer.shift().into());
         let row = |row: &Vec<(u16, i16)>| {
@@ -256,8 +257,8 @@ fn committed(path: &Path) -> (Network, Vec<Encoding>) {
     (network, encodings.collect())
 }
 
-/// Tests that no committed network would grow: not in bytes, and in instructions by no more than a
-/// tie.
+/// Tests that choosing the encodings of the committed networks again adds no bytes, and adds
+/// instructions only within a tie.
 #[test]
 fn committed_networks_do_not_grow() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/networks");

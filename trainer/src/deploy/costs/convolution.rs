@@ -11,7 +11,8 @@ use super::taps::{Placed, Source};
 use super::{Core, Unit};
 use crate::deploy::activity::Activity;
 
-/// The maximum number of places that are tested for zeros, over all images.
+/// The number of zero tests to simulate per layer, over all images; at least four images are
+/// simulated.
 const LOOKS: usize = 4_000_000;
 
 /// Bytes that a quad reads for eight positions, and that a tap of a pair reads for four.
@@ -20,7 +21,7 @@ const HALF: u8 = 4;
 
 /// The positions of an output channel and how they are divided into blocks.
 struct Work {
-    /// Rows of positions before pooling.
+    /// The number of rows of positions before pooling.
     rows: usize,
     /// The positions in a row at which blocks of eight and of four begin; empty if positions are
     /// computed singly.
@@ -72,7 +73,7 @@ impl Work {
         !self.fours.is_empty() || !self.eights.is_empty()
     }
 
-    /// Returns whether the kernel of `core` forms quads: that for the DSP extension does.
+    /// Returns whether the kernel of `core` forms quads; only the one for the DSP extension can.
     fn forms_quads(&self, core: Core) -> bool {
         let positions = self.rows * self.output[1] * self.pool;
         core == Core::M4 && self.in_blocks() && self.window.stride == 1 && positions >= 32
@@ -254,16 +255,16 @@ fn products(
 /// The zeros that a kernel finds, on average over images.
 #[derive(Debug, Default)]
 struct Found {
-    /// The share of images for which it tests.
+    /// The fraction of images for which the kernel tests for zeros.
     looking: f64,
-    /// Skipped quads.
+    /// The number of skipped quads.
     quads: f64,
-    /// Skipped halves of pairs.
+    /// The number of skipped halves of pairs.
     halves: f64,
 }
 
 impl Found {
-    /// Averages over the images of `activity`, limited to a number that keeps the effort bounded.
+    /// Returns the average over as many recorded images of `activity` as [`LOOKS`] allows.
     fn over(layer: &Layer<'_>, work: &Work, placed: &[Placed], activity: &Activity) -> Self {
         let blocks = work.rows * work.eights.len();
         let groups = |placed: &Placed| placed.quads.len() + placed.singles.len();
@@ -288,7 +289,7 @@ impl Found {
         }
     }
 
-    /// Adds what is skipped for a channel.
+    /// Adds the quads and halves that the kernel skips in an output channel.
     fn add(&mut self, zeros: &Zeros, work: &Work, placed: &Placed) {
         for &x in &work.eights {
             for y in 0..work.rows {
@@ -312,7 +313,7 @@ impl Found {
 
 /// The zeros of a source in its memory layout.
 struct Zeros {
-    /// Per byte, the number of zero bytes that begin there, at most 255.
+    /// Per byte, the length of the run of zero bytes that begins there, at most 255.
     runs: Vec<u8>,
     /// The offset of the first position's window.
     corner: usize,
@@ -357,14 +358,14 @@ impl Zeros {
         })
     }
 
-    /// Returns the number of zero bytes that begin at `place`.
+    /// Returns the length of the run of zero bytes that begins at `place`.
     fn run(&self, place: usize) -> u8 {
         self.runs.get(place).copied().unwrap_or(0)
     }
 }
 
 /// Returns whether the kernel tests for zeros in a source that is 0 where `zeros` is 1, as
-/// `runtime/src/kernels/map.rs` decides.
+/// `runtime/src/maps.rs` decides.
 fn has_zeros(zeros: &[u8]) -> bool {
     let apart = (zeros.len() / 32).max(4) | 1;
     let words = zeros.chunks_exact(apart).filter_map(<[u8]>::first_chunk);

@@ -8,7 +8,7 @@ use crate::deploy::activity::Activity;
 /// The longest row of packed words that has an unrolled body of its own.
 const SHORT: usize = 7;
 
-/// The longest row of packed words without rounds.
+/// The longest row of packed words that is multiplied without rounds of eight.
 const BODY: usize = 8;
 
 /// Returns the units of the dense layer `layer` on `core`.
@@ -52,7 +52,8 @@ pub(super) fn units(
             ]
         }
         Weights::Dense(_) => {
-            // Rows are computed four at a time, fewer than four several times each.
+            // Rows are computed four at a time. If there are fewer than four, each is computed four
+            // times.
             let computed = if rows < 4.0 {
                 4.0 * rows
             } else {
@@ -94,7 +95,7 @@ fn gaps(layer: &Layer<'_>, listed: bool) -> f64 {
     rows.iter().map(of_row).sum::<usize>() as f64
 }
 
-/// Returns the units of f32 rows. Computing with a 0 in software is cheaper.
+/// Returns the units of f32 rows. Software floating point is cheaper if an operand is 0.
 fn of_floats(
     mut csr: CsrF32<'_>,
     layer: &Layer<'_>,
@@ -141,7 +142,7 @@ fn of_words(words: Words<'_>, layer: &Layer<'_>) -> Vec<(Unit, f64)> {
     ]
 }
 
-/// Returns the units of columns.
+/// Returns the units of `columns`.
 fn of_columns(
     columns: Columns<'_>,
     layer: &Layer<'_>,
@@ -150,7 +151,8 @@ fn of_columns(
     let rows = layer.outputs() as f64;
     let full = Activity::full(layer.columns());
     let Activity { values, pairs, .. } = activity.unwrap_or(&full);
-    // Reads of both inputs per pair, and of a single input per input.
+    // Per pair, the number of rows that read both inputs; per row, the last column that it reads;
+    // per input, the number of rows that read the input without its partner.
     let (mut both, mut last) = (vec![0.0; pairs.len()], vec![None; layer.outputs()]);
     let mut single = vec![0.0; values.len()];
     columns.each(|column, row, _| {

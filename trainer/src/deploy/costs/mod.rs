@@ -19,19 +19,20 @@ mod taps;
 use super::activity::Activity;
 pub use table::{COSTS, Unit};
 
-/// A processor core, representing those that execute as many instructions.
+/// A processor core, representing all cores that execute the same number of instructions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Core {
     /// Cortex-M4, M7: ARMv7-M with the DSP extension.
     M4,
-    /// Cortex-M3: ARMv7-M without.
+    /// Cortex-M3: ARMv7-M without the DSP extension.
     M3,
     /// Cortex-M0, M0+: ARMv6-M.
     M0,
 }
 
 impl Core {
-    /// Returns the core that programs for a compiler's target run on; Cortex-M4 if it is unknown.
+    /// Returns the core that runs programs compiled for `target`; Cortex-M4 if the target is
+    /// unknown.
     #[must_use]
     pub fn of_target(target: &str) -> Core {
         if target.starts_with("thumbv6m") {
@@ -64,8 +65,9 @@ pub fn depends_on_input(layer: &Layer<'_>, core: Core) -> bool {
     }
 }
 
-/// Predicts the instructions of `layer` on `core`. `activity` is that of its source; without it, a
-/// layer that [depends](depends_on_input) on it gets an upper bound.
+/// Predicts the instructions of `layer` on `core`. `activity` is that of the layer's source;
+/// without it, the prediction is an upper bound if the instructions
+/// [depend on the input](depends_on_input).
 ///
 /// # Panics
 /// Panics if `activity` does not have one value per value of the source.
@@ -159,7 +161,8 @@ pub fn activity(model: &Model<'_>, inputs: &[Vec<u8>]) -> Vec<Activity> {
         .collect()
 }
 
-/// Returns the dispatch cost of mixing `encodings`, those of a network's layers.
+/// Returns the unit, with its count, for the dispatch cost of a network whose layers have these
+/// `encodings`.
 pub(super) fn mixed(encodings: &[Encoding]) -> (Unit, f64) {
     let mut kinds: Vec<Encoding> = Vec::new();
     for encoding in encodings {
@@ -211,7 +214,8 @@ pub fn units(layer: &Layer<'_>, core: Core, activity: Option<&Activity>) -> Vec<
     units
 }
 
-/// Returns the cost of entering the kernel of `layer`, in excess of that of packed words.
+/// Returns the unit for the cost of entering the kernel of `layer` beyond that of packed words;
+/// `None` for packed words and pooling.
 fn entry(layer: &Layer<'_>) -> Option<Unit> {
     match (layer.operation(), layer.encoding()) {
         (Operation::Conv { .. }, _) => Some(Unit::ConvLayer),
@@ -224,7 +228,7 @@ fn entry(layer: &Layer<'_>) -> Option<Unit> {
     }
 }
 
-/// The encodings that hold integers, in the order in which a tie between them is decided.
+/// The encodings of integer weights. Of two that tie, the earlier is chosen.
 pub(super) const ENCODINGS: [Encoding; 5] = [
     Encoding::Words,
     Encoding::Csr,
@@ -261,7 +265,8 @@ mod tests {
 
     #[test]
     fn weights_rows_runs_and_what_is_active_are_counted() {
-        // Eight rows of four weights, as words of six bits of column and as words of three of row.
+        // Eight rows of four weights: as `words` with six index bits for the column, and as
+        // `columns` with three index bits for the row.
         let words = |by_row: bool| -> Vec<Vec<(u16, i16)>> {
             let row = |row: u16| {
                 let weight = move |i: u16| {
@@ -312,7 +317,7 @@ mod tests {
             ];
             assert_eq!(found, expected);
         }
-        // A row that reads the pairs 0 and 2, the input 2 and the input 7.
+        // A row that reads both inputs of pairs 0 and 2, and only one of pairs 1 and 3.
         let row = [0, 1, 2, 4, 5, 7].map(|column| (column, 2)).to_vec();
         let activity = Activity::measure(64, 4, |image, value| value >= image);
         let found = of_layer(Encoding::Columns, &[row], Some(&activity));

@@ -1,8 +1,8 @@
 //! The operations that kernels repeat, and the cost of each: the table that `cargo xtask bench
 //! kernels` fits and prints.
 
-/// An operation that an inference repeats, with a cost of its own. Costs of operations that
-/// contain others exclude those.
+/// An operation that an inference repeats, with a cost of its own. The cost of an operation that
+/// contains others excludes theirs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unit {
     /// An inference, excluding its layers.
@@ -42,19 +42,19 @@ pub enum Unit {
     WordsRound,
     /// A row of packed words in the last layer.
     WordsLast,
-    /// A row that reads both inputs of a pair, at least one of which is nonzero.
+    /// A row that reads both inputs of a pair, counted if at least one of them is nonzero.
     ColumnsBoth,
     /// A row that reads a nonzero input, but not its partner.
     ColumnsWeight,
-    /// A nonzero input with rows that do not read its partner.
+    /// A nonzero input that some row reads without its partner.
     ColumnsSection,
-    /// A pair that rows read, at least one input of which is nonzero.
+    /// A pair of inputs, at least one of them nonzero, that some row reads.
     ColumnsVisit,
-    /// A pair that no row reads, at least one input of which is nonzero.
+    /// A pair of inputs, at least one of them nonzero, that no row reads.
     ColumnsEmpty,
-    /// An input of a layer by columns, zero or not.
+    /// An input of a layer in `columns`, zero or not.
     ColumnsInput,
-    /// An output of a layer by columns: initialising and storing its sum.
+    /// An output of a layer in `columns`: initialising and storing its sum.
     ColumnsOutput,
     /// A weight of entropy-coded rows.
     RiceWeight,
@@ -68,11 +68,12 @@ pub enum Unit {
     RiceInput,
     /// A run of consecutive inputs in that list.
     RiceList,
-    /// A weight of dense rows, zero or not, in a group of columns, including recomputed ones.
+    /// A weight of dense rows, zero or not, in a group of columns; those of recomputed rows count
+    /// again.
     DenseWeight,
     /// A weight of dense rows in the columns left over from groups.
     DenseRest,
-    /// A dense row, including recomputed ones.
+    /// A dense row; a recomputed row counts again.
     DenseRow,
     /// An f32 weight that reads a nonzero byte of the input.
     FloatsByte,
@@ -133,11 +134,11 @@ pub enum Unit {
     PlacedGroup,
     /// A quad formed by that pass.
     PlacedQuad,
-    /// A row of the window that the pass advances.
+    /// An advance of that pass to the next row of the window.
     PlacedRow,
     /// A tap placed without forming quads.
     LooseTap,
-    /// A row of the window advanced without forming quads.
+    /// An advance to the next row of the window without forming quads.
     LooseRow,
     /// A pair formed of two single taps.
     ArrangedPair,
@@ -161,17 +162,17 @@ pub enum Unit {
     PoolGiven,
     /// A channel of a pooling layer.
     PoolChannel,
-    /// A dense layer of compressed rows, in excess of one of packed words; likewise below.
+    /// The cost of a dense layer in compressed rows beyond that of one in `words`.
     CsrLayer,
-    /// A dense layer by columns.
+    /// The cost of a dense layer in `columns` beyond that of one in `words`.
     ColumnsLayer,
-    /// A dense layer of entropy-coded rows.
+    /// The cost of a dense layer in entropy-coded rows beyond that of one in `words`.
     RiceLayer,
-    /// A dense layer of dense rows.
+    /// The cost of a dense layer in dense rows beyond that of one in `words`.
     DenseLayer,
-    /// A dense layer of f32 weights.
+    /// The cost of a dense layer of f32 weights beyond that of one in `words`.
     FloatsLayer,
-    /// A convolution, in excess of a dense layer of packed words.
+    /// The cost of a convolution beyond that of a dense layer in `words`.
     ConvLayer,
 }
 

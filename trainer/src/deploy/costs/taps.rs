@@ -2,9 +2,9 @@
 //! kernels do.
 //!
 //! The kernel for cores with the DSP extension (`runtime/src/kernels/cortex_m/v7em/quads.rs`)
-//! makes quads of three or four taps at adjacent offsets. The other taps become pairs, in the
-//! order in which quad formation leaves them. This module repeats the kernel's decisions, so that
-//! the cost model counts exactly what the kernel executes.
+//! makes quads of three or four taps within four adjacent offsets. The other taps become pairs, in
+//! the order in which quad formation leaves them. This module repeats the kernel's decisions, so
+//! that the cost model counts exactly what the kernel executes.
 
 /// The memory layout of a convolution's source.
 #[derive(Debug, Clone, Copy)]
@@ -17,16 +17,16 @@ pub(super) struct Source {
     pub(super) plane: usize,
 }
 
-/// The taps of a channel as they are multiplied, and the number of steps it takes to group them.
+/// The taps of a channel, grouped as they are multiplied, and the steps that grouping them took.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Placed {
     /// The first offset of each quad.
     pub(super) quads: Vec<usize>,
     /// The offsets of the taps outside quads, in the order in which they become pairs.
     pub(super) singles: Vec<usize>,
-    /// Rows of windows that the pass over the taps advanced.
+    /// The number of times that the pass over the taps advanced to the next row of a window.
     pub(super) rows: usize,
-    /// Groups of taps that the pass completed.
+    /// The number of groups of taps that the pass completed.
     pub(super) groups: usize,
 }
 
@@ -53,7 +53,8 @@ impl Placed {
     pub(super) fn grouped(columns: &[u16], source: Source) -> Self {
         let offsets = Self::loose(columns, source).singles;
         let mut placed = Self::default();
-        // The first tap of the group, the column that ends it, and the current row of the window.
+        // The first tap of the group, the first column beyond the group, and the current row of the
+        // window.
         let (mut group, mut next, mut row) = (0, 0, 0);
         for (place, &column) in columns.iter().enumerate() {
             let column = usize::from(column);
@@ -71,7 +72,7 @@ impl Placed {
         placed
     }
 
-    /// Completes a group of taps in `row`: they become a quad or remain single.
+    /// Completes a group of taps in `row`: the taps become a quad or remain single.
     fn close(&mut self, group: &[usize], source: Source, row: usize) {
         if group.is_empty() {
             return;

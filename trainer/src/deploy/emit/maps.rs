@@ -19,7 +19,8 @@ fn sums(window: Window, channels: u16, source: Shape) -> Shape {
     output_shape(&operation, channels.into(), source).expect("the window fits")
 }
 
-/// Returns the functions of a convolution or a pooling layer, from shape `source` to `output`.
+/// Returns the functions that compute a convolution or a pooling layer, which maps shape `source`
+/// to shape `output`.
 pub(super) fn layer(layer: &LayerSpec, number: usize, source: Shape, output: Shape) -> String {
     let (window, pooling) = match layer.operation {
         Operation::Conv { window, pooling } => (window, pooling),

@@ -1,8 +1,8 @@
 //! Emits a network as Rust code.
 //!
 //! The module depends on `core` only, contains no unsafe code and computes the container's logits
-//! to the bit ([`NetworkSpec::infer`]). It contains no inference engine: weights are constants in
-//! the instructions, inputs are read at fixed offsets without bounds checks. For tiny networks
+//! bit for bit ([`NetworkSpec::infer`]). It contains no inference engine: weights are constants in
+//! the instructions, and inputs are read at fixed offsets without bounds checks. For tiny networks
 //! nothing is faster (about three instructions per weight on a Cortex-M4, five on a Cortex-M0),
 //! but a weight takes about ten bytes of flash instead of two.
 //!
@@ -10,8 +10,8 @@
 //! - `maps` writes the loops of convolutions and pooling around them;
 //! - this file assembles the layers.
 //!
-//! Rejects floats, networks with so many weights that compiling them would take minutes
-//! ([`MOST_WEIGHTS`]), and weights for which an intermediate sum could overflow 32 bits.
+//! Networks are rejected if they have f32 weights, so many weights that compiling them would take
+//! minutes ([`MOST_WEIGHTS`]), or weights for which an intermediate sum could overflow 32 bits.
 
 mod maps;
 mod rows;
@@ -28,7 +28,7 @@ pub const MOST_WEIGHTS: usize = 65_536;
 /// The first words of every module.
 const START: &str = "//! A neural network as code: ";
 
-/// Returns whether `file` begins as a module of [`rust`].
+/// Returns whether `file` begins like a module written by [`rust`].
 #[must_use]
 pub fn is_ours(file: &[u8]) -> bool {
     file.starts_with(START.as_bytes())
@@ -46,7 +46,9 @@ pub enum EmitError {
     )]
     Weights(usize),
     /// A row whose sum could overflow 32 bits in some order of its terms.
-    #[error("row {row} of layer {layer} could sum up to {most}, beyond 32 bits; use a container")]
+    #[error(
+        "the sum of row {row} of layer {layer} could reach {most}, beyond 32 bits; use a container"
+    )]
     Overflow {
         /// The layer.
         layer: usize,
@@ -55,7 +57,7 @@ pub enum EmitError {
         /// The sum of the magnitudes of all terms.
         most: i64,
     },
-    /// A layer that a container could not hold either.
+    /// A layer that a container could not represent either.
     #[error("layer {0} does not fit its source or its position in the network")]
     Layer(usize),
 }
@@ -251,8 +253,8 @@ fn shapes(network: &NetworkSpec) -> Result<Vec<Shape>, EmitError> {
     Ok(shapes)
 }
 
-/// Checks that `layer` has no floats, and no sums that could overflow 32 bits, whatever the order
-/// of their terms.
+/// Checks that `layer` has no floats, and that none of its sums could overflow 32 bits in any order
+/// of its terms.
 fn check(layer: &LayerSpec, number: usize) -> Result<(), EmitError> {
     if let WeightsSpec::Floats { .. } = layer.weights {
         return Err(EmitError::Floats(number));

@@ -3,7 +3,7 @@
 //! There are two forms. **By rows**: one expression per row loads its inputs one after the other
 //! and keeps the sum in a register; inputs with weights of equal magnitude are added first and
 //! multiplied once. **By columns**, for few rows: all sums are kept in registers, each input is
-//! loaded once, and an input of 0 is skipped with all its weights.
+//! loaded once, and an input that several rows read is skipped if it is 0.
 //!
 //! The number of weights per function is limited, so that compile time stays linear.
 
@@ -12,10 +12,10 @@ use super::put;
 /// The maximum number of rows whose sums fit the registers of an ARMv7-M.
 const FEW_ROWS: usize = 12;
 
-/// The maximum number of weights of a function by columns.
+/// The maximum number of weights in a function written by columns.
 const MOST_BY_COLUMNS: usize = 8_000;
 
-/// The maximum number of weights of a function by rows.
+/// The maximum number of weights in a function written by rows.
 const PART: usize = 1_500;
 
 /// The maximum length of a line.
@@ -37,16 +37,16 @@ pub(super) enum Output {
 }
 
 impl Rows<'_> {
-    /// Returns whether the sums are to be written by columns: few rows, and columns that several
-    /// of them share.
+    /// Returns whether the sums are to be written by columns: if there are few rows, not too many
+    /// weights, and at least 1.5 weights per column on average.
     fn by_columns(&self) -> bool {
         let weights: usize = self.rows.iter().map(Vec::len).sum();
         let columns = self.columns().len();
         self.rows.len() <= FEW_ROWS && 2 * weights >= 3 * columns && weights <= MOST_BY_COLUMNS
     }
 
-    /// Returns the rows, split into functions, in an order in which each shares columns with the
-    /// two before it, so that the compiler finds inputs in registers.
+    /// Returns the rows of each function. Rows are ordered to share columns with the two rows
+    /// before them, so that the compiler finds their inputs in registers.
     fn parts(&self) -> Vec<Vec<usize>> {
         let mut left: Vec<usize> = (0..self.rows.len()).collect();
         let mut parts: Vec<Vec<usize>> = vec![Vec::new()];
@@ -54,7 +54,7 @@ impl Rows<'_> {
         let (mut before, mut last): (&[_], &[_]) = (&[], &[]);
         while !left.is_empty() {
             let shared = |row: &[(u16, i16)]| 2 * common(row, last) + common(row, before);
-            // The first one of a tie.
+            // Of two rows that tie, the first is next.
             let next = (0..left.len())
                 .rev()
                 .max_by_key(|&index| shared(&self.rows[left[index]]));
@@ -82,8 +82,8 @@ impl Rows<'_> {
     }
 }
 
-/// Returns a function `name(x)` that computes all rows over `inputs` values; a long one is split
-/// into parts.
+/// Returns a function `name(x)` that computes all rows over `inputs` values; a long function is
+/// split into parts.
 pub(super) fn function(part: &Rows<'_>, name: &str, inputs: usize, result: Output) -> String {
     let outputs = part.rows.len();
     let kind = match result {
@@ -162,7 +162,7 @@ fn by_columns(code: &mut String, part: &Rows<'_>) {
     }
 }
 
-/// Returns the sign of a weight and a factor of its magnitude: "3 * ", or "" for 1.
+/// Returns the sign of a weight, and its magnitude as a factor: "3 * ", or "" for 1.
 fn factor(weight: i16) -> (char, String) {
     let sign = if weight < 0 { '-' } else { '+' };
     match weight.unsigned_abs() {
@@ -171,8 +171,8 @@ fn factor(weight: i16) -> (char, String) {
     }
 }
 
-/// Returns the expression `bias + sum of weight * x(column)`, with columns of equal magnitude
-/// grouped.
+/// Returns the expression `bias + sum of weight * x(column)`, with the columns grouped by the
+/// magnitude of their weight.
 fn expression(bias: i32, row: &[(u16, i16)]) -> String {
     let mut groups: Vec<(u16, Vec<(u16, i16)>)> = Vec::new();
     for &(column, weight) in row.iter().filter(|(_, weight)| *weight != 0) {

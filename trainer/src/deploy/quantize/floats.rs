@@ -1,4 +1,4 @@
-//! Stores a network in floats, as a reference: chains of dense layers only.
+//! Stores a chain of dense layers in floats, as a reference.
 
 use rarefy_format::{Encoding, LayerSpec, NetworkSpec, WeightsSpec};
 
@@ -7,22 +7,23 @@ use crate::deploy::activity::Activity;
 use crate::deploy::network::Operation;
 use crate::deploy::{DeployError, Network};
 
-/// The largest class score that is stored unscaled; logits saturate at 2^15, far above its double.
+/// The largest class score that is stored unscaled; logits saturate at four times that, 2^15.
 const LARGEST: f32 = 8192.0;
 
 /// The smallest class score that is stored unscaled: logits in steps of 2^-16 keep 12 bits of it.
 const SMALLEST: f32 = 0.0625;
 
-/// The power of two that the largest class score is scaled to: 22 bits of a logit, leaving 9 for
-/// larger scores.
+/// The exponent of the power of two that the largest class score is scaled to: the score then takes
+/// 22 bits of a logit, which leaves 9 for larger scores.
 const AIM: f32 = 6.0;
 
 /// Returns `network` in compressed sparse rows of f32. Logits are integers, so class scores that
-/// are too large or too small for them are multiplied by a power of two, which preserves the
+/// are too large or too small for logits are multiplied by a power of two, which preserves the
 /// classes.
 ///
 /// # Errors
-/// Returns an error if the network is not a chain of dense layers whose hidden layers have a ReLU.
+/// Returns an error if the network is not a chain of dense layers whose hidden layers have a ReLU,
+/// or if the input is too large for the format.
 pub fn floats(network: &Network, images: &[&[u8]]) -> Result<Quantized, DeployError> {
     let mut outputs: Vec<Vec<Vec<f32>>> = Vec::new();
     let mut layers = Vec::new();
@@ -79,8 +80,8 @@ pub fn floats(network: &Network, images: &[&[u8]]) -> Result<Quantized, DeployEr
     })
 }
 
-/// Returns the power of two that scales the largest class score to the range of logits; `outputs`
-/// holds each image's outputs per layer.
+/// Returns the power of two that scales the largest class score to the range of logits, or 1 if no
+/// scaling is needed; `outputs` holds each image's outputs per layer.
 fn scale(outputs: &[Vec<Vec<f32>>]) -> f32 {
     let scores = outputs.iter().filter_map(|layers| layers.last()).flatten();
     let largest = scores.fold(0.0_f32, |most, score| most.max(score.abs()));

@@ -96,7 +96,7 @@ pub(super) fn grid(
 }
 
 impl Grid {
-    /// Returns the largest weight in steps.
+    /// Returns the largest magnitude of a weight, in steps.
     pub(super) fn levels(self) -> f64 {
         match self {
             Grid::Plain { largest } => largest.into(),
@@ -143,8 +143,8 @@ impl Grid {
         }
     }
 
-    /// Returns the integer nearest to `weight`, or 0 if that is nearer: for steps so coarse that
-    /// most weights are smaller than one.
+    /// Returns the integer nearest to `weight`, or 0 if 0 is nearer: for steps so coarse that most
+    /// weights are smaller than one step.
     pub(super) fn integer_or_zero(self, weight: f64, row: usize, column: usize) -> i16 {
         let integer = self.integer(weight, row, column);
         let apart = f64::from(integer) * self.unit() - weight;
@@ -155,8 +155,9 @@ impl Grid {
         }
     }
 
-    /// Returns the next smaller and the next larger integer, which may be 0 for a weight that is
-    /// not stored. The neighbour of 0 is a word with the index of its `row` or `column`.
+    /// Returns the next smaller and the next larger integer, either of which may be 0 for a weight
+    /// that is not stored; `None` where the range ends. In packed words, the neighbours of 0 have
+    /// the index of `row` or `column` in their low bits.
     pub(super) fn neighbours(self, integer: i16, row: usize, column: usize) -> [Option<i16>; 2] {
         [-1, 1].map(|by| match self {
             Grid::Plain { largest } => {
@@ -166,7 +167,7 @@ impl Grid {
             Grid::Words { index_bits, by_row } => {
                 let index = if by_row { row } else { column };
                 match integer {
-                    // The next word above 0 is just the index.
+                    // The next word above 0 is the index alone.
                     0 if index > 0 && by > 0 => Some(index as i16),
                     0 => Some(pack_word(by, index as u16, index_bits)),
                     _ => integer.checked_add(by << index_bits),

@@ -31,11 +31,12 @@ const LARGEST: f64 = 255.0;
 /// The zero point of signed activations.
 const ZERO: f64 = 128.0;
 
-/// The maximum number of steps tried beyond the finest scale.
+/// The maximum number of additional scales tried that are finer than the finest candidate.
 const FINER: usize = 24;
 
 /// The outputs of a layer are expected to reach this many standard deviations of its sums, even if
-/// they do not on the calibration images: a branch that is off for all of these needs a step, too.
+/// they do not on the calibration images: a branch that is off for all these images needs a step,
+/// too.
 const UNSEEN: f64 = 0.25;
 
 /// The quantized parameters of a layer.
@@ -80,7 +81,7 @@ pub(super) struct Fit<'a> {
     sums: Vec<Vec<f32>>,
     /// The f32 outputs of each image.
     exact: Vec<Vec<f32>>,
-    /// For rounding the weights of a row jointly.
+    /// For rounding the weights of a row jointly; `None` if they are rounded independently.
     correlations: Option<Correlations>,
     /// Height and width of the feature map of sums.
     size: [usize; 2],
@@ -198,7 +199,7 @@ impl<'a> Fit<'a> {
     }
 
     /// Returns the best choice among the candidate scales and their neighbours; if all of them
-    /// overflow, among coarser ones.
+    /// overflow, among coarser ones; `None` if those overflow too.
     fn choice(&self) -> Option<Choice> {
         let mut best: Option<Choice> = None;
         let scales = self.coarse_enough(self.scales());
@@ -211,8 +212,8 @@ impl<'a> Fit<'a> {
             }
             self.attempt(scale, &mut best);
         }
-        // Weights far larger than the others, such as those of a nearly dead channel, are worth
-        // clipping further.
+        // If the finest scale is the best so far, finer ones may be better still: weights far
+        // larger than the others, such as those of a nearly dead channel, are worth clipping.
         let mut edge = self.finest_of(&scales);
         for _ in 0..FINER {
             if best.as_ref().is_none_or(|best| best.weight != edge.0) {
@@ -273,7 +274,7 @@ impl<'a> Fit<'a> {
         }
     }
 
-    /// Rounds the weights to this step; those that become 0 are left out.
+    /// Rounds the weights to integer multiples of the step `weight`, and omits those that become 0.
     fn round(&self, weight: f64) -> Vec<Vec<(u16, i16)>> {
         let grid = self.storage.grid;
         let step = weight / grid.unit();

@@ -1,15 +1,15 @@
 //! Quantizes a stripped f32 network to the integers of a container.
 //!
-//! Activations are unsigned 8-bit integers with one step per layer, and a zero point if they are
-//! signed. The encoding determines the integers that weights can have; biases and sums have 32
+//! Activations are unsigned 8-bit integers with one step per layer, and a zero point if they can be
+//! negative. The encoding determines the integers that weights can have; biases and sums have 32
 //! bits. Layers are quantized in order: `layer` chooses the steps of a layer on calibration
 //! images, given the quantized outputs of the layers before it, and `grid` and `rounding` round
 //! its weights.
 //!
-//! Calibration computes whole numbers in f32, which is exact up to 2^24 and has a relative error
-//! of 10^-7 above: enough to compare choices. Every layer must follow its sources, and the last
-//! layer must be dense. Windows and dimensions that a container cannot represent, and values that
-//! are not finite, are errors.
+//! Calibration computes with integers in f32, which is exact up to 2^24 and has a relative error of
+//! 10^-7 above that: enough to compare choices. Every layer must come after its sources, and the
+//! last layer must be dense. Windows and dimensions that a container cannot represent, and values
+//! that are not finite, are errors.
 
 pub mod fidelity;
 mod floats;
@@ -37,7 +37,7 @@ pub(super) use layer::{finest, room, step_of_biases};
 pub const CALIBRATION: usize = 500;
 
 /// The maximum number of multiplications per pass over the calibration images; larger networks are
-/// calibrated on fewer images, but on 50 at least.
+/// calibrated on fewer images, but on at least 50.
 const MULTIPLICATIONS: usize = 200_000_000;
 
 /// A quantized network.
@@ -57,7 +57,7 @@ pub(super) struct Values {
     exact: Vec<Vec<f32>>,
     /// The stored integers.
     stored: Vec<Vec<f32>>,
-    /// The value that a difference of one integer represents.
+    /// The real value of one integer unit.
     step: f64,
     /// The integer that represents 0.
     zero: f64,
@@ -65,7 +65,7 @@ pub(super) struct Values {
     shape: [usize; 3],
 }
 
-/// Returns whether `encoding` can store the weights of `layer` in this type.
+/// Returns whether `encoding` can store the weights of `layer` as the type `weights`.
 #[must_use]
 pub fn holds(encoding: Encoding, weights: WeightType, layer: &Layer) -> bool {
     let (rows, columns) = layer.weights.shape();
@@ -77,8 +77,7 @@ pub fn holds(encoding: Encoding, weights: WeightType, layer: &Layer) -> bool {
     !layer.is_pool() && for_operation && grid::grid(encoding, weights, rows, columns).is_some()
 }
 
-/// Quantizes `network`, with the weights of each layer in its encoding of `encodings`, calibrated
-/// on `images` (raw pixels).
+/// Quantizes `network` for the given encoding of each layer, calibrated on `images` (raw pixels).
 ///
 /// # Errors
 /// Returns an error if a layer has values that are not finite or too large, or if a container
@@ -117,7 +116,7 @@ pub fn quantize(
     })
 }
 
-/// Returns the `images` that `network` is calibrated on: fewer if an image takes many
+/// Returns those of `images` that `network` is calibrated on: all, or fewer if an image takes many
 /// multiplications.
 pub(super) fn enough<'a>(network: &Network, images: &'a [&'a [u8]]) -> &'a [&'a [u8]] {
     let enough = MULTIPLICATIONS / multiplications(network).max(1);
@@ -131,10 +130,10 @@ fn place(source: Option<usize>) -> usize {
 
 /// The state of quantizing a network layer by layer.
 ///
-/// A skip fixes the ratio of its own step to the step of the sums it is added to, up to a power of
-/// two. If the step of the skip is too small for these sums (its branch is nearly always zero, or
-/// its values are small), the weights would saturate. Then the walk goes back to the layer that
-/// chose the step of the skip and requires a coarser one. The sums are no finer than that, so they
+/// The step of a skip must be a power of two times the step of the sums it is added to. If the step
+/// of the skip is too small for these sums (the skip is nearly always zero, or its values are
+/// small), the weights would saturate. Then the walk goes back to the layer that chose the step of
+/// the skip and requires a coarser one. The step of the sums is no finer than that, so the sums
 /// lose nothing.
 struct Walk<'a> {
     network: &'a Network,
@@ -262,7 +261,7 @@ impl<'a> Walk<'a> {
         let (rows, columns) = layer.weights.shape();
         let encoding = self.encodings[index];
         let grid = match grid::grid(encoding, self.weights, rows, columns) {
-            // The skip fixes the scale, and few weights act on a whole map: they get a byte each.
+            // The skip fixes the scale, and the few weights act on whole maps, so each gets a byte.
             Some(grid) if passes_on(layer) => grid.whole_byte(),
             grid => grid.expect("the encoding holds the layer"),
         };
@@ -276,7 +275,7 @@ impl<'a> Walk<'a> {
     }
 
     /// Returns the layer whose step is too small for the skip of layer `index`, and the step
-    /// required.
+    /// required; `None` if there is none, or if the walk may not go back again for this layer.
     fn coarser(&self, index: usize, fit: &Fit<'_>) -> Option<(usize, f64)> {
         let step = fit.least_of_skip()?;
         let owner = owner(self.network, self.network.layers[index].skip)?;
@@ -292,8 +291,9 @@ fn unquantizable(layer: &Layer, reason: String) -> DeployError {
     }
 }
 
-/// Returns the layer that chooses the step of the output of `layer`: max pooling keeps the step of
-/// its source. Returns `None` for the network's input.
+/// Returns the layer that chooses the step of the output of `layer`: `layer` itself, or, since max
+/// pooling keeps the step of its source, the first layer before it that is not max pooling. Returns
+/// `None` for the network's input.
 pub(super) fn owner(network: &Network, mut layer: Option<usize>) -> Option<usize> {
     while let Operation::Pool {
         kind: Pooling::Max, ..
@@ -304,8 +304,8 @@ pub(super) fn owner(network: &Network, mut layer: Option<usize>) -> Option<usize
     layer
 }
 
-/// Returns whether each channel of `layer` reads only the same channel of its source, and adds a
-/// skip.
+/// Returns whether `layer` adds a skip and each of its channels reads only the same channel of its
+/// source.
 #[must_use]
 pub fn passes_on(layer: &Layer) -> bool {
     let rows = layer.weights.outer_iterator().enumerate();

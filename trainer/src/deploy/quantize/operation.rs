@@ -57,7 +57,7 @@ pub(super) fn operation(layer: &Layer, source: [usize; 3]) -> Result<Operation, 
             let [_, height, width] = source;
             if height != width {
                 return Err(format!(
-                    "it is dense, reads a map of {height} x {width} and is added to another layer, which requires a square map: pool before it"
+                    "it adds the output of another layer and reads a map of {height} x {width}, but a dense layer with an addition can read only a square map: pool before it"
                 ));
             }
             Operation::Conv {
@@ -114,7 +114,10 @@ fn window(window: graph::Window) -> Result<Window, Reason> {
     })
 }
 
-/// Checks that a size, stride or padding fits four bits.
+/// Returns a size, stride or padding that fits four bits.
+///
+/// # Errors
+/// Returns an error if `number` is larger than 15.
 fn nibble(number: usize) -> Result<u8, Reason> {
     match number {
         0..16 => Ok(number as u8),

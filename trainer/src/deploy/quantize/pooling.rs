@@ -20,7 +20,7 @@ pub(super) fn pool(layer: &Layer, source: &Values, kind: Pooling, least: f64) ->
     };
     let (exact, pooled) = (every(&source.exact), every(&source.stored));
     let Operation::Pool { window, .. } = layer.operation else {
-        unreachable!("a layer that pools");
+        unreachable!("the layer pools");
     };
     let area = (window.size * window.size) as f64;
     let with_shift = |shift: u8| {
@@ -71,7 +71,7 @@ pub(super) fn pool(layer: &Layer, source: &Values, kind: Pooling, least: f64) ->
     }
 }
 
-/// Returns the squared error of the stored values.
+/// Returns the total squared error of the stored values.
 fn error(values: &Values) -> f64 {
     let images = values.stored.iter().zip(&values.exact);
     let of = |(stored, exact): (&f32, &f32)| {

@@ -1,5 +1,5 @@
-//! Quantizes networks whose values have very different magnitudes: skips and sums, one channel and
-//! the others, sums near the limit of 32 bits. Scores are judged by closed formulas in f64.
+//! Tests networks whose values have very different magnitudes: skips and sums, one channel and the
+//! others, sums near the limit of 32 bits. Scores are compared with closed formulas in f64.
 
 use rarefy_format::{Encoding, NetworkSpec, write};
 
@@ -184,8 +184,8 @@ fn faint_weights_with_a_large_bias_fit() {
     }
 }
 
-/// Checks a branch that is nearly always off, added to one that other layers read at full
-/// resolution.
+/// Checks a branch that is far smaller than the sums it is added to, and that another layer reads
+/// at full resolution.
 #[test]
 fn other_readers_of_a_small_branch_keep_its_resolution() {
     let (mut network, _) = branches((0.01, 0.0), (0.01, 0.0), 1.0);
@@ -207,7 +207,7 @@ fn other_readers_of_a_small_branch_keep_its_resolution() {
         let ratio = ratio(&decoupled, name);
         assert!(ratio > 40.0, "{name}: {ratio} dB");
     }
-    // Together they still add up, at the cost of the branch's resolution.
+    // Without a copy, the addition works, but the branch loses resolution.
     assert!(ratio(&network, "layer") < 40.0);
 }
 

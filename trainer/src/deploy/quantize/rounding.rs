@@ -7,10 +7,10 @@
 //! or down by one step while a move reduces the error: the objective of Nagel et al. 2020, "Up or
 //! down? Adaptive rounding for post-training quantization", by coordinate descent. A weight may
 //! become 0 and is then not stored, which at few bits improves both accuracy and size
-//! (LeNet-300-100 at 100x, 2 bits: 2.0 points lost instead of 4.1, in 2,115 bytes instead of
-//! 2,404).
+//! (LeNet-300-100 at 100x, 2 bits: 2.0 points of accuracy lost instead of 4.1, in 2,115 bytes
+//! instead of 2,404).
 //!
-//! For a unit with a ReLU, samples in which it is off have less weight: there, its sum only needs
+//! For a unit with a ReLU, samples in which the unit is off count less: there, its sum only needs
 //! to stay negative.
 
 use sprs::CsVecView;
@@ -33,7 +33,7 @@ const LEAST_SAMPLES: usize = 200;
 const OFF: f64 = 0.1;
 
 /// The strength of the pull towards the original weights, relative to the mean square of their
-/// inputs; it covers what a few samples do not show.
+/// inputs; it regularises what the samples do not determine.
 const HOLD: f64 = 0.02;
 
 /// The maximum number of rounds; in practice descent converges much earlier.
@@ -122,7 +122,7 @@ impl Row {
     }
 }
 
-/// Subtracts the mean from `values`, weighted by `counts`.
+/// Subtracts from `values` their mean, weighted by `counts`.
 fn centre(values: &mut [f64], counts: &[f64]) {
     let total: f64 = counts.iter().sum();
     let sum: f64 = values.iter().zip(counts).map(|(x, count)| x * count).sum();
@@ -228,7 +228,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Returns the stored value that `column` reads of an image for an output position; 0 for
+    /// Returns the stored value that `column` reads for an output position of an image; 0 for
     /// padding. Zero points are not subtracted, since centring the samples removes them.
     fn read(&self, image: usize, position: usize, column: usize) -> f32 {
         let stored = &self.source.stored[image];

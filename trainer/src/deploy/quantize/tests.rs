@@ -256,7 +256,7 @@ fn every_layer_uses_its_eight_bits_and_no_stored_weight_is_zero() {
         assert!(stored <= all && stored + 2 >= all, "{stored} of {all}");
         assert!(rows.iter().flatten().all(|&(_, weight)| weight != 0));
     }
-    // Half of the pixels are 0; signed activations have a zero point, so few of them are.
+    // Half of the pixels are 0.
     let mean = |shares: &[f64]| shares.iter().sum::<f64>() / shares.len() as f64;
     assert!((mean(&activity[0].values) - 0.5).abs() < 0.05);
     assert_eq!(activity[1].values.len(), 4 * 12 * 12);

@@ -1,5 +1,5 @@
-//! Describes a layer's operation: its window, its pooling, and its source and skip if they are not
-//! the previous layer.
+//! Describes a layer's operation: its window, its pooling, its source if that is not the previous
+//! layer, and its skip.
 
 use rarefy_format::{Layer, Margin, Operation, Pooling, Window};
 

@@ -1,7 +1,7 @@
 //! Traces the layers of a container to their origin: the architecture, or deployment itself.
 //!
 //! Folding may copy a map to add a constant channel, or insert a layer for a normalised sum;
-//! decoupling copies the source of an addition. Such layers, and the weights that read a constant
+//! decoupling copies the skip of an addition. Such layers, and the weights that read a constant
 //! channel, are stored and run like any other, but compression ratios exclude them.
 
 use rarefy_format::{NetworkSpec, WeightsSpec};

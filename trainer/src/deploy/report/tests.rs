@@ -1,4 +1,4 @@
-//! Reports of synthetic networks.
+//! Tests the reports of synthetic networks.
 
 use rarefy_format::{
     Encoding, LINKS_BYTES, LayerSpec, Margin, NetworkSpec, Pooling, Shape, SkipSpec, WeightsSpec,
@@ -13,11 +13,11 @@ fn report_of(network: &NetworkSpec) -> ModelReport {
     report(&model, Path::new("model.rfy"), Core::M4, None)
 }
 
-/// Builds a layer of two rows over five columns with three weights in `encoding`.
+/// Returns a network of one layer in `encoding`, with three weights in two rows and five columns.
 fn dense(encoding: Encoding) -> NetworkSpec {
     let word = |index: u16, weight: i16, bits: u8| pack_word(weight, index, bits);
     let rows = match encoding {
-        // Three bits name five columns, one bit two rows.
+        // An index of five columns has three bits, an index of two rows one bit.
         Encoding::Words => vec![
             vec![(0, word(0, 3, 3)), (4, word(4, -2, 3))],
             vec![(1, word(1, 9, 3))],
@@ -41,11 +41,11 @@ fn every_byte_of_every_encoding_is_counted_once() {
     for (encoding, positions, values, parameters, bits) in [
         (Encoding::Dense, 0, 10, 0, 8),
         (Encoding::Csr, 4 + 6, 3, 0, 8),
-        // One run for both rows, and the end; four words of 3 and 13 bits, of which 12 bits round
+        // One run for both rows, and the end of the runs; four words, whose indices of 3 bits round
         // to 2 bytes.
         (Encoding::Words, 4 + 4 + 2, 6, 4, 13),
         // Three starts and their padding, the empty block, two counts, three words of 0 that pad
-        // sections; three words of 1 and 15 bits: 3 bits are nearest to no byte.
+        // sections; three words, whose indices of 1 bit round to 0 bytes.
         (Encoding::Columns, 8 + 4 + 8 + 6, 6, 4, 15),
     ] {
         let report = report_of(&dense(encoding));
@@ -68,7 +68,7 @@ fn every_byte_of_every_encoding_is_counted_once() {
         assert_eq!(layer.limit.values, f64::from(3 * bits) / 8.0);
         assert_eq!((layer.original_outputs, layer.original_inputs), (4, 5));
         assert_eq!(layer.density, 3.0 / 20.0);
-        // Of these only columns skip zeros.
+        // Of these encodings, only `columns` skips zeros.
         let skips = encoding == Encoding::Columns;
         assert_eq!((layer.at_most, report.at_most), (skips, skips));
         assert!(report.instructions > layer.instructions, "{encoding:?}");
@@ -77,7 +77,7 @@ fn every_byte_of_every_encoding_is_counted_once() {
 
 #[test]
 fn an_entropy_coded_block_is_cut_by_bits() {
-    // One weight of each four columns, of four bits.
+    // One four-bit weight in every four columns.
     let weight = |row: u16, place: u16| {
         let magnitude = (row * 5 + place * 3) % 8 + 1;
         let sign = if (row + place).is_multiple_of(3) {
@@ -106,11 +106,13 @@ fn an_entropy_coded_block_is_cut_by_bits() {
     assert_eq!(bytes.total, positions + values + biases + bytes.parameters);
     // The head, a codebook of sixteen weights, the length of the list.
     assert_eq!(bytes.parameters, 4 + 17 + 2);
-    // Magnitudes are uniform and positive weights more frequent: hardly more than four bits each.
+    // Magnitudes are uniform and positive weights more frequent, so a weight takes hardly more than
+    // four bits.
     assert_eq!((limit.values, values), (256.0, 266));
-    // A bias is a multiple of 8 from -125 to 123 of them: eight bits, and half a one for the code.
+    // Biases are -125 to 123 times 8: each takes eight bits, and half a bit for the code.
     assert_eq!(biases, 34);
-    // Rows alike and weights evenly spread: less than if any choice were as likely.
+    // Rows are alike and weights evenly spread: their positions take fewer bits than if every
+    // choice were equally likely.
     let positions = positions as f64 / limit.positions;
     assert!((0.7..1.0).contains(&positions), "{positions}");
 }

@@ -1,4 +1,5 @@
-//! Builds the graph of a file's layers: each becomes its operation, then batch norm, then ReLU.
+//! Builds the graph of a file's layers: each becomes its operation, optionally followed by batch
+//! norm and ReLU.
 //!
 //! The layers must be ordered so that each follows its sources. Shapes that do not match, an
 //! output that is not dense, and sizes above the limits are rejected.
@@ -20,7 +21,7 @@ pub(super) fn build(
 ) -> Result<Graph, Fault> {
     let input = top.input.get_ref().map(|Count(number)| number);
     let Some(elements) = product(&input) else {
-        let reason = format!("the input has more than {LIMIT} elements");
+        let reason = format!("the input has more than {LIMIT} elements: make it smaller");
         return Err(Fault::new(top.input.span().start, None, reason));
     };
     let Some(&output) = order.last() else {
@@ -28,7 +29,7 @@ pub(super) fn build(
     };
     if !matches!(layers[output].kind, Kind::Dense(_)) {
         return Err(layers[output].fault(
-            "no layer reads it, so it is the output, which must be a dense layer: add one",
+            "no layer reads it, so it is the output, which must be a dense layer: add one after it",
         ));
     }
     let mut builder = Builder {
@@ -37,7 +38,7 @@ pub(super) fn build(
         elements,
         weights: 0,
     };
-    // The node whose output the readers of each layer read.
+    // The last node of each layer, whose output is what other layers read.
     let mut ends = vec![0; layers.len()];
     for &index in order {
         let sources: Vec<usize> = sources[index]
@@ -57,7 +58,7 @@ pub(super) fn build(
 /// A graph under construction, with its size so far.
 struct Builder {
     graph: Graph,
-    /// Number of nodes of each kind that is named here.
+    /// Number of nodes so far of each kind that is named here: `flatten`, `bn` and `relu`.
     counts: HashMap<&'static str, usize>,
     /// Elements of all feature maps so far, the input included.
     elements: usize,
@@ -133,11 +134,13 @@ impl Builder {
         let pushed = self.graph.push_from(name, operation, sources);
         let node = pushed.map_err(|GraphError { reason, .. }| reason)?;
         let sum = |sum: usize, shape: &[usize]| Some(sum + product(shape)?).filter(|&n| n <= LIMIT);
-        self.elements = sum(self.elements, &self.graph.nodes()[node].shape)
-            .ok_or_else(|| format!("with it the feature maps have more than {LIMIT} elements"))?;
+        self.elements = sum(self.elements, &self.graph.nodes()[node].shape).ok_or_else(|| {
+            format!("with it, feature maps have more than {LIMIT} elements in all: make it smaller")
+        })?;
         if let Some(shape) = self.graph.kernel_shape(node) {
-            self.weights = sum(self.weights, &shape)
-                .ok_or_else(|| format!("with it there are more than {LIMIT} weights"))?;
+            self.weights = sum(self.weights, &shape).ok_or_else(|| {
+                format!("with it, the network has more than {LIMIT} weights: make it smaller")
+            })?;
         }
         Ok(node)
     }

@@ -5,8 +5,8 @@
 //! Errors name the file, the line and the layer. A file is rejected for
 //!
 //! - unknown keys and types,
-//! - duplicate names and names of no layer,
-//! - cycles, and layers that nothing reads,
+//! - duplicate, reserved or malformed names, and references to layers that do not exist,
+//! - cycles, and layers other than the output that nothing reads,
 //! - shapes that do not match, and an output that is not dense,
 //! - more than 2^31 weights or elements.
 //!
@@ -32,7 +32,7 @@ const LIMIT: usize = 1 << 31;
 #[derive(Debug, thiserror::Error)]
 pub enum ArchitectureError {
     /// No built-in architecture has this name.
-    #[error("{0}, and a path that ends in .toml is read as a file")]
+    #[error("{0}; a name that ends in .toml is read as a file")]
     Unknown(#[from] UnknownArchitecture),
     /// The file could not be read.
     #[error(transparent)]

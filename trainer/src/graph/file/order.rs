@@ -1,7 +1,7 @@
 //! Resolves the sources of a file's layers and orders the layers topologically.
 //!
-//! Layers may appear in the file in any order; they are moved only where necessary. Names of no
-//! layer, cycles, and unread layers other than the output are rejected.
+//! Layers may appear in the file in any order; they are moved only where necessary. References to
+//! layers that do not exist, cycles, and unread layers other than the output are rejected.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -40,7 +40,7 @@ pub(super) fn sources(layers: &[LayerEntry]) -> Result<Vec<Vec<Source>>, Fault> 
         if from.get_ref().len() != wanted {
             let found = from.get_ref().len();
             return Err(fault(format!(
-                "it needs {wanted} in `from`, which names {found}"
+                "the number of layers in its `from` must be {wanted}, not {found}"
             )));
         }
         let source = |name: &String| match named.get(name.as_str()) {
@@ -63,7 +63,7 @@ pub(super) fn sources(layers: &[LayerEntry]) -> Result<Vec<Vec<Source>>, Fault> 
 /// Returns the indices of `layers` in topological order; the last one is the output.
 pub(super) fn order(layers: &[LayerEntry], sources: &[Vec<Source>]) -> Result<Vec<usize>, Fault> {
     let mut readers = vec![Vec::new(); layers.len()];
-    // Number of sources of each layer that are not placed yet.
+    // For each layer, the number of its sources that are not placed yet.
     let mut waiting = vec![0; layers.len()];
     for (index, sources) in sources.iter().enumerate() {
         for source in sources {
@@ -98,8 +98,8 @@ pub(super) fn order(layers: &[LayerEntry], sources: &[Vec<Source>]) -> Result<Ve
     Ok(order)
 }
 
-/// Returns the error for the cycle that blocks layer `from`: every blocked layer has a blocked
-/// source.
+/// Returns the error for a cycle that blocks layer `from`. There is one because every blocked
+/// layer has a blocked source.
 fn cycle(layers: &[LayerEntry], sources: &[Vec<Source>], waiting: &[usize], from: usize) -> Fault {
     let mut path = vec![from];
     loop {

@@ -1,7 +1,7 @@
 //! Parses the tables of an architecture file: keys, values and defaults.
 //!
-//! Every type of layer is a struct of its keys, so serde rejects unknown and missing keys and
-//! wrong types, and knows their positions.
+//! Each type of layer is a struct with its keys as fields, so serde rejects unknown keys, missing
+//! keys and wrong types, and reports their positions.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
@@ -92,7 +92,7 @@ pub(super) struct Add {
     pub(super) relu: Option<bool>,
 }
 
-/// The keys that every layer has.
+/// The keys that every layer accepts.
 #[derive(Debug, Deserialize)]
 struct CommonKeys {
     r#type: Type,
@@ -169,13 +169,13 @@ fn padding<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Padding, D::Err
     }
 }
 
-/// Parses `text` to the keys above the layers and the layers.
+/// Parses `text` into the keys above the layers, and the layers.
 pub(super) fn read(text: &str) -> Result<(Preamble, Vec<LayerEntry>), Fault> {
     let top: Preamble = toml::from_str(text).map_err(|e| fault(e, None))?;
     let name = top.name.get_ref();
     check_name(name).map_err(|reason| Fault::new(top.name.span().start, None, reason))?;
     if architecture::NAMES.contains(&name.as_str()) {
-        let reason = format!("the name {name:?} is a built-in architecture's: choose another");
+        let reason = format!("{name:?} is the name of a built-in architecture: choose another");
         return Err(Fault::new(top.name.span().start, None, reason));
     }
     let document = DeTable::parse(text).map_err(|e| fault(e, None))?;
@@ -228,8 +228,8 @@ fn layer(table: Spanned<DeValue<'_>>, names: &mut Names) -> Result<LayerEntry, F
     let kind = kind.map_err(|e| {
         let mut fault = fault(e, Some(&name));
         if fault.reason.starts_with("unknown field") {
-            // The key may be a misspelt one of those removed above.
-            fault.reason += "; every layer also takes `type`, `name`, `from`";
+            // The unknown key may be a misspelling of one of those removed above.
+            fault.reason += "; every layer also takes `type`, `name` and `from`";
         }
         fault
     })?;
@@ -249,7 +249,8 @@ struct Names {
 }
 
 impl Names {
-    /// Reserves the `name` that the file has at position `at`.
+    /// Reserves `name` for the layer at position `at`; rejects names that are invalid, reserved or
+    /// taken.
     fn give(&mut self, name: &str, at: usize) -> Result<String, Fault> {
         // Nodes that Rarefy adds are called bn1, relu1 or flatten.
         let own = ["input", "flatten", "bn", "relu"];
@@ -267,7 +268,7 @@ impl Names {
         Ok(name.into())
     }
 
-    /// Generates the next name for a layer of type `kind` without one, at position `at`.
+    /// Generates and reserves the next name for an unnamed layer of type `kind` at position `at`.
     fn count(&mut self, kind: Type, at: usize) -> Result<String, Fault> {
         let kind = match kind {
             Type::Conv => "conv",

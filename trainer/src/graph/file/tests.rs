@@ -1,4 +1,4 @@
-//! Tests valid files, and invalid files with the message and line of their errors.
+//! Tests valid files, and the messages and line numbers of the errors for invalid ones.
 
 use std::fs;
 use std::path::Path;
@@ -238,7 +238,7 @@ fn syntax_errors_name_line_and_layer() {
         ),
         (
             "name = \"vgg-16\"\ninput = [1, 2, 2]\nlayer = []",
-            "line 1: the name \"vgg-16\"",
+            "line 1: \"vgg-16\" is the name of a built-in",
         ),
         (
             "name = \"../x\"\ninput = [1, 2, 2]\nlayer = []",
@@ -305,12 +305,12 @@ fn inconsistent_layers_are_rejected_by_name() {
     refused(
         &[conv, "add: from=\"conv1\"", dense],
         9,
-        &["layer add1", "needs 2", "names 1"],
+        &["layer add1", "must be 2, not 1"],
     );
     refused(
         &[conv, "dense: from=[\"conv1\", \"input\"]; units=2"],
         9,
-        &["needs 1", "names 2"],
+        &["must be 1, not 2"],
     );
 }
 
@@ -366,7 +366,7 @@ fn unknown_names_and_unreadable_files_are_rejected() {
     );
 }
 
-/// Parses more layers than any step that is quadratic in their number would finish in a test.
+/// Parses so many layers that the test would not finish if any step took quadratic time.
 #[test]
 fn a_hundred_thousand_layers_are_parsed() {
     const LAYERS: usize = 100_000;

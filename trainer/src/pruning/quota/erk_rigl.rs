@@ -36,7 +36,7 @@ mod tests {
     use super::*;
     use crate::pruning::quota::tests::tensors;
 
-    /// Follows RigL's procedure by its paper and code: while a layer has a probability above one,
+    /// Follows the procedure in RigL's paper and code: while a layer has a probability above one,
     /// the layers of the highest raw probability become dense, and epsilon is computed again.
     fn rigl(tensors: &[Prunable], density: f64) -> Vec<f64> {
         let mut dense = vec![false; tensors.len()];
@@ -71,9 +71,10 @@ mod tests {
     #[test]
     fn lenet_300_100_has_the_densities_of_rigls_formula() {
         let lenet = tensors(&[&[300, 784], &[100, 300], &[10, 100]]);
-        // By hand at compression 10: 26,620 weights over dimensions of 1084 + 400 + 110 = 1594
-        // would give fc3 1837 of its 1000, so it is dense; 25,620 remain over 1484, so that fc1
-        // keeps 25,620 * 1084 / 1484 = 18,714.3 of 235,200, and fc2 6905.7 of 30,000.
+        // By hand at compression 10: in proportion to dimensions of 1084 + 400 + 110 = 1594, 26,620
+        // weights would give fc3 1837 of its 1000, so fc3 is dense. The other 25,620 are shared by
+        // dimensions of 1484, so that fc1 keeps 25,620 * 1084 / 1484 = 18,714.3 of 235,200, and fc2
+        // keeps 6905.7 of 30,000.
         let found = densities(&lenet, 0.1);
         for (found, expected) in found.iter().zip([0.079_567_6, 0.230_188_7, 1.0]) {
             assert!((found - expected).abs() < 1e-6, "{found}, not {expected}");

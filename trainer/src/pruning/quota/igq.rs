@@ -41,14 +41,16 @@ pub fn densities(sizes: &[usize], density: f64) -> Vec<f64> {
 /// Returns, for each layer and rank `r`, the smallest budget at which the layer keeps more than
 /// `r` weights; births above `budget` are left out.
 ///
-/// A layer of `n` weights keeps more than `r` once `n / (F n + 1)` passes `h = r + 1/2`, which is
-/// at the force `F = 1/h - 1/n`. There a layer of `m` weights keeps `h n m / (m (n - h) + h n)`,
-/// and the birth is the sum of these over all layers, rounded up. If the sum is an integer
-/// (typically with layers of equal size) the half is met exactly, and rounds to even.
+/// A layer of `n` weights keeps more than `r` once `n / (F n + 1)` passes `h = r + 1/2`, which
+/// happens at the force `F = 1/h - 1/n`. At this force, a layer of `m` weights keeps
+/// `h n m / (m (n - h) + h n)`, and the birth is the sum of these numbers over all layers, rounded
+/// up. If the sum is an integer (typically with layers of equal size), the layer keeps exactly `h`
+/// weights at that budget, and the half rounds to even.
 pub fn births(sizes: &[usize], budget: u32) -> Vec<Vec<u32>> {
     let total: usize = sizes.iter().sum();
     let force = force(sizes, f64::from(budget));
-    // Each term has a rounding error of at most one unit, so the sum of L terms less than L units.
+    // Each term has a rounding error of at most one unit, so the sum of L terms has one of less
+    // than L units.
     let rounding = sizes.len() as f64 * f64::EPSILON;
     let births_of = |&size: &usize| {
         let n = size as f64;

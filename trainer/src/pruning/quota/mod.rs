@@ -9,7 +9,7 @@
 //! `(1 - d) n` of them, rounded half to even.
 //!
 //! All quotas here are monotone: no layer shrinks as the budget grows, so the masks of growing
-//! budgets are nested. The file of each quota says why. A quota that is not monotone has no
+//! budgets are nested. The module of each quota says why. A quota that is not monotone has no
 //! births.
 
 pub mod erk;
@@ -82,7 +82,8 @@ impl Quota {
     ///
     /// # Errors
     /// Returns an error if the quota does not apply to the network, or if the density of a layer
-    /// is below 0 or above 1; it names the layer and the compressions at which the quota is valid.
+    /// is below 0 or above 1. The latter error names the layer and the compressions at which the
+    /// quota is valid.
     pub fn densities(self, tensors: &[Prunable], density: f64) -> Result<Vec<f64>, PruneError> {
         let mut densities = self.shares(tensors, density)?;
         if let Some(layer) = densities.iter().position(|&density| !is_valid(density)) {
@@ -102,8 +103,8 @@ impl Quota {
         Ok(densities)
     }
 
-    /// Returns the lowest and the highest direct compression of two decimals at which the quota is
-    /// valid; at most that which leaves one connection.
+    /// Returns the lowest and the highest direct compression, with two decimals, at which the quota
+    /// is valid. The highest leaves at least one connection.
     ///
     /// # Errors
     /// Returns an error if the quota does not apply to the network.
@@ -123,7 +124,7 @@ impl Quota {
                 is_valid_at,
             ),
         };
-        // The lowest is one above the last that is not valid.
+        // The lowest valid compression is 0.01 above the last invalid one.
         let least = match end {
             end if f64::from(end) == total => 1.0,
             _ => {
@@ -146,7 +147,8 @@ impl Quota {
             let shares = self.shares(tensors, f64::from(budget) / total as f64)?;
             Ok(shares.into_iter().all(is_valid))
         };
-        // The valid budget next to the invalid ones, between a valid and an invalid budget.
+        // Returns the last valid budget on the way from `good`, which is valid, to `bad`, which is
+        // not.
         let edge = |mut good: u32, mut bad: u32| -> Result<u32, PruneError> {
             while good.abs_diff(bad) > 1 {
                 let middle = good.midpoint(bad);
@@ -155,7 +157,7 @@ impl Quota {
             Ok(good)
         };
         let (least, most) = (1, total as u32);
-        // The quota is valid at one end at least, so at most one bound is to be found.
+        // The quota is valid at one end at least, so at most one bound must be searched for.
         if !valid(least)? {
             return Ok(edge(most, least)?..=most);
         }
@@ -167,7 +169,7 @@ impl Quota {
 
     /// Returns, for each of `tensors` and each rank `r`, the smallest valid budget (in
     /// connections) at which the layer keeps more than `r` weights. Births above `budget` are left
-    /// out, so a layer has as many as it keeps weights at `budget`; they do not decrease.
+    /// out, so a layer has as many births as it keeps weights at `budget`; they are ascending.
     pub fn births(self, tensors: &[Prunable], budget: u32) -> Vec<Vec<u32>> {
         let sizes: Vec<usize> = tensors.iter().map(Prunable::len).collect();
         match self {
@@ -194,7 +196,7 @@ impl Quota {
         }
     }
 
-    /// Computes births by inverting the layer sizes numerically.
+    /// Computes births by numerically inverting the layer sizes as functions of the budget.
     fn inverted(self, tensors: &[Prunable], budget: u32) -> Vec<Vec<u32>> {
         let Ok(valid) = self.budgets(tensors) else {
             return vec![Vec::new(); tensors.len()];
@@ -216,7 +218,8 @@ impl Quota {
 /// Returns, for each rank `r` below `size_at(budgets.end())`, the first of `budgets` at which the
 /// layer size, `size_at(budget)`, exceeds `r`. Sizes must not decrease.
 ///
-/// The search for a birth starts at the previous one, with steps of about the gap before it.
+/// The search for a birth starts at the previous birth. Its first step is the last gap between
+/// births.
 fn inverse(size_at: impl Fn(u32) -> usize, budgets: RangeInclusive<u32>) -> Vec<u32> {
     let (first, last) = budgets.into_inner();
     let most = if last < first { 0 } else { size_at(last) };
@@ -267,8 +270,8 @@ pub fn kept(size: usize, density: f64) -> usize {
     size - (if at_half { nearest } else { removed }).round_ties_even() as usize
 }
 
-/// Checks whether exactly `kept + 1/2` connections of a layer of `size` round up to `kept + 1`. It
-/// is the number removed that rounds to even.
+/// Checks whether exactly `kept + 1/2` connections of a layer of `size` round up to `kept + 1`: if
+/// the number of removed connections is then even.
 fn half_rounds_up(size: usize, kept: usize) -> bool {
     (size - kept - 1).is_multiple_of(2)
 }

@@ -10,8 +10,8 @@ pub fn densities(layers: usize, density: f64) -> Vec<f64> {
 /// Returns, for each layer of the given `sizes` and each rank `r`, the smallest budget at which
 /// the layer keeps more than `r` weights; births above `budget` are left out.
 ///
-/// For a layer of `n` weights it is the smallest `b` with `n b / N > r + 1/2`, or equality where
-/// the half rounds up, computed in integers.
+/// For a layer of `n` weights, a birth is the smallest `b` with `n b / N > r + 1/2`, or with
+/// equality where the half rounds up, computed in integers.
 pub fn births(sizes: &[usize], budget: u32) -> Vec<Vec<u32>> {
     let total: u64 = sizes.iter().map(|&size| size as u64).sum();
     let births_of = |&size: &usize| {

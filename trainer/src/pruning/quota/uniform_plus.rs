@@ -11,8 +11,8 @@ use crate::graph::Prunable;
 /// The highest sparsity of the last layer, if there are layers between it and the first.
 const MOST_OF_LAST: f64 = 0.8;
 
-/// Checks whether the quota applies to a network with these `tensors`: the first is a
-/// convolution's, and there is another.
+/// Checks whether the quota applies to a network with these `tensors`: the first must belong to a
+/// convolution, and there must be another.
 pub fn is_for(tensors: &[Prunable]) -> bool {
     tensors.first().is_some_and(|first| first.shape.len() > 2) && tensors.len() > 1
 }

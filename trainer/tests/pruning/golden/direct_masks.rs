@@ -1,4 +1,4 @@
-//! Direct masks of a small network by magnitude and LAMP, bit for bit.
+//! Compares direct masks of a small network by magnitude and LAMP, bit for bit.
 
 use rarefy_trainer::graph::Prunable;
 use rarefy_trainer::pruning::Ordering;
@@ -118,8 +118,8 @@ impl Scored {
         let (ours, theirs) = (bits(&ours.unwrap()), of_digits(theirs));
         let mut tally = Tally::default();
         for (layer, (ours, theirs)) in ours.iter().zip(&theirs).enumerate() {
-            // Their force is not the exact root, and no compression is exactly a sparsity of 0.3:
-            // near a tie the counts may differ by one.
+            // In the paper's code, the force of igq is not the exact root, and no compression is
+            // exactly a sparsity of 0.3: near a tie the counts may differ by one.
             let distance = ours.iter().zip(theirs).filter(|(a, b)| a != b).count();
             assert!(distance <= 1, "{name} at {at}, layer {layer}");
             tally.same += usize::from(distance == 0);

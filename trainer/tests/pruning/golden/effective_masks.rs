@@ -1,4 +1,4 @@
-//! Effective masks of random masks, which are drawn again from their seeds. Compared bit for bit
+//! Compares effective masks of random masks, which are drawn again from their seeds: bit for bit
 //! where the collection has bits, and by the counts per layer otherwise.
 
 use std::fs;

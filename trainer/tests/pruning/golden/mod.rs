@@ -1,4 +1,4 @@
-//! Golden results of the paper's published code, compared to the exact count.
+//! Compares with golden results of the paper's published code; counts must be equal.
 //!
 //! A subset is committed in `tests/golden`; the README there says how it was made. The complete
 //! collection is read from the folder named by `RAREFY_GOLDEN`, or from `shared/golden` beside the

@@ -1,5 +1,5 @@
-//! Quotas: the compressions at which they are valid, and their sparsities, compared with exact
-//! roots and with the paper's code.
+//! Compares quotas with exact roots and with the paper's code: the compressions at which they are
+//! valid, and their sparsities.
 
 use std::collections::BTreeMap;
 
@@ -50,7 +50,7 @@ fn kept(tensors: &[Prunable], densities: impl Iterator<Item = f64>) -> f64 {
         .sum()
 }
 
-/// Compares force and densities of the ideal gas quota.
+/// Compares the force and the densities of the ideal gas quota.
 fn check_igq(tensors: &[Prunable], compression: f64, root: &Root, label: &str) {
     let sizes: Vec<usize> = tensors.iter().map(Prunable::len).collect();
     let total: usize = sizes.iter().sum();

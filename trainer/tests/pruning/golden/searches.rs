@@ -1,4 +1,4 @@
-//! Effective searches: the exact counts of the masks that they find.
+//! Compares the exact counts of the masks that effective searches find.
 
 use rarefy_trainer::graph::Graph;
 use rarefy_trainer::pruning::effective::{self, Mode};
@@ -68,8 +68,8 @@ fn check(case: &Case) {
     let outcome = outcome.unwrap_or_else(|error| panic!("{label}: {error}"));
     assert_eq!(counts(&outcome.direct), case.nnz_direct, "{label}");
     assert_eq!(counts(&outcome.effective), case.nnz_eff, "{label}");
-    // The mask must be that of the stated number of removed weights, and one more must be too
-    // many.
+    // The mask must be that of the stated number of removed weights, and removing one more must be
+    // too many.
     let without = |k: usize| ordering.prefix((total - k) as u32);
     assert!(without(k) == outcome.direct, "{label}");
     let next = effective::masks(&graph, &without(k + 1), Mode::Exact).nonzeros();
@@ -80,7 +80,8 @@ fn check(case: &Case) {
     assert_eq!(outcome.collapsed, collapsed, "{label}");
     let again = oracle::effective(&graph, &bits(&outcome.direct), Mode::Exact);
     assert!(bits(&outcome.effective) == again, "{label}");
-    // The paper's code rounds sparsities to nine decimals: at most one weight per layer.
+    // The paper's code rounds sparsities to nine decimals, a difference of at most one weight per
+    // layer.
     if let Some(theirs) = &case.reference_nnz_direct {
         let tolerance = usize::from(case.reference_equal != Some(true));
         for (ours, theirs) in case.nnz_direct.iter().zip(theirs) {

@@ -1,4 +1,4 @@
-//! SNIP on one minibatch: the loss, the highest scores and the masks, for both losses.
+//! Compares SNIP on one minibatch: the loss, the highest scores and the masks, for both losses.
 
 use candle_core::{Device, Tensor};
 use rarefy_trainer::network::Network;
@@ -47,7 +47,8 @@ fn close(found: f64, expected: f64) {
     );
 }
 
-/// Returns the minibatch that the README describes: 64 images of 784 uniform values.
+/// Returns the minibatch that the README describes: 64 images of 784 uniform values, and their
+/// classes.
 fn minibatch() -> (Tensor, Tensor) {
     let mut random = Random::new(42);
     let inputs: Vec<f64> = (0..64 * 784).map(|_| 2.0 * random.unit() - 1.0).collect();

@@ -1,4 +1,4 @@
-//! SynFlow: its masks, its rounds, and effective searches over it.
+//! Compares SynFlow: its masks, its rounds, and effective searches over its orderings.
 
 use rarefy_trainer::pruning::{Pruner, Source, Target, Weights};
 

@@ -1,4 +1,4 @@
-//! Blocks of positions of a convolution.
+//! Blocks of positions of a convolution, in Rust.
 
 use crate::kernels::cortex_m::call::{Block, Routines};
 use crate::kernels::geometry::Convolution;
@@ -13,7 +13,8 @@ pub(crate) fn routines(geometry: &Convolution) -> Routines {
     Routines { eight, four }
 }
 
-/// Ends the taps with a word 0. Returns the first of them.
+/// Terminates the taps with a word of 0 and returns the address of the first one. Returns `None` if
+/// there is no room for that word.
 pub(crate) fn arrange(taps: Taps<'_>) -> Option<*const u32> {
     let (words, single) = taps.into_parts()?;
     *words.get_mut(single.end)? = 0;
@@ -31,8 +32,8 @@ unsafe extern "C" fn positions<const COUNT: usize, const STRIDE: usize>(
     start: *const i32,
     block: *mut Block,
 ) {
-    // SAFETY: the caller guarantees the starting values, the taps up to the word 0, and the bytes
-    // that they read; `block` is borrowed for this call.
+    // SAFETY: the caller guarantees the starting values, the taps up to the word of 0, and the
+    // bytes that they read; `block` is borrowed for this call.
     unsafe {
         let block = &mut *block;
         for (position, sum) in block.sums.iter_mut().take(COUNT).enumerate() {

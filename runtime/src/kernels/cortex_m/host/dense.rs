@@ -1,10 +1,11 @@
-//! Dense rows.
+//! Dense rows, in Rust.
 
-/// Columns per round of [`products`].
+/// The number of columns per round of [`products`].
 pub(crate) const GROUP: usize = 4;
 
-/// Adds the products of `groups` rounds of [`GROUP`] columns for four rows. On entry, `sums[0]`
-/// is the distance in bytes from one row to the next; on return, `sums` are the sums.
+/// Computes the sums of the products of `groups` rounds of [`GROUP`] columns for four rows. On
+/// entry, `sums[0]` is the distance in bytes from one row to the next; on return, `sums` contains
+/// the sums.
 ///
 /// # Safety
 ///

@@ -1,33 +1,35 @@
 //! Columns on ARMv6-M: Cortex-M0, M0+ and M1, and the baseline of ARMv8-M.
 //!
-//! A weight of an activation that is not 0 takes seven instructions: two for the row, `ldr` (its
-//! sum), one to extend the sign of the weight, `muls`, `adds`, `str`; besides, one per `u32` of
-//! two words. The two weights of a row that reads both inputs of a pair take 12, or eight if one
-//! of the inputs is 0. The input is searched by words; up to the first word boundary by pairs of
-//! bytes, and to its end if it starts at an odd address. A section is processed in rounds of four
-//! `u32` (eight if it is of both inputs). A jump into the first round accounts for the remainder,
-//! to half a `u32`.
+//! A weight whose activation is not 0 takes seven instructions: two for the row, `ldr` (its sum),
+//! one to extend the sign of the weight, `muls`, `adds`, `str`; in addition, each `u32` of two
+//! words takes one. The two weights of a row that reads both inputs of a pair take 12, or eight if
+//! one of the inputs is 0. The input is searched for nonzero bytes by words, but by pairs of bytes
+//! before the first word boundary, or throughout if it starts at an odd address. A section is
+//! processed in rounds of four `u32` (eight for rows that read both inputs). A jump into the first
+//! round accounts for the remainder, down to half a `u32`.
 //!
 //! Registers: r0 sums, r1 mask (times 4), r2 activation, r3 section (during the search: input),
 //! r4 to r6 scratch, r7 words, r8 pairs, r9 input, r10 address of the last whole word, r11
 //! distance from an input to its start, r12 end of the section, lr second activation. Stack, by
-//! offset: 0: the end of the input; 4: the call; 8: `logits`; in a pair, its header and return
-//! address precede them.
+//! offset: 0: the end of the input; 4: the call; 8: `logits`; while a pair is processed, its header
+//! and the return address precede them.
 
 use core::arch::naked_asm;
 
 use crate::kernels::cortex_m::call::ColumnsCall;
 
-/// Runs a layer. Reads an activation once; of the pairs whose activations are not both 0, it reads
-/// the start, the header, and the sections of activations that are not 0; for each word it updates
-/// a sum. Finally it requantizes the sums in place, unless `logits` is 1.
+/// Runs a layer. Reads each activation once. For pairs whose activations are not both 0, reads the
+/// start, the header, and the sections of the activations that are not 0, and updates a sum for
+/// each word. Finally requantizes the sums in place, unless `logits` is 1.
 ///
 /// # Safety
 ///
-/// 1. `call` must be complete, with `rows` sums and biases; `logits` must be that of `store`.
-/// 2. There must be a start per two activations, and for a last one alone: the index of a header
-///    whose three sections follow it.
-/// 3. The masked value of each word, of both words of a row alike, must be below `rows`.
+/// 1. The fields of `call` must be valid, with `rows` sums and biases; `logits` must be 1 if and
+///    only if `store` is [`Store::LOGITS`](crate::kernels::cortex_m::call::Store::LOGITS).
+/// 2. There must be a start for every two activations, and for a last one without a partner: the
+///    index of a header that is followed by its three sections.
+/// 3. The masked value of each word must be below `rows`, and the same for both words of a row that
+///    reads both inputs.
 #[unsafe(naked)]
 pub(crate) unsafe extern "C" fn run(call: *const ColumnsCall, logits: u32) {
     naked_asm!(
@@ -74,7 +76,8 @@ pub(crate) unsafe extern "C" fn run(call: *const ColumnsCall, logits: u32) {
     adds r5, r5, r6
     str r5, [r0, r4]
 .endm
-// Jumps by the remainder of `count`, through the branches that follow.
+// Branches through the table that follows, indexed by `count` modulo `most` + 1. Clobbers `count`
+// and r5.
 .macro rfy_jump count, most
     movs r5, #\most
     ands \count, \count, r5
@@ -102,7 +105,7 @@ pub(crate) unsafe extern "C" fn run(call: *const ColumnsCall, logits: u32) {
     sub sp, sp, #4
     push {r0, r1}
     sub sp, sp, #4
-    // Each sum starts as the bias.
+    // Each sum starts with its bias.
     mov r7, r0
     ldmia r7!, {r0-r2}
     mov r12, r7
@@ -130,7 +133,7 @@ pub(crate) unsafe extern "C" fn run(call: *const ColumnsCall, logits: u32) {
     mov r3, r4
     b 3f
 
-    // A pair outside the whole words; the last input may have no partner.
+    // A pair that is not part of a whole word. The last input may have no partner.
 1:  ldrb r2, [r3]
     ldr r5, [sp]
     adds r4, r3, #1
@@ -166,8 +169,8 @@ pub(crate) unsafe extern "C" fn run(call: *const ColumnsCall, logits: u32) {
     adds r3, r3, #4
     b 6b
 
-    // The words of both if neither is 0. Placed here because the jump to it could not reach over
-    // it.
+    // Rows that read both inputs, if neither input is 0. Placed here because the branches past this
+    // code could not reach across it.
 1:  rfy_both
 .Lrfy_both_7:
     rfy_both
@@ -218,7 +221,7 @@ pub(crate) unsafe extern "C" fn run(call: *const ColumnsCall, logits: u32) {
     b .Lrfy_both_6
     b .Lrfy_both_7
 
-    // If one of the inputs is 0: the halves of the other.
+    // Rows that read both inputs, if one of the inputs is 0: the half words of the other one.
 .Lrfy_columns_second:
     mov r2, lr
     movs r7, #2

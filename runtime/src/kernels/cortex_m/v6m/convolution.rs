@@ -1,12 +1,12 @@
 //! Blocks of positions of a convolution on ARMv6-M.
 //!
-//! Per tap and position `ldrb`, `muls` and `add`: 29 instructions for eight positions, or 3.6 per
-//! weight and position. Four of the sums are in high registers, which can be added to. The taps
-//! stay as they are and end with a word 0, as no tap is 0.
+//! Each tap takes `ldrb`, `muls` and `add` per position: 29 instructions for eight positions, or
+//! 3.6 per weight and position. Four of the eight sums are in high registers, which `add` can
+//! access. The taps are not rearranged, and end with a word of 0, since no tap is 0.
 //!
-//! Registers: r0 taps, r1 weight, r2 activation, r3 tap, then pointer, r12 base; sums in r4 to
-//! r7, of eight positions in r8 to r11 and r4 to r7. Stack: the block's sums, at 16 for eight
-//! positions and at 0 for four.
+//! Registers: r0 taps, r1 weight, r2 activation, r3 tap, then pointer, r12 base; sums in r8 to r11
+//! and r4 to r7 (eight positions) or in r4 to r7 (four). Stack: the address of the block's sums, at
+//! offset 16 (eight positions) or 0 (four).
 
 use core::arch::naked_asm;
 
@@ -23,15 +23,16 @@ pub(crate) fn routines(geometry: &Convolution) -> Routines {
     Routines { eight, four }
 }
 
-/// Ends the taps with a word 0. Returns the first of them.
+/// Terminates the taps with a word of 0 and returns the address of the first one. Returns `None` if
+/// there is no room for that word.
 pub(crate) fn arrange(taps: Taps<'_>) -> Option<*const u32> {
     let (words, single) = taps.into_parts()?;
     *words.get_mut(single.end)? = 0;
     Some(words.as_ptr().wrapping_add(single.start))
 }
 
-/// Defines the macro that adds the product at a position, whose activations are `stride` bytes
-/// apart.
+/// Defines the macro `rfy_product`, which adds the product at a position. The activations of
+/// neighbouring positions are `stride` bytes apart.
 macro_rules! product {
     ($stride:literal) => {
         concat!(

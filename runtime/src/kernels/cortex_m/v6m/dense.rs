@@ -1,20 +1,21 @@
-//! Dense rows: a product per instruction, and the sums in high registers.
+//! Dense rows on ARMv6-M: a product per `muls`, and the sums in high registers.
 
 use core::arch::naked_asm;
 
-/// Columns per round of [`products`].
+/// The number of columns per round of [`products`].
 pub(crate) const GROUP: usize = 1;
 
-/// Adds the products of `groups` rounds of [`GROUP`] columns for four rows. On entry, `sums[0]`
-/// is the distance in bytes from one row to the next; on return, `sums` are the sums.
+/// Computes the sums of the products of `groups` rounds of [`GROUP`] columns for four rows. On
+/// entry, `sums[0]` is the distance in bytes from one row to the next; on return, `sums` contains
+/// the sums.
 ///
 /// # Safety
 ///
 /// `groups` must be at least 1. `input`, and each of the four rows from `weights` on, must have
 /// `groups * GROUP` columns.
 ///
-/// Registers: r0 activation, r1 end of the input, r2 minus the columns left, r3 weight, r4 to r7
-/// ends of the rows, r8 to r11 sums. Stack, by offset: 16: `sums`.
+/// Registers: r0 activation, r1 end of the input, r2 minus the number of columns left, r3 weight,
+/// r4 to r7 ends of the rows, r8 to r11 sums. Stack, by offset: 16: `sums`.
 #[unsafe(naked)]
 pub(crate) unsafe extern "C" fn products(
     weights: *const i8,

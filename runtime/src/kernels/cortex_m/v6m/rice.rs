@@ -1,13 +1,13 @@
 //! Entropy-coded rows on ARMv6-M: Cortex-M0, M0+ and M1, and the baseline of ARMv8-M.
 //!
-//! Words are assembled from four bytes, since they may lie at any address: a third of a weight's
-//! instructions. Zeros are counted one by one, since they are few; each adds a step of the size
-//! of the remainder. There are two loops, one for rows whose gaps have a bit that states whether
-//! there is a gap, and one for the others.
+//! Words are assembled from four bytes, since they may lie at any address; this takes a third of a
+//! weight's instructions. Zeros are counted one by one, since they are few; each adds 2^k, where k
+//! is the Rice parameter. There are two loops: one for gaps after a bit that states whether the gap
+//! is 0, and one for gaps without such a bit.
 //!
 //! Registers: r0 the word, r1, r2 and r7 scratch, r3 bits read, r4 the weight's activation
 //! (between rows: the call), r5 weights left of the row, r6 sum, r8 the block's last four bytes,
-//! r9 `weight_k`, r10 32 minus it, r11 2 to the power of it, r12 the same of gaps. Stack, by
+//! r9 `weight_k`, r10 32 minus it, r11 2 to the power of it, r12 the same power for gaps. Stack, by
 //! offset: 0: the call; 4: the bits of a weight and a gap, excluding their zeros; 8: the codebook;
 //! 12: 32 minus the Rice parameter of the gaps.
 
@@ -15,18 +15,18 @@ use core::arch::naked_asm;
 
 use crate::kernels::cortex_m::call::RiceCall;
 
-/// Computes the rows of a layer, after gathering the inputs of the list, if there is one.
+/// Computes the rows of a layer, after gathering the inputs in the list if there is one.
 ///
 /// # Safety
 ///
-/// 1. `call` must be complete, and the parser must have accepted its block for `first_k` inputs
-///    and `left` outputs, of which there is at least one.
+/// 1. The fields of `call` must be valid, and the parser must have accepted its block for `first_k`
+///    inputs and `left` outputs, of which there is at least one.
 /// 2. If there is a list, `first` must have room for the inputs that it selects.
 #[unsafe(naked)]
 pub(crate) unsafe extern "C" fn rows(call: *mut RiceCall) {
     naked_asm!(
         r"
-// Loads the word at the next bit.
+// Loads the word that starts at the next bit to r0; clobbers r1 and r2.
 .macro rfy_window
     lsrs r1, r3, #3
     mov r2, r8
@@ -45,8 +45,8 @@ pub(crate) unsafe extern "C" fn rows(call: *mut RiceCall) {
     ands r1, r1, r3
     lsls r0, r0, r1
 .endm
-// Sets r1 to the quotient of the code at the top, times `step`, and moves the remainder to the
-// top.
+// Sets r1 to the quotient of the code at the top of r0, times `step`, and moves the remainder to
+// the top; adds the number of zeros to r3.
 .macro rfy_quotient step
     movs r1, #0
     lsls r0, r0, #1
@@ -57,7 +57,7 @@ pub(crate) unsafe extern "C" fn rows(call: *mut RiceCall) {
     bcc 7b
 8:
 .endm
-// Sets r2 to the least left shift of r0, which is not 0, that makes it at least r1; clobbers r0.
+// Sets r2 to the smallest left shift that makes r0, which is not 0, at least r1; clobbers r0.
 .macro rfy_reach
     movs r2, #0
     b 8f
@@ -139,8 +139,8 @@ pub(crate) unsafe extern "C" fn rows(call: *mut RiceCall) {
     lsls r5, r5, #1
     bpl .Lrfy_rice_row
 
-// The list: r6 an input, r5 its destination, r12 and 4 of the stack the parameters, 12 of the
-// stack the end of the inputs.
+// The list: r6 an input, r5 its destination, r12 and the word at 4 of the stack the parameters, the
+// word at 12 of the stack the end of the inputs.
     rfy_window
     adds r3, r3, #8
     lsrs r1, r0, #28
@@ -175,7 +175,7 @@ pub(crate) unsafe extern "C" fn rows(call: *mut RiceCall) {
     blo 1b
     b .Lrfy_rice_row
 
-// The next rows of one length.
+// Starts a run of rows of one length.
 .Lrfy_rice_run:
     ldr r5, [r4, #12]
     lsls r7, r5, #12
@@ -260,7 +260,7 @@ pub(crate) unsafe extern "C" fn rows(call: *mut RiceCall) {
     b .Lrfy_rice_plain
 1:  rfy_weights 1
 
-// Reads the number at the next bit, with parameter r7, to r0; clobbers r1 and r2.
+// Reads the number at the next bit, with the Rice parameter r7, to r0; clobbers r1 and r2.
 .Lrfy_rice_number:
     rfy_window
     adds r3, r3, #1
@@ -289,7 +289,7 @@ pub(crate) unsafe extern "C" fn rows(call: *mut RiceCall) {
     asrs r6, r6, r0
     cmp r6, #255
     bls 1f
-    // 255 if it is too large, 0 if it is negative.
+    // Clamps the sum to 255 if it is too large, and to 0 if it is negative.
     asrs r6, r6, #31
     mvns r6, r6
 1:  strb r6, [r1]

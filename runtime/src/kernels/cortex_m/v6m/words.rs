@@ -1,33 +1,34 @@
 //! Packed words on ARMv6-M: Cortex-M0, M0+ and M1, and the baseline of ARMv8-M.
 //!
 //! A weight takes six instructions: two for the column, `ldrb` (the activation), one to extend the
-//! sign of the weight, `muls`, `adds`. Around them
+//! sign of the weight, `muls`, `adds`. To reduce the overhead per row:
 //!
 //! - rows of up to 8 weights have code for each length: one or two `ldmia` load bias and weights,
 //!   and nine more instructions shift, clamp, store and compare;
 //! - longer rows are processed in rounds of 8; a jump into the first round accounts for the
-//!   remaining pairs. An odd row multiplies its padding, too.
+//!   remaining pairs. A row of odd length multiplies its padding, too.
 //!
-//! The head of a run is its number of rows and its form, which selects the code. The last layer
-//! uses the same code one row at a time: the byte that it stores lies in the place of the logit,
-//! which then overwrites it.
+//! The head of a run consists of its number of rows and its form, which selects the code. The last
+//! layer uses the same code one row at a time: the byte that the code stores lies in the place of
+//! the logit, which then overwrites it.
 //!
 //! Registers: r0 stream, r1 input, r2 and r3 scratch, r4 sum, r5 to r7 weights, r8 mask, r9
 //! output, r10 its end for this run, r11 shift, r12 where to continue after a run (in a long run,
 //! the code of a row's first pairs), lr 1 (in a long run, the row's end). Stack, by offset:
-//! 0: r12 while it is in use; 4: the bytes of a long row; 8: the run's head (last layer).
+//! 0: a copy of r12 during a long run; 4: the bytes per long row; 8: the run's head (last layer).
 
 use core::arch::naked_asm;
 
 use crate::kernels::cortex_m::call::Store;
 
-/// Runs a layer. Reads what the heads of the runs announce, up to the number 34 in place of a
-/// head, and an activation per half word; stores an output per row.
+/// Runs a layer. Reads the runs, up to the number 34 in place of a head, and an activation for each
+/// half word; stores an output per row.
 ///
 /// # Safety
 ///
-/// 1. `block` must be a mask, runs, and the number 34. A head must have the form of its run's
-///    length and number of rows, which is at most 32,768. There must be an output per row.
+/// 1. `block` must be a mask, runs, and the number 34. A head must have the form that belongs to
+///    its run's length and number of rows; a run may have at most 32,768 rows. There must be an
+///    output per row.
 /// 2. The masked value of each half word of a row, padding included, must be an index into
 ///    `input`.
 #[unsafe(naked)]
@@ -147,7 +148,7 @@ pub(crate) unsafe extern "C" fn run(
 .Lrfy_words_go:
     add r4, r4, r9
     mov r10, r4
-    // Twice the length is the size of as many branches.
+    // The form without its lowest bit: twice the length, which is the size of that many branches.
     movs r3, #0x3e
     ands r2, r2, r3
     add pc, pc, r2
@@ -227,7 +228,7 @@ pub(crate) unsafe extern "C" fn run(
     str r3, [sp, #4]
     mov r3, r12
     str r3, [sp]
-    // A pair is 26 bytes of code.
+    // The code for a pair takes 26 bytes.
     movs r3, #3
     ands r3, r3, r2
     movs r2, #26

@@ -1,21 +1,22 @@
 //! Blocks of positions of a convolution with the DSP extension.
 //!
 //! A word load takes four neighbouring bytes, `uxtb16` spreads two of them to 16 bits each, and
-//! `smlad` multiplies and adds two products at once. Its two products must be of one position, so
-//! taps go in groups:
+//! `smlad` multiplies and adds two products at once. Its two products must belong to one position,
+//! so taps are grouped:
 //!
-//! - a *quad* is up to four taps at successive offsets o to o + 3, neighbours in a row of the
-//!   window. With `D(i) = (x[i], x[i + 2])`, which one `uxtb16` yields, position i adds `D(i) *
-//!   (w0, w2) + D(i + 1) * (w1, w3)`: 34 instructions for eight positions, or 1.1 per weight and
-//!   position. Pays off from three taps. If the source has many zeros, [`zeros8`] tests the bytes
-//!   first (6 instructions more) and skips quads that would add nothing.
-//! - a *pair* is any two taps: `pkhbt` and `pkhtb` combine the bytes of both in one word first. 31
-//!   instructions for eight positions, or 1.9 per weight and position. An odd tap is paired with a
-//!   weight 0.
+//! - a *quad* is four taps at the successive offsets o to o + 3, in one row of the window, of which
+//!   one may have a weight of 0. With `D(i) = (x[i], x[i + 2])`, which one `uxtb16` yields,
+//!   position i adds `D(i) * (w0, w2) + D(i + 1) * (w1, w3)`. This takes 34 instructions for eight
+//!   positions, or 1.1 per weight and position; with fewer than three taps it would not pay off. If
+//!   the source has many zeros, [`zeros8`] tests the bytes first (6 more instructions) and skips
+//!   quads that would add nothing.
+//! - a *pair* is any two taps: `pkhbt` and `pkhtb` combine the bytes of both in one word first.
+//!   This takes 31 instructions for eight positions, or 1.9 per weight and position. A tap that is
+//!   left over is paired with a weight of 0.
 //!
-//! A quad has three words (see [`super::quads`]); a word 0 and the address of the pairs follow
-//! the last one. A pair has two words (offsets, weights); two words 0 follow the last one. Each
-//! group has a weight that is not 0, so the zeros end the loops without a counter.
+//! A quad has three words (see [`super::quads`]); a word of 0 and the address of the pairs follow
+//! the last quad. A pair has two words (offsets, weights); two words of 0 follow the last pair. The
+//! first weight of each group is not 0, so the zeros end the loops without a counter.
 
 use core::arch::naked_asm;
 
@@ -34,7 +35,8 @@ pub(crate) fn routines(geometry: &Convolution) -> Routines {
     Routines { eight, four }
 }
 
-/// Ends the quads and combines the other taps to pairs. Returns the first word.
+/// Terminates the quads and combines the other taps into pairs. Returns the address of the first
+/// word.
 pub(crate) fn arrange(taps: Taps<'_>) -> Option<*const u32> {
     let (words, single) = taps.into_parts()?;
     let words = words.as_mut_ptr();
@@ -57,8 +59,9 @@ pub(crate) fn arrange(taps: Taps<'_>) -> Option<*const u32> {
     Some(words)
 }
 
-/// Defines `rfy_quad_words`, which adds a part of a quad: the activations at `at` for the sums
-/// `first` and `second`, and the last of them for `before`, too.
+/// Defines `rfy_quad`, which adds the products of a quad to eight sums, and `rfy_quad_words`, which
+/// adds a part of them: the products of the activations at `at` for the sums `first` and `second`,
+/// and of some of these activations for the sum `before`.
 macro_rules! quad {
     () => {
         r"
@@ -81,7 +84,7 @@ macro_rules! quad {
     rfy_quad_words 2, r1, r2, r3
     rfy_quad_words 4, r3, r4, r5
     rfy_quad_words 6, r5, r8, r9
-    // x[8] and x[10], of a word that ends with the latter.
+    // x[8] and x[10], from a word that ends with the latter.
     ldr lr, [r6, #7]
     uxtb16 lr, lr, ror #8
     smlad r9, lr, r12, r9
@@ -90,12 +93,12 @@ macro_rules! quad {
     };
 }
 
-/// Defines `rfy_pairs`, which adds the pairs from r10 on, and `rfy_products`, which adds a pair's
-/// products for four sums.
+/// Defines `rfy_pairs`, which adds the products of the pairs from r10 on, and `rfy_products`, which
+/// adds a pair's products to four sums.
 ///
 /// Registers: r6 and r7 pointers, then bytes; r10 pairs; r11 base; r12 offsets, then bytes; lr
-/// weights. Stack: overwrites the two words at offset 0. If `zeros` is not 0, products of zeros are
-/// skipped.
+/// weights. Overwrites the two words at offset 0 of the stack. If `zeros` is not 0, skips
+/// activations that are all 0.
 macro_rules! pairs {
     () => {
         r"
@@ -220,7 +223,7 @@ unsafe extern "C" fn zeros8(
     ldmia r2, {r0-r5, r8, r9}
     b 2f
 1:  add r6, r6, r11
-    // The bytes that a quad reads, 0 to 10.
+    // Skips the quad if all bytes that it reads, 0 to 10, are 0.
     ldr lr, [r6]
     ldr r11, [r6, #4]
     orr lr, lr, r11
@@ -320,8 +323,7 @@ unsafe extern "C" fn words4(
 
 /// Computes eight positions at stride 2, without quads. Registers: r6 offsets, then pointer of
 /// the second tap; r7 pointer of the first; r10 taps; r11 base; r12 weights; lr activation; sums
-/// in r0 to r5, r8, r9. Stack, by offset: 8: the
-/// block.
+/// in r0 to r5, r8, r9. Stack, by offset: 8: the block.
 ///
 /// # Safety
 ///
@@ -373,8 +375,8 @@ unsafe extern "C" fn bytes8(
 }
 
 /// Computes four positions at stride 2, without quads. Registers: r4 offsets; r5 weights; r8 and
-/// r9 pointers; r10 taps; r11 base; r12 activation; sums in r0 to r3. Stack, by offset:
-/// 0: the block.
+/// r9 pointers; r10 taps; r11 base; r12 activation; sums in r0 to r3. Stack, by offset: 0: the
+/// block.
 ///
 /// # Safety
 ///

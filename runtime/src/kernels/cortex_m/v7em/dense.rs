@@ -1,12 +1,13 @@
-//! Dense rows for the DSP extension: two products per instruction.
+//! Dense rows with the DSP extension: two products per `smlad`.
 
 use core::arch::naked_asm;
 
-/// Columns per round of [`products`].
+/// The number of columns per round of [`products`].
 pub(crate) const GROUP: usize = 4;
 
-/// Adds the products of `groups` rounds of [`GROUP`] columns for four rows. On entry, `sums[0]`
-/// is the distance in bytes from one row to the next; on return, `sums` are the sums.
+/// Computes the sums of the products of `groups` rounds of [`GROUP`] columns for four rows. On
+/// entry, `sums[0]` is the distance in bytes from one row to the next; on return, `sums` contains
+/// the sums.
 ///
 /// # Safety
 ///
@@ -14,7 +15,7 @@ pub(crate) const GROUP: usize = 4;
 /// `groups * GROUP` columns.
 ///
 /// Registers: r0 and r3 activations, r1 input, r2 rounds left, r4 to r7 rows, r8 to r11 sums, r12
-/// and lr weights. Stack: 0 `sums`.
+/// and lr weights. Stack, by offset: 0: `sums`.
 #[unsafe(naked)]
 pub(crate) unsafe extern "C" fn products(
     weights: *const i8,

@@ -1,15 +1,16 @@
-//! Quads: three or four taps at four successive offsets, for the DSP extension.
+//! Quads: three or four taps within four successive offsets, for the DSP extension.
 //!
-//! [`place`] turns the columns of a channel's taps into offsets and groups taps on the way. Taps
-//! of one row of the window that are less than four offsets after the first of them form a group;
-//! three or four in a group become a quad. A quad has three words: weights 0 and 2 as two halves,
-//! the distance of its first offset from that of the previous quad (of the first quad: from 0),
-//! and weights 1 and 3. The quads start at the first word. Three free words follow, into which
-//! the next quad goes, then the other taps, of which the first three make room by moving to the
-//! end. This takes some eight instructions per tap, twenty per group and forty per quad.
+//! [`place`] turns the columns of a channel's taps into offsets and groups taps in the same pass. A
+//! tap and those at most three offsets after it in the same row of the window form a group; three
+//! or four taps in a group become a quad. A quad has three words: weights 0 and 2 as two half
+//! words, the distance of its first offset from that of the previous quad (for the first quad,
+//! from 0), and weights 1 and 3. The quads start at the first word. They are followed by three free
+//! words, in which the next quad is stored, and by the other taps, of which the first three then
+//! make room by moving to the end. This takes some eight instructions per tap, twenty per group and
+//! forty per quad.
 //!
-//! A quad reads all four offsets, so the last of them must be in reach: at most the last offset of
-//! the row of the window that the walk has reached.
+//! A quad reads at all four offsets, so the last of them must be in reach: at most the last offset
+//! in the current row of the window.
 
 use core::arch::naked_asm;
 use core::mem::offset_of;
@@ -58,10 +59,10 @@ const _: () = assert!(
 );
 
 /// Turns the columns of `count` taps into offsets and groups some of them into quads. Returns the
-/// range of the other taps, and the largest offset of the rows of the window that have taps.
+/// range of the other taps, and an upper bound of all offsets (see [`Taps::last`]).
 ///
-/// Returns `None` and changes nothing if `words` has no room for the taps and [`Taps::SPARE`], or
-/// if a gap is so large that the sum of 65,535 of each may exceed 32 bits.
+/// Returns `None` and changes nothing if `words` has fewer than `count` + [`Taps::SPARE`] words, or
+/// if the gaps are so large that the sum of 65,535 gaps of each kind may exceed 32 bits.
 pub(crate) fn place(
     words: &mut [u32],
     count: usize,
@@ -102,13 +103,13 @@ pub(crate) fn place(
     }
 }
 
-/// Walks over the taps. Registers: r0 to r10 as in [`Walk`], r11 the tap, r12 its column or -1 at
-/// the end. Stack: 0 `plane_gap`, 4 `walk`.
+/// Walks over the taps. Registers: r0 to r10 as in [`Walk`], r11 the tap, r12 its column, or -1 at
+/// the end. Stack, by offset: 0: `plane_gap`; 4: `walk`.
 ///
 /// # Safety
 ///
-/// `walk` must point to the state before the first of its taps, [`Taps::FRONT`] words before which
-/// are writable.
+/// `walk` must point to the state before its first tap. The taps, and the [`Taps::FRONT`] words
+/// before the first one, must be writable.
 #[unsafe(naked)]
 unsafe extern "C" fn walk_over(walk: *mut Walk) {
     naked_asm!(
@@ -131,11 +132,11 @@ unsafe extern "C" fn walk_over(walk: *mut Walk) {
     cmp lr, #12
     bhs .Lrfy_quads_form
     b .Lrfy_quads_end
-    // The last row of a source's channel ends.
+    // The last row of the window in a channel of the source ends.
 6:  ldr lr, [sp]
     add r5, r5, lr
     mov r6, r7
-    // A group ends, and perhaps rows do.
+    // A group ends, and possibly rows of the window.
 5:  cmp r12, r4
     blo 7f
     add r4, r4, r7
@@ -167,7 +168,7 @@ unsafe extern "C" fn walk_over(walk: *mut Walk) {
     pkhtb lr, lr, r11, asr #16
     pkhtb r12, r12, r3, asr #16
     b .Lrfy_quads_store
-    // Three, by their distances from the first.
+    // Three taps: selects the case by their distances from the first.
 .Lrfy_quads_three:
     sub lr, r11, r3
     uxth lr, lr

@@ -1,16 +1,16 @@
 //! Columns on ARMv7-M: Cortex-M4 and M7 (`v7em`), M3 and M33 (`v7m`).
 //!
-//! A word of a row that reads both inputs of a pair takes four instructions: `and` (the row),
-//! `ldr` (its sum), `smlad` (multiply both undecoded halves, add both), `str`. A word of one
-//! input takes the same with `smlabb` or `smlatb`. Without the DSP extension it is seven and
-//! five. To save on what surrounds them
+//! A row that reads both inputs of a pair takes four instructions: `and` (the row), `ldr` (its
+//! sum), `smlad` (multiply both undecoded half words, add both products), `str`. A row that reads
+//! one input takes the same with `smlabb` or `smlatb`. Without the DSP extension they take seven
+//! and five. To reduce the overhead:
 //!
-//! - the input is searched by words: four zeros take three instructions;
+//! - the input is searched for nonzero bytes by words: four zeros take three instructions;
 //! - a section is processed in rounds of 16 `u32`, and a jump into the first round accounts for
-//!   the remainder, to half a `u32`;
+//!   the remainder, down to half a `u32`;
 //! - four `u32` are loaded by one `ldmia`;
-//! - the rounds of a section are counted in the topmost bits of the header, where a borrow ends
-//!   them; a shift moves the next count there. The sections of the two inputs share a loop.
+//! - the rounds of a section are counted down in the topmost bits of the header, where a borrow
+//!   ends the loop; a shift moves the next count there. The sections of the two inputs share code.
 //!
 //! Registers: r0 sums, r1 mask (times 4), r2 the pair's activations, a half each (M3: the first),
 //! r3 section, r4 and r5 scratch, r6 to r9 words, r10 header (during the search: address of the
@@ -22,7 +22,7 @@ use core::arch::naked_asm;
 
 use crate::kernels::cortex_m::call::ColumnsCall;
 
-/// States that the DSP extension is there.
+/// Defines `rfy_dsp` as 1: the core has the DSP extension.
 #[cfg(cortex_m = "v7em")]
 macro_rules! dsp {
     () => {
@@ -31,7 +31,7 @@ macro_rules! dsp {
 "
     };
 }
-/// States that there is no DSP extension.
+/// Defines `rfy_dsp` as 0: the core has no DSP extension.
 #[cfg(cortex_m = "v7m")]
 macro_rules! dsp {
     () => {
@@ -41,16 +41,18 @@ macro_rules! dsp {
     };
 }
 
-/// Runs a layer. Reads an activation once; of the pairs whose activations are not both 0, it reads
-/// the start, the header, and the sections of activations that are not 0; for each word it updates
-/// a sum. Finally it requantizes the sums in place, unless `logits` is 1.
+/// Runs a layer. Reads each activation once. For pairs whose activations are not both 0, reads the
+/// start, the header, and the sections of the activations that are not 0, and updates a sum for
+/// each word. Finally requantizes the sums in place, unless `logits` is 1.
 ///
 /// # Safety
 ///
-/// 1. `call` must be complete, with `rows` sums and biases; `logits` must be that of `store`.
-/// 2. There must be a start per two activations, and for a last one alone: the index of a header
-///    whose three sections follow it.
-/// 3. The masked value of each word, of both words of a row alike, must be below `rows`.
+/// 1. The fields of `call` must be valid, with `rows` sums and biases; `logits` must be 1 if and
+///    only if `store` is [`Store::LOGITS`](crate::kernels::cortex_m::call::Store::LOGITS).
+/// 2. There must be a start for every two activations, and for a last one without a partner: the
+///    index of a header that is followed by its three sections.
+/// 3. The masked value of each word must be below `rows`, and the same for both words of a row that
+///    reads both inputs.
 #[unsafe(naked)]
 pub(crate) unsafe extern "C" fn run(call: *const ColumnsCall, logits: u32) {
     naked_asm!(
@@ -147,7 +149,7 @@ pub(crate) unsafe extern "C" fn run(call: *const ColumnsCall, logits: u32) {
 
     push {r0, r1, r4-r11, lr}
     sub sp, sp, #12
-    // Each sum starts as the bias.
+    // Each sum starts with its bias.
     ldmia r0, {r0, r2, r3}
     mov r1, r0
     b 2f
@@ -193,7 +195,7 @@ pub(crate) unsafe extern "C" fn run(call: *const ColumnsCall, logits: u32) {
     blo 1b
     b .Lrfy_columns_tail
 
-    // The last bytes, at most 7; the last one may have no partner.
+    // The last bytes, at most 7. The last one may have no partner.
 1:  ldrb r2, [r11], #2
     b 3f
 2:  ldrh r2, [r11], #2

@@ -1,11 +1,11 @@
 //! Blocks of positions of a convolution on ARMv7-M without the DSP extension.
 //!
-//! Per tap and position a byte load and `mla`: 21 instructions for eight positions, or 2.6 per
-//! weight and position. The taps stay as they are and end with a word 0, as no tap is 0.
+//! Each tap takes a byte load and `mla` per position: 21 instructions for eight positions, or 2.6
+//! per weight and position. The taps are not rearranged, and end with a word of 0, since no tap is
+//! 0.
 //!
 //! Registers: r6 offset, then pointer, r7 weight, r10 taps, r11 base, r12 activation; sums in r0
-//! to r5, r8, r9 (eight positions) or r0 to r3 (four). Stack, by offset:
-//! 0: the block.
+//! to r5, r8, r9 (eight positions) or r0 to r3 (four). Stack, by offset: 0: the block.
 
 use core::arch::naked_asm;
 
@@ -23,7 +23,8 @@ pub(crate) fn routines(geometry: &Convolution) -> Routines {
     Routines { eight, four }
 }
 
-/// Ends the taps with a word 0. Returns the first of them.
+/// Terminates the taps with a word of 0 and returns the address of the first one. Returns `None` if
+/// there is no room for that word.
 pub(crate) fn arrange(taps: Taps<'_>) -> Option<*const u32> {
     let (words, single) = taps.into_parts()?;
     *words.get_mut(single.end)? = 0;

@@ -1,11 +1,12 @@
-//! Finishing of blocks of positions, shared by the routines of ARMv7-M and ARMv7E-M.
+//! Macros that pool and store blocks of positions, shared by the routines of ARMv7-M and ARMv7E-M.
 //!
 //! A routine defines the macros of [`eight`] or [`four`] and of [`finish`], ends with
 //! `rfy_finish`, and purges them with [`purge`]. Registers at `rfy_finish`: sums in r0 to r5, r8,
 //! r9 (eight positions) or r0 to r3 (four), r10 block (`crate::kernels::cortex_m::call::Block`);
 //! r6, r7, r11 and r12 are scratch.
 
-/// Defines the macros that apply to all of eight sums.
+/// Defines the macros for eight sums. They apply another macro to each sum or to each pair, or load
+/// or store one sum per pair.
 macro_rules! eight {
     () => {
         r"
@@ -41,7 +42,8 @@ macro_rules! eight {
     };
 }
 
-/// Defines the macros that apply to all of four sums.
+/// Defines the macros for four sums. They apply another macro to each sum or to each pair, or load
+/// or store one sum per pair.
 macro_rules! four {
     () => {
         r"
@@ -69,8 +71,8 @@ macro_rules! four {
     };
 }
 
-/// Defines `rfy_finish`, which pools, shifts, clamps and stores the sums as the block says,
-/// prepares the block for the row below, and returns by `pop {first-r11, pc}`.
+/// Defines `rfy_finish`, which pools, shifts, clamps and stores the sums as the block states,
+/// prepares the block for the row below, and returns with `pop {first-r11, pc}`.
 macro_rules! finish {
     () => {
         r"
@@ -104,7 +106,7 @@ macro_rules! finish {
     rfy_each_sum rfy_store
     rfy_next_row
     pop {\first-r11, pc}
-    // The larger of neighbours.
+    // Max pooling: keeps the larger of two neighbours.
 11: rfy_each_pair rfy_larger
     cmp r12, #0
     beq 14f
@@ -115,7 +117,7 @@ macro_rules! finish {
     mov r11, #0
     str r11, [r10, #28]
     pop {\first-r11, pc}
-    // The sum of neighbours, negative ones as 0.
+    // Average pooling: adds two neighbours, with 0 for negative ones.
 13: rfy_each_sum rfy_positive
     rfy_each_pair rfy_add
     cmp r12, #0
@@ -123,7 +125,7 @@ macro_rules! finish {
     rfy_load_into_rights
     rfy_each_pair rfy_add
     b 12b
-    // The first row of windows of 2 x 2.
+    // Keeps the results of the first row of windows of 2 x 2.
 14: rfy_keep_lefts
     mov r11, #1
     str r11, [r10, #28]

@@ -1,42 +1,42 @@
 //! Entropy-coded rows on ARMv7-M: Cortex-M3, M4, M7, M33.
 //!
-//! A code and what follows it lie in one word, which is loaded at any address and shifted so that
-//! the code is at the top: four instructions. `clz` counts the zeros of the code. A weight and
-//! the gap after it share the word. There are two loops, one for rows whose gaps have a bit that
-//! states whether there is a gap, and one for the others.
+//! A code and what follows it lie in one word, which is loaded from any address and shifted so that
+//! the code is at the top; this takes four instructions. `clz` counts the zeros of the code. A
+//! weight and the gap after it share the word. There are two loops: one for gaps after a bit that
+//! states whether the gap is 0, and one for gaps without such a bit.
 //!
-//! A number is its zeros times 2 to the power of `k`, plus the `k` bits after the one that ends
-//! them. If `k` is the same for many, a register holds -2^k: `bic` with it keeps the lower bits,
-//! `mls` subtracts a multiple of it.
+//! A number is the count of the zeros of its code times 2^k, plus the `k` bits after the one that
+//! ends the zeros. If `k` is the same for many numbers, a register contains -2^k: `bic` with it
+//! keeps the lower bits, `mls` subtracts a multiple of it.
 //!
 //! Registers: r0 the word, r1 and r2 scratch, r3 bits read, r4 the weight's activation (between
 //! rows: the call), r5 weights left of the row, r6 sum, r7 codebook, r8 the block's last four
-//! bytes, r9 -2^`weight_k`, r10 31 minus `weight_k`, r11 and r12 the same of gaps, lr the bits of
+//! bytes, r9 -2^`weight_k`, r10 31 minus `weight_k`, r11 and r12 the same for gaps, lr the bits of
 //! a weight and a gap excluding their zeros. Stack: the call.
 
 use core::arch::naked_asm;
 
 use crate::kernels::cortex_m::call::RiceCall;
 
-/// Computes the rows of a layer, after gathering the inputs of the list, if there is one.
+/// Computes the rows of a layer, after gathering the inputs in the list if there is one.
 ///
 /// # Safety
 ///
-/// 1. `call` must be complete, and the parser must have accepted its block for `first_k` inputs
-///    and `left` outputs, of which there is at least one.
+/// 1. The fields of `call` must be valid, and the parser must have accepted its block for `first_k`
+///    inputs and `left` outputs, of which there is at least one.
 /// 2. If there is a list, `first` must have room for the inputs that it selects.
 #[unsafe(naked)]
 pub(crate) unsafe extern "C" fn rows(call: *mut RiceCall) {
     naked_asm!(
         r"
-// Loads the word at the next bit.
+// Loads the word that starts at the next bit to r0; clobbers r1.
 .macro rfy_window
     sub r1, r8, r3, lsr #3
     ldr r0, [r1]
     and r1, r3, #7
     lsls r0, r0, r1
 .endm
-// Reads the number at the next bit, with parameter r2, to r0; clobbers r1.
+// Reads the number at the next bit, with the Rice parameter r2, to r0; clobbers r1 and r2.
 .macro rfy_number
     rfy_window
     clz r1, r0
@@ -50,8 +50,8 @@ pub(crate) unsafe extern "C" fn rows(call: *mut RiceCall) {
     lsrs r0, r0, r2
     add r0, r0, r1
 .endm
-// Sets r2 to the least left shift of r0 that makes it at least r1; clobbers r6. (Meaningless, at
-// most 32, for r0 = 0: the rows have no weights then.)
+// Sets r2 to the smallest left shift that makes r0 at least r1; clobbers r6. (If r0 is 0, the rows
+// have no weights, and r2 is meaningless but at most 32.)
 .macro rfy_reach
     clz r2, r0
     clz r6, r1
@@ -62,7 +62,8 @@ pub(crate) unsafe extern "C" fn rows(call: *mut RiceCall) {
     it lo
     addlo r2, r2, #1
 .endm
-// Adds the product of the value at the next bit; r0 is what follows it, and N its topmost bit.
+// Adds the product of the weight at the next bit to r6. What follows the weight is then in r0, and
+// its topmost bit in the flag N.
 .macro rfy_value
     rfy_window
     clz r1, r0
@@ -149,7 +150,7 @@ pub(crate) unsafe extern "C" fn rows(call: *mut RiceCall) {
     bmi .Lrfy_rice_adjacent
     b .Lrfy_rice_plain
 
-// The next rows of one length.
+// Starts a run of rows of one length.
 .Lrfy_rice_run:
     ldr r5, [r4, #12]
     ubfx r2, r5, #16, #4
@@ -188,7 +189,7 @@ pub(crate) unsafe extern "C" fn rows(call: *mut RiceCall) {
     add lr, lr, r2
     b .Lrfy_rice_bias
 
-// The first of a gap's zeros is the bit that states that there is a gap: it counts for one column.
+// The first of these zeros is the bit that states that the gap is not 0: it stands for one column.
 1:  clz r1, r0
     lsls r0, r0, r1
     lsrs r0, r0, r12

@@ -10,18 +10,18 @@
 //! - all longer rows share code. It takes 8 weights the same way, then jumps to the code for the
 //!   remaining pairs and an odd weight; rows of 15 and more go through rounds of 8 in between.
 //!
-//! The head of a run is its number of rows, which counts down in the upper half, and its form,
-//! which selects the code: if two rows share it and the number is odd, the second row of it. So a
-//! run takes four instructions.
+//! The head of a run consists of its number of rows, which counts down in the upper half, and its
+//! form, which selects the code. If the code holds two rows and the number of rows is odd, the run
+//! starts at the second one. So a run takes four instructions.
 //!
-//! The last layer uses the same code one row at a time: the byte that it stores lies in the place
-//! of the logit, which then overwrites it. The low byte of its `store` is 0, so `asrs` does not
-//! change the logit.
+//! The last layer uses the same code one row at a time: the byte that the code stores lies in the
+//! place of the logit, which then overwrites it. The low byte of its `store` is 0, so `asrs` does
+//! not change the logit.
 //!
 //! Registers: r0 input, r1 scratch, r2 the run's head, r3 stream, r4 sum, r5, r6, r8 and r11
 //! weights, r7 `store` (`asrs` uses the low byte), r9 mask, r10 output, r12 the run's head (last
 //! layer; scratch for v7m, which keeps it on the stack), lr where to continue after a run (in a
-//! long row, rounds left). Stack, by offset: 0: where a row of 8 and more continues after
+//! long row, rounds left). Stack, by offset: 0: where a row of 8 or more weights continues after
 //! its first 8 words; 4 and 8: the last pairs and the rounds of a long row; 12: a copy of lr;
 //! 16: the run's head (v7m, last layer).
 
@@ -29,7 +29,7 @@ use core::arch::naked_asm;
 
 use crate::kernels::cortex_m::call::Store;
 
-/// States that the DSP extension is there, and the bytes of `rfy_last_pair`.
+/// Defines `rfy_dsp` as 1, since the core has the DSP extension, and the size of `rfy_last_pair`.
 #[cfg(cortex_m = "v7em")]
 macro_rules! dsp {
     () => {
@@ -39,7 +39,7 @@ macro_rules! dsp {
 "
     };
 }
-/// States that there is no DSP extension, and the bytes of `rfy_last_pair`.
+/// Defines `rfy_dsp` as 0, since the core has no DSP extension, and the size of `rfy_last_pair`.
 #[cfg(cortex_m = "v7m")]
 macro_rules! dsp {
     () => {
@@ -50,13 +50,14 @@ macro_rules! dsp {
     };
 }
 
-/// Runs a layer. Reads what the heads of the runs announce, up to the number 34 in place of a
-/// head, and an activation per half word; stores an output per row.
+/// Runs a layer. Reads the runs, up to the number 34 in place of a head, and an activation for each
+/// half word; stores an output per row.
 ///
 /// # Safety
 ///
-/// 1. `block` must be a mask, runs, and the number 34. A head must have the form of its run's
-///    length and number of rows, which is at most 32,768. There must be an output per row.
+/// 1. `block` must be a mask, runs, and the number 34. A head must have the form that belongs to
+///    its run's length and number of rows; a run may have at most 32,768 rows. There must be an
+///    output per row.
 /// 2. The masked value of each half word of a row, padding included, must be an index into
 ///    `input`.
 #[unsafe(naked)]
@@ -223,7 +224,8 @@ pub(crate) unsafe extern "C" fn run(
     bpl 1f
 .Lrfy_words_last_run:
     ldr r12, [r3], #4
-    // One row: an even form, and no rows left. The form of the end does not change.
+    // Runs a single row: keeps the form without its lowest bit, and clears the number of rows. The
+    // number 34, which ends the runs, stays the same.
 1:
 .if rfy_dsp == 0
     str r12, [sp, #16]
@@ -265,8 +267,8 @@ pub(crate) unsafe extern "C" fn run(
     adds r1, r1, #2
     str r1, [sp, #16]
 .endif
-    // The pairs after the first 8 words are rounds of 4 and up to 3 more. The address of the code
-    // of the latter is odd, as `ldr pc` needs for Thumb.
+    // The pairs after the first 8 words are processed in rounds of 4 pairs, then up to 3 pairs. The
+    // address of the code for the latter is odd, as `ldr pc` requires for Thumb code.
     ldmia r3!, {r1}
     adr.w r5, .Lrfy_words_no_pair + 1
     lsls r6, r1, #31

@@ -25,13 +25,13 @@ const LEAST_SHIFT: i32 = 22;
 /// smaller than a step.
 const COARSE: f64 = 1.5;
 
-/// Rows are clipped if their largest weights exceed those of most rows by this factor.
+/// Clipping rows is tried if their largest weights exceed those of most rows by this factor.
 const OUTLYING: f64 = 8.0;
 
 /// Biases alone determine the sums if they exceed the contribution of the weights by this factor.
 const FAINT: f64 = 1024.0;
 
-/// Returns how far clipping the largest weights is worthwhile, in quarters of a power of two: the
+/// Returns how far it is worthwhile to clip the largest weights, in quarters of a power of two: the
 /// fewer levels, the further.
 fn clips(levels: f64) -> i32 {
     match levels {
@@ -43,23 +43,23 @@ fn clips(levels: f64) -> i32 {
     }
 }
 
-/// Returns the step with which the largest weight of `layer` becomes the largest of `levels`;
-/// `None` for a layer without weights.
+/// Returns the weight step that maps the largest weight of `layer` to `levels`; `None` for a layer
+/// without weights.
 pub(in crate::deploy) fn finest(layer: &Layer, levels: f64) -> Option<f64> {
     let largest = largest(layer.weights.data());
     (largest > 0.0).then_some(largest / levels)
 }
 
-/// Returns the largest magnitude of a bias of `layer` that must fit. Negative biases before a ReLU
-/// do not count: they are limited to the value that keeps the output at 0.
+/// Returns the largest magnitude of a bias of `layer` that sums must represent. Negative biases
+/// before a ReLU do not count: they are limited to the value that keeps the output at 0.
 fn largest_bias(layer: &Layer) -> f64 {
     let size = |bias: &f32| if layer.relu { *bias } else { bias.abs() };
     layer.bias.iter().map(size).fold(0.0, f32::max).into()
 }
 
-/// Returns the step of the sums of `layer` at which its biases fit into 29 bits (of the total of a
-/// window, for fused average pooling). The other two of the 31 bits of a sum are for rounding and
-/// the weights. Returns 0 if any step will do.
+/// Returns the smallest step of the sums of `layer` at which its biases fit into 29 bits; for fused
+/// average pooling, at which their total over a window does. The other two of the 31 bits of a sum
+/// are for rounding and the weights. Returns 0 if any step will do.
 pub(in crate::deploy) fn step_of_biases(layer: &Layer) -> f64 {
     let area = match layer.operation {
         Operation::Conv {
@@ -78,7 +78,7 @@ pub(in crate::deploy) fn room(levels: f64) -> f64 {
 }
 
 impl Fit<'_> {
-    /// Returns the step with which the largest weight becomes the largest integer.
+    /// Returns the step that maps the largest weight to the largest integer.
     fn finest(&self) -> f64 {
         let grid = self.storage.grid;
         match finest(self.layer, grid.levels()) {
@@ -88,9 +88,9 @@ impl Fit<'_> {
         }
     }
 
-    /// Returns finest steps that suit most rows, for layers in which a few rows have far larger
-    /// weights. One nearly dead channel, whose batch norm divides by almost zero, would otherwise
-    /// take the levels of all others.
+    /// Returns the finest steps that suit most rows, for layers in which a few rows have far larger
+    /// weights; empty for other layers. One nearly dead channel, whose batch norm divides by almost
+    /// zero, would otherwise leave hardly any levels to all others.
     fn finest_of_most(&self) -> Vec<f64> {
         let rows = self.layer.weights.outer_iterator();
         let mut rows: Vec<f64> = rows.map(|row| largest(row.data())).collect();
@@ -139,7 +139,7 @@ impl Fit<'_> {
     pub(super) fn coarser_scales(&self, tried: &[Scale]) -> Vec<Scale> {
         let grid = self.storage.grid;
         let halvings = match grid {
-            // All the way: no encoding has smaller sums.
+            // Up to a largest integer of 1, since no other encoding has smaller sums.
             Grid::Plain { .. } => grid.levels().log2(),
             Grid::Words { .. } => {
                 let asked = 2_f64.powi(i32::from(self.storage.bits).max(1) - 1);
@@ -165,9 +165,9 @@ impl Fit<'_> {
         decide.then(|| self.scale_from(step.max(self.step_of_least())))?
     }
 
-    /// Replaces `scales` if all of them are too fine: for the minimum step of the outputs, or for
-    /// biases that [decide](Self::biases_decide) alone. The only scale is then the finest that is
-    /// coarse enough; the weights contribute much less than a step.
+    /// Returns `scales`, or, if all of them are too fine, only the finest scale that is coarse
+    /// enough: for the minimum step of the outputs, and for biases that
+    /// [decide](Self::biases_decide) alone. The weights then contribute much less than a step.
     pub(super) fn coarse_enough(&self, scales: Vec<Scale>) -> Vec<Scale> {
         let coarsest = scales.iter().map(|scale| scale.0).fold(0.0, f64::max);
         let (mut step, biases) = (self.step_of_least(), self.step_of_biases());
@@ -223,7 +223,7 @@ impl Fit<'_> {
         images.map(most).fold(0.0, f64::max)
     }
 
-    /// Returns the scale that goes with the skip shifted by `shift` bits.
+    /// Returns the scale at which the skip is added after a left shift by `shift` bits.
     fn scale_added(&self, skip: &Values, shift: u8) -> Scale {
         let weight = skip.step / self.source.step * 0.5_f64.powi(shift.into());
         (weight, shift)
@@ -249,8 +249,9 @@ impl Fit<'_> {
         weight > self.finest() * 2_f64.powf(COARSE)
     }
 
-    /// Returns the minimum step that the skip should have, if its own is too small: at the finest
-    /// scale that goes with it, weights saturate, or biases that decide alone do not fit.
+    /// Returns the minimum step that the skip should have, if its own is too small: even at the
+    /// coarsest scale that its step allows, weights saturate, or biases that decide alone do not
+    /// fit.
     pub(in crate::deploy::quantize) fn least_of_skip(&self) -> Option<f64> {
         let skip = self.skip?;
         let (room, finest) = (room(self.storage.grid.levels()), self.finest());
@@ -263,8 +264,8 @@ impl Fit<'_> {
         least.map(|scale| self.source.step * scale)
     }
 
-    /// Returns the shifts worth trying: those that map the largest activation to the largest
-    /// integer, or to up to four times beyond it, and that reach the minimum output step.
+    /// Returns the shifts worth trying: those that map the largest activation to between half the
+    /// largest integer and four times the largest integer, and that reach the minimum output step.
     pub(super) fn shifts(&self, sum_step: f64) -> Vec<u8> {
         if self.storage.last {
             return vec![0];
@@ -303,8 +304,8 @@ pub(super) fn largest_of(images: &[Vec<f32>]) -> f64 {
         .fold(0.0, f64::max)
 }
 
-/// Returns the median over `rows` of the standard deviation of a row's sums; the median ignores
-/// dead channels, whose deviation may have any size.
+/// Returns the median, over all `rows` rows, of the standard deviation of a row's sums; the median
+/// ignores dead channels, whose deviation may have any size.
 pub(super) fn spread(images: &[Vec<f32>], rows: usize) -> f64 {
     let plane = images.first().map_or(0, Vec::len) / rows.max(1);
     if plane == 0 {
