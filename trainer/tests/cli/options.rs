@@ -329,20 +329,20 @@ fn a_compression_that_may_be_out_of_reach_is_said_before_dense_training() {
 fn training_options_that_make_no_sense_are_named() {
     let folder = tempfile::tempdir().unwrap();
     for (option, words) in [
-        ("--epochs 0", &["--epochs 0", "at least 1"][..]),
+        ("--epochs 0", &["--epochs is 0", "at least 1"][..]),
         (
             "--epochs 18446744073709551615",
-            &["--epochs 18446744073709551615", "at most 1000000"],
+            &["--epochs is 18446744073709551615", "at most 1000000"],
         ),
         ("--batch 0", &["--batch is 0", "at least 1"]),
-        ("--batch 1", &["--batch 1", "batch norm bn1", "at least 2"]),
-        ("--batch 8001", &["--batch 8001", "8000"]),
-        ("--learning-rate 0", &["--learning-rate 0", "positive"]),
-        ("--learning-rate NaN", &["--learning-rate NaN", "positive"]),
-        ("--learning-rate inf", &["--learning-rate inf", "positive"]),
-        ("--momentum 1", &["--momentum 1", "below 1"]),
-        ("--momentum NaN", &["--momentum NaN", "below 1"]),
-        ("--l2 NaN", &["--l2 NaN", "at least 0"]),
+        ("--batch 1", &["--batch is 1", "batch norm bn1", "at least 2"]),
+        ("--batch 8001", &["--batch is 8001", "8000"]),
+        ("--learning-rate 0", &["--learning-rate is 0", "positive"]),
+        ("--learning-rate NaN", &["--learning-rate is NaN", "positive"]),
+        ("--learning-rate inf", &["--learning-rate is inf", "positive"]),
+        ("--momentum 1", &["--momentum is 1", "below 1"]),
+        ("--momentum NaN", &["--momentum is NaN", "below 1"]),
+        ("--l2 NaN", &["--l2 is NaN", "at least 0"]),
     ] {
         misused(folder.path(), &format!("train -o run {option}"), words);
     }

@@ -113,8 +113,8 @@ fn options_override_a_recipe_or_are_refused() {
     for (options, words) in [
         ("--rounds 3", ["--rounds", "change the file"]),
         ("--pattern 2:3", ["2:3", "fc1.weight"]),
-        ("--learning-rate 0", ["--learning-rate 0", "positive"]),
-        ("--warmup 5000", ["--warmup 5000", "steps of the phase"]),
+        ("--learning-rate 0", ["--learning-rate is 0", "positive"]),
+        ("--warmup 5000", ["--warmup is 5000", "steps of the phase"]),
         (
             "--optimizer adam --momentum 0.5",
             ["--momentum", "--optimizer sgd"],

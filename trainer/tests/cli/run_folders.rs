@@ -141,15 +141,15 @@ fn a_recipe_that_was_edited_is_refused() {
     let run = runs::pruned();
     // An impossible value is named; a possible one is detected by its checksum.
     for (key, value, words) in [
-        ("pixel_std", "inf", ["pixel_std inf", "--force"]),
-        ("pixel_std", "-0.3", ["pixel_std -0.3", "--force"]),
-        ("pixel_mean", "nan", ["pixel_mean NaN", "--force"]),
+        ("pixel_std", "inf", ["pixel_std is inf", "--force"]),
+        ("pixel_std", "-0.3", ["pixel_std is -0.3", "--force"]),
+        ("pixel_mean", "nan", ["pixel_mean is NaN", "--force"]),
         (
             "batch_norm_epsilon",
             "1e-5",
             ["batch_norm_epsilon", "0.001"],
         ),
-        ("learning_rate", "0.0", ["learning_rate 0", "--force"]),
+        ("learning_rate", "0.0", ["learning_rate is 0", "--force"]),
         ("epochs", "0", ["epochs is 0", "--force"]),
         ("compression", "inf", ["compression of inf", "--force"]),
         ("pixel_std", "0.5", ["run.toml", "changed"]),
