@@ -6,7 +6,10 @@
 use std::collections::HashSet;
 use std::fmt;
 
+use candle_core::safetensors::Load;
+use candle_core::{DType, Device};
 use safetensors::SafeTensors;
+use safetensors::tensor::{Dtype, TensorView};
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 
 /// Size of the field for the header's length, in bytes.
@@ -24,6 +27,23 @@ pub fn parse(bytes: &[u8]) -> Result<SafeTensors<'_>, String> {
     }
     SafeTensors::deserialize(bytes)
         .map_err(|e| format!("not a valid safetensors file ({e}); write the file again"))
+}
+
+/// Checks whether [`floats`] accepts tensors of type `dtype`.
+pub fn is_float(dtype: Dtype) -> bool {
+    [Dtype::F64, Dtype::F32, Dtype::F16, Dtype::BF16].contains(&dtype)
+}
+
+/// Returns the values of a float tensor, row-major, as f64, which represents all of them exactly.
+///
+/// # Errors
+/// Returns the reason, without the tensor's name, if the tensor cannot be read.
+pub fn floats(view: &TensorView<'_>) -> Result<Vec<f64>, String> {
+    let read = || {
+        let tensor = view.load(&Device::Cpu)?.to_dtype(DType::F64)?;
+        tensor.flatten_all()?.to_vec1::<f64>()
+    };
+    read().map_err(|e: candle_core::Error| format!("cannot be read ({e})"))
 }
 
 /// Names the first tensor or metadata key that the header of `bytes` contains twice. Returns

@@ -401,7 +401,7 @@ fn phases_that_make_no_sense_are_refused_and_leave_no_folder() {
         ),
         (
             train.to_owned() + "epochs = 1\n" + &prune("") + &rewind(11) + train,
-            "rewind_to 11 must be at most 10",
+            "rewind_to is 11, but must be at most 10",
         ),
         (regrow.to_owned(), "nothing is pruned before it"),
         (
@@ -410,7 +410,7 @@ fn phases_that_make_no_sense_are_refused_and_leave_no_folder() {
         ),
         (
             gradual.to_owned() + "every = 500",
-            "every 500 must be below 200",
+            "every is 500, but must be below 200",
         ),
         (
             gradual.to_owned() + "pruner = \"snip\"",
@@ -418,7 +418,7 @@ fn phases_that_make_no_sense_are_refused_and_leave_no_folder() {
         ),
         (
             train.to_owned() + "epochs = 1\nschedule = { warmup = 10 }",
-            "schedule.warmup 10 must be below 10",
+            "schedule.warmup is 10, but must be below 10",
         ),
     ] {
         let file = RecipeFile::parse(&text).unwrap();

@@ -40,7 +40,7 @@ pub(super) fn message(error: &Error) -> String {
         reason,
     }) = train(error)
     {
-        return format!("{} {value} {reason}", flag(field));
+        return format!("{} is {value}, but {reason}", flag(field));
     }
     if let Some(TrainError::AfterDense { error: inner, .. }) = train(error)
         && let Some(remedy) = inner.remedy()
@@ -200,7 +200,7 @@ mod tests {
                     reason: "must be a positive number".into(),
                 }
                 .into(),
-                "--learning-rate 0 must be a positive number",
+                "--learning-rate is 0, but must be a positive number",
             ),
             (
                 TrainError::Prune(PruneError::NeedsData { reader: "snip" }).into(),
@@ -244,7 +244,7 @@ mod tests {
                 path: text(),
                 reason: text(),
             }),
-            PruneError::NeedsData { reader: name }.into(),
+            TrainError::from(PruneError::NeedsData { reader: name }).into(),
         ]
     }
 

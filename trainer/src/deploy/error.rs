@@ -2,8 +2,8 @@
 
 use super::network::name_in_architecture;
 use crate::atomic::FileError;
+use crate::masks::MaskError;
 use crate::network::state::StateError;
-use crate::pruning::PruneError;
 use crate::remedy::Remedy;
 use crate::training::TrainError;
 
@@ -142,7 +142,7 @@ pub enum DeployError {
     Weights(StateError),
     /// A run whose masks cannot be used.
     #[error(transparent)]
-    Prune(#[from] PruneError),
+    Masks(#[from] MaskError),
     /// A run folder that cannot be used.
     #[error(transparent)]
     Run(#[from] TrainError),
@@ -164,7 +164,6 @@ impl DeployError {
             Self::InTheWay { .. } => Remedy::MoveOrOtherFile,
             Self::Mismatch(_) => Remedy::SameData,
             Self::Weights(_) => Remedy::Repeat,
-            Self::Prune(error) => return error.remedy(),
             Self::Run(error) => return error.remedy(),
             _ => return None,
         })

@@ -11,7 +11,7 @@ use super::parameter::suffixes;
 use super::sparse::Plan;
 use super::state::State;
 use crate::graph::{Graph, Operation};
-use crate::pruning::Masks;
+use crate::masks::Masks;
 
 /// The parameters of a graph on a device.
 #[derive(Debug)]

@@ -9,10 +9,10 @@
 use super::compression::{Compression, Target};
 use super::effective;
 use super::error::PruneError;
-use super::masks::Masks;
 use super::ordering::Ordering;
 use super::search::Outcome;
 use crate::graph::Graph;
+use crate::masks::Masks;
 
 /// Returns the mask of the smallest budget found that has at least as many effective connections
 /// as `compression` keeps. `order` ranks the connections of each layer; `sizes` returns the layer

@@ -12,9 +12,9 @@
 //! Biases and batch normalization do not count: a unit without an effective input is dead, even if
 //! its output is a nonzero constant.
 
-use super::masks::Masks;
 use super::paths::{Connection, Flow, Semiring, sum_over_paths};
 use crate::graph::{Graph, Operation};
+use crate::masks::Masks;
 
 pub use super::units::Mode;
 
@@ -89,13 +89,37 @@ pub fn births(
 
 /// Returns the effective masks of `masks`: the connections on a path from input to output.
 pub fn masks(graph: &Graph, masks: &Masks, mode: Mode) -> Masks {
-    let mut connections = masks.connections();
+    let mut connections = kept(masks);
     sum_over_paths::<Reachability>(graph, &mut connections, mode);
     let effective = connections.iter().map(|layer| {
         let on_a_path = layer.iter().filter(|connection| connection.value);
         on_a_path.map(|connection| connection.element as usize)
     });
     Masks::of(&graph.prunable(), effective)
+}
+
+/// Returns the weights that `masks` keep as connections of value `true`, one list per tensor,
+/// ascending.
+fn kept(masks: &Masks) -> Vec<Vec<Connection<bool>>> {
+    masks.iter().map(|mask| kept_by(&mask.keep)).collect()
+}
+
+/// Returns the elements that `keep` marks, as connections of value `true`.
+fn kept_by(keep: &[bool]) -> Vec<Connection<bool>> {
+    /// Weights that are checked at once: most chunks of a sparse mask are empty.
+    const CHUNK: usize = 32;
+    let mut connections = Vec::new();
+    for (chunk, keep) in keep.chunks(CHUNK).enumerate() {
+        if !keep.iter().fold(false, |any, &keep| any | keep) {
+            continue;
+        }
+        for (at, _) in keep.iter().enumerate().filter(|&(_, &keep)| keep) {
+            let element = (chunk * CHUNK + at) as u32;
+            let value = true;
+            connections.push(Connection { element, value });
+        }
+    }
+    connections
 }
 
 /// Returns masks of the `connections` whose value is at most `budget`.
@@ -112,7 +136,7 @@ pub(super) fn within(graph: &Graph, connections: &[Vec<Connection<u32>>], budget
 /// Returns the names of the dead parts of a connected network with `masks`: tensors without an
 /// effective connection, and branches of additions that lie on no path.
 pub fn dead(graph: &Graph, masks: &Masks, mode: Mode) -> Vec<String> {
-    let mut connections = masks.connections();
+    let mut connections = kept(masks);
     let flow = sum_over_paths::<Reachability>(graph, &mut connections, mode);
     let mut dead: Vec<String> = masks
         .iter()

@@ -206,14 +206,6 @@ pub enum PruneError {
         /// What was found and what was expected.
         reason: String,
     },
-    /// A mask file does not fit the architecture.
-    #[error("{path}: {reason}")]
-    MaskFile {
-        /// The file.
-        path: String,
-        /// What was found and what was expected.
-        reason: String,
-    },
     /// A file could not be read or written.
     #[error(transparent)]
     File(#[from] FileError),

@@ -9,13 +9,13 @@ use std::ops::RangeInclusive;
 
 use super::compression::Compression;
 use super::error::PruneError;
-use super::masks::Masks;
 use super::paths::Connection;
 use super::quota::{self, Quota};
 use super::ranking;
 use super::score::Scores;
 use super::source::Limits;
 use crate::graph::Prunable;
+use crate::masks::Masks;
 
 /// The rounding of the number of weights that direct pruning removes from a layer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

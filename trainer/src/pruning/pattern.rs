@@ -10,9 +10,9 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use super::compression::Compression;
-use super::masks::Masks;
 use super::ordering::Ordering;
 use crate::graph::{Graph, Prunable};
+use crate::masks::Masks;
 
 /// A pattern such as 2:4.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

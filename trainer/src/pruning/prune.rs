@@ -5,7 +5,6 @@ use std::time::Instant;
 use super::bisection;
 use super::compression::{Compression, Target};
 use super::error::PruneError;
-use super::masks::Mask;
 use super::ordering::Ordering;
 use super::pruner::{Pruner, Scoring, Sharing};
 use super::score::{Scores, grasp, iterative, lamp, magnitude, random, snip, synflow};
@@ -13,6 +12,7 @@ use super::search::{self, Outcome};
 use super::source::Source;
 use super::ties;
 use super::weights::Weights;
+use crate::masks::Mask;
 
 /// The result of pruning.
 #[derive(Debug, Clone)]
@@ -209,8 +209,8 @@ mod tests {
     use super::*;
     use crate::data::{Dataset, digits};
     use crate::graph::{Graph, architecture};
+    use crate::masks::Masks;
     use crate::pruning::loss::Loss;
-    use crate::pruning::masks::Masks;
     use crate::pruning::pruner::PRUNERS;
     use crate::pruning::source::SnipOptions;
 

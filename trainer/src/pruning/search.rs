@@ -10,10 +10,10 @@ use super::compression::{Compression, Target};
 use super::effective::{self, Mode, NEVER};
 use super::error::PruneError;
 use super::hundredths;
-use super::masks::Masks;
 use super::ordering::Ordering;
 use super::paths::Connection;
 use crate::graph::Graph;
+use crate::masks::Masks;
 
 /// The masks that a pruner found.
 #[derive(Debug, Clone)]

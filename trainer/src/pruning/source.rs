@@ -6,10 +6,10 @@ use candle_core::Device;
 
 use super::error::PruneError;
 use super::loss::Loss;
-use super::masks::Masks;
 use super::weights::Weights;
 use crate::data::Dataset;
 use crate::graph::Graph;
+use crate::masks::Masks;
 
 /// The options of SNIP.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

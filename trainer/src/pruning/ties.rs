@@ -4,8 +4,8 @@
 //! weights are zero, or so small that their scores underflow, the index alone decides.
 
 use super::error::PruneError;
-use super::masks::Masks;
 use super::ordering::Ordering;
+use crate::masks::Masks;
 
 /// Checks that the `scores` of `pruner` are not all equal.
 ///

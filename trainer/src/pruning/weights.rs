@@ -18,7 +18,6 @@ use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
 
 use super::error::PruneError;
-use super::floats;
 use crate::atomic;
 use crate::graph::{Graph, Operation, Prunable};
 use crate::network::{Network, State, initial};
@@ -273,12 +272,12 @@ fn values(view: &TensorView<'_>, shape: &[usize], graph: &str) -> Result<Vec<f64
         ));
     }
     let dtype = view.dtype();
-    if !floats::is_float(dtype) {
+    if !tensors::is_float(dtype) {
         return Err(format!(
             "has type {dtype:?}: convert it to f64, f32, f16 or bf16"
         ));
     }
-    let values = floats::read(view)?;
+    let values = tensors::floats(view)?;
     match values.iter().position(|value| !value.is_finite()) {
         Some(at) => Err(format!(
             "holds {} at element {at}: only finite weights can be ranked",

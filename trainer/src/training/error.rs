@@ -2,6 +2,7 @@
 
 use crate::atomic::FileError;
 use crate::graph::ArchitectureError;
+use crate::masks::MaskError;
 use crate::memory::OutOfMemory;
 use crate::network::state::StateError;
 use crate::pruning::PruneError;
@@ -51,7 +52,7 @@ pub enum TrainError {
         remedy: Remedy,
     },
     /// A field of the recipe is out of range.
-    #[error("{field} {value} {reason}")]
+    #[error("{field} is {value}, but {reason}")]
     Value {
         /// The field of [`Recipe`](super::Recipe).
         field: &'static str,
@@ -167,6 +168,9 @@ pub enum TrainError {
     /// A weights file is invalid.
     #[error(transparent)]
     State(#[from] StateError),
+    /// A file of masks is invalid.
+    #[error(transparent)]
+    Masks(#[from] MaskError),
     /// A file could not be read or written.
     #[error(transparent)]
     File(#[from] FileError),

@@ -374,55 +374,55 @@ mod tests {
     #[test]
     fn a_value_out_of_range_is_named_with_its_range() {
         for (text, sentence) in [
-            ("batch = 0", "batch 0 must be at least 1"),
+            ("batch = 0", "batch is 0, but must be at least 1"),
             (
                 "learning_rate = 0",
-                "learning_rate 0 must be a positive number",
+                "learning_rate is 0, but must be a positive number",
             ),
             (
                 "learning_rate = inf",
-                "learning_rate inf must be a positive number",
+                "learning_rate is inf, but must be a positive number",
             ),
             (
                 "optimizer = { kind = \"sgd\", momentum = 1 }",
-                "momentum 1 must be at least 0 and below 1",
+                "momentum is 1, but must be at least 0 and below 1",
             ),
             (
                 "optimizer = { kind = \"sgd\", momentum = 0, nesterov = true }",
-                "momentum 0 must be above 0 for Nesterov momentum",
+                "momentum is 0, but must be above 0 for Nesterov momentum",
             ),
             (
                 "optimizer = { kind = \"adam\", beta2 = nan }",
-                "optimizer.beta2 NaN must be at least 0 and below 1",
+                "optimizer.beta2 is NaN, but must be at least 0 and below 1",
             ),
             (
                 "decay = { amount = -1 }",
-                "l2 -1 must be a number of at least 0",
+                "l2 is -1, but must be a number of at least 0",
             ),
-            ("clip = 0", "clip 0 must be a positive number"),
+            ("clip = 0", "clip is 0, but must be a positive number"),
             (
                 "label_smoothing = 1",
-                "label_smoothing 1 must be at least 0 and below 1",
+                "label_smoothing is 1, but must be at least 0 and below 1",
             ),
             (
                 "schedule = { kind = \"linear\", to = 2 }",
-                "schedule.to 2 must be between 0 and 1: it is a factor of the learning rate",
+                "schedule.to is 2, but must be between 0 and 1: it is a factor of the learning rate",
             ),
             (
                 "schedule = { fractions = [0.5, 0.5] }",
-                "schedule.fractions [0.5, 0.5] must be increasing numbers between 0 and 1",
+                "schedule.fractions is [0.5, 0.5], but must be increasing numbers between 0 and 1",
             ),
             (
                 "augmentation = { rotation = 200 }",
-                "augmentation.rotation 200 must be between 0 and 180 degrees",
+                "augmentation.rotation is 200, but must be between 0 and 180 degrees",
             ),
             (
                 "augmentation = { scale = 1 }",
-                "augmentation.scale 1 must be at least 0 and below 1",
+                "augmentation.scale is 1, but must be at least 0 and below 1",
             ),
             (
                 "augmentation = { elastic = { sigma = 0 } }",
-                "augmentation.elastic.sigma 0 must be a positive number",
+                "augmentation.elastic.sigma is 0, but must be a positive number",
             ),
         ] {
             let read: Hyperparameters = toml::from_str(text).unwrap();

@@ -395,22 +395,22 @@ mod tests {
             (
                 "warmup = 10",
                 10,
-                "schedule.warmup 10 must be below 10, the number of steps of the phase",
+                "schedule.warmup is 10, but must be below 10, the number of steps of the phase",
             ),
             (
                 "warmup = 5\nrestarts = 1",
                 10,
-                "schedule.warmup 5 must be below 5, the number of steps from one restart to the next",
+                "schedule.warmup is 5, but must be below 5, the number of steps from one restart to the next",
             ),
             (
                 "boundaries = [3, 12]",
                 10,
-                "schedule.boundaries 12 must be below 10, the number of steps of the phase",
+                "schedule.boundaries is 12, but must be below 10, the number of steps of the phase",
             ),
             (
                 "restarts = 10",
                 10,
-                "schedule.restarts 10 must be below 10, the number of steps of the phase",
+                "schedule.restarts is 10, but must be below 10, the number of steps of the phase",
             ),
         ] {
             let schedule: Schedule = toml::from_str(schedule).unwrap();

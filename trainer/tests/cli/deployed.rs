@@ -262,7 +262,7 @@ fn a_network_may_expect_other_inputs_than_the_dataset_is_normalised_to() {
     );
     says(
         &misuse(folder, &format!("{train} --std 0 -o none")),
-        &["--std", "0 must be a positive number"],
+        &["--std is 0, but must be a positive number"],
     );
     assert!(!folder.join("none").exists());
     let wrong = run(folder, &format!("{train} --std wide -o none"));

@@ -334,7 +334,7 @@ fn training_options_that_make_no_sense_are_named() {
             "--epochs 18446744073709551615",
             &["--epochs 18446744073709551615", "at most 1000000"],
         ),
-        ("--batch 0", &["--batch 0", "at least 1"]),
+        ("--batch 0", &["--batch is 0", "at least 1"]),
         ("--batch 1", &["--batch 1", "batch norm bn1", "at least 2"]),
         ("--batch 8001", &["--batch 8001", "8000"]),
         ("--learning-rate 0", &["--learning-rate 0", "positive"]),

@@ -150,7 +150,7 @@ fn a_recipe_that_was_edited_is_refused() {
             ["batch_norm_epsilon", "0.001"],
         ),
         ("learning_rate", "0.0", ["learning_rate 0", "--force"]),
-        ("epochs", "0", ["epochs 0", "--force"]),
+        ("epochs", "0", ["epochs is 0", "--force"]),
         ("compression", "inf", ["compression of inf", "--force"]),
         ("pixel_std", "0.5", ["run.toml", "changed"]),
         ("seed", "1", ["run.toml", "changed"]),

@@ -9,7 +9,7 @@ use super::dense::Dense;
 use super::live::LiveUnits;
 use super::pool::Pool;
 use crate::graph::{Graph, Operation};
-use crate::pruning::Mask;
+use crate::masks::Mask;
 
 /// How the values of a group's units are made of its sources.
 #[derive(Debug)]

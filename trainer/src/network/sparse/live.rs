@@ -5,7 +5,7 @@
 //! scores are all live. No kept weight reads a dead unit, so its parameters have gradient 0.
 
 use crate::graph::{Graph, Operation};
-use crate::pruning::Masks;
+use crate::masks::Masks;
 
 /// The place of a unit that is dead.
 const DEAD: u32 = u32::MAX;

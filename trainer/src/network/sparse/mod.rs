@@ -31,7 +31,7 @@ use super::parameter::{Parameter, Places, suffixes};
 use super::state::State;
 use super::statistics::{EPSILON, Moments, Statistics};
 use crate::graph::{Graph, Operation};
-use crate::pruning::{Mask, Masks};
+use crate::masks::{Mask, Masks};
 
 /// The parameters of each node: weight, then bias, if it has them.
 pub(super) type Parameters<'a> = &'a dyn Fn(usize) -> &'a [Parameter];

@@ -253,7 +253,7 @@ mod tests {
                     rounds: 0,
                     ..plan.clone()
                 },
-                "rounds 0",
+                "rounds is 0, but must be at least 1",
             ),
             (
                 Plan {

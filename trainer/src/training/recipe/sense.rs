@@ -45,7 +45,7 @@ impl Recipe {
             let refuse = |reason| Err(TrainError::value("batch", batch, reason));
             if batch > data.train.len() {
                 return refuse(format!(
-                    "must be at least 1 and at most {}, the number of training images of {}",
+                    "must be between 1 and {}, the number of training images of {}",
                     data.train.len(),
                     data.name
                 ));

@@ -5,11 +5,25 @@ use std::path::Path;
 
 use safetensors::tensor::{Dtype, TensorView};
 
-use super::error::PruneError;
-use super::floats;
-use super::paths::Connection;
-use crate::atomic;
+use crate::atomic::{self, FileError};
 use crate::graph::{Graph, Prunable};
+use crate::tensors;
+
+/// Why a file of masks could not be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum MaskError {
+    /// The file does not fit the architecture.
+    #[error("{path}: {reason}")]
+    Invalid {
+        /// The file.
+        path: String,
+        /// What was found and what was expected.
+        reason: String,
+    },
+    /// The file could not be read or written.
+    #[error(transparent)]
+    File(#[from] FileError),
+}
 
 /// The mask of one tensor: which of its weights are kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,11 +83,6 @@ impl Masks {
         Self(masks.collect())
     }
 
-    /// Returns the kept weights as connections of value `true`, one list per tensor, ascending.
-    pub fn connections(&self) -> Vec<Vec<Connection<bool>>> {
-        self.0.iter().map(|mask| kept(&mask.keep)).collect()
-    }
-
     /// Creates masks that keep every weight of `graph`.
     pub fn dense(graph: &Graph) -> Self {
         Self::from_fn(&graph.prunable(), |_, _| true)
@@ -112,7 +121,7 @@ impl Masks {
     ///
     /// # Errors
     /// Returns an error if the file cannot be written.
-    pub fn save(&self, path: &Path) -> Result<(), PruneError> {
+    pub fn save(&self, path: &Path) -> Result<(), MaskError> {
         let bytes: Vec<Vec<u8>> = self
             .0
             .iter()
@@ -135,13 +144,13 @@ impl Masks {
     /// # Errors
     /// Returns an error that names the file, and the tensor at fault, if the file cannot be read
     /// or a tensor is missing, unknown, duplicate, of another shape or type, or is not a mask.
-    pub fn load(graph: &Graph, path: &Path) -> Result<Self, PruneError> {
-        let reject = |reason: String| PruneError::MaskFile {
+    pub fn load(graph: &Graph, path: &Path) -> Result<Self, MaskError> {
+        let reject = |reason: String| MaskError::Invalid {
             path: path.display().to_string(),
             reason,
         };
         let bytes = atomic::read(path)?;
-        let file = crate::tensors::parse(&bytes).map_err(reject)?;
+        let file = tensors::parse(&bytes).map_err(reject)?;
         let mut found: BTreeMap<String, TensorView<'_>> = file.tensors().into_iter().collect();
         let tensors = graph.prunable();
         let mut masks = Vec::with_capacity(tensors.len());
@@ -171,24 +180,6 @@ impl Masks {
     }
 }
 
-/// Returns the elements that `keep` marks, as connections of value `true`.
-fn kept(keep: &[bool]) -> Vec<Connection<bool>> {
-    /// Weights that are checked at once: most chunks of a sparse mask are empty.
-    const CHUNK: usize = 32;
-    let mut connections = Vec::new();
-    for (chunk, keep) in keep.chunks(CHUNK).enumerate() {
-        if !keep.iter().fold(false, |any, &keep| any | keep) {
-            continue;
-        }
-        for (at, _) in keep.iter().enumerate().filter(|&(_, &keep)| keep) {
-            let element = (chunk * CHUNK + at) as u32;
-            let value = true;
-            connections.push(Connection { element, value });
-        }
-    }
-    connections
-}
-
 /// Reads a tensor as a mask, one entry per weight.
 ///
 /// # Errors
@@ -203,7 +194,7 @@ fn read_mask(view: &TensorView<'_>) -> Result<Vec<bool>, String> {
             )),
             None => Ok(bytes.iter().map(|&byte| byte == 1).collect()),
         },
-        dtype if floats::is_float(dtype) => nonzeros(floats::read(view)?),
+        dtype if tensors::is_float(dtype) => nonzeros(tensors::floats(view)?),
         other => Err(format!(
             "has type {other:?}: convert it to u8, bool or a float type"
         )),
