@@ -60,7 +60,7 @@ impl Default for Regrow {
 }
 
 impl Regrow {
-    /// Returns the steps before which connections are dropped and grown in a phase of `steps` steps.
+    /// Returns the steps before which a phase of `steps` steps drops and grows connections.
     pub(in crate::training) fn updates(&self, steps: usize) -> BTreeSet<usize> {
         let every = self.every.max(1);
         (every..self.end(steps)).step_by(every).collect()
