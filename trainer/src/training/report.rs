@@ -29,7 +29,7 @@ pub struct Compressions {
 /// The accuracies on the test images, from 0 to 1.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Accuracy {
-    /// The accuracy of the dense network; `None` if the run neither trains nor reads one.
+    /// The accuracy of the dense network; `None` if there is none, or if it is unknown.
     pub dense: Option<f64>,
     /// The accuracy of the pruned network; of the dense one if the run prunes nothing.
     pub pruned: f64,
