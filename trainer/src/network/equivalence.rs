@@ -1,5 +1,5 @@
-//! Holds every operator, in plain tensor operations and fused, to finite differences and to
-//! definitions spelled out in loops: values and gradients, in f32 and f64.
+//! Checks the values and gradients of every operator, in plain tensor operations (f32 and f64) and
+//! fused (f32), against finite differences and against definitions written out as loops.
 
 use candle_core::{DType, Device, Tensor, Var};
 
@@ -25,7 +25,7 @@ struct Case {
     operands: Vec<Tensor>,
 }
 
-/// A result and the gradients of its weighted sum by each operand.
+/// A result, and the gradients of its weighted sum with respect to each operand.
 struct Outcome {
     values: Vec<f64>,
     gradients: Vec<Vec<f64>>,
@@ -36,14 +36,14 @@ fn values(tensor: &Tensor) -> Vec<f64> {
     flat.to_vec1().unwrap()
 }
 
-/// Returns normal values that f32 holds exactly.
+/// Draws normally distributed values that f32 represents exactly.
 fn normal(random: &mut Random, shape: &[usize]) -> Tensor {
     let draw = |_| f64::from(random.normal() as f32);
     let values: Vec<f64> = (0..shape.iter().product()).map(draw).collect();
     Tensor::from_vec(values, shape, &Device::Cpu).unwrap()
 }
 
-/// Returns small whole numbers around 0, so that windows hold ties and ReLUs exact zeros.
+/// Draws small integers around 0, so that windows contain ties.
 fn coarse(random: &mut Random, shape: &[usize]) -> Tensor {
     let draw = |_| random.below(4) as f64 - 2.0;
     let values: Vec<f64> = (0..shape.iter().product()).map(draw).collect();
@@ -97,7 +97,7 @@ impl Case {
             .collect()
     }
 
-    /// Returns the outcome in plain tensor operations of type `dtype`.
+    /// Computes the outcome with plain tensor operations in `dtype`.
     fn of_plain(&self, dtype: DType) -> Outcome {
         let variables = self.variables(dtype);
         let operands: Vec<Tensor> = variables.iter().map(|v| v.as_tensor().clone()).collect();
@@ -112,7 +112,7 @@ impl Case {
         }
     }
 
-    /// Returns the outcome of the fused operator.
+    /// Computes the outcome of the fused operator.
     fn of_fused(&self) -> Outcome {
         let variables = self.variables(DType::F32);
         let slots: Vec<GradientSlot> = variables.iter().map(|_| Default::default()).collect();
@@ -134,7 +134,8 @@ impl Case {
         }
     }
 
-    /// Returns the central difference of the weighted sum by one element of an operand.
+    /// Returns the central difference of the weighted sum with respect to one element of an
+    /// operand.
     fn difference(&self, operand: usize, element: usize) -> f64 {
         const STEP: f64 = 1e-5;
         let weighting = values(&self.weighting());
@@ -164,8 +165,8 @@ fn assert_close(found: &[f64], expected: &[f64], most: f64, what: &str) {
     }
 }
 
-/// Returns windows of all kinds over a map (height, width): overlapping, with gaps, and padded
-/// evenly, unevenly and wider than the map's border needs.
+/// Returns windows of all kinds over a map of size `input` (height, width): overlapping, with gaps,
+/// and padded evenly, unevenly, and by more than the windows read.
 fn windows(input: [usize; 2]) -> Vec<Window> {
     let window = |size, stride, padding| Window::new(size, stride, padding, input).unwrap();
     let uneven = Window {
@@ -211,7 +212,8 @@ fn cases() -> Vec<Case> {
     cases
 }
 
-/// Compares gradients in f64 with central differences, and f32, plain and fused, with f64.
+/// Compares the f64 gradients with central differences, and the f32 results, plain and fused, with
+/// the f64 ones.
 #[test]
 fn every_operator_matches_finite_differences_in_both_precisions() {
     for case in cases() {
@@ -244,8 +246,9 @@ fn every_operator_matches_finite_differences_in_both_precisions() {
     }
 }
 
-/// Computes convolution or pooling of `x` by its definition: calls `visit` with each output, its
-/// channel plane and the positions in the plane that its taps read, in the order of taps.
+/// Lists by definition what a convolution or pooling of `x` reads: calls `visit`, for each output
+/// position of each channel plane, with its index, the index of the plane, and the indices in the
+/// flattened `x` that its taps read, in the order of taps and without padding.
 fn each_output(x: &Tensor, window: Window, mut visit: impl FnMut(usize, usize, &[usize])) {
     let (batch, channels, rows, columns) = x.dims4().unwrap();
     let [height, width] = window.outputs([rows, columns]);
@@ -308,7 +311,8 @@ fn the_first_of_tied_maxima_gets_the_gradient() {
     }
 }
 
-/// Checks that ReLU's gradient is 0 at 0 and at -0, and the output's where x is positive.
+/// Checks that ReLU passes the gradient on unchanged where x is positive, and that its gradient is
+/// 0 elsewhere, at 0 and -0 too.
 #[test]
 fn the_gradient_of_relu_at_zero_is_zero() {
     let x = [-1.0, -0.0, 0.0, 1e-30, 2.0, f64::INFINITY];
@@ -359,7 +363,7 @@ fn nan_reaches_every_output_that_depends_on_it() {
                 expected.push(reads.contains(&at));
             }),
             Operator::Conv(window) => {
-                // One plane of x reaches every channel of the output.
+                // Every output channel reads every channel of its image.
                 let channels = shape[1];
                 let mut reached = Vec::new();
                 each_output(x, window, |_, plane, reads| {
@@ -393,8 +397,8 @@ fn nan_reaches_every_output_that_depends_on_it() {
     }
 }
 
-/// Checks that no gradient of an input without one is computed, and that the parameters' gradients
-/// are the same to the bit.
+/// Checks that no gradient is computed for an input that needs none, and that the gradients of the
+/// parameters do not change by a bit.
 #[test]
 fn an_input_without_gradient_costs_none() {
     for case in cases() {

@@ -22,9 +22,9 @@ pub struct Network {
     parameters: Vec<Parameter>,
     /// Whether the fused operators of the CPU are used instead of plain tensor operations.
     fused: bool,
-    /// The range of `parameters` of each node: weight, then bias, if it has them.
+    /// For each node, the range of its `parameters`: weight, then bias, if it has them.
     ranges: Vec<Range<usize>>,
-    /// How it computes with kept weights only, if it does.
+    /// How the network computes with its kept weights only; `None` if it is dense.
     sparse: Option<Plan>,
 }
 
@@ -64,13 +64,13 @@ impl Network {
         })
     }
 
-    /// Creates the network of `graph` in f32 on the CPU with the parameters of `state`, of which
-    /// `masks` keep some weights.
+    /// Creates the sparse network of `graph` in f32 on the CPU, with the parameters of `state` and
+    /// only the weights that `masks` keep.
     ///
-    /// It computes and trains what the network with pruned weights at zero does, up to rounding,
-    /// at the cost of what is kept: its parameters are the kept weights, and its values those of
-    /// the units that a kept weight writes or reads. The parameters of other units do not change.
-    /// Its inputs must be selected by [`inputs`](Self::inputs).
+    /// Up to rounding, it computes and trains the same function as the dense network whose pruned
+    /// weights are zero, but stores and computes only the kept weights and the live units, which a
+    /// kept weight writes or reads. The parameters of other units do not change. Its inputs must
+    /// be selected according to [`inputs`](Self::inputs).
     ///
     /// # Errors
     /// Returns an error if a tensor cannot be created.
@@ -93,8 +93,9 @@ impl Network {
         Ok(network)
     }
 
-    /// Returns the elements of an image that the network reads, ascending, if it does not read
-    /// whole images. It then takes the inputs of a batch as (elements, images).
+    /// Returns the indices of the image elements that the network reads, in ascending order;
+    /// `None` if it reads whole images. A network that returns indices takes the inputs of a batch
+    /// as (elements, images).
     pub fn inputs(&self) -> Option<&Arc<[u32]>> {
         self.sparse.as_ref().map(Plan::inputs)
     }
@@ -107,11 +108,11 @@ impl Network {
     /// Creates the network of `graph` in f64 with plain tensor operations.
     ///
     /// Its kernels, in the order of [`Graph::prunable`], are `kernels`; all other parameters come
-    /// from `state`. Scores that rank weights by their gradients are computed with it.
+    /// from `state`. Scores based on gradients are computed with it.
     ///
     /// # Errors
-    /// Returns an error unless there is one kernel of the right length per prunable tensor, or if
-    /// the device fails.
+    /// Returns an error if `kernels` does not contain one kernel of the right length per prunable
+    /// tensor, or if the device fails.
     pub fn in_double(
         graph: &Graph,
         state: &State,
@@ -144,8 +145,8 @@ impl Network {
         &self.graph
     }
 
-    /// Returns the same network with plain tensor operations, as used on other devices. They are
-    /// the reference implementation of the fused operators.
+    /// Returns the same network, computed with plain tensor operations as on other devices. They
+    /// are the reference implementation of the fused operators.
     #[must_use]
     pub fn plain(self) -> Self {
         Self {

@@ -16,27 +16,27 @@ pub struct Parameter {
     pub gradient: GradientSlot,
     /// Whether it is a kernel. Only kernels are pruned and subject to weight decay.
     pub kernel: bool,
-    /// Where the values lie in the array, if a sparse network holds only some of its elements.
+    /// The places of the values in the array, if a sparse network stores only some of its elements.
     pub places: Option<Places>,
 }
 
-/// The elements of an array that a sparse network holds: the kept weights of a kernel, the live
-/// units of another parameter.
+/// The elements of an array that a sparse network stores: the kept weights of a kernel, or the
+/// elements of another parameter that belong to live units.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Places {
     /// The shape of the array.
     pub shape: Vec<usize>,
-    /// The row-major indices of the elements, ascending.
+    /// The row-major indices of the elements, in ascending order.
     pub indices: Vec<u32>,
 }
 
 impl Places {
-    /// Returns the elements of `array` that are held.
+    /// Returns the elements of the whole `array` that are stored.
     pub fn gather(&self, array: &[f32]) -> Vec<f32> {
         self.indices.iter().map(|&at| array[at as usize]).collect()
     }
 
-    /// Writes the held `values` to their elements of `array`.
+    /// Writes the stored `values` to their places in the whole `array`.
     pub fn scatter(&self, values: &[f32], array: &mut [f32]) {
         for (&at, &value) in self.indices.iter().zip(values) {
             array[at as usize] = value;
@@ -61,8 +61,8 @@ impl Parameter {
         self.var.flatten_all()?.to_dtype(DType::F32)?.to_vec1()
     }
 
-    /// Returns the whole array of something that has one value per value of the parameter, such
-    /// as a velocity. Elements that are not held are 0.
+    /// Expands `values`, one per stored element of the parameter (such as velocities), to the
+    /// whole array. Elements that are not stored become 0.
     pub fn spread(&self, values: Vec<f32>) -> Vec<f32> {
         match &self.places {
             None => values,
@@ -74,7 +74,7 @@ impl Parameter {
         }
     }
 
-    /// Returns the values of a whole `array` that belong to the parameter's values.
+    /// Returns the elements of the whole `array` that this parameter stores.
     pub fn select(&self, array: &[f32]) -> Vec<f32> {
         match &self.places {
             None => array.to_vec(),

@@ -1,7 +1,7 @@
 //! Layers in candle's tensor operations, for any device and precision; candle differentiates them.
 //!
 //! They are the reference implementation that the fused operators are tested against. Windows are
-//! gathered position by position, so every stride and padding (also uneven) takes the same path.
+//! gathered position by position, so every stride and padding, even or uneven, takes the same path.
 
 use candle_core::{D, DType, Result, Tensor};
 
@@ -48,8 +48,8 @@ pub fn relu(x: &Tensor) -> Result<Tensor> {
 }
 
 /// Computes the maximum or mean of each window of `x` (batch, channels, height, width), ignoring
-/// padding. The gradient of a maximum goes to the first position that holds it, and NaN counts as
-/// larger than every number.
+/// padding. The gradient of a maximum flows to the first position that attains it, and NaN counts
+/// as larger than every number.
 ///
 /// # Errors
 /// Returns an error if the device fails.
@@ -83,8 +83,8 @@ pub fn pool(x: &Tensor, kind: Pooling, window: Window) -> Result<Tensor> {
     to_maps(&rows, x, window)
 }
 
-/// Returns the index of the first of the `taps` (rows, taps, channels) that holds the maximum, or
-/// the first NaN if there is one: (rows, 1, channels).
+/// Returns, for each row and channel of `taps` (rows, taps, channels), the index of the first tap
+/// that attains the maximum, or of the first NaN if there is one, as (rows, 1, channels).
 ///
 /// candle's `max` sends the gradient to every tie, and its `argmax` does not specify which one it
 /// returns.
@@ -127,8 +127,8 @@ pub fn batch_norm(x: &Tensor, scale: &Tensor, shift: &Tensor) -> Result<Tensor> 
     (scaled.broadcast_add(&shift.reshape((units, 1))?)?).reshape(x.shape())
 }
 
-/// Normalises each unit of `x` by the given `moments` instead, as [`batch_norm`] does by those of
-/// the batch.
+/// Normalises each unit of `x` as [`batch_norm`] does, but with the given `moments` instead of
+/// those of the batch.
 ///
 /// # Errors
 /// Returns an error if the shapes do not match or the device fails.
@@ -149,8 +149,8 @@ pub fn population_norm(
         .broadcast_add(&b.reshape(shape)?)
 }
 
-/// Gathers what every output position reads of `x` (batch, channels, height, width): (batch ·
-/// output positions, taps, channels), with 0 where a tap reads padding.
+/// Gathers the values that every output position reads from `x` (batch, channels, height, width):
+/// (batch · output positions, taps, channels), with 0 where a tap reads padding.
 fn taps(x: &Tensor, window: Window) -> Result<Tensor> {
     let (_, channels, height, width) = x.dims4()?;
     let wiring = Wiring::of(window, [height, width], Beyond::Zero, x.device())?;

@@ -27,12 +27,13 @@ pub struct State(pub BTreeMap<String, Array>);
 /// Why a file of weights could not be used or written.
 #[derive(Debug, thiserror::Error)]
 pub enum StateError {
-    /// A tensor is missing, not finite, or of another shape or type than the network's.
+    /// The file is not valid safetensors, or a tensor is missing, contains a value that is not
+    /// finite, or has the wrong shape or type.
     #[error("{path}: {reason}")]
     Tensor {
         /// Path of the file.
         path: String,
-        /// The tensor at fault and why.
+        /// What is wrong, and with which tensor.
         reason: String,
     },
     /// The file could not be read or written.
@@ -44,7 +45,8 @@ impl State {
     /// Returns the array called `name`.
     ///
     /// # Panics
-    /// Panics if there is none: a state belongs to the graph that it was made or checked for.
+    /// Panics if there is none: a state is used only with the graph that it was created or checked
+    /// for.
     pub fn get(&self, name: &str) -> &Array {
         self.0
             .get(name)
@@ -117,7 +119,7 @@ impl State {
         Ok((state, metadata.metadata().clone().unwrap_or_default()))
     }
 
-    /// Checks that the state contains every array of `expected`, in its shape and with finite
+    /// Checks that the state contains every array of `expected`, with the same shape and finite
     /// values.
     ///
     /// # Errors
@@ -132,8 +134,8 @@ impl State {
         }
     }
 
-    /// Returns a clause about the first array of `expected` that is missing, has another shape, or
-    /// has a value that is not finite; `None` if there is no such array.
+    /// Returns a clause about the first array of `expected` that this state lacks, or has with
+    /// another shape or with a value that is not finite; `None` if there is no such array.
     #[must_use]
     pub fn mismatch(&self, expected: &State) -> Option<String> {
         expected.0.iter().find_map(|(name, Array { shape, .. })| {
@@ -143,7 +145,7 @@ impl State {
             if found.shape != *shape {
                 let found = &found.shape;
                 return Some(format!(
-                    "tensor {name} has shape {found:?}, but the architecture has {shape:?}"
+                    "tensor {name} has shape {found:?}, but the architecture requires {shape:?}"
                 ));
             }
             let at = found.values.iter().position(|value| !value.is_finite())?;

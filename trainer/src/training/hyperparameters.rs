@@ -1,4 +1,4 @@
-//! The hyperparameters of a training phase: everything that decides what one step does.
+//! The hyperparameters of a training phase: everything that determines a training step.
 
 use serde::{Deserialize, Serialize};
 
@@ -34,17 +34,17 @@ use crate::data::augment::Augmentation;
 pub struct Hyperparameters {
     /// The number of images per step.
     pub batch: usize,
-    /// The initial learning rate, which `schedule` multiplies.
+    /// The initial learning rate, which `schedule` scales.
     pub learning_rate: f64,
-    /// How a step follows from the gradients.
+    /// The optimizer, with its coefficients.
     pub optimizer: OptimizerKind,
-    /// The decay of kernels. Biases and batch norms do not decay.
+    /// The weight decay of kernels. Biases and batch norms do not decay.
     pub decay: Decay,
     /// How the learning rate changes over the phase.
     pub schedule: Schedule,
-    /// The largest Euclidean norm of all gradients of a step together. If theirs is larger, they
-    /// are scaled to it (Pascanu, Mikolov & Bengio 2013). The gradient of an l2 decay is not part
-    /// of them.
+    /// The maximum Euclidean norm of the gradient of all parameters in a step: a larger gradient is
+    /// scaled down to it (Pascanu, Mikolov & Bengio 2013). The gradient of an l2 decay is added
+    /// after clipping.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub clip: Option<f64>,
     /// The loss.
@@ -52,7 +52,7 @@ pub struct Hyperparameters {
     /// The share of the target that is spread evenly over all classes (Szegedy et al. 2016): at
     /// least 0 and below 1.
     pub label_smoothing: f64,
-    /// How training images are changed at random.
+    /// The random changes to training images.
     pub augmentation: Augmentation,
 }
 
@@ -72,7 +72,7 @@ impl Default for Hyperparameters {
     }
 }
 
-/// How a step follows from the gradients.
+/// An optimizer and its coefficients.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
 pub enum OptimizerKind {
@@ -94,7 +94,7 @@ impl Default for OptimizerKind {
 pub struct Sgd {
     /// The share of the velocity that each step keeps: at least 0 and below 1.
     pub momentum: f64,
-    /// Whether the step looks ahead along the velocity (Sutskever et al. 2013).
+    /// Whether the momentum is Nesterov's (Sutskever et al. 2013).
     pub nesterov: bool,
 }
 
@@ -111,11 +111,11 @@ impl Default for Sgd {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Adam {
-    /// The share of the mean gradient that each step keeps: at least 0 and below 1.
+    /// The decay rate of the running mean of the gradient: at least 0 and below 1.
     pub beta1: f64,
-    /// The share of the mean squared gradient that each step keeps: at least 0 and below 1.
+    /// The decay rate of the running mean of the squared gradient: at least 0 and below 1.
     pub beta2: f64,
-    /// The term added to the root of the mean squared gradient.
+    /// The term added to the square root of the mean squared gradient.
     pub epsilon: f64,
 }
 
@@ -129,11 +129,11 @@ impl Default for Adam {
     }
 }
 
-/// The decay of kernels.
+/// The weight decay of kernels.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Decay {
-    /// What decays.
+    /// How weights decay.
     pub kind: DecayKind,
     /// The factor, at least 0.
     pub amount: f64,
@@ -148,7 +148,7 @@ impl Default for Decay {
     }
 }
 
-/// What decays.
+/// How weights decay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum DecayKind {
@@ -156,7 +156,7 @@ pub enum DecayKind {
     /// the amount.
     #[default]
     L2,
-    /// Each step takes `rate · amount · w` from a weight, whatever its gradient (Loshchilov &
+    /// Each step subtracts `rate · amount · w` from a weight, whatever its gradient (Loshchilov &
     /// Hutter 2019), as PyTorch's AdamW does with `weight_decay` equal to the amount.
     Decoupled,
 }
@@ -187,7 +187,7 @@ impl Hyperparameters {
         self.loss.with_smoothing(self.label_smoothing)
     }
 
-    /// Checks what depends neither on the architecture nor on the data.
+    /// Checks every condition that depends on neither the architecture nor the data.
     ///
     /// # Errors
     /// Returns an error that names the first field out of range, and its range.
@@ -244,7 +244,8 @@ impl Hyperparameters {
         Ok(())
     }
 
-    /// Checks that augmentation and schedule fit a phase of `epochs` epochs on the images `train`.
+    /// Checks that augmentation and schedule fit a phase of `epochs` epochs on the training images
+    /// `train`.
     ///
     /// # Errors
     /// Returns an error that names the first field out of range, and its range.
@@ -254,7 +255,8 @@ impl Hyperparameters {
         self.schedule.check_length(steps * epochs)
     }
 
-    /// Checks that images of shape (channels, height, width) are larger than what moves them.
+    /// Checks that images of shape (channels, height, width) are larger than the shift, the crop
+    /// and the sigma of the elastic distortion.
     fn check_images(&self, [_, height, width]: [usize; 3]) -> Result<(), TrainError> {
         let side = height.min(width);
         let reason = format!("must be below {side} pixels, the shorter side of an image");
@@ -289,7 +291,7 @@ fn positive(field: &'static str, number: f64) -> Result<(), TrainError> {
     Err(TrainError::value(
         field,
         number,
-        "must be a positive number",
+        "must be a positive finite number",
     ))
 }
 
@@ -298,7 +300,7 @@ fn not_negative(field: &'static str, number: f64) -> Result<(), TrainError> {
     if number >= 0.0 && number.is_finite() {
         return Ok(());
     }
-    let reason = "must be a number of at least 0";
+    let reason = "must be a finite number of at least 0";
     Err(TrainError::value(field, number, reason))
 }
 
@@ -377,11 +379,11 @@ mod tests {
             ("batch = 0", "batch is 0, but must be at least 1"),
             (
                 "learning_rate = 0",
-                "learning_rate is 0, but must be a positive number",
+                "learning_rate is 0, but must be a positive finite number",
             ),
             (
                 "learning_rate = inf",
-                "learning_rate is inf, but must be a positive number",
+                "learning_rate is inf, but must be a positive finite number",
             ),
             (
                 "optimizer = { kind = \"sgd\", momentum = 1 }",
@@ -397,9 +399,12 @@ mod tests {
             ),
             (
                 "decay = { amount = -1 }",
-                "l2 is -1, but must be a number of at least 0",
+                "l2 is -1, but must be a finite number of at least 0",
             ),
-            ("clip = 0", "clip is 0, but must be a positive number"),
+            (
+                "clip = 0",
+                "clip is 0, but must be a positive finite number",
+            ),
             (
                 "label_smoothing = 1",
                 "label_smoothing is 1, but must be at least 0 and below 1",
@@ -422,7 +427,7 @@ mod tests {
             ),
             (
                 "augmentation = { elastic = { sigma = 0 } }",
-                "augmentation.elastic.sigma is 0, but must be a positive number",
+                "augmentation.elastic.sigma is 0, but must be a positive finite number",
             ),
         ] {
             let read: Hyperparameters = toml::from_str(text).unwrap();

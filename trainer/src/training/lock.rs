@@ -1,9 +1,9 @@
-//! One process at a time in a run folder.
+//! Locks a run folder: either one process trains in it, or any number of processes read it.
 //!
 //! The lock is an operating system lock on the file `run.lock` in the folder, so it ends with its
-//! process. The file's content is irrelevant, and it is removed with the lock. Training takes an
-//! exclusive lock; reading a finished run takes a shared one. On systems without file locks,
-//! nothing is locked out.
+//! process. The content of the file is irrelevant; on Unix, the file is removed with the lock.
+//! Training takes an exclusive lock; reading a finished run takes a shared one. On systems without
+//! file locks, no process is locked out.
 
 use std::fs::{self, File, TryLockError};
 use std::io::ErrorKind;
@@ -16,8 +16,8 @@ use crate::atomic::FileError;
 /// The name of the file that is locked.
 pub const LOCK: &str = "run.lock";
 
-/// The number of attempts to take a shared lock: another reader locks the file exclusively for a
-/// moment while it removes it.
+/// The number of attempts to take a shared lock: a reader that removes the file locks it
+/// exclusively for a moment.
 const ATTEMPTS: usize = 10;
 
 /// The pause between two attempts.
@@ -35,7 +35,7 @@ impl Lock {
     /// Takes an exclusive lock on `folder`; returns `None` if another process uses the folder.
     ///
     /// # Errors
-    /// Returns an error if the lock file cannot be created.
+    /// Returns an error if the lock file cannot be created or opened.
     pub fn alone(folder: &Path) -> Result<Option<Self>, FileError> {
         let path = folder.join(LOCK);
         acquire(&path, File::try_lock).map_err(|e| FileError::new("write", &path, e))
@@ -45,7 +45,8 @@ impl Lock {
     /// does.
     ///
     /// # Errors
-    /// Returns an error if the lock file cannot be created, unless the folder is read-only.
+    /// Returns an error if the lock file cannot be created or opened, unless the folder is
+    /// read-only.
     pub fn shared(folder: &Path) -> Result<Option<Self>, FileError> {
         let path = folder.join(LOCK);
         for _ in 0..ATTEMPTS {
@@ -59,7 +60,7 @@ impl Lock {
     }
 }
 
-/// Checks whether an error means that the place is read-only.
+/// Checks whether an error means that the folder or the file is read-only.
 fn is_read_only(kind: ErrorKind) -> bool {
     matches!(
         kind,
@@ -109,8 +110,8 @@ fn is_at(_: &File, _: &Path) -> bool {
 }
 
 impl Lock {
-    /// Removes the file, unless another process has locked it. A process that opened it before
-    /// notices that it is gone.
+    /// Removes the file, unless another process has locked it. A process that has already opened
+    /// the file notices its removal when it takes the lock.
     pub fn remove(&self) {
         let Some(file) = &self.file else { return };
         if cfg!(unix) && file.try_lock().is_ok() && is_at(file, &self.path) {

@@ -4,21 +4,22 @@ use candle_core::{D, DType, Result, Tensor};
 
 use crate::network::operators::likelihood::log_likelihood;
 
-/// A loss of classification.
+/// A classification loss.
 pub trait Loss: std::fmt::Debug + Send + Sync {
     /// Returns the mean loss of a batch: a scalar that candle differentiates with respect to
-    /// `scores` (batch, classes). `classes` (batch) are the right ones, of type u32.
+    /// `scores` (batch, classes). `classes` (batch, u32) are the correct ones.
     ///
     /// # Errors
     /// Returns an error if the shapes do not match or the device fails.
     fn mean(&self, scores: &Tensor, classes: &Tensor) -> Result<Tensor>;
 }
 
-/// The cross-entropy of the softmax of the scores with the right class, or with targets smoothed
-/// as in PyTorch: a share is spread evenly over all classes, the right one included.
+/// The cross-entropy between the softmax of the scores and the correct class, whose label can be
+/// smoothed as in PyTorch: a share of the target is spread evenly over all classes, the correct one
+/// included.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct CrossEntropy {
-    /// The share spread over all classes: at least 0 and below 1.
+    /// The share of the target spread over all classes: at least 0 and below 1.
     pub label_smoothing: f64,
 }
 
@@ -33,8 +34,8 @@ impl Loss for CrossEntropy {
 }
 
 impl CrossEntropy {
-    /// Computes [`mean`](Loss::mean) by candle's tensor operations, as on devices other than the
-    /// CPU. They are the reference implementation of the fused one.
+    /// Computes [`mean`](Loss::mean) with candle's tensor operations, as on devices other than the
+    /// CPU and in types other than f32. This is the reference implementation of the fused loss.
     ///
     /// # Errors
     /// Returns an error if the shapes do not match or the device fails.
@@ -56,7 +57,7 @@ mod tests {
     use super::*;
     use crate::random::Random;
 
-    /// Returns `batch` rows of scores of `count` classes, with ties, and right classes.
+    /// Returns `batch` rows of scores of `count` classes, with ties, and the correct classes.
     fn batch(batch: usize, count: usize) -> (Vec<f32>, Tensor) {
         let mut random = Random::new(9);
         let mut scores: Vec<f32> = (0..batch * count)

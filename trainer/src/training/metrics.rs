@@ -18,10 +18,10 @@ pub struct Metrics {
     pub epoch: usize,
     /// The mean training loss.
     pub loss: f64,
-    /// The share of test images classified correctly, with batch-norm statistics of a sample of
-    /// the training images.
+    /// The accuracy on the test images, with batch-norm statistics from a sample of the training
+    /// images.
     pub accuracy: f64,
-    /// The seconds since the start of the run.
+    /// The seconds spent training and pruning so far, by all processes of the run.
     pub seconds: f64,
 }
 
@@ -29,7 +29,8 @@ pub struct Metrics {
 const HEADER: &str = "phase,epoch,loss,accuracy,seconds\n";
 
 impl Metrics {
-    /// Appends the line to the file `path`, after dropping the lines of epochs that are repeated.
+    /// Appends the line to the file `path`, after dropping the line of the same epoch, if there is
+    /// one, and all lines after it.
     ///
     /// # Errors
     /// Returns an error if the file cannot be read or written.
@@ -61,8 +62,8 @@ fn read(path: &Path) -> Result<String, FileError> {
     }
 }
 
-/// Returns the first epoch that has no line in the file `path`. `phases` are in order, each with
-/// its number of epochs.
+/// Returns the first epoch of `phases` (names and numbers of epochs, in order) whose line is
+/// missing from the file `path` or out of order; `None` if there is none.
 ///
 /// # Errors
 /// Returns an error if the file cannot be read.

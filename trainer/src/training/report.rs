@@ -26,12 +26,12 @@ pub struct Compressions {
     pub effective: f64,
 }
 
-/// The shares of test images classified correctly.
+/// The accuracies on the test images, from 0 to 1.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Accuracy {
-    /// The dense network; `None` if the pruner needs none.
+    /// The accuracy of the dense network; `None` if there is none, or if it is unknown.
     pub dense: Option<f64>,
-    /// The pruned network.
+    /// The accuracy of the pruned network; of the dense one if the run prunes nothing.
     pub pruned: f64,
 }
 

@@ -1,7 +1,7 @@
 //! The learning rate over a phase: constant, in steps, or along a line or a cosine, with warm-up
 //! and restarts.
 //!
-//! [`Schedule`] is the option of a recipe, and [`Rates`] are its learning rates over a phase of
+//! [`Schedule`] is an option in a recipe; [`Rates`] computes its learning rates over a phase of
 //! known length.
 
 use std::f64::consts::PI;
@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 
 use super::error::TrainError;
 
-/// How the learning rate changes over a phase. By default, it is divided by ten after the paper's
-/// fractions of the phase.
+/// How the learning rate changes over a phase. By default, it is divided by ten after each of
+/// the fractions of the phase that the paper uses.
 ///
 /// In a recipe it is a table with a `kind` and the options of that kind, such as
 /// `{ kind = "cosine", to = 0.01, warmup = 500 }`.
@@ -20,24 +20,24 @@ use super::error::TrainError;
 pub struct Schedule {
     /// The course of the rate after warm-up.
     pub course: Course,
-    /// The number of steps of warm-up. In step `s` of these, from 0, the rate is multiplied by
+    /// The number of warm-up steps. In warm-up step `s`, counted from 0, the rate is multiplied by
     /// `(s + 1) / (warmup + 1)`.
     pub warmup: usize,
-    /// How often the schedule starts again, warm-up included (Loshchilov & Hutter 2017). It runs
-    /// over `restarts + 1` parts of the phase of equal length.
+    /// The number of times that the schedule starts again, warm-up included (Loshchilov & Hutter
+    /// 2017). It runs once over each of `restarts + 1` equal parts of the phase.
     pub restarts: usize,
 }
 
-/// The course of a learning rate. Rates are factors of the initial rate.
+/// The course of a learning rate, as a factor of the initial rate.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Course {
     /// The initial rate throughout.
     Constant,
     /// The rate is multiplied by `factor` after each of the `boundaries`.
     Step {
-        /// The boundaries, in increasing order, warm-up included.
+        /// The boundaries, in increasing order, counted from the start of warm-up.
         boundaries: Boundaries,
-        /// The factor, between 0 and 1.
+        /// The factor, above 0 and at most 1.
         factor: f64,
     },
     /// A straight line from 1, after warm-up, to `to`.
@@ -52,7 +52,7 @@ pub enum Course {
     },
 }
 
-/// The boundaries of a stepwise constant rate.
+/// The boundaries of a piecewise constant rate.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Boundaries {
     /// Fractions of the phase, between 0 and 1.
@@ -65,7 +65,7 @@ pub enum Boundaries {
 /// LeNet-300-100 for 96,000 steps and divides after 25,000, 50,000 and 75,000.
 pub const FRACTIONS: [f64; 3] = [25.0 / 96.0, 50.0 / 96.0, 75.0 / 96.0];
 
-/// The factor of the paper.
+/// The factor that the paper uses.
 const FACTOR: f64 = 0.1;
 
 impl Default for Course {
@@ -88,7 +88,7 @@ enum Kind {
     Constant,
 }
 
-/// A [`Schedule`] as it is written in a recipe: options of one kind only.
+/// A [`Schedule`] as written in a recipe, with the options of one kind only.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct Table {
@@ -107,7 +107,7 @@ struct Table {
     restarts: usize,
 }
 
-/// Checks whether `number` is the default of a count.
+/// Checks whether `number` is 0, the default of warm-up and restarts.
 fn is_zero(number: &usize) -> bool {
     *number == 0
 }
@@ -123,13 +123,15 @@ impl TryFrom<Table> for Schedule {
         ];
         let gradual = [("to", table.to.is_some())];
         let (foreign, kinds): (&[_], _) = match table.kind {
-            Kind::Step => (&gradual, "`linear` or `cosine`"),
+            Kind::Step => (&gradual, "`linear` and `cosine`"),
             Kind::Linear | Kind::Cosine => (&stepwise, "`step`"),
-            Kind::Constant if table.to.is_some() => (&gradual, "`linear` or `cosine`"),
+            Kind::Constant if table.to.is_some() => (&gradual, "`linear` and `cosine`"),
             Kind::Constant => (&stepwise, "`step`"),
         };
         if let Some((name, _)) = foreign.iter().find(|(_, given)| *given) {
-            return Err(format!("`{name}` is an option of the schedule {kinds}"));
+            return Err(format!(
+                "`{name}` is an option of {kinds} schedules only: leave it out"
+            ));
         }
         let to = table.to.unwrap_or(0.0);
         let course = match table.kind {
@@ -139,7 +141,7 @@ impl TryFrom<Table> for Schedule {
             Kind::Step => Course::Step {
                 boundaries: match (table.fractions, table.boundaries) {
                     (Some(_), Some(_)) => {
-                        return Err("a schedule has either `fractions` or `boundaries`".into());
+                        return Err("give either `fractions` or `boundaries`, not both".into());
                     }
                     (None, Some(steps)) => Boundaries::Steps(steps),
                     (Some(fractions), None) => Boundaries::Fractions(fractions),
@@ -181,7 +183,7 @@ impl From<Schedule> for Table {
 }
 
 impl Schedule {
-    /// Checks what does not depend on the length of the phase.
+    /// Checks every condition that does not depend on the length of the phase.
     ///
     /// # Errors
     /// Returns an error that names the first option out of range.
@@ -227,7 +229,7 @@ impl Schedule {
     /// Checks that the schedule fits in a phase of `steps` steps.
     ///
     /// # Errors
-    /// Returns an error that names the option which exceeds the phase.
+    /// Returns an error that names the option that exceeds the phase.
     pub fn check_length(&self, steps: usize) -> Result<(), TrainError> {
         if self.restarts >= steps {
             let reason = format!("must be below {steps}, the number of steps of the phase");
@@ -267,8 +269,8 @@ pub struct Rates {
 }
 
 impl Rates {
-    /// Creates the rates of a phase of `steps` steps by `schedule`, which
-    /// [fits](Schedule::check_length), from the rate `initial`.
+    /// Creates the learning rates of a phase of `steps` steps, which start from the rate `initial`
+    /// and follow `schedule`. The schedule must [fit](Schedule::check_length) in the phase.
     #[must_use]
     pub fn new(schedule: &Schedule, initial: f64, steps: usize) -> Self {
         Self {
@@ -304,7 +306,8 @@ impl Rates {
     }
 }
 
-/// Returns the factor of `course` at `step` of a cycle of `steps`, of which `warmup` are warm-up.
+/// Returns the factor of `course` at `step` of a cycle of `steps` steps, the first `warmup` of
+/// which are warm-up.
 fn factor(course: &Course, step: usize, steps: usize, warmup: usize) -> f64 {
     let progress = step.saturating_sub(warmup) as f64 / steps.saturating_sub(warmup).max(1) as f64;
     match course {

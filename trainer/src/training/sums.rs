@@ -1,4 +1,4 @@
-//! The SHA-256 of each file of a finished run: `SHA256SUMS`.
+//! The SHA-256 checksum of each file of a finished run: `SHA256SUMS`.
 //!
 //! The file has the format of `sha256sum`, so `sha256sum -c SHA256SUMS` checks a folder too. Names
 //! are relative, so a folder can be moved or copied.
@@ -12,23 +12,23 @@ use crate::digest;
 /// The name of the file.
 pub const SUMS: &str = "SHA256SUMS";
 
-/// The SHA-256 of files in one folder, in hexadecimal, by name.
+/// The SHA-256 checksums of files in one folder, in hexadecimal, by file name.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Sums(BTreeMap<String, String>);
 
 /// How a folder differs from its checksums.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Difference {
-    /// A file is missing.
+    /// A needed file is missing.
     Missing(String),
     /// A file has changed.
     Changed(String),
-    /// A file has no checksum.
+    /// A needed file has no checksum.
     Unknown(String),
 }
 
 impl Sums {
-    /// Computes the checksums of those files called `names` that exist in `folder`.
+    /// Computes the checksums of those files in `names` that exist in `folder`.
     ///
     /// # Errors
     /// Returns an error if a file exists but cannot be read.
@@ -42,7 +42,7 @@ impl Sums {
         Ok(sums)
     }
 
-    /// Adds the checksum of a file called `name` that holds `bytes`.
+    /// Adds the checksum of a file called `name` with the content `bytes`.
     pub fn insert(&mut self, name: &str, bytes: &[u8]) {
         self.0.insert(name.into(), digest::sha256(bytes));
     }
@@ -56,14 +56,14 @@ impl Sums {
         Ok(())
     }
 
-    /// Adds the checksums that `other` has.
+    /// Adds all checksums of `other`, replacing those of the same names.
     pub fn extend(&mut self, other: &Self) {
         let others = other.0.iter();
         self.0
             .extend(others.map(|(name, sum)| (name.clone(), sum.clone())));
     }
 
-    /// Returns the names, in order.
+    /// Returns the names of the files, in ascending order.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.0.keys().map(String::as_str)
     }
@@ -85,7 +85,8 @@ impl Sums {
     }
 
     /// Compares the files in `folder` with the checksums, and returns the first difference. The
-    /// files in `needed` must be listed and exist; other listed files may be missing.
+    /// files in `needed` must exist and have a checksum; other files with a checksum may be
+    /// missing.
     ///
     /// # Errors
     /// Returns an error if a file exists but cannot be read.

@@ -1,8 +1,9 @@
-//! The log-likelihood of the right classes, for the cross-entropy loss.
+//! The log-likelihood of the correct classes, for the cross-entropy loss.
 //!
-//! Every operation is that of candle's `log_softmax` and `nll`, in the same order, so that up to
-//! 31 classes have the same bits (candle adds up more in parts). candle's own take some 25 tensor
-//! operations, which is much beside a step of a pruned network.
+//! Computes the same operations as candle's `log_softmax` and `nll`, in the same order, so that
+//! results are bit-identical for up to 31 classes (candle sums longer rows in parts). candle's
+//! functions take about 25 tensor operations, which is slow compared with a training step of a
+//! pruned network.
 
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
 
@@ -13,32 +14,33 @@ struct Likelihood {
     classes: Vec<u32>,
     label_smoothing: f32,
     rows: Vec<Softmax>,
-    /// The exponentials of all scores less the largest of their row.
+    /// The exponential of every score minus the largest score of its row.
     exponentials: Vec<f32>,
     values: Vec<f32>,
 }
 
-/// The softmax of a row of scores: their exponentials divided by `sum`.
+/// The softmax of a row of scores: `exp(score - largest) / sum`.
 #[derive(Clone, Copy)]
 struct Softmax {
     largest: f32,
     sum: f32,
 }
 
-/// Computes the logarithm of the softmax of `scores` (batch, classes) at the right `classes`
-/// (batch). A share of `label_smoothing` is the mean over all classes instead. The result is
-/// (batch).
+/// Computes the logarithm of the softmax of `scores` (batch, classes) at the correct `classes`
+/// (batch), times 1 - `label_smoothing`, plus the mean logarithm over all classes, times
+/// `label_smoothing`. The result is (batch).
 ///
 /// # Errors
-/// Returns an error if `scores` is not contiguous f32 on the CPU, or does not fit `classes`.
+/// Returns an error if `scores` is not contiguous f32 on the CPU, if the batch sizes differ, or if
+/// a class is out of range.
 pub fn log_likelihood(scores: &Tensor, classes: &Tensor, label_smoothing: f64) -> Result<Tensor> {
     let (batch, count) = scores.dims2()?;
     let classes = classes.to_vec1::<u32>()?;
     if classes.len() != batch {
-        candle_core::bail!("{batch} rows of scores have {} classes", classes.len());
+        candle_core::bail!("{} classes given for {batch} rows of scores", classes.len());
     }
     if let Some(class) = classes.iter().find(|&&class| class as usize >= count) {
-        candle_core::bail!("class {class} has no score: there are {count}");
+        candle_core::bail!("class {class} is out of range: there are {count} classes");
     }
     let label_smoothing = label_smoothing as f32;
     let operator = with_slice(scores, |scores| {
@@ -48,7 +50,7 @@ pub fn log_likelihood(scores: &Tensor, classes: &Tensor, label_smoothing: f64) -
 }
 
 impl Softmax {
-    /// Computes the softmax of `scores`, and writes its exponentials.
+    /// Computes the softmax of `scores`, and writes the exponentials to `exponentials`.
     fn new(scores: &[f32], exponentials: &mut [f32]) -> Self {
         // NaN is passed on, so that training can detect divergence.
         let larger = |a: f32, b: f32| if a.is_nan() || a > b { a } else { b };
@@ -63,7 +65,7 @@ impl Softmax {
 }
 
 impl Likelihood {
-    /// Computes the log-likelihood of each row of `scores` at its class.
+    /// Computes the log-likelihood of the correct class of each row of `scores`.
     fn new(scores: &[f32], classes: Vec<u32>, label_smoothing: f32) -> Self {
         let count = (scores.len() / classes.len().max(1)).max(1);
         let mut exponentials = vec![0.0; scores.len()];
@@ -91,7 +93,7 @@ impl Likelihood {
         }
     }
 
-    /// Returns the gradient of `scores`, given that of each row's result.
+    /// Returns the gradient of `scores`, given the `gradient` of each row's result.
     fn gradient(&self, scores: &[f32], gradient: &[f32]) -> Vec<f32> {
         let count = (scores.len() / self.classes.len().max(1)).max(1);
         let even = self.label_smoothing / count as f32;
@@ -105,7 +107,7 @@ impl Likelihood {
             for (value, exponential) in row.iter_mut().zip(&self.exponentials[span.clone()]) {
                 *value += factor * exponential;
             }
-            // The gradient of the largest score, 0 but for rounding, as candle adds it.
+            // The gradient through the largest score: 0 except for rounding, but candle adds it.
             let rest = row.iter().fold(0.0, |rest, value| rest - value);
             for (value, &score) in row.iter_mut().zip(&scores[span]) {
                 if score == largest {

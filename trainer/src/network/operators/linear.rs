@@ -1,10 +1,10 @@
-//! Dense layers, y = x Wᵀ + b, with their gradients; W has PyTorch's layout (out, in).
+//! Dense layers, y = x Wᵀ + b, with gradients. W has PyTorch's layout (out, in).
 
 use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor};
 
 use super::operand::{Bias, GradientSlot, Operand, with_slice};
 
-/// The operator of one application.
+/// One application of the operator.
 struct Linear {
     /// x Wᵀ, computed in advance with candle's matrix product.
     product: Tensor,

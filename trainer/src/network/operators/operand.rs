@@ -46,8 +46,8 @@ impl Bias {
         })
     }
 
-    /// Stores the gradient of the bias: the sum per unit of the gradient of the `output` (batch,
-    /// units, …).
+    /// Stores the gradient of the bias: the sum, per unit, of `output` (batch, units, …), which is
+    /// the gradient of the layer's output.
     pub(super) fn sum(&self, output: &Tensor) -> Result<()> {
         let layout = UnitLayout::of(output.shape());
         let sums = with_slice(output, |output| layout.totals(output))?;
@@ -57,10 +57,10 @@ impl Bias {
     }
 }
 
-/// Returns the elements of a contiguous f32 storage.
+/// Returns the elements of `storage`.
 ///
 /// # Errors
-/// Returns an error if the storage is not contiguous or not f32.
+/// Returns an error if the layout is not contiguous or the storage is not f32.
 pub(in crate::network) fn slice<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [f32]> {
     match layout.contiguous_offsets() {
         Some((start, end)) => Ok(&storage.as_slice::<f32>()?[start..end]),
@@ -68,7 +68,7 @@ pub(in crate::network) fn slice<'a>(storage: &'a CpuStorage, layout: &Layout) ->
     }
 }
 
-/// Calls `read` with the elements of a contiguous f32 tensor on the CPU.
+/// Returns the result of `read` for the elements of `tensor`.
 ///
 /// # Errors
 /// Returns an error if the tensor is not contiguous, not f32, or not on the CPU.

@@ -1,5 +1,5 @@
-//! Pooling of feature maps with its gradient. Padding is ignored: a mean is taken over the
-//! positions of its window that are not padding.
+//! Pooling of feature maps, with gradient. Padding is ignored: a mean is taken over the positions
+//! of its window that are not padding.
 
 use std::sync::OnceLock;
 
@@ -9,7 +9,7 @@ use super::operand::{slice, with_slice};
 use super::spans::{self, Span};
 use crate::graph::{Pooling, Window};
 
-/// The operator of one application.
+/// One application of the operator.
 struct Pool {
     kind: Pooling,
     window: Window,
@@ -18,8 +18,8 @@ struct Pool {
 }
 
 /// Computes the maximum or mean of each window of `x` (batch, channels, height, width). The
-/// gradient of a maximum goes to the first position that holds it, and NaN counts as larger than
-/// every number.
+/// gradient of a maximum flows to the first position that attains it, and NaN counts as larger
+/// than every number.
 ///
 /// # Errors
 /// Returns an error if `x` is not a contiguous f32 feature map on the CPU.

@@ -14,7 +14,7 @@ pub(super) struct UnitLayout {
     pub(super) area: usize,
 }
 
-/// Partial sums per unit, so that the compiler can vectorise the addition.
+/// Number of partial sums per unit, which let the compiler vectorise the addition.
 const LANES: usize = 16;
 
 impl UnitLayout {

@@ -1,6 +1,5 @@
 //! Groups of nodes that are computed together, unit by unit: a layer or an addition, and the batch
-//! norm, ReLU and pooling that follow it. A unit's values stay in the cache from the first to the
-//! last.
+//! norm, ReLU and pooling that follow it. The values of a unit stay in the cache throughout.
 
 use std::sync::Arc;
 
@@ -11,34 +10,34 @@ use super::pool::Pool;
 use crate::graph::{Graph, Operation};
 use crate::masks::Mask;
 
-/// How the values of a group's units are made of its sources.
+/// How a group computes its values from those of its sources.
 #[derive(Debug)]
 pub(super) enum Head {
-    /// They are those of the source.
+    /// The values of the source, unchanged.
     Same,
-    /// They are the sums of those of two sources.
+    /// The sums of the values of two sources.
     Sum,
-    /// By the kept weights of a dense layer.
+    /// The kept weights of a dense layer.
     Dense(Dense),
-    /// By the kept weights of a convolution.
+    /// The kept weights of a convolution.
     Conv(Conv),
 }
 
 /// A group of nodes.
 #[derive(Debug, Clone)]
 pub(super) struct Group {
-    /// The nodes that it reads, none of which flattens.
+    /// The nodes that it reads, none of which is a flattening.
     pub(super) sources: Vec<usize>,
-    /// The node that it computes.
+    /// The node whose value it computes: its last one.
     pub(super) output: usize,
     pub(super) head: Arc<Head>,
-    /// Live units.
+    /// The number of live units.
     pub(super) units: usize,
-    /// Positions per unit before pooling.
+    /// The number of positions per unit before pooling.
     pub(super) area: usize,
-    /// The node of its kernel and bias.
+    /// The node with the kernel and bias, if there is one.
     pub(super) kernel: Option<usize>,
-    /// The node of its batch norm.
+    /// The node of the batch norm, if there is one.
     pub(super) norm: Option<usize>,
     pub(super) relu: bool,
     pub(super) pool: Option<Arc<Pool>>,
@@ -50,13 +49,13 @@ impl Group {
         self.pool.as_ref().map_or(self.area, |pool| pool.outputs())
     }
 
-    /// Returns whether the backward pass needs the values before batch norm and ReLU, and they
-    /// are not those of the source.
+    /// Returns whether the group must store its values before batch norm and ReLU, because the
+    /// backward pass needs them and they differ from those of the source.
     pub(super) fn keeps_values(&self) -> bool {
         (self.norm.is_some() || self.relu) && !matches!(*self.head, Head::Same)
     }
 
-    /// Returns the group of node `index` alone; `None` for the input and for flattening.
+    /// Creates the group of node `index` alone; returns `None` for the input and for flattening.
     pub(super) fn of_node(
         graph: &Graph,
         index: usize,
@@ -100,8 +99,8 @@ impl Group {
         Some(group)
     }
 
-    /// Appends node `index` if it is a batch norm, ReLU or pooling that can follow. Returns
-    /// whether it is.
+    /// Appends node `index` if it is a batch norm, ReLU or pooling that the group can compute
+    /// next. Returns whether it was appended.
     pub(super) fn append(&mut self, graph: &Graph, index: usize, live: &[LiveUnits]) -> bool {
         let node = &graph.nodes()[index];
         match node.operation {
@@ -120,7 +119,7 @@ impl Group {
     }
 }
 
-/// Returns the node whose value node `index` is after flattening.
+/// Returns the node whose value node `index` flattens, or `index` if it flattens none.
 pub(super) fn unflattened(graph: &Graph, index: usize) -> usize {
     let node = &graph.nodes()[index];
     match node.operation {
@@ -129,7 +128,7 @@ pub(super) fn unflattened(graph: &Graph, index: usize) -> usize {
     }
 }
 
-/// Returns the kept weights of a dense layer from units `input` to units `output`.
+/// Returns the weights that `mask` keeps of a dense layer from units `input` to units `output`.
 fn dense(output: &LiveUnits, input: &LiveUnits, mask: &Mask) -> Dense {
     let kept = mask.keep.iter().enumerate().filter(|&(_, &keep)| keep);
     let weights: Vec<(usize, usize)> = kept
@@ -141,7 +140,8 @@ fn dense(output: &LiveUnits, input: &LiveUnits, mask: &Mask) -> Dense {
     Dense::new(output.units.len(), input.rows(), &weights)
 }
 
-/// Returns the kept weights of a convolution from channels `input` to channels `output`.
+/// Returns the weights that `mask` keeps of a convolution from channels `input` to channels
+/// `output`.
 fn taps(output: &LiveUnits, input: &LiveUnits, size: usize, mask: &Mask) -> Vec<Tap> {
     let kept = mask.keep.iter().enumerate().filter(|&(_, &keep)| keep);
     kept.enumerate()
@@ -159,7 +159,7 @@ fn taps(output: &LiveUnits, input: &LiveUnits, size: usize, mask: &Mask) -> Vec<
         .collect()
 }
 
-/// Returns the places of the units that a kept weight connects.
+/// Returns the places of the two units that a kept weight connects.
 fn live_pair(output: Option<usize>, input: Option<usize>) -> (usize, usize) {
     let pair = output.zip(input);
     pair.expect("units that a kept weight connects are live")

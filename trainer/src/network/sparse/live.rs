@@ -1,19 +1,19 @@
 //! Finds the live units: those that a kept weight writes or reads.
 //!
-//! Units that an identity-shaped operation (batch norm, ReLU, pooling, addition, flattening)
-//! connects live or die together, so that a value and its source have the same units. The class
-//! scores are all live. No kept weight reads a dead unit, so its parameters have gradient 0.
+//! Units that an operation without a kernel (batch norm, ReLU, pooling, addition, flattening)
+//! connects live or die together, so that a value and its source have the same live units. All
+//! class scores are live. No kept weight reads a dead unit, so its parameters have gradient 0.
 
 use crate::graph::{Graph, Operation};
 use crate::masks::Masks;
 
-/// The place of a unit that is dead.
+/// The place that marks a dead unit.
 const DEAD: u32 = u32::MAX;
 
 /// The live units of a node's value, which is stored as (live units · positions, batch).
 #[derive(Debug, Clone)]
 pub(super) struct LiveUnits {
-    /// The live units, ascending: channels of a feature map, otherwise elements.
+    /// The live units, in ascending order: channels of a feature map, otherwise elements.
     pub(super) units: Vec<u32>,
     /// The place of each unit in `units`, or [`DEAD`].
     places: Vec<u32>,
@@ -53,7 +53,7 @@ pub(super) fn units(graph: &Graph, masks: &Masks) -> Vec<LiveUnits> {
             if graph.kernel_shape(index).is_some() {
                 continue;
             }
-            // A unit of the source is `area` units of a flattened value, otherwise one.
+            // A unit of the source becomes `area` units if it is flattened, otherwise one.
             let area = shapes[index].0 / shapes[source].0;
             for unit in 0..shapes[index].0 {
                 ties.join((index, unit), (source, unit / area));
@@ -95,8 +95,8 @@ pub(super) fn units(graph: &Graph, masks: &Masks) -> Vec<LiveUnits> {
     shapes.enumerate().map(&mut of_node).collect()
 }
 
-/// Returns the number of units of every node, and their height and width. An input that is only
-/// flattened has a unit per element.
+/// Returns the number of units of every node, and their height and width. An input that is read
+/// only by flattening has one unit per element.
 fn unit_shapes(graph: &Graph) -> Vec<(usize, [usize; 2])> {
     let nodes = graph.nodes();
     let mut readers = nodes.iter().filter(|node| node.sources.contains(&0));
@@ -117,7 +117,7 @@ struct Ties {
 }
 
 impl Ties {
-    /// Creates a class per unit.
+    /// Creates one class per unit.
     fn new(shapes: &[(usize, [usize; 2])]) -> Self {
         let mut starts = vec![0];
         for (units, _) in shapes {

@@ -35,7 +35,7 @@ impl UnitMoments {
         Self { mean, inverse }
     }
 
-    /// Returns the normalisation with `scale` and `shift`.
+    /// Returns the affine map that normalises, scales by `scale` and adds `shift`.
     pub(super) fn affine(self, scale: f32, shift: f32) -> Affine {
         let a = scale * self.inverse;
         let b = shift - a * self.mean;
@@ -43,7 +43,8 @@ impl UnitMoments {
     }
 }
 
-/// Writes `a z + b`, or its positive part, to `y`. NaN is passed on.
+/// Writes `a z + b`, or `z` without `affine`, to `y`, or its positive part if `relu`. NaN is passed
+/// on.
 #[inline(always)]
 pub(super) fn apply(y: &mut [f32], z: &[f32], affine: Option<Affine>, relu: bool) {
     let pairs = y.iter_mut().zip(z);
@@ -65,8 +66,8 @@ pub(super) fn relu_gradient(g: &mut [f32], dy: &[f32], z: &[f32], affine: Option
     }
 }
 
-/// Replaces the gradient `g` of a normalised unit by that of its values `z`, for mean 0 and
-/// variance 1 over the batch. Returns the gradients of scale and shift.
+/// Replaces `g`, the gradient of a unit's values after batch norm, by the gradient of its values
+/// `z` before it; the moments are those of the batch. Returns the gradients of scale and shift.
 #[inline(always)]
 pub(super) fn norm_gradient<S: Simd>(
     simd: S,

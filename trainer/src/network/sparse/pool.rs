@@ -5,7 +5,7 @@ use pulp::Simd;
 use super::simd::{Runs, combine};
 use crate::graph::{Pooling, Window};
 
-/// A sparse map between positions, by the positions that receive.
+/// A sparse linear map between positions, stored by the positions that it writes.
 #[derive(Debug, Clone, Default)]
 struct Positions {
     starts: Vec<usize>,
@@ -14,7 +14,7 @@ struct Positions {
 }
 
 impl Positions {
-    /// Returns the sources and shares of each receiving position.
+    /// Returns, for each position written, the positions that it reads and their weights (shares).
     fn each(&self) -> impl Iterator<Item = (&[u32], &[f32])> {
         self.starts.windows(2).map(|ends| {
             let range = ends[0]..ends[1];
@@ -36,7 +36,7 @@ pub(super) struct Pool {
 }
 
 impl Pool {
-    /// Creates the pooling of channels of `input` (height, width).
+    /// Creates the pooling of channels of size `input` (height, width).
     pub(super) fn new(kind: Pooling, window: Window, input: [usize; 2]) -> Self {
         let [height, width] = window.outputs(input);
         let taps = |axis: usize, output: usize| {

@@ -1,12 +1,13 @@
-//! Sums of weighted rows and dot products with rows: what a kept weight costs.
+//! Weighted sums of rows, and dot products with rows: the two operations on kept weights.
 //!
-//! Values are stored batch-innermost, so a weight multiplies a contiguous run: the batch for a
-//! dense layer, an output row times the batch for a convolution. Sums stay in registers while
-//! the weights are walked. The order of every sum is fixed by the machine's vector length.
+//! Values are stored batch-innermost, so a weight multiplies a contiguous run: the batch of one
+//! unit in a dense layer, the batches of one output row in a convolution. Sums stay in registers
+//! during the loop over the weights. The order of every sum depends only on the machine's vector
+//! length.
 
 use pulp::Simd;
 
-/// Runs of a matrix that are combined: run `k` starts at `base + starts[k] * stride`.
+/// Runs of a matrix to combine: run `k` starts at `base + starts[k] * stride`.
 #[derive(Clone, Copy)]
 pub(super) struct Runs<'a> {
     pub(super) values: &'a [f32],
@@ -16,7 +17,7 @@ pub(super) struct Runs<'a> {
 }
 
 impl<'a> Runs<'a> {
-    /// Returns the batches of the rows `starts` of `values` (rows, batch).
+    /// Creates the runs that are the rows `starts` of `values` (rows, batch).
     #[inline(always)]
     pub(super) fn batches(values: &'a [f32], starts: &'a [u32], batch: usize) -> Self {
         Self {
@@ -27,7 +28,7 @@ impl<'a> Runs<'a> {
         }
     }
 
-    /// Returns `length` elements of run `start`, from element `at` on.
+    /// Returns `length` elements, from element `at` on, of the run at `start`, one of `starts`.
     #[inline(always)]
     fn run(&self, start: u32, at: usize, length: usize) -> &'a [f32] {
         let start = self.base + start as usize * self.stride + at;
@@ -35,7 +36,7 @@ impl<'a> Runs<'a> {
     }
 }
 
-/// Calls `$function::<S, N, TAIL>` with the `N` full vectors that `$vectors` says.
+/// Calls `$function::<S, N, TAIL>`, where `N` is `$vectors`, the number of full vectors, at most 7.
 macro_rules! by_width {
     ($vectors:expr, $function:ident, $tail:ident, $arguments:tt) => {
         match $vectors {
@@ -54,20 +55,20 @@ macro_rules! by_width {
     };
 }
 
-/// Vectors of a block.
+/// Number of vectors in a block.
 const BLOCK: usize = 8;
 
-/// No elements after the full vectors of a block.
+/// `TAIL` of a block without elements after its full vectors.
 const NONE: u8 = 0;
 
-/// Elements after the full vectors, which are part of a vector.
+/// `TAIL` of a block whose elements after the full vectors are loaded as a partial vector.
 const PART: u8 = 1;
 
-/// Elements after the full vectors, computed by a vector that overlaps the last of those: its
-/// lanes that are computed twice get the same sums, and no lane needs a mask.
+/// `TAIL` of a block whose elements after the full vectors are computed in a vector that overlaps
+/// the last full one: lanes that are computed twice get the same sums, and no lane needs a mask.
 const OVERLAP: u8 = 2;
 
-/// Adds to `out` the sum of the `runs`, each times its weight.
+/// Adds to `out` the sum of the `runs`, each multiplied by its weight.
 #[inline(always)]
 pub(super) fn combine<S: Simd>(simd: S, out: &mut [f32], runs: Runs<'_>, weights: &[f32]) {
     let lanes = S::F32_LANES;
@@ -93,7 +94,8 @@ pub(super) fn combine<S: Simd>(simd: S, out: &mut [f32], runs: Runs<'_>, weights
     }
 }
 
-/// Combines `N` vectors of `out` from element `at` on, and the rest of `out` as `TAIL` says.
+/// Combines `N` vectors of `out` from element `at` on and, unless `TAIL` is [`NONE`], the rest of
+/// `out`.
 #[inline(always)]
 fn combine_block<S: Simd, const N: usize, const TAIL: u8>(
     simd: S,
@@ -130,7 +132,7 @@ fn combine_block<S: Simd, const N: usize, const TAIL: u8>(
     }
 }
 
-/// Returns the last elements of `run` as `TAIL` says.
+/// Returns the last elements of `run`, loaded as `TAIL` describes.
 #[inline(always)]
 fn tail<S: Simd, const TAIL: u8>(simd: S, run: &[f32]) -> S::f32s {
     match TAIL {
@@ -140,7 +142,7 @@ fn tail<S: Simd, const TAIL: u8>(simd: S, run: &[f32]) -> S::f32s {
     }
 }
 
-/// The most lanes of a vector.
+/// The maximum number of lanes for which [`dots`] uses an overlapping vector.
 const MOST_LANES: usize = 16;
 
 /// Adds the dot product of `a` with each of the `runs` to `sums`.
@@ -154,7 +156,7 @@ pub(super) fn dots<S: Simd>(simd: S, a: &[f32], runs: Runs<'_>, sums: &mut [f32]
         let last = simd.partial_load_f32s(S::as_simd_f32s(a).1);
         dots_with::<S, PART>(simd, a, last, runs, sums);
     } else {
-        // Lanes of the overlapping vector that belong to the last full one count as 0.
+        // Lanes of the overlapping vector that the last full one covers already are 0.
         let mut last = [0.0; MOST_LANES];
         last[lanes - rest..lanes].copy_from_slice(&a[a.len() - rest..]);
         let last = S::as_simd_f32s(&last[..lanes]).0[0];
@@ -162,7 +164,8 @@ pub(super) fn dots<S: Simd>(simd: S, a: &[f32], runs: Runs<'_>, sums: &mut [f32]
     }
 }
 
-/// Adds the dot products, of which `last` is the part of `a` after its full vectors.
+/// Adds the dot product of `a` with each of the `runs` to `sums`; `last` contains the elements of
+/// `a` after its full vectors.
 #[inline(always)]
 fn dots_with<S: Simd, const TAIL: u8>(
     simd: S,
@@ -191,7 +194,7 @@ fn dots_with<S: Simd, const TAIL: u8>(
     }
 }
 
-/// Adds the dot products of `a` with `rows` to `sums`.
+/// Adds the dot product of `a` with each of the `rows` to `sums`.
 #[inline(always)]
 fn dot_block<S: Simd, const N: usize, const TAIL: u8>(
     simd: S,
@@ -220,7 +223,8 @@ fn dot_block<S: Simd, const N: usize, const TAIL: u8>(
     }
 }
 
-/// Returns the sum of `term` over pairs of elements. `vectors` adds the terms of vectors to a sum.
+/// Returns the sum of `term` over pairs of elements of `x` and `y`. `vectors` adds the same terms
+/// of two vectors to its third argument.
 #[inline(always)]
 pub(super) fn sum<S: Simd>(
     simd: S,

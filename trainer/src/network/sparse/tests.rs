@@ -1,5 +1,5 @@
-//! Tests sparse networks against masked dense networks, which compute the same by other code, and
-//! against finite differences of the f64 network.
+//! Tests sparse networks against masked dense networks, which compute the same function with other
+//! code, and against finite differences of the f64 network.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use crate::training::Hyperparameters;
 use crate::training::hyperparameters::Decay;
 use crate::training::optimizer::Optimizer;
 
-/// Returns an optimizer of `network` with momentum and a decay that is felt in a few steps.
+/// Returns an optimizer of `network` with momentum, and with enough decay to matter in a few steps.
 fn optimizer(network: &Network, masks: Option<&Masks>) -> Optimizer {
     let hyperparameters = Hyperparameters {
         decay: Decay {
@@ -29,8 +29,9 @@ fn optimizer(network: &Network, masks: Option<&Masks>) -> Optimizer {
     Optimizer::new(network, masks, &hyperparameters).unwrap()
 }
 
-/// Returns max pooling with ties and padding between convolutions of stride 2 and 1, a ReLU
-/// before the batch norm, and a batch norm of flattened features and of the input.
+/// Returns a network with padded max pooling (of ties, after a ReLU) between convolutions of
+/// strides 2 and 1, a ReLU before a batch norm, and batch norms of the input and of flattened
+/// features.
 fn mixed() -> Graph {
     let mut layers = Layers(Graph::new("mixed", [3, 11, 9]));
     let input = layers.norm(0);
@@ -60,7 +61,7 @@ fn mixed() -> Graph {
     layers.0
 }
 
-/// Returns the graphs of the tests, with the share of weights that their masks keep.
+/// Returns the graphs of the tests, with the fraction of weights that their masks keep.
 fn graphs() -> Vec<(Graph, f64)> {
     let dense = multilayer("dense", [1, 4, 5], &[11, 7, 5]).unwrap();
     let mut graphs = Vec::new();
@@ -72,7 +73,8 @@ fn graphs() -> Vec<(Graph, f64)> {
     graphs
 }
 
-/// Returns masks that keep about `share` of the weights, and none of every fifth unit.
+/// Returns masks that keep about `share` of the weights and, unless `share` is 1, no weight of
+/// every fifth unit.
 fn masks(graph: &Graph, share: f64) -> Masks {
     let tensors = graph.prunable();
     let kept: Vec<Vec<usize>> = tensors
@@ -90,7 +92,7 @@ fn masks(graph: &Graph, share: f64) -> Masks {
     Masks::of(&tensors, kept)
 }
 
-/// Returns initial parameters with biases, scales and shifts that differ.
+/// Returns initial parameters with random biases, scales and shifts.
 fn start(graph: &Graph) -> State {
     let mut state = initial::state(graph, 3);
     let mut random = Random::new(11);
@@ -152,7 +154,7 @@ fn check_close(a: &State, b: &State, tolerance: f32, what: &str) {
     }
 }
 
-/// Trains `network` for `steps` steps on random batches, whose last is shorter than the others.
+/// Trains `network` on the random batches of the steps numbered `steps`; that of step 5 is smaller.
 fn train(network: &Network, optimizer: &mut Optimizer, steps: std::ops::Range<usize>) {
     for step in steps {
         let images = if step == 5 { 9 } else { 21 };
@@ -183,7 +185,7 @@ fn training_equals_that_of_the_masked_network() {
         let [(state, velocities), (expected, expected_velocities)] = trained;
         check_close(&state, &expected, 2e-4, &what);
         check_close(&velocities, &expected_velocities, 2e-4, &what);
-        // Not even a rounding of dead units' parameters or pruned weights.
+        // The parameters of dead units and the pruned weights keep their exact bits.
         let sparse = Network::sparse(&graph, &start(&graph), &masks).unwrap();
         for parameter in sparse.parameters() {
             let before = masked(&start(&graph), &masks).get(&parameter.name).clone();
@@ -312,8 +314,8 @@ fn a_restored_network_continues_to_the_same_bits() {
     }
 }
 
-/// Checks the live units of a block whose unit 1 has no input on either path, and whose unit 2
-/// has none and is not read.
+/// Checks the live units of a residual block whose unit 1 is read but has no input on either path,
+/// and whose unit 2 has no input and is not read.
 #[test]
 fn units_that_are_read_or_written_are_live() {
     let mut graph = Graph::new("block", [1, 2, 2]);
@@ -324,7 +326,7 @@ fn units_that_are_read_or_written_are_live() {
     graph.push_from("fc2", dense(3), &[1]).unwrap();
     graph.push_from("add", Operation::Add, &[3, 4]).unwrap();
     graph.push("fc3", dense(2)).unwrap();
-    // fc1 reads input 3 alone for unit 0, fc2 nothing, and fc3 reads units 0 and 1.
+    // fc1 keeps one weight, from input 3 to unit 0; fc2 keeps none; fc3 reads units 0 and 1.
     let masks = Masks::of(&graph.prunable(), [vec![3], vec![], vec![0, 4]]);
     let live = live::units(&graph, &masks);
     let units: Vec<&[u32]> = live.iter().map(|live| live.units.as_slice()).collect();

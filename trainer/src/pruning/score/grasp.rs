@@ -2,14 +2,14 @@
 //!
 //! Removing a weight `w` changes the squared norm of the gradient `g` by about `-w (H g)`, where
 //! `H` is the Hessian. The authors' code removes the weights for which this is largest, so the
-//! score is `w (H g)`. As there, logits are divided by a temperature of 200, and the gradient is
-//! that of ten images per class.
+//! score is `w (H g)`. As in that code, logits are divided by a temperature of 200, and gradients
+//! are computed on ten images per class.
 //!
 //! `H g` is a directional derivative of the gradient, computed by central differences in f64 as
 //! `(g(w + h g) - g(w - h g)) / 2h`. The truncation error is `O(h^2)` and the rounding error
 //! `O(eps / h)`. Their sum is smallest if the step is about `eps^(1/3)` relative to the weights:
-//! `h = eps^(1/3) |w| / |g|`. About ten digits remain, and a step of 6e-6 of the norm of the
-//! weights crosses almost no kinks of ReLUs.
+//! `h = eps^(1/3) |w| / |g|`. About ten digits remain, and a step of 6e-6 times the norm
+//! of the weights crosses almost no kinks of ReLUs.
 
 use candle_core::Tensor;
 
@@ -27,12 +27,12 @@ const TEMPERATURE: f64 = 200.0;
 /// The number of images per class.
 const IMAGES: usize = 10;
 
-/// The number of images in a minibatch: half of them if there are ten classes, as in the authors'
-/// code.
+/// The maximum number of images in a minibatch. With ten classes, this is half of all images, as in
+/// the authors' code.
 const BATCH: usize = 50;
 
-/// The largest number of values of a minibatch, over all nodes, which bounds the memory needed:
-/// backpropagation through plain f64 operations keeps about 70 bytes per value.
+/// The number of values of a minibatch, over all nodes, above which minibatches become smaller, to
+/// save memory: backpropagation through plain f64 operations stores about 70 bytes per value.
 const VALUES: usize = 1 << 25;
 
 /// Returns the GraSP score of every weight of `kernels`, on the training images of `source`.
@@ -68,15 +68,15 @@ pub fn scores(source: &Source<'_>, kernels: &Weights) -> Result<Scores, PruneErr
     importance(kernels.values(), gradient_at)
 }
 
-/// Returns the number of images in a minibatch for `graph`, fewer if its feature maps are large.
+/// Returns the number of images in a minibatch for `graph`: fewer if its feature maps are large,
+/// but at least ten.
 fn minibatch(graph: &Graph) -> usize {
     let nodes = graph.nodes().iter();
     let values: usize = nodes.map(|node| node.shape.iter().product::<usize>()).sum();
     (VALUES / values).clamp(10, BATCH)
 }
 
-/// Returns `w (H g)` of every weight, where `gradient_at` computes the gradient `g` at given
-/// weights.
+/// Returns `w (H g)` for every weight; `gradient_at` computes the gradient `g` at given weights.
 fn importance(
     weights: &[Vec<f64>],
     mut gradient_at: impl FnMut(&[Vec<f64>]) -> Result<Scores, PruneError>,
@@ -105,7 +105,7 @@ fn importance(
 mod tests {
     use super::*;
 
-    /// Compares with the Hessian of `L = a^2 b + exp(b) + a c^3`, written out by hand.
+    /// Compares the result with the Hessian of `L = a^2 b + exp(b) + a c^3`, written out by hand.
     #[test]
     fn central_differences_match_an_analytic_hessian() {
         let gradient = |values: &[Vec<f64>]| {

@@ -1,7 +1,7 @@
 //! Iterative SNIP: SNIP in rounds (Verdenius et al. 2020; de Jorge et al. 2021).
 //!
 //! Each round draws new images and scores the network that the previous round left, so a
-//! connection is scored among those that it will be trained with.
+//! connection is scored together with those that it will be trained with.
 
 use super::rounds::Rounds;
 use super::{Scores, gradient, snip};
@@ -12,8 +12,9 @@ use crate::pruning::ties;
 use crate::pruning::weights::Weights;
 use crate::random::Random;
 
-/// Returns [keys](Rounds::keys) of the weights of `kernels` that order them by the rounds that
-/// prune to `compression`, on the training images of `source`.
+/// Prunes the weights of `kernels` to `compression` in rounds, by their scores on the training
+/// images of `source`. Returns their [keys](Rounds::keys): the later a round prunes a weight, the
+/// higher its key.
 ///
 /// # Errors
 /// Returns an error if there is no data, if the device fails, or if the pruner is interrupted.

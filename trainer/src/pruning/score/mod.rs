@@ -1,7 +1,7 @@
-//! Scores (saliencies) of connections: pruners keep the highest.
+//! Scores (saliencies) of connections: pruners keep the connections with the highest scores.
 //!
-//! Each score is a module, whose function returns one number per weight of every prunable tensor,
-//! row-major. Scores are f64, which represents every f32 weight exactly.
+//! Each score is a module with a function that returns one number per weight of every prunable
+//! tensor, row-major. Scores are f64, which represents every f32 weight exactly.
 
 pub mod gradient;
 pub mod grasp;

@@ -15,8 +15,8 @@ pub fn scores(tensors: &[Prunable], seed: u64) -> Scores {
 
 /// Returns `scores` shuffled within each layer, from `seed`.
 ///
-/// A global order of the result keeps as many connections of each layer as one of `scores`, at
-/// every budget, but selects them at random. Its masks are nested too.
+/// At every budget, a global order of the result keeps as many connections per layer as a global
+/// order of `scores`, but selects them at random. Its masks are nested too.
 pub fn dealt(mut scores: Scores, seed: u64) -> Scores {
     let mut random = Random::stream(seed, "random scores");
     scores.iter_mut().for_each(|layer| random.shuffle(layer));

@@ -1,8 +1,8 @@
 //! SNIP score: connection sensitivity at initialization (Lee et al. 2019).
 //!
 //! The score is `|g w|`, where `g` is the mean gradient of the loss over images drawn from the
-//! training set. The paper's code uses 300 times as many images as in one round of iterative SNIP.
-//! It swaps prediction and label in the loss, which
+//! training set. The paper's code uses 300 times as many images as one round of iterative SNIP. It
+//! swaps prediction and label in the loss, which
 //! [`Loss::Reference`](crate::pruning::Loss::Reference) reproduces.
 
 use super::{Scores, gradient};
@@ -12,7 +12,7 @@ use crate::pruning::source::{SnipOptions, Source};
 use crate::pruning::weights::Weights;
 use crate::random::Random;
 
-/// The rounds of iterative SNIP; also the ratio of the images of SNIP to those of one round.
+/// The number of rounds of iterative SNIP. SNIP reads this many times the images of one round.
 pub const ROUNDS: usize = 300;
 
 /// Returns the number of images per round of iterative SNIP: that of the paper's code for the
@@ -26,7 +26,7 @@ fn images_per_round(graph: &Graph) -> usize {
     }
 }
 
-/// Returns the number of images of which SNIP takes gradients, in total.
+/// Returns the total number of images over which SNIP averages gradients.
 pub fn images(graph: &Graph, options: SnipOptions) -> usize {
     options.samples.unwrap_or(ROUNDS * images_per_round(graph))
 }

@@ -1,8 +1,9 @@
-//! Steps by tensor operations on any device and in any precision, over all parameters at once.
+//! Optimizer steps in tensor operations, on any device and in any precision, over all parameters
+//! at once.
 //!
-//! Parameters, gradients and moments are flat tensors, one after another in the order of the
-//! network. A step copies each gradient in and each parameter out; what lies between is a fixed
-//! number of operations, and none waits for the device.
+//! The parameters, their gradients and each of their moments are one flat tensor each, in the order
+//! of the network's parameters. A step copies each gradient in and each parameter out; in between,
+//! it computes a fixed number of operations. None of them waits for the device.
 
 use candle_core::{DType, Result, Tensor};
 
@@ -17,17 +18,17 @@ use crate::training::hyperparameters::{Adam, OptimizerKind, Sgd};
 pub(super) struct Flat {
     /// The parameters.
     weights: Tensor,
-    /// Room for the gradients.
+    /// The buffer into which each step copies the gradients.
     gradients: Tensor,
     moments: Vec<Tensor>,
-    /// Zero for pruned weights and one for the others, if any are pruned.
+    /// 0 for pruned weights and 1 for all others; `None` if none are pruned.
     mask: Option<Tensor>,
-    /// One for the weights of kernels that are not pruned, which decay, and zero for the others.
+    /// 1 for weights that decay (those of kernels, unless pruned) and 0 for all others.
     decaying: Tensor,
 }
 
 impl Flat {
-    /// Creates `moments` moments of zero for `network`, of whose weights `masks` prune some.
+    /// Creates `moments` moments of zero for `network`; `masks` tell which weights are pruned.
     ///
     /// # Errors
     /// Returns an error if the device fails.
@@ -104,7 +105,7 @@ impl Flat {
         Ok(())
     }
 
-    /// Returns the gradients that count, clipped and with that of an l2 decay.
+    /// Returns the gradients of the weights that are not pruned, clipped, plus that of an l2 decay.
     fn gradient(&self, step: &Step) -> Result<Tensor> {
         let mut gradient = match &self.mask {
             Some(mask) => (&self.gradients * mask)?,
@@ -112,7 +113,7 @@ impl Flat {
         };
         if let Some(clip) = step.clip {
             let norm = gradient.sqr()?.sum_all()?.sqrt()?;
-            // The larger of norm and clip, without a constant to copy to the device.
+            // The larger of norm and clip, computed without copying a constant to the device.
             let divisor = ((norm - clip)?.relu()? + clip)?;
             gradient = gradient.broadcast_mul(&(divisor.recip()? * clip)?)?;
         }
@@ -136,7 +137,7 @@ impl Flat {
         }
     }
 
-    /// Updates mean and mean square, and returns the change of the weights.
+    /// Updates the means of gradients and of their squares, and returns the change of the weights.
     fn adapt(&mut self, gradient: &Tensor, adam: &Adam, step: &Step) -> Result<Tensor> {
         let [mean, square] = self.moments.as_mut_slice() else {
             candle_core::bail!("Adam has two moments")

@@ -1,4 +1,4 @@
-//! Steps on the CPU: one in-place pass per tensor.
+//! Optimizer steps on the CPU: one in-place pass per tensor.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -26,13 +26,13 @@ struct Slot<const N: usize> {
 }
 
 impl<const N: usize> Slot<N> {
-    /// Returns moment `index` of `parameter` as an array like the whole tensor.
+    /// Returns moment `index` of `parameter`, with one element per element of the whole tensor.
     fn whole(&self, parameter: &Parameter, index: usize) -> Vec<f32> {
         let moments = self.moments.iter().map(|moments| moments[index]);
         parameter.spread(moments.collect())
     }
 
-    /// Sets moment `index` of `parameter` from an array like the whole tensor.
+    /// Sets moment `index` of `parameter` from `whole`, with one element per element of the tensor.
     fn set(&mut self, parameter: &Parameter, index: usize, whole: &[f32]) {
         for (moments, value) in self.moments.iter_mut().zip(parameter.select(whole)) {
             moments[index] = value;
@@ -41,14 +41,14 @@ impl<const N: usize> Slot<N> {
 }
 
 impl<const N: usize> Host<N> {
-    /// Creates moments of zero for `network`, of whose weights `masks` prune some.
+    /// Creates moments of zero for `network`; `masks` tell which weights are pruned.
     pub(super) fn new(network: &Network, masks: Option<&Masks>) -> Self {
         let masks: HashMap<&str, &Mask> = (masks.into_iter().flat_map(Masks::iter))
             .map(|mask| (mask.name.as_str(), mask))
             .collect();
         let slot = |parameter: &Parameter| Slot {
             moments: vec![[0.0; N]; parameter.var.elem_count()],
-            // A sparse network holds no pruned weights.
+            // A sparse network stores no pruned weights.
             alive: match (masks.get(parameter.name.as_str()), &parameter.places) {
                 (Some(mask), None) => {
                     let kept = mask.keep.iter().enumerate().filter(|&(_, &keep)| keep);
@@ -62,11 +62,11 @@ impl<const N: usize> Host<N> {
         }
     }
 
-    /// Returns the factor that scales `gradients`, one per parameter, to a norm of at most `clip`.
-    /// Those of pruned weights are not counted.
+    /// Returns the factor that scales `gradients`, one per parameter, to a norm of at most `clip`;
+    /// 1 if `clip` is `None`. The norm does not include the gradients of pruned weights.
     ///
     /// # Errors
-    /// Returns an error unless they are contiguous f32 tensors on the CPU.
+    /// Returns an error if a gradient to clip is not a contiguous f32 tensor on the CPU.
     pub(super) fn scale(&self, gradients: &[Option<Tensor>], clip: Option<f64>) -> Result<f64> {
         let Some(clip) = clip else {
             return Ok(1.0);
@@ -89,8 +89,8 @@ impl<const N: usize> Host<N> {
         Ok(if norm > clip { clip / norm } else { 1.0 })
     }
 
-    /// Updates every parameter of `network` that has a gradient by `rule`, a function of whether
-    /// the parameter decays.
+    /// Updates every parameter of `network` that has a gradient. `rule` returns the update rule of
+    /// a parameter, given whether it decays.
     ///
     /// # Errors
     /// Returns an error unless all tensors are contiguous f32 on the CPU.
@@ -134,7 +134,7 @@ impl<const N: usize> Host<N> {
 
 /// Returns the sum of the squares of `values`.
 fn squares(values: impl Iterator<Item = f32>) -> f64 {
-    // Several sums at once, so that an addition need not wait for the one before it.
+    // Independent partial sums, so that no addition waits for the one before it.
     let mut sums = [0.0_f64; 8];
     for (at, value) in values.enumerate() {
         sums[at % 8] += f64::from(value) * f64::from(value);
@@ -142,7 +142,10 @@ fn squares(values: impl Iterator<Item = f32>) -> f64 {
     sums.iter().sum()
 }
 
-/// Returns the elements of a contiguous f32 storage.
+/// Returns the elements of `storage`.
+///
+/// # Errors
+/// Returns an error if the layout is not contiguous or the storage is not f32.
 fn contiguous<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [f32]> {
     match (storage, layout.contiguous_offsets()) {
         (CpuStorage::F32(values), Some((start, end))) => Ok(&values[start..end]),

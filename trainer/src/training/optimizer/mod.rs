@@ -1,10 +1,10 @@
-//! Optimizers: stochastic gradient descent with momentum, Adam and AdamW, with decay and clipping
-//! (candle-nn's have neither l2 decay of kernels alone, nor masks, nor a state to save).
+//! Optimizers: stochastic gradient descent with momentum, Adam and AdamW, with decay and clipping.
+//! Those of candle-nn cannot restrict an l2 decay to kernels, apply masks, or save their state.
 //!
-//! Pruned weights are not updated: a weight and its moments remain zero. On the CPU, the step of
+//! Pruned weights are not updated: they and their moments remain zero. On the CPU, the step of
 //! a tensor is one in-place pass over it (`host`); elsewhere all parameters are one flat tensor
-//! (`device`), so that the number of kernels hardly depends on the number of layers. A step
-//! never waits for the device.
+//! (`device`), so that the number of layers changes only the number of copies. A step never waits
+//! for the device.
 
 use std::collections::BTreeMap;
 
@@ -25,7 +25,7 @@ use device::Flat;
 use host::Host;
 use rule::{AdamRule, SgdRule};
 
-/// An optimizer of one network.
+/// The optimizer of one network.
 #[derive(Debug)]
 pub struct Optimizer {
     kind: OptimizerKind,
@@ -36,7 +36,7 @@ pub struct Optimizer {
     moments: Moments,
 }
 
-/// The moments of all parameters, where their steps are computed.
+/// The moments of all parameters, stored where steps are computed.
 #[derive(Debug)]
 enum Moments {
     /// On the CPU, the velocity.
@@ -52,11 +52,12 @@ enum Moments {
 pub struct OptimizerState {
     /// The number of steps taken.
     pub steps: u64,
-    /// By the names from [`OptimizerKind::moments`], arrays like the parameters.
+    /// The moments by their names from [`OptimizerKind::moments`]: one array per parameter, with
+    /// its name and shape.
     pub moments: BTreeMap<String, State>,
 }
 
-/// What a step computes with beside gradients and moments.
+/// The inputs of a step other than gradients and moments.
 #[derive(Debug, Clone, Copy)]
 struct Step {
     kind: OptimizerKind,
@@ -69,7 +70,7 @@ struct Step {
 }
 
 impl Step {
-    /// Returns the factor of the weight in the gradient: that of an l2 decay.
+    /// Returns the factor by which an l2 decay adds a weight to its gradient.
     fn l2(&self) -> f64 {
         match self.decay.kind {
             DecayKind::L2 => 2.0 * self.decay.amount,
@@ -77,7 +78,7 @@ impl Step {
         }
     }
 
-    /// Returns the share of a weight that a decoupled decay takes.
+    /// Returns the share of a weight that a decoupled decay subtracts from it.
     fn shrinkage(&self) -> f64 {
         match self.decay.kind {
             DecayKind::L2 => 0.0,
@@ -98,7 +99,8 @@ impl OptimizerKind {
 }
 
 impl Optimizer {
-    /// Creates the optimizer of `network` with moments of zero. `masks` name the pruned weights.
+    /// Creates the optimizer of `network` with moments of zero; `masks` tell which weights are
+    /// pruned.
     ///
     /// # Errors
     /// Returns an error if the device fails.
@@ -181,14 +183,14 @@ impl Optimizer {
         })
     }
 
-    /// Sets the state to `state`, which must hold all moments of `network`.
+    /// Sets the state to `state`, which must contain all moments of `network`.
     ///
     /// # Errors
     /// Returns an error if the device fails.
     ///
     /// # Panics
-    /// Panics if a moment is missing: a state belongs to the network and the kind of optimizer
-    /// that it was made or checked for.
+    /// Panics if a moment is missing: a state is used only with the network and the kind of
+    /// optimizer that it was created or checked for.
     pub fn restore(&mut self, network: &Network, state: &OptimizerState) -> Result<()> {
         self.steps = state.steps;
         for (index, &name) in self.kind.moments().iter().enumerate() {

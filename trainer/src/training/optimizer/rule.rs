@@ -5,7 +5,7 @@ use crate::training::hyperparameters::{Adam, Sgd};
 
 /// The update of a weight with `N` moments in one step.
 pub(super) trait Rule<const N: usize> {
-    /// Updates `weight` and its `moments` by the gradient of the loss.
+    /// Updates `weight` and its `moments`, given the gradient of the loss.
     fn apply(&self, weight: &mut f32, moments: &mut [f32; N], gradient: f32);
 }
 
@@ -31,20 +31,20 @@ pub(super) struct AdamRule {
     add: [f32; 2],
     /// The rate, corrected for the bias of the mean.
     rate: f32,
-    /// The factor of the root, which corrects the bias of the mean square.
+    /// The factor of the square root, which corrects the bias of the mean square.
     root: f32,
     epsilon: f32,
     common: Common,
 }
 
-/// What all rules have in common.
+/// The factors that all rules have in common.
 #[derive(Debug, Clone, Copy)]
 struct Common {
-    /// The factor of the gradient, which clips it.
+    /// The factor that clips the gradient.
     scale: f32,
-    /// The factor of the weight in the gradient: twice the amount of an l2 decay.
+    /// The factor by which the weight is added to the gradient: twice the amount of an l2 decay.
     l2: f32,
-    /// The factor of the weight, by a decoupled decay.
+    /// The factor by which a decoupled decay multiplies the weight.
     keep: f32,
 }
 
@@ -63,7 +63,7 @@ impl Common {
         }
     }
 
-    /// Returns the gradient, clipped and with that of the decay.
+    /// Returns the gradient, clipped, plus that of an l2 decay.
     #[inline]
     fn gradient(&self, weight: f32, gradient: f32) -> f32 {
         self.scale * gradient + self.l2 * weight

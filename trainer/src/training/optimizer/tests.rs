@@ -6,10 +6,11 @@ use crate::graph::architecture::multilayer;
 use crate::network::initial;
 use crate::random::Random;
 
-/// A step of an optimizer: the weight before it, its moments and its gradient, in f64.
+/// An optimizer step in f64: updates a weight and its moments, given the gradient and the number of
+/// the step, from 1.
 type Formula = fn(&mut f64, &mut [f64; 2], f64, i32);
 
-/// The rate of all steps.
+/// The learning rate of all steps.
 const RATE: f64 = 0.1;
 
 /// Returns a network of one layer with weights 1, 0, -2, 3, the second of them pruned, and two
@@ -32,7 +33,8 @@ fn gradients(number: usize) -> [Vec<f32>; 2] {
     ]
 }
 
-/// Takes three steps by `recipe`, and returns the weights and the optimizer's state.
+/// Takes three steps with the hyperparameters `recipe`, and returns the weights and the optimizer's
+/// state.
 fn train(network: &Network, masks: &Masks, recipe: &str) -> (State, OptimizerState) {
     let hyperparameters: Hyperparameters = toml::from_str(recipe).unwrap();
     hyperparameters.check().unwrap();
@@ -55,8 +57,8 @@ fn take(network: &Network, optimizer: &mut Optimizer, number: usize) {
     optimizer.step(network, &none, RATE).unwrap();
 }
 
-/// Takes the three steps of `train` by `formula` for kernels and by `plain` for biases, with
-/// gradients multiplied by `scale` of their step.
+/// Takes the three steps of [`train`] by the formulas `kernel` for weights and `bias` for biases,
+/// with gradients multiplied by the `scale` of the step, and returns the weights and biases.
 fn oracle(kernel: Formula, bias: Formula, scale: [f64; 3]) -> Vec<f64> {
     let mut weights = [1.0, 0.0, -2.0, 3.0, 0.5, -0.5];
     let mut moments = [[0.0; 2]; 6];
@@ -76,7 +78,8 @@ fn oracle(kernel: Formula, bias: Formula, scale: [f64; 3]) -> Vec<f64> {
     weights.to_vec()
 }
 
-/// Checks the steps by `recipe` against `expected`, fused and by tensor operations.
+/// Checks the weights and biases after three steps with the hyperparameters `recipe` against
+/// `expected`, fused and in plain tensor operations.
 fn check(recipe: &str, expected: &[f64]) {
     let (graph, state, masks) = toy();
     let network = || Network::new(&graph, &state, &Device::Cpu).unwrap();
@@ -103,7 +106,7 @@ fn check(recipe: &str, expected: &[f64]) {
     }
 }
 
-/// Takes a step with momentum 0.5 in PyTorch's form, whose velocity is without the rate:
+/// Takes a step with momentum 0.5 in PyTorch's form, whose velocity does not include the rate:
 /// v = 0.5 v + g, w -= rate v.
 fn sgd(weight: &mut f64, [velocity, _]: &mut [f64; 2], gradient: f64, _: i32) {
     *velocity = 0.5 * *velocity + gradient;

@@ -1,6 +1,6 @@
 //! Gradual pruning: the network is pruned a little at regular intervals while it trains, so that
 //! the number of weights left follows a cubic polynomial (Zhu & Gupta 2017). The schedule counts
-//! *effective* weights, unless the phase counts direct ones.
+//! *effective* weights, or direct ones if the compression of the phase counts those.
 
 use super::point::Point;
 use super::train::Model;
@@ -12,7 +12,7 @@ use crate::training::recipe::{Gradual, Prune};
 use crate::training::session::Session;
 
 impl Session<'_> {
-    /// Prunes `model` before the step `at` of `stage`.
+    /// Prunes `model` before step `at` of `stage`.
     pub(super) fn shrink(
         &mut self,
         stage: &Stage,

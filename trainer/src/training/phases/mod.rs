@@ -1,4 +1,4 @@
-//! What the phases of a recipe do to the network: a file for each kind. Their options are in
+//! What each kind of phase does to the network, one file per kind. The options of phases are in
 //! [`recipe`](super::recipe).
 
 mod gradual;

@@ -12,7 +12,8 @@ pub(in crate::training) struct RunMasks {
     pub(in crate::training) direct: Masks,
     /// The effective ones among them.
     pub(in crate::training) effective: Masks,
-    /// The number of connections kept only by their index, if known.
+    /// The number of connections kept only by their index, because pruned connections have the
+    /// same score; `None` if unknown.
     pub(in crate::training) kept_by_index: Option<usize>,
 }
 
@@ -20,7 +21,8 @@ pub(in crate::training) struct RunMasks {
 pub(in crate::training) struct Point {
     /// All weights. Those that `masks` prune may be nonzero until training starts.
     pub(in crate::training) state: State,
-    /// The weights that the recipe names, until training changes them: ranked in f64.
+    /// The weights from the file that the recipe names, to be ranked in f64; `None` once training
+    /// has changed them.
     pub(in crate::training) given: Option<Weights>,
     /// Whether the weights come from training, or from a file of trained weights.
     pub(in crate::training) is_trained: bool,
@@ -52,7 +54,7 @@ pub(in crate::training) fn apply(masks: &Masks, state: &mut State) {
 }
 
 impl RunMasks {
-    /// Returns the masks that a compression of the kind `target` counts.
+    /// Returns the masks whose weights a compression of the kind `target` counts.
     pub(super) fn of(&self, target: Target) -> &Masks {
         match target {
             Target::Direct => &self.direct,
@@ -60,8 +62,8 @@ impl RunMasks {
         }
     }
 
-    /// Returns the numbers of weights that the masks keep, and their compression ratios beside the
-    /// `target`.
+    /// Returns the numbers of weights that the masks keep, and the compression ratios: the
+    /// requested `target` and those of the masks.
     pub(in crate::training) fn counts(&self, target: f64) -> (WeightCounts, Compressions) {
         let weights = WeightCounts {
             total: self.effective.total(),

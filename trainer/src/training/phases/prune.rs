@@ -1,4 +1,4 @@
-//! Pruning at once: to a compression, or to an N:M pattern.
+//! The phase `prune`, which prunes to a compression or to an N:M pattern, without training.
 
 use std::cell::RefCell;
 
@@ -16,12 +16,12 @@ use crate::training::recipe::Prune;
 use crate::training::recipe::stages::Stage;
 use crate::training::session::Session;
 
-/// The share by which the weights kept may exceed those asked for without a word.
+/// The ratio of kept to requested weights above which a warning is reported.
 const JUMP: f64 = 1.05;
 
 impl Session<'_> {
-    /// Prunes `point` as the phase `index` says and saves the masks in the folder. Only weights
-    /// that earlier phases kept compete.
+    /// Prunes `point` by the `options` of phase `index` and saves the masks in the run folder. Only
+    /// weights that earlier phases kept can be kept.
     ///
     /// # Errors
     /// Returns an error if pruning fails, disconnects the network or is interrupted, or if a file
@@ -53,7 +53,7 @@ impl Session<'_> {
         let kept = masks.of(options.target).nonzeros();
         if options.pattern.is_none() && kept as f64 > JUMP * wanted + 1.0 {
             tell(Event::Note(format!(
-                "warning: {} keeps {}{} weights, not {}, since its next smaller mask has fewer: the {} compression is {}, not {}",
+                "warning: {} keeps {}{} weights, not {}, because its next smaller mask keeps fewer than that: the {} compression is {}, not {}",
                 pruner.name(),
                 thousands(kept),
                 match options.target {
@@ -70,7 +70,8 @@ impl Session<'_> {
         Ok(())
     }
 
-    /// Computes the masks of `pruner` at `compression`.
+    /// Computes the masks of `pruner` for the pattern in `options`, if there is one, or else for
+    /// `compression`.
     pub(super) fn masks(
         &self,
         pruner: &Pruner,
@@ -130,15 +131,16 @@ impl Session<'_> {
         })
     }
 
-    /// Saves the masks of `stage` in the folder.
+    /// Saves the masks of `stage` in the run folder.
     pub(super) fn save_masks(&self, stage: &Stage, masks: &RunMasks) -> Result<(), TrainError> {
-        let [direct, trained] = stage.masks.as_ref().expect("the phase makes masks");
+        let [direct, trained] = stage.masks.as_ref().expect("the phase computes masks");
         masks.direct.save(&self.folder.file(direct))?;
         masks.effective.save(&self.folder.file(trained))?;
         Ok(())
     }
 
-    /// Loads the masks that are in force before the phase `index`.
+    /// Loads the masks that are in force before phase `index`; returns `None` if no phase before it
+    /// computes masks.
     ///
     /// # Errors
     /// Returns an error if a file cannot be read or does not fit the architecture.
@@ -158,7 +160,7 @@ impl Session<'_> {
         }))
     }
 
-    /// Reports the numbers of weights that `masks`, made by `maker`, keep.
+    /// Reports how many weights `masks` keep; `maker` is the pruner or method that computed them.
     pub(super) fn tell_masks(
         &self,
         maker: &str,
@@ -176,7 +178,8 @@ impl Session<'_> {
         )));
     }
 
-    /// Checks that the network is connected at the requested compression.
+    /// Checks that the network is connected at the requested compression; otherwise, the error
+    /// states the highest compression that can be reached.
     fn check_connected(
         &self,
         pruner: &Pruner,

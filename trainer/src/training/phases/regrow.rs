@@ -1,11 +1,11 @@
-//! Dynamic sparse training: connections are dropped and as many grown elsewhere in their layer
-//! while the network trains.
+//! Dynamic sparse training: while the network trains, connections are dropped, and as many are
+//! grown elsewhere in their layer.
 //!
 //! At regular intervals, the smallest weights of each layer are dropped. Either random connections
-//! grow (SET, Mocanu et al. 2018), or those with the largest gradients of the dense network (RigL,
+//! grow (SET, Mocanu et al. 2018), or those with the largest gradients in the dense network (RigL,
 //! Evci et al. 2020). The fraction dropped falls to zero along a cosine, and the masks are fixed
-//! after a share of the phase. New connections start at zero. A connection that is dropped and
-//! grown at once keeps its weight, as in RigL's code.
+//! after a fraction of the phase. New connections start at zero. A connection that is dropped and
+//! grown again in the same update keeps its weight, as in RigL's code.
 
 use super::train::Model;
 use crate::network::{Network, State};
@@ -17,7 +17,7 @@ use crate::training::recipe::{Method, Regrow};
 use crate::training::session::Session;
 
 impl Session<'_> {
-    /// Moves connections of `model` before the step `at` of `stage`.
+    /// Drops and grows connections of `model` before step `at` of `stage`.
     pub(super) fn regrow(
         &mut self,
         stage: &Stage,
@@ -57,8 +57,8 @@ impl Session<'_> {
         Ok(())
     }
 
-    /// Returns the gradients of all kernels in a dense network of `state`, by the loss of the batch
-    /// of the step `at`, without augmentation.
+    /// Returns the gradients of all parameters `state` of the dense network, for the loss of the
+    /// batch of step `at` without augmentation.
     fn dense_gradients(
         &self,
         stage: &Stage,
@@ -91,9 +91,9 @@ impl Session<'_> {
     }
 }
 
-/// Returns the elements kept after the `fraction` of the connections of `mask` with the smallest
-/// `weights` is dropped, and as many with the largest magnitudes of `scores` are grown. Ties go to
-/// the lower index.
+/// Drops the `fraction` of the connections of `mask` with the smallest magnitudes of `weights`,
+/// grows as many with the largest magnitudes of `scores`, and returns the elements of the new mask
+/// in ascending order. Ties go to the lower index.
 fn moved(mask: &Mask, weights: &[f32], scores: &[f32], fraction: f64) -> Vec<usize> {
     let mut kept: Vec<usize> = (0..mask.keep.len()).filter(|&e| mask.keep[e]).collect();
     let count = kept.len();
@@ -124,7 +124,7 @@ mod tests {
         let weights = [0.1, -4.0, 3.0, -0.2, 0.0, 0.0, 0.0, 0.0];
         let scores = [0.0, 9.0, 9.0, 0.5, 0.1, -2.0, 1.0, 0.0];
         assert_eq!(moved(&mask, &weights, &scores, 0.5), [1, 2, 5, 6]);
-        // A dropped connection of large gradient comes back.
+        // A dropped connection with a large gradient grows again.
         let scores = [7.0, 9.0, 9.0, 0.5, 0.1, -2.0, 1.0, 0.0];
         assert_eq!(moved(&mask, &weights, &scores, 0.5), [0, 1, 2, 5]);
         assert_eq!(moved(&mask, &weights, &scores, 0.2), [0, 1, 2, 3]);

@@ -1,9 +1,9 @@
-//! Wrong keys of a recipe, in one sentence.
+//! Reports wrong keys of a recipe in one sentence.
 
 use crate::names;
 
-/// Returns serde's `message` in one sentence; one about an unknown field suggests the most similar
-/// of the fields it lists and of `more`.
+/// Returns serde's `message` as one sentence. If it is about an unknown field, the sentence
+/// suggests the most similar of the fields that the message lists and of `more`.
 pub(super) fn better<'a>(message: &'a str, more: impl IntoIterator<Item = &'a str>) -> String {
     let words: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
     match (message.starts_with("unknown field"), words.split_first()) {

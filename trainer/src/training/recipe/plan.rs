@@ -1,4 +1,4 @@
-//! The usual lists of phases, by a few options: those of the command line.
+//! The usual lists of phases, chosen by the options of the command line.
 
 use serde::{Deserialize, Serialize};
 
@@ -20,9 +20,9 @@ pub enum After {
 
 /// The options of the usual lists of phases.
 ///
-/// By default, the dense network is trained if the pruner ranks trained weights, it is pruned, and
-/// the effective connections are trained from their initial values (Frankle & Carbin 2019), as in
-/// the paper.
+/// By default, the dense network is trained if the pruner ranks trained weights; then the network
+/// is pruned, and its effective connections are trained from their initial values (Frankle & Carbin
+/// 2019), as in the paper.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Plan {
     /// The pruner's name.
@@ -31,24 +31,24 @@ pub struct Plan {
     pub target: Target,
     /// The compression ratio.
     pub compression: Compression,
-    /// The pattern in place of a compression.
+    /// The N:M pattern, in place of a compression.
     pub pattern: Option<Pattern>,
-    /// The layers that are kept whole.
+    /// The layers that are not pruned.
     pub dense: Vec<Place>,
     /// The number of epochs of each training phase.
     pub epochs: usize,
     /// The weights from which pruned networks are trained.
     pub after: After,
-    /// The loss whose gradients SNIP reads.
+    /// The loss whose gradient SNIP computes.
     pub loss: Loss,
-    /// The number of rounds of pruning and training. The compression grows by the same factor in
-    /// each.
+    /// The number of rounds of pruning and training. Each round multiplies the compression by the
+    /// same factor.
     pub rounds: usize,
     /// The step of the first training phase to which weights are rewound.
     pub rewind_to: usize,
     /// Whether the network is pruned while it trains.
     pub gradual: bool,
-    /// How connections are moved while the pruned network trains.
+    /// Which connections grow while the pruned network trains; `None` if its masks are fixed.
     pub regrow: Option<Method>,
     /// Whether a file of trained weights replaces dense training.
     pub has_weights: bool,
@@ -101,27 +101,27 @@ impl Plan {
         }
         if self.rounds > 1 && !pruner.needs_dense_training() {
             return refuse(&format!(
-                "rounds of pruning rank weights that were trained in between, which {} does not read: choose a pruner such as magnitude/igq, or one round",
+                "each round of pruning ranks the weights that the previous round trained, but {} does not rank trained weights: choose a pruner such as magnitude/igq, or one round",
                 pruner.name()
             ));
         }
         if self.rounds > 1 && self.pattern.is_some() {
-            return refuse("a pattern is made in one round: leave out the rounds or the pattern");
+            return refuse("a pattern takes one round: leave out the rounds or the pattern");
         }
         if self.rewind_to > 0 && finetunes {
             return refuse(
-                "fine-tuning does not rewind: leave out the step to rewind to, or rewind",
+                "fine-tuning does not rewind: leave out the step to rewind to, or rewind instead of fine-tuning",
             );
         }
         if self.gradual && (self.rounds > 1 || self.pattern.is_some() || self.regrow.is_some()) {
             return refuse(
-                "gradual pruning has neither rounds nor a pattern nor regrowth: choose one of them, or write a recipe file with several phases",
+                "gradual pruning cannot be combined with rounds, a pattern or regrowth: choose one of them, or write a recipe file with several phases",
             );
         }
         Ok(self.list())
     }
 
-    /// Returns the list of phases of options that do not contradict each other.
+    /// Returns the list of phases, without checking the options for contradictions.
     pub(super) fn list(&self) -> Vec<Phase> {
         let train = || Phase::Train(Training::epochs(self.epochs));
         let Ok(pruner) = Pruner::by_name(&self.pruner) else {
@@ -260,7 +260,7 @@ mod tests {
                     rounds: 3,
                     ..snip.clone()
                 },
-                "snip does not read",
+                "snip does not rank trained weights",
             ),
             (
                 Plan {
@@ -282,7 +282,7 @@ mod tests {
                     rounds: 2,
                     ..plan.clone()
                 },
-                "gradual pruning has neither rounds",
+                "gradual pruning cannot be combined",
             ),
             (
                 Plan {

@@ -21,13 +21,13 @@ pub struct Gradual {
     pub target: Target,
     /// The compression ratio at the end.
     pub compression: Compression,
-    /// The share of the phase after which pruning starts.
+    /// The fraction of the phase after which pruning starts.
     pub start: f64,
-    /// The share of the phase after which the compression is reached.
+    /// The fraction of the phase after which the compression is reached.
     pub end: f64,
-    /// The number of steps between two prunings.
+    /// The number of training steps from one update of the masks to the next.
     pub every: usize,
-    /// The layers that are kept whole.
+    /// The layers that are not pruned.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub dense: Vec<Place>,
 }
@@ -49,25 +49,25 @@ impl Default for Gradual {
 }
 
 impl Gradual {
-    /// Returns the first and the last step at which a phase of `steps` steps is pruned.
+    /// Returns the steps at which pruning starts and ends in a phase of `steps` steps.
     pub(in crate::training) fn span(&self, steps: usize) -> (usize, usize) {
         let at = |share: f64| (share * steps as f64).round() as usize;
         (at(self.start), at(self.end))
     }
 
-    /// Returns the steps before which a phase of `steps` steps is pruned. The last one reaches the
-    /// compression.
+    /// Returns the steps before which the network is pruned in a phase of `steps` steps. The last
+    /// update reaches the compression.
     pub(in crate::training) fn updates(&self, steps: usize) -> BTreeSet<usize> {
         let (start, end) = self.span(steps);
         let mut updates: BTreeSet<usize> = (start..end).step_by(self.every.max(1)).collect();
-        // The first one prunes nothing.
+        // At the start, the schedule still keeps all weights.
         updates.remove(&start);
         updates.insert(end);
         updates
     }
 
-    /// Returns the number of weights left after the update before step `at`, of the `first` that
-    /// are left at the start and of the `last` at the end.
+    /// Returns the number of weights left after the update before step `at`, if `first` are left at
+    /// the start of pruning and `last` at its end.
     pub(in crate::training) fn left(&self, steps: usize, at: usize, first: f64, last: f64) -> f64 {
         let (start, end) = self.span(steps);
         let progress = (at - start) as f64 / (end - start).max(1) as f64;

@@ -1,4 +1,4 @@
-//! The phases of a recipe, as values in a list: what each kind does, by its options.
+//! The phases of a recipe: their kinds, and the options of each kind.
 
 use serde::{Deserialize, Serialize};
 use toml::Table;
@@ -24,13 +24,13 @@ pub use train::Training;
 pub enum Phase {
     /// Trains all weights that are not pruned.
     Train(Training),
-    /// Prunes at once.
+    /// Prunes without training.
     Prune(Prune),
-    /// Sets the weights back to those at a step of the first training phase.
+    /// Restores the weights of an early step of the first training phase.
     Rewind(Rewind),
-    /// Trains and prunes in many small steps.
+    /// Trains while pruning in many small steps.
     Gradual(Gradual),
-    /// Trains and moves connections: dynamic sparse training.
+    /// Trains while dropping and growing connections: dynamic sparse training.
     Regrow(Regrow),
 }
 
@@ -46,7 +46,7 @@ impl Phase {
         }
     }
 
-    /// Returns how the phase trains, if it does.
+    /// Returns the options of training; `None` if the phase does not train.
     pub fn training(&self) -> Option<&Training> {
         match self {
             Self::Train(training)
@@ -56,7 +56,7 @@ impl Phase {
         }
     }
 
-    /// Returns how the phase trains, if it does, to change it.
+    /// Returns the options of training for modification; `None` if the phase does not train.
     pub fn training_mut(&mut self) -> Option<&mut Training> {
         match self {
             Self::Train(training)
@@ -66,7 +66,7 @@ impl Phase {
         }
     }
 
-    /// Checks whether the phase makes masks.
+    /// Checks whether the phase computes masks.
     pub fn makes_masks(&self) -> bool {
         matches!(self, Self::Prune(_) | Self::Gradual(_) | Self::Regrow(_))
     }
@@ -81,7 +81,10 @@ impl TryFrom<Table> for Phase {
     fn try_from(mut table: Table) -> Result<Self, String> {
         let kind = match table.remove("kind") {
             Some(toml::Value::String(kind)) => kind,
-            _ => return Err(format!("a phase needs a `kind`: {}", KINDS.join(", "))),
+            _ => {
+                let kinds = KINDS.join(", ");
+                return Err(format!("a phase needs a `kind`, one of {kinds}"));
+            }
         };
         Ok(match kind.as_str() {
             "train" => {
@@ -122,8 +125,8 @@ impl TryFrom<Table> for Phase {
 #[serde(deny_unknown_fields)]
 struct Nothing {}
 
-/// Parses the options of a phase of this `kind` from what is left of its `table`. If the phase
-/// `trains`, suggestions for unknown keys include those of training.
+/// Parses the options of a phase of this `kind` from the remaining entries of its `table`. If the
+/// phase `trains`, suggestions for unknown keys include those of training.
 fn options<T: serde::de::DeserializeOwned>(
     kind: &str,
     table: Table,

@@ -1,10 +1,10 @@
-//! The options of pruning at once.
+//! The options of the phase `prune`.
 
 use serde::{Deserialize, Serialize};
 
 use crate::pruning::{Compression, Loss, Pattern, Place, Target};
 
-/// The options of pruning.
+/// The options of the phase `prune`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Prune {
@@ -16,13 +16,13 @@ pub struct Prune {
     /// The compression ratio; by default that of the pattern, or else 100.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub compression: Option<Compression>,
-    /// The pattern that the scores fill, in place of a compression.
+    /// The N:M pattern, in place of a compression.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pattern: Option<Pattern>,
-    /// The layers that are kept whole.
+    /// The layers that are not pruned.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub dense: Vec<Place>,
-    /// The loss whose gradients SNIP reads.
+    /// The loss whose gradient SNIP computes.
     pub loss: Loss,
 }
 
@@ -40,7 +40,7 @@ impl Default for Prune {
 }
 
 impl Prune {
-    /// Returns the compression that is asked for.
+    /// Returns the requested compression.
     pub fn compression(&self) -> Compression {
         let pattern = self.pattern.map(Pattern::compression);
         self.compression.or(pattern).unwrap_or_default()

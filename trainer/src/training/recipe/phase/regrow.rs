@@ -7,12 +7,12 @@ use serde::{Deserialize, Serialize};
 
 use super::Training;
 
-/// How connections are grown.
+/// Which connections are grown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 #[serde(rename_all = "lowercase")]
 pub enum Method {
-    /// The connections with the largest gradients of the dense network
+    /// The connections with the largest gradients in the dense network
     #[default]
     Rigl,
     /// Random connections
@@ -36,13 +36,14 @@ pub struct Regrow {
     /// How the phase trains.
     #[serde(skip)]
     pub training: Training,
-    /// How connections are grown.
+    /// Which connections are grown.
     pub method: Method,
-    /// The fraction of each layer's connections that is moved at first.
+    /// The fraction of each layer's connections that an update drops and grows elsewhere, at the
+    /// start of the phase.
     pub fraction: f64,
-    /// The number of steps between two updates.
+    /// The number of training steps from one update of the masks to the next.
     pub every: usize,
-    /// The share of the phase after which the masks are fixed.
+    /// The fraction of the phase after which the masks are fixed.
     pub until: f64,
 }
 
@@ -59,18 +60,18 @@ impl Default for Regrow {
 }
 
 impl Regrow {
-    /// Returns the steps before which a phase of `steps` steps moves connections.
+    /// Returns the steps before which a phase of `steps` steps drops and grows connections.
     pub(in crate::training) fn updates(&self, steps: usize) -> BTreeSet<usize> {
         let every = self.every.max(1);
         (every..self.end(steps)).step_by(every).collect()
     }
 
-    /// Returns the step from which the masks are fixed.
+    /// Returns the step at which the masks become fixed.
     fn end(&self, steps: usize) -> usize {
         (self.until * steps as f64).round() as usize
     }
 
-    /// Returns the fraction of connections that is moved before the step `at`.
+    /// Returns the fraction of connections that the update before step `at` drops and grows.
     pub(in crate::training) fn fraction(&self, steps: usize, at: usize) -> f64 {
         let progress = at as f64 / self.end(steps).max(1) as f64;
         self.fraction / 2.0 * (1.0 + (PI * progress).cos())

@@ -12,7 +12,7 @@ use crate::training::recipe::keys::better;
 pub struct Training {
     /// The number of epochs.
     pub epochs: usize,
-    /// The hyperparameters, by their keys, that differ from those of the recipe.
+    /// The hyperparameters that replace those of the recipe, by key.
     pub overrides: Table,
 }
 
@@ -26,7 +26,7 @@ impl Default for Training {
 }
 
 impl Training {
-    /// Returns training for `epochs` epochs with the hyperparameters of the recipe.
+    /// Creates training for `epochs` epochs with the hyperparameters of the recipe.
     pub fn epochs(epochs: usize) -> Self {
         Self {
             epochs,
@@ -45,7 +45,7 @@ impl Training {
         table.keys().cloned().chain(epochs).collect()
     }
 
-    /// Takes the keys of training out of the `table` of a phase.
+    /// Removes the keys of training from the `table` of a phase, and parses them.
     pub(super) fn take(table: &mut Table) -> Result<Self, String> {
         let mut training = Self::default();
         for key in Self::keys() {
@@ -53,7 +53,7 @@ impl Training {
                 (_, None) => {}
                 ("epochs", Some(value)) => {
                     let epochs = value.as_integer().and_then(|n| usize::try_from(n).ok());
-                    let wrong = || format!("epochs {value} is not a whole number");
+                    let wrong = || format!("epochs is {value}, but must be a whole number above 0");
                     training.epochs = epochs.ok_or_else(wrong)?;
                 }
                 (_, Some(value)) => {
@@ -64,10 +64,11 @@ impl Training {
         Ok(training)
     }
 
-    /// Returns the hyperparameters of the phase in a recipe with the `shared` ones.
+    /// Returns the hyperparameters of the phase: those of the recipe, `shared`, with the overrides
+    /// applied.
     ///
     /// # Errors
-    /// Returns an error that names a key of the overrides that is unknown or of another type.
+    /// Returns an error if a key of the overrides is unknown, or its value has the wrong type.
     pub fn hyperparameters(&self, shared: &Hyperparameters) -> Result<Hyperparameters, TrainError> {
         if self.overrides.is_empty() {
             return Ok(shared.clone());
