@@ -28,6 +28,7 @@ mod masks;
 mod options;
 mod own_networks;
 mod program;
+mod progress;
 mod pruners;
 mod recipes;
 mod repeats;
