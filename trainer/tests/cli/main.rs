@@ -31,6 +31,7 @@ mod program;
 mod progress;
 mod pruners;
 mod recipes;
+mod refusals;
 mod repeats;
 mod reports;
 mod run_folders;
