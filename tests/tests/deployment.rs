@@ -25,7 +25,7 @@ use rarefy_trainer::graph::{Graph, architecture};
 use rarefy_trainer::network::{Network, State, Statistics, initial};
 use rarefy_trainer::pruning::effective::{self, Mode};
 use rarefy_trainer::pruning::{Compression, Masks, Pruner, Source, Target};
-use rarefy_trainer::training::{Existing, Plan, Recipe, run};
+use rarefy_trainer::training::{Plan, Recipe, run};
 
 /// The largest tolerated difference of a class score, relative to the largest score of the image.
 const TOLERANCE: f64 = 1e-4;
@@ -61,8 +61,7 @@ fn train(recipe: &Recipe, folder: &Path) -> FinishedRun {
         recipe,
         data(),
         folder,
-        Existing::Resume,
-        &Device::Cpu,
+        &run::Options::new(&Device::Cpu),
         &never,
         &mut |_| {},
     )

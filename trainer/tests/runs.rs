@@ -6,6 +6,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::Duration;
 
 use candle_core::Device;
 use rarefy_trainer::data::{Dataset, digits};
@@ -69,8 +70,7 @@ fn run(
         recipe,
         data(),
         folder,
-        Existing::Resume,
-        &Device::Cpu,
+        &run::Options::new(&Device::Cpu),
         &stop,
         &mut |event| {
             if let Event::Done(row) = event {
@@ -80,6 +80,50 @@ fn run(
         },
     );
     (report, done.into_inner())
+}
+
+/// What a process that runs a part of a recipe saw.
+#[derive(Default)]
+struct Seen {
+    /// The phases and losses of the epochs that ended.
+    epochs: Vec<(String, f64)>,
+    /// The steps of the checkpoints in the middle of an epoch.
+    checkpoints: Vec<usize>,
+    /// The notes.
+    notes: Vec<String>,
+}
+
+/// Runs `recipe` in `folder` with a checkpoint before every step, and interrupts it after `steps`
+/// steps of training.
+fn run_steps(
+    recipe: &Recipe,
+    folder: &Path,
+    steps: usize,
+) -> (Result<TrainReport, TrainError>, Seen) {
+    let stop = AtomicBool::new(false);
+    let options = run::Options {
+        checkpoint_every: Duration::ZERO,
+        ..run::Options::new(&Device::Cpu)
+    };
+    let (mut seen, mut taken) = (Seen::default(), 0);
+    let report = run::run(
+        recipe,
+        data(),
+        folder,
+        &options,
+        &stop,
+        &mut |event| match event {
+            Event::Done(row) => seen.epochs.push((row.phase.clone(), row.loss)),
+            Event::Checkpoint { steps, .. } => seen.checkpoints.push(steps),
+            Event::Note(note) => seen.notes.push(note),
+            Event::Images(_) => {
+                taken += 1;
+                stop.store(taken >= steps, Relaxed);
+            }
+            _ => {}
+        },
+    );
+    (report, seen)
 }
 
 fn whole(recipe: &Recipe, folder: &Path) -> (TrainReport, Vec<(String, f64)>) {
@@ -178,8 +222,8 @@ fn fine_tuning_starts_where_the_dense_network_ended() {
     refused(rewound.phases(), "fine-tune from them");
 }
 
-/// Runs `recipe` at once and in parts of one epoch, and compares files and figures to the bit.
-/// Returns the report and the phases of the epochs.
+/// Runs `recipe` at once, in parts of one epoch, and in parts of a few steps, and compares files
+/// and figures to the bit. Returns the report and the phases of the epochs.
 fn compare(recipe: &Recipe, files: &[&str]) -> (TrainReport, Vec<String>) {
     let folder = tempfile::tempdir().unwrap();
     let of = |kind: &str| folder.path().join(kind);
@@ -194,12 +238,32 @@ fn compare(recipe: &Recipe, files: &[&str]) -> (TrainReport, Vec<String>) {
     let (found, done) = whole(recipe, &of("halting"));
     assert!(done.is_empty());
     assert_eq!(found.accuracy, expected.accuracy);
+
+    // An epoch has ten steps, so parts end at its start, in its middle and at its end.
+    let mut done = Vec::new();
+    let mut resumed = 0;
+    for steps in [3, 4, 2, 1, 7, 6, 9, 5].into_iter().cycle() {
+        let (report, seen) = run_steps(recipe, &of("stepping"), steps);
+        done.extend(seen.epochs);
+        let begins = |start: &str| seen.notes.iter().any(|note| note.starts_with(start));
+        resumed += usize::from(begins("resuming after step"));
+        match report {
+            Ok(found) => {
+                assert_eq!(found.accuracy, expected.accuracy);
+                break;
+            }
+            Err(error) => assert!(matches!(error, TrainError::Interrupted { .. }), "{error}"),
+        }
+    }
+    assert!(resumed > epochs.len(), "{resumed}");
+    assert_eq!(done, epochs, "the losses are the same to the bit");
     for file in files
         .iter()
         .chain(&["weights.safetensors", "masks.safetensors"])
     {
         let read = |kind: &str| fs::read(of(kind).join(file)).unwrap();
         assert!(read("whole") == read("halting"), "{file}");
+        assert!(read("whole") == read("stepping"), "{file}");
     }
     let names = epochs.into_iter().map(|(phase, _)| phase);
     (expected, names.collect())
@@ -229,7 +293,7 @@ fn rounds_rewind_to_a_step_and_prune_what_is_left() {
         ..plan("magnitude/global")
     });
     let files = [
-        "rewind.safetensors",
+        "rewind-7.safetensors",
         "masks-1.safetensors",
         "dense.safetensors",
     ];
@@ -250,7 +314,7 @@ fn rounds_rewind_to_a_step_and_prune_what_is_left() {
     }
     // Training that stops after seven steps has the weights that are rewound to: two epochs of
     // one image less would not.
-    let rewound = State::load(&folder.path().join("rewind.safetensors"))
+    let rewound = State::load(&folder.path().join("rewind-7.safetensors"))
         .unwrap()
         .0;
     let dense = State::load(&folder.path().join("dense.safetensors"))
@@ -260,7 +324,7 @@ fn rounds_rewind_to_a_step_and_prune_what_is_left() {
 }
 
 #[test]
-fn a_run_rewinds_to_the_end_of_a_shorter_one() {
+fn a_run_rewinds_to_the_ends_of_shorter_ones() {
     let folder = tempfile::tempdir().unwrap();
     // Ten steps are one epoch, after which a constant rate makes both runs the same.
     let phases = |list: &str| -> Vec<Phase> {
@@ -270,14 +334,34 @@ fn a_run_rewinds_to_the_end_of_a_shorter_one() {
     let train = "[[phase]]\nkind = \"train\"\nschedule = { kind = \"constant\" }\n";
     let short = with(phases(&format!("{train}epochs = 1\n")));
     whole(&short, &folder.path().join("short"));
-    let long = with(phases(&format!(
-        "{train}epochs = 2\n[[phase]]\nkind = \"prune\"\ncompression = 4\n[[phase]]\nkind = \"rewind\"\nto = 10\n{train}epochs = 1\n"
-    )));
+    let round = |compression: usize, to: usize| {
+        format!(
+            "[[phase]]\nkind = \"prune\"\ncompression = {compression}\n\
+             [[phase]]\nkind = \"rewind\"\nto = {to}\n{train}epochs = 1\n"
+        )
+    };
+    // Each step has its own file: one in the middle, and the end of the phase.
+    let rounds = [round(4, 20), round(6, 10), round(8, 7)].concat();
+    let long = with(phases(&format!("{train}epochs = 2\n{rounds}")));
+    let names = [7, 10, 20].map(|step| format!("rewind-{step}.safetensors"));
+    compare(&long, &names.each_ref().map(String::as_str));
     whole(&long, &folder.path().join("long"));
     let state = |file: &str| State::load(&folder.path().join(file)).unwrap().0;
-    let mut expected = state("short/weights.safetensors");
-    expected.0.retain(|name, _| !name.contains(".running_"));
-    assert_eq!(state("long/rewind.safetensors"), expected);
+    let trained = |file: &str| {
+        let mut state = state(file);
+        state.0.retain(|name, _| !name.contains(".running_"));
+        state
+    };
+    assert_eq!(
+        state("long/rewind-10.safetensors"),
+        trained("short/weights.safetensors")
+    );
+    assert_eq!(
+        state("long/rewind-20.safetensors"),
+        trained("long/dense.safetensors")
+    );
+    let sums = fs::read_to_string(folder.path().join("long/SHA256SUMS")).unwrap();
+    assert!(names.iter().all(|name| sums.contains(name)), "{sums}");
 }
 
 #[test]
@@ -403,6 +487,20 @@ fn phases_that_make_no_sense_are_refused_and_leave_no_folder() {
             train.to_owned() + "epochs = 1\n" + &prune("") + &rewind(11) + train,
             "rewind_to is 11, but must be at most 10",
         ),
+        (
+            [
+                train,
+                "epochs = 1\n",
+                &prune("compression = 2"),
+                &rewind(3),
+                train,
+                &prune("compression = 4"),
+                &rewind(11),
+                train,
+            ]
+            .concat(),
+            "rewind_to 11 must be at most 10",
+        ),
         (regrow.to_owned(), "nothing is pruned before it"),
         (
             train.to_owned() + &prune("pattern = \"2:4\"") + regrow,
@@ -420,13 +518,30 @@ fn phases_that_make_no_sense_are_refused_and_leave_no_folder() {
             train.to_owned() + "epochs = 1\nschedule = { warmup = 10 }",
             "schedule.warmup is 10, but must be below 10",
         ),
+        (
+            train.to_owned() + "batch = 1001",
+            "batch 1001 must be at least 1 and at most 1000",
+        ),
+        // No path, whether or not anything is trained before.
+        (
+            train.to_owned() + &prune("compression = 90000") + train,
+            "needs 3 of 266200 weights",
+        ),
+        (
+            prune("pruner = \"random/igq\"\ncompression = 90000") + train,
+            "needs 3 of 266200 weights",
+        ),
+        (
+            gradual.to_owned() + "compression = 90000",
+            "needs 3 of 266200 weights",
+        ),
     ] {
         let file = RecipeFile::parse(&text).unwrap();
         let recipe = with(file.phases.unwrap());
-        let path = folder.path().join("run");
+        let path = folder.path().join("runs/run");
         let refused = run(&recipe, &path, 9).0.unwrap_err().to_string();
         assert!(refused.contains(words), "{words}: {refused}");
-        assert!(!path.exists(), "{words}");
+        assert!(!folder.path().join("runs").exists(), "{words}");
     }
 }
 

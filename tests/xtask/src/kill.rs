@@ -8,13 +8,13 @@ const OPTIONS: &[(&str, &str)] = &[
     ("--seed", "RAREFY_KILL_SEED"),
 ];
 
-/// Runs the test that kills processes of the command `rarefy`. Options: `--moments N` (default 200)
+/// Runs the test that kills processes of the command `rarefy`. Options: `--moments N` (default 100)
 /// and `--seed N` (default 1).
 pub(crate) fn run(arguments: &[String]) -> Outcome {
     let mut test = cargo();
     test.args(["test", "--release", "--package", "rarefy-trainer"]);
     test.args(["--test", "cli", "killed_at_any_moment", "--", "--nocapture"]);
-    test.env(OPTIONS[0].1, "200");
+    test.env(OPTIONS[0].1, "100");
     for words in arguments.chunks(2) {
         let known = OPTIONS.iter().find(|(option, _)| *option == words[0]);
         match (known, words.get(1).map(|number| number.parse::<u64>())) {

@@ -11,14 +11,15 @@ use std::fmt;
 use std::io::{self, IsTerminal, Write};
 use std::num::NonZeroUsize;
 use std::path::Path;
-use std::sync::LazyLock;
-use std::time::Duration;
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow};
 use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use serde::Serialize;
 
 use super::next::Next;
+use super::speed::Speed;
 use crate::numbers::thousands;
 
 /// The output of a command.
@@ -94,83 +95,94 @@ impl Console {
     /// Creates a progress bar of `length` steps that shows the remaining time, on stderr and only
     /// on a terminal. It appears when it is first updated.
     pub(super) fn bar(&self, length: u64) -> Bar {
-        Bar(self.draw(
+        self.draw(
             length,
             "{prefix:24} {bar:30} {pos:>6}/{len} {left:>10}  {msg}",
-        ))
+        )
     }
 
     /// Creates a spinner for work of unknown length, on stderr and only on a terminal.
     pub(super) fn spinner(&self) -> Bar {
         let bar = self.draw(0, "{spinner} {msg} ({elapsed})");
-        bar.enable_steady_tick(Duration::from_millis(120));
-        Bar(bar)
+        bar.bar.enable_steady_tick(Duration::from_millis(120));
+        bar
     }
 
     /// Creates a bar or spinner from `template`, hidden if quiet or without a terminal.
-    fn draw(&self, length: u64, template: &str) -> ProgressBar {
+    fn draw(&self, length: u64, template: &str) -> Bar {
         let target = if self.quiet || !io::stderr().is_terminal() {
             ProgressDrawTarget::hidden()
         } else {
             ProgressDrawTarget::stderr_with_hz(10)
         };
+        let speed = Arc::new(Mutex::new(Speed::default()));
+        let shown = Arc::clone(&speed);
         let style = ProgressStyle::with_template(template)
             .unwrap_or_else(|_| ProgressStyle::default_bar())
             .with_key(
                 "left",
-                |state: &ProgressState, text: &mut dyn fmt::Write| {
-                    // While the bar has hardly moved, the remaining time is unknown.
-                    let _ = match state.eta() {
-                        Duration::ZERO => write!(text, ""),
-                        eta => write!(text, "{:#} left", HumanDuration(eta)),
-                    };
+                move |state: &ProgressState, text: &mut dyn fmt::Write| {
+                    let speed = shown.lock().unwrap_or_else(PoisonError::into_inner);
+                    let length = state.len().unwrap_or(0);
+                    if let Some(left) = speed.left(state.pos(), length, Instant::now()) {
+                        let _ = write!(text, "{:#} left", HumanDuration(left));
+                    }
                 },
             )
             .progress_chars("=> ");
-        ProgressBar::with_draw_target(Some(length), target).with_style(style)
+        let bar = ProgressBar::with_draw_target(Some(length), target).with_style(style);
+        Bar { bar, speed }
     }
 }
 
 /// A progress bar or spinner that is cleared when dropped.
 #[derive(Debug)]
-pub(super) struct Bar(ProgressBar);
+pub(super) struct Bar {
+    bar: ProgressBar,
+    speed: Arc<Mutex<Speed>>,
+}
 
 impl Bar {
     /// Sets the text before the bar.
     pub(super) fn name(&self, name: &str) {
-        self.0.set_prefix(printable(name).into_owned());
+        self.bar.set_prefix(printable(name).into_owned());
     }
 
     /// Sets the text after the bar.
     pub(super) fn message(&self, message: &str) {
-        self.0.set_message(printable(message).into_owned());
+        self.bar.set_message(printable(message).into_owned());
     }
 
     /// Sets the number of steps done.
     pub(super) fn at(&self, position: u64) {
-        self.0.set_position(position);
+        self.speed().update(position, Instant::now());
+        self.bar.set_position(position);
     }
 
-    /// Sets the number of steps done by an earlier process; the estimated speed ignores these.
-    pub(super) fn resume_at(&self, position: u64) {
-        self.0.set_position(position);
-        self.0.reset_eta();
+    /// Forgets the speed so far: the time left is estimated from the next step on.
+    pub(super) fn forget_speed(&self) {
+        self.speed().forget();
+    }
+
+    /// Returns the speed, for this thread alone.
+    fn speed(&self) -> MutexGuard<'_, Speed> {
+        self.speed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Sets the total number of steps.
     pub(super) fn length(&self, length: u64) {
-        self.0.set_length(length);
+        self.bar.set_length(length);
     }
 
     /// Runs `write` with the bar hidden.
     pub(super) fn aside(&self, write: impl FnOnce()) {
-        self.0.suspend(write);
+        self.bar.suspend(write);
     }
 }
 
 impl Drop for Bar {
     fn drop(&mut self) {
-        self.0.finish_and_clear();
+        self.bar.finish_and_clear();
     }
 }
 

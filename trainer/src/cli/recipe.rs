@@ -1,6 +1,7 @@
 //! The options of a recipe: a file, and options that override it.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::Result;
 use candle_core::Device;
@@ -17,7 +18,7 @@ use crate::pruning::{Compression, Loss, Pattern, Place, Pruner, Target};
 use crate::training::hyperparameters::{Adam, Decay, DecayKind, OptimizerKind, Sgd};
 use crate::training::recipe::{Method, Phase};
 use crate::training::schedule::{Course, Schedule};
-use crate::training::{After, Hyperparameters, Plan, Recipe, RecipeFile};
+use crate::training::{After, Hyperparameters, Plan, Recipe, RecipeFile, run};
 
 /// The options of a recipe, shared by `train` and `quickstart`. Those that are not given have the
 /// values of the recipe file, or else the defaults.
@@ -55,6 +56,10 @@ pub(super) struct Options {
     /// Device to train on: auto (a GPU if this program can use one), cpu, cuda, cuda:N or metal
     #[arg(long, default_value_t = DeviceChoice::Cpu)]
     device: DeviceChoice,
+    /// Minutes between two checkpoints in the middle of an epoch, from which an interrupted run
+    /// resumes; does not affect results
+    #[arg(long, value_name = "MINUTES", default_value = "10", value_parser = minutes)]
+    checkpoint_minutes: Duration,
     #[command(flatten)]
     threads: threads::Options,
 }
@@ -179,6 +184,14 @@ fn number(text: &str) -> Result<f32, String> {
         None => part(text)? as f32,
         Some((a, b)) => (part(a)? / part(b)?) as f32,
     })
+}
+
+/// Parses a number of minutes above 0.
+fn minutes(text: &str) -> Result<Duration, String> {
+    let seconds = text.parse::<f64>().ok().map(|minutes| 60.0 * minutes);
+    let time = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    time.filter(|time| !time.is_zero())
+        .ok_or_else(|| "give a number of minutes above 0".into())
 }
 
 /// Parses changes to images such as `rotation=10,flip`.
@@ -455,6 +468,14 @@ impl Options {
             graph,
             data,
         })
+    }
+
+    /// Returns how these options carry out a run on `device`: one in the folder resumes.
+    pub(super) fn run<'a>(&self, device: &'a Device) -> run::Options<'a> {
+        run::Options {
+            checkpoint_every: self.checkpoint_minutes,
+            ..run::Options::new(device)
+        }
     }
 
     /// Sets the number of threads and opens the device to train on.

@@ -3,11 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
-use candle_core::Device;
 use clap::Args;
 
 use super::console::Console;
 use super::next::{Line, Next, Why, free};
+use super::progress::Progress;
 use super::recipe::{Loaded, Options};
 use super::table::percent;
 use super::{hints, interrupt};
@@ -56,7 +56,14 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
         ))
     });
     let device = arguments.options.device(console)?;
-    let report = train(&recipe, &data, &folder, arguments.force, &device, console);
+    let options = run::Options {
+        existing: match arguments.force {
+            true => Existing::Replace,
+            false => Existing::Resume,
+        },
+        ..arguments.options.run(&device)
+    };
+    let report = train(&recipe, &data, &folder, &options, console);
     let report = report.map_err(|error| match error.downcast_ref() {
         Some(TrainError::Interrupted { .. }) if arguments.force => {
             let text = format!("{error}, without --force");
@@ -108,61 +115,11 @@ pub(super) fn train(
     recipe: &Recipe,
     data: &Dataset,
     folder: &Path,
-    force: bool,
-    device: &Device,
+    options: &run::Options<'_>,
     console: &Console,
 ) -> Result<TrainReport> {
-    let bar = console.bar(0);
-    let (mut before, mut now, mut left, mut is_first) = (0, 0, (0, 0), true);
-    let report = run::run(
-        recipe,
-        data,
-        folder,
-        if force {
-            Existing::Replace
-        } else {
-            Existing::Resume
-        },
-        device,
-        interrupt::flag(),
-        &mut |event| match event {
-            Event::Note(note) => bar.aside(|| console.note(&note)),
-            Event::Scoring { done, of } => {
-                bar.length(of as u64);
-                bar.name("scoring connections");
-                bar.at(done as u64);
-            }
-            Event::Epoch {
-                phase,
-                epoch,
-                of,
-                images,
-                done,
-                all,
-            } => {
-                // One bar for all phases, in images: it shows the remaining time of the run.
-                (before, now) = (done * images, images);
-                left = (done + 1, all);
-                bar.length((all * images) as u64);
-                bar.name(&format!("{phase}, epoch {epoch} of {of}"));
-                match is_first {
-                    true => bar.resume_at(before as u64),
-                    false => bar.at(before as u64),
-                }
-                is_first = false;
-            }
-            Event::Images(done) => bar.at((before + done.min(now)) as u64),
-            Event::Done(row) => {
-                let text = format!("loss {:.4}, accuracy {}", row.loss, percent(row.accuracy));
-                bar.message(&text);
-                let (done, all) = left;
-                console.log(&format!(
-                    "epoch {done} of {all} ({} {}): {text}, {:.0} s",
-                    row.phase, row.epoch, row.seconds
-                ));
-            }
-        },
-    );
-    drop(bar);
-    Ok(report?)
+    let mut progress = Progress::new(console);
+    let stop = interrupt::flag();
+    let tell = &mut |event: Event<'_>| progress.tell(event);
+    Ok(run::run(recipe, data, folder, options, stop, tell)?)
 }

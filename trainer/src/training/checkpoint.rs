@@ -1,14 +1,15 @@
 //! The state of an interrupted run: `checkpoint.safetensors`.
 //!
-//! The file holds weights and the optimizer's state after the last finished epoch, the masks if the
-//! phase changes them, and notes: the phase, its epochs, the time spent, and the SHA-256 of the
-//! files that the run made before. Loading checks it against the recipe;
-//! [`Checkpoint::check_masks`] checks it against the masks.
+//! The file holds weights and the optimizer's state before a step, the masks if the phase changes
+//! them, and notes: the phase, its finished epochs, the steps of the current one and the sum of
+//! their losses, the time spent, and the SHA-256 of the files that the run made before. Loading
+//! checks it against the recipe; [`Checkpoint::check_masks`] checks it against the masks.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
 use super::optimizer::OptimizerState;
+use super::phase::Part;
 use super::sums::Sums;
 use crate::atomic::FileError;
 use crate::graph::Prunable;
@@ -23,6 +24,8 @@ pub struct Checkpoint {
     pub phase: String,
     /// The number of finished epochs of the phase.
     pub epochs: usize,
+    /// The part of the next epoch that is done. If it is the whole, only its evaluation is left.
+    pub part: Part,
     /// The seconds spent so far.
     pub seconds: f64,
     /// The checksums of the files that the run made before the phase.
@@ -40,13 +43,25 @@ pub struct Checkpoint {
 /// What a checkpoint must match.
 #[derive(Debug, Clone, Copy)]
 pub struct Expected<'a> {
-    /// The phases of the run that train, with the numbers of their epochs and the names of their
-    /// optimizers' moments, each of which has arrays like the network's.
-    pub phases: &'a [(&'a str, usize, &'a [&'a str])],
+    /// The phases of the run that train, in order.
+    pub phases: &'a [ExpectedPhase<'a>],
     /// The tensors that masks can prune.
     pub prunable: &'a [Prunable],
     /// The arrays of the network, whose names and shapes must match.
     pub arrays: &'a State,
+}
+
+/// A phase that a checkpoint can be of.
+#[derive(Debug, Clone, Copy)]
+pub struct ExpectedPhase<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// The number of its epochs.
+    pub epochs: usize,
+    /// The number of steps of each epoch.
+    pub steps: usize,
+    /// The names of its optimizer's moments, each of which has arrays like the network's.
+    pub moments: &'a [&'a str],
 }
 
 /// The note of [`Checkpoint::kept_by_index`].
@@ -57,6 +72,9 @@ const MASK: &str = "mask:";
 
 /// The note of [`OptimizerState::steps`].
 const STEPS: &str = "optimizer_steps";
+
+/// The notes of [`Checkpoint::part`].
+const PART: [&str; 2] = ["epoch_steps", "epoch_loss"];
 
 impl Checkpoint {
     /// Writes the checkpoint to `path`.
@@ -78,6 +96,9 @@ impl Checkpoint {
         let mut notes = vec![
             ("phase", self.phase.clone()),
             ("epochs", self.epochs.to_string()),
+            // The shortest digits that parse to the same number.
+            (PART[0], self.part.steps.to_string()),
+            (PART[1], self.part.loss.to_string()),
             ("seconds", self.seconds.to_string()),
             ("files", self.files.text()),
             (STEPS, self.optimizer.steps.to_string()),
@@ -95,16 +116,15 @@ impl Checkpoint {
     pub fn load(path: &Path, expected: &Expected<'_>) -> Result<Self, String> {
         let (mut weights, notes) = State::load(path).map_err(|e| reason(&e))?;
         let phase = note(&notes, "phase")?;
-        let Some(&(_, epochs, names)) = expected.phases.iter().find(|(name, ..)| *name == phase)
-        else {
-            let phases: Vec<&str> = expected.phases.iter().map(|(name, ..)| *name).collect();
+        let Some(&of) = expected.phases.iter().find(|found| found.name == phase) else {
+            let phases: Vec<&str> = expected.phases.iter().map(|found| found.name).collect();
             return Err(format!(
                 "its phase is {phase:?}, but the run has {}",
                 phases.join(" and ")
             ));
         };
         let mut moments = BTreeMap::new();
-        for &moment in names {
+        for &moment in of.moments {
             let mut arrays = State::default();
             for name in expected.arrays.0.keys() {
                 if let Some(array) = weights.0.remove(&format!("{moment}:{name}")) {
@@ -126,6 +146,10 @@ impl Checkpoint {
         let checkpoint = Self {
             phase: phase.into(),
             epochs: number(&notes, "epochs")?,
+            part: Part {
+                steps: number(&notes, PART[0])?,
+                loss: number(&notes, PART[1])?,
+            },
             seconds: number(&notes, "seconds")?,
             files: Sums::parse(note(&notes, "files")?).ok_or("its note \"files\" is damaged")?,
             kept_by_index: match notes.contains_key(KEPT) {
@@ -139,17 +163,28 @@ impl Checkpoint {
             },
             masks,
         };
-        checkpoint.check_notes(epochs)?;
+        checkpoint.check_notes(&of)?;
         Ok(checkpoint)
     }
 
-    /// Checks the notes against a phase of `epochs` epochs.
-    fn check_notes(&self, epochs: usize) -> Result<(), String> {
-        if !(1..=epochs).contains(&self.epochs) {
+    /// Checks the notes against the phase `of`.
+    fn check_notes(&self, of: &ExpectedPhase<'_>) -> Result<(), String> {
+        let Part { steps, loss } = self.part;
+        // After the last epoch, there is none that a part of could be done.
+        if self.epochs > of.epochs || self.epochs == of.epochs && steps > 0 {
             return Err(format!(
-                "it claims epoch {} of a phase of {epochs}",
-                self.epochs
+                "it claims {} epochs and {steps} steps of a phase of {}",
+                self.epochs, of.epochs
             ));
+        }
+        if steps > of.steps {
+            return Err(format!(
+                "it claims step {steps} of an epoch of {}",
+                of.steps
+            ));
+        }
+        if !loss.is_finite() || steps == 0 && loss != 0.0 {
+            return Err(format!("it claims a loss of {loss} after {steps} steps"));
         }
         if !(self.seconds.is_finite() && self.seconds >= 0.0) {
             return Err(format!("it claims a time of {} s", self.seconds));
@@ -217,7 +252,8 @@ fn take_masks(state: &mut State, prunable: &[Prunable]) -> Result<Option<Masks>,
 
 /// Returns the note called `key`.
 fn note<'a>(notes: &'a HashMap<String, String>, key: &str) -> Result<&'a str, String> {
-    let missing = || format!("its note {key:?} is missing");
+    let missing =
+        || format!("its note {key:?} is missing; another version of rarefy may have written it");
     notes.get(key).map(String::as_str).ok_or_else(missing)
 }
 
@@ -240,7 +276,11 @@ mod tests {
         let arrays = initial::state(&graph, 1);
         let mut checkpoint = Checkpoint {
             phase: "pruned".into(),
-            epochs: 2,
+            epochs: 1,
+            part: Part {
+                steps: 3,
+                loss: 0.1 + 0.2,
+            },
             seconds: 1.5,
             files: Sums::default(),
             kept_by_index: Some(3),
@@ -255,8 +295,14 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("checkpoint.safetensors");
         checkpoint.save(&path).unwrap();
+        let phases = ["dense", "pruned"].map(|name| ExpectedPhase {
+            name,
+            epochs: 2,
+            steps: 5,
+            moments: &["velocity"],
+        });
         let expected = Expected {
-            phases: &[("dense", 2, &["velocity"]), ("pruned", 2, &["velocity"])],
+            phases: &phases,
             prunable: &graph.prunable(),
             arrays: &arrays,
         };
@@ -282,19 +328,32 @@ mod tests {
 
     #[test]
     fn a_checkpoint_that_matches_recipe_and_masks_is_read_back() {
-        reloaded(|checkpoint| {
-            prune(&mut checkpoint.weights, 0.0);
-            prune(velocities(checkpoint), -0.0);
-        })
-        .unwrap();
+        for (epochs, steps) in [(0, 0), (0, 5), (1, 3), (2, 0)] {
+            reloaded(|checkpoint| {
+                prune(&mut checkpoint.weights, 0.0);
+                prune(velocities(checkpoint), -0.0);
+                checkpoint.epochs = epochs;
+                checkpoint.part = Part {
+                    steps,
+                    loss: steps as f64 / 3.0,
+                };
+            })
+            .unwrap();
+        }
     }
 
     #[test]
     fn the_error_names_what_contradicts_the_recipe_or_the_masks() {
         type Damage = fn(&mut Checkpoint);
-        let cases: [(Damage, &str); 11] = [
-            (|c| c.epochs = 3, "epoch 3 of a phase of 2"),
-            (|c| c.epochs = 0, "epoch 0"),
+        let cases: [(Damage, &str); 14] = [
+            (|c| c.epochs = 3, "3 epochs and 3 steps of a phase of 2"),
+            (|c| c.epochs = 2, "2 epochs and 3 steps of a phase of 2"),
+            (|c| c.part.steps = 6, "step 6 of an epoch of 5"),
+            (
+                |c| c.part.steps = 0,
+                "a loss of 0.30000000000000004 after 0",
+            ),
+            (|c| c.part.loss = f64::NAN, "a loss of NaN after 3 steps"),
             (|c| c.phase = "regrown".into(), "regrown"),
             (|c| c.seconds = f64::INFINITY, "inf s"),
             (|c| c.seconds = f64::NAN, "NaN s"),

@@ -32,12 +32,19 @@ pub enum TrainError {
         learning_rate: f64,
     },
     /// The run was asked to stop.
-    #[error("interrupted after {done} of {all} epochs; the same command resumes from {folder}")]
+    #[error(
+        "interrupted after {done} of {all} epochs{}; the same command resumes from {folder}",
+        and_steps(*.step, *.steps)
+    )]
     Interrupted {
         /// The number of epochs done.
         done: usize,
         /// The number of epochs of all phases.
         all: usize,
+        /// The number of steps of the next epoch that are done.
+        step: usize,
+        /// The number of steps of that epoch.
+        steps: usize,
         /// The run folder.
         folder: String,
     },
@@ -180,6 +187,14 @@ pub enum TrainError {
     /// candle or its device failed.
     #[error("the tensor library failed: {0}")]
     Tensor(#[from] candle_core::Error),
+}
+
+/// Returns the words for a part of an epoch: nothing, if no step of it is done.
+fn and_steps(step: usize, steps: usize) -> String {
+    match step {
+        0 => String::new(),
+        _ => format!(" and {step} of {steps} steps"),
+    }
 }
 
 impl TrainError {

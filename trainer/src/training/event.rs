@@ -7,6 +7,13 @@ use super::metrics::Metrics;
 pub enum Event<'a> {
     /// A message for the user.
     Note(String),
+    /// The phases start or resume.
+    Start {
+        /// The number of images that earlier processes trained on.
+        done: usize,
+        /// The number of images that all epochs of the run train on.
+        of: usize,
+    },
     /// Connections are being scored.
     Scoring {
         /// The number of steps done.
@@ -14,7 +21,7 @@ pub enum Event<'a> {
         /// The number of all steps.
         of: usize,
     },
-    /// An epoch starts.
+    /// An epoch starts or resumes.
     Epoch {
         /// The phase, such as "dense".
         phase: &'a str,
@@ -22,15 +29,24 @@ pub enum Event<'a> {
         epoch: usize,
         /// The number of epochs of the phase.
         of: usize,
-        /// The number of images of an epoch.
-        images: usize,
         /// The number of epochs done, of all phases.
         done: usize,
         /// The number of epochs of all phases.
         all: usize,
     },
-    /// The given number of images of the epoch are done.
+    /// The given number of images of the run are done.
     Images(usize),
+    /// A checkpoint was written in the middle of an epoch.
+    Checkpoint {
+        /// The number of steps of the epoch that are done.
+        steps: usize,
+        /// The number of steps of the epoch.
+        of: usize,
+        /// The mean loss of those that are done.
+        loss: f64,
+        /// The seconds since the start of the run.
+        seconds: f64,
+    },
     /// An epoch is done.
     Done(&'a Metrics),
 }

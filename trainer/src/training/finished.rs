@@ -2,7 +2,7 @@
 
 use super::error::{Remedy, TrainError};
 use super::folder::RunFolder;
-use super::layout::{ARCHITECTURE, CHECKPOINT, FIGURES, FILES, NEEDED, RESULT, earlier_masks};
+use super::layout::{ARCHITECTURE, CHECKPOINT, FIGURES, FILES, NEEDED, RESULT, numbered};
 use super::recipe::Recipe;
 use super::report::TrainReport;
 use super::sums::{Difference, SUMS, Sums};
@@ -76,8 +76,8 @@ impl RunFolder {
         let kept = FILES
             .iter()
             .filter(|&&name| ![FIGURES, RESULT, SUMS, CHECKPOINT].contains(&name));
-        let masks = earlier_masks(self.path());
-        let kept = kept.copied().chain(masks.iter().map(String::as_str));
+        let numbered = numbered(self.path());
+        let kept = kept.copied().chain(numbered.iter().map(String::as_str));
         let mut sums = Sums::of(self.path(), &kept.collect::<Vec<_>>())?;
         sums.insert(RESULT, text.as_bytes());
         atomic::write(&self.file(SUMS), sums.text().as_bytes())?;

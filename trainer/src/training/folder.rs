@@ -9,7 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::error::{Remedy, TrainError};
-use super::layout::{ARCHITECTURE, Content, FILES, RECIPE, content, earlier_masks, is_own};
+use super::layout::{ARCHITECTURE, Content, FILES, RECIPE, content, is_own, numbered};
 use super::lock::{LOCK, Lock};
 use super::recipe::{Difference, Recipe};
 use crate::atomic::{self, FileError};
@@ -33,8 +33,8 @@ pub enum Existing {
 pub struct RunFolder {
     path: PathBuf,
     lock: Lock,
-    /// Whether this process created the folder.
-    is_new: bool,
+    /// The folders that this process created, the run's first.
+    created: Vec<PathBuf>,
 }
 
 impl RunFolder {
@@ -47,13 +47,15 @@ impl RunFolder {
     pub fn open(path: &Path, recipe: &Recipe, existing: Existing) -> Result<Self, TrainError> {
         // Before locking: nothing is written into a folder of other files.
         check_own(path)?;
-        let is_new = !path.exists();
+        let parents = path.ancestors().filter(|path| !path.as_os_str().is_empty());
+        let created = parents.take_while(|path| !path.exists());
+        let created = created.map(Path::to_path_buf).collect();
         atomic::create_folder(path)?;
         let lock = Lock::alone(path)?.ok_or_else(|| in_use(path))?;
         let folder = Self {
             path: path.to_path_buf(),
             lock,
-            is_new,
+            created,
         };
         match (check_own(path)?, existing) {
             (Content::Run, Existing::Resume) => folder.check_same(recipe)?,
@@ -85,7 +87,7 @@ impl RunFolder {
         let folder = Self {
             path: path.to_path_buf(),
             lock,
-            is_new: false,
+            created: Vec::new(),
         };
         let recipe = folder.recipe()?;
         Ok((folder, recipe))
@@ -179,13 +181,13 @@ impl RunFolder {
     fn clear(&self) -> Result<(), TrainError> {
         let mut names = FILES.iter().filter(|&&name| name != RECIPE);
         names.try_for_each(|name| self.remove(name))?;
-        let masks = earlier_masks(&self.path);
-        masks.iter().try_for_each(|name| self.remove(name))?;
+        let numbered = numbered(&self.path);
+        numbered.iter().try_for_each(|name| self.remove(name))?;
         atomic::sync_folder(&self.path);
         Ok(())
     }
 
-    /// Removes the run, and the folder if this process created it.
+    /// Removes the run, and the folders that this process created for it.
     ///
     /// # Errors
     /// Returns an error if the system fails to remove a file.
@@ -193,10 +195,9 @@ impl RunFolder {
         self.clear()?;
         self.remove(RECIPE)?;
         self.lock.remove();
-        if self.is_new {
-            // It is not empty if another process has written there since.
-            let _ = fs::remove_dir(&self.path);
-        }
+        // One is not empty if another process has written there since.
+        let mut created = self.created.iter();
+        let _ = created.try_for_each(fs::remove_dir);
         Ok(())
     }
 

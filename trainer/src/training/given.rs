@@ -7,6 +7,7 @@
 //! prevent.
 
 use std::path::Path;
+use std::sync::atomic::AtomicBool;
 
 use candle_core::{Device, Result as TensorResult, Tensor};
 
@@ -98,13 +99,14 @@ fn largest(state: &State) -> Option<Largest<'_>> {
 /// the file, or else statistics of the images of `train`.
 ///
 /// # Errors
-/// Returns an error if the device fails.
+/// Returns an error if `stop` is set, or if the device fails.
 pub(super) fn accuracy(
     weights: &Weights,
     graph: &Graph,
     device: &Device,
     train: &Batches<'_>,
     test: &Batches<'_>,
+    stop: &AtomicBool,
 ) -> TensorResult<Option<f64>> {
     if !weights.missing().is_empty() {
         return Ok(None);
@@ -113,9 +115,11 @@ pub(super) fn accuracy(
     let network = Network::new(graph, &state, device)?;
     let statistics = match Statistics::of_state(graph, &state) {
         Some(statistics) => statistics,
-        None => Statistics::compute(&network, || train.in_order(usize::MAX))?,
+        None => Statistics::compute(&network, || {
+            phase::unless_stopped(train.in_order(usize::MAX), stop)
+        })?,
     };
-    phase::accuracy(&network, &statistics, test).map(Some)
+    phase::accuracy(&network, &statistics, test, stop).map(Some)
 }
 
 /// Returns the names of the running statistics of `graph` that `state` lacks.

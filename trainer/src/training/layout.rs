@@ -5,9 +5,9 @@
 //! | `run.toml` | the recipe: everything needed to repeat the run |
 //! | `arch.toml` | a copy of the architecture's file, unless it is a predefined one |
 //! | `metrics.csv` | one line per epoch |
-//! | `checkpoint.safetensors` | weights and velocities after the last epoch (removed at the end) |
+//! | `checkpoint.safetensors` | weights and moments before a step (removed at the end) |
 //! | `dense.safetensors` | the dense network, if the pruner trains one |
-//! | `rewind.safetensors` | the weights to which phases rewind, unless they are initial |
+//! | `rewind-STEP.safetensors` | the weights before a step to which phases rewind, unless they are initial |
 //! | `masks-direct.safetensors` | the connections that the pruner keeps |
 //! | `masks.safetensors` | the trained connections: the effective ones, or all if none is pruned |
 //! | `masks-direct-1.safetensors`, `masks-1.safetensors`, ... | those of earlier pruning phases |
@@ -42,9 +42,6 @@ pub(super) const CHECKPOINT: &str = "checkpoint.safetensors";
 /// The dense network.
 pub const DENSE: &str = "dense.safetensors";
 
-/// The weights to which later phases rewind.
-pub(super) const REWIND: &str = "rewind.safetensors";
-
 /// The connections that the pruner keeps.
 pub const MASKS_DIRECT: &str = "masks-direct.safetensors";
 
@@ -56,7 +53,7 @@ pub const WEIGHTS: &str = "weights.safetensors";
 
 /// All files of a run, in the order in which they are removed: a folder without figures holds an
 /// unfinished run, and one without a recipe holds no run.
-pub(super) const FILES: [&str; 12] = [
+pub(super) const FILES: [&str; 11] = [
     FIGURES,
     RESULT,
     SUMS,
@@ -66,7 +63,6 @@ pub(super) const FILES: [&str; 12] = [
     MASKS,
     MASKS_DIRECT,
     DENSE,
-    REWIND,
     ARCHITECTURE,
     RECIPE,
 ];
@@ -74,19 +70,29 @@ pub(super) const FILES: [&str; 12] = [
 /// The files that every finished run has.
 pub(super) const NEEDED: [&str; 5] = [RECIPE, MASKS_DIRECT, MASKS, WEIGHTS, RESULT];
 
-/// Checks whether `name` is that of a file of a run: one of [`FILES`], or masks of an earlier
-/// phase.
-pub(super) fn is_own(name: &str) -> bool {
-    let number = name.strip_prefix("masks-").map(|rest| {
-        let rest = rest.strip_prefix("direct-").unwrap_or(rest);
-        rest.strip_suffix(".safetensors").unwrap_or("")
-    });
-    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
-    FILES.contains(&name) || number.is_some_and(is_number)
+/// The prefixes of the names of numbered files: the masks of earlier phases, and the weights to
+/// which phases rewind.
+const NUMBERED: [&str; 3] = ["masks-direct-", "masks-", "rewind-"];
+
+/// Returns the name of the file of the weights before `step`, to which phases rewind.
+pub(super) fn rewind(step: usize) -> String {
+    format!("rewind-{step}.safetensors")
 }
 
-/// Returns the names of the masks of earlier phases in `folder`, in order.
-pub(super) fn earlier_masks(folder: &Path) -> Vec<String> {
+/// Checks whether `name` is that of a file of a run: one of [`FILES`], or a numbered one.
+pub(super) fn is_own(name: &str) -> bool {
+    let mut prefixes = NUMBERED.iter();
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    let is_numbered = prefixes.any(|prefix| {
+        let rest = name.strip_prefix(prefix);
+        let number = rest.and_then(|rest| rest.strip_suffix(".safetensors"));
+        number.is_some_and(is_number)
+    });
+    FILES.contains(&name) || is_numbered
+}
+
+/// Returns the names of the numbered files of the run in `folder`, in order.
+pub(super) fn numbered(folder: &Path) -> Vec<String> {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
     let mut names: Vec<String> = names

@@ -1,6 +1,6 @@
 //! One epoch of training, and the accuracy of a network.
 
-use std::ops::Range;
+use std::ops::ControlFlow::{self, Break, Continue};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
 
@@ -35,8 +35,17 @@ pub struct Epoch<'a> {
     pub hyperparameters: &'a Hyperparameters,
 }
 
-/// Trains one epoch and returns the mean loss; `None` if `stop` was set. Calls `progress` with the
-/// number of images done.
+/// The part of an epoch that is done.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Part {
+    /// The number of steps taken.
+    pub steps: usize,
+    /// The sum of their losses.
+    pub loss: f64,
+}
+
+/// Trains one epoch and returns the mean loss; `None` if `stop` was set before its end. Calls
+/// `progress` with the number of images done.
 ///
 /// Images are shuffled by a random stream of the seed, the phase and the epoch, so an epoch is the
 /// same whether or not the run was interrupted before it. So are their changes, by a stream per
@@ -53,12 +62,22 @@ pub fn train_epoch(
     progress: &mut dyn FnMut(usize),
 ) -> Result<Option<f64>, TrainError> {
     let steps = batches.split().len() / epoch.hyperparameters.batch;
-    let sum = train_steps(network, optimizer, batches, epoch, 0..steps, stop, progress)?;
-    Ok(sum.map(|sum| sum / steps as f64))
+    let mut after = |images| {
+        progress(images);
+        match stop.load(Relaxed) {
+            true => Break(()),
+            false => Continue(()),
+        }
+    };
+    let none = Part::default();
+    let part = train_steps(network, optimizer, batches, epoch, none, steps, &mut after)?;
+    Ok((part.steps == steps).then(|| part.loss / steps as f64))
 }
 
-/// Trains the steps `range` of an epoch, as [`train_epoch`] does, and returns the sum of their
-/// losses. An epoch in parts takes the same steps as the whole.
+/// Trains an epoch, of which the part `done` is done, up to the step `end`, as [`train_epoch`]
+/// does. Calls `after` with the number of images done after each step, and ends there if it breaks.
+/// Returns the part that is done then. An epoch in parts takes the same steps as the whole, and
+/// adds their losses in the same order.
 ///
 /// # Errors
 /// Returns an error if the loss is not finite, or if the device fails.
@@ -67,34 +86,33 @@ pub fn train_steps(
     optimizer: &mut Optimizer,
     batches: &Batches<'_>,
     epoch: Epoch<'_>,
-    range: Range<usize>,
-    stop: &AtomicBool,
-    progress: &mut dyn FnMut(usize),
-) -> Result<Option<f64>, TrainError> {
+    done: Part,
+    end: usize,
+    after: &mut dyn FnMut(usize) -> ControlFlow<()>,
+) -> Result<Part, TrainError> {
     let batches = &batches.select(network.inputs());
     let batch = epoch.hyperparameters.batch;
     let order = epoch.order(batches.split().len());
     let rates = epoch.rates(order.len() / batch);
-    let order = &order[range.start * batch..range.end * batch];
+    let order = &order[done.steps * batch..end * batch];
     let loss = epoch.hyperparameters.loss();
     let together = match network.device() {
         Device::Cpu => 1,
         _ => STEPS_PER_LOOK,
     };
-    let mut losses = Losses::new(together, range.start);
+    let mut losses = Losses::new(together, done);
     thread::scope(|scope| {
         let feed = Feed::new(scope, batches, order, batch, epoch.changes(batches));
-        for (step, indices) in range.zip(order.chunks_exact(batch)) {
-            if stop.load(Relaxed) {
-                return Ok(None);
-            }
+        for (step, indices) in (done.steps..end).zip(order.chunks_exact(batch)) {
             let scores = network.train_forward(&feed.next(indices)?)?;
             let loss = loss.mean(&scores, &batches.classes(indices)?)?;
             losses.add(&loss, epoch)?;
             optimizer.step(network, &loss.backward()?, rates(step))?;
-            progress((step + 1) * batch);
+            if after((step + 1) * batch).is_break() {
+                break;
+            }
         }
-        losses.sum(epoch).map(Some)
+        losses.end(epoch)
     })
 }
 
@@ -139,21 +157,18 @@ struct Losses {
     unseen: Vec<Tensor>,
     /// The number of losses to look at together.
     together: usize,
-    /// The number of the epoch's losses seen or left to an earlier part.
-    seen: usize,
-    /// The sum of the losses seen here.
-    sum: f64,
+    /// The steps whose losses are seen, those of earlier parts included.
+    seen: Part,
 }
 
 impl Losses {
-    /// Creates the list of a part of an epoch that begins with step `first`. Losses are looked at
+    /// Creates the list of the losses that follow the part `done` of an epoch. Losses are looked at
     /// `together` at a time.
-    fn new(together: usize, first: usize) -> Self {
+    fn new(together: usize, done: Part) -> Self {
         Self {
             unseen: Vec::new(),
             together,
-            seen: first,
-            sum: 0.0,
+            seen: done,
         }
     }
 
@@ -177,44 +192,56 @@ impl Losses {
         let values = Tensor::stack(&self.unseen, 0)?.to_dtype(DType::F32)?;
         self.unseen.clear();
         for loss in values.to_vec1::<f32>()? {
-            self.seen += 1;
+            self.seen.steps += 1;
             if !loss.is_finite() {
                 return Err(TrainError::Diverged {
                     loss,
                     phase: epoch.phase.into(),
                     epoch: epoch.index + 1,
-                    step: self.seen,
+                    step: self.seen.steps,
                     learning_rate: epoch.hyperparameters.learning_rate,
                 });
             }
-            self.sum += f64::from(loss);
+            self.seen.loss += f64::from(loss);
         }
         Ok(())
     }
 
-    /// Returns the sum of all losses.
+    /// Returns the part of the epoch that ends with the last loss.
     ///
     /// # Errors
     /// Returns an error if a loss is not finite.
-    fn sum(mut self, epoch: Epoch<'_>) -> Result<f64, TrainError> {
+    fn end(mut self, epoch: Epoch<'_>) -> Result<Part, TrainError> {
         self.look(epoch)?;
-        Ok(self.sum)
+        Ok(self.seen)
     }
+}
+
+/// Returns `batches`, which end in an error when `stop` is set.
+pub(super) fn unless_stopped(
+    batches: impl Iterator<Item = TensorResult<Tensor>>,
+    stop: &AtomicBool,
+) -> impl Iterator<Item = TensorResult<Tensor>> {
+    batches.map(|batch| match stop.load(Relaxed) {
+        true => Err(candle_core::Error::msg("interrupted")),
+        false => batch,
+    })
 }
 
 /// Returns the share of images of `test` that `network` classifies correctly with `statistics`.
 ///
 /// # Errors
-/// Returns an error if the device fails.
+/// Returns an error if `stop` is set, or if the device fails.
 pub fn accuracy(
     network: &Network,
     statistics: &Statistics,
     test: &Batches<'_>,
+    stop: &AtomicBool,
 ) -> TensorResult<f64> {
     let test = test.select(network.inputs());
     let mut labels = test.split().labels().iter();
     let mut correct = 0;
-    for batch in test.in_order(usize::MAX) {
+    for batch in unless_stopped(test.in_order(usize::MAX), stop) {
         let classes = network.classify(&batch?, statistics)?;
         correct += classes
             .iter()
@@ -291,23 +318,24 @@ mod tests {
             hyperparameters: &hyperparameters,
         };
         let loss = |value: f32| Tensor::new(value, &Device::Cpu).unwrap();
-        let mut losses = Losses::new(3, 0);
+        let mut losses = Losses::new(3, Part::default());
         for value in [3.0, 2.0, 1.0, f32::NAN, f32::INFINITY] {
             losses.add(&loss(value), epoch).unwrap();
         }
-        assert_eq!((losses.seen, losses.sum), (3, 6.0));
-        let error = losses.sum(epoch).unwrap_err().to_string();
+        let part = |steps, loss| Part { steps, loss };
+        assert_eq!(losses.seen, part(3, 6.0));
+        let error = losses.end(epoch).unwrap_err().to_string();
         let words = "the loss became NaN in epoch 3 of the dense phase, step 4:";
         assert!(error.starts_with(words), "{error}");
 
-        let mut losses = Losses::new(1, 0);
+        let mut losses = Losses::new(1, Part::default());
         losses.add(&loss(4.0), epoch).unwrap();
         losses.add(&loss(2.0), epoch).unwrap();
         assert!(losses.add(&loss(f32::NAN), epoch).is_err());
 
-        let mut losses = Losses::new(100, 0);
+        let mut losses = Losses::new(100, part(7, 10.0));
         losses.add(&loss(4.0), epoch).unwrap();
         losses.add(&loss(2.0), epoch).unwrap();
-        assert_eq!(losses.sum(epoch).unwrap(), 6.0);
+        assert_eq!(losses.end(epoch).unwrap(), part(9, 16.0));
     }
 }

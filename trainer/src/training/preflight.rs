@@ -42,9 +42,7 @@ pub(super) fn check(
         least_memory(graph, batch.unwrap_or(1)),
         &format!("training {}", graph.name()),
     )?;
-    let mut has_trained = false;
     for phase in &recipe.phases {
-        has_trained |= phase.training().is_some();
         let (name, target, compression) = match phase {
             Phase::Prune(prune) if prune.pattern.is_none() => {
                 (&prune.pruner, prune.target, prune.compression())
@@ -54,9 +52,7 @@ pub(super) fn check(
         };
         let pruner = Pruner::by_name(name)?;
         pruner.check(graph, target, compression)?;
-        if has_trained {
-            pruner.check_path(graph, target, compression)?;
-        }
+        pruner.check_path(graph, target, compression)?;
     }
     if recipe.device != DeviceKind::of(device) {
         return Err(TrainError::Mismatch(format!(

@@ -25,7 +25,7 @@ impl RunFolder {
     }
 
     /// Returns the state of the run, if it was interrupted. `needed` returns the names of the files
-    /// that the phases before the one of this name make.
+    /// that the run makes before a checkpoint.
     ///
     /// # Errors
     /// Returns an error if the checkpoint does not match `expected`, if a file that it names is
@@ -33,14 +33,14 @@ impl RunFolder {
     pub(super) fn checkpoint(
         &self,
         expected: &Expected<'_>,
-        needed: impl Fn(&str) -> Vec<String>,
+        needed: impl Fn(&Checkpoint) -> Vec<String>,
     ) -> Result<Option<Checkpoint>, TrainError> {
         let path = self.file(CHECKPOINT);
         if !path.exists() {
             return Ok(None);
         }
         let checkpoint = Checkpoint::load(&path, expected).map_err(|e| self.unusable(&e))?;
-        let needed = needed(&checkpoint.phase);
+        let needed = needed(&checkpoint);
         let needed: Vec<&str> = needed.iter().map(String::as_str).collect();
         match checkpoint.files.difference(self.path(), &needed)? {
             None => {}
@@ -71,8 +71,8 @@ impl RunFolder {
         expected: &Expected<'_>,
     ) -> Result<(), TrainError> {
         let phases = expected.phases.iter();
-        let before = phases.take_while(|(phase, ..)| *phase != checkpoint.phase);
-        let before = before.map(|&(phase, epochs, _)| (phase, epochs));
+        let before = phases.take_while(|phase| phase.name != checkpoint.phase);
+        let before = before.map(|phase| (phase.name, phase.epochs));
         let now = (checkpoint.phase.as_str(), checkpoint.epochs);
         match metrics::missing(&self.file(METRICS), before.chain([now]))? {
             Some((phase, epoch)) => Err(self.unusable(&format!(

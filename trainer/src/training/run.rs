@@ -6,10 +6,11 @@
 
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 use candle_core::Device;
 
-use super::checkpoint::{Checkpoint, Expected};
+use super::checkpoint::{Checkpoint, Expected, ExpectedPhase};
 use super::error::TrainError;
 use super::folder::{DENSE, Existing, MASKS, MASKS_DIRECT, RunFolder, WEIGHTS};
 use super::phases::point::{self, Point, RunMasks};
@@ -17,7 +18,7 @@ use super::phases::train::{SAMPLE, Trained};
 use super::recipe::stages::stages;
 use super::recipe::{Phase, Recipe};
 use super::report::{Accuracy, Compressions, TrainReport, WeightCounts};
-use super::session::{Clock, Progress, Session};
+use super::session::{Clock, Pace, Progress, Session};
 use super::{given, preflight};
 use crate::data::Dataset;
 use crate::data::batches::Batches;
@@ -28,8 +29,36 @@ use crate::pruning::{Masks, PruneError, Weights};
 
 pub use super::event::Event;
 
+/// How a run is carried out, besides its recipe. None of this changes a bit of what it makes,
+/// except for the kind of device, which the recipe names.
+#[derive(Debug, Clone)]
+pub struct Options<'a> {
+    /// What to do with a run that is in the folder already.
+    pub existing: Existing,
+    /// The device that trains.
+    pub device: &'a Device,
+    /// The time from one checkpoint to the next in the middle of an epoch.
+    pub checkpoint_every: Duration,
+}
+
+impl<'a> Options<'a> {
+    /// The default of [`Options::checkpoint_every`]: ten minutes.
+    pub const CHECKPOINT_EVERY: Duration = Duration::from_secs(600);
+
+    /// Returns the default options on `device`: a run in the folder resumes.
+    pub fn new(device: &'a Device) -> Self {
+        Self {
+            existing: Existing::Resume,
+            device,
+            checkpoint_every: Self::CHECKPOINT_EVERY,
+        }
+    }
+}
+
 /// Runs `recipe` on `data` in the folder `path`, and reports to `tell`. An interrupted run of the
-/// same recipe resumes, and a finished one is not repeated, unless `existing` says to replace it.
+/// same recipe resumes, and a finished one is not repeated, unless `options` say to replace it.
+///
+/// When `stop` is set, the run writes a checkpoint before its next step and ends.
 ///
 /// # Errors
 /// Returns an error if the recipe does not fit the data, if training diverges, if pruning fails,
@@ -38,11 +67,15 @@ pub fn run(
     recipe: &Recipe,
     data: &Dataset,
     path: &Path,
-    existing: Existing,
-    device: &Device,
+    options: &Options<'_>,
     stop: &AtomicBool,
     tell: &mut dyn FnMut(Event<'_>),
 ) -> Result<TrainReport, TrainError> {
+    let Options {
+        existing,
+        device,
+        checkpoint_every,
+    } = *options;
     let graph = recipe.graph()?;
     preflight::check(recipe, &graph, data, device)?;
     let stages = stages(recipe)?;
@@ -76,6 +109,7 @@ pub fn run(
         stop,
         progress: Progress::new(epochs),
         clock: Clock::start(),
+        pace: Pace::new(checkpoint_every),
         graph,
         folder,
         kept_by_index: None,
@@ -135,12 +169,7 @@ impl Session<'_> {
     ) -> Result<TrainReport, TrainError> {
         let initial = initial::state(&self.graph, self.recipe.seed);
         let mut checkpoint = self.resume(&initial, tell)?;
-        let first = checkpoint.as_ref().map_or(0, |checkpoint| {
-            let mut names = self.stages.iter().map(|stage| &stage.name);
-            names
-                .position(|name| *name == checkpoint.phase)
-                .unwrap_or(0)
-        });
+        let first = checkpoint.as_ref().map_or(0, |c| self.index(&c.phase));
         self.kept_by_index = checkpoint.as_ref().and_then(|c| c.kept_by_index);
         given::check_unchanged(self.recipe)?;
         let given_accuracy = match &given {
@@ -157,6 +186,7 @@ impl Session<'_> {
             masks: self.masks_before(first, self.kept_by_index)?,
         };
         self.progress.done = self.stages[..first].iter().map(|stage| stage.epochs).sum();
+        tell(self.start_event(checkpoint.as_ref()));
         for index in first..self.stages.len() {
             match self.stages[index].phase.clone() {
                 Phase::Train(_) | Phase::Gradual(_) | Phase::Regrow(_) => {
@@ -180,36 +210,62 @@ impl Session<'_> {
         tell: &mut dyn FnMut(Event<'_>),
     ) -> Result<Option<Checkpoint>, TrainError> {
         let trains = self.stages.iter().filter(|stage| stage.epochs > 0);
-        let phases = trains.map(|stage| {
-            let moments = stage.hyperparameters.optimizer.moments();
-            (stage.name.as_str(), stage.epochs, moments)
+        let phases = trains.map(|stage| ExpectedPhase {
+            name: &stage.name,
+            epochs: stage.epochs,
+            steps: self.steps(stage),
+            moments: stage.hyperparameters.optimizer.moments(),
         });
         let expected = Expected {
             phases: &phases.collect::<Vec<_>>(),
             prunable: &self.graph.prunable(),
             arrays: initial,
         };
-        let index = |name: &str| {
-            let mut stages = self.stages.iter();
-            stages.position(|stage| stage.name == name).unwrap_or(0)
+        let made = |checkpoint: &Checkpoint| {
+            let index = self.index(&checkpoint.phase);
+            let before = checkpoint.epochs * self.steps(&self.stages[index]);
+            self.made_before(index, before + checkpoint.part.steps)
         };
-        let made = |name: &str| self.made_before(index(name));
         let checkpoint = self.folder.checkpoint(&expected, made)?;
         if let Some(Checkpoint {
             phase,
             epochs,
+            part,
             seconds,
             ..
         }) = &checkpoint
         {
             self.clock.before = *seconds;
+            let index = self.index(phase);
+            let place = match (*epochs, part.steps) {
+                (0, 0) => format!("at the start of the {phase} phase"),
+                (epochs, 0) => format!("after epoch {epochs} of the {phase} phase"),
+                (epochs, steps) => format!(
+                    "after step {steps} of {} in epoch {} of the {phase} phase",
+                    self.steps(&self.stages[index]),
+                    epochs + 1
+                ),
+            };
             tell(Event::Note(format!(
-                "resuming after epoch {epochs} of the {phase} phase (phase {} of {})",
-                index(phase) + 1,
+                "resuming {place} (phase {} of {})",
+                index + 1,
                 self.stages.len()
             )));
         }
         Ok(checkpoint)
+    }
+
+    /// Returns the event of the start of the phases, from `checkpoint` if there is one.
+    fn start_event(&self, checkpoint: Option<&Checkpoint>) -> Event<'static> {
+        let images = self.train.split().len();
+        let part = checkpoint.map_or(0, |checkpoint| {
+            let stage = &self.stages[self.index(&checkpoint.phase)];
+            checkpoint.epochs * images + checkpoint.part.steps * stage.hyperparameters.batch
+        });
+        Event::Start {
+            done: self.progress.done * images + part,
+            of: self.progress.all * images,
+        }
     }
 
     /// Reads the accuracy of the dense network in the folder.
@@ -268,7 +324,9 @@ impl Session<'_> {
     ) -> Result<Option<f64>, TrainError> {
         let path = self.recipe.weights.as_deref().unwrap_or("");
         let (graph, device) = (&self.graph, &self.device);
-        let accuracy = given::accuracy(given, graph, device, &self.train, &self.test)?;
+        let (train, test) = (&self.train, &self.test);
+        let accuracy = given::accuracy(given, graph, device, train, test, self.stop);
+        let accuracy = self.evaluated(accuracy)?;
         let absent = given::missing_statistics(graph, &given.state(graph));
         tell(Event::Note(match accuracy {
             Some(accuracy) if absent.is_empty() => format!(

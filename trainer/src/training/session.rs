@@ -1,13 +1,13 @@
 //! A run in progress: its inputs, its folder and how far it is.
 
-use std::sync::atomic::AtomicBool;
-use std::time::Instant;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::{Duration, Instant};
 
-use candle_core::Device;
+use candle_core::{Device, Result as TensorResult};
 
 use super::error::TrainError;
 use super::folder::RunFolder;
-use super::layout::{ARCHITECTURE, DENSE, RECIPE, REWIND};
+use super::layout::{self, ARCHITECTURE, DENSE, RECIPE};
 use super::recipe::Recipe;
 use super::recipe::stages::Stage;
 use super::sums::Sums;
@@ -31,6 +31,7 @@ pub(super) struct Session<'a> {
     pub(super) stop: &'a AtomicBool,
     pub(super) progress: Progress,
     pub(super) clock: Clock,
+    pub(super) pace: Pace,
     /// The number of connections kept only by their index; `None` before pruning, and in runs that
     /// an earlier version pruned.
     pub(super) kept_by_index: Option<usize>,
@@ -38,18 +39,53 @@ pub(super) struct Session<'a> {
     pub(super) left_at_start: usize,
 }
 
-/// How many epochs are done.
+/// How much is done.
 pub(super) struct Progress {
     /// Epochs done, of all phases.
     pub(super) done: usize,
     /// Epochs of all phases.
     pub(super) all: usize,
+    /// Steps done of the current epoch.
+    pub(super) step: usize,
+    /// Steps of the current epoch.
+    pub(super) steps: usize,
 }
 
 impl Progress {
     /// Creates the progress of a run of `all` epochs, of which none is done.
     pub(super) fn new(all: usize) -> Self {
-        Self { done: 0, all }
+        Self {
+            done: 0,
+            all,
+            step: 0,
+            steps: 0,
+        }
+    }
+}
+
+/// When checkpoints are due in the middle of an epoch.
+pub(super) struct Pace {
+    /// The time from one to the next.
+    every: Duration,
+    /// When the last one was written, also at the end of an epoch.
+    last: Instant,
+}
+
+impl Pace {
+    /// Creates the pace of a checkpoint every `every`, from now on.
+    pub(super) fn new(every: Duration) -> Self {
+        let last = Instant::now();
+        Self { every, last }
+    }
+
+    /// Checks whether a checkpoint is due.
+    pub(super) fn is_due(&self) -> bool {
+        self.last.elapsed() >= self.every
+    }
+
+    /// Notes that one has been written.
+    pub(super) fn written(&mut self) {
+        self.last = Instant::now();
     }
 }
 
@@ -77,15 +113,28 @@ impl Clock {
 }
 
 impl Session<'_> {
-    /// Returns the names of the files that the phases before `index` make.
-    pub(super) fn made_before(&self, index: usize) -> Vec<String> {
+    /// Returns the names of the files that are made before the step `at` of the phase `index`.
+    pub(super) fn made_before(&self, index: usize, at: usize) -> Vec<String> {
         let mut names = vec![RECIPE.to_owned()];
         for stage in &self.stages[..index] {
             names.extend(stage.ends_dense.then(|| DENSE.to_owned()));
-            names.extend(stage.keeps.map(|_| REWIND.to_owned()));
+            names.extend(stage.keeps.iter().map(|&step| layout::rewind(step)));
             names.extend(stage.masks.iter().flatten().cloned());
         }
+        let kept = self.stages[index].keeps.range(..at);
+        names.extend(kept.map(|&step| layout::rewind(step)));
         names
+    }
+
+    /// Returns the index of the phase called `name`; 0 if there is none.
+    pub(super) fn index(&self, name: &str) -> usize {
+        let mut stages = self.stages.iter();
+        stages.position(|stage| stage.name == name).unwrap_or(0)
+    }
+
+    /// Returns the number of steps of an epoch of `stage`.
+    pub(super) fn steps(&self, stage: &Stage) -> usize {
+        self.train.split().len() / stage.hyperparameters.batch
     }
 
     /// Returns the checksums of the files made before the phase `index`, which its checkpoints
@@ -94,7 +143,7 @@ impl Session<'_> {
     /// # Errors
     /// Returns an error if a file cannot be read.
     pub(super) fn files_before(&self, index: usize) -> Result<Sums, TrainError> {
-        let names = self.made_before(index);
+        let names = self.made_before(index, 0);
         let mut names: Vec<&str> = names.iter().map(String::as_str).collect();
         names.push(ARCHITECTURE);
         Ok(Sums::of(self.folder.path(), &names)?)
@@ -105,7 +154,22 @@ impl Session<'_> {
         TrainError::Interrupted {
             done: self.progress.done,
             all: self.progress.all,
+            step: self.progress.step,
+            steps: self.progress.steps,
             folder: self.folder.path().display().to_string(),
         }
+    }
+
+    /// Checks whether the run was asked to stop.
+    pub(super) fn is_stopped(&self) -> bool {
+        self.stop.load(Relaxed)
+    }
+
+    /// Converts the `result` of an evaluation, which fails if the run was asked to stop.
+    pub(super) fn evaluated<T>(&self, result: TensorResult<T>) -> Result<T, TrainError> {
+        result.map_err(|error| match self.is_stopped() {
+            true => self.interrupted(),
+            false => error.into(),
+        })
     }
 }

@@ -202,3 +202,57 @@ fn an_interruption_says_truly_what_goes_on() {
         }
     }
 }
+
+/// A run with epochs of many steps.
+const LONG: &str = "train --pruner lamp --type direct --compression 4 --epochs 1 --batch 2 \
+    --seed 5 -o run";
+
+#[test]
+fn a_run_stopped_in_the_middle_of_an_epoch_goes_on_from_there_to_the_same_bits() {
+    let folder = tempfile::tempdir().unwrap();
+    let whole = folder.path().join("whole");
+    fs::create_dir(&whole).unwrap();
+    program::json(&whole, LONG);
+    for (name, options) in [
+        // A request to stop writes a checkpoint at once; a kill leaves the last one that was due.
+        ("INT", ""),
+        ("TERM", ""),
+        ("KILL", " --checkpoint-minutes 1e-9"),
+    ] {
+        let folder = folder.path().join(name);
+        fs::create_dir(&folder).unwrap();
+        let mut child = start(program::command(
+            &folder,
+            &format!("{LONG}{options} --quiet"),
+        ));
+        let run = folder.join("run");
+        wait_until(&mut child, || {
+            run.join(if name == "KILL" {
+                "checkpoint.safetensors"
+            } else {
+                "run.toml"
+            })
+            .exists()
+        });
+        // Some steps of the first epoch.
+        thread::sleep(Duration::from_millis(50));
+        signal(name, child.id().into());
+        let output = child.wait_with_output().unwrap();
+        if name != "KILL" {
+            says(&sentence(&output), &["interrupted after 0 of 2 epochs"]);
+        }
+        assert!(run.join("checkpoint.safetensors").exists(), "{name}");
+        assert!(!run.join("metrics.csv").exists(), "{name}: the epoch ended");
+        let output = program::run(&folder, LONG);
+        let (_, stderr) = texts(&output);
+        assert!(output.status.success(), "{stderr}");
+        says(&stderr, &["resuming "]);
+        if name == "KILL" {
+            says(
+                &stderr,
+                &["resuming after step ", " in epoch 1 of the dense phase"],
+            );
+        }
+        assert!(files(&folder) == files(&whole), "{name}");
+    }
+}

@@ -1,5 +1,6 @@
 //! SIGKILL at any moment of a run: the same command, given again, ends with the same bits as an
-//! undisturbed run and leaves no temporary files.
+//! undisturbed run and leaves no temporary files. The runs have phases of every kind, and most of
+//! them a checkpoint before each step.
 //!
 //! Half of the moments are random times; the other half come right after a change in the folder,
 //! since these short moments are rarely hit by chance. The test tries a few moments, and
@@ -22,11 +23,38 @@ const SMALL: &str = "name = \"small\"\ninput = [1, 28, 28]\n\
     [[layer]]\ntype = \"dense\"\nunits = 12\n\
     [[layer]]\ntype = \"dense\"\nunits = 10\n";
 
-/// A run with an architecture file, a dense phase, and masks.
-const TRAIN: &str = "train --arch small.toml --pruner lamp --type direct --compression 4 \
-    --epochs 2 --batch 500 -o run --quiet";
+/// A recipe with phases of every kind, several rounds, and two steps to rewind to.
+const PHASES: &str = r#"
+arch = "small.toml"
+hyperparameters = { batch = 500 }
+phase = [
+    { kind = "train", epochs = 2 },
+    { kind = "prune", pruner = "magnitude/global", compression = 2 },
+    { kind = "rewind", to = 7 },
+    { kind = "train", epochs = 1, optimizer = { kind = "adam" }, learning_rate = 0.01 },
+    { kind = "prune", pruner = "lamp", type = "direct", compression = 3 },
+    { kind = "rewind", to = 13 },
+    { kind = "regrow", method = "set", epochs = 1, every = 3 },
+    { kind = "gradual", epochs = 1, every = 2, compression = 5 },
+    { kind = "regrow", method = "rigl", epochs = 1, every = 3 },
+    { kind = "rewind" },
+    { kind = "train", epochs = 1, augmentation = { shift = 1 } },
+]
+"#;
 
-/// The export of that run.
+/// Runs, each in its own folder: with a dense phase and masks; with every kind of phase; with several
+/// rounds; with a pruner that scores for long before training starts.
+const TRAIN: [&str; 4] = [
+    "train --arch small.toml --pruner lamp --type direct --compression 4 --epochs 2 --batch 500 \
+     -o run --quiet",
+    "train --recipe phases.toml --checkpoint-minutes 1e-9 -o run --quiet",
+    "train --arch small.toml --pruner magnitude/global --rounds 2 --rewind-to 5 --compression 4 \
+     --epochs 1 --batch 250 --checkpoint-minutes 1e-9 -o run --quiet",
+    "train --arch small.toml --pruner snip/iterative --compression 4 --epochs 1 --batch 500 \
+     --checkpoint-minutes 1e-9 -o run --quiet",
+];
+
+/// The export of the first run.
 const EXPORT: &str = "export run -o model.rfy --quiet";
 
 /// The environment variable with the number of moments, and its default.
@@ -171,6 +199,7 @@ impl Undisturbed {
         // The shorter time, so that a busy machine does not put moments past the end.
         let time = begun.elapsed().min(watched);
         assert!(files(folder) == ends, "{arguments} does not repeat itself");
+        assert!(changes > 0, "nothing was seen of {arguments}");
         Self {
             arguments,
             begins,
@@ -244,27 +273,34 @@ fn killed_at_any_moment_the_same_command_ends_with_the_same_bits() {
     let number = |name: &str| std::env::var(name).ok().map(|text| text.parse().unwrap());
     let moments = number(MOMENTS.0).unwrap_or(MOMENTS.1 as u64);
     let seed = number(SEED).unwrap_or(1);
-    let folder = tempfile::tempdir().unwrap();
-    fs::write(folder.path().join("small.toml"), SMALL).unwrap();
-    let train = Undisturbed::run(folder.path(), TRAIN, "run");
-    let export = Undisturbed::run(folder.path(), EXPORT, "model.rfy");
-    assert!(train.changes > 0 && export.changes > 0, "nothing was seen");
+    let folders = TRAIN.map(|_| tempfile::tempdir().unwrap());
+    let mut commands = Vec::new();
+    for (arguments, folder) in TRAIN.into_iter().zip(&folders) {
+        fs::write(folder.path().join("small.toml"), SMALL).unwrap();
+        fs::write(folder.path().join("phases.toml"), PHASES).unwrap();
+        commands.push(Undisturbed::run(folder.path(), arguments, "run"));
+    }
+    commands.push(Undisturbed::run(folders[0].path(), EXPORT, "model.rfy"));
 
-    let (mut met, mut failures) = (0, Vec::new());
+    let (mut met, mut failures) = (vec![0; commands.len()], Vec::new());
     for index in 0..moments {
         let mut random = Random::stream(seed, &format!("kill {index}"));
-        let command = if index % 4 == 3 { &export } else { &train };
-        match command.disturb(&mut random) {
-            Ok(alive) => met += alive,
+        let command = index as usize % commands.len();
+        match commands[command].disturb(&mut random) {
+            Ok(alive) => met[command] += alive,
             Err(failure) => failures.push(failure),
         }
     }
+    for (command, met) in commands.iter().zip(&met) {
+        println!(
+            "{met} kills of `{}` ({:?}, {} changes)",
+            command.arguments, command.time, command.changes
+        );
+    }
+    let met: usize = met.iter().sum();
     println!(
-        "{moments} moments of seed {seed} ({:?} to train, {} changes; {:?} to export): {met} kills met a \
-         running process, {} folders did not resume or ended with other bits",
-        train.time,
-        train.changes,
-        export.time,
+        "{moments} moments of seed {seed}: {met} kills met a running process, {} folders did not resume \
+         or ended with other bits",
         failures.len()
     );
     assert!(failures.is_empty(), "{}", failures.join("\n"));

@@ -335,11 +335,20 @@ fn training_options_that_make_no_sense_are_named() {
             &["--epochs is 18446744073709551615", "at most 1000000"],
         ),
         ("--batch 0", &["--batch is 0", "at least 1"]),
-        ("--batch 1", &["--batch is 1", "batch norm bn1", "at least 2"]),
+        (
+            "--batch 1",
+            &["--batch is 1", "batch norm bn1", "at least 2"],
+        ),
         ("--batch 8001", &["--batch is 8001", "8000"]),
         ("--learning-rate 0", &["--learning-rate is 0", "positive"]),
-        ("--learning-rate NaN", &["--learning-rate is NaN", "positive"]),
-        ("--learning-rate inf", &["--learning-rate is inf", "positive"]),
+        (
+            "--learning-rate NaN",
+            &["--learning-rate is NaN", "positive"],
+        ),
+        (
+            "--learning-rate inf",
+            &["--learning-rate is inf", "positive"],
+        ),
         ("--momentum 1", &["--momentum is 1", "below 1"]),
         ("--momentum NaN", &["--momentum is NaN", "below 1"]),
         ("--l2 NaN", &["--l2 is NaN", "at least 0"]),

@@ -77,7 +77,7 @@ fn the_recipe_of_a_finished_run_repeats_it() {
     );
     fs::remove_file(folder.join("small.toml")).unwrap();
     json(folder, "train --recipe run/run.toml -o again");
-    for name in ["weights", "masks", "masks-1", "rewind"] {
+    for name in ["weights", "masks", "masks-1", "rewind-4"] {
         let read = |run: &str| fs::read(folder.join(run).join(format!("{name}.safetensors")));
         assert_eq!(read("run").unwrap(), read("again").unwrap(), "{name}");
     }

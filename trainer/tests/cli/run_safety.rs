@@ -7,8 +7,10 @@ use std::path::Path;
 use rarefy_trainer::network::State;
 use rarefy_trainer::training::checkpoint::Checkpoint;
 use rarefy_trainer::training::optimizer::OptimizerState;
+use rarefy_trainer::training::phase::Part;
 use rarefy_trainer::training::sums::Sums;
 
+use crate::interrupts;
 use crate::program::{self, json, misuse, refusal, says};
 use crate::runs;
 
@@ -59,6 +61,7 @@ fn checkpoint(run: &Path) -> Checkpoint {
         masks: None,
         phase: "pruned".into(),
         epochs: 2,
+        part: Part::default(),
         seconds: 1.0,
         files: Sums::of(
             run,
@@ -108,7 +111,7 @@ fn a_checkpoint_that_does_not_belong_to_the_run_is_refused() {
         epochs: 99,
         ..sound.clone()
     };
-    refused(&beyond, "epoch 99");
+    refused(&beyond, "99 epochs");
     let unbound = Checkpoint {
         files: Sums::default(),
         ..sound.clone()
@@ -161,6 +164,40 @@ fn one_process_at_a_time_works_in_a_folder() {
     assert_eq!(json(folder, "train --epochs 2 -o run"), run.trained);
     json(folder, "export run");
     assert!(!folder.join("run/run.lock").exists());
+}
+
+/// Checks that a run in the middle of any phase keeps other processes out.
+#[test]
+fn a_second_process_is_refused_while_the_first_trains() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    for options in [
+        "--gradual --compression 10",
+        "--pruner random/erk-rigl --regrow set --compression 10",
+    ] {
+        let train = format!("train {options} --epochs 1000 --batch 2 -o run");
+        let line = format!("{train} --checkpoint-minutes 1e-9 --quiet");
+        let mut child = interrupts::start(program::command(folder, &line));
+        let run = folder.join("run");
+        interrupts::wait_until(&mut child, || run.join("checkpoint.safetensors").exists());
+        for command in [
+            &train,
+            &format!("{train} --force"),
+            "train --epochs 1 -o run",
+            "export run",
+        ] {
+            says(
+                &refusal(folder, command),
+                &["run is in use by another process", "wait until"],
+            );
+        }
+        assert_eq!(child.try_wait().unwrap(), None, "the first goes on");
+        child.kill().unwrap();
+        child.wait().unwrap();
+        // The lock has ended with its process.
+        says(&refusal(folder, "export run"), &["not finished"]);
+        fs::remove_dir_all(run).unwrap();
+    }
 }
 
 #[test]

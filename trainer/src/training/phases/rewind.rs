@@ -4,7 +4,7 @@
 use super::point::Point;
 use crate::network::State;
 use crate::training::error::TrainError;
-use crate::training::layout::REWIND;
+use crate::training::layout;
 use crate::training::recipe::Rewind;
 use crate::training::session::Session;
 
@@ -21,8 +21,8 @@ impl Session<'_> {
     ) -> Result<(), TrainError> {
         point.state = match options.to {
             0 => initial.clone(),
-            _ => {
-                let path = self.folder.file(REWIND);
+            step => {
+                let path = self.folder.file(&layout::rewind(step));
                 let (state, _) = State::load(&path)?;
                 state.check(initial, &path)?;
                 state

@@ -1,6 +1,13 @@
-//! Training: the epochs of a phase, each followed by a checkpoint.
+//! Training: the epochs of a phase, with a checkpoint after each, and in its middle when one is
+//! due.
+//!
+//! A checkpoint of a step holds what the network was before anything that is due at that step:
+//! weights are kept for rewinding and masks change only afterwards, so a run that resumes there
+//! does the same.
 
 use std::collections::BTreeSet;
+use std::ops::ControlFlow::{Break, Continue};
+use std::sync::atomic::Ordering::Relaxed;
 
 use candle_core::Result as TensorResult;
 
@@ -13,10 +20,10 @@ use crate::training::error::TrainError;
 use crate::training::event::Event;
 use crate::training::folder::DENSE;
 use crate::training::hyperparameters::Hyperparameters;
-use crate::training::layout::REWIND;
+use crate::training::layout;
 use crate::training::metrics::Metrics;
 use crate::training::optimizer::{Optimizer, OptimizerState};
-use crate::training::phase::{self, Epoch};
+use crate::training::phase::{self, Epoch, Part};
 use crate::training::recipe::Phase;
 use crate::training::recipe::stages::Stage;
 use crate::training::session::Session;
@@ -32,6 +39,15 @@ pub(super) struct Model {
     pub(super) optimizer: Optimizer,
     /// The weights that are trained; `None` if all are.
     pub(super) active: Option<Masks>,
+}
+
+/// A position in a phase: a step of an epoch.
+#[derive(Debug, Clone, Copy, Default)]
+struct Position {
+    /// The number of finished epochs of the phase.
+    epochs: usize,
+    /// The part of the next one that is done.
+    part: Part,
 }
 
 /// A trained network.
@@ -96,21 +112,16 @@ impl Session<'_> {
         let mut files = self.files_before(index)?;
         let masks = point.masks.as_ref();
         self.left_at_start = masks.map_or(self.graph.total(), |masks| masks.effective.nonzeros());
-        let (mut model, first) = self.start(&stage, point, checkpoint, &mut files)?;
-        self.progress.done += first;
-        for epoch in first..stage.epochs {
-            let row = self.train_epoch(&stage, epoch, &mut model, &mut files, tell)?;
-            self.folder.add_metrics(&row)?;
-            self.folder.save_checkpoint(&Checkpoint {
-                phase: stage.name.clone(),
+        let (mut model, mut position) = self.start(&stage, point, checkpoint, &mut files)?;
+        self.progress.done += position.epochs;
+        while position.epochs < stage.epochs {
+            let row = self.train_epoch(&stage, position, &mut model, &mut files, tell)?;
+            position = Position {
                 epochs: row.epoch,
-                seconds: row.seconds,
-                files: files.clone(),
-                kept_by_index: self.kept_by_index,
-                weights: model.network.state()?,
-                optimizer: model.optimizer.state(&model.network)?,
-                masks: stage.moves_masks().then(|| model.active.clone()).flatten(),
-            })?;
+                part: Part::default(),
+            };
+            self.folder.add_metrics(&row)?;
+            self.save(&stage, position, &model, &files)?;
             tell(Event::Done(&row));
         }
         let steps = self.steps(&stage) * stage.epochs;
@@ -131,14 +142,14 @@ impl Session<'_> {
         Ok(())
     }
 
-    /// Returns the network with which the phase starts or resumes, and its finished epochs.
+    /// Returns the network with which the phase starts or resumes, and where.
     fn start(
         &self,
         stage: &Stage,
         point: &Point,
         checkpoint: Option<Checkpoint>,
         files: &mut Sums,
-    ) -> Result<(Model, usize), TrainError> {
+    ) -> Result<(Model, Position), TrainError> {
         let masks = point.masks.as_ref();
         let active = match &stage.phase {
             Phase::Regrow(_) => masks.map(|masks| masks.direct.clone()),
@@ -147,7 +158,7 @@ impl Session<'_> {
         let hyperparameters = &stage.hyperparameters;
         let Some(checkpoint) = checkpoint else {
             let model = self.model(point.state.clone(), active, hyperparameters, None)?;
-            return Ok((model, 0));
+            return Ok((model, Position::default()));
         };
         let active = checkpoint.masks.clone().or(active);
         if let Some(masks) = &active {
@@ -155,18 +166,73 @@ impl Session<'_> {
             checked.map_err(|reason| self.folder.unusable(&reason))?;
         }
         files.extend(&checkpoint.files);
+        let position = Position {
+            epochs: checkpoint.epochs,
+            part: checkpoint.part,
+        };
         let model = self.model(
             checkpoint.weights,
             active,
             hyperparameters,
             Some(checkpoint.optimizer),
         )?;
-        Ok((model, checkpoint.epochs))
+        Ok((model, position))
     }
 
-    /// Returns the number of steps of an epoch of `stage`.
-    pub(super) fn steps(&self, stage: &Stage) -> usize {
-        self.train.split().len() / stage.hyperparameters.batch
+    /// Saves the state at `position` of `stage`.
+    fn save(
+        &mut self,
+        stage: &Stage,
+        position: Position,
+        model: &Model,
+        files: &Sums,
+    ) -> Result<(), TrainError> {
+        self.folder.save_checkpoint(&Checkpoint {
+            phase: stage.name.clone(),
+            epochs: position.epochs,
+            part: position.part,
+            seconds: self.clock.seconds(),
+            files: files.clone(),
+            kept_by_index: self.kept_by_index,
+            weights: model.network.state()?,
+            optimizer: model.optimizer.state(&model.network)?,
+            masks: stage.moves_masks().then(|| model.active.clone()).flatten(),
+        })?;
+        self.pace.written();
+        Ok(())
+    }
+
+    /// Saves the state at `position` of `stage` if that is due or the run was asked to stop.
+    ///
+    /// # Errors
+    /// Returns an error if the run was asked to stop, or if the file cannot be written.
+    fn pause(
+        &mut self,
+        stage: &Stage,
+        position: Position,
+        model: &Model,
+        files: &Sums,
+        tell: &mut dyn FnMut(Event<'_>),
+    ) -> Result<(), TrainError> {
+        let is_stopped = self.is_stopped();
+        if !is_stopped && !self.pace.is_due() {
+            return Ok(());
+        }
+        self.save(stage, position, model, files)?;
+        let (Part { steps, loss }, of) = (position.part, self.steps(stage));
+        if is_stopped {
+            (self.progress.step, self.progress.steps) = (steps, of);
+            return Err(self.interrupted());
+        }
+        if steps > 0 {
+            tell(Event::Checkpoint {
+                steps,
+                of,
+                loss: loss / steps as f64,
+                seconds: self.clock.seconds(),
+            });
+        }
+        Ok(())
     }
 
     /// Returns the steps of `stage`, counted from its start, before which [`Self::at_step`] acts.
@@ -177,7 +243,7 @@ impl Session<'_> {
             Phase::Regrow(options) => options.updates(steps),
             _ => BTreeSet::new(),
         };
-        cuts.extend(stage.keeps);
+        cuts.extend(&stage.keeps);
         cuts
     }
 
@@ -191,10 +257,11 @@ impl Session<'_> {
         files: &mut Sums,
         tell: &mut dyn FnMut(Event<'_>),
     ) -> Result<(), TrainError> {
-        if stage.keeps == Some(at) {
-            let path = self.folder.file(REWIND);
+        if stage.keeps.contains(&at) {
+            let name = layout::rewind(at);
+            let path = self.folder.file(&name);
             model.network.state()?.save(&path, &[])?;
-            files.add(&path, REWIND)?;
+            files.add(&path, &name)?;
         }
         let steps = self.steps(stage) * stage.epochs;
         match &stage.phase {
@@ -208,55 +275,80 @@ impl Session<'_> {
         }
     }
 
-    /// Trains one epoch of `stage` and measures the accuracy after it.
+    /// Trains the epoch of `stage` from `position` to its end and measures the accuracy after it.
     fn train_epoch(
         &mut self,
         stage: &Stage,
-        index: usize,
+        mut position: Position,
         model: &mut Model,
         files: &mut Sums,
         tell: &mut dyn FnMut(Event<'_>),
     ) -> Result<Metrics, TrainError> {
         tell(Event::Epoch {
             phase: &stage.name,
-            epoch: index + 1,
+            epoch: position.epochs + 1,
             of: stage.epochs,
-            images: self.train.split().len(),
             done: self.progress.done,
             all: self.progress.all,
         });
         let steps = self.steps(stage);
         let cuts = self.cuts(stage);
-        let begin = index * steps;
-        let (mut at, mut sum) = (begin, 0.0);
-        while at < begin + steps {
+        let begin = position.epochs * steps;
+        let before = self.progress.done * self.train.split().len();
+        loop {
+            self.pause(stage, position, model, files, tell)?;
+            let at = begin + position.part.steps;
+            if position.part.steps == steps {
+                break;
+            }
             if cuts.contains(&at) {
                 self.at_step(stage, at, model, files, tell)?;
             }
             let next = cuts.range(at + 1..).next().copied();
             let next = next.unwrap_or(usize::MAX).min(begin + steps);
-            let part = phase::train_steps(
+            let (stop, pace) = (self.stop, &self.pace);
+            position.part = phase::train_steps(
                 &model.network,
                 &mut model.optimizer,
                 &self.train,
-                self.epoch(stage, index),
-                at - begin..next - begin,
-                self.stop,
-                &mut |done| tell(Event::Images(done)),
+                self.epoch(stage, position.epochs),
+                position.part,
+                next - begin,
+                &mut |images| {
+                    tell(Event::Images(before + images));
+                    match stop.load(Relaxed) || pace.is_due() {
+                        true => Break(()),
+                        false => Continue(()),
+                    }
+                },
             )?;
-            sum += part.ok_or_else(|| self.interrupted())?;
-            at = next;
+        }
+        let accuracy = self.accuracy(&model.network);
+        if accuracy.is_err() {
+            // If the run was asked to stop, the steps of the epoch are not lost.
+            self.pause(stage, position, model, files, tell)?;
         }
         self.progress.done += 1;
-        let sample = self.sample.select(model.network.inputs());
-        let statistics = Statistics::compute(&model.network, || sample.in_order(SAMPLE))?;
         Ok(Metrics {
             phase: stage.name.clone(),
-            epoch: index + 1,
-            loss: sum / steps as f64,
-            accuracy: phase::accuracy(&model.network, &statistics, &self.test)?,
+            epoch: position.epochs + 1,
+            loss: position.part.loss / steps as f64,
+            accuracy: accuracy?,
             seconds: self.clock.seconds(),
         })
+    }
+
+    /// Returns the share of test images that `network` classifies correctly, with statistics of a
+    /// sample of the training images.
+    ///
+    /// # Errors
+    /// Returns an error if the run is asked to stop, or if the device fails.
+    fn accuracy(&self, network: &Network) -> TensorResult<f64> {
+        let sample = self.sample.select(network.inputs());
+        let statistics = Statistics::compute(network, || {
+            phase::unless_stopped(sample.in_order(SAMPLE), self.stop)
+        })?;
+        phase::accuracy(network, &statistics, &self.test, self.stop)
     }
 
     /// Returns the epoch `index` of `stage`.
@@ -305,7 +397,7 @@ impl Session<'_> {
     /// population statistics over all training images.
     ///
     /// # Errors
-    /// Returns an error if the device fails.
+    /// Returns an error if the run is asked to stop, or if the device fails.
     pub(in crate::training) fn conclude(
         &self,
         state: &State,
@@ -313,10 +405,13 @@ impl Session<'_> {
     ) -> Result<Trained, TrainError> {
         let network = self.network(state, active)?;
         let train = self.train.select(network.inputs());
-        let statistics = Statistics::compute(&network, || train.in_order(usize::MAX))?;
+        let statistics = self.evaluated(Statistics::compute(&network, || {
+            phase::unless_stopped(train.in_order(usize::MAX), self.stop)
+        }))?;
         let mut state = network.state()?;
         statistics.add_to(&self.graph, &mut state);
-        let accuracy = phase::accuracy(&network, &statistics, &self.test)?;
+        let accuracy = phase::accuracy(&network, &statistics, &self.test, self.stop);
+        let accuracy = self.evaluated(accuracy)?;
         Ok(Trained { state, accuracy })
     }
 }

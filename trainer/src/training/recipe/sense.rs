@@ -62,12 +62,12 @@ impl Recipe {
                     .hyperparameters
                     .check_phase(&data.train, stage.epochs)?;
                 check_steps(&stage.phase, steps)?;
-                if let Some(to) = stage.keeps.filter(|to| *to > steps) {
+                if let Some(to) = stage.keeps.last().filter(|&&to| to > steps) {
                     let reason = format!(
                         "must be at most {steps}, the number of steps of the {} phase",
                         stage.name
                     );
-                    return Err(TrainError::value("rewind_to", to, reason));
+                    return Err(TrainError::value("rewind_to", *to, reason));
                 }
             }
             match &stage.phase {
@@ -92,7 +92,6 @@ impl Recipe {
         let mut is_trained = self.weights.is_some();
         let mut has_run = false;
         let mut is_pruned = false;
-        let mut step = None;
         for (index, phase) in self.phases.iter().enumerate() {
             let number = index + 1;
             match phase {
@@ -112,12 +111,6 @@ impl Recipe {
                     if rewind.to > 0 && !has_run {
                         return refuse(format!(
                             "phase {number} rewinds to step {}, but a file of weights takes the place of the training before it: rewind to 0",
-                            rewind.to
-                        ));
-                    }
-                    if rewind.to > 0 && *step.get_or_insert(rewind.to) != rewind.to {
-                        return refuse(format!(
-                            "phase {number} rewinds to step {}, but an earlier one to another step: rewind to one step, or to 0",
                             rewind.to
                         ));
                     }

@@ -1,6 +1,6 @@
 //! The phases of a recipe in their places: named, with their hyperparameters and files.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::Recipe;
 use super::phase::{Phase, Rewind};
@@ -22,8 +22,8 @@ pub(in crate::training) struct Stage {
     pub(in crate::training) masks: Option<[String; 2]>,
     /// Whether the phase ends with the dense network that is pruned afterwards, which is kept.
     pub(in crate::training) ends_dense: bool,
-    /// The step after which its weights are kept for rewinding.
-    pub(in crate::training) keeps: Option<usize>,
+    /// The steps before which its weights are kept for rewinding.
+    pub(in crate::training) keeps: BTreeSet<usize>,
 }
 
 /// Returns the stages of `recipe`.
@@ -33,10 +33,12 @@ pub(in crate::training) struct Stage {
 pub(in crate::training) fn stages(recipe: &Recipe) -> Result<Vec<Stage>, TrainError> {
     let phases = &recipe.phases;
     let makers = phases.iter().filter(|phase| phase.makes_masks()).count();
-    let mut keeps = phases.iter().find_map(|phase| match phase {
+    let steps = phases.iter().filter_map(|phase| match phase {
         Phase::Rewind(Rewind { to }) if *to > 0 => Some(*to),
         _ => None,
     });
+    // They are those of the first phase that trains.
+    let mut keeps: Option<BTreeSet<usize>> = Some(steps.collect());
     let names = names(phases);
     let (mut made, mut stages) = (0, Vec::new());
     for (index, phase) in phases.iter().enumerate() {
@@ -67,7 +69,7 @@ pub(in crate::training) fn stages(recipe: &Recipe) -> Result<Vec<Stage>, TrainEr
             epochs: training.map_or(0, |training| training.epochs),
             masks,
             ends_dense,
-            keeps: training.and_then(|_| keeps.take()),
+            keeps: training.and_then(|_| keeps.take()).unwrap_or_default(),
         });
     }
     Ok(stages)

@@ -1,0 +1,71 @@
+//! The progress of a run: a bar of the whole run on a terminal, lines elsewhere.
+
+use super::console::{Bar, Console};
+use super::table::percent;
+use crate::training::run::Event;
+
+/// What a run has reported so far.
+pub(super) struct Progress<'a> {
+    console: &'a Console,
+    /// Counts the images of all epochs of all phases.
+    bar: Bar,
+    /// The current phase.
+    phase: String,
+    /// The current epoch in the run and in its phase.
+    epoch: String,
+}
+
+impl<'a> Progress<'a> {
+    /// Creates the progress of a run that has not started, on `console`.
+    pub(super) fn new(console: &'a Console) -> Self {
+        Self {
+            console,
+            bar: console.bar(0),
+            phase: String::new(),
+            epoch: String::new(),
+        }
+    }
+
+    /// Shows `event`.
+    pub(super) fn tell(&mut self, event: Event<'_>) {
+        let Self { console, bar, .. } = self;
+        match event {
+            Event::Note(note) => bar.aside(|| console.note(&note)),
+            Event::Start { done, of } => {
+                bar.length(of as u64);
+                bar.at(done as u64);
+            }
+            Event::Scoring { done, of } => bar.name(&format!("scoring, step {done} of {of}")),
+            Event::Epoch {
+                phase,
+                epoch,
+                of,
+                done,
+                all,
+            } => {
+                // Phases differ in speed.
+                if self.phase != phase {
+                    phase.clone_into(&mut self.phase);
+                    bar.forget_speed();
+                }
+                bar.name(&format!("{phase}, epoch {epoch} of {of}"));
+                self.epoch = format!("epoch {} of {all} ({phase} {epoch})", done + 1);
+            }
+            Event::Images(done) => bar.at(done as u64),
+            Event::Checkpoint {
+                steps,
+                of,
+                loss,
+                seconds,
+            } => console.log(&format!(
+                "{}, step {steps} of {of}: loss {loss:.4} so far, {seconds:.0} s",
+                self.epoch
+            )),
+            Event::Done(row) => {
+                let text = format!("loss {:.4}, accuracy {}", row.loss, percent(row.accuracy));
+                bar.message(&text);
+                console.log(&format!("{}: {text}, {:.0} s", self.epoch, row.seconds));
+            }
+        }
+    }
+}

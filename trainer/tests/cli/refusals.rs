@@ -1,0 +1,140 @@
+//! Runs that can be known to fail before anything is trained: they are refused in one sentence,
+//! leave no folder, and replace no run.
+
+use std::fs;
+
+use crate::program::{self, misused, refusal, refused, says};
+use crate::runs;
+
+/// Recipes that make no sense, with words of the sentence that says so.
+const RECIPES: [(&str, &[&str]); 8] = [
+    (
+        "[[phase]]\nkind = \"prune\"\n[[phase]]\nkind = \"train\"",
+        &["phase 1 prunes by magnitude/igq", "train before it"],
+    ),
+    (
+        "[[phase]]\nkind = \"train\"\nepochs = 1\nbatch = 50000",
+        &["--batch 50000 must be", "the number of training images"],
+    ),
+    (
+        "[[phase]]\nkind = \"gradual\"\nepochs = 1\nevery = 500",
+        &["every 500 must be below", "steps of the phase"],
+    ),
+    (
+        "[[phase]]\nkind = \"train\"\nschedule = { kind = \"cosine\", warmup = 100000 }",
+        &["--warmup 100000 must be below", "steps of the phase"],
+    ),
+    (
+        "[[phase]]\nkind = \"train\"\n[[phase]]\nkind = \"prune\"\npattern = \"2:3\"",
+        &["the pattern 2:3 does not divide fc1.weight", "--pattern"],
+    ),
+    (
+        "[[phase]]\nkind = \"train\"\n[[phase]]\nkind = \"prune\"\nratio = 3",
+        &["recipe.toml, line 3", "unknown key ratio"],
+    ),
+    (
+        "[[phase]]\nkind = \"train\"\nepochs = 1\n[[phase]]\nkind = \"prune\"\n\
+         [[phase]]\nkind = \"rewind\"\nto = 5000",
+        &["--rewind-to 5000 must be at most"],
+    ),
+    (
+        "[[phase]]\nkind = \"train\"\n[[phase]]\nkind = \"regrow\"",
+        &["phase 2 regrows connections, but nothing is pruned"],
+    ),
+];
+
+#[test]
+fn what_can_be_known_at_once_leaves_no_folder_and_replaces_no_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    runs::pruned().lay_out(&folder.join("run"));
+    for place in ["-o runs/new", "-o run --force"] {
+        for (recipe, words) in RECIPES {
+            fs::write(folder.join("recipe.toml"), recipe).unwrap();
+            misused(
+                folder,
+                &format!("train --recipe recipe.toml {place}"),
+                words,
+            );
+        }
+        for (options, words) in [
+            ("--batch 50000", &["--batch 50000 must be"][..]),
+            ("--epochs 1 --warmup 999", &["--warmup 999 must be below"]),
+            ("--pattern 2:3", &["2:3 does not divide fc1.weight"]),
+            ("--compression 300 --keep-dense last", &["kept dense"]),
+        ] {
+            misused(folder, &format!("train {options} {place}"), words);
+        }
+        for options in [
+            "--compression 90000",
+            "--compression 90000 --gradual",
+            "--compression 90000 --rounds 3",
+            "--compression 90000 --pruner random/igq",
+            "--compression 90000 --pruner snip/iterative",
+            "--compression 90000 --pruner random/erk-rigl --regrow rigl",
+        ] {
+            let words = ["disconnects the network", "needs 3 of 266200 weights"];
+            refused(folder, &format!("train {options} {place}"), &words);
+        }
+    }
+}
+
+#[test]
+fn a_pruner_that_disconnects_the_network_at_the_start_leaves_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    // Its reach depends on the seed, so it is known only when the connections are ranked.
+    let line = "train --pruner random/uniform --type direct --compression 2000 -o new/folder/run";
+    refused(folder, line, &["disconnects the network", "go as far as"]);
+    // Folders that were there before are kept.
+    fs::create_dir(folder.join("new")).unwrap();
+    refused(folder, line, &["disconnects the network"]);
+}
+
+#[test]
+fn a_checkpoint_needs_a_time_above_zero() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    for minutes in ["0", "-1", "soon", "nan", "1e300"] {
+        let line = format!("train --checkpoint-minutes {minutes} -o run");
+        let output = program::run(folder, &line);
+        assert_eq!(output.status.code(), Some(2), "{minutes}");
+        let words = ["--checkpoint-minutes", "give a number of minutes above 0"];
+        says(&program::texts(&output).1, &words);
+        assert!(!folder.join("run").exists());
+    }
+}
+
+/// Rounds: the first prunes trained weights, the second deals connections by chance to layers that
+/// are left with hardly any.
+const ROUNDS: &str = r#"
+phase = [
+    { kind = "train", epochs = 1 },
+    { kind = "prune", pruner = "magnitude/uniform", type = "direct", compression = 10 },
+    { kind = "train", epochs = 1 },
+    { kind = "prune", pruner = "random/uniform", type = "direct", compression = 1900 },
+    { kind = "train", epochs = 1 },
+]
+"#;
+
+#[test]
+fn a_round_that_fails_leaves_the_dense_network_for_another_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    fs::write(folder.join("rounds.toml"), ROUNDS).unwrap();
+    let error = refusal(folder, "train --recipe rounds.toml -o run");
+    let words = [
+        "random/uniform at direct compression 1900 disconnects the network",
+        "go as far as",
+        "the dense network is kept in run/dense.safetensors",
+        "--weights",
+    ];
+    says(&error, &words);
+    let options = "--compression 100 --epochs 1 --weights run/dense.safetensors -o other";
+    let report = program::json(folder, &format!("train {options}"));
+    assert_eq!(report["weights"]["effective"], 2662);
+    // The dense network was trained for one epoch.
+    let line = "train --pruner dense --epochs 1 -o dense";
+    let dense = program::json(folder, line);
+    assert_eq!(report["accuracy"]["dense"], dense["accuracy"]["dense"]);
+}
