@@ -118,12 +118,12 @@ impl fmt::Display for ParseError {
             E::WrongLength { stated, found } => write!(f, "the container has {found} bytes, but its header and layers take {stated}"),
             E::WrongChecksum { stated, computed } => write!(f, "the container is damaged: its header states the checksum {stated:08x}, but its bytes have {computed:08x}"),
             E::UnknownEncoding { layer, found } => match feature(found) {
-                Some(feature) => write!(f, "layer {layer} has an encoding that this build does not read: enable the feature {feature}"),
+                Some(feature) => write!(f, "layer {layer} has an encoding that this build does not read: enable the Cargo feature {feature}"),
                 None => write!(f, "layer {layer} has encoding {found}, which the format does not define"),
             },
             E::UnknownOperation { layer, found } => match found {
-                1 | 2 => write!(f, "layer {layer} is a convolution or pooling layer, which this build does not read: enable the feature maps"),
-                0x40 => write!(f, "layer {layer} has links, which this build does not read: enable the feature residual"),
+                1 | 2 => write!(f, "layer {layer} is a convolution or pooling layer, which this build does not read: enable the Cargo feature maps"),
+                0x40 => write!(f, "layer {layer} has links, which this build does not read: enable the Cargo feature residual"),
                 _ => write!(f, "layer {layer} has a record that begins with {found:#04x}, which the format does not define"),
             },
             E::Field { layer, found } => write!(f, "layer {layer} has the invalid value {found:#04x} in its geometry"),

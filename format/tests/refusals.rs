@@ -408,10 +408,10 @@ fn every_error_occurs_and_has_a_one_line_message() {
 fn an_encoding_that_a_build_lacks_is_named_by_its_feature() {
     let text = |found| E::UnknownEncoding { layer: 2, found }.to_string();
     for encoding in Encoding::ALL {
-        let feature = format!("enable the feature {}", encoding.name());
+        let feature = format!("enable the Cargo feature {}", encoding.name());
         assert!(text(encoding.code()).ends_with(&feature));
     }
-    assert!(text(Encoding::None.code()).ends_with("enable the feature maps"));
+    assert!(text(Encoding::None.code()).ends_with("enable the Cargo feature maps"));
     assert!(!text(9).contains("feature"));
 }
 

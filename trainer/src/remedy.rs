@@ -97,7 +97,7 @@ impl fmt::Display for Remedy {
             }
             Self::GiveData => "provide a dataset",
             Self::SameData => "use the dataset that the network was trained on",
-            Self::SameNormalization => "use the same for both",
+            Self::SameNormalization => "use the same mean and standard deviation in both",
             Self::OtherMirror => "check the network connection, or name another mirror",
             Self::AnyEncoding => "let the encoding be chosen",
             Self::AnyEncodingOrFewerBits => "let the encoding be chosen, or use fewer bits",

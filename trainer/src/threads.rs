@@ -23,7 +23,7 @@ const SPLIT: usize = 1 << 19;
 /// cores.
 ///
 /// A product is split into as many parts as there are cores, or as `RAYON_NUM_THREADS` requests.
-/// At most one thread per core is started, because more would be idle. Must be called before
+/// At most one thread per core is started, because more would not be faster. Must be called before
 /// anything is computed.
 ///
 /// # Errors

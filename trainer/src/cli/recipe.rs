@@ -75,7 +75,7 @@ struct PhaseOptions {
     /// Which weights the ratio counts as remaining [default: effective]
     #[arg(long = "type", value_enum)]
     target: Option<Target>,
-    /// Keep N of every M inputs of an output, such as 2:4, in place of a compression
+    /// Keep N of every M inputs of each output, such as 2:4, in place of a compression
     #[arg(long, value_name = "N:M", conflicts_with = "compression")]
     pattern: Option<Pattern>,
     /// Layers that are kept dense

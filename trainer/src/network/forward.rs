@@ -53,7 +53,7 @@ impl Network {
     fn forward(&self, last: usize, x: &Tensor, population: Option<&Statistics>) -> Result<Tensor> {
         if let Some(plan) = self.plan() {
             if last + 1 < self.graph().nodes().len() {
-                candle_core::bail!("a sparse network computes class scores only")
+                candle_core::bail!("a sparse network computes logits only")
             }
             return plan.scores(&|node| self.parameters_of(node), x, population);
         }

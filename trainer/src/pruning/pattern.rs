@@ -1,4 +1,4 @@
-//! N:M patterns: of every M consecutive inputs of an output, the N with the highest scores are
+//! N:M patterns: of every M consecutive inputs of each output, the N with the highest scores are
 //! kept.
 //!
 //! The inputs of a dense layer are its columns. Those of a convolution are its input channels,
@@ -125,7 +125,7 @@ impl FromStr for Pattern {
         match numbers {
             Some((kept, of)) if 1 <= kept && kept < of => Ok(Self { kept, of }),
             _ => Err(format!(
-                "{text:?} is not a pattern: give N:M, such as 2:4, to keep N weights of every M inputs, with 1 <= N < M"
+                "{text:?} is not an N:M pattern: give N:M, such as 2:4, to keep N of every M inputs of each output, with 1 <= N < M"
             )),
         }
     }

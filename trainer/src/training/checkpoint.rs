@@ -30,7 +30,8 @@ pub struct Checkpoint {
     pub seconds: f64,
     /// The checksums of the files that the run made before the phase.
     pub files: Sums,
-    /// The number of connections kept only by their index, if known.
+    /// The number of connections kept only by their index, because pruned connections have the
+    /// same score, if known.
     pub kept_by_index: Option<usize>,
     /// The weights.
     pub weights: State,

@@ -121,7 +121,7 @@ pub enum TrainError {
     /// The recipe normalizes pixels in another way than the dataset.
     #[error(
         "the recipe normalizes pixels with mean {} and standard deviation {}, but dataset {dataset} \
-         with {} and {}: {}",
+         uses {} and {}: {}",
         .recipe[0], .recipe[1], .found[0], .found[1], Remedy::SameNormalization
     )]
     Normalization {

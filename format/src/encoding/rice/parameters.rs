@@ -39,7 +39,7 @@ pub(super) const GAP_SPREAD: Field = Field(20, 4);
 pub(super) const LENGTH_K: Field = Field(16, 4);
 /// Rice parameter of the number of rows of one length.
 pub(super) const COUNT_K: Field = Field(13, 3);
-/// Rice parameter of folded biases.
+/// Rice parameter of biases, whose sign is in the lowest bit.
 pub(super) const BIAS_K: Field = Field(8, 5);
 /// The left shift of biases.
 pub(super) const BIAS_SHIFT: Field = Field(4, 4);

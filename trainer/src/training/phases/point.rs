@@ -62,8 +62,8 @@ impl RunMasks {
         }
     }
 
-    /// Returns the numbers of weights that the masks keep, and the compression ratios: the
-    /// requested `target` and those of the masks.
+    /// Returns the numbers of all weights and of those that each mask keeps, and the compression
+    /// ratios: the requested one, `target`, and those of the masks.
     pub(in crate::training) fn counts(&self, target: f64) -> (WeightCounts, Compressions) {
         let weights = WeightCounts {
             total: self.effective.total(),

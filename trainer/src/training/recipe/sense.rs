@@ -333,7 +333,7 @@ fn check_dense(
         return Ok(());
     }
     refuse(format!(
-        "the layers kept dense have {kept} of {total} weights, so that a compression of {compression} is out of reach: keep them below {:.2}, or prune those layers too",
+        "the layers kept dense have {kept} of {total} weights, so a compression of {compression} is out of reach: choose a compression below {:.2}, or prune those layers too",
         total as f64 / kept as f64
     ))
 }

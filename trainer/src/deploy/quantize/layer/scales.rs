@@ -235,7 +235,7 @@ impl Fit<'_> {
         finest.unwrap_or((self.finest(), 0))
     }
 
-    /// Returns the next finer scale.
+    /// Returns the next finer scale, or the same one if the skip allows no finer one.
     pub(super) fn finer(&self, (weight, shift): Scale) -> Scale {
         match self.skip {
             None => (weight * 0.5_f64.powf(0.25), 0),
