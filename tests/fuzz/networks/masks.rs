@@ -17,8 +17,8 @@ fn bits(masks: &Masks) -> PerLayer<bool> {
     masks.iter().map(|mask| mask.keep.clone()).collect()
 }
 
-/// Checks the effective masks of `graph`, and the masks of a randomly chosen pruner. Returns the mask
-/// that `plan` requests.
+/// Checks the effective masks of `graph`, and the masks of a randomly chosen pruner. Returns the
+/// mask that `plan` requests.
 pub(crate) fn check(
     plan: &Plan,
     graph: &Graph,

@@ -102,7 +102,9 @@ fn with_options(remedy: Remedy) -> Option<&'static str> {
         }
         Remedy::GiveData => "provide a dataset (--data)",
         Remedy::SameData => "use the dataset that the network was trained on (--data)",
-        Remedy::SameNormalization => "use the same mean and standard deviation in both (--mean, --std)",
+        Remedy::SameNormalization => {
+            "use the same mean and standard deviation in both (--mean, --std)"
+        }
         Remedy::OtherMirror => "check the network connection, or name another mirror (--mirror)",
         Remedy::AnyEncoding => "let the encoding be chosen (--encoding auto)",
         Remedy::AnyEncodingOrFewerBits => {

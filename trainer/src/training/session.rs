@@ -32,8 +32,8 @@ pub(super) struct Session<'a> {
     pub(super) progress: Progress,
     pub(super) clock: Clock,
     pub(super) pace: Pace,
-    /// The number of connections kept only by their index; `None` before pruning, and in runs that
-    /// an earlier version pruned.
+    /// The number of connections kept only by their index, because pruned connections have the
+    /// same score; `None` before pruning, and in runs that an earlier version pruned.
     pub(super) kept_by_index: Option<usize>,
     /// The number of weights left at the start of the current phase.
     pub(super) left_at_start: usize,

@@ -67,8 +67,8 @@ fn the_goal_and_the_board_decide_how_layers_are_stored() {
     assert!(on_m0 > fast);
 }
 
-/// Checks that emitted code is rejected for exceeding its own limit, not a limit of the container with
-/// which it is compared.
+/// Checks that emitted code is rejected for exceeding its own limit, not a limit of the container
+/// with which it is compared.
 #[test]
 fn too_many_weights_for_code_are_counted() {
     let folder = tempfile::tempdir().unwrap();

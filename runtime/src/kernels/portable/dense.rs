@@ -5,8 +5,8 @@ use rarefy_format::{Dense, requantize};
 use crate::kernels::blocks::DenseBlock;
 use crate::kernels::output::Output;
 
-/// Runs a dense layer, for as many rows as both the layer and the output have. Returns `None` if the
-/// container is not aligned, or if the source is too short.
+/// Runs a dense layer, for as many rows as both the layer and the output have. Returns `None` if
+/// the container is not aligned, or if the source is too short.
 pub(crate) fn run(dense: Dense<'_>, source: &[u8], output: Output<'_>) -> Option<()> {
     let block = DenseBlock::new(dense)?;
     let source = source.get(..dense.inputs())?;
