@@ -262,9 +262,9 @@ mod tests {
             TrainError::NothingToFinetune { pruner: name },
             TrainError::UnusedWeights { pruner: name },
             TrainError::Normalization {
-                recipe: [0.0; 2],
+                recipe: Box::new((0.0, 0.0).into()),
                 dataset: text(),
-                found: [1.0; 2],
+                found: Box::new((1.0, 1.0).into()),
             },
             TrainError::IncompleteWeights {
                 path: text(),

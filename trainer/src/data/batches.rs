@@ -13,7 +13,8 @@ pub const EVALUATION_ROWS: usize = 100;
 #[derive(Debug, Clone)]
 pub struct Batches<'a> {
     split: &'a Split,
-    table: [f32; 256],
+    /// The input values of pixels: one table for all channels, or one per channel.
+    tables: Vec<[f32; 256]>,
     device: Device,
     /// The pixels that are read, if not all of them are.
     selected: Option<Arc<[u32]>>,
@@ -27,7 +28,7 @@ impl<'a> Batches<'a> {
     pub fn new(split: &'a Split, normalisation: &Normalisation, device: &Device) -> Self {
         Self {
             split,
-            table: normalisation.table(),
+            tables: normalisation.tables(),
             device: device.clone(),
             selected: None,
         }
@@ -67,6 +68,11 @@ impl<'a> Batches<'a> {
         self.tensor(pixels.chunks_exact(self.split.features()))
     }
 
+    /// Returns the number of pixels of an image that a table holds for.
+    fn area(&self) -> usize {
+        self.split.features() / self.tables.len()
+    }
+
     /// Returns the normalised `images`, of shape (images, pixels).
     fn tensor<'p>(&self, images: impl ExactSizeIterator<Item = &'p [u8]>) -> Result<Tensor> {
         if let Some(selected) = &self.selected {
@@ -75,7 +81,9 @@ impl<'a> Batches<'a> {
         let shape = (images.len(), self.split.features());
         let mut values = Vec::with_capacity(shape.0 * shape.1);
         for image in images {
-            values.extend(image.iter().map(|&pixel| self.table[usize::from(pixel)]));
+            for (plane, table) in image.chunks_exact(self.area()).zip(&self.tables) {
+                values.extend(plane.iter().map(|&pixel| table[usize::from(pixel)]));
+            }
         }
         Tensor::from_vec(values, shape, &self.device)
     }
@@ -83,20 +91,24 @@ impl<'a> Batches<'a> {
     /// Returns the inputs `selected` of `images`, of shape (selected pixels, images).
     fn selected(&self, images: &[&[u8]], selected: &[u32]) -> Result<Tensor> {
         let count = images.len();
+        let area = self.area();
+        let table = |pixel: u32| &self.tables[pixel as usize / area];
         let mut values = vec![0.0; selected.len() * count];
         let mut first = 0;
         while let Some(gathered) = images[first..].first_chunk::<GATHERED>() {
             for (row, &pixel) in values.chunks_exact_mut(count).zip(selected) {
                 let row = &mut row[first..first + GATHERED];
+                let table = table(pixel);
                 for (value, image) in row.iter_mut().zip(gathered) {
-                    *value = self.table[usize::from(image[pixel as usize])];
+                    *value = table[usize::from(image[pixel as usize])];
                 }
             }
             first += GATHERED;
         }
         for (row, &pixel) in values.chunks_exact_mut(count).zip(selected) {
+            let table = table(pixel);
             for (value, image) in row[first..].iter_mut().zip(&images[first..]) {
-                *value = self.table[usize::from(image[pixel as usize])];
+                *value = table[usize::from(image[pixel as usize])];
             }
         }
         Tensor::from_vec(values, (selected.len(), images.len()), &self.device)

@@ -7,6 +7,7 @@
 
 use super::network::{Layer, Network, Operation, name_in_architecture};
 use super::{DeployError, fold};
+use crate::data::Scaling;
 use crate::graph::{Graph, Window};
 use crate::network::{State, initial};
 use crate::pruning::Masks;
@@ -55,10 +56,9 @@ impl From<Limit> for DeployError {
 }
 
 /// Returns, as sentences, the reasons known before training why networks of `graph` cannot be
-/// exported; empty if there are none. Inputs are pixels normalised by `pixels`, (mean, standard
-/// deviation).
+/// exported; empty if there are none. Inputs are pixels normalised by `pixels`.
 #[must_use]
-pub fn before_training(graph: &Graph, pixels: (f32, f32)) -> Vec<String> {
+pub fn before_training(graph: &Graph, pixels: &Scaling) -> Vec<String> {
     let none = Masks::from_fn(&graph.prunable(), |_, _| false);
     match fold::fold(graph, &untrained(graph), &none, pixels) {
         Err(error) => vec![error.to_string()],
@@ -76,9 +76,9 @@ pub fn before_training(graph: &Graph, pixels: (f32, f32)) -> Vec<String> {
 }
 
 /// Returns why no network of `graph` can be exported, however it is pruned, if its shape tells;
-/// inputs are pixels normalised by this mean and standard deviation.
+/// inputs are pixels normalised by `pixels`.
 #[must_use]
-pub fn forbids(graph: &Graph, pixels: (f32, f32)) -> Option<DeployError> {
+pub fn forbids(graph: &Graph, pixels: &Scaling) -> Option<DeployError> {
     let none = Masks::from_fn(&graph.prunable(), |_, _| false);
     match fold::fold(graph, &untrained(graph), &none, pixels) {
         Err(error) => Some(error),
@@ -302,7 +302,7 @@ mod tests {
         let path = folder.path().join("wide.toml");
         std::fs::write(&path, text).unwrap();
         let graph = graph::load(path.to_str().unwrap()).unwrap();
-        before_training(&graph, (mean, 1.0))
+        before_training(&graph, &(mean, 1.0).into())
     }
 
     const DENSE: &str = "[[layer]]\ntype = \"dense\"\nunits = 2\n";

@@ -1,6 +1,7 @@
 //! Why a training run failed.
 
 use crate::atomic::FileError;
+use crate::data::Scaling;
 use crate::graph::ArchitectureError;
 use crate::memory::OutOfMemory;
 use crate::network::state::StateError;
@@ -114,15 +115,15 @@ pub enum TrainError {
     #[error(
         "the recipe normalizes pixels with mean {} and standard deviation {}, but dataset {dataset} \
          with {} and {}: {}",
-        .recipe[0], .recipe[1], .found[0], .found[1], Remedy::SameNormalization
+        .recipe.mean, .recipe.std, .found.mean, .found.std, Remedy::SameNormalization
     )]
     Normalization {
         /// Mean and standard deviation of the recipe.
-        recipe: [f32; 2],
+        recipe: Box<Scaling>,
         /// The dataset.
         dataset: String,
         /// Mean and standard deviation of the dataset.
-        found: [f32; 2],
+        found: Box<Scaling>,
     },
     /// The weights to fine-tune from are incomplete.
     #[error(
