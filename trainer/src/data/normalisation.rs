@@ -3,7 +3,8 @@
 
 use std::fmt;
 
-use serde::de::{Error, SeqAccess, Visitor};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Error, MapAccess, SeqAccess, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// A number for all channels of an image, or one per channel. In files it is a number or a list.
@@ -124,6 +125,17 @@ impl<'de> Visitor<'de> for NumberOrList {
 
     fn visit_u64<E: Error>(self, value: u64) -> Result<PerChannel, E> {
         Ok(PerChannel::All(value as f32))
+    }
+
+    /// Reads a number that serde_json passes on as a map, if a crate enables its
+    /// `arbitrary_precision`.
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<PerChannel, A::Error> {
+        let number = serde_json::Number::deserialize(MapAccessDeserializer::new(map));
+        let number = number.ok().and_then(|number| number.as_f64());
+        match number {
+            Some(number) => self.visit_f64(number),
+            None => Err(A::Error::invalid_type(Unexpected::Map, &self)),
+        }
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<PerChannel, A::Error> {
@@ -286,6 +298,8 @@ fn moments<'p>(parts: impl IntoIterator<Item = &'p [u8]>) -> Option<(f32, f32)> 
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
@@ -347,7 +361,19 @@ mod tests {
         let field = |text: &str| toml::from_str::<Field>(text);
         assert_eq!(field("mean = 1").unwrap().mean, PerChannel::All(1.0));
         assert_eq!(field("mean = [1]").unwrap().mean, PerChannel::All(1.0));
-        for wrong in ["mean = []", "mean = \"a\"", "mean = [[1.0]]", "mean = true"] {
+        for number in [json!(0.5), json!([0.5, 0.25])] {
+            let field: Field = serde_json::from_value(json!({ "mean": number })).unwrap();
+            let text = serde_json::to_string(&field).unwrap();
+            assert_eq!(text, json!({ "mean": number }).to_string());
+            assert_eq!(serde_json::from_str::<Field>(&text).unwrap(), field);
+        }
+        for wrong in [
+            "mean = []",
+            "mean = { a = 1 }",
+            "mean = \"a\"",
+            "mean = [[1.0]]",
+            "mean = true",
+        ] {
             assert!(field(wrong).is_err(), "{wrong}");
         }
         let error = field("mean = \"a\"").unwrap_err().to_string();
