@@ -1,10 +1,16 @@
 //! Converts images and labels to batches of tensors.
+//!
+//! On the CPU, batches are gathered and normalised as they are needed. For other devices, bytes
+//! are uploaded and become inputs there: those of a batch, or once those of the whole split.
 
 use std::sync::Arc;
 
-use candle_core::{Device, Result, Tensor};
+use candle_core::{Device, Error, Result, Tensor};
 
-use super::dataset::{Normalisation, Split};
+use super::dataset::Split;
+use super::normalisation::Normalisation;
+use super::resident::Resident;
+use crate::transfer::upload;
 
 /// Images per batch of [`Batches::in_order`].
 pub const EVALUATION_ROWS: usize = 100;
@@ -18,6 +24,8 @@ pub struct Batches<'a> {
     device: Device,
     /// The pixels that are read, if not all of them are.
     selected: Option<Arc<[u32]>>,
+    /// What makes batches on the device, if they are not made on the host.
+    resident: Option<Arc<Resident>>,
 }
 
 /// Images that are gathered together, so that both reads and writes are nearly contiguous.
@@ -31,6 +39,17 @@ impl<'a> Batches<'a> {
             tables: normalisation.tables(),
             device: device.clone(),
             selected: None,
+            resident: (!device.is_cpu()).then(|| Arc::new(Resident::new(device, false))),
+        }
+    }
+
+    /// Returns the same batches, gathered on the device from a copy of the whole split, which is
+    /// uploaded when it is first needed.
+    #[must_use]
+    pub fn kept_on_device(self) -> Self {
+        Self {
+            resident: Some(Arc::new(Resident::new(&self.device, true))),
+            ..self
         }
     }
 
@@ -55,6 +74,10 @@ impl<'a> Batches<'a> {
     /// # Errors
     /// Returns an error if the tensor cannot be created on the device.
     pub fn inputs(&self, indices: &[u32]) -> Result<Tensor> {
+        if let Some(resident) = self.whole() {
+            let indices = upload(indices, indices.len(), &self.device)?;
+            return resident.inputs(&indices, self.split, &self.tables);
+        }
         let images = indices.iter();
         self.tensor(images.map(|&index| self.split.image(index as usize)))
     }
@@ -73,10 +96,58 @@ impl<'a> Batches<'a> {
         self.split.features() / self.tables.len()
     }
 
+    /// Returns what makes batches on the device, if the whole split is there.
+    fn whole(&self) -> Option<&Resident> {
+        self.resident
+            .as_deref()
+            .filter(|resident| resident.is_whole)
+    }
+
+    /// Uploads the `order` of an epoch, if the split is kept on the device: batches are then taken
+    /// from it by [`inputs_at`](Self::inputs_at) and [`classes_at`](Self::classes_at), and nothing
+    /// is uploaded per batch.
+    ///
+    /// # Errors
+    /// Returns an error if the device fails.
+    pub fn order(&self, order: &[u32]) -> Result<Option<Tensor>> {
+        let uploaded = self
+            .whole()
+            .map(|_| upload(order, order.len(), &self.device));
+        uploaded.transpose()
+    }
+
+    /// Returns the inputs of the images that `indices` (images) on the device name, of shape
+    /// (images, pixels).
+    ///
+    /// # Errors
+    /// Returns an error if the split is not kept on the device, or if that fails.
+    pub fn inputs_at(&self, indices: &Tensor) -> Result<Tensor> {
+        self.kept()?.inputs(indices, self.split, &self.tables)
+    }
+
+    /// Returns the classes of the images that `indices` (images) on the device name.
+    ///
+    /// # Errors
+    /// Returns an error if the split is not kept on the device, or if that fails.
+    pub fn classes_at(&self, indices: &Tensor) -> Result<Tensor> {
+        self.kept()?.classes(indices, self.split)
+    }
+
+    /// Returns what makes batches on the device.
+    fn kept(&self) -> Result<&Resident> {
+        let kept = self.whole();
+        kept.ok_or_else(|| Error::Msg("the images are not kept on the device".into()))
+    }
+
     /// Returns the normalised `images`, of shape (images, pixels).
     fn tensor<'p>(&self, images: impl ExactSizeIterator<Item = &'p [u8]>) -> Result<Tensor> {
         if let Some(selected) = &self.selected {
             return self.selected(&images.collect::<Vec<_>>(), selected);
+        }
+        if let Some(resident) = &self.resident {
+            let count = images.len();
+            let pixels: Vec<u8> = images.flatten().copied().collect();
+            return resident.inputs_of(&pixels, count, &self.tables);
         }
         let shape = (images.len(), self.split.features());
         let mut values = Vec::with_capacity(shape.0 * shape.1);
@@ -119,11 +190,15 @@ impl<'a> Batches<'a> {
     /// # Errors
     /// Returns an error if the tensor cannot be created on the device.
     pub fn classes(&self, indices: &[u32]) -> Result<Tensor> {
+        if let Some(resident) = self.whole() {
+            let indices = upload(indices, indices.len(), &self.device)?;
+            return resident.classes(&indices, self.split);
+        }
         let classes: Vec<u32> = indices
             .iter()
             .map(|&index| u32::from(self.split.label(index as usize)))
             .collect();
-        Tensor::from_vec(classes, indices.len(), &self.device)
+        upload(&classes, indices.len(), &self.device)
     }
 
     /// Returns the inputs of the first `limit` images, in order, in batches of
@@ -131,10 +206,26 @@ impl<'a> Batches<'a> {
     pub fn in_order(&self, limit: usize) -> impl Iterator<Item = Result<Tensor>> + '_ {
         let end = self.split.len().min(limit);
         (0..end).step_by(EVALUATION_ROWS).map(move |start| {
+            if let Some(resident) = self.whole() {
+                let rows = [start, EVALUATION_ROWS.min(end - start)];
+                return resident.inputs_in_order(rows, self.split, &self.tables);
+            }
             let indices: Vec<u32> = (start..end.min(start + EVALUATION_ROWS))
                 .map(|index| index as u32)
                 .collect();
             self.inputs(&indices)
         })
+    }
+
+    /// Returns the classes of `count` images from `first` on, of shape (images) and type u32.
+    ///
+    /// # Errors
+    /// Returns an error if the tensor cannot be created on the device.
+    pub fn classes_in_order(&self, first: usize, count: usize) -> Result<Tensor> {
+        if let Some(resident) = self.whole() {
+            return resident.classes_in_order([first, count], self.split);
+        }
+        let indices: Vec<u32> = (first..first + count).map(|index| index as u32).collect();
+        self.classes(&indices)
     }
 }

@@ -24,6 +24,7 @@ mod normalisation;
 pub mod overlap;
 mod partial;
 pub mod published;
+mod resident;
 
 pub use dataset::{Dataset, Split};
 pub use normalisation::{Normalisation, NormalisationSource, PerChannel, Scaling};

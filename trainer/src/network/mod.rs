@@ -6,6 +6,7 @@
 //! where candle's own cost several times as much. On devices other than the CPU, and in f64, the
 //! same mathematics runs as [`plain`] tensor operations.
 
+mod combined;
 #[cfg(test)]
 mod equivalence;
 pub mod forward;
@@ -21,7 +22,6 @@ pub mod state;
 pub mod statistics;
 #[cfg(test)]
 mod tests;
-pub mod transfer;
 
 pub use model::Network;
 pub use state::State;

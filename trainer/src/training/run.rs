@@ -46,7 +46,14 @@ pub fn run(
     let graph = recipe.graph()?;
     preflight::check(recipe, &graph, data, device)?;
     let stages = stages(recipe)?;
-    let train = Batches::new(&data.train, &data.normalisation, device);
+    let batches = |split| {
+        let batches = Batches::new(split, &data.normalisation, device);
+        match device.is_cpu() {
+            true => batches,
+            false => batches.kept_on_device(),
+        }
+    };
+    let train = batches(&data.train);
     let given = given::load(recipe, &graph)?;
     if let Some(given) = &given {
         given::probe(recipe, given, &graph, device, &train)?;
@@ -71,8 +78,8 @@ pub fn run(
         data,
         device: device.clone(),
         train,
-        test: Batches::new(&data.test, &data.normalisation, device),
-        sample: Batches::new(&sample, &data.normalisation, device),
+        test: batches(&data.test),
+        sample: batches(&sample),
         stop,
         progress: Progress::new(epochs),
         clock: Clock::start(),
