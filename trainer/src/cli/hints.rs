@@ -141,6 +141,7 @@ fn with_options(remedy: Remedy) -> Option<&'static str> {
             "keep the last layer dense (--keep-dense last), or choose another pattern (--pattern)"
         }
         Remedy::OtherPattern => "choose another pattern (--pattern)",
+        Remedy::SmallerBatches => "choose smaller batches (--batch)",
         Remedy::NameRun | Remedy::Finish => return None,
     })
 }

@@ -9,6 +9,7 @@
 mod combined;
 #[cfg(test)]
 mod equivalence;
+pub mod footprint;
 pub mod forward;
 mod gather;
 pub mod initial;

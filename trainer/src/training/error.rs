@@ -174,6 +174,32 @@ pub enum TrainError {
     /// The network is too large for this machine.
     #[error(transparent)]
     Memory(#[from] OutOfMemory),
+    /// The GPU's free memory is less than training takes.
+    #[error(
+        "training {arch} in batches of {batch} images takes at least {} MiB of the GPU's memory, of which \
+         {} MiB are free: {}",
+        needed.div_ceil(1 << 20), free >> 20, Remedy::SmallerBatches
+    )]
+    DeviceMemory {
+        /// The architecture.
+        arch: String,
+        /// The batch size.
+        batch: usize,
+        /// A lower bound of the bytes that training takes.
+        needed: usize,
+        /// The free bytes.
+        free: usize,
+    },
+    /// An allocation on the GPU failed.
+    #[error(
+        "the memory of the GPU is not enough for training in batches of {batch} images beside what else \
+         it holds: {}",
+        Remedy::SmallerBatches
+    )]
+    DeviceExhausted {
+        /// The largest batch size of the recipe.
+        batch: usize,
+    },
     /// candle or its device failed.
     #[error("the tensor library failed: {0}")]
     Tensor(#[from] candle_core::Error),
@@ -193,6 +219,7 @@ impl TrainError {
             Self::IncompleteWeights { .. } => Remedy::CompleteOrRewind,
             Self::WeightsChanged { .. } => Remedy::RestoreOrRepeat,
             Self::ReplacesInput { .. } => Remedy::CopyOrElsewhere,
+            Self::DeviceMemory { .. } | Self::DeviceExhausted { .. } => Remedy::SmallerBatches,
             Self::Prune(error) => return error.remedy(),
             _ => return None,
         })

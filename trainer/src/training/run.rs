@@ -14,11 +14,12 @@ use super::error::TrainError;
 use super::folder::{DENSE, Existing, MASKS, MASKS_DIRECT, RunFolder, WEIGHTS};
 use super::phases::point::{self, Point, RunMasks};
 use super::phases::train::{SAMPLE, Trained};
+use super::preflight::largest_batch;
 use super::recipe::stages::stages;
 use super::recipe::{Phase, Recipe};
 use super::report::{Accuracy, Compressions, TrainReport, WeightCounts};
 use super::session::{Clock, Progress, Session};
-use super::{given, preflight};
+use super::{capacity, given, preflight};
 use crate::data::Dataset;
 use crate::data::batches::Batches;
 use crate::graph::Graph;
@@ -113,6 +114,7 @@ impl Session<'_> {
     /// Returns the error of a run that failed with `error`. If the same recipe always fails so,
     /// what nothing can use is removed.
     fn given_up(&self, error: TrainError) -> TrainError {
+        let error = capacity::explained(error, &self.device, largest_batch(&self.stages));
         let always = match &error {
             TrainError::Prune(error) => {
                 !matches!(error, PruneError::File(_) | PruneError::Tensor(_))
