@@ -199,7 +199,7 @@ fn deploys_without_folder(run: &FinishedRun, folder: &Path) {
     let trained = run.trained();
     let (graph, state, masks) = (trained.graph(), trained.state(), trained.masks());
     let parts = (graph.clone(), state.clone(), masks.clone());
-    let trained = Trained::new(parts.0, parts.1, parts.2, trained.pixels()).unwrap();
+    let trained = Trained::new(parts.0, parts.1, parts.2, trained.pixels().clone()).unwrap();
     let options = Options::default();
     let [with, without] = ["with.rfy", "without.rfy"].map(|name| folder.join(name));
     let expected = run.export(data(), &options, &with).unwrap().accuracy;
@@ -354,7 +354,7 @@ fn stripping_keeps_the_constants_of_units_that_read_nothing() {
         let statistics = Statistics::compute(&network, || training.in_order(usize::MAX)).unwrap();
         statistics.add_to(network.graph(), &mut state);
 
-        let pixels = (data().normalisation.mean, data().normalisation.std);
+        let pixels = &data().normalisation;
         let trained = Trained::new(graph.clone(), state, masks, pixels).unwrap();
         let folded = trained.fold().unwrap();
         let stripped = strip::strip(&folded);

@@ -51,5 +51,6 @@ mod remedy;
 pub mod tensors;
 pub mod threads;
 pub mod training;
+pub mod transfer;
 
 pub use remedy::Remedy;

@@ -73,6 +73,8 @@ pub enum Remedy {
     KeepLastOrOtherPattern,
     /// Choose another pattern.
     OtherPattern,
+    /// Choose a smaller batch size.
+    SmallerBatches,
 }
 
 impl fmt::Display for Remedy {
@@ -124,6 +126,7 @@ impl fmt::Display for Remedy {
             }
             Self::KeepLastOrOtherPattern => "keep the last layer dense, or choose another pattern",
             Self::OtherPattern => "choose another pattern",
+            Self::SmallerBatches => "choose smaller batches",
         })
     }
 }

@@ -350,7 +350,7 @@ fn a_folder_is_a_dataset_under_any_of_the_usual_names() {
     assert_eq!(dataset.train.images(), images(20, 3, 2).pixels);
     assert_eq!(dataset.test.labels(), labels(10));
     assert_eq!(dataset.normalisation.source, NormalisationSource::Computed);
-    let normalise = |&pixel| f64::from(dataset.normalisation.apply(pixel));
+    let normalise = |&pixel| f64::from(dataset.normalisation.apply(pixel, 0));
     let mean = dataset.train.images().iter().map(normalise).sum::<f64>() / 120.0;
     let square = dataset
         .train

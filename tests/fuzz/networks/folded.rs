@@ -65,7 +65,7 @@ pub(crate) fn check(subject: &Subject, counts: &mut Counts) -> Result<Option<Net
         &subject.graph,
         &subject.state,
         &subject.masks,
-        subject.pixels,
+        &subject.pixels.into(),
     ) {
         Ok(folded) => folded,
         Err(error) => {

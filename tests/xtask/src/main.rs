@@ -8,6 +8,7 @@ mod accuracy;
 mod bare;
 mod bench;
 mod command;
+mod cuda;
 mod fuzz;
 mod house;
 mod kill;
@@ -61,6 +62,11 @@ const VERBS: &[Verb] = &[
         "readme",
         "run the commands that README.md shows and update their output (needs MNIST); --check only compares",
         readme::run,
+    ),
+    (
+        "cuda",
+        "build rarefy for NVIDIA GPUs without CUDA or a GPU, and check its refusals (half an hour)",
+        cuda::run,
     ),
     ("house", "check the style of comments", house::run),
 ];

@@ -66,7 +66,7 @@ fn show(arch: &str, console: &Console) -> Result<()> {
     let graph = graph::load(arch)?;
     let mut operations = graph.nodes().iter().map(|node| node.operation);
     let normalised = operations.any(|operation| operation == Operation::BatchNorm);
-    for reason in limits::before_training(&graph, (0.0, 1.0)) {
+    for reason in limits::before_training(&graph, &(0.0, 1.0).into()) {
         console.note(&format!("warning: as it stands, {reason}"));
     }
     let report = Report {

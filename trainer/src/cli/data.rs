@@ -11,7 +11,7 @@ use super::interrupt;
 use super::next::Line;
 use super::table::{table, text};
 use crate::data::catalogue::{self, Found, Listing, Places, Published};
-use crate::data::{Dataset, Normalisation, NormalisationSource};
+use crate::data::{Dataset, Normalisation, NormalisationSource, PerChannel};
 use crate::data::{digits, fetch};
 use crate::numbers::thousands;
 
@@ -123,7 +123,7 @@ fn list(places: &Places, console: &Console) -> Result<()> {
             };
             rows.add_row([set.name.into(), thousands(set.train), thousands(set.test), place]);
         }
-        format!("{}\nA folder of IDX files works too (train-images-idx3-ubyte etc., plain or .gz; idx4 for images with channels).\n", text(&rows))
+        format!("{}\nA folder of IDX files works too (train-images-idx3-ubyte etc., plain or .gz; idx4 for images with channels),\nand one with the .bin files of CIFAR-10 or CIFAR-100.\n", text(&rows))
     }, Line::new(&["train", "--data", here(&list)]))
 }
 
@@ -148,11 +148,11 @@ pub(super) fn load(name: &str, console: &Console) -> Result<Dataset> {
 /// are normalised by. A value that is `None` is the dataset's own.
 pub(super) fn load_as(
     name: &str,
-    (mean, std): (Option<f32>, Option<f32>),
+    (mean, std): (Option<PerChannel>, Option<PerChannel>),
     console: &Console,
 ) -> Result<Dataset> {
     let mut data = catalogue::load(name, &Places::from_environment())?;
-    let own = data.normalisation;
+    let own = data.normalisation.clone();
     if mean.is_some() || std.is_some() {
         data.normalisation = Normalisation {
             mean: mean.unwrap_or(own.mean),
@@ -160,7 +160,7 @@ pub(super) fn load_as(
             source: NormalisationSource::Stated,
         };
     } else if own.source == NormalisationSource::Computed {
-        let Normalisation { mean, std, .. } = own;
+        let Normalisation { mean, std, .. } = &own;
         console.note(&format!(
             "{name}: pixels are normalised by their own mean {mean:.4} and standard deviation {std:.4}"
         ));

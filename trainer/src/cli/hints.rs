@@ -144,6 +144,7 @@ fn with_options(remedy: Remedy) -> Option<&'static str> {
             "keep the last layer dense (--keep-dense last), or choose another pattern (--pattern)"
         }
         Remedy::OtherPattern => "choose another pattern (--pattern)",
+        Remedy::SmallerBatches => "choose smaller batches (--batch)",
         Remedy::NameRun | Remedy::Finish => return None,
     })
 }
@@ -265,9 +266,9 @@ mod tests {
             TrainError::NothingToFinetune { pruner: name },
             TrainError::UnusedWeights { pruner: name },
             TrainError::Normalization {
-                recipe: [0.0; 2],
+                recipe: Box::new((0.0, 0.0).into()),
                 dataset: text(),
-                found: [1.0; 2],
+                found: Box::new((1.0, 1.0).into()),
             },
             TrainError::IncompleteWeights {
                 path: text(),

@@ -10,7 +10,7 @@ use super::console::Console;
 use super::next::Line;
 use super::usage;
 use crate::data::catalogue::{self, Places};
-use crate::data::{Dataset, Normalisation, overlap};
+use crate::data::{Dataset, Normalisation, PerChannel, overlap};
 use crate::deploy::companion::{self, Companion, Found, Origin};
 use crate::deploy::costs::Core;
 use crate::deploy::{DeployError, container};
@@ -268,11 +268,15 @@ fn seen_elsewhere(origin: &Origin, data: &Dataset) -> Seen {
 /// Describes why accuracy on `data`, a dataset other than `origin`, may not be comparable, if
 /// there is a reason.
 fn apart(origin: &Origin, data: &Dataset) -> Option<String> {
-    let Normalisation { mean, std, .. } = data.normalisation;
-    let (trained_mean, trained_std) = (origin.pixel_mean, origin.pixel_std);
-    let difference = (mean - trained_mean).abs().max((std - trained_std).abs());
+    let Normalisation { mean, std, .. } = &data.normalisation;
+    let (trained_mean, trained_std) = (&origin.pixel_mean, &origin.pixel_std);
+    let differs = |channel: usize| {
+        let apart = |a: &PerChannel, b: &PerChannel| (a.get(channel) - b.get(channel)).abs();
+        let difference = apart(mean, trained_mean).max(apart(std, trained_std));
+        difference > SAME_NORMALISATION * trained_std.get(channel)
+    };
     let mut notes = Vec::new();
-    if difference > SAME_NORMALISATION * trained_std {
+    if (0..origin.shape[0]).any(differs) {
         notes.push(format!(
             "expects pixels of mean {trained_mean:.4} and standard deviation {trained_std:.4}, but {} has {mean:.4} and {std:.4}",
             data.name

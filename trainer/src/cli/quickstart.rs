@@ -119,8 +119,7 @@ pub(super) fn run(arguments: Arguments, console: &Console) -> Result<()> {
         graph,
         data,
     } = options.load(console)?;
-    let pixels = (data.normalisation.mean, data.normalisation.std);
-    if let Some(reason) = limits::forbids(&graph, pixels) {
+    if let Some(reason) = limits::forbids(&graph, &recipe.scaling()) {
         return Err(reason.into());
     }
     check_boards(&boards)?;

@@ -12,7 +12,7 @@ use super::console::Console;
 use super::{data, threads, usage};
 use crate::data::augment::{Augmentation, Elastic};
 use crate::data::catalogue::Published;
-use crate::data::{Dataset, Normalisation, digits};
+use crate::data::{Dataset, Normalisation, PerChannel, digits};
 use crate::graph::{self, Graph};
 use crate::pruning::{Compression, Loss, Pattern, Place, Pruner, Target};
 use crate::training::hyperparameters::{Adam, Decay, DecayKind, OptimizerKind, Sgd};
@@ -30,7 +30,8 @@ pub(super) struct Options {
     /// Architecture: a name listed by `rarefy arch`, or a TOML file [default: lenet-300-100]
     #[arg(long)]
     arch: Option<String>,
-    /// Dataset: a name listed by `rarefy data list`, or a folder of IDX files [default: digits]
+    /// Dataset: a name listed by `rarefy data list`, or a folder of IDX files or of
+    /// CIFAR's .bin files [default: digits]
     #[arg(long)]
     data: Option<String>,
     #[command(flatten)]
@@ -45,14 +46,14 @@ pub(super) struct Options {
     /// running_mean and running_var are optional and computed from the training images if missing
     #[arg(long, value_name = "FILE")]
     weights: Option<PathBuf>,
-    /// Mean of the input normalisation (pixel / 255 - MEAN) / STD, a number or a fraction
-    /// [default: the dataset's]
-    #[arg(long, value_parser = number, allow_hyphen_values = true)]
-    mean: Option<f32>,
+    /// Mean of the input normalisation (pixel / 255 - MEAN) / STD, a number or a fraction, or one
+    /// per channel such as 0.49,0.48,0.45 [default: the dataset's]
+    #[arg(long, value_parser = per_channel, allow_hyphen_values = true)]
+    mean: Option<PerChannel>,
     /// Standard deviation of the input normalisation; 1/255 (with a mean of 0) for raw pixels from
     /// 0 to 255 [default: the dataset's]
-    #[arg(long, value_parser = number, allow_hyphen_values = true)]
-    std: Option<f32>,
+    #[arg(long, value_parser = per_channel, allow_hyphen_values = true)]
+    std: Option<PerChannel>,
     /// Device to train on: auto (a GPU if this program can use one), cpu, cuda, cuda:N or metal
     #[arg(long, default_value_t = DeviceChoice::Cpu)]
     device: DeviceChoice,
@@ -192,6 +193,12 @@ fn minutes(text: &str) -> Result<Duration, String> {
     let time = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
     time.filter(|time| !time.is_zero())
         .ok_or_else(|| "give a number of minutes above 0".into())
+}
+
+/// Parses a number for all channels, or a list with one per channel.
+fn per_channel(text: &str) -> Result<PerChannel, String> {
+    let values = text.split(',').map(number);
+    values.collect::<Result<Vec<f32>, _>>().map(Into::into)
 }
 
 /// Parses changes to images such as `rotation=10,flip`.
@@ -449,10 +456,14 @@ impl Options {
             Some(folder) if folder.is_dir() => folder.display().to_string(),
             _ => name.clone(),
         };
-        let pixels = (self.mean.or(file.pixel_mean), self.std.or(file.pixel_std));
+        let pixels = (
+            self.mean.clone().or(file.pixel_mean.take()),
+            self.std.clone().or(file.pixel_std.take()),
+        );
+        let are_stated = pixels.0.is_some() || pixels.1.is_some();
         let data = data::load_as(&source, pixels, console)?;
-        if let (Some(path), (None, None)) = (&file.weights, pixels) {
-            let Normalisation { mean, std, .. } = data.normalisation;
+        if let (Some(path), false) = (&file.weights, are_stated) {
+            let Normalisation { mean, std, .. } = &data.normalisation;
             console.note(&format!(
                 "assuming that {path} expects inputs (pixel / 255 - {mean}) / {std}, the normalisation of {name}: if not, give its own with --mean and --std"
             ));

@@ -40,8 +40,7 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
         graph,
         data,
     } = arguments.options.load(console)?;
-    let pixels = (data.normalisation.mean, data.normalisation.std);
-    let limits = limits::before_training(&graph, pixels);
+    let limits = limits::before_training(&graph, &recipe.scaling());
     for reason in &limits {
         console.note(&format!("warning: as it stands, {reason}"));
     }

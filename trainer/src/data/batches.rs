@@ -1,10 +1,16 @@
 //! Converts images and labels to batches of tensors.
+//!
+//! On the CPU, batches are gathered and normalised as they are needed. For other devices, bytes
+//! are uploaded and become inputs there: those of a batch, or once those of the whole split.
 
 use std::sync::Arc;
 
-use candle_core::{Device, Result, Tensor};
+use candle_core::{Device, Error, Result, Tensor};
 
-use super::dataset::{Normalisation, Split};
+use super::dataset::Split;
+use super::normalisation::Normalisation;
+use super::resident::Resident;
+use crate::transfer::upload;
 
 /// Images per batch of [`Batches::in_order`].
 pub const EVALUATION_ROWS: usize = 100;
@@ -13,10 +19,13 @@ pub const EVALUATION_ROWS: usize = 100;
 #[derive(Debug, Clone)]
 pub struct Batches<'a> {
     split: &'a Split,
-    table: [f32; 256],
+    /// The input values of pixels: one table for all channels, or one per channel.
+    tables: Vec<[f32; 256]>,
     device: Device,
     /// Indices of the pixels that are read; `None` for all.
     selected: Option<Arc<[u32]>>,
+    /// What makes batches on the device, if they are not made on the host.
+    resident: Option<Arc<Resident>>,
 }
 
 /// Number of images gathered at a time, so that both reads and writes are nearly contiguous.
@@ -27,9 +36,20 @@ impl<'a> Batches<'a> {
     pub fn new(split: &'a Split, normalisation: &Normalisation, device: &Device) -> Self {
         Self {
             split,
-            table: normalisation.table(),
+            tables: normalisation.tables(),
             device: device.clone(),
             selected: None,
+            resident: (!device.is_cpu()).then(|| Arc::new(Resident::new(device, false))),
+        }
+    }
+
+    /// Returns the same batches, gathered on the device from a copy of the whole split, which is
+    /// uploaded when it is first needed.
+    #[must_use]
+    pub fn kept_on_device(self) -> Self {
+        Self {
+            resident: Some(Arc::new(Resident::new(&self.device, true))),
+            ..self
         }
     }
 
@@ -55,6 +75,10 @@ impl<'a> Batches<'a> {
     /// # Errors
     /// Returns an error if the tensor cannot be created on the device.
     pub fn inputs(&self, indices: &[u32]) -> Result<Tensor> {
+        if let Some(resident) = self.whole() {
+            let indices = upload(indices, indices.len(), &self.device)?;
+            return resident.inputs(&indices, self.split, &self.tables);
+        }
         let images = indices.iter();
         self.tensor(images.map(|&index| self.split.image(index as usize)))
     }
@@ -69,15 +93,70 @@ impl<'a> Batches<'a> {
         self.tensor(pixels.chunks_exact(self.split.features()))
     }
 
-    /// Returns the normalised `images`, in the shape that [`inputs`](Self::inputs) documents.
+    /// Returns the number of pixels of an image that a table holds for.
+    fn area(&self) -> usize {
+        self.split.features() / self.tables.len()
+    }
+
+    /// Returns what makes batches on the device, if the whole split is there.
+    fn whole(&self) -> Option<&Resident> {
+        self.resident
+            .as_deref()
+            .filter(|resident| resident.is_whole)
+    }
+
+    /// Uploads the `order` of an epoch, if the split is kept on the device: batches are then taken
+    /// from it by [`inputs_at`](Self::inputs_at) and [`classes_at`](Self::classes_at), and nothing
+    /// is uploaded per batch.
+    ///
+    /// # Errors
+    /// Returns an error if the device fails.
+    pub fn order(&self, order: &[u32]) -> Result<Option<Tensor>> {
+        let uploaded = self
+            .whole()
+            .map(|_| upload(order, order.len(), &self.device));
+        uploaded.transpose()
+    }
+
+    /// Returns the inputs of the images that `indices` (images) on the device name, of shape
+    /// (images, pixels).
+    ///
+    /// # Errors
+    /// Returns an error if the split is not kept on the device, or if that fails.
+    pub fn inputs_at(&self, indices: &Tensor) -> Result<Tensor> {
+        self.kept()?.inputs(indices, self.split, &self.tables)
+    }
+
+    /// Returns the classes of the images that `indices` (images) on the device name.
+    ///
+    /// # Errors
+    /// Returns an error if the split is not kept on the device, or if that fails.
+    pub fn classes_at(&self, indices: &Tensor) -> Result<Tensor> {
+        self.kept()?.classes(indices, self.split)
+    }
+
+    /// Returns what makes batches on the device.
+    fn kept(&self) -> Result<&Resident> {
+        let kept = self.whole();
+        kept.ok_or_else(|| Error::Msg("the images are not kept on the device".into()))
+    }
+
+    /// Returns the normalised `images`, of shape (images, pixels).
     fn tensor<'p>(&self, images: impl ExactSizeIterator<Item = &'p [u8]>) -> Result<Tensor> {
         if let Some(selected) = &self.selected {
             return self.selected(&images.collect::<Vec<_>>(), selected);
         }
+        if let Some(resident) = &self.resident {
+            let count = images.len();
+            let pixels: Vec<u8> = images.flatten().copied().collect();
+            return resident.inputs_of(&pixels, count, &self.tables);
+        }
         let shape = (images.len(), self.split.features());
         let mut values = Vec::with_capacity(shape.0 * shape.1);
         for image in images {
-            values.extend(image.iter().map(|&pixel| self.table[usize::from(pixel)]));
+            for (plane, table) in image.chunks_exact(self.area()).zip(&self.tables) {
+                values.extend(plane.iter().map(|&pixel| table[usize::from(pixel)]));
+            }
         }
         Tensor::from_vec(values, shape, &self.device)
     }
@@ -85,20 +164,24 @@ impl<'a> Batches<'a> {
     /// Returns the normalised pixels `selected` of `images`, in shape (selected pixels, images).
     fn selected(&self, images: &[&[u8]], selected: &[u32]) -> Result<Tensor> {
         let count = images.len();
+        let area = self.area();
+        let table = |pixel: u32| &self.tables[pixel as usize / area];
         let mut values = vec![0.0; selected.len() * count];
         let mut first = 0;
         while let Some(gathered) = images[first..].first_chunk::<GATHERED>() {
             for (row, &pixel) in values.chunks_exact_mut(count).zip(selected) {
                 let row = &mut row[first..first + GATHERED];
+                let table = table(pixel);
                 for (value, image) in row.iter_mut().zip(gathered) {
-                    *value = self.table[usize::from(image[pixel as usize])];
+                    *value = table[usize::from(image[pixel as usize])];
                 }
             }
             first += GATHERED;
         }
         for (row, &pixel) in values.chunks_exact_mut(count).zip(selected) {
+            let table = table(pixel);
             for (value, image) in row[first..].iter_mut().zip(&images[first..]) {
-                *value = self.table[usize::from(image[pixel as usize])];
+                *value = table[usize::from(image[pixel as usize])];
             }
         }
         Tensor::from_vec(values, (selected.len(), images.len()), &self.device)
@@ -110,11 +193,15 @@ impl<'a> Batches<'a> {
     /// # Errors
     /// Returns an error if the tensor cannot be created on the device.
     pub fn classes(&self, indices: &[u32]) -> Result<Tensor> {
+        if let Some(resident) = self.whole() {
+            let indices = upload(indices, indices.len(), &self.device)?;
+            return resident.classes(&indices, self.split);
+        }
         let classes: Vec<u32> = indices
             .iter()
             .map(|&index| u32::from(self.split.label(index as usize)))
             .collect();
-        Tensor::from_vec(classes, indices.len(), &self.device)
+        upload(&classes, indices.len(), &self.device)
     }
 
     /// Returns the inputs of the first `limit` images, in order, in batches of
@@ -122,10 +209,26 @@ impl<'a> Batches<'a> {
     pub fn in_order(&self, limit: usize) -> impl Iterator<Item = Result<Tensor>> + '_ {
         let end = self.split.len().min(limit);
         (0..end).step_by(EVALUATION_ROWS).map(move |start| {
+            if let Some(resident) = self.whole() {
+                let rows = [start, EVALUATION_ROWS.min(end - start)];
+                return resident.inputs_in_order(rows, self.split, &self.tables);
+            }
             let indices: Vec<u32> = (start..end.min(start + EVALUATION_ROWS))
                 .map(|index| index as u32)
                 .collect();
             self.inputs(&indices)
         })
+    }
+
+    /// Returns the classes of `count` images from `first` on, of shape (images) and type u32.
+    ///
+    /// # Errors
+    /// Returns an error if the tensor cannot be created on the device.
+    pub fn classes_in_order(&self, first: usize, count: usize) -> Result<Tensor> {
+        if let Some(resident) = self.whole() {
+            return resident.classes_in_order([first, count], self.split);
+        }
+        let indices: Vec<u32> = (first..first + count).map(|index| index as u32).collect();
+        self.classes(&indices)
     }
 }

@@ -4,13 +4,14 @@
 //! `$RAREFY_DATA/NAME`, in `$RAREFY_DATA` itself if the files there belong to that set, in the
 //! user's cache folder, and in the folder of its Debian package. The name always means the
 //! published files: they are verified by SHA-256 on loading, and files that differ are rejected.
-//! Any other set is loaded by the path of its [`folder`].
+//! Any other set is loaded by the path of its [`folder`], of IDX files or those of [`cifar`].
 
 use std::env;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
+use super::cifar::{CifarError, Kind};
 use super::dataset::Dataset;
 use super::folder::{self, Files, FolderError, ROLES};
 use super::{content, digits, idx};
@@ -24,6 +25,9 @@ pub enum CatalogueError {
     /// The files were found but are invalid.
     #[error(transparent)]
     Folder(#[from] FolderError),
+    /// The folder holds files of CIFAR, but they are invalid.
+    #[error(transparent)]
+    Cifar(#[from] CifarError),
     /// No dataset has this name.
     #[error("{}", names::unknown("dataset", .name, names(), "run `rarefy data list` to see all, or give the path of a folder with four IDX files"))]
     Unknown {
@@ -251,7 +255,7 @@ impl Published {
             name: self.name.to_owned(),
             train,
             test,
-            normalisation: self.normalisation,
+            normalisation: self.normalisation.clone(),
             classes: self.classes,
         })
     }
@@ -271,7 +275,8 @@ pub fn names() -> Vec<&'static str> {
         .collect()
 }
 
-/// Loads the dataset called `name`: a known name, or the path of a [`folder`].
+/// Loads the dataset called `name`: a known name, or the path of a [`folder`] of IDX files or those
+/// of [`cifar`](super::cifar).
 ///
 /// # Errors
 /// Returns an error if there is no such dataset, if it is not on this machine, or if its files are
@@ -286,7 +291,10 @@ pub fn load(name: &str, places: &Places) -> Result<Dataset, CatalogueError> {
     let folder = Path::new(name);
     // A single word that names no folder is more likely a mistyped name than a missing folder.
     if folder.is_dir() || folder.components().count() > 1 || folder.is_absolute() {
-        return Ok(folder::load(folder)?);
+        return Ok(match Kind::of(folder) {
+            Some(kind) => kind.load(folder)?,
+            None => folder::load(folder)?,
+        });
     }
     Err(CatalogueError::Unknown {
         name: name.to_owned(),

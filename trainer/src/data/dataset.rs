@@ -2,9 +2,9 @@
 //!
 //! All images have one shape, are stored channel-first, and belong to at most 256 classes.
 
-use serde::Serialize;
 use sha2::{Digest, Sha256};
 
+use super::normalisation::Normalisation;
 use crate::digest::hexadecimal;
 
 /// Labelled images, split into training and test sets.
@@ -168,81 +168,6 @@ impl Split {
     }
 }
 
-/// Origin of the values of a [`Normalisation`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum NormalisationSource {
-    /// The values commonly used with the dataset.
-    Published,
-    /// Computed from the training images.
-    Computed,
-    /// Given by the user, as the network expects them.
-    Stated,
-}
-
-/// Conversion of a pixel to a network input: `(pixel / 255 - mean) / std`.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub struct Normalisation {
-    /// Mean of `pixel / 255`.
-    pub mean: f32,
-    /// Standard deviation of `pixel / 255`; positive.
-    pub std: f32,
-    /// Origin of the two values.
-    pub source: NormalisationSource,
-}
-
-impl Normalisation {
-    /// Creates a normalisation with published values.
-    #[must_use]
-    pub const fn published(mean: f32, std: f32) -> Self {
-        Self {
-            mean,
-            std,
-            source: NormalisationSource::Published,
-        }
-    }
-
-    /// Computes the mean and population standard deviation of `pixels`. Returns `None` if all
-    /// pixels are equal, in which case there is nothing to learn from them.
-    #[must_use]
-    pub fn computed(pixels: &[u8]) -> Option<Self> {
-        let mut counts = [0_u64; 256];
-        for &pixel in pixels {
-            counts[usize::from(pixel)] += 1;
-        }
-        if counts.iter().filter(|&&count| count > 0).count() < 2 {
-            return None;
-        }
-        let n = pixels.len() as f64;
-        let moment = |power: i32| -> f64 {
-            let values = counts.iter().enumerate();
-            values
-                .map(|(v, &c)| (v as f64 / 255.0).powi(power) * c as f64)
-                .sum::<f64>()
-                / n
-        };
-        let mean = moment(1);
-        let std = (moment(2) - mean * mean).sqrt();
-        Some(Self {
-            mean: mean as f32,
-            std: std as f32,
-            source: NormalisationSource::Computed,
-        })
-    }
-
-    /// Returns the input value of `pixel`.
-    #[must_use]
-    pub fn apply(&self, pixel: u8) -> f32 {
-        (f32::from(pixel) / 255.0 - self.mean) / self.std
-    }
-
-    /// Returns the input values of the pixels 0 to 255 as a lookup table.
-    #[must_use]
-    pub fn table(&self) -> [f32; 256] {
-        std::array::from_fn(|pixel| self.apply(pixel as u8))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -262,17 +187,6 @@ mod tests {
         assert_eq!(set.limit(100), set);
         assert_eq!(set.limit(1000), set);
         assert!(set.limit(0).is_empty());
-    }
-
-    #[test]
-    fn the_computed_normalisation_is_mean_and_deviation() {
-        let half = Normalisation::computed(&[0, 255, 255, 0]).unwrap();
-        assert_eq!((half.mean, half.std), (0.5, 0.5));
-        assert_eq!(half.source, NormalisationSource::Computed);
-        assert_eq!((half.apply(0), half.apply(255)), (-1.0, 1.0));
-        assert_eq!(half.table()[255], 1.0);
-        assert_eq!(Normalisation::computed(&[7; 12]), None);
-        assert_eq!(Normalisation::computed(&[]), None);
     }
 
     #[test]

@@ -11,8 +11,9 @@
 
 use std::path::{Path, PathBuf};
 
-use super::dataset::{Dataset, Normalisation, Split};
+use super::dataset::{Dataset, Split};
 use super::idx::{self, IdxError, Images};
+use super::normalisation::Normalisation;
 
 /// The roles of the four files, in the order that this module uses throughout.
 pub const ROLES: [Role; 4] = [
@@ -321,9 +322,11 @@ pub fn load(folder: &Path) -> Result<Dataset, FolderError> {
     let classes = files.classes(&contents)?;
     let [train, test] = contents.into_splits();
     let normalisation =
-        Normalisation::computed(train.images()).ok_or_else(|| FolderError::Constant {
-            path: files.shown(0),
-            value: train.images()[0],
+        Normalisation::per_channel(train.images(), train.shape()).ok_or_else(|| {
+            FolderError::Constant {
+                path: files.shown(0),
+                value: train.images()[0],
+            }
         })?;
     Ok(Dataset {
         name: folder.display().to_string(),

@@ -1,8 +1,8 @@
 //! Datasets: labelled 8-bit images in memory, and where they come from.
 //!
 //! [`catalogue::load`] resolves the name of a dataset to a [`Dataset`]: the embedded set
-//! ([`digits`]), a [`published`] set found on this machine, or a [`folder`] of IDX files
-//! ([`idx`]). [`fetch`] downloads a published set. Pixels stay bytes until [`batches`] turns them
+//! ([`digits`]), a [`published`] set found on this machine, a [`folder`] of IDX files ([`idx`]), or
+//! the files of [`cifar`]. [`fetch`] downloads a published set. Pixels stay bytes until [`batches`] turns them
 //! into input tensors, scaled by a [`Normalisation`].
 //!
 //! A loaded dataset is valid: every image has the announced shape, and every label is below the
@@ -11,6 +11,7 @@
 pub mod augment;
 pub mod batches;
 pub mod catalogue;
+pub mod cifar;
 pub mod content;
 mod dataset;
 pub mod digits;
@@ -19,8 +20,11 @@ pub mod fetch;
 pub mod folder;
 mod gzip;
 pub mod idx;
+mod normalisation;
 pub mod overlap;
 mod partial;
 pub mod published;
+mod resident;
 
-pub use dataset::{Dataset, Normalisation, NormalisationSource, Split};
+pub use dataset::{Dataset, Split};
+pub use normalisation::{Normalisation, NormalisationSource, PerChannel, Scaling};

@@ -1,6 +1,6 @@
 //! The published datasets that Rarefy knows: their files, checksums and mirrors.
 
-use super::dataset::Normalisation;
+use super::normalisation::Normalisation;
 
 /// MNIST's commonly used normalisation.
 pub const MNIST_NORMALISATION: Normalisation = Normalisation::published(0.1307, 0.3081);

@@ -17,7 +17,7 @@ use super::activity::Activity;
 use super::costs::Core;
 use super::report::LayerOrigin;
 use crate::atomic;
-use crate::data::{Dataset, catalogue};
+use crate::data::{Dataset, PerChannel, Scaling, catalogue};
 use crate::digest::sha256;
 
 /// The maximum size of a companion that is read; those of the largest networks are a few megabytes.
@@ -53,9 +53,9 @@ pub struct Origin {
     /// The number of classes.
     pub classes: usize,
     /// The mean of pixel / 255 that the network was trained with.
-    pub pixel_mean: f32,
+    pub pixel_mean: PerChannel,
     /// The standard deviation of pixel / 255 that the network was trained with.
-    pub pixel_std: f32,
+    pub pixel_std: PerChannel,
 }
 
 /// The result of looking for a companion.
@@ -76,7 +76,7 @@ impl Companion {
     #[must_use]
     pub fn new(
         container: &[u8],
-        (data, fingerprint, (pixel_mean, pixel_std)): (&Dataset, &str, (f32, f32)),
+        (data, fingerprint, pixels): (&Dataset, &str, &Scaling),
         (board, core): (Option<&str>, Core),
         activity: &[Activity],
         report: &impl Serialize,
@@ -88,8 +88,8 @@ impl Companion {
                 fingerprint: fingerprint.to_owned(),
                 shape: data.train.shape(),
                 classes: data.classes,
-                pixel_mean,
-                pixel_std,
+                pixel_mean: pixels.mean.clone(),
+                pixel_std: pixels.std.clone(),
             },
             board: board.map(str::to_owned),
             core,
@@ -188,10 +188,17 @@ impl Companion {
                 "data.pixel_mean is {pixel_mean}, not a finite number"
             ));
         }
-        if !(*pixel_std > 0.0 && pixel_std.is_finite()) {
+        if !pixel_std.is_positive() {
             return Err(format!(
                 "data.pixel_std is {pixel_std}, not a positive number"
             ));
+        }
+        for (field, values) in [("pixel_mean", pixel_mean), ("pixel_std", pixel_std)] {
+            if !values.fits(shape[0]) {
+                return Err(format!(
+                    "data.{field} is {values}, not one number per channel of {shape:?}"
+                ));
+            }
         }
         let layers = model.layers().count();
         let share = |share: &f64| (0.0..=1.0).contains(share);

@@ -40,14 +40,14 @@ impl FinishedRun {
         let path = folder.file(WEIGHTS);
         let (state, _) = State::load(&path).map_err(DeployError::Weights)?;
         let masks = Masks::load(&graph, &folder.file(MASKS))?;
-        let pixels = (recipe.pixel_mean, recipe.pixel_std);
-        let trained = Trained::new(graph, state, masks, pixels).map_err(|error| match error {
-            DeployError::Trained(reason) => DeployError::Weights(StateError::Tensor {
-                path: path.display().to_string(),
-                reason,
-            }),
-            error => error,
-        })?;
+        let trained =
+            Trained::new(graph, state, masks, recipe.scaling()).map_err(|error| match error {
+                DeployError::Trained(reason) => DeployError::Weights(StateError::Tensor {
+                    path: path.display().to_string(),
+                    reason,
+                }),
+                error => error,
+            })?;
         Ok(Self {
             recipe,
             report,

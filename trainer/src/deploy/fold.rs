@@ -26,13 +26,15 @@ use super::DeployError;
 use super::draft::{Affine, Draft, Refusal, Value, bare};
 use super::network::{Layer, Network, Operation, signed};
 use super::sparse::from_rows;
+use crate::data::Scaling;
 use crate::graph::{self, Graph, Node, Pooling};
 use crate::network::state::Array;
 use crate::network::{EPSILON, State};
 use crate::pruning::Masks;
 
 /// Folds `state` (weights and batch-norm statistics) under `masks`. Inputs are pixels normalised
-/// by `(pixel / 255 - mean) / std`.
+/// by `(pixel / 255 - mean) / std`, where `scaling` has one mean and deviation for all channels or
+/// one of each per channel.
 ///
 /// # Errors
 /// Returns [`DeployError::Fold`] if the device could not compute the network; see the module's
@@ -41,7 +43,7 @@ pub fn fold(
     graph: &Graph,
     state: &State,
     masks: &Masks,
-    (mean, std): (f32, f32),
+    scaling: &Scaling,
 ) -> Result<Network, DeployError> {
     let error = |refusal: Refusal| DeployError::Fold {
         arch: graph.name().into(),
@@ -58,14 +60,17 @@ pub fn fold(
     };
     let mut folding = Folding { state, draft };
     let uses = uses(graph);
-    let (mean, std) = (f64::from(mean), f64::from(std));
-    let normalisation = Affine {
-        scale: 1.0 / (255.0 * std),
-        shift: -mean / std,
+    let normalisation = |channel| {
+        let (mean, std) = (scaling.mean.get(channel), scaling.std.get(channel));
+        let (mean, std) = (f64::from(mean), f64::from(std));
+        Affine {
+            scale: 1.0 / (255.0 * std),
+            shift: -mean / std,
+        }
     };
     let pixels = Value {
         layer: None,
-        units: vec![normalisation; channels],
+        units: (0..channels).map(normalisation).collect(),
         flat: false,
         sole: false,
     };

@@ -7,6 +7,7 @@
 
 use super::network::{Layer, Network, Operation, name_in_architecture};
 use super::{DeployError, fold};
+use crate::data::Scaling;
 use crate::graph::{Graph, Window};
 use crate::network::{State, initial};
 use crate::pruning::Masks;
@@ -56,10 +57,9 @@ impl From<Limit> for DeployError {
 }
 
 /// Returns the reasons, known before training, why networks of `graph` cannot be exported, one
-/// sentence each; empty if there are none. Inputs are pixels normalised by the mean and the
-/// standard deviation in `pixels`.
+/// sentence each; empty if there are none. Inputs are pixels normalised by `pixels`.
 #[must_use]
-pub fn before_training(graph: &Graph, pixels: (f32, f32)) -> Vec<String> {
+pub fn before_training(graph: &Graph, pixels: &Scaling) -> Vec<String> {
     let none = Masks::from_fn(&graph.prunable(), |_, _| false);
     match fold::fold(graph, &untrained(graph), &none, pixels) {
         Err(error) => vec![error.to_string()],
@@ -77,10 +77,9 @@ pub fn before_training(graph: &Graph, pixels: (f32, f32)) -> Vec<String> {
 }
 
 /// Returns why no network of `graph` can be exported, however it is pruned; `None` if its shape
-/// does not rule that out. Inputs are pixels normalised by the mean and the standard deviation in
-/// `pixels`.
+/// does not rule that out. Inputs are pixels normalised by `pixels`.
 #[must_use]
-pub fn forbids(graph: &Graph, pixels: (f32, f32)) -> Option<DeployError> {
+pub fn forbids(graph: &Graph, pixels: &Scaling) -> Option<DeployError> {
     let none = Masks::from_fn(&graph.prunable(), |_, _| false);
     match fold::fold(graph, &untrained(graph), &none, pixels) {
         Err(error) => Some(error),
@@ -305,7 +304,7 @@ mod tests {
         let path = folder.path().join("wide.toml");
         std::fs::write(&path, text).unwrap();
         let graph = graph::load(path.to_str().unwrap()).unwrap();
-        before_training(&graph, (mean, 1.0))
+        before_training(&graph, &(mean, 1.0).into())
     }
 
     const DENSE: &str = "[[layer]]\ntype = \"dense\"\nunits = 2\n";

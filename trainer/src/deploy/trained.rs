@@ -1,6 +1,7 @@
 //! A trained network: the value that deployment starts from.
 
 use super::{DeployError, Network, fold};
+use crate::data::Scaling;
 use crate::graph::{Graph, Operation, Prunable};
 use crate::network::{State, initial};
 use crate::pruning::Masks;
@@ -39,7 +40,7 @@ pub struct Trained {
     graph: Graph,
     state: State,
     masks: Masks,
-    pixels: (f32, f32),
+    pixels: Scaling,
 }
 
 impl Trained {
@@ -47,7 +48,8 @@ impl Trained {
     ///
     /// `state` holds the weights, the biases, and the population statistics of batch norms (see
     /// [`State`] for names and shapes); `masks` holds one mask per prunable tensor. Inputs are
-    /// pixels normalised by `(pixel / 255 - mean) / std`, where `pixels` is `(mean, std)`.
+    /// pixels normalised by `(pixel / 255 - mean) / std`, where `pixels` is `(mean, std)`, or a
+    /// [`Scaling`] with one of each per channel.
     ///
     /// # Errors
     /// Returns [`DeployError::Trained`], which names the tensor at fault, if
@@ -56,18 +58,19 @@ impl Trained {
     /// - a variance is negative,
     /// - the masks are not those of the prunable tensors of `graph`,
     /// - a weight is nonzero but pruned, or
-    /// - `pixels` is not a finite mean and a positive standard deviation.
+    /// - `pixels` is not a finite mean and a positive standard deviation, one for all channels or
+    ///   one per channel.
     pub fn new(
         graph: Graph,
         state: State,
         masks: Masks,
-        pixels: (f32, f32),
+        pixels: impl Into<Scaling>,
     ) -> Result<Self, DeployError> {
         let trained = Self {
             graph,
             state,
             masks,
-            pixels,
+            pixels: pixels.into(),
         };
         match trained.fault() {
             Some(fault) => Err(DeployError::Trained(fault)),
@@ -96,8 +99,8 @@ impl Trained {
     /// Returns the mean and the standard deviation of `pixel / 255` that inputs are normalised
     /// with.
     #[must_use]
-    pub fn pixels(&self) -> (f32, f32) {
-        self.pixels
+    pub fn pixels(&self) -> &Scaling {
+        &self.pixels
     }
 
     /// Folds the network, without stripping it.
@@ -105,7 +108,7 @@ impl Trained {
     /// # Errors
     /// Returns an error if the architecture cannot be folded.
     pub fn fold(&self) -> Result<Network, DeployError> {
-        fold::fold(&self.graph, &self.state, &self.masks, self.pixels)
+        fold::fold(&self.graph, &self.state, &self.masks, &self.pixels)
     }
 
     /// Returns what is wrong with the parts, if anything: a clause that names the tensor.
@@ -169,10 +172,12 @@ impl Trained {
 
     /// Returns why pixels cannot be normalised, if so.
     fn unusable_pixels(&self) -> Option<String> {
-        let (mean, std) = self.pixels;
-        let usable = mean.is_finite() && std.is_finite() && std > 0.0;
-        (!usable).then(|| {
-            format!("pixels cannot be normalised with mean {mean} and standard deviation {std}")
+        let Scaling { mean, std } = &self.pixels;
+        let channels = self.graph.input_shape().first().copied().unwrap_or(1);
+        (!self.pixels.is_usable(channels)).then(|| {
+            format!(
+                "pixels of {channels} channels cannot be normalised with mean {mean} and standard deviation {std}"
+            )
         })
     }
 }
@@ -230,17 +235,17 @@ mod tests {
     #[test]
     fn whole_parts_are_accepted() {
         let (graph, state, masks) = parts();
-        let expected = fold::fold(&graph, &state, &masks, (0.1, 0.3)).unwrap();
+        let expected = fold::fold(&graph, &state, &masks, &(0.1, 0.3).into()).unwrap();
         let trained = Trained::new(graph, state, masks, (0.1, 0.3)).unwrap();
         assert_eq!(trained.fold().unwrap(), expected);
     }
 
     #[test]
     fn every_fault_names_its_tensor() {
-        type Change = dyn Fn(&mut State, &mut Masks, &mut (f32, f32));
+        type Change = dyn Fn(&mut State, &mut Masks, &mut Scaling);
         let fault = |change: &Change, clause: &str| {
             let (graph, mut state, mut masks) = parts();
-            let mut pixels = (0.1, 0.3);
+            let mut pixels = Scaling::from((0.1, 0.3));
             change(&mut state, &mut masks, &mut pixels);
             let error = Trained::new(graph, state, masks, pixels).unwrap_err();
             assert!(matches!(error, DeployError::Trained(_)), "{error:?}");
@@ -270,6 +275,9 @@ mod tests {
             &|_, masks, _| *masks = Masks::dense(&Graph::new("none", [1, 2, 2])),
             "there are 0 masks, but toy has 2 prunable tensors",
         );
-        fault(&|_, _, pixels| pixels.1 = 0.0, "standard deviation 0");
+        fault(
+            &|_, _, pixels| pixels.std = 0.0.into(),
+            "standard deviation 0",
+        );
     }
 }

@@ -12,8 +12,8 @@ use super::model::Network;
 use super::operators::{Operand, batch_norm, conv, linear, pool, relu};
 use super::plain;
 use super::statistics::{EPSILON, Statistics};
-use super::transfer::read;
 use crate::graph::{Graph, Operation, Pooling, Window};
+use crate::transfer::read;
 
 impl Network {
     /// Computes the class scores (batch, classes) of `x` (batch, pixels), normalising by the

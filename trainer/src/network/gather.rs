@@ -12,11 +12,11 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use candle_core::backend::BackendStorage;
-use candle_core::{CpuStorage, CudaStorage, CustomOp2, Device, Layout, MetalStorage};
+use candle_core::{CpuStorage, CudaStorage, CustomOp2, DType, Device, Layout, MetalStorage};
 use candle_core::{Result, Shape, Tensor};
 
-use super::transfer::upload;
 use crate::graph::Window;
+use crate::transfer::upload;
 
 /// The index for which `index_select` returns 0.
 const ZERO: u32 = u32::MAX;
@@ -27,8 +27,8 @@ pub(super) struct Wiring {
     /// The position that each tap of each output reads: (outputs · taps).
     sources: Tensor,
     /// For each position, the readings of its first reader, then of its second and so on, or
-    /// [`ZERO`] if it has fewer: each (positions).
-    readers: Vec<Tensor>,
+    /// [`ZERO`] if it has fewer: (lists, positions).
+    readers: Tensor,
     /// The number of taps of each output that do not read padding, in f32: (outputs, 1).
     pub(super) counts: Tensor,
     /// The numbers of the taps from 0, in f32: (1, taps, 1).
@@ -82,16 +82,15 @@ impl Wiring {
             Beyond::Appended => area as u32,
         };
         let positions = area + usize::from(beyond == Beyond::Appended);
-        let readers = readers(&sources, positions).into_iter();
+        let readers = readers(&sources, positions);
+        let lists = (readers.len(), positions);
         let sources: Vec<u32> = sources.iter().map(|at| at.unwrap_or(padding)).collect();
-        let places = (0..taps).map(|tap| tap as f32).collect();
+        let places: Vec<f32> = (0..taps).map(|tap| tap as f32).collect();
         Ok(Self {
-            readers: readers
-                .map(|readers| upload(readers, positions, device))
-                .collect::<Result<_>>()?,
-            counts: upload(counts, (sources.len() / taps, 1), device)?,
-            places: upload(places, (1, taps, 1), device)?,
-            sources: upload(sources.clone(), sources.len(), device)?,
+            readers: upload(&readers.concat(), lists, device)?,
+            counts: upload(&counts, (sources.len() / taps, 1), device)?,
+            places: upload(&places, (1, taps, 1), device)?,
+            sources: upload(&sources, sources.len(), device)?,
         })
     }
 }
@@ -208,12 +207,18 @@ impl CustomOp2 for Gather {
         gradient: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>)> {
         let gradient = gradient.contiguous()?;
-        let [first, others @ ..] = self.0.readers.as_slice() else {
-            unreachable!("there is at least one list of readers")
-        };
-        let mut sum = gradient.index_select(first, 1)?;
-        for readers in others {
-            sum = (sum + gradient.index_select(readers, 1)?)?;
+        let (lists, positions) = self.0.readers.dims2()?;
+        // On GPUs, which compute in f32, few kernels count. Scores in f64 are computed on the CPU,
+        // where sums over an axis cost more than additions.
+        if gradient.dtype() == DType::F32 && lists > 1 {
+            let all = gradient.index_select(&self.0.readers.flatten_all()?, 1)?;
+            let (batch, _, channels) = all.dims3()?;
+            let sum = all.reshape((batch, lists, positions, channels))?.sum(1)?;
+            return Ok((Some(sum), None));
+        }
+        let mut sum = gradient.index_select(&self.0.readers.get(0)?, 1)?;
+        for list in 1..lists {
+            sum = (sum + gradient.index_select(&self.0.readers.get(list)?, 1)?)?;
         }
         Ok((Some(sum), None))
     }

@@ -6,8 +6,10 @@
 //! where candle's own cost several times as much. On devices other than the CPU, and in f64, the
 //! same mathematics runs as [`plain`] tensor operations.
 
+mod combined;
 #[cfg(test)]
 mod equivalence;
+pub mod footprint;
 pub mod forward;
 mod gather;
 pub mod initial;
@@ -21,7 +23,6 @@ pub mod state;
 pub mod statistics;
 #[cfg(test)]
 mod tests;
-pub mod transfer;
 
 pub use model::Network;
 pub use state::State;

@@ -13,6 +13,7 @@ use std::collections::VecDeque;
 
 use candle_core::{DType, Result, Tensor};
 
+use super::combined::Combined;
 use super::forward::{Values, all_readers};
 use super::model::Network;
 use super::operators::operand::with_slice;
@@ -147,7 +148,7 @@ impl Pass<'_> {
             let batches = next;
             self.kept = Some(Kept { at, batches });
         }
-        let moments = sums.moments();
+        let moments = sums.moments()?;
         Ok(match self.network.plan() {
             None => moments,
             Some(plan) => plan.spread(&|node| self.network.parameters_of(node), norm, &moments),
@@ -183,6 +184,8 @@ struct Sums {
     count: usize,
     /// Whether values are stored as (units, positions, images).
     images_last: bool,
+    /// Sums made on the device instead, if the network computes by plain tensor operations.
+    on_device: Option<Combined>,
 }
 
 impl Sums {
@@ -200,12 +203,16 @@ impl Sums {
             area,
             count: 0,
             images_last: network.plan().is_some(),
+            on_device: (!network.fused()).then(Combined::default),
         }
     }
 
     /// Adds the values of a batch. Returns the number of its images.
     fn add(&mut self, value: &Tensor) -> Result<usize> {
         let (units, area) = (self.sum.len(), self.area);
+        if let Some(combined) = &mut self.on_device {
+            return combined.add(value, units);
+        }
         let images = value.dim(usize::from(self.images_last))?;
         self.count += images * area;
         if self.images_last {
@@ -246,15 +253,18 @@ impl Sums {
     }
 
     /// Returns the mean and variance per unit.
-    fn moments(&self) -> Moments {
+    fn moments(&self) -> Result<Moments> {
+        if let Some(combined) = &self.on_device {
+            return combined.moments(self.sum.len());
+        }
         let count = self.count as f64;
         let mean: Vec<f64> = self.sum.iter().map(|sum| sum / count).collect();
         let variance = self.squares.iter().zip(&mean);
-        Moments::new(
+        Ok(Moments::new(
             mean.iter().map(|&mean| mean as f32).collect(),
             variance
                 .map(|(s, m)| (s / count - m * m).max(0.0) as f32)
                 .collect(),
-        )
+        ))
     }
 }

@@ -6,8 +6,8 @@ use std::sync::OnceLock;
 use candle_core::{DType, Device, Result, Tensor};
 
 use super::state::State;
-use super::transfer::upload;
 use crate::graph::{Graph, Operation};
+use crate::transfer::upload;
 
 /// The epsilon of batch norms, added to the variance before taking its square root.
 ///
@@ -68,7 +68,7 @@ impl Moments {
             return Ok(tensors.clone());
         }
         let tensor = |values: &[f32]| {
-            let tensor = upload(values.to_vec(), values.len(), device);
+            let tensor = upload(values, values.len(), device);
             tensor?.to_dtype(dtype)
         };
         let tensors = [tensor(&self.mean)?, tensor(&self.variance)?];

@@ -1,6 +1,7 @@
 //! Why a training run failed.
 
 use crate::atomic::FileError;
+use crate::data::Scaling;
 use crate::graph::ArchitectureError;
 use crate::masks::MaskError;
 use crate::memory::OutOfMemory;
@@ -122,15 +123,15 @@ pub enum TrainError {
     #[error(
         "the recipe normalizes pixels with mean {} and standard deviation {}, but dataset {dataset} \
          uses {} and {}: {}",
-        .recipe[0], .recipe[1], .found[0], .found[1], Remedy::SameNormalization
+        .recipe.mean, .recipe.std, .found.mean, .found.std, Remedy::SameNormalization
     )]
     Normalization {
         /// Mean and standard deviation of the recipe.
-        recipe: [f32; 2],
+        recipe: Box<Scaling>,
         /// The dataset.
         dataset: String,
         /// Mean and standard deviation of the dataset.
-        found: [f32; 2],
+        found: Box<Scaling>,
     },
     /// The weights to fine-tune from are incomplete.
     #[error(
@@ -184,6 +185,32 @@ pub enum TrainError {
     /// The network is too large for this machine.
     #[error(transparent)]
     Memory(#[from] OutOfMemory),
+    /// The GPU's free memory is less than training takes.
+    #[error(
+        "training {arch} in batches of {batch} images takes at least {} MiB of the GPU's memory, of which \
+         {} MiB are free: {}",
+        needed.div_ceil(1 << 20), free >> 20, Remedy::SmallerBatches
+    )]
+    DeviceMemory {
+        /// The architecture.
+        arch: String,
+        /// The batch size.
+        batch: usize,
+        /// A lower bound of the bytes that training takes.
+        needed: usize,
+        /// The free bytes.
+        free: usize,
+    },
+    /// An allocation on the GPU failed.
+    #[error(
+        "the memory of the GPU is not enough for training in batches of {batch} images beside what else \
+         it holds: {}",
+        Remedy::SmallerBatches
+    )]
+    DeviceExhausted {
+        /// The largest batch size of the recipe.
+        batch: usize,
+    },
     /// candle or its device failed.
     #[error("the tensor library failed: {0}")]
     Tensor(#[from] candle_core::Error),
@@ -211,6 +238,7 @@ impl TrainError {
             Self::IncompleteWeights { .. } => Remedy::CompleteOrRewind,
             Self::WeightsChanged { .. } => Remedy::RestoreOrRepeat,
             Self::ReplacesInput { .. } => Remedy::CopyOrElsewhere,
+            Self::DeviceMemory { .. } | Self::DeviceExhausted { .. } => Remedy::SmallerBatches,
             Self::Prune(error) => return error.remedy(),
             _ => return None,
         })

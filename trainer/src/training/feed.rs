@@ -10,14 +10,23 @@ use crate::data::batches::Batches;
 use crate::random::Random;
 use crate::threads;
 
-/// A source of the inputs of each batch of an epoch, in order.
-pub(super) enum Feed<'a> {
+/// The batches of an epoch, in order.
+pub(super) struct Feed<'a> {
+    batches: &'a Batches<'a>,
+    images: Images<'a>,
+    /// The order of the images, if they are kept on a device, and how many were taken.
+    order: Option<Tensor>,
+    taken: usize,
+}
+
+/// Where the images of a batch come from.
+enum Images<'a> {
     /// Images as they are.
-    Plain(&'a Batches<'a>),
+    Plain,
     /// Augmented images, made when they are asked for.
-    Augmented(&'a Batches<'a>, Changes<'a>),
+    Augmented(Changes<'a>),
     /// The pixels of augmented images, made by another thread.
-    Ahead(&'a Batches<'a>, Receiver<Vec<u8>>),
+    Ahead(Receiver<Vec<u8>>),
 }
 
 /// How the images of an epoch are changed.
@@ -43,22 +52,67 @@ impl<'a> Feed<'a> {
     /// Creates the feed of an epoch of `batch` images per step in the given `order`. If there are
     /// `changes`, and if more than one thread may be used, it starts one in `scope`, which ends
     /// when the feed is dropped.
+    ///
+    /// # Errors
+    /// Returns an error if the device fails.
     pub(super) fn new<'scope>(
         scope: &'scope Scope<'scope, 'a>,
         batches: &'a Batches<'a>,
         order: &'a [u32],
         batch: usize,
         changes: Option<Changes<'a>>,
-    ) -> Self {
-        let Some(changes) = changes else {
-            return Self::Plain(batches);
+    ) -> Result<Self> {
+        let images = match changes {
+            None => Images::Plain,
+            Some(changes) if threads::is_one() => Images::Augmented(changes),
+            Some(changes) => Images::ahead(scope, batches, order, batch, changes),
         };
-        if threads::is_one() {
-            return Self::Augmented(batches, changes);
-        }
-        Self::ahead(scope, batches, order, batch, changes)
+        Self::of(batches, images, order)
     }
 
+    /// Creates the feed of `images` in the given `order`.
+    fn of(batches: &'a Batches<'a>, images: Images<'a>, order: &[u32]) -> Result<Self> {
+        Ok(Self {
+            batches,
+            images,
+            order: batches.order(order)?,
+            taken: 0,
+        })
+    }
+
+    /// Returns the inputs and the classes of the next batch, which has the images with the given
+    /// indices.
+    ///
+    /// # Errors
+    /// Returns an error if the device or the other thread fails.
+    pub(super) fn next(&mut self, indices: &[u32]) -> Result<(Tensor, Tensor)> {
+        let batches = self.batches;
+        let first = self.taken;
+        self.taken += indices.len();
+        let place = match &self.order {
+            Some(order) => Some(order.narrow(0, first, indices.len())?),
+            None => None,
+        };
+        let inputs = match (&self.images, &place) {
+            (Images::Plain, Some(place)) => batches.inputs_at(place)?,
+            (Images::Plain, None) => batches.inputs(indices)?,
+            (Images::Augmented(changes), _) => {
+                batches.inputs_of(&changes.pixels(batches, indices))?
+            }
+            (Images::Ahead(receiver), _) => {
+                let pixels = receiver.recv().map_err(candle_core::Error::wrap)?;
+                batches.inputs_of(&pixels)?
+            }
+        };
+        let classes = match &place {
+            Some(place) => batches.classes_at(place)?,
+            None => batches.classes(indices)?,
+        };
+        Ok((inputs, classes))
+    }
+}
+
+impl<'a> Images<'a> {
     /// Starts the thread that makes augmented batches.
     fn ahead<'scope>(
         scope: &'scope Scope<'scope, 'a>,
@@ -75,24 +129,7 @@ impl<'a> Feed<'a> {
                 }
             }
         });
-        Self::Ahead(batches, receiver)
-    }
-
-    /// Returns the inputs of the next batch, which has the images with the given indices.
-    ///
-    /// # Errors
-    /// Returns an error if the device or the other thread fails.
-    pub(super) fn next(&self, indices: &[u32]) -> Result<Tensor> {
-        match self {
-            Self::Plain(batches) => batches.inputs(indices),
-            Self::Augmented(batches, changes) => {
-                batches.inputs_of(&changes.pixels(batches, indices))
-            }
-            Self::Ahead(batches, receiver) => {
-                let pixels = receiver.recv().map_err(candle_core::Error::wrap)?;
-                batches.inputs_of(&pixels)
-            }
-        }
+        Self::Ahead(receiver)
     }
 }
 
@@ -109,7 +146,7 @@ mod tests {
     #[test]
     fn images_are_the_same_from_any_thread_and_in_any_batch() {
         let pixels = (0..10 * 16_u32).map(|at| (at * 37 % 256) as u8).collect();
-        let split = Split::new(pixels, vec![0; 10], [1, 4, 4]);
+        let split = Split::new(pixels, (0..10).collect(), [1, 4, 4]);
         let normalisation = Normalisation::published(0.5, 0.25);
         let batches = Batches::new(&split, &normalisation, &Device::Cpu);
         let changes = || Changes {
@@ -123,9 +160,11 @@ mod tests {
             ),
             stream: Box::new(|image| Random::stream(1, &image.to_string())),
         };
-        let rows = |feed: &Feed<'_>, order: &[u32], batch: usize| -> Vec<(u32, Vec<f32>)> {
+        let rows = |mut feed: Feed<'_>, order: &[u32], batch: usize| -> Vec<(u32, Vec<f32>)> {
             let chunks = order.chunks_exact(batch).map(|indices| {
-                let rows = feed.next(indices).unwrap().to_vec2::<f32>().unwrap();
+                let (inputs, classes) = feed.next(indices).unwrap();
+                assert_eq!(classes.to_vec1::<u32>().unwrap(), indices);
+                let rows = inputs.to_vec2::<f32>().unwrap();
                 indices.iter().copied().zip(rows).collect::<Vec<_>>()
             });
             let mut rows: Vec<_> = chunks.flatten().collect();
@@ -133,12 +172,20 @@ mod tests {
             rows
         };
         let (order, backwards): (Vec<u32>, Vec<u32>) = ((0..10).collect(), (0..10).rev().collect());
-        let inline = rows(&Feed::Augmented(&batches, changes()), &order, 5);
+        let kept = batches.clone().kept_on_device();
+        let feed = |batches, images, order| Feed::of(batches, images, order).unwrap();
+        let augmented = || Images::Augmented(changes());
+        let inline = rows(feed(&batches, augmented(), &order), &order, 5);
         thread::scope(|scope| {
-            let feed = Feed::ahead(scope, &batches, &backwards, 2, changes());
-            assert_eq!(rows(&feed, &backwards, 2), inline);
+            for batches in [&batches, &kept] {
+                let images = Images::ahead(scope, batches, &backwards, 2, changes());
+                let feed = feed(batches, images, &backwards);
+                assert_eq!(rows(feed, &backwards, 2), inline);
+            }
         });
-        let plain = rows(&Feed::Plain(&batches), &order, 5);
+        let plain = rows(feed(&batches, Images::Plain, &order), &order, 5);
+        let gathered = rows(feed(&kept, Images::Plain, &backwards), &backwards, 3);
+        assert_eq!(gathered, plain[1..]);
         assert!(inline.iter().zip(&plain).filter(|(a, b)| a != b).count() > 5);
     }
 
@@ -154,8 +201,9 @@ mod tests {
         };
         // Leaving the scope waits for the thread.
         thread::scope(|scope| {
-            let feed = Feed::ahead(scope, &batches, &order, 1, changes);
-            assert_eq!(feed.next(&order[..1]).unwrap().dims(), [1, 4]);
+            let images = Images::ahead(scope, &batches, &order, 1, changes);
+            let mut feed = Feed::of(&batches, images, &order).unwrap();
+            assert_eq!(feed.next(&order[..1]).unwrap().0.dims(), [1, 4]);
         });
     }
 }

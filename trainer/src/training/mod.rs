@@ -10,6 +10,7 @@
 //! The [`folder`] of an interrupted run holds a [`checkpoint`] from which it resumes. A [`lock`]
 //! keeps other processes out, and [`sums`] show whether a file of a finished run has changed.
 
+mod capacity;
 pub mod checkpoint;
 pub mod error;
 mod event;

@@ -4,7 +4,7 @@ use std::ops::ControlFlow::{self, Break, Continue};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
 
-use candle_core::{DType, Device, Result as TensorResult, Tensor};
+use candle_core::{DType, Result as TensorResult, Tensor};
 
 use super::error::TrainError;
 use super::feed::{Changes, Feed};
@@ -15,8 +15,9 @@ use crate::data::augment::Augmenter;
 use crate::data::batches::Batches;
 use crate::network::{Network, Statistics};
 use crate::random::Random;
+use crate::transfer::read;
 
-/// The number of steps on a device other than the CPU after which losses are looked at. Looking
+/// The number of steps by plain tensor operations, as on a GPU, after which losses are looked at. Looking
 /// waits for the device.
 const STEPS_PER_LOOK: usize = 100;
 
@@ -96,16 +97,16 @@ pub fn train_steps(
     let rates = epoch.rates(order.len() / batch);
     let order = &order[done.steps * batch..end * batch];
     let loss = epoch.hyperparameters.loss();
-    let together = match network.device() {
-        Device::Cpu => 1,
-        _ => STEPS_PER_LOOK,
+    let together = match network.fused() {
+        true => 1,
+        false => STEPS_PER_LOOK,
     };
     let mut losses = Losses::new(together, done);
     thread::scope(|scope| {
-        let feed = Feed::new(scope, batches, order, batch, epoch.changes(batches));
+        let mut feed = Feed::new(scope, batches, order, batch, epoch.changes(batches))?;
         for (step, indices) in (done.steps..end).zip(order.chunks_exact(batch)) {
-            let scores = network.train_forward(&feed.next(indices)?)?;
-            let loss = loss.mean(&scores, &batches.classes(indices)?)?;
+            let (inputs, classes) = feed.next(indices)?;
+            let loss = loss.mean(&network.train_forward(&inputs)?, &classes)?;
             losses.add(&loss, epoch)?;
             optimizer.step(network, &loss.backward()?, rates(step))?;
             if after((step + 1) * batch).is_break() {
@@ -191,7 +192,7 @@ impl Losses {
         }
         let values = Tensor::stack(&self.unseen, 0)?.to_dtype(DType::F32)?;
         self.unseen.clear();
-        for loss in values.to_vec1::<f32>()? {
+        for loss in read::<f32>(&values)? {
             self.seen.steps += 1;
             if !loss.is_finite() {
                 return Err(TrainError::Diverged {
@@ -239,6 +240,9 @@ pub fn accuracy(
     stop: &AtomicBool,
 ) -> TensorResult<f64> {
     let test = test.select(network.inputs());
+    if !network.fused() {
+        return accuracy_on_device(network, statistics, &test);
+    }
     let mut labels = test.split().labels().iter();
     let mut correct = 0;
     for batch in unless_stopped(test.in_order(usize::MAX), stop) {
@@ -252,8 +256,36 @@ pub fn accuracy(
     Ok(correct as f64 / test.split().len() as f64)
 }
 
+/// Computes [`accuracy`] where the network is, and waits for it once.
+fn accuracy_on_device(
+    network: &Network,
+    statistics: &Statistics,
+    test: &Batches<'_>,
+) -> TensorResult<f64> {
+    let last = network.graph().nodes().len() - 1;
+    let (mut correct, mut seen) = (Vec::new(), 0);
+    for batch in test.in_order(usize::MAX) {
+        let scores = network.forward_to(last, &batch?, statistics)?;
+        let count = scores.dim(0)?;
+        let classes = test.classes_in_order(seen, count)?;
+        let hits = scores.argmax(1)?.to_dtype(DType::U32)?.eq(&classes)?;
+        correct.push(hits.to_dtype(DType::F32)?.sum_all()?);
+        seen += count;
+    }
+    let correct: f64 = match correct.is_empty() {
+        true => 0.0,
+        false => read::<f32>(&Tensor::stack(&correct, 0)?)?
+            .into_iter()
+            .map(f64::from)
+            .sum(),
+    };
+    Ok(correct / seen as f64)
+}
+
 #[cfg(test)]
 mod tests {
+    use candle_core::Device;
+
     use super::*;
     use crate::data::digits;
     use crate::graph::architecture::multilayer;

@@ -5,9 +5,10 @@ use std::sync::atomic::AtomicBool;
 
 use candle_core::Device;
 
+use super::capacity;
 use super::error::TrainError;
 use super::folder::RunFolder;
-use super::recipe::stages::stages;
+use super::recipe::stages::{Stage, stages};
 use super::recipe::{DeviceKind, Phase, Recipe};
 use crate::data::Dataset;
 use crate::graph::Graph;
@@ -33,15 +34,12 @@ pub(super) fn check(
     device: &Device,
 ) -> Result<(), TrainError> {
     recipe.check(graph, data)?;
-    let batches = stages(recipe)?;
-    let batch = batches
-        .iter()
-        .map(|stage| stage.hyperparameters.batch)
-        .max();
+    let stages = stages(recipe)?;
     memory::require(
-        least_memory(graph, batch.unwrap_or(1)),
+        least_memory(graph, largest_batch(&stages)),
         &format!("training {}", graph.name()),
     )?;
+    capacity::check(&stages, graph, data, device)?;
     for phase in &recipe.phases {
         let (name, target, compression) = match phase {
             Phase::Prune(prune) if prune.pattern.is_none() => {
@@ -126,6 +124,12 @@ pub(super) fn check_inputs_survive(recipe: &Recipe, folder: &Path) -> Result<(),
         }
     }
     Ok(())
+}
+
+/// Returns the largest batch size of `stages`.
+pub(super) fn largest_batch(stages: &[Stage]) -> usize {
+    let batches = stages.iter().map(|stage| stage.hyperparameters.batch);
+    batches.max().unwrap_or(1)
 }
 
 /// Returns a lower bound of the memory, in bytes, that training `graph` in batches of `batch`

@@ -15,11 +15,12 @@ use super::error::TrainError;
 use super::folder::{DENSE, Existing, MASKS, MASKS_DIRECT, RunFolder, WEIGHTS};
 use super::phases::point::{self, Point, RunMasks};
 use super::phases::train::{SAMPLE, Trained};
+use super::preflight::largest_batch;
 use super::recipe::stages::stages;
 use super::recipe::{Phase, Recipe};
 use super::report::{Accuracy, Compressions, TrainReport, WeightCounts};
 use super::session::{Clock, Pace, Progress, Session};
-use super::{given, preflight};
+use super::{capacity, given, preflight};
 use crate::data::Dataset;
 use crate::data::batches::Batches;
 use crate::graph::Graph;
@@ -79,7 +80,14 @@ pub fn run(
     let graph = recipe.graph()?;
     preflight::check(recipe, &graph, data, device)?;
     let stages = stages(recipe)?;
-    let train = Batches::new(&data.train, &data.normalisation, device);
+    let batches = |split| {
+        let batches = Batches::new(split, &data.normalisation, device);
+        match device.is_cpu() {
+            true => batches,
+            false => batches.kept_on_device(),
+        }
+    };
+    let train = batches(&data.train);
     let given = given::load(recipe, &graph)?;
     if let Some(given) = &given {
         given::probe(recipe, given, &graph, device, &train)?;
@@ -104,8 +112,8 @@ pub fn run(
         data,
         device: device.clone(),
         train,
-        test: Batches::new(&data.test, &data.normalisation, device),
-        sample: Batches::new(&sample, &data.normalisation, device),
+        test: batches(&data.test),
+        sample: batches(&sample),
         stop,
         progress: Progress::new(epochs),
         clock: Clock::start(),
@@ -140,6 +148,7 @@ impl Session<'_> {
     /// Returns the error of a run that failed with `error`. If the same recipe always fails so,
     /// what nothing can use is removed.
     fn given_up(&self, error: TrainError) -> TrainError {
+        let error = capacity::explained(error, &self.device, largest_batch(&self.stages));
         let always = match &error {
             TrainError::Prune(error) => {
                 !matches!(error, PruneError::File(_) | PruneError::Tensor(_))

@@ -3,7 +3,12 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use rarefy_trainer::data::idx::{self, Images};
+
 use crate::program::{self, json, says};
+
+/// The recipes of deep networks, whose data is not at hand.
+const DEEP: [&str; 3] = ["resnet-18", "vgg-16", "vgg-19"];
 
 /// Returns the recipes that are shipped, by name, shortened for the few images of `digits`.
 fn shipped() -> Vec<(String, String)> {
@@ -36,6 +41,9 @@ fn shipped_recipes_run() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     for (name, text) in shipped() {
+        if DEEP.contains(&name.as_str()) {
+            continue;
+        }
         fs::write(folder.join("recipe.toml"), text).unwrap();
         let line = format!("train --recipe recipe.toml --data digits --epochs 1 -o {name}");
         let report = json(folder, &line);
@@ -62,6 +70,93 @@ fn shipped_recipes_run() {
         let found = kind.as_i64().unwrap();
         assert!((found - counted).abs() <= 3, "{name}: {weights}");
     }
+}
+
+/// Writes the files of CIFAR-10, or of CIFAR-100 with two `labels` per image, to `folder`: five
+/// times two images for training and two for testing.
+fn cifar(folder: &Path, labels: usize) {
+    fs::create_dir_all(folder).unwrap();
+    let records = |first: usize, count: usize| -> Vec<u8> {
+        let record = |image: usize| {
+            let pixels = (0..3072).map(move |at| (at * (image + 3) / 7 % 251) as u8);
+            std::iter::repeat_n((image % 10) as u8, labels).chain(pixels)
+        };
+        (first..first + count).flat_map(record).collect()
+    };
+    let train: Vec<String> = match labels {
+        1 => (1..=5).map(|i| format!("data_batch_{i}.bin")).collect(),
+        _ => vec!["train.bin".into()],
+    };
+    let each = 10 / train.len();
+    for (index, name) in train.iter().enumerate() {
+        fs::write(folder.join(name), records(index * each, each)).unwrap();
+    }
+    let test = if labels == 1 {
+        "test_batch.bin"
+    } else {
+        "test.bin"
+    };
+    fs::write(folder.join(test), records(20, 2)).unwrap();
+}
+
+/// Writes IDX files of ten and two images of 64 x 64 pixels in three channels to `folder`.
+fn colour_images(folder: &Path) {
+    fs::create_dir_all(folder).unwrap();
+    for (split, count) in [("train", 10), ("t10k", 2)] {
+        let pixels = (0..count * 3 * 64 * 64).map(|at| (at * 13 % 241) as u8);
+        let images = Images {
+            count,
+            channels: 3,
+            rows: 64,
+            columns: 64,
+            pixels: pixels.collect(),
+        };
+        let mut bytes = Vec::new();
+        idx::write_images(&mut bytes, &images).unwrap();
+        fs::write(folder.join(format!("{split}-images-idx4-ubyte")), bytes).unwrap();
+        let labels: Vec<u8> = (0..count as u8).collect();
+        let mut bytes = Vec::new();
+        idx::write_labels(&mut bytes, &labels).unwrap();
+        fs::write(folder.join(format!("{split}-labels-idx1-ubyte")), bytes).unwrap();
+    }
+}
+
+/// Runs the recipes of deep networks for one step per phase, on images in the place where they
+/// expect their data.
+#[test]
+fn recipes_of_deep_networks_normalise_each_channel() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    cifar(&folder.join("data/cifar-10-batches-bin"), 1);
+    cifar(&folder.join("data/cifar-100-binary"), 2);
+    colour_images(&folder.join("data/tiny-imagenet"));
+    for (name, text) in shipped() {
+        if !DEEP.contains(&name.as_str()) {
+            continue;
+        }
+        fs::write(folder.join("recipe.toml"), &text).unwrap();
+        let line = format!("train --recipe recipe.toml --batch 10 --epochs 1 -o {name}");
+        let report = json(folder, &line);
+        assert_eq!(phases(&folder.join(&name)), ["dense", "pruned"], "{name}");
+        assert_eq!(report["arch"], name);
+        let recipe = fs::read_to_string(folder.join(&name).join("run.toml")).unwrap();
+        let table = |text: &str| text.parse::<toml::Table>().unwrap();
+        let (recipe, shipped) = (table(&recipe), table(&text));
+        for field in ["pixel_mean", "pixel_std"] {
+            let numbers = |table: &toml::Table| -> Vec<f32> {
+                let list = table[field].as_array().unwrap().iter();
+                list.map(|number| number.as_float().unwrap() as f32)
+                    .collect()
+            };
+            assert_eq!(numbers(&recipe), numbers(&shipped), "{name}");
+            assert_eq!(numbers(&recipe).len(), 3, "{name}");
+        }
+    }
+    // Two means do not fit three channels.
+    let line = "train --recipe recipe.toml --mean 0.4,0.5 --batch 10 --epochs 1 -o none";
+    let error = program::misuse(folder, line);
+    says(&error, &["--mean [0.4, 0.5]", "channels", "3"]);
+    assert!(!folder.join("none").exists());
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Compares folded and stripped networks with the trainer's forward pass.
 
 use candle_core::{DType, Device, Tensor};
+use rarefy_trainer::data::Scaling;
 use rarefy_trainer::deploy::network::Operation;
 use rarefy_trainer::deploy::{DeployError, Network, fold, strip};
 use rarefy_trainer::graph::{Graph, Padding, Pooling, architecture};
@@ -23,7 +24,7 @@ pub(crate) struct Trained {
     pub(crate) graph: Graph,
     state: State,
     masks: Masks,
-    pixels: (f32, f32),
+    pixels: Scaling,
     images: Vec<Vec<u8>>,
     scores: Vec<Vec<f32>>,
     /// The effect of f32 rounding on the trainer's own scores.
@@ -67,9 +68,15 @@ pub(crate) fn random_masks(graph: &Graph, density: f64, random: &mut Random) -> 
 
 impl Trained {
     /// Returns `graph` with random weights, biases and batch norms (of either sign) under `masks`,
-    /// and the statistics of random images normalised by the mean and the standard deviation in
-    /// `pixels`.
-    pub(crate) fn new(graph: Graph, masks: Masks, pixels: (f32, f32), random: &mut Random) -> Self {
+    /// and the statistics of random images normalised by `pixels`, such as (mean, standard
+    /// deviation).
+    pub(crate) fn new(
+        graph: Graph,
+        masks: Masks,
+        pixels: impl Into<Scaling>,
+        random: &mut Random,
+    ) -> Self {
+        let pixels = pixels.into();
         let mut state = initial::state(&graph, random.next_u64());
         for (name, array) in &mut state.0 {
             if let Some(mask) = masks.iter().find(|mask| mask.name == *name) {
@@ -89,8 +96,14 @@ impl Trained {
         };
         let images: Vec<Vec<u8>> = (0..2 * IMAGES).map(|_| image(random)).collect();
         let tensor = |images: &[Vec<u8>]| {
-            let normal = |&pixel: &u8| (f32::from(pixel) / 255.0 - pixels.0) / pixels.1;
-            let values: Vec<f32> = images.iter().flatten().map(normal).collect();
+            let area: usize = graph.input_shape()[1..].iter().product();
+            let normal = |(at, &pixel): (usize, &u8)| {
+                let (mean, std) = (&pixels.mean, &pixels.std);
+                let of = |numbers: &[f32]| numbers[at / area % numbers.len()];
+                (f32::from(pixel) / 255.0 - of(mean.values())) / of(std.values())
+            };
+            let images_in_order = images.iter().flat_map(|image| image.iter().enumerate());
+            let values: Vec<f32> = images_in_order.map(normal).collect();
             Tensor::from_vec(values, (images.len(), graph.input_len()), &Device::Cpu)
         };
         let (training, images) = images.split_at(IMAGES);
@@ -131,7 +144,7 @@ impl Trained {
     }
 
     pub(crate) fn fold(&self) -> Result<Network, DeployError> {
-        fold::fold(&self.graph, &self.state, &self.masks, self.pixels)
+        fold::fold(&self.graph, &self.state, &self.masks, &self.pixels)
     }
 
     /// Checks that `network` computes the trainer's class scores.
@@ -152,7 +165,7 @@ impl Trained {
 #[test]
 fn folded_and_stripped_networks_compute_what_was_trained() {
     let mut random = Random::new(1);
-    for (graph, density, pixels) in [
+    let alike = [
         (graphs::lenet_300_100(), 0.05, MNIST),
         (architecture::by_name("lenet-5-28").unwrap(), 0.1, MNIST),
         (graphs::lenet_5_caffe(), 0.1, MNIST),
@@ -165,13 +178,31 @@ fn folded_and_stripped_networks_compute_what_was_trained() {
         (graphs::file("pooled-conv10.toml"), 0.2, MNIST),
         (graphs::file("pooled-conv10.toml"), 0.2, (0.0, 0.3)),
         (graphs::file("conv4-conv8.toml"), 0.3, MNIST),
-    ] {
+    ]
+    .map(|(graph, density, pixels)| (graph, density, Scaling::from(pixels)));
+    // Three channels, each normalised on its own, read with and without padding; the second has
+    // a mean of 0.
+    let apart = Scaling {
+        mean: vec![0.4914, 0.0, 0.4465].into(),
+        std: vec![0.2470, 0.35, 0.1616].into(),
+    };
+    let colour = [
+        (architecture::by_name("lenet-5").unwrap(), 0.1),
+        (graphs::vgg(), 0.3),
+        (graphs::resnet(), 0.3),
+        (
+            architecture::multilayer("colours", [3, 6, 5], &[12, 5]).unwrap(),
+            0.3,
+        ),
+    ]
+    .map(|(graph, density)| (graph, density, apart.clone()));
+    for (graph, density, pixels) in alike.into_iter().chain(colour) {
         let direct = random_masks(&graph, density, &mut random);
         let effective = effective::masks(&graph, &direct, Mode::Graph);
         let whole = Masks::dense(&graph);
         assert!(effective.nonzeros() > 0, "{}", graph.name());
         for masks in [&whole, &direct, &effective] {
-            let trained = Trained::new(graph.clone(), masks.clone(), pixels, &mut random);
+            let trained = Trained::new(graph.clone(), masks.clone(), pixels.clone(), &mut random);
             let folded = trained.fold().unwrap();
             trained.agrees(&folded, "folded");
             let stripped = strip::strip(&folded);
@@ -184,7 +215,7 @@ fn folded_and_stripped_networks_compute_what_was_trained() {
                     layers.map(|l| (l.source, l.skip, l.shape)).collect()
                 };
                 assert_eq!(outline(&stripped), outline(&folded));
-                if pixels.0 == 0.0 {
+                if pixels.mean == 0.0.into() {
                     assert!(stripped == folded, "{}", graph.name());
                 }
             }

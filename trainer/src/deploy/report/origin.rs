@@ -160,7 +160,7 @@ mod tests {
         let image: Vec<u8> = (0..64).map(|pixel| (pixel * 37 % 256) as u8).collect();
         for (mean, inserted) in [(0.0, 0), (0.3, 1)] {
             let state = initial::state(&graph, 3);
-            let network = fold::fold(&graph, &state, &masks, (mean, 1.0)).unwrap();
+            let network = fold::fold(&graph, &state, &masks, &(mean, 1.0).into()).unwrap();
             let network = order::sorted(&strip::strip(&network));
             let encodings = vec![Encoding::Csr; network.layers.len()];
             let bits = WeightType::Int(8);

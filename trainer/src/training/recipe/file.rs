@@ -8,7 +8,7 @@ use super::keys::better;
 use super::phase::Phase;
 use super::{DeviceKind, Plan, Recipe, fingerprint};
 use crate::atomic;
-use crate::data::Dataset;
+use crate::data::{Dataset, PerChannel};
 use crate::graph::Graph;
 use crate::training::error::TrainError;
 use crate::training::hyperparameters::Hyperparameters;
@@ -31,10 +31,10 @@ pub struct RecipeFile {
     pub data_folder: Option<PathBuf>,
     /// SHA-256 of its images and labels.
     pub data_fingerprint: Option<String>,
-    /// The mean with which pixels are normalized.
-    pub pixel_mean: Option<f32>,
-    /// The standard deviation with which pixels are normalized.
-    pub pixel_std: Option<f32>,
+    /// The mean with which pixels are normalized: a number, or a list with one per channel.
+    pub pixel_mean: Option<PerChannel>,
+    /// The standard deviation with which pixels are normalized, likewise.
+    pub pixel_std: Option<PerChannel>,
     /// The kind of device that trains.
     pub device: Option<DeviceKind>,
     /// The seed of all random draws.

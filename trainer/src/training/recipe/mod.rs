@@ -7,7 +7,7 @@ use candle_core::{Device, DeviceLocation};
 use serde::{Deserialize, Serialize};
 
 use crate::atomic::{self, FileError};
-use crate::data::Dataset;
+use crate::data::{Dataset, PerChannel, Scaling};
 use crate::digest;
 use crate::graph::{self, Graph};
 use crate::network::EPSILON;
@@ -73,9 +73,9 @@ pub struct Recipe {
     pub data_fingerprint: String,
     /// The mean with which pixels are normalized: an input is `(pixel / 255 - mean) / std`. By
     /// default the dataset's.
-    pub pixel_mean: f32,
+    pub pixel_mean: PerChannel,
     /// The standard deviation with which pixels are normalized.
-    pub pixel_std: f32,
+    pub pixel_std: PerChannel,
     /// The kind of device that trains.
     pub device: DeviceKind,
     /// The seed of all random draws.
@@ -120,8 +120,8 @@ impl Recipe {
             data: data.name.clone(),
             data_folder: None,
             data_fingerprint: data.fingerprint(),
-            pixel_mean: data.normalisation.mean,
-            pixel_std: data.normalisation.std,
+            pixel_mean: data.normalisation.mean.clone(),
+            pixel_std: data.normalisation.std.clone(),
             device: DeviceKind::Cpu,
             seed: 0,
             weights: None,
@@ -160,15 +160,12 @@ impl Recipe {
     pub fn check_numbers(&self) -> Result<(), TrainError> {
         self.check_phases()?;
         if !self.pixel_mean.is_finite() {
-            return Err(TrainError::value(
-                "pixel_mean",
-                self.pixel_mean,
-                "must be a number",
-            ));
+            let reason = "must be a number";
+            return Err(TrainError::value("pixel_mean", &self.pixel_mean, reason));
         }
-        if !(self.pixel_std > 0.0 && self.pixel_std.is_finite()) {
+        if !self.pixel_std.is_positive() {
             let reason = "must be a positive number";
-            return Err(TrainError::value("pixel_std", self.pixel_std, reason));
+            return Err(TrainError::value("pixel_std", &self.pixel_std, reason));
         }
         if self.batch_norm_epsilon != EPSILON {
             let reason = format!("must be {EPSILON}, with which networks are deployed");
@@ -217,17 +214,37 @@ impl Recipe {
         folder.map_or_else(|| self.data.clone(), |path| path.display().to_string())
     }
 
-    /// Checks that the recipe normalizes pixels as the dataset does.
+    /// Returns the mean and standard deviation with which pixels are normalized.
+    pub fn scaling(&self) -> Scaling {
+        Scaling {
+            mean: self.pixel_mean.clone(),
+            std: self.pixel_std.clone(),
+        }
+    }
+
+    /// Checks that the recipe normalizes pixels as the dataset does, all channels of it.
     fn check_pixels(&self, data: &Dataset) -> Result<(), TrainError> {
-        let found = [data.normalisation.mean, data.normalisation.std];
-        let recipe = [self.pixel_mean, self.pixel_std];
+        let channels = data.train.shape()[0];
+        for (field, values) in [
+            ("pixel_mean", &self.pixel_mean),
+            ("pixel_std", &self.pixel_std),
+        ] {
+            if !values.fits(channels) {
+                let reason = format!(
+                    "must be one number, or one for each of the channels of {}, which has {channels}",
+                    data.name
+                );
+                return Err(TrainError::value(field, values, reason));
+            }
+        }
+        let (recipe, found) = (self.scaling(), Scaling::from(&data.normalisation));
         if recipe == found {
             return Ok(());
         }
         Err(TrainError::Normalization {
-            recipe,
+            recipe: Box::new(recipe),
             dataset: data.name.clone(),
-            found,
+            found: Box::new(found),
         })
     }
 

@@ -1,8 +1,8 @@
 //! Copies between the host and a device, counted.
 //!
-//! On a GPU every copy costs a launch, and reading back waits for all work queued before it. The
-//! [`plain`](super::plain) path copies only by these functions, so that a test can hold the number
-//! of copies per training step.
+//! On a GPU every copy costs a launch, and reading back waits for all work queued before it. What
+//! trains on other devices than the CPU copies only by these functions, so that a test can hold
+//! the number of copies per training step.
 
 use std::cell::Cell;
 
@@ -33,15 +33,15 @@ pub fn transfers() -> Transfers {
 /// # Errors
 /// Returns an error if the number of values does not match the shape, or if the device fails.
 pub fn upload<T: WithDType>(
-    values: Vec<T>,
+    values: &[T],
     shape: impl Into<Shape>,
     device: &Device,
 ) -> Result<Tensor> {
     let mut transfers = TRANSFERS.get();
     transfers.uploads += 1;
-    transfers.uploaded_bytes += size_of_val(values.as_slice());
+    transfers.uploaded_bytes += size_of_val(values);
     TRANSFERS.set(transfers);
-    Tensor::from_vec(values, shape.into(), device)
+    Tensor::from_slice(values, shape.into(), device)
 }
 
 /// Copies a tensor of one dimension to the host.

@@ -1,0 +1,149 @@
+//! Batches that are made on a device: pixels are uploaded as bytes, once for a whole split or per
+//! batch, and gathered and normalised there.
+//!
+//! Pixels become inputs through the same tables as on the host, so inputs have the same bits.
+
+use std::sync::OnceLock;
+
+use candle_core::{DType, Device, Result, Tensor};
+
+use super::dataset::Split;
+use crate::transfer::upload;
+
+/// What makes batches of one split on a device. Each part is uploaded when it is first needed.
+#[derive(Debug)]
+pub(super) struct Resident {
+    device: Device,
+    /// Whether the whole split is kept on the device.
+    pub(super) is_whole: bool,
+    lookup: OnceLock<Lookup>,
+    set: OnceLock<Set>,
+}
+
+/// The tables from pixels to inputs.
+#[derive(Debug)]
+struct Lookup {
+    /// The tables one after another, of 256 values each.
+    table: Tensor,
+    /// The first place of each channel's table, in u32: (1, channels, 1), if there are several.
+    first: Option<Tensor>,
+}
+
+/// The images and labels of a split.
+#[derive(Debug)]
+struct Set {
+    /// The pixels, in u8: (images, pixels).
+    images: Tensor,
+    /// The classes, in u32: (images).
+    classes: Tensor,
+}
+
+/// Returns the value of `cell`, made by `make` at the first call.
+fn once<T>(cell: &OnceLock<T>, make: impl FnOnce() -> Result<T>) -> Result<&T> {
+    if let Some(value) = cell.get() {
+        return Ok(value);
+    }
+    let value = make()?;
+    Ok(cell.get_or_init(|| value))
+}
+
+impl Resident {
+    /// Creates what makes batches on `device`, from the whole split if `is_whole`.
+    pub(super) fn new(device: &Device, is_whole: bool) -> Self {
+        Self {
+            device: device.clone(),
+            is_whole,
+            lookup: OnceLock::new(),
+            set: OnceLock::new(),
+        }
+    }
+
+    /// Returns the split on the device.
+    fn set(&self, split: &Split) -> Result<&Set> {
+        once(&self.set, || {
+            let shape = (split.len(), split.features());
+            let classes: Vec<u32> = split.labels().iter().copied().map(u32::from).collect();
+            Ok(Set {
+                images: upload(split.images(), shape, &self.device)?,
+                classes: upload(&classes, classes.len(), &self.device)?,
+            })
+        })
+    }
+
+    /// Returns the inputs of the images of `split` that `indices` (images) name, by `tables`.
+    pub(super) fn inputs(
+        &self,
+        indices: &Tensor,
+        split: &Split,
+        tables: &[[f32; 256]],
+    ) -> Result<Tensor> {
+        let pixels = self.set(split)?.images.index_select(indices, 0)?;
+        self.normalised(&pixels, tables)
+    }
+
+    /// Returns the inputs of `count` images of `split` from `first` on, by `tables`.
+    pub(super) fn inputs_in_order(
+        &self,
+        [first, count]: [usize; 2],
+        split: &Split,
+        tables: &[[f32; 256]],
+    ) -> Result<Tensor> {
+        let pixels = self.set(split)?.images.narrow(0, first, count)?;
+        self.normalised(&pixels, tables)
+    }
+
+    /// Returns the inputs of `count` images of these `pixels`, by `tables`.
+    pub(super) fn inputs_of(
+        &self,
+        pixels: &[u8],
+        count: usize,
+        tables: &[[f32; 256]],
+    ) -> Result<Tensor> {
+        let shape = (count, pixels.len() / count.max(1));
+        self.normalised(&upload(pixels, shape, &self.device)?, tables)
+    }
+
+    /// Returns the classes of the images of `split` that `indices` (images) name.
+    pub(super) fn classes(&self, indices: &Tensor, split: &Split) -> Result<Tensor> {
+        self.set(split)?.classes.index_select(indices, 0)
+    }
+
+    /// Returns the classes of `count` images of `split` from `first` on.
+    pub(super) fn classes_in_order(
+        &self,
+        [first, count]: [usize; 2],
+        split: &Split,
+    ) -> Result<Tensor> {
+        self.set(split)?.classes.narrow(0, first, count)
+    }
+
+    /// Returns the inputs of `pixels` in u8 (images, pixels).
+    fn normalised(&self, pixels: &Tensor, tables: &[[f32; 256]]) -> Result<Tensor> {
+        let Lookup { table, first } = once(&self.lookup, || self.lookup(tables))?;
+        let (images, features) = pixels.dims2()?;
+        // Indices of 8 bits would not do: `index_select` takes the largest one for a hole.
+        let mut places = pixels.to_dtype(DType::U32)?;
+        if let Some(first) = first {
+            let channels = first.dim(1)?;
+            places = places
+                .reshape((images, channels, features / channels))?
+                .broadcast_add(first)?;
+        }
+        table
+            .index_select(&places.flatten_all()?, 0)?
+            .reshape((images, features))
+    }
+
+    /// Uploads the tables.
+    fn lookup(&self, tables: &[[f32; 256]]) -> Result<Lookup> {
+        let table = tables.as_flattened();
+        let first = (tables.len() > 1).then(|| {
+            let first: Vec<u32> = (0..tables.len() as u32).map(|at| 256 * at).collect();
+            upload(&first, (1, first.len(), 1), &self.device)
+        });
+        Ok(Lookup {
+            table: upload(table, table.len(), &self.device)?,
+            first: first.transpose()?,
+        })
+    }
+}
