@@ -115,20 +115,16 @@ impl Subject {
             seed: 5,
             hyperparameters: &self.hyperparameters,
         };
-        let stop = AtomicBool::new(false);
-        let network = &self.network;
-        let optimizer = &mut self.optimizer;
-        let steps = 0..steps;
-        let sum = phase::train_steps(
-            network,
-            optimizer,
+        let part = phase::train_steps(
+            &self.network,
+            &mut self.optimizer,
             batches,
             epoch,
+            Part::default(),
             steps,
-            &stop,
-            &mut |_| (),
+            &mut |_| ControlFlow::Continue(()),
         );
-        sum.unwrap().unwrap()
+        part.unwrap().loss
     }
 
     /// Returns the number of nodes of this kind.
@@ -279,16 +275,16 @@ fn evaluation_waits_once_and_statistics_once_per_norm() {
     assert_eq!(found.transfers.readbacks, norms);
     // Means and variances of each norm that a later one needs.
     assert!(found.transfers.uploads <= 2 * norms, "{found:?}");
-    let mut accuracy = f64::NAN;
+    let (mut accuracy, stop) = (f64::NAN, AtomicBool::new(false));
     let found = count(|| {
-        accuracy = phase::accuracy(&subject.network, &expected, &batches).unwrap();
+        accuracy = phase::accuracy(&subject.network, &expected, &batches, &stop).unwrap();
     });
     assert_eq!(found.transfers.readbacks, 1);
 
     let fused = Subject::new("lenet-5", OPTIONS, false);
     let host = Batches::new(&split, &normalisation, &Device::Cpu);
     let statistics = Statistics::compute(&fused.network, || host.in_order(usize::MAX)).unwrap();
-    let on_host = phase::accuracy(&fused.network, &statistics, &host).unwrap();
+    let on_host = phase::accuracy(&fused.network, &statistics, &host, &stop).unwrap();
     assert_eq!(accuracy, on_host);
 }
 

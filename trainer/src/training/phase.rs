@@ -241,7 +241,7 @@ pub fn accuracy(
 ) -> TensorResult<f64> {
     let test = test.select(network.inputs());
     if !network.fused() {
-        return accuracy_on_device(network, statistics, &test);
+        return accuracy_on_device(network, statistics, &test, stop);
     }
     let mut labels = test.split().labels().iter();
     let mut correct = 0;
@@ -261,10 +261,11 @@ fn accuracy_on_device(
     network: &Network,
     statistics: &Statistics,
     test: &Batches<'_>,
+    stop: &AtomicBool,
 ) -> TensorResult<f64> {
     let last = network.graph().nodes().len() - 1;
     let (mut correct, mut seen) = (Vec::new(), 0);
-    for batch in test.in_order(usize::MAX) {
+    for batch in unless_stopped(test.in_order(usize::MAX), stop) {
         let scores = network.forward_to(last, &batch?, statistics)?;
         let count = scores.dim(0)?;
         let classes = test.classes_in_order(seen, count)?;
