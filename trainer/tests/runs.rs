@@ -499,7 +499,7 @@ fn phases_that_make_no_sense_are_refused_and_leave_no_folder() {
                 train,
             ]
             .concat(),
-            "rewind_to 11 must be at most 10",
+            "rewind_to is 11, but must be at most 10",
         ),
         (regrow.to_owned(), "nothing is pruned before it"),
         (
@@ -520,7 +520,7 @@ fn phases_that_make_no_sense_are_refused_and_leave_no_folder() {
         ),
         (
             train.to_owned() + "batch = 1001",
-            "batch 1001 must be at least 1 and at most 1000",
+            "batch is 1001, but must be between 1 and 1000",
         ),
         // No path, whether or not anything is trained before.
         (
@@ -529,7 +529,7 @@ fn phases_that_make_no_sense_are_refused_and_leave_no_folder() {
         ),
         (
             prune("pruner = \"random/igq\"\ncompression = 90000") + train,
-            "it can go as far as effective compression",
+            "it reaches at most effective compression",
         ),
         (
             gradual.to_owned() + "compression = 90000",
