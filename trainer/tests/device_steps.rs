@@ -6,6 +6,7 @@
 //! upper bound of its kernels, since views and the ends of loops take numbers too. The only
 //! kernels without a tensor are copies into the optimizer's flat tensors, which are added.
 
+use std::ops::ControlFlow;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Mutex, PoisonError};
 
@@ -17,7 +18,7 @@ use rarefy_trainer::network::{Network, State, Statistics, initial};
 use rarefy_trainer::random::Random;
 use rarefy_trainer::training::Hyperparameters;
 use rarefy_trainer::training::optimizer::Optimizer;
-use rarefy_trainer::training::phase::{self, Epoch};
+use rarefy_trainer::training::phase::{self, Epoch, Part};
 use rarefy_trainer::transfer::{Transfers, transfers};
 
 /// Images per step.

@@ -9,6 +9,7 @@
 
 mod accelerator;
 mod arch;
+mod augment;
 mod boards;
 mod console;
 mod counts;

@@ -24,8 +24,8 @@ use crate::deploy::{container, limits};
 use crate::device::{self, Board, BoardReport, Boards, Machine, RunError, Setup, firmware_folder};
 use crate::numbers::thousands;
 use crate::pruning::hundredths::shown;
+use crate::training::Recipe;
 use crate::training::folder::{Compressions, FIGURES, RunFolder, TrainReport, WeightCounts};
-use crate::training::{Existing, Recipe, run};
 
 /// Number of test images run on each board.
 const SAMPLES: usize = 100;
@@ -133,13 +133,7 @@ pub(super) fn run(arguments: Arguments, console: &Console) -> Result<()> {
     ));
     let finished = check_folder(&out, &recipe)?;
     let device = options.device(console)?;
-    let running = run::Options {
-        existing: match finished {
-            true => Existing::Replace,
-            false => Existing::Resume,
-        },
-        ..options.run(&device)
-    };
+    let running = options.run(&device, finished);
     let trained = train::train(&recipe, &data, &out, &running, console)
         .map_err(|error| without_force(error, &out))?;
 

@@ -9,8 +9,8 @@ use clap::{Args, ValueEnum};
 
 use super::accelerator::DeviceChoice;
 use super::console::Console;
-use super::{data, threads, usage};
-use crate::data::augment::{Augmentation, Elastic};
+use super::{augment, data, threads, usage};
+use crate::data::augment::Augmentation;
 use crate::data::catalogue::Published;
 use crate::data::{Dataset, Normalisation, PerChannel, digits};
 use crate::graph::{self, Graph};
@@ -18,7 +18,7 @@ use crate::pruning::{Compression, Loss, Pattern, Place, Pruner, Target};
 use crate::training::hyperparameters::{Adam, Decay, DecayKind, OptimizerKind, Sgd};
 use crate::training::recipe::{Method, Phase};
 use crate::training::schedule::{Course, Schedule};
-use crate::training::{After, Hyperparameters, Plan, Recipe, RecipeFile, run};
+use crate::training::{After, Existing, Hyperparameters, Plan, Recipe, RecipeFile, run};
 
 /// The options of a recipe, shared by `train` and `quickstart`. Those that are not given have the
 /// values of the recipe file, or else the defaults.
@@ -147,7 +147,7 @@ struct HyperparameterOptions {
     label_smoothing: Option<f64>,
     /// Random changes to training images, such as
     /// rotation=10,shift=2,scale=0.1,elastic,flip,crop=4
-    #[arg(long, value_name = "CHANGES", value_parser = augmentation)]
+    #[arg(long, value_name = "CHANGES", value_parser = augment::parse)]
     augment: Option<Augmentation>,
 }
 
@@ -199,49 +199,6 @@ fn minutes(text: &str) -> Result<Duration, String> {
 fn per_channel(text: &str) -> Result<PerChannel, String> {
     let values = text.split(',').map(number);
     values.collect::<Result<Vec<f32>, _>>().map(Into::into)
-}
-
-/// Parses changes to images such as `rotation=10,flip`.
-fn augmentation(text: &str) -> Result<Augmentation, String> {
-    let mut found = Augmentation::default();
-    for change in text.split(',') {
-        let (name, value) = match change.split_once('=') {
-            Some((name, value)) => (name, Some(value)),
-            None => (change, None),
-        };
-        let number = || -> Result<f64, String> {
-            let value = value.ok_or_else(|| format!("{name} needs a number, as in {name}=2"))?;
-            value
-                .parse()
-                .map_err(|_| format!("{value:?} is not a number"))
-        };
-        match name {
-            "rotation" => found.rotation = number()?,
-            "shift" => found.shift = number()?,
-            "scale" => found.scale = number()?,
-            "crop" => {
-                let pixels = number()?;
-                if pixels.fract() != 0.0 || pixels < 0.0 {
-                    return Err(format!("crop {pixels} is not a whole number of pixels"));
-                }
-                found.crop = pixels as usize;
-            }
-            "flip" if value.is_none() => found.flip = true,
-            "elastic" => {
-                let mut elastic = Elastic::default();
-                if value.is_some() {
-                    elastic.alpha = number()?;
-                }
-                found.elastic = Some(elastic);
-            }
-            _ => {
-                return Err(format!(
-                    "{change:?} is not one of rotation=DEGREES, shift=PIXELS, scale=SHARE, elastic, elastic=ALPHA, flip, crop=PIXELS"
-                ));
-            }
-        }
-    }
-    Ok(found)
 }
 
 impl HyperparameterOptions {
@@ -481,9 +438,14 @@ impl Options {
         })
     }
 
-    /// Returns how these options carry out a run on `device`: one in the folder resumes.
-    pub(super) fn run<'a>(&self, device: &'a Device) -> run::Options<'a> {
+    /// Returns how these options carry out a run on `device`. One that is in the folder already is
+    /// replaced if `replaces`, and resumes otherwise.
+    pub(super) fn run<'a>(&self, device: &'a Device, replaces: bool) -> run::Options<'a> {
         run::Options {
+            existing: match replaces {
+                true => Existing::Replace,
+                false => Existing::Resume,
+            },
             checkpoint_every: self.checkpoint_minutes,
             ..run::Options::new(device)
         }
@@ -493,27 +455,5 @@ impl Options {
     pub(super) fn device(&self, console: &Console) -> Result<Device> {
         self.threads.apply(console)?;
         self.device.open(console)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn changes_of_images_are_parsed_from_a_list() {
-        let found = augmentation("rotation=10,shift=2.5,flip,crop=4,elastic=20").unwrap();
-        assert_eq!((found.rotation, found.shift, found.crop), (10.0, 2.5, 4));
-        assert!(found.flip);
-        assert_eq!(found.elastic.unwrap().alpha, 20.0);
-        for (text, words) in [
-            ("blur", "rotation=DEGREES"),
-            ("shift", "shift needs a number"),
-            ("shift=far", "not a number"),
-            ("crop=1.5", "whole number"),
-        ] {
-            let error = augmentation(text).unwrap_err();
-            assert!(error.contains(words), "{text}: {error}");
-        }
     }
 }

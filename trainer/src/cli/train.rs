@@ -19,7 +19,7 @@ use crate::pruning::Compression;
 use crate::pruning::hundredths::shown;
 use crate::training::folder::TrainReport;
 use crate::training::run::{self, Event};
-use crate::training::{Existing, Recipe, TrainError};
+use crate::training::{Recipe, TrainError};
 
 #[derive(Debug, Args)]
 #[command(after_help = "To resume an interrupted run, give the same command again.")]
@@ -55,13 +55,7 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
         ))
     });
     let device = arguments.options.device(console)?;
-    let options = run::Options {
-        existing: match arguments.force {
-            true => Existing::Replace,
-            false => Existing::Resume,
-        },
-        ..arguments.options.run(&device)
-    };
+    let options = arguments.options.run(&device, arguments.force);
     let report = train(&recipe, &data, &folder, &options, console);
     let report = report.map_err(|error| match error.downcast_ref() {
         Some(TrainError::Interrupted { .. }) if arguments.force => {

@@ -14,7 +14,7 @@ use crate::data::Dataset;
 use crate::graph::Graph;
 use crate::memory;
 use crate::pruning::hundredths::shown;
-use crate::pruning::{Pruner, Source, Weights};
+use crate::pruning::{Limits, Place, PruneError, Pruner, SnipOptions, Source, Weights};
 
 /// Compressions below this are reached by every pruner, so no estimate is needed.
 const EASY: f64 = 4.0;
@@ -40,7 +40,9 @@ pub(super) fn check(
         &format!("training {}", graph.name()),
     )?;
     capacity::check(&stages, graph, data, device)?;
+    let mut has_trained = false;
     for phase in &recipe.phases {
+        has_trained |= phase.training().is_some();
         let (name, target, compression) = match phase {
             Phase::Prune(prune) if prune.pattern.is_none() => {
                 (&prune.pruner, prune.target, prune.compression())
@@ -50,7 +52,9 @@ pub(super) fn check(
         };
         let pruner = Pruner::by_name(name)?;
         pruner.check(graph, target, compression)?;
-        pruner.check_path(graph, target, compression)?;
+        if has_trained {
+            pruner.check_path(graph, target, compression)?;
+        }
     }
     if recipe.device != DeviceKind::of(device) {
         return Err(TrainError::Mismatch(format!(
@@ -60,6 +64,57 @@ pub(super) fn check(
         )));
     }
     Ok(())
+}
+
+/// Checks that the pruner of the first phase, if that prunes, can leave a path from input to
+/// output. If no pruner can, connections are ranked at once, to say how far this one can go.
+///
+/// # Errors
+/// Returns an error that states the highest compression possible.
+pub(super) fn check_first(
+    recipe: &Recipe,
+    graph: &Graph,
+    data: &Dataset,
+    given: Option<&Weights>,
+    device: &Device,
+    stop: &AtomicBool,
+) -> Result<(), TrainError> {
+    let Some(Phase::Prune(prune)) = recipe.phases.first() else {
+        return Ok(());
+    };
+    let pruner = Pruner::by_name(&prune.pruner)?;
+    let (target, compression) = (prune.target, prune.compression());
+    let beyond = match pruner.check_path(graph, target, compression) {
+        Err(beyond) if prune.pattern.is_none() => beyond,
+        _ => return Ok(()),
+    };
+    let source = Source {
+        initial: given,
+        trained: given,
+        data: Some(data),
+        device,
+        seed: recipe.seed,
+        snip: SnipOptions {
+            loss: prune.loss,
+            samples: None,
+        },
+        limits: Limits {
+            within: None,
+            dense: &Place::indices(&prune.dense, graph),
+        },
+        stop,
+        ..Source::new(graph)
+    };
+    Err(match pruner.reach(&source, target) {
+        Ok(Some(reachable)) => PruneError::Disconnected {
+            pruner: pruner.name().into(),
+            target,
+            compression: compression.get(),
+            reachable,
+        },
+        _ => beyond,
+    }
+    .into())
 }
 
 /// Returns a warning if the pruner of the last phase, which ranks weights that are yet to be

@@ -92,6 +92,7 @@ pub fn run(
     if let Some(given) = &given {
         given::probe(recipe, given, &graph, device, &train)?;
     }
+    preflight::check_first(recipe, &graph, data, given.as_ref(), device, stop)?;
     let folder = open(path, recipe, &graph, existing)?;
     if let Some(report) = folder.result(recipe)? {
         folder.remove_checkpoint()?;

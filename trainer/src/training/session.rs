@@ -1,5 +1,6 @@
 //! A run in progress: its inputs, its folder and how far it is.
 
+use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
@@ -163,6 +164,14 @@ impl Session<'_> {
     /// Checks whether the run was asked to stop.
     pub(super) fn is_stopped(&self) -> bool {
         self.stop.load(Relaxed)
+    }
+
+    /// Breaks if a checkpoint is due before the next step, or if the run was asked to stop.
+    pub(super) fn flow(&self) -> ControlFlow<()> {
+        match self.is_stopped() || self.pace.is_due() {
+            true => ControlFlow::Break(()),
+            false => ControlFlow::Continue(()),
+        }
     }
 
     /// Converts the `result` of an evaluation, which fails if the run was asked to stop.

@@ -71,7 +71,7 @@ fn a_bar_counts_the_images_of_all_phases_and_never_ends_at_the_start() {
 /// Returns the number of training images, as the error about a batch larger than that says.
 fn images(folder: &std::path::Path) -> usize {
     let error = program::misuse(folder, "train --batch 100000 -o none");
-    let number = error.split("at most ").nth(1).unwrap();
+    let number = error.split("between 1 and ").nth(1).unwrap();
     number.split(',').next().unwrap().parse().unwrap()
 }
 

@@ -6,8 +6,6 @@
 //! does the same.
 
 use std::collections::BTreeSet;
-use std::ops::ControlFlow::{Break, Continue};
-use std::sync::atomic::Ordering::Relaxed;
 
 use candle_core::Result as TensorResult;
 
@@ -306,7 +304,6 @@ impl Session<'_> {
             }
             let next = cuts.range(at + 1..).next().copied();
             let next = next.unwrap_or(usize::MAX).min(begin + steps);
-            let (stop, pace) = (self.stop, &self.pace);
             position.part = phase::train_steps(
                 &model.network,
                 &mut model.optimizer,
@@ -316,10 +313,7 @@ impl Session<'_> {
                 next - begin,
                 &mut |images| {
                     tell(Event::Images(before + images));
-                    match stop.load(Relaxed) || pace.is_due() {
-                        true => Break(()),
-                        false => Continue(()),
-                    }
+                    self.flow()
                 },
             )?;
         }

@@ -1,139 +1,18 @@
 //! Tests training runs through the library: the phases of each pruner, the initial weights of the
 //! pruned phase, and that interruptions do not change the result.
 
-use std::cell::RefCell;
 use std::fs;
-use std::path::Path;
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::time::Duration;
 
-use candle_core::Device;
-use rarefy_trainer::data::{Dataset, digits};
 use rarefy_trainer::graph::architecture;
 use rarefy_trainer::network::State;
 use rarefy_trainer::pruning::{Compression, Mask, Masks, Place, Target};
-use rarefy_trainer::training::folder::{RunFolder, TrainReport};
-use rarefy_trainer::training::recipe::{Gradual, Method, Prune, Regrow, Training};
-use rarefy_trainer::training::run::{self, Event};
-use rarefy_trainer::training::{
-    After, DeviceKind, Existing, Phase, Plan, Recipe, RecipeFile, TrainError, recipe,
-};
+use rarefy_trainer::training::recipe::{self as recipes, Gradual, Method, Prune, Regrow, Training};
+use rarefy_trainer::training::{After, Phase, Plan, Recipe, RecipeFile, TrainError};
 
-fn data() -> &'static Dataset {
-    static DATA: OnceLock<Dataset> = OnceLock::new();
-    DATA.get_or_init(|| {
-        let mut data = digits::load();
-        data.train = data.train.limit(1000);
-        data.test = data.test.limit(500);
-        data
-    })
-}
+mod refusals;
+mod support;
 
-/// Returns the default options for `pruner`, with short phases and a compression of 10.
-fn plan(pruner: &str) -> Plan {
-    Plan {
-        pruner: pruner.into(),
-        compression: Compression::new(10.0).unwrap(),
-        epochs: 2,
-        ..Plan::default()
-    }
-}
-
-fn planned(plan: &Plan) -> Recipe {
-    with(plan.phases().unwrap())
-}
-
-fn with(phases: Vec<Phase>) -> Recipe {
-    let graph = architecture::by_name("lenet-300-100").unwrap();
-    Recipe {
-        seed: 3,
-        phases,
-        ..Recipe::new(&graph, data())
-    }
-}
-
-fn recipe(pruner: &str) -> Recipe {
-    planned(&plan(pruner))
-}
-
-/// Runs `recipe` in `folder` and interrupts it after `epochs` epochs, if the run has that
-/// many. Returns the report with the phases and losses of the epochs.
-fn run(
-    recipe: &Recipe,
-    folder: &Path,
-    epochs: usize,
-) -> (Result<TrainReport, TrainError>, Vec<(String, f64)>) {
-    let stop = AtomicBool::new(false);
-    let done = RefCell::new(Vec::new());
-    let report = run::run(
-        recipe,
-        data(),
-        folder,
-        &run::Options::new(&Device::Cpu),
-        &stop,
-        &mut |event| {
-            if let Event::Done(row) = event {
-                done.borrow_mut().push((row.phase.clone(), row.loss));
-                stop.store(done.borrow().len() >= epochs, Relaxed);
-            }
-        },
-    );
-    (report, done.into_inner())
-}
-
-/// What a process that runs a part of a recipe saw.
-#[derive(Default)]
-struct Seen {
-    /// The phases and losses of the epochs that ended.
-    epochs: Vec<(String, f64)>,
-    /// The steps of the checkpoints in the middle of an epoch.
-    checkpoints: Vec<usize>,
-    /// The notes.
-    notes: Vec<String>,
-}
-
-/// Runs `recipe` in `folder` with a checkpoint before every step, and interrupts it after `steps`
-/// steps of training.
-fn run_steps(
-    recipe: &Recipe,
-    folder: &Path,
-    steps: usize,
-) -> (Result<TrainReport, TrainError>, Seen) {
-    let stop = AtomicBool::new(false);
-    let options = run::Options {
-        checkpoint_every: Duration::ZERO,
-        ..run::Options::new(&Device::Cpu)
-    };
-    let (mut seen, mut taken) = (Seen::default(), 0);
-    let report = run::run(
-        recipe,
-        data(),
-        folder,
-        &options,
-        &stop,
-        &mut |event| match event {
-            Event::Done(row) => seen.epochs.push((row.phase.clone(), row.loss)),
-            Event::Checkpoint { steps, .. } => seen.checkpoints.push(steps),
-            Event::Note(note) => seen.notes.push(note),
-            Event::Images(_) => {
-                taken += 1;
-                stop.store(taken >= steps, Relaxed);
-            }
-            _ => {}
-        },
-    );
-    (report, seen)
-}
-
-fn whole(recipe: &Recipe, folder: &Path) -> (TrainReport, Vec<(String, f64)>) {
-    let (report, epochs) = run(recipe, folder, usize::MAX);
-    (report.unwrap(), epochs)
-}
-
-fn phases(epochs: &[(String, f64)]) -> Vec<&str> {
-    epochs.iter().map(|(phase, _)| phase.as_str()).collect()
-}
+use support::{compare, phases, plan, planned, recipe, run, whole, with};
 
 #[test]
 fn the_pruner_dense_trains_only_the_dense_network() {
@@ -170,7 +49,7 @@ fn given_weights_replace_dense_training() {
     };
     let given = Recipe {
         weights: Some(weights.display().to_string()),
-        weights_fingerprint: Some(recipe::fingerprint(&weights).unwrap()),
+        weights_fingerprint: Some(recipes::fingerprint(&weights).unwrap()),
         ..planned(&replaced)
     };
     let (found, epochs) = whole(&given, &of("given"));
@@ -220,53 +99,6 @@ fn fine_tuning_starts_where_the_dense_network_ended() {
         ..plan("snip")
     };
     refused(rewound.phases(), "fine-tune from them");
-}
-
-/// Runs `recipe` at once, in parts of one epoch, and in parts of a few steps, and compares files
-/// and figures to the bit. Returns the report and the phases of the epochs.
-fn compare(recipe: &Recipe, files: &[&str]) -> (TrainReport, Vec<String>) {
-    let folder = tempfile::tempdir().unwrap();
-    let of = |kind: &str| folder.path().join(kind);
-    let (expected, epochs) = whole(recipe, &of("whole"));
-    for _ in 0..epochs.len() {
-        let (stopped, done) = run(recipe, &of("halting"), 1);
-        assert_eq!(done.len(), 1);
-        if let Ok(found) = stopped {
-            assert_eq!(found.accuracy, expected.accuracy);
-        }
-    }
-    let (found, done) = whole(recipe, &of("halting"));
-    assert!(done.is_empty());
-    assert_eq!(found.accuracy, expected.accuracy);
-
-    // An epoch has ten steps, so parts end at its start, in its middle and at its end.
-    let mut done = Vec::new();
-    let mut resumed = 0;
-    for steps in [3, 4, 2, 1, 7, 6, 9, 5].into_iter().cycle() {
-        let (report, seen) = run_steps(recipe, &of("stepping"), steps);
-        done.extend(seen.epochs);
-        let begins = |start: &str| seen.notes.iter().any(|note| note.starts_with(start));
-        resumed += usize::from(begins("resuming after step"));
-        match report {
-            Ok(found) => {
-                assert_eq!(found.accuracy, expected.accuracy);
-                break;
-            }
-            Err(error) => assert!(matches!(error, TrainError::Interrupted { .. }), "{error}"),
-        }
-    }
-    assert!(resumed > epochs.len(), "{resumed}");
-    assert_eq!(done, epochs, "the losses are the same to the bit");
-    for file in files
-        .iter()
-        .chain(&["weights.safetensors", "masks.safetensors"])
-    {
-        let read = |kind: &str| fs::read(of(kind).join(file)).unwrap();
-        assert!(read("whole") == read("halting"), "{file}");
-        assert!(read("whole") == read("stepping"), "{file}");
-    }
-    let names = epochs.into_iter().map(|(phase, _)| phase);
-    (expected, names.collect())
 }
 
 #[test]
@@ -446,125 +278,4 @@ fn patterns_and_dense_layers_are_kept_to_the_end() {
     let graph = architecture::by_name("lenet-300-100").unwrap();
     let masks = Masks::load(&graph, &folder.path().join("masks-direct.safetensors")).unwrap();
     assert_eq!(masks.get(2).nonzeros(), 1000);
-}
-
-#[test]
-fn phases_that_make_no_sense_are_refused_and_leave_no_folder() {
-    let folder = tempfile::tempdir().unwrap();
-    let train = "[[phase]]\nkind = \"train\"\n";
-    let prune = |options: &str| format!("[[phase]]\nkind = \"prune\"\n{options}\n");
-    let rewind = |to: usize| format!("[[phase]]\nkind = \"rewind\"\nto = {to}\n");
-    let gradual = "[[phase]]\nkind = \"gradual\"\n";
-    let regrow = "[[phase]]\nkind = \"regrow\"\n";
-    for (text, words) in [
-        (
-            prune("") + train,
-            "phase 1 prunes by magnitude/igq, but there are no trained",
-        ),
-        (rewind(0) + train, "phase 1 rewinds, but nothing is trained"),
-        (prune("pruner = \"snip\""), "trains nothing"),
-        (
-            train.to_owned() + &prune("compression = 10") + &prune("compression = 5"),
-            "phase 3 prunes to 5, but phase 2 has pruned to 10",
-        ),
-        (
-            train.to_owned() + &prune("compression = 10\npattern = \"2:4\""),
-            "both a compression and a pattern",
-        ),
-        (
-            train.to_owned() + &prune("pattern = \"2:3\""),
-            "the pattern 2:3 does not divide fc1.weight, whose outputs read 784 inputs",
-        ),
-        (
-            train.to_owned() + &prune("pattern = \"2:7\"") + train,
-            "does not divide fc2.weight",
-        ),
-        (
-            train.to_owned() + &prune("compression = 300\ndense = [\"last\"]"),
-            "the layers kept dense have 1000 of 266200",
-        ),
-        (
-            train.to_owned() + "epochs = 1\n" + &prune("") + &rewind(11) + train,
-            "rewind_to is 11, but must be at most 10",
-        ),
-        (
-            [
-                train,
-                "epochs = 1\n",
-                &prune("compression = 2"),
-                &rewind(3),
-                train,
-                &prune("compression = 4"),
-                &rewind(11),
-                train,
-            ]
-            .concat(),
-            "rewind_to 11 must be at most 10",
-        ),
-        (regrow.to_owned(), "nothing is pruned before it"),
-        (
-            train.to_owned() + &prune("pattern = \"2:4\"") + regrow,
-            "would break the pattern",
-        ),
-        (
-            gradual.to_owned() + "every = 500",
-            "every is 500, but must be below 200",
-        ),
-        (
-            gradual.to_owned() + "pruner = \"snip\"",
-            "ranks weights while they train",
-        ),
-        (
-            train.to_owned() + "epochs = 1\nschedule = { warmup = 10 }",
-            "schedule.warmup is 10, but must be below 10",
-        ),
-        (
-            train.to_owned() + "batch = 1001",
-            "batch 1001 must be at least 1 and at most 1000",
-        ),
-        // No path, whether or not anything is trained before.
-        (
-            train.to_owned() + &prune("compression = 90000") + train,
-            "needs 3 of 266200 weights",
-        ),
-        (
-            prune("pruner = \"random/igq\"\ncompression = 90000") + train,
-            "needs 3 of 266200 weights",
-        ),
-        (
-            gradual.to_owned() + "compression = 90000",
-            "needs 3 of 266200 weights",
-        ),
-    ] {
-        let file = RecipeFile::parse(&text).unwrap();
-        let recipe = with(file.phases.unwrap());
-        let path = folder.path().join("runs/run");
-        let refused = run(&recipe, &path, 9).0.unwrap_err().to_string();
-        assert!(refused.contains(words), "{words}: {refused}");
-        assert!(!folder.path().join("runs").exists(), "{words}");
-    }
-}
-
-#[test]
-fn a_run_cannot_resume_on_another_kind_of_device() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("run");
-    let ours = recipe("dense");
-    run(&ours, &path, 1).0.unwrap_err();
-    let elsewhere = Recipe {
-        device: DeviceKind::Cuda,
-        ..ours.clone()
-    };
-    let refused = RunFolder::open(&path, &elsewhere, Existing::Resume).unwrap_err();
-    let refused = refused.to_string();
-    assert!(
-        refused.contains("device \"cpu\", not \"cuda\""),
-        "{refused}"
-    );
-    // The device must be the one of the recipe.
-    let refused = run(&elsewhere, &folder.path().join("other"), 9)
-        .0
-        .unwrap_err();
-    assert!(refused.to_string().contains("Cuda"), "{refused}");
-    assert!(!folder.path().join("other").exists());
 }
