@@ -1,15 +1,17 @@
 //! Sets the number of threads for training and pruning.
 //!
-//! Only matrix products use several threads. Every sum adds the same terms in the same order, so
-//! results are bit-identical for any number of threads. Splitting pays only for large products: a
-//! product of LeNet-300-100 takes less than a millisecond, and waking threads, or waiting for a
-//! core that another process uses, costs more than it saves. By default, only products of at least
-//! [`WORTHWHILE`] multiplications, such as those of VGG-16, are split.
+//! Matrix products use several threads, and so does evaluation, a batch per thread. Every sum adds
+//! the same terms in the same order, so results are bit-identical for any number of threads.
+//! Splitting pays only for large products: one of LeNet-300-100 takes less than a millisecond, and
+//! waking threads, or waiting for a core that another process uses, costs more than it saves. By
+//! default, only products of at least [`WORTHWHILE`] multiplications, such as those of VGG-16, are
+//! split.
 
 use std::num::NonZeroUsize;
 use std::thread;
 
 use rayon::ThreadPoolBuilder;
+use rayon::iter::{IntoParallelIterator, ParallelIterator};
 
 /// Minimum number of multiplications in a product that is split by default: some milliseconds of
 /// work.
@@ -46,6 +48,24 @@ pub fn choose(threads: Option<NonZeroUsize>) -> Result<(), String> {
 #[must_use]
 pub fn is_one() -> bool {
     gemm::get_threading_threshold() == usize::MAX || rayon::current_num_threads() == 1
+}
+
+/// Returns `of` each of the `items`, in order. Threads take turns at them, unless this process is
+/// limited to one.
+pub fn map<T: Send, R: Send>(items: Vec<T>, of: impl Fn(T) -> R + Send + Sync) -> Vec<R> {
+    match count() {
+        1 => items.into_iter().map(of).collect(),
+        _ => items.into_par_iter().map(of).collect(),
+    }
+}
+
+/// Returns the number of threads among which [`map`] divides its items.
+#[must_use]
+pub fn count() -> usize {
+    match is_one() {
+        true => 1,
+        false => rayon::current_num_threads(),
+    }
 }
 
 /// Returns the maximum number of threads: the number of cores.

@@ -3,6 +3,7 @@
 //! On the CPU, batches are gathered and normalised as they are needed. For other devices, bytes
 //! are uploaded and become inputs there: those of a batch, or once those of the whole split.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use candle_core::{Device, Error, Result, Tensor};
@@ -27,9 +28,6 @@ pub struct Batches<'a> {
     /// What makes batches on the device, if they are not made on the host.
     resident: Option<Arc<Resident>>,
 }
-
-/// Number of images gathered at a time, so that both reads and writes are nearly contiguous.
-const GATHERED: usize = 16;
 
 impl<'a> Batches<'a> {
     /// Creates a source of normalised batches of `split` on `device`.
@@ -163,26 +161,14 @@ impl<'a> Batches<'a> {
 
     /// Returns the normalised pixels `selected` of `images`, in shape (selected pixels, images).
     fn selected(&self, images: &[&[u8]], selected: &[u32]) -> Result<Tensor> {
-        let count = images.len();
-        let area = self.area();
-        let table = |pixel: u32| &self.tables[pixel as usize / area];
-        let mut values = vec![0.0; selected.len() * count];
-        let mut first = 0;
-        while let Some(gathered) = images[first..].first_chunk::<GATHERED>() {
-            for (row, &pixel) in values.chunks_exact_mut(count).zip(selected) {
-                let row = &mut row[first..first + GATHERED];
-                let table = table(pixel);
-                for (value, image) in row.iter_mut().zip(gathered) {
-                    *value = table[usize::from(image[pixel as usize])];
-                }
-            }
-            first += GATHERED;
-        }
-        for (row, &pixel) in values.chunks_exact_mut(count).zip(selected) {
-            let table = table(pixel);
-            for (value, image) in row[first..].iter_mut().zip(&images[first..]) {
-                *value = table[usize::from(image[pixel as usize])];
-            }
+        // Copied together, images are fetched from memory one after another, and a pixel of all of
+        // them is found without reading where each image is.
+        let pixels = images.concat();
+        let mut values = Vec::with_capacity(selected.len() * images.len());
+        for &pixel in selected {
+            let images = pixels.chunks_exact(self.split.features());
+            let table = &self.tables[pixel as usize / self.area()];
+            values.extend(images.map(|image| table[usize::from(image[pixel as usize])]));
         }
         Tensor::from_vec(values, (selected.len(), images.len()), &self.device)
     }
@@ -207,17 +193,29 @@ impl<'a> Batches<'a> {
     /// Returns the inputs of the first `limit` images, in order, in batches of
     /// [`EVALUATION_ROWS`].
     pub fn in_order(&self, limit: usize) -> impl Iterator<Item = Result<Tensor>> + '_ {
+        let ranges = self.ranges(limit).into_iter();
+        ranges.map(|range| self.inputs_in(range))
+    }
+
+    /// Returns the batches of [`in_order`](Self::in_order), as ranges of images.
+    pub fn ranges(&self, limit: usize) -> Vec<Range<usize>> {
         let end = self.split.len().min(limit);
-        (0..end).step_by(EVALUATION_ROWS).map(move |start| {
-            if let Some(resident) = self.whole() {
-                let rows = [start, EVALUATION_ROWS.min(end - start)];
-                return resident.inputs_in_order(rows, self.split, &self.tables);
-            }
-            let indices: Vec<u32> = (start..end.min(start + EVALUATION_ROWS))
-                .map(|index| index as u32)
-                .collect();
-            self.inputs(&indices)
-        })
+        let starts = (0..end).step_by(EVALUATION_ROWS);
+        starts
+            .map(|start| start..end.min(start + EVALUATION_ROWS))
+            .collect()
+    }
+
+    /// Returns the inputs of the images in `range`, as [`inputs`](Self::inputs) does.
+    ///
+    /// # Errors
+    /// Returns an error if the tensor cannot be created on the device.
+    pub fn inputs_in(&self, range: Range<usize>) -> Result<Tensor> {
+        if let Some(resident) = self.whole() {
+            let rows = [range.start, range.len()];
+            return resident.inputs_in_order(rows, self.split, &self.tables);
+        }
+        self.tensor(range.map(|index| self.split.image(index)))
     }
 
     /// Returns the classes of `count` images from `first` on, of shape (images) and type u32.
@@ -230,5 +228,29 @@ impl<'a> Batches<'a> {
         }
         let indices: Vec<u32> = (first..first + count).map(|index| index as u32).collect();
         self.classes(&indices)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn selected_inputs_are_columns_of_whole_images() {
+        let pixels = (0..30 * 12_u32).map(|at| (at * 37 % 256) as u8).collect();
+        let split = Split::new(pixels, vec![0; 30], [1, 3, 4]);
+        let batches = Batches::new(&split, &Normalisation::published(0.5, 0.25), &Device::Cpu);
+        for selected in [vec![], vec![3], vec![0, 1, 5, 11]] {
+            let read = batches.select(Some(&Arc::from(selected.as_slice())));
+            for indices in [vec![4], vec![29, 0, 7], (0..30).rev().collect()] {
+                let whole = batches.inputs(&indices).unwrap().to_vec2::<f32>().unwrap();
+                let found = read.inputs(&indices).unwrap();
+                assert_eq!(found.dims(), [selected.len(), indices.len()]);
+                let expected: Vec<Vec<f32>> = (selected.iter())
+                    .map(|&at| whole.iter().map(|image| image[at as usize]).collect())
+                    .collect();
+                assert_eq!(found.to_vec2::<f32>().unwrap(), expected);
+            }
+        }
     }
 }

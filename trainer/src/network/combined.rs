@@ -33,6 +33,12 @@ impl Combined {
         Ok(images)
     }
 
+    /// Adds the batches of `other`.
+    pub(super) fn merge(&mut self, other: Self) {
+        self.parts.extend(other.parts);
+        self.counts.extend(other.counts);
+    }
+
     /// Returns the mean and biased variance of each of the `units` over all batches.
     ///
     /// # Errors

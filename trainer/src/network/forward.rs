@@ -11,9 +11,14 @@ use candle_core::{DType, Result, Tensor};
 use super::model::Network;
 use super::operators::{Operand, batch_norm, conv, linear, pool, relu};
 use super::plain;
-use super::statistics::{EPSILON, Statistics};
+use super::statistics::{EPSILON, Moments, Statistics};
 use crate::graph::{Graph, Operation, Pooling, Window};
+use crate::threads;
 use crate::transfer::read;
+
+/// Most values of one image in each of the batches that are evaluated at once: together some
+/// hundred MiB per hundred images.
+const MOST_VALUES: usize = 1 << 20;
 
 impl Network {
     /// Computes the class scores (batch, classes) of `x` (batch, pixels), normalising by the
@@ -46,6 +51,18 @@ impl Network {
     pub fn classify(&self, x: &Tensor, statistics: &Statistics) -> Result<Vec<u32>> {
         let scores = self.forward_to(self.graph().nodes().len() - 1, x, statistics)?;
         read(&scores.argmax(1)?.to_dtype(DType::U32)?)
+    }
+
+    /// Returns the number of batches to evaluate at once, each by a thread. It is 1 on a GPU, and
+    /// if the values of the batches would take much memory: products are then split instead.
+    pub fn batches_at_once(&self) -> usize {
+        let nodes = self.graph().nodes().iter();
+        let values: usize = nodes.map(|node| node.shape.iter().product::<usize>()).sum();
+        let threads = threads::count();
+        match self.fused() && threads.saturating_mul(values) <= MOST_VALUES {
+            true => threads,
+            false => 1,
+        }
     }
 
     /// Computes the values of node `last`: for evaluation if `population` is given, otherwise for
@@ -140,8 +157,8 @@ impl Network {
             (Operation::BatchNorm, [scale, shift]) => match population {
                 None => self.normalise(source(0), scale, shift),
                 Some(statistics) => {
-                    let moments = statistics.of(index);
-                    plain::population_norm(source(0), &scale.values, &shift.values, moments)
+                    let (moments, values) = (statistics.of(index), [&scale.values, &shift.values]);
+                    self.population_norm(source(0), values, moments)
                 }
             },
             (Operation::Relu, _) if self.fused() => relu::relu(source(0)),
@@ -192,6 +209,19 @@ impl Network {
             return batch_norm::batch_norm(x, scale, shift, EPSILON);
         }
         plain::batch_norm(x, &scale.values, &shift.values)
+    }
+
+    /// Normalises by population `moments`.
+    fn population_norm(
+        &self,
+        x: &Tensor,
+        [scale, shift]: [&Tensor; 2],
+        moments: &Moments,
+    ) -> Result<Tensor> {
+        if self.fused() {
+            return batch_norm::population_norm(x, scale, shift, moments, EPSILON);
+        }
+        plain::population_norm(x, scale, shift, moments)
     }
 }
 

@@ -19,6 +19,7 @@ use super::model::Network;
 use super::operators::operand::with_slice;
 use super::statistics::{Moments, Statistics};
 use crate::graph::{Graph, Operation};
+use crate::threads;
 
 /// Maximum size of the values kept from one batch norm to the next: 256 MiB, or 1118 f32 units of
 /// 60,000 images.
@@ -101,7 +102,6 @@ impl Pass<'_> {
         norm: usize,
         batches: &impl Fn() -> I,
     ) -> Result<Moments> {
-        let node = &self.network.graph().nodes()[norm];
         let mut sums = Sums::new(self.network, norm);
         let from = self.kept.as_ref().map_or(0, |kept| kept.at);
         // Values are kept at the last node where they fit.
@@ -111,36 +111,30 @@ impl Pass<'_> {
             .find(|&at| self.sizes[at].saturating_mul(images) <= self.max_bytes);
         let (mut next, mut seen) = (VecDeque::new(), 0);
         let mut fresh = self.kept.is_none().then(batches);
-        for batch in 0.. {
-            let (mut values, x) = match (&mut fresh, &mut self.kept) {
-                (Some(batches), _) => match batches.next() {
-                    Some(x) => (Values::default(), Some(x?)),
-                    None => break,
-                },
-                (None, Some(kept)) => match kept.values(batch, keep.is_some()) {
-                    Some(values) => (values, None),
-                    None => break,
-                },
-                (None, None) => unreachable!("values are kept where batches are not made"),
-            };
-            let mut at = from;
-            let mut advance = |values: &mut Values, to: usize| {
-                let nodes = (std::mem::replace(&mut at, to), to);
-                let readers = &self.readers;
-                self.network
-                    .advance(values, nodes, x.as_ref(), &self.statistics, readers)
-            };
-            if let Some(keep) = keep {
-                advance(&mut values, keep)?;
-                next.push_back(values.clone());
+        let at_once = self.network.batches_at_once();
+        for first in (0..).step_by(at_once) {
+            let mut starts = Vec::new();
+            for batch in first..first + at_once {
+                starts.extend(self.start(&mut fresh, batch, keep.is_some())?);
             }
-            advance(&mut values, norm)?;
-            let value = values.get(node.source());
-            seen += sums.add(value)?;
-            // The first pass counts the images and may find too many of them.
-            let too_many = |&at: &usize| self.sizes[at].saturating_mul(seen) > self.max_bytes;
-            if fresh.is_some() && keep.as_ref().is_some_and(too_many) {
-                (keep, next) = (None, VecDeque::new());
+            if starts.is_empty() {
+                break;
+            }
+            let parts = |start| self.part(start, from, keep, norm);
+            let parts: Vec<Result<Part>> = match at_once {
+                1 => starts.into_iter().map(parts).collect(),
+                _ => threads::map(starts, parts),
+            };
+            for part in parts {
+                let part = part?;
+                seen += part.images;
+                sums.merge(part.sums);
+                next.extend(part.kept.filter(|_| keep.is_some()));
+                // The first pass counts the images and may find too many of them.
+                let too_many = |&at: &usize| self.sizes[at].saturating_mul(seen) > self.max_bytes;
+                if fresh.is_some() && keep.as_ref().is_some_and(too_many) {
+                    (keep, next) = (None, VecDeque::new());
+                }
             }
         }
         self.images = Some(seen);
@@ -153,6 +147,65 @@ impl Pass<'_> {
             None => moments,
             Some(plan) => plan.spread(&|node| self.network.parameters_of(node), norm, &moments),
         })
+    }
+}
+
+/// What a batch starts from: the kept values, or its images.
+type Start = (Values, Option<Tensor>);
+
+/// What a batch adds to a pass.
+struct Part {
+    images: usize,
+    sums: Sums,
+    /// The values that are kept, if any are.
+    kept: Option<Values>,
+}
+
+impl Pass<'_> {
+    /// Returns what batch `batch` starts from, or `None` after the last one: the next images of
+    /// `fresh`, or else the values that are kept, which others will replace if `replaced`.
+    fn start(
+        &mut self,
+        fresh: &mut Option<impl Iterator<Item = Result<Tensor>>>,
+        batch: usize,
+        replaced: bool,
+    ) -> Result<Option<Start>> {
+        match (fresh, &mut self.kept) {
+            (Some(batches), _) => {
+                let x = batches.next().transpose()?;
+                Ok(x.map(|x| (Values::default(), Some(x))))
+            }
+            (None, Some(kept)) => Ok(kept.values(batch, replaced).map(|values| (values, None))),
+            (None, None) => unreachable!("values are kept where batches are not made"),
+        }
+    }
+
+    /// Computes a batch from node `from` to the input of batch norm `norm`. Copies the values that
+    /// node `keep` and the nodes after it read, if one is given.
+    fn part(
+        &self,
+        (mut values, x): Start,
+        from: usize,
+        keep: Option<usize>,
+        norm: usize,
+    ) -> Result<Part> {
+        let mut at = from;
+        let mut advance = |values: &mut Values, to: usize| {
+            let nodes = (std::mem::replace(&mut at, to), to);
+            let readers = &self.readers;
+            self.network
+                .advance(values, nodes, x.as_ref(), &self.statistics, readers)
+        };
+        let mut kept = None;
+        if let Some(keep) = keep {
+            advance(&mut values, keep)?;
+            kept = Some(values.clone());
+        }
+        advance(&mut values, norm)?;
+        let value = values.get(self.network.graph().nodes()[norm].source());
+        let mut sums = Sums::new(self.network, norm);
+        let images = sums.add(value)?;
+        Ok(Part { images, sums, kept })
     }
 }
 
@@ -217,22 +270,29 @@ impl Sums {
         self.count += images * area;
         if self.images_last {
             with_slice(value, |values| self.add_runs(values, area * images))?;
-            return Ok(images);
-        }
-        let values = value
-            .flatten_all()?
-            .to_dtype(DType::F32)?
-            .to_vec1::<f32>()?;
-        for sample in values.chunks_exact(units * area) {
-            let runs = sample.chunks_exact(area);
-            for ((sum, square), run) in self.sum.iter_mut().zip(&mut self.squares).zip(runs) {
-                for &x in run {
-                    *sum += f64::from(x);
-                    *square += f64::from(x) * f64::from(x);
-                }
-            }
+        } else if value.dtype() == DType::F32 && value.device().is_cpu() {
+            with_slice(value, |values| self.add_samples(values))?;
+        } else {
+            let values = value.flatten_all()?.to_dtype(DType::F32)?;
+            self.add_samples(&values.to_vec1()?);
         }
         Ok(images)
+    }
+
+    /// Adds the values of samples, sample after sample.
+    fn add_samples(&mut self, values: &[f32]) {
+        let (units, area) = (self.sum.len(), self.area);
+        for sample in values.chunks_exact(units * area) {
+            if area > 1 {
+                self.add_runs(sample, area);
+                continue;
+            }
+            let sums = self.sum.iter_mut().zip(&mut self.squares);
+            for ((sum, square), &x) in sums.zip(sample) {
+                *sum += f64::from(x);
+                *square += f64::from(x) * f64::from(x);
+            }
+        }
     }
 
     /// Adds a run of `length` values of each unit, in partial sums that the compiler vectorises.
@@ -249,6 +309,19 @@ impl Sums {
             }
             *sum += sums.iter().sum::<f64>();
             *square += squares.iter().sum::<f64>();
+        }
+    }
+
+    /// Adds the `other` sums.
+    fn merge(&mut self, other: Self) {
+        let (sums, squares) = (self.sum.iter_mut(), self.squares.iter_mut());
+        sums.zip(other.sum).for_each(|(sum, other)| *sum += other);
+        squares
+            .zip(other.squares)
+            .for_each(|(sum, other)| *sum += other);
+        self.count += other.count;
+        if let (Some(combined), Some(other)) = (&mut self.on_device, other.on_device) {
+            combined.merge(other);
         }
     }
 

@@ -4,6 +4,8 @@
 use candle_core::{DType, Device, Tensor, backprop::GradStore};
 use candle_nn::loss::cross_entropy;
 
+use super::operators::batch_norm;
+use super::statistics::{EPSILON, Moments};
 use super::{Network, State, Statistics, initial, plain};
 use crate::graph::architecture::{self, multilayer};
 use crate::graph::{Graph, Operation, Padding, Pooling, Window};
@@ -278,6 +280,27 @@ fn evaluation_on_the_training_batch_matches_training() {
                 graph.name()
             );
         }
+    }
+}
+
+/// Checks the evaluation of batch norms on the CPU, which the tests above compare by tolerance.
+#[test]
+fn the_fused_population_norm_has_the_bits_of_tensor_operations() {
+    let mut random = Random::new(12);
+    for shape in [vec![7, 13], vec![3, 5, 4, 6]] {
+        let units = shape[1];
+        let mut draw =
+            |count: usize| -> Vec<f32> { (0..count).map(|_| random.normal() as f32).collect() };
+        let count = shape.iter().product();
+        let x = Tensor::from_vec(draw(count), shape, &Device::Cpu).unwrap();
+        let [scale, shift] = [(); 2].map(|()| Tensor::new(draw(units), &Device::Cpu).unwrap());
+        let (mean, variance) = (draw(units), draw(units).iter().map(|x| x * x).collect());
+        let moments = Moments::new(mean, variance);
+        let plain = plain::population_norm(&x, &scale, &shift, &moments).unwrap();
+        let fused = batch_norm::population_norm(&x, &scale, &shift, &moments, EPSILON).unwrap();
+        assert_eq!(fused.dims(), plain.dims());
+        let values = |y: &Tensor| y.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+        assert_eq!(values(&fused), values(&plain));
     }
 }
 

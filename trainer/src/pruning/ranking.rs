@@ -2,7 +2,8 @@
 //!
 //! Pruned networks keep few weights, so the others should cost no more than a pass over them: a
 //! histogram of the leading bits finds the bin in which the count is reached, and a selection
-//! within that bin finds the threshold. Scores must not be NaN.
+//! within that bin finds the threshold. If nearly all are selected, a guess from a sample takes the
+//! place of the histogram. Scores must not be NaN.
 
 /// The leading bits that select a bin: the sign, the exponent, and five bits of the fraction.
 const BITS: u32 = 17;
@@ -74,7 +75,8 @@ impl Selector {
         let (lowest, ties) = match count {
             0 => (u64::MAX, 0),
             _ if count >= total => (0, total),
-            _ => threshold(scores, count),
+            _ => near_lowest(scores.clone(), total, count)
+                .unwrap_or_else(|| threshold(scores, count)),
         };
         Self { lowest, ties }
     }
@@ -119,6 +121,44 @@ fn threshold(scores: impl Iterator<Item = f64> + Clone, count: usize) -> (u64, u
     (lowest, ties)
 }
 
+/// The scores that [`near_lowest`] looks at to guess a threshold.
+const SAMPLES: usize = 1 << 12;
+
+/// Returns what [`threshold`] does for `total` scores if nearly all of them are selected, as in a
+/// round of many: after a guess from a sample, one pass collects the scores that are about as low
+/// as the threshold. Returns `None` if they are many, or if the guess was too low.
+fn near_lowest(
+    scores: impl Iterator<Item = f64> + Clone,
+    total: usize,
+    count: usize,
+) -> Option<(u64, usize)> {
+    let others = total - count;
+    if total < 8 * SAMPLES || others > total / 4 {
+        return None;
+    }
+    let stride = total.div_ceil(SAMPLES);
+    let mut sample: Vec<u64> = scores.clone().step_by(stride).map(key).collect();
+    // Five deviations of the number of samples below the threshold, and some.
+    let expected = others / stride;
+    let place = (expected + 5 * expected.isqrt() + 16).min(sample.len() - 1);
+    let (_, &mut bound, _) = sample.select_nth_unstable(place);
+    let mut low = Vec::with_capacity(2 * others);
+    scores.for_each(|score| {
+        let key = key(score);
+        if key <= bound {
+            low.push(key);
+        }
+    });
+    if low.len() <= others {
+        return None;
+    }
+    let (_, &mut lowest, _) = low.select_nth_unstable(others);
+    let below = low.iter().filter(|&&key| key < lowest).count();
+    let equal = low.iter().filter(|&&key| key == lowest).count();
+    // All scores below, and the other `others - below` of those that are equal, are not selected.
+    Some((lowest, equal - (others - below)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -152,5 +192,35 @@ mod tests {
             }
             assert_eq!(placed, order[..count]);
         }
+    }
+
+    /// Checks that one pass finds the threshold that two find, with ties and in any order.
+    #[test]
+    fn the_threshold_of_nearly_all_scores_is_that_of_two_passes() {
+        let mut random = Random::new(8);
+        let total = 10 * SAMPLES;
+        let mut found = 0;
+        for round in 0..12 {
+            let mut scores: Vec<f64> = (0..total)
+                .map(|_| match round % 3 {
+                    0 => random.normal(),
+                    1 => random.below(50) as f64 - 2.0,
+                    _ => random.normal().powi(2) * 1e-200,
+                })
+                .collect();
+            if round >= 6 {
+                scores.sort_by(f64::total_cmp);
+            }
+            for others in [1, 7, total / 22, total / 4] {
+                let (scores, count) = (scores.iter().copied(), total - others);
+                if let Some(near) = near_lowest(scores.clone(), total, count) {
+                    assert_eq!(near, threshold(scores, count), "{round} {others}");
+                    found += 1;
+                }
+            }
+        }
+        assert!(found > 40, "only {found} of 48 guesses sufficed");
+        let half = (0..total).map(|at| at as f64);
+        assert_eq!(near_lowest(half, total, total / 2), None);
     }
 }

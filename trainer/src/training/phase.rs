@@ -1,6 +1,7 @@
 //! One epoch of training, and the accuracy of a network.
 
 use std::ops::ControlFlow::{self, Break, Continue};
+use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
 
@@ -15,9 +16,10 @@ use crate::data::augment::Augmenter;
 use crate::data::batches::Batches;
 use crate::network::{Network, Statistics};
 use crate::random::Random;
+use crate::threads;
 use crate::transfer::read;
 
-/// The number of steps by plain tensor operations, as on a GPU, after which losses are looked at. Looking
+/// The number of steps by plain tensor operations, as on a GPU, after which losses are read. Reading
 /// waits for the device.
 const STEPS_PER_LOOK: usize = 100;
 
@@ -224,9 +226,14 @@ pub(super) fn unless_stopped(
     stop: &AtomicBool,
 ) -> impl Iterator<Item = TensorResult<Tensor>> {
     batches.map(|batch| match stop.load(Relaxed) {
-        true => Err(candle_core::Error::msg("interrupted")),
+        true => Err(interrupted()),
         false => batch,
     })
+}
+
+/// Returns the error of an evaluation that is asked to stop.
+fn interrupted() -> candle_core::Error {
+    candle_core::Error::msg("interrupted")
 }
 
 /// Returns the share of images of `test` that `network` classifies correctly with `statistics`.
@@ -239,20 +246,24 @@ pub fn accuracy(
     test: &Batches<'_>,
     stop: &AtomicBool,
 ) -> TensorResult<f64> {
-    let test = test.select(network.inputs());
+    let test = &test.select(network.inputs());
     if !network.fused() {
-        return accuracy_on_device(network, statistics, &test, stop);
+        return accuracy_on_device(network, statistics, test, stop);
     }
-    let mut labels = test.split().labels().iter();
-    let mut correct = 0;
-    for batch in unless_stopped(test.in_order(usize::MAX), stop) {
-        let classes = network.classify(&batch?, statistics)?;
-        correct += classes
-            .iter()
-            .zip(labels.by_ref())
-            .filter(|&(&c, &l)| c == u32::from(l))
-            .count();
-    }
+    let correct = |range: Range<usize>| -> TensorResult<usize> {
+        if stop.load(Relaxed) {
+            return Err(interrupted());
+        }
+        let classes = network.classify(&test.inputs_in(range.clone())?, statistics)?;
+        let pairs = classes.iter().zip(&test.split().labels()[range]);
+        Ok(pairs.filter(|&(&c, &l)| c == u32::from(l)).count())
+    };
+    let ranges = test.ranges(usize::MAX);
+    let correct: Vec<TensorResult<usize>> = match network.batches_at_once() {
+        1 => ranges.into_iter().map(correct).collect(),
+        _ => threads::map(ranges, correct),
+    };
+    let correct = correct.into_iter().sum::<TensorResult<usize>>()?;
     Ok(correct as f64 / test.split().len() as f64)
 }
 
@@ -291,6 +302,7 @@ mod tests {
     use crate::data::digits;
     use crate::graph::architecture::multilayer;
     use crate::network::initial;
+    use crate::pruning::Masks;
 
     #[test]
     fn an_epoch_with_every_option_is_the_same_after_an_interruption() {
@@ -370,5 +382,44 @@ mod tests {
         losses.add(&loss(4.0), epoch).unwrap();
         losses.add(&loss(2.0), epoch).unwrap();
         assert_eq!(losses.end(epoch).unwrap(), part(9, 16.0));
+    }
+
+    #[test]
+    fn evaluation_gives_the_same_bits_on_any_number_of_threads() {
+        let data = digits::load();
+        let images = data.train.limit(730);
+        let batches = Batches::new(&images, &data.normalisation, &Device::Cpu);
+        let graph = multilayer("toy", images.shape(), &[20, 10]).unwrap();
+        let state = initial::state(&graph, 1);
+        let masks = Masks::from_fn(&graph.prunable(), |_, at| at % 3 == 0);
+        for network in [
+            Network::new(&graph, &state, &Device::Cpu).unwrap(),
+            Network::sparse(&graph, &state, &masks).unwrap(),
+        ] {
+            let evaluate = |threads: usize| {
+                let pool = rayon::ThreadPoolBuilder::new().num_threads(threads);
+                pool.build().unwrap().install(|| {
+                    assert_eq!(network.batches_at_once(), threads);
+                    let read = batches.select(network.inputs());
+                    let statistics =
+                        Statistics::compute(&network, || read.in_order(usize::MAX)).unwrap();
+                    let stop = AtomicBool::new(false);
+                    let share = accuracy(&network, &statistics, &batches, &stop).unwrap();
+                    stop.store(true, Relaxed);
+                    assert!(accuracy(&network, &statistics, &batches, &stop).is_err());
+                    (statistics, share)
+                })
+            };
+            let (statistics, share) = evaluate(1);
+            assert_eq!(evaluate(3), (statistics.clone(), share));
+            let read = batches.select(network.inputs());
+            let is_right = |&image: &u32| {
+                let x = read.inputs(&[image]).unwrap();
+                let class = network.classify(&x, &statistics).unwrap()[0];
+                class == u32::from(images.label(image as usize))
+            };
+            let right = (0..730).filter(is_right).count();
+            assert_eq!(share, right as f64 / 730.0);
+        }
     }
 }

@@ -9,6 +9,7 @@ use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor};
 
 use super::operand::{GradientSlot, Operand, slice, with_slice};
 use super::units::UnitLayout;
+use crate::network::statistics::Moments;
 
 /// One application of batch normalisation, as a candle operator.
 struct BatchNorm {
@@ -45,6 +46,38 @@ pub fn batch_norm(
         moments: OnceLock::new(),
     };
     x.apply_op3(&scale.values, &shift.values, operator)
+}
+
+/// Normalises each unit of `x` by the `moments` of the population, then multiplies by `scale` and
+/// adds `shift` (units), without gradients. The results have the bits of the same tensor
+/// operations.
+///
+/// # Errors
+/// Returns an error if a tensor is not contiguous f32 on the CPU.
+pub fn population_norm(
+    x: &Tensor,
+    scale: &Tensor,
+    shift: &Tensor,
+    moments: &Moments,
+    epsilon: f64,
+) -> Result<Tensor> {
+    let units = scale.elem_count();
+    let (mut a, mut b) = (Vec::with_capacity(units), Vec::with_capacity(units));
+    with_slice(scale, |scale| {
+        with_slice(shift, |shift| {
+            let moments = moments.mean.iter().zip(&moments.variance);
+            for ((scale, shift), (mean, variance)) in scale.iter().zip(shift).zip(moments) {
+                let factor = scale / (variance + epsilon as f32).sqrt();
+                a.push(factor);
+                b.push(shift - factor * mean);
+            }
+        })
+    })??;
+    let layout = UnitLayout::of(x.shape());
+    let y = with_slice(x, |x| {
+        layout.map(x, x, [&a, &b, &b], |x, _, [a, b, _]| a * x + b)
+    })?;
+    Tensor::from_vec(y, x.shape(), x.device())
 }
 
 impl BatchMoments {

@@ -59,7 +59,7 @@ pub(super) struct Conv {
 #[derive(Debug, Default)]
 pub(super) struct Scratch {
     starts: Vec<u32>,
-    weights: Vec<f32>,
+    pub(super) weights: Vec<f32>,
     sums: Vec<f32>,
 }
 

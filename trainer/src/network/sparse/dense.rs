@@ -2,6 +2,7 @@
 
 use pulp::Simd;
 
+use super::conv::Scratch;
 use super::simd::{Runs, combine, dots};
 
 /// The kept weights of a dense layer between rows of its input and live outputs.
@@ -85,13 +86,16 @@ impl Dense {
         dz: &[f32],
         weights: &[f32],
         batch: usize,
+        scratch: &mut Scratch,
     ) {
-        let weights: Vec<f32> = self.order.iter().map(|&at| weights[at as usize]).collect();
+        let ordered = &mut scratch.weights;
+        ordered.clear();
+        ordered.extend(self.order.iter().map(|&at| weights[at as usize]));
         let rows = dx.chunks_exact_mut(batch).zip(self.row_starts.windows(2));
         for (dx, ends) in rows {
             let range = ends[0]..ends[1];
             let runs = Runs::batches(dz, &self.outputs[range.clone()], batch);
-            combine(simd, dx, runs, &weights[range]);
+            combine(simd, dx, runs, &ordered[range]);
         }
     }
 }

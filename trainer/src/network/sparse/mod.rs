@@ -3,16 +3,21 @@
 //!
 //! Values are stored batch-innermost, (live units · positions, batch), so that each kept weight of
 //! a [`dense`] layer or a [`conv`]olution multiplies a contiguous run. Nodes are computed in
-//! [`group`]s, unit by unit; the [`operator`] of a group is differentiated by candle like any
-//! other. The mathematics are those of the masked dense network, its oracle in the tests.
+//! [`group`]s, unit by unit; a training step of all [`groups`] is one [`operator`], which candle
+//! differentiates like any other. The mathematics are those of the masked dense network, its oracle in the tests.
 
+mod backward;
 mod conv;
 mod dense;
+mod forward;
 mod group;
+mod groups;
 mod live;
 mod norm;
+mod operands;
 mod operator;
 mod pool;
+mod room;
 mod scores;
 mod simd;
 #[cfg(test)]
@@ -23,10 +28,10 @@ use std::sync::Arc;
 use candle_core::{Result, Tensor};
 
 use self::group::{Group, unflattened};
+use self::groups::Groups;
 use self::live::LiveUnits;
 use self::norm::Affine;
-use self::operator::{Held, Operands};
-use super::operators::Operand;
+use self::operands::Operands;
 use super::parameter::{Parameter, Places, suffixes};
 use super::state::State;
 use super::statistics::{EPSILON, Moments, Statistics};
@@ -47,7 +52,7 @@ pub(super) struct Plan {
     /// The group of each node alone, for nodes that compute something.
     nodes: Vec<Option<Arc<Group>>>,
     /// The groups of all nodes that the class scores depend on, in order.
-    groups: Vec<Arc<Group>>,
+    groups: Arc<Groups>,
     /// The node whose value the class scores are.
     last: usize,
     /// Per group, the sources that no later group reads.
@@ -101,7 +106,7 @@ impl Plan {
             live,
             last: unflattened(graph, nodes.len() - 1),
             nodes,
-            groups,
+            groups: Arc::new(Groups::new(groups)),
             last_read,
             rest,
         }
@@ -154,9 +159,12 @@ impl Plan {
         population: Option<&Statistics>,
     ) -> Result<Tensor> {
         self.check_input(x)?;
+        let Some(population) = population else {
+            return operator::train(&self.groups, parameters, x);
+        };
         let mut values: Vec<Option<Tensor>> = vec![None; self.nodes.len()];
         values[0] = Some(x.clone());
-        for (group, last_read) in self.groups.iter().zip(&self.last_read) {
+        for (group, last_read) in self.groups.all.iter().zip(&self.last_read) {
             let value = {
                 let source = |&at: &usize| values[at].as_ref().expect("sources come first");
                 let sources: Vec<&Tensor> = group.sources.iter().map(source).collect();
@@ -185,7 +193,7 @@ impl Plan {
         population: &Statistics,
     ) -> Result<Tensor> {
         match (&self.nodes[index], sources) {
-            (Some(group), _) => self.compute(parameters, group, sources, Some(population)),
+            (Some(group), _) => self.compute(parameters, group, sources, population),
             // Flattened values lie in the same order.
             (None, [source]) => Ok((*source).clone()),
             (None, _) => {
@@ -196,43 +204,24 @@ impl Plan {
         }
     }
 
-    /// Computes the output of `group`.
+    /// Computes the output of `group` under `population` statistics.
     fn compute(
         &self,
         parameters: Parameters<'_>,
-        group: &Arc<Group>,
+        group: &Group,
         sources: &[&Tensor],
-        population: Option<&Statistics>,
+        population: &Statistics,
     ) -> Result<Tensor> {
-        let held = |node: Option<usize>, at: usize| {
-            let parameters = node.map_or(&[][..], |node| parameters(node));
-            let operand = |parameter: &Parameter| {
-                Held::new(&Operand {
-                    values: parameter.var.as_tensor().clone(),
-                    gradient: &parameter.gradient,
-                })
-            };
-            parameters.get(at).map(operand).transpose()
-        };
-        let operands = Operands {
-            weight: held(group.kernel, 0)?,
-            bias: held(group.kernel, 1)?,
-            scale: held(group.norm, 0)?,
-            shift: held(group.norm, 1)?,
-        };
-        let Some(population) = population else {
-            return operator::train(group, sources, operands);
-        };
+        let mut operands = Operands::default();
+        operands.load(parameters, group)?;
         let norm = match group.norm {
             None => Vec::new(),
             Some(node) => {
-                let (scale, shift) = operands.norm();
+                let (scale, shift) = (&operands.scale, &operands.shift);
                 affines(scale, shift, population.of(node), &self.live[node])
             }
         };
-        let sources: Vec<Tensor> = sources.iter().map(|source| source.detach()).collect();
-        let sources: Vec<&Tensor> = sources.iter().collect();
-        operator::evaluate(group, &sources, &operands, &norm)
+        operator::evaluate(group, sources, &operands, &norm)
     }
 
     /// Returns the number of live units of node `index`, and of the positions of each.

@@ -31,6 +31,16 @@ use crate::training::sums::Sums;
 /// The final statistics are computed over all.
 pub(in crate::training) const SAMPLE: usize = 5000;
 
+/// The density of a network from which dense products are faster: about 0.4 for LeNet-300-100 and
+/// 0.5 for LeNet-5, as `cargo xtask bench training` shows.
+const NEARLY_FULL: f64 = 0.4;
+
+/// Checks whether a network that keeps the weights of `masks` is faster by those alone. It depends
+/// on nothing else, so that a resumed run computes as it would have without an interruption.
+fn is_sparse(masks: &Masks) -> bool {
+    (masks.nonzeros() as f64) < NEARLY_FULL * masks.total() as f64
+}
+
 /// A network in training.
 pub(super) struct Model {
     pub(super) network: Network,
@@ -86,10 +96,12 @@ impl Session<'_> {
     }
 
     /// Creates the network of `state`, whose weights outside of `active` are zero. On the CPU it
-    /// computes only what the others need.
+    /// computes only what the others need, unless they are so many that dense products are faster.
     fn network(&self, state: &State, active: Option<&Masks>) -> TensorResult<Network> {
         match active {
-            Some(masks) if self.device.is_cpu() => Network::sparse(&self.graph, state, masks),
+            Some(masks) if self.device.is_cpu() && is_sparse(masks) => {
+                Network::sparse(&self.graph, state, masks)
+            }
             _ => Network::new(&self.graph, state, &self.device),
         }
     }

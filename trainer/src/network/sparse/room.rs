@@ -1,0 +1,67 @@
+//! The memory of a training step: the values of every group, what backward passes need, and
+//! gradients. It is kept from one step to the next, which would otherwise spend much of its time
+//! on allocating and clearing it.
+
+use super::conv::Scratch;
+use super::group::Group;
+use super::norm::UnitMoments;
+use super::operands::Operands;
+
+/// The memory of a step.
+#[derive(Debug, Default)]
+pub(super) struct Room {
+    pub(super) groups: Vec<GroupRoom>,
+    pub(super) spare: Spare,
+}
+
+/// The memory of one group.
+#[derive(Debug, Default)]
+pub(super) struct GroupRoom {
+    pub(super) operands: Operands,
+    pub(super) passed: Passed,
+    /// The gradient of the output.
+    pub(super) gradient: Vec<f32>,
+}
+
+/// What the forward pass of a group leaves.
+#[derive(Debug, Default)]
+pub(super) struct Passed {
+    /// The output (live units · positions, batch).
+    pub(super) output: Vec<f32>,
+    /// The values before batch norm and ReLU, if the backward pass needs them.
+    pub(super) values: Vec<f32>,
+    /// The moments of each unit, if the backward pass needs them.
+    pub(super) moments: Vec<UnitMoments>,
+    /// The position that each maximum came from, if the backward pass needs it.
+    pub(super) origins: Vec<u32>,
+}
+
+/// Room for intermediate results.
+#[derive(Debug, Default)]
+pub(super) struct Spare {
+    /// The values of a unit before batch norm, and its gradient.
+    pub(super) unit: Vec<f32>,
+    /// The values of a unit before pooling, and their gradient.
+    pub(super) unpooled: Vec<f32>,
+    /// The gradients of all units before batch norm.
+    pub(super) units: Vec<f32>,
+    /// The gradient of a source that has another reader.
+    pub(super) source: Vec<f32>,
+    pub(super) scratch: Scratch,
+}
+
+impl Passed {
+    /// Makes room for the passes of `group` over `batch` samples: both if it `trains`, otherwise
+    /// only the forward pass. The passes overwrite whatever it holds.
+    pub(super) fn fit(&mut self, group: &Group, batch: usize, trains: bool) {
+        let (plane, pooled) = (group.area * batch, group.output_area() * batch);
+        let keeps = trains && group.keeps_values();
+        let norms = trains && group.norm.is_some();
+        let origins = trains && group.pool.as_ref().is_some_and(|pool| pool.has_origins());
+        let units = |is_needed: bool| if is_needed { group.units } else { 0 };
+        self.output.resize(group.units * pooled, 0.0);
+        self.values.resize(units(keeps) * plane, 0.0);
+        self.moments.resize(units(norms), UnitMoments::default());
+        self.origins.resize(units(origins) * pooled, 0);
+    }
+}
