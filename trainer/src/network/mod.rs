@@ -10,12 +10,14 @@
 mod equivalence;
 pub mod forward;
 mod gather;
+pub mod gradients;
 pub mod initial;
 pub mod model;
 pub mod operators;
 pub mod parameter;
 pub mod plain;
 pub mod population;
+mod segments;
 mod sparse;
 pub mod state;
 pub mod statistics;
