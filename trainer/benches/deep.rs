@@ -1,8 +1,8 @@
-//! Measures the training throughput of dense VGG-16 and ResNet-18 on one core, in samples per
-//! second at batch size 32.
+//! Measures the training throughput of dense VGG-16 and ResNet-18, batch 32: samples per second,
+//! and per second of CPU time, which another process on the machine disturbs less.
 //!
-//! Run by `cargo xtask bench deep [ARCHITECTURE ...]`; `trainer/benches/pytorch.py` measures
-//! PyTorch on the same networks.
+//! Run by `cargo xtask bench deep [ARCHITECTURE ...]`, on one core unless `RAYON_NUM_THREADS` says
+//! otherwise; `trainer/benches/pytorch.py` measures PyTorch on the same networks.
 
 use std::time::Instant;
 
@@ -54,23 +54,42 @@ fn measure(name: &str) -> Result<()> {
         Ok(value)
     };
     let first = step()?;
-    let mut speeds = Vec::new();
+    let (mut speeds, mut of_cpu) = (Vec::new(), Vec::new());
     let mut last = first;
     for _ in 0..STEPS {
-        let start = Instant::now();
+        let (start, cpu) = (Instant::now(), cpu_seconds());
         last = step()?;
         speeds.push(BATCH as f64 / start.elapsed().as_secs_f64());
+        of_cpu.push(BATCH as f64 / (cpu_seconds() - cpu));
     }
     assert!(
         last < first,
         "{name}: the loss rose from {first} to {last} on one batch"
     );
     speeds.sort_by(f64::total_cmp);
+    of_cpu.sort_by(f64::total_cmp);
     println!(
-        "{name}, batch {BATCH}: {:.1} samples/s (median of {STEPS} steps; {:.1} to {:.1})",
+        "{name}, batch {BATCH}: {:.1} samples/s ({:.1} to {:.1}), {:.1} per CPU second (median of \
+         {STEPS} steps)",
         speeds[STEPS / 2],
         speeds[0],
-        speeds[STEPS - 1]
+        speeds[STEPS - 1],
+        of_cpu[STEPS / 2],
     );
     Ok(())
+}
+
+/// Returns the CPU time of this process so far, in seconds; NaN where the system does not say.
+fn cpu_seconds() -> f64 {
+    let Ok(stat) = std::fs::read_to_string("/proc/self/stat") else {
+        return f64::NAN;
+    };
+    // The fields follow the name in parentheses; 14 and 15 of them all are the user's and the
+    // system's ticks of 10 ms.
+    let fields = stat.rsplit(')').next().unwrap_or_default();
+    let ticks = fields.split_whitespace().skip(11).take(2);
+    ticks
+        .filter_map(|ticks| ticks.parse::<f64>().ok())
+        .sum::<f64>()
+        / 100.0
 }

@@ -5,6 +5,7 @@
 //! depends on, and drop a value after its last reader.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use candle_core::{DType, Result, Tensor};
 
@@ -108,9 +109,9 @@ impl Network {
         Ok(())
     }
 
-    /// Computes the value of node `index` from those of its sources. Only the input node reads
-    /// `x`.
-    fn node(
+    /// Computes the value of node `index` from those of its sources: for evaluation if `population`
+    /// is given, otherwise for training. Only the input node reads `x`.
+    pub(super) fn node(
         &self,
         index: usize,
         x: Option<&Tensor>,
@@ -238,13 +239,19 @@ impl Values {
         self.0.get(&index).expect("the value is still to be read")
     }
 
+    /// Returns the values of the nodes in `range`, by node.
+    pub(super) fn range(&self, range: &Range<usize>) -> impl Iterator<Item = (usize, &Tensor)> {
+        let values = self.0.range(range.clone());
+        values.map(|(&index, value)| (index, value))
+    }
+
     /// Stores the value of node `index`.
-    fn put(&mut self, index: usize, value: Tensor) {
+    pub(super) fn put(&mut self, index: usize, value: Tensor) {
         self.0.insert(index, value);
     }
 
     /// Drops the values whose last reader is node `reader`.
-    fn drop_read(&mut self, graph: &Graph, reader: usize, readers: &[Option<usize>]) {
+    pub(super) fn drop_read(&mut self, graph: &Graph, reader: usize, readers: &[Option<usize>]) {
         for &source in &graph.nodes()[reader].sources {
             if readers[source] == Some(reader) {
                 self.0.remove(&source);

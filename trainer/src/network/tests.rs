@@ -6,7 +6,7 @@ use candle_nn::loss::cross_entropy;
 
 use super::operators::batch_norm;
 use super::statistics::{EPSILON, Moments};
-use super::{Network, State, Statistics, initial, plain};
+use super::{Network, State, Statistics, initial, plain, segments};
 use crate::graph::architecture::{self, multilayer};
 use crate::graph::{Graph, Operation, Padding, Pooling, Window};
 use crate::random::Random;
@@ -521,5 +521,48 @@ fn every_architecture_takes_a_step() {
         let scores: Vec<f32> = scores.flatten_all().unwrap().to_vec1().unwrap();
         assert_eq!(scores.len(), IMAGES * graph.classes());
         assert!(scores.iter().all(|score| score.is_finite()), "{name}");
+    }
+}
+
+/// Compares gradients of segments computed twice with those of one pass, bit for bit, with cuts
+/// after every ReLU and after every node.
+#[test]
+fn segments_have_the_gradients_of_the_whole() {
+    for graph in [lenet(), residual()] {
+        let state = initial::state(&graph, 3);
+        let nodes = graph.nodes().len();
+        let cost = segments::Cost {
+            kept: 1,
+            tracked: 1,
+        };
+        let single: Vec<_> = (0..nodes).map(|node| node..node + 1).collect();
+        let divisions = [segments::within(&graph, cost, 0), single];
+        assert!(divisions[0].len() > 1);
+        let x = random_tensor(&mut Random::new(5), (6, graph.input_len()));
+        let classes = Tensor::new(&[0_u32, 2, 1, 0, 1, 2], &Device::Cpu).unwrap();
+        let loss = |scores: &Tensor| cross_entropy(scores, &classes);
+        let double = Network::in_double(&graph, &state, &kernels(&graph, &state), &Device::Cpu);
+        for network in [
+            Network::new(&graph, &state, &Device::Cpu).unwrap(),
+            double.unwrap(),
+        ] {
+            let bits = |divisions: &[std::ops::Range<usize>]| -> Vec<Vec<u64>> {
+                let found = network.gradients_in(divisions, &x, loss).unwrap();
+                let gradients = found.of_parameters.into_iter();
+                let gradients = gradients.map(|gradient| gradient.expect("every parameter's"));
+                assert_eq!(gradients.len(), network.parameters().len());
+                let all = gradients.chain([found.loss]).map(|tensor| {
+                    let flat = tensor.flatten_all().unwrap();
+                    let values: Vec<f64> = flat.to_dtype(DType::F64).unwrap().to_vec1().unwrap();
+                    values.into_iter().map(f64::to_bits).collect()
+                });
+                all.collect()
+            };
+            #[expect(clippy::single_range_in_vec_init, reason = "a list of one segment")]
+            let whole = bits(&[0..nodes]);
+            for segments in &divisions {
+                assert_eq!(bits(segments), whole, "{}", graph.name());
+            }
+        }
     }
 }

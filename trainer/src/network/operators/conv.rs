@@ -1,4 +1,5 @@
-//! Convolution of feature maps with its gradients, as matrix products (im2col).
+//! Convolution of feature maps with its gradients, as matrix products (im2col), or in fewer
+//! multiplications where [`winograd`](super::winograd) can.
 //!
 //! `columns` (in · taps, positions) holds, per tap, the value that it reads at every output
 //! position. Then y = W columns, dW = dy columnsᵀ and d columns = Wᵀ dy, which is added back to
@@ -12,6 +13,7 @@ use candle_core::{CpuStorage, CustomOp2, Device, Layout, Result, Shape, Tensor};
 
 use super::operand::{Bias, GradientSlot, Operand, with_slice};
 use super::spans::{self, Span};
+use super::winograd::Winograd;
 use crate::graph::Window;
 
 /// Target size of a chunk's columns in values, 256 KiB in f32.
@@ -33,6 +35,8 @@ struct Geometry {
     outputs: usize,
     /// Height and width of the output.
     output: [usize; 2],
+    /// The same convolution in fewer multiplications, if it is possible and pays.
+    fast: Option<Winograd>,
 }
 
 /// The operator of one application.
@@ -58,14 +62,17 @@ pub fn conv(
     bias: Option<&Operand<'_>>,
     window: Window,
 ) -> Result<Tensor> {
-    let (_, inputs, height, width) = x.dims4()?;
+    let (images, inputs, height, width) = x.dims4()?;
+    let outputs = weight.values.dim(0)?;
+    let fast = Winograd::new(window, inputs, outputs, [height, width]);
     let geometry = Geometry {
         taps: spans::of_taps(window, [height, width]),
         stride: window.stride,
         inputs,
         input: [height, width],
-        outputs: weight.values.dim(0)?,
+        outputs,
         output: window.outputs([height, width]),
+        fast: fast.filter(|fast| fast.pays(images)),
     };
     let bias = bias.map(Bias::new).transpose()?;
     let kernel = weight.values.detach().flatten_from(1)?;
@@ -151,6 +158,9 @@ impl Geometry {
 
     /// Computes W columns + b for the images `x`; `kernel` is (outputs, taps).
     fn forward(&self, x: &[f32], kernel: &Tensor, bias: Option<&[f32]>) -> Result<Vec<f32>> {
+        if let Some(fast) = &self.fast {
+            return with_slice(kernel, |kernel| fast.forward(x, kernel, bias));
+        }
         let positions = self.positions();
         let images = x.len() / self.input_len();
         let mut y = Vec::with_capacity(images * self.outputs * positions);
@@ -181,6 +191,12 @@ impl Geometry {
         dy: &[f32],
         kernel: Option<&Tensor>,
     ) -> Result<(Vec<f32>, Option<Vec<f32>>)> {
+        if let Some(fast) = &self.fast {
+            return match kernel {
+                Some(kernel) => with_slice(kernel, |kernel| fast.backward(x, dy, Some(kernel))),
+                None => Ok(fast.backward(x, dy, None)),
+            };
+        }
         let output_len = self.outputs * self.positions();
         let mut d_kernel = vec![0.0_f32; self.outputs * self.depth()];
         let mut dx = kernel.map(|_| vec![0.0_f32; x.len()]);

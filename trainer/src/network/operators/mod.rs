@@ -8,6 +8,7 @@
 
 pub mod batch_norm;
 pub mod conv;
+mod jobs;
 pub mod likelihood;
 pub mod linear;
 pub(super) mod operand;
@@ -15,5 +16,6 @@ pub mod pool;
 pub mod relu;
 mod spans;
 mod units;
+mod winograd;
 
 pub use operand::{GradientSlot, Operand};

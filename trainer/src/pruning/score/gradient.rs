@@ -10,6 +10,7 @@ use super::Scores;
 use crate::data::Dataset;
 use crate::data::batches::Batches;
 use crate::network::Network;
+use crate::network::gradients::Gradients;
 use crate::pruning::error::PruneError;
 use crate::random::Random;
 
@@ -38,13 +39,14 @@ pub fn mean(
     for batch in batches {
         progress(count)?;
         let (inputs, classes) = batch?;
-        let value = loss(&network.train_forward(&inputs)?, &classes)?;
-        let gradients = value.backward()?;
-        for (parameter, sum) in kernels().zip(&mut sums) {
-            let slot = parameter.gradient.take();
-            let Some(gradient) = slot.as_ref().or_else(|| gradients.get(&parameter.var)) else {
-                continue;
-            };
+        let Gradients {
+            loss: value,
+            of_parameters,
+        } = network.gradients(&inputs, |scores| loss(scores, &classes))?;
+        let of_kernels = (network.parameters().iter().zip(of_parameters))
+            .filter_map(|(parameter, gradient)| parameter.kernel.then_some(gradient));
+        for (gradient, sum) in of_kernels.zip(&mut sums) {
+            let Some(gradient) = gradient else { continue };
             let gradient = gradient.to_dtype(DType::F64)?.flatten_all()?;
             for (sum, g) in sum.iter_mut().zip(gradient.to_vec1::<f64>()?) {
                 *sum += g;
