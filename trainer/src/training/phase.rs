@@ -17,8 +17,8 @@ use crate::network::{Network, Statistics};
 use crate::random::Random;
 use crate::transfer::read;
 
-/// The number of steps by plain tensor operations, as on a GPU, after which losses are looked at. Looking
-/// waits for the device.
+/// The number of steps by plain tensor operations, as on a GPU, after which losses are looked at.
+/// Looking waits for the device.
 const STEPS_PER_LOOK: usize = 100;
 
 /// An epoch of a phase.
