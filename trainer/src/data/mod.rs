@@ -2,8 +2,8 @@
 //!
 //! [`catalogue::load`] resolves the name of a dataset to a [`Dataset`]: the embedded set
 //! ([`digits`]), a [`published`] set found on this machine, a [`folder`] of IDX files ([`idx`]), or
-//! the files of [`cifar`]. [`fetch`] downloads a published set. Pixels stay bytes until [`batches`] turns them
-//! into input tensors, scaled by a [`Normalisation`].
+//! the files of [`cifar`]. [`fetch`] downloads a published set. Pixels stay bytes until [`batches`]
+//! turns them into input tensors, scaled by a [`Normalisation`].
 //!
 //! A loaded dataset is valid: every image has the announced shape, and every label is below the
 //! number of classes. Loading anything else fails with an error that names the file at fault.

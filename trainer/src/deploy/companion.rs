@@ -58,6 +58,30 @@ pub struct Origin {
     pub pixel_std: PerChannel,
 }
 
+impl Origin {
+    /// Checks that pixels of the images can be normalised so.
+    ///
+    /// # Errors
+    /// Returns an error that names the field that they cannot.
+    fn check_scaling(&self) -> Result<(), String> {
+        let (mean, std, shape) = (&self.pixel_mean, &self.pixel_std, self.shape);
+        if !mean.is_finite() {
+            return Err(format!("data.pixel_mean is {mean}, not a finite number"));
+        }
+        if !std.is_positive() {
+            return Err(format!("data.pixel_std is {std}, not a positive number"));
+        }
+        for (field, values) in [("pixel_mean", mean), ("pixel_std", std)] {
+            if !values.fits(shape[0]) {
+                return Err(format!(
+                    "data.{field} is {values}, not one number per channel of {shape:?}"
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
 /// The result of looking for a companion.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Found {
@@ -161,8 +185,6 @@ impl Companion {
             fingerprint,
             shape,
             classes,
-            pixel_mean,
-            pixel_std,
             ..
         } = &self.data;
         if fingerprint.len() != 64 || !fingerprint.bytes().all(|c| c.is_ascii_hexdigit()) {
@@ -183,23 +205,7 @@ impl Companion {
                 model.outputs()
             ));
         }
-        if !pixel_mean.is_finite() {
-            return Err(format!(
-                "data.pixel_mean is {pixel_mean}, not a finite number"
-            ));
-        }
-        if !pixel_std.is_positive() {
-            return Err(format!(
-                "data.pixel_std is {pixel_std}, not a positive number"
-            ));
-        }
-        for (field, values) in [("pixel_mean", pixel_mean), ("pixel_std", pixel_std)] {
-            if !values.fits(shape[0]) {
-                return Err(format!(
-                    "data.{field} is {values}, not one number per channel of {shape:?}"
-                ));
-            }
-        }
+        self.data.check_scaling()?;
         let layers = model.layers().count();
         let share = |share: &f64| (0.0..=1.0).contains(share);
         if self.activity.len() != layers || !self.activity.iter().all(share) {

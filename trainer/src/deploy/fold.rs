@@ -60,20 +60,7 @@ pub fn fold(
     };
     let mut folding = Folding { state, draft };
     let uses = uses(graph);
-    let normalisation = |channel| {
-        let (mean, std) = (scaling.mean.get(channel), scaling.std.get(channel));
-        let (mean, std) = (f64::from(mean), f64::from(std));
-        Affine {
-            scale: 1.0 / (255.0 * std),
-            shift: -mean / std,
-        }
-    };
-    let pixels = Value {
-        layer: None,
-        units: (0..channels).map(normalisation).collect(),
-        flat: false,
-        sole: false,
-    };
+    let pixels = pixels(channels, scaling);
     let mut masks = masks.iter();
     let mut values: Vec<Option<Value>> = Vec::new();
     for (index, node) in graph.nodes().iter().enumerate() {
@@ -98,6 +85,24 @@ pub fn fold(
     let last = values.pop().flatten().expect("a graph has an input");
     let name = graph.nodes().last().map_or("", |node| &node.name);
     folding.draft.finish(last, name).map_err(error)
+}
+
+/// Returns the value of the input, whose channels are normalised by `scaling`.
+fn pixels(channels: usize, scaling: &Scaling) -> Value {
+    let normalisation = |channel| {
+        let (mean, std) = (scaling.mean.get(channel), scaling.std.get(channel));
+        let (mean, std) = (f64::from(mean), f64::from(std));
+        Affine {
+            scale: 1.0 / (255.0 * std),
+            shift: -mean / std,
+        }
+    };
+    Value {
+        layer: None,
+        units: (0..channels).map(normalisation).collect(),
+        flat: false,
+        sole: false,
+    }
 }
 
 /// Returns the number of uses of each node among the nodes that the last one depends on.

@@ -19,7 +19,7 @@ use crate::random::Random;
 use crate::threads;
 use crate::transfer::read;
 
-/// The number of steps by plain tensor operations, as on a GPU, after which losses are read. Reading
+/// The number of steps by plain tensor operations, as on a GPU, after which losses are read: reading
 /// waits for the device.
 const STEPS_PER_LOOK: usize = 100;
 

@@ -66,6 +66,19 @@ pub(crate) fn random_masks(graph: &Graph, density: f64, random: &mut Random) -> 
     Masks::of(&tensors, kept)
 }
 
+/// Returns the inputs of `graph` for `images`, normalised by `pixels`.
+fn normalised(images: &[Vec<u8>], graph: &Graph, pixels: &Scaling) -> candle_core::Result<Tensor> {
+    let area: usize = graph.input_shape()[1..].iter().product();
+    let normal = |(at, &pixel): (usize, &u8)| {
+        let of = |numbers: &[f32]| numbers[at / area % numbers.len()];
+        let (mean, std) = (of(pixels.mean.values()), of(pixels.std.values()));
+        (f32::from(pixel) / 255.0 - mean) / std
+    };
+    let images_in_order = images.iter().flat_map(|image| image.iter().enumerate());
+    let values: Vec<f32> = images_in_order.map(normal).collect();
+    Tensor::from_vec(values, (images.len(), graph.input_len()), &Device::Cpu)
+}
+
 impl Trained {
     /// Returns `graph` with random weights, biases and batch norms (of either sign) under `masks`,
     /// and the statistics of random images normalised by `pixels`, such as (mean, standard
@@ -95,17 +108,7 @@ impl Trained {
                 .collect()
         };
         let images: Vec<Vec<u8>> = (0..2 * IMAGES).map(|_| image(random)).collect();
-        let tensor = |images: &[Vec<u8>]| {
-            let area: usize = graph.input_shape()[1..].iter().product();
-            let normal = |(at, &pixel): (usize, &u8)| {
-                let (mean, std) = (&pixels.mean, &pixels.std);
-                let of = |numbers: &[f32]| numbers[at / area % numbers.len()];
-                (f32::from(pixel) / 255.0 - of(mean.values())) / of(std.values())
-            };
-            let images_in_order = images.iter().flat_map(|image| image.iter().enumerate());
-            let values: Vec<f32> = images_in_order.map(normal).collect();
-            Tensor::from_vec(values, (images.len(), graph.input_len()), &Device::Cpu)
-        };
+        let tensor = |images: &[Vec<u8>]| normalised(images, &graph, &pixels);
         let (training, images) = images.split_at(IMAGES);
         let network = network::Network::new(&graph, &state, &Device::Cpu).unwrap();
         let statistics =
