@@ -7,7 +7,7 @@
 //! | `metrics.csv` | one line per epoch |
 //! | `checkpoint.safetensors` | weights and moments before a step (removed at the end) |
 //! | `dense.safetensors` | the dense network, if the pruner trains one |
-//! | `rewind-STEP.safetensors` | the weights before a step to which phases rewind, unless they are initial |
+//! | `rewind-STEP.safetensors` | the weights before a step to which phases rewind |
 //! | `masks-direct.safetensors` | the connections that the pruner keeps |
 //! | `masks.safetensors` | the trained connections: the effective ones, or all if none is pruned |
 //! | `masks-direct-1.safetensors`, `masks-1.safetensors`, ... | those of earlier pruning phases |

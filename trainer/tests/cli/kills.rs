@@ -42,7 +42,7 @@ phase = [
 ]
 "#;
 
-/// Runs, each in its own folder: with a dense phase and masks; with every kind of phase; with several
+/// Runs, each in its own folder: with a dense phase and masks; with every kind of phase; with two
 /// rounds; with a pruner that scores for long before training starts.
 const TRAIN: [&str; 4] = [
     "train --arch small.toml --pruner lamp --type direct --compression 4 --epochs 2 --batch 500 \

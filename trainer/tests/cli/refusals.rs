@@ -74,7 +74,7 @@ fn what_can_be_known_at_once_leaves_no_folder_and_replaces_no_run() {
         ] {
             misused(folder, &format!("train {options} {place}"), words);
         }
-        // Weights that are yet to be trained: no pruner can go so far. Others: how far this one can.
+        // Before training, it is known how far any pruner can go, or this one that ranks at once.
         for (options, words) in [
             ("", "needs 3 of 266200 weights"),
             ("--gradual", "needs 3 of 266200 weights"),
