@@ -140,6 +140,7 @@ impl Network {
                 gradient: &parameter.gradient,
             })
             .collect();
+        let training = population.is_none();
         match (node.operation, operands.as_slice()) {
             (Operation::Input, _) => {
                 let x = x.expect("the input node is computed only with a batch");
@@ -156,14 +157,23 @@ impl Network {
             }
             (Operation::Pool { kind, window }, _) => self.pool(source(0), kind, window),
             (Operation::BatchNorm, [scale, shift]) => match population {
+                None if self.takes_relu(index) => {
+                    batch_norm::batch_norm_relu(source(0), scale, shift, EPSILON)
+                }
                 None => self.normalise(source(0), scale, shift),
                 Some(statistics) => {
                     let (moments, values) = (statistics.of(index), [&scale.values, &shift.values]);
                     self.population_norm(source(0), values, moments)
                 }
             },
+            (Operation::Relu, _) if training && self.takes_relu(node.source()) => {
+                Ok(source(0).clone())
+            }
             (Operation::Relu, _) if self.fused() => relu::relu(source(0)),
             (Operation::Relu, _) => plain::relu(source(0)),
+            (Operation::Add, _) if training && self.takes_relu(index) => {
+                relu::relu_of_sum(source(0), source(1))
+            }
             (Operation::Add, _) => source(0) + source(1),
             (operation, _) => unreachable!("{operation:?} has all its parameters"),
         }

@@ -49,7 +49,7 @@ impl Network {
     ) -> Result<Gradients> {
         let nodes = self.graph().nodes().len();
         if self.plan().is_some() {
-            return self.gradients_in(&[0..nodes], x, loss);
+            return self.gradients_in(std::slice::from_ref(&(0..nodes)), x, loss);
         }
         let kept = x.dim(0)? * self.dtype().size_in_bytes();
         let tracked = match self.fused() {

@@ -24,6 +24,8 @@ pub struct Network {
     fused: bool,
     /// For each node, the range of its `parameters`: weight, then bias, if it has them.
     ranges: Vec<Range<usize>>,
+    /// Whether a ReLU follows each node as its only reader.
+    before_relu: Vec<bool>,
     /// How the network computes with its kept weights only; `None` if it is dense.
     sparse: Option<Plan>,
 }
@@ -53,7 +55,18 @@ impl Network {
             }
             ranges.push(first..parameters.len());
         }
+        let mut readers = vec![0; graph.nodes().len()];
+        for &source in graph.nodes().iter().flat_map(|node| &node.sources) {
+            readers[source] += 1;
+        }
+        let before_relu = (0..readers.len()).map(|index| {
+            let next = graph.nodes().get(index + 1);
+            let is_relu = next
+                .is_some_and(|next| next.operation == Operation::Relu && next.sources == [index]);
+            is_relu && readers[index] == 1
+        });
         Ok(Self {
+            before_relu: before_relu.collect(),
             graph: graph.clone(),
             device: device.clone(),
             dtype: DType::F32,
@@ -163,6 +176,14 @@ impl Network {
     /// Returns whether the fused operators of the CPU are used.
     pub fn fused(&self) -> bool {
         self.fused
+    }
+
+    /// Checks whether training computes node `index` together with the ReLU that follows it, so
+    /// that the value between them is not kept. The value of both nodes is then that of the ReLU.
+    pub(super) fn takes_relu(&self, index: usize) -> bool {
+        let node = &self.graph.nodes()[index];
+        let can = matches!(node.operation, Operation::BatchNorm | Operation::Add);
+        can && self.fused && self.before_relu[index]
     }
 
     /// Returns the device of the parameters.

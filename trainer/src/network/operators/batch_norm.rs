@@ -8,12 +8,15 @@ use std::sync::OnceLock;
 use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor};
 
 use super::operand::{GradientSlot, Operand, slice, with_slice};
+use super::relu::{positive, where_positive};
 use super::units::UnitLayout;
 use crate::network::statistics::Moments;
 
 /// One application of batch normalisation, as a candle operator.
 struct BatchNorm {
     epsilon: f64,
+    /// Whether max(0, y) is the result.
+    relu: bool,
     scale: GradientSlot,
     shift: GradientSlot,
     /// Moments of the forward pass, reused by the backward pass.
@@ -39,8 +42,33 @@ pub fn batch_norm(
     shift: &Operand<'_>,
     epsilon: f64,
 ) -> Result<Tensor> {
+    apply(x, scale, shift, epsilon, false)
+}
+
+/// Computes max(0, y) of the result y of [`batch_norm`], and does not keep y. NaN is passed on.
+///
+/// # Errors
+/// Returns an error if the shapes do not match or a tensor is not contiguous f32 on the CPU.
+pub fn batch_norm_relu(
+    x: &Tensor,
+    scale: &Operand<'_>,
+    shift: &Operand<'_>,
+    epsilon: f64,
+) -> Result<Tensor> {
+    apply(x, scale, shift, epsilon, true)
+}
+
+/// Applies the operator.
+fn apply(
+    x: &Tensor,
+    scale: &Operand<'_>,
+    shift: &Operand<'_>,
+    epsilon: f64,
+    relu: bool,
+) -> Result<Tensor> {
     let operator = BatchNorm {
         epsilon,
+        relu,
         scale: scale.gradient.clone(),
         shift: shift.gradient.clone(),
         moments: OnceLock::new(),
@@ -129,7 +157,10 @@ impl CustomOp3 for BatchNorm {
             .zip(&moments.mean)
             .map(|((shift, a), mean)| shift - a * mean)
             .collect();
-        let y = layout.map(x, x, [&a, &b, &b], |x, _, [a, b, _]| a * x + b);
+        let y = match self.relu {
+            false => layout.map(x, x, [&a, &b, &b], |x, _, [a, b, _]| a * x + b),
+            true => layout.map(x, x, [&a, &b, &b], |x, _, [a, b, _]| positive(a * x + b)),
+        };
         Ok((CpuStorage::F32(y), x_layout.shape().clone()))
     }
 
@@ -138,10 +169,13 @@ impl CustomOp3 for BatchNorm {
         x: &Tensor,
         scale: &Tensor,
         _: &Tensor,
-        _: &Tensor,
+        y: &Tensor,
         gradient: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
-        let gradient = gradient.contiguous()?;
+        let gradient = match self.relu {
+            false => gradient.contiguous()?,
+            true => where_positive(y, gradient)?,
+        };
         let (layout, units) = (UnitLayout::of(x.shape()), scale.elem_count());
         let (dx, d_scale, d_shift) = with_slice(x, |x| {
             let moments = self
@@ -190,4 +224,48 @@ fn backward(
     }
     let dx = layout.map(x, dy, [a, b, c], |x, dy, [a, b, c]| a * dy + b * x + c);
     (dx, d_scale, d_shift)
+}
+
+#[cfg(test)]
+mod tests {
+    use candle_core::{Device, Var};
+
+    use super::super::relu::relu;
+    use super::*;
+    use crate::random::Random;
+
+    /// Compares the values and gradients with those of a batch norm and a ReLU, bit for bit.
+    #[test]
+    fn with_a_relu_it_is_both_in_turn() {
+        let mut random = Random::new(4);
+        let mut variable = |shape: &[usize]| {
+            let values = (0..shape.iter().product()).map(|_| random.normal() as f32);
+            let values = Tensor::from_vec(values.collect::<Vec<f32>>(), shape, &Device::Cpu);
+            Var::from_tensor(&values.unwrap()).unwrap()
+        };
+        let (x, weights) = (variable(&[5, 3, 4, 2]), variable(&[5, 3, 4, 2]));
+        let (scale, shift) = (variable(&[3]), variable(&[3]));
+        let outcome = |joined: bool| -> Vec<Vec<f32>> {
+            let slots = [GradientSlot::default(), GradientSlot::default()];
+            let operand = |variable: &Var, gradient| Operand {
+                values: variable.as_tensor().clone(),
+                gradient,
+            };
+            let (scale, shift) = (operand(&scale, &slots[0]), operand(&shift, &slots[1]));
+            let y = match joined {
+                true => batch_norm_relu(&x, &scale, &shift, 1e-3),
+                false => batch_norm(&x, &scale, &shift, 1e-3).and_then(|y| relu(&y)),
+            };
+            let y = y.unwrap();
+            let gradients = y.mul(&weights.detach()).unwrap().backward().unwrap();
+            let all = [y, gradients.get(&x).unwrap().clone()];
+            let all = all
+                .into_iter()
+                .chain(slots.map(|slot| slot.take().unwrap()));
+            all.map(|t| t.flatten_all().unwrap().to_vec1().unwrap())
+                .collect()
+        };
+        assert_eq!(outcome(true), outcome(false));
+        assert!(outcome(true)[0].contains(&0.0));
+    }
 }

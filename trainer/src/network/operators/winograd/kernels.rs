@@ -3,7 +3,8 @@
 use pulp::Simd;
 
 use super::super::jobs;
-use super::{OnVectors, PANEL, POSITIONS, run, transform, vectors, vectors_mut};
+use super::panels::{OnVectors, PANEL, POSITIONS, run, vectors, vectors_mut};
+use super::transform;
 
 /// Values of a kernel.
 const TAPS: usize = 9;

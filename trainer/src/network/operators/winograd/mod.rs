@@ -8,26 +8,21 @@
 //! tile: 16 multiplications instead of 36. The backward pass applies the adjoint of each step, so
 //! that all three products have the same form.
 //!
-//! Channels are processed in [panels](PANEL) whose values lie next to each other, as vectors;
+//! Channels are processed in [`panels`] whose values lie next to each other, as vectors;
 //! [`planes`] moves between them and the feature maps. Images are processed in chunks whose
 //! transformed values fit the cache. Every sum runs in the same order for any number of threads.
 
+mod grid;
 mod kernels;
+mod panels;
 mod planes;
 mod product;
 mod transform;
 
-use pulp::{Arch, Simd, WithSimd};
-
-use self::planes::Grid;
+use self::grid::Grid;
+use self::panels::{PANEL, POSITIONS, run};
 use super::jobs;
 use crate::graph::Window;
-
-/// Channels that are processed together.
-const PANEL: usize = 16;
-
-/// Positions of a transformed tile.
-const POSITIONS: usize = 16;
 
 /// Target size of a chunk's transformed input in values, 4 MiB in f32.
 const CACHED: usize = 1 << 20;
@@ -37,48 +32,6 @@ const TILES: usize = 256;
 
 /// Minimum number of tiles of a batch.
 const FEWEST: usize = 128;
-
-/// Vectors that hold the channels of a panel.
-type Vector<S, const N: usize> = [<S as Simd>::f32s; N];
-
-/// Returns `values`, a whole number of panels, as vectors.
-#[inline(always)]
-fn vectors<S: Simd, const N: usize>(values: &[f32]) -> &[Vector<S, N>] {
-    S::as_simd_f32s(values).0.as_chunks().0
-}
-
-/// Returns `values`, a whole number of panels, as vectors.
-#[inline(always)]
-fn vectors_mut<S: Simd, const N: usize>(values: &mut [f32]) -> &mut [Vector<S, N>] {
-    S::as_mut_simd_f32s(values).0.as_chunks_mut().0
-}
-
-/// Work on vectors, of which `N` hold a panel.
-trait OnVectors {
-    /// Runs the work.
-    fn run<S: Simd, const N: usize>(self, simd: S);
-}
-
-/// Runs `work` with the widest vectors of the processor.
-fn run(work: impl OnVectors) {
-    struct Work<T>(T);
-    impl<T: OnVectors> WithSimd for Work<T> {
-        type Output = ();
-
-        #[inline(always)]
-        fn with_simd<S: Simd>(self, simd: S) {
-            match S::F32_LANES {
-                16 => self.0.run::<S, 1>(simd),
-                8 => self.0.run::<S, 2>(simd),
-                4 => self.0.run::<S, 4>(simd),
-                2 => self.0.run::<S, 8>(simd),
-                1 => self.0.run::<S, 16>(simd),
-                lanes => unreachable!("no processor has vectors of {lanes} values"),
-            }
-        }
-    }
-    Arch::new().dispatch(Work(work));
-}
 
 /// A convolution that can be computed this way.
 #[derive(Debug, Clone, Copy)]
@@ -108,8 +61,7 @@ impl Winograd {
         })
     }
 
-    /// Checks whether `images` have enough tiles for it to pay: the kernels are transformed once for
-    /// all of them.
+    /// Checks whether `images` have enough tiles for it to pay: kernels are transformed once for all.
     pub(super) fn pays(&self, images: usize) -> bool {
         images * self.grid.tiles() >= FEWEST
     }

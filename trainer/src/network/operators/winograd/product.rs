@@ -2,7 +2,7 @@
 
 use pulp::Simd;
 
-use super::{OnVectors, PANEL, POSITIONS, Vector, vectors, vectors_mut};
+use super::panels::{OnVectors, PANEL, POSITIONS, Vector, vectors, vectors_mut};
 
 /// Panels that are multiplied at a time, so that a panel of their kernels stays in the first cache
 /// (16 KiB).

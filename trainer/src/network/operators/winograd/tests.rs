@@ -99,3 +99,24 @@ fn other_convolutions_are_left_to_others() {
     assert!(new(5, 1, 16, 32).is_none() && new(3, 2, 16, 32).is_none());
     assert!(new(3, 1, 3, 32).is_none() && new(3, 1, 16, 10).is_none());
 }
+
+#[test]
+fn threads_do_not_change_the_bits() {
+    let window = Window::new(3, 1, Padding::Same, [9, 8]).unwrap();
+    let fast = Winograd::new(window, 32, 48, [9, 8]).unwrap();
+    let mut random = Random::new(5);
+    let mut normal =
+        |count: usize| -> Vec<f32> { (0..count).map(|_| random.normal() as f32).collect() };
+    let (x, dy) = (normal(20 * 32 * 72), normal(20 * 48 * 72));
+    let kernel = normal(48 * 32 * 9);
+    assert!(fast.multiplications(20) >= gemm::get_threading_threshold());
+    let with = |threads: usize| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
+        pool.unwrap().install(|| {
+            let y = fast.forward(&x, &kernel, None);
+            (y, fast.backward(&x, &dy, Some(&kernel)))
+        })
+    };
+    let one = with(1);
+    assert!(with(2) == one && with(3) == one);
+}

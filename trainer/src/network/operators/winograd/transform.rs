@@ -11,8 +11,8 @@
 
 use pulp::Simd;
 
-use super::Vector;
-use super::planes::Grid;
+use super::grid::Grid;
+use super::panels::Vector;
 
 /// A transform of a tile from a feature map to 16 positions.
 pub(super) trait Gather {
@@ -102,9 +102,9 @@ fn half<S: Simd, const N: usize>(simd: S, mut a: Vector<S, N>) -> Vector<S, N> {
 #[inline(always)]
 fn square<T: Copy, const A: usize>(read: impl Fn(usize, usize) -> T) -> [[T; A]; A] {
     let mut matrix = [[read(0, 0); A]; A];
-    for i in 0..A {
-        for j in 0..A {
-            matrix[i][j] = read(i, j);
+    for (i, row) in matrix.iter_mut().enumerate() {
+        for (j, value) in row.iter_mut().enumerate() {
+            *value = read(i, j);
         }
     }
     matrix
