@@ -1,6 +1,6 @@
 //! Training: from a dataset and a recipe to a run folder with trained, pruned weights.
 //!
-//! [`run`] goes through the [`phases`] of a [`recipe`], a list of values: by default dense training
+//! [`run`] goes through the phases of a [`recipe`], a list of values: by default dense training
 //! if the pruner ranks trained weights, pruning, and training of the effective connections.
 //! [`phase`] trains an epoch: steps of an
 //! [`optimizer`] along the gradients of a [`loss`], at the learning rates of a [`schedule`], as the
