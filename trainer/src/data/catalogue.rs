@@ -4,7 +4,8 @@
 //! `$RAREFY_DATA/NAME`, in `$RAREFY_DATA` itself if the files there belong to that set, in the
 //! user's cache folder, and in the folder of its Debian package. The name always means the
 //! published files: they are verified by SHA-256 on loading, and files that differ are rejected.
-//! Any other set is loaded by the path of its [`folder`], of IDX files or those of [`cifar`].
+//! Any other set is loaded by the path of its [`folder`], of IDX files or those of
+//! [`cifar`](super::cifar).
 
 use std::env;
 use std::path::{Path, PathBuf};

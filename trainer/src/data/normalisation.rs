@@ -65,7 +65,7 @@ impl From<f32> for PerChannel {
 }
 
 impl From<Vec<f32>> for PerChannel {
-    /// A list of one number holds for all channels.
+    /// Takes a list of one number for all channels.
     fn from(values: Vec<f32>) -> Self {
         match values[..] {
             [value] => Self::All(value),
@@ -170,7 +170,7 @@ impl Scaling {
 }
 
 impl From<(f32, f32)> for Scaling {
-    /// A mean and a standard deviation for all channels.
+    /// Takes a mean and a standard deviation for all channels.
     fn from((mean, std): (f32, f32)) -> Self {
         Self {
             mean: mean.into(),
