@@ -1,7 +1,7 @@
-//! Forward passes: walks over the graph's nodes in order.
+//! Forward passes over the nodes of a graph, in order.
 //!
-//! Training normalises by the statistics of the batch and tracks gradients; evaluation normalises
-//! by population statistics and tracks nothing. Both compute only the nodes that the requested one
+//! Training normalises with the statistics of the batch and tracks gradients; evaluation normalises
+//! with population statistics and tracks none. Both compute only the nodes that the requested node
 //! depends on, and drop a value after its last reader.
 
 use std::collections::BTreeMap;
@@ -17,14 +17,14 @@ use crate::graph::{Graph, Operation, Pooling, Window};
 use crate::threads;
 use crate::transfer::read;
 
-/// Most values of one image in each of the batches that are evaluated at once: together some
-/// hundred MiB per hundred images.
+/// Maximum number of values per image over all batches that are evaluated at once: a few hundred
+/// MiB in total for batches of a hundred images.
 const MOST_VALUES: usize = 1 << 20;
 
 impl Network {
-    /// Computes the class scores (batch, classes) of `x` (batch, pixels), normalising by the
-    /// statistics of the batch and tracking gradients. A sparse network takes the
-    /// [`inputs`](Self::inputs) that it reads instead, as (inputs, batch).
+    /// Computes the class scores (batch, classes) of `x` (batch, pixels), normalising with the
+    /// statistics of the batch and tracking gradients. A sparse network takes only the
+    /// [`inputs`](Self::inputs) that it reads, as (inputs, batch).
     ///
     /// # Errors
     /// Returns an error if the shapes do not match or the device fails.
@@ -33,18 +33,18 @@ impl Network {
     }
 
     /// Computes the values (batch, shape of the node) of node `last` for `x` (batch, pixels),
-    /// normalising by population `statistics` as in deployment. Statistics of nodes after `last`
-    /// are not read. A sparse network takes the [`inputs`](Self::inputs) that it reads, as
-    /// (inputs, batch), and computes the last node only.
+    /// normalising with population `statistics` as in deployment. Statistics of nodes after `last`
+    /// are not read. A sparse network takes only the [`inputs`](Self::inputs) that it reads, as
+    /// (inputs, batch), and computes only the last node of the graph.
     ///
     /// # Errors
-    /// Returns an error if the shapes do not match, the device fails, or a sparse network is asked
-    /// for another node than the last.
+    /// Returns an error if the shapes do not match, if the device fails, or if a sparse network is
+    /// asked for a node other than the last.
     pub fn forward_to(&self, last: usize, x: &Tensor, statistics: &Statistics) -> Result<Tensor> {
         self.forward(last, x, Some(statistics))
     }
 
-    /// Returns the predicted class of each image of `x` (batch, pixels) under population
+    /// Returns the predicted class of each image of `x` (batch, pixels), with population
     /// `statistics`.
     ///
     /// # Errors
@@ -54,8 +54,9 @@ impl Network {
         read(&scores.argmax(1)?.to_dtype(DType::U32)?)
     }
 
-    /// Returns the number of batches to evaluate at once, each by a thread. It is 1 on a GPU, and
-    /// if the values of the batches would take much memory: products are then split instead.
+    /// Returns the number of batches to evaluate at once, one per thread. It is 1 on a GPU and if
+    /// the values of several batches would take too much memory; matrix products are then split
+    /// over the threads instead.
     pub fn batches_at_once(&self) -> usize {
         let nodes = self.graph().nodes().iter();
         let values: usize = nodes.map(|node| node.shape.iter().product::<usize>()).sum();
@@ -88,11 +89,11 @@ impl Network {
         unreachable!("the last node is its own reader")
     }
 
-    /// Evaluates nodes `from..to` under `population`.
+    /// Evaluates nodes `from..to` with the statistics `population`.
     ///
-    /// `values` must hold what they read of earlier nodes, and receives what nodes from `to` on
-    /// read. `x` is required if the input is among the nodes. `readers` are the last readers in
-    /// the whole graph.
+    /// `values` must contain the values of earlier nodes that these nodes read; afterwards it
+    /// contains those that nodes from `to` on read. `x` is required if the input is among the
+    /// nodes. `readers` are the last readers in the whole graph.
     pub(super) fn advance(
         &self,
         values: &mut Values,
@@ -214,7 +215,7 @@ impl Network {
         plain::pool(x, kind, window)
     }
 
-    /// Normalises by the statistics of the batch.
+    /// Normalises with the statistics of the batch.
     fn normalise(&self, x: &Tensor, scale: &Operand<'_>, shift: &Operand<'_>) -> Result<Tensor> {
         if self.fused() {
             return batch_norm::batch_norm(x, scale, shift, EPSILON);
@@ -222,7 +223,7 @@ impl Network {
         plain::batch_norm(x, &scale.values, &shift.values)
     }
 
-    /// Normalises by population `moments`.
+    /// Normalises with the population `moments`.
     fn population_norm(
         &self,
         x: &Tensor,
@@ -236,7 +237,7 @@ impl Network {
     }
 }
 
-/// The values of one batch that are still to be read, by node.
+/// The values of one batch that nodes have yet to read, by node.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Values(BTreeMap<usize, Tensor>);
 
@@ -270,8 +271,8 @@ impl Values {
     }
 }
 
-/// Returns, per node up to `last`, the last node that reads it on the way to `last`, or `None` if
-/// `last` does not depend on it. `last` counts as its own reader.
+/// Returns, for each node up to `last`, the last node that reads it and on which `last` depends, or
+/// `None` if `last` does not depend on the node. `last` counts as its own reader.
 fn last_readers(graph: &Graph, last: usize) -> Vec<Option<usize>> {
     let mut readers = vec![None; last + 1];
     readers[last] = Some(last);

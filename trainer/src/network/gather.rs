@@ -1,12 +1,12 @@
-//! Gathers what windows read, with a gradient that gathers too.
+//! Gathers the values that windows read, with a gradient that is a gather too.
 //!
-//! The gradient of candle's `index_select` adds to positions one after another: on a GPU, a single
-//! thread per channel loops over all of them. Here the gradient of a position is the sum of what
-//! its readers got, found by an inverse index: as parallel as the forward pass, and summed in the
-//! same order in every run.
+//! The gradient of candle's `index_select` adds to one position after another: on a GPU, a single
+//! thread per channel loops over all of them. Here the gradient of a position is the sum of the
+//! gradients of its readers, found through an inverse index: this is as parallel as the forward
+//! pass, and sums in the same order in every run.
 //!
 //! The indices depend on the window and the input's size, not on the batch. They are built and
-//! uploaded once per process (at most a few megabytes for a network) and kept.
+//! uploaded once per process and kept (at most a few megabytes for a network).
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -26,26 +26,27 @@ const ZERO: u32 = u32::MAX;
 pub(super) struct Wiring {
     /// The position that each tap of each output reads: (outputs · taps).
     sources: Tensor,
-    /// For each position, the readings of its first reader, then of its second and so on, or
-    /// [`ZERO`] if it has fewer: (lists, positions).
+    /// The index in `sources` of the first reader of each position, then of the second and so on,
+    /// or [`ZERO`] if the position has fewer: (lists, positions).
     readers: Tensor,
     /// The number of taps of each output that do not read padding, in f32: (outputs, 1).
     pub(super) counts: Tensor,
-    /// The numbers of the taps from 0, in f32: (1, taps, 1).
+    /// The numbers of the taps, from 0, in f32: (1, taps, 1).
     pub(super) places: Tensor,
 }
 
-/// What a tap reads where its window reaches beyond the input.
+/// What a tap reads if it lies beyond the input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Beyond {
     /// Zero.
     Zero,
-    /// The position after the last one, which the caller appends.
+    /// The position after the last one; the caller appends its value.
     Appended,
 }
 
 impl Wiring {
-    /// Returns the indices of `window` over an `input` (height, width) on `device`.
+    /// Returns the indices of `window` over an `input` (height, width) on `device`, from the cache
+    /// if they were built before.
     ///
     /// # Errors
     /// Returns an error if the device fails.
@@ -119,8 +120,9 @@ fn sources(window: Window, input: [usize; 2]) -> Vec<Option<u32>> {
     sources
 }
 
-/// Returns the inverse of `sources`: for each of `positions`, the index of its first reading, then
-/// of its second and so on, filled up with [`ZERO`]. There is at least one list.
+/// Returns the inverse of `sources` as lists: the first one contains, for each of `positions`, the
+/// index in `sources` of its first reader, the second that of its second reader and so on, filled
+/// up with [`ZERO`]. There is at least one list.
 fn readers(sources: &[Option<u32>], positions: usize) -> Vec<Vec<u32>> {
     let mut counts = vec![0; positions];
     let mut readers = vec![vec![ZERO; positions]];
@@ -137,21 +139,21 @@ fn readers(sources: &[Option<u32>], positions: usize) -> Vec<Vec<u32>> {
     readers
 }
 
-/// Returns what each tap of each output reads of `x` (batch, positions, channels): (batch, outputs
-/// · taps, channels).
+/// Returns the values that each tap of each output reads from `x` (batch, positions, channels):
+/// (batch, outputs · taps, channels).
 ///
 /// # Errors
-/// Returns an error if `x` has another number of positions, or if the device fails.
+/// Returns an error if `x` does not have the positions of `wiring`, or if the device fails.
 pub(super) fn gather(x: &Tensor, wiring: &Arc<Wiring>) -> Result<Tensor> {
     let x = x.contiguous()?;
     x.apply_op2(&wiring.sources, Gather(wiring.clone()))
 }
 
-/// The operator, on x and the sources.
+/// The gather as an operator on x and the sources.
 struct Gather(Arc<Wiring>);
 
 impl Gather {
-    /// Selects positions of storage `x` on any device.
+    /// Selects the positions `sources` of the storage `x`, on any device.
     fn select<S: BackendStorage>(
         x: &S,
         x_layout: &Layout,
@@ -224,8 +226,8 @@ impl CustomOp2 for Gather {
     }
 }
 
-/// Returns `x` (rows, in) times `weight` (out, in) transposed, where no gradient of `x` is needed:
-/// candle's product computes it all the same.
+/// Returns `x` (rows, in) times `weight` (out, in) transposed, without the gradient of `x`, which
+/// candle's product would compute even if it is not needed.
 ///
 /// # Errors
 /// Returns an error if the shapes do not match or the device fails.
@@ -233,11 +235,11 @@ pub(super) fn product_of_input(x: &Tensor, weight: &Tensor) -> Result<Tensor> {
     weight.t()?.apply_op2(&x.contiguous()?, InputProduct)
 }
 
-/// The operator, on the transposed weight and x.
+/// The product as an operator on the transposed weight and x.
 struct InputProduct;
 
 impl InputProduct {
-    /// Multiplies storages on any device.
+    /// Multiplies two storages on any device.
     fn multiply<S: BackendStorage>(
         weight: &S,
         weight_layout: &Layout,
@@ -247,7 +249,7 @@ impl InputProduct {
         let (rows, inputs) = x_layout.shape().dims2()?;
         let (expected, outputs) = weight_layout.shape().dims2()?;
         if expected != inputs {
-            candle_core::bail!("{inputs} inputs are multiplied by weights for {expected}")
+            candle_core::bail!("the weights expect {expected} inputs, not {inputs}")
         }
         let sizes = (1, rows, outputs, inputs);
         let product = x.matmul(weight, sizes, x_layout, weight_layout)?;

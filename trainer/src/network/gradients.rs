@@ -1,6 +1,6 @@
-//! Gradients of a loss at a bounded peak of memory.
+//! Gradients of a loss with bounded peak memory.
 //!
-//! Backpropagation through a whole graph holds the values of all its nodes. Where they are large,
+//! Backpropagation through a whole graph stores the values of all its nodes. If these are large,
 //! the graph is divided into [`segments`]: the forward pass keeps only what later segments read,
 //! and the backward pass computes each segment again (gradient checkpointing; Chen et al. 2016,
 //! "Training Deep Nets with Sublinear Memory Cost"). The operators see the same values, so the
@@ -19,8 +19,8 @@ use super::forward::{Values, all_readers};
 use super::model::Network;
 use super::segments::{self, Cost};
 
-/// Values that backpropagation through plain tensor operations holds for each value of a node:
-/// what windows gather, most of all.
+/// The number of values that backpropagation through plain tensor operations stores for each value
+/// of a node; most of them are what windows gather.
 const PLAIN: usize = 9;
 
 /// A loss and its gradients.
@@ -28,14 +28,15 @@ const PLAIN: usize = 9;
 pub struct Gradients {
     /// The loss, a scalar.
     pub loss: Tensor,
-    /// The gradient by each of the [parameters](Network::parameters), or `None` if the loss does
-    /// not depend on it.
+    /// The gradient with respect to each of the [parameters](Network::parameters), or `None` if the
+    /// loss does not depend on it.
     pub of_parameters: Vec<Option<Tensor>>,
 }
 
 impl Network {
     /// Computes the `loss` of the class scores (batch, classes) of `x` (batch, pixels),
-    /// normalising by the statistics of the batch, and its gradients by the parameters.
+    /// normalising with the statistics of the batch, and its gradients with respect to the
+    /// parameters.
     ///
     /// It takes less memory than a backward pass from [`train_forward`](Self::train_forward), but
     /// computes large graphs twice.
@@ -107,7 +108,7 @@ struct Pass<'a> {
     x: &'a Tensor,
     /// The values that later segments read, by node, as the variables of these segments.
     kept: BTreeMap<usize, Var>,
-    /// The gradients of kept values, by node, as far as they are known.
+    /// The gradients of kept values that are known so far, by node.
     gradients: BTreeMap<usize, Tensor>,
     /// The gradients of the parameters of each node.
     of_parameters: BTreeMap<usize, Vec<Option<Tensor>>>,
@@ -180,7 +181,7 @@ impl Pass<'_> {
     }
 }
 
-/// A sum, of no interest itself, whose gradient by the operand is given.
+/// An operator whose result is always 0 and whose gradient with respect to its operand is given.
 struct Seed(Mutex<Option<Tensor>>);
 
 impl Seed {

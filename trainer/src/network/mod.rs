@@ -1,10 +1,10 @@
 //! The parameters of a graph and the computation they define, on candle.
 //!
-//! [`state::State`] holds named arrays on the host, as files do. [`model::Network`] puts them on a
-//! device and runs the graph [`forward`]: with batch statistics for training, or with population
-//! [`statistics`] for evaluation. The [`operators`] are fused replacements for the training steps
-//! where candle's own cost several times as much. On devices other than the CPU, and in f64, the
-//! same mathematics runs as [`plain`] tensor operations.
+//! [`state::State`] is a collection of named arrays on the host, as in files. [`model::Network`]
+//! puts them on a device and runs the graph [`forward`]: with batch statistics for training, or
+//! with population [`statistics`] for evaluation. The [`operators`] are fused replacements for
+//! candle's own operations where those take several times as long. On devices other than the CPU,
+//! and in f64, the same mathematics runs as [`plain`] tensor operations.
 
 mod combined;
 #[cfg(test)]

@@ -1,13 +1,13 @@
 //! Computes the population statistics of batch norms over the training images.
 //!
-//! The paper's code evaluates with the statistics of each test batch, which a device that sees one
-//! sample at a time cannot do. Here the mean and biased variance of every batch norm's input are
-//! computed over training images with the final masked weights, layer by layer: each layer uses
+//! The paper's code evaluates with the statistics of each test batch, but a device that sees one
+//! sample at a time cannot do that. Here the mean and biased variance of every batch norm's input
+//! are computed over training images with the final masked weights, layer by layer: each layer uses
 //! the statistics of the layers before it.
 //!
 //! The values of a batch that later nodes read are kept from one batch norm to the next, so every
-//! node is computed once per image. If that takes more than [`MAX_KEPT_BYTES`], the pass resumes
-//! from the last point whose values fit, in the worst case from the images.
+//! node is computed once per image. If that takes more than [`MAX_KEPT_BYTES`], values are computed
+//! again from the last node whose values fit, in the worst case from the images.
 
 use std::collections::VecDeque;
 
@@ -21,13 +21,13 @@ use super::statistics::{Moments, Statistics};
 use crate::graph::{Graph, Operation};
 use crate::threads;
 
-/// Maximum size of the values kept from one batch norm to the next: 256 MiB, or 1118 f32 units of
-/// 60,000 images.
+/// Maximum size of the values kept from one batch norm to the next: 256 MiB, or 1118 f32 values for
+/// each of 60,000 images.
 pub const MAX_KEPT_BYTES: usize = 1 << 28;
 
 impl Statistics {
-    /// Computes the statistics of `network` over `batches`. The function must return the training
-    /// images, as tensors (images, pixels), from the first one on at every call.
+    /// Computes the statistics of `network` over `batches`. At every call, this function must
+    /// return the training images from the first one on, as tensors (images, pixels).
     ///
     /// # Errors
     /// Returns an error if the device fails.
@@ -63,7 +63,7 @@ impl Statistics {
     }
 }
 
-/// The values that node `at` and the nodes after it read, per batch.
+/// The values that node `at` and the nodes after it read, for every batch.
 struct Kept {
     at: usize,
     batches: VecDeque<Values>,
@@ -71,7 +71,7 @@ struct Kept {
 
 impl Kept {
     /// Returns the values of batch `batch`, or `None` after the last one. They are moved out if
-    /// others will replace them, and copied if the next batch norm needs them too.
+    /// they are `replaced`, and copied if the next batch norm needs them too.
     fn values(&mut self, batch: usize, replaced: bool) -> Option<Values> {
         match replaced {
             true => self.batches.pop_front(),
@@ -80,12 +80,12 @@ impl Kept {
     }
 }
 
-/// State of the computation.
+/// The state of the computation.
 struct Pass<'a> {
     network: &'a Network,
     /// Last reader of each node.
     readers: Vec<Option<usize>>,
-    /// Bytes per image that each node and the nodes after it read.
+    /// The number of bytes per image that each node and the nodes after it read.
     sizes: Vec<usize>,
     max_bytes: usize,
     /// Statistics of the batch norms computed so far.
@@ -104,7 +104,7 @@ impl Pass<'_> {
     ) -> Result<Moments> {
         let mut sums = Sums::new(self.network, norm);
         let from = self.kept.as_ref().map_or(0, |kept| kept.at);
-        // Values are kept at the last node where they fit.
+        // Values are kept at the last node at which they fit.
         let images = self.images.unwrap_or(1);
         let mut keep = (from + 1..=norm)
             .rev()
@@ -153,7 +153,7 @@ impl Pass<'_> {
 /// What a batch starts from: the kept values, or its images.
 type Start = (Values, Option<Tensor>);
 
-/// What a batch adds to a pass.
+/// The contribution of a batch to a pass.
 struct Part {
     images: usize,
     sums: Sums,
@@ -163,7 +163,7 @@ struct Part {
 
 impl Pass<'_> {
     /// Returns what batch `batch` starts from, or `None` after the last one: the next images of
-    /// `fresh`, or else the values that are kept, which others will replace if `replaced`.
+    /// `fresh`, or else the kept values, which are moved out if they are to be `replaced`.
     fn start(
         &mut self,
         fresh: &mut Option<impl Iterator<Item = Result<Tensor>>>,
@@ -176,12 +176,12 @@ impl Pass<'_> {
                 Ok(x.map(|x| (Values::default(), Some(x))))
             }
             (None, Some(kept)) => Ok(kept.values(batch, replaced).map(|values| (values, None))),
-            (None, None) => unreachable!("values are kept where batches are not made"),
+            (None, None) => unreachable!("without kept values, the pass starts from the images"),
         }
     }
 
-    /// Computes a batch from node `from` to the input of batch norm `norm`. Copies the values that
-    /// node `keep` and the nodes after it read, if one is given.
+    /// Computes a batch from node `from` to the input of batch norm `norm`. If `keep` is given,
+    /// copies the values that this node and the nodes after it read.
     fn part(
         &self,
         (mut values, x): Start,
@@ -209,8 +209,8 @@ impl Pass<'_> {
     }
 }
 
-/// Returns, per node, the bytes of one image that it and the nodes after it read, for values of
-/// type `dtype`.
+/// Returns, for each node, the number of bytes per image that it and the nodes after it read, for
+/// values of type `dtype`.
 fn frontier_sizes(graph: &Graph, dtype: DType) -> Vec<usize> {
     let nodes = graph.nodes();
     let mut ends = vec![0; nodes.len() + 1];
@@ -228,11 +228,11 @@ fn frontier_sizes(graph: &Graph, dtype: DType) -> Vec<usize> {
     sizes
 }
 
-/// Sums per unit of the values of a node.
+/// The sums of a node's values and of their squares, per unit.
 struct Sums {
     sum: Vec<f64>,
     squares: Vec<f64>,
-    /// Values per unit and image.
+    /// The number of values per unit and image.
     area: usize,
     count: usize,
     /// Whether values are stored as (units, positions, images).
@@ -242,7 +242,7 @@ struct Sums {
 }
 
 impl Sums {
-    /// Creates empty sums for the input of node `norm`: of its live units in a sparse network.
+    /// Creates empty sums for the input of node `norm`; in a sparse network, for its live units.
     fn new(network: &Network, norm: usize) -> Self {
         let shape = &network.graph().nodes()[norm].shape;
         let (units, area) = match network.plan() {
@@ -279,7 +279,7 @@ impl Sums {
         Ok(images)
     }
 
-    /// Adds the values of samples, sample after sample.
+    /// Adds `values`, which are stored sample after sample.
     fn add_samples(&mut self, values: &[f32]) {
         let (units, area) = (self.sum.len(), self.area);
         for sample in values.chunks_exact(units * area) {
@@ -295,7 +295,7 @@ impl Sums {
         }
     }
 
-    /// Adds a run of `length` values of each unit, in partial sums that the compiler vectorises.
+    /// Adds `length` consecutive values of each unit, in partial sums that the compiler vectorises.
     fn add_runs(&mut self, values: &[f32], length: usize) {
         const LANES: usize = 8;
         let sums = self.sum.iter_mut().zip(&mut self.squares);

@@ -1,29 +1,31 @@
-//! Segments of a graph, between which a backward pass keeps values.
+//! Divides a graph into segments, between which a backward pass keeps values.
 //!
 //! A segment is a range of nodes that ends after a ReLU, because its result is what both the next
-//! convolution and a residual addition read. Backpropagation through a segment holds the values
-//! kept before it, the values of its own nodes, and some gradients. The segments are as large as
-//! the memory allows that the most demanding of them takes anyway: fewer values are kept, and the
-//! last segment, which is computed once only, is the longest.
+//! convolution and a residual addition read. Backpropagation through a segment stores the
+//! values kept before it, the values of its own nodes, and some gradients. The smallest possible
+//! segment with the largest demand determines the peak of memory; all segments are as long as this
+//! peak allows. Thus fewer values are kept, and the last segment, which is computed only once, is
+//! the longest.
 
 use std::ops::Range;
 
 use super::forward::all_readers;
 use crate::graph::{Graph, Operation};
 
-/// Bytes of values below which a graph is one segment, so that nothing is computed twice.
+/// The size of values, in bytes, up to which a graph is one segment, so that nothing is computed
+/// twice.
 const UNDIVIDED: usize = 1 << 28;
 
-/// Gradients of the largest value that backpropagation holds at once: that of a result, two of a
-/// sum, and one that is being added.
+/// The number of gradients of the largest value that backpropagation stores at once: that of a
+/// result, two of a sum, and one that is being added.
 const GRADIENTS: usize = 4;
 
-/// What a value costs.
+/// The memory that a value takes.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Cost {
     /// Bytes of a kept value per batch.
     pub(super) kept: usize,
-    /// Bytes that backpropagation holds for a value per batch, with those of its operator.
+    /// Bytes that backpropagation stores for a value per batch, including those of its operator.
     pub(super) tracked: usize,
 }
 
@@ -31,7 +33,8 @@ pub(super) struct Cost {
 struct Cuts {
     /// The first node of each smallest segment, ascending from 0.
     starts: Vec<usize>,
-    /// The values kept when each of them is computed, all cuts before it being made.
+    /// The number of values kept when each of them is computed, if the graph is cut at all places
+    /// before it.
     kept: Vec<usize>,
     /// The number of values of each node; 0 for views of others.
     sizes: Vec<usize>,
@@ -43,7 +46,7 @@ pub(super) fn of(graph: &Graph, cost: Cost) -> Vec<Range<usize>> {
     within(graph, cost, UNDIVIDED)
 }
 
-/// Returns the segments of `graph`, which is one segment if it takes at most `undivided` bytes.
+/// Returns the segments of `graph`: a single one if that takes at most `undivided` bytes.
 pub(super) fn within(graph: &Graph, cost: Cost, undivided: usize) -> Vec<Range<usize>> {
     let cuts = Cuts::of(graph, cost);
     let mut end = graph.nodes().len();

@@ -1,4 +1,4 @@
-//! Population statistics of batch norms: the mean and variance that they normalise by when
+//! Population statistics of batch norms: the mean and variance with which they normalise when
 //! deployed.
 
 use std::sync::OnceLock;
@@ -11,12 +11,12 @@ use crate::transfer::upload;
 
 /// The epsilon of batch norms, added to the variance before taking its square root.
 ///
-/// This is Keras' default, as in the paper's code. PyTorch's default is 1e-5: trained weights that
-/// are loaded there need this value instead, or class scores differ (by up to 0.34 for
-/// LeNet-300-100 at 300x). `run.toml` and `rarefy arch` state it.
+/// This is Keras' default, as in the paper's code. PyTorch's default is 1e-5: a PyTorch network
+/// that loads trained weights must use this value instead, or class scores differ (by up to 0.34
+/// for LeNet-300-100 at 300x). `run.toml` and `rarefy arch` state it.
 pub const EPSILON: f64 = 1e-3;
 
-/// Mean and biased variance per unit. The unit of a feature map is a channel, over all its
+/// Mean and biased variance per unit. A unit of a feature map is a channel with all its
 /// positions.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Moments {
@@ -24,12 +24,12 @@ pub struct Moments {
     pub mean: Vec<f32>,
     /// Biased variance per unit.
     pub variance: Vec<f32>,
-    /// Mean and variance on the device that reads them.
+    /// Mean and variance as tensors, on the device that reads them.
     pub(super) uploaded: Uploaded,
 }
 
-/// The tensors of [`Moments`], once they have been uploaded. They take no part in comparisons and
-/// are not cloned, because a clone can be changed.
+/// The tensors of [`Moments`], once they have been uploaded. Comparisons ignore them, and clones
+/// start without them, because the moments of a clone can be changed.
 #[derive(Debug, Default)]
 pub(super) struct Uploaded(OnceLock<[Tensor; 2]>);
 
@@ -55,8 +55,8 @@ impl Moments {
         }
     }
 
-    /// Returns the mean and variance as tensors (units) of type `dtype` on `device`. They are
-    /// uploaded once for the first device and type that ask for them.
+    /// Returns the mean and variance as tensors (units) of type `dtype` on `device`. For the first
+    /// device and type requested, they are uploaded only once.
     ///
     /// # Errors
     /// Returns an error if the device fails.
@@ -72,7 +72,7 @@ impl Moments {
             tensor?.to_dtype(dtype)
         };
         let tensors = [tensor(&self.mean)?, tensor(&self.variance)?];
-        // The first device keeps its tensors; another one uploads at every call.
+        // Only the tensors of the first device are kept; for another one, every call uploads.
         self.uploaded.0.get_or_init(|| tensors.clone());
         Ok(tensors)
     }

@@ -1,5 +1,5 @@
-//! Tests the fused operators against plain tensor operations, those against finite differences,
-//! and one training step of every built-in architecture.
+//! Tests the fused operators against plain tensor operations, plain tensor operations against
+//! finite differences, and one training step of every built-in architecture.
 
 use candle_core::{DType, Device, Tensor, backprop::GradStore};
 use candle_nn::loss::cross_entropy;
@@ -360,8 +360,8 @@ fn statistics_or_zeros(graph: &Graph, state: &State) -> Statistics {
     Statistics::of_state(graph, &state).unwrap()
 }
 
-/// Checks that the statistics are bit-identical however much is kept between batch norms, and
-/// equal to the definition up to rounding, in f32 and against f64.
+/// Checks that the statistics are bit-identical however many values are kept between batch norms,
+/// and that they match the definition up to rounding, in f32 and compared with f64.
 #[test]
 fn statistics_match_the_definition_for_any_limit() {
     let dense = multilayer("toy", [1, 1, 13], &[11, 7, 5]).unwrap();
@@ -423,7 +423,7 @@ fn plain_operations_agree_on_zeros_ties_and_nan() {
         let network = Network::new(&graph, &state, &Device::Cpu).unwrap();
         if plain { network.plain() } else { network }
     };
-    // With few distinct values many are 0, and most windows hold a tie.
+    // With few distinct values, many are 0, and most windows contain ties.
     let mut random = Random::new(2);
     let values = (0..12 * 50).map(|_| random.below(5) as f32 - 2.0).collect();
     let x = Tensor::from_vec::<_, f32>(values, (12, 50), &Device::Cpu).unwrap();
@@ -479,7 +479,7 @@ fn the_gradient_of_a_maximum_goes_to_the_first_nan() {
 }
 
 /// Takes a step of every built-in architecture on a few images: each parameter gets a gradient,
-/// the loss on these images falls, and evaluation gives finite scores.
+/// the loss on these images falls, and evaluation returns finite scores.
 #[test]
 fn every_architecture_takes_a_step() {
     const IMAGES: usize = 4;

@@ -1,4 +1,4 @@
-//! Whether the memory of a GPU is enough for a run.
+//! Checks whether the memory of a GPU is enough for a run.
 
 use candle_core::{Device, Error};
 
@@ -8,8 +8,8 @@ use crate::data::Dataset;
 use crate::graph::Graph;
 use crate::network::footprint::least_bytes;
 
-/// Checks that training the `stages` on `device` can fit its free memory, as far as its driver
-/// tells: with the images of `data`, which are kept there.
+/// Checks that training the `stages` on `device`, with the images of `data` kept there, can fit in
+/// its free memory, if the driver reports that.
 ///
 /// # Errors
 /// Returns an error that names the batch size if it cannot.
@@ -25,7 +25,7 @@ pub(super) fn check(
     }
 }
 
-/// Checks that training the `stages` can fit `free` bytes.
+/// Checks that training the `stages` can fit in `free` bytes.
 fn fits(stages: &[Stage], graph: &Graph, data: &Dataset, free: usize) -> Result<(), TrainError> {
     let images = data.train.images().len() + data.test.images().len();
     for stage in stages.iter().filter(|stage| stage.epochs > 0) {
@@ -44,7 +44,7 @@ fn fits(stages: &[Stage], graph: &Graph, data: &Dataset, free: usize) -> Result<
     Ok(())
 }
 
-/// Returns the free memory of `device` in bytes; `None` for the CPU and where candle cannot ask.
+/// Returns the free memory of `device` in bytes; `None` for the CPU and if candle cannot query it.
 #[cfg(feature = "cuda")]
 fn free_bytes(device: &Device) -> Option<usize> {
     let cuda = device.as_cuda_device().ok()?;
@@ -52,14 +52,14 @@ fn free_bytes(device: &Device) -> Option<usize> {
     Some(free)
 }
 
-/// Returns the free memory of `device` in bytes; `None` for the CPU and where candle cannot ask.
+/// Returns the free memory of `device` in bytes; `None` for the CPU and if candle cannot query it.
 #[cfg(not(feature = "cuda"))]
 fn free_bytes(_: &Device) -> Option<usize> {
     None
 }
 
-/// Returns the error of a run on `device` in batches of up to `batch` images: if `error` is of an
-/// allocation that failed on a GPU, one that says so.
+/// Returns the error to report for `error` of a run on `device` in batches of up to `batch` images:
+/// if an allocation on a GPU failed, one that says so.
 pub(super) fn explained(error: TrainError, device: &Device, batch: usize) -> TrainError {
     match error {
         TrainError::Tensor(inner) if !device.is_cpu() && is_exhaustion(&inner) => {
@@ -69,8 +69,8 @@ pub(super) fn explained(error: TrainError, device: &Device, batch: usize) -> Tra
     }
 }
 
-/// Checks whether `error` is that of an allocation that failed, of whose kind candle only passes
-/// on the driver's words.
+/// Checks whether `error` means that an allocation failed. candle passes on only the driver's
+/// words, so the check searches these.
 fn is_exhaustion(error: &Error) -> bool {
     match error {
         Error::WithBacktrace { inner, .. } => is_exhaustion(inner),

@@ -1,9 +1,10 @@
 //! The state of an interrupted run: `checkpoint.safetensors`.
 //!
-//! The file holds weights and the optimizer's state before a step, the masks if the phase changes
-//! them, and notes: the phase, its finished epochs, the steps of the current one and the sum of
-//! their losses, the time spent, and the SHA-256 of the files that the run made before. Loading
-//! checks it against the recipe; [`Checkpoint::check_masks`] checks it against the masks.
+//! The file contains the weights and the optimizer's state before a step, the masks if the phase
+//! changes them, and notes: the phase, its finished epochs, the steps of the current epoch and the
+//! sum of their losses, the time spent, and the SHA-256 of the files that the run wrote before.
+//! Loading checks the file against the recipe; [`Checkpoint::check_masks`] checks it against the
+//! masks.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
@@ -24,18 +25,19 @@ pub struct Checkpoint {
     pub phase: String,
     /// The number of finished epochs of the phase.
     pub epochs: usize,
-    /// The part of the next epoch that is done. If it is the whole, only its evaluation is left.
+    /// The part of the next epoch that is done. If all its steps are done, only its evaluation is
+    /// left.
     pub part: Part,
     /// The seconds spent so far.
     pub seconds: f64,
-    /// The checksums of the files that the run made before the phase.
+    /// The checksums of the files that the run wrote before the checkpoint.
     pub files: Sums,
     /// The number of connections kept only by their index, because pruned connections have the
     /// same score, if known.
     pub kept_by_index: Option<usize>,
     /// The weights.
     pub weights: State,
-    /// The optimizer's state: its moments by the weights' names, and its steps.
+    /// The optimizer's state: the number of its steps, and its moments by the weights' names.
     pub optimizer: OptimizerState,
     /// The masks, if the phase changes them.
     pub masks: Option<Masks>,
@@ -52,7 +54,7 @@ pub struct Expected<'a> {
     pub arrays: &'a State,
 }
 
-/// A phase that a checkpoint can be of.
+/// A phase to which a checkpoint can belong.
 #[derive(Debug, Clone, Copy)]
 pub struct ExpectedPhase<'a> {
     /// Its name.
@@ -61,7 +63,8 @@ pub struct ExpectedPhase<'a> {
     pub epochs: usize,
     /// The number of steps of each epoch.
     pub steps: usize,
-    /// The names of its optimizer's moments, each of which has arrays like the network's.
+    /// The names of its optimizer's moments, each with arrays of the names and shapes of the
+    /// network's.
     pub moments: &'a [&'a str],
 }
 
@@ -113,7 +116,7 @@ impl Checkpoint {
     /// Reads the checkpoint at `path` and checks that it matches `expected`.
     ///
     /// # Errors
-    /// Returns what is wrong with it.
+    /// Returns a clause that says what is wrong with it.
     pub fn load(path: &Path, expected: &Expected<'_>) -> Result<Self, String> {
         let (mut weights, notes) = State::load(path).map_err(|e| reason(&e))?;
         let phase = note(&notes, "phase")?;
@@ -168,10 +171,10 @@ impl Checkpoint {
         Ok(checkpoint)
     }
 
-    /// Checks the notes against the phase `of`.
+    /// Checks the notes against `of`, the phase of the checkpoint.
     fn check_notes(&self, of: &ExpectedPhase<'_>) -> Result<(), String> {
         let Part { steps, loss } = self.part;
-        // After the last epoch, there is none that a part of could be done.
+        // After the last epoch, there is no next one of which a part could be done.
         if self.epochs > of.epochs || self.epochs == of.epochs && steps > 0 {
             return Err(format!(
                 "it claims {} epochs and {steps} steps of a phase of {}",
@@ -196,7 +199,7 @@ impl Checkpoint {
     /// Checks that pruned weights and their moments are zero under `masks`.
     ///
     /// # Errors
-    /// Returns the first that is not.
+    /// Returns a clause that names the first one that is not.
     pub fn check_masks(&self, masks: &Masks) -> Result<(), String> {
         let moments = self.optimizer.moments.iter();
         let moments = moments.map(|(moment, arrays)| (arrays, moment.as_str()));
@@ -218,7 +221,8 @@ impl Checkpoint {
     }
 }
 
-/// Returns what is wrong with a file of the run, without the remedy for a file of the user's.
+/// Returns what is wrong with a file of the run, without the remedy that suits only the user's own
+/// files.
 fn reason(error: &StateError) -> String {
     match error {
         StateError::Tensor { reason, .. } => reason.replace("; write it again", ""),

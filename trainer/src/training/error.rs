@@ -69,7 +69,7 @@ pub enum TrainError {
         /// The values allowed.
         reason: String,
     },
-    /// The recipe or its file makes no sense.
+    /// The recipe or its file is contradictory or malformed.
     #[error("{reason}")]
     Recipe {
         /// What is wrong with it, and what to do.
@@ -216,7 +216,7 @@ pub enum TrainError {
     Tensor(#[from] candle_core::Error),
 }
 
-/// Returns the words for a part of an epoch: nothing, if no step of it is done.
+/// Returns the words for the done part of an epoch: none if no step is done.
 fn and_steps(step: usize, steps: usize) -> String {
     match step {
         0 => String::new(),
@@ -225,7 +225,8 @@ fn and_steps(step: usize, steps: usize) -> String {
 }
 
 impl TrainError {
-    /// Returns what to do about it, if its message says so in words that a program may replace.
+    /// Returns the remedy in the message, which a program may replace by its own words; `None` if
+    /// the message contains none.
     #[must_use]
     pub fn remedy(&self) -> Option<Remedy> {
         Some(match self {
@@ -258,7 +259,8 @@ impl TrainError {
         }
     }
 
-    /// Checks whether the request itself is wrong: the values of the recipe or how they combine.
+    /// Checks whether the request itself is wrong: a value of the recipe, or a combination of
+    /// values.
     #[must_use]
     pub fn is_wrong_usage(&self) -> bool {
         match self {

@@ -1,8 +1,8 @@
-//! What a run reports while it runs.
+//! What a run reports as it proceeds.
 
 use super::metrics::Metrics;
 
-/// What a run reports while it runs.
+/// What a run reports as it proceeds.
 #[derive(Debug)]
 pub enum Event<'a> {
     /// A message for the user.
@@ -18,7 +18,7 @@ pub enum Event<'a> {
     Scoring {
         /// The number of steps done.
         done: usize,
-        /// The number of all steps.
+        /// The total number of steps.
         of: usize,
     },
     /// An epoch starts or resumes.
@@ -42,7 +42,7 @@ pub enum Event<'a> {
         steps: usize,
         /// The number of steps of the epoch.
         of: usize,
-        /// The mean loss of those that are done.
+        /// The mean loss of these steps.
         loss: f64,
         /// The seconds since the start of the run.
         seconds: f64,

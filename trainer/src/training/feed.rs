@@ -1,4 +1,4 @@
-//! The batches of an epoch. Augmented ones are made by a second thread, one ahead of the step.
+//! The batches of an epoch. A second thread computes augmented ones, one batch ahead of training.
 
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread::Scope;
@@ -14,7 +14,7 @@ use crate::threads;
 pub(super) struct Feed<'a> {
     batches: &'a Batches<'a>,
     images: Images<'a>,
-    /// The order of the images, if they are kept on a device, and how many were taken.
+    /// The order of the images, if they are kept on a device, and the number of those taken so far.
     order: Option<Tensor>,
     taken: usize,
 }
@@ -23,17 +23,17 @@ pub(super) struct Feed<'a> {
 enum Images<'a> {
     /// Images as they are.
     Plain,
-    /// Augmented images, made when they are asked for.
+    /// Augmented images, computed when they are requested.
     Augmented(Changes<'a>),
-    /// The pixels of augmented images, made by another thread.
+    /// The pixels of augmented images, computed by another thread.
     Ahead(Receiver<Vec<u8>>),
 }
 
-/// How the images of an epoch are changed.
+/// The random changes to the images of an epoch.
 pub(super) struct Changes<'a> {
     pub(super) augmenter: Augmenter,
-    /// Returns the random stream of an image. It depends on nothing else, so that an image is the
-    /// same in whatever batch and thread.
+    /// Returns the random stream of an image. It depends only on the image, so the changes are the
+    /// same in any batch and on any thread.
     pub(super) stream: Box<dyn Fn(u32) -> Random + Send + 'a>,
 }
 
@@ -50,8 +50,8 @@ impl Changes<'_> {
 
 impl<'a> Feed<'a> {
     /// Creates the feed of an epoch of `batch` images per step in the given `order`. If there are
-    /// `changes`, and if more than one thread may be used, it starts one in `scope`, which ends
-    /// when the feed is dropped.
+    /// `changes` and more than one thread may be used, starts a thread in `scope`, which ends when
+    /// the feed is dropped.
     ///
     /// # Errors
     /// Returns an error if the device fails.
@@ -113,7 +113,7 @@ impl<'a> Feed<'a> {
 }
 
 impl<'a> Images<'a> {
-    /// Starts the thread that makes augmented batches.
+    /// Starts the thread that computes augmented batches.
     fn ahead<'scope>(
         scope: &'scope Scope<'scope, 'a>,
         batches: &'a Batches<'a>,

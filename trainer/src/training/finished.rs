@@ -9,7 +9,7 @@ use super::sums::{Difference, SUMS, Sums};
 use crate::atomic;
 
 impl RunFolder {
-    /// Returns the figures of the run of `recipe`, if it is finished.
+    /// Returns the figures of the run of `recipe`; `None` if it is not finished.
     ///
     /// # Errors
     /// Returns an error if the figures cannot be read or belong to another run, or if a file has
@@ -72,7 +72,7 @@ impl RunFolder {
     /// Returns an error if a file cannot be written.
     pub fn finish(&self, report: &TrainReport) -> Result<(), TrainError> {
         let text = serde_json::to_string_pretty(report).expect("a report is plain values") + "\n";
-        // Without those that are written now, removed at the end, or written afterwards.
+        // All files except those that are written here, removed at the end, or written later.
         let kept = FILES
             .iter()
             .filter(|&&name| ![FIGURES, RESULT, SUMS, CHECKPOINT].contains(&name));

@@ -2,8 +2,8 @@
 //! lists them.
 //!
 //! A run can be killed at any time, and the same command resumes it from its folder. Each file
-//! appears whole or not at all, a checkpoint names the files it belongs to, and everything made
-//! after the checkpoint is made again, bit for bit.
+//! appears whole or not at all, a checkpoint names the files that it depends on, and everything
+//! written after the checkpoint is computed again, bit for bit.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -28,24 +28,24 @@ pub enum Existing {
     Replace,
 }
 
-/// A folder that holds one run, locked.
+/// The locked folder of one run.
 #[derive(Debug)]
 pub struct RunFolder {
     path: PathBuf,
     lock: Lock,
-    /// The folders that this process created, the run's first.
+    /// The folders that this process created, starting with the run folder.
     created: Vec<PathBuf>,
 }
 
 impl RunFolder {
-    /// Opens `path` for a run of `recipe`. The folder must be new or empty, or hold a run, with
-    /// which `existing` deals. Other processes are locked out while the value lives.
+    /// Opens `path` for a run of `recipe`. The folder must be new or empty, or contain a run;
+    /// `existing` says what to do with that. Other processes are locked out while the value lives.
     ///
     /// # Errors
     /// Returns an error if another process uses the folder, if it holds another run or other
     /// files, or if it cannot be written.
     pub fn open(path: &Path, recipe: &Recipe, existing: Existing) -> Result<Self, TrainError> {
-        // Before locking: nothing is written into a folder of other files.
+        // Checked before locking, so that nothing is written into a folder of other files.
         check_own(path)?;
         let parents = path.ancestors().filter(|path| !path.as_os_str().is_empty());
         let created = parents.take_while(|path| !path.exists());
@@ -77,8 +77,7 @@ impl RunFolder {
     /// lives.
     ///
     /// # Errors
-    /// Returns an error if `path` holds no run, or if another process is training in
-    /// it.
+    /// Returns an error if `path` contains no run, or if another process is training in it.
     pub fn existing(path: &Path) -> Result<(Self, Recipe), TrainError> {
         if !path.join(RECIPE).exists() {
             return Err(unusable(path, "holds no run", Remedy::NameRun));
@@ -93,7 +92,8 @@ impl RunFolder {
         Ok((folder, recipe))
     }
 
-    /// Checks whether `path` is, or would be, a file of the run folder around it.
+    /// Checks whether `path` has the name of a run's file and lies in a run folder, even if it does
+    /// not exist.
     pub fn owns(path: &Path) -> bool {
         let Some(name) = path.file_name().and_then(|name| name.to_str()) else {
             return false;
@@ -101,7 +101,7 @@ impl RunFolder {
         (is_own(name) || name == LOCK) && path.with_file_name(RECIPE).exists()
     }
 
-    /// Checks whether `path` holds a run of `recipe`, finished or not.
+    /// Checks whether `path` contains a run of `recipe`, finished or not.
     pub fn holds(path: &Path, recipe: &Recipe) -> bool {
         Self::existing(path).is_ok_and(|(_, found)| recipe.difference(&found).is_none())
     }
@@ -116,7 +116,7 @@ impl RunFolder {
         &self.path
     }
 
-    /// Copies `file`, from which `graph` was read, into the folder.
+    /// Copies `file`, from which `graph` was read, into the folder, unless it has a copy already.
     ///
     /// # Errors
     /// Returns an error if the folder has a copy that describes another architecture, or if a file
@@ -177,7 +177,7 @@ impl RunFolder {
         Err(self.unusable_folder(reason, Remedy::ElsewhereOrReplace))
     }
 
-    /// Removes the files of the run, except for its recipe, which is overwritten.
+    /// Removes the files of the run, except for its recipe, which will be overwritten.
     fn clear(&self) -> Result<(), TrainError> {
         let mut names = FILES.iter().filter(|&&name| name != RECIPE);
         names.try_for_each(|name| self.remove(name))?;
@@ -195,7 +195,7 @@ impl RunFolder {
         self.clear()?;
         self.remove(RECIPE)?;
         self.lock.remove();
-        // One is not empty if another process has written there since.
+        // A folder in which another process has written since is not empty, and is kept.
         let mut created = self.created.iter();
         let _ = created.try_for_each(fs::remove_dir);
         Ok(())
@@ -206,12 +206,12 @@ impl RunFolder {
         atomic::remove_all_leftovers(&self.path);
     }
 
-    /// Returns the error for this folder, which cannot be used for `reason`.
+    /// Returns the error that this folder cannot be used for `reason`.
     pub(super) fn unusable_folder(&self, reason: impl Into<String>, remedy: Remedy) -> TrainError {
         unusable(&self.path, reason, remedy)
     }
 
-    /// Returns the error for a file called `name` that has changed since the run made it.
+    /// Returns the error that the file called `name` has changed since the run wrote it.
     pub(super) fn changed(&self, name: &str) -> TrainError {
         let reason = format!("holds a {name} that was changed after the run made it");
         self.unusable_folder(reason, Remedy::RestoreOrRepeat)
@@ -249,7 +249,7 @@ impl RunFolder {
     }
 }
 
-/// Returns the error for `folder`, which cannot be used for `reason`.
+/// Returns the error that `folder` cannot be used for `reason`.
 fn unusable(folder: &Path, reason: impl Into<String>, remedy: Remedy) -> TrainError {
     TrainError::Folder {
         folder: folder.display().to_string(),
@@ -267,7 +267,7 @@ fn in_use(folder: &Path) -> TrainError {
     )
 }
 
-/// Checks that `folder` holds a run or nothing, and returns which.
+/// Returns whether `folder` contains a run or nothing; rejects a folder of other files.
 fn check_own(folder: &Path) -> Result<Content, TrainError> {
     match content(folder)? {
         Content::Foreign => Err(unusable(

@@ -1,8 +1,8 @@
 //! The trained weights that a recipe names.
 //!
 //! Ranking reads only the weights of layers. Fine-tuning starts from the whole network, so it
-//! also needs biases and batch norms, but not running statistics: training reads none, and without
-//! them the accuracy of the network is reported with statistics of the training images. Values
+//! also needs biases and batch norms. It does not need running statistics: training reads none, and
+//! if they are missing, the accuracy is reported with statistics of the training images. Values
 //! must be small enough that training in f32 does not overflow, which no learning rate would
 //! prevent.
 
@@ -19,15 +19,15 @@ use crate::graph::{Graph, Operation};
 use crate::network::{Network, State, Statistics};
 use crate::pruning::Weights;
 
-/// The largest weight to fine-tune from: 2^60, about 1e18. Batch norms square sums of weights, and
-/// f32 ends at 2^128.
+/// The largest magnitude of a weight from which to fine-tune: 2^60, about 1e18. Batch norms square
+/// sums of weights, and f32 overflows at 2^128.
 const LARGEST: f32 = (1_u64 << 60) as f32;
 
-/// Reads the weights that `recipe` names, if any.
+/// Reads the weights that `recipe` names; returns `None` if it names none.
 ///
 /// # Errors
-/// Returns an error if the file does not fit `graph`, or if the recipe fine-tunes and a tensor is
-/// missing or a value too large. It names the file and the tensor.
+/// Returns an error that names the file and the tensor if the file does not fit `graph`, or if the
+/// recipe fine-tunes and a tensor is missing or has a value that is too large.
 pub(super) fn load(recipe: &Recipe, graph: &Graph) -> Result<Option<Weights>, TrainError> {
     let Some(path) = &recipe.weights else {
         return Ok(None);
@@ -49,7 +49,7 @@ pub(super) fn load(recipe: &Recipe, graph: &Graph) -> Result<Option<Weights>, Tr
             && value.abs() > LARGEST
         {
             return Err(TrainError::Mismatch(format!(
-                "{path}: tensor {tensor} holds {value:e} at element {element}: training computes in f32, where weights above {LARGEST:.0e} overflow; scale it down, or train the network again"
+                "{path}: tensor {tensor} has the value {value:e} at element {element}, but training in f32 can overflow with weights above {LARGEST:.0e}: scale the weights down, or train the network again"
             )));
         }
     }
@@ -59,7 +59,7 @@ pub(super) fn load(recipe: &Recipe, graph: &Graph) -> Result<Option<Weights>, Tr
 /// Checks that the weights file that `recipe` names, if any, has not changed since the run started.
 ///
 /// # Errors
-/// Returns an error if it is not, or if it cannot be read.
+/// Returns an error if the file has changed or cannot be read.
 pub(super) fn check_unchanged(recipe: &Recipe) -> Result<(), TrainError> {
     let Some(path) = &recipe.weights else {
         return Ok(());
@@ -94,9 +94,9 @@ fn largest(state: &State) -> Option<Largest<'_>> {
     trained.max_by(|a, b| a.value.abs().total_cmp(&b.value.abs()))
 }
 
-/// Returns the share of images of `test` that the network of `weights` classifies correctly;
-/// `None` if the file holds only the weights of layers. Batch norms use the running statistics of
-/// the file, or else statistics of the images of `train`.
+/// Returns the accuracy of the network of `weights` on the images of `test`; `None` if the file
+/// lacks biases or batch norms. Batch norms use the running statistics of the file, or else
+/// statistics of the images of `train`.
 ///
 /// # Errors
 /// Returns an error if `stop` is set, or if the device fails.
@@ -136,7 +136,7 @@ pub(super) fn missing_statistics(graph: &Graph, state: &State) -> Vec<String> {
 /// `train` are finite.
 ///
 /// # Errors
-/// Returns an error that names the largest weight if they are not.
+/// Returns an error that names the largest weight if one of them is not finite.
 pub(super) fn probe(
     recipe: &Recipe,
     weights: &Weights,
@@ -168,7 +168,7 @@ pub(super) fn probe(
             element,
             value,
         }) if !finite => Err(TrainError::Mismatch(format!(
-            "{path}: the loss of this network or its gradient is not finite, so it cannot be trained; its largest weight is {value:e}, in tensor {tensor} at element {element}: scale it down, or train the network again"
+            "{path}: the loss of this network or its gradient is not finite, so it cannot be trained; its largest weight is {value:e}, in tensor {tensor} at element {element}: scale the weights down, or train the network again"
         ))),
         _ => Ok(()),
     }

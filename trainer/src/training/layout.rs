@@ -9,12 +9,12 @@
 //! | `dense.safetensors` | the dense network, if the pruner trains one |
 //! | `rewind-STEP.safetensors` | the weights before a step to which phases rewind |
 //! | `masks-direct.safetensors` | the connections that the pruner keeps |
-//! | `masks.safetensors` | the trained connections: the effective ones, or all if none is pruned |
+//! | `masks.safetensors` | the trained connections: the effective ones; all if nothing is pruned |
 //! | `masks-direct-1.safetensors`, `masks-1.safetensors`, ... | those of earlier pruning phases |
-//! | `weights.safetensors` | the trained weights with the statistics they are deployed with |
-//! | `SHA256SUMS` | the SHA-256 of each file of a finished run |
-//! | `result.json` | the figures; written last, so a run that has them is finished |
-//! | `run.lock` | there while a process uses the folder, see [`super::lock`] |
+//! | `weights.safetensors` | the trained weights, and the population statistics for deployment |
+//! | `SHA256SUMS` | the SHA-256 checksum of each file of a finished run |
+//! | `result.json` | the figures; written last, so a run with this file is finished |
+//! | `run.lock` | exists while a process uses the folder, see [`super::lock`] |
 
 use std::fs;
 use std::path::Path;
@@ -51,8 +51,8 @@ pub const MASKS: &str = "masks.safetensors";
 /// The trained weights.
 pub const WEIGHTS: &str = "weights.safetensors";
 
-/// All files of a run, in the order in which they are removed: a folder without figures holds an
-/// unfinished run, and one without a recipe holds no run.
+/// All files of a run, in the order in which they are removed: a folder without figures contains an
+/// unfinished run, and one without a recipe contains no run.
 pub(super) const FILES: [&str; 11] = [
     FIGURES,
     RESULT,
@@ -113,10 +113,10 @@ pub(super) enum Content {
     Foreign,
 }
 
-/// Returns what `folder` holds.
+/// Returns what kind of content `folder` has.
 ///
 /// # Errors
-/// Returns an error if it cannot be read.
+/// Returns an error if the folder cannot be read.
 pub(super) fn content(folder: &Path) -> Result<Content, FileError> {
     let failed = |e| FileError::new("open the run folder", folder, e);
     let entries = match fs::read_dir(folder) {

@@ -19,8 +19,8 @@ use crate::random::Random;
 use crate::threads;
 use crate::transfer::read;
 
-/// The number of steps by plain tensor operations, as on a GPU, after which losses are read: reading
-/// waits for the device.
+/// The number of steps by plain tensor operations, as on a GPU, after which losses are read:
+/// reading waits for the device.
 const STEPS_PER_LOOK: usize = 100;
 
 /// An epoch of a phase.
@@ -50,9 +50,9 @@ pub struct Part {
 /// Trains one epoch and returns the mean loss; `None` if `stop` was set before its end. Calls
 /// `progress` with the number of images done.
 ///
-/// Images are shuffled by a random stream of the seed, the phase and the epoch, so an epoch is the
-/// same whether or not the run was interrupted before it. So are their changes, by a stream per
-/// image. The last incomplete batch is left out.
+/// Images are shuffled by a random stream of the seed, the phase and the epoch, and augmented by a
+/// stream per image, so an epoch is the same whether or not the run was interrupted before it. The
+/// last incomplete batch is left out.
 ///
 /// # Errors
 /// Returns an error if the loss is not finite, or if the device fails.
@@ -77,9 +77,9 @@ pub fn train_epoch(
     Ok((part.steps == steps).then(|| part.loss / steps as f64))
 }
 
-/// Trains an epoch, of which the part `done` is done, up to the step `end`, as [`train_epoch`]
-/// does. Calls `after` with the number of images done after each step, and ends there if it breaks.
-/// Returns the part that is done then. An epoch in parts takes the same steps as the whole, and
+/// Continues an epoch, of which the part `done` is done, up to step `end`, as [`train_epoch`] does.
+/// After each step, calls `after` with the number of images done, and stops if it breaks. Returns
+/// the part that is done then. An epoch trained in parts takes the same steps as a whole one and
 /// adds their losses in the same order.
 ///
 /// # Errors
@@ -126,7 +126,7 @@ impl<'a> Epoch<'a> {
         Random::stream(self.seed, &format!("{purpose} {phase} {index}"))
     }
 
-    /// Returns the order of the `images` in the epoch.
+    /// Returns the order in which the epoch visits the `images`.
     pub fn order(&self, images: usize) -> Vec<u32> {
         let mut order: Vec<u32> = (0..images as u32).collect();
         self.stream("shuffle").shuffle(&mut order);
@@ -145,7 +145,7 @@ impl<'a> Epoch<'a> {
         move |step| rates.at(first + step)
     }
 
-    /// Returns the changes of the images of `batches`, if there are any.
+    /// Returns the random changes to the images of `batches`; `None` without augmentation.
     fn changes(self, batches: &Batches<'_>) -> Option<Changes<'a>> {
         let augmentation = self.hyperparameters.augmentation;
         (!augmentation.is_identity()).then(|| Changes {
@@ -155,18 +155,18 @@ impl<'a> Epoch<'a> {
     }
 }
 
-/// The losses of an epoch, which stay on the device until enough of them are looked at together.
+/// The losses of an epoch, which remain on the device until several are read back together.
 struct Losses {
     unseen: Vec<Tensor>,
-    /// The number of losses to look at together.
+    /// The number of losses to read back together.
     together: usize,
-    /// The steps whose losses are seen, those of earlier parts included.
+    /// The steps whose losses have been read back, those of earlier parts included.
     seen: Part,
 }
 
 impl Losses {
-    /// Creates the list of the losses that follow the part `done` of an epoch. Losses are looked at
-    /// `together` at a time.
+    /// Creates the list of the losses that follow the part `done` of an epoch. `together` losses
+    /// are read back at a time.
     fn new(together: usize, done: Part) -> Self {
         Self {
             unseen: Vec::new(),
@@ -178,7 +178,7 @@ impl Losses {
     /// Adds the loss of the next step.
     ///
     /// # Errors
-    /// Returns an error if a loss looked at is not finite.
+    /// Returns an error if a loss that is read back is not finite.
     fn add(&mut self, loss: &Tensor, epoch: Epoch<'_>) -> Result<(), TrainError> {
         self.unseen.push(loss.detach());
         if self.unseen.len() >= self.together {
@@ -187,7 +187,7 @@ impl Losses {
         Ok(())
     }
 
-    /// Looks at all losses that are yet to be seen.
+    /// Reads back all remaining losses.
     fn look(&mut self, epoch: Epoch<'_>) -> Result<(), TrainError> {
         if self.unseen.is_empty() {
             return Ok(());
@@ -210,7 +210,7 @@ impl Losses {
         Ok(())
     }
 
-    /// Returns the part of the epoch that ends with the last loss.
+    /// Reads back all remaining losses and returns the part of the epoch up to the last one.
     ///
     /// # Errors
     /// Returns an error if a loss is not finite.
@@ -220,7 +220,7 @@ impl Losses {
     }
 }
 
-/// Returns `batches`, which end in an error when `stop` is set.
+/// Returns `batches`, with an error in place of every batch once `stop` is set.
 pub(super) fn unless_stopped(
     batches: impl Iterator<Item = TensorResult<Tensor>>,
     stop: &AtomicBool,
@@ -236,7 +236,7 @@ fn interrupted() -> candle_core::Error {
     candle_core::Error::msg("interrupted")
 }
 
-/// Returns the share of images of `test` that `network` classifies correctly with `statistics`.
+/// Returns the accuracy of `network` on the images of `test`, with the given `statistics`.
 ///
 /// # Errors
 /// Returns an error if `stop` is set, or if the device fails.

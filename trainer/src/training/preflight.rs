@@ -16,14 +16,14 @@ use crate::memory;
 use crate::pruning::hundredths::shown;
 use crate::pruning::{Limits, Place, PruneError, Pruner, SnipOptions, Source, Weights};
 
-/// Compressions below this are reached by every pruner, so no estimate is needed.
+/// The compression below which no estimate is needed, because every pruner reaches it.
 const EASY: f64 = 4.0;
 
-/// The share of the estimated reach from which a compression is in doubt.
+/// The fraction of the estimated highest compression above which a compression is in doubt.
 const NEAR: f64 = 0.25;
 
 /// Checks that `recipe` fits the architecture `graph`, the data, the machine and the device, and
-/// that its compression can be possible.
+/// that its compressions are not known to be impossible.
 ///
 /// # Errors
 /// Returns an error that names what does not fit.
@@ -117,8 +117,8 @@ pub(super) fn check_first(
     .into())
 }
 
-/// Returns a warning if the pruner of the last phase, which ranks weights that are yet to be
-/// trained, may not reach the compression: if it hardly reaches it with the initial weights.
+/// Returns a warning if the last pruner ranks weights that are yet to be trained and may not reach
+/// the compression, judged by the highest compression that it reaches with untrained weights.
 ///
 /// # Errors
 /// Returns an error if pruning fails or `stop` is set.
@@ -153,7 +153,7 @@ pub(super) fn doubt(
     let reach = pruner.reach(&source, target)?.unwrap_or(1.0);
     Ok((compression > NEAR * reach).then(|| {
         format!(
-            "the highest compression of {} is known only after dense training (with untrained weights, {} compression {}); if {} is beyond it, this run ends then",
+            "the highest compression of {} is known only after dense training (with untrained weights, it is {} compression {}); if {} is beyond it, the run stops then",
             pruner.name(),
             target.name(),
             shown((100.0 * reach).floor() / 100.0),

@@ -8,7 +8,7 @@ use super::metrics::{self, METRICS, Metrics};
 use super::sums::Difference;
 
 impl RunFolder {
-    /// Saves the state of the run.
+    /// Saves a checkpoint of the run.
     ///
     /// # Errors
     /// Returns an error if the file cannot be written.
@@ -24,8 +24,8 @@ impl RunFolder {
         self.remove(CHECKPOINT)
     }
 
-    /// Returns the state of the run, if it was interrupted. `needed` returns the names of the files
-    /// that the run makes before a checkpoint.
+    /// Returns the checkpoint of the run; `None` if there is none. `needed` returns the names of
+    /// the files that the run writes before a checkpoint.
     ///
     /// # Errors
     /// Returns an error if the checkpoint does not match `expected`, if a file that it names is
@@ -58,7 +58,7 @@ impl RunFolder {
         Ok(Some(checkpoint))
     }
 
-    /// Returns the error for a checkpoint that cannot be used for `reason`.
+    /// Returns the error that the checkpoint cannot be used for `reason`.
     pub fn unusable(&self, reason: &str) -> TrainError {
         let reason = format!("holds a {CHECKPOINT} from which the run cannot resume ({reason})");
         self.unusable_folder(reason, Remedy::Repeat)
@@ -82,7 +82,8 @@ impl RunFolder {
         }
     }
 
-    /// Appends a line to `metrics.csv`, after dropping the lines of epochs that are repeated.
+    /// Appends a line to `metrics.csv`, after dropping the line of the same epoch, if there is one,
+    /// and all lines after it.
     ///
     /// # Errors
     /// Returns an error if the file cannot be read or written.

@@ -1,8 +1,8 @@
-//! A run: the phases of a recipe one after another.
+//! A run: executes the phases of a recipe one after another.
 //!
-//! Each phase starts from where the one before it ended: weights and masks. A file of trained
-//! weights takes the place of the initial ones. At the end, population statistics are computed and
-//! everything is saved.
+//! Each phase starts from the weights and masks with which the previous one ended. The weights of a
+//! file of trained weights replace the initial ones. At the end, population statistics are
+//! computed, and everything is saved.
 
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
@@ -30,15 +30,15 @@ use crate::pruning::{Masks, PruneError, Weights};
 
 pub use super::event::Event;
 
-/// How a run is carried out, besides its recipe. None of this changes a bit of what it makes,
-/// except for the kind of device, which the recipe names.
+/// How a run is carried out, besides its recipe. None of this changes a bit of its results, except
+/// for the kind of device, which the recipe names.
 #[derive(Debug, Clone)]
 pub struct Options<'a> {
     /// What to do with a run that is in the folder already.
     pub existing: Existing,
     /// The device that trains.
     pub device: &'a Device,
-    /// The time from one checkpoint to the next in the middle of an epoch.
+    /// The time from one checkpoint to the next within an epoch.
     pub checkpoint_every: Duration,
 }
 
@@ -46,7 +46,7 @@ impl<'a> Options<'a> {
     /// The default of [`Options::checkpoint_every`]: ten minutes.
     pub const CHECKPOINT_EVERY: Duration = Duration::from_secs(600);
 
-    /// Returns the default options on `device`: a run in the folder resumes.
+    /// Returns the default options on `device`: a run that is in the folder already is resumed.
     pub fn new(device: &'a Device) -> Self {
         Self {
             existing: Existing::Resume,
@@ -146,8 +146,8 @@ fn open(
 }
 
 impl Session<'_> {
-    /// Returns the error of a run that failed with `error`. If the same recipe always fails so,
-    /// what nothing can use is removed.
+    /// Returns the error of a run that failed with `error`. If the same recipe always fails like
+    /// this, removes the run, unless it has a trained dense network that can be used.
     fn given_up(&self, error: TrainError) -> TrainError {
         let error = capacity::explained(error, &self.device, largest_batch(&self.stages));
         let always = match &error {
@@ -213,7 +213,8 @@ impl Session<'_> {
         self.finish(point, dense)
     }
 
-    /// Returns the checkpoint of an interrupted run, which started from `initial`.
+    /// Returns the checkpoint of an interrupted run, if there is one, and reports where it resumes.
+    /// `initial` has the names and shapes of the network's arrays.
     fn resume(
         &mut self,
         initial: &State,
@@ -314,7 +315,7 @@ impl Session<'_> {
     /// Saves and returns the masks of a run that prunes nothing.
     fn keep_all(&self) -> Result<RunMasks, TrainError> {
         let direct = Masks::dense(&self.graph);
-        // All weights are trained and deployed, those that see only padding included.
+        // All weights are trained and deployed, including those that only ever read padding.
         for name in [MASKS_DIRECT, MASKS] {
             direct.save(&self.folder.file(name))?;
         }
@@ -326,7 +327,7 @@ impl Session<'_> {
     }
 
     /// Returns and reports the accuracy of the network of the `given` weights; `None` if the file
-    /// holds only the weights of layers.
+    /// lacks biases or batch norms.
     fn judge(
         &self,
         given: &Weights,
@@ -340,11 +341,11 @@ impl Session<'_> {
         let absent = given::missing_statistics(graph, &given.state(graph));
         tell(Event::Note(match accuracy {
             Some(accuracy) if absent.is_empty() => format!(
-                "{path}: {:.2} % of test images right before pruning",
+                "{path}: {:.2} % of test images right (before pruning)",
                 100.0 * accuracy
             ),
             Some(accuracy) => format!(
-                "{path}: {:.2} % of test images right before pruning, with statistics of the training images: it lacks {}",
+                "{path}: {:.2} % of test images right (before pruning), with statistics of the training images: it lacks {}",
                 100.0 * accuracy,
                 absent.join(", ")
             ),

@@ -1,4 +1,4 @@
-//! A run in progress: its inputs, its folder and how far it is.
+//! A run in progress: its inputs, its folder and its progress.
 
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -40,15 +40,15 @@ pub(super) struct Session<'a> {
     pub(super) left_at_start: usize,
 }
 
-/// How much is done.
+/// How much of a run is done.
 pub(super) struct Progress {
-    /// Epochs done, of all phases.
+    /// The number of epochs done, over all phases.
     pub(super) done: usize,
-    /// Epochs of all phases.
+    /// The number of epochs of all phases.
     pub(super) all: usize,
-    /// Steps done of the current epoch.
+    /// The number of steps of the current epoch that are done.
     pub(super) step: usize,
-    /// Steps of the current epoch.
+    /// The number of steps of the current epoch.
     pub(super) steps: usize,
 }
 
@@ -64,16 +64,16 @@ impl Progress {
     }
 }
 
-/// When checkpoints are due in the middle of an epoch.
+/// When checkpoints within an epoch are due.
 pub(super) struct Pace {
-    /// The time from one to the next.
+    /// The time from one checkpoint to the next.
     every: Duration,
-    /// When the last one was written, also at the end of an epoch.
+    /// When the last checkpoint was written, within an epoch or at its end.
     last: Instant,
 }
 
 impl Pace {
-    /// Creates the pace of a checkpoint every `every`, from now on.
+    /// Creates the pace of checkpoints at intervals of `every`, starting now.
     pub(super) fn new(every: Duration) -> Self {
         let last = Instant::now();
         Self { every, last }
@@ -84,7 +84,7 @@ impl Pace {
         self.last.elapsed() >= self.every
     }
 
-    /// Notes that one has been written.
+    /// Records that a checkpoint has been written.
     pub(super) fn written(&mut self) {
         self.last = Instant::now();
     }
@@ -114,7 +114,7 @@ impl Clock {
 }
 
 impl Session<'_> {
-    /// Returns the names of the files that are made before the step `at` of the phase `index`.
+    /// Returns the names of the files that are written before step `at` of phase `index`.
     pub(super) fn made_before(&self, index: usize, at: usize) -> Vec<String> {
         let mut names = vec![RECIPE.to_owned()];
         for stage in &self.stages[..index] {
@@ -138,8 +138,7 @@ impl Session<'_> {
         self.train.split().len() / stage.hyperparameters.batch
     }
 
-    /// Returns the checksums of the files made before the phase `index`, which its checkpoints
-    /// name.
+    /// Returns the checksums of the files written before phase `index`, which its checkpoints list.
     ///
     /// # Errors
     /// Returns an error if a file cannot be read.
@@ -174,7 +173,8 @@ impl Session<'_> {
         }
     }
 
-    /// Converts the `result` of an evaluation, which fails if the run was asked to stop.
+    /// Converts the `result` of an evaluation: an error means that the run was interrupted if it
+    /// was asked to stop.
     pub(super) fn evaluated<T>(&self, result: TensorResult<T>) -> Result<T, TrainError> {
         result.map_err(|error| match self.is_stopped() {
             true => self.interrupted(),

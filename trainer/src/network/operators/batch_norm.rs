@@ -1,4 +1,4 @@
-//! Batch normalisation by the statistics of the batch (Ioffe & Szegedy 2015), with its gradients.
+//! Batch normalisation with the statistics of the batch (Ioffe & Szegedy 2015), with gradients.
 //!
 //! Statistics are per unit, over the samples and, for a channel of a feature map, over its
 //! positions.
@@ -76,8 +76,8 @@ fn apply(
     x.apply_op3(&scale.values, &shift.values, operator)
 }
 
-/// Normalises each unit of `x` by the `moments` of the population, then multiplies by `scale` and
-/// adds `shift` (units), without gradients. The results have the bits of the same tensor
+/// Normalises each unit of `x` with the population `moments`, then multiplies by `scale` and adds
+/// `shift` (units), without gradients. The results are bit-identical to those of the plain tensor
 /// operations.
 ///
 /// # Errors

@@ -1,11 +1,11 @@
-//! Convolution of feature maps with its gradients, as matrix products (im2col), or in fewer
-//! multiplications where [`winograd`](super::winograd) can.
+//! Convolution of feature maps, with gradients, as matrix products (im2col), or with fewer
+//! multiplications where [`winograd`](super::winograd) applies.
 //!
-//! `columns` (in · taps, positions) holds, per tap, the value that it reads at every output
-//! position. Then y = W columns, dW = dy columnsᵀ and d columns = Wᵀ dy, which is added back to
-//! the positions that were read. A batch is processed in chunks of images whose columns fit the
-//! cache. The backward pass gathers them again, because keeping them would take the size of the
-//! input times the number of taps.
+//! Each row of `columns` (in · taps, positions) contains the values that one tap reads from one
+//! input channel at every output position. Then y = W columns, dW = dy columnsᵀ and d columns =
+//! Wᵀ dy, which is added back to the positions that were read. A batch is processed in chunks of
+//! images whose columns fit in the cache. The backward pass gathers the columns again, because
+//! storing them would take the memory of the input times the number of taps.
 
 use std::sync::Mutex;
 
@@ -16,10 +16,11 @@ use super::spans::{self, Span};
 use super::winograd::Winograd;
 use crate::graph::Window;
 
-/// Target size of a chunk's columns in values, 256 KiB in f32.
+/// Target number of values in a chunk's columns: 256 KiB in f32.
 const CACHED: usize = 1 << 16;
 
-/// Minimum output positions of a chunk, whatever the size: smaller matrix products are slow.
+/// Minimum number of output positions in a chunk, even if its columns then exceed `CACHED`:
+/// smaller matrix products are slow.
 const POSITIONS: usize = 256;
 
 /// The shapes of one convolution.
@@ -35,11 +36,11 @@ struct Geometry {
     outputs: usize,
     /// Height and width of the output.
     output: [usize; 2],
-    /// The same convolution in fewer multiplications, if it is possible and pays.
+    /// The same convolution with fewer multiplications, if that is possible and faster.
     fast: Option<Winograd>,
 }
 
-/// The operator of one application.
+/// One application of the operator.
 struct Conv {
     geometry: Geometry,
     /// The result, computed in advance with candle's matrix products.
@@ -145,7 +146,7 @@ impl Geometry {
         self.output[0] * self.output[1]
     }
 
-    /// Returns the number of values read per output position: the rows of the columns.
+    /// Returns the number of values read per output position: the number of rows of the columns.
     fn depth(&self) -> usize {
         self.inputs * self.taps.len()
     }
@@ -156,7 +157,8 @@ impl Geometry {
         cached.max(POSITIONS.div_ceil(self.positions()))
     }
 
-    /// Computes W columns + b for the images `x`; `kernel` is (outputs, taps).
+    /// Computes W columns + b for the images `x`, where `kernel` is W (outputs, inputs · taps).
+    /// Returns (images, outputs, positions).
     fn forward(&self, x: &[f32], kernel: &Tensor, bias: Option<&[f32]>) -> Result<Vec<f32>> {
         if let Some(fast) = &self.fast {
             return with_slice(kernel, |kernel| fast.forward(x, kernel, bias));
@@ -183,8 +185,8 @@ impl Geometry {
         Ok(y)
     }
 
-    /// Computes the gradient of the kernel and, if `kernel` (outputs, taps) is given, that of the
-    /// images `x`, from the gradient `dy` of the output.
+    /// Computes the gradient of the kernel and, if `kernel` (outputs, inputs · taps) is given, that
+    /// of the images `x`, from the gradient `dy` of the output.
     fn backward(
         &self,
         x: &[f32],
@@ -220,8 +222,8 @@ impl Geometry {
         Ok((d_kernel, dx))
     }
 
-    /// Gathers what each tap reads at every output position of the images `x`: (taps, images ·
-    /// positions), with zeros for padding.
+    /// Gathers the values that each tap reads at every output position of the images `x`: (inputs ·
+    /// taps, images · positions), with zeros for padding.
     fn columns(&self, x: &[f32]) -> Result<Tensor> {
         let images = x.len() / self.input_len();
         let mut columns = vec![0.0_f32; self.depth() * images * self.positions()];
@@ -241,8 +243,8 @@ impl Geometry {
         )
     }
 
-    /// Adds `columns`, laid out as by [`columns`](Self::columns), to the positions of the images
-    /// `x` that they were read from.
+    /// Adds `columns`, laid out as [`columns`](Self::columns) returns them, to the positions of the
+    /// images `x` that they were read from.
     fn add_columns(&self, columns: &[f32], x: &mut [f32]) {
         self.each_span(x.len() / self.input_len(), |at, from, length| {
             let columns = &columns[at..at + length];
@@ -256,8 +258,8 @@ impl Geometry {
         });
     }
 
-    /// Calls `visit(column, input, length)` for every span of every tap and image: its start in
-    /// the columns, the first position that it reads in the images, and its length.
+    /// Calls `visit(column, input, length)` for every span of every tap and image, with its start
+    /// in the columns, the first position that it reads in the images, and its length.
     fn each_span(&self, images: usize, mut visit: impl FnMut(usize, usize, usize)) {
         let mut columns = 0;
         for channel in 0..self.inputs {

@@ -105,7 +105,7 @@ impl WithSimd for Backward<'_> {
     }
 }
 
-/// What the gradients of a group's units are made of.
+/// What the gradients of a group's units are computed from.
 struct Units<'a> {
     group: &'a Group,
     operands: &'a Operands,

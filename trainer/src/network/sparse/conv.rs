@@ -1,8 +1,9 @@
-//! The kept weights of a convolution, by output channel and by input channel.
+//! The kept weights of a convolution, indexed by output channel and by input channel.
 //!
-//! A weight adds runs of its input channel to runs of its output channel: an output row times the
-//! batch if the stride is 1, otherwise single positions. Taps of one column of the window read
-//! the same outputs of a row, so their runs are combined in registers.
+//! A weight adds runs of its input channel to runs of its output channel. A run contains the
+//! batches of an output row if the stride is 1, otherwise that of a single position. Taps in one
+//! column of the window contribute to the same outputs of a row, so their runs are summed in
+//! registers.
 
 use std::ops::Range;
 
@@ -14,26 +15,27 @@ use crate::graph::Window;
 /// A kept weight.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Tap {
-    /// Place of the output channel.
+    /// The place of the output channel among the live ones.
     pub(super) output: u32,
-    /// Place of the input channel.
+    /// The place of the input channel among the live ones.
     pub(super) input: u32,
-    /// Row and column of the window.
+    /// Its row and column in the window.
     pub(super) at: [u32; 2],
-    /// Index of the weight.
+    /// Its index among the kept weights.
     pub(super) weight: u32,
 }
 
-/// Taps of a channel that cover the same outputs of a row, sorted by the window's row.
+/// The taps of a channel that contribute to the same outputs of a row, sorted by their row in the
+/// window.
 #[derive(Debug, Clone)]
 struct Group {
-    /// The outputs of a row.
+    /// These outputs of a row.
     columns: Range<usize>,
-    /// The taps, in `Side::taps`.
+    /// The range of these taps in `Side::taps`.
     taps: Range<usize>,
 }
 
-/// The taps by channel of one side.
+/// The taps, grouped by their channels on one side: outputs or inputs.
 #[derive(Debug, Clone)]
 struct Side {
     taps: Vec<Tap>,
@@ -51,11 +53,11 @@ pub(super) struct Conv {
     output: [usize; 2],
     by_output: Side,
     by_input: Side,
-    /// Outputs of a column that each row of the window computes.
+    /// For each row of the window, the output rows for which it reads no padding.
     rows: Vec<Range<usize>>,
 }
 
-/// Room for the runs of one row, kept to avoid allocations.
+/// Buffers for the runs of one row, reused to avoid allocations.
 #[derive(Debug, Default)]
 pub(super) struct Scratch {
     starts: Vec<u32>,
@@ -64,7 +66,8 @@ pub(super) struct Scratch {
 }
 
 impl Side {
-    /// Groups `taps` by channel, by `key` within one, whose taps cover `columns`.
+    /// Groups `taps` by channel and, within a channel, by `key`, which starts with the outputs of a
+    /// row that a tap contributes to.
     fn new(
         channels: usize,
         mut taps: Vec<Tap>,
@@ -114,7 +117,7 @@ impl Conv {
                 |tap| tap.output,
                 |tap| (columns(tap), 0),
             ),
-            // A column of the window decides which inputs of a row are reached.
+            // The inputs of a row that a tap reads depend on its column in the window.
             by_input: Side::new(
                 inputs,
                 covering,
@@ -153,8 +156,8 @@ impl Conv {
         (tap.input as usize * self.input_area() + row * self.input[1] + column) as u32
     }
 
-    /// Returns the number of runs that cover `columns` outputs of a row, and the positions of each:
-    /// neighbouring outputs read neighbouring inputs only if the stride is 1.
+    /// Returns the number of runs that cover `columns` outputs of a row, and the number of
+    /// positions of each: neighbouring outputs read neighbouring inputs only if the stride is 1.
     fn runs(&self, columns: usize) -> (usize, usize) {
         match self.window.stride {
             1 => (1, columns),
@@ -162,8 +165,9 @@ impl Conv {
         }
     }
 
-    /// Adds the convolution of `x` (input channels · positions, batch) for output channel
-    /// `channel` to `z` (positions, batch).
+    /// Adds output channel `channel` of the convolution of `x` (input channels · positions, batch)
+    /// to
+    /// `z` (positions, batch).
     #[inline(always)]
     pub(super) fn forward<S: Simd>(
         &self,
@@ -187,7 +191,7 @@ impl Conv {
                 starts.extend(taps.iter().map(|tap| self.position(tap, y, &group.columns)));
                 row_weights.clear();
                 row_weights.extend(taps.iter().map(|tap| weights[tap.weight as usize]));
-                // No closure: it would not be compiled for the vectors of `S`.
+                // A closure would not be compiled for the vectors of `S`.
                 let (count, length) = self.runs(group.columns.len());
                 for at in 0..count {
                     let step = at * self.window.stride;
@@ -230,7 +234,7 @@ impl Conv {
                 starts.clear();
                 starts.extend(taps.iter().map(|tap| self.position(tap, y, &group.columns)));
                 let sums = &mut sums[range.start - first..range.end - first];
-                // No closure: it would not be compiled for the vectors of `S`.
+                // A closure would not be compiled for the vectors of `S`.
                 let (count, length) = self.runs(group.columns.len());
                 for at in 0..count {
                     let step = at * self.window.stride;
@@ -288,7 +292,7 @@ impl Conv {
                         continue;
                     }
                     let column = window.position(1, taps[0].at[1] as usize, columns.start);
-                    // No closure: it would not be compiled for the vectors of `S`.
+                    // A closure would not be compiled for the vectors of `S`.
                     let (count, length) = self.runs(columns.len());
                     for at in 0..count {
                         let step = at * self.window.stride;

@@ -1,22 +1,22 @@
-//! The kept weights of a dense layer, by output (CSR) and by input (CSC).
+//! The kept weights of a dense layer, indexed by output (CSR) and by input (CSC).
 
 use pulp::Simd;
 
 use super::conv::Scratch;
 use super::simd::{Runs, combine, dots};
 
-/// The kept weights of a dense layer between rows of its input and live outputs.
+/// The kept weights of a dense layer, between the rows of its input and its live outputs.
 #[derive(Debug, Clone)]
 pub(super) struct Dense {
-    /// Per output, the end of its weights; the first is 0.
+    /// 0, then the end of each output's weights.
     starts: Vec<usize>,
-    /// Per weight, the row of the input that it reads.
+    /// The row of the input that each weight reads.
     rows: Vec<u32>,
-    /// Per row of the input, the end of its weights in `outputs`; the first is 0.
+    /// 0, then the end of the weights of each row of the input in `outputs`.
     row_starts: Vec<usize>,
-    /// Per weight, row by row, the output that it writes.
+    /// The outputs that the weights write, in the order of the rows that they read.
     outputs: Vec<u32>,
-    /// Per weight, row by row, its index.
+    /// The indices of the weights, in the order of the rows that they read.
     order: Vec<u32>,
 }
 
@@ -46,7 +46,7 @@ impl Dense {
         }
     }
 
-    /// Adds the weighted inputs `x` (rows, batch) of output `unit` to `z` (batch).
+    /// Adds the weighted sum of the inputs `x` (rows, batch) of output `unit` to `z` (batch).
     #[inline(always)]
     pub(super) fn forward<S: Simd>(
         &self,

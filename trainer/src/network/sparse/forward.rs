@@ -13,14 +13,14 @@ use crate::network::statistics::EPSILON;
 pub(super) struct Forward<'a> {
     pub(super) group: &'a Group,
     pub(super) operands: &'a Operands,
-    /// How the units are normalised, unless by the statistics of the batch.
+    /// The normalisation of the units; `None` to use the statistics of the batch.
     pub(super) norm: Option<&'a [Affine]>,
     pub(super) batch: usize,
     /// The values of the source.
     pub(super) x: &'a [f32],
-    /// Those of the second source of an addition.
+    /// The values of the second source of an addition.
     pub(super) other: &'a [f32],
-    /// Where the results go, with room for them.
+    /// The buffers for the results, which have the right sizes.
     pub(super) passed: &'a mut Passed,
     pub(super) spare: &'a mut Spare,
 }
@@ -82,7 +82,7 @@ impl WithSimd for Forward<'_> {
     }
 }
 
-/// What the values of a group's units are made of.
+/// What the values of a group's units are computed from.
 struct Source<'a> {
     group: &'a Group,
     operands: &'a Operands,

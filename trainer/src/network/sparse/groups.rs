@@ -19,7 +19,7 @@ pub(super) struct Groups {
     pub(super) all: Vec<Arc<Group>>,
     /// Per group, the group that computes each of its sources; `None` for the input.
     sources: Vec<Vec<Option<usize>>>,
-    /// Rooms that no step uses.
+    /// The memory of finished steps, for reuse.
     rooms: Mutex<Vec<Room>>,
 }
 
@@ -35,7 +35,7 @@ impl Groups {
         }
     }
 
-    /// Takes a room for a step that reads `parameters`.
+    /// Returns the memory for a step, with the values of `parameters` copied into it.
     pub(super) fn room(&self, parameters: Parameters<'_>) -> Result<Room> {
         let room = self
             .rooms
@@ -50,7 +50,7 @@ impl Groups {
         Ok(room)
     }
 
-    /// Takes back the `room` of a finished step.
+    /// Takes back the memory of a finished step for reuse.
     pub(super) fn take_back(&self, room: Room) {
         self.rooms
             .lock()
@@ -58,7 +58,7 @@ impl Groups {
             .push(room);
     }
 
-    /// Runs the forward passes for the inputs `x` (inputs, batch) in `room`.
+    /// Runs the forward passes for the inputs `x` (inputs, batch), with the results in `room`.
     pub(super) fn forward(&self, room: &mut Room, x: &[f32], batch: usize) {
         for (at, (group, sources)) in self.all.iter().zip(&self.sources).enumerate() {
             let (before, rest) = room.groups.split_at_mut(at);
@@ -106,7 +106,7 @@ impl Groups {
                     spare: &mut room.spare,
                 }),
             );
-            // It is handed over to the sources, and the next one is of the next step.
+            // The gradient is propagated to the sources; the next one belongs to the next step.
             gradient.clear();
             let passed_on = match *group.head {
                 Head::Dense(_) | Head::Conv(_) => &mut room.spare.source,

@@ -1,10 +1,11 @@
-//! Training at the cost of what is kept: networks whose parameters are the kept weights, and whose
-//! values are those of [`live`] units.
+//! Sparse networks, which store and compute only the kept weights and the values of [`live`] units,
+//! so that the cost of training is proportional to what is kept.
 //!
 //! Values are stored batch-innermost, (live units · positions, batch), so that each kept weight of
 //! a [`dense`] layer or a [`conv`]olution multiplies a contiguous run. Nodes are computed in
 //! [`group`]s, unit by unit; a training step of all [`groups`] is one [`operator`], which candle
-//! differentiates like any other. The mathematics are those of the masked dense network, its oracle in the tests.
+//! differentiates like any other. They compute
+//! the same function as the masked dense network, which is the oracle of the tests.
 
 mod backward;
 mod conv;
@@ -41,28 +42,28 @@ use crate::masks::{Mask, Masks};
 /// The parameters of each node: weight, then bias, if it has them.
 pub(super) type Parameters<'a> = &'a dyn Fn(usize) -> &'a [Parameter];
 
-/// How a network computes with its kept weights.
+/// The plan by which a network computes with its kept weights only.
 #[derive(Debug)]
 pub(super) struct Plan {
     graph: Graph,
     /// The live units of each node.
     live: Vec<LiveUnits>,
-    /// The elements of the input that are read, ascending.
+    /// The elements of the input that are read, in ascending order.
     inputs: Arc<[u32]>,
-    /// The group of each node alone, for nodes that compute something.
+    /// Per node, the group of this node alone; `None` for the input and for flattening.
     nodes: Vec<Option<Arc<Group>>>,
     /// The groups of all nodes that the class scores depend on, in order.
     groups: Arc<Groups>,
-    /// The node whose value the class scores are.
+    /// The node whose value is the class scores.
     last: usize,
     /// Per group, the sources that no later group reads.
     last_read: Vec<Vec<usize>>,
-    /// The arrays that the network was made of, with pruned weights at zero.
+    /// The arrays from which the network was created, with pruned weights set to zero.
     rest: State,
 }
 
 impl Plan {
-    /// Plans the network of `graph` that keeps the weights of `masks`.
+    /// Plans the network of `graph` that keeps the weights that `masks` keep.
     pub(super) fn new(graph: &Graph, state: &State, masks: &Masks) -> Self {
         let live = live::units(graph, masks);
         let tensors = graph.prunable();
@@ -112,18 +113,18 @@ impl Plan {
         }
     }
 
-    /// Returns the elements of the input that are read, ascending.
+    /// Returns the elements of the input that are read, in ascending order.
     pub(super) fn inputs(&self) -> &Arc<[u32]> {
         &self.inputs
     }
 
-    /// Returns the arrays that the network was made of, with pruned weights at zero.
+    /// Returns the arrays from which the network was created, with pruned weights set to zero.
     pub(super) fn rest(&self) -> &State {
         &self.rest
     }
 
-    /// Returns where the values of a parameter of node `index` lie in its array: the kept weights
-    /// of a kernel under `mask`, otherwise the live units.
+    /// Returns the places of a parameter of node `index` in its array of shape `shape`: those of
+    /// the weights that `mask` keeps if it is a kernel, otherwise those of the live units.
     pub(super) fn places(&self, index: usize, shape: &[usize], mask: Option<&Mask>) -> Places {
         let indices = match mask {
             Some(mask) => {
@@ -138,7 +139,7 @@ impl Plan {
         }
     }
 
-    /// Checks that `x` holds the live inputs.
+    /// Checks that `x` has as many inputs per image as the network reads.
     fn check_input(&self, x: &Tensor) -> Result<()> {
         let (rows, _) = x.dims2()?;
         if rows != self.inputs.len() {
@@ -151,7 +152,8 @@ impl Plan {
     }
 
     /// Computes the class scores (batch, classes) of the live inputs `x` (inputs, batch): with the
-    /// statistics of the batch and gradients, or with those of `population`.
+    /// statistics `population` if they are given, otherwise with those of the batch and with
+    /// gradients.
     pub(super) fn scores(
         &self,
         parameters: Parameters<'_>,
@@ -182,7 +184,7 @@ impl Plan {
         scores::batch_first(&scores)
     }
 
-    /// Computes the value of node `index` alone from those of its `sources`, under `population`
+    /// Computes the value of node `index` alone from those of its `sources`, with `population`
     /// statistics. The value of the input is `x`.
     pub(super) fn node(
         &self,
@@ -194,7 +196,7 @@ impl Plan {
     ) -> Result<Tensor> {
         match (&self.nodes[index], sources) {
             (Some(group), _) => self.compute(parameters, group, sources, population),
-            // Flattened values lie in the same order.
+            // Flattening does not change the order of values.
             (None, [source]) => Ok((*source).clone()),
             (None, _) => {
                 let x = x.expect("the input node is computed only with a batch");
@@ -204,7 +206,7 @@ impl Plan {
         }
     }
 
-    /// Computes the output of `group` under `population` statistics.
+    /// Computes the output of `group` with `population` statistics.
     fn compute(
         &self,
         parameters: Parameters<'_>,
@@ -224,7 +226,7 @@ impl Plan {
         operator::evaluate(group, sources, &operands, &norm)
     }
 
-    /// Returns the number of live units of node `index`, and of the positions of each.
+    /// Returns the number of live units of node `index`, and the number of positions of each.
     pub(super) fn live_units(&self, index: usize) -> (usize, usize) {
         (self.live[index].units.len(), self.live[index].area())
     }
@@ -247,8 +249,8 @@ impl Plan {
         Moments::new(mean, variance)
     }
 
-    /// Returns the constant that each dead unit of node `index` has; 0 for live units and for
-    /// those that are pixels.
+    /// Returns the constant value of each dead unit of node `index`; 0 for live units and for
+    /// pixels.
     fn constants(&self, parameters: Parameters<'_>, index: usize) -> Vec<f32> {
         let (node, all) = (&self.graph.nodes()[index], self.live[index].all());
         let array = |at: usize| match parameters(index).get(at) {
@@ -293,7 +295,7 @@ fn expected_arrays(
     })
 }
 
-/// Returns the normalisation of the live units by population `moments`.
+/// Returns the normalisation of the `live` units with population `moments`.
 fn affines(scale: &[f32], shift: &[f32], moments: &Moments, live: &LiveUnits) -> Vec<Affine> {
     let parameters = scale.iter().zip(shift).zip(&live.units);
     parameters
@@ -306,8 +308,8 @@ fn affines(scale: &[f32], shift: &[f32], moments: &Moments, live: &LiveUnits) ->
         .collect()
 }
 
-/// Returns the groups of the nodes that the last node depends on: each node with the operations
-/// after it that alone read it.
+/// Returns the groups of the nodes that the last node depends on: each node together with the
+/// operations after it, while each is the only reader of the one before it.
 fn fuse(graph: &Graph, nodes: &[Option<Arc<Group>>], live: &[LiveUnits]) -> Vec<Arc<Group>> {
     let mut readers = vec![Vec::new(); nodes.len()];
     let mut needed = vec![false; nodes.len()];

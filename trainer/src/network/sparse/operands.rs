@@ -8,7 +8,7 @@ use crate::network::operators::GradientSlot;
 use crate::network::operators::operand::with_slice;
 use crate::network::parameter::Parameter;
 
-/// One value per kept weight or live unit for each parameter; none for one that the group lacks.
+/// For each parameter, one value per kept weight or live unit; empty if the group lacks it.
 #[derive(Debug, Default)]
 pub(super) struct Operands {
     pub(super) weight: Vec<f32>,

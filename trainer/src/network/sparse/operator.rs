@@ -1,8 +1,8 @@
 //! A training step of the whole network as one candle operator.
 //!
-//! candle differentiates the loss and hands over the gradient of the class scores; the groups pass
-//! it on themselves. In a step of some 100 µs, candle's graph of operators, and the clearing and
-//! adding of gradients that it takes, would be a good part.
+//! candle differentiates the loss and passes on the gradient of the class scores; the groups
+//! propagate it further themselves. A step takes about 100 µs, of which candle's graph of
+//! operators, which clears and adds gradients, would take a large part.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -29,7 +29,7 @@ struct Step {
 }
 
 /// Computes the class scores (batch, classes) of the live inputs `x` (inputs, batch), normalising
-/// by the statistics of the batch. The backward pass stores the gradients of the parameters in
+/// with the statistics of the batch. The backward pass stores the gradients of the parameters in
 /// their slots.
 ///
 /// # Errors
@@ -59,8 +59,8 @@ pub(super) fn train(
     x.apply_op2(&parameter, step)
 }
 
-/// Computes the output (live units · positions, batch) of `group` for its `sources` of the same
-/// layout, with the given normalisation of each unit if the group has a batch norm.
+/// Computes the output (live units · positions, batch) of `group` from its `sources`, which have
+/// the same layout. `norm` is the normalisation of each unit if the group has a batch norm.
 ///
 /// # Errors
 /// Returns an error if a tensor is not contiguous f32 on the CPU.

@@ -1,6 +1,6 @@
 //! The memory of a training step: the values of every group, what backward passes need, and
-//! gradients. It is kept from one step to the next, which would otherwise spend much of its time
-//! on allocating and clearing it.
+//! gradients. It is reused by later steps, which would otherwise spend much of their time on
+//! allocating and clearing memory.
 
 use super::conv::Scratch;
 use super::group::Group;
@@ -23,7 +23,7 @@ pub(super) struct GroupRoom {
     pub(super) gradient: Vec<f32>,
 }
 
-/// What the forward pass of a group leaves.
+/// The results of the forward pass of a group.
 #[derive(Debug, Default)]
 pub(super) struct Passed {
     /// The output (live units · positions, batch).
@@ -36,7 +36,7 @@ pub(super) struct Passed {
     pub(super) origins: Vec<u32>,
 }
 
-/// Room for intermediate results.
+/// Buffers for intermediate results.
 #[derive(Debug, Default)]
 pub(super) struct Spare {
     /// The values of a unit before batch norm, and its gradient.
@@ -51,8 +51,9 @@ pub(super) struct Spare {
 }
 
 impl Passed {
-    /// Makes room for the passes of `group` over `batch` samples: both if it `trains`, otherwise
-    /// only the forward pass. The passes overwrite whatever it holds.
+    /// Resizes the buffers for the passes of `group` over `batch` samples: both passes if the
+    /// network
+    /// `trains`, otherwise only the forward pass. The passes overwrite all contents.
     pub(super) fn fit(&mut self, group: &Group, batch: usize, trains: bool) {
         let (plane, pooled) = (group.area * batch, group.output_area() * batch);
         let keeps = trains && group.keeps_values();

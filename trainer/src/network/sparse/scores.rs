@@ -1,4 +1,4 @@
-//! Class scores as the loss reads them: (batch, classes).
+//! Converts class scores to the layout that the loss reads: (batch, classes).
 
 use candle_core::{Result, Tensor};
 

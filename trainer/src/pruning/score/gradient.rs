@@ -1,8 +1,9 @@
 //! Gradients of the loss with respect to kernel weights, for the scores that need them.
 //!
 //! The gradient of a minibatch is that of its mean loss, without regularization; batch norms use
-//! the statistics of the minibatch. The gradient over several minibatches is their mean, of equal
-//! weight even if the last is smaller. Images are normalized and not augmented.
+//! the statistics of the minibatch. The gradient over several minibatches is the mean of their
+//! gradients, with equal weights even if the last minibatch is smaller. Images are normalized and
+//! not augmented.
 
 use candle_core::{DType, Device, Result as TensorResult, Tensor};
 
@@ -75,8 +76,8 @@ pub fn minibatches<'a>(
     parts.map(move |part| Ok((batches.inputs(part)?, batches.classes(part)?)))
 }
 
-/// Splits `indices` into parts of `size`, of which the last may be smaller. A single remaining
-/// index, of which a batch norm has no variance, is appended to the part before.
+/// Splits `indices` into parts of `size`; the last may be smaller. A single remaining index, over
+/// which a batch norm could compute no variance, is appended to the part before it.
 pub fn parts(indices: &[u32], size: usize) -> Vec<&[u32]> {
     let mut parts: Vec<&[u32]> = indices.chunks(size).collect();
     if let [.., _, [_]] = parts.as_slice() {

@@ -1,5 +1,5 @@
-//! Rewinding: the weights go back to those at a step of the first training phase (Frankle & Carbin
-//! 2019; Frankle et al. 2020). The masks remain.
+//! Rewinding: restores the weights of an earlier step of the first training phase (Frankle & Carbin
+//! 2019; Frankle et al. 2020). The masks do not change.
 
 use super::point::Point;
 use crate::network::State;
@@ -9,7 +9,7 @@ use crate::training::recipe::Rewind;
 use crate::training::session::Session;
 
 impl Session<'_> {
-    /// Rewinds the weights of `point`. `initial` are those before training.
+    /// Rewinds the weights of `point`. `initial` are the weights before training.
     ///
     /// # Errors
     /// Returns an error if the saved weights cannot be read.

@@ -1,9 +1,9 @@
-//! Training: the epochs of a phase, with a checkpoint after each, and in its middle when one is
-//! due.
+//! Training: the epochs of a phase, with a checkpoint after each one, and within an epoch when one
+//! is due.
 //!
-//! A checkpoint of a step holds what the network was before anything that is due at that step:
-//! weights are kept for rewinding and masks change only afterwards, so a run that resumes there
-//! does the same.
+//! A checkpoint at a step contains the state before anything that is due at that step: saving
+//! weights for rewinding and changing masks come afterwards, so a run that resumes there does them
+//! too.
 
 use std::collections::BTreeSet;
 
@@ -54,7 +54,7 @@ pub(super) struct Model {
 struct Position {
     /// The number of finished epochs of the phase.
     epochs: usize,
-    /// The part of the next one that is done.
+    /// The part of the next epoch that is done.
     part: Part,
 }
 
@@ -67,8 +67,8 @@ pub(in crate::training) struct Trained {
 }
 
 impl Session<'_> {
-    /// Creates the network and the optimizer that train the weights `active` of `state`, which
-    /// becomes zero elsewhere. Moments start from zero, or from those of `optimizer`.
+    /// Creates the network and the optimizer that train the weights of `state` that `active` keeps;
+    /// all others are set to zero. Moments start from `moments`, or else from zero.
     pub(super) fn model(
         &self,
         mut state: State,
@@ -106,7 +106,8 @@ impl Session<'_> {
         }
     }
 
-    /// Trains the phase `index` from `point`, or from `checkpoint`, and leaves its end in `point`.
+    /// Trains phase `index` from `point`, or from `checkpoint` if there is one, and stores the
+    /// result in `point`.
     ///
     /// # Errors
     /// Returns an error if training diverges, the run is interrupted, a file cannot be read or
@@ -152,7 +153,7 @@ impl Session<'_> {
         Ok(())
     }
 
-    /// Returns the network with which the phase starts or resumes, and where.
+    /// Returns the network with which the phase starts or resumes, and the position in the phase.
     fn start(
         &self,
         stage: &Stage,
@@ -189,7 +190,7 @@ impl Session<'_> {
         Ok((model, position))
     }
 
-    /// Saves the state at `position` of `stage`.
+    /// Saves a checkpoint at `position` of `stage`.
     fn save(
         &mut self,
         stage: &Stage,
@@ -212,7 +213,7 @@ impl Session<'_> {
         Ok(())
     }
 
-    /// Saves the state at `position` of `stage` if that is due or the run was asked to stop.
+    /// Saves a checkpoint at `position` of `stage` if one is due or the run was asked to stop.
     ///
     /// # Errors
     /// Returns an error if the run was asked to stop, or if the file cannot be written.
@@ -257,8 +258,8 @@ impl Session<'_> {
         cuts
     }
 
-    /// Does what is due before the step `at` of `stage`: keeps the weights for rewinding, and
-    /// changes the masks.
+    /// Does what is due before step `at` of `stage`: saves the weights for rewinding, or changes
+    /// the masks, or both.
     fn at_step(
         &mut self,
         stage: &Stage,
@@ -344,8 +345,8 @@ impl Session<'_> {
         })
     }
 
-    /// Returns the share of test images that `network` classifies correctly, with statistics of a
-    /// sample of the training images.
+    /// Returns the accuracy of `network` on the test images, with statistics of a sample of the
+    /// training images.
     ///
     /// # Errors
     /// Returns an error if the run is asked to stop, or if the device fails.
@@ -368,7 +369,7 @@ impl Session<'_> {
         }
     }
 
-    /// Saves the masks with which a phase that moves masks ended: the `active` ones, and the
+    /// Saves the masks at the end of a phase that changes masks: the `active` connections, and the
     /// effective ones among them.
     fn conclude_masks(
         &mut self,
@@ -399,7 +400,7 @@ impl Session<'_> {
         Ok(())
     }
 
-    /// Returns the trained network of `state`, whose weights outside of `active` are zero, with
+    /// Returns the trained network of `state`, whose weights outside of `active` must be zero, with
     /// population statistics over all training images.
     ///
     /// # Errors

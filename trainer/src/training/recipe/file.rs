@@ -14,8 +14,8 @@ use crate::training::error::TrainError;
 use crate::training::hyperparameters::Hyperparameters;
 use crate::training::layout::{ARCHITECTURE, RECIPE};
 
-/// A recipe as it is written in a file. Fingerprints, which `run.toml` has, must be those of what
-/// the names lead to.
+/// A recipe as written in a file. If it has fingerprints, as `run.toml` does, they must be those of
+/// the architecture, the dataset and the weights that it names.
 #[derive(Debug, Clone, PartialEq, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RecipeFile {
@@ -51,7 +51,7 @@ pub struct RecipeFile {
 }
 
 impl RecipeFile {
-    /// Reads the file `path`. Files that it names are sought beside it first.
+    /// Reads the file `path`. Files that it names are looked up in its folder first.
     ///
     /// # Errors
     /// Returns an error that names the file, the line and the key at fault.
@@ -83,7 +83,7 @@ impl RecipeFile {
     /// Parses the text of a file.
     ///
     /// # Errors
-    /// Returns the line at fault, and why.
+    /// Returns a clause that names the line at fault and says what is wrong.
     pub fn parse(text: &str) -> Result<Self, String> {
         toml::from_str(text).map_err(|error: toml::de::Error| {
             let reason = better(error.message(), []);
@@ -97,11 +97,10 @@ impl RecipeFile {
         })
     }
 
-    /// Returns the recipe for `graph` and `data`, to which `arch` and `data` lead.
+    /// Returns the recipe for `graph` and `data`, which `arch` and `data` of the file name.
     ///
     /// # Errors
-    /// Returns an error if a fingerprint is that of something else, or if the weights cannot be
-    /// read.
+    /// Returns an error if a fingerprint does not match, or if the weights cannot be read.
     pub fn resolve(self, graph: &Graph, data: &Dataset) -> Result<Recipe, TrainError> {
         let recipe = Recipe::new(graph, data);
         let weights_fingerprint = match &self.weights {

@@ -26,7 +26,7 @@ pub use file::RecipeFile;
 pub use phase::{Gradual, Method, Phase, Prune, Regrow, Rewind, Training};
 pub use plan::{After, Plan};
 
-/// A kind of device that trains. Kinds round differently, so a run stays on one kind.
+/// A kind of device that trains. Each kind rounds differently, so a run uses only one kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum DeviceKind {
@@ -61,8 +61,8 @@ pub struct Recipe {
     pub arch_file: Option<PathBuf>,
     /// The architecture's fingerprint, from [`Graph::fingerprint`].
     pub arch_fingerprint: String,
-    /// The epsilon of batch norms, always [`EPSILON`]. PyTorch's default is 1e-5: set this one
-    /// when loading the weights there.
+    /// The epsilon of batch norms, always [`EPSILON`]. PyTorch's default is 1e-5: use this value
+    /// instead when loading the weights there.
     pub batch_norm_epsilon: f64,
     /// The dataset: its name, or the path of its folder.
     pub data: String,
@@ -107,7 +107,8 @@ impl Recipe {
     pub(in crate::training) const ARCHITECTURE: &str = "an architecture of SHA-256";
 
     /// Returns the default recipe for `graph`, a predefined architecture, and `data`, a named
-    /// dataset: an effective compression of 100 by `magnitude/igq`, trained on the CPU.
+    /// dataset: an effective compression of 100 with the pruner `magnitude/igq`, trained on the
+    /// CPU.
     ///
     /// Other options are set by struct update syntax:
     /// `Recipe { seed: 5, ..Recipe::new(&graph, &data) }`.
@@ -153,7 +154,7 @@ impl Recipe {
         self.check_sense(graph, data)
     }
 
-    /// Checks the numbers whose range depends neither on the architecture nor on the data.
+    /// Checks the numbers whose range depends on neither the architecture nor the data.
     ///
     /// # Errors
     /// Returns an error that names the first field out of range, and its range.
@@ -175,8 +176,8 @@ impl Recipe {
         Ok(())
     }
 
-    /// Returns what prunes the network: the name of the last pruner, or the method that moves its
-    /// connections, or "dense".
+    /// Returns what determines the final masks: the name of the last pruner or of the method that
+    /// regrows connections, whichever comes last, or "dense".
     pub fn pruner(&self) -> &str {
         let mut phases = self.phases.iter().rev();
         let found = phases.find_map(|phase| match phase {
@@ -189,8 +190,7 @@ impl Recipe {
         found.unwrap_or("dense")
     }
 
-    /// Returns the compression that the run ends with, and what it counts: that of the last phase
-    /// that asks for one.
+    /// Returns the compression of the last phase that prunes, and which weights it counts.
     pub fn compression(&self) -> (Compression, Target) {
         let mut phases = self.phases.iter().rev();
         let found = phases.find_map(|phase| match phase {
@@ -288,8 +288,8 @@ impl Recipe {
     }
 }
 
-/// Adds the fields of `value`, which is called `name`, to `fields`. Those of the second phase are
-/// called "phase 2 epochs".
+/// Adds the fields of `value`, which is called `name`, to `fields`. A field of the second phase is
+/// called, for example, "phase 2 epochs".
 fn flatten(name: &str, value: toml::Value, fields: &mut BTreeMap<String, toml::Value>) {
     let join = |key: &str| match name {
         "" | "hyperparameters" => key.to_owned(),
@@ -317,8 +317,8 @@ fn flatten(name: &str, value: toml::Value, fields: &mut BTreeMap<String, toml::V
 pub struct Difference {
     /// The field's name.
     pub field: String,
-    /// Its value in the one recipe.
+    /// Its value in the first recipe.
     pub ours: String,
-    /// Its value in the other.
+    /// Its value in the other recipe.
     pub theirs: String,
 }

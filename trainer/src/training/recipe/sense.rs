@@ -1,4 +1,4 @@
-//! Whether the phases of a recipe make sense, before anything is trained.
+//! Checks that the phases of a recipe make sense, before anything is trained.
 
 use super::Recipe;
 use super::phase::{Gradual, Phase, Prune, Regrow};
@@ -13,7 +13,8 @@ use crate::training::error::TrainError;
 const MOST_EPOCHS: usize = 1_000_000;
 
 impl Recipe {
-    /// Checks the numbers of the phases that depend neither on the architecture nor on the data.
+    /// Checks the numbers of the phases whose range depends on neither the architecture nor the
+    /// data.
     pub(super) fn check_phases(&self) -> Result<(), TrainError> {
         self.hyperparameters.check()?;
         for stage in stages(self)? {
@@ -81,7 +82,8 @@ impl Recipe {
         Ok(())
     }
 
-    /// Checks that there is something to train, to rank and to rewind.
+    /// Checks that a phase trains, and that every phase that ranks, rewinds or regrows comes after
+    /// what it needs.
     fn check_order(&self) -> Result<(), TrainError> {
         let trains = self.phases.iter().any(|phase| phase.training().is_some());
         if !trains {
@@ -131,7 +133,7 @@ impl Recipe {
         Ok(())
     }
 
-    /// Checks that trained weights, if there are any, are read.
+    /// Checks that a phase reads the given trained weights, if there are any.
     fn check_weights(&self) -> Result<(), TrainError> {
         if self.weights.is_none() {
             return Ok(());
@@ -155,7 +157,7 @@ impl Recipe {
         })
     }
 
-    /// Checks that no phase asks for masks that contradict those of an earlier one.
+    /// Checks that no phase requests masks that contradict those of an earlier one.
     fn check_masks(&self) -> Result<(), TrainError> {
         let mut before: Option<(usize, Compression)> = None;
         let mut pattern: Option<(usize, Pattern)> = None;
@@ -216,7 +218,7 @@ impl Recipe {
     }
 }
 
-/// Returns the error for phases that make no sense for this `reason`.
+/// Returns the error that phases make no sense for this `reason`.
 fn refuse<T>(reason: impl Into<String>) -> Result<T, TrainError> {
     let reason = reason.into();
     Err(TrainError::Recipe { reason })
@@ -273,7 +275,7 @@ fn check_regrow(options: &Regrow) -> Result<(), TrainError> {
     check_every(every)
 }
 
-/// Checks a number of steps between two changes of the masks.
+/// Checks the number of steps from one change of the masks to the next.
 fn check_every(every: usize) -> Result<(), TrainError> {
     match every {
         0 => Err(TrainError::value("every", every, "must be at least 1")),
@@ -281,7 +283,7 @@ fn check_every(every: usize) -> Result<(), TrainError> {
     }
 }
 
-/// Checks that the masks of `phase` change in its `steps`.
+/// Checks that the masks of `phase` change at least once in its `steps` steps, if they change.
 fn check_steps(phase: &Phase, steps: usize) -> Result<(), TrainError> {
     let (Phase::Gradual(Gradual { every, .. }) | Phase::Regrow(Regrow { every, .. })) = phase
     else {
@@ -294,8 +296,8 @@ fn check_steps(phase: &Phase, steps: usize) -> Result<(), TrainError> {
     Ok(())
 }
 
-/// Checks that the pattern of `options` divides the layers of `graph`, or that the layers that are
-/// kept whole leave room for its compression.
+/// Checks that the pattern of `options` divides the layers of `graph` or, without a pattern, that
+/// the compression can be reached although some layers are not pruned.
 fn check_layers(options: &Prune, graph: &Graph) -> Result<(), TrainError> {
     let Some(pattern) = options.pattern else {
         return check_dense(&options.dense, options.compression(), graph);
@@ -319,7 +321,8 @@ fn check_layers(options: &Prune, graph: &Graph) -> Result<(), TrainError> {
     })
 }
 
-/// Checks that the layers of `graph` at `places`, kept whole, leave room for `compression`.
+/// Checks that `compression` can be reached although the layers of `graph` at `places` are not
+/// pruned.
 fn check_dense(
     places: &[Place],
     compression: Compression,
@@ -338,8 +341,8 @@ fn check_dense(
     ))
 }
 
-/// Returns the name of the first batch norm of `graph` whose units have a single value per image:
-/// over a batch of one image, it has no variance.
+/// Returns the name of the first batch norm of `graph` whose units have a single value per image,
+/// so that a batch of one image has no variance.
 fn needs_two_images(graph: &Graph) -> Option<&str> {
     let mut norms = graph.nodes().iter();
     let norm = norms.find(|node| {

@@ -1,4 +1,4 @@
-//! The phases of a recipe in their places: named, with their hyperparameters and files.
+//! The phases of a recipe as stages of a run: named, with their hyperparameters and files.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,28 +8,28 @@ use crate::training::error::TrainError;
 use crate::training::hyperparameters::Hyperparameters;
 use crate::training::layout::{MASKS, MASKS_DIRECT};
 
-/// A phase in its place in a run.
+/// A phase of a run, with all that its place in the run determines.
 #[derive(Debug, Clone)]
 pub(in crate::training) struct Stage {
     /// The name, such as "dense" or "pruned"; unique in the run.
     pub(in crate::training) name: String,
     pub(in crate::training) phase: Phase,
-    /// The hyperparameters, if the phase trains.
+    /// The hyperparameters, those of the phase if it overrides any.
     pub(in crate::training) hyperparameters: Hyperparameters,
     /// The number of epochs; 0 if the phase does not train.
     pub(in crate::training) epochs: usize,
-    /// The files of the masks that the phase makes: the direct ones, and those that are trained.
+    /// The files of the masks that the phase computes: the direct ones, and those that are trained.
     pub(in crate::training) masks: Option<[String; 2]>,
-    /// Whether the phase ends with the dense network that is pruned afterwards, which is kept.
+    /// Whether the phase ends with the dense network that is pruned next, which is saved.
     pub(in crate::training) ends_dense: bool,
-    /// The steps before which its weights are kept for rewinding.
+    /// The steps before which the weights are saved for rewinding.
     pub(in crate::training) keeps: BTreeSet<usize>,
 }
 
 /// Returns the stages of `recipe`.
 ///
 /// # Errors
-/// Returns an error if a phase overrides a hyperparameter wrongly.
+/// Returns an error if an override of a phase has an unknown key or the wrong type.
 pub(in crate::training) fn stages(recipe: &Recipe) -> Result<Vec<Stage>, TrainError> {
     let phases = &recipe.phases;
     let makers = phases.iter().filter(|phase| phase.makes_masks()).count();
@@ -37,7 +37,7 @@ pub(in crate::training) fn stages(recipe: &Recipe) -> Result<Vec<Stage>, TrainEr
         Phase::Rewind(Rewind { to }) if *to > 0 => Some(*to),
         _ => None,
     });
-    // They are those of the first phase that trains.
+    // Only the first phase that trains saves weights for rewinding.
     let mut keeps: Option<BTreeSet<usize>> = Some(steps.collect());
     let names = names(phases);
     let (mut made, mut stages) = (0, Vec::new());
@@ -76,8 +76,8 @@ pub(in crate::training) fn stages(recipe: &Recipe) -> Result<Vec<Stage>, TrainEr
 }
 
 /// Returns the names of `phases`. A training phase is "dense" while nothing is pruned, and
-/// "pruned" afterwards; other phases have the name of their kind. Names of several phases are
-/// numbered.
+/// "pruned" afterwards; other phases have the name of their kind. Names that several phases share
+/// are numbered.
 fn names(phases: &[Phase]) -> Vec<String> {
     let mut is_pruned = false;
     let bases = phases.iter().map(|phase| {
