@@ -4,7 +4,8 @@
 //! Values are stored batch-innermost, (live units · positions, batch), so that each kept weight of
 //! a [`dense`] layer or a [`conv`]olution multiplies a contiguous run. Nodes are computed in
 //! [`group`]s, unit by unit; a training step of all [`groups`] is one [`operator`], which candle
-//! differentiates like any other. The mathematics are those of the masked dense network, its oracle in the tests.
+//! differentiates like any other. The mathematics are those of the masked dense network, its
+//! oracle in the tests.
 
 mod backward;
 mod conv;
