@@ -40,8 +40,8 @@ const RUNS: usize = 50;
 /// Architectures that are measured by default.
 const ARCHITECTURES: [&str; 2] = ["lenet-300-100", "lenet-5-28"];
 
-/// Compressions of the pruned networks that are measured beside the dense one. From about 2.5 down,
-/// training uses dense products instead.
+/// Compressions of the pruned networks that are measured beside the dense one. Below 2.5, networks
+/// of dense layers are trained by dense products instead.
 const COMPRESSIONS: [f64; 4] = [2.0, 3.0, 10.0, 100.0];
 
 /// Epochs of each phase of a run.

@@ -1,11 +1,11 @@
 //! Sets the number of threads for training and pruning.
 //!
-//! Matrix products and convolutions use several threads, and so does evaluation, a batch per thread.
-//! Every sum adds the same terms in the same order, so results are bit-identical for any number of
-//! threads. Splitting pays only for large products: one of LeNet-300-100 takes less than a millisecond, and
-//! waking threads, or waiting for a core that another process uses, costs more than it saves. By
-//! default, only products and convolutions of at least [`WORTHWHILE`] multiplications, such as
-//! those of VGG-16, are split.
+//! Matrix products and convolutions use several threads, and so does evaluation, a batch per
+//! thread. Every sum adds the same terms in the same order, so results are bit-identical for any
+//! number of threads. Splitting pays only for large products: one of LeNet-300-100 takes less than
+//! a millisecond, and waking threads, or waiting for a core that another process uses, costs more
+//! than it saves. By default, only products and convolutions of at least [`WORTHWHILE`]
+//! multiplications, such as those of VGG-16, are split.
 
 use std::num::NonZeroUsize;
 use std::thread;

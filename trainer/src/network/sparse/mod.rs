@@ -4,8 +4,8 @@
 //! Values are stored batch-innermost, (live units · positions, batch), so that each kept weight of
 //! a [`dense`] layer or a [`conv`]olution multiplies a contiguous run. Nodes are computed in
 //! [`group`]s, unit by unit; a training step of all [`groups`] is one [`operator`], which candle
-//! differentiates like any other. They compute
-//! the same function as the masked dense network, which is the oracle of the tests.
+//! differentiates like any other. They compute the same function as the masked dense network, which
+//! is the oracle of the tests.
 
 mod backward;
 mod conv;

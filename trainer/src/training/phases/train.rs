@@ -31,14 +31,16 @@ use crate::training::sums::Sums;
 /// The final statistics are computed over all.
 pub(in crate::training) const SAMPLE: usize = 5000;
 
-/// The density of a network from which dense products are faster: about 0.4 for LeNet-300-100 and
-/// 0.5 for LeNet-5, as `cargo xtask bench training` shows.
+/// The density of a network of dense layers from which dense products are faster: between 1/3 and
+/// 1/2 for LeNet-300-100, as `cargo xtask bench training` shows.
 const NEARLY_FULL: f64 = 0.4;
 
-/// Checks whether a network that keeps the weights of `masks` is faster by those alone. It depends
-/// on nothing else, so that a resumed run computes as it would have without an interruption.
+/// Checks whether a network that keeps the weights of `masks` is faster by those alone; networks of
+/// convolutions always are. It depends on nothing else, so that a resumed run computes as it would
+/// have without an interruption.
 fn is_sparse(masks: &Masks) -> bool {
-    (masks.nonzeros() as f64) < NEARLY_FULL * masks.total() as f64
+    let convolves = masks.iter().any(|mask| mask.shape.len() > 2);
+    convolves || (masks.nonzeros() as f64) < NEARLY_FULL * masks.total() as f64
 }
 
 /// A network in training.
