@@ -61,7 +61,8 @@ impl Winograd {
         })
     }
 
-    /// Checks whether `images` have enough tiles for it to pay: kernels are transformed once for all.
+    /// Checks whether `images` have enough tiles for this algorithm to pay: kernels are transformed
+    /// once for all of them.
     pub(super) fn pays(&self, images: usize) -> bool {
         images * self.grid.tiles() >= FEWEST
     }
