@@ -2,7 +2,7 @@
 //!
 //! [`Layers`] reads records one by one instead of keeping a table in RAM. It remembers the buffers
 //! that later layers may read: the previous layer's output or, with the feature `residual`, the
-//! last 16 buffers, of which the network's input is the very first.
+//! last 16 buffers, where the network's input counts as the first buffer.
 
 use crate::arena;
 use crate::bytes::{Bytes, check};

@@ -54,7 +54,7 @@ proptest! {
 /// Checks the sizes of the parts of blocks whose layout was worked out by hand, one per encoding.
 #[test]
 fn the_parts_of_a_layer_drawn_by_hand_are_known() {
-    // Five inputs, two rows of one and two weights.
+    // Five inputs and two rows: the first has one weight, the second has two.
     let integers = |encoding| match encoding {
         Encoding::Words => vec![vec![(1, 9)], vec![(0, 8), (4, 20)]],
         Encoding::Columns => vec![vec![(1, 4)], vec![(0, 5), (4, 7)]],

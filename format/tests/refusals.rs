@@ -1,4 +1,5 @@
-//! Provokes each error of the parser with a forged container whose checksum is correct.
+//! Provokes each error of the parser. Except for wrong lengths and wrong checksums, the forged
+//! containers have correct checksums.
 
 use std::collections::BTreeSet;
 

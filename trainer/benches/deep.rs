@@ -64,7 +64,7 @@ fn measure(name: &str) -> Result<()> {
     }
     assert!(
         last < first,
-        "{name}: the loss rose from {first} to {last} on one batch"
+        "{name}: the loss did not decrease on one batch (from {first} to {last})"
     );
     speeds.sort_by(f64::total_cmp);
     of_cpu.sort_by(f64::total_cmp);

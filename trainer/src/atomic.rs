@@ -62,7 +62,7 @@ pub fn create_folder(folder: &Path) -> Result<(), FileError> {
     fs::create_dir_all(folder).map_err(|e| FileError::new("create the folder", folder, e))
 }
 
-/// Reads the ordinary file `path`.
+/// Reads the regular file `path`.
 ///
 /// # Errors
 /// Returns an error if `path` is a device, a pipe or a folder, or if it cannot be read.
@@ -70,7 +70,7 @@ pub fn read(path: &Path) -> Result<Vec<u8>, FileError> {
     read_at_most(path, u64::MAX, "a file")
 }
 
-/// Reads the ordinary file `path`, unless it has more than `most` bytes; `kind` ("a container")
+/// Reads the regular file `path`, unless it has more than `most` bytes; `kind` ("a container")
 /// names the kind of file that has this limit.
 ///
 /// # Errors
@@ -81,7 +81,7 @@ pub fn read_at_most(path: &Path, most: u64, kind: &str) -> Result<Vec<u8>, FileE
             let reason = format!("it has {bytes} bytes, but {kind} has at most {most}");
             io::Error::new(io::ErrorKind::InvalidInput, reason)
         };
-        let length = ordinary_length(path)?;
+        let length = regular_length(path)?;
         if length > most {
             return Err(too_long(length));
         }
@@ -99,18 +99,18 @@ pub fn read_at_most(path: &Path, most: u64, kind: &str) -> Result<Vec<u8>, FileE
     read().map_err(|e| FileError::new("read", path, e))
 }
 
-/// Returns the length in bytes of the ordinary file `path`.
+/// Returns the length in bytes of the regular file at `path`.
 ///
 /// # Errors
 /// Returns an error if `path` is a folder, or a device or a pipe, which may have no end, or if the
 /// system cannot tell its length.
-pub(crate) fn ordinary_length(path: &Path) -> io::Result<u64> {
+pub(crate) fn regular_length(path: &Path) -> io::Result<u64> {
     let metadata = fs::metadata(path)?;
     if metadata.is_dir() {
         return Err(io::ErrorKind::IsADirectory.into());
     }
     if !metadata.is_file() {
-        let reason = "it is not an ordinary file; copy its contents into one";
+        let reason = "it is not a regular file; copy its contents into one";
         return Err(io::Error::new(io::ErrorKind::InvalidInput, reason));
     }
     Ok(metadata.len())
@@ -143,7 +143,7 @@ pub fn write_with(
         // Renaming would replace a device or a pipe, such as `/dev/null`, with a file.
         if fs::metadata(path).is_ok_and(|there| !there.is_file() && !there.is_dir()) {
             let kind = io::ErrorKind::InvalidInput;
-            return Err(io::Error::new(kind, "it is not an ordinary file"));
+            return Err(io::Error::new(kind, "it is not a regular file"));
         }
         let mut file = temporary(&folder, &prefix)?;
         {
@@ -169,7 +169,7 @@ const RANDOM: usize = 6;
 /// 255 bytes per name.
 const LONGEST: usize = 150;
 
-/// Returns the prefix of the temporary names of the final name `name`.
+/// Returns the prefix of temporary names for the file `name`.
 fn prefix(name: &OsStr) -> OsString {
     let mut prefix = OsString::from(".");
     if name.len() <= LONGEST {
@@ -182,7 +182,7 @@ fn prefix(name: &OsStr) -> OsString {
     prefix
 }
 
-/// Creates and locks a temporary file in `folder`. It has the permissions of an ordinary file;
+/// Creates and locks a temporary file in `folder`. It has the permissions of a regular file;
 /// `tempfile` would by default make it accessible only to its owner.
 fn temporary(folder: &Path, prefix: &OsStr) -> io::Result<NamedTempFile> {
     let mut builder = tempfile::Builder::new();
@@ -236,7 +236,8 @@ fn remove_leftovers(folder: &Path, prefix: &OsStr) {
         let Some(file) = ours.then(|| File::open(&path).ok()).flatten() else {
             continue;
         };
-        // The lock is held until the file is removed, so that its writer notices; see `temporary`.
+        // Locked until it is removed: a process that waits for the lock then finds the file gone
+        // and creates another; see `temporary`.
         if file.try_lock().is_ok() {
             let _ = fs::remove_file(&path);
         }
@@ -327,10 +328,7 @@ mod tests {
         let path = folder.path().join("socket");
         let _socket = std::os::unix::net::UnixListener::bind(&path).unwrap();
         let error = write(&path, b"new").unwrap_err();
-        assert!(
-            error.to_string().contains("not an ordinary file"),
-            "{error}"
-        );
+        assert!(error.to_string().contains("not a regular file"), "{error}");
         assert!(!fs::metadata(&path).unwrap().is_file());
     }
 }

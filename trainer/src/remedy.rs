@@ -88,7 +88,7 @@ impl fmt::Display for Remedy {
             Self::Repeat => "repeat the run from the start",
             Self::RestoreOrRepeat => "restore the original, or repeat the run from the start",
             Self::CopyOrElsewhere => {
-                "copy it elsewhere first, or choose another folder for the new run"
+                "copy it elsewhere and name the copy, or choose another folder for the new run"
             }
             Self::RemoveOrElsewhere => "remove it, or choose another folder",
             Self::LowerRate => "lower the learning rate",
@@ -103,7 +103,7 @@ impl fmt::Display for Remedy {
             Self::OtherMirror => "check the network connection, or name another mirror",
             Self::AnyEncoding => "let the encoding be chosen",
             Self::AnyEncodingOrFewerBits => "let the encoding be chosen, or use fewer bits",
-            Self::NoEncodingOrIntegers => "choose no encoding, or use integer weights",
+            Self::NoEncodingOrIntegers => "request no encoding, or use integer weights",
             Self::Integers => "use integer weights",
             Self::LookOrAllowLoss => {
                 "look there for weights or biases far larger than others, or allow the loss"

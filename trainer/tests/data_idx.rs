@@ -146,7 +146,7 @@ fn missing_and_special_files_are_rejected() {
         let error = idx::read_images(Path::new("/dev/zero"))
             .unwrap_err()
             .to_string();
-        sentence(&error, "/dev/zero", &["not an ordinary file"]);
+        sentence(&error, "/dev/zero", &["not a regular file"]);
     }
 }
 

@@ -153,7 +153,8 @@ fn products(model: &Model<'_>) -> usize {
 /// Options of a batch.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Mode {
-    /// The edge of a guard to read instead of running cases, from 1 to 6; 0 to run the cases.
+    /// Which guard edge to read instead of running the cases (1 to 6, see the firmware's
+    /// `step_on_guard`), or 0 to run them.
     pub(crate) step_on: u32,
     /// Whether unaligned accesses by the engine fault.
     pub(crate) trap_unaligned: bool,

@@ -66,7 +66,7 @@ fn prune(plan: &Plan, graph: &Graph, counts: &mut Counts) -> Result<(), Fault> {
     let random = &mut Random::stream(plan.seed, "pruning");
     let (name, sharing) = PRUNERS[random.below(PRUNERS.len() as u64) as usize];
     let total = graph.total();
-    // From no pruning to slightly more than is possible.
+    // From no pruning to twice the compression that would keep a single weight.
     let compression = (2.0 * total as f64).powf(random.unit()).max(1.0);
     let tensors = graph.prunable();
     let weights: PerLayer<f64> = tensors

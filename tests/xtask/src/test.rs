@@ -165,7 +165,7 @@ fn runtime_features() -> Result<Done, String> {
     Ok(Done::Run)
 }
 
-/// Checks that the format and the runtime compile with the oldest compiler that they state.
+/// Checks that the format and the runtime compile with their minimum supported Rust version.
 fn oldest_compiler() -> Result<Done, String> {
     let rustup = || {
         let mut rustup = Command::new("rustup");

@@ -89,7 +89,7 @@ fn with_options(remedy: Remedy) -> Option<&'static str> {
             "restore the original, or repeat the run from the start (`train --force`)"
         }
         Remedy::CopyOrElsewhere => {
-            "copy it elsewhere first, or choose another folder (-o) for the new run"
+            "copy it elsewhere and name the copy, or choose another folder (-o) for the new run"
         }
         Remedy::RemoveOrElsewhere => "remove it, or choose another folder (-o)",
         Remedy::LowerRate => "lower the learning rate (--learning-rate)",
@@ -111,7 +111,7 @@ fn with_options(remedy: Remedy) -> Option<&'static str> {
             "let the encoding be chosen (--encoding auto), or use fewer bits (--weights)"
         }
         Remedy::NoEncodingOrIntegers => {
-            "choose no encoding (without --encoding), or use integer weights (--weights int8)"
+            "request no encoding (without --encoding), or use integer weights (--weights int8)"
         }
         Remedy::Integers => "use integer weights (--weights int8)",
         Remedy::LookOrAllowLoss => {

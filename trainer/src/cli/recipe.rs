@@ -422,7 +422,7 @@ impl Options {
         if let (Some(path), false) = (&file.weights, are_stated) {
             let Normalisation { mean, std, .. } = &data.normalisation;
             console.note(&format!(
-                "assuming that {path} expects inputs (pixel / 255 - {mean}) / {std}, the normalisation of {name}: if not, give its own with --mean and --std"
+                "assuming that the weights in {path} were trained with the normalisation of {name}, (pixel / 255 - {mean}) / {std}: otherwise, state theirs with --mean and --std"
             ));
         }
         let is_named = name == digits::NAME || Published::named(&name).is_ok();

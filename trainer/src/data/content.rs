@@ -11,7 +11,7 @@ use std::path::Path;
 use sha2::{Digest, Sha256};
 
 use super::gzip::Members;
-use crate::atomic::{FileError, ordinary_length};
+use crate::atomic::{FileError, regular_length};
 use crate::digest::hexadecimal;
 
 /// The magic number of gzip (RFC 1952).
@@ -36,7 +36,7 @@ pub struct Content {
 /// Returns an error if the file does not exist, is not a regular file, or cannot be opened.
 pub fn open(path: &Path) -> Result<Content, FileError> {
     let open = || -> io::Result<Content> {
-        let length = ordinary_length(path)?;
+        let length = regular_length(path)?;
         let mut file = File::open(path)?;
         let mut magic = Vec::new();
         (&mut file).take(2).read_to_end(&mut magic)?;

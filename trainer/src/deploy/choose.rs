@@ -3,7 +3,7 @@
 //! Every encoding that can represent a layer at the requested bit width is tried: writing the layer
 //! gives its exact size, and the [cost model](super::costs) predicts its instructions. Both are
 //! nearly independent of the other layers (except for the dispatch cost of mixing encodings), so a
-//! rough quantization is enough for the comparison. There is one per grid of weights, since
+//! rough quantization is enough for the comparison. There is one per quantization grid, since
 //! rounding decides how many weights remain nonzero.
 //!
 //! The finalists are the choice by this comparison and every network of a single encoding that
@@ -290,7 +290,7 @@ fn cheapest_allowed(
     Some((encodings, total))
 }
 
-/// A network quantized on a few images, once per grid of weights.
+/// A network quantized on a few images, once per quantization grid.
 struct Rough {
     /// Quantized for compressed rows; dense and entropy-coded rows have the same integers.
     plain: Quantized,

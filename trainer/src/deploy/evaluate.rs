@@ -34,7 +34,7 @@ pub fn evaluate(
 ) -> Result<Option<Score>, DeployError> {
     if split.features() != model.inputs() {
         return Err(DeployError::Mismatch(format!(
-            "the images have {} pixels, but the model takes {} inputs",
+            "the images have {} values (channels x height x width), but the model takes {} inputs",
             split.features(),
             model.inputs()
         )));

@@ -127,7 +127,7 @@ impl Cost {
         }
     }
 
-    /// Returns the counts, whichever their unit.
+    /// Returns the counts, whatever their unit.
     #[must_use]
     pub fn counts(&self) -> Option<Counts> {
         match *self {

@@ -246,9 +246,9 @@ fn every_operator_matches_finite_differences_in_both_precisions() {
     }
 }
 
-/// Lists by definition what a convolution or pooling of `x` reads: calls `visit`, for each output
-/// position of each channel plane, with its index, the index of the plane, and the indices in the
-/// flattened `x` that its taps read, in the order of taps and without padding.
+/// Enumerates what a convolution or pooling of `x` reads, straight from the definition. Calls
+/// `visit(output, plane, reads)` for each output position of each channel plane; `reads` are
+/// indices into the flattened `x`, in the order of taps, without padding.
 fn each_output(x: &Tensor, window: Window, mut visit: impl FnMut(usize, usize, &[usize])) {
     let (batch, channels, rows, columns) = x.dims4().unwrap();
     let [height, width] = window.outputs([rows, columns]);

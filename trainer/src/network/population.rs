@@ -162,8 +162,8 @@ struct Part {
 }
 
 impl Pass<'_> {
-    /// Returns what batch `batch` starts from, or `None` after the last one: the next images of
-    /// `fresh`, or else the kept values, which are moved out if they are to be `replaced`.
+    /// Returns the start of batch `batch`: the next images of `fresh`, if given, otherwise the kept
+    /// values, which are moved out if `replaced`. Returns `None` after the last batch.
     fn start(
         &mut self,
         fresh: &mut Option<impl Iterator<Item = Result<Tensor>>>,

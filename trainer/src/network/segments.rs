@@ -33,8 +33,8 @@ pub(super) struct Cost {
 struct Cuts {
     /// The first node of each smallest segment, ascending from 0.
     starts: Vec<usize>,
-    /// The number of values kept when each of them is computed, if the graph is cut at all places
-    /// before it.
+    /// For each start, the number of values kept while its segment is computed, if the graph is cut
+    /// at every earlier start.
     kept: Vec<usize>,
     /// The number of values of each node; 0 for views of others.
     sizes: Vec<usize>,

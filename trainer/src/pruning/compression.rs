@@ -29,11 +29,11 @@ impl Target {
     }
 }
 
-/// Why a text or a number is not a [`Compression`].
+/// Why a string or a number is not a [`Compression`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("a compression of {given} is impossible: give a finite number of at least 1")]
 pub struct InvalidCompression {
-    /// The text or number given.
+    /// The string or number given.
     pub given: String,
 }
 

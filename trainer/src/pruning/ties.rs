@@ -37,8 +37,8 @@ pub(super) fn kept_by_index(ordering: &Ordering, masks: &Masks) -> usize {
     }
 }
 
-/// Returns the number of connections kept only by their index in `layers` (scores and mask), which
-/// are ranked together.
+/// Returns the number of connections that are kept only because ties go to the lower index.
+/// `layers` are pairs of scores and mask, ranked together.
 fn tied(layers: &[(&[f64], &[bool])]) -> usize {
     let all = || {
         let layers = layers.iter();

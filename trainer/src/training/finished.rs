@@ -27,7 +27,7 @@ impl RunFolder {
         let pruner = report.pruner.as_str();
         let found = (&report.arch, &report.dataset, pruner, report.seed);
         if found != (&recipe.arch, &recipe.data, recipe.pruner(), recipe.seed) {
-            let reason = "holds the result.json of another run than its run.toml";
+            let reason = "holds a result.json and a run.toml of different runs";
             return Err(self.unusable_folder(reason, Remedy::Repeat));
         }
         // The folder can have been moved.

@@ -4,8 +4,8 @@
 //! if the pruner ranks trained weights, pruning, and training of the effective connections.
 //! [`phase`] trains an epoch: steps of an
 //! [`optimizer`] along the gradients of a [`loss`], at the learning rates of a [`schedule`], as the
-//! [`hyperparameters`] say. A run leaves weights with the population statistics they are deployed
-//! with.
+//! [`hyperparameters`] say. A finished run folder contains the weights, and the population
+//! statistics of batch norms with which they are deployed.
 //!
 //! The [`folder`] of an interrupted run holds a [`checkpoint`] from which it resumes. A [`lock`]
 //! keeps other processes out, and [`sums`] show whether a file of a finished run has changed.

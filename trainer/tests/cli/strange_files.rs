@@ -1,4 +1,4 @@
-//! Paths that are not ordinary files, huge files, and machines with too little memory.
+//! Paths that are not regular files, huge files, and machines with too little memory.
 
 use std::fs;
 use std::path::Path;
@@ -48,7 +48,7 @@ fn devices_and_pipes_are_not_read() {
     for reader in READERS {
         for file in ["/dev/zero", "./pipe"] {
             let sentence = soon(folder, &reader.replace("FILE", file));
-            says(&sentence, &[file, "not an ordinary file"]);
+            says(&sentence, &[file, "not a regular file"]);
         }
     }
     assert!(!folder.join("run").exists());

@@ -19,9 +19,9 @@ pub struct Rows<'a> {
     /// The number of rows of the current run that are not yet started.
     pub(super) run: u32,
     length: u32,
-    /// The first column of the previous row of this run, and the Rice parameter of the step to the
-    /// next one.
+    /// The first column of the previous row of this run.
     first: u32,
+    /// The Rice parameter of the step from the first column of a row to that of the next row.
     first_k: u32,
     pub(super) row: Row<'a>,
 }

@@ -28,8 +28,9 @@
 //!   column is below the number of the layer's inputs.
 //! - **dense**: nothing but the shape; the kernel checks the lengths.
 //! - **rice**: every code has at most 25 bits. The list selects as many inputs as the head states,
-//!   all of them inputs of the layer. Each column is below their number or, without a list, below
-//!   the number of the layer's inputs. Each weight has an entry in the codebook, if there is one.
+//!   all of them inputs of the layer. Each column is below the number of selected inputs or,
+//!   without a list, below the number of the layer's inputs. Each weight has an entry in the
+//!   codebook, if there is one.
 //!
 //! A layer has at least one input and one output. Each entry checks the rest: once per layer, or
 //! once per channel of a convolution.

@@ -50,7 +50,7 @@ pub(crate) fn place<'a>(
 /// too short for the geometry.
 #[expect(
     clippy::needless_pass_by_value,
-    reason = "a Cortex-M's kernel rearranges the taps"
+    reason = "the Cortex-M kernels have the same signature and rearrange the taps in place"
 )]
 pub(crate) fn run(
     geometry: &Convolution,

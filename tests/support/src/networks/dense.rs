@@ -106,9 +106,10 @@ pub fn selective(random: &mut Random) -> NetworkSpec {
     }
 }
 
-/// Returns a network of one layer in [`Encoding::Columns`]. For each `count` up to `rows` it has
-/// three pairs of inputs: `count` rows read only the first input of the first pair, only the second
-/// input of the second pair, and both inputs of the third pair.
+/// Returns a network of one layer in [`Encoding::Columns`]. For each `count` from 0 to
+/// `rows` it has three pairs of inputs: `count` rows read the first input of the first pair alone,
+/// as many the second input of the second pair alone, and as many both inputs of the third pair. Up
+/// to three other rows read the remaining inputs of the first two pairs.
 pub fn sections(rows: usize) -> NetworkSpec {
     let encoding = Encoding::Columns;
     let columns = 2 * 3 * (rows + 1);

@@ -145,7 +145,7 @@ fn taps(layer: &Layer<'_>) -> Vec<Vec<u16>> {
     }
 }
 
-/// Returns the units of reading the weights.
+/// Returns the units of work for reading the weights.
 fn reading(layer: &Layer<'_>, rows: &[Vec<u16>]) -> Vec<(Unit, f64)> {
     let taps = rows.iter().map(Vec::len).sum::<usize>() as f64;
     let channels = rows.len() as f64;
@@ -168,7 +168,7 @@ fn reading(layer: &Layer<'_>, rows: &[Vec<u16>]) -> Vec<(Unit, f64)> {
     units
 }
 
-/// Returns the units of computing the taps' offsets.
+/// Returns the units of work for computing the taps' offsets.
 fn placing(placed: &[Placed], rows: &[Vec<u16>], core: Core, work: &Work) -> Vec<(Unit, f64)> {
     let taps = rows.iter().map(Vec::len).sum::<usize>() as f64;
     let sum = |of: &dyn Fn(&Placed) -> usize| placed.iter().map(of).sum::<usize>() as f64;
@@ -190,7 +190,7 @@ fn placing(placed: &[Placed], rows: &[Vec<u16>], core: Core, work: &Work) -> Vec
     units
 }
 
-/// Returns the units of the blocks, excluding their taps.
+/// Returns the units of work of the blocks, excluding their taps.
 fn blocks(layer: &Layer<'_>, work: &Work) -> Vec<(Unit, f64)> {
     let channels = layer.outputs();
     let count = |columns: &[usize]| (channels * work.rows * columns.len()) as f64;
@@ -210,7 +210,7 @@ fn blocks(layer: &Layer<'_>, work: &Work) -> Vec<(Unit, f64)> {
     units
 }
 
-/// Returns the units of the products in blocks.
+/// Returns the units of work of the products in blocks.
 fn products(
     layer: &Layer<'_>,
     work: &Work,

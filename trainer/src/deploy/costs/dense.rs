@@ -8,10 +8,10 @@ use crate::deploy::activity::Activity;
 /// The longest row of packed words that has an unrolled body of its own.
 const SHORT: usize = 7;
 
-/// The longest row of packed words that is multiplied without rounds of eight.
+/// The longest row of packed words that is multiplied without the loop over eight words at a time.
 const BODY: usize = 8;
 
-/// Returns the units of the dense layer `layer` on `core`.
+/// Returns the units of work of the dense layer `layer` on `core`.
 ///
 /// # Panics
 /// Panics if `activity` does not have one value per column.

@@ -37,7 +37,7 @@ pub fn log_likelihood(scores: &Tensor, classes: &Tensor, label_smoothing: f64) -
     let (batch, count) = scores.dims2()?;
     let classes = classes.to_vec1::<u32>()?;
     if classes.len() != batch {
-        candle_core::bail!("{} classes given for {batch} rows of scores", classes.len());
+        candle_core::bail!("{} labels given for a batch of {batch}", classes.len());
     }
     if let Some(class) = classes.iter().find(|&&class| class as usize >= count) {
         candle_core::bail!("class {class} is out of range: there are {count} classes");

@@ -191,7 +191,8 @@ impl Conv {
                 starts.extend(taps.iter().map(|tap| self.position(tap, y, &group.columns)));
                 row_weights.clear();
                 row_weights.extend(taps.iter().map(|tap| weights[tap.weight as usize]));
-                // A closure would not be compiled for the vectors of `S`.
+                // Repeated in three functions: a closure would not inherit the instruction set of
+                // `S`.
                 let (count, length) = self.runs(group.columns.len());
                 for at in 0..count {
                     let step = at * self.window.stride;
@@ -234,7 +235,8 @@ impl Conv {
                 starts.clear();
                 starts.extend(taps.iter().map(|tap| self.position(tap, y, &group.columns)));
                 let sums = &mut sums[range.start - first..range.end - first];
-                // A closure would not be compiled for the vectors of `S`.
+                // Repeated in three functions: a closure would not inherit the instruction set of
+                // `S`.
                 let (count, length) = self.runs(group.columns.len());
                 for at in 0..count {
                     let step = at * self.window.stride;
@@ -292,7 +294,8 @@ impl Conv {
                         continue;
                     }
                     let column = window.position(1, taps[0].at[1] as usize, columns.start);
-                    // A closure would not be compiled for the vectors of `S`.
+                    // Repeated in three functions: a closure would not inherit the instruction set
+                    // of `S`.
                     let (count, length) = self.runs(columns.len());
                     for at in 0..count {
                         let step = at * self.window.stride;

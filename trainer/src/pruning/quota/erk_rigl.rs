@@ -1,5 +1,5 @@
-//! Erdős-Rényi-Kernel quota as in RigL (Evci et al. 2020, section 3): layers that would overflow
-//! are dense, and the formula is solved again for the others.
+//! Erdős-Rényi-Kernel quota as in RigL (Evci et al. 2020, section 3): layers whose density
+//! would exceed 1 are dense, and the formula is solved again for the others.
 //!
 //! At overall density `d` of `N` weights, a layer of `n` weights whose dimensions sum to `q` keeps
 //! `min(n, e q)` of them, where `e` is such that all layers together keep `N d`. `e` grows with

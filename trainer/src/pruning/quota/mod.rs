@@ -37,7 +37,7 @@ pub enum Quota {
     UniformPlus,
     /// Connections in proportion to the sum of the layer's dimensions.
     Erk,
-    /// The same, except that layers which would overflow are dense, as in RigL.
+    /// The same, except that layers whose density would exceed 1 are dense, as in RigL.
     ErkRigl,
     /// Ideal gas: one force compresses all layers.
     Igq,

@@ -149,7 +149,7 @@ fn squares(values: impl Iterator<Item = f32>) -> f64 {
 fn contiguous<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [f32]> {
     match (storage, layout.contiguous_offsets()) {
         (CpuStorage::F32(values), Some((start, end))) => Ok(&values[start..end]),
-        _ => candle_core::bail!("a step of an optimizer needs contiguous f32 tensors"),
+        _ => candle_core::bail!("an optimizer step needs contiguous f32 tensors"),
     }
 }
 
@@ -176,7 +176,7 @@ impl<R: Rule<N>, const N: usize> InplaceOp2 for Pass<'_, R, N> {
         let (CpuStorage::F32(weights), Some((start, end))) =
             (weights, weights_layout.contiguous_offsets())
         else {
-            candle_core::bail!("a step of an optimizer needs contiguous f32 weights")
+            candle_core::bail!("an optimizer step needs contiguous f32 weights")
         };
         let weights = &mut weights[start..end];
         let moments = &mut *self.moments.borrow_mut();

@@ -1,5 +1,5 @@
-//! Compares with the definition of a convolution in integers: the transforms multiply by powers of
-//! two only, so that results of small whole numbers are exact.
+//! Compares Winograd convolution with a direct convolution of small whole numbers: the transforms
+//! multiply by powers of two only, so the results are exact.
 
 use super::*;
 use crate::graph::Padding;
