@@ -1,7 +1,7 @@
 //! Gradients of a loss with bounded peak memory.
 //!
 //! Backpropagation through a whole graph stores the values of all its nodes. If these are large,
-//! the graph is divided into [`segments`]: the forward pass keeps only what later segments read,
+//! the graph is divided into `segments`: the forward pass keeps only what later segments read,
 //! and the backward pass computes each segment again (gradient checkpointing; Chen et al. 2016,
 //! "Training Deep Nets with Sublinear Memory Cost"). The operators see the same values, so the
 //! gradients have the same bits.

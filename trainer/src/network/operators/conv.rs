@@ -1,5 +1,5 @@
 //! Convolution of feature maps, with gradients, as matrix products (im2col), or with fewer
-//! multiplications where [`winograd`](super::winograd) applies.
+//! multiplications where `winograd` applies.
 //!
 //! Each row of `columns` (in · taps, positions) contains the values that one tap reads from one
 //! input channel at every output position. Then y = W columns, dW = dy columnsᵀ and d columns =
