@@ -116,7 +116,7 @@ fn networks_with_maps_are_exported_too() {
         &refusal(folder, "export run --encoding columns -o c.rfy"),
         &[
             "cannot be stored as columns",
-            "dense layers only",
+            "only dense layers",
             "--encoding auto",
         ],
     );
