@@ -155,7 +155,7 @@ fn recipes_of_deep_networks_normalise_each_channel() {
     // Two means do not fit three channels.
     let line = "train --recipe recipe.toml --mean 0.4,0.5 --batch 10 --epochs 1 -o none";
     let error = program::misuse(folder, line);
-    says(&error, &["--mean [0.4, 0.5]", "channels", "3"]);
+    says(&error, &["--mean is [0.4, 0.5]", "channels", "3"]);
     assert!(!folder.join("none").exists());
 }
 
