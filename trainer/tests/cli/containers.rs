@@ -54,7 +54,10 @@ fn a_container_cut_anywhere_is_refused() {
         refused(folder.path(), readers, &whole[..length]);
     }
     let longer = [&whole[..], &[0; 4]].concat();
-    says(&refused(folder.path(), &READERS, &longer), &["bytes, but its header and layers take"]);
+    says(
+        &refused(folder.path(), &READERS, &longer),
+        &["bytes, but its header and layers take"],
+    );
 }
 
 #[test]

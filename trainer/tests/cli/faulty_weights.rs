@@ -144,7 +144,12 @@ fn weights_too_large_to_train_from_are_named() {
         refused(
             folder,
             FINETUNE,
-            &["w: tensor fc1.weight has the value", shown, "element 1234", "f32"],
+            &[
+                "w: tensor fc1.weight has the value",
+                shown,
+                "element 1234",
+                "f32",
+            ],
         );
     }
     // No single weight overflows, but the activations after three layers without batch norm do.
