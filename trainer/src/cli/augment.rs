@@ -1,6 +1,6 @@
 //! The value of `--augment`: a list of changes of images.
 
-use crate::data::augment::{Augmentation, Elastic};
+use crate::data::augment::{Augmentation, Elastic, Fill};
 
 /// Parses changes to images such as `rotation=10,flip`.
 pub(super) fn parse(text: &str) -> Result<Augmentation, String> {
@@ -27,6 +27,13 @@ pub(super) fn parse(text: &str) -> Result<Augmentation, String> {
                 }
                 found.crop = pixels as usize;
             }
+            "fill" => {
+                found.fill = match value {
+                    Some("black") => Fill::Black,
+                    Some("edge") => Fill::Edge,
+                    _ => return Err(format!("{change:?} is not fill=black or fill=edge")),
+                }
+            }
             "flip" if value.is_none() => found.flip = true,
             "elastic" => {
                 let mut elastic = Elastic::default();
@@ -37,7 +44,7 @@ pub(super) fn parse(text: &str) -> Result<Augmentation, String> {
             }
             _ => {
                 return Err(format!(
-                    "{change:?} is not one of rotation=DEGREES, shift=PIXELS, scale=SHARE, elastic, elastic=ALPHA, flip, crop=PIXELS"
+                    "{change:?} is not one of rotation=DEGREES, shift=PIXELS, scale=SHARE, elastic, elastic=ALPHA, flip, crop=PIXELS, fill=black, fill=edge"
                 ));
             }
         }
@@ -55,7 +62,10 @@ mod tests {
         assert_eq!((found.rotation, found.shift, found.crop), (10.0, 2.5, 4));
         assert!(found.flip);
         assert_eq!(found.elastic.unwrap().alpha, 20.0);
+        assert_eq!(found.fill, Fill::Black);
+        assert_eq!(parse("crop=3,fill=edge").unwrap().fill, Fill::Edge);
         for (text, words) in [
+            ("fill=white", "fill=black or fill=edge"),
             ("blur", "rotation=DEGREES"),
             ("shift", "shift needs a number"),
             ("shift=far", "not a number"),

@@ -82,11 +82,11 @@ fn with_options(remedy: Remedy) -> Option<&'static str> {
         Remedy::Wait => "wait until that process has ended, or choose another folder (-o)",
         Remedy::Elsewhere => "choose another folder (-o)",
         Remedy::ElsewhereOrReplace => {
-            "choose another folder (-o), or replace the run (`train --force`)"
+            "choose another folder (-o), or replace the run (add --force to `rarefy train`)"
         }
-        Remedy::Repeat => "repeat the run from the start (`train --force`)",
+        Remedy::Repeat => "repeat the run from the start (add --force to its `rarefy train`)",
         Remedy::RestoreOrRepeat => {
-            "restore the original, or repeat the run from the start (`train --force`)"
+            "restore the original, or repeat the run from the start (add --force to its `rarefy train`)"
         }
         Remedy::CopyOrElsewhere => {
             "copy it elsewhere and name the copy, or choose another folder (-o) for the new run"
@@ -122,7 +122,7 @@ fn with_options(remedy: Remedy) -> Option<&'static str> {
             "use more bits per weight (such as --weights int8), or allow the loss (--allow-loss)"
         }
         Remedy::RepeatOrAllowLoss => {
-            "repeat the run (`train --force`), or allow the loss (--allow-loss)"
+            "repeat the run (add --force to its `rarefy train`), or allow the loss (--allow-loss)"
         }
         Remedy::MoveOrOtherFile => "move it, or choose another output file (-o)",
         Remedy::InstallProbeOrBuild => {
@@ -135,7 +135,7 @@ fn with_options(remedy: Remedy) -> Option<&'static str> {
         Remedy::WithoutDense => "measure without it (--no-dense)",
         Remedy::ReuseDense => {
             "give it as the weights of a run in another folder (--weights, -o), or replace the run \
-             (`train --force`)"
+             (add --force to `rarefy train`)"
         }
         Remedy::KeepFirstOrOtherPattern => {
             "keep the first layer dense (--keep-dense first), or choose another pattern (--pattern)"
@@ -182,11 +182,11 @@ mod tests {
         for (error, expected) in [
             (
                 folder(Remedy::Repeat).into(),
-                "runs/a is broken: repeat the run from the start (`train --force`)",
+                "runs/a is broken: repeat the run from the start (add --force to its `rarefy train`)",
             ),
             (
                 folder(Remedy::ElsewhereOrReplace).into(),
-                "runs/a is broken: choose another folder (-o), or replace the run (`train --force`)",
+                "runs/a is broken: choose another folder (-o), or replace the run (add --force to `rarefy train`)",
             ),
             (
                 folder(Remedy::NameRun).into(),
@@ -194,7 +194,7 @@ mod tests {
             ),
             (
                 DeployError::Run(folder(Remedy::Repeat)).into(),
-                "runs/a is broken: repeat the run from the start (`train --force`)",
+                "runs/a is broken: repeat the run from the start (add --force to its `rarefy train`)",
             ),
             (
                 TrainError::Value {

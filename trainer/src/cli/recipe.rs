@@ -146,7 +146,7 @@ struct HyperparameterOptions {
     #[arg(long, value_name = "SHARE")]
     label_smoothing: Option<f64>,
     /// Random changes to training images, such as
-    /// rotation=10,shift=2,scale=0.1,elastic,flip,crop=4
+    /// rotation=10,shift=2,scale=0.1,elastic,flip,crop=4,fill=edge
     #[arg(long, value_name = "CHANGES", value_parser = augment::parse)]
     augment: Option<Augmentation>,
 }
@@ -264,6 +264,24 @@ impl HyperparameterOptions {
         *warmup = self.warmup.unwrap_or(*warmup);
         Ok(())
     }
+
+    /// Returns the keys of a recipe that the given options override.
+    fn keys(&self) -> impl Iterator<Item = &'static str> {
+        let sgd = self.momentum.is_some() || self.nesterov;
+        let keys = [
+            ("batch", self.batch.is_some()),
+            ("learning_rate", self.learning_rate.is_some()),
+            ("label_smoothing", self.label_smoothing.is_some()),
+            ("clip", self.clip.is_some()),
+            ("augmentation", self.augment.is_some()),
+            ("optimizer", self.optimizer.is_some() || sgd),
+            ("decay", self.l2.is_some() || self.decay.is_some()),
+            ("schedule", self.schedule.is_some() || self.warmup.is_some()),
+        ];
+        keys.into_iter()
+            .filter(|(_, given)| *given)
+            .map(|(key, _)| key)
+    }
 }
 
 impl PhaseOptions {
@@ -327,7 +345,8 @@ impl PhaseOptions {
             let start = phases.iter().position(Phase::makes_masks).unwrap_or(0);
             phases.drain(..start);
         }
-        let makers = phases.iter().filter(|phase| phase.makes_masks()).count();
+        let prunes = |phase: &&Phase| matches!(phase, Phase::Prune(_) | Phase::Gradual(_));
+        let makers = phases.iter().filter(prunes).count();
         if makers != 1 && (self.compression.is_some() || self.pattern.is_some()) {
             return Err(usage::wrong(format!(
                 "--compression and --pattern need a recipe file with exactly one pruning phase, but this one has {makers}: change the file"
@@ -394,7 +413,15 @@ impl Options {
         self.hyperparameters.apply(&mut file.hyperparameters)?;
         file.hyperparameters.check()?;
         match &mut file.phases {
-            Some(phases) => self.phases.apply(phases, self.weights.is_some())?,
+            Some(phases) => {
+                self.phases.apply(phases, self.weights.is_some())?;
+                // An option overrides the phases that have a value of their own, too.
+                for training in phases.iter_mut().filter_map(Phase::training_mut) {
+                    self.hyperparameters.keys().for_each(|key| {
+                        training.overrides.remove(key);
+                    });
+                }
+            }
             None => file.phases = Some(self.phases.plan(file.weights.is_some())?),
         }
         Ok(file)

@@ -30,7 +30,7 @@ pub enum CatalogueError {
     #[error(transparent)]
     Cifar(#[from] CifarError),
     /// No dataset has this name.
-    #[error("{}", names::unknown("dataset", .name, names(), "run `rarefy data list` to see all, or give the path of a folder with four IDX files"))]
+    #[error("{}", names::unknown("dataset", .name, names(), "run `rarefy data list` to see all, or give the path of a folder with IDX files or those of CIFAR"))]
     Unknown {
         /// The name that was given.
         name: String,

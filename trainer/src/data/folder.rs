@@ -86,13 +86,17 @@ pub enum FolderError {
     #[error(transparent)]
     Idx(#[from] IdxError),
     /// The folder does not exist.
-    #[error("there is no folder {path}: give one that holds the four IDX files of a dataset")]
+    #[error(
+        "there is no folder {path}: give one with the four IDX files of a dataset, or with the .bin files of CIFAR-10 or CIFAR-100"
+    )]
     NoFolder {
         /// The path that was given.
         path: String,
     },
     /// The folder lacks files.
-    #[error("{path} has no {missing}: put the four IDX files of the dataset there, plain or .gz")]
+    #[error(
+        "{path} has no {missing}: put the four IDX files of the dataset there, plain or .gz, or the .bin files of CIFAR-10 or CIFAR-100"
+    )]
     Missing {
         /// The folder at fault.
         path: String,

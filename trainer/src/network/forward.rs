@@ -67,6 +67,18 @@ impl Network {
         }
     }
 
+    /// Returns `of` each of the `batches`, in order, [so many](Self::batches_at_once) at once.
+    pub fn map_batches<T: Send, R: Send>(
+        &self,
+        batches: Vec<T>,
+        of: impl Fn(T) -> R + Send + Sync,
+    ) -> Vec<R> {
+        match self.batches_at_once() {
+            1 => batches.into_iter().map(of).collect(),
+            _ => threads::map(batches, of),
+        }
+    }
+
     /// Computes the values of node `last`: for evaluation if `population` is given, otherwise for
     /// training.
     fn forward(&self, last: usize, x: &Tensor, population: Option<&Statistics>) -> Result<Tensor> {

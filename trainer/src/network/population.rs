@@ -19,7 +19,6 @@ use super::model::Network;
 use super::operators::operand::with_slice;
 use super::statistics::{Moments, Statistics};
 use crate::graph::{Graph, Operation};
-use crate::threads;
 
 /// Maximum size of the values kept from one batch norm to the next: 256 MiB, or 1118 f32 values for
 /// each of 60,000 images.
@@ -120,12 +119,8 @@ impl Pass<'_> {
             if starts.is_empty() {
                 break;
             }
-            let parts = |start| self.part(start, from, keep, norm);
-            let parts: Vec<Result<Part>> = match at_once {
-                1 => starts.into_iter().map(parts).collect(),
-                _ => threads::map(starts, parts),
-            };
-            for part in parts {
+            let part = |start| self.part(start, from, keep, norm);
+            for part in self.network.map_batches(starts, part) {
                 let part = part?;
                 seen += part.images;
                 sums.merge(part.sums);

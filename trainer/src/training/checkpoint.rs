@@ -2,17 +2,20 @@
 //!
 //! The file contains the weights and the optimizer's state before a step, the masks if the phase
 //! changes them, and notes: the phase, its finished epochs, the steps of the current epoch and the
-//! sum of their losses, the time spent, and the SHA-256 of the files that the run wrote before.
-//! Loading checks the file against the recipe; [`Checkpoint::check_masks`] checks it against the
+//! sum of their losses, the time spent, the SHA-256 of the files that the run wrote before, and that
+//! of all of this. Loading checks the file against that and against the recipe; [`Checkpoint::check_masks`] checks it against the
 //! masks.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
+use sha2::{Digest, Sha256};
+
 use super::optimizer::OptimizerState;
 use super::phase::Part;
 use super::sums::Sums;
 use crate::atomic::FileError;
+use crate::digest::hexadecimal;
 use crate::graph::Prunable;
 use crate::network::State;
 use crate::network::state::{Array, StateError};
@@ -80,6 +83,9 @@ const STEPS: &str = "optimizer_steps";
 /// The notes of [`Checkpoint::part`].
 const PART: [&str; 2] = ["epoch_steps", "epoch_loss"];
 
+/// The note of [`sum`].
+const SUM: &str = "sha256";
+
 impl Checkpoint {
     /// Writes the checkpoint to `path`.
     ///
@@ -110,6 +116,8 @@ impl Checkpoint {
         if let Some(kept) = self.kept_by_index {
             notes.push((KEPT, kept.to_string()));
         }
+        let named = notes.iter().map(|(key, value)| (*key, value.as_str()));
+        notes.push((SUM, sum(&state, named)));
         state.save(path, &notes)
     }
 
@@ -119,6 +127,14 @@ impl Checkpoint {
     /// Returns a clause that says what is wrong with it.
     pub fn load(path: &Path, expected: &Expected<'_>) -> Result<Self, String> {
         let (mut weights, notes) = State::load(path).map_err(|e| reason(&e))?;
+        let named = notes.iter().filter(|(key, _)| *key != SUM);
+        if sum(
+            &weights,
+            named.map(|(key, value)| (key.as_str(), value.as_str())),
+        ) != note(&notes, SUM)?
+        {
+            return Err("it has changed since it was saved".into());
+        }
         let phase = note(&notes, "phase")?;
         let Some(&of) = expected.phases.iter().find(|found| found.name == phase) else {
             let phases: Vec<&str> = expected.phases.iter().map(|found| found.name).collect();
@@ -219,6 +235,24 @@ impl Checkpoint {
         }
         Ok(())
     }
+}
+
+/// Returns the SHA-256 of the arrays of `state` and of `notes`, (key, value).
+fn sum<'a>(state: &State, notes: impl Iterator<Item = (&'a str, &'a str)>) -> String {
+    let mut hash = Sha256::new();
+    let notes: BTreeMap<&str, &str> = notes.collect();
+    hash.update(format!("{notes:?}"));
+    for (name, array) in &state.0 {
+        hash.update(format!("{name:?} {:?}", array.shape));
+        for values in array.values.chunks(1024) {
+            let bytes: Vec<u8> = values
+                .iter()
+                .flat_map(|value| value.to_le_bytes())
+                .collect();
+            hash.update(bytes);
+        }
+    }
+    hexadecimal(&hash.finalize())
 }
 
 /// Returns what is wrong with a file of the run, without the remedy that suits only the user's own

@@ -54,11 +54,34 @@ fn key(phase: &str, epoch: usize) -> String {
     format!("{phase},{epoch},")
 }
 
+/// Checks whether `line` begins with `key` and ends in three numbers.
+fn is_row(line: &str, key: &str) -> bool {
+    let numbers = line.strip_prefix(key).map(|rest| rest.split(','));
+    numbers.is_some_and(|numbers| {
+        let numbers: Vec<_> = numbers.map(str::parse::<f64>).collect();
+        numbers.len() == 3 && numbers.iter().all(Result::is_ok)
+    })
+}
+
 /// Reads the file `path`; returns only the header if it does not exist yet.
 fn read(path: &Path) -> Result<String, FileError> {
     match fs::read_to_string(path) {
         Err(e) if e.kind() == ErrorKind::NotFound => Ok(HEADER.into()),
         read => read.map_err(|e| FileError::new("read", path, e)),
+    }
+}
+
+/// Drops all but the header and the first `count` lines after it from the file `path`, if it has
+/// more.
+///
+/// # Errors
+/// Returns an error if the file cannot be read or written.
+pub fn keep(path: &Path, count: usize) -> Result<(), FileError> {
+    let text = read(path)?;
+    let kept: String = text.split_inclusive('\n').take(1 + count).collect();
+    match kept == text {
+        true => Ok(()),
+        false => atomic::write(path, kept.as_bytes()),
     }
 }
 
@@ -72,11 +95,12 @@ pub fn missing<'a>(
     phases: impl IntoIterator<Item = (&'a str, usize)>,
 ) -> Result<Option<(&'a str, usize)>, FileError> {
     let text = read(path)?;
-    let mut lines = text.lines().skip(1);
+    let mut lines = text.lines();
+    let has_header = lines.next() == Some(HEADER.trim_end());
     for (phase, epochs) in phases {
         for epoch in 1..=epochs {
             let key = key(phase, epoch);
-            if !lines.next().is_some_and(|line| line.starts_with(&key)) {
+            if !(has_header && lines.next().is_some_and(|line| is_row(line, &key))) {
                 return Ok(Some((phase, epoch)));
             }
         }

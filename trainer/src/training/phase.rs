@@ -16,7 +16,6 @@ use crate::data::augment::Augmenter;
 use crate::data::batches::Batches;
 use crate::network::{Network, Statistics};
 use crate::random::Random;
-use crate::threads;
 use crate::transfer::read;
 
 /// The number of steps by plain tensor operations, as on a GPU, after which losses are read:
@@ -258,11 +257,7 @@ pub fn accuracy(
         let pairs = classes.iter().zip(&test.split().labels()[range]);
         Ok(pairs.filter(|&(&c, &l)| c == u32::from(l)).count())
     };
-    let ranges = test.ranges(usize::MAX);
-    let correct: Vec<TensorResult<usize>> = match network.batches_at_once() {
-        1 => ranges.into_iter().map(correct).collect(),
-        _ => threads::map(ranges, correct),
-    };
+    let correct = network.map_batches(test.ranges(usize::MAX), correct);
     let correct = correct.into_iter().sum::<TensorResult<usize>>()?;
     Ok(correct as f64 / test.split().len() as f64)
 }

@@ -67,7 +67,8 @@ pub(super) fn check(
 }
 
 /// Checks that the pruner of the first phase, if that prunes, can leave a path from input to
-/// output. If no pruner can, connections are ranked at once, to say how far this one can go.
+/// output. If no pruner can, connections are ranked at once, to say how far this one can go. If the
+/// run `replaces` another, they are ranked in any case, so that a refusal does not cost that run.
 ///
 /// # Errors
 /// Returns an error that states the highest compression possible.
@@ -78,16 +79,20 @@ pub(super) fn check_first(
     given: Option<&Weights>,
     device: &Device,
     stop: &AtomicBool,
+    replaces: bool,
 ) -> Result<(), TrainError> {
     let Some(Phase::Prune(prune)) = recipe.phases.first() else {
         return Ok(());
     };
     let pruner = Pruner::by_name(&prune.pruner)?;
     let (target, compression) = (prune.target, prune.compression());
-    let beyond = match pruner.check_path(graph, target, compression) {
-        Err(beyond) if prune.pattern.is_none() => beyond,
-        _ => return Ok(()),
-    };
+    if prune.pattern.is_some() {
+        return Ok(());
+    }
+    let beyond = pruner.check_path(graph, target, compression).err();
+    if beyond.is_none() && !replaces {
+        return Ok(());
+    }
     let source = Source {
         initial: given,
         trained: given,
@@ -105,14 +110,27 @@ pub(super) fn check_first(
         stop,
         ..Source::new(graph)
     };
-    Err(match pruner.reach(&source, target) {
-        Ok(Some(reachable)) => PruneError::Disconnected {
+    let connects = match beyond {
+        None => {
+            !pruner
+                .prune(&source, target, compression)?
+                .outcome
+                .collapsed
+        }
+        Some(_) => false,
+    };
+    if connects {
+        return Ok(());
+    }
+    Err(match (pruner.reach(&source, target), beyond) {
+        (Ok(None) | Err(_), Some(beyond)) => beyond,
+        (Err(error), None) => error,
+        (Ok(reachable), _) => PruneError::Disconnected {
             pruner: pruner.name().into(),
             target,
             compression: compression.get(),
-            reachable,
+            reachable: reachable.unwrap_or(1.0),
         },
-        _ => beyond,
     }
     .into())
 }

@@ -37,6 +37,8 @@ impl RunFolder {
     ) -> Result<Option<Checkpoint>, TrainError> {
         let path = self.file(CHECKPOINT);
         if !path.exists() {
+            // Lines of an epoch whose checkpoint was never written.
+            self.remove(METRICS)?;
             return Ok(None);
         }
         let checkpoint = Checkpoint::load(&path, expected).map_err(|e| self.unusable(&e))?;
@@ -64,7 +66,8 @@ impl RunFolder {
         self.unusable_folder(reason, Remedy::Repeat)
     }
 
-    /// Checks that `metrics.csv` has the lines of all epochs up to `checkpoint`.
+    /// Checks that `metrics.csv` has the lines of all epochs up to `checkpoint`, and drops what
+    /// follows them, which will be written again.
     fn check_metrics(
         &self,
         checkpoint: &Checkpoint,
@@ -74,11 +77,16 @@ impl RunFolder {
         let before = phases.take_while(|phase| phase.name != checkpoint.phase);
         let before = before.map(|phase| (phase.name, phase.epochs));
         let now = (checkpoint.phase.as_str(), checkpoint.epochs);
-        match metrics::missing(&self.file(METRICS), before.chain([now]))? {
+        let epochs: Vec<(&str, usize)> = before.chain([now]).collect();
+        let path = self.file(METRICS);
+        match metrics::missing(&path, epochs.iter().copied())? {
             Some((phase, epoch)) => Err(self.unusable(&format!(
                 "{METRICS} lacks the line of epoch {epoch} of the {phase} phase"
             ))),
-            None => Ok(()),
+            None => Ok(metrics::keep(
+                &path,
+                epochs.iter().map(|(_, count)| count).sum(),
+            )?),
         }
     }
 

@@ -13,13 +13,14 @@ use candle_core::Device;
 use super::checkpoint::{Checkpoint, Expected, ExpectedPhase};
 use super::error::TrainError;
 use super::folder::{DENSE, Existing, MASKS, MASKS_DIRECT, RunFolder, WEIGHTS};
+use super::layout::RECIPE;
 use super::phases::point::{self, Point, RunMasks};
-use super::phases::train::{SAMPLE, Trained};
+use super::phases::train::SAMPLE;
 use super::preflight::largest_batch;
 use super::recipe::stages::stages;
 use super::recipe::{Phase, Recipe};
 use super::report::{Accuracy, Compressions, TrainReport, WeightCounts};
-use super::session::{Clock, Pace, Progress, Session};
+use super::session::{Clock, Pace, Progress, Session, Trained};
 use super::{capacity, given, preflight};
 use crate::data::Dataset;
 use crate::data::batches::Batches;
@@ -92,7 +93,9 @@ pub fn run(
     if let Some(given) = &given {
         given::probe(recipe, given, &graph, device, &train)?;
     }
-    preflight::check_first(recipe, &graph, data, given.as_ref(), device, stop)?;
+    let replaces = existing == Existing::Replace && path.join(RECIPE).exists();
+    let weights = given.as_ref();
+    preflight::check_first(recipe, &graph, data, weights, device, stop, replaces)?;
     let folder = open(path, recipe, &graph, existing)?;
     if let Some(report) = folder.result(recipe)? {
         folder.remove_checkpoint()?;
@@ -123,6 +126,7 @@ pub fn run(
         folder,
         kept_by_index: None,
         left_at_start: 0,
+        evaluated: None,
     };
     let report = session.run_phases(given, tell);
     report.map_err(|error| session.given_up(error))
@@ -337,7 +341,7 @@ impl Session<'_> {
         let (graph, device) = (&self.graph, &self.device);
         let (train, test) = (&self.train, &self.test);
         let accuracy = given::accuracy(given, graph, device, train, test, self.stop);
-        let accuracy = self.evaluated(accuracy)?;
+        let accuracy = self.unless_interrupted(accuracy)?;
         let absent = given::missing_statistics(graph, &given.state(graph));
         tell(Event::Note(match accuracy {
             Some(accuracy) if absent.is_empty() => format!(

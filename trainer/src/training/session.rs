@@ -15,6 +15,7 @@ use super::sums::Sums;
 use crate::data::Dataset;
 use crate::data::batches::Batches;
 use crate::graph::Graph;
+use crate::network::State;
 
 /// A run in progress.
 pub(super) struct Session<'a> {
@@ -38,6 +39,16 @@ pub(super) struct Session<'a> {
     pub(super) kept_by_index: Option<usize>,
     /// The number of weights left at the start of the current phase.
     pub(super) left_at_start: usize,
+    /// The network at the end of the current phase, if its last epoch has evaluated it.
+    pub(super) evaluated: Option<Trained>,
+}
+
+/// A trained network.
+pub(super) struct Trained {
+    /// Its weights and population statistics.
+    pub(super) state: State,
+    /// Its accuracy on the test images.
+    pub(super) accuracy: f64,
 }
 
 /// How much of a run is done.
@@ -175,7 +186,7 @@ impl Session<'_> {
 
     /// Converts the `result` of an evaluation: an error means that the run was interrupted if it
     /// was asked to stop.
-    pub(super) fn evaluated<T>(&self, result: TensorResult<T>) -> Result<T, TrainError> {
+    pub(super) fn unless_interrupted<T>(&self, result: TensorResult<T>) -> Result<T, TrainError> {
         result.map_err(|error| match self.is_stopped() {
             true => self.interrupted(),
             false => error.into(),

@@ -1,6 +1,7 @@
 //! Ctrl-C and other signals during a run: a one-line error, whole files, and the same bits after
 //! resuming.
 
+use std::cell::Cell;
 use std::fs;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
@@ -226,16 +227,22 @@ fn a_run_stopped_in_the_middle_of_an_epoch_goes_on_from_there_to_the_same_bits()
             &format!("{LONG}{options} --quiet"),
         ));
         let run = folder.join("run");
-        wait_until(&mut child, || {
-            run.join(if name == "KILL" {
-                "checkpoint.safetensors"
-            } else {
-                "run.toml"
-            })
-            .exists()
-        });
-        // Some steps of the first epoch.
-        thread::sleep(Duration::from_millis(50));
+        wait_until(&mut child, || run.join("run.toml").exists());
+        if name == "KILL" {
+            // The first checkpoint may be due before the first step, the second one is not.
+            let written = || {
+                let file = fs::metadata(run.join("checkpoint.safetensors"));
+                file.and_then(|file| file.modified()).ok()
+            };
+            let first = Cell::new(None);
+            wait_until(&mut child, || {
+                first.set(first.get().or_else(written));
+                first.get().is_some() && written() != first.get()
+            });
+        } else {
+            // Some steps of the first epoch.
+            thread::sleep(Duration::from_millis(50));
+        }
         signal(name, child.id().into());
         let output = child.wait_with_output().unwrap();
         if name != "KILL" {

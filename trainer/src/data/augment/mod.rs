@@ -9,17 +9,19 @@ use serde::{Deserialize, Serialize};
 use crate::random::Random;
 
 mod field;
+mod fill;
 #[cfg(test)]
 mod tests;
 mod warp;
+
+pub use fill::Fill;
 
 use field::Smoother;
 use warp::Map;
 
 /// How training images are changed at random. The default changes nothing.
 ///
-/// The changes to an image are drawn again in every epoch. A changed image is black (pixel 0,
-/// before normalisation) where it shows what lies outside the original, as in torchvision.
+/// The changes to an image are drawn again in every epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Augmentation {
@@ -37,6 +39,8 @@ pub struct Augmentation {
     /// The elastic distortion, if any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub elastic: Option<Elastic>,
+    /// What a changed image shows where it reaches beyond the original.
+    pub fill: Fill,
 }
 
 /// An elastic distortion (Simard, Steinkraus & Platt 2003): each pixel is read at a random
@@ -127,7 +131,7 @@ impl Augmenter {
                 let alpha = self.options.elastic.unwrap_or_default().alpha;
                 smoother.field([height, width], alpha, random)
             });
-            warp::warp(image, self.shape, &map, field.as_ref())
+            warp::warp(image, self.shape, &map, field.as_ref(), self.options.fill)
         } else {
             image.to_vec()
         };
@@ -162,18 +166,17 @@ impl Augmenter {
     /// Crops `image` to the window of `draws` and mirrors the result if `draws.flip` is set.
     fn crop(&self, image: &[u8], draws: Draws) -> Vec<u8> {
         let [_, height, width] = self.shape;
-        let [down, right] = draws.window;
+        let ([down, right], fill) = (draws.window, self.options.fill);
         let mut cropped = vec![0; image.len()];
         for (index, to) in cropped.chunks_exact_mut(width).enumerate() {
-            let (channel, row) = (index / height, (index % height) as isize + down);
-            if !(0..height as isize).contains(&row) {
+            let channel = index / height;
+            let Some(row) = fill.place((index % height) as isize + down, height) else {
                 continue;
-            }
-            let from = &image[(channel * height + row as usize) * width..][..width];
+            };
+            let from = &image[(channel * height + row) * width..][..width];
             for (column, pixel) in to.iter_mut().enumerate() {
-                let column = column as isize + right;
-                if let Some(&value) = usize::try_from(column).ok().and_then(|at| from.get(at)) {
-                    *pixel = value;
+                if let Some(column) = fill.place(column as isize + right, width) {
+                    *pixel = from[column];
                 }
             }
             if draws.flip {

@@ -18,7 +18,7 @@ fn noise(shape: [usize; 3]) -> Vec<u8> {
 /// `shift`.
 fn warped(image: &[u8], shape: [usize; 3], angle: f64, scale: f64, shift: [f64; 2]) -> Vec<u8> {
     let map = Map::new(angle.to_radians(), scale, shift, [shape[1], shape[2]]);
-    warp::warp(image, shape, &map, None)
+    warp::warp(image, shape, &map, None, Fill::Black)
 }
 
 #[test]
@@ -145,6 +145,34 @@ fn a_crop_is_one_of_all_windows_of_the_padded_image() {
     assert_eq!(found, windows);
 }
 
+/// Checked against images whose edges are continued by hand, far enough for every window.
+#[test]
+fn beyond_the_edge_an_image_continues_with_its_nearest_pixels() {
+    let (shape, large) = ([1, 3, 4], [1, 9, 10]);
+    let image: Vec<u8> = (1..=12).map(|pixel| 20 * pixel).collect();
+    let continued: Vec<u8> = (0..90)
+        .map(|at: usize| {
+            let [row, column] = [at / 10, at % 10].map(|at| at.saturating_sub(3));
+            image[row.min(2) * 4 + column.min(3)]
+        })
+        .collect();
+    let inner = |image: &[u8]| -> Vec<u8> {
+        let rows = image.chunks_exact(10).skip(3).take(3);
+        rows.flat_map(|row| row[3..7].to_vec()).collect()
+    };
+    for options in ["crop = 2", "crop = 2\nflip = true", "shift = 2.5"] {
+        for seed in 0..50 {
+            let edge = format!("fill = \"edge\"\n{options}");
+            let found = augmented(&edge, &image, shape, seed);
+            let expected = augmented(options, &continued, large, seed);
+            let pairs = found.iter().zip(inner(&expected));
+            // Points are rounded differently in images of different sizes.
+            let differ = pairs.map(|(&found, expected)| found.abs_diff(expected));
+            assert!(differ.max() <= Some(1), "{options}, seed {seed}");
+        }
+    }
+}
+
 #[test]
 fn smoothing_is_the_product_of_two_gaussians() {
     let (size, sigma) = ([6, 9], 1.25);
@@ -188,7 +216,7 @@ fn an_elastic_distortion_shows_the_displaced_points() {
     // On a slope of 5 per column, a displacement to the right adds five times itself.
     let image: Vec<u8> = (0..400).map(|at| 50 + 5 * (at % 20) as u8).collect();
     let map = Map::new(0.0, 1.0, [0.0; 2], [20, 20]);
-    let distorted = warp::warp(&image, shape, &map, Some(&field));
+    let distorted = warp::warp(&image, shape, &map, Some(&field), Fill::Black);
     for at in (0..400).filter(|at| (5..15).contains(&(at / 20)) && (5..15).contains(&(at % 20))) {
         let expected = f32::from(image[at]) + 5.0 * field.at(at)[1];
         assert!((f32::from(distorted[at]) - expected).abs() <= 0.51, "{at}");

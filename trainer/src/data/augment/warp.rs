@@ -1,6 +1,7 @@
 //! Resamples an image: by an affine map, an elastic distortion, or both at once.
 
 use super::field::Field;
+use super::fill::Fill;
 
 /// An affine map from the pixels of a changed image to the points of the original that they show.
 #[derive(Debug, Clone, Copy)]
@@ -42,8 +43,14 @@ impl Map {
 }
 
 /// Resamples `image`, of `shape` (channels, height, width), at the points of `map`, displaced by
-/// `field`. Interpolation is bilinear; pixels outside the image are black.
-pub(super) fn warp(image: &[u8], shape: [usize; 3], map: &Map, field: Option<&Field>) -> Vec<u8> {
+/// `field`. Interpolation is bilinear; `fill` says what lies outside the image.
+pub(super) fn warp(
+    image: &[u8],
+    shape: [usize; 3],
+    map: &Map,
+    field: Option<&Field>,
+    fill: Fill,
+) -> Vec<u8> {
     let [_, height, width] = shape;
     let area = height * width;
     let mut warped = vec![0; image.len()];
@@ -53,6 +60,11 @@ pub(super) fn warp(image: &[u8], shape: [usize; 3], map: &Map, field: Option<&Fi
             if let Some(field) = field {
                 let displacement = field.at(row * width + column);
                 point = [0, 1].map(|axis| point[axis] + displacement[axis]);
+            }
+            if fill == Fill::Edge {
+                // Beyond the edge, the image continues unchanged.
+                let last = [height, width].map(|size| size as f32 - 1.0);
+                point = [0, 1].map(|axis| point[axis].clamp(0.0, last[axis]));
             }
             let Some(reading) = Reading::new(point, [height, width]) else {
                 continue;

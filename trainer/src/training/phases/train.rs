@@ -24,12 +24,12 @@ use crate::training::optimizer::{Optimizer, OptimizerState};
 use crate::training::phase::{self, Epoch, Part};
 use crate::training::recipe::Phase;
 use crate::training::recipe::stages::Stage;
-use crate::training::session::Session;
+use crate::training::session::{Session, Trained};
 use crate::training::sums::Sums;
 
 /// The number of training images over which the statistics for each epoch's accuracy are computed.
-/// The final statistics are computed over all.
-pub(in crate::training) const SAMPLE: usize = 5000;
+/// The statistics that are saved are computed over all.
+pub(in crate::training) const SAMPLE: usize = 2000;
 
 /// The density of a network of dense layers from which dense products are faster: between 1/3 and
 /// 1/2 for LeNet-300-100, as `cargo xtask bench training` shows.
@@ -58,14 +58,6 @@ struct Position {
     epochs: usize,
     /// The part of the next epoch that is done.
     part: Part,
-}
-
-/// A trained network.
-pub(in crate::training) struct Trained {
-    /// Its weights and population statistics.
-    pub(in crate::training) state: State,
-    /// Its accuracy on the test images.
-    pub(in crate::training) accuracy: f64,
 }
 
 impl Session<'_> {
@@ -128,7 +120,7 @@ impl Session<'_> {
         let (mut model, mut position) = self.start(&stage, point, checkpoint, &mut files)?;
         self.progress.done += position.epochs;
         while position.epochs < stage.epochs {
-            let row = self.train_epoch(&stage, position, &mut model, &mut files, tell)?;
+            let row = self.train_epoch(index, position, &mut model, &mut files, tell)?;
             position = Position {
                 epochs: row.epoch,
                 part: Part::default(),
@@ -288,15 +280,17 @@ impl Session<'_> {
         }
     }
 
-    /// Trains the epoch of `stage` from `position` to its end and measures the accuracy after it.
+    /// Trains the epoch of phase `index` from `position` to its end and measures the accuracy after
+    /// it.
     fn train_epoch(
         &mut self,
-        stage: &Stage,
+        index: usize,
         mut position: Position,
         model: &mut Model,
         files: &mut Sums,
         tell: &mut dyn FnMut(Event<'_>),
     ) -> Result<Metrics, TrainError> {
+        let stage = &self.stages[index].clone();
         tell(Event::Epoch {
             phase: &stage.name,
             epoch: position.epochs + 1,
@@ -332,7 +326,15 @@ impl Session<'_> {
                 },
             )?;
         }
-        let accuracy = self.accuracy(&model.network);
+        let is_last = position.epochs + 1 == stage.epochs;
+        let accuracy = match is_last && self.is_saved_after(index) {
+            true => self.evaluate(&model.network).map(|trained| {
+                let accuracy = trained.accuracy;
+                self.evaluated = Some(trained);
+                accuracy
+            }),
+            false => self.accuracy(&model.network),
+        };
         if accuracy.is_err() {
             // If the run was asked to stop, the steps of the epoch are not lost.
             self.pause(stage, position, model, files, tell)?;
@@ -358,6 +360,13 @@ impl Session<'_> {
             phase::unless_stopped(sample.in_order(SAMPLE), self.stop)
         })?;
         phase::accuracy(network, &statistics, &self.test, self.stop)
+    }
+
+    /// Checks whether the network at the end of phase `index` is saved with its statistics as it is
+    /// then.
+    fn is_saved_after(&self, index: usize) -> bool {
+        let stage = &self.stages[index];
+        stage.ends_dense || (index + 1 == self.stages.len() && !stage.moves_masks())
     }
 
     /// Returns the epoch `index` of `stage`.
@@ -403,24 +412,35 @@ impl Session<'_> {
     }
 
     /// Returns the trained network of `state`, whose weights outside of `active` must be zero, with
-    /// population statistics over all training images.
+    /// population statistics over all training images. If it was evaluated in the last epoch, it is
+    /// not evaluated again.
     ///
     /// # Errors
     /// Returns an error if the run is asked to stop, or if the device fails.
     pub(in crate::training) fn conclude(
-        &self,
+        &mut self,
         state: &State,
         active: Option<&Masks>,
     ) -> Result<Trained, TrainError> {
+        if let Some(trained) = self.evaluated.take() {
+            return Ok(trained);
+        }
         let network = self.network(state, active)?;
+        self.unless_interrupted(self.evaluate(&network))
+    }
+
+    /// Returns the trained `network`, with population statistics over all training images.
+    ///
+    /// # Errors
+    /// Returns an error if the run is asked to stop, or if the device fails.
+    fn evaluate(&self, network: &Network) -> TensorResult<Trained> {
         let train = self.train.select(network.inputs());
-        let statistics = self.evaluated(Statistics::compute(&network, || {
+        let statistics = Statistics::compute(network, || {
             phase::unless_stopped(train.in_order(usize::MAX), self.stop)
-        }))?;
+        })?;
         let mut state = network.state()?;
         statistics.add_to(&self.graph, &mut state);
-        let accuracy = phase::accuracy(&network, &statistics, &self.test, self.stop);
-        let accuracy = self.evaluated(accuracy)?;
+        let accuracy = phase::accuracy(network, &statistics, &self.test, self.stop)?;
         Ok(Trained { state, accuracy })
     }
 }

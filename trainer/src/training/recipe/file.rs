@@ -87,11 +87,8 @@ impl RecipeFile {
     pub fn parse(text: &str) -> Result<Self, String> {
         toml::from_str(text).map_err(|error: toml::de::Error| {
             let reason = better(error.message(), []);
-            match error.span() {
-                Some(span) => {
-                    let line = text[..span.start.min(text.len())].matches('\n').count() + 1;
-                    format!(", line {line}: {reason}")
-                }
+            match line(text, &error) {
+                Some(line) => format!(", line {line}: {reason}"),
                 None => format!(": {reason}"),
             }
         })
@@ -137,6 +134,8 @@ impl RecipeFile {
             batch_norm_epsilon: self.batch_norm_epsilon.unwrap_or(recipe.batch_norm_epsilon),
             device: self.device.unwrap_or(recipe.device),
             seed: self.seed.unwrap_or(recipe.seed),
+            pixel_mean: self.pixel_mean.unwrap_or(recipe.pixel_mean),
+            pixel_std: self.pixel_std.unwrap_or(recipe.pixel_std),
             weights: self.weights,
             weights_fingerprint,
             hyperparameters: self.hyperparameters,
@@ -144,6 +143,38 @@ impl RecipeFile {
             ..recipe
         })
     }
+}
+
+/// Returns the line of `text` at fault.
+///
+/// The kind of a phase decides which keys it has, so the parser reads a phase as a whole before it
+/// checks them, and blames the first phase. Each phase is therefore parsed alone here, and the
+/// fault is placed at the key that the message quotes, or at the head of the phase.
+fn line(text: &str, error: &toml::de::Error) -> Option<usize> {
+    let lines: Vec<&str> = text.lines().collect();
+    let heads = (0..lines.len()).filter(|&at| lines[at].trim_start().starts_with("[[phase]]"));
+    for head in heads {
+        let is_other = |line: &&str| {
+            let line = line.trim_start();
+            line.starts_with('[') && !line.starts_with("[phase.")
+        };
+        let rest = &lines[head + 1..];
+        let end = rest
+            .iter()
+            .position(|line| is_other(&line))
+            .unwrap_or(rest.len());
+        let phase = lines[head..=head + end].join("\n");
+        let alone = toml::from_str::<RecipeFile>(&phase);
+        if alone.is_err_and(|alone| alone.message() == error.message()) {
+            let key = error.message().split('`').nth(1).unwrap_or("[[");
+            let at = rest[..end]
+                .iter()
+                .position(|line| line.trim_start().starts_with(key));
+            return Some(head + 1 + at.map_or(0, |at| at + 1));
+        }
+    }
+    let start = error.span()?.start.min(text.len());
+    Some(text[..start].matches('\n').count() + 1)
 }
 
 #[cfg(test)]
@@ -165,11 +196,52 @@ mod tests {
                 "[[phase]]\nkind = \"train\"\nepocs = 3",
                 "did you mean epochs?",
             ),
+            (
+                "[[phase]]\nkind = \"train\"\n\n[[phase]]\nkind = \"prune\"\nprunner = \"dense\"",
+                ", line 6: unknown key prunner: did you mean pruner?",
+            ),
+            (
+                "[[phase]]\nkind = \"train\"\n\n[[phase]]\nkind = \"train\"\nepochs = -3",
+                ", line 4: ",
+            ),
+            ("seed = 1\n[[phase]]\nkind = \"trian\"", ", line 3: "),
             ("[[phases]]\nkind = \"train\"", "did you mean phase?"),
             ("seed = ", "line 1"),
         ] {
             let error = RecipeFile::parse(text).unwrap_err();
             assert!(error.contains(words), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn the_recipe_with_every_key_is_one() {
+        let page = include_str!("../../../recipes/README.md");
+        let text = page
+            .split("```")
+            .nth(1)
+            .unwrap()
+            .strip_prefix("toml")
+            .unwrap();
+        let file = RecipeFile::parse(text).unwrap();
+        let data = crate::data::digits::load();
+        let graph = crate::graph::load(file.arch.as_deref().unwrap()).unwrap();
+        let recipe = file.clone().resolve(&graph, &data).unwrap();
+        recipe.check_numbers().unwrap();
+        // Every key of a recipe is on the page: what it leaves out is not written either.
+        let all = toml::to_string(&recipe).unwrap();
+        let key = |line: &str| line.split(" = ").next().unwrap().trim().to_owned();
+        let derived = [
+            "arch_fingerprint",
+            "data_fingerprint",
+            "arch_file",
+            "data_folder",
+        ];
+        for line in all.lines().filter(|line| line.contains(" = ")) {
+            let key = key(line);
+            assert!(
+                derived.contains(&key.as_str()) || text.contains(&key),
+                "{key}"
+            );
         }
     }
 }

@@ -18,6 +18,9 @@ pub enum After {
     Finetune,
 }
 
+/// The largest number of rounds. In the pruning literature it is at most a few dozen.
+const MOST_ROUNDS: usize = 1000;
+
 /// The options of the usual lists of phases.
 ///
 /// By default, the dense network is trained if the pruner ranks trained weights; then the network
@@ -96,8 +99,9 @@ impl Plan {
                 pruner: pruner.name(),
             });
         }
-        if self.rounds == 0 {
-            return Err(TrainError::value("rounds", 0, "must be at least 1"));
+        if self.rounds == 0 || self.rounds > MOST_ROUNDS {
+            let reason = format!("must be between 1 and {MOST_ROUNDS}");
+            return Err(TrainError::value("rounds", self.rounds, reason));
         }
         if self.rounds > 1 && !pruner.needs_dense_training() {
             return refuse(&format!(
@@ -112,6 +116,23 @@ impl Plan {
             return refuse(
                 "fine-tuning does not rewind: leave out the step to rewind to, or rewind instead of fine-tuning",
             );
+        }
+        if self.rewind_to > 0 && !pruner.needs_dense_training() {
+            return refuse(&format!(
+                "{} prunes before training, so there is no step to rewind to: leave it out, or choose a pruner such as magnitude/igq",
+                pruner.name()
+            ));
+        }
+        if self.gradual && (self.rewind_to > 0 || finetunes) {
+            return refuse(
+                "gradual pruning prunes while it trains, so it neither rewinds nor fine-tunes: leave those options out, or do not prune gradually",
+            );
+        }
+        if self.loss != Loss::default() && !pruner.name().starts_with("snip") {
+            return refuse(&format!(
+                "{} reads no loss: leave the loss out, or choose a pruner such as snip",
+                pruner.name()
+            ));
         }
         if self.gradual && (self.rounds > 1 || self.pattern.is_some() || self.regrow.is_some()) {
             return refuse(
@@ -253,7 +274,7 @@ mod tests {
                     rounds: 0,
                     ..plan.clone()
                 },
-                "rounds is 0, but must be at least 1",
+                "rounds is 0, but must be between 1 and 1000",
             ),
             (
                 Plan {
@@ -283,6 +304,36 @@ mod tests {
                     ..plan.clone()
                 },
                 "gradual pruning cannot be combined",
+            ),
+            (
+                Plan {
+                    rounds: 1001,
+                    ..plan.clone()
+                },
+                "rounds is 1001, but must be between 1 and 1000",
+            ),
+            (
+                Plan {
+                    gradual: true,
+                    rewind_to: 5,
+                    ..plan.clone()
+                },
+                "neither rewinds nor fine-tunes",
+            ),
+            (
+                Plan {
+                    pruner: "synflow".into(),
+                    rewind_to: 5,
+                    ..plan.clone()
+                },
+                "no step to rewind to",
+            ),
+            (
+                Plan {
+                    loss: Loss::Reference,
+                    ..plan.clone()
+                },
+                "magnitude/igq reads no loss",
             ),
             (
                 Plan {

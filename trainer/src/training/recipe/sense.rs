@@ -5,6 +5,7 @@ use super::phase::{Gradual, Phase, Prune, Regrow};
 use super::stages::stages;
 use crate::data::Dataset;
 use crate::graph::{Graph, Operation};
+use crate::pruning::hundredths::shown;
 use crate::pruning::{Compression, Pattern, Place, Pruner, Target};
 use crate::remedy::Remedy;
 use crate::training::error::TrainError;
@@ -336,8 +337,8 @@ fn check_dense(
         return Ok(());
     }
     refuse(format!(
-        "the layers kept dense have {kept} of {total} weights, so a compression of {compression} is out of reach: choose a compression below {:.2}, or prune those layers too",
-        total as f64 / kept as f64
+        "the layers kept dense have {kept} of {total} weights, so a compression of {compression} is out of reach: choose a compression of at most {}, or prune those layers too",
+        shown((100.0 * (total as f64 / kept as f64)).floor() / 100.0)
     ))
 }
 
