@@ -19,7 +19,7 @@ use crate::kernels::output::Output;
 
 /// Runs a dense layer. Returns `None` if the container is not aligned, or if source or output is
 /// too short.
-#[cfg_attr(not(cortex_m), allow(dead_code, reason = "tests call `multiply`"))]
+#[cfg_attr(not(native), allow(dead_code, reason = "tests call `multiply`"))]
 #[inline(always)]
 pub(crate) fn run(dense: Dense<'_>, source: &[u8], output: Output<'_>) -> Option<()> {
     let block = DenseBlock::new(dense)?;

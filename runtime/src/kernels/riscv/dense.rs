@@ -1,0 +1,86 @@
+//! Dense rows on RV32IM: an activation is loaded once for four rows, and skipped if it is 0.
+
+use core::arch::naked_asm;
+
+/// The number of columns per round of [`products`].
+pub(crate) const GROUP: usize = 4;
+
+/// Computes the sums of the products of `groups` rounds of [`GROUP`] columns for four rows. On
+/// entry, `sums[0]` is the distance in bytes from one row to the next; on return, `sums` contains
+/// the sums.
+///
+/// # Safety
+///
+/// `groups` must be at least 1. `input`, and each of the four rows from `weights` on, must have
+/// `groups * GROUP` columns.
+///
+/// Registers: a0, t0, t1 and t2 rows, a1 input, a2 its end, a3 activation, ra product, a4, a5, s0
+/// and s1 sums. Stack, by offset: 12: `sums`.
+#[unsafe(naked)]
+pub(crate) unsafe extern "C" fn products(
+    weights: *const i8,
+    input: *const u8,
+    groups: usize,
+    sums: &mut [i32; 4],
+) {
+    naked_asm!(
+        extensions!(),
+        r"
+.macro rfy_row pointer, place, sum
+    lb ra, \place(\pointer)
+    mul ra, ra, a3
+    add \sum, \sum, ra
+.endm
+.macro rfy_column place
+    lbu a3, \place(a1)
+    beqz a3, 9f
+    rfy_row a0, \place, a4
+    rfy_row t0, \place, a5
+    rfy_row t1, \place, s0
+    rfy_row t2, \place, s1
+9:
+.endm
+
+    addi sp, sp, -16
+    sw ra, 0(sp)
+    sw s0, 4(sp)
+    sw s1, 8(sp)
+    sw a3, 12(sp)
+    lw t2, 0(a3)
+    add t0, a0, t2
+    add t1, t0, t2
+    add t2, t1, t2
+    slli a2, a2, 2
+    add a2, a2, a1
+    li a4, 0
+    li a5, 0
+    li s0, 0
+    li s1, 0
+1:  rfy_column 0
+    rfy_column 1
+    rfy_column 2
+    rfy_column 3
+    addi a0, a0, 4
+    addi t0, t0, 4
+    addi t1, t1, 4
+    addi t2, t2, 4
+    addi a1, a1, 4
+    bne a1, a2, 1b
+    lw a3, 12(sp)
+    sw a4, 0(a3)
+    sw a5, 4(a3)
+    sw s0, 8(a3)
+    sw s1, 12(a3)
+    lw ra, 0(sp)
+    lw s0, 4(sp)
+    lw s1, 8(sp)
+    addi sp, sp, 16
+    ret
+
+.purgem rfy_row
+.purgem rfy_column
+.option pop
+",
+        options(raw),
+    );
+}
