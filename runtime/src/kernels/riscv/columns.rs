@@ -75,6 +75,20 @@ impl Sums {
         unsafe { self.start.byte_add(((word as u32) << 2 & self.mask) as usize) }
     }
 
+    /// Adds the product of `word` with `x`.
+    ///
+    /// # Safety
+    ///
+    /// There must be the row that `word` names.
+    #[inline(always)]
+    unsafe fn product(&self, word: i32, x: i32) {
+        // SAFETY: the caller guarantees that the row exists.
+        unsafe {
+            let sum = self.of(word);
+            *sum = (*sum).wrapping_add(word.wrapping_mul(x));
+        }
+    }
+
     /// Adds the products of `count` words with `x`.
     ///
     /// # Safety
@@ -85,10 +99,14 @@ impl Sums {
         // SAFETY: the caller guarantees the words and their rows.
         unsafe {
             let end = words.add(count);
+            for _ in 0..count / 4 {
+                for place in 0..4 {
+                    self.product(i32::from(*words.add(place)), x);
+                }
+                words = words.add(4);
+            }
             while words != end {
-                let word = i32::from(*words);
-                let sum = self.of(word);
-                *sum = (*sum).wrapping_add(word.wrapping_mul(x));
+                self.product(i32::from(*words), x);
                 words = words.add(1);
             }
         }
@@ -156,12 +174,12 @@ unsafe fn pair(call: &ColumnsCall, sums: &Sums, first: i32, second: i32, start: 
 ///
 /// # Safety
 ///
-/// As for [`Sums::add`]; `words` must be in the section that ends at `end`.
+/// As for [`Sums::product`]; `words` must be in the section that ends at `end`.
 #[inline(always)]
 unsafe fn every_second(sums: &Sums, mut words: *const i16, end: *const i16, x: i32) {
     while words < end {
         // SAFETY: the caller guarantees the words and their rows.
-        unsafe { sums.add(words, 1, x) };
+        unsafe { sums.product(i32::from(*words), x) };
         words = words.wrapping_add(2);
     }
 }

@@ -46,25 +46,35 @@ pub(crate) unsafe extern "C" fn products(
     sw s0, 4(sp)
     sw s1, 8(sp)
     sw a3, 12(sp)
-    lw t2, 0(a3)
-    add t0, a0, t2
-    add t1, t0, t2
-    add t2, t1, t2
-    slli a2, a2, 2
-    add a2, a2, a1
     li a4, 0
     li a5, 0
     li s0, 0
     li s1, 0
+    // Two groups at a time. An odd number of groups enters at the second.
+    andi ra, a2, 1
+    slli a2, a2, 2
+    add a2, a2, a1
+    slli t0, ra, 2
+    sub a0, a0, t0
+    sub a1, a1, t0
+    lw t2, 0(a3)
+    add t0, a0, t2
+    add t1, t0, t2
+    add t2, t1, t2
+    bnez ra, 2f
 1:  rfy_column 0
     rfy_column 1
     rfy_column 2
     rfy_column 3
-    addi a0, a0, 4
-    addi t0, t0, 4
-    addi t1, t1, 4
-    addi t2, t2, 4
-    addi a1, a1, 4
+2:  rfy_column 4
+    rfy_column 5
+    rfy_column 6
+    rfy_column 7
+    addi a0, a0, 8
+    addi t0, t0, 8
+    addi t1, t1, 8
+    addi t2, t2, 8
+    addi a1, a1, 8
     bne a1, a2, 1b
     lw a3, 12(sp)
     sw a4, 0(a3)

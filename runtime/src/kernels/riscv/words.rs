@@ -145,23 +145,22 @@ pub(crate) unsafe extern "C" fn run(
 .Lrfy_words_long:
     lw t0, 0(a0)
     addi a0, a0, 4
-    slli t0, t0, 2
-    // Rounds of 8, which leave 9 to 16 weights; t0 is four times the number of weights.
-    addi t1, t0, -36
-    srli t1, t1, 5
+    slli t0, t0, 3
+    // Rounds of 8, which leave 9 to 16 weights; t0 is eight times the number of weights.
+    addi t1, t0, -72
+    srli t1, t1, 6
     sw t1, 8(sp)
     beqz t1, .Lrfy_words_9_to_16
-    addi s1, t0, 4
-    andi s1, s1, -8
-    srli s1, s1, 1
+    addi s1, t0, 8
+    andi s1, s1, -16
+    srli s1, s1, 2
     addi s1, s1, 4
     slli a4, t1, 4
     sub s1, s1, a4
-    slli a4, t1, 5
+    slli a4, t1, 6
     sub t0, t0, a4
     // A weight takes 24 bytes.
-    slli t1, t0, 2
-    slli t0, t0, 1
+    slli t1, t0, 1
     add t0, t0, t1
     la t1, .Lrfy_words_end
     sub t0, t1, t0
@@ -169,16 +168,14 @@ pub(crate) unsafe extern "C" fn run(
     la s0, .Lrfy_words_rounds
     j .Lrfy_words_long_row
 
-.Lrfy_words_9_to_14:
-    srli t0, t0, 3
-    slli t0, t0, 2
 .Lrfy_words_9_to_16:
-    addi s1, t0, 4
-    andi s1, s1, -8
-    srli s1, s1, 1
+    // t0 is eight times the number of weights, and 4 more if the number of rows is even.
+    addi s1, t0, 8
+    andi s1, s1, -16
+    srli s1, s1, 2
     addi s1, s1, 4
-    slli t1, t0, 2
-    slli t0, t0, 1
+    andi t0, t0, -8
+    slli t1, t0, 1
     add t0, t0, t1
     la s0, .Lrfy_words_end
     sub s0, s0, t0
@@ -319,7 +316,7 @@ pub(crate) unsafe extern "C" fn run(
     .word .Lrfy_words_odd_8
     .word .Lrfy_words_8
     .rept 12
-    .word .Lrfy_words_9_to_14
+    .word .Lrfy_words_9_to_16
     .endr
     .word .Lrfy_words_long
     .word .Lrfy_words_long
