@@ -14,6 +14,11 @@ use std::{env, fs};
 
 use rarefy_format::Model;
 
+/// Linker script for RISC-V that drops the tables for unwinding, which riscv-rt's keeps.
+const NO_UNWINDING: &str = "
+SECTIONS { /DISCARD/ : { *(.eh_frame .eh_frame_hdr); } }
+";
+
 /// Regions that riscv-rt's linker script uses, in terms of a board's FLASH and RAM.
 const RISCV_REGIONS: &str = "
 REGION_ALIAS(\"REGION_TEXT\", FLASH);
@@ -65,10 +70,11 @@ fn main() {
         &out.join("memory.x"),
         memory(&board.join("memory.x"), riscv).as_bytes(),
     );
-    write(
-        &out.join("rarefy.x"),
-        SECTIONS.replace("LAST", last).as_bytes(),
-    );
+    let mut sections = SECTIONS.replace("LAST", last);
+    if riscv {
+        sections.push_str(NO_UNWINDING);
+    }
+    write(&out.join("rarefy.x"), sections.as_bytes());
     println!(
         "cargo:rustc-cfg=rarefy_counter=\"{}\"",
         counter(&board.join("board.toml"))

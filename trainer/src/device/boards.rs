@@ -115,13 +115,17 @@ impl Board {
     /// Returns the shift of QEMU's `-icount` for the board: an instruction takes 2^shift
     /// nanoseconds of emulated time.
     ///
-    /// This is the smallest shift from 7 on at which an instruction takes more than two ticks of
-    /// the timer. A reading may be off by one tick, so the number of ticks then determines the
-    /// number of instructions exactly.
+    /// For SysTick this is the smallest shift from 7 on at which an instruction takes more than
+    /// two ticks of the timer. A reading may be off by one tick, so the number of ticks then
+    /// determines the number of instructions exactly. Counters of RISC-V need a shift of 0: in some
+    /// versions of QEMU `minstret` counts nanoseconds of emulated time instead of instructions.
     pub(crate) fn icount_shift(&self) -> u32 {
         const NANOSECONDS: u64 = 1_000_000_000;
-        let enough = |shift: &u32| self.clock_hz.is_none_or(|hz| hz << shift > 2 * NANOSECONDS);
-        (7..=10).find(enough).unwrap_or(10)
+        self.clock_hz.map_or(0, |hz| {
+            (7..=10)
+                .find(|shift| hz << shift > 2 * NANOSECONDS)
+                .unwrap_or(10)
+        })
     }
 }
 
