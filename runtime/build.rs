@@ -34,5 +34,8 @@ fn main() {
 fn multiplies() -> bool {
     let arch = std::env::var("CARGO_CFG_TARGET_ARCH").unwrap_or_default();
     let features = std::env::var("CARGO_CFG_TARGET_FEATURE").unwrap_or_default();
-    arch == "riscv32" && features.split(',').any(|feature| matches!(feature, "m" | "zmmul"))
+    arch == "riscv32"
+        && features
+            .split(',')
+            .any(|feature| matches!(feature, "m" | "zmmul"))
 }

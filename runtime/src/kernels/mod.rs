@@ -17,9 +17,9 @@ pub(crate) mod blocks;
 mod cortex_m;
 #[cfg(feature = "maps")]
 pub(crate) mod geometry;
-pub(crate) mod output;
 #[cfg(any(native, test))]
 mod native;
+pub(crate) mod output;
 mod portable;
 #[cfg(riscv)]
 mod riscv;

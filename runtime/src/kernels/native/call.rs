@@ -65,7 +65,11 @@ impl Target {
 
     /// Returns the target of a hidden layer, or `None` if `words` is too short.
     #[inline(always)]
-    pub(in crate::kernels) fn activations(words: &mut [u32], shift: u8, rows: usize) -> Option<Target> {
+    pub(in crate::kernels) fn activations(
+        words: &mut [u32],
+        shift: u8,
+        rows: usize,
+    ) -> Option<Target> {
         let bytes: &mut [u8] = bytemuck::must_cast_slice_mut(words);
         Some(Target {
             start: bytes.get_mut(..rows)?.as_mut_ptr(),
@@ -203,7 +207,12 @@ mod convolution {
         offset_of!(Block, output) == 16
             && offset_of!(Block, finish) == 24
             && offset_of!(Block, output_row) == 32
-            && size_of::<Block>() == if cfg!(any(cortex_m = "v6m", riscv)) { 68 } else { 36 }
+            && size_of::<Block>()
+                == if cfg!(any(cortex_m = "v6m", riscv)) {
+                    68
+                } else {
+                    36
+                }
     );
 
     /// How a block's sums are pooled and stored.

@@ -63,12 +63,6 @@ pub(crate) use super::portable::pooling;
 pub(super) mod host;
 
 // A build with `csr` alone uses none of these.
-#[cfg(not(native))]
-#[allow(unused_imports)]
-use host as instructions;
-#[cfg(riscv)]
-#[allow(unused_imports)]
-use super::riscv as instructions;
 #[cfg(cortex_m = "v6m")]
 #[allow(unused_imports)]
 use super::cortex_m::v6m as instructions;
@@ -78,3 +72,9 @@ use super::cortex_m::v7em as instructions;
 #[cfg(cortex_m = "v7m")]
 #[allow(unused_imports)]
 use super::cortex_m::v7m as instructions;
+#[cfg(riscv)]
+#[allow(unused_imports)]
+use super::riscv as instructions;
+#[cfg(not(native))]
+#[allow(unused_imports)]
+use host as instructions;

@@ -72,7 +72,10 @@ impl Sums {
     #[inline(always)]
     unsafe fn of(&self, word: i32) -> *mut i32 {
         // SAFETY: the caller guarantees that the row exists.
-        unsafe { self.start.byte_add(((word as u32) << 2 & self.mask) as usize) }
+        unsafe {
+            self.start
+                .byte_add(((word as u32) << 2 & self.mask) as usize)
+        }
     }
 
     /// Adds the product of `word` with `x`.
@@ -153,7 +156,9 @@ unsafe fn pair(call: &ColumnsCall, sums: &Sums, first: i32, second: i32, start: 
             while section != end {
                 let (one, other) = (i32::from(*section), i32::from(*section.add(1)));
                 let sum = sums.of(one);
-                let products = one.wrapping_mul(first).wrapping_add(other.wrapping_mul(second));
+                let products = one
+                    .wrapping_mul(first)
+                    .wrapping_add(other.wrapping_mul(second));
                 *sum = (*sum).wrapping_add(products);
                 section = section.add(2);
             }

@@ -231,7 +231,10 @@ pub(crate) unsafe extern "C" fn run(
     la s0, .Lrfy_words_table
     j .Lrfy_words_hidden
 2:  sb zero, 0(a2)
-    j 1b
+    addi a2, a2, 1
+    bgeu t2, a2, .Lrfy_words_long_row
+    la s0, .Lrfy_words_table
+    j .Lrfy_words_hidden
 3:  sb ra, 0(a2)
     j 1b
 

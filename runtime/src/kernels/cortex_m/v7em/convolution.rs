@@ -20,9 +20,9 @@
 
 use core::arch::naked_asm;
 
-use crate::kernels::native::call::{Block, Routines};
 use crate::kernels::cortex_m::v7m::finish;
 use crate::kernels::geometry::Convolution;
+use crate::kernels::native::call::{Block, Routines};
 use crate::kernels::taps::Taps;
 
 /// Returns the routines for a geometry of stride 1 or 2.

@@ -10,8 +10,8 @@
 use core::arch::naked_asm;
 
 use super::finish;
-use crate::kernels::native::call::{Block, Routines};
 use crate::kernels::geometry::Convolution;
+use crate::kernels::native::call::{Block, Routines};
 use crate::kernels::taps::Taps;
 
 /// Returns the routines for a geometry of stride 1 or 2.

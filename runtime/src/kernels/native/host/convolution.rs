@@ -1,8 +1,8 @@
 //! Blocks of positions of a convolution, in Rust. RISC-V runs these, too: the compiler keeps all
 //! sums in registers.
 
-use crate::kernels::native::call::{Block, Routines};
 use crate::kernels::geometry::Convolution;
+use crate::kernels::native::call::{Block, Routines};
 use crate::kernels::taps::Taps;
 
 /// Returns the routines for a geometry of stride 1 or 2.
