@@ -3,7 +3,8 @@
 //!
 //! [`native`](super::native) has the entries that call them. Assembly is written in the style of
 //! `cortex_m`; it uses only the registers that RV32E has, too. What the compiler makes of Rust as
-//! well as a person would is Rust.
+//! well as a person would is Rust: columns, entropy-coded rows and the convolution, whose eight
+//! positions take 31 instructions a tap, 24 of them loads, products and sums.
 
 #![allow(unsafe_code)]
 // Before 1.90 the compiler denied named labels even in naked functions, which are never
