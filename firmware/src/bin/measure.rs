@@ -35,8 +35,9 @@ static mut RAREFY_INPUT: [u8; INPUTS] = [0; INPUTS];
 
 #[entry]
 fn main() -> ! {
+    let (arena, memory) = (&raw mut RAREFY_ARENA, &raw mut RAREFY_INPUT);
     // SAFETY: nothing else uses these statics, and `main` runs once.
-    let (arena, memory) = unsafe { (&mut *(&raw mut RAREFY_ARENA), &mut *(&raw mut RAREFY_INPUT)) };
+    let (arena, memory) = unsafe { (&mut *arena, &mut *memory) };
 
     let Some(mut counter) = Counter::start() else {
         defmt::error!("rarefy failed: the core's peripherals are already taken");

@@ -44,8 +44,9 @@ static mut RAREFY_ARENA: Arena<ARENA_WORDS> = Arena::new();
 
 #[entry]
 fn main() -> ! {
+    let arena = &raw mut RAREFY_ARENA;
     // SAFETY: nothing else uses this static, and `main` runs once.
-    let arena = unsafe { &mut *(&raw mut RAREFY_ARENA) };
+    let arena = unsafe { &mut *arena };
 
     let mut failures: Vec<(&Case, Failure), KEPT> = Vec::new();
     let mut wrong = 0_usize;

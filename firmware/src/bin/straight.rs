@@ -23,8 +23,9 @@ static mut RAREFY_INPUT: [u8; INPUTS] = [0; INPUTS];
 
 #[entry]
 fn main() -> ! {
+    let memory = &raw mut RAREFY_INPUT;
     // SAFETY: nothing else uses this static, and `main` runs once.
-    let memory = unsafe { &mut *(&raw mut RAREFY_INPUT) };
+    let memory = unsafe { &mut *memory };
 
     let Some(mut counter) = Counter::start() else {
         defmt::error!("rarefy failed: the core's peripherals are already taken");
