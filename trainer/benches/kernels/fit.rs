@@ -143,8 +143,11 @@ fn synthetic_cases(core: Core) -> Outcome<Vec<Case>> {
         ("", |at| at % 2 > 0),
         (", patches", |at| at / 40 % 8 == 5 || at % 97 == 3),
     ];
-    let skipping =
-        |layer: &LayerSpec| matches!(layer.encoding, Encoding::Columns | Encoding::CsrF32);
+    let skipping = |layer: &LayerSpec| match layer.encoding {
+        Encoding::Columns | Encoding::CsrF32 => true,
+        Encoding::Dense => core == Core::Rv32,
+        _ => false,
+    };
     let mut cases = Vec::new();
     for (name, network) in synthetic::networks() {
         let skips = network.layers.iter().any(skipping);

@@ -214,7 +214,7 @@ pub const COSTS: [(Unit, [f64; 4]); 85] = [
     (Unit::RiceRun, [39.6, 39.7, 70.3, 106.0]),
     (Unit::RiceInput, [11.0, 10.9, 32.8, 51.8]),
     (Unit::RiceList, [22.1, 22.1, 20.8, 0.00]),
-    (Unit::DenseWeight, [1.57, 2.38, 3.76, 0.24]),
+    (Unit::DenseWeight, [1.57, 2.38, 3.76, 0.69]),
     (Unit::DenseRest, [6.43, 6.40, 8.00, 8.00]),
     (Unit::DenseRow, [21.8, 21.8, 29.9, 35.1]),
     (Unit::FloatsByte, [13.0, 155.0, 306.0, 190.0]),
@@ -267,5 +267,5 @@ pub const COSTS: [(Unit, [f64; 4]); 85] = [
     (Unit::FloatsLayer, [98.1, 196.0, 379.0, 322.0]),
     (Unit::ConvLayer, [1526.0, 1069.0, 1935.0, 0.00]),
     (Unit::WordsLongRun, [0.00, 0.00, 0.00, 0.00]),
-    (Unit::DenseActive, [0.00, 0.00, 0.00, 3.64]),
+    (Unit::DenseActive, [0.00, 0.00, 0.00, 3.00]),
 ];
