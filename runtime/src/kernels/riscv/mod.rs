@@ -14,6 +14,7 @@
 /// The first lines of each routine's assembly: the extensions, which the assembler would otherwise
 /// not assume for naked functions when the program is optimized as a whole.
 #[cfg(target_feature = "c")]
+#[allow(unused_macros, reason = "not every build has assembly")]
 macro_rules! extensions {
     () => {
         ".option push\n.option arch, +m, +c"
@@ -21,6 +22,7 @@ macro_rules! extensions {
 }
 /// The first lines of each routine's assembly, for cores without compressed instructions.
 #[cfg(not(target_feature = "c"))]
+#[allow(unused_macros, reason = "not every build has assembly")]
 macro_rules! extensions {
     () => {
         ".option push\n.option arch, +m"
