@@ -9,8 +9,8 @@ pub(crate) const GROUP: usize = 4;
 pub(crate) const TWO_ROWS: bool = true;
 
 /// Computes the sums of the products of `groups` rounds of [`GROUP`] columns for four rows, or for
-/// two rows if `sums[1]` is 2 on entry. On entry, `sums[0]` is the distance in bytes from one row to
-/// the next; on return, `sums` contains the sums, and 0 for absent rows.
+/// two rows if `sums[1]` is 2 on entry. On entry, `sums[0]` is the distance in bytes from one row
+/// to the next; on return, `sums` contains the sums, and 0 for absent rows.
 ///
 /// # Safety
 ///

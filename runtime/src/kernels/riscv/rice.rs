@@ -38,8 +38,8 @@ impl Bits {
         bits
     }
 
-    /// Takes zeros up to the next 1, which the parser has found, and that, too. Returns `step` times
-    /// the number of zeros.
+    /// Takes zeros up to the next 1, which the parser has found, and that, too. Returns `step`
+    /// times the number of zeros.
     #[inline(always)]
     fn quotient(&mut self, step: u32) -> u32 {
         let mut quotient = 0;

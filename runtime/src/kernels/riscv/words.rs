@@ -7,11 +7,12 @@
 //! - longer rows share a block of 16 weights, into which a jump enters at the row's number of
 //!   weights; rows of more than 16 first go through rounds of 8;
 //! - a sum is tested for its sign before it is shifted, since half of them are negative;
-//! - rows of the last layer, which are long, go through rounds of 8, into whose first a jump enters.
+//! - rows of the last layer, which are long, go through rounds of 8, into the first of which a jump
+//!   enters.
 //!
 //! Instructions per inference, median over 100 digits, of LeNet-300-100 pruned 300x (888 weights in
-//! 168 rows) and 1000x (268, 82), with the portable kernel 15,608 and 6,501, with this one 7,455 and
-//! 2,896; its code takes 3,416 bytes, of which rows by two take a third.
+//! 168 rows) and 1000x (268, 82), with the portable kernel 15,608 and 6,501, with this one 7,455
+//! and 2,896; its code takes 3,416 bytes, of which rows by two take a third.
 //!
 //! The head of a run consists of its number of rows and its form, which selects the code.
 //!
