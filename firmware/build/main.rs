@@ -14,9 +14,24 @@ use std::{env, fs};
 
 use rarefy_format::Model;
 
+/// Linker script for RISC-V that drops the tables for unwinding, which riscv-rt's keeps.
+const NO_UNWINDING: &str = "
+SECTIONS { /DISCARD/ : { *(.eh_frame .eh_frame_hdr); } }
+";
+
+/// Regions that riscv-rt's linker script uses, in terms of a board's FLASH and RAM.
+const RISCV_REGIONS: &str = "
+REGION_ALIAS(\"REGION_TEXT\", FLASH);
+REGION_ALIAS(\"REGION_RODATA\", FLASH);
+REGION_ALIAS(\"REGION_DATA\", RAM);
+REGION_ALIAS(\"REGION_BSS\", RAM);
+REGION_ALIAS(\"REGION_HEAP\", RAM);
+REGION_ALIAS(\"REGION_STACK\", RAM);
+";
+
 /// Linker script that puts model and samples into sections of their own, so that the ELF file
 /// states their sizes apart from that of the code. The samples come last in flash: a product would
-/// ship only what precedes them.
+/// ship only what precedes them. LAST stands for the section that the samples follow.
 const SECTIONS: &str = "\
 SECTIONS
 {
@@ -36,7 +51,7 @@ SECTIONS
     . = ALIGN(4);
   } > FLASH
 }
-INSERT AFTER .gnu.sgstubs;
+INSERT AFTER LAST;
 ";
 
 fn main() {
@@ -46,11 +61,20 @@ fn main() {
     let board = board_folder(&root.join("boards"));
     watch(&board.join("board.toml"));
     watch(&board.join("memory.x"));
+    let riscv = env::var("CARGO_CFG_TARGET_ARCH").is_ok_and(|arch| arch == "riscv32");
+    let (runtime, last) = match riscv {
+        true => (&["-Tmemory.x", "-Tlink.x"][..], ".stack"),
+        false => (&["-Tlink.x"][..], ".gnu.sgstubs"),
+    };
     write(
         &out.join("memory.x"),
-        memory(&board.join("memory.x")).as_bytes(),
+        memory(&board.join("memory.x"), riscv).as_bytes(),
     );
-    write(&out.join("rarefy.x"), SECTIONS.as_bytes());
+    let mut sections = SECTIONS.replace("LAST", last);
+    if riscv {
+        sections.push_str(NO_UNWINDING);
+    }
+    write(&out.join("rarefy.x"), sections.as_bytes());
     println!(
         "cargo:rustc-cfg=rarefy_counter=\"{}\"",
         counter(&board.join("board.toml"))
@@ -58,7 +82,8 @@ fn main() {
 
     watch(&root.join("build"));
     println!("cargo:rustc-link-search={}", out.display());
-    for argument in ["--nmagic", "-Tlink.x", "-Tdefmt.x", "-Trarefy.x"] {
+    let arguments = [&["--nmagic"], runtime, &["-Tdefmt.x", "-Trarefy.x"]].concat();
+    for argument in arguments {
         println!("cargo:rustc-link-arg-bins={argument}");
     }
 
@@ -92,8 +117,9 @@ fn board_folder(boards: &Path) -> PathBuf {
     }
 }
 
-/// Returns the board's memory.x, with its flash enlarged by `RAREFY_FLASH_SPARE` bytes.
-fn memory(path: &Path) -> String {
+/// Returns the board's memory.x, with its flash enlarged by `RAREFY_FLASH_SPARE` bytes and, for
+/// `riscv`, the regions of that runtime crate.
+fn memory(path: &Path, riscv: bool) -> String {
     let text = String::from_utf8(read(path)).expect("memory.x is text");
     let spare = variable("RAREFY_FLASH_SPARE").unwrap_or_else(|| "0".into());
     let spare: u32 = spare
@@ -106,6 +132,9 @@ fn memory(path: &Path) -> String {
             longer.push_str(&format!(" + {spare}"));
         }
         longer.push('\n');
+    }
+    if riscv {
+        longer.push_str(RISCV_REGIONS);
     }
     longer
 }

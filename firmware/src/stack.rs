@@ -1,36 +1,21 @@
 //! Measures the depth of the stack: the free part is painted, the code runs, and the lowest word
 //! that changed is found.
 //!
-//! Assumes one stack that grows down from `_stack_start` to `_stack_end`, the end of the static
-//! data (cortex-m-rt's layout), and thread mode on the main stack pointer.
+//! Assumes one stack that grows down from the end of RAM to the end of the static data.
 //!
 //! Only a [`Window`] below the stack pointer is painted: a board may have megabytes of RAM, and an
 //! emulator takes longer to paint them than to run a network. If the stack grows into the lower
 //! half of the window, the caller widens the window and runs the code again.
 
-use core::arch::asm;
 use core::ptr;
+
+use crate::arch::stack::{self as arch, bottom, top};
 
 /// The value of a painted word.
 const PAINT: u32 = 0x5afe_c0de;
 
 /// Size of the first window in bytes: enough for networks of dense layers.
 const FIRST: usize = 1024;
-
-unsafe extern "C" {
-    static _stack_start: u32;
-    static _stack_end: u32;
-}
-
-/// Returns the address just above the stack.
-fn top() -> usize {
-    (&raw const _stack_start).addr()
-}
-
-/// Returns the lowest address of the stack.
-fn bottom() -> usize {
-    (&raw const _stack_end).addr()
-}
 
 /// Returns the maximum size of the stack in bytes: from the top of memory down to the static data.
 pub fn capacity() -> usize {
@@ -40,16 +25,14 @@ pub fn capacity() -> usize {
 /// Returns how many bytes of the stack the caller and its callers use.
 #[inline(always)]
 pub fn depth() -> usize {
-    let pointer: usize;
-    // SAFETY: the assembly only copies a register.
-    unsafe { asm!("mov {}, sp", out(reg) pointer, options(nomem, nostack, preserves_flags)) };
-    top() - pointer
+    top() - arch::pointer()
 }
 
 /// The depth that the stack has reached.
 #[derive(Clone, Copy)]
 pub enum Peak {
-    /// Bytes from the top of the stack to the lowest byte written, rounded up to a multiple of 8.
+    /// Bytes from the top of the stack to the lowest byte written, rounded up to the ABI's
+    /// alignment (8 on Arm, 16 on RISC-V).
     Bytes(usize),
     /// Below the upper half of the window: paint a wider window and run the code again.
     BelowWindow,
@@ -85,35 +68,11 @@ impl Window {
         // A window that is larger than the free stack ends at the bottom.
         let start = (top() - depth()).saturating_sub(self.bytes).max(bottom()) & !3;
         self.start = start;
-        // One block of assembly, so that the compiler cannot push anything between reading the
-        // stack pointer and painting up to it.
-        //
-        // SAFETY: [start, sp) is RAM between the end of all statics and the stack pointer, so no
-        // Rust object lives there: the stack grows down, thread mode runs on it, Arm's ABI has no
-        // red zone below the pointer, and an interrupt's frame there exists only while its
-        // handler runs and is never painted over meanwhile. The addresses are valid and aligned:
-        // `start` is a multiple of 4 at or above the bottom, and the linker script aligns both the
-        // bottom and the initial stack pointer. If nothing is free, the loop ends before its first
-        // store. All registers are declared as operands, and the compiler must assume that flags
-        // and memory change: neither `preserves_flags` nor `nomem` is given.
-        unsafe {
-            asm!(
-                "mov {end}, sp",
-                "b 3f",
-                "2:",
-                "str {paint}, [{address}]",
-                "adds {address}, {address}, #4",
-                "3:",
-                "cmp {address}, {end}",
-                "blo 2b",
-                // If the register kept the paint, pushing it would look like untouched stack.
-                "movs {paint}, #0",
-                address = inout(reg) start => _,
-                end = out(reg) _,
-                paint = inout(reg) PAINT => _,
-                options(nostack),
-            );
-        }
+        // SAFETY: `start` is a multiple of 4 at or above the bottom, and everything from there to
+        // the stack pointer is RAM between the end of all statics and the stack pointer, so no
+        // Rust object lives there: the stack grows down, and neither ABI has a red zone below the
+        // pointer.
+        unsafe { arch::paint(start, PAINT) };
     }
 
     /// Returns the greatest depth of the stack since `paint` was called.
@@ -140,8 +99,8 @@ impl Window {
         if !whole && address - self.start < self.bytes / 2 {
             return Peak::BelowWindow;
         }
-        // Arm's ABI keeps the stack aligned to 8 bytes, so the lowest word may be padding, which
-        // is never written and looks untouched.
-        Peak::Bytes((top - address).next_multiple_of(8))
+        // The ABI keeps the stack aligned, so the lowest words may be padding, which is never
+        // written and looks untouched.
+        Peak::Bytes((top - address).next_multiple_of(arch::ALIGNMENT))
     }
 }

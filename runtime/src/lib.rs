@@ -42,7 +42,7 @@
 //! static mut ARENA: Arena<{ arena_words(&MODEL.0) }> = Arena::new();
 //! ```
 #![cfg_attr(not(test), no_std)]
-// All unsafe code is in `kernels::cortex_m`, which allows it.
+// All unsafe code is in `kernels::{native, cortex_m, riscv}`, which allow it.
 #![deny(unsafe_code, unsafe_op_in_unsafe_fn)]
 #![deny(clippy::missing_safety_doc, clippy::undocumented_unsafe_blocks)]
 

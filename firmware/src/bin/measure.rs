@@ -8,8 +8,8 @@
 
 use core::hint::black_box;
 
-use cortex_m_rt::entry;
 use rarefy_firmware::counter::Counter;
+use rarefy_firmware::entry;
 use rarefy_firmware::exit::exit;
 use rarefy_firmware::measurement::{Measured, log_sample, measure};
 use rarefy_firmware::stack::{self, Window};
@@ -28,12 +28,16 @@ fn infer<'a>(engine: &Engine<'_>, input: &[u8], arena: &'a mut [u32]) -> Option<
     Some(logits)
 }
 
+// The workstation finds these two statics by name in the symbol table, and reports their sizes.
+static mut RAREFY_ARENA: Arena<{ arena_words(MODEL_BYTES) }> = Arena::new();
+// An application has its input in RAM.
+static mut RAREFY_INPUT: [u8; INPUTS] = [0; INPUTS];
+
 #[entry]
 fn main() -> ! {
-    // The workstation finds these two statics by name in the symbol table, and reports their sizes.
-    static mut RAREFY_ARENA: Arena<{ arena_words(MODEL_BYTES) }> = Arena::new();
-    // An application has its input in RAM.
-    static mut RAREFY_INPUT: [u8; INPUTS] = [0; INPUTS];
+    let (arena, memory) = (&raw mut RAREFY_ARENA, &raw mut RAREFY_INPUT);
+    // SAFETY: nothing else uses these statics, and `main` runs once.
+    let (arena, memory) = unsafe { (&mut *arena, &mut *memory) };
 
     let Some(mut counter) = Counter::start() else {
         defmt::error!("rarefy failed: the core's peripherals are already taken");
@@ -72,9 +76,9 @@ fn main() -> ! {
 
     let (mut index, mut rest) = (0_usize, samples);
     while let Some((sample, after)) = rest.split_at_checked(INPUTS) {
-        RAREFY_INPUT.copy_from_slice(sample);
+        memory.copy_from_slice(sample);
         let measured = measure(&mut counter, &mut window, || {
-            infer(&engine, RAREFY_INPUT, RAREFY_ARENA.as_mut_words())
+            infer(&engine, memory, arena.as_mut_words())
         });
         let Some(measured) = measured else { continue };
         let Measured { ticks, stack, .. } = measured;

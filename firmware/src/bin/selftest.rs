@@ -7,8 +7,8 @@
 
 use core::hint::black_box;
 
-use cortex_m_rt::entry;
 use heapless::Vec;
+use rarefy_firmware::entry;
 use rarefy_firmware::exit::exit;
 use rarefy_format::Model;
 use rarefy_runtime::{Arena, Engine};
@@ -40,14 +40,18 @@ enum Failure {
     },
 }
 
+static mut RAREFY_ARENA: Arena<ARENA_WORDS> = Arena::new();
+
 #[entry]
 fn main() -> ! {
-    static mut RAREFY_ARENA: Arena<ARENA_WORDS> = Arena::new();
+    let arena = &raw mut RAREFY_ARENA;
+    // SAFETY: nothing else uses this static, and `main` runs once.
+    let arena = unsafe { &mut *arena };
 
     let mut failures: Vec<(&Case, Failure), KEPT> = Vec::new();
     let mut wrong = 0_usize;
     for case in black_box(CASES) {
-        let outcome = check(case, RAREFY_ARENA.as_mut_words());
+        let outcome = check(case, arena.as_mut_words());
         let verdict = if outcome.is_ok() { "pass" } else { "fail" };
         defmt::info!("rarefy selftest {=str}: {=str}", case.name, verdict);
         if let Err(failure) = outcome {

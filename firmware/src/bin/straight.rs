@@ -9,19 +9,23 @@
 
 use core::hint::black_box;
 
-use cortex_m_rt::entry;
 use rarefy_code as network;
 use rarefy_firmware::counter::Counter;
+use rarefy_firmware::entry;
 use rarefy_firmware::exit::exit;
 use rarefy_firmware::measurement::{Measured, log_sample, measure};
 use rarefy_firmware::stack::{self, Window};
 
 include!(concat!(env!("OUT_DIR"), "/model.rs"));
 
+// An application has its input in RAM.
+static mut RAREFY_INPUT: [u8; INPUTS] = [0; INPUTS];
+
 #[entry]
 fn main() -> ! {
-    // An application has its input in RAM.
-    static mut RAREFY_INPUT: [u8; INPUTS] = [0; INPUTS];
+    let memory = &raw mut RAREFY_INPUT;
+    // SAFETY: nothing else uses this static, and `main` runs once.
+    let memory = unsafe { &mut *memory };
 
     let Some(mut counter) = Counter::start() else {
         defmt::error!("rarefy failed: the core's peripherals are already taken");
@@ -40,8 +44,8 @@ fn main() -> ! {
     let mut window = Window::new();
     let (mut index, mut rest) = (0_usize, samples);
     while let Some((sample, after)) = rest.split_at_checked(INPUTS) {
-        RAREFY_INPUT.copy_from_slice(sample);
-        let run = || black_box(network::classify(black_box(RAREFY_INPUT)));
+        memory.copy_from_slice(sample);
+        let run = || black_box(network::classify(black_box(&*memory)));
         let Some(measured) = measure(&mut counter, &mut window, run) else {
             continue;
         };
@@ -50,7 +54,7 @@ fn main() -> ! {
             stack,
             result: class,
         } = measured;
-        let logits = network::infer(RAREFY_INPUT);
+        let logits = network::infer(memory);
         if logits
             .get(class)
             .is_none_or(|logit| logits.iter().max() != Some(logit))

@@ -3,8 +3,9 @@
 //! - `blocks`, `geometry`, `output`, `run_layer` and `taps` are the types that kernels share;
 //! - `portable` contains every kernel in safe Rust: these run on all targets and are the oracle of
 //!   the others;
-//! - `cortex_m` contains versions of most of them for Cortex-M cores, with the same signatures, and
-//!   all unsafe code of the crate.
+//! - `native` contains versions of most of them for cores with kernels of their own, with the same
+//!   signatures; `cortex_m` and `riscv` have the instructions. These three have all unsafe code of
+//!   the crate.
 //!
 //! A kernel may rely on what `Model::parse` has checked about its weights. If its slices do not
 //! match the layer, a kernel returns `None` or computes fewer outputs; it never panics and never
@@ -12,12 +13,16 @@
 //! order.
 
 pub(crate) mod blocks;
-#[cfg(any(cortex_m, test))]
+#[cfg(cortex_m)]
 mod cortex_m;
 #[cfg(feature = "maps")]
 pub(crate) mod geometry;
+#[cfg(any(native, test))]
+mod native;
 pub(crate) mod output;
 mod portable;
+#[cfg(riscv)]
+mod riscv;
 #[cfg(any(test, not(feature = "maps")))]
 pub(crate) mod run_layer;
 #[cfg(feature = "maps")]
@@ -25,15 +30,15 @@ pub(crate) mod taps;
 
 use rarefy_format::Weights;
 
-#[cfg(cortex_m)]
-use cortex_m as native;
-#[cfg(not(cortex_m))]
-use portable as native;
+#[cfg(native)]
+use native as chosen;
+#[cfg(not(native))]
+use portable as chosen;
 
 #[cfg(any(test, not(feature = "maps")))]
-pub(crate) use native::ping_pong;
+pub(crate) use chosen::ping_pong;
 #[cfg(feature = "maps")]
-pub(crate) use native::{convolution, pooling};
+pub(crate) use chosen::{convolution, pooling};
 use output::Output;
 
 /// Runs a dense layer with the kernel of its encoding. `raw` states whether `source` is the
@@ -50,17 +55,17 @@ pub(crate) fn dense(
     let _ = (raw, &scratch);
     match weights {
         #[cfg(feature = "words")]
-        Weights::Words(words) => native::words::run(words, source, output),
+        Weights::Words(words) => chosen::words::run(words, source, output),
         #[cfg(feature = "columns")]
-        Weights::Columns(columns) => native::columns::run(columns, source, output),
+        Weights::Columns(columns) => chosen::columns::run(columns, source, output),
         #[cfg(feature = "csr")]
-        Weights::Csr(csr) => native::csr::run(csr, source, output),
+        Weights::Csr(csr) => chosen::csr::run(csr, source, output),
         #[cfg(feature = "dense")]
-        Weights::Dense(dense) => native::dense::run(dense, source, output),
+        Weights::Dense(dense) => chosen::dense::run(dense, source, output),
         #[cfg(feature = "rice")]
-        Weights::Rice(rice) => native::rice::run(rice, source, output, scratch),
+        Weights::Rice(rice) => chosen::rice::run(rice, source, output, scratch),
         #[cfg(feature = "csr-f32")]
-        Weights::CsrF32(csr) => native::csr_f32::run(csr, raw, source, output),
+        Weights::CsrF32(csr) => chosen::csr_f32::run(csr, raw, source, output),
         _ => None,
     }
 }

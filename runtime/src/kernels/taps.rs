@@ -79,7 +79,7 @@ impl<'a> Taps<'a> {
     /// Returns all words, and the range of the taps that are in no quad. The quads end
     /// [`Taps::FRONT`] words before that range; as many words follow it. Returns `None` if fewer
     /// follow.
-    #[cfg(any(cortex_m, test))]
+    #[cfg(any(native, test))]
     pub(crate) fn into_parts(self) -> Option<(&'a mut [u32], Range<usize>)> {
         let fits = self.single.end + Taps::FRONT <= self.words.len();
         fits.then_some((self.words, self.single))

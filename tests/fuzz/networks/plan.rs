@@ -322,7 +322,7 @@ fn options(random: &mut Random, chain: bool) -> Options {
     Options {
         weights,
         goal: one_of(random, &[Goal::Size, Goal::Speed, Goal::Balanced]),
-        core: one_of(random, &[Core::M4, Core::M3, Core::M0]),
+        core: one_of(random, &[Core::M4, Core::M3, Core::M0, Core::Rv32]),
         encoding,
         // The oracle judges the loss of accuracy.
         allow_loss: true,

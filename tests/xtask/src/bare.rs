@@ -13,11 +13,12 @@ use object::{Object, ObjectSection};
 
 use crate::command::{Outcome, cargo, root};
 
-/// Targets of Cortex-M0, M3 and M4.
+/// Targets of Cortex-M0, M3 and M4, and of RISC-V.
 const TARGETS: &[&str] = &[
     "thumbv6m-none-eabi",
     "thumbv7m-none-eabi",
     "thumbv7em-none-eabihf",
+    "riscv32imac-unknown-none-elf",
 ];
 
 /// Path of Debian's compiler.

@@ -23,6 +23,10 @@ const SPEED_M4: Goal = (
     &["--optimize", "speed", "--board", "mps2-an386"],
 );
 const SPEED_M0: Goal = ("speed-m0", &["--optimize", "speed", "--board", "microbit"]);
+const SPEED_RV32: Goal = (
+    "speed-rv32",
+    &["--optimize", "speed", "--board", "qemu-virt-rv32"],
+);
 
 /// The container of a network that is also emitted as code. Its weights have 6 bits, so that many
 /// are equal.
@@ -31,7 +35,7 @@ const CODE: Goal = ("code-m4", &["--encoding", "csr"]);
 /// The exports of the least pruned network, which would be too large as code.
 const LENET_10X: &[&Goal] = &[&SIZE, &SPEED_M0, &SPEED_M4];
 
-const LENET: &[&Goal] = &[&SIZE, &SPEED_M0, &SPEED_M4, &CODE];
+const LENET: &[&Goal] = &[&SIZE, &SPEED_M0, &SPEED_M4, &SPEED_RV32, &CODE];
 
 const NETWORKS: &[Network] = &[
     (

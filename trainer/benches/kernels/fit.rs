@@ -42,10 +42,17 @@ struct Counted {
     instructions: f64,
 }
 
-/// Measures all networks, fits the costs, and prints the table for `costs/table.rs`.
-pub(super) fn costs(bench: &Bench) -> Outcome<()> {
+/// Measures all networks, fits the costs, and prints the table for `costs/table.rs`. With `only`,
+/// measures on the board of this name alone; the other columns are those of the table.
+pub(super) fn costs(bench: &Bench, only: Option<&str>) -> Outcome<()> {
     let mut columns = Vec::new();
-    for core in [Core::M4, Core::M3, Core::M0] {
+    for core in [Core::M4, Core::M3, Core::M0, Core::Rv32] {
+        let name = &bench.board(core)?.name;
+        if only.is_some_and(|only| only != name) {
+            let table = COSTS.iter().map(|(_, costs)| costs[core as usize]);
+            columns.push(table.collect());
+            continue;
+        }
         let counted = counted(bench, core)?;
         let old: Vec<f64> = COSTS
             .iter()
@@ -63,7 +70,7 @@ pub(super) fn costs(bench: &Bench) -> Outcome<()> {
         }
         columns.push(costs);
     }
-    println!("\npub const COSTS: [(Unit, [f64; 3]); {}] = [", COSTS.len());
+    println!("\npub const COSTS: [(Unit, [f64; 4]); {}] = [", COSTS.len());
     for (line, (unit, _)) in COSTS.iter().enumerate() {
         let costs: Vec<String> = columns.iter().map(|costs| digits3(costs[line])).collect();
         println!("    (Unit::{unit:?}, [{}]),", costs.join(", "));
@@ -136,8 +143,11 @@ fn synthetic_cases(core: Core) -> Outcome<Vec<Case>> {
         ("", |at| at % 2 > 0),
         (", patches", |at| at / 40 % 8 == 5 || at % 97 == 3),
     ];
-    let skipping =
-        |layer: &LayerSpec| matches!(layer.encoding, Encoding::Columns | Encoding::CsrF32);
+    let skipping = |layer: &LayerSpec| match layer.encoding {
+        Encoding::Columns | Encoding::CsrF32 => true,
+        Encoding::Dense => core == Core::Rv32,
+        _ => false,
+    };
     let mut cases = Vec::new();
     for (name, network) in synthetic::networks() {
         let skips = network.layers.iter().any(skipping);

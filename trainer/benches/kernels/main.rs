@@ -6,7 +6,7 @@
 //!
 //! - `--check` compares the measurements with the committed table instead, as `cargo xtask test`
 //!   does.
-//! - `--costs` only fits the costs.
+//! - `--costs` only fits the costs; `--costs BOARD` only those of the core of this board.
 //!
 //! Counts are exact, and the same in every run with the same compiler. The emulator and the
 //! compilers for the boards are required; `cargo xtask setup` installs them.
@@ -56,6 +56,7 @@ impl Bench {
             Core::M4 => "mps2-an386",
             Core::M3 => "mps2-an385",
             Core::M0 => "microbit",
+            Core::Rv32 => "qemu-virt-rv32",
         };
         self.boards.get(name).map_err(|e| e.to_string())
     }
@@ -96,8 +97,9 @@ impl Bench {
 }
 
 fn main() -> ExitCode {
-    let mode = std::env::args().skip(1).find(|word| word != "--bench");
-    match run(mode.as_deref()) {
+    let mut words = std::env::args().skip(1).filter(|word| word != "--bench");
+    let (mode, board) = (words.next(), words.next());
+    match run(mode.as_deref(), board.as_deref()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(message) => {
             eprintln!("error: {message}");
@@ -106,8 +108,8 @@ fn main() -> ExitCode {
     }
 }
 
-/// Runs the benchmark in the mode that the option `mode` selects.
-fn run(mode: Option<&str>) -> Outcome<()> {
+/// Runs the benchmark in the mode that the option `mode` selects; `board` is an argument of it.
+fn run(mode: Option<&str>, board: Option<&str>) -> Outcome<()> {
     let bench = Bench::new()?;
     let [csv, markdown] = ["kernels.csv", "kernels.md"].map(|name| bench.networks.join(name));
     match mode {
@@ -117,9 +119,9 @@ fn run(mode: Option<&str>) -> Outcome<()> {
                 fs::write(&path, text).map_err(|e| format!("{}: {e}", path.display()))?;
             }
             println!("{}", table.markdown());
-            fit::costs(&bench)
+            fit::costs(&bench, None)
         }
-        Some("--costs") => fit::costs(&bench),
+        Some("--costs") => fit::costs(&bench, board),
         Some("--check") => {
             let text = fs::read_to_string(&csv).map_err(|e| format!("{}: {e}", csv.display()))?;
             let committed = table::Table::read(&text)?;

@@ -27,7 +27,7 @@ pub(super) struct Committed {
     pub(super) name: String,
     /// Contents of the file.
     pub(super) bytes: AlignedBytes,
-    /// Cores to measure the network on: the one in its name, or both.
+    /// Cores to measure the network on: the Cortex-M in its name, or both, and RISC-V.
     pub(super) cores: Vec<Core>,
 }
 
@@ -42,11 +42,13 @@ pub(super) fn committed(bench: &Bench) -> Outcome<Vec<Committed>> {
         let bytes = fs::read(&path).map_err(|e| format!("{}: {e}", path.display()))?;
         let name = path.file_stem().unwrap_or_default().to_string_lossy();
         let cores = if name.ends_with("-m4") {
-            vec![Core::M4]
+            vec![Core::M4, Core::Rv32]
         } else if name.ends_with("-m0") {
-            vec![Core::M0]
+            vec![Core::M0, Core::Rv32]
+        } else if name.ends_with("-rv32") {
+            vec![Core::Rv32]
         } else {
-            vec![Core::M4, Core::M0]
+            vec![Core::M4, Core::M0, Core::Rv32]
         };
         Ok(Committed {
             name: name.into_owned(),
@@ -139,7 +141,10 @@ pub(super) fn measure(bench: &Bench, table: &mut Table) -> Outcome<()> {
             }
         }
         if STRAIGHT.contains(&name.as_str()) {
-            straight(bench, table, &name, &model, &digits)?;
+            for core in [Core::M4, Core::Rv32] {
+                let board = bench.board(core)?;
+                straight(bench, table, board, &name, &model, &digits)?;
+            }
         }
     }
     Ok(())
@@ -178,12 +183,12 @@ fn empty(outputs: usize) -> LayerSpec {
 fn straight(
     bench: &Bench,
     table: &mut Table,
+    board: &Board,
     name: &str,
     model: &Model<'_>,
     digits: &[Vec<u8>],
 ) -> Outcome<()> {
     let refuse = |e: &dyn std::fmt::Display| format!("{name} as code: {e}");
-    let board = bench.board(Core::M4)?;
     let run = |spec: &NetworkSpec| {
         let code = emit::rust(spec, name, 0).map_err(|e| refuse(&e))?;
         let bytes = write(spec).map_err(|e| refuse(&e))?;

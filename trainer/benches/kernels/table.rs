@@ -17,6 +17,8 @@ const GROWTH: f64 = 0.02;
 const M4: &str = "mps2-an386";
 /// Board that represents the Cortex-M0.
 const M0: &str = "microbit";
+/// Board that represents RISC-V.
+const RV32: &str = "qemu-virt-rv32";
 
 // Kinds of figures.
 pub(super) const COUNT: &str = "instructions";
@@ -41,6 +43,9 @@ const LIMITS: &[(&str, &str, &str, f64)] = &[
     (COUNT, "lenet-300-100-100x-speed-m0", M0, 24_000.0),
     (COUNT, "lenet-300-100-300x-speed-m0", M0, 9_500.0),
     (COUNT, "lenet-300-100-1000x-speed-m0", M0, 3_700.0),
+    (COUNT, "lenet-300-100-100x-speed-rv32", RV32, 19_000.0),
+    (COUNT, "lenet-300-100-300x-speed-rv32", RV32, 7_500.0),
+    (COUNT, "lenet-300-100-1000x-speed-rv32", RV32, 3_000.0),
     (COUNT, "lenet-5-28-10x-speed-m4", M4, 190_000.0),
     (COUNT, "lenet-5-28-global-10x-speed-m4", M4, 190_000.0),
     (COUNT, "lenet-5-28-uniform-10x-speed-m4", M4, 190_000.0),
@@ -189,8 +194,8 @@ impl Table {
              Written by `cargo xtask bench kernels` at revision {}, firmware compiled by {}.\n\n\
              Instructions are executed instructions, counted exactly by the emulator from the input's bytes to the\n\
              class: the mean over the first 100 test digits of MNIST, with every logit equal to the workstation's.\n\
-             `mps2-an386` is a Cortex-M4, `microbit` a Cortex-M0. A network's name ends with the objective of its\n\
-             export; `size` has weights of 4 bits, the others of 6 and more. Instructions per nonzero and position are\n\
+             `mps2-an386` is a Cortex-M4, `microbit` a Cortex-M0, `qemu-virt-rv32` an RV32IMAC. A network's name\n\
+             ends with the objective of its export; `size` has weights of 4 bits, the others of 6 and more. Instructions per nonzero and position are\n\
              those of the network up to its last convolution, the engine's overhead included. \"As code\" means that\n\
              the network was emitted as Rust; its flash is what the program takes beyond one with an empty network.\n\
              Loading means parsing the container, once at startup. Stack is that of an inference. Fixed bytes are\n\

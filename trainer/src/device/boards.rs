@@ -35,7 +35,7 @@ impl Region {
 pub enum Runner {
     /// QEMU emulates the board.
     Emulator {
-        /// Machine name, as in `qemu-system-arm -M`.
+        /// Machine name, as in `qemu-system-arm -M`; [`Board::emulator`] is the program.
         machine: String,
     },
     /// probe-rs flashes the board through a debug probe.
@@ -68,8 +68,8 @@ pub struct Board {
     pub target: String,
     /// Emulator or debug probe.
     pub runner: Runner,
-    /// Timer frequency in Hz.
-    pub clock_hz: u64,
+    /// Timer frequency in Hz; `None` if the timer of an emulated board counts instructions.
+    pub clock_hz: Option<u64>,
     /// Unit of the timer.
     pub counter: Counter,
     /// Flash, for code and model.
@@ -87,17 +87,45 @@ impl Board {
         matches!(self.runner, Runner::Emulator { .. })
     }
 
+    /// Returns the name of the program that emulates boards of this target.
+    #[must_use]
+    pub fn emulator(&self) -> &'static str {
+        match self.is_riscv() {
+            true => "qemu-system-riscv32",
+            false => "qemu-system-arm",
+        }
+    }
+
+    /// Returns `true` if the board's core is a RISC-V.
+    pub(crate) fn is_riscv(&self) -> bool {
+        self.target.starts_with("riscv")
+    }
+
+    /// Returns the number of instructions in which the timer of an emulated board advances by
+    /// `ticks`, rounded to the nearest.
+    pub(crate) fn instructions(&self, ticks: u64) -> u64 {
+        let Some(clock_hz) = self.clock_hz else {
+            return ticks;
+        };
+        let nanoseconds = u128::from(ticks) * 1_000_000_000;
+        let instruction = u128::from(clock_hz) << self.icount_shift();
+        u64::try_from((nanoseconds + instruction / 2) / instruction).unwrap_or(u64::MAX)
+    }
+
     /// Returns the shift of QEMU's `-icount` for the board: an instruction takes 2^shift
     /// nanoseconds of emulated time.
     ///
-    /// This is the smallest shift from 7 on at which an instruction takes more than two ticks of
-    /// the timer. A reading may be off by one tick, so the number of ticks then determines the
-    /// number of instructions exactly.
+    /// For SysTick this is the smallest shift from 7 on at which an instruction takes more than
+    /// two ticks of the timer. A reading may be off by one tick, so the number of ticks then
+    /// determines the number of instructions exactly. Counters of RISC-V need a shift of 0: in some
+    /// versions of QEMU `minstret` counts nanoseconds of emulated time instead of instructions.
     pub(crate) fn icount_shift(&self) -> u32 {
         const NANOSECONDS: u64 = 1_000_000_000;
-        (7..=10)
-            .find(|shift| self.clock_hz << shift > 2 * NANOSECONDS)
-            .unwrap_or(10)
+        self.clock_hz.map_or(0, |hz| {
+            (7..=10)
+                .find(|shift| hz << shift > 2 * NANOSECONDS)
+                .unwrap_or(10)
+        })
     }
 }
 
@@ -153,7 +181,7 @@ struct Description {
     target: String,
     emulated: Option<String>,
     probe: Option<String>,
-    clock_hz: u64,
+    clock_hz: Option<u64>,
     counter: Counter,
 }
 
@@ -264,11 +292,19 @@ impl Board {
             _ => return Err(invalid(&path, "set either `emulated` or `probe`")),
         };
         // Ticks of a slower timer are too coarse to resolve single instructions.
-        if !(2_000_000..=1_000_000_000).contains(&description.clock_hz) {
-            let clock = description.clock_hz;
+        if let Some(clock) = description.clock_hz
+            && !(2_000_000..=1_000_000_000).contains(&clock)
+        {
             let why =
                 format!("clock_hz is {clock}; set it to a frequency in Hz from 2 MHz to 1 GHz");
             return Err(invalid(&path, &why));
+        }
+        // The counters of RISC-V need no frequency; SysTick does.
+        if description.clock_hz.is_none() && !description.target.starts_with("riscv") {
+            return Err(invalid(
+                &path,
+                "add clock_hz, the frequency of the timer in Hz",
+            ));
         }
         if description.counter == Counter::Instructions && matches!(runner, Runner::Probe { .. }) {
             let why = "only an emulated board can count instructions; set counter to \"cycles\"";
@@ -413,6 +449,11 @@ mod tests {
                 "only an emulated board",
             ),
             (BOARD.replace("4_000_000", "0"), MEMORY, "clock_hz"),
+            (
+                BOARD.replace("clock_hz = 4_000_000\n", ""),
+                MEMORY,
+                "add clock_hz",
+            ),
             (
                 BOARD.to_owned(),
                 "MEMORY { FLASH : ORIGIN = 0, LENGTH = 1K }",

@@ -17,6 +17,8 @@ pub const STACK_RESERVE: u64 = 1024;
 const MODEL: &str = ".rarefy_model";
 /// Section of the samples.
 const SAMPLES: &str = ".rarefy_samples";
+/// Section that riscv-rt makes of the free memory above static data.
+const STACK: &str = ".stack";
 /// Part of the name of the arena's symbol.
 const ARENA: &str = "RAREFY_ARENA";
 /// Part of the name of the input buffer's symbol.
@@ -102,6 +104,9 @@ impl Footprint {
         let (mut model, mut samples) = (0, None);
         for section in &elf.sections {
             let (name, size) = (&section.name, section.size);
+            if name == STACK {
+                continue;
+            }
             if board.ram.contains(section.address) {
                 ram_end = ram_end.max(section.address + size);
             }

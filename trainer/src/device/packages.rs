@@ -63,10 +63,20 @@ impl Manager {
         }
     }
 
-    /// Returns the package that contains the emulator `qemu-system-arm`.
-    pub(super) fn emulator(self) -> &'static str {
+    /// Returns the package that contains the given emulator, one of those that
+    /// [`Board::emulator`](super::boards::Board::emulator) returns.
+    pub(super) fn emulator(self, machine: &Machine, program: &str) -> &'static str {
         match self {
-            Self::AptGet => "qemu-system-arm",
+            Self::AptGet if program == "qemu-system-arm" => "qemu-system-arm",
+            // Debian 12 has no package for RISC-V alone.
+            Self::AptGet => {
+                let apt_cache = machine.find("apt-cache");
+                let show = |path| machine.ask(path, &["show", "qemu-system-riscv"]);
+                match apt_cache.and_then(show) {
+                    Some(_) => "qemu-system-riscv",
+                    None => "qemu-system-misc",
+                }
+            }
             Self::Brew => "qemu",
             Self::Winget => "SoftwareFreedomConservancy.QEMU",
         }

@@ -18,8 +18,6 @@ use super::machine::Machine;
 use super::process::{self, End, Flow, Limits, Output};
 use crate::remedy::Remedy;
 
-/// Name of the emulator's program.
-const QEMU: &str = "qemu-system-arm";
 /// Name of the debug probe's program.
 const PROBE: &str = "probe-rs";
 
@@ -28,9 +26,11 @@ const PROBE: &str = "probe-rs";
 pub enum RunError {
     /// The emulator is not installed.
     #[error(
-        "qemu-system-arm is not on the PATH, and {board} is an emulated board; run `rarefy setup` to install it"
+        "{emulator} is not on the PATH, and {board} is an emulated board; run `rarefy setup` to install it"
     )]
     NoEmulator {
+        /// Name of the emulator's program.
+        emulator: &'static str,
         /// Name of the board.
         board: String,
     },
@@ -176,7 +176,7 @@ pub fn check_runner(board: &Board, machine: &Machine) -> Result<(), RunError> {
 /// Returns the name of the program that runs `board`.
 fn program(board: &Board) -> &'static str {
     match board.runner {
-        Runner::Emulator { .. } => QEMU,
+        Runner::Emulator { .. } => board.emulator(),
         Runner::Probe { .. } => PROBE,
     }
 }
@@ -195,7 +195,10 @@ pub(crate) fn runner(board: &Board, machine: &Machine) -> Result<PathBuf, RunErr
     machine.find(program(board)).ok_or_else(|| {
         let name = board.name.clone();
         match board.runner {
-            Runner::Emulator { .. } => RunError::NoEmulator { board: name },
+            Runner::Emulator { .. } => RunError::NoEmulator {
+                emulator: board.emulator(),
+                board: name,
+            },
             Runner::Probe { .. } => RunError::NoProbe { board: name },
         }
     })
@@ -207,6 +210,10 @@ fn command(image: &Image, board: &Board, machine: &Machine) -> Result<Command, R
     match &board.runner {
         Runner::Emulator { machine } => {
             let shift = board.icount_shift();
+            if board.is_riscv() {
+                // The program is started directly, not by a firmware in front of it.
+                command.args(["-bios", "none"]);
+            }
             command
                 .args(["-M", machine, "-nographic"])
                 .args(["-monitor", "none", "-serial", "none"])

@@ -13,15 +13,14 @@ use super::packages::{InstallError, Manager, execute};
 use super::process::Limits;
 use super::toolchain::{Toolchain, ToolchainError};
 
-/// Name of the emulator's program.
-const EMULATOR: &str = "qemu-system-arm";
-
 /// Missing tools, as found by [`Setup::plan`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Setup {
     targets: Vec<String>,
     missing_targets: Vec<String>,
-    missing_emulator: bool,
+    missing_emulators: Vec<&'static str>,
+    /// The packages that contain the missing emulators.
+    emulator_packages: Vec<&'static str>,
     manager: Option<Manager>,
 }
 
@@ -72,26 +71,34 @@ impl Setup {
         machine: &Machine,
         boards: impl IntoIterator<Item = &'b Board>,
     ) -> Result<Self, SetupError> {
-        let (mut targets, mut emulated) = (Vec::new(), false);
+        let (mut targets, mut emulators) = (Vec::new(), Vec::new());
         for board in boards {
             targets.push(board.target.clone());
-            emulated |= board.emulated();
+            if board.emulated() {
+                emulators.push(board.emulator());
+            }
         }
         targets.sort();
         targets.dedup();
         let missing_targets = missing_targets(machine, &targets)?;
+        let missing_emulators = missing_emulators(machine, emulators);
+        let manager = Manager::find(machine);
+        let package = |program: &&'static str| Some(manager?.emulator(machine, program));
+        let mut emulator_packages: Vec<_> = missing_emulators.iter().filter_map(package).collect();
+        emulator_packages.dedup();
         Ok(Self {
             targets,
             missing_targets,
-            missing_emulator: emulated && machine.find(EMULATOR).is_none(),
-            manager: Manager::find(machine),
+            missing_emulators,
+            emulator_packages,
+            manager,
         })
     }
 
     /// Returns `true` if nothing is missing.
     #[must_use]
     pub fn is_complete(&self) -> bool {
-        self.missing_targets.is_empty() && !self.missing_emulator
+        self.missing_targets.is_empty() && self.missing_emulators.is_empty()
     }
 
     /// Describes what [`Setup::apply`] would do, one line per step.
@@ -108,10 +115,11 @@ impl Setup {
             }
             steps.push(step);
         }
-        if self.missing_emulator {
+        if !self.missing_emulators.is_empty() {
+            let programs = self.missing_emulators.join(" and ");
             steps.push(match self.manager {
-                Some(manager) => manager.command_line(&[manager.emulator()]),
-                None => format!("install {EMULATOR} by hand: https://www.qemu.org/download"),
+                Some(manager) => manager.command_line(&self.emulator_packages),
+                None => format!("install {programs} by hand: https://www.qemu.org/download"),
             });
         }
         steps
@@ -142,9 +150,8 @@ impl Setup {
             manager.install(machine, &packages, limits, progress)?;
         }
         let mut missing = missing_targets(machine, &self.targets)?;
-        if self.missing_emulator && machine.find(EMULATOR).is_none() {
-            missing.push(EMULATOR.to_owned());
-        }
+        let emulators = missing_emulators(machine, self.missing_emulators.clone());
+        missing.extend(emulators.into_iter().map(str::to_owned));
         if missing.is_empty() {
             Ok(())
         } else {
@@ -190,14 +197,13 @@ impl Setup {
             _ => packages.extend(compiler),
         }
         match self.manager {
-            Some(manager) if self.missing_emulator => packages.push(manager.emulator()),
-            None if self.missing_emulator || !missing.is_empty() => {
-                let emulator = self.missing_emulator.then(|| EMULATOR.to_owned());
-                missing.extend(emulator);
+            Some(_) => packages.extend(&self.emulator_packages),
+            None if !self.missing_emulators.is_empty() || !missing.is_empty() => {
+                missing.extend(self.missing_emulators.iter().map(|&name| name.to_owned()));
                 let missing = missing.join(", ");
                 return Err(SetupError::NoPackages { missing });
             }
-            _ => {}
+            None => {}
         }
         Ok(packages)
     }
@@ -214,6 +220,14 @@ fn missing_targets(machine: &Machine, targets: &[String]) -> Result<Vec<String>,
         }
     }
     Ok(missing)
+}
+
+/// Returns those of `emulators` that are not on the path, sorted, each once.
+fn missing_emulators(machine: &Machine, mut emulators: Vec<&'static str>) -> Vec<&'static str> {
+    emulators.sort_unstable();
+    emulators.dedup();
+    emulators.retain(|program| machine.find(program).is_none());
+    emulators
 }
 
 #[cfg(all(test, unix))]
@@ -286,6 +300,7 @@ case "\$*" in
 esac
 END
         cp $TOOLS/cargo $TOOLS/qemu-system-arm
+        cp $TOOLS/cargo $TOOLS/qemu-system-riscv32
         chmod +x $TOOLS/debian-rustc"#;
 
     #[test]
@@ -309,7 +324,9 @@ END
             "{said}"
         );
         assert!(
-            said.contains("--no-install-recommends rustc-web rust-web-src qemu-system-arm"),
+            said.contains(
+                "--no-install-recommends rustc-web rust-web-src qemu-system-arm qemu-system-misc"
+            ),
             "{said}"
         );
         let log = fs::read_to_string(workstation.folder().join("apt.log")).unwrap();
@@ -351,7 +368,10 @@ END
             ),
         ] {
             let workstation = Workstation::new();
-            workstation.put(manager, "cp $TOOLS/cargo $TOOLS/qemu-system-arm");
+            workstation.put(
+                manager,
+                "for e in arm riscv32; do cp $TOOLS/cargo $TOOLS/qemu-system-$e; done",
+            );
             let steps = workstation.plan().steps();
             assert_eq!(steps[1], expected);
             assert!(!steps[0].contains("if that fails"), "{steps:?}");

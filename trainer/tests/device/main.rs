@@ -19,7 +19,14 @@ use rarefy_trainer::device::{
 };
 
 /// All emulated boards.
-const EMULATED: [&str; 4] = ["mps2-an386", "microbit", "mps2-an385", "lm3s6965evb"];
+const EMULATED: [&str; 6] = [
+    "mps2-an386",
+    "microbit",
+    "mps2-an385",
+    "lm3s6965evb",
+    "qemu-virt-rv32",
+    "sifive-e",
+];
 
 /// Returns the board called `name`.
 fn known(name: &str) -> Board {
@@ -145,10 +152,26 @@ fn the_small_cortex_m3_measures_and_matches_the_host() {
 }
 
 #[test]
-fn instructions_do_not_depend_on_the_boards_clock() {
+fn the_large_risc_v_measures_and_matches_the_host() {
+    check("qemu-virt-rv32");
+}
+
+#[test]
+fn the_small_risc_v_measures_and_matches_the_host() {
+    check("sifive-e");
+}
+
+#[test]
+fn instructions_do_not_depend_on_the_boards_clock_or_memories() {
     // Core and code are the same, clock and memories are not: ticks differ, instructions and stack
     // use do not.
-    let (Some(fast), Some(slow)) = (ready("mps2-an385"), ready("lm3s6965evb")) else {
+    same_counts("mps2-an385", "lm3s6965evb");
+    same_counts("qemu-virt-rv32", "sifive-e");
+}
+
+/// Checks that two boards with the same core count the same.
+fn same_counts(one: &str, other: &str) {
+    let (Some(fast), Some(slow)) = (ready(one), ready(other)) else {
         return;
     };
     let options = MeasureOptions {
@@ -235,8 +258,8 @@ fn a_real_boards_program_links() {
 }
 
 #[test]
-fn maps_match_the_host_on_both_instruction_sets() {
-    for name in ["mps2-an386", "microbit"] {
+fn maps_match_the_host_on_every_architecture() {
+    for name in ["mps2-an386", "microbit", "qemu-virt-rv32"] {
         let Some(board) = ready(name) else { continue };
         for model in [convolutional(), residual()] {
             let inputs = samples(5, 784);
@@ -266,7 +289,7 @@ fn entropy_coded_rows_of_every_kind_match_the_host_on_every_instruction_set() {
         let set = heads.iter().filter(|head| *head >> bit & 1 == 1).count();
         assert!(0 < set && set < heads.len(), "bit {bit} of {heads:x?}");
     }
-    for name in ["mps2-an386", "mps2-an385", "microbit"] {
+    for name in ["mps2-an386", "mps2-an385", "microbit", "qemu-virt-rv32"] {
         let Some(board) = ready(name) else { continue };
         let options = MeasureOptions {
             dense: false,
@@ -280,7 +303,7 @@ fn entropy_coded_rows_of_every_kind_match_the_host_on_every_instruction_set() {
 
 #[test]
 fn crowded_convolutions_match_the_host_on_every_instruction_set() {
-    for name in ["mps2-an386", "mps2-an385", "microbit"] {
+    for name in ["mps2-an386", "mps2-an385", "microbit", "qemu-virt-rv32"] {
         let Some(board) = ready(name) else { continue };
         for model in crowded() {
             // Kernels may distinguish inputs that are mostly zeros from inputs without zeros.

@@ -68,6 +68,7 @@ fn instructions_of_floats_are_predicted_within_five_percent() {
         ("mps2-an386", Core::M4),
         ("mps2-an385", Core::M3),
         ("microbit", Core::M0),
+        ("qemu-virt-rv32", Core::Rv32),
     ] {
         let Some(board) = ready(board) else { continue };
         for inputs in [samples(4, 784), vec![vec![77; 784]]] {

@@ -3,7 +3,7 @@
 //! On a Cortex-M, kernels in `cortex_m` replace some of them; tests compare both.
 
 #![cfg_attr(
-    any(cortex_m, test),
+    any(native, test),
     allow(dead_code, reason = "not every build runs every kernel of this module")
 )]
 

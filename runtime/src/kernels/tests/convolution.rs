@@ -1,5 +1,5 @@
 //! Compares both versions of the convolution with its definition in 64-bit arithmetic. The
-//! Cortex-M version runs on the stand-ins of `cortex_m::host`.
+//! native version runs on the stand-ins of `native::host`.
 
 use std::vec;
 use std::vec::Vec;
@@ -8,13 +8,13 @@ use proptest::prelude::*;
 
 use crate::kernels::geometry::{Convolution, FusedPooling, WindowStrides};
 use crate::kernels::taps::{Incoming, Taps};
-use crate::kernels::{cortex_m, portable};
+use crate::kernels::{native, portable};
 
 /// Computes an output channel.
 type Run = fn(&Convolution, Taps<'_>, i32, &[u8], Option<&[u8]>, &mut [u8]);
 
 /// The versions of the kernel.
-const KERNELS: [Run; 2] = [portable::convolution::run, cortex_m::convolution::run];
+const KERNELS: [Run; 2] = [portable::convolution::run, native::convolution::run];
 
 /// Collects and places taps of the given columns and weights.
 fn placed<'a>(

@@ -69,6 +69,12 @@ pub(super) fn kernels() -> Result<String, String> {
             "microbit",
         ),
         (
+            "instructions, RISC-V (RV32IM)",
+            "instructions",
+            "speed-rv32",
+            "qemu-virt-rv32",
+        ),
+        (
             "as straight-line code, Cortex-M4",
             "instructions as code",
             "code-m4",

@@ -56,18 +56,29 @@ pub(super) fn units(
             // times.
             let computed = if rows < 4.0 {
                 4.0 * rows
+            } else if core == Core::Rv32 && matches!(layer.outputs() % 4, 1 | 2) {
+                // One or two rows are computed as two.
+                4.0 * (rows / 4.0).floor() + 2.0
             } else {
                 4.0 * (rows / 4.0).ceil()
             };
             let group = if core == Core::M0 { 1 } else { 4 };
             let (columns, rest) = (layer.columns(), layer.columns() % group);
-            vec![
+            let mut units = vec![
                 (Unit::DenseWeight, computed * (columns - rest) as f64),
                 (Unit::DenseRest, computed * rest as f64),
                 (Unit::DenseRow, computed),
-            ]
+            ];
+            if core == Core::Rv32 {
+                let active = match activity {
+                    Some(activity) => activity.values.iter().take(columns - rest).sum(),
+                    None => (columns - rest) as f64,
+                };
+                units.push((Unit::DenseActive, computed * active));
+            }
+            units
         }
-        Weights::Words(words) => of_words(words, layer),
+        Weights::Words(words) => of_words(words, layer, core),
         Weights::Columns(columns) => of_columns(columns, layer, activity),
     }
 }
@@ -120,8 +131,34 @@ fn of_floats(
     vec![(weight, active), (zero, all - active), (row, rows)]
 }
 
+/// Returns the units of packed words on RV32IM, where rows of more than eight words share code.
+fn of_words_riscv(words: Words<'_>, layer: &Layer<'_>) -> Vec<(Unit, f64)> {
+    let sum = |each: &dyn Fn(usize) -> usize| {
+        let runs = words.runs().map(|run| each(run.length) * run.rows);
+        runs.sum::<usize>() as f64
+    };
+    let rows = layer.outputs() as f64;
+    let long_runs = words.runs().filter(|run| run.length > BODY).count();
+    vec![
+        (Unit::WordsWeight, sum(&|length| length)),
+        (Unit::WordsRow, rows),
+        (Unit::WordsRun, words.runs().count() as f64),
+        (Unit::WordsLongRun, long_runs as f64),
+        (Unit::WordsLong, sum(&|length| usize::from(length > BODY))),
+        // Rounds leave 9 to 16 words.
+        (
+            Unit::WordsRound,
+            sum(&|length| length.saturating_sub(BODY + 1) / 8),
+        ),
+        (Unit::WordsLast, if layer.is_last() { rows } else { 0.0 }),
+    ]
+}
+
 /// Returns the units of packed words.
-fn of_words(words: Words<'_>, layer: &Layer<'_>) -> Vec<(Unit, f64)> {
+fn of_words(words: Words<'_>, layer: &Layer<'_>, core: Core) -> Vec<(Unit, f64)> {
+    if core == Core::Rv32 {
+        return of_words_riscv(words, layer);
+    }
     let sum = |each: &dyn Fn(usize) -> usize| {
         let runs = words.runs().map(|run| each(run.length) * run.rows);
         runs.sum::<usize>() as f64

@@ -28,6 +28,8 @@ pub enum Core {
     M3,
     /// Cortex-M0, M0+: ARMv6-M.
     M0,
+    /// 32-bit RISC-V with multiplication: RV32IM.
+    Rv32,
 }
 
 impl Core {
@@ -35,7 +37,9 @@ impl Core {
     /// unknown.
     #[must_use]
     pub fn of_target(target: &str) -> Core {
-        if target.starts_with("thumbv6m") {
+        if target.starts_with("riscv32") {
+            Core::Rv32
+        } else if target.starts_with("thumbv6m") {
             Core::M0
         } else if target.starts_with("thumbv7m") {
             Core::M3
@@ -59,6 +63,8 @@ pub struct Prediction {
 pub fn depends_on_input(layer: &Layer<'_>, core: Core) -> bool {
     match layer.encoding() {
         Encoding::Columns => true,
+        // The kernel for RISC-V skips inputs that are 0.
+        Encoding::Dense if layer.operation() == Operation::Dense => core == Core::Rv32,
         // The Cortex-M4 multiplies floats in hardware.
         Encoding::CsrF32 => core != Core::M4,
         _ => convolution::depends_on_input(layer, core),
@@ -331,6 +337,7 @@ mod tests {
             ("thumbv7em-none-eabihf", Core::M4),
             ("thumbv7m-none-eabi", Core::M3),
             ("thumbv6m-none-eabi", Core::M0),
+            ("riscv32imac-unknown-none-elf", Core::Rv32),
         ] {
             assert_eq!(Core::of_target(target), core);
         }
@@ -364,6 +371,7 @@ mod tests {
             let core = match board {
                 "mps2-an386" => Core::M4,
                 "microbit" => Core::M0,
+                "qemu-virt-rv32" => Core::Rv32,
                 _ => continue,
             };
             let path = folder.join(name).with_extension("rfy");

@@ -16,7 +16,7 @@
 
 use core::arch::naked_asm;
 
-use crate::kernels::cortex_m::call::ColumnsCall;
+use crate::kernels::native::call::ColumnsCall;
 
 /// Runs a layer. Reads each activation once. For pairs whose activations are not both 0, reads the
 /// start, the header, and the sections of the activations that are not 0, and updates a sum for
@@ -25,7 +25,7 @@ use crate::kernels::cortex_m::call::ColumnsCall;
 /// # Safety
 ///
 /// 1. The fields of `call` must be valid, with `rows` sums and biases; `logits` must be 1 if and
-///    only if `store` is [`Store::LOGITS`](crate::kernels::cortex_m::call::Store::LOGITS).
+///    only if `store` is [`Store::LOGITS`](crate::kernels::native::call::Store::LOGITS).
 /// 2. There must be a start for every two activations, and for a last one without a partner: the
 ///    index of a header that is followed by its three sections.
 /// 3. The masked value of each word must be below `rows`, and the same for both words of a row that

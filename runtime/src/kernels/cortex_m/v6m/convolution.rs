@@ -10,8 +10,8 @@
 
 use core::arch::naked_asm;
 
-use crate::kernels::cortex_m::call::{Block, Routines};
 use crate::kernels::geometry::Convolution;
+use crate::kernels::native::call::{Block, Routines};
 use crate::kernels::taps::Taps;
 
 /// Returns the routines for a geometry of stride 1 or 2.
@@ -49,14 +49,14 @@ macro_rules! product {
     };
 }
 
-/// Defines a [`Routine`](crate::kernels::cortex_m::call::Routine) for eight positions.
+/// Defines a [`Routine`](crate::kernels::native::call::Routine) for eight positions.
 macro_rules! eight {
     ($(#[$doc:meta])* $name:ident, $stride:literal) => {
         $(#[$doc])*
         ///
         /// # Safety
         ///
-        /// See [`Routine`](crate::kernels::cortex_m::call::Routine).
+        /// See [`Routine`](crate::kernels::native::call::Routine).
         #[unsafe(naked)]
         unsafe extern "C" fn $name(
             taps: *const u32,
@@ -117,14 +117,14 @@ macro_rules! eight {
     };
 }
 
-/// Defines a [`Routine`](crate::kernels::cortex_m::call::Routine) for four positions.
+/// Defines a [`Routine`](crate::kernels::native::call::Routine) for four positions.
 macro_rules! four {
     ($(#[$doc:meta])* $name:ident, $stride:literal) => {
         $(#[$doc])*
         ///
         /// # Safety
         ///
-        /// See [`Routine`](crate::kernels::cortex_m::call::Routine).
+        /// See [`Routine`](crate::kernels::native::call::Routine).
         #[unsafe(naked)]
         unsafe extern "C" fn $name(
             taps: *const u32,

@@ -5,6 +5,9 @@ use core::arch::naked_asm;
 /// The number of columns per round of [`products`].
 pub(crate) const GROUP: usize = 1;
 
+/// Whether [`products`] can compute two rows only.
+pub(crate) const TWO_ROWS: bool = false;
+
 /// Computes the sums of the products of `groups` rounds of [`GROUP`] columns for four rows. On
 /// entry, `sums[0]` is the distance in bytes from one row to the next; on return, `sums` contains
 /// the sums.

@@ -19,7 +19,7 @@
 
 use core::arch::naked_asm;
 
-use crate::kernels::cortex_m::call::Store;
+use crate::kernels::native::call::Store;
 
 /// Runs a layer. Reads the runs, up to the number 34 in place of a head, and an activation for each
 /// half word; stores an output per row.

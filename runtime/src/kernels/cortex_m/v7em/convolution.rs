@@ -20,9 +20,9 @@
 
 use core::arch::naked_asm;
 
-use crate::kernels::cortex_m::call::{Block, Routines};
 use crate::kernels::cortex_m::v7m::finish;
 use crate::kernels::geometry::Convolution;
+use crate::kernels::native::call::{Block, Routines};
 use crate::kernels::taps::Taps;
 
 /// Returns the routines for a geometry of stride 1 or 2.
@@ -163,7 +163,7 @@ macro_rules! purge {
 ///
 /// # Safety
 ///
-/// See [`Routine`](crate::kernels::cortex_m::call::Routine).
+/// See [`Routine`](crate::kernels::native::call::Routine).
 #[unsafe(naked)]
 unsafe extern "C" fn words8(
     taps: *const u32,
@@ -203,7 +203,7 @@ unsafe extern "C" fn words8(
 ///
 /// # Safety
 ///
-/// See [`Routine`](crate::kernels::cortex_m::call::Routine).
+/// See [`Routine`](crate::kernels::native::call::Routine).
 #[unsafe(naked)]
 unsafe extern "C" fn zeros8(
     taps: *const u32,
@@ -252,7 +252,7 @@ unsafe extern "C" fn zeros8(
 ///
 /// # Safety
 ///
-/// See [`Routine`](crate::kernels::cortex_m::call::Routine).
+/// See [`Routine`](crate::kernels::native::call::Routine).
 #[unsafe(naked)]
 unsafe extern "C" fn words4(
     taps: *const u32,
@@ -327,7 +327,7 @@ unsafe extern "C" fn words4(
 ///
 /// # Safety
 ///
-/// See [`Routine`](crate::kernels::cortex_m::call::Routine).
+/// See [`Routine`](crate::kernels::native::call::Routine).
 #[unsafe(naked)]
 unsafe extern "C" fn bytes8(
     taps: *const u32,
@@ -380,7 +380,7 @@ unsafe extern "C" fn bytes8(
 ///
 /// # Safety
 ///
-/// See [`Routine`](crate::kernels::cortex_m::call::Routine).
+/// See [`Routine`](crate::kernels::native::call::Routine).
 #[unsafe(naked)]
 unsafe extern "C" fn bytes4(
     taps: *const u32,

@@ -1,15 +1,15 @@
 //! The instructions of ARMv7E-M, with the DSP extension: Cortex-M4 and M7.
 
 #[cfg(feature = "maps")]
-pub(super) mod convolution;
+pub(in crate::kernels) mod convolution;
 #[cfg(feature = "dense")]
-pub(super) mod dense;
+pub(in crate::kernels) mod dense;
 #[cfg(feature = "maps")]
-pub(super) mod quads;
+pub(in crate::kernels) mod quads;
 
 #[cfg(feature = "columns")]
-pub(super) use super::v7m::columns;
+pub(in crate::kernels) use super::v7m::columns;
 #[cfg(feature = "rice")]
-pub(super) use super::v7m::rice;
+pub(in crate::kernels) use super::v7m::rice;
 #[cfg(feature = "words")]
-pub(super) use super::v7m::words;
+pub(in crate::kernels) use super::v7m::words;

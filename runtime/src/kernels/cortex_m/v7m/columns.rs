@@ -20,7 +20,7 @@
 
 use core::arch::naked_asm;
 
-use crate::kernels::cortex_m::call::ColumnsCall;
+use crate::kernels::native::call::ColumnsCall;
 
 /// Defines `rfy_dsp` as 1: the core has the DSP extension.
 #[cfg(cortex_m = "v7em")]
@@ -48,7 +48,7 @@ macro_rules! dsp {
 /// # Safety
 ///
 /// 1. The fields of `call` must be valid, with `rows` sums and biases; `logits` must be 1 if and
-///    only if `store` is [`Store::LOGITS`](crate::kernels::cortex_m::call::Store::LOGITS).
+///    only if `store` is [`Store::LOGITS`](crate::kernels::native::call::Store::LOGITS).
 /// 2. There must be a start for every two activations, and for a last one without a partner: the
 ///    index of a header that is followed by its three sections.
 /// 3. The masked value of each word must be below `rows`, and the same for both words of a row that

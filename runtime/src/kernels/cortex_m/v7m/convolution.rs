@@ -10,8 +10,8 @@
 use core::arch::naked_asm;
 
 use super::finish;
-use crate::kernels::cortex_m::call::{Block, Routines};
 use crate::kernels::geometry::Convolution;
+use crate::kernels::native::call::{Block, Routines};
 use crate::kernels::taps::Taps;
 
 /// Returns the routines for a geometry of stride 1 or 2.
@@ -31,7 +31,7 @@ pub(crate) fn arrange(taps: Taps<'_>) -> Option<*const u32> {
     Some(words.as_ptr().wrapping_add(single.start))
 }
 
-/// Defines a [`Routine`](crate::kernels::cortex_m::call::Routine) for `$positions` (`eight` or
+/// Defines a [`Routine`](crate::kernels::native::call::Routine) for `$positions` (`eight` or
 /// `four`) positions, whose sums are in the registers `$sums`.
 macro_rules! routine {
     ($(#[$doc:meta])* $name:ident, $positions:ident, $sums:literal, $stride:literal) => {
@@ -39,7 +39,7 @@ macro_rules! routine {
         ///
         /// # Safety
         ///
-        /// See [`Routine`](crate::kernels::cortex_m::call::Routine).
+        /// See [`Routine`](crate::kernels::native::call::Routine).
         #[unsafe(naked)]
         unsafe extern "C" fn $name(
             taps: *const u32,

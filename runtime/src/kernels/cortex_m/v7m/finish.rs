@@ -2,7 +2,7 @@
 //!
 //! A routine defines the macros of [`eight`] or [`four`] and of [`finish`], ends with
 //! `rfy_finish`, and purges them with [`purge`]. Registers at `rfy_finish`: sums in r0 to r5, r8,
-//! r9 (eight positions) or r0 to r3 (four), r10 block (`crate::kernels::cortex_m::call::Block`);
+//! r9 (eight positions) or r0 to r3 (four), r10 block (`crate::kernels::native::call::Block`);
 //! r6, r7, r11 and r12 are scratch.
 
 /// Defines the macros for eight sums. They apply another macro to each sum or to each pair, or load

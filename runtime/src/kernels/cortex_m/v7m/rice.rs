@@ -16,7 +16,7 @@
 
 use core::arch::naked_asm;
 
-use crate::kernels::cortex_m::call::RiceCall;
+use crate::kernels::native::call::RiceCall;
 
 /// Computes the rows of a layer, after gathering the inputs in the list if there is one.
 ///

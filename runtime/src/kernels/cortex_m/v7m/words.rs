@@ -27,7 +27,7 @@
 
 use core::arch::naked_asm;
 
-use crate::kernels::cortex_m::call::Store;
+use crate::kernels::native::call::Store;
 
 /// Defines `rfy_dsp` as 1, since the core has the DSP extension, and the size of `rfy_last_pair`.
 #[cfg(cortex_m = "v7em")]

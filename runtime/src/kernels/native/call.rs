@@ -2,12 +2,12 @@
 
 #![allow(dead_code, reason = "the features decide which of them are used")]
 
-#[cfg(all(cortex_m, feature = "columns"))]
-pub(super) use self::columns::ColumnsCall;
+#[cfg(all(native, feature = "columns"))]
+pub(in crate::kernels) use self::columns::ColumnsCall;
 #[cfg(feature = "maps")]
-pub(super) use self::convolution::{Block, Finish, Routine, Routines};
-#[cfg(all(cortex_m, feature = "rice"))]
-pub(super) use self::rice::RiceCall;
+pub(in crate::kernels) use self::convolution::{Block, Finish, Routine, Routines};
+#[cfg(all(native, feature = "rice"))]
+pub(in crate::kernels) use self::rice::RiceCall;
 
 use crate::kernels::output::Output;
 
@@ -18,45 +18,45 @@ use crate::kernels::output::Output;
 /// byte, which is all that a shift by a register uses, is 0.
 #[repr(transparent)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Store(u32);
+pub(in crate::kernels) struct Store(u32);
 
 impl Store {
     /// The last layer, whose sums are stored unchanged.
-    pub(super) const LOGITS: Store = Store(1 << 31);
+    pub(in crate::kernels) const LOGITS: Store = Store(1 << 31);
 
     /// Returns 1 for logits, 0 for a hidden layer.
     #[inline(always)]
-    pub(super) fn is_logits(self) -> u32 {
+    pub(in crate::kernels) fn is_logits(self) -> u32 {
         self.0 >> 31
     }
 
     /// Returns the value for a hidden layer with this shift.
     #[inline(always)]
-    pub(super) fn of(shift: u8) -> Store {
+    pub(in crate::kernels) fn of(shift: u8) -> Store {
         Store(u32::from(shift & 31))
     }
 
     /// Returns the shift, or `None` for logits.
     #[inline(always)]
-    pub(super) fn shift(self) -> Option<u8> {
+    pub(in crate::kernels) fn shift(self) -> Option<u8> {
         (self.0 < 32).then_some(self.0 as u8)
     }
 }
 
 /// Where and how a dense layer stores its sums: from `start` on, as a byte per row or, for
 /// [`Store::LOGITS`], an `i32` per row.
-pub(super) struct Target {
+pub(in crate::kernels) struct Target {
     /// The first row's activation or logit.
-    pub(super) start: *mut u8,
+    pub(in crate::kernels) start: *mut u8,
     /// How the sums are stored.
-    pub(super) store: Store,
+    pub(in crate::kernels) store: Store,
 }
 
 impl Target {
     /// Returns the target of a layer with the given number of rows, or `None` if `output` is too
     /// short for them.
     #[inline(always)]
-    pub(super) fn new(output: Output<'_>, rows: usize) -> Option<Target> {
+    pub(in crate::kernels) fn new(output: Output<'_>, rows: usize) -> Option<Target> {
         match output {
             Output::Activations { words, shift } => Target::activations(words, shift, rows),
             Output::Logits(logits) => Target::logits(logits, rows),
@@ -65,7 +65,11 @@ impl Target {
 
     /// Returns the target of a hidden layer, or `None` if `words` is too short.
     #[inline(always)]
-    pub(super) fn activations(words: &mut [u32], shift: u8, rows: usize) -> Option<Target> {
+    pub(in crate::kernels) fn activations(
+        words: &mut [u32],
+        shift: u8,
+        rows: usize,
+    ) -> Option<Target> {
         let bytes: &mut [u8] = bytemuck::must_cast_slice_mut(words);
         Some(Target {
             start: bytes.get_mut(..rows)?.as_mut_ptr(),
@@ -75,7 +79,7 @@ impl Target {
 
     /// Returns the target of the last layer, or `None` if `logits` is too short.
     #[inline(always)]
-    pub(super) fn logits(logits: &mut [i32], rows: usize) -> Option<Target> {
+    pub(in crate::kernels) fn logits(logits: &mut [i32], rows: usize) -> Option<Target> {
         Some(Target {
             start: logits.get_mut(..rows)?.as_mut_ptr().cast(),
             store: Store::LOGITS,
@@ -83,7 +87,7 @@ impl Target {
     }
 }
 
-#[cfg(all(cortex_m, feature = "columns"))]
+#[cfg(all(native, feature = "columns"))]
 mod columns {
     use core::mem::offset_of;
 
@@ -119,7 +123,7 @@ mod columns {
     );
 }
 
-#[cfg(all(cortex_m, feature = "rice"))]
+#[cfg(all(native, feature = "rice"))]
 mod rice {
     use core::mem::offset_of;
 
@@ -175,7 +179,7 @@ mod rice {
 
 #[cfg(feature = "maps")]
 mod convolution {
-    #[cfg(cortex_m)]
+    #[cfg(native)]
     use core::mem::offset_of;
 
     /// Where and how a routine stores the sums of a block of positions.
@@ -194,16 +198,21 @@ mod convolution {
         /// 32: the distance in bytes from one row of the output to the next.
         pub(crate) output_row: usize,
         /// 36: the sums, for instruction sets whose `finish` is Rust code.
-        #[cfg(any(cortex_m = "v6m", not(cortex_m)))]
+        #[cfg(not(any(cortex_m = "v7m", cortex_m = "v7em")))]
         pub(crate) sums: [i32; 8],
     }
 
-    #[cfg(cortex_m)]
+    #[cfg(native)]
     const _: () = assert!(
         offset_of!(Block, output) == 16
             && offset_of!(Block, finish) == 24
             && offset_of!(Block, output_row) == 32
-            && size_of::<Block>() == if cfg!(cortex_m = "v6m") { 68 } else { 36 }
+            && size_of::<Block>()
+                == if cfg!(any(cortex_m = "v6m", riscv)) {
+                    68
+                } else {
+                    36
+                }
     );
 
     /// How a block's sums are pooled and stored.

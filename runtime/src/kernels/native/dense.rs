@@ -5,22 +5,25 @@
 //! | M4, M7 | 1.6 | words of four bytes, spread by `uxtb16`, `sxtb16`; two products per `smlad` |
 //! | M3 | 2.4 | `ldrsb` and `mla`, four columns per round |
 //! | M0 | 3.8 | `ldrsb`, `muls`, `add`; the sums are in high registers |
+//! | RV32IM | 0.7, and 3 more for a nonzero input | `lb`, `mul`, `add`; skips inputs that are 0 |
 //!
 //! If the number of rows is not a multiple of four, the last block of rows overlaps the previous
-//! one, and some rows are computed twice. If there are fewer than four rows, each is computed four
-//! times.
+//! one, and some rows are computed twice; on RISC-V, one or two rows are computed as two. If there
+//! are fewer than four rows, each is computed four times.
 
 use rarefy_format::{Dense, requantize};
 
 use super::call::Target;
-use super::instructions::dense::{GROUP, products};
+use super::instructions::dense::{GROUP, TWO_ROWS, products};
 use crate::kernels::blocks::DenseBlock;
 use crate::kernels::output::Output;
 
 /// Runs a dense layer. Returns `None` if the container is not aligned, or if source or output is
 /// too short.
-#[cfg_attr(not(cortex_m), allow(dead_code, reason = "tests call `multiply`"))]
-#[inline(always)]
+#[cfg_attr(not(native), allow(dead_code, reason = "tests call `multiply`"))]
+// On RISC-V kept out of line: inlined, it would compete for registers with the engine.
+#[cfg_attr(riscv, inline(never))]
+#[cfg_attr(not(riscv), inline(always))]
 pub(crate) fn run(dense: Dense<'_>, source: &[u8], output: Output<'_>) -> Option<()> {
     let block = DenseBlock::new(dense)?;
     let source = source.get(..dense.inputs())?;
@@ -47,7 +50,8 @@ unsafe fn multiply(block: DenseBlock<'_>, input: &[u8], target: &Target) {
     let (apart, step) = if rows < 4 { (0, 1) } else { (1, 4) };
     let mut next = 0;
     while next < rows {
-        let mut row = next.min(rows - step);
+        let two = TWO_ROWS && step == 4 && rows - next <= 2;
+        let mut row = if two { rows - 2 } else { next.min(rows - step) };
         let mut weights = block.weights.as_ptr().wrapping_add(row * columns);
         let mut sums = [0; 4];
         // SAFETY: the rows of a block of rows are below `rows`, for which there are biases,
@@ -55,9 +59,15 @@ unsafe fn multiply(block: DenseBlock<'_>, input: &[u8], target: &Target) {
         unsafe {
             if groups > 0 {
                 sums[0] = (apart * columns) as i32;
+                if TWO_ROWS {
+                    sums[1] = if two { 2 } else { 4 };
+                }
                 products(weights, input.as_ptr(), groups, &mut sums);
             }
-            for mut sum in sums {
+            for (place, mut sum) in sums.into_iter().enumerate() {
+                if two && place == 2 {
+                    break;
+                }
                 for (column, &x) in input.iter().enumerate().skip(groups * GROUP) {
                     let weight = i32::from(*weights.add(column));
                     sum = sum.wrapping_add(weight * i32::from(x));

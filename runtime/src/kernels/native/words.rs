@@ -39,7 +39,7 @@ pub(crate) fn run(words: Words<'_>, source: &[u8], output: Output<'_>) -> Option
                     source.as_ptr(),
                     target.start,
                     target.store,
-                )
+                );
             };
         }
         Output::Logits(logits) => {
@@ -51,7 +51,7 @@ pub(crate) fn run(words: Words<'_>, source: &[u8], output: Output<'_>) -> Option
                     source.as_ptr(),
                     target.start,
                     target.store,
-                )
+                );
             };
         }
     }

@@ -1,7 +1,8 @@
-//! Blocks of positions of a convolution, in Rust.
+//! Blocks of positions of a convolution, in Rust. RISC-V runs these, too: the compiler keeps all
+//! sums in registers.
 
-use crate::kernels::cortex_m::call::{Block, Routines};
 use crate::kernels::geometry::Convolution;
+use crate::kernels::native::call::{Block, Routines};
 use crate::kernels::taps::Taps;
 
 /// Returns the routines for a geometry of stride 1 or 2.
@@ -25,7 +26,7 @@ pub(crate) fn arrange(taps: Taps<'_>) -> Option<*const u32> {
 ///
 /// # Safety
 ///
-/// See [`Routine`](crate::kernels::cortex_m::call::Routine).
+/// See [`Routine`](crate::kernels::native::call::Routine).
 unsafe extern "C" fn positions<const COUNT: usize, const STRIDE: usize>(
     mut taps: *const u32,
     base: *const u8,
@@ -35,17 +36,23 @@ unsafe extern "C" fn positions<const COUNT: usize, const STRIDE: usize>(
     // SAFETY: the caller guarantees the starting values, the taps up to the word of 0, and the
     // bytes that they read; `block` is borrowed for this call.
     unsafe {
-        let block = &mut *block;
-        for (position, sum) in block.sums.iter_mut().take(COUNT).enumerate() {
+        let mut sums = [0; COUNT];
+        for (position, sum) in sums.iter_mut().enumerate() {
             *sum = *start.add(position);
         }
+        // No other tap has a weight of 0.
         while *taps != 0 {
             let (weight, offset) = (*taps as i32 >> 16, *taps as usize & 0xffff);
-            for (position, sum) in block.sums.iter_mut().take(COUNT).enumerate() {
-                let x = i32::from(*base.add(offset + position * STRIDE));
-                *sum = sum.wrapping_add(weight * x);
+            let source = base.add(offset);
+            for (position, sum) in sums.iter_mut().enumerate() {
+                let x = i32::from(*source.add(position * STRIDE));
+                *sum = sum.wrapping_add(weight.wrapping_mul(x));
             }
             taps = taps.add(1);
+        }
+        let block = &mut *block;
+        for (to, sum) in block.sums.iter_mut().zip(sums) {
+            *to = sum;
         }
     }
 }

@@ -3,13 +3,16 @@
 /// The number of columns per round of [`products`].
 pub(crate) const GROUP: usize = 4;
 
-/// Computes the sums of the products of `groups` rounds of [`GROUP`] columns for four rows. On
-/// entry, `sums[0]` is the distance in bytes from one row to the next; on return, `sums` contains
-/// the sums.
+/// Whether [`products`] can compute two rows only.
+pub(crate) const TWO_ROWS: bool = true;
+
+/// Computes the sums of the products of `groups` rounds of [`GROUP`] columns for four rows,
+/// or for two rows if `sums[1]` is 2 on entry. On entry, `sums[0]` is the distance in bytes from
+/// one row to the next; on return, `sums` contains the sums, and 0 for absent rows.
 ///
 /// # Safety
 ///
-/// `groups` must be at least 1. `input`, and each of the four rows from `weights` on, must have
+/// `groups` must be at least 1. `input`, and each of the rows from `weights` on, must have
 /// `groups * GROUP` columns.
 pub(crate) unsafe extern "C" fn products(
     weights: *const i8,
@@ -18,8 +21,9 @@ pub(crate) unsafe extern "C" fn products(
     sums: &mut [i32; 4],
 ) {
     let apart = sums[0] as usize;
-    for (row, sum) in sums.iter_mut().enumerate() {
-        *sum = 0;
+    let rows = if sums[1] == 2 { 2 } else { 4 };
+    *sums = [0; 4];
+    for (row, sum) in sums.iter_mut().enumerate().take(rows) {
         for column in 0..groups * GROUP {
             // SAFETY: the caller guarantees these columns.
             let (weight, x) = unsafe { (*weights.add(row * apart + column), *input.add(column)) };

@@ -12,7 +12,7 @@
 use core::ptr;
 
 use super::call::{Block, Finish, Routine, Routines};
-#[cfg(any(cortex_m = "v6m", not(cortex_m)))]
+#[cfg(not(any(cortex_m = "v7m", cortex_m = "v7em")))]
 use super::finish::finish;
 use super::instructions;
 #[cfg(cortex_m = "v7em")]
@@ -22,7 +22,7 @@ use crate::kernels::geometry::{Convolution, FusedPooling};
 use crate::kernels::portable;
 use crate::kernels::taps::Taps;
 
-#[cfg(all(cortex_m, not(cortex_m = "v7em")))]
+#[cfg(all(native, not(cortex_m = "v7em")))]
 pub(crate) use crate::kernels::portable::convolution::place;
 
 /// Turns the columns of the first `count` taps in `words` into offsets. If `grouped`, also groups
@@ -162,7 +162,7 @@ impl Channel<'_> {
             },
             second: 0,
             output_row: self.geometry.output_row,
-            #[cfg(any(cortex_m = "v6m", not(cortex_m)))]
+            #[cfg(not(any(cortex_m = "v7m", cortex_m = "v7em")))]
             sums: [0; 8],
         };
         let down = self.geometry.source_row * stride;
@@ -202,7 +202,7 @@ impl Channel<'_> {
                 self.add_skip(&mut start, lanes, skip);
                 routine(self.taps, source, start.as_ptr(), block);
             }
-            #[cfg(any(cortex_m = "v6m", not(cortex_m)))]
+            #[cfg(not(any(cortex_m = "v7m", cortex_m = "v7em")))]
             finish(block, lanes);
         }
     }
