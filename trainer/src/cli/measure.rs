@@ -324,6 +324,9 @@ fn remarks(report: &BoardReport) -> String {
         lines += &format!(
             "  cycles are estimated from the executed instructions and the core's manual, {wait}\n"
         );
+        if estimate.multiplier.is_some_and(|it| it.low < it.high) {
+            lines += "  a multiplication takes 1 or 32 cycles on this core; `multiplier_cycles` in board.toml can say which\n";
+        }
     }
     if report.samples == 0 && report.network.fits {
         lines += &format!(

@@ -3,7 +3,8 @@
 use rarefy_format::{AlignedBytes, Encoding, Model, write};
 use rarefy_test_support::resnet;
 use rarefy_trainer::device::{
-    Board, BoardReport, DeviceError, Estimate, MeasureOptions, Profile, measure,
+    Board, BoardReport, DeviceError, Estimate, LayerProfile, MeasureOptions, Profile, Range,
+    measure,
 };
 
 use super::models::{convolutional, floats, lenet, residual, samples, small};
@@ -77,6 +78,8 @@ fn a_multiplier_and_wait_states_change_the_bounds_as_stated() {
             ..board.clone()
         };
         let (_, estimate) = estimated(&board, &lenet(), &inputs);
+        let stated = multiplier.map_or(Range { low: 1, high: 32 }, Range::exactly);
+        assert_eq!(estimate.multiplier, Some(stated));
         estimate.median
     };
     let (fast, slow, either) = (with(Some(1), None), with(Some(32), None), with(None, None));
@@ -172,8 +175,12 @@ fn layers_explain_98_percent_of_resnet_8_and_follow_their_predictions() {
     let model = write(&resnet::network(8, Encoding::Csr, 0)).unwrap();
     let profile = profile(&board, &model, &resnet::inputs(1));
     assert!(profile.explained() >= 0.98, "{}", profile.explained());
-    // Predictions are within 5 % of the whole network; they tell which layers are expensive.
-    for layer in &profile.layers {
+    // Predictions are within 5 % for the whole network, and coarser for small layers.
+    let large =
+        |layer: &&LayerProfile| layer.share.instructions > 0.02 * profile.total.instructions;
+    let layers: Vec<_> = profile.layers.iter().filter(large).collect();
+    assert!(layers.len() > 5, "{layers:?}");
+    for layer in layers {
         let error = layer.predicted / layer.share.instructions - 1.0;
         assert!(error.abs() < 0.25, "{}: {error:+.3}", layer.name);
     }

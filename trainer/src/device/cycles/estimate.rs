@@ -26,11 +26,14 @@ pub struct Estimate {
     /// Wait states of the board's flash that are included; `None` if they are unknown, and none
     /// are.
     pub wait_states: Option<u64>,
+    /// Cycles of a multiplication on a core that is built with one of two multipliers; a range if
+    /// the board does not state which. `None` for other cores.
+    pub multiplier: Option<Range>,
 }
 
 impl Estimate {
     /// Summarizes the work of every sample on `board`; `None` if there are no samples.
-    pub(super) fn over(board: &Board, samples: &[Work]) -> Option<Self> {
+    pub(super) fn over(board: &Board, multiplier: Option<Range>, samples: &[Work]) -> Option<Self> {
         let wait = board.flash_wait_states.unwrap_or(0);
         let cycles: Vec<Range> = samples.iter().map(|work| work.waiting(wait)).collect();
         let bounds = |bound: fn(&Range) -> u64| {
@@ -51,6 +54,7 @@ impl Estimate {
             milliseconds: (milliseconds(low.median), milliseconds(high.median)),
             clock_hz: board.clock_hz,
             wait_states: board.flash_wait_states,
+            multiplier,
         })
     }
 }

@@ -120,9 +120,7 @@ impl<'a> Estimator<'a> {
     ) -> Result<(), CyclesError> {
         let program = Program::read(elf).map_err(CyclesError::Counts)?;
         let counts = Counts::parse(counts).map_err(CyclesError::Counts)?;
-        let multiplier = self.board.multiplier_cycles;
-        let multiplier = multiplier.map_or(MULTIPLIERS, Range::exactly);
-        let mut pricer = Pricer::new(&program, &counts, self.core, multiplier)?;
+        let mut pricer = Pricer::new(&program, &counts, self.core, self.multiplier())?;
         let (Some(empty), Some(first)) = (
             counts.windows.first(),
             counts
@@ -155,9 +153,17 @@ impl<'a> Estimator<'a> {
         Ok(())
     }
 
+    /// Returns the cycles of a multiplication on a core with a choice of multipliers.
+    fn multiplier(&self) -> Range {
+        let stated = self.board.multiplier_cycles;
+        stated.map_or(MULTIPLIERS, Range::exactly)
+    }
+
     /// Returns the estimate over all samples so far.
     pub(super) fn estimate(&self) -> Option<Estimate> {
-        Estimate::over(self.board, &self.samples)
+        let choice = self.core.has_choice_of_multiplier();
+        let multiplier = choice.then(|| self.multiplier());
+        Estimate::over(self.board, multiplier, &self.samples)
     }
 
     /// Returns the profile over all samples so far, of `model` run on `inputs`; `None` if layers

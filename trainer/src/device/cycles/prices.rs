@@ -37,6 +37,11 @@ impl TimedCore {
             _ => None,
         }
     }
+
+    /// Returns `true` if the core is built with one of two multipliers.
+    pub(crate) fn has_choice_of_multiplier(self) -> bool {
+        matches!(self, Self::M0 | Self::M0Plus)
+    }
 }
 
 /// What is known about a branch.
