@@ -245,6 +245,7 @@ mod tests {
     #[test]
     fn a_layer_begins_when_its_record_is_read() {
         let mut counts = counts();
+        assert!(counts.wants_reads());
         counts.read(1000); // outside a window
         for (id, read) in [
             (0, 999),
