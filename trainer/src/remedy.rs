@@ -65,6 +65,8 @@ pub enum Remedy {
     MoreTimeOrFewerSamples,
     /// Leave the dense twin out.
     WithoutDense,
+    /// Estimate no cycles.
+    WithoutCycles,
     /// Start another run from the dense network, or replace the run.
     ReuseDense,
     /// Keep the first layer dense, or choose another pattern.
@@ -118,6 +120,7 @@ impl fmt::Display for Remedy {
             }
             Self::MoreTimeOrFewerSamples => "allow more time, or run fewer samples",
             Self::WithoutDense => "measure without it",
+            Self::WithoutCycles => "measure without estimating cycles",
             Self::ReuseDense => {
                 "give it as the weights of a run in another folder, or replace the run"
             }

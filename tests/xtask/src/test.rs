@@ -63,6 +63,7 @@ const STEPS: &[Step] = &[
         all(command::run("lints", &mut lints))
     }),
     ("firmware lints", |_| firmware_lints()),
+    ("plug-in", |_| plugin()),
     ("documentation", |_| documentation()),
     ("runtime features", |_| runtime_features()),
     ("oldest compiler", |_| oldest_compiler()),
@@ -116,7 +117,11 @@ fn all(outcome: Outcome) -> Result<Done, String> {
 
 /// Checks the format of both workspaces.
 fn formatting() -> Result<Done, String> {
-    for manifest in ["Cargo.toml", "firmware/Cargo.toml"] {
+    for manifest in [
+        "Cargo.toml",
+        "firmware/Cargo.toml",
+        "firmware/plugin/Cargo.toml",
+    ] {
         let mut format = cargo();
         format.args(["fmt", "--all", "--check", "--manifest-path", manifest]);
         command::run(&format!("format of {manifest}"), &mut format)?;
@@ -154,6 +159,20 @@ fn firmware_lints() -> Result<Done, String> {
             skipped.join(", ")
         )),
     })
+}
+
+/// Lints and tests the emulator's plug-in.
+fn plugin() -> Result<Done, String> {
+    let run = |arguments: &[&str]| {
+        let mut check = cargo();
+        check
+            .args(arguments)
+            .current_dir(root().join("firmware/plugin"))
+            .env("CARGO_TARGET_DIR", root().join("firmware/target-plugin"));
+        command::run(&format!("{} of the plug-in", arguments[0]), &mut check)
+    };
+    run(&["clippy", "--release", "--locked", "--", "-D", "warnings"])?;
+    all(run(&["test", "--release", "--locked"]))
 }
 
 /// Builds the documentation without warnings.

@@ -133,6 +133,7 @@ fn with_options(remedy: Remedy) -> Option<&'static str> {
             "allow more time (--timeout), or run fewer samples (--samples)"
         }
         Remedy::WithoutDense => "measure without it (--no-dense)",
+        Remedy::WithoutCycles => "measure without estimating cycles (--no-cycles)",
         Remedy::ReuseDense => {
             "give it as the weights of a run in another folder (--weights, -o), or replace the run \
              (add --force to `rarefy train`)"

@@ -12,12 +12,16 @@ use super::interrupt;
 use super::model::ModelFile;
 use super::next::{Next, Why};
 use super::table::{table, text};
+use super::{overwrite, profile, usage};
+use crate::atomic;
 use crate::data::Dataset;
+use crate::deploy::companion;
 use crate::device::{
-    self, Board, BoardReport, Boards, Cost, Machine, MeasureOptions, NetworkReport, STACK_RESERVE,
-    firmware_folder,
+    self, Board, BoardReport, Boards, Cost, Machine, MeasureOptions, NetworkReport, Range,
+    STACK_RESERVE, firmware_folder,
 };
 use crate::numbers::thousands;
+use crate::plot::flame;
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
@@ -36,6 +40,15 @@ pub(super) struct Arguments {
     /// Skip measuring the same network stored dense
     #[arg(long)]
     no_dense: bool,
+    /// Skip estimating cycles, which takes a plug-in for QEMU that is built at first use
+    #[arg(long)]
+    no_cycles: bool,
+    /// Show which layers and functions take the instructions and cycles
+    #[arg(long, conflicts_with_all = ["no_cycles", "build_only"])]
+    profile: bool,
+    /// Draw the profile to this SVG file (an unrelated file is not overwritten)
+    #[arg(long, value_name = "FILE.svg", requires = "profile")]
+    svg: Option<PathBuf>,
     /// Only build the firmware: report flash, static RAM and whether they fit, without a board, a
     /// probe or an emulator
     #[arg(long, conflicts_with_all = ["data", "samples", "timeout"])]
@@ -48,8 +61,23 @@ pub(super) struct Arguments {
 pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
     let boards = Boards::discover(&firmware_folder()?)?;
     let board = boards.get(&arguments.board)?;
+    if let Some(picture) = &arguments.svg {
+        let read = [&arguments.model, &companion::path(&arguments.model)];
+        overwrite::check("--svg", picture, overwrite::Kind::Picture, read)?;
+        overwrite::check_svg("--svg", picture)?;
+    }
+    if arguments.profile && !board.emulated() {
+        return Err(usage::wrong(format!(
+            "--profile counts in the emulator, and {} is a real board: choose an emulated board",
+            board.name
+        )));
+    }
     let file = ModelFile::open(&arguments.model, console)?;
-    let options = options(!arguments.no_dense, arguments.timeout.get() as u64);
+    let options = MeasureOptions {
+        cycles: !arguments.no_cycles && board.emulated(),
+        profile: arguments.profile,
+        ..options(!arguments.no_dense, arguments.timeout.get() as u64)
+    };
     let report = if arguments.build_only {
         build(board, file.bytes(), &options, console)?
     } else {
@@ -59,9 +87,25 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
         let inputs = inputs(&data, arguments.samples.get());
         measure(board, file.bytes(), &inputs, &options, console)?
     };
+    let profile = report.network.profile.as_ref();
+    if let (Some(picture), Some(profile)) = (&arguments.svg, profile) {
+        let title = format!("{} on {}", arguments.model.display(), board.name);
+        let svg = flame::svg(&title, profile).map_err(|reason| anyhow!(reason))?;
+        atomic::write(picture, svg.as_bytes())?;
+    }
+    let text = || {
+        let mut text = format!("{}:\n\n{}", arguments.model.display(), describe(&report));
+        if let Some(profile) = profile {
+            text += &format!("\n{}", profile::describe(profile));
+        }
+        if let Some(picture) = &arguments.svg {
+            text += &format!("\n{}\n", picture.display());
+        }
+        text
+    };
     console.result(
         &report,
-        || format!("{}:\n\n{}", arguments.model.display(), describe(&report)),
+        text,
         Next::Nothing(if arguments.build_only {
             Why::Built
         } else {
@@ -75,6 +119,8 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
 pub(super) fn options(dense: bool, timeout: u64) -> MeasureOptions<'static> {
     MeasureOptions {
         dense,
+        cycles: false,
+        profile: false,
         timeout: Duration::from_secs(timeout),
         stop: Some(interrupt::flag()),
         machine: Machine::default(),
@@ -211,7 +257,52 @@ fn figures(report: &BoardReport) -> String {
     row("  minimum", &|n| Some(n.cost.counts()?.min));
     row("  maximum", &|n| Some(n.cost.counts()?.max));
     row(&format!("{unit} to load (checked once)"), &|n| n.load);
+    for (name, figure) in estimates(report) {
+        let dense = dense.map_or(String::new(), figure);
+        rows.add_row([name, figure(&report.network), dense, String::new()]);
+    }
     text(&rows)
+}
+
+/// A figure of a report, formatted.
+type Figure = fn(&NetworkReport) -> String;
+
+/// Returns the rows of the estimated cycles; none if they were not asked for.
+fn estimates(report: &BoardReport) -> Vec<(String, Figure)> {
+    let network = &report.network;
+    let Some(estimate) = &network.estimate else {
+        let asked = network.no_estimate.is_some();
+        let row: (String, Figure) = ("estimated cycles per inference".to_owned(), |_| "-".into());
+        return if asked { vec![row] } else { Vec::new() };
+    };
+    let clock = estimate.clock_hz as f64 / 1e6;
+    vec![
+        ("estimated cycles per inference: median".to_owned(), |n| {
+            n.estimate.as_ref().map_or("-".into(), |it| span(it.median))
+        }),
+        ("  minimum".to_owned(), |n| {
+            n.estimate.as_ref().map_or("-".into(), |it| span(it.min))
+        }),
+        ("  maximum".to_owned(), |n| {
+            n.estimate.as_ref().map_or("-".into(), |it| span(it.max))
+        }),
+        (format!("  median in milliseconds at {clock} MHz"), |n| {
+            let span = |(low, high)| match (format!("{low:.3}"), format!("{high:.3}")) {
+                (low, high) if low == high => low,
+                (low, high) => format!("{low} to {high}"),
+            };
+            let estimate = n.estimate.as_ref();
+            estimate.map_or("-".into(), |it| span(it.milliseconds))
+        }),
+    ]
+}
+
+/// Formats a range of cycles.
+fn span(range: Range) -> String {
+    match range {
+        Range { low, high } if low == high => thousands(low),
+        Range { low, high } => format!("{} to {}", thousands(low), thousands(high)),
+    }
 }
 
 /// Formats what a report's figures do not show: what loading means, whether the network was run,
@@ -220,6 +311,22 @@ fn remarks(report: &BoardReport) -> String {
     let mut lines = String::new();
     if report.network.load.is_some() {
         lines += "  loading is parsing the model at startup; a model that is parsed at compile time has no such cost\n";
+    }
+    if let Some(why) = &report.network.no_estimate {
+        lines += &format!("  no estimate of cycles: {why}\n");
+    }
+    if let Some(estimate) = &report.network.estimate {
+        let wait = match estimate.wait_states {
+            Some(0) | None => "without wait states".to_owned(),
+            Some(1) => "with up to 1 wait state of the flash".to_owned(),
+            Some(states) => format!("with up to {states} wait states of the flash"),
+        };
+        lines += &format!(
+            "  cycles are estimated from the executed instructions and the core's manual, {wait}\n"
+        );
+        if estimate.multiplier.is_some_and(|it| it.low < it.high) {
+            lines += "  a multiplication takes 1 or 32 cycles on this core; `multiplier_cycles` in board.toml can say which\n";
+        }
     }
     if report.samples == 0 && report.network.fits {
         lines += &format!(

@@ -25,6 +25,7 @@ mod measure;
 mod model;
 mod next;
 mod overwrite;
+mod profile;
 mod progress;
 mod prune;
 mod pruning;

@@ -72,6 +72,10 @@ pub struct Board {
     pub clock_hz: Option<u64>,
     /// Unit of the timer.
     pub counter: Counter,
+    /// Cycles of a multiplication on ARMv6-M, 1 or 32; `None` if unknown.
+    pub multiplier_cycles: Option<u64>,
+    /// Wait states of the flash at this clock, in cycles; `None` if unknown.
+    pub flash_wait_states: Option<u64>,
     /// Flash, for code and model.
     pub flash: Region,
     /// RAM.
@@ -183,6 +187,8 @@ struct Description {
     probe: Option<String>,
     clock_hz: Option<u64>,
     counter: Counter,
+    multiplier_cycles: Option<u64>,
+    flash_wait_states: Option<u64>,
 }
 
 /// Returns the folder of the firmware workspace.
@@ -310,6 +316,16 @@ impl Board {
             let why = "only an emulated board can count instructions; set counter to \"cycles\"";
             return Err(invalid(&path, why));
         }
+        if !matches!(description.multiplier_cycles, None | Some(1 | 32)) {
+            return Err(invalid(&path, "set multiplier_cycles to 1 or 32"));
+        }
+        if description
+            .flash_wait_states
+            .is_some_and(|cycles| cycles > 100)
+        {
+            let why = "set flash_wait_states to a number of cycles up to 100";
+            return Err(invalid(&path, why));
+        }
         let map = folder.join("memory.x");
         let text = fs::read_to_string(&map).map_err(|e| FileError::new("read", &map, e))?;
         let region = |region: &str| {
@@ -326,6 +342,8 @@ impl Board {
             runner,
             clock_hz: description.clock_hz,
             counter: description.counter,
+            multiplier_cycles: description.multiplier_cycles,
+            flash_wait_states: description.flash_wait_states,
             flash: region("FLASH")?,
             ram: region("RAM")?,
             firmware: firmware.to_path_buf(),
@@ -449,6 +467,8 @@ mod tests {
                 "only an emulated board",
             ),
             (BOARD.replace("4_000_000", "0"), MEMORY, "clock_hz"),
+            (format!("{BOARD}multiplier_cycles = 2\n"), MEMORY, "1 or 32"),
+            (format!("{BOARD}flash_wait_states = 101\n"), MEMORY, "100"),
             (
                 BOARD.replace("clock_hz = 4_000_000\n", ""),
                 MEMORY,

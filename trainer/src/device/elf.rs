@@ -2,7 +2,7 @@
 
 use object::elf::{PT_LOAD, SHF_ALLOC, SHF_EXECINSTR, SHT_NOBITS};
 use object::read::elf::{ElfFile32, FileHeader, ProgramHeader, SectionHeader};
-use object::{Endianness, Object, ObjectSymbol};
+use object::{Endianness, Object, ObjectSymbol, SymbolKind};
 
 /// A non-empty section that occupies memory of the device.
 pub(super) struct Section {
@@ -17,13 +17,24 @@ pub(super) struct Section {
     /// Whether the file holds the section's bytes; zeroed data is not stored.
     pub(super) stored: bool,
     pub(super) executable: bool,
+    /// Contents of a section of code; empty for others.
+    pub(super) code: Vec<u8>,
+}
+
+/// A name for an address.
+pub(super) struct Symbol {
+    pub(super) name: String,
+    /// Address, without the bit that marks Thumb code.
+    pub(super) address: u64,
+    /// Size in bytes; 0 if unknown.
+    pub(super) size: u64,
+    pub(super) is_function: bool,
 }
 
 /// A parsed ELF file.
 pub(super) struct Elf {
     pub(super) sections: Vec<Section>,
-    /// Names and sizes in bytes.
-    symbols: Vec<(String, u64)>,
+    pub(super) symbols: Vec<Symbol>,
 }
 
 impl Elf {
@@ -50,18 +61,29 @@ impl Elf {
                 inside.then(|| address - start + u64::from(segment.p_paddr(endian)))
             });
             let name = table.section_name(endian, section)?;
+            let executable = flags & SHF_EXECINSTR != 0;
+            let code = match executable {
+                true => section.data(endian, bytes)?.to_vec(),
+                false => Vec::new(),
+            };
             sections.push(Section {
                 name: String::from_utf8_lossy(name).into_owned(),
                 address,
                 load_address,
                 size,
                 stored: section.sh_type(endian) != SHT_NOBITS,
-                executable: flags & SHF_EXECINSTR != 0,
+                executable,
+                code,
             });
         }
         let symbol = |symbol: object::read::elf::ElfSymbol32<'_, '_>| {
-            let name = symbol.name().ok()?.to_owned();
-            Some((name, symbol.size()))
+            let is_function = symbol.kind() == SymbolKind::Text;
+            Some(Symbol {
+                name: symbol.name().ok()?.to_owned(),
+                address: symbol.address() & !u64::from(is_function),
+                size: symbol.size(),
+                is_function,
+            })
         };
         Ok(Self {
             sections,
@@ -71,7 +93,8 @@ impl Elf {
 
     /// Returns the total size in bytes of the symbols whose names contain `part`.
     pub(super) fn symbol_size(&self, part: &str) -> u64 {
-        let found = self.symbols.iter().filter(|(name, _)| name.contains(part));
-        found.map(|(_, size)| size).sum()
+        let named = |symbol: &&Symbol| symbol.name.contains(part);
+        let found = self.symbols.iter().filter(named);
+        found.map(|symbol| symbol.size).sum()
     }
 }

@@ -53,6 +53,29 @@ pub enum DeviceError {
     /// The program did not run to its end.
     #[error(transparent)]
     Run(#[from] RunError),
+    /// The program executed an instruction without a known number of cycles.
+    #[error(
+        "the table of cycles for the {core} has no instruction {code} (at {address:#x} in {function}); {}, and please report this",
+        Remedy::WithoutCycles
+    )]
+    Unpriced {
+        /// Name of the core.
+        core: String,
+        /// Bytes of the instruction, and at most two more, in hexadecimal.
+        code: String,
+        /// Address of the instruction.
+        address: u64,
+        /// Function that contains it.
+        function: String,
+    },
+    /// What the emulator's plug-in counted is invalid or incomplete.
+    #[error("the counts of {board} are invalid: {why}; {}", Remedy::WithoutCycles)]
+    Counts {
+        /// Name of the board.
+        board: String,
+        /// The problem.
+        why: String,
+    },
     /// The program's log is invalid or incomplete.
     #[error("the log of {board} is invalid: {why}; measure again")]
     Log {
@@ -69,6 +92,7 @@ impl DeviceError {
     pub fn remedy(&self) -> Option<Remedy> {
         match self {
             Self::Dense(_) => Some(Remedy::WithoutDense),
+            Self::Unpriced { .. } | Self::Counts { .. } => Some(Remedy::WithoutCycles),
             Self::Run(error) => error.remedy(),
             _ => None,
         }

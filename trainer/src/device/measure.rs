@@ -7,11 +7,12 @@ use rarefy_format::{AlignedBytes, Model};
 use rarefy_runtime::Engine;
 
 use super::boards::Board;
+use super::cycles::Estimator;
 use super::error::DeviceError;
 use super::footprint::{Excess, Footprint, Memory, STACK_RESERVE};
 use super::image::{Image, ImageError, Plan, Role};
-use super::log::Recording;
 use super::options::MeasureOptions;
+use super::record::{Estimates, record};
 use super::report::{BoardReport, NetworkReport};
 use super::run;
 use super::summary::summarize;
@@ -38,6 +39,7 @@ pub fn measure(
         container: model,
         code: None,
         label: "",
+        profile: options.profile,
     };
     let network = pruned.measure(board, inputs, options, progress)?;
     let dense = if options.dense {
@@ -46,6 +48,7 @@ pub fn measure(
             container: &twin,
             code: None,
             label: "dense network, ",
+            profile: false,
         };
         Some(if twin == model {
             network.clone()
@@ -78,6 +81,7 @@ pub fn measure_code(
         container: model,
         code: Some(code),
         label: "network as code, ",
+        profile: false,
     };
     subject.measure(board, inputs, options, progress)
 }
@@ -192,6 +196,8 @@ struct Subject<'a> {
     code: Option<&'a str>,
     /// Prefix of progress messages.
     label: &'a str,
+    /// Whether to tell apart what layers and functions take.
+    profile: bool,
 }
 
 impl Subject<'_> {
@@ -234,6 +240,7 @@ impl Subject<'_> {
                 bytes: model.inputs(),
             });
         }
+        let mut estimates = self.estimates(board, &model, options, &mut progress);
         let mut recordings = Vec::new();
         let mut whole = Some(image);
         for batch in inputs.chunks(room) {
@@ -246,30 +253,37 @@ impl Subject<'_> {
                 }
             };
             progress("running the program");
-            recordings.push(record(&image, board, batch.len(), options)?);
+            recordings.push(record(&image, board, batch.len(), options, &mut estimates)?);
         }
-        Ok(summarize(board, footprint, &recordings, &expected))
+        let mut report = summarize(board, footprint, &recordings, &expected);
+        match estimates {
+            Ok(estimator) => {
+                report.estimate = estimator.estimate();
+                report.profile = estimator.profile(&model, inputs);
+            }
+            Err(why) => report.no_estimate = options.cycles.then_some(why),
+        }
+        Ok(report)
     }
-}
 
-/// Runs `image` on `board` and reads its log, which must cover `samples` samples.
-fn record(
-    image: &Image,
-    board: &Board,
-    samples: usize,
-    options: &MeasureOptions<'_>,
-) -> Result<Recording, DeviceError> {
-    let invalid = |why: String| DeviceError::Log {
-        board: board.name.clone(),
-        why,
-    };
-    let lines = run::run(image, board, &options.machine, options.run_limits())?;
-    let recording = Recording::read(lines.iter().map(String::as_str)).map_err(invalid)?;
-    let found = recording.inferences.len();
-    if found == samples {
-        Ok(recording)
-    } else {
-        Err(invalid(format!("it has {found} of {samples} samples")))
+    /// Prepares the estimates of cycles that `options` ask for.
+    fn estimates<'b>(
+        &self,
+        board: &'b Board,
+        model: &Model<'_>,
+        options: &MeasureOptions<'_>,
+        progress: &mut dyn FnMut(&str),
+    ) -> Estimates<'b> {
+        if !options.cycles {
+            return Err("it was not asked for".to_owned());
+        }
+        progress("building the emulator's plug-in");
+        let layers = if self.profile {
+            model.layers().len()
+        } else {
+            0
+        };
+        Estimator::prepare(board, layers, options)
     }
 }
 

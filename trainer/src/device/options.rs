@@ -13,6 +13,10 @@ use super::process::Limits;
 pub struct MeasureOptions<'a> {
     /// Whether to measure the network's dense twin as well.
     pub dense: bool,
+    /// Whether to estimate cycles, where QEMU emulates a core with a published table of them.
+    pub cycles: bool,
+    /// Whether to tell apart what layers and functions take; needs `cycles`.
+    pub profile: bool,
     /// Time limit of one run on the board.
     pub timeout: Duration,
     /// Flag that is set to stop the measurement.
@@ -24,11 +28,13 @@ pub struct MeasureOptions<'a> {
 }
 
 impl Default for MeasureOptions<'_> {
-    /// Measures the dense twin as well, allows five minutes per run, and finds tools on the
+    /// Measures the dense twin as well, estimates no cycles, allows five minutes per run, and finds tools on the
     /// `PATH`.
     fn default() -> Self {
         Self {
             dense: true,
+            cycles: false,
+            profile: false,
             timeout: Duration::from_secs(300),
             stop: None,
             machine: Machine::default(),

@@ -6,7 +6,9 @@
 use serde::Serialize;
 
 use super::boards::{Board, Counter};
+use super::cycles::{Estimate, Profile};
 use super::footprint::{Excess, Footprint, Memory};
+use super::statistics::Counts;
 
 /// Report of one model on one board.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -76,6 +78,15 @@ pub struct NetworkReport {
     pub cost: Cost,
     /// Cost of parsing the model, once at startup, in the unit of `cost`.
     pub load: Option<u64>,
+    /// Estimated cycles of an inference.
+    #[serde(rename = "estimated_cycles")]
+    pub estimate: Option<Estimate>,
+    /// Why cycles were asked for but not estimated.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub no_estimate: Option<String>,
+    /// What layers and functions take, if that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub profile: Option<Profile>,
 }
 
 /// Flash use in bytes.
@@ -136,37 +147,6 @@ impl Cost {
     }
 }
 
-/// Statistics of the counts of all samples.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct Counts {
-    /// Minimum.
-    pub min: u64,
-    /// Median; for an even number of counts, the lower of the two middle ones.
-    pub median: u64,
-    /// Arithmetic mean.
-    pub mean: f64,
-    /// Maximum.
-    pub max: u64,
-}
-
-impl Counts {
-    /// Computes the statistics of `counts`; `None` if there are none.
-    #[must_use]
-    pub fn over(counts: &[u64]) -> Option<Self> {
-        let mut sorted = counts.to_vec();
-        sorted.sort_unstable();
-        let (&min, &max) = (sorted.first()?, sorted.last()?);
-        let sum: u128 = sorted.iter().map(|&count| u128::from(count)).sum();
-        let mean = sum as f64 / sorted.len() as f64;
-        Some(Self {
-            min,
-            median: sorted[(sorted.len() - 1) / 2],
-            mean,
-            max,
-        })
-    }
-}
-
 /// A logit on which the board and the workstation differ.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Mismatch {
@@ -207,6 +187,9 @@ impl NetworkReport {
             ram: footprint.map(|footprint| Ram::new(footprint, None, None)),
             cost: Cost::new(board, None),
             load: None,
+            estimate: None,
+            no_estimate: None,
+            profile: None,
         }
     }
 }
@@ -237,18 +220,5 @@ impl Ram {
             stack_inference,
             total: stack_peak.map(|stack| fixed + stack),
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn counts_are_the_statistics_of_the_samples() {
-        let counts = Counts::over(&[5, 1, 9, 3]).unwrap();
-        assert_eq!((counts.min, counts.median, counts.max), (1, 3, 9));
-        assert!((counts.mean - 4.5).abs() < 1e-12);
-        assert_eq!(Counts::over(&[]), None);
     }
 }

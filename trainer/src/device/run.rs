@@ -112,12 +112,14 @@ impl RunError {
     }
 }
 
-/// Runs `image` on `board` until it is done, and returns the lines of its log.
+/// Runs `image` on `board` until it is done, and returns the lines of its log. `plugin` is the
+/// value of the emulator's option `-plugin`.
 pub(crate) fn run(
     image: &Image,
     board: &Board,
     machine: &Machine,
     limits: Limits<'_>,
+    plugin: Option<&str>,
 ) -> Result<Vec<String>, RunError> {
     let program = program(board);
     let table = match board.runner {
@@ -133,7 +135,7 @@ pub(crate) fn run(
         }
         Runner::Probe { .. } => None,
     };
-    let command = command(image, board, machine)?;
+    let command = command(image, board, machine, plugin)?;
 
     let mut log = LogReader {
         decoder: table.as_ref().map(|table| table.new_stream_decoder()),
@@ -205,7 +207,12 @@ pub(crate) fn runner(board: &Board, machine: &Machine) -> Result<PathBuf, RunErr
 }
 
 /// Returns the command that runs `image` on `board` and prints its log.
-fn command(image: &Image, board: &Board, machine: &Machine) -> Result<Command, RunError> {
+fn command(
+    image: &Image,
+    board: &Board,
+    machine: &Machine,
+    plugin: Option<&str>,
+) -> Result<Command, RunError> {
     let mut command = machine.command(runner(board, machine)?);
     match &board.runner {
         Runner::Emulator { machine } => {
@@ -219,6 +226,7 @@ fn command(image: &Image, board: &Board, machine: &Machine) -> Result<Command, R
                 .args(["-monitor", "none", "-serial", "none"])
                 .args(["-semihosting-config", "enable=on,target=native"])
                 .args(["-icount", &format!("shift={shift},align=off,sleep=off")])
+                .args(plugin.iter().flat_map(|option| ["-plugin", option]))
                 .arg("-kernel");
         }
         Runner::Probe { chip } => {

@@ -29,5 +29,5 @@ pub fn selftest(
     })?;
     progress(&format!("{}: running the self-test", board.name));
     let limits = options.run_limits();
-    Ok(run::run(&image, board, &options.machine, limits)?)
+    Ok(run::run(&image, board, &options.machine, limits, None)?)
 }

@@ -3,7 +3,8 @@
 use super::boards::{Board, Counter};
 use super::footprint::Footprint;
 use super::log::Recording;
-use super::report::{Cost, Counts, Flash, Mismatch, NetworkReport, Ram};
+use super::report::{Cost, Flash, Mismatch, NetworkReport, Ram};
+use super::statistics::Counts;
 
 /// Returns the report of a network that ran to its end. `expected` holds the workstation's logits
 /// of all samples.
@@ -47,6 +48,9 @@ pub(super) fn summarize(
         ram: Some(Ram::new(footprint, stack_peak, stack_inference)),
         cost: Cost::new(board, Counts::over(&counts)),
         load: recordings.first().map(|run| net(run, run.start.load)),
+        estimate: None,
+        no_estimate: None,
+        profile: None,
     }
 }
 

@@ -2,6 +2,7 @@
 
 pub mod bytes;
 pub mod curves;
+pub mod flame;
 
 /// The comment on the second line of every picture, by which it is recognised.
 const MARK: &str = "<!-- drawn by rarefy -->";

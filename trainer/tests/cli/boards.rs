@@ -239,6 +239,39 @@ fn code_is_compiled_for_the_board_to_tell_its_flash() {
 }
 
 #[test]
+fn cycles_and_a_profile_are_reported_and_drawn() {
+    if !ready("mps2-an386") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    fs::write(folder.join("model.rfy"), &runs::pruned().container).unwrap();
+    let measure = "measure model.rfy --data digits --board mps2-an386 --samples 3 --no-dense";
+    let report = json(folder, &format!("{measure} --profile --svg profile.svg"));
+    let instructions = number(&report, "/instructions/median");
+    let (low, high) = (
+        number(&report, "/estimated_cycles/median/low"),
+        number(&report, "/estimated_cycles/median/high"),
+    );
+    assert!(instructions < low && low < high, "{report}");
+    let layers = report["profile"]["layers"].as_array().unwrap();
+    assert_eq!(layers.len(), 3);
+    assert!(
+        layers
+            .iter()
+            .all(|layer| layer["predicted"].as_f64() > Some(0.0))
+    );
+    let svg = fs::read_to_string(folder.join("profile.svg")).unwrap();
+    assert!(
+        svg.contains("drawn by rarefy") && svg.contains("1 dense 784"),
+        "{svg}"
+    );
+    let without = json(folder, &format!("{measure} --no-cycles"));
+    assert!(without["estimated_cycles"].is_null(), "{without}");
+    assert_eq!(number(&without, "/instructions/median"), instructions);
+}
+
+#[test]
 fn however_the_command_ends_while_a_board_runs_nothing_keeps_running() {
     if !ready("mps2-an386") {
         return;

@@ -3,6 +3,7 @@
 //! If the compiler for a board or the emulator is missing, these tests print `SKIPPED` and pass;
 //! with RAREFY_REQUIRE_DEVICE=1 they fail instead.
 
+mod cycles;
 mod models;
 mod predictions;
 #[cfg(unix)]

@@ -231,3 +231,26 @@ fn a_measurement_stops_when_its_flag_is_set() {
     let error = measure(&board, &small(), &samples(1, 64), &options, &mut quiet).unwrap_err();
     assert!(error.to_string().starts_with("stopped"), "{error}");
 }
+
+#[test]
+fn an_emulator_without_plug_ins_measures_without_cycles() {
+    let Some(board) = ready("microbit") else {
+        return;
+    };
+    let real = Machine::default().find("qemu-system-arm").unwrap();
+    let tools = tempfile::tempdir().unwrap();
+    let script = format!(
+        "case \"$*\" in *-plugin*) echo 'qemu-system-arm: -plugin: invalid option' >&2; exit 1;; esac\nexec '{}' \"$@\"",
+        real.display()
+    );
+    fake(tools.path(), "qemu-system-arm", &script);
+    let options = MeasureOptions {
+        cycles: true,
+        ..with_tools(tools.path())
+    };
+    let report = measure(&board, &small(), &samples(2, 64), &options, &mut quiet).unwrap();
+    let network = report.network;
+    assert_eq!((network.matches_host, network.estimate), (Some(true), None));
+    let why = network.no_estimate.unwrap();
+    assert!(why.contains("-plugin: invalid option"), "{why}");
+}
