@@ -13,11 +13,12 @@ use object::{Object, ObjectSection};
 
 use crate::command::{Outcome, cargo, root};
 
-/// Targets of Cortex-M0, M3 and M4.
+/// Targets of Cortex-M0, M3, M4 and M33.
 const TARGETS: &[&str] = &[
     "thumbv6m-none-eabi",
     "thumbv7m-none-eabi",
     "thumbv7em-none-eabihf",
+    "thumbv8m.main-none-eabihf",
 ];
 
 /// Path of Debian's compiler.

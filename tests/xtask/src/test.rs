@@ -12,6 +12,7 @@ const BOARDS: &[(&str, &str, &str)] = &[
     ("thumbv6m-none-eabi", "microbit", "semihosting"),
     ("thumbv7m-none-eabi", "mps2-an385", "semihosting"),
     ("thumbv7em-none-eabihf", "mps2-an386", "semihosting"),
+    ("thumbv8m.main-none-eabihf", "mps2-an505", "semihosting"),
     ("thumbv7em-none-eabihf", "nrf52840-dk", "rtt"),
 ];
 

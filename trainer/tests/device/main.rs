@@ -3,6 +3,7 @@
 //! If the compiler for a board or the emulator is missing, these tests print `SKIPPED` and pass;
 //! with RAREFY_REQUIRE_DEVICE=1 they fail instead.
 
+mod cores;
 mod models;
 mod predictions;
 #[cfg(unix)]
@@ -19,7 +20,17 @@ use rarefy_trainer::device::{
 };
 
 /// All emulated boards.
-const EMULATED: [&str; 4] = ["mps2-an386", "microbit", "mps2-an385", "lm3s6965evb"];
+const EMULATED: [&str; 9] = [
+    "mps2-an386",
+    "microbit",
+    "mps2-an385",
+    "lm3s6965evb",
+    "stm32vldiscovery",
+    "netduinoplus2",
+    "mps2-an500",
+    "mps2-an505",
+    "mps3-an547",
+];
 
 /// Returns the board called `name`.
 fn known(name: &str) -> Board {

@@ -3,10 +3,10 @@
 //! - Each kernel has a file (`words.rs`, `dense.rs`, ...) with a safe entry, whose signature is the
 //!   same as in [`portable`](super::portable), and the argument for its safety.
 //! - [`call`] has the structures whose fields assembly reads at fixed offsets.
-//! - Each instruction set has a folder with its assembly: `v6m` (M0, M0+, M1), `v7m` (M3), `v7em`
-//!   (M4, M7). The folder `v7em` contains what benefits from the DSP extension and takes the rest
-//!   from `v7m`. The build script selects one of them as [`instructions`]; in tests on the host,
-//!   that is [`host`].
+//! - Each instruction set has a folder with its assembly: `v6m` (M0, M0+, M1, M23), `v7m` (M3),
+//!   `v7em` (M4, M7, M33, M55). The folder `v7em` contains what benefits from the DSP extension and
+//!   takes the rest from `v7m`. The build script selects one of them as [`instructions`]; in tests
+//!   on the host, that is [`host`].
 //!
 //! # What parsing guarantees
 //!
@@ -48,6 +48,25 @@
 // Before 1.90 the compiler denied named labels even in naked functions, which are never
 // duplicated.
 #![allow(named_asm_labels)]
+
+/// The line that precedes a routine with instructions of the DSP extension.
+///
+/// Of the flags for ARMv8-M, LLVM's link-time optimization forgets the one that names the core when
+/// it looks for symbols in assembly, and rejects the extension, which that architecture leaves
+/// optional.
+#[cfg(all(armv8m, cortex_m = "v7em"))]
+macro_rules! cpu {
+    () => {
+        ".cpu cortex-m33"
+    };
+}
+/// The empty line that stands for it on other architectures, which include or lack the extension.
+#[cfg(any(cortex_m = "v7m", all(cortex_m = "v7em", not(armv8m))))]
+macro_rules! cpu {
+    () => {
+        ""
+    };
+}
 
 #[cfg(any(all(cortex_m, not(feature = "maps")), test))]
 pub(crate) mod ping_pong;
