@@ -16,6 +16,8 @@ use defmt_semihosting as _;
 #[cfg(feature = "rtt")]
 use defmt_rtt as _;
 
+#[cfg(feature = "boot2")]
+mod boot2;
 pub mod counter;
 pub mod exit;
 pub mod measurement;

@@ -11,9 +11,12 @@
 
 mod boards;
 mod cache;
+mod chips;
 mod code;
+mod description;
 mod elf;
 mod error;
+mod fits;
 mod footprint;
 mod image;
 mod log;
@@ -31,9 +34,11 @@ mod toolchain;
 mod twin;
 mod watchdog;
 
-pub use boards::{Board, BoardError, Boards, Counter, Region, Runner, firmware_folder};
+pub use boards::{Board, BoardError, Boards, Counter, Origin, Region, Runner, firmware_folder};
+pub use chips::{Chip, ChipCore, ChipError, chips};
 pub use code::{CodeError, CodeFlash, code_flash};
 pub use error::DeviceError;
+pub use fits::{Fit, Fits, FitsError, WELL_KNOWN, fits, stack_bound};
 pub use footprint::{Excess, Footprint, FootprintError, Memory, STACK_RESERVE, code_size};
 pub use image::ImageError;
 pub use machine::Machine;

@@ -3,6 +3,7 @@
 //! If the compiler for a board or the emulator is missing, these tests print `SKIPPED` and pass;
 //! with RAREFY_REQUIRE_DEVICE=1 they fail instead.
 
+mod chips;
 mod cores;
 mod models;
 mod predictions;
@@ -43,7 +44,12 @@ fn known(name: &str) -> Board {
 
 /// Returns the board called `name` if programs for it can be built and run here.
 fn ready(name: &str) -> Option<Board> {
-    let board = known(name);
+    built(known(name))
+}
+
+/// Returns `board` if programs for it can be built here and, if it is emulated, run.
+fn built(board: Board) -> Option<Board> {
+    let name = &board.name;
     let setup = Setup::plan(&Machine::default(), [&board]).unwrap();
     if setup.is_complete() {
         return Some(board);
