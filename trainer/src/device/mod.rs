@@ -26,6 +26,8 @@ mod options;
 mod packages;
 mod process;
 mod report;
+#[cfg(all(test, unix))]
+mod rtt;
 mod run;
 mod selftest;
 mod setup;
