@@ -36,18 +36,23 @@ struct Report {
 }
 
 pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
-    let mut chips: Vec<Chip> = chips().filter(|chip| arguments.lists(chip)).collect();
-    if chips.is_empty() {
-        // The error suggests names, if there is no chip of that name at all.
-        if let Some(name) = &arguments.filter {
-            Chip::find(name)?;
+    // A name with its package is not part of any name in the list.
+    let filter = arguments.filter.as_ref();
+    let named = filter.map(|name| Chip::find(name)).transpose();
+    let exact = named.as_ref().ok().cloned().flatten();
+    let is_exact = |chip: &Chip| exact.as_ref() == Some(chip);
+    let listed = chips().filter(|chip| arguments.lists(chip, is_exact(chip)));
+    let mut listed: Vec<Chip> = listed.collect();
+    if listed.is_empty() {
+        if !filter.is_some_and(|part| chips().any(|chip| contains(chip.name, part))) {
+            named?;
         }
         return Err(anyhow!(
             "no chip has all of these properties; ask for less flash (--flash), less RAM (--ram) or another core (--core)"
         ));
     }
-    chips.sort_by_key(|chip| (chip.name, chip.flash.length));
-    let report = Report { chips };
+    listed.sort_by_key(|chip| (chip.name, chip.flash.length));
+    let report = Report { chips: listed };
     let next = match report.chips.first() {
         Some(chip) if chip.core.target().is_some() => Next::Run(
             Line::new(&["measure", "model.rfy", "--build-only"]).option("--chip", chip.name),
@@ -58,11 +63,10 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
 }
 
 impl Arguments {
-    /// Returns `true` if `chip` passes all filters.
-    fn lists(&self, chip: &Chip) -> bool {
-        let contains = |text: &str, part: &str| text.to_lowercase().contains(&part.to_lowercase());
+    /// Returns `true` if `chip` passes all filters; `exact` states that the filter is its name.
+    fn lists(&self, chip: &Chip, exact: bool) -> bool {
         let named = match &self.filter {
-            Some(part) => contains(chip.name, part),
+            Some(part) => exact || contains(chip.name, part),
             None => chip.core.target().is_some(),
         };
         let core = self.core.as_ref();
@@ -71,6 +75,11 @@ impl Arguments {
             && chip.flash.length >= self.flash << 10
             && chip.ram.length >= self.ram << 10
     }
+}
+
+/// Returns `true` if `text` contains `part`, in any case.
+fn contains(text: &str, part: &str) -> bool {
+    text.to_lowercase().contains(&part.to_lowercase())
 }
 
 /// Formats the first [`SHOWN`] chips as a table.

@@ -25,6 +25,7 @@ fn chips_are_listed_and_filtered() {
     let large = listed("stm32f411 --flash 512 --ram 128 --core M4");
     assert!(large.contains(&"STM32F411CE".to_owned()), "{large:?}");
     assert!(!large.contains(&"STM32F411CC".to_owned()), "{large:?}");
+    assert_eq!(listed("STM32F411CEUx"), ["STM32F411CE"]);
 
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();

@@ -53,7 +53,7 @@ fn a_lenet_links_for_a_chip_of_every_target() {
     }
 }
 
-/// All well-known chips. This links a program per chip: minutes.
+/// Links a program for each of the well-known chips, which takes minutes.
 #[test]
 #[ignore = "takes minutes: run it with `--ignored` after a change of the table of chips"]
 fn a_lenet_links_for_every_well_known_chip() {

@@ -89,7 +89,7 @@ fn every_core_computes_the_same_logits() {
     }
 }
 
-/// All committed networks with 100 digits. This builds a program per network and board: minutes.
+/// Runs all committed networks with 100 digits, with a program per network and board.
 #[test]
 #[ignore = "takes minutes: run it with `--ignored` after a change of the kernels"]
 fn every_core_computes_the_same_logits_of_all_committed_networks() {

@@ -2,9 +2,10 @@
 //!
 //! The crates `probe-rs` and `probe-rs-espressif` contain the registry as YAML files. Cargo
 //! downloads both; the table is committed, so that neither building nor running Rarefy needs them.
-//! `--check` only compares, and `--link` links a network for every well-known chip. The table has a line per core and pair of memories: the core, flash and
-//! RAM as origin and length in hexadecimal, and the names of the chips, each with the endings of
-//! its packages.
+//! `--check` only compares, and `--link` links a network for every well-known chip.
+//!
+//! The table has a line per core and pair of memories: the core, flash and RAM as origin and length
+//! in hexadecimal, and the names of the chips, each with the endings of its packages.
 
 mod cores;
 mod registry;
