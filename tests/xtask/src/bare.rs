@@ -109,7 +109,7 @@ fn link(target: &str, program: &str, features: &str) -> Result<Output, String> {
                 "no compiler for {target}: run `rarefy setup`, or `rustup target add {target}`"
             ));
         }
-        let triple = target.to_uppercase().replace('-', "_");
+        let triple = target.to_uppercase().replace(['-', '.'], "_");
         build.env(format!("CARGO_TARGET_{triple}_LINKER"), linker);
         build.env("RUSTC", DEBIAN).env("RUSTC_BOOTSTRAP", "1");
         build.arg("-Zbuild-std=core");
