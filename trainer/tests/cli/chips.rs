@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::Value;
 
-use crate::program::{json, misuse, refusal, says};
+use crate::program::{json, misuse, misused, refusal, refused, says};
 use crate::runs;
 
 /// Returns the names that `rarefy chips` lists.
@@ -57,12 +57,28 @@ fn a_chip_that_cannot_be_used_is_one_sentence() {
     );
     says(
         &refusal(folder, &measure("ESP32-S3")),
-        &["esp32s3 has a Xtensa core", "Cortex-M"],
+        &["the core of esp32s3 is Xtensa", "Cortex-M"],
     );
     says(
         &refusal(folder, &measure("RP2350")),
         &["RP235x", "boot header", "--build-only"],
     );
-    let both = format!("{} --board microbit", measure("RP2040"));
-    says(&misuse(folder, &both), &["--board", "--chip"]);
+}
+
+#[test]
+fn a_container_is_exported_only_for_a_chip_that_takes_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    runs::pruned().lay_out(&folder.join("run"));
+    let export = |chip: &str| format!("export run -o m.rfy --chip {chip}");
+    // 4 KB of flash and 1 KB of RAM.
+    let words = ["LPC810M021FN8", "does not fit", "too small", "rarefy fits"];
+    refused(folder, &export("LPC810M021FN8"), &words);
+    misused(
+        folder,
+        &export("STM32F411"),
+        &["did you mean", "STM32F411CE"],
+    );
+    json(folder, &export("STM32F411CE"));
+    assert!(folder.join("m.rfy").is_file());
 }

@@ -63,7 +63,7 @@ pub enum ChipError {
     },
     /// The firmware has no program for the chip's core.
     #[error(
-        "{chip} has a {core} core, and the firmware runs on Cortex-M only; choose a chip with a Cortex-M core (`rarefy chips` lists them)"
+        "the core of {chip} is {core}, and the firmware runs on Cortex-M only; choose a chip with a Cortex-M core (`rarefy chips` lists them)"
     )]
     NoKernels {
         /// Name of the chip.
