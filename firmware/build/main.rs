@@ -1,11 +1,11 @@
 //! Generates what a program embeds (model, samples, self-test) and the board's linker scripts.
 //!
-//! Reads `RAREFY_BOARD` (a folder of `boards/`), `RAREFY_MODEL` (a .rfy container; by default the
-//! first golden container of the format) and `RAREFY_SAMPLES` (consecutive inputs; by default one
-//! input of zeros). `RAREFY_FLASH_SPARE` (bytes, default 0) enlarges the board's flash, so that an
-//! image that does not fit still links and can be measured; the caller must check whether it
-//! fits. Fails if the board is unknown, the container does not parse, or the samples have the
-//! wrong length.
+//! Reads `RAREFY_BOARD` (a folder of `boards/`, or the path of another folder with the same files),
+//! `RAREFY_MODEL` (a .rfy container; by default the first golden container of the format) and
+//! `RAREFY_SAMPLES` (consecutive inputs; by default one input of zeros). `RAREFY_FLASH_SPARE`
+//! (bytes, default 0) enlarges the board's flash, so that an image that does not fit still links
+//! and can be measured; the caller must check whether it fits. Fails if the board is unknown, the
+//! container does not parse, or the samples have the wrong length.
 
 mod selftest;
 
@@ -80,6 +80,12 @@ fn main() {
         counter(&board.join("board.toml"))
     );
 
+    // Cores of ARMv6-M and the baseline of ARMv8-M have no cycle counter.
+    let target = env::var("TARGET").expect("cargo sets it");
+    if target.starts_with("thumbv6m") || target.starts_with("thumbv8m.base") {
+        println!("cargo:rustc-cfg=armv6m");
+    }
+
     watch(&root.join("build"));
     println!("cargo:rustc-link-search={}", out.display());
     let arguments = [&["--nmagic"], runtime, &["-Tdefmt.x", "-Trarefy.x"]].concat();
@@ -100,7 +106,7 @@ fn main() {
     selftest::generate(&containers, &out);
 }
 
-/// Returns the folder of the board that `RAREFY_BOARD` names.
+/// Returns the folder of the board that `RAREFY_BOARD` names, or the folder whose path it is.
 fn board_folder(boards: &Path) -> PathBuf {
     let mut known: Vec<String> = fs::read_dir(boards)
         .unwrap_or_else(|e| panic!("cannot list {}: {e}", boards.display()))
@@ -109,6 +115,7 @@ fn board_folder(boards: &Path) -> PathBuf {
     known.sort();
     match variable("RAREFY_BOARD") {
         Some(name) if known.contains(&name) => boards.join(name),
+        Some(path) if Path::new(&path).join("board.toml").is_file() => path.into(),
         Some(name) => panic!(
             "RAREFY_BOARD={name} is not a board; the boards are {}",
             known.join(", ")

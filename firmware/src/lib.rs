@@ -23,6 +23,8 @@ mod arch;
 #[cfg(target_arch = "riscv32")]
 #[path = "riscv/mod.rs"]
 mod arch;
+#[cfg(feature = "boot2")]
+mod boot2;
 
 pub mod counter;
 pub mod exit;

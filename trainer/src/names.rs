@@ -7,13 +7,32 @@ const SIMILAR: f64 = 0.7;
 /// Returns the name in `known` that is most similar to `name` by Jaro similarity, ignoring case,
 /// or `None` if none is similar.
 pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    similar(name, known)
+        .into_iter()
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, known)| known)
+}
+
+/// Returns up to `count` names in `known` that are similar to `name`, the most similar one first.
+pub fn ranked<'a>(
+    name: &str,
+    known: impl IntoIterator<Item = &'a str>,
+    count: usize,
+) -> Vec<&'a str> {
+    let mut similar = similar(name, known);
+    similar.sort_by(|a, b| b.0.total_cmp(&a.0));
+    similar.truncate(count);
+    similar.into_iter().map(|(_, known)| known).collect()
+}
+
+/// Returns the names in `known` that are similar to `name`, each with its Jaro similarity.
+fn similar<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Vec<(f64, &'a str)> {
     let name = name.to_lowercase();
     known
         .into_iter()
         .map(|known| (strsim::jaro(&name, &known.to_lowercase()), known))
         .filter(|(similarity, _)| *similarity > SIMILAR)
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .map(|(_, known)| known)
+        .collect()
 }
 
 /// Returns the error message for an unknown `name`, where `kind` says what it should name

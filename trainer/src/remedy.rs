@@ -61,6 +61,10 @@ pub enum Remedy {
     MoveOrOtherFile,
     /// Install probe-rs, or build without running.
     InstallProbeOrBuild,
+    /// Build without running, and complete the program by hand.
+    BuildAndComplete,
+    /// Connect a debug probe, or build without running.
+    ConnectProbeOrBuild,
     /// Allow more time, or run fewer samples.
     MoreTimeOrFewerSamples,
     /// Leave the dense twin out.
@@ -118,6 +122,10 @@ impl fmt::Display for Remedy {
             Self::InstallProbeOrBuild => {
                 "install it from https://probe.rs, or build the program without running it"
             }
+            Self::BuildAndComplete => {
+                "build the program without running it, and add them as the manufacturer describes"
+            }
+            Self::ConnectProbeOrBuild => "connect it, or build the program without running it",
             Self::MoreTimeOrFewerSamples => "allow more time, or run fewer samples",
             Self::WithoutDense => "measure without it",
             Self::WithoutCycles => "measure without estimating cycles",

@@ -13,11 +13,12 @@ use object::{Object, ObjectSection};
 
 use crate::command::{Outcome, cargo, root};
 
-/// Targets of Cortex-M0, M3 and M4, and of RISC-V.
+/// Targets of Cortex-M0, M3, M4 and M33, and of RISC-V.
 const TARGETS: &[&str] = &[
     "thumbv6m-none-eabi",
     "thumbv7m-none-eabi",
     "thumbv7em-none-eabihf",
+    "thumbv8m.main-none-eabihf",
     "riscv32imac-unknown-none-elf",
 ];
 
@@ -109,7 +110,7 @@ fn link(target: &str, program: &str, features: &str) -> Result<Output, String> {
                 "no compiler for {target}: run `rarefy setup`, or `rustup target add {target}`"
             ));
         }
-        let triple = target.to_uppercase().replace('-', "_");
+        let triple = target.to_uppercase().replace(['-', '.'], "_");
         build.env(format!("CARGO_TARGET_{triple}_LINKER"), linker);
         build.env("RUSTC", DEBIAN).env("RUSTC_BOOTSTRAP", "1");
         build.arg("-Zbuild-std=core");

@@ -7,6 +7,7 @@
 mod accuracy;
 mod bare;
 mod bench;
+mod chips;
 mod command;
 mod cuda;
 mod fuzz;
@@ -67,6 +68,11 @@ const VERBS: &[Verb] = &[
         "cuda",
         "build rarefy for NVIDIA GPUs without CUDA or a GPU, and check its refusals (half an hour)",
         cuda::run,
+    ),
+    (
+        "chips",
+        "write the table of chips from the registry of probe-rs (needs the network); --check only compares, --link links a network for thirty of them",
+        chips::run,
     ),
     ("house", "check the style of comments", house::run),
 ];

@@ -12,6 +12,7 @@ const BOARDS: &[(&str, &str, &str)] = &[
     ("thumbv6m-none-eabi", "microbit", "semihosting"),
     ("thumbv7m-none-eabi", "mps2-an385", "semihosting"),
     ("thumbv7em-none-eabihf", "mps2-an386", "semihosting"),
+    ("thumbv8m.main-none-eabihf", "mps2-an505", "semihosting"),
     ("thumbv7em-none-eabihf", "nrf52840-dk", "rtt"),
     (
         "riscv32imac-unknown-none-elf",
@@ -137,16 +138,15 @@ fn firmware_lints() -> Result<Done, String> {
             skipped.push(board);
             continue;
         }
-        // The program `fuzz` needs the MPU of a Cortex-M.
-        let fuzz = if target.starts_with("thumb") {
-            "fuzz,"
-        } else {
-            ""
+        // The program `fuzz` sets up the MPU of ARMv6-M and ARMv7-M, which other cores lack.
+        let programs = match ["thumbv8m", "riscv"].iter().any(|arch| target.starts_with(arch)) {
+            true => "code",
+            false => "code,fuzz",
         };
         let mut lints = cargo();
         lints
             .args(["clippy", "--release", "--target", target])
-            .args(["--features", &format!("code,{fuzz}{transport}")])
+            .args(["--features", &format!("{programs},{transport}")])
             .args(["--", "-D", "warnings"])
             .current_dir(root().join("firmware"))
             .env("RAREFY_BOARD", board);

@@ -9,10 +9,10 @@ use serde::Serialize;
 
 use super::boards::{self, DEFAULT_BOARD};
 use super::console::Console;
-use super::next::{Next, Why};
+use super::next::{Line, Next, Why};
 use super::overwrite::Kind;
 use super::table::{percent, table, text};
-use super::{data, hints, inspect, interrupt, measure, overwrite, usage};
+use super::{chips, data, fits, hints, inspect, interrupt, measure, overwrite, usage};
 use crate::data::Dataset;
 use crate::deploy::bits::Wider;
 use crate::deploy::choose::{EncodingChoice, Goal};
@@ -20,7 +20,7 @@ use crate::deploy::costs::Core;
 use crate::deploy::export::{Code, ExportAccuracy};
 use crate::deploy::quantize::{Fidelity, WeightType};
 use crate::deploy::{DeployError, ExportReport, FinishedRun, Options};
-use crate::device::{self, Boards, CodeFlash, firmware_folder};
+use crate::device::{self, Board, Boards, CodeFlash, firmware_folder};
 use crate::numbers::thousands;
 
 /// Loss of accuracy by quantization above which a note is printed.
@@ -48,6 +48,10 @@ pub(super) struct Arguments {
     /// mps2-an386, a Cortex-M4]
     #[arg(long)]
     board: Option<String>,
+    /// Chip to predict instructions for: a name listed by `rarefy chips`; a container that does not
+    /// fit the chip is not written
+    #[arg(long, conflicts_with = "board")]
+    chip: Option<String>,
     /// Encoding of the weights
     #[arg(long, value_enum, default_value_t = Encoding::Auto)]
     encoding: Encoding,
@@ -143,11 +147,16 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
         }
     })?;
     if arguments.emit == Emit::Rust {
-        let board = arguments.board.as_deref().unwrap_or(DEFAULT_BOARD);
-        return code(&run, &data, &options, (&out, board), arguments, console);
+        return code(&run, &data, &options, &out, arguments, console);
     }
+    let chip = chip(arguments)?;
+    let name = arguments.board.as_deref();
+    let mut accept = |bytes: &[u8]| {
+        chip.as_ref()
+            .map_or(Ok(()), |chip| fits::check(chip, bytes, console))
+    };
     let report = run
-        .export_for(arguments.board.as_deref(), &data, &options, &out)
+        .export_if(name, &data, &options, &out, &mut accept)
         .map_err(|error| of_data(error, given))?;
     notes(&report, &options, console);
     let (pruned, deployed) = (report.accuracy.pruned, report.accuracy.deployed);
@@ -162,7 +171,16 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
             percent(pruned),
             path = report.model.path,
         )
-    }, boards::measure_line(&out, arguments.board.as_deref().unwrap_or(DEFAULT_BOARD), None))
+    }, match &chip {
+        Some(chip) => Line::new(&["measure"]).path(&out).option("--chip", &chip.name).word("--build-only"),
+        None => boards::measure_line(&out, name.unwrap_or(DEFAULT_BOARD), None),
+    })
+}
+
+/// Returns the chip to export for, if one is named.
+fn chip(arguments: &Arguments) -> Result<Option<Board>> {
+    let chip = arguments.chip.as_deref();
+    chip.map(|chip| chips::board(chip, false)).transpose()
 }
 
 /// Converts `error`. A dataset that does not match is wrong usage if it was `given` with `--data`,
@@ -281,7 +299,7 @@ fn code(
     run: &FinishedRun,
     data: &Dataset,
     options: &Options,
-    (out, board): (&Path, &str),
+    out: &Path,
     arguments: &Arguments,
     console: &Console,
 ) -> Result<()> {
@@ -289,7 +307,15 @@ fn code(
         .export_code(data, options, out)
         .map_err(|error| of_data(error, arguments.data.as_deref()))?;
     note_loss(&code.report, options.weights, console);
-    let measured = flash(&code, board, console);
+    let board = match chip(arguments)? {
+        Some(chip) => chip,
+        None => {
+            let boards = Boards::discover(&firmware_folder()?)?;
+            let name = arguments.board.as_deref().unwrap_or(DEFAULT_BOARD);
+            boards.get(name)?.clone()
+        }
+    };
+    let measured = flash(&code, &board, console);
     if interrupt::flag().load(Ordering::SeqCst) {
         return Err(interrupt::interrupted());
     }
@@ -298,7 +324,7 @@ fn code(
         path: out.display().to_string(),
         source_bytes: code.source.len(),
         container_bytes: code.instead.as_ref().map(|container| container.len()),
-        board: board.into(),
+        board: board.name,
         flash_bytes: flash.map(|flash| flash.code),
         container_flash_bytes: flash.and_then(|flash| flash.container),
         flash_unknown: measured.as_ref().err().map(ToString::to_string),
@@ -355,13 +381,12 @@ impl CodeReport {
 
 /// Measures the flash that `code`, and the container that the same options export, take on
 /// `board`, by compiling both.
-fn flash(code: &Code, board: &str, console: &Console) -> Result<CodeFlash> {
-    let boards = Boards::discover(&firmware_folder()?)?;
+fn flash(code: &Code, board: &Board, console: &Console) -> Result<CodeFlash> {
     let options = measure::options(false, 0);
     let spinner = console.spinner();
     let progress = &mut |step: &str| spinner.message(step);
     Ok(device::code_flash(
-        boards.get(board)?,
+        board,
         (&code.container, &code.source),
         code.instead.as_deref(),
         &options,
@@ -416,9 +441,10 @@ fn options(arguments: &Arguments) -> Result<Options> {
             Optimize::Speed => Goal::Speed,
             Optimize::Balanced => Goal::Balanced,
         },
-        core: match &arguments.board {
-            None => Core::M4,
-            Some(board) => {
+        core: match (chip(arguments)?, &arguments.board) {
+            (Some(chip), _) => Core::of_target(&chip.target),
+            (None, None) => Core::M4,
+            (None, Some(board)) => {
                 let boards = Boards::discover(&firmware_folder()?)?;
                 Core::of_target(&boards.get(board)?.target)
             }

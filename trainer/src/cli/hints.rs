@@ -7,7 +7,7 @@ use anyhow::Error;
 use crate::Remedy;
 use crate::data::fetch::FetchError;
 use crate::deploy::DeployError;
-use crate::device::{DeviceError, RunError};
+use crate::device::{ChipError, DeviceError, RunError};
 use crate::pruning::PruneError;
 use crate::training::TrainError;
 
@@ -74,6 +74,7 @@ pub(super) fn remedy(error: &Error) -> Option<Remedy> {
         .or_else(|| of.downcast_ref().and_then(FetchError::remedy))
         .or_else(|| of.downcast_ref().and_then(DeviceError::remedy))
         .or_else(|| of.downcast_ref().and_then(RunError::remedy))
+        .or_else(|| of.downcast_ref().and_then(ChipError::remedy))
 }
 
 /// Returns `remedy` in words that name the options that carry it out, if there are any.
@@ -128,6 +129,13 @@ fn with_options(remedy: Remedy) -> Option<&'static str> {
         Remedy::InstallProbeOrBuild => {
             "install it from https://probe.rs, or build the program without running it \
              (--build-only)"
+        }
+        Remedy::BuildAndComplete => {
+            "build the program without running it (--build-only), and add them as the \
+             manufacturer describes"
+        }
+        Remedy::ConnectProbeOrBuild => {
+            "connect it, or build the program without running it (--build-only)"
         }
         Remedy::MoreTimeOrFewerSamples => {
             "allow more time (--timeout), or run fewer samples (--samples)"
@@ -310,6 +318,7 @@ mod tests {
         ];
         let run = [
             RunError::NoProbe { board: text() },
+            RunError::NoConnection { board: text() },
             RunError::TimedOut {
                 board: text(),
                 seconds: 1,
@@ -318,7 +327,8 @@ mod tests {
         let errors = (deploy_errors().into_iter().map(Error::from))
             .chain(train_errors().into_iter().map(Error::from))
             .chain(fetch.into_iter().map(Error::from))
-            .chain(run.into_iter().map(|error| DeviceError::from(error).into()));
+            .chain(run.into_iter().map(|error| DeviceError::from(error).into()))
+            .chain([Error::from(ChipError::NoStart { chip: name })]);
         for error in errors {
             let remedy = remedy(&error).unwrap();
             let (library, shown) = (error.to_string(), message(&error));

@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::{Result, anyhow};
 use clap::Args;
 
+use super::chips;
 use super::console::Console;
 use super::interrupt;
 use super::model::ModelFile;
@@ -17,7 +18,7 @@ use crate::atomic;
 use crate::data::Dataset;
 use crate::deploy::companion;
 use crate::device::{
-    self, Board, BoardReport, Boards, Cost, Machine, MeasureOptions, NetworkReport, Range,
+    self, Board, BoardReport, Boards, Cost, Machine, MeasureOptions, NetworkReport, Origin, Range,
     STACK_RESERVE, firmware_folder,
 };
 use crate::numbers::thousands;
@@ -28,8 +29,12 @@ pub(super) struct Arguments {
     /// Container (.rfy file)
     model: PathBuf,
     /// Board: a name listed by `rarefy boards`
+    #[arg(long, required_unless_present = "chip", conflicts_with = "chip")]
+    board: Option<String>,
+    /// Chip, measured through a debug probe: a name listed by `rarefy chips`, such as
+    /// STM32F411CEUx
     #[arg(long)]
-    board: String,
+    chip: Option<String>,
     /// Dataset to take the test images from: a name listed by `rarefy data list`, or a folder of
     /// IDX files [default: the dataset recorded by `export` next to the container]
     #[arg(long)]
@@ -59,8 +64,7 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
-    let boards = Boards::discover(&firmware_folder()?)?;
-    let board = boards.get(&arguments.board)?;
+    let board = &board(arguments)?;
     if let Some(picture) = &arguments.svg {
         let read = [&arguments.model, &companion::path(&arguments.model)];
         overwrite::check("--svg", picture, overwrite::Kind::Picture, read)?;
@@ -115,6 +119,17 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
     judge(&report, &arguments.model.display().to_string())
 }
 
+/// Returns the board or the chip to measure on.
+fn board(arguments: &Arguments) -> Result<Board> {
+    match (&arguments.chip, &arguments.board) {
+        (Some(chip), _) => chips::board(chip, !arguments.build_only),
+        (None, board) => {
+            let boards = Boards::discover(&firmware_folder()?)?;
+            Ok(boards.get(board.as_deref().unwrap_or_default())?.clone())
+        }
+    }
+}
+
 /// Returns the options of a measurement; `timeout` is in seconds.
 pub(super) fn options(dense: bool, timeout: u64) -> MeasureOptions<'static> {
     MeasureOptions {
@@ -152,7 +167,8 @@ pub(super) fn measure(
     Ok(report?)
 }
 
-/// Builds the firmware with `model` for `board` while showing a spinner; does not run it.
+/// Builds the firmware with `model` for `board` while showing a spinner; does not run it. The stack
+/// of a chip is measured on an emulated core with the same instructions, if there is one.
 fn build(
     board: &Board,
     model: &[u8],
@@ -160,11 +176,18 @@ fn build(
     console: &Console,
 ) -> Result<BoardReport> {
     let spinner = console.spinner();
-    let report = device::build(board, model, options, &mut |step| {
+    let mut report = device::build(board, model, options, &mut |step| {
         spinner.message(step);
-    });
+    })?;
+    if board.origin != Origin::Folder && report.network.fits {
+        spinner.message(&format!("{}: measuring the stack", board.name));
+        let stack = device::stack_bound(&board.target, model, options, &board.firmware)?;
+        if let Some(stack) = stack {
+            report.network = report.network.with_stack(board, stack);
+        }
+    }
     drop(spinner);
-    Ok(report?)
+    Ok(report)
 }
 
 /// Checks that the network fits the board and computes the same outputs on it as on the
@@ -177,7 +200,7 @@ pub(super) fn judge(report: &BoardReport, model: &str) -> Result<()> {
     if let (false, Some(over)) = (report.network.fits, report.network.over_by) {
         let memory = report.network.over_in.map_or("memory", shown);
         return Err(anyhow!(
-            "{model} does not fit {board}: its {memory} is {} bytes too small; compress the network further or choose a larger board (`rarefy boards`)",
+            "{model} does not fit {board}: its {memory} is {} bytes too small; compress the network further or choose a larger board or chip (`rarefy boards`, `rarefy chips`)",
             thousands(over)
         ));
     }
@@ -329,10 +352,13 @@ fn remarks(report: &BoardReport) -> String {
         }
     }
     if report.samples == 0 && report.network.fits {
-        lines += &format!(
-            "  built, not run: it fits, leaving at least {} bytes of RAM for the stack\n",
-            thousands(STACK_RESERVE)
-        );
+        lines += &match report.network.ram.and_then(|ram| ram.stack_peak) {
+            Some(_) => "  built, not run: it fits; the stack was measured on an emulated core with the same instructions\n".to_owned(),
+            None => format!(
+                "  built, not run: it fits, leaving at least {} bytes of RAM for the stack\n",
+                thousands(STACK_RESERVE)
+            ),
+        };
     }
     if report.network.matches_host == Some(true) {
         lines += &format!(

@@ -11,6 +11,7 @@ mod accelerator;
 mod arch;
 mod augment;
 mod boards;
+mod chips;
 mod console;
 mod counts;
 mod curve;
@@ -18,6 +19,7 @@ mod data;
 mod effective;
 mod eval;
 mod export;
+mod fits;
 mod hints;
 mod inspect;
 mod interrupt;
@@ -100,6 +102,10 @@ enum Command {
     Eval(eval::Arguments),
     /// List the boards a container can be measured on
     Boards(boards::Arguments),
+    /// List chips with their core and memories
+    Chips(chips::Arguments),
+    /// Show which chips a container fits
+    Fits(fits::Arguments),
     /// Measure a container's flash, RAM and latency on an emulated or real board
     Measure(measure::Arguments),
     /// Install missing tools that `measure` needs
@@ -184,6 +190,8 @@ fn run(command: Command, console: &Console) -> anyhow::Result<()> {
         Command::Inspect(arguments) => inspect::run(&arguments, console),
         Command::Eval(arguments) => eval::run(&arguments, console),
         Command::Boards(arguments) => boards::run(&arguments, console),
+        Command::Chips(arguments) => chips::run(&arguments, console),
+        Command::Fits(arguments) => fits::run(&arguments, console),
         Command::Measure(arguments) => measure::run(&arguments, console),
         Command::Setup(arguments) => setup::run(&arguments, console),
     }

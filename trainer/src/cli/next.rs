@@ -14,6 +14,8 @@
 //! | `inspect` | `eval` the container | [`Why::Data`] |
 //! | `eval` | `measure` the container | |
 //! | `boards` | `setup --dry-run` | |
+//! | `chips` | `measure --build-only` for the first chip | [`Why::NoCore`] |
+//! | `fits` | `measure --build-only` for the smallest chip | [`Why::NoChip`] |
 //! | `setup` | `setup` if tools are missing, otherwise `quickstart` | |
 //! | `measure` | | [`Why::Arrived`], [`Why::Built`] |
 //!
@@ -54,6 +56,10 @@ pub(super) enum Why {
     NoPath,
     /// The network exceeds a limit of the container format.
     Limit,
+    /// The firmware does not run on the chip's core.
+    NoCore,
+    /// The network fits none of the chips.
+    NoChip,
     /// A path is not valid Unicode or contains control characters, so it cannot be pasted.
     Path,
 }
@@ -69,6 +75,8 @@ impl fmt::Display for Why {
             Self::Data => "`rarefy eval` needs --data with the dataset the container was made for",
             Self::NoPath => "this compression leaves no path from input to output",
             Self::Limit => "the network cannot be exported",
+            Self::NoCore => "the firmware runs on Cortex-M only",
+            Self::NoChip => "compress the network further, or name larger chips with --chip",
             Self::Path => "a path contains characters that cannot be pasted",
         })
     }

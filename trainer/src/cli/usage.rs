@@ -14,7 +14,7 @@ use clap::{Arg, Command};
 
 use crate::data::catalogue::CatalogueError;
 use crate::deploy::DeployError;
-use crate::device::BoardError;
+use crate::device::{BoardError, ChipError};
 use crate::graph::ArchitectureError;
 use crate::pruning::{InvalidCompression, PruneError};
 use crate::training::TrainError;
@@ -89,6 +89,7 @@ pub(super) fn is_wrong(error: &Error) -> bool {
         || of.downcast_ref().is_some_and(TrainError::is_wrong_usage)
         || of.downcast_ref().is_some_and(DeployError::is_wrong_usage)
         || matches!(of.downcast_ref(), Some(BoardError::Unknown { .. }))
+        || matches!(of.downcast_ref(), Some(ChipError::Unknown { .. }))
         || matches!(of.downcast_ref(), Some(ArchitectureError::Unknown(_)))
         || matches!(
             of.downcast_ref(),

@@ -131,6 +131,9 @@ pub enum DeployError {
     /// A model and a dataset that do not belong together.
     #[error("{0}; {remedy}", remedy = Remedy::SameData)]
     Mismatch(String),
+    /// A container that the caller does not accept, for this reason.
+    #[error("{0}")]
+    NotAccepted(String),
     /// The engine rejects the model.
     #[error("the model cannot be run: {0}")]
     Engine(String),

@@ -133,9 +133,23 @@ impl<'a> Export<'a> {
     /// Returns an error if a step fails, if the container loses more accuracy than [`MOST_LOSS`]
     /// (unless the options allow it), or if a file cannot be written.
     pub fn container(&self, path: &Path) -> Result<ExportReport, DeployError> {
+        self.container_if(path, &mut |_| Ok(()))
+    }
+
+    /// Writes as [`Export::container`] does, if `accept` accepts the container's bytes.
+    ///
+    /// # Errors
+    /// Returns the errors of [`Export::container`], and the reason that `accept` returns as
+    /// [`DeployError::NotAccepted`].
+    pub fn container_if(
+        &self,
+        path: &Path,
+        accept: &mut dyn FnMut(&[u8]) -> Result<(), String>,
+    ) -> Result<ExportReport, DeployError> {
         companion::check_free(path)?;
         let Prepared { written, report } = self.prepare(&self.options, path)?;
         let bytes = &written.bytes;
+        accept(bytes).map_err(DeployError::NotAccepted)?;
         let fingerprint = match &self.fingerprint {
             Some(fingerprint) => Cow::Borrowed(fingerprint),
             None => Cow::Owned(self.data.fingerprint()),

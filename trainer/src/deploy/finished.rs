@@ -87,11 +87,27 @@ impl FinishedRun {
         options: &Options,
         path: &Path,
     ) -> Result<ExportReport, DeployError> {
+        self.export_if(board, data, options, path, &mut |_| Ok(()))
+    }
+
+    /// Exports as [`FinishedRun::export_for`] does, if `accept` accepts the container's bytes.
+    ///
+    /// # Errors
+    /// Returns the errors of [`FinishedRun::export`], and [`DeployError::NotAccepted`] with the
+    /// reason that `accept` returns.
+    pub fn export_if(
+        &self,
+        board: Option<&str>,
+        data: &Dataset,
+        options: &Options,
+        path: &Path,
+        accept: &mut dyn FnMut(&[u8]) -> Result<(), String>,
+    ) -> Result<ExportReport, DeployError> {
         let export = Export {
             board,
             ..self.on(data, options)?
         };
-        export.container(path)
+        export.container_if(path, accept)
     }
 
     /// Exports to Rust code in the file `path`; see [`Export::code`].

@@ -8,13 +8,13 @@ use std::env;
 use std::fs;
 use std::path::{self, Path, PathBuf};
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::atomic::FileError;
 use crate::names;
 
 /// A region of a board's address space.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Region {
     /// First address.
     pub origin: u64,
@@ -55,6 +55,18 @@ pub enum Counter {
     Cycles,
 }
 
+/// Where the description of a board comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// A folder of the firmware's `boards`.
+    Folder,
+    /// The registry of chips.
+    Registry {
+        /// Whether the first 256 bytes of flash are a second boot stage (RP2040).
+        boot2: bool,
+    },
+}
+
 /// A board, emulated or real.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Board {
@@ -68,7 +80,8 @@ pub struct Board {
     pub target: String,
     /// Emulator or debug probe.
     pub runner: Runner,
-    /// Timer frequency in Hz; `None` if the timer of an emulated board counts instructions.
+    /// Timer frequency in Hz; `None` if the timer of an emulated board counts instructions, or if it
+    /// is not known, as for a chip.
     pub clock_hz: Option<u64>,
     /// Unit of the timer.
     pub counter: Counter,
@@ -82,6 +95,8 @@ pub struct Board {
     pub ram: Region,
     /// Folder of the firmware workspace that the board belongs to.
     pub firmware: PathBuf,
+    /// Where this description comes from.
+    pub origin: Origin,
 }
 
 impl Board {
@@ -114,6 +129,11 @@ impl Board {
         let nanoseconds = u128::from(ticks) * 1_000_000_000;
         let instruction = u128::from(clock_hz) << self.icount_shift();
         u64::try_from((nanoseconds + instruction / 2) / instruction).unwrap_or(u64::MAX)
+    }
+
+    /// Returns `true` if flash begins with the second boot stage of an RP2040.
+    pub(crate) fn has_boot2(&self) -> bool {
+        self.origin == (Origin::Registry { boot2: true })
     }
 
     /// Returns the shift of QEMU's `-icount` for the board: an instruction takes 2^shift
@@ -347,6 +367,7 @@ impl Board {
             flash: region("FLASH")?,
             ram: region("RAM")?,
             firmware: firmware.to_path_buf(),
+            origin: Origin::Folder,
         })
     }
 }

@@ -16,6 +16,7 @@ use rarefy_format::{Encoding, Layer, Model, Operation};
 
 use super::boards::{Board, Runner};
 use super::cache::Entry;
+use super::description;
 use super::machine::Machine;
 use super::process::{self, End, Flow, Limits};
 use super::toolchain::{Toolchain, ToolchainError};
@@ -127,7 +128,7 @@ impl Builder<'_> {
             .args(["--bin", plan.role.program()])
             .arg("--target-dir")
             .arg(&target_folder)
-            .env("RAREFY_BOARD", &plan.board.name)
+            .env("RAREFY_BOARD", description::select(plan.board, &work)?)
             .env("DEFMT_LOG", "info");
         provide_content(&mut command, &plan, &work)?;
         self.compile(command, plan.board, &work)?;
@@ -233,10 +234,12 @@ fn cache_entry(work: &Path, toolchain: &Toolchain, plan: &Plan<'_>) -> Option<En
         .map(|(model, samples)| (model.bytes(), samples));
     let (model, samples) = content.unwrap_or_default();
     let features = features(plan);
-    let parts: [&[u8]; 9] = [
+    let memory = description::memory(plan.board).unwrap_or_default();
+    let parts: [&[u8]; 10] = [
         toolchain.cargo.as_os_str().as_encoded_bytes(),
         toolchain.build.as_bytes(),
         plan.board.name.as_bytes(),
+        memory.as_bytes(),
         plan.role.program().as_bytes(),
         features.as_bytes(),
         &[
@@ -259,6 +262,9 @@ fn features(plan: &Plan<'_>) -> String {
         Runner::Probe { .. } => "rtt",
     };
     let mut features = vec![transport];
+    if plan.board.has_boot2() {
+        features.push("boot2");
+    }
     if plan.code.is_some() {
         features.push("code");
         return features.join(",");

@@ -11,10 +11,13 @@
 
 mod boards;
 mod cache;
+mod chips;
 mod code;
 mod cycles;
+mod description;
 mod elf;
 mod error;
+mod fits;
 mod footprint;
 mod image;
 mod log;
@@ -25,6 +28,8 @@ mod packages;
 mod process;
 mod record;
 mod report;
+#[cfg(all(test, unix))]
+mod rtt;
 mod run;
 mod selftest;
 mod setup;
@@ -34,10 +39,12 @@ mod toolchain;
 mod twin;
 mod watchdog;
 
-pub use boards::{Board, BoardError, Boards, Counter, Region, Runner, firmware_folder};
+pub use boards::{Board, BoardError, Boards, Counter, Origin, Region, Runner, firmware_folder};
+pub use chips::{Chip, ChipCore, ChipError, chips};
 pub use code::{CodeError, CodeFlash, code_flash};
 pub use cycles::{Estimate, FunctionShare, LayerProfile, Profile, Range, Share};
 pub use error::DeviceError;
+pub use fits::{Fit, Fits, FitsError, WELL_KNOWN, fits, stack_bound};
 pub use footprint::{Excess, Footprint, FootprintError, Memory, STACK_RESERVE, code_size};
 pub use image::ImageError;
 pub use machine::Machine;

@@ -43,6 +43,31 @@ pub enum RunError {
         /// Name of the board.
         board: String,
     },
+    /// The emulator does not know the machine.
+    #[error(
+        "this qemu-system-arm does not emulate {machine}; install QEMU 7.2 or later, or choose another board (`rarefy boards`)"
+    )]
+    NoMachine {
+        /// Name of the machine.
+        machine: String,
+    },
+    /// No debug probe is connected.
+    #[error(
+        "no debug probe is connected to this computer, and {board} is reached through one; {}",
+        Remedy::ConnectProbeOrBuild
+    )]
+    NoConnection {
+        /// Name of the board.
+        board: String,
+    },
+    /// Several debug probes are connected.
+    #[error(
+        "several debug probes are connected; disconnect all but that of {board}, or name it in the variable PROBE_RS_PROBE as `probe-rs list` shows it (VID:PID or VID:PID:serial)"
+    )]
+    SeveralProbes {
+        /// Name of the board.
+        board: String,
+    },
     /// The emulator or probe-rs could not be started.
     #[error("cannot start {program}: {source}")]
     Start {
@@ -106,6 +131,7 @@ impl RunError {
     pub fn remedy(&self) -> Option<Remedy> {
         match self {
             Self::NoProbe { .. } => Some(Remedy::InstallProbeOrBuild),
+            Self::NoConnection { .. } => Some(Remedy::ConnectProbeOrBuild),
             Self::TimedOut { .. } => Some(Remedy::MoreTimeOrFewerSamples),
             _ => None,
         }
@@ -239,6 +265,28 @@ fn command(
     Ok(command)
 }
 
+/// Returns the error that QEMU or probe-rs states in `stderr`, if it is one with a remedy.
+fn known_cause(board: &Board, stderr: &str) -> Option<RunError> {
+    let name = board.name.clone();
+    let says = |part: &str| stderr.contains(part);
+    match &board.runner {
+        Runner::Emulator { machine } if says("unsupported machine type") => {
+            let machine = machine.clone();
+            Some(RunError::NoMachine { machine })
+        }
+        Runner::Probe { .. } if says("No connected probes were found") => {
+            Some(RunError::NoConnection { board: name })
+        }
+        Runner::Probe { .. }
+            // Asked to select one, probe-rs reads a terminal, which it does not have here.
+            if says("probes were found") || says("devices were found") || says("Available Probes") =>
+        {
+            Some(RunError::SeveralProbes { board: name })
+        }
+        _ => None,
+    }
+}
+
 /// Selects the line of a program's error output that states the cause. Progress precedes it and
 /// dumps follow it.
 fn cause(stderr: &str) -> Option<&str> {
@@ -326,6 +374,9 @@ impl LogReader<'_> {
         if self.lines.is_empty() && self.bytes > 0 {
             let why = format!("{} bytes without a defmt frame", self.bytes);
             return Err(garbage(board, why));
+        }
+        if let Some(known) = known_cause(board, stderr) {
+            return Err(known);
         }
         Err(RunError::Ended {
             board: board.name.clone(),

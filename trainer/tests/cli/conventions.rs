@@ -8,7 +8,7 @@ use crate::program::{json, object, refusal, run, says, sentence, texts};
 use crate::runs;
 
 /// Each command with words that its help must contain.
-const COMMANDS: [(&str, &[&str]); 13] = [
+const COMMANDS: [(&str, &[&str]); 15] = [
     (
         "quickstart",
         &["--board", "--out", "--compression", "--seed"],
@@ -51,6 +51,7 @@ const COMMANDS: [(&str, &[&str]); 13] = [
             "--encoding",
             "--optimize",
             "--board",
+            "--chip",
             "--emit",
             "--report",
             "--allow-loss",
@@ -59,7 +60,9 @@ const COMMANDS: [(&str, &[&str]); 13] = [
     ("inspect", &["<MODEL>"]),
     ("eval", &["<MODEL>", "--data"]),
     ("boards", &["--json"]),
-    ("measure", &["--board", "--samples", "--no-dense"]),
+    ("chips", &["[FILTER]", "--flash", "--ram", "--core"]),
+    ("fits", &["<MODEL>", "--chip"]),
+    ("measure", &["--board", "--chip", "--samples", "--no-dense"]),
     ("setup", &["--dry-run"]),
 ];
 
@@ -410,6 +413,7 @@ fn without_json_people_are_told_on_stdout_and_progress_goes_to_stderr() {
         ("quotas", ["fc3.weight", "igq"]),
         ("data list", ["digits", "built in"]),
         ("boards", ["microbit", "262,144"]),
+        ("chips stm32f4", ["STM32F411CE", "Cortex-M4F"]),
         (
             "effective --masks run/masks-direct.safetensors",
             ["connected", "50.00x"],

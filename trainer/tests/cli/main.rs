@@ -12,6 +12,7 @@
 mod advice;
 mod architectures;
 mod boards;
+mod chips;
 mod containers;
 mod conventions;
 mod curves;

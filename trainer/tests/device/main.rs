@@ -3,6 +3,8 @@
 //! If the compiler for a board or the emulator is missing, these tests print `SKIPPED` and pass;
 //! with RAREFY_REQUIRE_DEVICE=1 they fail instead.
 
+mod chips;
+mod cores;
 mod cycles;
 mod models;
 mod predictions;
@@ -20,13 +22,18 @@ use rarefy_trainer::device::{
 };
 
 /// All emulated boards.
-const EMULATED: [&str; 6] = [
+const EMULATED: [&str; 11] = [
     "mps2-an386",
     "microbit",
     "mps2-an385",
     "lm3s6965evb",
     "qemu-virt-rv32",
     "sifive-e",
+    "stm32vldiscovery",
+    "netduinoplus2",
+    "mps2-an500",
+    "mps2-an505",
+    "mps3-an547",
 ];
 
 /// Returns the board called `name`.
@@ -40,7 +47,12 @@ fn known(name: &str) -> Board {
 
 /// Returns the board called `name` if programs for it can be built and run here.
 fn ready(name: &str) -> Option<Board> {
-    let board = known(name);
+    built(known(name))
+}
+
+/// Returns `board` if programs for it can be built here and, if it is emulated, run.
+fn built(board: Board) -> Option<Board> {
+    let name = &board.name;
     let setup = Setup::plan(&Machine::default(), [&board]).unwrap();
     if setup.is_complete() {
         return Some(board);

@@ -211,9 +211,9 @@ fn an_emulator_that_hangs_prints_garbage_or_dies_is_an_error_of_one_sentence() {
     let error = run("printf '\\377\\376\\375\\374\\000'; exec sleep 600", 60_000);
     assert!(matches!(error, RunError::Garbage { .. }), "{error}");
     assert!(matches!(run("exit 0", 60_000), RunError::Ended { .. }));
-    let error = run("echo 'unsupported machine type' >&2; exit 1", 60_000);
+    let error = run("echo 'Could not load kernel' >&2; exit 1", 60_000);
     assert!(
-        error.to_string().contains("unsupported machine type"),
+        error.to_string().contains("Could not load kernel"),
         "{error}"
     );
 }
@@ -253,4 +253,56 @@ fn an_emulator_without_plug_ins_measures_without_cycles() {
     assert_eq!((network.matches_host, network.estimate), (Some(true), None));
     let why = network.no_estimate.unwrap();
     assert!(why.contains("-plugin: invalid option"), "{why}");
+}
+
+#[test]
+fn an_emulator_without_the_machine_is_an_error_with_a_remedy() {
+    let Some(board) = ready("mps3-an547") else {
+        return;
+    };
+    let tools = tempfile::tempdir().unwrap();
+    // What QEMU prints.
+    let script = "echo 'qemu-system-arm: unsupported machine type' >&2; exit 1";
+    fake(tools.path(), "qemu-system-arm", script);
+    let options = with_tools(tools.path());
+    let error = measure(&board, &small(), &samples(1, 64), &options, &mut quiet).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "this qemu-system-arm does not emulate mps3-an547; install QEMU 7.2 or later, or choose \
+         another board (`rarefy boards`)"
+    );
+}
+
+#[test]
+fn a_missing_probe_and_two_probes_are_errors_with_a_remedy() {
+    let Some(board) = ready("nrf52840-dk") else {
+        return;
+    };
+    let tools = tempfile::tempdir().unwrap();
+    let options = MeasureOptions {
+        dense: false,
+        ..with_tools(tools.path())
+    };
+    // What probe-rs prints: without a probe, with two, and when it asks which one to use.
+    for (printed, expected) in [
+        (
+            "Error: No connected probes were found.",
+            "no debug probe is connected",
+        ),
+        (
+            "Error: 2 probes were found: \n    1. J-Link\n    2. CMSIS-DAP",
+            "several debug probes are connected",
+        ),
+        (
+            "Available Probes:\n0: J-Link\n1: CMSIS-DAP\nSelection: Error: Failed to parse",
+            "several debug probes are connected",
+        ),
+    ] {
+        let script = format!("cat >&2 <<'END'\n{printed}\nEND\nexit 1");
+        fake(tools.path(), "probe-rs", &script);
+        let error = measure(&board, &small(), &samples(1, 64), &options, &mut quiet).unwrap_err();
+        let text = error.to_string();
+        assert!(text.starts_with(expected), "{text}");
+        assert!(!text.contains('\n'), "{text}");
+    }
 }

@@ -1,6 +1,6 @@
-//! The instructions of the Cortex-M cores: a folder per instruction set, `v6m` (M0, M0+, M1), `v7m`
-//! (M3), `v7em` (M4, M7). The folder `v7em` contains what benefits from the DSP extension and takes
-//! the rest from `v7m`. [`native`](super::native) has the entries that call them.
+//! The instructions of the Cortex-M cores: a folder per instruction set, `v6m` (M0, M0+, M1, M23),
+//! `v7m` (M3), `v7em` (M4, M7, M33, M55). The folder `v7em` contains what benefits from the DSP
+//! extension and takes the rest from `v7m`. [`native`](super::native) has the entries that call them.
 //!
 //! # Style of the assembly
 //!
@@ -15,6 +15,25 @@
 // Before 1.90 the compiler denied named labels even in naked functions, which are never
 // duplicated.
 #![allow(named_asm_labels)]
+
+/// The line that precedes a routine with instructions of the DSP extension.
+///
+/// Of the flags for ARMv8-M, LLVM's link-time optimization forgets the one that names the core when
+/// it looks for symbols in assembly, and rejects the extension, which that architecture leaves
+/// optional.
+#[cfg(all(armv8m, cortex_m = "v7em"))]
+macro_rules! cpu {
+    () => {
+        ".cpu cortex-m33"
+    };
+}
+/// The empty line that stands for it on other architectures, which include or lack the extension.
+#[cfg(any(cortex_m = "v7m", all(cortex_m = "v7em", not(armv8m))))]
+macro_rules! cpu {
+    () => {
+        ""
+    };
+}
 
 #[cfg(cortex_m = "v6m")]
 pub(super) mod v6m;

@@ -22,11 +22,11 @@ pub use table::{COSTS, Unit};
 /// A processor core, representing all cores that execute the same number of instructions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Core {
-    /// Cortex-M4, M7: ARMv7-M with the DSP extension.
+    /// Cortex-M4, M7, and M33 and M55 with the DSP extension.
     M4,
-    /// Cortex-M3: ARMv7-M without the DSP extension.
+    /// Cortex-M3: ARMv7-M without the DSP extension; M33 without it.
     M3,
-    /// Cortex-M0, M0+: ARMv6-M.
+    /// Cortex-M0, M0+: ARMv6-M; M23.
     M0,
     /// 32-bit RISC-V with multiplication: RV32IM.
     Rv32,
@@ -39,9 +39,9 @@ impl Core {
     pub fn of_target(target: &str) -> Core {
         if target.starts_with("riscv32") {
             Core::Rv32
-        } else if target.starts_with("thumbv6m") {
+        } else if target.starts_with("thumbv6m") || target.starts_with("thumbv8m.base") {
             Core::M0
-        } else if target.starts_with("thumbv7m") {
+        } else if target.starts_with("thumbv7m") || target == "thumbv8m.main-none-eabi" {
             Core::M3
         } else {
             Core::M4
@@ -338,6 +338,9 @@ mod tests {
             ("thumbv7m-none-eabi", Core::M3),
             ("thumbv6m-none-eabi", Core::M0),
             ("riscv32imac-unknown-none-elf", Core::Rv32),
+            ("thumbv8m.main-none-eabihf", Core::M4),
+            ("thumbv8m.main-none-eabi", Core::M3),
+            ("thumbv8m.base-none-eabi", Core::M0),
         ] {
             assert_eq!(Core::of_target(target), core);
         }

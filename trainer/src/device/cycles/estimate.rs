@@ -32,7 +32,8 @@ pub struct Estimate {
 }
 
 impl Estimate {
-    /// Summarizes the work of every sample on `board`; `None` if there are no samples.
+    /// Summarizes the work of every sample on `board`; `None` if there are no samples, or if
+    /// the clock of the board is not known.
     pub(super) fn over(board: &Board, multiplier: Option<Range>, samples: &[Work]) -> Option<Self> {
         let wait = board.flash_wait_states.unwrap_or(0);
         let cycles: Vec<Range> = samples.iter().map(|work| work.waiting(wait)).collect();
@@ -44,7 +45,8 @@ impl Estimate {
             low: of(&low),
             high: of(&high),
         };
-        let milliseconds = |cycles: u64| cycles as f64 * 1e3 / board.clock_hz as f64;
+        let clock_hz = board.clock_hz?;
+        let milliseconds = |cycles: u64| cycles as f64 * 1e3 / clock_hz as f64;
         let instructions: Vec<u64> = samples.iter().map(|work| work.instructions).collect();
         Some(Self {
             instructions: Counts::over(&instructions)?,
@@ -52,7 +54,7 @@ impl Estimate {
             median: range(|counts| counts.median),
             max: range(|counts| counts.max),
             milliseconds: (milliseconds(low.median), milliseconds(high.median)),
-            clock_hz: board.clock_hz,
+            clock_hz,
             wait_states: board.flash_wait_states,
             multiplier,
         })

@@ -172,6 +172,7 @@ unsafe extern "C" fn words8(
     block: *mut Block,
 ) {
     naked_asm!(
+        cpu!(),
         finish::eight!(),
         finish::finish!(),
         quad!(),
@@ -212,6 +213,7 @@ unsafe extern "C" fn zeros8(
     block: *mut Block,
 ) {
     naked_asm!(
+        cpu!(),
         finish::eight!(),
         finish::finish!(),
         quad!(),
@@ -261,6 +263,7 @@ unsafe extern "C" fn words4(
     block: *mut Block,
 ) {
     naked_asm!(
+        cpu!(),
         finish::four!(),
         finish::finish!(),
         r"
@@ -336,6 +339,7 @@ unsafe extern "C" fn bytes8(
     block: *mut Block,
 ) {
     naked_asm!(
+        cpu!(),
         finish::eight!(),
         finish::finish!(),
         r"
@@ -389,6 +393,7 @@ unsafe extern "C" fn bytes4(
     block: *mut Block,
 ) {
     naked_asm!(
+        cpu!(),
         finish::four!(),
         finish::finish!(),
         r"

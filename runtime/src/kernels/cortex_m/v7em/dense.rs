@@ -27,6 +27,7 @@ pub(crate) unsafe extern "C" fn products(
     sums: &mut [i32; 4],
 ) {
     naked_asm!(
+        cpu!(),
         r"
 .macro rfy_row pointer, sum
     ldr r12, [\pointer], #4

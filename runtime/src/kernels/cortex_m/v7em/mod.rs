@@ -1,4 +1,5 @@
-//! The instructions of ARMv7E-M, with the DSP extension: Cortex-M4 and M7.
+//! The instructions of ARMv7E-M, with the DSP extension: Cortex-M4, M7, and M33 and M55 that have
+//! the extension.
 
 #[cfg(feature = "maps")]
 pub(in crate::kernels) mod convolution;

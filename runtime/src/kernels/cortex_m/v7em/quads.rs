@@ -113,6 +113,7 @@ pub(crate) fn place(
 #[unsafe(naked)]
 unsafe extern "C" fn walk_over(walk: *mut Walk) {
     naked_asm!(
+        cpu!(),
         r"
     push {r0, r4-r11, lr}
     ldr r11, [r0, #48]

@@ -56,6 +56,7 @@ macro_rules! dsp {
 #[unsafe(naked)]
 pub(crate) unsafe extern "C" fn run(call: *const ColumnsCall, logits: u32) {
     naked_asm!(
+        cpu!(),
         dsp!(),
         r"
 .macro rfy_both word

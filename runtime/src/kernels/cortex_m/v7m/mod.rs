@@ -1,4 +1,5 @@
-//! The instructions of ARMv7-M: Cortex-M3 and M33, and what the M4 and M7 share with them.
+//! The instructions of ARMv7-M: Cortex-M3, M33 without the DSP extension, and what cores with that
+//! extension share with them.
 
 #[cfg(feature = "columns")]
 pub(in crate::kernels) mod columns;

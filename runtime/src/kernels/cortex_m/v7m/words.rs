@@ -68,6 +68,7 @@ pub(crate) unsafe extern "C" fn run(
     store: Store,
 ) {
     naked_asm!(
+        cpu!(),
         dsp!(),
         r"
 .macro rfy_low word

@@ -1,0 +1,119 @@
+//! `rarefy chips`: the chips that `--chip` names.
+
+use anyhow::{Result, anyhow};
+use clap::Args;
+use serde::Serialize;
+
+use super::console::Console;
+use super::next::{Line, Next, Why};
+use super::table::{table, text};
+use crate::device::{Board, Chip, chips, firmware_folder};
+use crate::numbers::thousands;
+
+/// Number of chips that the text output lists at most.
+const SHOWN: usize = 100;
+
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// List only chips whose names contain this text, in any case [default: all chips with a core
+    /// that the firmware runs on]
+    filter: Option<String>,
+    /// List only chips with at least this much flash, in KiB
+    #[arg(long, value_name = "KIB", default_value = "0")]
+    flash: u64,
+    /// List only chips with at least this much RAM in one piece, in KiB
+    #[arg(long, value_name = "KIB", default_value = "0")]
+    ram: u64,
+    /// List only chips whose core's name contains this text, such as m4 or m33
+    #[arg(long)]
+    core: Option<String>,
+}
+
+/// The report.
+#[derive(Debug, Serialize)]
+struct Report {
+    chips: Vec<Chip>,
+}
+
+pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
+    // A name with its package is not part of any name in the list.
+    let filter = arguments.filter.as_ref();
+    let named = filter.map(|name| Chip::find(name)).transpose();
+    let exact = named.as_ref().ok().cloned().flatten();
+    let is_exact = |chip: &Chip| exact.as_ref() == Some(chip);
+    let listed = chips().filter(|chip| arguments.lists(chip, is_exact(chip)));
+    let mut listed: Vec<Chip> = listed.collect();
+    if listed.is_empty() {
+        if !filter.is_some_and(|part| chips().any(|chip| contains(chip.name, part))) {
+            named?;
+        }
+        return Err(anyhow!(
+            "no chip has all of these properties; ask for less flash (--flash), less RAM (--ram) or another core (--core)"
+        ));
+    }
+    listed.sort_by_key(|chip| (chip.name, chip.flash.length));
+    let report = Report { chips: listed };
+    let next = match report.chips.first() {
+        Some(chip) if chip.core.target().is_some() => Next::Run(
+            Line::new(&["measure", "model.rfy", "--build-only"]).option("--chip", chip.name),
+        ),
+        _ => Next::Nothing(Why::NoCore),
+    };
+    console.result(&report, || listing(&report.chips), next)
+}
+
+impl Arguments {
+    /// Returns `true` if `chip` passes all filters; `exact` states that the filter is its name.
+    fn lists(&self, chip: &Chip, exact: bool) -> bool {
+        let named = match &self.filter {
+            Some(part) => exact || contains(chip.name, part),
+            None => chip.core.target().is_some(),
+        };
+        let core = self.core.as_ref();
+        named
+            && core.is_none_or(|part| contains(chip.core.name(), part))
+            && chip.flash.length >= self.flash << 10
+            && chip.ram.length >= self.ram << 10
+    }
+}
+
+/// Returns `true` if `text` contains `part`, in any case.
+fn contains(text: &str, part: &str) -> bool {
+    text.to_lowercase().contains(&part.to_lowercase())
+}
+
+/// Formats the first [`SHOWN`] chips as a table.
+fn listing(chips: &[Chip]) -> String {
+    let mut rows = table(["chip", "core", "flash", "RAM"]);
+    for chip in chips.iter().take(SHOWN) {
+        let external = if chip.external_flash() {
+            "external, up to "
+        } else {
+            ""
+        };
+        rows.add_row([
+            chip.name.to_owned(),
+            chip.core.name().to_owned(),
+            format!("{external}{}", thousands(chip.flash.length)),
+            thousands(chip.ram.length),
+        ]);
+    }
+    let mut listing = text(&rows);
+    if chips.len() > SHOWN {
+        listing += &format!(
+            "  ... and {} more; name a part of the chip's name, or give --flash, --ram or --core\n",
+            thousands((chips.len() - SHOWN) as u64)
+        );
+    }
+    listing
+}
+
+/// Returns the chip called `name` as a board. With `runs`, checks that the chip can be started.
+pub(super) fn board(name: &str, runs: bool) -> Result<Board> {
+    let chip = Chip::find(name)?;
+    let board = chip.board(&firmware_folder()?)?;
+    if runs {
+        chip.check_start()?;
+    }
+    Ok(board)
+}

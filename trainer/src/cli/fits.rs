@@ -1,0 +1,130 @@
+//! `rarefy fits`: which chips a container fits.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::Args;
+use rarefy_format::{AlignedBytes, Model};
+
+use super::console::Console;
+use super::measure;
+use super::model::ModelFile;
+use super::next::{Line, Next, Why};
+use super::table::{table, text};
+use crate::device::{self, Board, Chip, Fit, Fits, Machine, Toolchain, WELL_KNOWN};
+use crate::numbers::thousands;
+
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// Container (.rfy file)
+    model: PathBuf,
+    /// Chips to compare with, separated by commas: names listed by `rarefy chips` [default: some
+    /// thirty well-known ones]
+    #[arg(long, value_name = "CHIPS", value_delimiter = ',')]
+    chip: Vec<String>,
+}
+
+pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
+    let file = ModelFile::open(&arguments.model, console)?;
+    let chips: Result<Vec<Chip>, _> = match arguments.chip.is_empty() {
+        true => WELL_KNOWN.iter().map(|name| Chip::find(name)).collect(),
+        false => arguments.chip.iter().map(|name| Chip::find(name)).collect(),
+    };
+    let chips = chips?;
+    let options = measure::options(false, 300);
+    let spinner = console.spinner();
+    let fits = device::fits(&chips, file.bytes(), &options, &mut |step| {
+        spinner.message(step);
+    });
+    drop(spinner);
+    let fits = fits?;
+    let next = match fits.smallest {
+        Some(chip) => Next::Run(
+            Line::new(&["measure"])
+                .path(&arguments.model)
+                .option("--chip", chip)
+                .word("--build-only"),
+        ),
+        None => Next::Nothing(Why::NoChip),
+    };
+    console.result(
+        &fits,
+        || describe(&fits, &arguments.model.display().to_string()),
+        next,
+    )
+}
+
+/// Formats the comparison as a table with a summary.
+fn describe(fits: &Fits, model: &str) -> String {
+    let heads = ["chip", "core", "flash", "needed", "RAM", "needed", "fits"];
+    let mut rows = table(heads);
+    for fit in &fits.chips {
+        rows.add_row([
+            fit.chip.name.to_owned(),
+            fit.chip.core.name().to_owned(),
+            thousands(fit.chip.flash.length),
+            thousands(fit.flash_used),
+            thousands(fit.chip.ram.length),
+            thousands(fit.ram_used),
+            verdict(fit),
+        ]);
+    }
+    let summary = match fits.smallest {
+        Some(chip) => format!("the smallest chip that takes {model}: {chip}"),
+        None => format!("none of these chips takes {model}"),
+    };
+    format!(
+        "{}\n{summary}\n(bytes of the program that measures, with its log; the stack is measured on an emulated core)\n",
+        text(&rows)
+    )
+}
+
+/// Formats whether a chip takes the network, or the bytes that it lacks.
+fn verdict(fit: &Fit) -> String {
+    let over = |bytes: u64, memory: &str| match bytes {
+        0 => None,
+        bytes => Some(format!("{memory} {} over", thousands(bytes))),
+    };
+    let over = [over(fit.flash_over, "flash"), over(fit.ram_over, "RAM")];
+    let over: Vec<String> = over.into_iter().flatten().collect();
+    match over.is_empty() {
+        true => "yes".to_owned(),
+        false => over.join(", "),
+    }
+}
+
+/// Checks that the container `bytes` fits `chip`: by linking its program, or by the container and
+/// its arena alone if no compiler for the chip is installed.
+pub(super) fn check(chip: &Board, bytes: &[u8], console: &Console) -> Result<(), String> {
+    let lacks = |missing: u64, memory: &str| {
+        Err(format!(
+            "the network does not fit {}: its {memory} is {} bytes too small; compress the network further, store fewer bits (--weights, --encoding rice), or choose a larger chip (`rarefy fits` of another export lists some)",
+            chip.name,
+            thousands(missing)
+        ))
+    };
+    let model = AlignedBytes::copy_from(bytes);
+    let model = Model::parse(&model).map_err(|error| error.to_string())?;
+    let ram = (model.inputs() + 4 * model.arena_words()) as u64;
+    for (needed, region, memory) in [
+        (bytes.len() as u64, chip.flash, "flash"),
+        (ram, chip.ram, "RAM"),
+    ] {
+        if needed > region.length {
+            return lacks(needed - region.length, memory);
+        }
+    }
+    if Toolchain::find(&Machine::default(), &chip.target).is_err() {
+        return Ok(());
+    }
+    let spinner = console.spinner();
+    let options = measure::options(false, 0);
+    let report = device::build(chip, bytes, &options, &mut |step| spinner.message(step));
+    drop(spinner);
+    let report = report.map_err(|error| error.to_string())?;
+    match (report.network.over_by, report.network.over_in) {
+        (Some(missing), Some("ram")) => lacks(missing, "RAM"),
+        (Some(missing), _) => lacks(missing, "flash"),
+        (None, _) => Ok(()),
+    }
+}
