@@ -139,7 +139,10 @@ fn firmware_lints() -> Result<Done, String> {
             continue;
         }
         // The program `fuzz` sets up the MPU of ARMv6-M and ARMv7-M, which other cores lack.
-        let programs = match ["thumbv8m", "riscv"].iter().any(|arch| target.starts_with(arch)) {
+        let programs = match ["thumbv8m", "riscv"]
+            .iter()
+            .any(|arch| target.starts_with(arch))
+        {
             true => "code",
             false => "code,fuzz",
         };

@@ -85,7 +85,8 @@ fn the_program_for_real_boards_logs_the_same_lines_as_the_one_for_the_emulator()
         let Some(board) = ready(name) else { continue };
         let options = MeasureOptions::default();
         let image = build(&board);
-        let expected = run::run(&image, &board, &options.machine, options.run_limits()).unwrap();
+        let expected =
+            run::run(&image, &board, &options.machine, options.run_limits(), None).unwrap();
 
         // The transport follows from the runner.
         let chip = name.to_owned();

@@ -193,6 +193,8 @@ impl Chip {
                 chip: chip.to_owned(),
             },
             clock_hz: None,
+            multiplier_cycles: None,
+            flash_wait_states: None,
             counter: Counter::Cycles,
             flash: self.flash,
             ram: self.ram,

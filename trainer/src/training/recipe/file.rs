@@ -149,7 +149,7 @@ impl RecipeFile {
 ///
 /// The kind of a phase decides which keys it has, so the parser reads a phase as a whole before it
 /// checks them, and blames the first phase. Each phase is therefore parsed alone here, and the
-/// fault is placed at the key that the message quotes, or at the head of the phase.
+/// fault is placed at the key that the message names, or at the head of the phase.
 fn line(text: &str, error: &toml::de::Error) -> Option<usize> {
     let lines: Vec<&str> = text.lines().collect();
     let heads = (0..lines.len()).filter(|&at| lines[at].trim_start().starts_with("[[phase]]"));
@@ -159,17 +159,16 @@ fn line(text: &str, error: &toml::de::Error) -> Option<usize> {
             line.starts_with('[') && !line.starts_with("[phase.")
         };
         let rest = &lines[head + 1..];
-        let end = rest
-            .iter()
-            .position(|line| is_other(&line))
-            .unwrap_or(rest.len());
+        let end = rest.iter().position(is_other).unwrap_or(rest.len());
         let phase = lines[head..=head + end].join("\n");
         let alone = toml::from_str::<RecipeFile>(&phase);
         if alone.is_err_and(|alone| alone.message() == error.message()) {
-            let key = error.message().split('`').nth(1).unwrap_or("[[");
-            let at = rest[..end]
-                .iter()
-                .position(|line| line.trim_start().starts_with(key));
+            let at = rest[..end].iter().position(|line| {
+                let key = line.split('=').next().unwrap_or_default().trim();
+                let quotes = |form: &str| error.message().contains(form);
+                !key.is_empty()
+                    && (quotes(&format!("unknown key {key}:")) || quotes(&format!("{key} is ")))
+            });
             return Some(head + 1 + at.map_or(0, |at| at + 1));
         }
     }
@@ -202,7 +201,7 @@ mod tests {
             ),
             (
                 "[[phase]]\nkind = \"train\"\n\n[[phase]]\nkind = \"train\"\nepochs = -3",
-                ", line 4: ",
+                ", line 5: epochs is -3",
             ),
             ("seed = 1\n[[phase]]\nkind = \"trian\"", ", line 3: "),
             ("[[phases]]\nkind = \"train\"", "did you mean phase?"),
