@@ -75,7 +75,7 @@ impl fmt::Display for Why {
             Self::Data => "`rarefy eval` needs --data with the dataset the container was made for",
             Self::NoPath => "this compression leaves no path from input to output",
             Self::Limit => "the network cannot be exported",
-            Self::NoCore => "the firmware runs on Cortex-M only",
+            Self::NoCore => "chips by name get programs for Cortex-M only",
             Self::NoChip => "compress the network further, or name larger chips with --chip",
             Self::Path => "a path contains characters that cannot be pasted",
         })

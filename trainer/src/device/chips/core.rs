@@ -26,7 +26,8 @@ pub enum ChipCore {
     M33,
     /// Cortex-M23, M33 or later.
     V8m,
-    /// A core that no program of the firmware runs on.
+    /// A core for which no program is built by the name of a chip: the registry does not say which
+    /// extensions a RISC-V has, and the firmware does not run on the others.
     Other(&'static str),
 }
 
@@ -70,8 +71,7 @@ impl ChipCore {
         }
     }
 
-    /// Returns the target triple of programs for the core; `None` if the firmware does not support
-    /// it.
+    /// Returns the target triple of programs for the core; `None` if none is built for it.
     ///
     /// ARMv8-M includes all of ARMv6-M, so a core that may be a Cortex-M23 runs its programs.
     #[must_use]

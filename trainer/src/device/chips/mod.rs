@@ -61,9 +61,9 @@ pub enum ChipError {
         /// Most similar names.
         nearest: Vec<&'static str>,
     },
-    /// The firmware has no program for the chip's core.
+    /// Chips with this core are not built for by name.
     #[error(
-        "the core of {chip} is {core}, and the firmware runs on Cortex-M only; choose a chip with a Cortex-M core (`rarefy chips` lists them)"
+        "the core of {chip} is {core}, and chips by name get programs for Cortex-M only; choose one of these (`rarefy chips`), or an emulated board (`rarefy boards`)"
     )]
     NoKernels {
         /// Name of the chip.
