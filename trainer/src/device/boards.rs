@@ -80,8 +80,8 @@ pub struct Board {
     pub target: String,
     /// Emulator or debug probe.
     pub runner: Runner,
-    /// Timer frequency in Hz; `None` if the timer of an emulated board counts instructions, or if it
-    /// is not known, as for a chip.
+    /// Timer frequency in Hz; `None` if the timer of an emulated board counts instructions, or if
+    /// it is not known, as for a chip.
     pub clock_hz: Option<u64>,
     /// Unit of the timer.
     pub counter: Counter,

@@ -28,8 +28,8 @@ pub struct MeasureOptions<'a> {
 }
 
 impl Default for MeasureOptions<'_> {
-    /// Measures the dense twin as well, estimates no cycles, allows five minutes per run, and finds tools on the
-    /// `PATH`.
+    /// Measures the dense twin as well, estimates no cycles, allows five minutes per run, and finds
+    /// tools on the `PATH`.
     fn default() -> Self {
         Self {
             dense: true,

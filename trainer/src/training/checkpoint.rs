@@ -2,9 +2,9 @@
 //!
 //! The file contains the weights and the optimizer's state before a step, the masks if the phase
 //! changes them, and notes: the phase, its finished epochs, the steps of the current epoch and the
-//! sum of their losses, the time spent, the SHA-256 of the files that the run wrote before, and that
-//! of all of this. Loading checks the file against that and against the recipe; [`Checkpoint::check_masks`] checks it against the
-//! masks.
+//! sum of their losses, the time spent, the SHA-256 of the files that the run wrote before, and
+//! that of all of this. Loading checks the file against that sum and against the recipe;
+//! [`Checkpoint::check_masks`] checks it against the masks.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;

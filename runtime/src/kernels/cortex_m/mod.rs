@@ -1,6 +1,7 @@
 //! The instructions of the Cortex-M cores: a folder per instruction set, `v6m` (M0, M0+, M1, M23),
 //! `v7m` (M3), `v7em` (M4, M7, M33, M55). The folder `v7em` contains what benefits from the DSP
-//! extension and takes the rest from `v7m`. [`native`](super::native) has the entries that call them.
+//! extension and takes the rest from `v7m`. [`native`](super::native) has the entries that call
+//! them.
 //!
 //! # Style of the assembly
 //!

@@ -145,7 +145,7 @@ fn a_crop_is_one_of_all_windows_of_the_padded_image() {
     assert_eq!(found, windows);
 }
 
-/// Checked against images whose edges are continued by hand, far enough for every window.
+/// Compares with images whose edges are continued by hand, far enough for every window.
 #[test]
 fn beyond_the_edge_an_image_continues_with_its_nearest_pixels() {
     let (shape, large) = ([1, 3, 4], [1, 9, 10]);

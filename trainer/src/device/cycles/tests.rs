@@ -202,7 +202,7 @@ fn sequence(core: TimedCore, code: &str, taken: Taken) -> Range {
     total
 }
 
-/// The examples of the manuals' sections on load and store timings, and what they rule out.
+/// Checks the examples of the manuals' sections on load and store timings, and what they rule out.
 #[test]
 fn loads_and_stores_overlap_as_the_manuals_state() {
     // Assembly, bytes, lower and upper bound.
@@ -236,7 +236,7 @@ fn loads_and_stores_overlap_as_the_manuals_state() {
     }
 }
 
-/// An inner loop as a manual would count it: 10 iterations of a sparse dot product.
+/// Checks an inner loop as a manual would count it: 10 iterations of a sparse dot product.
 #[test]
 fn branches_cost_what_their_outcome_says() {
     // ldrb r3, [r0, r2]; muls r3, r4, r3; adds r5, r5, r3; subs r1, #1; bne
