@@ -320,7 +320,8 @@ END
         let (result, said) = workstation.apply();
         result.unwrap();
         assert!(
-            said.contains("rustup target add thumbv6m-none-eabi") && said.contains("no network"),
+            said.contains("rustup target add riscv32imac-unknown-none-elf thumbv6m-none-eabi")
+                && said.contains("no network"),
             "{said}"
         );
         assert!(

@@ -197,7 +197,7 @@ mod tests {
             ),
             (
                 "[[phase]]\nkind = \"train\"\n\n[[phase]]\nkind = \"prune\"\nprunner = \"dense\"",
-                ", line 6: unknown key prunner: did you mean pruner?",
+                ", line 6: phase prune: unknown key prunner: did you mean pruner?",
             ),
             (
                 "[[phase]]\nkind = \"train\"\n\n[[phase]]\nkind = \"train\"\nepochs = -3",
