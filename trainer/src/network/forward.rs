@@ -67,7 +67,8 @@ impl Network {
         }
     }
 
-    /// Returns `of` each of the `batches`, in order, [so many](Self::batches_at_once) at once.
+    /// Returns `of` each of the `batches`, in order, computed
+    /// [several at once](Self::batches_at_once).
     pub fn map_batches<T: Send, R: Send>(
         &self,
         batches: Vec<T>,

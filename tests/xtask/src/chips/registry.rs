@@ -1,4 +1,4 @@
-//! Reads the YAML files of probe-rs' registry, as far as the table needs them.
+//! Reads what the table needs from the YAML files of probe-rs' registry.
 //!
 //! The files have a fixed form, which `probe-rs` and its tools write: chips are the items of the
 //! list `variants`, not indented; their fields are indented by two spaces, those of cores and

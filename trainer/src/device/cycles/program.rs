@@ -25,7 +25,7 @@ impl Function {
     }
 }
 
-/// A program, as far as counting what it executes needs it.
+/// What counting needs to know of a program.
 #[derive(Debug)]
 pub(crate) struct Program {
     /// Sections of code, with their addresses.

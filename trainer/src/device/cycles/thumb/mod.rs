@@ -1,4 +1,4 @@
-//! Decodes Thumb instructions as far as their price in cycles requires.
+//! Decodes what determines the price of a Thumb instruction in cycles.
 
 mod float;
 mod instruction;
