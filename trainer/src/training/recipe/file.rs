@@ -201,7 +201,7 @@ mod tests {
             ),
             (
                 "[[phase]]\nkind = \"train\"\n\n[[phase]]\nkind = \"train\"\nepochs = -3",
-                ", line 5: epochs is -3",
+                ", line 6: epochs is -3",
             ),
             ("seed = 1\n[[phase]]\nkind = \"trian\"", ", line 3: "),
             ("[[phases]]\nkind = \"train\"", "did you mean phase?"),
