@@ -167,7 +167,9 @@ fn line(text: &str, error: &toml::de::Error) -> Option<usize> {
                 let key = line.split('=').next().unwrap_or_default().trim();
                 let quotes = |form: &str| error.message().contains(form);
                 !key.is_empty()
-                    && (quotes(&format!("unknown key {key}:")) || quotes(&format!("{key} is ")))
+                    && (quotes(&format!("unknown key {key}:"))
+                        || quotes(&format!("{key} is "))
+                        || quotes(&format!("no {key} of phase")))
             });
             return Some(head + 1 + at.map_or(0, |at| at + 1));
         }
