@@ -110,17 +110,11 @@ pub(super) fn check_first(
         stop,
         ..Source::new(graph)
     };
-    let connects = match beyond {
-        None => {
-            !pruner
-                .prune(&source, target, compression)?
-                .outcome
-                .collapsed
+    if beyond.is_none() {
+        let pruned = pruner.prune(&source, target, compression)?;
+        if !pruned.outcome.collapsed {
+            return Ok(());
         }
-        Some(_) => false,
-    };
-    if connects {
-        return Ok(());
     }
     Err(match (pruner.reach(&source, target), beyond) {
         (Ok(None) | Err(_), Some(beyond)) => beyond,

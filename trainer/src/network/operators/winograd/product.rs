@@ -53,7 +53,7 @@ impl OnVectors for Products<'_> {
     }
 }
 
-/// Adds to `products` those of blocks of `M` tiles from tile `at` on, as long as there are so many.
+/// Adds to `products` those of blocks of `M` tiles from tile `at` on, while at least `M` are left.
 /// Returns the first tile that is left.
 #[inline(always)]
 fn all_blocks<S: Simd, const N: usize, const M: usize>(
