@@ -12,10 +12,12 @@ mod command;
 mod cuda;
 mod fuzz;
 mod house;
+mod jobs;
 mod kill;
 mod networks;
 mod quickstart;
 mod readme;
+mod suite;
 mod test;
 
 use std::process::ExitCode;

@@ -5,7 +5,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use crate::command::{self, Outcome, cargo, root};
-use crate::{bare, bench, fuzz, house, quickstart, readme};
+use crate::{house, quickstart, readme, suite};
 
 /// Boards that cover every target and transport: target, board, transport of the log.
 const BOARDS: &[(&str, &str, &str)] = &[
@@ -70,16 +70,8 @@ const STEPS: &[Step] = &[
     ("oldest compiler", |_| oldest_compiler()),
     ("windows", |_| windows()),
     ("dependencies", |_| dependencies()),
+    ("compiling tests", |_| all(suite::compile())),
     ("tests", tests),
-    ("fuzz", |_| {
-        all(fuzz::run(
-            &["containers", "--seconds", "30"].map(String::from),
-        ))
-    }),
-    ("bare", |_| all(bare::run(&[]))),
-    ("kernels", |_| {
-        all(bench::run(&["kernels", "--check"].map(String::from)))
-    }),
     ("readme", |_| all(readme::check())),
 ];
 
@@ -266,15 +258,20 @@ fn dependencies() -> Result<Done, String> {
     Ok(Done::Run)
 }
 
-/// Runs all tests of the workspace.
+/// Runs all tests of the workspace, fuzzes the parser, proves that the engine cannot panic, and
+/// compares instructions of kernels with the committed table.
 fn tests(arguments: &[String]) -> Result<Done, String> {
-    let mut tests = cargo();
-    tests
-        .args(["test", "--release", "--workspace"])
-        .args(arguments)
-        // Makes tests that need an emulator fail if there is none, instead of being skipped.
-        .env("RAREFY_REQUIRE_DEVICE", "1");
-    all(command::run("tests", &mut tests))
+    let ended = suite::run(arguments)?;
+    for end in &ended {
+        let note = if end.success { "" } else { "  FAILED" };
+        eprint!("{}", line(&end.name, end.time, note));
+    }
+    let failed = ended.iter().filter(|end| !end.success);
+    let failed: Vec<&str> = failed.map(|end| end.name.as_str()).collect();
+    match failed.is_empty() {
+        true => Ok(Done::Run),
+        false => Err(format!("failed, see above: {}", failed.join(", "))),
+    }
 }
 
 /// Returns `true` if the core library of `target` is installed. Rustc prints the folder even if it

@@ -32,7 +32,7 @@ pub(super) struct Committed {
     pub(super) cores: Vec<Core>,
 }
 
-/// Reads all containers of `tests/networks`, sorted by name.
+/// Reads the containers of `tests/networks` that `bench` measures, sorted by name.
 pub(super) fn committed(bench: &Bench) -> Outcome<Vec<Committed>> {
     let refuse = |e: std::io::Error| format!("{}: {e}", bench.networks.display());
     let entries = fs::read_dir(&bench.networks).map_err(refuse)?;
@@ -60,7 +60,9 @@ pub(super) fn committed(bench: &Bench) -> Outcome<Vec<Committed>> {
             cores,
         })
     };
-    paths.into_iter().map(each).collect()
+    let mut networks: Vec<Committed> = paths.into_iter().map(each).collect::<Outcome<_>>()?;
+    networks.retain(|network| !bench.short || super::SHORT.contains(&network.name.as_str()));
+    Ok(networks)
 }
 
 /// Reads the first 100 test images of MNIST.
@@ -129,6 +131,7 @@ pub(super) fn measure(bench: &Bench, table: &mut Table) -> Outcome<()> {
             let stack = network.ram.and_then(|ram| ram.stack_inference);
             let mean = instructions(&network, &name, board)?;
             table.put(table::COUNT, &name, &board.name, mean);
+            put_cycles(table, &name, board, &network)?;
             let load = network
                 .load
                 .ok_or("the board reported no cost of loading")?;
@@ -151,6 +154,27 @@ pub(super) fn measure(bench: &Bench, table: &mut Table) -> Outcome<()> {
             }
         }
     }
+    Ok(())
+}
+
+/// Adds the bounds of the estimated cycles to `table`, if the core of `board` has a table of them.
+fn put_cycles(
+    table: &mut Table,
+    name: &str,
+    board: &Board,
+    network: &NetworkReport,
+) -> Outcome<()> {
+    let Some(estimate) = &network.estimate else {
+        return match (&board.name, &network.no_estimate) {
+            (board, _) if *board == table::RV32 => Ok(()),
+            (board, why) => Err(format!(
+                "no cycles of {name} on {board}: {}",
+                why.as_deref().unwrap_or("the report has none")
+            )),
+        };
+    };
+    table.put(table::LEAST, name, &board.name, estimate.median.low as f64);
+    table.put(table::MOST, name, &board.name, estimate.median.high as f64);
     Ok(())
 }
 
@@ -211,6 +235,7 @@ fn straight(
     let bytes = flash(&network).saturating_sub(flash(&empty));
     eprintln!("{name} as code on {}: {mean}", board.name);
     table.put(table::CODE, name, &board.name, mean);
+    put_cycles(table, &format!("{name}, as code"), board, &network)?;
     table.put(table::FLASH, name, &board.name, bytes as f64);
     Ok(())
 }

@@ -18,10 +18,13 @@ const M4: &str = "mps2-an386";
 /// Board that represents the Cortex-M0.
 const M0: &str = "microbit";
 /// Board that represents RISC-V.
-const RV32: &str = "qemu-virt-rv32";
+pub(super) const RV32: &str = "qemu-virt-rv32";
 
 // Kinds of figures.
 pub(super) const COUNT: &str = "instructions";
+/// Bounds of the estimate of cycles, as [`Estimate`](rarefy_trainer::device::Estimate) has them.
+pub(super) const LEAST: &str = "estimated cycles, least";
+pub(super) const MOST: &str = "estimated cycles, most";
 pub(super) const LOAD: &str = "instructions to load";
 pub(super) const EACH: &str = "instructions per nonzero and position";
 pub(super) const CODE: &str = "instructions as code";
@@ -198,6 +201,8 @@ impl Table {
              ends with the objective of its export; `size` has weights of 4 bits, the others of 6 and more. Instructions per nonzero and position are\n\
              those of the network up to its last convolution, the engine's overhead included. \"As code\" means that\n\
              the network was emitted as Rust; its flash is what the program takes beyond one with an empty network.\n\
+             Estimated cycles are the bounds that Arm's manuals leave for the executed instructions, at zero wait\n\
+             states: their median over the same digits; no table of cycles is published for the RISC-V core.\n\
              Loading means parsing the container, once at startup. Stack is that of an inference. Fixed bytes are\n\
              header, records, geometries, links and padding. Text is the code size of parser and engine for dense\n\
              layers in packed words; a verified model was parsed by the compiler, so its program has no parser.\n",
@@ -227,6 +232,11 @@ impl Table {
             }
         }
         text
+    }
+
+    /// Drops the figures whose subject `kept` does not accept.
+    pub(super) fn keep(&mut self, kept: impl Fn(&str) -> bool) {
+        self.figures.retain(|figure| kept(&figure.of));
     }
 
     /// Compares the table with the committed one. Returns notes, or an error that lists figures

