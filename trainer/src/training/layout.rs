@@ -135,11 +135,12 @@ pub(super) fn content(folder: &Path) -> Result<Content, FileError> {
     let mut content = Content::Nothing;
     for entry in entries {
         let name = entry.map_err(failed)?.file_name();
-        if name == RECIPE {
+        // A process can be killed before the run that it replaces has a successor.
+        let is_replaced = || name == REPLACED && folder.join(REPLACED).join(RECIPE).exists();
+        if name == RECIPE || is_replaced() {
             return Ok(Content::Run);
         }
-        let is_replaced = || name == REPLACED && folder.join(REPLACED).join(RECIPE).exists();
-        if name != LOCK && !atomic::is_temporary(&name) && !is_replaced() {
+        if name != LOCK && !atomic::is_temporary(&name) {
             content = Content::Foreign;
         }
     }

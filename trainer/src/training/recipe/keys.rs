@@ -35,10 +35,6 @@ pub(super) fn better<'a>(
     let quoted: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
     let start = error.span().map(|span| span.start.min(text.len()));
     let key = start.and_then(|start| key_before(text, start));
-    let is = |given: String, wanted: String| {
-        let key = key.unwrap_or("a value");
-        format!("{key} is {given}, but must be {wanted}")
-    };
     let reason = |prefix: &str| message.strip_prefix(prefix);
     if let (Some(_), Some((unknown, known))) = (reason("unknown field"), quoted.split_first()) {
         let mut known: Vec<&str> = known.to_vec();
@@ -49,16 +45,39 @@ pub(super) fn better<'a>(
         };
     }
     if let (Some(_), Some((unknown, known))) = (reason("unknown variant"), quoted.split_first()) {
-        return is(format!("{unknown:?}"), listed(known));
+        let key = key.unwrap_or("a value");
+        return format!("{key} is {unknown:?}, but must be {}", listed(known));
     }
     if let (Some(_), Some(missing)) = (reason("missing field"), quoted.first()) {
         return format!("{} lacks the key {missing}", key.unwrap_or("the recipe"));
     }
     let wrong = reason("invalid type: ").or_else(|| reason("invalid value: "));
     if let Some((given, wanted)) = wrong.and_then(|text| text.split_once(", expected ")) {
-        return is(found(given), expected(wanted));
+        let value = found(given);
+        // Of what is in an optimizer's table, serde knows only the place of the table.
+        let is_outside = |start: usize| text[start..].starts_with(['{', '[']);
+        let key = match start.is_none_or(is_outside) && !value.starts_with("a ") {
+            true => match error.span() {
+                Some(span) if text[start.unwrap_or(0)..].starts_with('{') => {
+                    key_of(&text[span], &value)
+                }
+                _ => key_of(&text[start.unwrap_or(0)..], &value),
+            },
+            false => key,
+        };
+        let key = key.unwrap_or("a value");
+        return format!("{key} is {value}, but must be {}", expected(wanted));
     }
     message.replace('\n', " ")
+}
+
+/// Returns the only key of `text` with this `value`, written as in TOML; `None` if there are none
+/// or several.
+fn key_of<'a>(text: &'a str, value: &str) -> Option<&'a str> {
+    let places = text.match_indices(value).map(|(at, _)| at);
+    let mut places = places.filter(|&at| text[..at].trim_end().ends_with('='));
+    let only = places.next().filter(|_| places.next().is_none());
+    key_before(text, only?)
 }
 
 /// Returns the key whose value begins at byte `start` of `text`.
@@ -66,7 +85,12 @@ fn key_before(text: &str, start: usize) -> Option<&str> {
     let is_key = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
     let before = text.get(..start)?;
     let line = &before[before.rfind('\n').map_or(0, |at| at + 1)..];
-    // A value in a list comes after its key, too; the head of a table names the key itself.
+    // The head of a table names the key itself.
+    if let (true, Some(head)) = (line.is_empty(), text[start..].strip_prefix('[')) {
+        let key = head.split(']').next()?;
+        return key.rsplit('.').next().filter(|key| key.chars().all(is_key));
+    }
+    // A value in a list comes after its key, too.
     let end = match line.trim_end().ends_with('=') {
         true => line.trim_end().len() - 1,
         false => line.find('=')?,

@@ -89,23 +89,23 @@ impl TryFrom<Table> for Phase {
         Ok(match kind.as_str() {
             "train" => {
                 let training = Training::take(&kind, &mut table)?;
-                options::<Nothing>(&kind, table, true)?;
+                options::<Nothing>(&kind, &table, true)?;
                 Self::Train(training)
             }
-            "prune" => Self::Prune(options(&kind, table, false)?),
-            "rewind" => Self::Rewind(options(&kind, table, false)?),
+            "prune" => Self::Prune(options(&kind, &table, false)?),
+            "rewind" => Self::Rewind(options(&kind, &table, false)?),
             "gradual" => {
                 let training = Training::take(&kind, &mut table)?;
                 Self::Gradual(Gradual {
                     training,
-                    ..options(&kind, table, true)?
+                    ..options(&kind, &table, true)?
                 })
             }
             "regrow" => {
                 let training = Training::take(&kind, &mut table)?;
                 Self::Regrow(Regrow {
                     training,
-                    ..options(&kind, table, true)?
+                    ..options(&kind, &table, true)?
                 })
             }
             kind => {
@@ -129,12 +129,12 @@ struct Nothing {}
 /// phase `trains`, suggestions for unknown keys include those of training.
 fn options<T: serde::de::DeserializeOwned>(
     kind: &str,
-    table: Table,
+    table: &Table,
     trains: bool,
 ) -> Result<T, String> {
     let keys = Training::keys();
     let more = keys.iter().map(String::as_str).filter(|_| trains);
-    keys::parse(&table, more).map_err(|reason| format!("phase {kind}: {reason}"))
+    keys::parse(table, more).map_err(|reason| format!("phase {kind}: {reason}"))
 }
 
 impl From<Phase> for Table {
