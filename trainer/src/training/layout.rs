@@ -15,7 +15,7 @@
 //! | `SHA256SUMS` | the SHA-256 checksum of each file of a finished run |
 //! | `result.json` | the figures; written last, so a run with this file is finished |
 //! | `refusal.txt` | why a run that has trained its dense network cannot be finished |
-//! | `replaced-run` | a folder with the run that this one replaces, see [`super::replaced`] |
+//! | `replaced-run` | a folder with the run that this one replaces, until this one is finished |
 //! | `run.lock` | exists while a process uses the folder, see [`super::lock`] |
 
 use std::fs;

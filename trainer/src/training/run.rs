@@ -96,18 +96,16 @@ pub fn run(
     preflight::check_first(recipe, &graph, data, given.as_ref(), device, stop)?;
     let folder = match open(path, recipe, &graph, existing)? {
         Opened::Finished(report) => {
-            tell(Event::Note(format!(
-                "{} is finished already: nothing to do",
-                path.display()
-            )));
+            let done = "is finished already: nothing to do";
+            tell(Event::Note(format!("{} {done}", path.display())));
             return Ok(*report);
         }
         Opened::Begun(folder) => folder,
     };
     let sample = data.train.limit(SAMPLE);
-    let epochs = stages.iter().map(|stage| stage.epochs).sum();
     let mut session = Session {
         recipe,
+        progress: Progress::new(stages.iter().map(|stage| stage.epochs).sum()),
         stages,
         data,
         device: device.clone(),
@@ -115,7 +113,6 @@ pub fn run(
         test: batches(&data.test),
         sample: batches(&sample),
         stop,
-        progress: Progress::new(epochs),
         clock: Clock::start(),
         pace: Pace::new(checkpoint_every),
         graph,
