@@ -19,6 +19,8 @@ pub enum Remedy {
     ElsewhereOrReplace,
     /// Finish the run with the same command.
     Finish,
+    /// Start another run from the dense network of this one.
+    StartFromDense,
     /// Repeat the run from the start.
     Repeat,
     /// Restore the original file, or repeat the run from the start.
@@ -29,6 +31,12 @@ pub enum Remedy {
     RemoveOrElsewhere,
     /// Lower the learning rate.
     LowerRate,
+    /// Lower the learning rate or the weight decay.
+    LowerRateOrDecay,
+    /// Lower the learning rate, or augment images less.
+    LowerRateOrAugmentLess,
+    /// Lower the learning rate or the weight decay, or augment images less.
+    LowerRateOrDecayOrAugmentLess,
     /// Provide the weights of a trained dense network.
     GiveWeights,
     /// Leave out the weights, or fine-tune from them.
@@ -39,7 +47,7 @@ pub enum Remedy {
     GiveData,
     /// Use the dataset that the network was trained on.
     SameData,
-    /// Normalize pixels in the same way in both places.
+    /// Normalise pixels in the same way in both places.
     SameNormalization,
     /// Check the network connection, or name another mirror.
     OtherMirror,
@@ -81,6 +89,14 @@ pub enum Remedy {
     OtherPattern,
     /// Choose a smaller batch size.
     SmallerBatches,
+    /// Choose a lower compression.
+    LowerCompression,
+    /// Choose a lower compression, or another pruner.
+    LowerCompressionOrOtherPruner,
+    /// Choose a higher compression, or another pruner.
+    HigherCompressionOrOtherPruner,
+    /// Choose a compression in the range that the message states.
+    CompressionInRange,
 }
 
 impl fmt::Display for Remedy {
@@ -91,6 +107,7 @@ impl fmt::Display for Remedy {
             Self::Elsewhere => "choose another folder",
             Self::ElsewhereOrReplace => "choose another folder, or replace the run",
             Self::Finish => "run the same `rarefy train` again",
+            Self::StartFromDense => "start another run from its dense network",
             Self::Repeat => "repeat the run from the start",
             Self::RestoreOrRepeat => "restore the original, or repeat the run from the start",
             Self::CopyOrElsewhere => {
@@ -98,6 +115,11 @@ impl fmt::Display for Remedy {
             }
             Self::RemoveOrElsewhere => "remove it, or choose another folder",
             Self::LowerRate => "lower the learning rate",
+            Self::LowerRateOrDecay => "lower the learning rate or the weight decay",
+            Self::LowerRateOrAugmentLess => "lower the learning rate, or augment images less",
+            Self::LowerRateOrDecayOrAugmentLess => {
+                "lower the learning rate or the weight decay, or augment images less"
+            }
             Self::GiveWeights => "provide its weights",
             Self::LeaveOutOrFinetune => "leave them out, or fine-tune from them",
             Self::CompleteOrRewind => {
@@ -138,6 +160,12 @@ impl fmt::Display for Remedy {
             Self::KeepLastOrOtherPattern => "keep the last layer dense, or choose another pattern",
             Self::OtherPattern => "choose another pattern",
             Self::SmallerBatches => "choose smaller batches",
+            Self::LowerCompression => "choose a lower compression",
+            Self::LowerCompressionOrOtherPruner => "choose a lower compression, or another pruner",
+            Self::HigherCompressionOrOtherPruner => {
+                "choose a higher compression, or another pruner"
+            }
+            Self::CompressionInRange => "choose a compression in that range",
         })
     }
 }

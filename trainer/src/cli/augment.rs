@@ -5,9 +5,9 @@ use crate::data::augment::{Augmentation, Elastic, Fill};
 /// Parses changes to images such as `rotation=10,flip`.
 pub(super) fn parse(text: &str) -> Result<Augmentation, String> {
     let mut found = Augmentation::default();
-    for change in text.split(',') {
+    for change in text.split(',').map(str::trim) {
         let (name, value) = match change.split_once('=') {
-            Some((name, value)) => (name, Some(value)),
+            Some((name, value)) => (name.trim_end(), Some(value.trim_start())),
             None => (change, None),
         };
         let number = || -> Result<f64, String> {
@@ -64,6 +64,8 @@ mod tests {
         assert_eq!(found.elastic.unwrap().alpha, 20.0);
         assert_eq!(found.fill, Fill::Black);
         assert_eq!(parse("crop=3,fill=edge").unwrap().fill, Fill::Edge);
+        let spaced = parse(" rotation = 10, shift =2.5 ,flip, crop= 4,elastic=20 ");
+        assert_eq!(spaced, Ok(found));
         for (text, words) in [
             ("fill=white", "fill=black or fill=edge"),
             ("blur", "rotation=DEGREES"),

@@ -23,7 +23,7 @@ use super::speed::Speed;
 use crate::numbers::thousands;
 
 /// The output of a command.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Console {
     json: bool,
     quiet: bool,
@@ -172,6 +172,15 @@ impl Bar {
     /// Sets the total number of steps.
     pub(super) fn length(&self, length: u64) {
         self.bar.set_length(length);
+    }
+
+    /// Returns a function that runs `write` with the bar hidden, for another thread.
+    pub(super) fn aside_later(
+        &self,
+        write: impl Fn() + Send + 'static,
+    ) -> impl Fn() + Send + 'static {
+        let bar = self.bar.clone();
+        move || bar.suspend(&write)
     }
 
     /// Runs `write` with the bar hidden.

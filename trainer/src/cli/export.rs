@@ -13,7 +13,7 @@ use super::next::{Line, Next, Why};
 use super::overwrite::Kind;
 use super::table::{percent, table, text};
 use super::{chips, data, fits, hints, inspect, interrupt, measure, overwrite, usage};
-use crate::data::Dataset;
+use crate::data::{Dataset, Scaling};
 use crate::deploy::bits::Wider;
 use crate::deploy::choose::{EncodingChoice, Goal};
 use crate::deploy::costs::Core;
@@ -140,7 +140,10 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
         Emit::Rust => Kind::Code,
     };
     overwrite::check("-o", &out, kind, overwrite::of_data(name))?;
-    let data = data::load(name, console).map_err(|error| match given {
+    // The pixels were normalised as the run's recipe says.
+    let Scaling { mean, std } = run.recipe.scaling();
+    let loaded = data::load_as(name, (Some(mean), Some(std)), console);
+    let data = loaded.map_err(|error| match given {
         Some(_) => error,
         None => {
             anyhow!("{error}; if the run's dataset has moved, pass its new location with --data")

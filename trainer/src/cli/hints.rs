@@ -38,9 +38,13 @@ pub(super) fn message(error: &Error) -> String {
         field,
         value,
         reason,
+        ..
     }) = train(error)
     {
-        return format!("{} is {value}, but {reason}", flag(field));
+        return match flag(field) {
+            Some(option) => format!("{option} is {value}, but {reason}"),
+            None => format!("{field} is {value}, but {reason} (a recipe file sets it, --recipe)"),
+        };
     }
     if let Some(TrainError::AfterDense { error: inner, .. }) = train(error)
         && let Some(remedy) = inner.remedy()
@@ -85,6 +89,10 @@ fn with_options(remedy: Remedy) -> Option<&'static str> {
         Remedy::ElsewhereOrReplace => {
             "choose another folder (-o), or replace the run (add --force to `rarefy train`)"
         }
+        Remedy::StartFromDense => {
+            "start another run from its dense network (`rarefy train` with its dense.safetensors \
+             as --weights, and another -o)"
+        }
         Remedy::Repeat => "repeat the run from the start (add --force to its `rarefy train`)",
         Remedy::RestoreOrRepeat => {
             "restore the original, or repeat the run from the start (add --force to its `rarefy train`)"
@@ -94,6 +102,16 @@ fn with_options(remedy: Remedy) -> Option<&'static str> {
         }
         Remedy::RemoveOrElsewhere => "remove it, or choose another folder (-o)",
         Remedy::LowerRate => "lower the learning rate (--learning-rate)",
+        Remedy::LowerRateOrDecay => {
+            "lower the learning rate (--learning-rate) or the weight decay (--l2, --decay)"
+        }
+        Remedy::LowerRateOrAugmentLess => {
+            "lower the learning rate (--learning-rate), or augment images less (--augment)"
+        }
+        Remedy::LowerRateOrDecayOrAugmentLess => {
+            "lower the learning rate (--learning-rate) or the weight decay (--l2, --decay), or \
+             augment images less (--augment)"
+        }
         Remedy::GiveWeights => "provide its weights (--weights)",
         Remedy::LeaveOutOrFinetune => {
             "leave them out (no --weights), or fine-tune from them (--after finetune)"
@@ -154,32 +172,47 @@ fn with_options(remedy: Remedy) -> Option<&'static str> {
         }
         Remedy::OtherPattern => "choose another pattern (--pattern)",
         Remedy::SmallerBatches => "choose smaller batches (--batch)",
+        Remedy::LowerCompression => "choose a lower compression (--compression)",
+        Remedy::LowerCompressionOrOtherPruner => {
+            "choose a lower compression (--compression), or another pruner (--pruner)"
+        }
+        Remedy::HigherCompressionOrOtherPruner => {
+            "choose a higher compression (--compression), or another pruner (--pruner)"
+        }
+        Remedy::CompressionInRange => "choose a compression in that range (--compression)",
         Remedy::NameRun | Remedy::Finish => return None,
     })
 }
 
-/// Returns the option that sets a field of a recipe, or the field's name if there is none.
-fn flag(field: &'static str) -> &'static str {
-    match field {
+/// Returns the option that sets a field of a recipe, if there is one.
+fn flag(field: &'static str) -> Option<&'static str> {
+    Some(match field {
         "batch" => "--batch",
         "epochs" => "--epochs",
         "learning_rate" => "--learning-rate",
         "momentum" => "--momentum",
         "l2" => "--l2",
+        "decay.amount" => "--decay",
         "clip" => "--clip",
         "label_smoothing" => "--label-smoothing",
         "schedule.warmup" => "--warmup",
+        "augmentation.rotation" => "--augment rotation",
+        "augmentation.shift" => "--augment shift",
+        "augmentation.scale" => "--augment scale",
+        "augmentation.crop" => "--augment crop",
+        "augmentation.elastic.alpha" => "--augment elastic",
         "rounds" => "--rounds",
-        "rewind_to" => "--rewind-to",
+        "to" => "--rewind-to",
         "pixel_mean" => "--mean",
         "pixel_std" => "--std",
-        _ => field,
-    }
+        _ => return None,
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pruning::Target;
 
     #[test]
     fn advice_of_the_library_is_followed_by_its_options() {
@@ -207,6 +240,7 @@ mod tests {
             ),
             (
                 TrainError::Value {
+                    phase: None,
                     field: "learning_rate",
                     value: "0".into(),
                     reason: "must be a positive number".into(),
@@ -261,7 +295,7 @@ mod tests {
     }
 
     /// Returns one error of training per remedy.
-    fn train_errors() -> [TrainError; 9] {
+    fn train_errors() -> [TrainError; 13] {
         let text = || String::from("x");
         let name = "x";
         [
@@ -271,7 +305,37 @@ mod tests {
                 epoch: 1,
                 step: 1,
                 learning_rate: 0.1,
+                remedy: Remedy::LowerRateOrDecay,
             },
+            TrainError::Prune(PruneError::Disconnected {
+                pruner: text(),
+                target: Target::Direct,
+                compression: 9.0,
+                reachable: 3.0,
+            }),
+            TrainError::Prune(PruneError::NoPath {
+                pruner: name,
+                target: Target::Effective,
+                compression: 9.0,
+                left: text(),
+                shortest: 3,
+                total: 9,
+                most: 3.0,
+            }),
+            TrainError::Prune(PruneError::TooDense {
+                pruner: text(),
+                compression: 1.0,
+                least: 2.0,
+                tensor: text(),
+            }),
+            TrainError::Prune(PruneError::InvalidQuota {
+                quota: name,
+                compression: 1.0,
+                tensor: text(),
+                share: 120.0,
+                least: 2.0,
+                most: 3.0,
+            }),
             TrainError::NothingToFinetune { pruner: name },
             TrainError::UnusedWeights { pruner: name },
             TrainError::Normalization {

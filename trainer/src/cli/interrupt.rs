@@ -1,10 +1,19 @@
 //! Ctrl-C: the first one asks the command to stop cleanly, the second one ends the process.
 
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
 
 use anyhow::{Error, anyhow};
 
 static RAISED: AtomicBool = AtomicBool::new(false);
+
+/// What the current command says if it does not stop soon.
+static SLOW: Mutex<Option<Box<dyn Fn() + Send>>> = Mutex::new(None);
+
+/// The time after which it does.
+const SOON: Duration = Duration::from_millis(500);
 
 /// Installs the handler of Ctrl-C and termination requests.
 pub(super) fn install() {
@@ -13,7 +22,36 @@ pub(super) fn install() {
         if RAISED.swap(true, SeqCst) {
             std::process::exit(1);
         }
+        // The handler's own thread must be free for the second signal.
+        thread::spawn(|| {
+            thread::sleep(SOON);
+            tell_if_slow();
+        });
     });
+}
+
+/// Says what the current command has to say, if it has not stopped.
+fn tell_if_slow() {
+    let slow = SLOW.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(tell) = &*slow {
+        tell();
+    }
+}
+
+/// Keeps what a command says if it does not stop soon. The command has stopped when it is dropped.
+pub(super) struct Slow(());
+
+/// Calls `tell` if the user asks to stop and the returned value then lives for another half a
+/// second.
+pub(super) fn if_slow(tell: impl Fn() + Send + 'static) -> Slow {
+    *SLOW.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(tell));
+    Slow(())
+}
+
+impl Drop for Slow {
+    fn drop(&mut self) {
+        *SLOW.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
 }
 
 /// Returns the flag that is raised when the user asks to stop.
@@ -24,4 +62,27 @@ pub(super) fn flag() -> &'static AtomicBool {
 /// Returns the error for a command that was stopped.
 pub(super) fn interrupted() -> Error {
     anyhow!("interrupted; no partial files are left: run the same command again")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+
+    #[test]
+    fn only_a_command_that_still_runs_says_something() {
+        let told = Arc::new(AtomicBool::new(false));
+        let tells = {
+            let told = Arc::clone(&told);
+            move || told.store(true, SeqCst)
+        };
+        drop(if_slow(tells.clone()));
+        tell_if_slow();
+        assert!(!told.load(SeqCst), "it has stopped");
+        let slow = if_slow(tells);
+        tell_if_slow();
+        assert!(told.load(SeqCst));
+        drop(slow);
+    }
 }

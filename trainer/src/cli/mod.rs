@@ -10,6 +10,7 @@
 mod accelerator;
 mod arch;
 mod augment;
+mod blame;
 mod boards;
 mod chips;
 mod console;
@@ -21,6 +22,7 @@ mod eval;
 mod export;
 mod fits;
 mod hints;
+mod hyperparameters;
 mod inspect;
 mod interrupt;
 mod measure;

@@ -26,6 +26,16 @@ impl<'a> Progress<'a> {
         }
     }
 
+    /// Returns a function that says, from another thread, that the run ends after its current step.
+    pub(super) fn stopping(&self) -> impl Fn() + Send + 'static {
+        let console = *self.console;
+        self.bar.aside_later(move || {
+            console.note(
+                "stopping after the step under way, with a checkpoint; Ctrl-C again stops at once, without",
+            );
+        })
+    }
+
     /// Shows `event`.
     pub(super) fn tell(&mut self, event: Event<'_>) {
         let Self { console, bar, .. } = self;

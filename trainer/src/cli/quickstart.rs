@@ -135,7 +135,7 @@ pub(super) fn run(arguments: Arguments, console: &Console) -> Result<()> {
     let device = options.device(console)?;
     let running = options.run(&device, finished);
     let trained = train::train(&recipe, &data, &out, &running, console)
-        .map_err(|error| without_force(error, &out))?;
+        .map_err(|error| without_force(options.blame(error), &out))?;
 
     let path = out.join("model.rfy");
     let exported = FinishedRun::open(&out)?

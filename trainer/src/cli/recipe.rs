@@ -3,22 +3,20 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Error, Result};
 use candle_core::Device;
-use clap::{Args, ValueEnum};
+use clap::Args;
 
 use super::accelerator::DeviceChoice;
 use super::console::Console;
-use super::{augment, data, threads, usage};
-use crate::data::augment::Augmentation;
+use super::hyperparameters::HyperparameterOptions;
+use super::{blame, data, threads, usage};
 use crate::data::catalogue::Published;
 use crate::data::{Dataset, Normalisation, PerChannel, digits};
 use crate::graph::{self, Graph};
 use crate::pruning::{Compression, Loss, Pattern, Place, Pruner, Target};
-use crate::training::hyperparameters::{Adam, Decay, DecayKind, OptimizerKind, Sgd};
-use crate::training::recipe::{Method, Phase};
-use crate::training::schedule::{Course, Schedule};
-use crate::training::{After, Existing, Hyperparameters, Plan, Recipe, RecipeFile, run};
+use crate::training::recipe::{Method, Omitted, Phase};
+use crate::training::{After, Existing, Plan, Recipe, RecipeFile, run};
 
 /// The options of a recipe, shared by `train` and `quickstart`. Those that are not given have the
 /// values of the recipe file, or else the defaults.
@@ -107,74 +105,6 @@ struct PhaseOptions {
     loss: Option<Loss>,
 }
 
-/// The options that determine the steps of training.
-#[derive(Debug, Args)]
-struct HyperparameterOptions {
-    /// Images per training step [default: 100]
-    #[arg(long)]
-    batch: Option<usize>,
-    /// Initial learning rate [default: 0.1]
-    #[arg(long)]
-    learning_rate: Option<f64>,
-    /// Optimizer; adamw is adam with decoupled decay [default: sgd]
-    #[arg(long, value_enum)]
-    optimizer: Option<OptimizerChoice>,
-    /// Momentum of stochastic gradient descent [default: 0.9]
-    #[arg(long)]
-    momentum: Option<f64>,
-    /// Use Nesterov momentum
-    #[arg(long)]
-    nesterov: bool,
-    /// Factor of the sum of squared weights in the loss [default: 0.0005]
-    #[arg(long, conflicts_with = "decay")]
-    l2: Option<f64>,
-    /// Decoupled weight decay: each step reduces a weight by the learning rate times this fraction
-    /// of the weight
-    #[arg(long)]
-    decay: Option<f64>,
-    /// Learning rate over a phase; step divides it by 10 after 26, 52 and 78 % of the phase
-    /// [default: step]
-    #[arg(long, value_enum)]
-    schedule: Option<ScheduleChoice>,
-    /// Steps over which the learning rate rises at the start of a phase [default: 0]
-    #[arg(long, value_name = "STEPS")]
-    warmup: Option<usize>,
-    /// Maximum norm of all gradients of a step together; larger gradients are scaled down
-    #[arg(long, value_name = "NORM")]
-    clip: Option<f64>,
-    /// Fraction of the target probability that is spread over all classes [default: 0]
-    #[arg(long, value_name = "SHARE")]
-    label_smoothing: Option<f64>,
-    /// Random changes to training images, such as
-    /// rotation=10,shift=2,scale=0.1,elastic,flip,crop=4,fill=edge
-    #[arg(long, value_name = "CHANGES", value_parser = augment::parse)]
-    augment: Option<Augmentation>,
-}
-
-/// Optimizers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum OptimizerChoice {
-    /// Stochastic gradient descent with momentum
-    Sgd,
-    /// Adam
-    Adam,
-    /// Adam with decoupled weight decay
-    Adamw,
-}
-
-/// Schedules of the learning rate.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum ScheduleChoice {
-    /// Divide by 10 after fixed fractions of a phase
-    Step,
-    /// Half a cosine wave down to zero
-    Cosine,
-    /// A straight line down to zero
-    Linear,
-    /// The same rate throughout
-    Constant,
-}
-
 /// Parses a number or a fraction such as 1/255.
 fn number(text: &str) -> Result<f32, String> {
     let part = |text: &str| {
@@ -187,12 +117,17 @@ fn number(text: &str) -> Result<f32, String> {
     })
 }
 
+/// The largest number of minutes between two checkpoints: a year.
+const MOST_MINUTES: f64 = 525_600.0;
+
 /// Parses a number of minutes above 0.
 fn minutes(text: &str) -> Result<Duration, String> {
-    let seconds = text.parse::<f64>().ok().map(|minutes| 60.0 * minutes);
-    let time = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-    time.filter(|time| !time.is_zero())
-        .ok_or_else(|| "give a number of minutes above 0".into())
+    let minutes = text.parse::<f64>().ok();
+    let minutes = minutes.filter(|minutes| *minutes <= MOST_MINUTES);
+    let time = minutes.and_then(|minutes| Duration::try_from_secs_f64(60.0 * minutes).ok());
+    time.filter(|time| !time.is_zero()).ok_or_else(|| {
+        format!("give a number of minutes above 0 and at most {MOST_MINUTES}, a year")
+    })
 }
 
 /// Parses a number for all channels, or a list with one per channel.
@@ -201,93 +136,21 @@ fn per_channel(text: &str) -> Result<PerChannel, String> {
     values.collect::<Result<Vec<f32>, _>>().map(Into::into)
 }
 
-impl HyperparameterOptions {
-    /// Overrides `found` with the options that are given.
-    fn apply(&self, found: &mut Hyperparameters) -> Result<()> {
-        let set = |field: &mut f64, option: Option<f64>| *field = option.unwrap_or(*field);
-        found.batch = self.batch.unwrap_or(found.batch);
-        set(&mut found.learning_rate, self.learning_rate);
-        set(&mut found.label_smoothing, self.label_smoothing);
-        found.clip = self.clip.or(found.clip);
-        found.augmentation = self.augment.unwrap_or(found.augmentation);
-        match (self.optimizer, found.optimizer) {
-            (None, _)
-            | (Some(OptimizerChoice::Sgd), OptimizerKind::Sgd(_))
-            | (Some(OptimizerChoice::Adam | OptimizerChoice::Adamw), OptimizerKind::Adam(_)) => {}
-            (Some(OptimizerChoice::Sgd), _) => {
-                found.optimizer = OptimizerKind::Sgd(Sgd::default());
-            }
-            (Some(_), _) => found.optimizer = OptimizerKind::Adam(Adam::default()),
-        }
-        match &mut found.optimizer {
-            OptimizerKind::Sgd(sgd) => {
-                set(&mut sgd.momentum, self.momentum);
-                sgd.nesterov |= self.nesterov;
-            }
-            OptimizerKind::Adam(_) if self.momentum.is_some() || self.nesterov => {
-                return Err(usage::wrong(
-                    "--momentum and --nesterov are options of sgd: leave them out, or give --optimizer sgd",
-                ));
-            }
-            OptimizerKind::Adam(_) => {}
-        }
-        if self.optimizer == Some(OptimizerChoice::Adamw) {
-            if self.l2.is_some() {
-                return Err(usage::wrong(
-                    "adamw decays weights separately from the loss: give --decay in place of --l2, or --optimizer adam",
-                ));
-            }
-            // PyTorch's default, unless the recipe has a decoupled decay already.
-            if found.decay.kind == DecayKind::L2 {
-                found.decay = Decay {
-                    kind: DecayKind::Decoupled,
-                    amount: 0.01,
-                };
-            }
-        }
-        let decay = |kind, amount| Decay { kind, amount };
-        let decoupled = self.decay.map(|amount| decay(DecayKind::Decoupled, amount));
-        let given = self
-            .l2
-            .map(|amount| decay(DecayKind::L2, amount))
-            .or(decoupled);
-        found.decay = given.unwrap_or(found.decay);
-        if let Some(choice) = self.schedule {
-            found.schedule.course = match choice {
-                ScheduleChoice::Step => Course::default(),
-                ScheduleChoice::Cosine => Course::Cosine { to: 0.0 },
-                ScheduleChoice::Linear => Course::Linear { to: 0.0 },
-                ScheduleChoice::Constant => Course::Constant,
-            };
-        }
-        let Schedule { warmup, .. } = &mut found.schedule;
-        *warmup = self.warmup.unwrap_or(*warmup);
-        Ok(())
-    }
-
-    /// Returns the keys of a recipe that the given options override.
-    fn keys(&self) -> impl Iterator<Item = &'static str> {
-        let sgd = self.momentum.is_some() || self.nesterov;
-        let keys = [
-            ("batch", self.batch.is_some()),
-            ("learning_rate", self.learning_rate.is_some()),
-            ("label_smoothing", self.label_smoothing.is_some()),
-            ("clip", self.clip.is_some()),
-            ("augmentation", self.augment.is_some()),
-            ("optimizer", self.optimizer.is_some() || sgd),
-            ("decay", self.l2.is_some() || self.decay.is_some()),
-            ("schedule", self.schedule.is_some() || self.warmup.is_some()),
-        ];
-        keys.into_iter()
-            .filter(|(_, given)| *given)
-            .map(|(key, _)| key)
-    }
-}
-
 impl PhaseOptions {
     /// Returns the compression, if it is given.
     fn compression(&self) -> Result<Option<Compression>> {
         Ok(self.compression.map(Compression::new).transpose()?)
+    }
+
+    /// Checks whether an option gives the value of `field` of a phase.
+    fn gives(&self, field: &str) -> bool {
+        match field {
+            "pruner" => self.pruner.is_some(),
+            "compression" => self.compression.is_some(),
+            "pattern" => self.pattern.is_some(),
+            "epochs" => self.epochs.is_some(),
+            _ => false,
+        }
     }
 
     /// Returns the list of phases that these options describe.
@@ -430,7 +293,16 @@ impl Options {
     /// Returns the recipe, and loads its architecture and its dataset. Wrong names are reported
     /// before the data is read.
     pub(super) fn load(&self, console: &Console) -> Result<Loaded> {
+        self.load_as_given(console)
+            .map_err(|error| self.blame(error))
+    }
+
+    /// Does what [`Options::load`] does; errors do not name the recipe file.
+    fn load_as_given(&self, console: &Console) -> Result<Loaded> {
         let mut file = self.file()?;
+        if let Some(path) = &self.recipe {
+            self.note_omitted(&file, path, console);
+        }
         if let (Some("dense"), Some(_)) = (self.phases.pruner.as_deref(), self.phases.compression) {
             console.note("--compression has no effect with --pruner dense, which prunes nothing");
         }
@@ -463,6 +335,44 @@ impl Options {
             graph,
             data,
         })
+    }
+
+    /// Returns `error` with the recipe file, if one is given, as the place of a wrong value that no
+    /// option gives.
+    pub(super) fn blame(&self, error: Error) -> Error {
+        let Some(path) = &self.recipe else {
+            return error;
+        };
+        blame::file(error, path, &|field| match field {
+            "pixel_mean" => self.mean.is_some(),
+            "pixel_std" => self.std.is_some(),
+            "weights" => self.weights.is_some(),
+            field => self.hyperparameters.gives(field) || self.phases.gives(field),
+        })
+    }
+
+    /// Says which main keys the recipe file leaves out, unless options give them.
+    fn note_omitted(&self, file: &RecipeFile, path: &Path, console: &Console) {
+        let gives = |key: &str| match key {
+            "arch" => self.arch.is_some(),
+            "data" => self.data.is_some(),
+            "compression" => self.phases.gives(key) || self.phases.gives("pattern"),
+            key => self.phases.gives(key),
+        };
+        let omitted = file.omitted.iter().filter(|it| !gives(it.key));
+        // Options can have determined the phases.
+        let in_words = |it: &Omitted| match (it.key, &file.phases) {
+            ("phase", Some(phases)) => Omitted::phases(phases).to_string(),
+            _ => it.to_string(),
+        };
+        let omitted: Vec<String> = omitted.map(in_words).collect();
+        if !omitted.is_empty() {
+            console.note(&format!(
+                "{} leaves out values, which are by default {}",
+                path.display(),
+                omitted.join("; ")
+            ));
+        }
     }
 
     /// Returns how these options carry out a run on `device`. One that is in the folder already is

@@ -15,7 +15,6 @@ use crate::data::Dataset;
 use crate::deploy::FinishedRun;
 use crate::deploy::{limits, strip};
 use crate::numbers::thousands;
-use crate::pruning::Compression;
 use crate::pruning::hundredths::shown;
 use crate::training::folder::TrainReport;
 use crate::training::run::{self, Event};
@@ -29,7 +28,8 @@ pub(super) struct Arguments {
     /// Run folder to write [default: runs/ARCH_PRUNER_COMPRESSION_DATA_SEED]
     #[arg(long, short, value_name = "FOLDER")]
     out: Option<PathBuf>,
-    /// Replace an existing run in the folder
+    /// Replace an existing run in the folder. It is kept in FOLDER/replaced-run until the new one
+    /// is finished, and put back if that diverges, is refused, or fails before its first checkpoint
     #[arg(long)]
     force: bool,
 }
@@ -40,6 +40,9 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
         graph,
         data,
     } = arguments.options.load(console)?;
+    // A warning about a layer is of no use if the data does not fit the network.
+    let checked = recipe.check(&graph, &data);
+    checked.map_err(|error| arguments.options.blame(error.into()))?;
     let limits = limits::before_training(&graph, &recipe.scaling());
     for reason in &limits {
         console.note(&format!("warning: as it stands, {reason}"));
@@ -49,7 +52,7 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
         PathBuf::from(format!(
             "runs/{}_{pruner}_{}_{}_{}",
             recipe.arch,
-            in_name(recipe.compression().0),
+            in_name(&recipe),
             data.name.replace('/', "-"),
             recipe.seed
         ))
@@ -57,6 +60,7 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
     let device = arguments.options.device(console)?;
     let options = arguments.options.run(&device, arguments.force);
     let report = train(&recipe, &data, &folder, &options, console);
+    let report = report.map_err(|error| arguments.options.blame(error));
     let report = report.map_err(|error| match error.downcast_ref() {
         Some(TrainError::Interrupted { .. }) if arguments.force => {
             let text = format!("{error}, without --force");
@@ -88,11 +92,15 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
     }, next)
 }
 
-/// Formats `compression` for a folder name: in full, unless that takes too many digits.
-fn in_name(compression: Compression) -> String {
-    match compression.get() {
-        large if large >= 1e15 => shown(large),
-        _ => compression.to_string(),
+/// Formats the last compression or pattern of `recipe` for a folder name: a compression in full,
+/// unless that takes too many digits, and a pattern such as 2:4 without its colon.
+fn in_name(recipe: &Recipe) -> String {
+    if let Some(pattern) = recipe.pattern() {
+        return format!("{}-of-{}", pattern.kept(), pattern.group());
+    }
+    match recipe.compression().0 {
+        large if large.get() >= 1e15 => shown(large.get()),
+        compression => compression.to_string(),
     }
 }
 
@@ -113,6 +121,7 @@ pub(super) fn train(
 ) -> Result<TrainReport> {
     let mut progress = Progress::new(console);
     let stop = interrupt::flag();
+    let _slow = interrupt::if_slow(progress.stopping());
     let tell = &mut |event: Event<'_>| progress.tell(event);
     Ok(run::run(recipe, data, folder, options, stop, tell)?)
 }

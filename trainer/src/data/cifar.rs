@@ -4,13 +4,15 @@
 //! A file is a list of records: the labels of an image, one byte each, then its 3072 pixels, red,
 //! green and blue planes of 32 x 32 one after another. CIFAR-10 has one label; CIFAR-100 has that
 //! of the superclass, which is ignored, and that of the class. A folder is rejected if a file is
-//! missing, is empty, does not hold whole records, or has a label out of range.
+//! missing, is empty, does not hold whole records, or has a label out of range, and if it also
+//! holds a file of another dataset.
 
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use super::content;
 use super::dataset::{Dataset, Split};
+use super::folder::ROLES;
 use super::normalisation::Normalisation;
 use crate::atomic::FileError;
 
@@ -73,6 +75,22 @@ pub enum CifarError {
         set: &'static str,
         /// The names of the missing files.
         missing: String,
+    },
+    /// The folder holds files of two datasets.
+    #[error(
+        "{path} holds {one} of {set} and {other} of {of}: keep each dataset in a folder of its own"
+    )]
+    Both {
+        /// The folder.
+        path: String,
+        /// A file of the one set.
+        one: &'static str,
+        /// The one set.
+        set: &'static str,
+        /// A file of the other set.
+        other: String,
+        /// The other set.
+        of: &'static str,
     },
     /// A file does not hold whole records.
     #[error(
@@ -143,6 +161,7 @@ impl Kind {
     /// # Errors
     /// Returns an error for every folder that the module documentation lists.
     pub fn load(&self, folder: &Path) -> Result<Dataset, CifarError> {
+        self.check_alone(folder)?;
         let missing = self.names().filter(|name| !folder.join(name).is_file());
         let missing: Vec<&str> = missing.collect();
         if !missing.is_empty() {
@@ -164,6 +183,27 @@ impl Kind {
             train,
             test,
             classes: self.classes,
+        })
+    }
+
+    /// Checks that `folder` holds no file of another dataset, so that there is no choice between
+    /// them.
+    fn check_alone(&self, folder: &Path) -> Result<(), CifarError> {
+        let present = |name: &&str| folder.join(name).is_file();
+        let sets = KINDS.iter().filter(|kind| *kind != self);
+        let mut files = sets.flat_map(|kind| kind.names().map(|name| (name.to_owned(), kind.name)));
+        let cifar = files.find(|(name, _)| present(&name.as_str()));
+        let idx = ROLES.iter().find(|role| role.find(folder).is_some());
+        let other = cifar.or_else(|| idx.map(|role| (role.name(), "a dataset of IDX files")));
+        let (Some((other, of)), Some(one)) = (other, self.names().find(present)) else {
+            return Ok(());
+        };
+        Err(CifarError::Both {
+            path: folder.display().to_string(),
+            one,
+            set: self.name,
+            other,
+            of,
         })
     }
 
@@ -273,6 +313,31 @@ mod tests {
                 }
             }
             assert_eq!(set.normalisation.mean.values().len(), 3);
+        }
+    }
+
+    #[test]
+    fn a_folder_of_two_datasets_is_refused() {
+        let idx = ROLES[0].name();
+        for (others, words) in [
+            (
+                &["train.bin", "test.bin"][..],
+                "data_batch_1.bin of CIFAR-10 and train.bin of CIFAR-100",
+            ),
+            (&["test.bin"], "and test.bin of CIFAR-100"),
+            (
+                &[idx.as_str()],
+                "and train-images-idx3-ubyte of a dataset of IDX files",
+            ),
+        ] {
+            let folder = tempfile::tempdir().unwrap();
+            write(&KINDS[0], folder.path());
+            for name in others {
+                fs::write(folder.path().join(name), "").unwrap();
+            }
+            let kind = Kind::of(folder.path()).unwrap();
+            let error = kind.load(folder.path()).unwrap_err().to_string();
+            assert!(error.contains(words), "{error}");
         }
     }
 

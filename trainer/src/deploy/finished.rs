@@ -8,8 +8,8 @@ use crate::data::Dataset;
 use crate::network::State;
 use crate::network::state::StateError;
 use crate::pruning::Masks;
+use crate::training::Recipe;
 use crate::training::folder::{MASKS, RunFolder, TrainReport, WEIGHTS};
-use crate::training::{Recipe, Remedy, TrainError};
 
 /// A finished run: the network that it trained, and how.
 #[derive(Debug)]
@@ -30,11 +30,7 @@ impl FinishedRun {
     pub fn open(folder: &Path) -> Result<Self, DeployError> {
         let (folder, recipe) = RunFolder::existing(folder)?;
         let Some(report) = folder.result(&recipe)? else {
-            return Err(DeployError::Run(TrainError::Folder {
-                folder: folder.path().display().to_string(),
-                reason: "holds a run that is not finished".into(),
-                remedy: Remedy::Finish,
-            }));
+            return Err(DeployError::Run(folder.unfinished()));
         };
         let graph = folder.architecture(&recipe)?;
         let path = folder.file(WEIGHTS);

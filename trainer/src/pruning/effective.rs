@@ -9,7 +9,7 @@
 //! at which its tap reads the feature map. All of these are path sums over the semiring (min,
 //! max), which [`paths`](super::paths) computes in integers, free of underflow and overflow.
 //!
-//! Biases and batch normalization do not count: a unit without an effective input is dead, even if
+//! Biases and batch normalisation do not count: a unit without an effective input is dead, even if
 //! its output is a nonzero constant.
 
 use super::paths::{Connection, Flow, Semiring, sum_over_paths};

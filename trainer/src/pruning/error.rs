@@ -40,7 +40,9 @@ pub enum PruneError {
     /// The quota gives a layer a density below 0 or above 1.
     #[error(
         "{quota} at compression {} would keep {} of {tensor}: on this network it is valid for \
-         compressions from {} to {}", shown(*.compression), percent(*.share), shown(*.least), shown(*.most)
+         compressions from {} to {}; {}",
+        shown(*.compression), percent(*.share), shown(*.least), shown(*.most),
+        Remedy::CompressionInRange
     )]
     InvalidQuota {
         /// The quota.
@@ -59,7 +61,8 @@ pub enum PruneError {
     /// The effective compression is below those at which the quota is valid.
     #[error(
         "{pruner} reaches only effective compressions from {}, not {}: below that, the quota would \
-         give {tensor} a density above 1", shown(up(*.least)), shown(*.compression)
+         give {tensor} a density above 1; {}",
+        shown(up(*.least)), shown(*.compression), Remedy::HigherCompressionOrOtherPruner
     )]
     TooDense {
         /// The pruner.
@@ -74,7 +77,8 @@ pub enum PruneError {
     /// The effective compression is above those at which the quota is valid.
     #[error(
         "{pruner} reaches only effective compressions up to {}, not {}: above that, the quota would \
-         give {tensor} a density below 0", shown(up(*.most)), shown(*.compression)
+         give {tensor} a density below 0; {}",
+        shown(up(*.most)), shown(*.compression), Remedy::LowerCompressionOrOtherPruner
     )]
     TooSparse {
         /// The pruner.
@@ -103,8 +107,9 @@ pub enum PruneError {
     /// No path from input to output is left at the compression.
     #[error(
         "{pruner} at {} compression {} disconnects the network: no path from input to output is \
-         left; it reaches at most {} compression {}",
-        .target.name(), shown(*.compression), .target.name(), shown(limit(*.target, *.reachable))
+         left; it reaches at most {} compression {}: {}",
+        .target.name(), shown(*.compression), .target.name(), shown(limit(*.target, *.reachable)),
+        Remedy::LowerCompressionOrOtherPruner
     )]
     Disconnected {
         /// The pruner.
@@ -119,7 +124,8 @@ pub enum PruneError {
     /// All scores are equal.
     #[error(
         "{pruner} has nothing to rank by: every connection has the same score, {value}; the weights \
-         are all equal, or they or their gradients are so small that the scores underflow"
+         are all equal, or they or their gradients are so small that the scores underflow: \
+         give other weights, or choose another pruner"
     )]
     AllTied {
         /// The pruner.
@@ -130,9 +136,9 @@ pub enum PruneError {
     /// The compression leaves no path from input to output, whatever the scores.
     #[error(
         "{pruner} at {} compression {} disconnects the network: {}a path from input to output \
-         needs {shortest} of {total} weights; no pruner gets beyond {} compression {}",
+         needs {shortest} of {total} weights; no pruner gets beyond {} compression {}: {}",
         .target.name(), shown(*.compression), but(.left), .target.name(),
-        shown(limit(*.target, *.most))
+        shown(limit(*.target, *.most)), Remedy::LowerCompression
     )]
     NoPath {
         /// The pruner.
@@ -221,6 +227,12 @@ impl PruneError {
         match self {
             Self::NeedsTraining { .. } => Some(Remedy::GiveWeights),
             Self::NeedsData { .. } => Some(Remedy::GiveData),
+            Self::InvalidQuota { .. } => Some(Remedy::CompressionInRange),
+            Self::TooDense { .. } => Some(Remedy::HigherCompressionOrOtherPruner),
+            Self::TooSparse { .. } | Self::Disconnected { .. } => {
+                Some(Remedy::LowerCompressionOrOtherPruner)
+            }
+            Self::NoPath { .. } => Some(Remedy::LowerCompression),
             _ => None,
         }
     }

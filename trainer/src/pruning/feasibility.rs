@@ -142,7 +142,7 @@ mod tests {
                 assert!(rejected.contains(needs), "{rejected}");
                 let keeps = rejected.contains("would keep 1, but");
                 assert_eq!(keeps, target == Target::Direct, "{rejected}");
-                let reach = format!("compression {most}");
+                let reach = format!("compression {most}: choose a lower compression");
                 assert!(rejected.ends_with(&reach), "{rejected}");
             }
         }

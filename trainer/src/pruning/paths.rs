@@ -3,7 +3,7 @@
 //! A [`Semiring`] defines the value of a path and how alternative paths combine. Over (min, max)
 //! on births, the sum is the budget at which a connection becomes effective
 //! ([`super::effective`]); over (+, x) on magnitudes, it is the synaptic flow through the
-//! connection, which tests compare [`super::score::synflow`] with. Batch normalization, ReLU and
+//! connection, which tests compare [`super::score::synflow`] with. Batch normalisation, ReLU and
 //! biases do not matter to paths; max and average pooling combine the elements of their window in
 //! the same way, and an addition combines its branches. A kernel weight is shared by all output
 //! positions, so its value combines those of the positions at which its tap reads the feature map

@@ -1,5 +1,7 @@
 //! Why a training run failed.
 
+use std::fmt;
+
 use crate::atomic::FileError;
 use crate::data::Scaling;
 use crate::graph::ArchitectureError;
@@ -17,8 +19,8 @@ pub enum TrainError {
     /// The loss is infinite or NaN.
     #[error(
         "the loss became {loss} in epoch {epoch} of the {phase} phase, step {step}: training \
-         diverged with learning rate {learning_rate:?}; {}",
-        Remedy::LowerRate
+         diverged with {}; {remedy}",
+        cause(*.learning_rate, *.remedy)
     )]
     Diverged {
         /// The loss.
@@ -31,6 +33,8 @@ pub enum TrainError {
         step: usize,
         /// The initial learning rate.
         learning_rate: f64,
+        /// What to do, which depends on what can have caused it.
+        remedy: Remedy,
     },
     /// The run was asked to stop.
     #[error(
@@ -60,8 +64,10 @@ pub enum TrainError {
         remedy: Remedy,
     },
     /// A field of the recipe is out of range.
-    #[error("{field} is {value}, but {reason}")]
+    #[error("{}{field} is {value}, but {reason}", before(.phase.as_ref()))]
     Value {
+        /// The phase that it belongs to, if it belongs to one alone.
+        phase: Option<PhaseAt>,
         /// The field of [`Recipe`](super::Recipe).
         field: &'static str,
         /// Its value.
@@ -119,9 +125,9 @@ pub enum TrainError {
         /// The pruner.
         pruner: &'static str,
     },
-    /// The recipe normalizes pixels in another way than the dataset.
+    /// The recipe normalises pixels in another way than the dataset.
     #[error(
-        "the recipe normalizes pixels with mean {} and standard deviation {}, but dataset {dataset} \
+        "the recipe normalises pixels with mean {} and standard deviation {}, but dataset {dataset} \
          uses {} and {}: {}",
         .recipe.mean, .recipe.std, .found.mean, .found.std, Remedy::SameNormalization
     )]
@@ -146,7 +152,8 @@ pub enum TrainError {
     },
     /// The weights file has changed since the run started.
     #[error(
-        "{path} is not the weights file that the run started with (its SHA-256 is now {found}): {}",
+        "{path} is not the weights file that the run started with (the SHA-256 of {path} is now \
+         {found}): {}",
         Remedy::RestoreOrRepeat
     )]
     WeightsChanged {
@@ -216,6 +223,47 @@ pub enum TrainError {
     Tensor(#[from] candle_core::Error),
 }
 
+/// A phase of a recipe, for messages: its number and its kind.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PhaseAt {
+    /// Its number in the list of phases, from 1.
+    pub number: usize,
+    /// Its kind, such as "train".
+    pub kind: String,
+}
+
+impl PhaseAt {
+    /// Names the phase at `index`, counted from 0, which has this `kind`.
+    pub(super) fn new(index: usize, kind: &str) -> Self {
+        Self {
+            number: index + 1,
+            kind: kind.into(),
+        }
+    }
+}
+
+impl fmt::Display for PhaseAt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "phase {} ({})", self.number, self.kind)
+    }
+}
+
+/// Returns the words that place a value in a phase, if it is in one.
+fn before(phase: Option<&PhaseAt>) -> String {
+    phase.map_or_else(String::new, |phase| format!("{phase}: "))
+}
+
+/// Returns what training used that can have made it diverge, as `remedy` says.
+fn cause(learning_rate: f64, remedy: Remedy) -> String {
+    let others = match remedy {
+        Remedy::LowerRateOrDecay => " and a strong weight decay",
+        Remedy::LowerRateOrAugmentLess => " and augmented images",
+        Remedy::LowerRateOrDecayOrAugmentLess => ", a strong weight decay and augmented images",
+        _ => "",
+    };
+    format!("learning rate {learning_rate:?}{others}")
+}
+
 /// Returns the words for the done part of an epoch: none if no step is done.
 fn and_steps(step: usize, steps: usize) -> String {
     match step {
@@ -230,8 +278,9 @@ impl TrainError {
     #[must_use]
     pub fn remedy(&self) -> Option<Remedy> {
         Some(match self {
-            Self::Diverged { .. } => Remedy::LowerRate,
-            Self::Folder { remedy, .. } | Self::Pattern { remedy, .. } => *remedy,
+            Self::Diverged { remedy, .. }
+            | Self::Folder { remedy, .. }
+            | Self::Pattern { remedy, .. } => *remedy,
             Self::AfterDense { .. } => Remedy::ReuseDense,
             Self::NothingToFinetune { .. } => Remedy::GiveWeights,
             Self::UnusedWeights { .. } => Remedy::LeaveOutOrFinetune,
@@ -253,10 +302,21 @@ impl TrainError {
         reason: impl Into<String>,
     ) -> Self {
         Self::Value {
+            phase: None,
             field,
             value: value.to_string(),
             reason: reason.into(),
         }
+    }
+
+    /// Returns the error with the phase at `index`, which has this `kind`, as the one whose value
+    /// is out of range.
+    #[must_use]
+    pub(super) fn in_phase(mut self, index: usize, kind: &str) -> Self {
+        if let Self::Value { phase, .. } = &mut self {
+            phase.get_or_insert_with(|| PhaseAt::new(index, kind));
+        }
+        self
     }
 
     /// Checks whether the request itself is wrong: a value of the recipe, or a combination of

@@ -1,14 +1,67 @@
-//! The end of a run: its figures, and the checksums that bind its files together.
+//! The end of a run: its figures, and the checksums that bind its files together; or why it cannot
+//! be finished.
+
+use std::path::Path;
 
 use super::error::{Remedy, TrainError};
 use super::folder::RunFolder;
-use super::layout::{ARCHITECTURE, CHECKPOINT, FIGURES, FILES, NEEDED, RESULT, numbered};
+use super::layout::{
+    ARCHITECTURE, CHECKPOINT, FIGURES, FILES, NEEDED, RECIPE, REFUSAL, RESULT, numbered,
+};
 use super::recipe::Recipe;
 use super::report::TrainReport;
 use super::sums::{Difference, SUMS, Sums};
 use crate::atomic;
+use crate::graph::Graph;
 
 impl RunFolder {
+    /// Returns the figures of the finished run of `recipe` on `graph` in the folder `path`, which
+    /// can be on a read-only disk; `None` if it holds no finished run.
+    ///
+    /// # Errors
+    /// Returns an error if another process trains in the folder, if it holds another run, or if a
+    /// file has changed since the run finished.
+    pub(super) fn finished(
+        path: &Path,
+        recipe: &Recipe,
+        graph: &Graph,
+    ) -> Result<Option<TrainReport>, TrainError> {
+        if !(path.join(RESULT).exists() && path.join(RECIPE).exists()) {
+            return Ok(None);
+        }
+        let (folder, _) = Self::existing(path)?;
+        folder.check_same(recipe)?;
+        if recipe.arch_file.is_some() {
+            folder.check_architecture(graph)?;
+        }
+        let report = folder.result(recipe)?;
+        // What a process that was killed at the end of the run has left.
+        let _ = folder.remove_checkpoint();
+        let _ = folder.remove_replaced();
+        folder.remove_leftovers();
+        Ok(report)
+    }
+
+    /// Records why the run cannot be finished.
+    ///
+    /// # Errors
+    /// Returns an error if the file cannot be written.
+    pub(super) fn refuse(&self, reason: &str) -> Result<(), TrainError> {
+        Ok(atomic::write(&self.file(REFUSAL), reason.as_bytes())?)
+    }
+
+    /// Returns the error that the run is not finished, or why it cannot be.
+    pub fn unfinished(&self) -> TrainError {
+        match atomic::read(&self.file(REFUSAL)) {
+            Ok(reason) => {
+                let reason = String::from_utf8_lossy(&reason).replace('\n', " ");
+                let reason = format!("holds a run that cannot be finished ({reason})");
+                self.unusable_folder(reason, Remedy::StartFromDense)
+            }
+            Err(_) => self.unusable_folder("holds a run that is not finished", Remedy::Finish),
+        }
+    }
+
     /// Returns the figures of the run of `recipe`; `None` if it is not finished.
     ///
     /// # Errors
@@ -82,6 +135,7 @@ impl RunFolder {
         sums.insert(RESULT, text.as_bytes());
         atomic::write(&self.file(SUMS), sums.text().as_bytes())?;
         atomic::write(&self.file(RESULT), text.as_bytes())?;
-        self.remove(CHECKPOINT)
+        self.remove(CHECKPOINT)?;
+        self.remove_replaced()
     }
 }

@@ -9,7 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::error::{Remedy, TrainError};
-use super::layout::{ARCHITECTURE, Content, FILES, RECIPE, content, is_own, numbered};
+use super::layout::{ARCHITECTURE, Content, FILES, RECIPE, REFUSAL, content, is_own, numbered};
 use super::lock::{LOCK, Lock};
 use super::recipe::{Difference, Recipe};
 use crate::atomic::{self, FileError};
@@ -24,7 +24,8 @@ pub use super::report::{Accuracy, Compressions, TrainReport, WeightCounts};
 pub enum Existing {
     /// Resume it; it must have the same recipe.
     Resume,
-    /// Remove it and start again.
+    /// Start again. Its files are kept aside until the new run is finished, and put back if that
+    /// fails for good, or before it has a checkpoint.
     Replace,
 }
 
@@ -49,28 +50,43 @@ impl RunFolder {
         check_own(path)?;
         let parents = path.ancestors().filter(|path| !path.as_os_str().is_empty());
         let created = parents.take_while(|path| !path.exists());
-        let created = created.map(Path::to_path_buf).collect();
-        atomic::create_folder(path)?;
-        let lock = Lock::alone(path)?.ok_or_else(|| in_use(path))?;
+        let created: Vec<PathBuf> = created.map(Path::to_path_buf).collect();
+        let lock = atomic::create_folder(path).and_then(|()| Lock::alone(path));
+        let lock = lock.inspect_err(|_| remove_empty(&created))?;
         let folder = Self {
             path: path.to_path_buf(),
-            lock,
+            lock: lock.ok_or_else(|| in_use(path))?,
             created,
         };
-        match (check_own(path)?, existing) {
-            (Content::Run, Existing::Resume) => folder.check_same(recipe)?,
-            (Content::Run, Existing::Replace) => folder.clear()?,
-            _ => folder.remove_leftovers(),
-        }
-        if existing == Existing::Replace || !folder.file(RECIPE).exists() {
-            let text = toml::to_string(recipe).expect("a recipe is plain values");
-            let text = format!(
-                "# What this run was made with: `rarefy train --recipe` with this file repeats it.\n{text}"
-            );
-            atomic::write(&folder.file(RECIPE), text.as_bytes())?;
+        if let Err(error) = folder.begin(recipe, existing) {
+            // The first error says what to do.
+            let _ = folder.recover();
+            folder.leave();
+            return Err(error);
         }
         folder.remove_leftovers();
         Ok(folder)
+    }
+
+    /// Makes the folder that of a run of `recipe`.
+    fn begin(&self, recipe: &Recipe, existing: Existing) -> Result<(), TrainError> {
+        self.recover()?;
+        match (check_own(&self.path)?, existing) {
+            (Content::Run, Existing::Resume) => {
+                self.check_same(recipe)?;
+                self.remove(REFUSAL)?;
+            }
+            (Content::Run, Existing::Replace) => self.set_aside()?,
+            _ => self.remove_leftovers(),
+        }
+        if self.file(RECIPE).exists() {
+            return Ok(());
+        }
+        let text = toml::to_string(recipe).expect("a recipe is plain values");
+        let text = format!(
+            "# What this run was made with: `rarefy train --recipe` with this file repeats it.\n{text}"
+        );
+        Ok(atomic::write(&self.file(RECIPE), text.as_bytes())?)
     }
 
     /// Opens the folder of an existing run to read it. No process trains in it while the value
@@ -123,9 +139,20 @@ impl RunFolder {
     /// cannot be read or written.
     pub fn keep_architecture(&self, file: &Path, graph: &Graph) -> Result<(), TrainError> {
         let copy = self.file(ARCHITECTURE);
-        if !copy.exists() {
-            atomic::write(&copy, &atomic::read(file)?)?;
-        } else if graph::load(&copy.to_string_lossy())? != *graph {
+        match copy.exists() {
+            true => self.check_architecture(graph),
+            false => Ok(atomic::write(&copy, &atomic::read(file)?)?),
+        }
+    }
+
+    /// Checks that the copy of the architecture's file in the folder, if there is one, describes
+    /// `graph`.
+    ///
+    /// # Errors
+    /// Returns an error if it does not, or if it cannot be read.
+    pub(super) fn check_architecture(&self, graph: &Graph) -> Result<(), TrainError> {
+        let copy = self.file(ARCHITECTURE);
+        if copy.exists() && graph::load(&copy.to_string_lossy())? != *graph {
             return Err(self.changed(ARCHITECTURE));
         }
         Ok(())
@@ -158,7 +185,7 @@ impl RunFolder {
     }
 
     /// Checks that the run in the folder has the recipe `recipe`.
-    fn check_same(&self, recipe: &Recipe) -> Result<(), TrainError> {
+    pub(super) fn check_same(&self, recipe: &Recipe) -> Result<(), TrainError> {
         let Some(Difference {
             field,
             ours,
@@ -177,32 +204,36 @@ impl RunFolder {
         Err(self.unusable_folder(reason, Remedy::ElsewhereOrReplace))
     }
 
-    /// Removes the files of the run, except for its recipe, which will be overwritten.
-    fn clear(&self) -> Result<(), TrainError> {
+    /// Removes the files of the run, its recipe last.
+    pub(super) fn clear(&self) -> Result<(), TrainError> {
         let mut names = FILES.iter().filter(|&&name| name != RECIPE);
         names.try_for_each(|name| self.remove(name))?;
         let numbered = numbered(&self.path);
         numbered.iter().try_for_each(|name| self.remove(name))?;
         atomic::sync_folder(&self.path);
-        Ok(())
+        self.remove(RECIPE)
     }
 
-    /// Removes the run, and the folders that this process created for it.
+    /// Removes the run. Puts back the one that it replaces, if there is one; otherwise, removes the
+    /// folders that this process created. Returns whether a run was put back.
     ///
     /// # Errors
-    /// Returns an error if the system fails to remove a file.
-    pub(super) fn discard(&self) -> Result<(), TrainError> {
+    /// Returns an error if the system fails to remove or move a file.
+    pub(super) fn discard(&self) -> Result<bool, TrainError> {
         self.clear()?;
-        self.remove(RECIPE)?;
+        let is_back = self.put_back()?;
+        self.leave();
+        Ok(is_back)
+    }
+
+    /// Removes the lock, and the folders that this process created, if nothing is in them.
+    fn leave(&self) {
         self.lock.remove();
-        // A folder in which another process has written since is not empty, and is kept.
-        let mut created = self.created.iter();
-        let _ = created.try_for_each(fs::remove_dir);
-        Ok(())
+        remove_empty(&self.created);
     }
 
     /// Removes the temporary files of killed processes.
-    fn remove_leftovers(&self) {
+    pub(super) fn remove_leftovers(&self) {
         atomic::remove_all_leftovers(&self.path);
     }
 
@@ -256,6 +287,13 @@ fn unusable(folder: &Path, reason: impl Into<String>, remedy: Remedy) -> TrainEr
         reason: reason.into(),
         remedy,
     }
+}
+
+/// Removes `folders`, each the parent of the one before, up to the first that is not empty.
+fn remove_empty(folders: &[PathBuf]) {
+    let mut folders = folders.iter();
+    // A folder in which another process has written since is kept.
+    let _ = folders.try_for_each(fs::remove_dir);
 }
 
 /// Returns the error for a folder that another process has locked.

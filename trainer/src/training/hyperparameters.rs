@@ -6,7 +6,8 @@ use super::error::TrainError;
 use super::loss::{CrossEntropy, Loss};
 use super::schedule::Schedule;
 use crate::data::Split;
-use crate::data::augment::Augmentation;
+use crate::data::augment::{Augmentation, Elastic};
+use crate::remedy::Remedy;
 
 /// The hyperparameters of a phase. The defaults are the paper's for LeNet-300-100.
 ///
@@ -30,7 +31,11 @@ use crate::data::augment::Augmentation;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(
+    default,
+    deny_unknown_fields,
+    expecting = "a table with hyperparameters such as batch"
+)]
 pub struct Hyperparameters {
     /// The number of images per step.
     pub batch: usize,
@@ -74,7 +79,11 @@ impl Default for Hyperparameters {
 
 /// An optimizer and its coefficients.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "lowercase")]
+#[serde(
+    tag = "kind",
+    rename_all = "lowercase",
+    expecting = "a table with the key kind (\"sgd\" or \"adam\") and those of that kind"
+)]
 pub enum OptimizerKind {
     /// Stochastic gradient descent with momentum.
     Sgd(Sgd),
@@ -90,7 +99,11 @@ impl Default for OptimizerKind {
 
 /// The coefficients of stochastic gradient descent.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(
+    default,
+    deny_unknown_fields,
+    expecting = "a table with the keys kind, momentum and nesterov"
+)]
 pub struct Sgd {
     /// The share of the velocity that each step keeps: at least 0 and below 1.
     pub momentum: f64,
@@ -109,7 +122,11 @@ impl Default for Sgd {
 
 /// The coefficients of Adam (Kingma & Ba 2015), with that paper's defaults.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(
+    default,
+    deny_unknown_fields,
+    expecting = "a table with the keys kind, beta1, beta2 and epsilon"
+)]
 pub struct Adam {
     /// The decay rate of the running mean of the gradient: at least 0 and below 1.
     pub beta1: f64,
@@ -131,7 +148,11 @@ impl Default for Adam {
 
 /// The weight decay of kernels.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(
+    default,
+    deny_unknown_fields,
+    expecting = "a table with the keys kind and amount"
+)]
 pub struct Decay {
     /// How weights decay.
     pub kind: DecayKind,
@@ -185,6 +206,27 @@ impl Hyperparameters {
     #[must_use]
     pub fn loss(&self) -> Box<dyn Loss> {
         self.loss.with_smoothing(self.label_smoothing)
+    }
+
+    /// Returns what to do if training diverges. The weight decay is suspected if, without any other
+    /// gradient, each step would change weights by more than their own size in the end;
+    /// augmentation is suspected if there is any.
+    #[must_use]
+    pub fn remedy_of_divergence(&self) -> Remedy {
+        let Decay { kind, amount } = self.decay;
+        let amplified = match (self.optimizer, kind) {
+            (_, DecayKind::Decoupled) => amount,
+            (OptimizerKind::Sgd(sgd), DecayKind::L2) => 2.0 * amount / (1.0 - sgd.momentum),
+            // Adam divides a gradient by its own size.
+            (OptimizerKind::Adam(_), DecayKind::L2) => 0.0,
+        };
+        let is_strong = amount > Decay::default().amount && self.learning_rate * amplified > 1.0;
+        match (is_strong, self.augmentation.is_identity()) {
+            (false, true) => Remedy::LowerRate,
+            (true, true) => Remedy::LowerRateOrDecay,
+            (false, false) => Remedy::LowerRateOrAugmentLess,
+            (true, false) => Remedy::LowerRateOrDecayOrAugmentLess,
+        }
     }
 
     /// Checks every condition that depends on neither the architecture nor the data.
@@ -273,14 +315,33 @@ impl Hyperparameters {
             return Err(TrainError::value("augmentation.shift", shift, reason));
         }
         match elastic {
-            Some(elastic) if elastic.sigma >= side as f64 => Err(TrainError::value(
+            Some(Elastic { sigma, .. }) if sigma >= side as f64 => Err(TrainError::value(
                 "augmentation.elastic.sigma",
-                elastic.sigma,
+                sigma,
                 reason,
             )),
+            Some(Elastic { alpha, sigma }) if alpha > most_alpha(sigma, side) => {
+                let reason = format!(
+                    "must be at most {}: beyond that, pixels typically move further than {side} pixels, the shorter side of an image",
+                    most_alpha(sigma, side)
+                );
+                Err(TrainError::value(
+                    "augmentation.elastic.alpha",
+                    alpha,
+                    reason,
+                ))
+            }
             _ => Ok(()),
         }
     }
+}
+
+/// Returns the largest alpha of an elastic distortion with this `sigma` of images whose shorter
+/// side has `side` pixels, a whole number: a Gaussian of `sigma` smooths displacements that are
+/// uniform in [-1, 1] to a standard deviation of 1 / (2 `sigma` √(3π)), about 1 / (6.14 `sigma`).
+fn most_alpha(sigma: f64, side: usize) -> f64 {
+    // A narrow Gaussian smooths nothing: the deviation is at most 1 / √3.
+    (6.0 * sigma.max(0.3) * side as f64).floor()
 }
 
 /// Checks that `number` is positive and finite.
@@ -314,124 +375,4 @@ fn share(field: &'static str, number: f64) -> Result<(), TrainError> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_default_is_the_papers_and_survives_a_file() {
-        let default: Hyperparameters = toml::from_str("").unwrap();
-        assert_eq!(default, Hyperparameters::default());
-        default.check().unwrap();
-        let text = toml::to_string(&default).unwrap();
-        assert_eq!(toml::from_str::<Hyperparameters>(&text).unwrap(), default);
-        let all = r#"
-            batch = 128
-            learning_rate = 1
-            optimizer = { kind = "sgd", nesterov = true }
-            decay = { kind = "decoupled", amount = 0.5 }
-            schedule = { fractions = [0.5, 0.75], factor = 0.2, warmup = 3, restarts = 2 }
-            clip = 2
-            loss = "cross-entropy"
-            label_smoothing = 0.1
-            augmentation = { rotation = 10, shift = 2, scale = 0.1, flip = true, crop = 4, elastic = {} }
-        "#;
-        let read: Hyperparameters = toml::from_str(all).unwrap();
-        read.check().unwrap();
-        let sgd = Sgd {
-            momentum: 0.9,
-            nesterov: true,
-        };
-        assert_eq!(read.optimizer, OptimizerKind::Sgd(sgd));
-        assert_eq!(read.augmentation.elastic.unwrap().alpha, 34.0);
-        let text = toml::to_string(&read).unwrap();
-        assert_eq!(toml::from_str::<Hyperparameters>(&text).unwrap(), read);
-    }
-
-    #[test]
-    fn unknown_keys_and_options_of_another_kind_are_named() {
-        for (text, words) in [
-            ("batches = 3", "batches"),
-            ("optimizer = { kind = \"sgd\", beta1 = 0.5 }", "beta1"),
-            (
-                "optimizer = { kind = \"adam\", momentum = 0.5 }",
-                "momentum",
-            ),
-            ("optimizer = { kind = \"lion\" }", "lion"),
-            ("schedule = { kind = \"step\", to = 0.5 }", "`to`"),
-            ("schedule = { kind = \"cosine\", factor = 0.5 }", "`factor`"),
-            ("schedule = { kind = \"constant\", to = 0.5 }", "`to`"),
-            (
-                "schedule = { fractions = [0.5], boundaries = [3] }",
-                "either `fractions` or `boundaries`",
-            ),
-            ("decay = { kind = \"l1\" }", "l1"),
-            ("augmentation = { blur = 1 }", "blur"),
-            ("augmentation = { elastic = { beta = 1 } }", "beta"),
-        ] {
-            let error = toml::from_str::<Hyperparameters>(text).unwrap_err();
-            assert!(error.to_string().contains(words), "{text}: {error}");
-        }
-    }
-
-    #[test]
-    fn a_value_out_of_range_is_named_with_its_range() {
-        for (text, sentence) in [
-            ("batch = 0", "batch is 0, but must be at least 1"),
-            (
-                "learning_rate = 0",
-                "learning_rate is 0, but must be a positive finite number",
-            ),
-            (
-                "learning_rate = inf",
-                "learning_rate is inf, but must be a positive finite number",
-            ),
-            (
-                "optimizer = { kind = \"sgd\", momentum = 1 }",
-                "momentum is 1, but must be at least 0 and below 1",
-            ),
-            (
-                "optimizer = { kind = \"sgd\", momentum = 0, nesterov = true }",
-                "momentum is 0, but must be above 0 for Nesterov momentum",
-            ),
-            (
-                "optimizer = { kind = \"adam\", beta2 = nan }",
-                "optimizer.beta2 is NaN, but must be at least 0 and below 1",
-            ),
-            (
-                "decay = { amount = -1 }",
-                "l2 is -1, but must be a finite number of at least 0",
-            ),
-            (
-                "clip = 0",
-                "clip is 0, but must be a positive finite number",
-            ),
-            (
-                "label_smoothing = 1",
-                "label_smoothing is 1, but must be at least 0 and below 1",
-            ),
-            (
-                "schedule = { kind = \"linear\", to = 2 }",
-                "schedule.to is 2, but must be between 0 and 1: it is a factor of the learning rate",
-            ),
-            (
-                "schedule = { fractions = [0.5, 0.5] }",
-                "schedule.fractions is [0.5, 0.5], but must be increasing numbers between 0 and 1",
-            ),
-            (
-                "augmentation = { rotation = 200 }",
-                "augmentation.rotation is 200, but must be between 0 and 180 degrees",
-            ),
-            (
-                "augmentation = { scale = 1 }",
-                "augmentation.scale is 1, but must be at least 0 and below 1",
-            ),
-            (
-                "augmentation = { elastic = { sigma = 0 } }",
-                "augmentation.elastic.sigma is 0, but must be a positive finite number",
-            ),
-        ] {
-            let read: Hyperparameters = toml::from_str(text).unwrap();
-            assert_eq!(read.check().unwrap_err().to_string(), sentence);
-        }
-    }
-}
+mod tests;

@@ -14,6 +14,8 @@
 //! | `weights.safetensors` | the trained weights, and the population statistics for deployment |
 //! | `SHA256SUMS` | the SHA-256 checksum of each file of a finished run |
 //! | `result.json` | the figures; written last, so a run with this file is finished |
+//! | `refusal.txt` | why a run that has trained its dense network cannot be finished |
+//! | `replaced-run` | a folder with the run that this one replaces, until this one is finished |
 //! | `run.lock` | exists while a process uses the folder, see [`super::lock`] |
 
 use std::fs;
@@ -36,6 +38,12 @@ pub(super) const ARCHITECTURE: &str = "arch.toml";
 /// The figures.
 pub(super) const RESULT: &str = "result.json";
 
+/// Why the run cannot be finished.
+pub(super) const REFUSAL: &str = "refusal.txt";
+
+/// The folder of the run that is being replaced, within the run folder.
+pub(super) const REPLACED: &str = "replaced-run";
+
 /// The state of an interrupted run.
 pub(super) const CHECKPOINT: &str = "checkpoint.safetensors";
 
@@ -53,10 +61,11 @@ pub const WEIGHTS: &str = "weights.safetensors";
 
 /// All files of a run, in the order in which they are removed: a folder without figures contains an
 /// unfinished run, and one without a recipe contains no run.
-pub(super) const FILES: [&str; 11] = [
+pub(super) const FILES: [&str; 12] = [
     FIGURES,
     RESULT,
     SUMS,
+    REFUSAL,
     CHECKPOINT,
     METRICS,
     WEIGHTS,
@@ -126,7 +135,9 @@ pub(super) fn content(folder: &Path) -> Result<Content, FileError> {
     let mut content = Content::Nothing;
     for entry in entries {
         let name = entry.map_err(failed)?.file_name();
-        if name == RECIPE {
+        // A process can be killed before the run that it replaces has a successor.
+        let is_replaced = || name == REPLACED && folder.join(REPLACED).join(RECIPE).exists();
+        if name == RECIPE || is_replaced() {
             return Ok(Content::Run);
         }
         if name != LOCK && !atomic::is_temporary(&name) {

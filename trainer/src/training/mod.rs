@@ -28,6 +28,7 @@ pub mod phase;
 mod phases;
 mod preflight;
 pub mod recipe;
+mod replaced;
 pub mod report;
 mod resume;
 pub mod run;
@@ -35,7 +36,7 @@ pub mod schedule;
 mod session;
 pub mod sums;
 
-pub use error::{Remedy, TrainError};
+pub use error::{PhaseAt, Remedy, TrainError};
 pub use folder::Existing;
 pub use hyperparameters::Hyperparameters;
 pub use recipe::{After, DeviceKind, Phase, Plan, Recipe, RecipeFile};

@@ -202,6 +202,7 @@ impl Losses {
                     epoch: epoch.index + 1,
                     step: self.seen.steps,
                     learning_rate: epoch.hyperparameters.learning_rate,
+                    remedy: epoch.hyperparameters.remedy_of_divergence(),
                 });
             }
             self.seen.loss += f64::from(loss);

@@ -1,13 +1,14 @@
 //! Checks before a run, so that impossible requests fail before hours of training.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
 use candle_core::Device;
 
 use super::capacity;
 use super::error::TrainError;
-use super::folder::RunFolder;
+use super::folder::{Existing, RunFolder};
+use super::layout::REPLACED;
 use super::recipe::stages::{Stage, stages};
 use super::recipe::{DeviceKind, Phase, Recipe};
 use crate::data::Dataset;
@@ -67,8 +68,7 @@ pub(super) fn check(
 }
 
 /// Checks that the pruner of the first phase, if that prunes, can leave a path from input to
-/// output. If no pruner can, connections are ranked at once, to say how far this one can go. If the
-/// run `replaces` another, they are ranked in any case, so that a refusal does not cost that run.
+/// output. If no pruner can, connections are ranked at once, to say how far this one can go.
 ///
 /// # Errors
 /// Returns an error that states the highest compression possible.
@@ -79,7 +79,6 @@ pub(super) fn check_first(
     given: Option<&Weights>,
     device: &Device,
     stop: &AtomicBool,
-    replaces: bool,
 ) -> Result<(), TrainError> {
     let Some(Phase::Prune(prune)) = recipe.phases.first() else {
         return Ok(());
@@ -89,10 +88,9 @@ pub(super) fn check_first(
     if prune.pattern.is_some() {
         return Ok(());
     }
-    let beyond = pruner.check_path(graph, target, compression).err();
-    if beyond.is_none() && !replaces {
+    let Err(beyond) = pruner.check_path(graph, target, compression) else {
         return Ok(());
-    }
+    };
     let source = Source {
         initial: given,
         trained: given,
@@ -110,21 +108,14 @@ pub(super) fn check_first(
         stop,
         ..Source::new(graph)
     };
-    if beyond.is_none() {
-        let pruned = pruner.prune(&source, target, compression)?;
-        if !pruned.outcome.collapsed {
-            return Ok(());
-        }
-    }
-    Err(match (pruner.reach(&source, target), beyond) {
-        (Ok(None) | Err(_), Some(beyond)) => beyond,
-        (Err(error), None) => error,
-        (Ok(reachable), _) => PruneError::Disconnected {
+    Err(match pruner.reach(&source, target) {
+        Ok(Some(reachable)) => PruneError::Disconnected {
             pruner: pruner.name().into(),
             target,
             compression: compression.get(),
-            reachable: reachable.unwrap_or(1.0),
+            reachable,
         },
+        _ => beyond,
     }
     .into())
 }
@@ -174,17 +165,28 @@ pub(super) fn doubt(
     }))
 }
 
-/// Checks that replacing the run in `folder` deletes no file that the new run reads.
+/// Checks that replacing the run in `folder`, if that is to happen, or removing the one that it
+/// replaces, deletes no file that the new run reads.
 ///
 /// # Errors
 /// Returns an error that names the file.
-pub(super) fn check_inputs_survive(recipe: &Recipe, folder: &Path) -> Result<(), TrainError> {
+pub(super) fn check_inputs_survive(
+    recipe: &Recipe,
+    folder: &Path,
+    existing: Existing,
+) -> Result<(), TrainError> {
     let weights = recipe.weights.as_ref().map(Path::new);
+    let replaced = (existing == Existing::Replace).then(|| folder.to_path_buf());
+    let places = replaced.into_iter().chain([folder.join(REPLACED)]);
+    let places: Vec<PathBuf> = places
+        .filter_map(|place| place.canonicalize().ok())
+        .collect();
     for file in [weights, recipe.arch_file.as_deref()].into_iter().flatten() {
         let Ok(real) = file.canonicalize() else {
             continue;
         };
-        if RunFolder::owns(&real) && real.parent() == folder.canonicalize().ok().as_deref() {
+        let is_there = |place: &PathBuf| real.parent() == Some(place.as_path());
+        if RunFolder::owns(&real) && places.iter().any(is_there) {
             return Err(TrainError::ReplacesInput {
                 path: file.display().to_string(),
             });

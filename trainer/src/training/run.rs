@@ -13,7 +13,7 @@ use candle_core::Device;
 use super::checkpoint::{Checkpoint, Expected, ExpectedPhase};
 use super::error::TrainError;
 use super::folder::{DENSE, Existing, MASKS, MASKS_DIRECT, RunFolder, WEIGHTS};
-use super::layout::RECIPE;
+use super::layout::{CHECKPOINT, REPLACED};
 use super::phases::point::{self, Point, RunMasks};
 use super::phases::train::SAMPLE;
 use super::preflight::largest_batch;
@@ -93,25 +93,19 @@ pub fn run(
     if let Some(given) = &given {
         given::probe(recipe, given, &graph, device, &train)?;
     }
-    let replaces = existing == Existing::Replace && path.join(RECIPE).exists();
-    let weights = given.as_ref();
-    preflight::check_first(recipe, &graph, data, weights, device, stop, replaces)?;
-    let folder = open(path, recipe, &graph, existing)?;
-    if let Some(report) = folder.result(recipe)? {
-        folder.remove_checkpoint()?;
-        tell(Event::Note(format!(
-            "{} is finished already: nothing to do",
-            path.display()
-        )));
-        return Ok(report);
-    }
-    if let Some(doubt) = preflight::doubt(recipe, &graph, device, stop)? {
-        tell(Event::Note(doubt));
-    }
+    preflight::check_first(recipe, &graph, data, given.as_ref(), device, stop)?;
+    let folder = match open(path, recipe, &graph, existing)? {
+        Opened::Finished(report) => {
+            let done = "is finished already: nothing to do";
+            tell(Event::Note(format!("{} {done}", path.display())));
+            return Ok(*report);
+        }
+        Opened::Begun(folder) => folder,
+    };
     let sample = data.train.limit(SAMPLE);
-    let epochs = stages.iter().map(|stage| stage.epochs).sum();
     let mut session = Session {
         recipe,
+        progress: Progress::new(stages.iter().map(|stage| stage.epochs).sum()),
         stages,
         data,
         device: device.clone(),
@@ -119,7 +113,6 @@ pub fn run(
         test: batches(&data.test),
         sample: batches(&sample),
         stop,
-        progress: Progress::new(epochs),
         clock: Clock::start(),
         pace: Pace::new(checkpoint_every),
         graph,
@@ -129,50 +122,100 @@ pub fn run(
         evaluated: None,
     };
     let report = session.run_phases(given, tell);
-    report.map_err(|error| session.given_up(error))
+    report.map_err(|error| session.given_up(error, tell))
 }
 
-/// Opens the run folder and keeps a copy of the architecture's file in it.
+/// A run folder that was opened.
+enum Opened {
+    /// It holds the finished run, with these figures.
+    Finished(Box<TrainReport>),
+    /// It holds the run, begun or new.
+    Begun(RunFolder),
+}
+
+/// Opens the run folder. A finished run is only read.
 fn open(
     path: &Path,
     recipe: &Recipe,
     graph: &Graph,
     existing: Existing,
-) -> Result<RunFolder, TrainError> {
-    if existing == Existing::Replace {
-        preflight::check_inputs_survive(recipe, path)?;
+) -> Result<Opened, TrainError> {
+    if existing == Existing::Resume
+        && let Some(report) = RunFolder::finished(path, recipe, graph)?
+    {
+        return Ok(Opened::Finished(Box::new(report)));
     }
+    preflight::check_inputs_survive(recipe, path, existing)?;
     let folder = RunFolder::open(path, recipe, existing)?;
-    if let Some(file) = &recipe.arch_file {
-        folder.keep_architecture(file, graph)?;
+    // Opening can put back a finished run.
+    let report = folder.result(recipe)?;
+    Ok(report.map_or(Opened::Begun(folder), |report| {
+        Opened::Finished(Box::new(report))
+    }))
+}
+
+/// Checks whether a run of the same recipe always fails with `error`.
+fn always_fails(error: &TrainError) -> bool {
+    match error {
+        TrainError::Prune(error) => !matches!(
+            error,
+            PruneError::File(_) | PruneError::Tensor(_) | PruneError::Interrupted
+        ),
+        TrainError::Diverged { .. } | TrainError::Recipe { .. } => true,
+        _ => false,
     }
-    Ok(folder)
 }
 
 impl Session<'_> {
     /// Returns the error of a run that failed with `error`. If the same recipe always fails like
-    /// this, removes the run, unless it has a trained dense network that can be used.
-    fn given_up(&self, error: TrainError) -> TrainError {
+    /// this, removes the run, unless it has a trained dense network that can be used. If the run
+    /// replaces another and has nothing to resume from, removes it in any case.
+    fn given_up(&self, error: TrainError, tell: &mut dyn FnMut(Event<'_>)) -> TrainError {
         let error = capacity::explained(error, &self.device, largest_batch(&self.stages));
-        let always = match &error {
-            TrainError::Prune(error) => {
-                !matches!(error, PruneError::File(_) | PruneError::Tensor(_))
+        let [dense, checkpoint] = [DENSE, CHECKPOINT].map(|name| self.folder.file(name));
+        let is_interrupted = matches!(error, TrainError::Interrupted { .. });
+        let is_begun = is_interrupted || dense.exists() || checkpoint.exists();
+        if always_fails(&error) && dense.exists() {
+            // The error says the same.
+            let _ = self.folder.refuse(&error.to_string());
+            if self.folder.replaces() {
+                let kept = self.folder.file(REPLACED);
+                tell(Event::Note(format!(
+                    "the run that was to be replaced is kept in {}",
+                    kept.display()
+                )));
             }
-            TrainError::Diverged { .. } | TrainError::Recipe { .. } => true,
-            _ => false,
-        };
-        let dense = self.folder.file(DENSE);
-        match always {
-            true if dense.exists() => TrainError::AfterDense {
+            return TrainError::AfterDense {
                 error: Box::new(error),
                 dense: dense.display().to_string(),
-            },
-            true => match self.folder.discard() {
-                Ok(()) => error,
-                Err(failed) => failed,
-            },
-            false => error,
+            };
         }
+        if !always_fails(&error) && (is_begun || !self.folder.replaces()) {
+            return error;
+        }
+        match self.folder.discard() {
+            Ok(true) => tell(Event::Note(format!(
+                "the run that was to be replaced is back in {}",
+                self.folder.path().display()
+            ))),
+            Ok(false) => {}
+            Err(failed) => return failed,
+        }
+        error
+    }
+
+    /// Keeps a copy of the architecture's file in the folder, and reports a compression that the
+    /// last pruner may not reach.
+    fn begin(&self, tell: &mut dyn FnMut(Event<'_>)) -> Result<(), TrainError> {
+        if let Some(file) = &self.recipe.arch_file {
+            self.folder.keep_architecture(file, &self.graph)?;
+        }
+        match preflight::doubt(self.recipe, &self.graph, &self.device, self.stop) {
+            Ok(doubt) => doubt.into_iter().for_each(|doubt| tell(Event::Note(doubt))),
+            Err(TrainError::Prune(PruneError::Interrupted)) => return Err(self.interrupted()),
+            Err(error) => return Err(error),
+        }
+        Ok(())
     }
 
     /// Runs all phases. `given` are the trained weights that the recipe names.
@@ -181,6 +224,7 @@ impl Session<'_> {
         given: Option<Weights>,
         tell: &mut dyn FnMut(Event<'_>),
     ) -> Result<TrainReport, TrainError> {
+        self.begin(tell)?;
         let initial = initial::state(&self.graph, self.recipe.seed);
         let mut checkpoint = self.resume(&initial, tell)?;
         let first = checkpoint.as_ref().map_or(0, |c| self.index(&c.phase));

@@ -90,7 +90,11 @@ enum Kind {
 
 /// A [`Schedule`] as written in a recipe, with the options of one kind only.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(
+    default,
+    deny_unknown_fields,
+    expecting = "a table with the keys kind, warmup, restarts and those of that kind"
+)]
 struct Table {
     kind: Kind,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -190,6 +194,14 @@ impl Schedule {
     pub fn check(&self) -> Result<(), TrainError> {
         let is_share = |share: f64| (0.0..=1.0).contains(&share);
         match &self.course {
+            Course::Constant if self.restarts > 0 && self.warmup == 0 => {
+                let reason = "must be 0 for a constant schedule without warm-up, which restarts do not change";
+                return Err(TrainError::value(
+                    "schedule.restarts",
+                    self.restarts,
+                    reason,
+                ));
+            }
             Course::Constant => {}
             Course::Linear { to } | Course::Cosine { to } => {
                 if !is_share(*to) {

@@ -7,7 +7,7 @@ use std::path::Path;
 use flate2::{Compression, write::GzEncoder};
 use rarefy_trainer::data::idx::{self, Images};
 
-use crate::program::{json, misuse, refusal, says};
+use crate::program::{json, misuse, refusal, run, says, texts};
 use crate::runs;
 
 const FILES: [&str; 4] = [
@@ -86,6 +86,16 @@ fn a_whole_folder_plain_or_compressed_is_trained_on_and_exported() {
         weights("plain") == weights("packed"),
         "compression of the files changes nothing"
     );
+
+    // The mean is the images' own only if none is stated.
+    let own = "pixels are normalised by their own mean";
+    for (options, is_own) in [("", true), ("--mean 0.5 --std 0.25", false)] {
+        let line = format!("{train} {options} -o stated --force");
+        let (_, stderr) = texts(&run(folder, &line));
+        assert_eq!(stderr.contains(own), is_own, "{stderr}");
+        let (_, stderr) = texts(&run(folder, "export stated -o stated.rfy"));
+        assert!(!stderr.contains(own), "{stderr}");
+    }
 
     // If the run's data has moved, its new place can be given, but not another dataset.
     fs::rename(&data, folder.join("moved")).unwrap();

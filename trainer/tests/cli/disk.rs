@@ -12,11 +12,19 @@ use crate::runs;
 use rarefy_test_support::mirror::{FIRST, Fault, Mirror};
 
 /// Runs `rarefy` with `arguments` in `folder`, in which `disk` is a file system of `kilobytes`
-/// KiB; its contents are then copied to `left`. Returns `None` if the system does not allow such
-/// namespaces.
+/// KiB with the contents of `given`, if there is such a folder; its contents are then copied to
+/// `left`. Returns `None` if the system does not allow such namespaces.
 fn run(folder: &Path, kilobytes: usize, arguments: &str) -> Option<Output> {
     const SCRIPT: &str = "mount -t tmpfs -o size=$0k none disk || exit 97
+        test ! -e given || cp -R given/. disk || exit 98
         \"$@\"; code=$?; cp -R disk left || exit 98; exit $code";
+    mounted(folder, SCRIPT, kilobytes, arguments)
+}
+
+/// Runs `rarefy` with `arguments` in `folder` by `script`, which mounts a file system first and
+/// finds the program and its arguments in `$@` and `kilobytes` in `$0`. Returns `None` if the
+/// system does not allow such namespaces.
+fn mounted(folder: &Path, script: &str, kilobytes: usize, arguments: &str) -> Option<Output> {
     let inside = |script: &str| {
         let mut command = Command::new("unshare");
         command
@@ -36,7 +44,7 @@ fn run(folder: &Path, kilobytes: usize, arguments: &str) -> Option<Output> {
     }
     let _ = fs::remove_dir_all(folder.join("left"));
     let rarefy = program::command(folder, arguments);
-    let mut command = inside(SCRIPT);
+    let mut command = inside(script);
     command
         .arg(kilobytes.to_string())
         .arg(rarefy.get_program())
@@ -90,6 +98,53 @@ fn training_onto_a_full_disk_stops_with_whole_files_only() {
             assert!(output.status.success());
         }
     }
+}
+
+#[test]
+fn a_full_disk_does_not_cost_the_run_that_is_replaced() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let given = folder.join("given/run");
+    runs::pruned().lay_out(&given);
+    let sizes = fs::read_dir(&given).unwrap();
+    let sizes = sizes.map(|entry| entry.unwrap().metadata().unwrap().len().div_ceil(4096));
+    // Room for the earlier run and, beside it, for the recipe and the metrics of the new one.
+    let kilobytes = 4 * sizes.sum::<u64>() as usize + 200;
+    let arguments = "train --epochs 1 --quiet -o disk/run --force";
+    let Some(output) = run(folder, kilobytes, arguments) else {
+        return;
+    };
+    says(&sentence(&output), &["disk/run", "No space left"]);
+    let names = runs::pruned().names();
+    assert_eq!(left(folder, "run"), names);
+    for name in names {
+        let found = fs::read(folder.join("left/run").join(name)).unwrap();
+        assert!(found == runs::pruned().file(name), "{name}");
+    }
+}
+
+#[test]
+fn a_finished_run_on_a_read_only_disk_is_confirmed() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    runs::pruned().lay_out(&folder.join("disk/run"));
+    let script = "mount --bind disk disk && mount -o remount,ro,bind disk || exit 97
+        ! touch disk/run/new 2>/dev/null || exit 98
+        exec \"$@\"";
+    let Some(output) = mounted(folder, script, 0, "train --epochs 2 -o disk/run") else {
+        return;
+    };
+    let (_, stderr) = program::texts(&output);
+    if output.status.code() == Some(97) {
+        eprintln!("SKIPPED: no disk can be mounted read-only here: {stderr}");
+        return;
+    }
+    assert!(output.status.success(), "{stderr}");
+    says(&stderr, &["disk/run is finished already"]);
+    // Any other run needs to be written.
+    let line = "train --epochs 2 -o disk/run --force --quiet";
+    let output = mounted(folder, script, 0, line).unwrap();
+    says(&sentence(&output), &["disk/run", "choose a place"]);
 }
 
 #[test]

@@ -77,6 +77,10 @@ fn what_no_container_holds_is_said_before_training_and_refused_by_the_same_sente
         let folder = folder.path();
         data(folder, shape);
         network(folder, shape, layers);
+        // The warning is pointless if the network cannot read the images.
+        let error = texts(&run(folder, "train --arch wide.toml --data digits -o run")).1;
+        assert!(!error.contains("as it stands"), "{error}");
+        says(&error, &["error: ", "digits", "[1, 28, 28]"]);
         let (_, stderr) = texts(&run(folder, "arch wide.toml"));
         says(&stderr, &["as it stands", says_so]);
         let output = run(folder, TRAIN);

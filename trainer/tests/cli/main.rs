@@ -34,6 +34,7 @@ mod pruners;
 mod recipes;
 mod refusals;
 mod repeats;
+mod replacements;
 mod reports;
 mod run_folders;
 mod run_safety;

@@ -316,7 +316,7 @@ fn a_compression_that_may_be_out_of_reach_is_said_before_dense_training() {
     // An unreachable compression is rejected at once, with readable figures.
     for compression in ["1e308", "3970.01"] {
         let most = [
-            "no pruner gets beyond effective compression 3970",
+            "no pruner gets beyond effective compression 3970: choose a lower compression",
             compression,
         ];
         says(&doubt(compression), &most);
@@ -461,6 +461,8 @@ fn a_compression_that_disconnects_says_how_far_it_can_go_and_that_works() {
         // If a dense network was trained before the error, it is kept; the end of the message says
         // so.
         let reason = sentence.split("; the dense network").next().unwrap();
+        let (reason, advice) = reason.split_once(": choose a lower compression").unwrap();
+        says(advice, &["--compression"]);
         let reachable: f64 = reason.rsplit(' ').next().unwrap().parse().unwrap();
         assert!(reachable > 50.0 && reachable < 200_000.0, "{sentence}");
 

@@ -239,14 +239,82 @@ fn options_override_a_recipe_or_are_refused() {
         ),
         (
             "[[phase]]\nkind = \"train\"\nepocs = 3",
-            ["unknown key epocs", "did you mean epochs?"],
+            [
+                "recipe.toml, line 3",
+                "unknown key epocs: did you mean epochs?",
+            ],
+        ),
+        (
+            "[[phase]]\nkind = \"train\"\nbatch = \"x\"",
+            [
+                "recipe.toml, line 3: phase train: batch is \"x\"",
+                "but must be a whole number",
+            ],
         ),
     ] {
         fs::write(folder.join("recipe.toml"), text).unwrap();
         let error = program::misuse(folder, "train --recipe recipe.toml -o none");
-        says(&error, &words[1..]);
+        says(&error, &words);
         assert!(!folder.join("none").exists(), "{text}");
     }
+}
+
+#[test]
+fn what_a_recipe_leaves_out_is_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let notes = |text: &str, options: &str| -> Vec<String> {
+        fs::write(folder.join("recipe.toml"), text).unwrap();
+        let line = format!("train --recipe recipe.toml {options} -o run --force");
+        let (_, stderr) = program::texts(&program::run(folder, &line));
+        let lines = stderr.lines().filter(|line| line.contains("leaves out"));
+        lines.map(str::to_owned).collect()
+    };
+    let all = "recipe.toml leaves out values, which are by default arch = lenet-300-100; \
+        data = digits; phase = train (1 epochs), prune (magnitude/igq to 100), rewind, \
+        train (1 epochs)";
+    assert_eq!(notes("", "--epochs 1"), [all]);
+    let phases = "arch = \"lenet-300-100\"\n[[phase]]\nkind = \"prune\"\npruner = \"random/igq\"\n\
+        [[phase]]\nkind = \"train\"\nepochs = 1\n";
+    let compression = "recipe.toml leaves out values, which are by default data = digits; \
+        compression of phase 1 (prune) = 100";
+    assert_eq!(notes(phases, ""), [compression]);
+    // Options give what the file leaves out.
+    let none: [&str; 0] = [];
+    assert_eq!(notes(phases, "--data digits --compression 50"), none);
+    assert_eq!(notes(phases, "--data digits --pattern 2:4"), none);
+}
+
+#[test]
+fn a_folder_without_a_name_is_named_after_what_prunes() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    for (options, name) in [
+        (
+            "--pattern 2:4 --pruner random/uniform",
+            "random-uniform_2-of-4",
+        ),
+        ("--compression 2.5 --pruner random/igq", "random-igq_2.5"),
+    ] {
+        let report = json(folder, &format!("train {options} --epochs 1"));
+        let run = format!("runs/lenet-300-100_{name}_digits_0");
+        assert_eq!(report["run"], run.as_str());
+    }
+}
+
+#[test]
+fn divergence_is_not_blamed_on_the_learning_rate_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let line = "train --pruner dense --epochs 1 --l2 1e10 --augment shift=1 -o run";
+    says(
+        &program::refusal(folder, line),
+        &[
+            "diverged with learning rate 0.1, a strong weight decay and augmented images",
+            "(--learning-rate) or the weight decay (--l2, --decay), or augment images less (--augment)",
+        ],
+    );
+    assert!(!folder.join("run").exists());
 }
 
 #[test]

@@ -7,32 +7,41 @@ use crate::program::{self, misused, refusal, refused, says};
 use crate::runs;
 
 /// Recipes that make no sense, with words of the sentence that says so.
-const RECIPES: [(&str, &[&str]); 8] = [
+const RECIPES: [(&str, &[&str]); 12] = [
     (
         "[[phase]]\nkind = \"prune\"\n[[phase]]\nkind = \"train\"",
-        &["phase 1 prunes by magnitude/igq", "train before it"],
+        &[
+            "recipe.toml: phase 1 prunes by magnitude/igq",
+            "train before it",
+        ],
     ),
     (
         "[[phase]]\nkind = \"train\"\nepochs = 1\nbatch = 50000",
         &[
-            "--batch is 50000, but must be",
+            "recipe.toml, phase 1 (train): batch is 50000, but must be",
             "the number of training images",
         ],
     ),
     (
         "[[phase]]\nkind = \"gradual\"\nepochs = 1\nevery = 500",
-        &["every is 500, but must be below", "steps of the phase"],
+        &[
+            "recipe.toml, phase 1 (gradual): every is 500, but must be below",
+            "steps of the phase",
+        ],
     ),
     (
         "[[phase]]\nkind = \"train\"\nschedule = { kind = \"cosine\", warmup = 100000 }",
         &[
-            "--warmup is 100000, but must be below",
+            "recipe.toml, phase 1 (train): schedule.warmup is 100000, but must be below",
             "steps of the phase",
         ],
     ),
     (
         "[[phase]]\nkind = \"train\"\n[[phase]]\nkind = \"prune\"\npattern = \"2:3\"",
-        &["the pattern 2:3 does not divide fc1.weight", "--pattern"],
+        &[
+            "recipe.toml: the pattern 2:3 does not divide fc1.weight",
+            "--pattern",
+        ],
     ),
     (
         "[[phase]]\nkind = \"train\"\n[[phase]]\nkind = \"prune\"\nratio = 3",
@@ -41,7 +50,23 @@ const RECIPES: [(&str, &[&str]); 8] = [
     (
         "[[phase]]\nkind = \"train\"\nepochs = 1\n[[phase]]\nkind = \"prune\"\n\
          [[phase]]\nkind = \"rewind\"\nto = 5000",
-        &["--rewind-to is 5000, but must be at most"],
+        &["recipe.toml, phase 3 (rewind): to is 5000, but must be at most"],
+    ),
+    (
+        "[hyperparameters]\nlearning_rate = 0\n[[phase]]\nkind = \"train\"",
+        &["recipe.toml: learning_rate is 0, but must be"],
+    ),
+    (
+        "[[phase]]\nkind = \"train\"\n[[phase]]\nkind = \"train\"\noptimizer = { kind = \"sgd\", momentum = 2 }",
+        &["recipe.toml, phase 2 (train): optimizer.momentum is 2, but must be"],
+    ),
+    (
+        "pixel_std = 0\n[[phase]]\nkind = \"train\"",
+        &["recipe.toml: pixel_std is 0, but must be"],
+    ),
+    (
+        "[[phase]]\nkind = \"prune\"\npruner = \"snap\"\n[[phase]]\nkind = \"train\"",
+        &["recipe.toml: there is no pruner \"snap\"", "snip"],
     ),
     (
         "[[phase]]\nkind = \"train\"\n[[phase]]\nkind = \"regrow\"",
@@ -71,6 +96,21 @@ fn what_can_be_known_at_once_leaves_no_folder_and_replaces_no_run() {
             ),
             ("--pattern 2:3", &["2:3 does not divide fc1.weight"]),
             ("--compression 300 --keep-dense last", &["kept dense"]),
+            (
+                "--gradual --epochs 1 --batch 500",
+                &[
+                    "every is 100, but must be below",
+                    "(a recipe file sets it, --recipe)",
+                ],
+            ),
+            (
+                "--augment elastic=1e300",
+                &["--augment elastic is 1", "must be at most 672", "28 pixels"],
+            ),
+            (
+                "--optimizer adam --augment rotation=200",
+                &["--augment rotation is 200, but must be"],
+            ),
         ] {
             misused(folder, &format!("train {options} {place}"), words);
         }
@@ -112,11 +152,14 @@ fn a_pruner_that_disconnects_the_network_at_the_start_leaves_nothing() {
 fn a_checkpoint_needs_a_time_above_zero() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
-    for minutes in ["0", "-1", "soon", "nan", "1e300"] {
+    for minutes in ["0", "-1", "soon", "nan", "1e300", "inf"] {
         let line = format!("train --checkpoint-minutes {minutes} -o run");
         let output = program::run(folder, &line);
         assert_eq!(output.status.code(), Some(2), "{minutes}");
-        let words = ["--checkpoint-minutes", "give a number of minutes above 0"];
+        let words = [
+            "--checkpoint-minutes",
+            "give a number of minutes above 0 and at most 525600, a year",
+        ];
         says(&program::texts(&output).1, &words);
         assert!(!folder.join("run").exists());
     }

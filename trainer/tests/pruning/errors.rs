@@ -77,10 +77,13 @@ fn messages_promise_only_what_can_be_reached() {
         .iter()
         .map(|tensor| (0..tensor.len()).map(|_| random.unit()).collect())
         .collect();
-    // Parses the number after the last `word` in a message.
+    // Parses the number after the last `word` in a message, before its advice.
     let number = |message: &str, word: &str| -> f64 {
-        let after = message.rsplit(word).next().unwrap();
-        let number = after.split([' ', ',']).find(|word| !word.is_empty());
+        let problem = message.split("choose").next().unwrap();
+        let after = problem.rsplit(word).next().unwrap();
+        let number = after
+            .split([' ', ',', ':', ';'])
+            .find(|word| !word.is_empty());
         number.unwrap().parse().unwrap()
     };
     for (sharing, quota) in SHARINGS {

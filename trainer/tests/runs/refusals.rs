@@ -42,7 +42,7 @@ fn phases_that_make_no_sense_are_refused_and_leave_no_folder() {
         ),
         (
             train.to_owned() + "epochs = 1\n" + &prune("") + &rewind(11) + train,
-            "rewind_to is 11, but must be at most 10",
+            "phase 3 (rewind): to is 11, but must be at most 10",
         ),
         (
             [
@@ -56,7 +56,7 @@ fn phases_that_make_no_sense_are_refused_and_leave_no_folder() {
                 train,
             ]
             .concat(),
-            "rewind_to is 11, but must be at most 10",
+            "phase 6 (rewind): to is 11, but must be at most 10",
         ),
         (regrow.to_owned(), "nothing is pruned before it"),
         (
@@ -65,7 +65,7 @@ fn phases_that_make_no_sense_are_refused_and_leave_no_folder() {
         ),
         (
             gradual.to_owned() + "every = 500",
-            "every is 500, but must be below 200",
+            "phase 1 (gradual): every is 500, but must be below 200",
         ),
         (
             gradual.to_owned() + "pruner = \"snip\"",
@@ -73,7 +73,7 @@ fn phases_that_make_no_sense_are_refused_and_leave_no_folder() {
         ),
         (
             train.to_owned() + "epochs = 1\nschedule = { warmup = 10 }",
-            "schedule.warmup is 10, but must be below 10",
+            "phase 1 (train): schedule.warmup is 10, but must be below 10",
         ),
         (
             train.to_owned() + "batch = 1001",

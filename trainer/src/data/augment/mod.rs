@@ -23,7 +23,11 @@ use warp::Map;
 ///
 /// The changes to an image are drawn again in every epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(
+    default,
+    deny_unknown_fields,
+    expecting = "a table with the keys rotation, shift, scale, flip, crop, elastic and fill"
+)]
 pub struct Augmentation {
     /// The largest rotation about the centre, in degrees: uniform in ±`rotation`.
     pub rotation: f64,
@@ -47,7 +51,11 @@ pub struct Augmentation {
 /// displacement, uniform in [-1, 1] along each axis, smoothed with a Gaussian of standard
 /// deviation `sigma` and multiplied by `alpha`. The defaults are the paper's for MNIST.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(
+    default,
+    deny_unknown_fields,
+    expecting = "a table with the keys alpha and sigma"
+)]
 pub struct Elastic {
     /// The factor of the smoothed displacements, in pixels.
     pub alpha: f64,

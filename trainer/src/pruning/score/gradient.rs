@@ -2,7 +2,7 @@
 //!
 //! The gradient of a minibatch is that of its mean loss, without regularization; batch norms use
 //! the statistics of the minibatch. The gradient over several minibatches is the mean of their
-//! gradients, with equal weights even if the last minibatch is smaller. Images are normalized and
+//! gradients, with equal weights even if the last minibatch is smaller. Images are normalised and
 //! not augmented.
 
 use candle_core::{DType, Device, Result as TensorResult, Tensor};

@@ -96,7 +96,7 @@ impl Rounds {
     /// Returns the keys, one list per tensor.
     ///
     /// The key of a connection removed in round `t` (counted from 1) is `2 t` plus its score,
-    /// normalized to 0 to 1 over the round. The keys of the remaining connections, by their last
+    /// normalised to 0 to 1 over the round. The keys of the remaining connections, by their last
     /// scores, are above all others.
     pub fn keys(mut self) -> Scores {
         set_keys(&mut self.keys, &self.alive, 2 * (self.rounds + 1));
@@ -104,7 +104,7 @@ impl Rounds {
     }
 }
 
-/// Sets the key of each of `connections` to `base` plus its score, normalized to 0 to 1 over all.
+/// Sets the key of each of `connections` to `base` plus its score, normalised to 0 to 1 over all.
 fn set_keys(keys: &mut Scores, connections: &[Vec<Connection<f64>>], base: usize) {
     let values = || connections.iter().flatten().map(|c| c.value);
     let (lowest, highest) = values().fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), value| {

@@ -120,7 +120,8 @@ impl Session<'_> {
         let (mut model, mut position) = self.start(&stage, point, checkpoint, &mut files)?;
         self.progress.done += position.epochs;
         while position.epochs < stage.epochs {
-            let row = self.train_epoch(index, position, &mut model, &mut files, tell)?;
+            let saved = position.epochs + 1 == stage.epochs && self.is_saved_after(index);
+            let row = self.train_epoch(&stage, position, &mut model, &mut files, tell, saved)?;
             position = Position {
                 epochs: row.epoch,
                 part: Part::default(),
@@ -280,17 +281,17 @@ impl Session<'_> {
         }
     }
 
-    /// Trains the epoch of phase `index` from `position` to its end and measures the accuracy after
-    /// it.
+    /// Trains the epoch of `stage` from `position` to its end and measures the accuracy after it.
+    /// If the network is then `saved`, it is measured with the statistics that are saved.
     fn train_epoch(
         &mut self,
-        index: usize,
+        stage: &Stage,
         mut position: Position,
         model: &mut Model,
         files: &mut Sums,
         tell: &mut dyn FnMut(Event<'_>),
+        saved: bool,
     ) -> Result<Metrics, TrainError> {
-        let stage = &self.stages[index].clone();
         tell(Event::Epoch {
             phase: &stage.name,
             epoch: position.epochs + 1,
@@ -326,8 +327,7 @@ impl Session<'_> {
                 },
             )?;
         }
-        let is_last = position.epochs + 1 == stage.epochs;
-        let accuracy = match is_last && self.is_saved_after(index) {
+        let accuracy = match saved {
             true => self.evaluate(&model.network).map(|trained| {
                 let accuracy = trained.accuracy;
                 self.evaluated = Some(trained);

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use super::keys::better;
+use super::omitted::{self, Omitted};
 use super::phase::Phase;
 use super::{DeviceKind, Plan, Recipe, fingerprint};
 use crate::atomic;
@@ -31,9 +32,9 @@ pub struct RecipeFile {
     pub data_folder: Option<PathBuf>,
     /// SHA-256 of its images and labels.
     pub data_fingerprint: Option<String>,
-    /// The mean with which pixels are normalized: a number, or a list with one per channel.
+    /// The mean with which pixels are normalised: a number, or a list with one per channel.
     pub pixel_mean: Option<PerChannel>,
-    /// The standard deviation with which pixels are normalized, likewise.
+    /// The standard deviation with which pixels are normalised, likewise.
     pub pixel_std: Option<PerChannel>,
     /// The kind of device that trains.
     pub device: Option<DeviceKind>,
@@ -48,6 +49,9 @@ pub struct RecipeFile {
     /// The phases; by default those of the paper.
     #[serde(rename = "phase")]
     pub phases: Option<Vec<Phase>>,
+    /// The main keys that the file leaves out.
+    #[serde(skip)]
+    pub omitted: Vec<Omitted>,
 }
 
 impl RecipeFile {
@@ -85,12 +89,16 @@ impl RecipeFile {
     /// # Errors
     /// Returns a clause that names the line at fault and says what is wrong.
     pub fn parse(text: &str) -> Result<Self, String> {
-        toml::from_str(text).map_err(|error: toml::de::Error| {
-            let reason = better(error.message(), []);
+        let parsed = toml::from_str(text).map_err(|error: toml::de::Error| {
+            let reason = better(text, &error, []);
             match line(text, &error) {
                 Some(line) => format!(", line {line}: {reason}"),
                 None => format!(": {reason}"),
             }
+        });
+        parsed.map(|file| Self {
+            omitted: omitted::find(text),
+            ..file
         })
     }
 
@@ -106,7 +114,7 @@ impl RecipeFile {
         };
         let same = |kind: &str, name: &str, wanted: &Option<String>, found: &str| match wanted {
             Some(wanted) if wanted != found => Err(TrainError::Mismatch(format!(
-                "{kind} {name} is not the one that the recipe was made with (its SHA-256 is {found}): restore that one, or remove the fingerprint from the recipe"
+                "{kind} {name} is not the one that the recipe was made with (the SHA-256 of {name} is {found}): restore that one, or remove the fingerprint from the recipe"
             ))),
             _ => Ok(()),
         };
@@ -163,19 +171,37 @@ fn line(text: &str, error: &toml::de::Error) -> Option<usize> {
         let phase = lines[head..=head + end].join("\n");
         let alone = toml::from_str::<RecipeFile>(&phase);
         if alone.is_err_and(|alone| alone.message() == error.message()) {
-            let at = rest[..end].iter().position(|line| {
-                let key = line.split('=').next().unwrap_or_default().trim();
-                let quotes = |form: &str| error.message().contains(form);
-                !key.is_empty()
-                    && (quotes(&format!("unknown key {key}:"))
-                        || quotes(&format!("{key} is "))
-                        || quotes(&format!("no {key} of phase")))
-            });
+            let key = blamed(error.message());
+            let at = rest[..end].iter().position(|line| sets(line, key));
             return Some(head + 1 + at.map_or(0, |at| at + 1));
         }
     }
     let start = error.span()?.start.min(text.len());
     Some(text[..start].matches('\n').count() + 1)
+}
+
+/// Returns the key that the `message` about a phase names.
+fn blamed(message: &str) -> &str {
+    let clause = match message.strip_prefix("phase ") {
+        Some(rest) => rest.split_once(": ").map_or(rest, |(_, clause)| clause),
+        None => message,
+    };
+    let clause = clause.strip_prefix("unknown key ").unwrap_or(clause);
+    match clause.starts_with("there is no kind of phase") {
+        true => "kind",
+        false => clause.split([' ', ':']).next().unwrap_or_default(),
+    }
+}
+
+/// Checks whether `line` gives a value to `key`, or is the head of its table.
+fn sets(line: &str, key: &str) -> bool {
+    let is_key = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+    let mut places = line.match_indices(key);
+    let is_set = places.any(|(at, _)| {
+        let (before, after) = (&line[..at], line[at + key.len()..].trim_start());
+        !before.ends_with(is_key) && after.starts_with('=')
+    });
+    !key.is_empty() && (is_set || line.trim() == format!("[phase.{key}]"))
 }
 
 #[cfg(test)]
@@ -203,7 +229,72 @@ mod tests {
             ),
             (
                 "[[phase]]\nkind = \"train\"\n\n[[phase]]\nkind = \"train\"\nepochs = -3",
-                ", line 6: epochs is -3",
+                ", line 6: phase train: epochs is -3, but must be a whole number of at least 1",
+            ),
+            (
+                "seed = \"x\"",
+                ", line 1: seed is \"x\", but must be a whole number of at least 0",
+            ),
+            (
+                "[hyperparameters]\n\nbatch = 1.5",
+                ", line 3: batch is 1.5, but must be a whole number of at least 0",
+            ),
+            (
+                "[hyperparameters]\nschedule = { fractions = 0.5 }",
+                ", line 2: fractions is 0.5, but must be a list",
+            ),
+            (
+                "[hyperparameters.schedule]\nfractions = [0.5, \"x\"]",
+                ", line 2: fractions is \"x\", but must be a number",
+            ),
+            (
+                "[hyperparameters]\naugmentation = { elastic = 34 }",
+                ", line 2: elastic is 34, but must be a table with the keys alpha and sigma",
+            ),
+            (
+                "[hyperparameters]\naugmentation = { flip = 1 }",
+                ", line 2: flip is 1, but must be true or false",
+            ),
+            (
+                "[hyperparameters]\ndecay = { kind = \"l1\" }",
+                ", line 2: kind is \"l1\", but must be \"l2\" or \"decoupled\"",
+            ),
+            (
+                "[hyperparameters]\noptimizer = \"adam\"",
+                ", line 2: optimizer is \"adam\", but must be a table with the key kind (\"sgd\" or \"adam\") and those of that kind",
+            ),
+            (
+                "[hyperparameters]\noptimizer = { beta1 = 0.5 }",
+                ", line 2: optimizer lacks the key kind",
+            ),
+            (
+                "pixel_mean = \"x\"",
+                ", line 1: pixel_mean is \"x\", but must be a number",
+            ),
+            (
+                "[[phase]]\nkind = \"prune\"\n\ndense = \"last\"",
+                ", line 4: phase prune: dense is \"last\", but must be a list",
+            ),
+            (
+                "[[phase]]\nkind = \"prune\"\n\ncompression = \"ten\"",
+                ", line 4: phase prune: compression is \"ten\", but must be a number",
+            ),
+            // Overrides of a phase, in every notation.
+            (
+                "[[phase]]\nkind = \"train\"\n\n[[phase]]\nkind = \"train\"\nbatch = \"x\"",
+                ", line 6: phase train: batch is \"x\", but must be a whole number of at least 0",
+            ),
+            (
+                "[[phase]]\nkind = \"train\"\n\noptimizer = { kind = \"adam\", beta1 = \"x\" }",
+                ", line 4: phase train: beta1 is \"x\", but must be a number",
+            ),
+            (
+                "[[phase]]\nkind = \"train\"\n[phase.schedule]\nwarmup = -1",
+                ", line 4: phase train: warmup is -1, but must be a whole number of at least 0",
+            ),
+            (
+                "[[phase]]\nkind = \"train\"\n[phase.decay]\nkind = \"l2\"\nrate = 3",
+                ", line 5: phase train: unknown key rate",
             ),
             ("seed = 1\n[[phase]]\nkind = \"trian\"", ", line 3: "),
             ("[[phases]]\nkind = \"train\"", "did you mean phase?"),

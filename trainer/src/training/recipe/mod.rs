@@ -11,18 +11,20 @@ use crate::data::{Dataset, PerChannel, Scaling};
 use crate::digest;
 use crate::graph::{self, Graph};
 use crate::network::EPSILON;
-use crate::pruning::{Compression, Target, source};
+use crate::pruning::{Compression, Pattern, Target, source};
 use crate::training::error::TrainError;
 use crate::training::hyperparameters::Hyperparameters;
 
 mod file;
 mod keys;
+mod omitted;
 mod phase;
 mod plan;
 mod sense;
 pub(super) mod stages;
 
 pub use file::RecipeFile;
+pub use omitted::Omitted;
 pub use phase::{Gradual, Method, Phase, Prune, Regrow, Rewind, Training};
 pub use plan::{After, Plan};
 
@@ -71,10 +73,10 @@ pub struct Recipe {
     pub data_folder: Option<PathBuf>,
     /// SHA-256 of its images and labels.
     pub data_fingerprint: String,
-    /// The mean with which pixels are normalized: an input is `(pixel / 255 - mean) / std`. By
+    /// The mean with which pixels are normalised: an input is `(pixel / 255 - mean) / std`. By
     /// default the dataset's.
     pub pixel_mean: PerChannel,
-    /// The standard deviation with which pixels are normalized.
+    /// The standard deviation with which pixels are normalised.
     pub pixel_std: PerChannel,
     /// The kind of device that trains.
     pub device: DeviceKind,
@@ -201,6 +203,17 @@ impl Recipe {
         found.unwrap_or((Compression::NONE, Target::Effective))
     }
 
+    /// Returns the pattern that the last phase that prunes makes, if it makes one.
+    pub fn pattern(&self) -> Option<Pattern> {
+        let mut phases = self.phases.iter().rev();
+        let found = phases.find_map(|phase| match phase {
+            Phase::Prune(prune) => Some(prune.pattern),
+            Phase::Gradual(_) => Some(None),
+            _ => None,
+        });
+        found.flatten()
+    }
+
     /// Checks whether training starts from the weights that the recipe names.
     pub(in crate::training) fn trains_given(&self) -> bool {
         let mut phases = self.phases.iter();
@@ -214,7 +227,7 @@ impl Recipe {
         folder.map_or_else(|| self.data.clone(), |path| path.display().to_string())
     }
 
-    /// Returns the mean and standard deviation with which pixels are normalized.
+    /// Returns the mean and standard deviation with which pixels are normalised.
     pub fn scaling(&self) -> Scaling {
         Scaling {
             mean: self.pixel_mean.clone(),
@@ -222,7 +235,7 @@ impl Recipe {
         }
     }
 
-    /// Checks that the recipe normalizes pixels as the dataset does, all channels of it.
+    /// Checks that the recipe normalises pixels as the dataset does, all channels of it.
     fn check_pixels(&self, data: &Dataset) -> Result<(), TrainError> {
         let channels = data.train.shape()[0];
         for (field, values) in [

@@ -2,7 +2,7 @@
 
 use super::Recipe;
 use super::phase::{Gradual, Phase, Prune, Regrow};
-use super::stages::stages;
+use super::stages::{Stage, stages};
 use crate::data::Dataset;
 use crate::graph::{Graph, Operation};
 use crate::pruning::hundredths::shown;
@@ -18,21 +18,9 @@ impl Recipe {
     /// data.
     pub(super) fn check_phases(&self) -> Result<(), TrainError> {
         self.hyperparameters.check()?;
-        for stage in stages(self)? {
-            stage.hyperparameters.check()?;
-            let trains = stage.phase.training().is_some();
-            if trains && (stage.epochs == 0 || stage.epochs > MOST_EPOCHS) {
-                let reason = format!("must be at least 1 and at most {MOST_EPOCHS}");
-                return Err(TrainError::value("epochs", stage.epochs, reason));
-            }
-            match &stage.phase {
-                Phase::Gradual(options) => check_gradual(options)?,
-                Phase::Regrow(options) => check_regrow(options)?,
-                Phase::Prune(options) => {
-                    Pruner::by_name(&options.pruner)?;
-                }
-                _ => {}
-            }
+        for (index, stage) in stages(self)?.iter().enumerate() {
+            let checked = check_stage(stage);
+            checked.map_err(|error| error.in_phase(index, stage.phase.kind()))?;
         }
         Ok(())
     }
@@ -42,45 +30,51 @@ impl Recipe {
         self.check_order()?;
         self.check_weights()?;
         self.check_masks()?;
-        for stage in stages(self)? {
-            let batch = stage.hyperparameters.batch;
-            let refuse = |reason| Err(TrainError::value("batch", batch, reason));
-            if batch > data.train.len() {
-                return refuse(format!(
-                    "must be between 1 and {}, the number of training images of {}",
-                    data.train.len(),
-                    data.name
-                ));
-            }
-            if let (1, Some(norm)) = (batch, needs_two_images(graph)) {
-                return refuse(format!(
-                    "must be at least 2: batch norm {norm} of {} computes a variance over the images",
-                    graph.name()
-                ));
-            }
-            if stage.phase.training().is_some() {
-                let steps = data.train.len() / batch * stage.epochs;
-                stage
-                    .hyperparameters
-                    .check_phase(&data.train, stage.epochs)?;
-                check_steps(&stage.phase, steps)?;
-                if let Some(to) = stage.keeps.last().filter(|&&to| to > steps) {
-                    let reason = format!(
-                        "must be at most {steps}, the number of steps of the {} phase",
-                        stage.name
-                    );
-                    return Err(TrainError::value("rewind_to", *to, reason));
-                }
-            }
-            match &stage.phase {
-                Phase::Prune(options) => check_layers(options, graph)?,
-                Phase::Gradual(options) => {
-                    check_dense(&options.dense, options.compression, graph)?;
-                }
-                _ => {}
-            }
+        for (index, stage) in stages(self)?.iter().enumerate() {
+            let checked = self.check_on(stage, graph, data);
+            checked.map_err(|error| error.in_phase(index, stage.phase.kind()))?;
         }
         Ok(())
+    }
+
+    /// Checks that `stage` makes sense on `graph` and `data`.
+    fn check_on(&self, stage: &Stage, graph: &Graph, data: &Dataset) -> Result<(), TrainError> {
+        let batch = stage.hyperparameters.batch;
+        let refuse = |reason| Err(TrainError::value("batch", batch, reason));
+        if batch > data.train.len() {
+            return refuse(format!(
+                "must be between 1 and {}, the number of training images of {}",
+                data.train.len(),
+                data.name
+            ));
+        }
+        if let (1, Some(norm)) = (batch, needs_two_images(graph)) {
+            return refuse(format!(
+                "must be at least 2: batch norm {norm} of {} computes a variance over the images",
+                graph.name()
+            ));
+        }
+        if stage.phase.training().is_some() {
+            let steps = data.train.len() / batch * stage.epochs;
+            stage
+                .hyperparameters
+                .check_phase(&data.train, stage.epochs)?;
+            check_steps(&stage.phase, steps)?;
+            if let Some(&to) = stage.keeps.last().filter(|&&to| to > steps) {
+                let rewinds = |phase: &Phase| matches!(phase, Phase::Rewind(it) if it.to == to);
+                let index = self.phases.iter().position(rewinds).unwrap_or(0);
+                let reason = format!(
+                    "must be at most {steps}, the number of steps of the {} phase",
+                    stage.name
+                );
+                return Err(TrainError::value("to", to, reason).in_phase(index, "rewind"));
+            }
+        }
+        match &stage.phase {
+            Phase::Prune(options) => check_layers(options, graph),
+            Phase::Gradual(options) => check_dense(&options.dense, options.compression, graph),
+            _ => Ok(()),
+        }
     }
 
     /// Checks that a phase trains, and that every phase that ranks, rewinds or regrows comes after
@@ -223,6 +217,22 @@ impl Recipe {
 fn refuse<T>(reason: impl Into<String>) -> Result<T, TrainError> {
     let reason = reason.into();
     Err(TrainError::Recipe { reason })
+}
+
+/// Checks the numbers of `stage` whose range depends on neither the architecture nor the data.
+fn check_stage(stage: &Stage) -> Result<(), TrainError> {
+    stage.hyperparameters.check()?;
+    let trains = stage.phase.training().is_some();
+    if trains && (stage.epochs == 0 || stage.epochs > MOST_EPOCHS) {
+        let reason = format!("must be at least 1 and at most {MOST_EPOCHS}");
+        return Err(TrainError::value("epochs", stage.epochs, reason));
+    }
+    match &stage.phase {
+        Phase::Gradual(options) => check_gradual(options),
+        Phase::Regrow(options) => check_regrow(options),
+        Phase::Prune(options) => Ok(Pruner::by_name(&options.pruner).map(drop)?),
+        _ => Ok(()),
+    }
 }
 
 /// Checks the numbers of gradual pruning.

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use toml::Table;
 
-use super::keys::better;
+use super::keys;
 use crate::names;
 
 mod gradual;
@@ -88,24 +88,24 @@ impl TryFrom<Table> for Phase {
         };
         Ok(match kind.as_str() {
             "train" => {
-                let training = Training::take(&mut table)?;
-                options::<Nothing>(&kind, table, true)?;
+                let training = Training::take(&kind, &mut table)?;
+                options::<Nothing>(&kind, &table, true)?;
                 Self::Train(training)
             }
-            "prune" => Self::Prune(options(&kind, table, false)?),
-            "rewind" => Self::Rewind(options(&kind, table, false)?),
+            "prune" => Self::Prune(options(&kind, &table, false)?),
+            "rewind" => Self::Rewind(options(&kind, &table, false)?),
             "gradual" => {
-                let training = Training::take(&mut table)?;
+                let training = Training::take(&kind, &mut table)?;
                 Self::Gradual(Gradual {
                     training,
-                    ..options(&kind, table, true)?
+                    ..options(&kind, &table, true)?
                 })
             }
             "regrow" => {
-                let training = Training::take(&mut table)?;
+                let training = Training::take(&kind, &mut table)?;
                 Self::Regrow(Regrow {
                     training,
-                    ..options(&kind, table, true)?
+                    ..options(&kind, &table, true)?
                 })
             }
             kind => {
@@ -129,15 +129,12 @@ struct Nothing {}
 /// phase `trains`, suggestions for unknown keys include those of training.
 fn options<T: serde::de::DeserializeOwned>(
     kind: &str,
-    table: Table,
+    table: &Table,
     trains: bool,
 ) -> Result<T, String> {
-    let parsed = table.try_into().map_err(|e: toml::de::Error| {
-        let keys = Training::keys();
-        let more = keys.iter().map(String::as_str).filter(|_| trains);
-        better(e.message(), more)
-    });
-    parsed.map_err(|reason| format!("phase {kind}: {reason}"))
+    let keys = Training::keys();
+    let more = keys.iter().map(String::as_str).filter(|_| trains);
+    keys::parse(table, more).map_err(|reason| format!("phase {kind}: {reason}"))
 }
 
 impl From<Phase> for Table {
@@ -207,7 +204,18 @@ mod tests {
                 "phase gradual: unknown key evry: did you mean every?",
             ),
             ("kind = \"prune\"\nepochs = 3", "unknown key epochs"),
-            ("kind = \"rewind\"\nto = \"start\"", "invalid type"),
+            (
+                "kind = \"rewind\"\nto = \"start\"",
+                "phase rewind: to is \"start\", but must be a whole number of at least 0",
+            ),
+            (
+                "kind = \"train\"\nschedule = { wormup = 3 }",
+                "phase train: unknown key wormup: did you mean warmup?",
+            ),
+            (
+                "kind = \"gradual\"\noptimizer = { kind = \"adam\", beta1 = \"x\" }",
+                "phase gradual: beta1 is \"x\", but must be a number",
+            ),
             ("kind = \"regrow\"\nmethod = \"rigel\"", "rigel"),
         ] {
             let error = parsed(text).unwrap_err();
@@ -227,11 +235,5 @@ mod tests {
         };
         let found = training.hyperparameters(&shared).unwrap();
         assert_eq!((found.batch, found.learning_rate), (32, 0.5));
-        let Phase::Train(wrong) = parsed("kind = \"train\"\nschedule = { wormup = 3 }").unwrap()
-        else {
-            panic!("not a training phase");
-        };
-        let error = wrong.hyperparameters(&shared).unwrap_err().to_string();
-        assert!(error.contains("did you mean warmup?"), "{error}");
     }
 }

@@ -5,7 +5,7 @@ use toml::Table;
 
 use crate::training::error::TrainError;
 use crate::training::hyperparameters::Hyperparameters;
-use crate::training::recipe::keys::better;
+use crate::training::recipe::keys;
 
 /// How a phase trains.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -45,15 +45,19 @@ impl Training {
         table.keys().cloned().chain(epochs).collect()
     }
 
-    /// Removes the keys of training from the `table` of a phase, and parses them.
-    pub(super) fn take(table: &mut Table) -> Result<Self, String> {
+    /// Removes the keys of training from the `table` of a phase of this `kind`, and parses them.
+    pub(super) fn take(kind: &str, table: &mut Table) -> Result<Self, String> {
         let mut training = Self::default();
         for key in Self::keys() {
             match (key.as_str(), table.remove(&key)) {
                 (_, None) => {}
                 ("epochs", Some(value)) => {
                     let epochs = value.as_integer().and_then(|n| usize::try_from(n).ok());
-                    let wrong = || format!("epochs is {value}, but must be a whole number above 0");
+                    let wrong = || {
+                        format!(
+                            "phase {kind}: epochs is {value}, but must be a whole number of at least 1"
+                        )
+                    };
                     training.epochs = epochs.ok_or_else(wrong)?;
                 }
                 (_, Some(value)) => {
@@ -61,6 +65,9 @@ impl Training {
                 }
             }
         }
+        // Their values depend on those of the recipe, but not whether they can be read.
+        let overrides = keys::parse::<Hyperparameters>(&training.overrides, []);
+        overrides.map_err(|reason| format!("phase {kind}: {reason}"))?;
         Ok(training)
     }
 
@@ -75,10 +82,6 @@ impl Training {
         }
         let mut table = Table::try_from(shared).expect("hyperparameters are plain values");
         table.extend(self.overrides.clone());
-        table
-            .try_into()
-            .map_err(|e: toml::de::Error| TrainError::Recipe {
-                reason: better(e.message(), []),
-            })
+        keys::parse(&table, []).map_err(|reason| TrainError::Recipe { reason })
     }
 }

@@ -1,0 +1,50 @@
+//! Names the recipe file as the place of a wrong value.
+
+use std::path::Path;
+
+use anyhow::Error;
+
+use super::hints;
+use crate::training::TrainError;
+
+/// Returns `error` with the recipe file `path`, the phase and the key named, if it is about a value
+/// or a combination of values of a recipe; `gives` says whether an option of the command line gives
+/// the value of a field instead.
+pub(super) fn file(error: Error, path: &Path, gives: &dyn Fn(&str) -> bool) -> Error {
+    let path = path.display();
+    let text = match error.downcast_ref::<TrainError>() {
+        Some(TrainError::Value {
+            phase,
+            field,
+            value,
+            reason,
+        }) if !gives(field) => {
+            let phase = phase
+                .as_ref()
+                .map_or_else(String::new, |at| format!(", {at}"));
+            format!("{path}{phase}: {} is {value}, but {reason}", key(field))
+        }
+        Some(TrainError::Recipe { reason }) if !reason.starts_with(&path.to_string()) => {
+            format!("{path}: {reason}")
+        }
+        Some(TrainError::Pattern { .. }) if !gives("pattern") => {
+            format!("{path}: {}", hints::message(&error))
+        }
+        Some(TrainError::Prune(inner))
+            if inner.is_wrong_usage() && !(gives("pruner") || gives("compression")) =>
+        {
+            format!("{path}: {}", hints::message(&error))
+        }
+        _ => return error,
+    };
+    hints::verbatim(error, text)
+}
+
+/// Returns the key in a recipe file that sets `field`.
+fn key(field: &'static str) -> &'static str {
+    match field {
+        "momentum" => "optimizer.momentum",
+        "l2" => "decay.amount",
+        field => field,
+    }
+}
