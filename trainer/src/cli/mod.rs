@@ -11,7 +11,9 @@ mod accelerator;
 mod arch;
 mod augment;
 mod boards;
+mod calibration;
 mod chips;
+mod comparison;
 mod console;
 mod counts;
 mod curve;
@@ -24,6 +26,7 @@ mod hints;
 mod inspect;
 mod interrupt;
 mod measure;
+mod measured;
 mod model;
 mod next;
 mod overwrite;
@@ -34,6 +37,8 @@ mod pruning;
 mod quickstart;
 mod quotas;
 mod recipe;
+mod run_data;
+mod run_fits;
 mod setup;
 mod source;
 mod speed;
@@ -41,6 +46,7 @@ mod table;
 mod threads;
 mod train;
 mod usage;
+mod weights;
 
 use std::backtrace::Backtrace;
 use std::env;
@@ -104,9 +110,10 @@ enum Command {
     Boards(boards::Arguments),
     /// List chips with their core and memories
     Chips(chips::Arguments),
-    /// Show which chips a container fits
+    /// Show which chips a container fits, or which containers of a run suit which chip
     Fits(fits::Arguments),
-    /// Measure a container's flash, RAM and latency on an emulated or real board
+    /// Measure flash, RAM and latency on an emulated or real board, of a container or of all
+    /// containers of a run
     Measure(measure::Arguments),
     /// Install missing tools that `measure` needs
     Setup(setup::Arguments),

@@ -14,6 +14,7 @@ mod architectures;
 mod boards;
 mod chips;
 mod containers;
+mod comparisons;
 mod conventions;
 mod curves;
 mod datasets;
