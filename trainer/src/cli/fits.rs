@@ -18,8 +18,7 @@ use crate::numbers::thousands;
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// Container (.rfy file), or a run folder, all of whose containers are tried (every --optimize
-    /// and --weights of `rarefy export`)
+    /// Container (.rfy file), or a run folder, all of whose containers are tried
     model: PathBuf,
     /// Chips to compare with, separated by commas: names listed by `rarefy chips` [default: some
     /// thirty well-known ones]

@@ -36,9 +36,8 @@ pub(super) struct Arguments {
     /// IDX files [default: the dataset recorded by `export` next to the container]
     #[arg(long)]
     data: Option<String>,
-    /// Compare all containers that `rarefy export` writes of a run, for every --optimize and
-    /// --weights, in one table; with --chip, their sizes alone. The stored dense network is left
-    /// out
+    /// Compare all containers that can be exported from a run, for every objective and type of
+    /// weights, in one table; on a chip by name, their sizes alone
     #[arg(long, conflicts_with_all = ["profile", "svg", "calibrate"])]
     all: bool,
     /// With --all: types of weights to compare, separated by commas [default: all]

@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::console::Console;
 use super::{data, hints, interrupt};
 use crate::data::Dataset;
+use crate::deploy::choose::Goal;
 use crate::deploy::costs::Core;
 use crate::deploy::variants::{Failure, GOALS};
 use crate::deploy::{DeployError, FinishedRun, Setting, Variants};
@@ -79,18 +80,26 @@ pub(super) fn variants(
     }
 }
 
-/// Formats settings by their weights: "size+speed int6, any int4".
+/// Formats settings, grouped by weights and then by goals: "size+speed int6/int4, any int3".
 pub(super) fn shown(settings: &[Setting]) -> String {
-    let same = settings.chunk_by(|a, b| a.weights == b.weights);
-    let shown = same.map(|same| {
-        let goals: Vec<&str> = same.iter().map(|setting| setting.goal.name()).collect();
+    let mut groups: Vec<(Vec<Goal>, Vec<String>)> = Vec::new();
+    for same in settings.chunk_by(|a, b| a.weights == b.weights) {
+        let goals: Vec<Goal> = same.iter().map(|setting| setting.goal).collect();
+        let weights = same[0].weights.name();
+        match groups.last_mut() {
+            Some((known, names)) if *known == goals => names.push(weights),
+            _ => groups.push((goals, vec![weights])),
+        }
+    }
+    let group = |(goals, weights): &(Vec<Goal>, Vec<String>)| {
+        let names: Vec<&str> = goals.iter().map(|goal| goal.name()).collect();
         let goals = match goals.len() == GOALS.len() {
             true => "any".to_owned(),
-            false => goals.join("+"),
+            false => names.join("+"),
         };
-        format!("{goals} {}", same[0].weights.name())
-    });
-    shown.collect::<Vec<_>>().join(", ")
+        format!("{goals} {}", weights.join("/"))
+    };
+    groups.iter().map(group).collect::<Vec<_>>().join(", ")
 }
 
 /// Settings that give no container, as a report shows them.
@@ -121,7 +130,6 @@ pub(super) fn failures(failures: &[Failure]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::deploy::choose::Goal;
     use crate::deploy::quantize::WeightType;
 
     #[test]
@@ -134,6 +142,9 @@ mod tests {
         settings.push(setting(Goal::Size, 4));
         settings.push(setting(Goal::Speed, 4));
         assert_eq!(shown(&settings), "any int6, size+speed int4");
+        settings.push(setting(Goal::Size, 3));
+        settings.push(setting(Goal::Speed, 3));
+        assert_eq!(shown(&settings), "any int6, size+speed int4/int3");
         assert_eq!(shown(&settings[..1]), "size int6");
     }
 }

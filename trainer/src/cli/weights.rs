@@ -62,7 +62,10 @@ mod tests {
             WEIGHTS.map(WeightType::name)
         );
         assert_eq!(
-            given.iter().map(|&it| it.into()).collect::<Vec<WeightType>>(),
+            given
+                .iter()
+                .map(|&it| it.into())
+                .collect::<Vec<WeightType>>(),
             WEIGHTS
         );
     }

@@ -21,7 +21,11 @@ fn is_optimal(row: &Value, rows: &[Value]) -> bool {
     let values = |row: &Value| {
         let cost = row.pointer("/instructions/median").and_then(Value::as_f64);
         let bytes = row["bytes"].as_f64().unwrap();
-        [row["accuracy"].as_f64().unwrap(), -bytes, -cost.unwrap_or(0.0)]
+        [
+            row["accuracy"].as_f64().unwrap(),
+            -bytes,
+            -cost.unwrap_or(0.0),
+        ]
     };
     let own = values(row);
     let surpasses = |other: &Value| {
@@ -42,7 +46,10 @@ fn the_containers_of_a_run_are_measured_in_one_table() {
     runs::pruned().lay_out(&folder.join("run"));
     let measure = "measure run --all --weights int8,int4 --samples 2 -o kept";
     let report = json(folder, measure);
-    assert_eq!((&report["board"], &report["samples"]), (&"mps2-an386".into(), &2.into()));
+    assert_eq!(
+        (&report["board"], &report["samples"]),
+        (&"mps2-an386".into(), &2.into())
+    );
     assert_eq!(report["failures"], serde_json::json!([]));
     let rows = report["rows"].as_array().unwrap();
     let of_row = |row: &Value| row["settings"].as_array().unwrap().clone();
@@ -53,23 +60,38 @@ fn the_containers_of_a_run_are_measured_in_one_table() {
     }
     assert_eq!(seen, expected, "each setting is in one row");
     for row in rows {
-        assert_eq!((&row["fits"], &row["matches_host"]), (&true.into(), &true.into()));
+        assert_eq!(
+            (&row["fits"], &row["matches_host"]),
+            (&true.into(), &true.into())
+        );
         assert_eq!(row["pareto"], is_optimal(row, rows), "{row}");
-        assert!(row["estimated_cycles"]["median"]["low"].as_u64() > row["instructions"]["median"].as_u64());
+        assert!(
+            row["estimated_cycles"]["median"]["low"].as_u64()
+                > row["instructions"]["median"].as_u64()
+        );
     }
 
     // The rows are those of the single commands.
-    let row = rows.iter().find(|row| of_row(row)[0]["weights"] == "int4").unwrap();
+    let row = rows
+        .iter()
+        .find(|row| of_row(row)[0]["weights"] == "int4")
+        .unwrap();
     let goal = row["settings"][0]["goal"].as_str().unwrap();
     let export = format!("export run --optimize {goal} --weights int4 --board mps2-an386");
     let exported = json(folder, &format!("{export} --allow-loss -o single.rfy"));
     let single = fs::read(folder.join("single.rfy")).unwrap();
-    assert_eq!(fs::read(folder.join(format!("kept/{goal}-int4.rfy"))).unwrap(), single);
+    assert_eq!(
+        fs::read(folder.join(format!("kept/{goal}-int4.rfy"))).unwrap(),
+        single
+    );
     assert_eq!(row["bytes"], single.len());
     let score = json(folder, &format!("eval kept/{goal}-int4.rfy"));
     assert_eq!(row["accuracy"], score["accuracy"]);
     assert_eq!(row["encodings"][0], exported["layers"][0]["encoding"]);
-    let measured = json(folder, "measure single.rfy --board mps2-an386 --samples 2 --no-dense");
+    let measured = json(
+        folder,
+        "measure single.rfy --board mps2-an386 --samples 2 --no-dense",
+    );
     for figure in ["instructions", "estimated_cycles", "flash", "ram"] {
         assert_eq!(row[figure], measured[figure], "{figure}");
     }
@@ -77,14 +99,26 @@ fn the_containers_of_a_run_are_measured_in_one_table() {
     // As text, with progress where there is no terminal; the run's files are as they were.
     let output = program::run(folder, measure);
     let (stdout, stderr) = texts(&output);
-    says(&stdout, &["goal, bits", "estimated cycles", "* ", "rarefy export run -o model.rfy"]);
+    says(
+        &stdout,
+        &[
+            "goal, bits",
+            "estimated cycles",
+            "* ",
+            "rarefy export run -o model.rfy",
+        ],
+    );
     says(&stderr, &["container 1 of", "int8"]);
     let fresh = tempfile::tempdir().unwrap();
     runs::pruned().lay_out(fresh.path());
     for entry in fresh.path().read_dir().unwrap() {
         let entry = entry.unwrap();
         let now = fs::read(folder.join("run").join(entry.file_name())).unwrap();
-        assert!(now == fs::read(entry.path()).unwrap(), "{:?}", entry.file_name());
+        assert!(
+            now == fs::read(entry.path()).unwrap(),
+            "{:?}",
+            entry.file_name()
+        );
     }
 }
 
@@ -97,12 +131,21 @@ fn the_most_accurate_container_of_a_run_is_found_for_each_chip() {
     let folder = folder.path();
     runs::pruned().lay_out(&folder.join("run"));
     // 128 KB of flash with 16 KB of RAM, and 4 KB of flash with 1 KB of RAM.
-    let report = json(folder, "fits run --weights int4 --chip STM32F072RB,LPC810M021FN8");
+    let report = json(
+        folder,
+        "fits run --weights int4 --chip STM32F072RB,LPC810M021FN8",
+    );
     let chips = report["chips"].as_array().unwrap();
     assert_eq!(chips[0]["name"], "LPC810M021FN8");
-    assert!(chips[0]["chosen"].is_null() && chips[0]["ram_over"].as_u64() > Some(0), "{report}");
+    assert!(
+        chips[0]["chosen"].is_null() && chips[0]["ram_over"].as_u64() > Some(0),
+        "{report}"
+    );
     let chosen = &chips[1]["chosen"];
-    assert_eq!((&report["smallest"], &chips[1]["fits"]), (&"STM32F072RB".into(), &true.into()));
+    assert_eq!(
+        (&report["smallest"], &chips[1]["fits"]),
+        (&"STM32F072RB".into(), &true.into())
+    );
 
     // No other container is more accurate, or as accurate and smaller.
     let mut best = (-1.0, 0);
@@ -135,22 +178,52 @@ fn what_cannot_be_compared_is_one_sentence() {
     fs::create_dir(folder.join("used")).unwrap();
     fs::write(folder.join("used/size-int6.rfy"), "my notes").unwrap();
     let cases: [(&str, &[&str]); 7] = [
-        ("measure model.rfy --all", &["model.rfy is not a folder", "without --all"]),
-        ("measure run --board microbit", &["run is a folder", "--all"]),
-        ("measure model.rfy --board microbit --build-only --data digits", &["--build-only", "--data"]),
-        ("fits model.rfy --data digits", &["--data concerns a run folder", "model.rfy"]),
-        ("fits model.rfy --weights int4", &["--weights concerns a run folder"]),
-        ("measure model.rfy --data digits --board microbit --calibrate", &["microbit is emulated", "rarefy chips"]),
-        ("measure model.rfy --data digits --chip STM32U575ZI --calibrate", &["Cortex-M33", "no table of cycles"]),
+        (
+            "measure model.rfy --all",
+            &["model.rfy is not a folder", "without --all"],
+        ),
+        (
+            "measure run --board microbit",
+            &["run is a folder", "--all"],
+        ),
+        (
+            "measure model.rfy --board microbit --build-only --data digits",
+            &["--build-only", "--data"],
+        ),
+        (
+            "fits model.rfy --data digits",
+            &["--data concerns a run folder", "model.rfy"],
+        ),
+        (
+            "fits model.rfy --weights int4",
+            &["--weights concerns a run folder"],
+        ),
+        (
+            "measure model.rfy --data digits --board microbit --calibrate",
+            &["microbit is emulated", "rarefy chips"],
+        ),
+        (
+            "measure model.rfy --data digits --chip STM32U575ZI --calibrate",
+            &["Cortex-M33", "no table of cycles"],
+        ),
     ];
     for (command, words) in cases {
         misused(folder, command, words);
     }
     let cases: [(&str, &[&str]); 4] = [
-        ("measure empty --all --chip STM32F411CE", &["empty", "rarefy train"]),
+        (
+            "measure empty --all --chip STM32F411CE",
+            &["empty", "rarefy train"],
+        ),
         ("fits empty", &["empty", "rarefy train"]),
-        ("measure run --all --chip STM32F411CE -o used", &["used/size-int6.rfy", "does not hold a container"]),
-        ("measure run --all --chip STM32F411CE -o a/b", &["there is no folder a"]),
+        (
+            "measure run --all --chip STM32F411CE -o used",
+            &["used/size-int6.rfy", "does not hold a container"],
+        ),
+        (
+            "measure run --all --chip STM32F411CE -o a/b",
+            &["there is no folder a"],
+        ),
     ];
     for (command, words) in cases {
         refused(folder, command, words);

@@ -9,7 +9,7 @@ use rarefy_trainer::data::{Dataset, digits};
 use rarefy_trainer::deploy::costs::Core;
 use rarefy_trainer::deploy::quantize::WeightType;
 use rarefy_trainer::deploy::{Export, Options, Setting, Trained, Variants};
-use rarefy_trainer::graph::{Graph, Operation};
+use rarefy_trainer::graph::{Graph, Operation, Padding, Pooling, Window};
 use rarefy_trainer::network::initial;
 use rarefy_trainer::pruning::Masks;
 use rarefy_trainer::random::Random;
@@ -29,13 +29,11 @@ fn data() -> Dataset {
 fn network(pool: bool) -> Trained {
     let mut graph = Graph::new("small", [1, 28, 28]);
     if pool {
-        let kind = rarefy_trainer::graph::Pooling::Max;
-        let window = Operation::Pool {
-            kind,
-            size: 2,
-            stride: 2,
-        };
-        graph.push("pool1", window).unwrap();
+        let window = Window::new(2, 2, Padding::Valid, [28, 28]).unwrap();
+        let kind = Pooling::Max;
+        graph
+            .push("pool1", Operation::Pool { kind, window })
+            .unwrap();
     }
     let dense = |units| Operation::Dense { units, bias: true };
     for (name, operation) in [
@@ -46,8 +44,9 @@ fn network(pool: bool) -> Trained {
     ] {
         graph.push(name, operation).unwrap();
     }
-    let mut random = Random::new(7);
-    let masks = Masks::from_fn(&graph.prunable(), |_, _| random.unit() < 0.03);
+    let masks = Masks::from_fn(&graph.prunable(), |tensor, element| {
+        Random::new((tensor << 32 | element) as u64).unit() < 0.03
+    });
     let mut state = initial::state(&graph, 7);
     for mask in masks.iter() {
         let array = state.0.get_mut(&mask.name).unwrap();

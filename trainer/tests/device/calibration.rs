@@ -32,7 +32,11 @@ fn log(model: &[u8], inputs: &[Vec<u8>], cycles: &[u64]) -> String {
     for (index, (input, cycles)) in inputs.iter().zip(cycles).enumerate() {
         let logits = engine.infer(input, &mut arena).unwrap();
         let ticks = cycles + OVERHEAD;
-        writeln!(log, "rarefy sample={index} ticks={ticks} stack=96 logits={logits:?}").unwrap();
+        writeln!(
+            log,
+            "rarefy sample={index} ticks={ticks} stack=96 logits={logits:?}"
+        )
+        .unwrap();
     }
     log + "rarefy done\n"
 }
@@ -52,7 +56,10 @@ fn counted_cycles_are_divided_by_estimated_ones() {
     let (model, inputs) = (small(), samples(3, 64));
     let tools = tempfile::tempdir().unwrap();
     let options = with_tools(tools.path());
-    probe(tools.path(), &log(&model, &inputs, &[30_000, 10_000, 20_000]));
+    probe(
+        tools.path(),
+        &log(&model, &inputs, &[30_000, 10_000, 20_000]),
+    );
     let found = calibrate(&board, &model, &inputs, &options, &mut quiet).unwrap();
     assert_eq!(found.counted.network.matches_host, Some(true));
     let [network] = &found.networks[..] else {
@@ -89,12 +96,22 @@ fn without_a_probe_nothing_is_built() {
     let mut built = |_: &str| panic!("built");
     let error = calibrate(&board, &model, &inputs, &options, &mut built).unwrap_err();
     assert!(
-        matches!(error, CalibrateError::Device(DeviceError::Run(RunError::NoProbe { .. }))),
+        matches!(
+            error,
+            CalibrateError::Device(DeviceError::Run(RunError::NoProbe { .. }))
+        ),
         "{error}"
     );
     // A probe's program that finds no probe.
     let options = with_tools(tools.path());
-    fake(tools.path(), "probe-rs", "echo 'Error: No connected probes were found.' >&2; exit 1");
+    fake(
+        tools.path(),
+        "probe-rs",
+        "echo 'Error: No connected probes were found.' >&2; exit 1",
+    );
     let error = calibrate(&board, &model, &inputs, &options, &mut quiet).unwrap_err();
-    assert!(error.to_string().contains("no debug probe is connected"), "{error}");
+    assert!(
+        error.to_string().contains("no debug probe is connected"),
+        "{error}"
+    );
 }
