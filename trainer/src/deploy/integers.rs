@@ -37,6 +37,9 @@ pub fn integers(
     Integers::new(&network, images, options)?.written(options.goal)
 }
 
+/// The encodings of a network, and its container in them.
+type Kept = (Vec<Encoding>, Written);
+
 /// The integers of a network that is already [adapted], for one goal after another: what the goals
 /// share is computed once.
 pub(super) struct Integers<'a> {
@@ -47,7 +50,7 @@ pub(super) struct Integers<'a> {
     /// The encodings to choose from, once they were tried.
     candidates: Option<Candidates>,
     /// The containers so far, by their encodings; `None` if they are not kept.
-    kept: RefCell<Option<Vec<(Vec<Encoding>, Written)>>>,
+    kept: RefCell<Option<Vec<Kept>>>,
 }
 
 impl<'a> Integers<'a> {
@@ -111,7 +114,7 @@ impl<'a> Integers<'a> {
     /// # Errors
     /// Returns an error if a layer cannot be quantized or represented so.
     fn stored_as(&self, encodings: &[Encoding]) -> Result<Written, DeployError> {
-        let known = |kept: &&(Vec<Encoding>, Written)| kept.0 == encodings;
+        let known = |kept: &&Kept| kept.0 == encodings;
         if let Some((_, written)) = self.kept.borrow().iter().flatten().find(known) {
             return Ok(written.clone());
         }

@@ -270,7 +270,7 @@ mod tests {
                 multiplier_cycles: Some(1),
                 ..chip(name)
             };
-            let emulated = super::emulated(&real).unwrap();
+            let emulated = emulated(&real).unwrap();
             assert!(emulated.emulated() && emulated.clock_hz.is_some());
             assert_eq!((&*emulated.core, &*emulated.target), (core, target));
             assert_eq!(emulated.flash_wait_states, Some(2));

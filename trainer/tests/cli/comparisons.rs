@@ -12,7 +12,7 @@ use crate::runs;
 fn settings(weights: &[&str]) -> Vec<Value> {
     let goals = ["size", "balanced", "speed"];
     let of = |weights| goals.map(|goal| serde_json::json!({"goal": goal, "weights": weights}));
-    weights.iter().flat_map(|weights| of(weights)).collect()
+    weights.iter().flat_map(of).collect()
 }
 
 /// Tells by the definition whether `row` is optimal among the fitting `rows`.
