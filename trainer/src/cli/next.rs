@@ -15,7 +15,8 @@
 //! | `eval` | `measure` the container | |
 //! | `boards` | `setup --dry-run` | |
 //! | `chips` | `measure --build-only` for the first chip | [`Why::NoCore`] |
-//! | `fits` | `measure --build-only` for the smallest chip, or `export` of a run for it | [`Why::NoChip`] |
+//! | `fits` | `measure --build-only` for the smallest chip | [`Why::NoChip`] |
+//! | `fits` of a run | `export` for the smallest chip | [`Why::NoChip`] |
 //! | `setup` | `setup` if tools are missing, otherwise `quickstart` | |
 //! | `measure` | | [`Why::Arrived`], [`Why::Built`] |
 //! | `measure --all` | `export` the most accurate container that fits | |

@@ -96,7 +96,8 @@ pub fn fits_variants(
     })
 }
 
-/// Returns the `variants` that keep their accuracy, the most accurate ones first, then the smallest.
+/// Returns the `variants` that keep their accuracy: the most accurate ones first, of equally
+/// accurate ones the smallest.
 fn by_accuracy(variants: &[Variant]) -> Vec<&Variant> {
     let kept = variants.iter();
     let kept = kept.filter(|variant| !variant.report.accuracy.is_lossy());

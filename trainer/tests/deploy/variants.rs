@@ -74,7 +74,8 @@ fn all(trained: &Trained, data: &Dataset) -> Variants {
     found
 }
 
-/// Exports `trained` with `setting` to `path`. Returns the bytes of the container and its companion.
+/// Exports `trained` with `setting` to `path`. Returns the bytes of the container and of its
+/// companion.
 fn single(trained: &Trained, data: &Dataset, setting: Setting, path: &Path) -> [Vec<u8>; 2] {
     let options = Options {
         goal: setting.goal,
