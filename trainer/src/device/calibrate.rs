@@ -63,9 +63,10 @@ pub enum CalibrateError {
         /// Name of the board.
         board: String,
     },
-    /// No table of cycles is known for the core.
+    /// No table of cycles is known for the core, or it is not known which core a chip has: the
+    /// registry of chips does not tell a Cortex-M0 from an M0+.
     #[error(
-        "there is nothing to compare the cycles of {board} with: no table of cycles is published for the {core}; choose a board or chip with a Cortex-M0, M0+, M3 or M4"
+        "there is nothing to compare the cycles of {board} with: no table of cycles is known for the {core}; choose a chip with a Cortex-M3 or M4, or a board whose board.toml names a Cortex-M0, M0+, M3 or M4"
     )]
     NoTable {
         /// Name of the board.
@@ -266,6 +267,7 @@ mod tests {
             ("STM32F411CE", "Cortex-M4F", "thumbv7em-none-eabihf"),
         ] {
             let real = Board {
+                core: core.to_owned(),
                 flash_wait_states: Some(2),
                 multiplier_cycles: Some(1),
                 ..chip(name)
@@ -286,7 +288,10 @@ mod tests {
             matches!(error, CalibrateError::Emulated { .. }),
             "{error:?}"
         );
-        let error = emulated(&chip("STM32L552CE")).unwrap_err();
-        assert!(error.to_string().contains("Cortex-M33"), "{error}");
+        // The registry does not say which of the two a chip has.
+        for (name, core) in [("STM32L552CE", "Cortex-M33"), ("RP2040", "Cortex-M0/M0+")] {
+            let error = emulated(&chip(name)).unwrap_err();
+            assert!(error.to_string().contains(core), "{error}");
+        }
     }
 }
