@@ -54,7 +54,7 @@ pub struct VariantFits {
 /// accuracy suits none. `progress` receives a line per step.
 ///
 /// # Errors
-/// Returns the errors of [`fits`](super::fits).
+/// Returns the errors of [`fits`](fn@super::fits).
 pub fn fits_variants(
     chips: &[Chip],
     variants: &[Variant],
