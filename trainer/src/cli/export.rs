@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 
-use anyhow::{Error, Result, anyhow};
+use anyhow::Result;
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
@@ -12,14 +12,15 @@ use super::console::Console;
 use super::next::{Line, Next, Why};
 use super::overwrite::Kind;
 use super::table::{percent, table, text};
-use super::{chips, data, fits, hints, inspect, interrupt, measure, overwrite, usage};
-use crate::data::{Dataset, Scaling};
+use super::weights::Weights;
+use super::{chips, fits, inspect, interrupt, measured, overwrite, run_data, usage};
+use crate::data::Dataset;
 use crate::deploy::bits::Wider;
 use crate::deploy::choose::{EncodingChoice, Goal};
 use crate::deploy::costs::Core;
 use crate::deploy::export::{Code, ExportAccuracy};
 use crate::deploy::quantize::{Fidelity, WeightType};
-use crate::deploy::{DeployError, ExportReport, FinishedRun, Options};
+use crate::deploy::{ExportReport, FinishedRun, Options};
 use crate::device::{self, Board, Boards, CodeFlash, firmware_folder};
 use crate::numbers::thousands;
 
@@ -87,25 +88,6 @@ enum Optimize {
     Balanced,
 }
 
-/// Types of stored weights.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Weights {
-    /// 32-bit floats, for reference; only for chains of dense layers
-    F32,
-    /// 8-bit integers
-    Int8,
-    /// 6-bit integers
-    Int6,
-    /// 4-bit integers
-    Int4,
-    /// 3-bit integers
-    Int3,
-    /// 2-bit integers
-    Int2,
-    /// A sign per weight and one magnitude per layer
-    Ternary,
-}
-
 /// Encodings of the weights.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Encoding {
@@ -140,15 +122,7 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
         Emit::Rust => Kind::Code,
     };
     overwrite::check("-o", &out, kind, overwrite::of_data(name))?;
-    // The pixels were normalised as the run's recipe says.
-    let Scaling { mean, std } = run.recipe.scaling();
-    let loaded = data::load_as(name, (Some(mean), Some(std)), console);
-    let data = loaded.map_err(|error| match given {
-        Some(_) => error,
-        None => {
-            anyhow!("{error}; if the run's dataset has moved, pass its new location with --data")
-        }
-    })?;
+    let data = run_data::load(&run, given, console)?;
     if arguments.emit == Emit::Rust {
         return code(&run, &data, &options, &out, arguments, console);
     }
@@ -160,7 +134,7 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
     };
     let report = run
         .export_if(name, &data, &options, &out, &mut accept)
-        .map_err(|error| of_data(error, given))?;
+        .map_err(|error| run_data::of_data(error, given))?;
     notes(&report, &options, console);
     let (pruned, deployed) = (report.accuracy.pruned, report.accuracy.deployed);
     console.result(&report, || {
@@ -184,15 +158,6 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
 fn chip(arguments: &Arguments) -> Result<Option<Board>> {
     let chip = arguments.chip.as_deref();
     chip.map(|chip| chips::board(chip, false)).transpose()
-}
-
-/// Converts `error`. A dataset that does not match is wrong usage if it was `given` with `--data`,
-/// but not if it is the one that the run recorded.
-fn of_data(error: DeployError, given: Option<&str>) -> Error {
-    match (&error, given) {
-        (DeployError::Mismatch(_), None) => anyhow!(hints::message(&error.into())),
-        _ => error.into(),
-    }
 }
 
 /// Returns the file to write. Rejects a default file that exists, because it may belong to another
@@ -308,7 +273,7 @@ fn code(
 ) -> Result<()> {
     let code = run
         .export_code(data, options, out)
-        .map_err(|error| of_data(error, arguments.data.as_deref()))?;
+        .map_err(|error| run_data::of_data(error, arguments.data.as_deref()))?;
     note_loss(&code.report, options.weights, console);
     let board = match chip(arguments)? {
         Some(chip) => chip,
@@ -385,7 +350,7 @@ impl CodeReport {
 /// Measures the flash that `code`, and the container that the same options export, take on
 /// `board`, by compiling both.
 fn flash(code: &Code, board: &Board, console: &Console) -> Result<CodeFlash> {
-    let options = measure::options(false, 0);
+    let options = measured::options(false, 0);
     let spinner = console.spinner();
     let progress = &mut |step: &str| spinner.message(step);
     Ok(device::code_flash(
@@ -430,15 +395,7 @@ struct CodeReport {
 fn options(arguments: &Arguments) -> Result<Options> {
     let only = |encoding| EncodingChoice::Only(encoding);
     Ok(Options {
-        weights: match arguments.weights {
-            Weights::F32 => WeightType::F32,
-            Weights::Int8 => WeightType::Int(8),
-            Weights::Int6 => WeightType::Int(6),
-            Weights::Int4 => WeightType::Int(4),
-            Weights::Int3 => WeightType::Int(3),
-            Weights::Int2 => WeightType::Int(2),
-            Weights::Ternary => WeightType::Ternary,
-        },
+        weights: arguments.weights.into(),
         goal: match arguments.optimize {
             Optimize::Size => Goal::Size,
             Optimize::Speed => Goal::Speed,

@@ -1,4 +1,4 @@
-//! `rarefy fits`: which chips a container fits.
+//! `rarefy fits`: which chips a container fits, and which of a run's containers suits each chip.
 
 use std::path::PathBuf;
 
@@ -7,37 +7,64 @@ use clap::Args;
 use rarefy_format::{AlignedBytes, Model};
 
 use super::console::Console;
-use super::measure;
 use super::model::ModelFile;
 use super::next::{Line, Next, Why};
+use super::run_data::Source;
 use super::table::{table, text};
+use super::weights::{self, Weights};
+use super::{measured, run_fits, usage};
 use crate::device::{self, Board, Chip, Fit, Fits, Machine, Toolchain, WELL_KNOWN};
 use crate::numbers::thousands;
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// Container (.rfy file)
+    /// Container (.rfy file), or a run folder, all of whose containers are tried
     model: PathBuf,
     /// Chips to compare with, separated by commas: names listed by `rarefy chips` [default: some
     /// thirty well-known ones]
     #[arg(long, value_name = "CHIPS", value_delimiter = ',')]
     chip: Vec<String>,
+    /// Dataset of the run, if it has moved [default: the one given to `rarefy train`]
+    #[arg(long)]
+    data: Option<String>,
+    /// Types of weights to try for a run, separated by commas [default: all]
+    #[arg(long, value_enum, value_delimiter = ',')]
+    weights: Vec<Weights>,
 }
 
 pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
-    let file = ModelFile::open(&arguments.model, console)?;
     let chips: Result<Vec<Chip>, _> = match arguments.chip.is_empty() {
         true => WELL_KNOWN.iter().map(|name| Chip::find(name)).collect(),
         false => arguments.chip.iter().map(|name| Chip::find(name)).collect(),
     };
+    if arguments.model.is_dir() {
+        let source = Source {
+            folder: &arguments.model,
+            data: arguments.data.as_deref(),
+            settings: &weights::settings(&arguments.weights),
+        };
+        return run_fits::run(source, &chips?, console);
+    }
+    for (option, given) in [
+        ("--data", arguments.data.is_some()),
+        ("--weights", !arguments.weights.is_empty()),
+    ] {
+        if given {
+            return Err(usage::wrong(format!(
+                "{option} concerns a run folder, and {} is none: leave it out",
+                arguments.model.display()
+            )));
+        }
+    }
+    let file = ModelFile::open(&arguments.model, console)?;
     let chips = chips?;
-    let options = measure::options(false, 300);
+    let options = measured::options(false, 300);
     let spinner = console.spinner();
     let fits = device::fits(&chips, file.bytes(), &options, &mut |step| {
         spinner.message(step);
     });
     drop(spinner);
-    let fits = fits?;
+    let fits = fits.map_err(measured::of_fits)?;
     let next = match fits.smallest {
         Some(chip) => Next::Run(
             Line::new(&["measure"])
@@ -118,7 +145,7 @@ pub(super) fn check(chip: &Board, bytes: &[u8], console: &Console) -> Result<(),
         return Ok(());
     }
     let spinner = console.spinner();
-    let options = measure::options(false, 0);
+    let options = measured::options(false, 0);
     let report = device::build(chip, bytes, &options, &mut |step| spinner.message(step));
     drop(spinner);
     let report = report.map_err(|error| error.to_string())?;

@@ -12,7 +12,9 @@ mod arch;
 mod augment;
 mod blame;
 mod boards;
+mod calibration;
 mod chips;
+mod comparison;
 mod console;
 mod counts;
 mod curve;
@@ -26,6 +28,7 @@ mod hyperparameters;
 mod inspect;
 mod interrupt;
 mod measure;
+mod measured;
 mod model;
 mod next;
 mod overwrite;
@@ -36,6 +39,8 @@ mod pruning;
 mod quickstart;
 mod quotas;
 mod recipe;
+mod run_data;
+mod run_fits;
 mod setup;
 mod source;
 mod speed;
@@ -43,6 +48,7 @@ mod table;
 mod threads;
 mod train;
 mod usage;
+mod weights;
 
 use std::backtrace::Backtrace;
 use std::env;
@@ -106,9 +112,10 @@ enum Command {
     Boards(boards::Arguments),
     /// List chips with their core and memories
     Chips(chips::Arguments),
-    /// Show which chips a container fits
+    /// Show which chips a container fits, or which containers of a run suit which chip
     Fits(fits::Arguments),
-    /// Measure a container's flash, RAM and latency on an emulated or real board
+    /// Measure flash, RAM and latency on an emulated or real board, of a container or of all
+    /// containers of a run
     Measure(measure::Arguments),
     /// Install missing tools that `measure` needs
     Setup(setup::Arguments),

@@ -16,8 +16,10 @@
 //! | `boards` | `setup --dry-run` | |
 //! | `chips` | `measure --build-only` for the first chip | [`Why::NoCore`] |
 //! | `fits` | `measure --build-only` for the smallest chip | [`Why::NoChip`] |
+//! | `fits` of a run | `export` for the smallest chip | [`Why::NoChip`] |
 //! | `setup` | `setup` if tools are missing, otherwise `quickstart` | |
 //! | `measure` | | [`Why::Arrived`], [`Why::Built`] |
+//! | `measure --all` | `export` the most accurate container that fits | |
 //!
 //! The command works in the current folder and in any POSIX shell, and overwrites no file: paths
 //! are quoted as given, and output files get unused names.

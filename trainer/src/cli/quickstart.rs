@@ -13,7 +13,7 @@ use super::next::{Line, quoted};
 use super::recipe::{self, Loaded};
 use super::table::{percent, table, text};
 use super::usage::each_once;
-use super::{hints, measure, train};
+use super::{hints, measured, train};
 use crate::Remedy;
 use crate::atomic;
 use crate::data::Dataset;
@@ -21,7 +21,9 @@ use crate::deploy::export::ExportReport;
 use crate::deploy::report::ModelReport;
 use crate::deploy::{FinishedRun, Options};
 use crate::deploy::{container, limits};
-use crate::device::{self, Board, BoardReport, Boards, Machine, RunError, Setup, firmware_folder};
+use crate::device::{
+    self, Board, BoardReport, Boards, Machine, MeasureOptions, RunError, Setup, firmware_folder,
+};
 use crate::numbers::thousands;
 use crate::pruning::hundredths::shown;
 use crate::training::Recipe;
@@ -159,7 +161,7 @@ pub(super) fn run(arguments: Arguments, console: &Console) -> Result<()> {
     report
         .boards
         .iter()
-        .try_for_each(|board| measure::judge(board, &report.container.path))
+        .try_for_each(|board| measured::judge(board, &report.container.path))
 }
 
 /// Returns whether `out` holds a finished quickstart, which is replaced.
@@ -186,22 +188,25 @@ fn measure_all(
     data: &Dataset,
     console: &Console,
 ) -> Result<Vec<BoardReport>> {
-    let inputs = measure::inputs(data, SAMPLES);
-    let options = measure::options(true, TIMEOUT);
-    let mut measured = Vec::new();
+    let inputs = measured::inputs(data, SAMPLES);
+    let mut reports = Vec::new();
     for board in boards {
+        let options = MeasureOptions {
+            cycles: board.emulated(),
+            ..measured::options(true, TIMEOUT)
+        };
         console.note(&format!(
             "building the firmware for {} and running it",
             board.name
         ));
-        let report = measure::measure(board, model, &inputs, &options, console);
+        let report = measured::measure(board, model, &inputs, &options, console);
         // The options of `measure` do not exist here.
-        measured.push(report.map_err(|error| {
+        reports.push(report.map_err(|error| {
             let text = error.to_string();
             hints::verbatim(error, text)
         })?);
     }
-    Ok(measured)
+    Ok(reports)
 }
 
 /// Adds the advice for quickstart to an `error` that advises to replace the run.
@@ -293,7 +298,7 @@ fn describe(report: &Report) -> String {
         thousands(model.nonzeros),
         times(model.total as f64 / model.nonzeros.max(1) as f64),
     ]);
-    let boards: Vec<String> = report.boards.iter().map(measure::describe).collect();
+    let boards: Vec<String> = report.boards.iter().map(measured::describe).collect();
     format!(
         "\n{} on {}, {}, seed {}\n\n{}\n  container {}: {} bytes, {:.1}x smaller than one byte per dense weight\n\n{}",
         report.arch,

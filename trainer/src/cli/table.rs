@@ -5,9 +5,14 @@ use comfy_table::{CellAlignment, Table, presets};
 /// Returns an empty table with these headings: a left-aligned first column of names, then
 /// right-aligned columns of numbers.
 pub(super) fn table<const N: usize>(heads: [&str; N]) -> Table {
+    columns(&heads)
+}
+
+/// Returns an empty table as [`table`] does, with as many columns as there are headings.
+pub(super) fn columns(heads: &[&str]) -> Table {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_header(heads);
-    for index in 0..N {
+    for index in 0..heads.len() {
         if let Some(column) = table.column_mut(index) {
             column.set_padding((if index == 0 { 2 } else { 1 }, 1));
             if index > 0 {

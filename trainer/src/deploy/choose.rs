@@ -43,6 +43,18 @@ pub enum Goal {
     Balanced,
 }
 
+impl Goal {
+    /// Returns the name, such as `size`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Size => "size",
+            Self::Speed => "speed",
+            Self::Balanced => "balanced",
+        }
+    }
+}
+
 /// Which encodings may be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EncodingChoice {
@@ -114,7 +126,7 @@ impl Cost {
 type Trial = (Encoding, Cost);
 
 /// The encodings of one layer.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Tried {
     layer: String,
     /// Those that can represent the layer. Of two that tie, the earlier is chosen.
@@ -124,7 +136,7 @@ struct Tried {
 }
 
 /// For every layer of a network, the encodings that can represent it, with their costs.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Candidates {
     layers: Vec<Tried>,
     core: Core,

@@ -8,50 +8,23 @@ use rarefy_format::{AlignedBytes, Encoding};
 use serde::Serialize;
 
 use super::bits::{self, Wider};
-use super::choose::{self, Candidates, EncodingChoice, Goal};
+use super::choose::EncodingChoice;
 use super::companion::{self, Companion};
 use super::container::{self, Written};
-use super::costs::Core;
+use super::integers::Integers;
+use super::quantize::CALIBRATION;
 use super::quantize::fidelity::{self, Fidelity};
-use super::quantize::{self, CALIBRATION, WeightType};
 use super::report::{self, ModelReport};
-use super::{
-    DeployError, Network, Trained, absorb, decouple, emit, evaluate, limits, order, pairs, strip,
-};
+use super::{DeployError, Network, Trained, emit, evaluate, order, strip};
 use crate::atomic;
 use crate::data::{Dataset, Split};
 use crate::remedy::Remedy;
 
-/// Options of an export.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Options {
-    /// The type of the stored weights.
-    pub weights: WeightType,
-    /// The objective that encodings are chosen by.
-    pub goal: Goal,
-    /// The core that instructions are predicted for.
-    pub core: Core,
-    /// The encodings that may be used.
-    pub encoding: EncodingChoice,
-    /// Whether to write a container that loses more accuracy than [`MOST_LOSS`].
-    pub allow_loss: bool,
-}
+pub use super::integers::{adapted, integers};
+pub use super::options::Options;
 
 /// The maximum loss of accuracy against the trained network, as a fraction of the test images.
 pub const MOST_LOSS: f64 = 0.05;
-
-impl Default for Options {
-    /// Returns the defaults of `rarefy export`.
-    fn default() -> Self {
-        Self {
-            weights: WeightType::Int(6),
-            goal: Goal::Balanced,
-            core: Core::M4,
-            encoding: EncodingChoice::Auto,
-            allow_loss: false,
-        }
-    }
-}
 
 /// The report of an export.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -80,6 +53,14 @@ pub struct ExportAccuracy {
     pub pruned: f64,
     /// The accuracy of the container, with the device's arithmetic.
     pub deployed: f64,
+}
+
+impl ExportAccuracy {
+    /// Returns whether the container loses more accuracy than [`MOST_LOSS`].
+    #[must_use]
+    pub fn is_lossy(&self) -> bool {
+        self.pruned - self.deployed > MOST_LOSS
+    }
 }
 
 /// An export to Rust code.
@@ -148,22 +129,26 @@ impl<'a> Export<'a> {
     ) -> Result<ExportReport, DeployError> {
         companion::check_free(path)?;
         let Prepared { written, report } = self.prepare(&self.options, path)?;
-        let bytes = &written.bytes;
-        accept(bytes).map_err(DeployError::NotAccepted)?;
+        accept(&written.bytes).map_err(DeployError::NotAccepted)?;
+        let companion = self.companion(&written, &report);
+        atomic::write(path, &written.bytes)?;
+        companion.write(path)?;
+        Ok(report)
+    }
+
+    /// Returns the companion of the container that was `written`.
+    pub(super) fn companion(&self, written: &Written, report: &ExportReport) -> Companion {
         let fingerprint = match &self.fingerprint {
             Some(fingerprint) => Cow::Borrowed(fingerprint),
             None => Cow::Owned(self.data.fingerprint()),
         };
-        let companion = Companion::new(
-            bytes,
+        Companion::new(
+            &written.bytes,
             (self.data, &fingerprint, self.trained.pixels()),
             (self.board, self.options.core),
             &written.quantized.activity,
-            &report,
-        );
-        atomic::write(path, bytes)?;
-        companion.write(path)?;
-        Ok(report)
+            report,
+        )
     }
 
     /// Writes the network as Rust code to the file `path`; the module's documentation calls it
@@ -220,51 +205,83 @@ impl<'a> Export<'a> {
 
     /// Runs every step except writing files; `path` is the file that the report and errors name.
     fn prepare(&self, options: &Options, path: &Path) -> Result<Prepared, DeployError> {
+        let stripped = self.stripped()?;
+        let images = stripped.images();
+        let network = adapted(&stripped.network, &images, options.weights);
+        let written = Integers::new(&network, &images, options)?.written(options.goal)?;
+        self.reported(options, &stripped, (&network, written), path)
+    }
+
+    /// Strips the network.
+    ///
+    /// # Errors
+    /// Returns an error if the architecture cannot be folded.
+    pub(super) fn stripped(&self) -> Result<Stripped, DeployError> {
         let folded = self.trained.fold()?;
-        let stripped = order::sorted(&strip::strip(&folded));
+        let network = order::sorted(&strip::strip(&folded));
         let calibration = self.data.train.limit(CALIBRATION);
-        let images: Vec<&[u8]> = (0..calibration.len())
-            .map(|i| calibration.image(i))
-            .collect();
-        let stripping_error = difference(&folded, &stripped, &images);
-        let network = adapted(&stripped, &images, options.weights);
-        let written = integers_of_adapted(&network, &images, options)?;
+        let error = difference(&folded, &network, &images(&calibration));
+        Ok(Stripped {
+            folded,
+            network,
+            calibration,
+            error,
+        })
+    }
+
+    /// Returns the accuracy of the trained network, 0 to 1.
+    pub(super) fn trained_accuracy(&self, stripped: &Stripped) -> f64 {
+        self.accuracy
+            .unwrap_or_else(|| accuracy(&stripped.folded, &self.data.test))
+    }
+
+    /// Evaluates the container that was `written` of the adapted `network` and describes it; `path`
+    /// is the file that the report and errors name.
+    ///
+    /// # Errors
+    /// Returns an error if the container cannot be evaluated, or if it loses more accuracy than
+    /// [`MOST_LOSS`] and `options` do not allow it.
+    pub(super) fn reported(
+        &self,
+        options: &Options,
+        stripped: &Stripped,
+        (network, written): (&Network, Written),
+        path: &Path,
+    ) -> Result<Prepared, DeployError> {
         let quantized = &written.quantized;
         let model = container::parse(&written.bytes, path)?;
         let never = AtomicBool::new(false);
         let score = evaluate::evaluate(model, &self.data.test, &never, &mut |_| {})?;
         let accuracy = ExportAccuracy {
-            pruned: self
-                .accuracy
-                .unwrap_or_else(|| accuracy(&folded, &self.data.test)),
+            pruned: self.trained_accuracy(stripped),
             deployed: score.map_or(0.0, |score| score.accuracy),
         };
-        if accuracy.pruned - accuracy.deployed > MOST_LOSS && !options.allow_loss {
+        if accuracy.is_lossy() && !options.allow_loss {
             let remedy = match options.weights.bits() {
                 8.. => Remedy::LookOrAllowLoss,
                 _ => Remedy::MoreBitsOrAllowLoss,
             };
             return Err(loss(
                 accuracy,
-                &network,
+                network,
                 &quantized.fidelity,
                 &self.data.test,
                 remedy,
             ));
         }
         let encodings = quantized.spec.layers.iter().map(|layer| layer.encoding);
-        let wider = bits::wider(&network, encodings, options.weights);
+        let wider = bits::wider(network, encodings, options.weights);
         let mut contents = report::report(&model, path, options.core, Some(&quantized.activity));
         contents.named(&report::origins(
             self.trained.graph(),
-            &network,
+            network,
             &quantized.spec,
         ));
         let report = ExportReport {
             model: contents,
             weights: options.weights.name(),
             accuracy,
-            stripping_error,
+            stripping_error: stripped.error,
             fidelity: quantized.fidelity.clone(),
             wider,
         };
@@ -272,10 +289,34 @@ impl<'a> Export<'a> {
     }
 }
 
+/// A trained network without detached units, and what it is calibrated on.
+pub(super) struct Stripped {
+    /// The network before stripping.
+    folded: Network,
+    /// The network, its units sorted.
+    pub(super) network: Network,
+    /// The calibration images.
+    calibration: Split,
+    /// [`ExportReport::stripping_error`].
+    error: f64,
+}
+
+impl Stripped {
+    /// Returns the calibration images.
+    pub(super) fn images(&self) -> Vec<&[u8]> {
+        images(&self.calibration)
+    }
+}
+
 /// A container that is not yet written to a file, and its report.
-struct Prepared {
-    written: Written,
-    report: ExportReport,
+pub(super) struct Prepared {
+    pub(super) written: Written,
+    pub(super) report: ExportReport,
+}
+
+/// Returns the images of `split`.
+fn images(split: &Split) -> Vec<&[u8]> {
+    (0..split.len()).map(|index| split.image(index)).collect()
 }
 
 /// The number of test images used to find out whether quantization is to blame for a loss.
@@ -328,82 +369,6 @@ fn loss(
         deployed: percent(deployed),
         reason,
         remedy,
-    }
-}
-
-/// Prepares `network` for quantization without changing its function: [`absorb`] and [`decouple`]
-/// let constant activations and skips have quantization steps that suit them. Adapting the result
-/// again changes nothing.
-#[must_use]
-pub fn adapted(network: &Network, images: &[&[u8]], weights: WeightType) -> Network {
-    if weights == WeightType::F32 {
-        return network.clone();
-    }
-    let images = quantize::enough(network, images);
-    let absorbed = absorb::absorb(network, images);
-    decouple::decouple(&absorbed, images, weights)
-}
-
-/// Returns the integers of `network`, [adapted] and calibrated on `images`, and their container.
-/// Hidden units may be reordered.
-///
-/// # Errors
-/// Returns an error if a step fails, or if the options conflict.
-pub fn integers(
-    network: &Network,
-    images: &[&[u8]],
-    options: &Options,
-) -> Result<Written, DeployError> {
-    integers_of_adapted(&adapted(network, images, options.weights), images, options)
-}
-
-/// Returns the [`integers`] of a network that is already [adapted].
-///
-/// # Errors
-/// Returns the errors of [`integers`].
-fn integers_of_adapted(
-    network: &Network,
-    images: &[&[u8]],
-    options: &Options,
-) -> Result<Written, DeployError> {
-    let Options {
-        weights,
-        goal,
-        core,
-        encoding,
-        ..
-    } = *options;
-    limits::check(network)?;
-    if weights == WeightType::F32 {
-        if encoding != EncodingChoice::Auto {
-            return Err(DeployError::EncodingOfFloats);
-        }
-        return Written::new(quantize::floats(network, images)?, network);
-    }
-    let with = |encodings: &[Encoding]| {
-        let network = pairs::paired(network, images, encodings);
-        let quantized = quantize::quantize(&network, images, weights, encodings)?;
-        Written::new(quantized, &network)
-    };
-    if encoding != EncodingChoice::Auto {
-        let encodings = choose::choose(network, images, weights, (goal, core), encoding)?;
-        return with(&encodings);
-    }
-    let candidates = Candidates::new(network, images, weights, core);
-    candidates
-        .and_then(|candidates| choose::best(candidates, goal, with))
-        .map_err(too_large)
-}
-
-/// Returns `error`, reworded if it is an overflow: no encoding was requested, and the sums overflow
-/// in every one.
-fn too_large(error: DeployError) -> DeployError {
-    match error {
-        DeployError::Overflow { layer, .. } => DeployError::Quantize {
-            layer,
-            reason: "its sums would not fit 32 bits in any encoding: some of its weights or biases are far larger than the others".into(),
-        },
-        other => other,
     }
 }
 

@@ -1,8 +1,11 @@
 //! A finished run: a run folder as the source of a [`Trained`] network.
 
 use std::path::Path;
+use std::sync::atomic::AtomicBool;
 
+use super::costs::Core;
 use super::export::{Code, Export, ExportReport, Options};
+use super::variants::{Setting, Variants};
 use super::{DeployError, Trained};
 use crate::data::Dataset;
 use crate::network::State;
@@ -118,6 +121,31 @@ impl FinishedRun {
         path: &Path,
     ) -> Result<Code, DeployError> {
         self.on(data, options)?.code(&self.report.run, path)
+    }
+
+    /// Exports the run with each of `settings` for a core, and the board of that name if any, and
+    /// returns every distinct container with its accuracy; see [`Export::variants`].
+    ///
+    /// # Errors
+    /// Returns an error if `data` is not the dataset that the run was trained on, or if
+    /// [`Export::variants`] does.
+    pub fn variants(
+        &self,
+        data: &Dataset,
+        (board, core): (Option<&str>, Core),
+        settings: &[Setting],
+        stop: &AtomicBool,
+        progress: &mut dyn FnMut(Setting),
+    ) -> Result<Option<Variants>, DeployError> {
+        let options = Options {
+            core,
+            ..Options::default()
+        };
+        let export = Export {
+            board,
+            ..self.on(data, &options)?
+        };
+        export.variants(settings, stop, progress)
     }
 
     /// Returns the export of the run on `data`, which must be the dataset that it was trained on.

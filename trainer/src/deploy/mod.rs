@@ -15,6 +15,8 @@
 //!    [`emit`] Rust code;
 //! 7. [`evaluate`] measures accuracy with the device's arithmetic.
 //!
+//! [`variants`] exports a network in many ways at once, each distinct container once.
+//!
 //! Every step before quantization preserves the network's function up to rounding, at least on the
 //! calibration images; [`forward`] is the reference implementation. [`limits`] checks what a
 //! container can represent, and [`report`] describes the result.
@@ -36,8 +38,10 @@ pub mod export;
 pub mod finished;
 pub mod fold;
 pub mod forward;
+mod integers;
 pub mod limits;
 pub mod network;
+mod options;
 pub mod order;
 pub mod pairs;
 pub mod quantize;
@@ -45,9 +49,12 @@ pub mod report;
 mod sparse;
 pub mod strip;
 pub mod trained;
+pub mod variants;
 
 pub use error::DeployError;
-pub use export::{Export, ExportReport, Options};
+pub use export::{Export, ExportReport};
 pub use finished::FinishedRun;
 pub use network::{Layer, Network};
+pub use options::Options;
 pub use trained::Trained;
+pub use variants::{Setting, Variant, Variants};

@@ -14,8 +14,9 @@ use super::chips::{Chip, ChipError};
 use super::description::BOOT2;
 use super::error::DeviceError;
 use super::footprint::{Footprint, STACK_RESERVE};
-use super::measure::{footprint, measure};
+use super::measure::{build, footprint, measure};
 use super::options::MeasureOptions;
+use super::report::BoardReport;
 use super::run;
 
 /// Well-known chips, from small to large within a manufacturer.
@@ -114,30 +115,95 @@ pub fn fits(
     progress: &mut dyn FnMut(&str),
 ) -> Result<Fits, FitsError> {
     let firmware = firmware_folder()?;
-    let mut sizes: Vec<(String, Footprint, u64)> = Vec::new();
+    let mut sizes = Sizes::new(options, &firmware);
     let mut fits = Vec::new();
     for chip in chips {
-        let board = chip.board(&firmware)?;
-        let target = board.target.clone();
-        if !sizes.iter().any(|(known, ..)| *known == target) {
-            progress(&format!("{target}: building the program"));
-            let sized = footprint(&ample(&board), model, options)?;
-            progress(&format!("{target}: measuring the stack"));
-            let stack = stack_bound(&target, model, options, &firmware)?;
-            sizes.push((target.clone(), sized, stack.unwrap_or(STACK_RESERVE)));
-        }
-        let size = sizes.iter().find(|(known, ..)| *known == target);
-        if let Some((_, size, stack)) = size {
-            let flash = size.flash() + if board.has_boot2() { BOOT2 } else { 0 };
-            fits.push(Fit::new(chip, flash, size.ram_static + size.arena + stack));
-        }
+        fits.push(sizes.fit(chip, (0, model), progress)?);
     }
-    fits.sort_by_key(|fit| (fit.chip.flash.length, fit.chip.ram.length, fit.chip.name));
+    fits.sort_by_key(|fit| order(&fit.chip));
     let smallest = fits.iter().find(|fit| fit.fits).map(|fit| fit.chip.name);
     Ok(Fits {
         chips: fits,
         smallest,
     })
+}
+
+/// Returns what orders chips by size.
+pub(super) fn order(chip: &Chip) -> (u64, u64, &'static str) {
+    (chip.flash.length, chip.ram.length, chip.name)
+}
+
+/// The sizes of programs, each linked and run once.
+pub(super) struct Sizes<'a> {
+    options: &'a MeasureOptions<'a>,
+    firmware: &'a Path,
+    known: Vec<Size>,
+}
+
+/// The size of a program.
+struct Size {
+    target: String,
+    /// The number of the container.
+    model: usize,
+    footprint: Footprint,
+    /// Peak stack use in bytes.
+    stack: u64,
+}
+
+impl<'a> Sizes<'a> {
+    /// Creates an empty list.
+    pub(super) fn new(options: &'a MeasureOptions<'a>, firmware: &'a Path) -> Self {
+        Self {
+            options,
+            firmware,
+            known: Vec::new(),
+        }
+    }
+
+    /// Compares the program with a container, given with its number, with the memories of `chip`.
+    ///
+    /// # Errors
+    /// Returns the errors of [`fits`].
+    pub(super) fn fit(
+        &mut self,
+        chip: &Chip,
+        (number, model): (usize, &[u8]),
+        progress: &mut dyn FnMut(&str),
+    ) -> Result<Fit, FitsError> {
+        let board = chip.board(self.firmware)?;
+        let size = self.of(&board, (number, model), progress)?;
+        let flash = size.footprint.flash() + if board.has_boot2() { BOOT2 } else { 0 };
+        let ram = size.footprint.ram_static + size.footprint.arena + size.stack;
+        Ok(Fit::new(chip, flash, ram))
+    }
+
+    /// Returns the size of the program for the target of `board`.
+    fn of(
+        &mut self,
+        board: &Board,
+        (number, model): (usize, &[u8]),
+        progress: &mut dyn FnMut(&str),
+    ) -> Result<&Size, FitsError> {
+        let target = &board.target;
+        let is_it = |size: &Size| (&size.target, size.model) == (target, number);
+        let index = match self.known.iter().position(is_it) {
+            Some(index) => index,
+            None => {
+                progress(&format!("{target}: building the program"));
+                let footprint = footprint(&ample(board), model, self.options)?;
+                progress(&format!("{target}: measuring the stack"));
+                let stack = stack_bound(target, model, self.options, self.firmware)?;
+                self.known.push(Size {
+                    target: target.clone(),
+                    model: number,
+                    footprint,
+                    stack: stack.unwrap_or(STACK_RESERVE),
+                });
+                self.known.len() - 1
+            }
+        };
+        Ok(&self.known[index])
+    }
 }
 
 impl Fit {
@@ -169,6 +235,27 @@ fn ample(board: &Board) -> Board {
         origin: Origin::Registry { boot2: false },
         ..board.clone()
     }
+}
+
+/// Builds as [`build`] does, and adds the stack of a chip by name: it is measured on an emulated
+/// core with the same instructions, if there is one.
+///
+/// # Errors
+/// Returns the errors of [`build`] and [`stack_bound`].
+pub fn build_with_stack(
+    board: &Board,
+    model: &[u8],
+    options: &MeasureOptions<'_>,
+    progress: &mut dyn FnMut(&str),
+) -> Result<BoardReport, FitsError> {
+    let mut report = build(board, model, options, progress)?;
+    if board.origin != Origin::Folder && report.network.fits {
+        progress(&format!("{}: measuring the stack", board.name));
+        if let Some(stack) = stack_bound(&board.target, model, options, &board.firmware)? {
+            report.network = report.network.with_stack(board, stack);
+        }
+    }
+    Ok(report)
 }
 
 /// Returns the peak stack use in bytes of the container `model` on a core of `target`, measured on

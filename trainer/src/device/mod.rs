@@ -11,8 +11,10 @@
 
 mod boards;
 mod cache;
+mod calibrate;
 mod chips;
 mod code;
+mod comparison;
 mod cycles;
 mod description;
 mod elf;
@@ -25,6 +27,7 @@ mod machine;
 mod measure;
 mod options;
 mod packages;
+mod pareto;
 mod process;
 mod record;
 mod report;
@@ -37,14 +40,19 @@ mod statistics;
 mod summary;
 mod toolchain;
 mod twin;
+mod variant_fits;
 mod watchdog;
 
 pub use boards::{Board, BoardError, Boards, Counter, Origin, Region, Runner, firmware_folder};
+pub use calibrate::{
+    CalibrateError, Calibration, NetworkCalibration, Ratio, calibrate, check_calibration,
+};
 pub use chips::{Chip, ChipCore, ChipError, chips};
 pub use code::{CodeError, CodeFlash, code_flash};
+pub use comparison::{Comparison, Row, compare};
 pub use cycles::{Estimate, FunctionShare, LayerProfile, Profile, Range, Share};
 pub use error::DeviceError;
-pub use fits::{Fit, Fits, FitsError, WELL_KNOWN, fits, stack_bound};
+pub use fits::{Fit, Fits, FitsError, WELL_KNOWN, build_with_stack, fits, stack_bound};
 pub use footprint::{Excess, Footprint, FootprintError, Memory, STACK_RESERVE, code_size};
 pub use image::ImageError;
 pub use machine::Machine;
@@ -58,3 +66,4 @@ pub use setup::{Setup, SetupError};
 pub use statistics::Counts;
 pub use toolchain::{Compiler, Toolchain, ToolchainError};
 pub use twin::dense_twin;
+pub use variant_fits::{Chosen, VariantFit, VariantFits, fits_variants};

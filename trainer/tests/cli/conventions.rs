@@ -61,8 +61,18 @@ const COMMANDS: [(&str, &[&str]); 15] = [
     ("eval", &["<MODEL>", "--data"]),
     ("boards", &["--json"]),
     ("chips", &["[FILTER]", "--flash", "--ram", "--core"]),
-    ("fits", &["<MODEL>", "--chip"]),
-    ("measure", &["--board", "--chip", "--samples", "--no-dense"]),
+    ("fits", &["<MODEL>", "--chip", "--weights"]),
+    (
+        "measure",
+        &[
+            "--board",
+            "--chip",
+            "--samples",
+            "--no-dense",
+            "--all",
+            "--calibrate",
+        ],
+    ),
     ("setup", &["--dry-run"]),
 ];
 

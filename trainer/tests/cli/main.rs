@@ -13,6 +13,7 @@ mod advice;
 mod architectures;
 mod boards;
 mod chips;
+mod comparisons;
 mod containers;
 mod conventions;
 mod curves;

@@ -77,6 +77,14 @@ fn a_missing_emulator_or_compiler_is_named_with_the_way_to_get_it() {
             "without running it",
         ],
     );
+    refused(
+        "measure model.rfy --data digits --board nrf52840-dk --calibrate",
+        &[
+            "probe-rs is not on the PATH",
+            "nrf52840-dk",
+            "https://probe.rs",
+        ],
+    );
     fake(&tools, "qemu-system-arm", "exit 9");
     let machine = Machine {
         path: tools.clone().into(),

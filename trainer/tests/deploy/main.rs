@@ -6,3 +6,4 @@ mod random;
 mod refusals;
 mod strip;
 mod trained;
+mod variants;

@@ -3,6 +3,8 @@
 //! If the compiler for a board or the emulator is missing, these tests print `SKIPPED` and pass;
 //! with RAREFY_REQUIRE_DEVICE=1 they fail instead.
 
+#[cfg(unix)]
+mod calibration;
 mod chips;
 mod cores;
 mod cycles;

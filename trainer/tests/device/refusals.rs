@@ -17,7 +17,7 @@ use crate::models::{lenet, samples, small, sparse_model};
 use crate::{known, quiet, ready};
 
 /// Creates a program called `name` that runs a shell script.
-fn fake(folder: &Path, name: &str, script: &str) {
+pub(crate) fn fake(folder: &Path, name: &str, script: &str) {
     // A program that is running cannot be overwritten, but it can be replaced.
     let new = folder.join(format!("{name}.new"));
     fs::write(&new, format!("#!/bin/sh\n{script}\n")).unwrap();
@@ -26,7 +26,7 @@ fn fake(folder: &Path, name: &str, script: &str) {
 }
 
 /// Returns options that search the folder `tools` first.
-fn with_tools<'a>(tools: &Path) -> MeasureOptions<'a> {
+pub(crate) fn with_tools<'a>(tools: &Path) -> MeasureOptions<'a> {
     let machine = Machine::default();
     let folders: Vec<_> = env::split_paths(&machine.path).collect();
     let path = env::join_paths([tools.to_path_buf()].into_iter().chain(folders)).unwrap();

@@ -70,6 +70,11 @@ impl From<Unpriced> for CyclesError {
     }
 }
 
+/// Returns whether a table of cycles is published for the core that a board calls `core`.
+pub(super) fn has_table(core: &str) -> bool {
+    TimedCore::of(core).is_some()
+}
+
 impl<'a> Estimator<'a> {
     /// Prepares estimates on `board`, of `layers` layers or of the network as a whole (0).
     ///

@@ -1,0 +1,280 @@
+//! What commands that measure on boards share: options, inputs, and reports as text.
+
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+use anyhow::{Error, Result, anyhow};
+
+use super::console::Console;
+use super::interrupt;
+use super::table::{table, text};
+use crate::data::Dataset;
+use crate::device::{
+    self, Board, BoardReport, Cost, Estimate, FitsError, Machine, MeasureOptions, NetworkReport,
+    Range, STACK_RESERVE,
+};
+use crate::numbers::thousands;
+
+/// Returns the options of a measurement; `timeout` is in seconds.
+pub(super) fn options(dense: bool, timeout: u64) -> MeasureOptions<'static> {
+    MeasureOptions {
+        dense,
+        cycles: false,
+        profile: false,
+        timeout: Duration::from_secs(timeout),
+        stop: Some(interrupt::flag()),
+        machine: Machine::default(),
+        target_folder: None,
+    }
+}
+
+/// Returns `samples` evenly spaced test images.
+pub(super) fn inputs(data: &Dataset, samples: usize) -> Vec<Vec<u8>> {
+    let chosen = data.test.limit(samples);
+    (0..chosen.len())
+        .map(|index| chosen.image(index).to_vec())
+        .collect()
+}
+
+/// Returns `samples` evenly spaced test images, or all if there are fewer, which is noted.
+pub(super) fn some_inputs(
+    data: &Dataset,
+    samples: NonZeroUsize,
+    console: &Console,
+) -> Vec<Vec<u8>> {
+    let images = format!("test images of {}", data.name);
+    console.most(("--samples", samples), data.test.len(), &images);
+    inputs(data, samples.get())
+}
+
+/// Measures `model` on `board` while showing a spinner.
+pub(super) fn measure(
+    board: &Board,
+    model: &[u8],
+    inputs: &[Vec<u8>],
+    options: &MeasureOptions<'_>,
+    console: &Console,
+) -> Result<BoardReport> {
+    let spinner = console.spinner();
+    let report = device::measure(board, model, inputs, options, &mut |step| {
+        spinner.message(step);
+    });
+    drop(spinner);
+    Ok(report?)
+}
+
+/// Converts `error` to the error of the device that it holds, if any, whose remedy names options.
+pub(super) fn of_fits(error: FitsError) -> Error {
+    match error {
+        FitsError::Device(error) => error.into(),
+        error => error.into(),
+    }
+}
+
+/// Checks that the network fits the board and computes the same outputs on it as on the
+/// workstation.
+///
+/// # Errors
+/// Returns an error that names the memory that is too small, or the first output that differs.
+pub(super) fn judge(report: &BoardReport, model: &str) -> Result<()> {
+    let board = &report.board;
+    if let (false, Some(over)) = (report.network.fits, report.network.over_by) {
+        let memory = report.network.over_in.map_or("memory", shown);
+        return Err(anyhow!(
+            "{model} does not fit {board}: its {memory} is {} bytes too small; compress the network further or choose a larger board or chip (`rarefy boards`, `rarefy chips`)",
+            thousands(over)
+        ));
+    }
+    check_logits(&report.network, model, board)?;
+    match &report.dense {
+        Some(dense) => check_logits(dense, &format!("stored dense, {model}"), board),
+        None => Ok(()),
+    }
+}
+
+/// Checks that `network`, called `name`, computes the same outputs on `board` as here.
+///
+/// # Errors
+/// Returns an error that names the first output that differs.
+pub(super) fn check_logits(network: &NetworkReport, name: &str, board: &str) -> Result<()> {
+    match network.mismatch {
+        None => Ok(()),
+        Some(mismatch) => Err(anyhow!(
+            "{name} computes different outputs on {board}: logit {} of sample {} is {} there and {} here; please report this",
+            mismatch.logit,
+            mismatch.sample,
+            mismatch.device,
+            mismatch.host
+        )),
+    }
+}
+
+/// Returns the name of a memory in text: the JSON report calls RAM "ram".
+pub(super) fn shown(memory: &'static str) -> &'static str {
+    match memory {
+        "ram" => "RAM",
+        _ => memory,
+    }
+}
+
+/// Formats the report on one board as a table with remarks.
+pub(super) fn describe(report: &BoardReport) -> String {
+    figures(report) + &remarks(report)
+}
+
+/// Formats the figures of a report as a table, with the dense network beside the pruned one.
+fn figures(report: &BoardReport) -> String {
+    let dense = report.dense.as_ref();
+    let kind = if report.emulated { "emulated" } else { "real" };
+    let board = format!("{} ({kind} {})", report.board, report.core);
+    let mut rows = match dense {
+        Some(_) => table([&*board, "pruned", "stored dense", "saved"]),
+        None => table([&*board, "pruned", "", ""]),
+    };
+    let mut row = |name: &str, figure: &dyn Fn(&NetworkReport) -> Option<u64>| {
+        let pruned = figure(&report.network);
+        let dense = dense.map(figure);
+        let show = |figure: Option<u64>| figure.map_or("-".into(), thousands);
+        let saved = match (pruned, dense.flatten()) {
+            (Some(pruned), Some(dense)) if pruned > 0 && dense > pruned => {
+                format!("{:.1}x", dense as f64 / pruned as f64)
+            }
+            _ => String::new(),
+        };
+        rows.add_row([
+            name.to_string(),
+            show(pruned),
+            dense.map_or(String::new(), show),
+            saved,
+        ]);
+    };
+    let total = |size: u64| format!("  total, of {}", thousands(size));
+    let unit = match report.network.cost {
+        Cost::Instructions(_) => "instructions",
+        Cost::Cycles(_) => "cycles",
+    };
+    row("flash, bytes: code", &|n| Some(n.flash?.code));
+    row("  model", &|n| Some(n.flash?.model));
+    row(&total(report.flash_size), &|n| Some(n.flash?.total));
+    row("RAM, bytes: static (with the input)", &|n| {
+        Some(n.ram?.static_bytes)
+    });
+    row("  arena", &|n| Some(n.ram?.arena));
+    row("  peak stack", &|n| n.ram?.stack_peak);
+    row(&total(report.ram_size), &|n| n.ram?.total);
+    row(&format!("{unit} per inference: median"), &|n| {
+        Some(n.cost.counts()?.median)
+    });
+    row("  minimum", &|n| Some(n.cost.counts()?.min));
+    row("  maximum", &|n| Some(n.cost.counts()?.max));
+    row(&format!("{unit} to load (checked once)"), &|n| n.load);
+    for (name, figure) in estimates(report) {
+        let dense = dense.map_or(String::new(), figure);
+        rows.add_row([name, figure(&report.network), dense, String::new()]);
+    }
+    text(&rows)
+}
+
+/// A figure of a report, formatted.
+type Figure = fn(&NetworkReport) -> String;
+
+/// Returns the rows of the estimated cycles; none if they were not asked for.
+fn estimates(report: &BoardReport) -> Vec<(String, Figure)> {
+    let network = &report.network;
+    let Some(estimate) = &network.estimate else {
+        let asked = network.no_estimate.is_some();
+        let row: (String, Figure) = ("estimated cycles per inference".to_owned(), |_| "-".into());
+        return if asked { vec![row] } else { Vec::new() };
+    };
+    let clock = estimate.clock_hz as f64 / 1e6;
+    vec![
+        ("estimated cycles per inference: median".to_owned(), |n| {
+            n.estimate.as_ref().map_or("-".into(), |it| span(it.median))
+        }),
+        ("  minimum".to_owned(), |n| {
+            n.estimate.as_ref().map_or("-".into(), |it| span(it.min))
+        }),
+        ("  maximum".to_owned(), |n| {
+            n.estimate.as_ref().map_or("-".into(), |it| span(it.max))
+        }),
+        (format!("  median in milliseconds at {clock} MHz"), |n| {
+            let estimate = n.estimate.as_ref();
+            estimate.map_or("-".into(), |it| milliseconds(it.milliseconds))
+        }),
+    ]
+}
+
+/// Formats a range of cycles.
+pub(super) fn span(range: Range) -> String {
+    match range {
+        Range { low, high } if low == high => thousands(low),
+        Range { low, high } => format!("{} to {}", thousands(low), thousands(high)),
+    }
+}
+
+/// Formats a range of milliseconds.
+pub(super) fn milliseconds((low, high): (f64, f64)) -> String {
+    match (format!("{low:.3}"), format!("{high:.3}")) {
+        (low, high) if low == high => low,
+        (low, high) => format!("{low} to {high}"),
+    }
+}
+
+/// Formats what `estimate` is based on.
+pub(super) fn basis(estimate: &Estimate) -> String {
+    let wait = match estimate.wait_states {
+        Some(0) | None => "without wait states".to_owned(),
+        Some(1) => "with up to 1 wait state of the flash".to_owned(),
+        Some(states) => format!("with up to {states} wait states of the flash"),
+    };
+    let mut lines = format!(
+        "  cycles are estimated from the executed instructions and the core's manual, {wait}\n"
+    );
+    if estimate.multiplier.is_some_and(|it| it.low < it.high) {
+        lines += "  a multiplication takes 1 or 32 cycles on this core; `multiplier_cycles` in board.toml can say which\n";
+    }
+    lines
+}
+
+/// Formats what a report's figures do not show: what loading means, whether the network was run,
+/// whether its outputs are right, and how many bytes are missing.
+fn remarks(report: &BoardReport) -> String {
+    let mut lines = String::new();
+    if report.network.load.is_some() {
+        lines += "  loading is parsing the model at startup; a model that is parsed at compile time has no such cost\n";
+    }
+    if let Some(why) = &report.network.no_estimate {
+        lines += &format!("  no estimate of cycles: {why}\n");
+    }
+    if let Some(estimate) = &report.network.estimate {
+        lines += &basis(estimate);
+    }
+    if report.samples == 0 && report.network.fits {
+        lines += &match report.network.ram.and_then(|ram| ram.stack_peak) {
+            Some(_) => "  built, not run: it fits; the stack was measured on an emulated core with the same instructions\n".to_owned(),
+            None => format!(
+                "  built, not run: it fits, leaving at least {} bytes of RAM for the stack\n",
+                thousands(STACK_RESERVE)
+            ),
+        };
+    }
+    if report.network.matches_host == Some(true) {
+        lines += &format!(
+            "  every logit of {} test images equals the workstation's\n",
+            report.samples
+        );
+    }
+    for (network, what) in [
+        (Some(&report.network), "pruned network"),
+        (report.dense.as_ref(), "network stored dense"),
+    ] {
+        if let Some((over, memory)) = network.and_then(|n| Some((n.over_by?, n.over_in?))) {
+            lines += &format!(
+                "  the {what} does not fit: {} is {} bytes too small\n",
+                shown(memory),
+                thousands(over)
+            );
+        }
+    }
+    lines
+}
