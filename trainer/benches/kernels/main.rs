@@ -30,10 +30,8 @@ use rarefy_trainer::device::{Board, Boards, Machine, MeasureOptions, Toolchain, 
 type Outcome<T> = Result<T, String>;
 
 /// Networks that `--check short` measures: packed words and columns on each core, Golomb-Rice
-/// codes, convolutions, residual additions, and a network as code.
+/// codes, and convolutions with residual additions.
 const SHORT: &[&str] = &[
-    "conv6-conv12-3x-size",
-    "lenet-300-100-100x-code-m4",
     "lenet-300-100-100x-size",
     "lenet-300-100-100x-speed-m0",
     "lenet-300-100-100x-speed-m4",

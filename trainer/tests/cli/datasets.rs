@@ -68,7 +68,7 @@ fn a_whole_folder_plain_or_compressed_is_trained_on_and_exported() {
     let folder = folder.path();
     let data = folder.join("data");
     whole(&data);
-    let train = "train --data ./data --pruner random/igq --compression 5 --epochs 1 --batch 50";
+    let train = "train --data ./data --pruner random/igq --compression 30 --epochs 1 --batch 50";
     let plain = json(folder, &format!("{train} -o plain"));
     assert_eq!(plain["dataset"], "./data");
     let exported = json(folder, "export plain -o plain.rfy");

@@ -157,23 +157,13 @@ fn the_cortex_m0_measures_and_matches_the_host() {
 }
 
 #[test]
-fn the_large_cortex_m3_measures_and_matches_the_host() {
+fn the_cortex_m3_measures_and_matches_the_host() {
     check("mps2-an385");
 }
 
 #[test]
-fn the_small_cortex_m3_measures_and_matches_the_host() {
-    check("lm3s6965evb");
-}
-
-#[test]
-fn the_large_risc_v_measures_and_matches_the_host() {
+fn the_risc_v_measures_and_matches_the_host() {
     check("qemu-virt-rv32");
-}
-
-#[test]
-fn the_small_risc_v_measures_and_matches_the_host() {
-    check("sifive-e");
 }
 
 #[test]
@@ -274,7 +264,8 @@ fn a_real_boards_program_links() {
 
 #[test]
 fn maps_match_the_host_on_every_architecture() {
-    for name in ["mps2-an386", "microbit", "qemu-virt-rv32"] {
+    // RISC-V runs a committed network with convolutions in `cores`.
+    for name in ["mps2-an386", "microbit"] {
         let Some(board) = ready(name) else { continue };
         for model in [convolutional(), residual()] {
             let inputs = samples(5, 784);
@@ -323,7 +314,7 @@ fn entropy_coded_rows_of_every_kind_match_the_host_on_every_instruction_set() {
 
 #[test]
 fn crowded_convolutions_match_the_host_on_every_instruction_set() {
-    for name in ["mps2-an386", "mps2-an385", "microbit", "qemu-virt-rv32"] {
+    for name in ["mps2-an386", "microbit", "qemu-virt-rv32"] {
         let Some(board) = ready(name) else { continue };
         for model in crowded() {
             // Kernels may distinguish inputs that are mostly zeros from inputs without zeros.
