@@ -19,6 +19,14 @@ pub(crate) fn cargo() -> Command {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
     let mut command = Command::new(cargo);
     command.current_dir(root());
+    // Cargo describes this package to this program; build scripts of dependencies that watch these
+    // variables would run again whenever cargo is called directly, and in turn compile the trainer.
+    for (name, _) in std::env::vars_os() {
+        let of_package = name.to_string_lossy();
+        if of_package.starts_with("CARGO_PKG_") || of_package.starts_with("CARGO_MANIFEST_") {
+            command.env_remove(&name);
+        }
+    }
     command
 }
 

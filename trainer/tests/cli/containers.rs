@@ -105,7 +105,7 @@ fn what_is_no_container_is_said_to_be_none() {
         says(&refusal(folder, reader), &["model.rfy", "directory"]);
     }
     // It compares the containers of a run, which is a folder.
-    misused(folder, READERS[2], &["model.rfy is a folder", "--all"]);
+    program::misused(folder, READERS[2], &["model.rfy is a folder", "--all"]);
 }
 
 /// Returns a container of one dense layer.
