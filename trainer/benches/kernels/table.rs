@@ -23,8 +23,8 @@ pub(super) const RV32: &str = "qemu-virt-rv32";
 // Kinds of figures.
 pub(super) const COUNT: &str = "instructions";
 /// Bounds of the estimate of cycles, as [`Estimate`](rarefy_trainer::device::Estimate) has them.
-pub(super) const LEAST: &str = "estimated cycles, least";
-pub(super) const MOST: &str = "estimated cycles, most";
+pub(super) const LEAST: &str = "fewest estimated cycles";
+pub(super) const MOST: &str = "most estimated cycles";
 pub(super) const LOAD: &str = "instructions to load";
 pub(super) const EACH: &str = "instructions per nonzero and position";
 pub(super) const CODE: &str = "instructions as code";
