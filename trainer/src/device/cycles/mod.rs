@@ -71,7 +71,8 @@ impl From<Unpriced> for CyclesError {
 }
 
 /// Returns whether a table of cycles is published for the core that a board calls `core`.
-pub(super) fn has_table(core: &str) -> bool {
+#[must_use]
+pub fn has_table(core: &str) -> bool {
     TimedCore::of(core).is_some()
 }
 
@@ -152,7 +153,7 @@ impl<'a> Estimator<'a> {
         if self.layers > 0 {
             for window in &counts.windows[first..] {
                 self.sums
-                    .add(overhead, &program, &counts, &mut pricer, window)?;
+                    .add(empty, &program, &counts, &mut pricer, window)?;
             }
         }
         Ok(())

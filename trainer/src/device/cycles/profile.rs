@@ -39,6 +39,18 @@ pub struct Share {
     pub cycles: (f64, f64),
 }
 
+impl Share {
+    /// Returns the sum of `shares`.
+    #[must_use]
+    pub fn sum(shares: impl IntoIterator<Item = Self>) -> Self {
+        let add = |a: Self, b: Self| Self {
+            instructions: a.instructions + b.instructions,
+            cycles: (a.cycles.0 + b.cycles.0, a.cycles.1 + b.cycles.1),
+        };
+        shares.into_iter().fold(Self::default(), add)
+    }
+}
+
 /// Part of an inference that a layer takes.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct LayerProfile {
@@ -77,25 +89,29 @@ impl Profile {
 #[derive(Debug, Default)]
 pub(super) struct Sums {
     by: BTreeMap<(Option<usize>, String), Work>,
-    /// What measuring an empty closure takes, per sample.
-    overhead: Work,
+    /// What measuring an empty closure takes, by function.
+    overhead: BTreeMap<String, Work>,
     samples: u64,
 }
 
 impl Sums {
-    /// Adds the steps of a sample, `overhead` of which is measuring.
+    /// Adds the steps of a sample, which include those of measuring an `empty` closure.
     pub(super) fn add(
         &mut self,
-        overhead: Work,
+        empty: &[Step],
         program: &Program,
         counts: &Counts,
         pricer: &mut Pricer<'_>,
         steps: &[Step],
     ) -> Result<(), Unpriced> {
         self.samples += 1;
-        self.overhead.add(overhead);
+        let function = |step: &Step| program.function(counts.blocks[step.from].address);
+        for step in empty {
+            let overhead = self.overhead.entry(function(step).to_owned()).or_default();
+            overhead.add(pricer.step(step)?);
+        }
         for step in steps {
-            let function = program.function(counts.blocks[step.from].address);
+            let function = function(step);
             let layer = step.layer.filter(|_| !is_outside(function));
             let work = pricer.step(step)?;
             self.by
@@ -114,12 +130,17 @@ impl Sums {
                 functions.entry(function).or_default().add(*work);
             }
         }
-        let mut total = Work::default();
-        functions.values().for_each(|work| total.add(*work));
         // Measuring is outside all layers.
         if layer.is_none_or(|layer| layer.is_none()) {
-            total = total.less(self.overhead);
+            for (function, overhead) in &self.overhead {
+                if let Some(work) = functions.get_mut(function.as_str()) {
+                    *work = work.less(*overhead);
+                }
+            }
+            functions.retain(|_, work| work.instructions > 0);
         }
+        let mut total = Work::default();
+        functions.values().for_each(|work| total.add(*work));
         let mut shares: Vec<FunctionShare> = functions
             .into_iter()
             .map(|(name, work)| FunctionShare {
