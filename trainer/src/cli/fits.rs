@@ -14,7 +14,9 @@ use super::stacks::{ram, stacks};
 use super::table::{table, text};
 use super::weights::{self, Weights};
 use super::{measured, run_fits, usage};
-use crate::device::{self, Board, Chip, Fit, Fits, Machine, STACK_RESERVE, Toolchain, WELL_KNOWN};
+use crate::device::{
+    self, Board, BoardReport, Chip, Fit, Fits, Machine, STACK_RESERVE, Toolchain, WELL_KNOWN,
+};
 use crate::numbers::thousands;
 
 #[derive(Debug, Args)]
@@ -152,22 +154,20 @@ pub(super) fn check(chip: &Board, bytes: &[u8], console: &Console) -> Result<(),
     drop(spinner);
     let report = report.map_err(|error| error.to_string())?;
     match (report.network.over_by, report.network.over_in) {
-        (Some(missing), Some("ram")) => match report.network.ram.and_then(|ram| ram.stack_peak) {
-            Some(stack) => lacks(
-                missing,
-                &format!("RAM (with a stack of {} bytes)", thousands(stack)),
-            ),
-            None => lacks(missing, &reserved_ram()),
-        },
+        (Some(missing), Some("ram")) => lacks(missing, &ram_of(&report)),
         (Some(missing), _) => lacks(missing, "flash"),
         (None, _) => Ok(()),
     }
 }
 
-/// Names RAM, part of which is reserved.
-fn reserved_ram() -> String {
-    format!(
-        "RAM (with {} bytes reserved for the stack)",
-        thousands(STACK_RESERVE)
-    )
+/// Names RAM, and the stack that is part of what a network needs if the program could be laid out.
+fn ram_of(report: &BoardReport) -> String {
+    match report.network.ram.map(|ram| ram.stack_peak) {
+        Some(Some(stack)) => format!("RAM (with a stack of {} bytes)", thousands(stack)),
+        Some(None) => format!(
+            "RAM (with {} bytes reserved for the stack)",
+            thousands(STACK_RESERVE)
+        ),
+        None => "RAM".to_owned(),
+    }
 }

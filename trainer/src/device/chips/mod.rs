@@ -116,7 +116,7 @@ impl ChipError {
 fn unknown(name: &str, nearest: &[&str], unusable: Option<&str>) -> String {
     if let Some(core) = unusable {
         return format!(
-            "there is no chip {name:?}, and those whose names begin so cannot be used: their core is {core}, and chips by name get programs for Cortex-M only; `rarefy chips {name}` lists them"
+            "there is no chip {name:?}, and those whose names begin so cannot be used: their core is {core}, and chips by name get programs for Cortex-M only; `rarefy chips` lists those that can"
         );
     }
     let mut message = format!("there is no chip {name:?}: ");

@@ -153,7 +153,7 @@ impl<'a> Estimator<'a> {
         if self.layers > 0 {
             for window in &counts.windows[first..] {
                 self.sums
-                    .add(empty, &program, &counts, &mut pricer, window)?;
+                    .add(overhead, &program, &counts, &mut pricer, window)?;
             }
         }
         Ok(())

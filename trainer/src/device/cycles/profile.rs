@@ -89,29 +89,25 @@ impl Profile {
 #[derive(Debug, Default)]
 pub(super) struct Sums {
     by: BTreeMap<(Option<usize>, String), Work>,
-    /// What measuring an empty closure takes, by function.
-    overhead: BTreeMap<String, Work>,
+    /// What measuring an empty closure takes, over all samples.
+    overhead: Work,
     samples: u64,
 }
 
 impl Sums {
-    /// Adds the steps of a sample, which include those of measuring an `empty` closure.
+    /// Adds the steps of a sample, `overhead` of which is measuring.
     pub(super) fn add(
         &mut self,
-        empty: &[Step],
+        overhead: Work,
         program: &Program,
         counts: &Counts,
         pricer: &mut Pricer<'_>,
         steps: &[Step],
     ) -> Result<(), Unpriced> {
         self.samples += 1;
-        let function = |step: &Step| program.function(counts.blocks[step.from].address);
-        for step in empty {
-            let overhead = self.overhead.entry(function(step).to_owned()).or_default();
-            overhead.add(pricer.step(step)?);
-        }
+        self.overhead.add(overhead);
         for step in steps {
-            let function = function(step);
+            let function = program.function(counts.blocks[step.from].address);
             let layer = step.layer.filter(|_| !is_outside(function));
             let work = pricer.step(step)?;
             self.by
@@ -132,10 +128,8 @@ impl Sums {
         }
         // Measuring is outside all layers.
         if layer.is_none_or(|layer| layer.is_none()) {
-            for (function, overhead) in &self.overhead {
-                if let Some(work) = functions.get_mut(function.as_str()) {
-                    *work = work.less(*overhead);
-                }
+            if let Some(work) = self.around().and_then(|name| functions.get_mut(name)) {
+                *work = work.less(self.overhead);
             }
             functions.retain(|_, work| work.instructions > 0);
         }
@@ -150,6 +144,14 @@ impl Sums {
             .collect();
         shares.sort_by(|a, b| b.share.instructions.total_cmp(&a.share.instructions));
         (self.share(board, total), shares)
+    }
+
+    /// Returns the function that measures: of those of the program around the engine, the one that
+    /// takes most.
+    fn around(&self) -> Option<&str> {
+        let outside = self.by.iter().filter(|((layer, _), _)| layer.is_none());
+        let most = outside.max_by_key(|((_, name), work)| (is_outside(name), work.instructions));
+        most.map(|((_, name), _)| name.as_str())
     }
 
     /// Returns the mean of `work` over the samples.
