@@ -52,7 +52,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<Vec<Ended>, String> {
     let mut jobs = if arguments.is_empty() {
         let mut documentation = cargo();
         documentation.args(TESTS).arg("--doc");
-        let mut jobs: Vec<Job> = programs()?.into_iter().map(job).collect();
+        let mut jobs: Vec<Job> = programs()?.iter().map(job).collect();
         jobs.push(Job::new("documentation's tests", documentation));
         jobs
     } else {
@@ -74,7 +74,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<Vec<Ended>, String> {
 }
 
 /// Returns the job that runs `program` where cargo would.
-fn job(program: Program) -> Job {
+fn job(program: &Program) -> Job {
     let mut command = Command::new(&program.path);
     command
         .current_dir(&program.package)

@@ -29,8 +29,8 @@ use rarefy_trainer::device::{Board, Boards, Machine, MeasureOptions, Toolchain, 
 /// Result of a step; the error is one sentence.
 type Outcome<T> = Result<T, String>;
 
-/// Networks that `--check short` measures: packed words and columns on each core, Golomb-Rice codes,
-/// convolutions, residual additions, and a network as code.
+/// Networks that `--check short` measures: packed words and columns on each core, Golomb-Rice
+/// codes, convolutions, residual additions, and a network as code.
 const SHORT: &[&str] = &[
     "conv6-conv12-3x-size",
     "lenet-300-100-100x-code-m4",

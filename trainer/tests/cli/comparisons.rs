@@ -9,7 +9,7 @@ use crate::boards::ready;
 use crate::program::{self, json, misused, refused, says, texts};
 use crate::runs;
 
-/// The settings of some types of weights, as reports show them.
+/// Returns the settings of some types of weights, as reports show them.
 fn settings(weights: &[&str]) -> Vec<Value> {
     let goals = ["size", "balanced", "speed"];
     let of = |weights| goals.map(|goal| serde_json::json!({"goal": goal, "weights": weights}));
