@@ -69,8 +69,8 @@ pub enum Remedy {
     MoveOrOtherFile,
     /// Install probe-rs, or build without running.
     InstallProbeOrBuild,
-    /// Build without running, and complete the program by hand.
-    BuildAndComplete,
+    /// Build without running, to see whether the network fits.
+    BuildOnly,
     /// Connect a debug probe, or build without running.
     ConnectProbeOrBuild,
     /// Allow more time, or run fewer samples.
@@ -144,8 +144,8 @@ impl fmt::Display for Remedy {
             Self::InstallProbeOrBuild => {
                 "install it from https://probe.rs, or build the program without running it"
             }
-            Self::BuildAndComplete => {
-                "build the program without running it, and add them as the manufacturer describes"
+            Self::BuildOnly => {
+                "build the program without running it to see whether the network fits"
             }
             Self::ConnectProbeOrBuild => "connect it, or build the program without running it",
             Self::MoreTimeOrFewerSamples => "allow more time, or run fewer samples",

@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::console::Console;
 use super::next::Line;
 use super::table::{table, text};
-use crate::device::{self, Board, Boards, Machine, firmware_folder};
+use crate::device::{self, Board, Boards, BrokenBoard, Machine, firmware_folder};
 use crate::numbers::thousands;
 
 /// The board used unless one is named.
@@ -22,6 +22,15 @@ pub(super) struct Arguments {}
 #[derive(Debug, Serialize)]
 struct Report {
     boards: Vec<Row>,
+    /// Boards that cannot be used.
+    broken: Vec<Broken>,
+}
+
+/// A board whose files are invalid.
+#[derive(Debug, Serialize)]
+struct Broken {
+    board: String,
+    why: String,
 }
 
 /// One board.
@@ -34,6 +43,16 @@ struct Row {
     ram: u64,
     target: String,
     description: String,
+}
+
+impl Broken {
+    /// Describes `board`.
+    fn new(board: &BrokenBoard) -> Self {
+        Self {
+            board: board.name.clone(),
+            why: board.error.to_string(),
+        }
+    }
 }
 
 /// Returns whether a board called `name` exists.
@@ -71,6 +90,7 @@ pub(super) fn run(_: &Arguments, console: &Console) -> Result<()> {
     };
     let report = Report {
         boards: boards.iter().map(row).collect(),
+        broken: boards.broken().map(Broken::new).collect(),
     };
     console.result(
         &report,
@@ -81,7 +101,11 @@ pub(super) fn run(_: &Arguments, console: &Console) -> Result<()> {
                 let (flash, ram) = (thousands(row.flash), thousands(row.ram));
                 rows.add_row([row.board.clone(), row.core.clone(), flash, ram, by.into()]);
             }
-            text(&rows)
+            let broken = report.broken.iter();
+            let broken: String = broken
+                .map(|it| format!("  unusable: {}\n", it.why))
+                .collect();
+            text(&rows) + &broken
         },
         Line::new(&["setup", "--dry-run"]),
     )

@@ -24,7 +24,8 @@ pub(super) struct Arguments {
     /// List only chips with at least this much RAM in one piece, in KiB
     #[arg(long, value_name = "KIB", default_value = "0")]
     ram: u64,
-    /// List only chips whose core's name contains this text, such as m4 or m33
+    /// List only chips whose core's name contains this text, such as m4 or m33, in any case; chips
+    /// whose core may be another one are listed, too
     #[arg(long)]
     core: Option<String>,
 }
@@ -54,7 +55,7 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
     listed.sort_by_key(|chip| (chip.name, chip.flash.length));
     let report = Report { chips: listed };
     let next = match report.chips.first() {
-        Some(chip) if chip.core.target().is_some() => Next::Run(
+        Some(chip) if chip.is_usable() => Next::Run(
             Line::new(&["measure", "model.rfy", "--build-only"]).option("--chip", chip.name),
         ),
         _ => Next::Nothing(Why::NoCore),
@@ -67,11 +68,11 @@ impl Arguments {
     fn lists(&self, chip: &Chip, exact: bool) -> bool {
         let named = match &self.filter {
             Some(part) => exact || contains(chip.name, part),
-            None => chip.core.target().is_some(),
+            None => self.core.is_some() || chip.is_usable(),
         };
         let core = self.core.as_ref();
         named
-            && core.is_none_or(|part| contains(chip.core.name(), part))
+            && core.is_none_or(|part| is_core(chip.core.name(), part))
             && chip.flash.length >= self.flash << 10
             && chip.ram.length >= self.ram << 10
     }
@@ -82,19 +83,30 @@ fn contains(text: &str, part: &str) -> bool {
     text.to_lowercase().contains(&part.to_lowercase())
 }
 
+/// Returns `true` if the name of a core, or one of those that a slash in it separates, contains
+/// `part`.
+fn is_core(name: &str, part: &str) -> bool {
+    let cores = name.trim_start_matches("Cortex-").split('/');
+    contains(name, part)
+        || name.starts_with("Cortex-")
+            && cores
+                .into_iter()
+                .any(|core| contains(&format!("Cortex-{core}"), part))
+}
+
 /// Formats the first [`SHOWN`] chips as a table.
 fn listing(chips: &[Chip]) -> String {
     let mut rows = table(["chip", "core", "flash", "RAM"]);
     for chip in chips.iter().take(SHOWN) {
-        let external = if chip.external_flash() {
-            "external, up to "
-        } else {
-            ""
+        let flash = match (chip.has_flash(), chip.external_flash()) {
+            (false, _) => "none".to_owned(),
+            (true, true) => format!("external, up to {}", thousands(chip.flash.length)),
+            (true, false) => thousands(chip.flash.length),
         };
         rows.add_row([
             chip.name.to_owned(),
             chip.core.name().to_owned(),
-            format!("{external}{}", thousands(chip.flash.length)),
+            flash,
             thousands(chip.ram.length),
         ]);
     }
@@ -104,6 +116,10 @@ fn listing(chips: &[Chip]) -> String {
             "  ... and {} more; name a part of the chip's name, or give --flash, --ram or --core\n",
             thousands((chips.len() - SHOWN) as u64)
         );
+    }
+    let shown = chips.iter().take(SHOWN);
+    if shown.into_iter().any(|chip| chip.core.name().contains('/')) {
+        listing += "  a core with / is one of those named: the registry does not tell which\n";
     }
     listing
 }
@@ -116,4 +132,9 @@ pub(super) fn board(name: &str, runs: bool) -> Result<Board> {
         chip.check_start()?;
     }
     Ok(board)
+}
+
+/// Returns whether the chip called `name` starts a program as it is built.
+pub(super) fn starts(name: &str) -> bool {
+    Chip::find(name).is_ok_and(|chip| chip.check_start().is_ok())
 }

@@ -10,10 +10,13 @@ use super::console::Console;
 use super::model::ModelFile;
 use super::next::{Line, Next, Why};
 use super::run_data::Source;
+use super::stacks::{ram, stacks};
 use super::table::{table, text};
 use super::weights::{self, Weights};
 use super::{measured, run_fits, usage};
-use crate::device::{self, Board, Chip, Fit, Fits, Machine, Toolchain, WELL_KNOWN};
+use crate::device::{
+    self, Board, BoardReport, Chip, Fit, Fits, Machine, STACK_RESERVE, Toolchain, WELL_KNOWN,
+};
 use crate::numbers::thousands;
 
 #[derive(Debug, Args)]
@@ -92,7 +95,7 @@ fn describe(fits: &Fits, model: &str) -> String {
             thousands(fit.chip.flash.length),
             thousands(fit.flash_used),
             thousands(fit.chip.ram.length),
-            thousands(fit.ram_used),
+            ram(fit),
             verdict(fit),
         ]);
     }
@@ -101,8 +104,9 @@ fn describe(fits: &Fits, model: &str) -> String {
         None => format!("none of these chips takes {model}"),
     };
     format!(
-        "{}\n{summary}\n(bytes of the program that measures, with its log; the stack is measured on an emulated core)\n",
-        text(&rows)
+        "{}\n{summary}\n(bytes of the program that measures, with its log; {})\n",
+        text(&rows),
+        stacks(fits.chips.iter())
     )
 }
 
@@ -130,28 +134,40 @@ pub(super) fn check(chip: &Board, bytes: &[u8], console: &Console) -> Result<(),
             thousands(missing)
         ))
     };
-    let model = AlignedBytes::copy_from(bytes);
-    let model = Model::parse(&model).map_err(|error| error.to_string())?;
-    let ram = (model.inputs() + 4 * model.arena_words()) as u64;
-    for (needed, region, memory) in [
-        (bytes.len() as u64, chip.flash, "flash"),
-        (ram, chip.ram, "RAM"),
-    ] {
-        if needed > region.length {
-            return lacks(needed - region.length, memory);
-        }
-    }
     if Toolchain::find(&Machine::default(), &chip.target).is_err() {
+        let model = AlignedBytes::copy_from(bytes);
+        let model = Model::parse(&model).map_err(|error| error.to_string())?;
+        let ram = (model.inputs() + 4 * model.arena_words()) as u64;
+        for (needed, region, memory) in [
+            (bytes.len() as u64, chip.flash, "flash"),
+            (ram, chip.ram, "RAM"),
+        ] {
+            if needed > region.length {
+                return lacks(needed - region.length, memory);
+            }
+        }
         return Ok(());
     }
     let spinner = console.spinner();
-    let options = measured::options(false, 0);
-    let report = device::build(chip, bytes, &options, &mut |step| spinner.message(step));
+    let options = measured::options(false, 300);
+    let report = device::build_with_stack(chip, bytes, &options, &mut |step| spinner.message(step));
     drop(spinner);
     let report = report.map_err(|error| error.to_string())?;
     match (report.network.over_by, report.network.over_in) {
-        (Some(missing), Some("ram")) => lacks(missing, "RAM"),
+        (Some(missing), Some("ram")) => lacks(missing, &ram_of(&report)),
         (Some(missing), _) => lacks(missing, "flash"),
         (None, _) => Ok(()),
+    }
+}
+
+/// Names RAM, and the stack that is part of what a network needs if the program could be laid out.
+fn ram_of(report: &BoardReport) -> String {
+    match report.network.ram.map(|ram| ram.stack_peak) {
+        Some(Some(stack)) => format!("RAM (with a stack of {} bytes)", thousands(stack)),
+        Some(None) => format!(
+            "RAM (with {} bytes reserved for the stack)",
+            thousands(STACK_RESERVE)
+        ),
+        None => "RAM".to_owned(),
     }
 }

@@ -148,9 +148,8 @@ fn with_options(remedy: Remedy) -> Option<&'static str> {
             "install it from https://probe.rs, or build the program without running it \
              (--build-only)"
         }
-        Remedy::BuildAndComplete => {
-            "build the program without running it (--build-only), and add them as the \
-             manufacturer describes"
+        Remedy::BuildOnly => {
+            "build the program without running it (--build-only) to see whether the network fits"
         }
         Remedy::ConnectProbeOrBuild => {
             "connect it, or build the program without running it (--build-only)"

@@ -17,7 +17,7 @@ use super::{calibration, chips, comparison, measured, overwrite, profile, usage}
 use crate::atomic;
 use crate::deploy::companion;
 use crate::device::{
-    Board, BoardReport, Boards, MeasureOptions, build_with_stack, firmware_folder,
+    Board, BoardReport, Boards, MeasureOptions, build_with_stack, firmware_folder, has_cycle_table,
 };
 use crate::plot::flame;
 
@@ -64,8 +64,8 @@ pub(super) struct Arguments {
     /// Compare the cycles that a real board or a chip counts with estimated ones
     #[arg(long, conflicts_with_all = ["no_cycles", "profile", "build_only"])]
     calibrate: bool,
-    /// Only build the firmware: report flash, static RAM and whether they fit, without a board, a
-    /// probe or an emulator
+    /// Only build the firmware: report flash, static RAM and whether they fit, without a board or a
+    /// probe; an emulator, if installed, measures the stack of a chip
     #[arg(long, conflicts_with_all = ["samples", "timeout"])]
     build_only: bool,
     /// Time limit of one run on the board, in seconds
@@ -139,11 +139,8 @@ fn one(board: &Board, arguments: &Arguments, console: &Console) -> Result<()> {
         overwrite::check("--svg", picture, overwrite::Kind::Picture, read)?;
         overwrite::check_svg("--svg", picture)?;
     }
-    if arguments.profile && !board.emulated() {
-        return Err(usage::wrong(format!(
-            "--profile counts in the emulator, and {} is a real board: choose an emulated board",
-            board.name
-        )));
+    if arguments.profile {
+        check_profile(board)?;
     }
     let file = ModelFile::open(&arguments.model, console)?;
     let options = options(board, arguments);
@@ -166,21 +163,51 @@ fn one(board: &Board, arguments: &Arguments, console: &Console) -> Result<()> {
         if let Some(profile) = profile {
             text += &format!("\n{}", profile::describe(profile));
         }
-        if let Some(picture) = &arguments.svg {
+        if let (Some(picture), Some(_)) = (&arguments.svg, profile) {
             text += &format!("\n{}\n", picture.display());
         }
         text
     };
-    console.result(
-        &report,
-        text,
-        Next::Nothing(if arguments.build_only {
-            Why::Built
-        } else {
-            Why::Arrived
-        }),
-    )?;
-    measured::judge(&report, &arguments.model.display().to_string())
+    console.result(&report, text, Next::Nothing(why_last(&report, arguments)))?;
+    measured::judge(&report, &arguments.model.display().to_string())?;
+    if arguments.profile && profile.is_none() {
+        let why = report.network.no_estimate.as_deref().unwrap_or_default();
+        let svg = arguments.svg.as_ref().map_or(String::new(), |picture| {
+            format!(", and {} was not written", picture.display())
+        });
+        return Err(anyhow!(
+            "there is no profile{svg}: {why}; leave out --profile, or make that work"
+        ));
+    }
+    Ok(())
+}
+
+/// Checks before a measurement that `board` gives a profile.
+fn check_profile(board: &Board) -> Result<()> {
+    if !board.emulated() {
+        return Err(usage::wrong(format!(
+            "--profile counts in the emulator, and {} is a real board: choose an emulated board",
+            board.name
+        )));
+    }
+    if !has_cycle_table(&board.core) {
+        return Err(usage::wrong(format!(
+            "--profile needs a table of cycles, and none is published for the {} of {}: choose a board with a Cortex-M0, M3 or M4 (`rarefy boards`), or leave out --profile",
+            board.core, board.name
+        )));
+    }
+    Ok(())
+}
+
+/// Returns why no command follows the measurement with this report.
+fn why_last(report: &BoardReport, arguments: &Arguments) -> Why {
+    let starts = arguments.chip.as_deref().is_none_or(chips::starts);
+    match (report.network.fits, arguments.build_only) {
+        (false, _) => Why::Misfit,
+        (true, true) if starts => Why::Built,
+        (true, true) => Why::Unstarted,
+        (true, false) => Why::Arrived,
+    }
 }
 
 /// Returns the board or the chip to measure on.
@@ -197,7 +224,7 @@ fn board(arguments: &Arguments) -> Result<Board> {
 }
 
 /// Builds the firmware with `model` for `board` while showing a spinner; does not run it. The stack
-/// of a chip is measured on an emulated core with the same instructions, if there is one.
+/// of a chip is measured on an emulated core with the same instructions, if one can run it.
 fn build(
     board: &Board,
     model: &[u8],

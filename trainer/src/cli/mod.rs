@@ -44,6 +44,7 @@ mod run_fits;
 mod setup;
 mod source;
 mod speed;
+mod stacks;
 mod table;
 mod threads;
 mod train;

@@ -18,7 +18,7 @@
 //! | `fits` | `measure --build-only` for the smallest chip | [`Why::NoChip`] |
 //! | `fits` of a run | `export` for the smallest chip | [`Why::NoChip`] |
 //! | `setup` | `setup` if tools are missing, otherwise `quickstart` | |
-//! | `measure` | | [`Why::Arrived`], [`Why::Built`] |
+//! | `measure` | | [`Why::Arrived`], [`Why::Built`], [`Why::Unstarted`], [`Why::Misfit`] |
 //! | `measure --all` | `export` the most accurate container that fits | |
 //!
 //! The command works in the current folder and in any POSIX shell, and overwrites no file: paths
@@ -46,6 +46,10 @@ pub(super) enum Why {
     Arrived,
     /// The program is built, but not run.
     Built,
+    /// The program is built for a chip that does not start it.
+    Unstarted,
+    /// The network does not fit the board.
+    Misfit,
     /// The code belongs in the user's own program.
     Code,
     /// No further command reads masks.
@@ -71,6 +75,10 @@ impl fmt::Display for Why {
         f.write_str(match self {
             Self::Arrived => "the network runs on its board",
             Self::Built => "the program was built, not run; leave out --build-only to run it",
+            Self::Unstarted => {
+                "the program was built to see whether the network fits; this chip may not start it"
+            }
+            Self::Misfit => "the network does not fit the board",
             Self::Code => "add the code to your own program",
             Self::Masks => "use the masks in your own training",
             Self::Picture => "open the picture",

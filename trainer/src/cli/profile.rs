@@ -35,6 +35,13 @@ pub(super) fn describe(profile: &Profile) -> String {
         let [instructions, part, cycles] = figures(share, all);
         functions.add_row([name.clone(), instructions, part, cycles]);
     }
+    let rest = profile.functions.iter().skip(FUNCTIONS);
+    let others = Share::sum(rest.map(|function| function.share));
+    let last = [("others", others), ("total", profile.total)];
+    for (name, share) in last.iter().filter(|(_, share)| share.instructions > 0.0) {
+        let [instructions, part, cycles] = figures(share, all);
+        functions.add_row([(*name).to_owned(), instructions, part, cycles]);
+    }
     format!(
         "{}\n{}\n  the layers explain {} of the instructions; figures are means over the images\n",
         text(&layers),

@@ -9,6 +9,7 @@ use super::console::Console;
 use super::measured;
 use super::next::{Line, Next, Why, free};
 use super::run_data::{self, Failed, Source, shown};
+use super::stacks::{ram, stacks};
 use super::table::{columns, percent, text};
 use crate::deploy::Options;
 use crate::device::{self, Chip, VariantFit, VariantFits};
@@ -97,7 +98,7 @@ fn describe(report: &Report) -> String {
             thousands(fit.chip.flash.length),
             thousands(fit.flash_used),
             thousands(fit.chip.ram.length),
-            thousands(fit.ram_used),
+            ram(fit),
         ];
         cells.extend(match chosen {
             Some(chosen) => [
@@ -117,7 +118,8 @@ fn describe(report: &Report) -> String {
         None => format!("none of these chips takes any container of {}", report.run),
     };
     format!(
-        "{}\n{summary}\n  per chip, the most accurate container that fits, as `rarefy export` writes it with --optimize and --weights; where none fits, the needs of the one that lacks least\n  \"any\" stands for size, balanced and speed; bytes of the program that measures, with its log; the stack is measured on an emulated core\n",
-        text(&rows)
+        "{}\n{summary}\n  per chip, the most accurate container that fits, as `rarefy export` writes it with --optimize and --weights; where none fits, the needs of the one that lacks least\n  \"any\" stands for size, balanced and speed; bytes of the program that measures, with its log; {}\n",
+        text(&rows),
+        stacks(report.fits.chips.iter().map(|chip| &chip.fit))
     )
 }

@@ -7,28 +7,14 @@
 use std::env;
 use std::fs;
 use std::path::{self, Path, PathBuf};
+use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
-
+use super::board_file;
+pub use super::board_file::Counter;
+use super::memory_map;
+pub use super::memory_map::Region;
 use crate::atomic::FileError;
 use crate::names;
-
-/// A region of a board's address space.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub struct Region {
-    /// First address.
-    pub origin: u64,
-    /// Length in bytes.
-    pub length: u64,
-}
-
-impl Region {
-    /// Returns `true` if `address` lies in the region.
-    #[must_use]
-    pub fn contains(&self, address: u64) -> bool {
-        address >= self.origin && address - self.origin < self.length
-    }
-}
 
 /// The tool that runs programs on a board.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,16 +29,6 @@ pub enum Runner {
         /// Chip name, as in `probe-rs run --chip`.
         chip: String,
     },
-}
-
-/// The unit that a board's timer counts in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Counter {
-    /// Executed instructions: exact and reproducible; emulated boards only.
-    Instructions,
-    /// Clock cycles of real hardware.
-    Cycles,
 }
 
 /// Where the description of a board comes from.
@@ -80,8 +56,8 @@ pub struct Board {
     pub target: String,
     /// Emulator or debug probe.
     pub runner: Runner,
-    /// Timer frequency in Hz; `None` if the timer of an emulated board counts instructions, or if
-    /// it is not known, as for a chip.
+    /// Clock of the core in Hz, from which milliseconds are computed; `None` if it is not known, as
+    /// for a chip. Emulated machines that are not known here have this clock, too.
     pub clock_hz: Option<u64>,
     /// Unit of the timer.
     pub counter: Counter,
@@ -120,36 +96,9 @@ impl Board {
         self.target.starts_with("riscv")
     }
 
-    /// Returns the number of instructions in which the timer of an emulated board advances by
-    /// `ticks`, rounded to the nearest.
-    pub(crate) fn instructions(&self, ticks: u64) -> u64 {
-        let Some(clock_hz) = self.clock_hz else {
-            return ticks;
-        };
-        let nanoseconds = u128::from(ticks) * 1_000_000_000;
-        let instruction = u128::from(clock_hz) << self.icount_shift();
-        u64::try_from((nanoseconds + instruction / 2) / instruction).unwrap_or(u64::MAX)
-    }
-
     /// Returns `true` if flash begins with the second boot stage of an RP2040.
     pub(crate) fn has_boot2(&self) -> bool {
         self.origin == (Origin::Registry { boot2: true })
-    }
-
-    /// Returns the shift of QEMU's `-icount` for the board: an instruction takes 2^shift
-    /// nanoseconds of emulated time.
-    ///
-    /// For SysTick this is the smallest shift from 7 on at which an instruction takes more than
-    /// two ticks of the timer. A reading may be off by one tick, so the number of ticks then
-    /// determines the number of instructions exactly. Counters of RISC-V need a shift of 0: in some
-    /// versions of QEMU `minstret` counts nanoseconds of emulated time instead of instructions.
-    pub(crate) fn icount_shift(&self) -> u32 {
-        const NANOSECONDS: u64 = 1_000_000_000;
-        self.clock_hz.map_or(0, |hz| {
-            (7..=10)
-                .find(|shift| hz << shift > 2 * NANOSECONDS)
-                .unwrap_or(10)
-        })
     }
 }
 
@@ -157,6 +106,16 @@ impl Board {
 #[derive(Clone, Debug)]
 pub struct Boards {
     boards: Vec<Board>,
+    broken: Vec<BrokenBoard>,
+}
+
+/// A board whose files cannot be read or are invalid.
+#[derive(Clone, Debug)]
+pub struct BrokenBoard {
+    /// Name of the board's folder.
+    pub name: String,
+    /// The problem.
+    pub error: Arc<BoardError>,
 }
 
 /// Why a board cannot be used.
@@ -178,6 +137,9 @@ pub enum BoardError {
         /// The problem.
         why: String,
     },
+    /// The requested board is invalid.
+    #[error(transparent)]
+    Broken(Arc<BoardError>),
     /// No firmware workspace was found.
     #[error(
         "the firmware's sources were not found; run inside a checkout of Rarefy, or set RAREFY_FIRMWARE to its `firmware` folder"
@@ -185,7 +147,7 @@ pub enum BoardError {
     NoFirmware,
     /// `RAREFY_FIRMWARE` does not name a firmware workspace.
     #[error(
-        "RAREFY_FIRMWARE is {path}, which contains no boards; set it to the `firmware` folder of a checkout"
+        "RAREFY_FIRMWARE is {path}, which does not contain Rarefy's firmware and its boards; set it to the `firmware` folder of a checkout"
     )]
     NotFirmware {
         /// Value of the variable.
@@ -194,21 +156,6 @@ pub enum BoardError {
     /// A file could not be read.
     #[error(transparent)]
     File(#[from] FileError),
-}
-
-/// Contents of `board.toml`.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Description {
-    description: String,
-    core: String,
-    target: String,
-    emulated: Option<String>,
-    probe: Option<String>,
-    clock_hz: Option<u64>,
-    counter: Counter,
-    multiplier_cycles: Option<u64>,
-    flash_wait_states: Option<u64>,
 }
 
 /// Returns the folder of the firmware workspace.
@@ -220,8 +167,6 @@ struct Description {
 ///
 /// Returns an error if no firmware workspace is found, or if `$RAREFY_FIRMWARE` is not one.
 pub fn firmware_folder() -> Result<PathBuf, BoardError> {
-    let is_firmware =
-        |folder: &Path| folder.join("boards").is_dir() && folder.join("Cargo.toml").is_file();
     if let Some(folder) = env::var_os("RAREFY_FIRMWARE").map(PathBuf::from) {
         return if is_firmware(&folder) {
             Ok(absolute(folder))
@@ -241,6 +186,16 @@ pub fn firmware_folder() -> Result<PathBuf, BoardError> {
         .ok_or(BoardError::NoFirmware)
 }
 
+/// Returns whether `folder` contains the firmware's package and its boards: other projects have
+/// folders of these names, too.
+fn is_firmware(folder: &Path) -> bool {
+    let manifest = fs::read_to_string(folder.join("Cargo.toml")).unwrap_or_default();
+    let manifest = toml::from_str::<toml::Table>(&manifest).unwrap_or_default();
+    let package = manifest.get("package");
+    let name = package.and_then(|package| package.get("name")?.as_str());
+    name == Some("rarefy-firmware") && folder.join("boards").is_dir()
+}
+
 /// Returns `folder` as an absolute path, or unchanged if that fails.
 fn absolute(folder: PathBuf) -> PathBuf {
     // On Windows `canonicalize` returns verbatim paths (`\\?\C:\...`), which linkers reject.
@@ -253,31 +208,45 @@ fn absolute(folder: PathBuf) -> PathBuf {
 }
 
 impl Boards {
-    /// Reads every board under `firmware`.
+    /// Reads every board under `firmware`. A board that is invalid does not concern the others: it
+    /// is one of [`Boards::broken`], and an error for whoever asks for it.
     ///
     /// # Errors
     ///
-    /// Returns an error if a board's files cannot be read or are invalid.
+    /// Returns an error if the folder of the boards cannot be read.
     pub fn discover(firmware: &Path) -> Result<Self, BoardError> {
         let folder = firmware.join("boards");
         let entries = fs::read_dir(&folder).map_err(|e| FileError::new("list", &folder, e))?;
-        let mut boards = Vec::new();
+        let (mut boards, mut broken) = (Vec::new(), Vec::new());
         for entry in entries {
             let entry = entry.map_err(|e| FileError::new("list", &folder, e))?;
-            if entry.path().join("board.toml").is_file() {
-                boards.push(Board::read(&entry.path(), firmware)?);
+            if !entry.path().join("board.toml").is_file() {
+                continue;
+            }
+            let name = entry.file_name().to_string_lossy().into_owned();
+            match Board::read(&entry.path(), name.clone(), firmware) {
+                Ok(board) => boards.push(board),
+                Err(error) => broken.push(BrokenBoard {
+                    name,
+                    error: Arc::new(error),
+                }),
             }
         }
         boards.sort_by(|a, b| a.name.cmp(&b.name));
-        Ok(Self { boards })
+        broken.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(Self { boards, broken })
     }
 
     /// Returns the board called `name`.
     ///
     /// # Errors
     ///
-    /// Returns [`BoardError::Unknown`], which suggests a similar name, if there is no such board.
+    /// Returns [`BoardError::Unknown`], which suggests a similar name, if there is no such board,
+    /// and [`BoardError::Broken`] if its files are invalid.
     pub fn get(&self, name: &str) -> Result<&Board, BoardError> {
+        if let Some(broken) = self.broken.iter().find(|board| board.name == name) {
+            return Err(BoardError::Broken(Arc::clone(&broken.error)));
+        }
         self.boards
             .iter()
             .find(|board| board.name == name)
@@ -290,69 +259,35 @@ impl Boards {
             })
     }
 
-    /// Iterates over all boards, sorted by name.
+    /// Iterates over all valid boards, sorted by name.
     pub fn iter(&self) -> impl Iterator<Item = &Board> {
         self.boards.iter()
+    }
+
+    /// Iterates over all invalid boards, sorted by name.
+    pub fn broken(&self) -> impl Iterator<Item = &BrokenBoard> {
+        self.broken.iter()
     }
 }
 
 impl Board {
-    /// Reads the board in `folder`, part of the workspace `firmware`.
-    fn read(folder: &Path, firmware: &Path) -> Result<Self, BoardError> {
-        let name = folder
-            .file_name()
-            .unwrap_or_default()
-            .to_string_lossy()
-            .into_owned();
-        let path = folder.join("board.toml");
-        let invalid = |path: &Path, why: &str| BoardError::Description {
+    /// Reads the board called `name` in `folder`, part of the workspace `firmware`.
+    fn read(folder: &Path, name: String, firmware: &Path) -> Result<Self, BoardError> {
+        let invalid = |path: &Path, why: String| BoardError::Description {
             path: path.display().to_string(),
-            why: why.to_owned(),
+            why,
         };
+        let path = folder.join("board.toml");
         let text = fs::read_to_string(&path).map_err(|e| FileError::new("read", &path, e))?;
-        let description: Description =
-            toml::from_str(&text).map_err(|e| invalid(&path, &e.message().replace('\n', " ")))?;
-        let runner = match (description.emulated, description.probe) {
-            (Some(machine), None) => Runner::Emulator { machine },
-            (None, Some(chip)) => Runner::Probe { chip },
-            _ => return Err(invalid(&path, "set either `emulated` or `probe`")),
-        };
-        // Ticks of a slower timer are too coarse to resolve single instructions.
-        if let Some(clock) = description.clock_hz
-            && !(2_000_000..=1_000_000_000).contains(&clock)
-        {
-            let why =
-                format!("clock_hz is {clock}; set it to a frequency in Hz from 2 MHz to 1 GHz");
-            return Err(invalid(&path, &why));
-        }
-        // The counters of RISC-V need no frequency; SysTick does.
-        if description.clock_hz.is_none() && !description.target.starts_with("riscv") {
-            return Err(invalid(
-                &path,
-                "add clock_hz, the frequency of the timer in Hz",
-            ));
-        }
-        if description.counter == Counter::Instructions && matches!(runner, Runner::Probe { .. }) {
-            let why = "only an emulated board can count instructions; set counter to \"cycles\"";
-            return Err(invalid(&path, why));
-        }
-        if !matches!(description.multiplier_cycles, None | Some(1 | 32)) {
-            return Err(invalid(&path, "set multiplier_cycles to 1 or 32"));
-        }
-        if description
-            .flash_wait_states
-            .is_some_and(|cycles| cycles > 100)
-        {
-            let why = "set flash_wait_states to a number of cycles up to 100";
-            return Err(invalid(&path, why));
-        }
+        let description = board_file::parse(&text).map_err(|why| invalid(&path, why))?;
         let map = folder.join("memory.x");
         let text = fs::read_to_string(&map).map_err(|e| FileError::new("read", &map, e))?;
-        let region = |region: &str| {
-            memory_region(&text, region).ok_or_else(|| {
-                let why = format!("add a line `{region} : ORIGIN = ..., LENGTH = ...`");
-                invalid(&map, &why)
-            })
+        let region = |name| memory_map::region(&text, name).map_err(|why| invalid(&map, why));
+        let runner = match (description.emulated, description.probe) {
+            (Some(machine), _) => Runner::Emulator { machine },
+            (None, chip) => Runner::Probe {
+                chip: chip.unwrap_or_default(),
+            },
         };
         Ok(Self {
             name,
@@ -372,40 +307,6 @@ impl Board {
     }
 }
 
-/// Returns the region `name` of a linker script's memory map.
-fn memory_region(text: &str, name: &str) -> Option<Region> {
-    text.lines().find_map(|line| {
-        let (left, right) = line.split_once(':')?;
-        // Attributes may follow the name, as in `FLASH (rx) :`.
-        if left.split_whitespace().next()? != name {
-            return None;
-        }
-        let (origin, length) = right.split_once(',')?;
-        let value = |text: &str, key: &str| {
-            let (found, value) = text.split_once('=')?;
-            (found.trim() == key).then(|| number(value.trim()))?
-        };
-        Some(Region {
-            origin: value(origin, "ORIGIN")?,
-            length: value(length, "LENGTH")?,
-        })
-    })
-}
-
-/// Parses a number of a linker script: decimal or hexadecimal, with an optional suffix K or M.
-fn number(text: &str) -> Option<u64> {
-    let (digits, unit) = match text.as_bytes().last()? {
-        b'K' | b'k' => (&text[..text.len() - 1], 1 << 10),
-        b'M' | b'm' => (&text[..text.len() - 1], 1 << 20),
-        _ => (text, 1),
-    };
-    let value = match digits.strip_prefix("0x").or(digits.strip_prefix("0X")) {
-        Some(hexadecimal) => u64::from_str_radix(hexadecimal, 16).ok()?,
-        None => digits.parse().ok()?,
-    };
-    value.checked_mul(unit)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -419,7 +320,7 @@ mod tests {
         firmware
     }
 
-    const BOARD: &str = "description = \"d\"\ncore = \"c\"\ntarget = \"t\"\nemulated = \"m\"\nclock_hz = 4_000_000\ncounter = \"instructions\"\n";
+    const BOARD: &str = "description = \"d\"\ncore = \"Cortex-M0\"\ntarget = \"thumbv6m-none-eabi\"\nemulated = \"m\"\nclock_hz = 4_000_000\ncounter = \"instructions\"\n";
     const MEMORY: &str = "MEMORY\n{\n  FLASH (rx) : ORIGIN = 0x10000000, LENGTH = 256K\n  RAM : ORIGIN = 0x20000000, LENGTH = 0x4000\n}\n";
 
     #[test]
@@ -477,18 +378,45 @@ mod tests {
     }
 
     #[test]
-    fn invalid_descriptions_are_rejected_with_the_file_at_fault() {
+    fn invalid_descriptions_are_rejected_with_the_file_and_the_line_at_fault() {
         for (board, memory, expected) in [
             ("core = \"c\"\n".to_owned(), MEMORY, "board.toml"),
-            (format!("{BOARD}colour = \"red\"\n"), MEMORY, "colour"),
-            (format!("{BOARD}probe = \"p\"\n"), MEMORY, "either"),
+            (
+                format!("{BOARD}colour = \"red\"\n"),
+                MEMORY,
+                "line 7: unknown field `colour`",
+            ),
+            (
+                format!("{BOARD}probe = \"p\"\n"),
+                MEMORY,
+                "line 7: set either",
+            ),
             (
                 BOARD.replace("emulated", "probe"),
                 MEMORY,
-                "only an emulated board",
+                "line 6: only an emulated board",
             ),
-            (BOARD.replace("4_000_000", "0"), MEMORY, "clock_hz"),
-            (format!("{BOARD}multiplier_cycles = 2\n"), MEMORY, "1 or 32"),
+            (
+                BOARD.replace("instructions", "cycles"),
+                MEMORY,
+                "line 6: an emulated board has no cycles to count",
+            ),
+            (
+                BOARD.replace("M0", "M4"),
+                MEMORY,
+                "line 2: a Cortex-M4 does not run",
+            ),
+            (
+                BOARD.replace("thumbv6m", "thumbv5"),
+                MEMORY,
+                "line 3: there is no target",
+            ),
+            (BOARD.replace("4_000_000", "0"), MEMORY, "line 5: clock_hz"),
+            (
+                format!("{BOARD}multiplier_cycles = 2\n"),
+                MEMORY,
+                "line 7: set multiplier_cycles to 1 or 32",
+            ),
             (format!("{BOARD}flash_wait_states = 101\n"), MEMORY, "100"),
             (
                 BOARD.replace("clock_hz = 4_000_000\n", ""),
@@ -507,9 +435,41 @@ mod tests {
             ),
         ] {
             let firmware = folder_with(&board, memory);
-            let error = Boards::discover(firmware.path()).unwrap_err().to_string();
+            let boards = Boards::discover(firmware.path()).unwrap();
+            let error = boards.get("b").unwrap_err().to_string();
             assert!(error.contains(expected), "{error}");
             assert!(!error.contains('\n'), "{error}");
+            let [broken] = &boards.broken[..] else {
+                panic!("{boards:?}");
+            };
+            assert_eq!((&*broken.name, broken.error.to_string()), ("b", error));
+        }
+    }
+
+    #[test]
+    fn a_broken_board_does_not_concern_the_others() {
+        let firmware = folder_with(BOARD, MEMORY);
+        let folder = firmware.path().join("boards/a");
+        fs::create_dir(&folder).unwrap();
+        fs::write(folder.join("board.toml"), "core").unwrap();
+        let boards = Boards::discover(firmware.path()).unwrap();
+        assert_eq!(boards.iter().count(), 1);
+        assert!(boards.get("b").is_ok());
+        let error = boards.get("a").unwrap_err().to_string();
+        assert!(error.contains("line 1"), "{error}");
+    }
+
+    #[test]
+    fn another_projects_firmware_is_not_taken_for_this_one() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("boards")).unwrap();
+        for (package, expected) in [
+            ("", false),
+            ("[package]\nname = \"firmware\"\n", false),
+            ("[package]\nname = \"rarefy-firmware\"\n", true),
+        ] {
+            fs::write(folder.path().join("Cargo.toml"), package).unwrap();
+            assert_eq!(is_firmware(folder.path()), expected, "{package}");
         }
     }
 }

@@ -76,6 +76,18 @@ pub enum DeviceError {
         /// The problem.
         why: String,
     },
+    /// The clock of an emulated board is not that of its machine.
+    #[error(
+        "the timer of {board} counted {timer} instructions where {counted} were executed; set clock_hz in its board.toml to the clock of QEMU's machine"
+    )]
+    WrongClock {
+        /// Name of the board.
+        board: String,
+        /// Median of the instructions that the timer stands for.
+        timer: u64,
+        /// Median of the instructions that were executed.
+        counted: u64,
+    },
     /// The program's log is invalid or incomplete.
     #[error("the log of {board} is invalid: {why}; measure again")]
     Log {

@@ -2,22 +2,21 @@
 //!
 //! A program is linked once per target, for memories that are large enough for any network, and its
 //! sizes are compared with each chip's memories. Its stack is measured on an emulated core with the
-//! same instructions.
+//! same instructions; where there is none, some bytes are reserved for it.
 
 use std::path::Path;
 
-use rarefy_format::{AlignedBytes, Model};
 use serde::Serialize;
 
-use super::boards::{Board, BoardError, Boards, Origin, Region, firmware_folder};
+use super::boards::{Board, BoardError, Origin, Region, firmware_folder};
 use super::chips::{Chip, ChipError};
 use super::description::BOOT2;
 use super::error::DeviceError;
-use super::footprint::{Footprint, STACK_RESERVE};
-use super::measure::{build, footprint, measure};
+use super::footprint::Footprint;
+use super::measure::{build, build_for, footprint};
 use super::options::MeasureOptions;
 use super::report::BoardReport;
-use super::run;
+use super::stack::{StackError, StackNeed, stack_need};
 
 /// Well-known chips, from small to large within a manufacturer.
 pub const WELL_KNOWN: [&str; 34] = [
@@ -70,6 +69,8 @@ pub struct Fit {
     pub flash_used: u64,
     /// RAM in bytes that it takes: static data, arena and stack.
     pub ram_used: u64,
+    /// The stack, which `ram_used` includes.
+    pub stack: StackNeed,
     /// Whether both memories are large enough.
     pub fits: bool,
     /// Missing bytes of flash.
@@ -99,6 +100,15 @@ pub enum FitsError {
     /// A program could not be built or run.
     #[error(transparent)]
     Device(#[from] DeviceError),
+}
+
+impl From<StackError> for FitsError {
+    fn from(error: StackError) -> Self {
+        match error {
+            StackError::Boards(error) => Self::Boards(error),
+            StackError::Device(error) => Self::Device(error),
+        }
+    }
 }
 
 /// Determines which of `chips` the container `model` fits. `progress` receives a line per step.
@@ -146,8 +156,7 @@ struct Size {
     /// The number of the container.
     model: usize,
     footprint: Footprint,
-    /// Peak stack use in bytes.
-    stack: u64,
+    stack: StackNeed,
 }
 
 impl<'a> Sizes<'a> {
@@ -173,8 +182,8 @@ impl<'a> Sizes<'a> {
         let board = chip.board(self.firmware)?;
         let size = self.of(&board, (number, model), progress)?;
         let flash = size.footprint.flash() + if board.has_boot2() { BOOT2 } else { 0 };
-        let ram = size.footprint.ram_static + size.footprint.arena + size.stack;
-        Ok(Fit::new(chip, flash, ram))
+        let ram = size.footprint.ram_static + size.footprint.arena;
+        Ok(Fit::new(chip, flash, ram, size.stack.clone()))
     }
 
     /// Returns the size of the program for the target of `board`.
@@ -192,12 +201,12 @@ impl<'a> Sizes<'a> {
                 progress(&format!("{target}: building the program"));
                 let footprint = footprint(&ample(board), model, self.options)?;
                 progress(&format!("{target}: measuring the stack"));
-                let stack = stack_bound(target, model, self.options, self.firmware)?;
+                let stack = stack_need(target, model, self.options, self.firmware)?;
                 self.known.push(Size {
                     target: target.clone(),
                     model: number,
                     footprint,
-                    stack: stack.unwrap_or(STACK_RESERVE),
+                    stack,
                 });
                 self.known.len() - 1
             }
@@ -207,14 +216,17 @@ impl<'a> Sizes<'a> {
 }
 
 impl Fit {
-    /// Compares what a program needs with the memories of `chip`.
-    fn new(chip: &Chip, flash_used: u64, ram_used: u64) -> Self {
+    /// Compares what a program needs with the memories of `chip`: flash, RAM without the stack, and
+    /// the stack.
+    fn new(chip: &Chip, flash_used: u64, ram_fixed: u64, stack: StackNeed) -> Self {
+        let ram_used = ram_fixed + stack.bytes;
         let flash_over = flash_used.saturating_sub(chip.flash.length);
         let ram_over = ram_used.saturating_sub(chip.ram.length);
         Self {
             chip: chip.clone(),
             flash_used,
             ram_used,
+            stack,
             fits: flash_over == 0 && ram_over == 0,
             flash_over,
             ram_over,
@@ -237,63 +249,28 @@ fn ample(board: &Board) -> Board {
     }
 }
 
-/// Builds as [`build`] does, and adds the stack of a chip by name: it is measured on an emulated
-/// core with the same instructions, if there is one.
+/// Builds as [`build`] does, but the need of a chip by name includes its stack as [`fits`] counts
+/// it: measured on an emulated core with the same instructions, if there is one that runs the
+/// program.
 ///
 /// # Errors
-/// Returns the errors of [`build`] and [`stack_bound`].
+/// Returns the errors of [`build`] and [`stack_need`].
 pub fn build_with_stack(
     board: &Board,
     model: &[u8],
     options: &MeasureOptions<'_>,
     progress: &mut dyn FnMut(&str),
 ) -> Result<BoardReport, FitsError> {
-    let mut report = build(board, model, options, progress)?;
-    if board.origin != Origin::Folder && report.network.fits {
-        progress(&format!("{}: measuring the stack", board.name));
-        if let Some(stack) = stack_bound(&board.target, model, options, &board.firmware)? {
-            report.network = report.network.with_stack(board, stack);
-        }
+    if board.origin == Origin::Folder {
+        return Ok(build(board, model, options, progress)?);
+    }
+    progress(&format!("{}: measuring the stack", board.name));
+    let stack = stack_need(&board.target, model, options, &board.firmware)?;
+    let mut report = build_for(board, model, stack.bytes, options, progress)?;
+    if stack.measured_on.is_some() {
+        report.network = report.network.with_stack(stack.bytes);
     }
     Ok(report)
-}
-
-/// Returns the peak stack use in bytes of the container `model` on a core of `target`, measured on
-/// an emulated one; `None` if no board has such a core, or if the emulator is not installed.
-///
-/// # Errors
-/// Returns an error if the container is invalid or the program cannot be built or run.
-pub fn stack_bound(
-    target: &str,
-    model: &[u8],
-    options: &MeasureOptions<'_>,
-    firmware: &Path,
-) -> Result<Option<u64>, FitsError> {
-    // The stack does not depend on the calling convention for floats: the engine passes none.
-    let target = target.strip_suffix("hf").unwrap_or(target);
-    let boards = Boards::discover(firmware)?;
-    let alike = |board: &&Board| {
-        let same = board.target.strip_suffix("hf").unwrap_or(&board.target) == target;
-        same && board.emulated()
-    };
-    let largest = boards.iter().filter(alike).max_by_key(|board| {
-        let (flash, ram) = (board.flash.length, board.ram.length);
-        flash.min(ram)
-    });
-    let Some(board) = largest.filter(|board| run::check_runner(board, &options.machine).is_ok())
-    else {
-        return Ok(None);
-    };
-    let bytes = AlignedBytes::copy_from(model);
-    let inputs = Model::parse(&bytes).map_err(DeviceError::Model)?.inputs();
-    let options = MeasureOptions {
-        dense: false,
-        ..options.clone()
-    };
-    // Values that are not 0 take every branch that skips zeros.
-    let samples = [vec![0; inputs], vec![255; inputs]];
-    let report = measure(board, model, &samples, &options, &mut |_| {})?;
-    Ok(report.network.ram.and_then(|ram| ram.stack_peak))
 }
 
 #[cfg(test)]
@@ -314,9 +291,9 @@ mod tests {
     #[test]
     fn the_excess_of_each_memory_is_exact() {
         let chip = Chip::find("STM32F030F4").unwrap();
-        let fit = Fit::new(&chip, 16_384, 4_096);
-        assert!(fit.fits, "{fit:?}");
-        let fit = Fit::new(&chip, 16_387, 4_101);
+        let fit = Fit::new(&chip, 16_384, 3_072, StackNeed::RESERVE);
+        assert!(fit.fits && fit.ram_used == 4_096, "{fit:?}");
+        let fit = Fit::new(&chip, 16_387, 3_077, StackNeed::RESERVE);
         assert!(!fit.fits);
         assert_eq!((fit.flash_over, fit.ram_over), (3, 5));
     }

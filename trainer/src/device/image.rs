@@ -322,18 +322,25 @@ fn most_useful_line(output: &str) -> String {
                 && !line.contains("could not compile")
         })
     };
-    let linker = || {
-        output
-            .lines()
-            .find(|line| line.contains("rust-lld: error: "))
-    };
     panic
-        .or_else(linker)
+        .or_else(|| linker_error(output))
         .or_else(error)
         .or_else(|| output.lines().rfind(|line| !line.trim().is_empty()))
         .unwrap_or("the compiler printed nothing")
         .trim()
         .to_owned()
+}
+
+/// Returns the first error of the linker. A message that a linker script asserts is on the lines
+/// after it.
+fn linker_error(output: &str) -> Option<&str> {
+    let mut lines = output.lines();
+    let says = lines.find_map(|line| Some(line.split_once("rust-lld: error:")?.1.trim()))?;
+    let next = || lines.map(str::trim).find(|line| !line.is_empty());
+    match says.is_empty() {
+        true => next(),
+        false => Some(says),
+    }
 }
 
 #[cfg(test)]
@@ -358,9 +365,11 @@ mod tests {
         assert_eq!(most_useful_line(compile), "error[E0425]: cannot find y");
         let link =
             "error: linking with `l` failed\n  = note: rust-lld: error: undefined symbol: main\n";
+        assert_eq!(most_useful_line(link), "undefined symbol: main");
+        let asserted = "error: linking with `l` failed\n  = note: rust-lld: error: \n          \n          ERROR(cortex-m-rt): The vector table is missing.\n";
         assert_eq!(
-            most_useful_line(link),
-            "= note: rust-lld: error: undefined symbol: main"
+            most_useful_line(asserted),
+            "ERROR(cortex-m-rt): The vector table is missing."
         );
         assert_eq!(most_useful_line("\n\n"), "the compiler printed nothing");
     }

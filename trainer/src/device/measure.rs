@@ -103,12 +103,28 @@ pub fn build(
     options: &MeasureOptions<'_>,
     progress: &mut dyn FnMut(&str),
 ) -> Result<BoardReport, DeviceError> {
-    let mut network = |container: &[u8], label: &str| {
+    build_for(board, model, STACK_RESERVE, options, progress)
+}
+
+/// Reports as [`build`] does, where `stack` bytes of RAM must remain for the stack of the network;
+/// its dense twin must leave [`STACK_RESERVE`].
+///
+/// # Errors
+///
+/// Returns the errors of [`build`].
+pub(super) fn build_for(
+    board: &Board,
+    model: &[u8],
+    stack: u64,
+    options: &MeasureOptions<'_>,
+    progress: &mut dyn FnMut(&str),
+) -> Result<BoardReport, DeviceError> {
+    let mut network = |container: &[u8], stack: u64, label: &str| {
         progress(&format!("{}: {label}building the program", board.name));
         let bytes = AlignedBytes::copy_from(container);
         let model = Model::parse(&bytes).map_err(DeviceError::Model)?;
         let samples = vec![0; model.inputs()];
-        let linked = link(runnable(board, model, &samples), options)?;
+        let linked = link(runnable(board, model, &samples), stack, options)?;
         Ok::<_, DeviceError>(match linked {
             Linked::Fits(_, footprint) => NetworkReport::built(board, footprint),
             Linked::TooLarge(excess, footprint) => {
@@ -116,9 +132,12 @@ pub fn build(
             }
         })
     };
-    let pruned = network(model, "")?;
+    let pruned = network(model, stack, "")?;
     let dense = match options.dense {
-        true => Some(network(&dense_twin_of(model)?, "dense network, ")?),
+        true => {
+            let twin = dense_twin_of(model)?;
+            Some(network(&twin, STACK_RESERVE, "dense network, ")?)
+        }
         false => None,
     };
     Ok(BoardReport::new(board, 0, pruned, dense))
@@ -168,22 +187,22 @@ enum Linked {
     TooLarge(Excess, Option<Footprint>),
 }
 
-/// Builds the program of `plan` and checks that it fits its board.
-fn link(plan: Plan<'_>, options: &MeasureOptions<'_>) -> Result<Linked, DeviceError> {
+/// Builds the program of `plan` and checks that it fits its board with `stack` bytes of stack.
+fn link(plan: Plan<'_>, stack: u64, options: &MeasureOptions<'_>) -> Result<Linked, DeviceError> {
     let image = match options.builder().build(plan) {
         Ok(image) => image,
         Err(ImageError::NoRoom { over_by, .. }) => {
             // The linker does not account for the stack.
             let excess = Excess {
                 memory: Memory::Ram,
-                bytes: over_by + STACK_RESERVE,
+                bytes: over_by + stack,
             };
             return Ok(Linked::TooLarge(excess, None));
         }
         Err(error) => return Err(error.into()),
     };
     let footprint = Footprint::read(&image.bytes, plan.board)?;
-    Ok(match footprint.excess(plan.board, STACK_RESERVE) {
+    Ok(match footprint.excess(plan.board, stack) {
         Some(excess) => Linked::TooLarge(excess, Some(footprint)),
         None => Linked::Fits(image, footprint),
     })
@@ -225,7 +244,7 @@ impl Subject<'_> {
             code: self.code,
             ..runnable(board, model, &samples)
         };
-        let (image, footprint) = match link(plan, options)? {
+        let (image, footprint) = match link(plan, STACK_RESERVE, options)? {
             Linked::Fits(image, footprint) => (image, footprint),
             Linked::TooLarge(excess, footprint) => {
                 return Ok(NetworkReport::too_large(board, excess, footprint));
@@ -259,6 +278,7 @@ impl Subject<'_> {
         match estimates {
             Ok(estimator) => {
                 report.estimate = estimator.estimate();
+                check_clock(board, &report)?;
                 report.profile = estimator.profile(&model, inputs);
             }
             Err(why) => report.no_estimate = options.cycles.then_some(why),
@@ -284,6 +304,25 @@ impl Subject<'_> {
             0
         };
         Estimator::prepare(board, layers, options)
+    }
+}
+
+/// Checks the timer of a board with the clock that its `board.toml` states: it must have counted
+/// what the emulator's plug-in counted.
+fn check_clock(board: &Board, report: &NetworkReport) -> Result<(), DeviceError> {
+    let counted = report
+        .estimate
+        .as_ref()
+        .map(|estimate| &estimate.instructions);
+    match (report.cost.counts(), counted) {
+        (Some(timer), Some(counted)) if board.trusts_clock() && timer != *counted => {
+            Err(DeviceError::WrongClock {
+                board: board.name.clone(),
+                timer: timer.median,
+                counted: counted.median,
+            })
+        }
+        _ => Ok(()),
     }
 }
 

@@ -9,15 +9,18 @@
 //! does not fit its board is not run, programs are cached, and no tool outlives the process that
 //! started it.
 
+mod board_file;
 mod boards;
 mod cache;
 mod calibrate;
 mod chips;
 mod code;
 mod comparison;
+mod cores;
 mod cycles;
 mod description;
 mod elf;
+mod emulator;
 mod error;
 mod fits;
 mod footprint;
@@ -25,6 +28,7 @@ mod image;
 mod log;
 mod machine;
 mod measure;
+mod memory_map;
 mod options;
 mod packages;
 mod pareto;
@@ -36,6 +40,7 @@ mod rtt;
 mod run;
 mod selftest;
 mod setup;
+mod stack;
 mod statistics;
 mod summary;
 mod toolchain;
@@ -43,16 +48,20 @@ mod twin;
 mod variant_fits;
 mod watchdog;
 
-pub use boards::{Board, BoardError, Boards, Counter, Origin, Region, Runner, firmware_folder};
+pub use boards::{
+    Board, BoardError, Boards, BrokenBoard, Counter, Origin, Region, Runner, firmware_folder,
+};
 pub use calibrate::{
     CalibrateError, Calibration, NetworkCalibration, Ratio, calibrate, check_calibration,
 };
 pub use chips::{Chip, ChipCore, ChipError, chips};
 pub use code::{CodeError, CodeFlash, code_flash};
 pub use comparison::{Comparison, Row, compare};
-pub use cycles::{Estimate, FunctionShare, LayerProfile, Profile, Range, Share};
+pub use cycles::{
+    Estimate, FunctionShare, LayerProfile, Profile, Range, Share, has_table as has_cycle_table,
+};
 pub use error::DeviceError;
-pub use fits::{Fit, Fits, FitsError, WELL_KNOWN, build_with_stack, fits, stack_bound};
+pub use fits::{Fit, Fits, FitsError, WELL_KNOWN, build_with_stack, fits};
 pub use footprint::{Excess, Footprint, FootprintError, Memory, STACK_RESERVE, code_size};
 pub use image::ImageError;
 pub use machine::Machine;
@@ -63,6 +72,7 @@ pub use report::{BoardReport, Cost, Flash, Mismatch, NetworkReport, Ram};
 pub use run::{RunError, check_runner};
 pub use selftest::selftest;
 pub use setup::{Setup, SetupError};
+pub use stack::{StackError, StackNeed, stack_need};
 pub use statistics::Counts;
 pub use toolchain::{Compiler, Toolchain, ToolchainError};
 pub use twin::dense_twin;

@@ -173,19 +173,12 @@ impl NetworkReport {
     }
 
     /// Returns this report of a network that was not run with `stack` bytes of peak stack use, as
-    /// measured on another board with the same instructions. Checks again whether the network fits
-    /// `board`.
+    /// measured on another board with the same instructions.
     #[must_use]
-    pub fn with_stack(mut self, board: &Board, stack: u64) -> Self {
+    pub(crate) fn with_stack(mut self, stack: u64) -> Self {
         if let Some(ram) = &mut self.ram {
-            let total = ram.static_bytes + ram.arena + stack;
             ram.stack_peak = Some(stack);
-            ram.total = Some(total);
-            if self.fits && total > board.ram.length {
-                self.fits = false;
-                self.over_by = Some(total - board.ram.length);
-                self.over_in = Some("ram");
-            }
+            ram.total = Some(ram.static_bytes + ram.arena + stack);
         }
         self
     }

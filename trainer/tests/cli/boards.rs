@@ -1,6 +1,7 @@
 //! `rarefy measure` with real firmware: built, linked and run in the emulator.
 
 use std::env;
+use std::ffi::OsString;
 use std::fs;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -135,6 +136,95 @@ fn a_program_too_large_for_its_board_fails_with_the_bytes() {
         &program::sentence(&output).replace(',', ""),
         &["large.rfy", "microbit", &over.to_string(), "flash"],
     );
+    let output = program::run(folder, "measure large.rfy --board microbit --build-only");
+    let last = "No next command: the network does not fit the board";
+    says(&texts(&output).0, &[last]);
+}
+
+/// Writes an emulator to `tools` that runs `script`, and returns a PATH on which it comes first.
+fn with_emulator(tools: &Path, script: &str) -> OsString {
+    fake(tools, "qemu-system-arm", script);
+    let path = env::var_os("PATH").unwrap();
+    env::join_paths(
+        [tools.to_path_buf()]
+            .into_iter()
+            .chain(env::split_paths(&path)),
+    )
+    .unwrap()
+}
+
+#[test]
+fn a_profile_that_cannot_be_made_is_an_error() {
+    if !ready("mps2-an386") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    fs::write(folder.join("model.rfy"), &runs::pruned().container).unwrap();
+    let measure = |board: &str| {
+        format!(
+            "measure model.rfy --data digits --samples 1 --no-dense --profile --svg p.svg --board {board}"
+        )
+    };
+    // Without a table of cycles, before anything is built.
+    for (board, core) in [("mps2-an500", "Cortex-M7F"), ("sifive-e", "RV32IMAC")] {
+        let error = program::misuse(folder, &measure(board));
+        says(&error, &["--profile needs a table of cycles", core, board]);
+    }
+    // Where the emulator does not take plug-ins, after the figures.
+    let real = Machine::default().find("qemu-system-arm").unwrap();
+    let script = format!(
+        "case \"$*\" in *-plugin*) echo 'invalid option' >&2; exit 1;; esac\nexec '{}' \"$@\"",
+        real.display()
+    );
+    let path = with_emulator(&folder.join("tools"), &script);
+    let mut command = program::command(folder, &measure("mps2-an386"));
+    let output = command.env("PATH", path).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let (stdout, stderr) = texts(&output);
+    says(&stdout, &["instructions per inference"]);
+    assert!(!stdout.contains("p.svg"), "{stdout}");
+    says(
+        &stderr,
+        &[
+            "there is no profile, and p.svg was not written",
+            "invalid option",
+        ],
+    );
+    assert!(!folder.join("p.svg").exists());
+}
+
+#[test]
+fn where_the_stack_of_a_chip_comes_from_is_said() {
+    if !ready("mps2-an385") || !ready("mps2-an505") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    fs::write(folder.join("model.rfy"), &runs::pruned().container).unwrap();
+    let fits = "fits model.rfy --chip STM32F103C8";
+    let measured = texts(&program::run(folder, fits)).0;
+    says(
+        &measured,
+        &["the stack is measured in the emulator, on mps2-an385"],
+    );
+    let path = with_emulator(&folder.join("tools"), "exit 9");
+    let mut command = program::command(folder, fits);
+    let reserved = texts(&command.env("PATH", &path).output().unwrap()).0;
+    says(&reserved, &["1,024 bytes are reserved for the stack", "~"]);
+    // The chip starts no program without a header, and the program is not kept.
+    let build = "measure model.rfy --chip RP2350 --build-only --no-dense";
+    let mut command = program::command(folder, build);
+    let built = texts(&command.env("PATH", &path).output().unwrap()).0;
+    says(
+        &built,
+        &[
+            "it fits",
+            "1,024 bytes of RAM",
+            "this chip may not start it",
+        ],
+    );
+    assert!(!built.contains("leave out --build-only"), "{built}");
 }
 
 #[test]
@@ -284,9 +374,7 @@ fn however_the_command_ends_while_a_board_runs_nothing_keeps_running() {
         "echo $$ > {0}.new; mv {0}.new {0}; exec sleep 600",
         pid.display()
     );
-    fake(&tools, "qemu-system-arm", &hang);
-    let path = env::var_os("PATH").unwrap();
-    let path = env::join_paths([tools].into_iter().chain(env::split_paths(&path))).unwrap();
+    let path = with_emulator(&tools, &hang);
     for (name, whole_group) in [("INT", false), ("INT", true), ("KILL", false)] {
         let _ = fs::remove_file(&pid);
         let mut command = program::command(

@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::Value;
 
-use crate::program::{json, misuse, misused, refusal, refused, says};
+use crate::program::{json, misuse, misused, refusal, refused, run, says, texts};
 use crate::runs;
 
 /// Returns the names that `rarefy chips` lists.
@@ -27,8 +27,21 @@ fn chips_are_listed_and_filtered() {
     assert!(!large.contains(&"STM32F411CC".to_owned()), "{large:?}");
     assert_eq!(listed("STM32F411CEUx"), ["STM32F411CE"]);
 
+    // The registry tells neither a Cortex-M0 from an M0+, nor the extensions of a RISC-V.
+    let plus = listed("STM32G071 --core cortex-m0+");
+    assert!(plus.contains(&"STM32G071RB".to_owned()), "{plus:?}");
+    assert_eq!(listed("STM32G071 --core Cortex-M0+"), plus);
+    let riscv = listed("--core risc-v");
+    assert!(riscv.contains(&"esp32c3".to_owned()), "{riscv:?}");
+    assert_eq!(listed("--core RISC-V"), riscv);
+
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
+    let words = texts(&run(folder, "chips STM32G071RB")).0;
+    says(
+        &words,
+        &["Cortex-M0/M0+", "the registry does not tell which"],
+    );
     let report = json(folder, "chips nRF52833_xxAA");
     let chip = &report["chips"][0];
     assert_eq!(chip["core"], "Cortex-M4F");
@@ -58,6 +71,14 @@ fn a_chip_that_cannot_be_used_is_one_sentence() {
     says(
         &refusal(folder, &measure("ESP32-S3")),
         &["the core of esp32s3 is Xtensa", "Cortex-M"],
+    );
+    says(
+        &misuse(folder, &measure("CH32V003")),
+        &["there is no chip \"CH32V003\"", "their core is RISC-V"],
+    );
+    says(
+        &refusal(folder, &measure("STM32N657")),
+        &["STM32N657 has no flash of its own"],
     );
     says(
         &refusal(folder, &measure("RP2350")),

@@ -214,6 +214,35 @@ fn a_folder_that_is_no_firmware_is_named() {
 }
 
 #[test]
+fn a_broken_board_concerns_only_the_commands_that_need_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    prepare(folder);
+    let file = folder.join("firmware/boards/microbit/board.toml");
+    let text = fs::read_to_string(&file).unwrap();
+    fs::write(&file, text.replace("Cortex-M0", "Cortex-M00")).unwrap();
+    let run = |arguments: &str| with_only_tools(folder, arguments).output().unwrap();
+    let fault = [
+        "microbit",
+        "board.toml",
+        "line 2: there is no core \"Cortex-M00\"",
+    ];
+
+    let listed = run("boards");
+    assert!(listed.status.success());
+    let words = texts(&listed).0;
+    says(&words, &fault);
+    says(&words, &["mps2-an386", "sifive-e"]);
+    let report = object(&texts(&run("boards --json")).0);
+    assert_eq!(report["broken"][0]["board"], "microbit");
+
+    let measure = |board: &str| format!("measure model.rfy --data digits --quiet --board {board}");
+    says(&sentence(&run(&measure("microbit"))), &fault);
+    let others = sentence(&run(&measure("mps2-an385")));
+    says(&others, &["qemu-system-arm is not on the PATH"]);
+}
+
+#[test]
 fn however_the_command_ends_while_the_firmware_is_being_built_nothing_keeps_running() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();

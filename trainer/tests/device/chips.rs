@@ -4,11 +4,13 @@ use std::fs;
 use std::path::Path;
 
 use rarefy_trainer::device::{
-    Board, Chip, MeasureOptions, STACK_RESERVE, WELL_KNOWN, build, firmware_folder, fits,
-    stack_bound,
+    Board, Chip, MeasureOptions, STACK_RESERVE, StackNeed, WELL_KNOWN, build, build_with_stack,
+    firmware_folder, fits, stack_need,
 };
 
 use super::{built, quiet};
+#[cfg(unix)]
+use crate::refusals::{fake, with_tools};
 
 /// Chips whose programs cover all targets of the boards; the first has a second boot stage.
 const CHOSEN: [&str; 4] = ["RP2040", "STM32F103C8", "STM32F411CEUx", "STM32L552CE"];
@@ -99,8 +101,12 @@ fn a_lenet_is_compared_with_the_memories_of_every_well_known_chip() {
         let sized = &sized.unwrap().chips[0];
         let report = build(&board, &lenet_100x(), &options, &mut quiet).unwrap();
         let ram = report.network.ram.unwrap();
-        let stack = stack_bound(&board.target, &lenet_100x(), &options, &firmware).unwrap();
-        let stack = stack.expect("an emulated core with the same instructions");
+        let stack = stack_need(&board.target, &lenet_100x(), &options, &firmware).unwrap();
+        // There is an emulated core with the same instructions.
+        assert!(
+            stack.measured_on.is_some() && stack.bytes < STACK_RESERVE,
+            "{stack:?}"
+        );
         assert_eq!(
             sized.flash_used,
             report.network.flash.unwrap().total,
@@ -108,10 +114,60 @@ fn a_lenet_is_compared_with_the_memories_of_every_well_known_chip() {
         );
         assert_eq!(
             sized.ram_used,
-            ram.static_bytes + ram.arena + stack,
+            ram.static_bytes + ram.arena + stack.bytes,
             "{name}"
         );
+        assert_eq!(sized.stack, stack, "{name}");
     }
+}
+
+/// Compares chips with 3 and 2 KB of RAM, where stack and reserve may decide differently.
+#[test]
+fn the_table_of_chips_and_the_program_for_a_chip_agree_on_what_fits() {
+    let emulated = MeasureOptions {
+        dense: false,
+        ..MeasureOptions::default()
+    };
+    for name in ["CIU32F003F5Px", "STM32L011F4"] {
+        let Some(board) = chip(name) else { return };
+        let chip = Chip::find(name).unwrap();
+        let fit = fits(&[chip], &lenet_100x(), &emulated, &mut quiet).unwrap();
+        let fit = &fit.chips[0];
+        let network = build_with_stack(&board, &lenet_100x(), &emulated, &mut quiet);
+        let network = network.unwrap().network;
+        assert_eq!(network.fits, fit.fits, "{fit:?} {network:?}");
+        let over = match network.over_in {
+            Some("flash") => fit.flash_over,
+            Some(_) => fit.ram_over,
+            None => 0,
+        };
+        assert_eq!(network.over_by.unwrap_or(0), over, "{fit:?} {network:?}");
+        assert_ne!(fit.stack, StackNeed::RESERVE);
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_program_is_built_for_a_chip_although_the_emulator_fails() {
+    let Some(board) = chip("STM32F103C8") else {
+        return;
+    };
+    let tools = tempfile::tempdir().unwrap();
+    fake(tools.path(), "qemu-system-arm", "exit 9");
+    let options = with_tools(tools.path());
+    let report = build_with_stack(&board, &lenet_100x(), &options, &mut quiet).unwrap();
+    let ram = report.network.ram.unwrap();
+    assert!(
+        report.network.fits && ram.stack_peak.is_none(),
+        "{report:?}"
+    );
+    let chip = Chip::find("STM32F103C8").unwrap();
+    let fit = fits(&[chip], &lenet_100x(), &options, &mut quiet).unwrap();
+    assert_eq!(fit.chips[0].stack, StackNeed::RESERVE);
+    assert_eq!(
+        fit.chips[0].ram_used,
+        ram.static_bytes + ram.arena + STACK_RESERVE
+    );
 }
 
 #[test]

@@ -136,6 +136,9 @@ fn profile(board: &Board, model: &[u8], inputs: &[Vec<u8>]) -> Profile {
     let sum: f64 = parts.iter().map(|share| share.instructions).sum();
     assert!((sum - mean).abs() < 1e-6 * mean, "{sum} of {mean}");
     assert!((profile.total.instructions - mean).abs() < 1e-6 * mean);
+    let functions = profile.functions.iter().map(|f| f.share.instructions);
+    let sum: f64 = functions.sum();
+    assert!((sum - mean).abs() < 1e-6 * mean, "{sum} of {mean}");
     for layer in &profile.layers {
         let functions = layer.functions.iter().map(|f| f.share.instructions);
         let sum: f64 = functions.sum();

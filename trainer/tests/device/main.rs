@@ -19,8 +19,8 @@ use std::fs;
 use models::{coded, convolutional, crowded, lenet, residual, samples, small};
 use rarefy_format::{AlignedBytes, Model};
 use rarefy_trainer::device::{
-    Board, BoardReport, Boards, Machine, MeasureOptions, NetworkReport, Setup, firmware_folder,
-    footprint, measure, selftest,
+    Board, BoardReport, Boards, DeviceError, Machine, MeasureOptions, NetworkReport, Runner, Setup,
+    firmware_folder, footprint, measure, selftest,
 };
 
 /// All emulated boards.
@@ -172,6 +172,62 @@ fn instructions_do_not_depend_on_the_boards_clock_or_memories() {
     // use do not.
     same_counts("mps2-an385", "lm3s6965evb");
     same_counts("qemu-virt-rv32", "sifive-e");
+}
+
+#[test]
+fn the_clock_of_a_board_changes_milliseconds_and_no_instructions() {
+    let Some(board) = ready("netduinoplus2") else {
+        return;
+    };
+    let options = MeasureOptions {
+        dense: false,
+        cycles: true,
+        ..MeasureOptions::default()
+    };
+    let at = |clock_hz| {
+        let board = Board {
+            clock_hz: Some(clock_hz),
+            ..board.clone()
+        };
+        let report = measure(&board, &lenet(), &samples(2, 784), &options, &mut quiet);
+        report.unwrap().network
+    };
+    let (fast, slow) = (at(168_000_000), at(84_000_000));
+    assert_eq!((fast.cost, fast.load), (slow.cost, slow.load));
+    let milliseconds = |network: &NetworkReport| network.estimate.as_ref().unwrap().milliseconds.0;
+    assert!((milliseconds(&slow) / milliseconds(&fast) - 2.0).abs() < 1e-9);
+}
+
+#[test]
+fn a_machine_whose_clock_is_not_known_is_checked_against_the_plug_in() {
+    let Some(board) = ready("netduinoplus2") else {
+        return;
+    };
+    let Some(known) = ready("mps2-an385") else {
+        return;
+    };
+    let options = MeasureOptions {
+        dense: false,
+        cycles: true,
+        ..MeasureOptions::default()
+    };
+    // QEMU's netduino2 has the same memories, a Cortex-M3 and 120 MHz.
+    let count = |board: &Board| {
+        let report = measure(board, &lenet(), &samples(2, 784), &options, &mut quiet)?;
+        Ok::<_, DeviceError>(report.network.cost)
+    };
+    let at = |clock_hz| Board {
+        runner: Runner::Emulator {
+            machine: "netduino2".to_owned(),
+        },
+        core: known.core.clone(),
+        target: known.target.clone(),
+        clock_hz: Some(clock_hz),
+        ..board.clone()
+    };
+    assert_eq!(count(&at(120_000_000)).unwrap(), count(&known).unwrap());
+    let error = count(&at(60_000_000)).unwrap_err();
+    assert!(matches!(error, DeviceError::WrongClock { .. }), "{error}");
 }
 
 /// Checks that two boards with the same core count the same.

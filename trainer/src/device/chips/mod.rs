@@ -23,6 +23,15 @@ const TABLE: &str = include_str!("table.txt");
 /// not know: it states what the chip can address.
 const EXTERNAL: u64 = 16 << 20;
 
+/// Size in bytes of the flash that the chips of Raspberry Pi map, at the beginning of what the
+/// registry states (RP2040 data sheet, section 2.6.3; RP2350 data sheet, section 4.4: its first chip
+/// select).
+const MAPPED: u64 = 16 << 20;
+
+/// Beginning of the names of chips without flash of their own. The registry states the RAM or the
+/// address window from which they start.
+const WITHOUT_FLASH: &str = "STM32N6";
+
 /// Beginnings of the names of chips that start a program from its vector table at the beginning of
 /// flash, without a header or a configuration word of the manufacturer.
 const PLAIN: [&str; 26] = [
@@ -54,12 +63,22 @@ pub struct Chip {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ChipError {
     /// No chip has the requested name.
-    #[error("{}", unknown(.name, .nearest))]
+    #[error("{}", unknown(.name, .nearest, *.unusable))]
     Unknown {
         /// Requested name.
         name: String,
-        /// Most similar names.
+        /// Most similar names of chips that can be used.
         nearest: Vec<&'static str>,
+        /// Core of the chips whose names begin so, if none of them can be used.
+        unusable: Option<&'static str>,
+    },
+    /// The chip has no flash of its own.
+    #[error(
+        "{chip} has no flash of its own, so it is not known where its programs lie; choose another chip (`rarefy chips`)"
+    )]
+    NoFlash {
+        /// Name of the chip.
+        chip: &'static str,
     },
     /// Chips with this core are not built for by name.
     #[error(
@@ -74,7 +93,7 @@ pub enum ChipError {
     /// The chip may need more than a program to start it.
     #[error(
         "{chip} may need a boot header or configuration words, which Rarefy does not write; {}",
-        Remedy::BuildAndComplete
+        Remedy::BuildOnly
     )]
     NoStart {
         /// Name of the chip.
@@ -87,14 +106,19 @@ impl ChipError {
     #[must_use]
     pub fn remedy(&self) -> Option<Remedy> {
         match self {
-            Self::NoStart { .. } => Some(Remedy::BuildAndComplete),
+            Self::NoStart { .. } => Some(Remedy::BuildOnly),
             _ => None,
         }
     }
 }
 
 /// Returns the message for the unknown chip `name`.
-fn unknown(name: &str, nearest: &[&str]) -> String {
+fn unknown(name: &str, nearest: &[&str], unusable: Option<&str>) -> String {
+    if let Some(core) = unusable {
+        return format!(
+            "there is no chip {name:?}, and those whose names begin so cannot be used: their core is {core}, and chips by name get programs for Cortex-M only; `rarefy chips` lists those that can"
+        );
+    }
     let mut message = format!("there is no chip {name:?}: ");
     if let Some((last, others)) = nearest.split_last() {
         let others = others.join(", ");
@@ -120,6 +144,11 @@ pub fn chips() -> impl Iterator<Item = Chip> {
         words.filter_map(move |word| {
             let (core, flash, ram) = head?;
             let (name, endings) = word.split_once(':').unwrap_or((word, ""));
+            let length = match name.starts_with("RP2") {
+                true => flash.length.min(MAPPED),
+                false => flash.length,
+            };
+            let flash = Region { length, ..flash };
             Some(Chip {
                 name,
                 core,
@@ -154,10 +183,19 @@ impl Chip {
         chips()
             .find(exact)
             .or_else(|| chips().find(similar))
-            .ok_or_else(|| ChipError::Unknown {
-                name: name.to_owned(),
-                nearest: nearest(&wanted),
-            })
+            .ok_or_else(|| unknown_chip(name, &wanted))
+    }
+
+    /// Returns `true` if programs for the chip can be built.
+    #[must_use]
+    pub fn is_usable(&self) -> bool {
+        self.core.target().is_some() && self.has_flash()
+    }
+
+    /// Returns `true` if the chip has flash, whether inside or soldered to it.
+    #[must_use]
+    pub fn has_flash(&self) -> bool {
+        !self.name.starts_with(WITHOUT_FLASH)
     }
 
     /// Iterates over the names of the chip: its own, and those with a package.
@@ -179,11 +217,15 @@ impl Chip {
     /// firmware workspace.
     ///
     /// # Errors
-    /// Returns [`ChipError::NoKernels`] if the firmware does not run on the chip's core.
+    /// Returns [`ChipError::NoKernels`] if the firmware does not run on the chip's core, and
+    /// [`ChipError::NoFlash`] if there is no flash to link for.
     pub fn board(&self, firmware: &Path) -> Result<Board, ChipError> {
         let (chip, core) = (self.name, self.core.name());
         let target = self.core.target();
         let target = target.ok_or(ChipError::NoKernels { chip, core })?;
+        if !self.has_flash() {
+            return Err(ChipError::NoFlash { chip });
+        }
         Ok(Board {
             name: chip.to_owned(),
             description: format!("{chip}, through probe-rs"),
@@ -238,16 +280,29 @@ fn stands_for(pattern: &str, name: &str) -> bool {
             .all(|(pattern, byte)| pattern == byte || pattern == b'x')
 }
 
-/// Returns the names to suggest for `wanted`: those that begin with it, or the most similar ones.
-fn nearest(wanted: &str) -> Vec<&'static str> {
+/// Returns the error for the unknown chip `name`, which is `wanted` in lower case. It suggests
+/// chips whose names begin so, or the most similar ones, but none that cannot be used.
+fn unknown_chip(name: &str, wanted: &str) -> ChipError {
     let begins = |chip: &Chip| !wanted.is_empty() && plain(chip.name).starts_with(wanted);
-    let mut names: Vec<&str> = chips().filter(begins).map(|chip| chip.name).collect();
-    names.sort_unstable();
-    if names.is_empty() {
-        return names::ranked(wanted, chips().map(|chip| chip.name), SUGGESTED);
+    let (usable, others): (Vec<Chip>, Vec<Chip>) =
+        chips().filter(begins).partition(Chip::is_usable);
+    let mut nearest: Vec<&str> = usable.iter().map(|chip| chip.name).collect();
+    nearest.sort_unstable();
+    nearest.truncate(SUGGESTED);
+    let without_kernels = |chip: &Chip| chip.core.target().is_none();
+    let unusable = match nearest.is_empty() {
+        true => others.into_iter().find(without_kernels),
+        false => None,
+    };
+    if nearest.is_empty() && unusable.is_none() {
+        let usable = chips().filter(Chip::is_usable).map(|chip| chip.name);
+        nearest = names::ranked(wanted, usable, SUGGESTED);
     }
-    names.truncate(SUGGESTED);
-    names
+    ChipError::Unknown {
+        name: name.to_owned(),
+        nearest,
+        unusable: unusable.map(|chip| chip.core.name()),
+    }
 }
 
 #[cfg(test)]
@@ -348,6 +403,35 @@ mod tests {
         assert_eq!(nearest[0], "STM32F411CE");
         let error = Chip::find("").unwrap_err().to_string();
         assert_eq!(error, "there is no chip \"\": `rarefy chips` lists all");
+    }
+
+    #[test]
+    fn no_chip_is_suggested_that_cannot_be_used() {
+        let error = Chip::find("CH32V003").unwrap_err().to_string();
+        assert!(error.contains("their core is RISC-V"), "{error}");
+        for name in ["CH32X", "ESP32-X7", "STM32N6", "STM32N65", "CH32V0003"] {
+            let Err(ChipError::Unknown { nearest, .. }) = Chip::find(name) else {
+                panic!("{name}");
+            };
+            for near in nearest {
+                assert!(Chip::find(near).unwrap().is_usable(), "{name}: {near}");
+            }
+        }
+    }
+
+    #[test]
+    fn external_flash_is_what_is_mapped_and_none_is_none() {
+        let firmware = firmware_folder().unwrap();
+        for name in ["RP2040", "RP2350"] {
+            let chip = Chip::find(name).unwrap();
+            assert_eq!(
+                (chip.flash.origin, chip.flash.length),
+                (0x1000_0000, 16 << 20)
+            );
+            assert!(chip.external_flash());
+        }
+        let error = Chip::find("STM32N657").unwrap().board(&firmware);
+        assert_eq!(error, Err(ChipError::NoFlash { chip: "STM32N657" }));
     }
 
     #[test]

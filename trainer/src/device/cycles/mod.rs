@@ -71,7 +71,8 @@ impl From<Unpriced> for CyclesError {
 }
 
 /// Returns whether a table of cycles is published for the core that a board calls `core`.
-pub(super) fn has_table(core: &str) -> bool {
+#[must_use]
+pub fn has_table(core: &str) -> bool {
     TimedCore::of(core).is_some()
 }
 

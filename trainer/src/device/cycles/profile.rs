@@ -39,6 +39,18 @@ pub struct Share {
     pub cycles: (f64, f64),
 }
 
+impl Share {
+    /// Returns the sum of `shares`.
+    #[must_use]
+    pub fn sum(shares: impl IntoIterator<Item = Self>) -> Self {
+        let add = |a: Self, b: Self| Self {
+            instructions: a.instructions + b.instructions,
+            cycles: (a.cycles.0 + b.cycles.0, a.cycles.1 + b.cycles.1),
+        };
+        shares.into_iter().fold(Self::default(), add)
+    }
+}
+
 /// Part of an inference that a layer takes.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct LayerProfile {
@@ -77,7 +89,7 @@ impl Profile {
 #[derive(Debug, Default)]
 pub(super) struct Sums {
     by: BTreeMap<(Option<usize>, String), Work>,
-    /// What measuring an empty closure takes, per sample.
+    /// What measuring an empty closure takes, over all samples.
     overhead: Work,
     samples: u64,
 }
@@ -114,12 +126,15 @@ impl Sums {
                 functions.entry(function).or_default().add(*work);
             }
         }
-        let mut total = Work::default();
-        functions.values().for_each(|work| total.add(*work));
         // Measuring is outside all layers.
         if layer.is_none_or(|layer| layer.is_none()) {
-            total = total.less(self.overhead);
+            if let Some(work) = self.around().and_then(|name| functions.get_mut(name)) {
+                *work = work.less(self.overhead);
+            }
+            functions.retain(|_, work| work.instructions > 0);
         }
+        let mut total = Work::default();
+        functions.values().for_each(|work| total.add(*work));
         let mut shares: Vec<FunctionShare> = functions
             .into_iter()
             .map(|(name, work)| FunctionShare {
@@ -129,6 +144,14 @@ impl Sums {
             .collect();
         shares.sort_by(|a, b| b.share.instructions.total_cmp(&a.share.instructions));
         (self.share(board, total), shares)
+    }
+
+    /// Returns the function that measures: of those of the program around the engine, the one that
+    /// takes most.
+    fn around(&self) -> Option<&str> {
+        let outside = self.by.iter().filter(|((layer, _), _)| layer.is_none());
+        let most = outside.max_by_key(|((_, name), work)| (is_outside(name), work.instructions));
+        most.map(|((_, name), _)| name.as_str())
     }
 
     /// Returns the mean of `work` over the samples.
