@@ -141,12 +141,11 @@ fn run(mode: Option<&str>, argument: Option<&str>) -> Outcome<()> {
             let text = fs::read_to_string(&csv).map_err(|e| format!("{}: {e}", csv.display()))?;
             let mut committed = table::Table::read(&text)?;
             if short {
-                let names = networks::committed(&Bench::new(false)?)?;
-                let other = |name: &str| {
-                    let known = names.iter().any(|network| network.name == name);
-                    known && !SHORT.contains(&name)
-                };
-                committed.keep(|of| !other(of.split(", ").next().unwrap_or(of)));
+                committed.keep(|of| {
+                    let name = of.split(", ").next().unwrap_or(of);
+                    let container = bench.networks.join(format!("{name}.rfy"));
+                    SHORT.contains(&name) || !container.exists()
+                });
             }
             let notes = bench.figures()?.judge(&committed)?;
             notes.iter().for_each(|note| println!("{note}"));

@@ -65,7 +65,7 @@ fn of(error: CalibrateError) -> Error {
 /// Formats the comparison as a table with remarks.
 fn describe(calibration: &Calibration) -> String {
     let counted = &calibration.counted;
-    let board = format!("{} (real {})", counted.board, counted.core);
+    let board = format!("{} (real {})", counted.board.name, counted.board.core);
     let mut rows = table([
         &*board,
         "counted cycles",

@@ -189,6 +189,7 @@ fn with_setting(line: Line, setting: Setting) -> Line {
 /// Returns an error that names the first output that differs.
 fn judge(report: &Report) -> Result<()> {
     let Comparison { board, rows, .. } = &report.comparison;
+    let board = &board.name;
     for row in rows {
         let name = format!("{} ({})", report.run, shown(&row.settings));
         measured::check_logits(&row.network, &name, board)?;
@@ -279,7 +280,7 @@ fn describe(report: &Report) -> String {
     for row in rows {
         table.add_row(shown_columns.iter().map(|(_, cell)| cell(row)));
     }
-    let kind = if comparison.emulated {
+    let kind = if comparison.board.emulated {
         "emulated"
     } else {
         "real"
@@ -287,10 +288,10 @@ fn describe(report: &Report) -> String {
     format!(
         "{} on {} ({kind} {}), flash {} bytes, RAM {} bytes:\n\n{}{}",
         report.run,
-        comparison.board,
-        comparison.core,
-        thousands(comparison.flash_size),
-        thousands(comparison.ram_size),
+        comparison.board.name,
+        comparison.board.core,
+        thousands(comparison.board.flash_size),
+        thousands(comparison.board.ram_size),
         text(&table),
         remarks(report)
     )

@@ -350,7 +350,7 @@ impl CodeReport {
 /// Measures the flash that `code`, and the container that the same options export, take on
 /// `board`, by compiling both.
 fn flash(code: &Code, board: &Board, console: &Console) -> Result<CodeFlash> {
-    let options = measured::options(false, 0);
+    let options = measured::network_only();
     let spinner = console.spinner();
     let progress = &mut |step: &str| spinner.message(step);
     Ok(device::code_flash(

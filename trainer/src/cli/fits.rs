@@ -10,8 +10,8 @@ use super::console::Console;
 use super::model::ModelFile;
 use super::next::{Line, Next, Why};
 use super::run_data::Source;
-use super::stacks::{ram, stacks};
-use super::table::{table, text};
+use super::stacks::{HEADS, cells, stacks};
+use super::table::{columns, text};
 use super::weights::{self, Weights};
 use super::{measured, run_fits, usage};
 use crate::device::{
@@ -61,7 +61,7 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
     }
     let file = ModelFile::open(&arguments.model, console)?;
     let chips = chips?;
-    let options = measured::options(false, 300);
+    let options = measured::network_only();
     let spinner = console.spinner();
     let fits = device::fits(&chips, file.bytes(), &options, &mut |step| {
         spinner.message(step);
@@ -86,18 +86,9 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
 
 /// Formats the comparison as a table with a summary.
 fn describe(fits: &Fits, model: &str) -> String {
-    let heads = ["chip", "core", "flash", "needed", "RAM", "needed", "fits"];
-    let mut rows = table(heads);
+    let mut rows = columns(&[&HEADS[..], &["fits"]].concat());
     for fit in &fits.chips {
-        rows.add_row([
-            fit.chip.name.to_owned(),
-            fit.chip.core.name().to_owned(),
-            thousands(fit.chip.flash.length),
-            thousands(fit.flash_used),
-            thousands(fit.chip.ram.length),
-            ram(fit),
-            verdict(fit),
-        ]);
+        rows.add_row(cells(fit).into_iter().chain([verdict(fit)]));
     }
     let summary = match fits.smallest {
         Some(chip) => format!("the smallest chip that takes {model}: {chip}"),
@@ -149,7 +140,7 @@ pub(super) fn check(chip: &Board, bytes: &[u8], console: &Console) -> Result<(),
         return Ok(());
     }
     let spinner = console.spinner();
-    let options = measured::options(false, 300);
+    let options = measured::network_only();
     let report = device::build_with_stack(chip, bytes, &options, &mut |step| spinner.message(step));
     drop(spinner);
     let report = report.map_err(|error| error.to_string())?;

@@ -3,6 +3,7 @@
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::{Result, anyhow};
 use clap::Args;
@@ -126,9 +127,11 @@ fn calibrated<'a>(board: &'a Board, arguments: &'a Arguments) -> calibration::Re
 /// Returns the options of the measurement.
 fn options(board: &Board, arguments: &Arguments) -> MeasureOptions<'static> {
     MeasureOptions {
+        dense: !arguments.no_dense,
         cycles: !arguments.no_cycles && board.emulated(),
         profile: arguments.profile,
-        ..measured::options(!arguments.no_dense, arguments.timeout.get() as u64)
+        timeout: Duration::from_secs(arguments.timeout.get() as u64),
+        ..measured::options()
     }
 }
 

@@ -1,7 +1,6 @@
 //! What commands that measure on boards share: options, inputs, and reports as text.
 
 use std::num::NonZeroUsize;
-use std::time::Duration;
 
 use anyhow::{Error, Result, anyhow};
 
@@ -10,21 +9,24 @@ use super::interrupt;
 use super::table::{table, text};
 use crate::data::Dataset;
 use crate::device::{
-    self, Board, BoardReport, Cost, Estimate, FitsError, Machine, MeasureOptions, NetworkReport,
-    Range, STACK_RESERVE,
+    self, Board, BoardReport, Cost, Estimate, FitsError, MeasureOptions, NetworkReport, Range,
+    STACK_RESERVE,
 };
 use crate::numbers::thousands;
 
-/// Returns the options of a measurement; `timeout` is in seconds.
-pub(super) fn options(dense: bool, timeout: u64) -> MeasureOptions<'static> {
+/// Returns the default options of a measurement, which the user can stop.
+pub(super) fn options() -> MeasureOptions<'static> {
     MeasureOptions {
-        dense,
-        cycles: false,
-        profile: false,
-        timeout: Duration::from_secs(timeout),
         stop: Some(interrupt::flag()),
-        machine: Machine::default(),
-        target_folder: None,
+        ..MeasureOptions::default()
+    }
+}
+
+/// Returns [`options`] for a network without its dense twin.
+pub(super) fn network_only() -> MeasureOptions<'static> {
+    MeasureOptions {
+        dense: false,
+        ..options()
     }
 }
 
@@ -77,7 +79,7 @@ pub(super) fn of_fits(error: FitsError) -> Error {
 /// # Errors
 /// Returns an error that names the memory that is too small, or the first output that differs.
 pub(super) fn judge(report: &BoardReport, model: &str) -> Result<()> {
-    let board = &report.board;
+    let board = &report.board.name;
     if let (false, Some(over)) = (report.network.fits, report.network.over_by) {
         let memory = report.network.over_in.map_or("memory", shown);
         return Err(anyhow!(
@@ -125,8 +127,12 @@ pub(super) fn describe(report: &BoardReport) -> String {
 /// Formats the figures of a report as a table, with the dense network beside the pruned one.
 fn figures(report: &BoardReport) -> String {
     let dense = report.dense.as_ref();
-    let kind = if report.emulated { "emulated" } else { "real" };
-    let board = format!("{} ({kind} {})", report.board, report.core);
+    let kind = if report.board.emulated {
+        "emulated"
+    } else {
+        "real"
+    };
+    let board = format!("{} ({kind} {})", report.board.name, report.board.core);
     let mut rows = match dense {
         Some(_) => table([&*board, "pruned", "stored dense", "saved"]),
         None => table([&*board, "pruned", "", ""]),
@@ -155,13 +161,13 @@ fn figures(report: &BoardReport) -> String {
     };
     row("flash, bytes: code", &|n| Some(n.flash?.code));
     row("  model", &|n| Some(n.flash?.model));
-    row(&total(report.flash_size), &|n| Some(n.flash?.total));
+    row(&total(report.board.flash_size), &|n| Some(n.flash?.total));
     row("RAM, bytes: static (with the input)", &|n| {
         Some(n.ram?.static_bytes)
     });
     row("  arena", &|n| Some(n.ram?.arena));
     row("  peak stack", &|n| n.ram?.stack_peak);
-    row(&total(report.ram_size), &|n| n.ram?.total);
+    row(&total(report.board.ram_size), &|n| n.ram?.total);
     row(&format!("{unit} per inference: median"), &|n| {
         Some(n.cost.counts()?.median)
     });

@@ -32,9 +32,6 @@ use crate::training::folder::{Compressions, FIGURES, RunFolder, TrainReport, Wei
 /// Number of test images run on each board.
 const SAMPLES: usize = 100;
 
-/// Time limit of one run on a board, in seconds.
-const TIMEOUT: u64 = 300;
-
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
     #[command(flatten)]
@@ -193,7 +190,7 @@ fn measure_all(
     for board in boards {
         let options = MeasureOptions {
             cycles: board.emulated(),
-            ..measured::options(true, TIMEOUT)
+            ..measured::options()
         };
         console.note(&format!(
             "building the firmware for {} and running it",

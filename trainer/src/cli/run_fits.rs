@@ -9,14 +9,11 @@ use super::console::Console;
 use super::measured;
 use super::next::{Line, Next, Why, free};
 use super::run_data::{self, Failed, Source, shown};
-use super::stacks::{ram, stacks};
+use super::stacks::{HEADS, cells, stacks};
 use super::table::{columns, percent, text};
 use crate::deploy::Options;
 use crate::device::{self, Chip, VariantFit, VariantFits};
 use crate::numbers::thousands;
-
-/// Time limit of one run in the emulator, in seconds.
-const TIMEOUT: u64 = 300;
 
 /// The report.
 #[derive(Debug, Serialize)]
@@ -46,7 +43,7 @@ pub(super) fn run(source: Source<'_>, chips: &[Chip], console: &Console) -> Resu
         chips.len()
     ));
     let spinner = console.spinner();
-    let options = measured::options(false, TIMEOUT);
+    let options = measured::network_only();
     let fits = device::fits_variants(chips, variants, &options, &mut |step| {
         spinner.message(step);
     });
@@ -80,35 +77,18 @@ fn next(folder: &Path, data: Option<&str>, fits: &VariantFits) -> Next {
 
 /// Formats the comparison as a table with a summary.
 fn describe(report: &Report) -> String {
-    let mut rows = columns(&[
-        "chip",
-        "core",
-        "flash",
-        "needed",
-        "RAM",
-        "needed",
-        "goal, bits",
-        "accuracy",
-        "bytes",
-    ]);
+    let own = ["goal, bits", "accuracy", "bytes"];
+    let mut rows = columns(&[&HEADS[..], &own].concat());
     for VariantFit { fit, chosen } in &report.fits.chips {
-        let mut cells = vec![
-            fit.chip.name.to_owned(),
-            fit.chip.core.name().to_owned(),
-            thousands(fit.chip.flash.length),
-            thousands(fit.flash_used),
-            thousands(fit.chip.ram.length),
-            ram(fit),
-        ];
-        cells.extend(match chosen {
+        let own = match chosen {
             Some(chosen) => [
                 shown(&chosen.settings),
                 percent(chosen.accuracy),
                 thousands(chosen.bytes),
             ],
             None => ["none fits".to_owned(), "-".to_owned(), "-".to_owned()],
-        });
-        rows.add_row(cells);
+        };
+        rows.add_row(cells(fit).into_iter().chain(own));
     }
     let summary = match report.fits.smallest {
         Some(chip) => format!(

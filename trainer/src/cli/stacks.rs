@@ -1,10 +1,25 @@
-//! Formats the RAM that networks need on chips, and where the figures of their stacks come from.
+//! Formats what networks need on chips, and where the figures of their stacks come from.
 
 use crate::device::{Fit, STACK_RESERVE};
 use crate::numbers::thousands;
 
+/// Headings of [`cells`].
+pub(super) const HEADS: [&str; 6] = ["chip", "core", "flash", "needed", "RAM", "needed"];
+
+/// Formats a chip's memories, and what a network needs of them.
+pub(super) fn cells(fit: &Fit) -> [String; 6] {
+    [
+        fit.chip.name.to_owned(),
+        fit.chip.core.name().to_owned(),
+        thousands(fit.chip.flash.length),
+        thousands(fit.flash_used),
+        thousands(fit.chip.ram.length),
+        ram(fit),
+    ]
+}
+
 /// Formats the RAM that a network needs on a chip, marked if a part of it is a reserve.
-pub(super) fn ram(fit: &Fit) -> String {
+fn ram(fit: &Fit) -> String {
     let mark = match fit.stack.measured_on {
         Some(_) => "",
         None => "~",

@@ -7,22 +7,15 @@ use super::fits::{FitsError, build_with_stack};
 use super::measure::measure;
 use super::options::MeasureOptions;
 use super::pareto::{self, Point};
-use super::report::{BoardReport, NetworkReport};
+use super::report::{BoardReport, BoardSummary, NetworkReport};
 use crate::deploy::{Setting, Variant};
 
 /// What the containers of a network take on one board.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Comparison {
-    /// Name of the board.
-    pub board: String,
-    /// Processor core.
-    pub core: String,
-    /// Whether QEMU emulates the board.
-    pub emulated: bool,
-    /// Size of the board's flash in bytes.
-    pub flash_size: u64,
-    /// Size of the board's RAM in bytes.
-    pub ram_size: u64,
+    /// The board.
+    #[serde(flatten)]
+    pub board: BoardSummary,
     /// Number of samples that were run; 0 if the programs were only built.
     pub samples: usize,
     /// One row per container, in the order in which they were given.
@@ -66,9 +59,8 @@ pub fn compare(
     progress: &mut dyn FnMut(usize, &str),
 ) -> Result<Comparison, FitsError> {
     let options = MeasureOptions {
-        dense: false,
-        profile: false,
-        ..options.clone()
+        cycles: options.cycles,
+        ..options.network_only()
     };
     let mut rows = Vec::new();
     for (index, variant) in variants.iter().enumerate() {
@@ -89,11 +81,7 @@ pub fn compare(
     }
     mark(&mut rows);
     Ok(Comparison {
-        board: board.name.clone(),
-        core: board.core.clone(),
-        emulated: board.emulated(),
-        flash_size: board.flash.length,
-        ram_size: board.ram.length,
+        board: BoardSummary::new(board),
         samples: inputs.map_or(0, <[_]>::len),
         rows,
     })

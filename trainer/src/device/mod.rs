@@ -68,7 +68,7 @@ pub use machine::Machine;
 pub use measure::{build, footprint, measure, measure_code};
 pub use options::MeasureOptions;
 pub use packages::InstallError;
-pub use report::{BoardReport, Cost, Flash, Mismatch, NetworkReport, Ram};
+pub use report::{BoardReport, BoardSummary, Cost, Flash, Mismatch, NetworkReport, Ram};
 pub use run::{RunError, check_runner};
 pub use selftest::selftest;
 pub use setup::{Setup, SetupError};

@@ -44,6 +44,16 @@ impl Default for MeasureOptions<'_> {
 }
 
 impl MeasureOptions<'_> {
+    /// Returns these options for the network alone: without its dense twin, estimates and profile.
+    pub(super) fn network_only(&self) -> Self {
+        Self {
+            dense: false,
+            cycles: false,
+            profile: false,
+            ..self.clone()
+        }
+    }
+
     /// Returns the builder of programs that these options describe. Building has no time limit.
     pub(super) fn builder(&self) -> Builder<'_> {
         Builder {

@@ -10,11 +10,12 @@ use super::cycles::{Estimate, Profile};
 use super::footprint::{Excess, Footprint, Memory};
 use super::statistics::Counts;
 
-/// Report of one model on one board.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct BoardReport {
+/// The board of a report.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct BoardSummary {
     /// Name of the board.
-    pub board: String,
+    #[serde(rename = "board")]
+    pub name: String,
     /// Processor core.
     pub core: String,
     /// Whether QEMU emulates the board.
@@ -23,6 +24,27 @@ pub struct BoardReport {
     pub flash_size: u64,
     /// Size of the board's RAM in bytes.
     pub ram_size: u64,
+}
+
+impl BoardSummary {
+    /// Summarizes `board`.
+    pub(crate) fn new(board: &Board) -> Self {
+        Self {
+            name: board.name.clone(),
+            core: board.core.clone(),
+            emulated: board.emulated(),
+            flash_size: board.flash.length,
+            ram_size: board.ram.length,
+        }
+    }
+}
+
+/// Report of one model on one board.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct BoardReport {
+    /// The board.
+    #[serde(flatten)]
+    pub board: BoardSummary,
     /// Number of samples that were run; 0 if the program was only built.
     pub samples: usize,
     /// Report of the network as given.
@@ -41,11 +63,7 @@ impl BoardReport {
         dense: Option<NetworkReport>,
     ) -> Self {
         Self {
-            board: board.name.clone(),
-            core: board.core.clone(),
-            emulated: board.emulated(),
-            flash_size: board.flash.length,
-            ram_size: board.ram.length,
+            board: BoardSummary::new(board),
             samples,
             network,
             dense,

@@ -72,12 +72,7 @@ pub fn stack_need(
     let Some(board) = largest.filter(installed) else {
         return Ok(StackNeed::RESERVE);
     };
-    let options = MeasureOptions {
-        dense: false,
-        cycles: false,
-        profile: false,
-        ..options.clone()
-    };
+    let options = options.network_only();
     // Values that are not 0 take every branch that skips zeros.
     let samples = [vec![0; inputs], vec![255; inputs]];
     let peak = match measure(board, model, &samples, &options, &mut |_| {}) {

@@ -231,8 +231,7 @@ fn json_has_no_next_line() {
 
 #[test]
 fn what_is_known_of_a_container_never_replaces_another_file() {
-    let folder = tempfile::tempdir().unwrap();
-    runs::pruned().lay_out(&folder.path().join("run"));
+    let folder = runs::folder();
     // The companion of `run/result` would be the run's own result.json.
     let words = [
         "run/result.json is not a report",

@@ -287,9 +287,8 @@ fn code_is_compiled_for_the_board_to_tell_its_flash() {
     if !ready("microbit") {
         return;
     }
-    let folder = tempfile::tempdir().unwrap();
+    let folder = runs::folder();
     let folder = folder.path();
-    runs::pruned().lay_out(&folder.join("run"));
     let export = "export run --emit rust --board microbit -o code.rs";
     let report = json(folder, export);
     assert_eq!(report["board"], "microbit");

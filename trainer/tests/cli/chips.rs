@@ -88,9 +88,8 @@ fn a_chip_that_cannot_be_used_is_one_sentence() {
 
 #[test]
 fn a_container_is_exported_only_for_a_chip_that_takes_it() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = runs::folder();
     let folder = folder.path();
-    runs::pruned().lay_out(&folder.join("run"));
     let export = |chip: &str| format!("export run -o m.rfy --chip {chip}");
     // 4 KB of flash and 1 KB of RAM.
     let words = ["LPC810M021FN8", "does not fit", "too small", "rarefy fits"];

@@ -70,9 +70,8 @@ fn the_containers_of_a_run_are_measured_in_one_table() {
     if !ready("mps2-an386") {
         return;
     }
-    let folder = tempfile::tempdir().unwrap();
+    let folder = runs::folder();
     let folder = folder.path();
-    runs::pruned().lay_out(&folder.join("run"));
     let measure = "measure run --all --weights f32,int4 --samples 2 -o kept";
     let report = json(folder, measure);
     assert_eq!(
@@ -133,9 +132,8 @@ fn the_most_accurate_container_of_a_run_is_found_for_each_chip() {
     if !ready("microbit") {
         return;
     }
-    let folder = tempfile::tempdir().unwrap();
+    let folder = runs::folder();
     let folder = folder.path();
-    runs::pruned().lay_out(&folder.join("run"));
     // 128 KB of flash with 16 KB of RAM, and 4 KB of flash with 1 KB of RAM.
     let report = json(
         folder,
@@ -176,9 +174,8 @@ fn the_most_accurate_container_of_a_run_is_found_for_each_chip() {
 
 #[test]
 fn what_cannot_be_compared_is_one_sentence() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = runs::folder();
     let folder = folder.path();
-    runs::pruned().lay_out(&folder.join("run"));
     fs::write(folder.join("model.rfy"), &runs::pruned().container).unwrap();
     let cases: [(&str, &[&str]); 7] = [
         (
@@ -217,9 +214,8 @@ fn what_cannot_be_compared_is_one_sentence() {
 
 #[test]
 fn a_folder_that_cannot_be_compared_is_one_sentence() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = runs::folder();
     let folder = folder.path();
-    runs::pruned().lay_out(&folder.join("run"));
     fs::create_dir(folder.join("empty")).unwrap();
     fs::create_dir(folder.join("used")).unwrap();
     fs::write(folder.join("used/size-int6.rfy"), "my notes").unwrap();

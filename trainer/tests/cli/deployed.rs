@@ -167,9 +167,8 @@ fn a_container_that_loses_much_is_written_only_if_that_is_allowed() {
 
 #[test]
 fn a_report_tells_how_near_the_integers_of_each_layer_are() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = runs::folder();
     let folder = folder.path();
-    runs::pruned().lay_out(&folder.join("run"));
     let ratios = |options: &str| -> Vec<f64> {
         let report = json(folder, &format!("export run {options} -o m.rfy"));
         let layers = report["fidelity"].as_array().unwrap().clone();
@@ -200,9 +199,8 @@ fn a_report_tells_how_near_the_integers_of_each_layer_are() {
 
 #[test]
 fn fewer_bits_than_a_layer_stores_are_told() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = runs::folder();
     let folder = folder.path();
-    runs::pruned().lay_out(&folder.join("run"));
     let report = json(folder, "export run --weights int4 -o m.rfy");
     let wider = report["wider"].as_array().unwrap();
     assert!(!wider.is_empty());

@@ -149,9 +149,8 @@ fn a_finished_run_on_a_read_only_disk_is_confirmed() {
 
 #[test]
 fn exporting_onto_a_full_disk_leaves_no_container() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = runs::folder();
     let folder = folder.path();
-    runs::pruned().lay_out(&folder.join("run"));
     let Some(output) = run(folder, 4, "export run --quiet -o disk/model.rfy") else {
         return;
     };

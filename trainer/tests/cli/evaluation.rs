@@ -56,8 +56,7 @@ fn said(folder: &Path, arguments: &str) -> (String, String) {
 
 /// Creates a folder with the shared run, exported to `model.rfy`.
 fn exported() -> tempfile::TempDir {
-    let folder = tempfile::tempdir().unwrap();
-    runs::pruned().lay_out(&folder.path().join("run"));
+    let folder = runs::folder();
     json(folder.path(), "export run -o model.rfy");
     folder
 }
@@ -302,9 +301,8 @@ fn data_that_cannot_be_right_is_refused_and_what_is_apart_is_said() {
 
 #[test]
 fn instructions_are_predicted_by_what_layers_read_or_said_to_be_at_most() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = runs::folder();
     let folder = folder.path();
-    runs::pruned().lay_out(&folder.join("run"));
     let export = "export run --weights int4 --encoding columns --board microbit -o model.rfy";
     let exported = json(folder, export);
     let instructions = |report: &Value| -> Vec<u64> {

@@ -16,9 +16,8 @@ const MAPS: &str = "name = \"maps\"\ninput = [1, 28, 28]\n\
 
 #[test]
 fn fewer_bits_are_fewer_bytes_and_eight_cost_no_accuracy() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = runs::folder();
     let folder = folder.path();
-    runs::pruned().lay_out(&folder.join("run"));
     let mut bytes = Vec::new();
     for weights in ["f32", "int8", "int6", "int4", "int3", "int2", "ternary"] {
         let goal = if weights == "f32" {
@@ -49,9 +48,8 @@ fn fewer_bits_are_fewer_bytes_and_eight_cost_no_accuracy() {
 
 #[test]
 fn the_goal_and_the_board_decide_how_layers_are_stored() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = runs::folder();
     let folder = folder.path();
-    runs::pruned().lay_out(&folder.join("run"));
     let figures = |options: &str| {
         let report = json(folder, &format!("export run -o m.rfy {options}"));
         let layers = report["layers"].as_array().unwrap();
@@ -124,9 +122,8 @@ fn networks_with_maps_are_exported_too() {
 
 #[test]
 fn options_that_do_not_go_together_are_refused() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = runs::folder();
     let folder = folder.path();
-    runs::pruned().lay_out(&folder.join("run"));
     for (wrong_usage, options, words) in [
         (
             true,
@@ -158,9 +155,8 @@ fn options_that_do_not_go_together_are_refused() {
 
 #[test]
 fn a_file_that_was_not_named_is_not_replaced() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = runs::folder();
     let folder = folder.path();
-    runs::pruned().lay_out(&folder.join("run"));
     for (name, options) in [("model.rfy", ""), ("model.rs", "--emit rust")] {
         fs::write(folder.join(name), "another run's").unwrap();
         refused(

@@ -76,9 +76,8 @@ const RECIPES: [(&str, &[&str]); 12] = [
 
 #[test]
 fn what_can_be_known_at_once_leaves_no_folder_and_replaces_no_run() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = runs::folder();
     let folder = folder.path();
-    runs::pruned().lay_out(&folder.join("run"));
     for place in ["-o runs/new", "-o run --force"] {
         for (recipe, words) in RECIPES {
             fs::write(folder.join("recipe.toml"), recipe).unwrap();

@@ -26,9 +26,8 @@ fn files(run: &Path) -> BTreeMap<String, Vec<u8>> {
 
 #[test]
 fn a_replacement_that_fails_for_good_costs_nothing() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = runs::folder();
     let folder = folder.path();
-    runs::pruned().lay_out(&folder.join("run"));
     for (options, words) in [
         (
             "--pruner dense --learning-rate 1e30",

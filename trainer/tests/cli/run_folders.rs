@@ -36,9 +36,8 @@ fn a_folder_without_a_run_cannot_be_exported() {
 
 #[test]
 fn an_unfinished_run_cannot_be_exported() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = runs::folder();
     let folder = folder.path();
-    runs::pruned().lay_out(&folder.join("run"));
     fs::remove_file(folder.join("run/result.json")).unwrap();
     refused(folder, &["not finished", "rarefy train"]);
 }

@@ -366,9 +366,8 @@ fn a_compression_that_cannot_be_reached_leaves_nothing_behind() {
 /// Checks that `quickstart` replaces the results of a quickstart, but no other run.
 #[test]
 fn a_quickstart_leaves_other_runs_alone() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = runs::folder();
     let folder = folder.path();
-    runs::pruned().lay_out(&folder.join("run"));
     let sums = fs::read(folder.join("run/SHA256SUMS")).unwrap();
     let quickstart = "quickstart -o run --seed 77 --epochs 1 --board microbit";
     says(

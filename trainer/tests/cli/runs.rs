@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::OnceLock;
 
 use serde_json::Value;
+use tempfile::TempDir;
 
 use crate::program;
 
@@ -73,6 +74,13 @@ impl Run {
 pub(crate) fn pruned() -> &'static Run {
     static RUN: OnceLock<Run> = OnceLock::new();
     RUN.get_or_init(|| Run::make("--epochs 2"))
+}
+
+/// Creates a folder that holds the files of [`pruned`] in its folder `run`.
+pub(crate) fn folder() -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    pruned().lay_out(&folder.path().join("run"));
+    folder
 }
 
 /// Returns a run whose direct mask leaves units detached: random/uniform to 20x direct

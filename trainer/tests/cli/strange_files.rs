@@ -89,9 +89,8 @@ fn limited(folder: &Path, kilobytes: usize, arguments: &str) -> std::process::Ou
 #[cfg(target_os = "linux")]
 #[test]
 fn too_little_memory_is_said_in_one_sentence() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = runs::folder();
     let folder = folder.path();
-    runs::pruned().lay_out(&folder.join("run"));
     for (arguments, kilobytes) in [
         ("train --epochs 1 -o new", 20_480),
         ("export run", 20_480),

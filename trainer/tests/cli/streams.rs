@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::io;
 
 use crate::program::{command, object, says, sentence, texts};
+use crate::runs;
 
 #[test]
 fn a_reader_that_goes_away_is_no_error() {
@@ -129,9 +130,8 @@ fn control_characters_of_names_are_escaped() {
 /// Checks that errors, notes, results and clap show a line break of a name in the same way.
 #[test]
 fn line_breaks_of_names_are_escaped_everywhere() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = runs::folder();
     let folder = folder.path();
-    crate::runs::pruned().lay_out(&folder.join("run"));
     let name = "a\nNext: b.rfy";
     let shown = r"a\nNext: b";
     let said = |arguments: &[&str]| {

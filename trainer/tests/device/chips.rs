@@ -34,8 +34,8 @@ fn link(board: &Board) {
         ..MeasureOptions::default()
     };
     let report = build(board, &lenet_100x(), &options, &mut quiet).unwrap();
-    assert_eq!(report.board, board.name);
-    assert!(!report.emulated);
+    assert_eq!(report.board.name, board.name);
+    assert!(!report.board.emulated);
     let (flash, ram) = (report.network.flash.unwrap(), report.network.ram.unwrap());
     assert_eq!(flash.model, lenet_100x().len().next_multiple_of(4) as u64);
     assert!(flash.code > 4_000 && flash.code < 20_000, "{flash:?}");

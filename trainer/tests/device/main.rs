@@ -268,15 +268,15 @@ fn the_dense_twin_of_lenet_exceeds_the_microbit_by_an_exact_number_of_bytes() {
     assert!(report.network.fits);
     assert_eq!(report.network.matches_host, Some(true));
     let flash = report.network.flash.unwrap();
-    assert!(flash.total * 2 < report.flash_size, "{flash:?}");
+    assert!(flash.total * 2 < report.board.flash_size, "{flash:?}");
     let ram = report.network.ram.unwrap();
-    assert!(ram.total.unwrap() * 2 < report.ram_size, "{ram:?}");
+    assert!(ram.total.unwrap() * 2 < report.board.ram_size, "{ram:?}");
 
     let dense = report.dense.unwrap();
     assert!(!dense.fits);
     let flash = dense.flash.unwrap();
     assert!(flash.model > 266_200, "{flash:?}");
-    assert_eq!(dense.over_by, Some(flash.total - report.flash_size));
+    assert_eq!(dense.over_by, Some(flash.total - report.board.flash_size));
     let json = serde_json::to_value(&dense).unwrap();
     assert!(
         json["instructions"].is_null() && json["matches_host"].is_null(),
