@@ -24,14 +24,8 @@ pub(crate) fn run(arguments: &[String]) -> Outcome {
         return Err(format!("unknown benchmark {name:?}; use one of {known}"));
     }
     let mut bench = command::cargo();
-    bench.args([
-        "bench",
-        "--package",
-        "rarefy-trainer",
-        "--bench",
-        name,
-        "--",
-    ]);
+    bench.arg("bench").args(command::profile());
+    bench.args(["--package", "rarefy-trainer", "--bench", name, "--"]);
     bench.args(&arguments[1..]).env("RAYON_NUM_THREADS", "1");
     command::run(&format!("benchmark {name}, one core"), &mut bench)
 }

@@ -30,6 +30,27 @@ pub(crate) fn cargo() -> Command {
     command
 }
 
+/// Profile that compiles fast, in which `cargo xtask test` builds all programs for the workstation.
+pub(crate) const CHECKS: &str = "checks";
+
+/// Variable of the environment that passes the profile on to chores that run beside the tests.
+pub(crate) const PROFILE: &str = "RAREFY_XTASK_PROFILE";
+
+/// Returns the arguments of cargo that select the profile for programs of the workstation, which
+/// [`build_for_checks`] changes.
+pub(crate) fn profile() -> [&'static str; 2] {
+    let given = || std::env::var(PROFILE).unwrap_or_else(|_| "release".to_owned());
+    ["--profile", BUILT_IN.get_or_init(given)]
+}
+
+/// Selects the profile [`CHECKS`] for all programs of the workstation.
+pub(crate) fn build_for_checks() {
+    BUILT_IN.get_or_init(|| CHECKS.to_owned());
+}
+
+/// The profile for programs of the workstation.
+static BUILT_IN: OnceLock<String> = OnceLock::new();
+
 /// Returns a command for git.
 pub(crate) fn git() -> Command {
     let mut command = Command::new("git");
@@ -37,7 +58,7 @@ pub(crate) fn git() -> Command {
     command
 }
 
-/// Returns a command for `rarefy`, which the first call builds in release mode.
+/// Returns a command for `rarefy`, which the first call builds optimized.
 pub(crate) fn rarefy() -> Result<Command, String> {
     static BUILT: OnceLock<Result<PathBuf, String>> = OnceLock::new();
     let mut command = Command::new(BUILT.get_or_init(build).as_ref().map_err(String::clone)?);
@@ -49,8 +70,9 @@ pub(crate) fn rarefy() -> Result<Command, String> {
 fn build() -> Result<PathBuf, String> {
     let mut build = cargo();
     build
-        .args(["build", "--release", "--package", "rarefy-trainer"])
-        .args(["--bin", "rarefy"]);
+        .arg("build")
+        .args(profile())
+        .args(["--package", "rarefy-trainer", "--bin", "rarefy"]);
     run(
         "building rarefy (the first time this takes minutes)",
         &mut build,
@@ -58,7 +80,7 @@ fn build() -> Result<PathBuf, String> {
     let target =
         std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
     let name = format!("rarefy{}", std::env::consts::EXE_SUFFIX);
-    Ok(root().join(target).join("release").join(name))
+    Ok(root().join(target).join(profile()[1]).join(name))
 }
 
 /// Runs `command` and announces it as `what` on stderr.

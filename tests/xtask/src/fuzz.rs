@@ -1,5 +1,7 @@
 //! `cargo xtask fuzz`: runs a fuzzer.
 
+use std::process::Command;
+
 use crate::Verb;
 use crate::command::{self, Outcome, cargo};
 use crate::kill;
@@ -45,18 +47,24 @@ pub(crate) fn run(arguments: &[String]) -> Outcome {
     run(&arguments[1..])
 }
 
+/// Returns the command that runs a program of the package with the fuzzers.
+fn program() -> Command {
+    let mut run = cargo();
+    run.arg("run").args(command::profile());
+    run.args(["--quiet", "--package", "rarefy-tests"]);
+    run
+}
+
 /// Fuzzes parser and engine on the host.
 fn containers(arguments: &[String]) -> Outcome {
-    let mut fuzz = cargo();
-    fuzz.args(["run", "--release", "--quiet", "--package", "rarefy-tests"]);
+    let mut fuzz = program();
     fuzz.args(["--bin", "fuzz", "--"]).args(arguments);
     command::run("fuzzing parser and engine", &mut fuzz)
 }
 
 /// Fuzzes the kernels for Cortex-M in the emulator.
 fn device(arguments: &[String]) -> Outcome {
-    let mut fuzz = cargo();
-    fuzz.args(["run", "--release", "--quiet", "--package", "rarefy-tests"]);
+    let mut fuzz = program();
     fuzz.args(["--example", "fuzz-device", "--"])
         .args(arguments);
     command::run("fuzzing the kernels on emulated cores", &mut fuzz)
@@ -64,8 +72,7 @@ fn device(arguments: &[String]) -> Outcome {
 
 /// Checks each step of the trainer, from masks to logits, on random networks.
 fn networks(arguments: &[String]) -> Outcome {
-    let mut fuzz = cargo();
-    fuzz.args(["run", "--release", "--quiet", "--package", "rarefy-tests"]);
+    let mut fuzz = program();
     fuzz.args(["--example", "fuzz-networks", "--"])
         .args(arguments);
     // The networks are too small to gain from several threads.

@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
-use crate::command::{self, cargo, root};
+use crate::command::{self, CHECKS, cargo, root};
 use crate::jobs::{self, Ended, Job};
 
 /// Programs of tests that take longest: they start first.
@@ -19,7 +19,7 @@ const CHORES: &[&[&str]] = &[
 ];
 
 /// Arguments of cargo for all tests.
-const TESTS: [&str; 3] = ["test", "--release", "--workspace"];
+const TESTS: [&str; 4] = ["test", "--profile", CHECKS, "--workspace"];
 
 /// A compiled program of tests.
 struct Program {
@@ -33,16 +33,17 @@ struct Program {
 pub(crate) fn compile() -> command::Outcome {
     command::run("compiling the tests", cargo().args(TESTS).arg("--no-run"))?;
     let mut bench = cargo();
-    bench.args(["bench", "--package", "rarefy-trainer", "--no-run"]);
+    bench.arg("bench").args(command::profile());
+    bench.args(["--package", "rarefy-trainer", "--no-run"]);
     command::run(
         "compiling the benchmark of the kernels",
         bench.args(["--bench", "kernels"]),
     )?;
     let mut fuzzer = cargo();
-    fuzzer.args(["build", "--release", "--package", "rarefy-tests"]);
+    fuzzer.arg("build").args(command::profile());
     command::run(
         "compiling the fuzzer of containers",
-        fuzzer.args(["--bin", "fuzz"]),
+        fuzzer.args(["--package", "rarefy-tests", "--bin", "fuzz"]),
     )
 }
 
@@ -64,6 +65,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<Vec<Ended>, String> {
     for arguments in CHORES {
         let mut command = Command::new(&chore);
         command.args(*arguments).current_dir(root());
+        command.env(command::PROFILE, CHECKS);
         jobs.push(Job::new(arguments.join(" "), command));
     }
     for job in &mut jobs {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use crate::command::{self, Outcome, cargo, root};
+use crate::command::{self, CHECKS, Outcome, cargo, root};
 use crate::{house, quickstart, readme, suite};
 
 /// Boards that cover every target and transport: target, board, transport of the log.
@@ -40,7 +40,13 @@ const FEATURES: &[&str] = &[
 const OLDEST: &str = "1.88.0";
 
 /// Lints of the host's workspace.
-const LINTS: &[&str] = &["clippy", "--release", "--workspace", "--all-targets"];
+const LINTS: &[&str] = &[
+    "clippy",
+    "--profile",
+    CHECKS,
+    "--workspace",
+    "--all-targets",
+];
 
 /// How a step that did not fail ended.
 enum Done {
@@ -77,6 +83,7 @@ const STEPS: &[Step] = &[
 
 /// Runs all steps until one fails, and prints a summary. `arguments` are passed to `cargo test`.
 pub(crate) fn run(arguments: &[String]) -> Outcome {
+    command::build_for_checks();
     let mut summary = String::new();
     let mut outcome = Ok(());
     for (index, (name, step)) in STEPS.iter().enumerate() {
@@ -173,7 +180,7 @@ fn plugin() -> Result<Done, String> {
 /// Builds the documentation without warnings.
 fn documentation() -> Result<Done, String> {
     let mut docs = cargo();
-    docs.args(["doc", "--release", "--workspace", "--no-deps"])
+    docs.args(["doc", "--profile", CHECKS, "--workspace", "--no-deps"])
         .env("RUSTDOCFLAGS", "-D warnings");
     all(command::run("documentation", &mut docs))
 }
@@ -183,7 +190,8 @@ fn runtime_features() -> Result<Done, String> {
     for features in FEATURES {
         let mut check = cargo();
         check
-            .args(["check", "--release", "--package", "rarefy-runtime"])
+            .args(["check", "--profile", CHECKS])
+            .args(["--package", "rarefy-runtime"])
             .args(["--no-default-features", "--features", features]);
         command::run(&format!("runtime with only {features}"), &mut check)?;
     }

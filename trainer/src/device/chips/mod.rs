@@ -24,8 +24,8 @@ const TABLE: &str = include_str!("table.txt");
 const EXTERNAL: u64 = 16 << 20;
 
 /// Size in bytes of the flash that the chips of Raspberry Pi map, at the beginning of what the
-/// registry states (RP2040 data sheet, section 2.6.3; RP2350 data sheet, section 4.4: its first chip
-/// select).
+/// registry states (RP2040 data sheet, section 2.6.3; RP2350 data sheet, section 4.4: its first
+/// chip select).
 const MAPPED: u64 = 16 << 20;
 
 /// Beginning of the names of chips without flash of their own. The registry states the RAM or the
