@@ -9,7 +9,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::error::{Remedy, TrainError};
-use super::layout::{ARCHITECTURE, Content, FILES, RECIPE, REFUSAL, content, is_own, numbered};
+use super::layout::{
+    ARCHITECTURE, Content, FILES, RECIPE, REFUSAL, REPLACED, content, is_own, numbered,
+};
 use super::lock::{LOCK, Lock};
 use super::recipe::{Difference, Recipe};
 use crate::atomic::{self, FileError};
@@ -96,7 +98,15 @@ impl RunFolder {
     /// Returns an error if `path` contains no run, or if another process is training in it.
     pub fn existing(path: &Path) -> Result<(Self, Recipe), TrainError> {
         if !path.join(RECIPE).exists() {
-            return Err(unusable(path, "holds no run", Remedy::NameRun));
+            return Err(match path.join(REPLACED).join(RECIPE).exists() {
+                // A process was killed before it began the new run.
+                true => unusable(
+                    path,
+                    "holds a run whose replacement was interrupted",
+                    Remedy::Finish,
+                ),
+                false => unusable(path, "holds no run", Remedy::NameRun),
+            });
         }
         let lock = Lock::shared(path)?.ok_or_else(|| in_use(path))?;
         let folder = Self {

@@ -132,6 +132,13 @@ mod tests {
                 } else {
                     move_all(&path, &aside, names[..moves].iter()).unwrap();
                 }
+                if let Err(error) = RunFolder::existing(&path) {
+                    let error = error.to_string();
+                    assert!(
+                        error.contains("run the same `rarefy train` again"),
+                        "{error}"
+                    );
+                }
                 let opened = RunFolder::open(&path, &recipe, Existing::Resume).unwrap();
                 assert!(!aside.exists(), "{moves} {returns}");
                 assert!(!opened.replaces());
