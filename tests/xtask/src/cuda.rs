@@ -144,14 +144,9 @@ impl Folders {
     fn build(&self) -> Result<PathBuf, String> {
         let target = self.all.join("build");
         let mut build = cargo();
-        build.args([
-            "build",
-            "--locked",
-            "--release",
-            "--package",
-            "rarefy-trainer",
-        ]);
-        build.args(["--bin", "rarefy", "--features", "cuda", "--jobs", "1"]);
+        build.args(["build", "--locked", "--profile", command::CHECKS]);
+        build.args(["--package", "rarefy-trainer", "--bin", "rarefy"]);
+        build.args(["--features", "cuda", "--jobs", "1"]);
         build.arg("--target-dir").arg(&target);
         let mut path = self.toolkit.join("bin").into_os_string();
         if let Some(others) = std::env::var_os("PATH") {
@@ -162,7 +157,7 @@ impl Folders {
         build.env("CUDA_COMPUTE_CAP", COMPUTE_CAPABILITY);
         build.env("CUDAFORGE_THREADS", "1");
         command::run("building rarefy for CUDA (half an hour)", &mut build)?;
-        Ok(target.join("release").join("rarefy"))
+        Ok(target.join(command::CHECKS).join("rarefy"))
     }
 
     /// Checks how `program` behaves without a GPU.
