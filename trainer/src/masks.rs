@@ -9,7 +9,7 @@ use crate::atomic::{self, FileError};
 use crate::graph::{Graph, Prunable};
 use crate::tensors;
 
-/// Why a file of masks could not be read or written.
+/// Why a masks file could not be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum MaskError {
     /// The file does not fit the architecture.

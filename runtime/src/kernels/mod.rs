@@ -1,11 +1,12 @@
 //! The kernels: the inner loops of the engine.
 //!
-//! - `blocks`, `geometry`, `output`, `run_layer` and `taps` are the types that kernels share;
+//! - `run_layer` picks the kernel of a layer; `blocks`, `geometry`, `output` and `taps` hold what
+//!   kernels share;
 //! - `portable` contains every kernel in safe Rust: these run on all targets and are the oracle of
 //!   the others;
-//! - `native` contains versions of most of them for cores with kernels of their own, with the same
-//!   signatures; `cortex_m` and `riscv` have the instructions. These three have all unsafe code of
-//!   the crate.
+//! - `native` contains the entries of those that are also written in assembly, with the same
+//!   signatures; `cortex_m` and `riscv` contain the assembly. All unsafe code of the crate is in
+//!   these three.
 //!
 //! A kernel may rely on what `Model::parse` has checked about its weights. If its slices do not
 //! match the layer, a kernel returns `None` or computes fewer outputs; it never panics and never

@@ -319,7 +319,7 @@ fn remarks(report: &Report) -> String {
         lines += &measured::basis(estimate);
     }
     if let Some(why) = rows.iter().find_map(|row| row.network.no_estimate.as_ref()) {
-        lines += &format!("  no estimate of cycles: {why}\n");
+        lines += &format!("  no cycle estimate: {why}\n");
     }
     let lossy: Vec<String> = rows
         .iter()

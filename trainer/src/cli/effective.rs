@@ -67,7 +67,7 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
         overwrite::check("--curve", picture, Kind::Picture, read())?;
         overwrite::check_svg("--curve", picture)?;
         let numbers = picture.with_extension("csv");
-        overwrite::check("the CSV file of --curve,", &numbers, Kind::Numbers, read())?;
+        overwrite::check("the CSV file of --curve", &numbers, Kind::Numbers, read())?;
         let Arguments {
             pruners,
             source,

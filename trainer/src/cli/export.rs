@@ -56,7 +56,8 @@ pub(super) struct Arguments {
     /// Encoding of the weights
     #[arg(long, value_enum, default_value_t = Encoding::Auto)]
     encoding: Encoding,
-    /// Dataset of the run, if it has moved [default: the one given to `rarefy train`]
+    /// New location of the run's dataset, if the dataset has moved [default: the one given to `rarefy
+    /// train`]
     #[arg(long)]
     data: Option<String>,
     /// Show the quantization error of each layer
@@ -73,7 +74,7 @@ enum Emit {
     /// Container for `rarefy-runtime`
     Container,
     /// Rust module without dependencies that computes the same outputs, fastest for tiny networks;
-    /// its flash is measured by compiling it for the board if a compiler is installed
+    /// its flash usage is measured by compiling it for the board if a compiler is installed
     Rust,
 }
 
@@ -316,11 +317,11 @@ impl CodeReport {
         let board = &self.board;
         let flash = match (self.flash_bytes, &self.flash_unknown) {
             (Some(bytes), _) => format!(
-                "Its flash on {board} is {} bytes, including all code it needs",
+                "It takes {} bytes of flash on {board}, including all code that it needs",
                 thousands(bytes)
             ),
             (None, why) => format!(
-                "Its flash on {board} is unknown: {}",
+                "Its flash usage on {board} is unknown: {}",
                 why.as_deref().unwrap_or_default()
             ),
         };
@@ -331,7 +332,7 @@ impl CodeReport {
                 thousands(bytes)
             ),
             (None, Some(bytes)) => format!(
-                "A container exported with the same options has {} bytes and needs the engine; `rarefy measure` reports the flash of both",
+                "A container exported with the same options has {} bytes and needs the engine; `rarefy measure` reports the flash usage of both",
                 thousands(bytes)
             ),
             _ => "A container cannot be written with the same options".into(),

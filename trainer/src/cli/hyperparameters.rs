@@ -30,8 +30,8 @@ pub(super) struct HyperparameterOptions {
     /// Factor of the sum of squared weights in the loss [default: 0.0005]
     #[arg(long, conflicts_with = "decay")]
     l2: Option<f64>,
-    /// Decoupled weight decay: each step reduces a weight by the learning rate times this fraction
-    /// of the weight
+    /// Decoupled weight decay: each step reduces each weight by the learning rate times this
+    /// fraction of the weight
     #[arg(long)]
     decay: Option<f64>,
     /// Learning rate over a phase; step divides it by 10 after 26, 52 and 78 % of the phase

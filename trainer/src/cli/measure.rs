@@ -47,7 +47,7 @@ pub(super) struct Arguments {
     /// With --all: keep the containers in this folder
     #[arg(long, short, value_name = "FOLDER", requires = "all")]
     out: Option<PathBuf>,
-    /// Number of test images to run
+    /// Number of test images to run the network on
     #[arg(long, default_value = "100")]
     samples: NonZeroUsize,
     /// Skip measuring the same network stored dense
@@ -179,7 +179,7 @@ fn one(board: &Board, arguments: &Arguments, console: &Console) -> Result<()> {
             format!(", and {} was not written", picture.display())
         });
         return Err(anyhow!(
-            "there is no profile{svg}: {why}; leave out --profile, or make that work"
+            "there is no profile{svg}: {why}; leave out --profile"
         ));
     }
     Ok(())
@@ -195,7 +195,7 @@ fn check_profile(board: &Board) -> Result<()> {
     }
     if !has_cycle_table(&board.core) {
         return Err(usage::wrong(format!(
-            "--profile needs a table of cycles, and none is published for the {} of {}: choose a board with a Cortex-M0, M3 or M4 (`rarefy boards`), or leave out --profile",
+            "--profile needs instruction timings, and none are published for the {} of {}: choose a board with a Cortex-M0, M3 or M4 (`rarefy boards`), or leave out --profile",
             board.core, board.name
         )));
     }

@@ -250,7 +250,7 @@ fn remarks(report: &BoardReport) -> String {
         lines += "  loading is parsing the model at startup; a model that is parsed at compile time has no such cost\n";
     }
     if let Some(why) = &report.network.no_estimate {
-        lines += &format!("  no estimate of cycles: {why}\n");
+        lines += &format!("  no cycle estimate: {why}\n");
     }
     if let Some(estimate) = &report.network.estimate {
         lines += &basis(estimate);

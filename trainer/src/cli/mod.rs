@@ -10,6 +10,7 @@
 mod accelerator;
 mod arch;
 mod augment;
+mod bar;
 mod blame;
 mod boards;
 mod calibration;
@@ -32,8 +33,8 @@ mod measured;
 mod model;
 mod next;
 mod overwrite;
+mod printable;
 mod profile;
-mod progress;
 mod prune;
 mod pruning;
 mod quickstart;
@@ -41,6 +42,7 @@ mod quotas;
 mod recipe;
 mod run_data;
 mod run_fits;
+mod run_progress;
 mod setup;
 mod source;
 mod speed;
@@ -61,7 +63,8 @@ use std::process::ExitCode;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::memory;
-use console::{Console, one_line, printable, written};
+use console::{Console, written};
+use printable::{one_line, printable};
 
 /// Prunes and trains neural networks by effective sparsity, strips detached units, writes the rest
 /// as a compact container for microcontrollers, and measures it on boards.

@@ -41,7 +41,7 @@ impl Kind {
         match self {
             Self::Masks => "masks",
             Self::Picture => "a picture drawn by rarefy",
-            Self::Numbers => "the numbers of curves",
+            Self::Numbers => "the CSV file of a curve",
             Self::Container => "a container",
             Self::Code => "a network as Rust code",
         }

@@ -97,7 +97,7 @@ struct PhaseOptions {
     /// Prune while training, along a cubic schedule of the connected weights
     #[arg(long)]
     gradual: bool,
-    /// Move connections while the pruned network trains
+    /// Dynamic sparse training: drop and regrow connections while the pruned network trains
     #[arg(long, value_enum, value_name = "METHOD")]
     regrow: Option<Method>,
     /// Loss whose gradients snip computes [default: cross-entropy]
@@ -368,7 +368,7 @@ impl Options {
         let omitted: Vec<String> = omitted.map(in_words).collect();
         if !omitted.is_empty() {
             console.note(&format!(
-                "{} leaves out values, which are by default {}",
+                "{} does not set all values; used by default: {}",
                 path.display(),
                 omitted.join("; ")
             ));

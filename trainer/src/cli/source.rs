@@ -8,7 +8,8 @@ use candle_core::Device;
 use clap::Args;
 
 use super::accelerator::DeviceChoice;
-use super::console::{Bar, Console};
+use super::bar::Bar;
+use super::console::Console;
 use super::{data, interrupt, overwrite, threads};
 use crate::data::Dataset;
 use crate::graph::Graph;

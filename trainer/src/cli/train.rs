@@ -7,8 +7,8 @@ use clap::Args;
 
 use super::console::Console;
 use super::next::{Line, Next, Why, free};
-use super::progress::Progress;
 use super::recipe::{Loaded, Options};
+use super::run_progress::RunProgress;
 use super::table::percent;
 use super::{hints, interrupt};
 use crate::data::Dataset;
@@ -119,7 +119,7 @@ pub(super) fn train(
     options: &run::Options<'_>,
     console: &Console,
 ) -> Result<TrainReport> {
-    let mut progress = Progress::new(console);
+    let mut progress = RunProgress::new(console);
     let stop = interrupt::flag();
     let _slow = interrupt::if_slow(progress.stopping());
     let tell = &mut |event: Event<'_>| progress.tell(event);

@@ -14,8 +14,8 @@ use std::sync::atomic::AtomicBool;
 use serde::Serialize;
 
 use super::content;
-use super::download::{self, DownloadError, Downloaded, MinimumRate};
 use super::folder::ROLES;
+use super::http::{self, DownloadError, Downloaded, MinimumRate};
 use super::published::{Published, PublishedFile};
 use crate::atomic::{self, FileError};
 use crate::remedy::Remedy;
@@ -371,7 +371,7 @@ impl Fetch<'_> {
                 total,
             });
         };
-        download::download(
+        http::download(
             &url,
             part,
             limit,

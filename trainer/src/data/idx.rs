@@ -43,8 +43,8 @@ pub enum IdxError {
     },
     /// The file is shorter than a header.
     #[error(
-        "{path} holds {found} bytes, fewer than the {needed} of an IDX header: it is truncated or is \
-         not IDX; download it again"
+        "{path} holds {found} bytes, fewer than the {needed} of an IDX header: it is truncated or not \
+         an IDX file; give an IDX file, or download it again"
     )]
     NoHeader {
         /// The file at fault.
@@ -124,7 +124,7 @@ fn swapped(found: u32) -> &'static str {
     match found {
         LABELS_MAGIC => ": it holds labels; are two files swapped?",
         IMAGES_MAGIC | CHANNELS_MAGIC => ": it holds images; are two files swapped?",
-        _ => ": it has another format or is damaged; download it again",
+        _ => ": it is damaged or not an IDX file; give an IDX file, or download it again",
     }
 }
 

@@ -226,20 +226,21 @@ fn source(layer: &Layer, network: &Network) -> Option<Excess> {
     }
     let [[top, left], [bottom, right]] = margins(layer.source, network);
     let bytes = channels * (top + height + bottom) * (left + width + right);
-    let inserted = layer.source.is_some_and(|source| {
-        let name = &network.layers[source].name;
-        name_in_architecture(name) != name
-    });
-    let why = match inserted {
-        true => " (including a constant channel for the data's mean, which the padding needs)",
+    let inserted = layer.source.map(|source| &network.layers[source]);
+    let inserted = inserted.filter(|layer| name_in_architecture(&layer.name) != layer.name);
+    let is_constant = |layer: &Layer| layer.weights.outer_iterator().any(|row| row.nnz() == 0);
+    let why = match inserted.is_some_and(is_constant) {
+        true => {
+            " (including a constant channel, so that the zero padding is right for the shifted map)"
+        }
         false => "",
     };
     let reason = format!(
-        "it reads a map of {shape}{why}, which takes {bytes} bytes with its padding, but a container allows at most {MAP_BYTES}: pool before it or give it fewer channels"
+        "it reads a map of {shape}{why}, which takes {bytes} bytes with its padding, but a container allows at most {MAP_BYTES}: pool the map first, or give it fewer channels"
     );
     (bytes > MAP_BYTES).then_some(Excess {
         reason,
-        may_shrink: hidden && !inserted,
+        may_shrink: hidden && inserted.is_none(),
     })
 }
 

@@ -63,10 +63,10 @@ pub enum CalibrateError {
         /// Name of the board.
         board: String,
     },
-    /// No table of cycles is known for the core, or it is not known which core a chip has: the
+    /// No instruction timings are known for the core, or it is not known which core a chip has: the
     /// registry of chips does not tell a Cortex-M0 from an M0+.
     #[error(
-        "there is nothing to compare the cycles of {board} with: no table of cycles is known for the {core}; choose a chip with a Cortex-M3 or M4, or a board whose board.toml names a Cortex-M0, M0+, M3 or M4"
+        "there is nothing to compare the cycles of {board} with: no instruction timings are known for the {core}; choose a chip with a Cortex-M3 or M4, or a board whose board.toml names a Cortex-M0, M0+, M3 or M4"
     )]
     NoTable {
         /// Name of the board.

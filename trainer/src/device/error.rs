@@ -55,7 +55,7 @@ pub enum DeviceError {
     Run(#[from] RunError),
     /// The program executed an instruction without a known number of cycles.
     #[error(
-        "the table of cycles for the {core} has no instruction {code} (at {address:#x} in {function}); {}, and please report this",
+        "the instruction timings of the {core} lack instruction {code} (at {address:#x} in {function}); {}, and please report this",
         Remedy::WithoutCycles
     )]
     Unpriced {

@@ -9,8 +9,8 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::boards::{Board, BoardError, Origin, Region, firmware_folder};
+use super::chip_folder::BOOT2;
 use super::chips::{Chip, ChipError};
-use super::description::BOOT2;
 use super::error::DeviceError;
 use super::footprint::Footprint;
 use super::measure::{build, build_for, footprint};

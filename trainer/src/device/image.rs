@@ -128,7 +128,7 @@ impl Builder<'_> {
             .args(["--bin", plan.role.program()])
             .arg("--target-dir")
             .arg(&target_folder)
-            .env("RAREFY_BOARD", description::select(plan.board, &work)?)
+            .env("RAREFY_BOARD", chip_folder::select(plan.board, &work)?)
             .env("DEFMT_LOG", "info");
         provide_content(&mut command, &plan, &work)?;
         self.compile(command, plan.board, &work)?;
@@ -234,7 +234,7 @@ fn cache_entry(work: &Path, toolchain: &Toolchain, plan: &Plan<'_>) -> Option<En
         .map(|(model, samples)| (model.bytes(), samples));
     let (model, samples) = content.unwrap_or_default();
     let features = features(plan);
-    let memory = description::memory(plan.board).unwrap_or_default();
+    let memory = chip_folder::memory(plan.board).unwrap_or_default();
     let parts: [&[u8]; 10] = [
         toolchain.cargo.as_os_str().as_encoded_bytes(),
         toolchain.build.as_bytes(),

@@ -158,8 +158,8 @@ impl Network {
         &self.graph
     }
 
-    /// Returns the same network, computed with plain tensor operations as on other devices. They
-    /// are the reference implementation of the fused operators.
+    /// Returns the same network, computed with plain tensor operations, as on every device but the
+    /// CPU. They are the reference implementation of the fused operators.
     #[must_use]
     pub fn plain(self) -> Self {
         Self {

@@ -24,7 +24,7 @@ pub struct Array {
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct State(pub BTreeMap<String, Array>);
 
-/// Why a file of weights could not be used or written.
+/// Why a weights file could not be used or written.
 #[derive(Debug, thiserror::Error)]
 pub enum StateError {
     /// The file is not valid safetensors, or a tensor is missing, contains a value that is not

@@ -107,7 +107,7 @@ pub enum PruneError {
     /// No path from input to output is left at the compression.
     #[error(
         "{pruner} at {} compression {} disconnects the network: no path from input to output is \
-         left; it reaches at most {} compression {}: {}",
+         left; the highest {} compression that it reaches is {}: {}",
         .target.name(), shown(*.compression), .target.name(), shown(limit(*.target, *.reachable)),
         Remedy::LowerCompressionOrOtherPruner
     )]
@@ -136,7 +136,7 @@ pub enum PruneError {
     /// The compression leaves no path from input to output, whatever the scores.
     #[error(
         "{pruner} at {} compression {} disconnects the network: {}a path from input to output \
-         needs {shortest} of {total} weights; no pruner gets beyond {} compression {}: {}",
+         needs {shortest} of {total} weights; no pruner reaches a higher {} compression than {}: {}",
         .target.name(), shown(*.compression), but(.left), .target.name(),
         shown(limit(*.target, *.most)), Remedy::LowerCompression
     )]

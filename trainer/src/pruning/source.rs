@@ -87,7 +87,7 @@ impl<'a> Source<'a> {
     /// Reports that `done` steps of `all` are done.
     ///
     /// # Errors
-    /// Returns an error if the pruner is to stop.
+    /// Returns an error if `stop` is set.
     pub(super) fn step(&self, done: usize, all: usize) -> Result<(), PruneError> {
         (self.progress)(done, all);
         if self.stop.load(Relaxed) {

@@ -183,7 +183,7 @@ pub enum TrainError {
     /// A weights file is invalid.
     #[error(transparent)]
     State(#[from] StateError),
-    /// A file of masks is invalid.
+    /// A masks file is invalid.
     #[error(transparent)]
     Masks(#[from] MaskError),
     /// A file could not be read or written.

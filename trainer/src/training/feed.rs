@@ -32,8 +32,8 @@ enum Images<'a> {
 /// The random changes to the images of an epoch.
 pub(super) struct Changes<'a> {
     pub(super) augmenter: Augmenter,
-    /// Returns the random stream of an image. It depends only on the image, so the changes are the
-    /// same in any batch and on any thread.
+    /// Returns the random stream of an image. Within an epoch it depends only on the image's index,
+    /// so batch size and threads do not affect the changes.
     pub(super) stream: Box<dyn Fn(u32) -> Random + Send + 'a>,
 }
 

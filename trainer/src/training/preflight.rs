@@ -156,9 +156,9 @@ pub(super) fn doubt(
     let reach = pruner.reach(&source, target)?.unwrap_or(1.0);
     Ok((compression > NEAR * reach).then(|| {
         format!(
-            "the highest compression of {} is known only after dense training (with untrained weights, it is {} compression {}); if {} is beyond it, the run stops then",
-            pruner.name(),
+            "the highest {} compression that {} can reach is known only after dense training (with untrained weights: {}); if it is below {}, the run stops after dense training",
             target.name(),
+            pruner.name(),
             shown((100.0 * reach).floor() / 100.0),
             shown(compression)
         )

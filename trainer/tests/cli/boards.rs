@@ -169,7 +169,10 @@ fn a_profile_that_cannot_be_made_is_an_error() {
     // Without a table of cycles, before anything is built.
     for (board, core) in [("mps2-an500", "Cortex-M7F"), ("sifive-e", "RV32IMAC")] {
         let error = program::misuse(folder, &measure(board));
-        says(&error, &["--profile needs a table of cycles", core, board]);
+        says(
+            &error,
+            &["--profile needs instruction timings", core, board],
+        );
     }
     // Where the emulator does not take plug-ins, after the figures.
     let real = Machine::default().find("qemu-system-arm").unwrap();

@@ -204,7 +204,7 @@ fn what_cannot_be_compared_is_one_sentence() {
         ),
         (
             "measure model.rfy --data digits --chip STM32U575ZI --calibrate",
-            &["Cortex-M33", "no table of cycles"],
+            &["Cortex-M33", "no instruction timings"],
         ),
     ];
     for (command, words) in cases {

@@ -307,22 +307,22 @@ fn a_compression_that_may_be_out_of_reach_is_said_before_dense_training() {
     says(
         first,
         &[
-            "the highest compression of lamp",
+            "the highest effective compression that lamp can reach",
             "after dense training",
-            "if 3000 is beyond it",
+            "if it is below 3000",
         ],
     );
-    assert!(!doubt("10").contains("the highest compression"));
+    assert!(!doubt("10").contains("the highest effective compression"));
     // An unreachable compression is rejected at once, with readable figures.
     for compression in ["1e308", "3970.01"] {
         let most = [
-            "no pruner gets beyond effective compression 3970: choose a lower compression",
+            "no pruner reaches a higher effective compression than 3970: choose a lower compression",
             compression,
         ];
         says(&doubt(compression), &most);
     }
     let reach = doubt("3970");
-    assert!(!reach.contains("no pruner gets beyond"), "{reach}");
+    assert!(!reach.contains("no pruner reaches a higher"), "{reach}");
 }
 
 #[test]

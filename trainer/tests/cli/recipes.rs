@@ -267,16 +267,16 @@ fn what_a_recipe_leaves_out_is_said() {
         fs::write(folder.join("recipe.toml"), text).unwrap();
         let line = format!("train --recipe recipe.toml {options} -o run --force");
         let (_, stderr) = program::texts(&program::run(folder, &line));
-        let lines = stderr.lines().filter(|line| line.contains("leaves out"));
+        let lines = stderr.lines().filter(|line| line.contains("does not set"));
         lines.map(str::to_owned).collect()
     };
-    let all = "recipe.toml leaves out values, which are by default arch = lenet-300-100; \
-        data = digits; phase = train (1 epochs), prune (magnitude/igq to 100), rewind, \
+    let all = "recipe.toml does not set all values; used by default: arch = lenet-300-100; \
+        data = digits; phase = train (1 epochs), prune (magnitude/igq to 100x), rewind, \
         train (1 epochs)";
     assert_eq!(notes("", "--epochs 1"), [all]);
     let phases = "arch = \"lenet-300-100\"\n[[phase]]\nkind = \"prune\"\npruner = \"random/igq\"\n\
         [[phase]]\nkind = \"train\"\nepochs = 1\n";
-    let compression = "recipe.toml leaves out values, which are by default data = digits; \
+    let compression = "recipe.toml does not set all values; used by default: data = digits; \
         compression of phase 1 (prune) = 100";
     assert_eq!(notes(phases, ""), [compression]);
     // Options give what the file leaves out.

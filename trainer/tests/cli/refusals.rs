@@ -118,11 +118,11 @@ fn what_can_be_known_at_once_leaves_no_folder_and_replaces_no_run() {
             ("", "needs 3 of 266200 weights"),
             ("--gradual", "needs 3 of 266200 weights"),
             ("--rounds 3", "needs 3 of 266200 weights"),
-            ("--pruner random/igq", "it reaches at most"),
-            ("--pruner snip", "it reaches at most"),
+            ("--pruner random/igq", "compression that it reaches is"),
+            ("--pruner snip", "compression that it reaches is"),
             (
                 "--pruner random/erk-rigl --regrow rigl",
-                "it reaches at most",
+                "compression that it reaches is",
             ),
         ] {
             let line = format!("train --compression 90000 {options} {place}");
@@ -140,7 +140,7 @@ fn a_pruner_that_disconnects_the_network_at_the_start_leaves_nothing() {
     refused(
         folder,
         line,
-        &["disconnects the network", "it reaches at most"],
+        &["disconnects the network", "compression that it reaches is"],
     );
     // Folders that were there before are kept.
     fs::create_dir(folder.join("new")).unwrap();
@@ -184,7 +184,7 @@ fn a_round_that_fails_leaves_the_dense_network_for_another_run() {
     let error = refusal(folder, "train --recipe rounds.toml -o run");
     let words = [
         "random/uniform at direct compression 1900 disconnects the network",
-        "it reaches at most",
+        "compression that it reaches is",
         "the dense network is kept in run/dense.safetensors",
         "--weights",
     ];

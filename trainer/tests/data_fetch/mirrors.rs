@@ -7,8 +7,8 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use rarefy_test_support::mirror::{FIRST, Fault, Mirror};
-use rarefy_trainer::data::download::{self, DownloadError, MinimumRate};
 use rarefy_trainer::data::fetch::Origin;
+use rarefy_trainer::data::http::{self, DownloadError, MinimumRate};
 
 use crate::tiny::{Tiny, names};
 
@@ -98,7 +98,7 @@ fn a_slow_server_is_abandoned() {
     let url = format!("{}/{FIRST}", mirror.url);
     let fetch = |pace| {
         let stop = AtomicBool::new(false);
-        download::download(&url, &part, 1 << 20, pace, &mut |_, _| {}, &stop)
+        http::download(&url, &part, 1 << 20, pace, &mut |_, _| {}, &stop)
     };
     let window = Duration::from_millis(300);
     let impatient = MinimumRate {
@@ -120,7 +120,7 @@ fn a_slow_server_is_abandoned() {
     let good = tiny.mirror(Fault::None);
     let url = format!("{}/{FIRST}", good.url);
     let stop = AtomicBool::new(false);
-    let whole = download::download(&url, &part, 1 << 20, impatient, &mut |_, _| {}, &stop);
+    let whole = http::download(&url, &part, 1 << 20, impatient, &mut |_, _| {}, &stop);
     assert_eq!(whole.unwrap().resumed_from, received);
     assert_eq!(fs::read(&part).unwrap(), tiny.files[0].1);
 }

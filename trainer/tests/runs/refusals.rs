@@ -22,7 +22,7 @@ fn phases_that_make_no_sense_are_refused_and_leave_no_folder() {
         (prune("pruner = \"snip\""), "trains nothing"),
         (
             train.to_owned() + &prune("compression = 10") + &prune("compression = 5"),
-            "phase 3 prunes to 5, but phase 2 has pruned to 10",
+            "phase 3 prunes to 5x, but phase 2 already prunes to 10x",
         ),
         (
             train.to_owned() + &prune("compression = 10\npattern = \"2:4\""),
@@ -86,7 +86,7 @@ fn phases_that_make_no_sense_are_refused_and_leave_no_folder() {
         ),
         (
             prune("pruner = \"random/igq\"\ncompression = 90000") + train,
-            "it reaches at most effective compression",
+            "the highest effective compression that it reaches is",
         ),
         (
             gradual.to_owned() + "compression = 90000",

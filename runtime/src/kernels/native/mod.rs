@@ -1,4 +1,4 @@
-//! The kernels for cores with kernels of their own, without checks that parsing has made needless.
+//! The safe entries of the kernels in assembly, without checks that parsing has made needless.
 //!
 //! - Each kernel has a file (`words.rs`, `dense.rs`, ...) with a safe entry, whose signature is the
 //!   same as in [`portable`](super::portable), and the argument for its safety.

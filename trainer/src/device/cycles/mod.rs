@@ -90,7 +90,12 @@ impl<'a> Estimator<'a> {
         if let Runner::Probe { .. } = board.runner {
             return Err("a real board counts cycles itself".to_owned());
         }
-        let no_table = || format!("no table of cycles is published for the {}", board.core);
+        let no_table = || {
+            format!(
+                "no instruction timings are published for the {}",
+                board.core
+            )
+        };
         Ok(Self {
             core: TimedCore::of(&board.core).ok_or_else(no_table)?,
             plugin: plugin::build(board, options)?,

@@ -43,8 +43,7 @@ impl UnitMoments {
     }
 }
 
-/// Writes `a z + b`, or `z` without `affine`, to `y`, or its positive part if `relu`. NaN is passed
-/// on.
+/// Writes `a z + b` to `y` (just `z` if `affine` is `None`), clamped at 0 if `relu`. NaN stays NaN.
 #[inline(always)]
 pub(super) fn apply(y: &mut [f32], z: &[f32], affine: Option<Affine>, relu: bool) {
     let pairs = y.iter_mut().zip(z);

@@ -47,7 +47,7 @@ impl Session<'_> {
                         mask.keep.iter().map(|_| random.unit() as f32).collect()
                     }
                 };
-                moved(mask, &state.get(&mask.name).values, &scores, fraction)
+                regrown(mask, &state.get(&mask.name).values, &scores, fraction)
             })
             .collect();
         let active = Masks::of(&self.graph.prunable(), layers);
@@ -94,7 +94,7 @@ impl Session<'_> {
 /// Drops the `fraction` of the connections of `mask` with the smallest magnitudes of `weights`,
 /// grows as many with the largest magnitudes of `scores`, and returns the elements of the new mask
 /// in ascending order. Ties go to the lower index.
-fn moved(mask: &Mask, weights: &[f32], scores: &[f32], fraction: f64) -> Vec<usize> {
+fn regrown(mask: &Mask, weights: &[f32], scores: &[f32], fraction: f64) -> Vec<usize> {
     let mut kept: Vec<usize> = (0..mask.keep.len()).filter(|&e| mask.keep[e]).collect();
     let count = kept.len();
     let dropped = (fraction * count as f64) as usize;
@@ -123,10 +123,10 @@ mod tests {
         };
         let weights = [0.1, -4.0, 3.0, -0.2, 0.0, 0.0, 0.0, 0.0];
         let scores = [0.0, 9.0, 9.0, 0.5, 0.1, -2.0, 1.0, 0.0];
-        assert_eq!(moved(&mask, &weights, &scores, 0.5), [1, 2, 5, 6]);
+        assert_eq!(regrown(&mask, &weights, &scores, 0.5), [1, 2, 5, 6]);
         // A dropped connection with a large gradient grows again.
         let scores = [7.0, 9.0, 9.0, 0.5, 0.1, -2.0, 1.0, 0.0];
-        assert_eq!(moved(&mask, &weights, &scores, 0.5), [0, 1, 2, 5]);
-        assert_eq!(moved(&mask, &weights, &scores, 0.2), [0, 1, 2, 3]);
+        assert_eq!(regrown(&mask, &weights, &scores, 0.5), [0, 1, 2, 5]);
+        assert_eq!(regrown(&mask, &weights, &scores, 0.2), [0, 1, 2, 3]);
     }
 }

@@ -44,13 +44,13 @@ impl Omitted {
                     training: Training { epochs, .. },
                     ..
                 }) => format!(" ({epochs} epochs)"),
-                Phase::Prune(prune) => format!(" ({} to {})", prune.pruner, prune.compression()),
+                Phase::Prune(prune) => format!(" ({} to {}x)", prune.pruner, prune.compression()),
                 Phase::Gradual(Gradual {
                     training,
                     pruner,
                     compression,
                     ..
-                }) => format!(" ({pruner} to {compression}, {} epochs)", training.epochs),
+                }) => format!(" ({pruner} to {compression}x, {} epochs)", training.epochs),
                 Phase::Rewind(_) => String::new(),
             };
             phase.kind().to_owned() + &options
@@ -132,7 +132,7 @@ mod tests {
             (
                 String::new(),
                 "arch = lenet-300-100; data = digits; phase = train (20 epochs), \
-                 prune (magnitude/igq to 100), rewind, train (20 epochs)",
+                 prune (magnitude/igq to 100x), rewind, train (20 epochs)",
             ),
             (
                 all.to_owned() + phases,

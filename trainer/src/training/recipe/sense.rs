@@ -195,7 +195,7 @@ impl Recipe {
             {
                 if let Some((first, _)) = before {
                     return refuse(format!(
-                        "phase {number} makes the pattern {of}, but phase {first} has pruned already: make the pattern first"
+                        "phase {number} makes the pattern {of}, but phase {first} already prunes: make the pattern first"
                     ));
                 }
                 pattern = Some((number, *of));
@@ -204,7 +204,7 @@ impl Recipe {
                 && compression <= less
             {
                 return refuse(format!(
-                    "phase {number} prunes to {compression}, but phase {first} has pruned to {less} already: prune further, or leave it out"
+                    "phase {number} prunes to {compression}x, but phase {first} already prunes to {less}x: raise the compression of phase {number}, or leave that phase out"
                 ));
             }
             before = Some((number, compression));

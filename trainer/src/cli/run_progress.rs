@@ -1,11 +1,12 @@
 //! The progress of a run: a bar of the whole run on a terminal, lines elsewhere.
 
-use super::console::{Bar, Console};
+use super::bar::Bar;
+use super::console::Console;
 use super::table::percent;
 use crate::training::run::Event;
 
 /// What a run has reported so far.
-pub(super) struct Progress<'a> {
+pub(super) struct RunProgress<'a> {
     console: &'a Console,
     /// Counts the images of all epochs of all phases.
     bar: Bar,
@@ -15,7 +16,7 @@ pub(super) struct Progress<'a> {
     epoch: String,
 }
 
-impl<'a> Progress<'a> {
+impl<'a> RunProgress<'a> {
     /// Creates the progress of a run that has not started, on `console`.
     pub(super) fn new(console: &'a Console) -> Self {
         Self {
