@@ -31,7 +31,7 @@ impl Values {
     /// Returns the number at `index`, rounded to a float if it has more than 53 bits.
     ///
     /// # Panics
-    /// Panics unless `index` is below [`len`](Self::len).
+    /// Panics unless there are more numbers than `index`.
     #[must_use]
     pub(super) fn get(&self, index: usize) -> f64 {
         match self {

@@ -1,9 +1,9 @@
 //! Datasets in files of other formats than images of bytes: numpy's arrays, safetensors, CSV, and
 //! folders of pictures.
 //!
-//! A reader per format returns [`Parts`](part::Parts): rows of numbers with their labels.
-//! [`assemble`] alone turns these into a [`Dataset`]. The formats are told apart by the name of the
-//! file, or by what a folder holds.
+//! A reader per format returns `Parts`: rows of numbers with their labels. `assemble` alone turns
+//! these into a [`Dataset`]. The formats are told apart by the name of the file, or by what a folder
+//! holds.
 
 mod array;
 mod assemble;
