@@ -45,6 +45,8 @@ pub enum Remedy {
     CompleteOrRewind,
     /// Provide a dataset.
     GiveData,
+    /// Make all pictures the same size, or have them resized.
+    SameSize,
     /// Use the dataset that the network was trained on.
     SameData,
     /// Normalise pixels in the same way in both places.
@@ -126,6 +128,7 @@ impl fmt::Display for Remedy {
                 "add these tensors to the file, or rewind to the initial weights"
             }
             Self::GiveData => "provide a dataset",
+            Self::SameSize => "make all pictures the same size, or have them resized",
             Self::SameData => "use the dataset that the network was trained on",
             Self::SameNormalization => "use the same mean and standard deviation in both",
             Self::OtherMirror => "check the network connection, or name another mirror",

@@ -1,4 +1,4 @@
-//! `rarefy data list` and `rarefy data fetch`.
+//! `rarefy data list`, `data show` and `data fetch`.
 
 use std::path::{Path, PathBuf};
 
@@ -9,9 +9,9 @@ use serde::Serialize;
 use super::console::Console;
 use super::interrupt;
 use super::next::Line;
+use super::show;
 use super::table::{table, text};
 use crate::data::catalogue::{self, Found, Listing, Places, Published};
-use crate::data::{Dataset, Normalisation, NormalisationSource, PerChannel};
 use crate::data::{digits, fetch};
 use crate::numbers::thousands;
 
@@ -25,6 +25,8 @@ pub(super) struct Arguments {
 enum Command {
     /// List the datasets that --data accepts by name, and where they are
     List,
+    /// Show what is in a dataset: shape, classes, counts and ranges; --svg draws examples
+    Show(show::Arguments),
     /// Fetch a published dataset; an interrupted fetch resumes where it stopped
     Fetch {
         /// Dataset: mnist or fashion-mnist
@@ -48,6 +50,7 @@ pub(super) fn run(arguments: Arguments, console: &Console) -> Result<()> {
     let places = Places::from_environment();
     match arguments.command {
         Command::List => list(&places, console),
+        Command::Show(arguments) => show::run(&arguments, console),
         Command::Fetch { name, out, mirror } => {
             let set = Published::named(&name)?;
             let folder = out.or_else(|| places.destination(set));
@@ -123,7 +126,7 @@ fn list(places: &Places, console: &Console) -> Result<()> {
             };
             rows.add_row([set.name.into(), thousands(set.train), thousands(set.test), place]);
         }
-        format!("{}\nA folder of IDX files works too (train-images-idx3-ubyte etc., plain or .gz; idx4 for images with channels),\nand one with the .bin files of CIFAR-10 or CIFAR-100.\n", text(&rows))
+        format!("{}\nA folder of IDX files works too (train-images-idx3-ubyte etc., plain or .gz; idx4 for images with channels),\none with the .bin files of CIFAR-10 or CIFAR-100, or with .npy files; a .npz, .safetensors or .csv file;\nand a folder with a folder of pictures per class.\n", text(&rows))
     }, Line::new(&["train", "--data", here(&list)]))
 }
 
@@ -137,45 +140,6 @@ fn here(list: &List) -> &'static str {
     here.rev()
         .max_by_key(|set| set.train)
         .map_or(digits::NAME, |set| set.name)
-}
-
-/// Loads the dataset given with `--data`.
-pub(super) fn load(name: &str, console: &Console) -> Result<Dataset> {
-    load_as(name, (None, None), console)
-}
-
-/// Loads the dataset given with `--data` and sets the mean and standard deviation that its pixels
-/// are normalised by. A value that is `None` is the dataset's own.
-pub(super) fn load_as(
-    name: &str,
-    (mean, std): (Option<PerChannel>, Option<PerChannel>),
-    console: &Console,
-) -> Result<Dataset> {
-    let mut data = catalogue::load(name, &Places::from_environment())?;
-    let own = data.normalisation.clone();
-    if mean.is_some() || std.is_some() {
-        data.normalisation = Normalisation {
-            mean: mean.unwrap_or(own.mean),
-            std: std.unwrap_or(own.std),
-            source: NormalisationSource::Stated,
-        };
-    } else if own.source == NormalisationSource::Computed {
-        let Normalisation { mean, std, .. } = &own;
-        console.note(&format!(
-            "{name}: pixels are normalised by their own mean {mean:.4} and standard deviation {std:.4}"
-        ));
-    }
-    // Published sets and `digits` have no duplicates, or a known few.
-    if own.source == NormalisationSource::Computed {
-        match data.repeated() {
-            0 => {}
-            repeated => console.note(&format!(
-                "warning: {repeated} of the {} test images of {name} are also training images: accuracies will be too high",
-                data.test.len()
-            )),
-        }
-    }
-    Ok(data)
 }
 
 #[cfg(test)]

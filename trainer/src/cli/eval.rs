@@ -17,8 +17,8 @@ use crate::numbers::thousands;
 pub(super) struct Arguments {
     /// Container (.rfy file)
     model: PathBuf,
-    /// Dataset to take the test images from: a name listed by `rarefy data list`, or a folder of
-    /// IDX files [default: the dataset recorded by `export` next to the container]
+    /// Dataset to take the test images from: a name listed by `rarefy data list`, or a path as
+    /// in `rarefy train --data` [default: the dataset recorded by `export` next to the container]
     #[arg(long)]
     data: Option<String>,
 }

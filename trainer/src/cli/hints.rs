@@ -5,6 +5,7 @@ use std::fmt;
 use anyhow::Error;
 
 use crate::Remedy;
+use crate::data::catalogue::CatalogueError;
 use crate::data::fetch::FetchError;
 use crate::deploy::DeployError;
 use crate::device::{ChipError, DeviceError, RunError};
@@ -76,6 +77,7 @@ pub(super) fn remedy(error: &Error) -> Option<Remedy> {
         .or_else(|| of.downcast_ref().and_then(DeployError::remedy))
         .or_else(|| of.downcast_ref().and_then(PruneError::remedy))
         .or_else(|| of.downcast_ref().and_then(FetchError::remedy))
+        .or_else(|| of.downcast_ref().and_then(CatalogueError::remedy))
         .or_else(|| of.downcast_ref().and_then(DeviceError::remedy))
         .or_else(|| of.downcast_ref().and_then(RunError::remedy))
         .or_else(|| of.downcast_ref().and_then(ChipError::remedy))
@@ -92,6 +94,9 @@ fn with_options(remedy: Remedy) -> Option<&'static str> {
         Remedy::StartFromDense => {
             "start another run from its dense network (`rarefy train` with its dense.safetensors \
              as --weights, and another -o)"
+        }
+        Remedy::SameSize => {
+            "make all pictures the same size, or have them resized (--resize 32x32)"
         }
         Remedy::Repeat => "repeat the run from the start (add --force to its `rarefy train`)",
         Remedy::RestoreOrRepeat => {

@@ -33,8 +33,8 @@ pub(super) struct Arguments {
     /// STM32F411CEUx
     #[arg(long)]
     chip: Option<String>,
-    /// Dataset to take the test images from: a name listed by `rarefy data list`, or a folder of
-    /// IDX files [default: the dataset recorded by `export` next to the container]
+    /// Dataset to take the test images from: a name listed by `rarefy data list`, or a path as
+    /// in `rarefy train --data` [default: the dataset recorded by `export` next to the container]
     #[arg(long)]
     data: Option<String>,
     /// Compare all containers that can be exported from a run, for every objective and type of

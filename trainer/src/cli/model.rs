@@ -8,9 +8,9 @@ use rarefy_format::{AlignedBytes, Model, Shape};
 use super::boards::{self, DEFAULT_BOARD};
 use super::console::Console;
 use super::next::Line;
-use super::usage;
-use crate::data::catalogue::{self, Places};
-use crate::data::{Dataset, Normalisation, PerChannel, overlap};
+use super::{reading, usage};
+use crate::data::catalogue::{self, CatalogueError, Places};
+use crate::data::{Dataset, Normalisation, PerChannel, Reading, overlap};
 use crate::deploy::companion::{self, Companion, Found, Origin};
 use crate::deploy::costs::Core;
 use crate::deploy::{DeployError, container};
@@ -111,11 +111,17 @@ impl ModelFile {
                 )));
             };
             let data = catalogue::load(name, &Places::from_environment())?;
+            reading::note(&data, &Reading::default(), console);
             self.check(&data)?;
             return Ok(Chosen { data, same: None });
         };
         let data = match given {
-            Some(name) => catalogue::load(name, &Places::from_environment())?,
+            Some(name) => {
+                let reading = &origin.reading;
+                let data = catalogue::load_as(name, &Places::from_environment(), reading)?;
+                reading::note(&data, reading, console);
+                data
+            }
             None => self.made_for(origin)?,
         };
         let same = data.fingerprint() == origin.fingerprint;
@@ -153,7 +159,7 @@ impl ModelFile {
 
     /// Loads the data that the container was made for, by its name.
     fn made_for(&self, origin: &Origin) -> Result<Dataset> {
-        catalogue::load(&origin.name, &Places::from_environment()).map_err(|error| {
+        load(origin).map_err(|error| {
             anyhow!(
                 "{} was made for {}: {error}; {MOVED}",
                 self.path.display(),
@@ -251,9 +257,14 @@ impl ModelFile {
     }
 }
 
+/// Loads the dataset `origin` as it was read then.
+fn load(origin: &Origin) -> Result<Dataset, CatalogueError> {
+    catalogue::load_as(&origin.name, &Places::from_environment(), &origin.reading)
+}
+
 /// Counts the test images of `data` that are training images of `origin`, another dataset.
 fn seen_elsewhere(origin: &Origin, data: &Dataset) -> Seen {
-    let trained = catalogue::load(&origin.name, &Places::from_environment());
+    let trained = load(origin);
     match trained {
         Ok(trained) if trained.fingerprint() == origin.fingerprint => {
             Seen::Images(overlap::count(&data.test, &trained.train))

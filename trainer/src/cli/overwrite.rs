@@ -15,6 +15,7 @@ use super::usage;
 use crate::atomic;
 use crate::data::catalogue::{Places, Published};
 use crate::data::folder::ROLES;
+use crate::data::tables::Tables;
 use crate::deploy::emit;
 use crate::plot;
 use crate::pruning::curve;
@@ -171,11 +172,13 @@ pub(super) fn of_data(name: &str) -> Vec<PathBuf> {
             .map(|(folder, _)| folder),
         Err(_) => Ok(PathBuf::from(name)),
     };
-    let folder = folder.into_iter().next();
+    let Ok(place) = folder else {
+        return Vec::new();
+    };
     let names = ROLES.iter().flat_map(|role| role.names());
-    folder
-        .map(|folder| names.map(|name| folder.join(name)).collect())
-        .unwrap_or_default()
+    let mut files: Vec<PathBuf> = names.map(|name| place.join(name)).collect();
+    files.extend(Tables::files(&place));
+    files
 }
 
 /// Returns the file of the architecture given with `--arch`, if it is read from a file.

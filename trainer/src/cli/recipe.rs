@@ -10,7 +10,7 @@ use clap::Args;
 use super::accelerator::DeviceChoice;
 use super::console::Console;
 use super::hyperparameters::HyperparameterOptions;
-use super::{blame, data, threads, usage};
+use super::{blame, reading, threads, usage};
 use crate::data::catalogue::Published;
 use crate::data::{Dataset, Normalisation, PerChannel, digits};
 use crate::graph::{self, Graph};
@@ -28,10 +28,13 @@ pub(super) struct Options {
     /// Architecture: a name listed by `rarefy arch`, or a TOML file [default: lenet-300-100]
     #[arg(long)]
     arch: Option<String>,
-    /// Dataset: a name listed by `rarefy data list`, or a folder of IDX files or of
-    /// CIFAR's .bin files [default: digits]
+    /// Dataset: a name listed by `rarefy data list`; a folder of IDX files, of CIFAR's .bin files,
+    /// of .npy files, or of pictures in a folder per class; or a .npz, .safetensors or .csv file
+    /// [default: digits]
     #[arg(long)]
     data: Option<String>,
+    #[command(flatten)]
+    reading: reading::Options,
     #[command(flatten)]
     phases: PhaseOptions,
     /// Seed of all random numbers [default: 0]
@@ -266,11 +269,14 @@ impl Options {
         }
         if let Some(data) = &self.data {
             (file.data, file.data_folder, file.data_fingerprint) = (Some(data.clone()), None, None);
+            // A map is that of the data it was fitted to.
+            file.reading.map = None;
         }
         if let Some(path) = &self.weights {
             let path = path.display().to_string();
             (file.weights, file.weights_fingerprint) = (Some(path), None);
         }
+        self.reading.apply(&mut file.reading);
         file.seed = self.seed.or(file.seed);
         file.device = Some(self.device.kind());
         self.hyperparameters.apply(&mut file.hyperparameters)?;
@@ -309,7 +315,7 @@ impl Options {
         let graph = graph::load(file.arch.as_deref().unwrap_or("lenet-300-100"))?;
         let name = file.data.get_or_insert_with(|| digits::NAME.into()).clone();
         let source = match &file.data_folder {
-            Some(folder) if folder.is_dir() => folder.display().to_string(),
+            Some(folder) if folder.exists() => folder.display().to_string(),
             _ => name.clone(),
         };
         let pixels = (
@@ -317,7 +323,7 @@ impl Options {
             self.std.clone().or(file.pixel_std.take()),
         );
         let are_stated = pixels.0.is_some() || pixels.1.is_some();
-        let data = data::load_as(&source, pixels, console)?;
+        let data = reading::load_as(&source, &file.reading, pixels, console)?;
         if let (Some(path), false) = (&file.weights, are_stated) {
             let Normalisation { mean, std, .. } = &data.normalisation;
             console.note(&format!(

@@ -6,7 +6,7 @@ use anyhow::{Error, Result, anyhow};
 use serde::Serialize;
 
 use super::console::Console;
-use super::{data, hints, interrupt};
+use super::{hints, interrupt, reading};
 use crate::data::{Dataset, Scaling};
 use crate::deploy::choose::Goal;
 use crate::deploy::costs::Core;
@@ -19,10 +19,15 @@ pub(super) fn load(run: &FinishedRun, given: Option<&str>, console: &Console) ->
     // The pixels were normalised as the run's recipe says.
     let Scaling { mean, std } = run.recipe.scaling();
     let scaling = (Some(mean), Some(std));
-    data::load_as(given.unwrap_or(&recorded), scaling, console).map_err(|error| match given {
-        Some(_) => error,
-        None => {
-            anyhow!("{error}; if the run's dataset has moved, pass its new location with --data")
+    let stated = &run.recipe.reading;
+    reading::load_as(given.unwrap_or(&recorded), stated, scaling, console).map_err(|error| {
+        match given {
+            Some(_) => error,
+            None => {
+                anyhow!(
+                    "{error}; if the run's dataset has moved, pass its new location with --data"
+                )
+            }
         }
     })
 }

@@ -10,7 +10,7 @@ use clap::Args;
 use super::accelerator::DeviceChoice;
 use super::bar::Bar;
 use super::console::Console;
-use super::{data, interrupt, overwrite, threads};
+use super::{interrupt, overwrite, reading, threads};
 use crate::data::Dataset;
 use crate::graph::Graph;
 use crate::pruning::{Loss, Pruner, SnipOptions, Source, Weights};
@@ -23,9 +23,11 @@ pub(super) struct Options {
     #[arg(long, value_name = "FILE")]
     weights: Option<PathBuf>,
     /// Dataset whose training images snip and grasp read: a name listed by `rarefy data list`, or
-    /// a folder of IDX files
+    /// a path as in `rarefy train --data`
     #[arg(long)]
     data: Option<String>,
+    #[command(flatten)]
+    reading: reading::Options,
     /// Seed of all random numbers
     #[arg(long, default_value_t = 0)]
     seed: u64,
@@ -136,7 +138,7 @@ impl Options {
         };
         let needed = pruners.iter().any(Pruner::needs_data);
         let data = match &self.data {
-            Some(name) if needed => Some(data::load(name, console)?),
+            Some(name) if needed => Some(reading::load(name, &self.reading.reading(), console)?),
             _ => None,
         };
         if let (Some(samples), Some(data)) = (self.samples, &data) {

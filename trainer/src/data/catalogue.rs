@@ -4,8 +4,9 @@
 //! `$RAREFY_DATA/NAME`, in `$RAREFY_DATA` itself if the files there belong to that set, in the
 //! user's cache folder, and in the folder of its Debian package. The name always means the
 //! published files: they are verified by SHA-256 on loading, and files that differ are rejected.
-//! Any other set is loaded by the path of its [`folder`], of IDX files or those of
-//! [`cifar`](super::cifar).
+//! Any other set is loaded by the path of its [`folder`] of IDX files, of the folder with those of
+//! [`cifar`](super::cifar), or of its file or folder of another format
+//! ([`tables`](super::tables)).
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -15,8 +16,10 @@ use serde::Serialize;
 use super::cifar::{CifarError, Kind};
 use super::dataset::Dataset;
 use super::folder::{self, Files, FolderError, ROLES};
+use super::reading::Reading;
+use super::tables::{TableError, Tables};
 use super::{content, digits, idx};
-use crate::names;
+use crate::{Remedy, names};
 
 pub use super::published::{MNIST_NORMALISATION, PUBLISHED, Published, PublishedFile};
 
@@ -29,8 +32,11 @@ pub enum CatalogueError {
     /// The folder holds files of CIFAR, but they are invalid.
     #[error(transparent)]
     Cifar(#[from] CifarError),
+    /// Files of another format are invalid.
+    #[error(transparent)]
+    Table(#[from] TableError),
     /// No dataset has this name.
-    #[error("{}", names::unknown("dataset", .name, names(), "run `rarefy data list` to see all, or give the path of a folder with IDX files or those of CIFAR"))]
+    #[error("{}", names::unknown("dataset", .name, names(), "run `rarefy data list` to see all, or give the path of a folder or a file"))]
     Unknown {
         /// The name that was given.
         name: String,
@@ -80,6 +86,17 @@ pub enum CatalogueError {
         /// SHA-256 of the published contents.
         expected: &'static str,
     },
+}
+
+impl CatalogueError {
+    /// Returns what to do about the error, if its message ends with a remedy.
+    #[must_use]
+    pub fn remedy(&self) -> Option<Remedy> {
+        match self {
+            Self::Table(error) => error.remedy(),
+            _ => None,
+        }
+    }
 }
 
 /// The folders that are searched for datasets.
@@ -258,6 +275,8 @@ impl Published {
             test,
             normalisation: self.normalisation.clone(),
             classes: self.classes,
+            class_names: Vec::new(),
+            reading: Reading::default(),
         })
     }
 }
@@ -276,25 +295,38 @@ pub fn names() -> Vec<&'static str> {
         .collect()
 }
 
-/// Loads the dataset called `name`: a known name, or the path of a [`folder`] of IDX files or those
-/// of [`cifar`](super::cifar).
+/// Loads the dataset called `name` as [`load_as`] does, by the default [`Reading`].
+///
+/// # Errors
+/// Returns an error in the same cases.
+pub fn load(name: &str, places: &Places) -> Result<Dataset, CatalogueError> {
+    load_as(name, places, &Reading::default())
+}
+
+/// Loads the dataset called `name`: a known name, or the path of its folder or file. What the
+/// files leave open is decided by `reading`.
 ///
 /// # Errors
 /// Returns an error if there is no such dataset, if it is not on this machine, or if its files are
 /// invalid.
-pub fn load(name: &str, places: &Places) -> Result<Dataset, CatalogueError> {
+pub fn load_as(name: &str, places: &Places, reading: &Reading) -> Result<Dataset, CatalogueError> {
     if name == digits::NAME {
         return Ok(digits::load());
     }
     if let Ok(set) = Published::named(name) {
         return set.load(places);
     }
-    let folder = Path::new(name);
-    // A single word that names no folder is more likely a mistyped name than a missing folder.
-    if folder.is_dir() || folder.components().count() > 1 || folder.is_absolute() {
-        return Ok(match Kind::of(folder) {
-            Some(kind) => kind.load(folder)?,
-            None => folder::load(folder)?,
+    let path = Path::new(name);
+    // A single word that names nothing is more likely a mistyped name than a missing folder.
+    if path.exists() || path.components().count() > 1 || path.is_absolute() {
+        if let Some(kind) = Kind::of(path) {
+            return Ok(kind.load(path)?);
+        }
+        let has_idx = ROLES.iter().any(|role| role.find(path).is_some());
+        let tables = if has_idx { None } else { Tables::of(path)? };
+        return Ok(match tables {
+            Some(tables) => tables.load(reading)?,
+            None => folder::load(path)?,
         });
     }
     Err(CatalogueError::Unknown {

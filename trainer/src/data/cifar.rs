@@ -14,6 +14,7 @@ use super::content;
 use super::dataset::{Dataset, Split};
 use super::folder::ROLES;
 use super::normalisation::Normalisation;
+use super::reading::Reading;
 use crate::atomic::FileError;
 
 /// The shape of every image: (channels, height, width).
@@ -183,6 +184,8 @@ impl Kind {
             train,
             test,
             classes: self.classes,
+            class_names: Vec::new(),
+            reading: Reading::default(),
         })
     }
 

@@ -5,12 +5,13 @@
 use sha2::{Digest, Sha256};
 
 use super::normalisation::Normalisation;
+use super::reading::Reading;
 use crate::digest::hexadecimal;
 
 /// Labelled images, split into training and test sets.
 #[derive(Debug, Clone)]
 pub struct Dataset {
-    /// Name in the catalogue, or path of the folder that the images were read from.
+    /// Name in the catalogue, or path of the file or folder that the images were read from.
     pub name: String,
     /// Images for training.
     pub train: Split,
@@ -20,6 +21,10 @@ pub struct Dataset {
     pub normalisation: Normalisation,
     /// Number of classes; every label is below this number.
     pub classes: usize,
+    /// The names of the classes, in the order of their labels; empty if they have none.
+    pub class_names: Vec<String>,
+    /// What the files left open, and how it was decided.
+    pub reading: Reading,
 }
 
 impl Dataset {
@@ -197,6 +202,8 @@ mod tests {
             test,
             normalisation: Normalisation::published(0.5, 0.5),
             classes: 10,
+            class_names: Vec::new(),
+            reading: Reading::default(),
         };
         let a = set(split(20), split(10)).fingerprint();
         assert_eq!(a.len(), 64);

@@ -11,6 +11,7 @@ use super::content::Content;
 use super::dataset::{Dataset, Split};
 use super::idx;
 use super::published::MNIST_NORMALISATION;
+use super::reading::Reading;
 
 /// Name of the set in the catalogue.
 pub const NAME: &str = "digits";
@@ -65,5 +66,7 @@ pub fn load() -> Dataset {
         test: whole.select((0..whole.len()).filter(|&i| is_test(i))),
         normalisation: MNIST_NORMALISATION,
         classes: 10,
+        class_names: Vec::new(),
+        reading: Reading::default(),
     }
 }

@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use super::dataset::{Dataset, Split};
 use super::idx::{self, IdxError, Images};
 use super::normalisation::Normalisation;
+use super::reading::Reading;
 
 /// The roles of the four files, in the order that this module uses throughout.
 pub const ROLES: [Role; 4] = [
@@ -87,7 +88,7 @@ pub enum FolderError {
     Idx(#[from] IdxError),
     /// The folder does not exist.
     #[error(
-        "there is no folder {path}: give one with the four IDX files of a dataset, or with the .bin files of CIFAR-10 or CIFAR-100"
+        "there is no folder {path}: give the path of a dataset, such as a folder with its four IDX files, or a .npz file"
     )]
     NoFolder {
         /// The path that was given.
@@ -95,7 +96,7 @@ pub enum FolderError {
     },
     /// The folder lacks files.
     #[error(
-        "{path} has no {missing}: put the four IDX files of the dataset there, plain or .gz, or the .bin files of CIFAR-10 or CIFAR-100"
+        "{path} has no {missing}: put the four IDX files of the dataset there, plain or .gz, the .bin files of CIFAR-10 or CIFAR-100, .npy files, train.csv, or a folder of pictures per class"
     )]
     Missing {
         /// The folder at fault.
@@ -338,5 +339,7 @@ pub fn load(folder: &Path) -> Result<Dataset, FolderError> {
         test,
         normalisation,
         classes,
+        class_names: Vec::new(),
+        reading: Reading::default(),
     })
 }

@@ -1,9 +1,10 @@
 //! Datasets: labelled 8-bit images in memory, and where they come from.
 //!
 //! [`catalogue::load`] resolves the name of a dataset to a [`Dataset`]: the embedded set
-//! ([`digits`]), a [`published`] set found on this machine, a [`folder`] of IDX files ([`idx`]), or
-//! the files of [`cifar`]. [`fetch`] downloads a published set. Pixels stay bytes until [`batches`]
-//! turns them into input tensors, scaled by a [`Normalisation`].
+//! ([`digits`]), a [`published`] set found on this machine, a [`folder`] of IDX files ([`idx`]),
+//! the files of [`cifar`], or files of other formats ([`tables`]), whose numbers become bytes by an
+//! [`InputMap`] as their [`Reading`] says. [`fetch`] downloads a published set. Pixels stay bytes
+//! until [`batches`] turns them into input tensors, scaled by a [`Normalisation`].
 //!
 //! A loaded dataset is valid: every image has the announced shape, and every label is below the
 //! number of classes. Loading anything else fails with an error that names the file at fault.
@@ -20,11 +21,16 @@ pub mod folder;
 mod gzip;
 pub mod http;
 pub mod idx;
+mod input_map;
 mod normalisation;
 pub mod overlap;
 mod partial;
 pub mod published;
+mod reading;
 mod resident;
+pub mod tables;
 
 pub use dataset::{Dataset, Split};
+pub use input_map::{InputMap, InputRange};
 pub use normalisation::{Normalisation, NormalisationSource, PerChannel, Scaling};
+pub use reading::{Extent, Reading, TestShare};

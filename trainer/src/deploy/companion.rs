@@ -17,7 +17,7 @@ use super::activity::Activity;
 use super::costs::Core;
 use super::report::LayerOrigin;
 use crate::atomic;
-use crate::data::{Dataset, PerChannel, Scaling, catalogue};
+use crate::data::{Dataset, PerChannel, Reading, Scaling, catalogue};
 use crate::digest::sha256;
 
 /// The maximum size of a companion that is read; those of the largest networks are a few megabytes.
@@ -56,6 +56,9 @@ pub struct Origin {
     pub pixel_mean: PerChannel,
     /// The standard deviation of pixel / 255 that the network was trained with.
     pub pixel_std: PerChannel,
+    /// How the files of the dataset were read.
+    #[serde(default, skip_serializing_if = "Reading::is_plain")]
+    pub reading: Reading,
 }
 
 impl Origin {
@@ -114,6 +117,7 @@ impl Companion {
                 classes: data.classes,
                 pixel_mean: pixels.mean.clone(),
                 pixel_std: pixels.std.clone(),
+                reading: data.reading.clone(),
             },
             board: board.map(str::to_owned),
             core,

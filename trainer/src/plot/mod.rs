@@ -1,6 +1,7 @@
 //! Draws reports as SVG pictures.
 
 pub mod bytes;
+pub mod contact;
 pub mod curves;
 pub mod flame;
 

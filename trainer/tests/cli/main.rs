@@ -42,6 +42,7 @@ mod run_safety;
 mod runs;
 mod strange_files;
 mod streams;
+mod tables;
 mod tensors;
 mod threads;
 mod tools;

@@ -9,7 +9,7 @@ use super::omitted::{self, Omitted};
 use super::phase::Phase;
 use super::{DeviceKind, Plan, Recipe, fingerprint};
 use crate::atomic;
-use crate::data::{Dataset, PerChannel};
+use crate::data::{Dataset, PerChannel, Reading};
 use crate::graph::Graph;
 use crate::training::error::TrainError;
 use crate::training::hyperparameters::Hyperparameters;
@@ -26,9 +26,9 @@ pub struct RecipeFile {
     pub arch_fingerprint: Option<String>,
     /// The epsilon of batch norms.
     pub batch_norm_epsilon: Option<f64>,
-    /// The dataset: a name, or a folder.
+    /// The dataset: a name, a folder, or a file.
     pub data: Option<String>,
-    /// The absolute path of that folder.
+    /// The absolute path of that folder or file.
     pub data_folder: Option<PathBuf>,
     /// SHA-256 of its images and labels.
     pub data_fingerprint: Option<String>,
@@ -44,6 +44,8 @@ pub struct RecipeFile {
     pub weights: Option<String>,
     /// The SHA-256 of that file.
     pub weights_fingerprint: Option<String>,
+    /// What the files of the dataset leave open.
+    pub reading: Reading,
     /// The hyperparameters of all phases.
     pub hyperparameters: Hyperparameters,
     /// The phases; by default those of the paper.

@@ -7,7 +7,7 @@ use candle_core::{Device, DeviceLocation};
 use serde::{Deserialize, Serialize};
 
 use crate::atomic::{self, FileError};
-use crate::data::{Dataset, PerChannel, Scaling};
+use crate::data::{Dataset, PerChannel, Reading, Scaling};
 use crate::digest;
 use crate::graph::{self, Graph};
 use crate::network::EPSILON;
@@ -66,9 +66,9 @@ pub struct Recipe {
     /// The epsilon of batch norms, always [`EPSILON`]. PyTorch's default is 1e-5: use this value
     /// instead when loading the weights there.
     pub batch_norm_epsilon: f64,
-    /// The dataset: its name, or the path of its folder.
+    /// The dataset: its name, or the path of its folder or file.
     pub data: String,
-    /// The absolute path of that folder, so that commands in other folders find it.
+    /// The absolute path of that folder or file, so that commands in other folders find it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub data_folder: Option<PathBuf>,
     /// SHA-256 of its images and labels.
@@ -89,6 +89,9 @@ pub struct Recipe {
     /// The SHA-256 of that file, from [`fingerprint`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weights_fingerprint: Option<String>,
+    /// What the files of the dataset leave open, such as the range of features that becomes bytes.
+    #[serde(default, skip_serializing_if = "Reading::is_plain")]
+    pub reading: Reading,
     /// The hyperparameters of all phases, unless a phase overrides them.
     pub hyperparameters: Hyperparameters,
     /// The phases, in order.
@@ -129,6 +132,7 @@ impl Recipe {
             seed: 0,
             weights: None,
             weights_fingerprint: None,
+            reading: data.reading.clone(),
             hyperparameters: Hyperparameters::default(),
             phases: Plan::default().list(),
         }
@@ -223,7 +227,7 @@ impl Recipe {
 
     /// Returns the name or the path by which the dataset is found.
     pub fn data_source(&self) -> String {
-        let folder = self.data_folder.as_ref().filter(|path| path.is_dir());
+        let folder = self.data_folder.as_ref().filter(|path| path.exists());
         folder.map_or_else(|| self.data.clone(), |path| path.display().to_string())
     }
 
@@ -305,7 +309,7 @@ impl Recipe {
 /// called, for example, "phase 2 epochs".
 fn flatten(name: &str, value: toml::Value, fields: &mut BTreeMap<String, toml::Value>) {
     let join = |key: &str| match name {
-        "" | "hyperparameters" => key.to_owned(),
+        "" | "hyperparameters" | "reading" => key.to_owned(),
         _ => format!("{name} {key}"),
     };
     match value {

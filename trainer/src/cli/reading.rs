@@ -1,0 +1,201 @@
+//! Loads the dataset given with `--data`; options for what its files leave open.
+
+use anyhow::Result;
+use clap::Args;
+
+use super::console::Console;
+use super::next::Line;
+use crate::data::catalogue::{self, Places};
+use crate::data::{
+    Dataset, Extent, InputRange, Normalisation, NormalisationSource, PerChannel, Reading, TestShare,
+};
+use crate::numbers::thousands;
+
+/// What the files of a dataset leave open. What is not given is as in the recipe file, or else the
+/// default.
+#[derive(Debug, Args)]
+pub(super) struct Options {
+    /// Range of features that becomes the inputs 0 to 255: channel, feature or all for the range in
+    /// the training part, or MIN:MAX [default: per channel, per feature of a table; unsigned bytes
+    /// are kept, signed ones shifted by 128]
+    #[arg(long, value_name = "RANGE", allow_hyphen_values = true)]
+    input_range: Option<InputRange>,
+    /// Share of each class to hold out for testing if the data have no test part [default: 1/6]
+    #[arg(long, value_name = "SHARE")]
+    test_share: Option<TestShare>,
+    /// Column of labels in a CSV file: its name, or its number from 1 [default: label, class,
+    /// target or y, or else the last]
+    #[arg(long, value_name = "COLUMN")]
+    label: Option<String>,
+    /// Size to which pictures are resized, such as 32x32: height, width
+    #[arg(long, value_name = "HxW")]
+    resize: Option<Extent<2>>,
+    /// Shape of a sample whose features are in a row, such as 1x28x28: channels, height, width
+    #[arg(long, value_name = "CxHxW")]
+    shape: Option<Extent<3>>,
+}
+
+impl Options {
+    /// Overrides `reading` with the options.
+    pub(super) fn apply(&self, reading: &mut Reading) {
+        let Self {
+            input_range,
+            test_share,
+            label,
+            resize,
+            shape,
+        } = self;
+        if input_range.is_some() {
+            (reading.input_range, reading.map) = (*input_range, None);
+        }
+        reading.test_share = test_share.or(reading.test_share);
+        reading.label = label.clone().or(reading.label.take());
+        reading.resize = resize.or(reading.resize);
+        reading.shape = shape.or(reading.shape);
+    }
+
+    /// Returns `line` with the options that are given.
+    pub(super) fn repeated(&self, line: Line) -> Line {
+        let options = [
+            ("--input-range", self.input_range.map(String::from)),
+            (
+                "--test-share",
+                self.test_share.map(|share| f64::from(share).to_string()),
+            ),
+            ("--label", self.label.clone()),
+            ("--resize", self.resize.map(String::from)),
+            ("--shape", self.shape.map(String::from)),
+        ];
+        let add = |line: Line, (option, value): (&'static str, Option<String>)| match value {
+            Some(value) => line.word(option).word(&value),
+            None => line,
+        };
+        options.into_iter().fold(line, add)
+    }
+
+    /// Returns the reading that the options state.
+    pub(super) fn reading(&self) -> Reading {
+        let mut reading = Reading::default();
+        self.apply(&mut reading);
+        reading
+    }
+}
+
+/// Loads the dataset given with `--data`, as `reading` says.
+pub(super) fn load(name: &str, reading: &Reading, console: &Console) -> Result<Dataset> {
+    load_as(name, reading, (None, None), console)
+}
+
+/// Loads the dataset given with `--data`, as `reading` says, and sets the mean and standard
+/// deviation that its pixels are normalised by. A value that is `None` is the dataset's own.
+pub(super) fn load_as(
+    name: &str,
+    reading: &Reading,
+    (mean, std): (Option<PerChannel>, Option<PerChannel>),
+    console: &Console,
+) -> Result<Dataset> {
+    let mut data = catalogue::load_as(name, &Places::from_environment(), reading)?;
+    note(&data, reading, console);
+    let own = data.normalisation.clone();
+    if mean.is_some() || std.is_some() {
+        data.normalisation = Normalisation {
+            mean: mean.unwrap_or(own.mean),
+            std: std.unwrap_or(own.std),
+            source: NormalisationSource::Stated,
+        };
+    } else if own.source == NormalisationSource::Computed {
+        let Normalisation { mean, std, .. } = &own;
+        console.note(&format!(
+            "{name}: pixels are normalised by their own mean {mean:.4} and standard deviation {std:.4}"
+        ));
+    }
+    // Published sets and `digits` have no duplicates, or a known few.
+    if own.source == NormalisationSource::Computed {
+        match data.repeated() {
+            0 => {}
+            repeated => console.note(&format!(
+                "warning: {repeated} of the {} test images of {name} are also training images: accuracies will be too high",
+                data.test.len()
+            )),
+        }
+    }
+    Ok(data)
+}
+
+/// Says how `data` was read, and what of `stated` had no effect on it.
+pub(super) fn note(data: &Dataset, stated: &Reading, console: &Console) {
+    let (name, reading) = (&data.name, &data.reading);
+    note_unused(data, stated, console);
+    if let (Some(label), None) = (&reading.label, &stated.label) {
+        console.note(&format!(
+            "{name}: labels are those of column {label} (--label names another)"
+        ));
+    }
+    if reading.test_share.is_some() {
+        let (train, test) = (data.train.len(), data.test.len());
+        console.note(&format!(
+            "{name} has no test part: {} of its {} samples are held out for testing, the same share of each class, always the same ones",
+            thousands(test),
+            thousands(train + test)
+        ));
+    }
+    let (None, Some(map), Some(range)) = (&stated.map, &reading.map, reading.input_range) else {
+        return;
+    };
+    let least = map.minimum().iter().copied().fold(f64::INFINITY, f64::min);
+    let most = map
+        .maximum()
+        .iter()
+        .copied()
+        .fold(f64::NEG_INFINITY, f64::max);
+    let how = match range {
+        InputRange::Channel => "per channel, by its range for training",
+        InputRange::Feature => "each by its range for training",
+        InputRange::All => "all by their range for training",
+        InputRange::Fixed(..) => "all by that range",
+    };
+    console.note(&format!(
+        "{name}: features from {least} to {most} become inputs from 0 to 255, {how}"
+    ));
+}
+
+/// Says what of `stated` had no effect on `data`.
+fn note_unused(data: &Dataset, stated: &Reading, console: &Console) {
+    let (name, reading) = (&data.name, &data.reading);
+    for (what, is_stated, is_used, reason) in [
+        (
+            "an input range",
+            stated.input_range.is_some(),
+            reading.map.is_some(),
+            "whose samples are bytes",
+        ),
+        (
+            "a test share",
+            stated.test_share.is_some(),
+            reading.test_share.is_some(),
+            "which has a test part",
+        ),
+        (
+            "a column of labels",
+            stated.label.is_some(),
+            reading.label.is_some(),
+            "which is no table",
+        ),
+        (
+            "a size",
+            stated.resize.is_some(),
+            reading.resize.is_some(),
+            "which is no folder of pictures",
+        ),
+        (
+            "a shape",
+            stated.shape.is_some(),
+            reading.shape.is_some(),
+            "whose samples have one",
+        ),
+    ] {
+        if is_stated && !is_used {
+            console.note(&format!("{what} has no effect on {name}, {reason}"));
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! How files other than images of bytes become a dataset: options, and the map that was fitted.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use super::input_map::{InputMap, InputRange};
+
+/// How a dataset is read from files that leave it open. A run records it, so that later commands
+/// read the same samples.
+///
+/// Datasets of bytes with a test part, such as IDX files, leave nothing open.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Reading {
+    /// Which features share a range that becomes the bytes 0 to 255. By default, unsigned bytes are
+    /// kept, signed bytes are shifted by 128, features of rows without an image shape have a range
+    /// each, and those of all others one per channel.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub input_range: Option<InputRange>,
+    /// The share of each class that is held out for testing if there is no test part, by default
+    /// [`TestShare::default`]. `None` in a dataset that has a test part.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub test_share: Option<TestShare>,
+    /// The column of labels in a table: its name, or its number from 1. By default the one called
+    /// `label`, `class`, `target` or `y`, or else the last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
+    /// The shape (channels, height, width) of a row's features, in row-major order.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shape: Option<Extent<3>>,
+    /// The height and width to which pictures are resized.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub resize: Option<Extent<2>>,
+    /// The map from features to bytes. If it is given, none is fitted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub map: Option<InputMap>,
+}
+
+impl Reading {
+    /// Checks whether nothing was left open.
+    #[must_use]
+    pub fn is_plain(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// A share of a dataset, above 0 and below 1.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "f64", into = "f64")]
+pub struct TestShare(f64);
+
+impl Default for TestShare {
+    /// Returns a sixth, the share of a usual cross-validation fold.
+    fn default() -> Self {
+        Self(1.0 / 6.0)
+    }
+}
+
+impl TestShare {
+    /// Returns the number of samples out of `count` to hold out: rounded, but at least one, and not
+    /// all. Returns `None` if there are fewer than two.
+    #[must_use]
+    pub fn of(self, count: usize) -> Option<usize> {
+        let share = (self.0 * count as f64).round() as usize;
+        (count >= 2).then(|| share.clamp(1, count - 1))
+    }
+}
+
+impl From<TestShare> for f64 {
+    fn from(share: TestShare) -> Self {
+        share.0
+    }
+}
+
+impl TryFrom<f64> for TestShare {
+    type Error = String;
+
+    fn try_from(share: f64) -> Result<Self, String> {
+        match share > 0.0 && share < 1.0 {
+            true => Ok(Self(share)),
+            false => Err(format!(
+                "the test share is {share}, but must be above 0 and below 1"
+            )),
+        }
+    }
+}
+
+impl FromStr for TestShare {
+    type Err = String;
+
+    /// Parses a number or a fraction such as 1/6.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let number = |text: &str| {
+            let parsed = text.trim().parse::<f64>();
+            parsed.map_err(|_| format!("{text:?} is not a number"))
+        };
+        match text.split_once('/') {
+            Some((a, b)) => (number(a)? / number(b)?).try_into(),
+            None => number(text)?.try_into(),
+        }
+    }
+}
+
+/// Positive lengths of the axes of an image, written as `1x28x28`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Extent<const AXES: usize>(pub [usize; AXES]);
+
+impl<const AXES: usize> fmt::Display for Extent<AXES> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.map(|length| length.to_string()).join("x"))
+    }
+}
+
+impl<const AXES: usize> From<Extent<AXES>> for String {
+    fn from(extent: Extent<AXES>) -> Self {
+        extent.to_string()
+    }
+}
+
+impl<const AXES: usize> FromStr for Extent<AXES> {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let lengths: Result<Vec<usize>, _> = text.split('x').map(str::parse).collect();
+        let lengths = lengths.ok().filter(|all| all.iter().all(|&it| it > 0));
+        let lengths = lengths.and_then(|lengths| <[usize; AXES]>::try_from(lengths).ok());
+        let small = |all: &[usize; AXES]| {
+            let product = all.iter().try_fold(1_usize, |a, &b| a.checked_mul(b));
+            product.is_some_and(|product| product <= 1 << 28)
+        };
+        lengths.filter(small).map(Self).ok_or_else(|| {
+            let example = ["28", "28x28", "1x28x28"][AXES.min(3) - 1];
+            format!("{text:?} is not {AXES} positive lengths such as {example}")
+        })
+    }
+}
+
+impl<const AXES: usize> TryFrom<String> for Extent<AXES> {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_share_is_rounded_but_leaves_something_in_both_parts() {
+        let share = TestShare::default();
+        let of = |count| share.of(count);
+        assert_eq!((of(0), of(1), of(2)), (None, None, Some(1)));
+        assert_eq!(
+            (of(9), of(10), of(60_000)),
+            (Some(2), Some(2), Some(10_000))
+        );
+        let most: TestShare = "0.999".parse().unwrap();
+        assert_eq!(most.of(10), Some(9));
+        assert_eq!("1/6".parse(), Ok(share));
+        for wrong in ["0", "1", "-0.1", "nan", "1/0", "x", "5/4"] {
+            assert!(wrong.parse::<TestShare>().is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_reading_survives_a_file() {
+        let reading = Reading {
+            input_range: Some(InputRange::Fixed(-1.0, 0.5)),
+            test_share: Some(TestShare::default()),
+            label: Some("kind".into()),
+            shape: Some("1x28x28".parse().unwrap()),
+            resize: Some("32x48".parse().unwrap()),
+            map: Some(InputMap::new(vec![-1.0], vec![0.5]).unwrap()),
+        };
+        let text = toml::to_string(&reading).unwrap();
+        assert_eq!(toml::from_str::<Reading>(&text).unwrap(), reading);
+        assert!(toml::from_str::<Reading>("").unwrap().is_plain());
+        for wrong in ["test_share = 1.5", "shape = \"28x28\"", "range = \"all\""] {
+            assert!(toml::from_str::<Reading>(wrong).is_err(), "{wrong}");
+        }
+        for wrong in ["0x1", "axb", "28x28x28", "70000x70000"] {
+            assert!(wrong.parse::<Extent<2>>().is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,239 @@
+//! Checks the labels of a dataset, and counts its classes.
+
+use std::collections::HashSet;
+
+use super::error::TableError;
+use super::part::{Labels, Part, Parts, Written};
+
+/// The most classes that a dataset can have.
+const MOST_CLASSES: i64 = 256;
+
+/// Checks the labels of `parts`, and returns the number of classes.
+///
+/// Labels must start at 0 or 1 and have no gap, and the parts must have the same classes, so that a
+/// damaged label is not taken for a class of its own.
+///
+/// # Errors
+/// Returns an error that names the label at fault.
+pub(super) fn count(parts: &Parts) -> Result<usize, TableError> {
+    for part in [Some(&parts.train), parts.test.as_ref()]
+        .into_iter()
+        .flatten()
+    {
+        check_range(part)?;
+    }
+    let train = &parts.train;
+    let present = of(train);
+    let classes = present.iter().max().map_or(0, |highest| highest + 1);
+    if classes < 2 {
+        let name = named(&parts.class_names, 0);
+        let problem = format!("has only the class {name}");
+        return Err(TableError::new(
+            train.rows.name(),
+            problem,
+            "give two classes or more",
+        ));
+    }
+    if let Some(gap) = (1..classes).find(|label| !present.contains(label)) {
+        let above = train.labels.iter().position(|&label| label > gap);
+        let row = above.unwrap_or_default();
+        let problem = format!(
+            "is {}, but no row for training has class {gap}",
+            train.labels[row]
+        );
+        let advice = "number the classes 0, 1, 2 and so on";
+        return Err(TableError::new(train.rows.place(row), problem, advice));
+    }
+    if let Some(test) = &parts.test {
+        check_same(parts, &present, test)?;
+    }
+    Ok(usize::try_from(classes).unwrap_or_default())
+}
+
+/// Returns the classes of a part.
+fn of(part: &Part) -> HashSet<i64> {
+    part.labels.iter().copied().collect()
+}
+
+/// Returns the name of the class `label`, or its number.
+fn named(names: &[String], label: i64) -> String {
+    let name = usize::try_from(label)
+        .ok()
+        .and_then(|label| names.get(label));
+    name.cloned().unwrap_or_else(|| label.to_string())
+}
+
+/// Checks that every label is a class that a network can have.
+fn check_range(part: &Part) -> Result<(), TableError> {
+    let is_wrong = |label: &i64| !(0..MOST_CLASSES).contains(label);
+    let Some(row) = part.labels.iter().position(is_wrong) else {
+        return Ok(());
+    };
+    let label = part.labels[row];
+    let classes = of(part).len();
+    let (problem, advice) = match classes > MOST_CLASSES as usize {
+        true => (
+            format!("is {label}, one of {classes} classes, but there can be {MOST_CLASSES}"),
+            "give the column or key of labels, or fewer classes",
+        ),
+        false => (
+            format!("is {label}, but must be from 0 to {}", MOST_CLASSES - 1),
+            "number the classes 0, 1, 2 and so on",
+        ),
+    };
+    Err(TableError::new(part.rows.place(row), problem, advice))
+}
+
+/// Checks that `test` has the classes `present` in the training part.
+fn check_same(parts: &Parts, present: &HashSet<i64>, test: &Part) -> Result<(), TableError> {
+    let (train_name, test_name) = (parts.train.rows.name(), test.rows.name());
+    let tested = of(test);
+    let lacking = |name: &str, label: i64, other: &str| {
+        let class = named(&parts.class_names, label);
+        let problem = format!("has no sample of class {class}, which {other} has");
+        TableError::new(name, problem, "give both parts the same classes")
+    };
+    if let Some(&label) = tested.difference(present).min() {
+        return Err(lacking(train_name, label, test_name));
+    }
+    match present.difference(&tested).min() {
+        Some(&label) => Err(lacking(test_name, label, train_name)),
+        None => Ok(()),
+    }
+}
+
+/// Returns the parts with numbers in place of the names of classes, and the names in the order of
+/// their numbers: none if labels are numbers.
+///
+/// # Errors
+/// Returns an error if only one part has names.
+pub(super) fn named_alike(
+    train: Written,
+    test: Option<Written>,
+) -> Result<(Part, Option<Part>, Vec<String>), TableError> {
+    let part = |written: Written, labels: Vec<i64>| Part {
+        values: written.values,
+        labels,
+        rows: written.rows,
+    };
+    let mut all = Vec::new();
+    for written in [Some(&train), test.as_ref()].into_iter().flatten() {
+        if let Labels::Names(names) = &written.labels {
+            all.extend(names.iter().cloned());
+        }
+    }
+    let (numbers, class_names) = numbered(all);
+    let mut numbers = numbers.into_iter();
+    let mut convert = |written: Written| match written.labels.clone() {
+        Labels::Names(names) => part(written, numbers.by_ref().take(names.len()).collect()),
+        Labels::Numbers(labels) => part(written, labels),
+    };
+    let is_named = |written: &Written| matches!(written.labels, Labels::Names(_));
+    if let Some(test) = &test
+        && is_named(test) != is_named(&train)
+    {
+        let [names, numbers] = match is_named(&train) {
+            true => [&train, test],
+            false => [test, &train],
+        };
+        let problem = format!("has names of classes, but {} numbers", numbers.rows.name());
+        return Err(TableError::new(
+            names.rows.name(),
+            problem,
+            "label both in the same way",
+        ));
+    }
+    Ok((convert(train), test.map(convert), class_names))
+}
+
+/// Returns the numbers of classes that have `names`, in the order of their names, and the sorted
+/// names.
+fn numbered(names: Vec<String>) -> (Vec<i64>, Vec<String>) {
+    let mut sorted: Vec<String> = names
+        .iter()
+        .cloned()
+        .collect::<HashSet<_>>()
+        .into_iter()
+        .collect();
+    sorted.sort_unstable();
+    let number = |name: String| sorted.binary_search(&name).map_or(0, |at| at as i64);
+    (names.into_iter().map(number).collect(), sorted)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::tables::array::Values;
+    use crate::data::tables::part::Rows;
+
+    fn part(labels: &[i64], name: &str) -> Part {
+        Part {
+            values: Values::Bytes(vec![0; labels.len()]),
+            labels: labels.to_vec(),
+            rows: Rows::Array(name.into()),
+        }
+    }
+
+    fn count_of(train: &[i64], test: Option<&[i64]>) -> Result<usize, String> {
+        let parts = Parts {
+            train: part(train, "y of a.npz"),
+            test: test.map(|labels| part(labels, "y_test of a.npz")),
+            shape: [1, 1, 1],
+            is_flat: true,
+            class_names: Vec::new(),
+            label: None,
+        };
+        count(&parts).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn classes_start_at_0_or_1_and_have_no_gap() {
+        assert_eq!(count_of(&[2, 0, 1], None), Ok(3));
+        assert_eq!(count_of(&[2, 1, 1], None), Ok(3));
+        assert_eq!(count_of(&[2, 0, 1], Some(&[0, 1, 2])), Ok(3));
+        let all: Vec<i64> = (0..256).collect();
+        assert_eq!(count_of(&all, None), Ok(256));
+        let million: Vec<i64> = (0..1_000_000).collect();
+        for (train, test, words) in [
+            (
+                &[0, 3, 1][..],
+                None,
+                "label 1 (from 0) in y of a.npz is 3, but no row for training has class 2",
+            ),
+            (
+                &[0, 1, -1],
+                None,
+                "label 2 (from 0) in y of a.npz is -1, but must be from 0 to 255",
+            ),
+            (
+                &million,
+                None,
+                "label 256 (from 0) in y of a.npz is 256, one of 1000000 classes, but there can be 256",
+            ),
+            (&[0, 0], None, "y of a.npz has only the class 0"),
+            (
+                &[0, 1],
+                Some(&[0, 1, 2][..]),
+                "y of a.npz has no sample of class 2, which y_test of a.npz has",
+            ),
+            (
+                &[0, 1],
+                Some(&[1]),
+                "y_test of a.npz has no sample of class 0, which y of a.npz has",
+            ),
+        ] {
+            let error = count_of(train, test).unwrap_err();
+            assert!(error.starts_with(words), "{words}: {error}");
+        }
+    }
+
+    #[test]
+    fn names_are_numbered_in_their_order() {
+        let names = ["b", "a", "c", "a"].map(String::from);
+        let (labels, sorted) = numbered(names.to_vec());
+        assert_eq!(
+            (labels, sorted),
+            (vec![1, 0, 2, 0], ["a", "b", "c"].map(String::from).to_vec())
+        );
+    }
+}

@@ -1,0 +1,359 @@
+//! Reads tables of numbers with a column of labels, such as CSV.
+//!
+//! Columns are separated by commas, semicolons or tabs, whichever the first line has most of. The
+//! first line is a header if it has a text where the second one has a number. Labels are whole
+//! numbers or names; all other columns are features.
+
+use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
+
+use csv::{Reader, ReaderBuilder, StringRecord, Trim};
+
+use super::array::Values;
+use super::error::TableError;
+use super::part::{Labels, Parts, Rows};
+use super::{classes, part};
+use crate::data::content;
+use crate::data::reading::Reading;
+
+/// Names of the column of labels, if none is stated.
+const LABELS: [&str; 4] = ["label", "class", "target", "y"];
+
+/// The rows of a table.
+struct Table {
+    file: String,
+    /// The names of the columns, or their numbers from 1.
+    columns: Vec<String>,
+    /// The column of labels, from 0.
+    label: usize,
+    /// The features of all rows.
+    features: Vec<f64>,
+    /// The labels as they are written.
+    labels: Vec<String>,
+    /// The line of each row, from 1.
+    lines: Vec<u64>,
+}
+
+/// Reads the table `train`, and the table `test` with the same columns if there is one.
+///
+/// # Errors
+/// Returns an error that names the line and the column at fault.
+pub(super) fn read(
+    train: &Path,
+    test: Option<&Path>,
+    reading: &Reading,
+) -> Result<Parts, TableError> {
+    let train = Table::read(train, reading)?;
+    let test = test.map(|test| Table::read(test, reading)).transpose()?;
+    if let Some(test) = &test
+        && (&test.columns, test.label) != (&train.columns, train.label)
+    {
+        let problem = format!("has other columns than {}", train.file);
+        return Err(TableError::new(
+            &test.file,
+            problem,
+            "give both the same, in the same order",
+        ));
+    }
+    let label = train.columns[train.label].clone();
+    let features = train.columns.len() - 1;
+    let train = train.into_part()?;
+    let test = test.map(Table::into_part).transpose()?;
+    let (train, test, class_names) = classes::named_alike(train, test)?;
+    Ok(Parts {
+        train,
+        test,
+        shape: [1, 1, features],
+        is_flat: true,
+        class_names,
+        label: Some(label),
+    })
+}
+
+/// Opens the table at `path`.
+fn open(path: &Path) -> Result<Reader<BufReader<Box<dyn Read>>>, TableError> {
+    let mut content = BufReader::new(content::open(path)?.reader);
+    let start = content
+        .fill_buf()
+        .map_err(|error| TableError::read(path, error))?;
+    let line = start
+        .split(|&byte| byte == b'\n')
+        .next()
+        .unwrap_or_default();
+    let count = |mark: u8| line.iter().filter(|&&byte| byte == mark).count();
+    let delimiter = b"\t;,".iter().copied().max_by_key(|&mark| count(mark));
+    Ok(ReaderBuilder::new()
+        .has_headers(false)
+        .flexible(true)
+        .trim(Trim::All)
+        .delimiter(delimiter.unwrap_or(b','))
+        .from_reader(content))
+}
+
+/// Checks whether `text` is a number.
+fn is_number(text: &str) -> bool {
+    text.parse::<f64>().is_ok()
+}
+
+impl Table {
+    /// Reads the table at `path`.
+    fn read(path: &Path, reading: &Reading) -> Result<Self, TableError> {
+        let file = path.display().to_string();
+        let mut records = open(path)?.into_records();
+        let mut next = || {
+            records.next().transpose().map_err(|error| {
+                let problem = format!("is no table of text ({error})");
+                TableError::new(&file, problem, "save it as CSV in UTF-8")
+            })
+        };
+        let Some(first) = next()? else {
+            return Err(TableError::new(&file, "is empty", "give a line per sample"));
+        };
+        let second = next()?;
+        let is_header = second.as_ref().is_some_and(|second| {
+            let mut pairs = first.iter().zip(second);
+            pairs.any(|(above, below)| !is_number(above) && is_number(below))
+        });
+        let columns: Vec<String> = match is_header {
+            true => first.iter().map(str::to_owned).collect(),
+            false => (1..=first.len()).map(|number| number.to_string()).collect(),
+        };
+        let label = label_column(&file, &columns, is_header, reading)?;
+        let mut table = Self {
+            file: file.clone(),
+            columns,
+            label,
+            features: Vec::new(),
+            labels: Vec::new(),
+            lines: Vec::new(),
+        };
+        if !is_header {
+            table.add(&first)?;
+        }
+        if let Some(second) = second {
+            table.add(&second)?;
+        }
+        while let Some(record) = next()? {
+            table.add(&record)?;
+        }
+        Ok(table)
+    }
+
+    /// Adds a row.
+    fn add(&mut self, record: &StringRecord) -> Result<(), TableError> {
+        let line = record.position().map_or(0, csv::Position::line);
+        let place = || format!("line {line} of {}", self.file);
+        if record.len() != self.columns.len() {
+            let (found, expected) = (record.len(), self.columns.len());
+            let problem = format!("has {found} columns, but the first line has {expected}");
+            return Err(TableError::new(
+                place(),
+                problem,
+                "give each line the same columns",
+            ));
+        }
+        for (column, text) in record.iter().enumerate() {
+            let wrong = |problem: String| {
+                let problem = format!("{problem} in column {}", self.columns[column]);
+                TableError::new(place(), problem, "correct it, or leave the line out")
+            };
+            if text.is_empty() {
+                return Err(wrong("has nothing".into()));
+            }
+            if column == self.label {
+                continue;
+            }
+            match text.parse::<f64>() {
+                Ok(value) if value.is_finite() => self.features.push(value),
+                Ok(value) => return Err(wrong(format!("has {value}"))),
+                Err(_) => return Err(wrong(format!("has {text:?}, not a number,"))),
+            }
+        }
+        self.labels.push(record[self.label].to_owned());
+        self.lines.push(line);
+        Ok(())
+    }
+
+    /// Returns the rows. Labels are numbers if all of them are whole, and names if they are not all
+    /// numbers.
+    fn into_part(self) -> Result<part::Written, TableError> {
+        let whole: Option<Vec<i64>> = self.labels.iter().map(|it| it.parse().ok()).collect();
+        if whole.is_none() && self.labels.iter().all(|label| is_number(label)) {
+            let is_float = |label: &String| label.parse::<i64>().is_err();
+            let row = self.labels.iter().position(is_float).unwrap_or_default();
+            let place = format!("line {} of {}", self.lines[row], self.file);
+            let (label, column) = (&self.labels[row], &self.columns[self.label]);
+            let problem = format!("has the label {label} in column {column}, which is a float");
+            let advice = "number the classes 0, 1, 2 and so on, or give another column of labels";
+            return Err(TableError::new(place, problem, advice));
+        }
+        let rows = Rows::Lines {
+            file: self.file,
+            lines: self.lines,
+        };
+        let labels = match whole {
+            Some(numbers) => Labels::Numbers(numbers),
+            None => Labels::Names(self.labels),
+        };
+        Ok(part::Written {
+            values: Values::Doubles(self.features),
+            labels,
+            rows,
+        })
+    }
+}
+
+/// Returns the column of labels, from 0: the stated one, the one with a usual name, or the last.
+fn label_column(
+    file: &str,
+    columns: &[String],
+    is_header: bool,
+    reading: &Reading,
+) -> Result<usize, TableError> {
+    if columns.len() < 2 {
+        let advice = "give features and a label, separated by commas, semicolons or tabs";
+        return Err(TableError::new(file, "has one column", advice));
+    }
+    let Some(stated) = &reading.label else {
+        let is_usual = |column: &String| LABELS.iter().any(|it| column.eq_ignore_ascii_case(it));
+        let usual = columns.iter().position(is_usual).filter(|_| is_header);
+        return Ok(usual.unwrap_or(columns.len() - 1));
+    };
+    let named = columns.iter().position(|column| column == stated);
+    let number = || stated.parse::<usize>().ok()?.checked_sub(1);
+    let found = named
+        .or_else(number)
+        .filter(|&column| column < columns.len());
+    found.ok_or_else(|| {
+        let shown: Vec<&str> = columns.iter().take(8).map(String::as_str).collect();
+        let more = if columns.len() > 8 { ", ..." } else { "" };
+        let problem = format!("has no column {stated:?}, but {}{more}", shown.join(", "));
+        TableError::new(
+            file,
+            problem,
+            "name one of these, or give its number from 1",
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    /// Reads the table with the given text. Errors do not name the folder.
+    fn table(text: &str, label: Option<&str>) -> Result<Parts, String> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.csv");
+        fs::write(&path, text).unwrap();
+        let reading = Reading {
+            label: label.map(str::to_owned),
+            ..Reading::default()
+        };
+        let parts = read(&path, None, &reading);
+        let folder = format!("{}/", folder.path().display());
+        parts.map_err(|error| error.to_string().replace(&folder, ""))
+    }
+
+    #[test]
+    fn headers_labels_and_separators_are_recognised() {
+        let doubles = Values::Doubles(vec![1.5, -2.0, 3.0, 4e-3]);
+        for (text, label, column) in [
+            ("a,b,c\n1.5,-2,0\n3,4e-3,1\n", None, "c"),
+            ("a;Class;b\n1.5;0;-2\n3;1;4e-3", None, "Class"),
+            ("1.5\t-2\t0\r\n3\t4e-3\t1\r\n", None, "3"),
+            ("0, 1.5, -2\n\n1, 3, 4e-3\n", Some("1"), "1"),
+            ("\"k, l\",y,b\n0,1.5,-2\n1,3,4e-3\n", Some("k, l"), "k, l"),
+            ("k,y,b\n0,1.5,-2\n1,3,4e-3\n", Some("1"), "k"),
+        ] {
+            let parts = table(text, label).unwrap();
+            assert_eq!(parts.train.values, doubles, "{text}");
+            assert_eq!(parts.train.labels, [0, 1], "{text}");
+            assert_eq!(parts.label.as_deref(), Some(column), "{text}");
+            assert_eq!((parts.shape, parts.is_flat), ([1, 1, 2], true));
+        }
+        let parts = table("x,kind\n1,no\n2,yes\n3,no\n", None).unwrap();
+        assert_eq!(parts.train.labels, [0, 1, 0]);
+        assert_eq!(parts.class_names, ["no", "yes"]);
+        assert_eq!(
+            parts.train.rows.place(2),
+            "the label in line 4 of a.csv".replace("a.csv", parts.train.rows.name())
+        );
+    }
+
+    #[test]
+    fn bad_tables_are_refused_by_line_and_column() {
+        for (text, label, words) in [
+            (
+                "a,b,y\n1,2,0\n1,2\n",
+                None,
+                "line 3 of a.csv has 2 columns, but the first line has 3",
+            ),
+            (
+                "a,b,y\n1,2,0\n1,2,0,9\n",
+                None,
+                "line 3 of a.csv has 4 columns",
+            ),
+            (
+                "a,b,y\n1,2,0\n1,NaN,0\n",
+                None,
+                "line 3 of a.csv has NaN in column b",
+            ),
+            (
+                "a,b,y\n1,-inf,0\n1,1,0\n",
+                None,
+                "line 2 of a.csv has -inf in column b",
+            ),
+            (
+                "1,2,0\n1,x,0\n",
+                None,
+                "line 2 of a.csv has \"x\", not a number, in column 2",
+            ),
+            (
+                "a,b,y\n1,2,0\n,2,0\n",
+                None,
+                "line 3 of a.csv has nothing in column a",
+            ),
+            (
+                "a,b,y\n1,2,0\n1,2,0.5\n",
+                None,
+                "line 3 of a.csv has the label 0.5 in column y, which is a float",
+            ),
+            (
+                "a,b,y\n1,2,0\n",
+                Some("z"),
+                "a.csv has no column \"z\", but a, b, y",
+            ),
+            ("a,b,y\n1,2,0\n", Some("4"), "a.csv has no column \"4\""),
+            ("1\n2\n", None, "a.csv has one column"),
+            ("", None, "a.csv is empty"),
+        ] {
+            let error = table(text, label).unwrap_err();
+            assert!(error.starts_with(words), "{words}: {error}");
+        }
+    }
+
+    #[test]
+    fn two_tables_share_columns_and_names() {
+        let folder = tempfile::tempdir().unwrap();
+        let [train, test] = ["train.csv", "test.csv"].map(|name| folder.path().join(name));
+        fs::write(&train, "a,y\n1,cat\n2,dog\n").unwrap();
+        fs::write(&test, "a,y\n1,dog\n2,cat\n").unwrap();
+        let parts = read(&train, Some(&test), &Reading::default()).unwrap();
+        assert_eq!(
+            (parts.train.labels, parts.test.unwrap().labels),
+            (vec![0, 1], vec![1, 0])
+        );
+        fs::write(&test, "b,y\n1,dog\n2,cat\n").unwrap();
+        let error = read(&train, Some(&test), &Reading::default())
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("test.csv has other columns than"), "{error}");
+        fs::write(&test, "a,y\n1,1\n2,0\n").unwrap();
+        let error = read(&train, Some(&test), &Reading::default())
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("has names of classes"), "{error}");
+    }
+}

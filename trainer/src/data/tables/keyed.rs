@@ -1,0 +1,284 @@
+//! Datasets in named arrays: `x` and `y`, or `x_train`, `y_train`, `x_test` and `y_test`.
+
+use super::array::Array;
+use super::error::TableError;
+use super::part::{Part, Parts, Rows};
+use crate::data::reading::Reading;
+
+/// A file or folder of named arrays.
+pub(super) trait Source {
+    /// Returns the path, for messages.
+    fn name(&self) -> &str;
+
+    /// Returns the names of all arrays.
+    fn keys(&self) -> Vec<String>;
+
+    /// Reads the array `key`, one of [`keys`](Self::keys).
+    ///
+    /// # Errors
+    /// Returns an error if it cannot be read or is not an array of numbers.
+    fn array(&mut self, key: &str) -> Result<Array, TableError>;
+}
+
+/// Reads the dataset in `source`.
+///
+/// # Errors
+/// Returns an error if keys are missing, if features and labels do not go together, or if a feature
+/// is not finite.
+pub(super) fn read(source: &mut dyn Source, reading: &Reading) -> Result<Parts, TableError> {
+    let keys = source.keys();
+    let find = |wanted: &str| keys.iter().find(|key| key.eq_ignore_ascii_case(wanted));
+    let pairs = [["x_train", "y_train"], ["x_test", "y_test"], ["x", "y"]];
+    let [train, test, whole] = pairs.map(|pair| pair.map(find));
+    let (train, test) = match (train, test, whole) {
+        ([Some(x), Some(y)], [Some(a), Some(b)], _) => ([x, y], Some([a, b])),
+        ([Some(x), Some(y)], [None, None], _) => ([x, y], None),
+        ([None, None], [None, None], [Some(x), Some(y)]) => ([x, y], None),
+        _ => {
+            let problem = format!("holds {}", listed(&keys));
+            let advice = "name the arrays x and y, or x_train, y_train, x_test and y_test";
+            return Err(TableError::new(source.name(), problem, advice));
+        }
+    };
+    let (train, axes) = part(source, train, reading)?;
+    let test = test.map(|keys| part(source, keys, reading)).transpose()?;
+    if let Some((_, found)) = &test
+        && *found != axes
+    {
+        let problem = format!("has rows of shape {axes:?} in x_train but {found:?} in x_test");
+        return Err(TableError::new(
+            source.name(),
+            problem,
+            "give both the same shape",
+        ));
+    }
+    let (shape, _) = layout(&axes).unwrap_or(([1, 1, 1], false));
+    Ok(Parts {
+        train,
+        test: test.map(|(part, _)| part),
+        shape,
+        is_flat: axes.len() < 2,
+        class_names: Vec::new(),
+        label: None,
+    })
+}
+
+/// Returns the keys in words.
+fn listed(keys: &[String]) -> String {
+    match keys {
+        [] => "no arrays".into(),
+        [key] => format!("only the array {key}"),
+        keys => {
+            let shown: Vec<&str> = keys.iter().take(8).map(String::as_str).collect();
+            let more = if keys.len() > 8 { ", ..." } else { "" };
+            format!("the arrays {}{more}", shown.join(", "))
+        }
+    }
+}
+
+/// Reads the features and labels under the two keys. Returns the axes of a row, too.
+fn part(
+    source: &mut dyn Source,
+    [x, y]: [&String; 2],
+    reading: &Reading,
+) -> Result<(Part, Vec<usize>), TableError> {
+    let in_file = |key: &str, source: &dyn Source| format!("{key} of {}", source.name());
+    let (x_name, y_name) = (in_file(x, source), in_file(y, source));
+    let features = source.array(x)?;
+    let labels = labels(&y_name, &source.array(y)?)?;
+    let Some((&rows, axes)) = features.shape.split_first() else {
+        let advice = "give it a row per sample";
+        return Err(TableError::new(x_name, "is a single number", advice));
+    };
+    if rows != labels.len() {
+        let problem = format!("has {rows} rows but {y} has {} labels", labels.len());
+        return Err(TableError::new(x_name, problem, "give one label per row"));
+    }
+    if let Some(at) = features.values.first_not_finite() {
+        let value = features.values.get(at);
+        let problem = format!("is {value} at {:?}", position(at, &features.shape));
+        return Err(TableError::new(
+            x_name,
+            problem,
+            "replace it, or leave the row out",
+        ));
+    }
+    let Some((_, is_channels_last)) = layout(axes) else {
+        let problem = format!("has the shape {:?}", features.shape);
+        let advice = "give it at most four axes: rows, channels, height, width";
+        return Err(TableError::new(x_name, problem, advice));
+    };
+    // A stated shape is that of the elements as they are.
+    let values = match is_channels_last && reading.shape.is_none() {
+        true => features.values.transposed(&features.shape, &[0, 3, 1, 2]),
+        false => features.values,
+    };
+    let rows = Rows::Array(y_name);
+    let part = Part {
+        values,
+        labels,
+        rows,
+    };
+    Ok((part, axes.to_vec()))
+}
+
+/// Returns the labels in the array `name`.
+fn labels(name: &str, array: &Array) -> Result<Vec<i64>, TableError> {
+    let advice = "give one whole number per row, such as y.astype('uint8')";
+    let one_each = matches!(array.shape[..], [_] | [_, 1]);
+    if !one_each {
+        let problem = format!("has the shape {:?}, not one label per row", array.shape);
+        let advice = "for one-hot labels, save y.argmax(axis=1)";
+        return Err(TableError::new(name, problem, advice));
+    }
+    array.values.integers().ok_or_else(|| {
+        let kind = array.values.kind();
+        TableError::new(name, format!("holds floats ({kind}), not labels"), advice)
+    })
+}
+
+/// Returns the shape (channels, height, width) of rows with these `axes`, and whether channels come
+/// last in the file; `None` if there are more than three axes.
+///
+/// Of three axes, the first is that of channels, unless only the last has a length of 1 to 4: Keras
+/// puts channels last.
+fn layout(axes: &[usize]) -> Option<([usize; 3], bool)> {
+    Some(match *axes {
+        [] => ([1, 1, 1], false),
+        [features] => ([1, 1, features], false),
+        [height, width] => ([1, height, width], false),
+        [a, b, c] if a > 4 && c <= 4 => ([c, a, b], true),
+        [a, b, c] => ([a, b, c], false),
+        _ => return None,
+    })
+}
+
+/// Returns the index along each axis of the element at `index` of an array of `shape`.
+fn position(mut index: usize, shape: &[usize]) -> Vec<usize> {
+    let mut position: Vec<usize> = Vec::new();
+    for &length in shape.iter().rev() {
+        position.push(index % length);
+        index /= length;
+    }
+    position.reverse();
+    position
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::tables::array::Values;
+
+    /// Arrays in memory.
+    struct Arrays(Vec<(&'static str, Array)>);
+
+    impl Source for Arrays {
+        fn name(&self) -> &str {
+            "a.npz"
+        }
+
+        fn keys(&self) -> Vec<String> {
+            self.0.iter().map(|(key, _)| (*key).to_owned()).collect()
+        }
+
+        fn array(&mut self, key: &str) -> Result<Array, TableError> {
+            let found = self.0.iter().find(|(name, _)| *name == key).unwrap();
+            Ok(found.1.clone())
+        }
+    }
+
+    fn array(shape: &[usize], values: Values) -> Array {
+        let shape = shape.to_vec();
+        Array { shape, values }
+    }
+
+    fn bytes(shape: &[usize]) -> Array {
+        let count = shape.iter().product::<usize>();
+        array(shape, Values::Bytes((0..count).map(|i| i as u8).collect()))
+    }
+
+    fn read_all(arrays: &[(&'static str, Array)]) -> Result<Parts, String> {
+        let read = read(&mut Arrays(arrays.to_vec()), &Reading::default());
+        read.map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn keys_and_axes_are_recognised() {
+        for (axes, shape, is_flat) in [
+            (&[2][..], [1, 1, 1], true),
+            (&[2, 7], [1, 1, 7], true),
+            (&[2, 5, 6], [1, 5, 6], false),
+            (&[2, 3, 5, 6], [3, 5, 6], false),
+            (&[2, 5, 6, 3], [3, 5, 6], false),
+            (&[2, 1, 2, 3], [1, 2, 3], false),
+        ] {
+            let parts = read_all(&[("X", bytes(axes)), ("y", bytes(&[2]))]).unwrap();
+            assert_eq!((parts.shape, parts.is_flat), (shape, is_flat), "{axes:?}");
+            assert!(parts.test.is_none());
+        }
+        // Channels that come last: the first two values of channel 1 are those of places 0 and 1.
+        let parts = read_all(&[("x", bytes(&[1, 5, 6, 3])), ("y", bytes(&[1, 1]))]).unwrap();
+        assert_eq!([30, 31].map(|at| parts.train.values.get(at)), [1.0, 4.0]);
+        let four = [
+            ("x_train", bytes(&[3, 2])),
+            ("y_train", bytes(&[3])),
+            ("x_test", bytes(&[2, 2])),
+            ("y_test", bytes(&[2])),
+        ];
+        let parts = read_all(&four).unwrap();
+        assert_eq!(parts.test.unwrap().labels, [0, 1]);
+        assert_eq!(parts.train.labels, [0, 1, 2]);
+    }
+
+    #[test]
+    fn arrays_that_do_not_go_together_are_refused() {
+        let x = || ("x", bytes(&[2, 3]));
+        let y = || ("y", bytes(&[2]));
+        let singles = |values: &[f32]| Values::Singles(values.to_vec());
+        for (arrays, words) in [
+            (vec![], "a.npz holds no arrays: name the arrays x and y"),
+            (vec![x()], "only the array x"),
+            (vec![x(), ("y_train", bytes(&[2]))], "the arrays x, y_train"),
+            (
+                vec![x(), ("y", bytes(&[3]))],
+                "x of a.npz has 2 rows but y has 3 labels",
+            ),
+            (
+                vec![x(), ("y", bytes(&[2, 10]))],
+                "y of a.npz has the shape [2, 10]",
+            ),
+            (
+                vec![x(), ("y", array(&[2], singles(&[0.0, 1.0])))],
+                "y of a.npz holds floats (float32)",
+            ),
+            (
+                vec![
+                    ("x", array(&[2, 2], singles(&[0.0, 1.0, f32::NAN, 2.0]))),
+                    y(),
+                ],
+                "x of a.npz is NaN at [1, 0]",
+            ),
+            (
+                vec![("x", array(&[2, 1], singles(&[0.0, f32::INFINITY]))), y()],
+                "x of a.npz is inf at [1, 0]",
+            ),
+            (
+                vec![("x", bytes(&[2, 1, 1, 1, 1])), y()],
+                "at most four axes",
+            ),
+            (vec![("x", bytes(&[])), y()], "a single number"),
+            (
+                vec![
+                    ("x_train", bytes(&[2, 3])),
+                    ("y_train", bytes(&[2])),
+                    ("x_test", bytes(&[2, 4])),
+                    ("y_test", bytes(&[2])),
+                ],
+                "[3] in x_train but [4] in x_test",
+            ),
+        ] {
+            let error = read_all(&arrays).unwrap_err();
+            assert!(error.contains(words), "{words}: {error}");
+        }
+    }
+}

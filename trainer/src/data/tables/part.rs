@@ -1,0 +1,88 @@
+//! Rows of features with their labels, before features become bytes.
+
+use super::array::Values;
+
+/// Rows of features with their labels.
+#[derive(Debug, Clone)]
+pub(super) struct Part {
+    /// The features of all rows, in row-major order.
+    pub(super) values: Values,
+    /// The classes of the rows.
+    pub(super) labels: Vec<i64>,
+    /// Where the labels are in the files, for messages.
+    pub(super) rows: Rows,
+}
+
+/// Rows of features with their labels as they are written.
+#[derive(Debug, Clone)]
+pub(super) struct Written {
+    /// The features of all rows, in row-major order.
+    pub(super) values: Values,
+    /// The labels of the rows.
+    pub(super) labels: Labels,
+    /// Where the labels are in the files, for messages.
+    pub(super) rows: Rows,
+}
+
+/// Labels as they are written.
+#[derive(Debug, Clone)]
+pub(super) enum Labels {
+    /// Numbers of classes.
+    Numbers(Vec<i64>),
+    /// Names of classes.
+    Names(Vec<String>),
+}
+
+/// Where the labels of a part are in the files.
+#[derive(Debug, Clone)]
+pub(super) enum Rows {
+    /// In an array, such as "y_train of data.npz".
+    Array(String),
+    /// In lines of a table.
+    Lines {
+        /// The table.
+        file: String,
+        /// The line of each row, from 1.
+        lines: Vec<u64>,
+    },
+    /// In the names of a folder's folders.
+    Folders(String),
+}
+
+impl Rows {
+    /// Returns the name of all labels: "y_train of data.npz".
+    #[must_use]
+    pub(super) fn name(&self) -> &str {
+        match self {
+            Self::Array(name) | Self::Folders(name) => name,
+            Self::Lines { file, .. } => file,
+        }
+    }
+
+    /// Returns the place of the label of `row`, from 0.
+    #[must_use]
+    pub(super) fn place(&self, row: usize) -> String {
+        match self {
+            Self::Array(name) => format!("label {row} (from 0) in {name}"),
+            Self::Lines { file, lines } => format!("the label in line {} of {file}", lines[row]),
+            Self::Folders(name) => name.clone(),
+        }
+    }
+}
+
+/// The parts of a dataset as its files have them.
+#[derive(Debug, Clone)]
+pub(super) struct Parts {
+    /// Rows for training.
+    pub(super) train: Part,
+    /// Rows for testing, if the files have some.
+    pub(super) test: Option<Part>,
+    /// The shape of a row's features: (channels, height, width).
+    pub(super) shape: [usize; 3],
+    /// Whether a row is a list of unlike features, not an image.
+    pub(super) is_flat: bool,
+    /// The names of the classes, if they have some: those of labels 0, 1 and so on.
+    pub(super) class_names: Vec<String>,
+    /// The column of labels, if the files are tables.
+    pub(super) label: Option<String>,
+}
