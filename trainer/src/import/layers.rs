@@ -1,0 +1,251 @@
+//! Merges the steps of a network into the layers of an architecture file: each has its batch norm
+//! and ReLU.
+
+use super::step::{Action, Affine, Kernel, Norm, Sliding, Step};
+use super::walk::Refusal;
+use crate::graph::Pooling;
+
+/// A layer of an architecture file.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Layer {
+    /// The step that it begins with.
+    pub(super) first: Step,
+    /// The layers that it reads; `None` is the input.
+    pub(super) sources: Vec<Option<usize>>,
+    /// What it computes.
+    pub(super) kind: Kind,
+    /// Its batch norm.
+    pub(super) norm: Option<Norm>,
+    /// Whether a ReLU follows.
+    pub(super) relu: bool,
+}
+
+/// The type of a layer.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Kind {
+    Conv(Kernel, Sliding),
+    Dense(Kernel),
+    Pool(Pooling, Sliding),
+    Add,
+}
+
+/// Merges `steps`, of which the last computes the class scores.
+///
+/// # Errors
+/// Returns the step at fault and the reason if a step does not belong to a layer.
+pub(super) fn merge(steps: Vec<Step>) -> Result<Vec<Layer>, Refusal> {
+    let mut readers = vec![0; steps.len()];
+    if let Some(last) = readers.last_mut() {
+        *last = 1;
+    }
+    for index in (0..steps.len()).rev() {
+        if readers[index] > 0 {
+            steps[index]
+                .sources
+                .iter()
+                .for_each(|&source| readers[source] += 1);
+        }
+    }
+    let mut merger = Merger {
+        layers: Vec::new(),
+        ends: Vec::new(),
+        readers,
+    };
+    for (index, step) in steps.into_iter().enumerate() {
+        let origin = step.origin.clone();
+        let end = match merger.readers[index] {
+            0 => Ok(End::default()),
+            _ => merger.step(step),
+        };
+        merger
+            .ends
+            .push(end.map_err(|reason| Refusal { origin, reason })?);
+    }
+    let output = merger.ends.last().and_then(|end| end.layer);
+    let layer = output.map(|output| &mut merger.layers[output]);
+    if let Some(layer) = layer {
+        let origin = layer.first.origin.clone();
+        output_layer(layer).map_err(|reason| Refusal { origin, reason })?;
+    }
+    Ok(merger.layers)
+}
+
+/// Checks that `layer` can compute class scores: it is dense, without a ReLU. A convolution over a
+/// whole map becomes dense.
+fn output_layer(layer: &mut Layer) -> Result<(), String> {
+    if layer.relu {
+        return Err(
+            "its ReLU clips the class scores: end the network with the layer before it".into(),
+        );
+    }
+    match &layer.kind {
+        Kind::Dense(_) => Ok(()),
+        _ => Err("it is the last layer, but class scores must come from a dense layer: end the network with one".into()),
+    }
+}
+
+/// Where the output of a step comes from.
+#[derive(Debug, Clone, Default)]
+struct End {
+    /// The layer; `None` is the input.
+    layer: Option<usize>,
+    /// What the layers that read it must apply to their inputs first, and the step that asks for it.
+    pending: Option<(Affine, String)>,
+}
+
+/// Layers under construction.
+struct Merger {
+    layers: Vec<Layer>,
+    /// For each step so far, where its output comes from.
+    ends: Vec<End>,
+    /// For each step, the number of steps that read it.
+    readers: Vec<usize>,
+}
+
+impl Merger {
+    /// Adds a step. Returns where its output comes from.
+    fn step(&mut self, step: Step) -> Result<End, String> {
+        match &step.action {
+            Action::Input => Ok(End::default()),
+            Action::Conv(kernel, window) => {
+                let (mut kernel, window) = (kernel.clone(), *window);
+                if let (Some((affine, by)), _) = (&self.ends[step.sources[0]].pending, ()) {
+                    if window.padding != [[0; 2]; 2] && affine.shift.iter().any(|&shift| shift != 0.0) {
+                        return Err(format!(
+                            "it pads with zeros what {by} has shifted: move that operator behind it, or use no padding"
+                        ));
+                    }
+                    kernel.scale_inputs(affine);
+                }
+                Ok(self.push(step, Kind::Conv(kernel, window)))
+            }
+            Action::Dense(kernel) => {
+                let mut kernel = kernel.clone();
+                if let Some((affine, _)) = &self.ends[step.sources[0]].pending {
+                    kernel.scale_inputs(affine);
+                }
+                Ok(self.push(step, Kind::Dense(kernel)))
+            }
+            Action::Pad(_) => Err(
+                "only a convolution can take over its padding: pad within the operator that reads it".into(),
+            ),
+            Action::Pool(kind, window) => {
+                self.nothing_pending(&step)?;
+                let kind = Kind::Pool(*kind, *window);
+                Ok(self.push(step, kind))
+            }
+            Action::Add => {
+                self.nothing_pending(&step)?;
+                Ok(self.push(step, Kind::Add))
+            }
+            Action::Relu => {
+                self.nothing_pending(&step)?;
+                self.relu(step.sources[0])
+            }
+            Action::Affine(affine) => Ok(self.affine(&step, affine.clone(), None)),
+            Action::Norm(norm) => Ok(self.affine(&step, norm.to_affine(), Some(norm.clone()))),
+        }
+    }
+
+    /// Appends a layer that begins with `step`.
+    fn push(&mut self, step: Step, kind: Kind) -> End {
+        let sources = step
+            .sources
+            .iter()
+            .map(|&source| self.ends[source].layer)
+            .collect();
+        self.layers.push(Layer {
+            first: step,
+            sources,
+            kind,
+            norm: None,
+            relu: false,
+        });
+        End {
+            layer: Some(self.layers.len() - 1),
+            pending: None,
+        }
+    }
+
+    /// Checks that `step` reads no value that is still to be scaled or shifted.
+    fn nothing_pending(&self, step: &Step) -> Result<(), String> {
+        let mut pending = step
+            .sources
+            .iter()
+            .filter_map(|&source| self.ends[source].pending.as_ref());
+        match pending.next() {
+            None => Ok(()),
+            Some((_, by)) => Err(format!(
+                "it reads the output of {by}, but scaling or normalisation must directly follow or precede a convolution or dense layer: change their order"
+            )),
+        }
+    }
+
+    /// Adds a ReLU after step `source`.
+    fn relu(&mut self, source: usize) -> Result<End, String> {
+        let end = self.ends[source].clone();
+        let is_only = self.readers[source] == 1;
+        let Some(index) = end.layer else {
+            return Err("it applies to the input: remove it".into());
+        };
+        // ReLU and the maximum commute.
+        let mut layer = index;
+        while let Kind::Pool(Pooling::Max, _) = self.layers[layer].kind {
+            match self.layers[layer].sources[0] {
+                Some(before) if self.read_once(layer) => layer = before,
+                _ => {
+                    return Err(
+                        "it follows pooling of a value that others read: apply ReLU before pooling"
+                            .into(),
+                    );
+                }
+            }
+        }
+        if self.layers[layer].relu {
+            return Ok(end);
+        }
+        if matches!(self.layers[layer].kind, Kind::Pool(..)) {
+            return Err("it follows average pooling: apply ReLU before pooling".into());
+        }
+        if !is_only {
+            return Err(
+                "another operator reads its input before the ReLU: apply ReLU for both".into(),
+            );
+        }
+        self.layers[layer].relu = true;
+        Ok(end)
+    }
+
+    /// Returns whether nothing but the pooling layer `pool` reads the layer before it.
+    fn read_once(&self, pool: usize) -> bool {
+        self.readers[self.layers[pool].first.sources[0]] == 1
+    }
+
+    /// Adds a multiplication and addition per channel, the batch norm `norm` if it is one: to the
+    /// layer before it, or else to those after it.
+    fn affine(&mut self, step: &Step, affine: Affine, norm: Option<Norm>) -> End {
+        let source = step.sources[0];
+        let end = self.ends[source].clone();
+        if let (Some(index), None, 1) = (end.layer, &end.pending, self.readers[source]) {
+            let layer = &mut self.layers[index];
+            if let (Kind::Conv(kernel, _) | Kind::Dense(kernel), false) =
+                (&mut layer.kind, layer.relu)
+            {
+                match (&mut layer.norm, norm) {
+                    (None, Some(norm)) => layer.norm = Some(norm),
+                    (None, None) => kernel.scale_outputs(&affine),
+                    (Some(before), _) => before.affine = before.affine.then(&affine),
+                }
+                return end;
+            }
+        }
+        let affine = match &end.pending {
+            Some((before, _)) => before.then(&affine),
+            None => affine,
+        };
+        End {
+            pending: Some((affine, step.origin.shown())),
+            ..end
+        }
+    }
+}
