@@ -1,7 +1,7 @@
 //! Merges the steps of a network into the layers of an architecture file: each has its batch norm
 //! and ReLU.
 
-use super::step::{Action, Affine, Kernel, Norm, Sliding, Step};
+use super::step::{Action, Affine, Kernel, Norm, Origin, Sliding, Step};
 use super::walk::Refusal;
 use crate::graph::Pooling;
 
@@ -51,36 +51,24 @@ pub(super) fn merge(steps: Vec<Step>) -> Result<Vec<Layer>, Refusal> {
         ends: Vec::new(),
         readers,
     };
+    let mut last = Origin::default();
     for (index, step) in steps.into_iter().enumerate() {
-        let origin = step.origin.clone();
+        last = step.origin.clone();
         let end = match merger.readers[index] {
             0 => Ok(End::default()),
             _ => merger.step(step),
         };
+        let origin = last.clone();
         merger
             .ends
             .push(end.map_err(|reason| Refusal { origin, reason })?);
     }
-    let output = merger.ends.last().and_then(|end| end.layer);
-    let layer = output.map(|output| &mut merger.layers[output]);
-    if let Some(layer) = layer {
-        let origin = layer.first.origin.clone();
-        output_layer(layer).map_err(|reason| Refusal { origin, reason })?;
-    }
-    Ok(merger.layers)
-}
-
-/// Checks that `layer` can compute class scores: it is dense, without a ReLU. A convolution over a
-/// whole map becomes dense.
-fn output_layer(layer: &mut Layer) -> Result<(), String> {
-    if layer.relu {
-        return Err(
-            "its ReLU clips the class scores: end the network with the layer before it".into(),
-        );
-    }
-    match &layer.kind {
-        Kind::Dense(_) => Ok(()),
-        _ => Err("it is the last layer, but class scores must come from a dense layer: end the network with one".into()),
+    match merger.output() {
+        Ok(()) => Ok(merger.layers),
+        Err(reason) => Err(Refusal {
+            origin: last,
+            reason,
+        }),
     }
 }
 
@@ -89,7 +77,8 @@ fn output_layer(layer: &mut Layer) -> Result<(), String> {
 struct End {
     /// The layer; `None` is the input.
     layer: Option<usize>,
-    /// What the layers that read it must apply to their inputs first, and the step that asks for it.
+    /// What the layers that read it must apply to their inputs first, and the step that asks for
+    /// it.
     pending: Option<(Affine, String)>,
 }
 
@@ -103,13 +92,33 @@ struct Merger {
 }
 
 impl Merger {
+    /// Checks that the last step computes class scores: those of a dense layer without a ReLU.
+    fn output(&self) -> Result<(), String> {
+        let end = self.ends.last().cloned().unwrap_or_default();
+        if end.pending.is_some() {
+            return Err(
+                "it scales or shifts after the last layer: export the network without it".into(),
+            );
+        }
+        let Some(layer) = end.layer.map(|layer| &self.layers[layer]) else {
+            return Err(
+                "the network has no layers: export one with a dense layer at its end".into(),
+            );
+        };
+        match &layer.kind {
+            Kind::Dense(_) if layer.relu => Err("it clips the class scores: end the network without a ReLU".into()),
+            Kind::Dense(_) => Ok(()),
+            _ => Err("it belongs to the last layer, but class scores must come from a dense layer: end the network with one".into()),
+        }
+    }
+
     /// Adds a step. Returns where its output comes from.
     fn step(&mut self, step: Step) -> Result<End, String> {
         match &step.action {
             Action::Input => Ok(End::default()),
             Action::Conv(kernel, window) => {
                 let (mut kernel, window) = (kernel.clone(), *window);
-                if let (Some((affine, by)), _) = (&self.ends[step.sources[0]].pending, ()) {
+                if let Some((affine, by)) = &self.ends[step.sources[0]].pending {
                     if window.padding != [[0; 2]; 2] && affine.shift.iter().any(|&shift| shift != 0.0) {
                         return Err(format!(
                             "it pads with zeros what {by} has shifted: move that operator behind it, or use no padding"

@@ -4,8 +4,8 @@
 //! through a normal form:
 //!
 //! 1. `proto` decodes the file; `model` checks it and drops what the output does not depend on.
-//! 2. `walk` follows the nodes in order. `evaluate` computes constants; `operators` turns the others
-//!    into `step`s, and `flow` follows how the file arranges their values.
+//! 2. `walk` follows the nodes in order. `evaluate` computes constants; `operators` turns the
+//!    others into `step`s, and `flow` follows how the file arranges their values.
 //! 3. `layers` merges steps into the layers of an architecture file, and `write` writes these.
 //!
 //! # Examples

@@ -97,8 +97,8 @@ impl Origin {
 }
 
 impl Sliding {
-    /// Returns the output size along both axes over a map of this size, or `None` if the window does
-    /// not fit.
+    /// Returns the output size along both axes over a map of this size, or `None` if the window
+    /// does not fit.
     pub(super) fn outputs(&self, map: [usize; 2]) -> Option<[usize; 2]> {
         let mut outputs = [0; 2];
         for axis in 0..2 {

@@ -18,7 +18,10 @@ pub(super) struct Refusal {
     pub(super) reason: String,
 }
 
-/// The steps of `model`; the last one computes its output.
+/// Returns the steps of `model`; the last one computes its output.
+///
+/// # Errors
+/// Returns the node at fault and the reason if a node cannot be imported.
 pub(super) fn walk(model: &Model) -> Result<Vec<Step>, Refusal> {
     let input = Step {
         origin: Origin::default(),
