@@ -167,9 +167,11 @@ fn concat(node: &NodeProto, parts: &[&Constant]) -> Result<Constant, String> {
             let block = part.len() / outer.max(1);
             match &part.values {
                 Values::Integers(values) => {
-                    integers.extend_from_slice(&values[row * block..][..block])
+                    integers.extend_from_slice(&values[row * block..][..block]);
                 }
-                Values::Floats(values) => floats.extend_from_slice(&values[row * block..][..block]),
+                Values::Floats(values) => {
+                    floats.extend_from_slice(&values[row * block..][..block]);
+                }
             }
         }
     }

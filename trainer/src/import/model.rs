@@ -200,13 +200,13 @@ fn read_input(input: &ValueInfoProto, nodes: &[NodeProto]) -> Result<Input, Stri
         )));
     }
     let is_last = || channel_last(&dims, &name, nodes);
-    let (shape, order) = match dims.as_slice() {
-        &[_, units] => (vec![1, 1, units], None),
-        &[_, height, width] => (vec![1, height, width], None),
-        &[_, height, width, channels] if is_last() => {
+    let (shape, order) = match *dims.as_slice() {
+        [_, units] => (vec![1, 1, units], None),
+        [_, height, width] => (vec![1, height, width], None),
+        [_, height, width, channels] if is_last() => {
             (vec![channels, height, width], Some([0, 2, 3, 1]))
         }
-        &[_, channels, height, width] => (vec![channels, height, width], None),
+        [_, channels, height, width] => (vec![channels, height, width], None),
         _ => {
             return Err(reason(&format!(
                 "has {} axes, but two (features) to four (maps of channels) are supported, the batch included",

@@ -69,7 +69,7 @@ fn keys(layer: &Layer, before: &[usize]) -> Result<String, String> {
         }
         Kind::Conv(kernel, window) => {
             let [size, stride] = square(window)?;
-            let padding = padding(window, before)?;
+            let padding = padding(window, before);
             format!(
                 "type = \"conv\"\nchannels = {}\nkernel = {size}\nstride = {stride}\npadding = {padding}\n{}",
                 kernel.shape[0],
@@ -107,14 +107,14 @@ fn square(window: &Sliding) -> Result<[usize; 2], String> {
 
 /// Returns the padding of a convolution of a map of shape `before`, as an architecture file states
 /// it.
-fn padding(window: &Sliding, before: &[usize]) -> Result<String, String> {
+fn padding(window: &Sliding, before: &[usize]) -> String {
     let [[top, left], [bottom, right]] = window.padding;
     if [left, bottom, right] == [top; 3] {
-        return Ok(if top == 0 {
+        return if top == 0 {
             "\"valid\"".into()
         } else {
             top.to_string()
-        });
+        };
     }
     if let &[_, height, width] = before
         && let Some(same) = Window::new(
@@ -125,11 +125,9 @@ fn padding(window: &Sliding, before: &[usize]) -> Result<String, String> {
         )
         && [same.before, same.after] == window.padding
     {
-        return Ok("\"same\"".into());
+        return "\"same\"".into();
     }
-    Err(format!(
-        "its padding (top {top}, left {left}, bottom {bottom}, right {right}) is not supported: use the same on all sides, or TensorFlow's \"same\""
-    ))
+    format!("[{top}, {left}, {bottom}, {right}]")
 }
 
 /// Returns a name per layer: that of its weight in the file if it is usable and not taken, or else

@@ -15,7 +15,7 @@ use rarefy_trainer::network::{Network, Statistics};
 const TOLERANCE: f32 = 1e-4;
 
 /// The fixtures with their number of weights and what is said about them.
-const FIXTURES: [(&str, usize, &[&str]); 14] = [
+const FIXTURES: [(&str, usize, &[&str]); 16] = [
     ("torch-old-lenet-300-100", 196 * 30 + 300 + 100, &[]),
     ("torch-dynamo-lenet-300-100", 196 * 30 + 300 + 100, &[]),
     ("torch-old-lenet-5", LENET_5, &["LogSoftmax"]),
@@ -30,6 +30,8 @@ const FIXTURES: [(&str, usize, &[&str]); 14] = [
     ("keras-cnn", KERAS_CNN, &[]),
     ("tf2onnx-resnet", KERAS_RESNET, &["Softmax"]),
     ("keras-resnet", KERAS_RESNET, &["Softmax"]),
+    ("written-first", 9 * (2 * 4 + 4 * 5) + 15, &[]),
+    ("written-last", 16 * 3 * 6 + 24, &[]),
 ];
 const LENET_5: usize = 4 * 25 + 8 * 4 * 25 + 200 * 24 + 24 * 16 + 160;
 const RESNET_8: usize = 9 * (3 * 4 + 4 * 4 * 2 + 4 * 8 + 8 * 8 + 8 * 16 + 16 * 16) + 32 + 128 + 160;

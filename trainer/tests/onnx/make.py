@@ -176,7 +176,65 @@ def keras_models():
             print("keras", name, repr(error)[:300])
 
 
+def written_models():
+    """Forms of operators that no exporter above writes, node by node."""
+    from onnx import TensorProto, helper, numpy_helper
+    generator = np.random.default_rng(7)
+
+    def constant(name, shape, low=-0.5, high=0.5):
+        return numpy_helper.from_array(generator.uniform(low, high, shape).astype(np.float32), name)
+
+    def list_of(name, *values):
+        return numpy_helper.from_array(np.array(values, np.int64), name)
+
+    def scalar(name, value):
+        return numpy_helper.from_array(np.float32(value), name)
+
+    def narrow(name, shape, kind):
+        values = generator.uniform(-0.5, 0.5, int(np.prod(shape)))
+        return helper.make_tensor(name, kind, shape, values)
+
+    def model(name, shape, outputs, nodes, constants, channel_last=False):
+        x = helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", *shape])
+        y = helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", *outputs])
+        graph = helper.make_graph(nodes, "g", [x], [y], constants)
+        save(f"written-{name}", helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8),
+             channel_last)
+
+    node = helper.make_node
+    # Normalisation before a convolution, arithmetic around it, padding of its own and of `Pad`, weights in f16.
+    model("first", [2, 9, 9], [3], [
+        node("BatchNormalization", ["x", "s1", "b1", "m1", "v1"], ["a"], epsilon=0.1),
+        node("Cast", ["w16"], ["w1"], to=TensorProto.FLOAT),
+        node("Conv", ["a", "w1"], ["b"]), node("Sub", ["b", "c1"], ["c"]), node("Div", ["c", "c2"], ["d"]),
+        node("Clip", ["d", "zero"], ["e"]),
+        node("Pad", ["e", "pads"], ["f"]), node("Conv", ["f", "w2", "b2"], ["g"], strides=[2, 2], pads=[1, 0, 0, 1]),
+        node("BatchNormalization", ["g", "s2", "b2", "m2", "v2"], ["h"], epsilon=0.01),
+        node("Mul", ["c3", "h"], ["i"]), node("Sub", ["c4", "i"], ["j"]), node("Max", ["j", "zero"], ["k"]),
+        node("GlobalMaxPool", ["k"], ["l"]), node("Squeeze", ["l", "axes"], ["m"]),
+        node("Gemm", ["m", "w3", "b3"], ["n"], alpha=0.5, beta=2.0), node("Add", ["c5", "n"], ["y"]),
+    ], [constant("s1", [2]), constant("b1", [2]), constant("m1", [2]), constant("v1", [2], 0.1, 1),
+        narrow("w16", [4, 2, 3, 3], TensorProto.FLOAT16), constant("c1", [1, 4, 1, 1]), constant("c2", [4, 1, 1], 0.5, 1),
+        scalar("zero", 0), list_of("pads", 0, 0, 1, 1, 0, 0, 1, 1), constant("w2", [5, 4, 3, 3]), constant("b2", [5]),
+        constant("s2", [5]), constant("m2", [5]), constant("v2", [5], 0.1, 1), scalar("c3", 0.75), scalar("c4", 0.25),
+        list_of("axes", 2, 3), constant("w3", [5, 3]), constant("b3", [3]), constant("c5", [1, 3])])
+    # Channel-last maps, TensorFlow's padding, a mean over a map, weights in bf16 and f64, constants that are computed.
+    model("last", [7, 7, 3], [4], [
+        node("Transpose", ["x"], ["a"], perm=[0, 3, 1, 2]), node("Cast", ["w16"], ["w1"], to=TensorProto.FLOAT),
+        node("Conv", ["a", "w1"], ["b"], auto_pad="SAME_LOWER", strides=[2, 2]), node("Relu", ["b"], ["c"]),
+        node("Transpose", ["c"], ["d"], perm=[0, 2, 3, 1]), node("ReduceMean", ["d"], ["e"], axes=[1, 2], keepdims=0),
+        node("Cast", ["w64"], ["w2"], to=TensorProto.FLOAT), node("Transpose", ["w2"], ["w3"]),
+        node("MatMul", ["e", "w3"], ["f"]), node("Add", ["one", "half"], ["g"]), node("Mul", ["g", "one"], ["h"]),
+        node("Sub", ["h", "half"], ["i"]), node("Div", ["i", "two"], ["j"]), node("Unsqueeze", ["j", "axis"], ["k"]),
+        node("Add", ["f", "k"], ["y"]),
+    ], [narrow("w16", [6, 3, 4, 4], TensorProto.BFLOAT16), narrow("w64", [4, 6], TensorProto.DOUBLE),
+        constant("one", [4], 1, 2), constant("half", [4]), scalar("two", 2), list_of("axis", 0)], True)
+
+
 if __name__ == "__main__":
+    written_models()
+    if sys.argv[1:] == ["written"]:
+        sys.exit()
     if sys.argv[1:] != ["keras"]:
         torch_models()
     if sys.argv[1:] != ["torch"]:
