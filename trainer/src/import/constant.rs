@@ -218,7 +218,7 @@ mod tests {
     /// 1, -2.5 and 0.15625 in every type, in bytes and in the field for the type.
     #[test]
     fn all_types_of_floats_are_read() {
-        let expected = [1.0, -2.5, 0.15625];
+        let expected = [1.0_f64, -2.5, 0.15625];
         let halves = [0x3c00_u16, 0xc100, 0x3100];
         let brains = [0x3f80_u16, 0xc020, 0x3e20];
         let bytes = |bits: [u16; 3]| bits.iter().flat_map(|bits| bits.to_le_bytes()).collect();

@@ -197,6 +197,9 @@ impl Merger {
         let Some(index) = end.layer else {
             return Err("it applies to the input: remove it".into());
         };
+        if self.is_clipped(index) {
+            return Ok(end);
+        }
         // ReLU and the maximum commute.
         let mut layer = index;
         while let Kind::Pool(Pooling::Max, _) = self.layers[layer].kind {
@@ -210,9 +213,6 @@ impl Merger {
                 }
             }
         }
-        if self.layers[layer].relu {
-            return Ok(end);
-        }
         if matches!(self.layers[layer].kind, Kind::Pool(..)) {
             return Err("it follows average pooling: apply ReLU before pooling".into());
         }
@@ -223,6 +223,17 @@ impl Merger {
         }
         self.layers[layer].relu = true;
         Ok(end)
+    }
+
+    /// Returns whether the output of `layer` has no negative values: a ReLU follows it, or the layer
+    /// that it pools.
+    fn is_clipped(&self, mut layer: usize) -> bool {
+        while let Kind::Pool(..) = self.layers[layer].kind
+            && let Some(before) = self.layers[layer].sources[0]
+        {
+            layer = before;
+        }
+        self.layers[layer].relu
     }
 
     /// Returns whether nothing but the pooling layer `pool` reads the layer before it.
@@ -256,5 +267,80 @@ impl Merger {
             pending: Some((affine, step.origin.shown())),
             ..end
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A step of `action` on the steps `sources`.
+    fn step(sources: &[usize], shape: &[usize], action: Action) -> Step {
+        Step {
+            origin: Origin::default(),
+            sources: sources.to_vec(),
+            shape: shape.to_vec(),
+            action,
+        }
+    }
+
+    /// A layer that multiplies by `weights`, of this shape.
+    fn kernel(shape: &[usize], weights: &[f64]) -> Kernel {
+        Kernel {
+            shape: shape.to_vec(),
+            weights: weights.to_vec(),
+            bias: None,
+        }
+    }
+
+    /// A window of this size and stride.
+    fn window(size: usize) -> Sliding {
+        Sliding {
+            kernel: [size; 2],
+            stride: [size; 2],
+            padding: [[0; 2]; 2],
+        }
+    }
+
+    #[test]
+    fn relus_move_before_maxima_and_repetitions_vanish() {
+        let conv = Action::Conv(kernel(&[1, 1, 1, 1], &[2.0]), window(1));
+        let steps = vec![
+            step(&[], &[1, 4, 4], Action::Input),
+            step(&[0], &[1, 4, 4], conv),
+            step(&[1], &[1, 2, 2], Action::Pool(Pooling::Max, window(2))),
+            step(&[2], &[1, 2, 2], Action::Relu),
+            step(&[3], &[1, 1, 1], Action::Pool(Pooling::Average, window(2))),
+            step(&[4], &[1, 1, 1], Action::Relu),
+            step(&[5], &[1], Action::Dense(kernel(&[1, 1], &[3.0]))),
+        ];
+        let layers = merge(steps).unwrap();
+        let relus: Vec<bool> = layers.iter().map(|layer| layer.relu).collect();
+        assert_eq!(relus, [true, false, false, false]);
+        let sources: Vec<_> = layers.iter().map(|layer| layer.sources[0]).collect();
+        assert_eq!(sources, [None, Some(0), Some(1), Some(2)]);
+    }
+
+    /// x * 2 + 3 before the layer and x * 5 + 7 after it: (x * 2 + 3) * 4 * 5 + 7.
+    #[test]
+    fn scales_and_shifts_move_into_the_layer() {
+        let affine = |scale, shift| {
+            Action::Affine(Affine {
+                scale: vec![scale],
+                shift: vec![shift],
+            })
+        };
+        let steps = vec![
+            step(&[], &[1, 1, 1], Action::Input),
+            step(&[0], &[1, 1, 1], affine(2.0, 3.0)),
+            step(&[1], &[1], Action::Dense(kernel(&[1, 1], &[4.0]))),
+            step(&[2], &[1], affine(5.0, 7.0)),
+        ];
+        let layers = merge(steps).unwrap();
+        let Kind::Dense(merged) = &layers[0].kind else {
+            panic!("{layers:?}");
+        };
+        assert_eq!((&merged.weights[..], layers.len()), (&[40.0][..], 1));
+        assert_eq!(merged.bias, Some(vec![67.0]));
     }
 }
