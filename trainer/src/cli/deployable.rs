@@ -47,9 +47,8 @@ impl Deployable {
     pub(super) fn open(folder: &Path, given: Given<'_>, console: &Console) -> Result<Self> {
         let has = |name: &str| folder.join(name).is_file();
         if has(RECIPE) || !has(ARCHITECTURE) || !has(WEIGHTS) {
-            let run = FinishedRun::open(folder)?;
             return match given.mean.or(given.std) {
-                None => Ok(Self::Run(Box::new(run))),
+                None => Ok(Self::Run(Box::new(FinishedRun::open(folder)?))),
                 Some(_) => Err(usage::wrong(format!(
                     "--mean and --std are recorded in the run {}: leave them out",
                     folder.display()

@@ -34,7 +34,7 @@ impl Constant {
     pub(super) fn read(tensor: &TensorProto) -> Result<Self, String> {
         if tensor.data_location != 0 {
             return Err(
-                "its values are in another file: save the model as one file (onnx.save with save_as_external_data=False)".into(),
+                "its values are in another file: export the model as one file (external_data=False in torch.onnx.export)".into(),
             );
         }
         let shape = lengths(&tensor.dims)?;

@@ -53,7 +53,6 @@ fn an_imported_network_is_taken_by_the_other_commands() {
         &format!("{train} --compression 4 --epochs 1 -o run"),
     );
     assert!(trained["accuracy"]["dense"].is_number(), "{trained}");
-    json(folder, "export run -o model.rfy --allow-loss");
 
     // What lies there is not replaced.
     refused(
@@ -86,7 +85,10 @@ fn an_imported_network_is_exported_without_a_run() {
     fixture(folder, "torch-dynamo-lenet-5.onnx");
     json(folder, "import net.onnx -o net");
     let export = "export net --data digits --mean 0 --std 1 --allow-loss";
-    let exported = json(folder, &format!("{export} --weights int8 -o model.rfy"));
+    let exported = json(
+        folder,
+        &format!("{export} --weights int8 --encoding dense -o model.rfy"),
+    );
     assert_eq!(exported["total"], 6244);
     assert!(
         exported["stripping_error"].as_f64().unwrap() < 1e-4,
@@ -113,8 +115,8 @@ fn an_imported_network_is_exported_without_a_run() {
     );
     fs::remove_file(folder.join("mlp/arch.toml")).unwrap();
     refused(folder, "export mlp --data digits -o other.rfy", &["mlp"]);
-    let run = "train --arch net/arch.toml --epochs 1 --compression 2 -o run";
-    json(folder, run);
+    fs::create_dir(folder.join("run")).unwrap();
+    fs::write(folder.join("run/run.toml"), "").unwrap();
     misused(
         folder,
         "export run --mean 0 -o other.rfy",
