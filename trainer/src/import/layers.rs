@@ -225,8 +225,8 @@ impl Merger {
         Ok(end)
     }
 
-    /// Returns whether the output of `layer` has no negative values: a ReLU follows it, or the layer
-    /// that it pools.
+    /// Returns whether the output of `layer` has no negative values: a ReLU follows it, or the
+    /// layer that it pools.
     fn is_clipped(&self, mut layer: usize) -> bool {
         while let Kind::Pool(..) = self.layers[layer].kind
             && let Some(before) = self.layers[layer].sources[0]
