@@ -215,7 +215,7 @@ impl Type {
 mod tests {
     use super::*;
 
-    /// 1, -2.5 and 0.15625 in every type, in bytes and in the field for the type.
+    /// Reads 1, -2.5 and 0.15625 in every type, from bytes and from the field for the type.
     #[test]
     fn all_types_of_floats_are_read() {
         let expected = [1.0_f64, -2.5, 0.15625];

@@ -274,7 +274,7 @@ impl Merger {
 mod tests {
     use super::*;
 
-    /// A step of `action` on the steps `sources`.
+    /// Returns a step of `action` on the steps `sources`.
     fn step(sources: &[usize], shape: &[usize], action: Action) -> Step {
         Step {
             origin: Origin::default(),
@@ -284,7 +284,7 @@ mod tests {
         }
     }
 
-    /// A layer that multiplies by `weights`, of this shape.
+    /// Returns a layer that multiplies by `weights`, of this shape.
     fn kernel(shape: &[usize], weights: &[f64]) -> Kernel {
         Kernel {
             shape: shape.to_vec(),
@@ -293,7 +293,7 @@ mod tests {
         }
     }
 
-    /// A window of this size and stride.
+    /// Returns a window of this size and stride.
     fn window(size: usize) -> Sliding {
         Sliding {
             kernel: [size; 2],
@@ -321,7 +321,7 @@ mod tests {
         assert_eq!(sources, [None, Some(0), Some(1), Some(2)]);
     }
 
-    /// x * 2 + 3 before the layer and x * 5 + 7 after it: (x * 2 + 3) * 4 * 5 + 7.
+    /// Merges x * 2 + 3 before the layer and x * 5 + 7 after it: (x * 2 + 3) * 4 * 5 + 7.
     #[test]
     fn scales_and_shifts_move_into_the_layer() {
         let affine = |scale, shift| {

@@ -124,7 +124,7 @@ fn an_imported_network_is_exported_without_a_run() {
     );
 }
 
-/// Twenty operators and more, between two dense layers.
+/// Puts twenty-four operators between two dense layers.
 #[test]
 fn an_unsupported_operator_is_named_with_what_to_do() {
     let folder = tempfile::tempdir().unwrap();
@@ -170,7 +170,7 @@ fn an_unsupported_operator_is_named_with_what_to_do() {
     }
 }
 
-/// Supported operators in forms that an architecture cannot describe.
+/// Tries supported operators in forms that an architecture cannot describe.
 #[test]
 fn an_unsupported_form_of_an_operator_is_named_with_what_to_do() {
     let folder = tempfile::tempdir().unwrap();
