@@ -39,6 +39,7 @@ pub mod deploy;
 pub mod device;
 pub mod digest;
 pub mod graph;
+pub mod import;
 pub mod masks;
 pub mod memory;
 pub mod names;

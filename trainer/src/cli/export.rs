@@ -1,4 +1,4 @@
-//! `rarefy export`: converts a finished run to a container or to Rust code.
+//! `rarefy export`: converts a trained network to a container or to Rust code.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
@@ -9,18 +9,20 @@ use serde::Serialize;
 
 use super::boards::{self, DEFAULT_BOARD};
 use super::console::Console;
+use super::deployable::{Deployable, Given};
 use super::next::{Line, Next, Why};
 use super::overwrite::Kind;
+use super::recipe::per_channel;
 use super::table::{percent, table, text};
 use super::weights::Weights;
-use super::{chips, fits, inspect, interrupt, measured, overwrite, run_data, usage};
-use crate::data::Dataset;
+use super::{chips, fits, inspect, interrupt, measured, overwrite, usage};
+use crate::data::PerChannel;
 use crate::deploy::bits::Wider;
 use crate::deploy::choose::{EncodingChoice, Goal};
 use crate::deploy::costs::Core;
 use crate::deploy::export::{Code, ExportAccuracy};
 use crate::deploy::quantize::{Fidelity, WeightType};
-use crate::deploy::{ExportReport, FinishedRun, Options};
+use crate::deploy::{ExportReport, Options};
 use crate::device::{self, Board, Boards, CodeFlash, firmware_folder};
 use crate::numbers::thousands;
 
@@ -29,7 +31,8 @@ const NOTABLE_LOSS: f64 = 0.003;
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// Run folder written by `rarefy train`
+    /// Run folder written by `rarefy train`, or a folder with arch.toml and weights.safetensors as
+    /// `rarefy import` writes it
     run: PathBuf,
     /// Output file; an existing file is overwritten only if it is named here and holds the same
     /// kind of output [default: model.rfy, or model.rs with --emit rust]
@@ -56,10 +59,18 @@ pub(super) struct Arguments {
     /// Encoding of the weights
     #[arg(long, value_enum, default_value_t = Encoding::Auto)]
     encoding: Encoding,
-    /// New location of the run's dataset, if the dataset has moved [default: the one given to `rarefy
-    /// train`]
+    /// New location of the run's dataset, if the dataset has moved, or dataset of a network without
+    /// a run [default: the one given to `rarefy train`]
     #[arg(long)]
     data: Option<String>,
+    /// Mean of the input normalisation (pixel / 255 - MEAN) / STD that a network without a run
+    /// expects, or one per channel [default: the dataset's]
+    #[arg(long, value_parser = per_channel, allow_hyphen_values = true)]
+    mean: Option<PerChannel>,
+    /// Standard deviation of that normalisation; 1/255 (with a mean of 0) for raw pixels from 0 to
+    /// 255 [default: the dataset's]
+    #[arg(long, value_parser = per_channel, allow_hyphen_values = true)]
+    std: Option<PerChannel>,
     /// Show the quantization error of each layer
     #[arg(long)]
     report: bool,
@@ -113,19 +124,21 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
             "--emit rust supports integer weights only: give --weights int8 instead of f32",
         ));
     }
-    let run = FinishedRun::open(&arguments.run)?;
+    let given = Given {
+        data: arguments.data.as_deref(),
+        mean: arguments.mean.as_ref(),
+        std: arguments.std.as_ref(),
+    };
+    let network = Deployable::open(&arguments.run, given, console)?;
     let out = out(arguments)?;
-    let given = arguments.data.as_deref();
-    let recorded = run.recipe.data_source();
-    let name = given.unwrap_or(&recorded);
     let kind = match arguments.emit {
         Emit::Container => Kind::Container,
         Emit::Rust => Kind::Code,
     };
-    overwrite::check("-o", &out, kind, overwrite::of_data(name))?;
-    let data = run_data::load(&run, given, console)?;
+    let name = network.data_name(given.data);
+    overwrite::check("-o", &out, kind, overwrite::of_data(&name))?;
     if arguments.emit == Emit::Rust {
-        return code(&run, &data, &options, &out, arguments, console);
+        return code(&network, &options, &out, arguments, console);
     }
     let chip = chip(arguments)?;
     let name = arguments.board.as_deref();
@@ -133,9 +146,7 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
         chip.as_ref()
             .map_or(Ok(()), |chip| fits::check(chip, bytes, console))
     };
-    let report = run
-        .export_if(name, &data, &options, &out, &mut accept)
-        .map_err(|error| run_data::of_data(error, given))?;
+    let report = network.container((given.data, name), &options, &out, &mut accept, console)?;
     notes(&report, &options, console);
     let (pruned, deployed) = (report.accuracy.pruned, report.accuracy.deployed);
     console.result(&report, || {
@@ -265,16 +276,13 @@ fn shown(fidelity: &[Fidelity], arguments: &Arguments) -> String {
 
 /// Writes the network as Rust code.
 fn code(
-    run: &FinishedRun,
-    data: &Dataset,
+    network: &Deployable,
     options: &Options,
     out: &Path,
     arguments: &Arguments,
     console: &Console,
 ) -> Result<()> {
-    let code = run
-        .export_code(data, options, out)
-        .map_err(|error| run_data::of_data(error, arguments.data.as_deref()))?;
+    let code = network.code(arguments.data.as_deref(), options, out, console)?;
     note_loss(&code.report, options.weights, console);
     let board = match chip(arguments)? {
         Some(chip) => chip,

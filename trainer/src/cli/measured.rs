@@ -126,38 +126,23 @@ pub(super) fn describe(report: &BoardReport) -> String {
 
 /// Formats the figures of a report as a table, with the dense network beside the pruned one.
 fn figures(report: &BoardReport) -> String {
-    let dense = report.dense.as_ref();
     let kind = if report.board.emulated {
         "emulated"
     } else {
         "real"
     };
     let board = format!("{} ({kind} {})", report.board.name, report.board.core);
-    let mut rows = match dense {
+    let mut rows = match report.dense {
         Some(_) => table([&*board, "pruned", "stored dense", "saved"]),
         None => table([&*board, "pruned", "", ""]),
-    };
-    let mut row = |name: &str, figure: &dyn Fn(&NetworkReport) -> Option<u64>| {
-        let pruned = figure(&report.network);
-        let dense = dense.map(figure);
-        let show = |figure: Option<u64>| figure.map_or("-".into(), thousands);
-        let saved = match (pruned, dense.flatten()) {
-            (Some(pruned), Some(dense)) if pruned > 0 && dense > pruned => {
-                format!("{:.1}x", dense as f64 / pruned as f64)
-            }
-            _ => String::new(),
-        };
-        rows.add_row([
-            name.to_string(),
-            show(pruned),
-            dense.map_or(String::new(), show),
-            saved,
-        ]);
     };
     let total = |size: u64| format!("  total, of {}", thousands(size));
     let unit = match report.network.cost {
         Cost::Instructions(_) => "instructions",
         Cost::Cycles(_) => "cycles",
+    };
+    let mut row = |name: &str, figure: &dyn Fn(&NetworkReport) -> Option<u64>| {
+        rows.add_row(compared(report, name, figure));
     };
     row("flash, bytes: code", &|n| Some(n.flash?.code));
     row("  model", &|n| Some(n.flash?.model));
@@ -171,43 +156,98 @@ fn figures(report: &BoardReport) -> String {
     row(&format!("{unit} per inference: median"), &|n| {
         Some(n.cost.counts()?.median)
     });
-    row("  minimum", &|n| Some(n.cost.counts()?.min));
-    row("  maximum", &|n| Some(n.cost.counts()?.max));
-    row(&format!("{unit} to load (checked once)"), &|n| n.load);
-    for (name, figure) in estimates(report) {
-        let dense = dense.map_or(String::new(), figure);
-        rows.add_row([name, figure(&report.network), dense, String::new()]);
-    }
+    let spread = |n: &NetworkReport| {
+        let counts = n.cost.counts()?;
+        Some(Range {
+            low: counts.min,
+            high: counts.max,
+        })
+    };
+    rows.add_rows(range_row(report, &spread));
+    rows.add_row(compared(
+        report,
+        &format!("{unit} to load (checked once)"),
+        &|n| n.load,
+    ));
+    rows.add_rows(estimates(report));
     text(&rows)
 }
 
-/// A figure of a report, formatted.
-type Figure = fn(&NetworkReport) -> String;
+/// Returns the row `name` with a figure of both networks and their ratio.
+fn compared(
+    report: &BoardReport,
+    name: &str,
+    figure: &dyn Fn(&NetworkReport) -> Option<u64>,
+) -> [String; 4] {
+    let pruned = figure(&report.network);
+    let dense = report.dense.as_ref().map(figure);
+    let show = |figure: Option<u64>| figure.map_or("-".into(), thousands);
+    let saved = match (pruned, dense.flatten()) {
+        (Some(pruned), Some(dense)) if pruned > 0 && dense > pruned => {
+            format!("{:.1}x", dense as f64 / pruned as f64)
+        }
+        _ => String::new(),
+    };
+    [
+        name.to_owned(),
+        show(pruned),
+        dense.map_or(String::new(), show),
+        saved,
+    ]
+}
+
+/// Returns the row of the range of a figure over all samples; `None` if it is the same for all.
+fn range_row(
+    report: &BoardReport,
+    range: &dyn Fn(&NetworkReport) -> Option<Range>,
+) -> Option<[String; 4]> {
+    let both = [Some(&report.network), report.dense.as_ref()];
+    let varies = |network: &NetworkReport| range(network).is_some_and(|it| it.low < it.high);
+    let show = |network: &NetworkReport| range(network).map_or("-".into(), span);
+    both.into_iter().flatten().any(varies).then(|| {
+        let [pruned, dense] = both.map(|network| network.map_or(String::new(), show));
+        [
+            "  minimum to maximum".to_owned(),
+            pruned,
+            dense,
+            String::new(),
+        ]
+    })
+}
 
 /// Returns the rows of the estimated cycles; none if they were not asked for.
-fn estimates(report: &BoardReport) -> Vec<(String, Figure)> {
+fn estimates(report: &BoardReport) -> Vec<[String; 4]> {
     let network = &report.network;
+    let row = |name: String, figure: &dyn Fn(&Estimate) -> String| {
+        let show = |n: &NetworkReport| n.estimate.as_ref().map_or("-".to_owned(), figure);
+        let dense = report.dense.as_ref().map_or(String::new(), show);
+        [name, show(network), dense, String::new()]
+    };
     let Some(estimate) = &network.estimate else {
         let asked = network.no_estimate.is_some();
-        let row: (String, Figure) = ("estimated cycles per inference".to_owned(), |_| "-".into());
-        return if asked { vec![row] } else { Vec::new() };
+        let name = "estimated cycles per inference".to_owned();
+        return asked
+            .then(|| row(name, &|_| String::new()))
+            .into_iter()
+            .collect();
     };
     let clock = estimate.clock_hz as f64 / 1e6;
-    vec![
-        ("estimated cycles per inference: median".to_owned(), |n| {
-            n.estimate.as_ref().map_or("-".into(), |it| span(it.median))
-        }),
-        ("  minimum".to_owned(), |n| {
-            n.estimate.as_ref().map_or("-".into(), |it| span(it.min))
-        }),
-        ("  maximum".to_owned(), |n| {
-            n.estimate.as_ref().map_or("-".into(), |it| span(it.max))
-        }),
-        (format!("  median in milliseconds at {clock} MHz"), |n| {
-            let estimate = n.estimate.as_ref();
-            estimate.map_or("-".into(), |it| milliseconds(it.milliseconds))
-        }),
-    ]
+    let name = "estimated cycles per inference: median".to_owned();
+    let mut rows = vec![row(name, &|it| span(it.median))];
+    let of_samples = |it: &Estimate| it.min != it.max;
+    let both = [Some(network), report.dense.as_ref()].into_iter().flatten();
+    if both.filter_map(|n| n.estimate.as_ref()).any(of_samples) {
+        let range = |it: &Estimate| Range {
+            low: it.min.low,
+            high: it.max.high,
+        };
+        rows.push(row("  minimum to maximum".to_owned(), &|it| {
+            span(range(it))
+        }));
+    }
+    let name = format!("  median in milliseconds at {clock} MHz");
+    rows.push(row(name, &|it| milliseconds(it.milliseconds)));
+    rows
 }
 
 /// Formats a range of cycles.

@@ -20,12 +20,14 @@ mod console;
 mod counts;
 mod curve;
 mod data;
+mod deployable;
 mod effective;
 mod eval;
 mod export;
 mod fits;
 mod hints;
 mod hyperparameters;
+mod import;
 mod inspect;
 mod interrupt;
 mod measure;
@@ -100,6 +102,8 @@ enum Command {
     Data(data::Arguments),
     /// List architectures, or show the prunable tensors of one
     Arch(arch::Arguments),
+    /// Write the architecture and the weights of a network in an ONNX file
+    Import(import::Arguments),
     /// Show how many weights of each layer a quota keeps
     Quotas(quotas::Arguments),
     /// Train a network, prune it, and train the pruned network
@@ -108,7 +112,7 @@ enum Command {
     Prune(prune::Arguments),
     /// Count the connected weights of a mask, or plot effective compression
     Effective(effective::Arguments),
-    /// Convert a finished run to a container for the device
+    /// Convert a trained network to a container for the device
     Export(export::Arguments),
     /// Show the contents of a container
     Inspect(inspect::Arguments),
@@ -197,6 +201,7 @@ fn run(command: Command, console: &Console) -> anyhow::Result<()> {
         Command::Quickstart(arguments) => quickstart::run(arguments, console),
         Command::Data(arguments) => data::run(arguments, console),
         Command::Arch(arguments) => arch::run(&arguments, console),
+        Command::Import(arguments) => import::run(&arguments, console),
         Command::Quotas(arguments) => quotas::run(&arguments, console),
         Command::Train(arguments) => train::run(&arguments, console),
         Command::Prune(arguments) => prune::run(&arguments, console),

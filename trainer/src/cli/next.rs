@@ -6,6 +6,7 @@
 //! | `data list` | `train` on an available dataset | |
 //! | `data fetch` | `train` on it | |
 //! | `arch` | `arch NAME`, or `quotas` of that architecture | |
+//! | `import` | `arch` of its architecture | |
 //! | `quotas` | `train` with the quota, or `prune` if no dataset fits | [`Why::NoPath`] |
 //! | `prune` | the same command with `-o`, or `effective` of the masks | |
 //! | `effective` | the same command with `--out` | [`Why::Masks`], [`Why::Picture`] |

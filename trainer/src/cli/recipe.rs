@@ -134,7 +134,7 @@ fn minutes(text: &str) -> Result<Duration, String> {
 }
 
 /// Parses a number for all channels, or a list with one per channel.
-fn per_channel(text: &str) -> Result<PerChannel, String> {
+pub(super) fn per_channel(text: &str) -> Result<PerChannel, String> {
     let values = text.split(',').map(number);
     values.collect::<Result<Vec<f32>, _>>().map(Into::into)
 }

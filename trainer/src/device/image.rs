@@ -16,7 +16,7 @@ use rarefy_format::{Encoding, Layer, Model, Operation};
 
 use super::boards::{Board, Runner};
 use super::cache::Entry;
-use super::description;
+use super::chip_folder;
 use super::machine::Machine;
 use super::process::{self, End, Flow, Limits};
 use super::toolchain::{Toolchain, ToolchainError};

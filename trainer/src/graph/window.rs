@@ -15,6 +15,13 @@ pub enum Padding {
     Same,
     /// The given padding on each side.
     Each(usize),
+    /// The given padding before and after the input, along height and width.
+    Sides {
+        /// Padding above and on the left.
+        before: [usize; 2],
+        /// Padding below and on the right.
+        after: [usize; 2],
+    },
 }
 
 /// A square sliding window over an input (height, width).
@@ -42,6 +49,7 @@ impl Window {
             (before[axis], after[axis]) = match padding {
                 Padding::Valid => (0, 0),
                 Padding::Each(zeros) => (zeros, zeros),
+                Padding::Sides { before, after } => (before[axis], after[axis]),
                 Padding::Same => {
                     let outputs = input[axis].div_ceil(stride);
                     let total = ((outputs - 1) * stride + size).saturating_sub(input[axis]);
@@ -95,6 +103,13 @@ mod tests {
         let window = Window::new(3, 2, Padding::Same, [8, 7]).unwrap();
         assert_eq!((window.before, window.after), ([0, 1], [1, 1]));
         assert_eq!(window.outputs([8, 7]), [4, 4]);
+        let sides = Padding::Sides {
+            before: [0, 2],
+            after: [1, 0],
+        };
+        let uneven = Window::new(3, 1, sides, [4, 5]).unwrap();
+        assert_eq!((uneven.before, uneven.after), ([0, 2], [1, 0]));
+        assert_eq!(uneven.outputs([4, 5]), [3, 5]);
         assert!(Window::new(5, 1, Padding::Valid, [4, 9]).is_none());
         assert!(Window::new(0, 1, Padding::Valid, [4, 9]).is_none());
     }

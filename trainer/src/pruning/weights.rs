@@ -10,6 +10,9 @@
 //!   [`Weights::missing`] names them;
 //! - nothing else: tensors that belong to no layer, duplicates, and numbers that are not finite
 //!   are errors.
+//!
+//! All names may have a common prefix, such as PyTorch's `module.`. Instead of `NAME`, a file may
+//! hold `NAME_orig` and `NAME_mask`, as `torch.nn.utils.prune` leaves them: their product is read.
 
 use std::path::Path;
 
@@ -25,6 +28,9 @@ use crate::tensors;
 
 /// The running statistics that PyTorch stores with a batch norm.
 const RUNNING: [&str; 3] = ["running_mean", "running_var", "num_batches_tracked"];
+
+/// What follows the names of the two parts of a pruned tensor: its weights, and its mask.
+const PARTS: [&str; 2] = ["_orig", "_mask"];
 
 /// The weights of a graph: its kernels, which pruners rank, and its other parameters.
 #[derive(Debug, Clone, PartialEq)]
@@ -96,7 +102,12 @@ impl Weights {
         };
         let bytes = atomic::read(path)?;
         let file = tensors::parse(&bytes).map_err(reject)?;
-        let file = WeightsFile { graph, file };
+        let prefix = prefix(graph, &file).to_owned();
+        let file = WeightsFile {
+            graph,
+            file,
+            prefix,
+        };
         file.read().map_err(reject)
     }
 
@@ -156,6 +167,8 @@ impl Weights {
 struct WeightsFile<'a> {
     graph: &'a Graph,
     file: SafeTensors<'a>,
+    /// What all names begin with before the graph's.
+    prefix: String,
 }
 
 impl WeightsFile<'_> {
@@ -183,7 +196,9 @@ impl WeightsFile<'_> {
     /// Checks that every tensor of the file belongs to a layer.
     fn check_names(&self) -> Result<(), String> {
         for name in self.file.names() {
-            if !belongs(self.graph, name) {
+            let own = name.strip_prefix(&self.prefix).unwrap_or(name);
+            let whole = PARTS.iter().find_map(|part| own.strip_suffix(part));
+            if !belongs(self.graph, whole.unwrap_or(own)) {
                 return Err(format!("{} has no tensor called {name}", self.graph.name()));
             }
         }
@@ -228,15 +243,60 @@ impl WeightsFile<'_> {
     }
 
     /// Returns the values of the tensor called `name`, which must have `shape`, and its type in the
-    /// file; `None` if the file does not contain the tensor.
+    /// file; `None` if the file contains neither the tensor nor the two parts of a pruned one.
     fn tensor(&self, name: &str, shape: &[usize]) -> Result<Option<(Vec<f64>, Dtype)>, String> {
-        let Ok(view) = self.file.tensor(name) else {
+        let [original, mask] = PARTS.map(|part| format!("{name}{part}"));
+        let whole = self.exactly(name, shape)?;
+        let parts = (self.exactly(&original, shape)?, self.exactly(&mask, shape)?);
+        match (whole, parts) {
+            (whole, (None, None)) => Ok(whole),
+            (None, (Some((mut values, dtype)), Some((mask, _)))) => {
+                values
+                    .iter_mut()
+                    .zip(mask)
+                    .for_each(|(value, mask)| *value *= mask);
+                Ok(Some((values, dtype)))
+            }
+            (None, _) => Err(format!(
+                "only one of the tensors {original} and {mask} is there: add the other one"
+            )),
+            (Some(_), _) => Err(format!(
+                "tensor {name} is there beside {original} or {mask}: remove one of them"
+            )),
+        }
+    }
+
+    /// Returns the values and the type of the tensor with exactly this `name` after the prefix.
+    fn exactly(&self, name: &str, shape: &[usize]) -> Result<Option<(Vec<f64>, Dtype)>, String> {
+        let Ok(view) = self.file.tensor(&format!("{}{name}", self.prefix)) else {
             return Ok(None);
         };
         let values = values(&view, shape, self.graph.name());
         let values = values.map_err(|reason| format!("tensor {name} {reason}"))?;
         Ok(Some((values, view.dtype())))
     }
+}
+
+/// Returns what all names of `file` begin with if the names of `graph` follow it; an empty string
+/// if they stand alone.
+fn prefix<'a>(graph: &Graph, file: &'a SafeTensors<'_>) -> &'a str {
+    let names = file.names();
+    let Some(first) = graph
+        .prunable()
+        .into_iter()
+        .next()
+        .map(|tensor| tensor.name)
+    else {
+        return "";
+    };
+    let of = |name: &'a str| {
+        let whole = PARTS.iter().find_map(|part| name.strip_suffix(part));
+        let prefix = whole.unwrap_or(name).strip_suffix(&first)?;
+        (prefix.is_empty() || prefix.ends_with('.')).then_some(prefix)
+    };
+    let mut prefixes = names.iter().filter_map(|name| of(name));
+    let is_common = |prefix: &&str| names.iter().all(|name| name.starts_with(prefix));
+    prefixes.find(is_common).unwrap_or("")
 }
 
 /// Rounds `values` to f32.
@@ -360,6 +420,43 @@ mod tests {
         let kernels = load(&entries).unwrap();
         assert_eq!(kernels.values(), [vec![1.5; 6], vec![1.5; 2]]);
         assert!(!kernels.is_double());
+    }
+
+    #[test]
+    fn prefixes_and_masks_of_pytorch_are_read() {
+        let expected = load(&complete()).unwrap();
+        let names =
+            ["fc1.weight", "fc2.weight", "bn1.bias"].map(|name| format!("net.module.{name}"));
+        let mut entries = complete();
+        entries.truncate(3);
+        let mut prefixed = entries.clone();
+        for (entry, name) in prefixed.iter_mut().zip(&names) {
+            entry.0 = name.clone().leak();
+        }
+        let found = load(&prefixed).unwrap();
+        assert_eq!(found.values(), expected.values());
+        prefixed[2].0 = "bn1.bias";
+        assert!(
+            load(&prefixed).unwrap_err().contains("fc1.weight"),
+            "no common prefix"
+        );
+
+        // The second weight of fc2 is pruned.
+        entries[1].0 = "fc2.weight_orig";
+        let reason = load(&entries).unwrap_err();
+        assert!(reason.contains("fc2.weight_mask"), "{reason}");
+        entries.push((
+            "fc2.weight_mask",
+            Dtype::F32,
+            vec![1, 2],
+            single(&[1.0, 0.0]),
+        ));
+        assert_eq!(
+            load(&entries).unwrap().values()[1],
+            [f64::from(0.1_f32), 0.0]
+        );
+        entries.push(("fc2.weight", Dtype::F32, vec![1, 2], single(&[1.0, 0.0])));
+        assert!(load(&entries).unwrap_err().contains("beside"));
     }
 
     #[test]

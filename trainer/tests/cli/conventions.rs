@@ -8,13 +8,14 @@ use crate::program::{json, object, refusal, run, says, sentence, texts};
 use crate::runs;
 
 /// Each command with words that its help must contain.
-const COMMANDS: [(&str, &[&str]); 15] = [
+const COMMANDS: [(&str, &[&str]); 16] = [
     (
         "quickstart",
         &["--board", "--out", "--compression", "--seed"],
     ),
     ("data", &["list", "fetch"]),
     ("arch", &["[ARCH]", "lenet-300-100", "TOML"]),
+    ("import", &["<MODEL>", "--out", "ONNX"]),
     ("quotas", &["--quota", "igq", "--compression"]),
     (
         "train",
@@ -136,6 +137,8 @@ fn wrong_usage_is_exit_code_2_with_nothing_on_stdout() {
         "export",
         "export run --weights float3",
         "export run --optimize beauty",
+        "import",
+        "import net.onnx",
         "inspect",
         "inspect a b",
         "eval",

@@ -23,6 +23,9 @@ mod disk;
 mod evaluation;
 mod exports;
 mod faulty_weights;
+#[path = "../onnx/file.rs"]
+mod file;
+mod imports;
 mod interrupts;
 mod kills;
 mod limits;

@@ -68,19 +68,21 @@ pub fn load(name_or_path: &str) -> Result<Graph, ArchitectureError> {
 /// Reads the architecture in the file `path`.
 fn read(path: &Path) -> Result<Graph, ArchitectureError> {
     let bytes = atomic::read(path)?;
-    let graph = match str::from_utf8(&bytes) {
-        Ok(text) => parse(text),
-        Err(e) => Err(Fault::new(e.valid_up_to(), None, "it is not UTF-8 text")),
-    };
-    graph.map_err(|Fault { at, layer, reason }| {
-        let before = &bytes[..at.min(bytes.len())];
-        ArchitectureError::Content {
-            path: path.display().to_string(),
-            line: 1 + before.iter().filter(|&&byte| byte == b'\n').count(),
-            layer,
-            reason,
+    match str::from_utf8(&bytes) {
+        Ok(text) => from_text(text, path),
+        Err(e) => {
+            let fault = Fault::new(e.valid_up_to(), None, "it is not UTF-8 text");
+            Err(fault.of(&bytes, path))
         }
-    })
+    }
+}
+
+/// Returns the architecture that `text` describes. Errors name `path` as its file.
+///
+/// # Errors
+/// Returns an error if the text does not describe a valid network.
+pub fn from_text(text: &str, path: &Path) -> Result<Graph, ArchitectureError> {
+    parse(text).map_err(|fault| fault.of(text.as_bytes(), path))
 }
 
 /// Parses the architecture that `text` describes.
@@ -106,6 +108,17 @@ impl Fault {
             at,
             layer: layer.map(Into::into),
             reason: reason.into(),
+        }
+    }
+
+    /// Returns the error for this fault in the `text` of the file `path`.
+    fn of(self, text: &[u8], path: &Path) -> ArchitectureError {
+        let before = &text[..self.at.min(text.len())];
+        ArchitectureError::Content {
+            path: path.display().to_string(),
+            line: 1 + before.iter().filter(|&&byte| byte == b'\n').count(),
+            layer: self.layer,
+            reason: self.reason,
         }
     }
 }

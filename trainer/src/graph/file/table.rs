@@ -147,25 +147,31 @@ fn valid() -> Padding {
     Padding::Valid
 }
 
-/// Deserialises a padding: a word, or the number of zeros on each side.
+/// The forms of a padding.
+const PADDINGS: &str = "\"valid\", \"same\", the number of zeros on each side, or a list of the zeros above, left, below and right";
+
+/// Deserialises a padding: a word, the number of zeros on each side, or four such numbers.
 fn padding<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Padding, D::Error> {
     #[derive(Deserialize)]
-    #[serde(
-        untagged,
-        expecting = "expected \"valid\", \"same\" or the number of zeros on each side"
-    )]
+    #[serde(untagged)]
     enum Written {
         Zeros(u16),
+        Sides([u16; 4]),
         Word(String),
     }
-    match Written::deserialize(deserializer)? {
+    let written = Written::deserialize(deserializer);
+    match written.map_err(|_| D::Error::custom(format!("expected {PADDINGS}")))? {
         Written::Zeros(zeros) => Ok(Padding::Each(zeros.into())),
+        Written::Sides(zeros) => {
+            let [top, left, bottom, right] = zeros.map(usize::from);
+            Ok(Padding::Sides {
+                before: [top, left],
+                after: [bottom, right],
+            })
+        }
         Written::Word(word) if word == "valid" => Ok(Padding::Valid),
         Written::Word(word) if word == "same" => Ok(Padding::Same),
-        Written::Word(word) => Err(D::Error::invalid_value(
-            Unexpected::Str(&word),
-            &"\"valid\", \"same\" or the number of zeros on each side",
-        )),
+        Written::Word(word) => Err(D::Error::invalid_value(Unexpected::Str(&word), &PADDINGS)),
     }
 }
 

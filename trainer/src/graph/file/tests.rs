@@ -99,6 +99,21 @@ fn example_files_match_the_readmes_weight_counts() {
 }
 
 #[test]
+fn padding_may_differ_on_all_sides() {
+    let layers = [
+        "conv: channels=2; kernel=3; padding=[2, 1, 0, 1]",
+        "dense: units=3",
+    ];
+    let graph = network("[1, 6, 8]", &layers).unwrap();
+    let conv = &graph.nodes()[1];
+    let Operation::Conv { window, .. } = conv.operation else {
+        panic!("{conv:?}");
+    };
+    assert_eq!((window.before, window.after), ([2, 1], [0, 1]));
+    assert_eq!(conv.shape, [2, 6, 8]);
+}
+
+#[test]
 fn layers_may_appear_in_any_order() {
     let graph = network(
         "[2, 7, 7]",
@@ -186,6 +201,11 @@ fn syntax_errors_name_line_and_layer() {
             "conv: channels=2; kernel=3; padding=-1",
             11,
             &["\"same\"", "zeros", "`padding`"],
+        ),
+        (
+            "conv: channels=2; kernel=3; padding=[1, 2]",
+            11,
+            &["left, below and right", "`padding`"],
         ),
         (
             "conv: channels=2; kernel=3; bias=1",
