@@ -27,8 +27,8 @@ pub(super) struct Arguments {
     /// thirty well-known ones]
     #[arg(long, value_name = "CHIPS", value_delimiter = ',')]
     chip: Vec<String>,
-    /// New location of the run's dataset, if the dataset has moved [default: the one given to `rarefy
-    /// train`]
+    /// New location of the run's dataset, if the dataset has moved [default: the one given to
+    /// `rarefy train`]
     #[arg(long)]
     data: Option<String>,
     /// Types of weights to try for a run, separated by commas [default: all]

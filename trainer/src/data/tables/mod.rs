@@ -2,7 +2,7 @@
 //! folders of pictures.
 //!
 //! A reader per format returns `Parts`: rows of numbers with their labels. `assemble` alone turns
-//! these into a [`Dataset`]. The formats are told apart by the name of the file, or by what a folder
+//! these into a [`Dataset`]. The name of the file tells the format, or what a folder
 //! holds.
 
 mod array;

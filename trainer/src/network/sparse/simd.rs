@@ -94,8 +94,8 @@ pub(super) fn combine<S: Simd>(simd: S, out: &mut [f32], runs: Runs<'_>, weights
     }
 }
 
-/// Adds the weighted sum of `runs` to `N` vectors of `out` from element `at` on and, unless `TAIL` is
-/// [`NONE`], to the rest of `out`.
+/// Adds the weighted sum of `runs` to `N` vectors of `out` from element `at` on and, unless `TAIL`
+/// is [`NONE`], to the rest of `out`.
 #[inline(always)]
 fn combine_block<S: Simd, const N: usize, const TAIL: u8>(
     simd: S,
