@@ -307,7 +307,7 @@ fn code_is_compiled_for_the_board_to_tell_its_flash() {
     says(
         &words,
         &[
-            &format!("flash on microbit is {flash} bytes"),
+            &format!("takes {flash} bytes of flash on microbit"),
             &format!(
                 "takes {} bytes there: {container} bytes and the engine",
                 number(&report, "/container_flash_bytes")

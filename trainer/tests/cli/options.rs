@@ -165,7 +165,7 @@ fn a_quota_beyond_the_shortest_path_is_noted_without_other_counts() {
     let kept: Vec<_> = kept.map(|line| line.split_whitespace().nth(2)).collect();
     assert_eq!(kept, [Some("1"); 3]);
     // 266,200 / 3 = 88,733.33.
-    let words = ["needs 3 of 266200 weights", "compression 88733.34"];
+    let words = ["needs 3 of 266200 weights", "compression than 88733.34"];
     says(&stderr, &words);
     assert!(!stderr.contains("keep"), "{stderr}");
 }

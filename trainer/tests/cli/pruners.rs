@@ -108,7 +108,7 @@ fn what_no_connected_network_reaches_is_refused_with_how_far_it_goes() {
             "{sentence}"
         );
         assert!(
-            said.ends_with("at most effective compression"),
+            said.ends_with("the highest effective compression that it reaches is"),
             "{sentence}"
         );
         let reach: f64 = reach.parse().unwrap();

@@ -274,7 +274,7 @@ fn a_pruner_that_falls_apart_before_the_target_leaves_its_last_connected_masks()
         &[
             "magnitude/global",
             "1000000000",
-            "at most effective compression 3.6",
+            "the highest effective compression that it reaches is 3.6",
         ],
     );
 }

@@ -199,7 +199,10 @@ fn code_is_written_without_a_compiler_and_its_flash_said_to_be_unknown() {
     let output = with_only_tools(folder, "export run --emit rust --quiet -o model.rs")
         .output()
         .unwrap();
-    says(&texts(&output).0, &["flash on mps2-an386 is unknown", why]);
+    says(
+        &texts(&output).0,
+        &["flash usage on mps2-an386 is unknown", why],
+    );
 }
 
 #[test]
