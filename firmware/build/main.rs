@@ -124,8 +124,8 @@ fn board_folder(boards: &Path) -> PathBuf {
     }
 }
 
-/// Returns the board's memory.x, with its flash enlarged by `RAREFY_FLASH_SPARE` bytes and, for
-/// `riscv`, the regions of that runtime crate.
+/// Returns the board's memory.x, with its flash enlarged by `RAREFY_FLASH_SPARE` bytes and, if
+/// `riscv`, with the regions that riscv-rt expects.
 fn memory(path: &Path, riscv: bool) -> String {
     let text = String::from_utf8(read(path)).expect("memory.x is text");
     let spare = variable("RAREFY_FLASH_SPARE").unwrap_or_else(|| "0".into());

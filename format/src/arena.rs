@@ -3,15 +3,16 @@
 //! A buffer takes one byte per value, including margins. It takes four bytes per value for the
 //! sums of the last layer, for a layer stored by columns, and for floats. Sizes are rounded up to
 //! words. A convolution also needs a scratch buffer of one word per weight of its longest row, and
-//! six more; a dense layer in `rice` with a list of used inputs needs one of one byte per listed
-//! input. The scratch buffer lies directly before an output at the arena's end, and directly after
-//! any other output.
+//! six more words; that of a dense layer in `rice` with a list of used inputs has one byte per
+//! listed input. The scratch buffer lies directly before an output at the arena's end, and
+//! directly after any other output.
 //!
 //! Layer 0 reads the caller's input or, if it pads, a copy with margins at the arena's end.
 //! Without links the arena is a ping-pong buffer: even layers write at its front and odd ones at
-//! its end, so only the source and the output of one layer must fit at a time. With links each
-//! layer states the place of its output. The arena then extends to the end of all outputs, and the
-//! copy of the input lies after those outputs that are written while it is still needed.
+//! its end, so only the source, the scratch buffer and the output of one layer must fit at a time.
+//! With links each layer states the place of its output. The arena then extends to the end of all
+//! outputs, and the copy of the input lies after those outputs that are written while the copy is
+//! still needed.
 
 use crate::encoding::Encoding;
 use crate::header::{HEADER_BYTES, MAGIC, VERSION};

@@ -12,7 +12,7 @@ use core::fmt;
     reason = "the fields are named, and each variant's message explains them"
 )]
 pub enum ParseError {
-    /// Fewer bytes than the header, or than the header and its layer records.
+    /// A container that ends within its header or its layer records.
     TooShort { needed: usize, found: usize },
     /// The first three bytes are not `RFY`.
     WrongMagic { found: [u8; 3] },
@@ -66,7 +66,7 @@ pub enum ParseError {
         needed: usize,
         found: usize,
     },
-    /// Too few or too many index bits for the columns or rows.
+    /// A number of index bits that is out of range, or too small for the columns (or rows).
     IndexBits {
         layer: usize,
         found: u8,
@@ -80,7 +80,8 @@ pub enum ParseError {
         stated: usize,
         found: usize,
     },
-    /// A weight whose index is out of range or not above the one before it, or a word of 0.
+    /// A weight whose index is out of range, not above the one before it, or not that of the other
+    /// word of its pair; or a word of 0 among the weights.
     Column {
         layer: usize,
         position: usize,
@@ -181,7 +182,7 @@ fn feature(code: u8) -> Option<&'static str> {
 pub enum RiceError {
     /// The bits end in or before this row, or one of its codes is too long.
     Ended { row: u16 },
-    /// A list of used inputs that exceeds the inputs, or does not have the stated length.
+    /// A list of used inputs that runs past the last input, or does not have the stated length.
     Selection { inputs: u16 },
     /// A row with more weights than there are columns.
     Length { row: u16, length: u32, columns: u32 },

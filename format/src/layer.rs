@@ -214,7 +214,8 @@ impl<'a> Layer<'a> {
         }
     }
 
-    /// Checks the rules of the format that concern this layer.
+    /// Checks the rules of the format that concern this layer. `floats` states whether the first
+    /// layer stores floats.
     // Not split, although it has 70 lines: any split makes a device execute more instructions to
     // load a model.
     #[inline(always)]

@@ -48,8 +48,8 @@ impl<'a> Model<'a> {
         let mut layers = check!(Layers::new(header, body));
         let computed = container_checksum(bytes);
         if computed != checksum {
-            // If bytes are missing or added, the length explains more than the checksum. Devices
-            // build without `alloc`, and save the code for this check.
+            // If bytes are missing or added, the length explains more than the checksum. Builds
+            // for devices, which are without `alloc`, save the code of this check.
             if cfg!(feature = "alloc") {
                 check!(layers.check_length(layers.stated_bytes()));
             }

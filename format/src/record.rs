@@ -95,8 +95,8 @@ impl Record {
     }
 }
 
-/// The source, skip and place of a layer, in a network where a layer does not read the previous
-/// layer, or adds a map.
+/// The source, skip and place of a layer. All layers of a network have links if one of them reads
+/// a layer other than the previous one or adds a map.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Links {

@@ -1,7 +1,7 @@
 //! Feature maps, vectors, and the buffers that hold them.
 //!
-//! The buffer of a map may have a zero margin around each channel for the convolutions that pad
-//! it, so that no kernel tests for borders. The layer that writes the map clears its margin.
+//! The buffer of a map may have a zero margin around each channel for the layers that pad the map,
+//! so that no kernel tests for borders. The layer that writes the map clears its margin.
 
 /// The shape of a map: `channels` x `height` x `width`, in this order in memory.
 ///
@@ -28,10 +28,9 @@ impl Shape {
         }
     }
 
-    /// Returns the number of values, saturating at `usize::MAX`.
+    /// Returns the number of values.
     ///
-    /// Without the feature `maps`, the product of the dimensions must fit a `usize`; otherwise it
-    /// wraps.
+    /// A product that does not fit a `usize` saturates or, without the feature `maps`, wraps.
     #[must_use]
     pub const fn len(&self) -> usize {
         let plane = self.height as usize * self.width as usize;

@@ -1,7 +1,7 @@
 //! Proves that the checksum detects the damage that `SPEC.md` states.
 //!
-//! All of them rest on one property: the checksum is linear under exclusive or, so whether damage
-//! is detected depends on the bits that it flips and not on the bytes around them.
+//! All proofs rest on one property: the checksum is linear under exclusive or, so whether damage
+//! is detected depends on the bits that the damage flips and not on the bytes around them.
 
 use std::array;
 use std::collections::{BTreeSet, HashSet};

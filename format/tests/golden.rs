@@ -1,7 +1,8 @@
 //! Tests the writer and the reader with golden containers and the test vector of `SPEC.md`.
 //!
-//! They fail if the format, its meaning or its arithmetic changes, which version 1 excludes. To
-//! add a golden container, extend `golden_networks` and run the tests with `RAREFY_BLESS=1`:
+//! The tests fail if the format, its meaning or its arithmetic changes, which must not happen
+//! within version 1. To add a golden container, extend `golden_networks` and run the tests with
+//! `RAREFY_BLESS=1`:
 //!
 //! ```sh
 //! RAREFY_BLESS=1 cargo test -p rarefy-format --features alloc --test golden
@@ -79,7 +80,7 @@ fn golden_containers_are_written_and_read_unchanged() {
     }
 }
 
-/// Checks that an engine which ignores its input would fail.
+/// Checks that the golden logits would expose an engine that ignores its input.
 #[test]
 fn golden_logits_depend_on_the_input() {
     for (name, network) in golden_networks::all() {

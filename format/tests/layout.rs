@@ -63,8 +63,8 @@ fn the_parts_of_a_layer_drawn_by_hand_are_known() {
     for (encoding, [positions, values, biases, parameters, value_bits]) in [
         (Encoding::Dense, [0, 10, 8, 0, 8]),
         (Encoding::Csr, [4 + 6, 3, 8, 0, 8]),
-        // One run of two rows of two words (the first row padded): 8 bytes of words with 3 of 16
-        // bits for the index, a header, the end, the mask.
+        // A run of two rows of two words, the first row padded. A word has 3 of 16 bits for the
+        // index: 8 bytes of words, a header, the end, and the mask.
         (Encoding::Words, [4 + 4 + 2, 6, 8, 4, 13]),
         // Starts of three pairs in 8 bytes, the empty block, the counts of two blocks, and three
         // words with 1 of 16 bits for the index, each after 2 bytes of padding.

@@ -44,7 +44,7 @@ struct Counts {
     executions: usize,
     accepted: usize,
     compared: usize,
-    /// Rejected containers by the name of their error.
+    /// The number of rejected containers, by the name of their error.
     refused: BTreeMap<String, usize>,
 }
 

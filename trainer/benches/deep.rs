@@ -79,13 +79,13 @@ fn measure(name: &str) -> Result<()> {
     Ok(())
 }
 
-/// Returns the CPU time of this process so far, in seconds; NaN where the system does not say.
+/// Returns the CPU time of this process so far, in seconds; NaN if the system does not report it.
 fn cpu_seconds() -> f64 {
     let Ok(stat) = std::fs::read_to_string("/proc/self/stat") else {
         return f64::NAN;
     };
-    // The fields follow the name in parentheses; 14 and 15 of them all are the user's and the
-    // system's ticks of 10 ms.
+    // Fields 14 and 15 are user and system time, in ticks of 10 ms. The second field, a name in
+    // parentheses, may contain spaces, so fields are counted from its end.
     let fields = stat.rsplit(')').next().unwrap_or_default();
     let ticks = fields.split_whitespace().skip(11).take(2);
     ticks

@@ -143,9 +143,9 @@ fn measure(name: &str, data: &Dataset) {
     }
 }
 
-/// Returns the time that this thread has had a processor, so that other processes do not count; the
-/// time of day where the system does not say. It may be some milliseconds old, so only sums of many
-/// differences mean something.
+/// Returns the CPU time of this thread, which other processes do not affect, or the time since the
+/// program started if the system does not report it. The value may be some milliseconds old, so
+/// only sums of many differences are meaningful.
 fn busy() -> Duration {
     let nanoseconds = fs::read_to_string("/proc/thread-self/schedstat").ok();
     let nanoseconds = nanoseconds.and_then(|text| text.split(' ').next()?.parse().ok());

@@ -17,7 +17,7 @@ use tempfile::NamedTempFile;
 #[derive(Debug, thiserror::Error)]
 #[error("cannot {action} {path}: {source}{}", advice(.action, .source))]
 pub struct FileError {
-    /// What was attempted: "write", "read", "create the folder".
+    /// What was attempted, such as "write", "read" or "create the folder".
     pub action: &'static str,
     /// The path at fault.
     pub path: String,
@@ -102,8 +102,8 @@ pub fn read_at_most(path: &Path, most: u64, kind: &str) -> Result<Vec<u8>, FileE
 /// Returns the length in bytes of the regular file at `path`.
 ///
 /// # Errors
-/// Returns an error if `path` is a folder, or a device or a pipe, which may have no end, or if the
-/// system cannot tell its length.
+/// Returns an error if `path` is a folder, if it is a device or a pipe (which may have no end), or
+/// if the system cannot tell its length.
 pub(crate) fn regular_length(path: &Path) -> io::Result<u64> {
     let metadata = fs::metadata(path)?;
     if metadata.is_dir() {
@@ -162,7 +162,7 @@ pub fn write_with(
 /// The suffix of temporary names.
 const ENDING: &str = ".rarefy-tmp";
 
-/// The number of random letters in a temporary name.
+/// The number of random characters in a temporary name.
 const RANDOM: usize = 6;
 
 /// The maximum number of bytes of a final name that its temporary name repeats; file systems allow
@@ -200,7 +200,7 @@ fn temporary(folder: &Path, prefix: &OsStr) -> io::Result<NamedTempFile> {
             let reason = reason.split(" at path ").next().unwrap_or_default();
             io::Error::new(error.kind(), reason)
         })?;
-        // If the system has no locks, leftovers are never removed.
+        // If the system has no locks, no process removes leftovers, so the file needs none.
         let locked = file.as_file().lock().is_ok();
         // Another process may have removed the file as a leftover before it was locked.
         if !locked || file.path().exists() {
@@ -209,8 +209,8 @@ fn temporary(folder: &Path, prefix: &OsStr) -> io::Result<NamedTempFile> {
     }
 }
 
-/// Returns whether `name` is the name of a temporary file of this module, or of an earlier version
-/// of it: `.tmpXXXXXX`.
+/// Checks whether `name` is that of a temporary file of this module, in its present form or in
+/// that of an earlier version, `.tmpXXXXXX`.
 pub fn is_temporary(name: &OsStr) -> bool {
     let name = name.as_encoded_bytes();
     let earlier = name.strip_prefix(b".tmp");

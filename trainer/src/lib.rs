@@ -1,4 +1,4 @@
-//! Prunes and trains networks by effective sparsity, exports them as `.rfy` containers and
+//! Prunes networks by effective sparsity, trains them, exports them as `.rfy` containers and
 //! measures them on boards: Rarefy on the workstation, as a library and as the command `rarefy`.
 //!
 //! Data flows one way, and each module is usable on its own:
@@ -7,8 +7,8 @@
 //!
 //! # Examples
 //!
-//! Prunes LeNet-300-100 to an effective compression of exactly 100, with ideal gas quotas (paper,
-//! section 4) and random scores:
+//! Prunes LeNet-300-100 to an effective compression of exactly 100, with ideal gas quotas
+//! (Vysogorets & Kempe 2023, section 4) and random scores:
 //!
 //! ```
 //! use rarefy_trainer::graph;

@@ -138,8 +138,9 @@ impl Masks {
 
     /// Reads the masks of `graph` from the safetensors file `path`.
     ///
-    /// It must hold every prunable tensor and no other, each under its name and in its shape: as
-    /// u8 or bool zeros and ones, or as floats, whose nonzeros are kept.
+    /// The file must hold every prunable tensor and no other, each under its name and in its
+    /// shape: as u8 or bool zeros and ones, or as floats, of which the nonzeros mark the kept
+    /// weights.
     ///
     /// # Errors
     /// Returns an error that names the file, and the tensor at fault, if the file cannot be read

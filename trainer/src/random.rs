@@ -1,4 +1,5 @@
-//! The seeded generator of all random numbers: initial weights, shuffles and random scores.
+//! The seeded generator of all random numbers, such as initial weights, shuffles and random
+//! scores.
 //!
 //! SplitMix64 (Steele, Lea & Flood 2014) is small, fast, and the same on every machine. Each use
 //! draws from a stream of its own, named after its purpose ([`Random::stream`]), so an additional

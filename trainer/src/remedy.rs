@@ -49,7 +49,7 @@ pub enum Remedy {
     SameSize,
     /// Use the dataset that the network was trained on.
     SameData,
-    /// Normalise pixels in the same way in both places.
+    /// Normalise pixels in the same way in the recipe and in the dataset.
     SameNormalization,
     /// Check the network connection, or name another mirror.
     OtherMirror,
@@ -61,11 +61,11 @@ pub enum Remedy {
     NoEncodingOrIntegers,
     /// Use integer weights.
     Integers,
-    /// Look at the layer, or allow the loss.
+    /// Look at the layer, or allow the loss of accuracy.
     LookOrAllowLoss,
-    /// Use more bits per weight, or allow the loss.
+    /// Use more bits per weight, or allow the loss of accuracy.
     MoreBitsOrAllowLoss,
-    /// Repeat the run, or allow the loss.
+    /// Repeat the run, or allow the loss of accuracy.
     RepeatOrAllowLoss,
     /// Move the file, or choose another output file.
     MoveOrOtherFile,

@@ -50,8 +50,8 @@ pub fn is_one() -> bool {
     gemm::get_threading_threshold() == usize::MAX || rayon::current_num_threads() == 1
 }
 
-/// Returns `of` each of the `items`, in order. Threads take turns at them, unless this process is
-/// limited to one.
+/// Applies `of` to each of the `items` and returns the results in order. The items are divided
+/// among the threads, unless this process is limited to one.
 pub fn map<T: Send, R: Send>(items: Vec<T>, of: impl Fn(T) -> R + Send + Sync) -> Vec<R> {
     match count() {
         1 => items.into_iter().map(of).collect(),

@@ -1,8 +1,8 @@
-//! Copies between the host and a device, counted.
+//! Copies tensors between the host and a device, and counts the copies.
 //!
-//! On a GPU every copy costs a launch, and reading back waits for all work queued before it. What
-//! trains on other devices than the CPU copies only by these functions, so that a test can hold
-//! the number of copies per training step.
+//! On a GPU every copy costs a launch, and reading back waits for all work queued before it.
+//! Training steps on a GPU copy only with these functions, so that a test can check the number of
+//! copies per step.
 
 use std::cell::Cell;
 
@@ -47,7 +47,8 @@ pub fn upload<T: WithDType>(
 /// Copies a tensor of one dimension to the host.
 ///
 /// # Errors
-/// Returns an error if the tensor has another shape or type, or if the device fails.
+/// Returns an error if the tensor does not have one dimension and type `T`, or if the device
+/// fails.
 pub fn read<T: WithDType>(tensor: &Tensor) -> Result<Vec<T>> {
     let mut transfers = TRANSFERS.get();
     transfers.readbacks += 1;

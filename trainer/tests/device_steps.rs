@@ -1,10 +1,10 @@
 //! What a training step on a GPU copies, waits for and launches, counted on the CPU.
 //!
-//! Other devices than the CPU train by plain tensor operations on images kept there, which the CPU
-//! can run as well. Copies are counted where they are made. Kernels are not counted by candle, but
-//! every tensor has a number, and numbers are given in order: those given during a step are an
-//! upper bound of its kernels, since views and the ends of loops take numbers too. The only
-//! kernels without a tensor are copies into the optimizer's flat tensors, which are added.
+//! Devices other than the CPU train by plain tensor operations on images kept on the device; the
+//! CPU can do the same. Copies are counted where they are made. Candle does not count kernels, but
+//! it numbers tensors in order: the numbers assigned during a step are an upper bound on its
+//! kernels, since views and the ends of loops take numbers too. The only kernels without a tensor
+//! are copies into the optimizer's flat tensors, which are added.
 
 use std::ops::ControlFlow;
 use std::sync::atomic::AtomicBool;
@@ -24,7 +24,7 @@ use rarefy_trainer::transfer::{Transfers, transfers};
 /// Images per step.
 const BATCH: usize = 2;
 
-/// Held by each test, because the numbers of tensors are given by the whole process.
+/// Held by each test, because all threads of the process share one numbering of tensors.
 static COUNTING: Mutex<()> = Mutex::new(());
 
 /// A network in training, as on a GPU.

@@ -6,12 +6,12 @@
 //!
 //! The file is text. A line `block ID ADDRESS INSTRUCTIONS` describes a block before its first
 //! use. `window` begins a window, `layer N` continues it from the point at which the engine has
-//! read the record of layer N. The other lines are `ID NEXT:COUNT ...`: how often the block was
-//! followed by which other blocks. Numbers are decimal.
+//! read the record of layer N. The other lines are `ID NEXT:COUNT ...`: the blocks that directly
+//! followed block ID, and how often each did. Numbers are decimal.
 
 use std::io::{self, Write};
 
-/// Functions of the program, and what else delimits the counts.
+/// What delimits the counts: functions of the program, and the model's layer records.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Marks {
     /// Address of the function that starts the counter.
@@ -45,7 +45,7 @@ struct Block {
     instructions: usize,
     role: Role,
     described: bool,
-    /// How often which block followed in this window.
+    /// The blocks that directly followed this one in the window, each with its count.
     next: Vec<(usize, u64)>,
 }
 

@@ -1,8 +1,8 @@
 //! A plug-in for QEMU's code generator (TCG) that counts what measured inferences execute.
 //!
 //! The program on the board starts and stops its counter in two functions, and logs a line in a
-//! third. Between the first two, the plug-in counts how often each block of instructions was
-//! followed by which block, and writes that to a file once the program logs the measurement
+//! third. Between the first two, the plug-in counts the transitions between blocks of
+//! instructions, and it writes the counts to a file once the program logs the measurement
 //! ([`counts`]). It changes neither the program nor the number of instructions that it executes.
 //! The workstation knows the program and turns the counts into instructions and cycles.
 //!

@@ -6,7 +6,8 @@
 //! is placed next to either guard in turn, so an access beyond that end of the piece faults. Runs
 //! on QEMU's MPS2 boards, whose CPUs have an MPU; code for the M0 runs on their M3.
 //!
-//! A batch consists of little-endian words: a control, flags, the number of cases, then the cases.
+//! A batch consists of little-endian words: a control (0, or a number that makes the program read
+//! from a guard, to prove that this faults), flags, the number of cases, then the cases.
 //! A case consists of three lengths (bytes of the container, bytes of an input, logits), the
 //! container, its inputs and their logits, each padded to a word.
 //!

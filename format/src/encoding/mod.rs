@@ -191,8 +191,8 @@ pub(crate) const fn check(
     dims: Dimensions,
     block: &[u8],
 ) -> Result<usize, ParseError> {
-    // `Encoding::from_code` has already rejected encodings that this build does not read. Here the
-    // features only keep their checks from being linked.
+    // `Encoding::from_code` has already rejected encodings that this build does not read. Testing
+    // the features here only keeps the checks of those encodings from being linked.
     match encoding {
         Encoding::Dense if cfg!(feature = "dense") => dense::check(layer, dims, block),
         Encoding::Csr if cfg!(feature = "csr") => csr::check(layer, dims, block),

@@ -1,9 +1,9 @@
-//! The overflow bound: the range of a row's sum over all inputs.
+//! The overflow bound: the range of a row's sum over all possible inputs.
 
 use super::spec::{LayerSpec, WeightsSpec};
 use crate::operation::{Operation, Pooling};
 
-/// The range of a row's accumulator over all inputs.
+/// The range of a row's accumulator over all possible inputs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SumRange {
@@ -16,8 +16,9 @@ pub struct SumRange {
 }
 
 impl SumRange {
-    /// Returns the range of a sum of `bias` and of products and a skip that add up to
-    /// `least..=most`. Average pooling adds up `pooled` such sums; without it, `pooled` is 1.
+    /// Returns the range of the sum of `bias` and of terms (products and a skip) that add up to a
+    /// value in `least..=most`. Average pooling adds up `pooled` such sums; without it, `pooled`
+    /// is 1.
     ///
     /// ```
     /// use rarefy_format::SumRange;

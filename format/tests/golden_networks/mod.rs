@@ -34,7 +34,8 @@ pub(crate) fn all() -> Vec<(&'static str, NetworkSpec)> {
 /// Returns three dense layers in one encoding, with `sizes` inputs and outputs.
 fn multilayer(encoding: Encoding, sizes: [usize; 4]) -> NetworkSpec {
     let mut random = Random::new(u64::from(encoding.code()) + 1);
-    // Whole words are larger than bytes, and bytes than weights of few bits.
+    // The larger the weights of an encoding, the larger the shift: whole words are larger than
+    // bytes, and bytes are larger than weights of few bits.
     let shifts = match encoding {
         Encoding::Words | Encoding::Columns => [8, 8, 0],
         Encoding::Rice => [3, 3, 0],

@@ -1,12 +1,12 @@
 //! The kernels: the inner loops of the engine.
 //!
-//! - `run_layer` picks the kernel of a layer; `blocks`, `geometry`, `output` and `taps` hold what
-//!   kernels share;
+//! - `dense` picks the kernel of a dense layer; `run_layer` has the trait through which the walk
+//!   over a chain runs a layer; `blocks`, `geometry`, `output` and `taps` hold what kernels share;
 //! - `portable` contains every kernel in safe Rust: these run on all targets and are the oracle of
 //!   the others;
-//! - `native` contains the entries of those that are also written in assembly, with the same
-//!   signatures; `cortex_m` and `riscv` contain the assembly. All unsafe code of the crate is in
-//!   these three.
+//! - `native` contains the safe entries of those kernels that also exist without checks, in
+//!   assembly or unsafe Rust, with the same signatures; `cortex_m` and `riscv` contain the
+//!   instructions. All unsafe code of the crate is in these three.
 //!
 //! A kernel may rely on what `Model::parse` has checked about its weights. If its slices do not
 //! match the layer, a kernel returns `None` or computes fewer outputs; it never panics and never

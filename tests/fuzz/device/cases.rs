@@ -10,7 +10,8 @@ use crate::networks::Random;
 /// Number of inputs per case, which the firmware expects.
 pub(crate) const INPUTS: usize = 3;
 
-/// Size in bytes of the firmware's yards: the limit for a container, an input and an arena.
+/// Size in bytes of the firmware's yards, the areas between guards that hold container, input and
+/// arena: the limit for each of these.
 const YARD: usize = 256 << 10;
 /// Maximum number of multiplications per inference: a fraction of a second in the emulator.
 const PRODUCTS: usize = 1 << 19;
@@ -141,7 +142,7 @@ fn products(model: &Model<'_>) -> usize {
         let positions = usize::from(sums.height) * usize::from(sums.width);
         let weights = match layer.operation() {
             Operation::Pool { window, .. } => layer.outputs() * usize::from(window.size).pow(2),
-            // A coded weight takes less than a byte.
+            // Assumes that a coded weight takes at least two bits.
             _ if layer.encoding() == Encoding::Rice => 4 * layer.block().len(),
             _ => layer.outputs() + layer.block().len(),
         };

@@ -8,7 +8,7 @@ use super::cases::{Case, Mode, Origin};
 use super::program::{Core, Failure, Program};
 use crate::networks::{self, Random};
 
-/// Number of guard edges next to yards.
+/// Number of edges between a guard and a yard (an area that holds a piece of the case).
 const EDGES: u32 = 6;
 
 /// Checks that reading any guard of `program` faults at every edge next to a yard, and that a
@@ -54,8 +54,8 @@ fn faulted(outcome: &Result<(), Failure>) -> bool {
 }
 
 /// Checks that exactly the known kernels read unaligned words of their input or weights, and
-/// returns their names. Such kernels fault when unaligned accesses are trapped, as on an M0. This
-/// also proves that inputs lie at odd addresses.
+/// returns the names of these kernels. They fault when unaligned accesses are trapped, as on an
+/// M0. This also proves that inputs lie at odd addresses.
 ///
 /// `program` must be built with [`Accesses::Aligned`](super::program::Accesses): other compiled
 /// code reads the container's unaligned records with unaligned accesses.

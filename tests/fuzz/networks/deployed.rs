@@ -170,8 +170,8 @@ const MARGIN: f64 = 14.0;
 /// of a signed map keeps the map's step, which is two bits coarser than the averages require.
 const ENOUGH: f64 = 12.0;
 
-/// Returns how weights of this type are rounded; `None` if they are not, or so coarsely that any
-/// noise is possible.
+/// Returns how the weights are rounded; `None` if they are not rounded, or if rounding is so
+/// coarse that any noise is possible.
 fn rounding(options: &Options) -> Option<Rounding> {
     let bits = match options.weights {
         WeightType::Int(bits @ 4..) => bits,

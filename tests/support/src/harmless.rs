@@ -130,7 +130,7 @@ fn products(model: &Model<'_>) -> usize {
     let layer = |layer: rarefy_format::Layer<'_>| {
         let sums = layer.sums();
         let positions = usize::from(sums.height) * usize::from(sums.width);
-        // A weight takes about a byte or more; a window has at most 225 taps.
+        // A weight takes about a byte or more (less in `rice`); a window has at most 225 taps.
         let weights = match layer.operation() {
             rarefy_format::Operation::Pool { .. } => layer.outputs() * 225,
             _ => layer.outputs() + layer.block().len(),

@@ -19,8 +19,9 @@ pub(crate) fn cargo() -> Command {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
     let mut command = Command::new(cargo);
     command.current_dir(root());
-    // Cargo describes this package to this program; build scripts of dependencies that watch these
-    // variables would run again whenever cargo is called directly, and in turn compile the trainer.
+    // Cargo describes this program's package in environment variables. Some dependencies' build
+    // scripts watch these: if they were passed on, calls of cargo from here and from a shell would
+    // rerun those scripts in turn, and compile the trainer each time.
     for (name, _) in std::env::vars_os() {
         let of_package = name.to_string_lossy();
         if of_package.starts_with("CARGO_PKG_") || of_package.starts_with("CARGO_MANIFEST_") {

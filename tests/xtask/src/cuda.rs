@@ -2,9 +2,9 @@
 //! and checks how it behaves without one.
 //!
 //! The toolkit comes from NVIDIA's Python packages, into a folder of `target`. The driver, which
-//! no package contains, is replaced by a stub whose every function fails: the program links and
-//! starts with it, must refuse `--device cuda` in one sentence, and `--device auto` must choose
-//! the CPU. Nothing is computed on a GPU. The build takes half an hour on one core.
+//! no package contains, is replaced by a stub whose every function fails. With it, the program
+//! links and starts; it must reject `--device cuda` in one sentence, and choose the CPU for
+//! `--device auto`. Nothing is computed on a GPU. The build takes half an hour on one core.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -41,9 +41,9 @@ const STUB_ERROR: u32 = 34;
 
 /// The folders of this chore.
 struct Folders {
-    /// What the chore makes.
+    /// The folder of everything that the chore makes.
     all: PathBuf,
-    /// The toolkit, as an installation of CUDA.
+    /// The toolkit, laid out like an installation of CUDA.
     toolkit: PathBuf,
     /// The stub of the driver.
     stub: PathBuf,
@@ -85,7 +85,7 @@ fn link(target: &str, link: &Path) -> Outcome {
 }
 
 impl Folders {
-    /// Installs the packages, unless these ones are installed already.
+    /// Installs the packages, unless these versions are installed already.
     fn install(&self) -> Outcome {
         let done = self.all.join("packages");
         let list = PACKAGES.join("\n");

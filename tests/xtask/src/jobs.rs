@@ -71,7 +71,7 @@ fn finish(Job { name, mut command }: Job) -> Ended {
             false
         }
     };
-    // Nobody listening is no failure of the job.
+    // A closed stderr is not a failure of the job.
     let _ = std::io::stderr().lock().write_all(&text);
     Ended {
         name,

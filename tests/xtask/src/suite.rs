@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::command::{self, CHECKS, cargo, root};
 use crate::jobs::{self, Ended, Job};
 
-/// Programs of tests that take longest: they start first.
+/// The test programs that take longest. They start first.
 const LONGEST: &[&str] = &["device", "cli", "fuzz-device"];
 
 /// Chores that run beside the tests.
@@ -21,7 +21,7 @@ const CHORES: &[&[&str]] = &[
 /// Arguments of cargo for all tests.
 const TESTS: [&str; 4] = ["test", "--profile", CHECKS, "--workspace"];
 
-/// A compiled program of tests.
+/// A compiled test program.
 struct Program {
     name: String,
     path: PathBuf,
@@ -84,7 +84,7 @@ fn job(program: &Program) -> Job {
     Job::new(format!("tests of {}", program.name), command)
 }
 
-/// Returns the compiled programs of tests, the longest first.
+/// Compiles the tests and returns the test programs, those that take longest first.
 fn programs() -> Result<Vec<Program>, String> {
     let mut build = cargo();
     build
@@ -101,7 +101,7 @@ fn programs() -> Result<Vec<Program>, String> {
     Ok(programs)
 }
 
-/// Returns the program of tests that `message` of cargo tells of, if it does.
+/// Returns the test program that cargo's `message` reports, if it reports one.
 fn program(message: &str) -> Option<Program> {
     let message: Value = serde_json::from_str(message).ok()?;
     if message["profile"]["test"] != true {

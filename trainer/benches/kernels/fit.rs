@@ -155,7 +155,7 @@ fn synthetic_cases(core: Core) -> Outcome<Vec<Case>> {
         add_cases(&mut cases, &name, &network, kinds)?;
     }
     for (name, network) in convolutions::networks() {
-        // Only the kernels of the Cortex-M4 skip zeros.
+        // Of the kernels for convolutions, only those of the Cortex-M4 skip zeros.
         let kinds = if core == Core::M4 {
             &maps[..]
         } else {

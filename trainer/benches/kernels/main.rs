@@ -122,7 +122,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Runs the benchmark in the mode that the option `mode` selects; `argument` is an argument of it.
+/// Runs the benchmark in the mode that the option `mode`, with its `argument`, selects.
 fn run(mode: Option<&str>, argument: Option<&str>) -> Outcome<()> {
     let short = mode == Some("--check") && argument == Some("short");
     let bench = Bench::new(short)?;

@@ -27,8 +27,9 @@ pub(super) struct Committed {
     pub(super) name: String,
     /// Contents of the file.
     pub(super) bytes: AlignedBytes,
-    /// Cores to measure the network on: the one in its name, or all. Convolutions and networks that
-    /// are measured as code are measured on RISC-V, too.
+    /// Cores to measure the network on: the one in its name, or else Cortex-M4, Cortex-M0 and
+    /// RISC-V. Convolutional networks for the Cortex-M4 and those measured as code are measured on
+    /// RISC-V, too.
     pub(super) cores: Vec<Core>,
 }
 

@@ -1,4 +1,4 @@
-//! The value of `--augment`: a list of changes of images.
+//! The value of `--augment`: a list of changes to images.
 
 use crate::data::augment::{Augmentation, Elastic, Fill};
 

@@ -77,7 +77,7 @@ impl Bar {
         self.speed().forget();
     }
 
-    /// Returns the speed, for this thread alone.
+    /// Locks the speed for this thread.
     fn speed(&self) -> MutexGuard<'_, Speed> {
         self.speed.lock().unwrap_or_else(PoisonError::into_inner)
     }

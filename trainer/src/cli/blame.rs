@@ -7,9 +7,9 @@ use anyhow::Error;
 use super::hints;
 use crate::training::TrainError;
 
-/// Returns `error` with the recipe file `path`, the phase and the key named, if it is about a value
-/// or a combination of values of a recipe; `gives` says whether an option of the command line gives
-/// the value of a field instead.
+/// Names the recipe file `path`, the phase and the key in an `error` about values of a recipe, and
+/// returns any other error unchanged. `gives` says whether a field has its value from an option on
+/// the command line instead of the file.
 pub(super) fn file(error: Error, path: &Path, gives: &dyn Fn(&str) -> bool) -> Error {
     let path = path.display();
     let text = match error.downcast_ref::<TrainError>() {

@@ -37,7 +37,7 @@ struct Report {
 }
 
 pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
-    // A name with its package is not part of any name in the list.
+    // A name with its package need not be part of a listed name, so it is looked up as a whole.
     let filter = arguments.filter.as_ref();
     let named = filter.map(|name| Chip::find(name)).transpose();
     let exact = named.as_ref().ok().cloned().flatten();
@@ -78,7 +78,7 @@ impl Arguments {
     }
 }
 
-/// Returns `true` if `text` contains `part`, in any case.
+/// Returns `true` if `text` contains `part`, ignoring case.
 fn contains(text: &str, part: &str) -> bool {
     text.to_lowercase().contains(&part.to_lowercase())
 }
@@ -124,7 +124,8 @@ fn listing(chips: &[Chip]) -> String {
     listing
 }
 
-/// Returns the chip called `name` as a board. With `runs`, checks that the chip can be started.
+/// Returns the chip called `name` as a board. If its program will be run (`runs`), checks that the
+/// chip starts it.
 pub(super) fn board(name: &str, runs: bool) -> Result<Board> {
     let chip = Chip::find(name)?;
     let board = chip.board(&firmware_folder()?)?;
@@ -134,7 +135,7 @@ pub(super) fn board(name: &str, runs: bool) -> Result<Board> {
     Ok(board)
 }
 
-/// Returns whether the chip called `name` starts a program as it is built.
+/// Returns whether the chip called `name` starts a program as the firmware links it.
 pub(super) fn starts(name: &str) -> bool {
     Chip::find(name).is_ok_and(|chip| chip.check_start().is_ok())
 }

@@ -82,7 +82,7 @@ pub(super) fn run(request: &Request<'_>, console: &Console) -> Result<()> {
     judge(&report)
 }
 
-/// Measures all `variants`, or builds them without `inputs`, while showing a bar.
+/// Measures all `variants`, or only builds them if there are no `inputs`, while showing a bar.
 fn compare(
     request: &Request<'_>,
     variants: &[Variant],
@@ -112,8 +112,8 @@ fn compare(
     comparison.map_err(measured::of_fits)
 }
 
-/// Checks that containers can be written to `folder`: it lies in a folder that exists, and none of
-/// its files would be replaced by a container but containers.
+/// Checks that containers can be written to `folder`: its parent folder exists, and every file
+/// that would be overwritten is a container.
 ///
 /// # Errors
 /// Returns an error that names the folder or the file.
@@ -183,7 +183,8 @@ fn with_setting(line: Line, setting: Setting) -> Line {
         .option("--weights", setting.weights.name())
 }
 
-/// Checks that all containers compute the same outputs on the board as here, and that one fits.
+/// Checks that all containers compute the same outputs on the board as on the workstation, and
+/// that at least one fits.
 ///
 /// # Errors
 /// Returns an error that names the first output that differs.
@@ -206,7 +207,7 @@ fn judge(report: &Report) -> Result<()> {
 /// A column of the table: its head, and what it shows of a row.
 type Column = (&'static str, fn(&Row) -> String);
 
-/// The columns of every comparison but the last one.
+/// The columns of every comparison, except for the last column.
 const SIZES: [Column; 7] = [
     ("goal, bits", |row| {
         let mark = if row.pareto { '*' } else { ' ' };

@@ -73,7 +73,8 @@ impl Console {
         }
     }
 
-    /// Notes that all `most` `things` are used if `option` asks for more.
+    /// Notes that all of the `most` `things`, such as "test images", are used if `option` asks for
+    /// more.
     pub(super) fn most(&self, (option, asked): (&str, NonZeroUsize), most: usize, things: &str) {
         if asked.get() > most {
             let most = thousands(most);

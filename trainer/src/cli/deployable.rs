@@ -95,7 +95,8 @@ impl Deployable {
         Ok(Self::Alone(Box::new(trained), Box::new(data)))
     }
 
-    /// Returns the name of the dataset, which is read.
+    /// Returns the name of the dataset: the one `given` with `--data`, or else that of the
+    /// network.
     pub(super) fn data_name(&self, given: Option<&str>) -> String {
         match (given, self) {
             (Some(given), _) => given.into(),

@@ -152,7 +152,8 @@ pub(super) fn check(chip: &Board, bytes: &[u8], console: &Console) -> Result<(),
     }
 }
 
-/// Names RAM, and the stack that is part of what a network needs if the program could be laid out.
+/// Names RAM for a message and, if the program could be laid out, the stack that the network's
+/// need includes.
 fn ram_of(report: &BoardReport) -> String {
     match report.network.ram.map(|ram| ram.stack_peak) {
         Some(Some(stack)) => format!("RAM (with a stack of {} bytes)", thousands(stack)),

@@ -53,7 +53,7 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
         console.note(&format!("warning: as it stands, {reason}"));
     }
     let [architecture, weights] = &files;
-    // The architecture comes last, so that it never lies there without its weights.
+    // The architecture is written last, so that it never exists without its weights.
     imported.state.save(weights, &[])?;
     atomic::write(architecture, imported.toml.as_bytes())?;
     let next = Line::new(&["arch"]).path(architecture);

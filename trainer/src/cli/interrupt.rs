@@ -9,10 +9,10 @@ use anyhow::{Error, anyhow};
 
 static RAISED: AtomicBool = AtomicBool::new(false);
 
-/// What the current command says if it does not stop soon.
+/// The function that tells why the current command does not stop soon.
 static SLOW: Mutex<Option<Box<dyn Fn() + Send>>> = Mutex::new(None);
 
-/// The time after which it does.
+/// The time after Ctrl-C until that function is called.
 const SOON: Duration = Duration::from_millis(500);
 
 /// Installs the handler of Ctrl-C and termination requests.
@@ -30,7 +30,7 @@ pub(super) fn install() {
     });
 }
 
-/// Says what the current command has to say, if it has not stopped.
+/// Calls the function given to [`if_slow`], if the command has not stopped.
 fn tell_if_slow() {
     let slow = SLOW.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(tell) = &*slow {
@@ -38,7 +38,7 @@ fn tell_if_slow() {
     }
 }
 
-/// Keeps what a command says if it does not stop soon. The command has stopped when it is dropped.
+/// Keeps the function given to [`if_slow`] until it is dropped, when the command has stopped.
 pub(super) struct Slow(());
 
 /// Calls `tell` if the user asks to stop and the returned value then lives for another half a

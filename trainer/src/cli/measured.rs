@@ -65,7 +65,8 @@ pub(super) fn measure(
     Ok(report?)
 }
 
-/// Converts `error` to the error of the device that it holds, if any, whose remedy names options.
+/// Converts `error`. An error of the device is taken out of it, so that its remedy can name
+/// options.
 pub(super) fn of_fits(error: FitsError) -> Error {
     match error {
         FitsError::Device(error) => error.into(),
@@ -94,7 +95,8 @@ pub(super) fn judge(report: &BoardReport, model: &str) -> Result<()> {
     }
 }
 
-/// Checks that `network`, called `name`, computes the same outputs on `board` as here.
+/// Checks that `network`, called `name`, computes the same outputs on `board` as on the
+/// workstation.
 ///
 /// # Errors
 /// Returns an error that names the first output that differs.

@@ -257,7 +257,7 @@ impl ModelFile {
     }
 }
 
-/// Loads the dataset `origin` as it was read then.
+/// Loads the dataset `origin` as it was read when the container was made.
 fn load(origin: &Origin) -> Result<Dataset, CatalogueError> {
     catalogue::load_as(&origin.name, &Places::from_environment(), &origin.reading)
 }

@@ -47,7 +47,7 @@ pub(super) enum Why {
     Arrived,
     /// The program is built, but not run.
     Built,
-    /// The program is built for a chip that does not start it.
+    /// The program is built for a chip that may not start it.
     Unstarted,
     /// The network does not fit the board.
     Misfit,

@@ -4,10 +4,11 @@ use super::table::{percent, table, text};
 use crate::device::{FunctionShare, Profile, Share};
 use crate::numbers::thousands;
 
-/// Most functions to list.
+/// Maximum number of functions to list.
 const FUNCTIONS: usize = 12;
 
-/// Formats `profile` as two tables, followed by what the layers explain.
+/// Formats `profile` as two tables, followed by the part of the instructions that the layers
+/// explain.
 pub(super) fn describe(profile: &Profile) -> String {
     let all = profile.total.instructions;
     let heads = [

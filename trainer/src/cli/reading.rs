@@ -122,7 +122,7 @@ pub(super) fn load_as(
     Ok(data)
 }
 
-/// Says how `data` was read, and what of `stated` had no effect on it.
+/// Notes how `data` was read, and which parts of `stated` had no effect on it.
 pub(super) fn note(data: &Dataset, stated: &Reading, console: &Console) {
     let (name, reading) = (&data.name, &data.reading);
     note_unused(data, stated, console);
@@ -159,7 +159,7 @@ pub(super) fn note(data: &Dataset, stated: &Reading, console: &Console) {
     ));
 }
 
-/// Says what of `stated` had no effect on `data`.
+/// Notes which parts of `stated` had no effect on `data`.
 fn note_unused(data: &Dataset, stated: &Reading, console: &Console) {
     let (name, reading) = (&data.name, &data.reading);
     for (what, is_stated, is_used, reason) in [

@@ -269,7 +269,7 @@ impl Options {
         }
         if let Some(data) = &self.data {
             (file.data, file.data_folder, file.data_fingerprint) = (Some(data.clone()), None, None);
-            // A map is that of the data it was fitted to.
+            // The map from features to bytes was fitted to the dataset that is replaced.
             file.reading.map = None;
         }
         if let Some(path) = &self.weights {
@@ -381,8 +381,8 @@ impl Options {
         }
     }
 
-    /// Returns how these options carry out a run on `device`. One that is in the folder already is
-    /// replaced if `replaces`, and resumes otherwise.
+    /// Returns the options of a run on `device`. A run that is already in the folder is replaced
+    /// if `replaces`, and resumed otherwise.
     pub(super) fn run<'a>(&self, device: &'a Device, replaces: bool) -> run::Options<'a> {
         run::Options {
             existing: match replaces {

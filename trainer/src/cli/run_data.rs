@@ -52,8 +52,8 @@ pub(super) struct Source<'a> {
     pub(super) settings: &'a [Setting],
 }
 
-/// Exports a run for a core, and the board of that name if any, while showing a bar. Returns the
-/// dataset, too.
+/// Exports a run for a core and, if given, the board of that name, while showing a bar. Returns
+/// the dataset as well.
 pub(super) fn variants(
     source: Source<'_>,
     for_board: (Option<&str>, Core),

@@ -2,10 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-/// The time before which a speed is not trusted.
+/// The time that must pass before a speed is trusted.
 const FIRST: Duration = Duration::from_millis(500);
 
-/// The shortest time left that is told.
+/// The shortest time left that is shown.
 const LEAST: Duration = Duration::from_secs(1);
 
 /// The speed of a progress bar since its first update, or since something changed it.
@@ -29,7 +29,7 @@ impl Speed {
     }
 
     /// Returns the time left of a bar that is at `position` of `length` at the time `now`; `None`
-    /// if it is not known yet, or if it is short.
+    /// if it is not known yet, or if it is shorter than [`LEAST`].
     pub(super) fn left(&self, position: u64, length: u64, now: Instant) -> Option<Duration> {
         let (first, begin) = self.first?;
         let done = position.checked_sub(first).filter(|&done| done > 0)?;
@@ -38,7 +38,7 @@ impl Speed {
             return None;
         }
         let rest = length.saturating_sub(position) as f64 / done as f64;
-        // A time beyond all bounds is not known either.
+        // A time too long for a `Duration` counts as unknown, too.
         let left = Duration::try_from_secs_f64(spent.as_secs_f64() * rest).ok()?;
         (left >= LEAST).then_some(left)
     }
@@ -63,7 +63,7 @@ mod tests {
         speed.update(50, after(5.0));
         let left = |speed: &Speed, position, seconds| speed.left(position, 100, after(seconds));
         assert_eq!(left(&speed, 50, 5.0), Some(Duration::from_secs(25)));
-        // A stop makes it longer.
+        // A pause makes the time left longer.
         assert_eq!(left(&speed, 50, 10.0), Some(Duration::from_secs(50)));
         assert_eq!(left(&speed, 100, 30.0), None);
         speed.forget();

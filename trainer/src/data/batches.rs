@@ -1,7 +1,7 @@
 //! Converts images and labels to batches of tensors.
 //!
-//! On the CPU, batches are gathered and normalised as they are needed. For other devices, bytes
-//! are uploaded and become inputs there: those of a batch, or once those of the whole split.
+//! On the CPU, batches are gathered and normalised as they are needed. For other devices, pixels
+//! are uploaded as bytes, per batch or once for the whole split, and become inputs there.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -25,7 +25,7 @@ pub struct Batches<'a> {
     device: Device,
     /// Indices of the pixels that are read; `None` for all.
     selected: Option<Arc<[u32]>>,
-    /// What makes batches on the device, if they are not made on the host.
+    /// The maker of batches on the device; `None` if they are made on the host.
     resident: Option<Arc<Resident>>,
 }
 
@@ -91,12 +91,12 @@ impl<'a> Batches<'a> {
         self.tensor(pixels.chunks_exact(self.split.features()))
     }
 
-    /// Returns the number of pixels of an image that a table holds for.
+    /// Returns the number of pixels of an image that one table converts.
     fn area(&self) -> usize {
         self.split.features() / self.tables.len()
     }
 
-    /// Returns what makes batches on the device, if the whole split is there.
+    /// Returns the maker of batches on the device, if the whole split is kept there.
     fn whole(&self) -> Option<&Resident> {
         self.resident
             .as_deref()
@@ -133,13 +133,13 @@ impl<'a> Batches<'a> {
         self.kept()?.classes(indices, self.split)
     }
 
-    /// Returns what makes batches on the device.
+    /// Returns the maker of batches on the device, where the whole split must be kept.
     fn kept(&self) -> Result<&Resident> {
         let kept = self.whole();
         kept.ok_or_else(|| Error::Msg("the images are not kept on the device".into()))
     }
 
-    /// Returns the normalised `images`, of shape (images, pixels).
+    /// Returns the inputs of `images`, in the shape that [`inputs`](Self::inputs) documents.
     fn tensor<'p>(&self, images: impl ExactSizeIterator<Item = &'p [u8]>) -> Result<Tensor> {
         if let Some(selected) = &self.selected {
             return self.selected(&images.collect::<Vec<_>>(), selected);
@@ -161,8 +161,8 @@ impl<'a> Batches<'a> {
 
     /// Returns the normalised pixels `selected` of `images`, in shape (selected pixels, images).
     fn selected(&self, images: &[&[u8]], selected: &[u32]) -> Result<Tensor> {
-        // Copied together, images are fetched from memory one after another, and a pixel of all of
-        // them is found without reading where each image is.
+        // Copying the images together reads each of them sequentially, and afterwards a pixel of
+        // every image is found without looking up the address of each image.
         let pixels = images.concat();
         let mut values = Vec::with_capacity(selected.len() * images.len());
         for &pixel in selected {

@@ -4,8 +4,8 @@
 //! `$RAREFY_DATA/NAME`, in `$RAREFY_DATA` itself if the files there belong to that set, in the
 //! user's cache folder, and in the folder of its Debian package. The name always means the
 //! published files: they are verified by SHA-256 on loading, and files that differ are rejected.
-//! Any other set is loaded by the path of its [`folder`] of IDX files, of the folder with those of
-//! [`cifar`](super::cifar), or of its file or folder of another format
+//! Any other set is loaded by its path: that of a [`folder`] of IDX files, of a folder with the
+//! files of CIFAR ([`cifar`](super::cifar)), or of a file or folder of another format
 //! ([`tables`](super::tables)).
 
 use std::env;
@@ -281,7 +281,8 @@ impl Published {
     }
 }
 
-/// Returns the known set whose training images include every image of the set called `name`.
+/// Returns the known set whose training images include every image of the set called `name`, if
+/// there is one.
 #[must_use]
 pub fn part_of(name: &str) -> Option<&'static str> {
     (name == digits::NAME).then_some(digits::PART_OF)

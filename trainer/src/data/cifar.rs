@@ -4,8 +4,9 @@
 //! A file is a list of records: the labels of an image, one byte each, then its 3072 pixels, red,
 //! green and blue planes of 32 x 32 one after another. CIFAR-10 has one label; CIFAR-100 has that
 //! of the superclass, which is ignored, and that of the class. A folder is rejected if a file is
-//! missing, is empty, does not hold whole records, or has a label out of range, and if it also
-//! holds a file of another dataset.
+//! missing, cannot be read, is empty, is larger than 1 GiB, does not hold whole records, or has a
+//! label out of range. It is also rejected if all training pixels are equal, or if it holds a file
+//! of another dataset.
 
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -189,8 +190,8 @@ impl Kind {
         })
     }
 
-    /// Checks that `folder` holds no file of another dataset, so that there is no choice between
-    /// them.
+    /// Checks that `folder` holds no file of another dataset, so that it is clear which one is
+    /// meant.
     fn check_alone(&self, folder: &Path) -> Result<(), CifarError> {
         let present = |name: &&str| folder.join(name).is_file();
         let sets = KINDS.iter().filter(|kind| *kind != self);

@@ -23,7 +23,7 @@ pub struct Dataset {
     pub classes: usize,
     /// The names of the classes, in the order of their labels; empty if they have none.
     pub class_names: Vec<String>,
-    /// What the files left open, and how it was decided.
+    /// How the dataset was read where its files left a choice.
     pub reading: Reading,
 }
 

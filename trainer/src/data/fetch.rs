@@ -207,9 +207,9 @@ struct FolderLock {
 impl FolderLock {
     /// Locks `folder` for this process.
     ///
-    /// Unix locks the folder itself. Elsewhere a folder cannot be opened as a file, so a file in
-    /// it is locked and removed again. If locking is not supported at all, fetching continues
-    /// without a lock: files are still verified before they are renamed.
+    /// On Unix, the folder itself is locked. Elsewhere, a folder cannot be opened as a file, so a
+    /// file in it is locked and removed again. If locking is not supported at all, fetching
+    /// continues without a lock: files are still verified before they are renamed.
     fn acquire(folder: &Path) -> Result<Self, FetchError> {
         let path = (!cfg!(unix)).then(|| folder.join(".rarefy-fetch.lock"));
         let file = match &path {

@@ -1,4 +1,4 @@
-//! The affine map from features in units of their own to the bytes that networks take.
+//! The affine map from features, in their own units, to the bytes that networks take.
 
 use std::fmt;
 use std::str::FromStr;
@@ -10,9 +10,9 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum InputRange {
-    /// Those of a channel share the range that they have in the training part.
+    /// The features of a channel share the range that they have in the training part.
     Channel,
-    /// Each feature has the range of its own in the training part.
+    /// Each feature has its own range in the training part.
     Feature,
     /// All features share the range that they have in the training part.
     All,
@@ -74,9 +74,9 @@ impl TryFrom<String> for InputRange {
 /// An affine map from features to bytes: `round(factor * value + offset)`, limited to 0..=255, with
 /// `factor = 255 / (maximum - minimum)` and `offset = -factor * minimum`.
 ///
-/// It has one range for all features, one per channel, or one per feature: each range holds for
-/// equally many consecutive features. The factor and the offset of a range without extent, that of
-/// a feature that is constant in the training part, are 0.
+/// It has one range for all features, one per channel, or one per feature: each range applies to
+/// the same number of consecutive features. A range without extent, such as that of a feature that
+/// is constant in the training part, has a factor and an offset of 0.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "Ranges", into = "Ranges")]
 pub struct InputMap {
@@ -131,7 +131,7 @@ impl InputMap {
     }
 
     /// Fits the map to the training features `values`: rows of features of `shape` (channels,
-    /// height, width). A [`InputRange::Fixed`] range does not depend on them.
+    /// height, width). An [`InputRange::Fixed`] range does not depend on them.
     ///
     /// # Panics
     /// Panics if there are no features, or if one is not finite.

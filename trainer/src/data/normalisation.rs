@@ -17,7 +17,7 @@ pub enum PerChannel {
 }
 
 impl PerChannel {
-    /// Returns the number of `channel`. Channels after the last of a list have its last number.
+    /// Returns the number of `channel`. Channels beyond the end of a list get its last number.
     #[must_use]
     pub fn get(&self, channel: usize) -> f32 {
         match self {
@@ -65,7 +65,7 @@ impl From<f32> for PerChannel {
 }
 
 impl From<Vec<f32>> for PerChannel {
-    /// Takes a list of one number for all channels.
+    /// Converts a list; a single number in it applies to all channels.
     fn from(values: Vec<f32>) -> Self {
         match values[..] {
             [value] => Self::All(value),
@@ -160,7 +160,7 @@ pub struct Scaling {
 }
 
 impl Scaling {
-    /// Checks that it converts the pixels of images of `channels`: means are finite, deviations
+    /// Checks whether it can convert images of `channels` channels: means are finite, deviations
     /// are positive, and there is one of each for all channels or per channel.
     #[must_use]
     pub fn is_usable(&self, channels: usize) -> bool {

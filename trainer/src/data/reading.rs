@@ -7,16 +7,16 @@ use serde::{Deserialize, Serialize};
 
 use super::input_map::{InputMap, InputRange};
 
-/// How a dataset is read from files that leave it open. A run records it, so that later commands
+/// How a dataset is read where its files leave a choice. A run records it, so that later commands
 /// read the same samples.
 ///
-/// Datasets of bytes with a test part, such as IDX files, leave nothing open.
+/// Datasets of bytes with a test part, such as IDX files, leave no choice.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Reading {
-    /// Which features share a range that becomes the bytes 0 to 255. By default, unsigned bytes are
-    /// kept, signed bytes are shifted by 128, features of rows without an image shape have a range
-    /// each, and those of all others one per channel.
+    /// Which features share a range that becomes the bytes 0 to 255. By default, unsigned bytes
+    /// are kept, signed bytes are shifted by 128, features of rows without an image shape get one
+    /// range each, and all other features get one range per channel.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub input_range: Option<InputRange>,
     /// The share of each class that is held out for testing if there is no test part, by default
@@ -39,7 +39,7 @@ pub struct Reading {
 }
 
 impl Reading {
-    /// Checks whether nothing was left open.
+    /// Checks whether the files left no choice.
     #[must_use]
     pub fn is_plain(&self) -> bool {
         *self == Self::default()
@@ -52,7 +52,7 @@ impl Reading {
 pub struct TestShare(f64);
 
 impl Default for TestShare {
-    /// Returns a sixth, the share of a usual cross-validation fold.
+    /// Returns 1/6, between the shares of a fold in 10-fold and in 5-fold cross-validation.
     fn default() -> Self {
         Self(1.0 / 6.0)
     }

@@ -10,7 +10,7 @@ use candle_core::{DType, Device, Result, Tensor};
 use super::dataset::Split;
 use crate::transfer::upload;
 
-/// What makes batches of one split on a device. Each part is uploaded when it is first needed.
+/// The maker of batches of one split on a device. Each part is uploaded when it is first needed.
 #[derive(Debug)]
 pub(super) struct Resident {
     device: Device,
@@ -25,7 +25,8 @@ pub(super) struct Resident {
 struct Lookup {
     /// The tables one after another, of 256 values each.
     table: Tensor,
-    /// The first place of each channel's table, in u32: (1, channels, 1), if there are several.
+    /// The index at which each channel's table starts, in u32: (1, channels, 1); `None` if there
+    /// is one table.
     first: Option<Tensor>,
 }
 
@@ -48,7 +49,7 @@ fn once<T>(cell: &OnceLock<T>, make: impl FnOnce() -> Result<T>) -> Result<&T> {
 }
 
 impl Resident {
-    /// Creates what makes batches on `device`, from the whole split if `is_whole`.
+    /// Creates a maker of batches on `device`, which keeps the whole split there if `is_whole`.
     pub(super) fn new(device: &Device, is_whole: bool) -> Self {
         Self {
             device: device.clone(),
@@ -92,7 +93,7 @@ impl Resident {
         self.normalised(&pixels, tables)
     }
 
-    /// Returns the inputs of `count` images of these `pixels`, by `tables`.
+    /// Returns the inputs of `count` images, stored consecutively in `pixels`, by `tables`.
     pub(super) fn inputs_of(
         &self,
         pixels: &[u8],
@@ -121,7 +122,8 @@ impl Resident {
     fn normalised(&self, pixels: &Tensor, tables: &[[f32; 256]]) -> Result<Tensor> {
         let Lookup { table, first } = once(&self.lookup, || self.lookup(tables))?;
         let (images, features) = pixels.dims2()?;
-        // Indices of 8 bits would not do: `index_select` takes the largest one for a hole.
+        // `index_select` treats the largest value of the index type as a gap, so 8-bit indices
+        // would lose pixels of 255.
         let mut places = pixels.to_dtype(DType::U32)?;
         if let Some(first) = first {
             let channels = first.dim(1)?;

@@ -2,10 +2,11 @@
 //!
 //! A unit whose activation ranges from 990 to 1010 wastes all but a few of the 255 quantization
 //! levels. Subtracting a constant from its bias, and adding the constant's contribution to its
-//! readers' biases, reduces the range to 20 to 40. This is exact if no ReLU clips the remainder; as
-//! a margin, the remainder stays above 0 by the whole range that the unit has over the calibration
-//! images (Nagel et al. 2019, "Data-free quantization", section 4.1.3, absorb high biases by their
-//! statistics). Only layers that gain two bits of resolution are changed.
+//! readers' biases, makes the activation range from 20 to 40 instead. This is exact if no ReLU
+//! clips the remainder; as a margin, the remainder stays above 0 by the whole range that the unit
+//! has over the calibration images (Nagel et al. 2019, "Data-free quantization", section 4.1.3,
+//! absorb high biases by their statistics). Only layers that gain two bits of resolution are
+//! changed.
 
 use super::network::{Layer, Network, Operation};
 use crate::graph::Pooling;

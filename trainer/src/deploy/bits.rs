@@ -13,7 +13,7 @@ use super::quantize::{self, WeightType};
 /// A layer that stores more bits per weight than requested.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Wider {
-    /// The layer's name in the architecture.
+    /// The layer's name; see [`Layer::name`](super::Layer::name).
     pub layer: String,
     /// The name of its encoding.
     pub encoding: &'static str,

@@ -2,15 +2,15 @@
 //!
 //! Every encoding that can represent a layer at the requested bit width is tried: writing the layer
 //! gives its exact size, and the [cost model](super::costs) predicts its instructions. Both are
-//! nearly independent of the other layers (except for the dispatch cost of mixing encodings), so a
-//! rough quantization is enough for the comparison. There is one per quantization grid, since
-//! rounding decides how many weights remain nonzero.
+//! nearly independent of the other layers (except for the dispatch cost of mixing encodings) and
+//! of the exact integers, so a rough quantization is enough for the comparison. There is one rough
+//! quantization per grid, since rounding decides how many weights remain nonzero.
 //!
 //! The finalists are the choice by this comparison and every network of a single encoding that
 //! costs little more. They are quantized in full and rated by their containers. The best of them
 //! must follow the f32 network: if an encoding represents a layer much less accurately than plain
-//! rows of the same bits would, that encoding is excluded for the layer, and the choice is
-//! repeated.
+//! rows (compressed or dense) of the same bits would, that encoding is excluded for the layer, and
+//! the choice is repeated.
 //!
 //! Predictions are not exact, so [`Goal::Speed`] spends no bytes on a gain that is smaller than
 //! their error: encodings of a layer whose predictions are within [`TIE`] of the fastest count as
@@ -131,7 +131,7 @@ struct Tried {
     layer: String,
     /// Those that can represent the layer. Of two that tie, the earlier is chosen.
     trials: Vec<Trial>,
-    /// The others, each with the limit that the layer exceeds.
+    /// The others, each with the reason why the layer cannot use it.
     limits: Vec<(Encoding, String)>,
 }
 
@@ -218,7 +218,7 @@ impl Candidates {
         Some(total)
     }
 
-    /// Returns the encodings of a network that stores every layer as `encoding`.
+    /// Returns the encodings of a network that stores every layer with weights as `encoding`.
     fn single(&self, encoding: Encoding) -> Vec<Encoding> {
         let layers = self.layers.iter();
         let of_layer = |tried: &Tried| match tried.trials[..] {
@@ -250,8 +250,9 @@ fn by_both(a: &[f64; 2], b: &[f64; 2]) -> Ordering {
 /// The encodings of a network, and their total cost as [`Cost::keys`].
 type Choice = (Vec<Encoding>, [f64; 2]);
 
-/// Returns the cheapest combination of encodings for the whole network. It may differ from the
-/// fastest encoding of each layer, since mixing encodings costs instructions too.
+/// Returns the cheapest combination of encodings for the whole network. For [`Goal::Speed`], it
+/// may differ from the fastest encoding of each layer, since mixing encodings costs instructions
+/// too.
 fn cheapest(trials: &[&[Trial]], goal: Goal, core: Core) -> Vec<Encoding> {
     let kinds = (1..1_u32 << ENCODINGS.len()).filter_map(|kinds| {
         let allowed = |encoding: Encoding| {

@@ -32,7 +32,7 @@ pub struct Companion {
     pub data: Origin,
     /// The board that the container was exported for, if one was named.
     pub board: Option<String>,
-    /// The core that instructions were counted for.
+    /// The core that instructions were predicted for.
     pub core: Core,
     /// Per layer, the mean fraction of its input values that are nonzero, over the calibration
     /// images.
@@ -62,10 +62,10 @@ pub struct Origin {
 }
 
 impl Origin {
-    /// Checks that pixels of the images can be normalised so.
+    /// Checks that pixels can be normalised with the recorded mean and standard deviation.
     ///
     /// # Errors
-    /// Returns an error that names the field that they cannot.
+    /// Returns an error that names the field at fault.
     fn check_scaling(&self) -> Result<(), String> {
         let (mean, std, shape) = (&self.pixel_mean, &self.pixel_std, self.shape);
         if !mean.is_finite() {

@@ -49,7 +49,8 @@ pub(super) fn read_everywhere(
     reads.all(|read| read == Some(first)).then_some(first)
 }
 
-/// Returns the constants of `layer`'s output. `source` holds those of its source, a map of `size`.
+/// Returns the constants of `layer`'s output. `source` holds those of its source, whose maps have
+/// (height, width) `size`; `skip` holds those of its skip.
 fn of_layer(
     layer: &Layer,
     source: &[Constant],

@@ -89,7 +89,7 @@ pub enum DeployError {
         /// The limit that the layer exceeds.
         reason: rarefy_format::SpecError,
     },
-    /// An encoding was requested for a layer of floats.
+    /// An encoding was requested although the weights are to be stored as floats.
     #[error(
         "floats are stored in an encoding of their own: {}",
         Remedy::NoEncodingOrIntegers
@@ -155,7 +155,8 @@ pub enum DeployError {
 }
 
 impl DeployError {
-    /// Returns the remedy in the message, if a program may replace its words.
+    /// Returns the remedy in the message if it is one that a program may replace by words of its
+    /// own, such as the names of its options.
     #[must_use]
     pub fn remedy(&self) -> Option<Remedy> {
         Some(match self {

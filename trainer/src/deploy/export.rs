@@ -136,7 +136,7 @@ impl<'a> Export<'a> {
         Ok(report)
     }
 
-    /// Returns the companion of the container that was `written`.
+    /// Returns the companion of the container `written`.
     pub(super) fn companion(&self, written: &Written, report: &ExportReport) -> Companion {
         let fingerprint = match &self.fingerprint {
             Some(fingerprint) => Cow::Borrowed(fingerprint),
@@ -212,7 +212,7 @@ impl<'a> Export<'a> {
         self.reported(options, &stripped, (&network, written), path)
     }
 
-    /// Strips the network.
+    /// Folds and strips the network, and sorts its units.
     ///
     /// # Errors
     /// Returns an error if the architecture cannot be folded.
@@ -235,7 +235,7 @@ impl<'a> Export<'a> {
             .unwrap_or_else(|| accuracy(&stripped.folded, &self.data.test))
     }
 
-    /// Evaluates the container that was `written` of the adapted `network` and describes it; `path`
+    /// Evaluates and describes the container `written`, which holds the adapted `network`; `path`
     /// is the file that the report and errors name.
     ///
     /// # Errors

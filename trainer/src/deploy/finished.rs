@@ -123,8 +123,8 @@ impl FinishedRun {
         self.on(data, options)?.code(&self.report.run, path)
     }
 
-    /// Exports the run with each of `settings` for a core, and the board of that name if any, and
-    /// returns every distinct container with its accuracy; see [`Export::variants`].
+    /// Exports the run with each of `settings`, for a core and, if given, the board of that name,
+    /// and returns every distinct container with its accuracy; see [`Export::variants`].
     ///
     /// # Errors
     /// Returns an error if `data` is not the dataset that the run was trained on, or if

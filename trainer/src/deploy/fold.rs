@@ -3,11 +3,12 @@
 //! Every node is represented by a value: a layer's output with a scale and a shift per unit. Batch
 //! norms and the input's normalisation `(pixel / 255 - mean) / std` only change scale and shift: a
 //! batch norm with population mean m and variance v computes `a x + b`, with
-//! `a = scale / sqrt(v + eps)` and `b = shift - a m`. If nothing else reads the layer, its own
-//! weights absorb scale and shift; otherwise the weights that read the value do. If neither can (a
-//! normalised identity that is added, a ReLU of a layer whose other readers need the negative
-//! values), a diagonal layer is inserted. An addition becomes the skip of the layer that computes
-//! one of its sources, and non-overlapping pooling becomes part of the preceding convolution.
+//! `a = scale / sqrt(v + eps)` and `b = shift - a m`, where `scale` and `shift` are its own (gamma
+//! and beta). If nothing else reads the layer, its own weights absorb scale and shift; otherwise
+//! the weights that read the value do. If neither can (a normalised identity that is added, a ReLU
+//! of a layer whose other readers need the negative values), a diagonal layer (one weight per
+//! unit) is inserted. An addition becomes the skip of the layer that computes one of its sources,
+//! and non-overlapping pooling becomes part of the preceding convolution.
 //!
 //! If the weights that read a shifted map absorbed the shift, zero padding would be shifted too. So
 //! a 1 x 1 layer is inserted before a convolution that pads a shifted map: it copies the map and
@@ -105,7 +106,8 @@ fn pixels(channels: usize, scaling: &Scaling) -> Value {
     }
 }
 
-/// Returns the number of uses of each node among the nodes that the last one depends on.
+/// Returns, per node, how often it is read by the last node and the nodes that the last one
+/// depends on.
 fn uses(graph: &Graph) -> Vec<usize> {
     let nodes = graph.nodes();
     let mut uses = vec![0; nodes.len()];
@@ -221,8 +223,8 @@ impl Folding<'_> {
         Ok(self.draft.push(layer, value.sole))
     }
 
-    /// Applies the batch norm `node` to `value`: to the weights of its layer if that can be
-    /// modified, else to its scale and shift.
+    /// Applies the batch norm `node` to `value`: to the weights and biases of its layer if the
+    /// layer can still be modified, otherwise to the scale and shift of `value`.
     fn normalise(&mut self, node: &Node, value: &mut Value) {
         let values = |suffix: &str| &self.state.get(&format!("{}.{suffix}", node.name)).values;
         let (scale, shift) = (values("weight"), values("bias"));
@@ -255,7 +257,8 @@ impl Folding<'_> {
     }
 
     /// Applies the ReLU `node` to `value`: as the layer's own ReLU if nothing reads the layer
-    /// without it, else as a diagonal layer.
+    /// without one, otherwise as a diagonal layer. A layer's output that cannot be negative is
+    /// returned unchanged.
     fn rectify(&mut self, node: &Node, value: Value) -> Value {
         if value.is_plain() {
             if !signed(&self.draft.layers, value.layer) {
@@ -296,7 +299,7 @@ impl Folding<'_> {
                 .or(self.draft.modifiable_layer(&b))
                 .is_none()
         {
-            // A map that was flattened cannot be added to a layer of units.
+            // A flattened map cannot be added to the output of a dense layer.
             for (source, value) in [(1, &mut a), (2, &mut b)] {
                 if self.draft.shape(value)[0] < value.units.len() {
                     *value = self.draft.diagonal(&name(source), value, false);
@@ -339,7 +342,8 @@ fn take_in(
     let kernels = kernel.values.chunks_exact(columns);
     for (weights, keep) in kernels.zip(keep.chunks_exact(columns)) {
         let mut row = Vec::new();
-        // The shift per tap, if it reads a shifted unit.
+        // Per tap, the sum of its weights times the shifts that they read; `None` if none is
+        // shifted.
         let mut shifts: Vec<Option<f64>> = vec![None; taps];
         let weights = weights.iter().zip(keep).enumerate();
         for (column, (&weight, _)) in weights.filter(|(_, (_, keep))| **keep) {
@@ -364,9 +368,9 @@ fn take_in(
     (from_rows(columns, rows.into_iter()), biases)
 }
 
-/// Returns the value for a constant channel added to `units`: the largest ratio of a channel's
-/// shift to its scale, so that the weights that read the constant are not much larger than the
-/// others.
+/// Returns the value for a constant channel added to `units`: the largest magnitude of a channel's
+/// ratio of shift to scale, so that the weights that read the constant are not much larger than
+/// the others.
 fn constant(units: &[Affine]) -> f64 {
     let ratios = units.iter().map(|unit| (unit.shift / unit.scale).abs());
     let largest = ratios.filter(|ratio| ratio.is_finite()).fold(0.0, f64::max);

@@ -10,9 +10,9 @@ use super::options::Options;
 use super::quantize::{self, WeightType};
 use super::{DeployError, Network, absorb, decouple, limits, pairs};
 
-/// Prepares `network` for quantization without changing its function: [`absorb`] and [`decouple`]
-/// let constant activations and skips have quantization steps that suit them. Adapting the result
-/// again changes nothing.
+/// Prepares `network` for quantization without changing its function: [`absorb`] gives nearly
+/// constant activations, and [`decouple`] skips, quantization steps that suit them. Adapting the
+/// result again changes nothing.
 #[must_use]
 pub fn adapted(network: &Network, images: &[&[u8]], weights: WeightType) -> Network {
     if weights == WeightType::F32 {
@@ -45,7 +45,7 @@ type Kept = (Vec<Encoding>, Written);
 pub(super) struct Integers<'a> {
     network: &'a Network,
     images: &'a [&'a [u8]],
-    /// How to quantize; the goal does not matter.
+    /// How to quantize; the goal is ignored.
     options: Options,
     /// The encodings to choose from, once they were tried.
     candidates: Option<Candidates>,
@@ -76,7 +76,8 @@ impl<'a> Integers<'a> {
         })
     }
 
-    /// Keeps every container, because several goals may try it.
+    /// Makes `self` keep every container that it writes, because several goals may try the same
+    /// encodings.
     pub(super) fn kept(self) -> Self {
         self.kept.replace(Some(Vec::new()));
         self

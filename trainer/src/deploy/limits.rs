@@ -57,7 +57,8 @@ impl From<Limit> for DeployError {
 }
 
 /// Returns the reasons, known before training, why networks of `graph` cannot be exported, one
-/// sentence each; empty if there are none. Inputs are pixels normalised by `pixels`.
+/// sentence each; empty if there are none. If pruning may remove a reason, its sentence says so.
+/// Inputs are pixels normalised by `pixels`.
 #[must_use]
 pub fn before_training(graph: &Graph, pixels: &Scaling) -> Vec<String> {
     let none = Masks::from_fn(&graph.prunable(), |_, _| false);

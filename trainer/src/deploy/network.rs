@@ -14,7 +14,7 @@ use crate::graph::{Pooling, Window};
 /// What a layer computes from its source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Operation {
-    /// `W x + b` over the source's elements, channel-major.
+    /// `W x`, where `x` holds the source's elements, channel-major.
     Dense,
     /// A convolution over the source's map.
     Conv {

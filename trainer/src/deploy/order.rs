@@ -1,9 +1,9 @@
 //! Sorts hidden units, and with them the columns of the layers that read them.
 //!
-//! Rows are sorted by their number of weights, then by their columns. Packed words need no row
-//! headers for consecutive rows of equal length, and the entropy-coded encoding stores a row's
-//! length and first column as differences to the previous row. So one order serves both, and the
-//! other encodings do not depend on it.
+//! Rows are sorted by their number of weights, then by their columns. Packed words have one header
+//! for all consecutive rows of equal length, and the entropy-coded encoding stores a row's length
+//! and first column as differences from the previous row. So one order serves both, and the other
+//! encodings do not depend on it.
 
 use super::Network;
 

@@ -1,18 +1,19 @@
 //! Pairs hidden units that are active together, for layers stored as `columns`.
 //!
 //! The kernel of `columns` reads its inputs in pairs. Where both inputs of a pair have a weight in
-//! the same row, one instruction multiplies both, and each pair is visited once. If both units of
-//! a pair are active, pairing them saves one visit and one multiplication per row that they share.
-//! A pair is also better if each unit has an even number of rows that do not read the other, since
-//! an odd number costs two bytes of padding. The ideal is the matching that saves most; this is a
-//! greedy approximation that takes the best remaining pair until none is left, then exchanges
-//! partners between two pairs while that saves more. (100 digits, LeNet-300-100 at 10x, second
-//! layer: 326 products saved by the original neighbours, 605 by matched ones, and 85 visits instead
-//! of 95.)
+//! the same row, one instruction multiplies both (on cores with the DSP extension), and each pair
+//! is visited once. If both units of a pair are active, pairing them saves one visit and one
+//! multiplication per row that they share. A pair is also better if each unit has an even number
+//! of rows that do not read the other, since an odd number costs two bytes of padding. The ideal
+//! is the matching that saves most; this is a greedy approximation that takes the best remaining
+//! pair until none is left, then exchanges partners between two pairs while that saves more. (100
+//! digits, LeNet-300-100 at 10x, second layer: 326 products saved by the original neighbours, 605
+//! by matched ones, and 85 visits instead of 95.)
 //!
 //! Pairs are sorted by how often they are active, so that rarely active ones can be skipped four
-//! at a time. A layer is left unchanged if the order of its own rows matters (packed words,
-//! entropy-coded rows), or if one of its readers uses another encoding or reads maps.
+//! at a time. A layer is left unchanged unless it and its readers are dense, its readers use
+//! `columns`, its units can be reordered, and the order of its own rows does not matter (as it
+//! does for packed words and entropy-coded rows).
 
 use rarefy_format::Encoding;
 
@@ -29,7 +30,7 @@ const FILL: u64 = 2;
 const ROUNDS: usize = 30;
 
 /// Returns `network`, whose layers are to be stored as `encodings`, with units paired by their
-/// activations for `images` in every layer whose readers all use `columns`.
+/// activations for `images`, in every layer that the module's documentation does not exclude.
 #[must_use]
 pub fn paired(network: &Network, images: &[&[u8]], encodings: &[Encoding]) -> Network {
     let mut network = network.clone();

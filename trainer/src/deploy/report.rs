@@ -97,8 +97,8 @@ pub struct LayerReport {
     /// Nonzero weights known to be inserted: all of an inserted layer, and those that read a
     /// constant channel.
     pub inserted_nonzeros: usize,
-    /// Nonzero weights as a fraction of the weights before stripping, both excluding inserted ones;
-    /// 0 if the layer has no weights.
+    /// Nonzero weights as a fraction of the weights before stripping, both excluding inserted ones
+    /// unless the layer itself is inserted; 0 if the layer has no weights.
     pub density: f64,
     /// The name of the encoding.
     pub encoding: &'static str,

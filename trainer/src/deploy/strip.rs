@@ -92,8 +92,8 @@ fn fold_columns(layer: &mut Layer, source: &[Option<f32>], shape: [usize; 3]) {
     layer.weights = sparse::retain(&layer.weights, |_, column| read[column].is_none());
 }
 
-/// Returns the constant of each of `channels` if every channel has the same constant at all its
-/// positions.
+/// Returns the constant of each of the `channels` channels; `None` unless each channel has a
+/// single constant at all its positions.
 fn by_channel(constants: &[Option<f32>], channels: usize) -> Option<Vec<f32>> {
     let maps = constants.chunks_exact(constants.len() / channels.max(1));
     maps.map(|map| {

@@ -170,7 +170,7 @@ impl Trained {
         })
     }
 
-    /// Returns why pixels cannot be normalised, if so.
+    /// Returns why pixels cannot be normalised; `None` if they can.
     fn unusable_pixels(&self) -> Option<String> {
         let Scaling { mean, std } = &self.pixels;
         let channels = self.graph.input_shape().first().copied().unwrap_or(1);

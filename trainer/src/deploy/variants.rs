@@ -116,7 +116,8 @@ impl Variant {
     /// Writes the container to the file `path`, and its companion beside it.
     ///
     /// # Errors
-    /// Returns an error if a file cannot be written, or if one that is no companion has its name.
+    /// Returns an error if a file cannot be written, or if a file that is not a companion has the
+    /// companion's name.
     pub fn write(&self, path: &Path) -> Result<(), DeployError> {
         companion::check_free(path)?;
         let mut companion = self.companion.clone();
@@ -143,13 +144,13 @@ impl Variants {
 
 impl Export<'_> {
     /// Exports with each of `settings` and otherwise the options of this export, and returns every
-    /// distinct container. Nothing is written. A loss of accuracy is reported, and no reason to
-    /// fail. `progress` receives each setting before it is tried. Returns `None` if `stop` was
+    /// distinct container. Nothing is written. A loss of accuracy is reported, but is not an
+    /// error. `progress` receives each setting before it is tried. Returns `None` if `stop` was
     /// raised.
     ///
     /// # Errors
-    /// Returns an error if the network cannot be folded, and the first failure if every setting
-    /// fails.
+    /// Returns an error if the network cannot be folded, if a container cannot be evaluated, or if
+    /// every setting fails (the first failure).
     pub fn variants(
         &self,
         settings: &[Setting],

@@ -56,8 +56,9 @@ pub struct Board {
     pub target: String,
     /// Emulator or debug probe.
     pub runner: Runner,
-    /// Clock of the core in Hz, from which milliseconds are computed; `None` if it is not known, as
-    /// for a chip. Emulated machines that are not known here have this clock, too.
+    /// Clock of the core in Hz, from which milliseconds are computed; `None` if it is not known,
+    /// as for a chip. It is also taken for the timer clock of an emulated machine whose own clock
+    /// is not known.
     pub clock_hz: Option<u64>,
     /// Unit of the timer.
     pub counter: Counter,
@@ -186,8 +187,8 @@ pub fn firmware_folder() -> Result<PathBuf, BoardError> {
         .ok_or(BoardError::NoFirmware)
 }
 
-/// Returns whether `folder` contains the firmware's package and its boards: other projects have
-/// folders of these names, too.
+/// Returns whether `folder` contains the firmware's package and its boards. The package's name is
+/// checked because folders of other projects may be called `firmware` and `boards`, too.
 fn is_firmware(folder: &Path) -> bool {
     let manifest = fs::read_to_string(folder.join("Cargo.toml")).unwrap_or_default();
     let manifest = toml::from_str::<toml::Table>(&manifest).unwrap_or_default();
@@ -208,8 +209,8 @@ fn absolute(folder: PathBuf) -> PathBuf {
 }
 
 impl Boards {
-    /// Reads every board under `firmware`. A board that is invalid does not concern the others: it
-    /// is one of [`Boards::broken`], and an error for whoever asks for it.
+    /// Reads every board under `firmware`. An invalid board does not affect the others:
+    /// [`Boards::broken`] lists it, and [`Boards::get`] returns its error.
     ///
     /// # Errors
     ///

@@ -15,7 +15,7 @@ use sha2::{Digest, Sha256};
 use crate::atomic;
 use crate::digest::hexadecimal;
 
-/// Capacity in programs: more than one command builds, which is one per board and network.
+/// Capacity in programs. Most commands need less: they build one program per board and network.
 const CAPACITY: usize = 24;
 
 /// Files and folders next to `firmware` from which programs are also built.

@@ -36,19 +36,20 @@ pub struct NetworkCalibration {
     pub dense: bool,
     /// Cycles that the real board counted.
     pub counted: Counts,
-    /// Estimated cycles: the median over the same samples, of each bound.
+    /// Estimated cycles: the median of each bound over the same samples.
     pub estimated: Range,
-    /// Counted by estimated cycles.
+    /// Counted cycles divided by estimated cycles.
     pub ratio: Ratio,
 }
 
-/// Bounds of a ratio of counted by estimated cycles. A table that is exact has 1 between them; a
-/// ratio above 1 is what the table does not know of, such as wait states.
+/// Bounds of the ratio of counted to estimated cycles. If the table of prices is exact, 1 lies
+/// between them. A lower bound above 1 shows costs that the table does not include, such as wait
+/// states.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Ratio {
-    /// Counted cycles by the upper bound of the estimate.
+    /// Counted cycles divided by the upper bound of the estimate.
     pub low: f64,
-    /// Counted cycles by the lower bound of the estimate.
+    /// Counted cycles divided by the lower bound of the estimate.
     pub high: f64,
 }
 
@@ -115,7 +116,7 @@ pub enum CalibrateError {
 ///
 /// # Errors
 /// Returns an error if the board is emulated, if there is no table of cycles for its core, or if
-/// its debug probe's program or an emulator is missing.
+/// probe-rs or the emulator is not installed.
 pub fn check_calibration(board: &Board, machine: &Machine) -> Result<Board, CalibrateError> {
     let emulated = emulated(board)?;
     for board in [board, &emulated] {
@@ -169,8 +170,8 @@ pub fn calibrate(
 }
 
 impl NetworkCalibration {
-    /// Compares the cycles that `counted` counts with those that `estimated` estimates; `None` if
-    /// one of them was not run.
+    /// Compares the cycles that the report `counted` counts with those that `estimated` estimates;
+    /// `None` if one of the reports lacks them.
     fn new(dense: bool, counted: &NetworkReport, estimated: &NetworkReport) -> Option<Self> {
         let counted = counted.cost.counts()?;
         let estimated = estimated.estimate.as_ref()?.median;
@@ -254,7 +255,7 @@ mod tests {
             },
         );
         assert!((ratio.low - 0.8).abs() < 1e-12 && (ratio.high - 1.2).abs() < 1e-12);
-        // What is counted as estimated has 1 between its bounds.
+        // If the count equals an exact estimate, both bounds are 1.
         let ratio = Ratio::new(1_200, Range::exactly(1_200));
         assert_eq!((ratio.low, ratio.high), (1.0, 1.0));
     }
@@ -288,7 +289,7 @@ mod tests {
             matches!(error, CalibrateError::Emulated { .. }),
             "{error:?}"
         );
-        // The registry does not say which of the two a chip has.
+        // There is no table for a Cortex-M33, and the registry does not tell an M0 from an M0+.
         for (name, core) in [("STM32L552CE", "Cortex-M33"), ("RP2040", "Cortex-M0/M0+")] {
             let error = emulated(&chip(name)).unwrap_err();
             assert!(error.to_string().contains(core), "{error}");

@@ -87,7 +87,7 @@ pub fn compare(
     })
 }
 
-/// Marks the optimal ones of the rows whose containers fit.
+/// Marks the Pareto-optimal rows among those whose containers fit.
 fn mark(rows: &mut [Row]) {
     let mut fitting: Vec<&mut Row> = rows.iter_mut().filter(|row| row.network.fits).collect();
     let points: Vec<Point> = fitting

@@ -5,7 +5,7 @@ use crate::names;
 /// Cores of each target of the firmware, as `board.toml` spells them.
 ///
 /// An F at the end stands for a floating-point unit, without which a core runs no program whose
-/// target ends in "hf". ARMv8-M includes the instructions of ARMv6-M and, in its main profile,
+/// target ends in "hf". ARMv8-M includes the instructions of ARMv6-M and, with the Main Extension,
 /// those of ARMv7-M.
 const TARGETS: [(&str, &[&str]); 9] = [
     (
@@ -38,7 +38,7 @@ const TARGETS: [(&str, &[&str]); 9] = [
     ("riscv32imac-unknown-none-elf", &["RV32IMAC", "RV32IMAFC"]),
 ];
 
-/// Cores of the main profile of ARMv8-M.
+/// Cores of ARMv8-M with the Main Extension.
 const MAINLINE: &[&str] = &[
     "Cortex-M33",
     "Cortex-M35P",

@@ -1,4 +1,4 @@
-//! The clocks of QEMU's machines, and the instructions that their timers stand for.
+//! The timer clocks of QEMU's machines, and the conversion of ticks to instructions.
 //!
 //! Under `-icount` an instruction takes a fixed time of the emulated machine, and SysTick ticks at
 //! the machine's clock, whatever the real board or its `board.toml` says.
@@ -29,8 +29,8 @@ fn clock_of(machine: &str) -> Option<u64> {
 }
 
 impl Board {
-    /// Returns `true` if the clock of the timer of an emulated board is that of `board.toml`
-    /// because the machine's is not known, so that a wrong one falsifies counts.
+    /// Returns `true` if the timer of an emulated board is assumed to run at the clock in
+    /// `board.toml`, because the machine's is not known. A wrong clock then falsifies the counts.
     pub(crate) fn trusts_clock(&self) -> bool {
         match &self.runner {
             Runner::Emulator { machine } => !self.is_riscv() && clock_of(machine).is_none(),

@@ -83,9 +83,9 @@ pub enum DeviceError {
     WrongClock {
         /// Name of the board.
         board: String,
-        /// Median of the instructions that the timer stands for.
+        /// Median number of instructions according to the timer.
         timer: u64,
-        /// Median of the instructions that were executed.
+        /// Median number of instructions that the plug-in counted.
         counted: u64,
     },
     /// The program's log is invalid or incomplete.
@@ -99,7 +99,7 @@ pub enum DeviceError {
 }
 
 impl DeviceError {
-    /// Returns the remedy that the message ends with, if it is one that a program may replace.
+    /// Returns the remedy that the message ends with, if a caller may show its own advice instead.
     #[must_use]
     pub fn remedy(&self) -> Option<Remedy> {
         match self {

@@ -1,8 +1,8 @@
 //! Which chips a network fits.
 //!
-//! A program is linked once per target, for memories that are large enough for any network, and its
-//! sizes are compared with each chip's memories. Its stack is measured on an emulated core with the
-//! same instructions; where there is none, some bytes are reserved for it.
+//! A program is linked once per target, for memories that are large enough for any network, and
+//! its sizes are compared with each chip's memories. Its stack is measured on an emulated core
+//! with the same instructions; where there is none, a fixed reserve is assumed.
 
 use std::path::Path;
 
@@ -116,8 +116,8 @@ impl From<StackError> for FitsError {
 /// The program is the one that measures: it includes the log, which a product does not need.
 ///
 /// # Errors
-/// Returns an error if the container is invalid, if a chip's core has no kernels, or if a program
-/// cannot be built.
+/// Returns an error if the container is invalid, if a chip has no flash or a core without kernels,
+/// or if a program cannot be built.
 pub fn fits(
     chips: &[Chip],
     model: &[u8],
@@ -138,7 +138,7 @@ pub fn fits(
     })
 }
 
-/// Returns what orders chips by size.
+/// Returns the key by which chips are sorted: flash, RAM, name.
 pub(super) fn order(chip: &Chip) -> (u64, u64, &'static str) {
     (chip.flash.length, chip.ram.length, chip.name)
 }
@@ -153,7 +153,7 @@ pub(super) struct Sizes<'a> {
 /// The size of a program.
 struct Size {
     target: String,
-    /// The number of the container.
+    /// Index of the container among those compared.
     model: usize,
     footprint: Footprint,
     stack: StackNeed,
@@ -169,7 +169,8 @@ impl<'a> Sizes<'a> {
         }
     }
 
-    /// Compares the program with a container, given with its number, with the memories of `chip`.
+    /// Compares what the program with the container `model` takes with the memories of `chip`.
+    /// `number` is the container's index among those compared.
     ///
     /// # Errors
     /// Returns the errors of [`fits`].
@@ -216,8 +217,8 @@ impl<'a> Sizes<'a> {
 }
 
 impl Fit {
-    /// Compares what a program needs with the memories of `chip`: flash, RAM without the stack, and
-    /// the stack.
+    /// Compares what a program needs (flash, RAM without the stack, and the stack) with the
+    /// memories of `chip`.
     fn new(chip: &Chip, flash_used: u64, ram_fixed: u64, stack: StackNeed) -> Self {
         let ram_used = ram_fixed + stack.bytes;
         let flash_over = flash_used.saturating_sub(chip.flash.length);
@@ -249,9 +250,9 @@ fn ample(board: &Board) -> Board {
     }
 }
 
-/// Builds as [`build`] does, but the need of a chip by name includes its stack as [`fits`] counts
-/// it: measured on an emulated core with the same instructions, if there is one that runs the
-/// program.
+/// Builds as [`build`] does. For a chip chosen by name, RAM use includes the stack as [`fits`]
+/// counts it: measured on an emulated core with the same instructions, if there is one that runs
+/// the program.
 ///
 /// # Errors
 /// Returns the errors of [`build`] and [`stack_need`].

@@ -331,8 +331,8 @@ fn most_useful_line(output: &str) -> String {
         .to_owned()
 }
 
-/// Returns the first error of the linker. A message that a linker script asserts is on the lines
-/// after it.
+/// Returns the first error of the linker. The message of an assertion in a linker script is on the
+/// lines after "error:".
 fn linker_error(output: &str) -> Option<&str> {
     let mut lines = output.lines();
     let says = lines.find_map(|line| Some(line.split_once("rust-lld: error:")?.1.trim()))?;

@@ -215,7 +215,7 @@ struct Subject<'a> {
     code: Option<&'a str>,
     /// Prefix of progress messages.
     label: &'a str,
-    /// Whether to tell apart what layers and functions take.
+    /// Whether to profile the network by layer and by function.
     profile: bool,
 }
 
@@ -307,8 +307,8 @@ impl Subject<'_> {
     }
 }
 
-/// Checks the timer of a board with the clock that its `board.toml` states: it must have counted
-/// what the emulator's plug-in counted.
+/// Checks a timer whose clock is taken from `board.toml`: it must have counted as many
+/// instructions as the emulator's plug-in.
 fn check_clock(board: &Board, report: &NetworkReport) -> Result<(), DeviceError> {
     let counted = report
         .estimate

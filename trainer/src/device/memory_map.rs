@@ -22,11 +22,12 @@ impl Region {
     }
 }
 
-/// Returns the region `name` of the linker script `text`, whose regions are on lines of their own.
+/// Returns the region `name` of the linker script `text`, which states one region per line.
 ///
 /// # Errors
 ///
-/// Returns what is wrong with the line, or that there is none.
+/// Returns a message that says what is wrong if the region's line is missing, repeated or
+/// malformed.
 pub(super) fn region(text: &str, name: &str) -> Result<Region, String> {
     let text = without_comments(text);
     let lines = text.lines().zip(1..);
@@ -101,7 +102,8 @@ fn number(text: &str) -> Option<u64> {
     value.checked_mul(unit)
 }
 
-/// Returns `text` with each comment replaced by a space and the line breaks in it.
+/// Returns `text` with each comment replaced by a space and the comment's line breaks, so that
+/// line numbers stay the same.
 fn without_comments(text: &str) -> String {
     let mut kept = String::new();
     let mut rest = text;

@@ -15,7 +15,7 @@ pub struct MeasureOptions<'a> {
     pub dense: bool,
     /// Whether to estimate cycles, where QEMU emulates a core with a published table of them.
     pub cycles: bool,
-    /// Whether to tell apart what layers and functions take; needs `cycles`.
+    /// Whether to profile the network by layer and by function; needs `cycles`.
     pub profile: bool,
     /// Time limit of one run on the board.
     pub timeout: Duration,

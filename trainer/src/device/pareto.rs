@@ -20,8 +20,8 @@ pub(super) fn optimal(points: &[Point]) -> Vec<bool> {
         let costs = |point: &Point| (point.bytes, point.cost);
         (b.accuracy.total_cmp(&a.accuracy)).then(costs(a).cmp(&costs(b)))
     });
-    // No point is surpassed by one after it, and whatever surpasses a surpassed point surpasses
-    // what that one does: comparing with the optimal ones so far is enough.
+    // In this order no point is surpassed by a later one. Surpassing is transitive, so it is
+    // enough to compare each point with the optimal ones before it.
     let mut found: Vec<Point> = Vec::new();
     let mut optimal = vec![false; points.len()];
     for index in order {
@@ -42,7 +42,7 @@ mod tests {
     use super::*;
     use crate::random::Random;
 
-    /// Tells by the definition whether `points[index]` is optimal.
+    /// Returns whether `points[index]` is optimal, directly by the definition.
     fn by_definition(points: &[Point], index: usize) -> bool {
         let it = points[index];
         !points.iter().any(|other| {

@@ -1,8 +1,8 @@
 //! Runs external programs with a time limit and a stop flag.
 //!
 //! Output is passed on in chunks as it arrives. The program is killed at its time limit, when the
-//! stop flag is set, when the reader has seen enough, and when the calling process ends. A
-//! [`Watchdog`] makes sure that no descendant outlives the call or this process.
+//! stop flag is set, when the reader has seen enough, and when the calling process ends. Except
+//! for installers, a [`Watchdog`] makes sure that no descendant outlives the call or this process.
 
 use std::io::{self, Read};
 use std::process::{Child, Command, ExitStatus, Stdio};

@@ -29,7 +29,8 @@ pub(super) fn record(
     };
     let lines = match estimates {
         Ok(estimator) => match counted(image, board, samples, options, estimator) {
-            // An emulator without plug-ins, or of a version that is unknown to ours.
+            // The emulator does not support plug-ins, or not the plug-in's version of the
+            // interface.
             Err(DeviceError::Run(RunError::Ended { said, .. })) => {
                 let lines = run::run(image, board, &options.machine, options.run_limits(), None)?;
                 *estimates = Err(format!("QEMU does not take the plug-in{said}"));

@@ -99,10 +99,10 @@ pub struct NetworkReport {
     /// Estimated cycles of an inference.
     #[serde(rename = "estimated_cycles")]
     pub estimate: Option<Estimate>,
-    /// Why cycles were asked for but not estimated.
+    /// Why cycles could not be estimated, if an estimate was requested.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub no_estimate: Option<String>,
-    /// What layers and functions take, if that was asked for.
+    /// The profile by layer and by function, if it was requested.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub profile: Option<Profile>,
 }

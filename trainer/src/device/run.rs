@@ -18,7 +18,7 @@ use super::machine::Machine;
 use super::process::{self, End, Flow, Limits, Output};
 use crate::remedy::Remedy;
 
-/// Name of the debug probe's program.
+/// Name of the program that controls the debug probe.
 const PROBE: &str = "probe-rs";
 
 /// Why a program did not run to its end.
@@ -126,7 +126,7 @@ pub enum RunError {
 }
 
 impl RunError {
-    /// Returns the remedy that the message ends with, if it is one that a program may replace.
+    /// Returns the remedy that the message ends with, if a caller may show its own advice instead.
     #[must_use]
     pub fn remedy(&self) -> Option<Remedy> {
         match self {
@@ -244,7 +244,7 @@ fn command(
         Runner::Emulator { machine } => {
             let shift = board.icount_shift();
             if board.is_riscv() {
-                // The program is started directly, not by a firmware in front of it.
+                // The program is started directly instead of by QEMU's default firmware, OpenSBI.
                 command.args(["-bios", "none"]);
             }
             command
@@ -278,7 +278,7 @@ fn known_cause(board: &Board, stderr: &str) -> Option<RunError> {
             Some(RunError::NoConnection { board: name })
         }
         Runner::Probe { .. }
-            // Asked to select one, probe-rs reads a terminal, which it does not have here.
+            // To ask which one to use, probe-rs needs a terminal, which it does not have here.
             if says("probes were found") || says("devices were found") || says("Available Probes") =>
         {
             Some(RunError::SeveralProbes { board: name })

@@ -73,7 +73,7 @@ pub fn stack_need(
         return Ok(StackNeed::RESERVE);
     };
     let options = options.network_only();
-    // Values that are not 0 take every branch that skips zeros.
+    // Kernels skip inputs of 0: zeros and nonzeros together take both sides of such branches.
     let samples = [vec![0; inputs], vec![255; inputs]];
     let peak = match measure(board, model, &samples, &options, &mut |_| {}) {
         Ok(report) => report.network.ram.and_then(|ram| ram.stack_peak),
@@ -86,7 +86,7 @@ pub fn stack_need(
     }))
 }
 
-/// Returns whether `error` comes from the emulated board and its tools, which another board does
+/// Returns whether `error` comes from the emulated board or its tools, which the other board does
 /// not need.
 fn is_of_the_emulator(error: &DeviceError) -> bool {
     match error {

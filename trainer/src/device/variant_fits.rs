@@ -11,7 +11,7 @@ use crate::deploy::{Setting, Variant};
 /// Which container suits one chip.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct VariantFit {
-    /// How that container fits. If none does, the one that lacks the fewest bytes.
+    /// How the chosen container fits or, if none does, the one that lacks the fewest bytes.
     #[serde(flatten)]
     pub fit: Fit,
     /// The container; `None` if none fits.

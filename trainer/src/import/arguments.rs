@@ -13,9 +13,9 @@ const MOST: usize = 1 << 24;
 /// A value of the file.
 #[derive(Debug, Clone)]
 pub(super) enum Value {
-    /// It does not depend on the input.
+    /// A value that does not depend on the network's input.
     Constant(Rc<Constant>),
-    /// It does.
+    /// A value that depends on the network's input.
     Flow(Flow),
 }
 

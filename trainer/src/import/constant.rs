@@ -89,7 +89,8 @@ impl Constant {
         }
     }
 
-    /// Returns the constant of this `shape`, whose element `i` is element `from(i)` of this one.
+    /// Returns a constant of this `shape`, whose elements are those of this one at the indices
+    /// `from`.
     pub(super) fn gather(&self, shape: Vec<usize>, from: impl Iterator<Item = usize>) -> Self {
         let values = match &self.values {
             Values::Floats(values) => Values::Floats(from.map(|at| values[at]).collect()),

@@ -8,7 +8,7 @@ use super::shapes::{
     axis, broadcasting, flattened, resolve, squeezed, strides, transposition, unsqueezed, walk,
 };
 
-/// The largest number of elements of an array of one value: 2^20.
+/// The largest number of elements of an array that repeats one value: 2^20.
 const MOST_FILLED: usize = 1 << 20;
 
 /// Computes `node` from its constant `inputs`. Returns `None` if its operator is not supported on
@@ -76,7 +76,7 @@ pub(super) fn evaluate(
 /// Returns the result of a `Shape` node for an array of `shape`.
 ///
 /// # Errors
-/// Returns an error if its attributes do not fit.
+/// None at present: `start` and `end` are clamped, as ONNX specifies.
 pub(super) fn shape_of(node: &NodeProto, shape: &[usize]) -> Result<Constant, String> {
     let rank = shape.len() as i64;
     let place = |name, default| {

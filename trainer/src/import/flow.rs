@@ -76,8 +76,8 @@ impl Flow {
         })
     }
 
-    /// Returns the flow with another shape, in which a length of -1 is inferred and, unless `zeros`
-    /// are lengths of their own, 0 repeats the length of the same axis.
+    /// Returns the flow with another shape. A length of -1 is inferred; a length of 0 repeats that
+    /// of the same axis, or is a length of 0 if `zeros` is set (ONNX' `allowzero`).
     ///
     /// # Errors
     /// Returns the reason if the number of elements differs, or if samples would be mixed.
@@ -85,7 +85,7 @@ impl Flow {
         self.with_dims(resolve(&self.dims, target, zeros)?)
     }
 
-    /// Returns the flow with another shape of as many elements.
+    /// Returns the flow with another shape that has the same number of elements.
     ///
     /// # Errors
     /// Returns the reason if the first axis is no longer the batch.
@@ -102,8 +102,8 @@ impl Flow {
         })
     }
 
-    /// Returns the elements of `constant` as they are added to or multiplied by each sample, in the
-    /// order of the step's output.
+    /// Returns the elements of `constant` as they combine with each sample in a sum or product, in
+    /// the order of the step's output.
     ///
     /// # Errors
     /// Returns the reason if the constant would enlarge the flow.

@@ -1,5 +1,5 @@
-//! Merges the steps of a network into the layers of an architecture file: each has its batch norm
-//! and ReLU.
+//! Merges the steps of a network into the layers of an architecture file, each with the batch norm
+//! and the ReLU that follow it.
 
 use super::step::{Action, Affine, Kernel, Norm, Origin, Sliding, Step};
 use super::walk::Refusal;
@@ -14,7 +14,7 @@ pub(super) struct Layer {
     pub(super) sources: Vec<Option<usize>>,
     /// What it computes.
     pub(super) kind: Kind,
-    /// Its batch norm.
+    /// Its batch norm, if it has one.
     pub(super) norm: Option<Norm>,
     /// Whether a ReLU follows.
     pub(super) relu: bool,
@@ -77,8 +77,8 @@ pub(super) fn merge(steps: Vec<Step>) -> Result<Vec<Layer>, Refusal> {
 struct End {
     /// The layer; `None` is the input.
     layer: Option<usize>,
-    /// What the layers that read it must apply to their inputs first, and the step that asks for
-    /// it.
+    /// The scale and shift that layers must apply when they read it, and the step that they come
+    /// from.
     pending: Option<(Affine, String)>,
 }
 
@@ -241,8 +241,8 @@ impl Merger {
         self.readers[self.layers[pool].first.sources[0]] == 1
     }
 
-    /// Adds a multiplication and addition per channel, the batch norm `norm` if it is one: to the
-    /// layer before it, or else to those after it.
+    /// Adds a multiplication and an addition per channel (`norm` if they are a batch norm): to the
+    /// layer before them if possible, otherwise to the layers after them.
     fn affine(&mut self, step: &Step, affine: Affine, norm: Option<Norm>) -> End {
         let source = step.sources[0];
         let end = self.ends[source].clone();

@@ -54,7 +54,7 @@ const MOST_BYTES: u64 = 1 << 31;
 pub struct Imported {
     /// The architecture.
     pub graph: Graph,
-    /// The same as a TOML file (see [`graph::file`]).
+    /// The architecture as the text of a TOML file (see [`graph::file`]).
     pub toml: String,
     /// The weights, biases and batch-norm statistics.
     pub state: State,
@@ -135,7 +135,7 @@ pub fn read(path: &Path) -> Result<Imported, ImportError> {
     })
 }
 
-/// Returns a name for the architecture in the file `path`, which no built-in one has.
+/// Returns a name for the architecture in the file `path` that no built-in architecture has.
 fn name_of(path: &Path) -> String {
     let stem = path.file_stem().unwrap_or_default().to_string_lossy();
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);

@@ -40,7 +40,7 @@ pub(super) struct Input {
     pub(super) name: String,
     /// Its shape in Rarefy: (channels, height, width).
     pub(super) shape: Vec<usize>,
-    /// It as the file sees it.
+    /// The input as the file sees it.
     pub(super) flow: Flow,
 }
 
@@ -90,7 +90,8 @@ impl Model {
     }
 }
 
-/// Returns the graph of a model for inference by known operators.
+/// Checks that `model` is for inference and uses a known version of the operators, and returns its
+/// graph.
 fn checked(model: ModelProto) -> Result<GraphProto, String> {
     let graph = model
         .graph
@@ -130,8 +131,8 @@ fn listed(values: &[&ValueInfoProto]) -> String {
     }
 }
 
-/// Returns the name of the value with the class scores of which `output` is computed, and what is
-/// left out between them.
+/// Returns the name of the value with the class scores from which `output` is computed, and notes
+/// on the operators between the two, which are left out.
 fn scores(nodes: &[NodeProto], output: &str) -> (String, Vec<String>) {
     let (mut output, mut notes) = (output.to_owned(), Vec::new());
     while let Some(node) = nodes
@@ -222,8 +223,9 @@ fn read_input(input: &ValueInfoProto, nodes: &[NodeProto]) -> Result<Input, Stri
     Ok(Input { name, shape, flow })
 }
 
-/// Returns whether an input with four axes has its channels last, as in TensorFlow: if it is
-/// transposed to channel-first or, unless a convolution reads it, if its last axis is short.
+/// Returns whether an input with four axes has its channels last, as in TensorFlow: it is
+/// transposed to channel-first, or no `Conv` or `Pad` reads it and only its last axis is short
+/// enough for channels (at most 4).
 fn channel_last(dims: &[usize], name: &str, nodes: &[NodeProto]) -> bool {
     let mut readers = nodes
         .iter()

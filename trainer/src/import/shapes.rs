@@ -42,7 +42,8 @@ pub(super) fn broadcasting(
     fits.then(|| walk(to.to_vec(), steps))
 }
 
-/// Resolves the shape that a `Reshape` of an array of shape `dims` asks for.
+/// Resolves the shape `target` that a `Reshape` of an array of shape `dims` asks for. `zeros`
+/// states that a length of 0 means 0, not the length of the same axis of `dims`.
 ///
 /// # Errors
 /// Returns the reason if it has another number of elements.
@@ -80,8 +81,8 @@ pub(super) fn strides(shape: &[usize]) -> Vec<usize> {
     strides
 }
 
-/// Walks an array of `shape` in row-major order; returns at each element the sum of its coordinates
-/// times `steps`.
+/// Walks an array of `shape` in row-major order and yields, for each element, the sum of its
+/// coordinates times `steps`.
 pub(super) fn walk(shape: Vec<usize>, steps: Vec<usize>) -> impl Iterator<Item = usize> {
     let length: usize = shape.iter().product();
     (0..length).map(move |mut index| {

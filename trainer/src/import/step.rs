@@ -27,8 +27,8 @@ pub(super) enum Action {
     Dense(Kernel),
     /// Pooling.
     Pool(Pooling, Sliding),
-    /// A margin of zeros before and after the map, along height and width. Convolutions merge it
-    /// into their padding, so that only its other readers are left.
+    /// A margin of zeros before and after the map, along height and width. A convolution that
+    /// reads the map adds the margin to its own padding; other layers cannot read the map.
     Pad([[usize; 2]; 2]),
     /// Multiplication and addition, per channel or unit.
     Affine(Affine),

@@ -1,4 +1,5 @@
-//! Moments over many batches, each of whose own are computed where its values are.
+//! Combines the moments of many batches; those of each batch are computed on the device of its
+//! values.
 //!
 //! Batches are combined by their means and variances (Chan, Golub & LeVeque 1983), in f64 on the
 //! host, after one copy from the device for all of them.
@@ -77,7 +78,7 @@ mod tests {
     use crate::random::Random;
 
     /// Compares with a computation in f64 over all values, with means far from 0, for which a
-    /// difference of sums of squares in f32 would not do.
+    /// difference of sums of squares in f32 would be too inaccurate.
     #[test]
     fn batches_of_several_sizes_combine_to_the_moments_of_all_values() {
         let (units, area) = (3, 4);

@@ -1,4 +1,4 @@
-//! The memory that training takes on a device, from below.
+//! A lower bound of the memory that training takes on a device.
 
 use candle_core::DType;
 
@@ -8,21 +8,22 @@ use crate::graph::{Graph, Operation, Pooling};
 /// a device, by [`plain`](super::plain) tensor operations in f32 and with `moments` moments per
 /// parameter.
 ///
-/// Until the gradients are computed, candle keeps every value that a forward pass makes. Parameters
-/// are there twice, in the network and in the optimizer's flat tensor, and so are their gradients.
+/// Until the gradients are computed, candle keeps every value that a forward pass computes.
+/// Parameters are stored twice, in the network and in the optimizer's flat tensor, and so are
+/// their gradients.
 #[must_use]
 pub fn least_bytes(graph: &Graph, batch: usize, moments: usize) -> usize {
     let nodes = graph.nodes().iter();
     let kept = nodes.map(|node| {
         let values: usize = node.shape.iter().product();
-        // What windows read: a copy by position, then one per tap.
+        // What windows read: a copy of the source by position, then one value per tap.
         let read = |size: usize| {
             let source = &graph.nodes()[node.source()].shape;
             let outputs: usize = node.shape[1..].iter().product();
             source.iter().product::<usize>() + outputs * size * size * source[0]
         };
         match node.operation {
-            // Views of what is there.
+            // Views of existing values.
             Operation::Input | Operation::Flatten => 0,
             Operation::Dense { bias, .. } => values * (1 + usize::from(bias)),
             Operation::Conv { window, bias, .. } => {
@@ -37,7 +38,7 @@ pub fn least_bytes(graph: &Graph, batch: usize, moments: usize) -> usize {
             }
             // Centred, squared, divided, scaled and shifted.
             Operation::BatchNorm => 5 * values,
-            // The zeros beside the result.
+            // The result and a tensor of zeros.
             Operation::Relu => 2 * values,
             Operation::Add => values,
         }
@@ -66,7 +67,7 @@ mod tests {
     fn kept(result: &Tensor) -> usize {
         let mut arrays = BTreeMap::new();
         let nodes = result.sorted_nodes();
-        // Parameters come after their views.
+        // Parameters come after their views, so that their 0 replaces the bytes of a view.
         for tensor in nodes {
             let (storage, _) = tensor.storage_and_layout();
             let bytes = match &*storage {
@@ -79,8 +80,8 @@ mod tests {
         arrays.values().sum()
     }
 
-    /// Compares with the arrays of candle's graph. It has some that are not counted, and the zeros
-    /// of ReLUs are kept beside it.
+    /// Compares with the arrays of candle's graph. The graph has some that are not counted, and
+    /// the zeros of ReLUs, which are counted, are not among its nodes.
     #[test]
     fn the_bound_is_near_to_what_is_kept() {
         let named = |name: &str| architecture::by_name(name).unwrap();

@@ -17,8 +17,8 @@ use crate::graph::{Graph, Operation, Pooling, Window};
 use crate::threads;
 use crate::transfer::read;
 
-/// Maximum number of values per image over all batches that are evaluated at once: a few hundred
-/// MiB in total for batches of a hundred images.
+/// Maximum number of values per image, summed over the batches that are evaluated at once: a few
+/// hundred MiB in total for batches of a hundred images.
 const MOST_VALUES: usize = 1 << 20;
 
 impl Network {
@@ -54,9 +54,9 @@ impl Network {
         read(&scores.argmax(1)?.to_dtype(DType::U32)?)
     }
 
-    /// Returns the number of batches to evaluate at once, one per thread. It is 1 on a GPU and if
-    /// the values of several batches would take too much memory; matrix products are then split
-    /// over the threads instead.
+    /// Returns the number of batches to evaluate at once, one per thread. It is 1 without the
+    /// fused operators, as on a GPU, and if the values of several batches would take too much
+    /// memory; matrix products are then split over the threads instead.
     pub fn batches_at_once(&self) -> usize {
         let nodes = self.graph().nodes().iter();
         let values: usize = nodes.map(|node| node.shape.iter().product::<usize>()).sum();
@@ -67,8 +67,8 @@ impl Network {
         }
     }
 
-    /// Returns `of` each of the `batches`, in order, computed
-    /// [several at once](Self::batches_at_once).
+    /// Applies `of` to each of the `batches`, [several at once](Self::batches_at_once), and
+    /// returns the results in order.
     pub fn map_batches<T: Send, R: Send>(
         &self,
         batches: Vec<T>,

@@ -106,7 +106,8 @@ struct Pass<'a> {
     /// The last reader of each node.
     readers: Vec<Option<usize>>,
     x: &'a Tensor,
-    /// The values that later segments read, by node, as the variables of these segments.
+    /// The values that later segments read, by node, as variables, so that these segments compute
+    /// gradients with respect to them.
     kept: BTreeMap<usize, Var>,
     /// The gradients of kept values that are known so far, by node.
     gradients: BTreeMap<usize, Tensor>,
@@ -181,7 +182,8 @@ impl Pass<'_> {
     }
 }
 
-/// An operator whose result is always 0 and whose gradient with respect to its operand is given.
+/// An operator whose result is always 0 and whose gradient with respect to its operand is given:
+/// backpropagation from it continues that of later segments.
 struct Seed(Mutex<Option<Tensor>>);
 
 impl Seed {

@@ -24,7 +24,7 @@ pub struct Network {
     fused: bool,
     /// For each node, the range of its `parameters`: weight, then bias, if it has them.
     ranges: Vec<Range<usize>>,
-    /// Whether a ReLU follows each node as its only reader.
+    /// For each node, whether its only reader is the node after it, a ReLU.
     before_relu: Vec<bool>,
     /// How the network computes with its kept weights only; `None` if it is dense.
     sparse: Option<Plan>,
@@ -121,7 +121,8 @@ impl Network {
     /// Creates the network of `graph` in f64 with plain tensor operations.
     ///
     /// Its kernels, in the order of [`Graph::prunable`], are `kernels`; all other parameters come
-    /// from `state`. Scores based on gradients are computed with it.
+    /// from `state`. GraSP computes its gradients with such a network, and so does SNIP if weights
+    /// were given in f64.
     ///
     /// # Errors
     /// Returns an error if `kernels` does not contain one kernel of the right length per prunable

@@ -25,8 +25,8 @@ use crate::graph::{Graph, Operation};
 pub const MAX_KEPT_BYTES: usize = 1 << 28;
 
 impl Statistics {
-    /// Computes the statistics of `network` over `batches`. At every call, this function must
-    /// return the training images from the first one on, as tensors (images, pixels).
+    /// Computes the statistics of `network` over `batches`. At every call, `batches` must return
+    /// the training images from the first one on, as tensors (images, pixels).
     ///
     /// # Errors
     /// Returns an error if the device fails.
@@ -62,7 +62,7 @@ impl Statistics {
     }
 }
 
-/// The values that node `at` and the nodes after it read, for every batch.
+/// For every batch, the values of earlier nodes that node `at` and the nodes after it read.
 struct Kept {
     at: usize,
     batches: VecDeque<Values>,
@@ -84,7 +84,8 @@ struct Pass<'a> {
     network: &'a Network,
     /// Last reader of each node.
     readers: Vec<Option<usize>>,
-    /// The number of bytes per image that each node and the nodes after it read.
+    /// For each node, the bytes per image of the earlier values that it and the nodes after it
+    /// read.
     sizes: Vec<usize>,
     max_bytes: usize,
     /// Statistics of the batch norms computed so far.
@@ -176,7 +177,7 @@ impl Pass<'_> {
     }
 
     /// Computes a batch from node `from` to the input of batch norm `norm`. If `keep` is given,
-    /// copies the values that this node and the nodes after it read.
+    /// copies the values that node `keep` and the nodes after it read.
     fn part(
         &self,
         (mut values, x): Start,
@@ -204,8 +205,8 @@ impl Pass<'_> {
     }
 }
 
-/// Returns, for each node, the number of bytes per image that it and the nodes after it read, for
-/// values of type `dtype`.
+/// Returns, for each node, the bytes per image of the values of earlier nodes that it and the
+/// nodes after it read, for values of type `dtype`.
 fn frontier_sizes(graph: &Graph, dtype: DType) -> Vec<usize> {
     let nodes = graph.nodes();
     let mut ends = vec![0; nodes.len() + 1];
@@ -232,7 +233,7 @@ struct Sums {
     count: usize,
     /// Whether values are stored as (units, positions, images).
     images_last: bool,
-    /// Sums made on the device instead, if the network computes by plain tensor operations.
+    /// Moments computed on the device instead, if the network uses plain tensor operations.
     on_device: Option<Combined>,
 }
 

@@ -1,11 +1,11 @@
 //! Divides a graph into segments, between which a backward pass keeps values.
 //!
 //! A segment is a range of nodes that ends after a ReLU, because its result is what both the next
-//! convolution and a residual addition read. Backpropagation through a segment stores the
-//! values kept before it, the values of its own nodes, and some gradients. The smallest possible
-//! segment with the largest demand determines the peak of memory; all segments are as long as this
-//! peak allows. Thus fewer values are kept, and the last segment, which is computed only once, is
-//! the longest.
+//! convolution and a residual addition read. Backpropagation through a segment stores the values
+//! kept before it, the values of its own nodes, and some gradients. If all segments are as short
+//! as possible, the most demanding of them determines the peak of memory; each segment is then
+//! made as long as this peak allows. Thus fewer values are kept, and the last segment, which is
+//! computed only once, is the longest.
 
 use std::ops::Range;
 

@@ -361,7 +361,7 @@ fn statistics_or_zeros(graph: &Graph, state: &State) -> Statistics {
 }
 
 /// Checks that the statistics are bit-identical however many values are kept between batch norms,
-/// and that they match the definition up to rounding, in f32 and compared with f64.
+/// and that they match the definition up to rounding, computed in f32 and in f64.
 #[test]
 fn statistics_match_the_definition_for_any_limit() {
     let dense = multilayer("toy", [1, 1, 13], &[11, 7, 5]).unwrap();

@@ -12,15 +12,15 @@ const MARGIN: u32 = 120;
 const EDGE: u32 = 16;
 /// Pixels of the picture between two images.
 const GAP: u32 = 4;
-/// The least length in pixels of an image's longer side, to which it is magnified.
+/// The length in pixels up to which an image's longer side is magnified, by a whole factor.
 const LENGTH: u32 = 56;
-/// The least height of an image in pixels, so that a row of features is seen.
+/// The least height of an image in pixels, so that an image of a single row is visible.
 const HEIGHT: u32 = 16;
-/// The most characters of a class's name.
+/// The maximum number of characters of a class name in the picture.
 const MOST_CHARACTERS: usize = 16;
 
-/// Draws `examples` training images of each class, evenly spaced over those of the class, as SVG.
-/// Images of three channels are in colour; of others, the first channel is drawn.
+/// Draws up to `examples` training images of each class, evenly spaced over all of the class, as
+/// SVG. Images of three channels are in colour; of others, the first channel is drawn.
 ///
 /// # Errors
 /// Returns the reason if the picture cannot be drawn.
@@ -76,7 +76,8 @@ fn class_name(data: &Dataset, label: usize) -> String {
     }
 }
 
-/// Returns the indices of at most `count` images of the class `label`, evenly spaced over those.
+/// Returns the indices of at most `count` images of the class `label`, evenly spaced over all of
+/// them.
 fn chosen(split: &Split, label: usize, count: usize) -> Vec<usize> {
     let is_of = |&index: &usize| usize::from(split.label(index)) == label;
     let all: Vec<usize> = (0..split.len()).filter(is_of).collect();
@@ -101,7 +102,7 @@ fn draw(sheet: &mut RgbImage, (split, index): (&Split, usize), place: [u32; 2], 
     }
 }
 
-/// Returns `text` as it is written in SVG.
+/// Escapes `text` for SVG and removes its control characters.
 fn escaped(text: &str) -> String {
     let text = text
         .replace('&', "&amp;")

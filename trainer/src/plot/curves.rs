@@ -1,5 +1,5 @@
 //! Plots effective against direct compression on logarithmic axes: one line per pruner, and the
-//! diagonal of masks without detached weights.
+//! diagonal, on which all weights of a mask are effective (none is detached).
 
 use plotters::coord::combinators::{IntoLogRange, LogCoord};
 use plotters::element::DashedPathElement;

@@ -1,6 +1,6 @@
-//! A profile as a picture like a flame graph: the whole inference, the layers on it, and on each
-//! layer its functions. Widths are estimated cycles (the means of their bounds); the title of each
-//! box, which viewers show under the pointer, states its figures.
+//! Draws a profile like a flame graph: the whole inference at the bottom, the layers above it, and
+//! above each layer its functions. Widths are estimated cycles (the means of their bounds). The
+//! title of each box, which viewers show as a tooltip, states its numbers.
 
 use plotters::coord::Shift;
 use plotters::prelude::*;
@@ -55,7 +55,7 @@ fn printable(text: &str) -> String {
     text.chars().map(escaped).collect()
 }
 
-/// Returns `text` as the content of an element of XML.
+/// Escapes `text` for use as the content of an XML element.
 fn markup(text: &str) -> String {
     let text = text.replace('&', "&amp;");
     text.replace('<', "&lt;").replace('>', "&gt;")
@@ -104,7 +104,8 @@ fn cycles(share: &Share) -> f64 {
     f64::midpoint(share.cycles.0, share.cycles.1)
 }
 
-/// The area to draw on, the cycles of its width, and the titles of the boxes as SVG.
+/// The area to draw on, the number of cycles that the widest box stands for, and the titles of the
+/// boxes as SVG.
 struct Picture<'a> {
     area: DrawingArea<SVGBackend<'a>, Shift>,
     total: f64,

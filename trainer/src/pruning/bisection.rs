@@ -61,7 +61,8 @@ pub fn search(
     }
     let beyond = compression.is_beyond(total, enough.connected());
     if beyond && short.budget + 1 < enough.budget && enough.budget > 1 {
-        // No sparser mask was tried, because none can have enough effective connections.
+        // The next smaller budget was not tried, because it cannot yield enough effective
+        // connections. Its mask tells whether the network is then disconnected.
         short = look(enough.budget - 1, &|layer, size| {
             size.min(enough.sizes[layer])
         })?;

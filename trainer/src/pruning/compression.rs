@@ -44,7 +44,7 @@ impl Compression {
     /// Creates the compression ratio `ratio`.
     ///
     /// # Errors
-    /// Returns an error if `ratio` is not finite or below 1.
+    /// Returns an error if `ratio` is below 1 or not finite.
     pub fn new(ratio: f64) -> Result<Self, InvalidCompression> {
         if ratio.is_finite() && ratio >= 1.0 {
             Ok(Self(ratio))

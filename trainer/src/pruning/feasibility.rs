@@ -8,10 +8,12 @@ use crate::graph::Graph;
 
 impl Pruner {
     /// Checks that the pruner's quota, if it has one, applies to `graph` and is valid at
-    /// `compression`.
+    /// `compression`. An effective compression is rejected only if it takes more connections than
+    /// the quota can keep.
     ///
     /// # Errors
-    /// Returns an error that names the tensor and the valid compressions.
+    /// Returns an error if the quota does not apply to `graph`, or one that names the tensor and
+    /// the valid compressions if it is not valid at `compression`.
     pub fn check(
         &self,
         graph: &Graph,
@@ -32,12 +34,14 @@ impl Pruner {
     }
 
     /// Checks that `compression` can leave a path from input to output: that it keeps at least as
-    /// many weights as the shortest path has, and weights in every layer that all paths cross.
+    /// many weights as the shortest path has and, in direct pruning by a quota, weights in every
+    /// layer that all paths cross.
     ///
     /// A compression that passes can still turn out to disconnect the network.
     ///
     /// # Errors
-    /// Returns an error that states the highest compression possible for any pruner.
+    /// Returns an error that states the highest compression possible for any pruner, or the error
+    /// of [`Self::shares`].
     pub fn check_path(
         &self,
         graph: &Graph,
@@ -92,7 +96,8 @@ impl Pruner {
             total,
             most: match target {
                 Target::Effective => total as f64 / shortest as f64,
-                // The highest compression whose number of weights is rounded up to `shortest`.
+                // The highest compression, with two decimals, at which the number of weights is
+                // rounded up to `shortest`.
                 Target::Direct => ((100 * total).div_ceil(shortest.max(2) - 1) - 1) as f64 / 100.0,
             },
         }
@@ -123,7 +128,7 @@ mod tests {
 
     #[test]
     fn compressions_without_a_path_are_rejected_before_scoring() {
-        // 784 x 20 + 20 x 10 = 15,880 weights; a path has two.
+        // 784 x 20 + 20 x 10 = 15,880 weights; a path has two of them.
         let graph = architecture::multilayer("small", [1, 28, 28], &[20, 10]).unwrap();
         let check = |name: &str, target, ratio| {
             let compression = Compression::new(ratio).unwrap();
@@ -134,7 +139,7 @@ mod tests {
         };
         for name in ["lamp", "magnitude/global"] {
             // Direct pruning rounds the number of removed weights down, so it keeps two weights up
-            // to 15,879.99.
+            // to a compression of 15,879.99.
             for (target, most) in [(Target::Direct, 15_879.99), (Target::Effective, 7940.0)] {
                 check(name, target, most).unwrap();
                 let rejected = check(name, target, 15_880.0).unwrap_err();

@@ -195,7 +195,9 @@ impl Ordering {
 
     /// Returns the mask of direct pruning to `compression`, rounded as in the paper's code: at
     /// sparsity `s = 1 - 1/compression`, a global order removes `int(s N)` connections, and a
-    /// quota removes `s_l n_l` of the `n_l` weights of layer `l`, rounded.
+    /// quota removes `s_l n_l` of the `n_l` weights of layer `l`, rounded. If a quota's order
+    /// keeps tensors whole, the mask is that of the lowest budget at which at least `N - int(s N)`
+    /// connections are kept.
     ///
     /// # Errors
     /// Returns an error if the quota is not valid at this compression.

@@ -48,7 +48,7 @@ pub struct Flow<T> {
     from_input: Vec<Vec<T>>,
     /// One value per unit, by slot.
     to_output: Vec<Vec<T>>,
-    /// The slot of each node.
+    /// The index of each node's values in these lists.
     slots: Vec<usize>,
 }
 

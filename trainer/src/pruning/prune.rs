@@ -94,9 +94,10 @@ impl Pruner {
     /// of their rounds.
     ///
     /// # Errors
-    /// Returns an error if the source lacks an input of the pruner, if a score is not finite, if
-    /// the quota does not apply to the network, if the device fails, or if the pruner is
-    /// interrupted.
+    /// Returns an error if the source lacks an input of the pruner, if its dataset does not fit
+    /// the architecture, if the scores cannot be ranked (all are equal or zero, or one is not
+    /// finite), if the quota does not apply to the network, if the device fails, or if the pruner
+    /// is interrupted.
     pub fn order(
         &self,
         source: &Source<'_>,

@@ -133,8 +133,8 @@ impl Pruner {
         matches!(self.sizing(), Scoring::Snip | Scoring::SnipIterative)
     }
 
-    /// Checks whether equal scores are a warning sign. They are not if scores are random, nor in
-    /// SynFlow, where all connections of an isolated path have the same flow.
+    /// Checks whether equal scores are a warning sign. They are not for `dense`, nor if scores are
+    /// random, nor in SynFlow, where all connections of an isolated path have the same flow.
     pub(super) fn ranks_by_score(&self) -> bool {
         use Scoring::{Dense, Random, Synflow};
         !matches!(self.sizing(), Dense | Random | Synflow)

@@ -5,7 +5,8 @@
 //! within that bin finds the threshold. If nearly all are selected, a guess from a sample takes the
 //! place of the histogram. Scores must not be NaN.
 
-/// The leading bits that select a bin: the sign, the exponent, and five bits of the fraction.
+/// The number of leading bits that select a bin: the sign, the exponent, and five bits of the
+/// fraction.
 const BITS: u32 = 17;
 
 /// Maps scores to integers in the same order; -0 and 0 map to the same integer.
@@ -121,12 +122,13 @@ fn threshold(scores: impl Iterator<Item = f64> + Clone, count: usize) -> (u64, u
     (lowest, ties)
 }
 
-/// The scores that [`near_lowest`] looks at to guess a threshold.
+/// The maximum number of scores that [`near_lowest`] samples to guess a threshold.
 const SAMPLES: usize = 1 << 12;
 
-/// Returns what [`threshold`] does for `total` scores if nearly all of them are selected, as in a
-/// round of many: after a guess from a sample, one pass collects the scores that are about as low
-/// as the threshold. Returns `None` if they are many, or if the guess was too low.
+/// Returns what [`threshold`] does for `total` scores if nearly all of them are selected, as in
+/// one of many pruning rounds: after a guess from a sample, one pass collects the scores that are
+/// about as low as the threshold. Returns `None` if there are too few scores for a sample, if more
+/// than a quarter of them are not selected, or if the guess was too low.
 fn near_lowest(
     scores: impl Iterator<Item = f64> + Clone,
     total: usize,
@@ -138,7 +140,8 @@ fn near_lowest(
     }
     let stride = total.div_ceil(SAMPLES);
     let mut sample: Vec<u64> = scores.clone().step_by(stride).map(key).collect();
-    // Five deviations of the number of samples below the threshold, and some.
+    // The expected number of samples below the threshold, plus five standard deviations and a
+    // margin.
     let expected = others / stride;
     let place = (expected + 5 * expected.isqrt() + 16).min(sample.len() - 1);
     let (_, &mut bound, _) = sample.select_nth_unstable(place);
@@ -155,7 +158,7 @@ fn near_lowest(
     let (_, &mut lowest, _) = low.select_nth_unstable(others);
     let below = low.iter().filter(|&&key| key < lowest).count();
     let equal = low.iter().filter(|&&key| key == lowest).count();
-    // All scores below, and the other `others - below` of those that are equal, are not selected.
+    // Not selected are all scores below the threshold and `others - below` of those equal to it.
     Some((lowest, equal - (others - below)))
 }
 

@@ -33,8 +33,9 @@ pub struct Outcome {
 ///
 /// # Errors
 /// Returns an error if the compression keeps fewer connections than the shortest path from input
-/// to output has, or if the quota is not valid at that compression. The error states the
-/// compressions that can be reached.
+/// to output has, or if the quota is not valid at that compression; the error states the
+/// compressions that can be reached. Effective pruning also returns an error if no mask of the
+/// ordering connects input and output.
 pub fn prune(
     graph: &Graph,
     ordering: &Ordering,
@@ -128,7 +129,8 @@ struct Prefix {
     direct: Vec<Vec<Connection<u32>>>,
     /// The same connections with the budgets at which they become effective.
     births: Vec<Vec<Connection<u32>>>,
-    /// These budgets, unordered, of the connections that become effective.
+    /// The budgets in `births` at which connections become effective, unordered, without
+    /// [`NEVER`].
     times: Vec<u32>,
 }
 

@@ -24,7 +24,8 @@ pub struct SnipOptions {
 /// compression.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Limits<'a> {
-    /// The connections that compete; all others are pruned already. By default all compete.
+    /// The connections that compete to be kept; all others are pruned already. By default all
+    /// compete.
     pub within: Option<&'a Masks>,
     /// The indices of the prunable tensors that are kept whole.
     pub dense: &'a [usize],
@@ -109,7 +110,7 @@ impl std::fmt::Debug for Source<'_> {
 }
 
 /// The largest number of nodes for which gradients are computed. Backpropagation recurses over the
-/// nodes; this many take at most half the stack of a process (8 MiB).
+/// nodes; for this many it takes at most half of a process's stack of 8 MiB.
 const MOST_NODES: usize = 10_000;
 
 /// Checks that `data` fits the input and the classes of `graph`, and that gradients of `graph` can

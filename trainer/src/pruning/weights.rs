@@ -29,7 +29,7 @@ use crate::tensors;
 /// The running statistics that PyTorch stores with a batch norm.
 const RUNNING: [&str; 3] = ["running_mean", "running_var", "num_batches_tracked"];
 
-/// What follows the names of the two parts of a pruned tensor: its weights, and its mask.
+/// The suffixes of the two parts of a pruned tensor: its weights, and its mask.
 const PARTS: [&str; 2] = ["_orig", "_mask"];
 
 /// The weights of a graph: its kernels, which pruners rank, and its other parameters.
@@ -111,8 +111,8 @@ impl Weights {
         file.read().map_err(reject)
     }
 
-    /// Returns the names of the biases, scales and shifts that were not in the file. It is empty
-    /// if the file holds a complete network.
+    /// Returns the names of the biases, scales and shifts that were not in the file. The list is
+    /// empty if the file holds a complete network.
     pub fn missing(&self) -> &[String] {
         &self.missing
     }
@@ -167,7 +167,7 @@ impl Weights {
 struct WeightsFile<'a> {
     graph: &'a Graph,
     file: SafeTensors<'a>,
-    /// What all names begin with before the graph's.
+    /// The prefix of all names in the file; the graph's names follow it.
     prefix: String,
 }
 
@@ -277,8 +277,8 @@ impl WeightsFile<'_> {
     }
 }
 
-/// Returns what all names of `file` begin with if the names of `graph` follow it; an empty string
-/// if they stand alone.
+/// Returns the prefix that all names of `file` have before those of `graph`, or an empty string if
+/// there is none.
 fn prefix<'a>(graph: &Graph, file: &'a SafeTensors<'_>) -> &'a str {
     let names = file.names();
     let Some(first) = graph

@@ -8,11 +8,11 @@ use crate::data::Dataset;
 use crate::graph::Graph;
 use crate::network::footprint::least_bytes;
 
-/// Checks that training the `stages` on `device`, with the images of `data` kept there, can fit in
-/// its free memory, if the driver reports that.
+/// Checks that training the `stages` on `device`, with all images of `data` kept there, can fit in
+/// the device's free memory. Passes if the amount is unknown.
 ///
 /// # Errors
-/// Returns an error that names the batch size if it cannot.
+/// Returns an error that names the batch size if training cannot fit.
 pub(super) fn check(
     stages: &[Stage],
     graph: &Graph,
@@ -25,7 +25,7 @@ pub(super) fn check(
     }
 }
 
-/// Checks that training the `stages` can fit in `free` bytes.
+/// Checks that training each of the `stages`, with the images of `data`, can fit in `free` bytes.
 fn fits(stages: &[Stage], graph: &Graph, data: &Dataset, free: usize) -> Result<(), TrainError> {
     let images = data.train.images().len() + data.test.images().len();
     for stage in stages.iter().filter(|stage| stage.epochs > 0) {
@@ -58,8 +58,9 @@ fn free_bytes(_: &Device) -> Option<usize> {
     None
 }
 
-/// Returns the error to report for `error` of a run on `device` in batches of up to `batch` images:
-/// if an allocation on a GPU failed, one that says so.
+/// Returns the error to report when a run on `device`, in batches of up to `batch` images, fails
+/// with `error`: [`TrainError::DeviceExhausted`] if an allocation on a GPU failed, and `error`
+/// itself otherwise.
 pub(super) fn explained(error: TrainError, device: &Device, batch: usize) -> TrainError {
     match error {
         TrainError::Tensor(inner) if !device.is_cpu() && is_exhaustion(&inner) => {
@@ -69,8 +70,8 @@ pub(super) fn explained(error: TrainError, device: &Device, batch: usize) -> Tra
     }
 }
 
-/// Checks whether `error` means that an allocation failed. candle passes on only the driver's
-/// words, so the check searches these.
+/// Checks whether `error` means that an allocation failed. candle reports only the driver's
+/// message, so the check searches its text.
 fn is_exhaustion(error: &Error) -> bool {
     match error {
         Error::WithBacktrace { inner, .. } => is_exhaustion(inner),
@@ -118,7 +119,7 @@ mod tests {
             assert!(is_exhaustion(&Error::Msg(text.into())), "{text}");
         }
         assert!(!is_exhaustion(&Error::Msg("invalid device ordinal".into())));
-        // On the CPU nothing is explained.
+        // On the CPU, the error is passed on unchanged.
         let error = || TrainError::Tensor(Error::Msg("out of memory".into()));
         assert!(matches!(
             explained(error(), &Device::Cpu, 8),

@@ -1,10 +1,11 @@
 //! The state of an interrupted run: `checkpoint.safetensors`.
 //!
 //! The file contains the weights and the optimizer's state before a step, the masks if the phase
-//! changes them, and notes: the phase, its finished epochs, the steps of the current epoch and the
-//! sum of their losses, the time spent, the SHA-256 of the files that the run wrote before, and
-//! that of all of this. Loading checks the file against that sum and against the recipe;
-//! [`Checkpoint::check_masks`] checks it against the masks.
+//! changes them, and notes (safetensors metadata): the phase, the number of its finished epochs,
+//! the number of steps done in the current epoch and the sum of their losses, the time spent, the
+//! SHA-256 of each file that the run wrote earlier, and a SHA-256 of the checkpoint's own
+//! contents. Loading checks the contents against that checksum and against the recipe;
+//! [`Checkpoint::check_masks`] checks the weights and moments against the masks.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
@@ -35,12 +36,12 @@ pub struct Checkpoint {
     pub seconds: f64,
     /// The checksums of the files that the run wrote before the checkpoint.
     pub files: Sums,
-    /// The number of connections kept only by their index, because pruned connections have the
-    /// same score, if known.
+    /// The number of connections kept only by a tie-break on their index, because pruned
+    /// connections have the same score, if known.
     pub kept_by_index: Option<usize>,
     /// The weights.
     pub weights: State,
-    /// The optimizer's state: the number of its steps, and its moments by the weights' names.
+    /// The optimizer's state: its number of steps, and its moments.
     pub optimizer: OptimizerState,
     /// The masks, if the phase changes them.
     pub masks: Option<Masks>,
@@ -66,24 +67,24 @@ pub struct ExpectedPhase<'a> {
     pub epochs: usize,
     /// The number of steps of each epoch.
     pub steps: usize,
-    /// The names of its optimizer's moments, each with arrays of the names and shapes of the
-    /// network's.
+    /// The names of its optimizer's moments. Each moment has one array per array of the network,
+    /// of the same name and shape.
     pub moments: &'a [&'a str],
 }
 
-/// The note of [`Checkpoint::kept_by_index`].
+/// The key of the note with [`Checkpoint::kept_by_index`].
 const KEPT: &str = "kept_by_index";
 
 /// The prefix of the names of masks.
 const MASK: &str = "mask:";
 
-/// The note of [`OptimizerState::steps`].
+/// The key of the note with [`OptimizerState::steps`].
 const STEPS: &str = "optimizer_steps";
 
-/// The notes of [`Checkpoint::part`].
+/// The keys of the notes with [`Checkpoint::part`].
 const PART: [&str; 2] = ["epoch_steps", "epoch_loss"];
 
-/// The note of [`sum`].
+/// The key of the note with the [`sum`].
 const SUM: &str = "sha256";
 
 impl Checkpoint {
@@ -106,7 +107,7 @@ impl Checkpoint {
         let mut notes = vec![
             ("phase", self.phase.clone()),
             ("epochs", self.epochs.to_string()),
-            // The shortest digits that parse to the same number.
+            // Floats are written with the fewest digits that parse to the same number.
             (PART[0], self.part.steps.to_string()),
             (PART[1], self.part.loss.to_string()),
             ("seconds", self.seconds.to_string()),
@@ -190,7 +191,7 @@ impl Checkpoint {
     /// Checks the notes against `of`, the phase of the checkpoint.
     fn check_notes(&self, of: &ExpectedPhase<'_>) -> Result<(), String> {
         let Part { steps, loss } = self.part;
-        // After the last epoch, there is no next one of which a part could be done.
+        // After the last epoch, there is no next epoch in which steps could be done.
         if self.epochs > of.epochs || self.epochs == of.epochs && steps > 0 {
             return Err(format!(
                 "it claims {} epochs and {steps} steps of a phase of {}",
@@ -212,7 +213,7 @@ impl Checkpoint {
         Ok(())
     }
 
-    /// Checks that pruned weights and their moments are zero under `masks`.
+    /// Checks that the weights that `masks` prune, and their moments, are zero.
     ///
     /// # Errors
     /// Returns a clause that names the first one that is not.
@@ -237,7 +238,8 @@ impl Checkpoint {
     }
 }
 
-/// Returns the SHA-256 of the arrays of `state` and of `notes`, (key, value).
+/// Returns one SHA-256, in hexadecimal, of the arrays of `state` and of `notes`, pairs of key and
+/// value.
 fn sum<'a>(state: &State, notes: impl Iterator<Item = (&'a str, &'a str)>) -> String {
     let mut hash = Sha256::new();
     let notes: BTreeMap<&str, &str> = notes.collect();
@@ -309,7 +311,7 @@ mod tests {
     use crate::graph::architecture::multilayer;
     use crate::network::initial;
 
-    /// Saves a valid checkpoint after `damage`, and loads it again.
+    /// Applies `damage` to a valid checkpoint, saves it, and loads it again.
     fn reloaded(damage: impl FnOnce(&mut Checkpoint)) -> Result<Checkpoint, String> {
         let graph = multilayer("toy", [1, 1, 4], &[3, 2]).unwrap();
         let arrays = initial::state(&graph, 1);

@@ -66,7 +66,7 @@ pub enum TrainError {
     /// A field of the recipe is out of range.
     #[error("{}{field} is {value}, but {reason}", before(.phase.as_ref()))]
     Value {
-        /// The phase that it belongs to, if it belongs to one alone.
+        /// The phase that the field belongs to; `None` if it belongs to all phases.
         phase: Option<PhaseAt>,
         /// The field of [`Recipe`](super::Recipe).
         field: &'static str,
@@ -81,7 +81,7 @@ pub enum TrainError {
         /// What is wrong with it, and what to do.
         reason: String,
     },
-    /// The pattern of masks does not divide a layer.
+    /// An N:M pattern does not divide the inputs of a layer.
     #[error(
         "the pattern {pattern} does not divide {tensor}, whose outputs read {inputs} inputs each: \
          {remedy}"
@@ -89,7 +89,7 @@ pub enum TrainError {
     Pattern {
         /// The pattern, such as "2:4".
         pattern: String,
-        /// The layer's weights.
+        /// The name of the layer's weight tensor.
         tensor: String,
         /// The number of inputs of each of its outputs.
         inputs: usize,
@@ -125,7 +125,7 @@ pub enum TrainError {
         /// The pruner.
         pruner: &'static str,
     },
-    /// The recipe normalises pixels in another way than the dataset.
+    /// The recipe normalises pixels differently from the dataset.
     #[error(
         "the recipe normalises pixels with mean {} and standard deviation {}, but dataset {dataset} \
          uses {} and {}: {}",
@@ -203,7 +203,7 @@ pub enum TrainError {
         arch: String,
         /// The batch size.
         batch: usize,
-        /// A lower bound of the bytes that training takes.
+        /// A lower bound on the bytes that training takes.
         needed: usize,
         /// The free bytes.
         free: usize,
@@ -248,12 +248,12 @@ impl fmt::Display for PhaseAt {
     }
 }
 
-/// Returns the words that place a value in a phase, if it is in one.
+/// Returns the beginning of a message that names the phase; empty if there is none.
 fn before(phase: Option<&PhaseAt>) -> String {
     phase.map_or_else(String::new, |phase| format!("{phase}: "))
 }
 
-/// Returns what training used that can have made it diverge, as `remedy` says.
+/// Returns the possible causes of divergence that `remedy` addresses, in words.
 fn cause(learning_rate: f64, remedy: Remedy) -> String {
     let others = match remedy {
         Remedy::LowerRateOrDecay => " and a strong weight decay",
@@ -264,7 +264,7 @@ fn cause(learning_rate: f64, remedy: Remedy) -> String {
     format!("learning rate {learning_rate:?}{others}")
 }
 
-/// Returns the words for the done part of an epoch: none if no step is done.
+/// Returns the words for the steps done of an epoch; empty if no step is done.
 fn and_steps(step: usize, steps: usize) -> String {
     match step {
         0 => String::new(),
@@ -309,8 +309,8 @@ impl TrainError {
         }
     }
 
-    /// Returns the error with the phase at `index`, which has this `kind`, as the one whose value
-    /// is out of range.
+    /// Adds the phase at `index`, counted from 0, of this `kind`, to an error about a value,
+    /// unless it names a phase already.
     #[must_use]
     pub(super) fn in_phase(mut self, index: usize, kind: &str) -> Self {
         if let Self::Value { phase, .. } = &mut self {

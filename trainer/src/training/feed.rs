@@ -1,4 +1,4 @@
-//! The batches of an epoch. A second thread computes augmented ones, one batch ahead of training.
+//! The batches of an epoch. A second thread computes augmented ones ahead of training.
 
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread::Scope;
@@ -14,8 +14,9 @@ use crate::threads;
 pub(super) struct Feed<'a> {
     batches: &'a Batches<'a>,
     images: Images<'a>,
-    /// The order of the images, if they are kept on a device, and the number of those taken so far.
+    /// The order of the images, if they are kept on a device.
     order: Option<Tensor>,
+    /// The number of images taken so far.
     taken: usize,
 }
 

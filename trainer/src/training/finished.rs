@@ -35,7 +35,7 @@ impl RunFolder {
             folder.check_architecture(graph)?;
         }
         let report = folder.result(recipe)?;
-        // What a process that was killed at the end of the run has left.
+        // A process that was killed at the end of the run may have left these.
         let _ = folder.remove_checkpoint();
         let _ = folder.remove_replaced();
         folder.remove_leftovers();
@@ -50,7 +50,8 @@ impl RunFolder {
         Ok(atomic::write(&self.file(REFUSAL), reason.as_bytes())?)
     }
 
-    /// Returns the error that the run is not finished, or why it cannot be.
+    /// Returns the error for a run that is not finished; if the run cannot be finished, it says
+    /// why.
     pub fn unfinished(&self) -> TrainError {
         match atomic::read(&self.file(REFUSAL)) {
             Ok(reason) => {
@@ -83,7 +84,7 @@ impl RunFolder {
             let reason = "holds a result.json and a run.toml of different runs";
             return Err(self.unusable_folder(reason, Remedy::Repeat));
         }
-        // The folder can have been moved.
+        // The folder may have been moved.
         let run = self.path().display().to_string();
         Ok(Some(TrainReport { run, ..report }))
     }

@@ -26,8 +26,9 @@ pub use super::report::{Accuracy, Compressions, TrainReport, WeightCounts};
 pub enum Existing {
     /// Resume it; it must have the same recipe.
     Resume,
-    /// Start again. Its files are kept aside until the new run is finished, and put back if that
-    /// fails for good, or before it has a checkpoint.
+    /// Start again. The files of the old run are set aside until the new run is finished. They are
+    /// put back if the new run fails before its first checkpoint, or if it would always fail and
+    /// has no trained dense network to keep.
     Replace,
 }
 
@@ -42,7 +43,8 @@ pub struct RunFolder {
 
 impl RunFolder {
     /// Opens `path` for a run of `recipe`. The folder must be new or empty, or contain a run;
-    /// `existing` says what to do with that. Other processes are locked out while the value lives.
+    /// `existing` says what to do with such a run. Other processes are locked out while the value
+    /// lives.
     ///
     /// # Errors
     /// Returns an error if another process uses the folder, if it holds another run or other
@@ -70,7 +72,8 @@ impl RunFolder {
         Ok(folder)
     }
 
-    /// Makes the folder that of a run of `recipe`.
+    /// Prepares the folder for a run of `recipe`: checks or sets aside the run in it, if there is
+    /// one, and writes `run.toml` if it is missing.
     fn begin(&self, recipe: &Recipe, existing: Existing) -> Result<(), TrainError> {
         self.recover()?;
         match (check_own(&self.path)?, existing) {

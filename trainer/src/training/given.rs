@@ -1,10 +1,10 @@
 //! The trained weights that a recipe names.
 //!
-//! Ranking reads only the weights of layers. Fine-tuning starts from the whole network, so it
-//! also needs biases and batch norms. It does not need running statistics: training reads none, and
-//! if they are missing, the accuracy is reported with statistics of the training images. Values
-//! must be small enough that training in f32 does not overflow, which no learning rate would
-//! prevent.
+//! Ranking reads only the weights of layers. Fine-tuning starts from the whole network, so it also
+//! needs biases and batch norms. It does not need running statistics: training reads none, and if
+//! they are missing, the accuracy is reported with statistics of the training images. Values must
+//! be small enough that training in f32 does not overflow: no learning rate, however low, would
+//! prevent that.
 
 use std::path::Path;
 use std::sync::atomic::AtomicBool;

@@ -208,9 +208,9 @@ impl Hyperparameters {
         self.loss.with_smoothing(self.label_smoothing)
     }
 
-    /// Returns what to do if training diverges. The weight decay is suspected if, without any other
-    /// gradient, each step would change weights by more than their own size in the end;
-    /// augmentation is suspected if there is any.
+    /// Returns what to do if training diverges. The weight decay is suspected if it exceeds the
+    /// default and, on its own and with momentum fully built up, would change a weight by more
+    /// than its size in each step. Augmentation is suspected if there is any.
     #[must_use]
     pub fn remedy_of_divergence(&self) -> Remedy {
         let Decay { kind, amount } = self.decay;
@@ -298,7 +298,7 @@ impl Hyperparameters {
     }
 
     /// Checks that images of shape (channels, height, width) are larger than the shift, the crop
-    /// and the sigma of the elastic distortion.
+    /// and the sigma of the elastic distortion, and that its alpha is not too large for them.
     fn check_images(&self, [_, height, width]: [usize; 3]) -> Result<(), TrainError> {
         let side = height.min(width);
         let reason = format!("must be below {side} pixels, the shorter side of an image");
@@ -336,9 +336,10 @@ impl Hyperparameters {
     }
 }
 
-/// Returns the largest alpha of an elastic distortion with this `sigma` of images whose shorter
-/// side has `side` pixels, a whole number: a Gaussian of `sigma` smooths displacements that are
-/// uniform in [-1, 1] to a standard deviation of 1 / (2 `sigma` √(3π)), about 1 / (6.14 `sigma`).
+/// Returns the largest alpha, rounded down, of an elastic distortion with this `sigma` of images
+/// whose shorter side has `side` pixels: the one at which the standard deviation of displacements
+/// is about `side` pixels. A Gaussian of `sigma` smooths displacements that are uniform in [-1, 1]
+/// to a standard deviation of 1 / (2 `sigma` √(3π)), about 1 / (6.14 `sigma`).
 fn most_alpha(sigma: f64, side: usize) -> f64 {
     // A narrow Gaussian smooths nothing: the deviation is at most 1 / √3.
     (6.0 * sigma.max(0.3) * side as f64).floor()

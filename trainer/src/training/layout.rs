@@ -7,7 +7,7 @@
 //! | `metrics.csv` | one line per epoch |
 //! | `checkpoint.safetensors` | weights and moments before a step (removed at the end) |
 //! | `dense.safetensors` | the dense network, if the pruner trains one |
-//! | `rewind-STEP.safetensors` | the weights before a step to which phases rewind |
+//! | `rewind-STEP.safetensors` | the weights before step STEP, to which phases rewind |
 //! | `masks-direct.safetensors` | the connections that the pruner keeps |
 //! | `masks.safetensors` | the trained connections: the effective ones; all if nothing is pruned |
 //! | `masks-direct-1.safetensors`, `masks-1.safetensors`, ... | those of earlier pruning phases |
@@ -26,7 +26,7 @@ use super::metrics::METRICS;
 use super::sums::SUMS;
 use crate::atomic::{self, FileError};
 
-/// The figures of a quickstart, stored beside its run.
+/// The figures of a quickstart, stored in its run folder.
 pub const FIGURES: &str = "quickstart.json";
 
 /// The recipe.
@@ -135,7 +135,7 @@ pub(super) fn content(folder: &Path) -> Result<Content, FileError> {
     let mut content = Content::Nothing;
     for entry in entries {
         let name = entry.map_err(failed)?.file_name();
-        // A process can be killed before the run that it replaces has a successor.
+        // A process may have been killed after it set a run aside and before it began the new one.
         let is_replaced = || name == REPLACED && folder.join(REPLACED).join(RECIPE).exists();
         if name == RECIPE || is_replaced() {
             return Ok(Content::Run);

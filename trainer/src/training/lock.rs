@@ -2,8 +2,8 @@
 //!
 //! The lock is an operating system lock on the file `run.lock` in the folder, so it ends with its
 //! process. The content of the file is irrelevant; on Unix, the file is removed with the lock.
-//! Training takes an exclusive lock; reading a finished run takes a shared one. On systems without
-//! file locks, no process is locked out.
+//! Training takes an exclusive lock; reading a run takes a shared one. On systems without file
+//! locks, no process is locked out.
 
 use std::fs::{self, File, TryLockError};
 use std::io::ErrorKind;
@@ -110,8 +110,8 @@ fn is_at(_: &File, _: &Path) -> bool {
 }
 
 impl Lock {
-    /// Removes the file, unless another process has locked it. A process that has already opened
-    /// the file notices its removal when it takes the lock.
+    /// Removes the file (on Unix only), unless another process has locked it. A process that has
+    /// already opened the file notices its removal when it takes the lock.
     pub fn remove(&self) {
         let Some(file) = &self.file else { return };
         if cfg!(unix) && file.try_lock().is_ok() && is_at(file, &self.path) {

@@ -7,7 +7,7 @@ use crate::network::operators::likelihood::log_likelihood;
 /// A classification loss.
 pub trait Loss: std::fmt::Debug + Send + Sync {
     /// Returns the mean loss of a batch: a scalar that candle differentiates with respect to
-    /// `scores` (batch, classes). `classes` (batch, u32) are the correct ones.
+    /// `scores` (batch, classes). `classes` (batch), in u32, are the correct classes.
     ///
     /// # Errors
     /// Returns an error if the shapes do not match or the device fails.

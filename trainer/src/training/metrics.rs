@@ -19,7 +19,7 @@ pub struct Metrics {
     /// The mean training loss.
     pub loss: f64,
     /// The accuracy on the test images, with batch-norm statistics from a sample of the training
-    /// images.
+    /// images, or from all of them if the network after this epoch is saved.
     pub accuracy: f64,
     /// The seconds spent training and pruning so far, by all processes of the run.
     pub seconds: f64,

@@ -1,11 +1,10 @@
 //! Training: from a dataset and a recipe to a run folder with trained, pruned weights.
 //!
-//! [`run`] goes through the phases of a [`recipe`], a list of values: by default dense training
-//! if the pruner ranks trained weights, pruning, and training of the effective connections.
-//! [`phase`] trains an epoch: steps of an
-//! [`optimizer`] along the gradients of a [`loss`], at the learning rates of a [`schedule`], as the
-//! [`hyperparameters`] say. A finished run folder contains the weights, and the population
-//! statistics of batch norms with which they are deployed.
+//! [`run`] executes the phases of a [`recipe`]. By default, these are dense training (if the
+//! pruner ranks trained weights), pruning, and training of the effective connections. [`phase`]
+//! trains an epoch: steps of an [`optimizer`] along the gradients of a [`loss`], at the learning
+//! rates of a [`schedule`], as the [`hyperparameters`] say. A finished run folder contains the
+//! weights, and the population statistics of batch norms with which they are deployed.
 //!
 //! The [`folder`] of an interrupted run holds a [`checkpoint`] from which it resumes. A [`lock`]
 //! keeps other processes out, and [`sums`] show whether a file of a finished run has changed.

@@ -18,14 +18,14 @@ use crate::network::{Network, Statistics};
 use crate::random::Random;
 use crate::transfer::read;
 
-/// The number of steps by plain tensor operations, as on a GPU, after which losses are read:
-/// reading waits for the device.
+/// The number of losses that are read back together where plain tensor operations compute them, as
+/// on a GPU: reading waits for the device.
 const STEPS_PER_LOOK: usize = 100;
 
 /// An epoch of a phase.
 #[derive(Debug, Clone, Copy)]
 pub struct Epoch<'a> {
-    /// The phase, "dense" or "pruned".
+    /// The name of the phase, such as "dense".
     pub phase: &'a str,
     /// The epoch, from 0.
     pub index: usize,
@@ -76,10 +76,10 @@ pub fn train_epoch(
     Ok((part.steps == steps).then(|| part.loss / steps as f64))
 }
 
-/// Continues an epoch, of which the part `done` is done, up to step `end`, as [`train_epoch`] does.
-/// After each step, calls `after` with the number of images done, and stops if it breaks. Returns
-/// the part that is done then. An epoch trained in parts takes the same steps as a whole one and
-/// adds their losses in the same order.
+/// Continues an epoch after the part `done`, up to step `end`, as [`train_epoch`] does. After each
+/// step, calls `after` with the number of images of the epoch done so far, and stops if it returns
+/// [`Break`]. Returns the part done by then. An epoch trained in parts takes the same steps as a
+/// whole one and adds their losses in the same order.
 ///
 /// # Errors
 /// Returns an error if the loss is not finite, or if the device fails.
@@ -263,7 +263,7 @@ pub fn accuracy(
     Ok(correct as f64 / test.split().len() as f64)
 }
 
-/// Computes [`accuracy`] where the network is, and waits for it once.
+/// Computes [`accuracy`] on the network's device, and waits for that device only once.
 fn accuracy_on_device(
     network: &Network,
     statistics: &Statistics,

@@ -67,8 +67,9 @@ pub(super) fn check(
     Ok(())
 }
 
-/// Checks that the pruner of the first phase, if that prunes, can leave a path from input to
-/// output. If no pruner can, connections are ranked at once, to say how far this one can go.
+/// Checks that the first phase, if it prunes, can leave a path from input to output. If no pruner
+/// can at its compression, connections are ranked right away, so that the error states the highest
+/// compression that this pruner reaches.
 ///
 /// # Errors
 /// Returns an error that states the highest compression possible.
@@ -165,8 +166,8 @@ pub(super) fn doubt(
     }))
 }
 
-/// Checks that replacing the run in `folder`, if that is to happen, or removing the one that it
-/// replaces, deletes no file that the new run reads.
+/// Checks that no file that the new run reads will be deleted: neither with the run in `folder`,
+/// if `existing` says to replace it, nor with an earlier run that is set aside there.
 ///
 /// # Errors
 /// Returns an error that names the file.
@@ -201,7 +202,7 @@ pub(super) fn largest_batch(stages: &[Stage]) -> usize {
     batches.max().unwrap_or(1)
 }
 
-/// Returns a lower bound of the memory, in bytes, that training `graph` in batches of `batch`
+/// Returns a lower bound on the memory, in bytes, that training `graph` in batches of `batch`
 /// images needs.
 ///
 /// Each weight has a value, gradient, velocity, initial value, trained value and rank of 4 bytes

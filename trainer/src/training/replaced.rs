@@ -13,8 +13,9 @@ use super::layout::{FILES, RECIPE, REPLACED, numbered};
 use crate::atomic::{self, FileError};
 
 impl RunFolder {
-    /// Moves the files of the run aside. If the folder already keeps an earlier run, the run in it
-    /// was meant to replace that one and did not finish: its files are removed.
+    /// Moves the files of the run aside. If an earlier run is set aside already, the run in the
+    /// folder was meant to replace it and did not finish: the files of the unfinished run are
+    /// removed.
     ///
     /// # Errors
     /// Returns an error if the system fails to move or remove a file.

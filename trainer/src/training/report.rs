@@ -51,10 +51,10 @@ pub struct TrainReport {
     pub kind: Option<Target>,
     /// The seed.
     pub seed: u64,
-    /// The remaining weights.
+    /// The numbers of all weights and of those that remain.
     pub weights: WeightCounts,
-    /// The number of connections kept only by their index, because pruned connections have the
-    /// same score; `None` if an earlier version pruned.
+    /// The number of connections kept only by a tie-break on their index, because pruned
+    /// connections have the same score; `None` if an earlier version pruned.
     #[serde(default)]
     pub kept_by_index: Option<usize>,
     /// The compression ratios reached.

@@ -1,8 +1,8 @@
 //! A run: executes the phases of a recipe one after another.
 //!
-//! Each phase starts from the weights and masks with which the previous one ended. The weights of a
-//! file of trained weights replace the initial ones. At the end, population statistics are
-//! computed, and everything is saved.
+//! Each phase starts from the weights and masks with which the previous one ended. If the recipe
+//! names a file of trained weights, these replace the initial ones. At the end, population
+//! statistics are computed, and everything is saved.
 
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
@@ -31,8 +31,8 @@ use crate::pruning::{Masks, PruneError, Weights};
 
 pub use super::event::Event;
 
-/// How a run is carried out, besides its recipe. None of this changes a bit of its results, except
-/// for the kind of device, which the recipe names.
+/// How a run is carried out, besides its recipe. None of these options changes a single bit of the
+/// results, except the kind of device, which the recipe names.
 #[derive(Debug, Clone)]
 pub struct Options<'a> {
     /// What to do with a run that is in the folder already.
@@ -167,9 +167,10 @@ fn always_fails(error: &TrainError) -> bool {
 }
 
 impl Session<'_> {
-    /// Returns the error of a run that failed with `error`. If the same recipe always fails like
-    /// this, removes the run, unless it has a trained dense network that can be used. If the run
-    /// replaces another and has nothing to resume from, removes it in any case.
+    /// Returns the error to report for a run that failed with `error`. Removes the run if the same
+    /// recipe would always fail like this, unless a dense network has been trained, which can be
+    /// reused. Also removes a run that replaces another, was not interrupted, and has nothing to
+    /// resume from.
     fn given_up(&self, error: TrainError, tell: &mut dyn FnMut(Event<'_>)) -> TrainError {
         let error = capacity::explained(error, &self.device, largest_batch(&self.stages));
         let [dense, checkpoint] = [DENSE, CHECKPOINT].map(|name| self.folder.file(name));

@@ -55,9 +55,9 @@ pub enum Course {
 /// The boundaries of a piecewise constant rate.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Boundaries {
-    /// Fractions of the phase, between 0 and 1.
+    /// Fractions, between 0 and 1, of the phase or of the part from one restart to the next.
     Fractions(Vec<f64>),
-    /// Numbers of steps.
+    /// Numbers of steps from the start of the phase or of that part.
     Steps(Vec<usize>),
 }
 

@@ -34,10 +34,11 @@ pub(super) struct Session<'a> {
     pub(super) progress: Progress,
     pub(super) clock: Clock,
     pub(super) pace: Pace,
-    /// The number of connections kept only by their index, because pruned connections have the
-    /// same score; `None` before pruning, and in runs that an earlier version pruned.
+    /// The number of connections kept only by a tie-break on their index, because pruned
+    /// connections have the same score; `None` before pruning, and in runs that an earlier version
+    /// pruned.
     pub(super) kept_by_index: Option<usize>,
-    /// The number of weights left at the start of the current phase.
+    /// The number of effective weights at the start of the current phase.
     pub(super) left_at_start: usize,
     /// The network at the end of the current phase, if its last epoch has evaluated it.
     pub(super) evaluated: Option<Trained>,
@@ -176,7 +177,8 @@ impl Session<'_> {
         self.stop.load(Relaxed)
     }
 
-    /// Breaks if a checkpoint is due before the next step, or if the run was asked to stop.
+    /// Returns [`ControlFlow::Break`] if a checkpoint is due before the next step, or if the run
+    /// was asked to stop.
     pub(super) fn flow(&self) -> ControlFlow<()> {
         match self.is_stopped() || self.pace.is_due() {
             true => ControlFlow::Break(()),
@@ -184,8 +186,8 @@ impl Session<'_> {
         }
     }
 
-    /// Converts the `result` of an evaluation: an error means that the run was interrupted if it
-    /// was asked to stop.
+    /// Converts the `result` of an evaluation: if the run was asked to stop, an error means that
+    /// it was interrupted.
     pub(super) fn unless_interrupted<T>(&self, result: TensorResult<T>) -> Result<T, TrainError> {
         result.map_err(|error| match self.is_stopped() {
             true => self.interrupted(),

@@ -101,7 +101,7 @@ fn the_containers_of_a_run_are_measured_in_one_table() {
     }
     check_single(folder, rows);
 
-    // As text, with progress where there is no terminal; the run's files are as they were.
+    // As text, with progress where there is no terminal; the run's files are unchanged.
     let output = program::run(folder, measure);
     let (stdout, stderr) = texts(&output);
     says(

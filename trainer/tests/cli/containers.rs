@@ -104,7 +104,7 @@ fn what_is_no_container_is_said_to_be_none() {
     for reader in &READERS[..2] {
         says(&refusal(folder, reader), &["model.rfy", "directory"]);
     }
-    // It compares the containers of a run, which is a folder.
+    // `measure` accepts a folder only with `--all`: that of a run, whose containers it compares.
     program::misused(folder, READERS[2], &["model.rfy is a folder", "--all"]);
 }
 

@@ -12,8 +12,9 @@ use crate::runs;
 use rarefy_test_support::mirror::{FIRST, Fault, Mirror};
 
 /// Runs `rarefy` with `arguments` in `folder`, in which `disk` is a file system of `kilobytes`
-/// KiB with the contents of `given`, if there is such a folder; its contents are then copied to
-/// `left`. Returns `None` if the system does not allow such namespaces.
+/// KiB. The contents of the folder `given`, if it exists, are first copied to `disk`; those of
+/// `disk` are copied to `left` afterwards. Returns `None` if the system does not allow private
+/// mount namespaces.
 fn run(folder: &Path, kilobytes: usize, arguments: &str) -> Option<Output> {
     const SCRIPT: &str = "mount -t tmpfs -o size=$0k none disk || exit 97
         test ! -e given || cp -R given/. disk || exit 98
@@ -21,9 +22,9 @@ fn run(folder: &Path, kilobytes: usize, arguments: &str) -> Option<Output> {
     mounted(folder, SCRIPT, kilobytes, arguments)
 }
 
-/// Runs `rarefy` with `arguments` in `folder` by `script`, which mounts a file system first and
-/// finds the program and its arguments in `$@` and `kilobytes` in `$0`. Returns `None` if the
-/// system does not allow such namespaces.
+/// Runs `script` in `folder`, which mounts a file system and then runs `rarefy` with `arguments`:
+/// the command line is in `$@`, and `kilobytes` in `$0`. Returns `None` if the system does not
+/// allow private mount namespaces.
 fn mounted(folder: &Path, script: &str, kilobytes: usize, arguments: &str) -> Option<Output> {
     let inside = |script: &str| {
         let mut command = Command::new("unshare");
@@ -141,7 +142,7 @@ fn a_finished_run_on_a_read_only_disk_is_confirmed() {
     }
     assert!(output.status.success(), "{stderr}");
     says(&stderr, &["disk/run is finished already"]);
-    // Any other run needs to be written.
+    // A run that is not finished already has to be written.
     let line = "train --epochs 2 -o disk/run --force --quiet";
     let output = mounted(folder, script, 0, line).unwrap();
     says(&sentence(&output), &["disk/run", "choose a place"]);

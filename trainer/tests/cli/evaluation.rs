@@ -90,7 +90,7 @@ fn a_container_is_run_on_the_data_it_was_made_for() {
         (&score["data"], &score["trained_on"]),
         (&"digits".into(), &0.into())
     );
-    // An unknown board is not advised.
+    // The next command does not name a board that is unknown.
     change(folder, |companion| companion["board"] = json!("abacus"));
     let (stdout, _) = said(folder, "eval model.rfy");
     says(&stdout, &["measure model.rfy --board mps2-an386"]);

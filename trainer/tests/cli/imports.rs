@@ -54,7 +54,7 @@ fn an_imported_network_is_taken_by_the_other_commands() {
     );
     assert!(trained["accuracy"]["dense"].is_number(), "{trained}");
 
-    // What lies there is not replaced.
+    // An existing network is not replaced.
     refused(
         folder,
         "import net.onnx -o a/net",
@@ -124,7 +124,7 @@ fn an_imported_network_is_exported_without_a_run() {
     );
 }
 
-/// Puts twenty-four operators between two dense layers.
+/// Puts each of twenty-four operators between two dense layers.
 #[test]
 fn an_unsupported_operator_is_named_with_what_to_do() {
     let folder = tempfile::tempdir().unwrap();
@@ -354,7 +354,7 @@ fn an_unsupported_form_of_an_operator_is_named_with_what_to_do() {
     }
 }
 
-/// Class scores come from a dense layer.
+/// Checks that the nodes must form layers that read the input and end with a dense layer.
 #[test]
 fn a_network_must_end_with_a_dense_layer() {
     let folder = tempfile::tempdir().unwrap();

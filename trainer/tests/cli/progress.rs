@@ -1,11 +1,11 @@
-//! How far a run is: a bar of the whole run on a terminal, lines elsewhere.
+//! The progress of a run: one bar for the whole run on a terminal, lines elsewhere.
 
 use std::process::Command;
 
 use crate::program::{self, says, texts};
 
-/// Runs `rarefy` with `arguments` on a terminal in `folder` and returns what it prints there;
-/// `None` where there is no terminal to be had.
+/// Runs `rarefy` with `arguments` in `folder` on a terminal and returns what it prints there, or
+/// `None` if no terminal is available.
 fn on_terminal(folder: &std::path::Path, arguments: &str) -> Option<String> {
     let rarefy = program::command(folder, arguments);
     let mut words = vec![rarefy.get_program().to_string_lossy().into_owned()];
@@ -50,7 +50,7 @@ fn a_bar_counts_the_images_of_all_phases_and_never_ends_at_the_start() {
             let phase = ["dense", "pruned"].map(|phase| format!("{phase}, epoch "));
             assert!(phase.iter().any(|phase| frame.contains(phase)), "{frame}");
             let epoch = position.saturating_sub(1) / images % 2 + 1;
-            // Between two epochs, the name changes first.
+            // At the start of an epoch, the name changes before the position does.
             if !position.is_multiple_of(images) {
                 assert!(frame.contains(&format!("epoch {epoch} of 2")), "{frame}");
             }

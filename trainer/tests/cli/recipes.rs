@@ -7,7 +7,7 @@ use rarefy_trainer::data::idx::{self, Images};
 
 use crate::program::{self, json, says};
 
-/// The recipes of deep networks, whose data is not at hand.
+/// The recipes of deep networks, whose datasets are not available to tests.
 const DEEP: [&str; 3] = ["resnet-18", "vgg-16", "vgg-19"];
 
 /// Returns the recipes that are shipped, by name, shortened for the few images of `digits`.
@@ -84,8 +84,8 @@ fn shipped_recipes_run() {
     }
 }
 
-/// Writes the files of CIFAR-10, or of CIFAR-100 with two `labels` per image, to `folder`: five
-/// times two images for training and two for testing.
+/// Writes the files of CIFAR-10, or of CIFAR-100 with two `labels` per image, to `folder`: ten
+/// images for training (two in each of CIFAR-10's five files) and two for testing.
 fn cifar(folder: &Path, labels: usize) {
     fs::create_dir_all(folder).unwrap();
     let records = |first: usize, count: usize| -> Vec<u8> {
@@ -111,7 +111,8 @@ fn cifar(folder: &Path, labels: usize) {
     fs::write(folder.join(test), records(20, 2)).unwrap();
 }
 
-/// Writes IDX files of ten and two images of 64 x 64 pixels in three channels to `folder`.
+/// Writes IDX files of ten training and two test images of 64 x 64 pixels in three channels to
+/// `folder`.
 fn colour_images(folder: &Path) {
     fs::create_dir_all(folder).unwrap();
     for (split, count) in [("train", 10), ("t10k", 2)] {

@@ -113,7 +113,8 @@ fn what_can_be_known_at_once_leaves_no_folder_and_replaces_no_run() {
         ] {
             misused(folder, &format!("train {options} {place}"), words);
         }
-        // Before training, it is known how far any pruner can go, or this one that ranks at once.
+        // The highest compression of any mask is known before training, and so is that of a pruner
+        // that does not rank trained weights.
         for (options, words) in [
             ("", "needs 3 of 266200 weights"),
             ("--gradual", "needs 3 of 266200 weights"),
@@ -135,7 +136,8 @@ fn what_can_be_known_at_once_leaves_no_folder_and_replaces_no_run() {
 fn a_pruner_that_disconnects_the_network_at_the_start_leaves_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
-    // Its reach depends on the seed, so it is known only when the connections are ranked.
+    // The compression that this pruner can reach depends on the seed, so it is known only once
+    // the connections are ranked.
     let line = "train --pruner random/uniform --type direct --compression 2000 -o new/folder/run";
     refused(
         folder,
@@ -164,8 +166,8 @@ fn a_checkpoint_needs_a_time_above_zero() {
     }
 }
 
-/// Rounds: the first prunes trained weights, the second deals connections by chance to layers that
-/// are left with hardly any.
+/// Two rounds: the first prunes trained weights; the second chooses connections at random, and so
+/// few that they disconnect the network.
 const ROUNDS: &str = r#"
 phase = [
     { kind = "train", epochs = 1 },

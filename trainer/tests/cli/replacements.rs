@@ -8,7 +8,7 @@ use crate::interrupts::{signal, start, wait_until};
 use crate::program::{self, json, refusal, says, sentence, texts};
 use crate::runs;
 
-/// A run whose pruner refuses the compression after dense training.
+/// A run whose pruner, after dense training, proves unable to reach the compression.
 const REFUSED: &str =
     "train --pruner magnitude/uniform --type direct --compression 1900 --epochs 1";
 

@@ -215,8 +215,8 @@ fn channels_tied_by_additions_are_removed_together() {
     assert_eq!(shapes, [[3, 2, 2], [2, 2, 2], [3, 2, 2], [1, 1, 1]]);
 }
 
-/// Checks `x + diagonal(x)`: that the sum reads the units that it is tied to must not keep them
-/// alive.
+/// Checks `x + diagonal(x)`, a sum that reads the units of its own skip: this alone must not keep
+/// them alive.
 #[test]
 fn a_sum_that_reads_its_own_skip_keeps_no_unit_alive() {
     let sum = dense(Some(0), &[2.0, 0.0, 0.0, 3.0], &[0.0, 1.0]);
@@ -266,7 +266,7 @@ fn a_constant_skip_becomes_a_bias() {
 /// pixels is kept.
 #[test]
 fn positions_over_padding_are_folded_if_that_is_exact() {
-    // A map of 1 x 1, padded by 2: the middle 3 x 3 window and its neighbours cover the pixel.
+    // A single pixel, padded by 2 on each side, and a 1 x 1 convolution over it.
     let weights = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0];
     let first = conv(None, (1, Padding::Each(2)), 1, &[2.0], &[0.5]);
     assert_eq!(first.shape, [1, 5, 5]);

@@ -284,8 +284,8 @@ fn pooling_and_additions_become_part_of_layers() {
     assert_eq!(outline(graph.clone(), (0.0, 0.5)), plain);
     let shifted = residual(&["pool1 - -", "stem.input 0 - relu"], 1);
     assert_eq!(outline(graph, MNIST), shifted);
-    // A normalised identity becomes a layer of its own; it comes after the block's main branch, so
-    // it is the one that adds the other.
+    // A normalised identity becomes a layer of its own. It comes after the block's main branch, so
+    // it adds the output of that branch.
     let resnet = outline(graphs::resnet(), (0.0, 1.0));
     assert_eq!(resnet[3], "node10.source2 0 2 relu", "{resnet:?}");
 }

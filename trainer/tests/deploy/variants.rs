@@ -16,7 +16,7 @@ use rarefy_trainer::random::Random;
 
 use crate::trained::MNIST;
 
-/// Returns few of the digits.
+/// Returns a few of the digits.
 fn data() -> Dataset {
     let mut data = digits::load();
     data.train = data.train.limit(120);

@@ -1,5 +1,5 @@
-//! Compares estimated cycles with those of a real board, whose probe is a shell script that prints
-//! what the program would log.
+//! Compares estimated cycles with those that a physical board reports. The board is simulated: a
+//! shell script in place of `probe-rs` prints what the program would log.
 
 use std::fmt::Write;
 use std::fs;
@@ -15,7 +15,7 @@ use super::models::{samples, small};
 use super::{known, quiet, ready};
 use crate::refusals::{fake, with_tools};
 
-/// Ticks that the board pretends to need for measuring alone.
+/// Ticks that measuring itself takes on the simulated board.
 const OVERHEAD: u64 = 12;
 
 /// Returns the log of a board that computes the right logits of `inputs`, in the given cycles.

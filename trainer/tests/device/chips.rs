@@ -12,7 +12,7 @@ use super::{built, quiet};
 #[cfg(unix)]
 use crate::refusals::{fake, with_tools};
 
-/// Chips whose programs cover all targets of the boards; the first has a second boot stage.
+/// Chips whose programs cover all Arm targets of the boards; the first has a second boot stage.
 const CHOSEN: [&str; 4] = ["RP2040", "STM32F103C8", "STM32F411CEUx", "STM32L552CE"];
 
 /// Returns the container of a LeNet-300-100 pruned to 100x.

@@ -80,7 +80,7 @@ fn a_multiplier_and_wait_states_change_the_bounds_as_stated() {
         estimate.median
     };
     let (fast, slow, either) = (with(Some(1), None), with(Some(32), None), with(None, None));
-    // On this core a manual leaves nothing open but the multiplier.
+    // For this core, the manual leaves nothing open but the cycles of a multiplication.
     assert_eq!((fast.low, slow.low), (fast.high, slow.high));
     assert_eq!((either.low, either.high), (fast.low, slow.high));
     assert_eq!((slow.low - fast.low) % 31, 0);
@@ -130,7 +130,7 @@ fn profile(board: &Board, model: &[u8], inputs: &[Vec<u8>]) -> Profile {
     let report = measure(board, model, inputs, &options, &mut quiet).unwrap();
     let mean = report.network.cost.counts().unwrap().mean;
     let profile = report.network.profile.unwrap();
-    // What layers and the rest take is what the timer counts.
+    // The layers and the rest add up to what the timer counts.
     let parts = profile.layers.iter().map(|layer| layer.share);
     let parts: Vec<_> = parts.chain([profile.outside]).collect();
     let sum: f64 = parts.iter().map(|share| share.instructions).sum();

@@ -143,8 +143,8 @@ fn window(size: u8, stride: u8, padding: u8) -> Window {
     }
 }
 
-/// Returns a convolution from `channels` to `outputs` channels, of which there were twice as many
-/// before stripping.
+/// Returns a convolution from `channels` to `outputs` channels; before stripping, it had twice as
+/// many output channels.
 fn conv(
     numbers: &mut Numbers,
     (window, pooling): (Window, Option<(Pooling, u8)>),

@@ -1,4 +1,4 @@
-//! Files of real exporters, imported and computed beside onnxruntime; and files that cannot be.
+//! Imports files of real exporters, and compares the class scores with those of onnxruntime.
 //!
 //! `make.py` writes the fixtures: `NAME.onnx`, and `NAME.safetensors` with inputs `x` (channels
 //! first) and the class scores `y` that onnxruntime computed.
@@ -14,7 +14,7 @@ use rarefy_trainer::network::{Network, Statistics};
 /// The relative error that f32 allows for.
 const TOLERANCE: f32 = 1e-4;
 
-/// The fixtures with their number of weights and what is said about them.
+/// The fixtures: name, number of weights, and words of the import's notes.
 const FIXTURES: [(&str, usize, &[&str]); 16] = [
     ("torch-old-lenet-300-100", 196 * 30 + 300 + 100, &[]),
     ("torch-dynamo-lenet-300-100", 196 * 30 + 300 + 100, &[]),

@@ -91,7 +91,7 @@ fn uniform_plus_keeps_the_first_layer_and_a_fifth_of_the_last() {
         Ordering::by_quota(&tensors, rising(&graph), Quota::UniformPlus, rounding).unwrap()
     };
     let (even, truncated) = (of(Rounding::HalfToEven), of(Rounding::Truncate));
-    // Removing 34 of the 68 weights after the first layer halves each of their layers.
+    // Removing 34 of the 68 weights after the first layer halves each of the later layers.
     assert_eq!(kept(&even, 70.0 / 36.0), [2, 20, 10, 4]);
     // Of 62 weights to remove, the last layer loses only 6.4; the two before it lose 55.6 of their
     // 60: 37.07 and 18.53.

@@ -54,8 +54,8 @@ fn every_prefix_is_the_mask_of_its_budget_by_definition() {
 
 /// The outcome of effective pruning to a compression, by definition.
 enum Expected {
-    /// The mask `k` of the family. `collapsed` tells whether its compression is below the requested
-    /// one and the next mask has no path.
+    /// The family's mask that removes `k` weights. `collapsed` tells whether its compression is
+    /// below the requested one and the next mask has no path.
     Without { k: usize, collapsed: bool },
     /// The target is below the length of any path; `fewest` is the number of weights in the
     /// smallest nonempty effective mask of the pruner, or 0.

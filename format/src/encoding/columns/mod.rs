@@ -22,8 +22,8 @@
 //! empty margin of an image costs nothing. `starts[k - 2 * skip]` is the offset of the block of
 //! pair k from the `u32 0`, in units of 4 bytes. It is 0 if no row reads the pair: the `u32 0` is
 //! an empty block. As with packed words, the whole word, as `i16`, is the weight. If `first` or
-//! `second` is odd, a word of 0 precedes its words, so that they end with a whole `u32`, as an
-//! engine's loop does.
+//! `second` is odd, a word of 0 precedes its words, so that an engine's loop over whole `u32`s
+//! ends with the last word.
 //!
 //! A writer puts a row into only one section of a block. If a container has a row in two, both
 //! weights count; no kernel depends on this rule, so parsing does not check it.
@@ -209,8 +209,9 @@ impl<'a> Columns<'a> {
     }
 }
 
-/// Splits a block into its sections. Also returns the bytes between them combined by OR, which must
-/// be 0. Returns `None` if the block is too short or a pair lies beyond the inputs.
+/// Splits a block into its sections. Also returns the bytes of the padding and of the empty block,
+/// combined by OR, which must be 0. Returns `None` if the block is too short or a pair lies beyond
+/// the inputs.
 #[inline(always)]
 const fn sections(dims: Dimensions, block: &[u8]) -> Option<(Columns<'_>, u8)> {
     let mut bytes = Bytes::new(block);

@@ -16,7 +16,7 @@ pub(super) const WINDOW: u32 = 25;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Bits<'a> {
     block: &'a [u8],
-    /// 7 more than the number of unread bits after the block's head.
+    /// 7 more than the number of unread bits after the block's first [`HEAD`] bytes.
     at: u32,
 }
 

@@ -24,7 +24,8 @@ impl<'a> Rice<'a> {
     /// dimensions and the block's length, without allocating.
     ///
     /// An accepted block has exactly `outputs` rows. The columns of a row increase strictly and lie
-    /// inside the layer, no weight is 0, and only the padding of a byte follows the last row.
+    /// inside the layer, no weight is 0, and nothing follows the last row but the padding of the
+    /// byte in which it ends.
     ///
     /// # Errors
     ///

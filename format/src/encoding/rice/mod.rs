@@ -13,7 +13,7 @@
 //! - Rows sorted by length need one count per length instead of one length per row, and the first
 //!   columns of rows of one length do not decrease. That saves nearly `log2(outputs!)` bits.
 //! - The weights of an image's pixels come in clusters: half of them directly follow another one,
-//!   which takes one bit each.
+//!   and the position of such a weight takes one bit.
 //! - Inputs that no row uses (an image's border) are left out of all rows: one list states the runs
 //!   of used inputs.
 //! - Small weights are more frequent than large ones, so Rice codes suit them, too.

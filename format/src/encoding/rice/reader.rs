@@ -38,7 +38,8 @@ impl Rows for RiceReader<'_> {
             return Some(bias);
         }
         let mut selection = self.rice.selection();
-        // An input below column `end` comes `shift` places later in the layer than in the list.
+        // In the current run, which ends at index `end` of the list, the input at an index of the
+        // list is the layer's input at that index plus `shift`.
         let (mut end, mut shift) = (0, 0);
         self.rows.weights(|column, weight| {
             while column >= end {

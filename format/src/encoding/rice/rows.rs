@@ -1,7 +1,7 @@
 //! Reading the rows of a block, one after another: a bias, then columns and weights.
 //!
-//! Reading never panics; an invalid stream yields wrong numbers. [`super::Rice::check`] rejects
-//! invalid streams with the same code that the portable kernel uses.
+//! Reading never panics; an invalid stream yields wrong numbers. [`super::Rice::check`], which
+//! rejects invalid streams, decodes them with the same code as the portable kernel.
 
 use super::bits::{Bits, rice, unfold};
 use super::parameters::{

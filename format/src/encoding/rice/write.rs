@@ -99,8 +99,8 @@ fn is_sorted(rows: &[RiceRow]) -> bool {
     rows.is_sorted_by_key(key)
 }
 
-/// Returns the parameters that follow from the rows. The others, from which the search starts, have
-/// values for which large numbers still fit their codes.
+/// Returns the parameters from which the search starts. Those that do not follow from the rows
+/// have values for which the codes of large numbers are still short enough.
 fn plain<'a>(rows: &[RiceRow], codebook: &'a [u8], sorted: bool) -> Parameters<'a> {
     let bits = rows.iter().fold(0, |bits, row| bits | row.bias);
     let shift = if bits == 0 {
@@ -130,7 +130,7 @@ fn plain<'a>(rows: &[RiceRow], codebook: &'a [u8], sorted: bool) -> Parameters<'
 
 /// Encodes the layer with the best parameters found, starting from `plain`.
 ///
-/// The cost of one parameter does not depend on the others, except among those that shape the
+/// The best value of a parameter does not depend on the others, except among those that shape the
 /// gaps.
 fn smallest(layer: &Layer<'_>, plain: Parameters<'_>) -> Encoded {
     type Choose = fn(&mut Choice<'_>, u32);

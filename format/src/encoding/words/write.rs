@@ -62,8 +62,8 @@ fn write_head(run: Run, block: &mut Vec<u8>) -> Result<(), Unfit> {
 
 /// Groups rows of these lengths, in their order, into the cheapest runs.
 ///
-/// Neighbours share a run where filling up the shorter ones costs less than another run. Words take
-/// flash in pairs, so filling up a row of odd length by one word takes none.
+/// Neighbours share a run where filling up the shorter ones costs less than another run. Words are
+/// stored in pairs, so adding one word to a row of odd length takes no flash.
 fn runs(lengths: &[usize]) -> Vec<Run> {
     let groups = groups(lengths);
     let starts = cheapest_starts(&groups);
@@ -99,8 +99,8 @@ fn groups(lengths: &[usize]) -> Vec<Run> {
     groups
 }
 
-/// Returns, for each boundary between groups, where a run that ends there must start so that all
-/// runs up to there are cheapest: the shortest paths over the boundaries.
+/// Returns, for each boundary between groups, the start of the last run in the cheapest division
+/// of the groups before that boundary into runs: the shortest paths over the boundaries.
 fn cheapest_starts(groups: &[Run]) -> Vec<usize> {
     let mut costs = vec![usize::MAX; groups.len() + 1];
     let mut starts = vec![0; groups.len() + 1];

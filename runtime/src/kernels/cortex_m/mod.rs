@@ -19,9 +19,9 @@
 
 /// The line that precedes a routine with instructions of the DSP extension.
 ///
-/// Of the flags for ARMv8-M, LLVM's link-time optimization forgets the one that names the core when
-/// it looks for symbols in assembly, and rejects the extension, which that architecture leaves
-/// optional.
+/// When LLVM's link-time optimization looks for symbols in assembly, it ignores the compiler flag
+/// that names the core. Without this line it would then reject these instructions on ARMv8-M,
+/// where the extension is optional.
 #[cfg(all(armv8m, cortex_m = "v7em"))]
 macro_rules! cpu {
     () => {

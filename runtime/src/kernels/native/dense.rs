@@ -8,8 +8,8 @@
 //! | RV32IM | 0.7, and 3 more for a nonzero input | `lb`, `mul`, `add`; skips inputs that are 0 |
 //!
 //! If the number of rows is not a multiple of four, the last block of rows overlaps the previous
-//! one, and some rows are computed twice; on RISC-V, one or two rows are computed as two. If there
-//! are fewer than four rows, each is computed four times.
+//! one, and some rows are computed twice; on RISC-V, the last block has only two rows if that is
+//! enough. If there are fewer than four rows, each is computed four times.
 
 use rarefy_format::{Dense, requantize};
 

@@ -1,5 +1,5 @@
 //! Pools and stores blocks of positions, in Rust: for ARMv6-M, where eight sums do not fit the low
-//! registers, and for tests on the host.
+//! registers, for RISC-V, and for tests on the host.
 
 use super::call::{Block, Finish};
 

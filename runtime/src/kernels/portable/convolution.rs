@@ -8,7 +8,7 @@ use crate::kernels::geometry::{Convolution, FusedPooling, WindowStrides};
 use crate::kernels::taps::Taps;
 
 /// Turns the columns of the first `count` taps in `words` into offsets. `grouped` asks for taps to
-/// be grouped, which some Cortex-M cores do; this function ignores it.
+/// be grouped, as kernels with the DSP extension need them; this function ignores it.
 ///
 /// An offset is the tap's column plus a gap that grows with each row and channel of the window. If
 /// the geometry overflows, the gap saturates, so that [`Taps::last`] exceeds any source.

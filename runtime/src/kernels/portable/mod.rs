@@ -1,6 +1,6 @@
 //! The kernels in safe Rust, for every target.
 //!
-//! On a Cortex-M, kernels in `cortex_m` replace some of them; tests compare both.
+//! On Cortex-M and RISC-V, those of `native` replace some of them; tests compare both.
 
 #![cfg_attr(
     any(native, test),

@@ -3,7 +3,7 @@
 //! Padding is the source's margin of zeros, as for a convolution. Activations are never negative,
 //! so padding does not change the maximum of a window; an average counts the zeros.
 //!
-//! No Cortex-M has a version of its own: pooling takes a few percent of a network's instructions.
+//! No core has a version of its own: pooling takes a few percent of a network's instructions.
 
 use crate::kernels::geometry::{Pooling, Reduction};
 

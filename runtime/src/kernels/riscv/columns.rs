@@ -68,7 +68,7 @@ impl Sums {
     ///
     /// # Safety
     ///
-    /// There must be such a row.
+    /// The row must exist.
     #[inline(always)]
     unsafe fn of(&self, word: i32) -> *mut i32 {
         // SAFETY: the caller guarantees that the row exists.
@@ -82,7 +82,7 @@ impl Sums {
     ///
     /// # Safety
     ///
-    /// There must be the row that `word` names.
+    /// The row that `word` names must exist.
     #[inline(always)]
     unsafe fn product(&self, word: i32, x: i32) {
         // SAFETY: the caller guarantees that the row exists.

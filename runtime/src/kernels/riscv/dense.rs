@@ -5,7 +5,7 @@ use core::arch::naked_asm;
 /// The number of columns per round of [`products`].
 pub(crate) const GROUP: usize = 4;
 
-/// Whether [`products`] can compute two rows only.
+/// Whether [`products`] can also compute just two rows.
 pub(crate) const TWO_ROWS: bool = true;
 
 /// Computes the sums of the products of `groups` rounds of [`GROUP`] columns for four rows, or for

@@ -2,9 +2,9 @@
 //! instructions.
 //!
 //! [`native`](super::native) has the entries that call them. Assembly is written in the style of
-//! `cortex_m`; it uses only the registers that RV32E has, too. What the compiler makes of Rust as
-//! well as a person would is Rust: columns, entropy-coded rows and the convolution, whose eight
-//! positions take 31 instructions a tap, 24 of them loads, products and sums.
+//! `cortex_m`; it uses only the registers that RV32E has, too. Kernels for which the compiler does
+//! as well as handwritten assembly are Rust: columns, entropy-coded rows and the convolution. The
+//! latter takes 31 instructions per tap for eight positions, 24 of them loads, products and sums.
 
 #![allow(unsafe_code)]
 // Before 1.90 the compiler denied named labels even in naked functions, which are never
@@ -12,7 +12,7 @@
 #![allow(named_asm_labels)]
 
 /// The first lines of each routine's assembly: the extensions, which the assembler would otherwise
-/// not assume for naked functions when the program is optimized as a whole.
+/// not assume for naked functions under link-time optimization.
 #[cfg(target_feature = "c")]
 #[allow(unused_macros, reason = "not every build has assembly")]
 macro_rules! extensions {

@@ -18,7 +18,7 @@ impl Bits {
     ///
     /// # Safety
     ///
-    /// Four bytes must be readable after those that hold the bits read so far.
+    /// The four bytes before (in memory) those that hold the bits read so far must be readable.
     #[inline(always)]
     unsafe fn refill(&mut self) {
         while self.count <= 24 {
@@ -38,8 +38,8 @@ impl Bits {
         bits
     }
 
-    /// Takes zeros up to the next 1, which the parser has found, and that, too. Returns `step`
-    /// times the number of zeros.
+    /// Takes the next zeros and the 1 after them, which is in `word` because the parser has
+    /// accepted the code. Returns `step` times the number of zeros.
     #[inline(always)]
     fn quotient(&mut self, step: u32) -> u32 {
         let mut quotient = 0;

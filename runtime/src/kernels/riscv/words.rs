@@ -12,7 +12,7 @@
 //!
 //! Instructions per inference, median over 100 digits, of LeNet-300-100 pruned 300x (888 weights in
 //! 168 rows) and 1000x (268, 82), with the portable kernel 15,608 and 6,501, with this one 7,455
-//! and 2,896; its code takes 3,416 bytes, of which rows by two take a third.
+//! and 2,896. Its code takes 3,416 bytes, a third of them for computing two rows at a time.
 //!
 //! The head of a run consists of its number of rows and its form, which selects the code.
 //!

@@ -1,4 +1,4 @@
-//! Tests that compare the portable kernels and those of Cortex-M cores with a definition.
+//! Tests that compare the portable and the native kernels with a definition.
 
 extern crate std;
 

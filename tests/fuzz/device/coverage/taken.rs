@@ -249,8 +249,9 @@ fn quads(paths: &mut Paths, mut columns: &[u16], size: u16) {
     }
 }
 
-/// Returns whether the runtime considers a map to have few or many zeros. The runtime samples the
-/// map with its margins, which `source` lacks, so counts near its limit of 12 samples are `some`.
+/// Returns whether the runtime considers a map to have `few` or `many` zeros. The runtime samples
+/// the map with its margins, which `source` lacks, so the result is `some` if the number of zero
+/// samples is close to the runtime's limit of 12.
 fn zeros(source: &[u8]) -> &'static str {
     let apart = (source.len() / 32).max(4) | 1;
     let samples = source.chunks_exact(apart).filter_map(<[u8]>::first_chunk);

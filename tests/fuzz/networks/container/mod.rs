@@ -166,8 +166,9 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Container, Unreadable> {
     Ok(container)
 }
 
-/// Reads layer `index` from its `record` and its block, which begins in `bytes` at `at` or after
-/// the zeros there; alignment counts from `base`. Returns the layer and the end of its block.
+/// Reads layer `index` from its `record` and its block. The block begins at offset `at` of
+/// `bytes`, after zeros if it must be aligned; alignment is relative to offset `base`. Returns the
+/// layer and the end of its block.
 fn layer(
     before: &Container,
     index: usize,
@@ -265,8 +266,8 @@ fn geometry(layer: &mut Layer, bytes: &[u8]) -> Result<(), Unreadable> {
     Ok(())
 }
 
-/// Computes the checksum of `bytes` bit by bit: bit `i` of a shifted word is bit `i - by` of the
-/// word.
+/// Computes the checksum of `bytes` bit by bit. Bit `i` of a word shifted left by `by` bits is bit
+/// `i - by` of the word; a negative `by` shifts right.
 fn shift_register(bytes: &[u8]) -> u32 {
     type Bits = [bool; 32];
     let bits = |word: u32| -> Bits { std::array::from_fn(|i| word >> i & 1 == 1) };

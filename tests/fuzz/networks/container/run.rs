@@ -106,8 +106,8 @@ fn floats(bias: &[f32], rows: &[Vec<(usize, f32)>], source: &Values, last: bool)
     }
 }
 
-/// Returns the position in a map of `height` x `width` that row `i` and column `j` of the window
-/// of `layer` cover for the output at (`y`, `x`); `None` in the padding.
+/// Returns the position in a map of `height` x `width` that the element (`i`, `j`) of the window
+/// of `layer` covers for the output at (`y`, `x`); `None` in the padding.
 fn seen(
     layer: &Layer,
     [_, height, width]: [usize; 3],

@@ -58,8 +58,8 @@ impl Random {
     }
 }
 
-/// Returns the integer by which `encoding` multiplies an input, for a weight of `magnitude`
-/// (-8..=8, not 0).
+/// Returns the integer by which `encoding` multiplies an input, for a weight of `magnitude`, which
+/// must not be 0. Packed words clamp it to their bits; other encodings take -8..=8.
 pub fn weight(
     encoding: Encoding,
     magnitude: i16,

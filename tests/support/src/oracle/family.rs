@@ -60,8 +60,8 @@ impl Family {
     pub fn valid(&self) -> Option<RangeInclusive<usize>> {
         let total = self.total();
         let is_valid = |k: usize| self.removed(k).is_some();
-        // Finds the first of `0..end` for which `holds` returns true, as it must for all later
-        // ones.
+        // Finds the first of `0..end` for which `holds` returns true, or else `end`; `holds` must
+        // return true for all later ones, too.
         let first = |end: usize, holds: &dyn Fn(usize) -> bool| {
             let (mut low, mut high) = (0, end);
             while low < high {

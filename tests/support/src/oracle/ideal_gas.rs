@@ -1,8 +1,8 @@
 //! Ideal gas quotas by bisection on the logarithm of the force, with ties decided in integers.
 //!
-//! A layer of n weights keeps n / (F n + 1) of them, where the force F is such that all layers
-//! together keep N - k (paper, section 4). Fractions have 128 bits, which suffice for the tested
-//! networks; an overflow panics.
+//! When k of all N weights are removed, a layer of n weights keeps n / (F n + 1) of them, where
+//! the force F is such that all layers together keep N - k (paper, section 4). Fractions have 128
+//! bits, which suffice for the tested networks; an overflow panics.
 
 /// Returns how many weights each layer loses when `k` are removed.
 pub fn removed(sizes: &[usize], k: usize) -> Vec<usize> {

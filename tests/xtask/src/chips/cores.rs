@@ -6,8 +6,8 @@
 
 use super::registry::Chip;
 
-/// Beginnings of names, and the core of all chips whose names begin so, from the manufacturers'
-/// data sheets. The longest beginning applies. The codes are those of the table.
+/// Prefixes of chip names, each with the code (as in the table) of the core that all chips with
+/// the prefix have, from the manufacturers' data sheets. The longest matching prefix applies.
 const SERIES: &[(&str, &str)] = &[
     // STMicroelectronics. The STM32WL has no floating-point unit.
     ("STM32F3", "m4f"),

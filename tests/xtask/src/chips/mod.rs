@@ -2,7 +2,8 @@
 //!
 //! The crates `probe-rs` and `probe-rs-espressif` contain the registry as YAML files. Cargo
 //! downloads both; the table is committed, so that neither building nor running Rarefy needs them.
-//! `--check` only compares, and `--link` links a network for every well-known chip.
+//! `--check` only compares the committed table with the registry, and `--link` only links a
+//! network for every well-known chip.
 //!
 //! The table has a line per core and pair of memories: the core, flash and RAM as origin and length
 //! in hexadecimal, and the names of the chips, each with the endings of its packages.
@@ -24,7 +25,8 @@ const CRATES: [&str; 2] = ["probe-rs", "probe-rs-espressif"];
 /// The table, relative to the root of the workspace.
 const TABLE: &str = "trainer/src/device/chips/table.txt";
 
-/// Writes the table, compares it with `--check`, or links programs with `--link`.
+/// Writes the table. With `--check`, compares it with the committed one instead; with `--link`,
+/// links programs.
 pub(crate) fn run(arguments: &[String]) -> Outcome {
     if arguments.iter().any(|argument| argument == "--link") {
         return link();

@@ -164,7 +164,7 @@ pub(super) fn flash(chip: &Chip) -> Option<Region> {
 }
 
 /// Returns the largest RAM of the first core of `chip`, with neighbours merged. RAM at the
-/// addresses that Arm's memory map reserves for it comes first.
+/// addresses that Arm's memory map reserves for RAM is preferred, whatever its size.
 pub(super) fn ram(chip: &Chip) -> Option<Region> {
     const SRAM: std::ops::Range<u64> = 0x2000_0000..0x4000_0000;
     let regions = merged(&of_first_core(chip, "Ram"));

@@ -49,7 +49,7 @@ pub struct Augmentation {
 
 /// An elastic distortion (Simard, Steinkraus & Platt 2003): each pixel is read at a random
 /// displacement, uniform in [-1, 1] along each axis, smoothed with a Gaussian of standard
-/// deviation `sigma` and multiplied by `alpha`. The defaults are the paper's for MNIST.
+/// deviation `sigma` and multiplied by `alpha`. The defaults are those of that paper for MNIST.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(
     default,

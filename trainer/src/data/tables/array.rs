@@ -7,7 +7,7 @@ pub(super) enum Values {
     Bytes(Vec<u8>),
     /// Signed bytes.
     SignedBytes(Vec<i8>),
-    /// Other whole numbers; larger ones are limited to the range of the type.
+    /// Other integers; those of u64 that are too large are clamped to the maximum of i64.
     Integers(Vec<i64>),
     /// Floats of at most 32 bits.
     Singles(Vec<f32>),
@@ -43,7 +43,7 @@ impl Values {
         }
     }
 
-    /// Returns the numbers as whole ones; `None` if they are floats.
+    /// Returns the numbers as integers; `None` if they are floats.
     #[must_use]
     pub(super) fn integers(&self) -> Option<Vec<i64>> {
         match self {
@@ -64,7 +64,8 @@ impl Values {
         }
     }
 
-    /// Returns the name of the type of the numbers, as numpy has it.
+    /// Returns the name of the numbers' type for messages: numpy's, unless several types are
+    /// meant.
     #[must_use]
     pub(super) fn kind(&self) -> &'static str {
         match self {

@@ -9,13 +9,13 @@ use crate::data::input_map::{InputMap, InputRange};
 use crate::data::normalisation::Normalisation;
 use crate::data::reading::{Extent, Reading};
 
-/// Returns the dataset of `parts`, called `name`: some samples are held out for testing if there is
-/// no test part, and features become bytes by the map of `reading` or one fitted to the training
-/// part. Its reading says what was done.
+/// Returns the dataset of `parts`, called `name`: some samples are held out for testing if there
+/// is no test part, and features become bytes by the map of `reading` or one fitted to the
+/// training part. The dataset's `reading` records what was done.
 ///
 /// # Errors
-/// Returns an error if there are no rows, if labels are no classes, if the shape or the map that
-/// `reading` states does not fit, or if all training features are equal.
+/// Returns an error if there are no rows, if labels are not valid classes, if the shape or the map
+/// that `reading` states does not fit, or if all training features are equal.
 pub(super) fn dataset(
     name: String,
     parts: Parts,

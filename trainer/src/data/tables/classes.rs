@@ -146,8 +146,8 @@ pub(super) fn named_alike(
     Ok((convert(train), test.map(convert), class_names))
 }
 
-/// Returns the numbers of classes that have `names`, in the order of their names, and the sorted
-/// names.
+/// Returns the number of the class of each of `names`, which is its position among the distinct
+/// names in sorted order, and those sorted names.
 fn numbered(names: Vec<String>) -> (Vec<i64>, Vec<String>) {
     let mut sorted: Vec<String> = names
         .iter()

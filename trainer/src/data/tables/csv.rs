@@ -174,8 +174,8 @@ impl Table {
         Ok(())
     }
 
-    /// Returns the rows. Labels are numbers if all of them are whole, and names if they are not all
-    /// numbers.
+    /// Returns the rows. Labels are class numbers if all of them are integers, and names if some
+    /// are not numbers; numbers that are not all integers are an error.
     fn into_part(self) -> Result<part::Written, TableError> {
         let whole: Option<Vec<i64>> = self.labels.iter().map(|it| it.parse().ok()).collect();
         if whole.is_none() && self.labels.iter().all(|label| is_number(label)) {

@@ -9,8 +9,9 @@ use crate::random::Random;
 /// same samples.
 const SEED: u64 = 0;
 
-/// Chooses the share of each of the first `classes` classes of `part`, at random but always the
-/// same. Returns the rows that remain for training and those held out, both in their order.
+/// Chooses `share` of the rows of each of the first `classes` classes of `part`, at random but
+/// with a fixed seed. Returns the rows that remain for training and those held out, each in
+/// ascending order.
 ///
 /// # Errors
 /// Returns an error if a class has one sample only.

@@ -23,8 +23,8 @@ pub(super) trait Source {
 /// Reads the dataset in `source`.
 ///
 /// # Errors
-/// Returns an error if keys are missing, if features and labels do not go together, or if a feature
-/// is not finite.
+/// Returns an error if keys are missing, if features and labels do not match, or if a feature is
+/// not finite.
 pub(super) fn read(source: &mut dyn Source, reading: &Reading) -> Result<Parts, TableError> {
     let keys = source.keys();
     let find = |wanted: &str| keys.iter().find(|key| key.eq_ignore_ascii_case(wanted));
@@ -76,7 +76,7 @@ fn listed(keys: &[String]) -> String {
     }
 }
 
-/// Reads the features and labels under the two keys. Returns the axes of a row, too.
+/// Reads the features and labels under the two keys. Also returns the lengths of a row's axes.
 fn part(
     source: &mut dyn Source,
     [x, y]: [&String; 2],
@@ -108,7 +108,7 @@ fn part(
         let advice = "give it at most four axes: rows, channels, height, width";
         return Err(TableError::new(x_name, problem, advice));
     };
-    // A stated shape is that of the elements as they are.
+    // A stated shape applies to the elements in their stored order.
     let values = match is_channels_last && reading.shape.is_none() {
         true => features.values.transposed(&features.shape, &[0, 3, 1, 2]),
         false => features.values,

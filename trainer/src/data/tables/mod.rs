@@ -1,8 +1,8 @@
-//! Datasets in files of other formats than images of bytes: numpy's arrays, safetensors, CSV, and
-//! folders of pictures.
+//! Datasets in formats other than images of bytes: numpy's arrays, safetensors, CSV, and folders
+//! of pictures.
 //!
 //! A reader per format returns `Parts`: rows of numbers with their labels. `assemble` alone turns
-//! these into a [`Dataset`]. The name of the file tells the format, or what a folder
+//! these into a [`Dataset`]. The format is recognised by the name of a file, or by what a folder
 //! holds.
 
 mod array;
@@ -107,8 +107,8 @@ impl Tables {
         }
     }
 
-    /// Returns the files at `path`, a file or a folder, that hold a dataset of one of these
-    /// formats, but no pictures.
+    /// Returns the files at `path`, a file or a folder, that can hold a dataset of one of these
+    /// formats, except pictures. The tables of a folder are listed whether they exist or not.
     #[must_use]
     pub fn files(path: &Path) -> Vec<PathBuf> {
         if path.is_file() {

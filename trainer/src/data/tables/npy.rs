@@ -2,8 +2,8 @@
 //!
 //! A file is a magic number, a version, the length of a header, the header (a Python dictionary
 //! with the keys `descr`, `fortran_order` and `shape`), and the elements. Arrays of numbers are
-//! read, in either byte order and either order of elements; arrays of Python objects, which are
-//! pickled, are refused.
+//! read, in either byte order and in C or Fortran order; arrays of Python objects, which are
+//! pickled, are rejected.
 
 use std::io::{self, Read};
 
@@ -18,7 +18,7 @@ const MOST_HEADER: usize = 1 << 16;
 /// The largest array that is read, in bytes.
 const MOST_BYTES: usize = 1 << 34;
 
-/// What a header says.
+/// The contents of a header.
 #[derive(Debug, PartialEq, Eq)]
 struct Header {
     /// The type of the elements without their byte order, such as `f4`.
@@ -180,7 +180,7 @@ fn parse(name: &str, text: &str) -> Result<Header, TableError> {
     })
 }
 
-/// Returns the bytes of an element.
+/// Returns the size of an element in bytes.
 fn element_size(name: &str, header: &Header) -> Result<usize, TableError> {
     Ok(match header.kind.as_str() {
         "u1" | "i1" | "b1" => 1,

@@ -26,7 +26,7 @@ impl Npz {
     /// Opens the archive at `path`.
     ///
     /// # Errors
-    /// Returns an error if it cannot be read, or if it is truncated or no archive.
+    /// Returns an error if it cannot be read, or if it is truncated or not an archive.
     pub(super) fn open(path: &Path) -> Result<Self, TableError> {
         let file = regular_length(path).and_then(|_| File::open(path));
         let file = file.map_err(|error| TableError::read(path, error))?;

@@ -27,9 +27,9 @@ pub(super) struct Written {
 /// Labels as they are written.
 #[derive(Debug, Clone)]
 pub(super) enum Labels {
-    /// Numbers of classes.
+    /// The number of each row's class.
     Numbers(Vec<i64>),
-    /// Names of classes.
+    /// The name of each row's class.
     Names(Vec<String>),
 }
 
@@ -45,12 +45,12 @@ pub(super) enum Rows {
         /// The line of each row, from 1.
         lines: Vec<u64>,
     },
-    /// In the names of a folder's folders.
+    /// In the names of a folder's subfolders.
     Folders(String),
 }
 
 impl Rows {
-    /// Returns the name of all labels: "y_train of data.npz".
+    /// Returns the place of all labels, such as "y_train of data.npz".
     #[must_use]
     pub(super) fn name(&self) -> &str {
         match self {

@@ -33,12 +33,12 @@ struct Pictures {
     first: (PathBuf, [u32; 2]),
 }
 
-/// Checks whether `folder` has folders with pictures, or the parts `train` and `test` of such.
+/// Checks whether `folder`, or its part `train`, has subfolders with pictures.
 pub(super) fn is_one(folder: &Path) -> bool {
     has_classes(folder) || has_classes(&folder.join("train"))
 }
 
-/// Checks whether a folder of `folder` has a picture.
+/// Checks whether a subfolder of `folder` has a picture.
 fn has_classes(folder: &Path) -> bool {
     let classes = entries(folder).unwrap_or_default();
     let mut pictures = classes
@@ -80,7 +80,7 @@ pub(super) fn read(folder: &Path, reading: &Reading) -> Result<Parts, TableError
     })
 }
 
-/// Returns the paths in `folder` but hidden ones, in the order of their names.
+/// Returns the paths in `folder`, except hidden ones, in the order of their names.
 fn entries(folder: &Path) -> Result<Vec<PathBuf>, TableError> {
     let failed = |error| FileError::new("list", folder, error);
     let mut paths = Vec::new();

@@ -24,8 +24,9 @@ const ENOUGH: f64 = 20.0;
 const MARGIN: f64 = 10.0;
 
 /// Returns the best network for `goal` among the choice of `candidates` and the networks of a
-/// single encoding that cost little more. Excludes an encoding for a layer that it loses and plain
-/// rows do not. `write` quantizes the network in the given encodings and writes its container.
+/// single encoding that cost little more. An encoding that loses a layer, where plain rows do not,
+/// is excluded for that layer. `write` quantizes the network in the given encodings and writes its
+/// container.
 ///
 /// # Errors
 /// Returns an error if no encoding can represent a layer, or if `write` fails for another reason
@@ -219,7 +220,7 @@ mod tests {
     }
 
     /// Returns a network with one dense layer per encoding. Each has eight rows of `each` weights,
-    /// and the layer's signal-to-noise ratio of `ratios`.
+    /// and its signal-to-noise ratio in dB is that of `ratios`.
     fn with_ratios(encodings: &[Encoding], each: u16, ratios: &[f64]) -> Written {
         let row: Vec<_> = (0..each).map(|column| (column, 1)).collect();
         let layers = encodings.iter();

@@ -188,7 +188,7 @@ fn of_columns(
     let rows = layer.outputs() as f64;
     let full = Activity::full(layer.columns());
     let Activity { values, pairs, .. } = activity.unwrap_or(&full);
-    // Per pair, the number of rows that read both inputs; per row, the last column that it reads;
+    // Per pair, the number of rows that read both inputs; per row, the last column seen so far;
     // per input, the number of rows that read the input without its partner.
     let (mut both, mut last) = (vec![0.0; pairs.len()], vec![None; layer.outputs()]);
     let mut single = vec![0.0; values.len()];

@@ -34,7 +34,7 @@ pub enum Unit {
     WordsRow,
     /// A run of rows of equal length.
     WordsRun,
-    /// A row of at least eight words.
+    /// A row of at least eight words; on RV32IM, of at least nine.
     WordsLong,
     /// Two words, or the last one, after the first eight words and the rounds of eight.
     WordsPair,

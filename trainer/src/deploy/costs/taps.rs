@@ -72,13 +72,14 @@ impl Placed {
         placed
     }
 
-    /// Completes a group of taps in `row`: the taps become a quad or remain single.
+    /// Completes a group of taps: they become a quad or remain single. `row` is the row of the
+    /// window that the pass has reached: that of the next group, or that of the last group itself.
     fn close(&mut self, group: &[usize], source: Source, row: usize) {
         if group.is_empty() {
             return;
         }
         self.groups += 1;
-        // The last offset of the row, beyond which a quad must not read.
+        // The last offset of that row, beyond which a quad must not read.
         let last =
             row / source.size * source.plane + row % source.size * source.row + source.size - 1;
         let near = group[group.len() - 1] - group[0] < 4;

@@ -15,7 +15,7 @@ const FEW_ROWS: usize = 12;
 /// The maximum number of weights in a function written by columns.
 const MOST_BY_COLUMNS: usize = 8_000;
 
-/// The maximum number of weights in a function written by rows.
+/// The maximum number of weights in a function written by rows, unless a single row has more.
 const PART: usize = 1_500;
 
 /// The maximum length of a line.

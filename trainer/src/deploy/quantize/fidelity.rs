@@ -16,7 +16,7 @@ const APART: f64 = 10.0;
 /// The error of a layer's integers relative to f32, over the calibration images.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Fidelity {
-    /// The layer's name in the architecture.
+    /// The layer's name; see [`Layer::name`](crate::deploy::Layer::name).
     pub layer: String,
     /// The root mean square of the f32 activations.
     pub signal: f64,

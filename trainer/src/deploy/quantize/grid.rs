@@ -73,7 +73,7 @@ pub(super) enum Grid {
 }
 
 /// Returns the grid of weights of this type in `encoding`, for a layer of `rows` x `columns`;
-/// `None` if the encoding cannot hold that many bits.
+/// `None` if the encoding cannot hold that many bits, or stores no integers.
 pub(super) fn grid(
     encoding: Encoding,
     weights: WeightType,
@@ -112,8 +112,8 @@ impl Grid {
         }
     }
 
-    /// Returns the integer nearest to `weight`, given in steps; 0 for a weight of 0, which is not
-    /// stored.
+    /// Returns the integer of the grid nearest to `weight`, which is given in steps. In a plain
+    /// grid, a weight of 0 gives 0, which is not stored.
     pub(super) fn integer(self, weight: f64, row: usize, column: usize) -> i16 {
         match self {
             Grid::Plain { largest } => {

@@ -345,7 +345,7 @@ impl<'a> Fit<'a> {
         .collect()
     }
 
-    /// Returns the mean error of each row's sums.
+    /// Returns the mean error of each row's sums, in integer units.
     fn mean_errors(&self, sums: &[Vec<f32>], centres: &[f64], sum_step: f64) -> Vec<f64> {
         let mut totals = vec![0.0; centres.len()];
         let plane = self.size[0] * self.size[1];

@@ -1,10 +1,10 @@
 //! Quantizes a stripped f32 network to the integers of a container.
 //!
 //! Activations are unsigned 8-bit integers with one step per layer, and a zero point if they can be
-//! negative. The encoding determines the integers that weights can have; biases and sums have 32
-//! bits. Layers are quantized in order: `layer` chooses the steps of a layer on calibration
-//! images, given the quantized outputs of the layers before it, and `grid` and `rounding` round
-//! its weights.
+//! negative. The encoding determines the integers that weights can have; sums have 32 bits, and so
+//! have biases, except those of entropy-coded rows. Layers are quantized in order: `layer` chooses
+//! the steps of a layer on calibration images, given the quantized outputs of the layers before
+//! it, and `grid` and `rounding` round its weights.
 //!
 //! Calibration computes with integers in f32, which is exact up to 2^24 and has a relative error of
 //! 10^-7 above that: enough to compare choices. Every layer must come after its sources, and the
@@ -133,8 +133,8 @@ fn place(source: Option<usize>) -> usize {
 /// The step of a skip must be a power of two times the step of the sums it is added to. If the step
 /// of the skip is too small for these sums (the skip is nearly always zero, or its values are
 /// small), the weights would saturate. Then the walk goes back to the layer that chose the step of
-/// the skip and requires a coarser one. The step of the sums is no finer than that, so the sums
-/// lose nothing.
+/// the skip and requires a coarser one. The step of the sums would be at least as coarse anyway,
+/// so the sums lose nothing.
 struct Walk<'a> {
     network: &'a Network,
     weights: WeightType,
@@ -148,8 +148,8 @@ struct Walk<'a> {
     returns: Vec<u8>,
 }
 
-/// How often a layer may require a coarser step of its skip: more than once, since the layer's own
-/// step may change slightly each time.
+/// How often a layer may require a coarser step of its skip: more than once, since the step that
+/// it requires may change slightly each time.
 const RETURNS: u8 = 3;
 
 impl<'a> Walk<'a> {
@@ -274,8 +274,9 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Returns the layer whose step is too small for the skip of layer `index`, and the step
-    /// required; `None` if there is none, or if the walk may not go back again for this layer.
+    /// Returns the layer whose step is too small for layer `index` to add its output, and the step
+    /// required; `None` if there is no such layer, or if the walk may not go back again for this
+    /// layer.
     fn coarser(&self, index: usize, fit: &Fit<'_>) -> Option<(usize, f64)> {
         let step = fit.least_of_skip()?;
         let owner = owner(self.network, self.network.layers[index].skip)?;

@@ -33,9 +33,9 @@ fn scaled(
     }
 }
 
-/// Returns a network with two branches `relu(weight x + bias)` over the pixels `x`, whose output
-/// is four scores of `gain` times the first branch plus the second; and a function that computes
-/// the scores of an image.
+/// Returns a network that adds `gain` times a first branch to a second one and computes four
+/// scores from the sums, and a function that computes the scores of an image. A branch is
+/// `relu(weight x + bias)` over the pixels `x`; `main` and `added` are its (weight, bias).
 fn branches(
     main: (f64, f64),
     added: (f64, f64),
@@ -224,8 +224,8 @@ fn a_chain_of_additions_follows_the_floats() {
         )
     };
     let mut layers = vec![layer(random, 1, 0.01)];
-    // Blocks whose values are a thousandth of, equal to, and a thousand times the values they are
-    // added to.
+    // Blocks whose values are far smaller than, similar to, and far larger than the values they
+    // are added to.
     for (block, scale) in [0.001, 0.5, 30.0, 0.0001].into_iter().enumerate() {
         let (inner, outer) = (layer(random, 3, 0.5), layer(random, 3, scale));
         layers.push(Layer {

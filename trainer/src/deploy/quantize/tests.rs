@@ -393,7 +393,7 @@ fn rows_rounded_jointly_have_smaller_errors() {
     let sums: Vec<Vec<f32>> = source.exact.iter().map(|x| vec![0.8 * x[0]]).collect();
     let correlations = rounding::Correlations::new(&layer, &source, &sums).unwrap();
     let grid = grid::grid(Encoding::Rice, WeightType::Int(4), 1, 2).unwrap();
-    // In steps of 0.1 the weights must add up to 8; rounded independently, they would add up to 2.
+    // In steps of 0.1 the weights must add up to 8; the integers given add up to 2.
     let mut integers = [1, 1];
     correlations.descend(&mut integers, (0, &[0, 1]), grid, 0.1);
     assert_eq!(integers.iter().sum::<i16>(), 8);

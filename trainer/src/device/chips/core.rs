@@ -26,8 +26,8 @@ pub enum ChipCore {
     M33,
     /// Cortex-M23, M33 or later.
     V8m,
-    /// A core for which no program is built by the name of a chip: the registry does not say which
-    /// extensions a RISC-V has, and the firmware does not run on the others.
+    /// Any other core, for which chips get no programs: the registry does not state the extensions
+    /// of a RISC-V core, and the firmware does not run on the rest.
     Other(&'static str),
 }
 

@@ -19,17 +19,17 @@ use crate::remedy::Remedy;
 /// The table; see `cargo xtask chips` for its format.
 const TABLE: &str = include_str!("table.txt");
 
-/// Size in bytes from which on flash is taken to be a separate part, whose size the registry does
-/// not know: it states what the chip can address.
+/// Size in bytes from which flash is taken to be a separate part of unknown size: for such flash
+/// the registry states what the chip can address.
 const EXTERNAL: u64 = 16 << 20;
 
-/// Size in bytes of the flash that the chips of Raspberry Pi map, at the beginning of what the
-/// registry states (RP2040 data sheet, section 2.6.3; RP2350 data sheet, section 4.4: its first
-/// chip select).
+/// Size in bytes of the flash that Raspberry Pi's chips map, at the beginning of the region that
+/// the registry states (RP2040 data sheet, section 2.6.3; RP2350 data sheet, section 4.4: its
+/// first chip select).
 const MAPPED: u64 = 16 << 20;
 
-/// Beginning of the names of chips without flash of their own. The registry states the RAM or the
-/// address window from which they start.
+/// Beginning of the names of chips without flash of their own. For these, the registry states as
+/// flash the RAM or the address window from which they start.
 const WITHOUT_FLASH: &str = "STM32N6";
 
 /// Beginnings of the names of chips that start a program from its vector table at the beginning of
@@ -54,7 +54,7 @@ pub struct Chip {
     pub flash: Region,
     /// Largest contiguous RAM.
     pub ram: Region,
-    /// Endings that the packages add to the name.
+    /// Endings of the name that stand for the chip's packages, separated by commas.
     #[serde(skip)]
     endings: &'static str,
 }
@@ -69,7 +69,8 @@ pub enum ChipError {
         name: String,
         /// Most similar names of chips that can be used.
         nearest: Vec<&'static str>,
-        /// Core of the chips whose names begin so, if none of them can be used.
+        /// Core of the chips whose names begin with the requested one, if none of them can be
+        /// used.
         unusable: Option<&'static str>,
     },
     /// The chip has no flash of its own.
@@ -80,7 +81,7 @@ pub enum ChipError {
         /// Name of the chip.
         chip: &'static str,
     },
-    /// Chips with this core are not built for by name.
+    /// No programs are built for chips with this core.
     #[error(
         "the core of {chip} is {core}, and chips by name get programs for Cortex-M only; choose one of these (`rarefy chips`), or an emulated board (`rarefy boards`)"
     )]
@@ -102,7 +103,7 @@ pub enum ChipError {
 }
 
 impl ChipError {
-    /// Returns the remedy that the message ends with, if it is one that a program may replace.
+    /// Returns the remedy that the message ends with, if a caller may show its own advice instead.
     #[must_use]
     pub fn remedy(&self) -> Option<Remedy> {
         match self {
@@ -139,7 +140,7 @@ pub fn chips() -> impl Iterator<Item = Chip> {
             let core = ChipCore::from_code(words.next()?)?;
             Some((core, region(words.next()?)?, region(words.next()?)?))
         };
-        // The table is committed, and a test reads all of it.
+        // A malformed line would be skipped, but a test reads all of the committed table.
         let head = head();
         words.filter_map(move |word| {
             let (core, flash, ram) = head?;
@@ -171,8 +172,8 @@ fn region(text: &str) -> Option<Region> {
 }
 
 impl Chip {
-    /// Returns the chip called `name`, with or without its package. Case, `-` and `_` do not
-    /// matter, and an `x` in the registry's name stands for any character.
+    /// Returns the chip called `name`, with or without its package. Case, spaces, `-` and `_` do
+    /// not matter, and an `x` in the registry's name stands for any character.
     ///
     /// # Errors
     /// Returns [`ChipError::Unknown`] if there is none.
@@ -192,7 +193,7 @@ impl Chip {
         self.core.target().is_some() && self.has_flash()
     }
 
-    /// Returns `true` if the chip has flash, whether inside or soldered to it.
+    /// Returns `true` if the chip has flash, whether on chip or as a separate part.
     #[must_use]
     pub fn has_flash(&self) -> bool {
         !self.name.starts_with(WITHOUT_FLASH)
@@ -206,8 +207,8 @@ impl Chip {
             .map(|ending| format!("{}{ending}", self.name))
     }
 
-    /// Returns `true` if the size of flash is what the chip can address, and the size of the part
-    /// that is soldered to it is not known.
+    /// Returns `true` if flash is a separate part of unknown size, so that the size given is what
+    /// the chip can address.
     #[must_use]
     pub fn external_flash(&self) -> bool {
         self.flash.length >= EXTERNAL
@@ -280,8 +281,8 @@ fn stands_for(pattern: &str, name: &str) -> bool {
             .all(|(pattern, byte)| pattern == byte || pattern == b'x')
 }
 
-/// Returns the error for the unknown chip `name`, which is `wanted` in lower case. It suggests
-/// chips whose names begin so, or the most similar ones, but none that cannot be used.
+/// Returns the error for the unknown chip `name`, which is `wanted` in lower case without
+/// separators. It suggests usable chips whose names begin with `wanted`, or the most similar ones.
 fn unknown_chip(name: &str, wanted: &str) -> ChipError {
     let begins = |chip: &Chip| !wanted.is_empty() && plain(chip.name).starts_with(wanted);
     let (usable, others): (Vec<Chip>, Vec<Chip>) =

@@ -1,4 +1,4 @@
-//! The file that the plug-in writes: how often each block of instructions was followed by which.
+//! The file that the plug-in writes: which block of instructions followed which, and how often.
 
 /// A block: instructions that are executed one after the other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,7 +13,7 @@ pub(super) struct Step {
     pub(super) from: usize,
     pub(super) to: usize,
     pub(super) count: u64,
-    /// The layer whose record was read last; `None` before the first one.
+    /// The layer whose record was read last; `None` before the first record.
     pub(super) layer: Option<usize>,
 }
 
@@ -21,7 +21,8 @@ pub(super) struct Step {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Counts {
     pub(super) blocks: Vec<Block>,
-    /// The steps of each window; the first is that of an empty closure.
+    /// The steps of each window from a start of the counter to its stop; the first window measures
+    /// an empty closure.
     pub(super) windows: Vec<Vec<Step>>,
 }
 

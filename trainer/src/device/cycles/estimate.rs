@@ -15,16 +15,16 @@ pub struct Estimate {
     pub instructions: Counts,
     /// Minimum over all samples.
     pub min: Range,
-    /// Median over all samples, of each bound.
+    /// Median of each bound over all samples.
     pub median: Range,
     /// Maximum over all samples.
     pub max: Range,
-    /// Median in milliseconds at the board's clock: its bounds.
+    /// Bounds of the median in milliseconds at the board's clock.
     pub milliseconds: (f64, f64),
     /// The board's clock in Hz.
     pub clock_hz: u64,
-    /// Wait states of the board's flash that are included; `None` if they are unknown, and none
-    /// are.
+    /// Wait states of the board's flash, which the upper bounds include; `None` if they are
+    /// unknown and therefore not included.
     pub wait_states: Option<u64>,
     /// Cycles of a multiplication on a core that is built with one of two multipliers; a range if
     /// the board does not state which. `None` for other cores.

@@ -5,10 +5,10 @@
 //! ```
 //!
 //! The emulator counts instructions exactly but knows nothing of cycles. A plug-in of ours, built
-//! on demand ([`plugin`]), counts how often each block of instructions followed which ([`counts`]).
-//! Here the blocks are decoded ([`thumb`]) and priced by the tables in the manuals of the cores
-//! ([`prices`]). Cores without a published table get no estimate, and the report says why. The
-//! result is called an estimate everywhere, and is a range where the manual leaves one.
+//! on demand ([`plugin`]), counts which block of instructions followed which, and how often
+//! ([`counts`]). Here the blocks are decoded ([`thumb`]) and priced by the tables in the manuals
+//! of the cores ([`prices`]). Cores without a published table get no estimate, and the report says
+//! why. The result is called an estimate everywhere, and is a range where the manual leaves one.
 
 mod counts;
 mod estimate;
@@ -77,7 +77,8 @@ pub fn has_table(core: &str) -> bool {
 }
 
 impl<'a> Estimator<'a> {
-    /// Prepares estimates on `board`, of `layers` layers or of the network as a whole (0).
+    /// Prepares estimates on `board`: for each of `layers` layers, or for the network as a whole
+    /// if `layers` is 0.
     ///
     /// # Errors
     ///

@@ -8,7 +8,7 @@ pub(super) fn short(mangled: &str) -> String {
 }
 
 /// Returns the parts of a path without generics in Rust's v0 mangling: `_R`, letters that nest the
-/// path, `C`, the crate's hash, then every part after its length.
+/// path, `C`, the crate's hash, then the parts, each preceded by its length.
 fn plain_path(mangled: &str) -> Option<Vec<&str>> {
     let nested = mangled.strip_prefix("_R")?;
     let (_, mut rest) = nested.split_once("Cs")?.1.split_once('_')?;
@@ -22,8 +22,8 @@ fn plain_path(mangled: &str) -> Option<Vec<&str>> {
     (!parts.is_empty()).then_some(parts)
 }
 
-/// Returns the parts of a path in Rust's legacy mangling: `_ZN`, then every part after its length,
-/// the last of which is a hash, then `E`.
+/// Returns the parts of a path in Rust's legacy mangling: `_ZN`, then the parts, each preceded by
+/// its length and the last of them a hash, then `E`.
 fn parts(mangled: &str) -> Option<Vec<&str>> {
     let mut rest = mangled.strip_prefix("_ZN")?;
     let mut parts = Vec::new();
@@ -41,7 +41,7 @@ fn parts(mangled: &str) -> Option<Vec<&str>> {
     Some(parts)
 }
 
-/// Joins the last two parts, in which types in angle brackets are left out.
+/// Joins the last two parts, skipping those that contain types in angle brackets.
 fn last_two(parts: &[&str]) -> String {
     let plain: Vec<&str> = parts.iter().copied().filter(|p| !p.contains('$')).collect();
     let last = &plain[plain.len().saturating_sub(2)..];

@@ -1,4 +1,4 @@
-//! The plug-in for QEMU: builds it when it is needed, and passes it its arguments.
+//! The plug-in for QEMU: builds it when it is needed, and composes the option that loads it.
 
 use std::env::consts::{DLL_PREFIX, DLL_SUFFIX};
 use std::path::{Path, PathBuf};

@@ -10,8 +10,8 @@
 //! | Cortex-M4 | r0p1, DDI 0439D | 3.3.1, tables 3-1 and 3-2; loads and stores: 3.3.3 |
 //! | its FPU | the same | section 7.2.3, table 7-1 |
 //!
-//! Where a manual leaves a range, the price is that range. No price knows of memories that are
-//! slower than the core; [`super::timing`] adds their wait states.
+//! Where a manual leaves a range, the price is that range. Prices assume memories as fast as the
+//! core; [`super::work`] adds wait states.
 
 use super::range::Range;
 use super::thumb::{Float, Instruction, Kind, Offset};
@@ -53,7 +53,7 @@ pub(crate) enum Taken {
     Unknown,
 }
 
-/// An instruction, and what its price depends on besides.
+/// An instruction, and what else its price depends on.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Executed<'a> {
     pub(crate) instruction: &'a Instruction,
@@ -79,7 +79,8 @@ pub(crate) fn price(core: TimedCore, multiplier: Range, executed: &Executed<'_>)
     })
 }
 
-/// Chooses between the prices of a branch that is not taken, and of one that is.
+/// Returns the price of a branch: `not` if it is not taken, `is` if it is, and a range that
+/// contains both if that is unknown.
 fn branch(taken: Taken, not: Range, is: Range) -> Range {
     match taken {
         Taken::No => not,
@@ -120,8 +121,9 @@ fn v6m(core: TimedCore, multiplier: Range, executed: &Executed<'_>) -> Option<Ra
     Some(Range::exactly(cycles))
 }
 
-/// Cycles of a pipeline refill on a Cortex-M3 or M4, by alignment and width of the target and
-/// whether the core speculated the address early ("P" in the manuals).
+/// Cycles of a pipeline refill on a Cortex-M3 or M4 ("P" in the manuals). They depend on the
+/// alignment and width of the target instruction, and on whether the core speculated the address
+/// early.
 const REFILL: Range = Range { low: 1, high: 3 };
 
 /// Returns the price on a Cortex-M3 or M4.
@@ -158,7 +160,8 @@ fn v7m(core: TimedCore, executed: &Executed<'_>) -> Option<Range> {
         // Folded into the instruction before it, or not.
         Kind::If(_) => range(0, 1),
         Kind::Status | Kind::ChangeState => range(1, 2),
-        // The minimum of a barrier; how long it waits depends on what it waits for.
+        // 1 + B, where B is at least 0 (DMB, DSB) or a pipeline refill (ISB). Waiting is not
+        // priced.
         Kind::Barrier => range(1, 4),
         Kind::Float(kind) if m4 => float(kind),
         Kind::Dsp | Kind::Float(_) => return None,
@@ -169,10 +172,11 @@ fn v7m(core: TimedCore, executed: &Executed<'_>) -> Option<Range> {
     })
 }
 
-/// Returns the cycles that an access waits for its address, at most; 0 for other instructions.
+/// Returns the maximum number of cycles that an access waits for its address; 0 for other
+/// instructions.
 ///
-/// An address that the instruction before computed stalls the pipeline for a cycle, and a load
-/// from a literal pool may contend with the fetch of instructions.
+/// An access whose address the previous instruction computed stalls the pipeline for a cycle, and
+/// a load from a literal pool may contend with the fetch of instructions.
 fn stall(executed: &Executed<'_>) -> u64 {
     let computed = executed.previous.is_some_and(|previous| {
         let loads = matches!(previous.kind, Kind::Load(_));
@@ -182,8 +186,8 @@ fn stall(executed: &Executed<'_>) -> u64 {
     u64::from(computed || literal)
 }
 
-/// Returns `true` if an access overlaps with the one before: it follows a load that does not write
-/// a register of its address.
+/// Returns `true` if an access overlaps with the one before: it follows a load without base update
+/// that writes no register of the access's address.
 fn follows_load(executed: &Executed<'_>) -> bool {
     executed.previous.is_some_and(|previous| {
         let loads = matches!(previous.kind, Kind::Load(offset) if offset != Offset::Updated);
@@ -191,8 +195,8 @@ fn follows_load(executed: &Executed<'_>) -> bool {
     })
 }
 
-/// Returns the price of a load of a register: two cycles, or one if it overlaps with the load
-/// before it.
+/// Returns the price of a load of a register: two cycles, or one to two if it overlaps with the
+/// load before it.
 fn load(offset: Offset, executed: &Executed<'_>) -> Range {
     let shorter = match offset {
         // A load with a base update takes one cycle if the next instruction reads no register.
@@ -205,8 +209,9 @@ fn load(offset: Offset, executed: &Executed<'_>) -> Range {
     }
 }
 
-/// Returns the price of a store of a register: one cycle with a constant offset, thanks to the
-/// write buffer; two with a register, or one if it overlaps with the load before it.
+/// Returns the price of a store of a register: one to two cycles with a constant offset, because
+/// of the write buffer; with a register offset two, or one to two if it overlaps with the load
+/// before it.
 fn store(offset: Offset, executed: &Executed<'_>) -> Range {
     let low = match offset {
         Offset::Register => 2 - u64::from(follows_load(executed)),

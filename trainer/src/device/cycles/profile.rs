@@ -12,7 +12,8 @@ use super::range::Range;
 use super::work::{Pricer, Unpriced, Work};
 use crate::deploy::costs::{self, Core};
 
-/// Most inputs whose zeros a prediction takes into account: finding them takes a slow inference.
+/// Maximum number of inputs whose zeros a prediction takes into account: finding them takes a slow
+/// inference per input.
 const PREDICTION_INPUTS: usize = 10;
 
 /// Instructions and cycles of an inference by layer and by function: means over all samples.
@@ -22,7 +23,8 @@ pub struct Profile {
     pub total: Share,
     /// Every layer, in order.
     pub layers: Vec<LayerProfile>,
-    /// What belongs to no layer: checks of the arguments, the class, the measurement.
+    /// What belongs to no layer: checks of the arguments, the choice of the class, the program
+    /// that measures.
     pub outside: Share,
     /// Predicted instructions of what belongs to no layer.
     pub outside_predicted: f64,
@@ -85,7 +87,7 @@ impl Profile {
     }
 }
 
-/// Work by layer (`None` for outside) and function, summed over samples.
+/// Work by layer (`None` for work outside all layers) and function, summed over samples.
 #[derive(Debug, Default)]
 pub(super) struct Sums {
     by: BTreeMap<(Option<usize>, String), Work>,
@@ -118,7 +120,8 @@ impl Sums {
         Ok(())
     }
 
-    /// Returns the part that the entries with `layer` take, and their functions.
+    /// Returns the part of a layer (`Some(Some(index))`), of what belongs to no layer
+    /// (`Some(None)`) or of the whole inference (`None`), and its functions.
     fn part(&self, board: &Board, layer: Option<Option<usize>>) -> (Share, Vec<FunctionShare>) {
         let mut functions: BTreeMap<&str, Work> = BTreeMap::new();
         for ((of, function), work) in &self.by {
@@ -126,7 +129,7 @@ impl Sums {
                 functions.entry(function).or_default().add(*work);
             }
         }
-        // Measuring is outside all layers.
+        // The overhead of measuring belongs to no layer.
         if layer.is_none_or(|layer| layer.is_none()) {
             if let Some(work) = self.around().and_then(|name| functions.get_mut(name)) {
                 *work = work.less(self.overhead);
@@ -146,8 +149,8 @@ impl Sums {
         (self.share(board, total), shares)
     }
 
-    /// Returns the function that measures: of those of the program around the engine, the one that
-    /// takes most.
+    /// Returns the function that measures: among those of the program around the engine, the one
+    /// that executes the most instructions.
     fn around(&self) -> Option<&str> {
         let outside = self.by.iter().filter(|((layer, _), _)| layer.is_none());
         let most = outside.max_by_key(|((_, name), work)| (is_outside(name), work.instructions));

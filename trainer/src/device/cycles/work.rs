@@ -8,13 +8,13 @@ use super::program::Program;
 use super::range::Range;
 use super::thumb::{Instruction, Kind};
 
-/// What a piece of a program took.
+/// The cost of executing a part of a program.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Work {
     pub(crate) instructions: u64,
     /// Cycles without wait states.
     pub(crate) cycles: Range,
-    /// Accesses to flash, at most: words of instructions fetched, and loads.
+    /// Upper bound of the accesses to flash: words of instructions fetched, and words loaded.
     pub(crate) accesses: u64,
 }
 
@@ -43,8 +43,8 @@ impl Work {
         }
     }
 
-    /// Returns the cycles with `wait` wait states per access to flash: none of them at least, if
-    /// prefetching hides all, and all of them at most.
+    /// Returns the cycles with `wait` wait states per access to flash: the lower bound assumes
+    /// that prefetching hides all of them, the upper bound that it hides none.
     pub(crate) fn waiting(self, wait: u64) -> Range {
         Range {
             low: self.cycles.low,
@@ -144,8 +144,8 @@ impl<'a> Pricer<'a> {
         }
     }
 
-    /// Returns the work of `step`: that of its first block, and what the second block saves or
-    /// costs by following it.
+    /// Returns the work of all repetitions of `step`: that of its first block, and the difference
+    /// in price of the second block's first instruction because it follows that block.
     ///
     /// # Errors
     ///

@@ -98,8 +98,8 @@ pub(super) fn order(layers: &[LayerEntry], sources: &[Vec<Source>]) -> Result<Ve
     Ok(order)
 }
 
-/// Returns the error for a cycle that blocks layer `from`. There is one because every blocked
-/// layer has a blocked source.
+/// Returns the error for a cycle that blocks layer `from`. Such a cycle exists because every
+/// blocked layer has a blocked source.
 fn cycle(layers: &[LayerEntry], sources: &[Vec<Source>], waiting: &[usize], from: usize) -> Fault {
     let mut path = vec![from];
     loop {

@@ -54,7 +54,7 @@ pub(super) fn conv(arguments: &Arguments<'_>, steps: &mut Vec<Step>) -> Result<F
     Ok(Flow::of(step, flow.dims[0], &shape))
 }
 
-/// Appends a dense layer: alpha x B + beta C.
+/// Appends a dense layer: `alpha * x B + beta * C`, where x is the input.
 pub(super) fn gemm(arguments: &Arguments<'_>, steps: &mut Vec<Step>) -> Result<Flow, String> {
     let (node, flow) = (arguments.node, arguments.flow(0)?);
     if attribute::integer(node, "transA", 0) != 0 {
@@ -73,7 +73,7 @@ pub(super) fn gemm(arguments: &Arguments<'_>, steps: &mut Vec<Step>) -> Result<F
     dense(arguments, steps, flow, &weight, alpha, bias)
 }
 
-/// Appends a dense layer without a bias: x B.
+/// Appends a dense layer without a bias: `x B`, where x is the input.
 pub(super) fn product(arguments: &Arguments<'_>, steps: &mut Vec<Step>) -> Result<Flow, String> {
     let flow = arguments.flow(0)?;
     let weight = transposed(arguments.constant(1, "weight")?)?;
@@ -159,7 +159,7 @@ pub(super) fn norm(arguments: &Arguments<'_>, steps: &mut Vec<Step>) -> Result<F
         variance: list(4, "variance")?,
         epsilon: f64::from(attribute::float(node, "epsilon", 1e-5)),
     };
-    // Not NaN either.
+    // This also rejects NaN.
     if !norm
         .variance
         .iter()

@@ -1,4 +1,4 @@
-//! Operators on feature maps: pooling, padding, and the windows of all.
+//! Operators on feature maps: pooling and padding; and the windows of pooling and convolutions.
 
 use crate::graph::Pooling;
 use crate::import::arguments::Arguments;
@@ -191,7 +191,8 @@ fn push(
     Ok(Flow::of(step, flow.dims[0], shape))
 }
 
-/// Returns the window of a convolution, with these `taps`, or of pooling.
+/// Returns the window of a convolution, whose kernel has these `taps` (height, width), or of
+/// pooling if `taps` is `None`.
 pub(super) fn sliding(
     node: &NodeProto,
     flow: &Flow,
@@ -264,7 +265,7 @@ fn same_padding(
     padding
 }
 
-/// Converts numbers of positions.
+/// Converts lengths of a window (size, stride or padding).
 fn unsigned<const N: usize>(numbers: [i64; N]) -> Result<[usize; N], String> {
     let mut result = [0; N];
     for (to, &number) in result.iter_mut().zip(&numbers) {

@@ -2,8 +2,8 @@
 
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
 
-/// Calls `run` with each of `jobs`, on several threads if there are any and the operator takes
-/// enough `multiplications` for it to pay.
+/// Calls `run` with each of `jobs`, on several threads if there is more than one and the operator
+/// takes enough `multiplications` for it to pay.
 ///
 /// The jobs write to different places, so the results do not depend on the threads.
 pub(super) fn run<T: Send>(jobs: Vec<T>, multiplications: usize, run: impl Fn(T) + Send + Sync) {

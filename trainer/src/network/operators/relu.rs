@@ -1,4 +1,4 @@
-//! ReLU, max(0, x), with its gradient, which is 0 where x is not positive, alone and of a sum.
+//! ReLU, max(0, x), of a tensor or of the sum of two; its gradient is 0 where x is not positive.
 
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Result, Shape, Tensor};
 

@@ -166,8 +166,7 @@ impl Conv {
     }
 
     /// Adds output channel `channel` of the convolution of `x` (input channels · positions, batch)
-    /// to
-    /// `z` (positions, batch).
+    /// to `z` (positions, batch).
     #[inline(always)]
     pub(super) fn forward<S: Simd>(
         &self,
@@ -191,8 +190,8 @@ impl Conv {
                 starts.extend(taps.iter().map(|tap| self.position(tap, y, &group.columns)));
                 row_weights.clear();
                 row_weights.extend(taps.iter().map(|tap| weights[tap.weight as usize]));
-                // Repeated in three functions: a closure would not inherit the instruction set of
-                // `S`.
+                // This loop is repeated in three functions, because a closure would not inherit
+                // the instruction set of `S`.
                 let (count, length) = self.runs(group.columns.len());
                 for at in 0..count {
                     let step = at * self.window.stride;
@@ -235,8 +234,8 @@ impl Conv {
                 starts.clear();
                 starts.extend(taps.iter().map(|tap| self.position(tap, y, &group.columns)));
                 let sums = &mut sums[range.start - first..range.end - first];
-                // Repeated in three functions: a closure would not inherit the instruction set of
-                // `S`.
+                // This loop is repeated in three functions, because a closure would not inherit
+                // the instruction set of `S`.
                 let (count, length) = self.runs(group.columns.len());
                 for at in 0..count {
                     let step = at * self.window.stride;
@@ -294,8 +293,8 @@ impl Conv {
                         continue;
                     }
                     let column = window.position(1, taps[0].at[1] as usize, columns.start);
-                    // Repeated in three functions: a closure would not inherit the instruction set
-                    // of `S`.
+                    // This loop is repeated in three functions, because a closure would not
+                    // inherit the instruction set of `S`.
                     let (count, length) = self.runs(columns.len());
                     for at in 0..count {
                         let step = at * self.window.stride;

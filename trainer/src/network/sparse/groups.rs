@@ -106,7 +106,8 @@ impl Groups {
                     spare: &mut room.spare,
                 }),
             );
-            // The gradient is propagated to the sources; the next one belongs to the next step.
+            // This gradient has been used. The buffer is emptied, because the next step adds to
+            // what it holds.
             gradient.clear();
             let passed_on = match *group.head {
                 Head::Dense(_) | Head::Conv(_) => &mut room.spare.source,

@@ -1,7 +1,7 @@
 //! Finds the live units: those that a kept weight writes or reads.
 //!
-//! Units that an operation without a kernel (batch norm, ReLU, pooling, addition, flattening)
-//! connects live or die together, so that a value and its source have the same live units. All
+//! Units connected by an operation without a kernel (batch norm, ReLU, pooling, addition,
+//! flattening) live or die together, so that a value and its source have the same live units. All
 //! class scores are live. No kept weight reads a dead unit, so its parameters have gradient 0.
 
 use crate::graph::{Graph, Operation};

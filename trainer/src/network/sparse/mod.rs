@@ -4,8 +4,8 @@
 //! Values are stored batch-innermost, (live units · positions, batch), so that each kept weight of
 //! a [`dense`] layer or a [`conv`]olution multiplies a contiguous run. Nodes are computed in
 //! [`group`]s, unit by unit; a training step of all [`groups`] is one [`operator`], which candle
-//! differentiates like any other. They compute the same function as the masked dense network, which
-//! is the oracle of the tests.
+//! differentiates like any other. A sparse network computes the same function as the masked dense
+//! network, which is the oracle of the tests.
 
 mod backward;
 mod conv;
@@ -339,7 +339,7 @@ fn fuse(graph: &Graph, nodes: &[Option<Arc<Group>>], live: &[LiveUnits]) -> Vec<
         }
         groups.push(Arc::new(group));
     }
-    // A group is ready once its sources are; fused nodes may come after others that read them.
+    // In this order, each group comes after those that it reads.
     groups.sort_by_key(|group| group.output);
     groups
 }

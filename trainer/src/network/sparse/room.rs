@@ -45,15 +45,14 @@ pub(super) struct Spare {
     pub(super) unpooled: Vec<f32>,
     /// The gradients of all units before batch norm.
     pub(super) units: Vec<f32>,
-    /// The gradient of a source that has another reader.
+    /// The gradient of the source of a dense layer or convolution.
     pub(super) source: Vec<f32>,
     pub(super) scratch: Scratch,
 }
 
 impl Passed {
     /// Resizes the buffers for the passes of `group` over `batch` samples: both passes if the
-    /// network
-    /// `trains`, otherwise only the forward pass. The passes overwrite all contents.
+    /// network `trains`, otherwise only the forward pass. The passes overwrite all contents.
     pub(super) fn fit(&mut self, group: &Group, batch: usize, trains: bool) {
         let (plane, pooled) = (group.area * batch, group.output_area() * batch);
         let keeps = trains && group.keeps_values();

@@ -156,7 +156,7 @@ pub(super) fn dots<S: Simd>(simd: S, a: &[f32], runs: Runs<'_>, sums: &mut [f32]
         let last = simd.partial_load_f32s(S::as_simd_f32s(a).1);
         dots_with::<S, PART>(simd, a, last, runs, sums);
     } else {
-        // Lanes of the overlapping vector that the last full one covers already are 0.
+        // Lanes of the overlapping vector that the last full vector already covers are 0.
         let mut last = [0.0; MOST_LANES];
         last[lanes - rest..lanes].copy_from_slice(&a[a.len() - rest..]);
         let last = S::as_simd_f32s(&last[..lanes]).0[0];

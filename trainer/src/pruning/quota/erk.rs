@@ -2,12 +2,12 @@
 //! (Evci et al. 2020), with the surplus redistributed as in Vysogorets and Kempe's code (see
 //! section 4 of their paper).
 //!
-//! At overall density `d` of `N` weights, a layer whose dimensions sum to `q` is assigned `N d q /
-//! Q` connections, where `Q` sums the dimensions of all layers. A layer that would keep more
-//! connections than it has passes the surplus to the layer before it. (RigL, in contrast, makes
-//! such layers dense and solves again for the others.) What a layer is assigned and what it passes
-//! on grow with `d`, so the quota is monotone. It is valid until the first layer, which has none
-//! before it, is full.
+//! At overall density `d` of `N` weights, a layer whose dimensions sum to `q` is assigned
+//! `N d q / Q` connections, where `Q` sums the dimensions of all layers. A layer that would keep
+//! more connections than it has passes the surplus to the layer before it. (RigL, in contrast,
+//! makes such layers dense and solves again for the others.) What a layer is assigned and what it
+//! passes on grow with `d`, so the quota is monotone. It is valid until the first layer, which has
+//! none before it, is full.
 
 use crate::graph::Prunable;
 

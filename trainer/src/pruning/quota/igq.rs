@@ -45,12 +45,12 @@ pub fn densities(sizes: &[usize], density: f64) -> Vec<f64> {
 /// happens at the force `F = 1/h - 1/n`. At this force, a layer of `m` weights keeps
 /// `h n m / (m (n - h) + h n)`, and the birth is the sum of these numbers over all layers, rounded
 /// up. If the sum is an integer (typically with layers of equal size), the layer keeps exactly `h`
-/// weights at that budget, and the half rounds to even.
+/// weights at that budget, and the number that it loses is rounded half to even.
 pub fn births(sizes: &[usize], budget: u32) -> Vec<Vec<u32>> {
     let total: usize = sizes.iter().sum();
     let force = force(sizes, f64::from(budget));
-    // Each term has a rounding error of at most one unit, so the sum of L terms has one of less
-    // than L units.
+    // Each term has a rounding error of at most one unit in the last place, so the sum of L terms
+    // has one of less than L units.
     let rounding = sizes.len() as f64 * f64::EPSILON;
     let births_of = |&size: &usize| {
         let n = size as f64;

@@ -270,8 +270,8 @@ pub fn kept(size: usize, density: f64) -> usize {
     size - (if at_half { nearest } else { removed }).round_ties_even() as usize
 }
 
-/// Checks whether exactly `kept + 1/2` connections of a layer of `size` round up to `kept + 1`: if
-/// the number of removed connections is then even.
+/// Checks whether exactly `kept + 1/2` connections of a layer of `size` round up to `kept + 1`, as
+/// they do if the number of removed connections is then even.
 fn half_rounds_up(size: usize, kept: usize) -> bool {
     (size - kept - 1).is_multiple_of(2)
 }

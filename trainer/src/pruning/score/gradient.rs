@@ -23,8 +23,8 @@ pub const BATCH: usize = 128;
 /// Returns the mean gradient with respect to the kernel weights of `network`, and the mean loss,
 /// over `batches` of inputs (rows, elements) and classes (rows).
 ///
-/// `loss` maps logits (rows, classes) and classes to a scalar. `progress` is called with the
-/// number of minibatches done before each.
+/// `loss` maps logits (rows, classes) and classes to a scalar. Before each minibatch, `progress`
+/// is called with the number of minibatches done.
 ///
 /// # Errors
 /// Returns an error if the device fails, or the error of `progress`.

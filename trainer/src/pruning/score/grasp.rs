@@ -1,6 +1,6 @@
 //! GraSP score: the contribution of a connection to the gradient flow (Wang, Zhang & Grosse 2020).
 //!
-//! Removing a weight `w` changes the squared norm of the gradient `g` by about `-w (H g)`, where
+//! Removing a weight `w` changes the squared norm of the gradient `g` by about `-2 w (H g)`, where
 //! `H` is the Hessian. The authors' code removes the weights for which this is largest, so the
 //! score is `w (H g)`. As in that code, logits are divided by a temperature of 200, and gradients
 //! are computed on ten images per class.

@@ -17,7 +17,8 @@ use crate::random::Random;
 /// higher its key.
 ///
 /// # Errors
-/// Returns an error if there is no data, if the device fails, or if the pruner is interrupted.
+/// Returns an error if there is no data, if all scores are equal, if the device fails, or if the
+/// pruner is interrupted.
 pub fn scores(
     source: &Source<'_>,
     kernels: &Weights,

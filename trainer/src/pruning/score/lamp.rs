@@ -1,5 +1,5 @@
-//! LAMP score: the square of a weight relative to the squares of its layer that are no smaller
-//! (Lee et al. 2021).
+//! LAMP score: the square of a weight relative to the sum of the squares in its layer that are no
+//! smaller (Lee et al. 2021).
 //!
 //! With the weights of a layer in ascending order of their squares, the score of rank `i` is
 //! `w_(i)^2 / (sum over j >= i of w_(j)^2 + 1e-8)`. The largest weight of each layer scores about

@@ -28,7 +28,8 @@ pub(super) struct Flat {
 }
 
 impl Flat {
-    /// Creates `moments` moments of zero for `network`; `masks` tell which weights are pruned.
+    /// Creates the flat parameters of `network`, with `moments` moments of zero; `masks` tell
+    /// which weights are pruned.
     ///
     /// # Errors
     /// Returns an error if the device fails.

@@ -70,7 +70,7 @@ struct Step {
 }
 
 impl Step {
-    /// Returns the factor by which an l2 decay adds a weight to its gradient.
+    /// Returns the multiple of a weight that an l2 decay adds to its gradient.
     fn l2(&self) -> f64 {
         match self.decay.kind {
             DecayKind::L2 => 2.0 * self.decay.amount,
@@ -126,8 +126,9 @@ impl Optimizer {
         })
     }
 
-    /// Updates every parameter of `network` at the learning rate `rate`. Gradients are taken from
-    /// the parameters' slots, or else from `gradients`; a parameter without one is not updated.
+    /// Updates every parameter of `network` at the learning rate `rate`. Each gradient is taken
+    /// from the parameter's gradient slot, or else from `gradients`; a parameter without a
+    /// gradient is not updated.
     ///
     /// # Errors
     /// Returns an error if the device fails.
@@ -163,7 +164,7 @@ impl Optimizer {
         }
     }
 
-    /// Returns the state on the host.
+    /// Returns the state, copied to the host.
     ///
     /// # Errors
     /// Returns an error if the device fails.

@@ -42,7 +42,7 @@ pub(super) struct AdamRule {
 struct Common {
     /// The factor that clips the gradient.
     scale: f32,
-    /// The factor by which the weight is added to the gradient: twice the amount of an l2 decay.
+    /// The multiple of the weight that is added to the gradient: twice the amount of an l2 decay.
     l2: f32,
     /// The factor by which a decoupled decay multiplies the weight.
     keep: f32,

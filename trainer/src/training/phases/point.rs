@@ -12,8 +12,8 @@ pub(in crate::training) struct RunMasks {
     pub(in crate::training) direct: Masks,
     /// The effective ones among them.
     pub(in crate::training) effective: Masks,
-    /// The number of connections kept only by their index, because pruned connections have the
-    /// same score; `None` if unknown.
+    /// The number of connections kept only by a tie-break on their index, because pruned
+    /// connections have the same score; `None` if unknown.
     pub(in crate::training) kept_by_index: Option<usize>,
 }
 
@@ -54,7 +54,7 @@ pub(in crate::training) fn apply(masks: &Masks, state: &mut State) {
 }
 
 impl RunMasks {
-    /// Returns the masks whose weights a compression of the kind `target` counts.
+    /// Returns the masks whose weights a compression with this `target` counts.
     pub(super) fn of(&self, target: Target) -> &Masks {
         match target {
             Target::Direct => &self.direct,

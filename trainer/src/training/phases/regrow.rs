@@ -57,8 +57,8 @@ impl Session<'_> {
         Ok(())
     }
 
-    /// Returns the gradients of all parameters `state` of the dense network, for the loss of the
-    /// batch of step `at` without augmentation.
+    /// Returns the gradients of all parameters of the dense network with the weights `state`:
+    /// those of the loss of the batch of step `at`, without augmentation.
     fn dense_gradients(
         &self,
         stage: &Stage,

@@ -27,17 +27,18 @@ use crate::training::recipe::stages::Stage;
 use crate::training::session::{Session, Trained};
 use crate::training::sums::Sums;
 
-/// The number of training images over which the statistics for each epoch's accuracy are computed.
-/// The statistics that are saved are computed over all.
+/// The number of training images over which batch-norm statistics are computed for an epoch's
+/// accuracy. Statistics that are saved are computed over all training images.
 pub(in crate::training) const SAMPLE: usize = 2000;
 
-/// The density of a network of dense layers from which dense products are faster: between 1/3 and
-/// 1/2 for LeNet-300-100, as `cargo xtask bench training` shows.
+/// The density above which dense products are faster in a network of fully connected layers. For
+/// LeNet-300-100, the break-even density lies between 1/3 and 1/2, as `cargo xtask bench training`
+/// shows.
 const NEARLY_FULL: f64 = 0.4;
 
-/// Checks whether a network that keeps the weights of `masks` is faster by those alone; networks of
-/// convolutions always are. It depends on nothing else, so that a resumed run computes as it would
-/// have without an interruption.
+/// Checks whether a network is faster if it computes only with the weights that `masks` keep; one
+/// with convolutions always is. The answer depends on the masks alone, so that a resumed run
+/// computes the same bits as an uninterrupted one.
 fn is_sparse(masks: &Masks) -> bool {
     let convolves = masks.iter().any(|mask| mask.shape.len() > 2);
     convolves || (masks.nonzeros() as f64) < NEARLY_FULL * masks.total() as f64
@@ -89,8 +90,9 @@ impl Session<'_> {
         })
     }
 
-    /// Creates the network of `state`, whose weights outside of `active` are zero. On the CPU it
-    /// computes only what the others need, unless they are so many that dense products are faster.
+    /// Creates the network of `state`, whose weights outside of `active` are zero. On the CPU, it
+    /// computes only with the active weights, unless they are so many that dense products are
+    /// faster.
     fn network(&self, state: &State, active: Option<&Masks>) -> TensorResult<Network> {
         match active {
             Some(masks) if self.device.is_cpu() && is_sparse(masks) => {
@@ -149,6 +151,7 @@ impl Session<'_> {
     }
 
     /// Returns the network with which the phase starts or resumes, and the position in the phase.
+    /// Adds the checksums that `checkpoint` lists to `files`.
     fn start(
         &self,
         stage: &Stage,
@@ -362,8 +365,8 @@ impl Session<'_> {
         phase::accuracy(network, &statistics, &self.test, self.stop)
     }
 
-    /// Checks whether the network at the end of phase `index` is saved with its statistics as it is
-    /// then.
+    /// Checks whether the network at the end of phase `index` is saved unchanged, with its
+    /// statistics.
     fn is_saved_after(&self, index: usize) -> bool {
         let stage = &self.stages[index];
         stage.ends_dense || (index + 1 == self.stages.len() && !stage.moves_masks())
@@ -429,7 +432,8 @@ impl Session<'_> {
         self.unless_interrupted(self.evaluate(&network))
     }
 
-    /// Returns the trained `network`, with population statistics over all training images.
+    /// Returns the trained `network`, with population statistics over all training images, and its
+    /// accuracy.
     ///
     /// # Errors
     /// Returns an error if the run is asked to stop, or if the device fails.

@@ -1,4 +1,4 @@
-//! Recipe files: TOML with any part of a [`Recipe`]; what is left out has the paper's value.
+//! Recipe files: TOML with any of the fields of a [`Recipe`]; those left out have their defaults.
 
 use std::path::{Path, PathBuf};
 
@@ -30,7 +30,7 @@ pub struct RecipeFile {
     pub data: Option<String>,
     /// The absolute path of that folder or file.
     pub data_folder: Option<PathBuf>,
-    /// SHA-256 of its images and labels.
+    /// The SHA-256 of the dataset's images and labels.
     pub data_fingerprint: Option<String>,
     /// The mean with which pixels are normalised: a number, or a list with one per channel.
     pub pixel_mean: Option<PerChannel>,
@@ -44,7 +44,7 @@ pub struct RecipeFile {
     pub weights: Option<String>,
     /// The SHA-256 of that file.
     pub weights_fingerprint: Option<String>,
-    /// What the files of the dataset leave open.
+    /// How the dataset is read where its files leave a choice.
     pub reading: Reading,
     /// The hyperparameters of all phases.
     pub hyperparameters: Hyperparameters,
@@ -104,7 +104,8 @@ impl RecipeFile {
         })
     }
 
-    /// Returns the recipe for `graph` and `data`, which `arch` and `data` of the file name.
+    /// Returns the recipe for `graph` and `data`, which must be the architecture and the dataset
+    /// that the file names.
     ///
     /// # Errors
     /// Returns an error if a fingerprint does not match, or if the weights cannot be read.
@@ -155,11 +156,12 @@ impl RecipeFile {
     }
 }
 
-/// Returns the line of `text` at fault.
+/// Returns the number of the line of `text` at fault, from 1.
 ///
-/// The kind of a phase decides which keys it has, so the parser reads a phase as a whole before it
-/// checks them, and blames the first phase. Each phase is therefore parsed alone here, and the
-/// fault is placed at the key that the message names, or at the head of the phase.
+/// The kind of a phase decides which keys it may have, so the parser checks them only after it has
+/// read the whole phase, and reports every error at the first phase. Each phase is therefore
+/// parsed alone here, and the error is placed at the key that the message names, or at the head of
+/// the phase.
 fn line(text: &str, error: &toml::de::Error) -> Option<usize> {
     let lines: Vec<&str> = text.lines().collect();
     let heads = (0..lines.len()).filter(|&at| lines[at].trim_start().starts_with("[[phase]]"));
@@ -321,7 +323,7 @@ mod tests {
         let graph = crate::graph::load(file.arch.as_deref().unwrap()).unwrap();
         let recipe = file.clone().resolve(&graph, &data).unwrap();
         recipe.check_numbers().unwrap();
-        // Every key of a recipe is on the page: what it leaves out is not written either.
+        // Every key that a complete recipe is written with is on the page.
         let all = toml::to_string(&recipe).unwrap();
         let key = |line: &str| line.split(" = ").next().unwrap().trim().to_owned();
         let derived = [

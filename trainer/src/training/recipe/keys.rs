@@ -8,14 +8,14 @@ use crate::names;
 /// Parses `table`.
 ///
 /// # Errors
-/// Returns a sentence that names the key at fault, and suggests the most similar key for an unknown
-/// one, also among `more`.
+/// Returns a sentence that names the key at fault. For an unknown key, it suggests the most
+/// similar of the known keys and of `more`.
 pub(super) fn parse<'a, T: DeserializeOwned>(
     table: &Table,
     more: impl IntoIterator<Item = &'a str>,
 ) -> Result<T, String> {
     table.clone().try_into().map_err(|error: toml::de::Error| {
-        // Only text has the places by which the key is found.
+        // Only the errors of parsing text have spans, by which the key is found.
         let text = toml::to_string(table).unwrap_or_default();
         match toml::from_str::<T>(&text) {
             Err(placed) => better(&text, &placed, more),
@@ -54,7 +54,8 @@ pub(super) fn better<'a>(
     let wrong = reason("invalid type: ").or_else(|| reason("invalid value: "));
     if let Some((given, wanted)) = wrong.and_then(|text| text.split_once(", expected ")) {
         let value = found(given);
-        // Of what is in an optimizer's table, serde knows only the place of the table.
+        // For a value in a tagged table, such as an optimizer's, serde reports only the span of
+        // the table.
         let is_outside = |start: usize| text[start..].starts_with(['{', '[']);
         let key = match start.is_none_or(is_outside) && !value.starts_with("a ") {
             true => match error.span() {
@@ -90,7 +91,7 @@ fn key_before(text: &str, start: usize) -> Option<&str> {
         let key = head.split(']').next()?;
         return key.rsplit('.').next().filter(|key| key.chars().all(is_key));
     }
-    // A value in a list comes after its key, too.
+    // The key of a value in a list comes before the first `=` of its line.
     let end = match line.trim_end().ends_with('=') {
         true => line.trim_end().len() - 1,
         false => line.find('=')?,
@@ -100,7 +101,7 @@ fn key_before(text: &str, start: usize) -> Option<&str> {
     (!key.is_empty()).then_some(key)
 }
 
-/// Returns serde's words for a value as they are written in a recipe.
+/// Converts serde's description of a value to the notation of a recipe.
 fn found(given: &str) -> String {
     match given {
         "map" => "a table".into(),
@@ -115,7 +116,7 @@ fn found(given: &str) -> String {
     }
 }
 
-/// Returns serde's words for what it expected in those of TOML.
+/// Converts serde's description of what it expected to the terms of TOML.
 fn expected(wanted: &str) -> String {
     match wanted {
         wanted if wanted.contains("nonzero") => "a whole number of at least 1",

@@ -63,15 +63,15 @@ pub struct Recipe {
     pub arch_file: Option<PathBuf>,
     /// The architecture's fingerprint, from [`Graph::fingerprint`].
     pub arch_fingerprint: String,
-    /// The epsilon of batch norms, always [`EPSILON`]. PyTorch's default is 1e-5: use this value
-    /// instead when loading the weights there.
+    /// The epsilon of batch norms, always [`EPSILON`]. PyTorch's default, 1e-5, differs: set this
+    /// epsilon there when loading the weights.
     pub batch_norm_epsilon: f64,
     /// The dataset: its name, or the path of its folder or file.
     pub data: String,
     /// The absolute path of that folder or file, so that commands in other folders find it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub data_folder: Option<PathBuf>,
-    /// SHA-256 of its images and labels.
+    /// The SHA-256 of the dataset's images and labels.
     pub data_fingerprint: String,
     /// The mean with which pixels are normalised: an input is `(pixel / 255 - mean) / std`. By
     /// default the dataset's.
@@ -89,7 +89,8 @@ pub struct Recipe {
     /// The SHA-256 of that file, from [`fingerprint`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weights_fingerprint: Option<String>,
-    /// What the files of the dataset leave open, such as the range of features that becomes bytes.
+    /// How the dataset is read where its files leave a choice, such as the range of features that
+    /// is mapped to bytes.
     #[serde(default, skip_serializing_if = "Reading::is_plain")]
     pub reading: Reading,
     /// The hyperparameters of all phases, unless a phase overrides them.
@@ -239,7 +240,7 @@ impl Recipe {
         }
     }
 
-    /// Checks that the recipe normalises pixels as the dataset does, all channels of it.
+    /// Checks that the recipe normalises pixels as the dataset does, in every channel.
     fn check_pixels(&self, data: &Dataset) -> Result<(), TrainError> {
         let channels = data.train.shape()[0];
         for (field, values) in [

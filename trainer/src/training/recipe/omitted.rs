@@ -1,7 +1,7 @@
-//! Finds the main keys that a recipe file leaves out: those without which it is no whole recipe.
+//! Finds the main keys that a recipe file leaves out: those without which a recipe is incomplete.
 //!
-//! Every key has a default, but a file without these rarely means it: a misplaced head of a table
-//! is enough to lose them. The keys of hyperparameters are not among them.
+//! Every key has a default, but a file that omits one of these rarely does so on purpose: a
+//! misplaced table header is enough to lose it. Hyperparameters are not main keys.
 
 use std::fmt;
 
@@ -15,7 +15,7 @@ use crate::training::error::PhaseAt;
 /// A key that a recipe file leaves out, and the value that it has then.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Omitted {
-    /// The phase whose key it is; `None` if it is not of a phase.
+    /// The phase that the key belongs to; `None` if it belongs to the whole recipe.
     pub phase: Option<PhaseAt>,
     /// The key.
     pub key: &'static str,
@@ -34,7 +34,7 @@ impl fmt::Display for Omitted {
 }
 
 impl Omitted {
-    /// Returns the entry for a file without phases, of which `phases` take the place.
+    /// Returns the entry for a file without phases, which is run with `phases` instead.
     #[must_use]
     pub fn phases(phases: &[Phase]) -> Self {
         let in_words = |phase: &Phase| {

@@ -14,13 +14,13 @@ pub(in crate::training) struct Stage {
     /// The name, such as "dense" or "pruned"; unique in the run.
     pub(in crate::training) name: String,
     pub(in crate::training) phase: Phase,
-    /// The hyperparameters, those of the phase if it overrides any.
+    /// The hyperparameters of the recipe, with the overrides of the phase applied.
     pub(in crate::training) hyperparameters: Hyperparameters,
     /// The number of epochs; 0 if the phase does not train.
     pub(in crate::training) epochs: usize,
     /// The files of the masks that the phase computes: the direct ones, and those that are trained.
     pub(in crate::training) masks: Option<[String; 2]>,
-    /// Whether the phase ends with the dense network that is pruned next, which is saved.
+    /// Whether the phase ends with a dense network that is pruned next. That network is saved.
     pub(in crate::training) ends_dense: bool,
     /// The steps before which the weights are saved for rewinding.
     pub(in crate::training) keeps: BTreeSet<usize>,

@@ -1,4 +1,5 @@
-//! Columns on ARMv7-M: Cortex-M4 and M7 (`v7em`), M3 and M33 (`v7m`).
+//! Columns on ARMv7-M and later: cores with the DSP extension (`v7em`, such as Cortex-M4) and
+//! without it (`v7m`, such as Cortex-M3).
 //!
 //! A row that reads both inputs of a pair takes four instructions: `and` (the row), `ldr` (its
 //! sum), `smlad` (multiply both undecoded half words, add both products), `str`. A row that reads

@@ -1,4 +1,5 @@
-//! Packed words on ARMv7-M: Cortex-M4 and M7 (`v7em`), M3 and M33 (`v7m`).
+//! Packed words on ARMv7-M and later: cores with the DSP extension (`v7em`, such as Cortex-M4) and
+//! without it (`v7m`, such as Cortex-M3).
 //!
 //! A weight takes three instructions: `and` (the column), `ldrb` (the activation), `smlabb` or
 //! `smlatb` (multiply the undecoded half word, add); four without the DSP extension. To reduce

@@ -3,7 +3,7 @@
 /// The number of columns per round of [`products`].
 pub(crate) const GROUP: usize = 4;
 
-/// Whether [`products`] can compute two rows only.
+/// Whether [`products`] can also compute just two rows.
 pub(crate) const TWO_ROWS: bool = true;
 
 /// Computes the sums of the products of `groups` rounds of [`GROUP`] columns for four rows,

@@ -14,11 +14,11 @@ use crate::graph::Pooling;
 /// The step of a weight, and the left shift of the skip that goes with it.
 pub(super) type Scale = (f64, u8);
 
-/// The largest left shift of a skip; 8-bit values shifted further would overflow 31 bits.
+/// The largest left shift of a skip; 8-bit values shifted so far take 30 of the 31 bits of a sum.
 const MOST_SKIP_SHIFT: u8 = 22;
 
-/// The largest shift used to reach a minimum output step; the zero point, shifted further, would
-/// overflow 31 bits.
+/// The largest shift used to reach a minimum output step; the zero point, shifted so far, takes 30
+/// of the 31 bits of a sum.
 const LEAST_SHIFT: i32 = 22;
 
 /// How much coarser than the finest a scale may be, in powers of two, before most weights are
@@ -134,12 +134,13 @@ impl Fit<'_> {
         near
     }
 
-    /// Returns scales coarser than `tried`, for layers whose sums overflow, while weights keep the
-    /// requested bits.
+    /// Returns scales coarser than `tried`, for layers whose sums overflow: in packed words as
+    /// long as weights keep the requested bits, otherwise down to a largest integer of 1. The last
+    /// one is the [scale of the biases](Self::scale_of_biases), if there is one.
     pub(super) fn coarser_scales(&self, tried: &[Scale]) -> Vec<Scale> {
         let grid = self.storage.grid;
         let halvings = match grid {
-            // Up to a largest integer of 1, since no other encoding has smaller sums.
+            // Down to a largest integer of 1, since no other encoding has smaller sums.
             Grid::Plain { .. } => grid.levels().log2(),
             Grid::Words { .. } => {
                 let asked = 2_f64.powi(i32::from(self.storage.bits).max(1) - 1);

@@ -52,11 +52,11 @@ pub(super) fn for_inputs(kernel: &[f32], [outputs, inputs]: [usize; 2], work: us
 
 /// Transforms the kernels of one panel.
 struct Transform<'a> {
-    /// The kernels from the first one on.
+    /// The kernels, starting with the first one of the panel.
     kernels: &'a [f32],
-    /// The distance of the kernels of neighbouring channels of the panel.
+    /// The distance, in values, between the kernels of neighbouring channels of the panel.
     stride: usize,
-    /// The distance of the kernels of neighbouring channels of the other side.
+    /// The distance, in values, between the kernels of neighbouring channels of the other side.
     next: usize,
     /// The result: (positions, channels of the other side, channels of the panel).
     transformed: &'a mut [f32],

@@ -27,10 +27,11 @@ use crate::graph::Window;
 /// Target size of a chunk's transformed input in values, 4 MiB in f32.
 const CACHED: usize = 1 << 20;
 
-/// Minimum number of tiles of a chunk, because kernels and their gradients are read once for each.
+/// Minimum number of tiles of a chunk, because kernels and their gradients are read once per
+/// chunk.
 const TILES: usize = 256;
 
-/// Minimum number of tiles of a batch.
+/// Minimum number of tiles of a batch for which this algorithm pays.
 const FEWEST: usize = 128;
 
 /// A convolution that can be computed this way.
@@ -43,7 +44,8 @@ pub(super) struct Winograd {
 
 impl Winograd {
     /// Returns the convolution of maps of `input` (height, width) by `window`, from `inputs` to
-    /// `outputs` channels, or `None` if it is of another kind or has a part of a panel.
+    /// `outputs` channels, or `None` if the window is not 3 x 3 with stride 1, or if the channels
+    /// do not fill whole panels.
     pub(super) fn new(
         window: Window,
         inputs: usize,

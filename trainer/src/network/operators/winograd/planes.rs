@@ -1,7 +1,8 @@
 //! Moves values between feature maps and transformed tiles.
 //!
-//! A panel of one image is first copied to (or last from) a block (rows, columns, channels of the
-//! panel), which has a margin of zeros where tiles reach beyond the map.
+//! Each panel of an image passes through a block (rows, columns, channels of the panel), from
+//! which tiles are read or to which they are added. A block has a margin of zeros where tiles
+//! reach beyond the map.
 
 use pulp::Simd;
 

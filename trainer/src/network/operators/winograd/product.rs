@@ -4,12 +4,12 @@ use pulp::Simd;
 
 use super::panels::{OnVectors, PANEL, POSITIONS, Vector, vectors, vectors_mut};
 
-/// Panels that are multiplied at a time, so that a panel of their kernels stays in the first cache
-/// (16 KiB).
+/// Panels that are multiplied at a time, so that a panel of their kernels stays in the first-level
+/// cache (16 KiB).
 const DEPTH: usize = 16;
 
-/// Tiles whose products are added up at a time, so that their panels stay in the first cache (8
-/// KiB each).
+/// Tiles whose products are added up at a time, so that their panels stay in the first-level cache
+/// (8 KiB each).
 const ADDED: usize = 128;
 
 /// Multiplies tiles by the kernels of one panel of results, for every position.

@@ -22,10 +22,11 @@ pub(super) trait Gather {
     /// Returns the number of positions of the map.
     fn area(grid: &Grid) -> usize;
 
-    /// Returns the size (height, width) of the map and its place in the tiles' common area.
+    /// Returns the size (height, width) of the map, and the row and column of its first position
+    /// in the area that the tiles cover.
     fn place(grid: &Grid) -> ([usize; 2], [usize; 2]);
 
-    /// Transforms the tile, of which `read` returns a row and column.
+    /// Transforms the tile whose elements are `read(row, column)`.
     fn apply<S: Simd, const N: usize>(
         simd: S,
         read: impl Fn(usize, usize) -> Vector<S, N>,
@@ -40,7 +41,8 @@ pub(super) trait Emit {
     /// Returns the number of positions of the map.
     fn area(grid: &Grid) -> usize;
 
-    /// Returns the size (height, width) of the map and its place in the tiles' common area.
+    /// Returns the size (height, width) of the map, and the row and column of its first position
+    /// in the area that the tiles cover.
     fn place(grid: &Grid) -> ([usize; 2], [usize; 2]);
 
     /// Transforms `products` and calls `add` with the row, the column and the value of each
@@ -52,16 +54,16 @@ pub(super) trait Emit {
     );
 }
 
-/// Bᵀ d B of inputs.
+/// The transform Bᵀ d B of inputs d.
 pub(super) struct Input;
 
-/// A dy Aᵀ of the gradients of outputs.
+/// The transform A dy Aᵀ of the gradients dy of outputs.
 pub(super) struct Gradient;
 
-/// Aᵀ m A, to outputs.
+/// The transform Aᵀ m A of products m to outputs.
 pub(super) struct Output;
 
-/// B m Bᵀ, to the gradients of inputs.
+/// The transform B m Bᵀ of products m to the gradients of inputs.
 pub(super) struct InputGradient;
 
 /// Adds vectors.
@@ -98,7 +100,7 @@ fn half<S: Simd, const N: usize>(simd: S, mut a: Vector<S, N>) -> Vector<S, N> {
     a
 }
 
-/// Returns the square matrix of which `read` returns a row and column.
+/// Returns the square matrix whose elements are `read(row, column)`.
 #[inline(always)]
 fn square<T: Copy, const A: usize>(read: impl Fn(usize, usize) -> T) -> [[T; A]; A] {
     let mut matrix = [[read(0, 0); A]; A];
@@ -116,7 +118,8 @@ fn both<T: Copy, const A: usize, const B: usize>(
     matrix: [[T; A]; A],
     map: impl Fn([T; A]) -> [T; B],
 ) -> [[T; B]; B] {
-    // Loops, which are inlined with the vector instructions in them for certain.
+    // Loops rather than closures, so that the vector instructions in them are certain to be
+    // inlined.
     let mut rows = [[matrix[0][0]; A]; B];
     for j in 0..A {
         let mut column = matrix[0];

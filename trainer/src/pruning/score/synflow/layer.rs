@@ -1,4 +1,5 @@
-//! The products of one layer: of its connections with the path sums at its inputs, and back.
+//! The products of one layer's connections with the path sums at its inputs, and their backward
+//! pass.
 //!
 //! `columns` holds, per input channel and tap, the sum that the tap reads at every place of the
 //! output: a connection then adds a multiple of one column to the sums of its output channel. A
@@ -44,8 +45,8 @@ impl Layer {
         }
     }
 
-    /// Adds to `after`, the sums at the outputs, those of the paths through `connections`, from
-    /// `before`, the sums at the inputs.
+    /// Extends the paths from the input by `connections`: updates `after`, the sums at the
+    /// outputs, from `before`, the sums at the inputs.
     pub(super) fn forward(
         &self,
         connections: &[Connection<f64>],
@@ -54,7 +55,8 @@ impl Layer {
     ) {
         let mut sums = self.widen(after);
         let mut rows = self.rows(connections);
-        // Selects instructions only: every sum adds the same terms in the same order.
+        // The architecture selects only instructions: every sum adds the same terms in the same
+        // order.
         let arch = pulp::Arch::new();
         let mut columns = Vec::new();
         for tile in self.tiles() {
@@ -69,10 +71,10 @@ impl Layer {
         self.narrow(&sums, after);
     }
 
-    /// Adds to `before`, the sums at the inputs, those of the paths to the output through
-    /// `connections`, from `after`, the sums at the outputs. Replaces the value of each connection
-    /// by the sum over the paths through it; `reached` holds the sums over the paths from the
-    /// input to the layer's inputs.
+    /// Extends the paths to the output by `connections`: updates `before`, the sums at the inputs,
+    /// from `after`, the sums at the outputs. Replaces the value of each connection by the sum
+    /// over the paths through it; `reached` holds the sums over the paths from the input to the
+    /// layer's inputs.
     pub(super) fn backward(
         &self,
         connections: &mut [Connection<f64>],
@@ -82,7 +84,8 @@ impl Layer {
     ) {
         let sums = self.widen(after);
         let mut rows = self.rows(connections);
-        // Selects instructions only: every sum adds the same terms in the same order.
+        // The architecture selects only instructions: every sum adds the same terms in the same
+        // order.
         let arch = pulp::Arch::new();
         let (mut columns, mut gradients) = (Vec::new(), Vec::new());
         for tile in self.tiles() {
@@ -141,7 +144,7 @@ impl Layer {
         }
     }
 
-    /// Sets `columns` to what the taps read of the channels `tile` of `before`.
+    /// Sets `columns` to what the taps read from the channels `tile` of `before`.
     fn gather(&self, tile: &Range<usize>, before: &[f64], columns: &mut Vec<f64>) {
         columns.clear();
         columns.resize(tile.len() * self.reads.len() * self.width, 0.0);
@@ -179,7 +182,7 @@ impl Layer {
 struct Tile<'a> {
     columns: &'a [f64],
     width: usize,
-    /// The element of the connection from the first of them to the first output.
+    /// The flat index of the first weight from the first of these channels to output 0.
     first: u32,
     /// The number of columns.
     count: u32,
@@ -201,7 +204,7 @@ impl<'a> Tile<'a> {
     }
 
     /// Takes the connections of this tile to `output` from the front of `row`, a range of
-    /// `connections`. Returns their range, and the element of the first column.
+    /// `connections`. Returns their range, and the flat index of the weight of the first column.
     #[inline(always)]
     fn take(
         &self,

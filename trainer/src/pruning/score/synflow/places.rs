@@ -95,8 +95,8 @@ impl Places {
         self.channels * self.count()
     }
 
-    /// Returns what each place of `target`, the places of `node`, reads of these places of its
-    /// source.
+    /// Returns what `node` reads from one of its sources: `self` are the places of the source, and
+    /// `target` those of `node`.
     pub(super) fn read_by(&self, node: &Node, target: &Places) -> Reads {
         match node.operation {
             Operation::Conv { window, .. } | Operation::Pool { window, .. } => {

@@ -9,7 +9,7 @@ use super::places::{PADDING, Places, Reads};
 use crate::graph::{Graph, Operation};
 use crate::pruning::paths::Connection;
 
-/// What one node computes of one of its sources.
+/// What one node computes from one of its sources.
 #[derive(Debug)]
 enum Edge {
     /// Products with the connections of a tensor, by its index.
@@ -28,7 +28,7 @@ struct Pooled {
 }
 
 impl Pooled {
-    /// Adds to `after` what the taps read of `before`.
+    /// Adds to `after` what the taps read from `before`.
     fn forward(&self, before: &[f64], after: &mut [f64]) {
         let targets = after.chunks_exact_mut(self.reads[0].len());
         for (after, before) in targets.zip(before.chunks_exact(self.before)) {
@@ -42,7 +42,7 @@ impl Pooled {
         }
     }
 
-    /// Adds `after` to what the taps read of `before`.
+    /// Adds `after` to the values of `before` that the taps read.
     fn backward(&self, before: &mut [f64], after: &[f64]) {
         let targets = after.chunks_exact(self.reads[0].len());
         for (after, before) in targets.zip(before.chunks_exact_mut(self.before)) {

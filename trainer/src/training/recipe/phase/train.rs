@@ -65,7 +65,7 @@ impl Training {
                 }
             }
         }
-        // Their values depend on those of the recipe, but not whether they can be read.
+        // Whether the overrides parse does not depend on the recipe that they are applied to.
         let overrides = keys::parse::<Hyperparameters>(&training.overrides, []);
         overrides.map_err(|reason| format!("phase {kind}: {reason}"))?;
         Ok(training)
