@@ -147,7 +147,7 @@ mod tests {
                 assert!(rejected.contains(needs), "{rejected}");
                 let keeps = rejected.contains("would keep 1, but");
                 assert_eq!(keeps, target == Target::Direct, "{rejected}");
-                let reach = format!("compression {most}: choose a lower compression");
+                let reach = format!("compression than {most}: choose a lower compression");
                 assert!(rejected.ends_with(&reach), "{rejected}");
             }
         }
