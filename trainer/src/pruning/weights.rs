@@ -193,9 +193,12 @@ impl WeightsFile<'_> {
         })
     }
 
-    /// Checks that every tensor of the file belongs to a layer.
+    /// Checks that every tensor of the file belongs to a layer. The first name in alphabetical order
+    /// that does not is reported.
     fn check_names(&self) -> Result<(), String> {
-        for name in self.file.names() {
+        let mut names = self.file.names();
+        names.sort_unstable();
+        for name in names {
             let own = name.strip_prefix(&self.prefix).unwrap_or(name);
             let whole = PARTS.iter().find_map(|part| own.strip_suffix(part));
             if !belongs(self.graph, whole.unwrap_or(own)) {
