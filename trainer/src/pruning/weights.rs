@@ -193,8 +193,8 @@ impl WeightsFile<'_> {
         })
     }
 
-    /// Checks that every tensor of the file belongs to a layer. The first name in alphabetical order
-    /// that does not is reported.
+    /// Checks that every tensor of the file belongs to a layer. The error names the first in
+    /// alphabetical order that does not.
     fn check_names(&self) -> Result<(), String> {
         let mut names = self.file.names();
         names.sort_unstable();
