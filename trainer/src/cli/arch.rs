@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::console::Console;
 use super::next::Line;
-use super::table::{table, text};
+use super::table::{dimensions, table, text};
 use crate::deploy::limits;
 use crate::graph::{self, Graph, Operation, Prunable, architecture};
 use crate::network::EPSILON;
@@ -124,10 +124,4 @@ fn list(console: &Console) -> Result<()> {
             text(&rows)
         )
     }, Line::new(&["arch", architecture::NAMES[0]]))
-}
-
-/// Formats a shape: "6 x 14 x 14".
-fn dimensions(shape: &[usize]) -> String {
-    let numbers: Vec<String> = shape.iter().map(usize::to_string).collect();
-    numbers.join(" x ")
 }

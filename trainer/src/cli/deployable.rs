@@ -12,15 +12,7 @@ use crate::deploy::export::{Code, Export};
 use crate::deploy::{DeployError, ExportReport, FinishedRun, Options, Trained};
 use crate::graph::{self, Operation};
 use crate::pruning::{self, Masks, Weights};
-
-/// Name of the architecture file in a folder.
-pub(super) const ARCHITECTURE: &str = "arch.toml";
-
-/// Name of the file with the weights in a folder.
-pub(super) const WEIGHTS: &str = "weights.safetensors";
-
-/// The recipe of a run, which folders without a run lack.
-const RECIPE: &str = "run.toml";
+use crate::training::folder::{ARCHITECTURE, RECIPE, WEIGHTS};
 
 /// A network to export.
 #[derive(Debug)]

@@ -7,15 +7,15 @@ use clap::Args;
 use serde::Serialize;
 
 use super::console::Console;
-use super::deployable::{ARCHITECTURE, WEIGHTS};
 use super::next::Line;
 use super::overwrite;
-use super::table::{table, text};
+use super::table::{dimensions, table, text};
 use crate::atomic;
 use crate::deploy::limits;
 use crate::graph::Prunable;
 use crate::import;
 use crate::numbers::thousands;
+use crate::training::folder::{ARCHITECTURE, WEIGHTS};
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
@@ -90,10 +90,4 @@ impl Report {
             weights.display()
         )
     }
-}
-
-/// Formats a shape: "6 x 14 x 14".
-fn dimensions(shape: &[usize]) -> String {
-    let numbers: Vec<String> = shape.iter().map(usize::to_string).collect();
-    numbers.join(" x ")
 }

@@ -8,6 +8,7 @@ use rarefy_format::{AlignedBytes, Model, Shape};
 use super::boards::{self, DEFAULT_BOARD};
 use super::console::Console;
 use super::next::Line;
+use super::table::dimensions;
 use super::{reading, usage};
 use crate::data::catalogue::{self, CatalogueError, Places};
 use crate::data::{Dataset, Normalisation, PerChannel, Reading, overlap};
@@ -192,9 +193,9 @@ impl ModelFile {
                 "the images of {} have {} pixels ({}), but {shown} takes {} inputs ({})",
                 data.name,
                 data.test.features(),
-                dimensions(images),
+                dimensions(&images),
                 model.inputs(),
-                dimensions(shape)
+                dimensions(&shape)
             )));
         }
         if data.classes > model.outputs() {
@@ -317,9 +318,4 @@ fn emulated(core: Core) -> Option<String> {
         .iter()
         .find(|board| board.emulated() && Core::of_target(&board.target) == core)?;
     Some(board.name.clone())
-}
-
-/// Formats a shape: "1 x 28 x 28".
-fn dimensions(shape: [usize; 3]) -> String {
-    shape.map(|length| length.to_string()).join(" x ")
 }

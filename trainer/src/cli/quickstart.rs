@@ -27,7 +27,9 @@ use crate::device::{
 use crate::numbers::thousands;
 use crate::pruning::hundredths::shown;
 use crate::training::Recipe;
-use crate::training::folder::{Compressions, FIGURES, RunFolder, TrainReport, WeightCounts};
+use crate::training::folder::{
+    Compressions, FIGURES, RECIPE, RunFolder, TrainReport, WeightCounts,
+};
 
 /// Number of test images run on each board.
 const SAMPLES: usize = 100;
@@ -169,7 +171,7 @@ fn check_folder(out: &Path, recipe: &Recipe) -> Result<bool> {
     // The figures are written last. A folder without them holds an interrupted quickstart, which
     // is resumed, or another command's run, which is not replaced.
     let finished = out.join(FIGURES).exists();
-    if !finished && out.join("run.toml").exists() && !RunFolder::holds(out, recipe) {
+    if !finished && out.join(RECIPE).exists() && !RunFolder::holds(out, recipe) {
         return Err(anyhow!(
             "{} holds another run, which quickstart does not replace: choose another -o",
             out.display()

@@ -1,4 +1,4 @@
-//! Text tables: aligned columns and percentages.
+//! Text tables: aligned columns, shapes and percentages.
 
 use comfy_table::{CellAlignment, Table, presets};
 
@@ -29,6 +29,12 @@ pub(super) fn text(table: &Table) -> String {
         .lines()
         .map(|line| line.trim_end().to_string() + "\n")
         .collect()
+}
+
+/// Formats a shape: "6 x 14 x 14".
+pub(super) fn dimensions(shape: &[usize]) -> String {
+    let lengths: Vec<String> = shape.iter().map(usize::to_string).collect();
+    lengths.join(" x ")
 }
 
 /// Formats a fraction as a percentage: 96.88 %.

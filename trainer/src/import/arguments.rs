@@ -2,13 +2,10 @@
 
 use std::rc::Rc;
 
-use super::constant::Constant;
-use super::flow::Flow;
+use super::constant::{Constant, elements_within};
+use super::flow::{Flow, MOST_FEATURES};
 use super::proto::NodeProto;
 use super::step::{Action, Origin, Step};
-
-/// The largest number of elements of a feature map: 2^24.
-const MOST: usize = 1 << 24;
 
 /// A value of the file.
 #[derive(Debug, Clone)]
@@ -86,10 +83,9 @@ impl Arguments<'_> {
         shape: &[usize],
         action: Action,
     ) -> Result<usize, String> {
-        let product = |product: usize, &n: &usize| product.checked_mul(n).filter(|&n| n <= MOST);
-        if shape.iter().try_fold(1, product).is_none() {
+        if elements_within(shape, MOST_FEATURES).is_none() {
             return Err(format!(
-                "its output of {shape:?} has more than {MOST} elements: make it smaller"
+                "its output of {shape:?} has more than {MOST_FEATURES} elements: make it smaller"
             ));
         }
         steps.push(Step {

@@ -118,9 +118,14 @@ pub(super) fn lengths(dims: &[i64]) -> Result<Vec<usize>, String> {
 /// # Errors
 /// Returns the reason if there are more than [`MOST`].
 pub(super) fn elements(shape: &[usize]) -> Result<usize, String> {
-    let product = |product: usize, &n: &usize| product.checked_mul(n).filter(|&n| n <= MOST);
-    (shape.iter().try_fold(1, product))
+    elements_within(shape, MOST)
         .ok_or_else(|| format!("an array of shape {shape:?} has more than {MOST} elements"))
+}
+
+/// Returns the number of elements of an array of `shape`; `None` if there are more than `most`.
+pub(super) fn elements_within(shape: &[usize], most: usize) -> Option<usize> {
+    let product = |product: usize, &n: &usize| product.checked_mul(n).filter(|&n| n <= most);
+    shape.iter().try_fold(1, product)
 }
 
 /// Reads the values of a tensor from the field for its type.

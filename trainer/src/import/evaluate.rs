@@ -38,7 +38,7 @@ pub(super) fn evaluate(
     Some(match node.op_type.as_str() {
         "Constant" => attribute::constant(node),
         "Identity" => input(0).cloned(),
-        "Shape" => input(0).and_then(|x| shape_of(node, &x.shape)),
+        "Shape" => input(0).map(|x| shape_of(node, &x.shape)),
         "Cast" => input(0).and_then(|x| cast(node, x)),
         "Gather" => input(0).and_then(|x| gather(node, x, input(1)?)),
         "Concat" => inputs
@@ -73,11 +73,9 @@ pub(super) fn evaluate(
     })
 }
 
-/// Returns the result of a `Shape` node for an array of `shape`.
-///
-/// # Errors
-/// None at present: `start` and `end` are clamped, as ONNX specifies.
-pub(super) fn shape_of(node: &NodeProto, shape: &[usize]) -> Result<Constant, String> {
+/// Returns the result of a `Shape` node for an array of `shape`: `start` and `end` are clamped, as
+/// ONNX specifies.
+pub(super) fn shape_of(node: &NodeProto, shape: &[usize]) -> Constant {
     let rank = shape.len() as i64;
     let place = |name, default| {
         let number = attribute::integer(node, name, default);
@@ -85,9 +83,7 @@ pub(super) fn shape_of(node: &NodeProto, shape: &[usize]) -> Result<Constant, St
     };
     let (start, end) = (place("start", 0), place("end", rank));
     let shape = shape.get(start..end).unwrap_or_default();
-    Ok(Constant::integers(
-        shape.iter().map(|&length| length as i64).collect(),
-    ))
+    Constant::integers(shape.iter().map(|&length| length as i64).collect())
 }
 
 /// Returns the permutation of a `Transpose` node of an array with `rank` axes: by default, it

@@ -11,6 +11,9 @@ use std::rc::Rc;
 use super::constant::Constant;
 use super::shapes::{broadcasting, resolve, transposition};
 
+/// The largest number of elements of the network's input and of a feature map: 2^24.
+pub(super) const MOST_FEATURES: usize = 1 << 24;
+
 /// The output of a step as the file sees it.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Flow {

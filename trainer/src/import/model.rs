@@ -4,8 +4,8 @@ use std::collections::{HashMap, HashSet};
 
 use prost::Message;
 
-use super::constant::lengths;
-use super::flow::Flow;
+use super::constant::{elements_within, lengths};
+use super::flow::{Flow, MOST_FEATURES};
 use super::proto::{GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto, is_onnx};
 
 /// The versions of ONNX' operators that are known: from the first in which batch norms have one
@@ -14,9 +14,6 @@ const OPSETS: std::ops::RangeInclusive<i64> = 7..=28;
 
 /// Operators that turn class scores into probabilities or the class.
 const CLASSIFIERS: [&str; 3] = ["Softmax", "LogSoftmax", "ArgMax"];
-
-/// The largest number of elements of an input: 2^24.
-const MOST: usize = 1 << 24;
 
 /// A graph to import.
 #[derive(Debug)]
@@ -194,10 +191,9 @@ fn read_input(input: &ValueInfoProto, nodes: &[NodeProto]) -> Result<Input, Stri
         reason("has a length that only its use determines: export it with a fixed size, all but the batch")
     })?;
     let dims = lengths(&dims)?;
-    let product = |product: usize, &n: &usize| product.checked_mul(n).filter(|&n| n <= MOST);
-    if dims.iter().try_fold(1, product).is_none() {
+    if elements_within(&dims, MOST_FEATURES).is_none() {
         return Err(reason(&format!(
-            "has more than {MOST} elements: make it smaller"
+            "has more than {MOST_FEATURES} elements: make it smaller"
         )));
     }
     let is_last = || channel_last(&dims, &name, nodes);

@@ -9,15 +9,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::error::{Remedy, TrainError};
-use super::layout::{
-    ARCHITECTURE, Content, FILES, RECIPE, REFUSAL, REPLACED, content, is_own, numbered,
-};
+use super::layout::{Content, FILES, REFUSAL, REPLACED, content, is_own, numbered};
 use super::lock::{LOCK, Lock};
 use super::recipe::{Difference, Recipe};
 use crate::atomic::{self, FileError};
 use crate::graph::{self, Graph};
 
-pub use super::layout::{DENSE, FIGURES, MASKS, MASKS_DIRECT, WEIGHTS};
+pub use super::layout::{ARCHITECTURE, DENSE, FIGURES, MASKS, MASKS_DIRECT, RECIPE, WEIGHTS};
 pub use super::metrics::Metrics;
 pub use super::report::{Accuracy, Compressions, TrainReport, WeightCounts};
 

@@ -30,10 +30,10 @@ use crate::atomic::{self, FileError};
 pub const FIGURES: &str = "quickstart.json";
 
 /// The recipe.
-pub(super) const RECIPE: &str = "run.toml";
+pub const RECIPE: &str = "run.toml";
 
 /// The copy of the architecture's file.
-pub(super) const ARCHITECTURE: &str = "arch.toml";
+pub const ARCHITECTURE: &str = "arch.toml";
 
 /// The figures.
 pub(super) const RESULT: &str = "result.json";

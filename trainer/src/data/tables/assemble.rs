@@ -68,10 +68,7 @@ pub(super) fn dataset(
 /// Returns the shape of a sample: the one that `reading` states, or that of the files.
 fn shape(name: &str, parts: &Parts, reading: &Reading) -> Result<[usize; 3], TableError> {
     let features: usize = parts.shape.iter().product();
-    for part in [Some(&parts.train), parts.test.as_ref()]
-        .into_iter()
-        .flatten()
-    {
+    for part in parts.each() {
         if part.labels.is_empty() || features == 0 {
             let (rows, place) = (part.labels.len(), part.rows.name());
             let problem = format!("has {rows} rows of {features} features");

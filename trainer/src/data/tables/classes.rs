@@ -16,10 +16,7 @@ const MOST_CLASSES: i64 = 256;
 /// # Errors
 /// Returns an error that names the label at fault.
 pub(super) fn count(parts: &Parts) -> Result<usize, TableError> {
-    for part in [Some(&parts.train), parts.test.as_ref()]
-        .into_iter()
-        .flatten()
-    {
+    for part in parts.each() {
         check_range(part)?;
     }
     let train = &parts.train;

@@ -86,3 +86,10 @@ pub(super) struct Parts {
     /// The column of labels, if the files are tables.
     pub(super) label: Option<String>,
 }
+
+impl Parts {
+    /// Returns the part for training and, if there is one, the part for testing.
+    pub(super) fn each(&self) -> impl Iterator<Item = &Part> {
+        [&self.train].into_iter().chain(&self.test)
+    }
+}

@@ -10,7 +10,7 @@ use crate::import::shapes::{flattened, squeezed, unsqueezed};
 /// Returns the shape of a value, which is constant.
 pub(super) fn shape(arguments: &Arguments<'_>) -> Result<Value, String> {
     let flow = arguments.flow(0)?;
-    shape_of(arguments.node, &flow.dims).map(Value::from)
+    Ok(shape_of(arguments.node, &flow.dims).into())
 }
 
 /// Follows a conversion between types of floats, which keeps values.
