@@ -14,7 +14,8 @@ pub(crate) fn root() -> PathBuf {
     here.ancestors().nth(2).unwrap_or(here).to_path_buf()
 }
 
-/// Returns a command for the cargo that runs this program.
+/// Returns a command for the cargo that runs this program. Chores that it runs build in the same
+/// [`profile`].
 pub(crate) fn cargo() -> Command {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
     let mut command = Command::new(cargo);
@@ -28,6 +29,7 @@ pub(crate) fn cargo() -> Command {
             command.env_remove(&name);
         }
     }
+    command.env(PROFILE, profile()[1]);
     command
 }
 

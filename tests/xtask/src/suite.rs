@@ -29,15 +29,15 @@ struct Program {
     package: PathBuf,
 }
 
-/// Compiles all tests and what the chores need.
+/// Compiles all tests, and what the chores and the check of the pages need.
 pub(crate) fn compile() -> command::Outcome {
     command::run("compiling the tests", cargo().args(TESTS).arg("--no-run"))?;
     let mut bench = cargo();
     bench.arg("bench").args(command::profile());
     bench.args(["--package", "rarefy-trainer", "--no-run"]);
     command::run(
-        "compiling the benchmark of the kernels",
-        bench.args(["--bench", "kernels"]),
+        "compiling the benchmarks",
+        bench.args(["--bench", "kernels", "--bench", "pruning"]),
     )?;
     let mut fuzzer = cargo();
     fuzzer.arg("build").args(command::profile());
@@ -65,7 +65,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<Vec<Ended>, String> {
     for arguments in CHORES {
         let mut command = Command::new(&chore);
         command.args(*arguments).current_dir(root());
-        command.env(command::PROFILE, CHECKS);
+        command.env(command::PROFILE, command::profile()[1]);
         jobs.push(Job::new(arguments.join(" "), command));
     }
     for job in &mut jobs {

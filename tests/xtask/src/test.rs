@@ -63,6 +63,8 @@ type Step = (&'static str, fn(&[String]) -> Result<Done, String>);
 const STEPS: &[Step] = &[
     ("format", |_| formatting()),
     ("comments", |_| all(house::run(&[]))),
+    // Builds `rarefy` as well, and keeps both cores busy longer than `setup` does by itself.
+    ("compiling tests", |_| all(suite::compile())),
     ("setup", |_| all(quickstart::setup(&[]))),
     ("lints", |_| {
         let mut lints = cargo();
@@ -76,7 +78,6 @@ const STEPS: &[Step] = &[
     ("oldest compiler", |_| oldest_compiler()),
     ("windows", |_| windows()),
     ("dependencies", |_| dependencies()),
-    ("compiling tests", |_| all(suite::compile())),
     ("tests", tests),
     ("readme", |_| all(readme::check())),
 ];

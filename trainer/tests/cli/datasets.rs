@@ -68,7 +68,11 @@ fn a_whole_folder_plain_or_compressed_is_trained_on_and_exported() {
     let folder = folder.path();
     let data = folder.join("data");
     whole(&data);
-    let train = "train --data ./data --pruner random/igq --compression 30 --epochs 1 --batch 50";
+    let layers =
+        "[[layer]]\ntype = \"dense\"\nunits = 40\n[[layer]]\ntype = \"dense\"\nunits = 10\n";
+    let network = format!("name = \"small\"\ninput = [1, 28, 28]\n{layers}");
+    fs::write(folder.join("small.toml"), network).unwrap();
+    let train = "train --arch small.toml --data ./data --pruner random/igq --compression 30 --epochs 1 --batch 50";
     let plain = json(folder, &format!("{train} -o plain"));
     assert_eq!(plain["dataset"], "./data");
     let exported = json(folder, "export plain -o plain.rfy");

@@ -72,14 +72,14 @@ fn too_many_weights_for_code_are_counted() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     let layers =
-        "[[layer]]\ntype = \"dense\"\nunits = 500\n[[layer]]\ntype = \"dense\"\nunits = 10\n";
+        "[[layer]]\ntype = \"dense\"\nunits = 84\n[[layer]]\ntype = \"dense\"\nunits = 10\n";
     let network = format!("name = \"wide\"\ninput = [1, 28, 28]\n{layers}");
     fs::write(folder.join("wide.toml"), network).unwrap();
     json(
         folder,
         "train --arch wide.toml --pruner dense --epochs 1 -o run",
     );
-    // 784 x 500 + 500 x 10 weights are more than a layer of csr holds.
+    // 784 x 84 + 84 x 10 weights are more than a layer of csr holds.
     let sentence = refusal(folder, "export run --emit rust");
     says(
         &sentence,

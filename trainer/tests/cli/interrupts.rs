@@ -204,15 +204,31 @@ fn an_interruption_says_truly_what_goes_on() {
     }
 }
 
-/// A run with epochs of many steps.
-const LONG: &str = "train --pruner lamp --type direct --compression 4 --epochs 1 --batch 2 \
-    --seed 5 -o run";
+/// A run of [`SMALL`] with epochs of many steps.
+const LONG: &str = "train --arch small.toml --pruner lamp --type direct --compression 4 --epochs 1 \
+    --batch 2 --seed 5 -o run";
+
+/// An architecture whose steps are short.
+const SMALL: &str = "name = \"small\"
+input = [1, 28, 28]
+[[layer]]
+type = \"dense\"
+units = 60
+[[layer]]
+type = \"dense\"
+units = 10
+";
 
 #[test]
 fn a_run_stopped_in_the_middle_of_an_epoch_goes_on_from_there_to_the_same_bits() {
     let folder = tempfile::tempdir().unwrap();
-    let whole = folder.path().join("whole");
-    fs::create_dir(&whole).unwrap();
+    let create = |name: &str| {
+        let folder = folder.path().join(name);
+        fs::create_dir(&folder).unwrap();
+        fs::write(folder.join("small.toml"), SMALL).unwrap();
+        folder
+    };
+    let whole = create("whole");
     program::json(&whole, LONG);
     for (name, options) in [
         // A request to stop writes a checkpoint at once; a kill leaves the last one that was due.
@@ -220,8 +236,7 @@ fn a_run_stopped_in_the_middle_of_an_epoch_goes_on_from_there_to_the_same_bits()
         ("TERM", ""),
         ("KILL", " --checkpoint-minutes 1e-9"),
     ] {
-        let folder = folder.path().join(name);
-        fs::create_dir(&folder).unwrap();
+        let folder = create(name);
         let mut child = start(program::command(
             &folder,
             &format!("{LONG}{options} --quiet"),

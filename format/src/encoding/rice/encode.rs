@@ -92,13 +92,27 @@ impl<'a> Layer<'a> {
 
     /// Encodes the layer with these parameters.
     pub(super) fn encode(&self, choice: &Choice<'_>) -> Encoded {
+        self.encode_to(choice, BitWriter::default())
+    }
+
+    /// Returns what [`Self::encode`] returns, but with an unusable block: a writer tries hundreds of
+    /// parameters, and only their cost matters.
+    pub(super) fn measure(&self, choice: &Choice<'_>) -> Encoded {
+        let counts_only = BitWriter {
+            counts_only: true,
+            ..BitWriter::default()
+        };
+        self.encode_to(choice, counts_only)
+    }
+
+    /// Encodes the layer with these parameters into `bits`.
+    fn encode_to(&self, choice: &Choice<'_>, mut bits: BitWriter) -> Encoded {
         let parameters = &choice.parameters;
         let mut head = parameters.head.to_be_bytes().to_vec();
         if let Some(last) = parameters.codebook.len().checked_sub(1) {
             head.push(last as u8);
         }
         head.extend_from_slice(parameters.codebook);
-        let mut bits = BitWriter::default();
         let mut parts = Parts::default();
         let mut columns = self.inputs;
         if parameters.is(SELECTED) {
@@ -230,6 +244,8 @@ struct BitWriter {
     lap: usize,
     /// See [`Encoded::overlong`].
     overlong: usize,
+    /// Whether bits are counted but not written.
+    counts_only: bool,
 }
 
 impl BitWriter {
@@ -242,6 +258,10 @@ impl BitWriter {
 
     /// Writes the low `count` bits of a number.
     fn number(&mut self, number: u32, count: u32) {
+        if self.counts_only {
+            self.bits += count as usize;
+            return;
+        }
         for place in (0..count).rev() {
             if self.bits.is_multiple_of(8) {
                 self.bytes.push(0);
@@ -258,6 +278,10 @@ impl BitWriter {
         let bits = (number >> k) as usize + 1 + k as usize;
         if bits > WINDOW as usize {
             self.overlong += bits;
+            return;
+        }
+        if self.counts_only {
+            self.bits += bits;
             return;
         }
         for _ in 0..number >> k {

@@ -158,20 +158,20 @@ fn smallest(layer: &Layer<'_>, plain: Parameters<'_>) -> Encoded {
         run_k: 0,
     };
     best.parameters.set(SELECTED, layer.may_select.into());
-    let mut encoded = layer.encode(&best);
+    let mut least = layer.measure(&best).cost();
     for (choose, values) in choices {
         for value in 0..values {
             let mut choice = best.clone();
             choose(&mut choice, value);
             if layer.may_select || !choice.parameters.is(SELECTED) {
-                let other = layer.encode(&choice);
-                if other.cost() < encoded.cost() {
-                    (best, encoded) = (choice, other);
+                let cost = layer.measure(&choice).cost();
+                if cost < least {
+                    (best, least) = (choice, cost);
                 }
             }
         }
     }
-    encoded
+    layer.encode(&best)
 }
 
 /// Sets the parameters that shape the gaps, which are tried together, from the bits of `value`.
