@@ -41,7 +41,7 @@ pub(super) fn read_everywhere(
     let Operation::Conv { window, .. } = layer.operation else {
         return source[column];
     };
-    let (taps, size) = (window.size * window.size, [shape[1], shape[2]]);
+    let (taps, size) = (window.taps(), [shape[1], shape[2]]);
     let (channel, tap) = (column / taps, column % taps);
     let map = &source[channel * size[0] * size[1]..][..size[0] * size[1]];
     let mut reads = positions(window, size).map(|at| read(window, size, tap, at, map));
@@ -96,7 +96,7 @@ fn convolved(
     size: [usize; 2],
     window: Window,
 ) -> Vec<Constant> {
-    let (taps, plane) = (window.size * window.size, size[0] * size[1]);
+    let (taps, plane) = (window.taps(), size[0] * size[1]);
     let outputs: usize = window.outputs(size).iter().product();
     let none = !layer.pads() && source.iter().all(Option::is_none);
     let rows = layer.weights.outer_iterator().zip(&layer.bias);
@@ -133,14 +133,12 @@ fn read(
     map: &[Constant],
 ) -> Constant {
     let along = |axis: usize, output: usize, tap: usize| {
-        let padded = output * window.stride + tap;
+        let padded = output * window.stride[axis] + tap;
         let position = padded.checked_sub(window.before[axis])?;
         (position < size[axis]).then_some(position)
     };
-    match (
-        along(0, y, tap / window.size),
-        along(1, x, tap % window.size),
-    ) {
+    let [row, column] = window.place(tap);
+    match (along(0, y, row), along(1, x, column)) {
         (Some(y), Some(x)) => map[y * size[1] + x],
         _ => Some(0.0),
     }

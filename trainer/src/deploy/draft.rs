@@ -188,9 +188,9 @@ impl Draft {
                 Operation::Conv { pooling, .. }
                     if pooling.is_none()
                         && self.sole_reader[pool]
-                        && pooled == disjoint(pooled.size) =>
+                        && pooled == disjoint(pooled.size[0]) =>
                 {
-                    *pooling = Some((kind, pooled.size));
+                    *pooling = Some((kind, pooled.size[0]));
                     before.shape = shape;
                 }
                 _ => continue,

@@ -152,8 +152,7 @@ impl Folding<'_> {
             graph::Operation::BatchNorm => self.normalise(node, &mut value),
             graph::Operation::Relu => return Ok(self.rectify(node, value)),
             graph::Operation::Pool { kind, window } => {
-                let padded = [window.before, window.after] != [[0; 2]; 2];
-                if padded && kind == Pooling::Average {
+                if window.pads() && kind == Pooling::Average {
                     let reason = "it takes means over padded windows: train it without padding";
                     return Err(Refusal::new(&node.name, reason));
                 }

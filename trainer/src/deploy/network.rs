@@ -33,11 +33,12 @@ pub enum Operation {
     },
 }
 
-/// Returns a window of `size` with stride `size` and no padding; a size of 1 is a single tap.
+/// Returns a square window of `size` with stride `size` and no padding; a size of 1 is a single
+/// tap.
 pub(super) fn disjoint(size: usize) -> Window {
     Window {
-        size,
-        stride: size,
+        size: [size; 2],
+        stride: [size; 2],
         before: [0; 2],
         after: [0; 2],
     }
@@ -51,8 +52,8 @@ pub(super) fn covered(
     output: usize,
     size: [usize; 2],
 ) -> Range<usize> {
-    let first = output * window.stride;
-    let end = (first + window.size).min(size[axis] + window.before[axis]);
+    let first = output * window.stride[axis];
+    let end = (first + window.size[axis]).min(size[axis] + window.before[axis]);
     first.saturating_sub(window.before[axis])..end - window.before[axis]
 }
 
@@ -112,7 +113,7 @@ impl Layer {
     pub fn columns(&self, shape: [usize; 3]) -> usize {
         match self.operation {
             Operation::Dense => shape[1] * shape[2],
-            Operation::Conv { window, .. } => window.size * window.size,
+            Operation::Conv { window, .. } => window.taps(),
             Operation::Pool { .. } => 0,
         }
     }
@@ -121,7 +122,7 @@ impl Layer {
     /// yield a constant sum.
     pub fn pads(&self) -> bool {
         match self.operation {
-            Operation::Conv { window, .. } => [window.before, window.after] != [[0; 2]; 2],
+            Operation::Conv { window, .. } => window.pads(),
             Operation::Dense | Operation::Pool { .. } => false,
         }
     }

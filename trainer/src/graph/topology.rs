@@ -212,7 +212,9 @@ impl Graph {
                 channels, window, ..
             } => map().and_then(|(_, input)| windowed(channels, window, input)),
             Operation::Pool { window, .. }
-                if [window.before, window.after].concat().iter().max() >= Some(&window.size) =>
+                if (0..2).any(|axis| {
+                    window.before[axis].max(window.after[axis]) >= window.size[axis]
+                }) =>
             {
                 Err("some of its windows contain only padding; reduce the padding".into())
             }
@@ -274,7 +276,7 @@ impl Graph {
             Operation::Dense { units, .. } => Some(vec![units, inputs]),
             Operation::Conv {
                 channels, window, ..
-            } => Some(vec![channels, inputs, window.size, window.size]),
+            } => Some(vec![channels, inputs, window.size[0], window.size[1]]),
             _ => None,
         }
     }
@@ -335,11 +337,14 @@ impl Graph {
 /// Returns the output shape (channels, height, width) of `window` over `input` (height, width), or
 /// why the window does not fit.
 fn windowed(channels: usize, window: Window, input: [usize; 2]) -> Result<Vec<usize>, String> {
-    let padded = [0, 1].map(|axis| window.before[axis] + input[axis] + window.after[axis]);
-    if window.size == 0 || window.stride == 0 || padded.iter().any(|&n| n < window.size) {
+    let fits = |axis: usize| {
+        let padded = window.before[axis] + input[axis] + window.after[axis];
+        (1..=padded).contains(&window.size[axis]) && window.stride[axis] > 0
+    };
+    if !(fits(0) && fits(1)) {
         return Err(format!(
-            "its window of {0} x {0} does not fit a feature map of {1}",
-            window.size,
+            "its window of {} does not fit a feature map of {}",
+            dimensions(&window.size),
             dimensions(&input)
         ));
     }

@@ -166,13 +166,16 @@ fn assert_close(found: &[f64], expected: &[f64], most: f64, what: &str) {
 }
 
 /// Returns windows of all kinds over a map of size `input` (height, width): overlapping, with gaps,
-/// and padded evenly, unevenly, and by more than the windows read.
+/// padded evenly, unevenly, and by more than the windows read, rectangular, and as large as the map.
 fn windows(input: [usize; 2]) -> Vec<Window> {
     let window = |size, stride, padding| Window::new(size, stride, padding, input).unwrap();
     let uneven = Window {
         before: [0, 2],
         after: [1, 0],
         ..window(3, 2, Padding::Valid)
+    };
+    let rectangular = |size, stride, padding| {
+        Window::rectangular(size, stride, padding, input).expect("a window that fits")
     };
     vec![
         window(1, 1, Padding::Valid),
@@ -184,6 +187,11 @@ fn windows(input: [usize; 2]) -> Vec<Window> {
         window(2, 1, Padding::Same),
         window(5, 3, Padding::Each(2)),
         uneven,
+        rectangular([3, 1], [1, 2], Padding::Valid),
+        rectangular([2, 4], [2, 1], Padding::Same),
+        rectangular([4, 3], [3, 2], Padding::Each(1)),
+        rectangular([1, 5], [2, 3], Padding::Same),
+        rectangular(input, input, Padding::Valid),
     ]
 }
 
@@ -199,7 +207,7 @@ fn cases() -> Vec<Case> {
     push(Operator::Linear, &[&[5, 7], &[3, 7], &[3]]);
     push(Operator::Linear, &[&[1, 4], &[2, 4]]);
     for window in windows([7, 6]) {
-        let kernel = [4, 3, window.size, window.size];
+        let kernel = [4, 3, window.size[0], window.size[1]];
         push(Operator::Conv(window), &[&[2, 3, 7, 6], &kernel, &[4]]);
         push(Operator::Conv(window), &[&[2, 3, 7, 6], &kernel]);
         for kind in [Pooling::Max, Pooling::Average] {
@@ -256,9 +264,10 @@ fn each_output(x: &Tensor, window: Window, mut visit: impl FnMut(usize, usize, &
     for plane in 0..batch * channels {
         for (y, x) in (0..height).flat_map(|y| (0..width).map(move |x| (y, x))) {
             let mut reads = Vec::new();
-            for (i, j) in (0..window.size).flat_map(|i| (0..window.size).map(move |j| (i, j))) {
-                let row = (y * window.stride + i).checked_sub(window.before[0]);
-                let column = (x * window.stride + j).checked_sub(window.before[1]);
+            let [height, width] = window.size;
+            for (i, j) in (0..height).flat_map(|i| (0..width).map(move |j| (i, j))) {
+                let row = (y * window.stride[0] + i).checked_sub(window.before[0]);
+                let column = (x * window.stride[1] + j).checked_sub(window.before[1]);
                 if let (Some(row), Some(column)) = (row, column)
                     && row < rows
                     && column < columns
@@ -294,7 +303,7 @@ fn the_first_of_tied_maxima_gets_the_gradient() {
             ties += holders.count();
             expected.push(largest);
         });
-        assert!(ties > 0 || window.size == 1, "{window:?} has ties");
+        assert!(ties > 0 || window.size == [1; 2], "{window:?} has ties");
         for outcome in [
             case.of_plain(DType::F64),
             case.of_plain(DType::F32),

@@ -25,8 +25,8 @@ pub fn linear(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tens
     }
 }
 
-/// Convolves `x` (batch, in, height, width) with `weight` (out, in, size, size) and adds `bias`
-/// (out). The result is (batch, out, output height, output width).
+/// Convolves `x` (batch, in, height, width) with `weight` (out, in, rows, columns) and adds
+/// `bias` (out). The result is (batch, out, output height, output width).
 ///
 /// # Errors
 /// Returns an error if the shapes do not match or the device fails.
@@ -58,7 +58,7 @@ pub fn pool(x: &Tensor, kind: Pooling, window: Window) -> Result<Tensor> {
     let input = [height, width];
     let rows = match kind {
         Pooling::Max => {
-            let is_padded = window.before != [0; 2] || window.after != [0; 2];
+            let is_padded = window.pads();
             let beyond = match is_padded {
                 true => Beyond::Appended,
                 false => Beyond::Zero,
@@ -70,7 +70,7 @@ pub fn pool(x: &Tensor, kind: Pooling, window: Window) -> Result<Tensor> {
                 positions = Tensor::cat(&[&positions, &lowest.to_dtype(x.dtype())?], 1)?;
             }
             let taps = gather::gather(&positions, &wiring)?;
-            let taps = taps.reshape(((), window.size * window.size, channels))?;
+            let taps = taps.reshape(((), window.taps(), channels))?;
             taps.gather(&first_largest(&taps.detach(), &wiring)?, 1)?
                 .squeeze(1)?
         }
@@ -154,7 +154,7 @@ pub fn population_norm(
 fn taps(x: &Tensor, window: Window) -> Result<Tensor> {
     let (_, channels, height, width) = x.dims4()?;
     let wiring = Wiring::of(window, [height, width], Beyond::Zero, x.device())?;
-    gather::gather(&positions(x)?, &wiring)?.reshape(((), window.size * window.size, channels))
+    gather::gather(&positions(x)?, &wiring)?.reshape(((), window.taps(), channels))
 }
 
 /// Returns the values of `x` (batch, channels, height, width) by position: (batch, positions,

@@ -40,6 +40,11 @@ impl Builder {
         padding: Padding,
     ) -> usize {
         let window = self.window(source, (size, stride), padding);
+        self.conv_by(source, channels, window)
+    }
+
+    /// Appends a convolution by `window` and returns its node.
+    pub(crate) fn conv_by(&mut self, source: usize, channels: usize, window: Window) -> usize {
         let bias = channels.is_multiple_of(2);
         let operation = Operation::Conv {
             channels,

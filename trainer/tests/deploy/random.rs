@@ -26,9 +26,10 @@ fn graph(random: &mut Random) -> Graph {
         match below(8) {
             0..=1 if is_map => {
                 let padding = [Padding::Valid, Padding::Same, Padding::Each(1)][below(3)];
-                let (size, stride) = (1 + below(3), 1 + below(2));
-                if Window::new(size, stride, padding, [shape[1], shape[2]]).is_some() {
-                    builder.conv(source, (1 + below(5), size, stride), padding);
+                let (size, stride) = ([1 + below(3), 1 + below(3)], [1 + below(2), 1 + below(2)]);
+                let window = Window::rectangular(size, stride, padding, [shape[1], shape[2]]);
+                if let Some(window) = window {
+                    builder.conv_by(source, 1 + below(5), window);
                 }
             }
             0..=1 => {
@@ -36,9 +37,17 @@ fn graph(random: &mut Random) -> Graph {
             }
             2 if is_map => {
                 let kind = [Pooling::Max, Pooling::Average][below(2)];
-                let (size, stride) = [(2, 2), (2, 1), (3, 2)][below(3)];
-                if shape[1] >= size && shape[2] >= size {
-                    builder.pool(source, kind, (size, stride));
+                let (size, stride) = [
+                    ([2, 2], [2, 2]),
+                    ([2, 2], [1, 1]),
+                    ([3, 3], [2, 2]),
+                    ([2, 3], [1, 2]),
+                    ([shape[1], shape[2]], [1, 1]),
+                ][below(5)];
+                let input = [shape[1], shape[2]];
+                let window = Window::rectangular(size, stride, Padding::Valid, input);
+                if let Some(window) = window {
+                    builder.push(Operation::Pool { kind, window }, &[source]);
                 }
             }
             3 if is_map && shape[1] * shape[2] < 20 => {

@@ -80,13 +80,17 @@ impl Builder<'_> {
         self.graph.push_from(&name, operation, sources).unwrap();
     }
 
-    /// Draws a window that fits the feature map of `node`.
+    /// Draws a window that fits the feature map of `node`; about half are square.
     fn window(&mut self, node: usize, paddings: &[Padding]) -> Window {
         loop {
-            let (size, stride) = (self.up_to(4), self.up_to(3));
+            let (mut size, mut stride) = ([self.up_to(4); 2], [self.up_to(3); 2]);
+            if self.random.below(2) == 0 {
+                (size[1], stride[1]) = (self.up_to(4), self.up_to(3));
+            }
             let padding = paddings[self.random.below(paddings.len() as u64) as usize];
             let shape = &self.graph.nodes()[node].shape;
-            if let Some(window) = Window::new(size, stride, padding, [shape[1], shape[2]]) {
+            let input = [shape[1], shape[2]];
+            if let Some(window) = Window::rectangular(size, stride, padding, input) {
                 return window;
             }
         }

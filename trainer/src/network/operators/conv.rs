@@ -27,6 +27,7 @@ const POSITIONS: usize = 256;
 struct Geometry {
     /// The spans of each tap of the window.
     taps: Vec<Vec<Span>>,
+    /// Distance, along the width, between the positions that neighbouring outputs read.
     stride: usize,
     /// Input channels.
     inputs: usize,
@@ -51,8 +52,8 @@ struct Conv {
     bias: Option<Bias>,
 }
 
-/// Convolves `x` (batch, in, height, width) with `weight` (out, in, size, size) and adds `bias`
-/// (out). The result is (batch, out, output height, output width). The backward pass stores the
+/// Convolves `x` (batch, in, height, width) with `weight` (out, in, rows, columns) and adds
+/// `bias` (out). The result is (batch, out, output height, output width). The backward pass stores the
 /// gradients of weight and bias in their slots.
 ///
 /// # Errors
@@ -68,7 +69,7 @@ pub fn conv(
     let fast = Winograd::new(window, inputs, outputs, [height, width]);
     let geometry = Geometry {
         taps: spans::of_taps(window, [height, width]),
-        stride: window.stride,
+        stride: window.stride[1],
         inputs,
         input: [height, width],
         outputs,

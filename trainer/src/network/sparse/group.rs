@@ -7,7 +7,7 @@ use super::conv::{Conv, Tap};
 use super::dense::Dense;
 use super::live::LiveUnits;
 use super::pool::Pool;
-use crate::graph::{Graph, Operation};
+use crate::graph::{Graph, Operation, Window};
 use crate::masks::Mask;
 
 /// How a group computes its values from those of its sources.
@@ -71,7 +71,7 @@ impl Group {
             Operation::Dense { .. } => Head::Dense(dense(&live[index], source, mask?)),
             Operation::Conv { window, .. } => {
                 let channels = [source.units.len(), live[index].units.len()];
-                let taps = taps(&live[index], source, window.size, mask?);
+                let taps = taps(&live[index], source, window, mask?);
                 Head::Conv(Conv::new(window, channels, size, &taps))
             }
             Operation::Pool { .. } | Operation::BatchNorm | Operation::Relu => Head::Same,
@@ -142,17 +142,17 @@ fn dense(output: &LiveUnits, input: &LiveUnits, mask: &Mask) -> Dense {
 
 /// Returns the weights that `mask` keeps of a convolution from channels `input` to channels
 /// `output`.
-fn taps(output: &LiveUnits, input: &LiveUnits, size: usize, mask: &Mask) -> Vec<Tap> {
+fn taps(output: &LiveUnits, input: &LiveUnits, window: Window, mask: &Mask) -> Vec<Tap> {
     let kept = mask.keep.iter().enumerate().filter(|&(_, &keep)| keep);
     kept.enumerate()
         .map(|(weight, (element, _))| {
-            let (connection, tap) = (element / (size * size), element % (size * size));
+            let (connection, tap) = (element / window.taps(), element % window.taps());
             let (channel, source) = (connection / input.all(), connection % input.all());
             let (channel, source) = live_pair(output.place(channel), input.place(source));
             Tap {
                 output: channel as u32,
                 input: source as u32,
-                at: [tap / size, tap % size].map(|at| at as u32),
+                at: window.place(tap).map(|at| at as u32),
                 weight: weight as u32,
             }
         })

@@ -9,7 +9,7 @@ use candle_nn::loss::cross_entropy;
 use super::live;
 use crate::graph::architecture::multilayer;
 use crate::graph::{Graph, Operation, Padding, Pooling};
-use crate::network::tests::{Layers, kernels, lenet, random_tensor, residual, weighted};
+use crate::network::tests::{Layers, kernels, lenet, random_tensor, residual, speech, weighted};
 use crate::network::{Network, State, Statistics, initial};
 use crate::pruning::Masks;
 use crate::random::Random;
@@ -65,7 +65,7 @@ fn mixed() -> Graph {
 fn graphs() -> Vec<(Graph, f64)> {
     let dense = multilayer("dense", [1, 4, 5], &[11, 7, 5]).unwrap();
     let mut graphs = Vec::new();
-    for graph in [dense, lenet(), residual(), mixed()] {
+    for graph in [dense, lenet(), residual(), mixed(), speech()] {
         for share in [0.05, 0.3, 1.0] {
             graphs.push((graph.clone(), share));
         }
@@ -251,7 +251,7 @@ fn evaluation_equals_that_of_the_masked_network() {
 #[test]
 fn gradients_match_finite_differences() {
     const STEP: f64 = 1e-6;
-    for graph in [lenet(), residual(), mixed()] {
+    for graph in [lenet(), residual(), mixed(), speech()] {
         let (state, masks) = (start(&graph), masks(&graph, 0.3));
         let state = masked(&state, &masks);
         let mut random = Random::new(5);

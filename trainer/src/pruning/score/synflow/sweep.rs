@@ -101,7 +101,7 @@ impl Sweep {
                     (operation, None) => Edge::Pooled(Pooled {
                         reads: before.read_by(node, &target),
                         area: match operation {
-                            Operation::Pool { window, .. } => (window.size * window.size) as f64,
+                            Operation::Pool { window, .. } => window.taps() as f64,
                             _ => 1.0,
                         },
                         before: before.count(),
