@@ -6,8 +6,9 @@
 
 use std::collections::HashMap;
 
+use super::numbers::{Count, Pair, PoolSize};
 use super::order::Source;
-use super::table::{Count, Kind, LayerEntry, Preamble};
+use super::table::{Kind, LayerEntry, Preamble};
 use super::{Fault, LIMIT};
 use crate::graph::topology::{Graph, GraphError, Operation};
 use crate::graph::window::{Padding, Window};
@@ -76,7 +77,8 @@ impl Builder {
         let mut source = sources[0];
         let node = match &layer.kind {
             Kind::Conv(conv) => {
-                let window = self.window(source, conv.kernel, conv.stride, conv.padding)?;
+                let (Pair(size), stride) = (conv.kernel, conv.stride.map_or([1; 2], |pair| pair.0));
+                let window = self.window(source, size, stride, conv.padding)?;
                 let operation = Operation::Conv {
                     channels: conv.channels.0,
                     window,
@@ -98,8 +100,12 @@ impl Builder {
                 self.push(&layer.name, operation, &[source])?
             }
             Kind::Pool(kind, pool) => {
-                let stride = pool.stride.or(Some(pool.size));
-                let window = self.window(source, pool.size, stride, Padding::Valid)?;
+                let size = match pool.size {
+                    PoolSize::Map => self.map(source)?,
+                    PoolSize::Of(Pair(size)) => size,
+                };
+                let stride = pool.stride.map_or(size, |pair| pair.0);
+                let window = self.window(source, size, stride, pool.padding)?;
                 let kind = *kind;
                 self.push(&layer.name, Operation::Pool { kind, window }, sources)?
             }
@@ -145,25 +151,30 @@ impl Builder {
         Ok(node)
     }
 
+    /// Returns the (height, width) of the output of node `source`, which must be a feature map.
+    fn map(&self, source: usize) -> Result<[usize; 2], String> {
+        match *self.graph.nodes()[source].shape.as_slice() {
+            [_, height, width] => Ok([height, width]),
+            ref shape => Err(format!(
+                "it needs a feature map as input, not {} units",
+                shape[0]
+            )),
+        }
+    }
+
     /// Returns the window of `size` over the output of node `source`.
     fn window(
         &self,
         source: usize,
-        Count(size): Count,
-        stride: Option<Count>,
+        size: [usize; 2],
+        stride: [usize; 2],
         padding: Padding,
     ) -> Result<Window, String> {
-        let shape = &self.graph.nodes()[source].shape;
-        let &[_, height, width] = shape.as_slice() else {
-            return Err(format!(
-                "it needs a feature map as input, not {} units",
-                shape[0]
-            ));
-        };
-        let stride = stride.map_or(1, |Count(stride)| stride);
-        Window::new(size, stride, padding, [height, width]).ok_or_else(|| {
+        let map = self.map(source)?;
+        Window::rectangular(size, stride, padding, map).ok_or_else(|| {
             format!(
-                "its window of {size} x {size} does not fit a feature map of {height} x {width}"
+                "its window of {} x {} does not fit a feature map of {} x {}",
+                size[0], size[1], map[0], map[1]
             )
         })
     }

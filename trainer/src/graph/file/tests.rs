@@ -114,6 +114,41 @@ fn padding_may_differ_on_all_sides() {
 }
 
 #[test]
+fn windows_may_be_rectangular_padded_or_as_large_as_the_map() {
+    let layers = [
+        "conv: channels=2; kernel=[10, 4]; stride=[2, 1]; padding=\"same\"",
+        "max-pool: size=[3, 2]; stride=[2, 3]; padding=[1, 0, 0, 1]",
+        "average-pool: size=[2, 1]",
+        "max-pool: size=3; stride=1; padding=1",
+        "average-pool: size=\"map\"",
+        "dense: units=3",
+    ];
+    let graph = network("[1, 49, 10]", &layers).unwrap();
+    let windows: Vec<_> = graph
+        .nodes()
+        .iter()
+        .filter_map(|node| match node.operation {
+            Operation::Conv { window, .. } | Operation::Pool { window, .. } => {
+                let padding = [window.before, window.after];
+                Some((window.size, window.stride, padding, &node.shape[1..]))
+            }
+            _ => None,
+        })
+        .collect();
+    let none = [[0; 2]; 2];
+    assert_eq!(
+        windows,
+        [
+            ([10, 4], [2, 1], [[4, 1], [5, 2]], &[25, 10][..]),
+            ([3, 2], [2, 3], [[1, 0], [0, 1]], &[12, 4]),
+            ([2, 1], [2, 1], none, &[6, 4]),
+            ([3, 3], [1, 1], [[1; 2]; 2], &[6, 4]),
+            ([6, 4], [6, 4], none, &[1, 1]),
+        ]
+    );
+}
+
+#[test]
 fn layers_may_appear_in_any_order() {
     let graph = network(
         "[2, 7, 7]",
@@ -191,6 +226,36 @@ fn syntax_errors_name_line_and_layer() {
             "conv: channels=-2; kernel=3",
             9,
             &["layer conv2", "`-2`", "`channels`"],
+        ),
+        (
+            "conv: channels=2; kernel=[3, 0]",
+            10,
+            &["layer conv2", "`kernel`", "from 1"],
+        ),
+        (
+            "conv: channels=2; kernel=[3]",
+            10,
+            &["layer conv2", "`kernel`", "length 1", "height and a width"],
+        ),
+        (
+            "conv: channels=2; kernel=3; stride=[1, 2, 3]",
+            11,
+            &["layer conv2", "`stride`", "length 3"],
+        ),
+        (
+            "conv: channels=2; kernel=\"map\"",
+            10,
+            &["layer conv2", "`kernel`", "\"map\"", "whole number"],
+        ),
+        (
+            "max-pool: size=\"all\"",
+            9,
+            &["layer pool1", "`size`", "\"all\"", "or \"map\""],
+        ),
+        (
+            "max-pool: size=2; padding=\"full\"",
+            10,
+            &["layer pool1", "\"same\"", "`padding`"],
         ),
         (
             "conv: channels=2; kernel=3; padding=\"full\"",
@@ -315,6 +380,21 @@ fn inconsistent_layers_are_rejected_by_name() {
         &["max-pool: size=13", dense],
         3,
         &["layer pool1", "13 x 13", "12 x 12"],
+    );
+    refused(
+        &["max-pool: size=[2, 13]", dense],
+        3,
+        &["layer pool1", "2 x 13", "12 x 12"],
+    );
+    refused(
+        &["max-pool: size=[3, 2]; padding=2", dense],
+        3,
+        &["layer pool1", "only padding"],
+    );
+    refused(
+        &[dense, "max-pool: size=\"map\"", dense],
+        6,
+        &["layer pool1", "needs a feature map as input, not 2 units"],
     );
     refused(
         &[conv, "add: from=[\"conv1\", \"input\"]", dense],
