@@ -139,6 +139,7 @@ impl Builder {
         let operation = Operation::Conv {
             channels,
             window,
+            groups: 1,
             bias,
         };
         let conv = self.push("conv", operation, &[source]);

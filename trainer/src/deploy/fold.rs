@@ -16,6 +16,9 @@
 //! not padding. This is exact. It doubles the weights of a convolution over a single channel, and
 //! is not needed if inputs are normalised with a mean of 0.
 //!
+//! A convolution in groups becomes an ordinary one, whose rows have weights only in the columns of
+//! their group.
+//!
 //! The state and the masks must belong to the graph. Folding rejects what the device cannot
 //! compute: zero padding of a signed map (whose zero is not stored as 0), means over padded
 //! windows, class scores that do not come from a dense layer, and class scores that pass through a
@@ -186,12 +189,17 @@ impl Folding<'_> {
     fn weighted(&mut self, node: &Node, mut value: Value, keep: &[bool]) -> Result<Value, Refusal> {
         let name = &node.name;
         let kernel = self.state.get(&format!("{name}.weight"));
-        let (operation, has_bias) = match node.operation {
-            graph::Operation::Conv { window, bias, .. } => {
+        let (operation, groups, has_bias) = match node.operation {
+            graph::Operation::Conv {
+                window,
+                groups,
+                bias,
+                ..
+            } => {
                 let pooling = None;
-                (Operation::Conv { window, pooling }, bias)
+                (Operation::Conv { window, pooling }, groups, bias)
             }
-            graph::Operation::Dense { bias, .. } => (Operation::Dense, bias),
+            graph::Operation::Dense { bias, .. } => (Operation::Dense, 1, bias),
             _ => unreachable!("only dense layers and convolutions have weights"),
         };
         let mut layer = bare(name, operation, CsMat::zero((0, 0)), None, shape(node));
@@ -209,7 +217,7 @@ impl Folding<'_> {
             value = self.draft.with_constant(&name, &value, constant);
             constant
         });
-        let (weights, mut bias) = take_in(kernel, keep, &units, constant);
+        let (weights, mut bias) = take_in((kernel, keep), groups, &units, constant);
         if has_bias {
             let own = &self.state.get(&format!("{name}.bias")).values;
             let biases = bias.iter_mut().zip(own);
@@ -326,26 +334,31 @@ fn shape(node: &Node) -> [usize; 3] {
     [axis(0), axis(1), axis(2)]
 }
 
-/// Returns the masked `kernel` of a layer that reads `units`, multiplied by their scales, and a
-/// bias per row. The shifts go into the biases, or into weights of an additional channel whose
-/// value is `constant`.
+/// Returns the masked `kernel` of a layer that reads `units` in `groups`, multiplied by their
+/// scales, and a bias per row. The shifts go into the biases, or into weights of an additional
+/// channel whose value is `constant`.
+///
+/// Rows have a column per unit and tap, of which a row of a group uses those of its own units.
 fn take_in(
-    kernel: &Array,
-    keep: &[bool],
+    (kernel, keep): (&Array, &[bool]),
+    groups: usize,
     units: &[Affine],
     constant: Option<f64>,
 ) -> (CsMat<f32>, Vec<f64>) {
     let taps: usize = kernel.shape[2..].iter().product();
-    let columns = kernel.shape[1] * taps;
+    let (length, columns) = (kernel.shape[1] * taps, units.len() * taps);
+    let per_group = kernel.shape[0] / groups;
     let (mut rows, mut biases) = (Vec::new(), Vec::new());
-    let kernels = kernel.values.chunks_exact(columns);
-    for (weights, keep) in kernels.zip(keep.chunks_exact(columns)) {
+    let kernels = kernel.values.chunks_exact(length);
+    for (output, (weights, keep)) in kernels.zip(keep.chunks_exact(length)).enumerate() {
+        let first = output / per_group * length;
         let mut row = Vec::new();
         // Per tap, the sum of its weights times the shifts that they read; `None` if none is
         // shifted.
         let mut shifts: Vec<Option<f64>> = vec![None; taps];
         let weights = weights.iter().zip(keep).enumerate();
-        for (column, (&weight, _)) in weights.filter(|(_, (_, keep))| **keep) {
+        for (at, (&weight, _)) in weights.filter(|(_, (_, keep))| **keep) {
+            let column = first + at;
             let (Affine { scale, shift }, weight) = (units[column / taps], f64::from(weight));
             row.push((column, (weight * scale) as f32));
             if shift != 0.0 {

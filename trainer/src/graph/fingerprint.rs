@@ -35,8 +35,15 @@ fn words(operation: Operation) -> String {
         Operation::Conv {
             channels,
             window,
+            groups,
             bias,
-        } => format!("conv {channels} {bias} {}", numbers(window)),
+        } => {
+            let conv = format!("conv {channels} {bias} {}", numbers(window));
+            match groups {
+                1 => conv,
+                _ => format!("{conv} groups {groups}"),
+            }
+        }
         Operation::Pool { kind, window } => {
             let kind = match kind {
                 Pooling::Max => "max",
@@ -106,6 +113,23 @@ mod tests {
     fn square_windows_keep_their_fingerprint() {
         let known = "21a34c178ac697c0d465fce9174983089a9090e8a869215437a881f8d54601bc";
         assert_eq!(by_name("lenet-5-28").unwrap().fingerprint(), known);
+    }
+
+    #[test]
+    fn groups_change_the_fingerprint() {
+        let of = |groups| {
+            let window = Window::new(1, 1, Padding::Valid, [2, 2]).unwrap();
+            let operation = Operation::Conv {
+                channels: 4,
+                window,
+                groups,
+                bias: true,
+            };
+            let mut graph = Graph::new("a", [4, 2, 2]);
+            graph.push("conv", operation).unwrap();
+            graph.fingerprint()
+        };
+        assert!(of(1) != of(2) && of(2) != of(4) && of(1) != of(4));
     }
 
     #[test]

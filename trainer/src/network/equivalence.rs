@@ -210,6 +210,13 @@ fn cases() -> Vec<Case> {
         let kernel = [4, 3, window.size[0], window.size[1]];
         push(Operator::Conv(window), &[&[2, 3, 7, 6], &kernel, &[4]]);
         push(Operator::Conv(window), &[&[2, 3, 7, 6], &kernel]);
+        for (outputs, inputs) in [(6, 2), (4, 1), (8, 1)] {
+            let kernel = [outputs, inputs, window.size[0], window.size[1]];
+            push(
+                Operator::Conv(window),
+                &[&[2, 4, 7, 6], &kernel, &[outputs]],
+            );
+        }
         for kind in [Pooling::Max, Pooling::Average] {
             push(Operator::Pool(kind, window), &[&[2, 3, 7, 6]]);
         }
@@ -372,19 +379,21 @@ fn nan_reaches_every_output_that_depends_on_it() {
                 expected.push(reads.contains(&at));
             }),
             Operator::Conv(window) => {
-                // Every output channel reads every channel of its image.
+                // Every output channel reads every channel of its group and image.
                 let channels = shape[1];
+                let (outputs, inputs, _, _) = case.operands[1].dims4().unwrap();
+                let per_group = outputs / (channels / inputs);
                 let mut reached = Vec::new();
                 each_output(x, window, |_, plane, reads| {
                     reached.push((plane, reads.contains(&at)));
                 });
                 let area = reached.len() / (batch * channels);
-                let outputs = case.operands[1].dim(0).unwrap();
                 for (image, output) in
                     (0..batch).flat_map(|i| (0..outputs * area).map(move |o| (i, o)))
                 {
                     let position = output % area;
-                    let planes = image * channels..(image + 1) * channels;
+                    let first = image * channels + output / area / per_group * inputs;
+                    let planes = first..first + inputs;
                     let reads = |plane: usize| reached[plane * area + position];
                     expected.push(planes.into_iter().any(|plane| reads(plane).1));
                 }

@@ -26,8 +26,17 @@ pub fn least_bytes(graph: &Graph, batch: usize, moments: usize) -> usize {
             // Views of existing values.
             Operation::Input | Operation::Flatten => 0,
             Operation::Dense { bias, .. } => values * (1 + usize::from(bias)),
-            Operation::Conv { window, bias, .. } => {
-                read(window.taps()) + values * (2 + usize::from(bias))
+            Operation::Conv {
+                window,
+                groups,
+                bias,
+                ..
+            } => {
+                // Groups need what they read, and their products, in another order.
+                let copies = 1 + usize::from(groups > 1);
+                let source = graph.nodes()[node.source()].shape.iter().product::<usize>();
+                let taps = read(window.taps()) - source;
+                source + copies * taps + values * (1 + copies + usize::from(bias))
             }
             Operation::Pool { kind, window } => {
                 let results = match kind {

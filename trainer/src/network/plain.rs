@@ -25,15 +25,38 @@ pub fn linear(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tens
     }
 }
 
-/// Convolves `x` (batch, in, height, width) with `weight` (out, in, rows, columns) and adds
-/// `bias` (out). The result is (batch, out, output height, output width).
+/// Convolves `x` (batch, in, height, width) with `weight` (out, in / groups, rows, columns) and
+/// adds `bias` (out). The result is (batch, out, output height, output width). The number of groups
+/// follows from the shapes.
 ///
 /// # Errors
 /// Returns an error if the shapes do not match or the device fails.
 pub fn conv(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>, window: Window) -> Result<Tensor> {
-    let taps = taps(x, window)?.flatten_from(1)?;
-    let weight = weight.permute((0, 2, 3, 1))?.flatten_from(1)?;
-    to_maps(&linear(&taps, &weight, bias)?, x, window)
+    let taps = taps(x, window)?;
+    let weight = weight.permute((0, 2, 3, 1))?;
+    let rows = match x.dim(1)? == weight.dim(3)? {
+        true => linear(&taps.flatten_from(1)?, &weight.flatten_from(1)?, bias)?,
+        false => by_groups(&taps, &weight, bias)?,
+    };
+    to_maps(&rows, x, window)
+}
+
+/// Multiplies the `taps` (rows, taps, in) of each group of channels by the weights of that group,
+/// from `weight` (out, rows, columns, in / groups), and adds `bias` (out). The result is (rows,
+/// out).
+fn by_groups(taps: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
+    let (rows, count, channels) = taps.dims3()?;
+    let (outputs, _, _, inputs) = weight.dims4()?;
+    let groups = channels / inputs;
+    let taps = taps.reshape((rows, count, groups, inputs))?;
+    let taps = taps.permute((2, 0, 1, 3))?.flatten_from(2)?;
+    let weight = weight.reshape((groups, outputs / groups, count * inputs))?;
+    let products = taps.matmul(&weight.transpose(1, 2)?)?;
+    let products = products.transpose(0, 1)?.reshape((rows, outputs))?;
+    match bias {
+        Some(bias) => products.broadcast_add(bias),
+        None => Ok(products),
+    }
 }
 
 /// Computes max(0, x) of every element. The gradient is 0 where x is not positive.

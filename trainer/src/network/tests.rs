@@ -62,10 +62,22 @@ impl Layers {
 
     /// Appends a convolution, with a bias if the number of channels is even.
     pub(super) fn conv(&mut self, source: usize, channels: usize, window: Window) -> usize {
+        self.grouped(source, channels, 1, window)
+    }
+
+    /// Appends a convolution in groups, with a bias if the number of channels is even.
+    pub(super) fn grouped(
+        &mut self,
+        source: usize,
+        channels: usize,
+        groups: usize,
+        window: Window,
+    ) -> usize {
         let bias = channels.is_multiple_of(2);
         let operation = Operation::Conv {
             channels,
             window,
+            groups,
             bias,
         };
         self.push(operation, &[source])
@@ -136,15 +148,20 @@ pub(super) fn residual() -> Graph {
 }
 
 /// Returns a network with rectangular windows, like one for spectrograms: convolutions with a
-/// different size, stride and padding along each axis, and the mean over a whole map.
+/// different size, stride and padding along each axis, a depthwise one, one in groups, and the mean
+/// over a whole map.
 pub(super) fn speech() -> Graph {
     let mut layers = Layers(Graph::new("speech", [2, 15, 8]));
     let window = layers.rectangle(0, [6, 4], [2, 1], Padding::Same);
     let conv = layers.conv(0, 4, window);
     let norm = layers.norm(conv);
     let relu = layers.relu(norm);
+    let window = layers.window(relu, 3, 1, Padding::Same);
+    let depthwise = layers.grouped(relu, 4, 4, window);
+    let norm = layers.norm(depthwise);
+    let relu = layers.relu(norm);
     let window = layers.rectangle(relu, [2, 3], [1, 2], Padding::Each(1));
-    let conv = layers.conv(relu, 5, window);
+    let conv = layers.grouped(relu, 6, 2, window);
     let norm = layers.norm(conv);
     let relu = layers.relu(norm);
     let window = layers.rectangle(relu, [9, 4], [9, 4], Padding::Valid);

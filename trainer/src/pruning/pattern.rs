@@ -1,8 +1,10 @@
 //! N:M patterns: of every M consecutive inputs of each output, the N with the highest scores are
 //! kept.
 //!
-//! The inputs of a dense layer are its columns. Those of a convolution are its input channels,
-//! grouped separately for each output channel and tap, as NVIDIA's sparse tensor cores expect.
+//! The inputs of a dense layer are its columns. Those of a convolution are the input channels that
+//! an output channel reads, divided separately for each output channel and tap, as NVIDIA's sparse
+//! tensor cores expect. A depthwise convolution reads one channel, so no pattern divides it: keep
+//! it dense.
 
 use std::fmt;
 use std::str::FromStr;

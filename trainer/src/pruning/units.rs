@@ -83,6 +83,9 @@ pub(super) struct Edge {
     rows: Vec<TapRange>,
     /// What each tap reads along the width.
     columns: Vec<TapRange>,
+    /// The number of input and output channels per group of a convolution; all if it has no
+    /// groups.
+    group: [usize; 2],
     /// The number of units of the node per unit of the source: more than 1 where a channel is
     /// flattened in [`Mode::Graph`].
     spread: usize,
@@ -118,6 +121,10 @@ impl Edge {
             Operation::Conv { window, .. } | Operation::Pool { window, .. } => Some(window),
             _ => None,
         };
+        let groups = match node.operation {
+            Operation::Conv { groups, .. } => groups,
+            _ => 1,
+        };
         let pools = matches!(node.operation, Operation::Pool { .. });
         let size = window.map_or([1; 2], |window| window.size);
         let spread = match node.operation {
@@ -152,6 +159,7 @@ impl Edge {
             },
             rows: along(0, source.height, target.height),
             columns: along(1, source.width, target.width),
+            group: [source.channels, target.channels].map(|channels| channels / groups),
             spread,
         }
     }
@@ -171,15 +179,17 @@ impl Edge {
     }
 
     /// Returns the output channel, the input channel and the tap of the weight at the flat index
-    /// `element` of a kernel (out, in, height, width).
+    /// `element` of a kernel (out, in / groups, height, width).
     #[inline]
     pub(super) fn locate(&self, element: u32) -> (usize, usize, usize) {
         let taps = (self.size[0] * self.size[1]) as u32;
         let (pair, tap) = (element / taps, element % taps);
-        let inputs = self.source.channels as u32;
+        let [inputs, outputs] = self.group.map(|channels| channels as u32);
+        let output = pair / inputs;
+        let first = output / outputs * inputs;
         (
-            (pair / inputs) as usize,
-            (pair % inputs) as usize,
+            output as usize,
+            (first + pair % inputs) as usize,
             tap as usize,
         )
     }

@@ -29,7 +29,12 @@ fn graph(random: &mut Random) -> Graph {
                 let (size, stride) = ([1 + below(3), 1 + below(3)], [1 + below(2), 1 + below(2)]);
                 let window = Window::rectangular(size, stride, padding, [shape[1], shape[2]]);
                 if let Some(window) = window {
-                    builder.conv_by(source, 1 + below(5), window);
+                    let (channels, groups) = match below(4) {
+                        0 => (shape[0] * (1 + below(2)), shape[0]),
+                        1 if shape[0].is_multiple_of(2) => (2 * (1 + below(3)), 2),
+                        _ => (1 + below(5), 1),
+                    };
+                    builder.conv_by(source, (channels, groups), window);
                 }
             }
             0..=1 => {

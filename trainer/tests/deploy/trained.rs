@@ -176,6 +176,9 @@ fn folded_and_stripped_networks_compute_what_was_trained() {
         (graphs::vgg(), 0.3, MNIST),
         (graphs::resnet(), 0.3, (0.0, 1.0)),
         (graphs::resnet(), 0.3, MNIST),
+        (graphs::ds_cnn(Padding::Same, 2), 0.4, (0.0, 0.3081)),
+        (graphs::ds_cnn(Padding::Same, 2), 0.4, MNIST),
+        (graphs::ds_cnn(Padding::Valid, 1), 0.4, MNIST),
         (graphs::file("residual.toml"), 0.4, MNIST),
         (graphs::file("pooled-300-100.toml"), 0.05, MNIST),
         (graphs::file("pooled-conv10.toml"), 0.2, MNIST),
@@ -299,6 +302,7 @@ fn stripping_keeps_the_effective_weights() {
         (graphs::lenet_300_100(), 0.03),
         (architecture::by_name("lenet-5-28").unwrap(), 0.05),
         (graphs::lenet_5_caffe(), 0.04),
+        (graphs::ds_cnn(Padding::Valid, 1), 0.4),
         (graphs::file("conv6-conv12.toml"), 0.05),
         (graphs::file("pooled-300-100.toml"), 0.03),
     ] {

@@ -96,8 +96,8 @@ impl Builder<'_> {
         }
     }
 
-    /// Appends a convolution. Its padding may be asymmetric, and some positions may read only
-    /// padding.
+    /// Appends a convolution, sometimes depthwise or in two groups. Its padding may be asymmetric,
+    /// and some positions may read only padding.
     fn conv(&mut self) {
         let paddings = [
             Padding::Valid,
@@ -106,10 +106,22 @@ impl Builder<'_> {
             Padding::Each(2),
         ];
         let window = self.window(self.last(), &paddings);
-        let channels = self.up_to(4);
+        let inputs = self.graph.nodes()[self.last()].shape[0];
+        let (groups, channels) = match self.random.below(3) {
+            0 => (inputs, inputs * self.up_to(2)),
+            _ => {
+                let groups = if inputs.is_multiple_of(2) {
+                    self.up_to(2)
+                } else {
+                    1
+                };
+                (groups, groups * self.up_to(3))
+            }
+        };
         self.push(Operation::Conv {
             channels,
             window,
+            groups,
             bias: true,
         });
         self.push(Operation::BatchNorm);
@@ -142,6 +154,7 @@ impl Builder<'_> {
             let conv = Operation::Conv {
                 channels,
                 window,
+                groups: 1,
                 bias: false,
             };
             builder.push_from(conv, &[source]);

@@ -105,11 +105,16 @@ pub fn links(
                     link(weight, weight % inputs, weight / inputs);
                 }
             }
-            (Operation::Conv { window, .. }, _) => {
-                let (inputs, area) = (before.shape[0], window.size[0] * window.size[1]);
-                for weight in (0..node.shape[0] * inputs * area).filter(|&weight| kept(weight)) {
-                    let (channels, tap) = (weight / area, weight % area);
-                    let (input, output) = (channels % inputs, channels / inputs);
+            (Operation::Conv { window, groups, .. }, _) => {
+                // Each group has a kernel of its own, one after another.
+                let [inputs, outputs] = [before, node].map(|node| node.shape[0] / groups);
+                let area = window.size[0] * window.size[1];
+                let all = groups * outputs * inputs * area;
+                for weight in (0..all).filter(|&weight| kept(weight)) {
+                    let group = weight / (outputs * inputs * area);
+                    let (channels, tap) = (weight / area % (outputs * inputs), weight % area);
+                    let input = group * inputs + channels % inputs;
+                    let output = group * outputs + channels / inputs;
                     if mode == Mode::Graph {
                         link(weight, input, output);
                         continue;
@@ -248,6 +253,7 @@ fn reachability_matches_hand_computed_cases() {
     let conv = Operation::Conv {
         channels: 1,
         window,
+        groups: 1,
         bias: true,
     };
     graph.push("conv1", conv).unwrap();

@@ -82,6 +82,7 @@ impl Builder {
                 let operation = Operation::Conv {
                     channels: conv.channels.0,
                     window,
+                    groups: conv.groups.map_or(1, |Count(groups)| groups),
                     bias: conv.bias.unwrap_or(true),
                 };
                 self.push(&layer.name, operation, sources)?

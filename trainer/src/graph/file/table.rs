@@ -65,6 +65,7 @@ pub(super) struct Conv {
     pub(super) stride: Option<Pair>,
     #[serde(default = "valid", deserialize_with = "padding")]
     pub(super) padding: Padding,
+    pub(super) groups: Option<Count>,
     pub(super) bias: Option<bool>,
     pub(super) norm: Option<bool>,
     pub(super) relu: Option<bool>,

@@ -149,6 +149,33 @@ fn windows_may_be_rectangular_padded_or_as_large_as_the_map() {
 }
 
 #[test]
+fn convolutions_may_have_groups() {
+    let layers = [
+        "conv: channels=6; kernel=3; groups=3",
+        "conv: channels=6; kernel=1; groups=1",
+        "conv: channels=12; kernel=[3, 1]; groups=6",
+        "dense: units=3",
+    ];
+    let graph = network("[3, 6, 6]", &layers).unwrap();
+    let shapes: Vec<_> = graph
+        .prunable()
+        .into_iter()
+        .map(|tensor| tensor.shape)
+        .collect();
+    assert_eq!(
+        shapes,
+        [
+            vec![6, 1, 3, 3],
+            vec![6, 6, 1, 1],
+            vec![12, 1, 3, 1],
+            vec![3, 96]
+        ]
+    );
+    let total = 6 * 9 + 36 + 12 * 3 + 3 * 96;
+    assert_eq!(graph.total(), total);
+}
+
+#[test]
 fn layers_may_appear_in_any_order() {
     let graph = network(
         "[2, 7, 7]",
@@ -246,6 +273,11 @@ fn syntax_errors_name_line_and_layer() {
             "conv: channels=2; kernel=\"map\"",
             10,
             &["layer conv2", "`kernel`", "\"map\"", "whole number"],
+        ),
+        (
+            "conv: channels=2; kernel=3; groups=0",
+            11,
+            &["layer conv2", "`groups`", "from 1"],
         ),
         (
             "max-pool: size=\"all\"",
@@ -385,6 +417,11 @@ fn inconsistent_layers_are_rejected_by_name() {
         &["max-pool: size=[2, 13]", dense],
         3,
         &["layer pool1", "2 x 13", "12 x 12"],
+    );
+    refused(
+        &[conv, "conv: channels=3; kernel=1; groups=2", dense],
+        7,
+        &["layer conv2", "2 groups", "2 input channels", "3 channels"],
     );
     refused(
         &["max-pool: size=[3, 2]; padding=2", dense],

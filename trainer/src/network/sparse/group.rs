@@ -7,7 +7,7 @@ use super::conv::{Conv, Tap};
 use super::dense::Dense;
 use super::live::LiveUnits;
 use super::pool::Pool;
-use crate::graph::{Graph, Operation, Window};
+use crate::graph::{Graph, KernelLayout, Operation, Window};
 use crate::masks::Mask;
 
 /// How a group computes its values from those of its sources.
@@ -71,7 +71,8 @@ impl Group {
             Operation::Dense { .. } => Head::Dense(dense(&live[index], source, mask?)),
             Operation::Conv { window, .. } => {
                 let channels = [source.units.len(), live[index].units.len()];
-                let taps = taps(&live[index], source, window, mask?);
+                let layout = graph.kernel_layout(index)?;
+                let taps = taps([source, &live[index]], layout, window, mask?);
                 Head::Conv(Conv::new(window, channels, size, &taps))
             }
             Operation::Pool { .. } | Operation::BatchNorm | Operation::Relu => Head::Same,
@@ -141,13 +142,17 @@ fn dense(output: &LiveUnits, input: &LiveUnits, mask: &Mask) -> Dense {
 }
 
 /// Returns the weights that `mask` keeps of a convolution from channels `input` to channels
-/// `output`.
-fn taps(output: &LiveUnits, input: &LiveUnits, window: Window, mask: &Mask) -> Vec<Tap> {
+/// `output`, whose kernel has this `layout`.
+fn taps(
+    [input, output]: [&LiveUnits; 2],
+    layout: KernelLayout,
+    window: Window,
+    mask: &Mask,
+) -> Vec<Tap> {
     let kept = mask.keep.iter().enumerate().filter(|&(_, &keep)| keep);
     kept.enumerate()
         .map(|(weight, (element, _))| {
-            let (connection, tap) = (element / window.taps(), element % window.taps());
-            let (channel, source) = (connection / input.all(), connection % input.all());
+            let (channel, source, tap) = layout.locate(element);
             let (channel, source) = live_pair(output.place(channel), input.place(source));
             Tap {
                 output: channel as u32,

@@ -81,6 +81,7 @@ mod tests {
             let operation = Operation::Conv {
                 channels: 3,
                 window,
+                groups: 1,
                 bias: true,
             };
             graph.push_from(name, operation, &[source]).unwrap()
@@ -113,6 +114,7 @@ mod tests {
             let operation = Operation::Conv {
                 channels: 5,
                 window,
+                groups: 1,
                 bias: false,
             };
             let (name, source) = (format!("conv{index}"), last);
@@ -155,17 +157,23 @@ mod tests {
         }
     }
 
-    /// Returns a network of rectangular windows on a map that is not square, with an interior.
+    /// Returns a network of rectangular windows and of groups on a map that is not square, with an
+    /// interior.
     fn speech() -> Graph {
         let mut graph = Graph::new("speech", [2, 21, 12]);
-        for (index, (size, stride)) in [([6, 3], [2, 1]), ([2, 5], [1, 2])].into_iter().enumerate()
-        {
+        let convolutions = [
+            ([6, 3], [2, 1], 4, 1),
+            ([3, 3], [1, 1], 8, 4),
+            ([2, 5], [1, 2], 6, 2),
+        ];
+        for (index, (size, stride, channels, groups)) in convolutions.into_iter().enumerate() {
             let shape = &graph.nodes()[index].shape;
             let input = [shape[1], shape[2]];
             let window = Window::rectangular(size, stride, Padding::Same, input).unwrap();
             let operation = Operation::Conv {
-                channels: 4,
+                channels,
                 window,
+                groups,
                 bias: true,
             };
             graph.push(&format!("conv{index}"), operation).unwrap();
