@@ -288,6 +288,7 @@ mod tests {
     fn kernel(shape: &[usize], weights: &[f64]) -> Kernel {
         Kernel {
             shape: shape.to_vec(),
+            groups: 1,
             weights: weights.to_vec(),
             bias: None,
         }
@@ -300,6 +301,32 @@ mod tests {
             stride: [size; 2],
             padding: [[0; 2]; 2],
         }
+    }
+
+    /// Merges x * scale + shift, per channel, before a convolution whose two groups each multiply
+    /// one channel by two weights.
+    #[test]
+    fn scales_and_shifts_move_into_the_channels_of_their_group() {
+        let affine = Affine {
+            scale: vec![2.0, 3.0],
+            shift: vec![5.0, 7.0],
+        };
+        let grouped = Kernel {
+            groups: 2,
+            ..kernel(&[4, 1, 1, 1], &[1.0, 10.0, 100.0, 1000.0])
+        };
+        let steps = vec![
+            step(&[], &[2, 1, 1], Action::Input),
+            step(&[0], &[2, 1, 1], Action::Affine(affine)),
+            step(&[1], &[4, 1, 1], Action::Conv(grouped, window(1))),
+            step(&[2], &[1], Action::Dense(kernel(&[1, 4], &[1.0; 4]))),
+        ];
+        let layers = merge(steps).unwrap();
+        let Kind::Conv(merged, _) = &layers[0].kind else {
+            panic!("{layers:?}");
+        };
+        assert_eq!(merged.weights, [2.0, 20.0, 300.0, 3000.0]);
+        assert_eq!(merged.bias, Some(vec![5.0, 50.0, 700.0, 7000.0]));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The normal form of a network: steps that compute in Rarefy's order of elements.
 
 use super::flow::Flow;
-use crate::graph::Pooling;
+use crate::graph::{KernelLayout, Pooling};
 
 /// A step, what it reads, and the shape of its output.
 #[derive(Debug, Clone, PartialEq)]
@@ -43,8 +43,10 @@ pub(super) enum Action {
 /// The weights of a layer.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Kernel {
-    /// Shape: (out, in) or (out, in, height, width).
+    /// Shape: (out, in) or (out, in / groups, height, width).
     pub(super) shape: Vec<usize>,
+    /// The number of groups of channels; 1 for a dense layer.
+    pub(super) groups: usize,
     /// The weights, row-major.
     pub(super) weights: Vec<f64>,
     /// The bias per output, if there is one.
@@ -154,14 +156,16 @@ impl Kernel {
     /// Applies `affine`, which has an entry per input channel, to the inputs. Padding must stay
     /// zero: either there is none, or the shifts are zero.
     pub(super) fn scale_inputs(&mut self, affine: &Affine) {
-        let row = self.weights.len() / self.shape[0].max(1);
-        let taps = row / affine.scale.len().max(1);
+        let layout = KernelLayout {
+            outputs: self.shape[0] / self.groups,
+            inputs: self.shape[1],
+            taps: self.shape[2..].iter().product(),
+        };
         let mut bias = self.bias.take().unwrap_or_else(|| vec![0.0; self.shape[0]]);
-        for (row, bias) in self.weights.chunks_mut(row.max(1)).zip(&mut bias) {
-            for (at, weight) in row.iter_mut().enumerate() {
-                *bias += *weight * affine.shift[at / taps];
-                *weight *= affine.scale[at / taps];
-            }
+        for (element, weight) in self.weights.iter_mut().enumerate() {
+            let (output, input, _) = layout.locate(element);
+            bias[output] += *weight * affine.shift[input];
+            *weight *= affine.scale[input];
         }
         self.bias = Some(bias);
     }
