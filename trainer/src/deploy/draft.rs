@@ -8,6 +8,9 @@ use sprs::CsMat;
 use super::network::{Layer, Network, Operation, disjoint, in_order};
 use super::sparse::from_rows;
 
+/// The largest stride that a container can store: four bits.
+const STRIDE: usize = 15;
+
 /// A scale and a shift: `scale * x + shift`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Affine {
@@ -160,10 +163,25 @@ impl Draft {
             return Err(Refusal::new(name, reason));
         }
         self.fuse_pooling();
+        self.shorten_strides();
         Ok(Network {
             input: self.input,
             layers: in_order(self.layers, output),
         })
+    }
+
+    /// Sets the strides of pooling that a container could not store to 1 along axes with a single
+    /// output, where they have no effect.
+    fn shorten_strides(&mut self) {
+        for layer in &mut self.layers {
+            if let Operation::Pool { window, .. } = &mut layer.operation {
+                for axis in 0..2 {
+                    if layer.shape[1 + axis] == 1 && window.stride[axis] > STRIDE {
+                        window.stride[axis] = 1;
+                    }
+                }
+            }
+        }
     }
 
     /// Fuses non-overlapping pooling into the preceding convolution if nothing else reads that

@@ -108,7 +108,7 @@ mod tests {
         assert_eq!(all.len(), 8);
     }
 
-    /// The fingerprint in run folders from before windows could be rectangular: they must resume.
+    /// Compares with a run folder from before windows could be rectangular, which must resume.
     #[test]
     fn square_windows_keep_their_fingerprint() {
         let known = "21a34c178ac697c0d465fce9174983089a9090e8a869215437a881f8d54601bc";

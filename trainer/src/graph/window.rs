@@ -142,8 +142,8 @@ mod tests {
         assert!(Window::new(0, 1, Padding::Valid, [4, 9]).is_none());
     }
 
-    /// The first convolution of MLPerf Tiny's keyword spotting: TensorFlow pads (4, 5) rows and
-    /// (1, 1) columns of its 49 x 10 input, and the output is 25 x 5.
+    /// Tests the first convolution of MLPerf Tiny's keyword spotting: TensorFlow pads (4, 5) rows
+    /// and (1, 1) columns of its 49 x 10 input, and the output is 25 x 5.
     #[test]
     fn axes_of_a_rectangular_window_are_independent() {
         let same = Padding::Same;

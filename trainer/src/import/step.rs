@@ -156,10 +156,12 @@ impl Kernel {
     /// Applies `affine`, which has an entry per input channel, to the inputs. Padding must stay
     /// zero: either there is none, or the shifts are zero.
     pub(super) fn scale_inputs(&mut self, affine: &Affine) {
+        // A dense layer reads every position of each channel.
+        let inputs = affine.scale.len() / self.groups;
         let layout = KernelLayout {
             outputs: self.shape[0] / self.groups,
-            inputs: self.shape[1],
-            taps: self.shape[2..].iter().product(),
+            inputs,
+            taps: self.weights.len() / (self.shape[0] * inputs).max(1),
         };
         let mut bias = self.bias.take().unwrap_or_else(|| vec![0.0; self.shape[0]]);
         for (element, weight) in self.weights.iter_mut().enumerate() {

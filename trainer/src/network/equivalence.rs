@@ -166,7 +166,8 @@ fn assert_close(found: &[f64], expected: &[f64], most: f64, what: &str) {
 }
 
 /// Returns windows of all kinds over a map of size `input` (height, width): overlapping, with gaps,
-/// padded evenly, unevenly, and by more than the windows read, rectangular, and as large as the map.
+/// padded evenly, unevenly, and by more than the windows read, rectangular, and as large as the
+/// map.
 fn windows(input: [usize; 2]) -> Vec<Window> {
     let window = |size, stride, padding| Window::new(size, stride, padding, input).unwrap();
     let uneven = Window {

@@ -3,7 +3,8 @@
 //! Kernels are normal with standard deviation `sqrt(4 / (fan_in + fan_out))`, truncated at two
 //! standard deviations of the underlying normal (Keras' VarianceScaling with scale 2 and fan_avg,
 //! as in the paper's code). In a convolution in groups, these are the inputs and outputs that a
-//! channel is connected with: those of its group. Biases are zero; batch norms have scale 1 and shift 0.
+//! channel is connected with: those of its group. Biases are zero; batch norms have scale 1 and
+//! shift 0.
 
 use super::state::State;
 use crate::graph::{Graph, Node, Operation, Prunable};
@@ -55,4 +56,33 @@ pub fn without_kernels(graph: &Graph) -> State {
         }
     }
     state
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::graph::{Padding, Window};
+
+    /// Checks that a channel of a depthwise convolution by 3 x 3 has nine inputs and nine outputs.
+    #[test]
+    fn fans_are_those_of_a_group() {
+        const CHANNELS: usize = 5000;
+        for (groups, fan) in [(CHANNELS, 9.0), (CHANNELS / 4, 36.0)] {
+            let mut graph = Graph::new("grouped", [CHANNELS, 3, 3]);
+            let window = Window::new(3, 1, Padding::Same, [3, 3]).unwrap();
+            let operation = Operation::Conv {
+                channels: CHANNELS,
+                window,
+                groups,
+                bias: false,
+            };
+            graph.push("conv", operation).unwrap();
+            let state = state(&graph, 1);
+            let weights = &state.get("conv.weight").values;
+            let squares: f32 = weights.iter().map(|weight| weight * weight).sum();
+            let variance = f64::from(squares) / weights.len() as f64;
+            let expected = 2.0 / fan;
+            assert!((variance / expected - 1.0).abs() < 0.03, "{variance}");
+        }
+    }
 }

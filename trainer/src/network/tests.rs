@@ -201,6 +201,17 @@ fn plain_layers_match_candles_own() {
         let expected = x.conv2d(&kernel, padding, stride, 1, 1).unwrap();
         assert!(largest_difference(&found, &expected) < 1e-5);
     }
+    for (outputs, inputs, groups) in [(3, 1, 3), (6, 1, 3), (4, 3, 2)] {
+        let channels = inputs * groups;
+        let x = random_tensor(&mut random, (2, channels * 8 * 6));
+        let x = x.reshape((2, channels, 8, 6)).unwrap();
+        let kernel = random_tensor(&mut random, (outputs, inputs * 3 * 3));
+        let kernel = kernel.reshape((outputs, inputs, 3, 3)).unwrap();
+        let window = Window::new(3, 2, Padding::Each(1), [8, 6]).unwrap();
+        let found = plain::conv(&x, &kernel, None, window).unwrap();
+        let expected = x.conv2d(&kernel, 1, 2, 1, groups).unwrap();
+        assert!(largest_difference(&found, &expected) < 1e-5, "{groups}");
+    }
     for (size, stride) in [(2, 2), (3, 2), (2, 3)] {
         let window = Window::new(size, stride, Padding::Valid, [8, 6]).unwrap();
         let largest = plain::pool(&x, Pooling::Max, window).unwrap();

@@ -177,6 +177,9 @@ mod tests {
         let pattern: Pattern = "2:4".parse().unwrap();
         assert_eq!(pattern.misfit(&tensors, &[]).unwrap().name, "last");
         assert!(pattern.misfit(&tensors, &[2]).is_none());
+        // Each channel of a depthwise convolution reads one channel.
+        let depthwise = [tensor("conv", &[8, 1, 3, 3])];
+        assert!(pattern.misfit(&depthwise, &[]).is_some());
         let masks = pattern.masks(&ordering, &[2]);
         let kept: Vec<Vec<u8>> = masks
             .iter()

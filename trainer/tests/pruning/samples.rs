@@ -108,6 +108,7 @@ impl Builder<'_> {
         let window = self.window(self.last(), &paddings);
         let inputs = self.graph.nodes()[self.last()].shape[0];
         let (groups, channels) = match self.random.below(3) {
+            0 if inputs > 2 => (inputs, inputs),
             0 => (inputs, inputs * self.up_to(2)),
             _ => {
                 let groups = if inputs.is_multiple_of(2) {

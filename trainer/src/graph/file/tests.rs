@@ -95,7 +95,7 @@ fn example_files_match_the_readmes_weight_counts() {
         );
         files += 1;
     }
-    assert_eq!(files, 6);
+    assert_eq!(files, 7);
 }
 
 #[test]

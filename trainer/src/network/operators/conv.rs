@@ -55,8 +55,8 @@ struct Conv {
     bias: Option<Bias>,
 }
 
-/// Convolves `x` (batch, in, height, width) with `weight` (out, in / groups, rows, columns) and adds
-/// `bias` (out). The result is (batch, out, output height, output width). The number of groups
+/// Convolves `x` (batch, in, height, width) with `weight` (out, in / groups, rows, columns) and
+/// adds `bias` (out). The result is (batch, out, output height, output width). The number of groups
 /// follows from the shapes. The backward pass stores the gradients of weight and bias in their
 /// slots.
 ///

@@ -1,9 +1,9 @@
 //! The kept weights of a convolution, indexed by output channel and by input channel.
 //!
 //! A weight adds runs of its input channel to runs of its output channel. A run contains the
-//! batches of an output row if the stride along the width is 1, otherwise that of a single position. Taps in one
-//! column of the window contribute to the same outputs of a row, so their runs are summed in
-//! registers.
+//! batches of an output row if the stride along the width is 1, otherwise that of a single
+//! position. Taps in one column of the window contribute to the same outputs of a row, so their
+//! runs are summed in registers.
 
 use std::ops::Range;
 

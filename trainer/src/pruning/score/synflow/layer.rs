@@ -68,8 +68,8 @@ impl Layer {
         let sides = before.chunks_exact(self.inputs * self.before);
         let sides = sides.zip(after.chunks_exact_mut(self.outputs * self.after));
         for (group, (before, after)) in sides.enumerate() {
-            let own;
-            (own, rest) = rest.split_at(self.count(group, rest));
+            let (own, others) = rest.split_at(self.count(group, rest));
+            rest = others;
             let mut sums = self.widen(after);
             let mut rows = self.rows(group, own);
             for tile in self.tiles() {
@@ -107,8 +107,9 @@ impl Layer {
         let sides = sides.zip(after.chunks_exact(outputs));
         let mut rest = connections;
         for (group, ((reached, before), after)) in sides.enumerate() {
-            let own;
-            (own, rest) = rest.split_at_mut(self.count(group, rest));
+            let count = self.count(group, rest);
+            let (own, others) = std::mem::take(&mut rest).split_at_mut(count);
+            rest = others;
             let sums = self.widen(after);
             let mut rows = self.rows(group, own);
             for tile in self.tiles() {
@@ -242,8 +243,8 @@ impl<'a> Tile<'a> {
         }
     }
 
-    /// Takes the connections of this tile to `output` of the group from the front of `row`, a range of
-    /// `connections`. Returns their range, and the flat index of the weight of the first column.
+    /// Takes the connections of this tile to `output` of the group from the front of `row`, a range
+    /// of `connections`. Returns their range, and the flat index of the weight of the first column.
     #[inline(always)]
     fn take(
         &self,
