@@ -57,7 +57,10 @@ fn of_layer(
     size: [usize; 2],
     skip: Option<&[Constant]>,
 ) -> Vec<Constant> {
-    let act = |sum: f32| if layer.relu { sum.max(0.0) } else { sum };
+    let act = |sum: f32| match layer.relu {
+        true => sum.max(0.0).min(layer.ceiling),
+        false => sum,
+    };
     let (sums, size, pooling) = match layer.operation {
         Operation::Pool { window, kind } => return pooled(source, size, window, kind),
         Operation::Dense => (dense(layer, source), [1, 1], None),

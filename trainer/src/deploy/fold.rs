@@ -16,6 +16,9 @@
 //! not padding. This is exact. It doubles the weights of a convolution over a single channel, and
 //! is not needed if inputs are normalised with a mean of 0.
 //!
+//! A ReLU6 becomes the ReLU of its layer with an upper bound, at which the device's activations
+//! saturate. Average pooling is not fused into such a layer, since the device would clip the mean.
+//!
 //! A convolution in groups becomes an ordinary one, whose rows have weights only in the columns of
 //! their group.
 //!
@@ -28,7 +31,7 @@ use sprs::CsMat;
 
 use super::DeployError;
 use super::draft::{Affine, Draft, Refusal, Value, bare};
-use super::network::{Layer, Network, Operation, signed};
+use super::network::{Layer, Network, Operation, bound, signed};
 use super::sparse::from_rows;
 use crate::data::Scaling;
 use crate::graph::{self, Graph, Node, Pooling};
@@ -153,7 +156,8 @@ impl Folding<'_> {
                 return self.weighted(node, value, keep);
             }
             graph::Operation::BatchNorm => self.normalise(node, &mut value),
-            graph::Operation::Relu => return Ok(self.rectify(node, value)),
+            graph::Operation::Relu => return Ok(self.rectify(node, value, f32::INFINITY)),
+            graph::Operation::Relu6 => return Ok(self.rectify(node, value, 6.0)),
             graph::Operation::Pool { kind, window } => {
                 if window.pads() && kind == Pooling::Average {
                     let reason = "it takes means over padded windows: train it without padding";
@@ -163,7 +167,7 @@ impl Folding<'_> {
                 if kind == Pooling::Max && value.units.iter().any(|unit| unit.scale < 0.0) {
                     value = self
                         .draft
-                        .diagonal(&format!("{}.input", node.name), &value, false);
+                        .diagonal(&format!("{}.input", node.name), &value, None);
                 }
                 let units = std::mem::take(&mut value.units);
                 let (source, sole) = (value.layer, value.sole);
@@ -263,30 +267,41 @@ impl Folding<'_> {
         }
     }
 
-    /// Applies the ReLU `node` to `value`: as the layer's own ReLU if nothing reads the layer
-    /// without one, otherwise as a diagonal layer. A layer's output that cannot be negative is
-    /// returned unchanged.
-    fn rectify(&mut self, node: &Node, value: Value) -> Value {
+    /// Applies the ReLU `node` with the upper bound `ceiling` to `value`: as the layer's own ReLU
+    /// if nothing reads the layer without one, otherwise as a diagonal layer. A layer's output
+    /// that the ReLU would not change is returned as it is.
+    ///
+    /// A ReLU with a finite bound after an addition is a layer of its own, too: the step of the sum
+    /// depends on that of the addition's skip, so it could not be chosen to saturate at the bound.
+    fn rectify(&mut self, node: &Node, value: Value, ceiling: f32) -> Value {
         if value.is_plain() {
-            if !signed(&self.draft.layers, value.layer) {
+            let layers = &self.draft.layers;
+            if !signed(layers, value.layer) && bound(layers, value.layer) <= ceiling {
                 return value;
             }
             // A ReLU commutes with max pooling.
             let mut at = value.layer.filter(|_| value.sole);
             while let Some(layer) = at {
-                at = match self.draft.layers[layer].operation {
+                let own = &mut self.draft.layers[layer];
+                at = match own.operation {
                     Operation::Pool {
                         kind: Pooling::Max, ..
-                    } if self.draft.sole_reader[layer] => self.draft.layers[layer].source,
+                    } if self.draft.sole_reader[layer] => own.source,
                     Operation::Pool { .. } => None,
+                    Operation::Dense | Operation::Conv { .. }
+                        if ceiling.is_finite() && own.skip.is_some() =>
+                    {
+                        None
+                    }
                     Operation::Dense | Operation::Conv { .. } => {
-                        self.draft.layers[layer].relu = true;
+                        own.relu = true;
+                        own.ceiling = own.ceiling.min(ceiling);
                         return value;
                     }
                 };
             }
         }
-        self.draft.diagonal(&node.name, &value, true)
+        self.draft.diagonal(&node.name, &value, Some(ceiling))
     }
 
     /// Applies the addition `node` to two values: one becomes the skip of the other's layer.
@@ -296,7 +311,7 @@ impl Folding<'_> {
         for (source, value) in [(1, &mut a), (2, &mut b)] {
             // A skip adds a layer's output unscaled.
             if !value.is_plain() || value.layer.is_none() {
-                *value = self.draft.diagonal(&name(source), value, false);
+                *value = self.draft.diagonal(&name(source), value, None);
             }
         }
         if self.draft.shape(&a) != self.draft.shape(&b)
@@ -309,7 +324,7 @@ impl Folding<'_> {
             // A flattened map cannot be added to the output of a dense layer.
             for (source, value) in [(1, &mut a), (2, &mut b)] {
                 if self.draft.shape(value)[0] < value.units.len() {
-                    *value = self.draft.diagonal(&name(source), value, false);
+                    *value = self.draft.diagonal(&name(source), value, None);
                 }
             }
         }
@@ -320,7 +335,7 @@ impl Folding<'_> {
             (Some(first), Some(second)) if first > second => (a, b),
             (Some(_), None) => (a, b),
             (_, Some(_)) => (b, a),
-            (None, None) => (self.draft.diagonal(&name(2), &b, false), a),
+            (None, None) => (self.draft.diagonal(&name(2), &b, None), a),
         };
         let layer = sum.layer.expect("a modifiable layer exists");
         self.draft.layers[layer].skip = other.layer;

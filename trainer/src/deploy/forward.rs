@@ -59,7 +59,8 @@ impl Layer {
                 .for_each(|(value, add)| *value += add);
         }
         if self.relu {
-            values.iter_mut().for_each(|value| *value = value.max(0.0));
+            let clip = |value: &mut f32| *value = value.max(0.0).min(self.ceiling);
+            values.iter_mut().for_each(clip);
         }
         match pooling {
             None => values,

@@ -73,6 +73,8 @@ pub struct Layer {
     pub bias: Vec<f32>,
     /// Whether a ReLU follows.
     pub relu: bool,
+    /// The upper bound of the ReLU, at which a ReLU6 clips; infinite if there is none.
+    pub ceiling: f32,
     /// The index of the layer that is read; `None` for the network's input.
     pub source: Option<usize>,
     /// The index of an earlier layer whose output is added element-wise before the ReLU.
@@ -212,6 +214,18 @@ pub(super) fn signed(layers: &[Layer], mut source: Option<usize>) -> bool {
         source = layer.source;
     }
     false
+}
+
+/// Returns the upper bound of the output of `source`, one of `layers` or the input, that a ReLU
+/// imposes; infinite if there is none.
+pub(super) fn bound(layers: &[Layer], mut source: Option<usize>) -> f32 {
+    while let Some(layer) = source.map(|source| &layers[source]) {
+        if !layer.is_pool() {
+            return layer.ceiling;
+        }
+        source = layer.source;
+    }
+    f32::INFINITY
 }
 
 /// Returns the layers that `output` depends on, in topological order. Where that order leaves a

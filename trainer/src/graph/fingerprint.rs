@@ -53,6 +53,7 @@ fn words(operation: Operation) -> String {
         }
         Operation::BatchNorm => "batch-norm".into(),
         Operation::Relu => "relu".into(),
+        Operation::Relu6 => "relu6".into(),
         Operation::Add => "add".into(),
     }
 }

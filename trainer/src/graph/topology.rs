@@ -45,6 +45,8 @@ pub enum Operation {
     BatchNorm,
     /// max(0, x).
     Relu,
+    /// min(max(0, x), 6).
+    Relu6,
     /// The sum of two sources of the same shape: a residual connection.
     Add,
 }
@@ -237,7 +239,7 @@ impl Graph {
             Operation::Pool { window, .. } => {
                 map().and_then(|(channels, input)| windowed(channels, window, input))
             }
-            Operation::BatchNorm | Operation::Relu => Ok(before.clone()),
+            Operation::BatchNorm | Operation::Relu | Operation::Relu6 => Ok(before.clone()),
             Operation::Add if self.nodes[sources[1]].shape == *before => Ok(before.clone()),
             Operation::Add => Err(format!(
                 "it adds {} to {}, but both must have the same shape",

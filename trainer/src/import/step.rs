@@ -34,10 +34,19 @@ pub(super) enum Action {
     Affine(Affine),
     /// Batch norm.
     Norm(Norm),
-    /// max(0, x).
-    Relu,
+    /// A ReLU.
+    Relu(Clip),
     /// The sum of two sources.
     Add,
+}
+
+/// The bounds of a ReLU, in ascending order of what they change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Clip {
+    /// max(0, x).
+    Zero,
+    /// min(max(0, x), 6).
+    Six,
 }
 
 /// The weights of a layer.

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::fmt::Write;
 
 use super::layers::{Kind, Layer};
-use super::step::{Kernel, Norm, Origin, Sliding};
+use super::step::{Clip, Kernel, Norm, Origin, Sliding};
 use super::walk::Refusal;
 use crate::graph::{Graph, Operation, Padding, Pooling, Window};
 use crate::network::{EPSILON, State};
@@ -33,7 +33,12 @@ pub(super) fn architecture(name: &str, input: &[usize], layers: &[Layer]) -> (St
         };
         text.push_str(&keys(layer, map));
         if !matches!(layer.kind, Kind::Pool(..)) {
-            let _ = writeln!(text, "relu = {}", layer.relu);
+            let relu = match layer.relu {
+                None => "false",
+                Some(Clip::Zero) => "true",
+                Some(Clip::Six) => "6",
+            };
+            let _ = writeln!(text, "relu = {relu}");
         }
     }
     (text, names)

@@ -356,6 +356,27 @@ fn the_gradient_of_relu_at_zero_is_zero() {
     }
 }
 
+/// Checks that ReLU6 clips at 0 and 6, has gradient 0 there and beyond, and passes NaN on.
+#[test]
+fn relu6_clips_on_both_sides() {
+    let x = [-1.0, -0.0, 0.0, 1e-30, 2.0, 5.5, 6.0, 6.5, f64::INFINITY];
+    for dtype in [DType::F32, DType::F64] {
+        let tensor = Tensor::new(&x, &Device::Cpu).unwrap();
+        let x_var = Var::from_tensor(&tensor.to_dtype(dtype).unwrap()).unwrap();
+        let y = plain::relu6(x_var.as_tensor()).unwrap();
+        let expected: Vec<f64> = x.iter().map(|x| x.clamp(0.0, 6.0)).collect();
+        assert_close(&values(&y), &expected, 1e-6, "value");
+        let store = y.backward().unwrap();
+        let gradient = values(store.get(&x_var).unwrap());
+        let inside = |x: &f64| f64::from(u8::from(*x > 0.0 && *x < 6.0));
+        let expected: Vec<f64> = x.iter().map(inside).collect();
+        assert_eq!(gradient, expected);
+        let nan = Tensor::new(&[f64::NAN], &Device::Cpu).unwrap();
+        let nan = plain::relu6(&nan.to_dtype(dtype).unwrap()).unwrap();
+        assert!(values(&nan)[0].is_nan());
+    }
+}
+
 /// Checks that exactly the outputs that depend on a NaN of x are NaN, in every variant.
 #[test]
 fn nan_reaches_every_output_that_depends_on_it() {

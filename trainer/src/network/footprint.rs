@@ -49,6 +49,8 @@ pub fn least_bytes(graph: &Graph, batch: usize, moments: usize) -> usize {
             Operation::BatchNorm => 5 * values,
             // The result and a tensor of zeros.
             Operation::Relu => 2 * values,
+            // A ReLU, the bound, and the result.
+            Operation::Relu6 => 4 * values,
             Operation::Add => values,
         }
     });

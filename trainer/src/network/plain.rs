@@ -70,6 +70,16 @@ pub fn relu(x: &Tensor) -> Result<Tensor> {
     x.le(0.0)?.where_cond(&x.zeros_like()?, x)
 }
 
+/// Computes min(max(0, x), 6) of every element. The gradient is 0 outside (0, 6). NaN is passed on.
+///
+/// # Errors
+/// Returns an error if the device fails.
+pub fn relu6(x: &Tensor) -> Result<Tensor> {
+    let low = relu(x)?;
+    let six = (x.zeros_like()? + 6.0)?;
+    x.ge(6.0)?.where_cond(&six, &low)
+}
+
 /// Computes the maximum or mean of each window of `x` (batch, channels, height, width), ignoring
 /// padding. The gradient of a maximum flows to the first position that attains it, and NaN counts
 /// as larger than every number.

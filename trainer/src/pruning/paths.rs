@@ -108,7 +108,7 @@ impl<'a> Walk<'a> {
         let mut used = 0;
         for (index, node) in nodes.iter().enumerate() {
             let is_identity = match node.operation {
-                Operation::BatchNorm | Operation::Relu => true,
+                Operation::BatchNorm | Operation::Relu | Operation::Relu6 => true,
                 Operation::Flatten => extents[index].units() == extents[node.source()].units(),
                 _ => false,
             };

@@ -183,7 +183,7 @@ fn an_unsupported_form_of_an_operator_is_named_with_what_to_do() {
         )
     };
     let zero = || floats("zero", &[], &[0.0]);
-    let six = || floats("six", &[], &[6.0]);
+    let five = || floats("five", &[], &[5.0]);
     let four = || floats("four", &[4], &[0.5; 4]);
     let conv = |attributes: &[Message]| node("Conv", &["x", "w"], "a", attributes);
     let w = || kernel("w", [4, 2, 3, 3]);
@@ -233,10 +233,20 @@ fn an_unsupported_form_of_an_operator_is_named_with_what_to_do() {
             &["(Conv)", "its weight", "must be constant"],
         ),
         (
-            vec![conv(&[]), node("Clip", &["a", "zero", "six"], "b", &[])],
-            vec![w(), zero(), six()],
+            vec![conv(&[]), node("Clip", &["a", "zero", "five"], "b", &[])],
+            vec![w(), zero(), five()],
             144,
-            &["(Clip)", "above 6", "ReLU"],
+            &["(Clip)", "above 5", "a bound of 6"],
+        ),
+        (
+            vec![
+                conv(&[]),
+                node("Relu", &["a"], "b", &[]),
+                node("Min", &["b", "five"], "c", &[]),
+            ],
+            vec![w(), five()],
+            144,
+            &["(Min)", "ReLU6"],
         ),
         (
             vec![

@@ -67,6 +67,9 @@ fn graph(random: &mut Random) -> Graph {
                     .collect();
                 builder.add(source, equal[below(equal.len())]);
             }
+            7 if below(3) == 0 => {
+                builder.push(Operation::Relu6, &[source]);
+            }
             _ => {
                 builder.relu(source);
             }

@@ -121,11 +121,35 @@ def ds_cnn():
                          nn.AvgPool2d(3, 1, 1, count_include_pad=False), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(12, 10))
 
 
+class Wide(nn.BatchNorm2d):
+    """A batch norm whose outputs often exceed 6."""
+
+    def forward(self, x):
+        return super().forward(x) * 6
+
+
+def mobile():
+    """Parts of MobileNetV2: ReLU6, and a block with a depthwise convolution and a linear output that is added."""
+    class Inverted(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.wide = nn.Sequential(nn.Conv2d(6, 12, 1, bias=False), Wide(12), nn.ReLU6(),
+                                      nn.Conv2d(12, 12, 3, padding=1, groups=12, bias=False), Wide(12), nn.ReLU6(),
+                                      nn.Conv2d(12, 6, 1, bias=False), nn.BatchNorm2d(6))
+
+        def forward(self, x):
+            return x + self.wide(x)
+
+    return nn.Sequential(nn.Conv2d(1, 6, 3, 2, padding=1, bias=False), Wide(6), nn.ReLU6(), Inverted(), nn.MaxPool2d(2), nn.ReLU6(),
+                         nn.Flatten(), nn.Linear(150, 10))
+
+
 def torch_models():
     torch_model("lenet-300-100", nn.Sequential(nn.Flatten(), nn.Linear(196, 30), nn.ReLU(), nn.Linear(30, 10),
                                                nn.ReLU(), nn.Linear(10, 10)), (1, 14, 14))
     torch_model("lenet-5", LeNet5(), (1, 28, 28))
     torch_model("ds-cnn", ds_cnn(), (1, 49, 10))
+    torch_model("mobile", mobile(), (1, 20, 20))
     torch_model("resnet-8", resnet_8(), (3, 32, 32))
     # As `training=PRESERVE` leaves batch norms, which eval mode folds into convolutions.
     model = settle(resnet_8(), None)
@@ -170,8 +194,14 @@ def keras_models():
         x = layers.SeparableConv2D(12, (3, 1), activation="relu")(layers.MaxPooling2D((2, 1), padding="same")(x))
         return keras.Model(inputs, layers.Dense(10, activation="softmax")(layers.GlobalAveragePooling2D()(x)))
 
+    def mobile():
+        inputs = keras.Input((12, 12, 2))
+        x = layers.ReLU(6.0)(layers.Conv2D(4, 3, 2, padding="same", kernel_initializer=keras.initializers.RandomNormal(stddev=2))(inputs))
+        x = layers.DepthwiseConv2D(3, padding="same", activation="relu6")(x)
+        return keras.Model(inputs, layers.Dense(10)(layers.Flatten()(x)))
+
     resnet = residual()
-    for name, model in (("mlp", mlp), ("cnn", cnn), ("resnet", resnet), ("ds-cnn", separable())):
+    for name, model in (("mlp", mlp), ("cnn", cnn), ("resnet", resnet), ("ds-cnn", separable()), ("mobile", mobile())):
         generator = np.random.default_rng(6)
         for layer in model.layers:
             if isinstance(layer, layers.BatchNormalization):

@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 
-use super::numbers::{Count, Pair, PoolSize};
+use super::numbers::{Clip, Count, Pair, PoolSize};
 use super::order::Source;
 use super::table::{Kind, LayerEntry, Preamble};
 use super::{Fault, LIMIT};
@@ -113,7 +113,7 @@ impl Builder {
             Kind::Add(_) => self.push(&layer.name, Operation::Add, sources)?,
         };
         let (norm, relu) = norm_and_relu(&layer.kind, is_output);
-        if is_output && relu {
+        if is_output && relu != Clip::Nothing {
             return Err(
                 "it computes the class scores, which a ReLU would clip: remove `relu`".into(),
             );
@@ -121,7 +121,8 @@ impl Builder {
         let mut end = node;
         for (wanted, kind, operation) in [
             (norm, "bn", Operation::BatchNorm),
-            (relu, "relu", Operation::Relu),
+            (relu == Clip::Relu, "relu", Operation::Relu),
+            (relu == Clip::Relu6, "relu", Operation::Relu6),
         ] {
             if wanted {
                 let name = self.next(kind);
@@ -188,13 +189,14 @@ impl Builder {
     }
 }
 
-/// Returns whether a layer of `kind` has a batch norm and a ReLU.
-fn norm_and_relu(kind: &Kind, is_output: bool) -> (bool, bool) {
+/// Returns whether a layer of `kind` has a batch norm, and its ReLU.
+fn norm_and_relu(kind: &Kind, is_output: bool) -> (bool, Clip) {
+    let hidden = if is_output { Clip::Nothing } else { Clip::Relu };
     match kind {
-        Kind::Conv(conv) => (conv.norm.unwrap_or(true), conv.relu.unwrap_or(true)),
-        Kind::Dense(dense) => (dense.norm.unwrap_or(true), dense.relu.unwrap_or(!is_output)),
-        Kind::Pool(..) => (false, false),
-        Kind::Add(add) => (false, add.relu.unwrap_or(true)),
+        Kind::Conv(conv) => (conv.norm.unwrap_or(true), conv.relu.unwrap_or(Clip::Relu)),
+        Kind::Dense(dense) => (dense.norm.unwrap_or(true), dense.relu.unwrap_or(hidden)),
+        Kind::Pool(..) => (false, Clip::Nothing),
+        Kind::Add(add) => (false, add.relu.unwrap_or(Clip::Relu)),
     }
 }
 

@@ -1,4 +1,4 @@
-//! Numbers of an architecture file: counts, sizes along two axes, and paddings.
+//! Numbers of an architecture file: counts, sizes along two axes, paddings, and bounds of ReLUs.
 
 use std::fmt;
 
@@ -109,6 +109,42 @@ impl<'de> Visitor<'de> for Axes {
             None => Ok(PoolSize::Of(Pair(axes))),
             Some(_) => Err(A::Error::invalid_length(3, &self)),
         }
+    }
+}
+
+/// The bounds of the values after a layer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Clip {
+    /// None.
+    Nothing,
+    /// At least 0.
+    Relu,
+    /// From 0 to 6.
+    Relu6,
+}
+
+impl<'de> Deserialize<'de> for Clip {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Bounds;
+        impl Visitor<'_> for Bounds {
+            type Value = Clip;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "true, false, or 6 for a ReLU that also clips at 6")
+            }
+
+            fn visit_bool<E: Error>(self, relu: bool) -> Result<Clip, E> {
+                Ok(if relu { Clip::Relu } else { Clip::Nothing })
+            }
+
+            fn visit_i64<E: Error>(self, most: i64) -> Result<Clip, E> {
+                match most {
+                    6 => Ok(Clip::Relu6),
+                    _ => Err(E::invalid_value(Unexpected::Signed(most), &self)),
+                }
+            }
+        }
+        deserializer.deserialize_any(Bounds)
     }
 }
 

@@ -11,7 +11,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::Fault;
-use super::numbers::{Count, Pair, PoolSize, padding, valid};
+use super::numbers::{Clip, Count, Pair, PoolSize, padding, valid};
 use crate::graph::architecture;
 use crate::graph::topology::Pooling;
 use crate::graph::window::Padding;
@@ -68,7 +68,7 @@ pub(super) struct Conv {
     pub(super) groups: Option<Count>,
     pub(super) bias: Option<bool>,
     pub(super) norm: Option<bool>,
-    pub(super) relu: Option<bool>,
+    pub(super) relu: Option<Clip>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -77,7 +77,7 @@ pub(super) struct Dense {
     pub(super) units: Count,
     pub(super) bias: Option<bool>,
     pub(super) norm: Option<bool>,
-    pub(super) relu: Option<bool>,
+    pub(super) relu: Option<Clip>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -92,7 +92,7 @@ pub(super) struct Pool {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Add {
-    pub(super) relu: Option<bool>,
+    pub(super) relu: Option<Clip>,
 }
 
 /// The keys that every layer accepts.

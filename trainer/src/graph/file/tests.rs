@@ -149,6 +149,23 @@ fn windows_may_be_rectangular_padded_or_as_large_as_the_map() {
 }
 
 #[test]
+fn relus_may_clip_at_six() {
+    let layers = [
+        "conv: channels=2; kernel=3; relu=6",
+        "conv: channels=2; kernel=1; relu=true",
+        "dense: units=4; relu=6",
+        "dense: units=3",
+    ];
+    let graph = network("[1, 6, 6]", &layers).unwrap();
+    let clips = graph.nodes().iter().map(|node| node.operation);
+    let clips: Vec<_> = clips
+        .filter(|operation| matches!(operation, Operation::Relu | Operation::Relu6))
+        .collect();
+    assert_eq!(clips, [Operation::Relu6, Operation::Relu, Operation::Relu6]);
+    assert!(graph.node("relu3").is_some());
+}
+
+#[test]
 fn convolutions_may_have_groups() {
     let layers = [
         "conv: channels=6; kernel=3; groups=3",
@@ -273,6 +290,11 @@ fn syntax_errors_name_line_and_layer() {
             "conv: channels=2; kernel=\"map\"",
             10,
             &["layer conv2", "`kernel`", "\"map\"", "whole number"],
+        ),
+        (
+            "conv: channels=2; kernel=3; relu=5",
+            11,
+            &["layer conv2", "`relu`", "`5`", "clips at 6"],
         ),
         (
             "conv: channels=2; kernel=3; groups=0",
@@ -402,7 +424,9 @@ fn inconsistent_layers_are_rejected_by_name() {
         &["layer fc1", "fc2", "one output"],
     );
     refused(&[dense, conv], 6, &["layer conv1", "must be a dense layer"]);
-    refused(&["dense: units=2; relu=true"], 3, &["layer fc1", "ReLU"]);
+    for layer in ["dense: units=2; relu=true", "dense: units=2; relu=6"] {
+        refused(&[layer], 3, &["layer fc1", "ReLU"]);
+    }
     refused(
         &[dense, conv, dense],
         6,

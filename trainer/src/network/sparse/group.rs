@@ -39,7 +39,8 @@ pub(super) struct Group {
     pub(super) kernel: Option<usize>,
     /// The node of the batch norm, if there is one.
     pub(super) norm: Option<usize>,
-    pub(super) relu: bool,
+    /// The upper bound of its ReLU, if there is one; infinite if it only clips at 0.
+    pub(super) relu: Option<f32>,
     pub(super) pool: Option<Arc<Pool>>,
 }
 
@@ -52,7 +53,7 @@ impl Group {
     /// Returns whether the group must store its values before batch norm and ReLU, because the
     /// backward pass needs them and they differ from those of the source.
     pub(super) fn keeps_values(&self) -> bool {
-        (self.norm.is_some() || self.relu) && !matches!(*self.head, Head::Same)
+        (self.norm.is_some() || self.relu.is_some()) && !matches!(*self.head, Head::Same)
     }
 
     /// Creates the group of node `index` alone; returns `None` for the input and for flattening.
@@ -75,7 +76,9 @@ impl Group {
                 let taps = taps([source, &live[index]], layout, window, mask?);
                 Head::Conv(Conv::new(window, channels, size, &taps))
             }
-            Operation::Pool { .. } | Operation::BatchNorm | Operation::Relu => Head::Same,
+            Operation::Pool { .. } | Operation::BatchNorm | Operation::Relu | Operation::Relu6 => {
+                Head::Same
+            }
         };
         let area = match head {
             Head::Dense(_) | Head::Conv(_) => live[index].area(),
@@ -93,7 +96,7 @@ impl Group {
             units: live[index].units.len(),
             area,
             norm: None,
-            relu: false,
+            relu: None,
             pool: None,
         };
         group.append(graph, index, live);
@@ -105,10 +108,17 @@ impl Group {
     pub(super) fn append(&mut self, graph: &Graph, index: usize, live: &[LiveUnits]) -> bool {
         let node = &graph.nodes()[index];
         match node.operation {
-            Operation::BatchNorm if self.norm.is_none() && !self.relu && self.pool.is_none() => {
+            Operation::BatchNorm
+                if self.norm.is_none() && self.relu.is_none() && self.pool.is_none() =>
+            {
                 self.norm = Some(index);
             }
-            Operation::Relu if !self.relu && self.pool.is_none() => self.relu = true,
+            Operation::Relu if self.relu.is_none() && self.pool.is_none() => {
+                self.relu = Some(f32::INFINITY);
+            }
+            Operation::Relu6 if self.relu.is_none() && self.pool.is_none() => {
+                self.relu = Some(6.0);
+            }
             Operation::Pool { kind, window } if self.pool.is_none() => {
                 let size = live[node.source()].size;
                 self.pool = Some(Arc::new(Pool::new(kind, window, size)));

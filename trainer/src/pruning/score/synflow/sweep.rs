@@ -87,7 +87,10 @@ impl Sweep {
         for (index, node) in graph.nodes().iter().enumerate() {
             let sources: Vec<&Places> = node.sources.iter().map(|&at| &places[at]).collect();
             let target = Places::of(node, &sources);
-            if matches!(node.operation, Operation::BatchNorm | Operation::Relu) {
+            if matches!(
+                node.operation,
+                Operation::BatchNorm | Operation::Relu | Operation::Relu6
+            ) {
                 slots.push(slots[node.source()]);
                 places.push(target);
                 continue;
