@@ -65,8 +65,8 @@ impl Builder {
             } => {
                 let [_, height, width] = self.map(source)?;
                 let window = Window {
-                    size,
-                    stride,
+                    size: [size; 2],
+                    stride: [stride; 2],
                     before,
                     after,
                 };
@@ -125,8 +125,8 @@ impl Builder {
             Zeros::Valid => Window::new(size, stride, Padding::Valid, input)?,
             Zeros::Same => Window::new(size, stride, Padding::Same, input)?,
             Zeros::Around(before, after) => Window {
-                size,
-                stride,
+                size: [size; 2],
+                stride: [stride; 2],
                 before,
                 after,
             },
@@ -139,6 +139,7 @@ impl Builder {
         let operation = Operation::Conv {
             channels,
             window,
+            groups: 1,
             bias,
         };
         let conv = self.push("conv", operation, &[source]);
@@ -197,7 +198,7 @@ pub(crate) fn describe(graph: &Graph) -> String {
             before,
             after,
         } = window;
-        format!("{size}x{size}/{stride} padded {before:?} {after:?}")
+        format!("{size:?}/{stride:?} padded {before:?} {after:?}")
     };
     let lines = graph.nodes().iter().map(|node| {
         let what = match &node.operation {

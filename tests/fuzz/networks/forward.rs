@@ -149,6 +149,9 @@ impl<'a> Oracle<'a> {
                 }
             }
             Operation::Relu => links().for_each(|(link, value)| given[link.to] = value.max(0.0)),
+            Operation::Relu6 => {
+                links().for_each(|(link, value)| given[link.to] = value.clamp(0.0, 6.0));
+            }
             Operation::Input | Operation::Flatten | Operation::Add => {
                 links().for_each(|(link, value)| given[link.to] += value);
             }

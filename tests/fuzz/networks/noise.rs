@@ -36,7 +36,10 @@ fn norm_after(graph: &Graph, index: usize) -> Option<usize> {
 fn is_stored(graph: &Graph, index: usize) -> bool {
     let own = graph.nodes()[index].operation;
     let reads = graph.nodes().iter().any(|node| {
-        let passes = matches!(node.operation, Operation::BatchNorm | Operation::Relu);
+        let passes = matches!(
+            node.operation,
+            Operation::BatchNorm | Operation::Relu | Operation::Relu6
+        );
         node.sources.contains(&index) && !passes
     });
     reads && !matches!(own, Operation::Input | Operation::Flatten)

@@ -60,7 +60,7 @@ pub(crate) fn fold(subject: &Subject, error: &DeployError) -> Result<Reason, Fau
 fn signed(graph: &Graph, node: usize) -> bool {
     let of = &graph.nodes()[node];
     match of.operation {
-        Operation::Input | Operation::Relu => false,
+        Operation::Input | Operation::Relu | Operation::Relu6 => false,
         // With a negative scale, max pooling selects among negative values.
         Operation::Pool {
             kind: Pooling::Max, ..

@@ -66,8 +66,8 @@ fn ranges(network: &Network, images: &[&[u8]]) -> Vec<Vec<Range>> {
 }
 
 /// Returns whether a constant can be moved from the output of `layer` to its readers. It cannot be
-/// moved out of the last layer, a pooling layer or fused average pooling, nor into a pooling layer
-/// or through zero padding.
+/// moved out of the last layer, a pooling layer, fused average pooling or a ReLU with an upper
+/// bound, nor into a pooling layer or through zero padding.
 fn movable(network: &Network, layer: usize) -> bool {
     let own = &network.layers[layer];
     let mean = matches!(
@@ -80,6 +80,7 @@ fn movable(network: &Network, layer: usize) -> bool {
 
     !own.is_pool()
         && !mean
+        && own.ceiling == f32::INFINITY
         && !network.is_last(layer)
         && network
             .readers(layer)
@@ -158,6 +159,7 @@ mod tests {
                 operation: Operation::Dense,
                 bias: vec![bias; rows],
                 relu,
+                ceiling: f32::INFINITY,
                 source: None,
                 skip: None,
                 shape: [rows, 1, 1],

@@ -41,7 +41,7 @@ pub(super) fn read_everywhere(
     let Operation::Conv { window, .. } = layer.operation else {
         return source[column];
     };
-    let (taps, size) = (window.size * window.size, [shape[1], shape[2]]);
+    let (taps, size) = (window.taps(), [shape[1], shape[2]]);
     let (channel, tap) = (column / taps, column % taps);
     let map = &source[channel * size[0] * size[1]..][..size[0] * size[1]];
     let mut reads = positions(window, size).map(|at| read(window, size, tap, at, map));
@@ -57,7 +57,10 @@ fn of_layer(
     size: [usize; 2],
     skip: Option<&[Constant]>,
 ) -> Vec<Constant> {
-    let act = |sum: f32| if layer.relu { sum.max(0.0) } else { sum };
+    let act = |sum: f32| match layer.relu {
+        true => sum.max(0.0).min(layer.ceiling),
+        false => sum,
+    };
     let (sums, size, pooling) = match layer.operation {
         Operation::Pool { window, kind } => return pooled(source, size, window, kind),
         Operation::Dense => (dense(layer, source), [1, 1], None),
@@ -96,7 +99,7 @@ fn convolved(
     size: [usize; 2],
     window: Window,
 ) -> Vec<Constant> {
-    let (taps, plane) = (window.size * window.size, size[0] * size[1]);
+    let (taps, plane) = (window.taps(), size[0] * size[1]);
     let outputs: usize = window.outputs(size).iter().product();
     let none = !layer.pads() && source.iter().all(Option::is_none);
     let rows = layer.weights.outer_iterator().zip(&layer.bias);
@@ -133,14 +136,12 @@ fn read(
     map: &[Constant],
 ) -> Constant {
     let along = |axis: usize, output: usize, tap: usize| {
-        let padded = output * window.stride + tap;
+        let padded = output * window.stride[axis] + tap;
         let position = padded.checked_sub(window.before[axis])?;
         (position < size[axis]).then_some(position)
     };
-    match (
-        along(0, y, tap / window.size),
-        along(1, x, tap % window.size),
-    ) {
+    let [row, column] = window.place(tap);
+    match (along(0, y, row), along(1, x, column)) {
         (Some(y), Some(x)) => map[y * size[1] + x],
         _ => Some(0.0),
     }

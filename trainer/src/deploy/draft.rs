@@ -7,6 +7,10 @@ use sprs::CsMat;
 
 use super::network::{Layer, Network, Operation, disjoint, in_order};
 use super::sparse::from_rows;
+use crate::graph::Pooling;
+
+/// The largest stride that a container can store: four bits.
+const STRIDE: usize = 15;
 
 /// A scale and a shift: `scale * x + shift`.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -90,9 +94,9 @@ impl Draft {
         (!done && layer.bias.len() == value.units.len()).then_some(index)
     }
 
-    /// Appends a diagonal layer that computes `value`, with a ReLU if `relu` is set; returns its
-    /// output.
-    pub(super) fn diagonal(&mut self, name: &str, value: &Value, relu: bool) -> Value {
+    /// Appends a diagonal layer that computes `value`, with a ReLU that has an upper bound if
+    /// `relu` states one; returns its output.
+    pub(super) fn diagonal(&mut self, name: &str, value: &Value, relu: Option<f32>) -> Value {
         let (count, shape) = (value.units.len(), self.shape(value));
         let row = |(index, unit): (usize, &Affine)| vec![(index, unit.scale as f32)];
         let weights = from_rows(count, value.units.iter().enumerate().map(row));
@@ -104,7 +108,8 @@ impl Draft {
         let bias = value.units.iter().map(|unit| unit.shift as f32).collect();
         let layer = Layer {
             bias,
-            relu,
+            relu: relu.is_some(),
+            ceiling: relu.unwrap_or(f32::INFINITY),
             ..bare(name, operation, weights, value.layer, shape)
         };
         self.push(layer, value.sole)
@@ -148,7 +153,7 @@ impl Draft {
     /// through a ReLU.
     pub(super) fn finish(mut self, mut value: Value, name: &str) -> Result<Network, Refusal> {
         if !value.is_plain() {
-            value = self.diagonal(&format!("{name}.output"), &value, false);
+            value = self.diagonal(&format!("{name}.output"), &value, None);
         }
         let dense = |&layer: &usize| self.layers[layer].operation == Operation::Dense;
         let Some(output) = value.layer.filter(dense) else {
@@ -160,10 +165,25 @@ impl Draft {
             return Err(Refusal::new(name, reason));
         }
         self.fuse_pooling();
+        self.shorten_strides();
         Ok(Network {
             input: self.input,
             layers: in_order(self.layers, output),
         })
+    }
+
+    /// Sets the strides of pooling that a container could not store to 1 along axes with a single
+    /// output, where they have no effect.
+    fn shorten_strides(&mut self) {
+        for layer in &mut self.layers {
+            if let Operation::Pool { window, .. } = &mut layer.operation {
+                for axis in 0..2 {
+                    if layer.shape[1 + axis] == 1 && window.stride[axis] > STRIDE {
+                        window.stride[axis] = 1;
+                    }
+                }
+            }
+        }
     }
 
     /// Fuses non-overlapping pooling into the preceding convolution if nothing else reads that
@@ -187,10 +207,12 @@ impl Draft {
             match &mut before.operation {
                 Operation::Conv { pooling, .. }
                     if pooling.is_none()
+                        // A device averages before it clips.
+                        && (kind == Pooling::Max || before.ceiling == f32::INFINITY)
                         && self.sole_reader[pool]
-                        && pooled == disjoint(pooled.size) =>
+                        && pooled == disjoint(pooled.size[0]) =>
                 {
-                    *pooling = Some((kind, pooled.size));
+                    *pooling = Some((kind, pooled.size[0]));
                     before.shape = shape;
                 }
                 _ => continue,
@@ -221,6 +243,7 @@ pub(super) fn bare(
         original: weights.shape(),
         weights,
         relu: false,
+        ceiling: f32::INFINITY,
         source,
         skip: None,
         shape,

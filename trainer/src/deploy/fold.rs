@@ -16,6 +16,12 @@
 //! not padding. This is exact. It doubles the weights of a convolution over a single channel, and
 //! is not needed if inputs are normalised with a mean of 0.
 //!
+//! A ReLU6 becomes the ReLU of its layer with an upper bound, at which the device's activations
+//! saturate. Average pooling is not fused into such a layer, since the device would clip the mean.
+//!
+//! A convolution in groups becomes an ordinary one, whose rows have weights only in the columns of
+//! their group.
+//!
 //! The state and the masks must belong to the graph. Folding rejects what the device cannot
 //! compute: zero padding of a signed map (whose zero is not stored as 0), means over padded
 //! windows, class scores that do not come from a dense layer, and class scores that pass through a
@@ -25,7 +31,7 @@ use sprs::CsMat;
 
 use super::DeployError;
 use super::draft::{Affine, Draft, Refusal, Value, bare};
-use super::network::{Layer, Network, Operation, signed};
+use super::network::{Layer, Network, Operation, bound, signed};
 use super::sparse::from_rows;
 use crate::data::Scaling;
 use crate::graph::{self, Graph, Node, Pooling};
@@ -150,10 +156,10 @@ impl Folding<'_> {
                 return self.weighted(node, value, keep);
             }
             graph::Operation::BatchNorm => self.normalise(node, &mut value),
-            graph::Operation::Relu => return Ok(self.rectify(node, value)),
+            graph::Operation::Relu => return Ok(self.rectify(node, value, f32::INFINITY)),
+            graph::Operation::Relu6 => return Ok(self.rectify(node, value, 6.0)),
             graph::Operation::Pool { kind, window } => {
-                let padded = [window.before, window.after] != [[0; 2]; 2];
-                if padded && kind == Pooling::Average {
+                if window.pads() && kind == Pooling::Average {
                     let reason = "it takes means over padded windows: train it without padding";
                     return Err(Refusal::new(&node.name, reason));
                 }
@@ -161,7 +167,7 @@ impl Folding<'_> {
                 if kind == Pooling::Max && value.units.iter().any(|unit| unit.scale < 0.0) {
                     value = self
                         .draft
-                        .diagonal(&format!("{}.input", node.name), &value, false);
+                        .diagonal(&format!("{}.input", node.name), &value, None);
                 }
                 let units = std::mem::take(&mut value.units);
                 let (source, sole) = (value.layer, value.sole);
@@ -187,12 +193,17 @@ impl Folding<'_> {
     fn weighted(&mut self, node: &Node, mut value: Value, keep: &[bool]) -> Result<Value, Refusal> {
         let name = &node.name;
         let kernel = self.state.get(&format!("{name}.weight"));
-        let (operation, has_bias) = match node.operation {
-            graph::Operation::Conv { window, bias, .. } => {
+        let (operation, groups, has_bias) = match node.operation {
+            graph::Operation::Conv {
+                window,
+                groups,
+                bias,
+                ..
+            } => {
                 let pooling = None;
-                (Operation::Conv { window, pooling }, bias)
+                (Operation::Conv { window, pooling }, groups, bias)
             }
-            graph::Operation::Dense { bias, .. } => (Operation::Dense, bias),
+            graph::Operation::Dense { bias, .. } => (Operation::Dense, 1, bias),
             _ => unreachable!("only dense layers and convolutions have weights"),
         };
         let mut layer = bare(name, operation, CsMat::zero((0, 0)), None, shape(node));
@@ -210,7 +221,7 @@ impl Folding<'_> {
             value = self.draft.with_constant(&name, &value, constant);
             constant
         });
-        let (weights, mut bias) = take_in(kernel, keep, &units, constant);
+        let (weights, mut bias) = take_in((kernel, keep), groups, &units, constant);
         if has_bias {
             let own = &self.state.get(&format!("{name}.bias")).values;
             let biases = bias.iter_mut().zip(own);
@@ -256,30 +267,41 @@ impl Folding<'_> {
         }
     }
 
-    /// Applies the ReLU `node` to `value`: as the layer's own ReLU if nothing reads the layer
-    /// without one, otherwise as a diagonal layer. A layer's output that cannot be negative is
-    /// returned unchanged.
-    fn rectify(&mut self, node: &Node, value: Value) -> Value {
+    /// Applies the ReLU `node` with the upper bound `ceiling` to `value`: as the layer's own ReLU
+    /// if nothing reads the layer without one, otherwise as a diagonal layer. A layer's output
+    /// that the ReLU would not change is returned as it is.
+    ///
+    /// A ReLU with a finite bound after an addition is a layer of its own, too: the step of the sum
+    /// depends on that of the addition's skip, so it could not be chosen to saturate at the bound.
+    fn rectify(&mut self, node: &Node, value: Value, ceiling: f32) -> Value {
         if value.is_plain() {
-            if !signed(&self.draft.layers, value.layer) {
+            let layers = &self.draft.layers;
+            if !signed(layers, value.layer) && bound(layers, value.layer) <= ceiling {
                 return value;
             }
             // A ReLU commutes with max pooling.
             let mut at = value.layer.filter(|_| value.sole);
             while let Some(layer) = at {
-                at = match self.draft.layers[layer].operation {
+                let own = &mut self.draft.layers[layer];
+                at = match own.operation {
                     Operation::Pool {
                         kind: Pooling::Max, ..
-                    } if self.draft.sole_reader[layer] => self.draft.layers[layer].source,
+                    } if self.draft.sole_reader[layer] => own.source,
                     Operation::Pool { .. } => None,
+                    Operation::Dense | Operation::Conv { .. }
+                        if ceiling.is_finite() && own.skip.is_some() =>
+                    {
+                        None
+                    }
                     Operation::Dense | Operation::Conv { .. } => {
-                        self.draft.layers[layer].relu = true;
+                        own.relu = true;
+                        own.ceiling = own.ceiling.min(ceiling);
                         return value;
                     }
                 };
             }
         }
-        self.draft.diagonal(&node.name, &value, true)
+        self.draft.diagonal(&node.name, &value, Some(ceiling))
     }
 
     /// Applies the addition `node` to two values: one becomes the skip of the other's layer.
@@ -289,7 +311,7 @@ impl Folding<'_> {
         for (source, value) in [(1, &mut a), (2, &mut b)] {
             // A skip adds a layer's output unscaled.
             if !value.is_plain() || value.layer.is_none() {
-                *value = self.draft.diagonal(&name(source), value, false);
+                *value = self.draft.diagonal(&name(source), value, None);
             }
         }
         if self.draft.shape(&a) != self.draft.shape(&b)
@@ -302,7 +324,7 @@ impl Folding<'_> {
             // A flattened map cannot be added to the output of a dense layer.
             for (source, value) in [(1, &mut a), (2, &mut b)] {
                 if self.draft.shape(value)[0] < value.units.len() {
-                    *value = self.draft.diagonal(&name(source), value, false);
+                    *value = self.draft.diagonal(&name(source), value, None);
                 }
             }
         }
@@ -313,7 +335,7 @@ impl Folding<'_> {
             (Some(first), Some(second)) if first > second => (a, b),
             (Some(_), None) => (a, b),
             (_, Some(_)) => (b, a),
-            (None, None) => (self.draft.diagonal(&name(2), &b, false), a),
+            (None, None) => (self.draft.diagonal(&name(2), &b, None), a),
         };
         let layer = sum.layer.expect("a modifiable layer exists");
         self.draft.layers[layer].skip = other.layer;
@@ -327,26 +349,31 @@ fn shape(node: &Node) -> [usize; 3] {
     [axis(0), axis(1), axis(2)]
 }
 
-/// Returns the masked `kernel` of a layer that reads `units`, multiplied by their scales, and a
-/// bias per row. The shifts go into the biases, or into weights of an additional channel whose
-/// value is `constant`.
+/// Returns the masked `kernel` of a layer that reads `units` in `groups`, multiplied by their
+/// scales, and a bias per row. The shifts go into the biases, or into weights of an additional
+/// channel whose value is `constant`.
+///
+/// Rows have a column per unit and tap, of which a row of a group uses those of its own units.
 fn take_in(
-    kernel: &Array,
-    keep: &[bool],
+    (kernel, keep): (&Array, &[bool]),
+    groups: usize,
     units: &[Affine],
     constant: Option<f64>,
 ) -> (CsMat<f32>, Vec<f64>) {
     let taps: usize = kernel.shape[2..].iter().product();
-    let columns = kernel.shape[1] * taps;
+    let (length, columns) = (kernel.shape[1] * taps, units.len() * taps);
+    let per_group = kernel.shape[0] / groups;
     let (mut rows, mut biases) = (Vec::new(), Vec::new());
-    let kernels = kernel.values.chunks_exact(columns);
-    for (weights, keep) in kernels.zip(keep.chunks_exact(columns)) {
+    let kernels = kernel.values.chunks_exact(length);
+    for (output, (weights, keep)) in kernels.zip(keep.chunks_exact(length)).enumerate() {
+        let first = output / per_group * length;
         let mut row = Vec::new();
         // Per tap, the sum of its weights times the shifts that they read; `None` if none is
         // shifted.
         let mut shifts: Vec<Option<f64>> = vec![None; taps];
         let weights = weights.iter().zip(keep).enumerate();
-        for (column, (&weight, _)) in weights.filter(|(_, (_, keep))| **keep) {
+        for (at, (&weight, _)) in weights.filter(|(_, (_, keep))| **keep) {
+            let column = first + at;
             let (Affine { scale, shift }, weight) = (units[column / taps], f64::from(weight));
             row.push((column, (weight * scale) as f32));
             if shift != 0.0 {

@@ -59,7 +59,8 @@ impl Layer {
                 .for_each(|(value, add)| *value += add);
         }
         if self.relu {
-            values.iter_mut().for_each(|value| *value = value.max(0.0));
+            let clip = |value: &mut f32| *value = value.max(0.0).min(self.ceiling);
+            values.iter_mut().for_each(clip);
         }
         match pooling {
             None => values,
@@ -81,15 +82,15 @@ impl Layer {
     /// Returns the convolution of maps of `size` (height, width), including the bias.
     fn convolve(&self, source: &[f32], size: [usize; 2], window: Window) -> Vec<f32> {
         let ([height, width], plane) = (window.outputs(size), size[0] * size[1]);
-        let taps = window.size * window.size;
+        let taps = window.taps();
         let inputs = self.weights.cols() / taps * plane;
         assert_eq!(source.len(), inputs, "inputs of {}", self.name);
         // Per row and column of the window, the output rows and columns for which it reads the map
         // rather than padding.
-        let rows: Vec<_> = (0..window.size)
+        let rows: Vec<_> = (0..window.size[0])
             .map(|tap| window.reading(0, tap, size[0], height))
             .collect();
-        let columns: Vec<_> = (0..window.size)
+        let columns: Vec<_> = (0..window.size[1])
             .map(|tap| window.reading(1, tap, size[1], width))
             .collect();
         let mut values = Vec::with_capacity(self.bias.len() * height * width);
@@ -99,7 +100,7 @@ impl Layer {
             let map = &mut values[start..];
             for (column, &weight) in weights.iter() {
                 let (channel, tap) = (column / taps, column % taps);
-                let (i, j) = (tap / window.size, tap % window.size);
+                let [i, j] = window.place(tap);
                 let run = columns[j].clone();
                 if run.is_empty() {
                     continue;
@@ -109,7 +110,7 @@ impl Layer {
                         window.position(0, i, y) * size[1] + window.position(1, j, run.start);
                     let read = source[channel * plane + from..].iter();
                     let row = map[y * width..][run.clone()].iter_mut();
-                    row.zip(read.step_by(window.stride))
+                    row.zip(read.step_by(window.stride[1]))
                         .for_each(|(value, x)| *value += weight * x);
                 }
             }

@@ -190,6 +190,7 @@ fn operation(layer: &Layer, network: &Network) -> Option<Excess> {
         after,
     } = window;
     let padding = before.into_iter().chain(after).max().unwrap_or(0);
+    let (size, stride) = (size[0].max(size[1]), stride[0].max(stride[1]));
     for (what, found, most) in [
         ("window size", size, WINDOW),
         ("stride", stride, WINDOW),

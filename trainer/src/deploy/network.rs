@@ -33,11 +33,12 @@ pub enum Operation {
     },
 }
 
-/// Returns a window of `size` with stride `size` and no padding; a size of 1 is a single tap.
+/// Returns a square window of `size` with stride `size` and no padding; a size of 1 is a single
+/// tap.
 pub(super) fn disjoint(size: usize) -> Window {
     Window {
-        size,
-        stride: size,
+        size: [size; 2],
+        stride: [size; 2],
         before: [0; 2],
         after: [0; 2],
     }
@@ -51,8 +52,8 @@ pub(super) fn covered(
     output: usize,
     size: [usize; 2],
 ) -> Range<usize> {
-    let first = output * window.stride;
-    let end = (first + window.size).min(size[axis] + window.before[axis]);
+    let first = output * window.stride[axis];
+    let end = (first + window.size[axis]).min(size[axis] + window.before[axis]);
     first.saturating_sub(window.before[axis])..end - window.before[axis]
 }
 
@@ -72,6 +73,8 @@ pub struct Layer {
     pub bias: Vec<f32>,
     /// Whether a ReLU follows.
     pub relu: bool,
+    /// The upper bound of the ReLU, at which a ReLU6 clips; infinite if there is none.
+    pub ceiling: f32,
     /// The index of the layer that is read; `None` for the network's input.
     pub source: Option<usize>,
     /// The index of an earlier layer whose output is added element-wise before the ReLU.
@@ -112,7 +115,7 @@ impl Layer {
     pub fn columns(&self, shape: [usize; 3]) -> usize {
         match self.operation {
             Operation::Dense => shape[1] * shape[2],
-            Operation::Conv { window, .. } => window.size * window.size,
+            Operation::Conv { window, .. } => window.taps(),
             Operation::Pool { .. } => 0,
         }
     }
@@ -121,7 +124,7 @@ impl Layer {
     /// yield a constant sum.
     pub fn pads(&self) -> bool {
         match self.operation {
-            Operation::Conv { window, .. } => [window.before, window.after] != [[0; 2]; 2],
+            Operation::Conv { window, .. } => window.pads(),
             Operation::Dense | Operation::Pool { .. } => false,
         }
     }
@@ -211,6 +214,18 @@ pub(super) fn signed(layers: &[Layer], mut source: Option<usize>) -> bool {
         source = layer.source;
     }
     false
+}
+
+/// Returns the upper bound of the output of `source`, one of `layers` or the input, that a ReLU
+/// imposes; infinite if there is none.
+pub(super) fn bound(layers: &[Layer], mut source: Option<usize>) -> f32 {
+    while let Some(layer) = source.map(|source| &layers[source]) {
+        if !layer.is_pool() {
+            return layer.ceiling;
+        }
+        source = layer.source;
+    }
+    f32::INFINITY
 }
 
 /// Returns the layers that `output` depends on, in topological order. Where that order leaves a

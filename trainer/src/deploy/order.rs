@@ -45,6 +45,7 @@ mod tests {
             weights: from_rows(columns, weights),
             bias: (0..rows.len()).map(|unit| unit as f32).collect(),
             relu: true,
+            ceiling: f32::INFINITY,
             source,
             skip: None,
             shape: [rows.len(), 1, 1],

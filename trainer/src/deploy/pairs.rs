@@ -177,6 +177,7 @@ mod tests {
             weights: from_rows(columns, rows.iter().map(row)),
             bias: vec![0.0; rows.len()],
             relu: source.is_none(),
+            ceiling: f32::INFINITY,
             source,
             skip: None,
             shape: [rows.len(), 1, 1],

@@ -198,6 +198,7 @@ impl Builder {
         let operation = Operation::Conv {
             channels,
             window,
+            groups: 1,
             bias,
         };
         let conv = self.graph.push(&name, operation)?;
@@ -217,6 +218,7 @@ impl Builder {
         let operation = Operation::Conv {
             channels,
             window,
+            groups: 1,
             bias,
         };
         self.graph.push_from(&name, operation, &[source])

@@ -13,9 +13,11 @@
 pub mod architecture;
 pub mod file;
 mod fingerprint;
+pub mod kernel;
 mod topology;
 pub mod window;
 
 pub use file::{ArchitectureError, load};
+pub use kernel::KernelLayout;
 pub use topology::{Graph, GraphError, Node, Operation, Pooling, Prunable};
 pub use window::{Padding, Window};

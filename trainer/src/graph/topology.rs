@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::kernel::KernelLayout;
 use super::window::Window;
 
 /// An operation of the network.
@@ -19,12 +20,16 @@ pub enum Operation {
         bias: bool,
     },
     /// A convolution of a feature map (strictly, a cross-correlation). Its weight (channels, input
-    /// channels, size, size) is prunable.
+    /// channels / groups, rows, columns) is prunable.
     Conv {
         /// Number of output channels.
         channels: usize,
         /// The sliding window with its padding.
         window: Window,
+        /// The number of groups into which input and output channels are divided: an output
+        /// channel reads the input channels of its own group. A depthwise convolution has as many
+        /// groups as input channels, an ordinary one has 1.
+        groups: usize,
         /// Whether a bias is added.
         bias: bool,
     },
@@ -40,6 +45,8 @@ pub enum Operation {
     BatchNorm,
     /// max(0, x).
     Relu,
+    /// min(max(0, x), 6).
+    Relu6,
     /// The sum of two sources of the same shape: a residual connection.
     Add,
 }
@@ -80,7 +87,7 @@ impl Node {
 pub struct Prunable {
     /// Name of the tensor, such as `fc1.weight`.
     pub name: String,
-    /// Shape: (out, in) or (out, in, height, width).
+    /// Shape: (out, in) or (out, in / groups, height, width).
     pub shape: Vec<usize>,
     /// Index of the node whose kernel this is.
     #[serde(skip)]
@@ -209,17 +216,30 @@ impl Graph {
                 Err("it has no channels; give it at least one".into())
             }
             Operation::Conv {
-                channels, window, ..
-            } => map().and_then(|(_, input)| windowed(channels, window, input)),
+                channels,
+                window,
+                groups,
+                ..
+            } => map().and_then(|(inputs, input)| {
+                let divides = |channels: usize| groups > 0 && channels.is_multiple_of(groups);
+                if !(divides(channels) && divides(inputs)) {
+                    return Err(format!(
+                        "its {groups} groups must divide both its {inputs} input channels and its {channels} channels: change one of the numbers"
+                    ));
+                }
+                windowed(channels, window, input)
+            }),
             Operation::Pool { window, .. }
-                if [window.before, window.after].concat().iter().max() >= Some(&window.size) =>
+                if (0..2).any(|axis| {
+                    window.before[axis].max(window.after[axis]) >= window.size[axis]
+                }) =>
             {
                 Err("some of its windows contain only padding; reduce the padding".into())
             }
             Operation::Pool { window, .. } => {
                 map().and_then(|(channels, input)| windowed(channels, window, input))
             }
-            Operation::BatchNorm | Operation::Relu => Ok(before.clone()),
+            Operation::BatchNorm | Operation::Relu | Operation::Relu6 => Ok(before.clone()),
             Operation::Add if self.nodes[sources[1]].shape == *before => Ok(before.clone()),
             Operation::Add => Err(format!(
                 "it adds {} to {}, but both must have the same shape",
@@ -266,17 +286,34 @@ impl Graph {
         &self.nodes[self.nodes[index].source()].shape
     }
 
-    /// Returns the shape of the kernel of node `index` in PyTorch's layout, (out, in) or (out, in,
-    /// height, width), or `None` if it has no kernel.
+    /// Returns the shape of the kernel of node `index` in PyTorch's layout, (out, in) or (out, in /
+    /// groups, height, width), or `None` if it has no kernel.
     pub fn kernel_shape(&self, index: usize) -> Option<Vec<usize>> {
         let inputs = self.source_shape(index)[0];
         match self.nodes[index].operation {
             Operation::Dense { units, .. } => Some(vec![units, inputs]),
             Operation::Conv {
-                channels, window, ..
-            } => Some(vec![channels, inputs, window.size, window.size]),
+                channels,
+                window,
+                groups,
+                ..
+            } => {
+                let [height, width] = window.size;
+                Some(vec![channels, inputs / groups, height, width])
+            }
             _ => None,
         }
+    }
+
+    /// Returns how the kernel of node `index` connects channels, or `None` if it has no kernel.
+    pub fn kernel_layout(&self, index: usize) -> Option<KernelLayout> {
+        let shape = self.kernel_shape(index)?;
+        let groups = self.source_shape(index)[0] / shape[1];
+        Some(KernelLayout {
+            outputs: shape[0] / groups,
+            inputs: shape[1],
+            taps: shape[2..].iter().product(),
+        })
     }
 
     /// Returns the prunable tensors in topological order.
@@ -335,11 +372,14 @@ impl Graph {
 /// Returns the output shape (channels, height, width) of `window` over `input` (height, width), or
 /// why the window does not fit.
 fn windowed(channels: usize, window: Window, input: [usize; 2]) -> Result<Vec<usize>, String> {
-    let padded = [0, 1].map(|axis| window.before[axis] + input[axis] + window.after[axis]);
-    if window.size == 0 || window.stride == 0 || padded.iter().any(|&n| n < window.size) {
+    let fits = |axis: usize| {
+        let padded = window.before[axis] + input[axis] + window.after[axis];
+        (1..=padded).contains(&window.size[axis]) && window.stride[axis] > 0
+    };
+    if !(fits(0) && fits(1)) {
         return Err(format!(
-            "its window of {0} x {0} does not fit a feature map of {1}",
-            window.size,
+            "its window of {} does not fit a feature map of {}",
+            dimensions(&window.size),
             dimensions(&input)
         ));
     }
@@ -356,6 +396,7 @@ fn dimensions(shape: &[usize]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::graph::Padding;
 
     #[test]
     fn mismatched_shapes_are_rejected_by_layer() {
@@ -398,5 +439,37 @@ mod tests {
                 .is_err()
         );
         assert_eq!(graph.prunable()[0].shape, [3, 4]);
+    }
+
+    #[test]
+    fn groups_divide_input_and_output_channels() {
+        let conv = |channels, groups| {
+            let mut graph = Graph::new("toy", [6, 5, 4]);
+            let window = Window::new(3, 1, Padding::Same, [5, 4]).unwrap();
+            let operation = Operation::Conv {
+                channels,
+                window,
+                groups,
+                bias: false,
+            };
+            graph.push("conv", operation).map(|_| graph)
+        };
+        for (channels, groups, shape) in [
+            (6, 6, [6, 1, 3, 3]),
+            (12, 6, [12, 1, 3, 3]),
+            (4, 2, [4, 3, 3, 3]),
+            (5, 1, [5, 6, 3, 3]),
+        ] {
+            let graph = conv(channels, groups).unwrap();
+            assert_eq!(graph.prunable()[0].shape, shape);
+            assert_eq!(graph.total(), shape.iter().product::<usize>());
+            let layout = graph.kernel_layout(1).unwrap();
+            assert_eq!((layout.outputs, layout.taps), (channels / groups, 9));
+        }
+        for (channels, groups) in [(6, 4), (4, 6), (5, 2), (6, 0)] {
+            let error = conv(channels, groups).unwrap_err().to_string();
+            let words = format!("layer conv: its {groups} groups must divide");
+            assert!(error.starts_with(&words), "{error}");
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! Merges the steps of a network into the layers of an architecture file, each with the batch norm
 //! and the ReLU that follow it.
 
-use super::step::{Action, Affine, Kernel, Norm, Origin, Sliding, Step};
+use super::step::{Action, Affine, Clip, Kernel, Norm, Origin, Sliding, Step};
 use super::walk::Refusal;
 use crate::graph::Pooling;
 
@@ -16,8 +16,8 @@ pub(super) struct Layer {
     pub(super) kind: Kind,
     /// Its batch norm, if it has one.
     pub(super) norm: Option<Norm>,
-    /// Whether a ReLU follows.
-    pub(super) relu: bool,
+    /// The ReLU that follows, if there is one.
+    pub(super) relu: Option<Clip>,
 }
 
 /// The type of a layer.
@@ -106,7 +106,7 @@ impl Merger {
             );
         };
         match &layer.kind {
-            Kind::Dense(_) if layer.relu => Err("it clips the class scores: end the network without a ReLU".into()),
+            Kind::Dense(_) if layer.relu.is_some() => Err("it clips the class scores: end the network without a ReLU".into()),
             Kind::Dense(_) => Ok(()),
             _ => Err("it belongs to the last layer, but class scores must come from a dense layer: end the network with one".into()),
         }
@@ -147,9 +147,10 @@ impl Merger {
                 self.nothing_pending(&step)?;
                 Ok(self.push(step, Kind::Add))
             }
-            Action::Relu => {
+            Action::Relu(clip) => {
+                let clip = *clip;
                 self.nothing_pending(&step)?;
-                self.relu(step.sources[0])
+                self.relu(step.sources[0], clip)
             }
             Action::Affine(affine) => Ok(self.affine(&step, affine.clone(), None)),
             Action::Norm(norm) => Ok(self.affine(&step, norm.to_affine(), Some(norm.clone()))),
@@ -168,7 +169,7 @@ impl Merger {
             sources,
             kind,
             norm: None,
-            relu: false,
+            relu: None,
         });
         End {
             layer: Some(self.layers.len() - 1),
@@ -190,14 +191,14 @@ impl Merger {
         }
     }
 
-    /// Adds a ReLU after step `source`.
-    fn relu(&mut self, source: usize) -> Result<End, String> {
+    /// Adds a ReLU with these bounds after step `source`.
+    fn relu(&mut self, source: usize, clip: Clip) -> Result<End, String> {
         let end = self.ends[source].clone();
         let is_only = self.readers[source] == 1;
         let Some(index) = end.layer else {
             return Err("it applies to the input: remove it".into());
         };
-        if self.is_clipped(index) {
+        if self.clip_of(index) >= Some(clip) {
             return Ok(end);
         }
         // ReLU and the maximum commute.
@@ -221,13 +222,12 @@ impl Merger {
                 "another operator reads its input before the ReLU: apply ReLU for both".into(),
             );
         }
-        self.layers[layer].relu = true;
+        self.layers[layer].relu = Some(clip);
         Ok(end)
     }
 
-    /// Returns whether the output of `layer` has no negative values: a ReLU follows it, or the
-    /// layer that it pools.
-    fn is_clipped(&self, mut layer: usize) -> bool {
+    /// Returns the ReLU that follows `layer` or, if it is pooling, the layer that it pools.
+    fn clip_of(&self, mut layer: usize) -> Option<Clip> {
         while let Kind::Pool(..) = self.layers[layer].kind
             && let Some(before) = self.layers[layer].sources[0]
         {
@@ -249,7 +249,7 @@ impl Merger {
         if let (Some(index), None, 1) = (end.layer, &end.pending, self.readers[source]) {
             let layer = &mut self.layers[index];
             if let (Kind::Conv(kernel, _) | Kind::Dense(kernel), false) =
-                (&mut layer.kind, layer.relu)
+                (&mut layer.kind, layer.relu.is_some())
             {
                 match (&mut layer.norm, norm) {
                     (None, Some(norm)) => layer.norm = Some(norm),
@@ -288,6 +288,7 @@ mod tests {
     fn kernel(shape: &[usize], weights: &[f64]) -> Kernel {
         Kernel {
             shape: shape.to_vec(),
+            groups: 1,
             weights: weights.to_vec(),
             bias: None,
         }
@@ -302,6 +303,32 @@ mod tests {
         }
     }
 
+    /// Merges x * scale + shift, per channel, before a convolution whose two groups each multiply
+    /// one channel by two weights.
+    #[test]
+    fn scales_and_shifts_move_into_the_channels_of_their_group() {
+        let affine = Affine {
+            scale: vec![2.0, 3.0],
+            shift: vec![5.0, 7.0],
+        };
+        let grouped = Kernel {
+            groups: 2,
+            ..kernel(&[4, 1, 1, 1], &[1.0, 10.0, 100.0, 1000.0])
+        };
+        let steps = vec![
+            step(&[], &[2, 1, 1], Action::Input),
+            step(&[0], &[2, 1, 1], Action::Affine(affine)),
+            step(&[1], &[4, 1, 1], Action::Conv(grouped, window(1))),
+            step(&[2], &[1], Action::Dense(kernel(&[1, 4], &[1.0; 4]))),
+        ];
+        let layers = merge(steps).unwrap();
+        let Kind::Conv(merged, _) = &layers[0].kind else {
+            panic!("{layers:?}");
+        };
+        assert_eq!(merged.weights, [2.0, 20.0, 300.0, 3000.0]);
+        assert_eq!(merged.bias, Some(vec![5.0, 50.0, 700.0, 7000.0]));
+    }
+
     #[test]
     fn relus_move_before_maxima_and_repetitions_vanish() {
         let conv = Action::Conv(kernel(&[1, 1, 1, 1], &[2.0]), window(1));
@@ -309,13 +336,13 @@ mod tests {
             step(&[], &[1, 4, 4], Action::Input),
             step(&[0], &[1, 4, 4], conv),
             step(&[1], &[1, 2, 2], Action::Pool(Pooling::Max, window(2))),
-            step(&[2], &[1, 2, 2], Action::Relu),
+            step(&[2], &[1, 2, 2], Action::Relu(Clip::Zero)),
             step(&[3], &[1, 1, 1], Action::Pool(Pooling::Average, window(2))),
-            step(&[4], &[1, 1, 1], Action::Relu),
+            step(&[4], &[1, 1, 1], Action::Relu(Clip::Zero)),
             step(&[5], &[1], Action::Dense(kernel(&[1, 1], &[3.0]))),
         ];
         let layers = merge(steps).unwrap();
-        let relus: Vec<bool> = layers.iter().map(|layer| layer.relu).collect();
+        let relus: Vec<bool> = layers.iter().map(|layer| layer.relu.is_some()).collect();
         assert_eq!(relus, [true, false, false, false]);
         let sources: Vec<_> = layers.iter().map(|layer| layer.sources[0]).collect();
         assert_eq!(sources, [None, Some(0), Some(1), Some(2)]);

@@ -120,8 +120,7 @@ pub fn read(path: &Path) -> Result<Imported, ImportError> {
     })?;
     drop(bytes);
     let layers = walk::walk(&model).and_then(layers::merge).map_err(refuse)?;
-    let written = write::architecture(&name_of(path), &model.input.shape, &layers);
-    let (toml, names) = written.map_err(refuse)?;
+    let (toml, names) = write::architecture(&name_of(path), &model.input.shape, &layers);
     let graph = graph::file::from_text(&toml, path).map_err(|error| ImportError::Model {
         path: shown(),
         reason: format!("its network is no valid architecture ({error})"),

@@ -35,6 +35,7 @@ pub(super) fn compute(arguments: &Arguments<'_>, steps: &mut Vec<Step>) -> Resul
         "Relu" => arithmetic::relu(arguments, steps),
         "Clip" => arithmetic::clip(arguments, steps),
         "Max" => arithmetic::maximum(arguments, steps),
+        "Min" => arithmetic::minimum(arguments, steps),
         "Add" | "Sub" | "Mul" | "Div" => arithmetic::combine(arguments, steps),
         _ => Err(unsupported(operator)),
     };
@@ -50,7 +51,7 @@ fn unsupported(operator: &str) -> String {
         "LeakyRelu" | "PRelu" | "Elu" | "Selu" | "Celu" | "Gelu" | "Mish" | "HardSwish"
         | "Swish" | "HardSigmoid" | "Sigmoid" | "Tanh" | "Softplus" | "Softsign"
         | "ThresholdedRelu" | "Erf" => {
-            "the only activation function is ReLU: train the network with ReLU"
+            "the only activation functions are ReLU and ReLU6: train the network with ReLU"
         }
         "Softmax" | "LogSoftmax" | "ArgMax" => {
             "it is supported only at the end of a network: remove it"

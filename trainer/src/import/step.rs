@@ -1,7 +1,7 @@
 //! The normal form of a network: steps that compute in Rarefy's order of elements.
 
 use super::flow::Flow;
-use crate::graph::Pooling;
+use crate::graph::{KernelLayout, Pooling};
 
 /// A step, what it reads, and the shape of its output.
 #[derive(Debug, Clone, PartialEq)]
@@ -34,17 +34,28 @@ pub(super) enum Action {
     Affine(Affine),
     /// Batch norm.
     Norm(Norm),
-    /// max(0, x).
-    Relu,
+    /// A ReLU.
+    Relu(Clip),
     /// The sum of two sources.
     Add,
+}
+
+/// The bounds of a ReLU, in ascending order of what they change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Clip {
+    /// max(0, x).
+    Zero,
+    /// min(max(0, x), 6).
+    Six,
 }
 
 /// The weights of a layer.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Kernel {
-    /// Shape: (out, in) or (out, in, height, width).
+    /// Shape: (out, in) or (out, in / groups, height, width).
     pub(super) shape: Vec<usize>,
+    /// The number of groups of channels; 1 for a dense layer.
+    pub(super) groups: usize,
     /// The weights, row-major.
     pub(super) weights: Vec<f64>,
     /// The bias per output, if there is one.
@@ -154,14 +165,18 @@ impl Kernel {
     /// Applies `affine`, which has an entry per input channel, to the inputs. Padding must stay
     /// zero: either there is none, or the shifts are zero.
     pub(super) fn scale_inputs(&mut self, affine: &Affine) {
-        let row = self.weights.len() / self.shape[0].max(1);
-        let taps = row / affine.scale.len().max(1);
+        // A dense layer reads every position of each channel.
+        let inputs = affine.scale.len() / self.groups;
+        let layout = KernelLayout {
+            outputs: self.shape[0] / self.groups,
+            inputs,
+            taps: self.weights.len() / (self.shape[0] * inputs).max(1),
+        };
         let mut bias = self.bias.take().unwrap_or_else(|| vec![0.0; self.shape[0]]);
-        for (row, bias) in self.weights.chunks_mut(row.max(1)).zip(&mut bias) {
-            for (at, weight) in row.iter_mut().enumerate() {
-                *bias += *weight * affine.shift[at / taps];
-                *weight *= affine.scale[at / taps];
-            }
+        for (element, weight) in self.weights.iter_mut().enumerate() {
+            let (output, input, _) = layout.locate(element);
+            bias[output] += *weight * affine.shift[input];
+            *weight *= affine.scale[input];
         }
         self.bias = Some(bias);
     }

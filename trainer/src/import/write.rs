@@ -4,28 +4,17 @@ use std::collections::HashSet;
 use std::fmt::Write;
 
 use super::layers::{Kind, Layer};
-use super::step::{Kernel, Norm, Origin, Sliding};
+use super::step::{Clip, Kernel, Norm, Origin, Sliding};
 use super::walk::Refusal;
 use crate::graph::{Graph, Operation, Padding, Pooling, Window};
 use crate::network::{EPSILON, State};
 
 /// Returns the architecture file called `name` of `layers` with this `input`, and the names of the
 /// layers.
-///
-/// # Errors
-/// Returns the layer at fault and the reason if an architecture file cannot describe it.
-pub(super) fn architecture(
-    name: &str,
-    input: &[usize],
-    layers: &[Layer],
-) -> Result<(String, Vec<String>), Refusal> {
+pub(super) fn architecture(name: &str, input: &[usize], layers: &[Layer]) -> (String, Vec<String>) {
     let names = names(layers);
     let mut text = format!("name = {name:?}\ninput = {input:?}\n");
     for (index, (layer, name)) in layers.iter().zip(&names).enumerate() {
-        let refuse = |reason| Refusal {
-            origin: layer.first.origin.clone(),
-            reason,
-        };
         let _ = writeln!(text, "\n[[layer]]\nname = {name:?}");
         let source = |source: &Option<usize>| source.map_or("input", |source| &names[source]);
         match layer.sources.as_slice() {
@@ -42,16 +31,21 @@ pub(super) fn architecture(
             None => input,
             Some(source) => &layers[source].first.shape,
         };
-        text.push_str(&keys(layer, map).map_err(refuse)?);
+        text.push_str(&keys(layer, map));
         if !matches!(layer.kind, Kind::Pool(..)) {
-            let _ = writeln!(text, "relu = {}", layer.relu);
+            let relu = match layer.relu {
+                None => "false",
+                Some(Clip::Zero) => "true",
+                Some(Clip::Six) => "6",
+            };
+            let _ = writeln!(text, "relu = {relu}");
         }
     }
-    Ok((text, names))
+    (text, names)
 }
 
 /// Returns the keys that describe what `layer` computes from a map or units of shape `before`.
-fn keys(layer: &Layer, before: &[usize]) -> Result<String, String> {
+fn keys(layer: &Layer, before: &[usize]) -> String {
     let norm = |kernel: &Kernel| {
         format!(
             "bias = {}\nnorm = {}\n",
@@ -59,7 +53,7 @@ fn keys(layer: &Layer, before: &[usize]) -> Result<String, String> {
             layer.norm.is_some()
         )
     };
-    Ok(match &layer.kind {
+    match &layer.kind {
         Kind::Dense(kernel) => {
             format!(
                 "type = \"dense\"\nunits = {}\n{}",
@@ -68,10 +62,14 @@ fn keys(layer: &Layer, before: &[usize]) -> Result<String, String> {
             )
         }
         Kind::Conv(kernel, window) => {
-            let [size, stride] = square(window)?;
+            let (size, stride) = (pair(window.kernel), pair(window.stride));
             let padding = padding(window, before);
+            let groups = match kernel.groups {
+                1 => String::new(),
+                groups => format!("groups = {groups}\n"),
+            };
             format!(
-                "type = \"conv\"\nchannels = {}\nkernel = {size}\nstride = {stride}\npadding = {padding}\n{}",
+                "type = \"conv\"\nchannels = {}\nkernel = {size}\nstride = {stride}\npadding = {padding}\n{groups}{}",
                 kernel.shape[0],
                 norm(kernel)
             )
@@ -81,31 +79,31 @@ fn keys(layer: &Layer, before: &[usize]) -> Result<String, String> {
                 Pooling::Max => "max-pool",
                 Pooling::Average => "average-pool",
             };
-            if window.padding != [[0; 2]; 2] {
-                return Err(
-                    "pooling with padding is not supported: use windows that lie within the map"
-                        .into(),
-                );
-            }
-            let [size, stride] = square(window)?;
-            format!("type = \"{kind}\"\nsize = {size}\nstride = {stride}\n")
+            let (size, stride) = (pair(window.kernel), pair(window.stride));
+            let unpadded = window.padding == [[0; 2]; 2];
+            let size = match before[1..] == window.kernel && window.stride == window.kernel {
+                true if unpadded => "size = \"map\"".into(),
+                _ => format!("size = {size}\nstride = {stride}"),
+            };
+            let padding = match unpadded {
+                true => String::new(),
+                false => format!("padding = {}\n", padding(window, before)),
+            };
+            format!("type = \"{kind}\"\n{size}\n{padding}")
         }
         Kind::Add => "type = \"add\"\n".into(),
-    })
-}
-
-/// Returns the size and stride of a window if both are the same along height and width.
-fn square(window: &Sliding) -> Result<[usize; 2], String> {
-    let ([height, width], [down, right]) = (window.kernel, window.stride);
-    match height == width && down == right {
-        true => Ok([height, down]),
-        false => Err(format!(
-            "its window of {height} x {width} with stride {down} x {right} is not supported: use the same numbers along height and width"
-        )),
     }
 }
 
-/// Returns the padding of a convolution of a map of shape `before`, as an architecture file states
+/// Returns a number along height and one along width as an architecture file states them.
+fn pair([height, width]: [usize; 2]) -> String {
+    match height == width {
+        true => height.to_string(),
+        false => format!("[{height}, {width}]"),
+    }
+}
+
+/// Returns the padding of a window over a map of shape `before`, as an architecture file states
 /// it.
 fn padding(window: &Sliding, before: &[usize]) -> String {
     let [[top, left], [bottom, right]] = window.padding;
@@ -117,12 +115,8 @@ fn padding(window: &Sliding, before: &[usize]) -> String {
         };
     }
     if let &[_, height, width] = before
-        && let Some(same) = Window::new(
-            window.kernel[0],
-            window.stride[0],
-            Padding::Same,
-            [height, width],
-        )
+        && let Some(same) =
+            Window::rectangular(window.kernel, window.stride, Padding::Same, [height, width])
         && [same.before, same.after] == window.padding
     {
         return "\"same\"".into();

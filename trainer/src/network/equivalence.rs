@@ -166,13 +166,17 @@ fn assert_close(found: &[f64], expected: &[f64], most: f64, what: &str) {
 }
 
 /// Returns windows of all kinds over a map of size `input` (height, width): overlapping, with gaps,
-/// and padded evenly, unevenly, and by more than the windows read.
+/// padded evenly, unevenly, and by more than the windows read, rectangular, and as large as the
+/// map.
 fn windows(input: [usize; 2]) -> Vec<Window> {
     let window = |size, stride, padding| Window::new(size, stride, padding, input).unwrap();
     let uneven = Window {
         before: [0, 2],
         after: [1, 0],
         ..window(3, 2, Padding::Valid)
+    };
+    let rectangular = |size, stride, padding| {
+        Window::rectangular(size, stride, padding, input).expect("a window that fits")
     };
     vec![
         window(1, 1, Padding::Valid),
@@ -184,6 +188,11 @@ fn windows(input: [usize; 2]) -> Vec<Window> {
         window(2, 1, Padding::Same),
         window(5, 3, Padding::Each(2)),
         uneven,
+        rectangular([3, 1], [1, 2], Padding::Valid),
+        rectangular([2, 4], [2, 1], Padding::Same),
+        rectangular([4, 3], [3, 2], Padding::Each(1)),
+        rectangular([1, 5], [2, 3], Padding::Same),
+        rectangular(input, input, Padding::Valid),
     ]
 }
 
@@ -199,9 +208,16 @@ fn cases() -> Vec<Case> {
     push(Operator::Linear, &[&[5, 7], &[3, 7], &[3]]);
     push(Operator::Linear, &[&[1, 4], &[2, 4]]);
     for window in windows([7, 6]) {
-        let kernel = [4, 3, window.size, window.size];
+        let kernel = [4, 3, window.size[0], window.size[1]];
         push(Operator::Conv(window), &[&[2, 3, 7, 6], &kernel, &[4]]);
         push(Operator::Conv(window), &[&[2, 3, 7, 6], &kernel]);
+        for (outputs, inputs) in [(6, 2), (4, 1), (8, 1)] {
+            let kernel = [outputs, inputs, window.size[0], window.size[1]];
+            push(
+                Operator::Conv(window),
+                &[&[2, 4, 7, 6], &kernel, &[outputs]],
+            );
+        }
         for kind in [Pooling::Max, Pooling::Average] {
             push(Operator::Pool(kind, window), &[&[2, 3, 7, 6]]);
         }
@@ -256,9 +272,10 @@ fn each_output(x: &Tensor, window: Window, mut visit: impl FnMut(usize, usize, &
     for plane in 0..batch * channels {
         for (y, x) in (0..height).flat_map(|y| (0..width).map(move |x| (y, x))) {
             let mut reads = Vec::new();
-            for (i, j) in (0..window.size).flat_map(|i| (0..window.size).map(move |j| (i, j))) {
-                let row = (y * window.stride + i).checked_sub(window.before[0]);
-                let column = (x * window.stride + j).checked_sub(window.before[1]);
+            let [height, width] = window.size;
+            for (i, j) in (0..height).flat_map(|i| (0..width).map(move |j| (i, j))) {
+                let row = (y * window.stride[0] + i).checked_sub(window.before[0]);
+                let column = (x * window.stride[1] + j).checked_sub(window.before[1]);
                 if let (Some(row), Some(column)) = (row, column)
                     && row < rows
                     && column < columns
@@ -294,7 +311,7 @@ fn the_first_of_tied_maxima_gets_the_gradient() {
             ties += holders.count();
             expected.push(largest);
         });
-        assert!(ties > 0 || window.size == 1, "{window:?} has ties");
+        assert!(ties > 0 || window.size == [1; 2], "{window:?} has ties");
         for outcome in [
             case.of_plain(DType::F64),
             case.of_plain(DType::F32),
@@ -339,6 +356,27 @@ fn the_gradient_of_relu_at_zero_is_zero() {
     }
 }
 
+/// Checks that ReLU6 clips at 0 and 6, has gradient 0 there and beyond, and passes NaN on.
+#[test]
+fn relu6_clips_on_both_sides() {
+    let x = [-1.0, -0.0, 0.0, 1e-30, 2.0, 5.5, 6.0, 6.5, f64::INFINITY];
+    for dtype in [DType::F32, DType::F64] {
+        let tensor = Tensor::new(&x, &Device::Cpu).unwrap();
+        let x_var = Var::from_tensor(&tensor.to_dtype(dtype).unwrap()).unwrap();
+        let y = plain::relu6(x_var.as_tensor()).unwrap();
+        let expected: Vec<f64> = x.iter().map(|x| x.clamp(0.0, 6.0)).collect();
+        assert_close(&values(&y), &expected, 1e-6, "value");
+        let store = y.backward().unwrap();
+        let gradient = values(store.get(&x_var).unwrap());
+        let inside = |x: &f64| f64::from(u8::from(*x > 0.0 && *x < 6.0));
+        let expected: Vec<f64> = x.iter().map(inside).collect();
+        assert_eq!(gradient, expected);
+        let nan = Tensor::new(&[f64::NAN], &Device::Cpu).unwrap();
+        let nan = plain::relu6(&nan.to_dtype(dtype).unwrap()).unwrap();
+        assert!(values(&nan)[0].is_nan());
+    }
+}
+
 /// Checks that exactly the outputs that depend on a NaN of x are NaN, in every variant.
 #[test]
 fn nan_reaches_every_output_that_depends_on_it() {
@@ -363,19 +401,21 @@ fn nan_reaches_every_output_that_depends_on_it() {
                 expected.push(reads.contains(&at));
             }),
             Operator::Conv(window) => {
-                // Every output channel reads every channel of its image.
+                // Every output channel reads every channel of its group and image.
                 let channels = shape[1];
+                let (outputs, inputs, _, _) = case.operands[1].dims4().unwrap();
+                let per_group = outputs / (channels / inputs);
                 let mut reached = Vec::new();
                 each_output(x, window, |_, plane, reads| {
                     reached.push((plane, reads.contains(&at)));
                 });
                 let area = reached.len() / (batch * channels);
-                let outputs = case.operands[1].dim(0).unwrap();
                 for (image, output) in
                     (0..batch).flat_map(|i| (0..outputs * area).map(move |o| (i, o)))
                 {
                     let position = output % area;
-                    let planes = image * channels..(image + 1) * channels;
+                    let first = image * channels + output / area / per_group * inputs;
+                    let planes = first..first + inputs;
                     let reads = |plane: usize| reached[plane * area + position];
                     expected.push(planes.into_iter().any(|plane| reads(plane).1));
                 }

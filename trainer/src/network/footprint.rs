@@ -17,29 +17,40 @@ pub fn least_bytes(graph: &Graph, batch: usize, moments: usize) -> usize {
     let kept = nodes.map(|node| {
         let values: usize = node.shape.iter().product();
         // What windows read: a copy of the source by position, then one value per tap.
-        let read = |size: usize| {
+        let read = |taps: usize| {
             let source = &graph.nodes()[node.source()].shape;
             let outputs: usize = node.shape[1..].iter().product();
-            source.iter().product::<usize>() + outputs * size * size * source[0]
+            source.iter().product::<usize>() + outputs * taps * source[0]
         };
         match node.operation {
             // Views of existing values.
             Operation::Input | Operation::Flatten => 0,
             Operation::Dense { bias, .. } => values * (1 + usize::from(bias)),
-            Operation::Conv { window, bias, .. } => {
-                read(window.size) + values * (2 + usize::from(bias))
+            Operation::Conv {
+                window,
+                groups,
+                bias,
+                ..
+            } => {
+                // Groups need what they read, and their products, in another order.
+                let copies = 1 + usize::from(groups > 1);
+                let source = graph.nodes()[node.source()].shape.iter().product::<usize>();
+                let taps = read(window.taps()) - source;
+                source + copies * taps + values * (1 + copies + usize::from(bias))
             }
             Operation::Pool { kind, window } => {
                 let results = match kind {
                     Pooling::Max => 2,
                     Pooling::Average => 3,
                 };
-                read(window.size) + values * results
+                read(window.taps()) + values * results
             }
             // Centred, squared, divided, scaled and shifted.
             Operation::BatchNorm => 5 * values,
             // The result and a tensor of zeros.
             Operation::Relu => 2 * values,
+            // A ReLU, the bound, and the result.
+            Operation::Relu6 => 4 * values,
             Operation::Add => values,
         }
     });
@@ -58,7 +69,7 @@ mod tests {
 
     use super::*;
     use crate::graph::architecture;
-    use crate::network::tests::{lenet, random_tensor, residual};
+    use crate::network::tests::{lenet, random_tensor, residual, speech};
     use crate::network::{Network, initial};
     use crate::random::Random;
 
@@ -90,6 +101,7 @@ mod tests {
             named("lenet-5"),
             lenet(),
             residual(),
+            speech(),
         ] {
             let batch = 50;
             let state = initial::state(&graph, 1);

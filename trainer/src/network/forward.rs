@@ -185,6 +185,7 @@ impl Network {
             }
             (Operation::Relu, _) if self.fused() => relu::relu(source(0)),
             (Operation::Relu, _) => plain::relu(source(0)),
+            (Operation::Relu6, _) => plain::relu6(source(0)),
             (Operation::Add, _) if training && self.takes_relu(index) => {
                 relu::relu_of_sum(source(0), source(1))
             }

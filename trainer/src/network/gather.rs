@@ -73,7 +73,7 @@ impl Wiring {
     /// Builds and uploads the indices.
     fn new(window: Window, input: [usize; 2], beyond: Beyond, device: &Device) -> Result<Self> {
         let sources = sources(window, input);
-        let taps = window.size * window.size;
+        let taps = window.taps();
         let counts = sources.chunks_exact(taps);
         let counts = counts.map(|taps| taps.iter().flatten().count() as f32);
         let counts: Vec<f32> = counts.collect();
@@ -109,9 +109,9 @@ fn sources(window: Window, input: [usize; 2]) -> Vec<Option<u32>> {
     };
     let mut sources = Vec::new();
     for (y, x) in (0..outputs[0]).flat_map(|y| (0..outputs[1]).map(move |x| (y, x))) {
-        for i in 0..window.size {
+        for i in 0..window.size[0] {
             let row = reads(0, y, i).map(|row| row * input[1]);
-            for j in 0..window.size {
+            for j in 0..window.size[1] {
                 let position = row.zip(reads(1, x, j)).map(|(row, column)| row + column);
                 sources.push(position.map(|position| position as u32));
             }

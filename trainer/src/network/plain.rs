@@ -25,15 +25,38 @@ pub fn linear(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tens
     }
 }
 
-/// Convolves `x` (batch, in, height, width) with `weight` (out, in, size, size) and adds `bias`
-/// (out). The result is (batch, out, output height, output width).
+/// Convolves `x` (batch, in, height, width) with `weight` (out, in / groups, rows, columns) and
+/// adds `bias` (out). The result is (batch, out, output height, output width). The number of groups
+/// follows from the shapes.
 ///
 /// # Errors
 /// Returns an error if the shapes do not match or the device fails.
 pub fn conv(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>, window: Window) -> Result<Tensor> {
-    let taps = taps(x, window)?.flatten_from(1)?;
-    let weight = weight.permute((0, 2, 3, 1))?.flatten_from(1)?;
-    to_maps(&linear(&taps, &weight, bias)?, x, window)
+    let taps = taps(x, window)?;
+    let weight = weight.permute((0, 2, 3, 1))?;
+    let rows = match x.dim(1)? == weight.dim(3)? {
+        true => linear(&taps.flatten_from(1)?, &weight.flatten_from(1)?, bias)?,
+        false => by_groups(&taps, &weight, bias)?,
+    };
+    to_maps(&rows, x, window)
+}
+
+/// Multiplies the `taps` (rows, taps, in) of each group of channels by the weights of that group,
+/// from `weight` (out, rows, columns, in / groups), and adds `bias` (out). The result is (rows,
+/// out).
+fn by_groups(taps: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
+    let (rows, count, channels) = taps.dims3()?;
+    let (outputs, _, _, inputs) = weight.dims4()?;
+    let groups = channels / inputs;
+    let taps = taps.reshape((rows, count, groups, inputs))?;
+    let taps = taps.permute((2, 0, 1, 3))?.flatten_from(2)?;
+    let weight = weight.reshape((groups, outputs / groups, count * inputs))?;
+    let products = taps.matmul(&weight.transpose(1, 2)?)?;
+    let products = products.transpose(0, 1)?.reshape((rows, outputs))?;
+    match bias {
+        Some(bias) => products.broadcast_add(bias),
+        None => Ok(products),
+    }
 }
 
 /// Computes max(0, x) of every element. The gradient is 0 where x is not positive.
@@ -47,6 +70,16 @@ pub fn relu(x: &Tensor) -> Result<Tensor> {
     x.le(0.0)?.where_cond(&x.zeros_like()?, x)
 }
 
+/// Computes min(max(0, x), 6) of every element. The gradient is 0 outside (0, 6). NaN is passed on.
+///
+/// # Errors
+/// Returns an error if the device fails.
+pub fn relu6(x: &Tensor) -> Result<Tensor> {
+    let low = relu(x)?;
+    let six = (x.zeros_like()? + 6.0)?;
+    x.ge(6.0)?.where_cond(&six, &low)
+}
+
 /// Computes the maximum or mean of each window of `x` (batch, channels, height, width), ignoring
 /// padding. The gradient of a maximum flows to the first position that attains it, and NaN counts
 /// as larger than every number.
@@ -58,7 +91,7 @@ pub fn pool(x: &Tensor, kind: Pooling, window: Window) -> Result<Tensor> {
     let input = [height, width];
     let rows = match kind {
         Pooling::Max => {
-            let is_padded = window.before != [0; 2] || window.after != [0; 2];
+            let is_padded = window.pads();
             let beyond = match is_padded {
                 true => Beyond::Appended,
                 false => Beyond::Zero,
@@ -70,7 +103,7 @@ pub fn pool(x: &Tensor, kind: Pooling, window: Window) -> Result<Tensor> {
                 positions = Tensor::cat(&[&positions, &lowest.to_dtype(x.dtype())?], 1)?;
             }
             let taps = gather::gather(&positions, &wiring)?;
-            let taps = taps.reshape(((), window.size * window.size, channels))?;
+            let taps = taps.reshape(((), window.taps(), channels))?;
             taps.gather(&first_largest(&taps.detach(), &wiring)?, 1)?
                 .squeeze(1)?
         }
@@ -154,7 +187,7 @@ pub fn population_norm(
 fn taps(x: &Tensor, window: Window) -> Result<Tensor> {
     let (_, channels, height, width) = x.dims4()?;
     let wiring = Wiring::of(window, [height, width], Beyond::Zero, x.device())?;
-    gather::gather(&positions(x)?, &wiring)?.reshape(((), window.size * window.size, channels))
+    gather::gather(&positions(x)?, &wiring)?.reshape(((), window.taps(), channels))
 }
 
 /// Returns the values of `x` (batch, channels, height, width) by position: (batch, positions,

@@ -73,7 +73,10 @@ impl Cuts {
             _ => node.shape.iter().product(),
         };
         let sizes: Vec<usize> = nodes.iter().map(size).collect();
-        let after_relus = (1..nodes.len()).filter(|&at| nodes[at - 1].operation == Operation::Relu);
+        let is_relu = |node: &crate::graph::Node| {
+            matches!(node.operation, Operation::Relu | Operation::Relu6)
+        };
+        let after_relus = (1..nodes.len()).filter(|&at| is_relu(&nodes[at - 1]));
         let starts: Vec<usize> = std::iter::once(0).chain(after_relus).collect();
         let readers = all_readers(graph);
         let mut is_kept = vec![false; nodes.len()];

@@ -43,6 +43,18 @@ impl Layers {
         Window::new(size, stride, padding, [shape[1], shape[2]]).unwrap()
     }
 
+    /// Returns a window over node `source`; size and stride are (height, width).
+    pub(super) fn rectangle(
+        &self,
+        source: usize,
+        size: [usize; 2],
+        stride: [usize; 2],
+        padding: Padding,
+    ) -> Window {
+        let shape = &self.0.nodes()[source].shape;
+        Window::rectangular(size, stride, padding, [shape[1], shape[2]]).unwrap()
+    }
+
     pub(super) fn push(&mut self, operation: Operation, sources: &[usize]) -> usize {
         let name = format!("node{}", self.0.nodes().len());
         self.0.push_from(&name, operation, sources).unwrap()
@@ -50,10 +62,22 @@ impl Layers {
 
     /// Appends a convolution, with a bias if the number of channels is even.
     pub(super) fn conv(&mut self, source: usize, channels: usize, window: Window) -> usize {
+        self.grouped(source, channels, 1, window)
+    }
+
+    /// Appends a convolution in groups, with a bias if the number of channels is even.
+    pub(super) fn grouped(
+        &mut self,
+        source: usize,
+        channels: usize,
+        groups: usize,
+        window: Window,
+    ) -> usize {
         let bias = channels.is_multiple_of(2);
         let operation = Operation::Conv {
             channels,
             window,
+            groups,
             bias,
         };
         self.push(operation, &[source])
@@ -123,6 +147,28 @@ pub(super) fn residual() -> Graph {
     layers.classify(pool)
 }
 
+/// Returns a network with rectangular windows, like one for spectrograms: convolutions with a
+/// different size, stride and padding along each axis, a depthwise one, one in groups, and the mean
+/// over a whole map.
+pub(super) fn speech() -> Graph {
+    let mut layers = Layers(Graph::new("speech", [2, 15, 8]));
+    let window = layers.rectangle(0, [6, 4], [2, 1], Padding::Same);
+    let conv = layers.conv(0, 4, window);
+    let norm = layers.norm(conv);
+    let relu = layers.relu(norm);
+    let window = layers.window(relu, 3, 1, Padding::Same);
+    let depthwise = layers.grouped(relu, 4, 4, window);
+    let norm = layers.norm(depthwise);
+    let relu = layers.relu(norm);
+    let window = layers.rectangle(relu, [2, 3], [1, 2], Padding::Each(1));
+    let conv = layers.grouped(relu, 6, 2, window);
+    let norm = layers.norm(conv);
+    let relu = layers.relu(norm);
+    let window = layers.rectangle(relu, [9, 4], [9, 4], Padding::Valid);
+    let pool = layers.pool(relu, Pooling::Average, window);
+    layers.classify(pool)
+}
+
 /// Returns the kernels of `graph` in f64.
 pub(super) fn kernels(graph: &Graph, state: &State) -> Vec<Vec<f64>> {
     let kernel = |name: &str| state.get(name).values.iter().map(|&w| f64::from(w));
@@ -155,6 +201,17 @@ fn plain_layers_match_candles_own() {
         let expected = x.conv2d(&kernel, padding, stride, 1, 1).unwrap();
         assert!(largest_difference(&found, &expected) < 1e-5);
     }
+    for (outputs, inputs, groups) in [(3, 1, 3), (6, 1, 3), (4, 3, 2)] {
+        let channels = inputs * groups;
+        let x = random_tensor(&mut random, (2, channels * 8 * 6));
+        let x = x.reshape((2, channels, 8, 6)).unwrap();
+        let kernel = random_tensor(&mut random, (outputs, inputs * 3 * 3));
+        let kernel = kernel.reshape((outputs, inputs, 3, 3)).unwrap();
+        let window = Window::new(3, 2, Padding::Each(1), [8, 6]).unwrap();
+        let found = plain::conv(&x, &kernel, None, window).unwrap();
+        let expected = x.conv2d(&kernel, 1, 2, 1, groups).unwrap();
+        assert!(largest_difference(&found, &expected) < 1e-5, "{groups}");
+    }
     for (size, stride) in [(2, 2), (3, 2), (2, 3)] {
         let window = Window::new(size, stride, Padding::Valid, [8, 6]).unwrap();
         let largest = plain::pool(&x, Pooling::Max, window).unwrap();
@@ -170,7 +227,7 @@ fn plain_layers_match_candles_own() {
 #[test]
 fn operators_agree_with_plain_tensor_operations() {
     let dense = multilayer("toy", [1, 1, 13], &[11, 7, 5]).unwrap();
-    for graph in [dense, lenet(), residual()] {
+    for graph in [dense, lenet(), residual(), speech()] {
         let network = Network::new(&graph, &initial::state(&graph, 3), &Device::Cpu).unwrap();
         let mut random = Random::new(5);
         let x = random_tensor(&mut random, (17, graph.input_len()));
@@ -210,7 +267,7 @@ fn operators_agree_with_plain_tensor_operations() {
 #[test]
 fn double_gradients_match_finite_differences() {
     const STEP: f64 = 1e-6;
-    for graph in [lenet(), residual()] {
+    for graph in [lenet(), residual(), speech()] {
         let state = initial::state(&graph, 3);
         let kernels = kernels(&graph, &state);
         let double = |kernels: &[Vec<f64>]| {
@@ -261,7 +318,7 @@ fn double_rejects_mismatched_kernels() {
 /// Checks that the population statistics over one batch equal the statistics of that batch.
 #[test]
 fn evaluation_on_the_training_batch_matches_training() {
-    for graph in [lenet(), residual()] {
+    for graph in [lenet(), residual(), speech()] {
         let state = initial::state(&graph, 7);
         let x = random_tensor(&mut Random::new(8), (20, graph.input_len()));
         let network = Network::new(&graph, &state, &Device::Cpu).unwrap();
@@ -365,7 +422,7 @@ fn statistics_or_zeros(graph: &Graph, state: &State) -> Statistics {
 #[test]
 fn statistics_match_the_definition_for_any_limit() {
     let dense = multilayer("toy", [1, 1, 13], &[11, 7, 5]).unwrap();
-    for graph in [dense, lenet(), residual()] {
+    for graph in [dense, lenet(), residual(), speech()] {
         let state = initial::state(&graph, 3);
         let mut random = Random::new(9);
         // The last batch is shorter than the others.
@@ -528,7 +585,7 @@ fn every_architecture_takes_a_step() {
 /// after every ReLU and after every node.
 #[test]
 fn segments_have_the_gradients_of_the_whole() {
-    for graph in [lenet(), residual()] {
+    for graph in [lenet(), residual(), speech()] {
         let state = initial::state(&graph, 3);
         let nodes = graph.nodes().len();
         let cost = segments::Cost {

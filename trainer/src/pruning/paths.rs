@@ -108,7 +108,7 @@ impl<'a> Walk<'a> {
         let mut used = 0;
         for (index, node) in nodes.iter().enumerate() {
             let is_identity = match node.operation {
-                Operation::BatchNorm | Operation::Relu => true,
+                Operation::BatchNorm | Operation::Relu | Operation::Relu6 => true,
                 Operation::Flatten => extents[index].units() == extents[node.source()].units(),
                 _ => false,
             };
@@ -229,11 +229,11 @@ fn forward<S: Semiring>(
                 *after = S::add(*after, S::multiply(before, value));
             };
             // The compiler vectorizes only contiguous runs.
-            match edge.stride {
+            match edge.step() {
                 1 => after.iter_mut().zip(&before[..count]).for_each(extend),
-                stride => after
+                step => after
                     .iter_mut()
-                    .zip(before.iter().step_by(stride))
+                    .zip(before.iter().step_by(step))
                     .for_each(extend),
             }
         });
@@ -274,16 +274,16 @@ fn backward<S: Semiring>(
                 *before = S::add(*before, S::multiply(own, after));
                 through = S::add(through, S::multiply(reached, after));
             };
-            match edge.stride {
+            match edge.step() {
                 1 => before[..count]
                     .iter_mut()
                     .zip(&reached[..count])
                     .zip(after)
                     .for_each(extend),
-                stride => before
+                step => before
                     .iter_mut()
-                    .step_by(stride)
-                    .zip(reached.iter().step_by(stride))
+                    .step_by(step)
+                    .zip(reached.iter().step_by(step))
                     .zip(after)
                     .for_each(extend),
             }

@@ -1,8 +1,10 @@
 //! N:M patterns: of every M consecutive inputs of each output, the N with the highest scores are
 //! kept.
 //!
-//! The inputs of a dense layer are its columns. Those of a convolution are its input channels,
-//! grouped separately for each output channel and tap, as NVIDIA's sparse tensor cores expect.
+//! The inputs of a dense layer are its columns. Those of a convolution are the input channels that
+//! an output channel reads, divided separately for each output channel and tap, as NVIDIA's sparse
+//! tensor cores expect. A depthwise convolution reads one channel, so no pattern divides it: keep
+//! it dense.
 
 use std::fmt;
 use std::str::FromStr;
@@ -175,6 +177,9 @@ mod tests {
         let pattern: Pattern = "2:4".parse().unwrap();
         assert_eq!(pattern.misfit(&tensors, &[]).unwrap().name, "last");
         assert!(pattern.misfit(&tensors, &[2]).is_none());
+        // Each channel of a depthwise convolution reads one channel.
+        let depthwise = [tensor("conv", &[8, 1, 3, 3])];
+        assert!(pattern.misfit(&depthwise, &[]).is_some());
         let masks = pattern.masks(&ordering, &[2]);
         let kept: Vec<Vec<u8>> = masks
             .iter()

@@ -71,17 +71,21 @@ pub(super) struct Edge {
     pub(super) source: Extent,
     /// The units of the node.
     pub(super) target: Extent,
-    /// The number of taps of the window along each axis; 1 without a window.
-    size: usize,
+    /// The number of taps of the window along height and width; 1 without a window.
+    size: [usize; 2],
     /// The number of elements of a pooling window, by which average pooling divides; 1 without
     /// pooling.
     pub(super) area: usize,
-    /// The distance, in source positions, between the windows of adjacent positions of the node.
-    pub(super) stride: usize,
+    /// The distance along height and width, in source positions, between the windows of adjacent
+    /// positions of the node.
+    stride: [usize; 2],
     /// What each tap reads along the height.
     rows: Vec<TapRange>,
     /// What each tap reads along the width.
     columns: Vec<TapRange>,
+    /// The number of input and output channels per group of a convolution; all if it has no
+    /// groups.
+    group: [usize; 2],
     /// The number of units of the node per unit of the source: more than 1 where a channel is
     /// flattened in [`Mode::Graph`].
     spread: usize,
@@ -117,8 +121,12 @@ impl Edge {
             Operation::Conv { window, .. } | Operation::Pool { window, .. } => Some(window),
             _ => None,
         };
+        let groups = match node.operation {
+            Operation::Conv { groups, .. } => groups,
+            _ => 1,
+        };
         let pools = matches!(node.operation, Operation::Pool { .. });
-        let size = window.map_or(1, |window| window.size);
+        let size = window.map_or([1; 2], |window| window.size);
         let spread = match node.operation {
             Operation::Flatten => target.units() / source.units(),
             _ => 1,
@@ -126,8 +134,8 @@ impl Edge {
         // Where channels are units, every tap connects the same two channels, and a pooling window
         // has one element.
         let (taps, area) = match (mode, pools) {
-            (Mode::Graph, true) => (1, 1),
-            (Mode::Exact, true) => (size, size * size),
+            (Mode::Graph, true) => ([1; 2], 1),
+            (Mode::Exact, true) => (size, size[0] * size[1]),
             (_, false) => (size, 1),
         };
         let along = |axis: usize, inputs: usize, outputs: usize| -> Vec<TapRange> {
@@ -138,7 +146,7 @@ impl Edge {
                     input: 0,
                 },
             };
-            (0..taps).map(of_tap).collect()
+            (0..taps[axis]).map(of_tap).collect()
         };
         Self {
             source,
@@ -147,10 +155,11 @@ impl Edge {
             area,
             stride: match (window, mode) {
                 (Some(window), Mode::Exact) => window.stride,
-                _ => 1,
+                _ => [1; 2],
             },
             rows: along(0, source.height, target.height),
             columns: along(1, source.width, target.width),
+            group: [source.channels, target.channels].map(|channels| channels / groups),
             spread,
         }
     }
@@ -163,26 +172,34 @@ impl Edge {
         single && reads(&self.rows) && reads(&self.columns)
     }
 
+    /// Returns the distance between the inputs of a [run](Self::runs).
+    #[inline]
+    pub(super) fn step(&self) -> usize {
+        self.stride[1]
+    }
+
     /// Returns the output channel, the input channel and the tap of the weight at the flat index
-    /// `element` of a kernel (out, in, height, width).
+    /// `element` of a kernel (out, in / groups, height, width).
     #[inline]
     pub(super) fn locate(&self, element: u32) -> (usize, usize, usize) {
-        let taps = (self.size * self.size) as u32;
+        let taps = (self.size[0] * self.size[1]) as u32;
         let (pair, tap) = (element / taps, element % taps);
-        let inputs = self.source.channels as u32;
+        let [inputs, outputs] = self.group.map(|channels| channels as u32);
+        let output = pair / inputs;
+        let first = output / outputs * inputs;
         (
-            (pair / inputs) as usize,
-            (pair % inputs) as usize,
+            output as usize,
+            (first + pair % inputs) as usize,
             tap as usize,
         )
     }
 
     /// Calls `visit(input, output, count)` for each run of positions, within a channel, that `tap`
     /// (row-major in its window) connects: `count` consecutive outputs from `output` on, and
-    /// inputs `stride` apart from `input` on.
+    /// inputs a [`step`](Self::step) apart from `input` on.
     #[inline]
     pub(super) fn runs(&self, tap: usize, visit: impl FnMut(usize, usize, usize)) {
-        self.runs_at(tap / self.size, tap % self.size, visit);
+        self.runs_at(tap / self.size[1], tap % self.size[1], visit);
     }
 
     /// Does what [`Self::runs`] does, for the tap in row `y` and column `x` of the window.
@@ -194,7 +211,7 @@ impl Edge {
             let from = row * self.source.width + column;
             let to = output * self.target.width + columns.start;
             visit(from, to, columns.len());
-            row += self.stride;
+            row += self.stride[0];
         }
     }
 
@@ -211,7 +228,7 @@ impl Edge {
                 for x in 0..self.columns.len() {
                     self.runs_at(y, x, |from, to, count| {
                         let (from, to) = (channel * before + from, channel * after + to);
-                        (0..count).for_each(|at| visit(from + at * self.stride, to + at));
+                        (0..count).for_each(|at| visit(from + at * self.step(), to + at));
                     });
                 }
             }

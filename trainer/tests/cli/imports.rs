@@ -183,7 +183,7 @@ fn an_unsupported_form_of_an_operator_is_named_with_what_to_do() {
         )
     };
     let zero = || floats("zero", &[], &[0.0]);
-    let six = || floats("six", &[], &[6.0]);
+    let five = || floats("five", &[], &[5.0]);
     let four = || floats("four", &[4], &[0.5; 4]);
     let conv = |attributes: &[Message]| node("Conv", &["x", "w"], "a", attributes);
     let w = || kernel("w", [4, 2, 3, 3]);
@@ -192,21 +192,21 @@ fn an_unsupported_form_of_an_operator_is_named_with_what_to_do() {
     let cases: Vec<Case<'_>> = vec![
         (
             vec![conv(&[int("group", 2)])],
-            vec![kernel("w", [4, 1, 3, 3])],
-            144,
-            &["(Conv)", "2 groups"],
+            vec![kernel("w", [3, 1, 3, 3])],
+            108,
+            &["(Conv)", "2 groups do not divide its 3 channels"],
         ),
         (
-            vec![conv(&[])],
-            vec![kernel("w", [4, 2, 3, 1])],
-            192,
-            &["(Conv)", "3 x 1", "height and width"],
-        ),
-        (
-            vec![conv(&[ints("strides", &[1, 2])])],
+            vec![conv(&[int("group", 2)])],
             vec![w()],
-            72,
-            &["(Conv)", "stride 1 x 2"],
+            144,
+            &["(Conv)", "2 channels in each of 2 groups", "reads 2"],
+        ),
+        (
+            vec![conv(&[int("group", -1)])],
+            vec![w()],
+            144,
+            &["(Conv)", "-1 groups"],
         ),
         (
             vec![conv(&[ints("dilations", &[2, 2])])],
@@ -218,7 +218,7 @@ fn an_unsupported_form_of_an_operator_is_named_with_what_to_do() {
             vec![conv(&[])],
             vec![kernel("w", [4, 3, 3, 3])],
             144,
-            &["(Conv)", "3 channels", "reads 2"],
+            &["(Conv)", "expects 3 channels, but", "reads 2"],
         ),
         (
             vec![conv(&[])],
@@ -233,24 +233,38 @@ fn an_unsupported_form_of_an_operator_is_named_with_what_to_do() {
             &["(Conv)", "its weight", "must be constant"],
         ),
         (
-            vec![conv(&[]), node("Clip", &["a", "zero", "six"], "b", &[])],
-            vec![w(), zero(), six()],
+            vec![conv(&[]), node("Clip", &["a", "zero", "five"], "b", &[])],
+            vec![w(), zero(), five()],
             144,
-            &["(Clip)", "above 6", "ReLU"],
+            &["(Clip)", "above 5", "a bound of 6"],
+        ),
+        (
+            vec![
+                conv(&[]),
+                node("Relu", &["a"], "b", &[]),
+                node("Min", &["b", "five"], "c", &[]),
+            ],
+            vec![w(), five()],
+            144,
+            &["(Min)", "ReLU6"],
         ),
         (
             vec![
                 conv(&[]),
                 node(
-                    "MaxPool",
+                    "AveragePool",
                     &["a"],
                     "b",
-                    &[ints("kernel_shape", &[2, 2]), ints("pads", &[1; 4])],
+                    &[
+                        ints("kernel_shape", &[2, 2]),
+                        ints("pads", &[1; 4]),
+                        int("count_include_pad", 1),
+                    ],
                 ),
             ],
             vec![w()],
             196,
-            &["(MaxPool)", "padding"],
+            &["(AveragePool)", "count_include_pad = 0"],
         ),
         (
             vec![

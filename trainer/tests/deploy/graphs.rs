@@ -40,10 +40,21 @@ impl Builder {
         padding: Padding,
     ) -> usize {
         let window = self.window(source, (size, stride), padding);
+        self.conv_by(source, (channels, 1), window)
+    }
+
+    /// Appends a convolution by `window` with (channels, groups), and returns its node.
+    pub(crate) fn conv_by(
+        &mut self,
+        source: usize,
+        (channels, groups): (usize, usize),
+        window: Window,
+    ) -> usize {
         let bias = channels.is_multiple_of(2);
         let operation = Operation::Conv {
             channels,
             window,
+            groups,
             bias,
         };
         self.push(operation, &[source])
@@ -141,6 +152,34 @@ pub(crate) fn resnet() -> Graph {
     }
     last = builder.pool(last, Pooling::Average, (8, 8));
     let scores = builder.dense(last, 7);
+    builder.norm(scores);
+    builder.0
+}
+
+/// Returns a narrow DS-CNN with this `padding` and number of `blocks`: a convolution with a
+/// rectangular kernel, blocks of a depthwise and a pointwise convolution, and the mean over the
+/// whole map.
+pub(crate) fn ds_cnn(padding: Padding, blocks: usize) -> Graph {
+    let mut builder = Builder::new("ds-cnn", [1, 20, 10]);
+    let window = Window::rectangular([10, 4], [2, 2], padding, [20, 10]);
+    let mut last = builder.conv_by(0, (6, 1), window.unwrap());
+    last = builder.norm(last);
+    last = builder.relu(last);
+    for _ in 0..blocks {
+        let window = builder.window(last, (3, 1), padding);
+        last = builder.conv_by(last, (6, 6), window);
+        last = builder.norm(last);
+        last = builder.relu(last);
+        last = builder.conv(last, (6, 1, 1), Padding::Valid);
+        last = builder.norm(last);
+        last = builder.relu(last);
+    }
+    let shape = &builder.0.nodes()[last].shape;
+    let map = [shape[1], shape[2]];
+    let window = Window::rectangular(map, map, Padding::Valid, map).unwrap();
+    let kind = Pooling::Average;
+    last = builder.push(Operation::Pool { kind, window }, &[last]);
+    let scores = builder.dense(last, 5);
     builder.norm(scores);
     builder.0
 }

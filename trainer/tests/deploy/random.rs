@@ -26,9 +26,15 @@ fn graph(random: &mut Random) -> Graph {
         match below(8) {
             0..=1 if is_map => {
                 let padding = [Padding::Valid, Padding::Same, Padding::Each(1)][below(3)];
-                let (size, stride) = (1 + below(3), 1 + below(2));
-                if Window::new(size, stride, padding, [shape[1], shape[2]]).is_some() {
-                    builder.conv(source, (1 + below(5), size, stride), padding);
+                let (size, stride) = ([1 + below(3), 1 + below(3)], [1 + below(2), 1 + below(2)]);
+                let window = Window::rectangular(size, stride, padding, [shape[1], shape[2]]);
+                if let Some(window) = window {
+                    let (channels, groups) = match below(4) {
+                        0 => (shape[0] * (1 + below(2)), shape[0]),
+                        1 if shape[0].is_multiple_of(2) => (2 * (1 + below(3)), 2),
+                        _ => (1 + below(5), 1),
+                    };
+                    builder.conv_by(source, (channels, groups), window);
                 }
             }
             0..=1 => {
@@ -36,9 +42,17 @@ fn graph(random: &mut Random) -> Graph {
             }
             2 if is_map => {
                 let kind = [Pooling::Max, Pooling::Average][below(2)];
-                let (size, stride) = [(2, 2), (2, 1), (3, 2)][below(3)];
-                if shape[1] >= size && shape[2] >= size {
-                    builder.pool(source, kind, (size, stride));
+                let (size, stride) = [
+                    ([2, 2], [2, 2]),
+                    ([2, 2], [1, 1]),
+                    ([3, 3], [2, 2]),
+                    ([2, 3], [1, 2]),
+                    ([shape[1], shape[2]], [1, 1]),
+                ][below(5)];
+                let input = [shape[1], shape[2]];
+                let window = Window::rectangular(size, stride, Padding::Valid, input);
+                if let Some(window) = window {
+                    builder.push(Operation::Pool { kind, window }, &[source]);
                 }
             }
             3 if is_map && shape[1] * shape[2] < 20 => {
@@ -52,6 +66,9 @@ fn graph(random: &mut Random) -> Graph {
                     .filter(|&node| builder.0.nodes()[node].shape == shape)
                     .collect();
                 builder.add(source, equal[below(equal.len())]);
+            }
+            7 if below(3) == 0 => {
+                builder.push(Operation::Relu6, &[source]);
             }
             _ => {
                 builder.relu(source);

@@ -27,6 +27,7 @@ fn dense(source: Option<usize>, weights: &[f32], bias: &[f32]) -> Layer {
         operation: Operation::Dense,
         bias: bias.to_vec(),
         relu: true,
+        ceiling: f32::INFINITY,
         source,
         skip: None,
         shape: [bias.len(), 1, 1],

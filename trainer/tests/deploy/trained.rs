@@ -4,7 +4,7 @@ use candle_core::{DType, Device, Tensor};
 use rarefy_trainer::data::Scaling;
 use rarefy_trainer::deploy::network::Operation;
 use rarefy_trainer::deploy::{DeployError, Network, fold, strip};
-use rarefy_trainer::graph::{Graph, Padding, Pooling, architecture};
+use rarefy_trainer::graph::{self, Graph, Padding, Pooling, Window, architecture};
 use rarefy_trainer::network::{self, State, Statistics, initial};
 use rarefy_trainer::pruning::Masks;
 use rarefy_trainer::pruning::effective::{self, Mode};
@@ -176,6 +176,9 @@ fn folded_and_stripped_networks_compute_what_was_trained() {
         (graphs::vgg(), 0.3, MNIST),
         (graphs::resnet(), 0.3, (0.0, 1.0)),
         (graphs::resnet(), 0.3, MNIST),
+        (graphs::ds_cnn(Padding::Same, 2), 0.4, (0.0, 0.3081)),
+        (graphs::ds_cnn(Padding::Same, 2), 0.4, MNIST),
+        (graphs::ds_cnn(Padding::Valid, 1), 0.4, MNIST),
         (graphs::file("residual.toml"), 0.4, MNIST),
         (graphs::file("pooled-300-100.toml"), 0.05, MNIST),
         (graphs::file("pooled-conv10.toml"), 0.2, MNIST),
@@ -299,6 +302,7 @@ fn stripping_keeps_the_effective_weights() {
         (graphs::lenet_300_100(), 0.03),
         (architecture::by_name("lenet-5-28").unwrap(), 0.05),
         (graphs::lenet_5_caffe(), 0.04),
+        (graphs::ds_cnn(Padding::Valid, 1), 0.4),
         (graphs::file("conv6-conv12.toml"), 0.05),
         (graphs::file("pooled-300-100.toml"), 0.03),
     ] {
@@ -308,6 +312,27 @@ fn stripping_keeps_the_effective_weights() {
         let trained = Trained::new(graph, masks, MNIST, &mut random);
         let stripped = strip::strip(&trained.fold().unwrap());
         assert_eq!(stripped.nonzeros(), effective, "{}", trained.graph.name());
+    }
+}
+
+/// Tests pooling of a whole map that is too large for a stride of its size.
+#[test]
+fn strides_of_a_single_output_are_short() {
+    for (input, stride) in [([3, 25, 5], [1, 5]), ([3, 15, 16], [15, 1])] {
+        let mut builder = graphs::Builder::new("whole", input);
+        let map = [input[1], input[2]];
+        let window = Window::rectangular(map, map, Padding::Valid, map).unwrap();
+        let kind = Pooling::Average;
+        let pool = builder.push(graph::Operation::Pool { kind, window }, &[0]);
+        builder.dense(pool, 3);
+        let masks = Masks::dense(&builder.0);
+        let trained = Trained::new(builder.0, masks, MNIST, &mut Random::new(7));
+        let folded = trained.fold().unwrap();
+        let Operation::Pool { window, .. } = folded.layers[0].operation else {
+            panic!("{:?}", folded.layers[0]);
+        };
+        assert_eq!((window.size, window.stride), (map, stride));
+        trained.agrees(&folded, "folded");
     }
 }
 

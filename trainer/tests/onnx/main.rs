@@ -15,11 +15,15 @@ use rarefy_trainer::network::{Network, Statistics};
 const TOLERANCE: f32 = 1e-4;
 
 /// The fixtures: name, number of weights, and words of the import's notes.
-const FIXTURES: [(&str, usize, &[&str]); 16] = [
+const FIXTURES: [(&str, usize, &[&str]); 24] = [
     ("torch-old-lenet-300-100", 196 * 30 + 300 + 100, &[]),
     ("torch-dynamo-lenet-300-100", 196 * 30 + 300 + 100, &[]),
     ("torch-old-lenet-5", LENET_5, &["LogSoftmax"]),
     ("torch-dynamo-lenet-5", LENET_5, &["LogSoftmax"]),
+    ("torch-old-ds-cnn", DS_CNN, &[]),
+    ("torch-dynamo-ds-cnn", DS_CNN, &[]),
+    ("torch-old-mobile", MOBILE, &[]),
+    ("torch-dynamo-mobile", MOBILE, &[]),
     ("torch-old-resnet-8", RESNET_8, &[]),
     ("torch-dynamo-resnet-8", RESNET_8, &[]),
     ("torch-old-resnet-8-norms", RESNET_8, &[]),
@@ -28,14 +32,23 @@ const FIXTURES: [(&str, usize, &[&str]); 16] = [
     ("keras-mlp", 144 * 30 + 300, &["Softmax"]),
     ("tf2onnx-cnn", KERAS_CNN, &[]),
     ("keras-cnn", KERAS_CNN, &[]),
+    ("tf2onnx-ds-cnn", KERAS_DS_CNN, &["Softmax"]),
+    ("keras-ds-cnn", KERAS_DS_CNN, &["Softmax"]),
+    ("tf2onnx-mobile", KERAS_MOBILE, &[]),
+    ("keras-mobile", KERAS_MOBILE, &[]),
     ("tf2onnx-resnet", KERAS_RESNET, &["Softmax"]),
     ("keras-resnet", KERAS_RESNET, &["Softmax"]),
     ("written-first", 9 * (2 * 4 + 4 * 5) + 15, &[]),
     ("written-last", 16 * 3 * 6 + 24, &[]),
 ];
 const LENET_5: usize = 4 * 25 + 8 * 4 * 25 + 200 * 24 + 24 * 16 + 160;
+// Depthwise kernels and those of groups have no weights for the channels that they do not read.
+const DS_CNN: usize = 8 * 40 + 8 * 9 + 8 * 8 + 16 * 3 + 12 * 4 + 120;
+const MOBILE: usize = 9 * 6 + 6 * 12 + 9 * 12 + 12 * 6 + 150 * 10;
 const RESNET_8: usize = 9 * (3 * 4 + 4 * 4 * 2 + 4 * 8 + 8 * 8 + 8 * 16 + 16 * 16) + 32 + 128 + 160;
 const KERAS_CNN: usize = 9 * (3 * 4 + 4 * 8) + 128 * 12 + 12 * 5;
+const KERAS_DS_CNN: usize = 8 * 40 + 8 * 9 + 8 * 8 + 16 * 9 + 16 * 3 + 16 * 12 + 120;
+const KERAS_MOBILE: usize = 9 * 2 * 4 + 9 * 4 + 144 * 10;
 const KERAS_RESNET: usize = 9 * (3 * 4 + 4 * 8 + 8 * 8) + 4 * 8 + 80;
 
 /// Returns the path of a fixture.

@@ -110,10 +110,46 @@ def resnet_8():
                          Block(8, 16, 2), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(16, 10))
 
 
+def ds_cnn():
+    """DS-CNN of MLPerf Tiny (keyword spotting), narrow: depthwise and pointwise convolutions on a spectrogram."""
+    def layer(*arguments, **options):
+        convolution = nn.Conv2d(*arguments, bias=False, **options)
+        return [convolution, nn.BatchNorm2d(convolution.out_channels), nn.ReLU()]
+
+    blocks = [layer(8, 8, 3, padding=1, groups=8) + layer(8, 8, 1), layer(8, 16, (3, 1), (2, 1), groups=8) + layer(16, 12, 1, groups=4)]
+    return nn.Sequential(*layer(1, 8, (10, 4), (2, 2), padding=(5, 1)), *blocks[0], *blocks[1], nn.MaxPool2d((3, 2), (2, 1), (1, 1)),
+                         nn.AvgPool2d(3, 1, 1, count_include_pad=False), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(12, 10))
+
+
+class Wide(nn.BatchNorm2d):
+    """A batch norm whose outputs often exceed 6."""
+
+    def forward(self, x):
+        return super().forward(x) * 6
+
+
+def mobile():
+    """Parts of MobileNetV2: ReLU6, and a block with a depthwise convolution and a linear output that is added."""
+    class Inverted(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.wide = nn.Sequential(nn.Conv2d(6, 12, 1, bias=False), Wide(12), nn.ReLU6(),
+                                      nn.Conv2d(12, 12, 3, padding=1, groups=12, bias=False), Wide(12), nn.ReLU6(),
+                                      nn.Conv2d(12, 6, 1, bias=False), nn.BatchNorm2d(6))
+
+        def forward(self, x):
+            return x + self.wide(x)
+
+    return nn.Sequential(nn.Conv2d(1, 6, 3, 2, padding=1, bias=False), Wide(6), nn.ReLU6(), Inverted(), nn.MaxPool2d(2), nn.ReLU6(),
+                         nn.Flatten(), nn.Linear(150, 10))
+
+
 def torch_models():
     torch_model("lenet-300-100", nn.Sequential(nn.Flatten(), nn.Linear(196, 30), nn.ReLU(), nn.Linear(30, 10),
                                                nn.ReLU(), nn.Linear(10, 10)), (1, 14, 14))
     torch_model("lenet-5", LeNet5(), (1, 28, 28))
+    torch_model("ds-cnn", ds_cnn(), (1, 49, 10))
+    torch_model("mobile", mobile(), (1, 20, 20))
     torch_model("resnet-8", resnet_8(), (3, 32, 32))
     # As `training=PRESERVE` leaves batch norms, which eval mode folds into convolutions.
     model = settle(resnet_8(), None)
@@ -149,8 +185,23 @@ def keras_models():
         y = layers.Flatten()(layers.AveragePooling2D(8)(y))
         return keras.Model(inputs, layers.Dense(10, activation="softmax")(y))
 
+    def separable():
+        inputs = keras.Input((49, 10, 1))
+        x = layers.ReLU()(layers.BatchNormalization()(layers.Conv2D(8, (10, 4), 2, padding="same")(inputs)))
+        x = layers.ReLU()(layers.BatchNormalization()(layers.DepthwiseConv2D(3, padding="same")(x)))
+        x = layers.ReLU()(layers.BatchNormalization()(layers.Conv2D(8, 1)(x)))
+        x = layers.DepthwiseConv2D(3, 2, padding="same", depth_multiplier=2, activation="relu")(x)
+        x = layers.SeparableConv2D(12, (3, 1), activation="relu")(layers.MaxPooling2D((2, 1), padding="same")(x))
+        return keras.Model(inputs, layers.Dense(10, activation="softmax")(layers.GlobalAveragePooling2D()(x)))
+
+    def mobile():
+        inputs = keras.Input((12, 12, 2))
+        x = layers.ReLU(6.0)(layers.Conv2D(4, 3, 2, padding="same", kernel_initializer=keras.initializers.RandomNormal(stddev=2))(inputs))
+        x = layers.DepthwiseConv2D(3, padding="same", activation="relu6")(x)
+        return keras.Model(inputs, layers.Dense(10)(layers.Flatten()(x)))
+
     resnet = residual()
-    for name, model in (("mlp", mlp), ("cnn", cnn), ("resnet", resnet)):
+    for name, model in (("mlp", mlp), ("cnn", cnn), ("resnet", resnet), ("ds-cnn", separable()), ("mobile", mobile())):
         generator = np.random.default_rng(6)
         for layer in model.layers:
             if isinstance(layer, layers.BatchNormalization):
@@ -158,8 +209,8 @@ def keras_models():
                 layer.set_weights([generator.uniform(-0.5, 1.5, units), generator.normal(0, 0.3, units),
                                    generator.normal(0, 0.3, units), generator.uniform(0.01, 2, units)])
             elif layer.weights:
-                kernel, bias = layer.get_weights()
-                layer.set_weights([kernel, generator.normal(0, 0.3, bias.shape)])
+                *kernels, bias = layer.get_weights()
+                layer.set_weights([*kernels, generator.normal(0, 0.3, bias.shape)])
         # tf2onnx 1.17 reads the names of Keras 2.
         model.output_names = ["y"]
         call = tf.function(lambda x, model=model: model(x, training=False),

@@ -76,6 +76,7 @@ fn uniform_plus_keeps_the_first_layer_and_a_fifth_of_the_last() {
     let conv = Operation::Conv {
         channels: 2,
         window: Window::new(1, 1, Padding::Valid, [1, 4]).unwrap(),
+        groups: 1,
         bias: true,
     };
     graph.push("conv1", conv).unwrap();

@@ -80,20 +80,24 @@ impl Builder<'_> {
         self.graph.push_from(&name, operation, sources).unwrap();
     }
 
-    /// Draws a window that fits the feature map of `node`.
+    /// Draws a window that fits the feature map of `node`; about half are square.
     fn window(&mut self, node: usize, paddings: &[Padding]) -> Window {
         loop {
-            let (size, stride) = (self.up_to(4), self.up_to(3));
+            let (mut size, mut stride) = ([self.up_to(4); 2], [self.up_to(3); 2]);
+            if self.random.below(2) == 0 {
+                (size[1], stride[1]) = (self.up_to(4), self.up_to(3));
+            }
             let padding = paddings[self.random.below(paddings.len() as u64) as usize];
             let shape = &self.graph.nodes()[node].shape;
-            if let Some(window) = Window::new(size, stride, padding, [shape[1], shape[2]]) {
+            let input = [shape[1], shape[2]];
+            if let Some(window) = Window::rectangular(size, stride, padding, input) {
                 return window;
             }
         }
     }
 
-    /// Appends a convolution. Its padding may be asymmetric, and some positions may read only
-    /// padding.
+    /// Appends a convolution, sometimes depthwise or in two groups. Its padding may be asymmetric,
+    /// and some positions may read only padding.
     fn conv(&mut self) {
         let paddings = [
             Padding::Valid,
@@ -102,10 +106,23 @@ impl Builder<'_> {
             Padding::Each(2),
         ];
         let window = self.window(self.last(), &paddings);
-        let channels = self.up_to(4);
+        let inputs = self.graph.nodes()[self.last()].shape[0];
+        let (groups, channels) = match self.random.below(3) {
+            0 if inputs > 2 => (inputs, inputs),
+            0 => (inputs, inputs * self.up_to(2)),
+            _ => {
+                let groups = if inputs.is_multiple_of(2) {
+                    self.up_to(2)
+                } else {
+                    1
+                };
+                (groups, groups * self.up_to(3))
+            }
+        };
         self.push(Operation::Conv {
             channels,
             window,
+            groups,
             bias: true,
         });
         self.push(Operation::BatchNorm);
@@ -138,6 +155,7 @@ impl Builder<'_> {
             let conv = Operation::Conv {
                 channels,
                 window,
+                groups: 1,
                 bias: false,
             };
             builder.push_from(conv, &[source]);

@@ -105,11 +105,16 @@ pub fn links(
                     link(weight, weight % inputs, weight / inputs);
                 }
             }
-            (Operation::Conv { window, .. }, _) => {
-                let (inputs, area) = (before.shape[0], window.size * window.size);
-                for weight in (0..node.shape[0] * inputs * area).filter(|&weight| kept(weight)) {
-                    let (channels, tap) = (weight / area, weight % area);
-                    let (input, output) = (channels % inputs, channels / inputs);
+            (Operation::Conv { window, groups, .. }, _) => {
+                // Each group has a kernel of its own, one after another.
+                let [inputs, outputs] = [before, node].map(|node| node.shape[0] / groups);
+                let area = window.size[0] * window.size[1];
+                let all = groups * outputs * inputs * area;
+                for weight in (0..all).filter(|&weight| kept(weight)) {
+                    let group = weight / (outputs * inputs * area);
+                    let (channels, tap) = (weight / area % (outputs * inputs), weight % area);
+                    let input = group * inputs + channels % inputs;
+                    let output = group * outputs + channels / inputs;
                     if mode == Mode::Graph {
                         link(weight, input, output);
                         continue;
@@ -122,7 +127,7 @@ pub fn links(
             }
             (Operation::Pool { window, .. }, Mode::Exact) => {
                 for channel in 0..node.shape[0] {
-                    for tap in 0..window.size * window.size {
+                    for tap in 0..window.size[0] * window.size[1] {
                         reads(window, tap, &before.shape, &node.shape, &mut |from, to| {
                             let (from_plane, to_plane) = (plane(before), plane(node));
                             link(0, channel * from_plane + from, channel * to_plane + to);
@@ -155,15 +160,15 @@ fn reads(
     visit: &mut dyn FnMut(usize, usize),
 ) {
     let at = |axis: usize, out: usize, tap: usize| -> Option<usize> {
-        let position = (out * window.stride + tap) as isize - window.before[axis] as isize;
+        let position = (out * window.stride[axis] + tap) as isize - window.before[axis] as isize;
         (0..input[axis + 1] as isize)
             .contains(&position)
             .then_some(position as usize)
     };
     for y in 0..output[1] {
         for x in 0..output[2] {
-            let row = at(0, y, tap / window.size);
-            let column = at(1, x, tap % window.size);
+            let row = at(0, y, tap / window.size[1]);
+            let column = at(1, x, tap % window.size[1]);
             if let (Some(row), Some(column)) = (row, column) {
                 visit(row * input[2] + column, y * output[2] + x);
             }
@@ -248,12 +253,13 @@ fn reachability_matches_hand_computed_cases() {
     let conv = Operation::Conv {
         channels: 1,
         window,
+        groups: 1,
         bias: true,
     };
     graph.push("conv1", conv).unwrap();
     let window = Window {
-        size: 1,
-        stride: 2,
+        size: [1; 2],
+        stride: [2; 2],
         before: [0; 2],
         after: [0; 2],
     };

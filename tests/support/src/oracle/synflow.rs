@@ -30,7 +30,7 @@ pub fn scores(graph: &Graph, kernels: &[Vec<f64>], mask: &[Vec<bool>]) -> PerLay
     let place = |index: usize| tensors.iter().position(|tensor| tensor.node == index);
     let factor = |index: usize, weight: usize| match (place(index), nodes[index].operation) {
         (Some(tensor), _) => kernels[tensor][weight].abs(),
-        (None, Operation::Pool { window, .. }) => 1.0 / (window.size * window.size) as f64,
+        (None, Operation::Pool { window, .. }) => 1.0 / (window.size[0] * window.size[1]) as f64,
         (None, _) => 1.0,
     };
     let kept = |index: usize| place(index).map(|tensor| mask[tensor].as_slice());

@@ -30,7 +30,8 @@ pub fn floats(network: &Network, images: &[&[u8]]) -> Result<Quantized, DeployEr
     for (index, layer) in network.layers.iter().enumerate() {
         let last = network.is_last(index);
         let chained = layer.source == index.checked_sub(1) && layer.skip.is_none();
-        if layer.operation != Operation::Dense || !chained || layer.relu == last {
+        let bounded = layer.ceiling.is_finite();
+        if layer.operation != Operation::Dense || !chained || layer.relu == last || bounded {
             let layer = layer.name.clone();
             return Err(DeployError::Floats { layer });
         }

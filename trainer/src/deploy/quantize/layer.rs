@@ -7,6 +7,9 @@
 //! squared error of its outputs on the calibration images, for the inputs that the already
 //! quantized layers produce.
 //!
+//! A ReLU with an upper bound (ReLU6) is computed by saturation: if the bound limits an output on
+//! the calibration images, the output step is such that the largest integer stands for it.
+//!
 //! Signed activations have a zero point. The biases absorb the zero points of inputs, outputs and
 //! skips, and half of the shift's rounding unit. If it reduces the error, they also absorb the
 //! mean error of each row's sums on the calibration images (Nagel et al. 2019, "Data-free
@@ -89,6 +92,8 @@ pub(super) struct Fit<'a> {
     pooled: (Pooling, usize),
     /// The largest output that must be representable.
     range: f64,
+    /// The upper bound of the ReLU, if it limits an output.
+    ceiling: Option<f64>,
 }
 
 /// A choice of steps and its squared error.
@@ -156,6 +161,8 @@ impl<'a> Fit<'a> {
         } else {
             1
         };
+        let ceiling = layer.ceiling;
+        let limits = ceiling.is_finite() && exact.iter().flatten().any(|&y| y >= ceiling);
         let unseen = UNSEEN * spread(&sums, layer.bias.len()) / mean_of as f64;
         Self {
             layer,
@@ -163,7 +170,8 @@ impl<'a> Fit<'a> {
             source,
             skip,
             correlations: Correlations::new(layer, source, &without_skip),
-            range: largest_of(&exact).max(unseen),
+            range: largest_of(&exact).max(unseen).min(ceiling.into()),
+            ceiling: limits.then_some(ceiling.into()),
             sums,
             exact,
             size,
@@ -247,6 +255,9 @@ impl<'a> Fit<'a> {
         for shift in self.shifts(sum_step) {
             integers.shift = shift;
             let step = sum_step * 2_f64.powi(shift.into()) / area;
+            if !self.saturates_at_ceiling(step) {
+                continue;
+            }
             for corrected in [false, true] {
                 let correction = if corrected { 1.0 } else { 0.0 };
                 let biases = centres.iter().zip(&errors);

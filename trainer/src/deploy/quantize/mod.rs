@@ -280,6 +280,10 @@ impl<'a> Walk<'a> {
     fn coarser(&self, index: usize, fit: &Fit<'_>) -> Option<(usize, f64)> {
         let step = fit.least_of_skip()?;
         let owner = owner(self.network, self.network.layers[index].skip)?;
+        // The step of a bounded ReLU is that at which it saturates.
+        if self.network.layers[owner].ceiling.is_finite() {
+            return None;
+        }
         (self.returns[index] > 0 && step > self.least[owner]).then_some((owner, step))
     }
 }

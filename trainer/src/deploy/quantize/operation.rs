@@ -102,9 +102,15 @@ fn window(window: graph::Window) -> Result<Window, Reason> {
         before: [top, left],
         after: [bottom, right],
     } = window;
+    if size[0] != size[1] || stride[0] != stride[1] {
+        return Err(format!(
+            "its window of {} x {} with stride {} x {} is not square: use the same numbers along height and width",
+            size[0], size[1], stride[0], stride[1]
+        ));
+    }
     Ok(Window {
-        size: nibble(size)?,
-        stride: nibble(stride)?,
+        size: nibble(size[0])?,
+        stride: nibble(stride[0])?,
         padding: Margin {
             top: nibble(top)?,
             left: nibble(left)?,

@@ -22,7 +22,7 @@ pub(super) fn pool(layer: &Layer, source: &Values, kind: Pooling, least: f64) ->
     let Operation::Pool { window, .. } = layer.operation else {
         unreachable!("the layer pools");
     };
-    let area = (window.size * window.size) as f64;
+    let area = window.taps() as f64;
     let with_shift = |shift: u8| {
         let one = 2_f64.powi(shift.into());
         // With a shift of 1 or more, the kernel rounds half up.

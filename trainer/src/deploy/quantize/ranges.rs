@@ -26,6 +26,7 @@ fn scaled(
         weights: from_rows(1, [vec![(0, weight as f32)]].into_iter()),
         bias: vec![bias as f32],
         relu: true,
+        ceiling: f32::INFINITY,
         source,
         skip,
         shape: [1, 6, 6],

@@ -236,14 +236,15 @@ impl<'a> Reader<'a> {
             return stored[column];
         };
         let [_, height, width] = self.source.shape;
-        let taps = window.size * window.size;
+        let taps = window.taps();
         let (channel, tap) = (column / taps, column % taps);
         let [y, x] = [position / self.width, position % self.width];
-        let row = (y * window.stride + tap / window.size).checked_sub(window.before[0]);
-        let place = (x * window.stride + tap % window.size).checked_sub(window.before[1]);
-        match (row, place) {
-            (Some(row), Some(place)) if row < height && place < width => {
-                stored[(channel * height + row) * width + place]
+        let [row, column] = window.place(tap);
+        let row = (y * window.stride[0] + row).checked_sub(window.before[0]);
+        let column = (x * window.stride[1] + column).checked_sub(window.before[1]);
+        match (row, column) {
+            (Some(row), Some(column)) if row < height && column < width => {
+                stored[(channel * height + row) * width + column]
             }
             _ => 0.0,
         }

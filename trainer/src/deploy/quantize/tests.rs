@@ -32,6 +32,7 @@ pub(super) fn random_layer(
             .collect(),
         weights,
         relu: true,
+        ceiling: f32::INFINITY,
         source: None,
         skip: None,
         shape,
@@ -105,12 +106,26 @@ fn everything(seed: u64) -> Network {
     }
 }
 
+/// Returns the network [`everything`] with upper bounds of ReLUs, which limit outputs of a
+/// convolution, of one with fused max pooling, and of a dense layer on `images`.
+fn bounded(seed: u64, images: &[&[u8]]) -> Network {
+    let mut network = everything(seed);
+    for layer in [1, 4, 6] {
+        let outputs = images.iter().map(|image| network.forward(image));
+        let largest = |outputs: Vec<Vec<f32>>| outputs[layer].iter().copied().fold(0.0, f32::max);
+        let largest = outputs.map(largest).fold(0.0, f32::max);
+        network.layers[layer].ceiling = 0.3 * largest;
+    }
+    network
+}
+
 /// Returns a network with pooling layers over the input, over a signed map and with overlapping
 /// windows, and dense layers with a skip.
 fn pooled(seed: u64) -> Network {
     let random = &mut Random::new(seed);
     let pool = |kind, window: Window, shape: [usize; 3]| Layer {
         relu: false,
+        ceiling: f32::INFINITY,
         operation: Operation::Pool { window, kind },
         weights: from_rows(0, std::iter::empty::<Vec<_>>()),
         bias: Vec::new(),
@@ -184,6 +199,26 @@ pub(super) fn encodings(
         false => Encoding::Csr,
     };
     network.layers.iter().map(of).collect()
+}
+
+/// Compares networks with bounds that saturation computes, and the same networks without bounds,
+/// which compute something else.
+#[test]
+fn activations_saturate_at_upper_bounds() {
+    for seed in 0..2 {
+        let unbounded = everything(seed);
+        let images = images(&unbounded, 100 + seed);
+        let images: Vec<&[u8]> = images.iter().map(Vec::as_slice).collect();
+        let network = bounded(seed, &images);
+        for (weights, least) in [(WeightType::Int(8), 0.998), (WeightType::Int(6), 0.99)] {
+            let encodings = encodings(&network, weights, Encoding::Csr);
+            let Quantized { spec, .. } = quantize(&network, &images, weights, &encodings).unwrap();
+            let likeness = |network| likeness(network, &spec, &images);
+            let (own, other) = (likeness(&network), likeness(&unbounded));
+            assert!(own > least, "{seed} {weights:?}: {own}");
+            assert!(other < 0.98, "{seed} {weights:?}: {other}");
+        }
+    }
 }
 
 #[test]

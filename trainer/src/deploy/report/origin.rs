@@ -139,6 +139,7 @@ mod tests {
         let conv = Operation::Conv {
             channels: 4,
             window,
+            groups: 1,
             bias: true,
         };
         let dense = Operation::Dense {

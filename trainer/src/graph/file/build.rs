@@ -6,8 +6,9 @@
 
 use std::collections::HashMap;
 
+use super::numbers::{Clip, Count, Pair, PoolSize};
 use super::order::Source;
-use super::table::{Count, Kind, LayerEntry, Preamble};
+use super::table::{Kind, LayerEntry, Preamble};
 use super::{Fault, LIMIT};
 use crate::graph::topology::{Graph, GraphError, Operation};
 use crate::graph::window::{Padding, Window};
@@ -76,10 +77,12 @@ impl Builder {
         let mut source = sources[0];
         let node = match &layer.kind {
             Kind::Conv(conv) => {
-                let window = self.window(source, conv.kernel, conv.stride, conv.padding)?;
+                let (Pair(size), stride) = (conv.kernel, conv.stride.map_or([1; 2], |pair| pair.0));
+                let window = self.window(source, size, stride, conv.padding)?;
                 let operation = Operation::Conv {
                     channels: conv.channels.0,
                     window,
+                    groups: conv.groups.map_or(1, |Count(groups)| groups),
                     bias: conv.bias.unwrap_or(true),
                 };
                 self.push(&layer.name, operation, sources)?
@@ -98,15 +101,19 @@ impl Builder {
                 self.push(&layer.name, operation, &[source])?
             }
             Kind::Pool(kind, pool) => {
-                let stride = pool.stride.or(Some(pool.size));
-                let window = self.window(source, pool.size, stride, Padding::Valid)?;
+                let size = match pool.size {
+                    PoolSize::Map => self.map(source)?,
+                    PoolSize::Of(Pair(size)) => size,
+                };
+                let stride = pool.stride.map_or(size, |pair| pair.0);
+                let window = self.window(source, size, stride, pool.padding)?;
                 let kind = *kind;
                 self.push(&layer.name, Operation::Pool { kind, window }, sources)?
             }
             Kind::Add(_) => self.push(&layer.name, Operation::Add, sources)?,
         };
         let (norm, relu) = norm_and_relu(&layer.kind, is_output);
-        if is_output && relu {
+        if is_output && relu != Clip::Nothing {
             return Err(
                 "it computes the class scores, which a ReLU would clip: remove `relu`".into(),
             );
@@ -114,7 +121,8 @@ impl Builder {
         let mut end = node;
         for (wanted, kind, operation) in [
             (norm, "bn", Operation::BatchNorm),
-            (relu, "relu", Operation::Relu),
+            (relu == Clip::Relu, "relu", Operation::Relu),
+            (relu == Clip::Relu6, "relu", Operation::Relu6),
         ] {
             if wanted {
                 let name = self.next(kind);
@@ -145,25 +153,30 @@ impl Builder {
         Ok(node)
     }
 
+    /// Returns the (height, width) of the output of node `source`, which must be a feature map.
+    fn map(&self, source: usize) -> Result<[usize; 2], String> {
+        match *self.graph.nodes()[source].shape.as_slice() {
+            [_, height, width] => Ok([height, width]),
+            ref shape => Err(format!(
+                "it needs a feature map as input, not {} units",
+                shape[0]
+            )),
+        }
+    }
+
     /// Returns the window of `size` over the output of node `source`.
     fn window(
         &self,
         source: usize,
-        Count(size): Count,
-        stride: Option<Count>,
+        size: [usize; 2],
+        stride: [usize; 2],
         padding: Padding,
     ) -> Result<Window, String> {
-        let shape = &self.graph.nodes()[source].shape;
-        let &[_, height, width] = shape.as_slice() else {
-            return Err(format!(
-                "it needs a feature map as input, not {} units",
-                shape[0]
-            ));
-        };
-        let stride = stride.map_or(1, |Count(stride)| stride);
-        Window::new(size, stride, padding, [height, width]).ok_or_else(|| {
+        let map = self.map(source)?;
+        Window::rectangular(size, stride, padding, map).ok_or_else(|| {
             format!(
-                "its window of {size} x {size} does not fit a feature map of {height} x {width}"
+                "its window of {} x {} does not fit a feature map of {} x {}",
+                size[0], size[1], map[0], map[1]
             )
         })
     }
@@ -176,13 +189,14 @@ impl Builder {
     }
 }
 
-/// Returns whether a layer of `kind` has a batch norm and a ReLU.
-fn norm_and_relu(kind: &Kind, is_output: bool) -> (bool, bool) {
+/// Returns whether a layer of `kind` has a batch norm, and its ReLU.
+fn norm_and_relu(kind: &Kind, is_output: bool) -> (bool, Clip) {
+    let hidden = if is_output { Clip::Nothing } else { Clip::Relu };
     match kind {
-        Kind::Conv(conv) => (conv.norm.unwrap_or(true), conv.relu.unwrap_or(true)),
-        Kind::Dense(dense) => (dense.norm.unwrap_or(true), dense.relu.unwrap_or(!is_output)),
-        Kind::Pool(..) => (false, false),
-        Kind::Add(add) => (false, add.relu.unwrap_or(true)),
+        Kind::Conv(conv) => (conv.norm.unwrap_or(true), conv.relu.unwrap_or(Clip::Relu)),
+        Kind::Dense(dense) => (dense.norm.unwrap_or(true), dense.relu.unwrap_or(hidden)),
+        Kind::Pool(..) => (false, Clip::Nothing),
+        Kind::Add(add) => (false, add.relu.unwrap_or(Clip::Relu)),
     }
 }
 

@@ -1,6 +1,6 @@
 //! Reads architectures from TOML files.
 //!
-//! `table` parses the layers, `order` resolves their sources, and `build` creates the [`Graph`].
+//! `table` parses the layers, with their `numbers`, `order` resolves their sources, and `build` creates the [`Graph`].
 //!
 //! Errors name the file, the line and the layer. A file is rejected for
 //!
@@ -13,6 +13,7 @@
 #![doc = include_str!("../../../architectures/README.md")]
 
 mod build;
+mod numbers;
 mod order;
 mod table;
 #[cfg(test)]

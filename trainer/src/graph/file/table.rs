@@ -4,14 +4,14 @@
 //! keys and wrong types, and reports their positions.
 
 use std::collections::{HashMap, HashSet};
-use std::fmt;
 
-use serde::de::{Error as _, IgnoredAny, IntoDeserializer, Unexpected, Visitor};
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
+use serde::de::{IgnoredAny, IntoDeserializer};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::{Fault, LIMIT};
+use super::Fault;
+use super::numbers::{Clip, Count, Pair, PoolSize, padding, valid};
 use crate::graph::architecture;
 use crate::graph::topology::Pooling;
 use crate::graph::window::Padding;
@@ -61,13 +61,14 @@ pub(super) enum Kind {
 #[serde(deny_unknown_fields)]
 pub(super) struct Conv {
     pub(super) channels: Count,
-    pub(super) kernel: Count,
-    pub(super) stride: Option<Count>,
+    pub(super) kernel: Pair,
+    pub(super) stride: Option<Pair>,
     #[serde(default = "valid", deserialize_with = "padding")]
     pub(super) padding: Padding,
+    pub(super) groups: Option<Count>,
     pub(super) bias: Option<bool>,
     pub(super) norm: Option<bool>,
-    pub(super) relu: Option<bool>,
+    pub(super) relu: Option<Clip>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -76,20 +77,22 @@ pub(super) struct Dense {
     pub(super) units: Count,
     pub(super) bias: Option<bool>,
     pub(super) norm: Option<bool>,
-    pub(super) relu: Option<bool>,
+    pub(super) relu: Option<Clip>,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Pool {
-    pub(super) size: Count,
-    pub(super) stride: Option<Count>,
+    pub(super) size: PoolSize,
+    pub(super) stride: Option<Pair>,
+    #[serde(default = "valid", deserialize_with = "padding")]
+    pub(super) padding: Padding,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Add {
-    pub(super) relu: Option<bool>,
+    pub(super) relu: Option<Clip>,
 }
 
 /// The keys that every layer accepts.
@@ -115,64 +118,6 @@ enum Type {
 enum Sources {
     One(String),
     Many(Vec<String>),
-}
-
-/// A number of channels, units, taps or positions: from 1 to [`LIMIT`].
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Count(pub(super) usize);
-
-impl<'de> Deserialize<'de> for Count {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Number;
-        impl Visitor<'_> for Number {
-            type Value = Count;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(f, "a whole number from 1 to {LIMIT}")
-            }
-
-            fn visit_i64<E: serde::de::Error>(self, number: i64) -> Result<Count, E> {
-                match usize::try_from(number) {
-                    Ok(count @ 1..=LIMIT) => Ok(Count(count)),
-                    _ => Err(E::invalid_value(Unexpected::Signed(number), &self)),
-                }
-            }
-        }
-        deserializer.deserialize_i64(Number)
-    }
-}
-
-/// Returns the default padding.
-fn valid() -> Padding {
-    Padding::Valid
-}
-
-/// The forms of a padding.
-const PADDINGS: &str = "\"valid\", \"same\", the number of zeros on each side, or a list of the zeros above, left, below and right";
-
-/// Deserialises a padding: a word, the number of zeros on each side, or four such numbers.
-fn padding<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Padding, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum Written {
-        Zeros(u16),
-        Sides([u16; 4]),
-        Word(String),
-    }
-    let written = Written::deserialize(deserializer);
-    match written.map_err(|_| D::Error::custom(format!("expected {PADDINGS}")))? {
-        Written::Zeros(zeros) => Ok(Padding::Each(zeros.into())),
-        Written::Sides(zeros) => {
-            let [top, left, bottom, right] = zeros.map(usize::from);
-            Ok(Padding::Sides {
-                before: [top, left],
-                after: [bottom, right],
-            })
-        }
-        Written::Word(word) if word == "valid" => Ok(Padding::Valid),
-        Written::Word(word) if word == "same" => Ok(Padding::Same),
-        Written::Word(word) => Err(D::Error::invalid_value(Unexpected::Str(&word), &PADDINGS)),
-    }
 }
 
 /// Parses `text` into the keys above the layers, and the layers.

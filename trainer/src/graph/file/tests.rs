@@ -95,7 +95,7 @@ fn example_files_match_the_readmes_weight_counts() {
         );
         files += 1;
     }
-    assert_eq!(files, 6);
+    assert_eq!(files, 7);
 }
 
 #[test]
@@ -111,6 +111,85 @@ fn padding_may_differ_on_all_sides() {
     };
     assert_eq!((window.before, window.after), ([2, 1], [0, 1]));
     assert_eq!(conv.shape, [2, 6, 8]);
+}
+
+#[test]
+fn windows_may_be_rectangular_padded_or_as_large_as_the_map() {
+    let layers = [
+        "conv: channels=2; kernel=[10, 4]; stride=[2, 1]; padding=\"same\"",
+        "max-pool: size=[3, 2]; stride=[2, 3]; padding=[1, 0, 0, 1]",
+        "average-pool: size=[2, 1]",
+        "max-pool: size=3; stride=1; padding=1",
+        "average-pool: size=\"map\"",
+        "dense: units=3",
+    ];
+    let graph = network("[1, 49, 10]", &layers).unwrap();
+    let windows: Vec<_> = graph
+        .nodes()
+        .iter()
+        .filter_map(|node| match node.operation {
+            Operation::Conv { window, .. } | Operation::Pool { window, .. } => {
+                let padding = [window.before, window.after];
+                Some((window.size, window.stride, padding, &node.shape[1..]))
+            }
+            _ => None,
+        })
+        .collect();
+    let none = [[0; 2]; 2];
+    assert_eq!(
+        windows,
+        [
+            ([10, 4], [2, 1], [[4, 1], [5, 2]], &[25, 10][..]),
+            ([3, 2], [2, 3], [[1, 0], [0, 1]], &[12, 4]),
+            ([2, 1], [2, 1], none, &[6, 4]),
+            ([3, 3], [1, 1], [[1; 2]; 2], &[6, 4]),
+            ([6, 4], [6, 4], none, &[1, 1]),
+        ]
+    );
+}
+
+#[test]
+fn relus_may_clip_at_six() {
+    let layers = [
+        "conv: channels=2; kernel=3; relu=6",
+        "conv: channels=2; kernel=1; relu=true",
+        "dense: units=4; relu=6",
+        "dense: units=3",
+    ];
+    let graph = network("[1, 6, 6]", &layers).unwrap();
+    let clips = graph.nodes().iter().map(|node| node.operation);
+    let clips: Vec<_> = clips
+        .filter(|operation| matches!(operation, Operation::Relu | Operation::Relu6))
+        .collect();
+    assert_eq!(clips, [Operation::Relu6, Operation::Relu, Operation::Relu6]);
+    assert!(graph.node("relu3").is_some());
+}
+
+#[test]
+fn convolutions_may_have_groups() {
+    let layers = [
+        "conv: channels=6; kernel=3; groups=3",
+        "conv: channels=6; kernel=1; groups=1",
+        "conv: channels=12; kernel=[3, 1]; groups=6",
+        "dense: units=3",
+    ];
+    let graph = network("[3, 6, 6]", &layers).unwrap();
+    let shapes: Vec<_> = graph
+        .prunable()
+        .into_iter()
+        .map(|tensor| tensor.shape)
+        .collect();
+    assert_eq!(
+        shapes,
+        [
+            vec![6, 1, 3, 3],
+            vec![6, 6, 1, 1],
+            vec![12, 1, 3, 1],
+            vec![3, 96]
+        ]
+    );
+    let total = 6 * 9 + 36 + 12 * 3 + 3 * 96;
+    assert_eq!(graph.total(), total);
 }
 
 #[test]
@@ -191,6 +270,46 @@ fn syntax_errors_name_line_and_layer() {
             "conv: channels=-2; kernel=3",
             9,
             &["layer conv2", "`-2`", "`channels`"],
+        ),
+        (
+            "conv: channels=2; kernel=[3, 0]",
+            10,
+            &["layer conv2", "`kernel`", "from 1"],
+        ),
+        (
+            "conv: channels=2; kernel=[3]",
+            10,
+            &["layer conv2", "`kernel`", "length 1", "height and a width"],
+        ),
+        (
+            "conv: channels=2; kernel=3; stride=[1, 2, 3]",
+            11,
+            &["layer conv2", "`stride`", "length 3"],
+        ),
+        (
+            "conv: channels=2; kernel=\"map\"",
+            10,
+            &["layer conv2", "`kernel`", "\"map\"", "whole number"],
+        ),
+        (
+            "conv: channels=2; kernel=3; relu=5",
+            11,
+            &["layer conv2", "`relu`", "`5`", "clips at 6"],
+        ),
+        (
+            "conv: channels=2; kernel=3; groups=0",
+            11,
+            &["layer conv2", "`groups`", "from 1"],
+        ),
+        (
+            "max-pool: size=\"all\"",
+            9,
+            &["layer pool1", "`size`", "\"all\"", "or \"map\""],
+        ),
+        (
+            "max-pool: size=2; padding=\"full\"",
+            10,
+            &["layer pool1", "\"same\"", "`padding`"],
         ),
         (
             "conv: channels=2; kernel=3; padding=\"full\"",
@@ -305,7 +424,9 @@ fn inconsistent_layers_are_rejected_by_name() {
         &["layer fc1", "fc2", "one output"],
     );
     refused(&[dense, conv], 6, &["layer conv1", "must be a dense layer"]);
-    refused(&["dense: units=2; relu=true"], 3, &["layer fc1", "ReLU"]);
+    for layer in ["dense: units=2; relu=true", "dense: units=2; relu=6"] {
+        refused(&[layer], 3, &["layer fc1", "ReLU"]);
+    }
     refused(
         &[dense, conv, dense],
         6,
@@ -315,6 +436,26 @@ fn inconsistent_layers_are_rejected_by_name() {
         &["max-pool: size=13", dense],
         3,
         &["layer pool1", "13 x 13", "12 x 12"],
+    );
+    refused(
+        &["max-pool: size=[2, 13]", dense],
+        3,
+        &["layer pool1", "2 x 13", "12 x 12"],
+    );
+    refused(
+        &[conv, "conv: channels=3; kernel=1; groups=2", dense],
+        7,
+        &["layer conv2", "2 groups", "2 input channels", "3 channels"],
+    );
+    refused(
+        &["max-pool: size=[3, 2]; padding=2", dense],
+        3,
+        &["layer pool1", "only padding"],
+    );
+    refused(
+        &[dense, "max-pool: size=\"map\"", dense],
+        6,
+        &["layer pool1", "needs a feature map as input, not 2 units"],
     );
     refused(
         &[conv, "add: from=[\"conv1\", \"input\"]", dense],

@@ -3,17 +3,22 @@
 use crate::import::arguments::{Arguments, Value};
 use crate::import::attributes as attribute;
 use crate::import::flow::Flow;
-use crate::import::step::{Action, Affine, Step};
+use crate::import::step::{Action, Affine, Clip, Step};
 
 /// Appends max(0, x).
 pub(super) fn relu(arguments: &Arguments<'_>, steps: &mut Vec<Step>) -> Result<Flow, String> {
+    clipped(arguments, steps, Clip::Zero)
+}
+
+/// Appends a ReLU with these bounds.
+fn clipped(arguments: &Arguments<'_>, steps: &mut Vec<Step>, clip: Clip) -> Result<Flow, String> {
     let flow = arguments.flow(0)?;
     let shape = steps[flow.step].shape.clone();
-    let step = arguments.push(steps, &[flow.step], &shape, Action::Relu)?;
+    let step = arguments.push(steps, &[flow.step], &shape, Action::Relu(clip))?;
     Ok(flow.through(step))
 }
 
-/// Appends max(0, x) for a `Clip` without an upper bound.
+/// Appends a ReLU for a `Clip` from 0 to 6, or without an upper bound.
 pub(super) fn clip(arguments: &Arguments<'_>, steps: &mut Vec<Step>) -> Result<Flow, String> {
     let bound = |at: usize, name: &str, default: f32| {
         let given = arguments
@@ -30,25 +35,47 @@ pub(super) fn clip(arguments: &Arguments<'_>, steps: &mut Vec<Step>) -> Result<F
             "it clips values below {least}: use ReLU, which clips them below 0"
         ));
     }
-    if most < f64::from(f32::MAX) {
-        return Err(format!(
-            "it clips values above {most} (a ReLU{most}), which is not supported: train the network with ReLU"
-        ));
+    match most {
+        6.0 => clipped(arguments, steps, Clip::Six),
+        _ if most >= f64::from(f32::MAX) => relu(arguments, steps),
+        _ => Err(format!(
+            "it clips values above {most}, but only a bound of 6 is supported: train the network with ReLU or ReLU6"
+        )),
     }
-    relu(arguments, steps)
 }
 
 /// Appends max(0, x) for a `Max` with the constant 0.
 pub(super) fn maximum(arguments: &Arguments<'_>, steps: &mut Vec<Step>) -> Result<Flow, String> {
-    let is_zero = |value: &Option<Value>| match value {
-        Some(Value::Constant(constant)) => constant.to_floats().iter().all(|&value| value == 0.0),
+    match with_constant(arguments, 0.0) {
+        true => relu(arguments, steps),
+        false => Err("it takes the maximum of values other than one and 0: use ReLU".into()),
+    }
+}
+
+/// Appends min(max(0, x), 6) for a `Min` with the constant 6 of a ReLU's output.
+pub(super) fn minimum(arguments: &Arguments<'_>, steps: &mut Vec<Step>) -> Result<Flow, String> {
+    let after_relu = match arguments.get(0) {
+        Some(Value::Flow(flow)) => matches!(steps[flow.step].action, Action::Relu(_)),
         _ => false,
     };
-    let position = |at: usize| matches!(arguments.get(at), Some(Value::Flow(_)));
-    match (arguments.inputs.len(), position(0), position(1)) {
-        (2, true, false) if is_zero(&arguments.inputs[1]) => relu(arguments, steps),
-        _ => Err("it takes the maximum of values other than one and 0: use ReLU".into()),
+    match after_relu && with_constant(arguments, 6.0) {
+        true => clipped(arguments, steps, Clip::Six),
+        false => Err(
+            "it takes the minimum of values other than a ReLU's and 6: use ReLU or ReLU6".into(),
+        ),
     }
+}
+
+/// Returns whether the node combines the network's values with the constant `number`.
+fn with_constant(arguments: &Arguments<'_>, number: f64) -> bool {
+    let is_number = |value: Option<&Value>| match value {
+        Some(Value::Constant(constant)) => {
+            constant.to_floats().iter().all(|&value| value == number)
+        }
+        _ => false,
+    };
+    let first = matches!(arguments.get(0), Some(Value::Flow(_)));
+    arguments.inputs.len() == 2 && first && is_number(arguments.get(1))
 }
 
 /// Appends a sum of two values, or arithmetic with a constant.

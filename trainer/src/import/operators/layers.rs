@@ -17,17 +17,22 @@ pub(super) fn conv(arguments: &Arguments<'_>, steps: &mut Vec<Step>) -> Result<F
             weight.shape
         ));
     };
-    let groups = attribute::integer(node, "group", 1);
-    if groups != 1 {
-        return Err(format!(
-            "its {groups} groups are not supported: use an ordinary convolution (group = 1)"
-        ));
-    }
+    let given = attribute::integer(node, "group", 1);
+    let groups = usize::try_from(given).unwrap_or_default();
     let mut window = sliding(node, flow, Some([height, width]))?;
     let [channels, rows, columns] = map(steps, flow)?;
-    if channels != inputs {
+    if groups == 0 || !outputs.is_multiple_of(groups) {
         return Err(format!(
-            "its weight expects {inputs} channels, but it reads {channels}: export the model again"
+            "its {given} groups do not divide its {outputs} channels: export the model again"
+        ));
+    }
+    if inputs.checked_mul(groups) != Some(channels) {
+        let whole = match groups {
+            1 => String::new(),
+            _ => format!(" in each of {groups} groups"),
+        };
+        return Err(format!(
+            "its weight expects {inputs} channels{whole}, but it reads {channels}: export the model again"
         ));
     }
     let outside = format!(
@@ -46,6 +51,7 @@ pub(super) fn conv(arguments: &Arguments<'_>, steps: &mut Vec<Step>) -> Result<F
     }
     let kernel = Kernel {
         shape: weight.shape.clone(),
+        groups,
         weights: weight.to_floats(),
         bias: bias(arguments, 2, outputs)?,
     };
@@ -115,6 +121,7 @@ fn dense(
     }
     let kernel = Kernel {
         shape: vec![outputs, inputs],
+        groups: 1,
         weights,
         bias,
     };

@@ -37,6 +37,12 @@ pub(super) fn pool(arguments: &Arguments<'_>, steps: &mut Vec<Step>) -> Result<F
             "its last windows reach beyond the map: export the model with ceil_mode = 0".into(),
         );
     }
+    let counted = attribute::integer(node, "count_include_pad", 0) != 0;
+    if kind == Pooling::Average && counted && window.padding != [[0; 2]; 2] {
+        return Err(
+            "its means count the padding: export the model with count_include_pad = 0".into(),
+        );
+    }
     push(
         arguments,
         steps,

@@ -4,7 +4,8 @@
 //! Each row of `columns` (in · taps, positions) contains the values that one tap reads from one
 //! input channel at every output position. Then y = W columns, dW = dy columnsᵀ and d columns =
 //! Wᵀ dy, which is added back to the positions that were read. A batch is processed in chunks of
-//! images whose columns fit in the cache. The backward pass gathers the columns again, because
+//! images whose columns fit in the cache. In a convolution in groups, each group of channels has
+//! products of its own. The backward pass gathers the columns again, because
 //! storing them would take the memory of the input times the number of taps.
 
 use std::sync::Mutex;
@@ -27,12 +28,15 @@ const POSITIONS: usize = 256;
 struct Geometry {
     /// The spans of each tap of the window.
     taps: Vec<Vec<Span>>,
+    /// Distance, along the width, between the positions that neighbouring outputs read.
     stride: usize,
-    /// Input channels.
+    /// Groups of channels.
+    groups: usize,
+    /// Input channels per group.
     inputs: usize,
     /// Height and width of the input.
     input: [usize; 2],
-    /// Output channels.
+    /// Output channels per group.
     outputs: usize,
     /// Height and width of the output.
     output: [usize; 2],
@@ -51,9 +55,10 @@ struct Conv {
     bias: Option<Bias>,
 }
 
-/// Convolves `x` (batch, in, height, width) with `weight` (out, in, size, size) and adds `bias`
-/// (out). The result is (batch, out, output height, output width). The backward pass stores the
-/// gradients of weight and bias in their slots.
+/// Convolves `x` (batch, in, height, width) with `weight` (out, in / groups, rows, columns) and
+/// adds `bias` (out). The result is (batch, out, output height, output width). The number of groups
+/// follows from the shapes. The backward pass stores the gradients of weight and bias in their
+/// slots.
 ///
 /// # Errors
 /// Returns an error if the shapes do not match or a tensor is not contiguous f32 on the CPU.
@@ -63,15 +68,18 @@ pub fn conv(
     bias: Option<&Operand<'_>>,
     window: Window,
 ) -> Result<Tensor> {
-    let (images, inputs, height, width) = x.dims4()?;
-    let outputs = weight.values.dim(0)?;
+    let (images, channels, height, width) = x.dims4()?;
+    let (outputs, inputs, _, _) = weight.values.dims4()?;
+    let groups = channels / inputs;
     let fast = Winograd::new(window, inputs, outputs, [height, width]);
+    let fast = fast.filter(|_| groups == 1);
     let geometry = Geometry {
         taps: spans::of_taps(window, [height, width]),
-        stride: window.stride,
+        stride: window.stride[1],
+        groups,
         inputs,
         input: [height, width],
-        outputs,
+        outputs: outputs / groups,
         output: window.outputs([height, width]),
         fast: fast.filter(|fast| fast.pays(images)),
     };
@@ -102,7 +110,8 @@ impl CustomOp2 for Conv {
         _: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
         let [height, width] = self.geometry.output;
-        let shape = Shape::from((x.dims()[0], self.geometry.outputs, height, width));
+        let channels = self.geometry.groups * self.geometry.outputs;
+        let shape = Shape::from((x.dims()[0], channels, height, width));
         let mut output = self.output.lock().expect("a convolution runs once");
         Ok((CpuStorage::F32(std::mem::take(&mut output)), shape))
     }
@@ -133,7 +142,12 @@ impl CustomOp2 for Conv {
 impl Geometry {
     /// Returns the number of input values per image.
     fn input_len(&self) -> usize {
-        self.inputs * self.plane()
+        self.groups * self.inputs * self.plane()
+    }
+
+    /// Returns the number of output values per image.
+    fn output_len(&self) -> usize {
+        self.groups * self.outputs * self.positions()
     }
 
     /// Returns the number of input positions per channel.
@@ -146,7 +160,8 @@ impl Geometry {
         self.output[0] * self.output[1]
     }
 
-    /// Returns the number of values read per output position: the number of rows of the columns.
+    /// Returns the number of values read per output position of a channel: the number of rows of a
+    /// group's columns.
     fn depth(&self) -> usize {
         self.inputs * self.taps.len()
     }
@@ -157,36 +172,53 @@ impl Geometry {
         cached.max(POSITIONS.div_ceil(self.positions()))
     }
 
-    /// Computes W columns + b for the images `x`, where `kernel` is W (outputs, inputs · taps).
-    /// Returns (images, outputs, positions).
+    /// Returns the rows of `kernel` (groups · outputs, inputs · taps) that belong to `group`.
+    fn kernel_of(&self, kernel: &Tensor, group: usize) -> Result<Tensor> {
+        kernel.narrow(0, group * self.outputs, self.outputs)
+    }
+
+    /// Computes W columns + b for the images `x`, where `kernel` is W (groups · outputs, inputs ·
+    /// taps). Returns (images, groups · outputs, positions).
     fn forward(&self, x: &[f32], kernel: &Tensor, bias: Option<&[f32]>) -> Result<Vec<f32>> {
         if let Some(fast) = &self.fast {
             return with_slice(kernel, |kernel| fast.forward(x, kernel, bias));
         }
-        let positions = self.positions();
         let images = x.len() / self.input_len();
-        let mut y = Vec::with_capacity(images * self.outputs * positions);
-        for x in x.chunks(self.chunk() * self.input_len()) {
-            let images = x.len() / self.input_len();
-            let product = kernel.matmul(&self.columns(x)?)?;
-            with_slice(&product, |product| {
-                for image in 0..images {
-                    for channel in 0..self.outputs {
-                        let at = (channel * images + image) * positions;
-                        let values = &product[at..at + positions];
-                        match bias {
-                            Some(bias) => y.extend(values.iter().map(|y| y + bias[channel])),
-                            None => y.extend_from_slice(values),
-                        }
-                    }
-                }
-            })?;
+        let mut y = vec![0.0_f32; images * self.output_len()];
+        let chunks = x.chunks(self.chunk() * self.input_len());
+        for (x, y) in chunks.zip(y.chunks_mut(self.chunk() * self.output_len())) {
+            for group in 0..self.groups {
+                let kernel = self.kernel_of(kernel, group)?;
+                let product = kernel.matmul(&self.columns(x, group)?)?;
+                with_slice(&product, |product| self.put(product, group, bias, y))?;
+            }
         }
         Ok(y)
     }
 
-    /// Computes the gradient of the kernel and, if `kernel` (outputs, inputs · taps) is given, that
-    /// of the images `x`, from the gradient `dy` of the output.
+    /// Writes the `product` (outputs, images · positions) of `group`, plus the bias, to the images
+    /// `y`.
+    fn put(&self, product: &[f32], group: usize, bias: Option<&[f32]>, y: &mut [f32]) {
+        let positions = self.positions();
+        let images = y.len() / self.output_len();
+        for (image, y) in y.chunks_exact_mut(self.output_len()).enumerate() {
+            for output in 0..self.outputs {
+                let channel = group * self.outputs + output;
+                let values = &product[(output * images + image) * positions..][..positions];
+                let y = &mut y[channel * positions..][..positions];
+                match bias {
+                    Some(bias) => {
+                        let pairs = y.iter_mut().zip(values);
+                        pairs.for_each(|(y, value)| *y = value + bias[channel]);
+                    }
+                    None => y.copy_from_slice(values),
+                }
+            }
+        }
+    }
+
+    /// Computes the gradient of the kernel and, if `kernel` (groups · outputs, inputs · taps) is
+    /// given, that of the images `x`, from the gradient `dy` of the output.
     fn backward(
         &self,
         x: &[f32],
@@ -199,35 +231,37 @@ impl Geometry {
                 None => Ok(fast.backward(x, dy, None)),
             };
         }
-        let output_len = self.outputs * self.positions();
-        let mut d_kernel = vec![0.0_f32; self.outputs * self.depth()];
+        let rows = self.outputs * self.depth();
+        let mut d_kernel = vec![0.0_f32; self.groups * rows];
         let mut dx = kernel.map(|_| vec![0.0_f32; x.len()]);
         let chunks = x.chunks(self.chunk() * self.input_len());
-        let gradients = dy.chunks(self.chunk() * output_len);
+        let gradients = dy.chunks(self.chunk() * self.output_len());
         for (chunk, (x, dy)) in chunks.zip(gradients).enumerate() {
-            let dy = self.channel_first(dy)?;
-            let product = dy.matmul(&self.columns(x)?.t()?)?;
-            with_slice(&product, |product| {
-                for (sum, value) in d_kernel.iter_mut().zip(product) {
-                    *sum += value;
+            for (group, d_kernel) in d_kernel.chunks_exact_mut(rows).enumerate() {
+                let dy = self.channel_first(dy, group)?;
+                let product = dy.matmul(&self.columns(x, group)?.t()?)?;
+                with_slice(&product, |product| {
+                    for (sum, value) in d_kernel.iter_mut().zip(product) {
+                        *sum += value;
+                    }
+                })?;
+                if let (Some(kernel), Some(dx)) = (kernel, &mut dx) {
+                    let start = chunk * self.chunk() * self.input_len();
+                    let dx = &mut dx[start..start + x.len()];
+                    let columns = self.kernel_of(kernel, group)?.t()?.matmul(&dy)?;
+                    with_slice(&columns, |columns| self.add_columns(columns, group, dx))?;
                 }
-            })?;
-            if let (Some(kernel), Some(dx)) = (kernel, &mut dx) {
-                let start = chunk * self.chunk() * self.input_len();
-                let dx = &mut dx[start..start + x.len()];
-                let columns = kernel.t()?.matmul(&dy)?;
-                with_slice(&columns, |columns| self.add_columns(columns, dx))?;
             }
         }
         Ok((d_kernel, dx))
     }
 
-    /// Gathers the values that each tap reads at every output position of the images `x`: (inputs ·
-    /// taps, images · positions), with zeros for padding.
-    fn columns(&self, x: &[f32]) -> Result<Tensor> {
+    /// Gathers the values that each tap reads from the channels of `group` at every output position
+    /// of the images `x`: (inputs · taps, images · positions), with zeros for padding.
+    fn columns(&self, x: &[f32], group: usize) -> Result<Tensor> {
         let images = x.len() / self.input_len();
         let mut columns = vec![0.0_f32; self.depth() * images * self.positions()];
-        self.each_span(images, |at, from, length| {
+        self.each_span(images, group, |at, from, length| {
             let columns = &mut columns[at..at + length];
             if self.stride == 1 {
                 columns.copy_from_slice(&x[from..from + length]);
@@ -245,8 +279,8 @@ impl Geometry {
 
     /// Adds `columns`, laid out as [`columns`](Self::columns) returns them, to the positions of the
     /// images `x` that they were read from.
-    fn add_columns(&self, columns: &[f32], x: &mut [f32]) {
-        self.each_span(x.len() / self.input_len(), |at, from, length| {
+    fn add_columns(&self, columns: &[f32], group: usize, x: &mut [f32]) {
+        self.each_span(x.len() / self.input_len(), group, |at, from, length| {
             let columns = &columns[at..at + length];
             if self.stride == 1 {
                 let read = &mut x[from..from + length];
@@ -258,11 +292,11 @@ impl Geometry {
         });
     }
 
-    /// Calls `visit(column, input, length)` for every span of every tap and image, with its start
-    /// in the columns, the first position that it reads in the images, and its length.
-    fn each_span(&self, images: usize, mut visit: impl FnMut(usize, usize, usize)) {
+    /// Calls `visit(column, input, length)` for every span of every tap and image in `group`, with
+    /// its start in the columns, the first position that it reads in the images, and its length.
+    fn each_span(&self, images: usize, group: usize, mut visit: impl FnMut(usize, usize, usize)) {
         let mut columns = 0;
-        for channel in 0..self.inputs {
+        for channel in group * self.inputs..(group + 1) * self.inputs {
             for spans in &self.taps {
                 for image in 0..images {
                     let plane = image * self.input_len() + channel * self.plane();
@@ -275,20 +309,17 @@ impl Geometry {
         }
     }
 
-    /// Transposes gradients (images, outputs, positions) to a tensor (outputs, images ·
-    /// positions).
-    fn channel_first(&self, dy: &[f32]) -> Result<Tensor> {
-        let (positions, output_len) = (self.positions(), self.outputs * self.positions());
-        let mut values = Vec::with_capacity(dy.len());
-        for channel in 0..self.outputs {
-            for image in dy.chunks_exact(output_len) {
+    /// Transposes the gradients (images, groups · outputs, positions) of `group` to a tensor
+    /// (outputs, images · positions).
+    fn channel_first(&self, dy: &[f32], group: usize) -> Result<Tensor> {
+        let positions = self.positions();
+        let mut values = Vec::with_capacity(dy.len() / self.groups);
+        for channel in group * self.outputs..(group + 1) * self.outputs {
+            for image in dy.chunks_exact(self.output_len()) {
                 values.extend_from_slice(&image[channel * positions..][..positions]);
             }
         }
-        Tensor::from_vec(
-            values,
-            (self.outputs, dy.len() / self.outputs),
-            &Device::Cpu,
-        )
+        let columns = values.len() / self.outputs;
+        Tensor::from_vec(values, (self.outputs, columns), &Device::Cpu)
     }
 }

@@ -69,7 +69,7 @@ impl CustomOp1 for Pool {
                 for (y, x) in y.chunks_exact_mut(outputs).zip(planes) {
                     for span in &spans {
                         let y = &mut y[span.output..][..span.length];
-                        let read = x[span.input..].iter().step_by(self.window.stride);
+                        let read = x[span.input..].iter().step_by(self.window.stride[1]);
                         y.iter_mut().zip(read).for_each(|(y, x)| *y += x);
                     }
                     y.iter_mut().zip(&shares).for_each(|(y, share)| *y *= share);
@@ -84,7 +84,7 @@ impl CustomOp1 for Pool {
                     for span in &spans {
                         let y = &mut y[span.output..][..span.length];
                         let origins = &mut origins[span.output..][..span.length];
-                        let read = (span.input..).step_by(self.window.stride);
+                        let read = (span.input..).step_by(self.window.stride[1]);
                         for ((y, origin), at) in y.iter_mut().zip(origins).zip(read) {
                             // The first NaN is passed on, so that training can detect divergence.
                             if x[at] > *y || (x[at].is_nan() && !y.is_nan()) {
@@ -115,7 +115,7 @@ impl CustomOp1 for Pool {
                     let dy: Vec<f32> = dy.iter().zip(&shares).map(|(dy, s)| dy * s).collect();
                     for span in &spans {
                         let dy = &dy[span.output..][..span.length];
-                        let read = dx[span.input..].iter_mut().step_by(self.window.stride);
+                        let read = dx[span.input..].iter_mut().step_by(self.window.stride[1]);
                         read.zip(dy).for_each(|(dx, dy)| *dx += dy);
                     }
                 }

@@ -10,7 +10,7 @@ pub(super) struct Span {
     /// consecutively.
     pub(super) output: usize,
     /// Index, within its channel, of the position that the first output reads; those of the
-    /// others follow a stride apart.
+    /// others follow a stride of the width apart.
     pub(super) input: usize,
     /// Number of outputs.
     pub(super) length: usize,
@@ -20,8 +20,8 @@ pub(super) struct Span {
 /// width).
 pub(super) fn of_taps(window: Window, input: [usize; 2]) -> Vec<Vec<Span>> {
     let [height, width] = window.outputs(input);
-    let taps = (0..window.size).flat_map(|i| (0..window.size).map(move |j| (i, j)));
-    let of_tap = |(i, j)| {
+    let of_tap = |tap| {
+        let [i, j] = window.place(tap);
         let columns = window.reading(1, j, input[1], width);
         if columns.is_empty() {
             return Vec::new();
@@ -34,5 +34,5 @@ pub(super) fn of_taps(window: Window, input: [usize; 2]) -> Vec<Vec<Span>> {
         })
         .collect()
     };
-    taps.map(of_tap).collect()
+    (0..window.taps()).map(of_tap).collect()
 }

@@ -131,7 +131,7 @@ impl Units<'_> {
             passed,
             ..
         } = self;
-        if group.norm.is_none() && !group.relu {
+        if group.norm.is_none() && group.relu.is_none() {
             dz.copy_from_slice(dy);
             return;
         }
@@ -143,8 +143,8 @@ impl Units<'_> {
         let moments = passed.moments.get(unit).copied();
         let affine = moments.map(|m| m.affine(operands.scale[unit], operands.shift[unit]));
         match group.relu {
-            true => norm::relu_gradient(dz, dy, z, affine),
-            false => dz.copy_from_slice(dy),
+            Some(most) => norm::relu_gradient(dz, dy, z, affine, most),
+            None => dz.copy_from_slice(dy),
         }
         if let Some(moments) = moments {
             let scale = operands.scale[unit];

@@ -1,9 +1,9 @@
 //! The kept weights of a convolution, indexed by output channel and by input channel.
 //!
 //! A weight adds runs of its input channel to runs of its output channel. A run contains the
-//! batches of an output row if the stride is 1, otherwise that of a single position. Taps in one
-//! column of the window contribute to the same outputs of a row, so their runs are summed in
-//! registers.
+//! batches of an output row if the stride along the width is 1, otherwise that of a single
+//! position. Taps in one column of the window contribute to the same outputs of a row, so their
+//! runs are summed in registers.
 
 use std::ops::Range;
 
@@ -124,7 +124,7 @@ impl Conv {
                 |tap| tap.input,
                 |tap| (columns(tap), tap.at[1]),
             ),
-            rows: (0..window.size)
+            rows: (0..window.size[0])
                 .map(|tap| window.reading(0, tap, input[0], output[0]))
                 .collect(),
         }
@@ -157,9 +157,10 @@ impl Conv {
     }
 
     /// Returns the number of runs that cover `columns` outputs of a row, and the number of
-    /// positions of each: neighbouring outputs read neighbouring inputs only if the stride is 1.
+    /// positions of each: neighbouring outputs of a row read neighbouring inputs only if the
+    /// stride along the width is 1.
     fn runs(&self, columns: usize) -> (usize, usize) {
-        match self.window.stride {
+        match self.window.stride[1] {
             1 => (1, columns),
             _ => (columns, 1),
         }
@@ -194,7 +195,7 @@ impl Conv {
                 // the instruction set of `S`.
                 let (count, length) = self.runs(group.columns.len());
                 for at in 0..count {
-                    let step = at * self.window.stride;
+                    let step = at * self.window.stride[1];
                     let first = (group.columns.start + at) * batch;
                     let z = &mut z[first..first + length * batch];
                     let runs = Runs {
@@ -238,7 +239,7 @@ impl Conv {
                 // the instruction set of `S`.
                 let (count, length) = self.runs(group.columns.len());
                 for at in 0..count {
-                    let step = at * self.window.stride;
+                    let step = at * self.window.stride[1];
                     let from = (group.columns.start + at) * batch;
                     let dz = &dz[from..from + length * batch];
                     let runs = Runs {
@@ -297,7 +298,7 @@ impl Conv {
                     // inherit the instruction set of `S`.
                     let (count, length) = self.runs(columns.len());
                     for at in 0..count {
-                        let step = at * self.window.stride;
+                        let step = at * self.window.stride[1];
                         let first = (column + step) * batch;
                         let dx = &mut dx[first..first + length * batch];
                         let runs = Runs {
@@ -316,7 +317,7 @@ impl Conv {
     /// Returns the output row for which `tap` reads the input row `row`, if there is one.
     fn output_row(&self, row: usize, tap: &Tap) -> Option<usize> {
         let distance = (row + self.window.before[0]).checked_sub(tap.at[0] as usize)?;
-        let y = distance / self.window.stride;
-        (distance.is_multiple_of(self.window.stride) && y < self.output[0]).then_some(y)
+        let (y, stride) = (distance / self.window.stride[0], self.window.stride[0]);
+        (distance.is_multiple_of(stride) && y < self.output[0]).then_some(y)
     }
 }

@@ -40,7 +40,7 @@ impl WithSimd for Forward<'_> {
         } = self;
         let (plane, pooled) = (group.area * batch, group.output_area() * batch);
         let keeps = !passed.values.is_empty();
-        let bare = group.norm.is_none() && !group.relu;
+        let bare = group.norm.is_none() && group.relu.is_none();
         spare.unit.resize(plane, 0.0);
         spare.unpooled.resize(plane, 0.0);
         let source = Source {

@@ -7,7 +7,7 @@ use super::conv::{Conv, Tap};
 use super::dense::Dense;
 use super::live::LiveUnits;
 use super::pool::Pool;
-use crate::graph::{Graph, Operation};
+use crate::graph::{Graph, KernelLayout, Operation, Window};
 use crate::masks::Mask;
 
 /// How a group computes its values from those of its sources.
@@ -39,7 +39,8 @@ pub(super) struct Group {
     pub(super) kernel: Option<usize>,
     /// The node of the batch norm, if there is one.
     pub(super) norm: Option<usize>,
-    pub(super) relu: bool,
+    /// The upper bound of its ReLU, if there is one; infinite if it only clips at 0.
+    pub(super) relu: Option<f32>,
     pub(super) pool: Option<Arc<Pool>>,
 }
 
@@ -52,7 +53,7 @@ impl Group {
     /// Returns whether the group must store its values before batch norm and ReLU, because the
     /// backward pass needs them and they differ from those of the source.
     pub(super) fn keeps_values(&self) -> bool {
-        (self.norm.is_some() || self.relu) && !matches!(*self.head, Head::Same)
+        (self.norm.is_some() || self.relu.is_some()) && !matches!(*self.head, Head::Same)
     }
 
     /// Creates the group of node `index` alone; returns `None` for the input and for flattening.
@@ -71,10 +72,13 @@ impl Group {
             Operation::Dense { .. } => Head::Dense(dense(&live[index], source, mask?)),
             Operation::Conv { window, .. } => {
                 let channels = [source.units.len(), live[index].units.len()];
-                let taps = taps(&live[index], source, window.size, mask?);
+                let layout = graph.kernel_layout(index)?;
+                let taps = taps([source, &live[index]], layout, window, mask?);
                 Head::Conv(Conv::new(window, channels, size, &taps))
             }
-            Operation::Pool { .. } | Operation::BatchNorm | Operation::Relu => Head::Same,
+            Operation::Pool { .. } | Operation::BatchNorm | Operation::Relu | Operation::Relu6 => {
+                Head::Same
+            }
         };
         let area = match head {
             Head::Dense(_) | Head::Conv(_) => live[index].area(),
@@ -92,7 +96,7 @@ impl Group {
             units: live[index].units.len(),
             area,
             norm: None,
-            relu: false,
+            relu: None,
             pool: None,
         };
         group.append(graph, index, live);
@@ -104,10 +108,17 @@ impl Group {
     pub(super) fn append(&mut self, graph: &Graph, index: usize, live: &[LiveUnits]) -> bool {
         let node = &graph.nodes()[index];
         match node.operation {
-            Operation::BatchNorm if self.norm.is_none() && !self.relu && self.pool.is_none() => {
+            Operation::BatchNorm
+                if self.norm.is_none() && self.relu.is_none() && self.pool.is_none() =>
+            {
                 self.norm = Some(index);
             }
-            Operation::Relu if !self.relu && self.pool.is_none() => self.relu = true,
+            Operation::Relu if self.relu.is_none() && self.pool.is_none() => {
+                self.relu = Some(f32::INFINITY);
+            }
+            Operation::Relu6 if self.relu.is_none() && self.pool.is_none() => {
+                self.relu = Some(6.0);
+            }
             Operation::Pool { kind, window } if self.pool.is_none() => {
                 let size = live[node.source()].size;
                 self.pool = Some(Arc::new(Pool::new(kind, window, size)));
@@ -141,18 +152,22 @@ fn dense(output: &LiveUnits, input: &LiveUnits, mask: &Mask) -> Dense {
 }
 
 /// Returns the weights that `mask` keeps of a convolution from channels `input` to channels
-/// `output`.
-fn taps(output: &LiveUnits, input: &LiveUnits, size: usize, mask: &Mask) -> Vec<Tap> {
+/// `output`, whose kernel has this `layout`.
+fn taps(
+    [input, output]: [&LiveUnits; 2],
+    layout: KernelLayout,
+    window: Window,
+    mask: &Mask,
+) -> Vec<Tap> {
     let kept = mask.keep.iter().enumerate().filter(|&(_, &keep)| keep);
     kept.enumerate()
         .map(|(weight, (element, _))| {
-            let (connection, tap) = (element / (size * size), element % (size * size));
-            let (channel, source) = (connection / input.all(), connection % input.all());
+            let (channel, source, tap) = layout.locate(element);
             let (channel, source) = live_pair(output.place(channel), input.place(source));
             Tap {
                 output: channel as u32,
                 input: source as u32,
-                at: [tap / size, tap % size].map(|at| at as u32),
+                at: window.place(tap).map(|at| at as u32),
                 weight: weight as u32,
             }
         })

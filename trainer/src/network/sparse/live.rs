@@ -63,10 +63,9 @@ pub(super) fn units(graph: &Graph, masks: &Masks) -> Vec<LiveUnits> {
     let mut live = vec![false; ties.parents.len()];
     for (tensor, mask) in graph.prunable().iter().zip(masks.iter()) {
         let source = graph.nodes()[tensor.node].source();
-        let area: usize = tensor.shape[2..].iter().product();
+        let layout = graph.kernel_layout(tensor.node).expect("it has a kernel");
         for (element, _) in mask.keep.iter().enumerate().filter(|&(_, &keep)| keep) {
-            let connection = element / area;
-            let (output, input) = (connection / tensor.shape[1], connection % tensor.shape[1]);
+            let (output, input, _) = layout.locate(element);
             live[ties.root((tensor.node, output))] = true;
             live[ties.root((source, input))] = true;
         }

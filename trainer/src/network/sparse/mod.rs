@@ -263,6 +263,10 @@ impl Plan {
             Operation::Dense { .. } | Operation::Conv { .. } | Operation::BatchNorm => array(1),
             Operation::Pool { .. } => source(0),
             Operation::Relu => source(0).iter().map(|&value| value.max(0.0)).collect(),
+            Operation::Relu6 => source(0)
+                .iter()
+                .map(|&value| value.clamp(0.0, 6.0))
+                .collect(),
             Operation::Flatten => {
                 let channels = source(0);
                 let area = all / channels.len();

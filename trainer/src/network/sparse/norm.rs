@@ -43,25 +43,38 @@ impl UnitMoments {
     }
 }
 
-/// Writes `a z + b` to `y` (just `z` if `affine` is `None`), clamped at 0 if `relu`. NaN stays NaN.
+/// Writes `a z + b` to `y` (just `z` if `affine` is `None`), clamped at 0 and at the upper bound of
+/// `relu` if there is one. NaN stays NaN.
 #[inline(always)]
-pub(super) fn apply(y: &mut [f32], z: &[f32], affine: Option<Affine>, relu: bool) {
+pub(super) fn apply(y: &mut [f32], z: &[f32], affine: Option<Affine>, relu: Option<f32>) {
     let pairs = y.iter_mut().zip(z);
     let positive = |y: f32| if y < 0.0 { 0.0 } else { y };
     match (affine, relu) {
-        (Some(Affine { a, b }), true) => pairs.for_each(|(y, z)| *y = positive(a * z + b)),
-        (Some(Affine { a, b }), false) => pairs.for_each(|(y, z)| *y = a * z + b),
-        (None, true) => pairs.for_each(|(y, z)| *y = positive(*z)),
-        (None, false) => y.copy_from_slice(z),
+        (Some(Affine { a, b }), Some(_)) => pairs.for_each(|(y, z)| *y = positive(a * z + b)),
+        (Some(Affine { a, b }), None) => pairs.for_each(|(y, z)| *y = a * z + b),
+        (None, Some(_)) => pairs.for_each(|(y, z)| *y = positive(*z)),
+        (None, None) => y.copy_from_slice(z),
+    }
+    if let Some(most) = relu.filter(|most| most.is_finite()) {
+        y.iter_mut()
+            .for_each(|y| *y = if *y > most { most } else { *y });
     }
 }
 
-/// Writes the gradient before the ReLU to `g`, from the gradient `dy` after it.
+/// Writes the gradient before the ReLU with the upper bound `most` to `g`, from the gradient `dy`
+/// after it.
 #[inline(always)]
-pub(super) fn relu_gradient(g: &mut [f32], dy: &[f32], z: &[f32], affine: Option<Affine>) {
+pub(super) fn relu_gradient(
+    g: &mut [f32],
+    dy: &[f32],
+    z: &[f32],
+    affine: Option<Affine>,
+    most: f32,
+) {
     let Affine { a, b } = affine.unwrap_or(Affine { a: 1.0, b: 0.0 });
     for ((g, dy), z) in g.iter_mut().zip(dy).zip(z) {
-        *g = if a * z + b > 0.0 { *dy } else { 0.0 };
+        let y = a * z + b;
+        *g = if y > 0.0 && y < most { *dy } else { 0.0 };
     }
 }
 

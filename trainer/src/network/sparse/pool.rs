@@ -47,7 +47,7 @@ impl Pool {
                     .contains(&output)
             };
             let position = move |tap| window.position(axis, tap, output);
-            (0..window.size).filter(reads).map(position)
+            (0..window.size[axis]).filter(reads).map(position)
         };
         let mut forward = Positions {
             starts: vec![0],

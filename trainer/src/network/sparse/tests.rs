@@ -9,7 +9,7 @@ use candle_nn::loss::cross_entropy;
 use super::live;
 use crate::graph::architecture::multilayer;
 use crate::graph::{Graph, Operation, Padding, Pooling};
-use crate::network::tests::{Layers, kernels, lenet, random_tensor, residual, weighted};
+use crate::network::tests::{Layers, kernels, lenet, random_tensor, residual, speech, weighted};
 use crate::network::{Network, State, Statistics, initial};
 use crate::pruning::Masks;
 use crate::random::Random;
@@ -61,11 +61,34 @@ fn mixed() -> Graph {
     layers.0
 }
 
+/// Returns a network whose ReLUs clip at 6, after a batch norm, before pooling, after an addition
+/// and after a dense layer. [`start`] scales it so that many values exceed 6.
+fn clipped() -> Graph {
+    let mut layers = Layers(Graph::new("clipped", [2, 7, 6]));
+    let window = layers.window(0, 3, 1, Padding::Same);
+    let conv = layers.conv(0, 5, window);
+    let norm = layers.norm(conv);
+    let first = layers.push(Operation::Relu6, &[norm]);
+    let window = layers.window(first, 3, 1, Padding::Same);
+    let conv = layers.grouped(first, 5, 5, window);
+    let norm = layers.norm(conv);
+    let sum = layers.push(Operation::Add, &[norm, first]);
+    let second = layers.push(Operation::Relu6, &[sum]);
+    let window = layers.window(second, 2, 2, Padding::Valid);
+    let pool = layers.pool(second, Pooling::Average, window);
+    let flat = layers.push(Operation::Flatten, &[pool]);
+    let dense = |units| Operation::Dense { units, bias: true };
+    let dense_1 = layers.push(dense(6), &[flat]);
+    let third = layers.push(Operation::Relu6, &[dense_1]);
+    layers.push(dense(3), &[third]);
+    layers.0
+}
+
 /// Returns the graphs of the tests, with the fraction of weights that their masks keep.
 fn graphs() -> Vec<(Graph, f64)> {
     let dense = multilayer("dense", [1, 4, 5], &[11, 7, 5]).unwrap();
     let mut graphs = Vec::new();
-    for graph in [dense, lenet(), residual(), mixed()] {
+    for graph in [dense, lenet(), residual(), mixed(), speech(), clipped()] {
         for share in [0.05, 0.3, 1.0] {
             graphs.push((graph.clone(), share));
         }
@@ -99,6 +122,18 @@ fn start(graph: &Graph) -> State {
     for array in state.0.values_mut().filter(|array| array.shape.len() == 1) {
         for value in &mut array.values {
             *value += 0.3 * random.normal() as f32;
+        }
+    }
+    if graph.name() == "clipped" {
+        for node in graph.nodes() {
+            if node.operation == Operation::BatchNorm {
+                let scale = state.0.get_mut(&format!("{}.weight", node.name));
+                scale
+                    .unwrap()
+                    .values
+                    .iter_mut()
+                    .for_each(|value| *value *= 7.0);
+            }
         }
     }
     state
@@ -251,7 +286,7 @@ fn evaluation_equals_that_of_the_masked_network() {
 #[test]
 fn gradients_match_finite_differences() {
     const STEP: f64 = 1e-6;
-    for graph in [lenet(), residual(), mixed()] {
+    for graph in [lenet(), residual(), mixed(), speech(), clipped()] {
         let (state, masks) = (start(&graph), masks(&graph, 0.3));
         let state = masked(&state, &masks);
         let mut random = Random::new(5);

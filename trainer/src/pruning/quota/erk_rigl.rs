@@ -93,6 +93,8 @@ mod tests {
                 &[10, 84],
             ],
             &[&[4, 4], &[4, 4], &[2, 4]],
+            // A convolution, a depthwise and a pointwise one.
+            &[&[64, 1, 10, 4], &[64, 1, 3, 3], &[64, 64, 1, 1], &[12, 64]],
         ] {
             let tensors = tensors(shapes);
             for percent in 1..100 {

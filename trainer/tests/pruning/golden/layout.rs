@@ -219,6 +219,7 @@ fn conv(
     let conv = Operation::Conv {
         channels,
         window: window(graph, source, size, stride, padding),
+        groups: 1,
         bias: false,
     };
     push(graph, conv, &[source])

@@ -109,8 +109,29 @@ impl Fit<'_> {
             .collect()
     }
 
+    /// Returns whether the largest integer of outputs with this `step` stands for the upper bound
+    /// of the ReLU, if that limits an output.
+    pub(super) fn saturates_at_ceiling(&self, step: f64) -> bool {
+        let close = |ceiling: f64| (step * LARGEST / ceiling - 1.0).abs() < 1e-9;
+        self.ceiling.is_none_or(close)
+    }
+
+    /// Returns the scales with which a shift makes the outputs saturate at `ceiling`: the finest
+    /// that suits all weights, one that clips the largest, and coarser ones, in case sums overflow.
+    fn scales_of_ceiling(&self, ceiling: f64) -> Vec<Scale> {
+        let step = ceiling / LARGEST / self.source.step;
+        let nearest = (step / self.finest()).log2().floor();
+        let shifts = [1.0, 0.0, -1.0, -2.0, -3.0].map(|more| nearest + more);
+        let shifts = shifts.into_iter().filter(|&shift| shift >= 0.0);
+        let scale = |shift: f64| (step / 2_f64.powf(shift.min(MAX_SHIFT.into())), 0);
+        shifts.map(scale).collect()
+    }
+
     /// Returns the scales worth trying.
     pub(super) fn scales(&self) -> Vec<Scale> {
+        if let Some(ceiling) = self.ceiling {
+            return self.scales_of_ceiling(ceiling);
+        }
         let clips = clips(self.storage.grid.levels());
         let (finest, others) = (self.finest(), self.finest_of_most());
         let Some(skip) = self.skip else {
@@ -170,6 +191,9 @@ impl Fit<'_> {
     /// enough: for the minimum step of the outputs, and for biases that
     /// [decide](Self::biases_decide) alone. The weights then contribute much less than a step.
     pub(super) fn coarse_enough(&self, scales: Vec<Scale>) -> Vec<Scale> {
+        if self.ceiling.is_some() {
+            return scales;
+        }
         let coarsest = scales.iter().map(|scale| scale.0).fold(0.0, f64::max);
         let (mut step, biases) = (self.step_of_least(), self.step_of_biases());
         // Class scores differ by the contribution of the weights, however large the biases are.

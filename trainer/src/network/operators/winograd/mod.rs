@@ -52,8 +52,8 @@ impl Winograd {
         outputs: usize,
         input: [usize; 2],
     ) -> Option<Self> {
-        let fits = window.size == 3
-            && window.stride == 1
+        let fits = window.size == [3; 2]
+            && window.stride == [1; 2]
             && inputs.is_multiple_of(PANEL)
             && outputs.is_multiple_of(PANEL);
         fits.then(|| Self {

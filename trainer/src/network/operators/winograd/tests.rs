@@ -98,6 +98,10 @@ fn other_convolutions_are_left_to_others() {
     assert!(new(3, 1, 16, 32).is_some());
     assert!(new(5, 1, 16, 32).is_none() && new(3, 2, 16, 32).is_none());
     assert!(new(3, 1, 3, 32).is_none() && new(3, 1, 16, 10).is_none());
+    for (size, stride) in [([3, 1], [1, 1]), ([3, 3], [1, 2]), ([1, 9], [1, 1])] {
+        let window = Window::rectangular(size, stride, Padding::Same, [8, 8]).unwrap();
+        assert!(Winograd::new(window, 16, 32, [8, 8]).is_none());
+    }
 }
 
 #[test]

@@ -3,12 +3,13 @@
 //!
 //! `columns` holds, per input channel and tap, the sum that the tap reads at every place of the
 //! output: a connection then adds a multiple of one column to the sums of its output channel. A
-//! few input channels are processed at a time, so that their columns fit the cache.
+//! few input channels are processed at a time, so that their columns fit the cache. The groups of a
+//! convolution are processed one after another, like layers of their own.
 
 use std::ops::Range;
 
 use super::places::{PADDING, Places, Reads};
-use crate::graph::Node;
+use crate::graph::{Node, Operation};
 use crate::pruning::paths::Connection;
 
 /// Target size of the columns in values, 128 KiB.
@@ -18,6 +19,8 @@ const CACHED: usize = 1 << 14;
 #[derive(Debug)]
 pub(super) struct Layer {
     reads: Reads,
+    groups: usize,
+    /// Input and output channels per group.
     inputs: usize,
     outputs: usize,
     /// Places of a channel of the source and of the node.
@@ -31,10 +34,15 @@ impl Layer {
     /// Returns the layer of `node`, whose places are `target` and those of its source `source`.
     pub(super) fn new(node: &Node, source: &Places, target: &Places) -> Self {
         let after = target.count();
+        let groups = match node.operation {
+            Operation::Conv { groups, .. } => groups,
+            _ => 1,
+        };
         Self {
             reads: source.read_by(node, target),
-            inputs: source.channels,
-            outputs: target.channels,
+            groups,
+            inputs: source.channels / groups,
+            outputs: target.channels / groups,
             before: source.count(),
             after,
             width: match after {
@@ -53,22 +61,28 @@ impl Layer {
         before: &[f64],
         after: &mut [f64],
     ) {
-        let mut sums = self.widen(after);
-        let mut rows = self.rows(connections);
         // The architecture selects only instructions: every sum adds the same terms in the same
         // order.
         let arch = pulp::Arch::new();
-        let mut columns = Vec::new();
-        for tile in self.tiles() {
-            self.gather(&tile, before, &mut columns);
-            arch.dispatch(Forward {
-                tile: Tile::new(self, &tile, &columns),
-                connections,
-                rows: &mut rows,
-                sums: &mut sums,
-            });
+        let (mut columns, mut rest) = (Vec::new(), connections);
+        let sides = before.chunks_exact(self.inputs * self.before);
+        let sides = sides.zip(after.chunks_exact_mut(self.outputs * self.after));
+        for (group, (before, after)) in sides.enumerate() {
+            let (own, others) = rest.split_at(self.count(group, rest));
+            rest = others;
+            let mut sums = self.widen(after);
+            let mut rows = self.rows(group, own);
+            for tile in self.tiles() {
+                self.gather(&tile, before, &mut columns);
+                arch.dispatch(Forward {
+                    tile: Tile::new(self, group, &tile, &columns),
+                    connections: own,
+                    rows: &mut rows,
+                    sums: &mut sums,
+                });
+            }
+            self.narrow(&sums, after);
         }
-        self.narrow(&sums, after);
     }
 
     /// Extends the paths to the output by `connections`: updates `before`, the sums at the inputs,
@@ -82,28 +96,53 @@ impl Layer {
         before: &mut [f64],
         after: &[f64],
     ) {
-        let sums = self.widen(after);
-        let mut rows = self.rows(connections);
         // The architecture selects only instructions: every sum adds the same terms in the same
         // order.
         let arch = pulp::Arch::new();
         let (mut columns, mut gradients) = (Vec::new(), Vec::new());
-        for tile in self.tiles() {
-            self.gather(&tile, reached, &mut columns);
-            gradients.clear();
-            gradients.resize(columns.len(), 0.0);
-            arch.dispatch(Backward {
-                tile: Tile::new(self, &tile, &columns),
-                connections,
-                rows: &mut rows,
-                sums: &sums,
-                gradients: &mut gradients,
-            });
-            self.scatter(&tile, &gradients, before);
+        let (inputs, outputs) = (self.inputs * self.before, self.outputs * self.after);
+        let sides = reached
+            .chunks_exact(inputs)
+            .zip(before.chunks_exact_mut(inputs));
+        let sides = sides.zip(after.chunks_exact(outputs));
+        let mut rest = connections;
+        for (group, ((reached, before), after)) in sides.enumerate() {
+            let count = self.count(group, rest);
+            let (own, others) = std::mem::take(&mut rest).split_at_mut(count);
+            rest = others;
+            let sums = self.widen(after);
+            let mut rows = self.rows(group, own);
+            for tile in self.tiles() {
+                self.gather(&tile, reached, &mut columns);
+                gradients.clear();
+                gradients.resize(columns.len(), 0.0);
+                arch.dispatch(Backward {
+                    tile: Tile::new(self, group, &tile, &columns),
+                    connections: &mut *own,
+                    rows: &mut rows,
+                    sums: &sums,
+                    gradients: &mut gradients,
+                });
+                self.scatter(&tile, &gradients, before);
+            }
         }
     }
 
-    /// Returns ranges of input channels whose columns fit the cache.
+    /// Returns the number of `connections`, which begin with those of `group`, that belong to it.
+    fn count(&self, group: usize, connections: &[Connection<f64>]) -> usize {
+        if group + 1 == self.groups {
+            return connections.len();
+        }
+        let end = self.first(group + 1);
+        connections.partition_point(|c| c.element < end)
+    }
+
+    /// Returns the flat index of the first weight of `group`.
+    fn first(&self, group: usize) -> u32 {
+        (group * self.outputs * self.inputs * self.reads.len()) as u32
+    }
+
+    /// Returns ranges of a group's input channels whose columns fit the cache.
     fn tiles(&self) -> impl Iterator<Item = Range<usize>> + use<> {
         let inputs = self.inputs;
         let size = (CACHED / (self.reads.len() * self.width)).max(1);
@@ -111,14 +150,14 @@ impl Layer {
         starts.map(move |start| start..(start + size).min(inputs))
     }
 
-    /// Returns the range of the connections to each output.
-    fn rows(&self, connections: &[Connection<f64>]) -> Vec<Range<usize>> {
-        let length = self.inputs * self.reads.len();
+    /// Returns the range of the `connections` of `group` to each of its outputs.
+    fn rows(&self, group: usize, connections: &[Connection<f64>]) -> Vec<Range<usize>> {
+        let (length, first) = (self.inputs * self.reads.len(), self.first(group));
         let mut start = 0;
         let row = |output: usize| {
             // A row has at most `length` connections.
             let rest = &connections[start..connections.len().min(start + length)];
-            let end = ((output + 1) * length) as u32;
+            let end = first + ((output + 1) * length) as u32;
             let from = start;
             start += rest.partition_point(|c| c.element < end);
             from..start
@@ -182,29 +221,30 @@ impl Layer {
 struct Tile<'a> {
     columns: &'a [f64],
     width: usize,
-    /// The flat index of the first weight from the first of these channels to output 0.
+    /// The flat index of the first weight from the first of these channels to the group's first
+    /// output.
     first: u32,
     /// The number of columns.
     count: u32,
-    /// The number of columns of all input channels.
+    /// The number of columns of all input channels of the group.
     all: u32,
 }
 
 impl<'a> Tile<'a> {
-    /// Returns the tile of the `channels` of `layer`.
-    fn new(layer: &Layer, channels: &Range<usize>, columns: &'a [f64]) -> Self {
+    /// Returns the tile of the `channels` of `group` of `layer`.
+    fn new(layer: &Layer, group: usize, channels: &Range<usize>, columns: &'a [f64]) -> Self {
         let taps = layer.reads.len();
         Self {
             columns,
             width: layer.width,
-            first: (channels.start * taps) as u32,
+            first: layer.first(group) + (channels.start * taps) as u32,
             count: (channels.len() * taps) as u32,
             all: (layer.inputs * taps) as u32,
         }
     }
 
-    /// Takes the connections of this tile to `output` from the front of `row`, a range of
-    /// `connections`. Returns their range, and the flat index of the weight of the first column.
+    /// Takes the connections of this tile to `output` of the group from the front of `row`, a range
+    /// of `connections`. Returns their range, and the flat index of the weight of the first column.
     #[inline(always)]
     fn take(
         &self,

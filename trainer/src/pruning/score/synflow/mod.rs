@@ -81,6 +81,7 @@ mod tests {
             let operation = Operation::Conv {
                 channels: 3,
                 window,
+                groups: 1,
                 bias: true,
             };
             graph.push_from(name, operation, &[source]).unwrap()
@@ -113,6 +114,7 @@ mod tests {
             let operation = Operation::Conv {
                 channels: 5,
                 window,
+                groups: 1,
                 bias: false,
             };
             let (name, source) = (format!("conv{index}"), last);
@@ -155,6 +157,38 @@ mod tests {
         }
     }
 
+    /// Returns a network of rectangular windows and of groups on a map that is not square, with an
+    /// interior.
+    fn speech() -> Graph {
+        let mut graph = Graph::new("speech", [2, 21, 12]);
+        let convolutions = [
+            ([6, 3], [2, 1], 4, 1),
+            ([3, 3], [1, 1], 8, 4),
+            ([2, 5], [1, 2], 6, 2),
+        ];
+        for (index, (size, stride, channels, groups)) in convolutions.into_iter().enumerate() {
+            let shape = &graph.nodes()[index].shape;
+            let input = [shape[1], shape[2]];
+            let window = Window::rectangular(size, stride, Padding::Same, input).unwrap();
+            let operation = Operation::Conv {
+                channels,
+                window,
+                groups,
+                bias: true,
+            };
+            graph.push(&format!("conv{index}"), operation).unwrap();
+        }
+        let window = Window::rectangular([4, 3], [2, 1], Padding::Valid, [11, 6]).unwrap();
+        let kind = Pooling::Average;
+        graph
+            .push("pool", Operation::Pool { kind, window })
+            .unwrap();
+        graph.push("flatten", Operation::Flatten).unwrap();
+        let (units, bias) = (3, false);
+        graph.push("fc", Operation::Dense { units, bias }).unwrap();
+        graph
+    }
+
     /// Returns connections of random values for every weight of `graph`.
     fn random_connections(graph: &Graph, random: &mut Random) -> Vec<Vec<Connection<f64>>> {
         let mut tensor = |length: usize| {
@@ -175,7 +209,8 @@ mod tests {
     #[test]
     fn classes_of_positions_give_the_sums_of_all_positions() {
         let mut random = Random::new(5);
-        for graph in [network(), by_name("lenet-5-28").unwrap(), resnet()] {
+        let lenet = by_name("lenet-5-28").unwrap();
+        for graph in [network(), lenet, resnet(), speech()] {
             let mut connections = random_connections(&graph, &mut random);
             for share in [1.0, 0.6, 0.1] {
                 for layer in &mut connections {

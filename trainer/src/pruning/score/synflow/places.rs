@@ -106,8 +106,8 @@ impl Places {
                     to.samples.iter().map(read).collect()
                 };
                 let (rows, columns) = (along(0), along(1));
-                let taps = (0..window.size * window.size).map(|tap| {
-                    let (y, x) = (tap / window.size, tap % window.size);
+                let taps = (0..window.taps()).map(|tap| {
+                    let [y, x] = window.place(tap);
                     self.table(rows.iter().map(|row| row[y]), |_| {
                         columns.iter().map(|column| column[x])
                     })
@@ -162,5 +162,5 @@ fn read_along(
         let position = || window.position(axis, tap, output);
         reading.contains(&output).then(|| classes[position()])
     };
-    (0..window.size).map(read).collect()
+    (0..window.size[axis]).map(read).collect()
 }

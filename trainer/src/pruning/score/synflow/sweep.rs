@@ -87,7 +87,10 @@ impl Sweep {
         for (index, node) in graph.nodes().iter().enumerate() {
             let sources: Vec<&Places> = node.sources.iter().map(|&at| &places[at]).collect();
             let target = Places::of(node, &sources);
-            if matches!(node.operation, Operation::BatchNorm | Operation::Relu) {
+            if matches!(
+                node.operation,
+                Operation::BatchNorm | Operation::Relu | Operation::Relu6
+            ) {
                 slots.push(slots[node.source()]);
                 places.push(target);
                 continue;
@@ -101,7 +104,7 @@ impl Sweep {
                     (operation, None) => Edge::Pooled(Pooled {
                         reads: before.read_by(node, &target),
                         area: match operation {
-                            Operation::Pool { window, .. } => (window.size * window.size) as f64,
+                            Operation::Pool { window, .. } => window.taps() as f64,
                             _ => 1.0,
                         },
                         before: before.count(),
