@@ -7,7 +7,7 @@ use anyhow::{Result, anyhow};
 
 use super::console::Console;
 use super::{reading, run_data, usage};
-use crate::data::{Dataset, PerChannel, Reading, Scaling};
+use crate::data::{Dataset, PerChannel, Scaling};
 use crate::deploy::export::{Code, Export};
 use crate::deploy::{DeployError, ExportReport, FinishedRun, Options, Trained};
 use crate::graph::{self, Operation};
@@ -28,6 +28,8 @@ pub(super) enum Deployable {
 pub(super) struct Given<'a> {
     /// `--data`.
     pub(super) data: Option<&'a str>,
+    /// What its files leave open.
+    pub(super) reading: &'a reading::Options,
     /// `--mean`.
     pub(super) mean: Option<&'a PerChannel>,
     /// `--std`.
@@ -39,10 +41,16 @@ impl Deployable {
     pub(super) fn open(folder: &Path, given: Given<'_>, console: &Console) -> Result<Self> {
         let has = |name: &str| folder.join(name).is_file();
         if has(RECIPE) || !has(ARCHITECTURE) || !has(WEIGHTS) {
-            return match given.mean.or(given.std) {
+            let stated = [
+                ("--mean", given.mean.is_some()),
+                ("--std", given.std.is_some()),
+            ];
+            let stated = stated.into_iter().find(|(_, is_given)| *is_given);
+            let option = stated.map(|(option, _)| option).or(given.reading.given());
+            return match option {
                 None => Ok(Self::Run(Box::new(FinishedRun::open(folder)?))),
-                Some(_) => Err(usage::wrong(format!(
-                    "--mean and --std are recorded in the run {}: leave them out",
+                Some(option) => Err(usage::wrong(format!(
+                    "{option} is recorded in the run {}: leave it out",
                     folder.display()
                 ))),
             };
@@ -80,7 +88,7 @@ impl Deployable {
         let masks = Masks::from_fn(&tensors, |tensor, element| {
             state.get(&tensors[tensor].name).values[element] != 0.0
         });
-        let data = reading::load_as(name, &Reading::default(), scaling, console)?;
+        let data = reading::load_as(name, &given.reading.reading(), scaling, console)?;
         pruning::source::fits(&graph, &data)?;
         let pixels = Scaling::from(&data.normalisation);
         let trained = Trained::new(graph, state, masks, pixels)?;

@@ -7,9 +7,9 @@ use clap::Args;
 use serde::Serialize;
 
 use super::console::Console;
-use super::interrupt;
 use super::model::{ModelFile, Seen};
 use super::table::percent;
+use super::{interrupt, reading};
 use crate::deploy::evaluate::{self, Score};
 use crate::numbers::thousands;
 
@@ -21,6 +21,8 @@ pub(super) struct Arguments {
     /// in `rarefy train --data` [default: the dataset recorded by `export` next to the container]
     #[arg(long)]
     data: Option<String>,
+    #[command(flatten)]
+    reading: reading::Options,
 }
 
 /// The report.
@@ -37,7 +39,7 @@ struct Report {
 pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
     let file = ModelFile::open(&arguments.model, console)?;
     let given = arguments.data.as_deref();
-    let chosen = file.data(given, console)?;
+    let chosen = file.data(given, Some(&arguments.reading), console)?;
     let seen = file.seen(&chosen, console);
     let data = chosen.data;
     let bar = console.bar(data.test.len() as u64);

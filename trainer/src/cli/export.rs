@@ -15,7 +15,7 @@ use super::overwrite::Kind;
 use super::recipe::per_channel;
 use super::table::{percent, table, text};
 use super::weights::Weights;
-use super::{chips, fits, inspect, interrupt, measured, overwrite, usage};
+use super::{chips, fits, inspect, interrupt, measured, overwrite, reading, usage};
 use crate::data::PerChannel;
 use crate::deploy::bits::Wider;
 use crate::deploy::choose::{EncodingChoice, Goal};
@@ -63,6 +63,8 @@ pub(super) struct Arguments {
     /// a run [default: the one given to `rarefy train`]
     #[arg(long)]
     data: Option<String>,
+    #[command(flatten)]
+    reading: reading::Options,
     /// Mean of the input normalisation (pixel / 255 - MEAN) / STD that a network without a run
     /// expects, or one per channel [default: the dataset's]
     #[arg(long, value_parser = per_channel, allow_hyphen_values = true)]
@@ -126,6 +128,7 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
     }
     let given = Given {
         data: arguments.data.as_deref(),
+        reading: &arguments.reading,
         mean: arguments.mean.as_ref(),
         std: arguments.std.as_ref(),
     };

@@ -73,6 +73,31 @@ impl Options {
         options.into_iter().fold(line, add)
     }
 
+    /// Returns the first of the options that is given.
+    pub(super) fn given(&self) -> Option<&'static str> {
+        let Self {
+            input_range,
+            test_share,
+            label,
+            resize,
+            shape,
+        } = self;
+        let options = [
+            ("--input-range", input_range.is_some()),
+            ("--test-share", test_share.is_some()),
+            ("--label", label.is_some()),
+            ("--resize", resize.is_some()),
+            ("--shape", shape.is_some()),
+        ];
+        let given = options.into_iter().find(|(_, is_given)| *is_given);
+        given.map(|(option, _)| option)
+    }
+
+    /// Checks whether a range of features is given.
+    pub(super) fn sets_range(&self) -> bool {
+        self.input_range.is_some()
+    }
+
     /// Returns the reading that the options state.
     pub(super) fn reading(&self) -> Reading {
         let mut reading = Reading::default();

@@ -10,7 +10,7 @@ use clap::Args;
 use super::accelerator::DeviceChoice;
 use super::bar::Bar;
 use super::console::Console;
-use super::{interrupt, overwrite, reading, threads};
+use super::{interrupt, overwrite, reading, threads, usage};
 use crate::data::Dataset;
 use crate::graph::Graph;
 use crate::pruning::{Loss, Pruner, SnipOptions, Source, Weights};
@@ -77,7 +77,7 @@ impl Options {
             (Some(_), ..) => Some("--weights"),
             (_, Some(_), _) => Some("--data"),
             (.., Some(_)) => Some("--samples"),
-            _ => None,
+            _ => self.reading.given(),
         }
     }
 
@@ -119,6 +119,11 @@ impl Options {
         pruners: &[Pruner],
         console: &Console,
     ) -> Result<Material<'a>> {
+        if let (Some(option), None) = (self.reading.given(), &self.data) {
+            return Err(usage::wrong(format!(
+                "{option} says how a dataset is read, but none is given: add --data, or leave {option} out"
+            )));
+        }
         self.threads.apply(console)?;
         self.note_unread(pruners, console);
         let weights = match &self.weights {

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::bits::{self, Wider};
 use super::choose::EncodingChoice;
-use super::companion::{self, Companion};
+use super::companion::{self, Companion, Origin};
 use super::container::{self, Written};
 use super::integers::Integers;
 use super::quantize::CALIBRATION;
@@ -92,10 +92,12 @@ pub struct Export<'a> {
     pub accuracy: Option<f64>,
     /// [`Dataset::fingerprint`] of `data`; computed if `None`.
     pub fingerprint: Option<String>,
+    /// Whether the network is known to have been trained on `data`.
+    pub is_trained_on: bool,
 }
 
 impl<'a> Export<'a> {
-    /// Creates an export for no board in particular.
+    /// Creates an export for no board in particular, of a network that was trained elsewhere.
     #[must_use]
     pub fn new(trained: &'a Trained, data: &'a Dataset, options: Options) -> Self {
         Self {
@@ -105,6 +107,7 @@ impl<'a> Export<'a> {
             board: None,
             accuracy: None,
             fingerprint: None,
+            is_trained_on: false,
         }
     }
 
@@ -142,9 +145,10 @@ impl<'a> Export<'a> {
             Some(fingerprint) => Cow::Borrowed(fingerprint),
             None => Cow::Owned(self.data.fingerprint()),
         };
+        let pixels = self.trained.pixels();
         Companion::new(
             &written.bytes,
-            (self.data, &fingerprint, self.trained.pixels()),
+            Origin::new(self.data, &fingerprint, pixels, !self.is_trained_on),
             (self.board, self.options.core),
             &written.quantized.activity,
             report,

@@ -50,3 +50,4 @@ mod tensors;
 mod threads;
 mod tools;
 mod weights;
+mod without_run;
