@@ -1,28 +1,46 @@
-//! `rarefy eval`: a container's accuracy, computed with the device's arithmetic.
+//! `rarefy eval`: a container's accuracy, computed with the device's arithmetic, or that of a
+//! network in floats.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use clap::Args;
 use serde::Serialize;
 
 use super::console::Console;
+use super::deployable::Given;
 use super::model::{ModelFile, Seen};
+use super::network::MaskSource;
 use super::table::percent;
-use super::{interrupt, reading};
+use super::{floats, interrupt, reading, scale, usage};
 use crate::deploy::evaluate::{self, Score};
 use crate::numbers::thousands;
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// Container (.rfy file)
-    model: PathBuf,
+    /// Container (.rfy file), computed with the device's arithmetic; or a run folder, or a folder
+    /// with arch.toml and weights.safetensors as `rarefy import` writes it, computed in floats
+    #[arg(required_unless_present = "arch", conflicts_with = "arch")]
+    model: Option<PathBuf>,
+    /// Architecture of a network to compute in floats: a name listed by `rarefy arch`, a TOML file,
+    /// or a folder with an arch.toml
+    #[arg(long)]
+    arch: Option<String>,
+    /// Safetensors file of its weights, or a folder with a weights.safetensors [default: the folder
+    /// given with --arch]. Statistics of batch norms that it lacks are those of the training images
+    #[arg(long, value_name = "FILE", requires = "arch")]
+    weights: Option<PathBuf>,
+    /// Masks of its weights: a safetensors file; pruned weights count as zero
+    #[arg(long, value_name = "FILE|zeros")]
+    masks: Option<MaskSource>,
     /// Dataset to take the test images from: a name listed by `rarefy data list`, or a path as
     /// in `rarefy train --data` [default: the dataset recorded by `export` next to the container]
     #[arg(long)]
     data: Option<String>,
     #[command(flatten)]
     reading: reading::Options,
+    #[command(flatten)]
+    scale: scale::Options,
 }
 
 /// The report.
@@ -37,7 +55,37 @@ struct Report {
 }
 
 pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
-    let file = ModelFile::open(&arguments.model, console)?;
+    match arguments.model.as_deref().filter(|path| !path.is_dir()) {
+        Some(model) => container(model, arguments, console),
+        None => floats::run(arguments.network(), console),
+    }
+}
+
+impl Arguments {
+    /// Returns what the options say about a network in floats.
+    fn network(&self) -> Given<'_> {
+        Given {
+            folder: self.model.as_deref(),
+            arch: self.arch.as_deref(),
+            weights: self.weights.as_deref(),
+            masks: self.masks.as_ref(),
+            data: self.data.as_deref(),
+            reading: &self.reading,
+            scale: &self.scale,
+        }
+    }
+}
+
+/// Evaluates the container `model`.
+fn container(model: &Path, arguments: &Arguments, console: &Console) -> Result<()> {
+    let masks = arguments.masks.as_ref().map(|_| "--masks");
+    if let Some(option) = arguments.scale.given().or(masks) {
+        return Err(usage::wrong(format!(
+            "{option} is part of the container {}: leave it out",
+            model.display()
+        )));
+    }
+    let file = ModelFile::open(model, console)?;
     let given = arguments.data.as_deref();
     let chosen = file.data(given, Some(&arguments.reading), console)?;
     let seen = file.seen(&chosen, console);

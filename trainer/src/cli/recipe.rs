@@ -10,9 +10,10 @@ use clap::Args;
 use super::accelerator::DeviceChoice;
 use super::console::Console;
 use super::hyperparameters::HyperparameterOptions;
-use super::{blame, reading, threads, usage};
+use super::network::{self, MaskSource};
+use super::{blame, reading, scale, threads, usage};
 use crate::data::catalogue::Published;
-use crate::data::{Dataset, Normalisation, PerChannel, digits};
+use crate::data::{Dataset, Normalisation, digits};
 use crate::graph::{self, Graph};
 use crate::pruning::{Compression, Loss, Pattern, Place, Pruner, Target};
 use crate::training::recipe::{Method, Omitted, Phase};
@@ -25,7 +26,8 @@ pub(super) struct Options {
     /// Recipe file, such as the run.toml of a run; other options override it
     #[arg(long, value_name = "FILE")]
     recipe: Option<PathBuf>,
-    /// Architecture: a name listed by `rarefy arch`, or a TOML file [default: lenet-300-100]
+    /// Architecture: a name listed by `rarefy arch`, a TOML file, or a folder with an arch.toml as
+    /// `rarefy import` writes it [default: lenet-300-100]
     #[arg(long)]
     arch: Option<String>,
     /// Dataset: a name listed by `rarefy data list`; a folder of IDX files, of CIFAR's .bin files,
@@ -42,19 +44,18 @@ pub(super) struct Options {
     seed: Option<u64>,
     #[command(flatten)]
     hyperparameters: HyperparameterOptions,
-    /// Safetensors file of a trained dense network, with the tensors listed by `rarefy arch`;
-    /// replaces dense training. With --after finetune it must include biases and batch norms;
+    /// Safetensors file of a trained network, with the tensors listed by `rarefy arch`, or a folder
+    /// with a weights.safetensors; replaces dense training. With --after finetune it must include biases and batch norms;
     /// running_mean and running_var are optional and computed from the training images if missing
     #[arg(long, value_name = "FILE")]
     weights: Option<PathBuf>,
-    /// Mean of the input normalisation (pixel / 255 - MEAN) / STD, a number or a fraction, or one
-    /// per channel such as 0.49,0.48,0.45 [default: the dataset's]
-    #[arg(long, value_parser = per_channel, allow_hyphen_values = true)]
-    mean: Option<PerChannel>,
-    /// Standard deviation of the input normalisation; 1/255 (with a mean of 0) for raw pixels from
-    /// 0 to 255 [default: the dataset's]
-    #[arg(long, value_parser = per_channel, allow_hyphen_values = true)]
-    std: Option<PerChannel>,
+    /// Masks to train under: a safetensors file as `rarefy prune --out` writes it, or zeros to prune
+    /// the zeros of --weights. Only a --pruner prunes further; with --weights and no --pruner, the
+    /// masked weights are fine-tuned
+    #[arg(long, value_name = "FILE|zeros")]
+    masks: Option<MaskSource>,
+    #[command(flatten)]
+    scale: scale::Options,
     /// Device to train on: auto (a GPU if this program can use one), cpu, cuda, cuda:N or metal
     #[arg(long, default_value_t = DeviceChoice::Cpu)]
     device: DeviceChoice,
@@ -108,18 +109,6 @@ struct PhaseOptions {
     loss: Option<Loss>,
 }
 
-/// Parses a number or a fraction such as 1/255.
-fn number(text: &str) -> Result<f32, String> {
-    let part = |text: &str| {
-        let number: Result<f64, _> = text.trim().parse();
-        number.map_err(|_| format!("{text:?} is not a number"))
-    };
-    Ok(match text.split_once('/') {
-        None => part(text)? as f32,
-        Some((a, b)) => (part(a)? / part(b)?) as f32,
-    })
-}
-
 /// The largest number of minutes between two checkpoints: a year.
 const MOST_MINUTES: f64 = 525_600.0;
 
@@ -131,12 +120,6 @@ fn minutes(text: &str) -> Result<Duration, String> {
     time.filter(|time| !time.is_zero()).ok_or_else(|| {
         format!("give a number of minutes above 0 and at most {MOST_MINUTES}, a year")
     })
-}
-
-/// Parses a number for all channels, or a list with one per channel.
-pub(super) fn per_channel(text: &str) -> Result<PerChannel, String> {
-    let values = text.split(',').map(number);
-    values.collect::<Result<Vec<f32>, _>>().map(Into::into)
 }
 
 impl PhaseOptions {
@@ -157,9 +140,12 @@ impl PhaseOptions {
     }
 
     /// Returns the list of phases that these options describe.
-    fn plan(&self, has_weights: bool) -> Result<Vec<Phase>> {
+    fn plan(&self, has_weights: bool, has_masks: bool) -> Result<Vec<Phase>> {
         let default = Plan::default();
         let compression = self.compression()?;
+        if has_masks && self.pruner.is_none() {
+            return self.plan_under_masks(has_weights);
+        }
         let plan = Plan {
             pruner: self.pruner.clone().unwrap_or(default.pruner),
             target: self.target.unwrap_or(default.target),
@@ -190,6 +176,39 @@ impl PhaseOptions {
                 )));
             }
         }
+        Ok(plan.phases()?)
+    }
+
+    /// Returns the list of phases that train under given masks, without pruning further.
+    fn plan_under_masks(&self, has_weights: bool) -> Result<Vec<Phase>> {
+        let prunes = [
+            ("--compression", self.compression.is_some()),
+            ("--type", self.target.is_some()),
+            ("--pattern", self.pattern.is_some()),
+            ("--keep-dense", !self.keep_dense.is_empty()),
+            ("--rounds", self.rounds.is_some()),
+            ("--rewind-to", self.rewind_to.is_some()),
+            ("--gradual", self.gradual),
+            ("--loss", self.loss.is_some()),
+        ];
+        if let Some((option, _)) = prunes.iter().find(|(_, given)| *given) {
+            return Err(usage::wrong(format!(
+                "{option} has no effect under given masks unless they are pruned further: leave it out, or add --pruner"
+            )));
+        }
+        let default = Plan::default();
+        let after = match has_weights {
+            true => After::Finetune,
+            false => After::Rewind,
+        };
+        let plan = Plan {
+            pruner: "dense".into(),
+            epochs: self.epochs.unwrap_or(default.epochs),
+            after: self.after.unwrap_or(after),
+            regrow: self.regrow,
+            has_weights,
+            ..default
+        };
         Ok(plan.phases()?)
     }
 
@@ -265,7 +284,8 @@ impl Options {
             None => RecipeFile::default(),
         };
         if let Some(arch) = &self.arch {
-            (file.arch, file.arch_fingerprint) = (Some(arch.clone()), None);
+            let arch = network::arch(arch).into_owned();
+            (file.arch, file.arch_fingerprint) = (Some(arch), None);
         }
         if let Some(data) = &self.data {
             (file.data, file.data_folder, file.data_fingerprint) = (Some(data.clone()), None, None);
@@ -273,8 +293,12 @@ impl Options {
             file.reading.map = None;
         }
         if let Some(path) = &self.weights {
-            let path = path.display().to_string();
+            let path = network::weights(path).display().to_string();
             (file.weights, file.weights_fingerprint) = (Some(path), None);
+        }
+        if let Some(masks) = &self.masks {
+            let name = masks.name().display().to_string();
+            (file.masks, file.masks_fingerprint) = (Some(name), None);
         }
         self.reading.apply(&mut file.reading);
         file.seed = self.seed.or(file.seed);
@@ -291,7 +315,10 @@ impl Options {
                     });
                 }
             }
-            None => file.phases = Some(self.phases.plan(file.weights.is_some())?),
+            None => {
+                let (has_weights, has_masks) = (file.weights.is_some(), file.masks.is_some());
+                file.phases = Some(self.phases.plan(has_weights, has_masks)?);
+            }
         }
         Ok(file)
     }
@@ -319,8 +346,8 @@ impl Options {
             _ => name.clone(),
         };
         let pixels = (
-            self.mean.clone().or(file.pixel_mean.take()),
-            self.std.clone().or(file.pixel_std.take()),
+            self.scale.mean.clone().or(file.pixel_mean.take()),
+            self.scale.std.clone().or(file.pixel_std.take()),
         );
         let are_stated = pixels.0.is_some() || pixels.1.is_some();
         let data = reading::load_as(&source, &file.reading, pixels, console)?;
@@ -350,8 +377,8 @@ impl Options {
             return error;
         };
         blame::file(error, path, &|field| match field {
-            "pixel_mean" => self.mean.is_some(),
-            "pixel_std" => self.std.is_some(),
+            "pixel_mean" => self.scale.mean.is_some(),
+            "pixel_std" => self.scale.std.is_some(),
             "weights" => self.weights.is_some(),
             field => self.hyperparameters.gives(field) || self.phases.gives(field),
         })
