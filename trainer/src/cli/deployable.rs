@@ -7,6 +7,7 @@ use anyhow::{Result, anyhow};
 
 use super::console::Console;
 use super::network::{self, MaskSource, Named};
+use super::reading::Asked;
 use super::{reading, run_data, scale, usage};
 use crate::data::Dataset;
 use crate::deploy::export::{Code, Export};
@@ -112,8 +113,11 @@ impl Deployable {
             )));
         };
         let network = named.load()?;
-        let scaling = (given.scale.mean.clone(), given.scale.std.clone());
-        let data = reading::load_as(name, &given.reading.reading(), scaling, console)?;
+        let asked = Asked {
+            scale: given.scale.scale().or(&named.input_scale()?),
+            ..Asked::default()
+        };
+        let data = reading::load_as(name, &given.reading.reading(), asked, console)?;
         let (trained, accuracy) = network.evaluated(&data, console)?;
         Ok(Self::Alone(Box::new(Alone {
             trained,

@@ -8,9 +8,9 @@ use serde::Serialize;
 
 use super::console::Console;
 use super::counts::Counts;
+use super::network::{self, MaskSource};
 use super::next::{Line, Next, Why, free};
 use super::overwrite::Kind;
-use super::network::{self, MaskSource};
 use super::{curve, overwrite, source, usage};
 use crate::graph::{self, Graph};
 use crate::pruning::effective::{self, Mode};

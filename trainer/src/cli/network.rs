@@ -9,7 +9,7 @@ use anyhow::{Result, anyhow};
 
 use super::console::Console;
 use super::{interrupt, usage};
-use crate::data::{Dataset, Scaling};
+use crate::data::{Dataset, InputScale, Scaling};
 use crate::deploy::Trained;
 use crate::graph::{self, Graph};
 use crate::pruning::{self, Masks, Weights};
@@ -97,6 +97,11 @@ pub(super) struct Network {
 }
 
 impl Named<'_> {
+    /// Returns what the architecture's file states of the normalisation of its input.
+    pub(super) fn input_scale(&self) -> Result<InputScale> {
+        Ok(graph::input_scale(&arch(self.arch))?)
+    }
+
     /// Reads the network.
     ///
     /// # Errors

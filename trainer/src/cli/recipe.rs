@@ -11,9 +11,10 @@ use super::accelerator::DeviceChoice;
 use super::console::Console;
 use super::hyperparameters::HyperparameterOptions;
 use super::network::{self, MaskSource};
+use super::reading::Asked;
 use super::{blame, reading, scale, threads, usage};
 use crate::data::catalogue::Published;
-use crate::data::{Dataset, Normalisation, digits};
+use crate::data::{Dataset, Normalisation, PerChannel, digits};
 use crate::graph::{self, Graph};
 use crate::pruning::{Compression, Loss, Pattern, Place, Pruner, Target};
 use crate::training::recipe::{Method, Omitted, Phase};
@@ -339,19 +340,25 @@ impl Options {
         if let (Some("dense"), Some(_)) = (self.phases.pruner.as_deref(), self.phases.compression) {
             console.note("--compression has no effect with --pruner dense, which prunes nothing");
         }
-        let graph = graph::load(file.arch.as_deref().unwrap_or("lenet-300-100"))?;
         let name = file.data.get_or_insert_with(|| digits::NAME.into()).clone();
         let source = match &file.data_folder {
             Some(folder) if folder.exists() => folder.display().to_string(),
             _ => name.clone(),
         };
-        let pixels = (
-            self.scale.mean.clone().or(file.pixel_mean.take()),
-            self.scale.std.clone().or(file.pixel_std.take()),
-        );
-        let are_stated = pixels.0.is_some() || pixels.1.is_some();
-        let data = reading::load_as(&source, &file.reading, pixels, console)?;
-        if let (Some(path), false) = (&file.weights, are_stated) {
+        let arch = file.arch.as_deref().unwrap_or("lenet-300-100");
+        let graph = graph::load(arch)?;
+        let unless_given =
+            |field: &str, values: Option<PerChannel>| values.filter(|_| !self.scale.gives(field));
+        let asked = Asked {
+            scale: self.scale.scale().or(&graph::input_scale(arch)?),
+            recorded: [
+                unless_given("pixel_mean", file.pixel_mean.take()),
+                unless_given("pixel_std", file.pixel_std.take()),
+            ],
+        };
+        let is_stated = asked.is_stated();
+        let data = reading::load_as(&source, &file.reading, asked, console)?;
+        if let (Some(path), false) = (&file.weights, is_stated) {
             let Normalisation { mean, std, .. } = &data.normalisation;
             console.note(&format!(
                 "assuming that the weights in {path} were trained with the normalisation of {name}, (pixel / 255 - {mean}) / {std}: otherwise, state theirs with --mean and --std"
@@ -377,10 +384,11 @@ impl Options {
             return error;
         };
         blame::file(error, path, &|field| match field {
-            "pixel_mean" => self.scale.mean.is_some(),
-            "pixel_std" => self.scale.std.is_some(),
             "weights" => self.weights.is_some(),
-            field => self.hyperparameters.gives(field) || self.phases.gives(field),
+            field => {
+                let is_of_phase = self.hyperparameters.gives(field) || self.phases.gives(field);
+                is_of_phase || self.scale.gives(field)
+            }
         })
     }
 

@@ -65,9 +65,7 @@ impl Options {
     /// Returns the files that are read.
     pub(super) fn files(&self) -> impl Iterator<Item = PathBuf> {
         let data = self.data.as_deref().map(overwrite::of_data);
-        self.weights()
-            .into_iter()
-            .chain(data.into_iter().flatten())
+        self.weights().into_iter().chain(data.into_iter().flatten())
     }
 
     /// Returns the file of weights, if one is given.

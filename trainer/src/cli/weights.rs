@@ -151,7 +151,11 @@ mod tests {
         assert_eq!(parse("int8"), Ok(WeightsOption::Type(Weights::Int8)));
         assert_eq!(parse("./int8"), Ok(file("./int8")));
         assert_eq!(parse("w.safetensors"), Ok(file("w.safetensors")));
-        assert!(parse("int7").unwrap_err().contains("possible values: f32, int8"));
+        assert!(
+            parse("int7")
+                .unwrap_err()
+                .contains("possible values: f32, int8")
+        );
         let given = [file("a"), WeightsOption::Type(Weights::Int4)];
         let found = type_and_file(&given).unwrap();
         assert_eq!(found, (Weights::Int4, Some(Path::new("a"))));

@@ -16,6 +16,6 @@ mod fingerprint;
 mod topology;
 pub mod window;
 
-pub use file::{ArchitectureError, load};
+pub use file::{ArchitectureError, input_scale, load};
 pub use topology::{Graph, GraphError, Node, Operation, Pooling, Prunable};
 pub use window::{Padding, Window};

@@ -34,8 +34,8 @@ pub fn evaluate(
     stop: &AtomicBool,
 ) -> TensorResult<Evaluated> {
     let device = Device::Cpu;
-    let [train, test] = [&data.train, &data.test]
-        .map(|split| Batches::new(split, &data.normalisation, &device));
+    let [train, test] =
+        [&data.train, &data.test].map(|split| Batches::new(split, &data.normalisation, &device));
     let network = Network::new(graph, state, &device)?;
     evaluate_on(&network, state, [&train, &test], stop)
 }

@@ -135,7 +135,11 @@ fn weights(recipe: &Recipe, graph: &Graph) -> Result<Option<Weights>, TrainError
 pub(super) fn check_unchanged(recipe: &Recipe) -> Result<(), TrainError> {
     let masks = recipe.masks.as_ref().filter(|name| *name != ZEROS);
     for (path, recorded, what) in [
-        (recipe.weights.as_ref(), &recipe.weights_fingerprint, "weights"),
+        (
+            recipe.weights.as_ref(),
+            &recipe.weights_fingerprint,
+            "weights",
+        ),
         (masks, &recipe.masks_fingerprint, "masks"),
     ] {
         let Some(path) = path.cloned() else {

@@ -13,6 +13,7 @@ use candle_core::Device;
 use super::checkpoint::{Checkpoint, Expected, ExpectedPhase};
 use super::error::TrainError;
 use super::folder::{DENSE, Existing, MASKS, MASKS_DIRECT, RunFolder, WEIGHTS};
+use super::given::Given;
 use super::layout::{CHECKPOINT, REPLACED};
 use super::phases::point::{self, Point, RunMasks};
 use super::phases::train::SAMPLE;
@@ -21,7 +22,6 @@ use super::recipe::stages::stages;
 use super::recipe::{Phase, Recipe};
 use super::report::{Accuracy, Compressions, TrainReport, WeightCounts};
 use super::session::{Clock, Pace, Progress, Session, Trained};
-use super::given::Given;
 use super::{capacity, floats, given, preflight};
 use crate::data::Dataset;
 use crate::data::batches::Batches;
@@ -246,7 +246,11 @@ impl Session<'_> {
             None => None,
         };
         if let Some(masks) = &masks {
-            self.tell_masks(self.recipe.masks.as_deref().unwrap_or_default(), masks, tell);
+            self.tell_masks(
+                self.recipe.masks.as_deref().unwrap_or_default(),
+                masks,
+                tell,
+            );
         }
         let mut point = Point {
             state: match &weights {

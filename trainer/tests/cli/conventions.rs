@@ -61,7 +61,10 @@ const COMMANDS: [(&str, &[&str]); 16] = [
         ],
     ),
     ("inspect", &["<MODEL>"]),
-    ("eval", &["[MODEL]", "--data", "--arch", "--weights", "--masks"]),
+    (
+        "eval",
+        &["[MODEL]", "--data", "--arch", "--weights", "--masks"],
+    ),
     ("boards", &["--json"]),
     ("chips", &["[FILTER]", "--flash", "--ram", "--core"]),
     ("fits", &["<MODEL>", "--chip", "--weights"]),

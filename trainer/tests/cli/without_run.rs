@@ -140,7 +140,8 @@ fn without(folder: &Path, word: &str) {
     let bytes = fs::read(folder.join("run/weights.safetensors")).unwrap();
     let file = SafeTensors::deserialize(&bytes).unwrap();
     let all = file.tensors().into_iter();
-    let kept: Vec<(String, TensorView<'_>)> = all.filter(|(name, _)| !name.contains(word)).collect();
+    let kept: Vec<(String, TensorView<'_>)> =
+        all.filter(|(name, _)| !name.contains(word)).collect();
     let written = safetensors::serialize(kept, None).unwrap();
     fs::write(folder.join("w"), written).unwrap();
 }
@@ -157,23 +158,34 @@ fn weights_without_a_run_are_evaluated_and_exported_as_the_run_is() {
     ] {
         let score = json(folder, &arguments);
         assert_eq!(score["accuracy"], *trained, "{arguments}");
-        assert_eq!((&score["samples"], &score["data"]), (&2000.into(), &"digits".into()));
+        assert_eq!(
+            (&score["samples"], &score["data"]),
+            (&2000.into(), &"digits".into())
+        );
     }
     let output = run(folder, &format!("eval {OF_RUN} --data digits"));
     let (stdout, stderr) = texts(&output);
     says(&stdout, &["2,000 test images of digits correct in floats"]);
     says(
         &stdout,
-        &[&format!("Next: rarefy export {OF_RUN} --data digits -o model.rfy")],
+        &[&format!(
+            "Next: rarefy export {OF_RUN} --data digits -o model.rfy"
+        )],
     );
-    says(&stderr, &["run/weights.safetensors: ", "test images right in floats"]);
+    says(
+        &stderr,
+        &["run/weights.safetensors: ", "test images right in floats"],
+    );
 
     // Without statistics, those of the training images are computed, as at the end of the run.
     without(folder, ".running_");
     let computed = "eval --arch lenet-300-100 --weights w --data digits";
     assert_eq!(json(folder, computed)["accuracy"], *trained);
     let (_, stderr) = texts(&run(folder, computed));
-    says(&stderr, &["w: ", "it lacks bn1.running_mean, bn1.running_var"]);
+    says(
+        &stderr,
+        &["w: ", "it lacks bn1.running_mean, bn1.running_var"],
+    );
 
     for masks in ["", "--masks zeros", "--masks run/masks.safetensors"] {
         let export = format!("export {OF_RUN} {masks} --data digits -o model.rfy");
@@ -204,7 +216,10 @@ fn an_imported_network_has_the_accuracy_of_its_folded_network() {
     let right = (0..test.len()).filter(is_right).count();
     // The same images, as a dataset of their own.
     let x: Vec<u8> = test.images().to_vec();
-    let y = test.labels().iter().map(|&label| i64::from(label).to_le_bytes());
+    let y = test
+        .labels()
+        .iter()
+        .map(|&label| i64::from(label).to_le_bytes());
     let [x_train, y_train] = [
         tensors::bytes(&[300, 28, 28], &x),
         tensor(Dtype::I64, &[300], y),
@@ -224,7 +239,10 @@ fn an_imported_network_has_the_accuracy_of_its_folded_network() {
         assert_eq!(score["arithmetic"], "f32");
     }
     json(folder, "quotas --arch net --quota uniform --compression 10");
-    json(folder, "prune --arch net --weights net --compression 4 --pruner magnitude/global -o m");
+    json(
+        folder,
+        "prune --arch net --weights net --compression 4 --pruner magnitude/global -o m",
+    );
     assert_eq!(json(folder, "arch net")["total"], 6244);
 }
 
@@ -287,7 +305,10 @@ fn given_weights_are_fine_tuned_under_given_masks() {
     let read = |file: &str| fs::read(folder.join(file)).unwrap();
     for other in ["zeros", "again"] {
         let weights = format!("{other}/weights.safetensors");
-        assert!(read("tuned/weights.safetensors") == read(&weights), "{other}");
+        assert!(
+            read("tuned/weights.safetensors") == read(&weights),
+            "{other}"
+        );
     }
     assert!(read("tuned/masks.safetensors") == read("run/masks.safetensors"));
     let exported = json(folder, "export tuned -o tuned.rfy");
@@ -318,12 +339,27 @@ fn a_network_is_named_once_and_wholly() {
     imported(folder, "torch-old-lenet-5.onnx");
     let data = "--data digits";
     for (command, words) in [
-        (format!("eval --arch lenet-300-100 {data}"), &["--arch lenet-300-100", "--weights"][..]),
+        (
+            format!("eval --arch lenet-300-100 {data}"),
+            &["--arch lenet-300-100", "--weights"][..],
+        ),
         (format!("eval {OF_RUN}"), &["without a run", "--data"]),
-        (format!("export run --weights w.safetensors {data} -o m"), &["run has weights of its own"]),
-        (format!("export net --weights w.safetensors {data} -o m"), &["net has weights of its own"]),
-        (format!("export run --masks zeros -o m"), &["--masks is recorded in the run"]),
-        (format!("export {OF_RUN} --weights w.b {data} -o m"), &["one type and one file"]),
+        (
+            format!("export run --weights w.safetensors {data} -o m"),
+            &["run has weights of its own"],
+        ),
+        (
+            format!("export net --weights w.safetensors {data} -o m"),
+            &["net has weights of its own"],
+        ),
+        (
+            format!("export run --masks zeros -o m"),
+            &["--masks is recorded in the run"],
+        ),
+        (
+            format!("export {OF_RUN} --weights w.b {data} -o m"),
+            &["one type and one file"],
+        ),
     ] {
         misused(folder, &command, words);
     }

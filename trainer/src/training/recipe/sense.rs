@@ -1,8 +1,8 @@
 //! Checks that the phases of a recipe make sense, before anything is trained.
 
-use super::{Recipe, ZEROS};
 use super::phase::{Gradual, Phase, Prune, Regrow};
 use super::stages::{Stage, stages};
+use super::{Recipe, ZEROS};
 use crate::data::Dataset;
 use crate::graph::{Graph, Operation};
 use crate::pruning::hundredths::shown;
