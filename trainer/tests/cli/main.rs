@@ -12,6 +12,7 @@
 mod advice;
 mod architectures;
 mod boards;
+mod checks;
 mod chips;
 mod comparisons;
 mod containers;
