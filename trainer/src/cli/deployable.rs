@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use anyhow::{Result, anyhow};
+use anyhow::Result;
 
 use super::console::Console;
 use super::network::{self, MaskSource, Named};
@@ -29,7 +29,7 @@ pub(super) struct Alone {
     pub(super) trained: Trained,
     /// The dataset to calibrate and test on.
     pub(super) data: Dataset,
-    /// The accuracy on its test images in floats, 0 to 1.
+    /// The accuracy on its test images in floats, 0 to 1; NaN if they have no labels.
     pub(super) accuracy: f64,
 }
 
@@ -79,12 +79,7 @@ impl Given<'_> {
                     "{} has weights of its own: leave --weights out, or give --arch instead of the folder",
                     folder.display()
                 ))),
-                (true, None) => {
-                    let arch = folder.to_str().ok_or_else(|| {
-                        anyhow!("{} is no valid Unicode: rename it", folder.display())
-                    });
-                    named(arch?, None)
-                }
+                (true, None) => named(Named::of_folder(folder)?.arch, None),
                 (false, None) => Ok(None),
             },
         }

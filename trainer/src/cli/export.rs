@@ -158,22 +158,46 @@ pub(super) fn run(arguments: &Arguments, console: &Console) -> Result<()> {
     };
     let report = network.container((given.data, name), &options, &out, &mut accept, console)?;
     notes(&report, &options, console);
+    console.result(
+        &report,
+        || {
+            format!(
+                "{}{}\n{path}: {} bytes, about {} instructions, {}\n",
+                inspect::layers(&report.model),
+                shown(&report.fidelity, arguments),
+                thousands(report.model.bytes),
+                thousands(report.model.instructions.unwrap_or_default()),
+                quality(&report),
+                path = report.model.path,
+            )
+        },
+        match &chip {
+            Some(chip) => Line::new(&["measure"])
+                .path(&out)
+                .option("--chip", &chip.name)
+                .word("--build-only"),
+            None => boards::measure_line(&out, name.unwrap_or(DEFAULT_BOARD), None),
+        },
+    )
+}
+
+/// Describes how good the container is: its accuracy or, without labels, the error of its outputs.
+fn quality(report: &ExportReport) -> String {
     let (pruned, deployed) = (report.accuracy.pruned, report.accuracy.deployed);
-    console.result(&report, || {
-        format!(
-            "{}{}\n{path}: {} bytes, about {} instructions, accuracy {} with the device's arithmetic ({} before quantization)\n",
-            inspect::layers(&report.model),
-            shown(&report.fidelity, arguments),
-            thousands(report.model.bytes),
-            thousands(report.model.instructions.unwrap_or_default()),
+    if !deployed.is_nan() {
+        return format!(
+            "accuracy {} with the device's arithmetic ({} before quantization)",
             percent(deployed),
-            percent(pruned),
-            path = report.model.path,
-        )
-    }, match &chip {
-        Some(chip) => Line::new(&["measure"]).path(&out).option("--chip", &chip.name).word("--build-only"),
-        None => boards::measure_line(&out, name.unwrap_or(DEFAULT_BOARD), None),
-    })
+            percent(pruned)
+        );
+    }
+    match report.fidelity.last() {
+        Some(Fidelity { signal, noise, .. }) if *signal > 0.0 => format!(
+            "relative mean squared error of its outputs {:.3} % over the calibration samples",
+            100.0 * (noise / signal).powi(2)
+        ),
+        _ => "outputs as before quantization".into(),
+    }
 }
 
 /// Returns the chip to export for, if one is named.

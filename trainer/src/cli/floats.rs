@@ -7,7 +7,7 @@ use super::console::Console;
 use super::deployable::{Deployable, Given};
 use super::next::{Line, free};
 use super::table::percent;
-use super::{interrupt, run_data};
+use super::{interrupt, run_data, usage};
 use crate::numbers::thousands;
 use crate::pruning::source;
 use crate::training::floats;
@@ -44,6 +44,12 @@ pub(super) fn run(given: Given<'_>, console: &Console) -> Result<()> {
             (data, evaluated.accuracy, trained_on)
         }
     };
+    if !data.reading.has_labels() {
+        return Err(usage::wrong(format!(
+            "{} has no labels, so there is no accuracy: give labelled data, or compare a container with the network (`rarefy eval MODEL --against`)",
+            data.name
+        )));
+    }
     let samples = data.test.len();
     let report = Report {
         accuracy,

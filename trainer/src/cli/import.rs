@@ -142,6 +142,12 @@ fn check(
         ..Asked::default()
     };
     let data = reading::load_as(name, &reading.reading(), asked, console)?;
+    if !data.reading.has_labels() {
+        return Err(usage::wrong(format!(
+            "{} has no labels, so there is no accuracy: give labelled data, or leave --data out",
+            data.name
+        )));
+    }
     let Imported { graph, state, .. } = imported;
     source::fits(graph, &data)?;
     let evaluated = floats::evaluate(graph, state, &data, interrupt::flag());

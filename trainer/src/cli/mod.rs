@@ -8,6 +8,7 @@
 //!   for wrong usage (`usage`).
 
 mod accelerator;
+mod against;
 mod arch;
 mod augment;
 mod bar;

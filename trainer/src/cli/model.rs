@@ -11,7 +11,7 @@ use super::next::Line;
 use super::table::dimensions;
 use super::{reading, usage};
 use crate::data::catalogue::{self, CatalogueError, Places};
-use crate::data::{Dataset, InputRange, Normalisation, PerChannel, Reading, overlap};
+use crate::data::{Dataset, InputRange, Normalisation, PerChannel, Reading, Scaling, overlap};
 use crate::deploy::companion::{self, Companion, Found, Origin};
 use crate::deploy::costs::Core;
 use crate::deploy::{DeployError, container};
@@ -206,6 +206,15 @@ impl ModelFile {
         }
         reading::note(&data, reading, console);
         Ok(data)
+    }
+
+    /// Returns the mean and standard deviation of `pixel / 255` that the network expects, if known.
+    pub(super) fn scaling(&self) -> Option<Scaling> {
+        let origin = self.origin()?;
+        Some(Scaling {
+            mean: origin.pixel_mean.clone(),
+            std: origin.pixel_std.clone(),
+        })
     }
 
     /// Returns the data that the container was made for, if known.

@@ -12,6 +12,7 @@ use super::{interrupt, usage};
 use crate::data::{Dataset, InputScale, Scaling};
 use crate::deploy::Trained;
 use crate::graph::{self, Graph};
+use crate::network::State;
 use crate::pruning::{self, Masks, Weights};
 use crate::training::floats;
 use crate::training::folder::{ARCHITECTURE, RECIPE, WEIGHTS};
@@ -96,7 +97,22 @@ pub(super) struct Network {
     path: PathBuf,
 }
 
-impl Named<'_> {
+impl<'a> Named<'a> {
+    /// Names the network in `folder`.
+    ///
+    /// # Errors
+    /// Returns an error if the folder's path is not valid Unicode.
+    pub(super) fn of_folder(folder: &'a Path) -> Result<Self> {
+        let arch = folder
+            .to_str()
+            .ok_or_else(|| anyhow!("{} is not valid Unicode: rename it", folder.display()))?;
+        Ok(Self {
+            arch,
+            weights: None,
+            masks: None,
+        })
+    }
+
     /// Returns what the architecture's file states of the normalisation of its input.
     pub(super) fn input_scale(&self) -> Result<InputScale> {
         Ok(graph::input_scale(&arch(self.arch))?)
@@ -131,30 +147,40 @@ impl Named<'_> {
 }
 
 impl Network {
-    /// Evaluates the network on `data` in floats, and notes its accuracy. Returns the network, with
-    /// statistics of the training images if the file has none, and the accuracy.
+    /// Returns the parameters of the network, in which pruned weights are zero.
+    ///
+    /// # Errors
+    /// Returns an error if biases or batch norms are missing.
+    pub(super) fn state(&self) -> Result<State> {
+        let missing = self.weights.missing();
+        if !missing.is_empty() {
+            return Err(anyhow!(
+                "{} lacks {}: add these tensors, or set the layer's bias or norm to false in the architecture's file",
+                self.path.display(),
+                missing.join(", ")
+            ));
+        }
+        let mut state = self.weights.state(&self.graph);
+        for mask in self.masks.iter() {
+            if let Some(array) = state.0.get_mut(&mask.name) {
+                let pairs = array.values.iter_mut().zip(&mask.keep);
+                let pruned = pairs.filter(|(_, keep)| !**keep);
+                pruned.for_each(|(value, _)| *value = 0.0);
+            }
+        }
+        Ok(state)
+    }
+
+    /// Evaluates the network on `data` in floats, and notes its accuracy if `data` has labels.
+    /// Returns the network, with statistics of the training images if the file has none, and the
+    /// accuracy, which is NaN without labels.
     ///
     /// # Errors
     /// Returns an error if biases or batch norms are missing, or if `data` does not fit.
     pub(super) fn evaluated(self, data: &Dataset, console: &Console) -> Result<(Trained, f64)> {
         let shown = self.path.display();
-        let missing = self.weights.missing();
-        if !missing.is_empty() {
-            return Err(anyhow!(
-                "{shown} lacks {}: add these tensors, or set the layer's bias or norm to false in the architecture's file",
-                missing.join(", ")
-            ));
-        }
+        let mut state = self.state()?;
         pruning::source::fits(&self.graph, data)?;
-        let mut state = self.weights.state(&self.graph);
-        for mask in self.masks.iter() {
-            if let Some(array) = state.0.get_mut(&mask.name) {
-                let pairs = array.values.iter_mut().zip(&mask.keep);
-                pairs
-                    .filter(|(_, keep)| !**keep)
-                    .for_each(|(value, _)| *value = 0.0);
-            }
-        }
         let absent = floats::missing_statistics(&self.graph, &state);
         let evaluated = floats::evaluate(&self.graph, &state, data, interrupt::flag());
         let evaluated = evaluated.map_err(|error| interrupt::or_interrupted(error.into()))?;
@@ -165,13 +191,19 @@ impl Network {
                 absent.join(", ")
             ),
         };
-        console.note(&format!(
-            "{shown}: {:.2} % of test images right in floats{with}",
-            100.0 * evaluated.accuracy
-        ));
+        let accuracy = match data.reading.has_labels() {
+            true => evaluated.accuracy,
+            false => f64::NAN,
+        };
+        if !accuracy.is_nan() {
+            console.note(&format!(
+                "{shown}: {:.2} % of test images right in floats{with}",
+                100.0 * accuracy
+            ));
+        }
         evaluated.statistics.add_to(&self.graph, &mut state);
         let pixels = Scaling::from(&data.normalisation);
         let trained = Trained::new(self.graph, state, self.masks, pixels)?;
-        Ok((trained, evaluated.accuracy))
+        Ok((trained, accuracy))
     }
 }

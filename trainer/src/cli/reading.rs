@@ -29,7 +29,7 @@ pub(super) struct Options {
     #[arg(long, value_name = "SHARE")]
     test_share: Option<TestShare>,
     /// Column of labels in a CSV file: its name, or its number from 1 [default: label, class,
-    /// target or y, or else the last]
+    /// target or y, or else the last]; none if arrays have no labels
     #[arg(long, value_name = "COLUMN")]
     label: Option<String>,
     /// Size to which pictures are resized, such as 32x32: height, width

@@ -35,4 +35,4 @@ pub use dataset::{Dataset, Split};
 pub use input_map::{InputMap, InputRange};
 pub use input_scale::{InputScale, ScaleError};
 pub use normalisation::{Normalisation, NormalisationSource, PerChannel, Scaling};
-pub use reading::{Extent, Reading, TestShare};
+pub use reading::{Extent, NO_LABELS, Reading, TestShare};

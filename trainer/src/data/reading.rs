@@ -24,7 +24,8 @@ pub struct Reading {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub test_share: Option<TestShare>,
     /// The column of labels in a table: its name, or its number from 1. By default the one called
-    /// `label`, `class`, `target` or `y`, or else the last.
+    /// `label`, `class`, `target` or `y`, or else the last. [`NO_LABELS`] says that arrays have no
+    /// labels.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub label: Option<String>,
     /// The shape (channels, height, width) of a row's features, in row-major order.
@@ -38,7 +39,16 @@ pub struct Reading {
     pub map: Option<InputMap>,
 }
 
+/// The value of [`Reading::label`] for samples without labels, such as those of an autoencoder.
+pub const NO_LABELS: &str = "none";
+
 impl Reading {
+    /// Checks whether the samples have labels.
+    #[must_use]
+    pub fn has_labels(&self) -> bool {
+        self.label.as_deref() != Some(NO_LABELS)
+    }
+
     /// Checks whether the files left no choice.
     #[must_use]
     pub fn is_plain(&self) -> bool {

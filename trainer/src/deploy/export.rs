@@ -46,7 +46,7 @@ pub struct ExportReport {
     pub wider: Vec<Wider>,
 }
 
-/// Accuracy before and after export, 0 to 1.
+/// Accuracy before and after export, 0 to 1; NaN (in JSON null) if the data has no labels.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct ExportAccuracy {
     /// The accuracy of the trained f32 network.
@@ -233,8 +233,11 @@ impl<'a> Export<'a> {
         })
     }
 
-    /// Returns the accuracy of the trained network, 0 to 1.
+    /// Returns the accuracy of the trained network, 0 to 1; NaN if the data has no labels.
     pub(super) fn trained_accuracy(&self, stripped: &Stripped) -> f64 {
+        if !self.data.reading.has_labels() {
+            return f64::NAN;
+        }
         self.accuracy
             .unwrap_or_else(|| accuracy(&stripped.folded, &self.data.test))
     }
@@ -258,7 +261,10 @@ impl<'a> Export<'a> {
         let score = evaluate::evaluate(model, &self.data.test, &never, &mut |_| {})?;
         let accuracy = ExportAccuracy {
             pruned: self.trained_accuracy(stripped),
-            deployed: score.map_or(0.0, |score| score.accuracy),
+            deployed: match self.data.reading.has_labels() {
+                true => score.map_or(0.0, |score| score.accuracy),
+                false => f64::NAN,
+            },
         };
         if accuracy.is_lossy() && !options.allow_loss {
             let remedy = match options.weights.bits() {

@@ -40,6 +40,52 @@ pub fn evaluate(
     evaluate_on(&network, state, [&train, &test], stop)
 }
 
+/// Returns the class scores of the network of `graph` with the parameters `state` for each test
+/// sample of `data`, computed as [`evaluate`] does.
+///
+/// # Errors
+/// Returns an error if `stop` is set, or if the tensor library fails.
+///
+/// # Panics
+/// Panics if `state` lacks a parameter of `graph`.
+pub fn outputs(
+    graph: &Graph,
+    state: &State,
+    data: &Dataset,
+    stop: &AtomicBool,
+) -> TensorResult<Vec<Vec<f32>>> {
+    let device = Device::Cpu;
+    let batches = |split| Batches::new(split, &data.normalisation, &device);
+    let network = Network::new(graph, state, &device)?;
+    let statistics = statistics(&network, state, &batches(&data.train), stop)?;
+    let last = graph.nodes().len() - 1;
+    let test = batches(&data.test);
+    let scores = phase::unless_stopped(test.in_order(usize::MAX), stop).map(|batch| {
+        let scores = network.forward_to(last, &batch?, &statistics)?;
+        scores.to_vec2::<f32>()
+    });
+    let scores: Vec<Vec<Vec<f32>>> = scores.collect::<TensorResult<_>>()?;
+    Ok(scores.concat())
+}
+
+/// Returns the statistics of `network` in `state`, or else those of the images of `train`.
+///
+/// # Errors
+/// Returns an error if `stop` is set, or if the device fails.
+fn statistics(
+    network: &Network,
+    state: &State,
+    train: &Batches<'_>,
+    stop: &AtomicBool,
+) -> TensorResult<Statistics> {
+    match Statistics::of_state(network.graph(), state) {
+        Some(statistics) => Ok(statistics),
+        None => Statistics::compute(network, || {
+            phase::unless_stopped(train.in_order(usize::MAX), stop)
+        }),
+    }
+}
+
 /// Evaluates `network`, whose parameters are `state`, as [`evaluate`] does, on the images of `test`;
 /// those of `train` provide statistics that `state` lacks.
 ///
@@ -51,12 +97,7 @@ pub(super) fn evaluate_on(
     [train, test]: [&Batches<'_>; 2],
     stop: &AtomicBool,
 ) -> TensorResult<Evaluated> {
-    let statistics = match Statistics::of_state(network.graph(), state) {
-        Some(statistics) => statistics,
-        None => Statistics::compute(network, || {
-            phase::unless_stopped(train.in_order(usize::MAX), stop)
-        })?,
-    };
+    let statistics = statistics(network, state, train, stop)?;
     Ok(Evaluated {
         accuracy: phase::accuracy(network, &statistics, test, stop)?,
         statistics,

@@ -50,5 +50,6 @@ mod tables;
 mod tensors;
 mod threads;
 mod tools;
+mod unlabelled;
 mod weights;
 mod without_run;

@@ -167,6 +167,12 @@ impl Recipe {
     /// Returns an error that names the field or the input at fault.
     pub fn check(&self, graph: &Graph, data: &Dataset) -> Result<(), TrainError> {
         source::fits(graph, data)?;
+        if !data.reading.has_labels() {
+            return Err(TrainError::Mismatch(format!(
+                "dataset {} has no labels, but training needs them: give the labels of its samples",
+                data.name
+            )));
+        }
         self.check_numbers()?;
         self.check_pixels(data)?;
         self.check_sense(graph, data)
