@@ -50,9 +50,9 @@ pub(super) struct Options {
     /// running_mean and running_var are optional and computed from the training images if missing
     #[arg(long, value_name = "FILE")]
     weights: Option<PathBuf>,
-    /// Masks to train under: a safetensors file as `rarefy prune --out` writes it, or zeros to prune
-    /// the zeros of --weights. Only a --pruner prunes further; with --weights and no --pruner, the
-    /// masked weights are fine-tuned
+    /// Masks to train under: a safetensors file as `rarefy prune` writes it, or zeros to prune those
+    /// of the given weights that are zero. Given weights are fine-tuned; only a pruner that is named
+    /// prunes further
     #[arg(long, value_name = "FILE|zeros")]
     masks: Option<MaskSource>,
     #[command(flatten)]

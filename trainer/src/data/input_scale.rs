@@ -114,6 +114,9 @@ impl InputScale {
             stated.clone().or(only_divides.then_some(value.into()))
         };
         let (mean, std) = (or(&self.mean, 0.0), or(&self.std, 1.0));
+        if mean.is_none() && std.is_none() {
+            return Ok(own.clone());
+        }
         let ranges = match map {
             None => vec![(0.0, BYTES)],
             Some(map) => ranges(map, channels)?,
@@ -277,6 +280,11 @@ mod tests {
             let error = error.to_string();
             assert!(error.contains(words), "{words}: {error}");
         }
+        // Nothing is converted unless something is stated.
+        assert_eq!(
+            InputScale::default().scaling(&own, Some(&map), 2),
+            Ok(own.clone())
+        );
         let equal = InputMap::new(vec![0.0, 0.0, 1.0, 1.0], vec![1.0, 1.0, 2.0, 2.0]).unwrap();
         assert!(
             stated(&[0.1], &[], None)

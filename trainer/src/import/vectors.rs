@@ -58,7 +58,7 @@ pub(super) fn compare(
         let [x, y] = [folder.join("input_0.pb"), folder.join("output_0.pb")];
         let (inputs, outputs) = (read(&x)?, read(&y)?);
         let inputs = arranged(&inputs.to_floats(), &model.input);
-        let found = inputs.and_then(|inputs| scores(graph, state, inputs));
+        let found = inputs.and_then(|inputs| scores(graph, state, &inputs));
         let found = found.map_err(|reason| Unfit { path: x, reason })?;
         let found = classified(found, &classifiers);
         let of_set = relative(&found, &outputs.to_floats());
@@ -145,7 +145,7 @@ fn arranged(values: &[f64], input: &Input) -> Result<Vec<Vec<f32>>, String> {
 }
 
 /// Returns the class scores of the network for each of `inputs`.
-fn scores(graph: &Graph, state: &State, inputs: Vec<Vec<f32>>) -> Result<Vec<Vec<f64>>, String> {
+fn scores(graph: &Graph, state: &State, inputs: &[Vec<f32>]) -> Result<Vec<Vec<f64>>, String> {
     let compute = || {
         let shape = (inputs.len(), inputs[0].len());
         let x = Tensor::from_vec(inputs.concat(), shape, &Device::Cpu)?;
