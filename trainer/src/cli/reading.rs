@@ -25,7 +25,8 @@ pub(super) struct Options {
     /// are kept, signed ones shifted by 128]
     #[arg(long, value_name = "RANGE", allow_hyphen_values = true)]
     input_range: Option<InputRange>,
-    /// Share of each class to hold out for testing if the data have no test part [default: 1/6]
+    /// Share of each class to hold out for testing if the data have no test part; 1 to test on all
+    /// samples, without holding any out [default: 1/6]
     #[arg(long, value_name = "SHARE")]
     test_share: Option<TestShare>,
     /// Column of labels in a CSV file: its name, or its number from 1 [default: label, class,
@@ -212,7 +213,12 @@ pub(super) fn note(data: &Dataset, stated: &Reading, console: &Console) {
             "{name}: labels are those of column {label} (--label names another)"
         ));
     }
-    if reading.test_share.is_some() {
+    if reading.test_share.is_some_and(TestShare::is_whole) {
+        console.note(&format!(
+            "{name} has no test part: all of its {} samples are for testing, and for calibration or training, too",
+            thousands(data.test.len())
+        ));
+    } else if reading.test_share.is_some() {
         let (train, test) = (data.train.len(), data.test.len());
         console.note(&format!(
             "{name} has no test part: {} of its {} samples are held out for testing, the same share of each class, always the same ones",

@@ -56,7 +56,8 @@ impl Reading {
     }
 }
 
-/// A share of a dataset, above 0 and below 1.
+/// A share of a dataset, above 0 and at most 1. A share of 1 holds nothing out: all samples are for
+/// training and for testing, as suits a network that is only evaluated.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "f64", into = "f64")]
 pub struct TestShare(f64);
@@ -69,6 +70,12 @@ impl Default for TestShare {
 }
 
 impl TestShare {
+    /// Checks whether all samples are for testing.
+    #[must_use]
+    pub fn is_whole(self) -> bool {
+        self.0 == 1.0
+    }
+
     /// Returns the number of samples out of `count` to hold out: rounded, but at least one, and not
     /// all. Returns `None` if there are fewer than two.
     #[must_use]
@@ -88,10 +95,10 @@ impl TryFrom<f64> for TestShare {
     type Error = String;
 
     fn try_from(share: f64) -> Result<Self, String> {
-        match share > 0.0 && share < 1.0 {
+        match share > 0.0 && share <= 1.0 {
             true => Ok(Self(share)),
             false => Err(format!(
-                "the test share is {share}, but must be above 0 and below 1"
+                "the test share is {share}, but must be above 0 and at most 1"
             )),
         }
     }
@@ -172,7 +179,8 @@ mod tests {
         let most: TestShare = "0.999".parse().unwrap();
         assert_eq!(most.of(10), Some(9));
         assert_eq!("1/6".parse(), Ok(share));
-        for wrong in ["0", "1", "-0.1", "nan", "1/0", "x", "5/4"] {
+        assert!("1".parse::<TestShare>().unwrap().is_whole() && !most.is_whole());
+        for wrong in ["0", "1.1", "-0.1", "nan", "1/0", "x", "5/4"] {
             assert!(wrong.parse::<TestShare>().is_err(), "{wrong}");
         }
     }

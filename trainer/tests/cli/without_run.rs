@@ -75,6 +75,10 @@ fn an_export_without_a_run_reads_its_data_as_the_options_say() {
         "eval model.rfy --data d.safetensors --test-share 1/4",
     );
     assert_eq!(some["samples"], 10);
+    let eval = "eval model.rfy --data d.safetensors --test-share 1";
+    assert_eq!(json(folder, eval)["samples"], 40);
+    let (_, stderr) = texts(&run(folder, eval));
+    says(&stderr, &["all of its 40 samples are for testing"]);
 }
 
 #[test]
