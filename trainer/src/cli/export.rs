@@ -53,8 +53,8 @@ pub(super) struct Arguments {
     #[arg(long, value_enum, default_value_t = Optimize::Balanced)]
     optimize: Optimize,
     /// Type of the stored weights [default: int6]; weights packed with an index in 16 bits use all
-    /// bits that the index leaves. With --arch also the safetensors file of the weights, or a folder
-    /// with one: give the option twice for both
+    /// bits that the index leaves. With --arch also the safetensors file of the weights, or a
+    /// folder with one: give the option twice for both
     #[arg(long, value_parser = TypeOrFile, value_name = "TYPE|FILE")]
     weights: Vec<WeightsOption>,
     /// Board to predict instructions for, and to measure the flash of Rust code on [default:

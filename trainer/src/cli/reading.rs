@@ -117,7 +117,8 @@ impl Options {
 pub(super) struct Asked {
     /// What options, or the architecture's file, state in the units of the data.
     pub(super) scale: InputScale,
-    /// The mean and standard deviation of `pixel / 255` that a recipe records, which have precedence.
+    /// The mean and standard deviation of `pixel / 255` that a recipe records, which have
+    /// precedence.
     pub(super) recorded: [Option<PerChannel>; 2],
 }
 

@@ -46,13 +46,14 @@ pub(super) struct Options {
     #[command(flatten)]
     hyperparameters: HyperparameterOptions,
     /// Safetensors file of a trained network, with the tensors listed by `rarefy arch`, or a folder
-    /// with a weights.safetensors; replaces dense training. With --after finetune it must include biases and batch norms;
-    /// running_mean and running_var are optional and computed from the training images if missing
+    /// with a weights.safetensors; replaces dense training. With --after finetune it must include
+    /// biases and batch norms; running_mean and running_var are optional and computed from the
+    /// training images if missing
     #[arg(long, value_name = "FILE")]
     weights: Option<PathBuf>,
-    /// Masks to train under: a safetensors file as `rarefy prune` writes it, or zeros to prune those
-    /// of the given weights that are zero. Given weights are fine-tuned; only a pruner that is named
-    /// prunes further
+    /// Masks to train under: a safetensors file as `rarefy prune` writes it, or zeros to prune
+    /// those of the given weights that are zero. Given weights are fine-tuned; only a pruner that
+    /// is named prunes further
     #[arg(long, value_name = "FILE|zeros")]
     masks: Option<MaskSource>,
     #[command(flatten)]

@@ -17,8 +17,8 @@ pub(super) struct Options {
     /// pixels from 0 to 255
     #[arg(long, value_parser = per_channel, allow_hyphen_values = true)]
     std: Option<PerChannel>,
-    /// Divisor of the input normalisation, as PyTorch's ToTensor divides pixels by 255 [default: 255
-    /// for unsigned bytes, 1 for other features]
+    /// Divisor of the input normalisation, as PyTorch's ToTensor divides pixels by 255 [default:
+    /// 255 for unsigned bytes, 1 for other features]
     #[arg(long, value_parser = number, allow_hyphen_values = true)]
     divide: Option<f64>,
 }

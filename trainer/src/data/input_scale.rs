@@ -100,8 +100,8 @@ impl InputScale {
     /// bytes by `map`, or are unsigned bytes if there is none. What is not stated is as in `own`.
     ///
     /// # Errors
-    /// Returns an error if the numbers are unusable for `channels` channels, or if the features of a
-    /// channel have different ranges in `map`.
+    /// Returns an error if the numbers are unusable for `channels` channels, or if the features of
+    /// a channel have different ranges in `map`.
     pub fn scaling(
         &self,
         own: &Scaling,

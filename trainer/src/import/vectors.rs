@@ -36,8 +36,8 @@ pub(super) struct Unfit {
     pub(super) reason: String,
 }
 
-/// Compares the network of `graph` and `state`, imported from the file `path` of these `bytes`, with
-/// the test vectors beside it. Returns `None` if there are none.
+/// Compares the network of `graph` and `state`, imported from the file `path` of these `bytes`,
+/// with the test vectors beside it. Returns `None` if there are none.
 pub(super) fn compare(
     path: &Path,
     bytes: &[u8],

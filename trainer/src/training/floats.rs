@@ -86,8 +86,8 @@ fn statistics(
     }
 }
 
-/// Evaluates `network`, whose parameters are `state`, as [`evaluate`] does, on the images of `test`;
-/// those of `train` provide statistics that `state` lacks.
+/// Evaluates `network`, whose parameters are `state`, as [`evaluate`] does, on the images of
+/// `test`; those of `train` provide statistics that `state` lacks.
 ///
 /// # Errors
 /// Returns an error if `stop` is set, or if the device fails.

@@ -13,8 +13,8 @@ use crate::file;
 use crate::program::{json, misused, refused, run, says, texts};
 use crate::tensors::{self, Tensors, tensor};
 
-/// Writes a fixture of `tests/onnx` to `net.onnx` in `folder`, and returns its inputs, channel-first,
-/// and the class scores that onnxruntime computed.
+/// Writes a fixture of `tests/onnx` to `net.onnx` in `folder`, and returns its inputs,
+/// channel-first, and the class scores that onnxruntime computed.
 fn fixture(folder: &Path, name: &str) -> [Vec<f32>; 2] {
     let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/onnx");
     fs::copy(from.join(format!("{name}.onnx")), folder.join("net.onnx")).unwrap();
@@ -78,7 +78,7 @@ fn an_import_is_compared_with_the_test_vectors_of_its_file() {
     );
 }
 
-/// The inputs of a file with channels last are arranged as the file has them.
+/// Arranges the inputs of a file with channels last as the file has them.
 #[test]
 fn test_vectors_may_have_channels_last() {
     let folder = tempfile::tempdir().unwrap();
@@ -118,8 +118,8 @@ fn right(folder: &Path, x: &[i8], y: &[i64]) -> usize {
         .count()
 }
 
-/// Signed bytes, as quantized networks read them, are normalised in their own units; the
-/// architecture's file keeps them.
+/// Normalises signed bytes, as quantized networks read them, in their own units, which the
+/// architecture's file keeps.
 #[test]
 fn what_a_network_expects_is_said_in_the_units_of_the_data_and_kept() {
     let folder = tempfile::tempdir().unwrap();

@@ -78,8 +78,8 @@ pub(in crate::training) fn stages(recipe: &Recipe) -> Result<Vec<Stage>, TrainEr
 }
 
 /// Returns the names of `phases`. A training phase is "dense" while nothing is pruned, and
-/// "pruned" afterwards, or from the start of a run that `is_pruned` by given masks; other phases have the name of their kind. Names that several phases share
-/// are numbered.
+/// "pruned" afterwards, or from the start of a run that `is_pruned` by given masks; other phases
+/// have the name of their kind. Names that several phases share are numbered.
 fn names(phases: &[Phase], mut is_pruned: bool) -> Vec<String> {
     let bases = phases.iter().map(|phase| {
         let base = match phase {
